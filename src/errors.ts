@@ -1,0 +1,66 @@
+/** Every error this library throws or rejects with. */
+
+/**
+ * What went wrong, for programs. Strings stay the same between versions.
+ *
+ * - `INVALID_CONFIG` an option is wrong; the message quotes option, value and rule
+ * - `NOT_STARTED` / `ALREADY_STARTED` / `STOPPED` the call does not fit the node's life
+ * - `NOT_LEADER` only the leader can do this
+ * - `NO_CONNECTION` NATS cannot be reached
+ * - `AUTHORIZATION` the server refused the credentials or a permission is missing
+ * - `JETSTREAM_UNAVAILABLE` JetStream is off for this account, or its API does not answer
+ * - `SERVER_TOO_OLD` the server's version lacks what was asked for
+ * - `BUCKET_INCOMPATIBLE` the bucket exists with a configuration under which the lease rules don't hold
+ * - `BUCKET_MISSING` the bucket is gone
+ * - `STORE_UNAVAILABLE` a read or write got no usable answer; its outcome is unknown
+ * - `INSUFFICIENT_RESOURCES` the server has no storage left for the bucket
+ * - `HOOK_FAILED` an application hook threw; `cause` has it
+ * - `HANDOVER_REFUSED` the named successor cannot take over
+ * - `TIMEOUT` / `ABORTED` the caller's limit ended the wait
+ */
+export type ClusterErrorCode =
+  | "INVALID_CONFIG"
+  | "NOT_STARTED"
+  | "ALREADY_STARTED"
+  | "STOPPED"
+  | "NOT_LEADER"
+  | "NO_CONNECTION"
+  | "AUTHORIZATION"
+  | "JETSTREAM_UNAVAILABLE"
+  | "SERVER_TOO_OLD"
+  | "BUCKET_INCOMPATIBLE"
+  | "BUCKET_MISSING"
+  | "STORE_UNAVAILABLE"
+  | "INSUFFICIENT_RESOURCES"
+  | "HOOK_FAILED"
+  | "HANDOVER_REFUSED"
+  | "TIMEOUT"
+  | "ABORTED";
+
+export interface ClusterErrorOptions {
+  readonly cause?: unknown;
+  readonly recoverable?: boolean;
+}
+
+export class ClusterError extends Error {
+  override readonly name = "ClusterError";
+  readonly code: ClusterErrorCode;
+  /** True when the same call may succeed later without a change by a person. */
+  readonly recoverable: boolean;
+
+  constructor(code: ClusterErrorCode, message: string, options: ClusterErrorOptions = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.code = code;
+    this.recoverable = options.recoverable ?? false;
+  }
+}
+
+/** The message of anything that was thrown. */
+export function messageOf(thrown: unknown): string {
+  return thrown instanceof Error ? thrown.message : String(thrown);
+}
+
+/** Anything that was thrown, as an `Error`. */
+export function asError(thrown: unknown): Error {
+  return thrown instanceof Error ? thrown : new Error(String(thrown));
+}
