@@ -119,35 +119,36 @@ export interface ElectionConfig {
 
 // ---------------------------------------------------------------------------------------------- state
 
-/** What this node knows of the key. `since` is when it was *received* here. */
+/** What this node knows of the key. */
 export type View =
-  /** Nothing trustworthy: never read, or a conflict showed that what was known is not so. */
+  /** Never read. */
   | { readonly kind: "unknown" }
-  /** Somebody's lease, or garbage in its place. Ends, for a follower, at `since + waitMs`. */
-  | {
-      readonly kind: "held";
-      readonly revision: number;
-      /** `null`: garbage. */
-      readonly record: LeaseRecord | null;
-      readonly since: Instant;
-      readonly waitMs: number;
-      /** The server that held the holder's connection says that it is gone. */
-      readonly confirmedDead: boolean;
-    }
-  /** Nobody's. */
+  /** A lease record, or garbage in its place (`record: null`). */
+  | { readonly kind: "held"; readonly revision: number; readonly record: LeaseRecord | null }
+  /** No lease. */
   | {
       readonly kind: "vacant";
-      /** Revision of the marker, 0 when the key has no message at all. */
+      /** Revision of the delete marker; 0 when the key has no message at all. */
       readonly revision: number;
-      /** Stream's last sequence: the expectation of a write to a key without history. */
+      /** The stream's last sequence: what a write to a key without history must expect. */
       readonly lastSequence: number;
+      /** No epoch up to this one may be used again. */
+      readonly epochFloor: number;
       readonly since: Instant;
+      /** Node id that goes first. */
       readonly successor?: string;
-      /** A lease that vanished without its holder's word is still outwaited: not before this holder's time is over. */
-      readonly outwait?: { readonly since: Instant; readonly waitMs: number };
     };
 
-/** A write of this incarnation whose fate is not settled: in flight, or its ack never came. */
+/**
+ * Somebody else's lease, seen here at `since`. Until `waitMs` later nobody may be put in its place, even when the
+ * record has vanished meanwhile, unless its holder let go or its death is confirmed.
+ */
+export interface Outwait {
+  readonly since: Instant;
+  readonly waitMs: number;
+}
+
+/** A lease record we sent whose fate is not settled: in flight, or its ack never came and it may still be applied. */
 export interface SentWrite {
   readonly nonce: number;
   readonly epoch: number;
@@ -165,8 +166,8 @@ export interface Term {
   readonly revision: number;
   /** The send time of the newest write known to be applied, plus S. */
   readonly deadline: Instant;
-  /** When the newest renewal was sent, confirmed or not. */
-  readonly lastSentAt: Instant;
+  /** Monotonic milliseconds at which the next renewal is due. */
+  readonly renewAtMono: number;
 }
 
 export type LossReason =
@@ -203,8 +204,6 @@ export type Role =
       readonly successor?: string;
       /** The application's work has ended: the lease may go. */
       readonly drained: boolean;
-      /** The release was sent: no renewal may follow. */
-      readonly releasing: boolean;
     }
   /** Final for this incarnation. */
   | { readonly name: "stopped" };
@@ -224,8 +223,14 @@ export interface ElectionState {
   readonly config: ElectionConfig;
   readonly role: Role;
   readonly view: View;
-  /** Accept the next read even if it shows an older revision: a conflict proved the view wrong. */
-  readonly resync: boolean;
+  readonly outwait: Outwait | null;
+  /** Largest revision ever received in this generation, and when: repeated and older messages change nothing. */
+  readonly seenRevision: number;
+  readonly seenAt: Instant;
+  /** A conflict contradicted the view. Lets a read show less than was seen, see `view.ts`. */
+  readonly disputed: boolean;
+  /** `missing`: to be opened before anything else. */
+  readonly bucket: "missing" | "opening" | "open";
   /** The stream's creation time; `null` before the bucket was first opened. */
   readonly generation: string | null;
   readonly bucketMaxAgeMs: number;
@@ -233,26 +238,30 @@ export interface ElectionState {
   readonly binding: SessionBinding | null;
   /** Largest nonce used. */
   readonly nonce: number;
-  /** Nonce of the write whose outcome has not been reported yet. At most one. */
-  readonly inFlight: number | null;
+  /** The one write whose outcome has not been reported yet. */
+  readonly inFlight: { readonly nonce: number; readonly kind: "acquire" | "renew" | "release" } | null;
   /** Newest last, at most `MAX_SENT`. */
   readonly sent: readonly SentWrite[];
-  /** Largest epoch this node has ever read or written. Never decreases, survives the bucket. */
+  /** Largest epoch this node has ever read or written. Never decreases, survives the bucket and `stop()`. */
   readonly highestEpoch: number;
-  readonly cooldownSince: Instant | null;
-  /** `again`: something happened since the read was sent that its answer may not show. */
-  readonly reading: "no" | "yes" | "again";
-  /** A read is due at this time; `null`: when silence asks for one. */
-  readonly readAt: Instant | null;
-  /** Not before this time may a write be tried again after a failure. */
-  readonly retryAt: Instant | null;
-  /** Failed reads and campaigns in a row, for back-off. */
+  /** Monotonic milliseconds before which this node does not campaign, unless it is named. */
+  readonly cooldownUntilMono: number;
+  readonly reading: boolean;
+  /** The view may be out of date: read it before acting on it. */
+  readonly mustRead: boolean;
+  /** After the next read, ask whether the holder is alive: its death may have been missed. */
+  readonly askHolder: boolean;
+  /** Monotonic milliseconds before which nothing that failed is tried again. */
+  readonly retryAtMono: number;
+  /** Failures in a row, for back-off. */
   readonly failures: number;
+  /** Campaigns refused in a row without anything new being read in between, for back-off. */
+  readonly conflicts: number;
   /** When the bucket last told us anything. */
   readonly heardAt: Instant;
   /** What the application was last told. */
   readonly announced: Leader | null;
-  /** Another incarnation that uses our node id and was warned about. */
+  /** Another incarnation with our node id that was warned about. */
   readonly duplicate: string | null;
   /** `stop()` was called. */
   readonly stopping: boolean;

@@ -9,6 +9,8 @@ export interface Clock {
   now(): Instant;
   /** Calls `fire` once after about `delayMs` of monotonic time. Returns its cancellation. Never keeps a process alive alone. */
   setTimer(delayMs: number, fire: () => void): () => void;
+  /** Calls `run` once the event loop has looked at its sockets: whatever had arrived by now has been handled. */
+  afterTurn(run: () => void): void;
 }
 
 export interface Random {

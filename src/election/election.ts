@@ -1,0 +1,370 @@
+/**
+ * The election: (state, event, now) -> (state, effects). No I/O, no clock, no timer, no random.
+ *
+ * GUARANTEED, whatever the network, the servers and the other nodes do, while the assumptions hold:
+ *  1. The periods in which two nodes are held (`isHeld`) never overlap.
+ *  2. Epochs strictly increase from term to term and stay the same within one.
+ *  3. A term begins only with a compare-and-set that is known to be applied and whose deadline is ahead.
+ *  4. Every term ends, exactly once, at the latest at its deadline; no message is needed for that.
+ *  5. A release deletes nothing but our own revision.
+ *
+ * WHY TWO LEADERS CAN'T BE. The bucket holds one record; the server applies a write only if the record is still the
+ * one its sender saw (compare-and-set). A leader's deadline counts from the moment it *sent* its newest applied
+ * renewal, plus S. Everybody else counts W > S from the moment they *received* that renewal, and then writes against
+ * exactly that revision. If such a write is applied, no later renewal was; so the old leader's deadline derives
+ * from the revision that was replaced, was sent before it was received, and is over (see the picture in `lease.ts`).
+ * Whoever waits less does so only because the holder said it had stopped (`released`), or because the server that
+ * held its connection says that it is closed, which a holder with a presence promises to notice first (`suspend`).
+ *
+ * NOT GUARANTEED: that work already handed to some other system stops in time (use the epoch as a fencing token);
+ * that anybody leads while no quorum of NATS can be reached; anything against an operator who rewrites the bucket,
+ * beyond that takeovers wait W after the record vanished.
+ *
+ * ASSUMED: monotonic clocks of two nodes differ in rate by less than the margin (5 %); the server applies a
+ * compare-and-set atomically and does not forget acked writes. If it does forget (power loss without sync), epochs stay
+ * monotonic for every node that remembers a larger one.
+ *
+ * The shape: every event first only changes what is known (`handle`), then one level-triggered pass (`act`) sends
+ * whatever is due. So a lost event can delay, but never derail: the next look at the state does the same thing.
+ */
+import {
+  askForHolder,
+  campaign,
+  campaignAtMono,
+  dropOrphan,
+  onAcquireOutcome,
+  onDeathConfirmed,
+  onOrphanDropped,
+  orphanToDrop,
+  settleOrphan,
+} from "./candidate.ts";
+import {
+  drain,
+  endDrain,
+  expire,
+  judgeTerm,
+  keepOrRelease,
+  lose,
+  onDrained,
+  onReleaseOutcome,
+  onRenewalOutcome,
+  suspend,
+} from "./term.ts";
+import { hasReached, type Instant, remainingMs } from "./time.ts";
+import { backOff, emit, set, setTerm, type Turn, termOf, warn } from "./turn.ts";
+import type {
+  ElectionConfig,
+  ElectionEvent,
+  ElectionState,
+  LeaseEntry,
+  ReadOutcome,
+  Step,
+  WriteOutcome,
+} from "./types.ts";
+import { announce, isMine, observe, observeRecreation, observeSnapshot } from "./view.ts";
+
+/** Silence longer than this many heartbeats asks for a read. */
+const SILENT_HEARTBEATS = 1.5;
+
+/** A node that has just been started: it knows nothing and is nobody. `rememberedEpoch`: of an earlier incarnation. */
+export function initialState(config: ElectionConfig, now: Instant, rememberedEpoch = 0): ElectionState {
+  return {
+    config,
+    role: { name: "follower" },
+    view: { kind: "unknown" },
+    outwait: null,
+    seenRevision: 0,
+    seenAt: now,
+    disputed: false,
+    bucket: "missing",
+    generation: null,
+    bucketMaxAgeMs: 0,
+    connected: false,
+    binding: null,
+    nonce: 0,
+    inFlight: null,
+    sent: [],
+    highestEpoch: rememberedEpoch,
+    cooldownUntilMono: Number.NEGATIVE_INFINITY,
+    reading: false,
+    mustRead: true,
+    askHolder: true,
+    retryAtMono: Number.NEGATIVE_INFINITY,
+    failures: 0,
+    conflicts: 0,
+    heardAt: now,
+    announced: null,
+    duplicate: null,
+    stopping: false,
+  };
+}
+
+/** May this node act as the leader right now? Compares clocks when it is called; needs no event to turn false. */
+export function isHeld(state: ElectionState, now: Instant): boolean {
+  return state.role.name === "leader" && !hasReached(state.role.term.deadline, now);
+}
+
+/** Handles one event. The only entry point. */
+export function step(state: ElectionState, event: ElectionEvent, now: Instant): Step {
+  const turn: Turn = { state, now, effects: [] };
+  if (state.role.name === "stopped") return { state, effects: [] };
+  expire(turn);
+  handle(turn, event);
+  act(turn);
+  announce(turn);
+  return { state: turn.state, effects: turn.effects };
+}
+
+function handle(turn: Turn, event: ElectionEvent): void {
+  switch (event.type) {
+    case "tick":
+      return;
+    case "bucket-opened":
+      return onBucketOpened(turn, event.generation, event.maxAgeMs);
+    case "bucket-failed":
+      set(turn, { bucket: "missing" });
+      warn(turn, "BUCKET_UNUSABLE", "the bucket cannot be opened; trying again", event.error);
+      return backOff(turn);
+    case "connected":
+      return onConnected(turn, event.binding);
+    case "rebound":
+      set(turn, { binding: event.binding });
+      // Followers must learn how to notice our death: say so at once instead of at the next heartbeat.
+      if (termOf(turn.state) !== null && turn.state.connected) setTerm(turn, { renewAtMono: turn.now.mono });
+      return;
+    case "disconnected":
+      set(turn, { connected: false, binding: null });
+      suspend(turn);
+      if (turn.state.role.name === "draining" && turn.state.role.drained && turn.state.inFlight === null) {
+        endDrain(turn, false);
+      }
+      return;
+    case "watched":
+      return onWatched(turn, event.entry);
+    case "read":
+      return onRead(turn, event.outcome);
+    case "written":
+      return onWritten(turn, event.nonce, event.outcome);
+    case "bucket-gone":
+      return set(turn, { mustRead: true, retryAtMono: turn.now.mono });
+    case "presence-lost": {
+      const { view } = turn.state;
+      if (view.kind === "held" && view.record?.session?.presence === event.presence) askForHolder(turn);
+      return;
+    }
+    case "death-confirmed":
+      return onDeathConfirmed(turn, event.binding.serverId, event.binding.clientId);
+    case "resign":
+      if (turn.state.role.name === "leader" || turn.state.role.name === "suspended") {
+        drain(turn, event.reason, event.successor);
+      }
+      return;
+    case "drained":
+      if (turn.state.role.name === "draining") onDrained(turn);
+      return;
+    case "stop":
+      set(turn, { stopping: true });
+      if (turn.state.role.name === "leader" || turn.state.role.name === "suspended")
+        drain(turn, "stopped", undefined);
+      return;
+    default:
+      return event satisfies never;
+  }
+}
+
+function onBucketOpened(turn: Turn, generation: string, maxAgeMs: number): void {
+  const before = turn.state.generation;
+  if (before !== null && before !== generation) {
+    if (termOf(turn.state) !== null) lose(turn, "deleted");
+    observeRecreation(turn, generation);
+  }
+  set(turn, {
+    bucket: "open",
+    generation,
+    bucketMaxAgeMs: maxAgeMs,
+    mustRead: true,
+    retryAtMono: turn.now.mono,
+  });
+}
+
+function onConnected(turn: Turn, binding: ElectionState["binding"]): void {
+  // A node that follows reads first: it has missed whatever happened meanwhile. One that leads renews first.
+  const term = termOf(turn.state);
+  set(turn, {
+    connected: true,
+    binding,
+    askHolder: true,
+    failures: 0,
+    retryAtMono: turn.now.mono,
+    mustRead: turn.state.mustRead || term === null,
+  });
+  if (term !== null) setTerm(turn, { renewAtMono: turn.now.mono });
+}
+
+function onWatched(turn: Turn, entry: LeaseEntry): void {
+  const term = termOf(turn.state);
+  if (term === null) {
+    observe(turn, entry);
+    // Only an ack or a read makes a leader: a write of ours that the watch shows is looked up.
+    const mine = entry.kind === "record" && isMine(turn.state, entry.record);
+    if (mine && turn.state.inFlight === null && entry.revision === turn.state.seenRevision)
+      set(turn, { mustRead: true });
+    return;
+  }
+  if (entry.revision <= term.revision) return;
+  if (entry.kind === "record" && isMine(turn.state, entry.record)) return;
+  set(turn, { mustRead: true, retryAtMono: turn.now.mono });
+}
+
+function onRead(turn: Turn, outcome: ReadOutcome): void {
+  set(turn, { reading: false });
+  switch (outcome.kind) {
+    case "snapshot": {
+      const known = turn.state.generation;
+      const believed = observeSnapshot(turn, outcome.snapshot);
+      // Not believed, but not held against us either: a campaign on what was seen finds out by its conflict.
+      if (!believed) return backOff(turn);
+      judgeTerm(turn, outcome.snapshot, known === null || known === outcome.snapshot.generation);
+      if (termOf(turn.state) === null) settleOrphan(turn);
+      set(turn, { failures: 0 });
+      if (turn.state.askHolder) {
+        set(turn, { askHolder: false });
+        askForHolder(turn);
+      }
+      return;
+    }
+    case "no-bucket":
+      if (turn.state.bucket === "open") {
+        warn(
+          turn,
+          "BUCKET_MISSING",
+          `the bucket is gone; it will be created anew and epochs continue above ${turn.state.highestEpoch}`,
+        );
+      }
+      set(turn, { bucket: "missing", mustRead: true, retryAtMono: turn.now.mono });
+      if (termOf(turn.state) !== null) lose(turn, "deleted");
+      return;
+    case "failed":
+      if (turn.state.failures === 0)
+        warn(turn, "STORE_FAILING", "the lease could not be read; trying again", outcome.error);
+      set(turn, { mustRead: true });
+      return backOff(turn);
+    default:
+      return outcome satisfies never;
+  }
+}
+
+function onWritten(turn: Turn, nonce: number, outcome: WriteOutcome): void {
+  const { inFlight, role } = turn.state;
+  if (inFlight?.nonce !== nonce) return;
+  set(turn, { inFlight: null });
+  if (inFlight.kind === "release") {
+    if (role.name === "draining") return onReleaseOutcome(turn, outcome);
+    return onOrphanDropped(turn, outcome);
+  }
+  const sent = turn.state.sent.find((write) => write.nonce === nonce);
+  if (sent !== undefined && inFlight.kind === "acquire" && role.name === "campaigning") {
+    return onAcquireOutcome(turn, sent, outcome);
+  }
+  if (sent !== undefined && termOf(turn.state) !== null) return onRenewalOutcome(turn, sent, outcome);
+  // A write of a term that is over, or one that a read has settled already: what came of it is in the bucket.
+  if (termOf(turn.state) === null) set(turn, { mustRead: true });
+}
+
+/** Sends whatever is due. At most one write and one read are in flight. */
+function act(turn: Turn): void {
+  if (turn.state.stopping && finishStop(turn)) return;
+  if (!turn.state.connected) return;
+  if (turn.state.bucket !== "open") {
+    if (turn.state.bucket === "missing" && turn.now.mono >= turn.state.retryAtMono) {
+      set(turn, { bucket: "opening" });
+      emit(turn, { type: "open-bucket" });
+    }
+    return;
+  }
+  const { state, now } = turn;
+  if (!state.reading && state.mustRead && now.mono >= state.retryAtMono) sendRead(turn);
+  if (turn.state.inFlight === null) sendDueWrite(turn);
+  // A silent bucket is read; after the writes, so that a read that is not believed can't put a campaign off for ever.
+  const idle = !turn.state.reading && turn.state.inFlight === null && termOf(turn.state) === null;
+  if (idle && !turn.state.mustRead && now.mono >= silentAtMono(turn.state)) sendRead(turn);
+}
+
+function sendRead(turn: Turn): void {
+  set(turn, { reading: true, mustRead: false });
+  emit(turn, { type: "read", timeoutMs: turn.state.config.requestTimeoutMs });
+}
+
+function sendDueWrite(turn: Turn): void {
+  if (termOf(turn.state) !== null) return keepOrRelease(turn);
+  if (turn.state.reading || turn.state.mustRead || turn.state.role.name !== "follower") return;
+  if (orphanToDrop(turn)) return dropOrphan(turn);
+  const campaignAt = campaignAtMono(turn.state);
+  if (campaignAt !== null && turn.now.mono >= campaignAt) campaign(turn);
+}
+
+function silentAtMono(state: ElectionState): number {
+  return Math.max(
+    state.heardAt.mono + SILENT_HEARTBEATS * state.config.heartbeatIntervalMs,
+    state.retryAtMono,
+  );
+}
+
+/** Leaves for good as soon as nothing of ours is in flight or left in the bucket. Returns whether that is so. */
+function finishStop(turn: Turn): boolean {
+  const { state } = turn;
+  if (termOf(state) !== null) return false;
+  if (state.connected && state.inFlight !== null) return false;
+  if (state.connected && state.bucket === "open" && state.failures === 0) {
+    // An acquire whose ack was lost may stand in the bucket: one look, and it is dropped.
+    const unsettled = state.sent.length > 0 && (state.mustRead || state.reading);
+    if (unsettled || orphanToDrop(turn)) return false;
+  }
+  set(turn, { role: { name: "stopped" } });
+  emit(turn, { type: "stopped" });
+  return true;
+}
+
+/**
+ * Milliseconds until the state wants a `tick`, `null` when only an event can change anything. Derived from the state
+ * instead of being an effect, so that no path can forget to set a timer.
+ */
+export function wakeDelayMs(state: ElectionState, now: Instant): number | null {
+  if (state.role.name === "stopped") return null;
+  const delays: number[] = [];
+  const term = termOf(state);
+  if (term !== null) delays.push(remainingMs(term.deadline, now));
+  if (state.outwait !== null && state.announced !== null && term === null) {
+    delays.push(state.outwait.since.mono + state.outwait.waitMs - now.mono);
+  }
+  if (state.connected) {
+    if (state.bucket === "missing") delays.push(state.retryAtMono - now.mono);
+    if (state.bucket === "open") {
+      if (!state.reading && state.mustRead) delays.push(state.retryAtMono - now.mono);
+      else if (!state.reading && term === null && state.inFlight === null)
+        delays.push(silentAtMono(state) - now.mono);
+      if (state.inFlight === null) delays.push(...sendDelays(state, now));
+    }
+  }
+  return delays.length === 0 ? null : Math.max(0, Math.min(...delays));
+}
+
+function sendDelays(state: ElectionState, now: Instant): number[] {
+  const term = termOf(state);
+  if (term !== null) {
+    const waitsForRead =
+      state.role.name === "draining" && state.role.drained && (state.mustRead || state.reading);
+    return waitsForRead ? [] : [term.renewAtMono - now.mono];
+  }
+  if (state.role.name !== "follower" || state.reading || state.mustRead) return [];
+  const campaignAt = campaignAtMono(state);
+  return campaignAt === null ? [] : [campaignAt - now.mono];
+}
+
+/** The presence consumer whose deletion this node wants to hear of; `null`: none. */
+export function watchedPresence(state: ElectionState): string | null {
+  const { view, config, role } = state;
+  if (!config.competes || role.name === "stopped" || view.kind !== "held" || isMine(state, view.record))
+    return null;
+  return view.record?.session?.presence ?? null;
+}

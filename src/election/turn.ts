@@ -1,0 +1,55 @@
+/** One step in the making: the only place where state changes while an event is handled. */
+import { leaseSpanMs } from "./lease.ts";
+import { after, type Instant } from "./time.ts";
+import type { Effect, ElectionState, Role, RoleName, Term, WarningCode } from "./types.ts";
+
+export interface Turn {
+  state: ElectionState;
+  readonly now: Instant;
+  readonly effects: Effect[];
+}
+
+export function set(turn: Turn, patch: Partial<ElectionState>): void {
+  turn.state = { ...turn.state, ...patch };
+}
+
+export function emit(turn: Turn, effect: Effect): void {
+  turn.effects.push(effect);
+}
+
+export function warn(turn: Turn, code: WarningCode, message: string, error?: Error): void {
+  emit(turn, { type: "warn", code, message, ...(error === undefined ? {} : { error }) });
+}
+
+/** The role, after asserting that a transition starts where it may. */
+export function roleFrom<N extends RoleName>(turn: Turn, ...allowed: N[]): Extract<Role, { name: N }> {
+  const role = turn.state.role;
+  if (!(allowed as RoleName[]).includes(role.name)) {
+    throw new Error(`bug: transition from role "${role.name}", allowed from ${allowed.join(", ")}`);
+  }
+  return role as Extract<Role, { name: N }>;
+}
+
+/** The running term, whichever role carries it. */
+export function termOf(state: ElectionState): Term | null {
+  return "term" in state.role ? state.role.term : null;
+}
+
+/** Replaces the term within the role that carries it. */
+export function setTerm(turn: Turn, patch: Partial<Term>): void {
+  const role = turn.state.role;
+  if (!("term" in role)) throw new Error(`bug: no term in role "${role.name}"`);
+  set(turn, { role: { ...role, term: { ...role.term, ...patch } } });
+}
+
+/** When a lease record sent at `sentAt` stops entitling its sender to anything. */
+export function deadlineOf(state: ElectionState, sentAt: Instant): Instant {
+  return after(sentAt, leaseSpanMs(state.config.leaseTtlMs));
+}
+
+/** Notes a failure and when to try again: doubling from the retry delay up to one heartbeat. */
+export function backOff(turn: Turn): void {
+  const { config, failures } = turn.state;
+  const delay = Math.min(config.retryDelayMs * 2 ** Math.min(failures, 10), config.heartbeatIntervalMs);
+  set(turn, { failures: failures + 1, retryAtMono: turn.now.mono + delay });
+}

@@ -1,0 +1,227 @@
+/**
+ * What a node knows of the key, and what follows from it: who leads, from when on it may be campaigned against, and
+ * which epoch would be next.
+ */
+import { takeoverWaitMs } from "./lease.ts";
+import { waitedUntil } from "./time.ts";
+import { emit, set, type Turn, warn } from "./turn.ts";
+import type { ElectionState, Expectation, Leader, LeaseEntry, LeaseRecord, Snapshot, View } from "./types.ts";
+
+/** True when the record was written by this very incarnation. The node id alone proves nothing. */
+export function isMine(state: ElectionState, record: LeaseRecord | null): boolean {
+  return record?.incarnation === state.config.incarnation;
+}
+
+export function asLeader(record: LeaseRecord): Leader {
+  const { nodeId, epoch, acquiredAt, incarnation } = record;
+  return { nodeId, epoch, acquiredAt, ...(incarnation === undefined ? {} : { incarnation }) };
+}
+
+/** Whoever leads as far as this node can tell: nobody once a lease has run out unrenewed. */
+export function leaderOf(turn: Turn): Leader | null {
+  const { state } = turn;
+  const { view, outwait } = state;
+  if ("term" in state.role) {
+    return {
+      nodeId: state.config.nodeId,
+      epoch: state.role.term.epoch,
+      incarnation: state.config.incarnation,
+      acquiredAt: state.role.term.acquiredAt,
+    };
+  }
+  if (view.kind !== "held" || view.record === null || isMine(state, view.record)) return null;
+  if (outwait === null || waitedUntil(outwait.since, outwait.waitMs, turn.now)) return null;
+  return asLeader(view.record);
+}
+
+/** No epoch up to this one may be used for the next term. */
+export function epochFloor(view: View): number {
+  switch (view.kind) {
+    case "unknown":
+      return 0;
+    case "vacant":
+      return view.epochFloor;
+    case "held":
+      // Within one life of the stream every epoch is at most the sequence it was written at: each term takes at
+      // least one write and raises the epoch by one, or sets it to the sequence itself. So where no epoch can be
+      // read, the revision is a bound for all of them.
+      return view.record === null ? view.revision : view.record.epoch;
+    default:
+      return view satisfies never;
+  }
+}
+
+/** What must still be so for a takeover to be applied: exactly what was seen. */
+export function expectationOf(view: Exclude<View, { kind: "unknown" }>): Expectation {
+  return view.revision === 0 && view.kind === "vacant"
+    ? { emptyAtSequence: view.lastSequence }
+    : { revision: view.revision };
+}
+
+/**
+ * Takes in one message of the key, from a read or the watch. Messages not newer than what was seen change nothing.
+ * Returns whether it was news.
+ */
+export function observe(turn: Turn, entry: LeaseEntry): boolean {
+  if (entry.revision <= turn.state.seenRevision) return false;
+  set(turn, { seenRevision: entry.revision, seenAt: turn.now, heardAt: turn.now, conflicts: 0 });
+  switch (entry.kind) {
+    case "record":
+      observeRecord(turn, entry.revision, entry.record);
+      break;
+    case "garbage":
+      warn(
+        turn,
+        "GARBAGE_RECORD",
+        `revision ${entry.revision} is not a lease record (${entry.reason}); waiting it out`,
+      );
+      holdBack(turn, takeoverWaitMs(turn.state.config.leaseTtlMs, undefined, turn.state.bucketMaxAgeMs));
+      set(turn, { view: { kind: "held", revision: entry.revision, record: null } });
+      break;
+    case "released":
+      set(turn, {
+        outwait: null,
+        highestEpoch: Math.max(turn.state.highestEpoch, entry.epoch),
+        view: {
+          kind: "vacant",
+          revision: entry.revision,
+          lastSequence: entry.revision,
+          epochFloor: entry.epoch,
+          since: turn.now,
+          ...(entry.successor === undefined ? {} : { successor: entry.successor }),
+        },
+      });
+      break;
+    case "deleted":
+      observeVacancy(turn, entry.revision, entry.revision);
+      break;
+    default:
+      entry satisfies never;
+  }
+  return true;
+}
+
+function observeRecord(turn: Turn, revision: number, record: LeaseRecord): void {
+  const { config, highestEpoch } = turn.state;
+  if (isMine(turn.state, record)) {
+    set(turn, { outwait: null });
+  } else {
+    if (record.epoch < highestEpoch) {
+      warn(
+        turn,
+        "EPOCH_REGRESSED",
+        `"${record.nodeId}" leads with epoch ${record.epoch}, but ${highestEpoch} was seen before: the bucket lost its history`,
+      );
+    }
+    if (record.nodeId === config.nodeId) noteDuplicate(turn, record);
+    holdBack(turn, takeoverWaitMs(config.leaseTtlMs, record.ttlMs, turn.state.bucketMaxAgeMs));
+  }
+  set(turn, {
+    view: { kind: "held", revision, record },
+    highestEpoch: Math.max(highestEpoch, record.epoch),
+  });
+}
+
+/** A record of my node id may be left over from my own past life; one that is renewed is somebody alive. */
+function noteDuplicate(turn: Turn, record: LeaseRecord): void {
+  const { view, duplicate, config } = turn.state;
+  const seenBefore = view.kind === "held" && view.record?.incarnation === record.incarnation;
+  if (!seenBefore || record.incarnation === undefined || duplicate === record.incarnation) return;
+  set(turn, { duplicate: record.incarnation });
+  warn(
+    turn,
+    "DUPLICATE_NODE_ID",
+    `two processes run as node "${config.nodeId}": incarnation ${record.incarnation} leads, this one is ${config.incarnation}; give each its own nodeId`,
+  );
+}
+
+/**
+ * The key is gone and its holder did not say so. A go-cluster node steps down like that; anything else is an
+ * operator or a faulty peer, and the holder may still believe. Its last renewal was applied before the deletion, so
+ * the full wait from now covers it.
+ */
+function observeVacancy(turn: Turn, revision: number, lastSequence: number): void {
+  const { view, outwait, bucketMaxAgeMs } = turn.state;
+  const overGoRecord = view.kind === "held" && view.record !== null && view.record.incarnation === undefined;
+  const expired = revision === 0 && bucketMaxAgeMs > 0;
+  if (revision > 0 && overGoRecord) set(turn, { outwait: null });
+  else if (outwait !== null && !expired && view.kind !== "vacant") holdBack(turn, outwait.waitMs);
+  set(turn, {
+    view: { kind: "vacant", revision, lastSequence, epochFloor: lastSequence, since: turn.now },
+  });
+}
+
+/** Our own delete of our own lease was applied. */
+export function noteRelease(turn: Turn, revision: number, successor: string | undefined): void {
+  set(turn, {
+    seenRevision: revision,
+    seenAt: turn.now,
+    heardAt: turn.now,
+    outwait: null,
+    view: {
+      kind: "vacant",
+      revision,
+      lastSequence: revision,
+      epochFloor: turn.state.highestEpoch,
+      since: turn.now,
+      ...(successor === undefined ? {} : { successor }),
+    },
+  });
+}
+
+function holdBack(turn: Turn, waitMs: number): void {
+  set(turn, { outwait: { since: turn.now, waitMs } });
+}
+
+/**
+ * Takes in an answer of the stream leader. Returns whether it may be acted on: an answer that shows less than was
+ * already seen comes from a stream leader that has lost its quorum, and is ignored. Only when a conflict has
+ * disputed the view and W has passed without anything newer is it believed: then the bucket itself went back
+ * (power loss without sync, or a forged hint).
+ */
+export function observeSnapshot(turn: Turn, snapshot: Snapshot): boolean {
+  if (turn.state.generation !== null && snapshot.generation !== turn.state.generation) {
+    observeRecreation(turn, snapshot.generation);
+  }
+  const shown = snapshot.entry === null ? snapshot.lastSequence : snapshot.entry.revision;
+  if (shown < turn.state.seenRevision) {
+    const { disputed, seenAt, config } = turn.state;
+    if (!disputed || !waitedUntil(seenAt, config.leaseTtlMs, turn.now)) return false;
+    set(turn, { seenRevision: 0 });
+  }
+  set(turn, { heardAt: turn.now, disputed: false });
+  if (snapshot.entry !== null) {
+    observe(turn, snapshot.entry);
+  } else if (turn.state.view.kind !== "vacant" || turn.state.view.lastSequence !== snapshot.lastSequence) {
+    set(turn, { seenRevision: snapshot.lastSequence, seenAt: turn.now });
+    observeVacancy(turn, 0, snapshot.lastSequence);
+  }
+  return true;
+}
+
+/** Another bucket stands under the same name: revisions start anew, epochs must not. */
+export function observeRecreation(turn: Turn, generation: string): void {
+  const { outwait, generation: before } = turn.state;
+  warn(
+    turn,
+    "BUCKET_RECREATED",
+    `the bucket was deleted and created anew (was ${before}, is ${generation}); epochs continue above ${turn.state.highestEpoch}`,
+  );
+  set(turn, { generation, seenRevision: 0, seenAt: turn.now, view: { kind: "unknown" } });
+  if (outwait !== null) holdBack(turn, outwait.waitMs);
+}
+
+/** Tells the application when the leader is another one than it was last told. */
+export function announce(turn: Turn): void {
+  const before = turn.state.announced;
+  const leader = leaderOf(turn);
+  if (
+    before?.nodeId === leader?.nodeId &&
+    before?.epoch === leader?.epoch &&
+    before?.incarnation === leader?.incarnation
+  ) {
+    return;
+  }
+  set(turn, { announced: leader });
+  emit(turn, { type: "leader-changed", leader });
+}

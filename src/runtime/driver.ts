@@ -1,0 +1,178 @@
+import { initialState, isHeld, step, wakeDelayMs, watchedPresence } from "../election/election.ts";
+import type { Instant } from "../election/time.ts";
+import type { Effect, ElectionConfig, ElectionEvent, ElectionState, LeaseWrite } from "../election/types.ts";
+import { asError } from "../errors.ts";
+import { Freshness } from "./freshness.ts";
+import type { BucketInfo, Clock, LeaseStore, Session } from "./ports.ts";
+
+/** Effects that concern the application; the others are carried out by the driver itself. */
+export type Output = Exclude<Effect, { type: "write" | "read" | "open-bucket" | "confirm-death" }>;
+
+export interface DriverOptions {
+  readonly config: ElectionConfig;
+  readonly clock: Clock;
+  readonly store: LeaseStore;
+  readonly session: Session;
+  /** Largest epoch an earlier incarnation in this process has seen. */
+  readonly rememberedEpoch?: number;
+  /** Told of everything the application should know, in order, synchronously. Must not throw. */
+  readonly output: (output: Output) => void;
+  /** Sees every step; for transcripts and tests. */
+  readonly trace?: (
+    event: ElectionEvent,
+    now: Instant,
+    effects: readonly Effect[],
+    state: ElectionState,
+  ) => void;
+}
+
+/**
+ * Runs one election: one queue, into which everything that happens goes as an event, and out of which come effects.
+ * Their results are events again. There is no other path to the state.
+ */
+export class Driver {
+  readonly #options: DriverOptions;
+  readonly #freshness: Freshness;
+  readonly #queue: ElectionEvent[] = [];
+  readonly #ending = new AbortController();
+  #state: ElectionState;
+  #draining = false;
+  #cancelTimer: (() => void) | null = null;
+  #unlisten: (() => void) | null = null;
+  #watchedPresence: string | null = null;
+
+  constructor(options: DriverOptions) {
+    this.#options = options;
+    this.#freshness = new Freshness(options.clock, () => options.session.connected);
+    this.#state = initialState(options.config, options.clock.now(), options.rememberedEpoch);
+  }
+
+  get state(): ElectionState {
+    return this.#state;
+  }
+
+  /** May this node act as the leader right now? Compares clocks at every call. */
+  isHeld(): boolean {
+    if (this.#state.role.name !== "leader") return false;
+    const now = this.#options.clock.now();
+    if (!isHeld(this.#state, now)) return false;
+    return this.#options.config.crashDetection === "lease" || this.#freshness.isFresh(now.mono);
+  }
+
+  /** Begins to compete in a bucket that was opened already. */
+  start(bucket: BucketInfo): void {
+    const { session, store } = this.#options;
+    this.#unlisten = session.listen((event) => {
+      switch (event.type) {
+        case "connected":
+        case "rebound":
+          this.dispatch({ type: event.type, binding: event.binding });
+          break;
+        case "disconnected":
+        case "closed":
+          this.dispatch({ type: "disconnected" });
+          break;
+        case "presence-lost":
+          this.dispatch({ type: "presence-lost", presence: event.presence });
+          break;
+        default:
+          event satisfies never;
+      }
+    });
+    store.watch({
+      entry: (entry) => this.dispatch({ type: "watched", entry }),
+      gone: () => this.dispatch({ type: "bucket-gone" }),
+    });
+    this.dispatch({ type: "bucket-opened", generation: bucket.generation, maxAgeMs: bucket.maxAgeMs });
+    if (session.connected) this.dispatch({ type: "connected", binding: session.binding });
+  }
+
+  /** Puts one event into the queue. Returns when everything that follows from it synchronously is done. */
+  dispatch(event: ElectionEvent): void {
+    this.#queue.push(event);
+    if (this.#draining) return;
+    this.#draining = true;
+    try {
+      for (let next = this.#queue.shift(); next !== undefined; next = this.#queue.shift()) this.#step(next);
+    } finally {
+      this.#draining = false;
+    }
+    this.#setTimer();
+  }
+
+  #step(event: ElectionEvent): void {
+    const now = this.#options.clock.now();
+    const { state, effects } = step(this.#state, event, now);
+    this.#state = state;
+    this.#options.trace?.(event, now, effects, state);
+    for (const effect of effects) this.#carryOut(effect);
+    this.#follow(state);
+  }
+
+  /** What is derived from the state: freshness while leading, and whose presence to listen for. */
+  #follow(state: ElectionState): void {
+    if (state.role.name === "leader" && state.config.crashDetection === "presence") this.#freshness.start();
+    else this.#freshness.stop();
+    const presence = watchedPresence(state);
+    if (presence !== this.#watchedPresence) {
+      this.#watchedPresence = presence;
+      this.#options.session.watchPresence(presence);
+    }
+  }
+
+  #carryOut(effect: Effect): void {
+    const { store, session } = this.#options;
+    switch (effect.type) {
+      case "write":
+        this.#write(effect.nonce, effect.write, effect.timeoutMs);
+        return;
+      case "read":
+        void store.read(effect.timeoutMs).then((outcome) => this.dispatch({ type: "read", outcome }));
+        return;
+      case "open-bucket":
+        void store.open(this.#ending.signal).then(
+          ({ generation, maxAgeMs }) => this.dispatch({ type: "bucket-opened", generation, maxAgeMs }),
+          (error: unknown) => this.dispatch({ type: "bucket-failed", error: asError(error) }),
+        );
+        return;
+      case "confirm-death":
+        void session.confirmDeath(effect.binding, effect.timeoutMs).then((dead) => {
+          if (dead) this.dispatch({ type: "death-confirmed", binding: effect.binding });
+        });
+        return;
+      case "stopped":
+        this.#end();
+        this.#options.output(effect);
+        return;
+      default:
+        this.#options.output(effect);
+    }
+  }
+
+  #write(nonce: number, write: LeaseWrite, timeoutMs: number): void {
+    void this.#options.store
+      .write(write, timeoutMs)
+      .then((outcome) => this.dispatch({ type: "written", nonce, outcome }));
+  }
+
+  #setTimer(): void {
+    this.#cancelTimer?.();
+    const delayMs = wakeDelayMs(this.#state, this.#options.clock.now());
+    this.#cancelTimer =
+      delayMs === null
+        ? null
+        : this.#options.clock.setTimer(delayMs, () => {
+            this.#cancelTimer = null;
+            this.dispatch({ type: "tick" });
+          });
+  }
+
+  #end(): void {
+    this.#ending.abort();
+    this.#freshness.stop();
+    this.#unlisten?.();
+    this.#unlisten = null;
+    if (this.#watchedPresence !== null) this.#options.session.watchPresence(null);
+    this.#watchedPresence = null;
+  }
+}

@@ -1,0 +1,104 @@
+import type { Expectation, LeaseEntry, LeaseWrite, Snapshot } from "../election/types.ts";
+
+export type Applied = { readonly kind: "applied"; readonly revision: number } | { readonly kind: "conflict" };
+
+/**
+ * The bucket as the server keeps it: one key that matters, revisions from one counter, compare-and-set per key and for the
+ * whole stream. It is the truth of a simulated world; what nodes get to see of it is up to `FakeStore`.
+ */
+export class FakeBucket {
+  #generation = 1;
+  #sequence = 0;
+  #entry: LeaseEntry | null = null;
+  #exists = true;
+  readonly #watchers = new Set<{ entry(entry: LeaseEntry): void; gone(): void }>();
+  /** Every write that was applied, in order. */
+  readonly log: LeaseEntry[] = [];
+  maxAgeMs = 0;
+
+  get exists(): boolean {
+    return this.#exists;
+  }
+
+  get generation(): string {
+    return `generation-${this.#generation}`;
+  }
+
+  get entry(): LeaseEntry | null {
+    return this.#entry;
+  }
+
+  snapshot(): Snapshot {
+    return { generation: this.generation, lastSequence: this.#sequence, entry: this.#entry };
+  }
+
+  write(write: LeaseWrite): Applied {
+    if (!this.#exists || !this.#meets(write.expect)) return { kind: "conflict" };
+    const revision = this.#sequence + 1;
+    if (write.kind === "put") this.#commit({ kind: "record", revision, record: write.record });
+    else {
+      const { epoch, incarnation, successor } = write;
+      this.#commit({
+        kind: "released",
+        revision,
+        epoch,
+        incarnation,
+        ...(successor === undefined ? {} : { successor }),
+      });
+    }
+    return { kind: "applied", revision };
+  }
+
+  /** A write without any expectation, as an operator or a go-cluster node makes it. Returns its revision. */
+  force(entry: (revision: number) => LeaseEntry): number {
+    this.#commit(entry(this.#sequence + 1));
+    return this.#sequence;
+  }
+
+  /** The message on the key disappears without a trace: expiry by max-age, or a purge of the stream. */
+  expire(): void {
+    this.#entry = null;
+  }
+
+  /** Some other key of the bucket is written. */
+  writeOtherKey(): void {
+    this.#sequence += 1;
+  }
+
+  delete(): void {
+    this.#exists = false;
+    this.#entry = null;
+    for (const watcher of this.#watchers) watcher.gone();
+  }
+
+  recreate(): void {
+    if (this.#exists) return;
+    this.#exists = true;
+    this.#generation += 1;
+    this.#sequence = 0;
+    this.#entry = null;
+  }
+
+  /** The server forgets its newest messages: power loss without sync. */
+  rollBackTo(sequence: number, entry: LeaseEntry | null): void {
+    this.#sequence = sequence;
+    this.#entry = entry;
+  }
+
+  watch(watcher: { entry(entry: LeaseEntry): void; gone(): void }): () => void {
+    this.#watchers.add(watcher);
+    return () => this.#watchers.delete(watcher);
+  }
+
+  #meets(expect: Expectation): boolean {
+    if ("emptyAtSequence" in expect) return this.#entry === null && this.#sequence === expect.emptyAtSequence;
+    return (this.#entry?.revision ?? 0) === expect.revision;
+  }
+
+  #commit(entry: LeaseEntry): void {
+    this.#sequence = entry.revision;
+    this.#entry = entry;
+    this.log.push(entry);
+    for (const watcher of this.#watchers) watcher.entry(entry);
+  }
+}

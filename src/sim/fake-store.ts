@@ -1,0 +1,122 @@
+import type { LeaseWrite, ReadOutcome, Snapshot, WriteOutcome } from "../election/types.ts";
+import { ClusterError } from "../errors.ts";
+import type { BucketInfo, LeaseStore, StoreListener } from "../runtime/ports.ts";
+import type { FakeBucket } from "./fake-bucket.ts";
+import type { VirtualTime } from "./virtual-time.ts";
+
+/** What the network between one node and the server does. May be changed at any time; applies to what is sent from then on. */
+export interface Network {
+  /** One way, in milliseconds. */
+  latencyMs: number;
+  dropRequests: boolean;
+  dropResponses: boolean;
+  dropWatch: boolean;
+  /** The next write's request arrives this much later: it may be applied long after its sender gave up. */
+  delayNextWriteMs: number;
+  /** Reads answer with this instead of the truth: an isolated stream leader, a replica that lags. */
+  staleSnapshot: Snapshot | null;
+}
+
+export function perfectNetwork(latencyMs = 1): Network {
+  return {
+    latencyMs,
+    dropRequests: false,
+    dropResponses: false,
+    dropWatch: false,
+    delayNextWriteMs: 0,
+    staleSnapshot: null,
+  };
+}
+
+/** One node's way to the bucket. */
+export class FakeStore implements LeaseStore {
+  readonly network: Network;
+  readonly #time: VirtualTime;
+  readonly #bucket: FakeBucket;
+  #unwatch: (() => void) | null = null;
+  /** Writes sent, whatever became of them. */
+  writes = 0;
+  reads = 0;
+
+  constructor(time: VirtualTime, bucket: FakeBucket, network: Network = perfectNetwork()) {
+    this.#time = time;
+    this.#bucket = bucket;
+    this.network = network;
+  }
+
+  async open(signal: AbortSignal): Promise<BucketInfo> {
+    const answered = await this.#roundTrip(1_000, () => {
+      this.#bucket.recreate();
+      return true;
+    });
+    if (answered === null || signal.aborted) {
+      throw new ClusterError("JETSTREAM_UNAVAILABLE", "the bucket did not answer", { recoverable: true });
+    }
+    return this.info();
+  }
+
+  info(): BucketInfo {
+    const { generation, maxAgeMs } = this.#bucket;
+    return { generation, maxAgeMs, replicas: 1, republish: true };
+  }
+
+  async read(timeoutMs: number): Promise<ReadOutcome> {
+    this.reads += 1;
+    const outcome = await this.#roundTrip<ReadOutcome>(timeoutMs, () => {
+      if (!this.#bucket.exists) return { kind: "no-bucket" };
+      return { kind: "snapshot", snapshot: this.network.staleSnapshot ?? this.#bucket.snapshot() };
+    });
+    return outcome ?? { kind: "failed", error: noAnswer("read", timeoutMs) };
+  }
+
+  async write(write: LeaseWrite, timeoutMs: number): Promise<WriteOutcome> {
+    this.writes += 1;
+    const delayMs = this.network.delayNextWriteMs;
+    this.network.delayNextWriteMs = 0;
+    const outcome = await this.#roundTrip<WriteOutcome | null>(
+      timeoutMs,
+      () => (this.#bucket.exists ? this.#bucket.write(write) : null),
+      delayMs,
+    );
+    return outcome ?? { kind: "unknown", error: noAnswer("write", timeoutMs) };
+  }
+
+  watch(listener: StoreListener): void {
+    this.#unwatch?.();
+    const deliver = (run: () => void): void => {
+      if (this.network.dropWatch || this.network.dropResponses) return;
+      this.#time.after(this.network.latencyMs, run);
+    };
+    this.#unwatch = this.#bucket.watch({
+      entry: (entry) => deliver(() => listener.entry(entry)),
+      gone: () => deliver(() => listener.gone()),
+    });
+  }
+
+  async close(): Promise<void> {
+    this.#unwatch?.();
+    this.#unwatch = null;
+  }
+
+  /** Request, work at the server, response; `null` when no answer came in time. */
+  #roundTrip<T>(timeoutMs: number, serve: () => T, extraDelayMs = 0): Promise<T | null> {
+    return new Promise((resolve) => {
+      const cancelTimeout = this.#time.after(timeoutMs, () => resolve(null));
+      if (this.network.dropRequests) return;
+      this.#time.after(this.network.latencyMs + extraDelayMs, () => {
+        const answer = serve();
+        if (this.network.dropResponses) return;
+        this.#time.after(this.network.latencyMs, () => {
+          cancelTimeout();
+          resolve(answer);
+        });
+      });
+    });
+  }
+}
+
+function noAnswer(what: string, timeoutMs: number): ClusterError {
+  return new ClusterError("STORE_UNAVAILABLE", `${what}: no answer within ${timeoutMs} ms`, {
+    recoverable: true,
+  });
+}
