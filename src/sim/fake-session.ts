@@ -4,8 +4,8 @@ import type { Session, SessionEvent } from "../runtime/ports.ts";
 /** All connections of a simulated world: who is connected, and who watches whose presence. */
 export class FakeConnections {
   #nextClientId = 1;
-  readonly open = new Set<number>();
-  readonly sessions = new Set<FakeSession>();
+  readonly open: Set<number> = new Set();
+  readonly sessions: Set<FakeSession> = new Set();
 
   connect(presence: boolean): SessionBinding {
     const clientId = this.#nextClientId++;
