@@ -1,0 +1,12 @@
+export type { NodeStatus, ServiceHandle } from "./backend.ts";
+export type { Interop, NodeOptions, Replicas } from "./config.ts";
+export type { CrashDetection, Leader, LossReason, RoleName, WarningCode } from "./election/types.ts";
+export type { ClusterErrorCode, ClusterErrorOptions } from "./errors.ts";
+export { ClusterError } from "./errors.ts";
+export type { HookName, Hooks } from "./hooks.ts";
+export type { Logger, LogLevel } from "./logger.ts";
+export type { TlsOptions } from "./nats/connection.ts";
+export { Node } from "./node.ts";
+export type { NodeEvent } from "./node-events.ts";
+export type { Term } from "./term.ts";
+export type { WaitOptions } from "./waiting.ts";

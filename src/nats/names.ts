@@ -1,0 +1,64 @@
+/** Every name this library uses on the wire, in one place. `clusterId` and `nodeId` are `[A-Za-z0-9_-]+`. */
+
+/** The key of the lease. */
+export const LEASE_KEY = "leader";
+
+/** The key-value bucket of a cluster; go-cluster's name. */
+export function bucketName(clusterId: string): string {
+  return `KV_CLUSTER_${clusterId}`;
+}
+
+/** The stream under the bucket. */
+export function streamName(clusterId: string): string {
+  return `KV_${bucketName(clusterId)}`;
+}
+
+/** All keys of the bucket. */
+export function bucketSubjects(clusterId: string): string {
+  return `$KV.${bucketName(clusterId)}.>`;
+}
+
+/** Where the lease is written. Subscribing to it directly would also show writes that were refused. */
+export function leaseSubject(clusterId: string): string {
+  return `$KV.${bucketName(clusterId)}.${LEASE_KEY}`;
+}
+
+/** Where the stream repeats committed writes of the lease. Outside the stream's own subjects, or it would loop. */
+export function republishSubject(clusterId: string): string {
+  return `nats_leader.lease.${clusterId}`;
+}
+
+/** A subject inside the stream that nobody writes: the filter of a presence consumer, which must never deliver. */
+export function presenceFilter(stream: string, id: string): string {
+  return `$KV.${stream.replace(/^KV_/, "")}.presence.${id}`;
+}
+
+/** The micro service of a cluster; go-cluster's name. */
+export function serviceName(clusterId: string): string {
+  return `cluster_${clusterId}`;
+}
+
+export function statusSubject(clusterId: string, nodeId: string): string {
+  return `${serviceName(clusterId)}.status.${nodeId}`;
+}
+
+export function pingSubject(clusterId: string, nodeId: string): string {
+  return `${serviceName(clusterId)}.ping.${nodeId}`;
+}
+
+export function stepdownSubject(clusterId: string, nodeId: string): string {
+  return `${serviceName(clusterId)}.control.${nodeId}.stepdown`;
+}
+
+/** Says that a stream was deleted. */
+export function streamDeletedAdvisory(stream: string): string {
+  return `$JS.EVENT.ADVISORY.STREAM.DELETED.${stream}`;
+}
+
+/** Says that a consumer was deleted. `consumer` is `<stream>.<consumer>`, as a presence is written in a record. */
+export function consumerDeletedAdvisory(consumer: string): string {
+  return `$JS.EVENT.ADVISORY.CONSUMER.DELETED.${consumer}`;
+}
+
+/** Where an account asks every server for its own connections. */
+export const CONNECTIONS_PING = "$SYS.REQ.ACCOUNT.PING.CONNZ";

@@ -1,0 +1,196 @@
+/**
+ * The cluster's micro service: go-cluster's three endpoints, one instance per node.
+ *
+ * What `$SRV` tells of a node is live in INFO (metadata) and STATS (metadata and each endpoint's `data`). In PING it is
+ * what was true when the service started: the library renders that answer once. Who needs the truth of the moment asks
+ * the status endpoint.
+ */
+
+import { type Service, type ServiceHandler, type ServiceMsg, Svcm } from "@nats-io/services";
+import type { NatsConnection } from "@nats-io/transport-node";
+import { asError, ClusterError, messageOf } from "../errors.ts";
+import { guarded } from "./connection-monitor.ts";
+import { parseObject } from "./js-api.ts";
+import { pingSubject, serviceName, statusSubject, stepdownSubject } from "./names.ts";
+
+/** Body of the status endpoint. The first six are go-cluster's. */
+export interface StatusBody {
+  readonly nodeId: string;
+  readonly role: "PRIMARY" | "PASSIVE";
+  /** `""` when nobody leads. */
+  readonly leader: string;
+  readonly epoch: number;
+  readonly uptimeMs: number;
+  readonly connected: boolean;
+  readonly incarnation?: string;
+  /** The election's own word for the role. */
+  readonly state?: string;
+  readonly presence?: string;
+  /** The node may act as leader at this moment. */
+  readonly held?: boolean;
+}
+
+/** Body of the ping endpoint. */
+export interface PingBody {
+  readonly ok: true;
+  /** Unix milliseconds. */
+  readonly timestamp: number;
+}
+
+/** Body of the step-down endpoint. */
+export type StepdownBody = { readonly ok: true } | { readonly ok: false; readonly error: string };
+
+/** The node behind the service. */
+export interface ServiceCallbacks {
+  status(): StatusBody;
+  /** Gives up leadership, to `to` if given. Rejects when this node doesn't lead. */
+  stepDown(to: string | undefined): Promise<void>;
+}
+
+export interface ServiceOptions {
+  readonly clusterId: string;
+  readonly nodeId: string;
+  /** Semantic version, as the micro protocol demands. */
+  readonly version: string;
+  /** The service ended without being stopped: a refused subscription, a closed connection. The node goes on. */
+  readonly onEnded?: (error: Error | null) => void;
+}
+
+/** A running service. */
+export interface ClusterService {
+  /** The instance's id in `$SRV`. */
+  readonly id: string;
+  readonly stopped: boolean;
+  /** Idempotent. */
+  stop(): Promise<void>;
+}
+
+/** Starts the service. Every node answers for itself: no queue group anywhere. */
+export async function startService(
+  connection: NatsConnection,
+  options: ServiceOptions,
+  callbacks: ServiceCallbacks,
+): Promise<ClusterService> {
+  const { clusterId, nodeId, version, onEnded } = options;
+  // The library brings its own copy of nats-core; at run time it only uses what every copy has.
+  const services = new Svcm(connection as unknown as ConstructorParameters<typeof Svcm>[0]);
+  let stopping = false;
+  try {
+    const service = await services.add({
+      name: serviceName(clusterId),
+      version,
+      description: `Cluster coordination service for ${clusterId}`,
+      queue: "",
+      metadata: liveMetadata(options, callbacks),
+      statsHandler: async () => callbacks.status(),
+    });
+    addEndpoints(service, clusterId, nodeId, callbacks);
+    void service.stopped.then((error) => {
+      if (!stopping) guarded(() => onEnded?.(error));
+    });
+    return {
+      id: service.info().id,
+      get stopped() {
+        return service.isStopped;
+      },
+      async stop() {
+        stopping = true;
+        await service.stop();
+      },
+    };
+  } catch (thrown) {
+    throw new ClusterError(
+      "NO_CONNECTION",
+      `cannot start service ${serviceName(clusterId)}: ${messageOf(thrown)}`,
+      {
+        cause: thrown,
+        recoverable: true,
+      },
+    );
+  }
+}
+
+function addEndpoints(
+  service: Service,
+  clusterId: string,
+  nodeId: string,
+  callbacks: ServiceCallbacks,
+): void {
+  const endpoint = (
+    name: string,
+    subject: string,
+    answer: (message: ServiceMsg) => Promise<object>,
+  ): void => {
+    service.addEndpoint(name, { subject, queue: "", handler: handlerOf(answer) });
+  };
+  endpoint("status", statusSubject(clusterId, nodeId), async () => callbacks.status());
+  endpoint(
+    "ping",
+    pingSubject(clusterId, nodeId),
+    async () => ({ ok: true, timestamp: Date.now() }) satisfies PingBody,
+  );
+  endpoint("stepdown", stepdownSubject(clusterId, nodeId), (message) => stepdown(message, callbacks));
+}
+
+/** A rejected handler would be an unhandled rejection; here it is an answer. */
+function handlerOf(answer: (message: ServiceMsg) => Promise<object>): ServiceHandler {
+  return (_error, message) => {
+    void answer(message).then(
+      (body) => respond(() => message.respond(JSON.stringify(body))),
+      (thrown: unknown) => respond(() => message.respondError(500, oneLine(messageOf(thrown)))),
+    );
+  };
+}
+
+/** The connection may be closed by the time the answer is ready. The asker's timeout says that as well. */
+function respond(send: () => void): void {
+  try {
+    send();
+  } catch (thrown) {
+    const error = asError(thrown);
+    if (!/Connection/.test(error.name)) process.emitWarning(error);
+  }
+}
+
+function oneLine(text: string): string {
+  return text.replace(/\s+/g, " ");
+}
+
+async function stepdown(message: ServiceMsg, callbacks: ServiceCallbacks): Promise<StepdownBody> {
+  try {
+    await callbacks.stepDown(successorIn(message.data));
+    return { ok: true };
+  } catch (thrown) {
+    return { ok: false, error: messageOf(thrown) };
+  }
+}
+
+/** go-cluster sends no body. */
+function successorIn(data: Uint8Array): string | undefined {
+  if (data.length === 0) return undefined;
+  const body = parseObject(data);
+  if (body === null) throw new Error('the request is not a JSON object such as {"to":"node-b"}');
+  const { to } = body;
+  if (to === undefined) return undefined;
+  if (typeof to !== "string" || !/^[A-Za-z0-9_-]+$/.test(to)) throw new Error('"to" is not a node id');
+  return to;
+}
+
+/** Getters, because the library keeps this very object and renders it for every INFO and STATS. */
+function liveMetadata(options: ServiceOptions, callbacks: ServiceCallbacks): Record<string, string> {
+  const live = (read: (status: StatusBody) => string | number): PropertyDescriptor => ({
+    enumerable: true,
+    get: () => String(read(callbacks.status())),
+  });
+  const metadata: Record<string, string> = {
+    node: options.nodeId,
+    cluster: options.clusterId,
+    version: options.version,
+  };
+  return Object.defineProperties(metadata, {
+    role: live((status) => status.role),
+    epoch: live((status) => status.epoch),
+    leader: live((status) => status.leader),
+    incarnation: live((status) => status.incarnation ?? ""),
+  });
+}

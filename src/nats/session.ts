@@ -1,0 +1,229 @@
+/**
+ * One NATS connection as elections see it. Any number of elections share a connection's session: one observer of the
+ * connection, one presence consumer, one subscription per presence that somebody watches.
+ */
+import type { NatsConnection, Subscription } from "@nats-io/transport-node";
+import type { SessionBinding } from "../election/types.ts";
+import type { Session, SessionEvent } from "../runtime/ports.ts";
+import { type ConnectionChange, ConnectionMonitor, guarded } from "./connection-monitor.ts";
+import { isConnectionGone } from "./death-check.ts";
+import { consumerDeletedAdvisory } from "./names.ts";
+import { Presence, type PresenceState } from "./presence.ts";
+
+/** Clients of one server must not all leave it in the same instant. It waits 10 s before it closes connections itself. */
+const LAME_DUCK_SPREAD_MS = 500;
+
+export interface SessionOptions {
+  /** Something worth an operator's attention that stops nothing. */
+  readonly onWarning?: (message: string, error?: Error) => void;
+  /** Leave a server that is shutting down as soon as it says so. Default true; false suits a borrowed connection. */
+  readonly reconnectOnLameDuck?: boolean;
+}
+
+const sessions = new WeakMap<NatsConnection, SharedSession>();
+
+/** A session for one election. Release it when the election is over. */
+export function openSession(connection: NatsConnection, options: SessionOptions = {}): NatsSession {
+  let shared = sessions.get(connection);
+  if (shared === undefined) {
+    shared = new SharedSession(connection);
+    sessions.set(connection, shared);
+  }
+  const session = new NatsSession(shared, options);
+  shared.add(session);
+  return session;
+}
+
+/** One election's share of a connection. */
+export class NatsSession implements Session {
+  readonly options: SessionOptions;
+  readonly #shared: SharedSession;
+  readonly #listeners = new Set<(event: SessionEvent) => void>();
+  #presenceStream: string | null = null;
+  #watched: string | null = null;
+  #released: Promise<void> | null = null;
+
+  /** Use `openSession`. */
+  constructor(shared: SharedSession, options: SessionOptions) {
+    this.#shared = shared;
+    this.options = options;
+  }
+
+  /** What the lease store on the same connection is built on. Lives as long as the session. */
+  get monitor(): ConnectionMonitor {
+    return this.#shared.monitor;
+  }
+
+  get connected(): boolean {
+    return this.monitor.connected;
+  }
+
+  get binding(): SessionBinding | null {
+    const { endpoint } = this.monitor;
+    if (endpoint === null) return null;
+    const presence = this.#presenceStream === null ? null : this.#shared.presence.current;
+    return presence === null ? endpoint : { ...endpoint, presence };
+  }
+
+  get presenceState(): PresenceState {
+    return this.#presenceStream === null ? "off" : this.#shared.presence.state;
+  }
+
+  /**
+   * Claims presence: from now on the binding names the session's presence consumer, made on this stream if there is
+   * none yet. Only for an election that suspends itself when disconnected. Settles when the first attempt is over,
+   * however it ended; `rebound` tells of every change. Never rejects.
+   */
+  async usePresence(stream: string): Promise<PresenceState> {
+    if (this.#released !== null) return "off";
+    if (this.#presenceStream === null) {
+      this.#presenceStream = stream;
+      if (this.#shared.presence.current !== null) this.emit({ type: "rebound", binding: this.binding });
+      await this.#shared.presence.want(stream);
+    }
+    return this.presenceState;
+  }
+
+  listen(listener: (event: SessionEvent) => void): () => void {
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
+  }
+
+  confirmDeath(binding: SessionBinding, timeoutMs: number): Promise<boolean> {
+    return isConnectionGone(this.monitor, binding, timeoutMs);
+  }
+
+  watchPresence(presence: string | null): void {
+    if (presence === this.#watched || this.#released !== null) return;
+    if (this.#watched !== null) this.#shared.unwatch(this.#watched, this);
+    this.#watched = presence;
+    if (presence !== null) this.#shared.watch(presence, this);
+  }
+
+  /** Ends this election's share; with the last one the presence consumer is deleted. The connection stays. Idempotent. */
+  release(): Promise<void> {
+    this.#released ??= this.#release();
+    return this.#released;
+  }
+
+  async #release(): Promise<void> {
+    if (this.#watched !== null) this.#shared.unwatch(this.#watched, this);
+    this.#watched = null;
+    this.#listeners.clear();
+    await this.#shared.remove(this, this.#presenceStream);
+  }
+
+  /** For the shared session only. */
+  emit(event: SessionEvent): void {
+    for (const listener of [...this.#listeners]) guarded(() => listener(event));
+  }
+
+  /** For the shared session only. */
+  rebound(): void {
+    if (this.#presenceStream !== null) this.emit({ type: "rebound", binding: this.binding });
+  }
+
+  /** For the shared session only. */
+  connectionChanged(change: ConnectionChange): void {
+    switch (change.type) {
+      case "up":
+        return this.emit({ type: "connected", binding: this.binding });
+      case "down":
+        return this.emit({ type: "disconnected", error: change.error });
+      case "closed":
+        return this.emit({ type: "closed", error: change.error });
+      case "lame-duck":
+        return;
+      default:
+        change satisfies never;
+    }
+  }
+}
+
+interface PresenceWatch {
+  readonly subscription: Subscription;
+  readonly sessions: Set<NatsSession>;
+}
+
+/** What the elections on one connection have in common. */
+class SharedSession {
+  readonly monitor: ConnectionMonitor;
+  readonly presence: Presence;
+  readonly #connection: NatsConnection;
+  readonly #unlisten: () => void;
+  readonly #sessions = new Set<NatsSession>();
+  readonly #watches = new Map<string, PresenceWatch>();
+  #leaving: NodeJS.Timeout | null = null;
+
+  constructor(connection: NatsConnection) {
+    this.#connection = connection;
+    this.monitor = ConnectionMonitor.acquire(connection);
+    this.presence = new Presence(this.monitor, {
+      changed: () => {
+        if (this.monitor.connected) for (const session of [...this.#sessions]) session.rebound();
+      },
+      warn: (message, error) => this.#warn(message, error),
+    });
+    this.#unlisten = this.monitor.listen((change) => {
+      if (change.type === "lame-duck") this.#leave();
+      for (const session of [...this.#sessions]) session.connectionChanged(change);
+    });
+  }
+
+  add(session: NatsSession): void {
+    this.#sessions.add(session);
+  }
+
+  async remove(session: NatsSession, presenceStream: string | null): Promise<void> {
+    this.#sessions.delete(session);
+    if (this.#sessions.size > 0) {
+      if (presenceStream !== null) await this.presence.drop(presenceStream);
+      return;
+    }
+    if (sessions.get(this.#connection) === this) sessions.delete(this.#connection);
+    if (this.#leaving !== null) clearTimeout(this.#leaving);
+    this.#unlisten();
+    await this.presence.close();
+    this.monitor.release();
+  }
+
+  watch(presence: string, session: NatsSession): void {
+    const known = this.#watches.get(presence);
+    if (known !== undefined) return void known.sessions.add(session);
+    if (this.monitor.closed) return;
+    const watching = new Set([session]);
+    const subscription = this.#connection.subscribe(consumerDeletedAdvisory(presence), {
+      callback: (error) => {
+        if (error !== null) {
+          return this.#warn(`a crash of the leader is not noticed early: ${error.message}`, error);
+        }
+        for (const watcher of [...watching]) watcher.emit({ type: "presence-lost", presence });
+      },
+    });
+    this.#watches.set(presence, { subscription, sessions: watching });
+  }
+
+  unwatch(presence: string, session: NatsSession): void {
+    const known = this.#watches.get(presence);
+    if (known === undefined) return;
+    known.sessions.delete(session);
+    if (known.sessions.size > 0) return;
+    this.#watches.delete(presence);
+    known.subscription.unsubscribe();
+  }
+
+  /** nats.js stays on a server in lame duck mode until it is thrown out. Going now costs milliseconds instead. */
+  #leave(): void {
+    const stays = [...this.#sessions].some((session) => session.options.reconnectOnLameDuck === false);
+    if (stays || this.#leaving !== null || this.#connection.getServers().length < 2) return;
+    this.#leaving = setTimeout(() => {
+      this.#leaving = null;
+      if (this.monitor.connected) void this.#connection.reconnect().catch(() => {});
+    }, Math.random() * LAME_DUCK_SPREAD_MS);
+    this.#leaving.unref();
+  }
+
+  #warn(message: string, error?: Error): void {
+    for (const session of [...this.#sessions]) guarded(() => session.options.onWarning?.(message, error));
+  }
+}

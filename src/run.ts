@@ -1,0 +1,389 @@
+import type { Attachment, NodeStatus, ServiceHandle } from "./backend.ts";
+import type { ResolvedOptions } from "./config.ts";
+import type { Leader, LossReason, ResignReason } from "./election/types.ts";
+import { asError, ClusterError, messageOf } from "./errors.ts";
+import { type HookName, HookRunner, type Hooks } from "./hooks.ts";
+import type { Logger } from "./logger.ts";
+import type { NodeEvent } from "./node-events.ts";
+import { Driver, type Output } from "./runtime/driver.ts";
+import type { Clock } from "./runtime/ports.ts";
+import { RunningTerm, type Term, withSignal } from "./term.ts";
+import { type Deferred, deferred } from "./waiting.ts";
+
+type DistributiveOmit<T, K extends PropertyKey> = T extends unknown ? Omit<T, K> : never;
+export type EventBody = DistributiveOmit<NodeEvent, "at">;
+
+export interface RunOptions {
+  readonly options: ResolvedOptions;
+  readonly hooks: Hooks;
+  readonly incarnation: string;
+  readonly attachment: Attachment;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly rememberedEpoch: number;
+  readonly emit: (event: EventBody) => void;
+}
+
+/** Leader work that was registered to run in every term. */
+interface Worker {
+  readonly work: (term: Term) => void | Promise<void>;
+  readonly signal: AbortSignal;
+  readonly failed: (error: ClusterError) => void;
+}
+
+/**
+ * One incarnation of a node, from `start()` to `stop()`: turns what the election says into terms, hooks, events and
+ * log lines, and what the application wants into events of the election.
+ */
+export class Run {
+  readonly #o: RunOptions;
+  readonly #driver: Driver;
+  readonly #hooks: HookRunner;
+  readonly #startedAtMono: number;
+  readonly #workers = new Set<Worker>();
+  readonly #releases = new Map<number, Deferred<boolean>>();
+  readonly #leading = new Set<(term: Term) => void>();
+  readonly #stopped = deferred<void>();
+  readonly #hurry = deferred<void>();
+  #term: RunningTerm | null = null;
+  #drainingTerm: RunningTerm | null = null;
+  #service: ServiceHandle | null = null;
+  #unlisten: (() => void) | null = null;
+
+  constructor(o: RunOptions) {
+    this.#o = o;
+    this.#startedAtMono = o.clock.now().mono;
+    this.#hooks = new HookRunner((hook, error) => this.#onHookError(hook, error));
+    this.#driver = new Driver({
+      config: { ...o.options.election, incarnation: o.incarnation },
+      clock: o.clock,
+      store: o.attachment.store,
+      session: o.attachment.session,
+      rememberedEpoch: o.rememberedEpoch,
+      output: (output) => this.#onOutput(output),
+    });
+  }
+
+  get driver(): Driver {
+    return this.#driver;
+  }
+
+  get term(): Term | null {
+    return this.#term;
+  }
+
+  get service(): ServiceHandle | null {
+    return this.#service;
+  }
+
+  /** True for code that runs inside a hook or leader work of this run. */
+  get insideHook(): boolean {
+    return this.#hooks.insideHook;
+  }
+
+  /** Resolves when the incarnation is over and everything it opened is closed. */
+  get stopped(): Promise<void> {
+    return this.#stopped.promise;
+  }
+
+  isLeader(): boolean {
+    return this.#driver.isHeld();
+  }
+
+  async start(): Promise<void> {
+    const { attachment, hooks, logger, options } = this.#o;
+    this.#unlisten = attachment.session.listen((event) => {
+      if (event.type === "disconnected" || event.type === "closed") {
+        const closed = event.type === "closed";
+        logger.warn(
+          { event: event.type, err: event.error },
+          closed ? "the NATS connection was closed for good; restart the node" : "disconnected from NATS",
+        );
+        this.#o.emit({ type: "disconnected", error: event.error });
+        void this.#hooks.enqueue("onNatsDisconnect", () => hooks.onNatsDisconnect?.(event.error));
+      } else if (event.type === "connected") {
+        logger.info({ event: "reconnected" }, "reconnected to NATS");
+        this.#o.emit({ type: "reconnected" });
+        void this.#hooks.enqueue("onNatsReconnect", () => hooks.onNatsReconnect?.());
+      }
+    });
+    this.#driver.start(attachment.bucket);
+    this.#o.emit({ type: "started" });
+    logger.info({ event: "started", competes: !options.observer }, "node started");
+    this.#service = await attachment.serve({
+      status: () => this.status(),
+      stepDown: (to) => this.stepDown(to),
+    });
+  }
+
+  status(): NodeStatus {
+    const { options, attachment, clock, incarnation } = this.#o;
+    const { role, announced } = this.#driver.state;
+    const held = this.isLeader();
+    return {
+      nodeId: options.nodeId,
+      role: held || role.name === "draining" ? "PRIMARY" : "PASSIVE",
+      leader: announced?.nodeId ?? "",
+      epoch: announced?.epoch ?? 0,
+      uptimeMs: Math.round(clock.now().mono - this.#startedAtMono),
+      connected: attachment.session.connected,
+      clusterId: options.clusterId,
+      incarnation,
+      state: role.name,
+      held,
+      competes: !options.observer,
+      presence: attachment.presence,
+      leaseTtlMs: options.election.leaseTtlMs,
+      version: options.serviceVersion,
+    };
+  }
+
+  /** Gives the term up; resolves when its lease is deleted. Inside a hook: when it is draining. */
+  async stepDown(to?: string): Promise<void> {
+    const term = this.#requireTerm();
+    if (to !== undefined) {
+      await this.#checkSuccessor(to);
+      if (this.#term !== term || this.#driver.state.role.name === "draining") this.#requireTerm();
+    }
+    const release = deferred<boolean>();
+    this.#releases.set(term.epoch, release);
+    this.#driver.dispatch({
+      type: "resign",
+      reason: "released",
+      ...(to === undefined ? {} : { successor: to }),
+    });
+    if (this.insideHook) return;
+    if (await release.promise) return;
+    throw new ClusterError(
+      "STORE_UNAVAILABLE",
+      `stepped down, but the lease of epoch ${term.epoch} could not be deleted; others lead within ${this.#o.options.election.leaseTtlMs} ms`,
+      { recoverable: true },
+    );
+  }
+
+  #requireTerm(): RunningTerm {
+    const name = this.#driver.state.role.name;
+    if (this.#term !== null && (name === "leader" || name === "suspended")) return this.#term;
+    const leader = this.#driver.state.announced?.nodeId;
+    throw new ClusterError(
+      "NOT_LEADER",
+      `node "${this.#o.options.nodeId}" is not the leader (${name}${leader === undefined ? ", nobody leads" : `, "${leader}" leads`})`,
+    );
+  }
+
+  async #checkSuccessor(to: string): Promise<void> {
+    const { nodeId, election } = this.#o.options;
+    const refuse = (why: string): never => {
+      throw new ClusterError("HANDOVER_REFUSED", `cannot hand over to node "${to}": ${why}`, {
+        recoverable: true,
+      });
+    };
+    if (to === nodeId) refuse("it leads already");
+    const status = await this.#o.attachment.statusOf(to, election.requestTimeoutMs);
+    if (status === null)
+      refuse(`it did not answer within ${election.requestTimeoutMs} ms; is it running in this cluster?`);
+    // A go-cluster node does not say whether it competes; every one of them does.
+    else if (status.competes === false) refuse("it is an observer");
+    else if (!status.connected) refuse("it is not connected");
+  }
+
+  /** Calls back with the present term, or with the next one. Returns the cancellation. */
+  onLeading(callback: (term: Term) => void): () => void {
+    if (this.#term !== null && this.isLeader()) {
+      callback(this.#term);
+      return () => {};
+    }
+    this.#leading.add(callback);
+    return () => this.#leading.delete(callback);
+  }
+
+  /** Runs `work` in the present term, if there is one, and in every later one. */
+  addWorker(worker: Worker): () => void {
+    this.#workers.add(worker);
+    if (this.#term?.announced === true) {
+      const term = this.#term;
+      void this.#hooks.enqueue("onBecomeLeader", () => this.#startWorker(term, worker));
+    }
+    return () => this.#workers.delete(worker);
+  }
+
+  /** Begins to leave. `hurry` gives up waiting for hooks and work. */
+  stop(): void {
+    this.#driver.dispatch({ type: "stop" });
+  }
+
+  hurry(): void {
+    this.#hurry.resolve();
+  }
+
+  // ------------------------------------------------------------------------------------------ from the election
+
+  #onOutput(output: Output): void {
+    const { logger, hooks } = this.#o;
+    switch (output.type) {
+      case "become-leader":
+        return this.#onBecome(output.epoch, output.acquiredAt);
+      case "suspend":
+      case "resume": {
+        const type = output.type === "suspend" ? "suspended" : "resumed";
+        logger.warn({ event: type, epoch: output.epoch }, `term ${type}`);
+        if (this.#term !== null) this.#o.emit({ type, term: this.#term });
+        return;
+      }
+      case "lose":
+        logger.warn(
+          { event: "lose", epoch: output.epoch, reason: output.reason, by: output.by?.nodeId },
+          "lost leadership",
+        );
+        void this.#endTerm(output.reason, output.by ?? null);
+        return;
+      case "drain":
+        logger.info({ event: "drain", epoch: output.epoch, reason: output.reason }, "giving up leadership");
+        void this.#drain(output.reason);
+        return;
+      case "released":
+        return this.#onReleased(output.epoch, output.deleted);
+      case "leader-changed":
+        logger.info(
+          { event: "leader", leader: output.leader?.nodeId ?? null, epoch: output.leader?.epoch },
+          output.leader === null ? "nobody leads" : `"${output.leader.nodeId}" leads`,
+        );
+        this.#o.emit({ type: "leader", leader: output.leader });
+        void this.#hooks.enqueue("onLeaderChange", () => hooks.onLeaderChange?.(output.leader));
+        return;
+      case "warn":
+        logger.warn({ event: "warning", code: output.code, err: output.error }, output.message);
+        this.#o.emit({
+          type: "warning",
+          code: output.code,
+          message: output.message,
+          error: output.error ?? null,
+        });
+        return;
+      case "stopped":
+        void this.#onStopped();
+        return;
+      default:
+        output satisfies never;
+    }
+  }
+
+  #onBecome(epoch: number, acquiredAt: number): void {
+    const { options, hooks, logger } = this.#o;
+    const { clusterId, nodeId } = options;
+    const term = new RunningTerm(
+      { clusterId, nodeId, epoch, acquiredAt },
+      (heldEpoch) => this.#term?.epoch === heldEpoch && this.#driver.isHeld(),
+    );
+    this.#term = term;
+    logger.info({ event: "become", epoch }, "became leader");
+    this.#o.emit({ type: "become", term });
+    for (const callback of this.#leading) callback(term);
+    this.#leading.clear();
+    void this.#hooks.enqueue("onBecomeLeader", async () => {
+      if (term.signal.aborted) return;
+      term.announced = true;
+      await hooks.onBecomeLeader?.(term);
+      for (const worker of this.#workers) this.#startWorker(term, worker);
+    });
+  }
+
+  #startWorker(term: RunningTerm, worker: Worker): void {
+    if (term.signal.aborted || worker.signal.aborted || !this.#workers.has(worker)) return;
+    if (term.workers.has(worker)) return;
+    term.workers.add(worker);
+    const own = withSignal(term, AbortSignal.any([term.signal, worker.signal]));
+    const done = this.#hooks
+      .runInside(async () => worker.work(own))
+      .catch((error: unknown) => {
+        // Work that ends by throwing because it was told to end has not failed.
+        if (own.signal.aborted) return;
+        this.#o.logger.error(
+          { event: "hook-error", hook: "work", err: asError(error) },
+          "leader work failed",
+        );
+        this.#o.emit({ type: "hook-error", hook: "work", error: asError(error) });
+        worker.failed(
+          new ClusterError("HOOK_FAILED", `leader work failed: ${messageOf(error)}`, { cause: error }),
+        );
+        this.#resign(term, "hook-failed");
+      })
+      .finally(() => term.work.delete(done));
+    term.work.add(done);
+  }
+
+  #onHookError(hook: HookName, thrown: unknown): void {
+    const error = asError(thrown);
+    this.#o.logger.error({ event: "hook-error", hook, err: error }, `${hook} threw`);
+    this.#o.emit({ type: "hook-error", hook, error });
+    if (hook === "onBecomeLeader" && this.#term !== null) this.#resign(this.#term, "hook-failed");
+  }
+
+  #resign(term: RunningTerm, reason: ResignReason): void {
+    if (this.#term === term && !term.signal.aborted) this.#driver.dispatch({ type: "resign", reason });
+  }
+
+  /** Aborts the term, calls the lose hook after everything before it, and waits for the work. */
+  async #endTerm(reason: LossReason, by: Leader | null): Promise<void> {
+    const term = this.#term;
+    if (term === null) return;
+    this.#term = null;
+    term.end(reason, new ClusterError("NOT_LEADER", `the term with epoch ${term.epoch} is over: ${reason}`));
+    this.#o.emit({ type: "lose", term, reason, by });
+    await this.#hooks.enqueue("onLoseLeadership", async () => {
+      if (term.announced) await this.#o.hooks.onLoseLeadership?.(term, reason);
+    });
+    await Promise.all(term.work);
+  }
+
+  async #drain(reason: ResignReason): Promise<void> {
+    const term = this.#term;
+    this.#drainingTerm = term;
+    const { drainTimeoutMs } = this.#o.options;
+    const outcome = await this.#withPatience(this.#endTerm(reason, null));
+    if (outcome === "late") {
+      this.#o.logger.error(
+        { event: "drain-timeout", epoch: term?.epoch, drainTimeoutMs },
+        "leader work did not end in time; the lease is released nevertheless",
+      );
+    }
+    this.#driver.dispatch({ type: "drained" });
+  }
+
+  /** Waits for application code, but not longer than `drainTimeoutMs` or than the caller of `stop()` allows. */
+  async #withPatience(application: Promise<void>): Promise<"done" | "late"> {
+    let cancel = (): void => {};
+    const timeout = new Promise<"late">((resolve) => {
+      cancel = this.#o.clock.setTimer(this.#o.options.drainTimeoutMs, () => resolve("late"));
+    });
+    const done = application.then(() => "done" as const);
+    const hurried = this.#hurry.promise.then(() => "late" as const);
+    const outcome = await Promise.race([done, timeout, hurried]);
+    cancel();
+    return outcome;
+  }
+
+  #onReleased(epoch: number, deleted: boolean): void {
+    this.#o.logger.info(
+      { event: "released", epoch, deleted },
+      deleted ? "lease released" : "lease left to run out",
+    );
+    const term = this.#drainingTerm;
+    this.#drainingTerm = null;
+    if (term !== null) this.#o.emit({ type: "released", term, deleted });
+    this.#releases.get(epoch)?.resolve(deleted);
+    this.#releases.delete(epoch);
+  }
+
+  async #onStopped(): Promise<void> {
+    this.#unlisten?.();
+    await this.#withPatience(this.#hooks.idle());
+    for (const release of this.#releases.values()) release.resolve(false);
+    this.#releases.clear();
+    await this.#service?.stop().catch(() => {});
+    await this.#o.attachment.close();
+    this.#o.logger.info({ event: "stopped" }, "node stopped");
+    this.#o.emit({ type: "stopped" });
+    this.#stopped.resolve();
+  }
+}

@@ -1,0 +1,56 @@
+import { ClusterError } from "./errors.ts";
+
+/** Limits of a wait. Both may be given; whichever comes first ends it. */
+export interface WaitOptions {
+  readonly signal?: AbortSignal | undefined;
+  readonly timeoutMs?: number | undefined;
+}
+
+/**
+ * Settles as `promise` does, unless the limit comes first: then rejects with `ABORTED` or `TIMEOUT`, whose message names
+ * what was waited for. The promise itself goes on.
+ */
+export function within<T>(promise: Promise<T>, what: string, limits: WaitOptions): Promise<T> {
+  const { signal, timeoutMs } = limits;
+  if (signal === undefined && timeoutMs === undefined) return promise;
+  return new Promise<T>((resolve, reject) => {
+    const end = (): void => {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", onAbort);
+    };
+    const onAbort = (): void => {
+      end();
+      reject(new ClusterError("ABORTED", `${what}: aborted`, { cause: signal?.reason, recoverable: true }));
+    };
+    const timer =
+      timeoutMs === undefined
+        ? undefined
+        : setTimeout(() => {
+            end();
+            reject(new ClusterError("TIMEOUT", `${what}: not within ${timeoutMs} ms`, { recoverable: true }));
+          }, timeoutMs);
+    if (signal?.aborted === true) {
+      onAbort();
+      return;
+    }
+    signal?.addEventListener("abort", onAbort, { once: true });
+    promise.then(resolve, reject).finally(end);
+  });
+}
+
+/** A promise and the means to settle it from outside. */
+export interface Deferred<T> {
+  readonly promise: Promise<T>;
+  readonly resolve: (value: T) => void;
+  readonly reject: (error: Error) => void;
+}
+
+export function deferred<T>(): Deferred<T> {
+  let resolve: (value: T) => void = () => {};
+  let reject: (error: Error) => void = () => {};
+  const promise = new Promise<T>((onResolve, onReject) => {
+    resolve = onResolve;
+    reject = onReject;
+  });
+  return { promise, resolve, reject };
+}

@@ -1,0 +1,218 @@
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { leaseSubject, republishSubject, streamName } from "../../src/nats/names.ts";
+import { type NatsServer, startNatsServer } from "../../src/testing.ts";
+import { startProxy, type TcpProxy } from "../support/tcp-proxy.ts";
+import { waitFor, within } from "../support/wait.ts";
+import {
+  api,
+  applied,
+  atEnd,
+  entryAt,
+  freshId,
+  link,
+  noAbort,
+  put,
+  record,
+  sessionOn,
+  snapshot,
+  storeOn,
+  watching,
+} from "./support.ts";
+
+let server: NatsServer;
+beforeAll(async () => {
+  server = await startNatsServer();
+});
+afterAll(() => server.dispose());
+
+/** A store behind a proxy, and another one that is not. */
+async function openBehindProxy() {
+  const clusterId = freshId();
+  const proxy = await startProxy({ target: { port: server.port } });
+  atEnd(() => proxy.close());
+  const behind = await storeOn(proxy, clusterId);
+  await behind.store.open(noAbort());
+  const direct = await storeOn(server, clusterId);
+  return { clusterId, proxy, behind, direct };
+}
+
+function writes(clusterId: string): Parameters<TcpProxy["takeNextToServer"]>[0] {
+  return (frame) => frame.line.includes(` ${leaseSubject(clusterId)} `);
+}
+
+/** Its duration in milliseconds, with what it came to. */
+async function timed<T>(promise: Promise<T>): Promise<[T, number]> {
+  const start = performance.now();
+  const value = await promise;
+  return [value, performance.now() - start];
+}
+
+describe("a write whose answer does not come", () => {
+  test("is unknown at its timeout, and a read finds it if it was applied", async () => {
+    const { clusterId, proxy, behind, direct } = await openBehindProxy();
+    const taken = proxy.takeReplyTo(writes(clusterId));
+    const [outcome, tookMs] = await timed(behind.store.write(put({ emptyAtSequence: 0 }, { nonce: 4 }), 300));
+    expect(outcome).toMatchObject({ kind: "unknown", error: { code: "STORE_UNAVAILABLE", recoverable: true } });
+    expect(tookMs).toBeGreaterThanOrEqual(299);
+    expect(tookMs).toBeLessThan(600);
+    await taken;
+    expect((await snapshot(direct.store)).entry).toMatchObject({ revision: 1, record: { nonce: 4 } });
+    expect((await snapshot(behind.store)).entry).toMatchObject({ revision: 1, record: { nonce: 4 } });
+  });
+
+  test("may be applied after it was given up", async () => {
+    const { clusterId, proxy, behind, direct } = await openBehindProxy();
+    const seen = watching(behind.store);
+    const taken = proxy.takeNextToServer(writes(clusterId));
+    const outcome = await behind.store.write(put({ emptyAtSequence: 0 }, { nonce: 5 }), 200);
+    expect(outcome.kind).toBe("unknown");
+    expect((await snapshot(behind.store)).entry).toBeNull();
+    (await taken).release();
+    expect(await entryAt(seen, 1)).toMatchObject({ record: { nonce: 5 } });
+    expect((await snapshot(direct.store)).entry).toMatchObject({ record: { nonce: 5 } });
+  });
+
+  test("is unknown as soon as the connection drops", async () => {
+    const { clusterId, proxy, behind } = await openBehindProxy();
+    const taken = proxy.takeReplyTo(writes(clusterId));
+    const writing = timed(behind.store.write(put({ emptyAtSequence: 0 }), 10_000));
+    await taken;
+    proxy.cut();
+    const [outcome, tookMs] = await writing;
+    expect(outcome).toMatchObject({ kind: "unknown", error: { code: "NO_CONNECTION", recoverable: true } });
+    expect(tookMs).toBeLessThan(1000);
+  });
+
+  test("is not sent at all while disconnected, and never later", async () => {
+    const { proxy, behind, direct, clusterId } = await openBehindProxy();
+    const { events, session } = sessionOn({ connection: behind.monitor.connection, owned: true, close: async () => {} });
+    proxy.refuse(true);
+    proxy.cut();
+    await events.next((event) => event.type === "disconnected");
+    const [outcome, tookMs] = await timed(behind.store.write(put({ emptyAtSequence: 0 }), 5000));
+    expect(outcome).toMatchObject({ kind: "unknown", error: { code: "NO_CONNECTION" } });
+    expect(await behind.store.read(5000)).toMatchObject({ kind: "failed", error: { code: "NO_CONNECTION" } });
+    expect(tookMs).toBeLessThan(100);
+    expect(session.connected).toBe(false);
+    proxy.refuse(false);
+    await events.next((event) => event.type === "connected");
+    // A round trip on the new connection: anything buffered before it would have arrived first.
+    await behind.monitor.connection.flush();
+    expect((await snapshot(direct.store)).entry).toBeNull();
+    expect(clusterId).toBeTruthy();
+  });
+});
+
+describe("a server", () => {
+  test("that is stopped in mid-write makes it unknown at once, and is used again when it is back", async () => {
+    const own = await startNatsServer();
+    atEnd(() => own.dispose());
+    const clusterId = freshId();
+    const { store, monitor } = await storeOn(own, clusterId);
+    await store.open(noAbort());
+    const seen = watching(store);
+    const first = applied(await store.write(put({ emptyAtSequence: 0 }), 2000));
+    await own.pause();
+    const writing = timed(store.write(put({ revision: first }, { nonce: 2 }), 10_000));
+    await own.kill();
+    const [outcome, tookMs] = await writing;
+    expect(outcome).toMatchObject({ kind: "unknown", error: { code: "NO_CONNECTION" } });
+    expect(tookMs).toBeLessThan(2000);
+    await own.start();
+    await waitFor(() => monitor.connected);
+    const { entry } = await snapshot(store);
+    expect(entry).toMatchObject({ kind: "record", revision: first, record: record() });
+    const second = applied(await store.write(put({ revision: first }, { nonce: 3 }), 2000));
+    expect(await entryAt(seen, second)).toMatchObject({ record: { nonce: 3 } });
+  });
+
+  test("that is frozen answers nobody in time, and may still apply the write when it wakes up", async () => {
+    const own = await startNatsServer();
+    atEnd(() => own.dispose());
+    const { store } = await storeOn(own, freshId());
+    await store.open(noAbort());
+    const seen = watching(store);
+    const first = applied(await store.write(put({ emptyAtSequence: 0 }), 2000));
+    await own.pause();
+    const [write, read] = await Promise.all([
+      timed(store.write(put({ revision: first }, { nonce: 2 }), 300)),
+      timed(store.read(300)),
+    ]);
+    expect(write[0]).toMatchObject({ kind: "unknown", error: { code: "STORE_UNAVAILABLE" } });
+    expect(read[0]).toMatchObject({ kind: "failed", error: { code: "STORE_UNAVAILABLE" } });
+    expect(Math.max(write[1], read[1])).toBeLessThan(800);
+    await own.resume();
+    expect(await entryAt(seen, first + 1)).toMatchObject({ record: { nonce: 2 } });
+  });
+});
+
+describe("permissions", () => {
+  const config = `
+    accounts { A { jetstream: enabled, users: [
+      { user: admin, password: p }
+      { user: reader, password: p, permissions { publish { deny: ["$KV.>"] } } }
+      { user: blind, password: p, permissions { subscribe { deny: ["nats_leader.>", "$JS.EVENT.>"] } } }
+      { user: nothing, password: p, permissions { publish { deny: ["$JS.API.>"] } } }
+    ] } }`;
+  let guarded: NatsServer;
+  beforeAll(async () => {
+    guarded = await startNatsServer({ config });
+  });
+  afterAll(() => guarded.dispose());
+
+  async function openAs(user: string) {
+    const clusterId = freshId();
+    const admin = await storeOn(guarded, clusterId, {}, { user: "admin", pass: "p" });
+    await admin.store.open(noAbort());
+    const opened = await storeOn(guarded, clusterId, {}, { user, pass: "p" });
+    return { clusterId, admin: admin.store, ...opened };
+  }
+
+  test("to write that are missing are told at once, with the subject to allow", async () => {
+    const { store, clusterId } = await openAs("reader");
+    await store.open(noAbort());
+    const [outcome, tookMs] = await timed(store.write(put({ emptyAtSequence: 0 }), 5000));
+    expect(outcome).toMatchObject({ kind: "unknown", error: { code: "AUTHORIZATION", recoverable: false } });
+    expect(outcome.kind === "unknown" && outcome.error.message).toContain(`publish to "${leaseSubject(clusterId)}"`);
+    expect(tookMs).toBeLessThan(1000);
+  });
+
+  test("to use the JetStream API that are missing fail the opening, with the subject to allow", async () => {
+    const { store, clusterId } = await openAs("nothing");
+    await expect(store.open(noAbort())).rejects.toMatchObject({
+      code: "AUTHORIZATION",
+      recoverable: false,
+      message: expect.stringContaining(`$JS.API.STREAM.INFO.${streamName(clusterId)}`),
+    });
+  });
+
+  test("to hear the republished lease that are missing turn the watch to a consumer", async () => {
+    const { store, admin, warnings, clusterId } = await openAs("blind");
+    await store.open(noAbort());
+    const seen = watching(store);
+    await waitFor(() => warnings.some((text) => text.includes(republishSubject(clusterId))));
+    const first = applied(await admin.write(put({ emptyAtSequence: 0 }), 2000));
+    expect(await entryAt(seen, first)).toMatchObject({ kind: "record" });
+  });
+});
+
+test("an account without JetStream is a clear refusal", async () => {
+  const own = await startNatsServer({
+    config: `accounts { A { users: [{ user: u, password: p }] }, B { jetstream: enabled, users: [{ user: b, password: p }] } }`,
+  });
+  atEnd(() => own.dispose());
+  const { store } = await storeOn(own, freshId(), {}, { user: "u", pass: "p" });
+  await expect(within(store.open(noAbort()))).rejects.toMatchObject({ code: "JETSTREAM_UNAVAILABLE" });
+});
+
+test("a server without JetStream is a clear refusal that may pass", async () => {
+  const own = await startNatsServer({ jetstream: false });
+  atEnd(() => own.dispose());
+  const { store } = await storeOn(own, freshId());
+  await expect(within(store.open(noAbort()))).rejects.toMatchObject({
+    code: "JETSTREAM_UNAVAILABLE",
+    recoverable: true,
+  });
+  const nats = await link(own);
+  await expect(api(nats, "INFO")).rejects.toThrow();
+});

@@ -1,0 +1,167 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import type { LeaseRecord, LeaseWrite } from "../../src/election/types.ts";
+import { parseHeaders } from "../../src/nats/headers.ts";
+import { decodeEntry, encodeRecord, encodeWrite, MAX_RECORD_BYTES } from "../../src/nats/record-codec.ts";
+import { record } from "./support.ts";
+
+function decode(data: Uint8Array | string, headers: Record<string, string> = {}) {
+  const bytes = typeof data === "string" ? new TextEncoder().encode(data) : data;
+  return decodeEntry({ revision: 5, data: bytes, header: (name) => headers[name] ?? "" });
+}
+
+const text = fc.string({ minLength: 1, maxLength: 40, unit: "grapheme" });
+const positive = fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER });
+const token = fc.stringMatching(/^[A-Za-z0-9_-]{1,20}$/);
+const presence = fc.tuple(token, token).map(([stream, consumer]) => `${stream}.${consumer}`);
+const session = fc.record(
+  { serverId: text, clientId: positive, presence },
+  { requiredKeys: ["serverId", "clientId"] },
+);
+const records: fc.Arbitrary<LeaseRecord> = fc.record(
+  {
+    nodeId: text,
+    epoch: positive,
+    acquiredAt: fc.nat(),
+    incarnation: text,
+    nonce: fc.nat(),
+    ttlMs: positive,
+    session,
+  },
+  { requiredKeys: ["nodeId", "epoch", "acquiredAt"] },
+);
+
+describe("a record", () => {
+  test("comes back as it was written", () => {
+    fc.assert(
+      fc.property(records, (written) => {
+        expect(decode(encodeRecord(written))).toEqual({ kind: "record", revision: 5, record: written });
+      }),
+    );
+  });
+
+  test("is go-cluster's JSON with our own fields added", () => {
+    expect(JSON.parse(new TextDecoder().decode(encodeRecord(record())))).toEqual({
+      node_id: "a",
+      epoch: 1,
+      acquired_at: 1_700_000_000_000,
+      incarnation: "inc-a",
+      nonce: 1,
+      ttl_ms: 10_000,
+      session: { server_id: "S1", client_id: 7, presence: "KV_X.presence_1" },
+    });
+  });
+
+  test("of go-cluster has its three fields and nothing else", () => {
+    expect(decode('{"node_id":"n1","epoch":3,"acquired_at":1700000000000}')).toEqual({
+      kind: "record",
+      revision: 5,
+      record: { nodeId: "n1", epoch: 3, acquiredAt: 1_700_000_000_000 },
+    });
+  });
+
+  test("may have fields that we don't know", () => {
+    expect(decode('{"node_id":"n1","epoch":3,"acquired_at":1,"region":"eu"}').kind).toBe("record");
+  });
+
+  test.each([
+    ["", "empty"],
+    ["null", "not a JSON object"],
+    ["[]", "not a JSON object"],
+    ['"x"', "not a JSON object"],
+    ["{", "JSON"],
+    ["{}", "node_id"],
+    ['{"node_id":"","epoch":1,"acquired_at":1}', "node_id"],
+    ['{"node_id":7,"epoch":1,"acquired_at":1}', "node_id"],
+    ['{"node_id":"a","epoch":0,"acquired_at":1}', "epoch"],
+    ['{"node_id":"a","epoch":-1,"acquired_at":1}', "epoch"],
+    ['{"node_id":"a","epoch":1.5,"acquired_at":1}', "epoch"],
+    ['{"node_id":"a","epoch":"1","acquired_at":1}', "epoch"],
+    ['{"node_id":"a","epoch":9007199254740993,"acquired_at":1}', "epoch"],
+    ['{"node_id":"a","epoch":1}', "acquired_at"],
+    ['{"node_id":"a","epoch":1,"acquired_at":1,"incarnation":""}', "incarnation"],
+    ['{"node_id":"a","epoch":1,"acquired_at":1,"nonce":null}', "nonce"],
+    ['{"node_id":"a","epoch":1,"acquired_at":1,"ttl_ms":0}', "ttl_ms"],
+    ['{"node_id":"a","epoch":1,"acquired_at":1,"session":[]}', "session"],
+    ['{"node_id":"a","epoch":1,"acquired_at":1,"session":{"server_id":"S"}}', "session.client_id"],
+    [
+      '{"node_id":"a","epoch":1,"acquired_at":1,"session":{"server_id":"S","client_id":1,"presence":"a.>"}}',
+      "session.presence",
+    ],
+  ])("that is %j is garbage, and the reason names what is wrong", (value, reason) => {
+    const entry = decode(value);
+    expect(entry).toMatchObject({ kind: "garbage", revision: 5 });
+    expect(entry.kind === "garbage" && entry.reason).toContain(reason);
+  });
+
+  test("of more than 16 KiB is garbage without being parsed", () => {
+    const huge = `{"node_id":"a","epoch":1,"acquired_at":1,"x":"${"y".repeat(MAX_RECORD_BYTES)}"}`;
+    expect(decode(huge)).toMatchObject({ kind: "garbage", reason: expect.stringContaining("bytes") });
+  });
+
+  test("is never a reason to throw, whatever the bytes and headers", () => {
+    const bytes = fc.oneof(
+      fc.uint8Array({ maxLength: 200 }),
+      fc.json().map((json) => new TextEncoder().encode(json)),
+      fc.record({ node_id: fc.anything(), epoch: fc.anything(), acquired_at: fc.anything(), session: fc.anything() })
+        .map((value) => new TextEncoder().encode(safeJson(value))),
+    );
+    const headers = fc.dictionary(
+      fc.constantFrom("KV-Operation", "Nats-Marker-Reason", "Nats-Leader-Epoch", "Nats-Leader-Incarnation"),
+      fc.oneof(fc.string(), fc.constantFrom("DEL", "PURGE", "1", "0", "-1", "1e3")),
+    );
+    fc.assert(fc.property(bytes, headers, (data, hdrs) => void decode(data, hdrs)), { numRuns: 1000 });
+  });
+});
+
+function safeJson(value: unknown): string {
+  try {
+    return JSON.stringify(value) ?? "";
+  } catch {
+    return "";
+  }
+}
+
+describe("a delete marker", () => {
+  const release: LeaseWrite = { kind: "release", epoch: 4, incarnation: "inc-a", expect: { revision: 9 } };
+
+  function decodeEncoded(write: LeaseWrite) {
+    const { data, headers } = encodeWrite(write);
+    expect(data).toHaveLength(0);
+    return decode(data, Object.fromEntries(headers));
+  }
+
+  test("of ours names the term, and the successor of a handover", () => {
+    expect(decodeEncoded(release)).toEqual({ kind: "released", revision: 5, epoch: 4, incarnation: "inc-a" });
+    expect(decodeEncoded({ ...release, successor: "b" })).toMatchObject({ kind: "released", successor: "b" });
+  });
+
+  test.each([
+    ["go-cluster's", { "KV-Operation": "DEL" }],
+    ["a purge", { "KV-Operation": "PURGE", "Nats-Leader-Epoch": "4", "Nats-Leader-Incarnation": "i" }],
+    ["the server's own", { "Nats-Marker-Reason": "MaxAge" }],
+    ["without incarnation", { "KV-Operation": "DEL", "Nats-Leader-Epoch": "4" }],
+    ["with epoch 0", { "KV-Operation": "DEL", "Nats-Leader-Epoch": "0", "Nats-Leader-Incarnation": "i" }],
+    ["with epoch 1e3", { "KV-Operation": "DEL", "Nats-Leader-Epoch": "1e3", "Nats-Leader-Incarnation": "i" }],
+    [
+      "with a huge epoch",
+      { "KV-Operation": "DEL", "Nats-Leader-Epoch": "9999999999999999", "Nats-Leader-Incarnation": "i" },
+    ],
+  ])("%s is nobody's word", (_name, headers) => {
+    expect(decode("", headers)).toEqual({ kind: "deleted", revision: 5 });
+  });
+});
+
+describe("stored headers", () => {
+  test("are read by name, first value first, without blanks around", () => {
+    const bytes = new TextEncoder().encode("NATS/1.0\r\nA: 1\r\nB:2 \r\nA: 3\r\nnonsense\r\n: x\r\n\r\n");
+    expect([...parseHeaders(bytes)]).toEqual([
+      ["A", "1"],
+      ["B", "2"],
+    ]);
+  });
+
+  test("never throw", () => {
+    fc.assert(fc.property(fc.uint8Array(), (bytes) => void parseHeaders(bytes)));
+  });
+});

@@ -1,0 +1,61 @@
+/**
+ * Around one run of the real-server tests: finds the nats-server that all of them use, says which one it is, and fails
+ * the run when it left a process behind.
+ */
+import { randomUUID } from "node:crypto";
+import { readdirSync, readFileSync } from "node:fs";
+import { findNatsServer } from "../../src/testing.ts";
+import { waitFor } from "./wait.ts";
+
+const runMark = "NATS_LEADER_TEST_RUN";
+
+export async function setup(): Promise<void> {
+  const version = process.env["NATS_TEST_VERSION"];
+  const server = await findNatsServer({
+    ...(version === undefined ? {} : { version }),
+    onProgress: (line) => console.log(line),
+  });
+  console.log(`nats-server ${server.version} (${server.source})`);
+  for (const note of server.notes) console.log(`  ${note}`);
+  process.env["NATS_SERVER"] = server.path;
+  process.env["NATS_TEST_VERSION"] = server.version;
+  process.env[runMark] = randomUUID();
+}
+
+export async function teardown(): Promise<void> {
+  const mark = `${runMark}=${process.env[runMark]}`;
+  // Workers and watchdogs of the last file may be on their way out.
+  const gone = await waitFor(() => marked(mark).length === 0, { timeoutMs: 3000, intervalMs: 100 }).catch(
+    () => false,
+  );
+  if (gone) return;
+  const left = marked(mark);
+  for (const { pid } of left) process.kill(pid, "SIGKILL");
+  process.exitCode = 1; // vitest only logs what a teardown throws
+  throw new Error(
+    `processes left behind by the tests:\n${left.map((p) => `  ${p.pid} ${p.command}`).join("\n")}`,
+  );
+}
+
+interface LeftProcess {
+  readonly pid: number;
+  readonly command: string;
+}
+
+/** The processes that inherited this run's mark, whoever their parent is by now; vitest's own workers apart. */
+function marked(mark: string): LeftProcess[] {
+  if (process.platform !== "linux") return [];
+  const found: LeftProcess[] = [];
+  for (const name of readdirSync("/proc")) {
+    const pid = Number(name);
+    if (!Number.isInteger(pid) || pid === process.pid) continue;
+    try {
+      if (!readFileSync(`/proc/${pid}/environ`, "utf8").split("\0").includes(mark)) continue;
+      const command = readFileSync(`/proc/${pid}/cmdline`, "utf8").replaceAll("\0", " ").trim();
+      if (!/[\\/]vitest[\\/]dist[\\/]workers[\\/]/.test(command)) found.push({ pid, command });
+    } catch {
+      // it ended while it was looked at, or is another user's
+    }
+  }
+  return found;
+}

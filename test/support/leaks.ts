@@ -1,0 +1,31 @@
+/**
+ * Fails a test file that leaves a server, proxy or child process open, and closes it, so that the next file starts
+ * clean. A setup file of the real-server tests: its hook is registered before the test file's own ones and so runs last.
+ */
+import { afterAll } from "vitest";
+import { openServers } from "../../src/testing/registry.ts";
+
+/** What a test file opened and has not closed yet. */
+export interface OpenThings {
+  add(thing: Closable): void;
+  delete(thing: Closable): void;
+}
+
+interface Closable extends AsyncDisposable {
+  /** How the failure calls it. */
+  readonly title: string;
+}
+
+const open = new Set<Closable>();
+export const openThings: OpenThings = open;
+
+afterAll(async () => {
+  const servers = openServers();
+  const titles = [
+    ...servers.map((server) => `nats-server ${server.name}`),
+    ...[...open].map(({ title }) => title),
+  ];
+  if (titles.length === 0) return;
+  await Promise.allSettled([...servers, ...open].map(async (thing) => thing[Symbol.asyncDispose]()));
+  throw new Error(`left open at the end of the test file: ${titles.join(", ")}`);
+});

@@ -1,0 +1,59 @@
+import { jetstream, jetstreamManager } from "@nats-io/jetstream";
+import { connect } from "@nats-io/transport-node";
+import { expect, onTestFinished, test } from "vitest";
+import { openServers, startNatsCluster } from "../../src/testing.ts";
+import { waitFor } from "../support/wait.ts";
+import { testVersion } from "./fixtures.ts";
+
+test("three servers form a cluster that takes replicated streams at once and outlives the stop of one", async () => {
+  const cluster = await startNatsCluster({
+    ...testVersion,
+    config: (index) => `server_tags: [member-${index}]`,
+  });
+  onTestFinished(async () => cluster.dispose());
+  expect(cluster.servers.map((server) => server.name)).toEqual([1, 2, 3].map((n) => `${cluster.name}-${n}`));
+  expect(new Set(openServers())).toEqual(new Set(cluster.servers));
+
+  const nc = await connect({ servers: cluster.urls, maxReconnectAttempts: -1, reconnectTimeWait: 50 });
+  onTestFinished(async () => nc.close());
+  const manager = await jetstreamManager(nc);
+  await manager.streams.add({ name: "KEPT", subjects: ["kept"], num_replicas: 3 });
+  const publish = async (text: string): Promise<unknown> =>
+    jetstream(nc)
+      .publish("kept", text, { timeout: 1000 })
+      .catch(() => undefined); // no responders: the stream has no leader, or this server hasn't heard of it yet
+  await waitFor(async () => publish("before"), { message: "a write to the new stream" });
+
+  const leader = await waitFor(async () => cluster.metaLeader(), { message: "a meta leader" });
+  await leader.stop();
+  expect(openServers()).not.toContain(leader);
+  const others = cluster.servers.filter((server) => server !== leader);
+  const next = await waitFor(async () => cluster.metaLeader(), {
+    timeoutMs: 15_000,
+    message: "the next meta leader",
+  });
+  expect(others).toContain(next);
+  await waitFor(async () => publish("while it was away"), {
+    timeoutMs: 20_000,
+    message: "a write without it",
+  });
+
+  await leader.start();
+  await cluster.ready();
+  const { state, cluster: raft } = await manager.streams.info("KEPT");
+  expect(state.messages).toBeGreaterThanOrEqual(2);
+  expect(raft?.replicas).toHaveLength(2);
+
+  await cluster.stop();
+  expect(openServers()).toEqual([]);
+});
+
+test("a cluster whose size makes no sense is refused", async () => {
+  await expect(startNatsCluster({ size: 0 })).rejects.toThrow("size is 0: it must be 1 to 9");
+});
+
+test("a member that can't start takes the others down with it", async () => {
+  const config = (index: number): string => (index === 1 ? "no_such_thing {" : "");
+  await expect(startNatsCluster({ ...testVersion, config })).rejects.toMatchObject({ code: "start_failed" });
+  expect(openServers()).toEqual([]);
+});

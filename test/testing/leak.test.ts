@@ -1,0 +1,63 @@
+import { access } from "node:fs/promises";
+import { expect, test } from "vitest";
+import { isPortFree } from "../../src/testing/ports.ts";
+import { spawnChild } from "../support/child.ts";
+import { waitFor } from "../support/wait.ts";
+import { isGone } from "./fixtures.ts";
+
+interface Started {
+  readonly pids: number[];
+  readonly dirs: string[];
+  readonly ports: number[];
+}
+
+async function startAndEnd(
+  how: "wait" | "throw" | "exit" | "fall off",
+  end?: NodeJS.Signals,
+): Promise<Started> {
+  await using parent = spawnChild<Started>("test/testing/leak-parent.ts", { args: [how] });
+  const started = await parent.next((line) => "pids" in line, 20_000);
+  expect(started.ports).toHaveLength(2);
+  if (end !== undefined) {
+    expect(await Promise.all(started.ports.map(isFree))).toEqual([false, false]);
+    expect(await Promise.all(started.pids.map(isGone))).not.toContain(true);
+    parent.kill(end);
+  }
+  await parent.exit;
+  return started;
+}
+
+const isFree = (port: number): Promise<boolean> => isPortFree(port, "127.0.0.1");
+
+async function expectNothingLeft({ pids, dirs, ports }: Started): Promise<void> {
+  const gone = async (): Promise<boolean> => (await Promise.all(pids.map(isGone))).every(Boolean);
+  await waitFor(gone, { timeoutMs: 5000, message: `the end of ${pids.join(" and ")}` });
+  const free = async (): Promise<boolean> => (await Promise.all(ports.map(isFree))).every(Boolean);
+  await waitFor(free, { timeoutMs: 10_000, message: `ports ${ports.join(" and ")}` });
+  const removed = async (): Promise<boolean> => {
+    const found = await Promise.all(
+      dirs.map((dir) =>
+        access(dir).then(
+          () => true,
+          () => false,
+        ),
+      ),
+    );
+    return !found.includes(true);
+  };
+  await waitFor(removed, { timeoutMs: 10_000, message: `the removal of ${dirs.join(" and ")}` });
+}
+
+test.each(["SIGKILL", "SIGTERM", "SIGINT"] as const)(
+  "servers, also a frozen one, end with a parent that gets %s",
+  async (signal) => {
+    await expectNothingLeft(await startAndEnd("wait", signal));
+  },
+);
+
+test.each(["exit", "throw", "fall off"] as const)(
+  "servers end with a parent that ends by '%s'",
+  async (how) => {
+    await expectNothingLeft(await startAndEnd(how));
+  },
+);

@@ -1,0 +1,49 @@
+import { defineConfig, type ViteUserConfig } from "vitest/config";
+
+/** Folders whose tests start servers and processes. */
+const natsTests = "test/{nats,node,testing,cli,vip,examples}/**/*.test.ts";
+const packageTests = "test/package/**/*.test.ts";
+
+const config: ViteUserConfig = defineConfig({
+  test: {
+    projects: [
+      {
+        test: {
+          name: "unit",
+          include: ["test/**/*.test.ts"],
+          exclude: [natsTests, packageTests],
+          testTimeout: 10_000,
+          sequence: { groupOrder: 0 },
+        },
+      },
+      {
+        test: {
+          name: "nats",
+          include: [natsTests],
+          globalSetup: ["test/support/global-setup.ts"],
+          setupFiles: ["test/support/leaks.ts"],
+          pool: "forks",
+          // Each file runs up to three servers; two cores are the least this runs on.
+          maxWorkers: 2,
+          testTimeout: 30_000,
+          hookTimeout: 60_000,
+          retry: 0,
+          sequence: { groupOrder: 1 },
+        },
+      },
+      {
+        test: {
+          name: "package",
+          include: [packageTests],
+          testTimeout: 60_000,
+          hookTimeout: 120_000,
+          maxWorkers: 1,
+          sequence: { groupOrder: 2 },
+        },
+      },
+    ],
+    coverage: { provider: "v8", include: ["src/election/**"], reporter: ["text", "html"] },
+  },
+});
+
+export default config;
