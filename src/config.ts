@@ -292,8 +292,10 @@ const OPTIONS: { readonly [Name in OptionName]-?: OptionInfo } = {
   credsFile: {
     type: "string",
     fallback: "none",
-    rule: "the path of a .creds file",
-    schema: z.string().min(1),
+    rule: "the path of a .creds file (its text belongs in creds)",
+    schema: z.string().regex(/^(?!.*-----BEGIN)[^\r\n]+$/s),
+    // Somebody may have put the text here.
+    secret: true,
   },
   creds: secret("the text of a .creds file (its path belongs in credsFile)", /-----BEGIN NATS USER JWT-----/),
   tls: {
@@ -346,7 +348,7 @@ const OPTIONS: { readonly [Name in OptionName]-?: OptionInfo } = {
   crashDetection: oneOf(["presence", "lease"], DEFAULTS.crashDetection),
   observer: yesOrNo("true: follow without competing", DEFAULTS.observer),
   interop: oneOf(["go-cluster"], "none"),
-  replicas: oneOf(["auto", 1, 3, 5], DEFAULTS.replicas),
+  replicas: oneOf(["auto", 1, 3, 5], String(DEFAULTS.replicas)),
   service: yesOrNo("answer requests as a NATS micro service", DEFAULTS.service),
   serviceVersion: {
     type: "string",
@@ -734,7 +736,7 @@ function methodsOf(options: NodeOptions): string[] {
 /** A server's address as an error quotes it: `user:pass` without a host looks like a host with an odd port. */
 function showServer(text: string): string {
   const safe = redactUrl(text);
-  const [, before, after] = /^((?:[a-z]+:\/\/)?(?:\[[0-9a-f:.]*\]|[^:]*):)(.*)$/is.exec(safe) ?? [];
+  const [, before, after] = /^((?:[a-z]+:\/\/)?(?:\[[0-9a-f:.]*\]|[^:]*):)(?!\/\/)(.*)$/is.exec(safe) ?? [];
   return show(after === undefined || /^\d*\/?$/.test(after) ? safe : `${before}***`);
 }
 

@@ -233,9 +233,9 @@ export class Node implements AsyncDisposable {
   }
 
   /**
-   * Runs `work` in every term of this node, after `onBecomeLeader`, until the node stops or `signal` aborts; then resolves.
-   * `term.signal` tells `work` to end, and a handover waits for it (`drainTimeoutMs`). Work that returns early is not run
-   * again in the same term. When it throws, the node steps down (`hook-failed`) and this rejects with `HOOK_FAILED`.
+   * Runs `work` in every term of this node, after `onBecomeLeader`, until the node stops or `signal` aborts; then resolves
+   * when a run in progress has ended. `term.signal` tells `work` to end, and a handover waits for it (`drainTimeoutMs`). Work that returns early is not run
+   * again in the same term; runs never overlap. When it throws, the node steps down (`hook-failed`) and this rejects with `HOOK_FAILED`.
    */
   async runWhileLeader(
     work: (term: Term) => void | Promise<void>,
@@ -244,7 +244,7 @@ export class Node implements AsyncDisposable {
     const run = this.#require();
     const own = new AbortController();
     const signal = limits.signal === undefined ? own.signal : AbortSignal.any([own.signal, limits.signal]);
-    let remove = (): void => {};
+    let remove = (): Promise<void> => Promise.resolve();
     const failed = new Promise<never>((_, reject) => {
       remove = run.addWorker({ work, signal, failed: reject });
     });
@@ -255,8 +255,8 @@ export class Node implements AsyncDisposable {
     try {
       await Promise.race([failed, run.stopped, aborted]);
     } finally {
-      remove();
       own.abort(new ClusterError("ABORTED", "runWhileLeader has ended"));
+      await remove();
     }
   }
 

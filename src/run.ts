@@ -31,6 +31,12 @@ interface Worker {
   readonly failed: (error: ClusterError) => void;
 }
 
+/** A worker and its run in the present term, if it is running. */
+interface Registration {
+  readonly worker: Worker;
+  running: Promise<void>;
+}
+
 /**
  * One incarnation of a node, from `start()` to `stop()`: turns what the election says into terms, hooks, events and
  * log lines, and what the application wants into events of the election.
@@ -40,7 +46,7 @@ export class Run {
   readonly #driver: Driver;
   readonly #hooks: HookRunner;
   readonly #startedAtMono: number;
-  readonly #workers = new Set<Worker>();
+  readonly #workers = new Set<Registration>();
   readonly #releases = new Map<number, Deferred<boolean>>();
   readonly #leading = new Set<(term: Term) => void>();
   readonly #stopped = deferred<void>();
@@ -197,14 +203,18 @@ export class Run {
     return () => this.#leading.delete(callback);
   }
 
-  /** Runs `work` in the present term, if there is one, and in every later one. */
-  addWorker(worker: Worker): () => void {
-    this.#workers.add(worker);
+  /** Runs work in the present term, if there is one, and in every later one. Returns its end, which waits for a run. */
+  addWorker(worker: Worker): () => Promise<void> {
+    const registration: Registration = { worker, running: Promise.resolve() };
+    this.#workers.add(registration);
     if (this.#term?.announced === true) {
       const term = this.#term;
-      void this.#hooks.enqueue("onBecomeLeader", () => this.#startWorker(term, worker));
+      void this.#hooks.enqueue("onBecomeLeader", () => this.#startWorker(term, registration));
     }
-    return () => this.#workers.delete(worker);
+    return () => {
+      this.#workers.delete(registration);
+      return registration.running;
+    };
   }
 
   /** Begins to leave. `hurry` gives up waiting for hooks and work. */
@@ -288,13 +298,14 @@ export class Run {
     });
   }
 
-  #startWorker(term: RunningTerm, worker: Worker): void {
-    if (term.signal.aborted || worker.signal.aborted || !this.#workers.has(worker)) return;
-    if (term.workers.has(worker)) return;
-    term.workers.add(worker);
+  #startWorker(term: RunningTerm, registration: Registration): void {
+    const { worker } = registration;
+    if (term.signal.aborted || worker.signal.aborted || !this.#workers.has(registration)) return;
+    if (term.work.has(registration)) return;
     const own = withSignal(term, AbortSignal.any([term.signal, worker.signal]));
-    const done = this.#hooks
-      .runInside(async () => worker.work(own))
+    // Work of an earlier term that has not ended yet (it was lost, not handed over) ends first.
+    registration.running = registration.running
+      .then(() => (own.signal.aborted ? undefined : this.#hooks.runInside(() => worker.work(own))))
       .catch((error: unknown) => {
         // Work that ends by throwing because it was told to end has not failed.
         if (own.signal.aborted) return;
@@ -307,9 +318,8 @@ export class Run {
           new ClusterError("HOOK_FAILED", `leader work failed: ${messageOf(error)}`, { cause: error }),
         );
         this.#resign(term, "hook-failed");
-      })
-      .finally(() => term.work.delete(done));
-    term.work.add(done);
+      });
+    term.work.set(registration, registration.running);
   }
 
   #onHookError(hook: HookName, thrown: unknown): void {
@@ -333,7 +343,7 @@ export class Run {
     await this.#hooks.enqueue("onLoseLeadership", async () => {
       if (term.announced) await this.#o.hooks.onLoseLeadership?.(term, reason);
     });
-    await Promise.all(term.work);
+    await Promise.all(term.work.values());
   }
 
   async #drain(reason: ResignReason): Promise<void> {

@@ -37,10 +37,8 @@ export class RunningTerm implements Term {
   readonly #controller = new AbortController();
   readonly #isHeld: () => boolean;
   #lossReason: LossReason | null = null;
-  /** Leader work in progress: what a drain waits for. */
-  readonly work: Set<Promise<void>> = new Set();
-  /** Workers that were started in this term: each runs once. */
-  readonly workers: Set<object> = new Set();
+  /** Leader work of this term: each worker runs once, and a drain waits for all. */
+  readonly work: Map<object, Promise<void>> = new Map();
   /** Set when `onBecomeLeader` was called; only then is `onLoseLeadership` owed. */
   announced = false;
 

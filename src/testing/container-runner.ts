@@ -1,6 +1,7 @@
 import { NatsServerError, reasonOf } from "./errors.ts";
 import { runCommand } from "./run-command.ts";
 import type { Launch, Runner } from "./runner.ts";
+import { waitUntilStopped } from "./stopped.ts";
 import type { ServerExit } from "./types.ts";
 import { type Watchdog, watchContainer } from "./watchdog.ts";
 
@@ -122,6 +123,8 @@ async function followContainer(
       if (!alive) return;
       try {
         await container.kill({ signal });
+        // With an engine elsewhere the pid is nobody's here, or another's: the wait is short and only looks.
+        if (signal === "SIGSTOP") await waitUntilStopped(state.Pid);
       } catch (error) {
         if (!/is not running|no such container/i.test(reasonOf(error))) throw error;
       }

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { NatsServerError } from "./errors.ts";
 import { forgetDir, forgetPid, killAtExit, removeAtExit } from "./registry.ts";
 import type { Launch, Runner, ServerSignal } from "./runner.ts";
+import { waitUntilStopped } from "./stopped.ts";
 import type { ServerExit } from "./types.ts";
 import { unref, type Watchdog, watchProcess } from "./watchdog.ts";
 
@@ -80,7 +81,9 @@ async function launchProcess(
     pid,
     exited,
     signal: async (name: ServerSignal) => {
-      if (alive) process.kill(pid, name);
+      if (!alive) return;
+      process.kill(pid, name);
+      if (name === "SIGSTOP") await waitUntilStopped(pid);
     },
   };
 }

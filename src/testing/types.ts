@@ -87,7 +87,7 @@ export interface NatsServer extends AsyncDisposable {
   stop(options?: { readonly signal?: AbortSignal }): Promise<void>;
   /** SIGKILL: as a crash. Resolves when the process is gone. Does nothing when it isn't running. */
   kill(): Promise<void>;
-  /** SIGSTOP: frozen, its sockets stay open. Error `not_running`. */
+  /** SIGSTOP: frozen, its sockets stay open. Resolves when it has stopped. Error `not_running`. */
   pause(): Promise<void>;
   /** SIGCONT. Error `not_running`. */
   resume(): Promise<void>;

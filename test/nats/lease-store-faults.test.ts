@@ -37,7 +37,7 @@ async function openBehindProxy() {
 }
 
 function writes(clusterId: string): Parameters<TcpProxy["takeNextToServer"]>[0] {
-  return (frame) => frame.line.includes(` ${leaseSubject(clusterId)} `);
+  return (frame) => frame.subject === leaseSubject(clusterId);
 }
 
 /** Its duration in milliseconds, with what it came to. */
