@@ -35,7 +35,7 @@ export interface BucketOptions {
   readonly onWarning?: (message: string, error?: Error) => void;
   /** Longest wait for one API call. Default 2000; making a bucket may take twice that. */
   readonly apiTimeoutMs?: number;
-  /** How long a cluster that lacks peers is asked for 3 replicas before `"auto"` settles for 1. Default 5000. */
+  /** How long a cluster that lacks peers is asked for 3 replicas before `"auto"` settles for 1. Default 3000. */
   readonly peerGraceMs?: number;
 }
 
@@ -124,7 +124,7 @@ export class BucketOpener {
   #waitForPeers(cause: Error, final: boolean): void {
     const now = performance.now();
     this.#lackingPeersSince ??= now;
-    if (final || now - this.#lackingPeersSince >= (this.#options.peerGraceMs ?? 5000)) return;
+    if (final || now - this.#lackingPeersSince >= (this.#options.peerGraceMs ?? 3000)) return;
     throw new ClusterError(
       "JETSTREAM_UNAVAILABLE",
       `the NATS cluster can't place ${CLUSTER_REPLICAS} replicas: ${cause.message}; are its servers up?`,

@@ -7,6 +7,7 @@
 import { randomBytes } from "node:crypto";
 import { slowPings } from "./connection.ts";
 import type { ConnectionMonitor } from "./connection-monitor.ts";
+import { accountTag, presenceName } from "./connections.ts";
 import { presenceFilter } from "./names.ts";
 import { PushConsumer } from "./push-consumer.ts";
 
@@ -104,7 +105,7 @@ export class Presence {
       filter: presenceFilter(stream, id),
       deliver: "new",
       inactiveThresholdMs: INACTIVE_THRESHOLD_MS,
-      name: () => `presence_${id}_${++count}`,
+      name: async () => presenceName(await accountTag(this.#monitor), id, ++count),
       onMade: (name) => this.#set(consumer, `${stream}.${name}`, false),
       onLost: (error) => this.#lost(consumer, error),
       onDenied: (error) => {

@@ -26,8 +26,8 @@ export interface PushConsumerOptions {
   readonly filter: string;
   readonly deliver: "new" | "last_per_subject";
   readonly inactiveThresholdMs: number;
-  /** A fresh name, `[A-Za-z0-9_-]+`. */
-  readonly name: () => string;
+  /** A fresh name, `[A-Za-z0-9_-]+`. What it rejects with counts as a failure to make the consumer. */
+  readonly name: () => string | Promise<string>;
   readonly onMessage?: (message: Msg) => void;
   readonly onMade: (name: string) => void;
   /** It is gone, or was never made. Comes again with every failed attempt. */
@@ -102,8 +102,10 @@ export class PushConsumer {
 
   async #make(generation: number): Promise<void> {
     const { stream, filter } = this.#options;
-    const name = this.#options.name();
+    let name = "";
     try {
+      name = await this.#options.name();
+      if (generation !== this.#generation) return;
       const inbox = this.#listen(generation, `${stream}.${name}`);
       const path = `CONSUMER.CREATE.${stream}.${name}.${filter}`;
       const body = { stream_name: stream, config: this.#config(name, inbox) };

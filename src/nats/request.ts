@@ -95,8 +95,8 @@ function disconnected(subject: string, message: string, cause: Error | null): Re
   return new RequestFailure("disconnected", subject, message, cause ?? undefined);
 }
 
-/** By name, not by class: a connection that was passed in may come from another copy of nats.js. */
-function classify(subject: string, timeoutMs: number, thrown: unknown): RequestFailure {
+/** What nats.js threw. By name, not by class: a connection that was passed in may come from another copy of nats.js. */
+export function classify(subject: string, timeoutMs: number, thrown: unknown): RequestFailure {
   const error = asError(thrown);
   const names = [error.name, error.cause instanceof Error ? error.cause.name : ""];
   if (names.includes("PermissionViolationError")) return denied(subject, error);

@@ -6,7 +6,7 @@ import type { NatsConnection, Subscription } from "@nats-io/transport-node";
 import type { SessionBinding } from "../election/types.ts";
 import type { Session, SessionEvent } from "../runtime/ports.ts";
 import { type ConnectionChange, ConnectionMonitor, guarded } from "./connection-monitor.ts";
-import { isConnectionGone } from "./death-check.ts";
+import { accountTag, isConnectionGone } from "./connections.ts";
 import { consumerDeletedAdvisory } from "./names.ts";
 import { Presence, type PresenceState } from "./presence.ts";
 
@@ -97,7 +97,10 @@ export class NatsSession implements Session {
     if (presence === this.#watched || this.#released !== null) return;
     if (this.#watched !== null) this.#shared.unwatch(this.#watched, this);
     this.#watched = presence;
-    if (presence !== null) this.#shared.watch(presence, this);
+    if (presence === null) return;
+    this.#shared.watch(presence, this);
+    // Known in advance it saves a round trip when it matters. A failure shows when it is asked for again.
+    accountTag(this.monitor).catch(() => {});
   }
 
   /** Ends this election's share; with the last one the presence consumer is deleted. The connection stays. Idempotent. */

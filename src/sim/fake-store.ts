@@ -2,6 +2,8 @@ import type { LeaseWrite, ReadOutcome, Snapshot, WriteOutcome } from "../electio
 import { ClusterError } from "../errors.ts";
 import type { BucketInfo, LeaseStore, StoreListener } from "../runtime/ports.ts";
 import type { FakeBucket } from "./fake-bucket.ts";
+import type { FakeSession } from "./fake-session.ts";
+import type { VirtualClock } from "./virtual-clock.ts";
 import type { VirtualTime } from "./virtual-time.ts";
 
 /** What the network between one node and the server does. May be changed at any time; applies to what is sent from then on. */
@@ -28,20 +30,32 @@ export function perfectNetwork(latencyMs = 1): Network {
   };
 }
 
+export interface FakeStoreOptions {
+  readonly network?: Network;
+  /** The process on this side: answers to it wait while it is stopped. Without it: one that always runs. */
+  readonly clock?: VirtualClock;
+  /** The connection all this goes over: nothing arrives on one that is not open. Without it: one that never breaks. */
+  readonly session?: FakeSession;
+}
+
 /** One node's way to the bucket. */
 export class FakeStore implements LeaseStore {
   readonly network: Network;
   readonly #time: VirtualTime;
   readonly #bucket: FakeBucket;
+  readonly #clock: VirtualClock | null;
+  readonly #session: FakeSession | null;
   #unwatch: (() => void) | null = null;
   /** Writes sent, whatever became of them. */
   writes = 0;
   reads = 0;
 
-  constructor(time: VirtualTime, bucket: FakeBucket, network: Network = perfectNetwork()) {
+  constructor(time: VirtualTime, bucket: FakeBucket, options: FakeStoreOptions = {}) {
     this.#time = time;
     this.#bucket = bucket;
-    this.network = network;
+    this.network = options.network ?? perfectNetwork();
+    this.#clock = options.clock ?? null;
+    this.#session = options.session ?? null;
   }
 
   async open(signal: AbortSignal): Promise<BucketInfo> {
@@ -84,8 +98,8 @@ export class FakeStore implements LeaseStore {
   watch(listener: StoreListener): void {
     this.#unwatch?.();
     const deliver = (run: () => void): void => {
-      if (this.network.dropWatch || this.network.dropResponses) return;
-      this.#time.after(this.network.latencyMs, run);
+      if (this.network.dropWatch || this.network.dropResponses || !this.#isOpen()) return;
+      this.#arrive(run);
     };
     this.#unwatch = this.#bucket.watch({
       entry: (entry) => deliver(() => listener.entry(entry)),
@@ -101,17 +115,36 @@ export class FakeStore implements LeaseStore {
   /** Request, work at the server, response; `null` when no answer came in time. */
   #roundTrip<T>(timeoutMs: number, serve: () => T, extraDelayMs = 0): Promise<T | null> {
     return new Promise((resolve) => {
-      const cancelTimeout = this.#time.after(timeoutMs, () => resolve(null));
-      if (this.network.dropRequests) return;
+      const cancelTimeout = this.#setTimer(timeoutMs, () => resolve(null));
+      if (this.network.dropRequests || !this.#isOpen()) return;
+      const link = this.#session?.link;
       this.#time.after(this.network.latencyMs + extraDelayMs, () => {
         const answer = serve();
-        if (this.network.dropResponses) return;
-        this.#time.after(this.network.latencyMs, () => {
+        if (this.network.dropResponses || this.#session?.link !== link) return;
+        this.#arrive(() => {
           cancelTimeout();
           resolve(answer);
         });
       });
     });
+  }
+
+  #isOpen(): boolean {
+    return this.#session === null || this.#session.link !== null;
+  }
+
+  /** Something is on its way to the process: it gets there if the connection still stands then. */
+  #arrive(run: () => void): void {
+    const link = this.#session?.link;
+    this.#time.after(this.network.latencyMs, () => {
+      if (this.#session?.link !== link) return;
+      if (this.#clock === null) run();
+      else this.#clock.deliver(run);
+    });
+  }
+
+  #setTimer(ms: number, fire: () => void): () => void {
+    return this.#clock === null ? this.#time.after(ms, fire) : this.#clock.setTimer(ms, fire);
   }
 }
 

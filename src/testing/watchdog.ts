@@ -15,7 +15,8 @@ if [ "$current" != none ]; then
     tries=$((tries + 1)); sleep 0.1
   done
 fi
-rm -rf -- "$1"`;
+tries=0
+until rm -rf -- "$1" || [ "$tries" -ge 50 ]; do tries=$((tries + 1)); sleep 0.1; done`;
 
 const END_CONTAINER = `${LOOP}
 [ "$current" != none ] && docker rm -f -v "$current"

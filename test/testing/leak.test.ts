@@ -45,7 +45,7 @@ async function expectNothingLeft({ pids, dirs, ports }: Started): Promise<void> 
     );
     return !found.includes(true);
   };
-  await waitFor(removed, { timeoutMs: 10_000, message: `the removal of ${dirs.join(" and ")}` });
+  await waitFor(removed, { timeoutMs: 15_000, message: `the removal of ${dirs.join(" and ")}` });
 }
 
 test.each(["SIGKILL", "SIGTERM", "SIGINT"] as const)(
