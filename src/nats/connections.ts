@@ -67,12 +67,11 @@ export async function isConnectionGone(
   if (holdersTag === undefined || !monitor.connected || timeoutMs < 1) return false;
   const { serverId, clientId } = binding;
   try {
-    const [tag, connections] = await Promise.all([
-      accountTag(monitor),
-      // `state: 0` is "open". A closed connection is listed in its own account for a while, in `$G` never.
-      ask(monitor, serverId, { cid: clientId, state: 0 }, timeoutMs),
-    ]);
-    if (tag !== holdersTag || connections === null) return false;
+    const tag = accountTag(monitor);
+    tag.catch(() => {});
+    // `state: 0` is "open". A closed connection is listed in its own account for a while, in `$G` never.
+    const connections = await ask(monitor, serverId, { cid: clientId, state: 0 }, timeoutMs);
+    if (connections === null || (await tag) !== holdersTag) return false;
     // An entry without an id can't be told apart from the one in question.
     return connections.every(({ cid }) => typeof cid === "number" && cid !== clientId);
   } catch {

@@ -127,6 +127,9 @@ export function failureToClusterError(failure: RequestFailure, doing: string): C
     case "timeout":
       return new ClusterError("STORE_UNAVAILABLE", `cannot ${doing}: ${message}`, options);
     case "no-responders": {
+      if (subject.startsWith("$SYS.")) {
+        return new ClusterError("STORE_UNAVAILABLE", `cannot ${doing}: ${message}`, options);
+      }
       const why = subject.startsWith("$JS.API.") ? "the JetStream API does not answer" : "no stream answers";
       const hint = "JetStream is off on this server, or its cluster is without a leader just now";
       return new ClusterError("JETSTREAM_UNAVAILABLE", `cannot ${doing}: ${why} (${hint})`, options);

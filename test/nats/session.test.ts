@@ -290,48 +290,85 @@ describe("a process that is killed", () => {
 });
 
 describe("a death", () => {
+  const accounts = `accounts {
+    A { jetstream: enabled, users: [
+      { user: a, password: p }
+      { user: mute, password: p, permissions { publish { deny: ["$SYS.>"] } } } ] }
+    B { jetstream: enabled, users: [{ user: b, password: p }] } }`;
+  let own: NatsServer;
+  beforeAll(async () => {
+    own = await startNatsServer({ config: accounts });
+  });
+  afterAll(() => own.dispose());
+
+  /** The binding of a holder in account A (or of another user), and a connection id that is nobody's. */
+  async function holder(user = "a") {
+    const clusterId = freshId();
+    const { store } = await storeOn(own, clusterId, {}, { user, pass: "p" });
+    await store.open(noAbort());
+    const { session } = sessionOn(await link(own, { user, pass: "p" }));
+    await session.usePresence(streamName(clusterId));
+    const alive = session.binding;
+    if (alive?.presence === undefined) throw new Error("no presence");
+    return { alive, dead: { ...alive, clientId: 999_999 } };
+  }
+
+  async function asker(user = "a") {
+    return sessionOn(await link(own, { user, pass: "p" })).session;
+  }
+
   test("is not confirmed while the connection is open, nor on any doubt", async () => {
-    const open = sessionOn(await link(server));
-    const asker = sessionOn(await link(server));
-    const binding = open.session.binding;
-    if (binding === null) throw new Error("not connected");
-    expect(await asker.session.confirmDeath(binding, 1000)).toBe(false);
-    expect(await asker.session.confirmDeath({ ...binding, clientId: 999_999 }, 1000)).toBe(true);
-    expect(await asker.session.confirmDeath({ serverId: "NSOMEBODYELSE", clientId: 999_999 }, 50)).toBe(false);
-    expect(await asker.session.confirmDeath({ ...binding, clientId: 999_999 }, 0)).toBe(false);
+    const { alive, dead } = await holder();
+    const session = await asker();
+    expect(await session.confirmDeath(dead, 1000)).toBe(true);
+    expect(await session.confirmDeath(alive, 1000)).toBe(false);
+    expect(await session.confirmDeath({ ...dead, serverId: "NSOMEBODYELSE" }, 50)).toBe(false);
+    expect(await session.confirmDeath(dead, 0)).toBe(false);
+    const { presence: _promised, ...unpromised } = dead;
+    expect(await session.confirmDeath(unpromised, 1000)).toBe(false);
+    expect(await session.confirmDeath({ ...dead, presence: "S.presence_x" }, 1000)).toBe(false);
+  });
+
+  test("is not confirmed in another account, where nobody of the holder's is listed", async () => {
+    const { dead, alive } = await holder();
+    const session = await asker("b");
+    expect(await session.confirmDeath(alive, 1000)).toBe(false);
+    expect(await session.confirmDeath(dead, 1000)).toBe(false);
   });
 
   test("is not confirmed by a frozen server", async () => {
-    const own = await startNatsServer();
-    atEnd(() => own.dispose());
-    const asker = sessionOn(await link(own));
-    const serverId = asker.session.binding?.serverId ?? "";
+    const { dead } = await holder();
+    const session = await asker();
+    expect(await session.confirmDeath(dead, 1000)).toBe(true);
     await own.pause();
-    expect(await asker.session.confirmDeath({ serverId, clientId: 999_999 }, 100)).toBe(false);
+    const start = performance.now();
+    expect(await session.confirmDeath(dead, 100)).toBe(false);
+    expect(performance.now() - start).toBeLessThan(500);
     await own.resume();
+    await waitFor(() => session.confirmDeath(dead, 1000));
   });
 
-  test("can be asked for in an account, also beside more than 1024 connections", async () => {
-    const own = await startNatsServer({
-      config: `accounts { A { jetstream: enabled, users: [{ user: a, password: p }] }, B { users: [{ user: b, password: p }] } }`,
-    });
-    atEnd(() => own.dispose());
-    const asker = sessionOn(await link(own, { user: "a", pass: "p" }));
+  test("is told from life also beside more than 1024 connections", async () => {
+    const { dead } = await holder();
+    const session = await asker();
     const crowd = await Promise.all(Array.from({ length: 1100 }, () => link(own, { user: "a", pass: "p" })));
-    const last = crowd.map((nats) => nats.connection.info?.client_id ?? 0).sort((a, b) => b - a)[0] ?? 0;
-    const serverId = asker.session.binding?.serverId ?? "";
-    expect(await asker.session.confirmDeath({ serverId, clientId: last }, 2000)).toBe(false);
-    expect(await asker.session.confirmDeath({ serverId, clientId: last + 5000 }, 2000)).toBe(true);
+    const ids = crowd.map((nats) => nats.connection.info?.client_id ?? 0).sort((a, b) => a - b);
+    for (const clientId of [ids.at(0), ids.at(-1)]) {
+      expect(await session.confirmDeath({ ...dead, clientId: clientId ?? 0 }, 2000)).toBe(false);
+    }
+    expect(await session.confirmDeath(dead, 2000)).toBe(true);
   });
 
-  test("is not confirmed for a user that may not ask", async () => {
-    const own = await startNatsServer({
-      config: `accounts { A { users: [{ user: a, password: p, permissions { publish { deny: ["$SYS.>"] } } }] } }`,
-    });
-    atEnd(() => own.dispose());
-    const asker = sessionOn(await link(own, { user: "a", pass: "p" }));
-    const serverId = asker.session.binding?.serverId ?? "";
-    expect(await asker.session.confirmDeath({ serverId, clientId: 999_999 }, 1000)).toBe(false);
+  test("is not confirmed for a user that may not ask; and such a user gets no presence either", async () => {
+    const { dead } = await holder();
+    const session = await asker("mute");
+    expect(await session.confirmDeath(dead, 1000)).toBe(false);
+    const clusterId = freshId();
+    const { store } = await storeOn(own, clusterId, {}, { user: "mute", pass: "p" });
+    await store.open(noAbort());
+    const muted = sessionOn(await link(own, { user: "mute", pass: "p" }));
+    expect(await muted.session.usePresence(streamName(clusterId))).toBe("denied");
+    expect(muted.warnings.join()).toContain('publish to "$SYS.REQ.ACCOUNT.PING.CONNZ"');
   });
 });
 

@@ -1,0 +1,59 @@
+/** One process of the demo: a node whose leader work is to count. Run by demo.ts, which reads its reports. */
+import { writeSync } from "node:fs";
+import { setTimeout as pause } from "node:timers/promises";
+import { Node } from "../../src/index.ts";
+import { now, type Report } from "./report.ts";
+
+type Body<R> = R extends unknown ? Omit<R, "at"> : never;
+
+const ROUND_MS = 40;
+const [nodeId = "", servers = ""] = process.argv.slice(2);
+
+// Written before it returns: what was said before a SIGKILL arrives.
+function say(body: Body<Report>): void {
+  writeSync(1, `${JSON.stringify({ at: now(), ...body })}\n`);
+}
+
+const node = new Node(
+  { clusterId: "demo", nodeId, servers, logger: false },
+  {
+    onBecomeLeader: (term) => say({ type: "become", epoch: term.epoch }),
+    onLoseLeadership: (term, reason) => say({ type: "lose", epoch: term.epoch, reason }),
+    onLeaderChange: (leader) =>
+      say({ type: "leader", leader: leader?.nodeId ?? null, epoch: leader?.epoch ?? 0 }),
+  },
+);
+
+// A Ctrl-C is for the demo; it ends this process, by closing its stdin if by nothing else.
+process.on("SIGINT", () => {});
+process.once("SIGTERM", () => void node.stop());
+process.stdin.on("error", () => {}).on("close", () => process.exit());
+process.stdin.resume();
+
+let turnedAt = now();
+setInterval(() => {
+  const afterMs = now() - turnedAt;
+  if (afterMs > 1_000) say({ type: "thawed", afterMs, isLeader: node.isLeader() });
+  turnedAt = now();
+}, 10);
+
+void (async () => {
+  for await (const event of node.events()) {
+    if (event.type === "warning") say({ type: "warning", message: event.message });
+  }
+})();
+
+say({ type: "starting" });
+await node.start();
+say({ type: "started" });
+
+let count = 0;
+await node.runWhileLeader(async (term) => {
+  while (!term.signal.aborted) {
+    const { held } = term;
+    if (held) count += 1; // the work
+    say({ type: "tick", epoch: term.epoch, count, held });
+    await pause(ROUND_MS, undefined, { signal: term.signal }).catch(() => {});
+  }
+});
+process.exit();

@@ -1,0 +1,134 @@
+/**
+ * A child process of the benchmark: one node that reports what happens to it, or one bare presence consumer. Ends with
+ * its parent. Not part of the package's interface.
+ */
+import { connect } from "@nats-io/transport-node";
+import { Node } from "../node.ts";
+import type { NodeEvent } from "../node-events.ts";
+import { type ChildReport, type ChildTask, hostNowMs, type SpinCommand } from "./messages.ts";
+
+/** A tight loop that stood still this long was frozen. */
+const FROZEN_MS = 500;
+/** Longest spin without being frozen. Freshness would say no by itself from 250 ms on. */
+const SPIN_MS = 200;
+
+function report(message: ChildReport): void {
+  // The channel is closed when the parent has died; "disconnect" ends this process then.
+  if (process.connected) process.send?.(message, () => {});
+}
+
+async function runNode(task: Extract<ChildTask, { role: "node" }>): Promise<void> {
+  const { role: _, ...options } = task;
+  const node = new Node(
+    { ...options, logger: false },
+    {
+      onBecomeLeader: (term) => report({ type: "become", at: hostNowMs(), epoch: term.epoch }),
+      onLoseLeadership: (term, reason) =>
+        report({ type: "lose-hook", at: hostNowMs(), epoch: term.epoch, reason }),
+    },
+  );
+  void follow(node.events());
+  process.on("message", (command: SpinCommand) => {
+    if (command.do === "spin") spin(node);
+  });
+  process.on("SIGTERM", () => {
+    node.stop().then(() => process.exit(0), fail);
+  });
+  await node.start();
+  report({ type: "ready", at: hostNowMs() });
+}
+
+async function follow(events: AsyncIterable<NodeEvent>): Promise<void> {
+  for await (const event of events) {
+    const at = hostNowMs();
+    switch (event.type) {
+      case "become":
+      case "resumed":
+        report({ type: "held", at, epoch: event.term.epoch, by: event.type });
+        break;
+      case "suspended":
+      case "lose":
+        report({ type: "unheld", at, epoch: event.term.epoch, by: event.type });
+        break;
+      case "leader":
+        report({
+          type: "leader",
+          at,
+          nodeId: event.leader?.nodeId ?? null,
+          epoch: event.leader?.epoch ?? 0,
+        });
+        break;
+      default:
+    }
+  }
+}
+
+/**
+ * Waits to be frozen without leaving the loop, so that the first thing after the thaw is a look at `isLeader()`. The
+ * clock is read before the answer: what it says counts for no later than that.
+ */
+function spin(node: Node): void {
+  const epoch = node.term?.epoch ?? 0;
+  const start = hostNowMs();
+  report({ type: "spinning", at: start });
+  let before = start;
+  for (;;) {
+    const now = hostNowMs();
+    const held = node.isLeader();
+    if (now - before >= FROZEN_MS) {
+      report({ type: "unheld", at: before, epoch, by: "frozen" });
+      report({ type: "thawed", at: now, frozenMs: now - before, leaderAfter: held });
+      if (held) report({ type: "held", at: now, epoch, by: "thaw" });
+      // A tight loop sees only the first moment; the turns of the event loop that follow must not bring it back either.
+      return watchThaw(node, epoch, now);
+    }
+    if (now - start >= SPIN_MS) return;
+    before = now;
+  }
+}
+
+/** Looks on in every turn of the event loop for a while. */
+function watchThaw(node: Node, epoch: number, since: number): void {
+  const now = hostNowMs();
+  const term = node.term;
+  if (term === null || term.epoch !== epoch || now - since > FROZEN_MS) return;
+  if (node.isLeader()) report({ type: "held", at: now, epoch, by: "thaw" });
+  setImmediate(() => watchThaw(node, epoch, since));
+}
+
+async function runPresence(task: Extract<ChildTask, { role: "presence" }>): Promise<void> {
+  const { stream, consumer } = task;
+  const connection = await connect({ servers: [...task.servers] });
+  const inbox = `_INBOX.bench.${consumer}`;
+  connection.subscribe(inbox, { callback: () => {} });
+  const config = {
+    name: consumer,
+    deliver_subject: inbox,
+    deliver_policy: "new",
+    ack_policy: "none",
+    filter_subject: `${stream}.never`,
+    mem_storage: true,
+    num_replicas: 1,
+    inactive_threshold: 5_000_000,
+    idle_heartbeat: 1_000_000_000,
+  };
+  const subject = `$JS.API.CONSUMER.CREATE.${stream}.${consumer}.${config.filter_subject}`;
+  const answer = await connection.request(subject, JSON.stringify({ stream_name: stream, config }));
+  const { error } = answer.json<{ error?: { description: string } }>();
+  if (error !== undefined) throw new Error(`presence consumer: ${error.description}`);
+  report({ type: "ready", at: hostNowMs() });
+}
+
+function fail(error: unknown): void {
+  report({ type: "failed", at: hostNowMs(), message: error instanceof Error ? error.message : String(error) });
+  process.exitCode = 1;
+  setImmediate(() => process.exit());
+}
+
+process.on("disconnect", () => process.exit(1));
+// Ctrl-C reaches the whole process group: the parent decides what becomes of its children.
+process.on("SIGINT", () => {});
+
+const task = JSON.parse(process.argv[2] ?? "null") as ChildTask | null;
+if (task === null || process.send === undefined) throw new Error("bench-node is started by the benchmark only");
+(task.role === "node" ? runNode(task) : runPresence(task)).catch(fail);
