@@ -157,7 +157,8 @@ export class Chronicle {
         if (!seen.held) return;
         const hold = this.hold(seen.epoch);
         hold.firstWork ??= at;
-        hold.lastWork = hold.to = at;
+        hold.lastWork = at;
+        hold.to = Math.max(hold.to, at);
         lane.count = seen.count;
         return;
       }

@@ -43,10 +43,13 @@ export async function accountTag(monitor: ConnectionMonitor): Promise<string> {
 async function askForAccount(monitor: ConnectionMonitor, serverId: string, clientId: number): Promise<string> {
   const connections = await ask(monitor, serverId, { cid: clientId, auth: true }, ACCOUNT_TIMEOUT_MS);
   const own = connections?.find((connection) => connection["cid"] === clientId);
-  const account = own?.["account"];
-  if (typeof account === "string") return createHash("sha256").update(account).digest("hex").slice(0, 12);
-  const why = connections === null ? `no answer within ${ACCOUNT_TIMEOUT_MS} ms` : "the answer has no account";
-  throw new RequestFailure("timeout", CONNECTIONS_PING, why);
+  if (own === undefined) {
+    const why = connections === null ? `no answer within ${ACCOUNT_TIMEOUT_MS} ms` : "we are not listed";
+    throw new RequestFailure("timeout", CONNECTIONS_PING, `the server does not tell our account: ${why}`);
+  }
+  // The global account is the one that is left out.
+  const account = typeof own["account"] === "string" ? own["account"] : "$G";
+  return createHash("sha256").update(account).digest("hex").slice(0, 12);
 }
 
 /**

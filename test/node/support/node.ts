@@ -57,6 +57,7 @@ export class TestNode {
   readonly #looks = new Set<() => void>();
   #running: HookCall | null = null;
   #unlost = 0;
+  #reading: Promise<void> = Promise.resolve();
 
   /** Not started. */
   constructor(options: NodeOptions, hooks: Hooks = {}) {
@@ -69,26 +70,30 @@ export class TestNode {
     this.#witness = witness;
     atEnd(async () => {
       await this.node[Symbol.asyncDispose]();
+      await this.#reading;
       if (this.#unlost !== 0) violations.push(`${this.id}: ${this.#unlost} terms began and were never lost`);
     });
   }
 
   async start(): Promise<this> {
-    this.#follow();
-    await this.node.start();
+    const stream = this.node.events();
+    this.#reading = this.#read(stream);
+    try {
+      await this.node.start();
+    } catch (error) {
+      await stream.return?.();
+      throw error;
+    }
     return this;
   }
 
-  /** Reads events until the node stops. Called by `start()`. */
-  #follow(): void {
-    const stream = this.node.events();
-    void (async () => {
-      for await (const event of stream) {
-        this.#judge(event);
-        this.events.push(event);
-        for (const look of [...this.#looks]) look();
-      }
-    })();
+  /** Until the node stops. */
+  async #read(stream: AsyncIterable<NodeEvent>): Promise<void> {
+    for await (const event of stream) {
+      this.#judge(event);
+      this.events.push(event);
+      for (const look of [...this.#looks]) look();
+    }
   }
 
   /** The next event of this type that no earlier call has passed over. */

@@ -1,0 +1,30 @@
+/** The little that is needed of ANSI terminals. */
+const ESC = "\x1b[";
+
+type Paint = (text: string) => string;
+
+function paint(...codes: number[]): Paint {
+  return (text) => (text === "" ? "" : `${ESC}${codes.join(";")}m${text}${ESC}0m`);
+}
+
+export const bold: Paint = paint(1);
+export const dim: Paint = paint(2);
+export const red: Paint = paint(31);
+export const green: Paint = paint(32);
+
+/** One hue for each lane: as text, and as a solid bar that carries text. */
+export const hues: readonly { readonly text: Paint; readonly bar: Paint }[] = [
+  { text: paint(1, 36), bar: paint(30, 46) },
+  { text: paint(1, 33), bar: paint(30, 43) },
+  { text: paint(1, 35), bar: paint(30, 45) },
+];
+
+export const hideCursor: string = `${ESC}?25l`;
+export const showCursor: string = `${ESC}?25h`;
+export const clearScreen: string = `${ESC}2J${ESC}H`;
+
+/** Writes lines over the `height` lines that were written last; the cursor stays at the end of the last one. */
+export function overwrite(lines: readonly string[], height: number): string {
+  const up = height > 1 ? `${ESC}${height - 1}A` : "";
+  return `${up}\r${lines.map((line) => `${line}${ESC}K`).join("\r\n")}${ESC}J`;
+}

@@ -1,0 +1,69 @@
+/** A child process of the benchmark and what it has reported. */
+import { type ChildProcess, fork } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import type { ChildReport, ChildTask, SpinCommand } from "./messages.ts";
+
+const STDERR_KEPT = 4_000;
+
+/** From the sources the children run as this process does, by tsx; from `dist` they are plain JavaScript. */
+function howToRun(): { file: string; execArgv: string[] } {
+  const source = import.meta.url.endsWith(".ts");
+  const file = fileURLToPath(new URL(source ? "./bench-node.ts" : "./bench-node.js", import.meta.url));
+  return { file, execArgv: source ? ["--import", import.meta.resolve("tsx")] : [] };
+}
+
+export class BenchChild {
+  readonly name: string;
+  readonly pid: number;
+  /** Resolves when the process is gone and everything it said has been heard. */
+  readonly exited: Promise<void>;
+  readonly #process: ChildProcess;
+  #gone = false;
+  #stderr = "";
+
+  constructor(name: string, task: ChildTask, onReport: (report: ChildReport, child: BenchChild) => void) {
+    this.name = name;
+    const { file, execArgv } = howToRun();
+    this.#process = fork(file, [JSON.stringify(task)], {
+      execArgv,
+      stdio: ["ignore", "ignore", "pipe", "ipc"],
+    });
+    const { pid, stderr } = this.#process;
+    this.#process.on("error", () => {}); // of a send to a process that has ended
+    if (pid === undefined) throw new Error(`cannot start ${process.execPath}`);
+    this.pid = pid;
+    stderr?.setEncoding("utf8").on("data", (text: string) => {
+      this.#stderr = (this.#stderr + text).slice(-STDERR_KEPT);
+    });
+    this.#process.on("message", (report) => onReport(report as ChildReport, this));
+    this.exited = new Promise((resolve) => {
+      this.#process.once("close", () => {
+        this.#gone = true;
+        resolve();
+      });
+    });
+  }
+
+  get gone(): boolean {
+    return this.#gone;
+  }
+
+  /** The end of what it wrote to stderr. */
+  get stderr(): string {
+    return this.#stderr.trim();
+  }
+
+  signal(name: NodeJS.Signals): void {
+    if (!this.#gone) process.kill(this.pid, name);
+  }
+
+  send(command: SpinCommand): void {
+    this.#process.send(command, () => {});
+  }
+
+  /** Ends it at once, frozen or not. Idempotent. */
+  async end(): Promise<void> {
+    this.signal("SIGKILL");
+    await this.exited;
+  }
+}

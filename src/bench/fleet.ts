@@ -1,0 +1,215 @@
+/** The nodes of one benchmark: child processes that compete, and the record of who led when. */
+import { BenchChild } from "./child.ts";
+import { HeldLedger, largestOverlap } from "./held.ts";
+import { type ChildReport, type ChildTask, hostNowMs } from "./messages.ts";
+
+const READY_TIMEOUT_MS = 30_000;
+
+type NodeTask = Extract<ChildTask, { role: "node" }>;
+type ReportOf<T extends ChildReport["type"]> = Extract<ChildReport, { type: T }>;
+
+/** A term as the benchmark saw it begin. */
+export interface Begun {
+  readonly node: string;
+  readonly epoch: number;
+  readonly at: number;
+}
+
+/** One node of the fleet. */
+export interface Member {
+  readonly child: BenchChild;
+  readonly id: string;
+  ready: boolean;
+  /** Meant to end: its exit is no failure. */
+  leaving: boolean;
+  /** Whom it takes for the leader. */
+  knows: { readonly nodeId: string | null; readonly epoch: number } | null;
+}
+
+export type FleetOptions = Omit<NodeTask, "role" | "nodeId"> & { readonly signal: AbortSignal };
+
+export class Fleet {
+  readonly #options: FleetOptions;
+  readonly #members = new Map<string, Member>();
+  readonly #terms: Begun[] = [];
+  readonly #ledger = new HeldLedger();
+  readonly #waiting = new Set<() => void>();
+  readonly #listeners = new Set<(report: ChildReport, member: Member) => void>();
+  #spawned = 0;
+  #failure: Error | null = null;
+
+  constructor(options: FleetOptions) {
+    this.#options = options;
+    options.signal.addEventListener("abort", this.#wake);
+  }
+
+  get members(): readonly Member[] {
+    return [...this.#members.values()];
+  }
+
+  /** Every term so far, in the order in which they began. */
+  get terms(): readonly Begun[] {
+    return [...this.#terms].sort((a, b) => a.at - b.at);
+  }
+
+  overlapMs(): number {
+    return largestOverlap(this.#ledger.intervals(hostNowMs()));
+  }
+
+  /** Hears every report from now on. Returns the cancellation. */
+  listen(listener: (report: ChildReport, member: Member) => void): () => void {
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
+  }
+
+  /** Starts one node more. */
+  add(): Member {
+    this.#spawned += 1;
+    const id = `node-${this.#spawned}`;
+    const { signal: _, ...task } = this.#options;
+    const child = new BenchChild(id, { ...task, role: "node", nodeId: id }, (report) =>
+      this.#onReport(member, report),
+    );
+    const member: Member = { child, id, ready: false, leaving: false, knows: null };
+    this.#members.set(id, member);
+    void child.exited.then(() => this.#onExit(member));
+    return member;
+  }
+
+  /** The newest term's member. */
+  leader(): Member {
+    const newest = this.terms.at(-1);
+    const member = newest === undefined ? undefined : this.#members.get(newest.node);
+    if (member === undefined) throw new Error("no leader");
+    return member;
+  }
+
+  /** Notes that a member was killed: it can't say itself that it does not lead any more. */
+  markDead(member: Member, at: number): void {
+    member.leaving = true;
+    this.#ledger.release(member.id, at);
+  }
+
+  /** Resolves with the first term that begins after this epoch. */
+  async nextTerm(afterEpoch: number, timeoutMs: number): Promise<Begun> {
+    const found = (): Begun | undefined => this.#terms.find((term) => term.epoch > afterEpoch);
+    return this.until(found, timeoutMs, () => `a leader with an epoch above ${afterEpoch}`);
+  }
+
+  /** Resolves when every member is ready and knows the newest term's leader. */
+  async settled(): Promise<void> {
+    const unsettled = (): Member[] => {
+      const newest = this.terms.at(-1);
+      return this.members.filter(
+        ({ ready, knows, leaving }) =>
+          !leaving && !(ready && knows?.epoch === newest?.epoch && knows?.nodeId === newest?.node),
+      );
+    };
+    await this.until(
+      () => (this.#terms.length > 0 && unsettled().length === 0 ? true : undefined),
+      READY_TIMEOUT_MS,
+      () => `all nodes to know the leader (missing: ${unsettled().map(describe).join(", ") || "a leader"})`,
+    );
+  }
+
+  /** The first report of this type by this member from now on. */
+  async report<T extends ChildReport["type"]>(
+    member: Member,
+    type: T,
+    timeoutMs: number,
+  ): Promise<ReportOf<T>> {
+    let seen: ReportOf<T> | undefined;
+    const unlisten = this.listen((report, from) => {
+      if (from === member && report.type === type) seen ??= report as ReportOf<T>;
+    });
+    try {
+      return await this.until(
+        () => seen,
+        timeoutMs,
+        () => `${member.id} to report "${type}"`,
+      );
+    } finally {
+      unlisten();
+    }
+  }
+
+  /** Looks again after every report until `look` gives a value. Rejects when a node fails, on abort, and in the end. */
+  async until<T>(look: () => T | undefined, timeoutMs: number, what: () => string): Promise<T> {
+    let expired = false;
+    const timer = setTimeout(() => {
+      expired = true;
+      this.#wake();
+    }, timeoutMs);
+    try {
+      for (;;) {
+        this.#options.signal.throwIfAborted();
+        if (this.#failure !== null) throw this.#failure;
+        const found = look();
+        if (found !== undefined) return found;
+        if (expired) throw new Error(`waited ${timeoutMs} ms for ${what()}`);
+        await new Promise<void>((resolve) => this.#waiting.add(resolve));
+      }
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  /** Ends every process. */
+  async dispose(): Promise<void> {
+    this.#options.signal.removeEventListener("abort", this.#wake);
+    for (const member of this.#members.values()) member.leaving = true;
+    await Promise.all(this.members.map(({ child }) => child.end()));
+  }
+
+  #onReport(member: Member, report: ChildReport): void {
+    switch (report.type) {
+      case "ready":
+        member.ready = true;
+        break;
+      case "failed":
+        this.#failure ??= new Error(`${member.id} failed: ${report.message}`);
+        break;
+      case "become":
+        this.#terms.push({ node: member.id, epoch: report.epoch, at: report.at });
+        break;
+      case "held":
+        // What a process that was killed said before arrives after its death was noted.
+        if (!member.leaving || report.by === "thaw")
+          this.#ledger.hold(member.id, report.epoch, report.at);
+        break;
+      case "unheld":
+        this.#ledger.release(member.id, report.at);
+        break;
+      case "leader":
+        member.knows = { nodeId: report.nodeId, epoch: report.epoch };
+        break;
+      case "lose-hook":
+      case "spinning":
+      case "thawed":
+        break;
+      default:
+        report satisfies never;
+    }
+    for (const listener of [...this.#listeners]) listener(report, member);
+    this.#wake();
+  }
+
+  #onExit(member: Member): void {
+    this.#members.delete(member.id);
+    if (!member.leaving) {
+      this.#failure ??= new Error(`${member.id} has ended by itself. ${member.child.stderr}`);
+    }
+    this.#wake();
+  }
+
+  readonly #wake = (): void => {
+    const waiting = [...this.#waiting];
+    this.#waiting.clear();
+    for (const resolve of waiting) resolve();
+  };
+}
+
+function describe({ id, ready, knows }: Member): string {
+  if (!ready) return `${id} is not ready`;
+  return `${id} knows ${knows?.nodeId ?? "nobody"}, epoch ${knows?.epoch ?? 0}`;
+}

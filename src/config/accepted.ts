@@ -1,0 +1,186 @@
+/** Each option by itself: type, range, what the table and the errors say. */
+import { z } from "zod";
+import { LOG_LEVELS } from "../logger.ts";
+import { DEFAULTS, GO_CLUSTER_SERVICE_VERSION, type NodeOptions } from "./options.ts";
+
+export interface OptionInfo {
+  readonly type: string;
+  /** As the table shows it. */
+  readonly fallback: string;
+  /** Completes "must be ...", in the table and in errors. */
+  readonly rule: string;
+  readonly schema: z.ZodType;
+  /** Its value is shown nowhere. */
+  readonly secret?: boolean;
+}
+
+export type OptionName = keyof NodeOptions;
+
+export const MIN_REQUEST_TIMEOUT_MS = 50;
+
+const ID: Omit<OptionInfo, "fallback"> = {
+  type: "string",
+  rule: "1 to 64 of the characters A-Z a-z 0-9 _ - (it becomes a token of NATS subjects)",
+  schema: z.string().regex(/^[A-Za-z0-9_-]{1,64}$/),
+};
+
+function duration(min: number, max: number, fallback: string, relation = ""): OptionInfo {
+  return {
+    type: "number",
+    fallback,
+    rule: `a whole number of milliseconds from ${min} to ${max}${relation}`,
+    schema: z.int().min(min).max(max),
+  };
+}
+
+function secret(rule: string, pattern: RegExp): OptionInfo {
+  return { type: "string", fallback: "none", rule, schema: z.string().regex(pattern), secret: true };
+}
+
+function oneOf(values: readonly (string | number)[], fallback: string): OptionInfo {
+  const quoted = values.map((value) => JSON.stringify(value));
+  const last = quoted.pop();
+  return {
+    type: [...quoted, last].join(" or "),
+    fallback,
+    rule: quoted.length === 0 ? `${last}` : `${quoted.join(", ")} or ${last}`,
+    schema: z.literal([...values]),
+  };
+}
+
+function yesOrNo(rule: string, fallback: boolean): OptionInfo {
+  return {
+    type: "boolean",
+    fallback: String(fallback),
+    rule: `true or false (${rule})`,
+    schema: z.boolean(),
+  };
+}
+
+const SEMVER =
+  /^(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(-(0|[1-9]\d*|\d*[A-Za-z-][\dA-Za-z-]*)(\.(0|[1-9]\d*|\d*[A-Za-z-][\dA-Za-z-]*))*)?(\+[\dA-Za-z-]+(\.[\dA-Za-z-]+)*)?$/;
+
+function hasFunctions(...names: string[]): (value: unknown) => boolean {
+  return (value) =>
+    typeof value === "object" &&
+    value !== null &&
+    names.every((name) => typeof (value as Record<string, unknown>)[name] === "function");
+}
+
+/** The one list that validation, errors, suggestions and the README's table are made from. */
+export const OPTIONS: { readonly [Name in OptionName]-?: OptionInfo } = {
+  clusterId: { ...ID, fallback: "required" },
+  nodeId: { ...ID, fallback: "required" },
+  servers: {
+    type: "string or string[]",
+    fallback: "required without `connection`",
+    rule: "one or a list of nats://host:port, tls://host:port or host:port",
+    schema: z.union([z.string(), z.array(z.string()).min(1)]),
+  },
+  connection: {
+    type: "NatsConnection",
+    fallback: "none",
+    rule: "an open connection of @nats-io/transport-node, instead of everything else that says how to connect",
+    schema: z.custom(hasFunctions("publish", "request", "subscribe", "status", "isClosed")),
+  },
+  user: { type: "string", fallback: "none", rule: "a user name, with `pass`", schema: z.string().min(1) },
+  pass: secret("the password of `user`", /./s),
+  token: secret("a token", /./s),
+  nkeySeed: secret("the seed of a user nkey (SU and 56 of A-Z 2-7)", /^SU[A-Z2-7]{56}$/),
+  jwt: secret("a user JWT, with `nkeySeed`", /^[\w-]+\.[\w-]+\.[\w-]+$/),
+  credsFile: {
+    type: "string",
+    fallback: "none",
+    rule: "the path of a .creds file (its text belongs in creds)",
+    schema: z.string().regex(/^(?!.*-----BEGIN)[^\r\n]+$/s),
+    // Somebody may have put the text here.
+    secret: true,
+  },
+  creds: secret("the text of a .creds file (its path belongs in credsFile)", /-----BEGIN NATS USER JWT-----/),
+  tls: {
+    type: "{ ca, cert, key, handshakeFirst }",
+    fallback: "none; `{}` for tls:// servers",
+    rule: "an object with ca, cert, key (each a path or PEM text, cert and key together) and handshakeFirst (boolean)",
+    schema: z.strictObject({
+      ca: z.string().min(1).optional(),
+      cert: z.string().min(1).optional(),
+      key: z.string().min(1).optional(),
+      handshakeFirst: z.boolean().optional(),
+    }),
+    secret: true,
+  },
+  inboxPrefix: {
+    type: "string",
+    fallback: "_INBOX",
+    rule: "a subject without wildcards, such as _INBOX_billing",
+    schema: z.string().regex(/^[^\s.*>]+(\.[^\s.*>]+)*$/),
+  },
+  connectTimeoutMs: duration(100, 300_000, String(DEFAULTS.connectTimeoutMs)),
+  reconnectWaitMs: duration(
+    10,
+    60_000,
+    `${DEFAULTS.reconnectWaitMs}, at most 5 % of leaseTtlMs`,
+    "; heartbeatIntervalMs + 2 x reconnectWaitMs + requestTimeoutMs fit into the leader's span",
+  ),
+  leaseTtlMs: duration(
+    1_000,
+    3_600_000,
+    String(DEFAULTS.leaseTtlMs),
+    "; the leader's span is this less max(250, 5 %)",
+  ),
+  heartbeatIntervalMs: duration(
+    50,
+    1_799_999,
+    `${DEFAULTS.heartbeatIntervalMs}, at most 30 % of leaseTtlMs`,
+    "; less than half of leaseTtlMs",
+  ),
+  requestTimeoutMs: duration(
+    MIN_REQUEST_TIMEOUT_MS,
+    300_000,
+    `${DEFAULTS.requestTimeoutMs}, at most 15 % of leaseTtlMs`,
+    "; heartbeatIntervalMs + 2 x requestTimeoutMs + retryDelayMs fit into the leader's span",
+  ),
+  retryDelayMs: duration(10, 60_000, `${DEFAULTS.retryDelayMs}, at most 5 % of leaseTtlMs`),
+  successorGraceMs: duration(0, 60_000, String(DEFAULTS.successorGraceMs), "; at most leaseTtlMs"),
+  cooldownMs: duration(0, 86_400_000, "leaseTtlMs"),
+  drainTimeoutMs: duration(0, 3_600_000, String(DEFAULTS.drainTimeoutMs)),
+  crashDetection: oneOf(["presence", "lease"], DEFAULTS.crashDetection),
+  observer: yesOrNo("true: follow without competing", DEFAULTS.observer),
+  interop: oneOf(["go-cluster"], "none"),
+  replicas: oneOf(["auto", 1, 3, 5], String(DEFAULTS.replicas)),
+  service: yesOrNo("answer requests as a NATS micro service", DEFAULTS.service),
+  serviceVersion: {
+    type: "string",
+    fallback: `this package's; with interop ${GO_CLUSTER_SERVICE_VERSION}`,
+    rule: "a semantic version such as 1.2.3",
+    schema: z.string().regex(SEMVER),
+  },
+  logger: {
+    type: "Logger or false",
+    fallback: "JSON on stderr",
+    rule: "an object with the functions debug, info, warn and error (pino has them), or false",
+    schema: z.union([z.literal(false), z.custom(hasFunctions("debug", "info", "warn", "error"))]),
+  },
+  logLevel: oneOf(LOG_LEVELS, "LOG_LEVEL, else info"),
+};
+
+export const NAMES: readonly OptionName[] = Object.keys(OPTIONS) as OptionName[];
+const REQUIRED: readonly OptionName[] = ["clusterId", "nodeId"];
+
+export const SCHEMA: z.ZodType = z.strictObject(
+  Object.fromEntries(
+    NAMES.map((name) => {
+      const { schema } = OPTIONS[name];
+      return [name, REQUIRED.includes(name) ? schema : schema.optional()];
+    }),
+  ),
+);
+
+/** Every option as a Markdown table; the README's is made from it. */
+export function optionsTable(): string {
+  const rows = NAMES.map((name) => {
+    const { type, fallback, rule } = OPTIONS[name];
+    return `| \`${name}\` | ${type} | ${fallback} | ${rule} |`;
+  });
+  return ["| option | type | default | must be |", "| --- | --- | --- | --- |", ...rows, ""].join("\n");
+}

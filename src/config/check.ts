@@ -1,0 +1,85 @@
+/** Checks each option by itself, and says what is wrong with it: option, value, rule. */
+import type { z } from "zod";
+import { redactText, redactUrl } from "../logger.ts";
+import { OPTIONS, type OptionName, SCHEMA } from "./accepted.ts";
+import { unknownKey } from "./suggest.ts";
+
+export interface EachChecked {
+  readonly problems: readonly string[];
+  readonly invalid: ReadonlySet<OptionName>;
+}
+
+/** One line for each option that is wrong by itself, and for each that does not exist. */
+export function checkEach(options: object): EachChecked {
+  const problems = new Set<string>();
+  const wrongOnes = new Set<OptionName>();
+  for (const issue of SCHEMA.safeParse(options).error?.issues ?? []) {
+    const [name, part] = issue.path as [OptionName?, PropertyKey?];
+    if (name !== undefined) wrongOnes.add(name);
+    if (issue.code === "unrecognized_keys") {
+      for (const key of issue.keys) problems.add(unknownKey(name, key));
+    } else if (name !== undefined) {
+      problems.add(wrong(name, part, (options as Record<OptionName, unknown>)[name]));
+    } else throw new Error(`bug: unexpected issue ${issue.code}`);
+  }
+  return { problems: [...problems], invalid: wrongOnes };
+}
+
+function wrong(name: OptionName, part: PropertyKey | undefined, value: unknown): string {
+  const { rule, schema } = OPTIONS[name];
+  if (value === undefined) return `${name} is missing; it must be ${rule}`;
+  if (name === "tls" && part !== undefined) {
+    const inner = (value as Record<PropertyKey, unknown>)[part];
+    return `tls.${String(part)} ${kindOf(inner)} must fit into tls, ${rule}`;
+  }
+  return `${quote(name, value)} must be ${rule}${hintFor(schema, value)}`;
+}
+
+/** Option and value, as far as the value may be shown. */
+export function quote(name: OptionName, value: unknown): string {
+  return `${name} ${OPTIONS[name].secret === true ? kindOf(value) : show(value)}`;
+}
+
+/** Most strings in place of numbers and booleans come from the environment. */
+function hintFor(schema: z.ZodType, value: unknown): string {
+  if (typeof value !== "string") return "";
+  const asBoolean = value === "true" || value === "false";
+  const asNumber = value.trim() !== "" && Number.isFinite(Number(value));
+  if (asNumber && schema.safeParse(Number(value)).success) {
+    return ", as a number: environment variables are strings, convert them with Number(...)";
+  }
+  if (asBoolean && schema.safeParse(value === "true").success) {
+    return ', as a boolean: environment variables are strings, convert them with ... === "true"';
+  }
+  return "";
+}
+
+const MAX_SHOWN = 80;
+const MAX_ITEMS_SHOWN = 5;
+
+/** A value as an error quotes it. */
+export function show(value: unknown): string {
+  if (typeof value === "string") {
+    const safe = redactText(redactUrl(value));
+    return JSON.stringify(safe.length > MAX_SHOWN ? `${safe.slice(0, MAX_SHOWN)}...` : safe);
+  }
+  if (Array.isArray(value)) {
+    const items = value
+      .slice(0, MAX_ITEMS_SHOWN)
+      .map((item) => (Array.isArray(item) ? kindOf(item) : show(item)));
+    return `[${items.join(", ")}${value.length > MAX_ITEMS_SHOWN ? ", ..." : ""}]`;
+  }
+  if (typeof value === "bigint") return `${value}n`;
+  if (typeof value === "number" || typeof value === "boolean" || value === null || value === undefined) {
+    return String(value);
+  }
+  return kindOf(value);
+}
+
+/** What kind of value it is, for one that must not be shown. */
+function kindOf(value: unknown): string {
+  if (value === null) return "null";
+  if (typeof value === "string") return value === "" ? "(an empty string)" : "(a hidden string)";
+  if (Array.isArray(value)) return "(an array)";
+  return typeof value === "object" ? "(an object)" : `(a ${typeof value})`;
+}

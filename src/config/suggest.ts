@@ -1,0 +1,78 @@
+/** What somebody who wrote an unknown option may have meant. */
+import { redactText, redactUrl } from "../logger.ts";
+import { NAMES, type OptionName } from "./accepted.ts";
+
+/** Names that are used for these things elsewhere, go-cluster included; in lower case. */
+const ALIASES: Readonly<Record<string, OptionName>> = {
+  ttl: "leaseTtlMs",
+  leasettl: "leaseTtlMs",
+  leaseduration: "leaseTtlMs",
+  heartbeat: "heartbeatIntervalMs",
+  heartbeatms: "heartbeatIntervalMs",
+  heartbeatinterval: "heartbeatIntervalMs",
+  renewinterval: "heartbeatIntervalMs",
+  timeout: "requestTimeoutMs",
+  url: "servers",
+  urls: "servers",
+  natsurl: "servers",
+  natsurls: "servers",
+  nats: "servers",
+  nc: "connection",
+  natsconnection: "connection",
+  username: "user",
+  password: "pass",
+  nkey: "nkeySeed",
+  seed: "nkeySeed",
+  credentials: "creds",
+  natscreds: "credsFile",
+  id: "nodeId",
+  name: "nodeId",
+  cluster: "clusterId",
+  version: "serviceVersion",
+  log: "logger",
+  level: "logLevel",
+};
+
+const TLS_NAMES = ["ca", "cert", "key", "handshakeFirst"] as const;
+
+/** More of a key tells nothing. */
+const MAX_KEY = 80;
+
+/** `within`: the option whose value has the key. */
+export function unknownKey(within: OptionName | undefined, key: string): string {
+  const path = within === undefined ? "" : `${within}.`;
+  const suggestion = within === undefined ? nearest(key, NAMES, ALIASES) : nearest(key, TLS_NAMES, {});
+  const shown = redactText(redactUrl(key)).slice(0, MAX_KEY);
+  return `${path}${shown} is not an option${suggestion === undefined ? "" : `; did you mean ${path}${suggestion}?`}`;
+}
+
+function nearest(
+  key: string,
+  names: readonly string[],
+  aliases: Readonly<Record<string, string>>,
+): string | undefined {
+  const wanted = key.toLowerCase().replaceAll(/[_-]/g, "").slice(0, MAX_KEY);
+  if (Object.hasOwn(aliases, wanted)) return aliases[wanted];
+  const ranked = names
+    .map((name) => ({ name, distance: editDistance(wanted, name.toLowerCase()) }))
+    .sort((a, b) => a.distance - b.distance);
+  const [best] = ranked;
+  if (best !== undefined && best.distance <= Math.max(1, Math.floor(wanted.length / 4))) return best.name;
+  const start = names.filter((name) => wanted.length >= 2 && name.toLowerCase().startsWith(wanted));
+  if (start.length === 1) return start[0];
+  return names.find((name) => name.length >= 2 && wanted.startsWith(name.toLowerCase()));
+}
+
+/** Levenshtein, one row at a time. */
+function editDistance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, column) => column);
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j++) {
+      const replaced = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1);
+      next.push(Math.min(replaced, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1));
+    }
+    row = next;
+  }
+  return row[b.length] ?? 0;
+}

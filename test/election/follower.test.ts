@@ -1,0 +1,44 @@
+import { describe, expect, test } from "vitest";
+import type { Effect } from "../../src/election/types.ts";
+import { record, Solo } from "./play/solo.ts";
+
+function writes(play: Solo): Extract<Effect, { type: "write" }>[] {
+  return play.effects.filter((effect) => effect.type === "write");
+}
+
+describe("a campaign", () => {
+  test("whose ack comes after a newer revision was seen does not begin a term", () => {
+    const play = new Solo("").opened().connected().reads(null).watched(record(2, "b", 2)).applied(1);
+    expect(play.said).toEqual(["read"]);
+    expect(play.state.seenRevision).toBe(2);
+  });
+
+  test("is over when the bucket turned into another one, whatever its ack says", () => {
+    const play = new Solo("").opened().connected().reads(null);
+    play.opened("generation-2").applied(1);
+    expect(play.said).not.toContain("become-leader");
+    expect(play.state.role.name).toBe("follower");
+  });
+
+  test("of unknown outcome ends with a read that shows less than was seen", () => {
+    const play = new Solo("").opened().connected().reads(null).watched(record(2, "b", 2)).at(1_000);
+    play.unanswered().reads(record(1, "c", 1));
+    expect(play.state.role.name).toBe("follower");
+  });
+
+  test("against a record with a longer TTL waits for that long, also when the bucket went back", () => {
+    const play = new Solo("").opened().connected().reads(record(8, "b", 3, { ttlMs: 30_000 }));
+    play.until(30_000);
+    expect(writes(play)).toHaveLength(1);
+  });
+
+  test("in a bucket that went back begins only when the newest lease seen there has run out", () => {
+    const play = new Solo("").opened().connected().reads(null).at(10);
+    play.watched(record(8, "b", 3, { ttlMs: 30_000 })).conflict().reads(record(7, "c", 2));
+    for (let now = 1_000; now < 30_000; now += 1_000) {
+      play.at(now).tick();
+      if (play.said.includes("read")) play.reads(record(7, "c", 2));
+      expect(writes(play)).toEqual([]);
+    }
+  });
+});

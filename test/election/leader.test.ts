@@ -1,0 +1,91 @@
+import { describe, expect, test } from "vitest";
+import type { Effect } from "../../src/election/types.ts";
+import { connection, deleted, record, Solo } from "./play/solo.ts";
+
+const alone = (more = {}): Solo => new Solo("", more);
+
+function writes(play: Solo): Extract<Effect, { type: "write" }>[] {
+  return play.effects.filter((effect) => effect.type === "write");
+}
+
+describe("a lapsed leader", () => {
+  test("campaigns against its newest revision, not against the one it began with", () => {
+    const play = alone().leading().at(3_000).tick().applied(2).at(12_500).tick();
+    expect(play.said).toContain("lose");
+    play.reads(play.own(2, 1, 2));
+    expect(writes(play)[0]?.write.expect).toEqual({ revision: 2 });
+  });
+
+  test("campaigns against a renewal that only a read showed to be applied", () => {
+    const play = alone().leading().at(3_000).tick().at(4_000).unanswered();
+    play.reads(play.own(2, 1, 2)).at(12_500).tick().reads(play.own(2, 1, 2));
+    expect(writes(play)[0]?.write.expect).toEqual({ revision: 2 });
+  });
+
+  test("is woken in time to act on every outcome, and never at once again and again", () => {
+    const play = alone().leading().until(3_000).applied(2).until(6_000).unanswered();
+    play.until(9_000);
+    expect(play.state.role.name).toBe("leader");
+  });
+});
+
+describe("a release", () => {
+  test("follows at once when the renewal that was in flight as the work stopped has settled", () => {
+    const play = alone().leading().at(3_000).tick().send({ type: "resign", reason: "released" });
+    play.send({ type: "drained" });
+    expect(writes(play)).toEqual([]);
+    play.at(3_002).applied(2);
+    expect(writes(play)[0]?.write).toMatchObject({ kind: "release", expect: { revision: 2 } });
+  });
+
+  test("is given up at once when the connection breaks while a renewal is in flight", () => {
+    const play = alone().leading().at(3_000).tick().send({ type: "stop" }).send({ type: "drained" });
+    play.disconnected().at(4_000).unanswered();
+    expect(play.said).toEqual(["warn", "released", "stopped"]);
+  });
+
+  test("does not make the node forget the successor it has seen meanwhile", () => {
+    const play = alone().leading().at(100).send({ type: "resign", reason: "released" });
+    play.send({ type: "drained" }).watched(record(3, "b", 2)).applied(2);
+    expect(play.said).toContain("read");
+    play.reads(record(3, "b", 2));
+    expect(play.effects).toContainEqual(expect.objectContaining({ type: "leader-changed" }));
+  });
+
+  test("whose marker is watched before its answer arrives costs no extra read", () => {
+    const play = alone().leading().at(100).send({ type: "resign", reason: "released" });
+    play.send({ type: "drained" });
+    play.watched({ kind: "released", revision: 2, epoch: 1, incarnation: "a1" });
+    expect(play.said).toEqual([]);
+    play.applied(2);
+    expect(play.said).toEqual(["released", "leader-changed"]);
+  });
+});
+
+describe("the presence rule", () => {
+  const detached = { crashDetection: "lease" as const };
+
+  test("a node that does not suspend itself names no presence, even on a connection that has one", () => {
+    const play = alone(detached).opened().connected(connection(1, true)).reads(null);
+    expect(writes(play)[0]?.write).toMatchObject({ record: { session: { clientId: 1 } } });
+    expect(writes(play)[0]?.write).not.toHaveProperty("record.session.presence");
+  });
+
+  test("a node with crash detection by lease outwaits also a holder that has a presence", () => {
+    const holder = record(7, "b", 2, { session: connection(9, true) });
+    const play = alone(detached).opened().connected().reads(holder);
+    expect(play.said).not.toContain("confirm-death");
+    play.send({ type: "presence-lost", presence: "stream.presence-9" });
+    expect(play.said).toEqual([]);
+  });
+});
+
+describe("a lost key", () => {
+  test("does not shorten the wait of a node that saw the holder before its own late write", () => {
+    const play = alone().opened().connected().reads(null).at(1_000).unanswered().reads(null).at(1_100);
+    play.watched(record(1, "b", 1)).at(1_200);
+    play.watched(deleted(2)).at(1_300).watched(play.own(3, 1, 1));
+    play.reads(play.own(3, 1, 1));
+    expect(writes(play)).toEqual([]);
+  });
+});

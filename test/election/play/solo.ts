@@ -1,0 +1,228 @@
+/**
+ * A one-node play on the bare core: the script feeds one event after another by hand, the transcript shows what the
+ * election answers. No driver, no bucket, no time but what the script says.
+ */
+import { initialState, isHeld, step, wakeDelayMs } from "../../../src/election/election.ts";
+import type { Instant } from "../../../src/election/time.ts";
+import type {
+  Effect,
+  ElectionConfig,
+  ElectionEvent,
+  ElectionState,
+  LeaseEntry,
+  LeaseRecord,
+  SessionBinding,
+  WriteOutcome,
+} from "../../../src/election/types.ts";
+import { effectText, eventText, line } from "./format.ts";
+
+export const config: ElectionConfig = {
+  nodeId: "a",
+  incarnation: "a1",
+  competes: true,
+  crashDetection: "lease",
+  leaseTtlMs: 10_000,
+  heartbeatIntervalMs: 3_000,
+  requestTimeoutMs: 1_000,
+  retryDelayMs: 250,
+  successorGraceMs: 50,
+  cooldownMs: 10_000,
+};
+
+/** Somebody's lease record: `record(7, "b", 2)` is revision 7, written by node b's first incarnation for epoch 2. */
+export function record(
+  revision: number,
+  nodeId: string,
+  epoch: number,
+  more: Partial<LeaseRecord> = {},
+): LeaseEntry {
+  const written: LeaseRecord = {
+    nodeId,
+    epoch,
+    acquiredAt: 0,
+    incarnation: `${nodeId}1`,
+    nonce: 1,
+    ttlMs: 10_000,
+    ...more,
+  };
+  return { kind: "record", revision, record: written };
+}
+
+/** A record as go-cluster writes it. */
+export function goRecord(revision: number, nodeId: string, epoch: number): LeaseEntry {
+  return { kind: "record", revision, record: { nodeId, epoch, acquiredAt: 0 } };
+}
+
+export function released(revision: number, epoch: number, successor?: string): LeaseEntry {
+  return { kind: "released", revision, epoch, ...(successor === undefined ? {} : { successor }) };
+}
+
+export function deleted(revision: number): LeaseEntry {
+  return { kind: "deleted", revision };
+}
+
+export function garbage(revision: number): LeaseEntry {
+  return { kind: "garbage", revision, reason: "not JSON" };
+}
+
+/** The n-th connection to the server, with a presence consumer or without. */
+export function connection(clientId: number, presence = false): SessionBinding {
+  return { serverId: "server", clientId, ...(presence ? { presence: `stream.presence-${clientId}` } : {}) };
+}
+
+export class Solo {
+  readonly #lines: string[];
+  readonly #name: string;
+  #now: Instant = { mono: 0, boot: 0, wall: 1_700_000_000_000 };
+  #generation = "generation-1";
+  state: ElectionState;
+  /** Of the last event. */
+  effects: readonly Effect[] = [];
+
+  constructor(title: string, changes: Partial<ElectionConfig> = {}, rememberedEpoch = 0) {
+    this.#lines = [title];
+    const own = { ...config, ...changes };
+    this.#name = own.nodeId;
+    this.state = initialState(own, this.#now, rememberedEpoch);
+  }
+
+  get now(): Instant {
+    return this.#now;
+  }
+
+  get held(): boolean {
+    return isHeld(this.state, this.#now);
+  }
+
+  /** The types of the last event's effects. */
+  get said(): string[] {
+    return this.effects.map((effect) => effect.type);
+  }
+
+  scene(text: string): this {
+    this.#lines.push("", text);
+    return this;
+  }
+
+  /** It is now so many milliseconds after the start, on all clocks. */
+  at(ms: number): this {
+    return this.pass(ms - this.#now.mono);
+  }
+
+  pass(ms: number): this {
+    const { mono, boot, wall } = this.#now;
+    this.#now = { mono: mono + ms, boot: boot + ms, wall: wall + ms };
+    return this;
+  }
+
+  /** The machine sleeps: the monotonic clock stands still. */
+  suspendMachine(ms: number): this {
+    const { mono, boot, wall } = this.#now;
+    this.#now = { mono, boot: boot + ms, wall: wall + ms };
+    this.#lines.push(line(null, this.#name, `   (the machine is suspended for ${ms} ms)`));
+    return this;
+  }
+
+  stepWall(ms: number): this {
+    this.#now = { ...this.#now, wall: this.#now.wall + ms };
+    this.#lines.push(line(null, this.#name, `   (somebody sets the wall clock, by ${ms} ms)`));
+    return this;
+  }
+
+  send(event: ElectionEvent): this {
+    const { state, effects } = step(this.state, event, this.#now);
+    this.state = state;
+    this.effects = effects;
+    this.#lines.push(line(this.#now.mono, this.#name, `<- ${eventText(event)}`));
+    for (const effect of effects) this.#lines.push(line(null, this.#name, `-> ${effectText(effect, state)}`));
+    return this;
+  }
+
+  opened(generation = "generation-1", maxAgeMs = 0): this {
+    this.#generation = generation;
+    return this.send({ type: "bucket-opened", generation, maxAgeMs });
+  }
+
+  connected(binding: SessionBinding | null = connection(1)): this {
+    return this.send({ type: "connected", binding });
+  }
+
+  disconnected(): this {
+    return this.send({ type: "disconnected" });
+  }
+
+  tick(): this {
+    return this.send({ type: "tick" });
+  }
+
+  /** Lets time pass until then; the node is woken whenever it asked to be. */
+  until(ms: number): this {
+    for (let wakes = 0; wakes < 1_000; wakes += 1) {
+      const delay = wakeDelayMs(this.state, this.#now);
+      if (delay === null || this.#now.mono + delay > ms) return this.at(ms);
+      this.pass(delay).tick();
+    }
+    throw new Error("it never stops waking up");
+  }
+
+  watched(entry: LeaseEntry): this {
+    return this.send({ type: "watched", entry });
+  }
+
+  /** The answer to a read; `null`: no message on the key. */
+  reads(
+    entry: LeaseEntry | null,
+    lastSequence: number = entry?.revision ?? 0,
+    generation: string = this.#generation,
+  ): this {
+    const snapshot = { generation, lastSequence, entry };
+    return this.send({ type: "read", outcome: { kind: "snapshot", snapshot } });
+  }
+
+  readFails(): this {
+    return this.send({ type: "read", outcome: { kind: "failed", error: new Error("no answer") } });
+  }
+
+  readsNoBucket(): this {
+    return this.send({ type: "read", outcome: { kind: "no-bucket" } });
+  }
+
+  applied(revision: number): this {
+    return this.#written({ kind: "applied", revision });
+  }
+
+  conflict(): this {
+    return this.#written({ kind: "conflict" });
+  }
+
+  unanswered(): this {
+    return this.#written({ kind: "unknown", error: new Error("no answer") });
+  }
+
+  #written(outcome: WriteOutcome): this {
+    const nonce = this.state.inFlight?.nonce;
+    if (nonce === undefined) throw new Error("the script answers a write that was not sent");
+    return this.send({ type: "written", nonce, outcome });
+  }
+
+  /** What the present record of this node looks like in the bucket. */
+  own(revision: number, epoch: number, nonce: number): LeaseEntry {
+    const { nodeId, incarnation } = this.state.config;
+    return record(revision, nodeId, epoch, { incarnation, nonce });
+  }
+
+  /** A line that says whether the node may act as the leader now. */
+  ask(): this {
+    this.#lines.push(line(this.#now.mono, this.#name, `?  may it lead? ${this.held ? "yes" : "no"}`));
+    return this;
+  }
+
+  /** Opened, connected, nobody there, and leading since 0 ms with epoch 1 at revision 1. */
+  leading(binding: SessionBinding | null = connection(1)): this {
+    return this.opened().connected(binding).reads(null).applied(1);
+  }
+
+  toString(): string {
+    return `${this.#lines.join("\n")}\n`;
+  }
+}

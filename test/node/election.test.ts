@@ -1,0 +1,240 @@
+/** What go-cluster's own end-to-end tests ask for, and what its users expect of any leader election. */
+import { setTimeout as pause } from "node:timers/promises";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { type NatsServer, startNatsServer } from "../../src/testing.ts";
+import { makeNode, QUICK, settled, startLeader, startNode } from "./support/node.ts";
+import { freshId, operatorOf } from "./support/operator.ts";
+
+let server: NatsServer;
+beforeAll(async () => {
+  server = await startNatsServer();
+});
+afterAll(() => server.dispose());
+
+describe("one node", () => {
+  test("leads with epoch 1 after exactly one become", async () => {
+    const a = await startNode(server, { clusterId: freshId(), nodeId: "a" });
+    const term = await a.becomes();
+    expect(term).toMatchObject({ clusterId: a.node.clusterId, nodeId: "a", epoch: 1, held: true, lossReason: null });
+    expect(term.signal.aborted).toBe(false);
+    await a.called("onBecomeLeader");
+    await a.node.stop();
+    expect(a.hooks.items.map((call) => call.name)).toEqual([
+      "onBecomeLeader",
+      "onLeaderChange",
+      "onLoseLeadership",
+      "onLeaderChange",
+    ]);
+    expect(a.calls("onLoseLeadership")[0]).toMatchObject({ term: { epoch: 1 }, reason: "stopped" });
+    expect(a.calls("onLeaderChange").map((call) => call.leader?.nodeId ?? null)).toEqual(["a", null]);
+    expect(term).toMatchObject({ held: false, lossReason: "stopped" });
+  });
+
+  test("tells what it is before, during and after its life", async () => {
+    const a = makeNode(server, { clusterId: freshId(), nodeId: "a" });
+    const { node } = a;
+    const nobody = { role: "stopped", leader: null, epoch: 0, connected: false, term: null, service: null };
+    expect(node).toMatchObject(nobody);
+    expect(node.isLeader()).toBe(false);
+    await a.start();
+    expect(node).toMatchObject({ connected: true, service: { name: `cluster_${node.clusterId}` } });
+    const term = await a.becomes();
+    expect(node).toMatchObject({ role: "leader", epoch: 1, leader: { nodeId: "a", epoch: 1 } });
+    expect(node.term).toBe(term);
+    expect(node.isLeader()).toBe(true);
+    await node.stop();
+    expect(node).toMatchObject(nobody);
+    expect(node.isLeader()).toBe(false);
+  });
+
+  test("leads past several TTLs with a stable epoch, and a follower sees no change", async () => {
+    const clusterId = freshId();
+    const a = await startLeader(server, { ...QUICK, clusterId, nodeId: "a" });
+    const b = await startNode(server, { ...QUICK, clusterId, nodeId: "b" });
+    await b.sees(a);
+    const heard = await (await operatorOf(server, clusterId)).hear();
+    await pause(3.5 * QUICK.leaseTtlMs);
+    expect(a.node.isLeader()).toBe(true);
+    expect(a.node.epoch).toBe(1);
+    expect([a.count("become"), a.count("lose"), b.count("become")]).toEqual([1, 0, 0]);
+    expect(b.calls("onLeaderChange")).toHaveLength(1);
+    const epochs = new Set(heard.items.map((write) => write.record?.["epoch"]));
+    expect([...epochs]).toEqual([1]);
+    expect(heard.items.length).toBeGreaterThanOrEqual(8);
+  });
+
+  test("can be restarted after a stop, as a new incarnation with a larger epoch", async () => {
+    const clusterId = freshId();
+    const a = await startLeader(server, { clusterId, nodeId: "a" });
+    const first = a.node.leader;
+    await a.node.stop();
+    await a.start();
+    await a.until(() => a.node.isLeader());
+    const second = a.node.leader;
+    expect([first?.epoch, second?.epoch]).toEqual([1, 2]);
+    expect(second?.incarnation).not.toBe(first?.incarnation);
+    expect(a.count("become")).toBe(2);
+  });
+});
+
+describe("calls that do not fit the node's life", () => {
+  test("a second start rejects with ALREADY_STARTED, also while the first one is under way", async () => {
+    const a = makeNode(server, { clusterId: freshId(), nodeId: "a" });
+    const first = a.start();
+    await expect(a.node.start()).rejects.toMatchObject({ code: "ALREADY_STARTED" });
+    await first;
+    await expect(a.node.start()).rejects.toMatchObject({ code: "ALREADY_STARTED" });
+    await a.becomes();
+  });
+
+  test("stop and everything else reject with NOT_STARTED before the start and after the stop", async () => {
+    const a = makeNode(server, { clusterId: freshId(), nodeId: "a" });
+    const refused = async (): Promise<void> => {
+      for (const call of [
+        a.node.stop(),
+        a.node.stepDown(),
+        a.node.campaign(),
+        a.node.runWhileLeader(() => {}),
+      ]) {
+        await expect(call).rejects.toMatchObject({ code: "NOT_STARTED" });
+      }
+      await a.node[Symbol.asyncDispose]();
+    };
+    await refused();
+    await a.start();
+    await a.node.stop();
+    await refused();
+  });
+
+  test("calls of stop join the one under way", async () => {
+    const a = await startLeader(server, { clusterId: freshId(), nodeId: "a" });
+    await Promise.all([a.node.stop(), a.node.stop(), a.node[Symbol.asyncDispose]()]);
+    expect(a.calls("onLoseLeadership")).toHaveLength(1);
+  });
+});
+
+describe("several nodes", () => {
+  test("two have one leader and agree on it", async () => {
+    const clusterId = freshId();
+    const a = await startLeader(server, { clusterId, nodeId: "a" });
+    const b = await startNode(server, { clusterId, nodeId: "b" });
+    await b.sees(a);
+    expect(b.node).toMatchObject({ role: "follower", epoch: 1, term: null });
+    expect(b.node.leader).toEqual(a.node.leader);
+    expect(b.node.isLeader()).toBe(false);
+  });
+
+  test("three that start at once have exactly one leader, and all agree", async () => {
+    const clusterId = freshId();
+    const nodes = await Promise.all(["a", "b", "c"].map((nodeId) => startNode(server, { clusterId, nodeId })));
+    const [leader] = await settled(nodes);
+    expect(leader?.node.epoch).toBe(1);
+    expect(nodes.reduce((sum, node) => sum + node.count("become"), 0)).toBe(1);
+  });
+
+  test("a step-down fails over, the epoch rises, and every hook is called once per transition", async () => {
+    const clusterId = freshId();
+    const a = await startLeader(server, { clusterId, nodeId: "a" });
+    const b = await startNode(server, { clusterId, nodeId: "b" });
+    await b.sees(a);
+    await a.node.stepDown();
+    await b.until(() => b.node.isLeader());
+    await a.sees(b);
+    expect([a.node.epoch, b.node.epoch]).toEqual([2, 2]);
+    await b.called("onBecomeLeader");
+    await a.until(() => a.count("released") === 1);
+    expect([a.calls("onBecomeLeader").length, a.calls("onLoseLeadership").length]).toEqual([1, 1]);
+    expect([b.calls("onBecomeLeader").length, b.calls("onLoseLeadership").length]).toEqual([1, 0]);
+    expect(a.calls("onLoseLeadership")[0]).toMatchObject({ term: { epoch: 1 }, reason: "released" });
+  });
+
+  test("leadership goes round by step-downs, and every term has the next epoch", async () => {
+    const clusterId = freshId();
+    const nodes = await Promise.all(
+      ["a", "b", "c"].map((nodeId) => startNode(server, { clusterId, nodeId, cooldownMs: 0 })),
+    );
+    for (let epoch = 1; epoch <= 6; epoch++) {
+      const [leader] = await settled(nodes);
+      expect(leader?.node.epoch).toBe(epoch);
+      await leader?.node.stepDown();
+      await Promise.all(nodes.map((node) => node.until(() => node.node.epoch === epoch + 1)));
+    }
+  });
+
+  test("a step-down of a node that does not lead rejects with NOT_LEADER and changes nothing", async () => {
+    const clusterId = freshId();
+    const a = await startLeader(server, { clusterId, nodeId: "a" });
+    const b = await startNode(server, { clusterId, nodeId: "b" });
+    await b.sees(a);
+    await expect(b.node.stepDown()).rejects.toMatchObject({
+      code: "NOT_LEADER",
+      message: 'node "b" is not the leader (follower, "a" leads)',
+    });
+    expect(a.node.isLeader()).toBe(true);
+    expect(a.count("lose")).toBe(0);
+  });
+
+  test("a second step-down while the first is under way rejects with NOT_LEADER", async () => {
+    const a = await startLeader(server, { clusterId: freshId(), nodeId: "a" });
+    const first = a.node.stepDown();
+    await expect(a.node.stepDown()).rejects.toMatchObject({ code: "NOT_LEADER" });
+    await first;
+    expect(a.count("lose")).toBe(1);
+  });
+
+  test("a stop of the leader hands over at once", async () => {
+    const clusterId = freshId();
+    const a = await startLeader(server, { clusterId, nodeId: "a" });
+    const b = await startNode(server, { clusterId, nodeId: "b" });
+    await b.sees(a);
+    const before = performance.now();
+    await a.node.stop();
+    await b.until(() => b.node.isLeader());
+    expect(performance.now() - before).toBeLessThan(1000);
+    expect(b.node.epoch).toBe(2);
+  });
+});
+
+describe("the cooldown", () => {
+  test("keeps a node that stepped down from leading, even when nobody else is there", async () => {
+    const a = await startLeader(server, { clusterId: freshId(), nodeId: "a", cooldownMs: 800 });
+    await a.becomes();
+    const before = performance.now();
+    await a.node.stepDown();
+    await a.becomes();
+    expect(performance.now() - before).toBeGreaterThanOrEqual(800);
+    expect(a.node.epoch).toBe(2);
+  });
+
+  test("is leaseTtlMs unless said otherwise", async () => {
+    const a = await startLeader(server, { clusterId: freshId(), nodeId: "a", ...QUICK });
+    await a.becomes();
+    const before = performance.now();
+    await a.node.stepDown();
+    await a.becomes();
+    expect(performance.now() - before).toBeGreaterThanOrEqual(QUICK.leaseTtlMs);
+  });
+
+  test("of 0 lets a node lead again at once", async () => {
+    const a = await startLeader(server, { clusterId: freshId(), nodeId: "a", cooldownMs: 0 });
+    await a.becomes();
+    const before = performance.now();
+    await a.node.stepDown();
+    await a.becomes();
+    expect(performance.now() - before).toBeLessThan(800);
+  });
+});
+
+describe("different TTLs", () => {
+  test("a follower waits the longer of its own and the dead leader's", async () => {
+    const clusterId = freshId();
+    const operator = await operatorOf(server, clusterId);
+    const first = await startLeader(server, { ...QUICK, clusterId, nodeId: "first" });
+    await first.node.stop();
+    await operator.put({ node_id: "gone", epoch: 9, acquired_at: 1, incarnation: "x", nonce: 1, ttl_ms: 2000 });
+    const before = performance.now();
+    const b = await startNode(server, { ...QUICK, clusterId, nodeId: "b" });
+    expect((await b.becomes()).epoch).toBe(10);
+    expect(performance.now() - before).toBeGreaterThanOrEqual(2000);
+  });
+});
