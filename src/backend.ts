@@ -16,18 +16,22 @@ export interface NodeStatus {
   readonly state: string;
   /** True while this node may act as the leader. */
   readonly held: boolean;
-  /** False for an observer. */
+  /** False for an observer, and after `setCompeting(false)`. */
   readonly competes: boolean;
   /** Is this node's death noticed by others? `off`: by configuration. `denied`: it could not be set up. */
   readonly presence: "on" | "off" | "denied";
   readonly leaseTtlMs: number;
   readonly version: string;
+  /** Is the virtual IP on this host? Only a manager's daemon says so. */
+  readonly vipHeld?: boolean;
 }
 
 export interface ServiceHandlers {
   status(): NodeStatus;
   /** Rejects when this node does not lead or the handover is refused. */
   stepDown(to: string | undefined): Promise<void>;
+  /** Compete or only follow from now on; resolves when a lease is given up. Absent: nobody may ask for that. */
+  compete?(competes: boolean): Promise<void>;
 }
 
 /** The node's micro service while it runs. */

@@ -16,6 +16,10 @@
  * - `INSUFFICIENT_RESOURCES` the server has no storage left for the bucket
  * - `HOOK_FAILED` an application hook threw; `cause` has it
  * - `HANDOVER_REFUSED` the named successor cannot take over
+ * - `STALE_EPOCH` a newer leader has been here: the write was refused, for good; the message has both tokens
+ * - `CONFLICT` a condition of the write does not hold, or another write is in flight; nothing was written
+ * - `OUTCOME_UNKNOWN` a write got no usable answer: it may be applied now, later, or never
+ * - `STREAM_INCOMPATIBLE` the stream is missing, or its configuration does not allow what was asked for
  * - `TIMEOUT` / `ABORTED` the caller's limit ended the wait
  */
 export type ClusterErrorCode =
@@ -34,6 +38,10 @@ export type ClusterErrorCode =
   | "INSUFFICIENT_RESOURCES"
   | "HOOK_FAILED"
   | "HANDOVER_REFUSED"
+  | "STALE_EPOCH"
+  | "CONFLICT"
+  | "OUTCOME_UNKNOWN"
+  | "STREAM_INCOMPATIBLE"
   | "TIMEOUT"
   | "ABORTED";
 

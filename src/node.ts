@@ -213,6 +213,26 @@ export class Node implements AsyncDisposable {
     await within(this.#require().stepDown(options.to), `step-down of node "${this.nodeId}"`, options);
   }
 
+  /** Does this node want to lead? Until told otherwise it does, unless it is an observer. */
+  get competes(): boolean {
+    return this.#run?.driver.state.config.competes ?? !this.#options.observer;
+  }
+
+  /**
+   * `false`: gives up leadership in the same order as `stop()` and only follows from now on; resolves when a lease that was
+   * held is gone. `true`: competes again at once, any cooldown forgotten. Not remembered over a `stop()`.
+   *
+   * Rejects with `NOT_STARTED`, with `INVALID_CONFIG` for an observer, with `ABORTED` or `TIMEOUT` when the limits end the
+   * wait, which does not take the change back.
+   */
+  async setCompeting(competes: boolean, limits: WaitOptions = {}): Promise<void> {
+    await within(
+      this.#require().setCompeting(competes),
+      `node "${this.nodeId}" giving up its lease`,
+      limits,
+    );
+  }
+
   /** Resolves with the term as soon as this node leads: at once when it does. Rejects when the wait or the node ends. */
   async campaign(limits: WaitOptions = {}): Promise<Term> {
     const run = this.#require();

@@ -137,7 +137,7 @@ export class Run {
       incarnation,
       state: role.name,
       held,
-      competes: !options.observer,
+      competes: this.#driver.state.config.competes,
       presence: attachment.presence,
       leaseTtlMs: options.election.leaseTtlMs,
       version: options.serviceVersion,
@@ -167,6 +167,19 @@ export class Run {
     );
   }
 
+  /** Competes or only follows; resolves when a lease that was held is deleted. Inside a hook: when it is draining. */
+  async setCompeting(competes: boolean): Promise<void> {
+    if (this.#o.options.observer) {
+      throw new ClusterError("INVALID_CONFIG", `node "${this.#o.options.nodeId}" is an observer for good`);
+    }
+    this.#driver.dispatch({ type: "compete", competes });
+    const { role } = this.#driver.state;
+    if (competes || role.name !== "draining" || this.insideHook) return;
+    const release = this.#releases.get(role.term.epoch) ?? deferred<boolean>();
+    this.#releases.set(role.term.epoch, release);
+    await release.promise;
+  }
+
   #requireTerm(): RunningTerm {
     const name = this.#driver.state.role.name;
     if (this.#term !== null && (name === "leader" || name === "suspended")) return this.#term;
@@ -189,7 +202,7 @@ export class Run {
     if (status === null)
       refuse(`it did not answer within ${election.requestTimeoutMs} ms; is it running in this cluster?`);
     // A go-cluster node does not say whether it competes; every one of them does.
-    else if (status.competes === false) refuse("it is an observer");
+    else if (status.competes === false) refuse("it does not compete: it has left, or is an observer");
     else if (!status.connected) refuse("it is not connected");
   }
 
@@ -279,11 +292,12 @@ export class Run {
   }
 
   #onBecome(epoch: number, acquiredAt: number): void {
-    const { options, hooks, logger } = this.#o;
+    const { options, hooks, logger, incarnation } = this.#o;
     const { clusterId, nodeId } = options;
     const term = new RunningTerm(
-      { clusterId, nodeId, epoch, acquiredAt },
+      { clusterId, nodeId, incarnation, epoch, acquiredAt },
       (heldEpoch) => this.#term?.epoch === heldEpoch && this.#driver.isHeld(),
+      (ofEpoch) => this.#driver.remainingMs(ofEpoch),
     );
     this.#term = term;
     logger.info({ event: "become", epoch }, "became leader");

@@ -1,22 +1,21 @@
 /** The little that is needed of ANSI terminals. */
 const ESC = "\x1b[";
 
-type Paint = (text: string) => string;
+export type Paint = (text: string) => string;
 
-function paint(...codes: number[]): Paint {
-  return (text) => (text === "" ? "" : `${ESC}${codes.join(";")}m${text}${ESC}0m`);
+function paint(codes: string): Paint {
+  return (text) => (text === "" ? "" : `${ESC}${codes}m${text}${ESC}0m`);
 }
 
-export const bold: Paint = paint(1);
-export const dim: Paint = paint(2);
-export const red: Paint = paint(31);
-export const green: Paint = paint(32);
-
+export const bold: Paint = paint("1");
+export const dim: Paint = paint("2");
+export const red: Paint = paint("31");
+export const green: Paint = paint("32");
 /** One hue for each lane: as text, and as a solid bar that carries text. */
-export const hues: readonly { readonly text: Paint; readonly bar: Paint }[] = [
-  { text: paint(1, 36), bar: paint(30, 46) },
-  { text: paint(1, 33), bar: paint(30, 43) },
-  { text: paint(1, 35), bar: paint(30, 45) },
+export const hues: readonly (readonly [text: Paint, bar: Paint])[] = [
+  [paint("1;36"), paint("30;46")],
+  [paint("1;33"), paint("30;43")],
+  [paint("1;35"), paint("30;45")],
 ];
 
 export const hideCursor: string = `${ESC}?25l`;

@@ -17,23 +17,20 @@ function say(body: Body<Report>): void {
 const node = new Node(
   { clusterId: "demo", nodeId, servers, logger: false },
   {
-    onBecomeLeader: (term) => say({ type: "become", epoch: term.epoch }),
-    onLoseLeadership: (term, reason) => say({ type: "lose", epoch: term.epoch, reason }),
-    onLeaderChange: (leader) =>
-      say({ type: "leader", leader: leader?.nodeId ?? null, epoch: leader?.epoch ?? 0 }),
+    onBecomeLeader: ({ epoch }) => say({ type: "become", epoch }),
+    onLoseLeadership: ({ epoch }, reason) => say({ type: "lose", epoch, reason }),
+    onLeaderChange: (leader) => say({ type: "follow", leader: leader?.nodeId ?? null }),
   },
 );
 
-// A Ctrl-C is for the demo; it ends this process, by closing its stdin if by nothing else.
+// A Ctrl-C is the demo's affair. Whatever ends the demo closes this process's stdin.
 process.on("SIGINT", () => {});
 process.once("SIGTERM", () => void node.stop());
-process.stdin.on("error", () => {}).on("close", () => process.exit());
-process.stdin.resume();
+process.stdin.on("close", () => process.exit()).resume();
 
 let turnedAt = now();
 setInterval(() => {
-  const afterMs = now() - turnedAt;
-  if (afterMs > 1_000) say({ type: "thawed", afterMs, isLeader: node.isLeader() });
+  if (now() - turnedAt > 1_000) say({ type: "thawed", isLeader: node.isLeader() });
   turnedAt = now();
 }, 10);
 
@@ -45,14 +42,13 @@ void (async () => {
 
 say({ type: "starting" });
 await node.start();
-say({ type: "started" });
 
 let count = 0;
 await node.runWhileLeader(async (term) => {
   while (!term.signal.aborted) {
     const { held } = term;
     if (held) count += 1; // the work
-    say({ type: "tick", epoch: term.epoch, count, held });
+    say({ type: "round", epoch: term.epoch, count, held });
     await pause(ROUND_MS, undefined, { signal: term.signal }).catch(() => {});
   }
 });

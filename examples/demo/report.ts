@@ -1,18 +1,15 @@
-/** What a process of the demo says: one JSON object per line. */
-export type Report = { readonly at: number } & (
-  /** `start()` is about to be called. */
+/** What a process of the demo says, one JSON object per line. Only `held` and `isLeader` are opinions, asked just before `at`. */
+export type Report = { readonly at: number } /** `start()` is about to be called. */ & (
   | { readonly type: "starting" }
-  /** Takes part, whoever leads. */
-  | { readonly type: "started" }
   /** First statement of `onBecomeLeader`. */
   | { readonly type: "become"; readonly epoch: number }
-  /** One round of leader work. `held`: it was the leader when it asked, just before `at`; else it left the work undone. */
-  | { readonly type: "tick"; readonly epoch: number; readonly count: number; readonly held: boolean }
-  /** First statement of `onLoseLeadership`: from here on the process does nothing as leader. */
+  /** One round of leader work; not `held`: nothing was done in it. */
+  | { readonly type: "round"; readonly epoch: number; readonly count: number; readonly held: boolean }
+  /** First statement of `onLoseLeadership`: nothing is done for this term from here on. */
   | { readonly type: "lose"; readonly epoch: number; readonly reason: string }
-  | { readonly type: "leader"; readonly leader: string | null; readonly epoch: number }
-  /** The process had not run for a while. `isLeader`: what the node said in the first line that ran again. */
-  | { readonly type: "thawed"; readonly afterMs: number; readonly isLeader: boolean }
+  | { readonly type: "follow"; readonly leader: string | null }
+  /** The process had not run for a second or more; `isLeader()` was the first thing it asked. */
+  | { readonly type: "thawed"; readonly isLeader: boolean }
   | { readonly type: "warning"; readonly message: string }
 );
 

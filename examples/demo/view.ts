@@ -1,65 +1,105 @@
 /** Two ways to watch the demo: a picture that is redrawn in place, and plain lines for pipes, logs and CI. */
 import { bold, clearScreen, dim, green, hideCursor, hues, overwrite, red, showCursor } from "./ansi.ts";
-import type { Chronicle, Condition, Lane } from "./chronicle.ts";
+import type { Chronicle, Condition, Lane, Scene } from "./chronicle.ts";
 import { now } from "./report.ts";
-import { seconds, tableHead, tableRows } from "./text.ts";
 
 export interface View {
   /** Whether somebody watches, who needs time to read. */
   readonly live: boolean;
-  open(chronicle: Chronicle, title: string): void;
-  scene(index: number): void;
-  note(afterMs: number, text: string): void;
+  /** The newest scene has begun. */
+  scene(scene: Scene): void;
   /** The last picture, with the summary. */
   close(verdict: string, ok: boolean): void;
 }
 
-const REDRAW_MS = 100;
-const MIN_COLUMNS = 78;
-const MIN_ROWS = 24;
+const CELL_MS = 600;
+/** Columns in front of a lane's bar. */
+const HEAD = 36;
+const NOTES = 3;
+const SCENES = 6;
 
-export function openView(out: NodeJS.WriteStream): View {
-  const { env } = process;
-  const wanted = out.isTTY && !env["NO_COLOR"] && !env["CI"] && env["TERM"] !== "dumb";
-  const fits = out.columns >= MIN_COLUMNS && out.rows >= MIN_ROWS;
-  return wanted && fits ? new LiveView(out) : new PlainView(out);
+export function openView(out: NodeJS.WriteStream, chronicle: Chronicle, title: string): View {
+  const { NO_COLOR, CI, TERM } = process.env;
+  const live = out.isTTY && out.columns >= 80 && out.rows >= 24 && !NO_COLOR && !CI && TERM !== "dumb";
+  return live ? liveView(out, chronicle, title) : plainView(out, chronicle, title);
 }
 
-class PlainView implements View {
-  readonly live = false;
-  readonly #out: NodeJS.WriteStream;
-  #chronicle: Chronicle | undefined;
-
-  constructor(out: NodeJS.WriteStream) {
-    this.#out = out;
-  }
-
-  open(chronicle: Chronicle, title: string): void {
-    this.#chronicle = chronicle;
-    this.#print(title);
-  }
-
-  scene(index: number): void {
-    const scene = this.#chronicle?.scenes[index];
-    if (scene !== undefined)
-      this.#print("", `-- ${index + 1}  ${scene.title}`, ...scene.why.map((line) => `   ${line}`));
-  }
-
-  note(afterMs: number, text: string): void {
-    this.#print(`${seconds(afterMs)} s  ${text}`);
-  }
-
-  close(verdict: string): void {
-    const table = this.#chronicle === undefined ? [] : tableRows(this.#chronicle, now());
-    this.#print("", tableHead(), ...table.map((row) => row.text), "", verdict);
-  }
-
-  #print(...lines: string[]): void {
-    this.#out.write(`${lines.map((line) => line.trimEnd()).join("\n")}\n`);
-  }
+function plainView(out: NodeJS.WriteStream, chronicle: Chronicle, title: string): View {
+  const print = (...lines: string[]): void => {
+    out.write(lines.map((line) => `${line.trimEnd()}\n`).join(""));
+  };
+  chronicle.onNote = (at, text) => print(`${clock(at - chronicle.startedAt)}  ${text}`);
+  print(title);
+  return {
+    live: false,
+    scene: ({ title, why }) =>
+      print("", `${chronicle.scenes.length}  ${title}`, ...why.map((line) => `   ${line}`), ""),
+    close: (verdict) => print("", tableHead, ...chronicle.scenes.map(row), "", verdict),
+  };
 }
 
-const MARKS: Record<Condition, string> = {
+function liveView(out: NodeJS.WriteStream, chronicle: Chronicle, title: string): View {
+  let height = 0;
+  let verdict: string | undefined;
+  const draw = (): void => {
+    const lines = picture(chronicle, title, Math.min(out.columns - 1, 110));
+    if (verdict !== undefined) lines.push(verdict);
+    out.write(overwrite(lines, height));
+    height = lines.length;
+  };
+  const onResize = (): void => {
+    out.write(clearScreen);
+    height = 0;
+    draw();
+  };
+  const onExit = (): void => void out.write(`${showCursor}\n`);
+  const timer = setInterval(draw, 100);
+  out.on("resize", onResize).write(hideCursor);
+  process.on("exit", onExit);
+  chronicle.onNote = draw;
+  return {
+    live: true,
+    scene: draw,
+    close: (text, ok) => {
+      clearInterval(timer);
+      out.off("resize", onResize);
+      verdict = ok ? green(text) : red(text);
+      draw();
+    },
+  };
+}
+
+function picture(chronicle: Chronicle, title: string, width: number): string[] {
+  const { scenes, lanes, startedAt } = chronicle;
+  const scene = scenes.at(-1);
+  const elapsedMs = now() - startedAt;
+  const cellMs = Math.max(CELL_MS, Math.ceil(elapsedMs / (width - HEAD)));
+  const marks = Array.from({ length: 1 + Math.floor(((width - HEAD - 3) * cellMs) / 5_000) }, (_, five) =>
+    String(five * 5).padEnd(
+      Math.round((five * 5_000 + 5_000) / cellMs) - Math.round((five * 5_000) / cellMs),
+    ),
+  );
+  const notes = chronicle.notes.slice(-NOTES).map(({ at, text }) => `${clock(at - startedAt)}  ${text}`);
+  return [
+    `${bold("nats-leader")}  ${dim(title.padEnd(width - 21))}${clock(elapsedMs)}`,
+    "",
+    bold(`${scenes.length}/${SCENES}  ${scene?.title ?? ""}`),
+    ...(scene?.why ?? ["", ""]).map((line) => dim(`     ${line}`.slice(0, width))),
+    "",
+    ...lanes.map((lane, index) => laneText(lane, index) + bar(lane, index, startedAt, elapsedMs, cellMs)),
+    dim(`${"".padEnd(HEAD)}${marks.join("")}`.slice(0, width)),
+    "",
+    dim(tableHead),
+    ...Array.from({ length: SCENES }, (_, index) => {
+      const one = scenes[index];
+      return one === undefined ? "" : one.outcome === undefined ? bold(row(one, index)) : row(one, index);
+    }),
+    "",
+    ...Array.from({ length: NOTES }, (_, index) => (notes[index] ?? "").slice(0, width)),
+  ];
+}
+
+const signs: Record<Condition, string> = {
   starting: "○ starting",
   follower: "○ follower",
   leader: "● LEADER",
@@ -67,143 +107,58 @@ const MARKS: Record<Condition, string> = {
   frozen: "▒ frozen",
   gone: "✕ gone",
 };
-const LANE_HEAD = 35;
-const NOTES = 4;
 
-class LiveView implements View {
-  readonly live = true;
-  readonly #out: NodeJS.WriteStream;
-  #chronicle: Chronicle | undefined;
-  #title = "";
-  #height = 0;
-  #timer: NodeJS.Timeout | undefined;
-  readonly #onResize = (): void => {
-    this.#out.write(clearScreen);
-    this.#height = 0;
-    this.#draw();
-  };
-  readonly #onExit = (): void => void this.#out.write(`${showCursor}\n`);
-
-  constructor(out: NodeJS.WriteStream) {
-    this.#out = out;
-  }
-
-  open(chronicle: Chronicle, title: string): void {
-    this.#chronicle = chronicle;
-    this.#title = title;
-    this.#out.write(hideCursor);
-    this.#out.on("resize", this.#onResize);
-    process.on("exit", this.#onExit);
-    this.#timer = setInterval(() => this.#draw(), REDRAW_MS).unref();
-    this.#draw();
-  }
-
-  scene(): void {
-    this.#draw();
-  }
-
-  note(): void {
-    this.#draw();
-  }
-
-  close(verdict: string, ok: boolean): void {
-    clearInterval(this.#timer);
-    this.#draw((ok ? green : red)(verdict));
-    this.#out.off("resize", this.#onResize);
-    process.off("exit", this.#onExit);
-    this.#onExit();
-  }
-
-  #draw(verdict?: string): void {
-    const chronicle = this.#chronicle;
-    if (chronicle === undefined) return;
-    const at = now();
-    const width = Math.min(this.#out.columns - 1, 110);
-    const scene = chronicle.scenes[chronicle.scene];
-    const clock = `${((at - chronicle.startedAt) / 1_000).toFixed(1)} s`;
-    const headline = scene === undefined ? "" : `${chronicle.scene + 1}/${chronicle.scenes.length}  ${scene.title}`;
-    const notes = chronicle.notes.slice(-NOTES).map((note) => {
-      const text = `${seconds(note.at - chronicle.startedAt)} s  ${note.text}`.slice(0, width - 1);
-      return note === chronicle.notes.at(-1) ? text : dim(text);
-    });
-    const lines = [
-      `${bold("nats-leader")}  ${dim(this.#title.padEnd(width - 13 - clock.length).slice(0, width - 13 - clock.length))}${clock}`,
-      "",
-      bold(headline),
-      ...[0, 1].map((line) => dim((scene?.why[line] ?? "").slice(0, width))),
-      "",
-      ...chronicle.lanes.map((lane, index) => this.#lane(lane, index, width - LANE_HEAD, at)),
-      dim(this.#axis(width - LANE_HEAD, at)),
-      "",
-      dim(tableHead()),
-      ...tableRows(chronicle, at).map(({ text, state }) =>
-        state === "open" ? dim(text) : state === "on" ? bold(text) : text,
-      ),
-      "",
-      ...notes,
-      ...Array.from({ length: NOTES - notes.length }, () => ""),
-      ...(verdict === undefined ? [] : [verdict]),
-    ];
-    this.#out.write(overwrite(lines, this.#height));
-    this.#height = lines.length;
-  }
-
-  #lane(lane: Lane, index: number, width: number, at: number): string {
-    const hue = hues[index % hues.length] ?? { text: bold, bar: bold };
-    const last = lane.stretches.at(-1);
-    const condition = last?.condition ?? "gone";
-    const leads = condition === "leader";
-    const mark = (last === undefined ? "" : MARKS[condition]).padEnd(11);
-    const facts = `${(leads ? `epoch ${last?.epoch}` : "").padEnd(8)}${`work ${lane.count}`.padStart(9)}`;
-    const plain = condition === "follower" || condition === "starting";
-    return ` ${hue.text(lane.node)}  ${leads ? hue.text(mark) : plain ? mark : red(mark)}${leads ? facts : dim(facts)}   ${this.#bar(lane, hue.bar, width, at)}`;
-  }
-
-  /** One cell for a piece of time: what the lane's condition was at the end of it, but every term gets a cell. */
-  #bar(lane: Lane, solid: (text: string) => string, width: number, at: number): string {
-    const cellMs = this.#cellMs(width, at);
-    const startedAt = this.#chronicle?.startedAt ?? at;
-    const cells = Math.min(width, Math.floor((at - startedAt) / cellMs) + 1);
-    let bar = "";
-    for (let cell = 0; cell < cells; cell++) {
-      const from = startedAt + cell * cellMs;
-      const until = lane.stretches.filter((one) => one.at < from + cellMs);
-      const begun = until.findLast((one) => one.condition === "leader" && one.at >= from);
-      const stretch = begun ?? until.at(-1);
-      bar += begun === undefined ? cellOf(stretch?.condition, solid) : solid(String(begun.epoch % 10));
-    }
-    return bar;
-  }
-
-  #axis(width: number, at: number): string {
-    const perCell = this.#cellMs(width, at) / 1_000;
-    let axis = " ".repeat(LANE_HEAD);
-    for (let second = 0; Math.round(second / perCell) + 3 < width; second += 5)
-      axis = axis.padEnd(LANE_HEAD + Math.round(second / perCell)) + (second === 0 ? "0 s" : String(second));
-    return axis;
-  }
-
-  #cellMs(width: number, at: number): number {
-    const elapsedMs = at - (this.#chronicle?.startedAt ?? at);
-    return Math.max(600, Math.ceil(elapsedMs / width / 100) * 100);
-  }
+function laneText(lane: Lane, index: number): string {
+  const [hue = bold] = hues[index] ?? [];
+  const sign = (lane.stretches.length === 0 ? "" : signs[lane.condition]).padEnd(12);
+  const epoch = (lane.condition === "leader" ? `epoch ${lane.stretches.at(-1)?.epoch}` : "").padEnd(9);
+  const work = `work ${lane.count}`.padEnd(HEAD - 24);
+  if (lane.condition === "leader") return ` ${hue(lane.node)} ${hue(sign + epoch)}${work}`;
+  return ` ${hue(lane.node)} ${lane.condition === "follower" ? sign : red(sign)}${epoch}${dim(work)}`;
 }
 
-function cellOf(condition: Condition | undefined, solid: (text: string) => string): string {
-  switch (condition) {
-    case "leader":
-      return solid(" ");
-    case "frozen":
-      return dim("▒");
-    case "follower":
-    case "starting":
-    case "stopping":
-      return dim("─");
-    case "gone":
-      return red("·");
-    case undefined:
-      return " ";
-    default:
-      return condition satisfies never;
-  }
+/** One cell for each piece of time: what the lane was at its end; but the first cell of every term shows its epoch. */
+function bar(lane: Lane, index: number, startedAt: number, elapsedMs: number, cellMs: number): string {
+  const [, solid = bold] = hues[index] ?? [];
+  const looks: Record<Condition, string> = {
+    starting: " ",
+    follower: dim("─"),
+    leader: solid(" "),
+    stopping: dim("─"),
+    frozen: dim("▒"),
+    gone: red("·"),
+  };
+  return Array.from({ length: Math.floor(elapsedMs / cellMs) + 1 }, (_, cell) => {
+    const from = startedAt + cell * cellMs;
+    const begun = lane.stretches.filter((one) => one.at < from + cellMs);
+    const term = begun.findLast((one) => one.condition === "leader" && one.at >= from);
+    if (term !== undefined) return solid(String(term.epoch % 10));
+    return looks[begun.at(-1)?.condition ?? "starting"];
+  }).join("");
+}
+
+export function milliseconds(ms: number): string {
+  const digits = ms > 0 && ms < 100 ? 1 : 0;
+  const format = { minimumFractionDigits: digits, maximumFractionDigits: digits };
+  return `${ms.toLocaleString("en-US", format)} ms`;
+}
+
+function clock(ms: number): string {
+  return `${(ms / 1_000).toFixed(1).padStart(5)} s`;
+}
+
+const tableHead: string = columns("   scene", "leader", "epoch", "took", "overlap");
+
+/** One row of the summary; a scene that is on shows how long it has been going on. */
+function row({ title, since, outcome }: Scene, index: number): string {
+  const name = `${index + 1}  ${title}`;
+  if (outcome === undefined)
+    return columns(name, "", "", since === undefined ? "" : milliseconds(now() - since), "");
+  const { from, to, epoch, tookMs, overlapMs } = outcome;
+  const leaders = from === to ? `${to} stays` : `${from} -> ${to}`;
+  return columns(name, leaders, String(epoch), milliseconds(tookMs), milliseconds(overlapMs));
+}
+
+function columns(scene: string, leaders: string, epoch: string, took: string, overlap: string): string {
+  return `${scene.padEnd(37)}${leaders.padEnd(9)}${epoch.padStart(6)}${took.padStart(13)}${overlap.padStart(11)}`;
 }

@@ -109,7 +109,7 @@ async function runPresence(task: Extract<ChildTask, { role: "presence" }>): Prom
     filter_subject: `${stream}.never`,
     mem_storage: true,
     num_replicas: 1,
-    inactive_threshold: 5_000_000,
+    inactive_threshold: 1_000_000,
     idle_heartbeat: 1_000_000_000,
   };
   const subject = `$JS.API.CONSUMER.CREATE.${stream}.${consumer}.${config.filter_subject}`;
@@ -120,7 +120,11 @@ async function runPresence(task: Extract<ChildTask, { role: "presence" }>): Prom
 }
 
 function fail(error: unknown): void {
-  report({ type: "failed", at: hostNowMs(), message: error instanceof Error ? error.message : String(error) });
+  report({
+    type: "failed",
+    at: hostNowMs(),
+    message: error instanceof Error ? error.message : String(error),
+  });
   process.exitCode = 1;
   setImmediate(() => process.exit());
 }
@@ -130,5 +134,6 @@ process.on("disconnect", () => process.exit(1));
 process.on("SIGINT", () => {});
 
 const task = JSON.parse(process.argv[2] ?? "null") as ChildTask | null;
-if (task === null || process.send === undefined) throw new Error("bench-node is started by the benchmark only");
+if (task === null || process.send === undefined)
+  throw new Error("bench-node is started by the benchmark only");
 (task.role === "node" ? runNode(task) : runPresence(task)).catch(fail);

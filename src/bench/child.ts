@@ -54,7 +54,13 @@ export class BenchChild {
   }
 
   signal(name: NodeJS.Signals): void {
-    if (!this.#gone) process.kill(this.pid, name);
+    if (this.#gone) return;
+    try {
+      process.kill(this.pid, name);
+    } catch (thrown) {
+      // It has ended, and "close" is on its way.
+      if ((thrown as NodeJS.ErrnoException).code !== "ESRCH") throw thrown;
+    }
   }
 
   send(command: SpinCommand): void {

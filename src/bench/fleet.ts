@@ -174,8 +174,7 @@ export class Fleet {
         break;
       case "held":
         // What a process that was killed said before arrives after its death was noted.
-        if (!member.leaving || report.by === "thaw")
-          this.#ledger.hold(member.id, report.epoch, report.at);
+        if (!member.leaving || report.by === "thaw") this.#ledger.hold(member.id, report.epoch, report.at);
         break;
       case "unheld":
         this.#ledger.release(member.id, report.at);

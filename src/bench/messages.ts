@@ -50,7 +50,12 @@ export type ChildReport =
   | { readonly type: "leader"; readonly at: number; readonly nodeId: string | null; readonly epoch: number }
   | { readonly type: "spinning"; readonly at: number }
   /** The tight loop stood still for `frozenMs`; `leaderAfter` is what the first `isLeader()` after it said. */
-  | { readonly type: "thawed"; readonly at: number; readonly frozenMs: number; readonly leaderAfter: boolean };
+  | {
+      readonly type: "thawed";
+      readonly at: number;
+      readonly frozenMs: number;
+      readonly leaderAfter: boolean;
+    };
 
 /** Milliseconds of CLOCK_MONOTONIC: comparable between the processes of one host. */
 export function hostNowMs(): number {

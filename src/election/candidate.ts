@@ -79,14 +79,21 @@ function onRefused(turn: Turn, refused: SentWrite): void {
 
 function onAcquired(turn: Turn, sent: SentWrite, revision: number): void {
   set(turn, { failures: 0 });
-  if (mayAdopt(turn, sent)) become(turn, sent, revision);
+  // Something newer than our write was seen: it is replaced already.
+  const replaced = revision < turn.state.seenRevision;
+  if (!replaced && mayAdopt(turn, sent)) become(turn, sent, revision);
   else set(turn, { role: { name: "follower" }, mustRead: true });
 }
 
 /** A write of ours turned out to be applied: is it worth leading on? */
 function mayAdopt(turn: Turn, sent: SentWrite): boolean {
   const { state } = turn;
-  if (state.stopping || !state.connected || hasReached(deadlineOf(state, sent.sentAt), turn.now))
+  if (
+    state.stopping ||
+    !state.config.competes ||
+    !state.connected ||
+    hasReached(deadlineOf(state, sent.sentAt), turn.now)
+  )
     return false;
   // Followers may already be checking on the connection the record names; one that is gone must not lead.
   return state.config.crashDetection === "lease" || sameBinding(sent.binding, state.binding);
@@ -105,12 +112,17 @@ export function settleOrphan(turn: Turn): void {
       return;
     }
   }
-  if (state.role.name === "campaigning" && state.inFlight === null) {
-    // Ours but too late: overwrite it at once. Nothing there yet: give the write a moment before sending another.
-    const mine = view.kind === "held" && isMine(state, view.record);
-    const delay = mine ? 0 : state.config.retryDelayMs;
-    set(turn, { role: { name: "follower" }, retryAtMono: turn.now.mono + delay });
-  }
+  endCampaign(turn);
+}
+
+/** A campaign whose ack was lost has not made us leader, as far as can be seen. */
+export function endCampaign(turn: Turn): void {
+  const { role, inFlight, view, config } = turn.state;
+  if (role.name !== "campaigning" || inFlight !== null) return;
+  // Ours but too late: overwrite it at once. Nothing there yet: give the write a moment before sending another.
+  const mine = view.kind === "held" && isMine(turn.state, view.record);
+  const delay = mine ? 0 : config.retryDelayMs;
+  set(turn, { role: { name: "follower" }, retryAtMono: turn.now.mono + delay });
 }
 
 /** A lease of ours that nobody leads on and that we will not lead on either is deleted, so that others needn't wait. */
@@ -155,6 +167,7 @@ export function askForHolder(turn: Turn): void {
   const { state } = turn;
   const { view, outwait } = state;
   if (!state.connected || !state.config.competes || state.stopping) return;
+  if (state.config.crashDetection === "lease") return;
   if (state.role.name !== "follower" && state.role.name !== "campaigning") return;
   if (view.kind !== "held" || view.record?.session?.presence === undefined || isMine(state, view.record))
     return;

@@ -32,15 +32,17 @@ import {
   campaign,
   campaignAtMono,
   dropOrphan,
+  endCampaign,
   onAcquireOutcome,
   onDeathConfirmed,
   onOrphanDropped,
   orphanToDrop,
   settleOrphan,
 } from "./candidate.ts";
+import { setCompeting } from "./competing.ts";
 import {
   drain,
-  endDrain,
+  endHopelessDrain,
   expire,
   judgeTerm,
   keepOrRelease,
@@ -50,7 +52,7 @@ import {
   onRenewalOutcome,
   suspend,
 } from "./term.ts";
-import { hasReached, type Instant, remainingMs } from "./time.ts";
+import { hasReached, type Instant } from "./time.ts";
 import { backOff, emit, set, setTerm, type Turn, termOf, warn } from "./turn.ts";
 import type {
   ElectionConfig,
@@ -61,10 +63,8 @@ import type {
   Step,
   WriteOutcome,
 } from "./types.ts";
-import { announce, isMine, observe, observeRecreation, observeSnapshot } from "./view.ts";
-
-/** Silence longer than this many heartbeats asks for a read. */
-const SILENT_HEARTBEATS = 1.5;
+import { announce, isMine, isMyWrite, observe, observeRecreation, observeSnapshot } from "./view.ts";
+import { silentAtMono } from "./wants.ts";
 
 /** A node that has just been started: it knows nothing and is nobody. `rememberedEpoch`: of an earlier incarnation. */
 export function initialState(config: ElectionConfig, now: Instant, rememberedEpoch = 0): ElectionState {
@@ -134,11 +134,7 @@ function handle(turn: Turn, event: ElectionEvent): void {
       return;
     case "disconnected":
       set(turn, { connected: false, binding: null });
-      suspend(turn);
-      if (turn.state.role.name === "draining" && turn.state.role.drained && turn.state.inFlight === null) {
-        endDrain(turn, false);
-      }
-      return;
+      return suspend(turn);
     case "watched":
       return onWatched(turn, event.entry);
     case "read":
@@ -159,6 +155,8 @@ function handle(turn: Turn, event: ElectionEvent): void {
         drain(turn, event.reason, event.successor);
       }
       return;
+    case "compete":
+      return setCompeting(turn, event.competes);
     case "drained":
       if (turn.state.role.name === "draining") onDrained(turn);
       return;
@@ -212,7 +210,7 @@ function onWatched(turn: Turn, entry: LeaseEntry): void {
     return;
   }
   if (entry.revision <= term.revision) return;
-  if (entry.kind === "record" && isMine(turn.state, entry.record)) return;
+  if (isMyWrite(turn.state, entry)) return;
   set(turn, { mustRead: true, retryAtMono: turn.now.mono });
 }
 
@@ -223,7 +221,10 @@ function onRead(turn: Turn, outcome: ReadOutcome): void {
       const known = turn.state.generation;
       const believed = observeSnapshot(turn, outcome.snapshot);
       // Not believed, but not held against us either: a campaign on what was seen finds out by its conflict.
-      if (!believed) return backOff(turn);
+      if (!believed) {
+        endCampaign(turn);
+        return backOff(turn);
+      }
       judgeTerm(turn, outcome.snapshot, known === null || known === outcome.snapshot.generation);
       if (termOf(turn.state) === null) settleOrphan(turn);
       set(turn, { failures: 0 });
@@ -273,6 +274,7 @@ function onWritten(turn: Turn, nonce: number, outcome: WriteOutcome): void {
 
 /** Sends whatever is due. At most one write and one read are in flight. */
 function act(turn: Turn): void {
+  endHopelessDrain(turn);
   if (turn.state.stopping && finishStop(turn)) return;
   if (!turn.state.connected) return;
   if (turn.state.bucket !== "open") {
@@ -284,10 +286,17 @@ function act(turn: Turn): void {
   }
   const { state, now } = turn;
   if (!state.reading && state.mustRead && now.mono >= state.retryAtMono) sendRead(turn);
+  // A silent bucket is read before it is campaigned for: a process that was stopped knows an old world. Only once,
+  // so that a read that is not believed can't put a campaign off for ever.
+  if (state.failures === 0 && isSilent(turn)) sendRead(turn);
   if (turn.state.inFlight === null) sendDueWrite(turn);
-  // A silent bucket is read; after the writes, so that a read that is not believed can't put a campaign off for ever.
-  const idle = !turn.state.reading && turn.state.inFlight === null && termOf(turn.state) === null;
-  if (idle && !turn.state.mustRead && now.mono >= silentAtMono(turn.state)) sendRead(turn);
+  if (isSilent(turn)) sendRead(turn);
+}
+
+/** Nothing was heard for long and nothing is under way that would tell. */
+function isSilent({ state, now }: Turn): boolean {
+  if (state.reading || state.mustRead || state.inFlight !== null || termOf(state) !== null) return false;
+  return now.mono >= silentAtMono(state);
 }
 
 function sendRead(turn: Turn): void {
@@ -303,13 +312,6 @@ function sendDueWrite(turn: Turn): void {
   if (campaignAt !== null && turn.now.mono >= campaignAt) campaign(turn);
 }
 
-function silentAtMono(state: ElectionState): number {
-  return Math.max(
-    state.heardAt.mono + SILENT_HEARTBEATS * state.config.heartbeatIntervalMs,
-    state.retryAtMono,
-  );
-}
-
 /** Leaves for good as soon as nothing of ours is in flight or left in the bucket. Returns whether that is so. */
 function finishStop(turn: Turn): boolean {
   const { state } = turn;
@@ -320,51 +322,8 @@ function finishStop(turn: Turn): boolean {
     const unsettled = state.sent.length > 0 && (state.mustRead || state.reading);
     if (unsettled || orphanToDrop(turn)) return false;
   }
-  set(turn, { role: { name: "stopped" } });
+  set(turn, { role: { name: "stopped" }, sent: [] });
+  announce(turn);
   emit(turn, { type: "stopped" });
   return true;
-}
-
-/**
- * Milliseconds until the state wants a `tick`, `null` when only an event can change anything. Derived from the state
- * instead of being an effect, so that no path can forget to set a timer.
- */
-export function wakeDelayMs(state: ElectionState, now: Instant): number | null {
-  if (state.role.name === "stopped") return null;
-  const delays: number[] = [];
-  const term = termOf(state);
-  if (term !== null) delays.push(remainingMs(term.deadline, now));
-  if (state.outwait !== null && state.announced !== null && term === null) {
-    delays.push(state.outwait.since.mono + state.outwait.waitMs - now.mono);
-  }
-  if (state.connected) {
-    if (state.bucket === "missing") delays.push(state.retryAtMono - now.mono);
-    if (state.bucket === "open") {
-      if (!state.reading && state.mustRead) delays.push(state.retryAtMono - now.mono);
-      else if (!state.reading && term === null && state.inFlight === null)
-        delays.push(silentAtMono(state) - now.mono);
-      if (state.inFlight === null) delays.push(...sendDelays(state, now));
-    }
-  }
-  return delays.length === 0 ? null : Math.max(0, Math.min(...delays));
-}
-
-function sendDelays(state: ElectionState, now: Instant): number[] {
-  const term = termOf(state);
-  if (term !== null) {
-    const waitsForRead =
-      state.role.name === "draining" && state.role.drained && (state.mustRead || state.reading);
-    return waitsForRead ? [] : [term.renewAtMono - now.mono];
-  }
-  if (state.role.name !== "follower" || state.reading || state.mustRead) return [];
-  const campaignAt = campaignAtMono(state);
-  return campaignAt === null ? [] : [campaignAt - now.mono];
-}
-
-/** The presence consumer whose deletion this node wants to hear of; `null`: none. */
-export function watchedPresence(state: ElectionState): string | null {
-  const { view, config, role } = state;
-  if (!config.competes || role.name === "stopped" || view.kind !== "held" || isMine(state, view.record))
-    return null;
-  return view.record?.session?.presence ?? null;
 }

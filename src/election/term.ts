@@ -1,7 +1,16 @@
 /** The leader's side: how a term begins, lives by renewals, is suspended, and ends. */
 import { hasReached, remainingMs } from "./time.ts";
 import { deadlineOf, emit, roleFrom, set, setTerm, type Turn, termOf, warn } from "./turn.ts";
-import type { Leader, LossReason, ResignReason, SentWrite, Snapshot, Term, WriteOutcome } from "./types.ts";
+import type {
+  Leader,
+  LeaseRecord,
+  LossReason,
+  ResignReason,
+  SentWrite,
+  Snapshot,
+  Term,
+  WriteOutcome,
+} from "./types.ts";
 import { asLeader, isMine, noteRelease } from "./view.ts";
 import { sameBinding, sendRecord, sendRelease } from "./writes.ts";
 
@@ -21,18 +30,9 @@ export function become(turn: Turn, sent: SentWrite, revision: number): void {
       ? sent.sentAt.mono + config.heartbeatIntervalMs
       : turn.now.mono,
   };
-  const { nodeId, incarnation, leaseTtlMs } = config;
-  const record = {
-    nodeId,
-    epoch: sent.epoch,
-    acquiredAt: term.acquiredAt,
-    incarnation,
-    nonce: sent.nonce,
-    ttlMs: leaseTtlMs,
-  };
   set(turn, {
     role: { name: "leader", term },
-    view: { kind: "held", revision, record },
+    view: { kind: "held", revision, record: ownRecord(turn, sent, term.acquiredAt) },
     seenRevision: revision,
     seenAt: turn.now,
     heardAt: turn.now,
@@ -46,6 +46,12 @@ export function become(turn: Turn, sent: SentWrite, revision: number): void {
     highestEpoch: Math.max(highestEpoch, sent.epoch),
   });
   emit(turn, { type: "become-leader", epoch: term.epoch, acquiredAt: term.acquiredAt });
+}
+
+/** What stands in the bucket since one of our writes was applied: what to campaign against when the term has lapsed. */
+function ownRecord(turn: Turn, sent: SentWrite, acquiredAt: number): LeaseRecord {
+  const { nodeId, incarnation, leaseTtlMs } = turn.state.config;
+  return { nodeId, epoch: sent.epoch, acquiredAt, incarnation, nonce: sent.nonce, ttlMs: leaseTtlMs };
 }
 
 /** Renews the lease, or deletes it when the work is done. Called when nothing is in flight and we are connected. */
@@ -108,13 +114,16 @@ function confirm(turn: Turn, sent: SentWrite, revision: number): void {
   const term = termOf(turn.state);
   if (term === null) throw new Error("bug: confirmation without a term");
   const deadline = deadlineOf(turn.state, sent.sentAt);
-  const newer = deadline.mono > term.deadline.mono;
+  const { role, config } = turn.state;
+  // Work that has stopped needs no further renewal: the lease goes now.
+  const restMs = role.name === "draining" && role.drained ? 0 : config.heartbeatIntervalMs;
   setTerm(turn, {
-    revision: Math.max(revision, term.revision),
-    deadline: newer ? deadline : term.deadline,
-    renewAtMono: Math.max(turn.now.mono, sent.sentAt.mono + turn.state.config.heartbeatIntervalMs),
+    revision,
+    deadline,
+    renewAtMono: Math.max(turn.now.mono, sent.sentAt.mono + restMs),
   });
   set(turn, {
+    view: { kind: "held", revision, record: ownRecord(turn, sent, term.acquiredAt) },
     sent: turn.state.sent.filter((other) => other.nonce > sent.nonce),
     seenRevision: Math.max(revision, turn.state.seenRevision),
     seenAt: turn.now,
@@ -182,7 +191,12 @@ export function drain(turn: Turn, reason: ResignReason, successor: string | unde
 export function onDrained(turn: Turn): void {
   const role = roleFrom(turn, "draining");
   set(turn, { role: { ...role, drained: true, term: { ...role.term, renewAtMono: turn.now.mono } } });
-  if (!turn.state.connected) endDrain(turn, false);
+}
+
+/** Without a connection a drained lease can't be deleted: it is left to run out, nobody waits for the network. */
+export function endHopelessDrain(turn: Turn): void {
+  const { role, connected, inFlight } = turn.state;
+  if (role.name === "draining" && role.drained && !connected && inFlight === null) endDrain(turn, false);
 }
 
 /** The outcome of our delete of our own lease. */
@@ -199,7 +213,6 @@ export function onReleaseOutcome(turn: Turn, outcome: WriteOutcome): void {
     case "unknown":
       set(turn, { mustRead: true, retryAtMono: turn.now.mono });
       setTerm(turn, { renewAtMono: turn.now.mono + turn.state.config.retryDelayMs });
-      if (!turn.state.connected) endDrain(turn, false);
       break;
     default:
       outcome satisfies never;
@@ -207,7 +220,7 @@ export function onReleaseOutcome(turn: Turn, outcome: WriteOutcome): void {
 }
 
 /** The drained lease is out of our hands: deleted (`true`), or left to run out by itself. */
-export function endDrain(turn: Turn, deleted: boolean): void {
+function endDrain(turn: Turn, deleted: boolean): void {
   const { term, reason } = roleFrom(turn, "draining");
   const { config } = turn.state;
   if (!deleted) {
@@ -222,7 +235,8 @@ export function endDrain(turn: Turn, deleted: boolean): void {
     sent: [],
     retryAtMono: turn.now.mono,
     failures: 0,
-    mustRead: !deleted,
+    // Whatever was watched during the term was only noted as a reason to read.
+    mustRead: !deleted || turn.state.mustRead,
     cooldownUntilMono:
       reason === "stopped" ? turn.state.cooldownUntilMono : turn.now.mono + config.cooldownMs,
   });

@@ -101,7 +101,7 @@ export type CrashDetection = "presence" | "lease";
 export interface ElectionConfig {
   readonly nodeId: string;
   readonly incarnation: string;
-  /** False for an observer: it follows and never campaigns. */
+  /** False: it follows and never campaigns. The only field that changes, by `compete`. */
   readonly competes: boolean;
   readonly crashDetection: CrashDetection;
   /** W */
@@ -289,6 +289,8 @@ export type ElectionEvent =
   | { readonly type: "death-confirmed"; readonly binding: SessionBinding }
   /** Give up the term. Ignored when there is none. */
   | { readonly type: "resign"; readonly reason: ResignReason; readonly successor?: string }
+  /** Compete from now on, any cooldown forgotten; or only follow, giving up a term in the usual way. */
+  | { readonly type: "compete"; readonly competes: boolean }
   /** The application's work for the draining term has ended, or its time is up. */
   | { readonly type: "drained" }
   | { readonly type: "stop" }

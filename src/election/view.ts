@@ -12,6 +12,12 @@ export function isMine(state: ElectionState, record: LeaseRecord | null): boolea
   return record?.incarnation === state.config.incarnation;
 }
 
+/** True when this very incarnation wrote it: a record, or the marker of a release. */
+export function isMyWrite(state: ElectionState, entry: LeaseEntry): boolean {
+  if (entry.kind === "record") return isMine(state, entry.record);
+  return entry.kind === "released" && entry.incarnation === state.config.incarnation;
+}
+
 export function asLeader(record: LeaseRecord): Leader {
   const { nodeId, epoch, acquiredAt, incarnation } = record;
   return { nodeId, epoch, acquiredAt, ...(incarnation === undefined ? {} : { incarnation }) };
@@ -103,9 +109,8 @@ export function observe(turn: Turn, entry: LeaseEntry): boolean {
 
 function observeRecord(turn: Turn, revision: number, record: LeaseRecord): void {
   const { config, highestEpoch } = turn.state;
-  if (isMine(turn.state, record)) {
-    set(turn, { outwait: null });
-  } else {
+  // A record of ours does not end a wait: it was sent after one, or it strayed into another bucket.
+  if (!isMine(turn.state, record)) {
     if (record.epoch < highestEpoch) {
       warn(
         turn,
@@ -153,6 +158,7 @@ function observeVacancy(turn: Turn, revision: number, lastSequence: number): voi
 
 /** Our own delete of our own lease was applied. */
 export function noteRelease(turn: Turn, revision: number, successor: string | undefined): void {
+  if (revision < turn.state.seenRevision) return;
   set(turn, {
     seenRevision: revision,
     seenAt: turn.now,
@@ -185,14 +191,18 @@ export function observeSnapshot(turn: Turn, snapshot: Snapshot): boolean {
   }
   const shown = snapshot.entry === null ? snapshot.lastSequence : snapshot.entry.revision;
   if (shown < turn.state.seenRevision) {
-    const { disputed, seenAt, config } = turn.state;
-    if (!disputed || !waitedUntil(seenAt, config.leaseTtlMs, turn.now)) return false;
+    const { disputed, seenAt, config, outwait } = turn.state;
+    const waitMs = Math.max(config.leaseTtlMs, outwait?.waitMs ?? 0);
+    if (!disputed || !waitedUntil(seenAt, waitMs, turn.now)) return false;
     set(turn, { seenRevision: 0 });
   }
   set(turn, { heardAt: turn.now, disputed: false });
+  const { view } = turn.state;
   if (snapshot.entry !== null) {
     observe(turn, snapshot.entry);
-  } else if (turn.state.view.kind !== "vacant" || turn.state.view.lastSequence !== snapshot.lastSequence) {
+  } else if (view.kind !== "vacant" || view.revision !== 0 || view.lastSequence !== snapshot.lastSequence) {
+    // Also where a marker was seen before: markers expire and are purged like records, and nothing can be expected of
+    // one that is gone.
     set(turn, { seenRevision: snapshot.lastSequence, seenAt: turn.now });
     observeVacancy(turn, 0, snapshot.lastSequence);
   }
@@ -201,13 +211,15 @@ export function observeSnapshot(turn: Turn, snapshot: Snapshot): boolean {
 
 /** Another bucket stands under the same name: revisions start anew, epochs must not. */
 export function observeRecreation(turn: Turn, generation: string): void {
-  const { outwait, generation: before } = turn.state;
+  const { outwait, generation: before, role } = turn.state;
   warn(
     turn,
     "BUCKET_RECREATED",
     `the bucket was deleted and created anew (was ${before}, is ${generation}); epochs continue above ${turn.state.highestEpoch}`,
   );
-  set(turn, { generation, seenRevision: 0, seenAt: turn.now, view: { kind: "unknown" } });
+  // What was sent to the old bucket begins no term in the new one.
+  set(turn, { generation, seenRevision: 0, seenAt: turn.now, view: { kind: "unknown" }, sent: [] });
+  if (role.name === "campaigning") set(turn, { role: { name: "follower" } });
   if (outwait !== null) holdBack(turn, outwait.waitMs);
 }
 

@@ -1,6 +1,6 @@
 /** The protocol's only two kinds of write. Both are compare-and-set; there is no other way to change the bucket. */
 import { emit, set, type Turn } from "./turn.ts";
-import type { Expectation, LeaseRecord, SessionBinding } from "./types.ts";
+import type { CrashDetection, Expectation, LeaseRecord, SessionBinding } from "./types.ts";
 
 /** Unsettled writes remembered at once; an older one that turns up after all is overwritten instead of adopted. */
 const MAX_SENT = 16;
@@ -23,7 +23,7 @@ export function sendRecord(turn: Turn, kind: "acquire" | "renew", write: RecordW
     incarnation: config.incarnation,
     nonce,
     ttlMs: config.leaseTtlMs,
-    ...(binding === null ? {} : { session: binding }),
+    ...(binding === null ? {} : { session: promised(config.crashDetection, binding) }),
   };
   set(turn, {
     nonce,
@@ -36,6 +36,12 @@ export function sendRecord(turn: Turn, kind: "acquire" | "renew", write: RecordW
     write: { kind: "put", record, expect: write.expect },
     timeoutMs: write.timeoutMs,
   });
+}
+
+/** A presence in the record is the promise to suspend without the connection: named only by those who keep it. */
+function promised(crashDetection: CrashDetection, binding: SessionBinding): SessionBinding {
+  const { serverId, clientId } = binding;
+  return crashDetection === "presence" ? binding : { serverId, clientId };
 }
 
 export interface ReleaseWrite {

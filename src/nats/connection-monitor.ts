@@ -19,7 +19,11 @@ export type ConnectionChange =
   /** It will not come back. Follows a `down` if it was up. */
   | { readonly type: "closed"; readonly error: Error | null }
   /** The server is about to shut down and asks its clients to leave. */
-  | { readonly type: "lame-duck" };
+  | { readonly type: "lame-duck" }
+  /** The user may not publish to, or subscribe to, this subject. */
+  | { readonly type: "denied"; readonly subject: string; readonly error: Error }
+  /** The server refuses the credentials: it ends the connection, or an attempt to connect again. */
+  | { readonly type: "refused"; readonly error: Error };
 
 export type ConnectionListener = (change: ConnectionChange) => void;
 
@@ -110,7 +114,7 @@ export class ConnectionMonitor {
         this.#onUp();
         return;
       case "error":
-        this.#lastError = status.error;
+        this.#onError(status.error);
         return;
       case "ldm":
         this.#emit({ type: "lame-duck" });
@@ -124,6 +128,16 @@ export class ConnectionMonitor {
       default:
         status satisfies never;
     }
+  }
+
+  #onError(error: Error): void {
+    const { subject } = error as Error & { subject?: unknown };
+    if (error.name === "PermissionViolationError") {
+      if (typeof subject === "string") this.#emit({ type: "denied", subject, error });
+      return;
+    }
+    this.#lastError = error;
+    if (isRefusal(error)) this.#emit({ type: "refused", error });
   }
 
   #onDown(): void {
@@ -162,16 +176,23 @@ export function guarded(run: () => void): void {
   }
 }
 
+/** By name: a connection that was passed in may come from another copy of nats.js. */
+export function isRefusal(error: Error): boolean {
+  return /^(AuthorizationError|UserAuthenticationExpiredError)$/.test(error.name);
+}
+
 function endpointOf(info: ServerInfo | undefined): Endpoint | null {
   if (info === undefined || !Number.isSafeInteger(info.client_id)) return null;
   return { serverId: info.server_id, clientId: info.client_id };
 }
 
 /**
+ * Whether the connection is up at this moment.
+ *
  * `nc.info` outlives a disconnect until the next dial and is set again before a dial has succeeded, so it does not
  * tell. nats.js has no public word for "connected now"; its protocol handler has.
  */
-function isUp(connection: NatsConnection): boolean {
+export function isUp(connection: NatsConnection): boolean {
   if (connection.isClosed()) return false;
   const { protocol } = connection as unknown as { protocol?: { connected?: unknown } };
   return typeof protocol?.connected === "boolean" ? protocol.connected : connection.info !== undefined;

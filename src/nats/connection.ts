@@ -6,13 +6,17 @@ import {
   type TlsOptions as NatsTlsOptions,
 } from "@nats-io/transport-node";
 import { asError, ClusterError } from "../errors.ts";
+import { isRefusal, isUp } from "./connection-monitor.ts";
 import { authenticatorOf, type Credentials } from "./credentials.ts";
 
 /** Client pings bound how long a half-open connection can fool a leader: two may be outstanding. */
 export const PING_INTERVAL_MS = 1000;
 export const MAX_PINGS_OUT = 2;
 
-const FLUSH_ON_CLOSE_MS = 500;
+/** What to do about refused credentials. */
+export const CHECK_CREDENTIALS = "check user and password, token, nkey or creds file";
+
+const FLUSH_TIMEOUT_MS = 500;
 
 /** Each of the three may be a file's path or the PEM text itself. Files are read again at every reconnect. */
 export interface TlsOptions {
@@ -80,7 +84,7 @@ function link(connection: NatsConnection): NatsLink {
     owned: true,
     async close() {
       if (connection.isClosed()) return;
-      await settledWithin(connection.flush(), FLUSH_ON_CLOSE_MS);
+      await flushed(connection);
       await connection.close();
     },
   };
@@ -173,8 +177,8 @@ function connectError(thrown: unknown, servers: readonly Server[]): ClusterError
   const error = asError(thrown ?? new Error("the connection was closed"));
   const where = servers.map((server) => server.address).join(", ");
   const cause = error;
-  if (/^(AuthorizationError|UserAuthenticationExpiredError)$/.test(error.name)) {
-    const todo = "check user and password, token, nkey or creds file";
+  if (isRefusal(error)) {
+    const todo = CHECK_CREDENTIALS;
     return new ClusterError(
       "AUTHORIZATION",
       `NATS at ${where} refused the credentials: ${error.message}; ${todo}`,
@@ -203,8 +207,10 @@ function connectError(thrown: unknown, servers: readonly Server[]): ClusterError
 
 function isTlsProblem(error: Error): boolean {
   const { code } = error as Error & { code?: unknown };
-  const text = `${typeof code === "string" ? code : ""} ${error.message}`;
-  return /CERT|SELF_SIGNED|ERR_TLS|ERR_SSL|ERR_OSSL|\btls\b|doesn't exist|PEM/i.test(text);
+  if (typeof code === "string" && /CERT|SELF_SIGNED|UNABLE_TO|ERR_TLS|ERR_SSL|ERR_OSSL/.test(code))
+    return true;
+  // nats.js's own: TLS wanted and not offered or the reverse, a file of ours that is not there, one that is no PEM.
+  return /'tls'|^\/.* doesn't exist$|\bPEM\b/.test(error.message);
 }
 
 function abortedConnect(signal: AbortSignal): ClusterError {
@@ -231,6 +237,11 @@ function untilAborted(
     signal.addEventListener("abort", onAbort, { once: true });
     dialling.then(resolve, reject).finally(() => signal.removeEventListener("abort", onAbort));
   });
+}
+
+/** Resolves when the server has taken in everything sent so far, or soon after it was found not to answer. */
+export async function flushed(connection: NatsConnection): Promise<void> {
+  if (isUp(connection)) await settledWithin(connection.flush(), FLUSH_TIMEOUT_MS);
 }
 
 async function settledWithin(promise: Promise<unknown>, timeoutMs: number): Promise<void> {

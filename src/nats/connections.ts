@@ -40,7 +40,11 @@ export async function accountTag(monitor: ConnectionMonitor): Promise<string> {
   return tag;
 }
 
-async function askForAccount(monitor: ConnectionMonitor, serverId: string, clientId: number): Promise<string> {
+async function askForAccount(
+  monitor: ConnectionMonitor,
+  serverId: string,
+  clientId: number,
+): Promise<string> {
   const connections = await ask(monitor, serverId, { cid: clientId, auth: true }, ACCOUNT_TIMEOUT_MS);
   const own = connections?.find((connection) => connection["cid"] === clientId);
   if (own === undefined) {

@@ -50,6 +50,20 @@ export function stepdownSubject(clusterId: string, nodeId: string): string {
   return `${serviceName(clusterId)}.control.${nodeId}.stepdown`;
 }
 
+/** Where a daemon is told to compete, or to follow only. Not in go-cluster. */
+export function competeSubject(clusterId: string, nodeId: string): string {
+  return `${serviceName(clusterId)}.control.${nodeId}.compete`;
+}
+
+/** The stream of past terms, when they are recorded. Not part of the election. */
+export function historyStream(clusterId: string): string {
+  return `LEADER_HISTORY_${clusterId}`;
+}
+
+export function historySubject(clusterId: string): string {
+  return `nats_leader.history.${clusterId}`;
+}
+
 /** Says that a stream was deleted. */
 export function streamDeletedAdvisory(stream: string): string {
   return `$JS.EVENT.ADVISORY.STREAM.DELETED.${stream}`;

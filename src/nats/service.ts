@@ -9,9 +9,10 @@
 import { type Service, type ServiceHandler, type ServiceMsg, Svcm } from "@nats-io/services";
 import type { NatsConnection } from "@nats-io/transport-node";
 import { asError, ClusterError, messageOf } from "../errors.ts";
-import { guarded } from "./connection-monitor.ts";
+import { flushed } from "./connection.ts";
+import { ConnectionMonitor, guarded } from "./connection-monitor.ts";
 import { parseObject } from "./js-api.ts";
-import { pingSubject, serviceName, statusSubject, stepdownSubject } from "./names.ts";
+import { competeSubject, pingSubject, serviceName, statusSubject, stepdownSubject } from "./names.ts";
 
 /** Body of the status endpoint. The first six are go-cluster's. */
 export interface StatusBody {
@@ -45,6 +46,8 @@ export interface ServiceCallbacks {
   status(): StatusBody;
   /** Gives up leadership, to `to` if given. Rejects when this node doesn't lead. */
   stepDown(to: string | undefined): Promise<void>;
+  /** Competes or only follows from now on. Without it there is no such endpoint. */
+  compete?(competes: boolean): Promise<void>;
 }
 
 export interface ServiceOptions {
@@ -52,8 +55,10 @@ export interface ServiceOptions {
   readonly nodeId: string;
   /** Semantic version, as the micro protocol demands. */
   readonly version: string;
-  /** The service ended without being stopped: a refused subscription, a closed connection. The node goes on. */
+  /** The service ended without being stopped, its connection was closed for one. The node goes on. */
   readonly onEnded?: (error: Error | null) => void;
+  /** Part of the service can't be had: the user may not subscribe to one of its subjects. */
+  readonly onWarning?: (message: string, error: Error) => void;
 }
 
 /** A running service. */
@@ -72,12 +77,23 @@ export async function startService(
   callbacks: ServiceCallbacks,
 ): Promise<ClusterService> {
   const { clusterId, nodeId, version, onEnded } = options;
+  const name = serviceName(clusterId);
+  const monitor = ConnectionMonitor.acquire(connection);
+  // The library itself doesn't hear of a subscription without queue group that is refused.
+  const unlisten = monitor.listen((change) => {
+    if (change.type !== "denied" || !isOurs(change.subject, name)) return;
+    options.onWarning?.(`the micro service is incomplete: ${change.error.message}`, change.error);
+  });
+  const unwatch = (): void => {
+    unlisten();
+    monitor.release();
+  };
   // The library brings its own copy of nats-core; at run time it only uses what every copy has.
   const services = new Svcm(connection as unknown as ConstructorParameters<typeof Svcm>[0]);
   let stopping = false;
   try {
     const service = await services.add({
-      name: serviceName(clusterId),
+      name,
       version,
       description: `Cluster coordination service for ${clusterId}`,
       queue: "",
@@ -85,7 +101,10 @@ export async function startService(
       statsHandler: async () => callbacks.status(),
     });
     addEndpoints(service, clusterId, nodeId, callbacks);
+    // Whoever was told that this node has started may ask it at once, over another connection.
+    await flushed(connection);
     void service.stopped.then((error) => {
+      unwatch();
       if (!stopping) guarded(() => onEnded?.(error));
     });
     return {
@@ -99,6 +118,7 @@ export async function startService(
       },
     };
   } catch (thrown) {
+    unwatch();
     throw new ClusterError(
       "NO_CONNECTION",
       `cannot start service ${serviceName(clusterId)}: ${messageOf(thrown)}`,
@@ -108,6 +128,12 @@ export async function startService(
       },
     );
   }
+}
+
+/** Subjects of this service; another service's troubles on a shared connection are not ours. */
+function isOurs(subject: string, name: string): boolean {
+  const [first, , third] = subject.split(".");
+  return first === name || (first === "$SRV" && (third === undefined || third === name));
 }
 
 function addEndpoints(
@@ -130,6 +156,10 @@ function addEndpoints(
     async () => ({ ok: true, timestamp: Date.now() }) satisfies PingBody,
   );
   endpoint("stepdown", stepdownSubject(clusterId, nodeId), (message) => stepdown(message, callbacks));
+  const change = callbacks.compete?.bind(callbacks);
+  if (change !== undefined) {
+    endpoint("compete", competeSubject(clusterId, nodeId), (message) => compete(message, change));
+  }
 }
 
 /** A rejected handler would be an unhandled rejection; here it is an answer. */
@@ -159,6 +189,20 @@ function oneLine(text: string): string {
 async function stepdown(message: ServiceMsg, callbacks: ServiceCallbacks): Promise<StepdownBody> {
   try {
     await callbacks.stepDown(successorIn(message.data));
+    return { ok: true };
+  } catch (thrown) {
+    return { ok: false, error: messageOf(thrown) };
+  }
+}
+
+async function compete(
+  message: ServiceMsg,
+  change: (competes: boolean) => Promise<void>,
+): Promise<StepdownBody> {
+  try {
+    const competes = parseObject(message.data)?.["competes"];
+    if (typeof competes !== "boolean") throw new Error('the request is not {"competes":true} or false');
+    await change(competes);
     return { ok: true };
   } catch (thrown) {
     return { ok: false, error: messageOf(thrown) };

@@ -5,6 +5,7 @@
 import type { NatsConnection, Subscription } from "@nats-io/transport-node";
 import type { SessionBinding } from "../election/types.ts";
 import type { Session, SessionEvent } from "../runtime/ports.ts";
+import { CHECK_CREDENTIALS } from "./connection.ts";
 import { type ConnectionChange, ConnectionMonitor, guarded } from "./connection-monitor.ts";
 import { accountTag, isConnectionGone } from "./connections.ts";
 import { consumerDeletedAdvisory } from "./names.ts";
@@ -136,6 +137,8 @@ export class NatsSession implements Session {
       case "closed":
         return this.emit({ type: "closed", error: change.error });
       case "lame-duck":
+      case "denied":
+      case "refused":
         return;
       default:
         change satisfies never;
@@ -157,6 +160,8 @@ class SharedSession {
   readonly #sessions = new Set<NatsSession>();
   readonly #watches = new Map<string, PresenceWatch>();
   #leaving: NodeJS.Timeout | null = null;
+  /** The operator was told of refused credentials in this outage. */
+  #saidRefused = false;
 
   constructor(connection: NatsConnection) {
     this.#connection = connection;
@@ -169,6 +174,8 @@ class SharedSession {
     });
     this.#unlisten = this.monitor.listen((change) => {
       if (change.type === "lame-duck") this.#leave();
+      if (change.type === "refused") this.#refused(change.error);
+      if (change.type === "up") this.#saidRefused = false;
       for (const session of [...this.#sessions]) session.connectionChanged(change);
     });
   }
@@ -224,6 +231,12 @@ class SharedSession {
       if (this.monitor.connected) void this.#connection.reconnect().catch(() => {});
     }, Math.random() * LAME_DUCK_SPREAD_MS);
     this.#leaving.unref();
+  }
+
+  #refused(error: Error): void {
+    if (this.#saidRefused) return;
+    this.#saidRefused = true;
+    this.#warn(`NATS refuses the credentials: ${error.message}; ${CHECK_CREDENTIALS}; still trying`, error);
   }
 
   #warn(message: string, error?: Error): void {

@@ -1,6 +1,7 @@
-import { initialState, isHeld, step, wakeDelayMs, watchedPresence } from "../election/election.ts";
-import type { Instant } from "../election/time.ts";
+import { initialState, isHeld, step } from "../election/election.ts";
+import { type Instant, remainingMs } from "../election/time.ts";
 import type { Effect, ElectionConfig, ElectionEvent, ElectionState, LeaseWrite } from "../election/types.ts";
+import { dependsOnConnection, wakeDelayMs, watchedPresence } from "../election/wants.ts";
 import { asError } from "../errors.ts";
 import { Freshness } from "./freshness.ts";
 import type { BucketInfo, Clock, LeaseStore, Session } from "./ports.ts";
@@ -56,7 +57,14 @@ export class Driver {
     if (this.#state.role.name !== "leader") return false;
     const now = this.#options.clock.now();
     if (!isHeld(this.#state, now)) return false;
-    return this.#options.config.crashDetection === "lease" || this.#freshness.isFresh(now.mono);
+    return this.#options.config.crashDetection === "lease" || this.#freshness.isFresh(now);
+  }
+
+  /** Milliseconds until the deadline of the term with this epoch; 0 when it is not the running one. */
+  remainingMs(epoch: number): number {
+    const { role } = this.#state;
+    if (!("term" in role) || role.term.epoch !== epoch) return 0;
+    return remainingMs(role.term.deadline, this.#options.clock.now());
   }
 
   /** Begins to compete in a bucket that was opened already. */
@@ -109,9 +117,9 @@ export class Driver {
     this.#follow(state);
   }
 
-  /** What is derived from the state: freshness while leading, and whose presence to listen for. */
+  /** What is derived from the state: whether to look after the connection, and whose presence to listen for. */
   #follow(state: ElectionState): void {
-    if (state.role.name === "leader" && state.config.crashDetection === "presence") this.#freshness.start();
+    if (dependsOnConnection(state)) this.#freshness.start();
     else this.#freshness.stop();
     const presence = watchedPresence(state);
     if (presence !== this.#watchedPresence) {

@@ -1,3 +1,4 @@
+import { after, hasReached, type Instant } from "../election/time.ts";
 import type { Clock } from "./ports.ts";
 
 /** How often a leader with a presence looks at its connection, and how old the last look may be. */
@@ -9,43 +10,56 @@ const STALE_AFTER_MS = 250;
  *
  * With crash detection by presence a closed connection means that others may be taking over. A process that was frozen,
  * or blocked in a long computation, has not seen its socket close. So after a pause it may not call itself leader until
- * one full turn of the loop has looked at the sockets and found the connection open.
+ * one full turn of the loop has looked at the sockets and found the connection open. That an answer arrived proves
+ * nothing: it may have waited in the socket since before the pause, with the end of the connection right behind it.
  */
 export class Freshness {
   readonly #clock: Clock;
   readonly #isConnected: () => boolean;
-  #seenAtMono = Number.NEGATIVE_INFINITY;
-  #cancel: (() => void) | null = null;
+  #staleAt: Instant | null = null;
+  #stop: (() => void) | null = null;
 
   constructor(clock: Clock, isConnected: () => boolean) {
     this.#clock = clock;
     this.#isConnected = isConnected;
   }
 
-  /** Starts looking. An I/O event has just been handled, so this very moment counts as seen. */
+  /**
+   * Starts looking; to be called when the write is sent whose answer may make a leader. The moment itself counts as
+   * seen: if the connection were closed by now, there would be no answer.
+   */
   start(): void {
-    if (this.#cancel !== null) return;
-    this.#seenAtMono = this.#clock.now().mono;
-    this.#schedule();
+    if (this.#stop !== null) return;
+    this.#see();
+    let stopped = false;
+    let cancel = (): void => {};
+    const look = (): void => {
+      cancel = this.#clock.setTimer(LOOK_EVERY_MS, () =>
+        this.#clock.afterTurn(() => {
+          if (stopped) return;
+          if (this.#isConnected()) this.#see();
+          look();
+        }),
+      );
+    };
+    this.#stop = () => {
+      stopped = true;
+      cancel();
+    };
+    look();
   }
 
   stop(): void {
-    this.#cancel?.();
-    this.#cancel = null;
-    this.#seenAtMono = Number.NEGATIVE_INFINITY;
+    this.#stop?.();
+    this.#stop = null;
+    this.#staleAt = null;
   }
 
-  isFresh(nowMono: number): boolean {
-    return nowMono - this.#seenAtMono < STALE_AFTER_MS;
+  isFresh(now: Instant): boolean {
+    return this.#staleAt !== null && !hasReached(this.#staleAt, now);
   }
 
-  #schedule(): void {
-    this.#cancel = this.#clock.setTimer(LOOK_EVERY_MS, () => {
-      this.#clock.afterTurn(() => {
-        if (this.#cancel === null) return;
-        if (this.#isConnected()) this.#seenAtMono = this.#clock.now().mono;
-        this.#schedule();
-      });
-    });
+  #see(): void {
+    this.#staleAt = after(this.#clock.now(), STALE_AFTER_MS);
   }
 }

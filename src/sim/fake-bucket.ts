@@ -85,6 +85,11 @@ export class FakeBucket {
     this.#entry = entry;
   }
 
+  /** A message that was reported before is reported again. */
+  repeat(entry: LeaseEntry): void {
+    for (const watcher of this.#watchers) watcher.entry(entry);
+  }
+
   watch(watcher: { entry(entry: LeaseEntry): void; gone(): void }): () => void {
     this.#watchers.add(watcher);
     return () => this.#watchers.delete(watcher);

@@ -1,12 +1,22 @@
 import type { SessionBinding } from "../election/types.ts";
 import type { Session, SessionEvent } from "../runtime/ports.ts";
+import type { Network } from "./network.ts";
 import type { VirtualClock } from "./virtual-clock.ts";
+import type { VirtualTime } from "./virtual-time.ts";
+
+/** From the server to everybody, one way. */
+const ADVISORY_MS = 1;
 
 /** All connections of a simulated world as the server sees them: which are open, and who hears of whose end. */
 export class FakeConnections {
-  #nextClientId = 1;
+  readonly time: VirtualTime;
   readonly open: Set<number> = new Set();
   readonly sessions: Set<FakeSession> = new Set();
+  #nextClientId = 1;
+
+  constructor(time: VirtualTime) {
+    this.time = time;
+  }
 
   connect(presence: boolean): SessionBinding {
     const clientId = this.#nextClientId++;
@@ -26,21 +36,32 @@ export class FakeConnections {
   }
 }
 
+export interface FakeSessionOptions {
+  /** The connection has a presence consumer. */
+  readonly presence?: boolean;
+  /** The process on this side: what arrives while it is stopped waits. Without it: one that always runs. */
+  readonly clock?: VirtualClock;
+  /** What becomes of questions and answers. Without it: nothing is lost. */
+  readonly network?: Network;
+}
+
 /** One process' connection. What the process knows of it may be behind what the server knows: it may be stopped. */
 export class FakeSession implements Session {
   readonly #connections: FakeConnections;
   readonly #presence: boolean;
   readonly #clock: VirtualClock | null;
+  readonly #network: Network | null;
   readonly #listeners = new Set<(event: SessionEvent) => void>();
   #binding: SessionBinding | null;
   #link: SessionBinding | null;
   #watched: string | null = null;
 
-  constructor(connections: FakeConnections, presence = false, clock: VirtualClock | null = null) {
+  constructor(connections: FakeConnections, options: FakeSessionOptions = {}) {
     this.#connections = connections;
-    this.#presence = presence;
-    this.#clock = clock;
-    this.#binding = connections.connect(presence);
+    this.#presence = options.presence ?? false;
+    this.#clock = options.clock ?? null;
+    this.#network = options.network ?? null;
+    this.#binding = connections.connect(this.#presence);
     this.#link = this.#binding;
     connections.sessions.add(this);
   }
@@ -69,8 +90,21 @@ export class FakeSession implements Session {
     return () => this.#listeners.delete(listener);
   }
 
-  async confirmDeath(binding: SessionBinding): Promise<boolean> {
-    return this.#link !== null && !this.#connections.open.has(binding.clientId);
+  confirmDeath(binding: SessionBinding, timeoutMs: number): Promise<boolean> {
+    const { time, open } = this.#connections;
+    const link = this.#link;
+    const oneWayMs = this.#network?.latencyMs ?? ADVISORY_MS;
+    return new Promise((resolve) => {
+      time.after(timeoutMs, () => this.#deliver(() => resolve(false)));
+      if (link === null || this.#network?.dropRequests === true) return;
+      time.after(oneWayMs, () => {
+        const gone = !open.has(binding.clientId);
+        time.after(oneWayMs, () => {
+          if (this.#link !== link || this.#network?.dropResponses === true) return;
+          this.#deliver(() => resolve(gone));
+        });
+      });
+    });
   }
 
   watchPresence(presence: string | null): void {
@@ -78,9 +112,12 @@ export class FakeSession implements Session {
   }
 
   hearOf(presence: string): void {
-    if (this.#link === null) return;
-    this.#deliver(() => {
-      if (presence === this.#watched) this.#tell({ type: "presence-lost", presence });
+    const link = this.#link;
+    this.#connections.time.after(ADVISORY_MS, () => {
+      if (this.#link === null || this.#link !== link || this.#network?.dropResponses === true) return;
+      this.#deliver(() => {
+        if (presence === this.#watched) this.#tell({ type: "presence-lost", presence });
+      });
     });
   }
 

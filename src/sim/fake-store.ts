@@ -1,34 +1,11 @@
-import type { LeaseWrite, ReadOutcome, Snapshot, WriteOutcome } from "../election/types.ts";
+import type { LeaseWrite, ReadOutcome, WriteOutcome } from "../election/types.ts";
 import { ClusterError } from "../errors.ts";
 import type { BucketInfo, LeaseStore, StoreListener } from "../runtime/ports.ts";
 import type { FakeBucket } from "./fake-bucket.ts";
 import type { FakeSession } from "./fake-session.ts";
+import { type Network, perfectNetwork } from "./network.ts";
 import type { VirtualClock } from "./virtual-clock.ts";
 import type { VirtualTime } from "./virtual-time.ts";
-
-/** What the network between one node and the server does. May be changed at any time; applies to what is sent from then on. */
-export interface Network {
-  /** One way, in milliseconds. */
-  latencyMs: number;
-  dropRequests: boolean;
-  dropResponses: boolean;
-  dropWatch: boolean;
-  /** The next write's request arrives this much later: it may be applied long after its sender gave up. */
-  delayNextWriteMs: number;
-  /** Reads answer with this instead of the truth: an isolated stream leader, a replica that lags. */
-  staleSnapshot: Snapshot | null;
-}
-
-export function perfectNetwork(latencyMs = 1): Network {
-  return {
-    latencyMs,
-    dropRequests: false,
-    dropResponses: false,
-    dropWatch: false,
-    delayNextWriteMs: 0,
-    staleSnapshot: null,
-  };
-}
 
 export interface FakeStoreOptions {
   readonly network?: Network;
@@ -87,9 +64,15 @@ export class FakeStore implements LeaseStore {
     this.writes += 1;
     const delayMs = this.network.delayNextWriteMs;
     this.network.delayNextWriteMs = 0;
+    // A write that is on its way while the bucket is deleted is lost with it. (Where it isn't, a compare-and-set can't
+    // tell the new bucket's revision 7 from the old one's: the server knows no expectation on the stream's identity.)
+    const { generation } = this.#bucket;
     const outcome = await this.#roundTrip<WriteOutcome | null>(
       timeoutMs,
-      () => (this.#bucket.exists ? this.#bucket.write(write) : null),
+      () => {
+        const { exists, generation: present } = this.#bucket;
+        return exists && present === generation ? this.#bucket.write(write) : null;
+      },
       delayMs,
     );
     return outcome ?? { kind: "unknown", error: noAnswer("write", timeoutMs) };

@@ -118,7 +118,8 @@ export class VirtualClock implements Clock {
     if (this.#time.now < this.#pausedUntil) return;
     const late = this.#late;
     this.#late = [];
-    const order = this.#first === "timers" ? ["timers", "messages", "turns"] : ["messages", "timers", "turns"];
+    const order =
+      this.#first === "timers" ? ["timers", "messages", "turns"] : ["messages", "timers", "turns"];
     for (const kind of order) {
       for (const { run } of late.filter((one) => one.kind === kind)) {
         this.#time.after(0, () => this.#run(kind as Late["kind"], run));

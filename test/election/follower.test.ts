@@ -8,7 +8,12 @@ function writes(play: Solo): Extract<Effect, { type: "write" }>[] {
 
 describe("a campaign", () => {
   test("whose ack comes after a newer revision was seen does not begin a term", () => {
-    const play = new Solo("").opened().connected().reads(null).watched(record(2, "b", 2)).applied(1);
+    const play = new Solo("")
+      .opened()
+      .connected()
+      .reads(null)
+      .watched(record(2, "b", 2))
+      .applied(1);
     expect(play.said).toEqual(["read"]);
     expect(play.state.seenRevision).toBe(2);
   });
@@ -21,24 +26,53 @@ describe("a campaign", () => {
   });
 
   test("of unknown outcome ends with a read that shows less than was seen", () => {
-    const play = new Solo("").opened().connected().reads(null).watched(record(2, "b", 2)).at(1_000);
+    const play = new Solo("")
+      .opened()
+      .connected()
+      .reads(null)
+      .watched(record(2, "b", 2))
+      .at(1_000);
     play.unanswered().reads(record(1, "c", 1));
     expect(play.state.role.name).toBe("follower");
   });
 
-  test("against a record with a longer TTL waits for that long, also when the bucket went back", () => {
-    const play = new Solo("").opened().connected().reads(record(8, "b", 3, { ttlMs: 30_000 }));
-    play.until(30_000);
-    expect(writes(play)).toHaveLength(1);
+  test("that strays into a new bucket does not shorten the wait for the holder of the old one", () => {
+    const play = new Solo("").opened().connected().reads(null).at(1_000).unanswered().reads(null).at(1_100);
+    play
+      .watched(record(1, "b", 1))
+      .at(1_200)
+      .opened("generation-2")
+      .reads(play.own(1, 1, 1));
+    expect(play.said).toEqual([]);
+    play
+      .until(5_700)
+      .reads(play.own(1, 1, 1))
+      .until(11_199);
+    expect(writes(play)).toEqual([]);
   });
 
   test("in a bucket that went back begins only when the newest lease seen there has run out", () => {
     const play = new Solo("").opened().connected().reads(null).at(10);
-    play.watched(record(8, "b", 3, { ttlMs: 30_000 })).conflict().reads(record(7, "c", 2));
+    play
+      .watched(record(8, "b", 3, { ttlMs: 30_000 }))
+      .conflict()
+      .reads(record(7, "c", 2));
     for (let now = 1_000; now < 30_000; now += 1_000) {
       play.at(now).tick();
       if (play.said.includes("read")) play.reads(record(7, "c", 2));
       expect(writes(play)).toEqual([]);
     }
+  });
+});
+
+describe("a vacancy", () => {
+  test("whose marker vanishes is campaigned for as an empty key", () => {
+    const play = new Solo("", { cooldownMs: 60_000 })
+      .leading()
+      .at(100)
+      .send({ type: "resign", reason: "released" });
+    play.send({ type: "drained" }).applied(2).until(50_000).reads(null, 2).until(60_100);
+    if (play.said.includes("read")) play.reads(null, 2);
+    expect(writes(play)[0]?.write.expect).toEqual({ emptyAtSequence: 2 });
   });
 });

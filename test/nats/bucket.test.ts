@@ -127,7 +127,10 @@ describe("a bucket that is not there", () => {
     atEnd(() => own.dispose());
     const { store } = await storeOn(own, freshId(), { apiTimeoutMs: 200 });
     await own.pause();
-    await expect(store.open(noAbort())).rejects.toMatchObject({ code: "STORE_UNAVAILABLE", recoverable: true });
+    await expect(store.open(noAbort())).rejects.toMatchObject({
+      code: "STORE_UNAVAILABLE",
+      recoverable: true,
+    });
     await own.resume();
   });
 });
@@ -152,7 +155,11 @@ describe("go-cluster's bucket", () => {
     expect((await snapshot(store)).entry).toEqual({ kind: "deleted", revision: revision + 1 });
     const mine = applied(await store.write(put({ revision: revision + 1 }, { epoch: 4 }), 2000));
     // What go-cluster reads: a JSON object with its three fields. Its own create must fail now.
-    expect((await kv.get("leader"))?.json()).toMatchObject({ node_id: "a", epoch: 4, acquired_at: 1_700_000_000_000 });
+    expect((await kv.get("leader"))?.json()).toMatchObject({
+      node_id: "a",
+      epoch: 4,
+      acquired_at: 1_700_000_000_000,
+    });
     await expect(kv.create("leader", "{}")).rejects.toThrow();
     const release = { kind: "release", epoch: 4, incarnation: "inc-a", expect: { revision: mine } } as const;
     applied(await store.write(release, 2000));
@@ -215,7 +222,9 @@ describe("a bucket under which a lease does not hold", () => {
       subject_delete_marker_ttl: 5000 * NANOS,
     });
     const { store } = await storeOn(server, clusterId);
-    await expect(store.open(noAbort())).rejects.toMatchObject({ message: expect.stringMatching(/markerTTL/) });
+    await expect(store.open(noAbort())).rejects.toMatchObject({
+      message: expect.stringMatching(/markerTTL/),
+    });
   });
 
   test("is warned about: memory storage, other replicas, a republish of somebody else's", async () => {
@@ -225,6 +234,8 @@ describe("a bucket under which a lease does not hold", () => {
     });
     const { store, warnings } = await storeOn(server, clusterId, { replicas: 3 });
     expect(await store.open(noAbort())).toMatchObject({ republish: false });
-    expect(warnings.join("\n")).toMatch(/exists with 1 replicas[^]*kept in memory[^]*used for something else/);
+    expect(warnings.join("\n")).toMatch(
+      /exists with 1 replicas[\s\S]*kept in memory[\s\S]*used for something else/,
+    );
   });
 });

@@ -52,7 +52,10 @@ describe("a write whose answer does not come", () => {
     const { clusterId, proxy, behind, direct } = await openBehindProxy();
     const taken = proxy.takeReplyTo(writes(clusterId));
     const [outcome, tookMs] = await timed(behind.store.write(put({ emptyAtSequence: 0 }, { nonce: 4 }), 300));
-    expect(outcome).toMatchObject({ kind: "unknown", error: { code: "STORE_UNAVAILABLE", recoverable: true } });
+    expect(outcome).toMatchObject({
+      kind: "unknown",
+      error: { code: "STORE_UNAVAILABLE", recoverable: true },
+    });
     expect(tookMs).toBeGreaterThanOrEqual(299);
     expect(tookMs).toBeLessThan(600);
     await taken;
@@ -85,7 +88,11 @@ describe("a write whose answer does not come", () => {
 
   test("is not sent at all while disconnected, and never later", async () => {
     const { proxy, behind, direct, clusterId } = await openBehindProxy();
-    const { events, session } = sessionOn({ connection: behind.monitor.connection, owned: true, close: async () => {} });
+    const { events, session } = sessionOn({
+      connection: behind.monitor.connection,
+      owned: true,
+      close: async () => {},
+    });
     proxy.refuse(true);
     proxy.cut();
     await events.next((event) => event.type === "disconnected");
@@ -173,7 +180,9 @@ describe("permissions", () => {
     await store.open(noAbort());
     const [outcome, tookMs] = await timed(store.write(put({ emptyAtSequence: 0 }), 5000));
     expect(outcome).toMatchObject({ kind: "unknown", error: { code: "AUTHORIZATION", recoverable: false } });
-    expect(outcome.kind === "unknown" && outcome.error.message).toContain(`publish to "${leaseSubject(clusterId)}"`);
+    expect(outcome.kind === "unknown" && outcome.error.message).toContain(
+      `publish to "${leaseSubject(clusterId)}"`,
+    );
     expect(tookMs).toBeLessThan(1000);
   });
 

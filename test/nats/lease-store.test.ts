@@ -38,15 +38,25 @@ async function rawPut(nats: NatsLink, clusterId: string, data: string, headers: 
   const { headers: newHeaders } = await import("@nats-io/transport-node");
   const hdrs = newHeaders();
   for (const [name, value] of Object.entries(headers)) hdrs.set(name, value);
-  const answer = await nats.connection.request(leaseSubject(clusterId), data, { timeout: 2000, headers: hdrs });
+  const answer = await nats.connection.request(leaseSubject(clusterId), data, {
+    timeout: 2000,
+    headers: hdrs,
+  });
   return answer.json<{ seq: number }>().seq;
 }
 
 describe("a write", () => {
   test("to an empty bucket is applied once, and the loser is told of a conflict", async () => {
     const { store } = await openStore();
-    const outcomes = await Promise.all([1, 2, 3, 4].map((nonce) => store.write(put({ emptyAtSequence: 0 }, { nonce }), 2000)));
-    expect(outcomes.map((outcome) => outcome.kind).sort()).toEqual(["applied", "conflict", "conflict", "conflict"]);
+    const outcomes = await Promise.all(
+      [1, 2, 3, 4].map((nonce) => store.write(put({ emptyAtSequence: 0 }, { nonce }), 2000)),
+    );
+    expect(outcomes.map((outcome) => outcome.kind).sort()).toEqual([
+      "applied",
+      "conflict",
+      "conflict",
+      "conflict",
+    ]);
     const { entry, lastSequence } = await snapshot(store);
     expect(entry).toMatchObject({ kind: "record", revision: 1 });
     expect(lastSequence).toBe(1);
@@ -82,7 +92,10 @@ describe("a write", () => {
     const { store, clusterId, nats } = await openStore();
     await api(nats, `STREAM.DELETE.${streamName(clusterId)}`);
     const outcome = await store.write(put({ emptyAtSequence: 0 }), 2000);
-    expect(outcome).toMatchObject({ kind: "unknown", error: { code: "JETSTREAM_UNAVAILABLE", recoverable: true } });
+    expect(outcome).toMatchObject({
+      kind: "unknown",
+      error: { code: "JETSTREAM_UNAVAILABLE", recoverable: true },
+    });
     expect(await store.read(2000)).toEqual({ kind: "no-bucket" });
   });
 
@@ -92,7 +105,10 @@ describe("a write", () => {
     const { config } = await api(nats, `STREAM.INFO.${streamName(clusterId)}`);
     await api(nats, `STREAM.UPDATE.${streamName(clusterId)}`, { ...(config as object), max_msg_size: 10 });
     const outcome = await store.write(put({ emptyAtSequence: 0 }), 2000);
-    expect(outcome).toMatchObject({ kind: "unknown", error: { code: "INSUFFICIENT_RESOURCES", recoverable: true } });
+    expect(outcome).toMatchObject({
+      kind: "unknown",
+      error: { code: "INSUFFICIENT_RESOURCES", recoverable: true },
+    });
   });
 });
 

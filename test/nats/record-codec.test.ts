@@ -103,14 +103,23 @@ describe("a record", () => {
     const bytes = fc.oneof(
       fc.uint8Array({ maxLength: 200 }),
       fc.json().map((json) => new TextEncoder().encode(json)),
-      fc.record({ node_id: fc.anything(), epoch: fc.anything(), acquired_at: fc.anything(), session: fc.anything() })
+      fc
+        .record({
+          node_id: fc.anything(),
+          epoch: fc.anything(),
+          acquired_at: fc.anything(),
+          session: fc.anything(),
+        })
         .map((value) => new TextEncoder().encode(safeJson(value))),
     );
     const headers = fc.dictionary(
       fc.constantFrom("KV-Operation", "Nats-Marker-Reason", "Nats-Leader-Epoch", "Nats-Leader-Incarnation"),
       fc.oneof(fc.string(), fc.constantFrom("DEL", "PURGE", "1", "0", "-1", "1e3")),
     );
-    fc.assert(fc.property(bytes, headers, (data, hdrs) => void decode(data, hdrs)), { numRuns: 1000 });
+    fc.assert(
+      fc.property(bytes, headers, (data, hdrs) => void decode(data, hdrs)),
+      { numRuns: 1000 },
+    );
   });
 });
 

@@ -5,13 +5,15 @@ import type {
   LeaseEntry,
   LeaseRecord,
   LeaseWrite,
+  SessionBinding,
   Snapshot,
   WriteOutcome,
 } from "../../src/election/types.ts";
 import type { BucketOptions } from "../../src/nats/bucket.ts";
-import { ConnectionMonitor } from "../../src/nats/connection-monitor.ts";
 import { connectNats, type NatsLink, type NatsOptions } from "../../src/nats/connection.ts";
+import { ConnectionMonitor } from "../../src/nats/connection-monitor.ts";
 import { NatsLeaseStore } from "../../src/nats/lease-store.ts";
+import { streamName } from "../../src/nats/names.ts";
 import { type NatsSession, openSession } from "../../src/nats/session.ts";
 import type { SessionEvent, StoreListener } from "../../src/runtime/ports.ts";
 import { deferred, within } from "../support/wait.ts";
@@ -188,7 +190,29 @@ export function sessionOn(made: NatsLink): OpenedSession {
 }
 
 /** A raw call of the JetStream API, as an operator's tool makes it. */
-export async function api(made: NatsLink, name: string, body: unknown = {}): Promise<Record<string, unknown>> {
+export async function api(
+  made: NatsLink,
+  name: string,
+  body: unknown = {},
+): Promise<Record<string, unknown>> {
   const answer = await made.connection.request(`$JS.API.${name}`, JSON.stringify(body), { timeout: 5000 });
   return answer.json<Record<string, unknown>>();
+}
+
+export function isRebound(event: SessionEvent): event is Extract<SessionEvent, { type: "rebound" }> {
+  return event.type === "rebound";
+}
+
+/** The presence of a binding that must have one. */
+export function presenceOf(binding: SessionBinding | null): string {
+  if (binding?.presence === undefined) throw new Error(`no presence in ${JSON.stringify(binding)}`);
+  return binding.presence;
+}
+
+/** A new bucket's stream, to have presence on. */
+export async function freshStream(on: { readonly url: string }): Promise<string> {
+  const clusterId = freshId();
+  const { store } = await storeOn(on, clusterId);
+  await store.open(noAbort());
+  return streamName(clusterId);
 }

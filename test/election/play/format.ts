@@ -67,6 +67,8 @@ export function eventText(event: ElectionEvent): string {
       return `its server says that ${bindingText(event.binding)} is closed`;
     case "resign":
       return `resign (${event.reason}${event.successor === undefined ? "" : `, in favour of ${event.successor}`})`;
+    case "compete":
+      return event.competes ? "compete" : "only follow from now on";
     case "drained":
       return "the work has stopped";
     case "stop":

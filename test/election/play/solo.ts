@@ -2,7 +2,7 @@
  * A one-node play on the bare core: the script feeds one event after another by hand, the transcript shows what the
  * election answers. No driver, no bucket, no time but what the script says.
  */
-import { initialState, isHeld, step, wakeDelayMs } from "../../../src/election/election.ts";
+import { initialState, isHeld, step } from "../../../src/election/election.ts";
 import type { Instant } from "../../../src/election/time.ts";
 import type {
   Effect,
@@ -14,6 +14,7 @@ import type {
   SessionBinding,
   WriteOutcome,
 } from "../../../src/election/types.ts";
+import { wakeDelayMs } from "../../../src/election/wants.ts";
 import { effectText, eventText, line } from "./format.ts";
 
 export const config: ElectionConfig = {

@@ -114,19 +114,14 @@ export class TestNode {
   }
 
   /** Resolves as soon as `holds`, which is looked at after every event of this node. */
-  async until(holds: () => boolean, timeoutMs = 5000): Promise<void> {
-    const found = deferred();
-    const look = (): void => {
-      if (holds()) found.resolve();
-    };
+  async until(holds: () => boolean, timeoutMs?: number): Promise<void> {
+    await when([this], holds, timeoutMs);
+  }
+
+  /** Calls back after every event. Returns the cancellation. */
+  onEvent(look: () => void): () => void {
     this.#looks.add(look);
-    try {
-      look();
-      const message = (): string => `${this.id}: ${holds}; events: ${this.types().join(" ")}`;
-      await within(found.promise, { timeoutMs, message });
-    } finally {
-      this.#looks.delete(look);
-    }
+    return () => void this.#looks.delete(look);
   }
 
   /** Resolves when this node sees that one lead. */
@@ -249,20 +244,41 @@ export async function startLeader(
   return node;
 }
 
-/** `nodes` in which exactly one leads and all agree on it. Returns the leader first. */
-export async function settled(nodes: readonly TestNode[], timeoutMs?: number): Promise<TestNode[]> {
-  const [first] = nodes;
-  if (first === undefined) return [];
-  await first.until(() => first.node.leader !== null, timeoutMs);
-  await Promise.all(
-    nodes.map((node) =>
-      node.until(() => node.node.leader !== null && node.node.epoch === first.node.epoch, timeoutMs),
-    ),
-  );
-  const leaders = nodes.filter((node) => node.node.isLeader());
-  const ids = new Set(nodes.map((node) => node.node.leader?.nodeId));
-  expect(leaders.map((node) => node.id)).toEqual([...ids]);
-  return [...leaders, ...nodes.filter((node) => !leaders.includes(node))];
+/** Resolves as soon as `holds`, which is looked at after every event of any of these nodes. */
+export async function when(nodes: readonly TestNode[], holds: () => boolean, timeoutMs = 5000): Promise<void> {
+  const found = deferred();
+  const look = (): void => {
+    if (holds()) found.resolve();
+  };
+  const cancels = nodes.map((node) => node.onEvent(look));
+  try {
+    look();
+    const message = (): string =>
+      `${holds}; ${nodes.map((node) => `${node.id}: ${node.types().join(" ")}`).join("; ")}`;
+    await within(found.promise, { timeoutMs, message });
+  } finally {
+    for (const cancel of cancels) cancel();
+  }
+}
+
+/** Resolves when exactly one leads and all agree on it, in a term after `afterEpoch`. Returns the leader first. */
+export async function settled(
+  nodes: readonly TestNode[],
+  afterEpoch = 0,
+  timeoutMs?: number,
+): Promise<[leader: TestNode, ...followers: TestNode[]]> {
+  const agreed = (): TestNode | undefined => {
+    const leaders = nodes.filter((node) => node.node.isLeader());
+    const [leader] = leaders;
+    if (leaders.length !== 1 || leader === undefined || leader.node.epoch <= afterEpoch) return undefined;
+    const { epoch, leader: seen } = leader.node;
+    const agree = nodes.every((node) => node.node.epoch === epoch && node.node.leader?.nodeId === seen?.nodeId);
+    return agree ? leader : undefined;
+  };
+  await when(nodes, () => agreed() !== undefined, timeoutMs);
+  const leader = agreed();
+  if (leader === undefined) throw new Error("the leader was there a moment ago");
+  return [leader, ...nodes.filter((node) => node !== leader)];
 }
 
 /** A pino-shaped logger that keeps what it is given. */

@@ -1,0 +1,23 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { Node } from "nats-leader";
+
+const node = new Node(
+  {
+    clusterId: "billing",
+    nodeId: process.env["NODE_ID"] ?? `node-${process.pid}`, // unique in the cluster
+    servers: process.env["NATS_URL"] ?? "nats://localhost:4222",
+  },
+  {
+    onBecomeLeader: (term) => console.log(`leading, epoch ${term.epoch}`),
+    onLoseLeadership: (_term, reason) => console.log(`not leading any more: ${reason}`),
+    onLeaderChange: (leader) => console.log(`leader: ${leader?.nodeId ?? "nobody"}`),
+  },
+);
+process.once("SIGTERM", () => void node.stop()); // ends the work, then hands over
+await node.start();
+await node.runWhileLeader(async (term) => {
+  while (!term.signal.aborted) {
+    console.log(`working with epoch ${term.epoch}`); // send the epoch along with what you write
+    await sleep(1_000, undefined, { signal: term.signal }); // ends by throwing when the term does
+  }
+});

@@ -1,0 +1,267 @@
+/**
+ * The failover benchmark: real processes, a real nats-server, one clock. A sample runs from just before the signal or
+ * the request to the first instruction of the next leader's `onBecomeLeader`.
+ */
+import { loadavg } from "node:os";
+import { setTimeout as pause } from "node:timers/promises";
+import { connect, type NatsConnection } from "@nats-io/transport-node";
+import { stepdownSubject } from "../nats/names.ts";
+import { startNatsCluster } from "../testing/cluster.ts";
+import { startNatsServer } from "../testing/start.ts";
+import type { NatsCluster, NatsServer } from "../testing/types.ts";
+import { type Begun, Fleet, type Member } from "./fleet.ts";
+import { type Floor, measureFloor } from "./floor.ts";
+import { hostNowMs } from "./messages.ts";
+import type { FailoverOptions, FailoverReport, Samples } from "./options.ts";
+import { runServerKill } from "./server-kill.ts";
+import { CLUSTER_ID, type Found, type Stage } from "./stage.ts";
+import { round, summarize } from "./stats.ts";
+
+/** Mode `stepdown`: a node that has stepped down may be elected again after this long. */
+const SHORT_COOLDOWN_MS = 100;
+const FLOOR_KILLS = 20;
+const THAW_TIMEOUT_MS = 5_000;
+/** Mode `freeze`: the frozen leader thaws this long after another leads. */
+const FROZEN_ON_MS = 100;
+
+/** Runs it. Everything it starts is ended before it settles. */
+export async function runFailover(options: FailoverOptions): Promise<FailoverReport> {
+  const { mode, rounds, signal, onProgress } = options;
+  const [loadBefore = 0] = loadavg();
+  await using servers = await startServers(options);
+  const urls = servers.all.map((server) => server.url);
+  const version = servers.all[0]?.version ?? "";
+  onProgress(`nats-server ${version}, ${urls.length === 1 ? "one server" : `${urls.length} servers, R3`}`);
+  const floor = await measureFloor({
+    servers: urls,
+    replicas: urls.length,
+    kills: mode === "kill" || mode === "term" ? Math.min(FLOOR_KILLS, rounds) : 0,
+    signal,
+  });
+  const cooldownMs = mode === "stepdown" ? SHORT_COOLDOWN_MS : options.ttlMs;
+  const fleet = new Fleet({
+    clusterId: CLUSTER_ID,
+    servers: urls,
+    leaseTtlMs: options.ttlMs,
+    crashDetection: options.crashDetection,
+    cooldownMs,
+    signal,
+  });
+  try {
+    for (let count = 0; count < options.nodes; count++) fleet.add();
+    await fleet.settled();
+    const stage: Stage = {
+      options,
+      fleet,
+      servers: servers.all,
+      cluster: servers.cluster,
+      patienceMs: 3 * options.ttlMs + 10_000,
+    };
+    const found = await runMode(stage);
+    const [loadAfter = 0] = loadavg();
+    return reportOf(options, { version, floor, fleet, found, load: [loadBefore, loadAfter] });
+  } finally {
+    await fleet.dispose();
+  }
+}
+
+interface Servers extends AsyncDisposable {
+  readonly all: readonly NatsServer[];
+  readonly cluster: NatsCluster | null;
+}
+
+/** A lame duck goes soon: the shortest duration that a nats-server accepts. */
+const QUICK_LAME_DUCK = 'lame_duck_duration: "30s"\nlame_duck_grace_period: "5s"';
+
+async function startServers(options: FailoverOptions): Promise<Servers> {
+  const { serverVersion, signal, onProgress, how } = options;
+  const common = {
+    signal,
+    onProgress,
+    ...(serverVersion === undefined ? {} : { version: serverVersion }),
+    ...(how === "lame-duck" ? { config: QUICK_LAME_DUCK } : {}),
+  };
+  if (options.servers === 1) {
+    const server = await startNatsServer(common);
+    return { all: [server], cluster: null, [Symbol.asyncDispose]: () => server.dispose() };
+  }
+  const cluster = await startNatsCluster({ ...common, size: options.servers });
+  return { all: cluster.servers, cluster, [Symbol.asyncDispose]: () => cluster.dispose() };
+}
+
+function runMode(stage: Stage): Promise<Found> {
+  switch (stage.options.mode) {
+    case "kill":
+      return runKill(stage);
+    case "term":
+      return runTerm(stage);
+    case "stepdown":
+      return runStepdown(stage);
+    case "freeze":
+      return runFreeze(stage);
+    case "server-kill":
+      return runServerKill(stage);
+    default:
+      return stage.options.mode satisfies never;
+  }
+}
+
+interface Parts {
+  readonly version: string;
+  readonly floor: Floor;
+  readonly fleet: Fleet;
+  readonly found: Found;
+  readonly load: readonly [number, number];
+}
+
+function reportOf(options: FailoverOptions, parts: Parts): FailoverReport {
+  const { mode, rounds, ttlMs, nodes, crashDetection, how } = options;
+  const { found, fleet, floor, load, version } = parts;
+  const epochs = fleet.terms.map((term) => term.epoch);
+  return {
+    mode,
+    rounds,
+    ttlMs,
+    server: version,
+    ...found,
+    ...samplesOf(found.samplesMs),
+    leaderChanges: epochs.length - 1,
+    overlapMs: round(fleet.overlapMs()),
+    epochs,
+    epochsIncrease: epochs.every((epoch, index) => index === 0 || epoch > (epochs[index - 1] ?? 0)),
+    floor,
+    servers: options.servers,
+    nodes,
+    crashDetection,
+    load,
+    ...(mode === "stepdown" ? { cooldownMs: SHORT_COOLDOWN_MS } : {}),
+    ...(mode === "server-kill" ? { how } : {}),
+  };
+}
+
+function samplesOf(samplesMs: readonly number[]): Samples {
+  return { samplesMs: samplesMs.map(round), ...summarize(samplesMs) };
+}
+
+/** Repeats a round, says how it goes, and waits for calm after each. */
+async function everyRound(stage: Stage, one: () => Promise<number>): Promise<number[]> {
+  const { options, fleet } = stage;
+  const samplesMs: number[] = [];
+  for (let number = 1; number <= options.rounds; number++) {
+    options.signal.throwIfAborted();
+    const sample = await one();
+    samplesMs.push(sample);
+    options.onProgress(`${options.mode} ${number}/${options.rounds}: ${round(sample)} ms`);
+    await fleet.settled();
+  }
+  return samplesMs;
+}
+
+function newestEpoch(fleet: Fleet): number {
+  return fleet.terms.at(-1)?.epoch ?? 0;
+}
+
+async function runKill(stage: Stage): Promise<Found> {
+  const { fleet, patienceMs } = stage;
+  const samplesMs = await everyRound(stage, async () => {
+    const leader = fleet.leader();
+    const epoch = newestEpoch(fleet);
+    const start = hostNowMs();
+    leader.child.signal("SIGKILL");
+    fleet.markDead(leader, hostNowMs());
+    const next = await fleet.nextTerm(epoch, patienceMs);
+    fleet.add();
+    return next.at - start;
+  });
+  return { samplesMs, sample: "SIGKILL of the leader to the entry of the next leader's onBecomeLeader" };
+}
+
+/** A leader that gives up by itself, and the moment its lose hook resolved. */
+async function handOver(stage: Stage, leader: Member, give: () => void): Promise<[Begun, number]> {
+  const { fleet, patienceMs } = stage;
+  const epoch = newestEpoch(fleet);
+  const hook = fleet.report(leader, "lose-hook", patienceMs);
+  const next = fleet.nextTerm(epoch, patienceMs);
+  give();
+  const [{ at }, begun] = await Promise.all([hook, next]);
+  return [begun, at];
+}
+
+async function runTerm(stage: Stage): Promise<Found> {
+  const { fleet } = stage;
+  const afterHook: number[] = [];
+  const samplesMs = await everyRound(stage, async () => {
+    const leader = fleet.leader();
+    leader.leaving = true;
+    let start = 0;
+    const [next, hookAt] = await handOver(stage, leader, () => {
+      start = hostNowMs();
+      leader.child.signal("SIGTERM");
+    });
+    await leader.child.exited;
+    fleet.add();
+    afterHook.push(next.at - hookAt);
+    return next.at - start;
+  });
+  const sample = "SIGTERM of the leader to the entry of the next leader's onBecomeLeader";
+  return { samplesMs, sample, afterLoseHook: samplesOf(afterHook) };
+}
+
+async function runStepdown(stage: Stage): Promise<Found> {
+  const { fleet, servers, options } = stage;
+  const afterHook: number[] = [];
+  const connection = await connect({ servers: servers.map(({ url }) => url), noAsyncTraces: true });
+  try {
+    const samplesMs = await everyRound(stage, async () => {
+      // Whoever stepped down in an earlier round competes again.
+      await pause(SHORT_COOLDOWN_MS, undefined, { signal: options.signal });
+      const leader = fleet.leader();
+      let start = 0;
+      let answer: Promise<void> = Promise.resolve();
+      const [next, hookAt] = await handOver(stage, leader, () => {
+        start = hostNowMs();
+        answer = askToStepDown(connection, leader);
+      });
+      await answer;
+      afterHook.push(next.at - hookAt);
+      return next.at - start;
+    });
+    const sample = "step-down request to the entry of the next leader's onBecomeLeader";
+    return { samplesMs, sample, afterLoseHook: samplesOf(afterHook) };
+  } finally {
+    await connection.close();
+  }
+}
+
+async function askToStepDown(connection: NatsConnection, leader: Member): Promise<void> {
+  const subject = stepdownSubject(CLUSTER_ID, leader.id);
+  const answer = await connection.request(subject, undefined, { timeout: 5_000 });
+  const { ok, error } = answer.json<{ ok: boolean; error?: string }>();
+  if (!ok) throw new Error(`${leader.id} did not step down: ${error}`);
+}
+
+async function runFreeze(stage: Stage): Promise<Found> {
+  const { fleet, patienceMs, options } = stage;
+  const thaws: { frozenMs: number; leaderAfter: boolean }[] = [];
+  const samplesMs = await everyRound(stage, async () => {
+    const leader = fleet.leader();
+    const epoch = newestEpoch(fleet);
+    const spinning = fleet.report(leader, "spinning", THAW_TIMEOUT_MS);
+    leader.child.send({ do: "spin" });
+    await spinning;
+    const start = hostNowMs();
+    leader.child.signal("SIGSTOP");
+    let next: Begun;
+    try {
+      next = await fleet.nextTerm(epoch, patienceMs);
+      await pause(FROZEN_ON_MS, undefined, { signal: options.signal });
+    } finally {
+      leader.child.signal("SIGCONT");
+    }
+    const { frozenMs, leaderAfter } = await fleet.report(leader, "thawed", THAW_TIMEOUT_MS);
+    thaws.push({ frozenMs: round(frozenMs), leaderAfter });
+    return next.at - start;
+  });
+  const sample = "SIGSTOP of the leader to the entry of the next leader's onBecomeLeader";
+  return { samplesMs, sample, thaws };
+}

@@ -1,0 +1,234 @@
+/** Mode `server-kill`: something happens to one server after the other; the leader should stay the same. */
+import { setTimeout as pause } from "node:timers/promises";
+import { jetstreamManager } from "@nats-io/jetstream";
+import { type ConnectionOptions, connect, type NatsConnection } from "@nats-io/transport-node";
+import { bucketName, streamName } from "../nats/names.ts";
+import { readMonitor } from "../testing/probe.ts";
+import type { NatsServer } from "../testing/types.ts";
+import type { Fleet, Member } from "./fleet.ts";
+import { hostNowMs } from "./messages.ts";
+import type { Blow } from "./options.ts";
+import { CLUSTER_ID, type Found, type Stage } from "./stage.ts";
+import { round } from "./stats.ts";
+
+const PAUSED_MS = 20_000;
+const PROBE_EVERY_MS = 25;
+const CURRENT_TIMEOUT_MS = 60_000;
+const LOOK_EVERY_MS = 50;
+const MONITOR_TIMEOUT_MS = 1_000;
+
+/** How nats-leader itself connects: notices a frozen server within 3 s. */
+const PATIENT: ConnectionOptions = {
+  maxReconnectAttempts: -1,
+  reconnectTimeWait: 100,
+  pingInterval: 1_000,
+  maxPingOut: 2,
+  noAsyncTraces: true,
+};
+
+export async function runServerKill(stage: Stage): Promise<Found> {
+  const { options, fleet, servers } = stage;
+  if (stage.cluster === null) throw new Error("server-kill needs --servers 3");
+  const connection = await connect({ ...PATIENT, servers: servers.map(({ url }) => url) });
+  const probe = new WriteProbe(connection);
+  const blows: Blow[] = [];
+  try {
+    for (let number = 0; number < options.rounds; number++) {
+      await streamCurrent(stage, connection);
+      const blow = await strike(stage, connection, probe, number);
+      blows.push(blow);
+      options.onProgress(`${options.how} ${number + 1}/${options.rounds}: ${inWords(blow)}`);
+    }
+  } finally {
+    probe.close();
+    await connection.close();
+  }
+  await fleet.settled();
+  const sample = "how long the leader was suspended, 0 when it was not";
+  return { samplesMs: blows.map(({ suspendedMs }) => suspendedMs), sample, blows };
+}
+
+function inWords(blow: Blow): string {
+  const was = [
+    blow.streamLeader ? "led the stream" : "",
+    blow.leaderConnected ? "had the leader's connection" : "",
+  ].filter((text) => text !== "");
+  return [
+    `${blow.server} (${was.join(", ") || "neither stream leader nor the leader's server"})`,
+    `suspended ${blow.suspendedMs} ms`,
+    `writes stalled ${blow.writeStallMs} ms`,
+    `${blow.leaderChanges} leader changes`,
+  ].join(", ");
+}
+
+/** One server is struck, and the election watched until the blow can have no consequence any more. */
+async function strike(
+  stage: Stage,
+  connection: NatsConnection,
+  probe: WriteProbe,
+  number: number,
+): Promise<Blow> {
+  const { options, fleet, servers, cluster } = stage;
+  const streamLeader = await streamLeaderName(connection);
+  const named = servers.find((server) => server.name === streamLeader);
+  const server =
+    options.target === "stream-leader" && named !== undefined ? named : servers[number % servers.length];
+  if (server === undefined) throw new Error("no server to strike");
+  const leader = fleet.leader();
+  const leaderConnected = await hasConnectionOf(server, leader);
+  const termsBefore = fleet.terms.length;
+  const suspension = new SuspensionMeter(fleet, leader);
+  probe.startRound();
+  await blow(stage, server);
+  // A renewal that failed is decided at the latest at the deadline: one TTL later the blow has done what it can.
+  await pause(options.ttlMs, undefined, { signal: options.signal });
+  await probe.written(options.signal);
+  const writeStallMs = round(probe.longestGap());
+  await server.start({ signal: options.signal });
+  await cluster?.ready({ signal: options.signal, timeoutMs: CURRENT_TIMEOUT_MS });
+  await fleet.settled();
+  return {
+    server: server.name,
+    streamLeader: server.name === streamLeader,
+    leaderConnected,
+    suspendedMs: round(suspension.end()),
+    writeStallMs,
+    leaderChanges: fleet.terms.length - termsBefore,
+  };
+}
+
+async function blow({ options }: Stage, server: NatsServer): Promise<void> {
+  const { how, signal } = options;
+  switch (how) {
+    case "kill":
+      return server.kill();
+    case "pause":
+      await server.pause();
+      try {
+        await pause(PAUSED_MS, undefined, { signal });
+      } finally {
+        await server.resume();
+      }
+      return;
+    case "lame-duck": {
+      await server.lameDuck();
+      const stop = (): void => void server.stop();
+      signal.addEventListener("abort", stop, { once: true });
+      await server.exited();
+      signal.removeEventListener("abort", stop);
+      return;
+    }
+    default:
+      return how satisfies never;
+  }
+}
+
+/** Adds up how long one node was suspended. */
+class SuspensionMeter {
+  readonly #unlisten: () => void;
+  #since: number | null = null;
+  #total = 0;
+
+  constructor(fleet: Fleet, leader: Member) {
+    this.#unlisten = fleet.listen((report, member) => {
+      if (member !== leader) return;
+      if (report.type === "unheld" && report.by === "suspended") this.#since ??= report.at;
+      // Held again, or the term is over: it is not suspended any more.
+      else if (report.type === "held" || report.type === "unheld") this.#stop(report.at);
+    });
+  }
+
+  end(): number {
+    this.#unlisten();
+    this.#stop(hostNowMs());
+    return this.#total;
+  }
+
+  #stop(at: number): void {
+    if (this.#since !== null) this.#total += at - this.#since;
+    this.#since = null;
+  }
+}
+
+/** Writes a key of its own into the lease's stream all the time and notes the gaps between the acks. */
+class WriteProbe {
+  readonly #timer: NodeJS.Timeout;
+  #lastAck = hostNowMs();
+  #longest = 0;
+  #onAck: (() => void) | null = null;
+
+  constructor(connection: NatsConnection) {
+    const inbox = `_INBOX.bench_probe_${process.pid}`;
+    connection.subscribe(inbox, {
+      callback: (_error, message) => {
+        // A 503 and an error answer carry no sequence.
+        if (!message.string().includes('"seq"')) return;
+        const now = hostNowMs();
+        this.#longest = Math.max(this.#longest, now - this.#lastAck);
+        this.#lastAck = now;
+        this.#onAck?.();
+        this.#onAck = null;
+      },
+    });
+    this.#timer = setInterval(() => {
+      if (connection.isClosed()) return;
+      connection.publish(`$KV.${bucketName(CLUSTER_ID)}.bench_probe`, undefined, { reply: inbox });
+    }, PROBE_EVERY_MS);
+  }
+
+  startRound(): void {
+    this.#longest = 0;
+  }
+
+  /** Resolves at the next ack. */
+  written(signal: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#onAck = resolve;
+      signal.addEventListener("abort", () => reject(signal.reason), { once: true });
+    });
+  }
+
+  longestGap(): number {
+    return this.#longest;
+  }
+
+  close(): void {
+    clearInterval(this.#timer);
+  }
+}
+
+async function streamLeaderName(connection: NatsConnection): Promise<string> {
+  const manager = await jetstreamManager(connection, { timeout: 5_000 });
+  const info = await manager.streams.info(streamName(CLUSTER_ID));
+  return info.cluster?.leader ?? "";
+}
+
+/** Waits until every replica of the lease's stream is up to date: from then on any one server may go. */
+async function streamCurrent({ options, cluster }: Stage, connection: NatsConnection): Promise<void> {
+  const giveUpAt = hostNowMs() + CURRENT_TIMEOUT_MS;
+  await cluster?.ready({ signal: options.signal, timeoutMs: CURRENT_TIMEOUT_MS });
+  for (;;) {
+    options.signal.throwIfAborted();
+    const info = await connection
+      .request(`$JS.API.STREAM.INFO.${streamName(CLUSTER_ID)}`, undefined, { timeout: MONITOR_TIMEOUT_MS })
+      .then((answer) => answer.json<{ cluster?: { leader?: string; replicas?: Replica[] } }>())
+      .catch(() => null);
+    const replicas = info?.cluster?.replicas ?? [];
+    const current = replicas.length === 2 && replicas.every((replica) => replica.current && !replica.offline);
+    if (current && info?.cluster?.leader) return;
+    if (hostNowMs() > giveUpAt) throw new Error(`replicas are not current: ${JSON.stringify(info?.cluster)}`);
+    await pause(LOOK_EVERY_MS, undefined, { signal: options.signal });
+  }
+}
+
+interface Replica {
+  readonly current: boolean;
+  readonly offline?: boolean;
+}
+
+/** Whether the server's monitoring page lists a connection of this node. */
+async function hasConnectionOf(server: NatsServer, member: Member): Promise<boolean> {
+  const answer = await readMonitor(`${server.monitorUrl}/connz?limit=1000`, MONITOR_TIMEOUT_MS);
+  const { connections } = (answer?.body ?? {}) as { connections?: { name?: string }[] };
+  return connections?.some(({ name }) => name === `nats-leader/${CLUSTER_ID}/${member.id}`) ?? false;
+}

@@ -1,0 +1,70 @@
+/**
+ * What the state wants of the world around it, derived from it at every look instead of being told: no path through the
+ * election can forget to set a timer or to listen.
+ */
+import { campaignAtMono } from "./candidate.ts";
+import { type Instant, remainingMs } from "./time.ts";
+import { termOf } from "./turn.ts";
+import type { ElectionState } from "./types.ts";
+import { isMine } from "./view.ts";
+
+/** Silence longer than this many heartbeats asks for a read. */
+const SILENT_HEARTBEATS = 1.5;
+
+/** From when on the bucket has been silent for too long. */
+export function silentAtMono(state: ElectionState): number {
+  return Math.max(
+    state.heardAt.mono + SILENT_HEARTBEATS * state.config.heartbeatIntervalMs,
+    state.retryAtMono,
+  );
+}
+
+/** Milliseconds until the state wants a `tick`, `null` when only an event can change anything. */
+export function wakeDelayMs(state: ElectionState, now: Instant): number | null {
+  if (state.role.name === "stopped") return null;
+  const delays: number[] = [];
+  const term = termOf(state);
+  if (term !== null) delays.push(remainingMs(term.deadline, now));
+  if (state.outwait !== null && state.announced !== null && term === null) {
+    delays.push(state.outwait.since.mono + state.outwait.waitMs - now.mono);
+  }
+  if (state.connected) {
+    if (state.bucket === "missing") delays.push(state.retryAtMono - now.mono);
+    if (state.bucket === "open") {
+      if (!state.reading && state.mustRead) delays.push(state.retryAtMono - now.mono);
+      else if (!state.reading && term === null && state.inFlight === null)
+        delays.push(silentAtMono(state) - now.mono);
+      if (state.inFlight === null) delays.push(...sendDelays(state, now));
+    }
+  }
+  return delays.length === 0 ? null : Math.max(0, Math.min(...delays));
+}
+
+function sendDelays(state: ElectionState, now: Instant): number[] {
+  const term = termOf(state);
+  if (term !== null) {
+    const waitsForRead =
+      state.role.name === "draining" && state.role.drained && (state.mustRead || state.reading);
+    return waitsForRead ? [] : [term.renewAtMono - now.mono];
+  }
+  if (state.role.name !== "follower" || state.reading || state.mustRead) return [];
+  const campaignAt = campaignAtMono(state);
+  return campaignAt === null ? [] : [campaignAt - now.mono];
+}
+
+/**
+ * True while this node leads, or may come to by an answer that is still due, on the connection that is up. Meanwhile
+ * somebody must keep an eye on that connection, because with a presence its end entitles others to lead.
+ */
+export function dependsOnConnection(state: ElectionState): boolean {
+  if (state.config.crashDetection === "lease" || !state.connected) return false;
+  return termOf(state) !== null || state.sent.length > 0;
+}
+
+/** The presence consumer whose deletion this node wants to hear of; `null`: none. */
+export function watchedPresence(state: ElectionState): string | null {
+  const { view, config, role } = state;
+  if (!config.competes || config.crashDetection === "lease" || role.name === "stopped") return null;
+  if (view.kind !== "held" || isMine(state, view.record)) return null;
+  return view.record?.session?.presence ?? null;
+}

@@ -1,0 +1,56 @@
+/** Stored messages and publish acknowledgements, as this folder needs them. */
+import { parseHeaders } from "../nats/headers.ts";
+import type { ConnectionMonitor } from "../nats/connection-monitor.ts";
+import { asObject, type CallOptions, callApi, isJsError, JsCode, parseAnswer } from "../nats/js-api.ts";
+import { RequestFailure } from "../nats/request.ts";
+
+/** JetStream error 10164: another write under the same condition is in flight. Nothing was written by this one. */
+export const IN_FLIGHT = 10164;
+
+export interface StoredMessage {
+  readonly sequence: number;
+  readonly data: Uint8Array;
+  readonly headers: ReadonlyMap<string, string>;
+}
+
+/** What JetStream says of a write that it stored. */
+export interface PubAck {
+  readonly sequence: number;
+  readonly duplicate: boolean;
+  /** Of an atomic batch. */
+  readonly count: number;
+}
+
+/** The newest message of a subject, asked of the stream's leader; `null` when there is none. Rejects like `callApi`. */
+export async function readLast(
+  monitor: ConnectionMonitor,
+  stream: string,
+  subject: string,
+  options: CallOptions,
+): Promise<StoredMessage | null> {
+  try {
+    const answer = await callApi(monitor, `STREAM.MSG.GET.${stream}`, { last_by_subj: subject }, options);
+    const message = asObject(answer["message"]);
+    const sequence = message?.["seq"];
+    if (typeof sequence !== "number") throw new RequestFailure("failed", subject, "the answer is not a message");
+    return { sequence, data: base64(message?.["data"]), headers: parseHeaders(base64(message?.["hdrs"])) };
+  } catch (thrown) {
+    if (isJsError(thrown, JsCode.noMessageFound)) return null;
+    throw thrown;
+  }
+}
+
+/** Rejects with `JsApiError` for a refusal, with `RequestFailure` for an answer of somebody else. */
+export function parsePubAck(data: Uint8Array, stream: string, subject: string): PubAck {
+  const answer = parseAnswer(data, subject);
+  const { seq } = answer;
+  if (answer["stream"] !== stream || typeof seq !== "number" || seq < 1) {
+    throw new RequestFailure("failed", subject, `the answer is not stream ${stream}'s: ${JSON.stringify(answer)}`);
+  }
+  const count = answer["count"];
+  return { sequence: seq, duplicate: answer["duplicate"] === true, count: typeof count === "number" ? count : 1 };
+}
+
+function base64(value: unknown): Uint8Array {
+  return typeof value === "string" ? Buffer.from(value, "base64") : new Uint8Array(0);
+}

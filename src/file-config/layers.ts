@@ -1,0 +1,92 @@
+/** Where settings come from, and which one wins: flags, our variables, the file, shared variables. */
+import { convert, SETTINGS, type Setting } from "./settings.ts";
+import { get, leaves, put, type Tree } from "./tree.ts";
+
+/** One source of settings. */
+export interface Layer {
+  /** Completes "from ...". */
+  readonly name: string;
+  readonly values: Tree;
+  /** Where exactly one value comes from, when the layer's name does not say it. */
+  readonly sources?: ReadonlyMap<string, string>;
+}
+
+/** The settings that are in force. */
+export interface Merged {
+  readonly values: Tree;
+  /** Path to source: `--node-id`, `NATS_LEADER_NODE_ID`, a file's path. */
+  readonly origins: ReadonlyMap<string, string>;
+}
+
+/** Settings that only work together. The strongest layer that logs in at all decides how. */
+const LOGIN_FAMILIES: readonly (readonly string[])[] = [
+  ["nats.credentials"],
+  ["nats.user", "nats.password", "nats.passwordFile"],
+  ["nats.token", "nats.tokenFile"],
+  ["nats.nkeyFile"],
+];
+
+/** Secrets that can be given directly or by file: the stronger layer's word counts. */
+const EITHER_OR: readonly (readonly [string, string])[] = [
+  ["nats.password", "nats.passwordFile"],
+  ["nats.token", "nats.tokenFile"],
+];
+
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+/** Our own variables (`variable`), or those shared with other tools. An empty one counts as not set. */
+export function environmentLayer(env: Environment, which: "variable" | "shared"): Layer {
+  const values: Tree = {};
+  const sources = new Map<string, string>();
+  for (const setting of SETTINGS) {
+    const name = setting[which];
+    const text = name === undefined ? undefined : env[name];
+    if (name === undefined || text === undefined || text === "") continue;
+    put(values, setting.path, convert(setting.kind, text));
+    sources.set(setting.path, name);
+  }
+  return { name: "the environment", values, sources };
+}
+
+/** `layers`: the strongest first. */
+export function merge(layers: readonly Layer[]): Merged {
+  const values: Tree = {};
+  const origins = new Map<string, string>();
+  const family = loginFamily(layers);
+  for (const layer of [...layers].reverse()) {
+    for (const path of leaves(layer.values)) {
+      if (isLogin(path) && family !== null && !family.includes(path)) continue;
+      for (const other of counterparts(path)) forget(values, origins, other);
+      put(values, path, get(layer.values, path));
+      origins.set(path, layer.sources?.get(path) ?? layer.name);
+    }
+  }
+  return { values, origins };
+}
+
+/** `null`: nobody says how to log in. An empty family: the urls do. */
+function loginFamily(layers: readonly Layer[]): readonly string[] | null {
+  for (const { values } of layers) {
+    const family = LOGIN_FAMILIES.find((paths) => paths.some((path) => isGiven(get(values, path))));
+    if (family !== undefined) return family;
+    const servers = get(values, "nats.servers");
+    if (Array.isArray(servers) && servers.some((url) => String(url).includes("@"))) return [];
+  }
+  return null;
+}
+
+function isGiven(value: unknown): boolean {
+  return value !== undefined && value !== "";
+}
+
+function isLogin(path: string): boolean {
+  return SETTINGS.some((setting: Setting) => setting.login === true && setting.path === path);
+}
+
+function counterparts(path: string): string[] {
+  return EITHER_OR.flatMap(([a, b]) => (path === a ? [b] : path === b ? [a] : []));
+}
+
+function forget(values: Tree, origins: Map<string, string>, path: string): void {
+  if (origins.delete(path)) put(values, path, undefined);
+}

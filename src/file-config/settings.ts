@@ -1,0 +1,89 @@
+/** Every setting by its path in the file, and the environment variables that set it. */
+
+export type Kind = "text" | "number" | "boolean" | "list";
+
+export interface Setting {
+  /** As in the file: `election.leaseTtlMs`. */
+  readonly path: string;
+  readonly kind: Kind;
+  /** Ours: overrides the file. */
+  readonly variable: string;
+  /** One that other NATS tools share: only fills what the file leaves open. */
+  readonly shared?: string;
+  /** Part of how to log in. The shared variables are used for that together or not at all. */
+  readonly login?: boolean;
+  /** Can't stand in the file, is shown nowhere. */
+  readonly secret?: boolean;
+}
+
+const timing = [
+  "leaseTtlMs",
+  "heartbeatIntervalMs",
+  "requestTimeoutMs",
+  "retryDelayMs",
+  "successorGraceMs",
+  "cooldownMs",
+  "drainTimeoutMs",
+];
+
+function snake(name: string): string {
+  return name.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase();
+}
+
+function ours(path: string, kind: Kind): Setting {
+  return { path, kind, variable: `NATS_LEADER_${snake(path.split(".").at(-1) ?? path)}` };
+}
+
+function login(path: string, variable: string, shared: string, secret = false): Setting {
+  return { path, kind: "text", variable, shared, login: true, ...(secret ? { secret } : {}) };
+}
+
+export const SETTINGS: readonly Setting[] = [
+  ours("clusterId", "text"),
+  ours("nodeId", "text"),
+  { path: "nats.servers", kind: "list", variable: "NATS_LEADER_SERVERS", shared: "NATS_URL" },
+  login("nats.credentials", "NATS_LEADER_CREDS", "NATS_CREDS"),
+  login("nats.user", "NATS_LEADER_USER", "NATS_USER"),
+  login("nats.password", "NATS_LEADER_PASSWORD", "NATS_PASSWORD", true),
+  login("nats.passwordFile", "NATS_LEADER_PASSWORD_FILE", "NATS_PASSWORD_FILE"),
+  login("nats.token", "NATS_LEADER_TOKEN", "NATS_TOKEN", true),
+  login("nats.tokenFile", "NATS_LEADER_TOKEN_FILE", "NATS_TOKEN_FILE"),
+  login("nats.nkeyFile", "NATS_LEADER_NKEY_FILE", "NATS_NKEY"),
+  { path: "nats.tls.ca", kind: "text", variable: "NATS_LEADER_TLS_CA", shared: "NATS_CA" },
+  { path: "nats.tls.cert", kind: "text", variable: "NATS_LEADER_TLS_CERT", shared: "NATS_CERT" },
+  { path: "nats.tls.key", kind: "text", variable: "NATS_LEADER_TLS_KEY", shared: "NATS_KEY" },
+  ours("nats.inboxPrefix", "text"),
+  ours("nats.connectTimeoutMs", "number"),
+  ours("nats.reconnectWaitMs", "number"),
+  { path: "vip.address", kind: "text", variable: "NATS_LEADER_VIP_ADDRESS" },
+  { path: "vip.netmask", kind: "number", variable: "NATS_LEADER_VIP_NETMASK" },
+  { path: "vip.interface", kind: "text", variable: "NATS_LEADER_VIP_INTERFACE" },
+  ...timing.map((name) => ours(`election.${name}`, "number")),
+  ours("election.crashDetection", "text"),
+  ours("election.observer", "boolean"),
+  ours("election.interop", "text"),
+  ours("election.replicas", "number"),
+  { path: "service.version", kind: "text", variable: "NATS_LEADER_SERVICE_VERSION" },
+  { path: "history.enabled", kind: "boolean", variable: "NATS_LEADER_HISTORY" },
+  { path: "history.maxTerms", kind: "number", variable: "NATS_LEADER_HISTORY_MAX_TERMS" },
+];
+
+/** A variable's text as the file would have it. What can't be converted stays text, and is refused with its value. */
+export function convert(kind: Kind, text: string): unknown {
+  switch (kind) {
+    case "number":
+      // Other words may be right too: "replicas" is a number or "auto".
+      return /^-?\d+$/.test(text.trim()) ? Number(text) : text;
+    case "boolean":
+      return /^(1|true|yes|on)$/i.test(text) ? true : /^(0|false|no|off)$/i.test(text) ? false : text;
+    case "list":
+      return text
+        .split(",")
+        .map((part) => part.trim())
+        .filter((part) => part !== "");
+    case "text":
+      return text;
+    default:
+      return kind satisfies never;
+  }
+}

@@ -1,0 +1,220 @@
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { connect, nkeys } from "@nats-io/transport-node";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { connectNats, type NatsOptions } from "../../src/nats/connection.ts";
+import { authenticatorOf } from "../../src/nats/credentials.ts";
+import { isAtLeast } from "../../src/nats/server-version.ts";
+import { type NatsServer, startNatsServer } from "../../src/testing.ts";
+import { atEnd, link } from "./support.ts";
+
+let server: NatsServer;
+const who = { clusterId: "billing", nodeId: "a" };
+const user = nkeys.createUser();
+beforeAll(async () => {
+  server = await startNatsServer({
+    config: `authorization { users: [
+      { user: alice, password: "1s3cr3t@:/" }
+      { nkey: ${user.getPublicKey()} } ] }`,
+  });
+});
+afterAll(() => server.dispose());
+
+const credentials = { user: "alice", pass: "1s3cr3t@:/" };
+
+async function refusal(options: NatsOptions): Promise<Error> {
+  try {
+    await link([server.url], options);
+  } catch (error) {
+    if (error instanceof Error) return error;
+  }
+  throw new Error("connected");
+}
+
+describe("a connection", () => {
+  test("never gives up, pings every second, and is named after its node", async () => {
+    const made = await connectNats({ servers: [server.url], ...credentials }, who);
+    atEnd(() => made.close());
+    expect(made.owned).toBe(true);
+    const { options } = made.connection as unknown as { options: Record<string, unknown> };
+    expect(options).toMatchObject({
+      name: "nats-leader/billing/a",
+      maxReconnectAttempts: -1,
+      pingInterval: 1000,
+      maxPingOut: 2,
+      reconnectTimeWait: 100,
+      timeout: 5000,
+      waitOnFirstConnect: false,
+    });
+    await made.close();
+    await made.close();
+    expect(made.connection.isClosed()).toBe(true);
+  });
+
+  test("that is passed in is used and never closed", async () => {
+    const connection = await connect({ servers: server.url, ...credentials });
+    atEnd(() => connection.close());
+    const made = await connectNats({ connection }, who);
+    expect(made).toMatchObject({ connection, owned: false });
+    await made.close();
+    expect(connection.isClosed()).toBe(false);
+    await connection.close();
+    await expect(connectNats({ connection }, who)).rejects.toMatchObject({ code: "NO_CONNECTION" });
+  });
+
+  test.each<[string, () => NatsOptions]>([
+    ["user and password", () => credentials],
+    ["both in the url", () => ({ servers: [server.url.replace("//", "//alice:1s3cr3t%40%3A%2F@")] })],
+    ["an nkey seed", () => ({ nkeySeed: new TextDecoder().decode(user.getSeed()) })],
+  ])("may be made with %s", async (_name, options) => {
+    const { connection } = await link([server.url], options());
+    await connection.flush();
+  });
+});
+
+describe("a connection that can't be made", () => {
+  test("because of the credentials says so at once, and never shows them", async () => {
+    const error = await refusal({ user: "alice", pass: "wr0ng" });
+    expect(error).toMatchObject({ code: "AUTHORIZATION", recoverable: false });
+    expect(error.message).toMatch(/127\.0\.0\.1:\d+ refused the credentials/);
+    const inUrl = await refusal({ servers: [server.url.replace("//", "//alice:wr0ng@")] });
+    expect(inUrl).toMatchObject({ code: "AUTHORIZATION" });
+    expect(error.message + inUrl.message).not.toContain("wr0ng");
+  });
+
+  test("because nobody listens may pass, and says where it tried", async () => {
+    const error = await refusal({ servers: ["nats://127.0.0.1:1", "127.0.0.1:2"] });
+    expect(error).toMatchObject({ code: "NO_CONNECTION", recoverable: true });
+    expect(error.message).toContain("127.0.0.1:1, 127.0.0.1:2: connection refused");
+  });
+
+  test("because nobody answers ends at the timeout", async () => {
+    const silent = createServer(() => {});
+    await new Promise<void>((resolve) => silent.listen(0, "127.0.0.1", resolve));
+    atEnd(() => silent.close());
+    const address = silent.address();
+    const port = typeof address === "object" ? address?.port : 0;
+    const start = performance.now();
+    const error = await refusal({ servers: [`127.0.0.1:${port}`], connectTimeoutMs: 200 });
+    expect(error).toMatchObject({ code: "NO_CONNECTION", recoverable: true });
+    expect(performance.now() - start).toBeLessThan(1500);
+  });
+
+  test("because the caller gave up is closed even if it still comes about", async () => {
+    const giveUp = new AbortController();
+    const connecting = connectNats(
+      { servers: [server.url], ...credentials },
+      { ...who, signal: giveUp.signal },
+    );
+    giveUp.abort(new Error("enough"));
+    await expect(connecting).rejects.toMatchObject({ code: "ABORTED" });
+    await expect(
+      connectNats({ servers: [server.url] }, { ...who, signal: AbortSignal.abort() }),
+    ).rejects.toMatchObject({ code: "ABORTED" });
+  });
+
+  test.each<[NatsOptions, RegExp]>([
+    [{ servers: [] }, /must not be empty/],
+    [{ servers: ["http://user:hidden@x:1"] }, /^servers: "http:\/\/x:1": use nats:\/\/ or tls:\/\//],
+    [{ servers: ["nats://x:1/path"] }, /is not nats:\/\/host:port/],
+    [{ credsFile: "/does/not/exist.creds" }, /credsFile "\/does\/not\/exist.creds" cannot be read/],
+    [{ creds: "not creds" }, /creds is not a NATS credentials file/],
+    [{ nkeySeed: "SUWRONG" }, /nkeySeed is not the seed/],
+    [{ token: "t", user: "u" }, /give one of/],
+  ])("because of its options says which: %j", async (options, message) => {
+    await expect(connectNats({ servers: [server.url], ...options }, who)).rejects.toMatchObject({
+      code: "INVALID_CONFIG",
+      message: expect.stringMatching(message),
+    });
+  });
+});
+
+describe("a creds file", () => {
+  function creds(jwt: string): string {
+    const seed = new TextDecoder().decode(user.getSeed());
+    return [
+      `-----BEGIN NATS USER JWT-----\n${jwt}\n------END NATS USER JWT------\n`,
+      `-----BEGIN USER NKEY SEED-----\n${seed}\n------END USER NKEY SEED------\n`,
+    ].join("\n");
+  }
+
+  test("is read again at every reconnect, and a broken one does not replace a good one", () => {
+    const dir = mkdtempSync(join(tmpdir(), "nats-leader-"));
+    atEnd(() => rmSync(dir, { recursive: true }));
+    const path = join(dir, "user.creds");
+    writeFileSync(path, creds("jwt-one"));
+    const authenticator = authenticatorOf({ credsFile: path });
+    expect(authenticator?.("nonce")).toMatchObject({ jwt: "jwt-one", sig: expect.any(String) });
+    writeFileSync(path, creds("jwt-two"));
+    expect(authenticator?.("nonce")).toMatchObject({ jwt: "jwt-two" });
+    writeFileSync(path, "half-writ");
+    expect(authenticator?.("nonce")).toMatchObject({ jwt: "jwt-two" });
+    rmSync(path);
+    expect(authenticator?.("nonce")).toMatchObject({ jwt: "jwt-two" });
+  });
+
+  test("may be given as text, or as JWT and seed", () => {
+    expect(authenticatorOf({ creds: creds("jwt") })?.("nonce")).toMatchObject({ jwt: "jwt" });
+    const nkeySeed = new TextDecoder().decode(user.getSeed());
+    expect(authenticatorOf({ jwt: "jwt", nkeySeed })?.("nonce")).toMatchObject({
+      jwt: "jwt",
+      nkey: user.getPublicKey(),
+    });
+    expect(authenticatorOf({})).toBeNull();
+  });
+});
+
+function hasOpenssl(): boolean {
+  try {
+    execFileSync("openssl", ["version"], { stdio: "ignore" });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+describe.skipIf(!hasOpenssl())("TLS", () => {
+  let dir: string;
+  beforeAll(() => {
+    dir = mkdtempSync(join(tmpdir(), "nats-leader-tls-"));
+    const args = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=localhost";
+    const extensions = ["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"];
+    const files = ["-keyout", join(dir, "key.pem"), "-out", join(dir, "cert.pem")];
+    execFileSync("openssl", [...args.split(" "), ...extensions, ...files], { stdio: "ignore" });
+  });
+  afterAll(() => rmSync(dir, { recursive: true }));
+
+  async function tlsServer(extra = "") {
+    const own = await startNatsServer({
+      config: `tls { cert_file: "${dir}/cert.pem", key_file: "${dir}/key.pem", timeout: 5 ${extra} }`,
+    });
+    atEnd(() => own.dispose());
+    return own;
+  }
+
+  test("works with the authority's certificate as a file and as text", async () => {
+    const own = await tlsServer();
+    for (const ca of [join(dir, "cert.pem"), readFileSync(join(dir, "cert.pem"), "utf8")]) {
+      const { connection } = await link([`tls://localhost:${own.port}`], { tls: { ca } });
+      expect(connection.info?.tls_required).toBe(true);
+    }
+  });
+
+  test("may come before the server's first word", async () => {
+    if (!isAtLeast(server.version, "2.11.0")) return;
+    const own = await tlsServer(", handshake_first: auto");
+    const tls = { ca: join(dir, "cert.pem"), handshakeFirst: true };
+    const { connection } = await link([`tls://localhost:${own.port}`], { tls });
+    await connection.flush();
+  });
+
+  test("with an unknown authority is refused for good, and says what to check", async () => {
+    const own = await tlsServer();
+    const error = await refusal({ servers: [`tls://localhost:${own.port}`] });
+    expect(error).toMatchObject({ code: "NO_CONNECTION", recoverable: false });
+    expect(error.message).toMatch(/no TLS connection.*check tls.ca/);
+  });
+});

@@ -1,0 +1,138 @@
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { SessionBinding } from "../../src/election/types.ts";
+import { streamName } from "../../src/nats/names.ts";
+import { type NatsServer, startNatsServer } from "../../src/testing.ts";
+import { spawnChild } from "../support/child.ts";
+import { waitFor } from "../support/wait.ts";
+import { atEnd, freshId, freshStream, link, noAbort, presenceOf, sessionOn, storeOn } from "./support.ts";
+
+let server: NatsServer;
+beforeAll(async () => {
+  server = await startNatsServer();
+});
+afterAll(() => server.dispose());
+
+describe("a process that is killed", () => {
+  test("loses its presence within milliseconds, its death is confirmed, and only its own", async () => {
+    const stream = await freshStream(server);
+    const child = spawnChild<{ binding?: SessionBinding }>("test/nats/presence-holder.ts", {
+      args: [server.url, stream],
+    });
+    atEnd(() => child[Symbol.asyncDispose]());
+    const { binding } = await child.next((line) => line.binding !== undefined);
+    if (binding === undefined) throw new Error("no binding");
+    const watcher = sessionOn(await link(server));
+    watcher.session.watchPresence(presenceOf(binding));
+    const other = sessionOn(await link(server));
+    await watcher.session.monitor.connection.flush();
+    expect(await watcher.session.confirmDeath(binding, 1000)).toBe(false);
+    const start = performance.now();
+    child.kill("SIGKILL");
+    await watcher.events.next(
+      (event) => event.type === "presence-lost" && event.presence === presenceOf(binding),
+    );
+    expect(await watcher.session.confirmDeath(binding, 1000)).toBe(true);
+    expect(performance.now() - start).toBeLessThan(500);
+    expect(other.events.items).toEqual([]);
+    expect(await watcher.session.confirmDeath({ ...binding, serverId: "NAOTHER" }, 100)).toBe(false);
+  });
+
+  test("is watched by every election that looks, until it looks elsewhere", async () => {
+    const stream = await freshStream(server);
+    const holder = sessionOn(await link(server));
+    await holder.session.usePresence(stream);
+    const presence = presenceOf(holder.session.binding);
+    const nats = await link(server);
+    const [one, two] = [sessionOn(nats), sessionOn(nats)];
+    one.session.watchPresence(presence);
+    two.session.watchPresence(presence);
+    one.session.watchPresence("OTHER.x");
+    await nats.connection.flush();
+    await holder.session.release();
+    await two.events.next((event) => event.type === "presence-lost");
+    expect(one.events.items).toEqual([]);
+  });
+});
+
+describe("a death", () => {
+  const accounts = `accounts {
+    A { jetstream: enabled, users: [
+      { user: a, password: p }
+      { user: mute, password: p, permissions { publish { deny: ["$SYS.>"] } } } ] }
+    B { jetstream: enabled, users: [{ user: b, password: p }] } }`;
+  let own: NatsServer;
+  beforeAll(async () => {
+    own = await startNatsServer({ config: accounts });
+  });
+  afterAll(() => own.dispose());
+
+  /** The binding of a holder in account A (or of another user), and a connection id that is nobody's. */
+  async function holder(user = "a") {
+    const clusterId = freshId();
+    const { store } = await storeOn(own, clusterId, {}, { user, pass: "p" });
+    await store.open(noAbort());
+    const { session } = sessionOn(await link(own, { user, pass: "p" }));
+    await session.usePresence(streamName(clusterId));
+    const alive = session.binding;
+    if (alive?.presence === undefined) throw new Error("no presence");
+    return { alive, dead: { ...alive, clientId: 999_999 } };
+  }
+
+  async function asker(user = "a") {
+    return sessionOn(await link(own, { user, pass: "p" })).session;
+  }
+
+  test("is not confirmed while the connection is open, nor on any doubt", async () => {
+    const { alive, dead } = await holder();
+    const session = await asker();
+    expect(await session.confirmDeath(dead, 1000)).toBe(true);
+    expect(await session.confirmDeath(alive, 1000)).toBe(false);
+    expect(await session.confirmDeath({ ...dead, serverId: "NSOMEBODYELSE" }, 50)).toBe(false);
+    expect(await session.confirmDeath(dead, 0)).toBe(false);
+    const { presence: _promised, ...unpromised } = dead;
+    expect(await session.confirmDeath(unpromised, 1000)).toBe(false);
+    expect(await session.confirmDeath({ ...dead, presence: "S.presence_x" }, 1000)).toBe(false);
+  });
+
+  test("is not confirmed in another account, where nobody of the holder's is listed", async () => {
+    const { dead, alive } = await holder();
+    const session = await asker("b");
+    expect(await session.confirmDeath(alive, 1000)).toBe(false);
+    expect(await session.confirmDeath(dead, 1000)).toBe(false);
+  });
+
+  test("is not confirmed by a frozen server", async () => {
+    const { dead } = await holder();
+    const session = await asker();
+    expect(await session.confirmDeath(dead, 1000)).toBe(true);
+    await own.pause();
+    const start = performance.now();
+    expect(await session.confirmDeath(dead, 100)).toBe(false);
+    expect(performance.now() - start).toBeLessThan(500);
+    await own.resume();
+    await waitFor(() => session.confirmDeath(dead, 1000));
+  });
+
+  test("is told from life also beside more than 1024 connections", async () => {
+    const { dead } = await holder();
+    const session = await asker();
+    const crowd = await Promise.all(Array.from({ length: 1100 }, () => link(own, { user: "a", pass: "p" })));
+    const ids = crowd.map((nats) => nats.connection.info?.client_id ?? 0).sort((a, b) => a - b);
+    for (const clientId of [ids.at(0), ids.at(-1)]) {
+      expect(await session.confirmDeath({ ...dead, clientId: clientId ?? 0 }, 2000)).toBe(false);
+    }
+    expect(await session.confirmDeath(dead, 2000)).toBe(true);
+  });
+
+  test("is not confirmed for a user that may not ask; and such a user gets no presence either", async () => {
+    const { dead } = await holder();
+    const session = await asker("mute");
+    expect(await session.confirmDeath(dead, 1000)).toBe(false);
+    const clusterId = freshId();
+    const { store } = await storeOn(own, clusterId, {}, { user: "mute", pass: "p" });
+    await store.open(noAbort());
+    const muted = sessionOn(await link(own, { user: "mute", pass: "p" }));
+    expect(await muted.session.usePresence(streamName(clusterId))).toBe("denied");
+    expect(muted.warnings.join()).toContain('publish to "$SYS.REQ.ACCOUNT.PING.CONNZ"');
+  });
+});

@@ -1,0 +1,74 @@
+import { expect, test } from "vitest";
+import { statusSubject, streamName } from "../../src/nats/names.ts";
+import { permissionsFor } from "../../src/nats/permissions.ts";
+import { startService } from "../../src/nats/service.ts";
+import { startNatsServer } from "../../src/testing.ts";
+import { waitFor } from "../support/wait.ts";
+import {
+  applied,
+  atEnd,
+  entryAt,
+  link,
+  noAbort,
+  presenceOf,
+  put,
+  sessionOn,
+  storeOn,
+  watching,
+} from "./support.ts";
+
+test("a user with the documented permissions and no others can do everything a node does", async () => {
+  const { publish, subscribe } = permissionsFor({ clusterId: "billing", inboxPrefix: "_INBOX_node" });
+  const allow = (subjects: readonly string[]): string => `{ allow: ${JSON.stringify(subjects)} }`;
+  const server = await startNatsServer({
+    config: `accounts { A { jetstream: enabled, users: [
+      { user: node, password: p, permissions { publish ${allow(publish)}, subscribe ${allow(subscribe)} } } ] } }`,
+  });
+  atEnd(() => server.dispose());
+  const nats = await link(server, { user: "node", pass: "p", inboxPrefix: "_INBOX_node" });
+  const errors: string[] = [];
+  void (async () => {
+    for await (const status of nats.connection.status()) {
+      if (status.type === "error") errors.push(status.error.message);
+    }
+  })();
+
+  const { session, events, warnings } = sessionOn(nats);
+  const { store, warnings: bucketWarnings } = await storeOn(nats, "billing");
+  await store.open(noAbort());
+  const seen = watching(store);
+  expect(await session.usePresence(streamName("billing"))).toBe("on");
+  const { binding } = session;
+  if (binding === null) throw new Error("no binding");
+  session.watchPresence(presenceOf(binding));
+  const first = applied(await store.write(put({ emptyAtSequence: 0 }), 2000));
+  await entryAt(seen, first);
+  const release = { kind: "release", epoch: 1, incarnation: "inc-a", expect: { revision: first } } as const;
+  applied(await store.write(release, 2000));
+  expect((await store.read(2000)).kind).toBe("snapshot");
+  expect(await session.confirmDeath({ ...binding, clientId: 999_999 }, 1000)).toBe(true);
+  expect(await session.confirmDeath(binding, 1000)).toBe(false);
+
+  const status = () =>
+    ({ nodeId: "a", role: "PASSIVE", leader: "", epoch: 0, uptimeMs: 1, connected: true }) as const;
+  const service = await startService(
+    nats.connection,
+    { clusterId: "billing", nodeId: "a", version: "1.0.0" },
+    { status, stepDown: async () => {} },
+  );
+  const answer = await nats.connection.request(statusSubject("billing", "a"), "", { timeout: 2000 });
+  expect(answer.json()).toEqual(status());
+  expect(
+    (
+      await nats.connection.request("$SRV.PING.cluster_billing", "", { timeout: 300 }).catch(String)
+    ).toString(),
+  ).toMatch(/violation/i);
+  await service.stop();
+  await session.release();
+  await nats.connection.flush();
+  expect(events.items.filter((event) => event.type === "rebound")).toHaveLength(1);
+  expect([...warnings, ...bucketWarnings]).toEqual([]);
+  // The one refusal is the question to $SRV that this test asked: a node only answers there.
+  await waitFor(() => errors.length > 0);
+  expect(errors).toEqual([expect.stringContaining("$SRV.PING.cluster_billing")]);
+});

@@ -1,0 +1,179 @@
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { streamName } from "../../src/nats/names.ts";
+import { type NatsServer, startNatsServer } from "../../src/testing.ts";
+import { startProxy } from "../support/tcp-proxy.ts";
+import {
+  api,
+  atEnd,
+  freshId,
+  freshStream,
+  isRebound,
+  link,
+  noAbort,
+  presenceOf,
+  sessionOn,
+  storeOn,
+} from "./support.ts";
+
+let server: NatsServer;
+beforeAll(async () => {
+  server = await startNatsServer();
+});
+afterAll(() => server.dispose());
+
+describe("presence", () => {
+  test("is a consumer that matches nothing, lives in memory and has one replica", async () => {
+    const stream = await freshStream(server);
+    const nats = await link(server);
+    const { session, events, warnings } = sessionOn(nats);
+    expect(session.presenceState).toBe("off");
+    expect(await session.usePresence(stream)).toBe("on");
+    const presence = presenceOf(session.binding);
+    expect(events.items).toEqual([{ type: "rebound", binding: session.binding }]);
+    const [onStream, consumer] = presence.split(".");
+    expect(onStream).toBe(stream);
+    const { config } = await api(nats, `CONSUMER.INFO.${stream}.${consumer}`);
+    expect(config).toMatchObject({
+      ack_policy: "none",
+      deliver_policy: "new",
+      mem_storage: true,
+      num_replicas: 1,
+      inactive_threshold: 5_000_000,
+      filter_subject: expect.stringContaining(".presence."),
+    });
+    expect(warnings).toEqual([]);
+  });
+
+  test("is claimed only by the elections that asked for it", async () => {
+    const stream = await freshStream(server);
+    const nats = await link(server);
+    const asks = sessionOn(nats);
+    const doesNot = sessionOn(nats);
+    await asks.session.usePresence(stream);
+    expect(asks.session.binding?.presence).toBeDefined();
+    expect(doesNot.session.binding).toEqual({ serverId: expect.any(String), clientId: expect.any(Number) });
+    expect(doesNot.events.items).toEqual([]);
+    const later = sessionOn(nats);
+    await later.session.usePresence(await freshStream(server));
+    expect(later.session.binding).toEqual(asks.session.binding);
+  });
+
+  test("moves to another election's stream when its own election ends or its stream is deleted", async () => {
+    const streams = [
+      await freshStream(server),
+      await freshStream(server),
+      await freshStream(server),
+    ] as const;
+    const nats = await link(server);
+    const [one, two, three] = [sessionOn(nats), sessionOn(nats), sessionOn(nats)];
+    await one.session.usePresence(streams[0]);
+    await two.session.usePresence(streams[1]);
+    await three.session.usePresence(streams[2]);
+    expect(presenceOf(three.session.binding)).toContain(`${streams[0]}.`);
+    await one.session.release();
+    await three.events.next(
+      (event) => isRebound(event) && event.binding?.presence?.startsWith(`${streams[1]}.`) === true,
+    );
+    await api(nats, `STREAM.DELETE.${streams[1]}`);
+    await three.events.next(
+      (event) => isRebound(event) && event.binding?.presence?.startsWith(`${streams[2]}.`) === true,
+    );
+    expect(two.session.binding).toEqual(three.session.binding);
+  });
+
+  test("is made anew when an operator deletes the consumer, under another name", async () => {
+    const stream = await freshStream(server);
+    const nats = await link(server);
+    const { session, events } = sessionOn(nats);
+    await session.usePresence(stream);
+    const before = presenceOf(session.binding);
+    await api(nats, `CONSUMER.DELETE.${before}`);
+    await events.next((event) => isRebound(event) && event.binding?.presence === undefined);
+    await events.next((event) => isRebound(event) && event.binding?.presence !== undefined);
+    expect(presenceOf(session.binding)).not.toBe(before);
+  });
+
+  test("is made anew when its idle heartbeats stop", async () => {
+    const proxy = await startProxy({ target: { port: server.port } });
+    atEnd(() => proxy.close());
+    const { session, events } = sessionOn(await link(proxy));
+    await session.usePresence(await freshStream(server));
+    const before = presenceOf(session.binding);
+    proxy.filterToClient((frame) => !frame.text.includes("Idle Heartbeat"));
+    await events.next((event) => isRebound(event) && event.binding?.presence === undefined, 6000);
+    proxy.filterToClient(null);
+    await events.next((event) => isRebound(event) && event.binding?.presence !== undefined);
+    expect(presenceOf(session.binding)).not.toBe(before);
+  });
+
+  test("is made anew after a reconnect: first connected without it, then rebound with it", async () => {
+    const stream = await freshStream(server);
+    const nats = await link(server);
+    const { session, events } = sessionOn(nats);
+    await session.usePresence(stream);
+    const before = presenceOf(session.binding);
+    await nats.connection.reconnect();
+    const connected = await events.next((event) => event.type === "connected");
+    expect(connected.type === "connected" && connected.binding?.presence).toBeUndefined();
+    const rebound = await events.next((event) => isRebound(event));
+    expect(isRebound(rebound) && rebound.binding?.presence).not.toBe(before);
+    expect(session.presenceState).toBe("on");
+  });
+
+  test("asked for while disconnected comes with the connection", async () => {
+    const proxy = await startProxy({ target: { port: server.port } });
+    atEnd(() => proxy.close());
+    const stream = await freshStream(server);
+    const { session, events } = sessionOn(await link(proxy));
+    proxy.refuse(true);
+    proxy.cut();
+    await events.next((event) => event.type === "disconnected");
+    expect(await session.usePresence(stream)).toBe("off");
+    proxy.refuse(false);
+    await events.next((event) => isRebound(event) && event.binding?.presence !== undefined);
+  });
+
+  test("is given back when the last election is over", async () => {
+    const stream = await freshStream(server);
+    const nats = await link(server);
+    const { session } = sessionOn(nats);
+    await session.usePresence(stream);
+    const watcher = sessionOn(await link(server));
+    watcher.session.watchPresence(presenceOf(session.binding));
+    await watcher.session.monitor.connection.flush();
+    const presence = presenceOf(session.binding);
+    await session.release();
+    await watcher.events.next((event) => event.type === "presence-lost" && event.presence === presence);
+    expect((await api(nats, `STREAM.INFO.${stream}`))["state"]).toMatchObject({ consumer_count: 0 });
+  });
+
+  test("is not had on a borrowed connection that would notice a dead server late", async () => {
+    const { connect } = await import("@nats-io/transport-node");
+    const connection = await connect({ servers: server.url });
+    atEnd(() => connection.close());
+    const { session, warnings } = sessionOn({ connection, owned: false, close: async () => {} });
+    expect(await session.usePresence(await freshStream(server))).toBe("off");
+    expect(session.binding?.presence).toBeUndefined();
+    expect(warnings.join()).toMatch(/pingInterval 120000, maxPingOut 2.*pingInterval: 1000/);
+  });
+
+  test("that is not permitted is one clear warning, and a binding without it", async () => {
+    const own = await startNatsServer({
+      config: `accounts { A { jetstream: enabled, users: [
+        { user: admin, password: p }
+        { user: u, password: p, permissions { publish { deny: ["$JS.API.CONSUMER.>"] } } } ] } }`,
+    });
+    atEnd(() => own.dispose());
+    const clusterId = freshId();
+    const { store } = await storeOn(own, clusterId, {}, { user: "admin", pass: "p" });
+    await store.open(noAbort());
+    const { session, warnings, events } = sessionOn(await link(own, { user: "u", pass: "p" }));
+    expect(await session.usePresence(streamName(clusterId))).toBe("denied");
+    expect(session.binding?.presence).toBeUndefined();
+    expect(warnings).toHaveLength(1);
+    expect(warnings[0]).toMatch(
+      /no fast crash detection: .*allow this user to publish to "\$JS.API.CONSUMER.CREATE/,
+    );
+    expect(events.items).toEqual([]);
+  });
+});

@@ -1,0 +1,246 @@
+import { Svcm } from "@nats-io/services";
+import type { NatsConnection } from "@nats-io/transport-node";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { pingSubject, serviceName, statusSubject, stepdownSubject } from "../../src/nats/names.ts";
+import { type ServiceCallbacks, type StatusBody, startService } from "../../src/nats/service.ts";
+import { type NatsServer, startNatsServer } from "../../src/testing.ts";
+import { deferred, within } from "../support/wait.ts";
+import { atEnd, freshId, link, Recorder } from "./support.ts";
+
+let server: NatsServer;
+beforeAll(async () => {
+  server = await startNatsServer();
+});
+afterAll(() => server.dispose());
+
+interface FakeNode extends ServiceCallbacks {
+  body: StatusBody;
+  readonly stepDowns: (string | undefined)[];
+  failWith: Error | null;
+}
+
+function fakeNode(nodeId: string, over: Partial<StatusBody> = {}): FakeNode {
+  return {
+    body: {
+      nodeId,
+      role: "PASSIVE",
+      leader: "",
+      epoch: 0,
+      uptimeMs: 5,
+      connected: true,
+      incarnation: "i1",
+      ...over,
+    },
+    stepDowns: [],
+    failWith: null,
+    status() {
+      return this.body;
+    },
+    async stepDown(to) {
+      this.stepDowns.push(to);
+      if (this.failWith !== null) throw this.failWith;
+    },
+  };
+}
+
+async function serve(clusterId: string, node: FakeNode) {
+  const nats = await link(server);
+  const ended = deferred<Error | null>();
+  const service = await startService(
+    nats.connection,
+    { clusterId, nodeId: node.body.nodeId, version: "1.2.3", onEnded: (error) => ended.resolve(error) },
+    node,
+  );
+  atEnd(() => service.stop());
+  return { service, nats, ended: ended.promise };
+}
+
+async function ask(nats: NatsConnection, subject: string, body = ""): Promise<unknown> {
+  return (await nats.request(subject, body, { timeout: 2000 })).json();
+}
+
+/** Every answer to a discovery request. */
+async function discover(nats: NatsConnection, subject: string): Promise<Record<string, unknown>[]> {
+  const found: Record<string, unknown>[] = [];
+  for await (const answer of await nats.requestMany(subject, "", {
+    strategy: "stall",
+    maxWait: 1000,
+    stall: 100,
+  })) {
+    found.push(answer.json());
+  }
+  return found;
+}
+
+describe("the endpoints of two nodes", () => {
+  async function twoNodes() {
+    const clusterId = freshId();
+    const a = fakeNode("a", { role: "PRIMARY", leader: "a", epoch: 7, held: true, state: "leader" });
+    const b = fakeNode("b", { leader: "a", epoch: 7 });
+    const services = [await serve(clusterId, a), await serve(clusterId, b)] as const;
+    const { connection } = await link(server);
+    return { clusterId, a, b, services, connection };
+  }
+
+  test("answer each for itself, with go-cluster's bodies", async () => {
+    const { clusterId, connection } = await twoNodes();
+    expect(await ask(connection, statusSubject(clusterId, "a"))).toEqual({
+      nodeId: "a",
+      role: "PRIMARY",
+      leader: "a",
+      epoch: 7,
+      uptimeMs: 5,
+      connected: true,
+      incarnation: "i1",
+      held: true,
+      state: "leader",
+    });
+    expect(await ask(connection, statusSubject(clusterId, "b"))).toMatchObject({
+      nodeId: "b",
+      role: "PASSIVE",
+    });
+    const pong = await ask(connection, pingSubject(clusterId, "b"));
+    expect(pong).toEqual({ ok: true, timestamp: expect.any(Number) });
+    await expect(ask(connection, pingSubject(clusterId, "c"))).rejects.toThrow(/no responders/);
+  });
+
+  test("step down without a body, as go-cluster asks, and hand over with one", async () => {
+    const { clusterId, connection, a } = await twoNodes();
+    const subject = stepdownSubject(clusterId, "a");
+    expect(await ask(connection, subject)).toEqual({ ok: true });
+    expect(await ask(connection, subject, "{}")).toEqual({ ok: true });
+    expect(await ask(connection, subject, '{"to":"b"}')).toEqual({ ok: true });
+    expect(a.stepDowns).toEqual([undefined, undefined, "b"]);
+  });
+
+  test("say why they do not step down", async () => {
+    const { clusterId, connection, b } = await twoNodes();
+    const subject = stepdownSubject(clusterId, "b");
+    b.failWith = new Error("not the leader");
+    expect(await ask(connection, subject)).toEqual({ ok: false, error: "not the leader" });
+    for (const body of ["nonsense", "[]", '"b"', '{"to":7}', '{"to":"a.b"}', '{"to":""}']) {
+      expect(await ask(connection, subject, body)).toEqual({ ok: false, error: expect.stringContaining("") });
+    }
+    expect(b.stepDowns).toEqual([undefined]);
+  });
+
+  test("answer an error when the node's own status fails, and live on", async () => {
+    const { clusterId, connection, a } = await twoNodes();
+    const { status } = a;
+    a.status = () => {
+      throw new Error("a bug\nin two lines");
+    };
+    const answer = await connection.request(statusSubject(clusterId, "a"), "", { timeout: 2000 });
+    expect(answer.headers?.get("Nats-Service-Error-Code")).toBe("500");
+    expect(answer.headers?.get("Nats-Service-Error")).toBe("a bug in two lines");
+    a.status = status;
+    expect(await ask(connection, statusSubject(clusterId, "a"))).toMatchObject({ nodeId: "a" });
+  });
+
+  test("are found by PING, INFO and STATS; the last two know the present role", async () => {
+    const { clusterId, connection, a, b } = await twoNodes();
+    a.body = { ...a.body, role: "PASSIVE", leader: "b", epoch: 8 };
+    b.body = { ...b.body, role: "PRIMARY", leader: "b", epoch: 8 };
+    const pings = await discover(connection, `$SRV.PING.${serviceName(clusterId)}`);
+    expect(pings.map((ping) => [ping["name"], ping["version"]])).toEqual(
+      Array(2).fill([serviceName(clusterId), "1.2.3"]),
+    );
+    const infos = await discover(connection, `$SRV.INFO.${serviceName(clusterId)}`);
+    const metadata = infos.map((info) => info["metadata"] as Record<string, string>);
+    expect(metadata).toContainEqual({
+      node: "b",
+      cluster: clusterId,
+      version: "1.2.3",
+      role: "PRIMARY",
+      epoch: "8",
+      leader: "b",
+      incarnation: "i1",
+    });
+    const endpoints = infos.flatMap(
+      (info) => info["endpoints"] as { subject: string; queue_group: string }[],
+    );
+    expect(endpoints.map((endpoint) => endpoint.subject).sort()).toEqual(
+      ["a", "b"]
+        .flatMap((id) => [
+          statusSubject(clusterId, id),
+          pingSubject(clusterId, id),
+          stepdownSubject(clusterId, id),
+        ])
+        .sort(),
+    );
+    expect(endpoints.every((endpoint) => endpoint.queue_group === "")).toBe(true);
+    const stats = await discover(connection, `$SRV.STATS.${serviceName(clusterId)}`);
+    const data = stats.flatMap((stat) =>
+      (stat["endpoints"] as { data: StatusBody }[]).map((endpoint) => endpoint.data),
+    );
+    expect(data).toContainEqual(b.body);
+  });
+
+  test("are seen by the library's own client", async () => {
+    const { clusterId, connection } = await twoNodes();
+    const client = new Svcm(connection as unknown as ConstructorParameters<typeof Svcm>[0]).client();
+    const nodes: string[] = [];
+    for await (const info of await client.info(serviceName(clusterId)))
+      nodes.push(info.metadata?.["node"] ?? "");
+    expect(nodes.sort()).toEqual(["a", "b"]);
+  });
+
+  test("are gone after stop, and only those", async () => {
+    const { clusterId, connection, services } = await twoNodes();
+    await services[0].service.stop();
+    await services[0].service.stop();
+    expect(services[0].service.stopped).toBe(true);
+    await expect(ask(connection, statusSubject(clusterId, "a"))).rejects.toThrow(/no responders/);
+    expect(await ask(connection, statusSubject(clusterId, "b"))).toMatchObject({ nodeId: "b" });
+  });
+});
+
+test("an answer that is ready after the connection was closed hurts nobody", async () => {
+  const clusterId = freshId();
+  const node = fakeNode("a");
+  const reached = deferred();
+  const go = deferred();
+  node.stepDown = async () => {
+    reached.resolve();
+    await go.promise;
+  };
+  const { nats } = await serve(clusterId, node);
+  const { connection } = await link(server);
+  const asking = ask(connection, stepdownSubject(clusterId, "a")).catch(() => "no answer");
+  await within(reached.promise);
+  await nats.connection.close();
+  go.resolve();
+  expect(await asking).toBe("no answer");
+});
+
+test("a service that may not listen everywhere says so and answers where it may", async () => {
+  const own = await startNatsServer({
+    config: `accounts { A { users: [
+      { user: u, password: p, permissions { subscribe { deny: ["$SRV.>"] } } }
+      { user: asker, password: p } ] } }`,
+  });
+  atEnd(() => own.dispose());
+  const nats = await link(own, { user: "u", pass: "p" });
+  const warnings = new Recorder<string>();
+  const options = { clusterId: "x", nodeId: "a", version: "1.0.0" };
+  const onWarning = (message: string): void => warnings.push(message);
+  const service = await startService(nats.connection, { ...options, onWarning }, fakeNode("a"));
+  atEnd(() => service.stop());
+  await warnings.next((text) => text.includes('"$SRV.PING"'));
+  const { connection } = await link(own, { user: "asker", pass: "p" });
+  expect(await ask(connection, statusSubject("x", "a"))).toMatchObject({ nodeId: "a" });
+});
+
+test("a service whose connection is closed has ended, and says so", async () => {
+  const { nats, ended } = await serve(freshId(), fakeNode("a"));
+  await nats.connection.close();
+  await within(ended);
+});
+
+test("a service on a closed connection is refused", async () => {
+  const nats = await link(server);
+  await nats.connection.close();
+  await expect(
+    startService(nats.connection, { clusterId: "x", nodeId: "a", version: "1.0.0" }, fakeNode("a")),
+  ).rejects.toMatchObject({ code: "NO_CONNECTION" });
+});

@@ -1,0 +1,265 @@
+/** Buckets that were there before: made by go-cluster, by hand, with a lifetime of records or without. */
+import { setTimeout as pause } from "node:timers/promises";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { bucketName, republishSubject, streamName } from "../../src/nats/names.ts";
+import { type NatsServer, startNatsServer } from "../../src/testing.ts";
+import { startProxy } from "../support/tcp-proxy.ts";
+import { waitFor } from "../support/wait.ts";
+import { atEnd } from "./support/cleanup.ts";
+import { makeNode, QUICK, settled, startLeader, startNode } from "./support/node.ts";
+import { freshId, goRecord, type Operator, operatorOf } from "./support/operator.ts";
+
+const NANOS_PER_MS = 1_000_000;
+
+let server: NatsServer;
+beforeAll(async () => {
+  server = await startNatsServer();
+});
+afterAll(() => server.dispose());
+
+/** A bucket as go-cluster makes it, in which its nodes have led a few terms: the last epoch is 5. */
+async function goBucket(maxAgeMs: number): Promise<{ clusterId: string; operator: Operator }> {
+  const clusterId = freshId();
+  const operator = await operatorOf(server, clusterId);
+  await operator.createBucket(maxAgeMs);
+  for (let epoch = 1; epoch <= 4; epoch++) {
+    await operator.put(goRecord("go-1", epoch));
+    await operator.del();
+  }
+  return { clusterId, operator };
+}
+
+describe("a bucket made by go-cluster", () => {
+  test("with its max-age of 10 s works: a dead Go leader is outwaited, then replaced with a larger epoch", async () => {
+    const { clusterId, operator } = await goBucket(10_000);
+    await operator.put(goRecord("go-1", 5));
+    const before = performance.now();
+    const a = await startNode(server, { leaseTtlMs: 10_000, clusterId, nodeId: "a" });
+    await a.until(() => a.node.leader?.nodeId === "go-1");
+    expect(a.node).toMatchObject({ role: "follower", epoch: 5 });
+    expect((await a.becomes(15_000)).epoch).toBeGreaterThan(5);
+    expect(performance.now() - before).toBeGreaterThanOrEqual(9_900);
+    expect(performance.now() - before).toBeLessThan(11_500);
+  });
+
+  test("is waited out by its max-age even where our own TTL is shorter", async () => {
+    const { clusterId, operator } = await goBucket(2000);
+    await operator.put(goRecord("go-1", 5));
+    const before = performance.now();
+    const a = await startNode(server, { ...QUICK, clusterId, nodeId: "a" });
+    expect((await a.becomes()).epoch).toBeGreaterThan(5);
+    expect(performance.now() - before).toBeGreaterThanOrEqual(1900);
+  });
+
+  test("a Go leader that renews is never replaced, and one that steps down by its plain delete is at once", async () => {
+    const { clusterId, operator } = await goBucket(2000);
+    await operator.put(goRecord("go-1", 5));
+    const a = await startNode(server, { ...QUICK, clusterId, nodeId: "a" });
+    for (let renewal = 0; renewal < 6; renewal++) {
+      await pause(500);
+      await operator.put(goRecord("go-1", 5));
+    }
+    expect(a.node.leader).toMatchObject({ nodeId: "go-1", epoch: 5 });
+    expect(a.count("become")).toBe(0);
+    const before = performance.now();
+    await operator.del();
+    const term = await a.becomes();
+    expect(performance.now() - before).toBeLessThan(1000);
+    expect(term.epoch).toBeGreaterThan(5);
+  });
+
+  test("carries our terms past several of its lifetimes, in records that Go can read", async () => {
+    const { clusterId, operator } = await goBucket(1500);
+    const a = await startLeader(server, { ...QUICK, clusterId, nodeId: "a" });
+    const { epoch } = a.node;
+    expect(epoch).toBeGreaterThan(4);
+    const since = Date.now();
+    await pause(3500);
+    expect(a.node).toMatchObject({ epoch, role: "leader" });
+    expect(a.count("become")).toBe(1);
+    const record = await operator.record();
+    expect(record).toMatchObject({ node_id: "a", epoch });
+    expect(Number.isInteger(record["acquired_at"])).toBe(true);
+    expect(Math.abs(Number(record["acquired_at"]) - since)).toBeLessThan(2000);
+    await a.node.stop();
+    const marker = await operator.stored();
+    expect(marker?.value).toBe("");
+    expect(marker?.headers).toContain("KV-Operation: DEL");
+  });
+
+  test("in which the lease expired unseen: a fresh node's epoch is still larger", async () => {
+    const { clusterId, operator } = await goBucket(1000);
+    await operator.put(goRecord("go-1", 5));
+    await waitFor(async () => (await operator.stored()) === null);
+    const a = await startNode(server, { ...QUICK, clusterId, nodeId: "a" });
+    expect((await a.becomes()).epoch).toBeGreaterThan(5);
+  });
+});
+
+test("a bucket made with interop has the shape go-cluster makes: max-age = TTL, history 1", async () => {
+  const clusterId = freshId();
+  const a = await startLeader(server, { leaseTtlMs: 2000, clusterId, nodeId: "a", interop: "go-cluster" });
+  const operator = await operatorOf(server, clusterId);
+  const config = await operator.config();
+  expect(config).toMatchObject({
+    name: streamName(clusterId),
+    subjects: [`$KV.${bucketName(clusterId)}.>`],
+    max_age: 2000 * NANOS_PER_MS,
+    max_msgs_per_subject: 1,
+    storage: "file",
+    discard: "new",
+    allow_rollup_hdrs: true,
+    deny_delete: true,
+    allow_direct: true,
+    num_replicas: 1,
+  });
+  expect(await operator.record()).toMatchObject({ node_id: "a", epoch: 1 });
+  const b = await startNode(server, { leaseTtlMs: 2000, clusterId, nodeId: "b", interop: "go-cluster" });
+  await a.node.stepDown();
+  await settled([a, b], 1);
+});
+
+test("a bucket of ours has no max-age", async () => {
+  const a = await startLeader(server, { clusterId: freshId(), nodeId: "a" });
+  const config = await (await operatorOf(server, a.node.clusterId)).config();
+  expect(config).toMatchObject({ max_age: 0, max_msgs_per_subject: 1 });
+});
+
+describe("a bucket that can't be used is refused with BUCKET_INCOMPATIBLE", () => {
+  test("when its max-age is shorter than the TTL, naming both numbers", async () => {
+    const clusterId = freshId();
+    const operator = await operatorOf(server, clusterId);
+    await operator.createBucket(2000);
+    const a = makeNode(server, { leaseTtlMs: 3000, clusterId, nodeId: "a" });
+    await expect(a.start()).rejects.toMatchObject({
+      code: "BUCKET_INCOMPATIBLE",
+      recoverable: false,
+      message: expect.stringMatching(/max-age is 2000 ms.*leaseTtlMs is 3000/),
+    });
+    expect(a.node).toMatchObject({ role: "stopped", connected: false });
+    expect((await operator.config())["max_age"]).toBe(2000 * NANOS_PER_MS);
+    expect(await operator.lastSequence()).toBe(0);
+  });
+
+  test("when it keeps a history", async () => {
+    const clusterId = freshId();
+    await (await operatorOf(server, clusterId)).createBucket(0, { max_msgs_per_subject: 5 });
+    const a = makeNode(server, { clusterId, nodeId: "a" });
+    await expect(a.start()).rejects.toMatchObject({
+      code: "BUCKET_INCOMPATIBLE",
+      message: expect.stringContaining("history is 5, it must be 1"),
+    });
+  });
+});
+
+describe("a lease that ran out", () => {
+  test("leaves its epoch behind: a fresh node's is larger", async () => {
+    const clusterId = freshId();
+    const operator = await operatorOf(server, clusterId);
+    const first = await startLeader(server, { ...QUICK, clusterId, nodeId: "first" });
+    await first.node.stop();
+    await operator.put({ node_id: "dead", epoch: 41, acquired_at: 1, incarnation: "x", nonce: 1, ttl_ms: 1000 });
+    await pause(2 * QUICK.leaseTtlMs);
+    const before = performance.now();
+    const fresh = await startNode(server, { ...QUICK, clusterId, nodeId: "fresh" });
+    expect((await fresh.becomes()).epoch).toBe(42);
+    // It cannot know how long the lease has been dead.
+    expect(performance.now() - before).toBeGreaterThanOrEqual(QUICK.leaseTtlMs);
+  });
+});
+
+describe("a watch that fails", () => {
+  /** One and a half heartbeats, the read, and what a busy machine adds. */
+  const FOUND_WITHIN_MS = 1.5 * 900 + 500;
+
+  test("by the deletion of its consumer: the next leader is found within 1.5 heartbeats", async () => {
+    const clusterId = freshId();
+    const operator = await operatorOf(server, clusterId);
+    // A republish that is somebody else's makes the watch use a consumer, on every version.
+    const republish = { src: `$KV.${bucketName(clusterId)}.>`, dest: "elsewhere.>" };
+    await operator.createBucket(0, { republish });
+    const a = await startLeader(server, { clusterId, nodeId: "a" });
+    const b = await startNode(server, { clusterId, nodeId: "b" });
+    const c = await startNode(server, { clusterId, nodeId: "c", observer: true });
+    await Promise.all([b.sees(a), c.sees(a)]);
+    const watches = (await operator.consumers()).filter((name) => name.startsWith("lease_watch"));
+    expect(watches).toHaveLength(3);
+    for (const name of watches) await operator.api(`CONSUMER.DELETE.${streamName(clusterId)}.${name}`);
+    await a.node.stepDown();
+    const before = performance.now();
+    await settled([b, a], 1);
+    await c.sees(b);
+    expect(performance.now() - before).toBeLessThan(FOUND_WITHIN_MS);
+  });
+
+  test("by silence: the next leader is found within 1.5 heartbeats", async () => {
+    const clusterId = freshId();
+    const proxy = await startProxy({ target: { port: server.port } });
+    atEnd(() => proxy.close());
+    const a = await startLeader(server, { clusterId, nodeId: "a" });
+    const b = await startNode(server, { clusterId, nodeId: "b" });
+    const deaf = await startNode(proxy, { clusterId, nodeId: "deaf", observer: true });
+    await Promise.all([b.sees(a), deaf.sees(a)]);
+    proxy.filterToClient((frame) => frame.subject !== republishSubject(clusterId));
+    await a.node.stepDown();
+    await b.until(() => b.node.isLeader());
+    const before = performance.now();
+    await deaf.sees(b);
+    expect(performance.now() - before).toBeLessThan(FOUND_WITHIN_MS);
+    expect(deaf.node.epoch).toBe(2);
+  });
+
+  test("by silence does not end the term of a leader whose writes are fine", async () => {
+    const clusterId = freshId();
+    const proxy = await startProxy({ target: { port: server.port } });
+    atEnd(() => proxy.close());
+    const a = await startLeader(proxy, { ...QUICK, clusterId, nodeId: "a" });
+    proxy.filterToClient((frame) => frame.subject !== republishSubject(clusterId));
+    await pause(2.5 * QUICK.leaseTtlMs);
+    expect(a.node).toMatchObject({ role: "leader", epoch: 1 });
+    expect(a.types()).toEqual(["started", "become", "leader"]);
+  });
+});
+
+describe("an observer", () => {
+  test("sees every change of leader, never competes, and writes nothing into the bucket", async () => {
+    const clusterId = freshId();
+    const a = await startLeader(server, { ...QUICK, clusterId, nodeId: "a", cooldownMs: 0 });
+    const watcher = await startNode(server, { ...QUICK, clusterId, nodeId: "watcher", observer: true });
+    await watcher.sees(a);
+    await a.node.stop();
+    await watcher.sees(null);
+    const operator = await operatorOf(server, clusterId);
+    const last = await operator.lastSequence();
+    await pause(2 * QUICK.leaseTtlMs);
+    expect(await operator.lastSequence()).toBe(last);
+    expect(watcher.node).toMatchObject({ role: "follower", leader: null, epoch: 0 });
+    await a.start();
+    await watcher.sees(a);
+    expect(watcher.calls("onLeaderChange").map((call) => call.leader?.epoch ?? null)).toEqual([1, null, 2]);
+    expect(watcher.count("become")).toBe(0);
+    await expect(watcher.node.campaign()).rejects.toMatchObject({ code: "INVALID_CONFIG" });
+    await expect(watcher.node.stepDown()).rejects.toMatchObject({ code: "NOT_LEADER" });
+  });
+
+  test("in a bucket it has to make itself sees the first leader come", async () => {
+    const clusterId = freshId();
+    const watcher = await startNode(server, { clusterId, nodeId: "watcher", observer: true });
+    expect(watcher.node.leader).toBeNull();
+    const a = await startLeader(server, { clusterId, nodeId: "a" });
+    await watcher.sees(a);
+  });
+
+  test("notices when a leader falls silent, and names nobody then", async () => {
+    const clusterId = freshId();
+    const proxy = await startProxy({ target: { port: server.port } });
+    atEnd(() => proxy.close());
+    const a = await startLeader(proxy, { ...QUICK, clusterId, nodeId: "a", crashDetection: "lease" });
+    const watcher = await startNode(server, { ...QUICK, clusterId, nodeId: "watcher", observer: true });
+    await watcher.sees(a);
+    proxy.blackhole(true);
+    await watcher.sees(null);
+    expect(a.node.isLeader()).toBe(false);
+    proxy.blackhole(false);
+  });
+});

@@ -1,0 +1,299 @@
+/** What hooks and leader work may do: be slow, throw, stop the node, never return. */
+import { setTimeout as pause } from "node:timers/promises";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { type NatsServer, startNatsServer } from "../../src/testing.ts";
+import { deferred, within } from "../support/wait.ts";
+import { makeNode, QUICK, settled, startLeader, startNode } from "./support/node.ts";
+import { freshId } from "./support/operator.ts";
+
+let server: NatsServer;
+beforeAll(async () => {
+  server = await startNatsServer();
+});
+afterAll(() => server.dispose());
+
+describe("a slow hook", () => {
+  test("cannot lose the lease: a become that takes several TTLs", async () => {
+    const clusterId = freshId();
+    const a = await startNode(
+      server,
+      { ...QUICK, clusterId, nodeId: "a" },
+      { onBecomeLeader: () => pause(3 * QUICK.leaseTtlMs) },
+    );
+    await a.becomes();
+    const b = await startNode(server, { ...QUICK, clusterId, nodeId: "b" });
+    const become = await a.called("onBecomeLeader");
+    await a.hooks.until(() => become.endedMs !== null);
+    expect([a.node.isLeader(), a.node.epoch, a.count("become"), b.count("become")]).toEqual([true, 1, 1, 0]);
+  });
+
+  test("delays the ones after it, and none is called while another runs", async () => {
+    const clusterId = freshId();
+    const a = await startLeader(
+      server,
+      { clusterId, nodeId: "a", cooldownMs: 0 },
+      {
+        onBecomeLeader: () => pause(100),
+        onLoseLeadership: () => pause(100),
+        onLeaderChange: () => pause(50),
+      },
+    );
+    await a.node.stepDown();
+    await a.called("onBecomeLeader", 2);
+    await a.node.stop();
+    const calls = a.hooks.items;
+    for (const [index, call] of calls.entries()) {
+      expect(call.atMs).toBeGreaterThanOrEqual(calls[index - 1]?.endedMs ?? 0);
+    }
+    const own = calls.filter((call) => call.term !== undefined);
+    expect(own.map((call) => `${call.name} ${call.term?.epoch}`)).toEqual([
+      "onBecomeLeader 1",
+      "onLoseLeadership 1",
+      "onBecomeLeader 2",
+      "onLoseLeadership 2",
+    ]);
+  });
+
+  test("that outlives the term: the lose hook comes after it, the signal aborts at once", async () => {
+    const gate = deferred();
+    const a = await startLeader(
+      server,
+      { clusterId: freshId(), nodeId: "a" },
+      { onBecomeLeader: () => gate.promise },
+    );
+    const { term } = await a.called("onBecomeLeader");
+    const down = a.node.stepDown();
+    expect(term?.signal.aborted).toBe(true);
+    expect(term?.signal.reason).toMatchObject({ code: "NOT_LEADER" });
+    expect(a.node.isLeader()).toBe(false);
+    expect(a.calls("onLoseLeadership")).toHaveLength(0);
+    gate.resolve();
+    await down;
+    expect(a.calls("onLoseLeadership")).toHaveLength(1);
+  });
+
+  test("that never returns holds a step-down back no longer than drainTimeoutMs, and not the next leader", async () => {
+    const clusterId = freshId();
+    const gate = deferred();
+    const a = await startLeader(
+      server,
+      { clusterId, nodeId: "a", drainTimeoutMs: 300 },
+      { onLoseLeadership: () => gate.promise },
+    );
+    const b = await startNode(server, { clusterId, nodeId: "b" });
+    await b.sees(a);
+    const before = performance.now();
+    await a.node.stepDown();
+    expect(performance.now() - before).toBeGreaterThanOrEqual(299);
+    await b.until(() => b.node.isLeader());
+    expect(a.log.filter((line) => line.fields["event"] === "drain-timeout")).toMatchObject([
+      { level: "error", fields: { epoch: 1 } },
+    ]);
+    gate.resolve();
+  });
+});
+
+describe("onBecomeLeader that throws", () => {
+  test.each([
+    ["throws", () => {
+      throw new Error("no database");
+    }],
+    ["rejects", () => Promise.reject(new Error("no database"))],
+  ])("when it %s, the node resigns and another leads", async (_, onBecomeLeader) => {
+    const clusterId = freshId();
+    const a = await startNode(server, { clusterId, nodeId: "a" }, { onBecomeLeader });
+    const b = await startNode(server, { clusterId, nodeId: "b" });
+    expect((await a.next("lose")).reason).toBe("hook-failed");
+    await settled([a, b], 1);
+    expect(b.node.isLeader()).toBe(true);
+    expect((await a.called("onLoseLeadership")).reason).toBe("hook-failed");
+    expect(a.events.items.find((event) => event.type === "hook-error")).toMatchObject({
+      hook: "onBecomeLeader",
+      error: { message: "no database" },
+    });
+    expect(a.node.role).toBe("follower");
+  });
+
+  test("does not make it campaign again before its cooldown is over", async () => {
+    let calls = 0;
+    const a = await startNode(
+      server,
+      { clusterId: freshId(), nodeId: "a", cooldownMs: 600 },
+      {
+        onBecomeLeader: () => {
+          calls += 1;
+          if (calls === 1) throw new Error("not yet");
+        },
+      },
+    );
+    await a.next("released");
+    const before = performance.now();
+    expect((await a.next("become", ({ term }) => term.epoch === 2)).term.held).toBe(true);
+    expect(performance.now() - before).toBeGreaterThanOrEqual(590);
+  });
+});
+
+test("any other hook that throws is reported and has no consequence", async () => {
+  const clusterId = freshId();
+  const fail = (): never => {
+    throw new Error("a bug of mine");
+  };
+  const a = await startLeader(
+    server,
+    { clusterId, nodeId: "a", cooldownMs: 0 },
+    { onLoseLeadership: fail, onLeaderChange: fail },
+  );
+  await a.node.stepDown();
+  await a.until(() => a.node.isLeader());
+  await a.until(() => a.count("hook-error") >= 3);
+  await a.node.stop();
+  const hooks = a.events.items.flatMap((event) => (event.type === "hook-error" ? [event.hook] : []));
+  expect(new Set(hooks)).toEqual(new Set(["onLoseLeadership", "onLeaderChange"]));
+  const lines = a.log.filter((line) => line.fields["event"] === "hook-error");
+  expect(lines.length).toBe(hooks.length);
+  expect(lines[0]).toMatchObject({ level: "error", fields: { err: { message: "a bug of mine" } } });
+});
+
+describe("stop() inside application code resolves, and the node stops when the code has returned", () => {
+  test.each(["onBecomeLeader", "onLeaderChange", "onLoseLeadership"] as const)("in %s", async (name) => {
+    const clusterId = freshId();
+    let stopped = 0;
+    const a = makeNode(
+      server,
+      { clusterId, nodeId: "a" },
+      {
+        [name]: async () => {
+          if (stopped > 0) return;
+          stopped += 1;
+          await a.node.stop();
+        },
+      },
+    );
+    const b = await startNode(server, { clusterId, nodeId: "b", observer: true });
+    await a.start();
+    if (name === "onLoseLeadership") {
+      await a.until(() => a.node.isLeader());
+      await a.node.stepDown();
+    }
+    await a.next("stopped");
+    expect(a.node.role).toBe("stopped");
+    await b.sees(null);
+    expect([a.count("become"), a.count("lose")]).toEqual([1, 1]);
+    expect([a.calls("onBecomeLeader").length, a.calls("onLoseLeadership").length]).toEqual([1, 1]);
+  });
+
+  test("in runWhileLeader work", async () => {
+    const a = await startNode(server, { clusterId: freshId(), nodeId: "a" });
+    let resolvedInside = false;
+    await within(
+      a.node.runWhileLeader(async (term) => {
+        await a.node.stop();
+        resolvedInside = true;
+        expect(term.signal.aborted).toBe(true);
+      }),
+    );
+    expect(resolvedInside).toBe(true);
+    await a.next("stopped");
+    expect(a.events.items.find((event) => event.type === "lose")).toMatchObject({ reason: "stopped" });
+  });
+
+  test("in onNatsDisconnect and onNatsReconnect", async () => {
+    const own = await startNatsServer();
+    try {
+      const a = makeNode(own, { clusterId: freshId(), nodeId: "a" }, { onNatsDisconnect: () => a.node.stop() });
+      const b = makeNode(own, { clusterId: freshId(), nodeId: "b" }, { onNatsReconnect: () => b.node.stop() });
+      await Promise.all([a.start(), b.start()]);
+      await Promise.all([a.becomes(), b.becomes()]);
+      await own.restart();
+      await Promise.all([a.next("stopped"), b.next("stopped", undefined, 10_000)]);
+    } finally {
+      await own.dispose();
+    }
+  });
+});
+
+describe("stepDown() inside application code resolves, and the lease is released when the code has returned", () => {
+  test("in onBecomeLeader", async () => {
+    const clusterId = freshId();
+    let inside: string | undefined;
+    const a = await startNode(
+      server,
+      { clusterId, nodeId: "a" },
+      {
+        async onBecomeLeader(term) {
+          await a.node.stepDown();
+          inside = `${a.node.role} ${term.signal.aborted}`;
+        },
+      },
+    );
+    const b = await startNode(server, { clusterId, nodeId: "b" });
+    await settled([a, b], 1);
+    expect(b.node.isLeader()).toBe(true);
+    expect(inside).toBe("draining true");
+    expect(a.calls("onLoseLeadership")).toMatchObject([{ reason: "released" }]);
+  });
+
+  test("in runWhileLeader work, which is not run again before the next term", async () => {
+    const a = await startNode(server, { clusterId: freshId(), nodeId: "a", cooldownMs: 0 });
+    const epochs: number[] = [];
+    const stop = new AbortController();
+    await within(
+      a.node.runWhileLeader(
+        async (term) => {
+          epochs.push(term.epoch);
+          if (epochs.length < 3) await a.node.stepDown();
+          else stop.abort();
+        },
+        { signal: stop.signal },
+      ),
+    );
+    expect(epochs).toEqual([1, 2, 3]);
+  });
+
+  test("in onLoseLeadership it rejects with NOT_LEADER and does not hang", async () => {
+    let refused: unknown;
+    const a = await startLeader(
+      server,
+      { clusterId: freshId(), nodeId: "a" },
+      {
+        async onLoseLeadership() {
+          refused = await a.node.stepDown().catch((error: unknown) => error);
+        },
+      },
+    );
+    await within(a.node.stepDown());
+    expect(refused).toMatchObject({ code: "NOT_LEADER" });
+  });
+});
+
+describe("a stop that may not wait", () => {
+  test("with timeoutMs gives up on hooks that never return, and still releases the lease", async () => {
+    const clusterId = freshId();
+    const never = deferred();
+    const a = await startLeader(server, { clusterId, nodeId: "a" }, { onLoseLeadership: () => never.promise });
+    const b = await startNode(server, { clusterId, nodeId: "b" });
+    await b.sees(a);
+    const before = performance.now();
+    await a.node.stop({ timeoutMs: 200 });
+    expect(performance.now() - before).toBeLessThan(1500);
+    await b.until(() => b.node.isLeader());
+    never.resolve();
+  });
+
+  test("with a signal that aborts gives up on leader work", async () => {
+    const a = await startLeader(server, { clusterId: freshId(), nodeId: "a" });
+    const never = deferred();
+    const running = deferred();
+    const work = a.node.runWhileLeader(() => {
+      running.resolve();
+      return never.promise;
+    });
+    await running.promise;
+    const stop = new AbortController();
+    const stopped = a.node.stop({ signal: stop.signal });
+    stop.abort();
+    await within(stopped, { timeoutMs: 1500 });
+    never.resolve();
+    await work;
+  });
+});

@@ -1,0 +1,174 @@
+/** Faults of processes: killed, frozen, asked to end, blocked. */
+import { setTimeout as pause } from "node:timers/promises";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { type NatsServer, startNatsServer } from "../../src/testing.ts";
+import { startProxy } from "../support/tcp-proxy.ts";
+import { startChildNode } from "./support/child-node.ts";
+import { atEnd } from "./support/cleanup.ts";
+import { CALM, QUICK, startNode } from "./support/node.ts";
+import { freshId } from "./support/operator.ts";
+
+let server: NatsServer;
+beforeAll(async () => {
+  server = await startNatsServer();
+});
+afterAll(() => server.dispose());
+
+const MODES = ["lease", "presence"] as const;
+
+describe.each(MODES)("a leader frozen by SIGSTOP (crashDetection: %s)", (crashDetection) => {
+  test("past its span does not lead on its first look after SIGCONT, before any timer ran", async () => {
+    const clusterId = freshId();
+    const leaseTtlMs = 2000;
+    const frozen = await startChildNode(server, { leaseTtlMs, clusterId, nodeId: "frozen", crashDetection });
+    await frozen.next("become");
+    const other = await startNode(server, { leaseTtlMs, clusterId, nodeId: "other", crashDetection });
+    frozen.send({ do: "spin", gapMs: 500, limitMs: 5000 });
+    await frozen.next("spinning");
+    frozen.child.kill("SIGSTOP");
+    expect((await other.becomes()).epoch).toBe(2);
+    frozen.child.kill("SIGCONT");
+    const spun = await frozen.next("spun");
+    expect(spun.after).toBe(false);
+    expect(spun.gapMs).toBeGreaterThan(leaseTtlMs - 700);
+    // With a presence the loop itself is doubted as soon as it blocks for long.
+    if (crashDetection === "lease") expect(spun.before).toBe(true);
+    expect(await frozen.next("lose-ended")).toMatchObject({ epoch: 1, reason: "expired" });
+    expect(await frozen.status()).toMatchObject({ held: false, role: "follower" });
+    expect(other.node.isLeader()).toBe(true);
+    expect(other.count("lose")).toBe(0);
+  });
+
+  test("shorter than its span keeps its term, and no hook is called", async () => {
+    const clusterId = freshId();
+    const frozen = await startChildNode(server, { leaseTtlMs: 5000, clusterId, nodeId: "frozen", crashDetection });
+    await frozen.next("become");
+    const other = await startNode(server, { leaseTtlMs: 5000, clusterId, nodeId: "other", crashDetection });
+    await other.until(() => other.node.epoch === 1);
+    frozen.child.kill("SIGSTOP");
+    await pause(1000);
+    frozen.child.kill("SIGCONT");
+    await pause(2000); // a renewal or two
+    expect(await frozen.status()).toMatchObject({ held: true, role: "leader", epoch: 1 });
+    expect(frozen.types()).toEqual(["started", "become", "status"]);
+    expect(other.types()).toEqual(["started", "leader"]);
+  });
+
+  test("and cut off meanwhile does not lead on its first look, though its span is not over", async () => {
+    const clusterId = freshId();
+    const proxy = await startProxy({ target: { port: server.port } });
+    atEnd(() => proxy.close());
+    const leaseTtlMs = 5000;
+    const frozen = await startChildNode(proxy, { leaseTtlMs, clusterId, nodeId: "frozen", crashDetection });
+    await frozen.next("become");
+    const other = await startNode(server, { leaseTtlMs, clusterId, nodeId: "other", crashDetection });
+    await other.until(() => other.node.epoch === 1);
+    frozen.send({ do: "spin", gapMs: 500, limitMs: 3000 });
+    await frozen.next("spinning");
+    frozen.child.kill("SIGSTOP");
+    proxy.cut();
+    if (crashDetection === "presence") {
+      // The server saw the connection close: nobody waits for the lease.
+      expect((await other.becomes(2000)).epoch).toBe(2);
+    }
+    await pause(600);
+    frozen.child.kill("SIGCONT");
+    const spun = await frozen.next("spun");
+    expect(spun.gapMs).toBeLessThan(leaseTtlMs - 1000);
+    if (crashDetection === "presence") {
+      expect(spun.after).toBe(false);
+      expect(await frozen.next("lose-ended")).toMatchObject({ epoch: 1, reason: "superseded" });
+      expect(other.node.isLeader()).toBe(true);
+    } else {
+      // Nobody may have taken over yet, so it may carry on.
+      expect(spun).toMatchObject({ before: true, after: true });
+      await frozen.next("reconnected");
+      expect(await frozen.status()).toMatchObject({ held: true, epoch: 1 });
+      expect(other.count("become")).toBe(0);
+    }
+  });
+});
+
+describe("a leader killed by SIGKILL", () => {
+  test("is replaced within milliseconds when it has a presence", async () => {
+    const clusterId = freshId();
+    const leaseTtlMs = 10_000;
+    const dead = await startChildNode(server, { leaseTtlMs, clusterId, nodeId: "dead" });
+    await dead.next("become");
+    const other = await startNode(server, { leaseTtlMs, clusterId, nodeId: "other" });
+    await other.until(() => other.node.epoch === 1);
+    const before = performance.now();
+    dead.child.kill("SIGKILL");
+    expect((await other.becomes()).epoch).toBe(2);
+    expect(performance.now() - before).toBeLessThan(1000);
+  });
+
+  test("is outwaited when it has none, and the next epoch is larger also for a node that comes fresh", async () => {
+    const clusterId = freshId();
+    const dead = await startChildNode(server, { ...QUICK, clusterId, nodeId: "dead", crashDetection: "lease" });
+    await dead.next("become");
+    const watcher = await startNode(server, { ...QUICK, clusterId, nodeId: "watcher", observer: true });
+    await watcher.until(() => watcher.node.epoch === 1);
+    dead.child.kill("SIGKILL");
+    await dead.child.exit;
+    const before = performance.now();
+    const fresh = await startNode(server, { ...QUICK, clusterId, nodeId: "fresh" });
+    expect((await fresh.becomes()).epoch).toBe(2);
+    expect(performance.now() - before).toBeGreaterThanOrEqual(QUICK.leaseTtlMs);
+    await watcher.sees(fresh);
+    const seen = watcher.calls("onLeaderChange").map((call) => call.leader?.nodeId ?? null);
+    expect(seen.filter((id) => id !== null)).toEqual(["dead", "fresh"]);
+  });
+});
+
+describe("a leader that is asked to end by SIGTERM", () => {
+  test.each([0, 700])(
+    "hands over: the next onBecomeLeader starts after its onLoseLeadership of %d ms has resolved",
+    async (loseTakesMs) => {
+      const clusterId = freshId();
+      const old = await startChildNode(server, { ...CALM, clusterId, nodeId: "old" }, { loseTakesMs });
+      await old.next("become");
+      const next = await startChildNode(server, { ...CALM, clusterId, nodeId: "next" }, { loseTakesMs });
+      old.child.kill("SIGTERM");
+      const begins = await old.next("lose-begins");
+      const ended = await old.next("lose-ended");
+      const become = await next.next("become");
+      expect(ended).toMatchObject({ epoch: 1, reason: "stopped" });
+      expect(become.epoch).toBe(2);
+      expect(Number(BigInt(ended.atNs) - BigInt(begins.atNs)) / 1e6).toBeGreaterThanOrEqual(loseTakesMs - 2);
+      const vacantMs = Number(BigInt(become.atNs) - BigInt(ended.atNs)) / 1e6;
+      expect(vacantMs).toBeGreaterThan(0);
+      expect(vacantMs).toBeLessThan(1000);
+      await old.next("stopped");
+      expect(await old.child.exit).toEqual({ code: 0, signal: null });
+    },
+  );
+
+  test("keeps its lease while its lose hook takes longer than the TTL", async () => {
+    const clusterId = freshId();
+    const old = await startChildNode(server, { ...QUICK, clusterId, nodeId: "old" }, { loseTakesMs: 2500 });
+    await old.next("become");
+    const other = await startNode(server, { ...QUICK, clusterId, nodeId: "other" });
+    await other.until(() => other.node.epoch === 1);
+    old.child.kill("SIGTERM");
+    const term = await other.called("onBecomeLeader");
+    const becameNs = process.hrtime.bigint() - BigInt(Math.round((performance.now() - term.atMs) * 1e6));
+    const ended = await old.next("lose-ended");
+    expect(Number(becameNs - BigInt(ended.atNs))).toBeGreaterThan(0);
+    expect(term.term?.epoch).toBe(2);
+    await old.child.exit;
+  });
+});
+
+test("a leader whose event loop is blocked past its span does not lead when it looks, and says so afterwards", async () => {
+  const clusterId = freshId();
+  const blocked = await startChildNode(server, { ...QUICK, clusterId, nodeId: "blocked", crashDetection: "lease" });
+  await blocked.next("become");
+  const other = await startNode(server, { ...QUICK, clusterId, nodeId: "other" });
+  blocked.send({ do: "block", ms: 1500 });
+  await blocked.next("spinning");
+  expect((await other.becomes()).epoch).toBe(2);
+  expect(await blocked.next("spun")).toMatchObject({ before: false, after: false });
+  expect(await blocked.next("lose-ended")).toMatchObject({ epoch: 1, reason: "expired" });
+  expect((await blocked.status()).held).toBe(false);
+});
