@@ -1,9 +1,9 @@
 /** How messages become an atomic batch: which of them carries the fence's condition. */
 import { headers, type MsgHdrs } from "@nats-io/transport-node";
 import type { FencedMessage } from "./fenced-writer.ts";
-import { ownHeaders } from "./fenced-writer.ts";
 import type { Lane } from "./lanes.ts";
 import { EXPECTED_ON_SUBJECT } from "./take-fence.ts";
+import { ownHeaders } from "./write-headers.ts";
 
 /** The server's own limit. */
 export const BATCH_LIMIT = 1000;

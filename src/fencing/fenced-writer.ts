@@ -9,7 +9,7 @@
  * are in flight together. Nothing is retried.
  */
 import { randomBytes } from "node:crypto";
-import { headers, type MsgHdrs } from "@nats-io/transport-node";
+import type { MsgHdrs } from "@nats-io/transport-node";
 import { asError, ClusterError } from "../errors.ts";
 import { request } from "../nats/request.ts";
 import { BATCH_LIMIT, encodeBatch, type Part } from "./batch.ts";
@@ -20,6 +20,7 @@ import { guardSubject } from "./names.ts";
 import { type FenceTerm, natsHeaders } from "./token.ts";
 import { StaleEpochError } from "./stale.ts";
 import { unknownOutcome, writeFailure } from "./write-failure.ts";
+import { ownHeaders } from "./write-headers.ts";
 
 export type Payload = Uint8Array | string;
 
@@ -135,12 +136,19 @@ export class FencedWriter {
     if (messages.length === 0 || messages.length > BATCH_LIMIT) {
       throw new ClusterError("INVALID_CONFIG", `a batch has 1 to ${BATCH_LIMIT} messages, not ${messages.length}`);
     }
-    for (const { subject } of messages) this.#checkSubject(subject);
+    for (const { subject, options: own } of messages) {
+      this.#checkSubject(subject);
+      if (own?.expectStreamLast === undefined) continue;
+      throw new ClusterError("INVALID_CONFIG", "expectStreamLast can't be part of a batch, nor stand beside expectLast");
+    }
     const conditions = messages.some((message) => message.options?.expectLast !== undefined);
     const subjects = [...new Set(messages.map((message) => message.subject))];
     const doing = `write a batch of ${messages.length} to ${subjects.slice(0, 3).join(", ")}${subjects.length > 3 ? ", …" : ""}`;
     const ack = await this.#through(options, doing, conditions, async (lane, timeoutMs) => {
       const parts = encodeBatch(messages, lane, guardSubject(this.#on.fence), this.#on.rollup);
+      if (parts.length > BATCH_LIMIT) {
+        throw new ClusterError("INVALID_CONFIG", `a batch in which all have a condition has ${BATCH_LIMIT - 1} at most`);
+      }
       return this.#sendBatch(parts, timeoutMs, options.signal);
     });
     return { sequence: ack.sequence, count: messages.length };
@@ -262,15 +270,4 @@ function publishPart(publish: (subject: string, data: Uint8Array, o: { headers: 
       cause: thrown,
     });
   }
-}
-
-/** The application's headers, then ours: a name that both set counts as ours. */
-export function ownHeaders(given: MsgHdrs | undefined, lane: Lane | null): MsgHdrs {
-  const hdrs = headers();
-  for (const [name, values] of given ?? []) {
-    if (/^nats-(expected|batch)-/i.test(name)) continue;
-    for (const value of values) hdrs.append(name, value);
-  }
-  for (const [name, values] of lane?.headers ?? []) hdrs.set(name, values[0] ?? "");
-  return hdrs;
 }

@@ -244,7 +244,8 @@ export async function flushed(connection: NatsConnection): Promise<void> {
   if (isUp(connection)) await settledWithin(connection.flush(), FLUSH_TIMEOUT_MS);
 }
 
-async function settledWithin(promise: Promise<unknown>, timeoutMs: number): Promise<void> {
+/** Resolves when the promise settles, whichever way, at the latest after `timeoutMs`. */
+export async function settledWithin(promise: Promise<unknown>, timeoutMs: number): Promise<void> {
   let timer: NodeJS.Timeout | undefined;
   const timeout = new Promise<void>((resolve) => {
     timer = setTimeout(resolve, timeoutMs);

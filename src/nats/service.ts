@@ -9,10 +9,12 @@
 import { type Service, type ServiceHandler, type ServiceMsg, Svcm } from "@nats-io/services";
 import type { NatsConnection } from "@nats-io/transport-node";
 import { asError, ClusterError, messageOf } from "../errors.ts";
-import { flushed } from "./connection.ts";
+import { flushed, settledWithin } from "./connection.ts";
 import { ConnectionMonitor, guarded } from "./connection-monitor.ts";
 import { parseObject } from "./js-api.ts";
 import { competeSubject, pingSubject, serviceName, statusSubject, stepdownSubject } from "./names.ts";
+
+const STOP_TIMEOUT_MS = 500;
 
 /** Body of the status endpoint. The first six are go-cluster's. */
 export interface StatusBody {
@@ -114,7 +116,8 @@ export async function startService(
       },
       async stop() {
         stopping = true;
-        await service.stop();
+        // It drains its subscriptions, which takes for ever on a connection that is silent but not known to be dead.
+        await settledWithin(service.stop(), STOP_TIMEOUT_MS);
       },
     };
   } catch (thrown) {

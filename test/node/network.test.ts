@@ -48,6 +48,7 @@ async function scene(crashDetection: "lease" | "presence", options = {}): Promis
   await follower.sees(leader);
   const heard = await (await operatorOf(server, clusterId)).hear();
   await heard.next(() => true); // a renewal, just now
+  await pause(100); // and its answer
   return { clusterId, proxy, leader, follower, heard };
 }
 

@@ -220,7 +220,11 @@ export class Solo {
 
   /** Opened, connected, nobody there, and leading since 0 ms with epoch 1 at revision 1. */
   leading(binding: SessionBinding | null = connection(1)): this {
-    return this.opened().connected(binding).reads(null).applied(1);
+    const before = this.#lines.length;
+    this.opened().connected(binding).reads(null).applied(1);
+    this.#lines.length = before;
+    this.#lines.push(line(this.#now.mono, this.#name, "   (leads: epoch 1, rev 1, deadline at 9500)"));
+    return this;
   }
 
   toString(): string {

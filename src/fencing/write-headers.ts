@@ -1,0 +1,14 @@
+/** Headers of a write: the application's and the fence's. */
+import { headers, type MsgHdrs } from "@nats-io/transport-node";
+import type { Lane } from "./lanes.ts";
+
+/** New headers: the application's without those that only this library may set, then the lane's condition. */
+export function ownHeaders(given: MsgHdrs | undefined, lane: Lane | null): MsgHdrs {
+  const hdrs = headers();
+  for (const [name, values] of given ?? []) {
+    if (/^nats-(expected|batch)-/i.test(name)) continue;
+    for (const value of values) hdrs.append(name, value);
+  }
+  for (const [name, values] of lane?.headers ?? []) hdrs.set(name, values[0] ?? "");
+  return hdrs;
+}

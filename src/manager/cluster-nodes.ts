@@ -1,0 +1,146 @@
+/** All nodes of a cluster, as they say themselves: found through `$SRV`, asked one by one. Publishes no write. */
+import { asError } from "../errors.ts";
+import { asObject, type JsonObject, parseObject } from "../nats/js-api.ts";
+import { serviceName } from "../nats/names.ts";
+import type { ClusterClient, Situation } from "./cluster-client.ts";
+
+/** Nobody has answered for this long: everybody has. */
+const STALL_MS = 250;
+
+/** One process of the cluster, or a holder of the lease that does not answer. */
+export interface NodeRow {
+  readonly nodeId: string;
+  /** The service's instance; two of them with one node id are two processes. `null`: nobody answers. */
+  readonly instance: string | null;
+  readonly leads: boolean;
+  readonly role: "PRIMARY" | "PASSIVE" | "UNKNOWN";
+  /** The election's own word; `null` from a go-cluster node. */
+  readonly state: string | null;
+  readonly epoch: number;
+  readonly uptimeMs: number | null;
+  readonly presence: string | null;
+  readonly competes: boolean | null;
+  readonly version: string | null;
+  readonly roundTripMs: number | null;
+}
+
+interface Instance {
+  readonly id: string;
+  readonly nodeId: string;
+  readonly version: string;
+}
+
+/** Sorted by node id. */
+export async function listNodes(client: ClusterClient, situation: Situation): Promise<NodeRow[]> {
+  const instances = await discover(client);
+  const rows = await Promise.all(
+    instances.map((instance) => {
+      const shared = instances.filter(({ nodeId }) => nodeId === instance.nodeId).length > 1;
+      return rowOf(client, instance, shared, situation);
+    }),
+  );
+  const { record, leader } = situation;
+  if (record !== null && leader !== null && !rows.some(({ nodeId }) => nodeId === record.nodeId)) {
+    rows.push({ ...silent(record.nodeId), leads: true, epoch: record.epoch });
+  }
+  return rows.sort((a, b) => (a.nodeId === b.nodeId ? 0 : a.nodeId < b.nodeId ? -1 : 1));
+}
+
+function silent(nodeId: string): NodeRow {
+  return {
+    nodeId,
+    instance: null,
+    leads: false,
+    role: "UNKNOWN",
+    state: null,
+    epoch: 0,
+    uptimeMs: null,
+    presence: null,
+    competes: null,
+    version: null,
+    roundTripMs: null,
+  };
+}
+
+async function discover(client: ClusterClient): Promise<Instance[]> {
+  const found: Instance[] = [];
+  for (const info of await askAll(client, `$SRV.INFO.${serviceName(client.clusterId)}`)) {
+    const { id, version } = info;
+    const nodeId = nodeIdIn(info);
+    if (typeof id === "string" && nodeId !== null) found.push({ id, nodeId, version: String(version ?? "") });
+  }
+  return found;
+}
+
+async function askAll(client: ClusterClient, subject: string): Promise<JsonObject[]> {
+  const { connection } = client.monitor;
+  const found: JsonObject[] = [];
+  try {
+    const answers = await connection.requestMany(subject, "", {
+      strategy: "stall",
+      stall: STALL_MS,
+      maxWait: client.timeoutMs,
+    });
+    for await (const answer of answers) {
+      const info = parseObject(answer.data);
+      if (info !== null) found.push(info);
+    }
+  } catch (thrown) {
+    // Without a single node there is nobody to answer.
+    if (!/NoResponders|no responders|503/i.test(`${asError(thrown).name} ${asError(thrown).message}`)) throw thrown;
+  }
+  return found;
+}
+
+/** By metadata, or by the subject of the status endpoint, which go-cluster's nodes have as well. */
+function nodeIdIn(info: JsonObject): string | null {
+  const node = asObject(info["metadata"])?.["node"];
+  if (typeof node === "string" && node !== "") return node;
+  const endpoints = Array.isArray(info["endpoints"]) ? (info["endpoints"] as unknown[]) : [];
+  for (const endpoint of endpoints) {
+    const subject = asObject(endpoint)?.["subject"];
+    const [, id] = typeof subject === "string" ? (/\.status\.([A-Za-z0-9_-]+)$/.exec(subject) ?? []) : [];
+    if (id !== undefined) return id;
+  }
+  return null;
+}
+
+async function rowOf(
+  client: ClusterClient,
+  instance: Instance,
+  shared: boolean,
+  situation: Situation,
+): Promise<NodeRow> {
+  const answer = await client.statusOf(instance.nodeId);
+  // Both processes of one node id answer on one subject; each one's statistics are its own.
+  const own = shared ? await statistics(client, instance) : null;
+  const status = own ?? answer?.status;
+  if (status === undefined) return { ...silent(instance.nodeId), instance: instance.id };
+  const { record, leader } = situation;
+  const named = record !== null && leader === instance.nodeId;
+  return {
+    nodeId: instance.nodeId,
+    instance: instance.id,
+    leads: named && (record.incarnation === undefined || record.incarnation === status.incarnation),
+    role: status.role === "PRIMARY" ? "PRIMARY" : "PASSIVE",
+    state: status.state ?? null,
+    epoch: status.epoch,
+    uptimeMs: status.uptimeMs,
+    presence: status.presence ?? null,
+    competes: status.competes ?? null,
+    version: status.version ?? instance.version,
+    roundTripMs: answer === null ? null : Math.round(answer.roundTripMs * 100) / 100,
+  };
+}
+
+type Status = NonNullable<Awaited<ReturnType<ClusterClient["statusOf"]>>>["status"];
+
+async function statistics(client: ClusterClient, instance: Instance): Promise<Status | null> {
+  const [stats] = await askAll(client, `$SRV.STATS.${serviceName(client.clusterId)}.${instance.id}`);
+  const endpoints = Array.isArray(stats?.["endpoints"]) ? (stats["endpoints"] as unknown[]) : [];
+  for (const endpoint of endpoints) {
+    const data = asObject(asObject(endpoint)?.["data"]);
+    if (typeof data?.["nodeId"] === "string") return data as unknown as Status;
+  }
+  return null;
+}

@@ -1,0 +1,67 @@
+/** Reads past terms. Makes no consumer and writes nothing. */
+import { asObject, callApi, isJsError, JsCode, jsToClusterError, parseObject } from "../nats/js-api.ts";
+import { historyStream } from "../nats/names.ts";
+import type { ClusterClient, Situation } from "./cluster-client.ts";
+import { type HistoryEntry, type PastTerm, parseHistoryEntry, termsOf } from "./history-record.ts";
+
+/** Messages asked for at once. */
+const AT_ONCE = 32;
+
+export interface History {
+  /** False: no node has recorded anything here. */
+  readonly recorded: boolean;
+  /** Oldest first. The present term is among them. */
+  readonly terms: readonly PastTerm[];
+}
+
+/** The newest terms. */
+export async function readHistory(client: ClusterClient, situation: Situation, most: number): Promise<History> {
+  const entries = await readEntries(client, 2 * most + 2);
+  const { record, epoch } = situation;
+  const running = situation.leader === null ? 0 : epoch;
+  const terms = termsOf(entries ?? [], running).filter((term) => term.from !== null || term.until !== null);
+  if (record !== null && !terms.some((term) => term.epoch === record.epoch)) {
+    terms.push({
+      nodeId: record.nodeId,
+      epoch: record.epoch,
+      from: record.acquiredAt,
+      until: null,
+      untilAtMost: false,
+      why: running === 0 ? "silent" : null,
+    });
+  }
+  return { recorded: entries !== null, terms: terms.slice(-most) };
+}
+
+/** `null`: there is no such stream. */
+async function readEntries(client: ClusterClient, most: number): Promise<HistoryEntry[] | null> {
+  const stream = historyStream(client.clusterId);
+  const call = { timeoutMs: client.timeoutMs };
+  try {
+    const info = await callApi(client.monitor, `STREAM.INFO.${stream}`, {}, call);
+    const state = asObject(info["state"]);
+    const first = Number(state?.["first_seq"] ?? 0);
+    const last = Number(state?.["last_seq"] ?? 0);
+    const found: HistoryEntry[] = [];
+    for (let seq = Math.max(first, last - most + 1, 1); seq <= last; seq += AT_ONCE) {
+      const batch = Array.from({ length: Math.min(AT_ONCE, last - seq + 1) }, (_, index) => seq + index);
+      const messages = await Promise.all(
+        batch.map((one) =>
+          callApi(client.monitor, `STREAM.MSG.GET.${stream}`, { seq: one }, call).catch((thrown: unknown) => {
+            if (isJsError(thrown, JsCode.noMessageFound)) return null;
+            throw thrown;
+          }),
+        ),
+      );
+      for (const message of messages) {
+        const data = asObject(message?.["message"])?.["data"];
+        const entry = typeof data === "string" ? parseHistoryEntry(parseObject(Buffer.from(data, "base64"))) : null;
+        if (entry !== null) found.push(entry);
+      }
+    }
+    return found;
+  } catch (thrown) {
+    if (isJsError(thrown, JsCode.streamNotFound)) return null;
+    throw jsToClusterError(thrown, `read stream ${stream}`);
+  }
+}

@@ -1,0 +1,117 @@
+/** The `ip` command of iproute2: where it is, and what it says about an interface. */
+import { execFile } from "node:child_process";
+import { accessSync, constants } from "node:fs";
+import { delimiter, join } from "node:path";
+import { ClusterError, messageOf } from "../errors.ts";
+import { addressBytes, type CidrAddress, sameAddress } from "./address.ts";
+
+const TIMEOUT_MS = 2000;
+/** The kernel's word for "for ever". */
+const FOREVER_S = 0xffffffff;
+
+export interface LinkAddress {
+  /** `null` for what is neither IPv4 nor IPv6. */
+  readonly bytes: Uint8Array | null;
+  readonly prefix: number;
+  /** Seconds left; `null`: for ever. */
+  readonly lifetimeS: number | null;
+}
+
+export interface LinkState {
+  readonly index: number;
+  readonly up: boolean;
+  readonly loopback: boolean;
+  /** Of an Ethernet-like interface that resolves neighbours; `null` for any other. */
+  readonly mac: Buffer | null;
+  readonly addresses: readonly LinkAddress[];
+}
+
+/** Like a shell, and in the folders that a service's PATH often lacks. */
+export function findCommand(name: string): string | null {
+  const dirs = [...(process.env["PATH"] ?? "").split(delimiter), "/usr/sbin", "/sbin", "/usr/bin", "/bin"];
+  for (const dir of dirs) {
+    if (dir === "") continue;
+    const path = join(dir, name);
+    try {
+      accessSync(path, constants.X_OK);
+      return path;
+    } catch {
+      // the next one
+    }
+  }
+  return null;
+}
+
+export function requireIp(): string {
+  const path = findCommand("ip");
+  if (path !== null) return path;
+  throw new ClusterError("VIP_FAILED", 'a virtual IP needs the "ip" command: install iproute2');
+}
+
+/** Asks the kernel. Rejects with `VIP_FAILED`: no such interface, no usable `ip`. */
+export async function readLink(ip: string, device: string): Promise<LinkState> {
+  let text: string;
+  try {
+    text = await run(ip, ["-json", "addr", "show", "dev", device]);
+  } catch (error) {
+    const missing = /does not exist|Cannot find device/i.test(messageOf(error));
+    const why = missing ? "there is no such interface on this host" : messageOf(error);
+    throw new ClusterError("VIP_FAILED", `virtual IP: interface "${device}": ${why}`, {
+      cause: error,
+      recoverable: true,
+    });
+  }
+  const link = parseLink(text, device);
+  if (link !== null) return link;
+  throw new ClusterError("VIP_FAILED", `virtual IP: "${ip} -json addr show" gave no JSON: install iproute2`);
+}
+
+/** `null` for anything that is not what iproute2 prints about this interface. */
+export function parseLink(text: string, device: string): LinkState | null {
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch {
+    return null;
+  }
+  // Some versions print an empty object for every interface that was filtered out.
+  const entries = (Array.isArray(json) ? json : []).map(record);
+  const link = entries.find((entry) => entry["ifname"] === device);
+  const index = link?.["ifindex"];
+  if (link === undefined || typeof index !== "number") return null;
+  const flags = Array.isArray(link["flags"]) ? link["flags"] : [];
+  const mac = Buffer.from(String(link["address"]).replaceAll(":", ""), "hex");
+  const resolves = link["link_type"] === "ether" && !flags.includes("NOARP") && mac.length === 6;
+  const addresses = Array.isArray(link["addr_info"]) ? link["addr_info"].map(record) : [];
+  return {
+    index,
+    up: flags.includes("UP"),
+    loopback: flags.includes("LOOPBACK"),
+    mac: resolves ? mac : null,
+    addresses: addresses.map((address) => ({
+      bytes: addressBytes(String(address["local"])),
+      prefix: Number(address["prefixlen"]),
+      lifetimeS: address["valid_life_time"] === FOREVER_S ? null : Number(address["valid_life_time"]),
+    })),
+  };
+}
+
+/** The address on this interface, whatever its prefix. `10.0.0.1` is not `10.0.0.100`. */
+export function findAddress(link: LinkState, wanted: CidrAddress): LinkAddress | null {
+  return link.addresses.find((address) => sameAddress(wanted.bytes, address.bytes)) ?? null;
+}
+
+function record(value: unknown): Record<string, unknown> {
+  return typeof value === "object" && value !== null ? (value as Record<string, unknown>) : {};
+}
+
+/** Resolves to stdout, rejects with the command's own words. */
+export function run(command: string, args: readonly string[]): Promise<string> {
+  return new Promise((resolve, reject) => {
+    execFile(command, [...args], { timeout: TIMEOUT_MS }, (error, stdout, stderr) => {
+      if (error === null) return resolve(stdout);
+      const words = stderr.trim().replace(/\s+/g, " ");
+      reject(new Error(words === "" ? error.message : words, { cause: error }));
+    });
+  });
+}

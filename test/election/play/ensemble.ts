@@ -1,0 +1,140 @@
+/**
+ * A play with several nodes: real drivers on virtual time against one bucket. The script says what happens to the world,
+ * the transcript shows what every node hears and does.
+ */
+import type { ElectionConfig } from "../../../src/election/types.ts";
+import { Driver, type Output } from "../../../src/runtime/driver.ts";
+import { FakeBucket } from "../../../src/sim/fake-bucket.ts";
+import { FakeConnections, FakeSession } from "../../../src/sim/fake-session.ts";
+import { FakeStore } from "../../../src/sim/fake-store.ts";
+import { type Network, perfectNetwork } from "../../../src/sim/network.ts";
+import { VirtualClock } from "../../../src/sim/virtual-clock.ts";
+import { settle, VirtualTime } from "../../../src/sim/virtual-time.ts";
+import { effectText, eventText, line } from "./format.ts";
+import { config } from "./solo.ts";
+
+export interface PartOptions {
+  readonly config?: Partial<ElectionConfig>;
+  /** How long the application's work takes to stop. */
+  readonly drainMs?: number;
+  readonly rememberedEpoch?: number;
+}
+
+/** One process in the play. */
+export class Part {
+  readonly name: string;
+  readonly clock: VirtualClock;
+  readonly network: Network = perfectNetwork();
+  readonly session: FakeSession;
+  readonly store: FakeStore;
+  readonly driver: Driver;
+  readonly outputs: Output[] = [];
+
+  constructor(play: Ensemble, name: string, options: PartOptions) {
+    this.name = name;
+    this.clock = new VirtualClock(play.time);
+    const own: ElectionConfig = {
+      ...config,
+      nodeId: name,
+      incarnation: `${name}1`,
+      crashDetection: play.presence ? "presence" : "lease",
+      ...options.config,
+    };
+    const { clock, network } = this;
+    this.session = new FakeSession(play.connections, {
+      presence: own.crashDetection === "presence",
+      clock,
+      network,
+    });
+    this.store = new FakeStore(play.time, play.bucket, { network, clock, session: this.session });
+    this.driver = new Driver({
+      config: own,
+      clock,
+      store: this.store,
+      session: this.session,
+      rememberedEpoch: options.rememberedEpoch ?? 0,
+      output: (output) => {
+        this.outputs.push(output);
+        if (output.type !== "drain") return;
+        clock.setTimer(options.drainMs ?? 1, () => this.driver.dispatch({ type: "drained" }));
+      },
+      trace: (event, _now, effects, state) => {
+        play.say(name, `<- ${eventText(event)}`);
+        for (const effect of effects) play.sayOn(name, `-> ${effectText(effect, state)}`);
+      },
+    });
+  }
+
+  start(): this {
+    this.driver.start(this.store.info());
+    return this;
+  }
+
+  kill(): void {
+    this.clock.kill();
+    void this.store.close();
+    this.session.kill();
+  }
+
+  /** When this node was told that, and which epoch it was about. */
+  said(type: Output["type"]): number {
+    return this.outputs.filter((output) => output.type === type).length;
+  }
+}
+
+export class Ensemble {
+  readonly time: VirtualTime = new VirtualTime();
+  readonly bucket: FakeBucket = new FakeBucket();
+  readonly connections: FakeConnections = new FakeConnections(this.time);
+  readonly presence: boolean;
+  readonly #lines: string[];
+  #quiet = false;
+
+  constructor(title: string, presence = false) {
+    this.#lines = [title];
+    this.presence = presence;
+  }
+
+  node(name: string, options: PartOptions = {}): Part {
+    return new Part(this, name, options);
+  }
+
+  scene(text: string): void {
+    this.#lines.push("", text);
+  }
+
+  /** Something happens in the world. */
+  async happens(text: string, run: () => void): Promise<void> {
+    this.say("**", text);
+    run();
+    await settle();
+  }
+
+  async at(ms: number): Promise<void> {
+    await this.time.advance(ms - this.time.now);
+  }
+
+  /** Lets time pass until then without a word: there is nothing to see but what was seen before. */
+  async quietlyUntil(ms: number, why: string): Promise<void> {
+    this.#lines.push(line(null, "..", why));
+    this.#quiet = true;
+    await this.at(ms);
+    this.#quiet = false;
+  }
+
+  ask(...parts: Part[]): void {
+    for (const part of parts) this.say(part.name, `?  may it lead? ${part.driver.isHeld() ? "yes" : "no"}`);
+  }
+
+  say(who: string, text: string): void {
+    if (!this.#quiet) this.#lines.push(line(this.time.now, who, text));
+  }
+
+  sayOn(who: string, text: string): void {
+    if (!this.#quiet) this.#lines.push(line(null, who, text));
+  }
+
+  toString(): string {
+    return `${this.#lines.join("\n")}\n`;
+  }
+}
