@@ -96,6 +96,7 @@ function attachment(options: ResolvedOptions, parts: Parts): Attachment {
             clusterId,
             nodeId,
             version: options.serviceVersion,
+            onWarning: (message, error) => warn("SERVICE", message, error),
             onEnded: (error) =>
               warn("SERVICE", "the micro service has ended; the node goes on", error ?? undefined),
           },

@@ -8,6 +8,7 @@
 
 import { type Service, type ServiceHandler, type ServiceMsg, Svcm } from "@nats-io/services";
 import type { NatsConnection } from "@nats-io/transport-node";
+import type { NodeStatus } from "../backend.ts";
 import { asError, ClusterError, messageOf } from "../errors.ts";
 import { flushed, settledWithin } from "./connection.ts";
 import { ConnectionMonitor, guarded } from "./connection-monitor.ts";
@@ -16,22 +17,10 @@ import { competeSubject, pingSubject, serviceName, statusSubject, stepdownSubjec
 
 const STOP_TIMEOUT_MS = 500;
 
-/** Body of the status endpoint. The first six are go-cluster's. */
-export interface StatusBody {
-  readonly nodeId: string;
-  readonly role: "PRIMARY" | "PASSIVE";
-  /** `""` when nobody leads. */
-  readonly leader: string;
-  readonly epoch: number;
-  readonly uptimeMs: number;
-  readonly connected: boolean;
-  readonly incarnation?: string;
-  /** The election's own word for the role. */
-  readonly state?: string;
-  readonly presence?: string;
-  /** The node may act as leader at this moment. */
-  readonly held?: boolean;
-}
+type GoClusterStatus = "nodeId" | "role" | "leader" | "epoch" | "uptimeMs" | "connected";
+
+/** Body of the status endpoint: go-cluster's six fields, and whatever else the node says. */
+export type StatusBody = Pick<NodeStatus, GoClusterStatus> & Partial<NodeStatus>;
 
 /** Body of the ping endpoint. */
 export interface PingBody {
