@@ -20,6 +20,7 @@
  * - `CONFLICT` a condition of the write does not hold, or another write is in flight; nothing was written
  * - `OUTCOME_UNKNOWN` a write got no usable answer: it may be applied now, later, or never
  * - `STREAM_INCOMPATIBLE` the stream is missing, or its configuration does not allow what was asked for
+ * - `VIP_FAILED` the virtual IP can't be had: no right, no interface, or another host has it; the message says which
  * - `TIMEOUT` / `ABORTED` the caller's limit ended the wait
  */
 export type ClusterErrorCode =
@@ -42,6 +43,7 @@ export type ClusterErrorCode =
   | "CONFLICT"
   | "OUTCOME_UNKNOWN"
   | "STREAM_INCOMPATIBLE"
+  | "VIP_FAILED"
   | "TIMEOUT"
   | "ABORTED";
 

@@ -29,12 +29,10 @@ export function within<T>(promise: Promise<T>, what: string, limits: WaitOptions
             end();
             reject(new ClusterError("TIMEOUT", `${what}: not within ${timeoutMs} ms`, { recoverable: true }));
           }, timeoutMs);
-    if (signal?.aborted === true) {
-      onAbort();
-      return;
-    }
-    signal?.addEventListener("abort", onAbort, { once: true });
+    // Also when the wait is over before it began: a rejection that nobody hears of would end the process.
     promise.then(resolve, reject).finally(end);
+    if (signal?.aborted === true) onAbort();
+    else signal?.addEventListener("abort", onAbort, { once: true });
   });
 }
 

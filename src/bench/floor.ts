@@ -6,7 +6,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { jetstreamManager } from "@nats-io/jetstream";
 import { connect, headers, type NatsConnection } from "@nats-io/transport-node";
 import { asError } from "../errors.ts";
-import { deferred } from "../waiting.ts";
+import { type Deferred, deferred } from "../waiting.ts";
 import { BenchChild } from "./child.ts";
 import { hostNowMs } from "./messages.ts";
 import { percentile, round, type Summary, summarize } from "./stats.ts";
@@ -58,7 +58,7 @@ export async function measureFloor(options: FloorOptions): Promise<Floor> {
       republish: { src: SUBJECT, dest: REPUBLISHED },
     });
     const cas = await repeat(options.signal, new CasChain(one));
-    const handover = await repeat(options.signal, new Handover(one, other));
+    const handover = await repeat(options.signal, await Handover.between(one, other));
     const connz = await repeat(options.signal, { once: () => connzOnce(one) });
     const advisory = await advisories(one, options);
     await manager.streams.delete(STREAM);
@@ -118,30 +118,42 @@ async function casOn(connection: NatsConnection, last: number): Promise<number> 
 /** One connection writes; the other, on hearing of it, writes against it. */
 class Handover implements Repeatable {
   readonly #from: NatsConnection;
-  #onDone: (() => void) | null = null;
+  #onDone: Deferred<void> | null = null;
   #last = -1;
 
-  constructor(from: NatsConnection, to: NatsConnection) {
+  static async between(from: NatsConnection, to: NatsConnection): Promise<Handover> {
+    const handover = new Handover(from, to);
+    await to.flush(); // the server must know of the subscription before the first write on the other connection
+    return handover;
+  }
+
+  private constructor(from: NatsConnection, to: NatsConnection) {
     this.#from = from;
     to.subscribe(REPUBLISHED, {
       callback: (_error, message) => {
         const done = this.#onDone;
         if (done === null) return;
         this.#onDone = null;
-        void casOn(to, Number(message.headers?.get("Nats-Sequence"))).then((revision) => {
-          this.#last = revision;
-          done();
-        });
+        casOn(to, Number(message.headers?.get("Nats-Sequence"))).then(
+          (revision) => {
+            this.#last = revision;
+            done.resolve();
+          },
+          (error: unknown) => done.reject(asError(error)),
+        );
       },
     });
   }
 
   async once(): Promise<void> {
-    const done = new Promise<void>((resolve) => {
-      this.#onDone = resolve;
-    });
-    await casOn(this.#from, this.#last);
-    await done;
+    const done = deferred<void>();
+    const timer = setTimeout(() => done.reject(new Error("floor: a write was not delivered")), TIMEOUT_MS);
+    this.#onDone = done;
+    try {
+      await Promise.all([casOn(this.#from, this.#last), done.promise]);
+    } finally {
+      clearTimeout(timer);
+    }
   }
 }
 

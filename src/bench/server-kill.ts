@@ -181,10 +181,11 @@ class WriteProbe {
   }
 
   /** Resolves at the next ack. */
-  written(signal: AbortSignal): Promise<void> {
-    return new Promise((resolve, reject) => {
+  async written(signal: AbortSignal): Promise<void> {
+    const limit = AbortSignal.any([signal, AbortSignal.timeout(CURRENT_TIMEOUT_MS)]);
+    await new Promise<void>((resolve, reject) => {
       this.#onAck = resolve;
-      signal.addEventListener("abort", () => reject(signal.reason), { once: true });
+      limit.addEventListener("abort", () => reject(limit.reason), { once: true });
     });
   }
 

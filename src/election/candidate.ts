@@ -2,7 +2,7 @@
 
 import { become } from "./term.ts";
 import { hasReached, waitedUntil } from "./time.ts";
-import { backOff, deadlineOf, emit, roleFrom, set, type Turn } from "./turn.ts";
+import { backOff, deadlineOf, emit, roleFrom, set, type Turn, warn } from "./turn.ts";
 import type { ElectionState, SentWrite, WriteOutcome } from "./types.ts";
 import { epochFloor, expectationOf, isMine, noteRelease } from "./view.ts";
 import { sameBinding, sendRecord, sendRelease } from "./writes.ts";
@@ -53,6 +53,10 @@ export function onAcquireOutcome(turn: Turn, sent: SentWrite, outcome: WriteOutc
       break;
     case "unknown":
       // It may be applied now, later or never: stay campaigning and read back.
+      if (turn.state.sent.length === 1) {
+        // The first of its kind: a node that may not write would say it for ever, one that is silent never leads unexplained.
+        warn(turn, "STORE_FAILING", "a write to take the lease got no answer; trying again", outcome.error);
+      }
       backOff(turn);
       set(turn, { mustRead: true, retryAtMono: turn.now.mono });
       break;

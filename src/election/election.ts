@@ -269,7 +269,9 @@ function onWritten(turn: Turn, nonce: number, outcome: WriteOutcome): void {
   }
   if (sent !== undefined && termOf(turn.state) !== null) return onRenewalOutcome(turn, sent, outcome);
   // A write of a term that is over, or one that a read has settled already: what came of it is in the bucket.
-  if (termOf(turn.state) === null) set(turn, { mustRead: true });
+  if (termOf(turn.state) !== null) return;
+  const answered = outcome.kind !== "unknown";
+  set(turn, { mustRead: true, ...(answered ? { failures: 0, retryAtMono: turn.now.mono } : {}) });
 }
 
 /** Sends whatever is due. At most one write and one read are in flight. */
@@ -317,9 +319,10 @@ function finishStop(turn: Turn): boolean {
   const { state } = turn;
   if (termOf(state) !== null) return false;
   if (state.connected && state.inFlight !== null) return false;
-  if (state.connected && state.bucket === "open" && state.failures === 0) {
-    // An acquire whose ack was lost may stand in the bucket: one look, and it is dropped.
-    const unsettled = state.sent.length > 0 && (state.mustRead || state.reading);
+  if (state.connected && state.bucket === "open") {
+    // An acquire whose ack was lost may stand in the bucket: one look, and it is dropped. Nothing is tried twice.
+    const lookIsDue = state.mustRead && turn.now.mono >= state.retryAtMono;
+    const unsettled = state.sent.length > 0 && (state.reading || lookIsDue);
     if (unsettled || orphanToDrop(turn)) return false;
   }
   set(turn, { role: { name: "stopped" }, sent: [] });

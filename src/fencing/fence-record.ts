@@ -29,7 +29,10 @@ export function lanesToMove(found: FenceRecord | null, wanted: number): number {
   return Math.max(found?.lanes ?? 1, wanted);
 }
 
-export function encodeFence(term: FenceTerm, lanes: number): { readonly data: Uint8Array; readonly headers: readonly [string, string][] } {
+export function encodeFence(
+  term: FenceTerm,
+  lanes: number,
+): { readonly data: Uint8Array; readonly headers: readonly [string, string][] } {
   const { epoch, nodeId, incarnation } = term;
   const body = { epoch, node_id: nodeId, incarnation, lanes };
   return { data: new TextEncoder().encode(JSON.stringify(body)), headers: [[EPOCH_HEADER, String(epoch)]] };

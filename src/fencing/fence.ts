@@ -16,7 +16,10 @@ export interface Fence {
 }
 
 /** Pure: may this token pass, and what is the largest one then? */
-export function compareTokens(highest: number, token: number | null): { readonly pass: boolean; readonly highest: number } {
+export function compareTokens(
+  highest: number,
+  token: number | null,
+): { readonly pass: boolean; readonly highest: number } {
   if (!isToken(token) || token < highest) return { pass: false, highest };
   return { pass: true, highest: token };
 }

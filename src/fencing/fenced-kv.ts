@@ -2,13 +2,13 @@
 import { headers, type NatsConnection } from "@nats-io/transport-node";
 import { ClusterError } from "../errors.ts";
 import { jsToClusterError } from "../nats/js-api.ts";
-import { type FenceHolder, FencedStream, type OpenOptions, type OpenTerm } from "./fenced-stream.ts";
+import { FencedStream, type FenceHolder, type OpenOptions, type OpenTerm } from "./fenced-stream.ts";
 import type { FencedWriter, Payload, WriteOptions } from "./fenced-writer.ts";
 import type { GuardedStream } from "./guarded-stream.ts";
 import { readLast, type StoredMessage } from "./js-messages.ts";
 import { checkBucket, checkKey, KV_FENCE_KEY, kvStream, kvSubject, newBucketConfig } from "./names.ts";
 import { type FencedLimits, openGuarded } from "./open-guarded.ts";
-import { parseToken, EPOCH_HEADER } from "./token.ts";
+import { EPOCH_HEADER, parseToken } from "./token.ts";
 
 export interface FencedKvOptions extends FencedLimits {
   /** Made when it is not there, with history 1. One that is there is used as it is. */
@@ -142,7 +142,8 @@ export class FencedKvWriter {
 
   /** Writes a key that still has this revision. Rejects with `CONFLICT` when it does not. Needs batches. */
   async update(key: string, value: Payload, revision: number, options: KvWriteOptions = {}): Promise<number> {
-    return (await this.#writer.publish(this.#subject(key), value, { ...options, expectLast: revision })).sequence;
+    return (await this.#writer.publish(this.#subject(key), value, { ...options, expectLast: revision }))
+      .sequence;
   }
 
   /** Leaves a delete marker. With a revision only if the key still has it, which needs batches. */
@@ -156,8 +157,13 @@ export class FencedKvWriter {
   async batch(changes: readonly KvChange[], options: KvWriteOptions = {}): Promise<number> {
     const messages = changes.map((change) => {
       const condition = change.revision === undefined ? {} : { expectLast: change.revision };
-      if ("put" in change) return { subject: this.#subject(change.put), data: change.value, options: condition };
-      return { subject: this.#subject(change.delete), data: "", options: { ...condition, headers: deletion() } };
+      if ("put" in change)
+        return { subject: this.#subject(change.put), data: change.value, options: condition };
+      return {
+        subject: this.#subject(change.delete),
+        data: "",
+        options: { ...condition, headers: deletion() },
+      };
     });
     return (await this.#writer.batch(messages, options)).sequence;
   }

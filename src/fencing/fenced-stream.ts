@@ -66,14 +66,16 @@ export class FencedStream implements AsyncDisposable {
    */
   static async connect(connection: NatsConnection, options: FencedStreamOptions): Promise<FencedStream> {
     const { stream, subjects, fence = defaultFence(stream), config = {} } = options;
-    if (!/^[^\s.*>/\\]+$/.test(stream)) throw new ClusterError("INVALID_CONFIG", `"${stream}" is not a stream's name`);
+    if (!/^[^\s.*>/\\]+$/.test(stream))
+      throw new ClusterError("INVALID_CONFIG", `"${stream}" is not a stream's name`);
     checkSubject("fence", fence);
     const on = await openGuarded(connection, {
       what: `stream ${stream}`,
       stream,
       fence,
       limits: options,
-      create: subjects === undefined ? null : (replicas) => newStream(stream, subjects, fence, replicas, config),
+      create:
+        subjects === undefined ? null : (replicas) => newStream(stream, subjects, fence, replicas, config),
     });
     return new FencedStream(on);
   }

@@ -17,8 +17,8 @@ import type { GuardedStream } from "./guarded-stream.ts";
 import { type PubAck, parsePubAck } from "./js-messages.ts";
 import { type Lane, LanePool } from "./lanes.ts";
 import { guardSubject } from "./names.ts";
-import { type FenceTerm, natsHeaders } from "./token.ts";
 import { StaleEpochError } from "./stale.ts";
+import { type FenceTerm, natsHeaders } from "./token.ts";
 import { unknownOutcome, writeFailure } from "./write-failure.ts";
 import { ownHeaders } from "./write-headers.ts";
 
@@ -114,14 +114,20 @@ export class FencedWriter {
     }
     this.#checkSubject(subject);
     const body = typeof data === "string" ? encoder.encode(data) : data;
-    return this.#through(options, `write to ${subject}`, options.expectStreamLast !== undefined, async (lane, timeoutMs) => {
-      const answer = await request(this.#on.monitor, subject, body, {
-        timeoutMs,
-        headers: this.#headers(lane, options),
-        ...(options.signal === undefined ? {} : { signal: options.signal }),
-      });
-      return parsePubAck(answer.data, this.#on.stream, subject);
-    });
+    const doing = `write to ${subject}`;
+    const conditions = options.expectStreamLast !== undefined;
+    const { sequence, duplicate } = await this.#through(
+      options,
+      doing,
+      conditions,
+      async (lane, timeoutMs) => {
+        const limits = { timeoutMs, headers: this.#headers(lane, options) };
+        const signal = options.signal === undefined ? {} : { signal: options.signal };
+        const answer = await request(this.#on.monitor, subject, body, { ...limits, ...signal });
+        return parsePubAck(answer.data, this.#on.stream, subject);
+      },
+    );
+    return { sequence, duplicate };
   }
 
   /**
@@ -130,16 +136,25 @@ export class FencedWriter {
    *
    * Needs a server from 2.12 on and a stream with `allow_atomic`. Rejects like `publish`.
    */
-  async batch(messages: readonly FencedMessage[], options: Pick<WriteOptions, "timeoutMs" | "signal"> = {}): Promise<BatchWritten> {
+  async batch(
+    messages: readonly FencedMessage[],
+    options: Pick<WriteOptions, "timeoutMs" | "signal"> = {},
+  ): Promise<BatchWritten> {
     const { noBatches, stream } = this.#on;
     if (noBatches !== null) throw new ClusterError(noBatches.code, `stream ${stream}: ${noBatches.why}`);
     if (messages.length === 0 || messages.length > BATCH_LIMIT) {
-      throw new ClusterError("INVALID_CONFIG", `a batch has 1 to ${BATCH_LIMIT} messages, not ${messages.length}`);
+      throw new ClusterError(
+        "INVALID_CONFIG",
+        `a batch has 1 to ${BATCH_LIMIT} messages, not ${messages.length}`,
+      );
     }
     for (const { subject, options: own } of messages) {
       this.#checkSubject(subject);
       if (own?.expectStreamLast === undefined) continue;
-      throw new ClusterError("INVALID_CONFIG", "expectStreamLast can't be part of a batch, nor stand beside expectLast");
+      throw new ClusterError(
+        "INVALID_CONFIG",
+        "expectStreamLast can't be part of a batch, nor stand beside expectLast",
+      );
     }
     const conditions = messages.some((message) => message.options?.expectLast !== undefined);
     const subjects = [...new Set(messages.map((message) => message.subject))];
@@ -147,7 +162,10 @@ export class FencedWriter {
     const ack = await this.#through(options, doing, conditions, async (lane, timeoutMs) => {
       const parts = encodeBatch(messages, lane, guardSubject(this.#on.fence), this.#on.rollup);
       if (parts.length > BATCH_LIMIT) {
-        throw new ClusterError("INVALID_CONFIG", `a batch in which all have a condition has ${BATCH_LIMIT - 1} at most`);
+        throw new ClusterError(
+          "INVALID_CONFIG",
+          `a batch in which all have a condition has ${BATCH_LIMIT - 1} at most`,
+        );
       }
       return this.#sendBatch(parts, timeoutMs, options.signal);
     });
@@ -188,7 +206,8 @@ export class FencedWriter {
     try {
       return { kind: "written", ...(await this.publish(message.subject, message.data, message.options)) };
     } catch (thrown) {
-      const error = thrown instanceof ClusterError ? thrown : unknownOutcome(thrown, `write to ${message.subject}`);
+      const error =
+        thrown instanceof ClusterError ? thrown : unknownOutcome(thrown, `write to ${message.subject}`);
       return { kind: error.code === "OUTCOME_UNKNOWN" ? "unknown" : "refused", error };
     }
   }
@@ -223,26 +242,37 @@ export class FencedWriter {
   /** Last look before anything is sent. Nothing has been written when this throws. */
   #checkSendable(signal: AbortSignal | undefined, doing: string): void {
     if (this.#ended !== null) throw this.#ended;
-    if (signal?.aborted === true) throw new ClusterError("ABORTED", `${doing}: aborted`, { cause: signal.reason });
+    if (signal?.aborted === true)
+      throw new ClusterError("ABORTED", `${doing}: aborted`, { cause: signal.reason });
     if (!this.#on.monitor.connected) {
-      throw new ClusterError("NO_CONNECTION", `cannot ${doing}: not connected; nothing was sent`, { recoverable: true });
+      throw new ClusterError("NO_CONNECTION", `cannot ${doing}: not connected; nothing was sent`, {
+        recoverable: true,
+      });
     }
   }
 
   #checkSubject(subject: string): void {
     if (!subject.startsWith(`${this.#on.fence}.`)) return;
-    throw new ClusterError("INVALID_CONFIG", `subject ${subject} belongs to the fence of stream ${this.#on.stream}`);
+    throw new ClusterError(
+      "INVALID_CONFIG",
+      `subject ${subject} belongs to the fence of stream ${this.#on.stream}`,
+    );
   }
 
   #headers(lane: Lane, options: WriteOptions): MsgHdrs {
     if (options.headers === undefined && options.expectStreamLast === undefined) return lane.headers;
     const hdrs = ownHeaders(options.headers, lane);
-    if (options.expectStreamLast !== undefined) hdrs.set("Nats-Expected-Last-Sequence", String(options.expectStreamLast));
+    if (options.expectStreamLast !== undefined)
+      hdrs.set("Nats-Expected-Last-Sequence", String(options.expectStreamLast));
     return hdrs;
   }
 
   /** In one go: the parts leave together, so nothing of this connection comes between them. */
-  async #sendBatch(parts: readonly Part[], timeoutMs: number, signal: AbortSignal | undefined): Promise<PubAck> {
+  async #sendBatch(
+    parts: readonly Part[],
+    timeoutMs: number,
+    signal: AbortSignal | undefined,
+  ): Promise<PubAck> {
     const { monitor, stream } = this.#on;
     const id = randomBytes(12).toString("hex");
     const last = parts.length - 1;
@@ -261,13 +291,20 @@ export class FencedWriter {
 }
 
 /** A part that the client itself refuses leaves the batch without its commit, which is never stored. */
-function publishPart(publish: (subject: string, data: Uint8Array, o: { headers: MsgHdrs }) => void, part: Part): void {
+function publishPart(
+  publish: (subject: string, data: Uint8Array, o: { headers: MsgHdrs }) => void,
+  part: Part,
+): void {
   try {
     publish(part.subject, part.data, { headers: part.headers });
   } catch (thrown) {
     const { message } = asError(thrown);
-    throw new ClusterError("INVALID_CONFIG", `cannot write to ${part.subject}: ${message}; nothing was written`, {
-      cause: thrown,
-    });
+    throw new ClusterError(
+      "INVALID_CONFIG",
+      `cannot write to ${part.subject}: ${message}; nothing was written`,
+      {
+        cause: thrown,
+      },
+    );
   }
 }

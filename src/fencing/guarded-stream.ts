@@ -15,5 +15,8 @@ export interface GuardedStream {
   /** Only the newest message of a subject may be kept, by `Nats-Rollup`. */
   readonly rollup: boolean;
   /** Why atomic batches don't work here, or `null`. */
-  readonly noBatches: { readonly code: "SERVER_TOO_OLD" | "STREAM_INCOMPATIBLE"; readonly why: string } | null;
+  readonly noBatches: {
+    readonly code: "SERVER_TOO_OLD" | "STREAM_INCOMPATIBLE";
+    readonly why: string;
+  } | null;
 }

@@ -1,6 +1,7 @@
 /** Stored messages and publish acknowledgements, as this folder needs them. */
-import { parseHeaders } from "../nats/headers.ts";
+
 import type { ConnectionMonitor } from "../nats/connection-monitor.ts";
+import { parseHeaders } from "../nats/headers.ts";
 import { asObject, type CallOptions, callApi, isJsError, JsCode, parseAnswer } from "../nats/js-api.ts";
 import { RequestFailure } from "../nats/request.ts";
 
@@ -32,7 +33,8 @@ export async function readLast(
     const answer = await callApi(monitor, `STREAM.MSG.GET.${stream}`, { last_by_subj: subject }, options);
     const message = asObject(answer["message"]);
     const sequence = message?.["seq"];
-    if (typeof sequence !== "number") throw new RequestFailure("failed", subject, "the answer is not a message");
+    if (typeof sequence !== "number")
+      throw new RequestFailure("failed", subject, "the answer is not a message");
     return { sequence, data: base64(message?.["data"]), headers: parseHeaders(base64(message?.["hdrs"])) };
   } catch (thrown) {
     if (isJsError(thrown, JsCode.noMessageFound)) return null;
@@ -45,10 +47,18 @@ export function parsePubAck(data: Uint8Array, stream: string, subject: string): 
   const answer = parseAnswer(data, subject);
   const { seq } = answer;
   if (answer["stream"] !== stream || typeof seq !== "number" || seq < 1) {
-    throw new RequestFailure("failed", subject, `the answer is not stream ${stream}'s: ${JSON.stringify(answer)}`);
+    throw new RequestFailure(
+      "failed",
+      subject,
+      `the answer is not stream ${stream}'s: ${JSON.stringify(answer)}`,
+    );
   }
   const count = answer["count"];
-  return { sequence: seq, duplicate: answer["duplicate"] === true, count: typeof count === "number" ? count : 1 };
+  return {
+    sequence: seq,
+    duplicate: answer["duplicate"] === true,
+    count: typeof count === "number" ? count : 1,
+  };
 }
 
 function base64(value: unknown): Uint8Array {

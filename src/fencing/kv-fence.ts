@@ -111,8 +111,12 @@ export class KvFence implements Fence, AsyncDisposable {
   async #read(): Promise<void> {
     const subject = kvSubject(this.#bucket, this.#key);
     try {
-      const message = await readLast(this.#monitor, kvStream(this.#bucket), subject, { timeoutMs: this.#timeoutMs });
-      this.#learn(message === null ? { revision: 0, token: 0 } : { revision: message.sequence, token: stored(message) });
+      const message = await readLast(this.#monitor, kvStream(this.#bucket), subject, {
+        timeoutMs: this.#timeoutMs,
+      });
+      this.#learn(
+        message === null ? { revision: 0, token: 0 } : { revision: message.sequence, token: stored(message) },
+      );
     } catch (thrown) {
       throw jsToClusterError(thrown, `read ${this.name}`);
     }
@@ -130,7 +134,10 @@ export class KvFence implements Fence, AsyncDisposable {
     hdrs.set("Nats-Expected-Last-Subject-Sequence", String(this.#stored.revision));
     const body = new TextEncoder().encode(JSON.stringify({ epoch: token }));
     try {
-      const answer = await request(this.#monitor, subject, body, { timeoutMs: this.#timeoutMs, headers: hdrs });
+      const answer = await request(this.#monitor, subject, body, {
+        timeoutMs: this.#timeoutMs,
+        headers: hdrs,
+      });
       const { seq } = parseAnswer(answer.data, subject);
       if (typeof seq !== "number") throw new Error("the answer is not a publish acknowledgement");
       this.#learn({ revision: seq, token });
@@ -163,5 +170,7 @@ function stored(message: StoredMessage): number {
   if (message.data.length === 0) return 0;
   const epoch = parseObject(message.data)?.["epoch"];
   if (isToken(epoch)) return epoch;
-  throw new Error(`revision ${message.sequence} is not a fence: ${new TextDecoder().decode(message.data.slice(0, 80))}`);
+  throw new Error(
+    `revision ${message.sequence} is not a fence: ${new TextDecoder().decode(message.data.slice(0, 80))}`,
+  );
 }

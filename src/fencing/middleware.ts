@@ -4,7 +4,7 @@ import { asError, ClusterError, type ClusterErrorCode } from "../errors.ts";
 import { parseObject } from "../nats/js-api.ts";
 import type { Fence } from "./fence.ts";
 import { StaleEpochError } from "./stale.ts";
-import { isToken, tokenFromNats } from "./token.ts";
+import { isToken, type NatsHeaders, tokenFromNats } from "./token.ts";
 
 /** The status code of a refused message, as HTTP has it for a conflict. */
 export const STALE_STATUS = 409;
@@ -13,7 +13,7 @@ const FAILED_STATUS = 500;
 /** What the fence looks at. A core message, a service request and a JetStream message all fit. */
 export interface Fenceable {
   readonly subject: string;
-  readonly headers?: MsgHdrs | undefined;
+  readonly headers?: NatsHeaders | undefined;
 }
 
 /** A request to a micro service's endpoint. */
@@ -46,7 +46,7 @@ export function fencedCallback<M extends Msg>(
   });
 }
 
-/** A handler for an endpoint of `@nats-io/services`. The refusal counts as an error in the endpoint's statistics. */
+/** A handler for an endpoint of `@nats-io/services`. Its own kind of error is the answer. */
 export function fencedEndpoint<M extends FenceableRequest>(
   fence: Fence,
   handler: Handler<M>,
@@ -79,7 +79,8 @@ export function throwIfRefused(answer: Msg): void {
   if (status !== String(STALE_STATUS)) return;
   const body = parseObject(answer.data);
   const { code, message, token, newest } = body ?? {};
-  const text = typeof message === "string" ? message : (answer.headers?.get("Nats-Service-Error") ?? "refused");
+  const text =
+    typeof message === "string" ? message : (answer.headers?.get("Nats-Service-Error") ?? "refused");
   if (code === "STALE_EPOCH") {
     throw new StaleEpochError(text, {
       token: isToken(token) ? token : null,
@@ -111,9 +112,13 @@ function guarded<M extends Fenceable>(
       await handler(message);
     })().catch((thrown: unknown) => {
       // Nobody awaits a callback: without this, a handler that throws would end the process.
-      const error = new ClusterError("HOOK_FAILED", `the handler of ${message.subject} failed: ${asError(thrown).message}`, {
-        cause: thrown,
-      });
+      const error = new ClusterError(
+        "HOOK_FAILED",
+        `the handler of ${message.subject} failed: ${asError(thrown).message}`,
+        {
+          cause: thrown,
+        },
+      );
       answer(message, error, FAILED_STATUS);
       if (options.onRefused === undefined) process.emitWarning(error);
       else options.onRefused(error, message);
@@ -128,7 +133,10 @@ async function refusal(fence: Fence, message: Fenceable): Promise<ClusterError |
     return null;
   } catch (thrown) {
     if (thrown instanceof ClusterError) return thrown;
-    return new ClusterError("STORE_UNAVAILABLE", asError(thrown).message, { cause: thrown, recoverable: true });
+    return new ClusterError("STORE_UNAVAILABLE", asError(thrown).message, {
+      cause: thrown,
+      recoverable: true,
+    });
   }
 }
 

@@ -5,7 +5,15 @@ import { ConnectionMonitor } from "../nats/connection-monitor.ts";
 import { asObject, callApi, isJsError, JsCode, type JsonObject, jsToClusterError } from "../nats/js-api.ts";
 import { isAtLeast, serverVersion } from "../nats/server-version.ts";
 import type { GuardedStream } from "./guarded-stream.ts";
-import { BATCHES_SINCE, batchProblem, fenceProblems, numberOf, peersOf, requireFencing, requireFencingServers } from "./stream-check.ts";
+import {
+  BATCHES_SINCE,
+  batchProblem,
+  fenceProblems,
+  numberOf,
+  peersOf,
+  requireFencing,
+  requireFencingServers,
+} from "./stream-check.ts";
 
 /** What `FencedStream` and `FencedKv` have in common. */
 export interface FencedLimits {
@@ -41,7 +49,10 @@ export async function openGuarded(connection: NatsConnection, plan: GuardedPlan)
   checkLimits(plan.limits);
   const monitor = ConnectionMonitor.acquire(connection);
   try {
-    if (!monitor.connected) throw new ClusterError("NO_CONNECTION", `cannot open ${plan.what}: not connected`, { recoverable: true });
+    if (!monitor.connected)
+      throw new ClusterError("NO_CONNECTION", `cannot open ${plan.what}: not connected`, {
+        recoverable: true,
+      });
     requireFencing(`the fence of ${plan.what}`, "the server of this connection", serverVersion(connection));
     return await openOn(monitor, plan);
   } catch (thrown) {
@@ -58,7 +69,10 @@ async function openOn(monitor: ConnectionMonitor, plan: GuardedPlan): Promise<Gu
   await requireFencingServers(monitor, `the fence of ${what}`, peersOf(info));
   const problems = fenceProblems(config, fence);
   if (problems.length > 0) {
-    throw new ClusterError("STREAM_INCOMPATIBLE", `${what} can't carry the fence ${fence}: ${problems.join("; ")}`);
+    throw new ClusterError(
+      "STREAM_INCOMPATIBLE",
+      `${what} can't carry the fence ${fence}: ${problems.join("; ")}`,
+    );
   }
   const replicated = numberOf(config, "num_replicas") > 1;
   return {
@@ -74,7 +88,11 @@ async function openOn(monitor: ConnectionMonitor, plan: GuardedPlan): Promise<Gu
   };
 }
 
-async function infoOrCreate(monitor: ConnectionMonitor, plan: GuardedPlan, timeoutMs: number): Promise<JsonObject> {
+async function infoOrCreate(
+  monitor: ConnectionMonitor,
+  plan: GuardedPlan,
+  timeoutMs: number,
+): Promise<JsonObject> {
   const { stream, create, what } = plan;
   const info = (): Promise<JsonObject> => callApi(monitor, `STREAM.INFO.${stream}`, {}, { timeoutMs });
   try {
@@ -82,7 +100,10 @@ async function infoOrCreate(monitor: ConnectionMonitor, plan: GuardedPlan, timeo
   } catch (thrown) {
     if (!isJsError(thrown, JsCode.streamNotFound)) throw thrown;
     if (create === null) {
-      throw new ClusterError("STREAM_INCOMPATIBLE", `${what} does not exist; make it, or say with which subjects to make it`);
+      throw new ClusterError(
+        "STREAM_INCOMPATIBLE",
+        `${what} does not exist; make it, or say with which subjects to make it`,
+      );
     }
   }
   const { info: server } = monitor.connection;
@@ -90,7 +111,12 @@ async function infoOrCreate(monitor: ConnectionMonitor, plan: GuardedPlan, timeo
   const config = create(plan.limits.replicas ?? (clustered ? 3 : 1));
   const atomic = isAtLeast(serverVersion(monitor.connection), BATCHES_SINCE) ? { allow_atomic: true } : {};
   try {
-    return await callApi(monitor, `STREAM.CREATE.${stream}`, { ...atomic, ...config }, { timeoutMs: timeoutMs * 2 });
+    return await callApi(
+      monitor,
+      `STREAM.CREATE.${stream}`,
+      { ...atomic, ...config },
+      { timeoutMs: timeoutMs * 2 },
+    );
   } catch (thrown) {
     // Another process was faster; what it made is checked like any stream that is found.
     if (isJsError(thrown, JsCode.streamNameExists)) return info();
@@ -102,7 +128,10 @@ function checkLimits(limits: FencedLimits): void {
   const check = (name: keyof FencedLimits, from: number, to: number): void => {
     const value = limits[name];
     if (value === undefined || (Number.isInteger(value) && value >= from && value <= to)) return;
-    throw new ClusterError("INVALID_CONFIG", `${name} is ${value}: it must be an integer from ${from} to ${to}`);
+    throw new ClusterError(
+      "INVALID_CONFIG",
+      `${name} is ${value}: it must be an integer from ${from} to ${to}`,
+    );
   };
   check("timeoutMs", 1, 3_600_000);
   check("maxInFlight", 1, 1_000_000);

@@ -19,7 +19,11 @@ export class StaleEpochError extends ClusterError {
   /** The token it lost against; `null` when the store no longer tells. */
   readonly newest: number | null;
 
-  constructor(message: string, tokens: { readonly token: number | null; readonly newest: number | null }, cause?: unknown) {
+  constructor(
+    message: string,
+    tokens: { readonly token: number | null; readonly newest: number | null },
+    cause?: unknown,
+  ) {
     super("STALE_EPOCH", message, cause === undefined ? {} : { cause });
     this.token = tokens.token;
     this.newest = tokens.newest;
@@ -54,6 +58,7 @@ function heldBy(term: FenceTerm, holder: Holder | null | "unknown"): string {
   if (holder === null) return "its fence is gone";
   const node = holder.nodeId === undefined ? "" : ` of node "${holder.nodeId}"`;
   if (holder.epoch !== term.epoch) return `the fence is at epoch ${holder.epoch}${node}`;
-  if (holder.incarnation === term.incarnation) return `the fence was moved again at the same epoch ${holder.epoch}${node}`;
+  if (holder.incarnation === term.incarnation)
+    return `the fence was moved again at the same epoch ${holder.epoch}${node}`;
   return `the fence is at the same epoch ${holder.epoch}${node}, incarnation ${holder.incarnation ?? "unknown"}, not ours`;
 }

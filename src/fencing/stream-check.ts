@@ -32,7 +32,11 @@ export function requireFencing(what: string, server: string, version: string): v
  * one would not accept stale writes, it would refuse all of them (a fence's sequence is never 0, nor the last sequence
  * of another subject), so this is about a clear error at the start, not about safety.
  */
-export async function requireFencingServers(monitor: ConnectionMonitor, what: string, peers: ReadonlySet<string>): Promise<void> {
+export async function requireFencingServers(
+  monitor: ConnectionMonitor,
+  what: string,
+  peers: ReadonlySet<string>,
+): Promise<void> {
   const { connection } = monitor;
   requireFencing(what, "the server of this connection", serverVersion(connection));
   if (peers.size <= 1) return;
@@ -50,14 +54,21 @@ export function peersOf(info: JsonObject): ReadonlySet<string> {
 }
 
 /** Every server answers this request to any account, and says who it is. */
-async function askServers(monitor: ConnectionMonitor, wanted: ReadonlySet<string>): Promise<readonly ServerSaid[]> {
+async function askServers(
+  monitor: ConnectionMonitor,
+  wanted: ReadonlySet<string>,
+): Promise<readonly ServerSaid[]> {
   const found = new Map<string, ServerSaid>();
   try {
-    const answers = await monitor.connection.requestMany("$SYS.REQ.ACCOUNT.PING.CONNZ", JSON.stringify({ limit: 1 }), {
-      strategy: "count",
-      maxMessages: Math.max(wanted.size, 16),
-      maxWait: PEER_PATIENCE_MS,
-    });
+    const answers = await monitor.connection.requestMany(
+      "$SYS.REQ.ACCOUNT.PING.CONNZ",
+      JSON.stringify({ limit: 1 }),
+      {
+        strategy: "count",
+        maxMessages: Math.max(wanted.size, 16),
+        maxWait: PEER_PATIENCE_MS,
+      },
+    );
     for await (const answer of answers) {
       const server = asObject(asObject(answer.json())?.["server"]);
       const { name, ver } = server ?? {};
@@ -87,10 +98,12 @@ export function fenceProblems(config: JsonObject, fence: string): string[] {
     if (config[flag] === true) found.push(`it is ${flag}, so no write can be confirmed`);
   }
   for (const origin of ["mirror", "sources"]) {
-    if (config[origin] !== undefined && config[origin] !== null) found.push(`it has ${origin}: those writes pass no fence`);
+    if (config[origin] !== undefined && config[origin] !== null)
+      found.push(`it has ${origin}: those writes pass no fence`);
   }
   if (config["subject_transform"] !== undefined) found.push("it has a subject_transform");
-  if (config["persist_mode"] === "async") found.push("persist_mode is async: a fence that was confirmed can be lost");
+  if (config["persist_mode"] === "async")
+    found.push("persist_mode is async: a fence that was confirmed can be lost");
   return [...found, ...lossProblems(config)];
 }
 
@@ -102,7 +115,9 @@ function lossProblems(config: JsonObject): string[] {
     found.push("max_msgs or max_bytes with discard old can drop the fence; use discard new");
   }
   if (numberOf(config, "max_age") > 0 && config["allow_msg_ttl"] !== true) {
-    found.push("max_age would drop the fence; set allow_msg_ttl, then the fence is written to be kept for ever");
+    found.push(
+      "max_age would drop the fence; set allow_msg_ttl, then the fence is written to be kept for ever",
+    );
   }
   if (config["discard_new_per_subject"] === true && numberOf(config, "max_msgs_per_subject") > 0) {
     found.push("discard_new_per_subject would refuse to move the fence");

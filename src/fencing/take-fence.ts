@@ -27,7 +27,11 @@ export interface TakeOptions {
 }
 
 /** Rejects with `STALE_EPOCH`; `ABORTED`; or, at the end of the time, with what went wrong last. */
-export async function takeFence(on: GuardedStream, term: FenceTerm, options: TakeOptions): Promise<readonly Lane[]> {
+export async function takeFence(
+  on: GuardedStream,
+  term: FenceTerm,
+  options: TakeOptions,
+): Promise<readonly Lane[]> {
   const deadline = performance.now() + options.timeoutMs;
   const first = await takeLane(on, term, 0, on.lanes, { deadline, signal: options.signal });
   const rest = Array.from({ length: first.lanes - 1 }, (_, i) =>
@@ -59,10 +63,18 @@ async function takeLane(
       const move = fenceMove(found, term);
       if (found !== null && move === "stale") throw staleLeader(`stream ${on.stream}`, term, found);
       if (found !== null && move === "keep") return found;
-      const moved = await moveLane(on, term, index, lanesToMove(found, lanes), found?.sequence ?? 0, limits.signal);
+      const moved = await moveLane(
+        on,
+        term,
+        index,
+        lanesToMove(found, lanes),
+        found?.sequence ?? 0,
+        limits.signal,
+      );
       if (moved !== null) return moved;
     } catch (thrown) {
-      if (isFinal(thrown) || performance.now() + RETRY_MS >= limits.deadline) throw jsToClusterError(thrown, doing);
+      if (isFinal(thrown) || performance.now() + RETRY_MS >= limits.deadline)
+        throw jsToClusterError(thrown, doing);
     }
     // Somebody else moved it, or our own move has an unknown outcome: the next read tells.
     if (performance.now() + RETRY_MS >= limits.deadline) {

@@ -17,6 +17,11 @@ export type TokenSource = number | Pick<Term, "epoch">;
 /** Who holds a fence. A `Term` is one. */
 export type FenceTerm = Pick<Term, "epoch" | "nodeId" | "incarnation">;
 
+/** What is read of a NATS message's headers; those of every copy of nats.js fit. */
+export interface NatsHeaders {
+  values(name: string): string[];
+}
+
 /** Headers of an HTTP message: `fetch`'s, Node's `IncomingMessage.headers`, or anything with lower-case names. */
 export type HttpHeaders =
   | { get(name: string): string | null }
@@ -52,7 +57,7 @@ export function httpHeaders(source: TokenSource): Record<string, string> {
 }
 
 /** The token of a NATS message that arrived; `null` without one, or with more than one. */
-export function tokenFromNats(from: MsgHdrs | undefined): number | null {
+export function tokenFromNats(from: NatsHeaders | undefined): number | null {
   const values = from?.values(EPOCH_HEADER) ?? [];
   const [value] = values;
   return value === undefined || values.length > 1 ? null : parseToken(value);

@@ -4,7 +4,7 @@ import type { Hooks } from "../hooks.ts";
 import type { Term } from "../term.ts";
 
 /** What a take-over opens first: a `FencedStream`, a `FencedKv`, or anything of yours with such an `open`. */
-export interface Fenceable<W> {
+export interface FenceTarget<W> {
   open(term: Term): Promise<W>;
 }
 
@@ -23,8 +23,8 @@ export interface FencedHooks<W> extends Omit<Hooks, "onBecomeLeader" | "onLoseLe
  * the fence is moved. When that fails (`STALE_EPOCH`, no server, no time) the node steps down with `hook-failed` and
  * the hooks given here are not called for that term.
  */
-export function withFence<W>(target: Fenceable<W>, hooks: FencedHooks<W>): Hooks {
-  const writers = new WeakMap<AbortSignal, { readonly writer: W }>();
+export function withFence<W>(target: FenceTarget<W>, hooks: FencedHooks<W>): Hooks {
+  const writers = new WeakMap<Term, { readonly writer: W }>();
   return {
     ...pass("onLeaderChange", hooks),
     ...pass("onNatsDisconnect", hooks),
@@ -38,12 +38,12 @@ export function withFence<W>(target: Fenceable<W>, hooks: FencedHooks<W>): Hooks
         throw error;
       }
       if (term.signal.aborted) return;
-      writers.set(term.signal, { writer });
+      writers.set(term, { writer });
       await hooks.onBecomeLeader?.(term, writer);
     },
     async onLoseLeadership(term, reason) {
-      const opened = writers.get(term.signal);
-      writers.delete(term.signal);
+      const opened = writers.get(term);
+      writers.delete(term);
       if (opened !== undefined) await hooks.onLoseLeadership?.(term, opened.writer, reason);
     },
   };

@@ -88,7 +88,8 @@ async function conflict(error: JsApiError, write: FailedWrite): Promise<ClusterE
     const detail = `fence sequence ${lane.sequence}, the stream has ${moved ? (found?.sequence ?? 0) : actual}`;
     return staleLeader(`stream ${on.stream}`, term, moved ? found : "unknown", { detail, cause: error });
   }
-  const why = error.code === IN_FLIGHT ? "another write under the same condition is in flight" : error.message;
+  const why =
+    error.code === IN_FLIGHT ? "another write under the same condition is in flight" : error.message;
   const hint =
     conditions || error.code === IN_FLIGHT
       ? "a condition of the write does not hold"
@@ -101,7 +102,9 @@ async function conflict(error: JsApiError, write: FailedWrite): Promise<ClusterE
 
 function isOurs(found: FenceRecord | null, term: FenceTerm, lane: Lane): boolean {
   if (found === null) return false;
-  return found.sequence === lane.sequence && found.epoch === term.epoch && found.incarnation === term.incarnation;
+  return (
+    found.sequence === lane.sequence && found.epoch === term.epoch && found.incarnation === term.incarnation
+  );
 }
 
 /** "wrong last sequence: 17" */

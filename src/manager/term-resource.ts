@@ -3,10 +3,13 @@ import { asError } from "../errors.ts";
 import type { Logger } from "../logger.ts";
 import type { Term } from "../term.ts";
 
+/** Whether there is anything to do is for the resource to say. */
+const REFRESH_EVERY_MS = 250;
+
 /**
  * Something that is held exactly while a term is. Calls never overlap.
  *
- * `acquire` before `onBecomeLeader`; when it rejects, the node steps down. `refresh` about once per heartbeat while the
+ * `acquire` before `onBecomeLeader`; when it rejects, the node steps down. `refresh` several times per second while the
  * term is held: what `term.remainingMs` says is how long the resource may last if nobody refreshes it again. `release` as
  * soon as the term ends or is being given up: in a graceful handover before the lease is deleted, and before
  * `onLoseLeadership`. It must only take away what `acquire` brought, and must be safe to call twice.
@@ -22,14 +25,13 @@ export interface TermResource {
 /** One resource through all terms of a daemon. */
 export class ResourceKeeper {
   readonly #resource: TermResource;
-  readonly #refreshEveryMs: number;
   readonly #logger: Logger;
   #tail: Promise<void> = Promise.resolve();
   #timer: NodeJS.Timeout | null = null;
+  #refreshing = false;
 
-  constructor(resource: TermResource, refreshEveryMs: number, logger: Logger) {
+  constructor(resource: TermResource, logger: Logger) {
     this.#resource = resource;
-    this.#refreshEveryMs = refreshEveryMs;
     this.#logger = logger;
   }
 
@@ -47,7 +49,7 @@ export class ResourceKeeper {
     if (term.signal.aborted) end();
     else {
       term.signal.addEventListener("abort", end, { once: true });
-      this.#timer = setInterval(() => this.#refresh(term), this.#refreshEveryMs);
+      this.#timer = setInterval(() => this.#refresh(term), REFRESH_EVERY_MS);
       this.#timer.unref();
     }
     return acquired;
@@ -63,12 +65,17 @@ export class ResourceKeeper {
   }
 
   #refresh(term: Term): void {
-    if (term.signal.aborted || !term.held) return;
+    if (this.#refreshing || term.signal.aborted || !term.held) return;
+    this.#refreshing = true;
     void this.#next(async () => {
       if (!term.signal.aborted) await this.#resource.refresh(term);
-    }).catch((error: unknown) => {
-      this.#logger.error({ event: "resource", err: asError(error) }, "could not be refreshed");
-    });
+    })
+      .catch((error: unknown) => {
+        this.#logger.error({ event: "resource", err: asError(error) }, "could not be refreshed");
+      })
+      .finally(() => {
+        this.#refreshing = false;
+      });
   }
 
   #next(run: () => Promise<void>): Promise<void> {

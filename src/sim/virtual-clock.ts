@@ -32,6 +32,8 @@ export class VirtualClock implements Clock {
   #pausedUntil = Number.NEGATIVE_INFINITY;
   #first: FirstAfterPause = "timers";
   #late: Late[] = [];
+  /** Late things that are about to happen now; whatever is new queues up behind them. */
+  #catchingUp = 0;
   #killed = false;
 
   constructor(time: VirtualTime, faults: ClockFaults = {}) {
@@ -110,7 +112,8 @@ export class VirtualClock implements Clock {
 
   #run(kind: Late["kind"], run: () => void): void {
     if (this.#killed) return;
-    if (this.#time.now < this.#pausedUntil) this.#late.push({ kind, run });
+    if (this.#time.now < this.#pausedUntil || this.#late.length > 0) this.#late.push({ kind, run });
+    else if (this.#catchingUp > 0) this.#time.after(0, () => this.#run(kind, run));
     else run();
   }
 
@@ -122,7 +125,12 @@ export class VirtualClock implements Clock {
       this.#first === "timers" ? ["timers", "messages", "turns"] : ["messages", "timers", "turns"];
     for (const kind of order) {
       for (const { run } of late.filter((one) => one.kind === kind)) {
-        this.#time.after(0, () => this.#run(kind as Late["kind"], run));
+        this.#catchingUp += 1;
+        this.#time.after(0, () => {
+          this.#catchingUp -= 1;
+          if (this.#time.now < this.#pausedUntil) this.#run(kind as Late["kind"], run);
+          else if (!this.#killed) run();
+        });
       }
     }
   }

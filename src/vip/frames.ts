@@ -32,7 +32,13 @@ export function announcement(address: CidrAddress, mac: Buffer): Buffer[] {
   if (address.family === 4) {
     const ip = Buffer.from(address.bytes);
     return [1, 2].map((operation) =>
-      arp({ operation, mac, sender: ip, targetMac: operation === 1 ? Buffer.alloc(6) : BROADCAST, target: ip }),
+      arp({
+        operation,
+        mac,
+        sender: ip,
+        targetMac: operation === 1 ? Buffer.alloc(6) : BROADCAST,
+        target: ip,
+      }),
     );
   }
   const body = Buffer.alloc(32);

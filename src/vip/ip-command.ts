@@ -26,6 +26,16 @@ export interface LinkState {
   readonly addresses: readonly LinkAddress[];
 }
 
+/** A link on which neighbours can be asked. */
+export interface AskableLink {
+  readonly index: number;
+  readonly mac: Buffer;
+}
+
+export function askable(link: LinkState): AskableLink | null {
+  return link.mac === null ? null : { index: link.index, mac: link.mac };
+}
+
 /** Like a shell, and in the folders that a service's PATH often lacks. */
 export function findCommand(name: string): string | null {
   const dirs = [...(process.env["PATH"] ?? "").split(delimiter), "/usr/sbin", "/sbin", "/usr/bin", "/bin"];

@@ -14,7 +14,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
-import { type CidrAddress } from "./address.ts";
+import type { CidrAddress } from "./address.ts";
 import { KERNEL_LATENESS_MS } from "./lifetime.ts";
 
 /** A change that took longer than this is looked at again, in hundredths of a second. */

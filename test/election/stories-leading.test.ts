@@ -30,7 +30,9 @@ test("the deadline counts from the send, not from the ack", async () => {
     .until(3_000)
     .at(3_900)
     .applied(2)
-    .scene("Then the network falls silent. What was sent at 3000 ms is good until 12500 ms, not until 13400 ms.")
+    .scene(
+      "Then the network falls silent. What was sent at 3000 ms is good until 12500 ms, not until 13400 ms.",
+    )
     .until(6_000)
     .disconnected()
     .at(12_499)
@@ -61,7 +63,9 @@ test("an acquiring write whose ack comes after its deadline begins no term", asy
 
 test("the larger of the two clocks ends a term", async () => {
   const play = new Solo("The machine is suspended: the larger of the two clocks ends the term.")
-    .scene("The lid is closed for nine seconds. The monotonic clock saw half a second, the boot clock all of it.")
+    .scene(
+      "The lid is closed for nine seconds. The monotonic clock saw half a second, the boot clock all of it.",
+    )
     .leading()
     .at(500)
     .suspendMachine(9_000)
@@ -152,8 +156,17 @@ test("renewals that get no answer are repeated until the deadline", async () => 
     play.until(Math.min(now + 250, 9_499));
   }
   play.scene("At 9500 ms the term is over, whatever is still in flight.").ask().until(9_500).ask();
-  play.scene("The last renewal is answered after all. Too late: it begins nothing, the node looks and starts over.");
-  play.at(9_600).applied(2).ask().until(12_100).reads(record(2, "a", 1, { nonce: 7 })).applied(3).ask();
+  play.scene(
+    "The last renewal is answered after all. Too late: it begins nothing, the node looks and starts over.",
+  );
+  play
+    .at(9_600)
+    .applied(2)
+    .ask()
+    .until(12_100)
+    .reads(record(2, "a", 1, { nonce: 7 }))
+    .applied(3)
+    .ask();
   await expectTranscript("renewals-unanswered", play);
 });
 
@@ -180,7 +193,9 @@ test("a refused renewal is settled by a look: lost", async () => {
     .until(3_000)
     .at(3_002)
     .conflict()
-    .scene("Until the answer the term still runs: its deadline is ahead, and whoever took over waited for it.")
+    .scene(
+      "Until the answer the term still runs: its deadline is ahead, and whoever took over waited for it.",
+    )
     .ask()
     .at(3_004)
     .reads(record(2, "b", 2))
@@ -205,9 +220,12 @@ test("a leader without a connection keeps its term when crashes are detected by 
 });
 
 test("a leader without a connection suspends itself when it has a presence", async () => {
-  const play = new Solo("Disconnected with a presence: others may be taking over, so the term is suspended.", {
-    crashDetection: "presence",
-  })
+  const play = new Solo(
+    "Disconnected with a presence: others may be taking over, so the term is suspended.",
+    {
+      crashDetection: "presence",
+    },
+  )
     .leading(connection(1, true))
     .scene("From this moment it may not lead, although its deadline is far.")
     .at(2_000)

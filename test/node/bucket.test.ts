@@ -3,11 +3,10 @@ import { setTimeout as pause } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { bucketName, republishSubject, streamName } from "../../src/nats/names.ts";
 import { type NatsServer, startNatsServer } from "../../src/testing.ts";
-import { startProxy } from "../support/tcp-proxy.ts";
 import { waitFor } from "../support/wait.ts";
-import { atEnd } from "./support/cleanup.ts";
 import { makeNode, QUICK, settled, startLeader, startNode } from "./support/node.ts";
 import { freshId, goRecord, type Operator, operatorOf } from "./support/operator.ts";
+import { proxied } from "./support/proxied.ts";
 
 const NANOS_PER_MS = 1_000_000;
 
@@ -194,8 +193,7 @@ describe("a watch that fails", () => {
 
   test("by silence: the next leader is found within 1.5 heartbeats", async () => {
     const clusterId = freshId();
-    const proxy = await startProxy({ target: { port: server.port } });
-    atEnd(() => proxy.close());
+    const proxy = await proxied(server);
     const a = await startLeader(server, { clusterId, nodeId: "a" });
     const b = await startNode(server, { clusterId, nodeId: "b" });
     const deaf = await startNode(proxy, { clusterId, nodeId: "deaf", observer: true });
@@ -211,8 +209,7 @@ describe("a watch that fails", () => {
 
   test("by silence does not end the term of a leader whose writes are fine", async () => {
     const clusterId = freshId();
-    const proxy = await startProxy({ target: { port: server.port } });
-    atEnd(() => proxy.close());
+    const proxy = await proxied(server);
     const a = await startLeader(proxy, { ...QUICK, clusterId, nodeId: "a" });
     proxy.filterToClient((frame) => frame.subject !== republishSubject(clusterId));
     await pause(2.5 * QUICK.leaseTtlMs);
@@ -252,8 +249,7 @@ describe("an observer", () => {
 
   test("notices when a leader falls silent, and names nobody then", async () => {
     const clusterId = freshId();
-    const proxy = await startProxy({ target: { port: server.port } });
-    atEnd(() => proxy.close());
+    const proxy = await proxied(server);
     const a = await startLeader(proxy, { ...QUICK, clusterId, nodeId: "a", crashDetection: "lease" });
     const watcher = await startNode(server, { ...QUICK, clusterId, nodeId: "watcher", observer: true });
     await watcher.sees(a);

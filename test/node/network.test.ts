@@ -1,14 +1,13 @@
-/** Faults between a node and its server, through a proxy that loses, holds and delays what it carries. */
+/** Single messages that are lost or late, and connections that drop and come back. */
 import { setTimeout as pause } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { leaseSubject } from "../../src/nats/names.ts";
 import { type NatsServer, startNatsServer } from "../../src/testing.ts";
-import { type Frame, startProxy, type TcpProxy } from "../support/tcp-proxy.ts";
+import type { Frame } from "../support/tcp-proxy.ts";
 import { within } from "../support/wait.ts";
-import { atEnd } from "./support/cleanup.ts";
-import { CALM, QUICK, startLeader, startNode, type TestNode } from "./support/node.ts";
-import { freshId, type HeardWrite, operatorOf } from "./support/operator.ts";
-import type { Recorder } from "./support/recorder.ts";
+import { CALM, QUICK, startLeader, startNode } from "./support/node.ts";
+import { freshId, operatorOf } from "./support/operator.ts";
+import { overlaps, proxied } from "./support/proxied.ts";
 
 let server: NatsServer;
 beforeAll(async () => {
@@ -18,144 +17,15 @@ afterAll(() => server.dispose());
 
 const MODES = ["lease", "presence"] as const;
 
-async function proxied(): Promise<TcpProxy> {
-  const proxy = await startProxy({ target: { port: server.port } });
-  atEnd(() => proxy.close());
-  return proxy;
-}
-
 /** Writes of the lease on their way to the server. */
 function writes(clusterId: string): (frame: Frame) => boolean {
   return (frame) => frame.subject === leaseSubject(clusterId);
 }
 
-interface Scene {
-  readonly clusterId: string;
-  readonly proxy: TcpProxy;
-  /** Behind the proxy, and leads. */
-  readonly leader: TestNode;
-  /** Not behind it, and follows. */
-  readonly follower: TestNode;
-  readonly heard: Recorder<HeardWrite>;
-}
-
-async function scene(crashDetection: "lease" | "presence", options = {}): Promise<Scene> {
-  const clusterId = freshId();
-  const proxy = await proxied();
-  const shared = { ...QUICK, clusterId, crashDetection, ...options };
-  const leader = await startLeader(proxy, { ...shared, nodeId: "leader" });
-  const follower = await startNode(server, { ...shared, nodeId: "follower" });
-  await follower.sees(leader);
-  const heard = await (await operatorOf(server, clusterId)).hear();
-  await heard.next(() => true); // a renewal, just now
-  await pause(100); // and its answer
-  return { clusterId, proxy, leader, follower, heard };
-}
-
-/** When the leader was last heard to renew, and when the other became leader. */
-async function takenOver({ follower, heard }: Scene): Promise<{ lastRenewalMs: number; becameMs: number }> {
-  const become = await follower.called("onBecomeLeader");
-  const renewals = heard.items.filter((write) => write.record?.["node_id"] === "leader");
-  return { lastRenewalMs: renewals.at(-1)?.atMs ?? Number.NaN, becameMs: become.atMs };
-}
-
-/** Looks all the time, so that a moment of two leaders can't hide. Returns the longest overlap, in looks. */
-function overlaps(...nodes: TestNode[]): () => number {
-  let seen = 0;
-  const timer = setInterval(() => {
-    if (nodes.filter((node) => node.node.isLeader()).length > 1) seen += 1;
-  }, 2);
-  atEnd(() => clearInterval(timer));
-  return () => seen;
-}
-
-describe.each(MODES)("a leader that is cut off (crashDetection: %s)", (crashDetection) => {
-  test.each([
-    ["both ways", (proxy: TcpProxy) => proxy.blackhole(true)],
-    ["for requests only", (proxy: TcpProxy) => proxy.toServer("drop")],
-    ["for responses only", (proxy: TcpProxy) => proxy.toClient("drop")],
-  ])("%s stops by its own deadline, and nobody takes over before W", async (_, cut) => {
-    const all = await scene(crashDetection);
-    const { leader, follower, proxy, heard } = all;
-    const overlapped = overlaps(leader, follower);
-    const lastHeardMs = heard.items.at(-1)?.atMs ?? 0;
-    const { signal } = leader.node.term ?? {};
-    cut(proxy);
-    const cutMs = performance.now();
-    const lost = await leader.next("lose");
-    expect(lost.reason).toBe("expired");
-    expect(signal?.aborted).toBe(true);
-    // S after the last renewal whose answer came, which cannot have been sent after the cut.
-    expect(performance.now() - cutMs).toBeLessThan(750 + 150);
-    expect(performance.now() - lastHeardMs).toBeGreaterThan(600);
-    const { lastRenewalMs, becameMs } = await takenOver(all);
-    // A margin of 20 for the two ways the renewal was heard of: here and in the follower.
-    expect(becameMs - lastRenewalMs).toBeGreaterThanOrEqual(QUICK.leaseTtlMs - 20);
-    expect(becameMs - lastRenewalMs).toBeLessThan(QUICK.leaseTtlMs + 700);
-    expect(overlapped()).toBe(0);
-    expect(follower.node.epoch).toBe(2);
-    proxy.blackhole(false);
-    await leader.sees(follower);
-    expect(leader.count("become")).toBe(1);
-  });
-
-  test("leads again when it is back, with a larger epoch, when nobody else has come", async () => {
-    const proxy = await proxied();
-    const a = await startLeader(proxy, { ...QUICK, clusterId: freshId(), nodeId: "a", crashDetection });
-    proxy.blackhole(true);
-    expect((await a.next("lose")).reason).toBe("expired");
-    expect(a.node.isLeader()).toBe(false);
-    proxy.blackhole(false);
-    expect((await a.next("become", ({ term }) => term.epoch > 1)).term.held).toBe(true);
-  });
-
-  test("can be stopped, and nothing hangs", async () => {
-    const proxy = await proxied();
-    const a = await startLeader(proxy, { ...QUICK, clusterId: freshId(), nodeId: "a", crashDetection });
-    proxy.blackhole(true);
-    const down = a.node.stepDown().catch((error: unknown) => error);
-    const stopped = a.node.stop();
-    await within(stopped, { timeoutMs: 3000 });
-    expect(await down).toMatchObject({ code: "STORE_UNAVAILABLE", recoverable: true });
-    expect(a.node.role).toBe("stopped");
-    expect([a.count("become"), a.count("lose")]).toEqual([1, 1]);
-  });
-
-  test("whose late renewals reach the server after all resurrects nobody", async () => {
-    const all = await scene(crashDetection);
-    const { leader, follower, proxy, clusterId } = all;
-    const operator = await operatorOf(server, clusterId);
-    proxy.toServer("hold");
-    await leader.next("lose");
-    await follower.until(() => follower.node.isLeader());
-    proxy.toServer("pass"); // now they come, in a bunch
-    await leader.sees(follower);
-    await pause(QUICK.leaseTtlMs);
-    expect(follower.node.isLeader()).toBe(true);
-    expect([follower.count("lose"), leader.count("become")]).toEqual([0, 1]);
-    expect(await operator.record()).toMatchObject({ node_id: "follower", epoch: 2 });
-  });
-});
-
-test("a takeover does not wait for a leader whose renewals arrive but whose answers don't", async () => {
-  // The other half of "responses only": while the leader still renews, nobody may take over.
-  const all = await scene("lease", { leaseTtlMs: 3000 });
-  const { leader, follower, proxy, heard } = all;
-  proxy.filterToClient((frame) => !frame.text.includes('"stream":'));
-  await pause(1500);
-  expect(leader.node.isLeader()).toBe(true);
-  expect(follower.count("become")).toBe(0);
-  proxy.filterToClient(null);
-  const before = heard.items.length;
-  await heard.until((items) => items.length >= before + 2);
-  expect(leader.node).toMatchObject({ epoch: 1, role: "leader" });
-  expect(leader.count("become")).toBe(1);
-});
-
 describe.each(MODES)("an answer that is lost (crashDetection: %s)", (crashDetection) => {
   test("to a renewal: the same term goes on, with no second become", async () => {
     const clusterId = freshId();
-    const proxy = await proxied();
+    const proxy = await proxied(server);
     const a = await startLeader(proxy, { ...CALM, clusterId, nodeId: "a", crashDetection });
     const operator = await operatorOf(server, clusterId);
     const heard = await operator.hear();
@@ -168,7 +38,7 @@ describe.each(MODES)("an answer that is lost (crashDetection: %s)", (crashDetect
 
   test("to a renewal, again and again: the same term, as long as reads tell that it was applied", async () => {
     const clusterId = freshId();
-    const proxy = await proxied();
+    const proxy = await proxied(server);
     const a = await startLeader(proxy, { ...QUICK, clusterId, nodeId: "a", crashDetection });
     for (let lost = 0; lost < 4; lost++) await proxy.takeReplyTo(writes(clusterId));
     await pause(QUICK.leaseTtlMs);
@@ -178,7 +48,7 @@ describe.each(MODES)("an answer that is lost (crashDetection: %s)", (crashDetect
 
   test("to the acquiring write: one become, with epoch 1, and no waiting for W", async () => {
     const clusterId = freshId();
-    const proxy = await proxied();
+    const proxy = await proxied(server);
     const taking = proxy.takeReplyTo(writes(clusterId));
     const a = await startNode(proxy, { ...CALM, clusterId, nodeId: "a", crashDetection });
     const before = performance.now();
@@ -192,7 +62,7 @@ describe.each(MODES)("an answer that is lost (crashDetection: %s)", (crashDetect
 
   test("to the release: the stop resolves, and the next leader does not wait for W", async () => {
     const clusterId = freshId();
-    const proxy = await proxied();
+    const proxy = await proxied(server);
     const a = await startLeader(proxy, { ...CALM, clusterId, nodeId: "a", crashDetection });
     const b = await startNode(server, { ...CALM, clusterId, nodeId: "b", crashDetection });
     await b.sees(a);
@@ -210,7 +80,7 @@ describe.each(MODES)("an answer that is lost (crashDetection: %s)", (crashDetect
 describe("a request that is lost", () => {
   test("a renewal is repeated, and the term goes on", async () => {
     const clusterId = freshId();
-    const proxy = await proxied();
+    const proxy = await proxied(server);
     const a = await startLeader(proxy, { ...CALM, clusterId, nodeId: "a" });
     await proxy.takeNextToServer(writes(clusterId));
     await pause(CALM.leaseTtlMs);
@@ -220,7 +90,7 @@ describe("a request that is lost", () => {
 
   test("an acquiring write that arrives when its node has given it up does not disturb the term", async () => {
     const clusterId = freshId();
-    const proxy = await proxied();
+    const proxy = await proxied(server);
     const taking = proxy.takeNextToServer(writes(clusterId));
     const a = await startNode(proxy, { ...CALM, clusterId, nodeId: "a" });
     const late = await taking;
@@ -233,7 +103,7 @@ describe("a request that is lost", () => {
 
   test("an acquiring write that is applied after the node has stopped is nobody's lease for longer than W", async () => {
     const clusterId = freshId();
-    const proxy = await proxied();
+    const proxy = await proxied(server);
     const taking = proxy.takeNextToServer(writes(clusterId));
     const a = await startNode(proxy, { ...QUICK, clusterId, nodeId: "a", crashDetection: "lease" });
     const late = await taking;
@@ -246,38 +116,9 @@ describe("a request that is lost", () => {
   });
 });
 
-describe("a slow network", () => {
-  test("below the request timeout changes nothing", async () => {
-    const clusterId = freshId();
-    const proxy = await proxied();
-    proxy.delay(40);
-    const a = await startLeader(proxy, { ...CALM, clusterId, nodeId: "a" });
-    const b = await startNode(proxy, { ...CALM, clusterId, nodeId: "b" });
-    await b.sees(a);
-    await pause(CALM.leaseTtlMs);
-    expect(a.types()).toEqual(["started", "become", "leader"]);
-    expect(b.types()).toEqual(["started", "leader"]);
-  });
-
-  test("above the span makes no leader, and never two", async () => {
-    const clusterId = freshId();
-    const proxy = await proxied();
-    const a = await startLeader(proxy, { ...QUICK, clusterId, nodeId: "a", crashDetection: "lease" });
-    const b = await startNode(proxy, { ...QUICK, clusterId, nodeId: "b", crashDetection: "lease" });
-    const overlapped = overlaps(a, b);
-    proxy.delay(500);
-    await a.next("lose");
-    await pause(2 * QUICK.leaseTtlMs);
-    expect([a.node.isLeader(), b.node.isLeader()]).toEqual([false, false]);
-    proxy.delay(0);
-    await Promise.race([a, b].map((node) => node.until(() => node.node.isLeader())));
-    expect(overlapped()).toBe(0);
-  });
-});
-
 describe("a connection that drops and comes back", () => {
   test("does not end the term (crashDetection: lease), nor suspend it", async () => {
-    const proxy = await proxied();
+    const proxy = await proxied(server);
     const a = await startLeader(proxy, { clusterId: freshId(), nodeId: "a", crashDetection: "lease" });
     const term = a.node.term;
     for (let times = 1; times <= 3; times++) {
@@ -292,7 +133,7 @@ describe("a connection that drops and comes back", () => {
   });
 
   test("suspends the term (crashDetection: presence) until a renewal has said so, and does not end it", async () => {
-    const proxy = await proxied();
+    const proxy = await proxied(server);
     const a = await startLeader(proxy, { clusterId: freshId(), nodeId: "a" });
     const { term } = a.node;
     proxy.refuse(true);
@@ -316,7 +157,7 @@ describe("a connection that drops and comes back", () => {
 
   test("lets another lead at once (crashDetection: presence) while the old one knows that it may not", async () => {
     const clusterId = freshId();
-    const proxy = await proxied();
+    const proxy = await proxied(server);
     const shared = { leaseTtlMs: 10_000, clusterId };
     const a = await startLeader(proxy, { ...shared, nodeId: "a" });
     const b = await startNode(server, { ...shared, nodeId: "b" });
@@ -335,7 +176,7 @@ describe("a connection that drops and comes back", () => {
 
   test("does not make a follower take over from a leader that is fine", async () => {
     const clusterId = freshId();
-    const proxy = await proxied();
+    const proxy = await proxied(server);
     const a = await startLeader(server, { clusterId, nodeId: "a" });
     const b = await startNode(proxy, { clusterId, nodeId: "b" });
     await b.sees(a);
@@ -351,7 +192,7 @@ describe("a connection that drops and comes back", () => {
 
   test("finds a follower that learns of a change it has missed", async () => {
     const clusterId = freshId();
-    const proxy = await proxied();
+    const proxy = await proxied(server);
     const a = await startLeader(server, { clusterId, nodeId: "a" });
     const c = await startNode(server, { clusterId, nodeId: "c" });
     const b = await startNode(proxy, { clusterId, nodeId: "b", observer: true });
@@ -369,7 +210,7 @@ describe("a connection that drops and comes back", () => {
 
 test("a leader whose server forgets its connection is suspended or stopped within the ping time", async () => {
   const clusterId = freshId();
-  const proxy = await proxied();
+  const proxy = await proxied(server);
   const a = await startLeader(proxy, { leaseTtlMs: 10_000, clusterId, nodeId: "a" });
   const before = performance.now();
   proxy.resetServerSide(); // its own side stays open and silent

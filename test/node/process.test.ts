@@ -2,11 +2,10 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type NatsServer, startNatsServer } from "../../src/testing.ts";
-import { startProxy } from "../support/tcp-proxy.ts";
 import { startChildNode } from "./support/child-node.ts";
-import { atEnd } from "./support/cleanup.ts";
 import { CALM, QUICK, startNode } from "./support/node.ts";
 import { freshId } from "./support/operator.ts";
+import { proxied } from "./support/proxied.ts";
 
 let server: NatsServer;
 beforeAll(async () => {
@@ -56,8 +55,7 @@ describe.each(MODES)("a leader frozen by SIGSTOP (crashDetection: %s)", (crashDe
 
   test("and cut off meanwhile does not lead on its first look, though its span is not over", async () => {
     const clusterId = freshId();
-    const proxy = await startProxy({ target: { port: server.port } });
-    atEnd(() => proxy.close());
+    const proxy = await proxied(server);
     const leaseTtlMs = 5000;
     const frozen = await startChildNode(proxy, { leaseTtlMs, clusterId, nodeId: "frozen", crashDetection });
     await frozen.next("become");

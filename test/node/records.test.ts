@@ -3,10 +3,9 @@ import { setTimeout as pause } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { leaseSubject, streamName } from "../../src/nats/names.ts";
 import { type NatsServer, startNatsServer } from "../../src/testing.ts";
-import { startProxy } from "../support/tcp-proxy.ts";
-import { atEnd } from "./support/cleanup.ts";
 import { CALM, QUICK, settled, startLeader, startNode } from "./support/node.ts";
 import { freshId, type Operator, operatorOf } from "./support/operator.ts";
+import { proxied } from "./support/proxied.ts";
 
 let server: NatsServer;
 beforeAll(async () => {
@@ -85,8 +84,7 @@ describe("a step-down never touches a successor's lease", () => {
     "when the leader was cut off meanwhile (crashDetection: %s)",
     async (crashDetection) => {
       const clusterId = freshId();
-      const proxy = await startProxy({ target: { port: server.port } });
-      atEnd(() => proxy.close());
+      const proxy = await proxied(server);
       const stale = await startLeader(proxy, { ...CALM, clusterId, nodeId: "stale", crashDetection });
       const operator = await operatorOf(server, clusterId);
       proxy.blackhole(true);
@@ -104,8 +102,7 @@ describe("a step-down never touches a successor's lease", () => {
 
   test("nor does one whose release stands unanswered when the successor writes", async () => {
     const clusterId = freshId();
-    const proxy = await startProxy({ target: { port: server.port } });
-    atEnd(() => proxy.close());
+    const proxy = await proxied(server);
     const stale = await startLeader(proxy, { clusterId, nodeId: "stale" });
     const operator = await operatorOf(server, clusterId);
     const isRelease = (frame: { subject: string; text: string }): boolean =>

@@ -13,10 +13,12 @@ test("no history of faults ends in two leaders, none, or a lower epoch", { timeo
   const startedAt = performance.now();
   let terms = 0;
   let faults = 0;
+  let strayed = 0;
   for (let seed = from; seed < from + seeds; seed += 1) {
     const outcome = await new History(seed).run();
     terms += outcome.terms;
     faults += outcome.faults;
+    strayed += outcome.strayed ? 1 : 0;
     if (outcome.violation !== null || process.env["SEED"] !== undefined) {
       const story = await retell(seed);
       if (outcome.violation === null) console.log(story);
@@ -27,7 +29,7 @@ test("no history of faults ends in two leaders, none, or a lower epoch", { timeo
   if (process.env["SEEDS"] !== undefined) {
     const seconds = (performance.now() - startedAt) / 1_000;
     console.log(
-      `${seeds} seeds from ${from}: ${faults} faults, ${terms} terms, ${Math.round(seeds / seconds)} seeds/s`,
+      `${seeds} seeds from ${from}: ${faults} faults, ${terms} terms, ${strayed} strayed, ${Math.round(seeds / seconds)} seeds/s`,
     );
   }
   expect(terms).toBeGreaterThan(0);

@@ -12,6 +12,8 @@ export interface ChildOptions {
   readonly args?: readonly string[];
   /** Added to this process's environment. */
   readonly env?: Readonly<Record<string, string>>;
+  /** A command that runs the rest of its line, such as `ip netns exec`, in front of Node. It must exec, not fork. */
+  readonly within?: readonly string[];
   /** Flags of Node itself, in front of the file. */
   readonly nodeArgs?: readonly string[];
 }
@@ -50,7 +52,8 @@ export function spawnChild<L extends object = Record<string, unknown>>(
   options: ChildOptions = {},
 ): Child<L> {
   const args = [...(options.nodeArgs ?? []), "--import", "tsx", resolve(root, file), ...(options.args ?? [])];
-  const child = spawn(process.execPath, args, {
+  const [command = process.execPath, ...rest] = [...(options.within ?? []), process.execPath, ...args];
+  const child = spawn(command, rest, {
     cwd: root,
     env: { ...process.env, ...options.env },
     stdio: "pipe",

@@ -166,6 +166,17 @@ export class Solo {
     throw new Error("it never stops waking up");
   }
 
+  /** Lets time pass until then; every read is answered with this 2 ms later. Ends early when a write is sent. */
+  untilAnswering(ms: number, entry: LeaseEntry | null): this {
+    for (let wakes = 0; wakes < 1_000 && this.state.inFlight === null; wakes += 1) {
+      if (this.state.reading) this.pass(2).reads(entry);
+      const delay = wakeDelayMs(this.state, this.#now);
+      if (delay === null || this.#now.mono + delay > ms) return this.at(ms);
+      this.pass(delay).tick();
+    }
+    return this;
+  }
+
   watched(entry: LeaseEntry): this {
     return this.send({ type: "watched", entry });
   }
@@ -176,6 +187,7 @@ export class Solo {
     lastSequence: number = entry?.revision ?? 0,
     generation: string = this.#generation,
   ): this {
+    this.#generation = generation;
     const snapshot = { generation, lastSequence, entry };
     return this.send({ type: "read", outcome: { kind: "snapshot", snapshot } });
   }

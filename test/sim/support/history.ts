@@ -4,7 +4,7 @@ import { FakeBucket } from "../../../src/sim/fake-bucket.ts";
 import { FakeConnections } from "../../../src/sim/fake-session.ts";
 import { VirtualTime } from "../../../src/sim/virtual-time.ts";
 import { effectText, eventText, line } from "../../election/play/format.ts";
-import { Checker, Violation } from "./checker.ts";
+import { Checker, Strayed, Violation } from "./checker.ts";
 import { bucketFaults, commonFaults, type FaultContext, operatorFaults } from "./faults.ts";
 import { Host, timing, type World } from "./host.ts";
 import { SeededRandom } from "./random.ts";
@@ -19,6 +19,8 @@ export interface Outcome {
   /** Terms that began. */
   readonly terms: number;
   readonly faults: number;
+  /** Cut short, see `Strayed`. */
+  readonly strayed: boolean;
   /** What went wrong, `null`: nothing. */
   readonly violation: string | null;
   /** What happened, if it was asked for. */
@@ -60,28 +62,32 @@ export class History {
 
   async run(): Promise<Outcome> {
     let violation: string | null = null;
+    let strayed = false;
     try {
       await this.#play();
     } catch (thrown) {
-      violation = thrown instanceof Violation ? thrown.message : String((thrown as Error).stack ?? thrown);
+      strayed = thrown instanceof Strayed;
+      if (thrown instanceof Violation) violation = thrown.message;
+      else if (!strayed) violation = String((thrown as Error).stack ?? thrown);
     }
     return {
       seed: this.#seed,
       crashDetection: this.#world.crashDetection,
       terms: this.#checker.becomes,
       faults: this.#faults,
+      strayed,
       violation,
       story: this.#story,
     };
   }
 
   async #play(): Promise<void> {
-    const nodes = this.#random.between(3, 5);
+    const nodes = this.#random.pick([1, 2, 3, 3, 4, 5]);
     for (let index = 0; index < nodes; index += 1) {
       this.#hosts.push(
         new Host(this.#world, {
           nodeId: "abcde".charAt(index),
-          competes: index < 2 || !this.#random.chance(0.1),
+          competes: index < 1 || !this.#random.chance(0.1),
           rate: 1 + (this.#random.next() - 0.5) * 0.01,
           drainMs: this.#random.pick([0, 5, 200, 1_500, 4_000]),
         }),

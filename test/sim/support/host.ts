@@ -24,6 +24,8 @@ export const SPAN_MS = 2_750;
 export interface Witness {
   event(process: Process, event: ElectionEvent, effects: readonly Effect[]): void;
   output(process: Process, output: Output): void;
+  /** The driver threw. It never should. */
+  threw(process: Process, thrown: unknown): void;
 }
 
 export interface World {
@@ -82,6 +84,14 @@ export class Process {
       },
       trace: (event, _now, effects) => witness.event(this, event, effects),
     });
+    const dispatch = this.driver.dispatch.bind(this.driver);
+    this.driver.dispatch = (event) => {
+      try {
+        dispatch(event);
+      } catch (thrown) {
+        witness.threw(this, thrown);
+      }
+    };
     this.driver.start(this.store.info());
   }
 

@@ -1,0 +1,113 @@
+/** Completion for shells, made from the commands themselves. */
+import { Argument, Command } from "commander";
+import { print } from "../output.ts";
+
+const SHELLS = ["bash", "zsh", "fish"] as const;
+
+interface Words {
+  readonly name: string;
+  readonly about: string;
+  readonly flags: readonly { readonly name: string; readonly about: string; readonly values: readonly string[] }[];
+  /** Subcommands. */
+  readonly below: readonly string[];
+}
+
+export function completion(): Command {
+  return new Command("completion")
+    .description("print a completion script for a shell")
+    .addArgument(new Argument("<shell>", "which shell").choices(SHELLS))
+    .addHelpText(
+      "after",
+      `
+Example:
+  source <(nats-leader completion bash)
+  nats-leader completion fish > ~/.config/fish/completions/nats-leader.fish`,
+    )
+    .action((shell: (typeof SHELLS)[number], _flags: object, self: Command) => {
+      const program = self.parent;
+      if (program === null) throw new Error("bug: completion without a program");
+      const words = program.commands.map(wordsOf);
+      print({ bash, zsh, fish }[shell](words));
+    });
+}
+
+function wordsOf(command: Command): Words {
+  return {
+    name: command.name(),
+    about: command.description(),
+    flags: command.options
+      .filter((option) => !option.hidden && option.long != null)
+      .map((option) => ({
+        name: String(option.long),
+        about: option.description,
+        values: option.argChoices ?? [],
+      })),
+    below: [
+      ...command.commands.map((sub) => sub.name()),
+      ...command.registeredArguments.flatMap((argument) => argument.argChoices ?? []),
+    ],
+  };
+}
+
+function bash(words: readonly Words[]): string {
+  const cases = words.map(({ name, flags, below }) => {
+    const all = [...below, ...flags.map((flag) => flag.name), "--help"].join(" ");
+    return `    ${name}) words="${all}" ;;`;
+  });
+  const values = new Map(words.flatMap(({ flags }) => flags.map((flag) => [flag.name, flag.values] as const)));
+  const choices = [...values].filter(([, list]) => list.length > 0);
+  return `# bash completion for nats-leader
+_nats_leader() {
+  local current=\${COMP_WORDS[COMP_CWORD]} previous=\${COMP_WORDS[COMP_CWORD-1]} words
+  case $previous in
+    -c|--config|--creds) COMPREPLY=($(compgen -f -- "$current")); return ;;
+${choices.map(([name, list]) => `    ${name}) COMPREPLY=($(compgen -W "${list.join(" ")}" -- "$current")); return ;;`).join("\n")}
+  esac
+  if [ "$COMP_CWORD" = 1 ]; then
+    words="${words.map(({ name }) => name).join(" ")} --help --version"
+  else
+    case \${COMP_WORDS[1]} in
+${cases.join("\n")}
+    esac
+  fi
+  COMPREPLY=($(compgen -W "$words" -- "$current"))
+}
+complete -o bashdefault -o default -F _nats_leader nats-leader`;
+}
+
+function zsh(words: readonly Words[]): string {
+  const quote = (text: string): string => text.replaceAll("'", "'\\''").replaceAll(":", "\\:");
+  const commands = words.map(({ name, about }) => `    '${name}:${quote(about)}'`);
+  const cases = words.map(({ name, flags, below }) => {
+    const all = [...below, ...flags.map((flag) => flag.name), "--help"];
+    return `    ${name}) compadd -- ${all.join(" ")} ;;`;
+  });
+  return `#compdef nats-leader
+# zsh completion for nats-leader
+_nats_leader() {
+  local -a commands=(
+${commands.join("\n")}
+  )
+  if (( CURRENT == 2 )); then _describe command commands; return; fi
+  case $words[CURRENT-1] in -c|--config|--creds) _files; return ;; esac
+  case $words[2] in
+${cases.join("\n")}
+  esac
+}
+compdef _nats_leader nats-leader`;
+}
+
+function fish(words: readonly Words[]): string {
+  const quote = (text: string): string => `'${text.replaceAll("\\", "\\\\").replaceAll("'", "\\'")}'`;
+  const line = (rest: string): string => `complete -c nats-leader ${rest}`;
+  const lines = words.flatMap(({ name, about, flags, below }) => [
+    line(`-f -n __fish_use_subcommand -a ${name} -d ${quote(about)}`),
+    ...flags.map((flag) => {
+      const values = flag.values.length > 0 ? ` -x -a ${quote(flag.values.join(" "))}` : "";
+      const when = quote(`__fish_seen_subcommand_from ${name}`);
+      return line(`-n ${when} -l ${flag.name.slice(2)} -d ${quote(flag.about)}${values}`);
+    }),
+    ...below.map((word) => line(`-f -n ${quote(`__fish_seen_subcommand_from ${name}`)} -a ${word}`)),
+  ]);
+  return ["# fish completion for nats-leader", ...lines].join("\n");
+}

@@ -1,0 +1,75 @@
+import { existsSync } from "node:fs";
+import { Command } from "commander";
+import { ClusterError } from "../../errors.ts";
+import type { LoadedConfig } from "../../file-config/load.ts";
+import { jsonSchema } from "../../file-config/schema.ts";
+import { get, leaves, type Tree } from "../../file-config/tree.ts";
+import { EXIT } from "../exit.ts";
+import { type ClusterFlags, clusterCommand, configOf, tellNotes } from "../options.ts";
+import { coloursFor, note, print, printJson, table } from "../output.ts";
+import { withoutLogins } from "./daemon.ts";
+
+/** Files that are only opened when a node connects. */
+const FILES = ["nats.credentials", "nats.tls.ca", "nats.tls.cert", "nats.tls.key"];
+
+export function config(): Command {
+  const command = new Command("config")
+    .description("check a configuration, print its JSON Schema")
+    .addHelpText("after", "\nExample:\n  nats-leader config check --config a.json");
+  command.addCommand(
+    clusterCommand("check", "say whether a configuration is valid, and where each value comes from")
+      .addHelpText("after", CHECK_HELP)
+      .action(check),
+  );
+  command.addCommand(
+    new Command("schema")
+      .description("print the JSON Schema of the configuration file")
+      .addHelpText("after", "\nExample:\n  nats-leader config schema > config.schema.json")
+      .action(() => printJson(jsonSchema())),
+  );
+  return command;
+}
+
+const CHECK_HELP = `
+A value is taken from the first of: flags, NATS_LEADER_* variables, the
+file, variables shared with other NATS tools (NATS_URL, NATS_CREDS, ...),
+the default. Connects to nothing. Exits 2 when something is wrong.
+
+Example:
+  nats-leader config check --config a.json`;
+
+function check(flags: ClusterFlags): void {
+  let loaded: LoadedConfig;
+  try {
+    loaded = configOf(flags, true);
+    requireFiles(loaded);
+  } catch (error) {
+    if (flags.json !== true || !(error instanceof ClusterError)) throw error;
+    const [what = "", ...problems] = error.message.split("\n  ");
+    printJson({ ok: false, problems: problems.length > 0 ? problems : [what] });
+    process.exitCode = EXIT.usage;
+    return;
+  }
+  const values = loaded.config as unknown as Tree;
+  const settings = leaves(values)
+    .filter((path) => path !== "$schema")
+    .map((path) => ({ path, value: shown(path, get(values, path)), from: loaded.origins.get(path) ?? "default" }));
+  if (flags.json === true) return printJson({ ok: true, path: loaded.path, settings, notes: loaded.notes });
+  const colours = coloursFor(process.stdout);
+  const rows = settings.map(({ path, value, from }) => [path, JSON.stringify(value), from]);
+  print(table(["SETTING", "VALUE", "FROM"], rows, colours).join("\n"));
+  tellNotes(loaded);
+  note(`${loaded.path ?? "the configuration"} is valid`);
+}
+
+function shown(path: string, value: unknown): unknown {
+  return path === "nats.servers" && Array.isArray(value) ? withoutLogins(value.map(String)) : value;
+}
+
+function requireFiles({ config: tree }: LoadedConfig): void {
+  for (const path of FILES) {
+    const file = get(tree as unknown as Tree, path);
+    if (typeof file !== "string" || file.includes("-----BEGIN") || existsSync(file)) continue;
+    throw new ClusterError("INVALID_CONFIG", `${path} "${file}": there is no such file`);
+  }
+}

@@ -1,0 +1,59 @@
+import type { Command } from "commander";
+import type { LoadedConfig } from "../../file-config/load.ts";
+import type { Logger } from "../../logger.ts";
+import { Manager, type ManagerHooks } from "../../manager.ts";
+import { cliLogger } from "../log.ts";
+import { type ClusterFlags, clusterCommand, configOf, logLevelOption } from "../options.ts";
+import { print } from "../output.ts";
+import { untilSignal } from "../signals.ts";
+import { makeVip } from "../vip.ts";
+
+export function daemon(): Command {
+  return clusterCommand("daemon", "run a node: it competes, and hands over when it is told to end")
+    .addOption(logLevelOption())
+    .addHelpText(
+      "after",
+      `
+SIGINT or SIGTERM: hands over and exits 0; a second one exits at once.
+The log goes to stdout, as text or (--json) as JSON lines.
+
+Example:
+  nats-leader daemon --config a.json --log-level debug`,
+    )
+    .action(run);
+}
+
+async function run(flags: ClusterFlags): Promise<void> {
+  const loaded = configOf(flags, true);
+  const log = cliLogger({ level: flags.logLevel ?? "info", json: flags.json === true, write: print });
+  const { clusterId, nodeId, nats } = loaded.config;
+  log.info({ nodeID: nodeId, clusterID: clusterId, natsServers: withoutLogins(nats.servers) }, "Starting daemon");
+  for (const line of loaded.notes) log.warn({}, line);
+  const ending = untilSignal((signal) => log.info({ signal }, "Received signal, shutting down..."));
+  try {
+    const manager = new Manager(loaded, hooksFor(log), { logger: log, vip: makeVip });
+    await manager.runDaemon({ signal: ending.signal });
+  } finally {
+    ending.close();
+  }
+}
+
+/** go-cluster's words. */
+function hooksFor(log: Logger): ManagerHooks {
+  return {
+    onBecomeLeader: (term) => log.info({ epoch: term.epoch }, "This node is now the LEADER"),
+    onLoseLeadership: (term, reason) =>
+      log.info({ epoch: term.epoch, reason }, "This node lost leadership, now PASSIVE"),
+    onLeaderChange: (leader) => {
+      if (leader === null) log.info({}, "No leader currently elected");
+      else log.info({ leader: leader.nodeId, epoch: leader.epoch }, "Cluster leader changed");
+    },
+    onNatsReconnect: () => log.info({}, "NATS reconnected"),
+    onDaemonStart: () => log.info({}, "Daemon started"),
+    onDaemonStop: () => log.info({}, "Daemon stopped"),
+  };
+}
+
+export function withoutLogins(servers: LoadedConfig["config"]["nats"]["servers"]): string[] {
+  return servers.map((url) => url.replace(/^([a-z]+:\/\/)?.*@/i, "$1"));
+}

@@ -1,0 +1,217 @@
+import type { Command } from "commander";
+import { listNodes, type NodeRow } from "../../manager/cluster-nodes.ts";
+import { type ClusterStatus, viewedStatus } from "../../manager/cluster-status.ts";
+import { type Change, ClusterWatch } from "../../manager/cluster-watch.ts";
+import type { ClusterClient } from "../../manager/cluster-client.ts";
+import { messageOf } from "../../errors.ts";
+import { showInstant, showTime } from "../duration.ts";
+import { askingCommand, type ClusterFlags, someTime, withCluster } from "../options.ts";
+import { coloursFor, print, printJsonLine } from "../output.ts";
+import { untilSignal } from "../signals.ts";
+import { nodeTable } from "./nodes.ts";
+import { statusLines } from "./status.ts";
+
+const EVENTS_SHOWN = 8;
+
+interface Flags extends ClusterFlags {
+  readonly interval?: number;
+}
+
+export function watch(): Command {
+  return askingCommand("watch", "follow who leads, live, until Ctrl-C")
+    .option("--interval <time>", "how often uptimes and nodes are asked for (default: 2s)", someTime)
+    .addHelpText(
+      "after",
+      `
+Changes are heard as they are committed, whatever the interval. Writes
+nothing and joins no election. On a terminal: a live table; else one line
+for each change, with --json one JSON value a line.
+
+Example:
+  nats-leader watch --config a.json --interval 5s`,
+    )
+    .action(run);
+}
+
+async function run(flags: Flags): Promise<void> {
+  const ending = untilSignal();
+  try {
+    await withCluster(flags, async (client, loaded) => {
+      const view = viewFor(flags, client, loaded.nodeId);
+      const watching = new ClusterWatch(client, (change) => view.changed(change));
+      try {
+        await watching.start();
+        await view.refresh();
+        await every(flags.interval ?? 2_000, ending.signal, () => view.refresh());
+      } finally {
+        await watching.close();
+      }
+    });
+  } finally {
+    ending.close();
+  }
+  if (flags.json !== true && process.stdout.isTTY) print("\nStopping watch...");
+}
+
+async function every(ms: number, signal: AbortSignal, act: () => Promise<void>): Promise<void> {
+  await new Promise<void>((resolve) => {
+    let busy = false;
+    const timer = setInterval(() => {
+      if (busy) return;
+      busy = true;
+      void act().finally(() => {
+        busy = false;
+      });
+    }, ms);
+    const end = (): void => {
+      clearInterval(timer);
+      resolve();
+    };
+    if (signal.aborted) end();
+    signal.addEventListener("abort", end, { once: true });
+  });
+}
+
+interface View {
+  changed(change: Change): void;
+  refresh(): Promise<void>;
+}
+
+function viewFor(flags: Flags, client: ClusterClient, nodeId: string | null): View {
+  if (flags.json === true) return new JsonView(client, nodeId);
+  return process.stdout.isTTY ? new LiveView(client, nodeId) : new LineView();
+}
+
+/** One line for each change. */
+class LineView implements View {
+  readonly #story = new Story();
+
+  changed(change: Change): void {
+    print(`${showInstant(change.at)}  ${this.#story.tell(change)}`);
+  }
+
+  async refresh(): Promise<void> {}
+}
+
+/** Changes in words; remembers since when nobody led. */
+class Story {
+  #vacantSince: number | null = null;
+
+  tell(change: Change): string {
+    const since = this.#vacantSince;
+    switch (change.kind) {
+      case "leader": {
+        this.#vacantSince = null;
+        const after = since === null ? "" : `, after ${change.at - since} ms without a leader`;
+        return `${change.leader} leads, epoch ${change.epoch}${after}`;
+      }
+      case "released":
+        this.#vacantSince = change.at;
+        return `epoch ${change.epoch} was released${change.successor === null ? "" : ` to ${change.successor}`}`;
+      case "deleted":
+        this.#vacantSince = change.at;
+        return "the lease was deleted";
+      case "expired":
+        this.#vacantSince = change.at;
+        return `nobody leads: the lease of ${change.leader}, epoch ${change.epoch}, has run out`;
+      case "vacant":
+        return "nobody has led here yet";
+      case "disconnected":
+        return "the connection to NATS is lost; trying again";
+      case "reconnected":
+        return "connected to NATS again";
+      case "failed":
+        return `cannot look: ${change.error.message}`;
+      default:
+        return change satisfies never;
+    }
+  }
+}
+
+/** go-cluster's `{timestamp, status}`, a line each; `event` says why the line is there. */
+class JsonView implements View {
+  readonly #client: ClusterClient;
+  readonly #nodeId: string | null;
+  #status: ClusterStatus | null = null;
+
+  constructor(client: ClusterClient, nodeId: string | null) {
+    this.#client = client;
+    this.#nodeId = nodeId;
+  }
+
+  changed(change: Change): void {
+    const { at, kind, ...rest } = change;
+    const leads = change.kind === "leader";
+    const known = this.#status;
+    const neutral = change.kind === "disconnected" || change.kind === "reconnected" || change.kind === "failed";
+    if (known !== null && !neutral) {
+      const role = leads && change.leader === known.nodeId ? "PRIMARY" : "PASSIVE";
+      const { leader, epoch } = leads ? change : { leader: "", epoch: 0 };
+      this.#status = { ...known, leader, epoch, role };
+    }
+    const shown = "error" in rest ? { error: rest.error.message } : rest;
+    this.#say(at, { event: kind, ...shown });
+  }
+
+  async refresh(): Promise<void> {
+    try {
+      this.#status = await viewedStatus(this.#client, this.#nodeId);
+      this.#say(Date.now(), { event: "status" });
+    } catch (error) {
+      this.#say(Date.now(), { event: "failed", error: messageOf(error) });
+    }
+  }
+
+  #say(at: number, rest: object): void {
+    printJsonLine({ timestamp: showTime(at), at: new Date(at).toISOString(), ...rest, status: this.#status });
+  }
+}
+
+/** The screen, drawn anew at every change and at every interval. */
+class LiveView implements View {
+  readonly #client: ClusterClient;
+  readonly #nodeId: string | null;
+  readonly #story = new Story();
+  readonly #events: string[] = [];
+  #status: ClusterStatus | null = null;
+  #rows: readonly NodeRow[] = [];
+  #problem: string | null = null;
+  #drawn = false;
+
+  constructor(client: ClusterClient, nodeId: string | null) {
+    this.#client = client;
+    this.#nodeId = nodeId;
+  }
+
+  changed(change: Change): void {
+    this.#events.push(`${showInstant(change.at)}  ${this.#story.tell(change)}`);
+    if (this.#events.length > EVENTS_SHOWN) this.#events.shift();
+    this.#draw();
+    void this.refresh();
+  }
+
+  async refresh(): Promise<void> {
+    try {
+      this.#status = await viewedStatus(this.#client, this.#nodeId);
+      this.#rows = await listNodes(this.#client, await this.#client.situation());
+      this.#problem = null;
+    } catch (error) {
+      this.#problem = messageOf(error);
+    }
+    this.#draw();
+  }
+
+  #draw(): void {
+    const colours = coloursFor(process.stdout);
+    const lines = [colours.strong(`=== Cluster Status [${showTime(Date.now())}] ===`), ""];
+    if (this.#status !== null) lines.push(...statusLines(this.#status, colours), "");
+    if (this.#problem !== null) lines.push(colours.bad(this.#problem), "");
+    if (this.#rows.length > 0) lines.push(...nodeTable(this.#rows, colours), "");
+    lines.push(...this.#events, "", colours.dim("Press Ctrl+C to stop watching..."));
+    if (!this.#drawn) process.stdout.write("\x1b[2J");
+    this.#drawn = true;
+    // Home, every line to its end, then whatever was below: no flicker.
+    process.stdout.write(`\x1b[H${lines.map((line) => `${line}\x1b[K\n`).join("")}\x1b[J`);
+  }
+}
+

@@ -1,0 +1,50 @@
+/** The daemon's log: lines as go-cluster's (slog's text format), or JSON. */
+import type { Logger, LogLevel } from "../logger.ts";
+
+type Level = Exclude<LogLevel, "silent">;
+
+const RANK: Readonly<Record<Level, number>> = { debug: 0, info: 1, warn: 2, error: 3 };
+
+/** What a node says of itself and the daemon says in go-cluster's words. */
+const SAID_BY_DAEMON: ReadonlySet<unknown> = new Set(["started", "become", "leader", "reconnected", "stopped"]);
+
+export interface LogOptions {
+  readonly level: LogLevel;
+  readonly json: boolean;
+  readonly write: (line: string) => void;
+}
+
+export function cliLogger({ level, json, write }: LogOptions): Logger {
+  const at =
+    (own: Level) =>
+    (fields: object, message = ""): void => {
+      const { event } = fields as { readonly event?: unknown };
+      const shown: Level = own === "info" && SAID_BY_DAEMON.has(event) ? "debug" : own;
+      if (level === "silent" || RANK[shown] < RANK[level]) return;
+      write(json ? jsonLine(shown, fields, message) : textLine(shown, fields, message));
+    };
+  return { debug: at("debug"), info: at("info"), warn: at("warn"), error: at("error") };
+}
+
+function jsonLine(level: Level, fields: object, message: string): string {
+  const shown = Object.entries(fields).map(([name, value]) => [name, value instanceof Error ? value.message : value]);
+  return JSON.stringify({ time: new Date().toISOString(), level, msg: message, ...Object.fromEntries(shown) });
+}
+
+function textLine(level: Level, fields: object, message: string): string {
+  const rest = Object.entries(fields).flatMap(([name, value]) =>
+    value === undefined || value === null ? [] : [`${name}=${cell(value)}`],
+  );
+  const head = `time=${new Date().toISOString()} level=${level.toUpperCase()} msg=${cell(message)}`;
+  return [head, ...rest].join(" ");
+}
+
+function cell(value: unknown): string {
+  const text =
+    value instanceof Error
+      ? value.message
+      : typeof value === "object"
+        ? JSON.stringify(value)
+        : String(value);
+  return /^[^\s"=]+$/.test(text) ? text : JSON.stringify(text);
+}

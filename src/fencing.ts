@@ -1,0 +1,48 @@
+/**
+ * nats-leader/fencing: stores that refuse a deposed leader, whatever it believes.
+ *
+ * The lease makes two leaders unlikely; only the resource itself can make a late write impossible. Here are resources
+ * that do: a JetStream stream, a key-value bucket, PostgreSQL, and a fence for receivers of your own.
+ */
+export { ClusterError } from "./errors.ts";
+export type { Fence } from "./fencing/fence.ts";
+export { MemoryFence } from "./fencing/fence.ts";
+export type { FencedKvOptions, FencedKvWriter, KvChange, KvEntry } from "./fencing/fenced-kv.ts";
+export { FencedKv } from "./fencing/fenced-kv.ts";
+export type { FencedStreamOptions, FenceHolder, OpenOptions, OpenTerm } from "./fencing/fenced-stream.ts";
+export { FencedStream } from "./fencing/fenced-stream.ts";
+export type {
+  BatchWritten,
+  FencedMessage,
+  FencedWriter,
+  Payload,
+  WriteOptions,
+  WriteOutcome,
+  Written,
+} from "./fencing/fenced-writer.ts";
+export type { KvFenceOptions } from "./fencing/kv-fence.ts";
+export { KvFence } from "./fencing/kv-fence.ts";
+export type { Fenceable, FenceableRequest, FencedOptions } from "./fencing/middleware.ts";
+export {
+  fencedCallback,
+  fencedEndpoint,
+  fencedMessages,
+  STALE_STATUS,
+  throwIfRefused,
+} from "./fencing/middleware.ts";
+export type { FencedLimits } from "./fencing/open-guarded.ts";
+export type { PostgresFenceOptions, SqlClient, SqlRunner, SqlStatement } from "./fencing/postgres.ts";
+export { PostgresFence } from "./fencing/postgres.ts";
+export { StaleEpochError } from "./fencing/stale.ts";
+export type { FenceTerm, HttpHeaders, NatsHeaders, TokenSource } from "./fencing/token.ts";
+export {
+  EPOCH_HEADER,
+  httpHeaders,
+  natsHeaders,
+  parseToken,
+  tokenFromHttp,
+  tokenFromNats,
+  tokenOf,
+} from "./fencing/token.ts";
+export type { FencedHooks, FenceTarget } from "./fencing/with-fence.ts";
+export { withFence } from "./fencing/with-fence.ts";

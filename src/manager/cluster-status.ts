@@ -1,0 +1,125 @@
+/** What `status` says: go-cluster's fields, and what a person wants to know besides. */
+import type { NodeStatus } from "../backend.ts";
+import type { ClusterClient, NodeAnswer, Situation } from "./cluster-client.ts";
+
+export interface ClusterStatus {
+  readonly clusterId: string;
+  /** `""`: no node id was given. */
+  readonly nodeId: string;
+  /** Of this node. */
+  readonly role: "PRIMARY" | "PASSIVE";
+  /** `""`: nobody leads. */
+  readonly leader: string;
+  /** 0: nobody leads. */
+  readonly epoch: number;
+  readonly vipHeld: boolean;
+  /** Of this node's daemon; 0 when none runs. */
+  readonly uptimeMs: number;
+  /** Is this node's daemon connected to NATS? */
+  readonly connected: boolean;
+  /** `unknown`: NATS could not be reached, or no node id was given. */
+  readonly daemon: "running" | "not running" | "unknown";
+  /** The daemon's own word: follower, campaigning, leader, suspended, draining. */
+  readonly state: string | null;
+  /** False after `leave`, and for an observer. */
+  readonly competes: boolean | null;
+  readonly presence: string | null;
+  /** What stands in the bucket; `null`: nothing, or it could not be read. */
+  readonly lease: LeaseStatus | null;
+  /** Why nothing is known. */
+  readonly error: string | null;
+}
+
+export interface LeaseStatus {
+  readonly holder: string;
+  readonly epoch: number;
+  /** ISO 8601, as the holder wrote it. */
+  readonly acquiredAt: string;
+  /** Since the last renewal, by the server's clock. */
+  readonly ageMs: number;
+  readonly ttlMs: number;
+  /** Does the holder answer? */
+  readonly answers: boolean;
+}
+
+/** In the daemon's own process. */
+export function daemonStatus(status: NodeStatus): ClusterStatus {
+  return { ...ofDaemon(status), ...cluster(status.clusterId, status.leader, status.epoch), lease: null };
+}
+
+/** From outside. */
+export async function viewedStatus(client: ClusterClient, nodeId: string | null): Promise<ClusterStatus> {
+  const situation = await client.situation();
+  const isHolder = situation.record?.nodeId === nodeId;
+  const own = nodeId === null ? null : isHolder ? situation.holder : await client.statusOf(nodeId);
+  const base = own === null ? noDaemon(nodeId, nodeId === null ? "unknown" : "not running") : ofAnswer(own);
+  const leader = situation.leader ?? "";
+  return {
+    ...base,
+    ...cluster(client.clusterId, leader, situation.epoch),
+    // A lease that its holder does not stand by any more makes no primary.
+    role: base.role === "PRIMARY" && leader !== nodeId ? "PASSIVE" : base.role,
+    lease: leaseOf(situation),
+  };
+}
+
+export function unreachableStatus(clusterId: string, nodeId: string | null, error: Error): ClusterStatus {
+  return {
+    ...noDaemon(nodeId, "unknown"),
+    ...cluster(clusterId, "", 0),
+    lease: null,
+    error: error.message,
+  };
+}
+
+type Base = Omit<ClusterStatus, "clusterId" | "leader" | "epoch" | "lease">;
+
+function cluster(clusterId: string, leader: string, epoch: number): Pick<ClusterStatus, "clusterId" | "leader" | "epoch"> {
+  return { clusterId, leader, epoch };
+}
+
+function ofAnswer({ status }: NodeAnswer): Base {
+  return ofDaemon(status);
+}
+
+function ofDaemon(status: NodeAnswer["status"]): Base {
+  return {
+    nodeId: status.nodeId,
+    role: status.role,
+    vipHeld: status.vipHeld ?? false,
+    uptimeMs: status.uptimeMs,
+    connected: status.connected,
+    daemon: "running",
+    state: status.state ?? null,
+    competes: status.competes ?? null,
+    presence: status.presence ?? null,
+    error: null,
+  };
+}
+
+function noDaemon(nodeId: string | null, daemon: ClusterStatus["daemon"]): Base {
+  return {
+    nodeId: nodeId ?? "",
+    role: "PASSIVE",
+    vipHeld: false,
+    uptimeMs: 0,
+    connected: false,
+    daemon,
+    state: null,
+    competes: null,
+    presence: null,
+    error: null,
+  };
+}
+
+function leaseOf({ record, lease, holder }: Situation): LeaseStatus | null {
+  if (record === null) return null;
+  return {
+    holder: record.nodeId,
+    epoch: record.epoch,
+    acquiredAt: new Date(record.acquiredAt).toISOString(),
+    ageMs: Math.round(lease.ageMs),
+    ttlMs: lease.ttlMs,
+    answers: holder !== null,
+  };
+}

@@ -1,0 +1,264 @@
+/**
+ * The address during one term. The order, which is the point:
+ *
+ *     lease won -> nobody answers for the address -> added -> announced -> the application's onBecomeLeader
+ *     term.signal aborts -> removed -> the application's onLoseLeadership -> lease released
+ *
+ * A suspended leader (its connection is down) gives the address up as well and takes it back when it resumes.
+ */
+import { setTimeout as pause } from "node:timers/promises";
+import { ClusterError } from "../errors.ts";
+import type { Logger } from "../logger.ts";
+import type { Term } from "../term.ts";
+import { Announcer } from "./announcer.ts";
+import { type AskableLink, askable, findAddress, type LinkState, readLink } from "./ip-command.ts";
+import { Keeper, type KeeperAnswer } from "./keeper.ts";
+import { LEAST_REMAINING_MS, worthRefreshing } from "./lifetime.ts";
+import type { Neighbours } from "./neighbours.ts";
+import type { ResolvedVirtualIpOptions } from "./options.ts";
+import { waitUntilFree } from "./vacancy.ts";
+
+const LOOK_EVERY_MS = 25;
+/** Not held at so many looks in a row is a suspension; a busy event loop alone makes it fewer. */
+const LOOKS_TO_SUSPEND = 4;
+const RETRY_MS = 500;
+/** Pause before the address is added again that could not be. */
+const ADD_AGAIN_MS = 20;
+
+/** `waiting`: the lease is won, somebody else still has the address. */
+export type VirtualIpState = "absent" | "waiting" | "held" | "suspended";
+
+export interface TenureParts {
+  readonly options: ResolvedVirtualIpOptions;
+  readonly term: Term;
+  readonly ip: string;
+  readonly neighbours: Neighbours;
+  readonly logger: Logger;
+  readonly changed: (state: VirtualIpState) => void;
+}
+
+export class Tenure {
+  readonly #p: TenureParts;
+  readonly #over = new AbortController();
+  #keeper: Keeper;
+  #link: AskableLink | null = null;
+  #state: VirtualIpState = "absent";
+  #looks: NodeJS.Timeout | null = null;
+  readonly #announcer: Announcer;
+  #notHeld = 0;
+  #busy = false;
+  /** Monotonic milliseconds at which the kernel removes the address at the earliest. */
+  #endsAtMs = 0;
+  #retryAtMs = 0;
+  #ending: Promise<void> | null = null;
+
+  constructor(parts: TenureParts) {
+    this.#p = parts;
+    this.#keeper = this.#newKeeper(false);
+    const { neighbours, options, logger } = parts;
+    this.#announcer = new Announcer(neighbours, options.announceAtMs, logger);
+  }
+
+  get state(): VirtualIpState {
+    return this.#state;
+  }
+
+  /** Of the keeper, for tests. */
+  get keeperPid(): number | undefined {
+    return this.#keeper.pid;
+  }
+
+  /** Resolves when the address is here and announced once, or when the term has ended. Rejects with `VIP_FAILED`. */
+  async begin(): Promise<void> {
+    const { term, logger, options } = this.#p;
+    this.#set("waiting");
+    const began = performance.now();
+    try {
+      const link = await this.#usableLink();
+      this.#link = askable(link);
+      await waitUntilFree(this.#p, link, this.#over.signal);
+      await this.#add();
+    } catch (error) {
+      if (this.#over.signal.aborted) return;
+      throw error;
+    }
+    if (this.#over.signal.aborted) return;
+    this.#set("held");
+    const tookMs = Math.round(performance.now() - began);
+    const fields = {
+      event: "vip-acquired",
+      address: options.address.cidr,
+      interface: options.device,
+      tookMs,
+    };
+    logger.info({ ...fields, epoch: term.epoch }, "virtual IP acquired");
+    this.#looks = setInterval(() => this.#look(), LOOK_EVERY_MS);
+    this.#looks.unref();
+    if (this.#link !== null) await this.#announcer.announce(this.#link);
+  }
+
+  /** Removes the address, at once. Resolves when it is gone. Idempotent, never rejects. */
+  end(): Promise<void> {
+    this.#ending ??= this.#end();
+    return this.#ending;
+  }
+
+  async #end(): Promise<void> {
+    const { options, logger } = this.#p;
+    const wasHeld = this.#state === "held";
+    this.#over.abort();
+    if (this.#looks !== null) clearInterval(this.#looks);
+    this.#announcer.stop();
+    // Somebody killed the keeper: another one cleans up behind it.
+    if (!this.#keeper.running && wasHeld) this.#keeper = this.#newKeeper(true);
+    // Behind whatever is on its way to the keeper, so nothing can put the address back.
+    const answer = await this.#keeper.drop();
+    if (answer.kind === "failed") {
+      const fields = { event: "vip-stuck", address: options.address.cidr, interface: options.device };
+      logger.error(
+        { ...fields, why: answer.message },
+        "virtual IP not removed; the kernel does so before the lease ends",
+      );
+    } else if (wasHeld) {
+      const fields = { event: "vip-released", address: options.address.cidr, interface: options.device };
+      logger.info(fields, "virtual IP released");
+    }
+    await this.#keeper.close();
+    this.#set("absent");
+  }
+
+  #newKeeper(adopt: boolean): Keeper {
+    const { ip, options } = this.#p;
+    return new Keeper({ ip, address: options.address, device: options.device, adopt });
+  }
+
+  #set(state: VirtualIpState): void {
+    if (state === this.#state) return;
+    this.#state = state;
+    this.#p.changed(state);
+  }
+
+  // -------------------------------------------------------------------------------------------------- acquiring
+
+  async #usableLink(): Promise<LinkState> {
+    const { ip, options } = this.#p;
+    const link = await readLink(ip, options.device);
+    const problem = linkProblem(link, options);
+    if (problem === null) return link;
+    throw new ClusterError("VIP_FAILED", problem, { recoverable: true });
+  }
+
+  /** Adds the address. One that is on this host already was not added by us: it is waited for, never touched. */
+  async #add(): Promise<void> {
+    const { options, term } = this.#p;
+    const { signal } = this.#over;
+    // Between two renewals there may be too little left; right after one there is enough, or never.
+    const giveUpAt = performance.now() + term.remainingMs;
+    for (;;) {
+      signal.throwIfAborted();
+      const answer = await this.#hold();
+      signal.throwIfAborted();
+      if (answer.kind === "held") return;
+      const message = answer.kind === "failed" ? answer.message : "";
+      if (/File exists|already assigned/i.test(message)) await this.#usableLink();
+      else if (message !== "") throw addError(options, message);
+      else if (performance.now() >= giveUpAt) throw this.#leaseTooShort();
+      await pause(ADD_AGAIN_MS, undefined, { signal });
+    }
+  }
+
+  #leaseTooShort(): ClusterError {
+    return new ClusterError(
+      "VIP_FAILED",
+      `virtual IP ${this.#p.options.address.cidr}: less than ${LEAST_REMAINING_MS} ms of the lease are left, and the kernel counts ` +
+        "an address's lifetime in seconds; use leaseTtlMs >= 3000",
+      { recoverable: true },
+    );
+  }
+
+  async #hold(): Promise<KeeperAnswer> {
+    const sentAt = performance.now();
+    // Not held: whatever is left of the lease is not ours to use.
+    const answer = await this.#keeper.hold(() => (this.#p.term.held ? this.#p.term.remainingMs : 0));
+    if (answer.kind === "held") this.#endsAtMs = sentAt + answer.seconds * 1000;
+    return answer;
+  }
+
+  // ---------------------------------------------------------------------------------------------------- holding
+
+  #look(): void {
+    const { term } = this.#p;
+    if (this.#over.signal.aborted) return;
+    this.#notHeld = term.held ? 0 : this.#notHeld + 1;
+    if (this.#notHeld >= LOOKS_TO_SUSPEND) this.suspend();
+    if (!term.held || this.#busy) return;
+    const now = performance.now();
+    if (now < this.#retryAtMs) return;
+    const missing = this.#state === "suspended" || now >= this.#endsAtMs || !this.#keeper.running;
+    if (missing || worthRefreshing(term.remainingMs, this.#endsAtMs - now)) void this.#refresh(missing);
+  }
+
+  /** The connection is down: others may be taking over. */
+  suspend(): void {
+    if (this.#state !== "held" || this.#over.signal.aborted || this.#p.term.held) return;
+    this.#set("suspended");
+    this.#announcer.stop();
+    this.#endsAtMs = 0;
+    void this.#keeper.drop();
+    this.#p.logger.warn({ event: "vip-suspended" }, "virtual IP removed: the leader is suspended");
+  }
+
+  async #refresh(missing: boolean): Promise<void> {
+    this.#busy = true;
+    // Somebody killed the keeper. What it added is still ours, and the kernel's clock runs on it.
+    if (!this.#keeper.running) this.#keeper = this.#newKeeper(true);
+    const answer = await this.#hold();
+    this.#busy = false;
+    if (this.#over.signal.aborted || answer.kind === "gone") return;
+    if (answer.kind !== "held") {
+      this.#endsAtMs = 0;
+      this.#retryAtMs = performance.now() + RETRY_MS;
+      if (answer.kind === "failed") this.#reportFailure(answer.message);
+      return;
+    }
+    if (!missing) return;
+    this.#set("held");
+    if (this.#link !== null) void this.#announcer.announce(this.#link);
+  }
+
+  #reportFailure(message: string): void {
+    const { logger, options } = this.#p;
+    logger.error(
+      { event: "vip-failing", address: options.address.cidr, interface: options.device, why: message },
+      "virtual IP can't be kept; trying again",
+    );
+  }
+}
+
+/** Why the address can't be put on this interface; `null` when it can. */
+export function linkProblem(link: LinkState, options: ResolvedVirtualIpOptions): string | null {
+  const { device, address } = options;
+  if (link.loopback)
+    return `virtual IP: interface "${device}" is the loopback: nobody else could reach the address`;
+  if (!link.up) return `virtual IP: interface "${device}" is down: ip link set ${device} up`;
+  const present = findAddress(link, address);
+  if (present === null || present.lifetimeS !== null) return null;
+  return (
+    `virtual IP: ${address.text}/${present.prefix} is on "${device}" already, for good. Only what was added here is ` +
+    "ever removed: take it out of the host's own configuration"
+  );
+}
+
+/** What the kernel's refusal means. */
+export function addError(options: ResolvedVirtualIpOptions, message: string): ClusterError {
+  const { device, address } = options;
+  const hint = /not permitted/i.test(message)
+    ? "; this needs CAP_NET_ADMIN: run as root, or give the service AmbientCapabilities=CAP_NET_ADMIN CAP_NET_RAW, " +
+      "or the container --cap-add NET_ADMIN"
+    : "";
+  return new ClusterError(
+    "VIP_FAILED",
+    `can't put virtual IP ${address.cidr} on "${device}": ${message}${hint}`,
+    { recoverable: true },
+  );
+}

@@ -1,0 +1,163 @@
+import { expect, test } from "vitest";
+import { Ensemble } from "./play/ensemble.ts";
+import { connection, record, Solo } from "./play/solo.ts";
+import { expectTranscript } from "./play/transcript.ts";
+
+test("a dead leader is replaced as soon as its server says that its connection is gone", async () => {
+  const play = new Ensemble("kill -9 of a leader with a presence.", true);
+  const a = play.node("a").start();
+  const b = play.node("b").start();
+  await play.quietlyUntil(5_000, "a leads, b follows and listens for the end of a's presence");
+  await play.happens("kill -9 a; the server closes its connection and deletes its presence consumer", () =>
+    a.kill(),
+  );
+  await play.at(5_100);
+  play.ask(b);
+  await expectTranscript("presence-takeover", play);
+});
+
+test("a false suspicion changes nothing", async () => {
+  const play = new Ensemble("A presence consumer is lost, but its holder lives.", true);
+  const a = play.node("a").start();
+  const b = play.node("b").start();
+  await play.quietlyUntil(5_000, "a leads, b follows");
+  await play.happens("the server loses a's presence consumer", () =>
+    play.connections.advise(a.session.binding?.presence ?? ""),
+  );
+  await play.at(9_000);
+  play.ask(a, b);
+  expect(b.said("become-leader")).toBe(0);
+  await expectTranscript("false-suspicion", play);
+});
+
+test("a suspicion that nobody answers is left to W", async () => {
+  const play = new Ensemble("A leader dies, and its server can't be asked.", true);
+  const a = play.node("a").start();
+  const b = play.node("b").start();
+  await play.quietlyUntil(5_000, "a leads, b follows");
+  await play.happens("b's requests are lost from now on; kill -9 a", () => {
+    b.network.dropRequests = true;
+    a.kill();
+  });
+  await play.quietlyUntil(12_900, "b asks, and nobody answers");
+  await play.happens("b's requests arrive again", () => {
+    b.network.dropRequests = false;
+  });
+  await play.quietlyUntil(16_000, "the read that was under way has failed, another one is about to follow");
+  await play.at(16_400);
+  play.ask(b);
+  await expectTranscript("suspicion-unanswered", play);
+});
+
+test("the death of a connection that the holder has replaced is ignored", async () => {
+  const play = new Solo("The word that a connection is dead comes when its holder is back on another one.", {
+    crashDetection: "presence",
+  })
+    .opened()
+    .connected(connection(1, true))
+    .reads(record(7, "b", 2, { session: connection(9, true) }))
+    .at(1_000)
+    .send({ type: "presence-lost", presence: "stream.presence-9" })
+    .at(1_001)
+    .watched(record(8, "b", 2, { session: connection(10, true) }))
+    .scene("True, but about the past.")
+    .at(1_002)
+    .send({ type: "death-confirmed", binding: connection(9, true) })
+    .scene("And this is about somebody else's presence altogether.")
+    .send({ type: "presence-lost", presence: "stream.presence-3" });
+  await expectTranscript("death-of-an-old-binding", play);
+});
+
+test("a death that happened while nobody listened is asked for after a reconnect", async () => {
+  const play = new Solo("The leader died while this node was not connected.", { crashDetection: "presence" })
+    .opened()
+    .connected(connection(1, true))
+    .reads(record(7, "b", 2, { session: connection(9, true) }))
+    .at(1_000)
+    .disconnected()
+    .at(2_000)
+    .connected(connection(2, true))
+    .at(2_002)
+    .reads(record(7, "b", 2, { session: connection(9, true) }))
+    .at(2_004)
+    .send({ type: "death-confirmed", binding: connection(9, true) })
+    .at(2_006)
+    .applied(8)
+    .ask();
+  await expectTranscript("death-missed", play);
+});
+
+test("a holder without a presence is never asked about", async () => {
+  const play = new Solo("A holder that does not promise to suspend itself may only be outwaited.", {
+    crashDetection: "presence",
+  })
+    .opened()
+    .connected(connection(1, true))
+    .reads(record(7, "b", 2, { session: connection(9) }))
+    .at(1_000)
+    .send({ type: "death-confirmed", binding: connection(9) });
+  await expectTranscript("holder-without-presence", play);
+});
+
+test("a process that was stopped while its connection was cut leads no more, from its first instruction on", async () => {
+  const play = new Ensemble("SIGSTOP, the connection is cut, SIGCONT, all within the span.", true);
+  const a = play.node("a").start();
+  const b = play.node("b").start();
+  await play.quietlyUntil(3_500, "a leads, b follows");
+  play.ask(a);
+  await play.happens("a is stopped for two seconds", () => a.clock.pause(2_000));
+  await play.at(4_500);
+  await play.happens("a's connection is cut", () => a.session.disconnect());
+  await play.at(5_499);
+  play.scene("b leads. a continues at 5500 ms: before anything else has run, it is asked.");
+  play.ask(a, b);
+  await play.at(5_600);
+  play.ask(a, b);
+  await play.happens("a is connected again", () => a.session.reconnect());
+  await play.at(5_700);
+  play.ask(a, b);
+  await expectTranscript("stopped-and-cut", play);
+});
+
+test("an ack that waited in the socket of a stopped process does not make it lead", async () => {
+  const play = new Ensemble(
+    "A candidate is stopped right after its write; the ack and the end of the connection wait for it.",
+    true,
+  );
+  const a = play.node("a").start();
+  const b = play.node("b").start();
+  await play.at(2);
+  await play.happens("a is stopped for two seconds, with its acquiring write on the way", () =>
+    a.clock.pause(2_000, "messages"),
+  );
+  await play.at(1_000);
+  await play.happens("a's connection is cut", () => a.session.disconnect());
+  await play.at(2_001);
+  play.scene("a continues at 2002 ms. The ack is first in its socket, the end of the connection second.");
+  await play.at(2_002);
+  play.ask(a, b);
+  expect(a.said("become-leader")).toBe(1);
+  await expectTranscript("ack-before-the-cut", play);
+});
+
+test("a machine that was suspended does not trust what it knew of its connection", async () => {
+  const play = new Ensemble(
+    "The machine is suspended: the monotonic clock says that nothing happened.",
+    true,
+  );
+  const a = play.node("a").start();
+  play.node("b").start();
+  await play.quietlyUntil(3_500, "a leads, b follows");
+  await play.happens(
+    "a's machine is suspended for two seconds, and its connection is reset meanwhile",
+    () => {
+      a.clock.suspend(2_000);
+      play.time.after(1_000, () => a.session.disconnect());
+    },
+  );
+  await play.at(5_499);
+  play.ask(a);
+  await play.at(5_600);
+  play.ask(a);
+  await expectTranscript("suspended-and-cut", play);
+});

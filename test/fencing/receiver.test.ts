@@ -1,0 +1,201 @@
+import { jetstream } from "@nats-io/jetstream";
+import { type ServiceMsg, Svcm } from "@nats-io/services";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import {
+  type ClusterError,
+  fencedCallback,
+  fencedEndpoint,
+  fencedMessages,
+  KvFence,
+  type KvFenceOptions,
+  MemoryFence,
+  natsHeaders,
+  throwIfRefused,
+} from "../../src/fencing.ts";
+import { type NatsServer, startNatsServer } from "../../src/testing.ts";
+import { startProxy } from "../support/tcp-proxy.ts";
+import { deferred } from "../support/wait.ts";
+import { api, atEnd, connection, fresh } from "./support.ts";
+
+let server: NatsServer;
+beforeAll(async () => {
+  server = await startNatsServer();
+});
+afterAll(() => server.dispose());
+
+async function kvFence(options: Partial<KvFenceOptions> & { readonly key: string }): Promise<KvFence> {
+  const fence = await KvFence.open(await connection(server), options);
+  atEnd(() => fence.close());
+  return fence;
+}
+
+describe("a durable fence", () => {
+  test("remembers the largest token over a restart of its process", async () => {
+    const key = fresh("printer");
+    const before = await kvFence({ key });
+    await before.admit(4);
+    await before.admit({ epoch: 7 });
+    before.close();
+    const after = await kvFence({ key });
+    expect(after.highest).toBe(7);
+    const refused = after.admit(6);
+    await expect(refused).rejects.toMatchObject({ code: "STALE_EPOCH", token: 6, newest: 7 });
+    await expect(refused).rejects.toThrow(
+      `fence "${key}" in bucket FENCES refuses epoch 6: it has seen epoch 7`,
+    );
+    await after.admit(7);
+  });
+
+  test("refuses what another receiver of the same resource has refused", async () => {
+    const key = fresh("shared");
+    const [one, two] = [await kvFence({ key }), await kvFence({ key })];
+    await two.admit(1);
+    await one.admit(2);
+    await expect(two.admit(1)).rejects.toMatchObject({ code: "STALE_EPOCH", newest: 2 });
+  });
+
+  test("admits the largest of many that come at once, and never goes back", async () => {
+    const key = fresh("crowd");
+    const fences = await Promise.all([1, 2, 3].map(() => kvFence({ key })));
+    const tokens = Array.from({ length: 30 }, (_, i) => 1 + ((i * 7) % 30));
+    const results = await Promise.allSettled(tokens.map((token, i) => fences[i % 3]?.admit(token)));
+    expect(results[tokens.indexOf(30)]?.status).toBe("fulfilled");
+    const stored = await kvFence({ key });
+    expect(stored.highest).toBe(30);
+    await expect(stored.admit(29)).rejects.toMatchObject({ code: "STALE_EPOCH" });
+  });
+
+  test("writes its token anew when an operator has deleted the key", async () => {
+    const key = fresh("deleted");
+    const fence = await kvFence({ key });
+    await fence.admit(5);
+    await api(await connection(server), "STREAM.PURGE.KV_FENCES", { filter: `$KV.FENCES.${key}` });
+    await expect(fence.admit(4)).rejects.toMatchObject({ code: "STALE_EPOCH" });
+    await fence.admit(5);
+    expect((await kvFence({ key })).highest).toBe(5);
+  });
+
+  test("refuses everybody while the key holds something else", async () => {
+    const key = fresh("garbage");
+    const fence = await kvFence({ key });
+    await (await connection(server)).request(`$KV.FENCES.${key}`, "hello", { timeout: 2000 });
+    await expect(fence.admit(9)).rejects.toThrow(/is not a fence: hello/);
+  });
+
+  test("refuses everybody while its bucket can't be reached", async () => {
+    const proxy = await startProxy({ target: { port: server.port } });
+    atEnd(() => proxy.close());
+    const fence = await KvFence.open(await connection(proxy), { key: fresh("cut"), timeoutMs: 200 });
+    atEnd(() => fence.close());
+    await fence.admit(1);
+    proxy.blackhole(true);
+    await expect(fence.admit(1)).rejects.toMatchObject({ code: "STORE_UNAVAILABLE", recoverable: true });
+    proxy.blackhole(false);
+  });
+
+  test("needs no read for the present leader when no other receiver exists", async () => {
+    const nats = await connection(server);
+    const fence = await KvFence.open(nats, { key: fresh("own"), exclusive: true });
+    atEnd(() => fence.close());
+    await fence.admit(1);
+    const { outMsgs } = nats.stats();
+    await fence.admit(1);
+    expect(nats.stats().outMsgs).toBe(outMsgs);
+  });
+});
+
+describe("in front of a receiver", () => {
+  test("a subscription answers a stale request with both tokens and does not run the handler", async () => {
+    const nats = await connection(server);
+    const ran: string[] = [];
+    const refusals: ClusterError[] = [];
+    const subject = fresh("work");
+    nats.subscribe(subject, {
+      callback: fencedCallback(
+        new MemoryFence("the worker"),
+        (message) => {
+          ran.push(message.string());
+          message.respond("done");
+        },
+        { onRefused: (error) => refusals.push(error) },
+      ),
+    });
+    const send = (epoch: number) =>
+      nats.request(subject, `e${epoch}`, { timeout: 2000, headers: natsHeaders(epoch) });
+    const fine = await send(2);
+    throwIfRefused(fine);
+    expect(fine.string()).toBe("done");
+    const late = await send(1);
+    expect([late.headers?.get("Nats-Service-Error-Code"), ran]).toEqual(["409", ["e2"]]);
+    expect(() => throwIfRefused(late)).toThrow(
+      expect.objectContaining({
+        code: "STALE_EPOCH",
+        token: 1,
+        newest: 2,
+        message: "the worker refuses epoch 1: it has seen epoch 2",
+      }),
+    );
+    expect(() => throwIfRefused(late)).toThrow();
+    expect(refusals).toHaveLength(1);
+    const anonymous = await nats.request(subject, "", { timeout: 2000 });
+    expect(() => throwIfRefused(anonymous)).toThrow(/a message without an epoch/);
+  });
+
+  test("a handler that throws answers its caller, tells onRefused, and ends nothing", async () => {
+    const nats = await connection(server);
+    const told = deferred<ClusterError>();
+    const subject = fresh("work");
+    const handler = fencedCallback(
+      new MemoryFence(),
+      async () => {
+        throw new Error("out of\r\npaper");
+      },
+      { onRefused: told.resolve },
+    );
+    nats.subscribe(subject, { callback: handler });
+    const answer = await nats.request(subject, "", { timeout: 2000, headers: natsHeaders(1) });
+    expect(answer.headers?.get("Nats-Service-Error-Code")).toBe("500");
+    throwIfRefused(answer);
+    await expect(told.promise).resolves.toMatchObject({ code: "HOOK_FAILED" });
+  });
+
+  test("a service's endpoint refuses with its own kind of error", async () => {
+    const nats = await connection(server);
+    const service = await new Svcm(nats as never).add({ name: "store", version: "1.0.0" });
+    atEnd(() => service.stop());
+    const subject = fresh("put");
+    const handler = fencedEndpoint<ServiceMsg>(
+      new MemoryFence(),
+      (message) => void message.respond("stored"),
+    );
+    service.addEndpoint("put", { subject, handler });
+    const send = (epoch: number) => nats.request(subject, "", { timeout: 2000, headers: natsHeaders(epoch) });
+    expect((await send(5)).string()).toBe("stored");
+    const late = await send(4);
+    expect(() => throwIfRefused(late)).toThrow(
+      expect.objectContaining({ code: "STALE_EPOCH", token: 4, newest: 5 }),
+    );
+  });
+
+  test("a JetStream consumer skips and terminates stale messages", async () => {
+    const nats = await connection(server);
+    const stream = fresh("JOBS");
+    await api(nats, `STREAM.CREATE.${stream}`, { name: stream, subjects: [stream] });
+    const js = jetstream(nats as never);
+    for (const epoch of [1, 2, 1, 3]) await js.publish(stream, `e${epoch}`, { headers: natsHeaders(epoch) });
+    await api(nats, `CONSUMER.CREATE.${stream}.c`, {
+      stream_name: stream,
+      config: { name: "c", ack_policy: "explicit" },
+    });
+    const consumer = await js.consumers.get(stream, "c");
+    const messages = await consumer.fetch({ max_messages: 4, expires: 1000 });
+    const seen: string[] = [];
+    for await (const message of fencedMessages(new MemoryFence(), messages, {
+      onRefused: (_, stale) => stale.term(),
+    })) {
+      seen.push(message.string());
+      message.ack();
+    }
+    expect(seen).toEqual(["e1", "e2", "e3"]);
+  });
+});

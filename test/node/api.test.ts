@@ -1,0 +1,374 @@
+/** What an application calls: campaign, runWhileLeader, events, limits of waits, connections of its own. */
+import { connect } from "@nats-io/transport-node";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { Node, type NodeEvent, type Term } from "../../src/index.ts";
+import { type NatsServer, startNatsServer } from "../../src/testing.ts";
+import { deferred, waitFor, within } from "../support/wait.ts";
+import { atEnd } from "./support/cleanup.ts";
+import { CALM, makeNode, QUICK, startLeader, startNode } from "./support/node.ts";
+import { freshId, operatorOf } from "./support/operator.ts";
+import { proxied } from "./support/proxied.ts";
+
+let server: NatsServer;
+beforeAll(async () => {
+  server = await startNatsServer();
+});
+afterAll(() => server.dispose());
+
+describe("campaign()", () => {
+  test("resolves with the term: when it begins, and at once while it runs", async () => {
+    const a = await startNode(server, { clusterId: freshId(), nodeId: "a" });
+    const term = await a.node.campaign();
+    expect(term).toBe(a.node.term);
+    expect(term.held).toBe(true);
+    expect(await a.node.campaign()).toBe(term);
+  });
+
+  test("of a follower resolves when the leader has left", async () => {
+    const clusterId = freshId();
+    const a = await startLeader(server, { clusterId, nodeId: "a" });
+    const b = await startNode(server, { clusterId, nodeId: "b" });
+    await b.sees(a);
+    const campaign = b.node.campaign();
+    await a.node.stop();
+    expect((await campaign).epoch).toBe(2);
+  });
+
+  test("ends with TIMEOUT, ABORTED or STOPPED, and the node goes on", async () => {
+    const clusterId = freshId();
+    const a = await startLeader(server, { clusterId, nodeId: "a" });
+    const b = await startNode(server, { clusterId, nodeId: "b" });
+    await expect(b.node.campaign({ timeoutMs: 50 })).rejects.toMatchObject({ code: "TIMEOUT", recoverable: true });
+    await expect(b.node.campaign({ signal: AbortSignal.timeout(50) })).rejects.toMatchObject({ code: "ABORTED" });
+    await expect(b.node.campaign({ signal: AbortSignal.abort() })).rejects.toMatchObject({ code: "ABORTED" });
+    const waiting = b.node.campaign();
+    waiting.catch(() => {});
+    await b.node.stop();
+    await expect(waiting).rejects.toMatchObject({ code: "STOPPED" });
+    expect(a.node.isLeader()).toBe(true);
+  });
+});
+
+describe("runWhileLeader()", () => {
+  test("runs in each term of this node, after onBecomeLeader, and resolves when the node stops", async () => {
+    const clusterId = freshId();
+    const story: string[] = [];
+    const a = await startNode(
+      server,
+      { clusterId, nodeId: "a", cooldownMs: 0 },
+      { onBecomeLeader: ({ epoch }) => void story.push(`become ${epoch}`) },
+    );
+    const ran = deferred();
+    const done = a.node.runWhileLeader(async (term) => {
+      story.push(`work ${term.epoch} ${term.held}`);
+      if (term.epoch === 3) ran.resolve();
+      await new Promise((resolve) => term.signal.addEventListener("abort", resolve));
+      story.push(`end ${term.epoch} ${term.lossReason}`);
+    });
+    for (const epoch of [1, 2]) {
+      await waitFor(() => story.at(-1) === `work ${epoch} true`);
+      await a.node.stepDown();
+    }
+    await ran.promise;
+    await a.node.stop();
+    await within(done);
+    expect(story).toEqual([
+      "become 1",
+      "work 1 true",
+      "end 1 released",
+      "become 2",
+      "work 2 true",
+      "end 2 released",
+      "become 3",
+      "work 3 true",
+      "end 3 stopped",
+    ]);
+  });
+
+  test("whose work throws rejects with HOOK_FAILED, and the node steps down", async () => {
+    const clusterId = freshId();
+    const a = await startLeader(server, { clusterId, nodeId: "a" });
+    const b = await startNode(server, { clusterId, nodeId: "b" });
+    await b.sees(a);
+    const failure = new Error("disk on fire");
+    const work = a.node.runWhileLeader(async () => {
+      throw failure;
+    });
+    await expect(work).rejects.toMatchObject({ code: "HOOK_FAILED", cause: failure });
+    expect((await a.next("lose")).reason).toBe("hook-failed");
+    await b.until(() => b.node.isLeader());
+    expect(a.events.items.find((event) => event.type === "hook-error")).toMatchObject({ hook: "work" });
+  });
+
+  test("whose work throws because it was told to end has not failed", async () => {
+    const a = await startLeader(server, { clusterId: freshId(), nodeId: "a" });
+    const running = deferred();
+    const work = a.node.runWhileLeader(async (term) => {
+      running.resolve();
+      await new Promise((_, reject) => term.signal.addEventListener("abort", () => reject(term.signal.reason)));
+    });
+    await running.promise;
+    await a.node.stop();
+    await work;
+    expect(a.count("hook-error")).toBe(0);
+  });
+
+  test("ends with its signal: the work is told, the term goes on", async () => {
+    const a = await startLeader(server, { clusterId: freshId(), nodeId: "a" });
+    const stop = new AbortController();
+    const running = deferred<Term>();
+    const work = a.node.runWhileLeader(
+      async (term) => {
+        running.resolve(term);
+        await new Promise((resolve) => term.signal.addEventListener("abort", resolve));
+      },
+      { signal: stop.signal },
+    );
+    const term = await running.promise;
+    stop.abort();
+    await within(work);
+    expect([term.signal.aborted, term.held, a.node.isLeader()]).toEqual([true, true, true]);
+  });
+
+  test("several run side by side, and each is waited for", async () => {
+    const a = await startLeader(server, { clusterId: freshId(), nodeId: "a" });
+    const ended: number[] = [];
+    const works = [1, 2, 3].map((n) => {
+      const running = deferred();
+      const done = a.node.runWhileLeader(async (term) => {
+        running.resolve();
+        await new Promise((resolve) => term.signal.addEventListener("abort", resolve));
+        ended.push(n);
+      });
+      return { running: running.promise, done };
+    });
+    await Promise.all(works.map((work) => work.running));
+    await a.node.stepDown();
+    expect(ended.sort()).toEqual([1, 2, 3]);
+    await a.node.stop();
+    await Promise.all(works.map((work) => work.done));
+  });
+
+  test("is cancelled at once when the lease is lost, and runs again in the next term", async () => {
+    const proxy = await proxied(server);
+    const a = await startLeader(proxy, { ...QUICK, clusterId: freshId(), nodeId: "a" });
+    const epochs: number[] = [];
+    const reasons: (string | null)[] = [];
+    const work = a.node.runWhileLeader(async (term) => {
+      epochs.push(term.epoch);
+      await new Promise((resolve) => term.signal.addEventListener("abort", resolve));
+      reasons.push(term.lossReason);
+    });
+    await waitFor(() => epochs.length === 1);
+    proxy.blackhole(true);
+    await waitFor(() => reasons.length === 1);
+    proxy.blackhole(false);
+    await waitFor(() => epochs.length === 2);
+    await a.node.stop();
+    await work;
+    expect(reasons).toEqual(["expired", "stopped"]);
+    expect(epochs[1]).toBeGreaterThan(1);
+  });
+});
+
+describe("events()", () => {
+  test("tells a life in order, to every reader, and ends with the stop", async () => {
+    const a = makeNode(server, { clusterId: freshId(), nodeId: "a" });
+    const read = async (events: AsyncIterable<NodeEvent>): Promise<NodeEvent[]> => {
+      const all: NodeEvent[] = [];
+      for await (const event of events) all.push(event);
+      return all;
+    };
+    const readers = [read(a.node.events()), read(a.node.events())];
+    await a.start();
+    await a.becomes();
+    await a.node.stepDown();
+    await a.node.stop();
+    const [first, second] = await within(Promise.all(readers));
+    expect(first?.map((event) => event.type)).toEqual([
+      "started",
+      "become",
+      "leader",
+      "lose",
+      "released",
+      "leader",
+      "stopped",
+    ]);
+    expect(second).toEqual(first);
+    const times = first?.map((event) => event.at) ?? [];
+    expect(times).toEqual([...times].sort((x, y) => x - y));
+  });
+
+  test("tells a reader that is too slow how much it has missed, and the newest events", async () => {
+    const a = await startLeader(server, { clusterId: freshId(), nodeId: "a", cooldownMs: 0 });
+    const events = a.node.events();
+    for (let term = 0; term < 220; term++) {
+      await a.node.stepDown();
+      await a.until(() => a.node.isLeader());
+    }
+    await a.node.stop();
+    const first = await events.next();
+    expect(first.value).toMatchObject({ type: "overflow" });
+    const rest: NodeEvent[] = [];
+    for await (const event of events) rest.push(event);
+    expect(rest).toHaveLength(1024);
+    expect(rest.at(-1)?.type).toBe("stopped");
+    // 220 terms of lose, released, leader, become, leader; then lose, released, leader, stopped.
+    expect((first.value as { dropped: number }).dropped).toBe(220 * 5 + 4 - 1024);
+  });
+
+  test("ends when its reader leaves, or its signal aborts", async () => {
+    const a = await startLeader(server, { clusterId: freshId(), nodeId: "a" });
+    const left = a.node.events();
+    const stop = new AbortController();
+    const aborted = a.node.events({ signal: stop.signal });
+    const waiting = aborted.next();
+    stop.abort();
+    expect(await within(waiting)).toEqual({ done: true, value: undefined });
+    const reading = (async () => {
+      for await (const event of left) if (event.type === "lose") break;
+    })();
+    await a.node.stepDown();
+    await within(reading);
+    expect(await left.next()).toEqual({ done: true, value: undefined });
+    expect(await a.node.events({ signal: AbortSignal.abort() }).next()).toMatchObject({ done: true });
+  });
+});
+
+describe("start()", () => {
+  test("that is aborted before or while it connects leaves nothing behind, and can be repeated", async () => {
+    const proxy = await proxied(server);
+    proxy.blackhole(true);
+    const a = makeNode(proxy, { clusterId: freshId(), nodeId: "a", connectTimeoutMs: 10_000 });
+    await expect(a.node.start({ signal: AbortSignal.abort() })).rejects.toMatchObject({ code: "ABORTED" });
+    const reason = new Error("no time");
+    const abort = new AbortController();
+    const starting = a.node.start({ signal: abort.signal });
+    await waitFor(() => proxy.connections > 0);
+    abort.abort(reason);
+    await expect(starting).rejects.toMatchObject({ code: "ABORTED" });
+    expect(a.node.role).toBe("stopped");
+    proxy.blackhole(false);
+    await waitFor(() => proxy.connections === 0);
+    await a.start();
+    await a.becomes();
+  });
+
+  test("that is aborted while it opens the bucket leaves nothing behind", async () => {
+    const proxy = await proxied(server);
+    const clusterId = freshId();
+    const a = makeNode(proxy, { clusterId, nodeId: "a" });
+    const taking = proxy.takeNextToServer((frame) => frame.subject.startsWith("$JS.API.STREAM.CREATE"));
+    const abort = new AbortController();
+    const starting = a.node.start({ signal: abort.signal });
+    await taking;
+    abort.abort();
+    await expect(starting).rejects.toMatchObject({ code: "ABORTED" });
+    await waitFor(() => proxy.connections === 0);
+  });
+
+  test("that is stopped meanwhile rejects, and the stop resolves", async () => {
+    const proxy = await proxied(server);
+    proxy.blackhole(true);
+    const a = makeNode(proxy, { clusterId: freshId(), nodeId: "a" });
+    const starting = a.node.start();
+    await waitFor(() => proxy.connections > 0);
+    const stopping = a.node.stop();
+    await expect(starting).rejects.toMatchObject({ code: "ABORTED" });
+    await within(stopping);
+    proxy.blackhole(false);
+  });
+
+  test("on a server without JetStream rejects with JETSTREAM_UNAVAILABLE within its patience", async () => {
+    await using own = await startNatsServer({ jetstream: false });
+    const a = makeNode(own, { clusterId: freshId(), nodeId: "a", connectTimeoutMs: 500 });
+    await expect(a.start()).rejects.toMatchObject({ code: "JETSTREAM_UNAVAILABLE", recoverable: true });
+  });
+});
+
+test("await using stops the node at the end of the block", async () => {
+  const clusterId = freshId();
+  const b = await startNode(server, { clusterId, nodeId: "b", observer: true });
+  {
+    await using node = new Node({ ...CALM, clusterId, nodeId: "a", servers: server.url, logger: false });
+    await node.start();
+    await node.campaign();
+    await b.until(() => b.node.leader?.nodeId === "a");
+  }
+  await b.sees(null);
+  {
+    await using never = new Node({ clusterId, nodeId: "c", servers: server.url });
+    expect(never.role).toBe("stopped");
+  }
+});
+
+describe("a connection that is passed in", () => {
+  test("is used and not closed, and several nodes of different clusters share it", async () => {
+    const connection = await connect({ servers: server.url, pingInterval: 1000, maxPingOut: 2 });
+    atEnd(() => connection.close());
+    const ids = [freshId(), freshId(), freshId()];
+    const nodes = await Promise.all(
+      ids.map((clusterId) => startLeader({ connection }, { clusterId, nodeId: "a" })),
+    );
+    const { connection: other } = await operatorOf(server, freshId());
+    for (const clusterId of ids) {
+      const status = await other.request(`cluster_${clusterId}.status.a`, undefined, { timeout: 2000 });
+      expect(status.json()).toMatchObject({ role: "PRIMARY", epoch: 1, presence: "on" });
+    }
+    const [first, ...rest] = nodes;
+    await first?.node.stop();
+    expect(connection.isClosed()).toBe(false);
+    expect(rest.map((node) => node.node.isLeader())).toEqual([true, true]);
+    for (const node of rest) await node.node.stop();
+    await connection.flush();
+    // Nothing of theirs is left on it.
+    const status = other.request(`cluster_${ids[0]}.status.a`, undefined, { timeout: 500 });
+    await expect(status).rejects.toThrow(/no responders/i);
+  });
+
+  test("can carry two nodes of one cluster, one of which leads", async () => {
+    const connection = await connect({ servers: server.url, pingInterval: 1000, maxPingOut: 2 });
+    atEnd(() => connection.close());
+    const clusterId = freshId();
+    const a = await startLeader({ connection }, { clusterId, nodeId: "a" });
+    const b = await startNode({ connection }, { clusterId, nodeId: "b" });
+    await b.sees(a);
+    await a.node.stepDown();
+    await b.until(() => b.node.isLeader());
+    expect(b.node.epoch).toBe(2);
+  });
+
+  test("that pings too slowly for a presence is used without one, and that is said", async () => {
+    const connection = await connect({ servers: server.url });
+    atEnd(() => connection.close());
+    const clusterId = freshId();
+    const a = await startLeader({ connection }, { clusterId, nodeId: "a" });
+    expect(a.events.items.find((event) => event.type === "warning")).toMatchObject({
+      message: expect.stringMatching(/pingInterval/),
+    });
+    const record = await (await operatorOf(server, clusterId)).record();
+    expect((record["session"] as Record<string, unknown>)["presence"]).toBeUndefined();
+  });
+
+  test("that is closed already is refused, and one that is closed under a leader ends its term at the deadline", async () => {
+    const connection = await connect({ servers: server.url, pingInterval: 1000, maxPingOut: 2 });
+    const a = await startLeader({ connection }, { ...QUICK, clusterId: freshId(), nodeId: "a" });
+    await connection.close();
+    await a.next("disconnected");
+    expect(a.node.isLeader()).toBe(false);
+    expect((await a.next("lose")).reason).toBe("expired");
+    expect(a.log.some((line) => line.fields["event"] === "closed")).toBe(true);
+    await within(a.node.stop());
+    const again = makeNode({ connection }, { clusterId: freshId(), nodeId: "a" });
+    await expect(again.start()).rejects.toMatchObject({ code: "NO_CONNECTION" });
+  });
+});
+
+test("heartbeats that are no shorter than half the TTL are refused before anything is connected", () => {
+  for (const heartbeatIntervalMs of [1500, 3000, 5000]) {
+    const make = (): Node =>
+      new Node({ ...CALM, heartbeatIntervalMs, clusterId: "c", nodeId: "a", servers: "nats://localhost:1" });
+    expect(make).toThrow(expect.objectContaining({ code: "INVALID_CONFIG" }));
+    expect(make).toThrow(/heartbeatIntervalMs \d+ must be less than half of leaseTtlMs 3000/);
+  }
+});

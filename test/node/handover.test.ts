@@ -1,0 +1,185 @@
+/** Giving leadership up: in order, to whom it is wanted, and never to nobody by mistake. */
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { type NatsServer, startNatsServer } from "../../src/testing.ts";
+import { deferred } from "../support/wait.ts";
+import { CALM, QUICK, settled, startLeader, startNode, type TestNode } from "./support/node.ts";
+import { freshId, operatorOf } from "./support/operator.ts";
+import { proxied } from "./support/proxied.ts";
+
+let server: NatsServer;
+beforeAll(async () => {
+  server = await startNatsServer();
+});
+afterAll(() => server.dispose());
+
+async function cluster(size: number, options: object = {}): Promise<[TestNode, ...TestNode[]]> {
+  const clusterId = freshId();
+  const nodes = await Promise.all(
+    Array.from({ length: size }, (_, index) =>
+      startNode(server, { clusterId, nodeId: `n${index}`, ...options }),
+    ),
+  );
+  return settled(nodes);
+}
+
+describe("work that stops slowly, for longer than the TTL", () => {
+  test("in onLoseLeadership: the lease is kept, and the next term begins after it", async () => {
+    const clusterId = freshId();
+    const gate = deferred();
+    const a = await startLeader(
+      server,
+      { ...QUICK, clusterId, nodeId: "a" },
+      { onLoseLeadership: () => gate.promise },
+    );
+    const b = await startNode(server, { ...QUICK, clusterId, nodeId: "b" });
+    await b.sees(a);
+    const heard = await (await operatorOf(server, clusterId)).hear();
+    const down = a.node.stepDown();
+    await a.called("onLoseLeadership");
+    expect([a.node.isLeader(), a.node.role]).toEqual([false, "draining"]);
+    const draining = heard.items.length;
+    await heard.until((items) => items.length >= draining + 8); // 8 renewals: more than two TTLs
+    expect(b.count("become")).toBe(0);
+    expect(b.node.leader?.nodeId).toBe("a");
+    gate.resolve();
+    await down;
+    const [lose] = a.calls("onLoseLeadership");
+    const become = await b.called("onBecomeLeader");
+    expect(become.atMs).toBeGreaterThan(lose?.endedMs ?? Number.NaN);
+    expect(become.term?.epoch).toBe(2);
+  });
+
+  test("in runWhileLeader: the lease is kept, and the next leader's work begins after it", async () => {
+    const clusterId = freshId();
+    const gate = deferred();
+    const a = await startLeader(server, { ...QUICK, clusterId, nodeId: "a" });
+    const running = deferred();
+    let endedMs = Number.NaN;
+    const work = a.node.runWhileLeader(async (term) => {
+      running.resolve();
+      await new Promise((resolve) => term.signal.addEventListener("abort", resolve));
+      await gate.promise;
+      endedMs = performance.now();
+    });
+    await running.promise;
+    const b = await startNode(server, { ...QUICK, clusterId, nodeId: "b" });
+    await b.sees(a);
+    const heard = await (await operatorOf(server, clusterId)).hear();
+    const stopped = a.node.stop();
+    await heard.until((items) => items.length >= 6);
+    expect(b.count("become")).toBe(0);
+    gate.resolve();
+    await Promise.all([stopped, work]);
+    expect((await b.called("onBecomeLeader")).atMs).toBeGreaterThan(endedMs);
+  });
+
+  test("past drainTimeoutMs is not waited for any longer", async () => {
+    const gate = deferred();
+    const a = await startLeader(
+      server,
+      { ...CALM, clusterId: freshId(), nodeId: "a", drainTimeoutMs: 250 },
+      { onLoseLeadership: () => gate.promise },
+    );
+    const before = performance.now();
+    await a.node.stepDown();
+    expect(performance.now() - before).toBeGreaterThanOrEqual(249);
+    expect(performance.now() - before).toBeLessThan(1500);
+    gate.resolve();
+  });
+
+  test("ends at the deadline when the network is gone meanwhile", async () => {
+    const proxy = await proxied(server);
+    const gate = deferred();
+    const a = await startLeader(
+      proxy,
+      { ...QUICK, clusterId: freshId(), nodeId: "a", crashDetection: "lease" },
+      { onLoseLeadership: () => gate.promise },
+    );
+    proxy.blackhole(true);
+    await expect(a.node.stepDown()).rejects.toMatchObject({ code: "STORE_UNAVAILABLE" });
+    expect(a.warnings("RELEASE_FAILED")).toHaveLength(1);
+    gate.resolve();
+    proxy.blackhole(false);
+  });
+});
+
+describe("a step-down to a named node", () => {
+  test("among five hands over to that one, again and again", async () => {
+    const nodes = await cluster(5, { successorGraceMs: 300, cooldownMs: 0 });
+    for (let round = 0; round < 5; round++) {
+      const { epoch } = nodes[0].node;
+      const [leader, ...followers] = await settled(nodes);
+      const to = followers[round % followers.length];
+      await leader.node.stepDown({ to: to?.id });
+      const [next] = await settled(nodes, epoch);
+      expect(next.id).toBe(to?.id);
+      expect(next.node.epoch).toBe(epoch + 1);
+    }
+  });
+
+  test("lets that one lead even while it cools down", async () => {
+    const [first, second] = await cluster(2, { cooldownMs: 60_000 });
+    if (second === undefined) throw new Error("no second node");
+    await first.node.stepDown({ to: second.id });
+    await settled([second, first], 1);
+    await second.node.stepDown({ to: first.id });
+    await settled([first, second], 2);
+    expect(first.node.isLeader()).toBe(true);
+  });
+
+  test("that is not there, is an observer, or leads already is refused, and the term goes on", async () => {
+    const [leader] = await cluster(2);
+    const { clusterId } = leader.node;
+    await startNode(server, { clusterId, nodeId: "watcher", observer: true });
+    for (const [to, why] of [
+      ["nobody", /did not answer/],
+      ["watcher", /observer/],
+      [leader.id, /leads already/],
+    ] as const) {
+      await expect(leader.node.stepDown({ to })).rejects.toMatchObject({
+        code: "HANDOVER_REFUSED",
+        message: expect.stringMatching(why),
+      });
+    }
+    expect(leader.node).toMatchObject({ role: "leader", epoch: 1 });
+    expect(leader.count("lose")).toBe(0);
+  });
+
+  test("that has died is refused", async () => {
+    const [leader, other] = await cluster(2);
+    await other?.node.stop();
+    await expect(leader.node.stepDown({ to: other?.id })).rejects.toMatchObject({ code: "HANDOVER_REFUSED" });
+    expect(leader.node.isLeader()).toBe(true);
+  });
+
+  test("that dies at that moment: another leads after the grace", async () => {
+    const [leader, second, third] = await cluster(3, { successorGraceMs: 200 });
+    if (second === undefined || third === undefined) throw new Error("too few nodes");
+    const gate = deferred();
+    const work = leader.node.runWhileLeader((term) => {
+      term.signal.addEventListener("abort", () => void second.node.stop().then(() => gate.resolve()));
+      return gate.promise;
+    });
+    await leader.node.stepDown({ to: second.id });
+    const [next] = await settled([leader, third], 1);
+    expect(next.id).toBe(third.id);
+    await leader.node.stop();
+    await work;
+  });
+});
+
+test("a step-down within limits: an abort ends the wait, and does not take the step-down back", async () => {
+  const clusterId = freshId();
+  const gate = deferred();
+  const a = await startLeader(server, { clusterId, nodeId: "a" }, { onLoseLeadership: () => gate.promise });
+  const b = await startNode(server, { clusterId, nodeId: "b" });
+  await expect(a.node.stepDown({ timeoutMs: 100 })).rejects.toMatchObject({ code: "TIMEOUT" });
+  expect(a.node.role).toBe("draining");
+  gate.resolve();
+  await b.until(() => b.node.isLeader());
+  const abort = new AbortController();
+  const down = b.node.stepDown({ signal: abort.signal });
+  abort.abort(new Error("enough"));
+  await expect(down).rejects.toMatchObject({ code: "ABORTED", cause: { message: "enough" } });
+  await b.next("released");
+});

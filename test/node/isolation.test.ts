@@ -1,0 +1,174 @@
+/** A leader and its server lose sight of each other, one way or both, for longer than the lease. */
+import { setTimeout as pause } from "node:timers/promises";
+import { connect } from "@nats-io/transport-node";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { type NatsServer, startNatsServer } from "../../src/testing.ts";
+import type { TcpProxy } from "../support/tcp-proxy.ts";
+import { within } from "../support/wait.ts";
+import { atEnd } from "./support/cleanup.ts";
+import { CALM, QUICK, startLeader, startNode, type TestNode } from "./support/node.ts";
+import { freshId, type HeardWrite, operatorOf } from "./support/operator.ts";
+import { overlaps, proxied } from "./support/proxied.ts";
+import type { Recorder } from "./support/recorder.ts";
+
+let server: NatsServer;
+beforeAll(async () => {
+  server = await startNatsServer();
+});
+afterAll(() => server.dispose());
+
+const MODES = ["lease", "presence"] as const;
+
+interface Scene {
+  readonly clusterId: string;
+  readonly proxy: TcpProxy;
+  /** Behind the proxy, and leads. */
+  readonly leader: TestNode;
+  /** Not behind it, and follows. */
+  readonly follower: TestNode;
+  readonly heard: Recorder<HeardWrite>;
+}
+
+async function scene(crashDetection: "lease" | "presence", options = {}): Promise<Scene> {
+  const clusterId = freshId();
+  const proxy = await proxied(server);
+  const shared = { ...QUICK, clusterId, crashDetection, ...options };
+  const leader = await startLeader(proxy, { ...shared, nodeId: "leader" });
+  const follower = await startNode(server, { ...shared, nodeId: "follower" });
+  await follower.sees(leader);
+  const heard = await (await operatorOf(server, clusterId)).hear();
+  await heard.next(() => true); // a renewal, just now
+  await pause(100); // and its answer
+  return { clusterId, proxy, leader, follower, heard };
+}
+
+/** When the leader was last heard to renew, and when the other became leader. */
+async function takenOver({ follower, heard }: Scene): Promise<{ lastRenewalMs: number; becameMs: number }> {
+  const become = await follower.called("onBecomeLeader");
+  const renewals = heard.items.filter((write) => write.record?.["node_id"] === "leader");
+  return { lastRenewalMs: renewals.at(-1)?.atMs ?? Number.NaN, becameMs: become.atMs };
+}
+
+describe.each(MODES)("a leader that is cut off (crashDetection: %s)", (crashDetection) => {
+  test.each([
+    ["both ways", (proxy: TcpProxy) => proxy.blackhole(true)],
+    ["for requests only", (proxy: TcpProxy) => proxy.toServer("drop")],
+    ["for responses only", (proxy: TcpProxy) => proxy.toClient("drop")],
+  ])("%s stops by its own deadline, and nobody takes over before W", async (_, cut) => {
+    const all = await scene(crashDetection);
+    const { leader, follower, proxy, heard } = all;
+    const overlapped = overlaps(leader, follower);
+    const lastHeardMs = heard.items.at(-1)?.atMs ?? 0;
+    const { signal } = leader.node.term ?? {};
+    cut(proxy);
+    const cutMs = performance.now();
+    const lost = await leader.next("lose");
+    expect(lost.reason).toBe("expired");
+    expect(signal?.aborted).toBe(true);
+    // S after the last renewal whose answer came, which cannot have been sent after the cut.
+    expect(performance.now() - cutMs).toBeLessThan(750 + 150);
+    expect(performance.now() - lastHeardMs).toBeGreaterThan(600);
+    const { lastRenewalMs, becameMs } = await takenOver(all);
+    // A margin of 20 for the two ways the renewal was heard of: here and in the follower.
+    expect(becameMs - lastRenewalMs).toBeGreaterThanOrEqual(QUICK.leaseTtlMs - 20);
+    expect(becameMs - lastRenewalMs).toBeLessThan(QUICK.leaseTtlMs + 700);
+    expect(overlapped()).toBe(0);
+    expect(follower.node.epoch).toBe(2);
+    proxy.blackhole(false);
+    await leader.sees(follower);
+    expect(leader.count("become")).toBe(1);
+  });
+
+  test("leads again when it is back, with a larger epoch, when nobody else has come", async () => {
+    const proxy = await proxied(server);
+    const a = await startLeader(proxy, { ...QUICK, clusterId: freshId(), nodeId: "a", crashDetection });
+    proxy.blackhole(true);
+    expect((await a.next("lose")).reason).toBe("expired");
+    expect(a.node.isLeader()).toBe(false);
+    proxy.blackhole(false);
+    expect((await a.next("become", ({ term }) => term.epoch > 1)).term.held).toBe(true);
+  });
+
+  test("can be stopped, and nothing hangs", async () => {
+    const proxy = await proxied(server);
+    const a = await startLeader(proxy, { ...QUICK, clusterId: freshId(), nodeId: "a", crashDetection });
+    proxy.blackhole(true);
+    const down = a.node.stepDown().catch((error: unknown) => error);
+    const stopped = a.node.stop();
+    await within(stopped, { timeoutMs: 3000 });
+    expect(await down).toMatchObject({ code: "STORE_UNAVAILABLE", recoverable: true });
+    expect(a.node.role).toBe("stopped");
+    expect([a.count("become"), a.count("lose")]).toEqual([1, 1]);
+  });
+
+  test("whose late renewals reach the server after all resurrects nobody", async () => {
+    const all = await scene(crashDetection);
+    const { leader, follower, proxy, clusterId } = all;
+    const operator = await operatorOf(server, clusterId);
+    proxy.toServer("hold");
+    await leader.next("lose");
+    await follower.until(() => follower.node.isLeader());
+    proxy.toServer("pass"); // now they come, in a bunch
+    await leader.sees(follower);
+    await pause(QUICK.leaseTtlMs);
+    expect(follower.node.isLeader()).toBe(true);
+    expect([follower.count("lose"), leader.count("become")]).toEqual([0, 1]);
+    expect(await operator.record()).toMatchObject({ node_id: "follower", epoch: 2 });
+  });
+});
+
+test("a takeover does not wait for a leader whose renewals arrive but whose answers don't", async () => {
+  // The other half of "responses only": while the leader still renews, nobody may take over.
+  const all = await scene("lease", { leaseTtlMs: 3000 });
+  const { leader, follower, proxy, heard } = all;
+  proxy.filterToClient((frame) => !frame.text.includes('"stream":'));
+  await pause(1500);
+  expect(leader.node.isLeader()).toBe(true);
+  expect(follower.count("become")).toBe(0);
+  proxy.filterToClient(null);
+  const before = heard.items.length;
+  await heard.until((items) => items.length >= before + 2);
+  expect(leader.node).toMatchObject({ epoch: 1, role: "leader" });
+  expect(leader.count("become")).toBe(1);
+});
+
+test("a node on a connection that was passed in can be stopped too while nothing gets through", async () => {
+  const proxy = await proxied(server);
+  const connection = await connect({ servers: proxy.url, pingInterval: 120_000 });
+  atEnd(() => connection.close());
+  const a = await startLeader({ connection }, { ...QUICK, clusterId: freshId(), nodeId: "a" });
+  proxy.blackhole(true);
+  await within(a.node.stop(), { timeoutMs: 4000 });
+  expect(connection.isClosed()).toBe(false);
+  proxy.blackhole(false);
+  await connection.flush();
+});
+
+describe("a slow network", () => {
+  test("below the request timeout changes nothing", async () => {
+    const clusterId = freshId();
+    const proxy = await proxied(server);
+    proxy.delay(40);
+    const a = await startLeader(proxy, { ...CALM, clusterId, nodeId: "a" });
+    const b = await startNode(proxy, { ...CALM, clusterId, nodeId: "b" });
+    await b.sees(a);
+    await pause(CALM.leaseTtlMs);
+    expect(a.types()).toEqual(["started", "become", "leader"]);
+    expect(b.types()).toEqual(["started", "leader"]);
+  });
+
+  test("above the span makes no leader, and never two", async () => {
+    const clusterId = freshId();
+    const proxy = await proxied(server);
+    const a = await startLeader(proxy, { ...QUICK, clusterId, nodeId: "a", crashDetection: "lease" });
+    const b = await startNode(proxy, { ...QUICK, clusterId, nodeId: "b", crashDetection: "lease" });
+    const overlapped = overlaps(a, b);
+    proxy.delay(500);
+    await a.next("lose");
+    await pause(2 * QUICK.leaseTtlMs);
+    expect([a.node.isLeader(), b.node.isLeader()]).toEqual([false, false]);
+    proxy.delay(0);
+    await Promise.race([a, b].map((node) => node.until(() => node.node.isLeader())));
+    expect(overlapped()).toBe(0);
+  });
+});

@@ -1,0 +1,188 @@
+/** The micro service, asked with plain NATS requests as go-cluster's tools ask. */
+import type { NatsConnection } from "@nats-io/transport-node";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { PACKAGE_VERSION } from "../../src/config.ts";
+import { type NatsServer, startNatsServer } from "../../src/testing.ts";
+import { settled, startLeader, startNode, type TestNode } from "./support/node.ts";
+import { freshId, operatorOf } from "./support/operator.ts";
+
+let server: NatsServer;
+beforeAll(async () => {
+  server = await startNatsServer();
+});
+afterAll(() => server.dispose());
+
+type Json = Record<string, unknown>;
+
+/** Two nodes, the first leads, and a connection to ask them. */
+async function pair(): Promise<{ a: TestNode; b: TestNode; nc: NatsConnection; clusterId: string }> {
+  const clusterId = freshId();
+  const a = await startLeader(server, { clusterId, nodeId: "a" });
+  const b = await startNode(server, { clusterId, nodeId: "b" });
+  await b.sees(a);
+  const { connection } = await operatorOf(server, clusterId);
+  return { a, b, nc: connection, clusterId };
+}
+
+async function ask(nc: NatsConnection, subject: string, body?: string): Promise<Json> {
+  return (await nc.request(subject, body, { timeout: 2000 })).json<Json>();
+}
+
+/** Every answer that comes within a short while, by node id. */
+async function askAll(nc: NatsConnection, subject: string, expected: number): Promise<Json[]> {
+  const answers: Json[] = [];
+  const many = await nc.requestMany(subject, undefined, { strategy: "count", maxMessages: expected, maxWait: 2000 });
+  for await (const answer of many) answers.push(answer.json<Json>());
+  return answers.sort((x, y) => nodeOf(x).localeCompare(nodeOf(y)));
+}
+
+function nodeOf(answer: Json): string {
+  return String((answer["metadata"] as Json)["node"]);
+}
+
+test("status tells go-cluster's six fields of each node", async () => {
+  const { nc, clusterId } = await pair();
+  const leader = await ask(nc, `cluster_${clusterId}.status.a`);
+  expect(leader).toMatchObject({ nodeId: "a", role: "PRIMARY", leader: "a", epoch: 1, connected: true });
+  expect(leader["uptimeMs"]).toBeGreaterThanOrEqual(0);
+  expect(leader).toMatchObject({ state: "leader", held: true, competes: true, presence: "on", clusterId });
+  const follower = await ask(nc, `cluster_${clusterId}.status.b`);
+  expect(follower).toMatchObject({ nodeId: "b", role: "PASSIVE", leader: "a", epoch: 1, connected: true });
+  expect(follower).toMatchObject({ state: "follower", held: false });
+});
+
+test("status of a node that sees no leader has an empty leader and epoch 0", async () => {
+  const clusterId = freshId();
+  await startNode(server, { clusterId, nodeId: "watcher", observer: true });
+  const { connection } = await operatorOf(server, clusterId);
+  const status = await ask(connection, `cluster_${clusterId}.status.watcher`);
+  expect(status).toMatchObject({ role: "PASSIVE", leader: "", epoch: 0, competes: false });
+});
+
+test("ping answers ok with the time in milliseconds", async () => {
+  const { nc, clusterId } = await pair();
+  for (const id of ["a", "b"]) {
+    const answer = await ask(nc, `cluster_${clusterId}.ping.${id}`);
+    expect(answer["ok"]).toBe(true);
+    expect(Math.abs(Number(answer["timestamp"]) - Date.now())).toBeLessThan(5000);
+  }
+});
+
+describe("stepdown", () => {
+  test("of the leader, without a body as go-cluster sends it, fails over before it answers", async () => {
+    const { a, b, nc, clusterId } = await pair();
+    expect(await ask(nc, `cluster_${clusterId}.control.a.stepdown`)).toEqual({ ok: true });
+    expect(a.node.isLeader()).toBe(false);
+    await settled([b, a], 1);
+    expect(b.node.isLeader()).toBe(true);
+  });
+
+  test("of a follower answers that it is not the leader, and changes nothing", async () => {
+    const { a, nc, clusterId } = await pair();
+    const answer = await ask(nc, `cluster_${clusterId}.control.b.stepdown`);
+    expect(answer).toMatchObject({ ok: false, error: expect.stringContaining("not the leader") });
+    expect(a.node).toMatchObject({ role: "leader", epoch: 1 });
+  });
+
+  test("to a named node hands over to it; to one that is not there it is refused", async () => {
+    const { a, b, nc, clusterId } = await pair();
+    const subject = `cluster_${clusterId}.control.a.stepdown`;
+    expect(await ask(nc, subject, '{"to":"nobody"}')).toMatchObject({ ok: false });
+    expect(await ask(nc, subject, "not JSON")).toMatchObject({ ok: false });
+    expect(await ask(nc, subject, '{"to":"a.b"}')).toMatchObject({ ok: false });
+    expect(a.node.isLeader()).toBe(true);
+    expect(await ask(nc, subject, '{"to":"b"}')).toEqual({ ok: true });
+    await settled([b, a], 1);
+  });
+
+  test("twice at once: one is done, the other is told that there is nothing to do", async () => {
+    const { b, a, nc, clusterId } = await pair();
+    const subject = `cluster_${clusterId}.control.a.stepdown`;
+    const answers = await Promise.all([ask(nc, subject), ask(nc, subject)]);
+    expect(answers.map((answer) => answer["ok"]).sort()).toEqual([false, true]);
+    await settled([b, a], 1);
+    expect(b.node.epoch).toBe(2);
+  });
+});
+
+describe("discovery", () => {
+  test.each([
+    ["PING", "io.nats.micro.v1.ping_response"],
+    ["INFO", "io.nats.micro.v1.info_response"],
+    ["STATS", "io.nats.micro.v1.stats_response"],
+  ])("$SRV.%s is answered by each node individually", async (verb, type) => {
+    const { nc, clusterId, a, b } = await pair();
+    const answers = await askAll(nc, `$SRV.${verb}.cluster_${clusterId}`, 2);
+    expect(answers.map(nodeOf)).toEqual(["a", "b"]);
+    for (const answer of answers) expect(answer).toMatchObject({ type, name: `cluster_${clusterId}` });
+    expect(answers.map((answer) => answer["id"])).toEqual([a.node.service?.id, b.node.service?.id]);
+    const [one] = await askAll(nc, `$SRV.${verb}.cluster_${clusterId}.${b.node.service?.id}`, 1);
+    expect(nodeOf(one ?? {})).toBe("b");
+  });
+
+  test("INFO lists the three endpoints and the state of the moment", async () => {
+    const { nc, clusterId, a, b } = await pair();
+    await a.node.stepDown();
+    await settled([b, a], 1);
+    const [first, second] = await askAll(nc, `$SRV.INFO.cluster_${clusterId}`, 2);
+    const subjects = (first?.["endpoints"] as Json[]).map((endpoint) => endpoint["subject"]);
+    expect(subjects).toEqual([
+      `cluster_${clusterId}.status.a`,
+      `cluster_${clusterId}.ping.a`,
+      `cluster_${clusterId}.control.a.stepdown`,
+    ]);
+    expect(first).toMatchObject({
+      version: PACKAGE_VERSION,
+      metadata: { role: "PASSIVE", epoch: "2", leader: "b", cluster: clusterId },
+    });
+    expect(second).toMatchObject({ metadata: { role: "PRIMARY", epoch: "2", leader: "b" } });
+  });
+
+  test("STATS counts requests", async () => {
+    const { nc, clusterId } = await pair();
+    for (let i = 0; i < 3; i++) await ask(nc, `cluster_${clusterId}.ping.a`);
+    const [first] = await askAll(nc, `$SRV.STATS.cluster_${clusterId}`, 2);
+    const ping = (first?.["endpoints"] as Json[]).find((endpoint) => endpoint["name"] === "ping");
+    expect(ping).toMatchObject({ num_requests: 3, num_errors: 0 });
+  });
+
+  test("with interop reports go-cluster's version", async () => {
+    const clusterId = freshId();
+    await startLeader(server, { clusterId, nodeId: "a", interop: "go-cluster" });
+    const { connection } = await operatorOf(server, clusterId);
+    const [info] = await askAll(connection, `$SRV.INFO.cluster_${clusterId}`, 1);
+    expect(info).toMatchObject({ version: "1.0.0" });
+  });
+});
+
+describe("a node that is not there", () => {
+  test("does not answer after its stop, and the other still does", async () => {
+    const { a, nc, clusterId } = await pair();
+    await a.node.stop();
+    await expect(ask(nc, `cluster_${clusterId}.status.a`)).rejects.toThrow(/no responders/i);
+    expect(await ask(nc, `cluster_${clusterId}.status.b`)).toMatchObject({ nodeId: "b" });
+  });
+
+  test("does not answer with service: false, and still leads", async () => {
+    const clusterId = freshId();
+    const a = await startLeader(server, { clusterId, nodeId: "a", service: false });
+    expect(a.node.service).toBeNull();
+    const { connection } = await operatorOf(server, clusterId);
+    await expect(ask(connection, `cluster_${clusterId}.status.a`)).rejects.toThrow(/no responders/i);
+  });
+});
+
+test("the service is back after a reconnect, and its answers are true", async () => {
+  const own = await startNatsServer();
+  try {
+    const clusterId = freshId();
+    const a = await startLeader(own, { leaseTtlMs: 10_000, clusterId, nodeId: "a" });
+    await own.restart();
+    await a.next("resumed");
+    const { connection } = await operatorOf(own, clusterId);
+    expect(await ask(connection, `cluster_${clusterId}.status.a`)).toMatchObject({ role: "PRIMARY", epoch: 1 });
+    await a.node.stop();
+  } finally {
+    await own.dispose();
+  }
+});

@@ -1,0 +1,86 @@
+import { execFileSync } from "node:child_process";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { waitFor } from "../support/wait.ts";
+import { type Member, VipCluster, type VipClusterOptions } from "./support/cluster.ts";
+import { type Host, Lab, whyNoNamespaces } from "./support/namespaces.ts";
+
+const why = whyNoNamespaces();
+
+describe.skipIf(why !== null)(`a virtual IP of two hosts${why === null ? "" : ` (skipped: ${why})`}`, () => {
+  let lab: Lab;
+  let hosts: readonly [Host, Host];
+  let client: Host;
+  let url: string;
+  beforeAll(async () => {
+    lab = new Lab();
+    hosts = [lab.host("a"), lab.host("b")];
+    client = lab.host("client");
+    url = (await lab.natsServer()).url;
+  });
+  afterAll(() => lab[Symbol.asyncDispose]());
+
+  /** `break it`, then what was seen once the client hears from the second host. */
+  async function failover(
+    options: VipClusterOptions,
+    breakIt: (a: Member, b: Member, cluster: VipCluster) => unknown,
+    timeoutMs?: number,
+  ): Promise<{ gapMs: number; overlapMs: number; a: Member; b: Member }> {
+    await using cluster = new VipCluster(lab, options);
+    const [a, b] = await cluster.start(hosts, client, url);
+    if (a === undefined || b === undefined) throw new Error("two hosts");
+    await breakIt(a, b, cluster);
+    await cluster.answeredBy(b.host, timeoutMs);
+    const { gapMs, overlapMs, looks } = await cluster.outcome();
+    expect(looks).toBeGreaterThan(100);
+    console.log(`gap ${gapMs.toFixed(1)} ms, both hosts ${overlapMs.toFixed(1)} ms, ${looks} looks`);
+    return { gapMs, overlapMs, a, b };
+  }
+
+  test("moves on a step-down: removed before the lease is released, there before onBecomeLeader", async () => {
+    const { gapMs, overlapMs, a, b } = await failover({}, ({ child }) =>
+      child.send({ do: "stepdown", to: "b" }),
+    );
+    expect(overlapMs).toBeLessThan(0);
+    expect(gapMs).toBeLessThan(1000);
+    const gone = a.child.lines.find((line) => line.state === "absent")?.at ?? Number.NaN;
+    const lose = a.child.lines.find((line) => line.hook === "lose");
+    const become = b.child.lines.find((line) => line.hook === "become");
+    expect(lose).toMatchObject({ vipHeld: false });
+    expect(become).toMatchObject({ vipHeld: true });
+    const waiting = b.child.lines.find((line) => line.state === "waiting")?.at ?? Number.NaN;
+    expect(gone).toBeLessThan(lose?.at ?? Number.NaN);
+    expect(lose?.at).toBeLessThan(waiting);
+  });
+
+  test("moves within a second of a kill -9 of the leader's process", async () => {
+    const { gapMs, overlapMs } = await failover({}, ({ child }) => child.kill("SIGKILL"));
+    expect(overlapMs).toBeLessThan(0);
+    expect(gapMs).toBeLessThan(1000);
+  });
+
+  test("moves within a second of a kill -9 with IPv6", async () => {
+    const { gapMs, overlapMs } = await failover({ family: 6 }, ({ child }) => child.kill("SIGKILL"));
+    expect(overlapMs).toBeLessThan(0);
+    expect(gapMs).toBeLessThan(1000);
+  });
+
+  test("waits for the kernel when process and keeper are killed together, and never stands on both hosts", async () => {
+    const { overlapMs, b } = await failover({ leaseTtlMs: 4000 }, async ({ child }) => {
+      child.send({ do: "keeper" });
+      const { keeper = 0 } = await child.next((line) => line.keeper !== undefined);
+      execFileSync("kill", ["-9", String(keeper), String(child.pid)]);
+    });
+    expect(overlapMs).toBeLessThan(0);
+    expect(b.child.lines.some((line) => line.event === "vip-waiting")).toBe(true);
+  });
+
+  test("leaves a frozen leader's host before anybody else can lead", async () => {
+    const { overlapMs, a } = await failover({ leaseTtlMs: 4000 }, async ({ host, child }, b, { vip }) => {
+      child.kill("SIGSTOP");
+      await waitFor(() => lab.addresses(host, vip).length === 0, { timeoutMs: 4000, intervalMs: 5 });
+      expect(b.child.lines.filter((line) => line.hook === "become" || line.state === "waiting")).toEqual([]);
+    });
+    expect(overlapMs).toBeLessThan(0);
+    a.child.kill("SIGCONT");
+  });
+});

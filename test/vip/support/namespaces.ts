@@ -1,0 +1,159 @@
+/**
+ * A small network of namespaces: hosts on one bridge, which is in a namespace of its own. This process gets one interface
+ * into it, so that it can reach the nats-server there. Everything is gone after `dispose()`.
+ */
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { findNatsServer, type NatsServer, startNatsServer } from "../../../src/testing.ts";
+import { openThings } from "../../support/leaks.ts";
+
+const DEVICE = "eth0";
+let labs = 0;
+
+/** Why no network can be made here; `null` when it can. */
+export function whyNoNamespaces(): string | null {
+  if (process.platform !== "linux") return "not Linux";
+  if (process.getuid?.() !== 0) return "not root";
+  const probe = `nlp${process.pid}`;
+  try {
+    ip("netns", "add", probe);
+  } catch (error) {
+    return `ip netns: ${lastLine(error)}`;
+  }
+  try {
+    ip("-n", probe, "link", "add", "name", "probe0", "type", "bridge");
+    ip("-n", probe, "link", "add", "name", "probe1", "type", "veth", "peer", "name", "probe2");
+    return null;
+  } catch (error) {
+    return `no bridge or veth: ${lastLine(error)}`;
+  } finally {
+    ip("netns", "del", probe);
+  }
+}
+
+function lastLine(error: unknown): string {
+  return error instanceof Error ? (error.message.trim().split("\n").pop() ?? "") : String(error);
+}
+
+export function ip(...args: string[]): string {
+  return execFileSync("ip", args, { encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] });
+}
+
+export interface Host {
+  readonly name: string;
+  /** Name of its namespace. */
+  readonly namespace: string;
+  readonly device: string;
+  readonly ipv4: string;
+  readonly mac: string;
+  /** In front of a command that is to run there. */
+  readonly exec: readonly string[];
+}
+
+interface AddressInfo {
+  readonly local: string;
+  readonly prefixlen: number;
+  readonly label?: string;
+  readonly valid_life_time: number;
+}
+
+export class Lab implements AsyncDisposable {
+  readonly title: string = "a network of namespaces";
+  readonly #id: string;
+  readonly #net: string;
+  readonly #namespaces: string[] = [];
+  readonly #folder = mkdtempSync(join(tmpdir(), "nats-leader-lab-"));
+  readonly #bridge: string;
+  #hosts = 0;
+  #server: NatsServer | null = null;
+
+  constructor() {
+    labs += 1;
+    this.#id = `${process.pid}x${labs}`;
+    this.#net = `10.${200 + (process.pid % 50)}.${(Math.floor(process.pid / 50) + labs) % 250}`;
+    this.#bridge = this.#namespace("lan");
+    ip("-n", this.#bridge, "link", "add", "br0", "type", "bridge");
+    ip("-n", this.#bridge, "link", "set", "br0", "up");
+    openThings.add(this);
+    // This process's own way in.
+    const own = `nl${this.#id}`.slice(0, 15);
+    ip("link", "add", own, "type", "veth", "peer", "name", "up0", "netns", this.#bridge);
+    ip("addr", "add", `${this.#net}.1/24`, "dev", own);
+    ip("link", "set", own, "up");
+    this.#plug("up0");
+  }
+
+  /** An address in the lab's IPv4 network. */
+  address(last: number): string {
+    return `${this.#net}.${last}`;
+  }
+
+  host(name: string): Host {
+    this.#hosts += 1;
+    const namespace = this.#namespace(name);
+    const port = `p${this.#hosts}`;
+    ip("-n", namespace, "link", "set", "lo", "up");
+    ip("-n", namespace, "link", "add", DEVICE, "type", "veth", "peer", "name", port, "netns", this.#bridge);
+    const ipv4 = this.address(10 + this.#hosts);
+    ip("-n", namespace, "addr", "add", `${ipv4}/24`, "dev", DEVICE);
+    ip("-n", namespace, "addr", "add", `fd77::${10 + this.#hosts}/64`, "dev", DEVICE, "nodad");
+    ip("-n", namespace, "link", "set", DEVICE, "up");
+    this.#plug(port);
+    const [link] = JSON.parse(ip("-n", namespace, "-json", "link", "show", DEVICE)) as { address: string }[];
+    return {
+      name,
+      namespace,
+      device: DEVICE,
+      ipv4,
+      mac: link?.address ?? "",
+      exec: ["ip", "netns", "exec", namespace],
+    };
+  }
+
+  /** A nats-server on a host of its own. */
+  async natsServer(): Promise<NatsServer> {
+    const { exec, ipv4 } = this.host("nats");
+    const { path } = await findNatsServer();
+    const binary = join(this.#folder, "nats-server");
+    writeFileSync(binary, `#!/bin/sh\nexec ${exec.join(" ")} ${path} "$@"\n`, { mode: 0o755 });
+    this.#server = await startNatsServer({ binary, host: ipv4, port: 4222, monitorPort: 8222 });
+    return this.#server;
+  }
+
+  /** All of the host's addresses on its interface that are this one. */
+  addresses(host: Host, text: string): AddressInfo[] {
+    const links = JSON.parse(ip("-n", host.namespace, "-json", "addr", "show", "dev", DEVICE)) as {
+      addr_info?: AddressInfo[];
+    }[];
+    return links.flatMap((link) => link.addr_info ?? []).filter(({ local }) => local === text);
+  }
+
+  /** Which hardware address this host has in mind for that IP address. */
+  neighbour(host: Host, text: string): string | null {
+    const entries = JSON.parse(ip("-n", host.namespace, "-json", "neigh", "show", text) || "[]") as {
+      lladdr?: string;
+    }[];
+    return entries[0]?.lladdr ?? null;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    openThings.delete(this);
+    await this.#server?.dispose();
+    for (const namespace of this.#namespaces.splice(0)) ip("netns", "del", namespace);
+    rmSync(this.#folder, { recursive: true, force: true });
+  }
+
+  #namespace(name: string): string {
+    const namespace = `nl-${this.#id}-${name}`;
+    ip("netns", "add", namespace);
+    this.#namespaces.push(namespace);
+    return namespace;
+  }
+
+  #plug(port: string): void {
+    ip("-n", this.#bridge, "link", "set", port, "master", "br0");
+    ip("-n", this.#bridge, "link", "set", port, "up");
+  }
+}
