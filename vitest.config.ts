@@ -1,7 +1,8 @@
 import { defineConfig, type ViteUserConfig } from "vitest/config";
 
 /** Folders whose tests start servers and processes. */
-const natsTests = "test/{nats,node,testing,cli,vip,examples}/**/*.test.ts";
+const natsTests =
+  "test/{nats,node,presence,testing,fencing,bench,cli,vip,discovery,permissions,interop,examples}/**/*.test.ts";
 const packageTests = "test/package/**/*.test.ts";
 
 const config: ViteUserConfig = defineConfig({

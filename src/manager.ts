@@ -11,7 +11,12 @@ import { defaultFileConfig, writeConfig } from "./file-config/write.ts";
 import type { Hooks } from "./hooks.ts";
 import { createLogger, type Logger } from "./logger.ts";
 import { ClusterClient } from "./manager/cluster-client.ts";
-import { type ClusterStatus, daemonStatus, unreachableStatus, viewedStatus } from "./manager/cluster-status.ts";
+import {
+  type ClusterStatus,
+  daemonStatus,
+  unreachableStatus,
+  viewedStatus,
+} from "./manager/cluster-status.ts";
 import { HistoryRecorder } from "./manager/history-recorder.ts";
 import { managedBackend } from "./manager/managed-backend.ts";
 import { type Demotion, demoteNode, type Handover, handOver, leaveCluster } from "./manager/operations.ts";
@@ -109,11 +114,18 @@ export class Manager {
     });
   }
 
-  /** The daemon gives up leadership if it has it, and does not compete any more until `join()` or its restart. */
-  async leave(): Promise<void> {
+  /**
+   * The daemon gives up leadership if it has it, and does not compete any more until `join()` or its restart. Resolves to
+   * false when there is none: then nothing competes in this node's name. Rejects with `NO_CONNECTION` when the lease
+   * names this node and nobody answers.
+   */
+  async leave(): Promise<boolean> {
     const node = this.#daemon?.node;
-    if (node !== undefined) return node.setCompeting(false);
-    await this.#withClient((client) => leaveCluster(client, this.#resolved.nodeId, this.#patienceMs));
+    if (node !== undefined) {
+      await node.setCompeting(false);
+      return true;
+    }
+    return this.#withClient((client) => leaveCluster(client, this.#resolved.nodeId, this.#patienceMs));
   }
 
   /**
@@ -194,7 +206,10 @@ export class Manager {
     const { vip } = this.#loaded;
     if (vip === null) return null;
     if (this.#options.vip === undefined) {
-      throw new ClusterError("INVALID_CONFIG", "vip.address is given, and this program manages no virtual IP");
+      throw new ClusterError(
+        "INVALID_CONFIG",
+        "vip.address is given, and this program manages no virtual IP",
+      );
     }
     return new ResourceKeeper(this.#options.vip(vip, logger), logger);
   }

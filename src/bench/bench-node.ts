@@ -5,17 +5,12 @@
 import { connect } from "@nats-io/transport-node";
 import { Node } from "../node.ts";
 import type { NodeEvent } from "../node-events.ts";
-import { type ChildReport, type ChildTask, hostNowMs, type SpinCommand } from "./messages.ts";
+import { type ChildTask, flushReports, hostNowMs, report, type SpinCommand } from "./messages.ts";
 
 /** A tight loop that stood still this long was frozen. */
 const FROZEN_MS = 500;
 /** Longest spin without being frozen. Freshness would say no by itself from 250 ms on. */
 const SPIN_MS = 200;
-
-function report(message: ChildReport): void {
-  // The channel is closed when the parent has died; "disconnect" ends this process then.
-  if (process.connected) process.send?.(message, () => {});
-}
 
 async function runNode(task: Extract<ChildTask, { role: "node" }>): Promise<void> {
   const { role: _, ...options } = task;
@@ -32,7 +27,10 @@ async function runNode(task: Extract<ChildTask, { role: "node" }>): Promise<void
     if (command.do === "spin") spin(node);
   });
   process.on("SIGTERM", () => {
-    node.stop().then(() => process.exit(0), fail);
+    node.stop().then(() => {
+      flushReports();
+      process.exit(0);
+    }, fail);
   });
   await node.start();
   report({ type: "ready", at: hostNowMs() });
@@ -71,6 +69,7 @@ function spin(node: Node): void {
   const epoch = node.term?.epoch ?? 0;
   const start = hostNowMs();
   report({ type: "spinning", at: start });
+  flushReports();
   let before = start;
   for (;;) {
     const now = hostNowMs();
@@ -125,8 +124,8 @@ function fail(error: unknown): void {
     at: hostNowMs(),
     message: error instanceof Error ? error.message : String(error),
   });
-  process.exitCode = 1;
-  setImmediate(() => process.exit());
+  flushReports();
+  process.exit(1);
 }
 
 process.on("disconnect", () => process.exit(1));

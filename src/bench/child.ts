@@ -1,18 +1,17 @@
 /** A child process of the benchmark and what it has reported. */
 import { type ChildProcess, fork } from "node:child_process";
-import { fileURLToPath } from "node:url";
+import { createRequire } from "node:module";
+import { fileURLToPath, pathToFileURL } from "node:url";
 import type { ChildReport, ChildTask, SpinCommand } from "./messages.ts";
 
 const STDERR_KEPT = 4_000;
 
 /** From the sources the children run as this process does, by tsx; from `dist` they are plain JavaScript. */
-function howToRun(): { file: string; execArgv: string[] } {
-  const source = import.meta.url.endsWith(".ts");
-  const file = fileURLToPath(new URL(source ? "./bench-node.ts" : "./bench-node.js", import.meta.url));
-  return { file, execArgv: source ? ["--import", import.meta.resolve("tsx")] : [] };
-}
+const SOURCE = import.meta.url.endsWith(".ts");
+const BENCH_NODE = new URL(SOURCE ? "./bench-node.ts" : "./bench-node.js", import.meta.url);
 
-export class BenchChild {
+/** `T`: what it is told to do. */
+export class BenchChild<T = ChildTask> {
   readonly name: string;
   readonly pid: number;
   /** Resolves when the process is gone and everything it said has been heard. */
@@ -21,11 +20,11 @@ export class BenchChild {
   #gone = false;
   #stderr = "";
 
-  constructor(name: string, task: ChildTask, onReport: (report: ChildReport, child: BenchChild) => void) {
+  /** `program`: another one that speaks the same language. */
+  constructor(name: string, task: T, onReport: (report: ChildReport) => void, program: URL = BENCH_NODE) {
     this.name = name;
-    const { file, execArgv } = howToRun();
-    this.#process = fork(file, [JSON.stringify(task)], {
-      execArgv,
+    this.#process = fork(fileURLToPath(program), [JSON.stringify(task)], {
+      execArgv: SOURCE ? ["--import", pathToFileURL(createRequire(import.meta.url).resolve("tsx")).href] : [],
       stdio: ["ignore", "ignore", "pipe", "ipc"],
     });
     const { pid, stderr } = this.#process;
@@ -35,7 +34,7 @@ export class BenchChild {
     stderr?.setEncoding("utf8").on("data", (text: string) => {
       this.#stderr = (this.#stderr + text).slice(-STDERR_KEPT);
     });
-    this.#process.on("message", (report) => onReport(report as ChildReport, this));
+    this.#process.on("message", (report) => onReport(report as ChildReport));
     this.exited = new Promise((resolve) => {
       this.#process.once("close", () => {
         this.#gone = true;

@@ -87,8 +87,14 @@ function summary(report: FailoverReport): string {
   }
   lines.push(
     "floor, p50 / p99:",
-    `  advisory ${floor.advisory.p50} / ${floor.advisory.p99} ms, CONNZ ${floor.connz.p50} / ${floor.connz.p99} ms, CAS ${floor.cas.p50} / ${floor.cas.p99} ms`,
+    `  CONNZ ${floor.connz.p50} / ${floor.connz.p99} ms, CAS ${floor.cas.p50} / ${floor.cas.p99} ms`,
     `  handover (CAS, delivery, CAS) ${floor.handover.p50} / ${floor.handover.p99} ms`,
+  );
+  if (floor.advisory !== null) {
+    const { p50: half, p99: most } = floor.advisory;
+    lines.push(`  advisory of a death ${half} / ${most} ms; advisory + CONNZ + CAS ${floor.killP50} ms`);
+  }
+  lines.push(
     `${report.leaderChanges} leader changes, overlap ${report.overlapMs} ms, epochs ${report.epochsIncrease ? "increase" : "DO NOT INCREASE"}`,
     `load average ${load[0].toFixed(2)} before, ${load[1].toFixed(2)} after`,
   );

@@ -20,22 +20,25 @@ const SETTLE_MS = 300;
 
 /** Milliseconds. */
 export interface Floor {
-  /** From `kill -9` of a bare client to the arrival of its presence consumer's deletion advisory elsewhere. */
-  readonly advisory: Summary;
+  /**
+   * From `kill -9` of a bare client to the arrival of its presence consumer's deletion advisory elsewhere. `null` in
+   * modes in which nobody dies.
+   */
+  readonly advisory: Summary | null;
   /** One `$SYS.REQ.ACCOUNT.PING.CONNZ` until the server in question has answered. */
   readonly connz: Summary;
   /** One compare-and-set until its ack. */
   readonly cas: Summary;
   /** Compare-and-set, delivery of it to another connection, compare-and-set from there until its ack. */
   readonly handover: Summary;
-  /** Medians of advisory + connz + cas. */
-  readonly killP50: number;
+  /** Medians of advisory + connz + cas: what a crash costs at least. */
+  readonly killP50: number | null;
 }
 
 export interface FloorOptions {
   readonly servers: readonly string[];
   readonly replicas: number;
-  /** Clients to kill. 0: the advisory is left out. */
+  /** Clients to kill. */
   readonly kills: number;
   readonly signal: AbortSignal;
 }
@@ -62,13 +65,14 @@ export async function measureFloor(options: FloorOptions): Promise<Floor> {
     const connz = await repeat(options.signal, { once: () => connzOnce(one) });
     const advisory = await advisories(one, options);
     await manager.streams.delete(STREAM);
+    const dead = advisory.length > 0;
     const p50 = percentile(advisory, 50) + percentile(connz, 50) + percentile(cas, 50);
     return {
-      advisory: summarize(advisory),
+      advisory: dead ? summarize(advisory) : null,
       connz: summarize(connz),
       cas: summarize(cas),
       handover: summarize(handover),
-      killP50: round(p50),
+      killP50: dead ? round(p50) : null,
     };
   } finally {
     await Promise.all(connections.map((connection) => connection.close()));

@@ -61,3 +61,22 @@ export type ChildReport =
 export function hostNowMs(): number {
   return Number(process.hrtime.bigint()) / 1e6;
 }
+
+const unsent: ChildReport[] = [];
+
+/**
+ * Tells the parent, after the events at hand have been handled: to serialize and write a message takes as long as a
+ * compare-and-set. `at` was read before. What was not sent when a SIGKILL comes is lost.
+ */
+export function report(message: ChildReport): void {
+  unsent.push(message);
+  if (unsent.length === 1) setImmediate(flushReports);
+}
+
+/** Tells what is waiting to be told, at once. */
+export function flushReports(): void {
+  for (const message of unsent.splice(0)) {
+    // The channel is closed when the parent has died; "disconnect" ends this process then.
+    if (process.connected) process.send?.(message, () => {});
+  }
+}

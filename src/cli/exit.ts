@@ -19,16 +19,20 @@ export const EXIT_CODES = `Exit codes: 0 done, 1 refused or failed, 2 wrong usag
 /** An error with an exit code of its own. */
 export class CliError extends Error {
   readonly exitCode: number;
+  /** For `--json`. */
+  readonly code: string;
 
-  constructor(exitCode: number, message: string) {
+  constructor(exitCode: number, code: string, message: string) {
     super(message);
     this.exitCode = exitCode;
+    this.code = code;
   }
 }
 
 export function nobodyLeads(clusterId: string): CliError {
   return new CliError(
     EXIT.noLeader,
+    "NO_LEADER",
     `nobody leads cluster "${clusterId}"; "nats-leader nodes" shows whether anybody competes`,
   );
 }

@@ -6,7 +6,13 @@ type Level = Exclude<LogLevel, "silent">;
 const RANK: Readonly<Record<Level, number>> = { debug: 0, info: 1, warn: 2, error: 3 };
 
 /** What a node says of itself and the daemon says in go-cluster's words. */
-const SAID_BY_DAEMON: ReadonlySet<unknown> = new Set(["started", "become", "leader", "reconnected", "stopped"]);
+const SAID_BY_DAEMON: ReadonlySet<unknown> = new Set([
+  "started",
+  "become",
+  "leader",
+  "reconnected",
+  "stopped",
+]);
 
 export interface LogOptions {
   readonly level: LogLevel;
@@ -27,8 +33,16 @@ export function cliLogger({ level, json, write }: LogOptions): Logger {
 }
 
 function jsonLine(level: Level, fields: object, message: string): string {
-  const shown = Object.entries(fields).map(([name, value]) => [name, value instanceof Error ? value.message : value]);
-  return JSON.stringify({ time: new Date().toISOString(), level, msg: message, ...Object.fromEntries(shown) });
+  const shown = Object.entries(fields).map(([name, value]) => [
+    name,
+    value instanceof Error ? value.message : value,
+  ]);
+  return JSON.stringify({
+    time: new Date().toISOString(),
+    level,
+    msg: message,
+    ...Object.fromEntries(shown),
+  });
 }
 
 function textLine(level: Level, fields: object, message: string): string {
@@ -43,8 +57,10 @@ function cell(value: unknown): string {
   const text =
     value instanceof Error
       ? value.message
-      : typeof value === "object"
-        ? JSON.stringify(value)
-        : String(value);
+      : Array.isArray(value)
+        ? `[${value.join(" ")}]`
+        : typeof value === "object"
+          ? JSON.stringify(value)
+          : String(value);
   return /^[^\s"=]+$/.test(text) ? text : JSON.stringify(text);
 }

@@ -1,25 +1,31 @@
 #!/usr/bin/env node
-/**
- * Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 nobody leads, 4 NATS or the node cannot be reached.
- */
 import { CommanderError } from "commander";
 import { ClusterError, messageOf } from "../errors.ts";
-import { UsageError } from "./connection-options.ts";
-import { buildProgram } from "./program.ts";
+import { CliError, EXIT, exitCodeOf } from "./exit.ts";
+import { coloursFor, note } from "./output.ts";
+import { buildProgram, withGoFlags } from "./program.ts";
 
-const program = buildProgram();
+// Whoever read our output has gone: `nats-leader watch | head`.
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  if (error.code === "EPIPE") process.exit(EXIT.ok);
+  throw error;
+});
+
+const args = withGoFlags(process.argv.slice(2));
 try {
-  await program.parseAsync(process.argv);
+  await buildProgram().parseAsync(args, { from: "user" });
 } catch (error) {
-  process.exitCode = exitCodeOf(error);
+  process.exitCode = fail(error);
 }
 
-function exitCodeOf(error: unknown): number {
+function fail(error: unknown): number {
   // Commander has said what it had to say.
-  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
-  process.stderr.write(`nats-leader: ${messageOf(error)}\n`);
-  if (error instanceof UsageError) return 2;
-  if (!(error instanceof ClusterError)) return 1;
-  if (error.code === "INVALID_CONFIG") return 2;
-  return error.code === "NO_CONNECTION" || error.code === "AUTHORIZATION" ? 4 : 1;
+  if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
+  const exitCode = exitCodeOf(error);
+  const end = args.includes("--") ? args.indexOf("--") : args.length;
+  if (args.slice(0, end).includes("--json")) {
+    const code = error instanceof ClusterError || error instanceof CliError ? error.code : "ERROR";
+    note(JSON.stringify({ ok: false, code, message: messageOf(error), exitCode }));
+  } else note(`${coloursFor(process.stderr).bad("Error:")} ${messageOf(error)}`);
+  return exitCode;
 }

@@ -38,17 +38,24 @@ export function clusterCommand(name: string, what: string): Command {
 
 /** And those of commands that wait for an answer. */
 export function askingCommand(name: string, what: string): Command {
-  return clusterCommand(name, what).option("--timeout <time>", "longest wait for an answer (default: 2s)", duration);
+  return clusterCommand(name, what).option(
+    "--timeout <time>",
+    "longest wait for an answer (default: 2s)",
+    duration,
+  );
 }
 
 export function logLevelOption(): Option {
-  return new Option("--log-level <level>", "debug, info, warn, error, silent (default: info)").choices(LOG_LEVELS);
+  return new Option("--log-level <level>", "debug, info, warn, error, silent (default: info)").choices(
+    LOG_LEVELS,
+  );
 }
 
 /** Parses a flag's value. */
 export function duration(text: string): number {
   const ms = parseDuration(text);
-  if (ms === null || ms > 86_400_000) throw new InvalidArgumentError("must be a time such as 500ms, 2s or 1m30s");
+  if (ms === null || ms > 86_400_000)
+    throw new InvalidArgumentError("must be a time such as 500ms, 2s or 1m30s");
   return ms;
 }
 

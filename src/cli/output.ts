@@ -13,7 +13,10 @@ const PLAIN: Colours = { good: same, bad: same, dim: same, strong: same };
 const BRIGHT: Colours = { good: paint(32), bad: paint(31), dim: paint(2), strong: paint(1) };
 
 /** https://no-color.org and https://force-color.org; else a terminal that is not dumb. */
-export function coloursFor(stream: { readonly isTTY?: boolean }, env: NodeJS.ProcessEnv = process.env): Colours {
+export function coloursFor(
+  stream: { readonly isTTY?: boolean },
+  env: NodeJS.ProcessEnv = process.env,
+): Colours {
   if ((env["NO_COLOR"] ?? "") !== "") return PLAIN;
   if ((env["FORCE_COLOR"] ?? "0") !== "0") return BRIGHT;
   return stream.isTTY === true && env["TERM"] !== "dumb" ? BRIGHT : PLAIN;
@@ -50,7 +53,11 @@ export function note(text: string): void {
 const ESCAPES = /\x1b\[\d+m/g;
 
 /** Columns as wide as their widest cell; the last one is not padded. */
-export function table(head: readonly string[], rows: readonly (readonly string[])[], colours: Colours): string[] {
+export function table(
+  head: readonly string[],
+  rows: readonly (readonly string[])[],
+  colours: Colours,
+): string[] {
   const width = (text: string): number => text.replace(ESCAPES, "").length;
   const widths = head.map((title, column) =>
     Math.max(width(title), ...rows.map((row) => width(row[column] ?? ""))),

@@ -1,9 +1,13 @@
 /** The virtual IP of the configuration, as a daemon drives it. */
-import { ClusterError } from "../errors.ts";
 import type { VipConfig } from "../file-config/types.ts";
 import type { Logger } from "../logger.ts";
-import type { TermResource } from "../manager/term-resource.ts";
+import { VirtualIp } from "../vip.ts";
 
-export function makeVip(config: VipConfig, _logger: Logger): TermResource {
-  throw new ClusterError("INVALID_CONFIG", `vip.address "${config.address}": not available in this build`);
+/** Ask it to `check()` before the daemon competes: a host that can't have the address had better say so at once. */
+export function makeVip(config: VipConfig, logger: Logger): VirtualIp {
+  return new VirtualIp({
+    address: `${config.address}/${config.netmask}`,
+    interface: config.interface,
+    logger,
+  });
 }

@@ -56,9 +56,8 @@ function ownRecord(turn: Turn, sent: SentWrite, acquiredAt: number): LeaseRecord
 
 /** Renews the lease, or deletes it when the work is done. Called when nothing is in flight and we are connected. */
 export function keepOrRelease(turn: Turn): void {
-  const term = termOf(turn.state);
-  if (term === null) return;
-  const { role } = turn.state;
+  const role = roleFrom(turn, "leader", "suspended", "draining");
+  const { term } = role;
   if (role.name === "draining" && role.drained) {
     if (turn.state.mustRead || turn.state.reading || turn.now.mono < term.renewAtMono) return;
     sendRelease(turn, {
@@ -111,10 +110,10 @@ export function onRenewalOutcome(turn: Turn, sent: SentWrite, outcome: WriteOutc
 
 /** One of our records is known to be applied. The deadline counts from when it was sent, however we learned of it. */
 function confirm(turn: Turn, sent: SentWrite, revision: number): void {
-  const term = termOf(turn.state);
-  if (term === null) throw new Error("bug: confirmation without a term");
+  const role = roleFrom(turn, "leader", "suspended", "draining");
+  const { term } = role;
   const deadline = deadlineOf(turn.state, sent.sentAt);
-  const { role, config } = turn.state;
+  const { config } = turn.state;
   // Work that has stopped needs no further renewal: the lease goes now.
   const restMs = role.name === "draining" && role.drained ? 0 : config.heartbeatIntervalMs;
   setTerm(turn, {
@@ -133,7 +132,7 @@ function confirm(turn: Turn, sent: SentWrite, revision: number): void {
   });
 }
 
-/** What an answer of the stream leader means for a running term. Older answers than our own revision mean nothing. */
+/** What a believed answer of the stream leader means for a running term. None is older than our own revision. */
 export function judgeTerm(turn: Turn, snapshot: Snapshot, sameGeneration: boolean): void {
   const term = termOf(turn.state);
   if (term === null) return;
@@ -142,13 +141,11 @@ export function judgeTerm(turn: Turn, snapshot: Snapshot, sameGeneration: boolea
     return;
   }
   const { entry } = snapshot;
-  const revision = entry === null ? snapshot.lastSequence : entry.revision;
-  if (revision < term.revision) return;
   if (entry?.kind === "record" && isMine(turn.state, entry.record)) {
     const { nonce } = entry.record;
     const sent = turn.state.sent.find((write) => write.nonce === nonce);
-    if (sent !== undefined) confirm(turn, sent, revision);
-    else setTerm(turn, { revision });
+    if (sent !== undefined) confirm(turn, sent, entry.revision);
+    else setTerm(turn, { revision: entry.revision });
     // Only an applied renewal that names this connection lifts a suspension, so it goes out at once.
     if (turn.state.role.name === "suspended") setTerm(turn, { renewAtMono: turn.now.mono });
     return;

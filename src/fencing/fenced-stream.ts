@@ -127,6 +127,7 @@ export class FencedStream implements AsyncDisposable {
     for (const writer of this.#writers) {
       writer.close(new ClusterError("STOPPED", `stream ${this.#on.stream} was closed`));
     }
+    this.#on.mux.close();
     this.#on.monitor.release();
   }
 

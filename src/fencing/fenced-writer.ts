@@ -11,7 +11,6 @@
 import { randomBytes } from "node:crypto";
 import type { MsgHdrs } from "@nats-io/transport-node";
 import { asError, ClusterError } from "../errors.ts";
-import { request } from "../nats/request.ts";
 import { BATCH_LIMIT, encodeBatch, type Part } from "./batch.ts";
 import type { GuardedStream } from "./guarded-stream.ts";
 import { type PubAck, parsePubAck } from "./js-messages.ts";
@@ -117,15 +116,16 @@ export class FencedWriter {
     const doing = `write to ${subject}`;
     const conditions = options.expectStreamLast !== undefined;
     const { sequence, duplicate } = await this.#through(
+      subject,
       options,
       doing,
       conditions,
-      async (lane, timeoutMs) => {
-        const limits = { timeoutMs, headers: this.#headers(lane, options) };
-        const signal = options.signal === undefined ? {} : { signal: options.signal };
-        const answer = await request(this.#on.monitor, subject, body, { ...limits, ...signal });
-        return parsePubAck(answer.data, this.#on.stream, subject);
-      },
+      (lane, timeoutMs) =>
+        this.#on.mux.request(subject, body, {
+          timeoutMs,
+          headers: this.#headers(lane, options),
+          signal: options.signal,
+        }),
     );
     return { sequence, duplicate };
   }
@@ -159,7 +159,8 @@ export class FencedWriter {
     const conditions = messages.some((message) => message.options?.expectLast !== undefined);
     const subjects = [...new Set(messages.map((message) => message.subject))];
     const doing = `write a batch of ${messages.length} to ${subjects.slice(0, 3).join(", ")}${subjects.length > 3 ? ", …" : ""}`;
-    const ack = await this.#through(options, doing, conditions, async (lane, timeoutMs) => {
+    const last = messages.at(-1)?.subject ?? "";
+    const ack = await this.#through(last, options, doing, conditions, (lane, timeoutMs) => {
       const parts = encodeBatch(messages, lane, guardSubject(this.#on.fence), this.#on.rollup);
       if (parts.length > BATCH_LIMIT) {
         throw new ClusterError(
@@ -214,10 +215,11 @@ export class FencedWriter {
 
   /** One write through one lane. Everything that can go wrong comes out as a `ClusterError`. */
   async #through(
+    subject: string,
     options: Pick<WriteOptions, "timeoutMs" | "signal">,
     doing: string,
     conditions: boolean,
-    send: (lane: Lane, timeoutMs: number) => Promise<PubAck>,
+    send: (lane: Lane, timeoutMs: number) => Promise<Uint8Array>,
   ): Promise<PubAck> {
     if (this.#ended !== null) throw this.#ended;
     const lane = this.#pool.tryTake() ?? (await this.#pool.take());
@@ -226,7 +228,7 @@ export class FencedWriter {
       this.#checkSendable(options.signal, doing);
       const timeoutMs = options.timeoutMs ?? this.#on.timeoutMs;
       try {
-        return await send(lane, timeoutMs);
+        return parsePubAck(await send(lane, timeoutMs), this.#on.stream, subject);
       } catch (thrown) {
         const error = await writeFailure(thrown, { on: this.#on, term: this.#term, lane, doing, conditions });
         if (error instanceof StaleEpochError) this.close(error);
@@ -268,12 +270,12 @@ export class FencedWriter {
   }
 
   /** In one go: the parts leave together, so nothing of this connection comes between them. */
-  async #sendBatch(
+  #sendBatch(
     parts: readonly Part[],
     timeoutMs: number,
     signal: AbortSignal | undefined,
-  ): Promise<PubAck> {
-    const { monitor, stream } = this.#on;
+  ): Promise<Uint8Array> {
+    const { monitor, mux } = this.#on;
     const id = randomBytes(12).toString("hex");
     const last = parts.length - 1;
     for (const [i, part] of parts.entries()) {
@@ -284,9 +286,7 @@ export class FencedWriter {
     }
     const commit = parts[last] as Part;
     commit.headers.set("Nats-Batch-Commit", "1");
-    const limits = { timeoutMs, headers: commit.headers, ...(signal === undefined ? {} : { signal }) };
-    const answer = await request(monitor, commit.subject, commit.data, limits);
-    return parsePubAck(answer.data, stream, commit.subject);
+    return mux.request(commit.subject, commit.data, { timeoutMs, headers: commit.headers, signal });
   }
 }
 

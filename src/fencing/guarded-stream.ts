@@ -1,8 +1,11 @@
 /** The stream behind a fence: which one, under which limits, and what it can do. */
 import type { ConnectionMonitor } from "../nats/connection-monitor.ts";
+import type { AckMux } from "./ack-mux.ts";
 
 export interface GuardedStream {
   readonly monitor: ConnectionMonitor;
+  /** Publishes on the monitor's connection. */
+  readonly mux: AckMux;
   readonly stream: string;
   /** Prefix of the fence's subjects. */
   readonly fence: string;

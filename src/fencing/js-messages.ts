@@ -42,23 +42,42 @@ export async function readLast(
   }
 }
 
-/** Rejects with `JsApiError` for a refusal, with `RequestFailure` for an answer of somebody else. */
+const decoder = new TextDecoder();
+
+/** Throws `JsApiError` for a refusal, `RequestFailure` for an answer of somebody else. */
 export function parsePubAck(data: Uint8Array, stream: string, subject: string): PubAck {
-  const answer = parseAnswer(data, subject);
-  const { seq } = answer;
-  if (answer["stream"] !== stream || typeof seq !== "number" || seq < 1) {
+  const answer = parseJson(data);
+  const { seq } = answer ?? {};
+  if (answer?.stream !== stream || typeof seq !== "number" || seq < 1 || answer.error !== undefined) {
+    parseAnswer(data, subject); // throws what the server says is wrong
     throw new RequestFailure(
       "failed",
       subject,
-      `the answer is not stream ${stream}'s: ${JSON.stringify(answer)}`,
+      `the answer is not stream ${stream}'s: ${decoder.decode(data)}`,
     );
   }
-  const count = answer["count"];
+  const { count } = answer;
   return {
     sequence: seq,
-    duplicate: answer["duplicate"] === true,
+    duplicate: answer.duplicate === true,
     count: typeof count === "number" ? count : 1,
   };
+}
+
+interface Answer {
+  readonly stream?: unknown;
+  readonly seq?: unknown;
+  readonly duplicate?: unknown;
+  readonly count?: unknown;
+  readonly error?: unknown;
+}
+
+function parseJson(data: Uint8Array): Answer | null {
+  try {
+    return JSON.parse(decoder.decode(data)) as Answer | null;
+  } catch {
+    return null;
+  }
 }
 
 function base64(value: unknown): Uint8Array {

@@ -4,6 +4,7 @@ import { ClusterError } from "../errors.ts";
 import { ConnectionMonitor } from "../nats/connection-monitor.ts";
 import { asObject, callApi, isJsError, JsCode, type JsonObject, jsToClusterError } from "../nats/js-api.ts";
 import { isAtLeast, serverVersion } from "../nats/server-version.ts";
+import { AckMux } from "./ack-mux.ts";
 import type { GuardedStream } from "./guarded-stream.ts";
 import {
   BATCHES_SINCE,
@@ -44,7 +45,7 @@ export interface GuardedPlan {
   readonly create: ((replicas: number) => JsonObject) | null;
 }
 
-/** Rejects with a `ClusterError`. The caller releases `monitor` in the end. */
+/** Rejects with a `ClusterError`. The caller closes `mux` and releases `monitor` in the end. */
 export async function openGuarded(connection: NatsConnection, plan: GuardedPlan): Promise<GuardedStream> {
   checkLimits(plan.limits);
   const monitor = ConnectionMonitor.acquire(connection);
@@ -77,6 +78,7 @@ async function openOn(monitor: ConnectionMonitor, plan: GuardedPlan): Promise<Gu
   const replicated = numberOf(config, "num_replicas") > 1;
   return {
     monitor,
+    mux: new AckMux(monitor),
     stream,
     fence,
     lanes: limits.lanes ?? (replicated ? REPLICATED_LANES : 1),

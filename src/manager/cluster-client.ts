@@ -115,7 +115,8 @@ export class ClusterClient {
     for (;;) {
       signal?.throwIfAborted();
       const answer = await this.statusOf(nodeId);
-      if (answer !== null && answer.status.role === "PRIMARY" && answer.status.leader === nodeId) return answer;
+      if (answer !== null && answer.status.role === "PRIMARY" && answer.status.leader === nodeId)
+        return answer;
       if (performance.now() >= giveUpAt) {
         const leader = answer?.status.leader ?? "";
         const who = leader === "" ? "nobody leads" : `"${leader}" leads`;

@@ -87,7 +87,8 @@ async function askAll(client: ClusterClient, subject: string): Promise<JsonObjec
     }
   } catch (thrown) {
     // Without a single node there is nobody to answer.
-    if (!/NoResponders|no responders|503/i.test(`${asError(thrown).name} ${asError(thrown).message}`)) throw thrown;
+    if (!/NoResponders|no responders|503/i.test(`${asError(thrown).name} ${asError(thrown).message}`))
+      throw thrown;
   }
   return found;
 }

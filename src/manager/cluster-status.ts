@@ -44,7 +44,7 @@ export interface LeaseStatus {
 
 /** In the daemon's own process. */
 export function daemonStatus(status: NodeStatus): ClusterStatus {
-  return { ...ofDaemon(status), ...cluster(status.clusterId, status.leader, status.epoch), lease: null };
+  return { ...cluster(status.clusterId, status.leader, status.epoch), ...ofDaemon(status), lease: null };
 }
 
 /** From outside. */
@@ -55,8 +55,8 @@ export async function viewedStatus(client: ClusterClient, nodeId: string | null)
   const base = own === null ? noDaemon(nodeId, nodeId === null ? "unknown" : "not running") : ofAnswer(own);
   const leader = situation.leader ?? "";
   return {
-    ...base,
     ...cluster(client.clusterId, leader, situation.epoch),
+    ...base,
     // A lease that its holder does not stand by any more makes no primary.
     role: base.role === "PRIMARY" && leader !== nodeId ? "PASSIVE" : base.role,
     lease: leaseOf(situation),
@@ -65,8 +65,8 @@ export async function viewedStatus(client: ClusterClient, nodeId: string | null)
 
 export function unreachableStatus(clusterId: string, nodeId: string | null, error: Error): ClusterStatus {
   return {
-    ...noDaemon(nodeId, "unknown"),
     ...cluster(clusterId, "", 0),
+    ...noDaemon(nodeId, "unknown"),
     lease: null,
     error: error.message,
   };
@@ -74,7 +74,11 @@ export function unreachableStatus(clusterId: string, nodeId: string | null, erro
 
 type Base = Omit<ClusterStatus, "clusterId" | "leader" | "epoch" | "lease">;
 
-function cluster(clusterId: string, leader: string, epoch: number): Pick<ClusterStatus, "clusterId" | "leader" | "epoch"> {
+function cluster(
+  clusterId: string,
+  leader: string,
+  epoch: number,
+): Pick<ClusterStatus, "clusterId" | "leader" | "epoch"> {
   return { clusterId, leader, epoch };
 }
 

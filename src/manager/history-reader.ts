@@ -15,7 +15,11 @@ export interface History {
 }
 
 /** The newest terms. */
-export async function readHistory(client: ClusterClient, situation: Situation, most: number): Promise<History> {
+export async function readHistory(
+  client: ClusterClient,
+  situation: Situation,
+  most: number,
+): Promise<History> {
   const entries = await readEntries(client, 2 * most + 2);
   const { record, epoch } = situation;
   const running = situation.leader === null ? 0 : epoch;
@@ -55,7 +59,8 @@ async function readEntries(client: ClusterClient, most: number): Promise<History
       );
       for (const message of messages) {
         const data = asObject(message?.["message"])?.["data"];
-        const entry = typeof data === "string" ? parseHistoryEntry(parseObject(Buffer.from(data, "base64"))) : null;
+        const entry =
+          typeof data === "string" ? parseHistoryEntry(parseObject(Buffer.from(data, "base64"))) : null;
         if (entry !== null) found.push(entry);
       }
     }

@@ -5,7 +5,6 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { headers } from "@nats-io/transport-node";
 import type { ResolvedOptions } from "../config.ts";
-import type { LossReason } from "../election/types.ts";
 import { asError, messageOf } from "../errors.ts";
 import { connectNats, type NatsLink } from "../nats/connection.ts";
 import { ConnectionMonitor } from "../nats/connection-monitor.ts";
@@ -18,8 +17,6 @@ import type { HistoryEntry } from "./history-record.ts";
 const MAX_WAITING = 64;
 const RETRY_MS = 2_000;
 const TIMEOUT_MS = 2_000;
-/** A term that ends gracefully ends with its lease. */
-const GRACEFUL: ReadonlySet<LossReason> = new Set(["released", "stopped", "hook-failed"]);
 
 export interface RecorderOptions {
   readonly node: ResolvedOptions;
@@ -79,11 +76,9 @@ export class HistoryRecorder {
           ...(previous === undefined ? {} : { previous }),
         });
       }
+      // From here on it acts no more as the leader, however long its work takes to end.
       case "lose":
-        if (!GRACEFUL.has(event.reason)) this.#end(event.term.epoch, event.at, event.reason, event.by?.nodeId);
-        return;
-      case "released":
-        return this.#end(event.term.epoch, event.at, event.term.lossReason ?? "released", undefined);
+        return this.#end(event.term.epoch, event.at, event.reason, event.by?.nodeId);
       default:
     }
   }
@@ -133,7 +128,9 @@ export class HistoryRecorder {
     } catch (thrown) {
       // The stream may have been deleted: it is looked for before the next try.
       this.#ready = false;
-      throw new Error(`term ${entry.epoch} was not recorded in ${historyStream(clusterId)}: ${messageOf(thrown)}`);
+      throw new Error(
+        `term ${entry.epoch} was not recorded in ${historyStream(clusterId)}: ${messageOf(thrown)}`,
+      );
     }
   }
 

@@ -2,14 +2,7 @@
 import type { LeaseEntry } from "../election/types.ts";
 import type { ConnectionMonitor } from "../nats/connection-monitor.ts";
 import { parseHeaders } from "../nats/headers.ts";
-import {
-  asObject,
-  callApi,
-  isJsError,
-  JsCode,
-  type JsonObject,
-  jsToClusterError,
-} from "../nats/js-api.ts";
+import { asObject, callApi, isJsError, JsCode, type JsonObject, jsToClusterError } from "../nats/js-api.ts";
 import { bucketName, leaseSubject, streamName } from "../nats/names.ts";
 import { decodeEntry } from "../nats/record-codec.ts";
 import { parseStreamInfo } from "../nats/stream-config.ts";
@@ -40,10 +33,12 @@ export async function readLeaseView(
 ): Promise<LeaseView> {
   const stream = streamName(clusterId);
   const body = { last_by_subj: leaseSubject(clusterId) };
-  const message = callApi(monitor, `STREAM.MSG.GET.${stream}`, body, { timeoutMs }).catch((thrown: unknown) => {
-    if (isJsError(thrown, JsCode.noMessageFound)) return null;
-    throw thrown;
-  });
+  const message = callApi(monitor, `STREAM.MSG.GET.${stream}`, body, { timeoutMs }).catch(
+    (thrown: unknown) => {
+      if (isJsError(thrown, JsCode.noMessageFound)) return null;
+      throw thrown;
+    },
+  );
   message.catch(() => {});
   try {
     const answer = await callApi(monitor, `STREAM.INFO.${stream}`, {}, { timeoutMs });

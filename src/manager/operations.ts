@@ -39,7 +39,8 @@ export async function handOver(
   if (leader === nodeId && target.status.role === "PRIMARY") return result(target, null, true, started);
   if (leader === null || leader === nodeId) {
     // Nobody to ask. It may be cooling down after a step-down of its own: that is forgotten. Go's nodes can't be told.
-    if (target.status.competes === true) await client.setCompeting(nodeId, true, client.timeoutMs).catch(ignore);
+    if (target.status.competes === true)
+      await client.setCompeting(nodeId, true, client.timeoutMs).catch(ignore);
   } else {
     await client.stepDown(leader, nodeId, timeoutMs);
   }
@@ -66,7 +67,11 @@ export async function demoteNode(
 }
 
 /** The node does not compete any more. Returns whether a daemon was there to be told. */
-export async function leaveCluster(client: ClusterClient, nodeId: string, timeoutMs: number): Promise<boolean> {
+export async function leaveCluster(
+  client: ClusterClient,
+  nodeId: string,
+  timeoutMs: number,
+): Promise<boolean> {
   const answer = await client.statusOf(nodeId);
   if (answer !== null) {
     await client.setCompeting(nodeId, false, timeoutMs);

@@ -92,7 +92,7 @@ export class Tenure {
       tookMs,
     };
     logger.info({ ...fields, epoch: term.epoch }, "virtual IP acquired");
-    this.#looks = setInterval(() => this.#look(), LOOK_EVERY_MS);
+    this.#looks = setInterval(() => this.look(), LOOK_EVERY_MS);
     this.#looks.unref();
     if (this.#link !== null) await this.#announcer.announce(this.#link);
   }
@@ -108,6 +108,7 @@ export class Tenure {
     const wasHeld = this.#state === "held";
     this.#over.abort();
     if (this.#looks !== null) clearInterval(this.#looks);
+    this.#looks = null;
     this.#announcer.stop();
     // Somebody killed the keeper: another one cleans up behind it.
     if (!this.#keeper.running && wasHeld) this.#keeper = this.#newKeeper(true);
@@ -186,9 +187,10 @@ export class Tenure {
 
   // ---------------------------------------------------------------------------------------------------- holding
 
-  #look(): void {
+  /** Extends the address if that is worth it, and gives it up when the term is suspended. */
+  look(): void {
     const { term } = this.#p;
-    if (this.#over.signal.aborted) return;
+    if (this.#over.signal.aborted || this.#looks === null) return;
     this.#notHeld = term.held ? 0 : this.#notHeld + 1;
     if (this.#notHeld >= LOOKS_TO_SUSPEND) this.suspend();
     if (!term.held || this.#busy) return;

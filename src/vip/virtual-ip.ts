@@ -145,6 +145,11 @@ export class VirtualIp {
     }
   }
 
+  /** Looks at once whether the address has to be extended. Not needed: it looks by itself. For a manager's daemon. */
+  async refresh(_term: Term): Promise<void> {
+    this.#tenure?.look();
+  }
+
   /** Removes the address if it was added here. Resolves when it is gone. Idempotent. */
   async release(): Promise<void> {
     if (this.#tenure !== null) void this.#endOf(this.#tenure);

@@ -38,8 +38,13 @@ describe("campaign()", () => {
     const clusterId = freshId();
     const a = await startLeader(server, { clusterId, nodeId: "a" });
     const b = await startNode(server, { clusterId, nodeId: "b" });
-    await expect(b.node.campaign({ timeoutMs: 50 })).rejects.toMatchObject({ code: "TIMEOUT", recoverable: true });
-    await expect(b.node.campaign({ signal: AbortSignal.timeout(50) })).rejects.toMatchObject({ code: "ABORTED" });
+    await expect(b.node.campaign({ timeoutMs: 50 })).rejects.toMatchObject({
+      code: "TIMEOUT",
+      recoverable: true,
+    });
+    await expect(b.node.campaign({ signal: AbortSignal.timeout(50) })).rejects.toMatchObject({
+      code: "ABORTED",
+    });
     await expect(b.node.campaign({ signal: AbortSignal.abort() })).rejects.toMatchObject({ code: "ABORTED" });
     const waiting = b.node.campaign();
     waiting.catch(() => {});
@@ -105,7 +110,9 @@ describe("runWhileLeader()", () => {
     const running = deferred();
     const work = a.node.runWhileLeader(async (term) => {
       running.resolve();
-      await new Promise((_, reject) => term.signal.addEventListener("abort", () => reject(term.signal.reason)));
+      await new Promise((_, reject) =>
+        term.signal.addEventListener("abort", () => reject(term.signal.reason)),
+      );
     });
     await running.promise;
     await a.node.stop();

@@ -157,7 +157,14 @@ describe("a lease that ran out", () => {
     const operator = await operatorOf(server, clusterId);
     const first = await startLeader(server, { ...QUICK, clusterId, nodeId: "first" });
     await first.node.stop();
-    await operator.put({ node_id: "dead", epoch: 41, acquired_at: 1, incarnation: "x", nonce: 1, ttl_ms: 1000 });
+    await operator.put({
+      node_id: "dead",
+      epoch: 41,
+      acquired_at: 1,
+      incarnation: "x",
+      nonce: 1,
+      ttl_ms: 1000,
+    });
     await pause(2 * QUICK.leaseTtlMs);
     const before = performance.now();
     const fresh = await startNode(server, { ...QUICK, clusterId, nodeId: "fresh" });

@@ -1,8 +1,9 @@
 /** A NATS cluster of three servers. */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type NatsCluster, type NatsServer, startNatsCluster } from "../../src/testing.ts";
+import { atEnd } from "./support/cleanup.ts";
 import { makeNode, settled, startLeader, startNode, type TestNode } from "./support/node.ts";
-import { freshId, operatorOf } from "./support/operator.ts";
+import { freshId, type Operator, operatorOf } from "./support/operator.ts";
 
 /** Oldest servers: a compare-and-set on several replicas can have several winners there. */
 const oldest = process.env["NATS_TEST_VERSION"]?.startsWith("2.9.") === true;
@@ -13,25 +14,19 @@ beforeAll(async () => {
 });
 afterAll(() => cluster.dispose());
 
-/** One of the servers. */
-function serverAt(index: number): NatsServer {
-  const server = cluster.servers[index];
-  if (server === undefined) throw new Error(`no server ${index}`);
-  return server;
-}
-
-/** The server this node is connected to, as the lease's record says. */
+/** The server the leader is connected to, as the lease's record says. */
 async function serverOf(clusterId: string): Promise<NatsServer> {
-  const running = cluster.servers.filter((server) => server.running);
-  const [first] = running;
-  if (first === undefined) throw new Error("no server runs");
-  const operator = await operatorOf(first, clusterId);
-  const session = (await operator.record())["session"] as { server_id: string };
-  for (const server of running) {
-    const { connection } = await operatorOf(server, clusterId);
-    if (connection.info?.server_id === session.server_id) return server;
+  const session = (await (await operator(clusterId)).record())["session"] as { server_id: string };
+  for (const server of cluster.servers) {
+    if (!server.running) continue;
+    const varz = await fetch(`${server.monitorUrl}/varz`, { headers: { connection: "close" } });
+    if (((await varz.json()) as { server_id: string }).server_id === session.server_id) return server;
   }
   throw new Error("the leader is on none of the servers");
+}
+
+function operator(clusterId: string): Promise<Operator> {
+  return operatorOf({ url: cluster.urls }, clusterId);
 }
 
 describe.runIf(oldest)("on a server older than 2.9.21", () => {
@@ -46,7 +41,7 @@ describe.runIf(oldest)("on a server older than 2.9.21", () => {
 
   test("a bucket that somebody else made with 3 replicas is refused as well", async () => {
     const clusterId = freshId();
-    await (await operatorOf(serverAt(0), clusterId)).createBucket(0, { num_replicas: 3 });
+    await (await operator(clusterId)).createBucket(0, { num_replicas: 3 });
     const a = makeNode({ servers: cluster.urls }, { clusterId, nodeId: "a" });
     await expect(a.start()).rejects.toMatchObject({ code: "SERVER_TOO_OLD" });
   });
@@ -54,79 +49,85 @@ describe.runIf(oldest)("on a server older than 2.9.21", () => {
   test("replicas: auto settles for one, says why, and leads", async () => {
     const clusterId = freshId();
     const a = await startLeader({ servers: cluster.urls }, { clusterId, nodeId: "a" });
-    expect(await (await operatorOf(serverAt(0), clusterId)).config()).toMatchObject({ num_replicas: 1 });
+    expect(await (await operator(clusterId)).config()).toMatchObject({ num_replicas: 1 });
     expect(a.events.items.find((event) => event.type === "warning")).toMatchObject({
       message: expect.stringMatching(/gets 1 replica.*2\.9\.21/),
     });
   });
 });
 
-describe.skipIf(oldest)("with three replicas (not on 2.9.10, where a CAS on them can have several winners)", () => {
-  async function trio(): Promise<{ clusterId: string; nodes: [TestNode, ...TestNode[]] }> {
-    const clusterId = freshId();
-    const nodes = await Promise.all(
-      [0, 1, 2].map((index) =>
-        // Each begins at another server, and knows all.
-        startNode(
-          { servers: [...cluster.urls.slice(index), ...cluster.urls.slice(0, index)] },
-          { leaseTtlMs: 10_000, clusterId, nodeId: `n${index}` },
+describe.skipIf(oldest)(
+  "with three replicas (not on 2.9.10, where a CAS on them can have several winners)",
+  () => {
+    async function trio(): Promise<{ clusterId: string; nodes: [TestNode, ...TestNode[]] }> {
+      const clusterId = freshId();
+      const nodes = await Promise.all(
+        [0, 1, 2].map((index) =>
+          // Each begins at another server, and knows all.
+          startNode(
+            { servers: [...cluster.urls.slice(index), ...cluster.urls.slice(0, index)] },
+            { leaseTtlMs: 10_000, clusterId, nodeId: `n${index}` },
+          ),
         ),
-      ),
-    );
-    return { clusterId, nodes: await settled(nodes, 0, 15_000) };
-  }
+      );
+      return { clusterId, nodes: await settled(nodes, 0, 15_000) };
+    }
 
-  test("the bucket gets three, and one of three nodes leads", async () => {
-    const { clusterId, nodes } = await trio();
-    expect(await (await operatorOf(serverAt(0), clusterId)).config()).toMatchObject({ num_replicas: 3 });
-    expect(nodes[0].node.epoch).toBe(1);
-    await nodes[0].node.stepDown();
-    const [next] = await settled(nodes, 1);
-    expect(next.node.epoch).toBe(2);
-  });
+    test("the bucket gets three, and one of three nodes leads", async () => {
+      const { clusterId, nodes } = await trio();
+      expect(await (await operator(clusterId)).config()).toMatchObject({ num_replicas: 3 });
+      expect(nodes[0].node.epoch).toBe(1);
+      await nodes[0].node.stepDown();
+      const [next] = await settled(nodes, 1);
+      expect(next.node.epoch).toBe(2);
+    });
 
-  test("the leader's server is stopped: it moves to another, and its term stays", async () => {
-    const { clusterId, nodes } = await trio();
-    const [leader] = nodes;
-    const { term } = leader.node;
-    const server = await serverOf(clusterId);
-    await server.stop();
-    await leader.next("resumed", undefined, 15_000);
-    expect(leader.node.term).toBe(term);
-    expect(leader.node.isLeader()).toBe(true);
-    expect(nodes.map((node) => node.count("become")).reduce((sum, n) => sum + n)).toBe(1);
-    expect((await serverOf(clusterId)).name).not.toBe(server.name);
-    await server.start();
-    await cluster.ready();
-  });
+    test("the leader's server is stopped: it moves to another, and its term stays", async () => {
+      const { clusterId, nodes } = await trio();
+      const [leader] = nodes;
+      const { term } = leader.node;
+      const server = await serverOf(clusterId);
+      await server.stop();
+      atEnd(async () => {
+        await server.start();
+        await cluster.ready();
+      });
+      await leader.next("resumed", undefined, 15_000);
+      expect(leader.node.term).toBe(term);
+      expect(leader.node.isLeader()).toBe(true);
+      expect(nodes.map((node) => node.count("become")).reduce((sum, n) => sum + n)).toBe(1);
+      expect((await serverOf(clusterId)).name).not.toBe(server.name);
+    });
 
-  test("the leader's server goes into lame duck mode: it moves away, and its term stays", async () => {
-    const { clusterId, nodes } = await trio();
-    const [leader] = nodes;
-    const { term } = leader.node;
-    const server = await serverOf(clusterId);
-    await server.lameDuck();
-    await leader.next("resumed", undefined, 15_000);
-    expect(leader.node.term).toBe(term);
-    expect((await serverOf(clusterId)).name).not.toBe(server.name);
-    await server.stop();
-    await server.start();
-    await cluster.ready();
-  });
+    test("the leader's server goes into lame duck mode: it moves away, and its term stays", async () => {
+      const { clusterId, nodes } = await trio();
+      const [leader] = nodes;
+      const { term } = leader.node;
+      const server = await serverOf(clusterId);
+      await server.lameDuck();
+      atEnd(async () => {
+        await server.restart();
+        await cluster.ready();
+      });
+      await leader.next("resumed", undefined, 15_000);
+      expect(leader.node.term).toBe(term);
+      expect((await serverOf(clusterId)).name).not.toBe(server.name);
+    });
 
-  test("quorum lost: the leader stops by its deadline; quorum back: one leads with a larger epoch", async () => {
-    const clusterId = freshId();
-    const options = { leaseTtlMs: 2000, clusterId };
-    const nodes = await Promise.all(
-      ["a", "b"].map((nodeId) => startNode({ servers: cluster.urls }, { ...options, nodeId })),
-    );
-    const [leader] = await settled(nodes, 0, 15_000);
-    const own = await serverOf(clusterId);
-    const others = cluster.servers.filter((server) => server !== own);
-    await Promise.all(others.map((server) => server.pause()));
-    expect(await leader.next("lose")).toMatchObject({ reason: "expired" });
-    expect(leader.node.isLeader()).toBe(false);
-    await Promise.all(others.map((server) => server.resume()));
-    await settled(nodes, leader.calls("onBecomeLeader")[0]?.term?.epoch, 25_000);
-  });
-});
+    test("quorum lost: the leader stops by its deadline; quorum back: one leads with a larger epoch", async () => {
+      const clusterId = freshId();
+      const options = { leaseTtlMs: 2000, clusterId };
+      const nodes = await Promise.all(
+        ["a", "b"].map((nodeId) => startNode({ servers: cluster.urls }, { ...options, nodeId })),
+      );
+      const [leader] = await settled(nodes, 0, 15_000);
+      const own = await serverOf(clusterId);
+      const others = cluster.servers.filter((server) => server !== own);
+      await Promise.all(others.map((server) => server.pause()));
+      expect(await leader.next("lose")).toMatchObject({ reason: "expired" });
+      expect(leader.node.isLeader()).toBe(false);
+      await Promise.all(others.map((server) => server.resume()));
+      await settled(nodes, leader.calls("onBecomeLeader")[0]?.term?.epoch, 25_000);
+    });
+  },
+);

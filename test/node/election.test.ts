@@ -15,7 +15,13 @@ describe("one node", () => {
   test("leads with epoch 1 after exactly one become", async () => {
     const a = await startNode(server, { clusterId: freshId(), nodeId: "a" });
     const term = await a.becomes();
-    expect(term).toMatchObject({ clusterId: a.node.clusterId, nodeId: "a", epoch: 1, held: true, lossReason: null });
+    expect(term).toMatchObject({
+      clusterId: a.node.clusterId,
+      nodeId: "a",
+      epoch: 1,
+      held: true,
+      lossReason: null,
+    });
     expect(term.signal.aborted).toBe(false);
     await a.called("onBecomeLeader");
     await a.node.stop();
@@ -126,7 +132,9 @@ describe("several nodes", () => {
 
   test("three that start at once have exactly one leader, and all agree", async () => {
     const clusterId = freshId();
-    const nodes = await Promise.all(["a", "b", "c"].map((nodeId) => startNode(server, { clusterId, nodeId })));
+    const nodes = await Promise.all(
+      ["a", "b", "c"].map((nodeId) => startNode(server, { clusterId, nodeId })),
+    );
     const [leader] = await settled(nodes);
     expect(leader.node.epoch).toBe(1);
     expect(nodes.reduce((sum, node) => sum + node.count("become"), 0)).toBe(1);
@@ -230,7 +238,14 @@ describe("different TTLs", () => {
     const operator = await operatorOf(server, clusterId);
     const first = await startLeader(server, { ...QUICK, clusterId, nodeId: "first" });
     await first.node.stop();
-    await operator.put({ node_id: "gone", epoch: 9, acquired_at: 1, incarnation: "x", nonce: 1, ttl_ms: 2000 });
+    await operator.put({
+      node_id: "gone",
+      epoch: 9,
+      acquired_at: 1,
+      incarnation: "x",
+      nonce: 1,
+      ttl_ms: 2000,
+    });
     const before = performance.now();
     const b = await startNode(server, { ...QUICK, clusterId, nodeId: "b" });
     expect((await b.becomes()).epoch).toBe(10);

@@ -95,9 +95,12 @@ describe("a slow hook", () => {
 
 describe("onBecomeLeader that throws", () => {
   test.each([
-    ["throws", () => {
-      throw new Error("no database");
-    }],
+    [
+      "throws",
+      () => {
+        throw new Error("no database");
+      },
+    ],
     ["rejects", () => Promise.reject(new Error("no database"))],
   ])("when it %s, the node resigns and another leads", async (_, onBecomeLeader) => {
     const clusterId = freshId();
@@ -200,8 +203,16 @@ describe("stop() inside application code resolves, and the node stops when the c
   test("in onNatsDisconnect and onNatsReconnect", async () => {
     const own = await startNatsServer();
     try {
-      const a = makeNode(own, { clusterId: freshId(), nodeId: "a" }, { onNatsDisconnect: () => a.node.stop() });
-      const b = makeNode(own, { clusterId: freshId(), nodeId: "b" }, { onNatsReconnect: () => b.node.stop() });
+      const a = makeNode(
+        own,
+        { clusterId: freshId(), nodeId: "a" },
+        { onNatsDisconnect: () => a.node.stop() },
+      );
+      const b = makeNode(
+        own,
+        { clusterId: freshId(), nodeId: "b" },
+        { onNatsReconnect: () => b.node.stop() },
+      );
       await Promise.all([a.start(), b.start()]);
       await Promise.all([a.becomes(), b.becomes()]);
       await own.restart();
@@ -270,7 +281,11 @@ describe("a stop that may not wait", () => {
   test("with timeoutMs gives up on hooks that never return, and still releases the lease", async () => {
     const clusterId = freshId();
     const never = deferred();
-    const a = await startLeader(server, { clusterId, nodeId: "a" }, { onLoseLeadership: () => never.promise });
+    const a = await startLeader(
+      server,
+      { clusterId, nodeId: "a" },
+      { onLoseLeadership: () => never.promise },
+    );
     const b = await startNode(server, { clusterId, nodeId: "b" });
     await b.sees(a);
     const before = performance.now();

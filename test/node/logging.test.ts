@@ -131,14 +131,19 @@ test("the built-in logger writes JSON lines to stderr, and nothing to stdout", a
   expect(lines.map((line) => line["event"])).toEqual(
     expect.arrayContaining(["started", "become", "drain", "released", "stopped"]),
   );
-  for (const line of lines) expect(line).toMatchObject({ name: "nats-leader", cluster: clusterId, node: "a" });
+  for (const line of lines)
+    expect(line).toMatchObject({ name: "nats-leader", cluster: clusterId, node: "a" });
   expect(child.types().every((type) => type !== undefined)).toBe(true);
 });
 
 describe("secrets", () => {
   // Chosen to be found in any form: plain, percent-encoded, base64.
   const SECRET = "Zq7-s3cr3t-Xw9";
-  const forms = [SECRET, encodeURIComponent(SECRET), Buffer.from(SECRET).toString("base64").replace(/=+$/, "")];
+  const forms = [
+    SECRET,
+    encodeURIComponent(SECRET),
+    Buffer.from(SECRET).toString("base64").replace(/=+$/, ""),
+  ];
   const logins: readonly (readonly [string, string, (server: NatsServer) => Partial<NodeOptions>])[] = [
     [
       "a password",
@@ -158,36 +163,43 @@ describe("secrets", () => {
     ],
   ];
 
-  test.each(logins)("(%s) appear in no log line, event or error of a whole life", async (_, config, login) => {
-    const own = await startNatsServer({ config });
-    try {
-      const proxy = await proxied(own);
-      const clusterId = freshId();
-      const options = login({ ...own, url: proxy.url } as NatsServer);
-      const a = makeNode(options, { ...QUICK, ...options, clusterId, nodeId: "a" });
-      const said: unknown[] = [];
-      await a.start();
-      await a.becomes();
-      proxy.blackhole(true);
-      await a.next("lose");
-      proxy.blackhole(false);
-      await a.becomes();
-      proxy.refuse(true);
-      proxy.cut();
-      await a.next("lose");
-      said.push(await a.node.stepDown().catch((error: unknown) => error));
-      said.push(await a.node.campaign({ timeoutMs: 50 }).catch((error: unknown) => error));
-      await a.node.stop();
-      said.push(await a.node.start().catch((error: unknown) => error)); // nobody answers
-      said.push(await makeNode(own, { clusterId, nodeId: "b" }).start().catch((error: unknown) => error));
-      said.push(...a.log, ...a.events.items, a.node);
-      const text = inspect(said, { depth: 15, showHidden: true, breakLength: Number.POSITIVE_INFINITY });
-      for (const form of forms) expect(text).not.toContain(form);
-      expect(a.log.length).toBeGreaterThan(8);
-    } finally {
-      await own.dispose();
-    }
-  });
+  test.each(logins)(
+    "(%s) appear in no log line, event or error of a whole life",
+    async (_, config, login) => {
+      const own = await startNatsServer({ config });
+      try {
+        const proxy = await proxied(own);
+        const clusterId = freshId();
+        const options = login({ ...own, url: proxy.url } as NatsServer);
+        const a = makeNode(options, { ...QUICK, ...options, clusterId, nodeId: "a" });
+        const said: unknown[] = [];
+        await a.start();
+        await a.becomes();
+        proxy.blackhole(true);
+        await a.next("lose");
+        proxy.blackhole(false);
+        await a.becomes();
+        proxy.refuse(true);
+        proxy.cut();
+        await a.next("lose");
+        said.push(await a.node.stepDown().catch((error: unknown) => error));
+        said.push(await a.node.campaign({ timeoutMs: 50 }).catch((error: unknown) => error));
+        await a.node.stop();
+        said.push(await a.node.start().catch((error: unknown) => error)); // nobody answers
+        said.push(
+          await makeNode(own, { clusterId, nodeId: "b" })
+            .start()
+            .catch((error: unknown) => error),
+        );
+        said.push(...a.log, ...a.events.items, a.node);
+        const text = inspect(said, { depth: 15, showHidden: true, breakLength: Number.POSITIVE_INFINITY });
+        for (const form of forms) expect(text).not.toContain(form);
+        expect(a.log.length).toBeGreaterThan(8);
+      } finally {
+        await own.dispose();
+      }
+    },
+  );
 
   test("appear in no error of options that are wrong", () => {
     const wrong: readonly object[] = [
@@ -216,7 +228,7 @@ test("a record with hostile text in it is logged, not obeyed", async () => {
   const clusterId = freshId();
   const a = await startLeader(server, { ...QUICK, clusterId, nodeId: "a" });
   const operator = await operatorOf(server, clusterId);
-  const nodeId = "x\n{\"level\":60}\u001b[2J";
+  const nodeId = 'x\n{"level":60}\u001b[2J';
   await operator.put({ node_id: nodeId, epoch: 2, acquired_at: 1, incarnation: "y", nonce: 1, ttl_ms: 1000 });
   expect(await a.next("lose")).toMatchObject({ reason: "superseded", by: { nodeId } });
   await a.next("become", ({ term }) => term.epoch === 3);

@@ -66,7 +66,8 @@ describe.each(MODES)("an answer that is lost (crashDetection: %s)", (crashDetect
     const a = await startLeader(proxy, { ...CALM, clusterId, nodeId: "a", crashDetection });
     const b = await startNode(server, { ...CALM, clusterId, nodeId: "b", crashDetection });
     await b.sees(a);
-    const isRelease = (frame: Frame): boolean => writes(clusterId)(frame) && frame.text.includes("KV-Operation");
+    const isRelease = (frame: Frame): boolean =>
+      writes(clusterId)(frame) && frame.text.includes("KV-Operation");
     const taking = proxy.takeReplyTo(isRelease);
     const before = performance.now();
     const stopped = a.node.stop();

@@ -40,7 +40,12 @@ describe.each(MODES)("a leader frozen by SIGSTOP (crashDetection: %s)", (crashDe
 
   test("shorter than its span keeps its term, and no hook is called", async () => {
     const clusterId = freshId();
-    const frozen = await startChildNode(server, { leaseTtlMs: 5000, clusterId, nodeId: "frozen", crashDetection });
+    const frozen = await startChildNode(server, {
+      leaseTtlMs: 5000,
+      clusterId,
+      nodeId: "frozen",
+      crashDetection,
+    });
     await frozen.next("become");
     const other = await startNode(server, { leaseTtlMs: 5000, clusterId, nodeId: "other", crashDetection });
     await other.until(() => other.node.epoch === 1);
@@ -103,7 +108,12 @@ describe("a leader killed by SIGKILL", () => {
 
   test("is outwaited when it has none, and the next epoch is larger also for a node that comes fresh", async () => {
     const clusterId = freshId();
-    const dead = await startChildNode(server, { ...QUICK, clusterId, nodeId: "dead", crashDetection: "lease" });
+    const dead = await startChildNode(server, {
+      ...QUICK,
+      clusterId,
+      nodeId: "dead",
+      crashDetection: "lease",
+    });
     await dead.next("become");
     const watcher = await startNode(server, { ...QUICK, clusterId, nodeId: "watcher", observer: true });
     await watcher.until(() => watcher.node.epoch === 1);
@@ -160,7 +170,12 @@ describe("a leader that is asked to end by SIGTERM", () => {
 
 test("a leader whose event loop is blocked past its span does not lead when it looks, and says so afterwards", async () => {
   const clusterId = freshId();
-  const blocked = await startChildNode(server, { ...QUICK, clusterId, nodeId: "blocked", crashDetection: "lease" });
+  const blocked = await startChildNode(server, {
+    ...QUICK,
+    clusterId,
+    nodeId: "blocked",
+    crashDetection: "lease",
+  });
   await blocked.next("become");
   const other = await startNode(server, { ...QUICK, clusterId, nodeId: "other" });
   blocked.send({ do: "block", ms: 1500 });

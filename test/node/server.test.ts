@@ -1,8 +1,8 @@
 /** The server goes away: frozen, stopped, killed, for a moment or for longer than the lease. */
 import { setTimeout as pause } from "node:timers/promises";
 import { describe, expect, test } from "vitest";
-import { type NatsServer, startNatsServer } from "../../src/testing.ts";
 import { freePort } from "../../src/testing/ports.ts";
+import { type NatsServer, startNatsServer } from "../../src/testing.ts";
 import { atEnd } from "./support/cleanup.ts";
 import { CALM, makeNode, QUICK, settled, startLeader, startNode } from "./support/node.ts";
 import { freshId, operatorOf } from "./support/operator.ts";
@@ -37,7 +37,12 @@ describe.each(MODES)("a server that is gone (crashDetection: %s)", (crashDetecti
 
   test("while its node is stopped: the stop does not wait for it", async () => {
     const server = await ownServer();
-    const a = await startLeader(server, { leaseTtlMs: 10_000, clusterId: freshId(), nodeId: "a", crashDetection });
+    const a = await startLeader(server, {
+      leaseTtlMs: 10_000,
+      clusterId: freshId(),
+      nodeId: "a",
+      crashDetection,
+    });
     await server.kill();
     await a.next("disconnected");
     const before = performance.now();
@@ -88,7 +93,12 @@ describe.each(MODES)("a server that is gone (crashDetection: %s)", (crashDetecti
 describe.each(MODES)("a server that is frozen (crashDetection: %s)", (crashDetection) => {
   test("until the client notices, and not past the deadline: disconnect, reconnect, the same term", async () => {
     const server = await ownServer();
-    const a = await startLeader(server, { leaseTtlMs: 10_000, clusterId: freshId(), nodeId: "a", crashDetection });
+    const a = await startLeader(server, {
+      leaseTtlMs: 10_000,
+      clusterId: freshId(),
+      nodeId: "a",
+      crashDetection,
+    });
     const { term } = a.node;
     await server.pause();
     await a.called("onNatsDisconnect");
@@ -103,7 +113,12 @@ describe.each(MODES)("a server that is frozen (crashDetection: %s)", (crashDetec
 
   test("past the deadline ends the term at the deadline, and it leads again afterwards with a larger epoch", async () => {
     const server = await ownServer();
-    const a = await startLeader(server, { leaseTtlMs: 2000, clusterId: freshId(), nodeId: "a", crashDetection });
+    const a = await startLeader(server, {
+      leaseTtlMs: 2000,
+      clusterId: freshId(),
+      nodeId: "a",
+      crashDetection,
+    });
     await server.pause();
     const before = performance.now();
     expect((await a.next("lose")).reason).toBe("expired");

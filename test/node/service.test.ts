@@ -31,13 +31,21 @@ async function ask(nc: NatsConnection, subject: string, body?: string): Promise<
 /** Every answer that comes within a short while, by node id. */
 async function askAll(nc: NatsConnection, subject: string, expected: number): Promise<Json[]> {
   const answers: Json[] = [];
-  const many = await nc.requestMany(subject, undefined, { strategy: "count", maxMessages: expected, maxWait: 2000 });
+  const many = await nc.requestMany(subject, undefined, {
+    strategy: "count",
+    maxMessages: expected,
+    maxWait: 2000,
+  });
   for await (const answer of many) answers.push(answer.json<Json>());
   return answers.sort((x, y) => nodeOf(x).localeCompare(nodeOf(y)));
 }
 
 function nodeOf(answer: Json): string {
   return String((answer["metadata"] as Json)["node"]);
+}
+
+function endpointsOf(answer: Json | undefined): Json[] {
+  return (answer?.["endpoints"] ?? []) as Json[];
 }
 
 test("status tells go-cluster's six fields of each node", async () => {
@@ -125,7 +133,7 @@ describe("discovery", () => {
     await a.node.stepDown();
     await settled([b, a], 1);
     const [first, second] = await askAll(nc, `$SRV.INFO.cluster_${clusterId}`, 2);
-    const subjects = (first?.["endpoints"] as Json[]).map((endpoint) => endpoint["subject"]);
+    const subjects = endpointsOf(first).map((endpoint) => endpoint["subject"]);
     expect(subjects).toEqual([
       `cluster_${clusterId}.status.a`,
       `cluster_${clusterId}.ping.a`,
@@ -142,7 +150,7 @@ describe("discovery", () => {
     const { nc, clusterId } = await pair();
     for (let i = 0; i < 3; i++) await ask(nc, `cluster_${clusterId}.ping.a`);
     const [first] = await askAll(nc, `$SRV.STATS.cluster_${clusterId}`, 2);
-    const ping = (first?.["endpoints"] as Json[]).find((endpoint) => endpoint["name"] === "ping");
+    const ping = endpointsOf(first).find((endpoint) => endpoint["name"] === "ping");
     expect(ping).toMatchObject({ num_requests: 3, num_errors: 0 });
   });
 
@@ -180,7 +188,10 @@ test("the service is back after a reconnect, and its answers are true", async ()
     await own.restart();
     await a.next("resumed");
     const { connection } = await operatorOf(own, clusterId);
-    expect(await ask(connection, `cluster_${clusterId}.status.a`)).toMatchObject({ role: "PRIMARY", epoch: 1 });
+    expect(await ask(connection, `cluster_${clusterId}.status.a`)).toMatchObject({
+      role: "PRIMARY",
+      epoch: 1,
+    });
     await a.node.stop();
   } finally {
     await own.dispose();

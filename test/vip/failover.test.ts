@@ -30,9 +30,9 @@ describe.skipIf(why !== null)(`a virtual IP of two hosts${why === null ? "" : ` 
     if (a === undefined || b === undefined) throw new Error("two hosts");
     await breakIt(a, b, cluster);
     await cluster.answeredBy(b.host, timeoutMs);
+    await b.child.next((line) => line.hook === "become");
     const { gapMs, overlapMs, looks } = await cluster.outcome();
     expect(looks).toBeGreaterThan(100);
-    console.log(`gap ${gapMs.toFixed(1)} ms, both hosts ${overlapMs.toFixed(1)} ms, ${looks} looks`);
     return { gapMs, overlapMs, a, b };
   }
 

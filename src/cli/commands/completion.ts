@@ -7,7 +7,11 @@ const SHELLS = ["bash", "zsh", "fish"] as const;
 interface Words {
   readonly name: string;
   readonly about: string;
-  readonly flags: readonly { readonly name: string; readonly about: string; readonly values: readonly string[] }[];
+  readonly flags: readonly {
+    readonly name: string;
+    readonly about: string;
+    readonly values: readonly string[];
+  }[];
   /** Subcommands. */
   readonly below: readonly string[];
 }
@@ -54,7 +58,9 @@ function bash(words: readonly Words[]): string {
     const all = [...below, ...flags.map((flag) => flag.name), "--help"].join(" ");
     return `    ${name}) words="${all}" ;;`;
   });
-  const values = new Map(words.flatMap(({ flags }) => flags.map((flag) => [flag.name, flag.values] as const)));
+  const values = new Map(
+    words.flatMap(({ flags }) => flags.map((flag) => [flag.name, flag.values] as const)),
+  );
   const choices = [...values].filter(([, list]) => list.length > 0);
   return `# bash completion for nats-leader
 _nats_leader() {

@@ -53,7 +53,11 @@ function check(flags: ClusterFlags): void {
   const values = loaded.config as unknown as Tree;
   const settings = leaves(values)
     .filter((path) => path !== "$schema")
-    .map((path) => ({ path, value: shown(path, get(values, path)), from: loaded.origins.get(path) ?? "default" }));
+    .map((path) => ({
+      path,
+      value: shown(path, get(values, path)),
+      from: loaded.origins.get(path) ?? "default",
+    }));
   if (flags.json === true) return printJson({ ok: true, path: loaded.path, settings, notes: loaded.notes });
   const colours = coloursFor(process.stdout);
   const rows = settings.map(({ path, value, from }) => [path, JSON.stringify(value), from]);

@@ -9,7 +9,7 @@ import { untilSignal } from "../signals.ts";
 import { makeVip } from "../vip.ts";
 
 export function daemon(): Command {
-  return clusterCommand("daemon", "run a node: it competes, and hands over when it is told to end")
+  return clusterCommand("daemon", "run a node: it competes, and hands over when it ends")
     .addOption(logLevelOption())
     .addHelpText(
       "after",
@@ -27,7 +27,10 @@ async function run(flags: ClusterFlags): Promise<void> {
   const loaded = configOf(flags, true);
   const log = cliLogger({ level: flags.logLevel ?? "info", json: flags.json === true, write: print });
   const { clusterId, nodeId, nats } = loaded.config;
-  log.info({ nodeID: nodeId, clusterID: clusterId, natsServers: withoutLogins(nats.servers) }, "Starting daemon");
+  log.info(
+    { nodeID: nodeId, clusterID: clusterId, natsServers: withoutLogins(nats.servers) },
+    "Starting daemon",
+  );
   for (const line of loaded.notes) log.warn({}, line);
   const ending = untilSignal((signal) => log.info({ signal }, "Received signal, shutting down..."));
   try {

@@ -2,7 +2,7 @@ import type { Command } from "commander";
 import { type History, readHistory } from "../../manager/history-reader.ts";
 import type { PastTerm } from "../../manager/history-record.ts";
 import { showInstant, showSeconds } from "../duration.ts";
-import { askingCommand, type ClusterFlags, withCluster, wholeNumber } from "../options.ts";
+import { askingCommand, type ClusterFlags, wholeNumber, withCluster } from "../options.ts";
 import { coloursFor, note, print, printJson, table } from "../output.ts";
 
 interface Flags extends ClusterFlags {
@@ -10,7 +10,7 @@ interface Flags extends ClusterFlags {
 }
 
 export function history(): Command {
-  return askingCommand("history", "past terms: who led, from when until when, and why it ended")
+  return askingCommand("history", "past terms: who led, from when to when, why it ended")
     .option("-n, --last <number>", "how many (default: 20)", wholeNumber(1, 10_000))
     .addHelpText(
       "after",

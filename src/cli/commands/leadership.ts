@@ -1,11 +1,18 @@
 /** Commands that change who leads: each asks running nodes, none joins the election itself. */
-import { Command } from "commander";
+import type { Command } from "commander";
 import { ClusterError } from "../../errors.ts";
 import type { LoadedConfig } from "../../file-config/load.ts";
-import { Manager } from "../../manager.ts";
 import { type Handover, handOver } from "../../manager/operations.ts";
+import { Manager } from "../../manager.ts";
 import { nobodyLeads } from "../exit.ts";
-import { askingCommand, type ClusterFlags, clusterCommand, configOf, someTime, withCluster } from "../options.ts";
+import {
+  askingCommand,
+  type ClusterFlags,
+  clusterCommand,
+  configOf,
+  someTime,
+  withCluster,
+} from "../options.ts";
 import { note, print, printJson } from "../output.ts";
 import { untilSignal } from "../signals.ts";
 
@@ -16,7 +23,7 @@ interface StepdownFlags extends ClusterFlags {
 }
 
 export function promote(): Command {
-  return clusterCommand("promote", "this node's daemon leads: whoever leads now hands over to it")
+  return clusterCommand("promote", "whoever leads hands over to this node")
     .option("--timeout <time>", "longest wait until it leads (default: 15s)", someTime)
     .addHelpText("after", "\nExample:\n  nats-leader promote --config b.json")
     .action(async (flags: ClusterFlags) => {
@@ -30,7 +37,7 @@ export function promote(): Command {
 }
 
 export function demote(): Command {
-  return askingCommand("demote", "this node's daemon steps down, if it leads")
+  return askingCommand("demote", "this node steps down, if it leads")
     .addHelpText("after", "\nExample:\n  nats-leader demote --config a.json")
     .action(async (flags: ClusterFlags) => {
       const done = await manager(flags).demote();
@@ -41,7 +48,7 @@ export function demote(): Command {
 }
 
 export function join(): Command {
-  return askingCommand("join", "check that the cluster can be reached; a node that left competes again")
+  return askingCommand("join", "check the cluster; a node that left competes again")
     .addHelpText("after", "\nExample:\n  nats-leader join --config a.json")
     .action(async (flags: ClusterFlags) => {
       const found = await manager(flags).join();
@@ -53,7 +60,7 @@ export function join(): Command {
 }
 
 export function leave(): Command {
-  return askingCommand("leave", "this node's daemon hands over and competes no more")
+  return askingCommand("leave", "this node hands over and competes no more")
     .addHelpText(
       "after",
       `
@@ -63,14 +70,15 @@ Example:
   nats-leader leave --config a.json`,
     )
     .action(async (flags: ClusterFlags) => {
-      await manager(flags).leave();
+      if (!(await manager(flags).leave()))
+        note("note: no daemon of this node answers, so nothing competes in its name");
       if (flags.json === true) printJson({ ok: true });
       else print("Successfully left cluster");
     });
 }
 
 export function stepdown(): Command {
-  return clusterCommand("stepdown", "ask the leader to give up leadership: its work stops first")
+  return clusterCommand("stepdown", "the leader gives up leadership; its work stops first")
     .argument("[node]", "the node that leads (default: whoever does)")
     .option("--to <node>", "the node that goes first")
     .option("--timeout <time>", "longest wait for its work to stop (default: 15s)", someTime)
@@ -91,7 +99,7 @@ export function stepdown(): Command {
 }
 
 export function transfer(): Command {
-  return clusterCommand("transfer", "hand leadership over to a node, from whoever leads")
+  return clusterCommand("transfer", "whoever leads hands over to that node")
     .argument("<node>", "the node that is to lead")
     .option("--timeout <time>", "longest wait until it leads (default: 15s)", someTime)
     .addHelpText("after", "\nExample:\n  nats-leader transfer node-b --cluster-id billing")

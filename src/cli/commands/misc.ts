@@ -20,7 +20,7 @@ export function bench(): Command {
     "\nExample:\n  nats-leader bench failover --mode kill --rounds 20",
   );
   return new Command("bench")
-    .description("measure, on servers and processes that are started for it")
+    .description("measure failover on this machine")
     .addHelpText("after", "\nExample:\n  nats-leader bench failover --mode kill --rounds 20")
     .addCommand(failover);
 }

@@ -26,7 +26,8 @@ async function run(flags: ClusterFlags): Promise<void> {
     return { clusterId: client.clusterId, leader, epoch, rows: found };
   });
   if (flags.json === true) printJson({ clusterId, leader: leader ?? "", epoch, nodes: rows });
-  else if (rows.length === 0) note(`no node of cluster "${clusterId}" answers; "nats-leader daemon" starts one`);
+  else if (rows.length === 0)
+    note(`no node of cluster "${clusterId}" answers; "nats-leader daemon" starts one`);
   else print(nodeTable(rows, coloursFor(process.stdout)).join("\n"));
   if (leader === null) process.exitCode = EXIT.noLeader;
 }

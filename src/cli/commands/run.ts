@@ -23,7 +23,9 @@ export function run(): Command {
   return clusterCommand("run", "run any program, only while this host leads")
     .argument("<command...>", "the program and its arguments, after --")
     .passThroughOptions()
-    .addOption(new Option("--grace <time>", "from SIGTERM to SIGKILL").argParser(duration).default(10_000, "10s"))
+    .addOption(
+      new Option("--grace <time>", "from SIGTERM to SIGKILL").argParser(duration).default(10_000, "10s"),
+    )
     .addOption(
       new Option("--restart <when>", "if the program ends by itself").choices(RESTARTS).default("never"),
     )

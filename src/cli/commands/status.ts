@@ -1,6 +1,6 @@
 import type { Command } from "commander";
-import { type ClusterStatus, unreachableStatus, viewedStatus } from "../../manager/cluster-status.ts";
 import { asError } from "../../errors.ts";
+import { type ClusterStatus, unreachableStatus, viewedStatus } from "../../manager/cluster-status.ts";
 import { showSeconds } from "../duration.ts";
 import { EXIT, exitCodeOf } from "../exit.ts";
 import { askingCommand, type ClusterFlags, configOf, withCluster } from "../options.ts";
@@ -29,7 +29,9 @@ async function run(flags: ClusterFlags): Promise<void> {
   if (found.status.leader === "") process.exitCode = EXIT.noLeader;
 }
 
-async function look(flags: ClusterFlags): Promise<{ readonly status: ClusterStatus; readonly error: Error | null }> {
+async function look(
+  flags: ClusterFlags,
+): Promise<{ readonly status: ClusterStatus; readonly error: Error | null }> {
   const loaded = configOf(flags, false);
   try {
     const found = await withCluster(flags, (client) => viewedStatus(client, loaded.nodeId));
@@ -74,4 +76,3 @@ function leaseText(lease: NonNullable<ClusterStatus["lease"]>, leader: string): 
   const silent = lease.answers ? "" : `, ${lease.holder} does not answer`;
   return `${age}, lasts ${limit}${silent}`;
 }
-

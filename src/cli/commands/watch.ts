@@ -1,9 +1,9 @@
 import type { Command } from "commander";
+import { messageOf } from "../../errors.ts";
+import type { ClusterClient } from "../../manager/cluster-client.ts";
 import { listNodes, type NodeRow } from "../../manager/cluster-nodes.ts";
 import { type ClusterStatus, viewedStatus } from "../../manager/cluster-status.ts";
 import { type Change, ClusterWatch } from "../../manager/cluster-watch.ts";
-import type { ClusterClient } from "../../manager/cluster-client.ts";
-import { messageOf } from "../../errors.ts";
 import { showInstant, showTime } from "../duration.ts";
 import { askingCommand, type ClusterFlags, someTime, withCluster } from "../options.ts";
 import { coloursFor, print, printJsonLine } from "../output.ts";
@@ -40,6 +40,7 @@ async function run(flags: Flags): Promise<void> {
       const view = viewFor(flags, client, loaded.nodeId);
       const watching = new ClusterWatch(client, (change) => view.changed(change));
       try {
+        await view.prepare();
         await watching.start();
         await view.refresh();
         await every(flags.interval ?? 2_000, ending.signal, () => view.refresh());
@@ -73,6 +74,8 @@ async function every(ms: number, signal: AbortSignal, act: () => Promise<void>):
 }
 
 interface View {
+  /** Before the first change. */
+  prepare(): Promise<void>;
   changed(change: Change): void;
   refresh(): Promise<void>;
 }
@@ -89,6 +92,8 @@ class LineView implements View {
   changed(change: Change): void {
     print(`${showInstant(change.at)}  ${this.#story.tell(change)}`);
   }
+
+  async prepare(): Promise<void> {}
 
   async refresh(): Promise<void> {}
 }
@@ -139,11 +144,16 @@ class JsonView implements View {
     this.#nodeId = nodeId;
   }
 
+  async prepare(): Promise<void> {
+    this.#status = await viewedStatus(this.#client, this.#nodeId);
+  }
+
   changed(change: Change): void {
     const { at, kind, ...rest } = change;
     const leads = change.kind === "leader";
     const known = this.#status;
-    const neutral = change.kind === "disconnected" || change.kind === "reconnected" || change.kind === "failed";
+    const neutral =
+      change.kind === "disconnected" || change.kind === "reconnected" || change.kind === "failed";
     if (known !== null && !neutral) {
       const role = leads && change.leader === known.nodeId ? "PRIMARY" : "PASSIVE";
       const { leader, epoch } = leads ? change : { leader: "", epoch: 0 };
@@ -183,6 +193,8 @@ class LiveView implements View {
     this.#nodeId = nodeId;
   }
 
+  async prepare(): Promise<void> {}
+
   changed(change: Change): void {
     this.#events.push(`${showInstant(change.at)}  ${this.#story.tell(change)}`);
     if (this.#events.length > EVENTS_SHOWN) this.#events.shift();
@@ -214,4 +226,3 @@ class LiveView implements View {
     process.stdout.write(`\x1b[H${lines.map((line) => `${line}\x1b[K\n`).join("")}\x1b[J`);
   }
 }
-

@@ -79,7 +79,10 @@ export class ProgramRunner {
   }
 
   /** `told`: it was told to end, because the term does. */
-  async #untilEnded(program: Supervised, term: Term): Promise<{ readonly ended: Ended; readonly told: boolean }> {
+  async #untilEnded(
+    program: Supervised,
+    term: Term,
+  ): Promise<{ readonly ended: Ended; readonly told: boolean }> {
     let told = false;
     const onAbort = (): void => {
       told = true;
@@ -87,7 +90,10 @@ export class ProgramRunner {
         void program.stop(this.#o.graceMs);
         return;
       }
-      this.#o.log.warn({ epoch: term.epoch, reason: term.lossReason }, "leadership is lost: killing the program");
+      this.#o.log.warn(
+        { epoch: term.epoch, reason: term.lossReason },
+        "leadership is lost: killing the program",
+      );
       program.kill();
     };
     if (term.signal.aborted) onAbort();

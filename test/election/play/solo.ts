@@ -168,8 +168,9 @@ export class Solo {
 
   /** Lets time pass until then; every read is answered with this 2 ms later. Ends early when a write is sent. */
   untilAnswering(ms: number, entry: LeaseEntry | null): this {
-    for (let wakes = 0; wakes < 1_000 && this.state.inFlight === null; wakes += 1) {
-      if (this.state.reading) this.pass(2).reads(entry);
+    for (let wakes = 0; wakes < 1_000; wakes += 1) {
+      if (this.state.reading) this.pass(2).reads(entry, entry?.revision ?? this.state.seenRevision);
+      if (this.state.inFlight !== null) return this;
       const delay = wakeDelayMs(this.state, this.#now);
       if (delay === null || this.#now.mono + delay > ms) return this.at(ms);
       this.pass(delay).tick();

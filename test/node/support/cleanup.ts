@@ -55,8 +55,10 @@ afterAll(async () => {
   const sockets = (): number =>
     process.getActiveResourcesInfo().filter((name) => name === "TCPSocketWrap").length;
   // The longest that may lawfully be left is the timeout of a request whose connection was closed.
-  await waitFor(() => pending().length === 0 && sockets() === 0, { timeoutMs: 6000, intervalMs: 50 }).catch(() => {
-    const stacks = pending().map(({ stack }) => stack.split("\n").slice(2, 8).join("\n"));
-    throw new Error(`left behind: ${sockets()} sockets, ${stacks.length} timers\n${stacks.join("\n\n")}`);
-  });
+  await waitFor(() => pending().length === 0 && sockets() === 0, { timeoutMs: 6000, intervalMs: 50 }).catch(
+    () => {
+      const stacks = pending().map(({ stack }) => stack.split("\n").slice(2, 8).join("\n"));
+      throw new Error(`left behind: ${sockets()} sockets, ${stacks.length} timers\n${stacks.join("\n\n")}`);
+    },
+  );
 });

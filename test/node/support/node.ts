@@ -3,7 +3,15 @@
  * shares. It is stopped at the end of the test.
  */
 import { afterEach, expect } from "vitest";
-import { type Hooks, type Leader, type LossReason, Node, type NodeEvent, type NodeOptions, type Term } from "../../../src/index.ts";
+import {
+  type Hooks,
+  type Leader,
+  type LossReason,
+  Node,
+  type NodeEvent,
+  type NodeOptions,
+  type Term,
+} from "../../../src/index.ts";
 import { deferred, within } from "../../support/wait.ts";
 import { atEnd } from "./cleanup.ts";
 import { Recorder } from "./recorder.ts";
@@ -168,7 +176,9 @@ export class TestNode {
       this.#witness.highestEpoch = Math.max(this.#witness.highestEpoch, epoch);
       for (const other of this.#witness.nodes) {
         if (other === this || !other.node.isLeader() || !this.node.isLeader()) continue;
-        violations.push(`${this.id} (epoch ${epoch}) and ${other.id} (${other.node.term?.epoch}) lead at once`);
+        violations.push(
+          `${this.id} (epoch ${epoch}) and ${other.id} (${other.node.term?.epoch}) lead at once`,
+        );
       }
     }
     if (event.type === "lose") {
@@ -198,12 +208,14 @@ export class TestNode {
     return {
       onBecomeLeader: (term) => run({ name: "onBecomeLeader", term }, () => hooks.onBecomeLeader?.(term)),
       onLoseLeadership: (term, reason) => {
-        if (!term.signal.aborted) violations.push(`${this.id}: onLoseLeadership before the signal was aborted`);
+        if (!term.signal.aborted)
+          violations.push(`${this.id}: onLoseLeadership before the signal was aborted`);
         const called = this.calls("onBecomeLeader").filter((call) => call.term === term).length;
         if (called !== 1) violations.push(`${this.id}: onLoseLeadership of a term that was never announced`);
         return run({ name: "onLoseLeadership", term, reason }, () => hooks.onLoseLeadership?.(term, reason));
       },
-      onLeaderChange: (leader) => run({ name: "onLeaderChange", leader }, () => hooks.onLeaderChange?.(leader)),
+      onLeaderChange: (leader) =>
+        run({ name: "onLeaderChange", leader }, () => hooks.onLeaderChange?.(leader)),
       onNatsDisconnect: (error) =>
         run({ name: "onNatsDisconnect", error }, () => hooks.onNatsDisconnect?.(error)),
       onNatsReconnect: () => run({ name: "onNatsReconnect" }, () => hooks.onNatsReconnect?.()),
@@ -245,7 +257,11 @@ export async function startLeader(
 }
 
 /** Resolves as soon as `holds`, which is looked at after every event of any of these nodes. */
-export async function when(nodes: readonly TestNode[], holds: () => boolean, timeoutMs = 5000): Promise<void> {
+export async function when(
+  nodes: readonly TestNode[],
+  holds: () => boolean,
+  timeoutMs = 5000,
+): Promise<void> {
   const found = deferred();
   const look = (): void => {
     if (holds()) found.resolve();
@@ -272,7 +288,9 @@ export async function settled(
     const [leader] = leaders;
     if (leaders.length !== 1 || leader === undefined || leader.node.epoch <= afterEpoch) return undefined;
     const { epoch, leader: seen } = leader.node;
-    const agree = nodes.every((node) => node.node.epoch === epoch && node.node.leader?.nodeId === seen?.nodeId);
+    const agree = nodes.every(
+      (node) => node.node.epoch === epoch && node.node.leader?.nodeId === seen?.nodeId,
+    );
     return agree ? leader : undefined;
   };
   await when(nodes, () => agreed() !== undefined, timeoutMs);
@@ -282,7 +300,9 @@ export async function settled(
 }
 
 /** A pino-shaped logger that keeps what it is given. */
-export function collect(lines: LogLine[]): Record<LogLine["level"], (fields: object, message?: string) => void> {
+export function collect(
+  lines: LogLine[],
+): Record<LogLine["level"], (fields: object, message?: string) => void> {
   const at =
     (level: LogLine["level"]) =>
     (fields: object, message = ""): void =>

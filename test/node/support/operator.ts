@@ -72,7 +72,9 @@ export class Operator {
   async stored(): Promise<Stored | null> {
     const subject = leaseSubject(this.clusterId);
     try {
-      const answer = await this.api(`STREAM.MSG.GET.${streamName(this.clusterId)}`, { last_by_subj: subject });
+      const answer = await this.api(`STREAM.MSG.GET.${streamName(this.clusterId)}`, {
+        last_by_subj: subject,
+      });
       const message = answer["message"] as { seq: number; data?: string; hdrs?: string };
       const text = (base64 = ""): string => Buffer.from(base64, "base64").toString();
       return { seq: message.seq, value: text(message.data), headers: text(message.hdrs) };
@@ -160,7 +162,7 @@ export class Operator {
 
 /** An operator of this cluster, with a connection of its own that ends with the test. */
 export async function operatorOf(
-  server: { readonly url: string },
+  server: { readonly url: string | string[] },
   clusterId: string,
   options: object = {},
 ): Promise<Operator> {

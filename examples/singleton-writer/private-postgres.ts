@@ -1,0 +1,122 @@
+/** A PostgreSQL of one's own: a fresh cluster in a temporary folder on a free port, gone with this process. */
+import { execFile, spawn } from "node:child_process";
+import { chownSync, existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { createServer } from "node:net";
+import { delimiter, join } from "node:path";
+import { promisify } from "node:util";
+
+const run = promisify(execFile);
+
+/** Parameters for any client of PostgreSQL. */
+export interface PostgresServer extends AsyncDisposable {
+  readonly host: string;
+  readonly port: number;
+  readonly user: string;
+  readonly database: string;
+  readonly version: string;
+  stop(): Promise<void>;
+}
+
+/** The folder of `postgres` and `initdb`, or `null`. Debian keeps them off the path. */
+export function findPostgres(): string | null {
+  const debian = "/usr/lib/postgresql";
+  const versions = existsSync(debian) ? readdirSync(debian).sort((a, b) => Number(b) - Number(a)) : [];
+  const dirs = [
+    ...versions.map((version) => join(debian, version, "bin")),
+    ...(process.env["PATH"] ?? "").split(delimiter),
+    "/usr/local/opt/postgresql/bin",
+    "/opt/homebrew/opt/postgresql/bin",
+  ];
+  return dirs.find((dir) => existsSync(join(dir, "initdb")) && existsSync(join(dir, "postgres"))) ?? null;
+}
+
+/** Rejects when there is no PostgreSQL, and says why. */
+export async function startPostgres(): Promise<PostgresServer> {
+  const bin = findPostgres();
+  if (bin === null) throw new Error("PostgreSQL is not installed (apt-get install postgresql)");
+  const owner = await serverUser();
+  // Short, and not below a folder that only root may enter: the server's own user has to get there.
+  const dir = mkdtempSync("/tmp/nl-pg-");
+  if (owner !== null) chownSync(dir, owner.uid, owner.gid);
+  const as = owner ?? {};
+  const data = join(dir, "data");
+  await run(
+    join(bin, "initdb"),
+    ["-D", data, "-U", "leader", "-A", "trust", "--no-sync", "-E", "UTF8", "--locale=C"],
+    {
+      ...as,
+      cwd: dir,
+    },
+  );
+  const port = await freePort();
+  const options = ["-h", "127.0.0.1", "-p", String(port), "-k", dir, "-c", "fsync=off"];
+  // The shell ends the server when its own input ends: also when this process is killed.
+  const script = 'server=$1; shift; "$server" "$@" <&- & pid=$!; cat >/dev/null; kill -INT $pid; wait $pid';
+  const child = spawn("/bin/sh", ["-c", script, "sh", join(bin, "postgres"), "-D", data, ...options], {
+    ...as,
+    cwd: dir,
+    stdio: ["pipe", "ignore", "pipe"],
+  });
+  let log = "";
+  child.stderr.on("data", (text: Buffer) => {
+    log = (log + text.toString()).slice(-4000);
+  });
+  const ended = new Promise<void>((resolve) => child.once("close", () => resolve()));
+  const stop = async (): Promise<void> => {
+    child.stdin.end();
+    await ended;
+    rmSync(dir, { recursive: true, force: true });
+  };
+  try {
+    await untilReady(bin, port, () => log);
+    const { stdout } = await run(join(bin, "postgres"), ["--version"]);
+    const version = /\d+(\.\d+)*/.exec(stdout)?.[0] ?? "";
+    return {
+      host: "127.0.0.1",
+      port,
+      user: "leader",
+      database: "postgres",
+      version,
+      stop,
+      [Symbol.asyncDispose]: stop,
+    };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+/** PostgreSQL does not run as root: then its own user has to. */
+async function serverUser(): Promise<{ readonly uid: number; readonly gid: number } | null> {
+  if (process.getuid?.() !== 0) return null;
+  const [uid, gid] = await Promise.all(
+    ["-u", "-g"].map(async (flag) => Number((await run("id", [flag, "postgres"])).stdout)),
+  );
+  if (uid === undefined || gid === undefined) throw new Error("there is no user postgres");
+  return { uid, gid };
+}
+
+async function untilReady(bin: string, port: number, log: () => string): Promise<void> {
+  const ready = join(bin, "pg_isready");
+  for (let tries = 0; tries < 150; tries++) {
+    if (
+      await run(ready, ["-h", "127.0.0.1", "-p", String(port)]).then(
+        () => true,
+        () => false,
+      )
+    )
+      return;
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+  throw new Error(`PostgreSQL did not start:\n${log()}`);
+}
+
+function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer().once("error", reject);
+    server.listen(0, "127.0.0.1", () => {
+      const address = server.address();
+      server.close(() => resolve(typeof address === "object" && address !== null ? address.port : 0));
+    });
+  });
+}

@@ -1,0 +1,46 @@
+// A child process of the comparison: one candidate of one system. Speaks the failover benchmark's language.
+import { hostNowMs, report } from "../../src/bench/messages.ts";
+import { PEERS } from "./all.ts";
+
+export interface CandidateTask {
+  readonly system: string;
+  readonly url: string;
+  readonly id: string;
+  readonly ttlMs: number;
+}
+
+let leaving = false;
+
+function fail(error: unknown): void {
+  if (leaving) return;
+  report({
+    type: "failed",
+    at: hostNowMs(),
+    message: error instanceof Error ? error.message : String(error),
+  });
+}
+
+process.on("disconnect", () => process.exit(1));
+// Ctrl-C reaches the whole process group: the parent decides what becomes of its children.
+process.on("SIGINT", () => {});
+
+const task = JSON.parse(process.argv[2] ?? "null") as CandidateTask;
+const peer = PEERS.find(({ system }) => system === task.system);
+if (peer === undefined) throw new Error(`no system ${task.system}`);
+try {
+  const candidate = await peer.campaign({
+    ...task,
+    onBecome: () => report({ type: "become", at: hostNowMs(), epoch: 0 }),
+    onError: fail,
+  });
+  process.on("SIGTERM", () => {
+    leaving = true;
+    candidate.leave().then(
+      () => process.exit(0),
+      () => process.exit(1),
+    );
+  });
+  report({ type: "ready", at: hostNowMs() });
+} catch (error) {
+  fail(error);
+}

@@ -1,0 +1,67 @@
+import { expect, test } from "vitest";
+import { runFailover } from "../../src/bench/failover.ts";
+import { type FailoverOptions, isSound } from "../../src/bench/options.ts";
+import { openServers } from "../../src/testing.ts";
+
+function options(over: Partial<FailoverOptions>): FailoverOptions {
+  const version = process.env["NATS_TEST_VERSION"];
+  return {
+    mode: "kill",
+    rounds: 3,
+    nodes: 3,
+    ttlMs: 10_000,
+    servers: 1,
+    serverVersion: version,
+    crashDetection: "presence",
+    how: "kill",
+    target: "turn",
+    signal: AbortSignal.timeout(25_000),
+    onProgress: () => {},
+    ...over,
+  };
+}
+
+test("killed leaders are replaced, long before the lease has run out, by one with a larger epoch", async () => {
+  const report = await runFailover(options({ mode: "kill" }));
+  expect(report).toMatchObject({
+    mode: "kill",
+    rounds: 3,
+    ttlMs: 10_000,
+    server: process.env["NATS_TEST_VERSION"] ?? expect.any(String),
+    leaderChanges: 3,
+    overlapMs: 0,
+    epochsIncrease: true,
+  });
+  expect(report.samplesMs).toHaveLength(3);
+  expect(report.p50).toBeGreaterThan(0);
+  expect(report.max).toBe(Math.max(...report.samplesMs));
+  expect(report.max).toBeLessThan(2_000);
+  expect(report.epochs).toHaveLength(4);
+  expect(report.floor.killP50).toBeGreaterThan(0);
+  expect(isSound(report)).toBe(true);
+  expect(openServers()).toEqual([]);
+});
+
+test("a step-down is measured from the request and from the end of the lose hook", async () => {
+  const report = await runFailover(options({ mode: "stepdown", rounds: 2, nodes: 2 }));
+  expect(report.samplesMs).toHaveLength(2);
+  expect(report.afterLoseHook?.samplesMs).toHaveLength(2);
+  expect(report.afterLoseHook?.max).toBeLessThan(report.max);
+  expect(report.cooldownMs).toBeLessThan(report.ttlMs);
+  expect(isSound(report)).toBe(true);
+});
+
+test("a frozen leader is outwaited and says no when it thaws", async () => {
+  const report = await runFailover(options({ mode: "freeze", rounds: 1, nodes: 2, ttlMs: 1_000 }));
+  expect(report.thaws).toEqual([{ frozenMs: expect.any(Number), leaderAfter: false }]);
+  expect(report.overlapMs).toBe(0);
+});
+
+test("an aborted benchmark leaves nothing behind", async () => {
+  const abort = new AbortController();
+  const running = runFailover(
+    options({ signal: abort.signal, rounds: 100, onProgress: () => abort.abort(new Error("enough")) }),
+  );
+  await expect(running).rejects.toThrow("enough");
+  expect(openServers()).toEqual([]);
+});

@@ -1,0 +1,184 @@
+/** What happens once in a blue moon, event by event. */
+import { describe, expect, test } from "vitest";
+import { campaign, dropOrphan } from "../../src/election/candidate.ts";
+import { initialState } from "../../src/election/election.ts";
+import { become, drain } from "../../src/election/term.ts";
+import { after } from "../../src/election/time.ts";
+import { setTerm, type Turn } from "../../src/election/turn.ts";
+import type { Effect } from "../../src/election/types.ts";
+import { config, connection, garbage, record, released, Solo } from "./play/solo.ts";
+
+function writes(play: Solo): Extract<Effect, { type: "write" }>[] {
+  return play.effects.filter((effect) => effect.type === "write");
+}
+
+const presence = { crashDetection: "presence" as const };
+
+describe("a leader", () => {
+  test("whose key was purged without a marker has lost it", () => {
+    const play = new Solo("").leading().at(1_000).send({ type: "bucket-gone" }).reads(null, 1);
+    expect(play.effects).toContainEqual(expect.objectContaining({ type: "lose", reason: "deleted" }));
+  });
+
+  test("whose key holds garbage has lost it, and waits for whoever that is", () => {
+    const play = new Solo("").leading().at(1_000).send({ type: "bucket-gone" }).reads(garbage(2));
+    expect(play.effects).toContainEqual(expect.objectContaining({ type: "lose", reason: "superseded" }));
+    expect(writes(play)).toEqual([]);
+  });
+
+  test("does not look up what it knows already", () => {
+    const play = new Solo("")
+      .leading()
+      .until(3_000)
+      .applied(2)
+      .watched(record(1, "z", 9))
+      .watched(released(2, 9));
+    expect(play.said).toEqual([]);
+  });
+
+  test("that is suspended may be asked to resign; a follower has nothing to resign", () => {
+    const play = new Solo("", presence).leading(connection(1, true)).disconnected();
+    expect(play.send({ type: "resign", reason: "released" }).said).toEqual(["drain"]);
+    expect(new Solo("").send({ type: "resign", reason: "released" }).said).toEqual([]);
+  });
+
+  test("that hears of its renewal on the next connection is not resumed by it, but renews again at once", () => {
+    const play = new Solo("", presence).leading(connection(1, true)).until(3_000);
+    play.disconnected().connected(connection(2, true)).applied(2);
+    expect(play.said).toEqual(["write"]);
+    expect(play.held).toBe(false);
+    play.applied(3);
+    expect(play.said).toEqual(["resume"]);
+  });
+
+  test("that adopts a lease naming an earlier connection renews at once", () => {
+    const play = new Solo("").opened().connected(connection(1)).reads(null).at(500).disconnected();
+    play
+      .connected(connection(2))
+      .at(1_000)
+      .unanswered()
+      .reads(record(1, "a", 1));
+    expect(play.said).toEqual(["become-leader", "write", "leader-changed"]);
+  });
+
+  test("that was made by a read ignores the answer to a later campaign", () => {
+    const play = new Solo("")
+      .opened()
+      .connected()
+      .reads(null)
+      .at(1_000)
+      .unanswered()
+      .reads(null)
+      .until(1_250);
+    play.send({ type: "bucket-gone" }).reads(record(1, "a", 1));
+    expect(play.said).toContain("become-leader");
+    play.conflict();
+    expect(play.said).toEqual([]);
+    expect(play.held).toBe(true);
+  });
+
+  test("whose lost read-back is about to be repeated does not release before it", () => {
+    const play = new Solo("").leading().at(100).send({ type: "resign", reason: "released" });
+    play.send({ type: "drained" }).at(1_100).unanswered().at(1_200).readFails().until(1_500);
+    expect(play.said).toContain("read");
+    expect(play.said).not.toContain("write");
+  });
+});
+
+describe("a candidate", () => {
+  test("that is refused again and again asks ever more slowly", () => {
+    const play = new Solo("").opened().connected().reads(null);
+    const asked: number[] = [];
+    for (let i = 0; i < 6; i += 1) {
+      play
+        .conflict()
+        .reads(null)
+        .untilAnswering(play.now.mono + 20_000, null);
+      asked.push(play.now.mono);
+    }
+    expect(asked).toEqual([0, 252, 754, 1_756, 3_758, 6_760]);
+  });
+
+  test("says once that its writes get no answer", () => {
+    const play = new Solo("").opened().connected().reads(null).at(1_000).unanswered();
+    expect(play.said).toContain("warn");
+    play.reads(null).until(1_250).at(2_250).unanswered();
+    expect(play.said).not.toContain("warn");
+  });
+
+  test("hears nothing from the answer to a write that is not in flight", () => {
+    const play = new Solo("").opened().connected().reads(null);
+    play.send({ type: "written", nonce: 99, outcome: { kind: "applied", revision: 1 } });
+    expect(play.said).toEqual([]);
+    expect(play.state.role.name).toBe("campaigning");
+  });
+});
+
+describe("a stray lease of its own", () => {
+  const stray = (): Solo => {
+    const play = new Solo("").opened().connected().reads(null).at(1_000).unanswered();
+    return play.send({ type: "compete", competes: false }).reads(record(1, "a", 1));
+  };
+
+  test("whose deletion is refused is looked up again", () => {
+    const play = stray();
+    expect(writes(play)[0]?.write.kind).toBe("release");
+    play.conflict().until(play.now.mono + 250);
+    expect(play.said).toEqual(["read"]);
+  });
+
+  test("whose deletion is answered when something newer was seen does not hide that", () => {
+    const play = stray()
+      .watched(released(2, 1))
+      .watched(record(3, "b", 2))
+      .applied(2);
+    expect(play.state.seenRevision).toBe(3);
+    expect(play.state.announced?.nodeId).toBe("b");
+  });
+});
+
+describe("a follower", () => {
+  test("does not ask about a holder that may be replaced anyway", () => {
+    const holder = record(7, "b", 2, { session: connection(9, true) });
+    const play = new Solo("", { ...presence, requestTimeoutMs: 60_000 }).opened().connected().reads(holder);
+    play.untilAnswering(10_000, holder);
+    expect(writes(play)).toHaveLength(1);
+    play.send({ type: "presence-lost", presence: "stream.presence-9" });
+    expect(play.said).toEqual([]);
+  });
+
+  test("has no record to renew when its presence is made anew", () => {
+    const play = new Solo("", presence)
+      .opened()
+      .connected(connection(1, true))
+      .reads(record(7, "b", 2));
+    expect(play.send({ type: "rebound", binding: connection(1, true) }).said).toEqual([]);
+  });
+
+  test("asks for the bucket only once when two reads find it gone", () => {
+    const play = new Solo("").opened().connected().readsNoBucket();
+    expect(play.said).toEqual(["warn", "open-bucket"]);
+    expect(play.readsNoBucket().said).not.toContain("warn");
+  });
+
+  test("that is stopping does not begin to compete", () => {
+    const play = new Solo("").leading().send({ type: "stop" }).send({ type: "compete", competes: true });
+    expect(play.said).toEqual([]);
+  });
+});
+
+describe("a transition that starts where it may not", () => {
+  const now = { mono: 0, boot: 0, wall: 0 };
+  const fresh = (): Turn => ({ state: initialState(config, now), now, effects: [] });
+  const sent = { nonce: 1, epoch: 1, sentAt: now, binding: null };
+
+  test.each<[string, (turn: Turn) => void]>([
+    ["a drain without a term", (turn) => drain(turn, "released", undefined)],
+    ["a change of a term that is not there", (turn) => setTerm(turn, { revision: 1 })],
+    ["a campaign for a key that was never seen", campaign],
+    ["the deletion of a lease that was never seen", dropOrphan],
+    ["a term after its deadline", (turn) => become({ ...turn, now: after(now, config.leaseTtlMs) }, sent, 1)],
+  ])("is a bug: %s", (_, transition) => {
+    expect(() => transition(fresh())).toThrow(/^bug: /);
+  });
+});

@@ -1,0 +1,175 @@
+import { describe, expect, test } from "vitest";
+import { isHeld } from "../../src/election/election.ts";
+import type { View } from "../../src/election/types.ts";
+import { epochFloor, expectationOf } from "../../src/election/view.ts";
+import { dependsOnConnection, wakeDelayMs, watchedPresence } from "../../src/election/wants.ts";
+import { connection, deleted, garbage, goRecord, record, released, Solo } from "./play/solo.ts";
+
+const since = { mono: 0, boot: 0, wall: 0 };
+const vacant = (
+  revision: number,
+  lastSequence: number,
+  floor: number,
+): Extract<View, { kind: "vacant" }> => ({
+  kind: "vacant",
+  revision,
+  lastSequence,
+  epochFloor: floor,
+  since,
+});
+
+describe("what is seen bounds the next epoch", () => {
+  const held = record(7, "b", 3);
+  test.each<[string, View, number]>([
+    ["nothing seen: no bound", { kind: "unknown" }, 0],
+    [
+      "a record: its epoch",
+      { kind: "held", revision: 7, record: held.kind === "record" ? held.record : null },
+      3,
+    ],
+    [
+      "garbage: the revision, since no epoch exceeds the sequence it was written at",
+      { kind: "held", revision: 7, record: null },
+      7,
+    ],
+    ["a vacancy: what is known of it", vacant(9, 9, 4), 4],
+  ])("%s", (_, view, floor) => {
+    expect(epochFloor(view)).toBe(floor);
+  });
+});
+
+test("a write expects exactly what was seen", () => {
+  expect(expectationOf({ kind: "held", revision: 7, record: null })).toEqual({ revision: 7 });
+  expect(expectationOf(vacant(9, 9, 4))).toEqual({ revision: 9 });
+  expect(expectationOf(vacant(0, 12, 12))).toEqual({ emptyAtSequence: 12 });
+});
+
+describe("the leader, as far as a follower can tell,", () => {
+  const following = (...args: ConstructorParameters<typeof Solo>): Solo =>
+    new Solo(...args).opened().connected();
+
+  test.each([
+    ["is the one in the record", record(7, "b", 3), "b"],
+    ["is the one in a go-cluster record", goRecord(7, "g", 3), "g"],
+    ["is nobody when there is garbage", garbage(7), undefined],
+    ["is nobody after a release", released(7, 3), undefined],
+    ["is nobody after a delete", deleted(7), undefined],
+  ])("%s", (_, entry, leader) => {
+    expect(following("").reads(entry).state.announced?.nodeId).toBe(leader);
+  });
+
+  test("is announced again when only the incarnation has changed", () => {
+    const play = following("").reads(record(7, "b", 3));
+    play.watched(record(8, "b", 3, { incarnation: "b2" }));
+    expect(play.said).toEqual(["leader-changed"]);
+  });
+
+  test("is not announced again by a renewal", () => {
+    expect(
+      following("")
+        .reads(record(7, "b", 3))
+        .watched(record(8, "b", 3, { nonce: 2 })).said,
+    ).toEqual([]);
+  });
+});
+
+describe("the wait after the key has vanished", () => {
+  test("is not prolonged by a second look at the empty key", () => {
+    const play = new Solo("")
+      .opened()
+      .connected()
+      .reads(record(7, "b", 3))
+      .at(1_000)
+      .watched(deleted(8));
+    play.untilAnswering(20_000, null);
+    expect(play.now.mono).toBeLessThan(11_100);
+  });
+
+  test("is as long as the vanished record's TTL", () => {
+    const play = new Solo("")
+      .opened()
+      .connected()
+      .reads(record(7, "b", 3, { ttlMs: 30_000 }))
+      .at(1_000);
+    play.watched(deleted(8)).untilAnswering(60_000, deleted(8));
+    expect(play.now.mono).toBe(31_000);
+  });
+
+  test("is none for a node that saw nobody", () => {
+    expect(new Solo("").opened().connected().reads(deleted(8)).said).toContain("write");
+  });
+
+  test("counts from the last record when the bucket's max-age took it away", () => {
+    const play = new Solo("")
+      .opened("generation-1", 10_000)
+      .connected()
+      .reads(record(7, "b", 3))
+      .at(9_000);
+    play.connected().reads(null, 7).untilAnswering(60_000, null);
+    expect(play.now.mono).toBe(10_000);
+  });
+});
+
+describe("what the state wants", () => {
+  test("is nothing once the node has stopped", () => {
+    const play = new Solo("", { crashDetection: "presence" }).opened().connected(connection(1, true));
+    play.reads(record(7, "b", 3, { session: connection(9, true) }));
+    expect(watchedPresence(play.state)).toBe("stream.presence-9");
+    play.send({ type: "stop" });
+    expect(watchedPresence(play.state)).toBeNull();
+    expect(wakeDelayMs(play.state, play.now)).toBeNull();
+    expect(dependsOnConnection(play.state)).toBe(false);
+  });
+
+  test("is no presence of its own, of nobody, or for a node that does not compete", () => {
+    const presence = { crashDetection: "presence" as const };
+    expect(watchedPresence(new Solo("", presence).leading(connection(1, true)).state)).toBeNull();
+    expect(watchedPresence(new Solo("", presence).state)).toBeNull();
+    const holder = record(7, "b", 3, { session: connection(9, true) });
+    const observer = new Solo("", { ...presence, competes: false }).opened().connected().reads(holder);
+    expect(watchedPresence(observer.state)).toBeNull();
+    const without = new Solo("", presence)
+      .opened()
+      .connected()
+      .reads(record(7, "b", 3));
+    expect(watchedPresence(without.state)).toBeNull();
+    const strange = new Solo("", presence).opened().connected().reads(garbage(7));
+    expect(watchedPresence(strange.state)).toBeNull();
+  });
+
+  test("is an eye on the connection from the campaign on, as long as it is up", () => {
+    const play = new Solo("", { crashDetection: "presence" }).opened().connected(connection(1, true));
+    expect(dependsOnConnection(play.state)).toBe(false);
+    play.reads(null);
+    expect(dependsOnConnection(play.state)).toBe(true);
+    play.applied(1).disconnected();
+    expect(dependsOnConnection(play.state)).toBe(false);
+    play.connected(connection(2, true));
+    expect(dependsOnConnection(play.state)).toBe(true);
+  });
+
+  test("is nothing but the deadline while a leader is not connected", () => {
+    const play = new Solo("").leading().disconnected();
+    expect(wakeDelayMs(play.state, play.now)).toBe(9_500);
+  });
+
+  test("is nothing at all while a follower of nobody is not connected", () => {
+    const play = new Solo("");
+    expect(wakeDelayMs(play.state, play.now)).toBeNull();
+  });
+});
+
+test("nothing is held by a state whose deadline has passed, whether or not it was told", () => {
+  const play = new Solo("").leading();
+  expect(isHeld(play.state, { mono: 9_499, boot: 9_499, wall: 0 })).toBe(true);
+  expect(isHeld(play.state, { mono: 9_500, boot: 9_500, wall: 0 })).toBe(false);
+});
+
+test("a record from an unknown past never lowers what is remembered", () => {
+  const play = new Solo("", {}, 41)
+    .opened()
+    .connected()
+    .reads(record(7, "b", 3));
+  expect(play.state.highestEpoch).toBe(41);
+  expect(play.effects).toContainEqual(expect.objectContaining({ code: "EPOCH_REGRESSED" }));
+});

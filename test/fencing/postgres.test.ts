@@ -1,0 +1,271 @@
+import { setTimeout as pause } from "node:timers/promises";
+import { CompiledQuery, Kysely, PostgresDialect } from "kysely";
+import { Client, Pool } from "pg";
+import postgres from "postgres";
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import {
+  findPostgres,
+  type PostgresServer,
+  startPostgres,
+} from "../../examples/singleton-writer/private-postgres.ts";
+import { PostgresFence, type SqlRunner } from "../../src/fencing.ts";
+import { spawnChild } from "../support/child.ts";
+import { atEnd, fresh, termOf } from "./support.ts";
+
+const missing = findPostgres() === null;
+const title = missing ? "PostgreSQL (SKIPPED, not installed: apt-get install postgresql)" : "PostgreSQL";
+
+describe.skipIf(missing)(title, () => {
+  let server: PostgresServer;
+  let pool: Pool;
+  let fence: PostgresFence;
+  let ledger: string;
+
+  beforeAll(async () => {
+    server = await startPostgres();
+    pool = new Pool({ ...connectionOf(server), max: 10 });
+    await new PostgresFence({ resource: "any" }).setup(pool);
+    await new PostgresFence({ resource: "any" }).setup(pool);
+  });
+  afterAll(async () => {
+    await pool?.end();
+    await server?.stop();
+  });
+  beforeEach(async () => {
+    fence = new PostgresFence({ resource: fresh("ledger") });
+    ledger = fresh("entries");
+    await pool.query(`CREATE TABLE ${ledger} (id serial, entry text)`);
+  });
+
+  async function client(): Promise<Client> {
+    const made = new Client(connectionOf(server));
+    made.on("error", () => {});
+    await made.connect();
+    atEnd(() => made.end().catch(() => {}));
+    return made;
+  }
+  const entries = async () =>
+    (await pool.query<{ entry: string }>(`SELECT entry FROM ${ledger} ORDER BY id`)).rows.map(
+      (row) => row.entry,
+    );
+
+  test("writes of the newest term commit, older ones are refused with both tokens", async () => {
+    const [a, b] = [await client(), await client()];
+    await fence.take(a, termOf(1));
+    await write(a, fence, 1, ledger, "from a");
+    await fence.take(b, termOf(2));
+    await write(b, fence, 2, ledger, "from b");
+    const late = write(a, fence, 1, ledger, "late");
+    await expect(late).rejects.toMatchObject({ code: "STALE_EPOCH", token: 1, newest: 2 });
+    await expect(late).rejects.toThrow(
+      `fence "${fence.resource}" in PostgreSQL refuses epoch 1 of node "a": the fence is at epoch 2 of node "b"`,
+    );
+    expect(await entries()).toEqual(["from a", "from b"]);
+  });
+
+  test("an older term, or another one with the same epoch, can't take the fence back", async () => {
+    const a = await client();
+    await fence.take(a, termOf(2));
+    await fence.take(a, termOf(2));
+    await expect(fence.take(a, termOf(1))).rejects.toMatchObject({
+      code: "STALE_EPOCH",
+      token: 1,
+      newest: 2,
+    });
+    await expect(fence.take(a, termOf(2, "twin"))).rejects.toMatchObject({ code: "STALE_EPOCH" });
+    await expect(fence.guard(a, termOf(3))).rejects.toMatchObject({
+      code: "STALE_EPOCH",
+      token: 3,
+      newest: 2,
+    });
+  });
+
+  test("nothing is written before anybody has taken the fence", async () => {
+    const a = await client();
+    await expect(write(a, fence, 1, ledger, "early")).rejects.toThrow(/call take\(\) first/);
+    expect(await entries()).toEqual([]);
+  });
+
+  test("a take-over waits for a write that has passed the guard, and the write is before it", async () => {
+    const [a, b] = [await client(), await client()];
+    await fence.take(a, termOf(1));
+    await a.query("BEGIN");
+    await fence.guard(a, termOf(1));
+    let taken = false;
+    const taking = fence.take(b, termOf(2)).then(() => {
+      taken = true;
+    });
+    await waitingForLock(pool);
+    await a.query(`INSERT INTO ${ledger} (entry) VALUES ('in flight')`);
+    expect(taken).toBe(false);
+    await a.query("COMMIT");
+    await taking;
+    expect(await entries()).toEqual(["in flight"]);
+  });
+
+  test.each(["READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"])(
+    "a guard that waited for a take-over refuses, at isolation %s",
+    async (isolation) => {
+      const [a, b] = [await client(), await client()];
+      await fence.take(a, termOf(1));
+      await b.query("BEGIN");
+      await fence.take(b, termOf(2));
+      await a.query(`BEGIN ISOLATION LEVEL ${isolation}`);
+      await a.query(`INSERT INTO ${ledger} (entry) VALUES ('late')`);
+      const guarding = fence.guard(a, termOf(1)).then(
+        () => "passed",
+        (error: { code: string }) => error.code,
+      );
+      await waitingForLock(pool);
+      await b.query("COMMIT");
+      expect(await guarding).toBe(isolation === "READ COMMITTED" ? "STALE_EPOCH" : "40001");
+      await a.query("ROLLBACK");
+      await expect(write(a, fence, 1, ledger, "again")).rejects.toMatchObject({ code: "STALE_EPOCH" });
+      expect(await entries()).toEqual([]);
+    },
+  );
+
+  test("a writer frozen inside its transaction holds the next leader up only for the idle timeout", async () => {
+    const impatient = new PostgresFence({ resource: fence.resource, idleTimeoutMs: 300 });
+    const child = spawnChild("test/fencing/postgres-writer.ts", {
+      args: [JSON.stringify(connectionOf(server)), fence.resource, ledger],
+    });
+    atEnd(() => child[Symbol.asyncDispose]());
+    await impatient.take(pool, termOf(1));
+    child.send({ begin: 1 });
+    await child.next((line) => "guarded" in line);
+    child.kill("SIGSTOP");
+    const began = performance.now();
+    await impatient.take(pool, termOf(2));
+    expect(performance.now() - began).toBeLessThan(3000);
+    child.kill("SIGCONT");
+    child.send({ commit: true });
+    expect(await child.next((line) => "outcome" in line)).not.toMatchObject({ outcome: "committed" });
+    expect(await entries()).toEqual([]);
+  });
+
+  test("a single statement carries its own guard", async () => {
+    const a = await client();
+    await fence.take(a, termOf(1));
+    const insert = async (epoch: number, entry: string) => {
+      const guard = fence.guardCte(termOf(epoch), 2);
+      const text = `WITH ${guard.text} INSERT INTO ${ledger} (entry) SELECT $1::text FROM fence`;
+      return (await a.query(text, [entry, ...guard.values])).rowCount;
+    };
+    expect(await insert(1, "one")).toBe(1);
+    await fence.take(a, termOf(2));
+    expect(await insert(1, "late")).toBe(0);
+    expect(await entries()).toEqual(["one"]);
+  });
+
+  test("a single statement's guard waits for a take-over under way, and then writes nothing", async () => {
+    const [a, b] = [await client(), await client()];
+    await fence.take(a, termOf(1));
+    await b.query("BEGIN");
+    await fence.take(b, termOf(2));
+    const guard = fence.guardCte(termOf(1));
+    const late = a.query(`WITH ${guard.text} INSERT INTO ${ledger} (entry) SELECT 'late' FROM fence`, [
+      ...guard.values,
+    ]);
+    await waitingForLock(pool);
+    await b.query("COMMIT");
+    expect((await late).rowCount).toBe(0);
+  });
+
+  test("writers and take-overs at random never leave an entry behind a newer one", async () => {
+    await fence.take(pool, termOf(1));
+    const writers = [1, 2, 3, 4, 5].map(async (epoch) => {
+      const own = await client();
+      await pause(epoch * 30);
+      await fence.take(own, termOf(epoch));
+      for (let i = 0; i < 200; i++) {
+        const stale = await write(own, fence, epoch, ledger, String(epoch)).then(
+          () => false,
+          () => true,
+        );
+        if (stale) return i;
+      }
+      return 200;
+    });
+    await Promise.all(writers);
+    const epochs = (await entries()).map(Number);
+    expect(epochs).toEqual([...epochs].sort((x, y) => x - y));
+    expect(new Set(epochs).size).toBeGreaterThan(1);
+  });
+
+  test("works with postgres.js", async () => {
+    const sql = postgres({ ...connectionOf(server), max: 3, onnotice: () => {} });
+    atEnd(() => sql.end());
+    const on =
+      (tx: { unsafe: typeof sql.unsafe }): SqlRunner =>
+      (text, values) =>
+        tx.unsafe(text, values);
+    await fence.take(on(sql), termOf(1));
+    const insert = (epoch: number) =>
+      sql.begin(async (tx) => {
+        await fence.guard(on(tx), termOf(epoch));
+        await tx`INSERT INTO ${tx(ledger)} (entry) VALUES (${String(epoch)})`;
+      });
+    await insert(1);
+    await fence.take(on(sql), termOf(2));
+    await expect(insert(1)).rejects.toMatchObject({ code: "STALE_EPOCH", token: 1, newest: 2 });
+    expect(await entries()).toEqual(["1"]);
+  });
+
+  test("works with Kysely", async () => {
+    const db = new Kysely<Record<string, { entry: string }>>({ dialect: new PostgresDialect({ pool }) });
+    const on =
+      (tx: Pick<typeof db, "executeQuery">): SqlRunner =>
+      async (text, values) =>
+        (await tx.executeQuery<Record<string, unknown>>(CompiledQuery.raw(text, values))).rows;
+    await fence.take(on(db), termOf(1));
+    const insert = (epoch: number) =>
+      db.transaction().execute(async (tx) => {
+        await fence.guard(on(tx), termOf(epoch));
+        await tx
+          .insertInto(ledger)
+          .values({ entry: String(epoch) })
+          .execute();
+      });
+    await insert(1);
+    await fence.take(on(db), termOf(2));
+    await expect(insert(1)).rejects.toMatchObject({ code: "STALE_EPOCH", token: 1, newest: 2 });
+    expect(await entries()).toEqual(["1"]);
+  });
+});
+
+test("options that would be a hole in the SQL are refused", () => {
+  for (const table of ["", "a b", "a;drop", 'a"b', "a.b.c", "1a"]) {
+    expect(() => new PostgresFence({ resource: "x", table }), table).toThrow(/is not a plain name/);
+  }
+  expect(() => new PostgresFence({ resource: "" })).toThrow(/resource/);
+  expect(() => new PostgresFence({ resource: "x", idleTimeoutMs: -1 })).toThrow(/idleTimeoutMs is -1/);
+  expect(new PostgresFence({ resource: "x", table: "app.fences" }).setupSql()).toContain("app.fences");
+});
+
+function connectionOf({ host, port, user, database }: PostgresServer) {
+  return { host, port, user, database };
+}
+
+async function write(
+  on: Client,
+  fence: PostgresFence,
+  epoch: number,
+  ledger: string,
+  entry: string,
+): Promise<void> {
+  await on.query("BEGIN");
+  try {
+    await on.query(`INSERT INTO ${ledger} (entry) VALUES ($1)`, [entry]);
+    await fence.guard(on, termOf(epoch));
+    await on.query("COMMIT");
+  } catch (error) {
+    await on.query("ROLLBACK");
+    throw error;
+  }
+}
+
+async function waitingForLock(pool: Pool): Promise<void> {
+  const sql = "SELECT count(*)::int AS n FROM pg_stat_activity WHERE wait_event_type = 'Lock'";
+  await expect.poll(async () => (await pool.query<{ n: number }>(sql)).rows[0]?.n).toBeGreaterThan(0);
+}

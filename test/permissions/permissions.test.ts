@@ -1,0 +1,177 @@
+import { execFileSync } from "node:child_process";
+import { join } from "node:path";
+import { headers } from "@nats-io/transport-node";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { permissionsFor } from "../../src/nats/permissions.ts";
+import {
+  findNatsServer,
+  type NatsServer,
+  OLDEST_NATS_VERSION,
+  PINNED_NATS_VERSION,
+} from "../../src/testing.ts";
+import { startChildNode } from "../node/support/child-node.ts";
+import { makeNode, type TestNode } from "../node/support/node.ts";
+import { waitFor } from "../support/wait.ts";
+import { CLUSTER, connectAs, EXAMPLES, login, type Role, STREAM, startSecured } from "./roles.ts";
+
+test("the example is a configuration that nats-server accepts, includes and all", async () => {
+  const { path } = await findNatsServer();
+  const names = ["NODE", "NODE_A", "OBSERVER", "OPERATOR", "APPLICATION"];
+  const env = Object.fromEntries(names.map((name) => [`${name}_PASSWORD`, `pw-${name}`]));
+  const said = execFileSync(path, ["-t", "-c", join(EXAMPLES, "nats-server.conf")], {
+    env: { ...process.env, ...env },
+    encoding: "utf8",
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  expect(said).not.toMatch(/error/i);
+});
+
+const LEASE = `$KV.KV_CLUSTER_${CLUSTER}.leader`;
+const BUCKET_CALLS = ["DELETE", "PURGE", "MSG.DELETE", "SNAPSHOT", "RESTORE"].map(
+  (call) => `$JS.API.STREAM.${call}.${STREAM}`,
+);
+/** All that could move or fake a leadership. */
+const FORGERIES = [
+  LEASE,
+  ...BUCKET_CALLS,
+  `$JS.API.STREAM.UPDATE.${STREAM}`,
+  `$JS.API.CONSUMER.CREATE.${STREAM}.x`,
+  `$JS.API.CONSUMER.DELETE.${STREAM}.x`,
+  `$JS.EVENT.ADVISORY.CONSUMER.DELETED.${STREAM}.x`,
+  `$JS.EVENT.ADVISORY.STREAM.DELETED.${STREAM}`,
+  "$SYS.REQ.ACCOUNT.PING.CONNZ",
+  `nats_leader.lease.${CLUSTER}`,
+  `cluster_${CLUSTER}.control.a.stepdown`,
+  `cluster_${CLUSTER}.control.a.compete`,
+  "_INBOX_node.x.1",
+  "_INBOX_operator.x.1",
+];
+
+describe.each([PINNED_NATS_VERSION, OLDEST_NATS_VERSION])("on nats-server %s", (version) => {
+  let server: NatsServer;
+  beforeAll(async () => {
+    server = await startSecured(version);
+  });
+  afterAll(() => server.dispose());
+
+  /** A node whose user has just this role. It must not be refused anything. */
+  async function started(role: Role, nodeId: string, options: object = {}): Promise<TestNode> {
+    const { servers = "", ...credentials } = login(server, role);
+    const node = makeNode(
+      { servers },
+      { clusterId: CLUSTER, nodeId, cooldownMs: 0, ...credentials, ...options },
+    );
+    await node.start();
+    return node;
+  }
+
+  const refusals = (node: TestNode): unknown[] =>
+    node.log.filter(
+      ({ level, message }) => level !== "info" && /permission|violation|allow|denied/i.test(message),
+    );
+
+  test("nodes make the bucket, lead, see a leader's connection die at once, and hand over", async () => {
+    const options = { ...login(server, "node"), clusterId: CLUSTER, nodeId: "dying", leaseTtlMs: 10_000 };
+    const dying = await startChildNode(server, options);
+    await dying.next("become");
+    const b = await started("node", "b", { leaseTtlMs: 10_000 });
+    await b.until(() => b.node.leader?.nodeId === "dying");
+    const began = performance.now();
+    dying.child.kill("SIGKILL");
+    await b.until(() => b.node.isLeader());
+    expect(performance.now() - began).toBeLessThan(1500);
+    const a = await started("node", "a");
+    await b.node.stepDown({ to: "a" });
+    await a.until(() => a.node.isLeader());
+    expect([...refusals(a), ...refusals(b)]).toEqual([]);
+  });
+
+  test("a single node's user leads as that node and can't answer for another", async () => {
+    await (await started("node", "maker")).node.stop();
+    const a = await started("node_a", "a");
+    await a.until(() => a.node.isLeader());
+    expect(refusals(a)).toEqual([]);
+    const own = await connectAs(server, "node_a");
+    expect(
+      await own.maySubscribe([`cluster_${CLUSTER}.status.b`, `cluster_${CLUSTER}.control.b.stepdown`]),
+    ).toEqual([]);
+    expect(await own.mayPublish([`cluster_${CLUSTER}.control.b.stepdown`, ...BUCKET_CALLS])).toEqual([]);
+    expect(await own.maySubscribe(["_INBOX_node.>", "_INBOX_operator.>", "_INBOX.>"])).toEqual([]);
+  });
+
+  test("an observer sees who leads and can change nothing", async () => {
+    const a = await started("node", "a");
+    await a.until(() => a.node.isLeader());
+    const watcher = await started("observer", "w", { observer: true });
+    await watcher.sees(a);
+    const b = await started("node", "b");
+    await a.node.stop();
+    await b.until(() => b.node.isLeader());
+    await watcher.sees(b);
+    expect(refusals(watcher)).toEqual([]);
+    const own = await connectAs(server, "observer");
+    expect(await own.mayPublish(FORGERIES)).toEqual([]);
+    const status = await own.connection.request(`cluster_${CLUSTER}.status.b`, "");
+    expect(status.json()).toMatchObject({ nodeId: "b", role: "PRIMARY" });
+  });
+
+  test("an operator sees everything, moves the leadership, and can't touch lease or bucket", async () => {
+    const [a, b] = [await started("node", "a"), await started("node", "b")];
+    await waitFor(() => a.node.isLeader() || b.node.isLeader());
+    const [leader, other] = a.node.isLeader() ? [a, b] : [b, a];
+    const own = await connectAs(server, "operator");
+    const { connection } = own;
+    const answer = await connection.request(
+      `cluster_${CLUSTER}.control.${leader.id}.stepdown`,
+      JSON.stringify({ to: other.id }),
+      { timeout: 5000 },
+    );
+    expect(answer.json()).toEqual({ ok: true });
+    await other.until(() => other.node.isLeader());
+    const found: string[] = [];
+    for await (const info of await connection.requestMany(`$SRV.INFO.cluster_${CLUSTER}`, "", {
+      strategy: "stall",
+      stall: 100,
+      maxWait: 1000,
+    })) {
+      found.push(info.json<{ metadata: { node: string } }>().metadata.node);
+    }
+    expect(found.sort()).toEqual(["a", "b"]);
+    const record = await connection.request(
+      `$JS.API.STREAM.MSG.GET.${STREAM}`,
+      `{"last_by_subj":"${LEASE}"}`,
+    );
+    expect(record.json()).toHaveProperty("message");
+    const forbidden = FORGERIES.filter((subject) => !/control|_INBOX_operator/.test(subject));
+    expect(await own.mayPublish(forbidden)).toEqual([]);
+  });
+
+  test("another user of the account can't forge a release, an advisory, an answer or a record", async () => {
+    const a = await started("node", "a");
+    await a.until(() => a.node.isLeader());
+    const { epoch } = a.node;
+    const forger = await connectAs(server, "application");
+    expect(await forger.mayPublish(FORGERIES)).toEqual([]);
+    expect(
+      await forger.maySubscribe(["$JS.>", "_INBOX.>", "_INBOX_node.>", `cluster_${CLUSTER}.>`, ">"]),
+    ).toEqual([]);
+    const release = headers();
+    release.set("KV-Operation", "DEL");
+    release.set("Nats-Leader-Epoch", String(epoch));
+    release.set("Nats-Leader-Incarnation", a.node.term?.incarnation ?? "");
+    const answer = forger.connection.request(LEASE, "", { headers: release, timeout: 300 });
+    await expect(answer).rejects.toThrow();
+    expect(a.node.isLeader()).toBe(true);
+    expect(a.node.epoch).toBe(epoch);
+    expect(a.events.items.filter(({ type }) => type === "lose")).toEqual([]);
+  });
+});
+
+test("the files allow a node no more than the library says it needs", () => {
+  const needs = permissionsFor({ clusterId: CLUSTER, inboxPrefix: "_INBOX_node" });
+  // The file is stricter: no service subjects but status, no inbox; answers go by allow_responses.
+  const publish = needs.publish.filter((subject) => !/^(cluster_billing\.>|_INBOX_node\.>)$/.test(subject));
+  const text = execFileSync("cat", [join(EXAMPLES, "node.conf")], { encoding: "utf8" });
+  const listed = [...text.matchAll(/^\s+"([^"]+)"/gm)].map(([, subject]) => subject);
+  expect(listed.sort()).toEqual([...publish, "cluster_billing.status.*", ...needs.subscribe].sort());
+});

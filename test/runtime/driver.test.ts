@@ -1,0 +1,292 @@
+import { describe, expect, test } from "vitest";
+import type { CrashDetection, ElectionEvent } from "../../src/election/types.ts";
+import { Driver, type Output } from "../../src/runtime/driver.ts";
+import { FakeBucket } from "../../src/sim/fake-bucket.ts";
+import { FakeConnections, FakeSession } from "../../src/sim/fake-session.ts";
+import { FakeStore } from "../../src/sim/fake-store.ts";
+import { VirtualClock } from "../../src/sim/virtual-clock.ts";
+import { VirtualTime } from "../../src/sim/virtual-time.ts";
+import { config } from "../election/play/solo.ts";
+
+class Rig {
+  readonly time = new VirtualTime();
+  readonly bucket = new FakeBucket();
+  readonly connections = new FakeConnections(this.time);
+  readonly clock = new VirtualClock(this.time);
+  readonly session: FakeSession;
+  readonly store: FakeStore;
+  readonly driver: Driver;
+  readonly log: string[] = [];
+  onOutput: (output: Output) => void = () => {};
+  onTrace: (event: ElectionEvent) => void = () => {};
+
+  constructor(crashDetection: CrashDetection = "lease") {
+    const { clock, time } = this;
+    this.session = new FakeSession(this.connections, { presence: crashDetection === "presence", clock });
+    this.store = new FakeStore(time, this.bucket, { clock, session: this.session });
+    this.driver = new Driver({
+      config: { ...config, crashDetection },
+      clock,
+      store: this.store,
+      session: this.session,
+      output: (output) => {
+        this.log.push(output.type);
+        this.onOutput(output);
+      },
+      trace: (event) => {
+        this.log.push(`<${event.type}`);
+        this.onTrace(event);
+      },
+    });
+  }
+
+  async leading(): Promise<this> {
+    this.driver.start(this.store.info());
+    await this.time.advance(10);
+    expect(this.driver.isHeld()).toBe(true);
+    this.log.length = 0;
+    return this;
+  }
+
+  async stop(): Promise<void> {
+    this.driver.dispatch({ type: "stop" });
+    this.driver.dispatch({ type: "drained" });
+    await this.time.advance(2_000);
+    await this.store.close();
+  }
+}
+
+describe("the queue", () => {
+  test("handles an event that an output causes after everything that was said before", async () => {
+    const rig = await new Rig().leading();
+    rig.onOutput = (output) => {
+      if (output.type === "drain") rig.driver.dispatch({ type: "drained" });
+    };
+    rig.driver.dispatch({ type: "resign", reason: "released" });
+    expect(rig.log).toEqual(["<resign", "drain", "<drained"]);
+    await rig.time.advance(10);
+    expect(rig.log.slice(3)).toEqual(["<watched", "<written", "released", "leader-changed"]);
+    await rig.stop();
+  });
+
+  test("never handles one event inside another", async () => {
+    const rig = await new Rig().leading();
+    let depth = 0;
+    let deepest = 0;
+    rig.onOutput = () => {
+      depth += 1;
+      deepest = Math.max(deepest, depth);
+      rig.driver.dispatch({ type: "tick" });
+      depth -= 1;
+    };
+    rig.driver.dispatch({ type: "resign", reason: "released" });
+    rig.driver.dispatch({ type: "drained" });
+    await rig.time.advance(100);
+    expect(deepest).toBe(1);
+    expect(rig.log.filter((entry) => entry === "<tick").length).toBe(3);
+    await rig.stop();
+  });
+
+  test("goes on after an output that threw", async () => {
+    const rig = await new Rig().leading();
+    rig.onOutput = () => {
+      throw new Error("a bug of the caller");
+    };
+    expect(() => rig.driver.dispatch({ type: "resign", reason: "released" })).toThrow("a bug of the caller");
+    rig.onOutput = () => {};
+    rig.driver.dispatch({ type: "drained" });
+    await rig.time.advance(100);
+    expect(rig.log).toContain("released");
+    await rig.stop();
+  });
+});
+
+describe("effects", () => {
+  test("are carried out in the order in which they were asked for", async () => {
+    const rig = new Rig();
+    rig.driver.start(rig.store.info());
+    await rig.time.advance(10);
+    expect(rig.log).toEqual([
+      "<bucket-opened",
+      "<connected",
+      "<read",
+      "<watched",
+      "<written",
+      "become-leader",
+      "leader-changed",
+    ]);
+    await rig.stop();
+  });
+
+  test("show a state that is already true: a new leader holds the lease when it is told so", async () => {
+    for (const crashDetection of ["lease", "presence"] as const) {
+      const rig = new Rig(crashDetection);
+      const held: boolean[] = [];
+      rig.onOutput = (output) => {
+        if (output.type !== "leader-changed") held.push(rig.driver.isHeld());
+      };
+      rig.driver.start(rig.store.info());
+      await rig.time.advance(10);
+      expect(held).toEqual([true]);
+      await rig.stop();
+    }
+  });
+
+  test("show a state that is already true: a leader that resumes holds the lease, a suspended one does not", async () => {
+    const rig = await new Rig("presence").leading();
+    const held: [string, boolean][] = [];
+    rig.onOutput = (output) => held.push([output.type, rig.driver.isHeld()]);
+    rig.session.disconnect();
+    await rig.time.advance(1_000);
+    rig.session.reconnect();
+    await rig.time.advance(10);
+    expect(held).toEqual([
+      ["suspend", false],
+      ["resume", true],
+    ]);
+    await rig.stop();
+  });
+
+  test("open the bucket anew when it is gone, again and again while it can't be opened", async () => {
+    const rig = await new Rig().leading();
+    let refused = 3;
+    const open = rig.store.open.bind(rig.store);
+    rig.store.open = async (signal) => {
+      if (refused === 0) return open(signal);
+      refused -= 1;
+      throw new Error("no storage left");
+    };
+    rig.bucket.delete();
+    await rig.time.advance(60_000);
+    expect(rig.log.filter((entry) => entry === "<bucket-failed")).toHaveLength(3);
+    expect(rig.driver.isHeld()).toBe(true);
+    await rig.stop();
+  });
+
+  test("ask for a death and believe only a yes", async () => {
+    const rig = await new Rig("presence").leading();
+    const other = new Driver({
+      config: { ...config, nodeId: "b", incarnation: "b1", crashDetection: "presence" },
+      clock: new VirtualClock(rig.time),
+      store: new FakeStore(rig.time, rig.bucket),
+      session: new FakeSession(rig.connections, { presence: true }),
+      output: () => {},
+    });
+    other.start(rig.store.info());
+    await rig.time.advance(100);
+    rig.connections.advise(rig.session.binding?.presence ?? "");
+    await rig.time.advance(100);
+    expect(other.isHeld()).toBe(false);
+    rig.clock.kill();
+    rig.session.kill();
+    await rig.time.advance(100);
+    expect(other.isHeld()).toBe(true);
+  });
+});
+
+describe("the timer", () => {
+  test("is one, whatever happens", async () => {
+    const rig = await new Rig().leading();
+    for (let i = 0; i < 100; i += 1) rig.driver.dispatch({ type: "tick" });
+    // The next renewal, and the timeouts of the requests that were answered.
+    await rig.time.advance(1_100);
+    expect(rig.time.pending).toBe(1);
+    await rig.stop();
+  });
+
+  test("ticks no oftener than there is something to do", async () => {
+    const rig = await new Rig().leading();
+    await rig.time.advance(60_000);
+    expect(rig.log.filter((entry) => entry === "<tick").length).toBe(20);
+    await rig.stop();
+  });
+});
+
+describe("a leader whose process was stopped beyond its deadline", () => {
+  test("is none on its first instruction, before anything was handled", async () => {
+    const rig = await new Rig().leading();
+    rig.clock.pause(20_000);
+    await rig.time.advance(19_000);
+    expect(rig.log).toEqual([]);
+    expect(rig.driver.state.role.name).toBe("leader");
+    expect(rig.driver.isHeld()).toBe(false);
+    await rig.time.advance(2_000);
+    expect(rig.log[1]).toBe("lose");
+    await rig.stop();
+  });
+});
+
+describe("the time left", () => {
+  test("is that of the running term, and none for any other", async () => {
+    const rig = await new Rig().leading();
+    expect(rig.driver.remainingMs(1)).toBe(9_492);
+    expect(rig.driver.remainingMs(2)).toBe(0);
+    await rig.stop();
+    expect(rig.driver.remainingMs(1)).toBe(0);
+  });
+});
+
+describe("stop", () => {
+  test.each(["lease", "presence"] as const)(
+    "leaves no timer and no listener behind (%s)",
+    async (crashDetection) => {
+      const rig = await new Rig(crashDetection).leading();
+      await rig.stop();
+      expect(rig.log.at(-1)).toBe("stopped");
+      expect(rig.driver.state.role.name).toBe("stopped");
+      expect(rig.session.listeners).toBe(0);
+      expect(rig.time.pending).toBe(0);
+    },
+  );
+
+  test("ends the waiting for a bucket that can't be opened", async () => {
+    const rig = await new Rig().leading();
+    let aborted = false;
+    rig.store.open = (signal) =>
+      new Promise((_, reject) => {
+        signal.addEventListener("abort", () => {
+          aborted = true;
+          reject(new Error("aborted"));
+        });
+      });
+    rig.bucket.delete();
+    await rig.time.advance(100);
+    rig.driver.dispatch({ type: "stop" });
+    await rig.time.advance(2_000);
+    expect(aborted).toBe(true);
+    expect(rig.log.at(-1)).toBe("<bucket-failed");
+    expect(rig.driver.state.role.name).toBe("stopped");
+    expect(rig.time.pending).toBe(0);
+  });
+
+  test("stops listening for anybody's presence", async () => {
+    const rig = await new Rig("presence").leading();
+    const watched: (string | null)[] = [];
+    const session = new FakeSession(rig.connections, { presence: true });
+    session.watchPresence = (presence) => watched.push(presence);
+    const other = new Driver({
+      config: { ...config, nodeId: "b", incarnation: "b1", crashDetection: "presence" },
+      clock: new VirtualClock(rig.time),
+      store: new FakeStore(rig.time, rig.bucket),
+      session,
+      output: () => {},
+    });
+    other.start(rig.store.info());
+    await rig.time.advance(10);
+    other.dispatch({ type: "stop" });
+    expect(watched).toEqual([rig.session.binding?.presence, null]);
+    await rig.stop();
+  });
+});
+
+test("a driver on a session that is not connected yet waits for it", async () => {
+  const rig = new Rig();
+  rig.session.disconnect();
+  rig.driver.start(rig.store.info());
+  await rig.time.advance(10_000);
+  expect(rig.log).toEqual(["<bucket-opened"]);
+  rig.session.reconnect();
+  await rig.time.advance(10);
+  expect(rig.driver.isHeld()).toBe(true);
+  await rig.stop();
+});

@@ -1,0 +1,159 @@
+import { afterEach, describe, expect, test, vi } from "vitest";
+import { type RawClocks, SystemClock, systemRandom } from "../../src/runtime/system-clock.ts";
+
+/** Three clocks that are moved by hand, and a count of how often the slow one was read. */
+class HandClocks implements RawClocks {
+  mono = 1_000;
+  wall = 1_700_000_000_000;
+  uptime = 500_000;
+  uptimeReads = 0;
+
+  monotonicMs(): number {
+    return this.mono;
+  }
+
+  wallMs(): number {
+    return this.wall;
+  }
+
+  uptimeMs(): number {
+    this.uptimeReads += 1;
+    return this.uptime;
+  }
+
+  pass(ms: number): void {
+    this.mono += ms;
+    this.wall += ms;
+    this.uptime += ms;
+  }
+
+  suspend(ms: number): void {
+    this.wall += ms;
+    this.uptime += ms;
+  }
+}
+
+describe("SystemClock", () => {
+  const started = (): { raw: HandClocks; clock: SystemClock } => {
+    const raw = new HandClocks();
+    return { raw, clock: new SystemClock(raw) };
+  };
+  afterEach(() => {
+    vi.useRealTimers();
+  });
+
+  test("has two clocks that agree as long as nothing happens, and reads the slow one only once", () => {
+    const { raw, clock } = started();
+    for (let i = 0; i < 100; i += 1) {
+      raw.pass(1_000);
+      const now = clock.now();
+      expect(now.boot).toBe(now.mono);
+    }
+    expect(raw.uptimeReads).toBe(1);
+  });
+
+  test("counts a suspension on the boot clock, not on the monotonic one", () => {
+    const { raw, clock } = started();
+    const before = clock.now();
+    raw.suspend(8_000);
+    const now = clock.now();
+    expect(now.mono - before.mono).toBe(0);
+    expect(now.boot - before.boot).toBe(8_000);
+    raw.pass(500);
+    expect(clock.now().boot - before.boot).toBe(8_500);
+  });
+
+  test("adds up several suspensions", () => {
+    const { raw, clock } = started();
+    const before = clock.now();
+    for (const ms of [1_000, 60, 2_000]) {
+      raw.suspend(ms);
+      clock.now();
+      raw.pass(100);
+    }
+    expect(clock.now().boot - before.boot).toBe(3_360);
+  });
+
+  test("takes a step of the wall clock for what it is, in both directions", () => {
+    const { raw, clock } = started();
+    const before = clock.now();
+    raw.wall += 3_600_000;
+    expect(clock.now().boot).toBe(before.boot);
+    raw.wall -= 7_200_000;
+    expect(clock.now().boot).toBe(before.boot);
+    raw.pass(10);
+    expect(clock.now().boot).toBe(before.boot + 10);
+  });
+
+  test("sees a suspension also when the wall clock is set in the same moment", () => {
+    const { raw, clock } = started();
+    const before = clock.now();
+    raw.suspend(5_000);
+    raw.wall -= 60_000;
+    expect(clock.now().boot - before.boot).toBe(5_000);
+  });
+
+  test("is not misled by the uptime's coarse steps, nor by a slow drift of the wall clock", () => {
+    const { raw, clock } = started();
+    for (let i = 0; i < 1_000; i += 1) {
+      raw.pass(1_000);
+      raw.wall += 1;
+      raw.uptime = Math.floor(raw.uptime / 10) * 10;
+      const now = clock.now();
+      expect(now.boot).toBe(now.mono);
+    }
+  });
+
+  test("never goes back", () => {
+    const { raw, clock } = started();
+    let last = clock.now().boot;
+    for (const ms of [100, -5_000, 4_000, -100, 60]) {
+      if (ms > 0) raw.suspend(ms);
+      else raw.wall += ms;
+      raw.pass(1);
+      const { boot } = clock.now();
+      expect(boot).toBeGreaterThanOrEqual(last);
+      last = boot;
+    }
+  });
+
+  test("sets timers that fire late rather than early, and can be cancelled", () => {
+    vi.useFakeTimers();
+    const { clock } = started();
+    const fired: string[] = [];
+    clock.setTimer(10.2, () => fired.push("a"));
+    clock.setTimer(10.2, () => fired.push("b"))();
+    vi.advanceTimersByTime(10);
+    expect(fired).toEqual([]);
+    vi.advanceTimersByTime(1);
+    expect(fired).toEqual(["a"]);
+  });
+
+  test("runs afterTurn when the loop has looked at its sockets", async () => {
+    const clock = new SystemClock();
+    const order: string[] = [];
+    await new Promise<void>((resolve) => {
+      clock.afterTurn(() => {
+        order.push("after the turn");
+        resolve();
+      });
+      setImmediate(() => order.push("check phase"));
+      queueMicrotask(() => order.push("microtask"));
+    });
+    expect(order).toEqual(["microtask", "check phase", "after the turn"]);
+  });
+
+  test("reads the operating system's clocks by default", () => {
+    const clock = new SystemClock();
+    const first = clock.now();
+    const second = clock.now();
+    expect(second.mono).toBeGreaterThanOrEqual(first.mono);
+    expect(Math.abs(first.wall - Date.now())).toBeLessThan(1_000);
+  });
+});
+
+test("identifiers are long, made of subject-safe characters, and never the same", () => {
+  const ids = new Set(Array.from({ length: 1_000 }, () => systemRandom.id()));
+  expect(ids.size).toBe(1_000);
+  for (const id of ids) expect(id).toMatch(/^[A-Za-z0-9_-]{16}$/);
+});
