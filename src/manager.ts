@@ -20,12 +20,11 @@ import {
 import { HistoryRecorder } from "./manager/history-recorder.ts";
 import { managedBackend } from "./manager/managed-backend.ts";
 import { type Demotion, demoteNode, type Handover, handOver, leaveCluster } from "./manager/operations.ts";
-import { ResourceKeeper, type TermResource } from "./manager/term-resource.ts";
+import type { TermResource } from "./manager/term-resource.ts";
 import { natsBackend } from "./nats/backend.ts";
 import { Node } from "./node.ts";
 import type { NodeEvent } from "./node-events.ts";
 import { SystemClock, systemRandom } from "./runtime/system-clock.ts";
-import type { Term } from "./term.ts";
 
 const HISTORY_PATIENCE_MS = 500;
 const DEFAULT_MAX_TERMS = 1_000;
@@ -161,6 +160,7 @@ export class Manager {
   async #run(signal: AbortSignal): Promise<void> {
     const logger = createLogger({ logger: this.#options.logger });
     const vip = this.#vip(logger);
+    await vip?.check();
     const daemon = this.#makeDaemon(vip, logger);
     const { node } = daemon;
     const recorder = this.#recorder(logger);
@@ -179,7 +179,7 @@ export class Manager {
     } finally {
       await node[Symbol.asyncDispose]();
       this.#daemon = null;
-      await vip?.end();
+      await vip?.close();
       ending.abort();
       await recording;
       await recorder?.close(HISTORY_PATIENCE_MS);
@@ -187,7 +187,7 @@ export class Manager {
     }
   }
 
-  #makeDaemon(vip: ResourceKeeper | null, logger: Logger): Daemon {
+  #makeDaemon(vip: TermResource | null, logger: Logger): Daemon {
     const backend = managedBackend(natsBackend(this.#resolved), {
       vipHeld: () => vip?.held,
       compete: (competes) => node.setCompeting(competes),
@@ -197,12 +197,12 @@ export class Manager {
     });
     const environment = { backend, clock: new SystemClock(), random: systemRandom };
     const options = { ...this.#loaded.nodeOptions, logger };
-    const node: Node = new Node(options, vip === null ? this.#hooks : withVip(this.#hooks, vip), environment);
+    const node: Node = new Node(options, vip === null ? this.#hooks : vip.hooks(this.#hooks), environment);
     const daemon: Daemon = { node, status: null };
     return daemon;
   }
 
-  #vip(logger: Logger): ResourceKeeper | null {
+  #vip(logger: Logger): TermResource | null {
     const { vip } = this.#loaded;
     if (vip === null) return null;
     if (this.#options.vip === undefined) {
@@ -211,7 +211,7 @@ export class Manager {
         "vip.address is given, and this program manages no virtual IP",
       );
     }
-    return new ResourceKeeper(this.#options.vip(vip, logger), logger);
+    return this.#options.vip(vip, logger);
   }
 
   #recorder(logger: Logger): HistoryRecorder | null {
@@ -243,30 +243,6 @@ export class Manager {
   #runs(): ClusterError {
     return new ClusterError("ALREADY_STARTED", `the daemon of node "${this.#resolved.nodeId}" is running`);
   }
-}
-
-/** The virtual IP comes before the application learns that it leads, and goes before it learns that it does not. */
-function withVip(hooks: ManagerHooks, vip: ResourceKeeper): Hooks {
-  return {
-    ...bound(hooks),
-    async onBecomeLeader(term: Term) {
-      await vip.begin(term);
-      if (!term.signal.aborted) await hooks.onBecomeLeader?.(term);
-    },
-    async onLoseLeadership(term, reason) {
-      await vip.end();
-      await hooks.onLoseLeadership?.(term, reason);
-    },
-  };
-}
-
-/** Hooks may be methods of a class: a spread would not find them. */
-function bound(hooks: ManagerHooks): Hooks {
-  return {
-    onLeaderChange: (leader) => hooks.onLeaderChange?.(leader),
-    onNatsDisconnect: (error) => hooks.onNatsDisconnect?.(error),
-    onNatsReconnect: () => hooks.onNatsReconnect?.(),
-  };
 }
 
 async function untilStopped(events: AsyncIterable<NodeEvent>): Promise<void> {

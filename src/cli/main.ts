@@ -11,12 +11,16 @@ process.stdout.on("error", (error: NodeJS.ErrnoException) => {
   throw error;
 });
 
+const LINGER_MS = 300;
+
 const args = withGoFlags(process.argv.slice(2));
 try {
   await buildProgram().parseAsync(args, { from: "user" });
 } catch (error) {
   process.exitCode = fail(error);
 }
+// All is done and said. Normally nothing keeps this process alive; a connection to a frozen server, still being dialled, would.
+setTimeout(() => process.exit(), LINGER_MS).unref();
 
 function fail(error: unknown): number {
   // Commander has said what it had to say.

@@ -46,7 +46,7 @@ export function askingCommand(name: string, what: string): Command {
 }
 
 export function logLevelOption(): Option {
-  return new Option("--log-level <level>", "debug, info, warn, error, silent (default: info)").choices(
+  return new Option("--log-level <level>", "how much is logged (default: info)").choices(
     LOG_LEVELS,
   );
 }

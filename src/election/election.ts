@@ -63,7 +63,15 @@ import type {
   Step,
   WriteOutcome,
 } from "./types.ts";
-import { announce, isMine, isMyWrite, observe, observeRecreation, observeSnapshot } from "./view.ts";
+import {
+  announce,
+  isFromAnotherLife,
+  isMine,
+  isMyWrite,
+  observe,
+  observeRecreation,
+  observeSnapshot,
+} from "./view.ts";
 import { silentAtMono } from "./wants.ts";
 
 /** A node that has just been started: it knows nothing and is nobody. `rememberedEpoch`: of an earlier incarnation. */
@@ -202,6 +210,10 @@ function onConnected(turn: Turn, binding: ElectionState["binding"]): void {
 function onWatched(turn: Turn, entry: LeaseEntry): void {
   const term = termOf(turn.state);
   if (term === null) {
+    if (isFromAnotherLife(turn.state, entry)) {
+      set(turn, { mustRead: true, retryAtMono: turn.now.mono });
+      return;
+    }
     observe(turn, entry);
     // Only an ack or a read makes a leader: a write of ours that the watch shows is looked up.
     const mine = entry.kind === "record" && isMine(turn.state, entry.record);

@@ -18,6 +18,16 @@ export function isMyWrite(state: ElectionState, entry: LeaseEntry): boolean {
   return entry.kind === "released" && entry.incarnation === state.config.incarnation;
 }
 
+/**
+ * A message that is newer by its revision and older by its epoch: a straggler of a bucket that was deleted, or a bucket
+ * that lost its history. A hint of that kind is not believed; the read tells.
+ */
+export function isFromAnotherLife(state: ElectionState, entry: LeaseEntry): boolean {
+  if (entry.kind !== "record" && entry.kind !== "released") return false;
+  const epoch = entry.kind === "record" ? entry.record.epoch : entry.epoch;
+  return entry.revision > state.seenRevision && epoch < state.highestEpoch;
+}
+
 export function asLeader(record: LeaseRecord): Leader {
   const { nodeId, epoch, acquiredAt, incarnation } = record;
   return { nodeId, epoch, acquiredAt, ...(incarnation === undefined ? {} : { incarnation }) };
@@ -108,10 +118,12 @@ export function observe(turn: Turn, entry: LeaseEntry): boolean {
 }
 
 function observeRecord(turn: Turn, revision: number, record: LeaseRecord): void {
-  const { config, highestEpoch } = turn.state;
+  const { config, highestEpoch, view } = turn.state;
   // A record of ours does not end a wait: it was sent after one, or it strayed into another bucket.
   if (!isMine(turn.state, record)) {
-    if (record.epoch < highestEpoch) {
+    const seen = view.kind === "held" ? view.record : null;
+    const renewed = seen !== null && seen.incarnation === record.incarnation && seen.epoch === record.epoch;
+    if (record.epoch < highestEpoch && !renewed) {
       warn(
         turn,
         "EPOCH_REGRESSED",

@@ -74,7 +74,7 @@ export function checkConfig(config: FileConfig): LoadedConfig {
 
 function finish(merged: Merged, path: string | null, forNode: boolean): LoadedConfig {
   const { values, origins } = merged;
-  const secrets = takeSecrets(values);
+  const secrets = takeSecrets(merged, path);
   for (const zero of ZERO_MEANS_ABSENT) {
     const value = get(values, zero);
     if (value === 0 || value === "") put(values, zero, undefined);
@@ -145,12 +145,13 @@ function flagLayer(flags: LoadOptions["flags"] = new Map()): Layer {
   return { name: "the command line", values, sources };
 }
 
-/** Takes what must not be shown out of the settings. */
-function takeSecrets(values: Tree): Secrets {
+/** Takes what must not be shown out of the settings. One that stands in the file is left there, and refused. */
+function takeSecrets({ values, origins }: Merged, file: string | null): Secrets {
   const taken: Record<string, string> = {};
   for (const { path, secret } of SETTINGS) {
     const value = secret === true ? get(values, path) : undefined;
-    if (typeof value !== "string") continue;
+    const origin = origins.get(path);
+    if (typeof value !== "string" || origin === undefined || origin === file) continue;
     taken[path.split(".").at(-1) ?? path] = value;
     put(values, path, undefined);
   }

@@ -14,6 +14,7 @@ import { flushed, settledWithin } from "./connection.ts";
 import { ConnectionMonitor, guarded } from "./connection-monitor.ts";
 import { parseObject } from "./js-api.ts";
 import { competeSubject, pingSubject, serviceName, statusSubject, stepdownSubject } from "./names.ts";
+import { EndpointTally } from "./service-stats.ts";
 
 const STOP_TIMEOUT_MS = 500;
 
@@ -81,6 +82,7 @@ export async function startService(
   };
   // The library brings its own copy of nats-core; at run time it only uses what every copy has.
   const services = new Svcm(connection as unknown as ConstructorParameters<typeof Svcm>[0]);
+  const tallies = new Map<string, EndpointTally>();
   let stopping = false;
   try {
     const service = await services.add({
@@ -89,9 +91,12 @@ export async function startService(
       description: `Cluster coordination service for ${clusterId}`,
       queue: "",
       metadata: liveMetadata(options, callbacks),
-      statsHandler: async () => callbacks.status(),
+      statsHandler: async (endpoint) => {
+        tallies.get(endpoint.subject)?.show(endpoint);
+        return callbacks.status();
+      },
     });
-    addEndpoints(service, clusterId, nodeId, callbacks);
+    addEndpoints(service, clusterId, nodeId, callbacks, tallies);
     // Whoever was told that this node has started may ask it at once, over another connection.
     await flushed(connection);
     void service.stopped.then((error) => {
@@ -133,13 +138,16 @@ function addEndpoints(
   clusterId: string,
   nodeId: string,
   callbacks: ServiceCallbacks,
+  tallies: Map<string, EndpointTally>,
 ): void {
   const endpoint = (
     name: string,
     subject: string,
     answer: (message: ServiceMsg) => Promise<object>,
   ): void => {
-    service.addEndpoint(name, { subject, queue: "", handler: handlerOf(answer) });
+    const tally = new EndpointTally();
+    tallies.set(subject, tally);
+    service.addEndpoint(name, { subject, queue: "", handler: handlerOf(answer, tally) });
   };
   endpoint("status", statusSubject(clusterId, nodeId), async () => callbacks.status());
   endpoint(
@@ -155,11 +163,19 @@ function addEndpoints(
 }
 
 /** A rejected handler would be an unhandled rejection; here it is an answer. */
-function handlerOf(answer: (message: ServiceMsg) => Promise<object>): ServiceHandler {
+function handlerOf(answer: (message: ServiceMsg) => Promise<object>, tally: EndpointTally): ServiceHandler {
   return (_error, message) => {
+    const began = performance.now();
     void answer(message).then(
-      (body) => respond(() => message.respond(JSON.stringify(body))),
-      (thrown: unknown) => respond(() => message.respondError(500, oneLine(messageOf(thrown)))),
+      (body) => {
+        tally.count(began);
+        respond(() => message.respond(JSON.stringify(body)));
+      },
+      (thrown: unknown) => {
+        const error = oneLine(messageOf(thrown));
+        tally.count(began, error);
+        respond(() => message.respondError(500, error));
+      },
     );
   };
 }

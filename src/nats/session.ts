@@ -8,6 +8,7 @@ import type { Session, SessionEvent } from "../runtime/ports.ts";
 import { CHECK_CREDENTIALS } from "./connection.ts";
 import { type ConnectionChange, ConnectionMonitor, guarded } from "./connection-monitor.ts";
 import { accountTag, isConnectionGone } from "./connections.ts";
+import { Inquiries } from "./inquiries.ts";
 import { consumerDeletedAdvisory } from "./names.ts";
 import { Presence, type PresenceState } from "./presence.ts";
 
@@ -91,7 +92,7 @@ export class NatsSession implements Session {
   }
 
   confirmDeath(binding: SessionBinding, timeoutMs: number): Promise<boolean> {
-    return isConnectionGone(this.monitor, binding, timeoutMs);
+    return this.#shared.inquiries.isGone(binding, timeoutMs);
   }
 
   watchPresence(presence: string | null): void {
@@ -155,6 +156,7 @@ interface PresenceWatch {
 class SharedSession {
   readonly monitor: ConnectionMonitor;
   readonly presence: Presence;
+  readonly inquiries: Inquiries;
   readonly #connection: NatsConnection;
   readonly #unlisten: () => void;
   readonly #sessions = new Set<NatsSession>();
@@ -166,6 +168,7 @@ class SharedSession {
   constructor(connection: NatsConnection) {
     this.#connection = connection;
     this.monitor = ConnectionMonitor.acquire(connection);
+    this.inquiries = new Inquiries((binding, timeoutMs) => isConnectionGone(this.monitor, binding, timeoutMs));
     this.presence = new Presence(this.monitor, {
       changed: () => {
         if (this.monitor.connected) for (const session of [...this.#sessions]) session.rebound();

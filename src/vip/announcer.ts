@@ -37,7 +37,8 @@ export class Announcer {
   async #tellAt(link: AskableLink, atMs: number, round: AbortController): Promise<void> {
     try {
       if (atMs > 0) await pause(atMs, undefined, { signal: round.signal, ref: false });
-      await this.#neighbours.tell(link, round.signal);
+      round.signal.throwIfAborted();
+      await this.#neighbours.tell(link);
     } catch (error) {
       if (round.signal.aborted) return;
       round.abort();

@@ -36,6 +36,11 @@ export function askable(link: LinkState): AskableLink | null {
   return link.mac === null ? null : { index: link.index, mac: link.mac };
 }
 
+/** The same to its neighbours. */
+export function sameLink(a: LinkState, b: LinkState): boolean {
+  return a.index === b.index && (a.mac === null ? b.mac === null : b.mac !== null && a.mac.equals(b.mac));
+}
+
 /** Like a shell, and in the folders that a service's PATH often lacks. */
 export function findCommand(name: string): string | null {
   const dirs = [...(process.env["PATH"] ?? "").split(delimiter), "/usr/sbin", "/sbin", "/usr/bin", "/bin"];

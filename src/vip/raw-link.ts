@@ -1,50 +1,70 @@
 /**
  * Sends Ethernet frames and hears the answers. Node has no raw sockets, so a one-page script of perl (on every Debian and
- * Ubuntu) or python3 does it. Needs CAP_NET_RAW.
+ * Ubuntu) or python3 does it, in a process that waits for requests: starting one when it matters would cost more than
+ * the question. It ends with its input. Needs CAP_NET_RAW.
  */
 import { type ChildProcess, spawn } from "node:child_process";
+import { createInterface } from "node:readline";
 import { messageOf } from "../errors.ts";
 import type { BytesAt } from "./frames.ts";
 import { findCommand } from "./ip-command.ts";
 
 const TIMEOUT_MS = 3000;
 
-// Arguments: interface index, ethertype, milliseconds to listen after each frame, pattern "offset:hex,..." , frames in
-// hex. Prints the source address of the first frame that matches, and ends there.
+// A request is one line: id, interface index, ethertype, milliseconds to listen after each frame, pattern
+// "offset:hex,..." or "-", frames in hex. The answer: id, then the source address of the first frame that fits, or
+// "silent", or "error" and why.
 const PERL = `
-my ($index, $type, $wait, $pattern, @frames) = @ARGV;
-socket(S, 17, 3, unpack("S", pack("n", $type))) or die "socket: $!\\n";
-my $address = pack("SnlSCCa8", 17, $type, $index, 0, 0, 6, "");
-bind(S, $address) or die "bind: $!\\n";
-my @want = map { my ($at, $hex) = split /:/; [$at, pack("H*", $hex)] } split /,/, $pattern;
-for my $frame (@frames) {
-  defined send(S, pack("H*", $frame), 0, $address) or die "send: $!\\n";
-  my $left = $wait / 1000;
-  while ($left > 0) {
-    my $ready = ""; vec($ready, fileno(S), 1) = 1;
-    (my $count, $left) = select($ready, undef, undef, $left);
-    last if $count < 1;
-    defined recv(S, my $got, 2048, 0) or die "recv: $!\\n";
-    next if grep { substr($got, $_->[0], length $_->[1]) ne $_->[1] } @want;
-    print join(":", unpack("(H2)6", substr($got, 6, 6))), "\\n"; exit 0;
+$| = 1;
+while (my $line = <STDIN>) {
+  my ($id, @request) = split " ", $line;
+  my $answer = eval { talk(@request) };
+  chomp(my $error = $@);
+  print "$id ", $error ne "" ? "error $error" : $answer, "\\n";
+}
+sub talk {
+  my ($index, $type, $wait, $pattern, @frames) = @_;
+  socket(my $s, 17, 3, unpack("S", pack("n", $type))) or die "socket: $!\\n";
+  my $address = pack("SnlSCCa8", 17, $type, $index, 0, 0, 6, "");
+  bind($s, $address) or die "bind: $!\\n";
+  my @want = map { my ($at, $hex) = split /:/; [$at, pack("H*", $hex)] } $pattern eq "-" ? () : split /,/, $pattern;
+  for my $frame (@frames) {
+    defined send($s, pack("H*", $frame), 0, $address) or die "send: $!\\n";
+    my $left = $wait / 1000;
+    while ($left > 0) {
+      my $ready = ""; vec($ready, fileno($s), 1) = 1;
+      (my $count, $left) = select($ready, undef, undef, $left);
+      last if $count < 1;
+      defined recv($s, my $got, 2048, 0) or die "recv: $!\\n";
+      next if grep { substr($got, $_->[0], length $_->[1]) ne $_->[1] } @want;
+      return join(":", unpack("(H2)6", substr($got, 6, 6)));
+    }
   }
+  return "silent";
 }
 `;
 
 const PYTHON = `
 import select, socket, sys, time
-index, ethertype, wait, pattern = sys.argv[1:5]
-s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(int(ethertype)))
-s.bind((socket.if_indextoname(int(index)), int(ethertype)))
-want = [(int(at), bytes.fromhex(text)) for at, text in (part.split(":") for part in pattern.split(",") if part)]
-for frame in sys.argv[5:]:
-    s.send(bytes.fromhex(frame))
-    end = time.monotonic() + int(wait) / 1000
-    while time.monotonic() < end:
-        if not select.select([s], [], [], max(0, end - time.monotonic()))[0]: break
-        got = s.recv(2048)
-        if all(got[at:at + len(b)] == b for at, b in want):
-            print(":".join("%02x" % byte for byte in got[6:12])); sys.exit(0)
+def talk(index, ethertype, wait, pattern, *frames):
+    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(int(ethertype))) as s:
+        s.bind((socket.if_indextoname(int(index)), int(ethertype)))
+        pairs = [] if pattern == "-" else [part.split(":") for part in pattern.split(",")]
+        want = [(int(at), bytes.fromhex(text)) for at, text in pairs]
+        for frame in frames:
+            s.send(bytes.fromhex(frame))
+            end = time.monotonic() + int(wait) / 1000
+            while time.monotonic() < end:
+                if not select.select([s], [], [], max(0, end - time.monotonic()))[0]: break
+                got = s.recv(2048)
+                if all(got[at:at + len(b)] == b for at, b in want):
+                    return ":".join("%02x" % byte for byte in got[6:12])
+    return "silent"
+for line in iter(sys.stdin.readline, ""):
+    request = line.split()
+    try: answer = talk(*request[1:])
+    except OSError as error: answer = "error %s" % (error.strerror or error)
+    print(request[0], answer, flush=True)
 `;
 
 /** What runs the script. */
@@ -70,46 +90,87 @@ export interface Exchange {
   /** After each frame; 0: don't listen. */
   readonly listenMs: number;
   readonly pattern: readonly BytesAt[];
-  readonly signal: AbortSignal;
 }
 
-/** Sends the frames. Resolves to the hardware address in the first answer that fits, `null` when none came. */
-export function exchange(tool: RawTool, what: Exchange): Promise<string | null> {
-  const pattern = what.pattern.map(({ offset, bytes }) => `${offset}:${bytes.toString("hex")}`).join(",");
-  const frames = what.frames.map((frame) => frame.toString("hex"));
-  const numbers = [what.index, what.ethertype, what.listenMs].map(String);
-  const script = tool.name === "perl" ? ["-e", PERL] : ["-I", "-S", "-c", PYTHON];
-  const { signal } = what;
-  return new Promise((resolve, reject) => {
-    if (signal.aborted) return reject(signal.reason);
-    const child = spawn(tool.path, [...script, ...numbers, pattern, ...frames], {
-      stdio: ["ignore", "pipe", "pipe"],
-      timeout: TIMEOUT_MS,
-      killSignal: "SIGKILL",
-    });
-    // Nothing may be announced any more once it is over.
-    const onAbort = (): void => void child.kill("SIGKILL");
-    signal.addEventListener("abort", onAbort, { once: true });
-    const said = collect(child);
-    child.once("error", (error) => reject(new Error(`${tool.name}: ${error.message}`)));
-    child.once("close", (code) => {
-      signal.removeEventListener("abort", onAbort);
-      if (signal.aborted) return reject(signal.reason);
-      if (code === 0) return resolve(said.stdout.trim() || null);
-      reject(new Error(`${tool.name}: ${said.stderr.trim().split("\n").pop() || `ended with ${code}`}`));
-    });
-  });
+interface Waiting {
+  readonly resolve: (mac: string | null) => void;
+  readonly reject: (error: Error) => void;
+  readonly timer: NodeJS.Timeout;
 }
 
-function collect(child: ChildProcess): { stdout: string; stderr: string } {
-  const said = { stdout: "", stderr: "" };
-  child.stdout?.setEncoding("utf8").on("data", (text: string) => {
-    said.stdout += text;
-  });
-  child.stderr?.setEncoding("utf8").on("data", (text: string) => {
-    said.stderr += text;
-  });
-  return said;
+/** One process with the script. Runs from construction to `close()`. */
+export class RawLink {
+  readonly #tool: RawTool;
+  readonly #process: ChildProcess;
+  readonly #waiting = new Map<number, Waiting>();
+  #lastId = 0;
+  #running = true;
+
+  constructor(tool: RawTool) {
+    this.#tool = tool;
+    const args = tool.name === "perl" ? ["-e", PERL] : ["-I", "-S", "-c", PYTHON];
+    this.#process = spawn(tool.path, args, { stdio: ["pipe", "pipe", "ignore"] });
+    const { stdin, stdout } = this.#process;
+    stdin?.on("error", () => {}); // it has ended; "close" says so
+    if (stdout !== null) createInterface({ input: stdout }).on("line", (line) => this.#onLine(line));
+    this.#process.on("error", (error) => this.#onEnd(error.message));
+    this.#process.once("close", (code, signal) => this.#onEnd(`it ended with ${code ?? signal}`));
+    this.#process.unref();
+    for (const pipe of [stdin, stdout]) {
+      if (pipe !== null && "unref" in pipe && typeof pipe.unref === "function") pipe.unref();
+    }
+  }
+
+  get running(): boolean {
+    return this.#running;
+  }
+
+  /** Sends the frames. Resolves to the hardware address in the first answer that fits, `null` when none came. */
+  exchange(what: Exchange): Promise<string | null> {
+    const pattern = what.pattern.map(({ offset, bytes }) => `${offset}:${bytes.toString("hex")}`).join(",");
+    const frames = what.frames.map((frame) => frame.toString("hex"));
+    const numbers = [what.index, what.ethertype, what.listenMs];
+    this.#lastId += 1;
+    const id = this.#lastId;
+    return new Promise((resolve, reject) => {
+      if (!this.#running) return reject(this.#failure("it has ended"));
+      const timer = setTimeout(() => {
+        this.#waiting.delete(id);
+        reject(this.#failure(`no answer within ${TIMEOUT_MS} ms`));
+        this.close();
+      }, TIMEOUT_MS);
+      this.#waiting.set(id, { resolve, reject, timer });
+      this.#process.stdin?.write(`${[id, ...numbers, pattern || "-", ...frames].join(" ")}\n`);
+    });
+  }
+
+  close(): void {
+    this.#process.kill("SIGKILL");
+    this.#onEnd("it was ended");
+  }
+
+  #onLine(line: string): void {
+    const [, id = "", answer = ""] = /^(\d+) (.*)$/.exec(line) ?? [];
+    const waiting = this.#waiting.get(Number(id));
+    if (waiting === undefined) return;
+    this.#waiting.delete(Number(id));
+    clearTimeout(waiting.timer);
+    if (answer.startsWith("error ")) waiting.reject(this.#failure(answer.slice("error ".length)));
+    else waiting.resolve(answer === "silent" ? null : answer);
+  }
+
+  #onEnd(why: string): void {
+    this.#running = false;
+    for (const { reject, timer } of this.#waiting.values()) {
+      clearTimeout(timer);
+      reject(this.#failure(why));
+    }
+    this.#waiting.clear();
+  }
+
+  #failure(why: string): Error {
+    return new Error(`${this.#tool.name}: ${why}`);
+  }
 }
 
 /** True when the failure is the missing right, not a passing trouble. */

@@ -11,7 +11,7 @@ import { ClusterError } from "../errors.ts";
 import type { Logger } from "../logger.ts";
 import type { Term } from "../term.ts";
 import { Announcer } from "./announcer.ts";
-import { type AskableLink, askable, findAddress, type LinkState, readLink } from "./ip-command.ts";
+import { type AskableLink, askable, findAddress, type LinkState, readLink, sameLink } from "./ip-command.ts";
 import { Keeper, type KeeperAnswer } from "./keeper.ts";
 import { LEAST_REMAINING_MS, worthRefreshing } from "./lifetime.ts";
 import type { Neighbours } from "./neighbours.ts";
@@ -33,8 +33,11 @@ export interface TenureParts {
   readonly term: Term;
   readonly ip: string;
   readonly neighbours: Neighbours;
+  /** The interface as it was when somebody looked last. */
+  readonly lastLink: LinkState | null;
   readonly logger: Logger;
   readonly changed: (state: VirtualIpState) => void;
+  readonly seen: (link: LinkState) => void;
 }
 
 export class Tenure {
@@ -68,15 +71,13 @@ export class Tenure {
     return this.#keeper.pid;
   }
 
-  /** Resolves when the address is here and announced once, or when the term has ended. Rejects with `VIP_FAILED`. */
+  /** Resolves when the address is here and its announcement on the way, or when the term has ended. Rejects with `VIP_FAILED`. */
   async begin(): Promise<void> {
     const { term, logger, options } = this.#p;
     this.#set("waiting");
     const began = performance.now();
     try {
-      const link = await this.#usableLink();
-      this.#link = askable(link);
-      await waitUntilFree(this.#p, link, this.#over.signal);
+      this.#link = askable(await this.#freeLink());
       await this.#add();
     } catch (error) {
       if (this.#over.signal.aborted) return;
@@ -94,7 +95,7 @@ export class Tenure {
     logger.info({ ...fields, epoch: term.epoch }, "virtual IP acquired");
     this.#looks = setInterval(() => this.look(), LOOK_EVERY_MS);
     this.#looks.unref();
-    if (this.#link !== null) await this.#announcer.announce(this.#link);
+    if (this.#link !== null) void this.#announcer.announce(this.#link);
   }
 
   /** Removes the address, at once. Resolves when it is gone. Idempotent, never rejects. */
@@ -141,12 +142,25 @@ export class Tenure {
 
   // -------------------------------------------------------------------------------------------------- acquiring
 
+  /** The interface, once no other host has the address. Asked as it was last seen, while it is looked at anew. */
+  async #freeLink(): Promise<LinkState> {
+    const { signal } = this.#over;
+    const { lastLink } = this.#p;
+    const reading = this.#usableLink();
+    reading.catch(() => {}); // awaited below
+    if (lastLink !== null) await waitUntilFree(this.#p, lastLink, signal);
+    const link = await reading;
+    if (lastLink === null || !sameLink(link, lastLink)) await waitUntilFree(this.#p, link, signal);
+    return link;
+  }
+
   async #usableLink(): Promise<LinkState> {
     const { ip, options } = this.#p;
     const link = await readLink(ip, options.device);
     const problem = linkProblem(link, options);
-    if (problem === null) return link;
-    throw new ClusterError("VIP_FAILED", problem, { recoverable: true });
+    if (problem !== null) throw new ClusterError("VIP_FAILED", problem, { recoverable: true });
+    this.#p.seen(link);
+    return link;
   }
 
   /** Adds the address. One that is on this host already was not added by us: it is waited for, never touched. */

@@ -48,8 +48,11 @@ export async function waitUntilFree(p: VacancyParts, link: LinkState, signal: Ab
 /** `null`: nobody has it, or so much time has passed that nobody can. */
 async function ask(p: VacancyParts, link: AskableLink, signal: AbortSignal): Promise<string | null> {
   try {
-    return await p.neighbours.ask(link, p.options.silenceMs, signal);
+    const owner = await p.neighbours.ask(link, p.options.silenceMs);
+    signal.throwIfAborted();
+    return owner;
   } catch (error) {
+    signal.throwIfAborted();
     await waitBlindly(p, messageOf(error), signal);
     return null;
   }
@@ -57,7 +60,6 @@ async function ask(p: VacancyParts, link: AskableLink, signal: AbortSignal): Pro
 
 /** Whoever held the lease before has lost the address by the time a lease ends that is renewed now. */
 async function waitBlindly(p: VacancyParts, why: string, signal: AbortSignal): Promise<void> {
-  signal.throwIfAborted();
   const waitMs = Math.ceil(p.term.remainingMs);
   p.logger.warn(
     { event: "vip-blind", why, waitMs },

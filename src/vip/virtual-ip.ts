@@ -3,7 +3,7 @@ import { ClusterError, messageOf } from "../errors.ts";
 import type { Hooks } from "../hooks.ts";
 import { type BoundLogger, createLogger } from "../logger.ts";
 import type { Term } from "../term.ts";
-import { findAddress, readLink, requireIp, run } from "./ip-command.ts";
+import { findAddress, type LinkState, readLink, requireIp, run } from "./ip-command.ts";
 import { Neighbours } from "./neighbours.ts";
 import { type ResolvedVirtualIpOptions, resolveVirtualIpOptions, type VirtualIpOptions } from "./options.ts";
 import { addError, linkProblem, Tenure, type VirtualIpState } from "./tenure.ts";
@@ -27,7 +27,7 @@ export interface VirtualIpHealth {
  * const node = new Node(options, vip.hooks({ async onBecomeLeader(term) { ... } }));
  * ```
  *
- * When `onBecomeLeader` is called the address is here and announced; when `onLoseLeadership` is called it is gone. If it
+ * When `onBecomeLeader` is called the address is here and is being announced; when `onLoseLeadership` is called it is gone. If it
  * can't be had, the node steps down as if `onBecomeLeader` had thrown, and cools down.
  */
 export class VirtualIp {
@@ -35,6 +35,7 @@ export class VirtualIp {
   readonly #logger: BoundLogger;
   readonly #neighbours: Neighbours;
   readonly #listeners = new Set<(state: VirtualIpState) => void>();
+  #lastLink: LinkState | null = null;
   #tenure: Tenure | null = null;
   /** The end of the tenure before, which the next one waits for. */
   #ended: Promise<void> = Promise.resolve();
@@ -76,7 +77,9 @@ export class VirtualIp {
     const link = await readLink(ip, this.interface);
     const problem = linkProblem(link, this.#options);
     if (problem !== null) throw new ClusterError("VIP_FAILED", problem, { recoverable: true });
+    this.#lastLink = link;
     await this.#checkRights(ip);
+    this.#neighbours.warm();
     const { impossible } = this.#neighbours;
     if (impossible === null) return;
     this.#logger.warn(
@@ -110,7 +113,10 @@ export class VirtualIp {
         await this.release();
         if (announced.has(term)) await application.onLoseLeadership?.(term, reason);
       },
-      onLeaderChange: (leader) => application.onLeaderChange?.(leader),
+      onLeaderChange: (leader) => {
+        this.#neighbours.warm();
+        return application.onLeaderChange?.(leader);
+      },
       onNatsDisconnect: (error) => {
         this.#tenure?.suspend();
         return application.onNatsDisconnect?.(error);
@@ -120,8 +126,8 @@ export class VirtualIp {
   }
 
   /**
-   * Takes the address for as long as the term lasts. Resolves when it is here and announced, or when the term has ended
-   * before that. Rejects with `VIP_FAILED`. The end of the term, announced by `term.signal`, removes it at once.
+   * Takes the address for as long as the term lasts. Resolves when it is here and is being announced, or when the term has
+   * ended before that. Rejects with `VIP_FAILED`. The end of the term, announced by `term.signal`, removes it at once.
    */
   async acquire(term: Term): Promise<void> {
     await this.release();
@@ -132,6 +138,10 @@ export class VirtualIp {
       ip: requireIp(),
       neighbours: this.#neighbours,
       logger: this.#logger.child({ cluster: term.clusterId, node: term.nodeId }),
+      lastLink: this.#lastLink,
+      seen: (link) => {
+        this.#lastLink = link;
+      },
       changed: (state) => this.#tell(state),
     });
     this.#tenure = tenure;
@@ -154,6 +164,12 @@ export class VirtualIp {
   async release(): Promise<void> {
     if (this.#tenure !== null) void this.#endOf(this.#tenure);
     await this.#ended;
+  }
+
+  /** Removes the address and ends the helper process, which otherwise ends with this one. */
+  async close(): Promise<void> {
+    await this.release();
+    this.#neighbours.close();
   }
 
   /** Is it really there? Asks the kernel. */

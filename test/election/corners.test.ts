@@ -114,6 +114,81 @@ describe("a candidate", () => {
   });
 });
 
+describe("a process that was stopped for long", () => {
+  test("looks before it campaigns on what it saw in another age", () => {
+    const play = new Solo("")
+      .opened()
+      .connected()
+      .reads(record(7, "b", 2))
+      .at(60_000)
+      .tick();
+    expect(play.said).toEqual(["read", "leader-changed"]);
+    play.reads(record(7, "b", 2));
+    expect(writes(play)).toHaveLength(1);
+  });
+
+  test("campaigns all the same when that look is not believed", () => {
+    const play = new Solo("")
+      .opened()
+      .connected()
+      .reads(record(7, "b", 2))
+      .at(60_000)
+      .tick();
+    play.reads(record(6, "b", 2)).until(60_250);
+    expect(writes(play)).toHaveLength(1);
+  });
+});
+
+describe("a candidate with a presence", () => {
+  const cut = (): Solo => {
+    const play = new Solo("", presence).opened().connected(connection(1, true)).reads(null);
+    return play.at(500).disconnected().connected(connection(2, true));
+  };
+
+  test("does not lead on an ack that comes over the next connection: the record names the old one", () => {
+    const play = cut()
+      .applied(1)
+      .reads(record(1, "a", 1))
+      .reads(record(1, "a", 1));
+    expect(play.said).toEqual(["write"]);
+    expect(writes(play)[0]?.write).toMatchObject({ record: { epoch: 2, session: { clientId: 2 } } });
+  });
+
+  test("does not lead on a record of the old connection that a read finds", () => {
+    const play = cut()
+      .at(1_000)
+      .unanswered()
+      .reads(record(1, "a", 1));
+    expect(play.said).toEqual(["write"]);
+    expect(play.held).toBe(false);
+  });
+});
+
+describe("a message of another life of the bucket", () => {
+  test("is looked up instead of being believed", () => {
+    const play = new Solo("", {}, 41)
+      .opened()
+      .connected()
+      .reads(record(3, "b", 42))
+      .watched(record(9, "c", 7));
+    expect(play.said).toEqual(["read"]);
+    expect(play.state.announced?.nodeId).toBe("b");
+    play.reads(record(3, "b", 42)).watched(released(8, 7));
+    expect(play.said).toEqual(["read"]);
+  });
+
+  test("is believed when the read says the same, and complained about once", () => {
+    const play = new Solo("", {}, 41)
+      .opened()
+      .connected()
+      .reads(record(3, "b", 7));
+    expect(play.said).toContain("warn");
+    play.watched(record(4, "b", 7)).reads(record(4, "b", 7));
+    expect(play.said).toEqual([]);
+    expect(play.state.seenRevision).toBe(4);
+  });
+});
+
 describe("a stray lease of its own", () => {
   const stray = (): Solo => {
     const play = new Solo("").opened().connected().reads(null).at(1_000).unanswered();

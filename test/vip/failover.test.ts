@@ -83,4 +83,42 @@ describe.skipIf(why !== null)(`a virtual IP of two hosts${why === null ? "" : ` 
     expect(overlapMs).toBeLessThan(0);
     a.child.kill("SIGCONT");
   });
+
+  // NATS_LEADER_VIP_ROUNDS=20 npx vitest run test/vip/failover: the figures of docs/vip.md.
+  const rounds = Number(process.env["NATS_LEADER_VIP_ROUNDS"] ?? 0);
+  test.skipIf(rounds === 0).each([
+    ["step-down", {}],
+    ["kill -9", {}],
+    ["kill -9", { family: 6 }],
+    ["kill -9 of process and keeper, W = 4 s", { leaseTtlMs: 4000 }],
+  ] as const)(
+    "again and again (NATS_LEADER_VIP_ROUNDS): %s %o",
+    async (how, options) => {
+      const gaps: number[] = [];
+      let nearest = Number.NEGATIVE_INFINITY;
+      for (let round = 0; round < rounds; round++) {
+        const { gapMs, overlapMs } = await failover(options, async ({ child }) => {
+          if (how === "step-down") return child.send({ do: "stepdown", to: "b" });
+          if (how === "kill -9") return child.kill("SIGKILL");
+          await killWithKeeper(child);
+        });
+        gaps.push(gapMs);
+        nearest = Math.max(nearest, overlapMs);
+      }
+      gaps.sort((x, y) => x - y);
+      const at = (share: number): string =>
+        (gaps[Math.ceil(gaps.length * share) - 1] ?? Number.NaN).toFixed(0);
+      console.log(
+        `${how} ${JSON.stringify(options)}: gap p50 ${at(0.5)} p90 ${at(0.9)} max ${at(1)} ms, never closer than ${(-nearest).toFixed(0)} ms`,
+      );
+      expect(nearest).toBeLessThan(0);
+    },
+    600_000,
+  );
 });
+
+async function killWithKeeper(child: Member["child"]): Promise<void> {
+  child.send({ do: "keeper" });
+  const { keeper = 0 } = await child.next((line) => line.keeper !== undefined);
+  execFileSync("kill", ["-9", String(keeper), String(child.pid)]);
+}

@@ -46,7 +46,6 @@ export class Checker implements Witness {
   readonly #time: VirtualTime;
   readonly #bucket: FakeBucket;
   readonly #connections: FakeConnections;
-  readonly #crashDetection: string;
   readonly #processes = new Set<Process>();
   readonly #sentAt = new Map<string, number>();
   /** The bucket a write was made for. */
@@ -56,6 +55,7 @@ export class Checker implements Witness {
   readonly #terms = new Map<Process, TermSeen>();
   readonly #linkLostAt = new Map<Process, number>();
   readonly #ticks = new Map<Process, number>();
+  readonly #announced = new Map<Process, number>();
   readonly #highest = new Map<Process, number>();
   #ticksSince = 0;
   #last: Committed | null = null;
@@ -67,11 +67,10 @@ export class Checker implements Witness {
   tell: ((process: Process, event: ElectionEvent, effects: readonly Effect[]) => void) | null = null;
   becomes = 0;
 
-  constructor(time: VirtualTime, bucket: FakeBucket, connections: FakeConnections, crashDetection: string) {
+  constructor(time: VirtualTime, bucket: FakeBucket, connections: FakeConnections) {
     this.#time = time;
     this.#bucket = bucket;
     this.#connections = connections;
-    this.#crashDetection = crashDetection;
     this.watchBucket();
   }
 
@@ -160,6 +159,12 @@ export class Checker implements Witness {
         if (open || term?.ended === "drain") this.#fail(`${who} stopped within its term`);
         break;
       case "leader-changed":
+        if (output.leader === null) break;
+        if (output.leader.epoch < (this.#announced.get(process) ?? 0)) {
+          return this.#fail(`${who} goes back to ${output.leader.nodeId}, epoch ${output.leader.epoch}`);
+        }
+        this.#announced.set(process, output.leader.epoch);
+        break;
       case "warn":
         break;
       default:
@@ -217,7 +222,7 @@ export class Checker implements Witness {
     }
     const lostAt = this.#linkLostAt.get(process);
     if (
-      this.#crashDetection === "presence" &&
+      process.host.options.crashDetection === "presence" &&
       lostAt !== undefined &&
       this.#time.now - lostAt > STALE_MS &&
       process.session.link === null

@@ -32,11 +32,13 @@ export interface World {
   readonly time: VirtualTime;
   readonly bucket: FakeBucket;
   readonly connections: FakeConnections;
-  readonly crashDetection: CrashDetection;
+  /** Every connection has a presence consumer, also that of a node that does not use it. */
+  readonly presence: boolean;
   readonly witness: Witness;
 }
 
 export interface HostOptions {
+  readonly crashDetection: CrashDetection;
   readonly nodeId: string;
   readonly competes: boolean;
   readonly rate: number;
@@ -56,14 +58,14 @@ export class Process {
   frozenAt = 0;
 
   constructor(host: Host, incarnation: string, rememberedEpoch: number) {
-    const { time, bucket, connections, crashDetection, witness } = host.world;
-    const { nodeId, competes, rate, drainMs } = host.options;
+    const { time, bucket, connections, presence, witness } = host.world;
+    const { nodeId, competes, crashDetection, rate, drainMs } = host.options;
     this.host = host;
     this.incarnation = incarnation;
     this.clock = new VirtualClock(time, { rate });
     const { network } = host;
     this.session = new FakeSession(connections, {
-      presence: crashDetection === "presence",
+      presence,
       clock: this.clock,
       network,
     });

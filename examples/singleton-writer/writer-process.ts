@@ -1,0 +1,76 @@
+/** A writer as a process of its own, which can be frozen. */
+import { spawn } from "node:child_process";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+import type { Report } from "./report.ts";
+
+export interface Writer {
+  /** The next report that matches, of those not yet passed over. Rejects after `timeoutMs` (10000) or when it ends. */
+  until<R extends Report>(matches: (report: Report) => report is R, timeoutMs?: number): Promise<R>;
+  until(
+    matches: (report: Report) => boolean,
+    timeoutMs?: number,
+  ): Promise<Report & { readonly n: number; readonly code: string }>;
+  /** Passes over everything reported so far. */
+  skip(): void;
+  freeze(): void;
+  thaw(): void;
+  stop(): Promise<void>;
+}
+
+export function startWriter(args: readonly string[], onReport: (report: Report) => void): Writer {
+  const file = fileURLToPath(new URL("writer.ts", import.meta.url));
+  const child = spawn(process.execPath, ["--import", "tsx", file, ...args], {
+    stdio: ["pipe", "pipe", "inherit"],
+  });
+  const reports: Report[] = [];
+  let taken = 0;
+  let look: (() => void) | null = null;
+  let gone = false;
+  createInterface({ input: child.stdout }).on("line", (line) => {
+    const report = JSON.parse(line) as Report;
+    reports.push(report);
+    onReport(report);
+    look?.();
+  });
+  const ended = new Promise<void>((resolve) => {
+    child.once("close", () => {
+      gone = true;
+      look?.();
+      resolve();
+    });
+  });
+  return {
+    until(matches: (report: Report) => boolean, timeoutMs = 10_000) {
+      return new Promise<never>((resolve, reject) => {
+        const settle = (run: () => void): void => {
+          clearTimeout(timer);
+          look = null;
+          run();
+        };
+        const timer = setTimeout(
+          () => settle(() => reject(new Error(`writer ${args[0]}: waited ${timeoutMs} ms`))),
+          timeoutMs,
+        );
+        look = () => {
+          const index = reports.findIndex((report, at) => at >= taken && matches(report));
+          if (index >= 0) {
+            taken = index + 1;
+            settle(() => resolve(reports[index] as never));
+          } else if (gone) settle(() => reject(new Error(`writer ${args[0]} has ended`)));
+        };
+        look();
+      });
+    },
+    skip: () => {
+      taken = reports.length;
+    },
+    freeze: () => void child.kill("SIGSTOP"),
+    thaw: () => void child.kill("SIGCONT"),
+    async stop() {
+      child.kill("SIGCONT");
+      child.kill("SIGKILL");
+      await ended;
+    },
+  };
+}

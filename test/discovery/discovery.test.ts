@@ -1,0 +1,140 @@
+import { execFile } from "node:child_process";
+import { promisify } from "node:util";
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { pingSubject, serviceName, statusSubject, stepdownSubject } from "../../src/nats/names.ts";
+import { type NatsServer, startNatsServer } from "../../src/testing.ts";
+import { startLeader, startNode, type TestNode } from "../node/support/node.ts";
+import { freshId, type Operator, operatorOf } from "../node/support/operator.ts";
+import { findNatsCli } from "../support/nats-cli.ts";
+import { INFO, PING, STATS } from "./contract.ts";
+
+const cli = await findNatsCli();
+const why = "missing" in cli ? ` (skipped: ${cli.missing})` : "";
+const execute = promisify(execFile);
+
+let server: NatsServer;
+let operator: Operator;
+let clusterId: string;
+let service: string;
+let a: TestNode;
+let b: TestNode;
+
+beforeAll(async () => {
+  server = await startNatsServer();
+});
+afterAll(() => server.dispose());
+beforeEach(async () => {
+  clusterId = freshId();
+  service = serviceName(clusterId);
+  a = await startLeader(server, { clusterId, nodeId: "a" });
+  b = await startNode(server, { clusterId, nodeId: "b", serviceVersion: "1.2.3" });
+  await b.sees(a);
+  operator = await operatorOf(server, clusterId);
+  for (let i = 0; i < 3; i++) await operator.connection.request(statusSubject(clusterId, "a"), "");
+  await operator.connection.request(pingSubject(clusterId, "b"), "");
+});
+
+async function discover(subject: string): Promise<Record<string, unknown>[]> {
+  const answers: Record<string, unknown>[] = [];
+  const options = { strategy: "stall", stall: 100, maxWait: 1000 } as const;
+  for await (const answer of await operator.connection.requestMany(subject, "", options)) {
+    answers.push(answer.json());
+  }
+  return answers;
+}
+
+describe("what other tools demand of an answer", () => {
+  test.each([
+    ["PING", PING],
+    ["INFO", INFO],
+    ["STATS", STATS],
+  ])(
+    "is in every answer to $SRV.%s, of all services and of this one, also before the first error",
+    async (verb, schema) => {
+      for (const subject of [`$SRV.${verb}`, `$SRV.${verb}.${service}`]) {
+        const answers = await discover(subject);
+        expect(answers).toHaveLength(2);
+        for (const answer of answers) expect(() => schema.parse(answer)).not.toThrow();
+      }
+      const one = await discover(`$SRV.${verb}.${service}.${a.node.service?.id}`);
+      expect(one.map(({ id }) => id)).toEqual([a.node.service?.id]);
+    },
+  );
+
+  test("is right in numbers: requests, errors, time", async () => {
+    const slow = operator.connection.request(stepdownSubject(clusterId, "b"), "not json", { timeout: 2000 });
+    expect((await slow).json()).toMatchObject({ ok: false });
+    const stats = await discover(`$SRV.STATS.${service}`);
+    const endpoints = stats.flatMap(({ id, endpoints }) =>
+      (endpoints as Record<string, unknown>[]).map((endpoint) => ({ node: id, ...endpoint })),
+    );
+    const of = (node: TestNode, name: string): object | undefined =>
+      endpoints.find(
+        (endpoint) => endpoint.node === node.node.service?.id && "name" in endpoint && endpoint.name === name,
+      );
+    expect(of(a, "status")).toMatchObject({
+      num_requests: 3,
+      num_errors: 0,
+      last_error: "",
+      queue_group: "",
+    });
+    expect(of(b, "ping")).toMatchObject({ num_requests: 1 });
+    expect(of(b, "stepdown")).toMatchObject({ num_requests: 1, processing_time: expect.any(Number) });
+    expect((of(a, "status") as { processing_time: number }).processing_time).toBeGreaterThan(0);
+  });
+});
+
+describe.skipIf(why !== "")(`the real nats command${why}`, () => {
+  async function nats(...args: string[]): Promise<string> {
+    const { stdout } = await execute("path" in cli ? cli.path : "", ["--server", server.url, ...args], {
+      timeout: 20_000,
+      env: { ...process.env, NO_COLOR: "1" },
+    });
+    return stdout;
+  }
+
+  test("lists both nodes with version and description", async () => {
+    const list = await nats("micro", "ls");
+    for (const id of [a.node.service?.id, b.node.service?.id]) expect(list).toContain(id);
+    expect(list).toContain(service);
+    expect(list).toContain("1.2.3");
+    const json = JSON.parse(await nats("micro", "ls", service, "--json")) as { metadata: { node: string } }[];
+    expect(json.map(({ metadata }) => metadata.node).sort()).toEqual(["a", "b"]);
+  });
+
+  test("shows a node's role, epoch and endpoints", async () => {
+    const id = a.node.service?.id ?? "";
+    const info = await nats("micro", "info", service, id);
+    expect(info).toMatch(/role: PRIMARY/);
+    expect(info).toContain(statusSubject(clusterId, "a"));
+    const json = JSON.parse(await nats("micro", "info", service, id, "--json")) as {
+      info: { metadata: Record<string, string> };
+    };
+    expect(json.info.metadata).toMatchObject({
+      node: "a",
+      role: "PRIMARY",
+      epoch: String(a.node.epoch),
+      leader: "a",
+    });
+  });
+
+  test("counts requests", async () => {
+    const stats = JSON.parse(await nats("micro", "stats", service, "--json")) as {
+      id: string;
+      endpoints: { name: string; num_requests: number }[];
+    }[];
+    const status = stats
+      .find(({ id }) => id === a.node.service?.id)
+      ?.endpoints.find(({ name }) => name === "status");
+    expect(status?.num_requests).toBe(3);
+    expect(await nats("micro", "stats", service)).toContain("stepdown");
+  });
+
+  test("pings both nodes, and asks a node directly", async () => {
+    const pings = await nats("--timeout", "1s", "micro", "ping", service);
+    for (const id of [a.node.service?.id, b.node.service?.id]) expect(pings).toContain(id);
+    const answer = await nats("request", "--raw", stepdownSubject(clusterId, "a"), "");
+    expect(JSON.parse(answer)).toEqual({ ok: true });
+    await b.until(() => b.node.isLeader());
+  });
+});

@@ -1,0 +1,186 @@
+/** The code of docs/fencing.md. Every block there stands here, word for word, and runs. */
+import { readFileSync } from "node:fs";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import type { NatsConnection } from "@nats-io/transport-node";
+import { Pool } from "pg";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { findPostgres, startPostgres } from "../../examples/singleton-writer/private-postgres.ts";
+import {
+  ClusterError,
+  FencedKv,
+  FencedStream,
+  type FencedWriter,
+  type FenceTerm,
+  fencedCallback,
+  httpHeaders,
+  MemoryFence,
+  natsHeaders,
+  PostgresFence,
+  throwIfRefused,
+  tokenFromHttp,
+  withFence,
+} from "../../src/fencing.ts";
+import { Node } from "../../src/index.ts";
+import { type NatsServer, startNatsServer } from "../../src/testing.ts";
+import { waitFor } from "../support/wait.ts";
+import { atEnd, connection as connect, contents, termOf } from "./support.ts";
+
+let server: NatsServer;
+beforeAll(async () => {
+  server = await startNatsServer();
+});
+afterAll(() => server.dispose());
+
+test("a stream and a node", async () => {
+  const connection: NatsConnection = await connect(server);
+  const servers = server.url;
+
+  const ledger = await FencedStream.connect(connection, { stream: "LEDGER", subjects: ["ledger.>"] });
+
+  const node = new Node(
+    { clusterId: "billing", nodeId: "a", servers },
+    withFence(ledger, {
+      async onBecomeLeader(term, writer) {
+        await writer.publish("ledger.opened", `by epoch ${term.epoch}`);
+      },
+    }),
+  );
+  atEnd(() => ledger.close());
+  await node.start();
+  const data = () => contents(connection, "LEDGER", (subject) => subject.startsWith("ledger."));
+  await waitFor(async () => (await data()).length > 0);
+  await node.stop();
+  expect(await data()).toEqual(["ledger.opened=by epoch 1"]);
+
+  const writer = await ledger.open(termOf(2));
+  expect(await oneWrite(writer)).toBeUndefined();
+  const entries = ["1", "2", "3"].map((data) => ({ subject: "ledger.entry", data }));
+  for await (const outcome of writer.pipeline(entries)) {
+    if (outcome.kind !== "written") console.error(outcome.kind, outcome.error.message);
+  }
+  const [lastOfAccount1, lastOfAccount2] = [0, 0];
+  await writer.batch([
+    { subject: "ledger.account.1", data: "-10", options: { expectLast: lastOfAccount1 } },
+    { subject: "ledger.account.2", data: "+10", options: { expectLast: lastOfAccount2 } },
+  ]);
+  expect((await data()).map((line) => line.split("=")[1])).toEqual([
+    "by epoch 1",
+    ..."+10 1 2 3 -10 +10".split(" "),
+  ]);
+  await ledger.open(termOf(3));
+  expect(await oneWrite(writer)).toBe("deposed");
+});
+
+async function oneWrite(writer: FencedWriter) {
+  try {
+    await writer.publish("ledger.entry", "+10");
+  } catch (error) {
+    if (!(error instanceof ClusterError)) throw error;
+    if (error.code === "STALE_EPOCH") return "deposed"; // refused for good; the message has both epochs
+    if (error.code === "OUTCOME_UNKNOWN") return "read first"; // stored, or not, or later: look before you repeat it
+    throw error; // everything else: nothing was written
+  }
+  return undefined;
+}
+
+test("a bucket", async () => {
+  const connection = await connect(server);
+  const term = termOf(1);
+  const kv = await FencedKv.connect(connection, { bucket: "SETTINGS" });
+  const settings = await kv.open(term);
+  await settings.put("colour", "green");
+  const entry = await kv.get("colour");
+  if (entry !== null) await settings.update("colour", "blue", entry.revision);
+  expect(new TextDecoder().decode((await kv.get("colour"))?.value)).toBe("blue");
+  kv.close();
+});
+
+const noSql = findPostgres() === null;
+test.skipIf(noSql)(`PostgreSQL${noSql ? " (SKIPPED, not installed)" : ""}`, async () => {
+  const sql = await startPostgres();
+  atEnd(() => sql.stop());
+  const { host, port, user, database } = sql;
+  const pool = new Pool({ host, port, user, database });
+  atEnd(() => pool.end());
+  await pool.query("CREATE TABLE ledger (entry text)");
+  const term = termOf(1);
+  const fence = new PostgresFence({ resource: "ledger" });
+  await fence.setup(pool); // CREATE TABLE IF NOT EXISTS; or put fence.setupSql() into a migration
+  await fence.take(pool, term); // first thing in onBecomeLeader
+  const write = async (term: FenceTerm) => {
+    const client = await pool.connect();
+    try {
+      await client.query("BEGIN");
+      try {
+        await fence.guard(client, term); // STALE_EPOCH: a newer leader was here
+        await client.query("INSERT INTO ledger (entry) VALUES ($1)", ["+10"]);
+        await client.query("COMMIT");
+      } catch (error) {
+        await client.query("ROLLBACK");
+        throw error;
+      }
+    } finally {
+      client.release();
+    }
+  };
+  await write(term);
+  await fence.take(pool, termOf(2));
+  await expect(write(term)).rejects.toMatchObject({ code: "STALE_EPOCH" });
+  expect((await pool.query("SELECT * FROM ledger")).rowCount).toBe(1);
+});
+
+test("receivers, over NATS and HTTP", async () => {
+  const connection = await connect(server);
+  const worker = new MemoryFence("the printer");
+  connection.subscribe("print", {
+    callback: fencedCallback(worker, (message) => {
+      message.respond("printed");
+    }),
+  });
+  const print = async (term: FenceTerm) => {
+    const answer = await connection.request("print", "page 1", { timeout: 1000, headers: natsHeaders(term) });
+    throwIfRefused(answer); // STALE_EPOCH, if the printer has heard of a newer leader
+    return answer.string();
+  };
+  expect(await print(termOf(2))).toBe("printed");
+  await expect(print(termOf(1))).rejects.toMatchObject({ code: "STALE_EPOCH" });
+
+  const fence = new MemoryFence();
+  const http = createServer(async (request, response) => {
+    try {
+      await fence.admit(tokenFromHttp(request.headers)); // rejects with STALE_EPOCH: answer 409
+      response.end("fine");
+    } catch {
+      response.writeHead(409).end();
+    }
+  });
+  await new Promise<void>((resolve) => http.listen(0, "127.0.0.1", resolve));
+  atEnd(() => new Promise((resolve) => http.close(resolve)));
+  const { port } = http.address() as AddressInfo;
+  const get = async (epoch: number) => {
+    const headers = { ...httpHeaders(epoch), connection: "close" };
+    return (await fetch(`http://127.0.0.1:${port}`, { headers })).status;
+  };
+  expect([await get(2), await get(1), await get(2)]).toEqual([200, 409, 200]);
+});
+
+test("every block of code in docs/fencing.md stands in this file", () => {
+  const docs = readFileSync(new URL("../../docs/fencing.md", import.meta.url), "utf8");
+  const here = normal(readFileSync(new URL(import.meta.url), "utf8"));
+  const blocks = [...docs.matchAll(/```ts\n([\s\S]*?)```/g)].map(([, code = ""]) => code);
+  expect(blocks.length).toBeGreaterThan(8);
+  for (const block of blocks) {
+    for (const part of normal(block).split("\n\n")) expect(here).toContain(part);
+  }
+});
+
+/** Without indentation and imports, which are merged here. */
+function normal(code: string): string {
+  return code
+    .replaceAll(/^import .*\n\n?/gm, "")
+    .split("\n")
+    .map((line) => line.trim())
+    .join("\n")
+    .trim();
+}

@@ -1,0 +1,103 @@
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { FencedStream, type FencedWriter, withFence } from "../../src/fencing.ts";
+import { Node, type Term } from "../../src/index.ts";
+import { type NatsServer, startNatsServer } from "../../src/testing.ts";
+import { deferred } from "../support/wait.ts";
+import { atEnd, connection, fresh, termOf } from "./support.ts";
+
+let server: NatsServer;
+beforeAll(async () => {
+  server = await startNatsServer();
+});
+afterAll(() => server.dispose());
+
+async function ledger() {
+  const stream = fresh("LEDGER");
+  const store = await FencedStream.connect(await connection(server), { stream, subjects: [`${stream}.>`] });
+  atEnd(() => store.close());
+  return { store, subject: `${stream}.x` };
+}
+
+function nodeOf(clusterId: string, nodeId: string, hooks: ConstructorParameters<typeof Node>[1]): Node {
+  const node = new Node({ clusterId, nodeId, servers: server.url, leaseTtlMs: 2000, logger: false }, hooks);
+  atEnd(() => node[Symbol.asyncDispose]());
+  return node;
+}
+
+test("the lease is won, then the fence is moved, then onBecomeLeader runs with the writer", async () => {
+  const { store, subject } = await ledger();
+  const order: string[] = [];
+  const wrote = deferred<Term>();
+  const target = {
+    async open(term: Term): Promise<FencedWriter> {
+      order.push(`lease of epoch ${term.epoch}`);
+      const writer = await store.open(term);
+      order.push(`fence of epoch ${(await store.holder())?.epoch}`);
+      return writer;
+    },
+  };
+  const node = nodeOf(
+    fresh("c"),
+    "a",
+    withFence(target, {
+      async onBecomeLeader(term, writer) {
+        order.push("become");
+        await writer.publish(subject, "1");
+        wrote.resolve(term);
+      },
+      async onLoseLeadership(_term, writer, reason) {
+        order.push(`lose: ${reason}`);
+        await writer.publish(subject, "the last word, while draining");
+      },
+    }),
+  );
+  await node.start();
+  const term = await wrote.promise;
+  expect(await store.holder()).toEqual({ epoch: term.epoch, nodeId: "a", incarnation: term.incarnation });
+  await node.stop();
+  expect(order).toEqual(["lease of epoch 1", "fence of epoch 1", "become", "lose: stopped"]);
+});
+
+test("renewals leave the token alone", async () => {
+  const { store, subject } = await ledger();
+  const opened = deferred<FencedWriter>();
+  const node = nodeOf(
+    fresh("c"),
+    "a",
+    withFence(store, { onBecomeLeader: (_term, writer) => opened.resolve(writer) }),
+  );
+  await node.start();
+  const writer = await opened.promise;
+  const { token } = writer;
+  for (let i = 0; i < 12; i++) {
+    await writer.publish(subject, String(i));
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+  expect([writer.token, node.epoch]).toEqual([token, 1]);
+  expect((await store.open(node.term ?? termOf(9))).token).toBe(token);
+});
+
+test("a node that can't move the fence does not lead: it steps down and the hook does not run", async () => {
+  const { store } = await ledger();
+  await store.open(termOf(5));
+  const calls: string[] = [];
+  const node = nodeOf(
+    fresh("c"),
+    "a",
+    withFence(store, {
+      onBecomeLeader: () => void calls.push("become"),
+      onLoseLeadership: () => void calls.push("lose"),
+    }),
+  );
+  const events = node.events();
+  await node.start();
+  for await (const event of events) {
+    if (event.type === "hook-error")
+      expect(event.error).toMatchObject({ code: "STALE_EPOCH", token: 1, newest: 5 });
+    if (event.type === "lose") {
+      expect(event.reason).toBe("hook-failed");
+      break;
+    }
+  }
+  expect(calls).toEqual([]);
+});

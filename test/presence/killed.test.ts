@@ -1,0 +1,144 @@
+/** The leader's process is killed. Leases are so long that whoever leads at once was let by a confirmed death. */
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { type NatsServer, startNatsServer } from "../../src/testing.ts";
+import { atEnd } from "../node/support/cleanup.ts";
+import { startChildNode } from "../node/support/child-node.ts";
+import { QUICK, settled, startNode } from "../node/support/node.ts";
+import { freshId, operatorOf } from "../node/support/operator.ts";
+import { proxied } from "../node/support/proxied.ts";
+import { within } from "../support/wait.ts";
+import { deletePresence, hearQuestions, LONG, presenceIn, sharedConnection } from "./support.ts";
+
+const ACCOUNTS = `accounts {
+  A { jetstream: enabled, users: [{ user: a, password: p }] }
+  B { jetstream: enabled, users: [{ user: b, password: p }] } }`;
+
+let server: NatsServer;
+let withAccounts: NatsServer;
+beforeAll(async () => {
+  [server, withAccounts] = await Promise.all([startNatsServer(), startNatsServer({ config: ACCOUNTS })]);
+});
+afterAll(() => Promise.all([server.dispose(), withAccounts.dispose()]));
+
+describe.each([
+  ["the global account", () => server, {}],
+  ["an account", () => withAccounts, { user: "a", pass: "p" }],
+])("in %s", (_, place, login) => {
+  test("the next one leads with the next epoch, and the others learn of it", async () => {
+    const shared = { ...LONG, ...login, clusterId: freshId() };
+    const dead = await startChildNode(place(), { ...shared, nodeId: "dead" });
+    await dead.next("become");
+    const nodes = await Promise.all(
+      ["b", "c", "d"].map((nodeId) => startNode(place(), { ...shared, nodeId })),
+    );
+    await Promise.all(nodes.map((node) => node.until(() => node.node.epoch === 1)));
+    dead.child.kill("SIGKILL");
+    const [leader] = await settled(nodes, 1);
+    expect(leader.node.epoch).toBe(2);
+    expect(nodes.map((node) => node.count("become")).reduce((sum, n) => sum + n)).toBe(1);
+  });
+
+  test("a fresh node that finds nobody alive leads at once, when the record's connection is confirmed closed", async () => {
+    const shared = { ...LONG, ...login, clusterId: freshId() };
+    const dead = await startChildNode(place(), { ...shared, nodeId: "dead" });
+    await dead.next("become");
+    dead.child.kill("SIGKILL");
+    await dead.child.exit;
+    const fresh = await startNode(place(), { ...shared, nodeId: "fresh" });
+    expect((await fresh.becomes()).epoch).toBe(2);
+  });
+});
+
+test("three leaders at once: every cluster's next one leads, though one connection follows them all", async () => {
+  const clusterIds = [freshId(), freshId(), freshId()];
+  const dead = await Promise.all(
+    clusterIds.map((clusterId) => startChildNode(server, { ...LONG, clusterId, nodeId: "dead" })),
+  );
+  await Promise.all(dead.map((one) => one.next("become")));
+  const connection = await sharedConnection(server);
+  const nodes = await Promise.all(
+    clusterIds.map((clusterId) => startNode({ connection }, { ...LONG, clusterId, nodeId: "b" })),
+  );
+  await Promise.all(nodes.map((node) => node.until(() => node.node.epoch === 1)));
+  for (const one of dead) one.child.kill("SIGKILL");
+  expect((await Promise.all(nodes.map((node) => node.becomes()))).map(({ epoch }) => epoch)).toEqual([
+    2, 2, 2,
+  ]);
+});
+
+test("after its presence was deleted by hand: the followers had learnt its new name", async () => {
+  const shared = { ...LONG, clusterId: freshId() };
+  const dead = await startChildNode(server, { ...shared, nodeId: "dead" });
+  await dead.next("become");
+  const b = await startNode(server, { ...shared, nodeId: "b" });
+  await b.until(() => b.node.epoch === 1);
+  const operator = await operatorOf(server, shared.clusterId);
+  const questions = await hearQuestions(operator);
+  const before = await presenceIn(operator);
+  await deletePresence(operator, before);
+  await questions.until((asked) => asked.length > 0);
+  expect(await presenceIn(operator, before)).not.toBe(before);
+  expect(b.node.leader).toMatchObject({ nodeId: "dead", epoch: 1 });
+  dead.child.kill("SIGKILL");
+  expect((await b.becomes()).epoch).toBe(2);
+});
+
+test("while its followers were disconnected: they find out when they are back", async () => {
+  const shared = { ...LONG, clusterId: freshId() };
+  const dead = await startChildNode(server, { ...shared, nodeId: "dead" });
+  await dead.next("become");
+  const proxy = await proxied(server);
+  const nodes = await Promise.all(["b", "c"].map((nodeId) => startNode(proxy, { ...shared, nodeId })));
+  await Promise.all(nodes.map((node) => node.until(() => node.node.epoch === 1)));
+  proxy.refuse(true);
+  proxy.cut();
+  await Promise.all(nodes.map((node) => node.next("disconnected")));
+  dead.child.kill("SIGKILL");
+  await dead.child.exit;
+  proxy.refuse(false);
+  const [leader] = await settled(nodes, 1);
+  expect(leader.node.epoch).toBe(2);
+});
+
+describe("a fresh node that finds nobody alive waits for W when nobody can say that the holder is gone:", () => {
+  test("the server was restarted meanwhile, and is not the one that held the connection", async () => {
+    const own = await startNatsServer();
+    atEnd(() => own.dispose());
+    const shared = { ...QUICK, clusterId: freshId() };
+    const dead = await startChildNode(own, { ...shared, nodeId: "dead" });
+    await dead.next("become");
+    await own.kill();
+    dead.child.kill("SIGKILL");
+    await dead.child.exit;
+    await own.start();
+    const begun = performance.now();
+    const fresh = await startNode(own, { ...shared, nodeId: "fresh" });
+    expect((await fresh.becomes()).epoch).toBe(2);
+    expect(performance.now() - begun).toBeGreaterThanOrEqual(shared.leaseTtlMs);
+  });
+
+  test("the record names no presence, so its holder never promised to suspend itself", async () => {
+    const shared = { ...QUICK, clusterId: freshId() };
+    const dead = await startChildNode(server, { ...shared, nodeId: "dead", crashDetection: "lease" });
+    await dead.next("become");
+    dead.child.kill("SIGKILL");
+    await dead.child.exit;
+    const begun = performance.now();
+    const fresh = await startNode(server, { ...shared, nodeId: "fresh" });
+    expect((await fresh.becomes()).epoch).toBe(2);
+    expect(performance.now() - begun).toBeGreaterThanOrEqual(shared.leaseTtlMs);
+  });
+});
+
+test("a stop that is followed by the end of the process is no crash: nobody asks about the connection", async () => {
+  const shared = { ...LONG, clusterId: freshId() };
+  const a = await startChildNode(server, { ...shared, nodeId: "a" });
+  await a.next("become");
+  const b = await startNode(server, { ...shared, nodeId: "b" });
+  await b.until(() => b.node.epoch === 1);
+  const questions = await hearQuestions(await operatorOf(server, shared.clusterId));
+  a.child.kill("SIGTERM");
+  await b.until(() => b.node.isLeader());
+  await within(a.child.exit);
+  expect(questions.items).toEqual([]);
+});

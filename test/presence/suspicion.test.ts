@@ -1,0 +1,172 @@
+/** Words about the leader's connection that are false, old, many, or forged: none of them changes the leader. */
+import { setTimeout as pause } from "node:timers/promises";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { consumerDeletedAdvisory } from "../../src/nats/names.ts";
+import { type NatsServer, startNatsServer } from "../../src/testing.ts";
+import { CALM, startLeader, startNode, type TestNode } from "../node/support/node.ts";
+import { freshId, type Operator, operatorOf } from "../node/support/operator.ts";
+import { proxied } from "../node/support/proxied.ts";
+import { waitFor } from "../support/wait.ts";
+import {
+  deletePresence,
+  hearAttempts,
+  hearQuestions,
+  isLeaseWrite,
+  isQuestion,
+  LONG,
+  presenceIn,
+  sessionIn,
+  sharedConnection,
+  statusOf,
+} from "./support.ts";
+
+let server: NatsServer;
+beforeAll(async () => {
+  server = await startNatsServer();
+});
+afterAll(() => server.dispose());
+
+interface Scene {
+  readonly clusterId: string;
+  readonly leader: TestNode;
+  readonly followers: readonly TestNode[];
+  readonly operator: Operator;
+}
+
+async function scene(options: { readonly leaseTtlMs: number } = CALM): Promise<Scene> {
+  const clusterId = freshId();
+  const leader = await startLeader(server, { ...options, clusterId, nodeId: "leader" });
+  const followers = await Promise.all(
+    ["b", "c"].map((nodeId) => startNode(server, { ...options, clusterId, nodeId })),
+  );
+  await Promise.all(followers.map((node) => node.sees(leader)));
+  return { clusterId, leader, followers, operator: await operatorOf(server, clusterId) };
+}
+
+function expectUntouched({ leader, followers }: Pick<Scene, "leader" | "followers">): void {
+  expect(leader.node).toMatchObject({ role: "leader", epoch: 1 });
+  expect(leader.node.isLeader()).toBe(true);
+  expect(leader.types().filter((type) => type !== "started")).toEqual(["become", "leader"]);
+  for (const node of followers) {
+    expect(node.types()).toEqual(["started", "leader"]);
+    expect(node.node.leader).toMatchObject({ nodeId: leader.id, epoch: 1 });
+  }
+}
+
+test("its presence is deleted by hand: the followers ask, nothing changes, and the record soon names another", async () => {
+  const all = await scene();
+  const { operator } = all;
+  const questions = await hearQuestions(operator);
+  let presence = await presenceIn(operator);
+  const names = new Set([presence]);
+  for (let times = 1; times <= 4; times++) {
+    await deletePresence(operator, presence);
+    await questions.until((asked) => asked.length >= times * all.followers.length);
+    presence = await presenceIn(operator, presence);
+    names.add(presence);
+    expectUntouched(all);
+  }
+  expect(names.size).toBe(5);
+  const { client_id: own } = await sessionIn(operator);
+  expect(new Set(questions.items)).toEqual(new Set([own]));
+});
+
+test("an advisory that nobody's death has caused, a hundred times: no change, and one question at a time", async () => {
+  const all = await scene();
+  const { operator } = all;
+  const questions = await hearQuestions(operator);
+  const presence = await presenceIn(operator);
+  for (let times = 0; times < 100; times++) operator.connection.publish(consumerDeletedAdvisory(presence), "{}");
+  await operator.connection.flush();
+  await questions.until((asked) => asked.length >= all.followers.length);
+  await pause(CALM.leaseTtlMs / 3); // a renewal later
+  expectUntouched(all);
+  // Per follower one that was under way, and one more for all that came meanwhile.
+  expect(questions.items.length).toBeLessThan(20);
+});
+
+test("advisories of presences that are nobody's, or of another cluster's leader, are not even asked about", async () => {
+  const one = await scene();
+  const other = await scene();
+  const questions = await hearQuestions(one.operator);
+  await deletePresence(other.operator, await presenceIn(other.operator));
+  one.operator.connection.publish(consumerDeletedAdvisory("KV_X.presence_1"), "{}");
+  await questions.until((asked) => asked.length >= 2);
+  await presenceIn(other.operator);
+  expect(new Set(questions.items)).toEqual(new Set([(await sessionIn(other.operator)).client_id]));
+  expectUntouched(one);
+  expectUntouched(other);
+});
+
+describe("the leader's connection is made anew in between:", () => {
+  test("the death of the old one is confirmed late, and does not depose the leader on the new one", async () => {
+    const clusterId = freshId();
+    const [own, others] = [await proxied(server), await proxied(server)];
+    const leader = await startLeader(own, { ...LONG, clusterId, nodeId: "leader" });
+    const b = await startNode(others, { ...LONG, clusterId, nodeId: "b" });
+    await b.sees(leader);
+    const operator = await operatorOf(server, clusterId);
+    const { client_id: before } = await sessionIn(operator);
+    const heard = await operator.hear();
+    const attempts = await hearAttempts(operator);
+    const late = others.takeReplyTo(isQuestion);
+    own.refuse(true);
+    own.cut();
+    // The truth about the old connection is on its way while the record names the new one.
+    const word = await late;
+    expect(word.frame.text).not.toContain(`"cid":${before},`);
+    own.refuse(false);
+    await leader.next("resumed");
+    await heard.next(
+      ({ record }) => (record?.["session"] as { presence?: string } | undefined)?.presence !== undefined,
+    );
+    expect(word.release()).toBe(true);
+    await statusOf(operator, "b"); // b has handled whatever came before
+    expect(leader.node.isLeader()).toBe(true);
+    expect(leader.types().filter((type) => type === "become" || type === "lose")).toEqual(["become"]);
+    expect(b.count("become")).toBe(0);
+    const writers = attempts.items.map((record) => (record as { node_id: string }).node_id);
+    expect(new Set(writers)).toEqual(new Set(["leader"]));
+  });
+
+  test("a takeover that was under way loses against the renewal that names the new one", async () => {
+    const clusterId = freshId();
+    const [own, others] = [await proxied(server), await proxied(server)];
+    const leader = await startLeader(own, { ...LONG, clusterId, nodeId: "leader" });
+    const b = await startNode(others, { ...LONG, clusterId, nodeId: "b" });
+    await b.sees(leader);
+    own.refuse(true);
+    const taking = others.takeNextToServer(isLeaseWrite(clusterId));
+    own.cut();
+    const takeover = await taking;
+    own.refuse(false);
+    await leader.next("resumed");
+    takeover.release();
+    await waitFor(() => b.node.role === "follower" && b.node.leader?.nodeId === "leader");
+    expect(leader.node).toMatchObject({ role: "leader", epoch: 1 });
+    expect(b.count("become") + leader.count("lose")).toBe(0);
+  });
+});
+
+test("many elections on one connection ask once about a leader that all of them follow", async () => {
+  const clusterIds = Array.from({ length: 30 }, () => freshId());
+  const [leading, following] = [await sharedConnection(server), await sharedConnection(server)];
+  const leaders = await Promise.all(
+    clusterIds.map((clusterId) => startLeader({ connection: leading }, { ...LONG, clusterId, nodeId: "a" })),
+  );
+  const followers = await Promise.all(
+    clusterIds.map((clusterId) => startNode({ connection: following }, { ...LONG, clusterId, nodeId: "b" })),
+  );
+  await Promise.all(followers.map((node) => node.until(() => node.node.epoch === 1)));
+  const operator = await operatorOf(server, clusterIds[0] ?? "");
+  const questions = await hearQuestions(operator);
+  const presence = await presenceIn(operator);
+  await deletePresence(operator, presence);
+  await presenceIn(operator, presence);
+  expect(leaders.every((node) => node.node.isLeader())).toBe(true);
+  expect(questions.items.length).toBeGreaterThan(0);
+  expect(questions.items.length).toBeLessThan(5);
+  await leading.close();
+  await Promise.all(followers.map((node) => node.becomes()));
+  expect(questions.items.length).toBeLessThan(10);
+});
