@@ -226,11 +226,7 @@ export class Node implements AsyncDisposable {
    * wait, which does not take the change back.
    */
   async setCompeting(competes: boolean, limits: WaitOptions = {}): Promise<void> {
-    await within(
-      this.#require().setCompeting(competes),
-      `node "${this.nodeId}" giving up its lease`,
-      limits,
-    );
+    await within(this.#require().setCompeting(competes), `node "${this.nodeId}" giving up its lease`, limits);
   }
 
   /** Resolves with the term as soon as this node leads: at once when it does. Rejects when the wait or the node ends. */

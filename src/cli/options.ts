@@ -46,9 +46,7 @@ export function askingCommand(name: string, what: string): Command {
 }
 
 export function logLevelOption(): Option {
-  return new Option("--log-level <level>", "how much is logged (default: info)").choices(
-    LOG_LEVELS,
-  );
+  return new Option("--log-level <level>", "how much is logged (default: info)").choices(LOG_LEVELS);
 }
 
 /** Parses a flag's value. */

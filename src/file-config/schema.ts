@@ -21,7 +21,10 @@ function orEmpty(schema: z.ZodType): z.ZodType {
 /** The same rule as the option of the node has. */
 function as(name: OptionName, text?: string): z.ZodType {
   const { schema, rule, fallback } = OPTIONS[name];
-  return schema.meta({ description: text ?? `${capital(rule)}. ${fallback === "required" ? "Required" : `Default: ${fallback}`}.` });
+  return schema.meta({
+    description:
+      text ?? `${capital(rule)}. ${fallback === "required" ? "Required" : `Default: ${fallback}`}.`,
+  });
 }
 
 function capital(text: string): string {

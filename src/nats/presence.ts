@@ -11,8 +11,12 @@ import { accountTag, presenceName } from "./connections.ts";
 import { presenceFilter } from "./names.ts";
 import { PushConsumer } from "./push-consumer.ts";
 
-/** The shorter, the sooner a death is noticed; below that the server's own 5 to 15 ms dominate. */
-const INACTIVE_THRESHOLD_MS = 5;
+/**
+ * The server deletes the consumer this long, and 0.8 ms, after its inbox has vanished: every millisecond is one without a
+ * leader. None was deleted under a living owner in 240 creations on R3, from every server, on 2.9.10 and 2.15.1; and if
+ * one ever is, it is made anew and nobody's death is confirmed.
+ */
+const INACTIVE_THRESHOLD_MS = 1;
 
 /** `denied`: the server does not let this user have one. `off`: not asked for, or lost and being made anew. */
 export type PresenceState = "on" | "off" | "denied";

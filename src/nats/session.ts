@@ -168,7 +168,9 @@ class SharedSession {
   constructor(connection: NatsConnection) {
     this.#connection = connection;
     this.monitor = ConnectionMonitor.acquire(connection);
-    this.inquiries = new Inquiries((binding, timeoutMs) => isConnectionGone(this.monitor, binding, timeoutMs));
+    this.inquiries = new Inquiries((binding, timeoutMs) =>
+      isConnectionGone(this.monitor, binding, timeoutMs),
+    );
     this.presence = new Presence(this.monitor, {
       changed: () => {
         if (this.monitor.connected) for (const session of [...this.#sessions]) session.rebound();

@@ -158,6 +158,7 @@ describe("a candidate with a presence", () => {
     const play = cut()
       .at(1_000)
       .unanswered()
+      .reads(record(1, "a", 1))
       .reads(record(1, "a", 1));
     expect(play.said).toEqual(["write"]);
     expect(play.held).toBe(false);

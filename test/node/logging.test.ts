@@ -201,6 +201,17 @@ describe("secrets", () => {
     },
   );
 
+  test("in what a hook throws do not reach the log", async () => {
+    const fail = (): never => {
+      throw new Error(`cannot connect to postgres://app:${SECRET}@db/main`);
+    };
+    const a = await startNode(server, { clusterId: freshId(), nodeId: "a" }, { onBecomeLeader: fail });
+    await a.next("released");
+    const line = a.log.find((one) => one.fields["event"] === "hook-error");
+    expect(line).toMatchObject({ fields: { err: { message: "cannot connect to postgres://***@db/main" } } });
+    expect(inspect(a.log, { depth: 15, showHidden: true })).not.toContain(SECRET);
+  });
+
   test("appear in no error of options that are wrong", () => {
     const wrong: readonly object[] = [
       { servers: `nats://u:${SECRET}@host:99999` },

@@ -1,14 +1,17 @@
 /** What the presence matrix shares: what stands in the record, who asks about connections, what servers can't do. */
 import { CONNECTIONS_PING, leaseSubject, statusSubject, streamName } from "../../src/nats/names.ts";
 import type { NatsServer } from "../../src/testing.ts";
-import type { Frame } from "../support/tcp-proxy.ts";
-import { waitFor } from "../support/wait.ts";
 import { atEnd } from "../node/support/cleanup.ts";
 import { type Operator, operatorOf } from "../node/support/operator.ts";
 import { Recorder } from "../node/support/recorder.ts";
+import type { Frame } from "../support/tcp-proxy.ts";
+import { waitFor } from "../support/wait.ts";
 
-/** So long that whoever leads before it is over was let by a confirmed death. */
-export const LONG = { leaseTtlMs: 30_000 } as const;
+/**
+ * So long that whoever leads before it is over was let by a confirmed death, and that what a record has to say was not
+ * left to the next heartbeat.
+ */
+export const LONG = { leaseTtlMs: 30_000, heartbeatIntervalMs: 10_000 } as const;
 
 /** A compare-and-set on several replicas can have several winners there. */
 export const oldest: boolean = process.env["NATS_TEST_VERSION"]?.startsWith("2.9.") === true;

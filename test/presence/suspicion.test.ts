@@ -76,7 +76,8 @@ test("an advisory that nobody's death has caused, a hundred times: no change, an
   const { operator } = all;
   const questions = await hearQuestions(operator);
   const presence = await presenceIn(operator);
-  for (let times = 0; times < 100; times++) operator.connection.publish(consumerDeletedAdvisory(presence), "{}");
+  for (let times = 0; times < 100; times++)
+    operator.connection.publish(consumerDeletedAdvisory(presence), "{}");
   await operator.connection.flush();
   await questions.until((asked) => asked.length >= all.followers.length);
   await pause(CALM.leaseTtlMs / 3); // a renewal later

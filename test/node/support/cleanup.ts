@@ -10,15 +10,30 @@ export function atEnd(cleanup: Cleanup): void {
   cleanups.push(cleanup);
 }
 
+const verdicts: Cleanup[] = [];
+
+/** Runs at the end of every test, when everything that the test began has ended. */
+export function afterEnd(verdict: Cleanup): void {
+  verdicts.push(verdict);
+}
+
+function sockets(): number {
+  return process.getActiveResourcesInfo().filter((name) => name === "TCPSocketWrap").length;
+}
+
 afterEach(async () => {
   const errors: unknown[] = [];
-  for (const cleanup of cleanups.splice(0).reverse()) {
+  for (const end of [...cleanups.splice(0).reverse(), ...verdicts]) {
     try {
-      await cleanup();
+      await end();
     } catch (error) {
       errors.push(error);
     }
   }
+  // A connection left open would hide in its reconnecting once the server is gone: look while it is there.
+  await waitFor(() => sockets() === 0, { timeoutMs: 3000 }).catch(() => {
+    errors.push(new Error(`the test left ${sockets()} sockets open`));
+  });
   if (errors.length > 0) throw errors.length === 1 ? errors[0] : new AggregateError(errors);
 });
 
@@ -52,8 +67,6 @@ globalThis.setInterval = spy(globalThis.setInterval);
 
 // Registered before those of the test file, so it runs after them, when the servers are gone as well.
 afterAll(async () => {
-  const sockets = (): number =>
-    process.getActiveResourcesInfo().filter((name) => name === "TCPSocketWrap").length;
   // The longest that may lawfully be left is the timeout of a request whose connection was closed.
   await waitFor(() => pending().length === 0 && sockets() === 0, { timeoutMs: 6000, intervalMs: 50 }).catch(
     () => {

@@ -2,7 +2,7 @@
  * A node under test: everything it says is kept, and whatever it does is held against the invariants that every test
  * shares. It is stopped at the end of the test.
  */
-import { afterEach, expect } from "vitest";
+import { expect } from "vitest";
 import {
   type Hooks,
   type Leader,
@@ -13,7 +13,7 @@ import {
   type Term,
 } from "../../../src/index.ts";
 import { deferred, within } from "../../support/wait.ts";
-import { atEnd } from "./cleanup.ts";
+import { afterEnd, atEnd } from "./cleanup.ts";
 import { Recorder } from "./recorder.ts";
 
 /** A lease that is short, but not so short that a busy machine ends it: S = 2750, a heartbeat every 900. */
@@ -50,7 +50,7 @@ interface Witness {
 const witnesses = new Map<string, Witness>();
 const violations: string[] = [];
 
-afterEach(() => {
+afterEnd(() => {
   witnesses.clear();
   expect(violations.splice(0)).toEqual([]);
 });

@@ -166,6 +166,8 @@ export class Checker implements Witness {
         this.#announced.set(process, output.leader.epoch);
         break;
       case "warn":
+        // What a node has seen goes back only when the bucket did, and never without a word.
+        if (output.code === "EPOCH_REGRESSED") this.#announced.delete(process);
         break;
       default:
         output satisfies never;

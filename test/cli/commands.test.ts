@@ -1,0 +1,244 @@
+/** Every command that looks or asks, on a real cluster, as text and as JSON. */
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { type NatsServer, startNatsServer } from "../../src/testing.ts";
+import { waitFor } from "../support/wait.ts";
+import {
+  cli,
+  configFile,
+  configFor,
+  freshId,
+  json,
+  leads,
+  type RunningDaemon,
+  startCluster,
+} from "./support.ts";
+
+let server: NatsServer;
+beforeAll(async () => {
+  server = await startNatsServer();
+});
+afterAll(() => server.dispose());
+
+async function two(): Promise<{ a: RunningDaemon; b: RunningDaemon; clusterId: string }> {
+  const clusterId = freshId();
+  const [a, b] = await startCluster(server, clusterId, ["a", "b"]);
+  if (a === undefined || b === undefined) throw new Error("two were started");
+  return { a, b, clusterId };
+}
+
+describe("who leads", () => {
+  test("status says it in go-cluster's lines and fields", async () => {
+    const { a, b, clusterId } = await two();
+    const text = await cli(["status", "--config", a.path]);
+    expect(text).toMatchObject({ code: 0, stderr: "" });
+    const lines = text.stdout.split("\n");
+    expect(lines.slice(0, 6)).toEqual([
+      `Cluster:   ${clusterId}`,
+      "Node:      a",
+      "Role:      PRIMARY",
+      "Connected: true",
+      "Leader:    a",
+      "Epoch:     1",
+    ]);
+    expect(text.stdout).toMatch(/^VIP Held: {2}false$/m);
+    const { code, value } = await json(["status", "-config", b.path]);
+    expect(code).toBe(0);
+    const go = {
+      clusterId,
+      nodeId: "b",
+      role: "PASSIVE",
+      leader: "a",
+      epoch: 1,
+      vipHeld: false,
+      connected: true,
+    };
+    expect(value).toMatchObject({
+      ...go,
+      daemon: "running",
+      presence: "on",
+      lease: { holder: "a", answers: true },
+    });
+    expect(value["uptimeMs"]).toBeGreaterThan(0);
+  });
+
+  test("nodes lists every process with role, epoch, uptime, presence and round trip", async () => {
+    const { clusterId } = await two();
+    const where = ["--cluster-id", clusterId, "--nats-url", server.url];
+    const { code, value } = await json<{ nodes: Record<string, unknown>[] }>(["nodes", ...where]);
+    expect(code).toBe(0);
+    expect(value).toMatchObject({ clusterId, leader: "a", epoch: 1 });
+    expect(value.nodes).toMatchObject([
+      {
+        nodeId: "a",
+        leads: true,
+        role: "PRIMARY",
+        state: "leader",
+        epoch: 1,
+        presence: "on",
+        competes: true,
+      },
+      {
+        nodeId: "b",
+        leads: false,
+        role: "PASSIVE",
+        state: "follower",
+        epoch: 1,
+        presence: "on",
+        competes: true,
+      },
+    ]);
+    for (const node of value.nodes) {
+      expect(node["uptimeMs"]).toBeGreaterThan(0);
+      expect(node["roundTripMs"]).toBeGreaterThan(0);
+    }
+    const text = await cli(["nodes", ...where]);
+    expect(text.stdout).toMatch(/^NODE +ROLE +EPOCH +UPTIME +PRESENCE +RTT +VERSION\na +leader +1 /);
+  });
+
+  test("nobody leads: exit code 3; unreachable: exit code 4, and what to do", async () => {
+    const where = ["--cluster-id", freshId(), "--node-id", "a"];
+    const reachable = [...where, "--nats-url", server.url];
+    const none = await json(["status", ...reachable]);
+    expect(none.code).toBe(3);
+    expect(none.value).toMatchObject({
+      leader: "",
+      epoch: 0,
+      connected: false,
+      daemon: "not running",
+      lease: null,
+    });
+    expect(await cli(["transfer", "b", ...reachable])).toMatchObject({
+      code: 3,
+      stderr: expect.stringContaining('"nats-leader nodes" shows'),
+    });
+    const away = await json(["status", ...where, "--nats-url", "nats://127.0.0.1:1"]);
+    expect(away).toMatchObject({ code: 4, value: { connected: false, daemon: "unknown" } });
+    const text = await cli(["nodes", ...where, "--nats-url", "nats://127.0.0.1:1"]);
+    expect(text.code).toBe(4);
+    expect(text.stderr).toContain("is a server running there");
+  });
+
+  test("a lease that ran out is nobody's, and status says whose it was", async () => {
+    const { a, b, clusterId } = await two();
+    await b.stop();
+    const { nodeId } = a.config;
+    // Its holder is cut off, not stopped: the record stays.
+    await a.manager.node?.setCompeting(false);
+    const { value } = await json(["status", "--config", a.path]);
+    expect(value).toMatchObject({ clusterId, nodeId, leader: "", state: "follower", competes: false });
+  });
+});
+
+describe("changing who leads", () => {
+  test("transfer, promote and stepdown --to hand over to the named node", async () => {
+    const { a, b, clusterId } = await two();
+    const moved = await json(["transfer", "b", "--config", a.path]);
+    expect(moved).toMatchObject({
+      code: 0,
+      value: { ok: true, nodeId: "b", from: "a", epoch: 2, already: false },
+    });
+    expect([leads(a), leads(b)]).toEqual([false, true]);
+    const promoted = await cli(["promote", "--config", a.path]);
+    expect(promoted).toMatchObject({ code: 0, stdout: "Successfully promoted to leader\n" });
+    expect([leads(a), leads(b)]).toEqual([true, false]);
+    expect(await cli(["promote", "--config", a.path])).toMatchObject({
+      code: 0,
+      stdout: "a leads already\n",
+    });
+    const where = ["--cluster-id", clusterId, "--nats-url", server.url];
+    const down = await json(["stepdown", "a", "--to", "b", ...where]);
+    expect(down).toMatchObject({ code: 0, value: { ok: true, nodeId: "a", epoch: 3, to: "b" } });
+    await waitFor(() => leads(b));
+    const refused = await cli(["stepdown", "a", ...where]);
+    expect(refused).toMatchObject({ code: 1, stderr: expect.stringContaining("is not the leader") });
+    expect(await cli(["transfer", "nobody", ...where])).toMatchObject({ code: 4 });
+    expect(await cli(["stepdown", "--to", "nobody", ...where])).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('cannot hand over to node "nobody"'),
+    });
+    expect(leads(b)).toBe(true);
+  });
+
+  test("demote works on a running daemon, and does nothing to one that does not lead", async () => {
+    const { a, b } = await two();
+    const idle = await json(["demote", "--config", b.path]);
+    expect(idle).toEqual({ code: 0, value: { ok: true, demoted: false, leader: "a" } });
+    expect(await cli(["demote", "--config", a.path])).toMatchObject({
+      code: 0,
+      stdout: "Successfully demoted\n",
+    });
+    await waitFor(() => leads(b));
+  });
+
+  test("leave makes a daemon stop competing, join takes it back", async () => {
+    const { a, b } = await two();
+    expect(await cli(["leave", "--config", a.path])).toMatchObject({
+      code: 0,
+      stdout: "Successfully left cluster\n",
+    });
+    await waitFor(() => leads(b));
+    const refused = await cli(["promote", "--config", a.path]);
+    expect(refused).toMatchObject({ code: 1, stderr: expect.stringContaining("nats-leader join") });
+    await json(["demote", "--config", b.path]);
+    // The only one that competes leads again, after its cooldown; the one that left never did.
+    await waitFor(() => leads(b));
+    expect(b.manager.node?.epoch).toBe(3);
+    const joined = await json(["join", "--config", a.path]);
+    expect(joined).toMatchObject({ code: 0, value: { ok: true, status: { leader: "b" } } });
+    expect((await json(["promote", "--config", a.path])).code).toBe(0);
+    expect(leads(a)).toBe(true);
+  });
+
+  test("without a daemon there is nothing to promote, and leaving is done already", async () => {
+    const { clusterId } = await two();
+    const path = configFile(configFor(server, clusterId, "c"));
+    const none = await cli(["promote", "--config", path]);
+    expect(none).toMatchObject({ code: 4, stderr: expect.stringContaining('"nats-leader daemon"') });
+    expect(await cli(["leave", "--config", path])).toMatchObject({
+      code: 0,
+      stderr: expect.stringContaining("no daemon of this node answers"),
+    });
+    expect((await json(["status", "--config", path])).value).toMatchObject({
+      leader: "a",
+      daemon: "not running",
+    });
+  });
+});
+
+describe("history", () => {
+  test("tells who led, from when until when and why it ended, the present term too", async () => {
+    const { a, b } = await two();
+    expect((await json(["transfer", "b", "--config", a.path])).code).toBe(0);
+    interface Term {
+      readonly nodeId: string;
+      readonly epoch: number;
+      readonly from: string;
+      readonly until: string | null;
+      readonly why: string | null;
+    }
+    const read = async (): Promise<Term[]> =>
+      (await json<{ terms: Term[] }>(["history", "--config", a.path])).value.terms;
+    const terms = await waitFor(async () => {
+      const found = await read();
+      return found.length === 2 && found[0]?.until !== null ? found : null;
+    });
+    expect(terms).toMatchObject([
+      { nodeId: "a", epoch: 1, why: "released" },
+      { nodeId: "b", epoch: 2, until: null, why: null },
+    ]);
+    expect(Date.parse(terms[0]?.until ?? "")).toBeLessThanOrEqual(Date.parse(terms[1]?.from ?? ""));
+    await b.stop();
+    await waitFor(() => leads(a));
+    const later = await waitFor(async () => {
+      const found = await read();
+      return found.length === 3 ? found : null;
+    });
+    expect(later.map(({ epoch, why }) => [epoch, why])).toEqual([
+      [1, "released"],
+      [2, "stopped"],
+      [3, null],
+    ]);
+    const text = await cli(["history", "--config", a.path, "--last", "1"]);
+    expect(text.stdout).toMatch(/^EPOCH +NODE +FROM +UNTIL +FOR +WHY\n3 +a .* leads /);
+  });
+});

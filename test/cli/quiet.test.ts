@@ -1,0 +1,49 @@
+/** Commands that look do nothing else. */
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { type NatsServer, startNatsServer } from "../../src/testing.ts";
+import { cli, freshId, Onlooker, start, startCluster } from "./support.ts";
+
+let server: NatsServer;
+beforeAll(async () => {
+  server = await startNatsServer();
+});
+afterAll(() => server.dispose());
+
+// No renewal falls into the test.
+const CALM = { election: { leaseTtlMs: 600_000, heartbeatIntervalMs: 200_000 }, history: { enabled: false } };
+
+test("status, nodes, history and watch write nothing, change nothing and join no election", async () => {
+  const clusterId = freshId();
+  const [a] = await startCluster(server, clusterId, ["a", "b"], CALM);
+  const node = a?.manager.node;
+  const onlooker = await Onlooker.of(server, clusterId);
+  const before = await onlooker.everything();
+  const flags = ["--cluster-id", clusterId, "--node-id", "c", "--nats-url", server.url];
+  const watching = start(["watch", ...flags, "--json", "--interval", "50ms"]);
+  let seen = 0;
+  await watching.next((line) => "event" in line && line["event"] === "status" && ++seen === 5);
+  for (const command of ["status", "nodes", "history"]) {
+    const text = await cli([command, ...flags]);
+    const json = await cli([command, ...flags, "--json"]);
+    expect([command, text.code, json.code]).toEqual([command, 0, 0]);
+  }
+  expect((await cli(["join", ...flags])).code).toBe(0);
+  watching.kill("SIGTERM");
+  expect(await watching.exit).toEqual({ code: 0, signal: null });
+  await onlooker.settled();
+  expect(onlooker.writes).toEqual([]);
+  expect(await onlooker.everything()).toEqual(before);
+  expect(node?.isLeader()).toBe(true);
+  expect(node?.epoch).toBe(1);
+});
+
+test("they make no bucket where there is none", async () => {
+  const clusterId = freshId();
+  const onlooker = await Onlooker.of(server, clusterId);
+  const flags = ["--cluster-id", clusterId, "--nats-url", server.url];
+  for (const command of ["status", "nodes"]) expect((await cli([command, ...flags])).code).toBe(3);
+  expect((await cli(["history", ...flags])).code).toBe(0);
+  await onlooker.settled();
+  expect(onlooker.writes).toEqual([]);
+  await expect(onlooker.everything()).rejects.toThrow();
+});

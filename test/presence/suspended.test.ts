@@ -1,0 +1,132 @@
+/** The leader loses its connection: suspended at once, and back by a renewal that names the new connection, or not. */
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { type NatsServer, startNatsServer } from "../../src/testing.ts";
+import { startLeader, startNode, type TestNode } from "../node/support/node.ts";
+import { freshId, type Operator, operatorOf } from "../node/support/operator.ts";
+import { overlaps, proxied } from "../node/support/proxied.ts";
+import type { TcpProxy } from "../support/tcp-proxy.ts";
+import { isLeaseWrite, LONG, presenceIn, sessionIn, statusOf } from "./support.ts";
+
+let server: NatsServer;
+beforeAll(async () => {
+  server = await startNatsServer();
+});
+afterAll(() => server.dispose());
+
+interface Scene {
+  readonly clusterId: string;
+  readonly proxy: TcpProxy;
+  /** Behind the proxy. Nobody else competes. */
+  readonly leader: TestNode;
+  readonly operator: Operator;
+}
+
+async function scene(): Promise<Scene> {
+  const clusterId = freshId();
+  const proxy = await proxied(server);
+  const leader = await startLeader(proxy, { ...LONG, clusterId, nodeId: "leader" });
+  const operator = await operatorOf(server, clusterId);
+  await presenceIn(operator);
+  return { clusterId, proxy, leader, operator };
+}
+
+test("it is suspended from the moment its connection is gone, and is told so before it can be connected again", async () => {
+  const { proxy, leader, operator } = await scene();
+  const { term } = leader.node;
+  const atEvent: unknown[] = [];
+  leader.onEvent(() => {
+    if (leader.types().at(-1) === "suspended")
+      atEvent.push(leader.node.isLeader(), term?.held, leader.node.role);
+  });
+  proxy.refuse(true);
+  proxy.cut();
+  expect((await leader.next("suspended")).term).toBe(term);
+  expect(atEvent).toEqual([false, false, "suspended"]);
+  expect([term?.signal.aborted, term?.lossReason]).toEqual([false, null]);
+  expect(term?.remainingMs).toBeGreaterThan(0);
+  expect(leader.node).toMatchObject({ term, connected: false, epoch: 1 });
+  await expect(statusOf(operator, "leader")).rejects.toThrow();
+  proxy.refuse(false);
+  await leader.next("resumed");
+});
+
+test("it resumes only by a renewal that names the new connection, and its status says so until then", async () => {
+  const { clusterId, proxy, leader, operator } = await scene();
+  const { term } = leader.node;
+  const before = await sessionIn(operator);
+  const renewal = proxy.takeNextToServer(isLeaseWrite(clusterId));
+  proxy.cut();
+  await leader.next("suspended");
+  const held = await renewal;
+  // Connected, its service is back, and it still may not act.
+  expect(await statusOf(operator, "leader")).toMatchObject({
+    state: "suspended",
+    held: false,
+    role: "PASSIVE",
+    connected: true,
+    epoch: 1,
+    leader: "leader",
+  });
+  expect([leader.node.isLeader(), term?.held, term?.signal.aborted]).toEqual([false, false, false]);
+  expect(await sessionIn(operator)).toEqual(before);
+  held.release();
+  await leader.next("resumed");
+  expect([leader.node.isLeader(), term?.held]).toEqual([true, true]);
+  expect((await sessionIn(operator)).client_id).not.toBe(before.client_id);
+  expect(await presenceIn(operator, before.presence)).toBeDefined();
+  expect(await statusOf(operator, "leader")).toMatchObject({ state: "leader", held: true, presence: "on" });
+  expect(leader.node.term).toBe(term);
+  expect(leader.types().filter((type) => !["warning", "leader"].includes(type))).toEqual([
+    "started",
+    "become",
+    "disconnected",
+    "suspended",
+    "reconnected",
+    "resumed",
+  ]);
+  expect(leader.calls("onBecomeLeader").length + leader.calls("onLoseLeadership").length).toBe(1);
+});
+
+test("it loses, superseded, when another one stands in the record by then", async () => {
+  const { clusterId, proxy, leader } = await scene();
+  const { term } = leader.node;
+  const b = await startNode(server, { ...LONG, clusterId, nodeId: "b" });
+  await b.sees(leader);
+  const overlapped = overlaps(leader, b);
+  proxy.refuse(true);
+  proxy.cut();
+  expect((await b.becomes()).epoch).toBe(2);
+  expect([leader.node.role, term?.signal.aborted]).toEqual(["suspended", false]);
+  proxy.refuse(false);
+  const lost = await leader.next("lose");
+  expect(lost).toMatchObject({ reason: "superseded", by: { nodeId: "b", epoch: 2 } });
+  expect(term).toMatchObject({ held: false, lossReason: "superseded" });
+  expect(leader.count("resumed")).toBe(0);
+  await leader.sees(b);
+  expect(overlapped()).toBe(0);
+});
+
+test("a connection that is cut again before the renewal is answered does not resume it", async () => {
+  const { clusterId, proxy, leader } = await scene();
+  for (let times = 1; times <= 3; times++) {
+    const answer = proxy.takeReplyTo(isLeaseWrite(clusterId));
+    proxy.cut();
+    await answer;
+    expect(leader.node.role).toBe("suspended");
+  }
+  proxy.cut();
+  await leader.next("resumed");
+  expect(leader.count("resumed")).toBe(1);
+  expect(leader.node).toMatchObject({ role: "leader", epoch: 1 });
+});
+
+test("one that is stopped while it is suspended leaves, and nobody resumes anything", async () => {
+  const { proxy, leader } = await scene();
+  proxy.refuse(true);
+  proxy.cut();
+  await leader.next("suspended");
+  await leader.node.stop();
+  expect(leader.types().slice(-4)).toEqual(["lose", "released", "leader", "stopped"].slice(-4));
+  expect(leader.count("resumed")).toBe(0);
+  expect(leader.count("lose")).toBe(1);
+});
