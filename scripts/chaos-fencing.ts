@@ -3,14 +3,14 @@
  * carelessly as they can. A register behind a fence must never take a write of a deposed leader; an unfenced shadow of
  * it must, or this shows nothing.
  *
- *   node --import tsx scripts/chaos-fencing.ts [--faults 200] [--seed 1] [--worlds 3] [--json]
+ *   node --import tsx scripts/chaos-fencing.ts [--faults 200] [--seed 1] [--worlds 3] [--replicas 1] [--json]
  *
  * The seed decides which faults come, and when; what the machine makes of them it does not. Exit code 1 when the
  * register took a stale write, or its shadow none.
  */
 import { parseArgs } from "node:util";
 import { findFaketime } from "./chaos-fencing/clock.ts";
-import { FAULTS, type FaultName } from "./chaos-fencing/faults.ts";
+import { deck, FAULTS, type FaultName, possibleFaults } from "./chaos-fencing/faults.ts";
 import { Random } from "./chaos-fencing/random.ts";
 import type { Violation } from "./chaos-fencing/register.ts";
 import { runWorld, type WorldReport } from "./chaos-fencing/world.ts";
@@ -20,12 +20,19 @@ const { values } = parseArgs({
     faults: { type: "string", default: "200" },
     seed: { type: "string", default: "1" },
     worlds: { type: "string", default: "3" },
+    replicas: { type: "string", default: "1" },
     json: { type: "boolean", default: false },
   },
 });
-const [wanted, seed, worlds] = [number("faults"), number("seed"), number("worlds")];
+const [wanted, seed, worlds, replicas] = [
+  number("faults"),
+  number("seed"),
+  number("worlds"),
+  number("replicas"),
+];
 const faketime = findFaketime();
 const began = performance.now();
+const faults = deck(possibleFaults(faketime !== null), new Random(seed));
 let claimed = 0;
 
 const reports = await Promise.all(
@@ -33,11 +40,12 @@ const reports = await Promise.all(
     runWorld({
       random: new Random(seed * 1000 + i),
       faketime,
+      replicas,
       claim: () => {
-        if (claimed === wanted) return false;
+        if (claimed === wanted) return null;
         claimed += 1;
         if (!values.json) process.stderr.write(`fault ${claimed} of ${wanted}\r`);
-        return true;
+        return faults.next().value;
       },
     }),
   ),
@@ -75,6 +83,7 @@ function summary(all: readonly WorldReport[]) {
     staleWrites: all.flatMap((it) => it.contents.stale),
     clock: faketime === null ? "straight (libfaketime is not installed)" : "bent by libfaketime",
     server: all[0]?.server ?? "",
+    replicas,
     seconds: Math.round((performance.now() - began) / 1000),
   };
 }
@@ -97,7 +106,7 @@ function text(it: typeof report): string {
   ].join("\n");
 }
 
-function number(name: "faults" | "seed" | "worlds"): number {
+function number(name: "faults" | "seed" | "worlds" | "replicas"): number {
   const value = Number(values[name]);
   if (Number.isSafeInteger(value) && value > 0) return value;
   console.error(`--${name} must be a positive integer, not ${values[name]}`);

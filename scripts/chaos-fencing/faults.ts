@@ -22,6 +22,14 @@ export function possibleFaults(clocks: boolean): readonly FaultName[] {
   return FAULTS.filter((name) => clocks || !name.startsWith("clock"));
 }
 
+/** Deals all faults in a shuffled order, then all again: also a short run has some of each. */
+export function* deck(faults: readonly FaultName[], random: Random): Generator<FaultName, never> {
+  for (;;) {
+    const left = [...faults];
+    while (left.length > 0) yield left.splice(random.between(0, left.length - 1), 1)[0] as FaultName;
+  }
+}
+
 export interface Scene {
   readonly server: NatsServer;
   readonly leader: ChaosNode;
@@ -54,7 +62,7 @@ export async function inflict(name: FaultName, scene: Scene): Promise<void> {
     case "server-kill":
       await server.kill();
       await pause(random.between(0, 1500));
-      await server.start();
+      await server.start({ until: "listening" });
       return;
     case "server-freeze":
       await server.pause();

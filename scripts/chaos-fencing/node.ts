@@ -20,6 +20,7 @@ const nats = await connect({
   reconnectTimeWait: 50,
   pingInterval: 1000,
   maxPingOut: 2,
+  ignoreClusterUpdates: true, // or it would learn of ways around the line that is cut
 });
 const register = await FencedStream.connect(nats, { stream: STREAM, timeoutMs: 1000 });
 const shadow = jetstream(nats, { timeout: 1000 });
@@ -34,7 +35,7 @@ const count = (name: string): void => {
 };
 
 const node: Node = new Node(
-  { clusterId: "chaos", nodeId, servers: url, leaseTtlMs: LEASE_TTL_MS, logger: false, service: false },
+  { clusterId: "chaos", nodeId, connection: nats, leaseTtlMs: LEASE_TTL_MS, logger: false, service: false },
   withFence(register, {
     onBecomeLeader(term, writer) {
       leading = { epoch: term.epoch, writer };

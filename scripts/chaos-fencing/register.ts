@@ -21,9 +21,9 @@ export interface RegisterContents {
   readonly shadowStale: readonly Violation[];
 }
 
-/** In the order of the stream: once a fence of epoch e is stored, nothing below e may follow. */
-export async function readRegister(url: string): Promise<RegisterContents> {
-  const nats = await connect({ servers: url });
+/** In the order of the stream: once the fence has moved to epoch e, all of its lanes, nothing below e may follow. */
+export async function readRegister(servers: string[]): Promise<RegisterContents> {
+  const nats = await connect({ servers });
   try {
     const consumer = await jetstream(nats).consumers.get(STREAM);
     let left = (await consumer.info()).num_pending;
@@ -36,6 +36,7 @@ export async function readRegister(url: string): Promise<RegisterContents> {
     };
     if (left === 0) return found;
     let newest = 0;
+    const lanes = new Map<string, number>();
     for await (const message of await consumer.consume()) {
       const { subject, seq: sequence } = message;
       const epoch = tokenFromNats(message.headers) ?? 0;
@@ -43,9 +44,15 @@ export async function readRegister(url: string): Promise<RegisterContents> {
       if (subject === REGISTER) found.fenced += 1;
       else if (subject === SHADOW) found.shadow += 1;
       else if (subject === `${FENCE}.0`) found.takeOvers += 1;
-      if (epoch < newest) (subject === SHADOW ? found.shadowStale : found.stale).push(violation);
+      const isWrite = subject === REGISTER || subject === SHADOW;
+      if (isWrite && epoch < newest) (subject === SHADOW ? found.shadowStale : found.stale).push(violation);
       // The shadow tells nothing about who leads: only fences and fenced writes do.
-      if (subject !== SHADOW) newest = Math.max(newest, epoch);
+      if (subject === REGISTER) newest = Math.max(newest, epoch);
+      else if (subject.startsWith(`${FENCE}.`)) {
+        lanes.set(subject, epoch);
+        const { lanes: all } = message.json<{ lanes: number }>();
+        if (lanes.size >= all) newest = Math.max(newest, Math.min(...lanes.values()));
+      }
       left -= 1;
       if (left === 0) break;
     }

@@ -1,21 +1,22 @@
-/** One server, three nodes, one fault after the other. Several worlds run side by side. */
+/** One server or three, three nodes, one fault after the other. Several worlds run side by side. */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { connect } from "@nats-io/transport-node";
 import { FencedStream } from "../../src/fencing.ts";
-import { type NatsServer, startNatsServer } from "../../src/testing.ts";
+import { type NatsServer, startNatsCluster, startNatsServer } from "../../src/testing.ts";
 import { ChaosNode } from "./chaos-node.ts";
 import { BentClock } from "./clock.ts";
-import { type FaultName, inflict, possibleFaults } from "./faults.ts";
+import { type FaultName, inflict } from "./faults.ts";
 import { Line } from "./line.ts";
 import { STREAM } from "./messages.ts";
 import type { Random } from "./random.ts";
 import { type RegisterContents, readRegister } from "./register.ts";
 
 const NODES = ["a", "b", "c"];
-const QUIET_MS = 20_000;
+/** A cluster may be without a leader for a while when one of its servers dies. */
+const QUIET_MS = 40_000;
 
 export interface WorldReport {
   readonly faults: readonly { readonly name: FaultName; readonly atMs: number; readonly epoch: number }[];
@@ -26,33 +27,39 @@ export interface WorldReport {
 }
 
 export interface WorldOptions {
-  /** Takes the next fault of the run; `false`: there were enough. */
-  readonly claim: () => boolean;
+  /** Takes the next fault of the run; `null`: there were enough. */
+  readonly claim: () => FaultName | null;
   readonly random: Random;
   /** Path of libfaketime, or `null`. */
   readonly faketime: string | null;
+  /** 1: one server. 3: a cluster, a replica on each, and a node on each. */
+  readonly replicas: number;
 }
 
-export async function runWorld({ claim, random, faketime }: WorldOptions): Promise<WorldReport> {
-  const server = await startNatsServer();
+export async function runWorld(options: WorldOptions): Promise<WorldReport> {
+  const { claim, random, faketime, replicas } = options;
+  const cluster = replicas > 1 ? await startNatsCluster({ size: replicas }) : null;
+  const servers = cluster?.servers ?? [await startNatsServer()];
+  const urls = servers.map((server) => server.url);
   const dir = mkdtempSync(join(tmpdir(), "nats-leader-chaos-"));
   const nodes: ChaosNode[] = [];
   try {
-    await makeRegister(server);
-    for (const id of NODES) {
+    await makeRegister(urls, replicas);
+    for (const [i, id] of NODES.entries()) {
+      const own = servers[i % servers.length] as NatsServer;
       const clock = faketime === null ? null : new BentClock(faketime, join(dir, id));
-      nodes.push(new ChaosNode(id, await Line.open(server.port), clock));
+      nodes.push(new ChaosNode(id, await Line.open(own.port), clock));
     }
     await Promise.all(nodes.map((node) => node.started));
     for (const node of nodes) node.clock?.bend(0);
     const faults: { name: FaultName; atMs: number; epoch: number }[] = [];
-    while (claim()) {
+    for (let name = claim(); name !== null; name = claim()) {
       const leader = await leaderOf(nodes);
       const { epoch } = leader;
       // Its first writes of the term are through, so there is something to come late.
       await pause(random.between(20, 250));
-      const name = random.pick(possibleFaults(faketime !== null));
       faults.push({ name, atMs: Date.now(), epoch });
+      const server = await victim(servers, urls, random);
       await inflict(name, { server, leader, random, takenOver: () => writtenSince(nodes, epoch) });
     }
     await leaderOf(nodes);
@@ -60,19 +67,43 @@ export async function runWorld({ claim, random, faketime }: WorldOptions): Promi
     const outcomes = await sumOutcomes(nodes);
     const terms = nodes.reduce((sum, node) => sum + node.terms, 0);
     for (const node of nodes) await node.stop();
-    return { faults, contents: await readRegister(server.url), outcomes, terms, server: server.version };
+    return { faults, contents: await readRegister(urls), outcomes, terms, server: servers[0]?.version ?? "" };
   } finally {
     await Promise.all(nodes.map(async (node) => Promise.all([node.stop(), node.line.close()])));
-    await server.dispose();
+    await (cluster ?? servers[0])?.dispose();
     rmSync(dir, { recursive: true, force: true });
   }
 }
 
-async function makeRegister(server: NatsServer): Promise<void> {
-  const nats = await connect({ servers: server.url });
-  const store = await FencedStream.connect(nats, { stream: STREAM, subjects: ["register.>"] });
-  store.close();
+async function makeRegister(servers: string[], replicas: number): Promise<void> {
+  const nats = await connect({ servers });
+  for (let tries = 0; ; tries++) {
+    try {
+      const options = { stream: STREAM, subjects: ["register.>"], replicas, timeoutMs: 5000 };
+      (await FencedStream.connect(nats, options)).close();
+      break;
+    } catch (error) {
+      if (tries === 20) throw error;
+      await pause(250); // a cluster that has just started
+    }
+  }
   await nats.close();
+}
+
+/** Mostly the server that leads the register's stream: the one whose loss hurts. */
+async function victim(servers: readonly NatsServer[], urls: string[], random: Random): Promise<NatsServer> {
+  const other = random.pick(servers);
+  if (servers.length === 1 || random.next() < 0.3) return other;
+  const nats = await connect({ servers: urls });
+  try {
+    const answer = await nats.request(`$JS.API.STREAM.INFO.${STREAM}`, "", { timeout: 2000 });
+    const { cluster } = answer.json<{ cluster?: { leader?: string } }>();
+    return servers.find((server) => server.name === cluster?.leader) ?? other;
+  } catch {
+    return other;
+  } finally {
+    await nats.close();
+  }
 }
 
 /** The node that leads and writes. */

@@ -23,6 +23,7 @@ const PATIENT: ConnectionOptions = {
   reconnectTimeWait: 100,
   pingInterval: 1_000,
   maxPingOut: 2,
+  timeout: 1_000, // a frozen server accepts connections and says nothing
   noAsyncTraces: true,
 };
 

@@ -163,7 +163,7 @@ export function onDeathConfirmed(turn: Turn, serverId: string, clientId: number)
   const { session } = view.record;
   // The holder may have come back on another connection since: then this word is about the past.
   if (session.serverId !== serverId || session.clientId !== clientId) return;
-  set(turn, { outwait: null });
+  set(turn, { outwait: null, gone: session });
 }
 
 /** Asks whether the present holder is still there, if it made the promise that allows to ask. */

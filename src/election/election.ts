@@ -24,28 +24,23 @@
  * compare-and-set atomically and does not forget acked writes. If it does forget (power loss without sync), epochs stay
  * monotonic for every node that remembers a larger one.
  *
- * The shape: every event first only changes what is known (`handle`), then one level-triggered pass (`act`) sends
+ * The shape: every event first only changes what is known (`handle`), then one level-triggered pass (`act.ts`) sends
  * whatever is due. So a lost event can delay, but never derail: the next look at the state does the same thing.
  */
+import { act } from "./act.ts";
 import {
   askForHolder,
-  campaign,
-  campaignAtMono,
-  dropOrphan,
   endCampaign,
   onAcquireOutcome,
   onDeathConfirmed,
   onOrphanDropped,
-  orphanToDrop,
   settleOrphan,
 } from "./candidate.ts";
 import { setCompeting } from "./competing.ts";
 import {
   drain,
-  endHopelessDrain,
   expire,
   judgeTerm,
-  keepOrRelease,
   lose,
   onDrained,
   onReleaseOutcome,
@@ -53,7 +48,7 @@ import {
   suspend,
 } from "./term.ts";
 import { hasReached, type Instant } from "./time.ts";
-import { backOff, emit, set, setTerm, type Turn, termOf, warn } from "./turn.ts";
+import { backOff, set, setTerm, type Turn, termOf, warn } from "./turn.ts";
 import type {
   ElectionConfig,
   ElectionEvent,
@@ -72,7 +67,7 @@ import {
   observeRecreation,
   observeSnapshot,
 } from "./view.ts";
-import { silentAtMono } from "./wants.ts";
+import { holderIsLate } from "./wants.ts";
 
 /** A node that has just been started: it knows nothing and is nobody. `rememberedEpoch`: of an earlier incarnation. */
 export function initialState(config: ElectionConfig, now: Instant, rememberedEpoch = 0): ElectionState {
@@ -81,6 +76,7 @@ export function initialState(config: ElectionConfig, now: Instant, rememberedEpo
     role: { name: "follower" },
     view: { kind: "unknown" },
     outwait: null,
+    gone: null,
     seenRevision: 0,
     seenAt: now,
     disputed: false,
@@ -137,8 +133,10 @@ function handle(turn: Turn, event: ElectionEvent): void {
       return onConnected(turn, event.binding);
     case "rebound":
       set(turn, { binding: event.binding });
-      // Followers must learn how to notice our death: say so at once instead of at the next heartbeat.
-      if (termOf(turn.state) !== null && turn.state.connected) setTerm(turn, { renewAtMono: turn.now.mono });
+      // Followers must learn how to notice our death: say so at once instead of at the next heartbeat. A presence that
+      // was lost and will be made anew is not worth a renewal.
+      if (event.binding?.presence !== undefined && termOf(turn.state) !== null && turn.state.connected)
+        setTerm(turn, { renewAtMono: turn.now.mono });
       return;
     case "disconnected":
       set(turn, { connected: false, binding: null });
@@ -240,7 +238,8 @@ function onRead(turn: Turn, outcome: ReadOutcome): void {
       judgeTerm(turn, outcome.snapshot, known === null || known === outcome.snapshot.generation);
       if (termOf(turn.state) === null) settleOrphan(turn);
       set(turn, { failures: 0 });
-      if (turn.state.askHolder) {
+      // The news of its death may be lost, like everything that is only told once.
+      if (turn.state.askHolder || holderIsLate(turn.state, turn.now)) {
         set(turn, { askHolder: false });
         askForHolder(turn);
       }
@@ -284,61 +283,4 @@ function onWritten(turn: Turn, nonce: number, outcome: WriteOutcome): void {
   if (termOf(turn.state) !== null) return;
   const answered = outcome.kind !== "unknown";
   set(turn, { mustRead: true, ...(answered ? { failures: 0, retryAtMono: turn.now.mono } : {}) });
-}
-
-/** Sends whatever is due. At most one write and one read are in flight. */
-function act(turn: Turn): void {
-  endHopelessDrain(turn);
-  if (turn.state.stopping && finishStop(turn)) return;
-  if (!turn.state.connected) return;
-  if (turn.state.bucket !== "open") {
-    if (turn.state.bucket === "missing" && turn.now.mono >= turn.state.retryAtMono) {
-      set(turn, { bucket: "opening" });
-      emit(turn, { type: "open-bucket" });
-    }
-    return;
-  }
-  const { state, now } = turn;
-  if (!state.reading && state.mustRead && now.mono >= state.retryAtMono) sendRead(turn);
-  // A silent bucket is read before it is campaigned for: a process that was stopped knows an old world. Only once,
-  // so that a read that is not believed can't put a campaign off for ever.
-  if (state.failures === 0 && isSilent(turn)) sendRead(turn);
-  if (turn.state.inFlight === null) sendDueWrite(turn);
-  if (isSilent(turn)) sendRead(turn);
-}
-
-/** Nothing was heard for long and nothing is under way that would tell. */
-function isSilent({ state, now }: Turn): boolean {
-  if (state.reading || state.mustRead || state.inFlight !== null || termOf(state) !== null) return false;
-  return now.mono >= silentAtMono(state);
-}
-
-function sendRead(turn: Turn): void {
-  set(turn, { reading: true, mustRead: false });
-  emit(turn, { type: "read", timeoutMs: turn.state.config.requestTimeoutMs });
-}
-
-function sendDueWrite(turn: Turn): void {
-  if (termOf(turn.state) !== null) return keepOrRelease(turn);
-  if (turn.state.reading || turn.state.mustRead || turn.state.role.name !== "follower") return;
-  if (orphanToDrop(turn)) return dropOrphan(turn);
-  const campaignAt = campaignAtMono(turn.state);
-  if (campaignAt !== null && turn.now.mono >= campaignAt) campaign(turn);
-}
-
-/** Leaves for good as soon as nothing of ours is in flight or left in the bucket. Returns whether that is so. */
-function finishStop(turn: Turn): boolean {
-  const { state } = turn;
-  if (termOf(state) !== null) return false;
-  if (state.connected && state.inFlight !== null) return false;
-  if (state.connected && state.bucket === "open") {
-    // An acquire whose ack was lost may stand in the bucket: one look, and it is dropped. Nothing is tried twice.
-    const lookIsDue = state.mustRead && turn.now.mono >= state.retryAtMono;
-    const unsettled = state.sent.length > 0 && (state.reading || lookIsDue);
-    if (unsettled || orphanToDrop(turn)) return false;
-  }
-  set(turn, { role: { name: "stopped" }, sent: [] });
-  announce(turn);
-  emit(turn, { type: "stopped" });
-  return true;
 }

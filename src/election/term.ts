@@ -12,7 +12,7 @@ import type {
   WriteOutcome,
 } from "./types.ts";
 import { asLeader, isMine, noteRelease } from "./view.ts";
-import { sameBinding, sendRecord, sendRelease } from "./writes.ts";
+import { sameBinding, saysAll, sendRecord, sendRelease } from "./writes.ts";
 
 /** A term begins: one of our acquiring writes is applied and its deadline is ahead. */
 export function become(turn: Turn, sent: SentWrite, revision: number): void {
@@ -25,8 +25,8 @@ export function become(turn: Turn, sent: SentWrite, revision: number): void {
     acquiredAt: sent.sentAt.wall,
     revision,
     deadline,
-    // A record that names another connection than the present one is renewed at once.
-    renewAtMono: sameBinding(sent.binding, binding)
+    // A record that names another connection or presence than the present one is renewed at once.
+    renewAtMono: saysAll(sent.binding, binding)
       ? sent.sentAt.mono + config.heartbeatIntervalMs
       : turn.now.mono,
   };
@@ -114,8 +114,10 @@ function confirm(turn: Turn, sent: SentWrite, revision: number): void {
   const { term } = role;
   const deadline = deadlineOf(turn.state, sent.sentAt);
   const { config } = turn.state;
-  // Work that has stopped needs no further renewal: the lease goes now.
-  const restMs = role.name === "draining" && role.drained ? 0 : config.heartbeatIntervalMs;
+  // Work that has stopped needs no further renewal: the lease goes now. And what changed while this one was under way
+  // is said at once.
+  const drained = role.name === "draining" && role.drained;
+  const restMs = drained || !saysAll(sent.binding, turn.state.binding) ? 0 : config.heartbeatIntervalMs;
   setTerm(turn, {
     revision,
     deadline,

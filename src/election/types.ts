@@ -224,6 +224,8 @@ export interface ElectionState {
   readonly role: Role;
   readonly view: View;
   readonly outwait: Outwait | null;
+  /** The connection whose end was last confirmed. It does not come back: records that name it were sent before. */
+  readonly gone: SessionBinding | null;
   /** Largest revision ever received in this generation, and when: repeated and older messages change nothing. */
   readonly seenRevision: number;
   readonly seenAt: Instant;

@@ -6,6 +6,7 @@ import { takeoverWaitMs } from "./lease.ts";
 import { waitedUntil } from "./time.ts";
 import { emit, set, type Turn, warn } from "./turn.ts";
 import type { ElectionState, Expectation, Leader, LeaseEntry, LeaseRecord, Snapshot, View } from "./types.ts";
+import { sameBinding } from "./writes.ts";
 
 /** True when the record was written by this very incarnation. The node id alone proves nothing. */
 export function isMine(state: ElectionState, record: LeaseRecord | null): boolean {
@@ -131,12 +132,19 @@ function observeRecord(turn: Turn, revision: number, record: LeaseRecord): void 
       );
     }
     if (record.nodeId === config.nodeId) noteDuplicate(turn, record);
-    holdBack(turn, takeoverWaitMs(config.leaseTtlMs, record.ttlMs, turn.state.bucketMaxAgeMs));
+    // A renewal that was still on its way when its sender's connection ended entitles it to nothing: see `suspend`.
+    if (isGone(turn.state, record)) set(turn, { outwait: null });
+    else holdBack(turn, takeoverWaitMs(config.leaseTtlMs, record.ttlMs, turn.state.bucketMaxAgeMs));
   }
   set(turn, {
     view: { kind: "held", revision, record },
     highestEpoch: Math.max(highestEpoch, record.epoch),
   });
+}
+
+/** Does it name, with the promise that goes with a presence, a connection that is known to be gone? */
+function isGone({ gone }: ElectionState, { session }: LeaseRecord): boolean {
+  return gone !== null && session?.presence !== undefined && sameBinding(session, gone);
 }
 
 /** A record of my node id may be left over from my own past life; one that is renewed is somebody alive. */

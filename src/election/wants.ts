@@ -3,13 +3,18 @@
  * election can forget to set a timer or to listen.
  */
 import { campaignAtMono } from "./candidate.ts";
-import { type Instant, remainingMs } from "./time.ts";
+import { type Instant, remainingMs, waitedUntil } from "./time.ts";
 import { termOf } from "./turn.ts";
 import type { ElectionState } from "./types.ts";
 import { isMine } from "./view.ts";
 
 /** Silence longer than this many heartbeats asks for a read. */
 const SILENT_HEARTBEATS = 1.5;
+
+/** Has nothing newer been seen for so long that the holder, if there is one, has missed a heartbeat? */
+export function holderIsLate(state: ElectionState, now: Instant): boolean {
+  return waitedUntil(state.seenAt, SILENT_HEARTBEATS * state.config.heartbeatIntervalMs, now);
+}
 
 /** From when on the bucket has been silent for too long. */
 export function silentAtMono(state: ElectionState): number {

@@ -70,6 +70,11 @@ export function sendRelease(turn: Turn, release: ReleaseWrite): void {
   });
 }
 
+/** Does a record that names `named` tell all that others need to notice the end of the connection as it is now? */
+export function saysAll(named: SessionBinding | null, now: SessionBinding | null): boolean {
+  return sameBinding(named, now) && (now?.presence === undefined || named?.presence === now.presence);
+}
+
 /** Same connection, whatever became of its presence consumer. */
 export function sameBinding(a: SessionBinding | null, b: SessionBinding | null): boolean {
   return a?.serverId === b?.serverId && a?.clientId === b?.clientId;

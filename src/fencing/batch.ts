@@ -1,8 +1,13 @@
-/** How messages become an atomic batch: which of them carries the fence's condition. */
-import { headers, type MsgHdrs } from "@nats-io/transport-node";
+/** How messages become an atomic batch: which of them carries the fence's condition, and how they are sent. */
+import { randomBytes } from "node:crypto";
+import { headers, type MsgHdrs, type NatsConnection } from "@nats-io/transport-node";
+import { ClusterError, messageOf } from "../errors.ts";
+import type { AckOptions } from "./ack-mux.ts";
 import type { FencedMessage } from "./fenced-writer.ts";
+import type { GuardedStream } from "./guarded-stream.ts";
 import type { Lane } from "./lanes.ts";
 import { EXPECTED_ON_SUBJECT } from "./take-fence.ts";
+import { type FenceTerm, natsHeaders } from "./token.ts";
 import { ownHeaders } from "./write-headers.ts";
 
 /** The server's own limit. */
@@ -41,4 +46,34 @@ function guardPart(subject: string, lane: Lane, rollup: boolean): Part {
   const hdrs = ownHeaders(headers(), lane);
   if (rollup) hdrs.set("Nats-Rollup", "sub");
   return { subject, data: new Uint8Array(0), headers: hdrs };
+}
+
+/** In one go: the parts leave together, so nothing of this connection comes between them. Resolves with the one answer. */
+export function sendBatch(
+  on: Pick<GuardedStream, "monitor" | "mux">,
+  term: FenceTerm,
+  parts: readonly Part[],
+  limits: Omit<AckOptions, "headers">,
+): Promise<Uint8Array> {
+  const id = randomBytes(12).toString("hex");
+  const last = parts.length - 1;
+  for (const [i, part] of parts.entries()) {
+    natsHeaders(term, part.headers);
+    part.headers.set("Nats-Batch-Id", id);
+    part.headers.set("Nats-Batch-Sequence", String(i + 1));
+    if (i < last) publishPart(on.monitor.connection, part);
+  }
+  const commit = parts[last] as Part;
+  commit.headers.set("Nats-Batch-Commit", "1");
+  return on.mux.request(commit.subject, commit.data, { ...limits, headers: commit.headers });
+}
+
+/** A part that the client itself refuses leaves the batch without its commit: it is never stored. */
+function publishPart(connection: NatsConnection, part: Part): void {
+  try {
+    connection.publish(part.subject, part.data, { headers: part.headers });
+  } catch (thrown) {
+    const text = `cannot write to ${part.subject}: ${messageOf(thrown)}; nothing was written`;
+    throw new ClusterError("INVALID_CONFIG", text, { cause: thrown });
+  }
 }

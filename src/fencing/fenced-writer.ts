@@ -8,16 +8,15 @@
  * Not guaranteed: that a write whose answer was lost did not happen (`OUTCOME_UNKNOWN`), and the order of writes that
  * are in flight together. Nothing is retried.
  */
-import { randomBytes } from "node:crypto";
 import type { MsgHdrs } from "@nats-io/transport-node";
-import { asError, ClusterError } from "../errors.ts";
-import { BATCH_LIMIT, encodeBatch, type Part } from "./batch.ts";
+import { ClusterError } from "../errors.ts";
+import { BATCH_LIMIT, encodeBatch, sendBatch } from "./batch.ts";
 import type { GuardedStream } from "./guarded-stream.ts";
 import { type PubAck, parsePubAck } from "./js-messages.ts";
 import { type Lane, LanePool } from "./lanes.ts";
 import { guardSubject } from "./names.ts";
 import { StaleEpochError } from "./stale.ts";
-import { type FenceTerm, natsHeaders } from "./token.ts";
+import type { FenceTerm } from "./token.ts";
 import { unknownOutcome, writeFailure } from "./write-failure.ts";
 import { ownHeaders } from "./write-headers.ts";
 
@@ -168,7 +167,7 @@ export class FencedWriter {
           `a batch in which all have a condition has ${BATCH_LIMIT - 1} at most`,
         );
       }
-      return this.#sendBatch(parts, timeoutMs, options.signal);
+      return sendBatch(this.#on, this.#term, parts, { timeoutMs, signal: options.signal });
     });
     return { sequence: ack.sequence, count: messages.length };
   }
@@ -267,44 +266,5 @@ export class FencedWriter {
     if (options.expectStreamLast !== undefined)
       hdrs.set("Nats-Expected-Last-Sequence", String(options.expectStreamLast));
     return hdrs;
-  }
-
-  /** In one go: the parts leave together, so nothing of this connection comes between them. */
-  #sendBatch(
-    parts: readonly Part[],
-    timeoutMs: number,
-    signal: AbortSignal | undefined,
-  ): Promise<Uint8Array> {
-    const { monitor, mux } = this.#on;
-    const id = randomBytes(12).toString("hex");
-    const last = parts.length - 1;
-    for (const [i, part] of parts.entries()) {
-      natsHeaders(this.#term, part.headers);
-      part.headers.set("Nats-Batch-Id", id);
-      part.headers.set("Nats-Batch-Sequence", String(i + 1));
-      if (i < last) publishPart(monitor.connection.publish.bind(monitor.connection), part);
-    }
-    const commit = parts[last] as Part;
-    commit.headers.set("Nats-Batch-Commit", "1");
-    return mux.request(commit.subject, commit.data, { timeoutMs, headers: commit.headers, signal });
-  }
-}
-
-/** A part that the client itself refuses leaves the batch without its commit, which is never stored. */
-function publishPart(
-  publish: (subject: string, data: Uint8Array, o: { headers: MsgHdrs }) => void,
-  part: Part,
-): void {
-  try {
-    publish(part.subject, part.data, { headers: part.headers });
-  } catch (thrown) {
-    const { message } = asError(thrown);
-    throw new ClusterError(
-      "INVALID_CONFIG",
-      `cannot write to ${part.subject}: ${message}; nothing was written`,
-      {
-        cause: thrown,
-      },
-    );
   }
 }

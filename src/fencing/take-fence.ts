@@ -2,6 +2,7 @@
  * A take-over: every lane of the fence is moved by compare-and-set, lane 0 first. When it resolves, no write under an
  * earlier fence can be accepted any more, however late it arrives.
  */
+import { setMaxListeners } from "node:events";
 import { setTimeout as pause } from "node:timers/promises";
 import { headers, type MsgHdrs } from "@nats-io/transport-node";
 import { ClusterError } from "../errors.ts";
@@ -33,11 +34,13 @@ export async function takeFence(
   options: TakeOptions,
 ): Promise<readonly Lane[]> {
   const deadline = performance.now() + options.timeoutMs;
-  const first = await takeLane(on, term, 0, on.lanes, { deadline, signal: options.signal });
-  const rest = Array.from({ length: first.lanes - 1 }, (_, i) =>
-    takeLane(on, term, i + 1, first.lanes, { deadline, signal: options.signal }),
+  const signal = options.signal === undefined ? undefined : AbortSignal.any([options.signal]);
+  if (signal !== undefined) setMaxListeners(0, signal); // a listener for each lane is no leak
+  const limits = { deadline, signal };
+  const first = await takeLane(on, term, 0, on.lanes, limits);
+  const others = await Promise.all(
+    Array.from({ length: first.lanes - 1 }, (_, i) => takeLane(on, term, i + 1, first.lanes, limits)),
   );
-  const others = await Promise.all(rest);
   return [first, ...others].map((record, i) => lane(laneSubject(on.fence, i), record.sequence, term));
 }
 

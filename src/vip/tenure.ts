@@ -43,7 +43,7 @@ export interface TenureParts {
 export class Tenure {
   readonly #p: TenureParts;
   readonly #over = new AbortController();
-  #keeper: Keeper;
+  #keeper: Keeper | null = null;
   #link: AskableLink | null = null;
   #state: VirtualIpState = "absent";
   #looks: NodeJS.Timeout | null = null;
@@ -57,7 +57,6 @@ export class Tenure {
 
   constructor(parts: TenureParts) {
     this.#p = parts;
-    this.#keeper = this.#newKeeper(false);
     const { neighbours, options, logger } = parts;
     this.#announcer = new Announcer(neighbours, options.announceAtMs, logger);
   }
@@ -68,7 +67,7 @@ export class Tenure {
 
   /** Of the keeper, for tests. */
   get keeperPid(): number | undefined {
-    return this.#keeper.pid;
+    return this.#keeper?.pid;
   }
 
   /** Resolves when the address is here and its announcement on the way, or when the term has ended. Rejects with `VIP_FAILED`. */
@@ -112,9 +111,10 @@ export class Tenure {
     this.#looks = null;
     this.#announcer.stop();
     // Somebody killed the keeper: another one cleans up behind it.
-    if (!this.#keeper.running && wasHeld) this.#keeper = this.#newKeeper(true);
+    if (this.#keeper?.running === false && wasHeld) this.#keeper = this.#newKeeper(true);
+    const keeper = this.#keeper;
     // Behind whatever is on its way to the keeper, so nothing can put the address back.
-    const answer = await this.#keeper.drop();
+    const answer = (await keeper?.drop()) ?? { kind: "gone" };
     if (answer.kind === "failed") {
       const fields = { event: "vip-stuck", address: options.address.cidr, interface: options.device };
       logger.error(
@@ -125,7 +125,7 @@ export class Tenure {
       const fields = { event: "vip-released", address: options.address.cidr, interface: options.device };
       logger.info(fields, "virtual IP released");
     }
-    await this.#keeper.close();
+    await keeper?.close();
     this.#set("absent");
   }
 
@@ -146,10 +146,12 @@ export class Tenure {
   async #freeLink(): Promise<LinkState> {
     const { signal } = this.#over;
     const { lastLink } = this.#p;
-    const reading = this.#usableLink();
-    reading.catch(() => {}); // awaited below
-    if (lastLink !== null) await waitUntilFree(this.#p, lastLink, signal);
-    const link = await reading;
+    // The question goes out first: starting processes keeps this one busy for some 10 ms each.
+    const asking = lastLink === null ? null : waitUntilFree(this.#p, lastLink, signal);
+    asking?.catch(() => {}); // awaited below
+    this.#keeper = this.#newKeeper(false);
+    const link = await this.#usableLink();
+    await asking;
     if (lastLink === null || !sameLink(link, lastLink)) await waitUntilFree(this.#p, link, signal);
     return link;
   }
@@ -194,6 +196,7 @@ export class Tenure {
   async #hold(): Promise<KeeperAnswer> {
     const sentAt = performance.now();
     // Not held: whatever is left of the lease is not ours to use.
+    this.#keeper ??= this.#newKeeper(false);
     const answer = await this.#keeper.hold(() => (this.#p.term.held ? this.#p.term.remainingMs : 0));
     if (answer.kind === "held") this.#endsAtMs = sentAt + answer.seconds * 1000;
     return answer;
@@ -210,7 +213,7 @@ export class Tenure {
     if (!term.held || this.#busy) return;
     const now = performance.now();
     if (now < this.#retryAtMs) return;
-    const missing = this.#state === "suspended" || now >= this.#endsAtMs || !this.#keeper.running;
+    const missing = this.#state === "suspended" || now >= this.#endsAtMs || this.#keeper?.running !== true;
     if (missing || worthRefreshing(term.remainingMs, this.#endsAtMs - now)) void this.#refresh(missing);
   }
 
@@ -220,14 +223,14 @@ export class Tenure {
     this.#set("suspended");
     this.#announcer.stop();
     this.#endsAtMs = 0;
-    void this.#keeper.drop();
+    void this.#keeper?.drop();
     this.#p.logger.warn({ event: "vip-suspended" }, "virtual IP removed: the leader is suspended");
   }
 
   async #refresh(missing: boolean): Promise<void> {
     this.#busy = true;
     // Somebody killed the keeper. What it added is still ours, and the kernel's clock runs on it.
-    if (!this.#keeper.running) this.#keeper = this.#newKeeper(true);
+    if (this.#keeper?.running !== true) this.#keeper = this.#newKeeper(true);
     const answer = await this.#hold();
     this.#busy = false;
     if (this.#over.signal.aborted || answer.kind === "gone") return;

@@ -1,6 +1,7 @@
 /** Every command that looks or asks, on a real cluster, as text and as JSON. */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type NatsServer, startNatsServer } from "../../src/testing.ts";
+import { operatorOf } from "../node/support/operator.ts";
 import { waitFor } from "../support/wait.ts";
 import {
   cli,
@@ -10,6 +11,7 @@ import {
   json,
   leads,
   type RunningDaemon,
+  start,
   startCluster,
 } from "./support.ts";
 
@@ -119,13 +121,29 @@ describe("who leads", () => {
   });
 
   test("a lease that ran out is nobody's, and status says whose it was", async () => {
-    const { a, b, clusterId } = await two();
-    await b.stop();
-    const { nodeId } = a.config;
-    // Its holder is cut off, not stopped: the record stays.
-    await a.manager.node?.setCompeting(false);
-    const { value } = await json(["status", "--config", a.path]);
-    expect(value).toMatchObject({ clusterId, nodeId, leader: "", state: "follower", competes: false });
+    const clusterId = freshId();
+    const operator = await operatorOf(server, clusterId);
+    await operator.createBucket(0);
+    await operator.put({
+      node_id: "z",
+      epoch: 7,
+      acquired_at: 1_000,
+      incarnation: "z1",
+      nonce: 1,
+      ttl_ms: 1,
+    });
+    const where = ["--cluster-id", clusterId, "--nats-url", server.url];
+    const { code, value } = await json(["status", ...where]);
+    expect(code).toBe(3);
+    expect(value).toMatchObject({
+      leader: "",
+      epoch: 0,
+      lease: { holder: "z", epoch: 7, ttlMs: 1, answers: false },
+    });
+    expect((await cli(["status", ...where])).stdout).toMatch(/^Lease: +of z, epoch 7, has run out/m);
+    const watching = start(["watch", ...where]);
+    const line = await watching.next((said) => said.text !== undefined);
+    expect(line.text).toMatch(/nobody leads: the lease of z, epoch 7, has run out$/);
   });
 });
 

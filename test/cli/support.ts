@@ -158,7 +158,7 @@ export class Onlooker {
     this.#connection = connection;
     this.#clusterId = clusterId;
     connection.subscribe(bucketSubjects(clusterId), {
-      callback: (_error, message) => this.writes.push(message.subject),
+      callback: (_error, message) => void this.writes.push(message.subject),
     });
   }
 

@@ -153,8 +153,14 @@ describe.each([PINNED_NATS_VERSION, OLDEST_NATS_VERSION])("on nats-server %s", (
     const forger = await connectAs(server, "application");
     expect(await forger.mayPublish(FORGERIES)).toEqual([]);
     expect(
-      await forger.maySubscribe(["$JS.>", "_INBOX.>", "_INBOX_node.>", `cluster_${CLUSTER}.>`, ">"]),
+      await forger.maySubscribe([
+        ...["$JS.>", "$SYS.>", "$KV.>", "$SRV.>", "_INBOX.>", "_INBOX_node.>", `cluster_${CLUSTER}.>`, ">"],
+        // Who hears the question can answer it in the server's place.
+        "$SYS.REQ.ACCOUNT.PING.CONNZ",
+        `$JS.API.STREAM.MSG.GET.${STREAM}`,
+      ]),
     ).toEqual([]);
+    expect(await forger.mayPublish(["app.anything"])).toEqual(["app.anything"]);
     const release = headers();
     release.set("KV-Operation", "DEL");
     release.set("Nats-Leader-Epoch", String(epoch));

@@ -1,4 +1,5 @@
 /** What the presence matrix shares: what stands in the record, who asks about connections, what servers can't do. */
+import { connect, type NatsConnection } from "@nats-io/transport-node";
 import { CONNECTIONS_PING, leaseSubject, statusSubject, streamName } from "../../src/nats/names.ts";
 import type { NatsServer } from "../../src/testing.ts";
 import { atEnd } from "../node/support/cleanup.ts";
@@ -103,8 +104,10 @@ export async function serverIdOf(server: NatsServer): Promise<string> {
 }
 
 /** A connection as this library makes it, for nodes that share one. Closed at the end of the test. */
-export async function sharedConnection(server: { readonly url: string }, options: object = {}) {
-  const { connect } = await import("@nats-io/transport-node");
+export async function sharedConnection(
+  server: { readonly url: string },
+  options: object = {},
+): Promise<NatsConnection> {
   const connection = await connect({
     servers: server.url,
     pingInterval: 1000,

@@ -7,7 +7,7 @@ import { expect, test } from "vitest";
 import { History, retell } from "./support/history.ts";
 
 const from = Number(process.env["SEED"] ?? process.env["SEED_FROM"] ?? 1);
-const seeds = process.env["SEED"] === undefined ? Number(process.env["SEEDS"] ?? 400) : 1;
+const seeds = process.env["SEED"] === undefined ? Number(process.env["SEEDS"] ?? 1_500) : 1;
 
 test("no history of faults ends in two leaders, none, or a lower epoch", { timeout: 3_600_000 }, async () => {
   const startedAt = performance.now();

@@ -1,6 +1,8 @@
 /** A program in a process group of its own, which can be ended as a whole. */
 import { type ChildProcess, spawn } from "node:child_process";
-import { constants } from "node:os";
+import { accessSync, constants, existsSync, statSync } from "node:fs";
+import { constants as os } from "node:os";
+import { delimiter, join } from "node:path";
 
 export interface Launch {
   readonly command: string;
@@ -21,11 +23,15 @@ export interface Ended {
 /**
  * Ends the group when this process does, even by SIGKILL: then the pipe closes. It reads the group's id, and a word once
  * there is nothing left to guard. Signals of the terminal are not for it.
+ *
+ * The id comes from the group itself, before it becomes the program (`START`): were it written here, a kill right after
+ * the spawn would leave a program that nobody guards.
  */
 const GUARD = `trap '' INT HUP TERM
 read -r group || exit 0
 read -r word && exit 0
 kill -s KILL -- "-$group"`;
+const START = 'echo $$ >&3; exec 3>&-; exec "$@"';
 
 export class Supervised {
   readonly ended: Promise<Ended>;
@@ -39,22 +45,26 @@ export class Supervised {
     this.#guard.stdin?.on("error", () => {}); // it is gone; so is what it is good for
     this.#guard.on("error", () => {});
     this.#guard.unref();
-    this.#child = spawn(command, [...args], { env, stdio: "inherit", detached: true });
+    const problem = whyNotRunnable(command, env);
+    this.#child = spawn("/bin/sh", ["-c", START, "sh", command, ...args], {
+      env,
+      stdio: ["inherit", "inherit", "inherit", this.#guard.stdin],
+      detached: true,
+    });
     this.#alive = this.#child.pid !== undefined;
-    if (this.#alive) this.#guard.stdin?.write(`${this.#child.pid}\n`);
     this.ended = new Promise((resolve) => {
-      this.#child.once("error", (error: NodeJS.ErrnoException) => {
+      this.#child.once("error", (error) => {
         if (this.#alive) return;
         this.#settle();
-        const code = error.code === "ENOENT" ? 127 : 126;
-        resolve({ started: false, code, signal: null, error });
+        resolve({ started: false, code: 126, signal: null, error });
       });
       this.#child.once("exit", (code, signal) => {
         // Whatever it left running in its group must not outlive its leadership either.
         this.#signal("SIGKILL");
         this.#settle();
-        const shown = signal === null ? (code ?? 1) : 128 + constants.signals[signal];
-        resolve({ started: true, code: shown, signal, error: null });
+        const shown = signal === null ? (code ?? 1) : 128 + os.signals[signal];
+        const started = problem === null || problem.code !== shown;
+        resolve({ started, code: shown, signal, error: started ? null : problem.error });
       });
     });
   }
@@ -98,5 +108,27 @@ export class Supervised {
     } catch {
       // nobody of the group is left
     }
+  }
+}
+
+/** Why the shell will not find or run it, and the exit code that it will give; `null`: it will. */
+function whyNotRunnable(
+  command: string,
+  env: NodeJS.ProcessEnv,
+): { readonly code: number; readonly error: Error } | null {
+  const folders = command.includes("/") ? [""] : (env["PATH"] ?? "").split(delimiter);
+  const paths = folders.map((folder) => (folder === "" ? command : join(folder, command)));
+  const there = paths.filter((path) => existsSync(path));
+  if (there.length === 0) return { code: 127, error: new Error("there is no such program") };
+  const usable = there.some((path) => statSync(path).isFile() && mayRun(path));
+  return usable ? null : { code: 126, error: new Error("it may not be executed") };
+}
+
+function mayRun(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK);
+    return true;
+  } catch {
+    return false;
   }
 }

@@ -6,6 +6,7 @@ import type { FakeBucket } from "../../../src/sim/fake-bucket.ts";
 import type { FakeConnections } from "../../../src/sim/fake-session.ts";
 import type { VirtualTime } from "../../../src/sim/virtual-time.ts";
 import { type Process, SPAN_MS, timing, type Witness } from "./host.ts";
+import { Strayed, Violation } from "./violation.ts";
 
 /** Clock rates are within 0.5 %; a little more, for rounding. */
 const RATE_SLACK = 1.006;
@@ -32,15 +33,6 @@ interface Tampering {
   /** Somebody who did not know has taken over: two lead, whoever follows *them* makes it no worse. */
   overtaken: boolean;
 }
-
-export class Violation extends Error {}
-
-/**
- * A write that was made for a bucket which was deleted meanwhile has found the revision it expected in the next one.
- * NATS knows no expectation on the identity of a stream, so nobody can prevent that; whoever deletes the bucket under a
- * running cluster takes the risk. Such a history proves nothing any more and ends.
- */
-export class Strayed extends Error {}
 
 export class Checker implements Witness {
   readonly #time: VirtualTime;
@@ -91,8 +83,8 @@ export class Checker implements Witness {
   /** An operator is about to take the lease away. */
   beforeTampering(recreates: boolean): void {
     for (const leader of this.#processes) {
-      const { role } = leader.driver.state;
-      if (!leader.alive || (role.name !== "leader" && role.name !== "suspended")) continue;
+      const epoch = this.#termOf(leader);
+      if (!leader.alive || epoch === null) continue;
       const informed = new Set(
         [...this.#processes].filter(({ driver: { state } }) => {
           const { view, outwait } = state;
@@ -100,16 +92,24 @@ export class Checker implements Witness {
             outwait !== null &&
             view.kind === "held" &&
             view.record?.incarnation === leader.incarnation &&
-            view.record.epoch === role.term.epoch
+            view.record.epoch === epoch
           );
         }),
       );
-      this.#tamperings.push({ leader, epoch: role.term.epoch, informed, overtaken: false });
+      this.#tamperings.push({ leader, epoch, informed, overtaken: false });
     }
     if (recreates) {
       this.#last = null;
       this.#maxEpoch = 0;
     }
+  }
+
+  /** The epoch a process leads with, or will as soon as it hears that its write is applied. */
+  #termOf({ driver, incarnation }: Process): number | null {
+    const { role } = driver.state;
+    if (role.name === "leader" || role.name === "suspended") return role.term.epoch;
+    const { entry } = this.#bucket;
+    return entry?.kind === "record" && entry.record.incarnation === incarnation ? entry.record.epoch : null;
   }
 
   /** The message on the key has vanished without a marker. */
@@ -178,7 +178,7 @@ export class Checker implements Witness {
     this.#fail(`${process.incarnation} threw ${(thrown as Error).stack ?? thrown}`);
   }
 
-  /** Callers may be deep inside a driver: what is wrong is said at the next look. */
+  /** What is wrong is said at the next look. */
   #fail(message: string): void {
     this.#failure ??= message;
   }
@@ -267,9 +267,8 @@ export class Checker implements Witness {
       before.entry.record.epoch === epoch;
     if (renews) return;
     if (this.#strayed) return;
-    if (epoch <= this.#maxEpoch) {
+    if (epoch <= this.#maxEpoch)
       this.#fail(`revision ${entry.revision}: epoch ${epoch} after ${this.#maxEpoch}`);
-    }
     this.#maxEpoch = epoch;
     for (const tampering of this.#tamperings) {
       const informed = [...tampering.informed].some((process) => process.incarnation === incarnation);

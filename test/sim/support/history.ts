@@ -3,10 +3,11 @@ import { FakeBucket } from "../../../src/sim/fake-bucket.ts";
 import { FakeConnections } from "../../../src/sim/fake-session.ts";
 import { VirtualTime } from "../../../src/sim/virtual-time.ts";
 import { effectText, eventText, line } from "../../election/play/format.ts";
-import { Checker, Strayed, Violation } from "./checker.ts";
+import { Checker } from "./checker.ts";
 import { bucketFaults, commonFaults, type FaultContext, operatorFaults } from "./faults.ts";
 import { Host, timing, type World } from "./host.ts";
 import { SeededRandom } from "./random.ts";
+import { Strayed, Violation } from "./violation.ts";
 
 const FAULTY_MS = 30_000;
 const QUIET_MS = 3 * timing.leaseTtlMs;

@@ -1,0 +1,103 @@
+/** `daemon` as a process: its log, its signals, its end. */
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { type NatsServer, startNatsServer } from "../../src/testing.ts";
+import { waitFor } from "../support/wait.ts";
+import { cli, configFile, configFor, freshId, leads, start, startDaemon } from "./support.ts";
+
+let server: NatsServer;
+beforeAll(async () => {
+  server = await startNatsServer();
+});
+afterAll(() => server.dispose());
+
+interface Line {
+  readonly text?: string;
+  readonly msg?: string;
+  readonly epoch?: number;
+}
+
+async function leading(clusterId: string, more: readonly string[] = [], url = server.url) {
+  const path = configFile(configFor({ url }, clusterId, "a"));
+  const child = start<Line>(["daemon", "--config", path, ...more]);
+  const said = "This node is now the LEADER";
+  await child.next((line) => line.msg === said || line.text?.includes(said) === true);
+  return { child, path };
+}
+
+test("it says go-cluster's words, as text and as JSON", async () => {
+  const text = await leading(freshId());
+  text.child.kill("SIGTERM");
+  await text.child.exit;
+  const lines = text.child.lines.map((line) => line.text ?? "");
+  expect(lines[0]).toMatch(
+    /^time=\S+ level=INFO msg="Starting daemon" nodeID=a clusterID=\S+ natsServers=\[nats:\/\/\S+\]$/,
+  );
+  const words = lines.map((line) => /msg=("[^"]*"|\S+)/.exec(line)?.[1]);
+  for (const word of [
+    "Daemon started",
+    "This node is now the LEADER",
+    "Cluster leader changed",
+    "Daemon stopped",
+  ]) {
+    expect(words).toContain(`"${word}"`);
+  }
+  const json = await leading(freshId(), ["--json", "--log-level", "debug"]);
+  json.child.kill("SIGTERM");
+  await json.child.exit;
+  expect(json.child.lines.find((line) => line.msg === "This node is now the LEADER")?.epoch).toBe(1);
+  expect(json.child.lines.every((line) => line.text === undefined)).toBe(true);
+});
+
+describe("a signal", () => {
+  test.each(["SIGINT", "SIGTERM"] as const)("%s hands over and exits 0", async (signal) => {
+    const clusterId = freshId();
+    const { child } = await leading(clusterId);
+    const b = await startDaemon(configFor(server, clusterId, "b"));
+    await waitFor(() => b.manager.node?.leader?.nodeId === "a");
+    child.kill(signal);
+    await waitFor(() => leads(b));
+    expect(b.manager.node?.epoch).toBe(2);
+    expect(await child.exit).toEqual({ code: 0, signal: null });
+    const released = child.lines.some((line) => line.text?.includes("lease released") === true);
+    expect(released).toBe(true);
+  });
+
+  test("ends a daemon whose server is frozen or gone, too, with 0", async () => {
+    const other = await startNatsServer();
+    try {
+      const frozen = await leading(freshId(), [], other.url);
+      await other.pause();
+      frozen.child.kill("SIGTERM");
+      expect(await frozen.child.exit).toEqual({ code: 0, signal: null });
+      await other.resume();
+      const orphan = await leading(freshId(), [], other.url);
+      await other.kill();
+      orphan.child.kill("SIGTERM");
+      expect(await orphan.child.exit).toEqual({ code: 0, signal: null });
+    } finally {
+      await other.dispose();
+    }
+  });
+
+  test("the second one ends it at once", async () => {
+    const other = await startNatsServer();
+    try {
+      const { child } = await leading(freshId(), [], other.url);
+      // The first one has to wait for an answer that does not come.
+      await other.pause();
+      child.kill("SIGTERM");
+      await child.next((line) => line.text?.includes("Received signal") === true);
+      child.kill("SIGTERM");
+      expect(await child.exit).toEqual({ code: 143, signal: null });
+    } finally {
+      await other.dispose();
+    }
+  });
+});
+
+test("a daemon that can't reach NATS says so and exits 4", async () => {
+  const path = configFile(configFor({ url: "nats://127.0.0.1:1" }, freshId(), "a"));
+  const ended = await cli(["daemon", "--config", path]);
+  expect(ended.code).toBe(4);
+  expect(ended.stderr).toContain("no connection to NATS at 127.0.0.1:1");
+});

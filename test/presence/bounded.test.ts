@@ -1,0 +1,74 @@
+/** What presence costs when it can't be had, or is lost again and again: bounded requests and renewals. */
+import { setTimeout as pause } from "node:timers/promises";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { streamName } from "../../src/nats/names.ts";
+import { type NatsServer, startNatsServer } from "../../src/testing.ts";
+import { startLeader } from "../node/support/node.ts";
+import { freshId, type Operator, operatorOf } from "../node/support/operator.ts";
+import { Recorder } from "../node/support/recorder.ts";
+import { waitFor } from "../support/wait.ts";
+import { deletePresence, hearAttempts, LONG, presenceIn, sharedConnection } from "./support.ts";
+
+let server: NatsServer;
+beforeAll(async () => {
+  server = await startNatsServer();
+});
+afterAll(() => server.dispose());
+
+/** Hears of every attempt to make a presence consumer in the account. */
+async function hearCreations(operator: Operator): Promise<Recorder<string>> {
+  const creations = new Recorder<string>();
+  operator.connection.subscribe("$JS.API.CONSUMER.CREATE.>", {
+    callback: (_error, message) => {
+      if (message.subject.includes("presence_")) creations.push(message.subject);
+    },
+  });
+  await operator.connection.flush();
+  return creations;
+}
+
+/** A cluster whose stream takes no consumer more. */
+async function crowded(): Promise<Operator> {
+  const operator = await operatorOf(server, freshId());
+  await operator.createBucket(0, { max_consumers: 1 });
+  const stream = streamName(operator.clusterId);
+  const config = { durable_name: "full", ack_policy: "none", deliver_policy: "new" };
+  await operator.api(`CONSUMER.DURABLE.CREATE.${stream}.full`, { stream_name: stream, config });
+  return operator;
+}
+
+test("several elections on one connection, and none of their streams takes a consumer: they are tried with a pause", async () => {
+  const operators = [await crowded(), await crowded(), await crowded()] as const;
+  const creations = await hearCreations(operators[0]);
+  const connection = await sharedConnection(server);
+  const nodes = await Promise.all(
+    operators.map(({ clusterId }) => startLeader({ connection }, { ...LONG, clusterId, nodeId: "a" })),
+  );
+  await pause(1000);
+  expect(creations.items.length).toBeGreaterThan(1);
+  expect(creations.items.length).toBeLessThan(10);
+  // And it comes as soon as any of them does.
+  const [, , last] = operators;
+  await last.api(`CONSUMER.DELETE.${streamName(last.clusterId)}.full`);
+  expect(await presenceIn(last)).toContain(streamName(last.clusterId));
+  expect(nodes.every((node) => node.node.isLeader())).toBe(true);
+  for (const node of nodes) expect(node.warnings("SESSION").length).toBeLessThanOrEqual(operators.length);
+});
+
+test("a presence that is deleted as often as it is made is made ever more rarely, and every renewal is worth it", async () => {
+  const clusterId = freshId();
+  const leader = await startLeader(server, { ...LONG, clusterId, nodeId: "a" });
+  const operator = await operatorOf(server, clusterId);
+  await presenceIn(operator);
+  const [creations, writes] = [await hearCreations(operator), await hearAttempts(operator)];
+  let presence: string | undefined;
+  for (let times = 1; times <= 4; times++) {
+    presence = await presenceIn(operator, presence);
+    await deletePresence(operator, presence);
+    await waitFor(() => creations.items.length >= times);
+  }
+  await presenceIn(operator, presence);
+  expect(creations.items).toHaveLength(4);
+  expect(writes.items).toHaveLength(4);
+  expect(leader.types()).toEqual(["started", "become", "leader"]);
+});

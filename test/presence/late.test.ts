@@ -1,0 +1,70 @@
+/** What a dead leader leaves on the way: renewals that are applied after its death was confirmed, advisories that are lost. */
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { type NatsServer, startNatsServer } from "../../src/testing.ts";
+import { startLeader, startNode } from "../node/support/node.ts";
+import { freshId, operatorOf } from "../node/support/operator.ts";
+import { proxied } from "../node/support/proxied.ts";
+import { hearQuestions, isLeaseWrite, LONG, presenceIn } from "./support.ts";
+
+let server: NatsServer;
+beforeAll(async () => {
+  server = await startNatsServer();
+});
+afterAll(() => server.dispose());
+
+test("a renewal of a connection that was confirmed dead puts nothing off: it was sent before", async () => {
+  const clusterId = freshId();
+  const [own, others] = [await proxied(server), await proxied(server)];
+  const leader = await startLeader(own, { ...LONG, clusterId, nodeId: "leader" });
+  const b = await startNode(others, { ...LONG, clusterId, nodeId: "b" });
+  await b.sees(leader);
+  const operator = await operatorOf(server, clusterId);
+  const record = await operator.record();
+  own.refuse(true);
+  const taking = others.takeNextToServer(isLeaseWrite(clusterId));
+  own.cut();
+  const takeover = await taking;
+  // As if it had waited for a quorum meanwhile.
+  await operator.put({ ...record, nonce: Number(record["nonce"]) + 1 });
+  takeover.release();
+  expect((await b.becomes()).epoch).toBe(2);
+  own.refuse(false);
+  expect(await leader.next("lose")).toMatchObject({ reason: "superseded" });
+});
+
+test("an advisory that gets lost is made up for when the heartbeats stop", async () => {
+  const clusterId = freshId();
+  const [own, others] = [await proxied(server), await proxied(server)];
+  const options = { leaseTtlMs: 30_000, heartbeatIntervalMs: 500, clusterId };
+  const leader = await startLeader(own, { ...options, nodeId: "leader" });
+  const b = await startNode(others, { ...options, nodeId: "b" });
+  await b.sees(leader);
+  const operator = await operatorOf(server, clusterId);
+  await presenceIn(operator);
+  const questions = await hearQuestions(operator);
+  others.filterToClient((frame) => !frame.subject.startsWith("$JS.EVENT.ADVISORY.CONSUMER.DELETED"));
+  own.refuse(true);
+  own.cut();
+  expect((await b.becomes()).epoch).toBe(2);
+  expect(questions.items).toHaveLength(1);
+});
+
+test("a leader that is connected and silent is asked about, and outwaited all the same", async () => {
+  const clusterId = freshId();
+  const own = await proxied(server);
+  const options = { leaseTtlMs: 2000, clusterId };
+  const leader = await startLeader(own, { ...options, nodeId: "leader" });
+  const b = await startNode(server, { ...options, nodeId: "b" });
+  await b.sees(leader);
+  const operator = await operatorOf(server, clusterId);
+  const heard = await operator.hear();
+  const questions = await hearQuestions(operator);
+  own.toServer("hold");
+  await questions.next(() => true);
+  expect(b.node.leader?.nodeId).toBe("leader");
+  const lastMs = heard.items.at(-1)?.atMs ?? 0;
+  await leader.next("lose");
+  expect((await b.becomes()).epoch).toBe(2);
+  if (lastMs > 0) expect(performance.now() - lastMs).toBeGreaterThanOrEqual(options.leaseTtlMs - 20);
+  own.toServer("pass");
+});
