@@ -68,17 +68,13 @@ export function loadConfig(options: LoadOptions): LoadedConfig {
 
 /** Checks a configuration that a program made itself. */
 export function checkConfig(config: FileConfig): LoadedConfig {
-  const values = structuredClone(config) as unknown as Tree;
+  const values = withoutZeros(structuredClone(config) as unknown as Tree);
   return finish({ values, origins: new Map() }, null, true);
 }
 
 function finish(merged: Merged, path: string | null, forNode: boolean): LoadedConfig {
   const { values, origins } = merged;
   const secrets = takeSecrets(merged, path);
-  for (const zero of ZERO_MEANS_ABSENT) {
-    const value = get(values, zero);
-    if (value === 0 || value === "") put(values, zero, undefined);
-  }
   const hasNode = get(values, "nodeId") !== undefined;
   if (!forNode) {
     if (!hasNode) put(values, "nodeId", NO_NODE);
@@ -108,7 +104,17 @@ function readLayer({ path, optional = false }: LoadOptions): Layer | null {
       cause: error,
     });
   }
-  return { name: path, values: parse(path, text) };
+  return { name: path, values: withoutZeros(parse(path, text)) };
+}
+
+/** So that a zero value doesn't hide what a weaker source says. */
+function withoutZeros(values: Tree): Tree {
+  for (const path of ZERO_MEANS_ABSENT) {
+    const value = get(values, path);
+    if (value === 0 || value === "") put(values, path, undefined);
+  }
+  prune(values);
+  return values;
 }
 
 function parse(path: string, text: string): Tree {

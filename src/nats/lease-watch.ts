@@ -73,8 +73,7 @@ export class LeaseWatch {
   #watchConsumer(): void {
     const stream = streamName(this.#clusterId);
     this.#consumer = new PushConsumer(this.#monitor, {
-      stream,
-      filter: leaseSubject(this.#clusterId),
+      place: () => ({ stream, filter: leaseSubject(this.#clusterId) }),
       // The present value comes again with every new consumer: whatever was missed meanwhile is in it.
       deliver: "last_per_subject",
       inactiveThresholdMs: CONSUMER_INACTIVE_MS,

@@ -18,6 +18,9 @@ import { PushConsumer } from "./push-consumer.ts";
  */
 const INACTIVE_THRESHOLD_MS = 1;
 
+/** What differs from attempt to attempt in a subject: with `*` in its place it can be put into the permissions. */
+const OF_ONE_ATTEMPT = /(?<=\.)presence_[0-9a-f_]+|(?<=\.presence\.)[0-9a-f]+/g;
+
 /** `denied`: the server does not let this user have one. `off`: not asked for, or lost and being made anew. */
 export type PresenceState = "on" | "off" | "denied";
 
@@ -26,6 +29,12 @@ export interface PresenceListener {
   changed(): void;
   /** It can't be had. Once per reason. */
   warn(message: string, error?: Error): void;
+}
+
+/** Why presence can't be had. */
+export interface PresenceProblem {
+  readonly message: string;
+  readonly error: Error | undefined;
 }
 
 /** One consumer per session, on the stream of one of the elections that want it. */
@@ -41,6 +50,7 @@ export class Presence {
   #starting: Promise<void> = Promise.resolve();
   #current: string | null = null;
   #denied = false;
+  #problem: PresenceProblem | null = null;
 
   constructor(monitor: ConnectionMonitor, listener: PresenceListener) {
     this.#monitor = monitor;
@@ -58,6 +68,11 @@ export class Presence {
   get state(): PresenceState {
     if (this.current !== null) return "on";
     return this.#denied ? "denied" : "off";
+  }
+
+  /** What has been warned of and still holds, for elections that come later. */
+  get problem(): PresenceProblem | null {
+    return this.#problem;
   }
 
   /** Settles when the first attempt is over. Pair with `drop`. */
@@ -105,12 +120,12 @@ export class Presence {
     const id = randomBytes(12).toString("hex");
     let count = 0;
     const consumer = new PushConsumer(this.#monitor, {
-      stream,
-      filter: presenceFilter(stream, id),
+      place: () => ({ stream: this.#stream ?? stream, filter: presenceFilter(this.#stream ?? stream, id) }),
+      mustHearOfDeletion: true,
       deliver: "new",
       inactiveThresholdMs: INACTIVE_THRESHOLD_MS,
       name: async () => presenceName(await accountTag(this.#monitor), id, ++count),
-      onMade: (name) => this.#set(consumer, `${stream}.${name}`, false),
+      onMade: (name) => this.#set(consumer, `${this.#stream}.${name}`, false),
       onLost: (error) => this.#lost(consumer, error),
       onDenied: (error) => {
         this.#set(consumer, null, true);
@@ -125,13 +140,13 @@ export class Presence {
     const wasOn = this.#current !== null;
     this.#set(consumer, null, false);
     if (!wasOn) this.#warn(`no fast crash detection for now: ${error.message}`, error);
-    // A stream that is gone takes its consumers along; the next one may be there.
+    // A stream that is gone takes its consumers along: the next attempt, after the usual pause, is on the next one.
     const stream = this.#stream;
-    if (consumer !== this.#consumer || wasOn || stream === null || this.#wanted.size < 2) return;
+    if (consumer !== this.#consumer || wasOn || stream === null) return;
     const users = this.#wanted.get(stream) ?? 1;
     this.#wanted.delete(stream);
     this.#wanted.set(stream, users);
-    void this.#move();
+    this.#stream = [...this.#wanted.keys()][0] ?? stream;
   }
 
   #set(consumer: PushConsumer, current: string | null, denied: boolean): void {
@@ -139,10 +154,13 @@ export class Presence {
     const changed = this.#current !== current;
     this.#current = current;
     this.#denied = denied;
+    if (current !== null) this.#problem = null;
     if (changed) this.#listener.changed();
   }
 
-  #warn(message: string, error?: Error): void {
+  #warn(text: string, error?: Error): void {
+    const message = text.replaceAll(OF_ONE_ATTEMPT, "*");
+    if (this.#problem?.message !== message) this.#problem = { message, error };
     if (this.#warned.has(message)) return;
     this.#warned.add(message);
     this.#listener.warn(message, error);

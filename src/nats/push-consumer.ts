@@ -20,12 +20,20 @@ const LAST_RETRY_MS = 10_000;
 const SETTLED_AFTER_MS = 5000;
 const NANOS_PER_MS = 1_000_000;
 
-/** What is consumed, and who hears of it. */
-export interface PushConsumerOptions {
+/** Where a consumer is made. */
+export interface ConsumerPlace {
   readonly stream: string;
   readonly filter: string;
+}
+
+/** What is consumed, and who hears of it. */
+export interface PushConsumerOptions {
+  /** Asked anew for every attempt. */
+  readonly place: () => ConsumerPlace;
   readonly deliver: "new" | "last_per_subject";
   readonly inactiveThresholdMs: number;
+  /** A user that may not hear of the consumer's deletion may not have it. Otherwise missing heartbeats tell. */
+  readonly mustHearOfDeletion?: boolean;
   /** A fresh name, `[A-Za-z0-9_-]+`. What it rejects with counts as a failure to make the consumer. */
   readonly name: () => string | Promise<string>;
   readonly onMessage?: (message: Msg) => void;
@@ -45,6 +53,7 @@ export class PushConsumer {
   /** Counts incarnations; what belongs to an older one is ignored. */
   #generation = 0;
   #name: string | null = null;
+  #place: ConsumerPlace | null = null;
   #madeAt = 0;
   #retryMs = 0;
   #subscriptions: Subscription[] = [];
@@ -74,10 +83,10 @@ export class PushConsumer {
     if (this.#closed) return;
     this.#closed = true;
     this.#unlisten();
-    const name = this.#name;
+    const [name, place] = [this.#name, this.#place];
     this.#abandon();
-    if (name === null || !this.#monitor.connected) return;
-    await this.#delete(name);
+    if (name === null || place === null || !this.#monitor.connected) return;
+    await this.#delete(place.stream, name);
   }
 
   #begin(): void {
@@ -101,14 +110,16 @@ export class PushConsumer {
   }
 
   async #make(generation: number): Promise<void> {
-    const { stream, filter } = this.#options;
+    const place = this.#options.place();
+    const { stream, filter } = place;
+    this.#place = place;
     let name = "";
     try {
       name = await this.#options.name();
       if (generation !== this.#generation) return;
       const inbox = this.#listen(generation, `${stream}.${name}`);
       const path = `CONSUMER.CREATE.${stream}.${name}.${filter}`;
-      const body = { stream_name: stream, config: this.#config(name, inbox) };
+      const body = { stream_name: stream, config: this.#config(name, filter, inbox) };
       await callApi(this.#monitor, path, body, { timeoutMs: CREATE_TIMEOUT_MS });
     } catch (thrown) {
       if (generation === this.#generation) this.#failed(thrown);
@@ -116,7 +127,7 @@ export class PushConsumer {
     }
     if (generation !== this.#generation) {
       // Abandoned meanwhile: without its inbox the server drops it, sooner if told.
-      if (this.#closed && this.#monitor.connected) void this.#delete(name);
+      if (this.#closed && this.#monitor.connected) void this.#delete(stream, name);
       return;
     }
     this.#name = name;
@@ -125,14 +136,14 @@ export class PushConsumer {
     guarded(() => this.#options.onMade(name));
   }
 
-  #config(name: string, inbox: string): JsonObject {
+  #config(name: string, filter: string, inbox: string): JsonObject {
     return {
       name,
       deliver_subject: inbox,
       deliver_policy: this.#options.deliver,
       ack_policy: "none",
       replay_policy: "instant",
-      filter_subject: this.#options.filter,
+      filter_subject: filter,
       max_deliver: 1,
       mem_storage: true,
       num_replicas: 1,
@@ -153,10 +164,13 @@ export class PushConsumer {
         if (message.headers?.code !== 100) guarded(() => this.#options.onMessage?.(message));
       },
     });
-    const advisory = connection.subscribe(consumerDeletedAdvisory(consumer), {
+    const deleted = consumerDeletedAdvisory(consumer);
+    const advisory = connection.subscribe(deleted, {
       callback: (error) => {
-        // Not allowed to hear of it: missing heartbeats will tell.
-        if (error === null && generation === this.#generation) this.#lost("the server deleted the consumer");
+        if (generation !== this.#generation) return;
+        if (error === null) this.#lost("the server deleted the consumer");
+        else if (this.#options.mustHearOfDeletion === true)
+          this.#failed(new RequestFailure("denied", deleted, error.message, error));
       },
     });
     this.#subscriptions.push(deliver, advisory);
@@ -176,7 +190,7 @@ export class PushConsumer {
     const settled = this.#name !== null && performance.now() - this.#madeAt >= SETTLED_AFTER_MS;
     if (settled) this.#retryMs = 0;
     this.#abandon();
-    guarded(() => this.#options.onLost(new Error(`consumer of stream ${this.#options.stream} lost: ${why}`)));
+    guarded(() => this.#options.onLost(new Error(`consumer of stream ${this.#place?.stream} lost: ${why}`)));
     if (settled) this.#restart();
     else this.#retryLater();
   }
@@ -184,7 +198,7 @@ export class PushConsumer {
   #failed(thrown: unknown): void {
     this.#abandon();
     if (thrown instanceof RequestFailure && thrown.kind === "disconnected") return;
-    const error = jsToClusterError(asError(thrown), `create a consumer on stream ${this.#options.stream}`);
+    const error = jsToClusterError(asError(thrown), `create a consumer on stream ${this.#place?.stream}`);
     if (error.code === "AUTHORIZATION" || isJsError(thrown, JsCode.notEnabledForAccount)) {
       guarded(() => this.#options.onDenied(error));
       return;
@@ -203,8 +217,8 @@ export class PushConsumer {
     this.#timer.unref();
   }
 
-  async #delete(name: string): Promise<void> {
-    const path = `CONSUMER.DELETE.${this.#options.stream}.${name}`;
+  async #delete(stream: string, name: string): Promise<void> {
+    const path = `CONSUMER.DELETE.${stream}.${name}`;
     // It dies by itself shortly after its inbox; being told only makes that sooner.
     await callApi(this.#monitor, path, {}, { timeoutMs: DELETE_TIMEOUT_MS }).catch(() => {});
   }

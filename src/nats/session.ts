@@ -81,7 +81,11 @@ export class NatsSession implements Session {
     if (this.#presenceStream === null) {
       this.#presenceStream = stream;
       if (this.#shared.presence.current !== null) this.emit({ type: "rebound", binding: this.binding });
+      const { problem } = this.#shared.presence;
       await this.#shared.presence.want(stream);
+      // Those who came earlier were told when it was found.
+      if (problem !== null && problem === this.#shared.presence.problem)
+        this.options.onWarning?.(problem.message, problem.error);
     }
     return this.presenceState;
   }
@@ -164,6 +168,7 @@ class SharedSession {
   #leaving: NodeJS.Timeout | null = null;
   /** The operator was told of refused credentials in this outage. */
   #saidRefused = false;
+  #saidDeaf = false;
 
   constructor(connection: NatsConnection) {
     this.#connection = connection;
@@ -209,9 +214,7 @@ class SharedSession {
     const watching = new Set([session]);
     const subscription = this.#connection.subscribe(consumerDeletedAdvisory(presence), {
       callback: (error) => {
-        if (error !== null) {
-          return this.#warn(`a crash of the leader is not noticed early: ${error.message}`, error);
-        }
+        if (error !== null) return this.#deaf(presence, error);
         for (const watcher of [...watching]) watcher.emit({ type: "presence-lost", presence });
       },
     });
@@ -225,6 +228,17 @@ class SharedSession {
     if (known.sessions.size > 0) return;
     this.#watches.delete(presence);
     known.subscription.unsubscribe();
+  }
+
+  /** This user may not hear of others' deaths. Said once, and not where presence is denied for the same reason. */
+  #deaf(presence: string, error: Error): void {
+    if (this.#saidDeaf || this.presence.state === "denied") return;
+    this.#saidDeaf = true;
+    const subject = consumerDeletedAdvisory(presence.replace(/\..*/, ".*"));
+    this.#warn(
+      `a crash of the leader is not noticed early: ${error.message}; allow this user to subscribe to "${subject}"`,
+      error,
+    );
   }
 
   /** nats.js stays on a server in lame duck mode until it is thrown out. Going now costs milliseconds instead. */

@@ -2,7 +2,7 @@
  * The keeper: a small shell beside this process that is the only one to touch the address.
  *
  *  - It waits on a pipe from this process. Whatever ends this process, SIGKILL too, closes the pipe, and the keeper
- *    removes the address: measured 2 to 5 ms after the kill, before anybody can have taken over.
+ *    removes the address, 5 to 25 ms after the kill. Not always before somebody has taken over: see `vacancy.ts`.
  *  - All changes go through it, one after the other. Were the address refreshed by a child of this process instead, that
  *    child could outlive the kill and put the address back behind the clean-up.
  *  - It looks at the clock itself, right before and right after each change: a command that was stuck in the pipe of a

@@ -94,7 +94,7 @@ describe.skipIf(oldest)(
       });
       await leader.next("resumed", undefined, 15_000);
       expect(leader.node.term).toBe(term);
-      expect(leader.node.isLeader()).toBe(true);
+      await leader.leads();
       expect(nodes.map((node) => node.count("become")).reduce((sum, n) => sum + n)).toBe(1);
       expect((await serverOf(clusterId)).name).not.toBe(server.name);
     });

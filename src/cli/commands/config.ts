@@ -24,6 +24,7 @@ export function config(): Command {
   command.addCommand(
     new Command("schema")
       .description("print the JSON Schema of the configuration file")
+      .option("--json", "print JSON, as it does anyway")
       .addHelpText("after", "\nExample:\n  nats-leader config schema > config.schema.json")
       .action(() => printJson(jsonSchema())),
   );

@@ -46,9 +46,22 @@ export class ChildNode {
     return this.next("status");
   }
 
-  /** Types of its reports so far. */
+  /** Its status, once it may act as the leader. */
+  async leads(): Promise<LineOf<"status">> {
+    return waitFor(async () => {
+      const status = await this.status();
+      return status.held ? status : undefined;
+    });
+  }
+
+  /** Types of all its reports so far. */
   types(): string[] {
     return this.child.lines.map((line) => line.type);
+  }
+
+  /** Types of its reports from hooks. */
+  hooks(): string[] {
+    return this.child.lines.filter((line) => "atNs" in line).map((line) => line.type);
   }
 }
 

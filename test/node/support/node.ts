@@ -21,6 +21,9 @@ export const CALM = { leaseTtlMs: 3000 } as const;
 /** The shortest lease there is, for tests that wait it out: S = 750, a heartbeat every 300. */
 export const QUICK = { leaseTtlMs: 1000 } as const;
 
+/** How late a busy machine may be to say what its clocks have made true already. */
+export const LATE_MS = 400;
+
 export interface LogLine {
   readonly level: "debug" | "info" | "warn" | "error";
   readonly fields: Readonly<Record<string, unknown>>;
@@ -126,6 +129,11 @@ export class TestNode {
     await when([this], holds, timeoutMs);
   }
 
+  /** Resolves when it may act as the leader. Not always at once: a busy machine makes it doubt itself for a moment. */
+  async leads(timeoutMs?: number): Promise<void> {
+    await this.until(() => this.node.isLeader(), timeoutMs);
+  }
+
   /** Calls back after every event. Returns the cancellation. */
   onEvent(look: () => void): () => void {
     this.#looks.add(look);
@@ -153,9 +161,9 @@ export class TestNode {
     return this.events.items.filter((event) => event.type === type).length;
   }
 
-  /** Types of all events so far, for messages and for tests of order. */
+  /** Types of all events so far but warnings: a busy machine may add some. */
   types(): string[] {
-    return this.events.items.map((event) => event.type);
+    return this.events.items.map((event) => event.type).filter((type) => type !== "warning");
   }
 
   warnings(code: string): string[] {
@@ -252,11 +260,14 @@ export async function startLeader(
   hooks: Hooks = {},
 ): Promise<TestNode> {
   const node = await startNode(place, options, hooks);
-  await node.until(() => node.node.isLeader());
+  await node.leads();
   return node;
 }
 
-/** Resolves as soon as `holds`, which is looked at after every event of any of these nodes. */
+/** What nodes answer can also change without an event: a deadline passes, the loop has turned again. */
+const LOOK_EVERY_MS = 20;
+
+/** Resolves as soon as `holds`, which is looked at after every event of any of these nodes and from time to time. */
 export async function when(
   nodes: readonly TestNode[],
   holds: () => boolean,
@@ -267,6 +278,7 @@ export async function when(
     if (holds()) found.resolve();
   };
   const cancels = nodes.map((node) => node.onEvent(look));
+  const timer = setInterval(look, LOOK_EVERY_MS);
   try {
     look();
     const message = (): string =>
@@ -274,6 +286,7 @@ export async function when(
     await within(found.promise, { timeoutMs, message });
   } finally {
     for (const cancel of cancels) cancel();
+    clearInterval(timer);
   }
 }
 
@@ -293,9 +306,16 @@ export async function settled(
     );
     return agree ? leader : undefined;
   };
-  await when(nodes, () => agreed() !== undefined, timeoutMs);
-  const leader = agreed();
-  if (leader === undefined) throw new Error("the leader was there a moment ago");
+  let leader: TestNode | undefined;
+  await when(
+    nodes,
+    () => {
+      leader ??= agreed();
+      return leader !== undefined;
+    },
+    timeoutMs,
+  );
+  if (leader === undefined) throw new Error("unreachable");
   return [leader, ...nodes.filter((node) => node !== leader)];
 }
 

@@ -34,6 +34,12 @@ interface Tampering {
   overtaken: boolean;
 }
 
+/** Names a write the way it can be recognized when it is committed. */
+function sender(incarnation: string, { nonce, write }: Extract<Effect, { type: "write" }>): string {
+  if (write.kind === "put" || !("revision" in write.expect)) return `${incarnation}#${nonce}`;
+  return `${incarnation} releases ${write.expect.revision}`;
+}
+
 export class Checker implements Witness {
   readonly #time: VirtualTime;
   readonly #bucket: FakeBucket;
@@ -122,7 +128,7 @@ export class Checker implements Witness {
     for (const effect of effects) {
       if (effect.type === "write") {
         this.#sentAt.set(`${process.incarnation}#${effect.nonce}`, this.#time.now);
-        this.#sentTo.set(`${process.incarnation}#${effect.nonce}`, process.driver.state.generation);
+        this.#sentTo.set(sender(process.incarnation, effect), process.driver.state.generation);
       }
     }
     if (event.type === "tick") this.#countTick(process);
@@ -249,6 +255,8 @@ export class Checker implements Witness {
     const before = this.#last;
     this.#last = { entry, at: this.#time.now };
     if (entry.kind === "released") {
+      const madeFor = this.#sentTo.get(`${entry.incarnation} releases ${before?.entry.revision}`);
+      if (madeFor !== undefined && madeFor !== this.#bucket.generation) this.#strayed = true;
       if (before?.entry.kind !== "record" || before.entry.record.incarnation !== entry.incarnation) {
         this.#fail(`revision ${entry.revision} releases a lease that is not its own`);
       }

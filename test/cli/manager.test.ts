@@ -1,0 +1,189 @@
+/** The manager, as a program uses it. */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { Hooks } from "../../src/index.ts";
+import type { TermResource } from "../../src/manager/term-resource.ts";
+import { Manager, type ManagerHooks } from "../../src/manager.ts";
+import { type NatsServer, startNatsServer } from "../../src/testing.ts";
+import { atEnd } from "../node/support/cleanup.ts";
+import { waitFor } from "../support/wait.ts";
+import { cli, configFor, folder, freshId, json, leads, startCluster, startDaemon } from "./support.ts";
+
+let server: NatsServer;
+beforeAll(async () => {
+  server = await startNatsServer();
+});
+afterAll(() => server.dispose());
+
+test("the constructor checks the configuration as the file's is checked", () => {
+  const config = configFor(server, "x", "a", { election: { leaseTtlMs: 2_000, heartbeatIntervalMs: 1_000 } });
+  expect(() => new Manager(config)).toThrow(
+    /election.heartbeatIntervalMs 1000 must be less than half of leaseTtlMs/,
+  );
+  expect(() => new Manager({ clusterId: "x", nodeId: "", nats: { servers: [] } })).toThrow(
+    /nodeId ""[\s\S]*nats.servers/,
+  );
+});
+
+test("init writes a file that a daemon can be started from", () => {
+  const path = join(folder(), "sub", "cluster.json");
+  expect(new Manager(configFor(server, "billing", "a")).init(path)).toBeNull();
+  const written = JSON.parse(readFileSync(path, "utf8")) as Record<string, unknown>;
+  expect(written).toMatchObject({ clusterId: "billing", nodeId: "a", nats: { servers: [server.url] } });
+  expect(new Manager(configFor(server, "billing", "b")).init(path)).toBe(`${path}.bak`);
+});
+
+describe("runDaemon", () => {
+  test("calls every hook in its place, and can't run twice", async () => {
+    const said: string[] = [];
+    // Methods of a class, which a spread would lose.
+    class Application implements ManagerHooks {
+      onDaemonStart = (): void => void said.push("daemon start");
+      onBecomeLeader(): void {
+        said.push("become");
+      }
+      onLoseLeadership(): void {
+        said.push("lose");
+      }
+      onDaemonStop(): void {
+        said.push("daemon stop");
+      }
+    }
+    const daemon = await startDaemon(configFor(server, freshId(), "a"), new Application());
+    const { manager } = daemon;
+    await waitFor(() => said.includes("become"));
+    expect(manager.running).toBe(true);
+    expect(await manager.status()).toMatchObject({ role: "PRIMARY", leader: "a", epoch: 1, connected: true });
+    await expect(manager.runDaemon()).rejects.toMatchObject({ code: "ALREADY_STARTED" });
+    await expect(manager.join()).rejects.toMatchObject({ code: "ALREADY_STARTED" });
+    await daemon.stop();
+    expect(said).toEqual(["daemon start", "become", "lose", "daemon stop"]);
+    expect(manager.running).toBe(false);
+  });
+
+  test("that can't start says why, after onDaemonStop", async () => {
+    const said: string[] = [];
+    const config = configFor({ url: "nats://127.0.0.1:1" }, freshId(), "a");
+    const manager = new Manager(config, { onDaemonStop: () => void said.push("stop") }, { logger: false });
+    await expect(manager.runDaemon()).rejects.toMatchObject({ code: "NO_CONNECTION" });
+    expect(said).toEqual(["stop"]);
+    expect(await manager.status()).toMatchObject({
+      connected: false,
+      daemon: "unknown",
+      error: expect.any(String),
+    });
+  });
+});
+
+test("promote, demote and leave act on the daemon of another process, status reads it", async () => {
+  const clusterId = freshId();
+  const [a, b] = await startCluster(server, clusterId, ["a", "b"]);
+  if (a === undefined || b === undefined) throw new Error("two were started");
+  const remote = new Manager(b.config, {}, { logger: false });
+  expect(await remote.status()).toMatchObject({
+    nodeId: "b",
+    role: "PASSIVE",
+    leader: "a",
+    daemon: "running",
+  });
+  expect(await remote.promote()).toMatchObject({ nodeId: "b", from: "a", epoch: 2, already: false });
+  expect(leads(b)).toBe(true);
+  expect(await remote.demote()).toEqual({ demoted: true, epoch: 2 });
+  await waitFor(() => leads(a));
+  expect(await remote.demote()).toEqual({ demoted: false, leader: "a" });
+  expect(await remote.leave()).toBe(true);
+  await expect(remote.promote()).rejects.toMatchObject({ code: "HANDOVER_REFUSED" });
+  expect((await remote.join()).competes).toBe(true);
+  expect(b.manager.node?.competes).toBe(true);
+  await b.stop();
+  expect(await remote.leave()).toBe(false);
+  await expect(remote.promote()).rejects.toMatchObject({ code: "NO_CONNECTION" });
+});
+
+test("leave by the daemon itself waits for its work", async () => {
+  const said: string[] = [];
+  const a = await startDaemon(configFor(server, freshId(), "a"), {
+    onLoseLeadership: async (_term, reason) => {
+      await new Promise((resolve) => setImmediate(resolve));
+      said.push(reason);
+    },
+  });
+  await waitFor(() => leads(a));
+  expect(await a.manager.leave()).toBe(true);
+  expect(said).toEqual(["released"]);
+  expect(a.manager.node?.role).toBe("follower");
+});
+
+/** Says what is done with it, and with the lease meanwhile. */
+class FakeVip implements TermResource {
+  readonly #said: string[];
+  held = false;
+
+  constructor(said: string[]) {
+    this.#said = said;
+  }
+
+  async check(): Promise<void> {
+    this.#said.push("check");
+  }
+
+  hooks(application: Hooks): Hooks {
+    return {
+      ...application,
+      onBecomeLeader: async (term) => {
+        this.held = true;
+        this.#said.push("acquire");
+        await application.onBecomeLeader?.(term);
+      },
+      onLoseLeadership: async (term, reason) => {
+        this.held = false;
+        this.#said.push("release");
+        await application.onLoseLeadership?.(term, reason);
+      },
+    };
+  }
+
+  async close(): Promise<void> {
+    this.#said.push("close");
+  }
+}
+
+test("a virtual IP comes with the term, is seen in the status, and goes before the lease", async () => {
+  const said: string[] = [];
+  const vip = { address: "192.0.2.1", netmask: 24, interface: "eth0" };
+  const config = configFor(server, freshId(), "a", { vip });
+  const hooks = {
+    onBecomeLeader: () => void said.push("become"),
+    onLoseLeadership: () => void said.push("lose"),
+  };
+  const manager = new Manager(config, hooks, {
+    logger: false,
+    vip: (given) => {
+      expect(given).toEqual(vip);
+      return new FakeVip(said);
+    },
+  });
+  const ending = new AbortController();
+  const done = manager.runDaemon({ signal: ending.signal });
+  atEnd(() => ending.abort());
+  await waitFor(() => said.includes("become"));
+  const where = ["--cluster-id", config.clusterId, "--node-id", "a", "--nats-url", server.url];
+  expect((await json(["status", ...where])).value).toMatchObject({ role: "PRIMARY", vipHeld: true });
+  ending.abort();
+  await done;
+  expect(said).toEqual(["check", "acquire", "become", "release", "lose", "close"]);
+  await expect(new Manager(config).runDaemon()).rejects.toMatchObject({ code: "INVALID_CONFIG" });
+});
+
+test("history that can't be recorded disturbs nothing", async () => {
+  const clusterId = freshId();
+  const daemon = await startDaemon(configFor(server, clusterId, "a"));
+  await waitFor(() => leads(daemon));
+  const off = await startDaemon(configFor(server, freshId(), "a", { history: { enabled: false } }));
+  await waitFor(() => leads(off));
+  const where = ["--cluster-id", off.config.clusterId, "--nats-url", server.url];
+  const read = await cli(["history", ...where]);
+  expect(read).toMatchObject({ code: 0, stderr: expect.stringContaining("no term is recorded here") });
+  expect(read.stdout).toMatch(/^1 +a .* leads /m);
+});

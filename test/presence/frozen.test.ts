@@ -1,0 +1,146 @@
+/**
+ * A process that is frozen or busy does not see its connection end. With a presence others may be leading by then: what
+ * it answers first must be right.
+ */
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { type NatsServer, startNatsServer } from "../../src/testing.ts";
+import { type ChildNode, startChildNode } from "../node/support/child-node.ts";
+import { startLeader, startNode, type TestNode } from "../node/support/node.ts";
+import { freshId, operatorOf } from "../node/support/operator.ts";
+import { proxied } from "../node/support/proxied.ts";
+import type { TcpProxy } from "../support/tcp-proxy.ts";
+import { waitFor } from "../support/wait.ts";
+import { LONG } from "./support.ts";
+
+let server: NatsServer;
+beforeAll(async () => {
+  server = await startNatsServer();
+});
+afterAll(() => server.dispose());
+
+interface Scene {
+  readonly clusterId: string;
+  readonly proxy: TcpProxy;
+  readonly frozen: ChildNode;
+  readonly other: TestNode;
+}
+
+async function scene(options: object = LONG): Promise<Scene> {
+  const clusterId = freshId();
+  const proxy = await proxied(server);
+  const shared = { ...LONG, ...options, clusterId };
+  const frozen = await startChildNode(proxy, { ...shared, nodeId: "frozen" });
+  await frozen.next("become");
+  const other = await startNode(server, { ...shared, nodeId: "other" });
+  await other.until(() => other.node.epoch === 1);
+  return { clusterId, proxy, frozen, other };
+}
+
+describe("a leader that is frozen, and whose connection is reset on both sides meanwhile,", () => {
+  test("is replaced at once, answers no on its first look, and loses its term to the successor", async () => {
+    const { proxy, frozen, other } = await scene();
+    frozen.send({ do: "spin", gapMs: 500, limitMs: 20_000 });
+    await frozen.next("spinning");
+    frozen.child.kill("SIGSTOP");
+    await frozenFor(600);
+    proxy.resetServerSide();
+    proxy.resetClientSide();
+    expect((await other.becomes()).epoch).toBe(2);
+    frozen.child.kill("SIGCONT");
+    expect(await frozen.next("spun")).toMatchObject({ after: false });
+    expect(await frozen.next("lose-ended")).toMatchObject({ epoch: 1, reason: "superseded" });
+    expect(await frozen.status()).toMatchObject({ held: false, role: "follower", epoch: 2 });
+    expect(other.node.isLeader()).toBe(true);
+    expect(other.count("lose")).toBe(0);
+  });
+
+  test("resumes its term when nobody else competes, and no hook is called", async () => {
+    const clusterId = freshId();
+    const proxy = await proxied(server);
+    const frozen = await startChildNode(proxy, { ...LONG, clusterId, nodeId: "frozen" });
+    await frozen.next("become");
+    frozen.send({ do: "spin", gapMs: 500, limitMs: 20_000 });
+    await frozen.next("spinning");
+    frozen.child.kill("SIGSTOP");
+    await frozenFor(600);
+    proxy.resetServerSide();
+    proxy.resetClientSide();
+    frozen.child.kill("SIGCONT");
+    expect(await frozen.next("spun")).toMatchObject({ after: false });
+    await frozen.next("reconnected");
+    await waitFor(async () => (await frozen.status()).held);
+    expect(await frozen.status()).toMatchObject({ role: "leader", epoch: 1 });
+    expect(frozen.types().filter((type) => /become|lose/.test(type))).toEqual(["become"]);
+  });
+});
+
+test("a leader that is frozen for less than its span keeps its term and goes on, when its connection was kept", async () => {
+  const options = { leaseTtlMs: 10_000, heartbeatIntervalMs: 500 };
+  const { clusterId, frozen, other } = await scene(options);
+  const heard = await (await operatorOf(server, clusterId)).hear();
+  frozen.send({ do: "spin", gapMs: 500, limitMs: 20_000 });
+  await frozen.next("spinning");
+  frozen.child.kill("SIGSTOP");
+  await frozenFor(1200);
+  frozen.child.kill("SIGCONT");
+  const spun = await frozen.next("spun");
+  // Whatever has happened to the connection, it cannot know yet.
+  expect(spun.after).toBe(false);
+  const before = heard.items.length;
+  await waitFor(async () => (await frozen.status()).held);
+  await heard.until((items) => items.length > before + 1);
+  expect(await frozen.status()).toMatchObject({ held: true, role: "leader", epoch: 1 });
+  expect(frozen.types().filter((type) => !["status", "spinning", "spun"].includes(type))).toEqual([
+    "started",
+    "become",
+  ]);
+  expect(other.types()).toEqual(["started", "leader"]);
+});
+
+test("a leader whose event loop was blocked answers no from 250 ms on, and yes after a turn of the loop", async () => {
+  const clusterId = freshId();
+  const a = await startLeader(server, { ...LONG, clusterId, nodeId: "a" });
+  const { term } = a.node;
+  const seen: { at: number; held: boolean | undefined; leads: boolean }[] = [];
+  const begun = performance.now();
+  for (let at = 0; at < 400; at = performance.now() - begun) {
+    seen.push({ at, held: term?.held, leads: a.node.isLeader() });
+  }
+  const afterwards = [a.node.isLeader(), term?.held];
+  // Microtasks are no turn of the loop: nothing has looked at the sockets.
+  await Promise.resolve();
+  afterwards.push(a.node.isLeader());
+  expect(seen[0]).toMatchObject({ held: true, leads: true });
+  expect(seen.at(-1)).toMatchObject({ held: false, leads: false });
+  expect(seen.filter(({ at }) => at >= 250).every(({ held, leads }) => !held && !leads)).toBe(true);
+  // Once it says no it stays with that while the block lasts.
+  expect(seen.findLastIndex(({ leads }) => leads)).toBeLessThan(seen.findIndex(({ leads }) => !leads));
+  expect(afterwards).toEqual([false, false, false]);
+  await waitFor(() => a.node.isLeader());
+  expect([a.node.term, term?.held, term?.signal.aborted]).toEqual([term, true, false]);
+  expect(a.types()).toEqual(["started", "become", "leader"]);
+  expect(a.hooks.items.map(({ name }) => name)).toEqual(["onBecomeLeader", "onLeaderChange"]);
+});
+
+test("a leader whose connection ends while its event loop is blocked is suspended before it can say yes again", async () => {
+  const clusterId = freshId();
+  const proxy = await proxied(server);
+  const child = await startChildNode(proxy, { ...LONG, clusterId, nodeId: "a" });
+  await child.next("become");
+  const b = await startNode(server, { ...LONG, clusterId, nodeId: "b" });
+  await b.until(() => b.node.epoch === 1);
+  child.send({ do: "block", ms: 800 });
+  await child.next("spinning");
+  proxy.refuse(true);
+  proxy.cut();
+  expect((await b.becomes()).epoch).toBe(2);
+  expect(await child.next("spun")).toMatchObject({ before: false, after: false });
+  expect(await child.status()).toMatchObject({ held: false });
+  proxy.refuse(false);
+  expect(await child.next("lose-ended")).toMatchObject({ reason: "superseded" });
+});
+
+/** Time that must go by while a process stands still: there is nothing else to wait for. */
+function frozenFor(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
