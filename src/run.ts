@@ -1,5 +1,6 @@
 import type { Attachment, NodeStatus, ServiceHandle } from "./backend.ts";
 import type { ResolvedOptions } from "./config.ts";
+import { renewIntervalMs } from "./election/lease.ts";
 import type { Leader, LossReason, ResignReason } from "./election/types.ts";
 import { asError, ClusterError, messageOf } from "./errors.ts";
 import { type HookName, HookRunner, type Hooks } from "./hooks.ts";
@@ -61,7 +62,15 @@ export class Run {
     this.#startedAtMono = o.clock.now().mono;
     this.#hooks = new HookRunner((hook, error) => this.#onHookError(hook, error));
     this.#driver = new Driver({
-      config: { ...o.options.election, incarnation: o.incarnation },
+      config: {
+        ...o.options.election,
+        incarnation: o.incarnation,
+        renewIntervalMs: renewIntervalMs(
+          o.options.leaseTtlMs,
+          o.options.heartbeatIntervalMs,
+          o.attachment.bucket.replicas,
+        ),
+      },
       clock: o.clock,
       store: o.attachment.store,
       session: o.attachment.session,

@@ -63,7 +63,10 @@ export interface NodeOptions {
   readonly tls?: TlsOptions | undefined;
   /** Prefix of reply subjects, for users that may not subscribe to `_INBOX.>`. Default `_INBOX`. */
   readonly inboxPrefix?: string | undefined;
-  /** Longest wait for one server to answer when connecting. Default 5000; 100 to 300000. */
+  /**
+   * Longest wait for one server to answer when connecting, also after a disconnect: a frozen server in the list costs
+   * this much of the leader's span. Default 2000; 100 to 300000.
+   */
   readonly connectTimeoutMs?: number | undefined;
   /**
    * Pause before the same server is dialled again, plus up to as much again at random. Default 100, at most 5 % of
@@ -79,7 +82,8 @@ export interface NodeOptions {
    */
   readonly leaseTtlMs?: number | undefined;
   /**
-   * Pause between renewals of the lease. Default 3000, at most 30 % of `leaseTtlMs`; at least 50 and less than half of
+   * Pause between renewals of the lease; a replicated bucket is renewed more often where the span is too short for
+   * a stream election (`election/lease.ts`). Default 3000, at most 30 % of `leaseTtlMs`; at least 50 and less than half of
    * `leaseTtlMs`, so that one lost renewal can be repeated before the deadline.
    */
   readonly heartbeatIntervalMs?: number | undefined;
@@ -147,8 +151,8 @@ export interface ResolvedOptions {
   readonly logLevel: LogLevel | undefined;
   /** For `connectNats`. Its servers carry no credentials any more; those of a url are in `user`, `pass`, `token`. */
   readonly nats: NatsOptions;
-  /** For `Election`: everything but the incarnation, which is drawn at `start()`. */
-  readonly election: Omit<ElectionConfig, "incarnation">;
+  /** For `Election`: everything but what is known only after `start()`: the incarnation and how often to renew. */
+  readonly election: Omit<ElectionConfig, "incarnation" | "renewIntervalMs">;
 }
 
 /** What an option is when it is not given. Durations that depend on `leaseTtlMs` are those of its default. */
@@ -181,7 +185,7 @@ export const DEFAULTS: Readonly<
   replicas: "auto",
   service: true,
   serviceVersion: PACKAGE_VERSION,
-  connectTimeoutMs: 5_000,
+  connectTimeoutMs: 2_000,
   reconnectWaitMs: 100,
   logLevel: "info",
 });

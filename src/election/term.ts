@@ -26,9 +26,7 @@ export function become(turn: Turn, sent: SentWrite, revision: number): void {
     revision,
     deadline,
     // A record that names another connection or presence than the present one is renewed at once.
-    renewAtMono: saysAll(sent.binding, binding)
-      ? sent.sentAt.mono + config.heartbeatIntervalMs
-      : turn.now.mono,
+    renewAtMono: saysAll(sent.binding, binding) ? sent.sentAt.mono + config.renewIntervalMs : turn.now.mono,
   };
   set(turn, {
     role: { name: "leader", term },
@@ -71,7 +69,7 @@ export function keepOrRelease(turn: Turn): void {
   if (turn.now.mono < term.renewAtMono) return;
   const { config } = turn.state;
   const timeoutMs = Math.min(config.requestTimeoutMs, remainingMs(term.deadline, turn.now));
-  setTerm(turn, { renewAtMono: turn.now.mono + config.heartbeatIntervalMs });
+  setTerm(turn, { renewAtMono: turn.now.mono + config.renewIntervalMs });
   const { epoch, acquiredAt, revision } = term;
   sendRecord(turn, "renew", { epoch, acquiredAt, expect: { revision }, timeoutMs });
 }
@@ -117,7 +115,7 @@ function confirm(turn: Turn, sent: SentWrite, revision: number): void {
   // Work that has stopped needs no further renewal: the lease goes now. And what changed while this one was under way
   // is said at once.
   const drained = role.name === "draining" && role.drained;
-  const restMs = drained || !saysAll(sent.binding, turn.state.binding) ? 0 : config.heartbeatIntervalMs;
+  const restMs = drained || !saysAll(sent.binding, turn.state.binding) ? 0 : config.renewIntervalMs;
   setTerm(turn, {
     revision,
     deadline,

@@ -106,7 +106,10 @@ export interface ElectionConfig {
   readonly crashDetection: CrashDetection;
   /** W */
   readonly leaseTtlMs: number;
+  /** What others may expect: followers that hear nothing for 1.5 of them read. */
   readonly heartbeatIntervalMs: number;
+  /** How often the leader renews: every heartbeat, or more often where the bucket is replicated (`lease.ts`). */
+  readonly renewIntervalMs: number;
   /** Longest wait for the outcome of one write or read. */
   readonly requestTimeoutMs: number;
   /** Pause before a failed write or read is tried again. */

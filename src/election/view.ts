@@ -147,6 +147,12 @@ function isGone({ gone }: ElectionState, { session }: LeaseRecord): boolean {
   return gone !== null && session?.presence !== undefined && sameBinding(session, gone);
 }
 
+/** Is the holder's end confirmed, as far as its last record goes? */
+export function holderIsGone(state: ElectionState): boolean {
+  const { view } = state;
+  return view.kind === "held" && view.record !== null && isGone(state, view.record);
+}
+
 /** A record of my node id may be left over from my own past life; one that is renewed is somebody alive. */
 function noteDuplicate(turn: Turn, record: LeaseRecord): void {
   const { view, duplicate, config } = turn.state;

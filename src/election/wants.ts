@@ -6,7 +6,7 @@ import { campaignAtMono } from "./candidate.ts";
 import { type Instant, remainingMs, waitedUntil } from "./time.ts";
 import { termOf } from "./turn.ts";
 import type { ElectionState } from "./types.ts";
-import { isMine } from "./view.ts";
+import { holderIsGone, isMine } from "./view.ts";
 
 /** Silence longer than this many heartbeats asks for a read. */
 const SILENT_HEARTBEATS = 1.5;
@@ -52,7 +52,8 @@ function sendDelays(state: ElectionState, now: Instant): number[] {
       state.role.name === "draining" && state.role.drained && (state.mustRead || state.reading);
     return waitsForRead ? [] : [term.renewAtMono - now.mono];
   }
-  if (state.role.name !== "follower" || state.reading || state.mustRead) return [];
+  if (state.role.name !== "follower" || state.mustRead) return [];
+  if (state.reading && !holderIsGone(state)) return [];
   const campaignAt = campaignAtMono(state);
   return campaignAt === null ? [] : [campaignAt - now.mono];
 }

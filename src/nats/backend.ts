@@ -13,6 +13,8 @@ import { type NatsSession, openSession } from "./session.ts";
 
 /** Pause between two tries to open the bucket while JetStream is still coming up. */
 const OPEN_RETRY_MS = 250;
+/** How long it is tried: a cluster elects its JetStream leader in a few seconds. */
+const OPEN_PATIENCE_MS = 5_000;
 
 export function natsBackend(options: ResolvedOptions): Backend {
   return { attach: (request) => attach(options, request) };
@@ -38,7 +40,7 @@ async function attach(options: ResolvedOptions, request: AttachRequest): Promise
     await link.close().catch(() => {});
   };
   try {
-    const bucket = await openPatiently(store, options.nats.connectTimeoutMs ?? 5_000, request.signal);
+    const bucket = await openPatiently(store, request.signal);
     // Before the first campaign, so that already the first record says how to notice our death.
     if (options.crashDetection === "presence" && !options.observer)
       await session.usePresence(streamName(clusterId));
@@ -50,12 +52,8 @@ async function attach(options: ResolvedOptions, request: AttachRequest): Promise
 }
 
 /** JetStream of a starting cluster says no for seconds before it says yes. */
-async function openPatiently(
-  store: LeaseStore,
-  patienceMs: number,
-  signal: AbortSignal,
-): Promise<BucketInfo> {
-  const giveUpAt = performance.now() + patienceMs;
+async function openPatiently(store: LeaseStore, signal: AbortSignal): Promise<BucketInfo> {
+  const giveUpAt = performance.now() + OPEN_PATIENCE_MS;
   for (;;) {
     try {
       return await store.open(signal);

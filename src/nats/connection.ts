@@ -34,7 +34,7 @@ export interface NatsOptions extends Credentials {
   readonly tls?: TlsOptions;
   /** An open connection to use instead. Everything else here is ignored then, and it is never closed by us. */
   readonly connection?: NatsConnection;
-  /** Longest wait for one server. Default 5000. */
+  /** Longest wait for one server. Default 2000. */
   readonly connectTimeoutMs?: number;
   /** Pause before the same server is dialled again, plus as much again at random. Default 100. */
   readonly reconnectWaitMs?: number;
@@ -138,7 +138,7 @@ function connectionOptions(
   return {
     servers: servers.map((server) => server.address),
     name: `nats-leader/${context.clusterId}/${context.nodeId}`,
-    timeout: options.connectTimeoutMs ?? 5000,
+    timeout: options.connectTimeoutMs ?? 2000,
     waitOnFirstConnect: false,
     reconnect: true,
     maxReconnectAttempts: -1,

@@ -37,17 +37,19 @@ drop() {
   esac
 }
 hold() {
+  changed=0
   while :; do
     look; began=$now; seconds=$((($2 - now - ${KERNEL_LATENESS_MS / 10}) / 100))
     if [ "$seconds" -lt 1 ]; then
-      [ "$owned" = 0 ] || drop "$1" >/dev/null
-      echo "$1 late"; return
+      # What was set before still ends in time. What was set just now may not.
+      if [ "$changed" = 0 ]; then echo "$1 late"; else drop "$1"; fi
+      return
     fi
     verb=add; [ "$owned" = 0 ] || verb=change
     preferred=$seconds; [ "$family" = -4 ] || preferred=0
     if ! said=$("$ip" "$family" addr "$verb" "$cidr" dev "$device" $flags valid_lft "$seconds" preferred_lft "$preferred" 2>&1)
     then echo "$1 failed" $said; return; fi
-    owned=1; look
+    owned=1; changed=1; look
     if [ $((now - began)) -le ${SUSPICIOUS_CENTIS} ]; then echo "$1 held $seconds"; return; fi
   done
 }
@@ -61,7 +63,7 @@ drop end
 
 export type KeeperAnswer =
   | { readonly kind: "held"; readonly seconds: number }
-  /** Too little of the lease was left when the keeper came to it; the address is not there. */
+  /** Too little of the lease was left when the keeper came to it: nothing was changed. */
   | { readonly kind: "late" }
   | { readonly kind: "gone" }
   | { readonly kind: "failed"; readonly message: string };

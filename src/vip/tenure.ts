@@ -22,6 +22,7 @@ const LOOK_EVERY_MS = 25;
 /** Not held at so many looks in a row is a suspension; a busy event loop alone makes it fewer. */
 const LOOKS_TO_SUSPEND = 4;
 const RETRY_MS = 500;
+const LATE_RETRY_MS = 100;
 /** Pause before the address is added again that could not be. */
 const ADD_AGAIN_MS = 20;
 
@@ -233,7 +234,9 @@ export class Tenure {
     if (this.#keeper?.running !== true) this.#keeper = this.#newKeeper(true);
     const answer = await this.#hold();
     this.#busy = false;
-    if (this.#over.signal.aborted || answer.kind === "gone") return;
+    // Late: it is there as long as it was going to be, or comes with the next renewal.
+    if (answer.kind === "late") this.#retryAtMs = performance.now() + LATE_RETRY_MS;
+    if (this.#over.signal.aborted || answer.kind === "late") return;
     if (answer.kind !== "held") {
       this.#endsAtMs = 0;
       this.#retryAtMs = performance.now() + RETRY_MS;

@@ -77,7 +77,7 @@ const ACCEPTED: readonly Accepted[] = [
       requestTimeoutMs: 150,
       retryDelayMs: 50,
       cooldownMs: 1_000,
-      nats: { servers: ["nats://127.0.0.1:4222"], connectTimeoutMs: 5_000, reconnectWaitMs: 50 },
+      nats: { servers: ["nats://127.0.0.1:4222"], connectTimeoutMs: 2_000, reconnectWaitMs: 50 },
     },
   },
   {

@@ -39,7 +39,8 @@ describe.skipIf(why !== null)(`the daemon's virtual IP${why === null ? "" : ` (s
     await waitFor(() => has(a), { timeoutMs: 15_000 });
     await using second = daemon(b, vip);
     await waitFor(() => /leads|node started/.test(second.stderr + JSON.stringify(second.lines)), {
-      timeoutMs: 15_000,
+      timeoutMs: 5_000,
+      message: () => second.stderr + JSON.stringify(second.lines),
     });
     first.kill("SIGTERM");
     await waitFor(() => has(b), { timeoutMs: 15_000 });

@@ -24,6 +24,7 @@ export const config: ElectionConfig = {
   crashDetection: "lease",
   leaseTtlMs: 10_000,
   heartbeatIntervalMs: 3_000,
+  renewIntervalMs: 3_000,
   requestTimeoutMs: 1_000,
   retryDelayMs: 250,
   successorGraceMs: 50,

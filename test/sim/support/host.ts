@@ -12,6 +12,7 @@ import type { VirtualTime } from "../../../src/sim/virtual-time.ts";
 export const timing = {
   leaseTtlMs: 3_000,
   heartbeatIntervalMs: 900,
+  renewIntervalMs: 900,
   requestTimeoutMs: 300,
   retryDelayMs: 75,
   successorGraceMs: 50,

@@ -1,0 +1,125 @@
+/** Three servers: the leader's connection, the stream's leader and the presence consumer are at different ones. */
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { streamName } from "../../src/nats/names.ts";
+import { type NatsCluster, type NatsServer, startNatsCluster } from "../../src/testing.ts";
+import { atEnd } from "../node/support/cleanup.ts";
+import { type ChildNode, startChildNode } from "../node/support/child-node.ts";
+import { settled, startNode, type TestNode } from "../node/support/node.ts";
+import { freshId, type Operator, operatorOf } from "../node/support/operator.ts";
+import { waitFor } from "../support/wait.ts";
+import { deletePresence, LONG, oldest, presenceIn, serverIdOf, sessionIn } from "./support.ts";
+
+/** On 2.9.10 the bucket has one replica, because a compare-and-set on several can have several winners there. */
+const replicas = oldest ? "R1, because 2.9.10's CAS on R3 is not one" : "R3";
+
+let cluster: NatsCluster;
+let ids: Map<string, NatsServer>;
+beforeAll(async () => {
+  cluster = await startNatsCluster();
+  ids = new Map(
+    await Promise.all(
+      cluster.servers.map(async (server) => [await serverIdOf(server), server] as [string, NatsServer]),
+    ),
+  );
+});
+afterAll(() => cluster.dispose());
+
+interface Scene {
+  readonly operator: Operator;
+  readonly leader: ChildNode;
+  readonly followers: readonly TestNode[];
+  /** The leader's server. */
+  readonly own: NatsServer;
+}
+
+async function nameInCluster(operator: Operator, call: string): Promise<string> {
+  return ((await operator.api(call))["cluster"] as { leader: string }).leader;
+}
+
+const hostOf = (operator: Operator, presence: string): Promise<string> =>
+  nameInCluster(operator, `CONSUMER.INFO.${presence}`);
+
+/** A leader on a server that leads the stream or does not, and two followers on the other two. */
+async function scene(where: "with the stream" | "elsewhere"): Promise<Scene> {
+  const shared = { ...LONG, clusterId: freshId() };
+  // The first to come makes the bucket; where it is can be seen then.
+  const maker = await startNode({ servers: cluster.urls }, { ...shared, nodeId: "maker", observer: true });
+  const operator = await operatorOf({ url: cluster.urls }, shared.clusterId);
+  const streamLeader = await nameInCluster(operator, `STREAM.INFO.${streamName(shared.clusterId)}`);
+  await maker.node.stop();
+  const own = cluster.servers.find(
+    ({ name }) => (name === streamLeader) === (where === "with the stream"),
+  );
+  if (own === undefined) throw new Error("a cluster of one?");
+  const others = cluster.servers.filter((server) => server !== own);
+  const leader = await startChildNode(own, { ...shared, nodeId: "leader" });
+  await leader.next("become");
+  const followers = await Promise.all(
+    others.map((server, index) => startNode(server, { ...shared, nodeId: `f${index}` })),
+  );
+  await Promise.all(followers.map((node) => node.until(() => node.node.epoch === 1)));
+  expect(ids.get((await sessionIn(operator)).server_id)).toBe(own);
+  return { operator, leader, followers, own };
+}
+
+/** Has the presence made anew until it is on another server than the leader's connection. */
+async function moveAway({ operator, own }: Scene): Promise<{ presence: string; host: string }> {
+  let presence = await presenceIn(operator);
+  for (let tries = 0; tries < 7; tries++) {
+    const host = await waitFor(() => hostOf(operator, presence).catch(() => ""));
+    if (host !== own.name) return { presence, host };
+    await deletePresence(operator, presence);
+    presence = await presenceIn(operator, presence, 8000);
+  }
+  throw new Error("the presence was always on the leader's server");
+}
+
+test(`a leader on another server than the stream's and its presence's is replaced at once (${replicas})`, async () => {
+  const all = await scene("elsewhere");
+  const { host } = await moveAway(all);
+  expect(host).not.toBe(all.own.name);
+  all.leader.child.kill("SIGKILL");
+  const [next] = await settled(all.followers, 1);
+  expect(next.node.epoch).toBe(2);
+  expect(all.followers.map((node) => node.count("become")).reduce((sum, n) => sum + n)).toBe(1);
+}, 60_000);
+
+test(`its presence is deleted by hand on whatever server it is: no change of leader (${replicas})`, async () => {
+  const { operator, leader, followers } = await scene("elsewhere");
+  let presence = await presenceIn(operator);
+  for (let times = 0; times < 3; times++) {
+    await deletePresence(operator, presence);
+    presence = await presenceIn(operator, presence, 8000);
+  }
+  expect(await leader.status()).toMatchObject({ held: true, epoch: 1 });
+  for (const node of followers) expect(node.types()).toEqual(["started", "leader"]);
+});
+
+test.skipIf(oldest)(
+  "the server of its presence is frozen: no change of leader, and its presence comes anew elsewhere (not on 2.9.10: the stream is only there)",
+  async () => {
+    const all = await scene("with the stream");
+    const { operator, leader, followers } = all;
+    const { presence, host } = await moveAway(all);
+    const frozen = cluster.servers.find(({ name }) => name === host);
+    if (frozen === undefined) throw new Error(`no server ${host}`);
+    atEnd(async () => {
+      await frozen.resume();
+      await cluster.ready();
+    });
+    const heard = await operatorOf(all.own, operator.clusterId);
+    await frozen.pause();
+    // Its heartbeats stop; and where the meta group's leader was frozen, it takes until there is another.
+    const next = await waitFor(
+      async () => {
+        const now = await sessionIn(heard).catch(() => null);
+        return now?.presence !== undefined && now.presence !== presence && now.presence;
+      },
+      { timeoutMs: 25_000, intervalMs: 100 },
+    );
+    expect(next).not.toBe(presence);
+    expect(await leader.status()).toMatchObject({ held: true, epoch: 1 });
+    for (const node of followers) expect(node.count("become")).toBe(0);
+  },
+  60_000,
+);
