@@ -141,6 +141,13 @@ describe("leadership that is given up", () => {
   });
 });
 
+test("a program that fails when it is told to end gives its exit code", async () => {
+  const child = start<Line>(["run", "--config", file("a"), "--", "sh", "-c", `trap 'exit 9' TERM; ${LOOP}`]);
+  await program(child);
+  child.kill("SIGTERM");
+  expect(await child.exit).toEqual({ code: 9, signal: null });
+});
+
 describe("leadership that is lost", () => {
   test("by kill -9 of the command: the program is killed with it", async () => {
     const child = start<Line>(["run", "--config", file("a"), "--", "sh", "-c", `trap '' TERM; ${LOOP}`]);

@@ -38,7 +38,7 @@ describe.skipIf(why !== null)(`the daemon's virtual IP${why === null ? "" : ` (s
     await using first = daemon(a, vip);
     await waitFor(() => has(a), { timeoutMs: 15_000 });
     await using second = daemon(b, vip);
-    await waitFor(() => /leads|node started/.test(second.stderr + JSON.stringify(second.lines)), {
+    await waitFor(() => /leader changed/.test(second.stderr + JSON.stringify(second.lines)), {
       timeoutMs: 5_000,
       message: () => second.stderr + JSON.stringify(second.lines),
     });

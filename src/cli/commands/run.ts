@@ -75,6 +75,9 @@ async function act(command: string[], flags: Flags): Promise<void> {
       code = own;
       finished.abort();
     },
+    onStopped: (own) => {
+      code = own;
+    },
   });
   const ending = untilSignal(
     (signal) => log.info({ signal }, "Received signal, shutting down..."),

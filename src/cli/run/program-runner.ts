@@ -28,7 +28,12 @@ export interface RunnerOptions {
   readonly log: Logger;
   /** The program has ended by itself and is not restarted. */
   readonly onFinished: (code: number) => void;
+  /** The program has ended because this process was told to, with a code of its own choice. */
+  readonly onStopped: (code: number) => void;
 }
+
+/** Codes of programs that end in order when they are told to: 0, and what shells make of SIGINT and SIGTERM. */
+const ORDERLY: readonly number[] = [0, 130, 143];
 
 const GRACEFUL: ReadonlySet<LossReason | null> = new Set(["released", "stopped", "hook-failed"]);
 
@@ -71,7 +76,12 @@ export class ProgramRunner {
       if (program.pid !== undefined) log.info({ pid: program.pid, epoch: term.epoch }, "program started");
       const { ended, told } = await this.#untilEnded(program, term);
       this.#program = null;
-      if (told) return log.info({ code: ended.code }, "program ended");
+      if (told) {
+        log.info({ code: ended.code }, "program ended");
+        const own = ended.signal === null && !ORDERLY.includes(ended.code);
+        if (term.lossReason === "stopped" && own) this.#o.onStopped(ended.code);
+        return;
+      }
       if (!this.#again(ended)) return this.#o.onFinished(ended.code);
       log.warn({ code: ended.code }, `program ended by itself; it is started again in ${restartDelayMs} ms`);
       await pause(restartDelayMs, undefined, { signal: term.signal }).catch(() => {});
