@@ -31,7 +31,10 @@ async function two(): Promise<{ a: RunningDaemon; b: RunningDaemon; clusterId: s
 describe("who leads", () => {
   test("status says it in go-cluster's lines and fields", async () => {
     const { a, b, clusterId } = await two();
-    const text = await cli(["status", "--config", a.path]);
+    const [text, { code, value }] = await Promise.all([
+      cli(["status", "--config", a.path]),
+      json(["status", "-config", b.path]),
+    ]);
     expect(text).toMatchObject({ code: 0, stderr: "" });
     const lines = text.stdout.split("\n");
     expect(lines.slice(0, 6)).toEqual([
@@ -43,7 +46,6 @@ describe("who leads", () => {
       "Epoch:     1",
     ]);
     expect(text.stdout).toMatch(/^VIP Held: {2}false$/m);
-    const { code, value } = await json(["status", "-config", b.path]);
     expect(code).toBe(0);
     const go = {
       clusterId,

@@ -56,27 +56,27 @@ test("go-cluster's commands and flags are all there", () => {
 });
 
 test("wrong usage exits 2, the version and help exit 0", async () => {
-  expect(await cli(["frobnicate"])).toMatchObject({
-    code: 2,
-    stderr: expect.stringContaining("unknown command"),
-  });
-  expect((await cli([])).code).toBe(2);
-  expect(await cli(["init", "--cluster-id", "x"])).toMatchObject({ code: 2 });
-  expect(await cli(["watch", "--interval", "soon"])).toMatchObject({
-    code: 2,
-    stderr: expect.stringContaining("500ms, 2s or 1m30s"),
-  });
-  expect((await cli(["version"])).stdout).toMatch(/^nats-leader \d+\.\d+\.\d+\n$/);
-  expect(JSON.parse((await cli(["version", "--json"])).stdout)).toMatchObject({
-    version: expect.any(String),
-  });
-  expect((await cli(["help", "run"])).stdout).toContain("LEADER_EPOCH");
+  const [unknown, nothing, incomplete, wrong, version, json, help] = await Promise.all([
+    cli(["frobnicate"]),
+    cli([]),
+    cli(["init", "--cluster-id", "x"]),
+    cli(["watch", "--interval", "soon"]),
+    cli(["version"]),
+    cli(["version", "--json"]),
+    cli(["help", "run"]),
+  ]);
+  expect(unknown).toMatchObject({ code: 2, stderr: expect.stringContaining("unknown command") });
+  expect([nothing.code, incomplete.code]).toEqual([2, 2]);
+  expect(wrong).toMatchObject({ code: 2, stderr: expect.stringContaining("500ms, 2s or 1m30s") });
+  expect(version.stdout).toMatch(/^nats-leader \d+\.\d+\.\d+\n$/);
+  expect(JSON.parse(json.stdout)).toMatchObject({ version: expect.any(String) });
+  expect(help).toMatchObject({ code: 0, stdout: expect.stringContaining("LEADER_EPOCH") });
 });
 
 test("completion is made for bash, zsh and fish", async () => {
-  for (const shell of ["bash", "zsh", "fish"]) {
-    const { code, stdout } = await cli(["completion", shell]);
-    expect([shell, code]).toEqual([shell, 0]);
+  const made = await Promise.all(["bash", "zsh", "fish"].map((shell) => cli(["completion", shell])));
+  for (const { code, stdout } of made) {
+    expect(code).toBe(0);
     expect(stdout).toContain("transfer");
   }
 });

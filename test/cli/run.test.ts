@@ -63,20 +63,27 @@ describe("a program that ends by itself", () => {
   });
 
   test("by a signal gives 128 and its number; one that can't be run 127 or 126", async () => {
-    const config = ["--config", file("a"), "--log-level", "error"];
-    expect((await cli(["run", ...config, "--", "sh", "-c", "kill -9 $$"])).code).toBe(137);
-    const missing = await cli(["run", ...config, "--", "/does/not/exist"]);
+    const run = (...program: string[]) =>
+      cli(["run", "--config", file("a"), "--log-level", "error", "--", ...program]);
+    const [killed, missing, forbidden] = await Promise.all([
+      run("sh", "-c", "kill -9 $$"),
+      run("/does/not/exist"),
+      run("/etc/passwd"),
+    ]);
+    expect(killed.code).toBe(137);
     expect(missing).toMatchObject({
       code: 127,
       stderr: expect.stringContaining('cannot run \\"/does/not/exist\\"'),
     });
-    expect((await cli(["run", ...config, "--", "/etc/passwd"])).code).toBe(126);
+    expect(forbidden.code).toBe(126);
   });
 
   test("is started again in the same term if that is wanted, and takes nothing with it otherwise", async () => {
+    const marker = join(folder(), "failed");
+    const fail = `test -e ${marker} || { touch ${marker}; exit 3; }; wait`;
     const child = start<Line>([
       ...["run", "--config", file("a"), "--restart", "on-failure", "--restart-delay", "10ms"],
-      ...["--", "sh", "-c", 'sleep 600 & echo "up $! $LEADER_EPOCH"; exit 3'],
+      ...["--", "sh", "-c", `sleep 600 & echo "up $! $LEADER_EPOCH"; ${fail}`],
     ]);
     const first = await program(child);
     const second = await program(child);

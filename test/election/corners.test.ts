@@ -165,6 +165,27 @@ describe("a candidate with a presence", () => {
   });
 });
 
+describe("a connection that is gone", () => {
+  const holder = (revision: number, client: number): ReturnType<typeof record> =>
+    record(revision, "b", 2, { nonce: revision, session: connection(client, true) });
+  const mourning = (): Solo => {
+    const play = new Solo("", { ...presence, cooldownMs: 0 }).opened().connected(connection(1, true));
+    play.reads(holder(7, 9)).send({ type: "death-confirmed", binding: connection(9, true) });
+    return play.conflict();
+  };
+
+  test("entitles its holder to nothing, also by a renewal that was applied late", () => {
+    const play = mourning().reads(holder(8, 9));
+    expect(writes(play)[0]?.write.expect).toEqual({ revision: 8 });
+  });
+
+  test("says nothing about the next one of the same holder", () => {
+    const play = mourning().reads(holder(8, 10));
+    expect(writes(play)).toEqual([]);
+    expect(play.state.outwait).not.toBeNull();
+  });
+});
+
 describe("a message of another life of the bucket", () => {
   test("is looked up instead of being believed", () => {
     const play = new Solo("", {}, 41)

@@ -48,7 +48,8 @@ test("several elections on one connection, and none of their streams takes a con
   expect(creations.items.length).toBeGreaterThan(1);
   expect(creations.items.length).toBeLessThan(10);
   // And it comes when they do.
-  for (const operator of operators) await operator.api(`CONSUMER.DELETE.${streamName(operator.clusterId)}.full`);
+  for (const operator of operators)
+    await operator.api(`CONSUMER.DELETE.${streamName(operator.clusterId)}.full`);
   const presence = await presenceIn(operators[0]);
   for (const operator of operators) expect(await presenceIn(operator)).toBe(presence);
   expect(nodes.every((node) => node.node.isLeader())).toBe(true);

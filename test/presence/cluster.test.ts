@@ -2,8 +2,8 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { streamName } from "../../src/nats/names.ts";
 import { type NatsCluster, type NatsServer, startNatsCluster } from "../../src/testing.ts";
-import { atEnd } from "../node/support/cleanup.ts";
 import { type ChildNode, startChildNode } from "../node/support/child-node.ts";
+import { atEnd } from "../node/support/cleanup.ts";
 import { settled, startNode, type TestNode } from "../node/support/node.ts";
 import { freshId, type Operator, operatorOf } from "../node/support/operator.ts";
 import { waitFor } from "../support/wait.ts";
@@ -47,9 +47,7 @@ async function scene(where: "with the stream" | "elsewhere"): Promise<Scene> {
   const operator = await operatorOf({ url: cluster.urls }, shared.clusterId);
   const streamLeader = await nameInCluster(operator, `STREAM.INFO.${streamName(shared.clusterId)}`);
   await maker.node.stop();
-  const own = cluster.servers.find(
-    ({ name }) => (name === streamLeader) === (where === "with the stream"),
-  );
+  const own = cluster.servers.find(({ name }) => (name === streamLeader) === (where === "with the stream"));
   if (own === undefined) throw new Error("a cluster of one?");
   const others = cluster.servers.filter((server) => server !== own);
   const leader = await startChildNode(own, { ...shared, nodeId: "leader" });

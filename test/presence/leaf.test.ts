@@ -1,10 +1,14 @@
-/** A leaf node has its connections to itself: who is on another server can't have a death there confirmed. */
+/** A leader whose connection is at a leaf node: the leaf is asked over the hub, or it can't be asked. */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { type NatsServer, startNatsServer } from "../../src/testing.ts";
 import { freePort } from "../../src/testing/ports.ts";
+import { type NatsServer, startNatsServer } from "../../src/testing.ts";
 import { startChildNode } from "../node/support/child-node.ts";
-import { startNode } from "../node/support/node.ts";
+import { startLeader, startNode } from "../node/support/node.ts";
 import { freshId, operatorOf } from "../node/support/operator.ts";
+import { overlaps } from "../node/support/proxied.ts";
 import { waitFor } from "../support/wait.ts";
 import { hearQuestions, LONG, presenceIn } from "./support.ts";
 
@@ -12,56 +16,64 @@ const APP = { user: "app", pass: "p" };
 
 let hub: NatsServer;
 let leaf: NatsServer;
+let folder: string;
 beforeAll(async () => {
   const port = await freePort("127.0.0.1");
-  const accounts = `accounts {
-    APP { jetstream: JS, users: [{ user: app, password: p }] }
-    SYS { users: [{ user: sys, password: p }] } }
-  system_account: SYS`;
+  folder = mkdtempSync(join(tmpdir(), "nats-leader-hub-"));
   hub = await startNatsServer({
-    config: `${accounts.replace("JS", "enabled")}\nleafnodes { listen: "127.0.0.1:${port}" }`,
+    config: `jetstream { store_dir: ${JSON.stringify(folder)}, domain: hub }
+      accounts { APP { jetstream: enabled, users: [{ user: app, password: p }] } }
+      leafnodes { listen: "127.0.0.1:${port}" }`,
   });
   leaf = await startNatsServer({
     jetstream: false,
-    config: `${accounts.replace("jetstream: JS,", "")}\nleafnodes { remotes: [
-      { url: "nats-leaf://app:p@127.0.0.1:${port}", account: APP }
-      { url: "nats-leaf://sys:p@127.0.0.1:${port}", account: SYS } ] }`,
+    config: `default_js_domain: { APP: hub }
+      accounts { APP { users: [{ user: app, password: p }] } }
+      leafnodes { remotes: [{ url: "nats-leaf://app:p@127.0.0.1:${port}", account: APP }] }`,
   });
   await waitFor(async () => {
     const leafz = await fetch(`${hub.monitorUrl}/leafz`, { headers: { connection: "close" } });
-    return ((await leafz.json()) as { leafnodes: number }).leafnodes === 2;
+    return ((await leafz.json()) as { leafnodes: number }).leafnodes === 1;
   });
 });
 afterAll(async () => {
   await leaf.dispose();
   await hub.dispose();
+  rmSync(folder, { recursive: true, force: true });
 });
 
-test("a leader on a leaf node is replaced at once by a node on the same one", async () => {
+test.each([
+  ["the same one", () => leaf],
+  ["the hub", () => hub],
+])("a leader on a leaf node is replaced at once by a node on %s: the leaf answers both", async (_, place) => {
   const shared = { ...LONG, ...APP, clusterId: freshId() };
   const dead = await startChildNode(leaf, { ...shared, nodeId: "dead" });
   await dead.next("become");
-  const b = await startNode(leaf, { ...shared, nodeId: "b" });
+  const b = await startNode(place(), { ...shared, nodeId: "b" });
   await b.until(() => b.node.epoch === 1);
   await presenceIn(await operatorOf(hub, shared.clusterId, APP));
   dead.child.kill("SIGKILL");
   expect((await b.becomes()).epoch).toBe(2);
 });
 
-test("a node on the hub hears of its end, asks, is told nothing, and waits for W", async () => {
+test("the leaf node itself is killed: the node on the hub hears of it, asks, is told nothing, and waits for W", async () => {
   const shared = { leaseTtlMs: 1500, ...APP, clusterId: freshId() };
-  const dead = await startChildNode(leaf, { ...shared, nodeId: "dead" });
-  await dead.next("become");
+  const leader = await startLeader(leaf, { ...shared, nodeId: "leader" });
   const b = await startNode(hub, { ...shared, nodeId: "b" });
-  await b.until(() => b.node.epoch === 1);
+  await b.sees(leader);
   const operator = await operatorOf(hub, shared.clusterId, APP);
   await presenceIn(operator);
   const [questions, heard] = [await hearQuestions(operator), await operator.hear()];
   await heard.next(() => true);
-  dead.child.kill("SIGKILL");
+  const overlapped = overlaps(leader, b);
+  await leaf.kill();
+  await leader.next("suspended");
   await questions.next(() => true);
-  expect(b.node.leader?.nodeId).toBe("dead");
+  expect(b.node.leader?.nodeId).toBe("leader");
   const become = await b.called("onBecomeLeader");
-  const last = heard.items.findLast(({ record }) => record?.["node_id"] === "dead");
+  const last = heard.items.findLast(({ record }) => record?.["node_id"] === "leader");
   expect(become.atMs - (last?.atMs ?? Number.NaN)).toBeGreaterThanOrEqual(shared.leaseTtlMs - 20);
+  await leaf.start();
+  await leader.sees(b, 15_000);
+  expect(overlapped()).toBe(0);
 });
