@@ -26,6 +26,14 @@ import { Node } from "./node.ts";
 import type { NodeEvent } from "./node-events.ts";
 import { SystemClock, systemRandom } from "./runtime/system-clock.ts";
 
+export type { LoadedConfig, LoadOptions } from "./file-config/load.ts";
+export { loadConfig } from "./file-config/load.ts";
+export type { FileConfig, VipConfig } from "./file-config/types.ts";
+export { defaultFileConfig, writeConfig } from "./file-config/write.ts";
+export type { ClusterStatus, LeaseStatus } from "./manager/cluster-status.ts";
+export type { Demotion, Handover } from "./manager/operations.ts";
+export type { TermResource } from "./manager/term-resource.ts";
+
 const HISTORY_PATIENCE_MS = 500;
 const DEFAULT_MAX_TERMS = 1_000;
 /** go-cluster's. */

@@ -55,6 +55,7 @@ export class Run {
   #term: RunningTerm | null = null;
   #drainingTerm: RunningTerm | null = null;
   #service: ServiceHandle | null = null;
+  #serving: Promise<ServiceHandle | null> = Promise.resolve(null);
   #unlisten: (() => void) | null = null;
 
   constructor(o: RunOptions) {
@@ -125,10 +126,11 @@ export class Run {
     this.#driver.start(attachment.bucket);
     this.#o.emit({ type: "started" });
     logger.info({ event: "started", competes: !options.observer }, "node started");
-    this.#service = await attachment.serve({
+    this.#serving = attachment.serve({
       status: () => this.status(),
       stepDown: (to) => this.stepDown(to),
     });
+    this.#service = await this.#serving;
   }
 
   status(): NodeStatus {
@@ -413,7 +415,9 @@ export class Run {
     await this.#withPatience(this.#hooks.idle());
     for (const release of this.#releases.values()) release.resolve(false);
     this.#releases.clear();
-    await this.#service?.stop().catch(() => {});
+    // A stop may come while the service is still being set up.
+    const service = await this.#serving;
+    await service?.stop().catch(() => {});
     await this.#o.attachment.close();
     this.#o.logger.info({ event: "stopped" }, "node stopped");
     this.#o.emit({ type: "stopped" });

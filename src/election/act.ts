@@ -5,8 +5,8 @@
 import { campaign, campaignAtMono, dropOrphan, orphanToDrop } from "./candidate.ts";
 import { endHopelessDrain, keepOrRelease } from "./term.ts";
 import { emit, set, type Turn, termOf } from "./turn.ts";
-import { announce, holderIsGone } from "./view.ts";
-import { silentAtMono } from "./wants.ts";
+import { announce } from "./view.ts";
+import { awaitsRead, silentAtMono } from "./wants.ts";
 
 /** At most one write and one read are in flight. */
 export function act(turn: Turn): void {
@@ -43,8 +43,7 @@ function sendRead(turn: Turn): void {
 function sendDueWrite(turn: Turn): void {
   if (termOf(turn.state) !== null) return keepOrRelease(turn);
   if (turn.state.mustRead || turn.state.role.name !== "follower") return;
-  // A read under way is waited for, unless the holder's end is confirmed: then the compare-and-set finds out sooner.
-  if (turn.state.reading && !holderIsGone(turn.state)) return;
+  if (awaitsRead(turn.state)) return;
   if (orphanToDrop(turn)) return dropOrphan(turn);
   const campaignAt = campaignAtMono(turn.state);
   if (campaignAt !== null && turn.now.mono >= campaignAt) campaign(turn);

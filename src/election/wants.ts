@@ -45,6 +45,14 @@ export function wakeDelayMs(state: ElectionState, now: Instant): number | null {
   return delays.length === 0 ? null : Math.max(0, Math.min(...delays));
 }
 
+/**
+ * Is a read under way that a candidate waits for? Not where the holder's end is confirmed: there the compare-and-set finds
+ * out sooner. Unless it has found out already, and was refused.
+ */
+export function awaitsRead(state: ElectionState): boolean {
+  return state.reading && (state.disputed || !holderIsGone(state));
+}
+
 function sendDelays(state: ElectionState, now: Instant): number[] {
   const term = termOf(state);
   if (term !== null) {
@@ -53,7 +61,7 @@ function sendDelays(state: ElectionState, now: Instant): number[] {
     return waitsForRead ? [] : [term.renewAtMono - now.mono];
   }
   if (state.role.name !== "follower" || state.mustRead) return [];
-  if (state.reading && !holderIsGone(state)) return [];
+  if (awaitsRead(state)) return [];
   const campaignAt = campaignAtMono(state);
   return campaignAt === null ? [] : [campaignAt - now.mono];
 }

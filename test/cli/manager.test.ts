@@ -8,7 +8,17 @@ import { Manager, type ManagerHooks } from "../../src/manager.ts";
 import { type NatsServer, startNatsServer } from "../../src/testing.ts";
 import { atEnd } from "../node/support/cleanup.ts";
 import { waitFor } from "../support/wait.ts";
-import { cli, configFor, folder, freshId, json, leads, startCluster, startDaemon } from "./support.ts";
+import {
+  cli,
+  configFor,
+  ELECTION,
+  folder,
+  freshId,
+  json,
+  leads,
+  startCluster,
+  startDaemon,
+} from "./support.ts";
 
 let server: NatsServer;
 beforeAll(async () => {
@@ -78,8 +88,10 @@ describe("runDaemon", () => {
 
 test("promote, demote and leave act on the daemon of another process, status reads it", async () => {
   const clusterId = freshId();
-  const [a, b] = await startCluster(server, clusterId, ["a", "b"]);
-  if (a === undefined || b === undefined) throw new Error("two were started");
+  // Whoever has stepped down stays out of it, so that who is next is no race.
+  const election = { ...ELECTION, cooldownMs: 60_000 };
+  const [a, b, c] = await startCluster(server, clusterId, ["a", "b", "c"], { election });
+  if (a === undefined || b === undefined || c === undefined) throw new Error("three were started");
   const remote = new Manager(b.config, {}, { logger: false });
   expect(await remote.status()).toMatchObject({
     nodeId: "b",
@@ -90,8 +102,9 @@ test("promote, demote and leave act on the daemon of another process, status rea
   expect(await remote.promote()).toMatchObject({ nodeId: "b", from: "a", epoch: 2, already: false });
   expect(leads(b)).toBe(true);
   expect(await remote.demote()).toEqual({ demoted: true, epoch: 2 });
-  await waitFor(() => leads(a));
-  expect(await remote.demote()).toEqual({ demoted: false, leader: "a" });
+  await waitFor(() => leads(c));
+  expect(leads(a)).toBe(false);
+  expect(await remote.demote()).toEqual({ demoted: false, leader: "c" });
   expect(await remote.leave()).toBe(true);
   await expect(remote.promote()).rejects.toMatchObject({ code: "HANDOVER_REFUSED" });
   expect((await remote.join()).competes).toBe(true);

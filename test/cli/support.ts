@@ -10,7 +10,7 @@ import { Manager, type ManagerHooks } from "../../src/manager.ts";
 import { bucketSubjects, streamName } from "../../src/nats/names.ts";
 import { atEnd } from "../node/support/cleanup.ts";
 import { type Child, spawnChild } from "../support/child.ts";
-import { waitFor, within } from "../support/wait.ts";
+import { waitFor } from "../support/wait.ts";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
 const main = "src/cli/main.ts";
@@ -185,5 +185,3 @@ export class Onlooker {
     return { streams, config, consumers: consumer_count, state: rest };
   }
 }
-
-export { within };

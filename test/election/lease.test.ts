@@ -1,5 +1,11 @@
 import { describe, expect, test } from "vitest";
-import { leaseMarginMs, leaseSpanMs, MIN_MARGIN_MS, takeoverWaitMs } from "../../src/election/lease.ts";
+import {
+  leaseMarginMs,
+  leaseSpanMs,
+  MIN_MARGIN_MS,
+  renewIntervalMs,
+  takeoverWaitMs,
+} from "../../src/election/lease.ts";
 import {
   hasReached,
   type Instant,
@@ -26,6 +32,18 @@ describe("the margin", () => {
   test("is never smaller than its minimum", () => {
     for (let ttl = 300; ttl < 100_000; ttl += 997)
       expect(leaseMarginMs(ttl)).toBeGreaterThanOrEqual(MIN_MARGIN_MS);
+  });
+});
+
+describe("a leader renews", () => {
+  test.each([
+    ["every heartbeat on a single server", 10_000, 3_000, 1, 3_000],
+    ["more often where a stream election takes most of the span", 10_000, 3_000, 3, 500],
+    ["as often as is left of the span", 12_000, 3_000, 3, 2_400],
+    ["no more often than its heartbeat when the span is long enough", 60_000, 3_000, 5, 3_000],
+    ["no more often than its heartbeat when that is shorter still", 10_000, 200, 3, 200],
+  ])("%s", (_, ttl, heartbeat, replicas, interval) => {
+    expect(renewIntervalMs(ttl, heartbeat, replicas)).toBe(interval);
   });
 });
 

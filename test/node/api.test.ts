@@ -287,6 +287,26 @@ describe("start()", () => {
     proxy.blackhole(false);
   });
 
+  test("that is stopped in its last moment leaves no service behind on a connection that was passed in", async () => {
+    const proxy = await proxied(server);
+    const connection = await connect({ servers: proxy.url, pingInterval: 1000, maxPingOut: 2 });
+    atEnd(() => connection.close());
+    const clusterId = freshId();
+    const a = makeNode({ connection }, { clusterId, nodeId: "a", crashDetection: "lease" });
+    const subscribing = proxy.takeNextToServer((frame) => frame.text.includes(`cluster_${clusterId}.status.a`));
+    const starting = a.start();
+    const subscription = await subscribing; // its service is being set up
+    const stopping = a.node.stop();
+    subscription.release();
+    await Promise.allSettled([starting, within(stopping)]);
+    await connection.flush();
+    const { connection: other } = await operatorOf(server, clusterId);
+    for (const subject of [`cluster_${clusterId}.status.a`, `$SRV.PING.cluster_${clusterId}`]) {
+      const asking = other.request(subject, undefined, { timeout: 500 });
+      await expect(asking).rejects.toThrow(/no responders/i);
+    }
+  });
+
   test("on a server without JetStream rejects with JETSTREAM_UNAVAILABLE within its patience", async () => {
     await using own = await startNatsServer({ jetstream: false });
     const a = makeNode(own, { clusterId: freshId(), nodeId: "a", connectTimeoutMs: 500 });

@@ -56,7 +56,7 @@ function run(command: string, args: readonly string[], cwd: string): string {
 }
 
 test("it has the compiled code and the documents, and nothing else", () => {
-  const expected = /^(package\.json|README\.md|LICENSE|CHANGELOG\.md|dist\/.+\.(js|js\.map|d\.ts))$/;
+  const expected = /^(package\.json|README\.md|LICENSE|CHANGELOG\.md|schema\/config\.schema\.json|dist\/.+\.(js|js\.map|d\.ts))$/;
   expect(files.filter((path) => !expected.test(path))).toEqual([]);
   expect(files.filter((path) => /\.test\.|\.spec\.|__/.test(path))).toEqual([]);
   expect(["package.json", "README.md", "LICENSE"].filter((path) => !files.includes(path))).toEqual([]);
@@ -83,7 +83,7 @@ test("every source map carries its sources", () => {
 });
 
 test("plain JavaScript can import each entry", () => {
-  const entries = Object.keys(manifest.exports).filter((path) => path !== "./package.json");
+  const entries = Object.keys(manifest.exports).filter((path) => !path.endsWith(".json"));
   for (const entry of entries) {
     const name = entry.replace(/^\./, "nats-leader");
     const code = `import * as it from "${name}"; process.stdout.write(JSON.stringify(Object.keys(it)));`;

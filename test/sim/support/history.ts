@@ -90,6 +90,7 @@ export class History {
           competes: index < 1 || !this.#random.chance(0.1),
           crashDetection: this.#world.presence && !this.#random.chance(0.1) ? "presence" : "lease",
           rate: 1 + (this.#random.next() - 0.5) * 0.01,
+          renewIntervalMs: this.#random.pick([timing.heartbeatIntervalMs, timing.heartbeatIntervalMs, 300]),
           drainMs: this.#random.pick([0, 5, 200, 1_500, 4_000]),
         }),
       );

@@ -12,7 +12,6 @@ import type { VirtualTime } from "../../../src/sim/virtual-time.ts";
 export const timing = {
   leaseTtlMs: 3_000,
   heartbeatIntervalMs: 900,
-  renewIntervalMs: 900,
   requestTimeoutMs: 300,
   retryDelayMs: 75,
   successorGraceMs: 50,
@@ -43,6 +42,8 @@ export interface HostOptions {
   readonly nodeId: string;
   readonly competes: boolean;
   readonly rate: number;
+  /** The heartbeat, or less. */
+  readonly renewIntervalMs: number;
   /** How long leader work takes to stop. */
   readonly drainMs: number;
 }
@@ -60,7 +61,7 @@ export class Process {
 
   constructor(host: Host, incarnation: string, rememberedEpoch: number) {
     const { time, bucket, connections, presence, witness } = host.world;
-    const { nodeId, competes, crashDetection, rate, drainMs } = host.options;
+    const { nodeId, competes, crashDetection, rate, drainMs, renewIntervalMs } = host.options;
     this.host = host;
     this.incarnation = incarnation;
     this.clock = new VirtualClock(time, { rate });
@@ -71,7 +72,8 @@ export class Process {
       network,
     });
     this.store = new FakeStore(time, bucket, { network, clock: this.clock, session: this.session });
-    const config: ElectionConfig = { ...timing, nodeId, incarnation, competes, crashDetection };
+    const own = { nodeId, incarnation, competes, crashDetection, renewIntervalMs };
+    const config: ElectionConfig = { ...timing, ...own };
     this.driver = new Driver({
       config,
       clock: this.clock,

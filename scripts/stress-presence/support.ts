@@ -1,0 +1,153 @@
+/** What the modes share. */
+import { type AddressInfo, createServer, connect as dial, type Socket } from "node:net";
+import { setTimeout as pause } from "node:timers/promises";
+import { connect, type NatsConnection } from "@nats-io/transport-node";
+import { BenchChild } from "../../src/bench/child.ts";
+import type { ChildReport } from "../../src/bench/messages.ts";
+import { type Summary, summarize } from "../../src/bench/stats.ts";
+import type { SessionBinding } from "../../src/election/types.ts";
+import { parseObject } from "../../src/nats/js-api.ts";
+import { CONNECTIONS_PING, leaseSubject, streamName } from "../../src/nats/names.ts";
+import type { NatsServer } from "../../src/testing/types.ts";
+
+export interface ModeOptions {
+  readonly server: NatsServer;
+  readonly rounds: number;
+  /** Nodes per cluster; each mode has its own default. */
+  readonly nodes: number | undefined;
+  readonly progress: (line: string) => void;
+}
+
+/** `violations`: what must not happen, in words. */
+export type Mode = (
+  options: ModeOptions,
+) => Promise<{ readonly violations: readonly string[] } & Readonly<Record<string, unknown>>>;
+
+/** A child's only argument, as JSON. */
+export interface ChildTask {
+  /** `sampler`: one node that is asked `isLeader()` all the time. `crowd`: many, which say when they lead. */
+  readonly role: "sampler" | "crowd";
+  readonly url: string;
+  readonly clusterId: string;
+  readonly nodeIds: readonly string[];
+  readonly leaseTtlMs: number;
+}
+
+const PROGRAM = new URL(import.meta.url.endsWith(".ts") ? "./child.ts" : "./child.js", import.meta.url);
+
+export function startChild(
+  name: string,
+  task: ChildTask,
+  onReport: (report: ChildReport) => void,
+): BenchChild<ChildTask> {
+  return new BenchChild(name, task, onReport, PROGRAM);
+}
+
+/** Looks until there is something to see. */
+export async function until<T>(
+  look: () => T | undefined | Promise<T | undefined>,
+  what: string,
+  timeoutMs = 30_000,
+  everyMs = 2,
+): Promise<T> {
+  const deadline = performance.now() + timeoutMs;
+  for (;;) {
+    const seen = await look();
+    if (seen !== undefined) return seen;
+    if (performance.now() > deadline) throw new Error(`waited ${timeoutMs} ms for ${what}`);
+    await pause(everyMs);
+  }
+}
+
+export function summaryOf(samples: readonly number[]): Summary & { readonly samples: number } {
+  return { samples: samples.length, ...summarize(samples) };
+}
+
+/** A server's client that is none of the nodes. */
+export class Operator {
+  readonly connection: NatsConnection;
+  /** Questions whether a connection is gone, ever heard of. */
+  questions = 0;
+
+  private constructor(connection: NatsConnection) {
+    this.connection = connection;
+  }
+
+  static async at(server: NatsServer): Promise<Operator> {
+    const operator = new Operator(await connect({ servers: server.url, noAsyncTraces: true }));
+    operator.connection.subscribe(CONNECTIONS_PING, {
+      callback: (_error, message) => {
+        if (parseObject(message.data)?.["state"] === 0) operator.questions += 1;
+      },
+    });
+    await operator.connection.flush();
+    return operator;
+  }
+
+  /** Calls back for every attempt to write the lease, also for those that are refused. */
+  async attempts(clusterId: string, onAttempt: (nodeId: string) => void): Promise<void> {
+    this.connection.subscribe(leaseSubject(clusterId), {
+      callback: (_error, message) => onAttempt(String(parseObject(message.data)?.["node_id"])),
+    });
+    await this.connection.flush();
+  }
+
+  /** The presence that the record names. */
+  async presence(clusterId: string): Promise<string | undefined> {
+    const answer = await this.#call(`STREAM.MSG.GET.${streamName(clusterId)}`, {
+      last_by_subj: leaseSubject(clusterId),
+    });
+    const { message } = answer as { message?: { data?: string } };
+    const record = parseObject(Buffer.from(message?.data ?? "", "base64"));
+    return (record?.["session"] as SessionBinding | undefined)?.presence;
+  }
+
+  /** Whether there was one to delete. */
+  async deletePresence(presence: string): Promise<boolean> {
+    return (await this.#call(`CONSUMER.DELETE.${presence}`, {}))["success"] === true;
+  }
+
+  async #call(name: string, body: object): Promise<Record<string, unknown>> {
+    const answer = await this.connection.request(`$JS.API.${name}`, JSON.stringify(body), { timeout: 5000 });
+    return answer.json();
+  }
+}
+
+/** A way to a server that can be cut. What the tests' proxy is, without all it can do to frames. */
+export class Wire {
+  readonly #pairs = new Set<readonly [Socket, Socket]>();
+  readonly #listener = createServer((client) => this.#accept(client));
+  readonly #target: NatsServer;
+
+  constructor(target: NatsServer) {
+    this.#target = target;
+  }
+
+  async open(): Promise<string> {
+    await new Promise<void>((resolve) => this.#listener.listen(0, "127.0.0.1", resolve));
+    return `nats://127.0.0.1:${(this.#listener.address() as AddressInfo).port}`;
+  }
+
+  /** Resets every connection, both sides. */
+  cut(): void {
+    for (const pair of this.#pairs) for (const socket of pair) socket.resetAndDestroy();
+  }
+
+  close(): void {
+    this.#listener.close();
+    this.cut();
+  }
+
+  #accept(client: Socket): void {
+    const pair = [client, dial({ host: this.#target.host, port: this.#target.port })] as const;
+    this.#pairs.add(pair);
+    for (const [from, to] of [pair, [pair[1], client]] as const) {
+      from.setNoDelay(true).on("error", () => {});
+      from.pipe(to);
+      from.once("close", () => {
+        to.destroy();
+        this.#pairs.delete(pair);
+      });
+    }
+  }
+}
