@@ -416,7 +416,7 @@ export class Run {
     for (const release of this.#releases.values()) release.resolve(false);
     this.#releases.clear();
     // A stop may come while the service is still being set up.
-    const service = await this.#serving;
+    const service = await this.#serving.catch(() => null);
     await service?.stop().catch(() => {});
     await this.#o.attachment.close();
     this.#o.logger.info({ event: "stopped" }, "node stopped");

@@ -2,7 +2,7 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { connect, type NatsConnection } from "@nats-io/transport-node";
 import { Node } from "../../src/node.ts";
-import { type ModeOptions, Operator, summaryOf, until } from "./support.ts";
+import { type Mode, Operator, summaryOf, until } from "./support.ts";
 
 const ELECTIONS = 50;
 /** A presence that lived this long is made anew at once, any other after a pause that doubles. */
@@ -32,7 +32,7 @@ class Tally {
   }
 }
 
-export async function runFalseSuspicion(options: ModeOptions) {
+export const runFalseSuspicion: Mode = async (options) => {
   const { server, rounds, nodes = 3, progress } = options;
   const operator = await Operator.at(server);
   const share = (): Promise<NatsConnection> =>
@@ -116,4 +116,4 @@ export async function runFalseSuspicion(options: ModeOptions) {
     remadeMs: summaryOf(remadeMs),
     violations,
   };
-}
+};

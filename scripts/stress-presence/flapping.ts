@@ -3,7 +3,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import type { BenchChild } from "../../src/bench/child.ts";
 import { type HeldInterval, HeldLedger, largestOverlap } from "../../src/bench/held.ts";
 import { type ChildReport, hostNowMs } from "../../src/bench/messages.ts";
-import { type ChildTask, type ModeOptions, startChild, summaryOf, until, Wire } from "./support.ts";
+import { type ChildTask, type Mode, startChild, summaryOf, until, Wire } from "./support.ts";
 
 const LEASE_TTL_MS = 10_000;
 /** Between two cuts, at least; as much again at random. Now and then the second comes before all is well again. */
@@ -18,7 +18,7 @@ interface Flapper {
   held: { readonly epoch: number; readonly at: number } | null;
 }
 
-export async function runFlapping({ server, rounds, nodes = 3, progress }: ModeOptions) {
+export const runFlapping: Mode = async ({ server, rounds, nodes = 3, progress }) => {
   const ledger = new HeldLedger();
   const epochs: number[] = [];
   let failure: string | null = null;
@@ -97,7 +97,7 @@ export async function runFlapping({ server, rounds, nodes = 3, progress }: ModeO
     replacedMs: summaryOf(replacedMs),
     violations,
   };
-}
+};
 
 function overlapping(intervals: readonly HeldInterval[]): { ms: number; by: string }[] {
   return intervals.flatMap((one, index) =>

@@ -3,14 +3,14 @@
 import { setTimeout as pause } from "node:timers/promises";
 import type { ChildReport } from "../../src/bench/messages.ts";
 import { hostNowMs } from "../../src/bench/messages.ts";
-import { type ChildTask, type ModeOptions, Operator, startChild, summaryOf, until } from "./support.ts";
+import { type ChildTask, type Mode, Operator, startChild, summaryOf, until } from "./support.ts";
 
 const LEASE_TTL_MS = 10_000;
 const PROCESSES = 4;
 /** So long after the next one leads nobody may be heard of any more. */
 const AFTERMATH_MS = 300;
 
-export async function runFollowers({ server, rounds, nodes = 100, progress }: ModeOptions) {
+export const runFollowers: Mode = async ({ server, rounds, nodes = 100, progress }) => {
   const operator = await Operator.at(server);
   const violations: string[] = [];
   const [failoverMs, questions, writes]: [number[], number[], number[]] = [[], [], []];
@@ -95,4 +95,4 @@ export async function runFollowers({ server, rounds, nodes = 100, progress }: Mo
       await Promise.all(children.map((child) => child.end()));
     }
   }
-}
+};

@@ -127,3 +127,9 @@ export function jsonSchema(): Record<string, unknown> {
   const { $schema, ...rest } = z.toJSONSchema(FILE_SCHEMA, { target: "draft-7", io: "input" });
   return { $schema, $id: SCHEMA_URL, ...rest };
 }
+
+/** The same as the file's text: short lists on one line, as the repository's formatter has it. */
+export function schemaText(): string {
+  const text = JSON.stringify(jsonSchema(), null, 2);
+  return `${text.replace(/\[\n\s+([^[\]{}]*?)\n\s+\]/g, (_, items: string) => `[${items.replace(/,\n\s+/g, ", ")}]`)}\n`;
+}

@@ -46,7 +46,7 @@ describe("a connection", () => {
       pingInterval: 1000,
       maxPingOut: 2,
       reconnectTimeWait: 100,
-      timeout: 5000,
+      timeout: 2000,
       waitOnFirstConnect: false,
     });
     await made.close();

@@ -293,7 +293,9 @@ describe("start()", () => {
     atEnd(() => connection.close());
     const clusterId = freshId();
     const a = makeNode({ connection }, { clusterId, nodeId: "a", crashDetection: "lease" });
-    const subscribing = proxy.takeNextToServer((frame) => frame.text.includes(`cluster_${clusterId}.status.a`));
+    const subscribing = proxy.takeNextToServer((frame) =>
+      frame.text.includes(`cluster_${clusterId}.status.a`),
+    );
     const starting = a.start();
     const subscription = await subscribing; // its service is being set up
     const stopping = a.node.stop();

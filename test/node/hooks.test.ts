@@ -73,24 +73,49 @@ describe("a slow hook", () => {
     expect(a.calls("onLoseLeadership")).toHaveLength(1);
   });
 
-  test("that never returns holds a step-down back no longer than drainTimeoutMs, and not the next leader", async () => {
+  test.each([0, 300])(
+    "that never returns holds a step-down back no longer than drainTimeoutMs (%d), and not the next leader",
+    async (drainTimeoutMs) => {
+      const clusterId = freshId();
+      const gate = deferred();
+      const a = await startLeader(
+        server,
+        { clusterId, nodeId: "a", drainTimeoutMs },
+        { onLoseLeadership: () => gate.promise },
+      );
+      const b = await startNode(server, { clusterId, nodeId: "b" });
+      await b.sees(a);
+      const before = performance.now();
+      await a.node.stepDown();
+      expect(performance.now() - before).toBeGreaterThanOrEqual(drainTimeoutMs - 1);
+      await b.leads();
+      expect(a.log.filter((line) => line.fields["event"] === "drain-timeout")).toMatchObject([
+        { level: "error", fields: { epoch: 1 } },
+      ]);
+      gate.resolve();
+    },
+  );
+
+  test("for changes of leader is told the newest only, when several came meanwhile", async () => {
     const clusterId = freshId();
+    const a = await startLeader(server, { clusterId, nodeId: "a", cooldownMs: 0 });
     const gate = deferred();
-    const a = await startLeader(
+    const watcher = await startNode(
       server,
-      { clusterId, nodeId: "a", drainTimeoutMs: 300 },
-      { onLoseLeadership: () => gate.promise },
+      { clusterId, nodeId: "watcher", observer: true },
+      { onLeaderChange: () => gate.promise },
     );
-    const b = await startNode(server, { clusterId, nodeId: "b" });
-    await b.sees(a);
-    const before = performance.now();
-    await a.node.stepDown();
-    expect(performance.now() - before).toBeGreaterThanOrEqual(299);
-    await b.until(() => b.node.isLeader());
-    expect(a.log.filter((line) => line.fields["event"] === "drain-timeout")).toMatchObject([
-      { level: "error", fields: { epoch: 1 } },
-    ]);
+    await watcher.called("onLeaderChange");
+    for (let epoch = 2; epoch <= 4; epoch++) {
+      await a.leads();
+      await a.node.stepDown();
+      await watcher.until(() => watcher.node.epoch === epoch);
+    }
     gate.resolve();
+    await watcher.called("onLeaderChange", 2);
+    await watcher.node.stop();
+    expect(watcher.calls("onLeaderChange").map((call) => call.leader?.epoch)).toEqual([1, 4]);
+    expect(watcher.events.items.filter((event) => event.type === "leader")).toHaveLength(7);
   });
 });
 
@@ -228,7 +253,7 @@ describe("stepDown() inside application code resolves, and the lease is released
   test("in onBecomeLeader", async () => {
     const clusterId = freshId();
     let inside: string | undefined;
-    const a = await startNode(
+    const a = makeNode(
       server,
       { clusterId, nodeId: "a" },
       {
@@ -238,6 +263,7 @@ describe("stepDown() inside application code resolves, and the lease is released
         },
       },
     );
+    await a.start();
     const b = await startNode(server, { clusterId, nodeId: "b" });
     await settled([a, b], 1);
     await b.leads();
