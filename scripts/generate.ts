@@ -1,6 +1,7 @@
-/** Writes what can be derived into the README: `npm run generate`. CI runs it and fails when anything changes. */
+/** Writes what can be derived into the README and the JSON Schema: `npm run generate`. CI runs it and fails when anything changes. */
 import { readFileSync, writeFileSync } from "node:fs";
 import { optionsTable } from "../src/config.ts";
+import { schemaText } from "../src/file-config/schema.ts";
 
 const readmePath = new URL("../README.md", import.meta.url);
 const quickStart = readFileSync(new URL("../examples/quick-start.ts", import.meta.url), "utf8").trim();
@@ -15,3 +16,4 @@ let readme = readFileSync(readmePath, "utf8");
 readme = fill(readme, "quick-start", `\`\`\`ts\n${quickStart}\n\`\`\``);
 readme = fill(readme, "options", optionsTable().trim());
 writeFileSync(readmePath, readme);
+writeFileSync(new URL("../schema/config.schema.json", import.meta.url), schemaText());

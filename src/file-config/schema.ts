@@ -4,8 +4,8 @@ import { z } from "zod";
 import { OPTIONS, type OptionName } from "../config/accepted.ts";
 import { PACKAGE_VERSION } from "../config.ts";
 
-/** Where editors find the schema once the package is published. */
-export const SCHEMA_URL: string = `https://unpkg.com/nats-leader@${PACKAGE_VERSION}/schema/config.schema.json`;
+/** Where an editor finds the schema beside an installed package; `nats-leader config schema` prints it for any other place. */
+export const SCHEMA_URL: string = "./node_modules/nats-leader/schema/config.schema.json";
 
 const MAX_TERMS = 100_000;
 
@@ -125,7 +125,7 @@ export const FILE_SCHEMA: z.ZodType = z
 /** The JSON Schema of the file, as `schema/config.schema.json` has it. */
 export function jsonSchema(): Record<string, unknown> {
   const { $schema, ...rest } = z.toJSONSchema(FILE_SCHEMA, { target: "draft-7", io: "input" });
-  return { $schema, $id: SCHEMA_URL, ...rest };
+  return { $schema, $id: `urn:nats-leader:config:${PACKAGE_VERSION}`, ...rest };
 }
 
 /** The same as the file's text: short lists on one line, as the repository's formatter has it. */

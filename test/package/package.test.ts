@@ -56,7 +56,8 @@ function run(command: string, args: readonly string[], cwd: string): string {
 }
 
 test("it has the compiled code and the documents, and nothing else", () => {
-  const expected = /^(package\.json|README\.md|LICENSE|CHANGELOG\.md|schema\/config\.schema\.json|dist\/.+\.(js|js\.map|d\.ts))$/;
+  const expected =
+    /^(package\.json|README\.md|LICENSE|CHANGELOG\.md|schema\/config\.schema\.json|dist\/.+\.(js|js\.map|d\.ts))$/;
   expect(files.filter((path) => !expected.test(path))).toEqual([]);
   expect(files.filter((path) => /\.test\.|\.spec\.|__/.test(path))).toEqual([]);
   expect(["package.json", "README.md", "LICENSE"].filter((path) => !files.includes(path))).toEqual([]);
