@@ -89,14 +89,6 @@ export async function statusOf(operator: Operator, nodeId: string): Promise<Reco
   return (await operator.connection.request(subject, undefined, { timeout: 2000 })).json();
 }
 
-/** An operator of each of these clusters. */
-export async function operatorsOf(
-  server: { readonly url: string | string[] },
-  ...clusterIds: string[]
-): Promise<Operator[]> {
-  return Promise.all(clusterIds.map((clusterId) => operatorOf(server, clusterId)));
-}
-
 /** The id a server calls itself by in this life. */
 export async function serverIdOf(server: NatsServer): Promise<string> {
   const varz = await fetch(`${server.monitorUrl}/varz`, { headers: { connection: "close" } });
