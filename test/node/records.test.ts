@@ -65,8 +65,8 @@ describe("a record with this node's id and another incarnation", () => {
 
 test("of two nodes with the same id one leads, and the other warns and names both", async () => {
   const clusterId = freshId();
-  const first = await startLeader(server, { ...QUICK, clusterId, nodeId: "twin" });
-  const second = await startNode(server, { ...QUICK, clusterId, nodeId: "twin" });
+  const first = await startLeader(server, { ...CALM, heartbeatIntervalMs: 200, clusterId, nodeId: "twin" });
+  const second = await startNode(server, { ...CALM, heartbeatIntervalMs: 200, clusterId, nodeId: "twin" });
   await second.until(() => second.warnings("DUPLICATE_NODE_ID").length > 0);
   const [warning = ""] = second.warnings("DUPLICATE_NODE_ID");
   expect(warning).toContain("twin");
@@ -176,8 +176,9 @@ describe("an operator", () => {
 
   test("who deletes the bucket: the lease is lost at once, loudly, and epochs go on above it", async () => {
     const clusterId = freshId();
-    const a = await startLeader(server, { ...QUICK, clusterId, nodeId: "a", cooldownMs: 0 });
-    const b = await startNode(server, { ...QUICK, clusterId, nodeId: "b", cooldownMs: 0 });
+    const options = { ...QUICK, clusterId, cooldownMs: 0, successorGraceMs: 1000 };
+    const a = await startLeader(server, { ...options, nodeId: "a" });
+    const b = await startNode(server, { ...options, nodeId: "b" });
     for (const [from, to] of [
       [a, b],
       [b, a],

@@ -3,7 +3,7 @@ import { connect, type NatsConnection } from "@nats-io/transport-node";
 import { CONNECTIONS_PING, leaseSubject, statusSubject, streamName } from "../../src/nats/names.ts";
 import type { NatsServer } from "../../src/testing.ts";
 import { atEnd } from "../node/support/cleanup.ts";
-import { type Operator, operatorOf } from "../node/support/operator.ts";
+import type { Operator } from "../node/support/operator.ts";
 import { Recorder } from "../node/support/recorder.ts";
 import type { Frame } from "../support/tcp-proxy.ts";
 import { waitFor } from "../support/wait.ts";
