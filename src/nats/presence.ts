@@ -139,7 +139,9 @@ export class Presence {
   #lost(consumer: PushConsumer, error: Error): void {
     const wasOn = this.#current !== null;
     this.#set(consumer, null, false);
-    if (!wasOn) this.#warn(`no fast crash detection for now: ${error.message}`, error);
+    // Once per outage, however many streams are tried.
+    if (!wasOn && this.#problem === null)
+      this.#warn(`no fast crash detection for now: ${error.message}`, error);
     // A stream that is gone takes its consumers along: the next attempt, after the usual pause, is on the next one.
     const stream = this.#stream;
     if (consumer !== this.#consumer || wasOn || stream === null) return;

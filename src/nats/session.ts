@@ -41,6 +41,7 @@ export class NatsSession implements Session {
   readonly options: SessionOptions;
   readonly #shared: SharedSession;
   readonly #listeners = new Set<(event: SessionEvent) => void>();
+  readonly #said = new Set<string>();
   #presenceStream: string | null = null;
   #watched: string | null = null;
   #released: Promise<void> | null = null;
@@ -83,9 +84,8 @@ export class NatsSession implements Session {
       if (this.#shared.presence.current !== null) this.emit({ type: "rebound", binding: this.binding });
       const { problem } = this.#shared.presence;
       await this.#shared.presence.want(stream);
-      // Those who came earlier were told when it was found.
       if (problem !== null && problem === this.#shared.presence.problem)
-        this.options.onWarning?.(problem.message, problem.error);
+        this.warnOnce(problem.message, problem.error);
     }
     return this.presenceState;
   }
@@ -125,6 +125,18 @@ export class NatsSession implements Session {
   /** For the shared session only. */
   emit(event: SessionEvent): void {
     for (const listener of [...this.#listeners]) guarded(() => listener(event));
+  }
+
+  /** For the shared session only. Who comes late is told what the others were told earlier, and nobody is told twice. */
+  warnOnce(message: string, error?: Error): void {
+    if (this.#said.has(message)) return;
+    this.#said.add(message);
+    this.warn(message, error);
+  }
+
+  /** For the shared session only. */
+  warn(message: string, error?: Error): void {
+    guarded(() => this.options.onWarning?.(message, error));
   }
 
   /** For the shared session only. */
@@ -180,7 +192,9 @@ class SharedSession {
       changed: () => {
         if (this.monitor.connected) for (const session of [...this.#sessions]) session.rebound();
       },
-      warn: (message, error) => this.#warn(message, error),
+      warn: (message, error) => {
+        for (const session of [...this.#sessions]) session.warnOnce(message, error);
+      },
     });
     this.#unlisten = this.monitor.listen((change) => {
       if (change.type === "lame-duck") this.#leave();
@@ -259,6 +273,6 @@ class SharedSession {
   }
 
   #warn(message: string, error?: Error): void {
-    for (const session of [...this.#sessions]) guarded(() => session.options.onWarning?.(message, error));
+    for (const session of [...this.#sessions]) session.warn(message, error);
   }
 }
