@@ -7,7 +7,7 @@ import { QUICK, settled, startNode } from "../node/support/node.ts";
 import { freshId, operatorOf } from "../node/support/operator.ts";
 import { proxied } from "../node/support/proxied.ts";
 import { within } from "../support/wait.ts";
-import { deletePresence, hearQuestions, LONG, presenceIn, sharedConnection } from "./support.ts";
+import { deletePresence, hearQuestions, LONG, listening, presenceIn, sharedConnection } from "./support.ts";
 
 const ACCOUNTS = `accounts {
   A { jetstream: enabled, users: [{ user: a, password: p }] }
@@ -75,9 +75,11 @@ test("after its presence was deleted by hand: the followers had learnt its new n
   const operator = await operatorOf(server, shared.clusterId);
   const questions = await hearQuestions(operator);
   const before = await presenceIn(operator);
+  await listening(operator, b);
   await deletePresence(operator, before);
   await questions.until((asked) => asked.length > 0);
   expect(await presenceIn(operator, before)).not.toBe(before);
+  await listening(operator, b);
   expect(b.node.leader).toMatchObject({ nodeId: "dead", epoch: 1 });
   dead.child.kill("SIGKILL");
   expect((await b.becomes()).epoch).toBe(2);

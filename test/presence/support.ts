@@ -95,6 +95,14 @@ export async function serverIdOf(server: NatsServer): Promise<string> {
   return ((await varz.json()) as { server_id: string }).server_id;
 }
 
+/** Resolves when these nodes have handled what is in the record by now, and listen for the end of its presence. */
+export async function listening(
+  operator: Operator,
+  ...nodes: readonly { readonly id: string }[]
+): Promise<void> {
+  for (const { id } of nodes) await statusOf(operator, id);
+}
+
 /** A connection as this library makes it, for nodes that share one. Closed at the end of the test. */
 export async function sharedConnection(
   server: { readonly url: string },

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { consumerDeletedAdvisory } from "../../src/nats/names.ts";
 import { type NatsServer, startNatsServer } from "../../src/testing.ts";
 import { CALM, startLeader, startNode, type TestNode } from "../node/support/node.ts";
-import { freshId, type Operator, operatorOf } from "../node/support/operator.ts";
+import { freshId, Operator, operatorOf } from "../node/support/operator.ts";
 import { proxied } from "../node/support/proxied.ts";
 import { waitFor } from "../support/wait.ts";
 import {
@@ -14,6 +14,7 @@ import {
   isLeaseWrite,
   isQuestion,
   LONG,
+  listening,
   presenceIn,
   sessionIn,
   sharedConnection,
@@ -60,6 +61,7 @@ test("its presence is deleted by hand: the followers ask, nothing changes, and t
   let presence = await presenceIn(operator);
   const names = new Set([presence]);
   for (let times = 1; times <= 4; times++) {
+    await listening(operator, ...all.followers);
     await deletePresence(operator, presence);
     await questions.until((asked) => asked.length >= times * all.followers.length);
     presence = await presenceIn(operator, presence);
@@ -90,6 +92,7 @@ test("advisories of presences that are nobody's, or of another cluster's leader,
   const one = await scene();
   const other = await scene();
   const questions = await hearQuestions(one.operator);
+  await listening(other.operator, ...other.followers);
   await deletePresence(other.operator, await presenceIn(other.operator));
   one.operator.connection.publish(consumerDeletedAdvisory("KV_X.presence_1"), "{}");
   await questions.until((asked) => asked.length >= 2);
@@ -162,8 +165,13 @@ test("many elections on one connection ask once about a leader that all of them 
   const operator = await operatorOf(server, clusterIds[0] ?? "");
   const questions = await hearQuestions(operator);
   const presence = await presenceIn(operator);
+  await listening(operator, ...followers.slice(0, 1));
   await deletePresence(operator, presence);
-  await presenceIn(operator, presence);
+  for (const [index, clusterId] of clusterIds.entries()) {
+    const one = new Operator(operator.connection, clusterId);
+    await presenceIn(one, presence);
+    await listening(one, ...followers.slice(index, index + 1));
+  }
   expect(leaders.every((node) => node.node.isLeader())).toBe(true);
   expect(questions.items.length).toBeGreaterThan(0);
   expect(questions.items.length).toBeLessThan(5);
