@@ -32,8 +32,13 @@ interface Scene {
   readonly own: NatsServer;
 }
 
+/** Who leads a stream or a consumer. A server that does not know yet may not answer at all. */
 async function nameInCluster(operator: Operator, call: string): Promise<string> {
-  return ((await operator.api(call))["cluster"] as { leader: string }).leader;
+  const ask = async (): Promise<string | undefined> => {
+    const answer = await operator.connection.request(`$JS.API.${call}`, "", { timeout: 500 });
+    return answer.json<{ cluster?: { leader?: string } }>().cluster?.leader;
+  };
+  return waitFor(() => ask().catch(() => undefined), { timeoutMs: 10_000, message: call });
 }
 
 const hostOf = (operator: Operator, presence: string): Promise<string> =>
@@ -64,7 +69,7 @@ async function scene(where: "with the stream" | "elsewhere"): Promise<Scene> {
 async function moveAway({ operator, own }: Scene): Promise<{ presence: string; host: string }> {
   let presence = await presenceIn(operator);
   for (let tries = 0; tries < 7; tries++) {
-    const host = await waitFor(() => hostOf(operator, presence).catch(() => ""));
+    const host = await hostOf(operator, presence);
     if (host !== own.name) return { presence, host };
     await deletePresence(operator, presence);
     presence = await presenceIn(operator, presence, 8000);

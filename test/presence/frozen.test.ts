@@ -40,9 +40,8 @@ describe("a leader that is frozen, and whose connection is reset on both sides m
   test("is replaced at once, answers no on its first look, and loses its term to the successor", async () => {
     const { proxy, frozen, other } = await scene();
     frozen.send({ do: "spin", gapMs: 500, limitMs: 20_000 });
-    await frozen.next("spinning");
-    frozen.child.kill("SIGSTOP");
-    await frozenFor(600);
+    await freeze(frozen);
+    await goesBy(600);
     proxy.resetServerSide();
     proxy.resetClientSide();
     expect((await other.becomes()).epoch).toBe(2);
@@ -60,9 +59,8 @@ describe("a leader that is frozen, and whose connection is reset on both sides m
     const frozen = await startChildNode(proxy, { ...LONG, clusterId, nodeId: "frozen" });
     await frozen.next("become");
     frozen.send({ do: "spin", gapMs: 500, limitMs: 20_000 });
-    await frozen.next("spinning");
-    frozen.child.kill("SIGSTOP");
-    await frozenFor(600);
+    await freeze(frozen);
+    await goesBy(600);
     proxy.resetServerSide();
     proxy.resetClientSide();
     frozen.child.kill("SIGCONT");
@@ -79,9 +77,8 @@ test("a leader that is frozen for less than its span keeps its term and goes on,
   const { clusterId, frozen, other } = await scene(options);
   const heard = await (await operatorOf(server, clusterId)).hear();
   frozen.send({ do: "spin", gapMs: 500, limitMs: 20_000 });
-  await frozen.next("spinning");
-  frozen.child.kill("SIGSTOP");
-  await frozenFor(1200);
+  await freeze(frozen);
+  await goesBy(1200);
   frozen.child.kill("SIGCONT");
   const spun = await frozen.next("spun");
   // Whatever has happened to the connection, it cannot know yet.
@@ -139,7 +136,14 @@ test("a leader whose connection ends while its event loop is blocked is suspende
   expect(await child.next("lose-ended")).toMatchObject({ reason: "superseded" });
 });
 
+/** Stops it within its loop. */
+async function freeze(node: ChildNode): Promise<void> {
+  await node.next("spinning");
+  await goesBy(20); // it is about to begin, and can't say when it has
+  node.child.kill("SIGSTOP");
+}
+
 /** Time that must go by while a process stands still: there is nothing else to wait for. */
-function frozenFor(ms: number): Promise<void> {
+function goesBy(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
 }

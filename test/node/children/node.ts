@@ -72,6 +72,7 @@ function spin(gapMs: number, limitMs: number): Spin {
   const begun = performance.now();
   let last = begun;
   let before = node.isLeader();
+  say({ type: "spinning" });
   for (;;) {
     const now = performance.now();
     const held = node.isLeader();
@@ -112,11 +113,9 @@ listen<ChildCommand>(async (command) => {
       await node.stepDown();
       return;
     case "spin":
-      say({ type: "spinning" });
       say(spin(command.gapMs, command.limitMs));
       return;
     case "block":
-      say({ type: "spinning" });
       say(spin(Number.POSITIVE_INFINITY, command.ms));
       return;
     default:
