@@ -35,85 +35,89 @@ class Tally {
 export const runFalseSuspicion: Mode = async (options) => {
   const { server, rounds, nodes = 3, progress } = options;
   const operator = await Operator.at(server);
-  const share = (): Promise<NatsConnection> =>
-    connect({ servers: server.url, pingInterval: 1000, maxPingOut: 2, maxReconnectAttempts: -1 });
-  const shared = await Promise.all(Array.from({ length: nodes - 1 }, share));
+  const shared = await Promise.all(Array.from({ length: nodes - 1 }, () => share(server.url)));
   const tally = new Tally();
   const elections: Election[] = [];
   for (let index = 0; index < Math.min(ELECTIONS, rounds); index++) {
-    const clusterId = `fs${index}`;
-    const common = { clusterId, leaseTtlMs: LEASE_TTL_MS, logger: false } as const;
-    const leader = new Node({ ...common, nodeId: "leader", servers: server.url });
-    const followers = shared.map((connection, f) => new Node({ ...common, nodeId: `f${f}`, connection }));
-    for (const node of [leader, ...followers]) void tally.follow(node);
-    await leader.start();
-    await leader.campaign();
-    await Promise.all(followers.map((node) => node.start()));
-    await operator.attempts(clusterId, () => {
+    const nodesOf = await elect(`fs${index}`, server.url, shared, tally);
+    await operator.attempts(`fs${index}`, () => {
       tally.writes += 1;
     });
-    elections.push({ clusterId, nodes: [leader, ...followers], hurried: index % 2 === 1 });
+    elections.push({ clusterId: `fs${index}`, nodes: nodesOf, hurried: index % 2 === 1 });
   }
   progress(`${elections.length} elections of ${nodes} nodes`);
   const remadeMs: number[] = [];
   let begun = 0;
   const began = performance.now();
   const hammer = async ({ clusterId, hurried }: Election): Promise<void> => {
-    let presence: string | undefined;
+    let presence = await named(operator, clusterId);
     while (begun < rounds) {
       begun += 1;
-      const before: string | undefined = presence;
-      presence = await until(
-        async () => {
-          const named = await operator.presence(clusterId);
-          return named === before ? undefined : named;
-        },
-        `${clusterId} to name a new presence`,
-        30_000,
-        5,
-      );
+      if (begun % 100 === 0) progress(`${begun}/${rounds} deletions, ${tally.losses} terms lost`);
       if (!hurried) await pause(SETTLED_MS);
       const deleted = performance.now();
       if (!(await operator.deletePresence(presence))) throw new Error(`${presence} was gone already`);
-      const gone = presence;
-      await until(
-        async () => {
-          const named = await operator.presence(clusterId);
-          return named === undefined || named === gone ? undefined : named;
-        },
-        `${clusterId} to name a new presence`,
-        30_000,
-        5,
-      );
+      presence = await named(operator, clusterId, presence);
       if (!hurried) remadeMs.push(performance.now() - deleted);
-      if (begun % 100 === 0) progress(`${begun}/${rounds} deletions, ${tally.losses} terms lost`);
     }
   };
   await Promise.all(elections.map(hammer));
-  const [questions, writes] = [operator.questions, tally.writes];
   const seconds = (performance.now() - began) / 1000;
-  const led = elections.filter(({ nodes: [leader] }) => leader?.isLeader() && leader.epoch === 1).length;
+  const { losses, suspended, writes } = tally;
   const leaderChanges = tally.becomes - elections.length;
-  const { losses, suspended } = tally;
-  await Promise.all(elections.flatMap((election) => election.nodes.map((node) => node.stop())));
-  await Promise.all([operator.connection, ...shared].map((connection) => connection.close()));
-  const violations = [
-    ...(leaderChanges > 0 ? [`${leaderChanges} leader changes`] : []),
-    ...(losses > 0 ? [`${losses} terms lost`] : []),
-    ...(suspended > 0 ? [`${suspended} suspensions`] : []),
-    ...(led < elections.length ? [`${elections.length - led} leaders do not lead any more`] : []),
-  ];
-  return {
+  const led = elections.filter(({ nodes: [leader] }) => leader?.isLeader() && leader.epoch === 1).length;
+  const found = {
     leaderChanges,
     lost: losses,
     suspended,
     elections: elections.length,
     nodes,
-    questions,
+    questions: operator.questions,
     writes,
     heartbeatsDue: Math.round((elections.length * seconds * 1000) / (LEASE_TTL_MS * 0.3)),
     /** From the deletion to the record that names another presence, where that had lived for 5 s. */
     remadeMs: summaryOf(remadeMs),
-    violations,
+    violations: [
+      ...(leaderChanges > 0 ? [`${leaderChanges} leader changes`] : []),
+      ...(losses > 0 ? [`${losses} terms lost`] : []),
+      ...(suspended > 0 ? [`${suspended} suspensions`] : []),
+      ...(led < elections.length ? [`${elections.length - led} leaders do not lead any more`] : []),
+    ],
   };
+  await Promise.all(elections.flatMap((election) => election.nodes.map((node) => node.stop())));
+  await Promise.all([operator.connection, ...shared].map((connection) => connection.close()));
+  return found;
 };
+
+/** A connection for many followers. */
+function share(url: string): Promise<NatsConnection> {
+  return connect({ servers: url, pingInterval: 1000, maxPingOut: 2, maxReconnectAttempts: -1 });
+}
+
+/** A leader with a connection of its own, and a follower on each of the shared ones. */
+async function elect(
+  clusterId: string,
+  url: string,
+  shared: readonly NatsConnection[],
+  tally: Tally,
+): Promise<Node[]> {
+  const common = { clusterId, leaseTtlMs: LEASE_TTL_MS, logger: false } as const;
+  const leader = new Node({ ...common, nodeId: "leader", servers: url });
+  const followers = shared.map(
+    (connection, index) => new Node({ ...common, nodeId: `f${index}`, connection }),
+  );
+  for (const node of [leader, ...followers]) void tally.follow(node);
+  await leader.start();
+  await leader.campaign();
+  await Promise.all(followers.map((node) => node.start()));
+  return [leader, ...followers];
+}
+
+/** The presence that the record names, once it is another one. */
+function named(operator: Operator, clusterId: string, not?: string): Promise<string> {
+  const look = async (): Promise<string | undefined> => {
+    const presence = await operator.presence(clusterId);
+    return presence === not ? undefined : presence;
+  };
+  return until(look, `${clusterId} to name another presence than ${not}`, 30_000, 5);
+}

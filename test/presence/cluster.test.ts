@@ -95,7 +95,10 @@ test(`its presence is deleted by hand on whatever server it is: no change of lea
     presence = await presenceIn(operator, presence, 8000);
   }
   expect(await leader.status()).toMatchObject({ held: true, epoch: 1 });
-  for (const node of followers) expect(node.types()).toEqual(["started", "leader"]);
+  for (const node of followers) {
+    // A cluster under load may let a read go unanswered; that is said, and no change.
+    expect(node.types().filter((type) => type !== "warning")).toEqual(["started", "leader"]);
+  }
 });
 
 test.skipIf(oldest)(
