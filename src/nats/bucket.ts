@@ -4,6 +4,7 @@ import type { BucketInfo } from "../runtime/ports.ts";
 import type { ConnectionMonitor } from "./connection-monitor.ts";
 import { callApi, isJsError, JsCode, type JsonObject, jsToClusterError } from "./js-api.ts";
 import { bucketName, streamName } from "./names.ts";
+import { RequestFailure } from "./request.ts";
 import {
   isAtLeast,
   OLDEST_SERVER,
@@ -23,6 +24,9 @@ import {
 
 const CLUSTER_REPLICAS = 3;
 
+/** A server drops a question about a stream whose raft group has no leader yet, so the question is put again. */
+const INFO_ATTEMPTS = 4;
+
 /** How the bucket is made. */
 export interface BucketOptions {
   readonly clusterId: string;
@@ -33,7 +37,7 @@ export interface BucketOptions {
   readonly interop: "native" | "go-cluster";
   /** Something worth an operator's attention that stops nothing. */
   readonly onWarning?: (message: string, error?: Error) => void;
-  /** Longest wait for one API call. Default 2000; making a bucket may take twice that. */
+  /** Longest wait for one API call. Default 2000; finding or making a bucket may take twice that. */
   readonly apiTimeoutMs?: number;
   /** How long a cluster that lacks peers is asked for 3 replicas before `"auto"` settles for 1. Default 3000. */
   readonly peerGraceMs?: number;
@@ -69,11 +73,13 @@ export class BucketOpener {
   /** `null`: there is no such stream. */
   async #info(signal: AbortSignal): Promise<StreamState | null> {
     const { clusterId } = this.#options;
-    try {
-      return this.#parse(await this.#call(`STREAM.INFO.${streamName(clusterId)}`, {}, signal));
-    } catch (thrown) {
-      if (isJsError(thrown, JsCode.streamNotFound)) return null;
-      throw thrown;
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return this.#parse(await this.#call(`STREAM.INFO.${streamName(clusterId)}`, {}, signal, 0.5));
+      } catch (thrown) {
+        if (isJsError(thrown, JsCode.streamNotFound)) return null;
+        if (!isUnanswered(thrown) || attempt === INFO_ATTEMPTS) throw thrown;
+      }
     }
   }
 
@@ -230,4 +236,8 @@ export class BucketOpener {
     this.#warned.add(message);
     this.#options.onWarning?.(message, error);
   }
+}
+
+function isUnanswered(thrown: unknown): boolean {
+  return thrown instanceof RequestFailure && thrown.kind === "timeout";
 }
