@@ -48,7 +48,7 @@ import {
   suspend,
 } from "./term.ts";
 import { hasReached, type Instant } from "./time.ts";
-import { backOff, set, setTerm, type Turn, termOf, warn } from "./turn.ts";
+import { backOff, set, setTerm, type Turn, termOf, turnOf, warn } from "./turn.ts";
 import type {
   ElectionConfig,
   ElectionEvent,
@@ -110,7 +110,7 @@ export function isHeld(state: ElectionState, now: Instant): boolean {
 
 /** Handles one event. The only entry point. */
 export function step(state: ElectionState, event: ElectionEvent, now: Instant): Step {
-  const turn: Turn = { state, now, effects: [] };
+  const turn = turnOf(state, now);
   if (state.role.name === "stopped") return { state, effects: [] };
   expire(turn);
   handle(turn, event);

@@ -4,13 +4,21 @@ import { after, type Instant } from "./time.ts";
 import type { Effect, ElectionState, Role, RoleName, Term, WarningCode } from "./types.ts";
 
 export interface Turn {
+  /** Before the first `set`: the state the step began with, which never changes. After it: this turn's own copy. */
   state: ElectionState;
+  readonly began: ElectionState;
   readonly now: Instant;
   readonly effects: Effect[];
 }
 
+export function turnOf(state: ElectionState, now: Instant): Turn {
+  return { state, began: state, now, effects: [] };
+}
+
+/** Changes this turn's copy: whoever needs a value from before takes it out before, and not by way of the whole state. */
 export function set(turn: Turn, patch: Partial<ElectionState>): void {
-  turn.state = { ...turn.state, ...patch };
+  if (turn.state === turn.began) turn.state = { ...turn.began };
+  Object.assign(turn.state, patch);
 }
 
 export function emit(turn: Turn, effect: Effect): void {

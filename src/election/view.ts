@@ -92,7 +92,7 @@ export function observe(turn: Turn, entry: LeaseEntry): boolean {
         "GARBAGE_RECORD",
         `revision ${entry.revision} is not a lease record (${entry.reason}); waiting it out`,
       );
-      holdBack(turn, takeoverWaitMs(turn.state.config.leaseTtlMs, undefined, turn.state.bucketMaxAgeMs));
+      holdBack(turn, garbageWaitMs(turn.state));
       set(turn, { view: { kind: "held", revision: entry.revision, record: null } });
       break;
     case "released":
@@ -116,6 +116,11 @@ export function observe(turn: Turn, entry: LeaseEntry): boolean {
       entry satisfies never;
   }
   return true;
+}
+
+/** Whoever held the lease before garbage was written over it may still believe, for as long as its own TTL lets it. */
+function garbageWaitMs({ config, bucketMaxAgeMs, outwait }: ElectionState): number {
+  return Math.max(takeoverWaitMs(config.leaseTtlMs, undefined, bucketMaxAgeMs), outwait?.waitMs ?? 0);
 }
 
 function observeRecord(turn: Turn, revision: number, record: LeaseRecord): void {

@@ -1,6 +1,7 @@
 /** The receiver's side: remember the largest token, refuse smaller ones. */
+import { compareTokens } from "./compare.ts";
 import { staleToken } from "./stale.ts";
-import { isToken, type TokenSource, tokenOf } from "./token.ts";
+import { type TokenSource, tokenOf } from "./token.ts";
 
 /** Lets current leaders pass. Implemented in memory here, and in a key-value bucket by `KvFence`. */
 export interface Fence {
@@ -13,15 +14,6 @@ export interface Fence {
    * `null`: what a message without a token reads as. Rejects with anything else when it can't tell: don't act then.
    */
   admit(token: TokenSource | null): Promise<void>;
-}
-
-/** Pure: may this token pass, and what is the largest one then? */
-export function compareTokens(
-  highest: number,
-  token: number | null,
-): { readonly pass: boolean; readonly highest: number } {
-  if (!isToken(token) || token < highest) return { pass: false, highest };
-  return { pass: true, highest: token };
 }
 
 /**

@@ -1,14 +1,16 @@
 /** A receiver's fence that survives restarts: the largest token is a key of a bucket, raised by compare-and-set. */
+
 import { headers, type NatsConnection } from "@nats-io/transport-node";
 import { ClusterError } from "../errors.ts";
 import { ConnectionMonitor } from "../nats/connection-monitor.ts";
 import { callApi, isJsError, JsCode, jsToClusterError, parseAnswer, parseObject } from "../nats/js-api.ts";
 import { request } from "../nats/request.ts";
+import { isToken } from "./compare.ts";
 import type { Fence } from "./fence.ts";
 import { IN_FLIGHT, readLast, type StoredMessage } from "./js-messages.ts";
 import { checkKey, kvStream, kvSubject, newBucketConfig } from "./names.ts";
 import { staleToken } from "./stale.ts";
-import { isToken, type TokenSource, tokenOf } from "./token.ts";
+import { type TokenSource, tokenOf } from "./token.ts";
 
 export interface KvFenceOptions {
   /** Bucket of fences, made when it is not there. Default `"FENCES"`. */

@@ -1,10 +1,12 @@
 /** In front of a receiver's handlers: messages of deposed leaders are answered with an error and go no further. */
+
 import { headers, type Msg, type MsgHdrs } from "@nats-io/transport-node";
 import { asError, ClusterError, type ClusterErrorCode } from "../errors.ts";
 import { parseObject } from "../nats/js-api.ts";
+import { isToken } from "./compare.ts";
 import type { Fence } from "./fence.ts";
 import { StaleEpochError } from "./stale.ts";
-import { isToken, type NatsHeaders, tokenFromNats } from "./token.ts";
+import { type NatsHeaders, tokenFromNats } from "./token.ts";
 
 /** The status code of a refused message, as HTTP has it for a conflict. */
 export const STALE_STATUS = 409;

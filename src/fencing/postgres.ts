@@ -9,9 +9,11 @@
  * A writer that is frozen inside its transaction would hold up the take-over: the guard therefore has the server end a
  * transaction that idles too long.
  */
+
 import { ClusterError } from "../errors.ts";
+import { isToken } from "./compare.ts";
 import { staleLeader } from "./stale.ts";
-import { type FenceTerm, isToken, tokenOf } from "./token.ts";
+import { type FenceTerm, tokenOf } from "./token.ts";
 
 /** What a statement is: text with `$1` placeholders and their values. `pg` takes it as it is: `client.query(statement)`. */
 export interface SqlStatement {

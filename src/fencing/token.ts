@@ -7,6 +7,7 @@
 import { headers, type MsgHdrs } from "@nats-io/transport-node";
 import { ClusterError } from "../errors.ts";
 import type { Term } from "../term.ts";
+import { isToken } from "./compare.ts";
 
 /** Carries the token in NATS and HTTP messages. HTTP compares header names without regard to case. */
 export const EPOCH_HEADER = "Nats-Leader-Epoch";
@@ -32,10 +33,6 @@ export function tokenOf(source: TokenSource): number {
   const epoch = typeof source === "number" ? source : source.epoch;
   if (isToken(epoch)) return epoch;
   throw new ClusterError("INVALID_CONFIG", `a fencing token is a positive integer, not ${String(epoch)}`);
-}
-
-export function isToken(value: unknown): value is number {
-  return typeof value === "number" && Number.isSafeInteger(value) && value > 0;
 }
 
 /** A token as text, written as we write it: digits only. `null` for anything else. */

@@ -35,7 +35,8 @@ export class Driver {
   readonly #options: DriverOptions;
   readonly #freshness: Freshness;
   readonly #queue: ElectionEvent[] = [];
-  readonly #ending = new AbortController();
+  /** Of the one wait that can be long: opening the bucket. */
+  #opening: AbortController | null = null;
   #state: ElectionState;
   #draining = false;
   #cancelTimer: (() => void) | null = null;
@@ -138,7 +139,8 @@ export class Driver {
         void store.read(effect.timeoutMs).then((outcome) => this.dispatch({ type: "read", outcome }));
         return;
       case "open-bucket":
-        void store.open(this.#ending.signal).then(
+        this.#opening = new AbortController();
+        void store.open(this.#opening.signal).then(
           ({ generation, maxAgeMs }) => this.dispatch({ type: "bucket-opened", generation, maxAgeMs }),
           (error: unknown) => this.dispatch({ type: "bucket-failed", error: asError(error) }),
         );
@@ -176,7 +178,7 @@ export class Driver {
   }
 
   #end(): void {
-    this.#ending.abort();
+    this.#opening?.abort();
     this.#freshness.stop();
     this.#unlisten?.();
     this.#unlisten = null;

@@ -2,6 +2,13 @@ import type { Expectation, LeaseEntry, LeaseWrite, Snapshot } from "../election/
 
 export type Applied = { readonly kind: "applied"; readonly revision: number } | { readonly kind: "conflict" };
 
+/** The cluster has lost its quorum. */
+export interface Outage {
+  /** Is what arrives meanwhile committed in the end, or forgotten? Both happen. */
+  readonly commitsLate: boolean;
+  readonly later: (() => void)[];
+}
+
 /**
  * The bucket as the server keeps it: one key that matters, revisions from one counter, compare-and-set per key and for the
  * whole stream. It is the truth of a simulated world; what nodes get to see of it is up to `FakeStore`.
@@ -15,6 +22,7 @@ export class FakeBucket {
   /** Every write that was applied, in order. */
   readonly log: LeaseEntry[] = [];
   maxAgeMs = 0;
+  #outage: Outage | null = null;
 
   get exists(): boolean {
     return this.#exists;
@@ -22,6 +30,21 @@ export class FakeBucket {
 
   get generation(): string {
     return `generation-${this.#generation}`;
+  }
+
+  /** While there is one, nobody is answered. */
+  get outage(): Outage | null {
+    return this.#outage;
+  }
+
+  loseQuorum(commitsLate: boolean): void {
+    this.#outage ??= { commitsLate, later: [] };
+  }
+
+  regainQuorum(): void {
+    const outage = this.#outage;
+    this.#outage = null;
+    for (const commit of outage?.later ?? []) commit();
   }
 
   get entry(): LeaseEntry | null {

@@ -55,6 +55,8 @@ export class FakeSession implements Session {
   #binding: SessionBinding | null;
   #link: SessionBinding | null;
   #watched: string | null = null;
+  /** Since when there is no connection, whatever the process knows of it; `null` while there is one. */
+  lostAt: number | null = null;
 
   constructor(connections: FakeConnections, options: FakeSessionOptions = {}) {
     this.#connections = connections;
@@ -95,13 +97,18 @@ export class FakeSession implements Session {
     const link = this.#link;
     const oneWayMs = this.#network?.latencyMs ?? ADVISORY_MS;
     return new Promise((resolve) => {
-      time.after(timeoutMs, () => this.#deliver(() => resolve(false)));
+      const answer = (dead: boolean): void =>
+        this.#deliver(() => {
+          time.announce();
+          resolve(dead);
+        });
+      time.after(timeoutMs, () => answer(false));
       if (link === null || this.#network?.dropRequests === true) return;
       time.after(oneWayMs, () => {
         const gone = !open.has(binding.clientId);
         time.after(oneWayMs, () => {
           if (this.#link !== link || this.#network?.dropResponses === true) return;
-          this.#deliver(() => resolve(gone));
+          answer(gone);
         });
       });
     });
@@ -126,6 +133,7 @@ export class FakeSession implements Session {
     const link = this.#link;
     if (link === null) return;
     this.#link = null;
+    this.lostAt = this.#connections.time.now;
     this.#deliver(() => {
       this.#binding = null;
       this.#tell({ type: "disconnected", error: null });
@@ -137,20 +145,26 @@ export class FakeSession implements Session {
     if (this.#link !== null) return;
     const link = this.#connections.connect(this.#presence);
     this.#link = link;
+    this.lostAt = null;
     this.#deliver(() => {
       this.#binding = link;
       this.#tell({ type: "connected", binding: link });
     });
   }
 
-  /** The process is killed: nobody is told here, the server closes the connection. */
-  kill(): void {
+  /**
+   * The process is killed: nobody is told here, the server closes the connection. `lingerMs`: the host is gone with it, so
+   * that no FIN is sent and the server finds out by its own ping only that much later.
+   */
+  kill(lingerMs = 0): void {
     const link = this.#link;
     this.#binding = null;
     this.#link = null;
     this.#listeners.clear();
     this.#connections.sessions.delete(this);
-    if (link !== null) this.#connections.close(link);
+    if (link === null) return;
+    if (lingerMs === 0) this.#connections.close(link);
+    else this.#connections.time.after(lingerMs, () => this.#connections.close(link));
   }
 
   #deliver(run: () => void): void {

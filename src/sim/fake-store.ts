@@ -7,6 +7,8 @@ import { type Network, perfectNetwork } from "./network.ts";
 import type { VirtualClock } from "./virtual-clock.ts";
 import type { VirtualTime } from "./virtual-time.ts";
 
+const OPEN_TIMEOUT_MS = 1_000;
+
 export interface FakeStoreOptions {
   readonly network?: Network;
   /** The process on this side: answers to it wait while it is stopped. Without it: one that always runs. */
@@ -35,15 +37,19 @@ export class FakeStore implements LeaseStore {
     this.#session = options.session ?? null;
   }
 
-  async open(signal: AbortSignal): Promise<BucketInfo> {
-    const answered = await this.#roundTrip(1_000, () => {
-      this.#bucket.recreate();
-      return true;
+  open(signal: AbortSignal): Promise<BucketInfo> {
+    return new Promise((resolve, reject) => {
+      const done = (opened: boolean | null): void => {
+        this.#time.announce();
+        if (opened === true && !signal.aborted) resolve(this.info());
+        else reject(noAnswer("open", OPEN_TIMEOUT_MS));
+      };
+      const serve = (): boolean => {
+        this.#bucket.recreate();
+        return true;
+      };
+      this.#roundTrip(OPEN_TIMEOUT_MS, serve, done);
     });
-    if (answered === null || signal.aborted) {
-      throw new ClusterError("JETSTREAM_UNAVAILABLE", "the bucket did not answer", { recoverable: true });
-    }
-    return this.info();
   }
 
   info(): BucketInfo {
@@ -51,25 +57,32 @@ export class FakeStore implements LeaseStore {
     return { generation, maxAgeMs, replicas: 1, republish: true };
   }
 
-  async read(timeoutMs: number): Promise<ReadOutcome> {
+  read(timeoutMs: number): Promise<ReadOutcome> {
     this.reads += 1;
-    const outcome = await this.#roundTrip<ReadOutcome>(timeoutMs, () => {
-      if (!this.#bucket.exists) return { kind: "no-bucket" };
-      return { kind: "snapshot", snapshot: this.network.staleSnapshot ?? this.#bucket.snapshot() };
+    return new Promise((resolve) => {
+      const serve = (): ReadOutcome => {
+        if (!this.#bucket.exists) return { kind: "no-bucket" };
+        return { kind: "snapshot", snapshot: this.network.staleSnapshot ?? this.#bucket.snapshot() };
+      };
+      this.#roundTrip<ReadOutcome>(timeoutMs, serve, (outcome) => {
+        this.#time.announce();
+        resolve(outcome ?? { kind: "failed", error: noAnswer("read", timeoutMs) });
+      });
     });
-    return outcome ?? { kind: "failed", error: noAnswer("read", timeoutMs) };
   }
 
-  async write(write: LeaseWrite, timeoutMs: number): Promise<WriteOutcome> {
+  write(write: LeaseWrite, timeoutMs: number): Promise<WriteOutcome> {
     this.writes += 1;
     const delayMs = this.network.delayNextWriteMs;
     this.network.delayNextWriteMs = 0;
-    const outcome = await this.#roundTrip<WriteOutcome | null>(
-      timeoutMs,
-      () => (this.#bucket.exists ? this.#bucket.write(write) : null),
-      delayMs,
-    );
-    return outcome ?? { kind: "unknown", error: noAnswer("write", timeoutMs) };
+    return new Promise((resolve) => {
+      const serve = (): WriteOutcome | null => (this.#bucket.exists ? this.#bucket.write(write) : null);
+      const done = (outcome: WriteOutcome | null): void => {
+        this.#time.announce();
+        resolve(outcome ?? { kind: "unknown", error: noAnswer("write", timeoutMs) });
+      };
+      this.#roundTrip<WriteOutcome | null>(timeoutMs, serve, done, delayMs);
+    });
   }
 
   watch(listener: StoreListener): void {
@@ -90,20 +103,25 @@ export class FakeStore implements LeaseStore {
   }
 
   /** Request, work at the server, response; `null` when no answer came in time. */
-  #roundTrip<T>(timeoutMs: number, serve: () => T, extraDelayMs = 0): Promise<T | null> {
-    return new Promise((resolve) => {
-      const cancelTimeout = this.#setTimer(timeoutMs, () => resolve(null));
-      if (this.network.dropRequests || !this.#isOpen()) return;
-      this.#time.after(this.network.latencyMs + extraDelayMs, () => {
-        const answer = serve();
-        // An inbox outlives its connection: the answer may arrive on the next one.
-        if (this.network.dropResponses || !this.#isOpen()) return;
-        this.#arrive(() => {
-          cancelTimeout();
-          resolve(answer);
-        });
+  #roundTrip<T>(timeoutMs: number, serve: () => T, done: (answer: T | null) => void, extraDelayMs = 0): void {
+    const cancelTimeout = this.#setTimer(timeoutMs, () => done(null));
+    if (this.network.dropRequests || !this.#isOpen()) return;
+    const arrived = (): void => {
+      // A cluster without a quorum answers nobody. What it was given may be committed when the quorum is back.
+      const { outage } = this.#bucket;
+      if (outage !== null) {
+        if (outage.commitsLate) outage.later.push(serve);
+        return;
+      }
+      const answer = serve();
+      // An inbox outlives its connection: the answer may arrive on the next one.
+      if (this.network.dropResponses || !this.#isOpen()) return;
+      this.#arrive(() => {
+        cancelTimeout();
+        done(answer);
       });
-    });
+    };
+    this.#time.after(this.network.latencyMs + extraDelayMs, arrived);
   }
 
   #isOpen(): boolean {
@@ -125,8 +143,14 @@ export class FakeStore implements LeaseStore {
   }
 }
 
+/** Made once each: an error's stack trace costs more than all the rest of a simulated request. */
+const noAnswers = new Map<string, ClusterError>();
+
 function noAnswer(what: string, timeoutMs: number): ClusterError {
-  return new ClusterError("STORE_UNAVAILABLE", `${what}: no answer within ${timeoutMs} ms`, {
-    recoverable: true,
-  });
+  const message = `${what}: no answer within ${timeoutMs} ms`;
+  const known = noAnswers.get(message);
+  if (known !== undefined) return known;
+  const error = new ClusterError("STORE_UNAVAILABLE", message, { recoverable: true });
+  if (noAnswers.size < 100) noAnswers.set(message, error);
+  return error;
 }

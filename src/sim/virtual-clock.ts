@@ -49,35 +49,48 @@ export class VirtualClock implements Clock {
 
   now(): Instant {
     const { now } = this.#time;
-    const suspension = this.#suspension;
-    const present = suspension === null ? 0 : Math.min(now, suspension.until) - suspension.from;
     return {
-      mono: (now - this.#stoodStillMs - present) * this.#rate,
+      mono: this.#mono(),
       boot: now * this.#rate,
       wall: 1_700_000_000_000 + now + this.#wallOffsetMs,
     };
   }
 
+  #mono(): number {
+    const { now } = this.#time;
+    const suspension = this.#suspension;
+    const present = suspension === null ? 0 : Math.min(now, suspension.until) - suspension.from;
+    return (now - this.#stoodStillMs - present) * this.#rate;
+  }
+
   setTimer(delayMs: number, fire: () => void): () => void {
     // Like the real one: rounded up, at least one millisecond, by the monotonic clock.
-    const dueMono = this.now().mono + Math.max(1, Math.ceil(delayMs));
+    const dueMono = this.#mono() + Math.max(1, Math.ceil(delayMs));
     let cancelled = false;
-    let cancel: () => void = () => {};
+    let cancel: (() => void) | null = null;
     const attempt = (): void => {
       if (cancelled) return;
-      const missing = (dueMono - this.now().mono) / this.#rate;
-      if (missing > 1e-6) cancel = this.#time.after(missing, () => this.#run("timers", attempt));
+      const missing = (dueMono - this.#mono()) / this.#rate;
+      if (missing > 1e-6) cancel = this.#time.after(missing, wake);
       else fire();
     };
+    const wake = (): void => this.#run("timers", attempt);
     attempt();
     return () => {
       cancelled = true;
-      cancel();
+      cancel?.();
     };
   }
 
   afterTurn(run: () => void): void {
-    this.#time.after(0, () => this.#run("turns", run));
+    // Whatever else happens at this moment comes first; mostly that is nothing.
+    if (this.#time.quiet && this.#isCurrent()) run();
+    else this.#time.after(0, () => this.#run("turns", run));
+  }
+
+  /** Does the process run, with nothing left over from a pause? */
+  #isCurrent(): boolean {
+    return this.running && this.#late.length === 0 && this.#catchingUp === 0;
   }
 
   /** A message for this process arrives: handled now, after the pause, or never. */
@@ -89,6 +102,9 @@ export class VirtualClock implements Clock {
   stepWall(ms: number): void {
     this.#wallOffsetMs += ms;
   }
+
+  /** Calls back when a process that was stopped continues: from then on its state may be another without an event. */
+  onContinue: (() => void) | null = null;
 
   /** The process is stopped (SIGSTOP) for that long; its clocks go on. */
   pause(ms: number, first: FirstAfterPause = "timers"): void {
@@ -119,6 +135,7 @@ export class VirtualClock implements Clock {
 
   #continue(): void {
     if (this.#time.now < this.#pausedUntil) return;
+    this.onContinue?.();
     const late = this.#late;
     this.#late = [];
     const order =

@@ -4,7 +4,7 @@ import { campaign, dropOrphan } from "../../src/election/candidate.ts";
 import { initialState } from "../../src/election/election.ts";
 import { become, drain } from "../../src/election/term.ts";
 import { after } from "../../src/election/time.ts";
-import { setTerm, type Turn } from "../../src/election/turn.ts";
+import { setTerm, type Turn, turnOf } from "../../src/election/turn.ts";
 import type { Effect } from "../../src/election/types.ts";
 import { config, connection, garbage, record, released, Solo } from "./play/solo.ts";
 
@@ -266,7 +266,7 @@ describe("a follower", () => {
 
 describe("a transition that starts where it may not", () => {
   const now = { mono: 0, boot: 0, wall: 0 };
-  const fresh = (): Turn => ({ state: initialState(config, now), now, effects: [] });
+  const fresh = (): Turn => turnOf(initialState(config, now), now);
   const sent = { nonce: 1, epoch: 1, sentAt: now, binding: null };
 
   test.each<[string, (turn: Turn) => void]>([

@@ -314,7 +314,7 @@ describe("a fake store", () => {
     store.network.dropRequests = true;
     const failed = store.open(new AbortController().signal).catch((error: Error) => error.message);
     await time.advance(1_000);
-    expect(await failed).toMatch("did not answer");
+    expect(await failed).toMatch("no answer");
   });
 
   test("watches for one listener at a time, until it is closed", async () => {

@@ -8,9 +8,9 @@ import { FakeBucket } from "../../../src/sim/fake-bucket.ts";
 import { FakeConnections, FakeSession } from "../../../src/sim/fake-session.ts";
 import { FakeStore } from "../../../src/sim/fake-store.ts";
 import { type Network, perfectNetwork } from "../../../src/sim/network.ts";
+import { effectText, eventText, line } from "../../../src/sim/story.ts";
 import { VirtualClock } from "../../../src/sim/virtual-clock.ts";
 import { settle, VirtualTime } from "../../../src/sim/virtual-time.ts";
-import { effectText, eventText, line } from "./format.ts";
 import { config } from "./solo.ts";
 
 export interface PartOptions {

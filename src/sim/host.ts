@@ -1,31 +1,38 @@
 /** A place where one node runs, process after process: crashed and restarted, each with a fresh incarnation. */
-import type { CrashDetection, Effect, ElectionConfig, ElectionEvent } from "../../../src/election/types.ts";
-import { Driver, type Output } from "../../../src/runtime/driver.ts";
-import type { FakeBucket } from "../../../src/sim/fake-bucket.ts";
-import { type FakeConnections, FakeSession } from "../../../src/sim/fake-session.ts";
-import { FakeStore } from "../../../src/sim/fake-store.ts";
-import { type Network, perfectNetwork } from "../../../src/sim/network.ts";
-import { VirtualClock } from "../../../src/sim/virtual-clock.ts";
-import type { VirtualTime } from "../../../src/sim/virtual-time.ts";
+import { leaseSpanMs } from "../election/lease.ts";
+import type {
+  CrashDetection,
+  Effect,
+  ElectionConfig,
+  ElectionEvent,
+  ElectionState,
+} from "../election/types.ts";
+import { Driver, type Output } from "../runtime/driver.ts";
+import type { FakeBucket } from "./fake-bucket.ts";
+import { type FakeConnections, FakeSession } from "./fake-session.ts";
+import { FakeStore } from "./fake-store.ts";
+import { type Network, perfectNetwork } from "./network.ts";
+import { VirtualClock } from "./virtual-clock.ts";
+import type { VirtualTime } from "./virtual-time.ts";
 
-/** Short leases, so that much happens in little time. Margin 250, so S = 2750. */
+/** What is the same for all nodes: the library's defaults. */
 export const timing = {
-  leaseTtlMs: 3_000,
-  heartbeatIntervalMs: 900,
-  requestTimeoutMs: 300,
-  retryDelayMs: 75,
+  leaseTtlMs: 10_000,
+  heartbeatIntervalMs: 3_000,
+  requestTimeoutMs: 1_000,
+  retryDelayMs: 250,
   successorGraceMs: 50,
-  cooldownMs: 3_000,
+  cooldownMs: 10_000,
 } as const;
-
-export const SPAN_MS = 2_750;
 
 /** What the checker hears of. */
 export interface Witness {
-  event(process: Process, event: ElectionEvent, effects: readonly Effect[]): void;
+  event(process: Process, event: ElectionEvent, effects: readonly Effect[], state: ElectionState): void;
   output(process: Process, output: Output): void;
   /** The driver threw. It never should. */
   threw(process: Process, thrown: unknown): void;
+  /** Something may have changed that no event tells of. */
+  stirred(): void;
 }
 
 export interface World {
@@ -42,6 +49,7 @@ export interface HostOptions {
   readonly nodeId: string;
   readonly competes: boolean;
   readonly rate: number;
+  readonly leaseTtlMs: number;
   /** The heartbeat, or less. */
   readonly renewIntervalMs: number;
   /** How long leader work takes to stop. */
@@ -55,25 +63,35 @@ export class Process {
   readonly session: FakeSession;
   readonly store: FakeStore;
   readonly driver: Driver;
+  readonly spanMs: number;
   alive = true;
   /** When it was last stopped (SIGSTOP) or suspended. */
   frozenAt = 0;
 
   constructor(host: Host, incarnation: string, rememberedEpoch: number) {
     const { time, bucket, connections, presence, witness } = host.world;
-    const { nodeId, competes, crashDetection, rate, drainMs, renewIntervalMs } = host.options;
+    const { nodeId, competes, crashDetection, rate, drainMs, renewIntervalMs, leaseTtlMs } = host.options;
     this.host = host;
     this.incarnation = incarnation;
+    this.spanMs = leaseSpanMs(leaseTtlMs);
     this.clock = new VirtualClock(time, { rate });
+    this.clock.onContinue = () => witness.stirred();
     const { network } = host;
-    this.session = new FakeSession(connections, {
-      presence,
-      clock: this.clock,
-      network,
-    });
+    this.session = new FakeSession(connections, { presence, clock: this.clock, network });
     this.store = new FakeStore(time, bucket, { network, clock: this.clock, session: this.session });
-    const own = { nodeId, incarnation, competes, crashDetection, renewIntervalMs };
-    const config: ElectionConfig = { ...timing, ...own };
+    const config: ElectionConfig = {
+      nodeId,
+      incarnation,
+      competes,
+      crashDetection,
+      leaseTtlMs,
+      renewIntervalMs,
+      heartbeatIntervalMs: timing.heartbeatIntervalMs,
+      requestTimeoutMs: timing.requestTimeoutMs,
+      retryDelayMs: timing.retryDelayMs,
+      successorGraceMs: timing.successorGraceMs,
+      cooldownMs: timing.cooldownMs,
+    };
     this.driver = new Driver({
       config,
       clock: this.clock,
@@ -87,7 +105,7 @@ export class Process {
         }
         if (output.type === "stopped") this.#end();
       },
-      trace: (event, _now, effects) => witness.event(this, event, effects),
+      trace: (event, _now, effects, state) => witness.event(this, event, effects, state),
     });
     const dispatch = this.driver.dispatch.bind(this.driver);
     this.driver.dispatch = (event) => {
@@ -107,29 +125,29 @@ export class Process {
     this.session.kill();
   }
 
-  kill(): void {
+  /** `lingerMs`: the host dies with it, and the server finds out only that much later. */
+  kill(lingerMs = 0): void {
     this.alive = false;
     this.clock.kill();
     void this.store.close();
-    this.session.kill();
+    this.session.kill(lingerMs);
   }
 }
 
 export class Host {
   readonly world: World;
   readonly options: HostOptions;
+  /** Unique, also where two hosts run the same node id by mistake. */
+  readonly name: string;
   readonly network: Network = perfectNetwork();
   process: Process;
   #incarnations = 0;
 
-  constructor(world: World, options: HostOptions) {
+  constructor(world: World, name: string, options: HostOptions) {
     this.world = world;
+    this.name = name;
     this.options = options;
     this.process = this.#spawn(0);
-  }
-
-  get nodeId(): string {
-    return this.options.nodeId;
   }
 
   /** Starts a new process when there is none. `remembers`: `node.start()` after `node.stop()`. */
@@ -140,6 +158,6 @@ export class Host {
 
   #spawn(rememberedEpoch: number): Process {
     this.#incarnations += 1;
-    return new Process(this, `${this.nodeId}${this.#incarnations}`, rememberedEpoch);
+    return new Process(this, `${this.name}${this.#incarnations}`, rememberedEpoch);
   }
 }

@@ -8,8 +8,8 @@ import type {
   LeaseRecord,
   SessionBinding,
   Snapshot,
-} from "../../../src/election/types.ts";
-import { messageOf } from "../../../src/errors.ts";
+} from "../election/types.ts";
+import { messageOf } from "../errors.ts";
 
 const WIDTH = 9;
 

@@ -1,0 +1,318 @@
+/** What can go wrong, and for how long. Every fault heals by itself before the quiet end of a history. */
+import type { Snapshot } from "../election/types.ts";
+import type { FakeBucket } from "./fake-bucket.ts";
+import type { Host, Process } from "./host.ts";
+import type { SeededRandom } from "./random.ts";
+import type { TamperingKind } from "./tamperings.ts";
+import type { FirstAfterPause } from "./virtual-clock.ts";
+import type { VirtualTime } from "./virtual-time.ts";
+
+/** Longer than a stopped process may believe in its connection, see `Freshness`. */
+const UNSEEN_CUT_MS = 300;
+/** Two leases: longer than anything that waits for one. */
+const LONG_MS = 20_000;
+/** About one request timeout. */
+const SHORT_MS = 1_300;
+
+/** How plans and reports call them. */
+export type FaultName =
+  | "latency"
+  | "requests lost"
+  | "responses lost"
+  | "watch lost"
+  | "blackhole"
+  | "late write"
+  | "pause"
+  | "suspend"
+  | "wall clock"
+  | "kill -9"
+  | "host lost"
+  | "disconnected"
+  | "server restart"
+  | "quorum lost"
+  | "presence lost"
+  | "stale reads"
+  | "old event"
+  | "other key"
+  | "stop"
+  | "step down"
+  | "only follow"
+  | "server clock"
+  | "key deleted"
+  | "stream purged"
+  | "garbage"
+  | "bucket deleted";
+
+export interface FaultContext {
+  readonly random: SeededRandom;
+  readonly time: VirtualTime;
+  readonly bucket: FakeBucket;
+  readonly hosts: readonly Host[];
+  /** All faults are over by then. */
+  readonly quietFrom: number;
+  readonly remembers: boolean;
+  readonly tell: (text: string) => void;
+  /** The lease is about to be taken away; `recreates`: with everything the bucket knows. */
+  readonly beforeTampering: (kind: TamperingKind, recreates?: boolean) => void;
+  /** The message on the key has vanished without a marker. */
+  readonly afterPurge: () => void;
+}
+
+type Fault = (context: FaultContext, host: Host) => void;
+
+/** Until a random later time, at most until the quiet end. */
+function lasting({ random, time, quietFrom }: FaultContext, longestMs = LONG_MS): number {
+  const ms = random.between(1, random.chance(0.5) ? longestMs : SHORT_MS);
+  return Math.max(0, Math.min(ms, quietFrom - time.now));
+}
+
+function network(
+  name: string,
+  begin: (host: Host, random: SeededRandom) => void,
+  end: (host: Host) => void,
+): Fault {
+  return (context, host) => {
+    const ms = lasting(context);
+    context.tell(`${host.name}: ${name} for ${ms} ms`);
+    begin(host, context.random);
+    context.time.after(ms, () => end(host));
+  };
+}
+
+function frozen(how: "pause" | "suspend"): Fault {
+  return (context, { process }) => {
+    const { random, time, tell } = context;
+    const ms = lasting(context);
+    const first: FirstAfterPause = random.chance(0.5) ? "timers" : "messages";
+    tell(`${process.incarnation}: ${how} for ${ms} ms, then ${first} first`);
+    if (process.clock.running) process.frozenAt = time.now;
+    process.clock[how](ms, first);
+    if (ms <= UNSEEN_CUT_MS || !random.chance(0.5)) return;
+    const cutAfter = random.between(UNSEEN_CUT_MS, ms);
+    time.after(cutAfter, () => {
+      tell(`${process.incarnation}: its connection is cut meanwhile`);
+      cut(context, process, ms - cutAfter + random.between(0, 1_500));
+    });
+  };
+}
+
+function cut({ time, quietFrom }: FaultContext, process: Process, ms: number): void {
+  if (!process.alive || process.session.link === null) return;
+  // A process that was stopped a moment ago may still believe in its connection: documented, see `Freshness`.
+  if (!process.clock.running && time.now - process.frozenAt < UNSEEN_CUT_MS) return;
+  process.session.disconnect();
+  time.at(Math.min(time.now + ms, quietFrom), () => {
+    if (process.alive) process.session.reconnect();
+  });
+}
+
+/** Not before the process has exited, however long its stop takes. */
+function restartLater({ time, quietFrom }: FaultContext, host: Host, ms: number, remembers: boolean): void {
+  const { process } = host;
+  const attempt = (): void => {
+    if (process.alive) time.after(50, attempt);
+    else if (host.process === process) host.restart(remembers);
+  };
+  time.at(Math.min(time.now + ms, quietFrom), attempt);
+}
+
+const faults: Readonly<Record<FaultName, Fault>> = {
+  latency: network(
+    "latency",
+    (host, random) => {
+      host.network.latencyMs = random.between(1, 2_000);
+    },
+    (host) => {
+      host.network.latencyMs = 1;
+    },
+  ),
+  "requests lost": network(
+    "requests lost",
+    (host) => {
+      host.network.dropRequests = true;
+    },
+    (host) => {
+      host.network.dropRequests = false;
+    },
+  ),
+  "responses lost": network(
+    "responses lost",
+    (host) => {
+      host.network.dropResponses = true;
+    },
+    (host) => {
+      host.network.dropResponses = false;
+    },
+  ),
+  "watch lost": network(
+    "watch lost",
+    (host) => {
+      host.network.dropWatch = true;
+    },
+    (host) => {
+      host.network.dropWatch = false;
+    },
+  ),
+  blackhole: network(
+    "blackhole",
+    (host) => {
+      host.network.dropRequests = true;
+      host.network.dropResponses = true;
+    },
+    (host) => {
+      host.network.dropRequests = false;
+      host.network.dropResponses = false;
+    },
+  ),
+  "late write": (context, host) => {
+    const ms = lasting(context);
+    context.tell(`${host.name}: the next write arrives ${ms} ms late`);
+    host.network.delayNextWriteMs = ms;
+    context.time.after(ms, () => {
+      host.network.delayNextWriteMs = 0;
+    });
+  },
+  pause: frozen("pause"),
+  suspend: frozen("suspend"),
+  "wall clock": ({ random, tell }, host) => {
+    const ms = random.between(-100_000, 100_000);
+    tell(`${host.name}: wall clock stepped by ${ms} ms`);
+    host.process.clock.stepWall(ms);
+  },
+  "kill -9": (context, host) => {
+    if (!host.process.alive) return;
+    context.tell(`${host.process.incarnation}: kill -9`);
+    host.process.kill();
+    restartLater(context, host, context.random.between(1, 13_000), context.remembers);
+  },
+  "host lost": (context, host) => {
+    if (!host.process.alive) return;
+    const { random, time, quietFrom } = context;
+    const lingerMs = Math.min(random.between(1, LONG_MS), Math.max(0, quietFrom - time.now));
+    context.tell(`${host.process.incarnation}: the host is lost, its server finds out in ${lingerMs} ms`);
+    host.process.kill(lingerMs);
+    restartLater(context, host, random.between(1, 13_000), context.remembers);
+  },
+  disconnected: (context, host) => {
+    const ms = lasting(context);
+    context.tell(`${host.process.incarnation}: disconnected for ${ms} ms`);
+    cut(context, host.process, ms);
+  },
+  "server restart": (context) => {
+    const ms = lasting(context, 12_000);
+    context.tell(`the server is restarted, everybody is disconnected for ${ms} ms and a little`);
+    for (const { process } of context.hosts) cut(context, process, ms + context.random.between(0, 2_000));
+  },
+  "quorum lost": (context) => {
+    const { bucket, random, time, tell } = context;
+    if (bucket.outage !== null) return;
+    const ms = lasting(context);
+    const commitsLate = random.chance(0.5);
+    tell(
+      `the quorum is lost for ${ms} ms; what is written meanwhile ${commitsLate ? "commits late" : "is lost"}`,
+    );
+    bucket.loseQuorum(commitsLate);
+    time.after(ms, () => bucket.regainQuorum());
+  },
+  "presence lost": ({ hosts, tell }, host) => {
+    const presence = host.process.session.link?.presence;
+    if (presence === undefined) return;
+    tell(`${host.process.incarnation}: its presence consumer is lost, but it lives`);
+    for (const other of hosts) other.process.session.hearOf(presence);
+  },
+  "stale reads": (context, host) => {
+    const snapshot: Snapshot = context.bucket.snapshot();
+    const ms = lasting(context);
+    context.tell(`${host.name}: reads show the state of now for ${ms} ms`);
+    host.network.staleSnapshot = snapshot;
+    context.time.after(ms, () => {
+      host.network.staleSnapshot = null;
+    });
+  },
+  "old event": ({ bucket, random, tell }) => {
+    const entry = bucket.log[bucket.log.length - random.between(1, 4)];
+    if (entry === undefined || entry.revision > (bucket.entry?.revision ?? 0)) return;
+    tell(`revision ${entry.revision} is reported again`);
+    bucket.repeat(entry);
+  },
+  "other key": ({ bucket, tell }) => {
+    tell("some other key of the bucket is written");
+    if (bucket.exists) bucket.writeOtherKey();
+  },
+  stop: (context, host) => {
+    context.tell(`${host.process.incarnation}: stop()`);
+    const { process } = host;
+    process.clock.deliver(() => process.driver.dispatch({ type: "stop" }));
+    restartLater(context, host, context.random.between(300, 20_000), true);
+  },
+  "step down": ({ random, hosts, tell }, { process }) => {
+    const successor = random.chance(0.5) ? random.pick(hosts).options.nodeId : undefined;
+    const reason = random.chance(0.8) ? "released" : "hook-failed";
+    tell(`${process.incarnation}: resign ${reason} ${successor ?? ""}`);
+    process.clock.deliver(() =>
+      process.driver.dispatch({ type: "resign", reason, ...(successor === undefined ? {} : { successor }) }),
+    );
+  },
+  "only follow": (context, host) => {
+    const { process } = host;
+    if (!host.options.competes) return;
+    const ms = lasting(context, 13_000);
+    context.tell(`${process.incarnation}: only follows for ${ms} ms`);
+    const compete = (competes: boolean): void =>
+      process.clock.deliver(() => process.driver.dispatch({ type: "compete", competes }));
+    compete(false);
+    context.time.after(ms, () => compete(true));
+  },
+  "server clock": ({ bucket, beforeTampering, afterPurge, tell }) => {
+    tell("the server's wall clock jumps 20 s ahead");
+    // Native buckets have no max-age: nothing in them depends on that clock.
+    if (bucket.maxAgeMs === 0) return;
+    beforeTampering(bucket.maxAgeMs > 0 ? "aged" : "vanished");
+    bucket.expire();
+    afterPurge();
+  },
+  "key deleted": ({ bucket, beforeTampering, tell }) => {
+    tell("the operator deletes the key");
+    beforeTampering("deleted");
+    bucket.force((revision) => ({ kind: "deleted", revision }));
+  },
+  "stream purged": ({ bucket, beforeTampering, afterPurge, tell }) => {
+    tell("the operator purges the stream");
+    beforeTampering(bucket.maxAgeMs > 0 ? "aged" : "vanished");
+    bucket.expire();
+    afterPurge();
+  },
+  garbage: ({ bucket, beforeTampering, tell }) => {
+    tell("the operator writes garbage");
+    beforeTampering("garbage");
+    bucket.force((revision) => ({ kind: "garbage", revision, reason: "not JSON" }));
+  },
+  "bucket deleted": ({ bucket, beforeTampering, hosts, random, tell, time }) => {
+    if (!bucket.exists) return;
+    tell("the bucket is deleted");
+    beforeTampering("vanished", true);
+    for (const host of hosts) host.network.staleSnapshot = null;
+    bucket.delete();
+    if (!random.chance(0.5)) return;
+    time.after(random.between(1, 1_500), () => {
+      if (!bucket.exists) tell("the bucket is created anew");
+      bucket.recreate();
+    });
+  },
+};
+
+export const operatorFaults: readonly FaultName[] = [
+  "key deleted",
+  "stream purged",
+  "garbage",
+  "server clock",
+];
+export const bucketFaults: readonly FaultName[] = ["bucket deleted"];
+export const commonFaults: readonly FaultName[] = (Object.keys(faults) as FaultName[]).filter(
+  (name) => !operatorFaults.includes(name) && !bucketFaults.includes(name),
+);
+
+/** Lets one of them happen. */
+export function strike(name: FaultName, context: FaultContext, host: Host): void {
+  faults[name](context, host);
+}

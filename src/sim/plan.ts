@@ -1,0 +1,85 @@
+/** What a seed stands for: who takes part, and which faults happen when. Plain data, so that a history can be cut down. */
+import type { CrashDetection } from "../election/types.ts";
+import { bucketFaults, commonFaults, type FaultName, operatorFaults } from "./faults.ts";
+import { type HostOptions, timing } from "./host.ts";
+import { SeededRandom } from "./random.ts";
+
+/** Faults happen until then, in milliseconds of true time; they are over by then, too. */
+export const FAULTY_MS = 80_000;
+
+export interface PlannedFault {
+  readonly at: number;
+  readonly name: FaultName;
+  /** Index of the host that is hit, where one is. */
+  readonly host: number;
+  /** Of the random numbers it draws: a fault does the same whatever happens before it. */
+  readonly seed: number;
+}
+
+export interface Plan {
+  readonly seed: number;
+  /** Connections have presence consumers. */
+  readonly presence: boolean;
+  /** Restarted processes keep what they know: bucket faults are survived only by those who remember. */
+  readonly remembers: boolean;
+  /** 0: records don't expire on the server. Otherwise a bucket as go-cluster makes it. */
+  readonly maxAgeMs: number;
+  readonly hosts: readonly HostOptions[];
+  readonly faults: readonly PlannedFault[];
+}
+
+export interface PlanOptions {
+  /** How many nodes take part. Default: one to five, mostly three. */
+  readonly nodes?: number;
+}
+
+/** The nodes' monotonic clocks differ by up to 4.9 %; the margin is 5 % of the lease. */
+const RATE_SPREAD = 0.048;
+
+export function planOf(seed: number, options: PlanOptions = {}): Plan {
+  const random = new SeededRandom(seed);
+  const count = options.nodes ?? random.pick([1, 2, 3, 3, 4, 5]);
+  const presence = seed % 2 === 0;
+  const kinds = random.pick([
+    commonFaults,
+    commonFaults,
+    [...commonFaults, ...operatorFaults],
+    [...commonFaults, ...bucketFaults],
+  ]);
+  const recreates = bucketFaults.every((name) => kinds.includes(name));
+  // Not both: a bucket that was made anew has small sequences, and an expired key leaves nothing else to go by.
+  const maxAgeMs = !recreates && random.chance(0.1) ? timing.leaseTtlMs : 0;
+  const twins = random.chance(0.05);
+  const hosts: HostOptions[] = [];
+  for (let index = 0; index < count; index += 1) {
+    const crashDetection: CrashDetection = presence && !random.chance(0.1) ? "presence" : "lease";
+    hosts.push({
+      nodeId: "abcdefghij".charAt(twins && index === 1 ? 0 : index % 10),
+      competes: index < 1 || !random.chance(0.1),
+      crashDetection,
+      rate: 1 + (random.next() - 0.5) * RATE_SPREAD,
+      leaseTtlMs:
+        maxAgeMs > 0 ? timing.leaseTtlMs : random.pick([timing.leaseTtlMs, timing.leaseTtlMs, 6_000]),
+      renewIntervalMs: random.pick([timing.heartbeatIntervalMs, timing.heartbeatIntervalMs, 1_000]),
+      drainMs: random.pick([0, 5, 200, 1_500, 9_000]),
+    });
+  }
+  const faults: PlannedFault[] = [];
+  for (let left = random.between(10, 30); left > 0; left -= 1) {
+    faults.push({
+      at: random.between(0, FAULTY_MS - 1),
+      name: random.pick(kinds),
+      host: random.between(0, count - 1),
+      seed: random.between(0, 0x7fffffff),
+    });
+  }
+  faults.sort((one, other) => one.at - other.at);
+  return {
+    seed,
+    presence,
+    remembers: recreates,
+    maxAgeMs,
+    hosts,
+    faults,
+  };
+}
