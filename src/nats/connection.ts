@@ -1,13 +1,13 @@
 /** Connecting to NATS with what an election needs: never give up, notice a dead server in about 2 s, be recognisable. */
-import {
-  type ConnectionOptions,
-  connect,
-  type NatsConnection,
-  type TlsOptions as NatsTlsOptions,
+import type {
+  ConnectionOptions,
+  NatsConnection,
+  TlsOptions as NatsTlsOptions,
 } from "@nats-io/transport-node";
 import { asError, ClusterError } from "../errors.ts";
 import { isRefusal, isUp } from "./connection-monitor.ts";
 import { authenticatorOf, type Credentials } from "./credentials.ts";
+import { dialFirst } from "./first-dial.ts";
 
 /** Client pings bound how long a half-open connection can fool a leader: two may be outstanding. */
 export const PING_INTERVAL_MS = 1000;
@@ -72,9 +72,11 @@ export async function connectNats(options: NatsOptions, context: ConnectContext)
   }
   const servers = (options.servers ?? ["nats://127.0.0.1:4222"]).map(parseServer);
   if (servers.length === 0) throw new ClusterError("INVALID_CONFIG", "servers must not be empty");
-  const dialling = connect(connectionOptions(options, servers, context)).catch((error: unknown) => {
-    throw connectError(error, servers);
-  });
+  const dialling = dialFirst(connectionOptions(options, servers, context), servers.length).catch(
+    (error: unknown) => {
+      throw connectError(error, servers);
+    },
+  );
   return link(await untilAborted(dialling, signal));
 }
 
@@ -128,7 +130,7 @@ function connectionOptions(
   options: NatsOptions,
   servers: readonly Server[],
   context: ConnectContext,
-): ConnectionOptions {
+): ConnectionOptions & { readonly reconnectTimeWait: number } {
   const explicit = authenticatorOf(options);
   const given = options.user !== undefined || options.token !== undefined || explicit !== null;
   const fromUrl = servers.find((server) => Object.keys(server.credentials).length > 0)?.credentials;

@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { connectNats, type NatsOptions } from "../../src/nats/connection.ts";
 import { authenticatorOf } from "../../src/nats/credentials.ts";
 import { isAtLeast } from "../../src/nats/server-version.ts";
-import { type NatsServer, startNatsServer } from "../../src/testing.ts";
+import { type NatsServer, startNatsCluster, startNatsServer } from "../../src/testing.ts";
 import { atEnd, link } from "./support.ts";
 
 let server: NatsServer;
@@ -83,6 +83,18 @@ describe("a connection that can't be made", () => {
     const inUrl = await refusal({ servers: [server.url.replace("//", "//alice:wr0ng@")] });
     expect(inUrl).toMatchObject({ code: "AUTHORIZATION" });
     expect(error.message + inUrl.message).not.toContain("wr0ng");
+  });
+
+  test("to a cluster either, whose servers go on naming each other", async () => {
+    const config = 'authorization { user: alice, password: "right" }';
+    const cluster = await startNatsCluster({ size: 2, jetstream: false, config });
+    atEnd(() => cluster.dispose());
+    for (const servers of [cluster.urls, cluster.urls.slice(1)]) {
+      const error = await refusal({ servers, user: "alice", pass: "wr0ng" });
+      expect(error).toMatchObject({ code: "AUTHORIZATION", recoverable: false });
+    }
+    const { connection } = await link(cluster.urls.slice(1), { user: "alice", pass: "right" });
+    await connection.flush();
   });
 
   test("because nobody listens may pass, and says where it tried", async () => {
