@@ -72,8 +72,12 @@ export class FakeBucket {
     return { kind: "applied", revision };
   }
 
-  /** A write without any expectation, as an operator or a go-cluster node makes it. Returns its revision. */
+  /**
+   * A write without any expectation, as an operator or a go-cluster node makes it. Returns its revision; 0 where there is
+   * no bucket to take it.
+   */
   force(entry: (revision: number) => LeaseEntry): number {
+    if (!this.#exists) return 0;
     this.#commit(entry(this.#sequence + 1));
     return this.#sequence;
   }
@@ -85,10 +89,11 @@ export class FakeBucket {
 
   /** Some other key of the bucket is written. */
   writeOtherKey(): void {
-    this.#sequence += 1;
+    if (this.#exists) this.#sequence += 1;
   }
 
   delete(): void {
+    if (!this.#exists) return;
     this.#exists = false;
     this.#entry = null;
     for (const watcher of this.#watchers) watcher.gone();

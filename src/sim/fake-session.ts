@@ -6,6 +6,7 @@ import type { VirtualTime } from "./virtual-time.ts";
 
 /** From the server to everybody, one way. */
 const ADVISORY_MS = 1;
+const SERVER_ID = "server";
 
 /** All connections of a simulated world as the server sees them: which are open, and who hears of whose end. */
 export class FakeConnections {
@@ -21,7 +22,11 @@ export class FakeConnections {
   connect(presence: boolean): SessionBinding {
     const clientId = this.#nextClientId++;
     this.open.add(clientId);
-    return { serverId: "server", clientId, ...(presence ? { presence: `stream.presence-${clientId}` } : {}) };
+    return {
+      serverId: SERVER_ID,
+      clientId,
+      ...(presence ? { presence: `stream.presence-${clientId}` } : {}),
+    };
   }
 
   /** The server notices that a connection is gone and deletes its presence consumer. */
@@ -105,7 +110,9 @@ export class FakeSession implements Session {
       time.after(timeoutMs, () => answer(false));
       if (link === null || this.#network?.dropRequests === true) return;
       time.after(oneWayMs, () => {
-        const gone = !open.has(binding.clientId);
+        // As the real one: only a holder that promised to suspend itself, only the very server it was on.
+        const gone =
+          binding.serverId === SERVER_ID && binding.presence !== undefined && !open.has(binding.clientId);
         time.after(oneWayMs, () => {
           if (this.#link !== link || this.#network?.dropResponses === true) return;
           answer(gone);

@@ -381,7 +381,7 @@ describe("a fake session", () => {
     const connections = new FakeConnections(time);
     const network = { ...new FakeStore(time, new FakeBucket()).network };
     const a = new FakeSession(connections, { network });
-    const b = new FakeSession(connections);
+    const b = new FakeSession(connections, { presence: true });
     const binding = b.binding;
     if (binding === null) throw new Error("connected");
     const ask = async (): Promise<boolean> => {
