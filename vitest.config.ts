@@ -2,7 +2,7 @@ import { defineConfig, type ViteUserConfig } from "vitest/config";
 
 /** Folders whose tests start servers and processes. */
 const natsTests =
-  "test/{nats,node,presence,testing,fencing,bench,cli,vip,discovery,permissions,interop,examples}/**/*.test.ts";
+  "test/{nats,node,calibration,presence,testing,fencing,bench,cli,vip,discovery,permissions,interop,examples}/**/*.test.ts";
 const packageTests = "test/package/**/*.test.ts";
 
 const config: ViteUserConfig = defineConfig({

@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { resolve } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
-import { openThings } from "./leaks.ts";
+import { openThings } from "./open-things.ts";
 import { deferred, within } from "./wait.ts";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));

@@ -4,28 +4,15 @@
  */
 import { afterAll } from "vitest";
 import { openServers } from "../../src/testing/registry.ts";
-
-/** What a test file opened and has not closed yet. */
-export interface OpenThings {
-  add(thing: Closable): void;
-  delete(thing: Closable): void;
-}
-
-interface Closable extends AsyncDisposable {
-  /** How the failure calls it. */
-  readonly title: string;
-}
-
-const open = new Set<Closable>();
-export const openThings: OpenThings = open;
+import { openThings } from "./open-things.ts";
 
 afterAll(async () => {
   const servers = openServers();
   const titles = [
     ...servers.map((server) => `nats-server ${server.name}`),
-    ...[...open].map(({ title }) => title),
+    ...[...openThings].map(({ title }) => title),
   ];
   if (titles.length === 0) return;
-  await Promise.allSettled([...servers, ...open].map(async (thing) => thing[Symbol.asyncDispose]()));
+  await Promise.allSettled([...servers, ...openThings].map(async (thing) => thing[Symbol.asyncDispose]()));
   throw new Error(`left open at the end of the test file: ${titles.join(", ")}`);
 });

@@ -6,8 +6,8 @@
  * `ignoreClusterUpdates: true`.
  */
 import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
-import { openThings } from "./leaks.ts";
 import { type Frame, FrameReader } from "./nats-frames.ts";
+import { openThings } from "./open-things.ts";
 import { deferred, within } from "./wait.ts";
 
 export type { Frame } from "./nats-frames.ts";

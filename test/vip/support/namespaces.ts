@@ -7,7 +7,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { findNatsServer, type NatsServer, startNatsServer } from "../../../src/testing.ts";
-import { openThings } from "../../support/leaks.ts";
+import { openThings } from "../../support/open-things.ts";
 
 const DEVICE = "eth0";
 let labs = 0;

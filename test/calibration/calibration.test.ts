@@ -1,0 +1,157 @@
+/**
+ * The simulator's fakes against the real server under test: fixed seeds here, as many as wanted by `npm run calibrate`.
+ * What the server said is then put to fakes that are wrong on purpose: each must be found out.
+ */
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { type NatsServer, startNatsServer } from "../../src/testing.ts";
+import { type Calibration, calibrateBuckets, calibrateSessions, shortened } from "./calibrate.ts";
+import { DEVIATIONS, type Subject } from "./deviations.ts";
+import { FakeWorld } from "./fake-world.ts";
+import type { Place } from "./nats-lane.ts";
+import { type Answer, contradicted, type Mismatch } from "./run-script.ts";
+import { contradicted as contradictedSession, type SessionAnswer } from "./run-sessions.ts";
+import { FakeSessionWorld } from "./session-fake.ts";
+import { bucketStory } from "./story.ts";
+import { WRONG_FAKES, WRONG_SESSIONS } from "./wrong-fakes.ts";
+
+const LANES = 6;
+/** They take seconds; a starved machine may need far longer. */
+const TIMEOUT_MS = 180_000;
+
+let server: NatsServer;
+let place: Place;
+beforeAll(async () => {
+  server = await startNatsServer();
+  place = { servers: [server], version: server.version, replicas: 1 };
+});
+afterAll(() => server.dispose());
+
+/** Kinds of outcomes that must be among those that were met, or the seeds show nothing. */
+function meets(calibration: Calibration, wanted: readonly string[]): void {
+  const met = Object.keys(calibration.outcomes);
+  expect(wanted.filter((outcome) => !met.includes(outcome))).toEqual([]);
+}
+
+describe("a fake bucket", () => {
+  const recorded: (readonly Answer[])[] = [];
+
+  test("answers and tells what the server does, whatever is done to it", {
+    timeout: TIMEOUT_MS,
+  }, async () => {
+    const calibration = await calibrateBuckets(place, { seed: 1, scripts: 60, lanes: LANES }, (outcome) => {
+      recorded.push(outcome.answers);
+    });
+    expect(calibration.mismatches).toEqual([]);
+    expect(calibration).toMatchObject({ scripts: 60, deviations: {} });
+    meets(calibration, [
+      ...["applied at n", "conflict", "unknown"].map((outcome) => `write: ${outcome}`),
+      ...["applied at n + conflict", "conflict + conflict"].map((outcome) => `race: ${outcome}`),
+      ...["applied at n", "conflict", "nobody took it"].map((outcome) => `arrive: ${outcome}`),
+      ...["applied at n + unknown", "conflict + unknown"].map((outcome) => `lose-answer: ${outcome}`),
+      ...["pipeline: applied at n + applied at n", "read: no-bucket", "offline: failed + unknown"],
+      ...["purge-key: purged n", "delete-message: refused", "delete-bucket: deleted", "expire: expired"],
+      ...["force: applied at n", "force: no bucket", "other-key: applied at n", "late: unknown"],
+    ]);
+  });
+
+  test("keeps what the server keeps when it is stopped or killed", { timeout: TIMEOUT_MS }, async () => {
+    const own = await startNatsServer();
+    try {
+      const restart = async (how: "stop" | "kill"): Promise<void> => {
+        await own[how]();
+        await own.start();
+      };
+      const servers = [own];
+      const calibration = await calibrateBuckets(
+        { ...place, servers, restart },
+        { seed: 1, scripts: 4, lanes: 1 },
+      );
+      expect(calibration.mismatches).toEqual([]);
+      meets(calibration, ["restart: up again"]);
+    } finally {
+      await own.dispose();
+    }
+  });
+
+  test.each(WRONG_FAKES)("that %s is found out", async (_wrong, parts) => {
+    expect(recorded.length).toBeGreaterThan(0);
+    const found = await Promise.all(
+      recorded.map((answers) => contradicted(place, answers, new FakeWorld(maxAgeOf(answers), parts))),
+    );
+    expect(found.filter((step) => step !== null)).not.toEqual([]);
+  });
+
+  test("that is right agrees with every record of it", async () => {
+    const found = await Promise.all(
+      recorded.map((answers) => contradicted(place, answers, new FakeWorld(maxAgeOf(answers)))),
+    );
+    expect(found.filter((step) => step !== null)).toEqual([]);
+  });
+});
+
+/** A bucket with max-age says so when it is opened, which is the first step. */
+function maxAgeOf(answers: readonly Answer[]): number {
+  return Number(/max-age (\d+) ms/.exec(answers[0]?.lines[0] ?? "")?.[1] ?? 0);
+}
+
+describe("a fake session", () => {
+  const recorded: (readonly SessionAnswer[])[] = [];
+
+  test("is told of and confirms the same ends of connections", { timeout: TIMEOUT_MS }, async () => {
+    const calibration = await calibrateSessions(place, { seed: 1, scripts: 60, lanes: LANES }, (outcome) => {
+      recorded.push(outcome.answers);
+    });
+    expect(calibration.mismatches).toEqual([]);
+    meets(calibration, [
+      ...["ask, binding as it was: gone", "ask, binding as it was: not gone"],
+      ...["ask, binding of another server: not gone", "ask, binding without presence: not gone"],
+      ...["ask, binding of no connection: gone", "kill: done", "leave: done", "close: done", "cut: done"],
+      ...["drop: done", "return: done", "release: done", "delete-consumer: done", "asker-returns: done"],
+    ]);
+  });
+
+  test.each(WRONG_SESSIONS)("that %s is found out", async (_wrong, parts) => {
+    expect(recorded.length).toBeGreaterThan(0);
+    const found = await Promise.all(
+      recorded.map((answers) => contradictedSession(answers, new FakeSessionWorld(parts))),
+    );
+    expect(found.filter((step) => step !== null)).not.toEqual([]);
+  });
+});
+
+describe("the calibration itself", () => {
+  test("shortens what fails to what is needed", async () => {
+    const needs = async (items: readonly number[]): Promise<boolean> =>
+      items.includes(3) && items.includes(17);
+    expect(
+      await shortened(
+        Array.from({ length: 30 }, (_, index) => index),
+        needs,
+      ),
+    ).toEqual([3, 17]);
+  });
+
+  test("tells a mismatch step by step, with both sides", () => {
+    const subject: Subject = { version: "2.9.10", replicas: 1 };
+    const answers: Answer[] = [{ step: { do: "force", what: "garbage" }, lines: ["applied at 1"], told: [] }];
+    const write = { kind: "release", epoch: 1, incarnation: "i", expect: { revision: 1 } } as const;
+    const step = { do: "write", by: "a", write } as const;
+    const mismatch: Mismatch = { step, fake: ["conflict"], server: ["applied at 2"] };
+    const outcome = { answers, mismatch, deviations: [], tooSlow: false };
+    expect(bucketStory(7, subject, outcome, mismatch).split("\n")).toEqual([
+      "bucket script 7 on nats-server 2.9.10, replicas 1: the fake is not the server",
+      "  1. anybody writes: garbage: applied at 1",
+      "  2. a releases epoch 1 expecting revision 1",
+      "    the fake:",
+      "      > conflict",
+      "    the server:",
+      "      > applied at 2",
+    ]);
+  });
+
+  test("names every deviation once, with its range and reason", () => {
+    expect(new Set(DEVIATIONS.map(({ name }) => name)).size).toBe(DEVIATIONS.length);
+    for (const { range, reason } of DEVIATIONS)
+      expect(Math.min(range.length, reason.length)).toBeGreaterThan(10);
+  });
+});
