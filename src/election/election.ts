@@ -60,6 +60,7 @@ import type {
 } from "./types.ts";
 import {
   announce,
+  contradicts,
   isFromAnotherLife,
   isMine,
   isMyWrite,
@@ -208,7 +209,7 @@ function onConnected(turn: Turn, binding: ElectionState["binding"]): void {
 function onWatched(turn: Turn, entry: LeaseEntry): void {
   const term = termOf(turn.state);
   if (term === null) {
-    if (isFromAnotherLife(turn.state, entry)) {
+    if (isFromAnotherLife(turn.state, entry) || contradicts(turn.state, entry)) {
       set(turn, { mustRead: true, retryAtMono: turn.now.mono });
       return;
     }

@@ -29,6 +29,21 @@ export function isFromAnotherLife(state: ElectionState, entry: LeaseEntry): bool
   return entry.revision > state.seenRevision && epoch < state.highestEpoch;
 }
 
+/**
+ * Another message than the one that was seen at this revision. No bucket has two: the one that was seen was a straggler of a
+ * bucket that is gone, and what it said of the lease is no reason to take it.
+ */
+export function contradicts({ view }: ElectionState, entry: LeaseEntry): boolean {
+  if (view.kind === "unknown" || view.revision !== entry.revision) return false;
+  if (view.kind === "vacant") return entry.kind === "record" || entry.kind === "garbage";
+  if (view.record === null) return entry.kind !== "garbage";
+  if (entry.kind !== "record") return true;
+  const { incarnation, nonce, epoch } = view.record;
+  return (
+    entry.record.incarnation !== incarnation || entry.record.nonce !== nonce || entry.record.epoch !== epoch
+  );
+}
+
 export function asLeader(record: LeaseRecord): Leader {
   const { nodeId, epoch, acquiredAt, incarnation } = record;
   return { nodeId, epoch, acquiredAt, ...(incarnation === undefined ? {} : { incarnation }) };
@@ -230,6 +245,7 @@ export function observeSnapshot(turn: Turn, snapshot: Snapshot): boolean {
   set(turn, { heardAt: turn.now, disputed: false });
   const { view } = turn.state;
   if (snapshot.entry !== null) {
+    if (contradicts(turn.state, snapshot.entry)) set(turn, { seenRevision: 0 });
     observe(turn, snapshot.entry);
   } else if (view.kind !== "vacant" || view.revision !== 0 || view.lastSequence !== snapshot.lastSequence) {
     // Also where a marker was seen before: markers expire and are purged like records, and nothing can be expected of

@@ -190,6 +190,7 @@ export class Checker implements Witness {
     const { role } = process.driver.state;
     const who = process.incarnation;
     if (role.name !== "leader") throw new Violation(`${who} holds as ${role.name}`);
+    if (!process.driver.state.config.competes) throw new Violation(`${who} holds, but only follows`);
     const { epoch, deadline } = role.term;
     const sent = this.#notes.get(process)?.confirmedSend.get(epoch);
     if (sent === undefined) throw new Violation(`${who} holds without an applied write`);

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { isHeld } from "../../src/election/election.ts";
 import type { View } from "../../src/election/types.ts";
-import { epochFloor, expectationOf } from "../../src/election/view.ts";
+import { contradicts, epochFloor, expectationOf } from "../../src/election/view.ts";
 import { dependsOnConnection, wakeDelayMs, watchedPresence } from "../../src/election/wants.ts";
 import { connection, deleted, garbage, goRecord, record, released, Solo } from "./play/solo.ts";
 
@@ -70,6 +70,48 @@ describe("the leader, as far as a follower can tell,", () => {
         .reads(record(7, "b", 3))
         .watched(record(8, "b", 3, { nonce: 2 })).said,
     ).toEqual([]);
+  });
+});
+
+describe("a message of a deleted bucket that arrives after the next one was read", () => {
+  const straggler = record(3, "a", 1, { nonce: 9 });
+  const following = (): Solo => new Solo("").opened().connected().watched(straggler);
+
+  test("gives way to what is read at the same revision, and that is waited for", () => {
+    const play = following().reads(record(3, "b", 2));
+    expect(play.state.view).toMatchObject({ revision: 3, record: { nodeId: "b", epoch: 2 } });
+    expect(play.state.outwait).toMatchObject({ waitMs: 10_000 });
+  });
+
+  test("is looked into when the watch shows another at its revision", () => {
+    const play = following().reads(straggler);
+    expect(contradicts(play.state, straggler)).toBe(false);
+    expect(play.watched(record(3, "b", 2)).state.reading).toBe(true);
+  });
+
+  test.each([
+    ["garbage", garbage(3)],
+    ["a release", released(3, 1)],
+    ["a delete", deleted(3)],
+  ])("gives way to %s", (_, entry) => {
+    expect(following().reads(entry).state.view).not.toMatchObject({ record: { nodeId: "a" } });
+  });
+});
+
+describe("the wait after garbage was written over a lease", () => {
+  const waitMs = (play: Solo): number | undefined => play.state.outwait?.waitMs;
+
+  test("is as long as its holder's own TTL lets it believe", () => {
+    const play = new Solo("")
+      .opened()
+      .connected()
+      .reads(record(7, "b", 3, { ttlMs: 20_000 }));
+    expect(waitMs(play.watched(garbage(8)))).toBe(20_000);
+    expect(waitMs(play.watched(garbage(9)))).toBe(20_000);
+  });
+
+  test("is the node's own TTL where nobody was seen before", () => {
+    expect(waitMs(new Solo("").opened().connected().reads(garbage(7)))).toBe(10_000);
   });
 });
 

@@ -1,0 +1,375 @@
+/**
+ * Named one-line faults. Each is a mistake that somebody could make, or has made; a checker that lets one pass is not worth
+ * trusting. `from` is looked for in the compiled file, whatever its line breaks, and must be there exactly once.
+ */
+export interface Mutant {
+  readonly name: string;
+  /** Compiled file below `src`. */
+  readonly file: string;
+  readonly from: string;
+  readonly to: string;
+  /** Where `from` occurs more than once: which one, from 1. */
+  readonly occurrence?: number;
+  /** Why no history can tell it from the real thing. Such a mutant must not be found. */
+  readonly equivalent?: string;
+}
+
+export const mutants: readonly Mutant[] = [
+  // ------------------------------------------------------------------------------------------ the lease's arithmetic
+  {
+    name: "no margin: the leader believes as long as others wait",
+    file: "election/lease.js",
+    from: "return leaseTtlMs - leaseMarginMs(leaseTtlMs);",
+    to: "return leaseTtlMs;",
+  },
+  {
+    name: "an acquired lease counts from its ack",
+    file: "election/term.js",
+    from: "const deadline = deadlineOf(turn.state, sent.sentAt);",
+    to: "const deadline = deadlineOf(turn.state, turn.now);",
+    occurrence: 1,
+  },
+  {
+    name: "a renewed lease counts from its ack",
+    file: "election/term.js",
+    from: "const deadline = deadlineOf(turn.state, sent.sentAt);",
+    to: "const deadline = deadlineOf(turn.state, turn.now);",
+    occurrence: 2,
+  },
+  {
+    name: "the deadline is not looked at",
+    file: "election/election.js",
+    from: 'return state.role.name === "leader" && !hasReached(state.role.term.deadline, now);',
+    to: 'return state.role.name === "leader";',
+  },
+  {
+    name: "the deadline is judged by the monotonic clock alone",
+    file: "election/time.js",
+    from: "return now.mono >= deadline.mono || now.boot >= deadline.boot;",
+    to: "return now.mono >= deadline.mono;",
+  },
+  {
+    name: "late events are believed before the deadline is checked",
+    file: "election/election.js",
+    from: "expire(turn);",
+    to: "",
+  },
+  {
+    name: "a follower waits half a second less",
+    file: "election/time.js",
+    from: "return now.mono - since.mono >= ms;",
+    to: "return now.mono - since.mono >= ms - 500;",
+    equivalent: "only reads ask this; when to campaign is computed by campaignAtMono",
+  },
+  {
+    name: "a candidate waits a little less than the lease",
+    file: "election/candidate.js",
+    from: "outwait === null ? 0 : outwait.since.mono + outwait.waitMs",
+    to: "outwait === null ? 0 : outwait.since.mono + outwait.waitMs * 0.9",
+  },
+  {
+    name: "a follower waits its own TTL, whatever the holder's",
+    file: "election/lease.js",
+    from: "return Math.max(ownTtlMs, holderTtlMs ?? bucketMaxAgeMs);",
+    to: "return ownTtlMs;",
+  },
+  {
+    name: "garbage over a longer lease is waited out for the own TTL only",
+    file: "election/view.js",
+    from: "outwait?.waitMs ?? 0);",
+    to: "0);",
+    occurrence: 1,
+  },
+  {
+    name: "renewals come after the deadline",
+    file: "election/term.js",
+    from: "setTerm(turn, { renewAtMono: turn.now.mono + config.renewIntervalMs });",
+    to: "setTerm(turn, { renewAtMono: turn.now.mono + 20_000 });",
+  },
+  // ------------------------------------------------------------------------------------------ epochs
+  {
+    name: "every term has epoch 1",
+    file: "election/candidate.js",
+    from: "Math.max(epochFloor(state.view), state.highestEpoch) + 1",
+    to: "1",
+  },
+  {
+    name: "the epoch follows from the bucket alone",
+    file: "election/candidate.js",
+    from: "Math.max(epochFloor(state.view), state.highestEpoch) + 1",
+    to: "epochFloor(state.view) + 1",
+  },
+  {
+    name: "the epoch follows from memory alone",
+    file: "election/candidate.js",
+    from: "Math.max(epochFloor(state.view), state.highestEpoch) + 1",
+    to: "state.highestEpoch + 1",
+  },
+  {
+    name: "an empty key starts at epoch 1 again",
+    file: "election/view.js",
+    from: 'view: { kind: "vacant", revision, lastSequence, epochFloor: lastSequence, since: turn.now }',
+    to: 'view: { kind: "vacant", revision, lastSequence, epochFloor: 0, since: turn.now }',
+  },
+  {
+    name: "garbage starts at epoch 1 again",
+    file: "election/view.js",
+    from: "return view.record === null ? view.revision : view.record.epoch;",
+    to: "return view.record === null ? 0 : view.record.epoch;",
+  },
+  // ------------------------------------------------------------------------------------------ compare-and-set, identity
+  {
+    name: "an empty key is taken without the stream's sequence",
+    file: "election/view.js",
+    from: "{ emptyAtSequence: view.lastSequence }",
+    to: "{ revision: 0 }",
+  },
+  {
+    name: "a record of my node id is mine",
+    file: "election/view.js",
+    from: "return record?.incarnation === state.config.incarnation;",
+    to: "return record?.nodeId === state.config.nodeId;",
+  },
+  {
+    name: "a release hits whatever was seen last",
+    file: "election/writes.js",
+    from: "expect: { revision: release.revision },",
+    to: "expect: { revision: turn.state.seenRevision },",
+  },
+  {
+    name: "old events are believed",
+    file: "election/view.js",
+    from: "if (entry.revision <= turn.state.seenRevision) return false;",
+    to: "if (entry.revision < 0) return false;",
+  },
+  {
+    name: "stale reads are believed",
+    file: "election/view.js",
+    from: "if (!disputed || !waitedUntil(seenAt, waitMs, turn.now)) return false;",
+    to: "",
+  },
+  {
+    name: "a disputed view is believed for ever",
+    file: "election/view.js",
+    from: "if (!disputed || !waitedUntil(seenAt, waitMs, turn.now)) return false;",
+    to: "return false;",
+  },
+  {
+    name: "what was sent to a deleted bucket begins a term in the next",
+    file: "election/view.js",
+    from: 'view: { kind: "unknown" }, sent: [] });',
+    to: 'view: { kind: "unknown" } });',
+  },
+  // ------------------------------------------------------------------------------------------ unknown outcomes
+  {
+    name: "a late acquire is adopted after its deadline",
+    file: "election/candidate.js",
+    from: "hasReached(deadlineOf(state, sent.sentAt), turn.now)",
+    to: "false",
+  },
+  {
+    name: "an acquire made on another connection is adopted",
+    file: "election/candidate.js",
+    from: 'return state.config.crashDetection === "lease" || sameBinding(sent.binding, state.binding);',
+    to: "return true;",
+  },
+  {
+    name: "an acquire is adopted without a connection",
+    file: "election/candidate.js",
+    from: "!state.connected || hasReached(",
+    to: "hasReached(",
+  },
+  {
+    name: "an acquire is adopted although its record has been replaced",
+    file: "election/candidate.js",
+    from: "const replaced = revision < turn.state.seenRevision;",
+    to: "const replaced = false;",
+  },
+  {
+    name: "a lost term's renewals may begin another one",
+    file: "election/term.js",
+    from: 'role: { name: "follower" }, sent: [], mustRead: reason === "expired"',
+    to: 'role: { name: "follower" }, mustRead: reason === "expired"',
+  },
+  {
+    name: "a lost term is campaigned for without a look",
+    file: "election/term.js",
+    from: 'mustRead: reason === "expired" || turn.state.mustRead',
+    to: "mustRead: false",
+    equivalent: "the compare-and-set finds out what the look would have; only time is lost",
+  },
+  {
+    name: "a failed renewal is not looked up",
+    file: "election/term.js",
+    from: "set(turn, { failures: turn.state.failures + 1 });",
+    to: "set(turn, { failures: turn.state.failures + 1, mustRead: false });",
+    equivalent: "the next renewal is refused, and the refusal is looked up",
+  },
+  // ------------------------------------------------------------------------------------------ vacancy, takeover
+  {
+    name: "a vanished record need not be waited for",
+    file: "election/view.js",
+    from: 'else if (outwait !== null && !expired && view.kind !== "vacant") holdBack(turn, outwait.waitMs);',
+    to: "else set(turn, { outwait: null });",
+  },
+  {
+    name: "another bucket need not be waited for",
+    file: "election/view.js",
+    from: "if (outwait !== null) holdBack(turn, outwait.waitMs);",
+    to: "set(turn, { outwait: null });",
+  },
+  {
+    name: "renewals are not waited for",
+    file: "election/view.js",
+    from: "else holdBack(turn, takeoverWaitMs(config.leaseTtlMs, record.ttlMs, turn.state.bucketMaxAgeMs));",
+    to: "else if (view.kind === 'unknown') holdBack(turn, takeoverWaitMs(config.leaseTtlMs, record.ttlMs, turn.state.bucketMaxAgeMs));",
+  },
+  {
+    name: "garbage need not be waited for",
+    file: "election/view.js",
+    from: "holdBack(turn, garbageWaitMs(turn.state));",
+    to: "",
+  },
+  {
+    name: "an observer campaigns",
+    file: "election/candidate.js",
+    from: 'if (!config.competes || state.stopping || view.kind === "unknown") return null;',
+    to: 'if (state.stopping || view.kind === "unknown") return null;',
+  },
+  {
+    name: "nobody reads in silence",
+    file: "election/act.js",
+    from: "return now.mono >= silentAtMono(state);",
+    to: "return false;",
+  },
+  // ------------------------------------------------------------------------------------------ presence
+  {
+    name: "a suspicion is enough",
+    file: "runtime/driver.js",
+    from: 'if (dead) this.dispatch({ type: "death-confirmed", binding: effect.binding });',
+    to: 'this.dispatch({ type: "death-confirmed", binding: effect.binding });',
+  },
+  {
+    name: "the death of any connection is the holder's",
+    file: "election/candidate.js",
+    from: "if (session.serverId !== serverId || session.clientId !== clientId) return;",
+    to: "",
+  },
+  {
+    name: "a leader is not suspended when its connection ends",
+    file: "election/term.js",
+    from: 'set(turn, { role: { name: "suspended", term } });',
+    to: "return;",
+  },
+  {
+    name: "any renewal lifts a suspension",
+    file: "election/term.js",
+    from: "if (sameBinding(sent.binding, turn.state.binding)) resume(turn); else setTerm(turn, { renewAtMono: turn.now.mono });",
+    to: "resume(turn);",
+  },
+  {
+    name: "a suspension is lifted without a connection",
+    file: "election/term.js",
+    from: 'if (turn.state.role.name !== "suspended" || !turn.state.connected) break;',
+    to: 'if (turn.state.role.name !== "suspended") break;',
+    equivalent: "without a connection there is no binding that the renewal's could equal",
+  },
+  {
+    name: "a leader that is not suspended on disconnect promises a presence",
+    file: "election/writes.js",
+    from: 'return crashDetection === "presence" ? binding : { serverId, clientId };',
+    to: "return binding;",
+  },
+  {
+    name: "a frozen process believes in its connection",
+    file: "runtime/driver.js",
+    from: "|| this.#freshness.isFresh(now);",
+    to: "|| true;",
+  },
+  {
+    name: "five seconds without a look at the connection are fine",
+    file: "runtime/freshness.js",
+    from: "const STALE_AFTER_MS = 250;",
+    to: "const STALE_AFTER_MS = 5_000;",
+  },
+  {
+    name: "a thawed process looks at its clock before its sockets",
+    file: "runtime/freshness.js",
+    from: "this.#clock.afterTurn(() => {",
+    to: "((run) => run())(() => {",
+  },
+  {
+    name: "the disconnection is not passed on",
+    file: "runtime/driver.js",
+    from: 'this.dispatch({ type: "disconnected" });',
+    to: "",
+  },
+  // ------------------------------------------------------------------------------------------ leaving
+  {
+    name: "the lease goes before the work has stopped",
+    file: "election/term.js",
+    from: 'if (role.name === "draining" && role.drained) { if',
+    to: 'if (role.name === "draining") { if',
+  },
+  {
+    name: "a release overtakes the renewal before it",
+    file: "election/act.js",
+    from: "if (turn.state.inFlight === null) sendDueWrite(turn);",
+    to: "sendDueWrite(turn);",
+  },
+  {
+    name: "stop() does not wait for the term's end",
+    file: "election/act.js",
+    from: "if (termOf(state) !== null) return false; if (state.connected && state.inFlight",
+    to: "if (state.connected && state.inFlight",
+  },
+  {
+    name: "a second drain begins in the first",
+    file: "election/election.js",
+    from: 'if (turn.state.role.name === "leader" || turn.state.role.name === "suspended") drain(turn, "stopped", undefined);',
+    to: 'if (termOf(turn.state) !== null) drain(turn, "stopped", undefined);',
+  },
+  // ------------------------------------------------------------------------------------------ driver and adapter
+  {
+    name: "an event within an event is handled at once",
+    file: "runtime/driver.js",
+    from: "if (this.#draining) return;",
+    to: "",
+  },
+  {
+    name: "the deadline has no timer",
+    file: "election/wants.js",
+    from: "if (term !== null) delays.push(remainingMs(term.deadline, now));",
+    to: "",
+  },
+  {
+    name: "adapter: a timeout means applied",
+    file: "sim/fake-store.js",
+    from: 'resolve(outcome ?? { kind: "unknown", error: noAnswer("write", timeoutMs) });',
+    to: 'resolve(outcome ?? { kind: "applied", revision: 1_000_000 });',
+  },
+  {
+    name: "adapter: puts are not compared",
+    file: "sim/fake-bucket.js",
+    from: "if (!this.#exists || !this.#meets(write.expect))",
+    to: 'if (!this.#exists || (write.kind !== "put" && !this.#meets(write.expect)))',
+  },
+  {
+    name: "adapter: deletes are not compared",
+    file: "sim/fake-bucket.js",
+    from: "if (!this.#exists || !this.#meets(write.expect))",
+    to: 'if (!this.#exists || (write.kind === "put" && !this.#meets(write.expect)))',
+  },
+  {
+    name: "adapter: no answer means dead",
+    file: "sim/fake-session.js",
+    from: "time.after(timeoutMs, () => answer(false));",
+    to: "time.after(timeoutMs, () => answer(true));",
+  },
+  {
+    name: "adapter: a connection that came back keeps its name",
+    file: "sim/fake-session.js",
+    from: "const clientId = this.#nextClientId++;",
+    to: "const clientId = 1;",
+  },
+];
