@@ -1,14 +1,24 @@
 import { expect, test } from "vitest";
 import { runToEnd } from "./run-to-end.ts";
 
-test("a fenced register takes no stale write in a small chaos run, its unfenced shadow does", {
+/** Quick ones, of every group that any machine can do. */
+const ONLY =
+  "kill,term,freeze,freeze-and-cut,requests-late,reset-client-side,server-restart,stranger,key-deleted,old-events";
+
+test("in a small chaos run no two processes lead at once, and a fenced register takes no stale write; its unfenced shadow does", {
   timeout: 120_000,
 }, async () => {
-  const args = ["--faults", "8", "--seed", "7", "--worlds", "2", "--json"];
-  const { code, output } = await runToEnd("scripts/chaos-fencing.ts", args);
-  const report = JSON.parse(output) as Record<string, number>;
-  expect(report).toMatchObject({ seed: 7, faults: 8, staleWritesAccepted: 0 });
+  const args = ["--faults", "10", "--seed", "7", "--worlds", "2", "--servers", "1", "--only", ONLY, "--json"];
+  // Not judged here: the exit code, which also counts times without a leader that only a starved machine explains.
+  const { output } = await runToEnd("scripts/chaos.ts", args);
+  const report = JSON.parse(output) as Record<string, unknown>;
+  expect(report).toMatchObject({
+    seed: 7,
+    faults: 10,
+    overlapMs: 0,
+    staleWritesAccepted: 0,
+    epochsNotIncreasing: 0,
+  });
+  expect(report["terms"]).toBeGreaterThan(3);
   expect(report["unfencedShadowViolations"]).toBeGreaterThan(0);
-  expect(report["refusedStale"]).toBeGreaterThan(0);
-  expect(code).toBe(0);
 });

@@ -21,6 +21,14 @@ export interface RegisterContents {
   readonly shadowStale: readonly Violation[];
 }
 
+export const EMPTY_REGISTER: RegisterContents = {
+  fenced: 0,
+  shadow: 0,
+  takeOvers: 0,
+  stale: [],
+  shadowStale: [],
+};
+
 /** In the order of the stream: once the fence has moved to epoch e, all of its lanes, nothing below e may follow. */
 export async function readRegister(servers: string[]): Promise<RegisterContents> {
   const nats = await connect({ servers });

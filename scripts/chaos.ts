@@ -1,0 +1,83 @@
+/**
+ * Real node processes on real servers, and everything that can happen to them: killed, frozen, cut off, lied to, their
+ * servers restarted and split, their bucket deleted. Each process writes down when it called itself leader; a checker looks
+ * for two at once. A register behind a fence must never take a write of a deposed leader; an unfenced shadow of it must.
+ *
+ *   npm run --silent chaos -- --faults 200 --seed 1 --json
+ *
+ * The seed decides which faults come, where and with what numbers; what the machine makes of them it does not. Exit code 1
+ * when something did not hold, 2 for wrong arguments. docs/chaos.md says how to read the report.
+ */
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { leaseSpanMs } from "../src/election/lease.ts";
+import { findFaketime } from "./chaos/clock.ts";
+import { timelineHtml } from "./chaos/html.ts";
+import { type ChaosOptions, listText, readOptions, USAGE } from "./chaos/options.ts";
+import { makePlan, profiles } from "./chaos/plan.ts";
+import { isSound, summarize } from "./chaos/report.ts";
+import { watchStalls } from "./chaos/stalls.ts";
+import { reportText } from "./chaos/text.ts";
+import { runWorld, type WorldReport } from "./chaos/world.ts";
+
+async function run(options: ChaosOptions): Promise<boolean> {
+  const { seed, faults, only, leaseMs, keep } = options;
+  const faketime = findFaketime();
+  const worlds = profiles(Math.min(options.worlds, faults), options.servers, faketime !== null);
+  const plan = makePlan({ seed, faults, worlds, only });
+  const folder = keep ?? mkdtempSync(join(tmpdir(), "nats-leader-chaos-"));
+  mkdirSync(folder, { recursive: true });
+  const stop = new AbortController();
+  process.once("SIGINT", () => stop.abort());
+  const stalls = watchStalls();
+  const began = performance.now();
+  let done = 0;
+  try {
+    const settled = await Promise.allSettled(
+      worlds.map((profile, index) =>
+        runWorld({
+          profile,
+          number: index + 1,
+          plan: plan[index] ?? [],
+          leaseMs,
+          faketime: profile.clocks ? faketime : null,
+          folder: join(folder, String(index + 1)),
+          stalls: stalls.seen,
+          signal: stop.signal,
+          onFault: ({ number, name, fromMs, settledMs }) => {
+            done += 1;
+            const took = ((settledMs - fromMs) / 1000).toFixed(1);
+            process.stderr.write(`${done}/${faults}  world ${index + 1}  ${number} ${name}  ${took} s\n`);
+          },
+        }),
+      ),
+    );
+    const reports = settled.flatMap((it): WorldReport[] => (it.status === "fulfilled" ? [it.value] : []));
+    const seconds = Math.round((performance.now() - began) / 1000);
+    const facts = {
+      options,
+      spanMs: leaseSpanMs(leaseMs),
+      seconds,
+      faketime: worlds.some((it) => it.clocks),
+    };
+    const report = summarize(reports, facts);
+    if (options.html !== null) writeFileSync(options.html, timelineHtml(report, reports));
+    console.log(options.json ? JSON.stringify(report) : reportText(report));
+    for (const it of settled) if (it.status === "rejected") throw it.reason;
+    return isSound(report);
+  } finally {
+    stalls.stop();
+    if (keep === null) rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+let options: ChaosOptions;
+try {
+  options = readOptions(process.argv.slice(2));
+} catch (error) {
+  console.error(`${error instanceof Error ? error.message : error}\n${USAGE}`);
+  process.exit(2);
+}
+if (options.list) console.log(listText());
+else process.exitCode = (await run(options)) ? 0 : 1;

@@ -1,0 +1,92 @@
+/** Faults of the network between a node and the servers. */
+import { setTimeout as pause } from "node:timers/promises";
+import { republishSubject } from "../../src/nats/names.ts";
+import type { TcpProxy } from "../../test/support/tcp-proxy.ts";
+import type { FaultName } from "./catalogue.ts";
+import { CLUSTER_ID } from "./messages.ts";
+import { type Fault, longerThanLease, passAll, past, resetBoth, type Scene, spanMs } from "./scene.ts";
+
+/** Holds what `hold` says until another leads, then lets it arrive late or, `lost`, resets the connection. */
+async function heldUp(scene: Scene, hold: (way: TcpProxy) => void, end: "late" | "lost"): Promise<void> {
+  const { ways } = scene.leader;
+  for (const way of ways) hold(way);
+  await past(scene);
+  if (end === "lost") resetBoth(ways);
+  passAll(ways);
+}
+
+/** Until the connection that only one side believes in is over on the other, by its lease if by nothing else. */
+async function bothSidesKnow(scene: Scene): Promise<void> {
+  await pause(spanMs(scene) + 100);
+}
+
+async function slowed(nodes: readonly { readonly ways: readonly TcpProxy[] }[], ms: number, forMs: number) {
+  const ways = nodes.flatMap((node) => node.ways);
+  for (const way of ways) way.delay(ms);
+  await pause(forMs);
+  passAll(ways);
+}
+
+export const NETWORK_FAULTS: Readonly<Record<FaultName<"network">, Fault>> = {
+  blackhole: (scene) => heldUp(scene, (way) => way.blackhole(true), "late"),
+  "half-open": (scene) => heldUp(scene, (way) => way.blackhole(true), "lost"),
+  "requests-lost": (scene) => heldUp(scene, (way) => way.toServer("hold"), "lost"),
+  "requests-late": (scene) => heldUp(scene, (way) => way.toServer("hold"), "late"),
+  "responses-lost": (scene) =>
+    heldUp(scene, (way) => way.toClient("hold"), scene.random.next() < 0.5 ? "lost" : "late"),
+  async cut(scene) {
+    const { ways } = scene.leader;
+    for (const way of ways) {
+      way.refuse(true);
+      way.cut();
+    }
+    await pause(scene.random.between(0, scene.leaseMs));
+    passAll(ways);
+  },
+  async flap({ leader, random }) {
+    for (let times = random.between(2, 6); times > 0; times--) {
+      resetBoth(leader.ways);
+      await pause(random.between(5, 300));
+    }
+  },
+  async "reset-client-side"({ leader, random }) {
+    for (const way of leader.ways) way.resetClientSide();
+    await pause(random.between(100, 600));
+  },
+  async "reset-server-side"(scene) {
+    for (const way of scene.leader.ways) way.resetServerSide();
+    await bothSidesKnow(scene);
+  },
+  async "freeze-and-reset-server-side"(scene) {
+    const { leader, random } = scene;
+    leader.freeze();
+    await pause(random.between(0, 200));
+    for (const way of leader.ways) way.resetServerSide();
+    await scene.takenOver(spanMs(scene) * random.next());
+    leader.thaw();
+    await bothSidesKnow(scene);
+  },
+  slow: (scene) =>
+    slowed([scene.leader], scene.random.between(5, Math.floor(scene.leaseMs * 0.02)), scene.leaseMs),
+  "too-slow": (scene) =>
+    slowed([scene.leader], spanMs(scene) * (0.5 + scene.random.next()), 2 * scene.leaseMs),
+  "all-too-slow": (scene) =>
+    slowed(
+      [scene.leader, ...scene.followers],
+      spanMs(scene) * (0.5 + 0.5 * scene.random.next()),
+      2 * scene.leaseMs,
+    ),
+  async "followers-cut-off"(scene) {
+    const ways = scene.followers.flatMap((node) => node.ways);
+    for (const way of ways) way.blackhole(true);
+    await longerThanLease(scene);
+    passAll(ways);
+  },
+  async "watch-blocked"(scene) {
+    const ways = [scene.leader, ...scene.followers].flatMap((node) => node.ways);
+    const subject = republishSubject(CLUSTER_ID);
+    for (const way of ways) way.filterToClient((frame) => frame.subject !== subject);
+    await longerThanLease(scene);
+    passAll(ways);
+  },
+};

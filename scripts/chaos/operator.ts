@@ -1,0 +1,92 @@
+/** Somebody with a connection to the servers who is no node: an operator, another user of the account, a stranger. */
+import { connect, headers, type Msg, type NatsConnection } from "@nats-io/transport-node";
+import { parseObject } from "../../src/nats/js-api.ts";
+import { leaseSubject, republishSubject, streamName } from "../../src/nats/names.ts";
+import { CLUSTER_ID } from "./messages.ts";
+
+const TIMEOUT_MS = 1500;
+const PATIENCE_MS = 20_000;
+const EVENTS_KEPT = 20;
+
+type Json = Record<string, unknown>;
+
+export class Operator {
+  readonly connection: NatsConnection;
+  /** The newest notices of committed writes. */
+  readonly events: Msg[] = [];
+
+  private constructor(connection: NatsConnection) {
+    this.connection = connection;
+  }
+
+  static async at(servers: string[], user: { user?: string; pass?: string } = {}): Promise<Operator> {
+    const options = { servers, ...user, maxReconnectAttempts: -1, reconnectTimeWait: 50, timeout: 1000 };
+    const connection = await connect({ ...options, noAsyncTraces: true });
+    const operator = new Operator(connection);
+    connection.subscribe(republishSubject(CLUSTER_ID), {
+      callback: (error, message) => {
+        if (error !== null) return;
+        operator.events.push(message);
+        if (operator.events.length > EVENTS_KEPT) operator.events.shift();
+      },
+    });
+    return operator;
+  }
+
+  /** A call of the JetStream API, again until it is answered. Throws when the answer is an error. */
+  async api(name: string, body: unknown = {}): Promise<Json> {
+    const giveUpAt = performance.now() + PATIENCE_MS;
+    for (;;) {
+      try {
+        return await this.#call(name, body);
+      } catch (error) {
+        if (error instanceof RefusedError || performance.now() > giveUpAt) throw error;
+        await new Promise((resolve) => setTimeout(resolve, 50));
+      }
+    }
+  }
+
+  async #call(name: string, body: unknown): Promise<Json> {
+    const data = JSON.stringify(body);
+    const answer = await this.connection.request(`$JS.API.${name}`, data, { timeout: TIMEOUT_MS });
+    const json = answer.json<Json>();
+    const error = json["error"] as { code?: number } | undefined;
+    if (error === undefined) return json;
+    if (error.code === 503) throw new Error(`${name}: ${JSON.stringify(error)}`); // a cluster without a leader
+    throw new RefusedError(`${name}: ${JSON.stringify(error)}`);
+  }
+
+  /** Writes over the lease, whatever is there. */
+  async put(data: string | Uint8Array, extra: Readonly<Record<string, string>> = {}): Promise<void> {
+    const hdrs = headers();
+    for (const [name, value] of Object.entries(extra)) hdrs.set(name, value);
+    await this.connection.request(leaseSubject(CLUSTER_ID), data, { timeout: TIMEOUT_MS, headers: hdrs });
+  }
+
+  async bucketConfig(): Promise<Json> {
+    return (await this.api(`STREAM.INFO.${streamName(CLUSTER_ID)}`))["config"] as Json;
+  }
+
+  /** The name of the server that leads a stream, if it is known. */
+  async streamLeader(stream: string): Promise<string | undefined> {
+    const info = await this.#call(`STREAM.INFO.${stream}`, {}).catch(() => null);
+    return (info?.["cluster"] as { leader?: string } | undefined)?.leader;
+  }
+
+  /** The presence that the record names. */
+  async presence(): Promise<string | undefined> {
+    const answer = await this.api(`STREAM.MSG.GET.${streamName(CLUSTER_ID)}`, {
+      last_by_subj: leaseSubject(CLUSTER_ID),
+    });
+    const { data = "" } = answer["message"] as { data?: string };
+    const record = parseObject(Buffer.from(data, "base64"));
+    return (record?.["session"] as { presence?: string } | undefined)?.presence;
+  }
+
+  async close(): Promise<void> {
+    await this.connection.close();
+  }
+}
+
+/** The server has said no. */
+export class RefusedError extends Error {}

@@ -1,0 +1,91 @@
+/** Arguments of a chaos run. */
+import { parseArgs } from "node:util";
+import { MIN_MARGIN_MS } from "../../src/election/lease.ts";
+import { FAULT_NAMES, type FaultName, faultNamed, groupOf, kindOf } from "./catalogue.ts";
+
+export interface ChaosOptions {
+  readonly faults: number;
+  readonly seed: number;
+  readonly worlds: number;
+  /** `null`: both kinds. */
+  readonly servers: 1 | 3 | null;
+  readonly leaseMs: number;
+  readonly only: readonly FaultName[];
+  readonly json: boolean;
+  /** A file to write the timeline to. */
+  readonly html: string | null;
+  /** A folder that keeps the histories of all processes. */
+  readonly keep: string | null;
+  readonly list: boolean;
+}
+
+export const USAGE: string = `npm run --silent chaos -- [options]
+  --faults N     how many, over all worlds (200)
+  --seed N       decides which, where, and with what numbers (1)
+  --only NAMES   only these, with commas between; --list says what there is
+  --worlds N     how many elections side by side, each with servers of its own (5)
+  --servers 1|3  only worlds of one server, or only of three (both)
+  --lease N      leaseTtlMs of the nodes (2000)
+  --json         print the report as JSON, and nothing else
+  --html FILE    write a timeline of all nodes, terms and faults
+  --keep FOLDER  keep the histories that the processes wrote`;
+
+/** Throws an `Error` that says which argument is wrong. */
+export function readOptions(args: readonly string[]): ChaosOptions {
+  const { values } = parseArgs({
+    args: [...args],
+    options: {
+      faults: { type: "string", default: "200" },
+      seed: { type: "string", default: "1" },
+      worlds: { type: "string", default: "5" },
+      servers: { type: "string" },
+      lease: { type: "string", default: "2000" },
+      only: { type: "string", default: "" },
+      json: { type: "boolean", default: false },
+      html: { type: "string" },
+      keep: { type: "string" },
+      list: { type: "boolean", default: false },
+    },
+  });
+  const { servers, html = null, keep = null, json, list } = values;
+  if (servers !== undefined && servers !== "1" && servers !== "3")
+    throw new Error(`--servers must be 1 or 3, not ${servers}`);
+  return {
+    faults: positive("faults", values.faults, 1),
+    seed: positive("seed", values.seed, 0),
+    worlds: positive("worlds", values.worlds, 1),
+    servers: servers === undefined ? null : servers === "1" ? 1 : 3,
+    leaseMs: positive("lease", values.lease, 4 * MIN_MARGIN_MS),
+    only: names(values.only),
+    json,
+    html,
+    keep,
+    list,
+  };
+}
+
+function positive(name: string, text: string, least: number): number {
+  const value = Number(text);
+  if (Number.isSafeInteger(value) && value >= least) return value;
+  throw new Error(`--${name} must be a whole number from ${least}, not ${text}`);
+}
+
+function names(text: string): FaultName[] {
+  return text
+    .split(",")
+    .map((name) => name.trim())
+    .filter((name) => name !== "")
+    .map((name) => {
+      const found = faultNamed(name);
+      if (found !== undefined) return found;
+      throw new Error(`--only: there is no fault "${name}"; --list says what there is`);
+    });
+}
+
+export function listText(): string {
+  const width = Math.max(...FAULT_NAMES.map((name) => name.length)) + 2;
+  return FAULT_NAMES.map((name) => {
+    const { what, needs } = kindOf(name);
+    return `${name.padEnd(width)}${groupOf(name).padEnd(9)}${what}${needs === undefined ? "" : ` (${needs} only)`}`;
+  }).join("\n");
+}

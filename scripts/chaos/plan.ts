@@ -1,0 +1,73 @@
+/** Which fault comes where, and with which numbers: decided by the seed before anything runs. */
+import { costMs, FAULT_NAMES, type FaultName, groupOf, isPossible, type WorldProfile } from "./catalogue.ts";
+import { Random } from "./random.ts";
+
+export interface PlannedFault {
+  /** From 1, over all worlds. */
+  readonly number: number;
+  readonly name: FaultName;
+  /** Of the numbers that the fault draws for itself. */
+  readonly seed: number;
+}
+
+export interface PlanOptions {
+  readonly seed: number;
+  readonly faults: number;
+  readonly worlds: readonly WorldProfile[];
+  /** Only these. Empty: all. */
+  readonly only: readonly FaultName[];
+}
+
+/** Only one kind of world can do them. */
+const CLOCK_CARDS = 3;
+
+/**
+ * One list for each world. Worlds get as many as they can do in the same time, by the catalogue's estimates; each deals all
+ * of its possible faults in a shuffled order, then all again, so that also a short run has many kinds.
+ */
+export function makePlan(options: PlanOptions): PlannedFault[][] {
+  const { seed, faults, worlds, only } = options;
+  const random = new Random(seed);
+  const wanted = only.length === 0 ? FAULT_NAMES : only;
+  const tables = worlds.map((world) => {
+    const names = wanted.filter((name) => isPossible(name, world));
+    const cards = names.flatMap((name) =>
+      Array<FaultName>(groupOf(name) === "clock" ? CLOCK_CARDS : 1).fill(name),
+    );
+    return { world, plan: [] as PlannedFault[], deck: deck(cards, random), spentMs: 0, names };
+  });
+  const open = tables.filter(({ names }) => names.length > 0);
+  if (open.length === 0) throw new Error(`no world can do ${wanted.join(", ")}`);
+  for (let number = 1; number <= faults; number++) {
+    const table = open.reduce((least, other) => (other.spentMs < least.spentMs ? other : least));
+    const name = table.deck.next().value;
+    table.plan.push({ number, name, seed: random.between(1, 0x7fffffff) });
+    table.spentMs += costMs(name, table.world);
+  }
+  return tables.map(({ plan }) => plan);
+}
+
+function* deck(cards: readonly FaultName[], random: Random): Generator<FaultName, never> {
+  for (;;) {
+    const left = [...cards];
+    while (left.length > 0) yield left.splice(random.between(0, left.length - 1), 1)[0] as FaultName;
+  }
+}
+
+/** In the order in which they are taken: every run has one server and a cluster, both ways of crash detection, bent clocks. */
+const PROFILES: readonly WorldProfile[] = [
+  { servers: 1, crashDetection: "presence", clocks: false },
+  { servers: 3, crashDetection: "presence", clocks: false },
+  { servers: 1, crashDetection: "presence", clocks: true },
+  { servers: 1, crashDetection: "lease", clocks: false },
+  { servers: 3, crashDetection: "lease", clocks: false },
+];
+
+/** `servers` `null`: both kinds. Without libfaketime no clock is bent. */
+export function profiles(count: number, servers: 1 | 3 | null, faketime: boolean): WorldProfile[] {
+  const usable = PROFILES.filter((profile) => servers === null || profile.servers === servers);
+  return Array.from({ length: count }, (_, index) => {
+    const profile = usable[index % usable.length] as WorldProfile;
+    return { ...profile, clocks: profile.clocks && faketime };
+  });
+}
