@@ -42,8 +42,8 @@ export interface NodeReport {
   readonly leads?: number;
   readonly lost?: number;
   readonly wrote?: number;
-  /** The block of its event loop is over; how often it called itself leader meanwhile, and for how long. */
-  readonly unblocked?: { readonly yes: number; readonly lastYesMs: number };
+  /** Its event loop turns again. */
+  readonly unblocked?: true;
   readonly outcomes?: Readonly<Record<string, number>>;
   readonly warning?: string;
 }
