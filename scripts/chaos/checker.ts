@@ -156,10 +156,12 @@ function vacanciesOf(
   const found: Vacancy[] = [];
   let heldUntilMs: number | null = null;
   for (const one of held) {
+    // A leader doubts itself for what its event loop did not do in the time before.
     if (heldUntilMs !== null && one.fromMs - heldUntilMs >= MIN_VACANCY_MS) {
       const gap = { fromMs: heldUntilMs, untilMs: one.fromMs };
       const fault = explainedBy(gap, faults, recoveryMs);
-      const cause = fault !== null ? "fault" : touchesAny(gap, stalls) ? "machine" : "none";
+      const doubt = { fromMs: gap.fromMs - BUSY_LOOP_MS, untilMs: gap.untilMs };
+      const cause = fault !== null ? "fault" : touchesAny(doubt, stalls) ? "machine" : "none";
       found.push({ fromMs: gap.fromMs, ms: gap.untilMs - gap.fromMs, cause, fault });
     }
     heldUntilMs = Math.max(heldUntilMs ?? 0, one.untilMs);

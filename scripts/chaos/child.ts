@@ -26,7 +26,7 @@ import {
 
 const LOOK_EVERY_MS = 2;
 /** Not looking for so long means that the machine was busy elsewhere, or that this process was frozen. */
-const STALL_MS = 150;
+const STALL_MS = 40;
 const RETRY_MS = 150;
 const UPTIME_RESOLUTION_NS = 10e6;
 
@@ -115,6 +115,14 @@ function hooks(register: FencedStream): Hooks {
   });
 }
 
+async function follow(own: Node): Promise<void> {
+  for await (const event of own.events()) {
+    const detail =
+      event.type === "lose" ? `-${event.reason}` : event.type === "warning" ? `-${event.code}` : "";
+    history.event(`${event.type}${detail}`, nowNs());
+  }
+}
+
 /** A process that is started in the middle of a fault tries until it can. */
 async function patiently<T>(attempt: () => Promise<T>): Promise<T> {
   for (;;) {
@@ -155,6 +163,7 @@ async function run(): Promise<void> {
   const own = new Node({ ...shared, ...way, cooldownMs: 500 }, hooks(register));
   node = own;
   setInterval(look, LOOK_EVERY_MS);
+  void follow(own);
   process.once("SIGTERM", () => {
     own.stop().then(
       () => process.exit(0),

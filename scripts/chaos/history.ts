@@ -4,6 +4,7 @@
  *
  *   held NODE PROCESS INCARNATION EPOCH FROM UNTIL LOOKED   nanoseconds of the host's monotonic clock
  *   stall FROM UNTIL                                        the process itself did not run for this long
+ *   event NODE PROCESS TEXT AT                              what the node said of itself; for people
  *
  * FROM is read just after the first yes of `isLeader()` and UNTIL just before the last one, so an overlap found in these
  * files was one for certain. LOOKED is when it was asked the time before the last one.
@@ -75,6 +76,10 @@ export class HistoryWriter {
 
   stall(fromNs: number, untilNs: number): void {
     this.#append(`stall ${digits(fromNs)} ${digits(untilNs)}\n`);
+  }
+
+  event(text: string, atNs: number): void {
+    this.#append(`event ${this.#who} ${text} ${digits(atNs)}\n`);
   }
 
   close(): void {

@@ -2,7 +2,7 @@ import type { Stall } from "./history.ts";
 import { hostNowNs } from "./messages.ts";
 
 const EVERY_MS = 20;
-const STALL_MS = 150;
+const STALL_MS = 60;
 
 /** Notes when this process, through which all bytes between nodes and servers go, did not get to run. */
 export function watchStalls(): { readonly seen: readonly Stall[]; stop(): void } {

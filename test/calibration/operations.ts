@@ -3,7 +3,7 @@
  * present revision"), so that it still means something when operations are left out of it.
  */
 
-import type { Random } from "../../scripts/chaos-fencing/random.ts";
+import type { Random } from "../../scripts/chaos/random.ts";
 import type { LeaseWrite } from "../../src/election/types.ts";
 
 /** Three nodes. `c` is the one whose requests and answers get lost. */
