@@ -2,7 +2,7 @@ import { defineConfig, type ViteUserConfig } from "vitest/config";
 
 /** Folders whose tests start servers and processes. */
 const natsTests =
-  "test/{nats,node,calibration,presence,testing,fencing,bench,cli,vip,discovery,permissions,interop,examples}/**/*.test.ts";
+  "test/{nats,node,calibration,presence,testing,deploy,fencing,bench,cli,vip,discovery,permissions,interop,examples}/**/*.test.ts";
 const packageTests = "test/package/**/*.test.ts";
 
 const config: ViteUserConfig = defineConfig({
@@ -28,8 +28,8 @@ const config: ViteUserConfig = defineConfig({
           maxWorkers: 2,
           testTimeout: 30_000,
           hookTimeout: 60_000,
-          // On a shared CI machine a real process may be starved for seconds. What fails once is run once more, and said so.
-          retry: process.env["CI"] === undefined ? 0 : 1,
+          // On a shared CI machine a real process may be starved for seconds. What fails is run again, at most twice, and said so.
+          retry: process.env["CI"] === undefined ? 0 : 2,
           sequence: { groupOrder: 1 },
         },
       },

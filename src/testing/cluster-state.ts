@@ -3,9 +3,18 @@ import type { NatsServer } from "./types.ts";
 
 const ASK_MS = 1000;
 
-/** Says what keeps these servers from being a complete cluster; undefined when nothing does. */
-export async function missingInCluster(servers: readonly NatsServer[]): Promise<string | undefined> {
-  const found = await Promise.all(servers.map((server) => missingAt(server, servers.length)));
+/** A server that can be asked how it is. */
+export type Monitored = Pick<NatsServer, "name" | "monitorUrl">;
+
+/**
+ * Says what keeps these servers from being a complete cluster; undefined when nothing does. In a super-cluster
+ * `metaSize` is the number of all its servers: they have one meta group together.
+ */
+export async function missingInCluster(
+  servers: readonly Monitored[],
+  metaSize: number = servers.length,
+): Promise<string | undefined> {
+  const found = await Promise.all(servers.map((server) => missingAt(server, servers.length, metaSize)));
   const missing = found.find((text) => text !== undefined);
   if (missing !== undefined) return missing;
   const leaders = new Set(await Promise.all(servers.map((server) => readMetaLeader(server.monitorUrl))));
@@ -13,7 +22,7 @@ export async function missingInCluster(servers: readonly NatsServer[]): Promise<
   return undefined;
 }
 
-async function missingAt(server: NatsServer, size: number): Promise<string | undefined> {
+async function missingAt(server: Monitored, size: number, metaSize: number): Promise<string | undefined> {
   const { name, monitorUrl } = server;
   const [routes, health, jsz] = await Promise.all([
     readMonitor(`${monitorUrl}/routez`, ASK_MS),
@@ -23,11 +32,11 @@ async function missingAt(server: NatsServer, size: number): Promise<string | und
   const peers = routedPeers(routes?.body);
   if (peers < size - 1) return `${name} has routes to ${peers} of ${size - 1} others`;
   if (health?.status !== 200) return `${name} /healthz: ${JSON.stringify(health?.body ?? "no answer")}`;
-  if (size === 1 || isDisabled(jsz?.body)) return undefined; // one server alone, or no JetStream: no meta group
+  if (metaSize === 1 || isDisabled(jsz?.body)) return undefined; // one server alone, or no JetStream: no meta group
   const meta = objectAt(jsz?.body, "meta_cluster");
   const leader = meta?.["leader"];
   if (typeof leader !== "string" || leader === "") return `${name} knows no meta leader`;
-  if (leader === name && !allCurrent(meta?.["replicas"], size - 1))
+  if (leader === name && !allCurrent(meta?.["replicas"], metaSize - 1))
     return `${name} leads replicas not yet current`;
   return undefined;
 }

@@ -1,0 +1,192 @@
+/** The command line of deploy-nats-cluster, as a function: what it prints and how it ends are its results. */
+import { resolve } from "node:path";
+import { Command, CommanderError, Option } from "commander";
+import { composeYaml } from "./compose-backend.ts";
+import { makeSecrets, prepare, Running, rotate, type Say, statusOf } from "./deployment.ts";
+import { DeployError } from "./errors.ts";
+import { DEFAULT_PORT_BASE, type Topology } from "./plan.ts";
+import { statusLines, urlLines, urlsForPrograms } from "./report.ts";
+import { USERS, type User } from "./secrets.ts";
+import { type BackendName, DEFAULT_STATE_DIR, StateDir } from "./state.ts";
+
+/** Where a line goes. */
+export interface Output {
+  readonly out: Say;
+  readonly err: Say;
+}
+
+interface Common {
+  readonly state: string;
+  readonly json?: true;
+}
+
+interface Up extends Common {
+  readonly backend: BackendName;
+  readonly portBase: number;
+  readonly secure?: true;
+  readonly supercluster?: true;
+  readonly twoRegions?: true;
+  readonly single?: true;
+}
+
+/** Resolves to the exit code. */
+export async function main(args: readonly string[], output: Output): Promise<number> {
+  const cli = new Cli(output);
+  try {
+    await cli.program.parseAsync([...args], { from: "user" });
+    return cli.exitCode;
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode; // it has said what is wrong, or the help
+    // These are complete sentences; anything else is a fault of this script.
+    const expected =
+      error instanceof DeployError || (error instanceof Error && error.name === "NatsServerError");
+    if (!expected) throw error;
+    output.err(`error: ${error.message}`);
+    return 1;
+  }
+}
+
+class Cli {
+  readonly program: Command = new Command("deploy-nats-cluster");
+  readonly #output: Output;
+  exitCode = 0;
+
+  constructor(output: Output) {
+    this.#output = output;
+    const write = (say: Say) => (text: string) => say(text.trimEnd());
+    this.program
+      .description("NATS servers for nats-leader on this machine")
+      .exitOverride()
+      .configureOutput({ writeOut: write(output.out), writeErr: write(output.err) })
+      .showHelpAfterError('("deploy-nats-cluster --help" lists what there is)');
+    this.#addUp();
+    this.#addStatus();
+    this.#addRestarts();
+    this.#addDown();
+  }
+
+  #verb(name: string, description: string): Command {
+    return this.program
+      .command(name)
+      .description(description)
+      .option("--state <folder>", "where the deployment, its data and secrets are kept", DEFAULT_STATE_DIR)
+      .option("--json", "the result as one line of JSON on stdout, progress on stderr");
+  }
+
+  /** A verb that is told which servers there are to be. */
+  #planned(name: string, description: string): Command {
+    const backend = new Option("--backend <name>", "what runs the servers").choices(["process", "compose"]);
+    const ports = "client port of the first server; the others follow from it";
+    return this.#verb(name, description)
+      .addOption(backend.default("process"))
+      .option("--port-base <port>", ports, Number, DEFAULT_PORT_BASE)
+      .option("--secure", "TLS, accounts, the roles of examples/permissions, every write synced")
+      .option("--supercluster", "three regions of three servers, connected by gateways")
+      .option("--two-regions", "the small super-cluster: three servers and two")
+      .option("--single", "one server alone, to begin with; see migrate");
+  }
+
+  #addUp(): void {
+    this.#planned("up", "start what does not run, one after another; wait until all is complete").action(
+      (options: Up) =>
+        this.#withState(options, async (state, say) => {
+          const running = await prepare(state, { ...options, ...planOf(options) }, say);
+          await running.up();
+          this.#finish(options, state, running);
+        }),
+    );
+    this.#planned("prepare", "only make certificates, passwords and compose.env, for Compose by hand").action(
+      (options: Up) =>
+        this.#withState(options, async (state, say) => {
+          const plan = planOf(options);
+          await makeSecrets(state, { ...plan, portBase: options.portBase }, say);
+          if (options.json) this.#result({ envFile: state.composeFile });
+          else say(`docker compose --env-file ${state.composeFile} -f ${composeYaml(plan)} up -d`);
+        }),
+    );
+  }
+
+  #addStatus(): void {
+    this.#verb("status", "how the servers are; exit code 1 when something is missing").action(
+      async (options: Common) => {
+        const state = stateOf(options);
+        const status = await statusOf(new Running(state, await state.mustRead(), this.#sayTo(options)));
+        const lines = options.json ? [JSON.stringify(status)] : statusLines(status);
+        for (const line of lines) this.#output.out(line);
+        this.exitCode = status.ok ? 0 : 1;
+      },
+    );
+  }
+
+  #addRestarts(): void {
+    this.#verb("restart", "restart one server after another; a leader keeps its term").action(
+      (options: Common) =>
+        this.#withState(options, async (state, say) => {
+          const running = new Running(state, await state.mustRead(), say);
+          await running.restart();
+          this.#finish(options, state, running);
+        }),
+    );
+    this.#verb("rotate", "new passwords, then restart: the old ones are refused from then on")
+      .option("--user <name...>", `only of these: ${USERS.join(", ")}`)
+      .action((options: Common & { readonly user?: readonly string[] }) =>
+        this.#withState(options, async (state, say) => {
+          const running = new Running(state, await state.mustRead(), say);
+          await rotate(state, running, usersOf(options.user));
+          this.#finish(options, state, running);
+        }),
+      );
+  }
+
+  #addDown(): void {
+    this.#verb("down", "end the servers that up started, and no others; data stay")
+      .option("--delete-data", "remove their JetStream data, too")
+      .action((options: Common & { readonly deleteData?: true }) =>
+        this.#withState(options, async (state, say) => {
+          const running = new Running(state, await state.mustRead(), say);
+          await running.down({ deleteData: options.deleteData === true });
+          await state.forget();
+          if (options.json) this.#result({});
+        }),
+      );
+  }
+
+  #sayTo(options: Common): Say {
+    return options.json ? this.#output.err : this.#output.out;
+  }
+
+  async #withState(options: Common, job: (state: StateDir, say: Say) => Promise<void>): Promise<void> {
+    const state = stateOf(options);
+    await state.locked(() => job(state, this.#sayTo(options)));
+  }
+
+  #result(result: object): void {
+    this.#output.out(JSON.stringify({ ok: true, ...result }));
+  }
+
+  #finish(options: Common, state: StateDir, running: Running): void {
+    if (options.json) this.#result(urlsForPrograms(state, running));
+    else for (const line of ["", ...urlLines(state, running)]) this.#output.out(line);
+  }
+}
+
+function planOf(options: Up): { readonly topology: Topology; readonly secure: boolean } {
+  const asked: readonly Topology[] = [
+    ...(options.supercluster ? (["supercluster"] as const) : []),
+    ...(options.twoRegions ? (["two-regions"] as const) : []),
+    ...(options.single ? (["single"] as const) : []),
+  ];
+  if (asked.length > 1) throw new DeployError(`--${asked.join(" and --")} exclude each other`);
+  return { topology: asked[0] ?? "cluster", secure: options.secure === true };
+}
+
+function usersOf(names: readonly string[] | undefined): readonly User[] {
+  const unknown = names?.find((name) => !USERS.some((user) => user === name));
+  if (unknown !== undefined)
+    throw new DeployError(`--user ${unknown}: it must be one of ${USERS.join(", ")}`);
+  return USERS.filter((user) => names === undefined || names.includes(user));
+}
+
+function stateOf(options: Common): StateDir {
+  return new StateDir(resolve(options.state));
+}

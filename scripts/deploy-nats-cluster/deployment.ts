@@ -1,0 +1,209 @@
+/** Brings the servers of a plan up, one after another, and down again; restarts them under their clients. */
+import { writeFile } from "node:fs/promises";
+import { findNatsServer } from "../../src/testing/find.ts";
+import { isPortFree } from "../../src/testing/ports.ts";
+import { compareVersions } from "../../src/testing/versions.ts";
+import { poll } from "../../src/testing/wait.ts";
+import type { Backend } from "./backend.ts";
+import { ComposeBackend, composeEnv } from "./compose-backend.ts";
+import { DeployError } from "./errors.ts";
+import { missingAtStart, missingInPlan, readHealth, type ServerHealth } from "./health.ts";
+import { type Plan, type PlannedServer, planServers, portsOf } from "./plan.ts";
+import { ProcessBackend } from "./process-backend.ts";
+import { ensureCertificates, ensurePasswords, renewPasswords, type User } from "./secrets.ts";
+import type { BackendName, Deployment, StateDir } from "./state.ts";
+
+const SERVER_MS = 30_000;
+const WHOLE_MS = 60_000;
+/** `sync_interval: always` came with it. */
+const OLDEST_SECURE = "2.10.0";
+
+export type Say = (line: string) => void;
+
+export class Running {
+  readonly deployment: Deployment;
+  readonly backend: Backend;
+  readonly servers: readonly PlannedServer[];
+  readonly #state: StateDir;
+  readonly #say: Say;
+
+  constructor(state: StateDir, deployment: Deployment, say: Say) {
+    this.#state = state;
+    this.deployment = deployment;
+    this.servers = planServers(deployment);
+    this.backend =
+      deployment.backend === "compose"
+        ? new ComposeBackend(state, deployment)
+        : new ProcessBackend(state, deployment);
+    this.#say = say;
+  }
+
+  /** Starts what does not run. When one fails, those that this call started are ended before it rejects. */
+  async up(): Promise<void> {
+    const started: PlannedServer[] = [];
+    try {
+      for (const [index, server] of this.servers.entries()) {
+        const fresh = await this.backend.start(server);
+        if (fresh) started.push(server);
+        await this.#waitFor(() => missingAtStart(server, this.servers.slice(0, index)), SERVER_MS, server);
+        this.#say(
+          `${server.name.padEnd(6)} ${fresh ? "started" : "runs already"}, ${await this.backend.describe(server)}`,
+        );
+      }
+      await this.ready();
+    } catch (error) {
+      for (const server of started.reverse()) await this.backend.stop(server);
+      // As if it had not been tried: another plan may be tried now.
+      if (started.length === this.servers.length) await this.#state.forget();
+      throw error;
+    }
+  }
+
+  /** Resolves when nothing is missing. */
+  async ready(): Promise<void> {
+    await this.#waitFor(() => missingInPlan(this.deployment), WHOLE_MS);
+  }
+
+  async down(options: { readonly deleteData: boolean }): Promise<void> {
+    for (const server of this.servers) {
+      if (await this.backend.stop(server)) this.#say(`${server.name.padEnd(6)} stopped`);
+    }
+    await this.backend.remove(options);
+  }
+
+  /** One server at a time, the next one when the last is back and has caught up: a quorum is there throughout. */
+  async restart(): Promise<void> {
+    for (const server of this.servers) {
+      await this.backend.stop(server);
+      await this.backend.start(server);
+      const others = this.servers.filter((other) => other !== server);
+      await this.#waitFor(() => missingAtStart(server, others), SERVER_MS, server);
+      await this.ready();
+      this.#say(`${server.name.padEnd(6)} restarted, ${await this.backend.describe(server)}`);
+    }
+  }
+
+  async #waitFor(
+    look: () => Promise<string | undefined>,
+    timeoutMs: number,
+    server?: PlannedServer,
+  ): Promise<void> {
+    let missing: string | undefined;
+    const done = await poll(
+      async () => {
+        if (server !== undefined && !(await this.backend.isRunning(server))) await this.#ended(server);
+        missing = await look();
+        return missing === undefined ? true : undefined;
+      },
+      { timeoutMs, everyMs: 50 },
+    );
+    if (done) return;
+    const log = server === undefined ? "" : `; its log ends with\n${await this.backend.logTail(server)}`;
+    throw new DeployError(`not ready after ${timeoutMs / 1000} s: ${missing}${log}`);
+  }
+
+  async #ended(server: PlannedServer): Promise<never> {
+    throw new DeployError(
+      `${server.name} ended at once; its log ends with\n${await this.backend.logTail(server)}`,
+    );
+  }
+}
+
+export interface UpOptions extends Plan {
+  readonly backend: BackendName;
+}
+
+/** What is deployed here, or will be. A deployment that runs is not changed into another kind: its data would be left behind. */
+export async function prepare(state: StateDir, options: UpOptions, say: Say): Promise<Running> {
+  const before = await state.read();
+  if (before !== undefined) refuseOther(before, options, state);
+  await makeSecrets(state, options, say);
+  const binary = options.backend === "process" ? await serverBinary(options, say) : {};
+  const { backend, topology, secure, portBase } = options;
+  const plan = { backend, topology, secure, portBase };
+  const deployment = { ...plan, ...binary, processes: before?.processes ?? {} };
+  const running = new Running(state, deployment, say);
+  await refuseTakenPorts(running);
+  await state.write(deployment);
+  return running;
+}
+
+/** Certificates and passwords, as far as they are missing, and what Compose is to be told. Starts nothing. */
+export async function makeSecrets(state: StateDir, plan: Plan, say: Say): Promise<void> {
+  const names = planServers(plan).map(({ name }) => name);
+  if (plan.secure) {
+    const made = await ensureCertificates(state.tlsDir, names);
+    if (made.length > 0) say(`certificates made: ${made.join(", ")}`);
+    await ensurePasswords(state.usersFile);
+  }
+  await writeFile(state.composeFile, await composeEnv(state, plan), { mode: 0o600 });
+}
+
+function refuseOther(before: Deployment, wanted: UpOptions, state: StateDir): void {
+  const differing = (["backend", "topology", "secure", "portBase"] as const).filter(
+    (name) => before[name] !== wanted[name],
+  );
+  if (differing.length === 0) return;
+  const text = differing.map((name) => `${name} ${before[name]}, not ${wanted[name]}`).join("; ");
+  throw new DeployError(
+    `${state.path} has a deployment with ${text}: run "down" first, or give the new one a folder of its own with --state`,
+  );
+}
+
+async function serverBinary(plan: Plan, say: Say): Promise<{ readonly binary: string }> {
+  const found = await findNatsServer({ onProgress: say });
+  if (plan.secure && compareVersions(found.version, OLDEST_SECURE) < 0)
+    throw new DeployError(
+      `--secure needs nats-server ${OLDEST_SECURE} or newer for sync_interval: always; ${found.path} is ${found.version}: set NATS_SERVER to a newer one`,
+    );
+  say(`nats-server ${found.version} (${found.path})`);
+  for (const note of found.notes) say(`  ${note}`);
+  return { binary: found.path };
+}
+
+async function refuseTakenPorts(running: Running): Promise<void> {
+  for (const server of running.servers) {
+    if (await running.backend.isRunning(server)) continue;
+    for (const [use, port] of portsOf(running.deployment, server)) {
+      if (await isPortFree(port, "127.0.0.1")) continue;
+      throw new DeployError(
+        `port ${port} (${use} of ${server.name}) is in use on 127.0.0.1: end what listens there, or choose others with --port-base`,
+      );
+    }
+  }
+}
+
+/** New passwords for these users, then a rolling restart: servers read passwords when they start. */
+export async function rotate(state: StateDir, running: Running, users: readonly User[]): Promise<void> {
+  if (!running.deployment.secure) throw new DeployError("rotate: this deployment has no passwords");
+  await renewPasswords(state.usersFile, users);
+  await writeFile(state.composeFile, await composeEnv(state, running.deployment), { mode: 0o600 });
+  await running.restart();
+}
+
+export interface Status {
+  readonly ok: boolean;
+  /** What is missing; null when nothing is. */
+  readonly missing: string | null;
+  readonly metaLeader: string | null;
+  readonly servers: readonly (ServerHealth & { readonly running: boolean; readonly where: string })[];
+}
+
+export async function statusOf(running: Running): Promise<Status> {
+  const servers = await Promise.all(
+    running.servers.map(async (server) => ({
+      ...(await readHealth(server)),
+      running: await running.backend.isRunning(server),
+      where: await running.backend.describe(server),
+    })),
+  );
+  const down = servers.find((server) => !server.running);
+  const missing = down === undefined ? await missingInPlan(running.deployment) : `${down.name} does not run`;
+  const leaders = new Set(servers.map(({ metaLeader }) => metaLeader));
+  return {
+    ok: missing === undefined,
+    missing: missing ?? null,
+    metaLeader: leaders.size === 1 ? (servers[0]?.metaLeader ?? null) : null,
+    servers,
+  };
+}

@@ -1,0 +1,154 @@
+/** Which servers there are, where they listen, and what their configuration is told. Pure: nothing is looked at. */
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { DeployError } from "./errors.ts";
+
+export const EXAMPLES: string = fileURLToPath(new URL("../../examples/", import.meta.url));
+
+/** `single` is what `migrate` starts from; `two-regions` is the small super-cluster. */
+export type Topology = "single" | "cluster" | "supercluster" | "two-regions";
+
+/** What was asked for; kept in the state folder, so that `status` and `down` need not be told again. */
+export interface Plan {
+  readonly topology: Topology;
+  readonly secure: boolean;
+  /** Client port of the first server; the others follow from it, see {@link planServers}. */
+  readonly portBase: number;
+}
+
+export interface PlannedServer {
+  readonly name: string;
+  /** Name of its NATS cluster: its region, in a super-cluster. */
+  readonly cluster: string;
+  readonly clientPort: number;
+  readonly monitorPort: number;
+  readonly routePort: number;
+  readonly gatewayPort: number;
+}
+
+export const DEFAULT_PORT_BASE = 4222;
+const HOST = "127.0.0.1";
+const ROUTE_OFFSET = 2000;
+const GATEWAY_OFFSET = 3000;
+const MONITOR_OFFSET = 4000;
+/** Distance of two regions' ports: more than a region has servers. */
+const REGION_STEP = 10;
+const LAST_PORT_BASE = 61_000;
+
+/** How many servers each region has. JetStream's meta group is all of them: an odd number, so that halves can't tie. */
+const REGIONS: Readonly<Record<Topology, readonly (readonly [cluster: string, size: number])[]>> = {
+  single: [["nats-leader", 1]],
+  cluster: [["nats-leader", 3]],
+  supercluster: [
+    ["eu", 3],
+    ["us", 3],
+    ["ap", 3],
+  ],
+  "two-regions": [
+    ["eu", 3],
+    ["us", 2],
+  ],
+};
+
+/** The servers in the order in which they are started. */
+export function planServers({ topology, portBase }: Plan): readonly PlannedServer[] {
+  if (!Number.isInteger(portBase) || portBase < 1024 || portBase > LAST_PORT_BASE)
+    throw new DeployError(
+      `--port-base ${portBase} must be a whole number from 1024 to ${LAST_PORT_BASE}: routes use the ports from it + ${ROUTE_OFFSET} on, gateways + ${GATEWAY_OFFSET}, monitoring + ${MONITOR_OFFSET}`,
+    );
+  return REGIONS[topology].flatMap(([cluster, size], region) =>
+    Array.from({ length: size }, (_, index): PlannedServer => {
+      const clientPort = portBase + region * REGION_STEP + index;
+      return {
+        name: nameOf(topology, cluster, index),
+        cluster,
+        clientPort,
+        routePort: clientPort + ROUTE_OFFSET,
+        gatewayPort: clientPort + GATEWAY_OFFSET,
+        monitorPort: clientPort + MONITOR_OFFSET,
+      };
+    }),
+  );
+}
+
+function nameOf(topology: Topology, cluster: string, index: number): string {
+  if (topology === "single") return "single";
+  return topology === "cluster" ? `n${index + 1}` : `${cluster}-${index + 1}`;
+}
+
+export function hasGateways({ topology }: Pick<Plan, "topology">): boolean {
+  return topology === "supercluster" || topology === "two-regions";
+}
+
+/** The ports that a server listens on, by what they are for. */
+export function portsOf(
+  plan: Plan,
+  server: PlannedServer,
+): readonly (readonly [use: string, port: number])[] {
+  return [
+    ["clients", server.clientPort],
+    ["monitoring", server.monitorPort],
+    ...(plan.topology === "single" ? [] : ([["routes", server.routePort]] as const)),
+    ...(hasGateways(plan) ? ([["gateways", server.gatewayPort]] as const) : []),
+  ];
+}
+
+/** The configuration file of every server of the plan; the rest comes from {@link environmentOf}. */
+export function configFile(plan: Plan): string {
+  const variant = plan.secure ? "secure" : "plain";
+  if (hasGateways(plan)) return join(EXAMPLES, "supercluster", `${variant}.conf`);
+  const single = plan.secure ? "single-secure" : "single";
+  return join(EXAMPLES, "nats-cluster", `${plan.topology === "single" ? single : variant}.conf`);
+}
+
+/** Folders of one server. */
+export interface ServerPlace {
+  readonly storeDir: string;
+  /** Holds `ca.pem`, `<name>.pem` and `<name>.key`. */
+  readonly tlsDir: string;
+}
+
+/** The variables that the configuration files name, for a process. Passwords apart. */
+export function environmentOf(
+  plan: Plan,
+  server: PlannedServer,
+  place: ServerPlace,
+): Readonly<Record<string, string>> {
+  const servers = planServers(plan);
+  const near = servers.filter(({ cluster }) => cluster === server.cluster);
+  return {
+    NATS_SERVER_NAME: server.name,
+    NATS_REGION_TAG: `region:${server.cluster}`,
+    NATS_SERVER_TAG: `server:${server.name}`,
+    NATS_CLIENT_LISTEN: `${HOST}:${server.clientPort}`,
+    NATS_MONITOR_LISTEN: `${HOST}:${server.monitorPort}`,
+    NATS_DOMAIN: "hub",
+    // Quoted: nats-server reads a variable's text as a value of its configuration, and paths may have spaces.
+    NATS_STORE_DIR: JSON.stringify(place.storeDir),
+    NATS_TLS_CA: JSON.stringify(join(place.tlsDir, "ca.pem")),
+    NATS_TLS_CERT: JSON.stringify(join(place.tlsDir, `${server.name}.pem`)),
+    NATS_TLS_KEY: JSON.stringify(join(place.tlsDir, `${server.name}.key`)),
+    NATS_CLUSTER: server.cluster,
+    NATS_ROUTE_LISTEN: `${HOST}:${server.routePort}`,
+    NATS_ROUTES: JSON.stringify(near.map(({ routePort }) => `nats-route://${HOST}:${routePort}`)),
+    NATS_GATEWAY_LISTEN: `${HOST}:${server.gatewayPort}`,
+    NATS_GATEWAYS: gatewaysText(servers),
+  };
+}
+
+function gatewaysText(servers: readonly PlannedServer[]): string {
+  const clusters = [...new Set(servers.map(({ cluster }) => cluster))];
+  const entries = clusters.map((name) => {
+    const members = servers.filter(({ cluster }) => cluster === name);
+    return `{name: ${name}, urls: ${JSON.stringify(members.map((one) => `nats://${HOST}:${one.gatewayPort}`))}}`;
+  });
+  return `[${entries.join(", ")}]`;
+}
+
+export function clientUrl(plan: Plan, server: PlannedServer): string {
+  return `${plan.secure ? "tls" : "nats"}://${HOST}:${server.clientPort}`;
+}
+
+export function monitorUrl(server: PlannedServer): string {
+  return `http://${HOST}:${server.monitorPort}`;
+}

@@ -1,0 +1,125 @@
+/** nats-servers as processes of this machine that outlive the script. Their pids are recorded before they run. */
+import { spawn } from "node:child_process";
+import { existsSync } from "node:fs";
+import { mkdir, open, readFile, rm } from "node:fs/promises";
+import { dirname } from "node:path";
+import { poll } from "../../src/testing/wait.ts";
+import type { Backend } from "./backend.ts";
+import { DeployError } from "./errors.ts";
+import { configFile, environmentOf, type PlannedServer, planServers } from "./plan.ts";
+import { startOf } from "./process-identity.ts";
+import { readPasswords, USERS, variableOf } from "./secrets.ts";
+import type { Deployment, KnownProcess, StateDir } from "./state.ts";
+
+/** A server hands over what it leads before it ends. */
+const STOP_MS = 20_000;
+const KILL_MS = 10_000;
+const LOG_TAIL_LINES = 8;
+
+// The shell becomes the server (exec keeps the pid), but not before the pid is recorded: when this script dies in
+// between, its end of the pipe closes and the shell ends instead.
+const GATE = 'read -r go || exit 0; exec "$0" "$@" </dev/null';
+
+export class ProcessBackend implements Backend {
+  readonly #state: StateDir;
+  #deployment: Deployment;
+
+  constructor(state: StateDir, deployment: Deployment) {
+    this.#state = state;
+    this.#deployment = deployment;
+  }
+
+  async start(server: PlannedServer): Promise<boolean> {
+    if (this.#running(server) !== undefined) return false;
+    const { binary } = this.#deployment;
+    if (binary === undefined)
+      throw new DeployError("deployment.json names no nats-server: run down, then up");
+    const storeDir = this.#state.storeDir(server.name);
+    await mkdir(storeDir, { recursive: true, mode: 0o700 });
+    const env = { ...process.env, ...(await this.#environment(server)) };
+    const log = await open(this.#state.logFile(server.name), "a", 0o600);
+    try {
+      const child = spawn("/bin/sh", ["-c", GATE, binary, "-c", configFile(this.#deployment)], {
+        detached: true,
+        env,
+        stdio: ["pipe", log.fd, log.fd],
+      });
+      const failed = new Promise<never>((_, reject) => child.once("error", reject));
+      failed.catch(() => {}); // a failure that comes after the record is told by the server's absence
+      const { pid } = child;
+      const started = pid === undefined ? undefined : startOf(pid);
+      if (pid === undefined || started === undefined) throw await failed.catch((error: unknown) => error);
+      await this.#remember(server, { pid, started });
+      child.stdin?.on("error", () => {}); // it ended before it read its line: its absence tells
+      child.stdin?.end("go\n");
+      child.unref();
+    } finally {
+      await log.close();
+    }
+    return true;
+  }
+
+  async stop(server: PlannedServer): Promise<boolean> {
+    const known = this.#running(server);
+    if (known === undefined) {
+      await this.#remember(server, undefined);
+      return false;
+    }
+    // Asked again before each signal: the pid may be somebody else's by then.
+    const signal = (name: NodeJS.Signals): void => {
+      if (this.#running(server) !== undefined) process.kill(known.pid, name);
+    };
+    const gone = (timeoutMs: number): Promise<true | undefined> =>
+      poll(async () => (this.#running(server) === undefined ? true : undefined), { timeoutMs });
+    signal("SIGTERM");
+    signal("SIGCONT"); // a frozen one hears nothing
+    if (!(await gone(STOP_MS))) {
+      signal("SIGKILL");
+      if (!(await gone(KILL_MS)))
+        throw new DeployError(`${server.name} (pid ${known.pid}) is still there after SIGKILL`);
+    }
+    await this.#remember(server, undefined);
+    return true;
+  }
+
+  async isRunning(server: PlannedServer): Promise<boolean> {
+    return this.#running(server) !== undefined;
+  }
+
+  async describe(server: PlannedServer): Promise<string> {
+    const known = this.#running(server);
+    return known === undefined ? "not running" : `pid ${known.pid}`;
+  }
+
+  async logTail(server: PlannedServer): Promise<string> {
+    const text = await readFile(this.#state.logFile(server.name), "utf8").catch(() => "");
+    return text.trim().split("\n").slice(-LOG_TAIL_LINES).join("\n");
+  }
+
+  async remove({ deleteData }: { readonly deleteData: boolean }): Promise<void> {
+    if (!deleteData) return;
+    for (const { name } of planServers(this.#deployment)) {
+      await rm(dirname(this.#state.storeDir(name)), { recursive: true, force: true, maxRetries: 5 });
+    }
+  }
+
+  #running(server: PlannedServer): KnownProcess | undefined {
+    const known = this.#deployment.processes[server.name];
+    return known !== undefined && startOf(known.pid) === known.started ? known : undefined;
+  }
+
+  async #remember(server: PlannedServer, known: KnownProcess | undefined): Promise<void> {
+    const { [server.name]: _, ...others } = this.#deployment.processes;
+    const processes = known === undefined ? others : { ...others, [server.name]: known };
+    this.#deployment = { ...this.#deployment, processes };
+    await this.#state.write(this.#deployment);
+  }
+
+  async #environment(server: PlannedServer): Promise<Record<string, string>> {
+    const place = { storeDir: this.#state.storeDir(server.name), tlsDir: this.#state.tlsDir };
+    const settings = environmentOf(this.#deployment, server, place);
+    if (!this.#deployment.secure || !existsSync(this.#state.usersFile)) return settings;
+    const passwords = await readPasswords(this.#state.usersFile);
+    return { ...settings, ...Object.fromEntries(USERS.map((user) => [variableOf(user), passwords[user]])) };
+  }
+}

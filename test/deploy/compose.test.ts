@@ -1,0 +1,146 @@
+/** The Compose files of the examples: the same servers, ports and configuration as the plan of the process backend. */
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { parse } from "yaml";
+import { composeYaml, findCompose } from "../../scripts/deploy-nats-cluster/compose-backend.ts";
+import { makeSecrets } from "../../scripts/deploy-nats-cluster/deployment.ts";
+import {
+  configFile,
+  DEFAULT_PORT_BASE,
+  EXAMPLES,
+  environmentOf,
+  type Plan,
+  planServers,
+  type Topology,
+} from "../../scripts/deploy-nats-cluster/plan.ts";
+import { USERS, variableOf } from "../../scripts/deploy-nats-cluster/secrets.ts";
+import { StateDir } from "../../scripts/deploy-nats-cluster/state.ts";
+import { findNatsServer } from "../../src/testing.ts";
+
+interface Service {
+  readonly environment: Readonly<Record<string, string | number>>;
+  readonly command: readonly string[];
+  readonly healthcheck: { readonly test: readonly string[] };
+  readonly ports: readonly (string | { host_ip: string; published: string; target: number })[];
+  readonly volumes: readonly (string | { source: string; target: string })[];
+}
+
+const compose = await findCompose();
+const how = compose === undefined ? "by its structure (no Compose here)" : `by "${compose.join(" ")} config"`;
+
+let state: StateDir;
+beforeAll(() => {
+  state = new StateDir(mkdtempSync(join(tmpdir(), "nats-leader-compose-")));
+});
+afterAll(() => rmSync(state.path, { recursive: true, force: true }));
+
+const cases = (["cluster", "supercluster", "two-regions"] as const).flatMap((topology: Topology) =>
+  [false, true].map((secure): Plan & { kind: string } => ({
+    topology,
+    secure,
+    portBase: secure ? 14_222 : DEFAULT_PORT_BASE,
+    kind: secure ? "secured, at other ports" : "plain, at the default ports",
+  })),
+);
+
+describe.each(cases)(`$topology, $kind, checked ${how}`, (plan) => {
+  let services: Record<string, Service>;
+  beforeAll(async () => {
+    await makeSecrets(state, plan, () => {});
+    services = readServices(plan);
+  });
+
+  test("it has the planned servers, at loopback only, each with a volume and a health check of its own", () => {
+    expect(Object.keys(services).sort()).toEqual(
+      planServers(plan)
+        .map(({ name }) => name)
+        .sort(),
+    );
+    for (const { name, clientPort, monitorPort } of planServers(plan)) {
+      const service = serviceOf(services, name);
+      expect(service.ports.map(portText)).toEqual([
+        `127.0.0.1:${clientPort}:4222`,
+        `127.0.0.1:${monitorPort}:8222`,
+      ]);
+      expect(service.volumes.map(volumeText)).toContainEqual(
+        expect.stringMatching(new RegExp(`^${name}:/data`)),
+      );
+      expect(service.healthcheck.test.at(-1)).toMatch(/:8222\/healthz/);
+    }
+  });
+
+  test("every variable of the configuration is given to containers and to processes, and nats-server accepts it", async () => {
+    const { path } = await findNatsServer();
+    const file = configFile(plan);
+    const wanted = variablesIn(file);
+    for (const server of planServers(plan)) {
+      const service = serviceOf(services, server.name);
+      const inContainer = service.command.at(-1) ?? "";
+      expect(inContainer.replace("/etc/nats/", EXAMPLES)).toBe(file);
+      const place = { storeDir: join(state.path, "store"), tlsDir: state.tlsDir };
+      const given = environmentOf(plan, server, place);
+      const passwords = plan.secure ? USERS.map(variableOf) : [];
+      expect([...Object.keys(given), ...passwords]).toEqual(expect.arrayContaining(wanted));
+      expect(Object.keys(service.environment)).toEqual(expect.arrayContaining(wanted));
+      // What only a container has is put where this machine has it.
+      const env = Object.fromEntries(
+        Object.entries(service.environment).map(([name, value]) => [
+          name,
+          String(value)
+            .replace("/etc/nats/tls", state.tlsDir)
+            .replace(/^\/data$/, place.storeDir),
+        ]),
+      );
+      expect(env).toMatchObject({ NATS_CLUSTER: server.cluster, NATS_SERVER_NAME: server.name });
+      execFileSync(path, ["-t", "-c", file], { env, stdio: "pipe" });
+    }
+  });
+});
+
+/** The services with every variable filled in. */
+function readServices(plan: Plan): Record<string, Service> {
+  const file = composeYaml(plan);
+  // The plain one is run without any file of variables, too.
+  const withEnv = plan.secure ? ["--env-file", state.composeFile] : [];
+  if (compose !== undefined) {
+    const [program = "", ...args] = compose;
+    const text = execFileSync(program, [...args, "-f", file, ...withEnv, "config"], { encoding: "utf8" });
+    return parse(text).services;
+  }
+  const lines = plan.secure ? readFileSync(state.composeFile, "utf8").split("\n") : [];
+  const given = new Map(lines.map((line) => [line.replace(/=.*/, ""), line.replace(/^\w+=/, "")]));
+  const text = readFileSync(file, "utf8").replace(
+    /\$\{(\w+):-([^}]*)\}/g,
+    (_, name: string, fallback: string) => given.get(name) ?? fallback,
+  );
+  expect(text).not.toMatch(/\$/); // a variable without a default would be empty for who gives none
+  return parse(text, { merge: true }).services;
+}
+
+/** Names of the variables in a configuration file and in all that it includes. */
+function variablesIn(file: string): string[] {
+  const text = readFileSync(file, "utf8").replaceAll(/#.*$/gm, "");
+  const included = [...text.matchAll(/include "([^"]+)"/g)].map(([, name = ""]) => join(dirname(file), name));
+  // "$" begins a subject, too, in quotes.
+  const own = [...text.replaceAll(/"[^"]*"/g, "").matchAll(/\$(\w+)/g)].map(([, name = ""]) => name);
+  return [...new Set([...own, ...included.flatMap(variablesIn)])];
+}
+
+function serviceOf(services: Record<string, Service>, name: string): Service {
+  const service = services[name];
+  if (service === undefined) throw new Error(`no service ${name}`);
+  return service;
+}
+
+function portText(port: Service["ports"][number]): string {
+  return typeof port === "string"
+    ? port.replace(/\/tcp$/, "")
+    : `${port.host_ip}:${port.published}:${port.target}`;
+}
+
+function volumeText(volume: Service["volumes"][number]): string {
+  return typeof volume === "string" ? volume : `${volume.source}:${volume.target}`;
+}

@@ -1,0 +1,122 @@
+/** Secured deployments: TLS, accounts and roles, tried by those who have no right. */
+
+import { readFileSync } from "node:fs";
+import { type Socket, connect as tcp } from "node:net";
+import { connect as tls } from "node:tls";
+import { connect } from "@nats-io/transport-node";
+import { expect, test } from "vitest";
+import { CALM, QUICK, settled, startLeader, startNode } from "../node/support/node.ts";
+import { RoleConnection, STREAM } from "../permissions/roles.ts";
+import { Deployment, urlsOf } from "./support.ts";
+
+const LEASE = "$KV.KV_CLUSTER_billing.leader";
+
+test("a leader keeps its term while every server is restarted one by one; strangers get nothing", {
+  timeout: 120_000,
+}, async () => {
+  const cluster = await Deployment.make("cluster");
+  const urls = urlsOf(await cluster.must("up --secure"));
+  const options = {
+    ...(await cluster.login("node")),
+    clusterId: "billing",
+    leaseTtlMs: 10_000,
+    tls: { ca: cluster.ca },
+  };
+  const nodes = [
+    await startNode({ servers: urls }, { ...options, nodeId: "a" }),
+    await startNode({ servers: urls }, { ...options, nodeId: "b" }),
+  ];
+  const [leader] = await settled(nodes, 0, 15_000);
+  const { term } = leader.node;
+
+  await strangersGetNothing(cluster, urls);
+
+  await cluster.must("restart");
+  await leader.leads(15_000);
+  expect(leader.node.term).toBe(term);
+  expect(nodes.map((node) => [node.count("become"), node.count("lose")]).sort()).toEqual([
+    [0, 0],
+    [1, 0],
+  ]);
+  expect(await cluster.must("status")).toMatchObject({ ok: true });
+  const admin = await cluster.connectAs("admin", urls);
+  const info = (await admin.request(`$JS.API.STREAM.INFO.${STREAM}`, "", { timeout: 5000 })).json();
+  expect(info).toMatchObject({ config: { num_replicas: 3 }, cluster: { name: "nats-leader" } });
+});
+
+async function strangersGetNothing(cluster: Deployment, urls: string[]): Promise<void> {
+  const port = cluster.portBase;
+  // Without TLS: whatever it says, it is not let in.
+  const plain = await greeted(port);
+  expect(plain.info).toMatchObject({ tls_required: true, auth_required: true });
+  plain.socket.write(`CONNECT {"user":"node","pass":"x","verbose":true}\r\nPING\r\n`);
+  expect(await answered(plain.socket)).not.toMatch(/\+OK|PONG/);
+  // With TLS, but without the authority: the client refuses the server.
+  await expect(connect({ servers: urls, tls: {}, reconnect: false })).rejects.toThrow();
+  // With both, but no password, or a wrong one.
+  const ca = { caFile: cluster.ca };
+  await expect(connect({ servers: urls, tls: ca, reconnect: false })).rejects.toThrow(/authorization/i);
+  const wrong = { user: "node", pass: "pw" };
+  await expect(connect({ servers: urls, tls: ca, reconnect: false, ...wrong })).rejects.toThrow(
+    /authorization/i,
+  );
+  // A route without a certificate of the authority. Routes and gateways begin with the handshake.
+  const asServer = { host: "127.0.0.1", port: port + 2000, ca: readFileSync(cluster.ca), servername: "n1" };
+  expect(await answered(tls(asServer))).toBe("");
+  // A user of the account with other rights.
+  const forger = new RoleConnection(await cluster.connectAs("application", urls));
+  const forged = [LEASE, `$JS.API.STREAM.DELETE.${STREAM}`, "cluster_billing.control.a.stepdown"];
+  expect(await forger.mayPublish([...forged, "app.own"])).toEqual(["app.own"]);
+  expect(await forger.maySubscribe([LEASE, ">", "nats_leader.lease.billing", "app.own"])).toEqual([
+    "app.own",
+  ]);
+  // The system account sees servers, and nothing of the bucket: the same subject is another one there.
+  const system = await cluster.connectAs("system", urls);
+  const varz = await system.request("$SYS.REQ.SERVER.PING.VARZ", "", { timeout: 5000 });
+  expect(varz.json()).toMatchObject({ server: { name: expect.stringMatching(/^n[123]$/) } });
+  const refused = await system.request(`$JS.API.STREAM.INFO.${STREAM}`, "", { timeout: 5000 });
+  expect(refused.json()).toMatchObject({ error: { err_code: 10039 } }); // no JetStream in this account
+}
+
+/** A bare connection and what the server greeted it with. */
+async function greeted(port: number): Promise<{ readonly socket: Socket; readonly info: object }> {
+  const socket = tcp({ host: "127.0.0.1", port });
+  const line = await new Promise<string>((resolve, reject) => {
+    socket.once("data", (chunk) => resolve(String(chunk)));
+    socket.once("error", reject);
+  });
+  return { socket, info: JSON.parse(line.slice("INFO ".length)) };
+}
+
+/** All that came until the server hung up. */
+async function answered(socket: Socket): Promise<string> {
+  let text = "";
+  socket.on("data", (chunk) => {
+    text += String(chunk);
+  });
+  socket.on("error", () => {}); // a reset is one way to hang up
+  await new Promise((resolve) => socket.once("close", resolve));
+  return text;
+}
+
+test("passwords that are changed end a term at its deadline, clearly said; the new ones lead", {
+  timeout: 60_000,
+}, async () => {
+  const single = await Deployment.make("single");
+  const urls = urlsOf(await single.must("up --single --secure"));
+  const options = { clusterId: "billing", tls: { ca: single.ca } };
+  const old = await startLeader(
+    { servers: urls },
+    { ...options, ...QUICK, ...(await single.login("node")), nodeId: "old" },
+  );
+  await single.must("rotate --user node");
+  expect(await old.next("lose", undefined, 10_000)).toMatchObject({ reason: "expired" });
+  await old.until(() => old.warnings("SESSION").length > 0, 10_000);
+  expect(old.warnings("SESSION")).toMatchObject([expect.stringMatching(/refuses the credentials/)]);
+  const next = await startLeader(
+    { servers: urls },
+    { ...options, ...CALM, ...(await single.login("node")), nodeId: "new" },
+  );
+  expect(next.node.epoch).toBe(2);
+  expect(old.node.isLeader()).toBe(false);
+});

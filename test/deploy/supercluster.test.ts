@@ -1,0 +1,89 @@
+/** Three regions of three servers, secured. */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { startNatsServer } from "../../src/testing.ts";
+import { atEnd } from "../node/support/cleanup.ts";
+import { startLeader, startNode } from "../node/support/node.ts";
+import { STREAM } from "../permissions/roles.ts";
+import { waitFor } from "../support/wait.ts";
+import { Deployment, readmeCommands, urlsOf } from "./support.ts";
+
+const BUCKET = {
+  name: STREAM,
+  subjects: ["$KV.KV_CLUSTER_billing.>"],
+  max_msgs_per_subject: 1,
+  num_replicas: 3,
+  storage: "file",
+  discard: "new",
+  deny_delete: true,
+  allow_rollup_hdrs: true,
+  allow_direct: true,
+};
+
+test("regions see each other, the leadership moves between them, the bucket is where its tag says, strangers stay out", {
+  timeout: 120_000,
+}, async () => {
+  const commands = readmeCommands("supercluster");
+  expect(commands).toEqual(["up --supercluster --secure", "status", "down"]);
+  const [up = "", status = "", down = ""] = commands;
+  const world = await Deployment.make("supercluster");
+  const urls = urlsOf(await world.must(up));
+  const regions = ["eu", "us", "ap"];
+  const names = regions.flatMap((region) => [1, 2, 3].map((index) => `${region}-${index}`));
+  expect(await world.must(status)).toMatchObject({
+    ok: true,
+    metaLeader: expect.stringMatching(/^(eu|us|ap)-[123]$/),
+    servers: names.map((name) => ({ name, running: true, health: "ok", routes: 2, gateways: 2 })),
+  });
+
+  // As "nats kv add KV_CLUSTER_billing --replicas 3 --history 1 --tags region:us" makes it.
+  const admin = await world.connectAs("admin", urls.slice(0, 3));
+  const api = async (name: string, body: object = {}): Promise<unknown> =>
+    (await admin.request(`$JS.API.${name}`, JSON.stringify(body), { timeout: 10_000 })).json();
+  await api(`STREAM.CREATE.${STREAM}`, { ...BUCKET, placement: { tags: ["region:us"] } });
+
+  const options = {
+    ...(await world.login("node")),
+    clusterId: "billing",
+    leaseTtlMs: 10_000,
+    cooldownMs: 0,
+    tls: { ca: world.ca },
+  };
+  const a = await startLeader({ servers: urls.slice(0, 3) }, { ...options, nodeId: "eu" });
+  const b = await startNode({ servers: urls.slice(6) }, { ...options, nodeId: "ap" });
+  await b.sees(a, 15_000);
+  await a.node.stepDown({ to: "ap" });
+  await b.leads(15_000);
+  await a.sees(b, 15_000);
+  expect(await api(`STREAM.INFO.${STREAM}`)).toMatchObject({
+    config: { num_replicas: 3, republish: { dest: "nats_leader.lease.billing" } },
+    cluster: { name: "us" },
+  });
+
+  await unknownClusterIsRejected(world);
+  await Promise.all([a.node.stop(), b.node.stop(), admin.close()]);
+  await world.must(down);
+});
+
+/** It has a certificate of the authority, so that nothing but its name is wrong. */
+async function unknownClusterIsRejected(world: Deployment): Promise<void> {
+  const tls = (name: string): string => JSON.stringify(join(world.state, "tls", name));
+  const certificate = `cert_file: ${tls("eu-1.pem")}, key_file: ${tls("eu-1.key")}, ca_file: ${tls("ca.pem")}, verify: true`;
+  const stranger = await startNatsServer({
+    jetstream: false,
+    config: `gateway { name: mars, listen: "127.0.0.1:-1", tls { ${certificate} },
+      gateways: [{ name: eu, urls: ["nats://127.0.0.1:${world.portBase + 3000}"] }] }`,
+  });
+  atEnd(() => stranger.dispose());
+  const log = join(world.state, "eu-1/server.log");
+  const rejected = (): boolean =>
+    readFileSync(log, "utf8").includes('Rejecting connection from gateway "mars"');
+  await waitFor(rejected, { timeoutMs: 15_000 });
+  const gatewayz = await fetch(`http://127.0.0.1:${world.portBase + 4000}/gatewayz`, {
+    headers: { connection: "close" },
+  });
+  const { inbound_gateways: inbound } = (await gatewayz.json()) as { inbound_gateways: object };
+  expect(Object.keys(inbound)).not.toContain("mars");
+  await stranger.dispose();
+}
