@@ -10,11 +10,15 @@ export const EXIT = {
   noLeader: 3,
   /** NATS, JetStream or the node that was asked. */
   unreachable: 4,
+  /** What `doctor` found. */
+  warning: 5,
+  critical: 6,
 } as const;
 
 /** For `--help` and the documentation. */
 export const EXIT_CODES = `Exit codes: 0 done, 1 refused or failed, 2 wrong usage or configuration,
-3 nobody leads, 4 NATS or the node that was asked cannot be reached.`;
+3 nobody leads, 4 NATS or the node that was asked cannot be reached,
+5 and 6 doctor found something: at worst a warning, something critical.`;
 
 /** An error with an exit code of its own. */
 export class CliError extends Error {

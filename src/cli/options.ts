@@ -73,7 +73,7 @@ export function wholeNumber(min: number, max: number): (text: string) => number 
 }
 
 /** The configuration in force: flags, NATS_LEADER_* variables, the file, variables of other NATS tools. */
-export function configOf(flags: ClusterFlags, forNode: boolean): LoadedConfig {
+export function configOf(flags: ClusterFlags, forNode: boolean, forCluster = true): LoadedConfig {
   const { path, optional } = configPath(flags);
   const values = new Map<string, { value: unknown; flag: string }>();
   const give = (setting: string, flag: string, value: unknown): void => {
@@ -84,7 +84,7 @@ export function configOf(flags: ClusterFlags, forNode: boolean): LoadedConfig {
   give("nats.servers", "--servers", listOf(flags.servers));
   give("nats.servers", "--nats-url", listOf(flags.natsUrl));
   give("nats.credentials", "--creds", flags.creds);
-  return loadConfig({ path, optional, flags: values, env: process.env, forNode });
+  return loadConfig({ path, optional, flags: values, env: process.env, forNode, forCluster });
 }
 
 /** The default file may be missing; one that was named must be there. */
@@ -120,6 +120,6 @@ export async function withCluster<T>(
 }
 
 /** `--timeout` also limits the connecting. */
-function impatient(options: NodeOptions, timeoutMs: number): NodeOptions {
+export function impatient(options: NodeOptions, timeoutMs: number): NodeOptions {
   return { ...options, connectTimeoutMs: Math.min(300_000, Math.max(100, timeoutMs)) };
 }

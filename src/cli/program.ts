@@ -4,6 +4,7 @@ import { completion } from "./commands/completion.ts";
 import { config } from "./commands/config.ts";
 import { daemon } from "./commands/daemon.ts";
 import { demo } from "./commands/demo.ts";
+import { doctor } from "./commands/doctor.ts";
 import { history } from "./commands/history.ts";
 import { init } from "./commands/init.ts";
 import { demote, join, leave, promote, stepdown, transfer } from "./commands/leadership.ts";
@@ -34,7 +35,7 @@ Examples:
 ${EXIT_CODES}
 NATS_URL and NATS_CREDS are used where nothing else names a server.`,
     );
-  const commands = [init(), daemon(), run(), status(), watch(), nodes(), history()];
+  const commands = [init(), daemon(), run(), status(), watch(), nodes(), history(), doctor()];
   const changing = [promote(), demote(), transfer(), stepdown(), join(), leave()];
   for (const command of [...commands, ...changing, config(), bench(), demo(), completion(), version()]) {
     program.addCommand(command);

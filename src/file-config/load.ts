@@ -12,6 +12,7 @@ import type { FileConfig, VipConfig } from "./types.ts";
 
 /** Stands in where a command needs no node of its own. */
 const NO_NODE = "cli";
+const NO_CLUSTER = "none";
 const DEFAULT_SERVER = "nats://localhost:4222";
 
 /** Where go-cluster's zero values mean "not given". */
@@ -37,6 +38,8 @@ export interface LoadOptions {
   readonly env?: Environment;
   /** False: for a command that only looks; the node id may be missing, and the server has a default. */
   readonly forNode?: boolean;
+  /** False: for a command that also works without a cluster id. Whether one was given, its origin tells. */
+  readonly forCluster?: boolean;
 }
 
 export interface LoadedConfig {
@@ -63,7 +66,11 @@ export function loadConfig(options: LoadOptions): LoadedConfig {
     ...(file === null ? [] : [file]),
     environmentLayer(options.env ?? {}, "shared"),
   ];
-  return finish(merge(layers), file === null ? null : options.path, options.forNode !== false);
+  const merged = merge(layers);
+  if (options.forCluster === false && get(merged.values, "clusterId") === undefined) {
+    put(merged.values, "clusterId", NO_CLUSTER);
+  }
+  return finish(merged, file === null ? null : options.path, options.forNode !== false);
 }
 
 /** Checks a configuration that a program made itself. */

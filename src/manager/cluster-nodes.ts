@@ -20,6 +20,8 @@ export interface NodeRow {
   readonly uptimeMs: number | null;
   readonly presence: string | null;
   readonly competes: boolean | null;
+  /** `null` from a go-cluster node. */
+  readonly leaseTtlMs: number | null;
   readonly version: string | null;
   readonly roundTripMs: number | null;
 }
@@ -57,6 +59,7 @@ function silent(nodeId: string): NodeRow {
     uptimeMs: null,
     presence: null,
     competes: null,
+    leaseTtlMs: null,
     version: null,
     roundTripMs: null,
   };
@@ -129,6 +132,7 @@ async function rowOf(
     uptimeMs: status.uptimeMs,
     presence: status.presence ?? null,
     competes: status.competes ?? null,
+    leaseTtlMs: status.leaseTtlMs ?? null,
     version: status.version ?? instance.version,
     roundTripMs: answer === null ? null : Math.round(answer.roundTripMs * 100) / 100,
   };

@@ -12,7 +12,7 @@ afterAll(() => server.dispose());
 // No renewal falls into the test.
 const CALM = { election: { leaseTtlMs: 600_000, heartbeatIntervalMs: 200_000 }, history: { enabled: false } };
 
-test("status, nodes, history and watch write nothing, change nothing and join no election", async () => {
+test("status, nodes, history, watch and doctor write nothing, change nothing and join no election", async () => {
   const clusterId = freshId();
   const [a] = await startCluster(server, clusterId, ["a", "b"], CALM);
   const node = a?.manager.node;
@@ -22,7 +22,10 @@ test("status, nodes, history and watch write nothing, change nothing and join no
   const watching = start(["watch", ...flags, "--json", "--interval", "50ms"]);
   let seen = 0;
   await watching.next((line) => "event" in line && line["event"] === "status" && ++seen === 5);
-  const commands = ["status", "nodes", "history", "join"].flatMap((name) => [[name], [name, "--json"]]);
+  const commands = ["status", "nodes", "history", "join", "doctor"].flatMap((name) => [
+    [name],
+    [name, "--json"],
+  ]);
   const codes = await Promise.all(commands.map(async (command) => (await cli([...command, ...flags])).code));
   expect(codes).toEqual(commands.map(() => 0));
   watching.kill("SIGTERM");
@@ -38,8 +41,10 @@ test("they make no bucket where there is none", async () => {
   const clusterId = freshId();
   const onlooker = await Onlooker.of(server, clusterId);
   const flags = ["--cluster-id", clusterId, "--nats-url", server.url];
-  const ended = await Promise.all(["status", "nodes", "history"].map((command) => cli([command, ...flags])));
-  expect(ended.map(({ code }) => code)).toEqual([3, 3, 0]);
+  const ended = await Promise.all(
+    ["status", "nodes", "history", "doctor"].map((command) => cli([command, ...flags])),
+  );
+  expect(ended.map(({ code }) => code)).toEqual([3, 3, 0, 0]);
   await onlooker.settled();
   expect(onlooker.writes).toEqual([]);
   await expect(onlooker.everything()).rejects.toThrow();

@@ -66,7 +66,7 @@ function bash(words: readonly Words[]): string {
 _nats_leader() {
   local current=\${COMP_WORDS[COMP_CWORD]} previous=\${COMP_WORDS[COMP_CWORD-1]} words
   case $previous in
-    -c|--config|--creds) COMPREPLY=($(compgen -f -- "$current")); return ;;
+    -c|--config|--creds|--system-creds|--system-password-file) COMPREPLY=($(compgen -f -- "$current")); return ;;
 ${choices.map(([name, list]) => `    ${name}) COMPREPLY=($(compgen -W "${list.join(" ")}" -- "$current")); return ;;`).join("\n")}
   esac
   if [ "$COMP_CWORD" = 1 ]; then
@@ -95,7 +95,7 @@ _nats_leader() {
 ${commands.join("\n")}
   )
   if (( CURRENT == 2 )); then _describe command commands; return; fi
-  case $words[CURRENT-1] in -c|--config|--creds) _files; return ;; esac
+  case $words[CURRENT-1] in -c|--config|--creds|--system-creds|--system-password-file) _files; return ;; esac
   case $words[2] in
 ${cases.join("\n")}
   esac

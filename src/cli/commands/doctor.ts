@@ -1,0 +1,234 @@
+import { readFileSync } from "node:fs";
+import { setTimeout as pause } from "node:timers/promises";
+import { type Command, InvalidArgumentError, Option } from "commander";
+import { resolveOptions } from "../../config.ts";
+import { Doctor, type DoctorOptions, type Examination } from "../../doctor/doctor.ts";
+import type { Facts, Role } from "../../doctor/facts.ts";
+import { ROLES } from "../../doctor/roles.ts";
+import { ClusterError, messageOf } from "../../errors.ts";
+import type { NatsOptions } from "../../nats/connection.ts";
+import { examinationJson, reportLines } from "../doctor-report.ts";
+import { showTime } from "../duration.ts";
+import { EXIT } from "../exit.ts";
+import { askingCommand, type ClusterFlags, configOf, impatient, someTime, wholeNumber } from "../options.ts";
+import { coloursFor, print, printJson, printJsonLine } from "../output.ts";
+import { untilSignal } from "../signals.ts";
+
+const DEFAULT_TIMEOUT_MS = 2_000;
+const DEFAULT_INTERVAL_MS = 5_000;
+
+interface Flags extends ClusterFlags {
+  readonly monitor?: readonly URL[];
+  readonly systemCreds?: string;
+  readonly systemUser?: string;
+  readonly systemPasswordFile?: string;
+  readonly clusterSize?: number;
+  readonly role?: Role;
+  readonly watch?: boolean;
+  readonly interval?: number;
+}
+
+export function doctor(): Command {
+  return askingCommand("doctor", "what is wrong with servers, bucket, nodes, clocks, rights")
+    .option("--monitor <urls...>", "monitoring ports, such as http://n1:8222", monitorUrls)
+    .option("--system-creds <file>", "credentials file of the system account")
+    .option("--system-user <user>", "user of the system account")
+    .option("--system-password-file <file>", "its password")
+    .option("--cluster-size <n>", "servers in each NATS cluster (default: as known)", wholeNumber(1, 1_000))
+    .addOption(new Option("--role <role>", "what this user is to be").choices([...ROLES]))
+    .option("--watch", "look again and again, until Ctrl-C")
+    .option("--interval <time>", "pause between two looks (default: 5s)", someTime)
+    .addHelpText(
+      "after",
+      `
+Takes part in nothing and changes nothing. Reads the servers' monitoring
+ports, or asks them by the system account; with neither it says what it could
+not see. Without a cluster id only the servers are looked at. The password
+may also be in NATS_LEADER_SYSTEM_PASSWORD.
+
+Exits 0 when all is well, 5 for warnings, 6 for something critical, 4 when
+nothing could be reached at all. With --watch: by the last look.
+
+Example:
+  nats-leader doctor --config a.json --monitor http://n1:8222 http://n2:8222
+  nats-leader doctor --cluster-id billing --system-creds sys.creds --watch`,
+    )
+    .action(run);
+}
+
+function monitorUrls(text: string, previous: readonly URL[] = []): URL[] {
+  const urls = text.split(",").map((part) => {
+    const given = part.trim();
+    const full = /^https?:\/\//i.test(given) ? given : `http://${given}`;
+    if (!URL.canParse(full)) throw new InvalidArgumentError("must be urls such as http://n1:8222");
+    return new URL(full);
+  });
+  return [...previous, ...urls];
+}
+
+async function run(flags: Flags): Promise<void> {
+  const examiner = new Doctor(doctorOptions(flags));
+  try {
+    const last = flags.watch === true ? await watched(examiner, flags) : await once(examiner, flags);
+    if (last !== null) process.exitCode = exitCodeFor(last);
+  } finally {
+    await examiner.close();
+  }
+}
+
+async function once(examiner: Doctor, flags: Flags): Promise<Examination> {
+  const found = await examiner.examine();
+  if (flags.json === true) printJson(examinationJson(found, exitCodeFor(found)));
+  else print(reportLines(found, exitCodeFor(found), coloursFor(process.stdout)).join("\n"));
+  return found;
+}
+
+/** Resolves at the first signal, to the last look. */
+async function watched(examiner: Doctor, flags: Flags): Promise<Examination | null> {
+  const ending = untilSignal();
+  const { signal } = ending;
+  const show = viewFor(flags);
+  let last: Examination | null = null;
+  try {
+    while (!signal.aborted) {
+      last = await examiner.examine();
+      show(last);
+      await pause(flags.interval ?? DEFAULT_INTERVAL_MS, undefined, { signal }).catch(() => {});
+    }
+  } finally {
+    ending.close();
+  }
+  return last;
+}
+
+type View = (found: Examination) => void;
+
+/** JSON lines; on a terminal the whole report, drawn anew; else what begins and what ends. */
+function viewFor(flags: Flags): View {
+  if (flags.json === true) return (found) => printJsonLine(examinationJson(found, exitCodeFor(found)));
+  return process.stdout.isTTY ? liveView() : changesView();
+}
+
+function liveView(): View {
+  const colours = coloursFor(process.stdout);
+  let drawn = false;
+  return (found) => {
+    const lines = [
+      colours.strong(`=== nats-leader doctor [${showTime(Date.now())}] ===`),
+      "",
+      ...reportLines(found, exitCodeFor(found), colours),
+      "",
+      colours.dim("Press Ctrl+C to stop watching..."),
+    ];
+    if (!drawn) process.stdout.write("\x1b[2J");
+    drawn = true;
+    process.stdout.write(`\x1b[H${lines.map((line) => `${line}\x1b[K\n`).join("")}\x1b[J`);
+  };
+}
+
+/** A figure in a finding moves; the finding stays the same. */
+function changesView(): View {
+  let before: ReadonlyMap<string, string> | null = null;
+  return ({ findings, verdict }) => {
+    const now = new Map(
+      findings.map(({ severity, code, where, what, todo }) => [
+        `${severity.toUpperCase()}  ${where} [${code}]`,
+        `${what}; ${todo}`,
+      ]),
+    );
+    const at = showTime(Date.now());
+    for (const [head, text] of now) if (before?.has(head) !== true) print(`${at}  ${head}: ${text}`);
+    for (const head of before?.keys() ?? []) if (!now.has(head)) print(`${at}  over: ${head}`);
+    if (before === null && now.size === 0) print(`${at}  ${verdict}`);
+    before = now;
+  };
+}
+
+function exitCodeFor({ facts, verdict }: Examination): number {
+  if (sawNothing(facts)) return EXIT.unreachable;
+  if (verdict === "ok") return EXIT.ok;
+  return verdict === "warning" ? EXIT.warning : EXIT.critical;
+}
+
+function sawNothing({ servers, connection, system }: Facts): boolean {
+  const connected = [connection, system].some((one) => one !== null && one.problem === null);
+  return !connected && servers.every(({ error }) => error !== null);
+}
+
+function doctorOptions(flags: Flags): DoctorOptions {
+  const loaded = configOf(flags, false, false);
+  const { nodeOptions, origins, nodeId } = loaded;
+  const timeoutMs = flags.timeout ?? DEFAULT_TIMEOUT_MS;
+  const resolved = resolveOptions(impatient(nodeOptions, timeoutMs));
+  const monitors = flags.monitor ?? envMonitors();
+  const system = systemLogin(flags, resolved.nats);
+  const hasCluster = origins.has("clusterId");
+  // Who only names monitoring ports, or servers for the system account, wants nothing to be asked as anybody else.
+  const named = monitors.length === 0 || origins.has("nats.servers");
+  const usesAccount = hasCluster || (system === null && named);
+  const role = flags.role ?? (nodeId === null ? null : resolved.observer ? "observer" : "node");
+  const account = {
+    nodeOptions: impatient(nodeOptions, timeoutMs),
+    hasCluster,
+    nodeId,
+    role,
+    timeoutMs,
+  };
+  return {
+    clusterId: hasCluster ? resolved.clusterId : null,
+    expectedServers: flags.clusterSize ?? null,
+    leaseTtlMs: resolved.leaseTtlMs,
+    timeoutMs,
+    monitors,
+    tls: resolved.nats.tls ?? {},
+    system,
+    account: usesAccount ? account : null,
+  };
+}
+
+function envMonitors(): readonly URL[] {
+  const text = process.env["NATS_LEADER_MONITOR"] ?? "";
+  try {
+    return text === "" ? [] : monitorUrls(text);
+  } catch (error) {
+    throw new ClusterError("INVALID_CONFIG", `NATS_LEADER_MONITOR "${text}": ${messageOf(error)}`);
+  }
+}
+
+/** The same servers and TLS, another login. */
+function systemLogin(flags: Flags, nats: NatsOptions): NatsOptions | null {
+  const { env } = process;
+  const { servers, tls, connectTimeoutMs } = nats;
+  const place = {
+    ...(servers === undefined ? {} : { servers }),
+    ...(tls === undefined ? {} : { tls }),
+    ...(connectTimeoutMs === undefined ? {} : { connectTimeoutMs }),
+  };
+  const user = flags.systemUser ?? (env["NATS_LEADER_SYSTEM_USER"] || undefined);
+  const credsFile =
+    flags.systemCreds ?? (user === undefined ? env["NATS_LEADER_SYSTEM_CREDS"] || undefined : undefined);
+  if (credsFile !== undefined && user !== undefined) {
+    throw new ClusterError("INVALID_CONFIG", "give --system-creds or --system-user, not both");
+  }
+  if (credsFile !== undefined) return { ...place, credsFile };
+  if (user === undefined) return null;
+  const pass = env["NATS_LEADER_SYSTEM_PASSWORD"] ?? passwordIn(flags.systemPasswordFile);
+  return { ...place, user, pass };
+}
+
+function passwordIn(path: string | undefined): string {
+  if (path === undefined) {
+    throw new ClusterError(
+      "INVALID_CONFIG",
+      "--system-user needs its password: --system-password-file, or NATS_LEADER_SYSTEM_PASSWORD",
+    );
+  }
+  try {
+    return readFileSync(path, "utf8").trim();
+  } catch (error) {
+    throw new ClusterError(
+      "INVALID_CONFIG",
+      `--system-password-file "${path}" cannot be read: ${messageOf(error)}`,
+    );
+  }
+}

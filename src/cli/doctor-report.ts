@@ -1,0 +1,169 @@
+/** An examination as a person reads it, and as a program does. */
+import type { ClockReading } from "../doctor/clock.ts";
+import { type KnownCluster, knownClusters } from "../doctor/cluster-findings.ts";
+import type { Examination } from "../doctor/doctor.ts";
+import type { BucketFacts, Facts, NodeFacts, ServerFacts, Usage } from "../doctor/facts.ts";
+import type { Finding } from "../doctor/finding.ts";
+import { percentOf } from "../doctor/server-findings.ts";
+import { showSeconds } from "./duration.ts";
+import { type Colours, table } from "./output.ts";
+
+/** What `--json` prints: the verdict, the findings, and everything that they come from. */
+export function examinationJson({ facts, findings, verdict }: Examination, exitCode: number): object {
+  const { unseen, bucket, ...rest } = facts;
+  const { config, ...shown } = bucket ?? { config: null };
+  return {
+    at: new Date().toISOString(),
+    verdict,
+    exitCode,
+    findings,
+    unseen,
+    ...rest,
+    bucket: bucket === null ? null : shown,
+  };
+}
+
+export function reportLines({ facts, findings }: Examination, exitCode: number, colours: Colours): string[] {
+  const lines: string[] = [];
+  if (facts.servers.length > 0) lines.push(...serverTable(facts, colours), "");
+  if (facts.bucket !== null) lines.push(bucketText(facts.bucket));
+  if (facts.lease !== null && facts.bucket?.exists !== false) lines.push(leaseText(facts));
+  if (facts.bucket !== null || facts.lease !== null) lines.push("");
+  if (facts.nodes !== null && facts.nodes.length > 0) lines.push(...nodeTable(facts.nodes, colours), "");
+  for (const finding of findings) lines.push(...findingLines(finding, colours));
+  for (const { what, how } of facts.unseen) {
+    lines.push(`${colours.dim("NOT SEEN")}  ${what}`, `          to see it: ${how}`);
+  }
+  if (findings.length + facts.unseen.length > 0) lines.push("");
+  lines.push(verdictText(findings, exitCode, colours));
+  return lines;
+}
+
+function verdictText(findings: readonly Finding[], exitCode: number, colours: Colours): string {
+  const count = (severity: Finding["severity"]): number =>
+    findings.filter((finding) => finding.severity === severity).length;
+  const [critical, warnings] = [count("critical"), count("warning")];
+  if (critical + warnings === 0) return colours.good("Nothing is wrong with what was seen.");
+  const text = `${critical} critical, ${warnings} ${warnings === 1 ? "warning" : "warnings"} (exit code ${exitCode})`;
+  return critical > 0 ? colours.bad(text) : colours.strong(text);
+}
+
+function findingLines({ severity, where, what, todo }: Finding, colours: Colours): string[] {
+  const word = severity.toUpperCase().padEnd(8);
+  const paint = { critical: colours.bad, warning: colours.strong, note: colours.dim }[severity];
+  return [`${paint(word)}  ${where}: ${what}`, `          ${todo}`];
+}
+
+function serverTable(facts: Facts, colours: Colours): string[] {
+  const { servers } = facts;
+  const clusters = knownClusters(facts);
+  const head = "SERVER HEALTH VERSION UPTIME ROUTES GATEWAYS CONNS SLOW MEMORY STORAGE META CLOCK".split(" ");
+  const rows = servers.map((server) => [
+    server.name,
+    healthText(server, colours),
+    server.version ?? "-",
+    server.uptimeMs === null ? "-" : showSeconds(server.uptimeMs),
+    routesText(server, clusters),
+    server.gateways === null
+      ? "-"
+      : `${server.gateways.connected.length}/${server.gateways.configured.length}`,
+    shown(server.connections),
+    shown(server.slowConsumers),
+    usageText(server.memory),
+    usageText(server.storage),
+    metaText(server),
+    clockText(server.clock),
+  ]);
+  return table(head, rows, colours);
+}
+
+function routesText({ routes, cluster }: ServerFacts, clusters: readonly KnownCluster[]): string {
+  const known = clusters.find(({ name }) => name === cluster);
+  if (routes === null || known === undefined) return "-";
+  return `${routes.length}/${Math.max(routes.length, known.size - 1)}`;
+}
+
+function shown(value: number | null): string {
+  return value === null ? "-" : String(value);
+}
+
+function healthText({ error, health, jetstream }: ServerFacts, colours: Colours): string {
+  if (error !== null) return colours.bad("down");
+  if (health === null) return "-";
+  if (!health.ok) return colours.bad("bad");
+  return jetstream === false ? "ok, no JS" : colours.good("ok");
+}
+
+function usageText(usage: Usage | null): string {
+  const percent = percentOf(usage);
+  if (usage === null) return "-";
+  return percent === null ? bytes(usage.usedBytes) : `${percent.toFixed(1)} %`;
+}
+
+function bytes(count: number): string {
+  const units = ["B", "KiB", "MiB", "GiB", "TiB"];
+  const power = Math.min(units.length - 1, Math.max(0, Math.floor(Math.log2(Math.max(1, count)) / 10)));
+  return `${(count / 1024 ** power).toFixed(power === 0 ? 0 : 1)} ${units[power]}`;
+}
+
+function metaText({ name, meta }: ServerFacts): string {
+  if (meta === null) return "-";
+  if (meta.leader === null) return "none";
+  return meta.leader === name ? "leader" : "member";
+}
+
+/** Offset and rate against this machine, each with how wrong it may be. */
+function clockText(clock: ClockReading | null): string {
+  if (clock === null) return "-";
+  const parts: string[] = [];
+  if (clock.offsetMs !== null)
+    parts.push(`${signed(clock.offsetMs, 1)} ±${clock.offsetErrorMs.toFixed(1)} ms`);
+  if (clock.ratePpm !== null) {
+    parts.push(`${signed(clock.ratePpm / 10_000, 2)} ±${(clock.rateErrorPpm / 10_000).toFixed(2)} %`);
+  }
+  return parts.join(", ");
+}
+
+function signed(value: number, digits: number): string {
+  const text = value.toFixed(digits);
+  return value < 0 ? text : `+${text}`;
+}
+
+function bucketText({ exists, stream, ...bucket }: BucketFacts): string {
+  const name = `Bucket:  ${stream.replace(/^KV_/, "")}`;
+  if (!exists) return `${name}, not made yet`;
+  const { replicas, leader, peers, storage, maxAgeMs, republish, placement } = bucket;
+  const copies = peers.map((peer) => `${peer.name}${peer.offline ? " (offline)" : ""}`);
+  const where = leader === null ? "" : ` on ${[`${leader} (leads)`, ...copies].join(", ")}`;
+  const tags =
+    placement === null ? "" : [placement.cluster, ...placement.tags].filter((one) => one !== "").join(" ");
+  const parts = [
+    `${replicas === 1 ? "1 copy" : `${replicas} copies`}${where}`,
+    storage,
+    maxAgeMs === 0 ? "no max-age" : `max-age ${maxAgeMs} ms`,
+    republish ? "republishes" : "does not republish",
+    tags === "" ? "placed anywhere" : `placed ${tags}`,
+  ];
+  return `${name}: ${parts.join("; ")}`;
+}
+
+function leaseText({ lease }: Facts): string {
+  if (lease === null || lease.leader === null) return "Leader:  (none)";
+  const age = `renewed ${(lease.ageMs / 1_000).toFixed(1)} s ago, lasts ${lease.ttlMs / 1_000} s`;
+  return `Leader:  ${lease.leader}, epoch ${lease.epoch}, ${age}`;
+}
+
+function nodeTable(nodes: readonly NodeFacts[], colours: Colours): string[] {
+  const head = "NODE ROLE UPTIME PRESENCE TTL RTT VERSION CLOCK".split(" ");
+  const rows = nodes.map((node) => [
+    node.leads ? colours.strong(node.nodeId) : node.nodeId,
+    node.instance === null ? colours.bad("silent") : (node.state ?? (node.leads ? "leader" : "follower")),
+    node.uptimeMs === null ? "-" : showSeconds(node.uptimeMs),
+    node.presence ?? "-",
+    node.leaseTtlMs === null ? "-" : `${node.leaseTtlMs / 1_000} s`,
+    node.roundTripMs === null ? "-" : `${node.roundTripMs.toFixed(1)} ms`,
+    node.version ?? "-",
+    clockText(node.clock),
+  ]);
+  return table(head, rows, colours);
+}

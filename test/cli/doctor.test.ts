@@ -1,0 +1,240 @@
+/** `doctor` on real servers: what it sees, what it finds, what it leaves alone, how it exits. */
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { Doctor, type DoctorOptions, type Examination } from "../../src/doctor/doctor.ts";
+import type { Role } from "../../src/doctor/facts.ts";
+import type { Finding } from "../../src/doctor/finding.ts";
+import { type NatsCluster, type NatsServer, startNatsCluster, startNatsServer } from "../../src/testing.ts";
+import { startLeader } from "../node/support/node.ts";
+import { accountsConfig, CLUSTER, login, type Role as RoleName } from "../permissions/roles.ts";
+import { cli, configFor, freshId, json, start, startCluster, startDaemon } from "./support.ts";
+
+interface Report {
+  readonly verdict: string;
+  readonly exitCode: number;
+  readonly findings: readonly Finding[];
+  readonly unseen: readonly { readonly what: string; readonly how: string }[];
+  readonly servers: readonly {
+    readonly name: string;
+    readonly url: string | null;
+    readonly version: string | null;
+    readonly routes: readonly string[] | null;
+    readonly meta: { readonly leader: string; readonly size: number } | null;
+    readonly clock: { readonly offsetMs: number; readonly offsetErrorMs: number } | null;
+  }[];
+  readonly bucket: { readonly replicas: number; readonly leader: string; readonly exists: boolean } | null;
+  readonly lease: { readonly leader: string | null } | null;
+  readonly nodes: readonly { readonly nodeId: string; readonly clock: object | null }[] | null;
+}
+
+const SECRET = { NATS_LEADER_SYSTEM_PASSWORD: "secret" };
+const codes = (report: Report): string[] => report.findings.map(({ code }) => code);
+const doctor = (args: readonly string[], env: Readonly<Record<string, string>> = SECRET) =>
+  json<Report>(["doctor", "--timeout", "10s", ...args], { env });
+
+describe("on a single server", () => {
+  let server: NatsServer;
+  beforeAll(async () => {
+    server = await startNatsServer();
+  });
+  afterAll(() => server.dispose());
+
+  test("it sees servers, bucket, nodes and their clocks, and finds nodes that don't fit together", async () => {
+    const clusterId = freshId();
+    const where = ["--cluster-id", clusterId, "--nats-url", server.url, "--monitor", server.monitorUrl];
+    const before = await doctor(where);
+    expect(before).toMatchObject({
+      code: 0,
+      value: { verdict: "ok", bucket: { exists: false }, unseen: [] },
+    });
+    expect(codes(before.value)).toEqual(["bucket-missing"]);
+
+    await startCluster(server, clusterId, ["a", "b"]);
+    const well = await doctor(where);
+    expect(well).toMatchObject({
+      code: 0,
+      value: {
+        findings: [],
+        unseen: [],
+        servers: [{ name: server.name, url: server.monitorUrl, version: server.version, routes: null }],
+        bucket: { replicas: 1, leader: server.name },
+        lease: { leader: "a" },
+        nodes: [{ nodeId: "a" }, { nodeId: "b" }],
+      },
+    });
+    // The same machine's clocks: the difference lies within the error that is claimed.
+    const clocks = [...well.value.servers, ...(well.value.nodes ?? [])].map(({ clock }) => clock);
+    for (const clock of clocks as { offsetMs: number; offsetErrorMs: number; ratePpm: number }[]) {
+      expect(Math.abs(clock.offsetMs)).toBeLessThanOrEqual(clock.offsetErrorMs + 1);
+      expect(clock.ratePpm).toEqual(expect.any(Number));
+    }
+
+    const election = { leaseTtlMs: 5_000, heartbeatIntervalMs: 1_000, crashDetection: "lease" } as const;
+    await startDaemon(configFor(server, clusterId, "b", { election }));
+    const { code, value } = await doctor(where);
+    expect([code, value.exitCode, value.verdict]).toEqual([5, 5, "warning"]);
+    expect(codes(value).sort()).toEqual(["duplicate-id", "presence-off", "ttls-differ"]);
+  });
+
+  test("it watches: what begins and what ends is told, and the last look decides how it exits", async () => {
+    const mortal = await startNatsServer();
+    try {
+      const where = ["--monitor", mortal.monitorUrl, "--watch", "--interval", "50ms"];
+      const lines = start<Report>(["doctor", ...where, "--json"]);
+      const text = start(["doctor", ...where]);
+      await lines.next((line) => line.verdict === "ok");
+      await text.next((line) => line.text?.endsWith("  ok") === true);
+      await mortal.stop();
+      await lines.next((line) => line.findings.some(({ code }) => code === "server-down"));
+      await text.next((line) => /CRITICAL.*\[server-down\].*no answer from/.test(line.text ?? ""));
+      await mortal.start();
+      await text.next((line) => /over: CRITICAL.*\[server-down\]/.test(line.text ?? ""));
+      await lines.next((line) => line.verdict === "ok");
+      lines.kill("SIGINT");
+      text.kill("SIGTERM");
+      expect([(await lines.exit).code, (await text.exit).code]).toEqual([0, 0]);
+    } finally {
+      await mortal.dispose();
+    }
+  });
+
+  test("what can't be reached, is no monitoring port, or makes no sense has an exit code of its own", async () => {
+    const [nothing, half, foreign, alone, usage] = await Promise.all([
+      doctor(["--monitor", "http://127.0.0.1:1", "--cluster-id", "x", "--nats-url", "nats://127.0.0.1:1"]),
+      doctor(["--monitor", server.monitorUrl, "--cluster-id", "x", "--nats-url", "nats://127.0.0.1:1"]),
+      doctor(["--monitor", server.url.replace("nats:", "http:"), "--timeout", "500ms"]),
+      doctor(["--system-user", "nobody", "--nats-url", server.url]),
+      cli(["doctor", "--system-user", "x"]),
+    ]);
+    expect([nothing.code, codes(nothing.value)]).toEqual([4, ["no-connection", "server-down"]]);
+    expect([half.code, codes(half.value)]).toEqual([6, ["no-connection"]]);
+    expect([foreign.code, codes(foreign.value)]).toEqual([4, ["server-down"]]);
+    // A server without users takes everybody into the global account.
+    expect(alone.value.findings[0]).toMatchObject({ where: "the system account", code: "no-connection" });
+    expect(usage).toMatchObject({ code: 2, stderr: expect.stringContaining("NATS_LEADER_SYSTEM_PASSWORD") });
+  });
+});
+
+describe("on a cluster of three", () => {
+  let cluster: NatsCluster;
+  beforeAll(async () => {
+    const system = 'SYS { users: [{ user: system, password: "secret" }] }';
+    const config = `${accountsConfig().replace("accounts {", `accounts { ${system}`)}\nsystem_account: SYS\n`;
+    cluster = await startNatsCluster({ config });
+  });
+  afterAll(() => cluster.dispose());
+
+  const system = (): Partial<DoctorOptions> => ({
+    system: { servers: cluster.urls, user: "system", pass: "secret" },
+  });
+  const byMonitor = (): Partial<DoctorOptions> => ({
+    monitors: cluster.servers.map(({ monitorUrl }) => new URL(monitorUrl)),
+  });
+  const as = (user: RoleName, role: Role | null): Partial<DoctorOptions> => {
+    const nodeOptions = { clusterId: CLUSTER, nodeId: "doctor", ...loginOf(user) };
+    const account = { nodeOptions, hasCluster: true, nodeId: null, role, timeoutMs: PATIENCE_MS };
+    return { clusterId: CLUSTER, account };
+  };
+  const loginOf = (user: RoleName) => {
+    const [first] = cluster.servers;
+    if (first === undefined) throw new Error("three were started");
+    return { ...login(first, user), servers: cluster.urls };
+  };
+
+  test("each role has what it needs and sees what it may, another user of the account has and sees nothing", async () => {
+    const [ports, all, early] = await Promise.all([
+      examined(byMonitor()),
+      examined(system()),
+      examined(as("node", "node")),
+    ]);
+    const names = cluster.servers.map(({ name }) => name);
+    for (const { facts, findings } of [ports, all]) {
+      expect(findings).toEqual([]);
+      expect(facts.servers.map(({ name, routes, meta }) => [name, routes?.length, meta?.size])).toEqual(
+        names.map((name) => [name, 2, 3]),
+      );
+    }
+    // The bucket is not there yet: a node must be allowed to make it. Most of the servers can't be seen by a node.
+    expect(found(early)).toEqual(["note bucket-missing"]);
+    expect(early.facts.servers.map(({ name }) => name)).toEqual(names);
+    expect(early.facts.unseen.map(({ how }) => how).join()).toMatch(/\$SRV\.INFO.*--monitor/);
+
+    await startLeader(loginOf("node"), { clusterId: CLUSTER, nodeId: "a", ...loginOf("node") });
+    const [operator, application] = await Promise.all([
+      examined(as("operator", "operator")),
+      examined(as("application", null)),
+    ]);
+    expect(operator.findings).toEqual([]);
+    expect(operator.facts).toMatchObject({
+      bucket: { replicas: 3 },
+      lease: { leader: "a" },
+      nodes: [{ nodeId: "a", clock: { offsetMs: expect.any(Number), ratePpm: expect.any(Number) } }],
+    });
+    const missing = application.findings
+      .map(({ severity, code, what }) => `${severity} ${code} ${what}`)
+      .join("\n");
+    expect(missing).toMatch(/^critical permission-missing it may not publish \$JS\.API\.STREAM\.INFO/m);
+    expect(missing).toMatch(/^warning permission-missing it may not subscribe nats_leader\.lease\./m);
+    expect(application.facts).toMatchObject({ bucket: null, lease: null, nodes: null });
+  }, 60_000);
+
+  test("a server that is frozen, and one that is gone, are seen from everywhere", async () => {
+    await startLeader(loginOf("node"), { clusterId: CLUSTER, nodeId: "a", ...loginOf("node") });
+    const { facts } = await examined(as("operator", "operator"));
+    // Neither the bucket nor the meta group has to elect anybody: what is found is the loss itself.
+    const leaders = [facts.bucket?.leader, (await cluster.metaLeader())?.name];
+    const lost = cluster.servers.find(({ name }) => !leaders.includes(name));
+    if (lost === undefined) throw new Error("two of three lead");
+    const others = cluster.servers.filter((server) => server !== lost);
+
+    await lost.pause();
+    const connected = { servers: others.map(({ url }) => url), user: "system", pass: "secret" };
+    const frozen = await examined({ system: connected, timeoutMs: 2_000 });
+    await lost.resume();
+    expect(frozen.findings.find(({ where }) => where === lost.name)).toMatchObject({ code: "server-down" });
+
+    await lost.stop();
+    const monitors = ["--monitor", ...cluster.servers.map(({ monitorUrl }) => monitorUrl)];
+    const [ports, all, account] = await Promise.all([
+      doctor(monitors),
+      examined(system()),
+      examined(as("operator", "operator")),
+    ]);
+    expect([ports.code, ports.value.verdict, all.verdict, account.verdict]).toEqual([
+      ...[6, "critical", "critical", "critical"],
+    ]);
+    for (const findings of [ports.value.findings, all.findings]) {
+      const routes = findings.filter(({ code }) => code === "routes-missing");
+      expect(routes.map(({ where }) => where)).toEqual(others.map(({ name }) => name));
+      for (const { what } of routes) expect(what).toContain(`none to ${lost.name}`);
+    }
+    expect(codes(ports.value)).toContain("server-down");
+    expect(found(account)).toContain("critical bucket-peer-offline");
+  }, 60_000);
+});
+
+/** Long enough for a machine that does other things besides. */
+const PATIENCE_MS = 10_000;
+
+/** In this process: a command takes a second to start. */
+async function examined(options: Partial<DoctorOptions>): Promise<Examination> {
+  const examiner = new Doctor({
+    clusterId: null,
+    expectedServers: null,
+    leaseTtlMs: 10_000,
+    timeoutMs: PATIENCE_MS,
+    monitors: [],
+    tls: {},
+    system: null,
+    account: null,
+    ...options,
+  });
+  try {
+    return await examiner.examine();
+  } finally {
+    await examiner.close();
+  }
+}
+
+function found({ findings }: Examination): string[] {
+  return findings.map(({ severity, code }) => `${severity} ${code}`);
+}

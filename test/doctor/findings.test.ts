@@ -1,0 +1,437 @@
+/** From facts to findings: both sides of every threshold. */
+import { describe, expect, test } from "vitest";
+import type { ClockReading } from "../../src/doctor/clock.ts";
+import { diagnose } from "../../src/doctor/diagnose.ts";
+import type { Facts, TriedPermission } from "../../src/doctor/facts.ts";
+import { verdictOf } from "../../src/doctor/finding.ts";
+import { newStreamConfig } from "../../src/nats/stream-config.ts";
+import { bucket, facts, meta, node, peer, server, withFirst } from "./support.ts";
+
+/** `severity code where`, as short as a table needs it. */
+function found(change: Partial<Facts>): string[] {
+  return diagnose(facts(change)).map(({ severity, code, where }) => `${severity} ${code} @ ${where}`);
+}
+
+const usage = (usedBytes: number, limitBytes: number | null = 1_000) => ({ usedBytes, limitBytes });
+const bucketName = "bucket KV_CLUSTER_billing";
+
+test("of a healthy cluster there is nothing to say", () => {
+  expect(found({})).toEqual([]);
+  expect(verdictOf([])).toBe("ok");
+});
+
+test("what could not be seen is neither good nor bad", () => {
+  const blind: Partial<Facts> = {
+    connection: null,
+    servers: [],
+    account: null,
+    bucket: null,
+    lease: null,
+    nodes: null,
+    permissions: null,
+  };
+  expect(found(blind)).toEqual([]);
+});
+
+/** What, the last value that is well, the first that is not, what is then found. */
+const thresholds: readonly (readonly [string, Partial<Facts>, Partial<Facts>, string])[] = [
+  [
+    "a server's memory at 80 %",
+    withFirst({ memory: usage(800) }),
+    withFirst({ memory: usage(801) }),
+    "warning memory @ n1",
+  ],
+  [
+    "a server's storage at 85 %",
+    withFirst({ storage: usage(850) }),
+    withFirst({ storage: usage(851) }),
+    "warning storage @ n1",
+  ],
+  [
+    "a server's storage without limit",
+    withFirst({ storage: usage(1e15, null) }),
+    withFirst({ storage: usage(1, 0) }),
+    "warning storage @ n1",
+  ],
+  [
+    "the account's memory at 80 %",
+    { account: { memory: usage(800), storage: usage(0) } },
+    { account: { memory: usage(801), storage: usage(0) } },
+    "warning memory @ account",
+  ],
+  [
+    "the account's storage at 85 %",
+    { account: { memory: usage(0), storage: usage(850) } },
+    { account: { memory: usage(0), storage: usage(851) } },
+    "warning storage @ account",
+  ],
+  [
+    "5 slow consumers",
+    withFirst({ slowConsumers: 5 }),
+    withFirst({ slowConsumers: 6 }),
+    "warning slow-consumers @ n1",
+  ],
+  [
+    "a meta peer 1000 behind",
+    withFirst({ meta: meta({ peers: [peer("n2", { lag: 1_000 }), peer("n3")] }) }),
+    withFirst({ meta: meta({ peers: [peer("n2", { lag: 1_001 }), peer("n3")] }) }),
+    "warning lag @ n2",
+  ],
+  [
+    "a stream's copy 1000 behind",
+    withFirst({
+      streams: [{ account: "A", stream: "S", peers: [peer("n3", { lag: 1_000 })], consumers: [] }],
+    }),
+    withFirst({
+      streams: [{ account: "A", stream: "S", peers: [peer("n3", { lag: 1_001 })], consumers: [] }],
+    }),
+    "warning lag @ n3",
+  ],
+  [
+    "a consumer with 1000 to go",
+    withFirst({
+      streams: [{ account: "A", stream: "S", peers: [], consumers: [{ name: "c", pending: 1_000 }] }],
+    }),
+    withFirst({
+      streams: [{ account: "A", stream: "S", peers: [], consumers: [{ name: "c", pending: 1_001 }] }],
+    }),
+    "warning consumer-lag @ n1",
+  ],
+  [
+    "the bucket's copy 1000 behind",
+    { bucket: bucket({ peers: [peer("n1", { lag: 1_000 }), peer("n3")] }) },
+    { bucket: bucket({ peers: [peer("n1", { lag: 1_001 }), peer("n3")] }) },
+    `warning lag @ ${bucketName}`,
+  ],
+  [
+    "the bucket filled to 85 %",
+    { bucket: bucket({ size: usage(850) }) },
+    { bucket: bucket({ size: usage(851) }) },
+    `warning bucket-full @ ${bucketName}`,
+  ],
+  [
+    "2 of 2 routes",
+    withFirst({ routes: ["n2", "n3"] }),
+    withFirst({ routes: ["n2"] }),
+    "critical routes-missing @ n1",
+  ],
+  [
+    "the oldest server that nodes run on",
+    withFirst({ version: "2.15.1" }),
+    {
+      servers: ["n1", "n2", "n3"].map((name) => server(name, { version: "2.8.4" })),
+      bucket: bucket({ replicas: 1 }),
+    },
+    "critical server-version @ n1",
+  ],
+  [
+    "copies from 2.9.21 on",
+    { servers: ["n1", "n2", "n3"].map((name) => server(name, { version: "2.9.21" })) },
+    { servers: ["n1", "n2", "n3"].map((name) => server(name, { version: "2.9.20" })) },
+    `critical server-version @ ${bucketName}`,
+  ],
+  [
+    "3 copies on 3 servers",
+    { bucket: bucket({ replicas: 3 }) },
+    { bucket: bucket({ replicas: 2 }) },
+    `warning replicas @ ${bucketName}`,
+  ],
+];
+
+describe.each(thresholds)("%s", (_what, well, beyond, expected) => {
+  test("is well", () => {
+    expect(found(well)).toEqual([]);
+  });
+
+  test("and beyond it is found", () => {
+    expect(found(beyond)).toContain(expected);
+  });
+});
+
+/** What, the change, what is found. */
+const states: readonly (readonly [string, Partial<Facts>, readonly string[]])[] = [
+  [
+    "a server that does not answer",
+    {
+      servers: [
+        server("n1"),
+        server("n2"),
+        server("n3"),
+        server("n4", { error: "no answer", routes: null, meta: null, cluster: null }),
+      ],
+    },
+    ["critical server-down @ n4", ...["n1", "n2", "n3"].map((name) => `critical routes-missing @ ${name}`)],
+  ],
+  [
+    "a server that is not healthy",
+    withFirst({ health: { ok: false, error: "JetStream is not current" } }),
+    ["critical server-unhealthy @ n1"],
+  ],
+  ["no connection", { connection: { server: null, problem: "refused" } }, ["critical no-connection @ NATS"]],
+  [
+    "a user who is not in the system account",
+    { system: { server: "n1", problem: "nobody answers" } },
+    ["critical no-connection @ the system account"],
+  ],
+  [
+    "a gateway that is missing",
+    withFirst({ gateways: { configured: ["north", "west"], connected: ["north"] } }),
+    ["critical gateways-missing @ n1"],
+  ],
+  ["all gateways", withFirst({ gateways: { configured: ["north"], connected: ["north"] } }), []],
+  [
+    "no meta leader",
+    { servers: [1, 2, 3].map((n) => server(`n${n}`, { meta: meta({ leader: null, peers: [] }) })) },
+    ["critical meta-leaderless @ n1, n2, n3"],
+  ],
+  ["two meta leaders", withFirst({ meta: meta({ leader: "n3" }) }), ["critical meta-disagreement @ n1, n3"]],
+  [
+    "a meta peer that is offline",
+    withFirst({ meta: meta({ peers: [peer("n2"), peer("n3", { offline: true })] }) }),
+    ["critical meta-peer-offline @ n3"],
+  ],
+  ["JetStream off on one server", withFirst({ jetstream: false }), []],
+  [
+    "JetStream off everywhere",
+    { servers: [server("n1", { cluster: null, routes: null, meta: null, jetstream: false })] },
+    ["critical jetstream-off @ n1"],
+  ],
+  ["an upgrade under way", withFirst({ version: "2.12.1" }), ["note mixed-versions @ servers"]],
+  [
+    "a bucket that can't be read",
+    { bucket: null, bucketProblem: "no answer" },
+    ["critical bucket-unreadable @ cluster billing"],
+  ],
+  [
+    "a bucket nobody has made yet",
+    {
+      bucket: bucket({ exists: false }),
+      lease: { leader: null, epoch: 0, holder: null, answers: null, ageMs: 0, ttlMs: 10_000 },
+    },
+    [`note bucket-missing @ ${bucketName}`],
+  ],
+  [
+    "a bucket without leader",
+    { bucket: bucket({ leader: null }) },
+    [`critical bucket-leaderless @ ${bucketName}`],
+  ],
+  [
+    "a single server's bucket",
+    {
+      bucket: bucket({ clustered: false, leader: null, replicas: 1, peers: [] }),
+      servers: [server("n1", { cluster: null, routes: null, meta: null })],
+    },
+    [],
+  ],
+  [
+    "a copy that is offline",
+    { bucket: bucket({ peers: [peer("n1"), peer("n3", { offline: true, current: false, lag: 9_999 })] }) },
+    [`critical bucket-peer-offline @ ${bucketName}`],
+  ],
+  [
+    "a copy that is not current",
+    { bucket: bucket({ peers: [peer("n1"), peer("n3", { current: false })] }) },
+    [`warning bucket-peer-behind @ ${bucketName}`],
+  ],
+  [
+    "a bucket without republish",
+    { bucket: bucket({ republish: false }) },
+    [`warning no-republish @ ${bucketName}`],
+  ],
+  [
+    "a bucket in memory",
+    { bucket: bucket({ storage: "memory" }) },
+    [`warning memory-storage @ ${bucketName}`],
+  ],
+  [
+    "a bucket with a max-age that fits",
+    { bucket: bucket({ maxAgeMs: 10_000, config: newStreamConfig("billing", 3, 10_000) }) },
+    [`note max-age @ ${bucketName}`],
+  ],
+  [
+    "a max-age below the lease",
+    { bucket: bucket({ maxAgeMs: 9_999, config: newStreamConfig("billing", 3, 9_999) }) },
+    [`critical bucket-incompatible @ ${bucketName}`, `note max-age @ ${bucketName}`],
+  ],
+  [
+    "placement in a cluster that was seen",
+    {
+      servers: [
+        server("n1"),
+        server("n2"),
+        server("n3"),
+        server("w1", { cluster: "west", routes: [], meta: null }),
+      ],
+      bucket: bucket({ placement: { cluster: "west", tags: [] } }),
+    },
+    [],
+  ],
+  [
+    "placement in a cluster nobody saw",
+    {
+      servers: [
+        server("n1"),
+        server("n2"),
+        server("n3"),
+        server("w1", { cluster: "west", routes: [], meta: null }),
+      ],
+      bucket: bucket({ placement: { cluster: "north", tags: [] } }),
+    },
+    [`warning placement @ ${bucketName}`],
+  ],
+  [
+    "a leader that does not answer",
+    { lease: { leader: "a", epoch: 1, holder: "a", answers: false, ageMs: 9, ttlMs: 10_000 } },
+    ["warning leader-silent @ node a"],
+  ],
+  [
+    "a leader that could not be asked",
+    { lease: { leader: "a", epoch: 1, holder: "a", answers: null, ageMs: 9, ttlMs: 10_000 } },
+    [],
+  ],
+  [
+    "nobody leads, and somebody would",
+    { lease: { leader: null, epoch: 0, holder: null, answers: null, ageMs: 0, ttlMs: 10_000 } },
+    ["critical nobody-leads @ cluster billing"],
+  ],
+  [
+    "nobody leads, and nobody would",
+    {
+      lease: { leader: null, epoch: 0, holder: null, answers: null, ageMs: 0, ttlMs: 10_000 },
+      nodes: [node("a", { competes: false }), node("b", { instance: null })],
+    },
+    ["warning nobody-competes @ cluster billing"],
+  ],
+  [
+    "two processes with one id",
+    { nodes: [node("a"), node("b"), node("b", { instance: "another" })] },
+    ["warning duplicate-id @ node b"],
+  ],
+  [
+    "leases that differ",
+    { nodes: [node("a"), node("b", { leaseTtlMs: 9_999 })] },
+    ["warning ttls-differ @ nodes"],
+  ],
+  ["presence off", { nodes: [node("a"), node("b", { presence: "off" })] }, ["warning presence-off @ node b"]],
+  [
+    "presence denied",
+    { nodes: [node("a"), node("b", { presence: "denied" })] },
+    ["warning presence-off @ node b"],
+  ],
+  [
+    "an observer without presence",
+    { nodes: [node("a"), node("b", { presence: "off", competes: false })] },
+    [],
+  ],
+  [
+    "a go-cluster node",
+    { nodes: [node("a"), node("b", { state: null, presence: null, leaseTtlMs: null, competes: null })] },
+    ["note go-cluster-node @ node b"],
+  ],
+];
+
+test.each(states)("%s", (_what, change, expected) => {
+  expect(found(change)).toEqual(expected);
+});
+
+describe("how many servers there should be", () => {
+  test("is what the operator says", () => {
+    expect(found({ expectedServers: 3 })).toEqual([]);
+    const five = found({ expectedServers: 5 });
+    expect(five).toEqual(["n1", "n2", "n3"].map((name) => `critical routes-missing @ ${name}`));
+  });
+
+  test("is the meta group's size, when the missing one can't even be named", () => {
+    const servers = ["n1", "n2"].map((name) =>
+      server(name, { routes: [name === "n1" ? "n2" : "n1"], meta: meta({ size: 3, peers: [] }) }),
+    );
+    expect(found({ servers })).toEqual(["n1", "n2"].map((name) => `critical routes-missing @ ${name}`));
+  });
+
+  test("is not the meta group's size where that spans clusters", () => {
+    const east = ["n1", "n2"].map((name) =>
+      server(name, {
+        routes: [name === "n1" ? "n2" : "n1"],
+        gateways: { configured: ["west"], connected: ["west"] },
+        meta: meta({ size: 4, peers: [] }),
+      }),
+    );
+    expect(found({ servers: east })).toEqual([]);
+  });
+});
+
+describe("clocks", () => {
+  const clock = (change: Partial<ClockReading> = {}): ClockReading => ({
+    offsetMs: 40,
+    offsetErrorMs: 10,
+    ratePpm: 100,
+    rateErrorPpm: 500,
+    ...change,
+  });
+  /** n2 leads the bucket: everything is held against it. Both have an error of 10 ms, and of 500 ppm. */
+  const other = (change: Partial<ClockReading>): Partial<Facts> => ({
+    servers: [server("n1"), server("n2", { clock: clock() }), server("n3")],
+    nodes: [node("a"), node("b", { clock: clock(change) })],
+  });
+
+  test("that agree are well, wherever this machine's own clock stands", () => {
+    expect(found(other({}))).toEqual([]);
+  });
+
+  test.each([1_060, -980])("set %d ms from ours may be a second apart, no more", (offsetMs) => {
+    expect(found(other({ offsetMs }))).toEqual([]);
+    const more = offsetMs + Math.sign(offsetMs);
+    expect(found(other({ offsetMs: more }))).toEqual(["warning clock-offset @ node b"]);
+  });
+
+  test.each([1, -1])("may run apart by 1 % (direction %d) beyond what the round trips leave open", (sign) => {
+    expect(found(other({ ratePpm: 100 + sign * 11_000 }))).toEqual([]);
+    expect(found(other({ ratePpm: 100 + sign * 11_001 }))).toEqual(["warning clock-rate @ node b"]);
+    expect(found(other({ ratePpm: 100 + sign * 51_000 }))).toEqual(["warning clock-rate @ node b"]);
+    expect(found(other({ ratePpm: 100 + sign * 51_001 }))).toEqual(["critical clock-rate @ node b"]);
+  });
+
+  test("that were not seen, or only in part, are not judged", () => {
+    expect(found(other({ offsetMs: null, ratePpm: null }))).toEqual([]);
+    expect(found({ nodes: [node("a", { clock: clock({ offsetMs: 1e9 }) })] })).toEqual([]);
+  });
+});
+
+describe("permissions", () => {
+  const tried = (change: Partial<TriedPermission>): Partial<Facts> => ({
+    permissions: {
+      role: "node",
+      tried: [{ direction: "publish", subject: "x", purpose: "y", vital: true, allowed: true, ...change }],
+    },
+  });
+
+  test("are missing when they were refused, not when nobody could tell", () => {
+    expect(found(tried({}))).toEqual([]);
+    expect(found(tried({ allowed: null }))).toEqual([]);
+    expect(found(tried({ allowed: false }))).toEqual(["critical permission-missing @ this user"]);
+    expect(found(tried({ allowed: false, vital: false }))).toEqual([
+      "warning permission-missing @ this user",
+    ]);
+  });
+});
+
+test("the worst comes first, and makes the verdict", () => {
+  const findings = diagnose(
+    facts({
+      ...withFirst({ version: "2.12.1", memory: usage(900), health: { ok: false, error: "x" } }),
+    }),
+  );
+  expect(findings.map(({ severity }) => severity)).toEqual(["critical", "warning", "note"]);
+  expect(verdictOf(findings)).toBe("critical");
+  expect(verdictOf(findings.slice(1))).toBe("warning");
+  expect(verdictOf(findings.slice(2))).toBe("ok");
+});
+
+test("every finding says what is wrong and what to do", () => {
+  for (const [, change] of states) {
+    for (const finding of diagnose(facts(change))) {
+      expect(finding.what.length, finding.code).toBeGreaterThan(5);
+      expect(finding.todo.length, finding.code).toBeGreaterThan(10);
+    }
+  }
+});

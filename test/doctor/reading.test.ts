@@ -1,0 +1,220 @@
+/** From what servers answer to facts, and what a role needs. */
+import { describe, expect, test } from "vitest";
+import { accountUsage } from "../../src/doctor/account-source.ts";
+import { timeIn } from "../../src/doctor/json.ts";
+import { readBucket } from "../../src/doctor/read-bucket.ts";
+import {
+  type Documents,
+  merged,
+  readServer,
+  unknownServer,
+  withNames,
+} from "../../src/doctor/read-server.ts";
+import { wantedBy } from "../../src/doctor/roles.ts";
+import { covers, mayPublish } from "../../src/doctor/try-permissions.ts";
+import { permissionsFor } from "../../src/nats/permissions.ts";
+import { newStreamConfig } from "../../src/nats/stream-config.ts";
+import { bucket } from "./support.ts";
+
+const VARZ = {
+  server_id: "ID1",
+  server_name: "n1",
+  version: "2.15.1",
+  start: "2026-01-01T00:00:00.5Z",
+  now: "2026-01-01T00:00:02.75Z",
+  connections: 4,
+  slow_consumers: 1,
+  cluster: { name: "east" },
+  gateway: { name: "east", gateways: [{ name: "east" }, { name: "west" }] },
+};
+
+function documents(change: Partial<Documents> = {}): Documents {
+  return {
+    varz: VARZ,
+    jsz: null,
+    routez: null,
+    gatewayz: null,
+    healthz: null,
+    ...change,
+  };
+}
+
+describe("a server's documents", () => {
+  test("say what they say, and leave open what is missing", () => {
+    expect(readServer(documents(), "monitoring")).toEqual({
+      ...unknownServer("n1", "monitoring"),
+      version: "2.15.1",
+      cluster: "east",
+      uptimeMs: 2_250,
+      connections: 4,
+      slowConsumers: 1,
+    });
+    expect(readServer(documents({ varz: { hello: "world" } }), "monitoring")).toBeNull();
+    expect(readServer(documents({ varz: null }), "system")).toBeNull();
+  });
+
+  test("count a neighbour once, however many routes there are, and know old servers by their ids", () => {
+    const routes = [{ remote_name: "n2" }, { remote_name: "n2" }, { remote_id: "ID3" }, { junk: 1 }];
+    const server = readServer(documents({ routez: { routes } }), "monitoring");
+    if (server === null) throw new Error("it has a name");
+    expect(server.routes).toEqual(["ID3", "n2"]);
+    expect(withNames([server], new Map([["ID3", "n3"]]))[0]?.routes).toEqual(["n2", "n3"]);
+  });
+
+  test("name clusters to be connected to: configured ones, and those that were heard of", () => {
+    const gatewayz = {
+      outbound_gateways: { west: { configured: true }, south: { connection: { cid: 1 } } },
+      inbound_gateways: { north: [{}] },
+    };
+    expect(readServer(documents({ gatewayz }), "system")?.gateways).toEqual({
+      configured: ["north", "south", "west"],
+      connected: ["south"],
+    });
+  });
+
+  test("tell JetStream that is off from JetStream that is empty", () => {
+    const of = (jsz: Documents["jsz"]) => readServer(documents({ jsz }), "system");
+    expect(of({ disabled: true, config: { max_memory: 1, max_storage: 1 } })?.jetstream).toBe(false);
+    expect(of({ config: { max_memory: 0, max_storage: 0 } })).toMatchObject({
+      jetstream: false,
+      storage: null,
+    });
+    expect(of({ memory: 0, storage: 7, config: { max_memory: 10, max_storage: -1 } })).toMatchObject({
+      jetstream: true,
+      memory: { usedBytes: 0, limitBytes: 10 },
+      storage: { usedBytes: 7, limitBytes: null },
+    });
+  });
+
+  test("tell of streams only what their leader knows", () => {
+    const replicas = [
+      { name: "n2", current: true, lag: 5 },
+      { name: "n3", offline: true },
+    ];
+    const consumers = [{ name: "c", num_pending: 3 }];
+    const detail = (name: string, leader?: string) => ({
+      name,
+      consumer_detail: consumers,
+      ...(leader === undefined ? {} : { cluster: { leader, replicas } }),
+    });
+    const stream_detail = [detail("LED", "n1"), detail("FOLLOWED", "n2"), detail("SINGLE")];
+    const jsz = { config: {}, account_details: [{ name: "A", stream_detail }] };
+    const pending = [{ name: "c", pending: 3 }];
+    expect(readServer(documents({ jsz }), "system")?.streams).toEqual([
+      {
+        account: "A",
+        stream: "LED",
+        consumers: pending,
+        peers: [
+          { name: "n2", current: true, offline: false, lag: 5 },
+          { name: "n3", current: false, offline: true, lag: 0 },
+        ],
+      },
+      { account: "A", stream: "SINGLE", consumers: pending, peers: [] },
+    ]);
+  });
+
+  test("of several sources are one server, the first that knows a field is believed", () => {
+    const [one, ...others] = merged([
+      { ...unknownServer("n1", "monitoring"), connections: 3 },
+      { ...unknownServer("n1", "system"), connections: 4, slowConsumers: 2 },
+    ]);
+    expect(others).toEqual([]);
+    expect(one).toMatchObject({ connections: 3, slowConsumers: 2, sources: ["monitoring", "system"] });
+  });
+});
+
+test("times keep their fractions", () => {
+  const whole = Date.parse("2026-01-01T00:00:00Z");
+  const at = (now: string): number | null => timeIn({ now }, "now");
+  expect(at("2026-01-01T00:00:00.000500000Z")).toBeCloseTo(whole + 0.5, 3);
+  expect(at("2026-01-01T01:00:00.25+01:00")).toBe(whole + 250);
+  expect(at("2026-01-01T00:00:00Z")).toBe(whole);
+  expect(at("soon")).toBeNull();
+});
+
+test("a bucket is read from the API's answer and from a server's list alike", () => {
+  const stream = { created: "2026-01-01T00:00:00Z", state: { last_seq: 1, bytes: 500 } };
+  const config = { ...newStreamConfig("billing", 3, 0), max_bytes: 1_000, placement: { cluster: "west" } };
+  const cluster = { raft_group: "S-R3F", leader: "n2", replicas: [{ name: "n1", current: true }] };
+  expect(readBucket({ ...stream, config, cluster }, "billing")).toMatchObject({
+    exists: true,
+    replicas: 3,
+    republish: true,
+    clustered: true,
+    leader: "n2",
+    placement: { cluster: "west", tags: [] },
+    size: { usedBytes: 500, limitBytes: 1_000 },
+  });
+  const single = { ...stream, config: newStreamConfig("billing", 1, 0), cluster: { leader: "n1" } };
+  expect(readBucket(single, "billing")).toMatchObject({ clustered: false, size: { limitBytes: null } });
+  expect(readBucket({ error: "no" }, "billing")).toBeNull();
+});
+
+test("of an account with limits by replicas, those closest to their end count", () => {
+  const tier = (storage: number) => ({ memory: 0, storage, limits: { max_memory: -1, max_storage: 100 } });
+  const tiers = { R1: tier(10), R3: tier(90) };
+  const limits = { max_memory: 0, max_storage: 0 };
+  const found = accountUsage({ memory: 0, storage: 100, limits, tiers });
+  expect(found).toEqual({
+    memory: { usedBytes: 0, limitBytes: null },
+    storage: { usedBytes: 90, limitBytes: 100 },
+  });
+  expect(accountUsage({ memory: 1, storage: 2, limits: { max_memory: -1, max_storage: 5 } })).toMatchObject({
+    storage: { usedBytes: 2, limitBytes: 5 },
+  });
+});
+
+describe("what a role needs", () => {
+  const who = { clusterId: "billing", nodeId: null, unique: "doctor_x" };
+
+  test("of a node is within what the library says a node needs", () => {
+    const given = permissionsFor({ clusterId: "billing" });
+    for (const found of [bucket({ exists: false }), bucket({ republish: false }), bucket()]) {
+      for (const { direction, subject, probe } of wantedBy("node", { ...who, bucket: found })) {
+        const allowed = given[direction];
+        expect(
+          allowed.some((one) => one === subject || covers(one, subject)),
+          subject,
+        ).toBe(true);
+        expect(covers(subject, probe), `${subject} covers ${probe}`).toBe(true);
+      }
+    }
+  });
+
+  test("never tries to write the lease, and asks to make the bucket only where that is needed", () => {
+    const subjects = (found: Parameters<typeof bucket>[0]): string[] =>
+      wantedBy("node", { ...who, bucket: bucket(found) }).flatMap(({ subject, way }) =>
+        way === "never" ? [] : subject,
+      );
+    const making = (list: readonly string[]): string[] =>
+      list.filter((one) => /STREAM\.(CREATE|UPDATE)/.test(one));
+    expect(making(subjects({}))).toEqual([]);
+    expect(making(subjects({ republish: false }))).toEqual(["$JS.API.STREAM.UPDATE.KV_KV_CLUSTER_billing"]);
+    expect(making(subjects({ exists: false }))).toEqual(["$JS.API.STREAM.CREATE.KV_KV_CLUSTER_billing"]);
+    for (const change of [{}, { republish: false }, { exists: false }]) {
+      expect(subjects(change).filter((one) => one.startsWith("$KV."))).toEqual([]);
+    }
+  });
+});
+
+test.each([
+  ["a.b", "a.b", true],
+  ["a.*", "a.b", true],
+  ["a.*", "a.b.c", false],
+  ["a.>", "a.b.c", true],
+  ["a.>", "a", false],
+  ["a.b.c", "a.b", false],
+  ["*.b", "a.c", false],
+])("%s covers %s: %s", (pattern, subject, expected) => {
+  expect(covers(pattern, subject)).toBe(expected);
+});
+
+test("a user's own permissions say what it may publish", () => {
+  const may = (publish: object): boolean => mayPublish({ permissions: { publish } }, "$KV.b.leader");
+  expect(mayPublish({}, "$KV.b.leader")).toBe(true);
+  expect(may({ allow: ["$KV.b.*"] })).toBe(true);
+  expect(may({ allow: ["app.>"] })).toBe(false);
+  expect(may({ deny: ["$KV.>"] })).toBe(false);
+  expect(may({ deny: ["app.>"] })).toBe(true);
+});
