@@ -26,8 +26,8 @@ const config: ViteUserConfig = defineConfig({
           pool: "forks",
           // Each file runs up to three servers; two cores are the least this runs on.
           maxWorkers: 2,
-          testTimeout: 30_000,
-          hookTimeout: 60_000,
+          testTimeout: 90_000,
+          hookTimeout: 120_000,
           // On a shared CI machine a real process may be starved for seconds. What fails is run again, at most twice, and said so.
           retry: process.env["CI"] === undefined ? 0 : 2,
           sequence: { groupOrder: 1 },
