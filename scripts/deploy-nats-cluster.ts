@@ -2,7 +2,7 @@
  * NATS servers for nats-leader on this machine: one, a cluster of three, a super-cluster; as processes or by Compose.
  *
  *   npm run --silent deploy-nats-cluster -- up [--secure] [--supercluster | --two-regions | --single] [--backend compose]
- *   npm run --silent deploy-nats-cluster -- status | restart | rotate | migrate | down
+ *   npm run --silent deploy-nats-cluster -- status | restart | rotate | down
  *
  * The configuration is that of examples/nats-cluster and examples/supercluster, read by both backends.
  */

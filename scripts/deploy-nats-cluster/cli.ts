@@ -83,7 +83,7 @@ class Cli {
       .option("--secure", "TLS, accounts, the roles of examples/permissions, every write synced")
       .option("--supercluster", "three regions of three servers, connected by gateways")
       .option("--two-regions", "the small super-cluster: three servers and two")
-      .option("--single", "one server alone, to begin with; see migrate");
+      .option("--single", "one server alone, to begin with");
   }
 
   #addUp(): void {

@@ -5,7 +5,7 @@ import { DeployError } from "./errors.ts";
 
 export const EXAMPLES: string = fileURLToPath(new URL("../../examples/", import.meta.url));
 
-/** `single` is what `migrate` starts from; `two-regions` is the small super-cluster. */
+/** `single` is one server alone; `two-regions` is the small super-cluster. */
 export type Topology = "single" | "cluster" | "supercluster" | "two-regions";
 
 /** What was asked for; kept in the state folder, so that `status` and `down` need not be told again. */

@@ -42,8 +42,7 @@ export class Deployment {
   /** Runs a command line of the script, such as "up --secure". */
   async run(line: string, ...more: string[]): Promise<Run> {
     const [verb = "", ...args] = line.split(" ");
-    const ports =
-      verb === "up" || verb === "prepare" || verb === "migrate" ? ["--port-base", `${this.portBase}`] : [];
+    const ports = verb === "up" || verb === "prepare" ? ["--port-base", `${this.portBase}`] : [];
     return runScript([verb, ...args, "--state", this.state, "--json", ...ports, ...more]);
   }
 
