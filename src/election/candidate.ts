@@ -140,6 +140,8 @@ export function orphanToDrop(turn: Turn): boolean {
 export function dropOrphan(turn: Turn): void {
   const { view, config } = turn.state;
   if (view.kind !== "held" || view.record === null) throw new Error("bug: no orphan to drop");
+  // From now on the record may vanish at any time, and the delete says that nobody leads on it: no term may begin on it.
+  set(turn, { sent: [] });
   sendRelease(turn, {
     epoch: view.record.epoch,
     revision: view.revision,

@@ -224,6 +224,25 @@ describe("a stray lease of its own", () => {
     expect(play.said).toEqual(["read"]);
   });
 
+  test("is not led on once it was asked to be deleted, not even when it is wanted again", () => {
+    const play = new Solo("").opened().connected().reads(null).at(100);
+    play
+      .send({ type: "compete", competes: false })
+      .at(1_000)
+      .unanswered()
+      .at(1_010)
+      .reads(record(1, "a", 1));
+    expect(writes(play)).toMatchObject([{ write: { kind: "release" } }]);
+    play
+      .at(1_100)
+      .send({ type: "compete", competes: true })
+      .at(1_110)
+      .reads(record(1, "a", 1));
+    expect(play.said).not.toContain("become-leader");
+    expect(play.at(1_200).applied(2).held).toBe(false);
+    expect(writes(play)).toMatchObject([{ write: { kind: "put", record: { epoch: 2 } } }]);
+  });
+
   test("whose deletion is answered when something newer was seen does not hide that", () => {
     const play = stray()
       .watched(released(2, 1))
