@@ -1,10 +1,10 @@
 /** What a fault finds. Each undoes all that it did before it resolves; only processes it has killed are started for it. */
 import { setTimeout as pause } from "node:timers/promises";
 import { leaseSpanMs } from "../../src/election/lease.ts";
+import type { Random } from "../../src/sim/random.ts";
 import type { TcpProxy } from "../../test/support/tcp-proxy.ts";
 import type { NodeProcess } from "./node-process.ts";
 import type { Operator } from "./operator.ts";
-import type { Random } from "./random.ts";
 import type { Servers } from "./servers.ts";
 
 export interface Scene {

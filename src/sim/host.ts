@@ -1,4 +1,5 @@
 /** A place where one node runs, process after process: crashed and restarted, each with a fresh incarnation. */
+import { DEFAULTS } from "../config/options.ts";
 import { leaseSpanMs } from "../election/lease.ts";
 import type {
   CrashDetection,
@@ -16,14 +17,15 @@ import { VirtualClock } from "./virtual-clock.ts";
 import type { VirtualTime } from "./virtual-time.ts";
 
 /** What is the same for all nodes: the library's defaults. */
-export const timing = {
-  leaseTtlMs: 10_000,
-  heartbeatIntervalMs: 3_000,
-  requestTimeoutMs: 1_000,
-  retryDelayMs: 250,
-  successorGraceMs: 50,
-  cooldownMs: 10_000,
-} as const;
+export const timing: Pick<
+  typeof DEFAULTS,
+  | "leaseTtlMs"
+  | "heartbeatIntervalMs"
+  | "requestTimeoutMs"
+  | "retryDelayMs"
+  | "successorGraceMs"
+  | "cooldownMs"
+> = DEFAULTS;
 
 /** What the checker hears of. */
 export interface Witness {

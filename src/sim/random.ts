@@ -1,9 +1,9 @@
-/** A small seeded generator (mulberry32): one seed, one sequence. */
-export class SeededRandom {
+/** Numbers that a seed decides (mulberry32): one state, one sequence. What the machine makes of them, it does not decide. */
+export class Random {
   #state: number;
 
-  constructor(seed: number) {
-    this.#state = Math.imul(seed + 1, 0x9e3779b1) >>> 0;
+  constructor(state: number) {
+    this.#state = state >>> 0;
   }
 
   /** In [0, 1). */
@@ -28,5 +28,12 @@ export class SeededRandom {
     const item = items[Math.floor(this.next() * items.length)];
     if (item === undefined) throw new Error("nothing to pick from");
     return item;
+  }
+}
+
+/** For seeds that are counted up: neighbours are far apart from the first number on. */
+export class SeededRandom extends Random {
+  constructor(seed: number) {
+    super(Math.imul(seed + 1, 0x9e3779b1));
   }
 }

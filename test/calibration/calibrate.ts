@@ -1,5 +1,5 @@
 /** Many scripts, several at a time, on one server or cluster; of a script that fails, the shortest part that still does. */
-import { Random } from "../../scripts/chaos/random.ts";
+import { Random } from "../../src/sim/random.ts";
 import { Lane, type Place } from "./nats-lane.ts";
 import { generate, type Script } from "./operations.ts";
 import { type Outcome, runScript } from "./run-script.ts";

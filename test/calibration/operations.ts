@@ -3,8 +3,8 @@
  * present revision"), so that it still means something when operations are left out of it.
  */
 
-import type { Random } from "../../scripts/chaos/random.ts";
 import type { LeaseWrite } from "../../src/election/types.ts";
+import type { Random } from "../../src/sim/random.ts";
 
 /** Three nodes. `c` is the one whose requests and answers get lost. */
 export type Node = "a" | "b" | "c";

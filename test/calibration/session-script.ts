@@ -1,5 +1,5 @@
 /** What happens to connections in one script: some hold a presence, others watch and ask. */
-import type { Random } from "../../scripts/chaos/random.ts";
+import type { Random } from "../../src/sim/random.ts";
 
 export type Holder = 0 | 1 | 2;
 export type Asker = "p" | "q";
