@@ -30,8 +30,10 @@ export function timingOf(options: NodeOptions): Timing {
 
 export type IsValid = (...names: OptionName[]) => boolean;
 
-export function timingProblems(options: NodeOptions, valid: IsValid): string[] {
+export function timingProblems(given: NodeOptions, valid: IsValid): string[] {
   if (!valid("leaseTtlMs")) return [];
+  // Nothing is calculated with what is no number; relations that need it are left out below.
+  const options = validOnly(given, valid);
   const problems: string[] = [];
   const { leaseTtlMs, heartbeatIntervalMs } = timingOf(options);
   const grace = options.successorGraceMs ?? DEFAULTS.successorGraceMs;
@@ -72,6 +74,13 @@ export function timingProblems(options: NodeOptions, valid: IsValid): string[] {
     "a leader whose connection drops (the pause is up to twice reconnectWaitMs) can be back and renew before the deadline",
   );
   return reconnect === null ? problems : [...problems, reconnect];
+}
+
+const TERMS = ["heartbeatIntervalMs", "requestTimeoutMs", "retryDelayMs", "reconnectWaitMs"] as const;
+
+function validOnly(options: NodeOptions, valid: IsValid): NodeOptions {
+  const invalid = TERMS.filter((name) => !valid(name));
+  return { ...options, ...Object.fromEntries(invalid.map((name) => [name, undefined])) };
 }
 
 /** A sum that must fit into the leader's span. Blames the first of `suspects` that was given. */

@@ -1,4 +1,5 @@
 /** Many scripts, several at a time, on one server or cluster; of a script that fails, the shortest part that still does. */
+import { messageOf } from "../../src/errors.ts";
 import { Random } from "../../src/sim/random.ts";
 import { Lane, type Place } from "./nats-lane.ts";
 import { generate, type Script } from "./operations.ts";
@@ -99,7 +100,8 @@ async function calibrate(
     const lane = await Lane.open(place);
     try {
       while (next < options.seed + scripts && mismatches.length < most) {
-        const done = await run(lane, next++);
+        const seed = next++;
+        const done = await run(lane, seed).catch((thrown: unknown) => notRun(seed, thrown));
         found.scripts += 1;
         found.steps += done.steps.length;
         if (done.tooSlow) found.tooSlow += 1;
@@ -115,6 +117,13 @@ async function calibrate(
   const ended = await Promise.allSettled(Array.from({ length: Math.min(lanes, scripts) }, work));
   for (const one of ended) if (one.status === "rejected") throw one.reason;
   return { ...found, deviations, outcomes: Object.fromEntries(Object.entries(outcomes).sort()), mismatches };
+}
+
+/** Neither agreement nor a difference: it must not pass for the one, and says where the other could be. */
+function notRun(seed: number, thrown: unknown): Run {
+  const story = async (): Promise<string> =>
+    `script ${seed} could not be run to its end: ${messageOf(thrown)}`;
+  return { steps: [], tooSlow: false, deviations: [], story };
 }
 
 function count(table: Record<string, number>, name: string): void {

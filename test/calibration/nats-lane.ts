@@ -1,5 +1,6 @@
 /** The connections on which scripts run, one script after the other: made once, they serve thousands. */
 import { connect, type NatsConnection } from "@nats-io/transport-node";
+import { messageOf } from "../../src/errors.ts";
 import { MAX_PINGS_OUT, PING_INTERVAL_MS } from "../../src/nats/connection.ts";
 import { ConnectionMonitor } from "../../src/nats/connection-monitor.ts";
 import type { NatsServer } from "../../src/testing/types.ts";
@@ -21,6 +22,7 @@ export interface Place {
 /** `operator`: anybody else. `w`: only watches. `c` is reached through the proxy. */
 export type Client = Node | "w" | "operator";
 const CLIENTS: readonly Client[] = ["a", "b", "c", "w", "operator"];
+const API_TIMEOUT_MS = 20_000;
 const SUBSCRIBED_TIMEOUT_MS = 10_000;
 
 /** A connection as the library makes it, but for one thing: it must not find a way around the proxy. */
@@ -72,7 +74,11 @@ export class Lane {
 
   /** A call of the JetStream API, as an operator's tool makes it. */
   async api(name: string, body: object = {}): Promise<Record<string, unknown>> {
-    const answer = await this.operator.request(`$JS.API.${name}`, JSON.stringify(body), { timeout: 10_000 });
+    const subject = `$JS.API.${name}`;
+    const request = this.operator.request(subject, JSON.stringify(body), { timeout: API_TIMEOUT_MS });
+    const answer = await request.catch((thrown: unknown) => {
+      throw new Error(`${subject}: ${messageOf(thrown)}`, { cause: thrown });
+    });
     return answer.json<Record<string, unknown>>();
   }
 

@@ -127,7 +127,7 @@ export class NatsSessionWorld implements SessionWorld {
         await client.session.release();
         break;
       case "delete-consumer":
-        await this.#lane.api(`CONSUMER.DELETE.${presence}`);
+        await this.#deleteConsumer(presence);
         break;
       default:
         throw new Error(`not possible here: ${what}`);
@@ -157,6 +157,11 @@ export class NatsSessionWorld implements SessionWorld {
         if (this.#watched[asker] === binding?.presence) await this.#watch(asker, null);
       }
     }
+  }
+
+  async #deleteConsumer(presence: string | null): Promise<void> {
+    const { error } = await this.#lane.api(`CONSUMER.DELETE.${presence}`);
+    if (error !== undefined) throw new Error(`CONSUMER.DELETE.${presence}: ${JSON.stringify(error)}`);
   }
 
   async #watch(asker: Asker, binding: SessionBinding | null): Promise<void> {
