@@ -57,6 +57,7 @@ export interface Attachment {
 }
 
 export interface AttachRequest {
+  readonly clusterId: string;
   readonly incarnation: string;
   readonly signal: AbortSignal;
   /** Something is not as good as it could be: said once, in one sentence. */

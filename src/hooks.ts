@@ -50,12 +50,21 @@ interface Job {
   readonly done: () => void;
 }
 
+/** A call of application code, and the one it was made from, maybe in another node's hook. */
+interface Call {
+  readonly runner: HookRunner;
+  readonly from: Call | undefined;
+  active: boolean;
+}
+
+/** One for all nodes: every storage that was ever used costs every promise of the process a little, for ever. */
+const inside = new AsyncLocalStorage<Call>();
+
 /** More waiting calls than this, and the oldest of those that may be dropped are. */
 const MAX_WAITING = 256;
 
 export class HookRunner {
   readonly #onError: (hook: HookName, error: unknown) => void;
-  readonly #inside = new AsyncLocalStorage<{ active: boolean }>();
   readonly #waiting: Job[] = [];
   #running = false;
   #idle: Promise<void> = Promise.resolve();
@@ -66,7 +75,10 @@ export class HookRunner {
 
   /** True for code that runs as part of a hook or of leader work, which therefore must not wait for either. */
   get insideHook(): boolean {
-    return this.#inside.getStore()?.active === true;
+    for (let call = inside.getStore(); call !== undefined; call = call.from) {
+      if (call.runner === this && call.active) return true;
+    }
+    return false;
   }
 
   /** Calls a hook after all earlier ones. Resolves when it has returned or was dropped; never rejects. */
@@ -85,11 +97,14 @@ export class HookRunner {
 
   /** Runs application code so that `insideHook` is true in everything it awaits. */
   async runInside(run: () => Awaitable): Promise<void> {
-    const token = { active: true };
+    // Calls that are over are left out: a chain of nodes that start each other must not grow for ever.
+    let from = inside.getStore();
+    while (from !== undefined && !from.active) from = from.from;
+    const call: Call = { runner: this, from, active: true };
     try {
-      await this.#inside.run(token, run);
+      await inside.run(call, run);
     } finally {
-      token.active = false;
+      call.active = false;
     }
   }
 

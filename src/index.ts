@@ -6,6 +6,7 @@ export { ClusterError } from "./errors.ts";
 export type { HookName, Hooks } from "./hooks.ts";
 export type { Logger, LogLevel } from "./logger.ts";
 export type { TlsOptions } from "./nats/connection.ts";
+export type { NodeEnvironment } from "./node.ts";
 export { Node } from "./node.ts";
 export type { NodeEvent } from "./node-events.ts";
 export type { Term } from "./term.ts";

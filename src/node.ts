@@ -35,6 +35,8 @@ export class Node implements AsyncDisposable {
   readonly #options: ResolvedOptions;
   readonly #hooks: Hooks;
   readonly #environment: NodeEnvironment;
+  /** Of waits with a limit, where it is not the system's. */
+  readonly #waitClock: Clock | undefined;
   readonly #logger: BoundLogger;
   readonly #streams = new Set<EventStream>();
   #run: Run | null = null;
@@ -42,7 +44,11 @@ export class Node implements AsyncDisposable {
   #stopping: Promise<void> | null = null;
   #rememberedEpoch = 0;
 
-  /** @throws ClusterError `INVALID_CONFIG`, naming every option that is wrong. */
+  /**
+   * `environment`: what to run on instead of a real NATS and the system's clocks; `nats-leader/testing` makes them.
+   *
+   * @throws ClusterError `INVALID_CONFIG`, naming every option that is wrong.
+   */
   constructor(options: NodeOptions, hooks: Hooks = {}, environment?: NodeEnvironment) {
     this.#options = resolveOptions(options);
     this.#hooks = hooks;
@@ -52,6 +58,8 @@ export class Node implements AsyncDisposable {
       clock: new SystemClock(),
       random: systemRandom,
     };
+    const { clock } = this.#environment;
+    this.#waitClock = clock instanceof SystemClock ? undefined : clock;
   }
 
   get clusterId(): string {
@@ -133,6 +141,7 @@ export class Node implements AsyncDisposable {
     const incarnation = random.id();
     const logger = this.#logger.child({ cluster: clusterId, node: nodeId, incarnation });
     const attachment: Attachment = await backend.attach({
+      clusterId,
       incarnation,
       signal,
       warn: (code, message, error) => {
@@ -185,7 +194,7 @@ export class Node implements AsyncDisposable {
     if (run.insideHook) return Promise.resolve();
     if (limits.signal === undefined && limits.timeoutMs === undefined) return this.#stopping;
     const stopping = this.#stopping;
-    return within(stopping, `stop of node "${this.nodeId}"`, limits).catch(() => {
+    return within(stopping, `stop of node "${this.nodeId}"`, limits, this.#waitClock).catch(() => {
       run.hurry();
       return stopping;
     });
@@ -210,7 +219,8 @@ export class Node implements AsyncDisposable {
    * the wait, which does not take the step-down back.
    */
   async stepDown(options: { readonly to?: string | undefined } & WaitOptions = {}): Promise<void> {
-    await within(this.#require().stepDown(options.to), `step-down of node "${this.nodeId}"`, options);
+    const leaving = this.#require().stepDown(options.to);
+    await within(leaving, `step-down of node "${this.nodeId}"`, options, this.#waitClock);
   }
 
   /** Does this node want to lead? Until told otherwise it does, unless it is an observer. */
@@ -226,7 +236,8 @@ export class Node implements AsyncDisposable {
    * wait, which does not take the change back.
    */
   async setCompeting(competes: boolean, limits: WaitOptions = {}): Promise<void> {
-    await within(this.#require().setCompeting(competes), `node "${this.nodeId}" giving up its lease`, limits);
+    const done = this.#require().setCompeting(competes);
+    await within(done, `node "${this.nodeId}" giving up its lease`, limits, this.#waitClock);
   }
 
   /** Resolves with the term as soon as this node leads: at once when it does. Rejects when the wait or the node ends. */
@@ -243,9 +254,9 @@ export class Node implements AsyncDisposable {
       throw new ClusterError("STOPPED", `node "${this.nodeId}" was stopped before it led`);
     });
     stopped.catch(() => {});
-    return within(Promise.race([leading, stopped]), `leadership of node "${this.nodeId}"`, limits).finally(
-      cancel,
-    );
+    const settled = Promise.race([leading, stopped]);
+    const what = `leadership of node "${this.nodeId}"`;
+    return within(settled, what, limits, this.#waitClock).finally(cancel);
   }
 
   /**

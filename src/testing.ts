@@ -1,8 +1,15 @@
 /**
- * nats-leader/testing: a nats-server for everyone. Finds or gets a current nats-server and starts servers and
- * clusters of it that can't outlive this process.
+ * nats-leader/testing: a simulated cluster, on which an application with a real `Node` is tested in virtual time; and a
+ * nats-server for everyone: finds or gets a current one and starts servers and clusters of it that can't outlive this process.
  */
 
+export type { HeldTerm } from "./sim/held-terms.ts";
+export type { ProcessContext } from "./sim/process-life.ts";
+export type { SimulatedClusterOptions } from "./sim/simulated-cluster.ts";
+export { SimulatedCluster } from "./sim/simulated-cluster.ts";
+export type { Program, SimulatedProcess, SimulatedProcessOptions } from "./sim/simulated-process.ts";
+export type { SimulationErrorCode } from "./sim/simulation-error.ts";
+export { SimulationError } from "./sim/simulation-error.ts";
 export { startNatsCluster } from "./testing/cluster.ts";
 export type { NatsServerErrorCode } from "./testing/errors.ts";
 export { NatsServerError } from "./testing/errors.ts";

@@ -106,11 +106,19 @@ export class VirtualClock implements Clock {
   /** Calls back when a process that was stopped continues: from then on its state may be another without an event. */
   onContinue: (() => void) | null = null;
 
-  /** The process is stopped (SIGSTOP) for that long; its clocks go on. */
+  /** The process is stopped (SIGSTOP) for that long, or until `resume()`; its clocks go on. */
   pause(ms: number, first: FirstAfterPause = "timers"): void {
     this.#first = first;
     this.#pausedUntil = Math.max(this.#pausedUntil, this.#time.now + ms);
-    this.#time.at(this.#pausedUntil, () => this.#continue());
+    if (this.#pausedUntil < Number.POSITIVE_INFINITY)
+      this.#time.at(this.#pausedUntil, () => this.#continue());
+  }
+
+  /** SIGCONT, however long it was to be stopped. */
+  resume(): void {
+    if (this.#time.now >= this.#pausedUntil) return;
+    this.#pausedUntil = this.#time.now;
+    this.#continue();
   }
 
   /** The machine is suspended for that long: as `pause`, and the monotonic clock stands still. */

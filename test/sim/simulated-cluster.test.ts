@@ -1,0 +1,362 @@
+/** The simulated cluster that is shipped: real nodes, as an application makes them, on virtual time. */
+import { describe, expect, test } from "vitest";
+import { type Hooks, Node, type NodeEnvironment, type NodeOptions } from "../../src/index.ts";
+import {
+  type ProcessContext,
+  type Program,
+  SimulatedCluster,
+  type SimulationError,
+} from "../../src/testing.ts";
+
+interface Made {
+  readonly cluster: SimulatedCluster;
+  /** The newest node of each process. */
+  readonly nodes: Map<string, Node>;
+}
+
+interface Application {
+  readonly hooks?: Hooks;
+  readonly options?: Partial<NodeOptions>;
+  readonly environment?: (environment: NodeEnvironment, name: string) => NodeEnvironment;
+  /** What it does while it leads. Default: nothing. */
+  readonly work?: (process: ProcessContext, epoch: number, signal: AbortSignal) => Promise<void>;
+}
+
+function programOf(nodes: Map<string, Node>, application: Application): Program {
+  return async (process) => {
+    const { name, terminated, sleep } = process;
+    const options = { clusterId: "jobs", nodeId: name, servers: "simulated", logger: false } as const;
+    const environment = application.environment?.(process.environment, name) ?? process.environment;
+    const node = new Node({ ...options, ...application.options }, application.hooks, environment);
+    nodes.set(name, node);
+    while (!terminated.aborted) {
+      const started = await node.start().then(
+        () => true,
+        () => sleep(500, false),
+      );
+      if (started) break;
+    }
+    if (terminated.aborted) return node[Symbol.asyncDispose]();
+    terminated.addEventListener("abort", () => void node.stop());
+    await node.runWhileLeader((term) => application.work?.(process, term.epoch, term.signal));
+  };
+}
+
+function make(seed: number, names = "abc", application: Application = {}): Made {
+  const cluster = new SimulatedCluster({ seed });
+  const nodes = new Map<string, Node>();
+  for (const name of names) cluster.process(name, programOf(nodes, application));
+  return { cluster, nodes };
+}
+
+function named({ cluster }: Made, name: string) {
+  const process = cluster.processes.find((one) => one.name === name);
+  if (process === undefined) throw new Error(`no process ${name}`);
+  return process;
+}
+
+/** Who leads, by its own word. */
+function leader({ nodes, cluster }: Made): string | undefined {
+  return cluster.processes.find(({ name, alive }) => alive && nodes.get(name)?.isLeader() === true)?.name;
+}
+
+async function led(names = "abc", application: Application = {}): Promise<Made & { readonly first: string }> {
+  const made = make(1, names, application);
+  await made.cluster.until(() => leader(made) !== undefined);
+  return { ...made, first: leader(made) ?? "" };
+}
+
+async function errorOf(promise: Promise<unknown>): Promise<SimulationError> {
+  return promise.then(
+    () => expect.fail("it did not reject"),
+    (error: unknown) => error as SimulationError,
+  );
+}
+
+describe("leadership in a simulated cluster", () => {
+  test("goes from a crashed process to another in milliseconds, with a larger epoch", async () => {
+    const made = await led();
+    named(made, made.first).crash();
+    const crashedAt = made.cluster.now;
+    await made.cluster.until(() => leader(made) !== undefined);
+    expect(leader(made)).not.toBe(made.first);
+    expect(made.cluster.now - crashedAt).toBeLessThan(20);
+    expect(made.cluster.terms.map(({ epoch }) => epoch)).toEqual([1, 2]);
+    expect(made.cluster.terms[0]?.untilMs).toBe(crashedAt);
+  });
+
+  test("waits for the lease when the host is lost, too, and the server does not know", async () => {
+    const made = await led();
+    named(made, made.first).crash({ noticedAfterMs: 60_000 });
+    await made.cluster.until(() => leader(made) !== undefined);
+    expect(made.cluster.now).toBeGreaterThan(10_000);
+  });
+
+  test("is handed over on SIGTERM after the work has ended, and the process exits", async () => {
+    const ends: string[] = [];
+    const made = await led("ab", {
+      work: async ({ name, sleep }, epoch, signal) => {
+        await sleep(60_000, undefined, { signal }).catch((error: Error) => ends.push(error.name));
+        await sleep(700);
+        ends.push(`${name} ended epoch ${epoch}`);
+      },
+    });
+    await made.cluster.advance(100);
+    named(made, made.first).terminate();
+    await made.cluster.advance(690);
+    expect(leader(made)).toBeUndefined();
+    await made.cluster.until(() => leader(made) !== undefined);
+    expect(ends).toEqual(["AbortError", `${made.first} ended epoch 1`]);
+    await made.cluster.until(() => !named(made, made.first).alive);
+    expect(made.cluster.story.some((line) => line.endsWith(`${made.first}  exits`))).toBe(true);
+  });
+
+  test("is over on the first look of a process that was stopped past its lease; another one has it", async () => {
+    const made = await led();
+    const process = named(made, made.first);
+    process.pause();
+    expect([process.alive, process.running]).toEqual([true, false]);
+    await made.cluster.advance(12_000);
+    const second = leader(made);
+    expect(second).not.toBe(made.first);
+    process.resume();
+    expect(made.nodes.get(made.first)?.isLeader()).toBe(false);
+    await made.cluster.advance(1_000);
+    expect([leader(made), made.nodes.get(made.first)?.role]).toEqual([second, "follower"]);
+  });
+
+  test("ends by its own deadline where nothing, no request or no answer gets through, and goes elsewhere", async () => {
+    for (const fault of ["partition", "dropRequests", "dropResponses"] as const) {
+      const made = await led();
+      const process = named(made, made.first);
+      process[fault]();
+      await made.cluster.until(() => leader(made) === undefined);
+      await made.cluster.until(() => leader(made) !== undefined);
+      expect(leader(made)).not.toBe(made.first);
+      process.heal();
+      await made.cluster.advance(5_000);
+      expect(made.cluster.terms).toHaveLength(2);
+    }
+  });
+
+  test("is only suspended while the server restarts or the connection is gone", async () => {
+    const made = await led();
+    made.cluster.restartServer(1_000);
+    await made.cluster.advance(500);
+    expect(made.nodes.get(made.first)?.role).toBe("suspended");
+    await made.cluster.until(() => leader(made) !== undefined);
+    named(made, made.first).disconnect();
+    expect(leader(made)).toBeUndefined();
+    await made.cluster.advance(5_000);
+    expect(new Set(made.cluster.terms.map(({ epoch }) => epoch))).toEqual(new Set([1]));
+    expect(leader(made)).toBe(made.first);
+  });
+
+  test("survives the loss of a quorum shorter than its span, and not a longer one", async () => {
+    const made = await led();
+    made.cluster.loseQuorum(3_000);
+    await made.cluster.advance(9_000);
+    expect(made.cluster.terms).toHaveLength(1);
+    made.cluster.loseQuorum(30_000);
+    await made.cluster.advance(29_000);
+    expect(leader(made)).toBeUndefined();
+    await made.cluster.until(() => leader(made) !== undefined);
+    expect(made.cluster.terms.length).toBeGreaterThan(1);
+  });
+
+  test("is lost with the bucket, found anew in the next one, and epochs go on for who remembers", async () => {
+    const made = await led();
+    made.cluster.deleteBucket();
+    await made.cluster.until(() => leader(made) === undefined);
+    await made.cluster.until(() => leader(made) !== undefined);
+    expect(made.cluster.terms.at(-1)?.epoch).toBe(2);
+  });
+
+  test("is handed over to the node that is named, and to none that does not answer", async () => {
+    const made = await led();
+    const [other = ""] = ["a", "b", "c"].filter((name) => name !== made.first);
+    named(made, other).partition();
+    const node = made.nodes.get(made.first);
+    const refused = errorOf(node?.stepDown({ to: other }) ?? Promise.resolve());
+    await made.cluster.advance(2_000);
+    expect((await refused).code).toBe("HANDOVER_REFUSED");
+    named(made, other).heal();
+    await made.cluster.advance(5_000);
+    void node?.stepDown({ to: other });
+    await made.cluster.until(() => leader(made) === other);
+  });
+});
+
+describe("time in a simulated cluster", () => {
+  test("is that of waits with a limit, too", async () => {
+    const made = await led("ab");
+    const follower = made.nodes.get(made.first === "a" ? "b" : "a");
+    const waited = errorOf(follower?.campaign({ timeoutMs: 3_600_000 }) ?? Promise.resolve());
+    await made.cluster.advance(3_600_000);
+    expect((await waited).code).toBe("TIMEOUT");
+    expect(made.cluster.terms).toHaveLength(1);
+  });
+
+  test("runs as fast as a process' clock says; its wall can be set", async () => {
+    const seen: number[] = [];
+    const cluster = new SimulatedCluster();
+    const fast: Program = async ({ sleep, now }) => {
+      const began = now();
+      await sleep(1_000);
+      seen.push(cluster.now);
+      process.stepWallClock(7_000);
+      seen.push(now() - began - cluster.now);
+    };
+    const process = cluster.process("a", fast, { clockRate: 2 });
+    await cluster.advance(2_000);
+    expect(seen).toEqual([500, 7_000]);
+    expect(process.alive).toBe(false);
+  });
+
+  test("a sleep that is aborted, before or meanwhile, rejects as that of node:timers/promises", async () => {
+    const cluster = new SimulatedCluster();
+    const names: string[] = [];
+    cluster.process("a", async ({ sleep }) => {
+      const controller = new AbortController();
+      const early = sleep(1_000, "value", { signal: controller.signal });
+      controller.abort();
+      await early.catch(({ name, code }) => names.push(name, code));
+      await sleep(1_000, "value", { signal: controller.signal }).catch(({ name }) => names.push(name));
+      names.push(await sleep(1, "value", { signal: new AbortController().signal }));
+    });
+    await cluster.advance(2_000);
+    expect(names).toEqual(["AbortError", "ABORT_ERR", "AbortError", "value"]);
+  });
+});
+
+describe("calls of a simulated process", () => {
+  test("arrive, also after its end, and come back to who is alive", async () => {
+    const cluster = new SimulatedCluster({ latencyMs: 5 });
+    const happened: string[] = [];
+    const process = cluster.process("a", async ({ call }) => {
+      happened.push(await call(() => "answered"));
+      const failed = await call(() => Promise.reject(new Error("refused"))).catch(
+        (error: Error) => error.message,
+      );
+      happened.push(failed);
+      await call(() => happened.push("arrived"));
+      happened.push("never");
+    });
+    await cluster.until(() => happened.includes("refused"));
+    process.crash();
+    await cluster.advance(1_000);
+    expect(happened).toEqual(["answered", "refused", "arrived"]);
+  });
+
+  test("reject without an answer in time, and are carried out all the same", async () => {
+    const cluster = new SimulatedCluster();
+    const happened: string[] = [];
+    const process = cluster.process("a", async ({ call }) => {
+      const late = call(() => happened.push("arrived"), { timeoutMs: 100 });
+      await late.catch((error: SimulationError) => happened.push(error.code));
+    });
+    process.delayCalls(500);
+    await cluster.advance(1_000);
+    expect(happened).toEqual(["no_answer", "arrived"]);
+  });
+});
+
+describe("a simulation", () => {
+  test("is the same story for the same seed, and another for another", async () => {
+    const play = async (seed: number): Promise<readonly string[]> => {
+      const { cluster } = make(seed);
+      cluster.injectFaults({ count: 20, withinMs: 30_000 });
+      await cluster.advance(40_000);
+      return cluster.story;
+    };
+    const once = await play(3);
+    expect(once.length).toBeGreaterThan(20);
+    expect(await play(3)).toEqual(once);
+    expect(await play(4)).not.toEqual(once);
+  });
+
+  test("of 100 seeds of faults has no two leaders, and one in the end", { timeout: 120_000 }, async () => {
+    for (let seed = 1; seed <= 100; seed += 1) {
+      const { cluster } = make(seed);
+      cluster.injectFaults({ count: 20, withinMs: 30_000 });
+      await cluster.advance(60_000);
+      const held = cluster.terms.filter(({ untilMs }) => untilMs === null);
+      expect(held.length, `seed ${seed}\n${cluster.story.join("\n")}`).toBe(1);
+    }
+  });
+
+  test("ends with a violation where two lead: a node whose clock stands still", async () => {
+    const still = (environment: NodeEnvironment, name: string): NodeEnvironment => {
+      const frozenAt = environment.clock.now();
+      const clock = {
+        now: () => frozenAt,
+        setTimer: environment.clock.setTimer.bind(environment.clock),
+        afterTurn: environment.clock.afterTurn.bind(environment.clock),
+      };
+      return name === "a" ? { ...environment, clock } : environment;
+    };
+    const made = make(1, "ab", { environment: still });
+    await made.cluster.until(() => leader(made) === "a");
+    named(made, "a").partition();
+    const error = await errorOf(made.cluster.advance(60_000));
+    expect(error.code).toBe("violation");
+    expect(error.message).toContain("a with epoch 1 and b with epoch 2 hold the lease at once");
+    expect(error.message).toContain("cut off from NATS");
+  });
+
+  test("ends when a program throws, unless it was told to end", async () => {
+    const cluster = new SimulatedCluster();
+    const process = cluster.process("a", async ({ terminated, sleep }) => {
+      await sleep(1_000, undefined, { signal: terminated });
+      throw new Error("no disk");
+    });
+    process.terminate();
+    await cluster.advance(2_000);
+    expect(process.alive).toBe(false);
+    process.start();
+    const error = await errorOf(cluster.advance(2_000));
+    expect(error.code).toBe("program_failed");
+    expect(error.message).toContain("no disk");
+  });
+
+  test("says what does not fit", async () => {
+    const { cluster, nodes } = make(1, "a");
+    expect(() => cluster.process("a", () => {})).toThrow('a process "a" already');
+    expect(() => named({ cluster, nodes }, "a").start()).toThrow("running already");
+    expect(() => new SimulatedCluster({ latencyMs: -1 })).toThrow("latencyMs is -1");
+    expect(() => cluster.process("b", () => {}, { clockRate: Number.NaN })).toThrow("clockRate is NaN");
+    const advancing = cluster.advance(1);
+    expect((await errorOf(cluster.advance(1))).code).toBe("misused");
+    await advancing;
+    expect((await errorOf(cluster.until(() => false, 1_000))).code).toBe("not_reached");
+    cluster.process("c", programOf(nodes, { options: { clusterId: "others" } }));
+    await cluster.advance(1);
+    expect(nodes.get("c")?.connected).toBe(false);
+  });
+});
+
+test("what runs in one node's hook is not inside another's: it waits for that one's end", async () => {
+  const seen: string[] = [];
+  const cluster = new SimulatedCluster();
+  const nodes = new Map<string, Node>();
+  cluster.process(
+    "a",
+    programOf(nodes, {
+      work: async ({ sleep }) => {
+        await sleep(300);
+        seen.push("work of a ended");
+      },
+    }),
+  );
+  await cluster.until(() => nodes.get("a")?.isLeader() === true);
+  await cluster.advance(10);
+  const onLeaderChange = async (): Promise<void> => {
+    await nodes.get("a")?.stop();
+    seen.push("a stopped");
+    await nodes.get("b")?.stop();
+    seen.push("b is stopping");
+  };
+  cluster.process("b", programOf(nodes, { hooks: { onLeaderChange } }));
+  await cluster.until(() => nodes.get("b")?.role === "stopped" && seen.length > 2);
+  expect(seen).toEqual(["work of a ended", "a stopped", "b is stopping"]);
+});
