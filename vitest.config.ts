@@ -11,7 +11,7 @@ const config: ViteUserConfig = defineConfig({
       {
         test: {
           name: "unit",
-          include: ["test/**/*.test.ts"],
+          include: ["{test,examples}/**/*.test.ts"],
           exclude: [natsTests, packageTests],
           testTimeout: 10_000,
           sequence: { groupOrder: 0 },

@@ -28,7 +28,7 @@ export interface ProcessContext {
   readonly sleep: <T = void>(
     delayMs?: number,
     value?: T,
-    limits?: { readonly signal?: AbortSignal },
+    limits?: { readonly signal?: AbortSignal | undefined },
   ) => Promise<T>;
   /** The wall clock: Unix milliseconds. */
   readonly now: () => number;
