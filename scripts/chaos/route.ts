@@ -1,18 +1,26 @@
-/** A TCP connection between two servers of a cluster that can be held up or cut. Bytes are not looked at. */
+/** TCP connections between two servers that can be delayed, held up or cut. Bytes are not looked at. */
 import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
+
+interface Target {
+  readonly host: string;
+  readonly port: number;
+}
 
 export class Route {
   readonly #listener: Server;
+  readonly #delayMs: number;
   readonly #pairs = new Set<readonly [Socket, Socket]>();
   #held = false;
   #refusing = false;
 
-  private constructor(target: { readonly host: string; readonly port: number }) {
+  private constructor(target: Target, delayMs: number) {
+    this.#delayMs = delayMs;
     this.#listener = createServer((client) => this.#accept(client, target));
   }
 
-  static async open(target: { readonly host: string; readonly port: number }): Promise<Route> {
-    const route = new Route(target);
+  /** Every byte, and the end of a connection, is under way for `delayMs` in either direction. */
+  static async open(target: Target, delayMs = 0): Promise<Route> {
+    const route = new Route(target, delayMs);
     await new Promise<void>((resolve) => route.#listener.listen(0, target.host, resolve));
     return route;
   }
@@ -44,7 +52,7 @@ export class Route {
     await new Promise((resolve) => this.#listener.close(resolve));
   }
 
-  #accept(client: Socket, target: { readonly host: string; readonly port: number }): void {
+  #accept(client: Socket, target: Target): void {
     if (this.#refusing) {
       client.destroy();
       return;
@@ -53,14 +61,20 @@ export class Route {
     this.#pairs.add(pair);
     for (const [from, to] of [pair, [pair[1], client]] as const) {
       from.setNoDelay(true);
-      from.on("data", (bytes) => void to.write(bytes));
+      from.on("data", (bytes) => this.#later(() => void to.write(bytes)));
       from.on("error", () => {});
       from.on("close", () => {
-        to.destroy();
+        this.#later(() => to.destroy());
         this.#pairs.delete(pair);
       });
     }
     this.#apply(pair);
+  }
+
+  /** In order: timers of one duration fire in the order in which they were set. */
+  #later(deliver: () => void): void {
+    if (this.#delayMs === 0) deliver();
+    else setTimeout(deliver, this.#delayMs);
   }
 
   #apply(pair: readonly [Socket, Socket]): void {

@@ -62,12 +62,12 @@ export class Fleet {
     return () => void this.#listeners.delete(listener);
   }
 
-  /** Starts one node more. */
-  add(): Member {
+  /** Starts one node more. `servers`: others than the fleet's. */
+  add(servers: readonly string[] = this.#options.servers): Member {
     this.#spawned += 1;
     const id = `node-${this.#spawned}`;
     const { signal: _, ...task } = this.#options;
-    const child = new BenchChild(id, { ...task, role: "node", nodeId: id }, (report) =>
+    const child = new BenchChild(id, { ...task, servers, role: "node", nodeId: id }, (report) =>
       this.#onReport(member, report),
     );
     const member: Member = { child, id, ready: false, leaving: false, knows: null };

@@ -11,6 +11,7 @@ export type ChildTask =
       readonly leaseTtlMs: number;
       readonly crashDetection: CrashDetection;
       readonly cooldownMs: number;
+      readonly successorGraceMs?: number;
     }
   /** A bare nats.js client with a presence consumer: the floor of every crash detection by presence. */
   | {

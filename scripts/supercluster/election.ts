@@ -1,0 +1,134 @@
+/** One node in each region, as a process, competing for one lease; and what is done to them. */
+import { setTimeout as pause } from "node:timers/promises";
+import { connect, type NatsConnection } from "@nats-io/transport-node";
+import { Fleet, type Member } from "../../src/bench/fleet.ts";
+import { hostNowMs } from "../../src/bench/messages.ts";
+import type { CrashDetection } from "../../src/index.ts";
+import { stepdownSubject } from "../../src/nats/names.ts";
+import { calmStreamLeader, moveStream } from "./lease-stream.ts";
+import type { Regions } from "./regions.ts";
+
+const COOLDOWN_MS = 100;
+/** The default of 50 ms is less than the named successor's way: somebody nearer would be first. */
+export const SUCCESSOR_GRACE_MS = 500;
+const ASK_MS = 10_000;
+
+export interface ElectionOptions {
+  readonly regions: Regions;
+  readonly clusterId: string;
+  readonly ttlMs: number;
+  readonly crashDetection: CrashDetection;
+  readonly signal: AbortSignal;
+}
+
+export class Election {
+  readonly fleet: Fleet;
+  readonly #options: ElectionOptions;
+  readonly #homes = new Map<string, string>();
+  readonly #connections = new Map<string, NatsConnection>();
+
+  private constructor(options: ElectionOptions) {
+    this.#options = options;
+    const { clusterId, ttlMs, crashDetection, signal } = options;
+    this.fleet = new Fleet({
+      clusterId,
+      servers: [],
+      leaseTtlMs: ttlMs,
+      crashDetection,
+      cooldownMs: COOLDOWN_MS,
+      successorGraceMs: SUCCESSOR_GRACE_MS,
+      signal,
+    });
+  }
+
+  /** The first region's node comes first: the bucket is made in its region. */
+  static async start(options: ElectionOptions): Promise<Election> {
+    const election = new Election(options);
+    try {
+      for (const region of options.regions.names) {
+        const servers = options.regions.urls(region);
+        const connection = await connect({ servers, maxReconnectAttempts: -1, noAsyncTraces: true });
+        election.#connections.set(region, connection);
+        election.addNode(region);
+        await election.fleet.settled();
+      }
+      return election;
+    } catch (error) {
+      await election.dispose();
+      throw error;
+    }
+  }
+
+  addNode(region: string): void {
+    this.#homes.set(this.fleet.add(this.#options.regions.urls(region)).id, region);
+  }
+
+  homeOf(nodeId: string): string {
+    return this.#homes.get(nodeId) ?? "nowhere";
+  }
+
+  leaderRegion(): string {
+    return this.homeOf(this.fleet.leader().id);
+  }
+
+  newestEpoch(): number {
+    return this.fleet.terms.at(-1)?.epoch ?? 0;
+  }
+
+  /** Everything is complete and everybody agrees. Resolves with the region of the stream's leader. */
+  async calm(): Promise<string> {
+    await this.#options.regions.whole(this.#options.signal);
+    const leader = await calmStreamLeader(this.#anyConnection(), this.#options.clusterId);
+    await this.fleet.settled();
+    return this.#options.regions.regionOf(leader);
+  }
+
+  async moveStreamTo(region: string): Promise<void> {
+    const names = this.#options.regions.serversOf(region).map(({ name }) => name);
+    await moveStream(this.#anyConnection(), this.#options.clusterId, names);
+  }
+
+  /** Hands the leadership to the node of this region, unless it has it. */
+  async leadIn(region: string): Promise<void> {
+    if (this.leaderRegion() === region) return;
+    const epoch = this.newestEpoch();
+    await pause(2 * COOLDOWN_MS, undefined, { signal: this.#options.signal });
+    const [to] = this.nodesIn(region);
+    if (to === undefined) throw new Error(`no node in ${region}`);
+    await this.askToStepDown(to.id);
+    await this.fleet.nextTerm(epoch, ASK_MS);
+    await this.fleet.settled();
+    if (this.leaderRegion() !== region) throw new Error(`${to.id} was named, ${this.fleet.leader().id} leads`);
+  }
+
+  /** From the leader's own region. */
+  async askToStepDown(to?: string): Promise<void> {
+    const leader = this.fleet.leader();
+    const connection = this.#connections.get(this.homeOf(leader.id));
+    const subject = stepdownSubject(this.#options.clusterId, leader.id);
+    const body = to === undefined ? undefined : JSON.stringify({ to });
+    const answer = await connection?.request(subject, body, { timeout: ASK_MS });
+    const { ok, error } = answer?.json<{ ok: boolean; error?: string }>() ?? { ok: false };
+    if (!ok) throw new Error(`${leader.id} did not step down: ${error}`);
+  }
+
+  nodesIn(region: string): readonly Member[] {
+    return this.fleet.members.filter(({ id, leaving }) => !leaving && this.homeOf(id) === region);
+  }
+
+  kill(member: Member): void {
+    member.child.signal("SIGKILL");
+    this.fleet.markDead(member, hostNowMs());
+  }
+
+  async dispose(): Promise<void> {
+    await this.fleet.dispose();
+    for (const connection of this.#connections.values()) await connection.close();
+  }
+
+  #anyConnection(): NatsConnection {
+    const [connection] = this.#connections.values();
+    if (connection === undefined) throw new Error("no region");
+    return connection;
+  }
+}
