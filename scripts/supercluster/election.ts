@@ -12,6 +12,8 @@ const COOLDOWN_MS = 100;
 /** The default of 50 ms is less than the named successor's way: somebody nearer would be first. */
 export const SUCCESSOR_GRACE_MS = 500;
 const ASK_MS = 10_000;
+/** Just after a link was mended the named successor may hear of it too late. */
+const HANDOVER_TRIES = 5;
 
 export interface ElectionOptions {
   readonly regions: Regions;
@@ -90,15 +92,15 @@ export class Election {
 
   /** Hands the leadership to the node of this region, unless it has it. */
   async leadIn(region: string): Promise<void> {
-    if (this.leaderRegion() === region) return;
-    const epoch = this.newestEpoch();
-    await pause(2 * COOLDOWN_MS, undefined, { signal: this.#options.signal });
-    const [to] = this.nodesIn(region);
-    if (to === undefined) throw new Error(`no node in ${region}`);
-    await this.askToStepDown(to.id);
-    await this.fleet.nextTerm(epoch, ASK_MS);
-    await this.fleet.settled();
-    if (this.leaderRegion() !== region) throw new Error(`${to.id} was named, ${this.fleet.leader().id} leads`);
+    for (let tries = 0; this.leaderRegion() !== region; tries++) {
+      const [to] = this.nodesIn(region);
+      if (to === undefined || tries === HANDOVER_TRIES) throw new Error(`no node of ${region} came to lead`);
+      const epoch = this.newestEpoch();
+      await pause(2 * COOLDOWN_MS, undefined, { signal: this.#options.signal });
+      await this.askToStepDown(to.id);
+      await this.fleet.nextTerm(epoch, ASK_MS);
+      await this.fleet.settled();
+    }
   }
 
   /** From the leader's own region. */

@@ -1,0 +1,66 @@
+/** Two regions joined by gateways with latency: the bucket is in one, and a node competes in each. */
+import { setTimeout as pause } from "node:timers/promises";
+import { expect, test } from "vitest";
+import { Regions } from "../../scripts/supercluster/regions.ts";
+import { streamName } from "../../src/nats/names.ts";
+import { atEnd } from "../node/support/cleanup.ts";
+import { CALM, settled, startLeader, startNode, type TestNode } from "../node/support/node.ts";
+import { freshId, operatorOf } from "../node/support/operator.ts";
+
+const LATENCY_MS = 30;
+const PATIENCE_MS = 20_000;
+
+test("a gateway gone silent, and the loss of the bucket's region, end a leader far from it by its deadline; never two lead", {
+  timeout: 120_000,
+}, async () => {
+  const regions = await Regions.start({
+    layout: "gateways",
+    regions: [
+      ["eu", 3],
+      ["us", 2],
+    ],
+    delayMs: () => LATENCY_MS,
+  });
+  atEnd(() => regions.dispose());
+  // The named successor's way is longer than the default grace.
+  const options = { ...CALM, clusterId: freshId(), cooldownMs: 0, successorGraceMs: 1000 };
+  const near = await startLeader({ servers: regions.urls("eu") }, { ...options, nodeId: "eu" });
+  const far = await startNode({ servers: regions.urls("us") }, { ...options, nodeId: "us" });
+  await far.sees(near, PATIENCE_MS);
+  const operator = await operatorOf({ url: regions.urls("us") }, options.clusterId);
+  expect(await operator.api(`STREAM.INFO.${streamName(options.clusterId)}`)).toMatchObject({
+    config: { num_replicas: 3 },
+    cluster: { name: "eu" },
+  });
+
+  await handOver(near, far);
+  const before = far.node.epoch;
+  regions.break("eu", "us", "silent");
+  expect(await far.next("lose", ({ term }) => term.epoch === before, PATIENCE_MS)).toMatchObject({
+    reason: "expired",
+  });
+  await near.next("become", ({ term }) => term.epoch > before, PATIENCE_MS);
+  expect(far.node.isLeader()).toBe(false);
+  regions.mend("eu", "us"); // what was held up arrives now: too late to change anything
+  await settled([near, far], before, PATIENCE_MS);
+  await near.leads(PATIENCE_MS);
+
+  await handOver(near, far);
+  const terms = near.count("become") + far.count("become");
+  const { epoch } = far.node;
+  await regions.lose("eu");
+  expect(await far.next("lose", ({ term }) => term.epoch === epoch, PATIENCE_MS)).toMatchObject({
+    reason: "expired",
+  });
+  await pause(CALM.leaseTtlMs); // by now a node that could write would lead
+  expect([near.node.isLeader(), far.node.isLeader()]).toEqual([false, false]);
+  expect(near.count("become") + far.count("become")).toBe(terms);
+  await regions.restore("eu");
+  await settled([near, far], epoch, 60_000);
+});
+
+async function handOver(from: TestNode, to: TestNode): Promise<void> {
+  await from.node.stepDown({ to: to.id });
+  await to.leads(PATIENCE_MS);
+  await from.sees(to, PATIENCE_MS);
+}

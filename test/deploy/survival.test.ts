@@ -1,0 +1,63 @@
+/** What an election on the deployed cluster lives through: one server gone, another, all of them in turn, two at once. */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { startOf } from "../../scripts/deploy-nats-cluster/process-identity.ts";
+import { settled, startNode, type TestNode } from "../node/support/node.ts";
+import { waitFor } from "../support/wait.ts";
+import { Deployment, urlsOf } from "./support.ts";
+
+const PATIENCE_MS = 30_000;
+
+test("first server stopped, then a second, then all one by one: the term stays. Two at once: nobody leads until they are back", {
+  timeout: 180_000,
+}, async () => {
+  const cluster = await Deployment.make("cluster");
+  const urls = urlsOf(await cluster.must("up"));
+  const options = { clusterId: "billing", leaseTtlMs: 10_000 };
+  const nodes = [
+    await startNode({ servers: urls }, { ...options, nodeId: "a" }),
+    await startNode({ servers: urls }, { ...options, nodeId: "b" }),
+  ];
+  const [leader] = await settled(nodes, 0, PATIENCE_MS);
+  const { term } = leader.node;
+  const unchanged = async (): Promise<void> => {
+    await leader.leads(PATIENCE_MS);
+    expect(leader.node.term).toBe(term);
+    expect([count(nodes, "become"), count(nodes, "lose")]).toEqual([1, 0]);
+  };
+
+  for (const server of ["n1", "n2"]) {
+    await stop(cluster, server);
+    expect(await cluster.run("status")).toMatchObject({
+      code: 1,
+      result: { missing: `${server} does not run` },
+    });
+    await unchanged();
+    await cluster.must("up");
+    await unchanged();
+  }
+
+  await cluster.must("restart");
+  await unchanged();
+
+  await Promise.all(["n1", "n2"].map((server) => stop(cluster, server)));
+  expect(await leader.next("lose", undefined, PATIENCE_MS)).toMatchObject({ reason: "expired" });
+  expect(nodes.map((node) => node.node.isLeader())).toEqual([false, false]);
+  expect(count(nodes, "become")).toBe(1);
+  await cluster.must("up");
+  const [next] = await settled(nodes, term?.epoch, PATIENCE_MS);
+  expect(next.node.epoch).toBeGreaterThan(term?.epoch ?? 0);
+});
+
+function count(nodes: readonly TestNode[], type: "become" | "lose"): number {
+  return nodes.map((node) => node.count(type)).reduce((sum, one) => sum + one);
+}
+
+/** As an operator does it who takes a server down: SIGTERM. */
+async function stop(cluster: Deployment, server: string): Promise<void> {
+  const { processes } = JSON.parse(readFileSync(join(cluster.state, "deployment.json"), "utf8"));
+  const { pid, started } = processes[server];
+  process.kill(pid, "SIGTERM");
+  await waitFor(() => startOf(pid) !== started, { timeoutMs: PATIENCE_MS });
+}
