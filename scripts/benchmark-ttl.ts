@@ -92,7 +92,7 @@ const FAULTS: Readonly<Record<1 | 3, Readonly<Record<string, Fault>>>> = {
         await server.kill();
         await server.start();
       }),
-    "stream leader killed for good": killStreamLeader,
+    "stream leader killed": killStreamLeader,
   },
 };
 
