@@ -295,8 +295,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: "a thawed process looks at its clock before its sockets",
     file: "runtime/freshness.js",
-    from: "this.#clock.afterTurn(() => {",
-    to: "((run) => run())(() => {",
+    from: "this.#clock.afterTurn(look)",
+    to: "look()",
   },
   {
     name: "the disconnection is not passed on",

@@ -17,8 +17,42 @@ export function turnOf(state: ElectionState, now: Instant): Turn {
 
 /** Changes this turn's copy: whoever needs a value from before takes it out before, and not by way of the whole state. */
 export function set(turn: Turn, patch: Partial<ElectionState>): void {
-  if (turn.state === turn.began) turn.state = { ...turn.began };
+  if (turn.state === turn.began) turn.state = copyOf(turn.began);
   Object.assign(turn.state, patch);
+}
+
+/** Written out: `{ ...state }` takes fifteen times as long (Node 20), and nearly every step makes one copy. */
+function copyOf(state: ElectionState): ElectionState {
+  return {
+    config: state.config,
+    role: state.role,
+    view: state.view,
+    outwait: state.outwait,
+    gone: state.gone,
+    seenRevision: state.seenRevision,
+    seenAt: state.seenAt,
+    disputed: state.disputed,
+    bucket: state.bucket,
+    generation: state.generation,
+    bucketMaxAgeMs: state.bucketMaxAgeMs,
+    connected: state.connected,
+    binding: state.binding,
+    nonce: state.nonce,
+    inFlight: state.inFlight,
+    sent: state.sent,
+    highestEpoch: state.highestEpoch,
+    cooldownUntilMono: state.cooldownUntilMono,
+    reading: state.reading,
+    mustRead: state.mustRead,
+    askHolder: state.askHolder,
+    retryAtMono: state.retryAtMono,
+    failures: state.failures,
+    conflicts: state.conflicts,
+    heardAt: state.heardAt,
+    announced: state.announced,
+    duplicate: state.duplicate,
+    stopping: state.stopping,
+  };
 }
 
 export function emit(turn: Turn, effect: Effect): void {
@@ -47,7 +81,9 @@ export function termOf(state: ElectionState): Term | null {
 export function setTerm(turn: Turn, patch: Partial<Term>): void {
   const role = turn.state.role;
   if (!("term" in role)) throw new Error(`bug: no term in role "${role.name}"`);
-  set(turn, { role: { ...role, term: { ...role.term, ...patch } } });
+  const { epoch, acquiredAt, revision, deadline, renewAtMono } = role.term;
+  const term = Object.assign({ epoch, acquiredAt, revision, deadline, renewAtMono }, patch);
+  set(turn, { role: { ...role, term } });
 }
 
 /** When a lease record sent at `sentAt` stops entitling its sender to anything. */

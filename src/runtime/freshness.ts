@@ -32,21 +32,14 @@ export class Freshness {
     if (this.#stop !== null) return;
     this.#see();
     let stopped = false;
-    let cancel = (): void => {};
     const look = (): void => {
-      cancel = this.#clock.setTimer(LOOK_EVERY_MS, () =>
-        this.#clock.afterTurn(() => {
-          if (stopped) return;
-          if (this.#isConnected()) this.#see();
-          look();
-        }),
-      );
+      if (!stopped && this.#isConnected()) this.#see();
     };
+    const cancel = this.#clock.every(LOOK_EVERY_MS, () => this.#clock.afterTurn(look));
     this.#stop = () => {
       stopped = true;
       cancel();
     };
-    look();
   }
 
   stop(): void {

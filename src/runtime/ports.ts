@@ -9,6 +9,11 @@ export interface Clock {
   now(): Instant;
   /** Calls `fire` once after about `delayMs` of monotonic time. Returns its cancellation. Never keeps a process alive alone. */
   setTimer(delayMs: number, fire: () => void): () => void;
+  /**
+   * Calls `look` about every `periodMs` of monotonic time; calls that were missed are made good by one. Returns its
+   * cancellation. Never keeps a process alive alone.
+   */
+  every(periodMs: number, look: () => void): () => void;
   /** Calls `run` once the event loop has looked at its sockets: whatever had arrived by now has been handled. */
   afterTurn(run: () => void): void;
 }

@@ -56,6 +56,12 @@ export class SystemClock implements Clock {
     return () => clearTimeout(timer);
   }
 
+  every(periodMs: number, look: () => void): () => void {
+    const timer = setInterval(look, periodMs);
+    timer.unref();
+    return () => clearInterval(timer);
+  }
+
   afterTurn(run: () => void): void {
     // The check phase comes after the poll phase; twice, because we may be called between the two.
     setImmediate(() => setImmediate(run));

@@ -10,7 +10,7 @@ import { effectText, eventText, line } from "./story.ts";
 import { Tally } from "./tally.ts";
 import { TraceHash } from "./trace-hash.ts";
 import { Strayed, Violation } from "./violation.ts";
-import { VirtualTime } from "./virtual-time.ts";
+import { type Settling, VirtualTime } from "./virtual-time.ts";
 
 const STOPPING_MS = 2 * timing.leaseTtlMs;
 
@@ -30,7 +30,7 @@ export interface Outcome {
 export class History {
   readonly #plan: Plan;
   readonly #tally: Tally;
-  readonly #time = new VirtualTime("announced");
+  readonly #time: VirtualTime;
   readonly #bucket = new FakeBucket();
   readonly #hash = new TraceHash();
   readonly #story: string[] | null;
@@ -38,8 +38,10 @@ export class History {
   readonly #world: World;
   readonly #hosts: Host[] = [];
 
-  constructor(plan: Plan, tally: Tally = new Tally(), withStory = false) {
+  /** `settling`: makes no difference but to the time it takes. */
+  constructor(plan: Plan, tally: Tally = new Tally(), withStory = false, settling: Settling = "announced") {
     this.#plan = plan;
+    this.#time = new VirtualTime(settling);
     this.#tally = tally;
     this.#story = withStory ? [] : null;
     const [time, bucket] = [this.#time, this.#bucket];

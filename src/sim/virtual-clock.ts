@@ -12,6 +12,18 @@ export interface ClockFaults {
 /** What an event loop finds first when a stopped process continues. Both happen, it depends on where it was stopped. */
 export type FirstAfterPause = "timers" | "messages";
 
+/** A look that is made again and again, see `every`. */
+interface Regular {
+  readonly periodMs: number;
+  readonly look: () => void;
+  /** True time of the next one while no timer waits for it; otherwise infinite. */
+  dueAt: number;
+  cancelTimer: (() => void) | null;
+}
+
+/** So long after a pause every look is made at its time: what it finds may change what others see of the process. */
+const EXACT_AFTER_PAUSE_MS = 500;
+
 interface Late {
   readonly kind: "timers" | "messages" | "turns";
   readonly run: () => void;
@@ -21,6 +33,10 @@ interface Late {
  * The clocks and the event loop of one process in a simulated world. Its clocks may run fast or slow, its wall clock may
  * be set, its machine suspended; the process may be stopped, continued and killed. Whatever is to happen *in* the process
  * goes through here: what arrives while it is stopped waits, in order, and what arrives after its death is lost.
+ *
+ * Where time settles only what is announced, a regular look is made no sooner than somebody could tell: before anything
+ * else happens in the process, before its clock is read, before it is stopped. Most of a history's timers are spared so,
+ * and nothing else is different (`test/sim/settling.test.ts`).
  */
 export class VirtualClock implements Clock {
   readonly #time: VirtualTime;
@@ -35,6 +51,12 @@ export class VirtualClock implements Clock {
   /** Late things that are about to happen now; whatever is new queues up behind them. */
   #catchingUp = 0;
   #killed = false;
+  #regulars: Regular[] = [];
+  /** The earliest `dueAt` of them. */
+  #lookDueAt = Number.POSITIVE_INFINITY;
+  #exactUntil = Number.NEGATIVE_INFINITY;
+  /** While a look is made up for: the time at which it was due. */
+  #asOf: number | null = null;
 
   constructor(time: VirtualTime, faults: ClockFaults = {}) {
     this.#time = time;
@@ -48,16 +70,16 @@ export class VirtualClock implements Clock {
   }
 
   now(): Instant {
-    const { now } = this.#time;
+    if (this.#time.now >= this.#lookDueAt) this.#makeUp();
+    const now = this.#asOf ?? this.#time.now;
     return {
-      mono: this.#mono(),
+      mono: this.#mono(now),
       boot: now * this.#rate,
       wall: 1_700_000_000_000 + now + this.#wallOffsetMs,
     };
   }
 
-  #mono(): number {
-    const { now } = this.#time;
+  #mono(now: number): number {
     const suspension = this.#suspension;
     const present = suspension === null ? 0 : Math.min(now, suspension.until) - suspension.from;
     return (now - this.#stoodStillMs - present) * this.#rate;
@@ -65,12 +87,15 @@ export class VirtualClock implements Clock {
 
   setTimer(delayMs: number, fire: () => void): () => void {
     // Like the real one: rounded up, at least one millisecond, by the monotonic clock.
-    const dueMono = this.#mono() + Math.max(1, Math.ceil(delayMs));
+    return this.#timerAt(this.#mono(this.#time.now) + Math.max(1, Math.ceil(delayMs)), fire);
+  }
+
+  #timerAt(dueMono: number, fire: () => void): () => void {
     let cancelled = false;
     let cancel: (() => void) | null = null;
     const attempt = (): void => {
       if (cancelled) return;
-      const missing = (dueMono - this.#mono()) / this.#rate;
+      const missing = (dueMono - this.#mono(this.#time.now)) / this.#rate;
       if (missing > 1e-6) cancel = this.#time.after(missing, wake);
       else fire();
     };
@@ -82,9 +107,60 @@ export class VirtualClock implements Clock {
     };
   }
 
+  every(periodMs: number, look: () => void): () => void {
+    const regular: Regular = { periodMs, look, dueAt: Number.POSITIVE_INFINITY, cancelTimer: null };
+    this.#regulars.push(regular);
+    this.#schedule(regular, this.#mono(this.#time.now) + periodMs);
+    return () => this.#end(regular);
+  }
+
+  #schedule(regular: Regular, dueMono: number): void {
+    const { now, settling } = this.#time;
+    if (settling === "announced" && now >= this.#exactUntil && this.#isCurrent()) {
+      this.#time.untimed += 1;
+      regular.dueAt = now + (dueMono - this.#mono(now)) / this.#rate;
+      this.#lookDueAt = Math.min(this.#lookDueAt, regular.dueAt);
+      return;
+    }
+    regular.cancelTimer = this.#timerAt(dueMono, () => {
+      regular.cancelTimer = null;
+      regular.look();
+      if (this.#regulars.includes(regular))
+        this.#schedule(regular, this.#mono(this.#time.now) + regular.periodMs);
+    });
+  }
+
+  /** Makes the looks that are due, each as of its time. The last one of several says all that those before it said. */
+  #makeUp(): void {
+    const { now } = this.#time;
+    this.#lookDueAt = Number.POSITIVE_INFINITY;
+    for (const regular of this.#regulars) {
+      if (regular.dueAt <= now) {
+        const stepMs = regular.periodMs / this.#rate;
+        this.#asOf = regular.dueAt + Math.floor((now - regular.dueAt) / stepMs) * stepMs;
+        regular.dueAt = this.#asOf + stepMs;
+        regular.look();
+        this.#asOf = null;
+      }
+      this.#lookDueAt = Math.min(this.#lookDueAt, regular.dueAt);
+    }
+  }
+
+  #end(regular: Regular): void {
+    const index = this.#regulars.indexOf(regular);
+    if (index >= 0) this.#regulars.splice(index, 1);
+    this.#untime(regular);
+    regular.cancelTimer?.();
+  }
+
+  #untime(regular: Regular): void {
+    if (regular.dueAt < Number.POSITIVE_INFINITY) this.#time.untimed -= 1;
+    regular.dueAt = Number.POSITIVE_INFINITY;
+  }
+
   afterTurn(run: () => void): void {
     // Whatever else happens at this moment comes first; mostly that is nothing.
-    if (this.#time.quiet && this.#isCurrent()) run();
+    if (this.#asOf !== null || (this.#time.quiet && this.#isCurrent())) run();
     else this.#time.after(0, () => this.#run("turns", run));
   }
 
@@ -108,21 +184,40 @@ export class VirtualClock implements Clock {
 
   /** The process is stopped (SIGSTOP) for that long, or until `resume()`; its clocks go on. */
   pause(ms: number, first: FirstAfterPause = "timers"): void {
+    const { now } = this.#time;
+    if (now >= this.#lookDueAt) this.#makeUp();
     this.#first = first;
-    this.#pausedUntil = Math.max(this.#pausedUntil, this.#time.now + ms);
+    this.#pausedUntil = Math.max(this.#pausedUntil, now + ms);
+    this.#beExactUntil(this.#pausedUntil + EXACT_AFTER_PAUSE_MS);
     if (this.#pausedUntil < Number.POSITIVE_INFINITY)
       this.#time.at(this.#pausedUntil, () => this.#continue());
   }
 
   /** SIGCONT, however long it was to be stopped. */
   resume(): void {
-    if (this.#time.now >= this.#pausedUntil) return;
-    this.#pausedUntil = this.#time.now;
+    const { now } = this.#time;
+    if (now >= this.#pausedUntil) return;
+    this.#pausedUntil = now;
+    this.#beExactUntil(now + EXACT_AFTER_PAUSE_MS);
     this.#continue();
+  }
+
+  /** Every look gets a timer, until then. */
+  #beExactUntil(until: number): void {
+    const { now } = this.#time;
+    this.#exactUntil = until;
+    this.#lookDueAt = Number.POSITIVE_INFINITY;
+    for (const regular of this.#regulars) {
+      if (regular.cancelTimer !== null) continue;
+      const dueMono = this.#mono(now) + (regular.dueAt - now) * this.#rate;
+      this.#untime(regular);
+      this.#schedule(regular, dueMono);
+    }
   }
 
   /** The machine is suspended for that long: as `pause`, and the monotonic clock stands still. */
   suspend(ms: number, first: FirstAfterPause = "timers"): void {
+    if (this.#time.now >= this.#lookDueAt) this.#makeUp();
     this.#endSuspension();
     this.#suspension = { from: this.#time.now, until: this.#time.now + ms };
     this.pause(ms, first);
@@ -132,10 +227,13 @@ export class VirtualClock implements Clock {
   kill(): void {
     this.#killed = true;
     this.#late = [];
+    for (const regular of [...this.#regulars]) this.#end(regular);
+    this.#lookDueAt = Number.POSITIVE_INFINITY;
   }
 
   #run(kind: Late["kind"], run: () => void): void {
     if (this.#killed) return;
+    if (this.#time.now >= this.#lookDueAt) this.#makeUp();
     if (this.#time.now < this.#pausedUntil || this.#late.length > 0) this.#late.push({ kind, run });
     else if (this.#catchingUp > 0) this.#time.after(0, () => this.#run(kind, run));
     else run();

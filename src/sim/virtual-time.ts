@@ -17,24 +17,26 @@ export type Settling = "always" | "announced";
 
 /** True time of a simulated world, in milliseconds. Moves only when told to. */
 export class VirtualTime {
-  readonly #settling: Settling;
+  readonly settling: Settling;
   readonly #heap: Timer[] = [];
   #now = 0;
   #order = 0;
   #pending = 0;
   #unsettled = false;
+  /** What is to happen without a timer of its own. */
+  untimed = 0;
 
   constructor(settling: Settling = "always") {
-    this.#settling = settling;
+    this.settling = settling;
   }
 
   get now(): number {
     return this.#now;
   }
 
-  /** Timers that are set and have not fired. */
+  /** What is set and has not happened. */
   get pending(): number {
-    return this.#pending;
+    return this.#pending + this.untimed;
   }
 
   /** Is there nothing left that happens at this very moment? */
@@ -75,7 +77,7 @@ export class VirtualTime {
    */
   async advance(ms: number, afterEach?: () => void): Promise<void> {
     const until = this.#now + ms;
-    const always = this.#settling === "always";
+    const always = this.settling === "always";
     if (always) await settle();
     afterEach?.();
     for (let next = this.#heap[0]; next !== undefined && next.at <= until; next = this.#heap[0]) {
