@@ -129,6 +129,20 @@ describe("SystemClock", () => {
     expect(fired).toEqual(["a"]);
   });
 
+  test("looks every period until that is cancelled", () => {
+    vi.useFakeTimers();
+    const clock = new SystemClock();
+    let looks = 0;
+    const cancel = clock.every(50, () => {
+      looks += 1;
+    });
+    vi.advanceTimersByTime(149);
+    expect(looks).toBe(2);
+    cancel();
+    vi.advanceTimersByTime(100);
+    expect(looks).toBe(2);
+  });
+
   test("runs afterTurn when the loop has looked at its sockets", async () => {
     const clock = new SystemClock();
     const order: string[] = [];

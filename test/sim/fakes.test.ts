@@ -133,6 +133,33 @@ describe("a virtual clock", () => {
     expect(fired).toEqual([4_000]);
   });
 
+  test("makes up for its looks before anything happens in the process that could tell, each as of its time", async () => {
+    for (const settling of ["always", "announced"] as const) {
+      const time = new VirtualTime(settling);
+      const clock = new VirtualClock(time, { rate: 2 });
+      let lookedAt = 0;
+      const end = clock.every(50, () =>
+        clock.afterTurn(() => {
+          lookedAt = clock.now().mono;
+        }),
+      );
+      expect(time.pending).toBe(1);
+      const seen: number[] = [];
+      time.at(70, () => clock.deliver(() => seen.push(lookedAt)));
+      time.at(80, () => clock.pause(20));
+      time.at(99, () => clock.deliver(() => seen.push(lookedAt)));
+      await time.advance(101);
+      clock.now();
+      seen.push(lookedAt);
+      await time.advance(700);
+      clock.now();
+      seen.push(lookedAt);
+      expect(seen, settling).toEqual([100, 150, 200, 1_600]);
+      end();
+      expect(time.pending).toBe(0);
+    }
+  });
+
   test("is silent for ever once the process was killed", async () => {
     const time = new VirtualTime();
     const clock = new VirtualClock(time);
