@@ -291,6 +291,7 @@ describe("a simulation", () => {
       const clock = {
         now: () => frozenAt,
         setTimer: environment.clock.setTimer.bind(environment.clock),
+        every: environment.clock.every.bind(environment.clock),
         afterTurn: environment.clock.afterTurn.bind(environment.clock),
       };
       return name === "a" ? { ...environment, clock } : environment;
