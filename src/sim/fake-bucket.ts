@@ -22,7 +22,15 @@ export class FakeBucket {
   /** Every write that was applied, in order. */
   readonly log: LeaseEntry[] = [];
   maxAgeMs = 0;
+  /** Can it be told where to begin? A server before 2.10 can't. */
+  canBeginAbove = true;
+  /** No revision of this bucket is as small. */
+  #began = 0;
   #outage: Outage | null = null;
+
+  get began(): number {
+    return this.#began;
+  }
 
   get exists(): boolean {
     return this.#exists;
@@ -99,11 +107,13 @@ export class FakeBucket {
     for (const watcher of this.#watchers) watcher.gone();
   }
 
-  recreate(): void {
+  /** Made anew, by an operator's tool or by a node that knows of revisions up to `above`. */
+  recreate(above = 0): void {
     if (this.#exists) return;
     this.#exists = true;
     this.#generation += 1;
-    this.#sequence = 0;
+    this.#began = this.canBeginAbove ? above : 0;
+    this.#sequence = this.#began;
     this.#entry = null;
   }
 
