@@ -24,12 +24,12 @@ export class FakeBucket {
   maxAgeMs = 0;
   /** Can it be told where to begin? A server before 2.10 can't. */
   canBeginAbove = true;
-  /** No revision of this bucket is as small. */
-  #began = 0;
+  #madeBy: object | null = null;
   #outage: Outage | null = null;
 
-  get began(): number {
-    return this.#began;
+  /** Whoever made the present bucket in place of a deleted one; `null`: an operator, or it is the first. */
+  get madeBy(): object | null {
+    return this.#madeBy;
   }
 
   get exists(): boolean {
@@ -107,13 +107,13 @@ export class FakeBucket {
     for (const watcher of this.#watchers) watcher.gone();
   }
 
-  /** Made anew, by an operator's tool or by a node that knows of revisions up to `above`. */
-  recreate(above = 0): void {
+  /** Made anew, so that its revisions are all above `above`. */
+  recreate(above = 0, by: object | null = null): void {
     if (this.#exists) return;
     this.#exists = true;
     this.#generation += 1;
-    this.#began = this.canBeginAbove ? above : 0;
-    this.#sequence = this.#began;
+    this.#madeBy = by;
+    this.#sequence = this.canBeginAbove ? above : 0;
     this.#entry = null;
   }
 

@@ -45,7 +45,7 @@ export class FakeStore implements LeaseStore {
         else reject(noAnswer("open", OPEN_TIMEOUT_MS));
       };
       const serve = (): boolean => {
-        this.#bucket.recreate(above);
+        this.#bucket.recreate(above, this);
         return true;
       };
       this.#roundTrip(OPEN_TIMEOUT_MS, serve, done);
