@@ -3,6 +3,7 @@
  *
  *   npm run --silent deploy-nats-cluster -- up [--secure] [--supercluster | --two-regions | --single] [--backend compose]
  *   npm run --silent deploy-nats-cluster -- status | restart | rotate | down
+ *   npm run --silent deploy-nats-cluster -- migrate [--from nats://host:4222]
  *
  * The configuration is that of examples/nats-cluster and examples/supercluster, read by both backends.
  */

@@ -1,11 +1,14 @@
 /** The command line of deploy-nats-cluster, as a function: what it prints and how it ends are its results. */
 import { resolve } from "node:path";
-import { Command, CommanderError, Option } from "commander";
+import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import { composeYaml } from "./compose-backend.ts";
 import { makeSecrets, prepare, Running, rotate, type Say, statusOf } from "./deployment.ts";
 import { DeployError } from "./errors.ts";
+import { refuseUnfinished } from "./migrate/journal.ts";
+import { takeBack } from "./migrate/undo.ts";
+import { migrate } from "./migrate.ts";
 import { DEFAULT_PORT_BASE, type Topology } from "./plan.ts";
-import { statusLines, urlLines, urlsForPrograms } from "./report.ts";
+import { afterMigration, statusLines, urlLines, urlsForPrograms } from "./report.ts";
 import { USERS, type User } from "./secrets.ts";
 import { type BackendName, DEFAULT_STATE_DIR, StateDir } from "./state.ts";
 
@@ -27,6 +30,17 @@ interface Up extends Common {
   readonly supercluster?: true;
   readonly twoRegions?: true;
   readonly single?: true;
+}
+
+interface Migrate extends Up {
+  readonly from?: string;
+  readonly user?: string;
+  readonly creds?: string;
+  readonly ca?: string;
+  readonly replicas: number;
+  readonly keepBackup?: string;
+  readonly leaveMemory?: true;
+  readonly undo?: true;
 }
 
 /** Resolves to the exit code. */
@@ -62,6 +76,7 @@ class Cli {
     this.#addUp();
     this.#addStatus();
     this.#addRestarts();
+    this.#addMigrate();
     this.#addDown();
   }
 
@@ -90,6 +105,7 @@ class Cli {
     this.#planned("up", "start what does not run, one after another; wait until all is complete").action(
       (options: Up) =>
         this.#withState(options, async (state, say) => {
+          await refuseUnfinished(state);
           const running = await prepare(state, { ...options, ...planOf(options) }, say);
           await running.up();
           this.#finish(options, state, running);
@@ -101,7 +117,7 @@ class Cli {
           const plan = planOf(options);
           await makeSecrets(state, { ...plan, portBase: options.portBase }, say);
           if (options.json) this.#result({ envFile: state.composeFile });
-          else say(`docker compose --env-file ${state.composeFile} -f ${composeYaml(plan)} up -d`);
+          else say(`docker compose --env-file ${state.composeFile} -f ${composeYaml(plan)} up -d --wait`);
         }),
     );
   }
@@ -110,6 +126,7 @@ class Cli {
     this.#verb("status", "how the servers are; exit code 1 when something is missing").action(
       async (options: Common) => {
         const state = stateOf(options);
+        await refuseUnfinished(state);
         const status = await statusOf(new Running(state, await state.mustRead(), this.#sayTo(options)));
         const lines = options.json ? [JSON.stringify(status)] : statusLines(status);
         for (const line of lines) this.#output.out(line);
@@ -122,6 +139,7 @@ class Cli {
     this.#verb("restart", "restart one server after another; a leader keeps its term").action(
       (options: Common) =>
         this.#withState(options, async (state, say) => {
+          await refuseUnfinished(state);
           const running = new Running(state, await state.mustRead(), say);
           await running.restart();
           this.#finish(options, state, running);
@@ -131,11 +149,57 @@ class Cli {
       .option("--user <name...>", `only of these: ${USERS.join(", ")}`)
       .action((options: Common & { readonly user?: readonly string[] }) =>
         this.#withState(options, async (state, say) => {
+          await refuseUnfinished(state);
           const running = new Running(state, await state.mustRead(), say);
           await rotate(state, running, usersOf(options.user));
           this.#finish(options, state, running);
         }),
       );
+  }
+
+  #addMigrate(): void {
+    const password = "user name at --from; the password is taken from NATS_PASSWORD";
+    this.#planned(
+      "migrate",
+      "replace one server by a cluster: its streams, sequences, durable consumers stay",
+    )
+      .option("--from <url>", "the server to copy (default: the single one that is deployed here)")
+      .option("--user <name>", password)
+      .option("--creds <file>", "credentials file for --from")
+      .option("--ca <file>", "authority of the certificate of --from, which then is asked by TLS")
+      .option("--replicas <n>", "of each stream, at least", replicas, 3)
+      .option("--keep-backup <folder>", "keep the snapshots, for nats stream restore")
+      .option("--leave-memory", "leave behind what is in memory only, instead of refusing")
+      .option("--undo", "take an interrupted migration back")
+      .action((options: Migrate, command: Command) =>
+        this.#withState(options, (state, say) => this.#migrate(state, options, command, say)),
+      );
+  }
+
+  async #migrate(state: StateDir, options: Migrate, command: Command, say: Say): Promise<void> {
+    if (options.undo) {
+      const told = await takeBack(state, say);
+      if (options.json) this.#result({});
+      else say(told);
+      return;
+    }
+    const plan = planOf(options);
+    if (plan.topology === "single") throw new DeployError("migrate makes a cluster: leave out --single");
+    const given = command.getOptionValueSource("portBase") !== "default";
+    const { running, streams } = await migrate(
+      state,
+      {
+        ...options,
+        ...(options.keepBackup === undefined ? {} : { keepBackup: resolve(options.keepBackup) }),
+        target: { backend: options.backend, topology: plan.topology },
+        secure: options.secure,
+        portBase: given ? options.portBase : undefined,
+        leaveMemory: options.leaveMemory === true,
+      },
+      say,
+    );
+    for (const line of afterMigration(state, options.from)) say(line);
+    this.#finish(options, state, running, { streams });
   }
 
   #addDown(): void {
@@ -164,8 +228,8 @@ class Cli {
     this.#output.out(JSON.stringify({ ok: true, ...result }));
   }
 
-  #finish(options: Common, state: StateDir, running: Running): void {
-    if (options.json) this.#result(urlsForPrograms(state, running));
+  #finish(options: Common, state: StateDir, running: Running, more: object = {}): void {
+    if (options.json) this.#result({ ...urlsForPrograms(state, running), ...more });
     else for (const line of ["", ...urlLines(state, running)]) this.#output.out(line);
   }
 }
@@ -185,6 +249,12 @@ function usersOf(names: readonly string[] | undefined): readonly User[] {
   if (unknown !== undefined)
     throw new DeployError(`--user ${unknown}: it must be one of ${USERS.join(", ")}`);
   return USERS.filter((user) => names === undefined || names.includes(user));
+}
+
+function replicas(text: string): number {
+  const value = Number(text);
+  if (value === 1 || value === 3 || value === 5) return value;
+  throw new InvalidArgumentError("must be 1, 3 or 5");
 }
 
 function stateOf(options: Common): StateDir {

@@ -23,6 +23,11 @@ export async function findCompose(): Promise<readonly string[] | undefined> {
   return undefined;
 }
 
+/** Volumes are the project's: with another name it has other data. */
+export function composeProjectOf(portBase: number): string {
+  return `nats-leader-${portBase}`;
+}
+
 export function composeYaml(plan: Pick<Plan, "topology">): string {
   if (!hasGateways(plan)) return join(EXAMPLES, "nats-cluster/compose.yaml");
   const file = plan.topology === "supercluster" ? "compose.yaml" : "compose.two-regions.yaml";
@@ -103,9 +108,9 @@ export class ComposeBackend implements Backend {
         "--backend compose needs Docker Compose (docker compose, or docker-compose): install it, or use --backend process",
       );
     const [program = "", ...rest] = command;
-    const { portBase } = this.#deployment;
+    const { composeProject, portBase } = this.#deployment;
     const files = ["-f", composeYaml(this.#deployment), "--env-file", this.#state.composeFile];
-    const project = ["-p", `nats-leader-${portBase}`];
+    const project = ["-p", composeProject ?? composeProjectOf(portBase)];
     try {
       return await runCommand(program, [...rest, ...project, ...files, ...args], { timeoutMs: COMMAND_MS });
     } catch (cause) {

@@ -38,8 +38,11 @@ export class Running {
     this.#say = say;
   }
 
-  /** Starts what does not run. When one fails, those that this call started are ended before it rejects. */
-  async up(): Promise<void> {
+  /**
+   * Starts what does not run, and waits until nothing is missing, or at least until every server is up. When one fails,
+   * those that this call started are ended before it rejects.
+   */
+  async up(until: "nothing is missing" | "all are up" = "nothing is missing"): Promise<void> {
     const started: PlannedServer[] = [];
     try {
       for (const [index, server] of this.servers.entries()) {
@@ -50,7 +53,7 @@ export class Running {
           `${server.name.padEnd(6)} ${fresh ? "started" : "runs already"}, ${await this.backend.describe(server)}`,
         );
       }
-      await this.ready();
+      if (until === "nothing is missing") await this.ready();
     } catch (error) {
       for (const server of started.reverse()) await this.backend.stop(server);
       // As if it had not been tried: another plan may be tried now.
@@ -111,6 +114,7 @@ export class Running {
 
 export interface UpOptions extends Plan {
   readonly backend: BackendName;
+  readonly composeProject?: string;
 }
 
 /** What is deployed here, or will be. A deployment that runs is not changed into another kind: its data would be left behind. */
@@ -120,7 +124,8 @@ export async function prepare(state: StateDir, options: UpOptions, say: Say): Pr
   await makeSecrets(state, options, say);
   const binary = options.backend === "process" ? await serverBinary(options, say) : {};
   const { backend, topology, secure, portBase } = options;
-  const plan = { backend, topology, secure, portBase };
+  const project = options.composeProject === undefined ? {} : { composeProject: options.composeProject };
+  const plan = { backend, topology, secure, portBase, ...project };
   const deployment = { ...plan, ...binary, processes: before?.processes ?? {} };
   const running = new Running(state, deployment, say);
   await refuseTakenPorts(running);
@@ -161,11 +166,12 @@ async function serverBinary(plan: Plan, say: Say): Promise<{ readonly binary: st
   return { binary: found.path };
 }
 
-async function refuseTakenPorts(running: Running): Promise<void> {
+/** `free`: ports that are in use, but will not be. */
+export async function refuseTakenPorts(running: Running, free: readonly number[] = []): Promise<void> {
   for (const server of running.servers) {
     if (await running.backend.isRunning(server)) continue;
     for (const [use, port] of portsOf(running.deployment, server)) {
-      if (await isPortFree(port, "127.0.0.1")) continue;
+      if (free.includes(port) || (await isPortFree(port, "127.0.0.1"))) continue;
       throw new DeployError(
         `port ${port} (${use} of ${server.name}) is in use on 127.0.0.1: end what listens there, or choose others with --port-base`,
       );

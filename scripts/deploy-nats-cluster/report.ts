@@ -55,3 +55,17 @@ export function statusLines(status: Status): string[] {
   );
   return [...lines, status.ok ? "ok: nothing is missing" : `NOT OK: ${status.missing}`];
 }
+
+/** What a migration leaves for a person to do. */
+export function afterMigration(state: StateDir, from: string | undefined): string[] {
+  if (from === undefined)
+    return [
+      "",
+      `the single server has ended; its data are left in ${state.storeDir("single")}: remove them when they are not needed`,
+      "clients find the cluster at the old url; give them all of the urls below",
+    ];
+  return [
+    "",
+    `${from} is as it was, and still runs: end it before nodes are started. One that finds it leads there, beside the leader of the cluster`,
+  ];
+}

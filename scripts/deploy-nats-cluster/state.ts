@@ -18,6 +18,8 @@ export interface KnownProcess {
 
 export interface Deployment extends Plan {
   readonly backend: BackendName;
+  /** Of the compose backend. Default: by the ports. */
+  readonly composeProject?: string;
   /** The nats-server of the process backend. */
   readonly binary?: string;
   readonly processes: Readonly<Record<string, KnownProcess>>;

@@ -46,11 +46,9 @@ export class History {
     this.#story = withStory ? [] : null;
     const [time, bucket] = [this.#time, this.#bucket];
     const connections = new FakeConnections(time);
-    const { remembers } = plan;
-    this.#checker = new Checker({ time, bucket, connections, tally, hash: this.#hash, remembers });
+    this.#checker = new Checker({ time, bucket, connections, tally, hash: this.#hash });
     this.#world = { time, bucket, connections, presence: plan.presence, witness: this.#checker };
     bucket.maxAgeMs = plan.maxAgeMs;
-    bucket.canBeginAbove = plan.beginsAbove;
     if (plan.maxAgeMs > 0) this.#expireByAge(plan.maxAgeMs);
     if (withStory) {
       this.#checker.tell = ({ incarnation, driver }, event, effects) => {

@@ -84,6 +84,7 @@ test("ports in use, and a pid that is another process's by now, are left alone",
 test("every command of the README is one that these tests run, but the one that needs a container engine", async () => {
   const [folder, commands] = [await Deployment.make("cluster"), readmeCommands("nats-cluster")];
   const elsewhere = ["up", "status", "restart", "down", "up --secure", "rotate --user node"];
+  elsewhere.push("up --single", "migrate");
   const [byCompose, prepare = ""] = commands.filter((line) => !elsewhere.includes(line));
   expect(byCompose).toBe("up --backend compose --secure");
   expect(prepare).toBe("prepare --secure");

@@ -23,6 +23,8 @@ export interface Run {
 export class Deployment {
   readonly state: string;
   readonly portBase: number;
+  /** Called with each line of a command, as it says it. */
+  heard: (line: string) => void = () => {};
 
   private constructor(state: string, portBase: number) {
     this.state = state;
@@ -42,8 +44,9 @@ export class Deployment {
   /** Runs a command line of the script, such as "up --secure". */
   async run(line: string, ...more: string[]): Promise<Run> {
     const [verb = "", ...args] = line.split(" ");
-    const ports = verb === "up" || verb === "prepare" ? ["--port-base", `${this.portBase}`] : [];
-    return runScript([verb, ...args, "--state", this.state, "--json", ...ports, ...more]);
+    const planned = verb === "up" || verb === "prepare" || args.includes("--from");
+    const ports = planned ? ["--port-base", `${this.portBase}`] : [];
+    return runScript([verb, ...args, "--state", this.state, "--json", ...ports, ...more], this.heard);
   }
 
   /** The same, when it must succeed. */
@@ -74,9 +77,13 @@ export class Deployment {
 }
 
 /** In this process: a new one for each command line costs a second of a busy machine. */
-async function runScript(args: readonly string[]): Promise<Run> {
+async function runScript(args: readonly string[], heard: (line: string) => void): Promise<Run> {
   const [out, err]: [string[], string[]] = [[], []];
-  const code = await main(args, { out: (line) => out.push(line), err: (line) => err.push(line) });
+  const into = (lines: string[]) => (line: string) => {
+    lines.push(line);
+    heard(line);
+  };
+  const code = await main(args, { out: into(out), err: into(err) });
   const last = out.at(-1);
   const result = last?.startsWith("{") ? (JSON.parse(last) as Record<string, unknown>) : {};
   return { code, result, stdout: out.join("\n"), stderr: err.join("\n") };

@@ -1,0 +1,129 @@
+/** What is in a stream, in a form in which two servers' answers can be compared. */
+import { createHash } from "node:crypto";
+import type { NatsConnection } from "@nats-io/transport-node";
+import { ApiRefusal, call, type Json, objectOf } from "./api.ts";
+import { maxAgeOf, progressOf, type StreamInfo } from "./stream-info.ts";
+
+const NO_MESSAGE = 10037;
+/** Requests under way at once. */
+const LANES = 64;
+
+export interface Contents {
+  readonly messages: number;
+  readonly firstSequence: number;
+  readonly lastSequence: number;
+  /** Of sequence, subject, time, headers and data of every message. */
+  readonly digest: string;
+  /** Each message's, by sequence, when messages age: some may be gone by the time of the comparison. */
+  readonly aging: ReadonlyMap<number, AgingMessage> | null;
+  readonly consumers: Readonly<Record<string, string>>;
+}
+
+interface AgingMessage {
+  readonly digest: string;
+  /** Unix time in milliseconds. */
+  readonly goesAtMs: number;
+}
+
+export async function readContents(nats: NatsConnection, info: StreamInfo): Promise<Contents> {
+  const { name, firstSequence, lastSequence } = info;
+  const maxAgeMs = maxAgeOf(info);
+  const aging = maxAgeMs === null ? null : new Map<number, AgingMessage>();
+  // Lanes of equal width: both servers' are the same. Single requests work for every kind of stream and leave nothing
+  // behind, where a consumer would be refused by a work queue.
+  const width = Math.max(1, Math.ceil((lastSequence - firstSequence + 1) / LANES));
+  const lanes = await Promise.all(
+    Array.from({ length: LANES }, async (_, index) => {
+      const from = firstSequence + index * width;
+      const hash = createHash("sha256");
+      let messages = 0;
+      for await (const message of messagesIn(nats, name, from, Math.min(lastSequence, from + width - 1))) {
+        const digest = digestOf(message);
+        hash.update(digest);
+        messages++;
+        aging?.set(Number(message["seq"]), { digest, goesAtMs: goesAt(message, maxAgeMs ?? 0) });
+      }
+      return { messages, digest: hash.digest("hex") };
+    }),
+  );
+  return {
+    messages: lanes.reduce((sum, lane) => sum + lane.messages, 0),
+    firstSequence,
+    lastSequence,
+    digest: createHash("sha256")
+      .update(lanes.map(({ digest }) => digest).join())
+      .digest("hex"),
+    aging,
+    consumers: progressOf(info),
+  };
+}
+
+async function* messagesIn(
+  nats: NatsConnection,
+  stream: string,
+  from: number,
+  to: number,
+): AsyncGenerator<Json> {
+  for (let next = from; next <= to; ) {
+    const message = await messageFrom(nats, stream, next);
+    const sequence = Number(message?.["seq"]);
+    if (message === undefined || sequence > to) return; // what is left was deleted
+    yield message;
+    next = sequence + 1;
+  }
+}
+
+/** The first one at or after `sequence`. */
+async function messageFrom(
+  nats: NatsConnection,
+  stream: string,
+  sequence: number,
+): Promise<Json | undefined> {
+  const request = { seq: sequence, next_by_subj: ">" };
+  try {
+    return objectOf((await call(nats, `$JS.API.STREAM.MSG.GET.${stream}`, request))["message"]);
+  } catch (error) {
+    if (error instanceof ApiRefusal && error.code === NO_MESSAGE) return undefined;
+    throw error;
+  }
+}
+
+function digestOf({ subject, seq, time, hdrs, data }: Json): string {
+  const fields = JSON.stringify([subject, seq, time, hdrs ?? "", data ?? ""]);
+  return createHash("sha256").update(fields).digest("base64");
+}
+
+function goesAt({ time, hdrs }: Json, maxAgeMs: number): number {
+  const headers = Buffer.from(String(hdrs ?? ""), "base64").toString();
+  // With a TTL of its own it may go before that; when, is not worth parsing.
+  return /^Nats-TTL:/m.test(headers) ? 0 : Date.parse(String(time)) + maxAgeMs;
+}
+
+/** What is not as it was, for a person; undefined when all is. */
+export function differenceOf(was: Contents, is: Contents): string | undefined {
+  if (was.lastSequence !== is.lastSequence)
+    return `last sequence ${was.lastSequence}, now ${is.lastSequence}`;
+  const messages = was.aging === null ? messagesDiffer(was, is) : agingDiffer(was.aging, is.aging);
+  if (messages !== undefined) return messages;
+  const names = [...new Set([...Object.keys(was.consumers), ...Object.keys(is.consumers)])];
+  const name = names.find((one) => was.consumers[one] !== is.consumers[one]);
+  if (name === undefined) return undefined;
+  return `consumer ${name}: ${was.consumers[name] ?? "not there"}; now ${is.consumers[name] ?? "not there"}`;
+}
+
+function messagesDiffer(was: Contents, is: Contents): string | undefined {
+  if (was.messages !== is.messages) return `${was.messages} messages, now ${is.messages}`;
+  if (was.firstSequence !== is.firstSequence)
+    return `first sequence ${was.firstSequence}, now ${is.firstSequence}`;
+  return was.digest === is.digest ? undefined : "as many messages, but not the same ones";
+}
+
+function agingDiffer(was: ReadonlyMap<number, AgingMessage>, is: Contents["aging"]): string | undefined {
+  for (const [sequence, { digest, goesAtMs }] of was) {
+    const found = is?.get(sequence);
+    if (found === undefined && goesAtMs > Date.now()) return `message ${sequence} is missing`;
+    if (found !== undefined && found.digest !== digest) return `message ${sequence} is another one`;
+  }
+  const more = [...(is?.keys() ?? [])].find((sequence) => !was.has(sequence));
+  return more === undefined ? undefined : `message ${more} was not there`;
+}

@@ -1,0 +1,77 @@
+/** Elections among the streams: whose nodes run must not be copied under them. */
+import { type NatsConnection, NoRespondersError } from "@nats-io/transport-node";
+import { leaseSubject, serviceName, streamName } from "../../../src/nats/names.ts";
+import { DeployError } from "../errors.ts";
+import { ApiRefusal, call, objectOf } from "./api.ts";
+
+/** How long nodes have to answer. */
+const ANSWER_MS = 1000;
+const NO_MESSAGE = 10037;
+/** Of a record that does not say its own: go-cluster's. */
+const DEFAULT_TTL_MS = 10_000;
+
+const [PREFIX = ""] = streamName("\0").split("\0");
+
+export interface Election {
+  readonly clusterId: string;
+  /** The node in the record and the record's lease; null when the lease was released, or there is none. */
+  readonly held: { readonly by: string; readonly ttlMs: number } | null;
+}
+
+export async function electionsAmong(nats: NatsConnection, streams: readonly string[]): Promise<Election[]> {
+  const ids = streams.filter((name) => name.startsWith(PREFIX)).map((name) => name.slice(PREFIX.length));
+  return Promise.all(ids.map(async (clusterId) => ({ clusterId, held: await holderOf(nats, clusterId) })));
+}
+
+async function holderOf(nats: NatsConnection, clusterId: string): Promise<Election["held"]> {
+  const subject = `$JS.API.STREAM.MSG.GET.${streamName(clusterId)}`;
+  try {
+    const { message } = await call(nats, subject, { last_by_subj: leaseSubject(clusterId) });
+    const { data, hdrs } = objectOf(message);
+    const text = (base64: unknown): string => Buffer.from(String(base64 ?? ""), "base64").toString();
+    if (/^(KV-Operation: (DEL|PURGE)|Nats-Marker-Reason:)/m.test(text(hdrs))) return null;
+    return heldBy(text(data));
+  } catch (error) {
+    if (error instanceof ApiRefusal && error.code === NO_MESSAGE) return null;
+    throw error;
+  }
+}
+
+function heldBy(text: string): Election["held"] {
+  try {
+    const { node_id, ttl_ms } = objectOf(JSON.parse(text));
+    return { by: String(node_id), ttlMs: typeof ttl_ms === "number" ? ttl_ms : DEFAULT_TTL_MS };
+  } catch {
+    return { by: "unknown", ttlMs: DEFAULT_TTL_MS }; // nodes wait garbage out like a lease
+  }
+}
+
+/** Rejects when nodes of these elections answer. */
+export async function refuseRunningNodes(
+  nats: NatsConnection,
+  elections: readonly Election[],
+): Promise<void> {
+  const running = await Promise.all(
+    elections.map(async ({ clusterId }) => [clusterId, await nodesOf(nats, clusterId)] as const),
+  );
+  const some = running.filter(([, nodes]) => nodes.length > 0);
+  if (some.length === 0) return;
+  const text = some.map(([clusterId, nodes]) => `of cluster ${clusterId}: ${nodes.join(", ")}`).join("; ");
+  throw new DeployError(
+    `nodes run at the source, ${text}. Stop them first: a copy of a lease under a leader would be two leases. They go on, with a larger epoch, when they are started at the new cluster`,
+  );
+}
+
+async function nodesOf(nats: NatsConnection, clusterId: string): Promise<string[]> {
+  const nodes = new Set<string>();
+  try {
+    const options = { strategy: "stall", maxWait: ANSWER_MS } as const;
+    for await (const answer of await nats.requestMany(`$SRV.PING.${serviceName(clusterId)}`, "", options)) {
+      const { metadata, id } = objectOf(answer.json());
+      nodes.add(String(objectOf(metadata)["node"] ?? id));
+    }
+  } catch (error) {
+    if (!(error instanceof NoRespondersError)) throw error;
+  }
+  return [...nodes].sort();
+}

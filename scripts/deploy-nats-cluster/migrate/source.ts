@@ -1,0 +1,113 @@
+/** The server that streams are copied from, and that of a deployment that they are copied to. */
+import { randomInt } from "node:crypto";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import {
+  type ConnectionOptions,
+  connect,
+  credsAuthenticator,
+  type NatsConnection,
+} from "@nats-io/transport-node";
+import { isPortFree } from "../../../src/testing/ports.ts";
+import { composeProjectOf } from "../compose-backend.ts";
+import { Running, type Say, type UpOptions } from "../deployment.ts";
+import { DeployError } from "../errors.ts";
+import { clientUrl, type Plan, planServers, portsOf } from "../plan.ts";
+import { readPasswords } from "../secrets.ts";
+import type { Deployment, StateDir } from "../state.ts";
+
+/** How to reach the server at `from`. */
+export interface SourceOptions {
+  readonly from?: string;
+  readonly user?: string;
+  readonly creds?: string;
+  readonly ca?: string;
+}
+
+export interface Source extends AsyncDisposable {
+  readonly nats: NatsConnection;
+  /** For a person. */
+  readonly where: string;
+}
+
+/** The password is taken from the environment: everybody on the machine sees a command line. */
+export async function connectSource(from: string, options: SourceOptions): Promise<Source> {
+  if (from.includes("@"))
+    throw new DeployError("--from: no user or password in the url; use --user and NATS_PASSWORD, or --creds");
+  const tls = from.startsWith("tls://") ? { tls: {} } : {};
+  const nats = await dial(from, {
+    servers: from,
+    ...tls,
+    ...(options.user === undefined ? {} : { user: options.user, pass: process.env["NATS_PASSWORD"] ?? "" }),
+    ...(options.creds === undefined
+      ? {}
+      : { authenticator: credsAuthenticator(await readFile(options.creds)) }),
+    ...(options.ca === undefined ? {} : { tls: { caFile: options.ca } }),
+  });
+  return { nats, where: from, [Symbol.asyncDispose]: () => nats.close() };
+}
+
+/**
+ * The data of the single server that was deployed here and has ended, served at a port that nobody knows: nothing can be
+ * written under the copy. The state folder knows the process, so that it can be ended whatever happens to this one.
+ */
+export async function serveSingle(state: StateDir, single: Deployment): Promise<Source> {
+  const quiet: Say = () => {};
+  const running = new Running(
+    state,
+    { ...single, portBase: await freePortBase(single), processes: {} },
+    quiet,
+  );
+  await running.up();
+  const nats = await connectDeployed(state, running);
+  return {
+    nats,
+    where: state.storeDir("single"),
+    [Symbol.asyncDispose]: async () => {
+      await nats.close();
+      await running.down({ deleteData: false });
+      await state.forget();
+    },
+  };
+}
+
+/** As who may do everything in the account. */
+export async function connectDeployed(
+  state: StateDir,
+  { deployment, servers }: Running,
+): Promise<NatsConnection> {
+  const [first] = servers;
+  const near = servers.filter(({ cluster }) => cluster === first?.cluster);
+  const urls = near.map((server) => clientUrl(deployment, server));
+  if (!deployment.secure) return dial(urls.join(), { servers: urls });
+  const { admin } = await readPasswords(state.usersFile);
+  const tls = { caFile: join(state.tlsDir, "ca.pem") };
+  return dial(urls.join(), { servers: urls, user: "admin", pass: admin, tls });
+}
+
+/** The same servers and data, at ports that nobody knows. */
+export async function hidden(target: UpOptions): Promise<UpOptions> {
+  const composeProject = target.composeProject ?? composeProjectOf(target.portBase);
+  return { ...target, composeProject, portBase: await freePortBase(target) };
+}
+
+async function dial(where: string, options: ConnectionOptions): Promise<NatsConnection> {
+  try {
+    return await connect(options);
+  } catch (cause) {
+    throw new DeployError(`no connection to ${where}: ${cause instanceof Error ? cause.message : cause}`, {
+      cause,
+    });
+  }
+}
+
+async function freePortBase(plan: Plan): Promise<number> {
+  for (let attempt = 0; attempt < 100; attempt++) {
+    const portBase = randomInt(14_000, 27_000);
+    const tried = { ...plan, portBase };
+    const ports = planServers(tried).flatMap((server) => portsOf(tried, server).map(([, port]) => port));
+    const free = await Promise.all(ports.map((port) => isPortFree(port, "127.0.0.1")));
+    if (free.every(Boolean)) return portBase;
+  }
+  throw new DeployError("no free ports from 14000 to 27000");
+}

@@ -1,0 +1,107 @@
+/** Streams into a cluster, and the proof that they are the same there. */
+import type { NatsConnection } from "@nats-io/transport-node";
+import { poll } from "../../../src/testing/wait.ts";
+import type { Say } from "../deployment.ts";
+import { DeployError } from "../errors.ts";
+import type { Copied, SavedStream } from "../migrate.ts";
+import type { StateDir } from "../state.ts";
+import { call, objectOf, streamNames } from "./api.ts";
+import { differenceOf, readContents } from "./contents.ts";
+import { type Journal, writeJournal } from "./journal.ts";
+import { restoredConfig } from "./kinds.ts";
+import { restoreStream } from "./snapshot.ts";
+import { durablesOf, progressOf, readInfo, sha256 } from "./stream-info.ts";
+
+const CURRENT_MS = 120_000;
+
+export async function refuseTaken(nats: NatsConnection, saved: readonly SavedStream[]): Promise<void> {
+  const present = await streamNames(nats);
+  const taken = saved.map(({ info }) => info.name).filter((name) => present.includes(name));
+  if (taken.length === 0) return;
+  throw new DeployError(
+    `the cluster has streams of these names already: ${taken.join(", ")}. They are left as they are: delete them first if they are not needed, or use another --state and --port-base`,
+  );
+}
+
+export async function restore(
+  state: StateDir,
+  journal: Journal,
+  to: {
+    readonly nats: NatsConnection;
+    readonly saved: readonly SavedStream[];
+    readonly replicas: number;
+    readonly say: Say;
+  },
+): Promise<Copied[]> {
+  const restoring: string[] = [];
+  const names = to.saved.map(({ info }) => info.name);
+  const copied: Copied[] = [];
+  for (const stream of to.saved) {
+    const { name } = stream.info;
+    const config = restoredConfig(stream.info, names);
+    const snapshot = { dir: stream.dir, config };
+    await restoreStream(to.nats, snapshot, {
+      begun: async () => {
+        restoring.push(name);
+        await writeJournal(state, { ...journal, restoring });
+      },
+      refused: async () => {
+        restoring.pop();
+        await writeJournal(state, { ...journal, restoring });
+      },
+    });
+    if (Number(config["num_replicas"]) < to.replicas) {
+      const wanted = { ...config, num_replicas: to.replicas };
+      await call(to.nats, `$JS.API.STREAM.UPDATE.${name}`, wanted, CURRENT_MS);
+    }
+    const one = await compared(to.nats, stream);
+    copied.push(one);
+    to.say(
+      `${name}: the same: ${one.messages} messages, sequences ${one.firstSequence} to ${one.lastSequence}, ${one.consumers} durable consumers; replicas: ${one.replicas}`,
+    );
+  }
+  return copied;
+}
+
+async function compared(nats: NatsConnection, { info: was, contents }: SavedStream): Promise<Copied> {
+  const replicas = await allCurrent(nats, was.name);
+  // A cluster makes the consumers after it has answered.
+  await poll(
+    async () => {
+      const consumers = progressOf(await readInfo(nats, was.name));
+      return sha256(consumers) === sha256(contents.consumers) ? true : undefined;
+    },
+    { timeoutMs: CURRENT_MS, everyMs: 50 },
+  );
+  const is = await readContents(nats, await readInfo(nats, was.name));
+  const difference = differenceOf(contents, is);
+  if (difference !== undefined)
+    throw new DeployError(`${was.name} is not the same after its restore: ${difference}`);
+  const { messages, firstSequence, lastSequence } = is;
+  return {
+    name: was.name,
+    messages,
+    firstSequence,
+    lastSequence,
+    consumers: durablesOf(was).length,
+    replicas,
+  };
+}
+
+/** Resolves to the number of replicas. A restore is answered when one server has the data; all must, before this is done. */
+export async function allCurrent(nats: NatsConnection, stream: string): Promise<number> {
+  const replicas = await poll(
+    async () => {
+      const info = await call(nats, `$JS.API.STREAM.INFO.${stream}`).catch(() => ({}) as const);
+      const { config, cluster } = info as Record<string, unknown>;
+      const wanted = Number(objectOf(config)["num_replicas"]);
+      const others = objectOf(cluster)["replicas"];
+      const ready = Array.isArray(others) ? others.filter((one) => objectOf(one)["current"] === true) : [];
+      const leads = objectOf(cluster)["leader"] !== undefined;
+      return leads && ready.length === wanted - 1 ? wanted : undefined;
+    },
+    { timeoutMs: CURRENT_MS, everyMs: 50 },
+  );
+  if (replicas !== undefined) return replicas;
+  throw new DeployError(`the replicas of ${stream} were not current after ${CURRENT_MS / 1000} s`);
+}

@@ -1,0 +1,72 @@
+/** Takes an unfinished migration back: the cluster has none of its streams, the single server runs again. */
+import { rm } from "node:fs/promises";
+import type { NatsConnection } from "@nats-io/transport-node";
+import { poll } from "../../../src/testing/wait.ts";
+import { prepare, Running, type Say } from "../deployment.ts";
+import { DeployError } from "../errors.ts";
+import type { StateDir } from "../state.ts";
+import { ApiRefusal, call } from "./api.ts";
+import { forgetJournal, type Journal, readJournal } from "./journal.ts";
+import { connectDeployed, hidden } from "./source.ts";
+
+const NO_STREAM = 10059;
+const REMOVE_MS = 60_000;
+
+/** Resolves to what is the case now, for a person. May be repeated until it succeeds. */
+export async function takeBack(state: StateDir, say: Say): Promise<string> {
+  const journal = await readJournal(state);
+  if (journal === undefined) throw new DeployError(`no migration is unfinished in ${state.path}`);
+  const { single, targetWasThere, restoring, backup } = journal;
+  if (!targetWasThere) await endDeployed(state, say); // whatever it is by now
+  if (restoring.length > 0) await removeStreams(state, journal, say);
+  if (!targetWasThere) await endDeployed(state, say);
+  if (single !== null) {
+    await state.write({ ...single, processes: {} });
+    await new Running(state, single, say).up();
+  }
+  await rm(backup.folder, { recursive: true, force: true });
+  await forgetJournal(state);
+  const source =
+    single === null ? "the source is as it was" : "the single server runs again with all its data";
+  return `Nothing is lost: ${source}, and the cluster has none of its streams.`;
+}
+
+async function endDeployed(state: StateDir, say: Say): Promise<void> {
+  const deployed = await state.read();
+  if (deployed === undefined) return;
+  await new Running(state, deployed, say).down({ deleteData: false });
+  await state.forget();
+}
+
+async function removeStreams(state: StateDir, journal: Journal, say: Say): Promise<void> {
+  const { targetWasThere, target, restoring } = journal;
+  const running = await prepare(state, targetWasThere ? target : await hidden(target), say);
+  await running.up("all are up"); // half a stream makes a server unwell
+  const nats = await connectDeployed(state, running);
+  try {
+    for (const name of restoring) {
+      await removeStream(nats, name);
+      say(`${name}: removed from the cluster`);
+    }
+  } finally {
+    await nats.close();
+  }
+}
+
+/** Servers that have just been started have no meta leader yet. */
+async function removeStream(nats: NatsConnection, name: string): Promise<void> {
+  let last: unknown;
+  const removed = await poll(
+    async () => {
+      try {
+        await call(nats, `$JS.API.STREAM.DELETE.${name}`);
+        return true;
+      } catch (error) {
+        last = error;
+        return error instanceof ApiRefusal && error.code === NO_STREAM ? true : undefined;
+      }
+    },
+    { timeoutMs: REMOVE_MS, everyMs: 200 },
+  );
+  if (!removed) throw last;
+}

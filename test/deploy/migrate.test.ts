@@ -1,0 +1,234 @@
+/** `migrate`: a single server becomes a cluster, and nothing is lost, whatever gets in the way. */
+import { existsSync, readdirSync } from "node:fs";
+import { join } from "node:path";
+import { AckPolicy, jetstream, jetstreamManager } from "@nats-io/jetstream";
+import { connect, type NatsConnection } from "@nats-io/transport-node";
+import { expect, test } from "vitest";
+import { startNatsServer } from "../../src/testing.ts";
+import { atEnd } from "../node/support/cleanup.ts";
+import { startLeader, startNode } from "../node/support/node.ts";
+import { operatorOf } from "../node/support/operator.ts";
+import { spawnChild } from "../support/child.ts";
+import { addMemoryStream, fillStreams, type Kept, readStream } from "./streams.ts";
+import { Deployment, type Run, urlsOf } from "./support.ts";
+
+/** Three servers are started, filled, ended and started again. */
+const LONG_MS = 180_000;
+
+test("a single server becomes a cluster under running nodes: all streams stay, and epochs go on", {
+  timeout: LONG_MS,
+}, async () => {
+  const place = await Deployment.make("cluster");
+  const [url = ""] = urlsOf(await place.must("up --single"));
+  const single = await connectTo(url);
+  const names = await fillStreams(single);
+  const before = await readAll(single, names);
+  const urls = [0, 1, 2].map((index) => `nats://127.0.0.1:${place.portBase + index}`);
+  const nodes = [
+    await startNode({ servers: urls }, { clusterId: "billing", nodeId: "a" }),
+    await startNode({ servers: urls }, { clusterId: "billing", nodeId: "b" }),
+  ];
+  await nodes[0]?.until(() => nodes.some(({ node }) => node.isLeader()));
+
+  const led = Math.max(...nodes.map(({ node }) => node.epoch));
+
+  // What is in memory would be lost: nothing is begun.
+  await addMemoryStream(single);
+  const refused = await place.run("migrate");
+  expect([refused.code, refused.stderr]).toEqual([
+    1,
+    expect.stringMatching(/takes no snapshot of: CACHE\. Delete them, or .* --leave-memory/),
+  ]);
+  expect(await place.must("status")).toMatchObject({ ok: true, servers: [{ name: "single" }] });
+
+  await single.close();
+  const backup = join(place.state, "backup");
+  const result = await place.must("migrate --leave-memory", "--keep-backup", backup);
+  expect(urlsOf(result)).toEqual(urls);
+  expect(result["streams"]).toEqual(
+    expect.arrayContaining([
+      { name: "ORDERS", messages: 53, firstSequence: 4, lastSequence: 60, consumers: 1, replicas: 3 },
+      { name: "JOBS", messages: 5, firstSequence: 4, lastSequence: 8, consumers: 1, replicas: 3 },
+    ]),
+  );
+  expect(readdirSync(backup).sort()).toEqual([...names, "KV_KV_CLUSTER_billing"].sort());
+  expect(existsSync(join(place.state, "single/jetstream"))).toBe(true);
+
+  // The nodes have found the cluster, where the bucket is a new one to them: no term goes on, epochs do.
+  await nodes[0]?.until(() => nodes.some(({ node }) => node.isLeader()), 30_000);
+  expect(Math.max(...nodes.map(({ node }) => node.epoch))).toBeGreaterThan(led);
+  const cluster = await connectTo(urls);
+  expect(await readAll(cluster, names)).toEqual(before);
+  const moved = await operatorOf({ url: urls }, "billing");
+  expect(await moved.config()).toMatchObject({ num_replicas: 3 });
+
+  await consumersGoOn(cluster);
+  expect(await place.must("status")).toMatchObject({ ok: true });
+});
+
+/** Ten were delivered and five of them acknowledged; three jobs are done. Mirrors and sources follow. */
+async function consumersGoOn(nats: NatsConnection): Promise<void> {
+  const [js, jsm] = [jetstream(nats), await jetstreamManager(nats)];
+  const { seq } = await js.publish("orders.new", "after the move");
+  expect(seq).toBe(61);
+  expect(await jsm.consumers.info("ORDERS", "billing")).toMatchObject({
+    delivered: { consumer_seq: 10, stream_seq: 13 },
+    num_ack_pending: 5,
+    num_pending: 44,
+  });
+  const worker = await js.consumers.get("JOBS", "worker");
+  const jobs: string[] = [];
+  for await (const message of await worker.fetch({ max_messages: 5, expires: 10_000 })) {
+    jobs.push(message.string());
+    await message.ackAck();
+  }
+  expect(jobs).toEqual([4, 5, 6, 7, 8].map((job) => `job ${job}`));
+  for (const follower of ["MIRROR", "ALL"]) {
+    const consumer = await js.consumers.get(follower);
+    for await (const message of await consumer.consume()) if (message.string() === "after the move") break;
+  }
+}
+
+test("from elsewhere: nobody may use the source meanwhile, no stream is overwritten, the source stays as it was", {
+  timeout: LONG_MS,
+}, async () => {
+  await using source = await startNatsServer();
+  const from = `migrate --from ${source.url}`;
+  const nats = await connectTo(source.url);
+  const [js, jsm] = [jetstream(nats), await jetstreamManager(nats)];
+  for (const name of ["A", "B"]) {
+    await jsm.streams.add({ name, subjects: [name] });
+    await jsm.consumers.add(name, { durable_name: "reader", ack_policy: AckPolicy.Explicit });
+    await js.publish(name, "1");
+  }
+  const place = await Deployment.make("cluster");
+  const leader = await startLeader({ url: source.url }, { clusterId: "billing", nodeId: "a" });
+  const told = await place.run(from);
+  expect(told.stderr).toMatch(/nodes run at the source, of cluster billing: a\. Stop them first/);
+  await leader.node.stop();
+  // Nobody answers for this one; its renewals tell.
+  const silent = await startLeader(
+    { url: source.url },
+    { clusterId: "billing", nodeId: "silent", service: false },
+  );
+  const renewed = await place.run(from);
+  expect(renewed.stderr).toMatch(/not released: the lease of billing by silent/);
+  expect(renewed.stderr).toMatch(/is still used: messages of KV_KV_CLUSTER_billing/);
+  const { epoch } = silent.node;
+  await silent.node.stop();
+  const before = await readAll(nats, ["A", "B"]);
+
+  const urls = urlsOf(await place.must("up"));
+  const cluster = await connectTo(urls);
+  const there = await jetstreamManager(cluster);
+  await there.streams.add({ name: "B", subjects: ["mine"] });
+  const taken = await place.run(from);
+  expect(taken.stderr).toMatch(/has streams of these names already: B\. They are left as they are/);
+  expect(await namesAt(cluster)).toEqual(["B"]);
+  await there.streams.delete("B");
+
+  // Somebody writes when a part is copied already.
+  const written = new Promise((resolve) => {
+    place.heard = (line) => {
+      if (line.startsWith("A: the same")) resolve(js.publish("A", "2"));
+    };
+  });
+  const changed = await place.run(from);
+  await written;
+  place.heard = () => {};
+  expect(changed.stderr).toMatch(/is still used: messages of A, last sequence 1, now 2\. Stop whatever/);
+  expect(changed.stderr).toMatch(/Nothing is lost: the source is as it was, and the cluster has none/);
+  expect(await namesAt(cluster)).toEqual([]);
+
+  const streams = (await place.must(from))["streams"];
+  expect(streams).toMatchObject([
+    { name: "A", messages: 2, consumers: 1, replicas: 3 },
+    { name: "B", messages: 1, consumers: 1, replicas: 3 },
+    { name: "KV_KV_CLUSTER_billing", replicas: 3 },
+  ]);
+  const after = await readAll(nats, ["A", "B"]);
+  expect(after["B"]).toEqual(before["B"]);
+  expect(after["A"]?.messages.slice(0, 1)).toEqual(before["A"]?.messages);
+  expect(await readAll(cluster, ["A", "B"])).toEqual(after);
+  const next = await startLeader({ servers: urls }, { clusterId: "billing", nodeId: "b" });
+  expect(next.node.epoch).toBe(epoch + 1);
+});
+
+test("killed half way, nothing else may be done but to begin anew or take it back", {
+  timeout: LONG_MS,
+}, async () => {
+  const place = await Deployment.make("cluster");
+  const [url = ""] = urlsOf(await place.must("up --single"));
+  const single = await connectTo(url);
+  const names = await fillStreams(single);
+  const before = await readAll(single, names);
+  await single.close();
+
+  await killedAt(place, /^JOBS: saved/); // the single server has ended
+  for (const verb of ["up", "status", "restart"]) {
+    expect((await place.run(verb)).stderr, verb).toMatch(
+      /was interrupted: run "migrate" again to start it over, or "migrate --undo" to take it back/,
+    );
+  }
+  await place.must("migrate --undo");
+  expect(await place.must("status")).toMatchObject({ ok: true, servers: [{ name: "single" }] });
+  const again = await connectTo(url);
+  expect(await readAll(again, names)).toEqual(before);
+  await again.close();
+
+  await killedAt(place, /^MIRROR: the same/); // some are in the cluster, one is half there
+  const streams = (await place.must("migrate"))["streams"] as readonly { name: string }[];
+  expect(streams.map(({ name }) => name)).toEqual(names);
+  const cluster = await connectTo([0, 1, 2].map((index) => `nats://127.0.0.1:${place.portBase + index}`));
+  expect(await readAll(cluster, names)).toEqual(before);
+  expect((await place.run("migrate --undo")).stderr).toMatch(/no migration is unfinished/);
+});
+
+/** Runs `migrate` as a process of its own and ends that as it says this. */
+async function killedAt(place: Deployment, line: RegExp): Promise<void> {
+  await using script = spawnChild<{ text?: string }>("scripts/deploy-nats-cluster.ts", {
+    args: ["migrate", "--state", place.state],
+  });
+  await script.next(({ text }) => line.test(text ?? ""), 120_000);
+  script.kill("SIGKILL");
+  await script.exit;
+}
+
+test("a secured one stays secured: roles and epochs as before; another account's user sees nothing to copy", {
+  timeout: LONG_MS,
+}, async () => {
+  const place = await Deployment.make("cluster");
+  const urls = urlsOf(await place.must("up --single --secure"));
+  const options = { clusterId: "billing", tls: { ca: place.ca }, ...(await place.login("node")) };
+  const first = await startLeader({ servers: urls }, { ...options, nodeId: "a" });
+  const { epoch } = first.node;
+  await first.node.stop();
+  const elsewhere = await Deployment.make("cluster");
+  process.env["NATS_PASSWORD"] = (await place.login("system")).pass ?? "";
+  atEnd(() => delete process.env["NATS_PASSWORD"]);
+  const foreign: Run = await elsewhere.run(`migrate --from ${urls[0]} --user system`, "--ca", place.ca);
+  expect(foreign.stderr).toMatch(/STREAM\.NAMES: JetStream not enabled for account/);
+
+  const result = await place.must("migrate");
+  expect(result["streams"]).toMatchObject([{ name: "KV_KV_CLUSTER_billing", messages: 1, replicas: 3 }]);
+  const next = await startLeader({ servers: urlsOf(result) }, { ...options, nodeId: "b" });
+  expect(next.node.epoch).toBe(epoch + 1);
+});
+
+async function connectTo(servers: string | string[]): Promise<NatsConnection> {
+  const connection = await connect({ servers });
+  atEnd(() => connection.close());
+  return connection;
+}
+
+async function readAll(nats: NatsConnection, names: readonly string[]): Promise<Record<string, Kept>> {
+  const kept: Record<string, Kept> = {};
+  for (const name of names) kept[name] = await readStream(nats, name);
+  return kept;
+}
+
+async function namesAt(nats: NatsConnection): Promise<string[]> {
+  const names: string[] = [];
+  for await (const name of (await jetstreamManager(nats)).streams.names()) names.push(name);
+  return names;
+}
