@@ -60,6 +60,8 @@ export interface AttachRequest {
   readonly clusterId: string;
   readonly incarnation: string;
   readonly signal: AbortSignal;
+  /** Largest epoch an earlier incarnation in this process has seen; 0: none. */
+  readonly rememberedEpoch: number;
   /** Something is not as good as it could be: said once, in one sentence. */
   readonly warn: (code: string, message: string, error?: Error) => void;
 }

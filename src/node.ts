@@ -144,6 +144,7 @@ export class Node implements AsyncDisposable {
       clusterId,
       incarnation,
       signal,
+      rememberedEpoch: this.#rememberedEpoch,
       warn: (code, message, error) => {
         logger.warn({ event: "warning", code, err: error }, message);
         this.#emit({ type: "warning", code, message, error: error ?? null });

@@ -117,6 +117,18 @@ export const mutants: readonly Mutant[] = [
     from: "return view.record === null ? view.revision : view.record.epoch;",
     to: "return view.record === null ? 0 : view.record.epoch;",
   },
+  {
+    name: "a bucket that is made anew begins at revision 1",
+    file: "election/view.js",
+    from: "return Math.max(highestEpoch, seenRevision);",
+    to: "return 0;",
+  },
+  {
+    name: "a bucket that is made anew begins behind the revisions, whatever the epoch is",
+    file: "election/view.js",
+    from: "return Math.max(highestEpoch, seenRevision);",
+    to: "return seenRevision;",
+  },
   // ------------------------------------------------------------------------------------------ compare-and-set, identity
   {
     name: "an empty key is taken without the stream's sequence",

@@ -5,7 +5,7 @@
 import { campaign, campaignAtMono, dropOrphan, orphanToDrop } from "./candidate.ts";
 import { endHopelessDrain, keepOrRelease } from "./term.ts";
 import { emit, set, type Turn, termOf } from "./turn.ts";
-import { announce } from "./view.ts";
+import { announce, nothingNewUpTo } from "./view.ts";
 import { awaitsRead, silentAtMono } from "./wants.ts";
 
 /** At most one write and one read are in flight. */
@@ -16,7 +16,7 @@ export function act(turn: Turn): void {
   if (turn.state.bucket !== "open") {
     if (turn.state.bucket === "missing" && turn.now.mono >= turn.state.retryAtMono) {
       set(turn, { bucket: "opening" });
-      emit(turn, { type: "open-bucket" });
+      emit(turn, { type: "open-bucket", above: nothingNewUpTo(turn.state) });
     }
     return;
   }

@@ -317,8 +317,11 @@ export type WarningCode =
 export type Effect =
   | { readonly type: "write"; readonly nonce: number; readonly write: LeaseWrite; readonly timeoutMs: number }
   | { readonly type: "read"; readonly timeoutMs: number }
-  /** Create the bucket or check the one that is there; answered by `bucket-opened` or `bucket-failed`. */
-  | { readonly type: "open-bucket" }
+  /**
+   * Check the bucket that is there, or make one in which every revision is above `above`; answered by `bucket-opened` or
+   * `bucket-failed`.
+   */
+  | { readonly type: "open-bucket"; readonly above: number }
   /** Ask the server named in the binding whether the connection is gone; answered only if it is. */
   | { readonly type: "confirm-death"; readonly binding: SessionBinding; readonly timeoutMs: number }
   | { readonly type: "become-leader"; readonly epoch: number; readonly acquiredAt: number }

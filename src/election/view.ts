@@ -8,6 +8,15 @@ import { emit, set, type Turn, warn } from "./turn.ts";
 import type { ElectionState, Expectation, Leader, LeaseEntry, LeaseRecord, Snapshot, View } from "./types.ts";
 import { sameBinding } from "./writes.ts";
 
+/**
+ * Where a bucket that is made in place of a lost one goes on. In a cluster's first bucket no epoch is larger than the
+ * revision it was first written with. So it stays in one that begins behind everything known: whoever remembers nothing
+ * and finds the key empty takes a larger epoch, and what was on its way to the old bucket finds no revision of its own.
+ */
+export function nothingNewUpTo({ highestEpoch, seenRevision }: ElectionState): number {
+  return Math.max(highestEpoch, seenRevision);
+}
+
 /** True when the record was written by this very incarnation. The node id alone proves nothing. */
 export function isMine(state: ElectionState, record: LeaseRecord | null): boolean {
   return record?.incarnation === state.config.incarnation;

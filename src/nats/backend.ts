@@ -40,7 +40,7 @@ async function attach(options: ResolvedOptions, request: AttachRequest): Promise
     await link.close().catch(() => {});
   };
   try {
-    const bucket = await openPatiently(store, request.signal);
+    const bucket = await openPatiently(store, request);
     // Before the first campaign, so that already the first record says how to notice our death.
     if (options.crashDetection === "presence" && !options.observer)
       await session.usePresence(streamName(clusterId));
@@ -52,11 +52,14 @@ async function attach(options: ResolvedOptions, request: AttachRequest): Promise
 }
 
 /** JetStream of a starting cluster says no for seconds before it says yes. */
-async function openPatiently(store: LeaseStore, signal: AbortSignal): Promise<BucketInfo> {
+async function openPatiently(
+  store: LeaseStore,
+  { signal, rememberedEpoch }: AttachRequest,
+): Promise<BucketInfo> {
   const giveUpAt = performance.now() + OPEN_PATIENCE_MS;
   for (;;) {
     try {
-      return await store.open(signal);
+      return await store.open(signal, rememberedEpoch);
     } catch (error) {
       const final = !(error instanceof ClusterError) || !error.recoverable;
       if (final || signal.aborted || performance.now() + OPEN_RETRY_MS > giveUpAt) throw error;

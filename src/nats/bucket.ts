@@ -56,12 +56,12 @@ export class BucketOpener {
   }
 
   /** Rejects with a `ClusterError` that says what is wrong and what to do; `recoverable` when trying again may help. */
-  async open(signal: AbortSignal): Promise<BucketInfo> {
+  async open(signal: AbortSignal, above: number): Promise<BucketInfo> {
     const doing = `open bucket ${bucketName(this.#options.clusterId)}`;
     try {
       const found = await this.#info(signal);
       this.#requireVersion();
-      const stream = found ?? (await this.#create(signal));
+      const stream = found ?? (await this.#create(signal, above));
       this.#check(stream);
       const republish = await this.#ensureRepublish(stream, signal);
       return { generation: stream.created, maxAgeMs: stream.maxAgeMs, replicas: stream.replicas, republish };
@@ -83,11 +83,11 @@ export class BucketOpener {
     }
   }
 
-  async #create(signal: AbortSignal): Promise<StreamState> {
+  async #create(signal: AbortSignal, above: number): Promise<StreamState> {
     const { clusterId } = this.#options;
     const replicas = this.#wantedReplicas();
     try {
-      return await this.#createWith(replicas, signal);
+      return await this.#createWith(replicas, above, signal);
     } catch (thrown) {
       if (isJsError(thrown, JsCode.streamNameExists)) return this.#createdByAnother(signal, thrown);
       if (replicas === 1 || !isJsError(thrown, JsCode.clusterNoPeers, JsCode.replicasNotSupported))
@@ -105,7 +105,7 @@ export class BucketOpener {
         thrown,
       );
       try {
-        return await this.#createWith(1, signal);
+        return await this.#createWith(1, above, signal);
       } catch (again) {
         if (isJsError(again, JsCode.streamNameExists)) return this.#createdByAnother(signal, again);
         throw again;
@@ -113,9 +113,10 @@ export class BucketOpener {
     }
   }
 
-  async #createWith(replicas: number, signal: AbortSignal): Promise<StreamState> {
+  async #createWith(replicas: number, above: number, signal: AbortSignal): Promise<StreamState> {
     const { clusterId, interop, leaseTtlMs } = this.#options;
-    const config = newStreamConfig(clusterId, replicas, interop === "go-cluster" ? leaseTtlMs : 0);
+    const maxAgeMs = interop === "go-cluster" ? leaseTtlMs : 0;
+    const config = newStreamConfig(clusterId, replicas, maxAgeMs, above);
     return this.#parse(await this.#call(`STREAM.CREATE.${streamName(clusterId)}`, config, signal, 2));
   }
 

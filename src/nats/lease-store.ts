@@ -44,8 +44,8 @@ export class NatsLeaseStore implements LeaseStore {
     this.#opener = new BucketOpener(monitor, options);
   }
 
-  async open(signal: AbortSignal): Promise<BucketInfo> {
-    const info = await this.#opener.open(signal);
+  async open(signal: AbortSignal, above = 0): Promise<BucketInfo> {
+    const info = await this.#opener.open(signal, above);
     this.#republish = info.republish;
     this.#rewatch(true);
     return info;

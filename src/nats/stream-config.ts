@@ -8,6 +8,9 @@ const DUPLICATE_WINDOW_MS = 120_000;
 const SMALLEST_MESSAGE_LIMIT = 1024;
 const SMALLEST_BUCKET_LIMIT = 64 * 1024;
 
+/** Beyond it a bucket would soon be out of revisions that we can read. Only somebody else's nonsense is as large. */
+const LARGEST_START = 10 ** 14;
+
 /** What the stream leader says about the stream. */
 export interface StreamState {
   /** Its creation time, as the server writes it. */
@@ -38,8 +41,16 @@ export function parseStreamInfo(answer: JsonObject, clusterId: string): StreamSt
   };
 }
 
-/** What a new bucket is made with: what any key-value client would make, and `republish`. */
-export function newStreamConfig(clusterId: string, replicas: number, maxAgeMs: number): JsonObject {
+/**
+ * What a new bucket is made with: what any key-value client would make, and `republish`. `above`: no revision up to this
+ * one is used; servers before 2.10 pass over it and begin at 1.
+ */
+export function newStreamConfig(
+  clusterId: string,
+  replicas: number,
+  maxAgeMs: number,
+  above: number = 0,
+): JsonObject {
   const windowMs = maxAgeMs > 0 ? Math.min(maxAgeMs, DUPLICATE_WINDOW_MS) : DUPLICATE_WINDOW_MS;
   return {
     name: streamName(clusterId),
@@ -59,6 +70,7 @@ export function newStreamConfig(clusterId: string, replicas: number, maxAgeMs: n
     allow_direct: true,
     deny_delete: true,
     republish: leaseRepublish(clusterId),
+    ...(above > 0 ? { first_seq: Math.min(above, LARGEST_START) + 1 } : {}),
   };
 }
 

@@ -140,7 +140,7 @@ export class Driver {
         return;
       case "open-bucket":
         this.#opening = new AbortController();
-        void store.open(this.#opening.signal).then(
+        void store.open(this.#opening.signal, effect.above).then(
           ({ generation, maxAgeMs }) => this.dispatch({ type: "bucket-opened", generation, maxAgeMs }),
           (error: unknown) => this.dispatch({ type: "bucket-failed", error: asError(error) }),
         );

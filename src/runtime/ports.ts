@@ -36,10 +36,11 @@ export interface BucketInfo {
 
 export interface LeaseStore {
   /**
-   * Makes the bucket, or checks the one that is there. Rejects with a `ClusterError` when it can't be used (what, where,
-   * what to do) or when the signal aborts. May be called again after the bucket was lost.
+   * Checks the bucket that is there, or makes one whose revisions are all above `above`, where the store can. Rejects with
+   * a `ClusterError` when it can't be used (what, where, what to do) or when the signal aborts. May be called again after
+   * the bucket was lost.
    */
-  open(signal: AbortSignal): Promise<BucketInfo>;
+  open(signal: AbortSignal, above: number): Promise<BucketInfo>;
   /** Asks the stream leader, never a replica. Never rejects. Settles within `timeoutMs`. */
   read(timeoutMs: number): Promise<ReadOutcome>;
   /** One compare-and-set. Never rejects, never retries by itself. Settles within `timeoutMs`, at the latest as `unknown`. */

@@ -35,6 +35,8 @@ export interface Scene {
   readonly connections: FakeConnections;
   readonly tally: Tally;
   readonly hash: TraceHash;
+  /** No process forgets what it has seen. */
+  readonly remembers: boolean;
 }
 
 export class Checker implements Witness {
@@ -45,6 +47,8 @@ export class Checker implements Witness {
   #alive: Notes[] = [];
   #last: Committed | null = null;
   #maxEpoch = 0;
+  /** Of all buckets that were deleted. */
+  #maxEpochBefore = 0;
   #largestToken = 0;
   #tokensOf = "";
   #stirredUntil = 0;
@@ -83,7 +87,19 @@ export class Checker implements Witness {
     );
     if (!recreates) return;
     this.#last = null;
+    this.#maxEpochBefore = Math.max(this.#maxEpochBefore, this.#maxEpoch);
     this.#maxEpoch = 0;
+  }
+
+  /**
+   * Is a smaller epoch wrong in this bucket? Not if somebody forgets and the bucket does not know: it was made anew by an
+   * operator, or by a node that had not seen everything.
+   */
+  get #epochsMustRise(): boolean {
+    const { remembers, bucket } = this.#scene;
+    if (remembers || this.#maxEpochBefore === 0) return true;
+    const maker = [...this.#notes.values()].find(({ process }) => process.store === bucket.madeBy);
+    return maker !== undefined && maker.knewAtOpen >= this.#maxEpochBefore;
   }
 
   /** The message on the key has vanished without a marker. */
@@ -105,6 +121,7 @@ export class Checker implements Witness {
     hash.step(time.now, this.#alive.indexOf(notes), event, effects, state);
     for (const effect of effects) {
       if (effect.type === "write") this.#sends(notes, effect, state);
+      if (effect.type === "open-bucket") notes.knewAtOpen = state.highestEpoch;
     }
     if (event.type === "tick" && notes.spins(time.now)) this.#fail(`${process.incarnation} spins`);
     if (state.highestEpoch < notes.highestEpoch) this.#fail(`${process.incarnation} forgot an epoch`);
@@ -220,7 +237,7 @@ export class Checker implements Witness {
       this.#largestToken = 0;
     }
     const { pass, highest } = compareTokens(this.#largestToken, epoch);
-    if (!pass && !this.#tamperings.concern(process)) {
+    if (!pass && this.#epochsMustRise && !this.#tamperings.concern(process)) {
       throw new Violation(
         `${process.incarnation} holds epoch ${epoch}, but a resource has seen ${this.#largestToken}`,
       );
@@ -255,9 +272,9 @@ export class Checker implements Witness {
       before.entry.record.incarnation === incarnation &&
       before.entry.record.epoch === epoch;
     if (renews || this.#strayed) return;
-    if (epoch <= this.#maxEpoch)
+    if (epoch <= this.#maxEpoch && this.#epochsMustRise)
       this.#fail(`revision ${entry.revision}: epoch ${epoch} after ${this.#maxEpoch}`);
-    this.#maxEpoch = epoch;
+    this.#maxEpoch = Math.max(this.#maxEpoch, epoch);
     this.#tamperings.elected(notes.process);
     tally.election(this.#takesOver(before, notes.process));
   }

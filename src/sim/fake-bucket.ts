@@ -22,7 +22,15 @@ export class FakeBucket {
   /** Every write that was applied, in order. */
   readonly log: LeaseEntry[] = [];
   maxAgeMs = 0;
+  /** Can it be told where to begin? A server before 2.10 can't. */
+  canBeginAbove = true;
+  #madeBy: object | null = null;
   #outage: Outage | null = null;
+
+  /** Whoever made the present bucket in place of a deleted one; `null`: an operator, or it is the first. */
+  get madeBy(): object | null {
+    return this.#madeBy;
+  }
 
   get exists(): boolean {
     return this.#exists;
@@ -99,11 +107,13 @@ export class FakeBucket {
     for (const watcher of this.#watchers) watcher.gone();
   }
 
-  recreate(): void {
+  /** Made anew, so that its revisions are all above `above`. */
+  recreate(above = 0, by: object | null = null): void {
     if (this.#exists) return;
     this.#exists = true;
     this.#generation += 1;
-    this.#sequence = 0;
+    this.#madeBy = by;
+    this.#sequence = this.canBeginAbove ? above : 0;
     this.#entry = null;
   }
 

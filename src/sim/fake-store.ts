@@ -37,7 +37,7 @@ export class FakeStore implements LeaseStore {
     this.#session = options.session ?? null;
   }
 
-  open(signal: AbortSignal): Promise<BucketInfo> {
+  open(signal: AbortSignal, above = 0): Promise<BucketInfo> {
     return new Promise((resolve, reject) => {
       const done = (opened: boolean | null): void => {
         this.#time.announce();
@@ -45,7 +45,7 @@ export class FakeStore implements LeaseStore {
         else reject(noAnswer("open", OPEN_TIMEOUT_MS));
       };
       const serve = (): boolean => {
-        this.#bucket.recreate();
+        this.#bucket.recreate(above, this);
         return true;
       };
       this.#roundTrip(OPEN_TIMEOUT_MS, serve, done);

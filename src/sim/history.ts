@@ -46,9 +46,11 @@ export class History {
     this.#story = withStory ? [] : null;
     const [time, bucket] = [this.#time, this.#bucket];
     const connections = new FakeConnections(time);
-    this.#checker = new Checker({ time, bucket, connections, tally, hash: this.#hash });
+    const { remembers } = plan;
+    this.#checker = new Checker({ time, bucket, connections, tally, hash: this.#hash, remembers });
     this.#world = { time, bucket, connections, presence: plan.presence, witness: this.#checker };
     bucket.maxAgeMs = plan.maxAgeMs;
+    bucket.canBeginAbove = plan.beginsAbove;
     if (plan.maxAgeMs > 0) this.#expireByAge(plan.maxAgeMs);
     if (withStory) {
       this.#checker.tell = ({ incarnation, driver }, event, effects) => {

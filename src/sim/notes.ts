@@ -27,6 +27,8 @@ export class Notes {
   role: RoleName = "follower";
   term: TermSeen | null = null;
   highestEpoch = 0;
+  /** The largest epoch it knew of when it last asked for a bucket. */
+  knewAtOpen = 0;
   #announcedEpoch = 0;
   #ticks = 0;
   #ticksSince = 0;

@@ -20,8 +20,10 @@ export interface Plan {
   readonly seed: number;
   /** Connections have presence consumers. */
   readonly presence: boolean;
-  /** Restarted processes keep what they know: bucket faults are survived only by those who remember. */
+  /** Restarted processes keep what they know. */
   readonly remembers: boolean;
+  /** A bucket that is made anew begins where its maker says: what a server from 2.10 on does. */
+  readonly beginsAbove: boolean;
   /** 0: records don't expire on the server. Otherwise a bucket as go-cluster makes it. */
   readonly maxAgeMs: number;
   readonly hosts: readonly HostOptions[];
@@ -45,10 +47,14 @@ export function planOf(seed: number, options: PlanOptions = {}): Plan {
     commonFaults,
     [...commonFaults, ...operatorFaults],
     [...commonFaults, ...bucketFaults],
+    [...commonFaults, ...operatorFaults, ...bucketFaults],
   ]);
   const recreates = bucketFaults.every((name) => kinds.includes(name));
-  // Not both: a bucket that was made anew has small sequences, and an expired key leaves nothing else to go by.
-  const maxAgeMs = !recreates && random.chance(0.1) ? timing.leaseTtlMs : 0;
+  const vanishes = operatorFaults.every((name) => kinds.includes(name));
+  // A bucket that begins at 1 again is survived only by those who remember, and only while its key has a history.
+  const beginsAbove = !recreates || vanishes || random.chance(0.5);
+  const remembers = recreates && !vanishes;
+  const maxAgeMs = !remembers && random.chance(0.1) ? timing.leaseTtlMs : 0;
   const twins = random.chance(0.05);
   const hosts: HostOptions[] = [];
   for (let index = 0; index < count; index += 1) {
@@ -77,7 +83,8 @@ export function planOf(seed: number, options: PlanOptions = {}): Plan {
   return {
     seed,
     presence,
-    remembers: recreates,
+    remembers,
+    beginsAbove,
     maxAgeMs,
     hosts,
     faults,

@@ -95,7 +95,7 @@ export function effectText(effect: Effect, state: ElectionState): string {
     case "read":
       return "read";
     case "open-bucket":
-      return "open the bucket";
+      return effect.above === 0 ? "open the bucket" : `open the bucket, a new one above ${effect.above}`;
     case "confirm-death":
       return `ask its server about ${bindingText(effect.binding)}`;
     case "become-leader":

@@ -76,14 +76,14 @@ describe("a fake bucket", () => {
   test.each(WRONG_FAKES)("that %s is found out", async (_wrong, parts) => {
     expect(recorded.length).toBeGreaterThan(0);
     const found = await Promise.all(
-      recorded.map((answers) => contradicted(place, answers, new FakeWorld(maxAgeOf(answers), parts))),
+      recorded.map((answers) => contradicted(place, answers, new FakeWorld(place, maxAgeOf(answers), parts))),
     );
     expect(found.filter((step) => step !== null)).not.toEqual([]);
   });
 
   test("that is right agrees with every record of it", async () => {
     const found = await Promise.all(
-      recorded.map((answers) => contradicted(place, answers, new FakeWorld(maxAgeOf(answers)))),
+      recorded.map((answers) => contradicted(place, answers, new FakeWorld(place, maxAgeOf(answers)))),
     );
     expect(found.filter((step) => step !== null)).toEqual([]);
   });

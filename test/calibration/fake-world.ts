@@ -1,9 +1,11 @@
 /** The simulator's bucket, with nodes on a perfect network that is made worse for the one write at a time. */
 import type { LeaseWrite, WriteOutcome } from "../../src/election/types.ts";
+import { isAtLeast } from "../../src/nats/server-version.ts";
 import { FakeBucket } from "../../src/sim/fake-bucket.ts";
 import { FakeConnections, FakeSession } from "../../src/sim/fake-session.ts";
 import { FakeStore } from "../../src/sim/fake-store.ts";
 import { VirtualTime } from "../../src/sim/virtual-time.ts";
+import type { Subject } from "./deviations.ts";
 import type { Node, SentWrite, Step } from "./operations.ts";
 import {
   describeEntry,
@@ -18,6 +20,8 @@ import {
 
 const ANSWER_MS = 20;
 const TIMEOUT_MS = 40;
+/** Older servers pass over the wish that a stream begin with another sequence than 1. */
+const FIRST_SEQUENCE_SINCE = "2.10.0";
 /** Held-up requests arrive that far from each other, long after everything else. */
 const LATE_MS = 1_000_000;
 
@@ -39,10 +43,11 @@ export class FakeWorld implements World {
   #lates = 0;
   #arrived = 0;
 
-  constructor(maxAgeMs: number, parts: FakeParts = {}) {
+  constructor({ version }: Subject, maxAgeMs: number, parts: FakeParts = {}) {
     this.#newBucket = parts.bucket ?? ((): FakeBucket => new FakeBucket());
     this.bucket = this.#newBucket();
     this.bucket.maxAgeMs = maxAgeMs;
+    this.bucket.canBeginAbove = isAtLeast(version, FIRST_SEQUENCE_SINCE);
     this.#session = new FakeSession(this.#connections);
     const other = new FakeSession(this.#connections);
     const make = (session: FakeSession): FakeStore =>
@@ -86,7 +91,7 @@ export class FakeWorld implements World {
   async #run(step: Step): Promise<readonly string[]> {
     switch (step.do) {
       case "open": {
-        const info = await this.#soon(this.#stores[step.by].open(new AbortController().signal));
+        const info = await this.#soon(this.#stores[step.by].open(new AbortController().signal, step.above));
         return [describeOpened(info, 1, this.#generations)];
       }
       case "read":

@@ -112,7 +112,7 @@ export class NatsWorld implements World {
   async run(step: Step): Promise<readonly string[]> {
     switch (step.do) {
       case "open": {
-        const info = await this.#stores[step.by].open(new AbortController().signal);
+        const info = await this.#stores[step.by].open(new AbortController().signal, step.above);
         await this.#known();
         return [describeOpened(info, this.#lane.place.replicas, this.#generations)];
       }

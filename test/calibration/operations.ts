@@ -45,7 +45,8 @@ export type Foreign =
   | "our-marker";
 
 export type Operation =
-  | { readonly do: "open"; readonly by: Node }
+  /** `above`: what the node remembers, if it has to make the bucket. */
+  | { readonly do: "open"; readonly by: Node; readonly above: number }
   | { readonly do: "read"; readonly by: Node }
   | { readonly do: "write"; readonly by: Node; readonly write: WriteSpec }
   /** All at the same time, each from a node of its own. */
@@ -117,10 +118,16 @@ type Maker = (random: Random) => Operation;
 
 const node = (random: Random): Node => random.pick(["a", "b", "c"]);
 
+const open = (random: Random): Operation => ({
+  do: "open",
+  by: node(random),
+  above: random.pick([0, 0, 3, 40]),
+});
+
 const MAKERS: readonly (readonly [Maker, number])[] = [
   [(random) => ({ do: "write", by: node(random), write: writeSpec(random) }), 14],
   [(random) => ({ do: "read", by: node(random) }), 5],
-  [(random) => ({ do: "open", by: node(random) }), 2],
+  [open, 2],
   [
     (random) => {
       const expect = random.next() < 0.8 ? weighted(random, EXPECTS) : undefined;
@@ -169,8 +176,7 @@ export function generate(seed: number, random: Random, options: GenerateOptions 
     const operation = weighted(random, makers)(random);
     operations.push(operation);
     // Mostly the bucket is made again soon: while it is gone little happens.
-    if (operation.do === "delete-bucket" && random.next() < 0.7)
-      operations.push({ do: "open", by: node(random) });
+    if (operation.do === "delete-bucket" && random.next() < 0.7) operations.push(open(random));
   }
   return { seed, aging, operations };
 }

@@ -41,7 +41,7 @@ const LAST: readonly Operation[] = [
   { do: "read", by: "a" },
   { do: "read", by: "b" },
   { do: "read", by: "c" },
-  { do: "open", by: "b" },
+  { do: "open", by: "b", above: 0 },
   { do: "force", what: "our-record" },
 ];
 
@@ -50,7 +50,7 @@ let runs = 0;
 /** Runs the script on the server and the fake side by side. */
 export async function runScript(lane: Lane, script: Script): Promise<Outcome> {
   const maxAgeMs = script.aging ? MAX_AGE_MS : 0;
-  const fake = new FakeWorld(maxAgeMs);
+  const fake = new FakeWorld(lane.place, maxAgeMs);
   runs += 1;
   const server = await NatsWorld.open(lane, `cal${process.pid}_${runs}`, maxAgeMs);
   try {
@@ -77,7 +77,7 @@ async function sideBySide(
     tooSlow,
   });
   let writtenAt = performance.now();
-  const operations: Operation[] = [{ do: "open", by: "a" }, ...script.operations];
+  const operations: Operation[] = [{ do: "open", by: "a", above: 0 }, ...script.operations];
   for (let last = false; ; ) {
     const operation = nextOf(operations, fake, last);
     if (operation === null) {

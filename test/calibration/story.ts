@@ -35,8 +35,9 @@ export function stepText(step: Step): string {
     case "offline":
       return `c ${writeText(step.write)}, then reads, both while disconnected`;
     case "open":
+      return step.above === 0 ? `${step.by} opens` : `${step.by} opens, remembering ${step.above}`;
     case "read":
-      return `${step.by} ${step.do}s`;
+      return `${step.by} reads`;
     case "force":
       return `anybody writes: ${step.what}`;
     case "restart":

@@ -88,11 +88,20 @@ class CountsEachKeyByItself extends FakeBucket {
 }
 
 class CountsOnWhenMadeAnew extends FakeBucket {
-  override recreate(): void {
+  override recreate(above: number): void {
     if (this.exists) return;
     const { lastSequence } = this.snapshot();
-    super.recreate();
-    this.rollBackTo(lastSequence, null);
+    super.recreate(above);
+    this.rollBackTo(Math.max(above, lastSequence), null);
+  }
+}
+
+class BeginsElsewhere extends FakeBucket {
+  override recreate(above: number): void {
+    const { canBeginAbove } = this;
+    this.canBeginAbove = !canBeginAbove;
+    super.recreate(above);
+    this.canBeginAbove = canBeginAbove;
   }
 }
 
@@ -177,6 +186,10 @@ export const WRONG_FAKES: readonly (readonly [wrong: string, FakeParts])[] = [
   ["never lets a message go", { bucket: () => new NeverExpires() }],
   ["counts each key by itself", { bucket: () => new CountsEachKeyByItself() }],
   ["counts on when it is made anew", { bucket: () => new CountsOnWhenMadeAnew() }],
+  [
+    "listens to its maker where the server does not, or not where it does",
+    { bucket: () => new BeginsElsewhere() },
+  ],
   ["is the same bucket when it is made anew", { bucket: () => new IsTheSameWhenMadeAnew() }],
   ["shows watchers what was refused", { bucket: () => new ShowsRefusedWrites() }],
   ["tells watchers everything twice", { bucket: () => new TellsTwice() }],

@@ -3,7 +3,19 @@ import type { NatsLink } from "../../src/nats/connection.ts";
 import { bucketName, leaseSubject, republishSubject, streamName } from "../../src/nats/names.ts";
 import { isAtLeast } from "../../src/nats/server-version.ts";
 import { type NatsServer, startNatsServer } from "../../src/testing.ts";
-import { api, applied, atEnd, freshId, link, noAbort, put, snapshot, storeOn } from "./support.ts";
+import {
+  api,
+  applied,
+  atEnd,
+  entryAt,
+  freshId,
+  link,
+  noAbort,
+  put,
+  snapshot,
+  storeOn,
+  watching,
+} from "./support.ts";
 
 let server: NatsServer;
 beforeAll(async () => {
@@ -84,7 +96,7 @@ describe("a bucket that is not there", () => {
   test("is made by several nodes at the same time, and all of them use it", async () => {
     const clusterId = freshId();
     const stores = await Promise.all(Array.from({ length: 6 }, () => storeOn(server, clusterId)));
-    const infos = await Promise.all(stores.map(({ store }) => store.open(noAbort())));
+    const infos = await Promise.all(stores.map(({ store }, remembered) => store.open(noAbort(), remembered)));
     expect(new Set(infos.map((info) => info.generation)).size).toBe(1);
   });
 
@@ -94,6 +106,30 @@ describe("a bucket that is not there", () => {
     const interop = await storeOn(server, clusterId, { interop: "go-cluster" });
     const infos = await Promise.all([native.store.open(noAbort()), interop.store.open(noAbort())]);
     expect(new Set(infos.map((info) => JSON.stringify(info))).size).toBe(1);
+  });
+
+  test("begins behind what is remembered, and only when it is made; a server before 2.10 begins at 1", async () => {
+    const clusterId = freshId();
+    const nats = await link(server);
+    const { store } = await storeOn(nats, clusterId);
+    const { generation } = await store.open(noAbort(), 57);
+    const lastSequence = isAtLeast(server.version, "2.10.0") ? 57 : 0;
+    expect(await snapshot(store)).toEqual({ generation, lastSequence, entry: null });
+    expect(await store.open(noAbort(), 99)).toMatchObject({ generation });
+    expect(applied(await store.write(put({ emptyAtSequence: lastSequence }), 2000))).toBe(lastSequence + 1);
+    const { Kvm } = await import("@nats-io/kv");
+    const kv = await new Kvm(nats.connection).create(bucketName(clusterId), { history: 1 });
+    expect((await kv.get("leader"))?.revision).toBe(lastSequence + 1);
+  });
+
+  test("has revisions left for years, however large a number is said to be remembered", async () => {
+    const { store } = await storeOn(server, freshId());
+    await store.open(noAbort(), Number.MAX_SAFE_INTEGER);
+    const seen = watching(store);
+    const { lastSequence } = await snapshot(store);
+    const revision = applied(await store.write(put({ emptyAtSequence: lastSequence }), 2000));
+    expect(revision).toBeLessThan(Number.MAX_SAFE_INTEGER / 10);
+    await entryAt(seen, revision);
   });
 
   test("gets the lease TTL as max-age when go-cluster's nodes share it", async () => {

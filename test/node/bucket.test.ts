@@ -1,10 +1,11 @@
 /** Buckets that were there before: made by go-cluster, by hand, with a lifetime of records or without. */
 import { setTimeout as pause } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { NodeOptions } from "../../src/config.ts";
 import { bucketName, republishSubject, streamName } from "../../src/nats/names.ts";
 import { type NatsServer, startNatsServer } from "../../src/testing.ts";
 import { waitFor } from "../support/wait.ts";
-import { makeNode, QUICK, settled, startLeader, startNode } from "./support/node.ts";
+import { makeNode, QUICK, settled, startLeader, startNode, type TestNode } from "./support/node.ts";
 import { freshId, goRecord, type Operator, operatorOf } from "./support/operator.ts";
 import { proxied } from "./support/proxied.ts";
 
@@ -122,6 +123,58 @@ test("a bucket of ours has no max-age", async () => {
   const a = await startLeader(server, { clusterId: freshId(), nodeId: "a" });
   const config = await (await operatorOf(server, a.node.clusterId)).config();
   expect(config).toMatchObject({ max_age: 0, max_msgs_per_subject: 1 });
+});
+
+/** Servers before 2.10 can't be told where a stream begins. */
+const beginsAnywhere = process.env["NATS_TEST_VERSION"]?.startsWith("2.9.") !== true;
+
+describe.runIf(beginsAnywhere)("a bucket that was made anew by a node that remembers", () => {
+  async function leaderOfEpoch5(options: Partial<NodeOptions> & { clusterId: string }): Promise<TestNode> {
+    const a = await startLeader(server, { ...QUICK, cooldownMs: 0, ...options, nodeId: "a" });
+    for (let epoch = 2; epoch <= 5; epoch++) {
+      await a.node.stepDown();
+      await a.next("become", ({ term }) => term.epoch === epoch);
+    }
+    return a;
+  }
+
+  test("keeps epochs rising for one that remembers nothing and finds nothing", async () => {
+    const clusterId = freshId();
+    const operator = await operatorOf(server, clusterId);
+    const a = await leaderOfEpoch5({ clusterId });
+    await operator.deleteBucket();
+    const { term } = await a.next("become", ({ term: { epoch } }) => epoch > 5);
+    await a.node.stop();
+    await operator.purgeBucket();
+    const b = await startNode(server, { ...QUICK, clusterId, nodeId: "b" });
+    expect((await b.becomes()).epoch).toBeGreaterThan(term.epoch);
+  });
+
+  test("the same where what was left of its term has expired", async () => {
+    const clusterId = freshId();
+    const operator = await operatorOf(server, clusterId);
+    const a = await leaderOfEpoch5({ clusterId, interop: "go-cluster" });
+    await operator.deleteBucket();
+    const { term } = await a.next("become", ({ term: { epoch } }) => epoch > 5);
+    await a.node.stop();
+    await waitFor(async () => (await operator.stored()) === null);
+    const b = await startNode(server, { ...QUICK, clusterId, nodeId: "b" });
+    expect((await b.becomes()).epoch).toBeGreaterThan(term.epoch);
+  });
+
+  test("the same where it was stopped while the bucket was lost", async () => {
+    const clusterId = freshId();
+    const operator = await operatorOf(server, clusterId);
+    const a = await leaderOfEpoch5({ clusterId });
+    await a.node.stop();
+    await operator.deleteBucket();
+    await a.start();
+    const { term } = await a.next("become", ({ term: { epoch } }) => epoch > 5);
+    await a.node.stop();
+    await operator.purgeBucket();
+    const b = await startNode(server, { ...QUICK, clusterId, nodeId: "b" });
+    expect((await b.becomes()).epoch).toBeGreaterThan(term.epoch);
+  });
 });
 
 describe("a bucket that can't be used is refused with BUCKET_INCOMPATIBLE", () => {

@@ -207,6 +207,18 @@ describe("a fake bucket", () => {
     expect(bucket.write(put({ emptyAtSequence: 0 }))).toEqual({ kind: "applied", revision: 1 });
   });
 
+  test("begins where its maker says when it was deleted and made anew, if it can", () => {
+    const bucket = new FakeBucket();
+    bucket.delete();
+    bucket.recreate(57);
+    bucket.recreate(99);
+    expect(bucket.write(put({ emptyAtSequence: 57 }))).toEqual({ kind: "applied", revision: 58 });
+    bucket.canBeginAbove = false;
+    bucket.delete();
+    bucket.recreate(57);
+    expect(bucket.write(put({ emptyAtSequence: 0 }))).toEqual({ kind: "applied", revision: 1 });
+  });
+
   test("goes back when the server loses its newest writes", () => {
     const bucket = new FakeBucket();
     bucket.write(put({ emptyAtSequence: 0 }));

@@ -45,10 +45,6 @@ export function unfinished(state: StateDir): string {
   return `a migration in ${state.path} was interrupted: run "migrate" again to start it over, or "migrate --undo" to take it back`;
 }
 
-export function isUnfinished(state: StateDir): boolean {
-  return existsSync(fileOf(state));
-}
-
 function fileOf(state: StateDir): string {
   return join(state.path, "migration.json");
 }
