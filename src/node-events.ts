@@ -32,6 +32,11 @@ export type NodeEvent = { readonly at: number } & (
   | { readonly type: "overflow"; readonly dropped: number }
 );
 
+type DistributiveOmit<T, K extends PropertyKey> = T extends unknown ? Omit<T, K> : never;
+
+/** An event before it gets its time. */
+export type EventBody = DistributiveOmit<NodeEvent, "at">;
+
 /** Events an iterator keeps for a slow reader. */
 const MAX_BUFFERED = 1_024;
 

@@ -2,17 +2,17 @@ import type { Attachment, NodeStatus, ServiceHandle } from "./backend.ts";
 import type { ResolvedOptions } from "./config.ts";
 import { renewIntervalMs } from "./election/lease.ts";
 import type { Leader, LossReason, ResignReason } from "./election/types.ts";
-import { asError, ClusterError, messageOf } from "./errors.ts";
+import { asError, ClusterError } from "./errors.ts";
+import { Handover } from "./handover.ts";
 import { type HookName, HookRunner, type Hooks } from "./hooks.ts";
+import { LeaderWork, type Worker } from "./leader-work.ts";
 import type { Logger } from "./logger.ts";
-import type { NodeEvent } from "./node-events.ts";
+import type { EventBody } from "./node-events.ts";
+import { logOutput } from "./run-log.ts";
 import { Driver, type Output } from "./runtime/driver.ts";
 import type { Clock } from "./runtime/ports.ts";
-import { RunningTerm, type Term, withSignal } from "./term.ts";
-import { type Deferred, deferred } from "./waiting.ts";
-
-type DistributiveOmit<T, K extends PropertyKey> = T extends unknown ? Omit<T, K> : never;
-export type EventBody = DistributiveOmit<NodeEvent, "at">;
+import { RunningTerm, type Term } from "./term.ts";
+import { deferred } from "./waiting.ts";
 
 export interface RunOptions {
   readonly options: ResolvedOptions;
@@ -25,19 +25,6 @@ export interface RunOptions {
   readonly emit: (event: EventBody) => void;
 }
 
-/** Leader work that was registered to run in every term. */
-interface Worker {
-  readonly work: (term: Term) => void | Promise<void>;
-  readonly signal: AbortSignal;
-  readonly failed: (error: ClusterError) => void;
-}
-
-/** A worker and its run in the present term, if it is running. */
-interface Registration {
-  readonly worker: Worker;
-  running: Promise<void>;
-}
-
 /**
  * One incarnation of a node, from `start()` to `stop()`: turns what the election says into terms, hooks, events and
  * log lines, and what the application wants into events of the election.
@@ -47,8 +34,8 @@ export class Run {
   readonly #driver: Driver;
   readonly #hooks: HookRunner;
   readonly #startedAtMono: number;
-  readonly #workers = new Set<Registration>();
-  readonly #releases = new Map<number, Deferred<boolean>>();
+  readonly #work: LeaderWork;
+  readonly #handover: Handover;
   readonly #leading = new Set<(term: Term) => void>();
   readonly #stopped = deferred<void>();
   readonly #hurry = deferred<void>();
@@ -77,6 +64,19 @@ export class Run {
       session: o.attachment.session,
       rememberedEpoch: o.rememberedEpoch,
       output: (output) => this.#onOutput(output),
+    });
+    this.#work = new LeaderWork({
+      hooks: this.#hooks,
+      logger: o.logger,
+      emit: o.emit,
+      onFailed: (term) => this.#resign(term, "hook-failed"),
+    });
+    this.#handover = new Handover({
+      options: o.options,
+      attachment: o.attachment,
+      driver: this.#driver,
+      term: () => this.#term,
+      insideHook: () => this.insideHook,
     });
   }
 
@@ -155,66 +155,12 @@ export class Run {
     };
   }
 
-  /** Gives the term up; resolves when its lease is deleted. Inside a hook: when it is draining. */
-  async stepDown(to?: string): Promise<void> {
-    const term = this.#requireTerm();
-    if (to !== undefined) {
-      await this.#checkSuccessor(to);
-      if (this.#term !== term || this.#driver.state.role.name === "draining") this.#requireTerm();
-    }
-    const release = deferred<boolean>();
-    this.#releases.set(term.epoch, release);
-    this.#driver.dispatch({
-      type: "resign",
-      reason: "released",
-      ...(to === undefined ? {} : { successor: to }),
-    });
-    if (this.insideHook) return;
-    if (await release.promise) return;
-    throw new ClusterError(
-      "STORE_UNAVAILABLE",
-      `stepped down, but the lease of epoch ${term.epoch} could not be deleted; others lead within ${this.#o.options.election.leaseTtlMs} ms`,
-      { recoverable: true },
-    );
+  stepDown(to?: string): Promise<void> {
+    return this.#handover.stepDown(to);
   }
 
-  /** Competes or only follows; resolves when a lease that was held is deleted. Inside a hook: when it is draining. */
-  async setCompeting(competes: boolean): Promise<void> {
-    if (this.#o.options.observer) {
-      throw new ClusterError("INVALID_CONFIG", `node "${this.#o.options.nodeId}" is an observer for good`);
-    }
-    this.#driver.dispatch({ type: "compete", competes });
-    const { role } = this.#driver.state;
-    if (competes || role.name !== "draining" || this.insideHook) return;
-    const release = this.#releases.get(role.term.epoch) ?? deferred<boolean>();
-    this.#releases.set(role.term.epoch, release);
-    await release.promise;
-  }
-
-  #requireTerm(): RunningTerm {
-    const name = this.#driver.state.role.name;
-    if (this.#term !== null && (name === "leader" || name === "suspended")) return this.#term;
-    const leader = this.#driver.state.announced?.nodeId;
-    throw new ClusterError(
-      "NOT_LEADER",
-      `node "${this.#o.options.nodeId}" is not the leader (${name}${leader === undefined ? ", nobody leads" : `, "${leader}" leads`})`,
-    );
-  }
-
-  async #checkSuccessor(to: string): Promise<void> {
-    const { nodeId, election } = this.#o.options;
-    const refuse = (why: string): never => {
-      throw new ClusterError("HANDOVER_REFUSED", `cannot hand over to node "${to}": ${why}`, {
-        recoverable: true,
-      });
-    };
-    if (to === nodeId) refuse("it leads already");
-    const status = await this.#o.attachment.statusOf(to, election.requestTimeoutMs);
-    if (status === null)
-      refuse(`it did not answer within ${election.requestTimeoutMs} ms; is it running in this cluster?`);
-    // A go-cluster node does not say whether it competes; every one of them does.
-    else if (status.competes === false) refuse("it does not compete: it has left, or is an observer");
-    else if (!status.connected) refuse("it is not connected");
+  setCompeting(competes: boolean): Promise<void> {
+    return this.#handover.setCompeting(competes);
   }
 
   /** Calls back with the present term, or with the next one. Returns the cancellation. */
@@ -229,16 +175,7 @@ export class Run {
 
   /** Runs work in the present term, if there is one, and in every later one. Returns its end, which waits for a run. */
   addWorker(worker: Worker): () => Promise<void> {
-    const registration: Registration = { worker, running: Promise.resolve() };
-    this.#workers.add(registration);
-    if (this.#term?.announced === true) {
-      const term = this.#term;
-      void this.#hooks.enqueue("onBecomeLeader", () => this.#startWorker(term, registration));
-    }
-    return () => {
-      this.#workers.delete(registration);
-      return registration.running;
-    };
+    return this.#work.add(worker, this.#term);
   }
 
   /** Begins to leave. `hurry` gives up waiting for hooks and work. */
@@ -253,47 +190,33 @@ export class Run {
   // ------------------------------------------------------------------------------------------ from the election
 
   #onOutput(output: Output): void {
-    const { logger, hooks } = this.#o;
+    const { logger, hooks, emit } = this.#o;
+    logOutput(logger, output);
     switch (output.type) {
       case "become-leader":
         return this.#onBecome(output.epoch, output.acquiredAt);
       case "suspend":
       case "resume": {
         const type = output.type === "suspend" ? "suspended" : "resumed";
-        logger.warn({ event: type, epoch: output.epoch }, `term ${type}`);
-        if (this.#term !== null) this.#o.emit({ type, term: this.#term });
+        if (this.#term !== null) emit({ type, term: this.#term });
         return;
       }
       case "lose":
-        logger.warn(
-          { event: "lose", epoch: output.epoch, reason: output.reason, by: output.by?.nodeId },
-          "lost leadership",
-        );
         void this.#endTerm(output.reason, output.by ?? null);
         return;
       case "drain":
-        logger.info({ event: "drain", epoch: output.epoch, reason: output.reason }, "giving up leadership");
         void this.#drain(output.reason);
         return;
       case "released":
         return this.#onReleased(output.epoch, output.deleted);
       case "leader-changed":
-        logger.info(
-          { event: "leader", leader: output.leader?.nodeId ?? null, epoch: output.leader?.epoch },
-          output.leader === null ? "nobody leads" : `"${output.leader.nodeId}" leads`,
-        );
-        this.#o.emit({ type: "leader", leader: output.leader });
+        emit({ type: "leader", leader: output.leader });
         void this.#hooks.enqueue("onLeaderChange", () => hooks.onLeaderChange?.(output.leader));
         return;
-      case "warn":
-        logger.warn({ event: "warning", code: output.code, err: output.error }, output.message);
-        this.#o.emit({
-          type: "warning",
-          code: output.code,
-          message: output.message,
-          error: output.error ?? null,
-        });
-        return;
+      case "warn": {
+        const { code, message, error = null } = output;
+        return emit({ type: "warning", code, message, error });
+      }
       case "stopped":
         void this.#onStopped();
         return;
@@ -303,7 +226,7 @@ export class Run {
   }
 
   #onBecome(epoch: number, acquiredAt: number): void {
-    const { options, hooks, logger, incarnation } = this.#o;
+    const { options, hooks, incarnation } = this.#o;
     const { clusterId, nodeId } = options;
     const term = new RunningTerm(
       { clusterId, nodeId, incarnation, epoch, acquiredAt },
@@ -311,7 +234,6 @@ export class Run {
       (ofEpoch) => this.#driver.remainingMs(ofEpoch),
     );
     this.#term = term;
-    logger.info({ event: "become", epoch }, "became leader");
     this.#o.emit({ type: "become", term });
     for (const callback of this.#leading) callback(term);
     this.#leading.clear();
@@ -319,32 +241,8 @@ export class Run {
       if (term.signal.aborted) return;
       term.announced = true;
       await hooks.onBecomeLeader?.(term);
-      for (const worker of this.#workers) this.#startWorker(term, worker);
+      this.#work.startAll(term);
     });
-  }
-
-  #startWorker(term: RunningTerm, registration: Registration): void {
-    const { worker } = registration;
-    if (term.signal.aborted || worker.signal.aborted || !this.#workers.has(registration)) return;
-    if (term.work.has(registration)) return;
-    const own = withSignal(term, AbortSignal.any([term.signal, worker.signal]));
-    // Work of an earlier term that has not ended yet (it was lost, not handed over) ends first.
-    registration.running = registration.running
-      .then(() => (own.signal.aborted ? undefined : this.#hooks.runInside(() => worker.work(own))))
-      .catch((error: unknown) => {
-        // Work that ends by throwing because it was told to end has not failed.
-        if (own.signal.aborted) return;
-        this.#o.logger.error(
-          { event: "hook-error", hook: "work", err: asError(error) },
-          "leader work failed",
-        );
-        this.#o.emit({ type: "hook-error", hook: "work", error: asError(error) });
-        worker.failed(
-          new ClusterError("HOOK_FAILED", `leader work failed: ${messageOf(error)}`, { cause: error }),
-        );
-        this.#resign(term, "hook-failed");
-      });
-    term.work.set(registration, registration.running);
   }
 
   #onHookError(hook: HookName, thrown: unknown): void {
@@ -399,22 +297,16 @@ export class Run {
   }
 
   #onReleased(epoch: number, deleted: boolean): void {
-    this.#o.logger.info(
-      { event: "released", epoch, deleted },
-      deleted ? "lease released" : "lease left to run out",
-    );
     const term = this.#drainingTerm;
     this.#drainingTerm = null;
     if (term !== null) this.#o.emit({ type: "released", term, deleted });
-    this.#releases.get(epoch)?.resolve(deleted);
-    this.#releases.delete(epoch);
+    this.#handover.released(epoch, deleted);
   }
 
   async #onStopped(): Promise<void> {
     this.#unlisten?.();
     await this.#withPatience(this.#hooks.idle());
-    for (const release of this.#releases.values()) release.resolve(false);
-    this.#releases.clear();
+    this.#handover.end();
     // A stop may come while the service is still being set up.
     const service = await this.#serving.catch(() => null);
     await service?.stop().catch(() => {});
