@@ -1,0 +1,106 @@
+/** What docs/operations.md says of a bucket that is lost, and of a backup that is restored, tried. */
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { FencedStream } from "../../src/fencing.ts";
+import { Node } from "../../src/index.ts";
+import { type NatsServer, startNatsServer } from "../../src/testing.ts";
+import { waitFor } from "../support/wait.ts";
+import { backUp, restore } from "./support/backup.ts";
+import { QUICK, settled, startLeader, startNode } from "./support/node.ts";
+import { freshId, goRecord, type Operator, operatorOf } from "./support/operator.ts";
+
+let server: NatsServer;
+beforeAll(async () => {
+  server = await startNatsServer();
+});
+afterAll(() => server.dispose());
+
+/**
+ * The epoch of a process that is started now, remembers nothing, and is stopped as soon as it has led. Not a TestNode:
+ * here epochs do fall.
+ */
+async function nextEpoch(clusterId: string): Promise<number> {
+  await using node = new Node({ ...QUICK, clusterId, nodeId: "fresh", servers: server.url, logger: false });
+  await node.start();
+  return (await node.campaign({ signal: AbortSignal.timeout(15_000) })).epoch;
+}
+
+/** As many terms, and nobody runs. */
+async function terms(clusterId: string, count: number): Promise<number> {
+  let epoch = 0;
+  for (let term = 0; term < count; term++) epoch = await nextEpoch(clusterId);
+  return epoch;
+}
+
+/** A write under this epoch to a stream that fences. */
+async function fencedWrite({ connection, clusterId }: Operator, epoch: number): Promise<void> {
+  const stream = await FencedStream.connect(connection, {
+    stream: `F_${clusterId}`,
+    subjects: [`f.${clusterId}`],
+  });
+  try {
+    const writer = await stream.open({ epoch, nodeId: "fresh", incarnation: `i${epoch}` });
+    await writer.publish(`f.${clusterId}`, "x");
+  } finally {
+    stream.close();
+  }
+}
+
+test("a bucket lost while no node runs: epochs begin anew, a fence refuses them, and a record put in goes above", async () => {
+  const clusterId = freshId();
+  const operator = await operatorOf(server, clusterId);
+  expect(await terms(clusterId, 4)).toBe(4);
+  await fencedWrite(operator, 4);
+
+  await operator.deleteBucket();
+  expect(await nextEpoch(clusterId)).toBe(1);
+  await expect(fencedWrite(operator, 1)).rejects.toMatchObject({
+    code: "STALE_EPOCH",
+    message: expect.stringMatching(/1.*4/),
+  });
+
+  await operator.put(goRecord("restored", 4));
+  expect(await nextEpoch(clusterId)).toBe(5);
+  await fencedWrite(operator, 5);
+});
+
+test("an empty bucket that an operator makes begins where the record put into it says", async () => {
+  const clusterId = freshId();
+  const operator = await operatorOf(server, clusterId);
+  await operator.createBucket(0); // as `nats kv add KV_CLUSTER_<id> --history 1` does
+  await operator.put(goRecord("restored", 41));
+  expect(await nextEpoch(clusterId)).toBe(42);
+});
+
+test("an old backup while no node runs puts epochs back; a record with the largest known one undoes that", async () => {
+  const clusterId = freshId();
+  const operator = await operatorOf(server, clusterId);
+  await terms(clusterId, 2);
+  const backup = await backUp(operator);
+  expect(await terms(clusterId, 3)).toBe(5);
+  await expect(restore(operator, backup)).rejects.toThrow(/already in use/);
+
+  await operator.deleteBucket();
+  await restore(operator, backup);
+  expect(await nextEpoch(clusterId)).toBe(3); // was there before
+  await operator.put(goRecord("restored", 5));
+  expect(await nextEpoch(clusterId)).toBe(6);
+});
+
+test("an old backup restored under running nodes ends the term; those that remember go on above it, and say so", async () => {
+  const clusterId = freshId();
+  const operator = await operatorOf(server, clusterId);
+  await terms(clusterId, 1);
+  const backup = await backUp(operator);
+  expect(await terms(clusterId, 3)).toBe(4);
+  const a = await startLeader(server, { ...QUICK, clusterId, nodeId: "a" });
+  const b = await startNode(server, { ...QUICK, clusterId, nodeId: "b" });
+  await b.sees(a);
+  expect(a.node.epoch).toBe(5);
+  await operator.deleteBucket();
+  // Nodes make the bucket anew at once: whoever restores under them has to be quicker, or finds it in use.
+  await restore(operator, backup).catch(() => {});
+  expect(await a.next("lose")).toMatchObject({ term: { epoch: 5 } });
+  const [next] = await settled([a, b], 5, 15_000);
+  expect(next.node.epoch).toBeGreaterThan(5);
+  await waitFor(() => a.warnings("BUCKET_MISSING").length + a.warnings("BUCKET_RECREATED").length > 0);
+});
