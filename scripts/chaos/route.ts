@@ -1,4 +1,4 @@
-/** TCP connections between two servers that can be delayed, held up or cut. Bytes are not looked at. */
+/** TCP connections between two servers that can be delayed, held up or cut. */
 import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
 
 interface Target {
@@ -6,21 +6,27 @@ interface Target {
   readonly port: number;
 }
 
+export interface RouteOptions {
+  /** How long every byte, and the end of a connection, is under way in either direction. Default 0. */
+  readonly delayMs?: number;
+  /** Whether what the dialling side says first is by somebody who may pass. Default: anybody; bytes are not looked at. */
+  readonly admits?: (first: string) => boolean;
+}
+
 export class Route {
   readonly #listener: Server;
-  readonly #delayMs: number;
+  readonly #options: RouteOptions;
   readonly #pairs = new Set<readonly [Socket, Socket]>();
   #held = false;
   #refusing = false;
 
-  private constructor(target: Target, delayMs: number) {
-    this.#delayMs = delayMs;
+  private constructor(target: Target, options: RouteOptions) {
+    this.#options = options;
     this.#listener = createServer((client) => this.#accept(client, target));
   }
 
-  /** Every byte, and the end of a connection, is under way for `delayMs` in either direction. */
-  static async open(target: Target, delayMs = 0): Promise<Route> {
-    const route = new Route(target, delayMs);
+  static async open(target: Target, options: RouteOptions = {}): Promise<Route> {
+    const route = new Route(target, options);
     await new Promise<void>((resolve) => route.#listener.listen(0, target.host, resolve));
     return route;
   }
@@ -59,9 +65,14 @@ export class Route {
     }
     const pair = [client, connect(target)] as const;
     this.#pairs.add(pair);
+    client.once("data", (bytes) => {
+      if (this.#options.admits?.(String(bytes)) === false) client.destroy();
+    });
     for (const [from, to] of [pair, [pair[1], client]] as const) {
       from.setNoDelay(true);
-      from.on("data", (bytes) => this.#later(() => void to.write(bytes)));
+      from.on("data", (bytes) => {
+        if (!from.destroyed) this.#later(() => void to.write(bytes));
+      });
       from.on("error", () => {});
       from.on("close", () => {
         this.#later(() => to.destroy());
@@ -73,8 +84,9 @@ export class Route {
 
   /** In order: timers of one duration fire in the order in which they were set. */
   #later(deliver: () => void): void {
-    if (this.#delayMs === 0) deliver();
-    else setTimeout(deliver, this.#delayMs);
+    const { delayMs = 0 } = this.#options;
+    if (delayMs === 0) deliver();
+    else setTimeout(deliver, delayMs);
   }
 
   #apply(pair: readonly [Socket, Socket]): void {

@@ -8,7 +8,8 @@ import { stepdownSubject } from "../../src/nats/names.ts";
 import { calmStreamLeader, moveStream } from "./lease-stream.ts";
 import type { Regions } from "./regions.ts";
 
-const COOLDOWN_MS = 100;
+/** Longer than any way: whoever has stepped down must not be the first to come. */
+const COOLDOWN_MS = 1_000;
 /** The default of 50 ms is less than the named successor's way: somebody nearer would be first. */
 export const SUCCESSOR_GRACE_MS = 500;
 const ASK_MS = 10_000;
@@ -96,7 +97,7 @@ export class Election {
       const [to] = this.nodesIn(region);
       if (to === undefined || tries === HANDOVER_TRIES) throw new Error(`no node of ${region} came to lead`);
       const epoch = this.newestEpoch();
-      await pause(2 * COOLDOWN_MS, undefined, { signal: this.#options.signal });
+      await pause(COOLDOWN_MS, undefined, { signal: this.#options.signal });
       await this.askToStepDown(to.id);
       await this.fleet.nextTerm(epoch, ASK_MS);
       await this.fleet.settled();

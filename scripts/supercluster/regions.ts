@@ -74,7 +74,13 @@ export class Regions implements AsyncDisposable {
         for (const { region: to, name: server, clusterPort, gatewayPort } of members) {
           if (from === to) continue;
           const port = options.layout === "stretched" ? clusterPort : gatewayPort;
-          const route = await Route.open({ host: HOST, port }, options.delayMs(from, to));
+          const route = await Route.open(
+            { host: HOST, port },
+            {
+              delayMs: options.delayMs(from, to),
+              ...(options.layout === "gateways" ? { admits: comesFrom(from) } : {}),
+            },
+          );
           links.push({ from, to, server, route });
         }
       }
@@ -229,6 +235,14 @@ export class Regions implements AsyncDisposable {
       .filter((link) => link.from === from && (only === undefined || link.to === only))
       .map(({ route }) => `${scheme}://${HOST}:${route.port}`);
   }
+}
+
+/**
+ * Regions tell each other the urls that they were given for a third one, so a server may try another region's proxy. In
+ * its first line it says which gateway it is.
+ */
+function comesFrom(region: string): (first: string) => boolean {
+  return (first) => first.includes(`"gateway":"${region}"`);
 }
 
 async function makeMembers(regions: readonly RegionSize[]): Promise<Member[]> {
