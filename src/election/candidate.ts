@@ -3,7 +3,7 @@
 import { become } from "./term.ts";
 import { hasReached, waitedUntil } from "./time.ts";
 import { backOff, deadlineOf, emit, roleFrom, set, type Turn, warn } from "./turn.ts";
-import type { ElectionState, SentWrite, WriteOutcome } from "./types.ts";
+import type { ElectionState, LeaseRecord, SentWrite, WriteOutcome } from "./types.ts";
 import { epochFloor, expectationOf, isMine, noteRelease } from "./view.ts";
 import { sameBinding, sendRecord, sendRelease } from "./writes.ts";
 
@@ -123,10 +123,15 @@ export function settleOrphan(turn: Turn): void {
 export function endCampaign(turn: Turn): void {
   const { role, inFlight, view, config } = turn.state;
   if (role.name !== "campaigning" || inFlight !== null) return;
-  // Ours but too late: overwrite it at once. Nothing there yet: give the write a moment before sending another.
-  const mine = view.kind === "held" && isMine(turn.state, view.record);
-  const delay = mine ? 0 : config.retryDelayMs;
+  // Applied but too late: overwrite it at once. Nothing there yet, or still the record of an earlier term of ours: give
+  // the write a moment before sending another.
+  const applied = view.kind === "held" && isMine(turn.state, view.record) && isNewest(turn, view.record);
+  const delay = applied ? 0 : config.retryDelayMs;
   set(turn, { role: { name: "follower" }, retryAtMono: turn.now.mono + delay });
+}
+
+function isNewest({ state }: Turn, record: LeaseRecord | null): boolean {
+  return record?.nonce === state.sent.at(-1)?.nonce;
 }
 
 /** A lease of ours that nobody leads on and that we will not lead on either is deleted, so that others needn't wait. */

@@ -144,10 +144,12 @@ export function judgeTerm(turn: Turn, snapshot: Snapshot, sameGeneration: boolea
   if (entry?.kind === "record" && isMine(turn.state, entry.record)) {
     const { nonce } = entry.record;
     const sent = turn.state.sent.find((write) => write.nonce === nonce);
+    const news = entry.revision !== term.revision;
     if (sent !== undefined) confirm(turn, sent, entry.revision);
     else setTerm(turn, { revision: entry.revision });
-    // Only an applied renewal that names this connection lifts a suspension, so it goes out at once.
-    if (turn.state.role.name === "suspended") setTerm(turn, { renewAtMono: turn.now.mono });
+    // Only an applied renewal that names this connection lifts a suspension, so it goes out at once. Where nothing has
+    // changed since one that failed it waits its turn: without a quorum, reads may be answered while writes are refused.
+    if (news && turn.state.role.name === "suspended") setTerm(turn, { renewAtMono: turn.now.mono });
     return;
   }
   if (entry?.kind === "record") lose(turn, "superseded", asLeader(entry.record));

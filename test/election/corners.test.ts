@@ -85,6 +85,39 @@ describe("a leader", () => {
   });
 });
 
+/** As a stream's leader does that has lost its quorum: it still answers reads, and refuses writes at once. */
+function writesWithoutQuorum(play: Solo, untilMs: number): number[] {
+  const sent: number[] = [];
+  while (play.now.mono < untilMs) {
+    if (play.state.inFlight !== null) {
+      sent.push(play.now.mono);
+      play.pass(1).unanswered();
+    }
+    play.untilAnswering(play.now.mono + 10, play.own(1, 1, 1));
+  }
+  return sent.slice(1).map((at, index) => at - (sent[index] ?? 0));
+}
+
+describe("without a quorum, where reads are answered and writes are not,", () => {
+  test("a leader suspended by a reconnect renews at the pace of retries", () => {
+    const play = new Solo("", { crashDetection: "presence" }).leading();
+    play.at(1_000).disconnected().at(1_100).connected(connection(2));
+    expect(play.said).toEqual(["write"]);
+    const gaps = writesWithoutQuorum(play, 9_400);
+    expect(gaps.length).toBeGreaterThan(20);
+    expect(Math.min(...gaps)).toBeGreaterThanOrEqual(250);
+    expect(play.state.role.name).toBe("suspended");
+  });
+
+  test("a leader whose term has run out campaigns over its own record at the pace of retries", () => {
+    const play = new Solo("").leading().until(9_500);
+    const [, ...gaps] = writesWithoutQuorum(play, 20_000); // the first follows the term's last renewal
+    expect(play.state.role.name).not.toBe("leader");
+    expect(gaps.length).toBeGreaterThan(20);
+    expect(Math.min(...gaps)).toBeGreaterThanOrEqual(250);
+  });
+});
+
 describe("a candidate", () => {
   test("that is refused again and again asks ever more slowly", () => {
     const play = new Solo("").opened().connected().reads(null);
