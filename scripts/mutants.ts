@@ -1,11 +1,15 @@
 // Puts one fault after another into the compiled election and looks how many seeds the simulator takes to notice:
-// npm run mutants -- [--seeds 1000000] [--only TEXT] [--json]
+// npm run mutants -- [--seeds 1000000] [--count 1000] [--only TEXT] [--pin FOLDER] [--json]
 import { cp, mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { availableParallelism } from "node:os";
+import { join } from "node:path";
 import { Worker } from "node:worker_threads";
 import { Command, InvalidArgumentError } from "commander";
-import type { Findings } from "../src/sim/search.ts";
+import type { Plan } from "../src/sim/plan.ts";
 import { type Mutant, mutants } from "./mutants/list.ts";
+import type { Answer, Task } from "./mutants/mutant-worker.ts";
+import { mutate } from "./mutants/mutate.ts";
+import type { Pinned } from "./sim/pinned.ts";
 import { progressBar } from "./sim/progress.ts";
 
 interface Verdict {
@@ -15,6 +19,9 @@ interface Verdict {
   readonly violation: string | null;
   /** Seeds that were played. */
   readonly seeds: number;
+  /** How many of the first `counted` seeds find it. */
+  readonly foundIn: number;
+  readonly counted: number;
 }
 
 /** Equivalent mutants are given this much to prove the contrary. */
@@ -31,11 +38,13 @@ const whole = (text: string): number => {
 const flags = new Command("mutants")
   .description("Proves the simulator's checker by faults it must find.")
   .option("--seeds <n>", "give up after so many seeds", whole, 1_000_000)
+  .option("--count <n>", "count in how many of the first n seeds each is found", whole, 1_000)
+  .option("--pin <folder>", "write the least that finds each as a plan into that folder")
   .option("--only <text>", "only mutants whose name contains this", "")
   .option("--threads <t>", "worker threads", whole, availableParallelism())
   .option("--json", "print one JSON array and nothing else", false)
   .parse()
-  .opts<{ seeds: number; only: string; threads: number; json: boolean }>();
+  .opts<{ seeds: number; count: number; pin?: string; only: string; threads: number; json: boolean }>();
 
 const compiled = new URL("../src/", import.meta.url);
 const chosen = mutants.filter(({ name }) => name.includes(flags.only));
@@ -46,8 +55,11 @@ await Promise.all(
   Array.from({ length: Math.min(flags.threads, queue.length) }, async () => {
     for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
       const [index, mutant] = next;
-      verdicts.set(mutant.name, await judge(mutant, index));
+      const verdict = await judge(mutant, index);
+      verdicts.set(mutant.name, verdict);
       bar.advance(1);
+      // One line each as it comes: the whole takes long.
+      if (!flags.json) console.log(lineOf(verdict));
     }
   }),
 );
@@ -67,63 +79,84 @@ async function judge(mutant: Mutant, index: number): Promise<Verdict> {
     await cp(compiled, new URL("src/", folder), { recursive: true });
     const file = new URL(`src/${mutant.file}`, folder);
     await writeFile(file, mutate(await readFile(file, "utf8"), mutant));
-    return await hunt(mutant, new URL("src/sim/search.js", folder).href);
+    return await hunt(mutant, new URL("src/", folder).href);
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
 }
 
-function hunt({ name, equivalent }: Mutant, module: string): Promise<Verdict> {
+async function hunt({ name, equivalent }: Mutant, copy: string): Promise<Verdict> {
   const limit = equivalent === undefined ? flags.seeds : Math.min(flags.seeds, EQUIVALENT_SEEDS);
+  const counted = Math.min(flags.count, limit);
+  const worker = new Worker(new URL("./mutants/mutant-worker.js", import.meta.url), { workerData: copy });
+  let [foundAtSeed, violation, foundIn, played] = [null as number | null, null as string | null, 0, 0];
+  try {
+    while (played < limit && (foundAtSeed === null || played < counted)) {
+      const seeds = Math.min(BATCH, (played < counted ? counted : limit) - played);
+      const answer = await ask(worker, name, { from: played + 1, seeds });
+      if (answer === "round in circles") {
+        foundAtSeed ??= played + 1;
+        violation ??= "it goes round in circles";
+        break;
+      }
+      if (!("findings" in answer)) throw new Error("bug: no findings");
+      const [failure] = answer.findings.failures;
+      foundAtSeed ??= failure?.seed ?? null;
+      violation ??= failure?.violation ?? null;
+      if (played < counted) foundIn += answer.findings.failures.length;
+      played += seeds;
+    }
+    if (flags.pin !== undefined && foundAtSeed !== null) {
+      const answer = await ask(worker, name, { shrink: foundAtSeed });
+      if (answer !== "round in circles" && "plan" in answer)
+        await pin(flags.pin, name, violation, answer.plan);
+    }
+  } finally {
+    await worker.terminate();
+  }
+  const isEquivalent = equivalent !== undefined;
+  const countedSeeds = Math.min(counted, played);
+  return {
+    name,
+    equivalent: isEquivalent,
+    foundAtSeed,
+    violation,
+    seeds: played,
+    foundIn,
+    counted: countedSeeds,
+  };
+}
+
+function ask(worker: Worker, name: string, task: Task): Promise<Answer | "round in circles"> {
   return new Promise((resolve, reject) => {
-    const worker = new Worker(new URL("./mutants/mutant-worker.js", import.meta.url), { workerData: module });
-    let from = 1;
-    let alarm: NodeJS.Timeout;
-    const end = (foundAtSeed: number | null, violation: string | null): void => {
+    const alarm = setTimeout(() => end("round in circles"), BATCH_LIMIT_MS);
+    const onError = (error: unknown): void => {
       clearTimeout(alarm);
-      const verdict = { name, equivalent: equivalent !== undefined, foundAtSeed, violation, seeds: from - 1 };
-      void worker.terminate().then(() => resolve(verdict));
+      reject(new Error(`mutant "${name}" does not run`, { cause: error }));
     };
-    const play = (): void => {
-      alarm = setTimeout(() => end(from, "it goes round in circles"), BATCH_LIMIT_MS);
-      worker.postMessage({ from, seeds: Math.min(BATCH, limit - from + 1), maxFailures: 1 });
-    };
-    worker.on("message", ({ failures: [failure], seeds }: Findings) => {
+    const end = (answer: Answer | "round in circles"): void => {
       clearTimeout(alarm);
-      from += seeds;
-      if (failure !== undefined) end(failure.seed, failure.violation);
-      else if (from > limit) end(null, null);
-      else play();
-    });
-    worker.on("error", (error) => reject(new Error(`mutant "${name}" does not run`, { cause: error })));
-    play();
+      worker.off("message", end).off("error", onError);
+      resolve(answer);
+    };
+    worker.on("message", end).on("error", onError);
+    worker.postMessage(task);
   });
 }
 
-/** The file with the fault in it. */
-function mutate(text: string, { name, file, from, to, occurrence }: Mutant): string {
-  const pattern = from
-    .trim()
-    .split(/\s+/)
-    .map((word) => word.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"))
-    .join("\\s+");
-  const found = [...text.matchAll(new RegExp(pattern, "g"))];
-  const one = occurrence === undefined && found.length === 1 ? found[0] : found[(occurrence ?? 0) - 1];
-  if (one === undefined) {
-    throw new Error(
-      `mutant "${name}": ${file} has ${found.length} places like "${from}"; adapt scripts/mutants/list.ts`,
-    );
-  }
-  return text.slice(0, one.index) + to + text.slice(one.index + one[0].length);
+/** What `test/sim/pinned.test.ts` plays; who keeps it says in `what` what it is. */
+async function pin(folder: string, name: string, violation: string | null, plan: Plan): Promise<void> {
+  const file = join(folder, `${name.replaceAll(/[^a-z0-9]+/gi, "-")}.json`);
+  const kept: Pinned = { what: "", fixedBy: "", mutant: name, violation: brief(violation ?? ""), plan };
+  await writeFile(file, `${JSON.stringify(kept, null, 2)}\n`);
+}
+
+function lineOf({ name, equivalent, foundAtSeed, violation, seeds, foundIn, counted }: Verdict): string {
+  const where = foundAtSeed === null ? `not in ${seeds}` : `${foundAtSeed}, ${foundIn} of ${counted}`;
+  return `${where.padStart(20)}  ${equivalent ? "(equivalent) " : ""}${name}${violation === null ? "" : `: ${brief(violation)}`}`;
 }
 
 function report(): void {
-  for (const { name, equivalent, foundAtSeed, violation, seeds } of all) {
-    const where = foundAtSeed === null ? `not in ${seeds}` : String(foundAtSeed);
-    console.log(
-      `${where.padStart(14)}  ${equivalent ? "(equivalent) " : ""}${name}${violation === null ? "" : `: ${brief(violation)}`}`,
-    );
-  }
   const found = all.filter(({ foundAtSeed }) => foundAtSeed !== null);
   const quick = found.filter(({ foundAtSeed }) => (foundAtSeed ?? 0) <= 1000);
   console.log(

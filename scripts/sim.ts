@@ -1,12 +1,14 @@
 // Random histories of faults on the real election and driver, on all cores: npm run sim -- --seeds 100000 --seed 1 --nodes 3
+import { readFile } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import { Worker } from "node:worker_threads";
 import { Command, InvalidArgumentError } from "commander";
 import { History } from "../src/sim/history.ts";
-import { type PlanOptions, planOf } from "../src/sim/plan.ts";
+import { type Plan, type PlanOptions, planOf } from "../src/sim/plan.ts";
 import { type Findings, merge, type SearchOptions } from "../src/sim/search.ts";
 import { retell, shrink } from "../src/sim/shrink.ts";
 import { type Counts, TRANSITIONS, unseenTransitions } from "../src/sim/tally.ts";
+import type { Pinned } from "./sim/pinned.ts";
 import { progressBar } from "./sim/progress.ts";
 
 interface Flags {
@@ -15,6 +17,7 @@ interface Flags {
   readonly nodes?: number;
   readonly threads: number;
   readonly json: boolean;
+  readonly plan?: string;
 }
 
 /** Seeds a thread plays before it reports. */
@@ -35,11 +38,17 @@ const command = new Command("sim")
   .option("--seed <s>", "the first one; with --seeds 1 its story is told", whole(0), 1)
   .option("--nodes <k>", "nodes in every history; without it one to five, mostly three", whole(1))
   .option("--threads <t>", "worker threads", whole(1), availableParallelism())
+  .option("--plan <file>", "tell the story of a pinned plan (test/sim/pinned) and nothing else")
   .option("--json", "print one JSON object and nothing else", false)
   .parse();
 const flags = command.opts<Flags>();
 const options: PlanOptions = flags.nodes === undefined ? {} : { nodes: flags.nodes };
 
+if (flags.plan !== undefined) {
+  const { plan, what } = JSON.parse(await readFile(flags.plan, "utf8")) as Pinned;
+  console.log(what);
+  process.exit((await tell(plan)) === null ? 0 : 1);
+}
 const began = performance.now();
 const findings = await play();
 const seconds = (performance.now() - began) / 1000;
@@ -122,12 +131,19 @@ function report({ seeds, failures, terms, tally, traceHash, strayed }: Findings)
 async function tellStory(seed: number): Promise<void> {
   const plan = await shrink(planOf(seed, options));
   const nodes = flags.nodes === undefined ? "" : ` --nodes ${flags.nodes}`;
+  console.log(`\nseed ${seed}`);
+  await tell(plan);
+  console.log(`replay: npm run sim -- --seed ${seed} --seeds 1${nodes}`);
+}
+
+/** Returns what went wrong, `null`: nothing. */
+async function tell(plan: Plan): Promise<string | null> {
   const left = plan.faults.map(({ at, name, host }) => `${name} (host ${host}, ${at} ms)`).join(", ");
-  console.log(`\nseed ${seed}, ${plan.hosts.length} nodes; faults: ${left || "none"}`);
+  console.log(`${plan.hosts.length} nodes; faults: ${left || "none"}`);
   for (const line of await retell(plan)) console.log(line);
   const { violation } = await new History(plan).run();
   console.log(violation === null ? "nothing went wrong" : `VIOLATION ${violation}`);
-  console.log(`replay: npm run sim -- --seed ${seed} --seeds 1${nodes}`);
+  return violation;
 }
 
 function table(title: string, counts: Counts, notes: Readonly<Record<string, string>> = {}): void {

@@ -86,6 +86,24 @@ export const mutants: readonly Mutant[] = [
     from: "setTerm(turn, { renewAtMono: turn.now.mono + config.renewIntervalMs });",
     to: "setTerm(turn, { renewAtMono: turn.now.mono + 20_000 });",
   },
+  {
+    name: "a renewed lease counts from the newest send, applied or not",
+    file: "election/term.js",
+    from: "const deadline = deadlineOf(turn.state, sent.sentAt); const { config }",
+    to: "const deadline = deadlineOf(turn.state, (turn.state.sent.at(-1) ?? sent).sentAt); const { config }",
+  },
+  {
+    name: "a wait goes on where a renewal should begin it anew",
+    file: "election/view.js",
+    from: "set(turn, { outwait: { since: turn.now, waitMs } });",
+    to: "set(turn, { outwait: { since: turn.state.outwait?.since ?? turn.now, waitMs } });",
+  },
+  {
+    name: "the margin is a tenth of what it should be",
+    file: "election/lease.js",
+    from: "return Math.max(MIN_MARGIN_MS, leaseTtlMs * 0.05);",
+    to: "return Math.max(MIN_MARGIN_MS, leaseTtlMs * 0.05) / 10;",
+  },
   // ------------------------------------------------------------------------------------------ epochs
   {
     name: "every term has epoch 1",
@@ -129,6 +147,20 @@ export const mutants: readonly Mutant[] = [
     from: "return Math.max(highestEpoch, seenRevision);",
     to: "return seenRevision;",
   },
+  {
+    name: "a bucket that was made anew makes epochs forgotten",
+    file: "election/view.js",
+    from: 'view: { kind: "unknown" }, sent: [] });',
+    to: 'view: { kind: "unknown" }, sent: [], highestEpoch: 0 });',
+  },
+  {
+    name: "a released lease leaves no epoch",
+    file: "election/view.js",
+    from: "highestEpoch: Math.max(turn.state.highestEpoch, entry.epoch),",
+    to: "",
+    equivalent:
+      "the marker's own epoch is the floor of the next term, and every later record carries a larger one",
+  },
   // ------------------------------------------------------------------------------------------ compare-and-set, identity
   {
     name: "an empty key is taken without the stream's sequence",
@@ -171,6 +203,30 @@ export const mutants: readonly Mutant[] = [
     file: "election/view.js",
     from: 'view: { kind: "unknown" }, sent: [] });',
     to: 'view: { kind: "unknown" } });',
+  },
+  {
+    name: "a straggler of a deleted bucket outlives the read at its revision",
+    file: "election/view.js",
+    from: "if (contradicts(turn.state, snapshot.entry)) set(turn, { seenRevision: 0 });",
+    to: "",
+  },
+  {
+    name: "a straggler of a deleted bucket outlives what is watched at its revision",
+    file: "election/election.js",
+    from: "if (isFromAnotherLife(turn.state, entry) || contradicts(turn.state, entry)) {",
+    to: "if (isFromAnotherLife(turn.state, entry)) {",
+  },
+  {
+    name: "a message of an earlier epoch is believed",
+    file: "election/election.js",
+    from: "if (isFromAnotherLife(turn.state, entry) || contradicts(turn.state, entry)) {",
+    to: "if (contradicts(turn.state, entry)) {",
+  },
+  {
+    name: "a release is expected to find nothing",
+    file: "election/writes.js",
+    from: "expect: { revision: release.revision },",
+    to: "expect: { revision: 0 },",
   },
   // ------------------------------------------------------------------------------------------ unknown outcomes
   {
@@ -217,6 +273,50 @@ export const mutants: readonly Mutant[] = [
     to: "set(turn, { failures: turn.state.failures + 1, mustRead: false });",
     equivalent: "the next renewal is refused, and the refusal is looked up",
   },
+  {
+    name: "a lease that was asked to be deleted begins a term",
+    file: "election/candidate.js",
+    from: "set(turn, { sent: [] }); sendRelease(turn, {",
+    to: "sendRelease(turn, {",
+  },
+  {
+    name: "a released term's renewals may begin another one",
+    file: "election/term.js",
+    from: 'role: { name: "follower" }, sent: [], retryAtMono: turn.now.mono,',
+    to: 'role: { name: "follower" }, retryAtMono: turn.now.mono,',
+  },
+  {
+    name: "an acquire that was seen only by the watch begins a term",
+    file: "election/election.js",
+    from: "observe(turn, entry); // Only an ack or a read makes a leader: a write of ours that the watch shows is looked up.",
+    to: "observe(turn, entry); settleOrphan(turn);",
+    equivalent:
+      "the watch shows committed writes only, so it is as good as an ack; the rule guards against forged ones",
+  },
+  {
+    name: "any record of ours begins a term, whichever write it was",
+    file: "election/candidate.js",
+    from: "const sent = state.sent.find((write) => write.nonce === nonce);",
+    to: "const sent = state.sent.at(-1);",
+  },
+  {
+    name: "an acquire is adopted by a node that only follows",
+    file: "election/candidate.js",
+    from: "if (state.stopping || !state.config.competes ||",
+    to: "if (state.stopping ||",
+  },
+  {
+    name: "an acquire is adopted by a node that stops",
+    file: "election/candidate.js",
+    from: "if (state.stopping || !state.config.competes ||",
+    to: "if (!state.config.competes ||",
+  },
+  {
+    name: "the read after a renewal does not say whose lease it is",
+    file: "election/term.js",
+    from: 'if (entry?.kind === "record" && isMine(turn.state, entry.record)) {',
+    to: 'if (entry?.kind === "record") {',
+  },
   // ------------------------------------------------------------------------------------------ vacancy, takeover
   {
     name: "a vanished record need not be waited for",
@@ -253,6 +353,13 @@ export const mutants: readonly Mutant[] = [
     file: "election/act.js",
     from: "return now.mono >= silentAtMono(state);",
     to: "return false;",
+  },
+  {
+    name: "a released lease is waited for",
+    file: "election/view.js",
+    from: "set(turn, { outwait: null, highestEpoch: Math.max(turn.state.highestEpoch, entry.epoch),",
+    to: "set(turn, { highestEpoch: Math.max(turn.state.highestEpoch, entry.epoch),",
+    equivalent: "only time is lost: nobody leads for one lease longer",
   },
   // ------------------------------------------------------------------------------------------ presence
   {
@@ -316,6 +423,31 @@ export const mutants: readonly Mutant[] = [
     from: 'this.dispatch({ type: "disconnected" });',
     to: "",
   },
+  {
+    name: "a look at the connection counts even where it is gone",
+    file: "runtime/freshness.js",
+    from: "if (this.#isConnected()) this.#see();",
+    to: "this.#see();",
+    equivalent: "a loop that has turned has handled the disconnection, too, and the term is suspended",
+  },
+  {
+    name: "nobody looks after the connection",
+    file: "runtime/driver.js",
+    from: "if (dependsOnConnection(state)) this.#freshness.start();",
+    to: "if (false) this.#freshness.start();",
+  },
+  {
+    name: "the connection is looked after only once a term runs",
+    file: "election/wants.js",
+    from: "return termOf(state) !== null || state.sent.length > 0;",
+    to: "return termOf(state) !== null;",
+  },
+  {
+    name: "a death that was confirmed is one of whoever holds next",
+    file: "election/view.js",
+    from: "return gone !== null && session?.presence !== undefined && sameBinding(session, gone);",
+    to: "return gone !== null && session?.presence !== undefined;",
+  },
   // ------------------------------------------------------------------------------------------ leaving
   {
     name: "the lease goes before the work has stopped",
@@ -353,6 +485,51 @@ export const mutants: readonly Mutant[] = [
     file: "election/wants.js",
     from: "if (term !== null) delays.push(remainingMs(term.deadline, now));",
     to: "",
+  },
+  {
+    name: "events are handled newest first",
+    file: "runtime/driver.js",
+    from: "for (let next = this.#queue.shift(); next !== undefined; next = this.#queue.shift()) this.#step(next);",
+    to: "for (let next = this.#queue.pop(); next !== undefined; next = this.#queue.pop()) this.#step(next);",
+  },
+  {
+    name: "the timer is not set again",
+    file: "runtime/driver.js",
+    from: "finally { this.#draining = false; } this.#setTimer();",
+    to: "finally { this.#draining = false; } if (this.#cancelTimer === null) this.#setTimer();",
+  },
+  {
+    name: "timers are not rounded up: they fire early",
+    file: "sim/virtual-clock.js",
+    from: "Math.max(1, Math.ceil(delayMs));",
+    to: "Math.max(0, Math.floor(delayMs));",
+  },
+  {
+    name: "adapter: a conflict is told as applied",
+    file: "sim/fake-bucket.js",
+    from: 'return { kind: "conflict" };',
+    to: 'return { kind: "applied", revision: this.#sequence };',
+  },
+  {
+    name: "adapter: an unanswered write is sent again",
+    file: "sim/fake-store.js",
+    from: 'const done = (outcome) => { this.#time.announce(); resolve(outcome ?? { kind: "unknown",',
+    to: 'const done = (outcome) => { if (outcome === null) this.#roundTrip(timeoutMs, serve, () => {}); this.#time.announce(); resolve(outcome ?? { kind: "unknown",',
+    equivalent:
+      "the second one is refused like any other that expects what is no longer so, or stands for the first",
+  },
+  {
+    name: "adapter: an empty key is compared without the stream's sequence",
+    file: "sim/fake-bucket.js",
+    from: "return this.#entry === null && this.#sequence === expect.emptyAtSequence;",
+    to: "return this.#entry === null;",
+  },
+  {
+    name: "adapter: a suspicion of any connection is told",
+    file: "sim/fake-session.js",
+    from: "if (presence === this.#watched)",
+    to: "if (true)",
+    equivalent: "the election compares the presence with the one in the record it knows",
   },
   {
     name: "adapter: a timeout means applied",

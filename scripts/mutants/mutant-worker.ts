@@ -1,8 +1,24 @@
-/** One thread of `npm run mutants`: plays seeds on the copy of the library it was given. */
+/** One thread of `npm run mutants`: plays seeds on the copy of the library it was given, and cuts down what failed. */
 import { parentPort, workerData } from "node:worker_threads";
-import type { search as Search, SearchOptions } from "../../src/sim/search.ts";
+import type { Plan, planOf as PlanOf } from "../../src/sim/plan.ts";
+import type { Findings, search as Search, SearchOptions } from "../../src/sim/search.ts";
+import type { shrink as Shrink } from "../../src/sim/shrink.ts";
 
-const { search } = (await import(workerData as string)) as { search: typeof Search };
-parentPort?.on("message", (options: SearchOptions) => {
-  void search(options).then((findings) => parentPort?.postMessage(findings));
+/** Either the findings of a search or, for a seed that failed, the least that fails in the same way. */
+export type Task = SearchOptions | { readonly shrink: number };
+export type Answer = { readonly findings: Findings } | { readonly plan: Plan };
+
+/** Folder of the compiled library, ending in a slash. */
+const copy = workerData as string;
+const { search } = (await import(`${copy}sim/search.js`)) as { search: typeof Search };
+const { shrink } = (await import(`${copy}sim/shrink.js`)) as { shrink: typeof Shrink };
+const { planOf } = (await import(`${copy}sim/plan.js`)) as { planOf: typeof PlanOf };
+
+async function answer(task: Task): Promise<Answer> {
+  if ("shrink" in task) return { plan: await shrink(planOf(task.shrink)) };
+  return { findings: await search(task) };
+}
+
+parentPort?.on("message", (task: Task) => {
+  void answer(task).then((result) => parentPort?.postMessage(result));
 });

@@ -35,6 +35,7 @@ export type FaultName =
   | "old event"
   | "other key"
   | "stop"
+  | "stop while frozen"
   | "step down"
   | "only follow"
   | "server clock"
@@ -165,7 +166,9 @@ const faults: Readonly<Record<FaultName, Fault>> = {
     },
   ),
   "late write": (context, host) => {
-    const ms = lasting(context);
+    // Often about when its sender has just given up: it finds the write applied after it had believed it lost.
+    const soon = context.random.chance(0.3) && context.time.now + 1_400 < context.quietFrom;
+    const ms = soon ? context.random.between(900, 1_400) : lasting(context);
     context.tell(`${host.name}: the next write arrives ${ms} ms late`);
     host.network.delayNextWriteMs = ms;
     context.time.after(ms, () => {
@@ -244,6 +247,19 @@ const faults: Readonly<Record<FaultName, Fault>> = {
     const { process } = host;
     process.clock.deliver(() => process.driver.dispatch({ type: "stop" }));
     restartLater(context, host, context.random.between(300, 20_000), true);
+  },
+  // What an orchestrator does to a process that hangs. It is cut off first, as a rule: that is why it seems to hang.
+  "stop while frozen": (context, host) => {
+    const { process } = host;
+    if (!process.alive || !process.clock.running) return;
+    const { random, time, tell } = context;
+    const ms = lasting(context);
+    tell(`${process.incarnation}: hangs for ${ms} ms, stop() meanwhile`);
+    if (random.chance(0.7)) cut(context, process, random.between(1, 2 * ms));
+    process.frozenAt = time.now;
+    process.clock.pause(ms, random.chance(0.7) ? "messages" : "timers");
+    process.clock.deliver(() => process.driver.dispatch({ type: "stop" }));
+    restartLater(context, host, ms + random.between(1, 5_000), context.remembers);
   },
   "step down": ({ random, hosts, tell }, { process }) => {
     const successor = random.chance(0.5) ? random.pick(hosts).options.nodeId : undefined;
