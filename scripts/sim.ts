@@ -21,7 +21,7 @@ interface Flags {
 }
 
 /** Seeds a thread plays before it reports. */
-const BATCH = 500;
+const BATCH = 100;
 const MAX_FAILURES = 5;
 
 const whole =
