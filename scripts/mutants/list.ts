@@ -81,16 +81,24 @@ export const mutants: readonly Mutant[] = [
     occurrence: 1,
   },
   {
-    name: "renewals come after the deadline",
+    name: "while a renewal is under way the next one is due after the deadline",
     file: "election/term.js",
     from: "setTerm(turn, { renewAtMono: turn.now.mono + config.renewIntervalMs });",
     to: "setTerm(turn, { renewAtMono: turn.now.mono + 20_000 });",
+    equivalent:
+      "nothing is sent before the outcome of the renewal, and that says anew when the next one is due",
   },
   {
     name: "a renewed lease counts from the newest send, applied or not",
     file: "election/term.js",
     from: "const deadline = deadlineOf(turn.state, sent.sentAt); const { config }",
     to: "const deadline = deadlineOf(turn.state, (turn.state.sent.at(-1) ?? sent).sentAt); const { config }",
+  },
+  {
+    name: "renewals come after the deadline",
+    file: "election/term.js",
+    from: "renewAtMono: Math.max(turn.now.mono, sent.sentAt.mono + restMs),",
+    to: "renewAtMono: Math.max(turn.now.mono, sent.sentAt.mono + restMs + 20_000),",
   },
   {
     name: "a wait goes on where a renewal should begin it anew",
@@ -426,8 +434,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: "a look at the connection counts even where it is gone",
     file: "runtime/freshness.js",
-    from: "if (this.#isConnected()) this.#see();",
-    to: "this.#see();",
+    from: "if (!stopped && this.#isConnected()) this.#see();",
+    to: "if (!stopped) this.#see();",
     equivalent: "a loop that has turned has handled the disconnection, too, and the term is suspended",
   },
   {
@@ -501,8 +509,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: "timers are not rounded up: they fire early",
     file: "sim/virtual-clock.js",
-    from: "Math.max(1, Math.ceil(delayMs));",
-    to: "Math.max(0, Math.floor(delayMs));",
+    from: "Math.max(1, Math.ceil(delayMs)), fire",
+    to: "Math.max(0, Math.floor(delayMs)), fire",
   },
   {
     name: "adapter: a conflict is told as applied",

@@ -307,3 +307,5 @@ export class Checker implements Witness {
 
 /** How long the quiet end of a history is: enough for the longest wait and a cooldown. */
 export const QUIET_MS: number = 3 * timing.leaseTtlMs;
+/** How long nothing may change after that: a term that is not renewed ends in it. */
+export const STEADY_MS: number = timing.leaseTtlMs;

@@ -1,5 +1,5 @@
 /** One seed, one history: some nodes, one bucket, many faults, then a quiet end. */
-import { Checker, QUIET_MS } from "./checker.ts";
+import { Checker, QUIET_MS, STEADY_MS } from "./checker.ts";
 import { FakeBucket } from "./fake-bucket.ts";
 import { FakeConnections } from "./fake-session.ts";
 import { type FaultContext, strike } from "./faults.ts";
@@ -89,10 +89,26 @@ export class History {
     await this.#time.advance(FAULTY_MS, look);
     this.#heal();
     await this.#time.advance(QUIET_MS, look);
-    this.#checker.look();
-    const held = this.#checker.held.map((process) => process.incarnation);
-    if (held.length !== 1) throw new Violation(`after a quiet time held by: ${held.join(", ") || "nobody"}`);
+    const before = this.#heldByOne();
+    // Nothing happens any more: whoever leads goes on, renewal by renewal.
+    await this.#time.advance(STEADY_MS, look);
+    const after = this.#heldByOne();
+    if (after !== before) throw new Violation(`in a quiet time held by ${before}, then by ${after}`);
     await this.#stopAll(look);
+  }
+
+  /** Invariant 10. */
+  #heldByOne(): string {
+    this.#checker.look();
+    const held = this.#checker.held.map(({ incarnation, driver }) => {
+      const { role } = driver.state;
+      return `${incarnation}${role.name === "leader" ? ` with epoch ${role.term.epoch}` : ""}`;
+    });
+    const [one] = held;
+    if (one === undefined || held.length > 1) {
+      throw new Violation(`after a quiet time held by: ${held.join(", ") || "nobody"}`);
+    }
+    return one;
   }
 
   #schedule(): void {

@@ -7,6 +7,9 @@ import { SeededRandom } from "./random.ts";
 /** Faults happen until then, in milliseconds of true time; they are over by then, too. */
 export const FAULTY_MS = 80_000;
 
+/** Troubles that come together come within that: about a request and its repetition. */
+const SOON_MS = 1_500;
+
 export interface PlannedFault {
   readonly at: number;
   readonly name: FaultName;
@@ -72,12 +75,7 @@ export function planOf(seed: number, options: PlanOptions = {}): Plan {
   }
   const faults: PlannedFault[] = [];
   for (let left = random.between(10, 30); left > 0; left -= 1) {
-    faults.push({
-      at: random.between(0, FAULTY_MS - 1),
-      name: random.pick(kinds),
-      host: random.between(0, count - 1),
-      seed: random.between(0, 0x7fffffff),
-    });
+    faults.push(nextFault(random, kinds, count, faults.at(-1)));
   }
   faults.sort((one, other) => one.at - other.at);
   return {
@@ -88,5 +86,24 @@ export function planOf(seed: number, options: PlanOptions = {}): Plan {
     maxAgeMs,
     hosts,
     faults,
+  };
+}
+
+/** Troubles come together: a third of them soon after the one before, mostly to the same node. */
+function nextFault(
+  random: SeededRandom,
+  kinds: readonly FaultName[],
+  hosts: number,
+  before: PlannedFault | undefined,
+): PlannedFault {
+  const soon = before !== undefined && random.chance(0.33);
+  const same = soon && random.chance(0.75);
+  return {
+    at: soon
+      ? Math.min(before.at + random.between(0, SOON_MS), FAULTY_MS - 1)
+      : random.between(0, FAULTY_MS - 1),
+    name: random.pick(kinds),
+    host: same ? before.host : random.between(0, hosts - 1),
+    seed: random.between(0, 0x7fffffff),
   };
 }

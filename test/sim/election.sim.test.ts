@@ -45,7 +45,7 @@ test("the same seeds are the same histories on one thread and on three", { timeo
       "sim",
       "--json",
       "--seeds",
-      "1500",
+      "400",
       "--threads",
       String(threads),
     ];
