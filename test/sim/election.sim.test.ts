@@ -12,7 +12,7 @@ import { unseenTransitions } from "../../src/sim/tally.ts";
 
 const SEEDS = 3_000;
 
-test("no history of faults ends in two leaders, none, or a lower epoch", { timeout: 300_000 }, async () => {
+test("no history of faults ends in two leaders, none, or a lower epoch", { timeout: 600_000 }, async () => {
   const { failures, tally, terms } = await search({ from: 1, seeds: SEEDS, maxFailures: 1 });
   const [failure] = failures;
   if (failure !== undefined) {
@@ -37,7 +37,7 @@ test("the same seed is the same history, and another one is not", async () => {
   expect(merge(parts).traceHash).toBe(once.traceHash);
 });
 
-test("the same seeds are the same histories on one thread and on three", { timeout: 120_000 }, () => {
+test("the same seeds are the same histories on one thread and on three", { timeout: 300_000 }, () => {
   const hashes = [1, 3].map((threads) => {
     const root = new URL("../../", import.meta.url);
     const run = [

@@ -15,7 +15,7 @@ interface Made {
 }
 
 interface Application {
-  readonly hooks?: Hooks;
+  readonly hooks?: (process: ProcessContext) => Hooks;
   readonly options?: Partial<NodeOptions>;
   readonly environment?: (environment: NodeEnvironment, name: string) => NodeEnvironment;
   /** What it does while it leads. Default: nothing. */
@@ -27,7 +27,7 @@ function programOf(nodes: Map<string, Node>, application: Application): Program 
     const { name, terminated, sleep } = process;
     const options = { clusterId: "jobs", nodeId: name, servers: "simulated", logger: false } as const;
     const environment = application.environment?.(process.environment, name) ?? process.environment;
-    const node = new Node({ ...options, ...application.options }, application.hooks, environment);
+    const node = new Node({ ...options, ...application.options }, application.hooks?.(process), environment);
     nodes.set(name, node);
     while (!terminated.aborted) {
       const started = await node.start().then(
@@ -64,6 +64,34 @@ async function led(names = "abc", application: Application = {}): Promise<Made &
   const made = make(1, names, application);
   await made.cluster.until(() => leader(made) !== undefined);
   return { ...made, first: leader(made) ?? "" };
+}
+
+/** Hooks that take their time and note what they should never see: invariants 6 and 7. */
+function strictHooks({ sleep }: ProcessContext, wrong: string[]): Hooks {
+  let inside = false;
+  let led: number | null = null;
+  const alone = async (hook: string): Promise<void> => {
+    if (inside) wrong.push(`${hook} is called within another hook`);
+    inside = true;
+    await sleep(30);
+    inside = false;
+  };
+  return {
+    onBecomeLeader: async ({ epoch }) => {
+      if (led !== null) wrong.push(`epoch ${epoch} begins before ${led} has ended`);
+      led = epoch;
+      await alone("onBecomeLeader");
+    },
+    onLoseLeadership: async ({ epoch, signal }) => {
+      if (led !== epoch) wrong.push(`epoch ${epoch} ends, but ${led} has begun`);
+      if (!signal.aborted) wrong.push(`epoch ${epoch} ends before its signal aborts`);
+      led = null;
+      await alone("onLoseLeadership");
+    },
+    onLeaderChange: () => alone("onLeaderChange"),
+    onNatsDisconnect: () => alone("onNatsDisconnect"),
+    onNatsReconnect: () => alone("onNatsReconnect"),
+  };
 }
 
 async function errorOf(promise: Promise<unknown>): Promise<SimulationError> {
@@ -275,13 +303,19 @@ describe("a simulation", () => {
     expect(await play(4)).not.toEqual(once);
   });
 
-  test("of 100 seeds of faults has no two leaders, and one in the end", { timeout: 120_000 }, async () => {
+  test("of 100 seeds of faults has no two leaders, one in the end, and hooks in order", {
+    timeout: 300_000,
+  }, async () => {
     for (let seed = 1; seed <= 100; seed += 1) {
-      const { cluster } = make(seed);
+      const wrong: string[] = [];
+      const { cluster } = make(seed, "abc", { hooks: (process) => strictHooks(process, wrong) });
       cluster.injectFaults({ count: 20, withinMs: 30_000 });
       await cluster.advance(60_000);
       const held = cluster.terms.filter(({ untilMs }) => untilMs === null);
-      expect(held.length, `seed ${seed}\n${cluster.story.join("\n")}`).toBe(1);
+      expect({ held: held.length, wrong }, `seed ${seed}\n${cluster.story.join("\n")}`).toEqual({
+        held: 1,
+        wrong: [],
+      });
     }
   });
 
@@ -357,7 +391,7 @@ test("what runs in one node's hook is not inside another's: it waits for that on
     await nodes.get("b")?.stop();
     seen.push("b is stopping");
   };
-  cluster.process("b", programOf(nodes, { hooks: { onLeaderChange } }));
+  cluster.process("b", programOf(nodes, { hooks: () => ({ onLeaderChange }) }));
   await cluster.until(() => nodes.get("b")?.role === "stopped" && seen.length > 2);
   expect(seen).toEqual(["work of a ended", "a stopped", "b is stopping"]);
 });
