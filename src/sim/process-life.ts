@@ -181,7 +181,7 @@ export class ProcessLife {
       if (served !== null) world.members.delete(served);
     };
     try {
-      const info = await store.open(signal);
+      const info = await store.open(signal, 0);
       return {
         session,
         store,
