@@ -48,10 +48,12 @@ function verdictText(findings: readonly Finding[], exitCode: number, colours: Co
   return critical > 0 ? colours.bad(text) : colours.strong(text);
 }
 
-function findingLines({ severity, where, what, todo }: Finding, colours: Colours): string[] {
+function findingLines(finding: Finding, colours: Colours): string[] {
+  const { severity, where, what, todo, consequences = [] } = finding;
   const word = severity.toUpperCase().padEnd(8);
   const paint = { critical: colours.bad, warning: colours.strong, note: colours.dim }[severity];
-  return [`${paint(word)}  ${where}: ${what}`, `          ${todo}`];
+  const beneath = consequences.map((one) => colours.dim(`          so ${one.where}: ${one.what}`));
+  return [`${paint(word)}  ${where}: ${what}`, `          ${todo}`, ...beneath];
 }
 
 function serverTable(facts: Facts, colours: Colours): string[] {

@@ -3,11 +3,11 @@
 import { isAtLeast, REPLICATED_CAS_SINCE } from "../nats/server-version.ts";
 import { incompatibilities } from "../nats/stream-config.ts";
 import type { BucketFacts, Facts } from "./facts.ts";
-import type { Finding, Severity } from "./finding.ts";
+import type { Finding, Severity, Sign } from "./finding.ts";
 import { percentOf } from "./server-findings.ts";
 import { LAG, STORAGE_PERCENT } from "./thresholds.ts";
 
-export function bucketFindings(facts: Facts): Finding[] {
+export function bucketFindings(facts: Facts): Sign[] {
   const { bucket, bucketProblem } = facts;
   const where = `cluster ${facts.clusterId}`;
   const unread: Finding[] =
@@ -48,9 +48,9 @@ function finder(where: string): Find {
   return (severity, code, what, todo) => ({ severity, code, where, what, todo });
 }
 
-function groupFindings(bucket: BucketFacts, find: Find): Finding[] {
+function groupFindings(bucket: BucketFacts, find: Find): Sign[] {
   if (!bucket.clustered) return [];
-  const found: Finding[] = [];
+  const found: Sign[] = [];
   if (bucket.leader === null) {
     found.push(
       find(
@@ -64,7 +64,8 @@ function groupFindings(bucket: BucketFacts, find: Find): Finding[] {
   for (const { name, offline, current, lag } of bucket.peers) {
     if (offline) {
       const todo = "start it; if it is gone for good, `nats stream cluster peer-remove` it";
-      found.push(find("critical", "bucket-peer-offline", `its copy on ${name} is offline`, todo));
+      const offlineCopy = find("critical", "bucket-peer-offline", `its copy on ${name} is offline`, todo);
+      found.push({ ...offlineCopy, lost: name });
     } else if (lag > LAG) {
       const what = `its copy on ${name} is ${lag} operations behind (more than ${LAG})`;
       found.push(find("warning", "lag", what, "is that server's disk or network slow?"));

@@ -1,8 +1,8 @@
 /** What is wrong between the servers: routes, gateways, JetStream's meta group, versions. */
 import type { Facts, MetaGroup, ServerFacts } from "./facts.ts";
-import type { Finding } from "./finding.ts";
+import type { Finding, Sign } from "./finding.ts";
 
-export function clusterFindings(facts: Facts): Finding[] {
+export function clusterFindings(facts: Facts): Sign[] {
   return [
     ...routeFindings(facts),
     ...gatewayFindings(facts.servers),
@@ -43,9 +43,10 @@ function isAlone(names: readonly string[], servers: readonly ServerFacts[]): boo
   return names.length === 1 && servers.every(({ gateways }) => (gateways?.configured.length ?? 0) === 0);
 }
 
-function routeFindings(facts: Facts): Finding[] {
+function routeFindings(facts: Facts): Sign[] {
   const clusters = knownClusters(facts);
-  return facts.servers.flatMap((server): Finding[] => {
+  const silent = facts.servers.filter(({ error }) => error !== null).map(({ name }) => name);
+  return facts.servers.flatMap((server): Sign[] => {
     const cluster = clusters.find(({ name }) => name === server.cluster);
     if (cluster === undefined || server.routes === null) return [];
     const expected = cluster.size - 1;
@@ -60,9 +61,17 @@ function routeFindings(facts: Facts): Finding[] {
         where: server.name,
         what: `it has routes to ${have} of the ${expected} other servers of cluster ${cluster.name}${to}`,
         todo: "start what is stopped, and see whether the cluster ports reach each other and the route credentials fit",
+        follows: absent(expected - have, missing, silent),
       },
     ];
   });
+}
+
+/** Who is missing, `count` of them. Those without a name may be who does not answer, if that makes the number. */
+function absent(count: number, missing: readonly string[], silent: readonly string[]): readonly string[] {
+  if (missing.length >= count) return missing;
+  const others = silent.filter((name) => !missing.includes(name));
+  return missing.length + others.length === count ? [...missing, ...others] : [];
 }
 
 /** Every server needs a connection of its own to every other cluster. */
@@ -89,7 +98,7 @@ function metaLeaderOf(servers: readonly ServerFacts[]): ServerFacts | undefined 
   return servers.find(({ name, meta }) => meta?.leader === name);
 }
 
-function metaFindings(servers: readonly ServerFacts[]): Finding[] {
+function metaFindings(servers: readonly ServerFacts[]): Sign[] {
   const members = servers.flatMap(({ name, meta }) => (meta === null ? [] : [{ name, meta }]));
   if (members.length === 0) return [];
   const blind = members.filter(({ meta }) => meta.leader === null).map(({ name }) => name);
@@ -117,8 +126,8 @@ function metaFindings(servers: readonly ServerFacts[]): Finding[] {
   return [...found, ...(lead?.meta == null ? [] : peerFindings(lead.meta))];
 }
 
-function peerFindings({ peers }: MetaGroup): Finding[] {
-  return peers.flatMap((peer): Finding[] => {
+function peerFindings({ peers }: MetaGroup): Sign[] {
+  return peers.flatMap((peer): Sign[] => {
     if (!peer.offline) return [];
     return [
       {
@@ -127,6 +136,7 @@ function peerFindings({ peers }: MetaGroup): Finding[] {
         where: peer.name,
         what: "JetStream's meta leader has no word from it",
         todo: "start it; if it is gone for good, `nats server cluster peer-remove` it, or it counts for every majority",
+        lost: peer.name,
       },
     ];
   });

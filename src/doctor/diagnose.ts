@@ -3,14 +3,15 @@ import { bucketFindings } from "./bucket-findings.ts";
 import { clockFindings } from "./clock-findings.ts";
 import { clusterFindings } from "./cluster-findings.ts";
 import type { ConnectionFacts, Facts } from "./facts.ts";
-import { bySeverity, type Finding } from "./finding.ts";
+import { bySeverity, type Finding, type Sign } from "./finding.ts";
+import { gather } from "./gather.ts";
 import { nodeFindings, permissionFindings } from "./node-findings.ts";
 import { serverFindings, usageFindings } from "./server-findings.ts";
 
-/** The worst first. */
+/** The worst first, and each lost server once. */
 export function diagnose(facts: Facts): Finding[] {
   const { account } = facts;
-  return bySeverity([
+  const signs: readonly Sign[] = [
     ...connectionFindings(facts.connection, "NATS"),
     ...connectionFindings(facts.system, "the system account"),
     ...serverFindings(facts),
@@ -20,7 +21,9 @@ export function diagnose(facts: Facts): Finding[] {
     ...nodeFindings(facts),
     ...clockFindings(facts),
     ...permissionFindings(facts.permissions),
-  ]);
+  ];
+  const running = new Set(facts.servers.flatMap(({ name, error }) => (error === null ? [name] : [])));
+  return bySeverity(gather(signs, running));
 }
 
 function connectionFindings(connection: ConnectionFacts | null, what: string): Finding[] {

@@ -2,6 +2,7 @@
  * What was seen of a NATS cluster, a bucket and its nodes. A field that is `null` could not be seen, which is neither good
  * nor bad: no finding comes of it. Server names stand for servers: within a NATS system they are unique.
  */
+import type { NodeRow } from "../manager/cluster-nodes.ts";
 import type { JsonObject } from "../nats/js-api.ts";
 import type { ClockReading } from "./clock.ts";
 
@@ -107,19 +108,7 @@ export interface LeaseFacts {
   readonly ttlMs: number;
 }
 
-export interface NodeFacts {
-  readonly nodeId: string;
-  /** `null`: it does not answer. */
-  readonly instance: string | null;
-  readonly leads: boolean;
-  /** The election's word; `null` from a go-cluster node. */
-  readonly state: string | null;
-  readonly uptimeMs: number | null;
-  readonly presence: string | null;
-  readonly competes: boolean | null;
-  readonly leaseTtlMs: number | null;
-  readonly version: string | null;
-  readonly roundTripMs: number | null;
+export interface NodeFacts extends NodeRow {
   /** Its offset is the wall clock's, its rate that of the clock it measures leases with. */
   readonly clock: ClockReading | null;
 }

@@ -16,6 +16,16 @@ export interface Finding {
   readonly what: string;
   /** What to do. */
   readonly todo: string;
+  /** What others say of the same loss of a server. It needs no deed of its own. */
+  readonly consequences?: readonly Finding[];
+}
+
+/** A finding that may be another one's consequence. */
+export interface Sign extends Finding {
+  /** The server that is gone by this. */
+  readonly lost?: string;
+  /** It says no more than that all of these are gone. */
+  readonly follows?: readonly string[];
 }
 
 export type Verdict = "ok" | "warning" | "critical";

@@ -96,42 +96,19 @@ export class NodeSource {
   }
 
   #factsOf(row: NodeRow): NodeFacts {
-    const { nodeId, instance, leads, state, uptimeMs, presence, competes, leaseTtlMs, version } = row;
-    const clock = instance === null ? null : this.#book.ofNode(processOf(row));
-    const { roundTripMs } = row;
-    return {
-      nodeId,
-      instance,
-      leads,
-      state,
-      uptimeMs,
-      presence,
-      competes,
-      leaseTtlMs,
-      version,
-      roundTripMs,
-      clock,
-    };
+    return { ...row, clock: row.instance === null ? null : this.#book.ofNode(processOf(row)) };
   }
 
   /** Anew: with what was sampled since. */
   clocked(nodes: readonly NodeFacts[]): NodeFacts[] {
-    return nodes.map((node) =>
-      node.instance === null ? node : { ...node, clock: this.#book.ofNode(processOf(node)) },
-    );
+    return nodes.map((node) => this.#factsOf(node));
   }
 }
 
 const NODES = "which nodes there are";
 
 /** A service's instance lives as long as its process, at most. */
-function processOf({
-  nodeId,
-  instance,
-}: {
-  readonly nodeId: string;
-  readonly instance: string | null;
-}): string {
+function processOf({ nodeId, instance }: NodeRow): string {
   return `${nodeId} ${instance}`;
 }
 

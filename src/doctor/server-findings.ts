@@ -1,10 +1,10 @@
 /** What is wrong with each server by itself. */
 import { isAtLeast, OLDEST_SERVER } from "../nats/server-version.ts";
 import type { Facts, ServerFacts, StreamFacts, Usage } from "./facts.ts";
-import type { Finding } from "./finding.ts";
+import type { Finding, Sign } from "./finding.ts";
 import { LAG, MEMORY_PERCENT, SLOW_CONSUMERS, STORAGE_PERCENT } from "./thresholds.ts";
 
-export function serverFindings(facts: Facts): Finding[] {
+export function serverFindings(facts: Facts): Sign[] {
   return facts.servers.flatMap((server) => [
     ...lifeFindings(server),
     ...usageFindings(server.name, "JetStream", server),
@@ -13,13 +13,13 @@ export function serverFindings(facts: Facts): Finding[] {
   ]);
 }
 
-function lifeFindings({ name, url, error, health, version }: ServerFacts): Finding[] {
+function lifeFindings({ name, url, error, health, version }: ServerFacts): Sign[] {
   if (error !== null) {
     const todo =
       url === null
         ? "is the server stopped, frozen, or cut off from the others? Look at its log"
         : "is the server running, and may its monitoring port be reached from here?";
-    return [{ severity: "critical", code: "server-down", where: name, what: error, todo }];
+    return [{ severity: "critical", code: "server-down", where: name, what: error, todo, lost: name }];
   }
   const found: Finding[] = [];
   if (health?.ok === false) {

@@ -1,6 +1,7 @@
 /** Commands that look do nothing else. */
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { type NatsServer, startNatsServer } from "../../src/testing.ts";
+import { accountOf, examined, found } from "./examined.ts";
 import { cli, freshId, Onlooker, start, startCluster } from "./support.ts";
 
 let server: NatsServer;
@@ -22,12 +23,14 @@ test("status, nodes, history, watch and doctor write nothing, change nothing and
   const watching = start(["watch", ...flags, "--json", "--interval", "50ms"]);
   let seen = 0;
   await watching.next((line) => "event" in line && line["event"] === "status" && ++seen === 5);
-  const commands = ["status", "nodes", "history", "join", "doctor"].flatMap((name) => [
-    [name],
-    [name, "--json"],
-  ]);
+  const commands = ["status", "nodes", "history", "join"].flatMap((name) => [[name], [name, "--json"]]);
   const codes = await Promise.all(commands.map(async (command) => (await cli([...command, ...flags])).code));
   expect(codes).toEqual(commands.map(() => 0));
+  const where = {
+    ...accountOf(clusterId, { servers: server.url }, "node"),
+    monitors: [new URL(server.monitorUrl)],
+  };
+  expect((await examined(where)).findings).toEqual([]);
   watching.kill("SIGTERM");
   expect(await watching.exit).toEqual({ code: 0, signal: null });
   await onlooker.settled();
@@ -41,10 +44,11 @@ test("they make no bucket where there is none", async () => {
   const clusterId = freshId();
   const onlooker = await Onlooker.of(server, clusterId);
   const flags = ["--cluster-id", clusterId, "--nats-url", server.url];
-  const ended = await Promise.all(
-    ["status", "nodes", "history", "doctor"].map((command) => cli([command, ...flags])),
-  );
-  expect(ended.map(({ code }) => code)).toEqual([3, 3, 0, 0]);
+  const ended = await Promise.all(["status", "nodes", "history"].map((command) => cli([command, ...flags])));
+  expect(ended.map(({ code }) => code)).toEqual([3, 3, 0]);
+  expect(found(await examined(accountOf(clusterId, { servers: server.url }, "node")))).toEqual([
+    "note bucket-missing",
+  ]);
   await onlooker.settled();
   expect(onlooker.writes).toEqual([]);
   await expect(onlooker.everything()).rejects.toThrow();

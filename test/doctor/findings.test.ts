@@ -160,7 +160,7 @@ const states: readonly (readonly [string, Partial<Facts>, readonly string[]])[] 
         server("n4", { error: "no answer", routes: null, meta: null, cluster: null }),
       ],
     },
-    ["critical server-down @ n4", ...["n1", "n2", "n3"].map((name) => `critical routes-missing @ ${name}`)],
+    ["critical server-down @ n4"],
   ],
   [
     "a server that is not healthy",
@@ -332,6 +332,62 @@ const states: readonly (readonly [string, Partial<Facts>, readonly string[]])[] 
 
 test.each(states)("%s", (_what, change, expected) => {
   expect(found(change)).toEqual(expected);
+});
+
+describe("a lost server is one finding, and what others say of it stands beneath", () => {
+  const gone = { offline: true, current: false };
+  const others = ["n1", "n2"].map((name) =>
+    server(name, {
+      routes: [name === "n1" ? "n2" : "n1"],
+      meta: meta({ peers: [peer(name === "n1" ? "n2" : "n1"), peer("n3", gone)] }),
+    }),
+  );
+  const copies = bucket({ peers: [peer("n1"), peer("n3", gone)] });
+  /** Codes, those of the consequences in brackets. */
+  const told = (change: Partial<Facts>): string[] =>
+    diagnose(facts(change)).map(
+      ({ code, consequences = [] }) => `${code} (${consequences.map((one) => one.code)})`,
+    );
+  const routes = "routes-missing,routes-missing";
+
+  test.each([
+    ["by its name", "n3"],
+    ["by its address alone", "127.0.0.1:8224"],
+  ])("when its monitoring port is known %s", (_how, name) => {
+    const silent = server(name, { error: "no answer", routes: null, meta: null, cluster: null });
+    expect(told({ servers: [...others, silent], bucket: copies })).toEqual([
+      `server-down (${routes},meta-peer-offline,bucket-peer-offline)`,
+    ]);
+    expect(told({ servers: [...others, silent], bucket: bucket() })).toEqual([
+      `server-down (${routes},meta-peer-offline)`,
+    ]);
+  });
+
+  test("when only others know it", () => {
+    expect(told({ servers: others, bucket: copies })).toEqual([
+      `meta-peer-offline (${routes},bucket-peer-offline)`,
+    ]);
+    expect(told({ servers: [], bucket: copies })).toEqual(["bucket-peer-offline ()"]);
+    const early = others.map((one) => ({ ...one, meta: meta({ peers: [peer("n2"), peer("n3")] }) }));
+    expect(told({ servers: early })).toEqual(["routes-missing (routes-missing)"]);
+  });
+
+  test("and two are two", () => {
+    const down = ["n2", "n3"].map((name) =>
+      server(name, { error: "no answer", routes: null, meta: null, cluster: null }),
+    );
+    const alone = server("n1", { routes: [], meta: meta({ leader: null, peers: [] }) });
+    expect(told({ servers: [alone, ...down] })).toEqual([
+      "server-down (routes-missing)",
+      "server-down ()",
+      "meta-leaderless ()",
+    ]);
+  });
+
+  test("but a route that is missing between servers that run is what is wrong", () => {
+    const apart = withFirst({ routes: ["n2"] });
+    expect(told({ ...apart, bucket: copies })).toEqual(["routes-missing ()", "bucket-peer-offline ()"]);
+  });
 });
 
 describe("how many servers there should be", () => {

@@ -57,6 +57,8 @@ export function node(nodeId: string, change: Partial<NodeFacts> = {}): NodeFacts
     nodeId,
     instance: `instance of ${nodeId}`,
     leads: nodeId === "a",
+    role: nodeId === "a" ? "PRIMARY" : "PASSIVE",
+    epoch: 7,
     state: nodeId === "a" ? "leader" : "follower",
     uptimeMs: 5_000,
     presence: "on",

@@ -35,7 +35,7 @@ export interface Child<L extends object> extends AsyncDisposable {
   send(command: unknown): void;
   /**
    * The first line that matches, of those after the line that the last `next` resolved with; lines that came already
-   * count. Rejects when the child exits without one, or after `timeoutMs` (10000).
+   * count. Rejects when the child exits without one, or after `timeoutMs` (30000).
    */
   next(matches: (line: L) => boolean, timeoutMs?: number): Promise<L>;
   kill(signal?: NodeJS.Signals): void;
@@ -109,7 +109,7 @@ class RunningChild<L extends object> implements Child<L> {
     this.#child.stdin?.write(`${JSON.stringify(command)}\n`);
   }
 
-  async next(matches: (line: L) => boolean, timeoutMs = 10_000): Promise<L> {
+  async next(matches: (line: L) => boolean, timeoutMs = 30_000): Promise<L> {
     const found = deferred<L>();
     const look = (): void => {
       const index = this.lines.findIndex((line, at) => at >= this.#taken && matches(line));

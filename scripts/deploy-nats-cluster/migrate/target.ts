@@ -90,10 +90,12 @@ async function compared(nats: NatsConnection, { info: was, contents }: SavedStre
 
 /** Resolves to the number of replicas. A restore is answered when one server has the data; all must, before this is done. */
 export async function allCurrent(nats: NatsConnection, stream: string): Promise<number> {
+  let last: unknown;
   const replicas = await poll(
     async () => {
       const info = await call(nats, `$JS.API.STREAM.INFO.${stream}`).catch(() => ({}) as const);
       const { config, cluster } = info as Record<string, unknown>;
+      last = cluster;
       const wanted = Number(objectOf(config)["num_replicas"]);
       const others = objectOf(cluster)["replicas"];
       const ready = Array.isArray(others) ? others.filter((one) => objectOf(one)["current"] === true) : [];
@@ -103,5 +105,7 @@ export async function allCurrent(nats: NatsConnection, stream: string): Promise<
     { timeoutMs: CURRENT_MS, everyMs: 50 },
   );
   if (replicas !== undefined) return replicas;
-  throw new DeployError(`the replicas of ${stream} were not current after ${CURRENT_MS / 1000} s`);
+  throw new DeployError(
+    `the replicas of ${stream} were not current after ${CURRENT_MS / 1000} s: ${JSON.stringify(last ?? "no answer")}`,
+  );
 }
