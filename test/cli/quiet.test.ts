@@ -23,7 +23,8 @@ test("status, nodes, history, watch and doctor write nothing, change nothing and
   const watching = start(["watch", ...flags, "--json", "--interval", "50ms"]);
   let seen = 0;
   await watching.next((line) => "event" in line && line["event"] === "status" && ++seen === 5);
-  const commands = ["status", "nodes", "history", "join"].flatMap((name) => [[name], [name, "--json"]]);
+  // Each once: a process takes a second to start, and what is printed makes no difference to the bucket.
+  const commands = [["status"], ["nodes", "--json"], ["history"], ["join", "--json"]];
   const codes = await Promise.all(commands.map(async (command) => (await cli([...command, ...flags])).code));
   expect(codes).toEqual(commands.map(() => 0));
   const where = {

@@ -39,7 +39,7 @@ export function cli(args: readonly string[], options: CliOptions = {}): Promise<
     const child = execFile(
       process.execPath,
       ["--import", tsx, join(root, main), ...args],
-      { cwd: options.cwd ?? root, env: { ...CLEAN, NO_COLOR: "1", ...options.env }, timeout: 25_000 },
+      { cwd: options.cwd ?? root, env: { ...CLEAN, NO_COLOR: "1", ...options.env }, timeout: 60_000 },
       (_error, stdout, stderr) => resolve({ code: child.exitCode ?? -1, stdout, stderr }),
     );
   });
