@@ -227,6 +227,32 @@ describe("credentials that are revoked while leading", () => {
   });
 });
 
+describe("a user JWT that its account revokes while leading", () => {
+  test("ends the term at the deadline, clearly said; nobody leads by it any more", async () => {
+    const { config, revoked, creds } = operatorMode();
+    const folder = mkdtempSync(join(tmpdir(), "nats-leader-jwt-"));
+    atEnd(() => rmSync(folder, { recursive: true, force: true }));
+    const file = join(folder, "operator.conf");
+    writeFileSync(file, config);
+    const include = join("../".repeat(20), file);
+    const server = await startNatsServer({ config: `include ${JSON.stringify(include)}` });
+    atEnd(() => server.dispose());
+    const clusterId = freshId();
+    const a = await startLeader(server, { ...QUICK, clusterId, nodeId: "a", creds });
+    const { term } = a.node;
+    writeFileSync(file, revoked);
+    if (server.pid === undefined) throw new Error("the server has no process of its own");
+    process.kill(server.pid, "SIGHUP");
+    expect(await a.next("lose", undefined, 15_000)).toMatchObject({ reason: "expired", term: { epoch: 1 } });
+    expect([term?.held, a.node.isLeader()]).toEqual([false, false]);
+    await a.until(() => a.warnings("SESSION").length > 0, 15_000);
+    expect(a.warnings("SESSION")).toMatchObject([expect.stringMatching(/refuses the credentials/)]);
+    const b = makeNode(server, { clusterId, nodeId: "b", creds });
+    await expect(b.start()).rejects.toMatchObject({ code: "AUTHORIZATION" });
+    expect([...[a, b].map(saidBy)].join()).not.toMatch(/SU[A-Z2-7]{50}|eyJ/);
+  });
+});
+
 describe("TLS", () => {
   let pki: Pki;
   let server: NatsServer;
@@ -351,7 +377,8 @@ function jwt(issuer: KeyPair, subject: string, name: string, nats: object): stri
 }
 
 /** A server's configuration in operator mode, and a user of its one account. */
-function operatorMode(): { config: string; creds: string } {
+/** `revoked`: the same configuration after the account has revoked the user. */
+function operatorMode(): { config: string; revoked: string; creds: string } {
   const [operator, account, system, user] = [
     createOperator(),
     createAccount(),
@@ -375,10 +402,12 @@ function operatorMode(): { config: string; creds: string } {
     version: 2,
     system_account: system.getPublicKey(),
   });
-  const accountJwt = jwt(operator, account.getPublicKey(), "app", {
-    limits: { ...unlimited, ...jetstream },
-    ...defaults,
-  });
+  const accountJwt = (revocations: object): string =>
+    jwt(operator, account.getPublicKey(), "app", {
+      limits: { ...unlimited, ...jetstream },
+      revocations,
+      ...defaults,
+    });
   const systemJwt = jwt(operator, system.getPublicKey(), "sys", { limits: unlimited, ...defaults });
   const userJwt = jwt(account, user.getPublicKey(), "node", {
     pub: {},
@@ -389,11 +418,11 @@ function operatorMode(): { config: string; creds: string } {
     type: "user",
     version: 2,
   });
-  const config = `
+  const config = (revocations: object): string => `
     operator: ${operatorJwt}
     system_account: ${system.getPublicKey()}
     resolver: MEMORY
-    resolver_preload: { ${account.getPublicKey()}: ${accountJwt}, ${system.getPublicKey()}: ${systemJwt} }`;
+    resolver_preload: { ${account.getPublicKey()}: ${accountJwt(revocations)}, ${system.getPublicKey()}: ${systemJwt} }`;
   const creds = `-----BEGIN NATS USER JWT-----
 ${userJwt}
 ------END NATS USER JWT------
@@ -402,5 +431,7 @@ ${userJwt}
 ${text(user.getSeed())}
 ------END USER NKEY SEED------
 `;
-  return { config, creds };
+  // What was issued before a moment in the future: all.
+  const all = Math.floor(Date.now() / 1000) + 3600;
+  return { config: config({}), revoked: config({ [user.getPublicKey()]: all }), creds };
 }
