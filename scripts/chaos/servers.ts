@@ -11,6 +11,8 @@ const HOST = "127.0.0.1";
 const CLUSTER_NAME = "chaos";
 const SIZE = 3;
 const READY_MS = 15_000;
+/** Several worlds start at once, beside whatever else the machine does. */
+const START_TIMEOUT_MS = 60_000;
 
 export interface Servers {
   readonly all: readonly NatsServer[];
@@ -42,7 +44,7 @@ export async function startServers(count: 1 | 3): Promise<Servers> {
 }
 
 async function startSingle(): Promise<Servers> {
-  const server = await startNatsServer({ config: usersText() });
+  const server = await startNatsServer({ config: usersText(), startTimeoutMs: START_TIMEOUT_MS });
   return {
     all: [server],
     urls: [server.url],
@@ -67,7 +69,7 @@ async function startTrio(): Promise<Servers> {
   };
   try {
     const config = (index: number): string => clusterText(ports[index] ?? 0, routes[index] ?? []);
-    const cluster = await startNatsCluster({ size: SIZE, config });
+    const cluster = await startNatsCluster({ size: SIZE, config, startTimeoutMs: START_TIMEOUT_MS });
     return {
       all: cluster.servers,
       urls: cluster.urls,
