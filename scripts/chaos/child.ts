@@ -41,6 +41,20 @@ function nowNs(): number {
 
 let node: Node | null = null;
 let lookedNs = nowNs();
+/** Of the event loop, counted where it matters: two looks in one turn have seen the same of the sockets. */
+let turn = 0;
+let turnEnds = false;
+
+function currentTurn(): number {
+  if (!turnEnds) {
+    turnEnds = true;
+    setImmediate(() => {
+      turn += 1;
+      turnEnds = false;
+    });
+  }
+  return turn;
+}
 
 function look(): boolean {
   const before = nowNs();
@@ -49,7 +63,7 @@ function look(): boolean {
   const term = yes ? node?.term : null;
   if (term !== null && term !== undefined) {
     const after = nowNs() + (task.uptimeOffsetNs === null ? 0 : UPTIME_RESOLUTION_NS);
-    history.yes(term.incarnation, term.epoch, before, after);
+    history.yes(term.incarnation, term.epoch, before, after, currentTurn());
   } else history.no();
   lookedNs = before;
   return yes;

@@ -7,7 +7,7 @@
  *   event NODE PROCESS TEXT AT                              what the node said of itself; for people
  *
  * FROM is read just after the first yes of `isLeader()` and UNTIL just before the last one, so an overlap found in these
- * files was one for certain. LOOKED is when it was asked the time before the last one.
+ * files was one for certain. LOOKED is when it was last asked in an earlier turn of the event loop.
  */
 import { closeSync, openSync, readdirSync, readFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
@@ -22,7 +22,7 @@ export interface HeldInterval {
   readonly epoch: number;
   readonly fromMs: number;
   readonly untilMs: number;
-  /** The look before the one at `untilMs`; between the two the event loop may have stood still. */
+  /** The last look before the turn of the event loop in which `untilMs` was; between the two the loop may have stood still. */
   readonly lookedMs: number;
 }
 
@@ -47,6 +47,8 @@ export class HistoryWriter {
     readonly fromNs: number;
     readonly untilAt: number;
     untilNs: number;
+    lookedNs: number;
+    turn: number;
   } | null = null;
 
   constructor(path: string, node: string, life: number) {
@@ -54,18 +56,19 @@ export class HistoryWriter {
     this.#who = `${node} ${life}`;
   }
 
-  /** It has just called itself leader: not before `beforeNs`, not after `afterNs`. */
-  yes(incarnation: string, epoch: number, beforeNs: number, afterNs: number): void {
-    if (this.#open?.epoch === epoch) {
-      const { fromNs, untilAt, untilNs } = this.#open;
-      if (beforeNs <= fromNs) return;
-      writeSync(this.#file, `${digits(beforeNs)} ${digits(untilNs)}`, untilAt);
-      this.#open.untilNs = beforeNs;
+  /** It has just called itself leader, in this turn of the loop: not before `beforeNs`, not after `afterNs`. */
+  yes(incarnation: string, epoch: number, beforeNs: number, afterNs: number, turn: number): void {
+    const open = this.#open;
+    if (open?.epoch === epoch) {
+      if (beforeNs <= open.fromNs) return;
+      if (turn !== open.turn) Object.assign(open, { turn, lookedNs: open.untilNs });
+      writeSync(this.#file, `${digits(beforeNs)} ${digits(open.lookedNs)}`, open.untilAt);
+      open.untilNs = beforeNs;
       return;
     }
     const head = `held ${this.#who} ${incarnation} ${epoch} ${digits(afterNs)} `;
     const untilAt = this.#size + Buffer.byteLength(head);
-    this.#open = { epoch, fromNs: afterNs, untilAt, untilNs: afterNs };
+    this.#open = { epoch, fromNs: afterNs, untilAt, untilNs: afterNs, lookedNs: afterNs, turn };
     this.#append(`${head}${digits(afterNs)} ${digits(afterNs)}\n`);
   }
 

@@ -169,18 +169,19 @@ describe("a history file", () => {
 
   test("says at any moment until when its process has called itself leader", () => {
     const writer = new HistoryWriter(join(folder, "a-1.held"), "a", 1);
-    writer.yes("x", 7, 1_000_000, 1_100_000);
+    writer.yes("x", 7, 1_000_000, 1_100_000, 1);
     expect(readHistory(folder).held).toMatchObject([{ epoch: 7, fromMs: 1.1, untilMs: 1.1, lookedMs: 1.1 }]);
-    writer.yes("x", 7, 3_000_000, 3_100_000);
-    writer.yes("x", 7, 5_000_000, 5_100_000);
+    writer.yes("x", 7, 3_000_000, 3_100_000, 2);
+    writer.yes("x", 7, 4_000_000, 4_100_000, 3);
+    writer.yes("x", 7, 5_000_000, 5_100_000, 3); // still in that turn
     writer.stall(6_000_000, 9_000_000);
     expect(readHistory(folder)).toEqual({
       held: [{ node: "a", life: 1, incarnation: "x", epoch: 7, fromMs: 1.1, untilMs: 5, lookedMs: 3 }],
       stalls: [{ fromMs: 6, untilMs: 9 }],
     });
     writer.no();
-    writer.yes("x", 7, 20_000_000, 20_100_000);
-    writer.yes("x", 8, 30_000_000, 30_100_000);
+    writer.yes("x", 7, 20_000_000, 20_100_000, 9);
+    writer.yes("x", 8, 30_000_000, 30_100_000, 9);
     expect(readHistory(folder).held.map(({ epoch, fromMs, untilMs }) => [epoch, fromMs, untilMs])).toEqual([
       [7, 1.1, 5],
       [7, 20.1, 20.1],
