@@ -13,6 +13,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { leaseSpanMs } from "../src/election/lease.ts";
 import { findFaketime } from "./chaos/clock.ts";
+import { Disk } from "./chaos/disk.ts";
 import { timelineHtml } from "./chaos/html.ts";
 import { type ChaosOptions, listText, readOptions, USAGE } from "./chaos/options.ts";
 import { makePlan, profiles } from "./chaos/plan.ts";
@@ -24,7 +25,8 @@ import { runWorld, type WorldReport } from "./chaos/world.ts";
 async function run(options: ChaosOptions): Promise<boolean> {
   const { seed, faults, only, leaseMs, keep } = options;
   const faketime = findFaketime();
-  const worlds = profiles(Math.min(options.worlds, faults), options.servers, faketime !== null);
+  const means = { clocks: faketime !== null, disks: Disk.possible() };
+  const worlds = profiles(Math.min(options.worlds, faults), options.servers, means);
   const plan = makePlan({ seed, faults, worlds, only });
   const folder = keep ?? mkdtempSync(join(tmpdir(), "nats-leader-chaos-"));
   mkdirSync(folder, { recursive: true });
@@ -54,17 +56,21 @@ async function run(options: ChaosOptions): Promise<boolean> {
       ),
     );
     const reports = settled.flatMap((it): WorldReport[] => (it.status === "fulfilled" ? [it.value] : []));
+    const broken = settled.flatMap((it, index) =>
+      it.status === "rejected" ? [`world ${index + 1} did not come about: ${it.reason}`] : [],
+    );
     const seconds = Math.round((performance.now() - began) / 1000);
     const facts = {
       options,
       spanMs: leaseSpanMs(leaseMs),
       seconds,
+      broken,
       faketime: worlds.some((it) => it.clocks),
+      disks: worlds.some((it) => it.disks),
     };
     const report = summarize(reports, facts);
     if (options.html !== null) writeFileSync(options.html, timelineHtml(report, reports));
     console.log(options.json ? JSON.stringify(report) : reportText(report));
-    for (const it of settled) if (it.status === "rejected") throw it.reason;
     return isSound(report);
   } finally {
     stalls.stop();

@@ -8,6 +8,8 @@ export interface WorldProfile {
   readonly crashDetection: "presence" | "lease";
   /** Whether the clocks of its processes can be bent. */
   readonly clocks: boolean;
+  /** Whether each server has a small disk of its own. */
+  readonly disks: boolean;
 }
 
 /**
@@ -15,11 +17,12 @@ export interface WorldProfile {
  *
  * - `none` there must not be one
  * - `one-sided` the documented residue of presence: the server's side of a connection is gone, the client's stays
+ * - `clock-rate` clocks whose rates differ by more than the margin allows; bounded by how much they differ
  * - `operator` somebody deletes the lease under the leader; documented risk
  * - `busy-loop` the leader's event loop stands still, for less than it takes to doubt itself, while its connection is closed
  * - `clock` a clock that goes back, which no lease survives; the fence does
  */
-export type Blame = "none" | "one-sided" | "busy-loop" | "operator" | "clock";
+export type Blame = "none" | "one-sided" | "clock-rate" | "busy-loop" | "operator" | "clock";
 
 /** What the fault may change: nobody notices; the term stays but may be suspended; anything. */
 export type Effect = "nothing" | "same-term" | "any";
@@ -39,6 +42,7 @@ export const NAMES = {
     "block",
     "block-and-cut",
     "duplicate-id",
+    "different-ttls",
   ],
   network: [
     "blackhole",
@@ -46,6 +50,8 @@ export const NAMES = {
     "requests-lost",
     "requests-late",
     "responses-lost",
+    "ack-lost",
+    "late-acquire",
     "cut",
     "flap",
     "reset-client-side",
@@ -56,6 +62,7 @@ export const NAMES = {
     "all-too-slow",
     "followers-cut-off",
     "watch-blocked",
+    "slow-consumer",
   ],
   server: [
     "server-kill",
@@ -68,6 +75,10 @@ export const NAMES = {
     "servers-all-killed",
     "route-split",
     "stream-leader-stepdown",
+    "credentials-revoked",
+    "all-credentials-revoked",
+    "disk-full",
+    "jetstream-off",
   ],
   bucket: [
     "key-deleted",
@@ -83,7 +94,7 @@ export const NAMES = {
     "stranger",
     "presence-deleted",
   ],
-  clock: ["clock-back", "clock-forward", "freeze-and-clock-back", "clock-rate"],
+  clock: ["clock-back", "clock-forward", "freeze-and-clock-back", "clock-rate", "clock-rate-far"],
 } as const;
 
 export type FaultGroup = keyof typeof NAMES;
@@ -108,7 +119,7 @@ export interface FaultKind {
   /** About how long it takes, to share faults out between worlds. On three servers as `clusterMs`, if that is given. */
   readonly costMs: number;
   readonly clusterMs?: number;
-  readonly needs?: "cluster" | "clocks" | "presence";
+  readonly needs?: "cluster" | "clocks" | "presence" | "disks";
   /** A leader's decision outlives its term here: the unfenced shadow is bound to take stale writes. */
   readonly stale?: true;
 }
@@ -130,6 +141,8 @@ export function isPossible(name: FaultName, world: WorldProfile): boolean {
       return world.clocks;
     case "presence":
       return world.crashDetection === "presence";
+    case "disks":
+      return world.disks && !world.clocks;
     default:
       return needs satisfies never;
   }

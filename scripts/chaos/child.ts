@@ -154,6 +154,9 @@ async function connectRegister(): Promise<{ nats: NatsConnection; register: Fenc
   const nats = await patiently(() =>
     connect({
       servers: [...task.urls],
+      user: task.user,
+      pass: task.user,
+      ignoreAuthErrorAbort: true,
       noRandomize: true,
       maxReconnectAttempts: -1,
       reconnectTimeWait: 50,
@@ -171,8 +174,8 @@ async function connectRegister(): Promise<{ nats: NatsConnection; register: Fenc
 async function run(): Promise<void> {
   const { nats, register } = await connectRegister();
   shadow = jetstream(nats, { timeout: 1000 });
-  const { nodeId, leaseTtlMs, crashDetection } = task;
-  const way = task.sharedConnection ? { connection: nats } : { servers: task.urls };
+  const { nodeId, leaseTtlMs, crashDetection, user } = task;
+  const way = task.sharedConnection ? { connection: nats } : { servers: task.urls, user, pass: user };
   const shared = { clusterId: CLUSTER_ID, nodeId, leaseTtlMs, crashDetection, logger: false } as const;
   const own = new Node({ ...shared, ...way, cooldownMs: 500 }, hooks(register));
   node = own;
@@ -200,7 +203,7 @@ function obey(command: NodeCommand): void {
       block(command.ms);
       return;
     case "step-down":
-      node?.stepDown().catch((error: unknown) => say({ warning: String(error) }));
+      node?.stepDown({ to: command.to }).catch((error: unknown) => say({ warning: String(error) }));
       return;
     default:
       command satisfies never;

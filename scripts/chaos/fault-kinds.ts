@@ -55,6 +55,11 @@ export const KINDS: Readonly<Record<FaultName, FaultKind>> = {
     ...none,
     costMs: 3000,
   },
+  "different-ttls": {
+    what: "a node is started anew with twice the lease of the others, and becomes leader; then SIGSTOP",
+    ...none,
+    costMs: 8000,
+  },
 
   blackhole: {
     what: "nothing gets through to or from the leader, nothing is closed; then all arrives late",
@@ -75,6 +80,16 @@ export const KINDS: Readonly<Record<FaultName, FaultKind>> = {
     stale: true,
   },
   "responses-lost": { what: "responses to the leader are dropped", ...none, costMs: 3000 },
+  "ack-lost": {
+    what: "the answer to one renewal never comes",
+    ...sameTerm,
+    costMs: 2000,
+  },
+  "late-acquire": {
+    what: "SIGKILL of the leader; the write that would make another leader arrives late",
+    ...none,
+    costMs: 5000,
+  },
   cut: {
     what: "the leader's connections are closed, new ones refused",
     ...none,
@@ -122,6 +137,12 @@ export const KINDS: Readonly<Record<FaultName, FaultKind>> = {
     what: "nobody hears of writes of the lease; reads and writes go on",
     ...unnoticed,
     costMs: 3500,
+  },
+  "slow-consumer": {
+    what: "the server closes the leader's connection for not taking what it is sent, which only the server knows yet",
+    blame: "one-sided",
+    effect: "any",
+    costMs: 4500,
   },
 
   "server-kill": { what: "SIGKILL of a server", ...none, costMs: 2500, clusterMs: 8000 },
@@ -178,6 +199,29 @@ export const KINDS: Readonly<Record<FaultName, FaultKind>> = {
     ...sameTerm,
     needs: "cluster",
     costMs: 1500,
+  },
+  "credentials-revoked": {
+    what: "the servers no longer know the leader's user, and throw it out; later they do",
+    ...none,
+    costMs: 2500,
+  },
+  "all-credentials-revoked": {
+    what: "the servers no longer know any node's user; later they do",
+    ...none,
+    costMs: 5000,
+  },
+  "disk-full": {
+    what: "not a byte is left on a server's disk, then the server is restarted with room on it",
+    ...none,
+    needs: "disks",
+    costMs: 5500,
+    clusterMs: 9000,
+  },
+  "jetstream-off": {
+    what: "a server goes on without JetStream, then with it again",
+    ...none,
+    costMs: 5000,
+    clusterMs: 8000,
   },
 
   "key-deleted": { what: "an operator deletes the key", ...operator, costMs: 3500 },
@@ -250,5 +294,13 @@ export const KINDS: Readonly<Record<FaultName, FaultKind>> = {
     ...none,
     needs: "clocks",
     costMs: 3000,
+  },
+  "clock-rate-far": {
+    what: "a node is started anew with clocks 1.25 times as fast or slow, and the leader cut off",
+    blame: "clock-rate",
+    effect: "any",
+    needs: "clocks",
+    costMs: 7000,
+    stale: true,
   },
 };

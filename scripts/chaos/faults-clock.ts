@@ -2,12 +2,23 @@
 import { setTimeout as pause } from "node:timers/promises";
 import type { FaultName } from "./catalogue.ts";
 import type { NodeProcess } from "./node-process.ts";
-import { type Fault, past, type Scene } from "./scene.ts";
+import { type Fault, passAll, past, type Scene } from "./scene.ts";
+
+/** Far beyond what the margin of a lease allows for. */
+export const FAR_RATE = 1.25;
+const STARTED_MS = 10_000;
 
 /** To a follower this is a jump forward, and it may take over too soon: that is still this fault's doing. */
 async function setRight(node: NodeProcess, { leaseMs }: Scene): Promise<void> {
   node.clock?.bend(0);
   await pause(leaseMs);
+}
+
+async function runningAt(node: NodeProcess, rate: number): Promise<void> {
+  await node.end("SIGKILL");
+  node.clock?.runAt(rate);
+  node.start();
+  await node.report("started", STARTED_MS);
 }
 
 export const CLOCK_FAULTS: Readonly<Record<FaultName<"clock">, Fault>> = {
@@ -37,9 +48,23 @@ export const CLOCK_FAULTS: Readonly<Record<FaultName<"clock">, Fault>> = {
     const { leader, followers, random } = scene;
     const node = random.next() < 0.5 ? leader : random.pick(followers);
     const rate = random.next() < 0.5 ? 0.995 : 1.005;
-    await node.end("SIGKILL");
-    node.clock?.runAt(rate);
-    node.start();
+    await runningAt(node, rate);
     await pause(random.between(1000, 2000));
+  },
+  async "clock-rate-far"(scene) {
+    const { leader, followers, random, leaseMs } = scene;
+    const node = random.pick(followers);
+    const fast = random.next() < 0.5;
+    await runningAt(node, fast ? FAR_RATE : 1 / FAR_RATE);
+    // A fast follower takes over too soon, a slow leader stops too late.
+    if (!fast) leader.tell({ do: "step-down", to: node.lane });
+    if (!fast) await scene.takenOver(2 * leaseMs);
+    const old = fast ? leader : node;
+    const { epoch } = old;
+    for (const way of old.ways) way.blackhole(true);
+    await scene.takenOver(2 * leaseMs, epoch);
+    await pause(leaseMs * (FAR_RATE - 1));
+    passAll(old.ways);
+    await runningAt(node, 1);
   },
 };

@@ -1,10 +1,14 @@
 /** Faults of the network between a node and the servers. */
 import { setTimeout as pause } from "node:timers/promises";
-import { republishSubject } from "../../src/nats/names.ts";
-import type { TcpProxy } from "../../test/support/tcp-proxy.ts";
+import { leaseSubject, republishSubject, statusSubject } from "../../src/nats/names.ts";
+import type { NatsServer } from "../../src/testing.ts";
+import type { Frame, TcpProxy } from "../../test/support/tcp-proxy.ts";
 import type { FaultName } from "./catalogue.ts";
 import { CLUSTER_ID } from "./messages.ts";
 import { type Fault, longerThanLease, passAll, past, resetBoth, type Scene, spanMs } from "./scene.ts";
+
+const FLOOD_BYTES = 900_000;
+const FLOOD_MESSAGES = 60;
 
 /** Holds what `hold` says until another leads, then lets it arrive late or, `lost`, resets the connection. */
 async function heldUp(scene: Scene, hold: (way: TcpProxy) => void, end: "late" | "lost"): Promise<void> {
@@ -27,6 +31,30 @@ async function slowed(nodes: readonly { readonly ways: readonly TcpProxy[] }[], 
   passAll(ways);
 }
 
+const isLeaseWrite = ({ subject }: Frame): boolean => subject === leaseSubject(CLUSTER_ID);
+
+/** Sends one connection more than it is waited for, until its server gives it up. It must not be taking anything. */
+async function flooded({ operator, servers, leader }: Scene): Promise<void> {
+  const noise = "x".repeat(FLOOD_BYTES);
+  const before = await slowConsumers(servers.all);
+  for (let times = 0; times < FLOOD_MESSAGES; times++) {
+    operator.connection.publish(statusSubject(CLUSTER_ID, leader.nodeId), noise);
+    await operator.connection.flush();
+    if ((await slowConsumers(servers.all)) > before) return;
+  }
+  throw new Error(`${FLOOD_MESSAGES} messages of ${FLOOD_BYTES} bytes made no slow consumer`);
+}
+
+async function slowConsumers(servers: readonly NatsServer[]): Promise<number> {
+  const counts = await Promise.all(
+    servers.map(async ({ monitorUrl }) => {
+      const answer = await fetch(`${monitorUrl}/varz`);
+      return ((await answer.json()) as { slow_consumers: number }).slow_consumers;
+    }),
+  );
+  return counts.reduce((sum, count) => sum + count, 0);
+}
+
 export const NETWORK_FAULTS: Readonly<Record<FaultName<"network">, Fault>> = {
   blackhole: (scene) => heldUp(scene, (way) => way.blackhole(true), "late"),
   "half-open": (scene) => heldUp(scene, (way) => way.blackhole(true), "lost"),
@@ -34,6 +62,24 @@ export const NETWORK_FAULTS: Readonly<Record<FaultName<"network">, Fault>> = {
   "requests-late": (scene) => heldUp(scene, (way) => way.toServer("hold"), "late"),
   "responses-lost": (scene) =>
     heldUp(scene, (way) => way.toClient("hold"), scene.random.next() < 0.5 ? "lost" : "late"),
+  async "ack-lost"({ leader, random, leaseMs }) {
+    // Only one of its ways is in use.
+    const acks = leader.ways.map((way) => way.takeReplyTo(isLeaseWrite, leaseMs));
+    const ack = await Promise.any(acks).catch(() => null);
+    await pause(random.between(100, leaseMs));
+    if (random.next() < 0.5) ack?.release();
+  },
+  async "late-acquire"(scene) {
+    const { leader, followers, random, leaseMs } = scene;
+    const ways = followers.flatMap((node) => node.ways);
+    const writes = ways.map((way) => way.takeNextToServer(isLeaseWrite, 2 * leaseMs).catch(() => null));
+    await leader.end("SIGKILL");
+    if (random.next() < 0.5) await scene.takenOver(3 * leaseMs);
+    else await pause(random.between(0, 3 * leaseMs));
+    const held = await Promise.all(writes);
+    for (const write of held) write?.release();
+    await pause(random.between(0, leaseMs));
+  },
   async cut(scene) {
     const { ways } = scene.leader;
     for (const way of ways) {
@@ -88,5 +134,13 @@ export const NETWORK_FAULTS: Readonly<Record<FaultName<"network">, Fault>> = {
     for (const way of ways) way.filterToClient((frame) => frame.subject !== subject);
     await longerThanLease(scene);
     passAll(ways);
+  },
+  async "slow-consumer"(scene) {
+    const { ways } = scene.leader;
+    for (const way of ways) way.stallToClient(true);
+    await flooded(scene);
+    await past(scene);
+    for (const way of ways) way.stallToClient(false);
+    await bothSidesKnow(scene);
   },
 };

@@ -91,4 +91,22 @@ export const PROCESS_FAULTS: Readonly<Record<FaultName<"process">, Fault>> = {
     await leader.end("SIGKILL");
     await succeeded(scene);
   },
+  async "different-ttls"(scene) {
+    const { leader, followers, random, leaseMs, takenOver } = scene;
+    const node = random.pick(followers);
+    await node.end("SIGKILL");
+    node.leaseOf(2 * leaseMs);
+    node.start();
+    await node.report("started", 5000);
+    leader.tell({ do: "step-down", to: node.lane });
+    await takenOver(2 * leaseMs);
+    // The others wait for the lease that its record tells, not for their own.
+    const { epoch } = node;
+    node.freeze();
+    await takenOver(4 * leaseMs, epoch);
+    node.thaw();
+    await pause(random.between(0, 300));
+    await node.end("SIGKILL");
+    node.leaseOf(leaseMs);
+  },
 };

@@ -5,6 +5,11 @@ import type { NatsServer } from "../../src/testing.ts";
 import type { FaultName } from "./catalogue.ts";
 import { CLUSTER_ID, STREAM } from "./messages.ts";
 import { type Fault, longerThanLease, past, type Scene } from "./scene.ts";
+import { reload, type ServerHome } from "./server-home.ts";
+
+/** Written to another key of the bucket. */
+const BALLAST_KEY = "ballast";
+const BALLAST = "x".repeat(20_000);
 
 /** Mostly the one whose loss hurts: it leads the bucket's stream, or the register's. */
 async function victim({ servers, operator, random }: Scene): Promise<NatsServer> {
@@ -13,6 +18,21 @@ async function victim({ servers, operator, random }: Scene): Promise<NatsServer>
   const stream = random.next() < 0.7 ? streamName(CLUSTER_ID) : STREAM;
   const name = await operator.streamLeader(stream);
   return servers.all.find((server) => server.name === name) ?? other;
+}
+
+/** One of them, or all. */
+async function some(scene: Scene): Promise<readonly NatsServer[]> {
+  return scene.random.next() < 0.7 ? [await victim(scene)] : scene.servers.all;
+}
+
+function homeOf({ servers }: Scene, server: NatsServer): ServerHome {
+  const home = servers.homes[servers.all.indexOf(server)];
+  if (home === undefined) throw new Error(`${server.name} is no server of this world`);
+  return home;
+}
+
+async function restart(server: NatsServer): Promise<void> {
+  await server.restart({ until: "listening" });
 }
 
 async function startAgain(server: NatsServer): Promise<void> {
@@ -105,6 +125,38 @@ export const SERVER_FAULTS: Readonly<Record<FaultName<"server">, Fault>> = {
     await past(scene);
     await pause(random.between(0, 2000));
     for (const route of cutOff) route?.mend();
+  },
+  async "credentials-revoked"(scene) {
+    await scene.servers.revoke([scene.leader.nodeId]);
+    await past(scene);
+    await scene.servers.revoke([]);
+  },
+  async "all-credentials-revoked"(scene) {
+    const { servers, leader, followers } = scene;
+    await servers.revoke([leader, ...followers].map(({ nodeId }) => nodeId));
+    await longerThanLease(scene);
+    await servers.revoke([]);
+  },
+  async "disk-full"(scene) {
+    const victims = await some(scene);
+    const disks = victims.map((server) => homeOf(scene, server).disk);
+    await Promise.all(disks.map((disk) => disk?.fill()));
+    // The page that the last record is in may have room for more of them.
+    await scene.operator.put(BALLAST, {}, BALLAST_KEY).catch(() => {});
+    await longerThanLease(scene);
+    for (const disk of disks) disk?.free();
+    // A stream that met a full disk takes no writes before its server is started anew.
+    for (const server of victims) await server.restart({ until: "listening" });
+  },
+  async "jetstream-off"(scene) {
+    const victims = await some(scene);
+    const how = scene.random.next() < 0.5 ? reload : restart;
+    for (const server of victims) homeOf(scene, server).set({ jetstream: false });
+    await Promise.all(victims.map(how));
+    await longerThanLease(scene);
+    for (const server of victims) homeOf(scene, server).set({ jetstream: true });
+    // A cluster that went without it altogether does not find its streams again by a reload (nats-server 2.15.1).
+    await Promise.all(victims.map(victims.length > 1 ? restart : how));
   },
   async "stream-leader-stepdown"({ operator, random }) {
     await operator.api(`STREAM.LEADER.STEPDOWN.${streamName(CLUSTER_ID)}`);

@@ -10,6 +10,8 @@ export const FENCE: string = `nats_leader.fence.${STREAM}`;
 /** A node process's only argument, as JSON. */
 export interface NodeTask {
   readonly nodeId: string;
+  /** User and password. */
+  readonly user: string;
   /** In the history: the node id, with an apostrophe for a second process under it. */
   readonly lane: string;
   /** Which process of the lane, from 1. */
@@ -30,7 +32,8 @@ export interface NodeTask {
 
 /** A line to a node on stdin. A bare tick has no command. */
 export type NodeCommand =
-  | { readonly do: "begin" | "stats" | "step-down" }
+  | { readonly do: "begin" | "stats" }
+  | { readonly do: "step-down"; readonly to?: string }
   | { readonly do: "block"; readonly ms: number };
 
 /** A line of a node on stdout. */

@@ -24,7 +24,7 @@ export class NodeProcess {
   /** One for each server. */
   readonly ways: readonly TcpProxy[];
   readonly clock: BentClock | null;
-  readonly #settings: NodeSettings;
+  #settings: NodeSettings;
   readonly #folder: string;
   #child: ChildProcess | null = null;
   #ticker: NodeJS.Timeout | undefined;
@@ -67,6 +67,15 @@ export class NodeProcess {
   ): Promise<NodeProcess> {
     const ways = await Promise.all(servers.map((server) => startProxy({ target: { port: server.port } })));
     return new NodeProcess(lane, settings, ways, clock, folder);
+  }
+
+  get nodeId(): string {
+    return this.#settings.nodeId;
+  }
+
+  /** `leaseTtlMs` of processes that are started from now on. */
+  leaseOf(ms: number): void {
+    this.#settings = { ...this.#settings, leaseTtlMs: ms };
   }
 
   get running(): boolean {

@@ -1,7 +1,7 @@
 /** Somebody with a connection to the servers who is no node: an operator, another user of the account, a stranger. */
 import { connect, headers, type Msg, type NatsConnection } from "@nats-io/transport-node";
 import { parseObject } from "../../src/nats/js-api.ts";
-import { leaseSubject, republishSubject, streamName } from "../../src/nats/names.ts";
+import { bucketName, LEASE_KEY, leaseSubject, republishSubject, streamName } from "../../src/nats/names.ts";
 import { CLUSTER_ID } from "./messages.ts";
 
 const TIMEOUT_MS = 1500;
@@ -56,11 +56,16 @@ export class Operator {
     throw new RefusedError(`${name}: ${JSON.stringify(error)}`);
   }
 
-  /** Writes over the lease, whatever is there. */
-  async put(data: string | Uint8Array, extra: Readonly<Record<string, string>> = {}): Promise<void> {
+  /** Writes over the lease, whatever is there; or over another key. */
+  async put(
+    data: string | Uint8Array,
+    extra: Readonly<Record<string, string>> = {},
+    key: string = LEASE_KEY,
+  ): Promise<void> {
     const hdrs = headers();
     for (const [name, value] of Object.entries(extra)) hdrs.set(name, value);
-    await this.connection.request(leaseSubject(CLUSTER_ID), data, { timeout: TIMEOUT_MS, headers: hdrs });
+    const subject = `$KV.${bucketName(CLUSTER_ID)}.${key}`;
+    await this.connection.request(subject, data, { timeout: TIMEOUT_MS, headers: hdrs });
   }
 
   async bucketConfig(): Promise<Json> {

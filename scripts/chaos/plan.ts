@@ -57,18 +57,26 @@ function* deck(cards: readonly FaultName[], random: Random): Generator<FaultName
 
 /** In the order in which they are taken: every run has one server and a cluster, both ways of crash detection, bent clocks. */
 const PROFILES: readonly WorldProfile[] = [
-  { servers: 1, crashDetection: "presence", clocks: false },
-  { servers: 3, crashDetection: "presence", clocks: false },
-  { servers: 1, crashDetection: "presence", clocks: true },
-  { servers: 1, crashDetection: "lease", clocks: false },
-  { servers: 3, crashDetection: "lease", clocks: false },
+  { servers: 1, crashDetection: "presence", clocks: false, disks: true },
+  { servers: 3, crashDetection: "presence", clocks: false, disks: true },
+  { servers: 1, crashDetection: "presence", clocks: true, disks: false },
+  { servers: 1, crashDetection: "lease", clocks: false, disks: true },
+  { servers: 3, crashDetection: "lease", clocks: false, disks: true },
 ];
 
-/** `servers` `null`: both kinds. Without libfaketime no clock is bent. */
-export function profiles(count: number, servers: 1 | 3 | null, faketime: boolean): WorldProfile[] {
+/** What this machine lets a run do. */
+export interface Means {
+  /** libfaketime is there, to bend clocks. */
+  readonly clocks: boolean;
+  /** File systems can be mounted, to be full. */
+  readonly disks: boolean;
+}
+
+/** `servers` `null`: both kinds. */
+export function profiles(count: number, servers: 1 | 3 | null, means: Means): WorldProfile[] {
   const usable = PROFILES.filter((profile) => servers === null || profile.servers === servers);
   return Array.from({ length: count }, (_, index) => {
     const profile = usable[index % usable.length] as WorldProfile;
-    return { ...profile, clocks: profile.clocks && faketime };
+    return { ...profile, clocks: profile.clocks && means.clocks, disks: profile.disks && means.disks };
   });
 }

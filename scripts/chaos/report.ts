@@ -1,6 +1,7 @@
 /** Sums up the worlds of a run, and judges them. */
 import { type Blame, FAULT_NAMES, type FaultGroup, type FaultName, groupOf, kindOf } from "./catalogue.ts";
 import { BUSY_LOOP_MS, type FaultMark, type Overlap, type Vacancy } from "./checker.ts";
+import { FAR_RATE } from "./faults-clock.ts";
 import type { ChaosOptions } from "./options.ts";
 import type { Violation } from "./register.ts";
 import type { WorldReport } from "./world.ts";
@@ -34,6 +35,8 @@ export interface ChaosReport {
   readonly operatorOverlapMs: number;
   /** Longest, with clocks set back under a process; outside of what a lease can promise. */
   readonly clockOverlapMs: number;
+  /** Longest, with clocks 1.25 times as fast or slow as the others'; at most that share of the span, less the margin. */
+  readonly clockRateOverlapMs: number;
   readonly epochsNotIncreasing: number;
   /** After a bucket was deleted: only nodes that remember a larger epoch keep it; documented risk. */
   readonly operatorEpochsBack: number;
@@ -63,6 +66,9 @@ export interface RunFacts {
   readonly spanMs: number;
   readonly seconds: number;
   readonly faketime: boolean;
+  readonly disks: boolean;
+  /** Why worlds are missing. */
+  readonly broken: readonly string[];
 }
 
 export function summarize(worlds: readonly WorldReport[], facts: RunFacts): ChaosReport {
@@ -95,6 +101,7 @@ export function summarize(worlds: readonly WorldReport[], facts: RunFacts): Chao
     longestVacancyFault: longest?.fault?.name ?? null,
     operatorOverlapMs: longestOf(blamed(overlaps, "operator")),
     clockOverlapMs: longestOf(blamed(overlaps, "clock")),
+    clockRateOverlapMs: longestOf(blamed(overlaps, "clock-rate")),
     epochsNotIncreasing: epochProblems.filter(({ blame }) => blame === "none").length,
     operatorEpochsBack: epochProblems.filter(({ blame }) => blame === "operator").length,
     unexplainedVacancies: unexplained.length,
@@ -111,8 +118,8 @@ export function summarize(worlds: readonly WorldReport[], facts: RunFacts): Chao
     worlds: worlds.map(titleOf),
     clocks: faketime ? "bent by libfaketime in some" : "straight",
     byFault: byFault(worlds),
-    problems: problemsOf(worlds, spanMs, stale),
-    notes: notesOf(faults, shadowStale, faketime, options),
+    problems: problemsOf(worlds, facts, stale),
+    notes: notesOf(faults, shadowStale, facts),
   };
 }
 
@@ -133,9 +140,15 @@ function rounded(ms: number): number {
   return Math.round(ms * 1000) / 1000;
 }
 
-function problemsOf(worlds: readonly WorldReport[], spanMs: number, stale: readonly Violation[]): string[] {
-  const found: string[] = [];
-  const bounds: Partial<Record<Blame, number>> = { "one-sided": spanMs, "busy-loop": BUSY_LOOP_MS };
+/** The longest overlap that each excuse is good for. The other clocks of such a world may be 0.5 % off, too. */
+function boundsOf({ spanMs, options }: RunFacts): Partial<Record<Blame, number>> {
+  const clockRate = Math.max(0, spanMs * FAR_RATE * 1.01 - options.leaseMs);
+  return { "one-sided": spanMs, "busy-loop": BUSY_LOOP_MS, "clock-rate": clockRate };
+}
+
+function problemsOf(worlds: readonly WorldReport[], facts: RunFacts, stale: readonly Violation[]): string[] {
+  const found = [...facts.broken];
+  const bounds = boundsOf(facts);
   for (const world of worlds) {
     const where = `world ${titleOf(world)}`;
     const { overlaps, epochProblems, vacancies, needlessChanges } = world.findings;
@@ -171,8 +184,7 @@ function under(fault: FaultMark | null): string {
 function notesOf(
   faults: readonly FaultMark[],
   shadowStale: number,
-  faketime: boolean,
-  options: ChaosOptions,
+  { faketime, disks, options }: RunFacts,
 ): string[] {
   const notes: string[] = [];
   if (shadowStale === 0) {
@@ -183,6 +195,8 @@ function notesOf(
   }
   if (!faketime && options.only.length === 0)
     notes.push("no clock was bent: that takes libfaketime, and a world for it (the third of --worlds)");
+  if (!disks && options.only.length === 0)
+    notes.push("no disk was full: that takes Linux, and a user who may mount");
   if (faults.length < options.faults)
     notes.push(`${options.faults} faults were planned, ${faults.length} came`);
   return notes;

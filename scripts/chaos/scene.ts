@@ -16,8 +16,8 @@ export interface Scene {
   readonly stranger: Operator;
   readonly random: Random;
   readonly leaseMs: number;
-  /** Resolves when another term has written, or after that many milliseconds. */
-  readonly takenOver: (timeoutMs: number) => Promise<void>;
+  /** Resolves when another term has written (newer than that epoch, if given), or after that many milliseconds. */
+  readonly takenOver: (timeoutMs: number, thanEpoch?: number) => Promise<void>;
   /** Starts a second process under the leader's node id. Ended by the world. */
   readonly twin: () => Promise<NodeProcess>;
 }

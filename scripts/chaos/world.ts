@@ -16,12 +16,13 @@ import { Operator } from "./operator.ts";
 import type { PlannedFault } from "./plan.ts";
 import { EMPTY_REGISTER, type RegisterContents, readRegister } from "./register.ts";
 import type { Scene } from "./scene.ts";
-import { type Servers, STRANGER, startServers } from "./servers.ts";
+import { type Servers, STRANGER, startServers, userOf } from "./servers.ts";
 
 const NODES = ["a", "b", "c"] as const;
 /** A cluster may be without a leader for a while when its servers die. */
 const SETTLE_MS = 45_000;
 const LATE_BYTES_MS = 1500;
+const REGISTER_TRIES = 120;
 
 export interface WorldOptions {
   readonly profile: WorldProfile;
@@ -54,7 +55,8 @@ export interface WorldReport {
 
 export async function runWorld(options: WorldOptions): Promise<WorldReport> {
   mkdirSync(options.folder, { recursive: true });
-  const servers = await startServers(options.profile.servers);
+  const { servers: count, disks: smallDisks } = options.profile;
+  const servers = await startServers({ count, nodeIds: NODES, smallDisks });
   const world = new World(options, servers);
   try {
     let failure: string | null = null;
@@ -108,6 +110,7 @@ class World {
     const clock = faketime === null ? null : new BentClock(faketime, join(folder, `${lane}.clock`));
     const settings = {
       nodeId,
+      user: userOf(nodeId),
       leaseTtlMs: leaseMs,
       crashDetection: profile.crashDetection,
       sharedConnection: index === NODES.length - 1,
@@ -126,15 +129,21 @@ class World {
       const leader = await this.#leader(0);
       const before = leader.epoch;
       const fromMs = nowMs();
-      await inflict(name, this.#scene(leader, random));
-      const mendedMs = nowMs();
-      await this.#mend();
-      const next = await this.#leader(mendedMs);
-      if (profile.servers > 1) await this.#servers.whole();
-      const mark = { number, name, fromMs, mendedMs, settledMs: nowMs(), leader: leader.lane };
-      const fault = { ...mark, epochBefore: before, epochAfter: next.epoch };
-      this.#faults.push(fault);
-      onFault(fault);
+      const mark = { number, name, fromMs, leader: leader.lane, epochBefore: before };
+      let mendedMs = fromMs;
+      try {
+        await inflict(name, this.#scene(leader, random));
+        mendedMs = nowMs();
+        await this.#mend();
+        const next = await this.#leader(mendedMs);
+        if (profile.servers > 1) await this.#servers.whole();
+        this.#faults.push({ ...mark, mendedMs, settledMs: nowMs(), epochAfter: next.epoch });
+      } catch (error) {
+        // What it did is its doing, also when the world did not get over it.
+        this.#faults.push({ ...mark, mendedMs, settledMs: nowMs(), epochAfter: before });
+        throw new Error(`at fault ${number} (${name}): ${error}`, { cause: error });
+      }
+      onFault(this.#faults.at(-1) as FaultMark);
     }
   }
 
@@ -151,7 +160,7 @@ class World {
       stranger,
       random,
       leaseMs: this.#options.leaseMs,
-      takenOver: (timeoutMs) => this.#writtenSince(epoch, timeoutMs),
+      takenOver: (timeoutMs, thanEpoch = epoch) => this.#writtenSince(thanEpoch, timeoutMs),
       twin: () => this.#twin(leader),
     };
   }
@@ -262,7 +271,7 @@ async function makeRegister(servers: string[], replicas: number): Promise<void> 
       (await FencedStream.connect(nats, options)).close();
       break;
     } catch (error) {
-      if (tries === 20) throw error;
+      if (tries === REGISTER_TRIES) throw error;
       await pause(250); // a cluster that has just started
     }
   }

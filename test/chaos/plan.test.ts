@@ -9,8 +9,9 @@ import {
 import { readOptions } from "../../scripts/chaos/options.ts";
 import { makePlan, profiles } from "../../scripts/chaos/plan.ts";
 
-const WORLDS = profiles(5, null, true);
-const LEASE: WorldProfile = { servers: 1, crashDetection: "lease", clocks: false };
+const ALL = { clocks: true, disks: true };
+const WORLDS = profiles(5, null, ALL);
+const LEASE: WorldProfile = { servers: 1, crashDetection: "lease", clocks: false, disks: true };
 
 describe("the plan of a chaos run", () => {
   test("is the same for the same seed, and another one for another", () => {
@@ -35,7 +36,7 @@ describe("the plan of a chaos run", () => {
   });
 
   test("gives a world whose faults take longer fewer of them", () => {
-    const [one, three] = makePlan({ seed: 1, faults: 200, worlds: profiles(2, null, true), only: [] });
+    const [one, three] = makePlan({ seed: 1, faults: 200, worlds: profiles(2, null, ALL), only: [] });
     expect(one?.length).toBeGreaterThan(three?.length ?? Number.NaN);
     expect(three?.length).toBeGreaterThan(0);
   });
@@ -51,7 +52,7 @@ describe("the plan of a chaos run", () => {
   });
 
   test("bends no clock where libfaketime is missing", () => {
-    const worlds = profiles(5, null, false);
+    const worlds = profiles(5, null, { clocks: false, disks: false });
     const plan = makePlan({ seed: 1, faults: 200, worlds, only: [] });
     expect(plan.flat().some(({ name }) => groupOf(name) === "clock")).toBe(false);
   });
@@ -63,12 +64,14 @@ test("the catalogue blames no fault that a lease must survive", () => {
     "block-and-cut",
     "reset-server-side",
     "freeze-and-reset-server-side",
+    "slow-consumer",
     "key-deleted",
     "key-purged",
     "bucket-deleted",
     "bucket-recreated",
     "clock-back",
     "freeze-and-clock-back",
+    "clock-rate-far",
   ]);
 });
 

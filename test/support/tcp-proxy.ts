@@ -42,6 +42,8 @@ export interface TcpProxy extends AsyncDisposable {
   toClient(flow: Flow): void;
   /** Both directions held: nothing arrives, nothing is closed. `false`: everything held arrives. */
   blackhole(on: boolean): void;
+  /** Stops reading what the server sends, so that it waits in the server: what a client that doesn't read looks like there. */
+  stallToClient(on: boolean): void;
   /** Delays each frame, each way. */
   delay(ms: number): void;
   /** Drops the frames to the clients for which this answers false; `null`: keeps all. */
@@ -109,6 +111,7 @@ class RunningProxy implements TcpProxy {
   #delayMs = 0;
   #keep: ((frame: Frame) => boolean) | null = null;
   #refusing = false;
+  #stalled = false;
   #port = 0;
 
   constructor(options: ProxyOptions) {
@@ -152,6 +155,14 @@ class RunningProxy implements TcpProxy {
   blackhole(on: boolean): void {
     this.toServer(on ? "hold" : "pass");
     this.toClient(on ? "hold" : "pass");
+  }
+
+  stallToClient(on: boolean): void {
+    this.#stalled = on;
+    for (const { toClient } of this.#pairs) {
+      if (on) toClient.from.pause();
+      else toClient.from.resume();
+    }
   }
 
   delay(ms: number): void {
@@ -236,6 +247,7 @@ class RunningProxy implements TcpProxy {
     this.#pairs.add(pair);
     this.#read(pair, pair.toServer);
     this.#read(pair, pair.toClient);
+    if (this.#stalled) server.pause();
   }
 
   #read(pair: Pair, pipe: Pipe): void {
