@@ -195,8 +195,8 @@ class World {
       if (this.#nodes.filter(({ started }) => started).length < 2) return undefined;
       const newest = Math.max(...this.#nodes.map(({ epoch }) => epoch));
       return this.#nodes.find(
-        ({ epoch, wroteEpoch, wroteAtMs }) =>
-          newest > 0 && epoch === newest && wroteEpoch === newest && wroteAtMs > sinceMs,
+        ({ started, epoch, wroteEpoch, wroteAtMs }) =>
+          started && newest > 0 && epoch === newest && wroteEpoch === newest && wroteAtMs > sinceMs,
       );
     };
     return until(look, SETTLE_MS, "somebody to lead and write");
