@@ -21,7 +21,7 @@ export class Operator {
 
   static async at(servers: string[], user: { user?: string; pass?: string } = {}): Promise<Operator> {
     const options = { servers, ...user, maxReconnectAttempts: -1, reconnectTimeWait: 50, timeout: 1000 };
-    const connection = await connect({ ...options, noAsyncTraces: true });
+    const connection = await connect({ ...options, noAsyncTraces: true, waitOnFirstConnect: true });
     const operator = new Operator(connection);
     connection.subscribe(republishSubject(CLUSTER_ID), {
       callback: (error, message) => {
@@ -52,6 +52,8 @@ export class Operator {
     const json = answer.json<Json>();
     const error = json["error"] as { code?: number } | undefined;
     if (error === undefined) return json;
+    // Asked again, because the first answer was late.
+    if (name.startsWith("STREAM.DELETE.") && error.code === 404) return json;
     if (error.code === 503) throw new Error(`${name}: ${JSON.stringify(error)}`); // a cluster without a leader
     throw new RefusedError(`${name}: ${JSON.stringify(error)}`);
   }

@@ -31,7 +31,7 @@ export const EMPTY_REGISTER: RegisterContents = {
 
 /** In the order of the stream: once the fence has moved to epoch e, all of its lanes, nothing below e may follow. */
 export async function readRegister(servers: string[]): Promise<RegisterContents> {
-  const nats = await connect({ servers });
+  const nats = await connect({ servers, waitOnFirstConnect: true });
   try {
     const consumer = await jetstream(nats).consumers.get(STREAM);
     let left = (await consumer.info()).num_pending;

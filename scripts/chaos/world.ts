@@ -1,5 +1,5 @@
 /** One server or three, three nodes behind proxies, one fault after the other. Several worlds run side by side. */
-import { mkdirSync } from "node:fs";
+import { appendFileSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { connect } from "@nats-io/transport-node";
@@ -137,14 +137,20 @@ class World {
         await this.#mend();
         const next = await this.#leader(mendedMs);
         if (profile.servers > 1) await this.#servers.whole();
-        this.#faults.push({ ...mark, mendedMs, settledMs: nowMs(), epochAfter: next.epoch });
+        this.#note({ ...mark, mendedMs, settledMs: nowMs(), epochAfter: next.epoch });
       } catch (error) {
         // What it did is its doing, also when the world did not get over it.
-        this.#faults.push({ ...mark, mendedMs, settledMs: nowMs(), epochAfter: before });
+        this.#note({ ...mark, mendedMs, settledMs: nowMs(), epochAfter: before });
         throw new Error(`at fault ${number} (${name}): ${error}`, { cause: error });
       }
       onFault(this.#faults.at(-1) as FaultMark);
     }
+  }
+
+  /** Also beside the histories, for whoever looks into them later. */
+  #note(fault: FaultMark): void {
+    this.#faults.push(fault);
+    appendFileSync(join(this.#options.folder, "faults.jsonl"), `${JSON.stringify(fault)}\n`);
   }
 
   #scene(leader: NodeProcess, random: Random): Scene {
@@ -264,7 +270,7 @@ async function readPatiently(
 }
 
 async function makeRegister(servers: string[], replicas: number): Promise<void> {
-  const nats = await connect({ servers });
+  const nats = await connect({ servers, waitOnFirstConnect: true });
   for (let tries = 0; ; tries++) {
     try {
       const options = { stream: STREAM, subjects: ["register.>"], replicas, timeoutMs: 5000 };
