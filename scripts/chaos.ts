@@ -19,6 +19,7 @@ import { type ChaosOptions, listText, readOptions, USAGE } from "./chaos/options
 import { makePlan, profiles } from "./chaos/plan.ts";
 import { isSound, summarize } from "./chaos/report.ts";
 import { watchStalls } from "./chaos/stalls.ts";
+import { readReports, sumReports } from "./chaos/sum.ts";
 import { reportText } from "./chaos/text.ts";
 import { runWorld, type WorldReport } from "./chaos/world.ts";
 
@@ -78,6 +79,12 @@ async function run(options: ChaosOptions): Promise<boolean> {
   }
 }
 
+function sum({ sum: files, json }: ChaosOptions): boolean {
+  const report = sumReports(readReports(files));
+  console.log(json ? JSON.stringify(report) : reportText(report));
+  return isSound(report);
+}
+
 let options: ChaosOptions;
 try {
   options = readOptions(process.argv.slice(2));
@@ -86,4 +93,5 @@ try {
   process.exit(2);
 }
 if (options.list) console.log(listText());
+else if (options.sum.length > 0) process.exitCode = sum(options) ? 0 : 1;
 else process.exitCode = (await run(options)) ? 0 : 1;

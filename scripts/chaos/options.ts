@@ -17,6 +17,8 @@ export interface ChaosOptions {
   /** A folder that keeps the histories of all processes. */
   readonly keep: string | null;
   readonly list: boolean;
+  /** Reports of earlier runs, to be added up; nothing is run. */
+  readonly sum: readonly string[];
 }
 
 export const USAGE: string = `npm run --silent chaos -- [options]
@@ -28,12 +30,14 @@ export const USAGE: string = `npm run --silent chaos -- [options]
   --lease N      leaseTtlMs of the nodes (2000)
   --json         print the report as JSON, and nothing else
   --html FILE    write a timeline of all nodes, terms and faults
-  --keep FOLDER  keep the histories that the processes wrote`;
+  --keep FOLDER  keep the histories that the processes wrote
+  --sum FILE...  add up the reports (--json) of several runs, and run nothing`;
 
 /** Throws an `Error` that says which argument is wrong. */
 export function readOptions(args: readonly string[]): ChaosOptions {
-  const { values } = parseArgs({
+  const { values, positionals } = parseArgs({
     args: [...args],
+    allowPositionals: true,
     options: {
       faults: { type: "string", default: "200" },
       seed: { type: "string", default: "1" },
@@ -45,11 +49,14 @@ export function readOptions(args: readonly string[]): ChaosOptions {
       html: { type: "string" },
       keep: { type: "string" },
       list: { type: "boolean", default: false },
+      sum: { type: "boolean", default: false },
     },
   });
   const { servers, html = null, keep = null, json, list } = values;
   if (servers !== undefined && servers !== "1" && servers !== "3")
     throw new Error(`--servers must be 1 or 3, not ${servers}`);
+  if (values.sum !== positionals.length > 0)
+    throw new Error(values.sum ? "--sum: which reports?" : `what is "${positionals[0]}"?`);
   return {
     faults: positive("faults", values.faults, 1),
     seed: positive("seed", values.seed, 0),
@@ -61,6 +68,7 @@ export function readOptions(args: readonly string[]): ChaosOptions {
     html,
     keep,
     list,
+    sum: positionals,
   };
 }
 

@@ -230,7 +230,7 @@ function shadowViolationsOf({ contents, faults }: WorldReport, name: FaultName):
 }
 
 /** A run in which leaders wrote late and the shadow took none of it has looked at nothing. */
-export function isSound(report: ChaosReport): boolean {
+export function isSound(report: Omit<ChaosReport, "seed">): boolean {
   const blind = Object.keys(report.byFault).some((name) => kindOf(name as FaultName).stale);
   return report.problems.length === 0 && !(blind && report.unfencedShadowViolations === 0);
 }

@@ -1,14 +1,16 @@
 /** The report for people. */
 import type { ChaosReport, FaultSummary } from "./report.ts";
+import type { ChaosSum } from "./sum.ts";
 
-export function reportText(report: ChaosReport): string {
+export function reportText(report: ChaosReport | ChaosSum): string {
+  const seeds = "seeds" in report ? `seeds ${report.seeds.join(", ")}` : `seed ${report.seed}`;
   const rows = Object.entries(report.byFault).map(([name, it]) => row(name, it));
   const verdict =
     report.problems.length === 0
       ? "All held."
       : `${report.problems.length} PROBLEMS\n${bullets(report.problems)}`;
   return [
-    `${report.faults} faults in ${report.seconds} s, seed ${report.seed}, lease ${report.leaseMs} ms, ${report.servers}, clocks ${report.clocks}`,
+    `${report.faults} faults in ${report.seconds} s, ${seeds}, lease ${report.leaseMs} ms, ${report.servers}, clocks ${report.clocks}`,
     `worlds ${report.worlds.join("; ")}`,
     "",
     ["fault".padEnd(30), "times", "new term", "vacancy", "overlap", "shadow"].join("  "),

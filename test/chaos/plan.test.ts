@@ -89,6 +89,8 @@ describe("arguments", () => {
     [["--seed", "x"], /--seed/],
     [["--servers", "2"], /--servers must be 1 or 3/],
     [["--only", "kill,nothing"], /no fault "nothing"/],
+    [["--sum"], /--sum: which reports/],
+    [["report.json"], /what is "report.json"/],
     [["--lease", "500"], /--lease must be a whole number from 1000/],
   ])("%s is refused", (args, message) => {
     expect(() => readOptions(args)).toThrow(message);

@@ -1,0 +1,63 @@
+import { expect, test } from "vitest";
+import { readOptions } from "../../scripts/chaos/options.ts";
+import { type ChaosReport, isSound, summarize } from "../../scripts/chaos/report.ts";
+import { sumReports } from "../../scripts/chaos/sum.ts";
+
+const EMPTY = summarize([], {
+  options: readOptions([]),
+  spanMs: 1750,
+  seconds: 60,
+  faketime: true,
+  disks: true,
+  broken: [],
+});
+
+function report(seed: number, change: Partial<ChaosReport>): ChaosReport {
+  return { ...EMPTY, seed, ...change };
+}
+
+const kills = { group: "process", newTerms: 2, overlapMs: 0, shadowViolations: 1 } as const;
+
+test("reports of several runs add up: counts are summed, the longest is the longest", () => {
+  const sum = sumReports([
+    report(1, {
+      faults: 3,
+      oneSidedResetOverlapMs: 900,
+      longestVacancyMs: 70,
+      longestVacancyFault: "kill",
+      byFault: { kill: { ...kills, faults: 3, longestVacancyMs: 70 } },
+    }),
+    report(2, {
+      faults: 4,
+      overlapMs: 1.5,
+      oneSidedResetOverlapMs: 1200,
+      longestVacancyMs: 50,
+      byFault: { kill: { ...kills, faults: 4, longestVacancyMs: 50 } },
+      problems: ["two led at once"],
+    }),
+  ]);
+  expect(sum).toMatchObject({
+    seeds: [1, 2],
+    faults: 7,
+    seconds: 120,
+    overlapMs: 1.5,
+    oneSidedResetOverlapMs: 1200,
+    longestVacancyMs: 70,
+    longestVacancyFault: "kill",
+    byFault: { kill: { faults: 7, newTerms: 4, longestVacancyMs: 70, shadowViolations: 2 } },
+    problems: ["seed 2: two led at once"],
+  });
+  expect(isSound(sum)).toBe(false);
+});
+
+test("runs of different leases are not added up", () => {
+  expect(() => sumReports([report(1, {}), report(2, { leaseMs: 9000 })])).toThrow(/2000 and 9000 ms/);
+  expect(() => sumReports([])).toThrow(/no report/);
+});
+
+test("a world that did not come about is a problem, whatever the others did", () => {
+  const facts = { options: readOptions([]), spanMs: 1750, seconds: 1, faketime: true, disks: true };
+  expect(isSound(summarize([], { ...facts, broken: ["world 1 did not come about: no nats-server"] }))).toBe(
+    false,
+  );
+});
