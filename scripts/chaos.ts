@@ -15,6 +15,7 @@ import { leaseSpanMs } from "../src/election/lease.ts";
 import { findFaketime } from "./chaos/clock.ts";
 import { Disk } from "./chaos/disk.ts";
 import { timelineHtml } from "./chaos/html.ts";
+import { Namespace } from "./chaos/namespace.ts";
 import { type ChaosOptions, listText, readOptions, USAGE } from "./chaos/options.ts";
 import { makePlan, profiles } from "./chaos/plan.ts";
 import { isSound, summarize } from "./chaos/report.ts";
@@ -26,7 +27,7 @@ import { runWorld, type WorldReport } from "./chaos/world.ts";
 async function run(options: ChaosOptions): Promise<boolean> {
   const { seed, faults, only, leaseMs, keep } = options;
   const faketime = findFaketime();
-  const means = { clocks: faketime !== null, disks: Disk.possible() };
+  const means = { clocks: faketime !== null, disks: Disk.possible(), namespaces: Namespace.possible() };
   const worlds = profiles(Math.min(options.worlds, faults), options.servers, means);
   const plan = makePlan({ seed, faults, worlds, only });
   const folder = keep ?? mkdtempSync(join(tmpdir(), "nats-leader-chaos-"));
@@ -68,6 +69,7 @@ async function run(options: ChaosOptions): Promise<boolean> {
       broken,
       faketime: worlds.some((it) => it.clocks),
       disks: worlds.some((it) => it.disks),
+      namespaces: worlds.some((it) => it.namespaces),
     };
     const report = summarize(reports, facts);
     if (options.html !== null) writeFileSync(options.html, timelineHtml(report, reports));

@@ -10,6 +10,8 @@ export interface WorldProfile {
   readonly clocks: boolean;
   /** Whether each server has a small disk of its own. */
   readonly disks: boolean;
+  /** Whether each node is in a network namespace of its own. */
+  readonly namespaces: boolean;
 }
 
 /**
@@ -63,6 +65,10 @@ export const NAMES = {
     "followers-cut-off",
     "watch-blocked",
     "slow-consumer",
+    "cable-pulled",
+    "cable-pulled-and-kill",
+    "packets-out-lost",
+    "packets-in-lost",
   ],
   server: [
     "server-kill",
@@ -119,7 +125,7 @@ export interface FaultKind {
   /** About how long it takes, to share faults out between worlds. On three servers as `clusterMs`, if that is given. */
   readonly costMs: number;
   readonly clusterMs?: number;
-  readonly needs?: "cluster" | "clocks" | "presence" | "disks";
+  readonly needs?: "cluster" | "clocks" | "presence" | "disks" | "namespaces";
   /** A leader's decision outlives its term here: the unfenced shadow is bound to take stale writes. */
   readonly stale?: true;
 }
@@ -143,6 +149,8 @@ export function isPossible(name: FaultName, world: WorldProfile): boolean {
       return world.crashDetection === "presence";
     case "disks":
       return world.disks && !world.clocks;
+    case "namespaces":
+      return world.namespaces;
     default:
       return needs satisfies never;
   }

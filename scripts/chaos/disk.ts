@@ -1,44 +1,35 @@
 /** A small disk of its own for one server: a file system in memory. Takes Linux and the right to mount. */
-import { execFileSync, spawn } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
-import { open } from "node:fs/promises";
+import { type FileHandle, open } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { command, undoneAtEnd } from "./keeper.ts";
 
 const SIZE = "128m";
 const CHUNKS = [1 << 20, 1 << 12];
 
 export class Disk {
   readonly #filler: string;
-  readonly #release: () => void;
+  /** For good: what is on it is gone. */
+  readonly unmount: () => void;
 
-  private constructor(folder: string, release: () => void) {
+  private constructor(folder: string) {
     this.#filler = join(folder, "filler");
-    this.#release = release;
+    this.unmount = undoneAtEnd(`umount -l '${folder}'; rmdir '${folder}'`);
   }
 
   /** Throws where it may not. */
-  static mount(folder: string): Disk {
+  static mount(folder: string, size: string = SIZE): Disk {
     mkdirSync(folder, { recursive: true });
-    execFileSync("mount", ["-t", "tmpfs", "-o", `size=${SIZE}`, "chaos", folder], { stdio: "pipe" });
-    // Unmounts also when this process is killed: its end of the pipe closes then.
-    const keeper = spawn("/bin/sh", ["-c", 'read -r _; umount -l "$0"; rmdir "$0"', folder], {
-      detached: true,
-      stdio: ["pipe", "ignore", "ignore"],
-    });
-    keeper.unref();
-    return new Disk(folder, () => {
-      execFileSync("umount", ["-l", folder], { stdio: "pipe" });
-      keeper.stdin?.end();
-    });
+    command("mount", "-t", "tmpfs", "-o", `size=${size}`, "chaos", folder);
+    return new Disk(folder);
   }
 
   /** Whether this process may mount. */
   static possible(): boolean {
     const folder = mkdtempSync(join(tmpdir(), "nats-leader-disk-"));
     try {
-      execFileSync("mount", ["-t", "tmpfs", "-o", "size=64k", "chaos", folder], { stdio: "pipe" });
-      execFileSync("umount", [folder], { stdio: "pipe" });
+      Disk.mount(folder, "64k").unmount();
       return true;
     } catch {
       return false;
@@ -60,13 +51,9 @@ export class Disk {
   free(): void {
     rmSync(this.#filler, { force: true });
   }
-
-  unmount(): void {
-    this.#release();
-  }
 }
 
-async function writeAll(file: Awaited<ReturnType<typeof open>>, chunk: Buffer): Promise<void> {
+async function writeAll(file: FileHandle, chunk: Buffer): Promise<void> {
   for (;;) {
     try {
       await file.write(chunk);

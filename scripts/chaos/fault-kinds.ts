@@ -144,6 +144,30 @@ export const KINDS: Readonly<Record<FaultName, FaultKind>> = {
     effect: "any",
     costMs: 4500,
   },
+  "cable-pulled": {
+    what: "the network cable of the leader's machine is pulled, later put back",
+    ...none,
+    needs: "namespaces",
+    costMs: 4000,
+  },
+  "cable-pulled-and-kill": {
+    what: "the network cable of the leader's machine is pulled, and its process killed: nobody is told",
+    ...none,
+    needs: "namespaces",
+    costMs: 4500,
+  },
+  "packets-out-lost": {
+    what: "every packet from the leader's machine is lost",
+    ...none,
+    needs: "namespaces",
+    costMs: 4000,
+  },
+  "packets-in-lost": {
+    what: "every packet to the leader's machine is lost",
+    ...none,
+    needs: "namespaces",
+    costMs: 4000,
+  },
 
   "server-kill": { what: "SIGKILL of a server", ...none, costMs: 2500, clusterMs: 8000 },
   "server-restart": {

@@ -5,6 +5,7 @@ import type { NatsServer } from "../../src/testing.ts";
 import type { Frame, TcpProxy } from "../../test/support/tcp-proxy.ts";
 import type { FaultName } from "./catalogue.ts";
 import { CLUSTER_ID } from "./messages.ts";
+import type { Namespace } from "./namespace.ts";
 import { type Fault, longerThanLease, passAll, past, resetBoth, type Scene, spanMs } from "./scene.ts";
 
 const FLOOD_BYTES = 900_000;
@@ -53,6 +54,19 @@ async function slowConsumers(servers: readonly NatsServer[]): Promise<number> {
     }),
   );
   return counts.reduce((sum, count) => sum + count, 0);
+}
+
+function machineOf({ leader }: Scene): Namespace {
+  if (leader.namespace === null) throw new Error("this world's nodes have no machines of their own");
+  return leader.namespace;
+}
+
+/** Both kernels go on trying, so what was lost may arrive late. */
+async function cutOff(scene: Scene, how: (machine: Namespace) => void): Promise<void> {
+  const machine = machineOf(scene);
+  how(machine);
+  await past(scene);
+  machine.mend();
 }
 
 export const NETWORK_FAULTS: Readonly<Record<FaultName<"network">, Fault>> = {
@@ -142,5 +156,18 @@ export const NETWORK_FAULTS: Readonly<Record<FaultName<"network">, Fault>> = {
     await past(scene);
     for (const way of ways) way.stallToClient(false);
     await bothSidesKnow(scene);
+  },
+  "cable-pulled": (scene) => cutOff(scene, (machine) => machine.pull()),
+  "packets-out-lost": (scene) => cutOff(scene, (machine) => machine.loseOutgoing()),
+  "packets-in-lost": (scene) => cutOff(scene, (machine) => machine.loseIncoming()),
+  async "cable-pulled-and-kill"(scene) {
+    const { leader } = scene;
+    const machine = machineOf(scene);
+    machine.pull();
+    await leader.end("SIGKILL");
+    await past(scene);
+    // A machine that comes back knows nothing of its old connections.
+    resetBoth(leader.ways);
+    machine.mend();
   },
 };

@@ -8,6 +8,7 @@ import type { NatsServer } from "../../src/testing.ts";
 import { startProxy, type TcpProxy } from "../../test/support/tcp-proxy.ts";
 import type { BentClock } from "./clock.ts";
 import { hostNowNs, type NodeCommand, type NodeReport, type NodeTask } from "./messages.ts";
+import type { Namespace } from "./namespace.ts";
 
 const TICK_MS = 20;
 const STDERR_KEPT = 4000;
@@ -18,12 +19,21 @@ const LOADER = SOURCE ? ["--import", pathToFileURL(createRequire(import.meta.url
 
 export type NodeSettings = Omit<NodeTask, "urls" | "history" | "lane" | "life">;
 
+export interface NodePlace {
+  readonly clock: BentClock | null;
+  readonly namespace: Namespace | null;
+  /** For its histories. */
+  readonly folder: string;
+}
+
 export class NodeProcess {
   /** Of the history and the timeline. A second process under one node id has a lane of its own. */
   readonly lane: string;
   /** One for each server. */
   readonly ways: readonly TcpProxy[];
   readonly clock: BentClock | null;
+  /** Where its process is, if not with everybody else. */
+  readonly namespace: Namespace | null;
   #settings: NodeSettings;
   readonly #folder: string;
   #child: ChildProcess | null = null;
@@ -43,18 +53,13 @@ export class NodeProcess {
   wroteAtMs = 0;
   frozen = false;
 
-  private constructor(
-    lane: string,
-    settings: NodeSettings,
-    ways: readonly TcpProxy[],
-    clock: BentClock | null,
-    folder: string,
-  ) {
+  private constructor(lane: string, settings: NodeSettings, ways: readonly TcpProxy[], place: NodePlace) {
     this.lane = lane;
     this.ways = ways;
-    this.clock = clock;
+    this.clock = place.clock;
+    this.namespace = place.namespace;
     this.#settings = settings;
-    this.#folder = folder;
+    this.#folder = place.folder;
   }
 
   /** `servers`: in the order in which it tries them. Not started yet. */
@@ -62,11 +67,11 @@ export class NodeProcess {
     lane: string,
     settings: NodeSettings,
     servers: readonly NatsServer[],
-    clock: BentClock | null,
-    folder: string,
+    place: NodePlace,
   ): Promise<NodeProcess> {
-    const ways = await Promise.all(servers.map((server) => startProxy({ target: { port: server.port } })));
-    return new NodeProcess(lane, settings, ways, clock, folder);
+    const here = place.namespace === null ? {} : { host: place.namespace.host };
+    const ways = await Promise.all(servers.map(({ port }) => startProxy({ ...here, target: { port } })));
+    return new NodeProcess(lane, settings, ways, place);
   }
 
   get nodeId(): string {
@@ -87,7 +92,9 @@ export class NodeProcess {
     if (this.#child !== null) return;
     this.#life += 1;
     this.clock?.begin();
-    const child = spawn(process.execPath, [...LOADER, PROGRAM, JSON.stringify(this.#task())], {
+    const task = JSON.stringify(this.#task());
+    const line = [...(this.namespace?.exec ?? []), process.execPath, ...LOADER, PROGRAM, task];
+    const child = spawn(line[0] ?? "", line.slice(1), {
       env: { ...process.env, ...this.clock?.env },
       stdio: ["pipe", "pipe", "pipe"],
     });
@@ -179,6 +186,7 @@ export class NodeProcess {
   async close(): Promise<void> {
     await this.end("SIGKILL");
     await Promise.all(this.ways.map((way) => way.close()));
+    this.namespace?.remove();
   }
 
   #onReport(report: NodeReport): void {

@@ -67,6 +67,7 @@ export interface RunFacts {
   readonly seconds: number;
   readonly faketime: boolean;
   readonly disks: boolean;
+  readonly namespaces: boolean;
   /** Why worlds are missing. */
   readonly broken: readonly string[];
 }
@@ -124,8 +125,9 @@ export function summarize(worlds: readonly WorldReport[], facts: RunFacts): Chao
 }
 
 export function titleOf({ number, profile }: WorldReport): string {
-  const { servers, crashDetection, clocks } = profile;
-  return `${number}: R${servers}, ${crashDetection}${clocks ? ", clocks bent" : ""}`;
+  const { servers, crashDetection, clocks, namespaces } = profile;
+  const special = `${clocks ? ", clocks bent" : ""}${namespaces ? ", namespaces" : ""}`;
+  return `${number}: R${servers}, ${crashDetection}${special}`;
 }
 
 function blamed(overlaps: readonly Overlap[], blame: Blame): Overlap[] {
@@ -184,7 +186,7 @@ function under(fault: FaultMark | null): string {
 function notesOf(
   faults: readonly FaultMark[],
   shadowStale: number,
-  { faketime, disks, options }: RunFacts,
+  { faketime, disks, namespaces, options }: RunFacts,
 ): string[] {
   const notes: string[] = [];
   if (shadowStale === 0) {
@@ -197,6 +199,7 @@ function notesOf(
     notes.push("no clock was bent: that takes libfaketime, and a world for it (the third of --worlds)");
   if (!disks && options.only.length === 0)
     notes.push("no disk was full: that takes Linux, and a user who may mount");
+  if (!namespaces && options.only.length === 0) notes.push("no cable was pulled: that takes Linux and root");
   if (faults.length < options.faults)
     notes.push(`${options.faults} faults were planned, ${faults.length} came`);
   return notes;

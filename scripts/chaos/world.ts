@@ -11,6 +11,7 @@ import { BentClock, uptimeOffsetNs } from "./clock.ts";
 import { type HeldInterval, readHistory, type Stall } from "./history.ts";
 import { inflict } from "./inflict.ts";
 import { hostNowNs, STREAM } from "./messages.ts";
+import { Namespace } from "./namespace.ts";
 import { NodeProcess } from "./node-process.ts";
 import { Operator } from "./operator.ts";
 import type { PlannedFault } from "./plan.ts";
@@ -116,7 +117,8 @@ class World {
       sharedConnection: index === NODES.length - 1,
       uptimeOffsetNs: this.#uptimeOffsetNs,
     };
-    return NodeProcess.prepare(lane, settings, servers, clock, folder);
+    const namespace = profile.namespaces ? Namespace.make() : null;
+    return NodeProcess.prepare(lane, settings, servers, { clock, namespace, folder });
   }
 
   /** The whole plan, unless it is told to stop. */

@@ -9,9 +9,15 @@ import {
 import { readOptions } from "../../scripts/chaos/options.ts";
 import { makePlan, profiles } from "../../scripts/chaos/plan.ts";
 
-const ALL = { clocks: true, disks: true };
+const ALL = { clocks: true, disks: true, namespaces: true };
 const WORLDS = profiles(5, null, ALL);
-const LEASE: WorldProfile = { servers: 1, crashDetection: "lease", clocks: false, disks: true };
+const LEASE: WorldProfile = {
+  servers: 1,
+  crashDetection: "lease",
+  clocks: false,
+  disks: true,
+  namespaces: false,
+};
 
 describe("the plan of a chaos run", () => {
   test("is the same for the same seed, and another one for another", () => {
@@ -52,7 +58,7 @@ describe("the plan of a chaos run", () => {
   });
 
   test("bends no clock where libfaketime is missing", () => {
-    const worlds = profiles(5, null, { clocks: false, disks: false });
+    const worlds = profiles(5, null, { clocks: false, disks: false, namespaces: false });
     const plan = makePlan({ seed: 1, faults: 200, worlds, only: [] });
     expect(plan.flat().some(({ name }) => groupOf(name) === "clock")).toBe(false);
   });

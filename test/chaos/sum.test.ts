@@ -9,6 +9,7 @@ const EMPTY = summarize([], {
   seconds: 60,
   faketime: true,
   disks: true,
+  namespaces: true,
   broken: [],
 });
 
@@ -56,7 +57,14 @@ test("runs of different leases are not added up", () => {
 });
 
 test("a world that did not come about is a problem, whatever the others did", () => {
-  const facts = { options: readOptions([]), spanMs: 1750, seconds: 1, faketime: true, disks: true };
+  const facts = {
+    options: readOptions([]),
+    spanMs: 1750,
+    seconds: 1,
+    faketime: true,
+    disks: true,
+    namespaces: true,
+  };
   expect(isSound(summarize([], { ...facts, broken: ["world 1 did not come about: no nats-server"] }))).toBe(
     false,
   );

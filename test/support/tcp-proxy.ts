@@ -30,7 +30,7 @@ export interface TakenFrame {
 
 export interface TcpProxy extends AsyncDisposable {
   readonly port: number;
-  /** "nats://127.0.0.1:port" */
+  /** "nats://host:port" */
   readonly url: string;
   /** Client connections open now. */
   readonly connections: number;
@@ -67,6 +67,8 @@ export interface TcpProxy extends AsyncDisposable {
 }
 
 export interface ProxyOptions {
+  /** Address to listen on. Default 127.0.0.1. */
+  readonly host?: string;
   readonly target: { readonly host?: string; readonly port: number };
 }
 
@@ -122,7 +124,7 @@ class RunningProxy implements TcpProxy {
   async listen(): Promise<void> {
     const listening = deferred();
     this.#listener.once("error", listening.reject);
-    this.#listener.listen(0, "127.0.0.1", listening.resolve);
+    this.#listener.listen(0, this.#host, listening.resolve);
     await listening.promise;
     this.#port = (this.#listener.address() as AddressInfo).port;
     openThings.add(this);
@@ -137,7 +139,11 @@ class RunningProxy implements TcpProxy {
   }
 
   get url(): string {
-    return `nats://127.0.0.1:${this.#port}`;
+    return `nats://${this.#host}:${this.#port}`;
+  }
+
+  get #host(): string {
+    return this.#options.host ?? "127.0.0.1";
   }
 
   get connections(): number {
