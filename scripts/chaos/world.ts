@@ -4,13 +4,14 @@ import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { connect } from "@nats-io/transport-node";
 import { FencedStream } from "../../src/fencing.ts";
+import { streamName } from "../../src/nats/names.ts";
 import { Random } from "../../src/sim/random.ts";
 import type { WorldProfile } from "./catalogue.ts";
 import { check, type FaultMark, type Findings } from "./checker.ts";
 import { BentClock, uptimeOffsetNs } from "./clock.ts";
 import { type HeldInterval, readHistory, type Stall } from "./history.ts";
 import { inflict } from "./inflict.ts";
-import { hostNowNs, STREAM } from "./messages.ts";
+import { CLUSTER_ID, hostNowNs, STREAM } from "./messages.ts";
 import { Namespace } from "./namespace.ts";
 import { NodeProcess } from "./node-process.ts";
 import { Operator } from "./operator.ts";
@@ -207,7 +208,19 @@ class World {
           started && newest > 0 && epoch === newest && wroteEpoch === newest && wroteAtMs > sinceMs,
       );
     };
-    return until(look, SETTLE_MS, "somebody to lead and write");
+    return until(look, SETTLE_MS, "somebody to lead and write").catch(async (error: unknown) => {
+      throw new Error(`${error}; ${await this.#streams()}`, { cause: error });
+    });
+  }
+
+  /** Who leads the streams, for people: without its bucket nobody can lead, and without the register nobody can write. */
+  async #streams(): Promise<string> {
+    const state = async (stream: string): Promise<string> => {
+      const { cluster } = (await this.#operator?.api(`STREAM.INFO.${stream}`)) ?? {};
+      return `${stream}: ${JSON.stringify(cluster)}`;
+    };
+    const states = await Promise.allSettled([streamName(CLUSTER_ID), STREAM].map(state));
+    return states.map((it) => (it.status === "fulfilled" ? it.value : String(it.reason))).join("; ");
   }
 
   /** Resolves when a newer term has written, or after a while. */
