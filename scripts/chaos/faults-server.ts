@@ -7,8 +7,6 @@ import { CLUSTER_ID, STREAM } from "./messages.ts";
 import { type Fault, longerThanLease, past, type Scene } from "./scene.ts";
 import { reload, type ServerHome } from "./server-home.ts";
 
-/** Written to another key of the bucket. */
-const BALLAST_KEY = "ballast";
 const BALLAST = "x".repeat(20_000);
 
 /** Mostly the one whose loss hurts: it leads the bucket's stream, or the register's. */
@@ -142,7 +140,7 @@ export const SERVER_FAULTS: Readonly<Record<FaultName<"server">, Fault>> = {
     const disks = victims.map((server) => homeOf(scene, server).disk);
     await Promise.all(disks.map((disk) => disk?.fill()));
     // The page that the last record is in may have room for more of them.
-    await scene.operator.put(BALLAST, {}, BALLAST_KEY).catch(() => {});
+    await scene.operator.putBeside(BALLAST);
     await longerThanLease(scene);
     for (const disk of disks) disk?.free();
     // A stream that met a full disk takes no writes before its server is started anew.

@@ -1,11 +1,12 @@
 /** Somebody with a connection to the servers who is no node: an operator, another user of the account, a stranger. */
+import { setTimeout as pause } from "node:timers/promises";
 import { connect, headers, type Msg, type NatsConnection } from "@nats-io/transport-node";
 import { parseObject } from "../../src/nats/js-api.ts";
-import { bucketName, LEASE_KEY, leaseSubject, republishSubject, streamName } from "../../src/nats/names.ts";
+import { bucketName, leaseSubject, republishSubject, streamName } from "../../src/nats/names.ts";
 import { CLUSTER_ID } from "./messages.ts";
 
 const TIMEOUT_MS = 1500;
-const PATIENCE_MS = 20_000;
+const PATIENCE_MS = 60_000;
 const EVENTS_KEPT = 20;
 
 type Json = Record<string, unknown>;
@@ -34,16 +35,8 @@ export class Operator {
   }
 
   /** A call of the JetStream API, again until it is answered. Throws when the answer is an error. */
-  async api(name: string, body: unknown = {}): Promise<Json> {
-    const giveUpAt = performance.now() + PATIENCE_MS;
-    for (;;) {
-      try {
-        return await this.#call(name, body);
-      } catch (error) {
-        if (error instanceof RefusedError || performance.now() > giveUpAt) throw error;
-        await new Promise((resolve) => setTimeout(resolve, 50));
-      }
-    }
+  api(name: string, body: unknown = {}): Promise<Json> {
+    return patiently(() => this.#call(name, body));
   }
 
   async #call(name: string, body: unknown): Promise<Json> {
@@ -58,16 +51,18 @@ export class Operator {
     throw new RefusedError(`${name}: ${JSON.stringify(error)}`);
   }
 
-  /** Writes over the lease, whatever is there; or over another key. */
-  async put(
-    data: string | Uint8Array,
-    extra: Readonly<Record<string, string>> = {},
-    key: string = LEASE_KEY,
-  ): Promise<void> {
+  /** Writes over the lease, whatever is there; again until it is answered. */
+  async put(data: string | Uint8Array, extra: Readonly<Record<string, string>> = {}): Promise<void> {
     const hdrs = headers();
     for (const [name, value] of Object.entries(extra)) hdrs.set(name, value);
-    const subject = `$KV.${bucketName(CLUSTER_ID)}.${key}`;
-    await this.connection.request(subject, data, { timeout: TIMEOUT_MS, headers: hdrs });
+    const options = { timeout: TIMEOUT_MS, headers: hdrs };
+    await patiently(() => this.connection.request(leaseSubject(CLUSTER_ID), data, options));
+  }
+
+  /** Writes to another key of the bucket, which may fail. */
+  async putBeside(data: string): Promise<void> {
+    const subject = `$KV.${bucketName(CLUSTER_ID)}.beside`;
+    await this.connection.request(subject, data, { timeout: TIMEOUT_MS }).catch(() => {});
   }
 
   async bucketConfig(): Promise<Json> {
@@ -92,6 +87,18 @@ export class Operator {
 
   async close(): Promise<void> {
     await this.connection.close();
+  }
+}
+
+async function patiently<T>(attempt: () => Promise<T>): Promise<T> {
+  const giveUpAt = performance.now() + PATIENCE_MS;
+  for (;;) {
+    try {
+      return await attempt();
+    } catch (error) {
+      if (error instanceof RefusedError || performance.now() > giveUpAt) throw error;
+      await pause(50);
+    }
   }
 }
 

@@ -21,8 +21,8 @@ import type { Scene } from "./scene.ts";
 import { type Servers, STRANGER, startServers, userOf } from "./servers.ts";
 
 const NODES = ["a", "b", "c"] as const;
-/** A cluster may be without a leader for a while when its servers die. */
-const SETTLE_MS = 45_000;
+/** A cluster may be without a leader for a while when its servers die, and for longer on a busy machine. */
+const SETTLE_MS = 120_000;
 const LATE_BYTES_MS = 1500;
 const REGISTER_TRIES = 120;
 
