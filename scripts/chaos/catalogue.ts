@@ -100,7 +100,14 @@ export const NAMES = {
     "stranger",
     "presence-deleted",
   ],
-  clock: ["clock-back", "clock-forward", "freeze-and-clock-back", "clock-rate", "clock-rate-far"],
+  clock: [
+    "clock-back",
+    "clock-forward",
+    "freeze-and-clock-back",
+    "clock-rate",
+    "clock-rate-far",
+    "wall-clock",
+  ],
 } as const;
 
 export type FaultGroup = keyof typeof NAMES;

@@ -15,13 +15,29 @@ export function findFaketime(): string | null {
 /** The clock of one process. */
 export class BentClock {
   readonly #file: string;
+  readonly #library: string;
   #rate = 1;
-  readonly env: Readonly<Record<string, string>>;
+  #wallOnly = false;
 
   constructor(library: string, file: string) {
     this.#file = file;
-    this.env = { LD_PRELOAD: library, FAKETIME_TIMESTAMP_FILE: file, FAKETIME_NO_CACHE: "1" };
+    this.#library = library;
     this.begin();
+  }
+
+  /** For a process that is started now. */
+  get env(): Readonly<Record<string, string>> {
+    return {
+      LD_PRELOAD: this.#library,
+      FAKETIME_TIMESTAMP_FILE: this.#file,
+      FAKETIME_NO_CACHE: "1",
+      ...(this.#wallOnly ? { FAKETIME_DONT_FAKE_MONOTONIC: "1" } : {}),
+    };
+  }
+
+  /** Whether the monotonic clock of processes that are started from now on stays straight. */
+  wallOnly(on: boolean): void {
+    this.#wallOnly = on;
   }
 
   /** For a process about to start: Node aborts when its clock shows a time before its start, so it starts in the past. */

@@ -327,4 +327,10 @@ export const KINDS: Readonly<Record<FaultName, FaultKind>> = {
     costMs: 7000,
     stale: true,
   },
+  "wall-clock": {
+    what: "a node is started anew and becomes leader, and its wall clock alone is set, back or forward",
+    ...none,
+    needs: "clocks",
+    costMs: 7000,
+  },
 };

@@ -67,4 +67,17 @@ export const CLOCK_FAULTS: Readonly<Record<FaultName<"clock">, Fault>> = {
     passAll(old.ways);
     await runningAt(node, 1);
   },
+  async "wall-clock"(scene) {
+    const { leader, followers, random, leaseMs } = scene;
+    const node = random.pick(followers);
+    node.clock?.wallOnly(true);
+    await runningAt(node, 1);
+    leader.tell({ do: "step-down", to: node.lane });
+    await scene.takenOver(2 * leaseMs);
+    const seconds = random.between(1, 3600);
+    node.clock?.bend(random.next() < 0.5 ? -seconds : seconds);
+    await pause(1.5 * leaseMs);
+    node.clock?.wallOnly(false);
+    await node.end("SIGKILL");
+  },
 };
