@@ -62,6 +62,23 @@ describe("what is forwarded", () => {
     expect(proxy.connections).toBe(1);
   });
 
+  test("while the way to the client is stalled the server keeps what it sends, and it arrives afterwards", async () => {
+    const atClient = await heard(client);
+    proxy.stallToClient(true);
+    const large = "x".repeat(900_000);
+    for (let times = 0; times < 20; times++) direct.publish("demo", large);
+    await direct.flush();
+    const kept = async (): Promise<number> => {
+      const answer = await fetch(`${server.monitorUrl}/connz`);
+      const { connections } = (await answer.json()) as { connections: { pending_bytes: number }[] };
+      return Math.max(...connections.map(({ pending_bytes }) => pending_bytes));
+    };
+    await waitFor(async () => (await kept()) > large.length);
+    expect(atClient.length).toBeLessThan(20);
+    proxy.stallToClient(false);
+    await waitFor(() => atClient.length === 20);
+  });
+
   test("each frame is delayed, each way", async () => {
     proxy.delay(50);
     const started = performance.now();
