@@ -15,6 +15,13 @@ const ANSWER_MS = 3000;
 const HOPELESS_MS = 60;
 const ADVISORY_TIMEOUT_MS = 10_000;
 
+async function hasPresence(session: NatsSession): Promise<void> {
+  await waitFor(() => session.binding?.presence !== undefined, {
+    timeoutMs: ADVISORY_TIMEOUT_MS,
+    message: "presence",
+  });
+}
+
 /** One process: its connection can be broken without its help. */
 interface Client {
   readonly proxy: TcpProxy;
@@ -103,6 +110,8 @@ export class NatsSessionWorld implements SessionWorld {
       await this.#mended(client);
       return this.#bound(holder);
     }
+    // One that the server took away is being made anew.
+    if (what === "delete-consumer") await hasPresence(client.session);
     const binding = this.#current.get(holder) ?? null;
     const presence = client.session.binding?.presence ?? null;
     switch (what) {
@@ -195,10 +204,7 @@ export class NatsSessionWorld implements SessionWorld {
   async #bound(holder: Holder): Promise<void> {
     const { session } = this.#holder(holder);
     await session.usePresence(this.#stream);
-    await waitFor(() => session.binding?.presence !== undefined, {
-      timeoutMs: ADVISORY_TIMEOUT_MS,
-      message: "presence",
-    });
+    await hasPresence(session);
     if (session.binding === null) throw new Error("the connection broke again");
     this.#bindings.push(session.binding);
     this.#current.set(holder, session.binding);

@@ -2,10 +2,12 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { streamName } from "../../src/nats/names.ts";
 import { isAtLeast } from "../../src/nats/server-version.ts";
 import { type NatsCluster, type NatsServer, startNatsCluster } from "../../src/testing.ts";
+import { startProxy } from "../support/tcp-proxy.ts";
 import { waitFor } from "../support/wait.ts";
 import {
   api,
   applied,
+  atEnd,
   entryAt,
   freshId,
   isRebound,
@@ -134,6 +136,28 @@ describe("in a cluster", () => {
     await nats.connection.close();
     await asker.events.next((event) => event.type === "presence-lost");
     expect(await asker.session.confirmDeath(binding, 1000)).toBe(true);
+  });
+
+  test("presence is asked for when its inbox has had time to get around", async () => {
+    const clusterId = freshId();
+    const { store } = await storeOn([server(0).url], clusterId);
+    await store.open(noAbort());
+    const proxy = await startProxy({ target: server(0) });
+    atEnd(() => proxy.close());
+    const { session } = sessionOn(await link([proxy.url]));
+    const subscribedAt = new Map<string, number>();
+    const creating = proxy.takeNextToServer((frame) => {
+      const [verb, subject = ""] = frame.text.split(" ");
+      if (verb === "SUB") subscribedAt.set(subject, performance.now());
+      return frame.subject.startsWith("$JS.API.CONSUMER.CREATE.");
+    });
+    const wanted = session.usePresence(streamName(clusterId));
+    const create = await creating;
+    const askedAt = performance.now();
+    const inbox = /"deliver_subject":"([^"]+)"/.exec(create.frame.text)?.[1] ?? "";
+    expect(askedAt - (subscribedAt.get(inbox) ?? Number.NaN)).toBeGreaterThanOrEqual(45);
+    create.release();
+    expect(await wanted).toBe("on");
   });
 
   test("a session leaves a server in lame duck mode for another one", async () => {
