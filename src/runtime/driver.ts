@@ -136,7 +136,7 @@ export class Driver {
         this.#write(effect.nonce, effect.write, effect.timeoutMs);
         return;
       case "read":
-        void store.read(effect.timeoutMs).then((outcome) => this.dispatch({ type: "read", outcome }));
+        void store.read(effect.timeoutMs).then((outcome) => this.#answered({ type: "read", outcome }));
         return;
       case "open-bucket":
         this.#opening = new AbortController();
@@ -162,7 +162,11 @@ export class Driver {
   #write(nonce: number, write: LeaseWrite, timeoutMs: number): void {
     void this.#options.store
       .write(write, timeoutMs)
-      .then((outcome) => this.dispatch({ type: "written", nonce, outcome }));
+      .then((outcome) => this.#answered({ type: "written", nonce, outcome }));
+  }
+
+  #answered(event: ElectionEvent): void {
+    this.#freshness.afterLook(() => this.dispatch(event));
   }
 
   #setTimer(): void {

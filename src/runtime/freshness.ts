@@ -52,6 +52,18 @@ export class Freshness {
     return this.#staleAt !== null && !hasReached(this.#staleAt, now);
   }
 
+  /**
+   * Calls back with what an answer says: at once, or after a pause when the loop has looked at its sockets. Otherwise a term
+   * could begin that was replaced while the process stood still.
+   */
+  afterLook(run: () => void): void {
+    if (this.#staleAt === null || this.isFresh(this.#clock.now())) return run();
+    this.#clock.afterTurn(() => {
+      if (this.#staleAt !== null && this.#isConnected()) this.#see();
+      run();
+    });
+  }
+
   #see(): void {
     this.#staleAt = after(this.#clock.now(), STALE_AFTER_MS);
   }

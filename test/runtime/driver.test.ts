@@ -132,6 +132,27 @@ describe("effects", () => {
     }
   });
 
+  test("begin no term on a connection that ended while the process stood still", async () => {
+    for (const cut of [false, true]) {
+      const rig = new Rig("presence");
+      rig.onTrace = (event) => {
+        if (event.type === "watched") rig.clock.pause(900, "messages");
+      };
+      rig.driver.start(rig.store.info());
+      rig.time.after(500, () => {
+        if (cut) rig.session.disconnect();
+      });
+      const held: boolean[] = [];
+      rig.onOutput = (output) => {
+        if (output.type === "become-leader") held.push(rig.driver.isHeld());
+      };
+      await rig.time.advance(910);
+      expect(rig.log).toContain("<written");
+      expect(held).toEqual(cut ? [] : [true]);
+      await rig.stop();
+    }
+  });
+
   test("show a state that is already true: a leader that resumes holds the lease, a suspended one does not", async () => {
     const rig = await new Rig("presence").leading();
     const held: [string, boolean][] = [];
