@@ -187,6 +187,8 @@ export const mutants: readonly Mutant[] = [
     file: "election/writes.js",
     from: "expect: { revision: release.revision },",
     to: "expect: { revision: turn.state.seenRevision },",
+    equivalent:
+      "while a lease is ours, nothing newer can have been seen than our own revision: what is newer ends the term",
   },
   {
     name: "old events are believed",
@@ -211,6 +213,8 @@ export const mutants: readonly Mutant[] = [
     file: "election/view.js",
     from: 'view: { kind: "unknown" }, sent: [] });',
     to: 'view: { kind: "unknown" } });',
+    equivalent:
+      "only a write that strayed into the next bucket could begin one, and such a history proves nothing any more (`Strayed`)",
   },
   {
     name: "a straggler of a deleted bucket outlives the read at its revision",
@@ -223,6 +227,8 @@ export const mutants: readonly Mutant[] = [
     file: "election/election.js",
     from: "if (isFromAnotherLife(turn.state, entry) || contradicts(turn.state, entry)) {",
     to: "if (isFromAnotherLife(turn.state, entry)) {",
+    equivalent:
+      "any later message is news; one that stays the newest for a whole wait is of a holder that does not renew",
   },
   {
     name: "a message of an earlier epoch is believed",

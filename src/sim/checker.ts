@@ -124,6 +124,13 @@ export class Checker implements Witness {
       if (effect.type === "open-bucket") notes.knewAtOpen = state.highestEpoch;
     }
     if (event.type === "tick" && notes.spins(time.now)) this.#fail(`${process.incarnation} spins`);
+    const seen = notes.state;
+    if (seen !== null && wentBack(seen, state, process.clock.now().mono)) {
+      this.#fail(
+        `${process.incarnation} goes back from revision ${seen.seenRevision} to ${state.seenRevision}`,
+      );
+    }
+    notes.state = state;
     if (state.highestEpoch < notes.highestEpoch) this.#fail(`${process.incarnation} forgot an epoch`);
     notes.highestEpoch = state.highestEpoch;
     this.tell?.(process, event, effects);
@@ -309,3 +316,12 @@ export class Checker implements Witness {
 export const QUIET_MS: number = 3 * timing.leaseTtlMs;
 /** How long nothing may change after that: a term that is not renewed ends in it. */
 export const STEADY_MS: number = timing.leaseTtlMs;
+
+/**
+ * Invariant 9. What was seen may be taken back only where a refused write has disputed it and nothing has confirmed it for a
+ * whole lease. Another bucket has other revisions.
+ */
+function wentBack(before: ElectionState, after: ElectionState, nowMono: number): boolean {
+  if (after.seenRevision >= before.seenRevision || after.generation !== before.generation) return false;
+  return !before.disputed || nowMono - before.seenAt.mono < before.config.leaseTtlMs;
+}

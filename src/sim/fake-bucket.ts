@@ -2,6 +2,13 @@ import type { Expectation, LeaseEntry, LeaseWrite, Snapshot } from "../election/
 
 export type Applied = { readonly kind: "applied"; readonly revision: number } | { readonly kind: "conflict" };
 
+export interface BucketWatcher {
+  entry(entry: LeaseEntry): void;
+  gone(): void;
+  /** Only for those who can't tell. */
+  forged?(entry: LeaseEntry): void;
+}
+
 /** The cluster has lost its quorum. */
 export interface Outage {
   /** Is what arrives meanwhile committed in the end, or forgotten? Both happen. */
@@ -18,7 +25,7 @@ export class FakeBucket {
   #sequence = 0;
   #entry: LeaseEntry | null = null;
   #exists = true;
-  readonly #watchers = new Set<{ entry(entry: LeaseEntry): void; gone(): void }>();
+  readonly #watchers = new Set<BucketWatcher>();
   /** Every write that was applied, in order. */
   readonly log: LeaseEntry[] = [];
   maxAgeMs = 0;
@@ -128,7 +135,12 @@ export class FakeBucket {
     for (const watcher of this.#watchers) watcher.entry(entry);
   }
 
-  watch(watcher: { entry(entry: LeaseEntry): void; gone(): void }): () => void {
+  /** A message that nobody has committed is reported to whoever listens on the network. */
+  forge(entry: LeaseEntry): void {
+    for (const watcher of this.#watchers) watcher.forged?.(entry);
+  }
+
+  watch(watcher: BucketWatcher): () => void {
     this.#watchers.add(watcher);
     return () => this.#watchers.delete(watcher);
   }

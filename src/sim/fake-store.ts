@@ -1,4 +1,4 @@
-import type { LeaseWrite, ReadOutcome, WriteOutcome } from "../election/types.ts";
+import type { LeaseEntry, LeaseWrite, ReadOutcome, WriteOutcome } from "../election/types.ts";
 import { ClusterError } from "../errors.ts";
 import type { BucketInfo, LeaseStore, StoreListener } from "../runtime/ports.ts";
 import type { FakeBucket } from "./fake-bucket.ts";
@@ -91,8 +91,10 @@ export class FakeStore implements LeaseStore {
       if (this.network.dropWatch || this.network.dropResponses || !this.#isOpen()) return;
       this.#arrive(run);
     };
+    const heard = (entry: LeaseEntry): void => deliver(() => listener.entry(entry));
     this.#unwatch = this.#bucket.watch({
-      entry: (entry) => deliver(() => listener.entry(entry)),
+      entry: heard,
+      forged: heard,
       gone: () => deliver(() => listener.gone()),
     });
   }

@@ -33,6 +33,7 @@ export type FaultName =
   | "presence lost"
   | "stale reads"
   | "old event"
+  | "false hint"
   | "other key"
   | "stop"
   | "stop while frozen"
@@ -237,6 +238,15 @@ const faults: Readonly<Record<FaultName, Fault>> = {
     if (entry === undefined || entry.revision > (bucket.entry?.revision ?? 0)) return;
     tell(`revision ${entry.revision} is reported again`);
     bucket.repeat(entry);
+  },
+  // Far ahead of what the bucket will get to: a takeover that expects it is refused. One that guesses the very next revision
+  // could be applied; see the README on strangers in the account.
+  "false hint": ({ bucket, random, tell }) => {
+    const revision = bucket.snapshot().lastSequence + random.between(1_000, 2_000);
+    tell(`a message that nobody has written is reported: revision ${revision}`);
+    bucket.forge(
+      random.chance(0.5) ? { kind: "deleted", revision } : { kind: "garbage", revision, reason: "not JSON" },
+    );
   },
   "other key": ({ bucket, tell }) => {
     tell("some other key of the bucket is written");

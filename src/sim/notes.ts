@@ -1,5 +1,5 @@
 /** What the checker has noted of one process. */
-import type { RoleName } from "../election/types.ts";
+import type { ElectionState, RoleName } from "../election/types.ts";
 import type { Output } from "../runtime/driver.ts";
 import type { Process } from "./host.ts";
 
@@ -25,6 +25,8 @@ export class Notes {
   /** Newest send time of a committed record, by epoch. */
   readonly confirmedSend: Map<number, number> = new Map();
   role: RoleName = "follower";
+  /** After its last step. */
+  state: ElectionState | null = null;
   term: TermSeen | null = null;
   highestEpoch = 0;
   /** The largest epoch it knew of when it last asked for a bucket. */

@@ -45,11 +45,12 @@ export function planOf(seed: number, options: PlanOptions = {}): Plan {
   const random = new SeededRandom(seed);
   const count = options.nodes ?? random.pick([1, 2, 3, 3, 4, 5]);
   const presence = seed % 2 === 0;
+  // What is rare among so many is named more than once.
   const kinds = random.pick([
     commonFaults,
     commonFaults,
-    [...commonFaults, ...operatorFaults],
-    [...commonFaults, ...bucketFaults],
+    [...commonFaults, ...operatorFaults, ...operatorFaults],
+    [...commonFaults, ...bucketFaults, ...bucketFaults, ...bucketFaults],
     [...commonFaults, ...operatorFaults, ...bucketFaults],
   ]);
   const recreates = bucketFaults.every((name) => kinds.includes(name));
@@ -89,7 +90,7 @@ export function planOf(seed: number, options: PlanOptions = {}): Plan {
   };
 }
 
-/** Troubles come together: a third of them soon after the one before, mostly to the same node. */
+/** Troubles come together: a third of them soon after the one before, mostly to the same node, often of the same kind. */
 function nextFault(
   random: SeededRandom,
   kinds: readonly FaultName[],
@@ -102,7 +103,7 @@ function nextFault(
     at: soon
       ? Math.min(before.at + random.between(0, SOON_MS), FAULTY_MS - 1)
       : random.between(0, FAULTY_MS - 1),
-    name: random.pick(kinds),
+    name: soon && random.chance(0.25) ? before.name : random.pick(kinds),
     host: same ? before.host : random.between(0, hosts - 1),
     seed: random.between(0, 0x7fffffff),
   };
