@@ -59,7 +59,6 @@ export const mutants: readonly Mutant[] = [
     file: "election/time.js",
     from: "return now.mono - since.mono >= ms;",
     to: "return now.mono - since.mono >= ms - 500;",
-    equivalent: "only reads ask this; when to campaign is computed by campaignAtMono",
   },
   {
     name: "a candidate waits a little less than the lease",

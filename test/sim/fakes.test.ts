@@ -118,6 +118,21 @@ describe("a virtual clock", () => {
     expect(happened).toEqual(["first@100", "second@200"]);
   });
 
+  test("is stopped until it is continued, where nobody says for how long", async () => {
+    const time = new VirtualTime();
+    const clock = new VirtualClock(time);
+    const happened: string[] = [];
+    clock.setTimer(10, () => happened.push(`timer@${time.now}`));
+    clock.pause(Number.POSITIVE_INFINITY);
+    time.at(500, () => clock.resume());
+    await time.advance(499);
+    expect(happened).toEqual([]);
+    await time.advance(1);
+    clock.resume();
+    expect(happened).toEqual(["timer@500"]);
+    expect([clock.running, time.pending]).toEqual([true, 0]);
+  });
+
   test("stands still on its monotonic side while the machine is suspended, and timers wait for it", async () => {
     const time = new VirtualTime();
     const clock = new VirtualClock(time);
@@ -244,6 +259,21 @@ describe("a fake bucket", () => {
     expect(seen).toEqual(["deleted 1", "deleted 1", "gone"]);
     expect(bucket.log).toHaveLength(2);
   });
+});
+
+test("a message that nobody has written reaches who listens on the network, and is nowhere else", async () => {
+  const time = new VirtualTime();
+  const bucket = new FakeBucket();
+  const store = new FakeStore(time, bucket);
+  const seen: string[] = [];
+  const note = (who: string) => (entry: LeaseEntry) =>
+    void seen.push(`${who}: ${entry.kind} ${entry.revision}`);
+  bucket.watch({ entry: note("server"), gone: () => {} });
+  store.watch({ entry: note("node"), gone: () => {} });
+  bucket.forge({ kind: "deleted", revision: 99 });
+  await time.advance(10);
+  expect(seen).toEqual(["node: deleted 99"]);
+  expect([bucket.log, bucket.snapshot().lastSequence]).toEqual([[], 0]);
 });
 
 describe("a fake store", () => {
