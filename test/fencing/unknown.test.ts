@@ -52,12 +52,13 @@ describe("an unknown outcome", () => {
   });
 
   test("is a write whose connection drops", async () => {
-    const { proxy, store, subject } = await behindProxy(2000);
+    const { proxy, store, subject, data } = await behindProxy(2000);
     const a = await store.open(termOf(1));
     proxy.toClient("drop");
-    const write = a.publish(subject, "1");
-    setTimeout(() => proxy.cut(), 50);
-    await expect(write).rejects.toMatchObject({ code: "OUTCOME_UNKNOWN" });
+    const write = expect(a.publish(subject, "1")).rejects.toMatchObject({ code: "OUTCOME_UNKNOWN" });
+    await expect.poll(data).toEqual([`${subject}=1`]);
+    proxy.cut();
+    await write;
     proxy.toClient("pass");
   });
 

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { FencedStream, type FencedWriter, withFence } from "../../src/fencing.ts";
 import { Node, type Term } from "../../src/index.ts";
 import { type NatsServer, startNatsServer } from "../../src/testing.ts";
+import { operatorOf } from "../node/support/operator.ts";
 import { deferred } from "../support/wait.ts";
 import { atEnd, connection, fresh, termOf } from "./support.ts";
 
@@ -69,9 +70,10 @@ test("renewals leave the token alone", async () => {
   await node.start();
   const writer = await opened.promise;
   const { token } = writer;
-  for (let i = 0; i < 12; i++) {
+  const renewals = await (await operatorOf(server, node.clusterId)).hear();
+  for (let i = 0; i < 3; i++) {
     await writer.publish(subject, String(i));
-    await new Promise((resolve) => setTimeout(resolve, 100));
+    await renewals.next(() => true);
   }
   expect([writer.token, node.epoch]).toEqual([token, 1]);
   expect((await store.open(node.term ?? termOf(9))).token).toBe(token);

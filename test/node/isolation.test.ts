@@ -2,9 +2,10 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { connect } from "@nats-io/transport-node";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { leaseSpanMs } from "../../src/election/lease.ts";
 import { type NatsServer, startNatsServer } from "../../src/testing.ts";
 import type { TcpProxy } from "../support/tcp-proxy.ts";
-import { within } from "../support/wait.ts";
+import { waitFor, within } from "../support/wait.ts";
 import { atEnd } from "./support/cleanup.ts";
 import { CALM, LATE_MS, QUICK, startLeader, startNode, type TestNode } from "./support/node.ts";
 import { freshId, type HeardWrite, operatorOf } from "./support/operator.ts";
@@ -38,7 +39,8 @@ async function scene(crashDetection: "lease" | "presence", options = {}): Promis
   await follower.sees(leader);
   const heard = await (await operatorOf(server, clusterId)).hear();
   await heard.next(() => true); // a renewal, just now
-  await pause(100); // and its answer
+  const freshMs = leaseSpanMs(shared.leaseTtlMs) - 0.15 * shared.leaseTtlMs; // half a heartbeat after a renewal
+  await waitFor(() => (leader.node.term?.remainingMs ?? 0) > freshMs, { intervalMs: 1 }); // and its answer
   return { clusterId, proxy, leader, follower, heard };
 }
 

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type NatsServer, startNatsServer } from "../../src/testing.ts";
 import { startChildNode } from "./support/child-node.ts";
 import { CALM, QUICK, startNode } from "./support/node.ts";
-import { freshId } from "./support/operator.ts";
+import { freshId, operatorOf } from "./support/operator.ts";
 import { proxied } from "./support/proxied.ts";
 
 let server: NatsServer;
@@ -52,7 +52,8 @@ describe.each(MODES)("a leader frozen by SIGSTOP (crashDetection: %s)", (crashDe
     frozen.child.kill("SIGSTOP");
     await pause(1000);
     frozen.child.kill("SIGCONT");
-    await pause(2000); // a renewal or two
+    const renewals = await (await operatorOf(server, clusterId)).hear();
+    await renewals.until((items) => items.length >= 2);
     expect(await frozen.leads()).toMatchObject({ role: "leader", epoch: 1 });
     expect(frozen.hooks()).toEqual(["become"]);
     expect(other.types()).toEqual(["started", "leader"]);

@@ -139,7 +139,6 @@ test("a leader whose connection ends while its event loop is blocked is suspende
 /** Stops it within its loop. */
 async function freeze(node: ChildNode): Promise<void> {
   await node.next("spinning");
-  await goesBy(20); // it is about to begin, and can't say when it has
   node.child.kill("SIGSTOP");
 }
 

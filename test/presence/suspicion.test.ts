@@ -1,5 +1,4 @@
 /** Words about the leader's connection that are false, old, many, or forged: none of them changes the leader. */
-import { setTimeout as pause } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { consumerDeletedAdvisory } from "../../src/nats/names.ts";
 import { type NatsServer, startNatsServer } from "../../src/testing.ts";
@@ -82,7 +81,7 @@ test("an advisory that nobody's death has caused, a hundred times: no change, an
     operator.connection.publish(consumerDeletedAdvisory(presence), "{}");
   await operator.connection.flush();
   await questions.until((asked) => asked.length >= all.followers.length);
-  await pause(CALM.leaseTtlMs / 3); // a renewal later
+  await (await operator.hear()).next(() => true);
   expectUntouched(all);
   // Per follower one that was under way, and one more for all that came meanwhile.
   expect(questions.items.length).toBeLessThan(20);

@@ -72,8 +72,7 @@ function spin(gapMs: number, limitMs: number): Spin {
   const begun = performance.now();
   let last = begun;
   let before = node.isLeader();
-  say({ type: "spinning" });
-  for (;;) {
+  for (let turn = 0; ; turn++) {
     const now = performance.now();
     const held = node.isLeader();
     if (now - last >= gapMs || now - begun >= limitMs) {
@@ -85,6 +84,8 @@ function spin(gapMs: number, limitMs: number): Spin {
     }
     before = held;
     last = answered;
+    // Said from within: whoever stops the process on it stops it here, or a turn later.
+    if (turn === 0) say({ type: "spinning" });
     while (performance.now() - answered < 0.05) {
       // here
     }
