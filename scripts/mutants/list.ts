@@ -427,8 +427,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: "a thawed process looks at its clock before its sockets",
     file: "runtime/freshness.js",
-    from: "this.#clock.afterTurn(look)",
-    to: "look()",
+    from: "this.#clock.afterTurn(() => look(before))",
+    to: "look(before)",
   },
   {
     name: "the disconnection is not passed on",
@@ -439,8 +439,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: "a look at the connection counts even where it is gone",
     file: "runtime/freshness.js",
-    from: "if (!stopped && this.#isConnected()) this.#see();",
-    to: "if (!stopped) this.#see();",
+    from: "if (!stopped && this.#isConnected()) this.#see(before);",
+    to: "if (!stopped) this.#see(before);",
     equivalent: "a loop that has turned has handled the disconnection, too, and the term is suspended",
   },
   {

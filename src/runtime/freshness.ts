@@ -30,12 +30,17 @@ export class Freshness {
    */
   start(): void {
     if (this.#stop !== null) return;
-    this.#see();
+    this.#see(this.#clock.now());
     let stopped = false;
-    const look = (): void => {
-      if (!stopped && this.#isConnected()) this.#see();
+    const look = (before: Instant): void => {
+      if (!stopped && this.#isConnected()) this.#see(before);
     };
-    const cancel = this.#clock.every(LOOK_EVERY_MS, () => this.#clock.afterTurn(look));
+    const cancel = this.#clock.every(LOOK_EVERY_MS, () => {
+      // The sockets are looked at some time between this moment and the end of the turn, and the process may be kept from
+      // running in between: what was seen is as of now.
+      const before = this.#clock.now();
+      this.#clock.afterTurn(() => look(before));
+    });
     this.#stop = () => {
       stopped = true;
       cancel();
@@ -57,14 +62,15 @@ export class Freshness {
    * could begin that was replaced while the process stood still.
    */
   afterLook(run: () => void): void {
-    if (this.#staleAt === null || this.isFresh(this.#clock.now())) return run();
+    const before = this.#clock.now();
+    if (this.#staleAt === null || this.isFresh(before)) return run();
     this.#clock.afterTurn(() => {
-      if (this.#staleAt !== null && this.#isConnected()) this.#see();
+      if (this.#staleAt !== null && this.#isConnected()) this.#see(before);
       run();
     });
   }
 
-  #see(): void {
-    this.#staleAt = after(this.#clock.now(), STALE_AFTER_MS);
+  #see(at: Instant): void {
+    this.#staleAt = after(at, STALE_AFTER_MS);
   }
 }

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { Freshness } from "../../src/runtime/freshness.ts";
+import type { Clock } from "../../src/runtime/ports.ts";
 import { VirtualClock } from "../../src/sim/virtual-clock.ts";
 import { VirtualTime } from "../../src/sim/virtual-time.ts";
 
@@ -79,6 +80,34 @@ describe("freshness", () => {
     await time.advance(60);
     expect(fresh()).toBe(true);
     freshness.stop();
+  });
+
+  test("of a turn that took long is as old as the turn: the sockets may have been looked at when it began", () => {
+    let mono = 1_000;
+    let tick = (): void => {};
+    let endTurn = (): void => {};
+    const clock: Clock = {
+      now: () => ({ mono, boot: mono, wall: mono }),
+      setTimer: () => () => {},
+      every: (_periodMs, look) => {
+        tick = look;
+        return () => {};
+      },
+      afterTurn: (run) => {
+        endTurn = run;
+      },
+    };
+    const freshness = new Freshness(clock, () => true);
+    freshness.start();
+    mono = 1_200;
+    tick();
+    mono = 1_400; // kept from running, after the sockets were looked at
+    endTurn();
+    expect(freshness.isFresh(clock.now())).toBe(true);
+    mono = 1_449;
+    expect(freshness.isFresh(clock.now())).toBe(true);
+    mono = 1_450;
+    expect(freshness.isFresh(clock.now())).toBe(false);
   });
 
   test("looks once per period however often it is started and stopped", async () => {
