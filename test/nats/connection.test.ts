@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -24,6 +24,17 @@ beforeAll(async () => {
 afterAll(() => server.dispose());
 
 const credentials = { user: "alice", pass: "1s3cr3t@:/" };
+
+function openSockets(): number {
+  const target = (fd: string): string => {
+    try {
+      return readlinkSync(`/proc/self/fd/${fd}`);
+    } catch {
+      return ""; // the one that lists them
+    }
+  };
+  return readdirSync("/proc/self/fd").filter((fd) => target(fd).startsWith("socket:")).length;
+}
 
 async function refusal(options: NatsOptions): Promise<Error> {
   try {
@@ -53,6 +64,25 @@ describe("a connection", () => {
     await made.close();
     expect(made.connection.isClosed()).toBe(true);
   });
+
+  test.runIf(process.platform === "linux")(
+    "to a frozen server is dialled again and again on one socket",
+    async () => {
+      const own = await startNatsServer();
+      atEnd(() => own.dispose());
+      const made = await connectNats({ servers: [own.url], connectTimeoutMs: 200, reconnectWaitMs: 10 }, who);
+      atEnd(() => made.close());
+      const before = openSockets();
+      await own.pause();
+      atEnd(() => own.resume());
+      let dials = 0;
+      for await (const { type } of made.connection.status()) {
+        if (type === "reconnecting" && ++dials === 6) break;
+      }
+      // Five have timed out. One more than before: whether the present one is open yet is nobody's business.
+      expect(openSockets()).toBeLessThanOrEqual(before + 1);
+    },
+  );
 
   test("that is passed in is used and never closed", async () => {
     const connection = await connect({ servers: server.url, ...credentials });
