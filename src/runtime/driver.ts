@@ -172,14 +172,13 @@ export class Driver {
   #setTimer(): void {
     this.#cancelTimer?.();
     const delayMs = wakeDelayMs(this.#state, this.#options.clock.now());
-    this.#cancelTimer =
-      delayMs === null
-        ? null
-        : this.#options.clock.setTimer(delayMs, () => {
-            this.#cancelTimer = null;
-            this.dispatch({ type: "tick" });
-          });
+    this.#cancelTimer = delayMs === null ? null : this.#options.clock.setTimer(delayMs, this.#tick);
   }
+
+  readonly #tick = (): void => {
+    this.#cancelTimer = null;
+    this.dispatch({ type: "tick" });
+  };
 
   #end(): void {
     this.#opening?.abort();

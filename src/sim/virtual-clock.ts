@@ -1,6 +1,6 @@
 import type { Instant } from "../election/time.ts";
 import type { Clock } from "../runtime/ports.ts";
-import type { VirtualTime } from "./virtual-time.ts";
+import { Timer, type VirtualTime } from "./virtual-time.ts";
 
 export interface ClockFaults {
   /** Virtual milliseconds on this clock per true millisecond. */
@@ -11,6 +11,25 @@ export interface ClockFaults {
 
 /** What an event loop finds first when a stopped process continues. Both happen, it depends on where it was stopped. */
 export type FirstAfterPause = "timers" | "messages";
+
+/** A timer by the monotonic clock of a process, which may stand still meanwhile. */
+class ClockTimer extends Timer {
+  readonly dueMono: number;
+  readonly run: () => void;
+  readonly #wake: (timer: ClockTimer) => void;
+  cancelled = false;
+
+  constructor(dueMono: number, run: () => void, wake: (timer: ClockTimer) => void) {
+    super();
+    this.dueMono = dueMono;
+    this.run = run;
+    this.#wake = wake;
+  }
+
+  override fire(): void {
+    this.#wake(this);
+  }
+}
 
 /** A look that is made again and again, see `every`. */
 interface Regular {
@@ -90,21 +109,31 @@ export class VirtualClock implements Clock {
     return this.#timerAt(this.#mono(this.#time.now) + Math.max(1, Math.ceil(delayMs)), fire);
   }
 
-  #timerAt(dueMono: number, fire: () => void): () => void {
-    let cancelled = false;
-    let cancel: (() => void) | null = null;
-    const attempt = (): void => {
-      if (cancelled) return;
-      const missing = (dueMono - this.#mono(this.#time.now)) / this.#rate;
-      if (missing > 1e-6) cancel = this.#time.after(missing, wake);
-      else fire();
-    };
-    const wake = (): void => this.#run("timers", attempt);
-    attempt();
+  #timerAt(dueMono: number, run: () => void): () => void {
+    const timer = new ClockTimer(dueMono, run, this.#wake);
+    this.#time.set(timer, this.#time.now + this.#missingMs(dueMono));
     return () => {
-      cancelled = true;
-      cancel?.();
+      timer.cancelled = true;
+      this.#time.cancel(timer);
     };
+  }
+
+  /** True milliseconds until the monotonic clock gets there, if it goes on. */
+  #missingMs(dueMono: number): number {
+    return (dueMono - this.#mono(this.#time.now)) / this.#rate;
+  }
+
+  readonly #wake = (timer: ClockTimer): void => {
+    if (this.#isCurrent()) this.#attempt(timer);
+    else this.#run("timers", () => this.#attempt(timer));
+  };
+
+  #attempt(timer: ClockTimer): void {
+    if (timer.cancelled) return;
+    if (this.#time.now >= this.#lookDueAt) this.#makeUp();
+    const missingMs = this.#missingMs(timer.dueMono);
+    if (missingMs > 1e-6) this.#time.set(timer, this.#time.now + missingMs);
+    else timer.run();
   }
 
   every(periodMs: number, look: () => void): () => void {

@@ -1,10 +1,21 @@
-/** One thing that is to happen. */
-interface Timer {
-  readonly at: number;
-  /** Timers of one time fire in the order they were set. */
-  readonly order: number;
-  readonly fire: () => void;
-  cancelled: boolean;
+/** One thing that is to happen, once. */
+export abstract class Timer {
+  /** Is it set? Not any more when it fires, and when it is cancelled. */
+  set = false;
+  abstract fire(): void;
+}
+
+class Call extends Timer {
+  readonly #run: () => void;
+
+  constructor(run: () => void) {
+    super();
+    this.#run = run;
+  }
+
+  override fire(): void {
+    this.#run();
+  }
 }
 
 /**
@@ -18,7 +29,10 @@ export type Settling = "always" | "announced";
 /** True time of a simulated world, in milliseconds. Moves only when told to. */
 export class VirtualTime {
   readonly settling: Settling;
-  readonly #heap: Timer[] = [];
+  /** A binary heap, in three arrays: objects would box each time that is compared. What was cancelled stays until its turn. */
+  readonly #timers: Timer[] = [];
+  readonly #ats: number[] = [];
+  readonly #orders: number[] = [];
   #now = 0;
   #order = 0;
   #pending = 0;
@@ -41,29 +55,32 @@ export class VirtualTime {
 
   /** Is there nothing left that happens at this very moment? */
   get quiet(): boolean {
-    const next = this.#heap[0];
-    return next === undefined || next.at > this.#now;
+    const next = this.#ats[0];
+    return next === undefined || next > this.#now;
   }
 
   /** Calls `fire` at that time; timers of one time fire in the order they were set. Returns the cancellation. */
   at(time: number, fire: () => void): () => void {
-    const timer: Timer = {
-      at: time > this.#now ? time : this.#now,
-      order: this.#order++,
-      fire,
-      cancelled: false,
-    };
-    this.#pending += 1;
-    this.#push(timer);
-    return () => {
-      if (timer.cancelled) return;
-      timer.cancelled = true;
-      this.#pending -= 1;
-    };
+    const timer = new Call(fire);
+    this.set(timer, time);
+    return () => this.cancel(timer);
   }
 
   after(ms: number, fire: () => void): () => void {
     return this.at(this.#now + ms, fire);
+  }
+
+  /** As `at`, without a closure for whoever never cancels, or keeps the timer itself. It may be set anew once it has fired. */
+  set(timer: Timer, time: number): void {
+    timer.set = true;
+    this.#pending += 1;
+    this.#push(timer, time > this.#now ? time : this.#now, this.#order++);
+  }
+
+  cancel(timer: Timer): void {
+    if (!timer.set) return;
+    timer.set = false;
+    this.#pending -= 1;
   }
 
   /** A fake has settled a promise: whoever waits for it comes before the next timer. */
@@ -80,13 +97,13 @@ export class VirtualTime {
     const always = this.settling === "always";
     if (always) await settle();
     afterEach?.();
-    for (let next = this.#heap[0]; next !== undefined && next.at <= until; next = this.#heap[0]) {
-      this.#pop();
-      if (next.cancelled) continue;
-      next.cancelled = true;
+    for (let at = this.#ats[0]; at !== undefined && at <= until; at = this.#ats[0]) {
+      const timer = this.#pop();
+      if (!timer.set) continue;
+      timer.set = false;
       this.#pending -= 1;
-      this.#now = next.at;
-      next.fire();
+      this.#now = at;
+      timer.fire();
       if (always) await settle();
       else if (this.#unsettled) {
         this.#unsettled = false;
@@ -97,39 +114,53 @@ export class VirtualTime {
     this.#now = until;
   }
 
-  #push(timer: Timer): void {
-    const heap = this.#heap;
-    let index = heap.length;
+  #push(timer: Timer, at: number, order: number): void {
+    const [timers, ats, orders] = [this.#timers, this.#ats, this.#orders];
+    let index = timers.length;
+    // What is set now comes after everything of the same time.
     while (index > 0) {
       const above = (index - 1) >> 1;
-      const parent = heap[above] as Timer;
-      if (!isBefore(timer, parent)) break;
-      heap[index] = parent;
+      if ((ats[above] as number) <= at) break;
+      timers[index] = timers[above] as Timer;
+      ats[index] = ats[above] as number;
+      orders[index] = orders[above] as number;
       index = above;
     }
-    heap[index] = timer;
+    timers[index] = timer;
+    ats[index] = at;
+    orders[index] = order;
   }
 
-  #pop(): void {
-    const heap = this.#heap;
-    const last = heap.pop();
-    if (last === undefined || heap.length === 0) return;
+  #pop(): Timer {
+    const [timers, ats, orders] = [this.#timers, this.#ats, this.#orders];
+    const first = timers[0] as Timer;
+    const last = timers.pop() as Timer;
+    const at = ats.pop() as number;
+    const order = orders.pop() as number;
+    const size = timers.length;
+    if (size === 0) return first;
     let index = 0;
     for (;;) {
       let below = 2 * index + 1;
-      if (below >= heap.length) break;
-      if (below + 1 < heap.length && isBefore(heap[below + 1] as Timer, heap[below] as Timer)) below += 1;
-      const child = heap[below] as Timer;
-      if (!isBefore(child, last)) break;
-      heap[index] = child;
+      if (below >= size) break;
+      if (below + 1 < size && this.#isBefore(below + 1, ats[below] as number, orders[below] as number))
+        below += 1;
+      if (!this.#isBefore(below, at, order)) break;
+      timers[index] = timers[below] as Timer;
+      ats[index] = ats[below] as number;
+      orders[index] = orders[below] as number;
       index = below;
     }
-    heap[index] = last;
+    timers[index] = last;
+    ats[index] = at;
+    orders[index] = order;
+    return first;
   }
-}
 
-function isBefore(a: Timer, b: Timer): boolean {
-  return a.at < b.at || (a.at === b.at && a.order < b.order);
+  #isBefore(index: number, at: number, order: number): boolean {
+    const other = this.#ats[index] as number;
+    return other < at || (other === at && (this.#orders[index] as number) < order);
+  }
 }
 
 /** Lets every promise that can settle without time passing do so: one turn of the real event loop. */
