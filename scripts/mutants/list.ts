@@ -490,13 +490,13 @@ export const mutants: readonly Mutant[] = [
   {
     name: "an event within an event is handled at once",
     file: "runtime/driver.js",
-    from: "if (this.#draining) return;",
+    from: "if (this.#draining) { this.#queue.push(event); return; }",
     to: "",
   },
   {
     name: "the deadline has no timer",
     file: "election/wants.js",
-    from: "if (term !== null) delays.push(remainingMs(term.deadline, now));",
+    from: "if (term !== null) delayMs = remainingMs(term.deadline, now);",
     to: "",
   },
   {
@@ -547,7 +547,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: "adapter: a timeout means applied",
     file: "sim/fake-store.js",
-    from: 'resolve(outcome ?? { kind: "unknown", error: noAnswer("write", timeoutMs) });',
+    from: 'resolve(outcome ?? { kind: "unknown", error: noAnswers.write });',
     to: 'resolve(outcome ?? { kind: "applied", revision: 1_000_000 });',
   },
   {

@@ -74,7 +74,8 @@ export function roleFrom<N extends RoleName>(turn: Turn, ...allowed: N[]): Extra
 
 /** The running term, whichever role carries it. */
 export function termOf(state: ElectionState): Term | null {
-  return "term" in state.role ? state.role.term : null;
+  const { role } = state;
+  return role.name === "leader" || role.name === "suspended" || role.name === "draining" ? role.term : null;
 }
 
 /** Replaces the term within the role that carries it. */

@@ -27,22 +27,22 @@ export function silentAtMono(state: ElectionState): number {
 /** Milliseconds until the state wants a `tick`, `null` when only an event can change anything. */
 export function wakeDelayMs(state: ElectionState, now: Instant): number | null {
   if (state.role.name === "stopped") return null;
-  const delays: number[] = [];
   const term = termOf(state);
-  if (term !== null) delays.push(remainingMs(term.deadline, now));
+  let delayMs = Number.POSITIVE_INFINITY;
+  if (term !== null) delayMs = remainingMs(term.deadline, now);
   if (state.outwait !== null && state.announced !== null && term === null) {
-    delays.push(state.outwait.since.mono + state.outwait.waitMs - now.mono);
+    delayMs = Math.min(delayMs, state.outwait.since.mono + state.outwait.waitMs - now.mono);
   }
   if (state.connected) {
-    if (state.bucket === "missing") delays.push(state.retryAtMono - now.mono);
+    if (state.bucket === "missing") delayMs = Math.min(delayMs, state.retryAtMono - now.mono);
     if (state.bucket === "open") {
-      if (!state.reading && state.mustRead) delays.push(state.retryAtMono - now.mono);
+      if (!state.reading && state.mustRead) delayMs = Math.min(delayMs, state.retryAtMono - now.mono);
       else if (!state.reading && term === null && state.inFlight === null)
-        delays.push(silentAtMono(state) - now.mono);
-      if (state.inFlight === null) delays.push(...sendDelays(state, now));
+        delayMs = Math.min(delayMs, silentAtMono(state) - now.mono);
+      if (state.inFlight === null) delayMs = Math.min(delayMs, sendAtMono(state) - now.mono);
     }
   }
-  return delays.length === 0 ? null : Math.max(0, Math.min(...delays));
+  return delayMs === Number.POSITIVE_INFINITY ? null : Math.max(0, delayMs);
 }
 
 /**
@@ -53,17 +53,17 @@ export function awaitsRead(state: ElectionState): boolean {
   return state.reading && (state.disputed || !holderIsGone(state));
 }
 
-function sendDelays(state: ElectionState, now: Instant): number[] {
+/** From when on there is something to write, on the monotonic clock; infinite while only an event can change that. */
+function sendAtMono(state: ElectionState): number {
   const term = termOf(state);
   if (term !== null) {
     const waitsForRead =
       state.role.name === "draining" && state.role.drained && (state.mustRead || state.reading);
-    return waitsForRead ? [] : [term.renewAtMono - now.mono];
+    return waitsForRead ? Number.POSITIVE_INFINITY : term.renewAtMono;
   }
-  if (state.role.name !== "follower" || state.mustRead) return [];
-  if (awaitsRead(state)) return [];
-  const campaignAt = campaignAtMono(state);
-  return campaignAt === null ? [] : [campaignAt - now.mono];
+  if (state.role.name !== "follower" || state.mustRead) return Number.POSITIVE_INFINITY;
+  if (awaitsRead(state)) return Number.POSITIVE_INFINITY;
+  return campaignAtMono(state) ?? Number.POSITIVE_INFINITY;
 }
 
 /**

@@ -98,10 +98,13 @@ export class Driver {
 
   /** Puts one event into the queue. Returns when everything that follows from it synchronously is done. */
   dispatch(event: ElectionEvent): void {
-    this.#queue.push(event);
-    if (this.#draining) return;
+    if (this.#draining) {
+      this.#queue.push(event);
+      return;
+    }
     this.#draining = true;
     try {
+      this.#step(event);
       for (let next = this.#queue.shift(); next !== undefined; next = this.#queue.shift()) this.#step(next);
     } finally {
       this.#draining = false;
@@ -141,8 +144,14 @@ export class Driver {
       case "open-bucket":
         this.#opening = new AbortController();
         void store.open(this.#opening.signal, effect.above).then(
-          ({ generation, maxAgeMs }) => this.dispatch({ type: "bucket-opened", generation, maxAgeMs }),
-          (error: unknown) => this.dispatch({ type: "bucket-failed", error: asError(error) }),
+          ({ generation, maxAgeMs }) => {
+            this.#opening = null;
+            this.dispatch({ type: "bucket-opened", generation, maxAgeMs });
+          },
+          (error: unknown) => {
+            this.#opening = null;
+            this.dispatch({ type: "bucket-failed", error: asError(error) });
+          },
         );
         return;
       case "confirm-death":

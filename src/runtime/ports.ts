@@ -42,9 +42,9 @@ export interface LeaseStore {
    */
   open(signal: AbortSignal, above: number): Promise<BucketInfo>;
   /** Asks the stream leader, never a replica. Never rejects. Settles within `timeoutMs`. */
-  read(timeoutMs: number): Promise<ReadOutcome>;
+  read(timeoutMs: number): PromiseLike<ReadOutcome>;
   /** One compare-and-set. Never rejects, never retries by itself. Settles within `timeoutMs`, at the latest as `unknown`. */
-  write(write: LeaseWrite, timeoutMs: number): Promise<WriteOutcome>;
+  write(write: LeaseWrite, timeoutMs: number): PromiseLike<WriteOutcome>;
   /** Reports committed messages on the key until closed. A hint: may miss, repeat and reorder. */
   watch(listener: StoreListener): void;
   /** Ends the watch. Idempotent. */
@@ -76,7 +76,7 @@ export interface Session {
    * Asks the server named in the binding whether that connection is still open. Resolves `true` only on that very
    * server's word that it is not; `false` on any doubt. Never rejects.
    */
-  confirmDeath(binding: SessionBinding, timeoutMs: number): Promise<boolean>;
+  confirmDeath(binding: SessionBinding, timeoutMs: number): PromiseLike<boolean>;
   /** Watches for the deletion of this presence consumer instead of the one before; `null`: of none. Per election. */
   watchPresence(presence: string | null): void;
 }

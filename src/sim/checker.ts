@@ -163,12 +163,17 @@ export class Checker implements Witness {
     if (this.#failure !== null) throw new Violation(this.#failure);
     if (!this.#dirty && this.#scene.time.now > this.#stirredUntil) return;
     this.#dirty = false;
-    if (this.#alive.some(({ process }) => !process.alive)) {
-      this.#alive = this.#alive.filter(({ process }) => process.alive);
+    let [holders, dead] = [0, 0];
+    for (const notes of this.#alive) {
+      if (!notes.process.alive) dead += 1;
+      else if (notes.process.driver.isHeld()) {
+        holders += 1;
+        this.#mayHold(notes);
+      }
     }
+    if (dead > 0) this.#alive = this.#alive.filter(({ process }) => process.alive);
+    if (holders < 2) return;
     const { held } = this;
-    for (const process of held) this.#mayHold(process);
-    if (held.length < 2) return;
     for (const one of held) {
       for (const other of held) {
         if (one !== other && !this.#tamperings.excuse(one, other) && !this.#tamperings.excuse(other, one)) {
@@ -209,14 +214,14 @@ export class Checker implements Witness {
   }
 
   /** Invariants 1, 4 and 5: a held term must rest on a write that was applied, sent less than S ago. */
-  #mayHold(process: Process): void {
+  #mayHold({ process, confirmedSend }: Notes): void {
     const { time } = this.#scene;
     const { role } = process.driver.state;
     const who = process.incarnation;
     if (role.name !== "leader") throw new Violation(`${who} holds as ${role.name}`);
     if (!process.driver.state.config.competes) throw new Violation(`${who} holds, but only follows`);
     const { epoch, deadline } = role.term;
-    const sent = this.#notes.get(process)?.confirmedSend.get(epoch);
+    const sent = confirmedSend.get(epoch);
     if (sent === undefined) throw new Violation(`${who} holds without an applied write`);
     const aheadMs = remainingMs(deadline, process.clock.now()) / process.host.options.rate;
     const spanMs = time.now + aheadMs - sent;

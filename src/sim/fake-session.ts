@@ -97,16 +97,12 @@ export class FakeSession implements Session {
     return () => this.#listeners.delete(listener);
   }
 
-  confirmDeath(binding: SessionBinding, timeoutMs: number): Promise<boolean> {
+  confirmDeath(binding: SessionBinding, timeoutMs: number): PromiseLike<boolean> {
     const { time, open } = this.#connections;
     const link = this.#link;
     const oneWayMs = this.#network?.latencyMs ?? ADVISORY_MS;
-    return new Promise((resolve) => {
-      const answer = (dead: boolean): void =>
-        this.#deliver(() => {
-          time.announce();
-          resolve(dead);
-        });
+    return time.answer<boolean>((resolve) => {
+      const answer = (dead: boolean): void => this.#deliver(() => resolve(dead));
       time.after(timeoutMs, () => answer(false));
       if (link === null || this.#network?.dropRequests === true) return;
       time.after(oneWayMs, () => {

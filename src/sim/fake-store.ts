@@ -42,7 +42,7 @@ export class FakeStore implements LeaseStore {
       const done = (opened: boolean | null): void => {
         this.#time.announce();
         if (opened === true && !signal.aborted) resolve(this.info());
-        else reject(noAnswer("open", OPEN_TIMEOUT_MS));
+        else reject(noAnswers.open);
       };
       const serve = (): boolean => {
         this.#bucket.recreate(above, this);
@@ -57,30 +57,27 @@ export class FakeStore implements LeaseStore {
     return { generation, maxAgeMs, replicas: 1, republish: true };
   }
 
-  read(timeoutMs: number): Promise<ReadOutcome> {
+  read(timeoutMs: number): PromiseLike<ReadOutcome> {
     this.reads += 1;
-    return new Promise((resolve) => {
-      const serve = (): ReadOutcome => {
-        if (!this.#bucket.exists) return { kind: "no-bucket" };
-        return { kind: "snapshot", snapshot: this.network.staleSnapshot ?? this.#bucket.snapshot() };
-      };
-      this.#roundTrip<ReadOutcome>(timeoutMs, serve, (outcome) => {
-        this.#time.announce();
-        resolve(outcome ?? { kind: "failed", error: noAnswer("read", timeoutMs) });
-      });
-    });
+    const serve = (): ReadOutcome => {
+      if (!this.#bucket.exists) return { kind: "no-bucket" };
+      return { kind: "snapshot", snapshot: this.network.staleSnapshot ?? this.#bucket.snapshot() };
+    };
+    return this.#time.answer<ReadOutcome>((resolve) =>
+      this.#roundTrip<ReadOutcome>(timeoutMs, serve, (outcome) =>
+        resolve(outcome ?? { kind: "failed", error: noAnswers.read }),
+      ),
+    );
   }
 
-  write(write: LeaseWrite, timeoutMs: number): Promise<WriteOutcome> {
+  write(write: LeaseWrite, timeoutMs: number): PromiseLike<WriteOutcome> {
     this.writes += 1;
     const delayMs = this.network.delayNextWriteMs;
     this.network.delayNextWriteMs = 0;
-    return new Promise((resolve) => {
-      const serve = (): WriteOutcome | null => (this.#bucket.exists ? this.#bucket.write(write) : null);
-      const done = (outcome: WriteOutcome | null): void => {
-        this.#time.announce();
-        resolve(outcome ?? { kind: "unknown", error: noAnswer("write", timeoutMs) });
-      };
+    const serve = (): WriteOutcome | null => (this.#bucket.exists ? this.#bucket.write(write) : null);
+    return this.#time.answer<WriteOutcome>((resolve) => {
+      const done = (outcome: WriteOutcome | null): void =>
+        resolve(outcome ?? { kind: "unknown", error: noAnswers.write });
       this.#roundTrip<WriteOutcome | null>(timeoutMs, serve, done, delayMs);
     });
   }
@@ -146,13 +143,8 @@ export class FakeStore implements LeaseStore {
 }
 
 /** Made once each: an error's stack trace costs more than all the rest of a simulated request. */
-const noAnswers = new Map<string, ClusterError>();
+const noAnswers = { open: noAnswer("open"), read: noAnswer("read"), write: noAnswer("write") };
 
-function noAnswer(what: string, timeoutMs: number): ClusterError {
-  const message = `${what}: no answer within ${timeoutMs} ms`;
-  const known = noAnswers.get(message);
-  if (known !== undefined) return known;
-  const error = new ClusterError("STORE_UNAVAILABLE", message, { recoverable: true });
-  if (noAnswers.size < 100) noAnswers.set(message, error);
-  return error;
+function noAnswer(what: string): ClusterError {
+  return new ClusterError("STORE_UNAVAILABLE", `${what}: no answer in time`, { recoverable: true });
 }

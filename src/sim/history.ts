@@ -54,9 +54,8 @@ export class History {
     if (plan.maxAgeMs > 0) this.#expireByAge(plan.maxAgeMs);
     if (withStory) {
       this.#checker.tell = ({ incarnation, driver }, event, effects) => {
-        this.#say(line(time.now, incarnation, `<- ${eventText(event)}`));
-        for (const effect of effects)
-          this.#say(line(null, incarnation, `-> ${effectText(effect, driver.state)}`));
+        this.#say(time.now, incarnation, `<- ${eventText(event)}`);
+        for (const effect of effects) this.#say(null, incarnation, `-> ${effectText(effect, driver.state)}`);
       };
     }
   }
@@ -131,7 +130,7 @@ export class History {
       hosts: this.#hosts,
       quietFrom: FAULTY_MS,
       remembers: this.#plan.remembers,
-      tell: (text) => this.#say(line(this.#time.now, "**", text)),
+      tell: (text) => this.#say(this.#time.now, "**", text),
       beforeTampering: (kind, recreates) => this.#checker.beforeTampering(kind, recreates),
       afterPurge: () => this.#checker.afterPurge(),
     };
@@ -150,7 +149,7 @@ export class History {
   }
 
   #heal(): void {
-    this.#say(line(this.#time.now, "**", "everything is healed"));
+    this.#say(this.#time.now, "**", "everything is healed");
     this.#bucket.regainQuorum();
     for (const { network } of this.#hosts) {
       network.latencyMs = 1;
@@ -163,7 +162,7 @@ export class History {
   }
 
   async #stopAll(look: () => void): Promise<void> {
-    this.#say(line(this.#time.now, "**", "everybody is stopped"));
+    this.#say(this.#time.now, "**", "everybody is stopped");
     const processes = this.#hosts.map((host) => host.process);
     for (const { driver } of processes) driver.dispatch({ type: "stop" });
     await this.#time.advance(STOPPING_MS, look);
@@ -174,7 +173,7 @@ export class History {
     if (this.#time.pending > 0) throw new Violation(`${this.#time.pending} timers are left`);
   }
 
-  #say(text: string): void {
-    this.#story?.push(text);
+  #say(at: number | null, who: string, text: string): void {
+    this.#story?.push(line(at, who, text));
   }
 }

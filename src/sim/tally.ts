@@ -13,6 +13,8 @@ export type ElectionKind =
   | "death confirmed"
   | "own lease";
 
+const WRITES = { put: "write put", release: "write release" } as const;
+
 const ROLES: readonly RoleName[] = ["follower", "campaigning", "leader", "suspended", "draining", "stopped"];
 
 export class Tally {
@@ -38,7 +40,8 @@ export class Tally {
       if (effect.type === "lose") count(this.effects, `lose ${effect.reason}`);
       else if (effect.type === "warn") count(this.effects, `warn ${effect.code}`);
       else if (effect.type === "drain") count(this.effects, `drain ${effect.reason}`);
-      else if (effect.type === "write") count(this.effects, `write ${effect.write.kind}`);
+      // The most frequent one: no text is put together for it.
+      else if (effect.type === "write") count(this.effects, WRITES[effect.write.kind]);
       else count(this.effects, effect.type);
     }
   }

@@ -77,6 +77,10 @@ export class VirtualClock implements Clock {
   /** While a look is made up for: the time at which it was due. */
   #asOf: number | null = null;
 
+  /** The last reading, and when it was taken: most moments are asked for more than once. */
+  #reading: Instant | null = null;
+  #readAt = 0;
+
   constructor(time: VirtualTime, faults: ClockFaults = {}) {
     this.#time = time;
     this.#rate = faults.rate ?? 1;
@@ -91,11 +95,15 @@ export class VirtualClock implements Clock {
   now(): Instant {
     if (this.#time.now >= this.#lookDueAt) this.#makeUp();
     const now = this.#asOf ?? this.#time.now;
-    return {
-      mono: this.#mono(now),
-      boot: now * this.#rate,
-      wall: 1_700_000_000_000 + now + this.#wallOffsetMs,
-    };
+    if (this.#reading === null || now !== this.#readAt) {
+      this.#readAt = now;
+      this.#reading = {
+        mono: this.#mono(now),
+        boot: now * this.#rate,
+        wall: 1_700_000_000_000 + now + this.#wallOffsetMs,
+      };
+    }
+    return this.#reading;
   }
 
   #mono(now: number): number {
@@ -206,6 +214,7 @@ export class VirtualClock implements Clock {
   /** Somebody sets the wall clock. */
   stepWall(ms: number): void {
     this.#wallOffsetMs += ms;
+    this.#reading = null;
   }
 
   /** Calls back when a process that was stopped continues: from then on its state may be another without an event. */

@@ -1,3 +1,5 @@
+import { Answer } from "./answer.ts";
+
 /** One thing that is to happen, once. */
 export abstract class Timer {
   /** Is it set? Not any more when it fires, and when it is cancelled. */
@@ -21,8 +23,9 @@ class Call extends Timer {
 /**
  * When code that waits for promises gets to run.
  *
- * `always`: a full turn of the event loop follows every timer, so any application code may take part. `announced`: only
- * promises of the fakes are waited for, one step deep. That is all a driver needs, and ten times as fast.
+ * `always`: a full turn of the event loop follows every timer, so any application code may take part. `announced`: fakes
+ * answer within the event, and the few promises they settle are waited for, one step deep. That is all a driver needs, and
+ * ten times as fast.
  */
 export type Settling = "always" | "announced";
 
@@ -81,6 +84,14 @@ export class VirtualTime {
     if (!timer.set) return;
     timer.set = false;
     this.#pending -= 1;
+  }
+
+  /** What a fake will answer, as code that waits for it needs it: a promise, or something that spares its turns. */
+  answer<T>(begin: (resolve: (value: T) => void) => void): PromiseLike<T> {
+    if (this.settling === "always") return new Promise(begin);
+    const answer = new Answer<T>();
+    begin((value) => answer.settle(value));
+    return answer;
   }
 
   /** A fake has settled a promise: whoever waits for it comes before the next timer. */
