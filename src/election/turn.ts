@@ -79,12 +79,23 @@ export function termOf(state: ElectionState): Term | null {
 }
 
 /** Replaces the term within the role that carries it. */
-export function setTerm(turn: Turn, patch: Partial<Term>): void {
-  const role = turn.state.role;
-  if (!("term" in role)) throw new Error(`bug: no term in role "${role.name}"`);
-  const { epoch, acquiredAt, revision, deadline, renewAtMono } = role.term;
-  const term = Object.assign({ epoch, acquiredAt, revision, deadline, renewAtMono }, patch);
-  set(turn, { role: { ...role, term } });
+export function setTerm(
+  turn: Turn,
+  patch: Partial<Pick<Term, "revision" | "deadline" | "renewAtMono">>,
+): void {
+  const { role } = turn.state;
+  if (role.name !== "leader" && role.name !== "suspended" && role.name !== "draining") {
+    throw new Error(`bug: no term in role "${role.name}"`);
+  }
+  const { term: before } = role;
+  const term: Term = {
+    epoch: before.epoch,
+    acquiredAt: before.acquiredAt,
+    revision: patch.revision ?? before.revision,
+    deadline: patch.deadline ?? before.deadline,
+    renewAtMono: patch.renewAtMono ?? before.renewAtMono,
+  };
+  set(turn, { role: role.name === "draining" ? { ...role, term } : { name: role.name, term } });
 }
 
 /** When a lease record sent at `sentAt` stops entitling its sender to anything. */

@@ -104,8 +104,11 @@ export class Driver {
     }
     this.#draining = true;
     try {
-      this.#step(event);
-      for (let next = this.#queue.shift(); next !== undefined; next = this.#queue.shift()) this.#step(next);
+      let next: ElectionEvent | undefined = event;
+      while (next !== undefined) {
+        this.#step(next);
+        next = this.#queue.length === 0 ? undefined : this.#queue.shift();
+      }
     } finally {
       this.#draining = false;
     }

@@ -10,7 +10,7 @@ import type { FakeBucket } from "./fake-bucket.ts";
 import type { FakeConnections } from "./fake-session.ts";
 import { type Process, timing, type Witness } from "./host.ts";
 import { Notes } from "./notes.ts";
-import { type ElectionKind, type Tally, TRANSITIONS } from "./tally.ts";
+import { type ElectionKind, type Tally, TRANSITIONS, transitionName } from "./tally.ts";
 import { type TamperingKind, Tamperings } from "./tamperings.ts";
 import type { TraceHash } from "./trace-hash.ts";
 import { Strayed, Violation } from "./violation.ts";
@@ -114,10 +114,11 @@ export class Checker implements Witness {
     const before = notes.role;
     const after = state.role.name;
     notes.role = after;
-    if (before !== after && TRANSITIONS[`${before} > ${after}`] === undefined) {
+    const transition = before === after ? null : transitionName(before, after);
+    if (transition !== null && TRANSITIONS[transition] === undefined) {
       this.#fail(`${process.incarnation} goes from ${before} to ${after} in one step`);
     }
-    tally.step(before, after, event, effects);
+    tally.step(transition, event, effects);
     hash.step(time.now, this.#alive.indexOf(notes), event, effects, state);
     for (const effect of effects) {
       if (effect.type === "write") this.#sends(notes, effect, state);

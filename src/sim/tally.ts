@@ -33,9 +33,10 @@ export class Tally {
     count(this.elections, kind);
   }
 
-  step(from: RoleName, to: RoleName, event: ElectionEvent, effects: readonly Effect[]): void {
+  /** `transition`: by its name, `null` where the role stayed the same. */
+  step(transition: string | null, event: ElectionEvent, effects: readonly Effect[]): void {
     count(this.events, event.type);
-    if (from !== to) count(this.transitions, `${from} > ${to}`);
+    if (transition !== null) count(this.transitions, transition);
     for (const effect of effects) {
       if (effect.type === "lose") count(this.effects, `lose ${effect.reason}`);
       else if (effect.type === "warn") count(this.effects, `warn ${effect.code}`);
@@ -81,6 +82,15 @@ export const TRANSITIONS: Readonly<Record<string, string>> = {
 /** Transitions that could have been seen and were not. */
 export function unseenTransitions(tally: TallyData): string[] {
   return Object.keys(TRANSITIONS).filter((name) => (tally.transitions[name] ?? 0) === 0);
+}
+
+/** Made once: putting text together takes longer than all else that is counted. */
+const TRANSITION_NAMES: ReadonlyMap<RoleName, ReadonlyMap<RoleName, string>> = new Map(
+  ROLES.map((from) => [from, new Map(ROLES.map((to) => [to, `${from} > ${to}`]))]),
+);
+
+export function transitionName(from: RoleName, to: RoleName): string {
+  return TRANSITION_NAMES.get(from)?.get(to) ?? `${from} > ${to}`;
 }
 
 export function roleIndex(role: RoleName): number {

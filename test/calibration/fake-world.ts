@@ -201,7 +201,7 @@ export class FakeWorld implements World {
   }
 
   /** Lets time pass until it has settled. */
-  async #soon<T>(promise: Promise<T>, ms = 0): Promise<T> {
+  async #soon<T>(promise: PromiseLike<T>, ms = 0): Promise<T> {
     await this.#time.advance(ms + ANSWER_MS);
     return promise;
   }

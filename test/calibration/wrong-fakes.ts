@@ -143,14 +143,14 @@ class RefusesGarbage extends FakeBucket {
 }
 
 class LosesWhatIsLate extends FakeStore {
-  override write(write: LeaseWrite, timeoutMs: number): Promise<WriteOutcome> {
+  override write(write: LeaseWrite, timeoutMs: number): PromiseLike<WriteOutcome> {
     if (this.network.delayNextWriteMs > 0) this.network.dropRequests = true;
     return super.write(write, timeoutMs);
   }
 }
 
 class LosesWhatIsNotAnswered extends FakeStore {
-  override write(write: LeaseWrite, timeoutMs: number): Promise<WriteOutcome> {
+  override write(write: LeaseWrite, timeoutMs: number): PromiseLike<WriteOutcome> {
     if (this.network.dropResponses) this.network.dropRequests = true;
     return super.write(write, timeoutMs);
   }
@@ -214,13 +214,13 @@ class BelievesNoDeath extends FakeSession {
 }
 
 class TakesAnyServersWord extends FakeSession {
-  override confirmDeath(binding: SessionBinding, timeoutMs: number): Promise<boolean> {
+  override confirmDeath(binding: SessionBinding, timeoutMs: number): PromiseLike<boolean> {
     return super.confirmDeath({ ...binding, serverId: "server" }, timeoutMs);
   }
 }
 
 class NeedsNoPresence extends FakeSession {
-  override confirmDeath(binding: SessionBinding, timeoutMs: number): Promise<boolean> {
+  override confirmDeath(binding: SessionBinding, timeoutMs: number): PromiseLike<boolean> {
     return super.confirmDeath({ presence: "any", ...binding }, timeoutMs);
   }
 }
