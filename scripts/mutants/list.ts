@@ -547,7 +547,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: "adapter: a timeout means applied",
     file: "sim/fake-store.js",
-    from: 'resolve(outcome ?? { kind: "unknown", error: noAnswers.write });',
+    from: 'resolve(outcome ?? { kind: "unknown", error: noAnswer("write", timeoutMs) });',
     to: 'resolve(outcome ?? { kind: "applied", revision: 1_000_000 });',
   },
   {

@@ -42,7 +42,7 @@ export class FakeStore implements LeaseStore {
       const done = (opened: boolean | null): void => {
         this.#time.announce();
         if (opened === true && !signal.aborted) resolve(this.info());
-        else reject(noAnswers.open);
+        else reject(noAnswer("open", OPEN_TIMEOUT_MS));
       };
       const serve = (): boolean => {
         this.#bucket.recreate(above, this);
@@ -65,7 +65,7 @@ export class FakeStore implements LeaseStore {
     };
     return this.#time.answer<ReadOutcome>((resolve) =>
       this.#roundTrip<ReadOutcome>(timeoutMs, serve, (outcome) =>
-        resolve(outcome ?? { kind: "failed", error: noAnswers.read }),
+        resolve(outcome ?? { kind: "failed", error: noAnswer("read", timeoutMs) }),
       ),
     );
   }
@@ -77,7 +77,7 @@ export class FakeStore implements LeaseStore {
     const serve = (): WriteOutcome | null => (this.#bucket.exists ? this.#bucket.write(write) : null);
     return this.#time.answer<WriteOutcome>((resolve) => {
       const done = (outcome: WriteOutcome | null): void =>
-        resolve(outcome ?? { kind: "unknown", error: noAnswers.write });
+        resolve(outcome ?? { kind: "unknown", error: noAnswer("write", timeoutMs) });
       this.#roundTrip<WriteOutcome | null>(timeoutMs, serve, done, delayMs);
     });
   }
@@ -142,9 +142,17 @@ export class FakeStore implements LeaseStore {
   }
 }
 
-/** Made once each: an error's stack trace costs more than all the rest of a simulated request. */
-const noAnswers = { open: noAnswer("open"), read: noAnswer("read"), write: noAnswer("write") };
+/** Made once each, to the millisecond: an error's stack trace costs more than all the rest of a simulated request. */
+const noAnswers = new Map<string, Map<number, ClusterError>>();
+const MAX_NO_ANSWERS = 2_000;
 
-function noAnswer(what: string): ClusterError {
-  return new ClusterError("STORE_UNAVAILABLE", `${what}: no answer in time`, { recoverable: true });
+function noAnswer(what: "open" | "read" | "write", timeoutMs: number): ClusterError {
+  const ms = Math.round(timeoutMs);
+  const made = noAnswers.get(what) ?? new Map<number, ClusterError>();
+  const known = made.get(ms);
+  if (known !== undefined) return known;
+  const message = `${what}: no answer within ${ms} ms`;
+  const error = new ClusterError("STORE_UNAVAILABLE", message, { recoverable: true });
+  if (made.size < MAX_NO_ANSWERS) noAnswers.set(what, made.set(ms, error));
+  return error;
 }

@@ -3,6 +3,9 @@ import { History } from "./history.ts";
 import { type PlanOptions, planOf } from "./plan.ts";
 import { Tally, type TallyData } from "./tally.ts";
 import { SetHash } from "./trace-hash.ts";
+import { settle } from "./virtual-time.ts";
+
+const TURN_EVERY = 8;
 
 export interface Failure {
   readonly seed: number;
@@ -40,6 +43,8 @@ export async function search(options: SearchOptions): Promise<Findings> {
     strayed += outcome.strayed ? 1 : 0;
     if (outcome.violation !== null) failures.push({ seed, violation: outcome.violation });
     seed += 1;
+    // What a history leaves behind is kept alive until the event loop turns.
+    if (seed % TURN_EVERY === 0) await settle();
   }
   const { faults, elections, events, effects, transitions } = tally;
   return {
