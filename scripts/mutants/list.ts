@@ -502,8 +502,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: "events are handled newest first",
     file: "runtime/driver.js",
-    from: "for (let next = this.#queue.shift(); next !== undefined; next = this.#queue.shift()) this.#step(next);",
-    to: "for (let next = this.#queue.pop(); next !== undefined; next = this.#queue.pop()) this.#step(next);",
+    from: "next = this.#queue.length === 0 ? undefined : this.#queue.shift();",
+    to: "next = this.#queue.pop();",
   },
   {
     name: "the timer is not set again",
@@ -526,8 +526,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: "adapter: an unanswered write is sent again",
     file: "sim/fake-store.js",
-    from: 'const done = (outcome) => { this.#time.announce(); resolve(outcome ?? { kind: "unknown",',
-    to: 'const done = (outcome) => { if (outcome === null) this.#roundTrip(timeoutMs, serve, () => {}); this.#time.announce(); resolve(outcome ?? { kind: "unknown",',
+    from: 'const done = (outcome) => resolve(outcome ?? { kind: "unknown",',
+    to: 'const done = (outcome) => (outcome === null && this.#roundTrip(timeoutMs, serve, () => {}), false) || resolve(outcome ?? { kind: "unknown",',
     equivalent:
       "the second one is refused like any other that expects what is no longer so, or stands for the first",
   },
