@@ -5,6 +5,9 @@ import { rmSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
 const root = new URL("../", import.meta.url);
+// Works on a fresh clone, too. What it has to say goes to stderr: stdout may be JSON.
+const setup = fileURLToPath(new URL("setup.mjs", import.meta.url));
+if (spawnSync(process.execPath, [setup], { stdio: ["ignore", 2, 2] }).status !== 0) process.exit(1);
 // Inside node_modules packages are found as from here, and nothing else looks at it. One folder per run.
 const out = new URL(`node_modules/.cache/nats-leader-bench-${process.pid}/`, root);
 process.on("exit", () => rmSync(out, { recursive: true, force: true }));

@@ -12,6 +12,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { leaseSpanMs } from "../src/election/lease.ts";
+import { findNatsServer } from "../src/testing.ts";
 import { findFaketime } from "./chaos/clock.ts";
 import { Disk } from "./chaos/disk.ts";
 import { timelineHtml } from "./chaos/html.ts";
@@ -26,6 +27,8 @@ import { runWorld, type WorldReport } from "./chaos/world.ts";
 
 async function run(options: ChaosOptions): Promise<boolean> {
   const { seed, faults, only, leaseMs, keep } = options;
+  // Once, and not by every world at the same time.
+  await findNatsServer({ onProgress: (line) => process.stderr.write(`${line}\n`) });
   const faketime = findFaketime();
   const means = { clocks: faketime !== null, disks: Disk.possible(), namespaces: Namespace.possible() };
   const worlds = profiles(Math.min(options.worlds, faults), options.servers, means);

@@ -41,6 +41,8 @@ export interface Overlap {
 export interface Vacancy {
   readonly fromMs: number;
   readonly ms: number;
+  /** For how much of it a process here did not run: frozen by a fault, or kept waiting by the machine. */
+  readonly stalledMs: number;
   /** Whose doing it is: a fault, the machine, or nobody's. */
   readonly cause: "fault" | "machine" | "none";
   readonly fault: FaultMark | null;
@@ -75,7 +77,7 @@ const MIN_VACANCY_MS = 50;
 /** `history.held` in the order in which the intervals began. */
 export function check(history: History, options: CheckOptions): Findings {
   const { held } = history;
-  const stalls = [...history.stalls, ...options.stalls];
+  const stalls = [...history.stalls, ...options.stalls].sort((one, other) => one.fromMs - other.fromMs);
   return {
     terms: new Set(held.map(({ incarnation, epoch }) => `${incarnation} ${epoch}`)).size,
     overlaps: overlapsOf(held, options),
@@ -162,7 +164,8 @@ function vacanciesOf(
       const fault = explainedBy(gap, faults, recoveryMs);
       const doubt = { fromMs: gap.fromMs - BUSY_LOOP_MS, untilMs: gap.untilMs };
       const cause = fault !== null ? "fault" : touchesAny(doubt, stalls) ? "machine" : "none";
-      found.push({ fromMs: gap.fromMs, ms: gap.untilMs - gap.fromMs, cause, fault });
+      const ms = gap.untilMs - gap.fromMs;
+      found.push({ fromMs: gap.fromMs, ms, stalledMs: sharedMs(gap, stalls), cause, fault });
     }
     heldUntilMs = Math.max(heldUntilMs ?? 0, one.untilMs);
   }
@@ -192,6 +195,20 @@ function needlessChangesOf(stalls: readonly Stall[], faults: readonly FaultMark[
       fault,
       cause: touchesAny({ fromMs: fault.fromMs, untilMs: fault.settledMs }, stalls) ? "machine" : "none",
     }));
+}
+
+/** How much of a span is covered by these, which are in the order in which they began. */
+function sharedMs(span: Stall, stalls: readonly Stall[]): number {
+  let covered = 0;
+  let upToMs = span.fromMs;
+  for (const { fromMs, untilMs } of stalls) {
+    const from = Math.max(fromMs, upToMs);
+    const until = Math.min(untilMs, span.untilMs);
+    if (until <= from) continue;
+    covered += until - from;
+    upToMs = until;
+  }
+  return covered;
 }
 
 function touchesAny(span: Stall, stalls: readonly Stall[]): boolean {

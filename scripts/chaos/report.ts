@@ -31,6 +31,8 @@ export interface ChaosReport {
   readonly unfencedShadowViolations: number;
   readonly longestVacancyMs: number;
   readonly longestVacancyFault: FaultName | null;
+  /** For how much of it a process of that world did not run: frozen by a fault, or kept waiting by the machine. */
+  readonly longestVacancyStalledMs: number;
   /** Longest, after an operator deleted the lease under its holder; documented risk. */
   readonly operatorOverlapMs: number;
   /** Longest, with clocks set back under a process; outside of what a lease can promise. */
@@ -100,6 +102,7 @@ export function summarize(worlds: readonly WorldReport[], facts: RunFacts): Chao
     unfencedShadowViolations: shadowStale,
     longestVacancyMs: rounded(longest?.ms ?? 0),
     longestVacancyFault: longest?.fault?.name ?? null,
+    longestVacancyStalledMs: rounded(longest?.stalledMs ?? 0),
     operatorOverlapMs: longestOf(blamed(overlaps, "operator")),
     clockOverlapMs: longestOf(blamed(overlaps, "clock")),
     clockRateOverlapMs: longestOf(blamed(overlaps, "clock-rate")),

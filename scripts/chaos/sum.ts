@@ -48,7 +48,7 @@ export function sumReports(reports: readonly ChaosReport[]): ChaosSum {
   const longest = reports.reduce((one, other) =>
     other.longestVacancyMs > one.longestVacancyMs ? other : one,
   );
-  const { longestVacancyMs, longestVacancyFault } = longest;
+  const { longestVacancyMs, longestVacancyFault, longestVacancyStalledMs } = longest;
   const named = (key: "problems" | "notes"): string[] =>
     reports.flatMap((it) => it[key].map((line) => `seed ${it.seed}: ${line}`));
   return {
@@ -63,6 +63,7 @@ export function sumReports(reports: readonly ChaosReport[]): ChaosSum {
     >),
     longestVacancyMs,
     longestVacancyFault,
+    longestVacancyStalledMs,
     seeds: reports.map(({ seed }) => seed),
     byFault: sumByFault(reports),
     problems: named("problems"),

@@ -18,7 +18,7 @@ export function reportText(report: ChaosReport | ChaosSum): string {
     "",
     `terms                    ${report.terms}`,
     `overlap of held terms    ${report.overlapMs} ms; longest after a one-sided reset ${report.oneSidedResetOverlapMs} ms, with a busy event loop ${report.busyLoopOverlapMs} ms, by an operator ${report.operatorOverlapMs} ms, with clocks set back ${report.clockOverlapMs} ms, with clocks of other rates ${report.clockRateOverlapMs} ms`,
-    `longest without a leader ${report.longestVacancyMs} ms (${report.longestVacancyFault ?? "no fault"}); unexplained ${report.unexplainedVacancies}, needless changes ${report.needlessTermChanges}, by the busy machine ${report.byBusyMachine}`,
+    `longest without a leader ${report.longestVacancyMs} ms (${report.longestVacancyFault ?? "no fault"}; for ${report.longestVacancyStalledMs} ms of it a process did not get to run); unexplained ${report.unexplainedVacancies}, needless changes ${report.needlessTermChanges}, by the busy machine ${report.byBusyMachine}`,
     `fenced register          ${report.fencedWrites} writes, ${report.staleWritesAccepted} stale; ${report.refusedStale} refused, ${report.unknownOutcomes} unknown`,
     `unfenced shadow          ${report.shadowWrites} writes, ${report.unfencedShadowViolations} stale`,
     "",

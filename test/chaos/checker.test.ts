@@ -5,7 +5,13 @@ import { join } from "node:path";
 import { afterEach, describe, expect, test } from "vitest";
 import type { FaultName } from "../../scripts/chaos/catalogue.ts";
 import { check, type FaultMark } from "../../scripts/chaos/checker.ts";
-import { type HeldInterval, HistoryWriter, parseHistory, readHistory } from "../../scripts/chaos/history.ts";
+import {
+  type HeldInterval,
+  HistoryWriter,
+  parseHistory,
+  readHistory,
+  type Stall,
+} from "../../scripts/chaos/history.ts";
 
 const RECOVERY_MS = 5000;
 
@@ -35,7 +41,7 @@ function fault(
 function findings(
   intervals: readonly HeldInterval[],
   faults: readonly FaultMark[] = [],
-  stalls = [] as const,
+  stalls: readonly Stall[] = [],
 ) {
   return check({ held: intervals, stalls }, { faults, stalls: [], presence: true, recoveryMs: RECOVERY_MS });
 }
@@ -144,7 +150,17 @@ describe("vacancies", () => {
       { held: gap, stalls },
       { faults: [], stalls: [], presence: true, recoveryMs: RECOVERY_MS },
     );
-    expect(found.vacancies).toMatchObject([{ cause: "machine" }]);
+    expect(found.vacancies).toMatchObject([{ cause: "machine", stalledMs: 200 }]);
+  });
+
+  test("say for how much of them a process did not get to run, each moment counted once", () => {
+    const stalls = [
+      { fromMs: 1600, untilMs: 2500 },
+      { fromMs: 900, untilMs: 1200 },
+      { fromMs: 1100, untilMs: 1300 },
+      { fromMs: 1150, untilMs: 1160 },
+    ];
+    expect(findings(gap, [], stalls).vacancies).toMatchObject([{ stalledMs: 500 }]);
   });
 
   test("of a few milliseconds are not worth a word", () => {
