@@ -24,7 +24,7 @@ export interface CalibrateOptions {
 export interface Calibration {
   readonly scripts: number;
   readonly steps: number;
-  /** Not compared to their end, since the machine was too slow for a bucket with max-age. */
+  /** Not compared to their end, since the machine was too slow: for a bucket with max-age, for a connection's pings. */
   readonly tooSlow: number;
   /** How often each declared deviation was met. */
   readonly deviations: Readonly<Record<string, number>>;
@@ -78,7 +78,7 @@ export function calibrateSessions(
         step.do === "ask" ? `ask, binding ${step.twist}` : step.do,
         lines[0] ?? "",
       ]),
-      tooSlow: false,
+      tooSlow: outcome.tooSlow,
       deviations: [],
       story: outcome.mismatch === null ? null : () => shortSessionStory(lane, script, outcome),
     };

@@ -25,15 +25,18 @@ const CLIENTS: readonly Client[] = ["a", "b", "c", "w", "operator"];
 const API_TIMEOUT_MS = 20_000;
 const SUBSCRIBED_TIMEOUT_MS = 10_000;
 
+/** So that a starved machine breaks no connection on which nothing depends on pings. */
+const PATIENT_PING_MS = 60_000;
+
 /** A connection as the library makes it, but for one thing: it must not find a way around the proxy. */
-export function dial(url: string): Promise<NatsConnection> {
+export function dial(url: string, pingInterval: number = PING_INTERVAL_MS): Promise<NatsConnection> {
   return connect({
     servers: url,
     ignoreClusterUpdates: true,
     maxReconnectAttempts: -1,
     reconnectTimeWait: 10,
     reconnectJitter: 0,
-    pingInterval: PING_INTERVAL_MS,
+    pingInterval,
     maxPingOut: MAX_PINGS_OUT,
     noAsyncTraces: true,
   });
@@ -60,7 +63,7 @@ export class Lane {
     };
     const proxy = await startProxy({ target: { port: at(1).port } });
     const urls = { a: at(0).url, b: at(1).url, c: proxy.url, w: at(2).url, operator: at(0).url };
-    const made = await Promise.all(CLIENTS.map((client) => dial(urls[client])));
+    const made = await Promise.all(CLIENTS.map((client) => dial(urls[client], PATIENT_PING_MS)));
     return new Lane(
       place,
       proxy,

@@ -27,6 +27,8 @@ interface Client {
   readonly proxy: TcpProxy;
   readonly connection: NatsConnection;
   readonly session: NatsSession;
+  /** Its connection is broken on purpose. */
+  breaks: boolean;
 }
 
 export class NatsSessionWorld implements SessionWorld {
@@ -42,6 +44,7 @@ export class NatsSessionWorld implements SessionWorld {
   /** Presences whose end the server has announced. */
   readonly #ended = new Set<string>();
   #started = 0;
+  #starved = false;
 
   private constructor(lane: Lane, stream: string) {
     this.#lane = lane;
@@ -73,6 +76,11 @@ export class NatsSessionWorld implements SessionWorld {
     return this.#seen[asker];
   }
 
+  /** A connection broke by itself: its pings were late. What follows shows nothing but a busy machine. */
+  get starved(): boolean {
+    return this.#starved;
+  }
+
   async close(): Promise<void> {
     for (const client of [...this.#holders.values(), ...this.#askers.values()]) await end(client);
   }
@@ -89,6 +97,7 @@ export class NatsSessionWorld implements SessionWorld {
         return (await this.#asker(step.asker).session.confirmDeath(binding, timeoutMs)) ? "gone" : "not gone";
       }
       case "asker-drops":
+        this.#asker(step.asker).breaks = true;
         await broken(this.#asker(step.asker));
         return "done";
       case "asker-returns":
@@ -114,6 +123,7 @@ export class NatsSessionWorld implements SessionWorld {
     if (what === "delete-consumer") await hasPresence(client.session);
     const binding = this.#current.get(holder) ?? null;
     const presence = client.session.binding?.presence ?? null;
+    client.breaks = what !== "release" && what !== "delete-consumer";
     switch (what) {
       case "kill":
         client.proxy.refuse(true);
@@ -159,6 +169,7 @@ export class NatsSessionWorld implements SessionWorld {
           message: "another connection",
         },
       );
+      client.breaks = false;
       await this.#bound(holder);
     }
     if (what === "release" || what === "delete-consumer") {
@@ -217,13 +228,18 @@ export class NatsSessionWorld implements SessionWorld {
     this.#started += 1;
     const proxy = await startProxy({ target: { port: server.port } });
     const connection = await dial(proxy.url);
-    return { proxy, connection, session: openSession(connection) };
+    const client: Client = { proxy, connection, session: openSession(connection), breaks: false };
+    client.session.listen(({ type }) => {
+      if (type === "disconnected" && !client.breaks) this.#starved = true;
+    });
+    return client;
   }
 
   async #mended(client: Client): Promise<void> {
     client.proxy.refuse(false);
     await waitFor(() => client.session.connected, { message: "the connection to stand again" });
     await client.connection.flush();
+    client.breaks = false;
   }
 
   #holder(holder: Holder): Client {
