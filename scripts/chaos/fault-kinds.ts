@@ -139,9 +139,8 @@ export const KINDS: Readonly<Record<FaultName, FaultKind>> = {
     costMs: 3500,
   },
   "slow-consumer": {
-    what: "the server closes the leader's connection for not taking what it is sent, which only the server knows yet",
-    blame: "one-sided",
-    effect: "any",
+    what: "the leader's connection does not take what it is sent, until its server gives it up",
+    ...none,
     costMs: 4500,
   },
   "cable-pulled": {

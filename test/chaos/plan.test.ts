@@ -70,7 +70,6 @@ test("the catalogue blames no fault that a lease must survive", () => {
     "block-and-cut",
     "reset-server-side",
     "freeze-and-reset-server-side",
-    "slow-consumer",
     "key-deleted",
     "key-purged",
     "bucket-deleted",
