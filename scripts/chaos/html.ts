@@ -23,6 +23,7 @@ ${problems(report)}
 <nav>
 <label>zoom <input id="zoom" type="range" min="0" max="100" value="35"></label>
 <button id="fit" type="button">whole run</button>
+<span class="legend">point at anything for what it was</span>
 <span class="legend">${legend()}</span>
 </nav>
 ${worlds.map(worldSection).join("\n")}
@@ -76,6 +77,7 @@ function legend(): string {
     ...NODES.map((node) => `<i class="key ${laneClass(node)}"></i>${node} leads`),
     ...groups.map((group) => `<i class="key fault ${group}"></i>${group}`),
     '<i class="key vacant"></i>nobody',
+    '<i class="key vacant machine"></i>nobody, machine busy',
     '<i class="key overlap one-sided"></i>two at once, documented',
     '<i class="key overlap"></i>two at once, must not be',
   ].join(" ");
