@@ -1,122 +1,32 @@
 /** What can go wrong, and for how long. Every fault heals by itself before the quiet end of a history. */
 import type { Snapshot } from "../election/types.ts";
-import type { FakeBucket } from "./fake-bucket.ts";
-import type { Host, Process } from "./host.ts";
-import type { SeededRandom } from "./random.ts";
-import type { TamperingKind } from "./tamperings.ts";
-import type { FirstAfterPause } from "./virtual-clock.ts";
-import type { VirtualTime } from "./virtual-time.ts";
+import {
+  cut,
+  type Fault,
+  type FaultContext,
+  type FaultName,
+  frozen,
+  LONG_MS,
+  lasting,
+  network,
+  restartLater,
+} from "./fault-tools.ts";
+import type { Host } from "./host.ts";
 
-/** Longer than a stopped process may believe in its connection, see `Freshness`. */
-const UNSEEN_CUT_MS = 300;
-/** Two leases: longer than anything that waits for one. */
-const LONG_MS = 20_000;
-/** About one request timeout. */
-const SHORT_MS = 1_300;
-
-/** How plans and reports call them. */
-export type FaultName =
-  | "latency"
-  | "requests lost"
-  | "responses lost"
-  | "watch lost"
-  | "blackhole"
-  | "late write"
-  | "pause"
-  | "suspend"
-  | "wall clock"
-  | "kill -9"
-  | "host lost"
-  | "disconnected"
-  | "server restart"
-  | "quorum lost"
-  | "presence lost"
-  | "stale reads"
-  | "old event"
-  | "false hint"
-  | "other key"
-  | "stop"
-  | "stop while frozen"
-  | "step down"
-  | "only follow"
-  | "server clock"
-  | "key deleted"
-  | "stream purged"
-  | "garbage"
-  | "bucket deleted";
-
-export interface FaultContext {
-  readonly random: SeededRandom;
-  readonly time: VirtualTime;
-  readonly bucket: FakeBucket;
-  readonly hosts: readonly Host[];
-  /** All faults are over by then. */
-  readonly quietFrom: number;
-  readonly remembers: boolean;
-  readonly tell: (text: string) => void;
-  /** The lease is about to be taken away; `recreates`: with everything the bucket knows. */
-  readonly beforeTampering: (kind: TamperingKind, recreates?: boolean) => void;
-  /** The message on the key has vanished without a marker. */
-  readonly afterPurge: () => void;
-}
-
-type Fault = (context: FaultContext, host: Host) => void;
-
-/** Until a random later time, at most until the quiet end. */
-function lasting({ random, time, quietFrom }: FaultContext, longestMs = LONG_MS): number {
-  const ms = random.between(1, random.chance(0.5) ? longestMs : SHORT_MS);
-  return Math.max(0, Math.min(ms, quietFrom - time.now));
-}
-
-function network(
-  name: string,
-  begin: (host: Host, random: SeededRandom) => void,
-  end: (host: Host) => void,
-): Fault {
-  return (context, host) => {
-    const ms = lasting(context);
-    context.tell(`${host.name}: ${name} for ${ms} ms`);
-    begin(host, context.random);
-    context.time.after(ms, () => end(host));
-  };
-}
-
-function frozen(how: "pause" | "suspend"): Fault {
-  return (context, { process }) => {
-    const { random, time, tell } = context;
-    const ms = lasting(context);
-    const first: FirstAfterPause = random.chance(0.5) ? "timers" : "messages";
-    tell(`${process.incarnation}: ${how} for ${ms} ms, then ${first} first`);
-    if (process.clock.running) process.frozenAt = time.now;
-    process.clock[how](ms, first);
-    if (ms <= UNSEEN_CUT_MS || !random.chance(0.5)) return;
-    const cutAfter = random.between(UNSEEN_CUT_MS, ms);
-    time.after(cutAfter, () => {
-      tell(`${process.incarnation}: its connection is cut meanwhile`);
-      cut(context, process, ms - cutAfter + random.between(0, 1_500));
-    });
-  };
-}
-
-function cut({ time, quietFrom }: FaultContext, process: Process, ms: number): void {
-  if (!process.alive || process.session.link === null) return;
-  // A process that was stopped a moment ago may still believe in its connection: documented, see `Freshness`.
-  if (!process.clock.running && time.now - process.frozenAt < UNSEEN_CUT_MS) return;
-  process.session.disconnect();
-  time.at(Math.min(time.now + ms, quietFrom), () => {
-    if (process.alive) process.session.reconnect();
-  });
-}
-
-/** Not before the process has exited, however long its stop takes. */
-function restartLater({ time, quietFrom }: FaultContext, host: Host, ms: number, remembers: boolean): void {
-  const { process } = host;
-  const attempt = (): void => {
-    if (process.alive) time.after(50, attempt);
-    else if (host.process === process) host.restart(remembers);
-  };
-  time.at(Math.min(time.now + ms, quietFrom), attempt);
-}
+/** What may happen between a write and its answer. */
+const underWay: readonly FaultName[] = [
+  "responses lost",
+  "watch lost",
+  "late write",
+  "pause",
+  "kill -9",
+  "disconnected",
+  "server restart",
+  "presence lost",
+  "stop",
+  "step down",
+  "only follow",
+];
 
 const faults: Readonly<Record<FaultName, Fault>> = {
   latency: network(
@@ -247,6 +157,27 @@ const faults: Readonly<Record<FaultName, Fault>> = {
     bucket.forge(
       random.chance(0.5) ? { kind: "deleted", revision } : { kind: "garbage", revision, reason: "not JSON" },
     );
+  },
+  // What matters most happens between a write and its answer, which mostly takes milliseconds: there it is hard to hit.
+  "trouble under way": (context, host) => {
+    const { random, time, quietFrom, tell } = context;
+    const kind = random.pick(["acquire", "acquire", "renew", "release"] as const);
+    const latencyMs = random.between(5, 490);
+    const afterMs = random.between(0, 2 * latencyMs);
+    const name = random.pick(underWay);
+    const happen = (): void => {
+      if (time.now + 2 * latencyMs >= quietFrom) return;
+      tell(`${host.name}: its write to ${kind} takes ${latencyMs} ms each way; after ${afterMs} ms: ${name}`);
+      host.network.latencyMs = latencyMs;
+      time.after(2 * latencyMs, () => {
+        host.network.latencyMs = 1;
+      });
+      time.after(afterMs, () => {
+        strike(name, context, host);
+        context.stirred();
+      });
+    };
+    host.atNextWrite = { kind, happen };
   },
   "other key": ({ bucket, tell }) => {
     tell("some other key of the bucket is written");

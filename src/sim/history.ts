@@ -2,7 +2,8 @@
 import { Checker, QUIET_MS, STEADY_MS } from "./checker.ts";
 import { FakeBucket } from "./fake-bucket.ts";
 import { FakeConnections } from "./fake-session.ts";
-import { type FaultContext, strike } from "./faults.ts";
+import type { FaultContext } from "./fault-tools.ts";
+import { strike } from "./faults.ts";
 import { Host, timing, type World } from "./host.ts";
 import { FAULTY_MS, type Plan } from "./plan.ts";
 import { SeededRandom } from "./random.ts";
@@ -133,6 +134,7 @@ export class History {
       tell: (text) => this.#say(this.#time.now, "**", text),
       beforeTampering: (kind, recreates) => this.#checker.beforeTampering(kind, recreates),
       afterPurge: () => this.#checker.afterPurge(),
+      stirred: () => this.#checker.stirred(),
     };
   }
 

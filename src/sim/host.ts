@@ -27,6 +27,8 @@ export const timing: Pick<
   | "cooldownMs"
 > = DEFAULTS;
 
+export type InFlightKind = NonNullable<ElectionState["inFlight"]>["kind"];
+
 /** What the checker hears of. */
 export interface Witness {
   event(process: Process, event: ElectionEvent, effects: readonly Effect[], state: ElectionState): void;
@@ -107,7 +109,10 @@ export class Process {
         }
         if (output.type === "stopped") this.#end();
       },
-      trace: (event, _now, effects, state) => witness.event(this, event, effects, state),
+      trace: (event, _now, effects, state) => {
+        if (host.atNextWrite !== null && effects.some(({ type }) => type === "write")) host.writes(state);
+        witness.event(this, event, effects, state);
+      },
     });
     const dispatch = this.driver.dispatch.bind(this.driver);
     this.driver.dispatch = (event) => {
@@ -142,6 +147,8 @@ export class Host {
   /** Unique, also where two hosts run the same node id by mistake. */
   readonly name: string;
   readonly network: Network = perfectNetwork();
+  /** What is to happen as soon as its process sends a write of that kind; forgotten then. */
+  atNextWrite: { readonly kind: InFlightKind; readonly happen: () => void } | null = null;
   process: Process;
   #incarnations = 0;
 
@@ -150,6 +157,14 @@ export class Host {
     this.name = name;
     this.options = options;
     this.process = this.#spawn(0);
+  }
+
+  /** Its process is about to hand a write to the network. */
+  writes({ inFlight }: ElectionState): void {
+    const { atNextWrite } = this;
+    if (atNextWrite === null || inFlight?.kind !== atNextWrite.kind) return;
+    this.atNextWrite = null;
+    atNextWrite.happen();
   }
 
   /** Starts a new process when there is none. `remembers`: `node.start()` after `node.stop()`. */

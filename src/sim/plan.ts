@@ -1,6 +1,7 @@
 /** What a seed stands for: who takes part, and which faults happen when. Plain data, so that a history can be cut down. */
 import type { CrashDetection } from "../election/types.ts";
-import { bucketFaults, commonFaults, type FaultName, operatorFaults } from "./faults.ts";
+import type { FaultName } from "./fault-tools.ts";
+import { bucketFaults, commonFaults, operatorFaults } from "./faults.ts";
 import { type HostOptions, timing } from "./host.ts";
 import { SeededRandom } from "./random.ts";
 
