@@ -40,14 +40,15 @@ const flags = new Command("mutants")
   .option("--seeds <n>", "give up after so many seeds", whole, 1_000_000)
   .option("--count <n>", "count in how many of the first n seeds each is found", whole, 1_000)
   .option("--pin <folder>", "write the least that finds each as a plan into that folder")
-  .option("--only <text>", "only mutants whose name contains this", "")
+  .option("--only <texts>", "only mutants whose name contains one of these, with semicolons between", "")
   .option("--threads <t>", "worker threads", whole, availableParallelism())
   .option("--json", "print one JSON array and nothing else", false)
   .parse()
   .opts<{ seeds: number; count: number; pin?: string; only: string; threads: number; json: boolean }>();
 
 const compiled = new URL("../src/", import.meta.url);
-const chosen = mutants.filter(({ name }) => name.includes(flags.only));
+const wanted = flags.only.split(";").map((text) => text.trim());
+const chosen = mutants.filter(({ name }) => wanted.some((text) => name.includes(text)));
 const bar = progressBar(chosen.length);
 const verdicts = new Map<string, Verdict>();
 const queue = [...chosen.entries()];

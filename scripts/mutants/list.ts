@@ -259,12 +259,16 @@ export const mutants: readonly Mutant[] = [
     file: "election/candidate.js",
     from: "!state.connected || hasReached(",
     to: "hasReached(",
+    equivalent:
+      "with a presence the connection it was made on is asked for, too; without one a lease is good offline, up to its deadline",
   },
   {
     name: "an acquire is adopted although its record has been replaced",
     file: "election/candidate.js",
     from: "const replaced = revision < turn.state.seenRevision;",
     to: "const replaced = false;",
+    equivalent:
+      "before its deadline only an operator replaces it, or whoever has its connection confirmed as gone: then it is not adopted either",
   },
   {
     name: "a lost term's renewals may begin another one",
@@ -504,6 +508,7 @@ export const mutants: readonly Mutant[] = [
     file: "runtime/driver.js",
     from: "next = this.#queue.length === 0 ? undefined : this.#queue.shift();",
     to: "next = this.#queue.pop();",
+    equivalent: "a step causes one event at once at the most (`drained`): the queue never holds two",
   },
   {
     name: "the timer is not set again",

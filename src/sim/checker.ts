@@ -23,6 +23,9 @@ const STALE_MS = 320;
 /** After a pause a process calls itself leader again without an event, as soon as it has looked at its connection. */
 const STIRRED_MS = 400;
 
+/** How late a process that runs may find its term over: a timer is rounded up. */
+const LATE_MS = 5;
+
 interface Committed {
   readonly entry: LeaseEntry;
   readonly at: number;
@@ -164,13 +167,14 @@ export class Checker implements Witness {
     if (this.#failure !== null) throw new Violation(this.#failure);
     if (!this.#dirty && this.#scene.time.now > this.#stirredUntil) return;
     this.#dirty = false;
+    const settled = this.#scene.time.now > this.#stirredUntil;
     let [holders, dead] = [0, 0];
     for (const notes of this.#alive) {
       if (!notes.process.alive) dead += 1;
       else if (notes.process.driver.isHeld()) {
         holders += 1;
         this.#mayHold(notes);
-      }
+      } else if (settled) this.#mayBeInTerm(notes.process);
     }
     if (dead > 0) this.#alive = this.#alive.filter(({ process }) => process.alive);
     if (holders < 2) return;
@@ -182,6 +186,15 @@ export class Checker implements Witness {
         }
       }
     }
+  }
+
+  /** Invariant 4, the other half: a term that is over is said to be over, without any message. */
+  #mayBeInTerm({ clock, driver, incarnation }: Process): void {
+    const { role } = driver.state;
+    if (!("term" in role) || !clock.caughtUp) return;
+    const lateMs = clock.now().mono - role.term.deadline.mono;
+    if (lateMs > LATE_MS)
+      throw new Violation(`${incarnation} is in its term ${lateMs} ms after its deadline`);
   }
 
   #notesOf(process: Process): Notes {

@@ -163,19 +163,23 @@ const faults: Readonly<Record<FaultName, Fault>> = {
     const { random, time, quietFrom, tell } = context;
     const kind = random.pick(["acquire", "acquire", "renew", "release"] as const);
     const latencyMs = random.between(5, 490);
-    const afterMs = random.between(0, 2 * latencyMs);
-    const name = random.pick(underWay);
+    const troubles = Array.from({ length: random.between(1, 2) }, () => ({
+      name: random.pick(underWay),
+      afterMs: random.between(0, 2 * latencyMs),
+    }));
     const happen = (): void => {
       if (time.now + 2 * latencyMs >= quietFrom) return;
-      tell(`${host.name}: its write to ${kind} takes ${latencyMs} ms each way; after ${afterMs} ms: ${name}`);
+      tell(`${host.name}: its write to ${kind} takes ${latencyMs} ms each way`);
       host.network.latencyMs = latencyMs;
       time.after(2 * latencyMs, () => {
         host.network.latencyMs = 1;
       });
-      time.after(afterMs, () => {
-        strike(name, context, host);
-        context.stirred();
-      });
+      for (const { name, afterMs } of troubles) {
+        time.after(afterMs, () => {
+          strike(name, context, host);
+          context.stirred();
+        });
+      }
     };
     host.atNextWrite = { kind, happen };
   },

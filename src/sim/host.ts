@@ -105,7 +105,10 @@ export class Process {
       output: (output) => {
         witness.output(this, output);
         if (output.type === "drain") {
-          this.clock.setTimer(drainMs, () => this.driver.dispatch({ type: "drained" }));
+          const drained = (): void => this.driver.dispatch({ type: "drained" });
+          // An application that has nothing to stop may say so at once, within the step that asks for it.
+          if (drainMs === 0) drained();
+          else this.clock.setTimer(drainMs, drained);
         }
         if (output.type === "stopped") this.#end();
       },

@@ -153,7 +153,7 @@ export class VirtualClock implements Clock {
 
   #schedule(regular: Regular, dueMono: number): void {
     const { now, settling } = this.#time;
-    if (settling === "announced" && now >= this.#exactUntil && this.#isCurrent()) {
+    if (settling === "announced" && now >= this.#exactUntil && this.caughtUp) {
       this.#time.untimed += 1;
       regular.dueAt = now + (dueMono - this.#mono(now)) / this.#rate;
       this.#lookDueAt = Math.min(this.#lookDueAt, regular.dueAt);
@@ -197,12 +197,12 @@ export class VirtualClock implements Clock {
 
   afterTurn(run: () => void): void {
     // Whatever else happens at this moment comes first; mostly that is nothing.
-    if (this.#asOf !== null || (this.#time.quiet && this.#isCurrent())) run();
+    if (this.#asOf !== null || (this.#time.quiet && this.caughtUp)) run();
     else this.#time.after(0, () => this.#run("turns", run));
   }
 
   /** Does the process run, with nothing left over from a pause? */
-  #isCurrent(): boolean {
+  get caughtUp(): boolean {
     return this.running && this.#late.length === 0 && this.#catchingUp === 0;
   }
 
