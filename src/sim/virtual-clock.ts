@@ -132,7 +132,7 @@ export class VirtualClock implements Clock {
   }
 
   readonly #wake = (timer: ClockTimer): void => {
-    if (this.#isCurrent()) this.#attempt(timer);
+    if (this.caughtUp) this.#attempt(timer);
     else this.#run("timers", () => this.#attempt(timer));
   };
 
