@@ -171,6 +171,8 @@ export async function refuseTakenPorts(running: Running, free: readonly number[]
   for (const server of running.servers) {
     if (await running.backend.isRunning(server)) continue;
     for (const [use, port] of portsOf(running.deployment, server)) {
+      // Containers have routes and gateways on a network of their own.
+      if (running.deployment.backend === "compose" && (use === "routes" || use === "gateways")) continue;
       if (free.includes(port) || (await isPortFree(port, "127.0.0.1"))) continue;
       throw new DeployError(
         `port ${port} (${use} of ${server.name}) is in use on 127.0.0.1: end what listens there, or choose others with --port-base`,
@@ -204,7 +206,11 @@ export async function statusOf(running: Running): Promise<Status> {
     })),
   );
   const down = servers.find((server) => !server.running);
-  const missing = down === undefined ? await missingInPlan(running.deployment) : `${down.name} does not run`;
+  const unwell = servers.find(({ health }) => health !== "ok");
+  let missing: string | undefined;
+  if (down !== undefined) missing = `${down.name} does not run`;
+  else if (unwell !== undefined) missing = `${unwell.name} /healthz: ${unwell.health}`;
+  else missing = await missingInPlan(running.deployment);
   const leaders = new Set(servers.map(({ metaLeader }) => metaLeader));
   return {
     ok: missing === undefined,

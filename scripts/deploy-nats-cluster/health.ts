@@ -3,7 +3,8 @@ import { type Monitored, missingInCluster, readMetaLeader } from "../../src/test
 import { readInfo, readMonitor } from "../../src/testing/probe.ts";
 import { hasGateways, monitorUrl, type Plan, type PlannedServer, planServers } from "./plan.ts";
 
-const ASK_MS = 1000;
+/** A closed port answers at once; this is for a machine that is busy. */
+const ASK_MS = 5000;
 
 export interface ServerHealth {
   readonly name: string;

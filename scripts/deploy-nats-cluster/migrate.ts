@@ -27,7 +27,7 @@ import {
   serveSingle,
 } from "./migrate/source.ts";
 import { fingerprintOf, readInfos, type StreamInfo } from "./migrate/stream-info.ts";
-import { allCurrent, refuseTaken, restore } from "./migrate/target.ts";
+import { hasLeader, refuseTaken, restore } from "./migrate/target.ts";
 import { takeBack } from "./migrate/undo.ts";
 import { DEFAULT_PORT_BASE, planServers, portsOf } from "./plan.ts";
 import type { Deployment, StateDir } from "./state.ts";
@@ -89,7 +89,7 @@ export async function migrate(state: StateDir, options: MigrateOptions, say: Say
   try {
     await migration.running.up();
     const nats = await connectDeployed(state, migration.running);
-    for (const { name } of migration.streams) await allCurrent(nats, name);
+    for (const { name } of migration.streams) await hasLeader(nats, name);
     await nats.close();
   } catch (cause) {
     const why = cause instanceof Error ? cause.message : String(cause);

@@ -5,7 +5,7 @@ import type { Say } from "../deployment.ts";
 import { DeployError } from "../errors.ts";
 import type { Copied, SavedStream } from "../migrate.ts";
 import type { StateDir } from "../state.ts";
-import { call, objectOf, streamNames } from "./api.ts";
+import { call, type Json, objectOf, streamNames } from "./api.ts";
 import { differenceOf, readContents } from "./contents.ts";
 import { type Journal, writeJournal } from "./journal.ts";
 import { restoredConfig } from "./kinds.ts";
@@ -88,24 +88,39 @@ async function compared(nats: NatsConnection, { info: was, contents }: SavedStre
   };
 }
 
-/** Resolves to the number of replicas. A restore is answered when one server has the data; all must, before this is done. */
-export async function allCurrent(nats: NatsConnection, stream: string): Promise<number> {
-  let last: unknown;
+/** A restore is answered when one server has the data. Resolves, to their number, when all replicas have them. */
+async function allCurrent(nats: NatsConnection, stream: string): Promise<number> {
+  return untilCluster(nats, stream, "its replicas are not current", ({ replicas }, wanted) => {
+    const others = Array.isArray(replicas) ? replicas : [];
+    return others.filter((one) => objectOf(one)["current"] === true).length === wanted - 1;
+  });
+}
+
+/** Servers that are well may still be electing who leads it. */
+export async function hasLeader(nats: NatsConnection, stream: string): Promise<void> {
+  await untilCluster(nats, stream, "nobody leads it", () => true);
+}
+
+async function untilCluster(
+  nats: NatsConnection,
+  stream: string,
+  problem: string,
+  holds: (cluster: Json, replicas: number) => boolean,
+): Promise<number> {
+  let last: unknown = "no answer";
   const replicas = await poll(
     async () => {
-      const info = await call(nats, `$JS.API.STREAM.INFO.${stream}`).catch(() => ({}) as const);
-      const { config, cluster } = info as Record<string, unknown>;
+      const info = await call(nats, `$JS.API.STREAM.INFO.${stream}`).catch((error: unknown) => {
+        last = error instanceof Error ? error.message : error;
+      });
+      if (info === undefined) return undefined;
+      const cluster = objectOf(info["cluster"]);
       last = cluster;
-      const wanted = Number(objectOf(config)["num_replicas"]);
-      const others = objectOf(cluster)["replicas"];
-      const ready = Array.isArray(others) ? others.filter((one) => objectOf(one)["current"] === true) : [];
-      const leads = objectOf(cluster)["leader"] !== undefined;
-      return leads && ready.length === wanted - 1 ? wanted : undefined;
+      const wanted = Number(objectOf(info["config"])["num_replicas"]);
+      return cluster["leader"] !== undefined && holds(cluster, wanted) ? wanted : undefined;
     },
     { timeoutMs: CURRENT_MS, everyMs: 50 },
   );
   if (replicas !== undefined) return replicas;
-  throw new DeployError(
-    `the replicas of ${stream} were not current after ${CURRENT_MS / 1000} s: ${JSON.stringify(last ?? "no answer")}`,
-  );
+  throw new DeployError(`${stream}: ${problem} after ${CURRENT_MS / 1000} s: ${JSON.stringify(last)}`);
 }
