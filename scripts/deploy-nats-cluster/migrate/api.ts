@@ -1,5 +1,5 @@
 /** JetStream's API by plain requests: nats.js has no snapshots. */
-import { type NatsConnection, NoRespondersError, TimeoutError } from "@nats-io/transport-node";
+import { type NatsConnection, NoRespondersError, RequestError, TimeoutError } from "@nats-io/transport-node";
 import { DeployError } from "../errors.ts";
 
 export type Json = Readonly<Record<string, unknown>>;
@@ -16,6 +16,13 @@ export class ApiRefusal extends DeployError {
   }
 }
 
+/** Nobody has subscribed. */
+export class Unheard extends DeployError {}
+
+export function isUnheard(error: unknown): boolean {
+  return error instanceof NoRespondersError || (error instanceof RequestError && error.isNoResponders());
+}
+
 /** The JSON of the answer, `{}` for an empty one. */
 export async function call(
   nats: NatsConnection,
@@ -25,7 +32,8 @@ export async function call(
 ): Promise<Json> {
   const body = payload instanceof Uint8Array ? payload : JSON.stringify(payload);
   const answer = await nats.request(subject, body, { timeout: timeoutMs }).catch((cause: unknown) => {
-    throw new DeployError(`${subject} at ${nats.getServer()}: ${reasonOf(cause)}`, { cause });
+    const message = `${subject} at ${nats.getServer()}: ${reasonOf(cause)}`;
+    throw isUnheard(cause) ? new Unheard(message, { cause }) : new DeployError(message, { cause });
   });
   if (answer.data.length === 0) return {};
   const json = answer.json<Json>();
@@ -35,8 +43,7 @@ export async function call(
 }
 
 function reasonOf(cause: unknown): string {
-  if (cause instanceof NoRespondersError)
-    return "nobody answers: JetStream is off there, or the user may not use it";
+  if (isUnheard(cause)) return "nobody answers: JetStream is off there, or the user may not use it";
   if (cause instanceof TimeoutError) return "no answer in time";
   return cause instanceof Error ? cause.message : String(cause);
 }

@@ -1,8 +1,8 @@
 /** Elections among the streams: whose nodes run must not be copied under them. */
-import { type NatsConnection, NoRespondersError } from "@nats-io/transport-node";
+import type { NatsConnection } from "@nats-io/transport-node";
 import { leaseSubject, serviceName, streamName } from "../../../src/nats/names.ts";
 import { DeployError } from "../errors.ts";
-import { ApiRefusal, call, objectOf } from "./api.ts";
+import { ApiRefusal, call, isUnheard, objectOf } from "./api.ts";
 
 /** How long nodes have to answer. */
 const ANSWER_MS = 1000;
@@ -71,7 +71,7 @@ async function nodesOf(nats: NatsConnection, clusterId: string): Promise<string[
       nodes.add(String(objectOf(metadata)["node"] ?? id));
     }
   } catch (error) {
-    if (!(error instanceof NoRespondersError)) throw error;
+    if (!isUnheard(error)) throw error;
   }
   return [...nodes].sort();
 }

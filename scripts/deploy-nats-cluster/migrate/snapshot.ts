@@ -6,15 +6,17 @@ import { createReadStream } from "node:fs";
 import { mkdir, open, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { createInbox, type NatsConnection, type Subscription } from "@nats-io/transport-node";
-import { settleWithin } from "../../../src/testing/wait.ts";
+import { poll, settleWithin } from "../../../src/testing/wait.ts";
 import { DeployError } from "../errors.ts";
-import { ApiRefusal, call, type Json } from "./api.ts";
+import { ApiRefusal, call, type Json, Unheard } from "./api.ts";
 
 const INFO_FILE = "backup.json";
 const DATA_FILE = "stream.tar.s2";
 const CHUNK_BYTES = 128 * 1024;
 /** Between two chunks, and until the first: the server reads, checks and compresses meanwhile. */
 const CHUNK_MS = 60_000;
+/** Until servers know of each other's subscriptions. */
+const HEARD_MS = 10_000;
 /** After the last chunk: the server unpacks, and a cluster agrees on the stream and its consumers. */
 const RESTORED_MS = 300_000;
 
@@ -84,8 +86,28 @@ export async function restoreStream(
     },
   );
   if (typeof subject !== "string") throw new DeployError(`the restore of ${name} was not begun`);
-  for await (const chunk of createReadStream(join(dir, DATA_FILE), { highWaterMark: CHUNK_BYTES })) {
-    await call(nats, subject, chunk as Uint8Array, CHUNK_MS);
+  const chunks = createReadStream(join(dir, DATA_FILE), { highWaterMark: CHUNK_BYTES });
+  let first = true;
+  for await (const chunk of chunks) {
+    const send = (): Promise<unknown> => call(nats, subject, chunk as Uint8Array, CHUNK_MS);
+    await (first ? whenHeard(send) : send());
+    first = false;
   }
   await call(nats, subject, new Uint8Array(), RESTORED_MS);
+}
+
+/** Between servers an answer may overtake the news that somebody listens where it says. What nobody heard may be said again. */
+async function whenHeard(send: () => Promise<unknown>): Promise<void> {
+  const sent = await poll(
+    () =>
+      send().then(
+        () => true,
+        (error: unknown) => {
+          if (!(error instanceof Unheard)) throw error;
+          return undefined;
+        },
+      ),
+    { timeoutMs: HEARD_MS },
+  );
+  if (!sent) await send();
 }
