@@ -140,18 +140,26 @@ test("from elsewhere: nobody may use the source meanwhile, no stream is overwrit
   expect(changed.stderr).toMatch(/Nothing is lost: the source is as it was, and the cluster has none/);
   expect(await namesAt(cluster)).toEqual([]);
 
-  const streams = (await place.must(from))["streams"];
-  expect(streams).toMatchObject([
-    { name: "A", messages: 2, consumers: 1, replicas: 3 },
-    { name: "B", messages: 1, consumers: 1, replicas: 3 },
-    { name: "KV_KV_CLUSTER_billing", replicas: 3 },
+  // A leader that died without a word: its lease has to run out, to tell it from one that is silent.
+  const operator = await operatorOf(source, "billing");
+  await operator.put({ node_id: "dead", epoch: epoch + 1, acquired_at: 0, ttl_ms: 1000 });
+  const done = await place.run(from);
+  expect(done.stderr).toMatch(/not released: the lease of billing by dead; 1 s will tell/);
+  expect([done.code, done.result["streams"]]).toMatchObject([
+    0,
+    [
+      { name: "A", messages: 2, consumers: 1, replicas: 3 },
+      { name: "B", messages: 1, consumers: 1, replicas: 3 },
+      { name: "KV_KV_CLUSTER_billing", replicas: 3 },
+    ],
   ]);
   const after = await readAll(nats, ["A", "B"]);
   expect(after["B"]).toEqual(before["B"]);
   expect(after["A"]?.messages.slice(0, 1)).toEqual(before["A"]?.messages);
   expect(await readAll(cluster, ["A", "B"])).toEqual(after);
-  const next = await startLeader({ servers: urls }, { clusterId: "billing", nodeId: "b" });
-  expect(next.node.epoch).toBe(epoch + 1);
+  const next = await startNode({ servers: urls }, { clusterId: "billing", nodeId: "b" });
+  await next.leads(30_000);
+  expect(next.node.epoch).toBe(epoch + 2);
 });
 
 test("killed half way, nothing else may be done but to begin anew or take it back", {

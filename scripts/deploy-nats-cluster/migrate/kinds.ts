@@ -64,6 +64,15 @@ export function restoredConfig({ config, sources: progress }: StreamInfo, copied
   return { ...config, sources: placed };
 }
 
+/**
+ * Whether a restore with more replicas would be refused: the consumers of such a stream have as many as it has, and what
+ * they ask for is in the snapshot. It can be given them afterwards, and its consumers with it.
+ */
+export function refusesReplicas({ config, consumers }: StreamInfo): boolean {
+  if (config["retention"] === "limits") return false;
+  return consumers.some((one) => Number(objectOf(one["config"])["num_replicas"] ?? 0) > 0);
+}
+
 function originOf({ name, external, filter_subject, subject_transforms }: Json): string {
   return sha256([name, external, filter_subject, subject_transforms]);
 }

@@ -66,8 +66,7 @@ async function* chunksOf(chunks: Subscription, stream: string): AsyncGenerator<U
 }
 
 /**
- * Makes the stream from the snapshot in `dir`. Its replicas must be those it had: a work queue whose consumers ask for one
- * replica would be refused with more. `begun` is called, and awaited, before the server is asked; `refused` when the
+ * Makes the stream from the snapshot in `dir`. `begun` is called, and awaited, before the server is asked; `refused` when the
  * server would not begin, so that nothing of the stream is there.
  */
 export async function restoreStream(

@@ -8,7 +8,7 @@ import type { StateDir } from "../state.ts";
 import { call, type Json, objectOf, streamNames } from "./api.ts";
 import { differenceOf, readContents } from "./contents.ts";
 import { type Journal, writeJournal } from "./journal.ts";
-import { restoredConfig } from "./kinds.ts";
+import { refusesReplicas, restoredConfig } from "./kinds.ts";
 import { restoreStream } from "./snapshot.ts";
 import { durablesOf, progressOf, readInfo, sha256 } from "./stream-info.ts";
 
@@ -39,19 +39,25 @@ export async function restore(
   for (const stream of to.saved) {
     const { name } = stream.info;
     const config = restoredConfig(stream.info, names);
-    const snapshot = { dir: stream.dir, config };
-    await restoreStream(to.nats, snapshot, {
-      begun: async () => {
-        restoring.push(name);
-        await writeJournal(state, { ...journal, restoring });
+    const wanted = { ...config, num_replicas: Math.max(Number(config["num_replicas"]), to.replicas) };
+    const later = refusesReplicas(stream.info);
+    await restoreStream(
+      to.nats,
+      { dir: stream.dir, config: later ? config : wanted },
+      {
+        begun: async () => {
+          restoring.push(name);
+          await writeJournal(state, { ...journal, restoring });
+        },
+        refused: async () => {
+          restoring.pop();
+          await writeJournal(state, { ...journal, restoring });
+        },
       },
-      refused: async () => {
-        restoring.pop();
-        await writeJournal(state, { ...journal, restoring });
-      },
-    });
-    if (Number(config["num_replicas"]) < to.replicas) {
-      const wanted = { ...config, num_replicas: to.replicas };
+    );
+    if (later) {
+      // Not before they are there: consumers that are made while their stream gets more replicas begin anew.
+      await consumersAsTheyWere(to.nats, stream);
       await call(to.nats, `$JS.API.STREAM.UPDATE.${name}`, wanted, CURRENT_MS);
     }
     const one = await compared(to.nats, stream);
@@ -63,16 +69,23 @@ export async function restore(
   return copied;
 }
 
-async function compared(nats: NatsConnection, { info: was, contents }: SavedStream): Promise<Copied> {
-  const replicas = await allCurrent(nats, was.name);
-  // A cluster makes the consumers after it has answered.
+/** A cluster makes the consumers after it has answered. Resolves in any case: what differs is told by the comparison. */
+async function consumersAsTheyWere(
+  nats: NatsConnection,
+  { info, contents }: Pick<SavedStream, "info" | "contents">,
+): Promise<void> {
   await poll(
     async () => {
-      const consumers = progressOf(await readInfo(nats, was.name));
+      const consumers = await readInfo(nats, info.name).then(progressOf, () => undefined);
       return sha256(consumers) === sha256(contents.consumers) ? true : undefined;
     },
     { timeoutMs: CURRENT_MS, everyMs: 50 },
   );
+}
+
+async function compared(nats: NatsConnection, { info: was, contents }: SavedStream): Promise<Copied> {
+  const replicas = await allCurrent(nats, was.name);
+  await consumersAsTheyWere(nats, { info: was, contents });
   const is = await readContents(nats, await readInfo(nats, was.name));
   const difference = differenceOf(contents, is);
   if (difference !== undefined)
