@@ -13,8 +13,8 @@ export interface Kept {
   readonly messages: readonly string[];
 }
 
-/** Of every kind that is on disk. Resolves to their names. */
-export async function fillStreams(nats: NatsConnection): Promise<string[]> {
+/** Of every kind that is on disk; the largest has this many chunks of 128 KiB. Resolves to their names. */
+export async function fillStreams(nats: NatsConnection, chunks: number): Promise<string[]> {
   const [js, jsm] = [jetstream(nats), await jetstreamManager(nats)];
   await jsm.streams.add({ name: "ORDERS", subjects: ["orders.>"] });
   for (let order = 1; order <= 60; order++) {
@@ -52,12 +52,12 @@ export async function fillStreams(nats: NatsConnection): Promise<string[]> {
   const settings = await new Kvm(nats).create("settings", { history: 5 });
   for (let write = 0; write < 20; write++) await settings.put(`key${write % 4}`, `value ${write}`);
   await settings.delete("key1");
-  await putObject(nats);
+  await putObject(nats, chunks);
   return ["ALL", "JOBS", "KV_settings", "MIRROR", "OBJ_files", "ORDERS", "RECENT"];
 }
 
-/** As the nats command writes an object: chunks, then a description that rolls up the one before. 51 MB. */
-async function putObject(nats: NatsConnection): Promise<void> {
+/** As the nats command writes an object: chunks, then a description that rolls up the one before. */
+async function putObject(nats: NatsConnection, chunks: number): Promise<void> {
   const [js, jsm] = [jetstream(nats), await jetstreamManager(nats)];
   await jsm.streams.add({
     name: "OBJ_files",
@@ -66,7 +66,7 @@ async function putObject(nats: NatsConnection): Promise<void> {
   });
   const rollup = headers();
   rollup.set("Nats-Rollup", "sub");
-  const [chunks, digest] = [400, createHash("sha256")];
+  const digest = createHash("sha256");
   for (let chunk = 0; chunk < chunks; chunk++) {
     const data = randomBytes(CHUNK_BYTES); // does not get smaller by compression
     digest.update(data);
