@@ -234,6 +234,8 @@ export const mutants: readonly Mutant[] = [
     file: "election/election.js",
     from: "if (isFromAnotherLife(turn.state, entry) || contradicts(turn.state, entry)) {",
     to: "if (contradicts(turn.state, entry)) {",
+    equivalent:
+      "its revision is refused by the compare-and-set and then disputed; what is announced goes back with a warning; only time is lost",
   },
   {
     name: "a release is expected to find nothing",
