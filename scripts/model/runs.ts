@@ -1,0 +1,95 @@
+/** What is asked of the model: that ours holds, that it is not empty, and that each broken variant is found out. */
+
+/** Bounds of `model/lease.pml`, each a macro. */
+export interface Bounds {
+  readonly NODES?: 2 | 3;
+  /** 0: `crashDetection: "lease"` */
+  readonly PRESENCE?: 0 | 1;
+  /** Writes applied. */
+  readonly REVISIONS: number;
+  /** Ticks an outcome may take. */
+  readonly DELAY?: number;
+  readonly CUTS?: number;
+  readonly FREEZES?: number;
+  readonly CRASHES?: number;
+  readonly DRAINS?: number;
+  readonly GARBAGE?: number;
+}
+
+export interface Run {
+  readonly name: string;
+  /** `holds`: no violation in the whole space. `reached`: this does happen. `violated`: this fault breaks an invariant. */
+  readonly expect: "holds" | "reached" | "violated";
+  readonly bounds: Bounds;
+  /** Macros besides the bounds: `PROBE_…`, `BUG_…`. */
+  readonly macros: readonly string[];
+  /** Small enough for every run of the tests. */
+  readonly quick: boolean;
+}
+
+const holds = (name: string, bounds: Bounds, quick = false): Run => ({
+  name,
+  expect: "holds",
+  bounds,
+  macros: [],
+  quick,
+});
+const reached = (name: string, probe: string, bounds: Bounds): Run => ({
+  name,
+  expect: "reached",
+  bounds,
+  macros: [`PROBE_${probe}`, "PROBES"],
+  quick: true,
+});
+const violated = (name: string, bug: string, bounds: Bounds): Run => ({
+  name,
+  expect: "violated",
+  bounds,
+  macros: [`BUG_${bug}`],
+  quick: true,
+});
+
+const calm: Bounds = { REVISIONS: 3, DELAY: 1, CUTS: 0 };
+const cut: Bounds = { ...calm, CUTS: 1 };
+const frozen: Bounds = { REVISIONS: 2, CUTS: 1, FREEZES: 1 };
+const drained: Bounds = { ...calm, DRAINS: 1 };
+const garbage: Bounds = { ...calm, GARBAGE: 1 };
+
+export const runs: readonly Run[] = [
+  holds("ours, presence", { REVISIONS: 3, CUTS: 0 }, true),
+  holds("ours, lease", { REVISIONS: 3, DELAY: 1, CUTS: 0, PRESENCE: 0 }, true),
+
+  reached("a lease that ran out is taken over", "EXPIRY", calm),
+  reached("a dead holder is replaced at once", "PRESENCE", cut),
+  reached("a lease that was let go is taken at once", "RELEASE", drained),
+  reached("a write that was given up is applied", "APPLIED_LATE", calm),
+  reached("an acquire whose ack was lost is adopted", "ADOPTED_ORPHAN", calm),
+  reached("an unwanted orphan is deleted", "ORPHAN_DROPPED", drained),
+  reached("a renewal whose ack was lost is read back", "LATE_RENEWAL", calm),
+  reached("a suspended leader resumes", "RESUME", cut),
+  reached("a thawed leader has been replaced before its deadline", "THAWED_TOO_LATE", frozen),
+
+  violated("the deadline counts from the ack", "DEADLINE_FROM_ACK", calm),
+  violated("no margin for the clocks", "NO_MARGIN", calm),
+  violated("puts are not compared", "BLIND_PUT", calm),
+  violated("deletes are not compared", "BLIND_DELETE", drained),
+  violated("every term has epoch 1", "EPOCH_RESET", calm),
+  violated("a record need not be waited for", "NO_WAIT", calm),
+  violated("garbage need not be waited for", "GARBAGE_IS_VACANT", garbage),
+  violated("old events are believed", "OLD_EVENTS_BELIEVED", calm),
+  violated("a renewal without an answer is believed applied", "UNKNOWN_RENEWAL_BELIEVED", calm),
+  violated("a release without an answer is believed failed", "UNKNOWN_RELEASE_TAKEN_BACK", drained),
+  violated("the lease goes before the work has stopped", "RELEASE_BEFORE_WORK_STOPS", drained),
+  violated("an orphan is led on although it was asked to be deleted", "ORPHAN_LED_AFTER_DELETE", drained),
+  violated("a late acquire is adopted after its deadline", "ADOPT_LATE", calm),
+  violated("an acquire is adopted although it has been replaced", "ADOPT_REPLACED", garbage),
+  violated("an acquire made on another connection is adopted", "ADOPT_OTHER_CONNECTION", cut),
+  violated("a lost term's renewals may begin another one", "LOST_TERM_REMEMBERED", calm),
+  violated("the death of another connection of the holder is believed", "WRONG_DEATH", cut),
+  violated("a suspicion is enough", "SUSPICION_IS_ENOUGH", cut),
+  violated("a leader is not suspended when its connection ends", "NOT_SUSPENDED", cut),
+  violated("any renewal lifts a suspension", "ANY_RENEWAL_RESUMES", cut),
+  violated("a frozen process believes in its connection", "NO_FRESHNESS", frozen),
+  violated("an answer is believed before the sockets were looked at", "ANSWER_BEFORE_LOOK", frozen),
+  violated("a record of my node id is mine", "MINE_BY_NODE_ID", { ...calm, CRASHES: 1, PRESENCE: 0 }),
+];

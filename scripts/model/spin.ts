@@ -1,0 +1,204 @@
+/** Runs `model/lease.pml` under Spin: a verifier is made, compiled and run in a folder of its own, and its report read. */
+import { spawn } from "node:child_process";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import type { Run } from "./runs.ts";
+
+const MODEL = new URL("../../model/lease.pml", import.meta.url);
+/** Of one verifier. Reaching it is told as such, not as success. */
+const MEMORY_MB = 8_000;
+/** Longest path of a depth-first search; a longer one is told as such, too. */
+const DEPTH = 5_000_000;
+
+export interface Verdict {
+  readonly name: string;
+  readonly expect: Run["expect"];
+  /** `cut short`: out of memory or depth, so nothing is proved. */
+  readonly found: "holds" | "violated" | "cut short";
+  readonly asExpected: boolean;
+  /** What was violated. */
+  readonly property: string | null;
+  readonly states: number;
+  /** Steps from the beginning to the violation, or of the longest path. */
+  readonly depth: number;
+  /** Of the search alone: user CPU time, and memory. */
+  readonly seconds: number;
+  readonly memoryMb: number;
+  readonly macros: readonly string[];
+  /** How it comes to the violation, a line each step. */
+  readonly story: readonly string[];
+}
+
+export class ToolsMissing extends Error {}
+
+/** Null when Spin and a C compiler are there, otherwise what is missing and how to get it. */
+export async function missingTools(): Promise<string | null> {
+  const missing: string[] = [];
+  for (const [tool, ...args] of [
+    ["spin", "-V"],
+    // Not the compiler alone: the verifier includes what comes with libc6-dev.
+    ["gcc", "-E", "-include", "stdio.h", "-x", "c", "/dev/null"],
+  ] as const) {
+    const there = await run(tool, args, tmpdir()).then(
+      ({ code }) => code === 0,
+      () => false,
+    );
+    if (!there) missing.push(tool);
+  }
+  if (missing.length === 0) return null;
+  return `${missing.join(" and ")} not found; on Debian and Ubuntu: apt-get install spin gcc libc6-dev`;
+}
+
+export async function verify(asked: Run, signal?: AbortSignal): Promise<Verdict> {
+  const problem = await missingTools();
+  if (problem !== null) throw new ToolsMissing(problem);
+  const folder = await mkdtemp(join(tmpdir(), "nats-leader-model-"));
+  try {
+    return await verifyIn(folder, asked, signal);
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+async function verifyIn(folder: string, asked: Run, signal: AbortSignal | undefined): Promise<Verdict> {
+  const macros = macrosOf(asked);
+  // A violation is looked for breadth first, so that the way to it is the shortest there is.
+  const search = asked.expect === "holds" ? ["-O2"] : ["-O0", "-DBFS"];
+  await must("spin", [...macros, "-a", fileURLToPath(MODEL)], folder, signal);
+  await must(
+    "gcc",
+    ["-w", "-DSAFETY", "-DNOFAIR", `-DMEMLIM=${MEMORY_MB}`, ...search, "-o", "pan", "pan.c"],
+    folder,
+    signal,
+  );
+  const { output } = await run("sh", ["-c", `./pan -n -m${DEPTH}; times`], folder, signal);
+  const number = (pattern: RegExp): number => Number(pattern.exec(output)?.[1] ?? Number.NaN);
+  const errors = number(/errors: (\d+)/);
+  const states = number(/([\d.e+]+) states, stored/);
+  if (Number.isNaN(errors) || Number.isNaN(states)) {
+    throw new Error(`the verifier of "${asked.name}" said nothing of use:\n${output}`);
+  }
+  // Spin's own words for a search that left something out.
+  const short = /search was not completed|Search not completed|search depth too small|out of memory/.test(
+    output,
+  );
+  const found =
+    errors > 0 && !/search depth too small/.test(output) ? "violated" : short ? "cut short" : "holds";
+  const property = found === "violated" ? propertyOf(output) : null;
+  const minutes = [...output.matchAll(/(\d+)m([\d.]+)s (\d+)m([\d.]+)s/g)].at(-1);
+  return {
+    name: asked.name,
+    expect: asked.expect,
+    found,
+    asExpected: isAsExpected(asked, found, property),
+    property,
+    states,
+    depth: number(/depth reached (\d+)/),
+    seconds: Math.round((Number(minutes?.[1]) * 60 + Number(minutes?.[2])) * 10) / 10,
+    memoryMb: Math.round(number(/([\d.]+)\s+total actual memory usage/)),
+    macros,
+    story: found === "violated" ? await storyOf(folder, macros) : [],
+  };
+}
+
+export function macrosOf({ bounds, macros }: Run): string[] {
+  const values = Object.entries(bounds).map(([name, value]) => `-D${name}=${value}`);
+  return [...values, ...macros.map((name) => `-D${name}`)];
+}
+
+const PROBE = "the probe";
+/** By what the assertions of the model say, in the verifier's words. */
+const PROPERTIES: readonly (readonly [pattern: RegExp, property: string])[] = [
+  [/\.asked/, "a term begins on a record that was asked to be deleted"],
+  [/lastTerm/, "an epoch does not increase"],
+  [/since>=/, "a takeover before W, without release and without death"],
+  [/>=seen/, "an observed revision goes back"],
+  [/>=high|>=?\(?high|high\[/, "an observed epoch goes back"],
+  [/\.left>0/, "a term begins after its deadline"],
+  [/how!=|assertion violated 0 |%2\)==0|role\[\(1-/, PROBE],
+  [/role\[0\]==2/, "two are held at once"],
+  [/invalid end state/, "nothing can happen any more"],
+];
+
+function propertyOf(output: string): string {
+  const told = /pan:1: (.*)/.exec(output)?.[1] ?? "";
+  return PROPERTIES.find(([pattern]) => pattern.test(told))?.[1] ?? told;
+}
+
+function isAsExpected({ expect }: Run, found: Verdict["found"], property: string | null): boolean {
+  if (expect === "holds") return found === "holds";
+  return found === "violated" && (expect === "reached") === (property === PROBE);
+}
+
+/** Replays the trail; of every step of the model the option that was taken, by its comment. */
+async function storyOf(folder: string, macros: readonly string[]): Promise<string[]> {
+  const source = (await readFile(MODEL, "utf8")).split("\n");
+  const { output } = await run(
+    "spin",
+    ["-t", "-p", "-k", "lease.pml.trail", ...macros, fileURLToPath(MODEL)],
+    folder,
+  );
+  const story: string[] = [];
+  let last = "";
+  for (const [, step, process, line] of output.matchAll(
+    /^ *(\d+):\s+proc +\d+ \((\w+:\d+)\) \S+?:(\d+) /gm,
+  )) {
+    if (step === undefined || step === last || process === undefined || process.startsWith(":init:"))
+      continue;
+    last = step;
+    // The second half of a read or a watched message; its first half was told.
+    if (source[Number(line) - 1]?.trimStart().startsWith("d_step") === true) continue;
+    const label = labelAt(source, Number(line));
+    // Processes are numbered from init, 0.
+    const who = process.startsWith("Node") ? `node ${Number(process.split(":")[1]) - 1}` : "time";
+    if (label !== null) story.push(`${who}: ${label}`);
+  }
+  return story;
+}
+
+/** The comment of the option that this line belongs to. */
+function labelAt(source: readonly string[], line: number): string | null {
+  for (let at = line - 1; at >= 0; at -= 1) {
+    const option = /^ {2}:: (?:d_step|atomic) \{ \/\* (.*) \*\//.exec(source[at] ?? "");
+    if (option !== null) return option[1] ?? null;
+    if (/^(?:proctype|inline|init)/.test(source[at] ?? "")) return null;
+  }
+  return null;
+}
+
+async function must(
+  command: string,
+  args: readonly string[],
+  folder: string,
+  signal?: AbortSignal,
+): Promise<void> {
+  const { code, output } = await run(command, args, folder, signal);
+  if (code !== 0) throw new Error(`${command} ${args.join(" ")} failed:\n${output}`);
+}
+
+function run(
+  command: string,
+  args: readonly string[],
+  cwd: string,
+  signal?: AbortSignal,
+): Promise<{ code: number | null; output: string }> {
+  return new Promise((resolve, reject) => {
+    signal?.throwIfAborted();
+    // A process group of its own, so that the verifier ends with the shell that measures it.
+    const child = spawn(command, args, { cwd, stdio: ["ignore", "pipe", "pipe"], detached: true });
+    const end = (): void => {
+      if (child.pid !== undefined) process.kill(-child.pid, "SIGKILL");
+    };
+    signal?.addEventListener("abort", end, { once: true });
+    let output = "";
+    for (const stream of [child.stdout, child.stderr]) stream.on("data", (text) => (output += text));
+    child.on("error", reject);
+    child.on("close", (code) => {
+      signal?.removeEventListener("abort", end);
+      if (signal?.aborted === true) reject(signal.reason);
+      else resolve({ code, output });
+    });
+  });
+}
