@@ -56,8 +56,12 @@ const drained: Bounds = { ...calm, DRAINS: 1 };
 const garbage: Bounds = { ...calm, GARBAGE: 1 };
 
 export const runs: readonly Run[] = [
-  holds("ours, presence", { REVISIONS: 3, CUTS: 0 }, true),
-  holds("ours, lease", { REVISIONS: 3, DELAY: 1, CUTS: 0, PRESENCE: 0 }, true),
+  holds("ours, 2 nodes, presence", { REVISIONS: 3, CUTS: 0 }, true),
+  holds("ours, 2 nodes, lease", { REVISIONS: 3, DELAY: 1, CUTS: 0, PRESENCE: 0 }, true),
+  holds("ours, 2 nodes, presence, a connection ends", { REVISIONS: 3, CUTS: 1 }),
+  holds("ours, 2 nodes, presence, a step-down", { REVISIONS: 4, CUTS: 0, DRAINS: 1 }),
+  holds("ours, 3 nodes, presence", { NODES: 3, REVISIONS: 2, CUTS: 0 }),
+  holds("ours, 3 nodes, lease", { NODES: 3, REVISIONS: 2, CUTS: 0, PRESENCE: 0 }),
 
   reached("a lease that ran out is taken over", "EXPIRY", calm),
   reached("a dead holder is replaced at once", "PRESENCE", cut),
