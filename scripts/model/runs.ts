@@ -60,6 +60,8 @@ export const runs: readonly Run[] = [
   holds("ours, 2 nodes, lease", { REVISIONS: 3, DELAY: 1, CUTS: 0, PRESENCE: 0 }, true),
   holds("ours, 2 nodes, presence, a connection ends", { REVISIONS: 3, CUTS: 1 }),
   holds("ours, 2 nodes, presence, a step-down", { REVISIONS: 4, CUTS: 0, DRAINS: 1 }),
+  holds("ours, 2 nodes, presence, one is frozen", { REVISIONS: 2, CUTS: 1, FREEZES: 1 }),
+  holds("ours, 2 nodes, presence, one is killed", { REVISIONS: 2, CUTS: 1, CRASHES: 1 }),
   holds("ours, 3 nodes, presence", { NODES: 3, REVISIONS: 2, CUTS: 0 }),
   holds("ours, 3 nodes, lease", { NODES: 3, REVISIONS: 2, CUTS: 0, PRESENCE: 0 }),
 
