@@ -63,7 +63,7 @@ export const runs: readonly Run[] = [
   holds("ours, 2 nodes, presence, one is frozen", { REVISIONS: 2, CUTS: 1, FREEZES: 1 }),
   holds("ours, 2 nodes, presence, one is killed", { REVISIONS: 2, CUTS: 1, CRASHES: 1 }),
   holds("ours, 3 nodes, presence", { NODES: 3, REVISIONS: 2, CUTS: 0 }),
-  holds("ours, 3 nodes, lease", { NODES: 3, REVISIONS: 2, CUTS: 0, PRESENCE: 0 }),
+  holds("ours, 3 nodes, lease", { NODES: 3, REVISIONS: 3, CUTS: 0, PRESENCE: 0 }),
 
   reached("a lease that ran out is taken over", "EXPIRY", calm),
   reached("a dead holder is replaced at once", "PRESENCE", cut),
