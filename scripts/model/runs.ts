@@ -14,6 +14,9 @@ export interface Bounds {
   readonly CRASHES?: number;
   readonly DRAINS?: number;
   readonly GARBAGE?: number;
+  /** W in ticks, and in how many of them the slow clock may miss one. */
+  readonly WAIT?: number;
+  readonly SLIP_EVERY?: number;
 }
 
 export interface Run {
@@ -63,6 +66,13 @@ export const runs: readonly Run[] = [
   holds("ours, 2 nodes, presence, one is frozen", { REVISIONS: 2, CUTS: 1, FREEZES: 1 }),
   holds("ours, 2 nodes, presence, one is killed", { REVISIONS: 2, CUTS: 1, CRASHES: 1 }),
   holds("ours, 3 nodes, presence", { NODES: 3, REVISIONS: 2, CUTS: 0 }),
+  holds("ours, 3 nodes, presence, a connection ends", {
+    NODES: 3,
+    REVISIONS: 2,
+    CUTS: 1,
+    WAIT: 2,
+    SLIP_EVERY: 2,
+  }),
   holds("ours, 3 nodes, lease", { NODES: 3, REVISIONS: 3, CUTS: 0, PRESENCE: 0 }),
 
   reached("a lease that ran out is taken over", "EXPIRY", calm),
