@@ -437,6 +437,12 @@ export const mutants: readonly Mutant[] = [
     to: "look(before)",
   },
   {
+    name: "an answer is believed before the sockets were looked at",
+    file: "runtime/freshness.js",
+    from: "if (this.#staleAt === null || this.isFresh(before))",
+    to: "if (true)",
+  },
+  {
     name: "the disconnection is not passed on",
     file: "runtime/driver.js",
     from: 'this.dispatch({ type: "disconnected" });',

@@ -61,6 +61,8 @@ export class Checker implements Witness {
   /** Heard of everything; for the story of a failed history. */
   tell: ((process: Process, event: ElectionEvent, effects: readonly Effect[]) => void) | null = null;
   becomes = 0;
+  /** The largest epoch of a term that has begun. */
+  #maxBegun = 0;
 
   constructor(scene: Scene) {
     this.#scene = scene;
@@ -92,6 +94,7 @@ export class Checker implements Witness {
     this.#last = null;
     this.#maxEpochBefore = Math.max(this.#maxEpochBefore, this.#maxEpoch);
     this.#maxEpoch = 0;
+    this.#maxBegun = 0;
   }
 
   /**
@@ -147,6 +150,10 @@ export class Checker implements Witness {
     if (output.type !== "become-leader") return;
     // Invariant 5. The driver has taken the step already.
     this.becomes += 1;
+    if (output.epoch <= this.#maxBegun && !this.#tamperings.any) {
+      this.#fail(`${process.incarnation} begins epoch ${output.epoch} after ${this.#maxBegun} has begun`);
+    }
+    this.#maxBegun = Math.max(this.#maxBegun, output.epoch);
     if (!notes.confirmedSend.has(output.epoch))
       this.#fail(`${process.incarnation} leads without an applied write`);
     if (process.driver.remainingMs(output.epoch) <= 0)

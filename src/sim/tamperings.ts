@@ -21,6 +21,11 @@ interface Tampering {
 export class Tamperings {
   readonly #all: Tampering[] = [];
 
+  /** Has any lease been taken away at all? */
+  get any(): boolean {
+    return this.#all.length > 0;
+  }
+
   begin(kind: TamperingKind, processes: readonly Process[], entry: LeaseEntry | null): void {
     for (const leader of processes) {
       const epoch = termOf(leader, entry);
