@@ -96,7 +96,8 @@ async function write({ epoch, writer, text }: NonNullable<typeof decided>): Prom
   const fenced = writer.publish(REGISTER, text).then(
     () => {
       count("written");
-      say({ wrote: epoch });
+      // While the election's own connection is still away the lease is not renewed, and all is not well yet.
+      if (node?.connected) say({ wrote: epoch });
     },
     (error: unknown) => count(error instanceof ClusterError ? error.code : "OTHER"),
   );

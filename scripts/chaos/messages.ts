@@ -44,6 +44,7 @@ export interface NodeReport {
   readonly started?: true;
   readonly leads?: number;
   readonly lost?: number;
+  /** And is connected to where its lease is, which is another connection. */
   readonly wrote?: number;
   /** Its event loop turns again. */
   readonly unblocked?: true;

@@ -47,7 +47,8 @@ export class Operator {
     if (error === undefined) return json;
     // Asked again, because the first answer was late.
     if (name.startsWith("STREAM.DELETE.") && error.code === 404) return json;
-    if (error.code === 503) throw new Error(`${name}: ${JSON.stringify(error)}`); // a cluster without a leader
+    // A server's own trouble, or a cluster without a leader: it may be over the next time.
+    if ((error.code ?? 0) >= 500) throw new Error(`${name}: ${JSON.stringify(error)}`);
     throw new RefusedError(`${name}: ${JSON.stringify(error)}`);
   }
 
