@@ -119,8 +119,8 @@ function overlapsOf(held: readonly HeldInterval[], options: CheckOptions): Overl
 
 /**
  * With presence a leader learns that its connection is closed when its event loop turns, and others may lead by then. It
- * doubts itself only when the loop has stood still for 250 ms. So the first turn after a shorter pause may say yes once too
- * often: when it looked in an earlier turn, there was nobody else yet.
+ * doubts itself only when the loop has stood still for 250 ms. So the turn in which a shorter pause was, and the start of the
+ * next one, may say yes too often: when it looked before that, there was nobody else yet.
  */
 function isBusyLoop(old: HeldInterval, next: HeldInterval, ms: number): boolean {
   return old.untilMs < next.untilMs && old.lookedMs <= next.fromMs && ms <= BUSY_LOOP_MS;

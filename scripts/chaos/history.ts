@@ -7,7 +7,8 @@
  *   event NODE PROCESS TEXT AT                              what the node said of itself; for people
  *
  * FROM is read just after the first yes of `isLeader()` and UNTIL just before the last one, so an overlap found in these
- * files was one for certain. LOOKED is when it was last asked in an earlier turn of the event loop.
+ * files was one for certain. LOOKED is when it was last asked with a whole turn of the event loop in between:
+ * a process may have been kept from running after a turn has looked at the sockets, and such a turn has seen nothing new.
  */
 import { closeSync, openSync, readdirSync, readFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
@@ -22,7 +23,7 @@ export interface HeldInterval {
   readonly epoch: number;
   readonly fromMs: number;
   readonly untilMs: number;
-  /** The last look before the turn of the event loop in which `untilMs` was; between the two the loop may have stood still. */
+  /** The last look before the whole turn of the event loop that came before `untilMs`; since then it may have stood still. */
   readonly lookedMs: number;
 }
 
@@ -48,6 +49,8 @@ export class HistoryWriter {
     readonly untilAt: number;
     untilNs: number;
     lookedNs: number;
+    /** The last look in an earlier turn. */
+    earlierNs: number;
     turn: number;
   } | null = null;
 
@@ -61,14 +64,29 @@ export class HistoryWriter {
     const open = this.#open;
     if (open?.epoch === epoch) {
       if (beforeNs <= open.fromNs) return;
-      if (turn !== open.turn) Object.assign(open, { turn, lookedNs: open.untilNs });
+      if (turn !== open.turn) {
+        const { untilNs, earlierNs } = open;
+        Object.assign(open, {
+          turn,
+          earlierNs: untilNs,
+          lookedNs: turn - open.turn > 1 ? untilNs : earlierNs,
+        });
+      }
       writeSync(this.#file, `${digits(beforeNs)} ${digits(open.lookedNs)}`, open.untilAt);
       open.untilNs = beforeNs;
       return;
     }
     const head = `held ${this.#who} ${incarnation} ${epoch} ${digits(afterNs)} `;
     const untilAt = this.#size + Buffer.byteLength(head);
-    this.#open = { epoch, fromNs: afterNs, untilAt, untilNs: afterNs, lookedNs: afterNs, turn };
+    this.#open = {
+      epoch,
+      fromNs: afterNs,
+      untilAt,
+      untilNs: afterNs,
+      lookedNs: afterNs,
+      earlierNs: afterNs,
+      turn,
+    };
     this.#append(`${head}${digits(afterNs)} ${digits(afterNs)}\n`);
   }
 

@@ -192,14 +192,18 @@ describe("a history file", () => {
     writer.yes("x", 7, 5_000_000, 5_100_000, 3); // still in that turn
     writer.stall(6_000_000, 9_000_000);
     expect(readHistory(folder)).toEqual({
-      held: [{ node: "a", life: 1, incarnation: "x", epoch: 7, fromMs: 1.1, untilMs: 5, lookedMs: 3 }],
+      held: [{ node: "a", life: 1, incarnation: "x", epoch: 7, fromMs: 1.1, untilMs: 5, lookedMs: 1.1 }],
       stalls: [{ fromMs: 6, untilMs: 9 }],
     });
+    writer.yes("x", 7, 7_000_000, 7_100_000, 4);
+    expect(readHistory(folder).held).toMatchObject([{ untilMs: 7, lookedMs: 3 }]);
+    writer.yes("x", 7, 8_000_000, 8_100_000, 6); // the fifth turn was a whole one
+    expect(readHistory(folder).held).toMatchObject([{ untilMs: 8, lookedMs: 7 }]);
     writer.no();
     writer.yes("x", 7, 20_000_000, 20_100_000, 9);
     writer.yes("x", 8, 30_000_000, 30_100_000, 9);
     expect(readHistory(folder).held.map(({ epoch, fromMs, untilMs }) => [epoch, fromMs, untilMs])).toEqual([
-      [7, 1.1, 5],
+      [7, 1.1, 8],
       [7, 20.1, 20.1],
       [8, 30.1, 30.1],
     ]);
