@@ -3,6 +3,7 @@ import { createHash, randomBytes } from "node:crypto";
 import { AckPolicy, jetstream, jetstreamManager, RetentionPolicy, StorageType } from "@nats-io/jetstream";
 import { Kvm } from "@nats-io/kv";
 import { headers, type NatsConnection } from "@nats-io/transport-node";
+import { waitFor } from "../support/wait.ts";
 
 const CHUNK_BYTES = 128 * 1024;
 
@@ -47,6 +48,12 @@ export async function fillStreams(nats: NatsConnection, chunks: number): Promise
 
   await jsm.streams.add({ name: "MIRROR", mirror: { name: "ORDERS" } });
   await jsm.streams.add({ name: "ALL", sources: [{ name: "ORDERS" }] });
+  // They fill on their own: what is compared later must be there first.
+  for (const copy of ["MIRROR", "ALL"]) {
+    await waitFor(async () => (await jsm.streams.info(copy)).state.messages === 53, {
+      message: `${copy} full`,
+    });
+  }
   await jsm.streams.add({ name: "RECENT", subjects: ["recent"], max_age: 3600e9 });
   await js.publish("recent", "news");
   const settings = await new Kvm(nats).create("settings", { history: 5 });
