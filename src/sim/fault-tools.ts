@@ -89,7 +89,7 @@ export function frozen(how: "pause" | "suspend"): Fault {
     const ms = lasting(context);
     const first: FirstAfterPause = random.chance(0.5) ? "timers" : "messages";
     tell(`${process.incarnation}: ${how} for ${ms} ms, then ${first} first`);
-    if (process.clock.running) process.frozenAt = time.now;
+    if (process.clock.caughtUp) process.frozenAt = time.now;
     process.clock[how](ms, first);
     if (ms <= UNSEEN_CUT_MS || !random.chance(0.5)) return;
     const cutAfter = random.between(UNSEEN_CUT_MS, ms);
@@ -103,7 +103,7 @@ export function frozen(how: "pause" | "suspend"): Fault {
 export function cut({ time, quietFrom }: FaultContext, process: Process, ms: number): void {
   if (!process.alive || process.session.link === null) return;
   // A process that was stopped a moment ago may still believe in its connection: documented, see `Freshness`.
-  if (!process.clock.running && time.now - process.frozenAt < UNSEEN_CUT_MS) return;
+  if (!process.clock.caughtUp && time.now - process.frozenAt < UNSEEN_CUT_MS) return;
   process.session.disconnect();
   time.at(Math.min(time.now + ms, quietFrom), () => {
     if (process.alive) process.session.reconnect();

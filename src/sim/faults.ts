@@ -201,7 +201,7 @@ const faults: Readonly<Record<FaultName, Fault>> = {
     const ms = lasting(context);
     tell(`${process.incarnation}: hangs for ${ms} ms, stop() meanwhile`);
     if (random.chance(0.7)) cut(context, process, random.between(1, 2 * ms));
-    process.frozenAt = time.now;
+    if (process.clock.caughtUp) process.frozenAt = time.now;
     process.clock.pause(ms, random.chance(0.7) ? "messages" : "timers");
     process.clock.deliver(() => process.driver.dispatch({ type: "stop" }));
     restartLater(context, host, ms + random.between(1, 5_000), context.remembers);
