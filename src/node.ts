@@ -35,7 +35,7 @@ export class Node implements AsyncDisposable {
   readonly #options: ResolvedOptions;
   readonly #hooks: Hooks;
   readonly #environment: NodeEnvironment;
-  /** Of waits with a limit, where it is not the system's. */
+  /** Of waits with a limit, where it is not the system's, whose timers let the process end: a wait keeps it going. */
   readonly #waitClock: Clock | undefined;
   readonly #logger: BoundLogger;
   readonly #streams = new Set<EventStream>();

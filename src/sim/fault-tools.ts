@@ -11,7 +11,7 @@ const UNSEEN_CUT_MS = 300;
 /** Two leases: longer than anything that waits for one. */
 export const LONG_MS = 20_000;
 /** About one request timeout. */
-const SHORT_MS = 1_300;
+export const SHORT_MS = 1_300;
 
 /** How plans and reports call them. */
 export type FaultName =
