@@ -40,6 +40,8 @@ export class Driver {
   #state: ElectionState;
   #draining = false;
   #cancelTimer: (() => void) | null = null;
+  /** When the timer that is set goes off, by the monotonic clock. */
+  #timerAtMono = 0;
   #unlisten: (() => void) | null = null;
   #watchedPresence: string | null = null;
 
@@ -181,15 +183,24 @@ export class Driver {
     this.#freshness.afterLook(() => this.dispatch(event));
   }
 
+  /** Sees to it that a timer goes off in time. One that was set for something sooner stays: most are only ever put off. */
   #setTimer(): void {
+    const { clock } = this.#options;
+    const now = clock.now();
+    const delayMs = wakeDelayMs(this.#state, now);
+    if (delayMs !== null && this.#cancelTimer !== null && this.#timerAtMono <= now.mono + delayMs) return;
     this.#cancelTimer?.();
-    const delayMs = wakeDelayMs(this.#state, this.#options.clock.now());
-    this.#cancelTimer = delayMs === null ? null : this.#options.clock.setTimer(delayMs, this.#tick);
+    this.#cancelTimer = null;
+    if (delayMs === null) return;
+    this.#timerAtMono = now.mono + delayMs;
+    this.#cancelTimer = clock.setTimer(delayMs, this.#wake);
   }
 
-  readonly #tick = (): void => {
+  readonly #wake = (): void => {
     this.#cancelTimer = null;
-    this.dispatch({ type: "tick" });
+    const delayMs = wakeDelayMs(this.#state, this.#options.clock.now());
+    if (delayMs === 0) this.dispatch({ type: "tick" });
+    else this.#setTimer();
   };
 
   #end(): void {
