@@ -4,7 +4,7 @@
  */
 import { campaign, campaignAtMono, dropOrphan, orphanToDrop } from "./candidate.ts";
 import { endHopelessDrain, keepOrRelease } from "./term.ts";
-import { emit, set, type Turn, termOf } from "./turn.ts";
+import { emit, type Turn, termOf } from "./turn.ts";
 import { announce, nothingNewUpTo } from "./view.ts";
 import { awaitsRead, silentAtMono } from "./wants.ts";
 
@@ -15,7 +15,7 @@ export function act(turn: Turn): void {
   if (!turn.state.connected) return;
   if (turn.state.bucket !== "open") {
     if (turn.state.bucket === "missing" && turn.now.mono >= turn.state.retryAtMono) {
-      set(turn, { bucket: "opening" });
+      turn.state.bucket = "opening";
       emit(turn, { type: "open-bucket", above: nothingNewUpTo(turn.state) });
     }
     return;
@@ -36,7 +36,8 @@ function isSilent({ state, now }: Turn): boolean {
 }
 
 function sendRead(turn: Turn): void {
-  set(turn, { reading: true, mustRead: false });
+  turn.state.reading = true;
+  turn.state.mustRead = false;
   emit(turn, { type: "read", timeoutMs: turn.state.config.requestTimeoutMs });
 }
 
@@ -60,7 +61,8 @@ function finishStop(turn: Turn): boolean {
     const unsettled = state.sent.length > 0 && (state.reading || lookIsDue);
     if (unsettled || orphanToDrop(turn)) return false;
   }
-  set(turn, { role: { name: "stopped" }, sent: [] });
+  turn.state.role = { name: "stopped" };
+  turn.state.sent = [];
   announce(turn);
   emit(turn, { type: "stopped" });
   return true;

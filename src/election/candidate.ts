@@ -2,7 +2,7 @@
 
 import { become } from "./term.ts";
 import { hasReached, waitedUntil } from "./time.ts";
-import { backOff, deadlineOf, emit, roleFrom, set, type Turn, warn } from "./turn.ts";
+import { backOff, deadlineOf, emit, roleFrom, type Turn, warn } from "./turn.ts";
 import type { ElectionState, LeaseRecord, SentWrite, WriteOutcome } from "./types.ts";
 import { epochFloor, expectationOf, isMine, noteRelease } from "./view.ts";
 import { sameBinding, sendRecord, sendRelease } from "./writes.ts";
@@ -32,7 +32,7 @@ export function campaign(turn: Turn): void {
   roleFrom(turn, "follower");
   const { state } = turn;
   if (state.view.kind === "unknown") throw new Error("bug: campaign without a view");
-  set(turn, { role: { name: "campaigning" } });
+  turn.state.role = { name: "campaigning" };
   sendRecord(turn, "acquire", {
     epoch: Math.max(epochFloor(state.view), state.highestEpoch) + 1,
     acquiredAt: turn.now.wall,
@@ -58,7 +58,8 @@ export function onAcquireOutcome(turn: Turn, sent: SentWrite, outcome: WriteOutc
         warn(turn, "STORE_FAILING", "a write to take the lease got no answer; trying again", outcome.error);
       }
       backOff(turn);
-      set(turn, { mustRead: true, retryAtMono: turn.now.mono });
+      turn.state.mustRead = true;
+      turn.state.retryAtMono = turn.now.mono;
       break;
     default:
       outcome satisfies never;
@@ -71,22 +72,23 @@ function onRefused(turn: Turn, refused: SentWrite): void {
     conflicts === 0
       ? 0
       : Math.min(config.retryDelayMs * 2 ** Math.min(conflicts - 1, 10), config.heartbeatIntervalMs);
-  set(turn, {
-    role: { name: "follower" },
-    sent: sent.filter((other) => other.nonce !== refused.nonce),
-    conflicts: conflicts + 1,
-    retryAtMono: turn.now.mono + delay,
-    mustRead: true,
-    disputed: true,
-  });
+  turn.state.role = { name: "follower" };
+  turn.state.sent = sent.filter((other) => other.nonce !== refused.nonce);
+  turn.state.conflicts = conflicts + 1;
+  turn.state.retryAtMono = turn.now.mono + delay;
+  turn.state.mustRead = true;
+  turn.state.disputed = true;
 }
 
 function onAcquired(turn: Turn, sent: SentWrite, revision: number): void {
-  set(turn, { failures: 0 });
+  turn.state.failures = 0;
   // Something newer than our write was seen: it is replaced already.
   const replaced = revision < turn.state.seenRevision;
   if (!replaced && mayAdopt(turn, sent)) become(turn, sent, revision);
-  else set(turn, { role: { name: "follower" }, mustRead: true });
+  else {
+    turn.state.role = { name: "follower" };
+    turn.state.mustRead = true;
+  }
 }
 
 /** A write of ours turned out to be applied: is it worth leading on? */
@@ -111,7 +113,8 @@ export function settleOrphan(turn: Turn): void {
     const nonce = view.record?.nonce;
     const sent = state.sent.find((write) => write.nonce === nonce);
     if (sent !== undefined && mayAdopt(turn, sent) && turn.now.mono >= state.cooldownUntilMono) {
-      set(turn, { failures: 0, retryAtMono: turn.now.mono });
+      turn.state.failures = 0;
+      turn.state.retryAtMono = turn.now.mono;
       become(turn, sent, view.revision);
       return;
     }
@@ -127,7 +130,8 @@ export function endCampaign(turn: Turn): void {
   // the write a moment before sending another.
   const applied = view.kind === "held" && isMine(turn.state, view.record) && isNewest(turn, view.record);
   const delay = applied ? 0 : config.retryDelayMs;
-  set(turn, { role: { name: "follower" }, retryAtMono: turn.now.mono + delay });
+  turn.state.role = { name: "follower" };
+  turn.state.retryAtMono = turn.now.mono + delay;
 }
 
 function isNewest({ state }: Turn, record: LeaseRecord | null): boolean {
@@ -146,7 +150,7 @@ export function dropOrphan(turn: Turn): void {
   const { view, config } = turn.state;
   if (view.kind !== "held" || view.record === null) throw new Error("bug: no orphan to drop");
   // From now on the record may vanish at any time, and the delete says that nobody leads on it: no term may begin on it.
-  set(turn, { sent: [] });
+  turn.state.sent = [];
   sendRelease(turn, {
     epoch: view.record.epoch,
     revision: view.revision,
@@ -157,7 +161,7 @@ export function dropOrphan(turn: Turn): void {
 export function onOrphanDropped(turn: Turn, outcome: WriteOutcome): void {
   if (outcome.kind === "applied") noteRelease(turn, outcome.revision, undefined);
   else {
-    set(turn, { mustRead: true });
+    turn.state.mustRead = true;
     backOff(turn);
   }
 }
@@ -170,7 +174,8 @@ export function onDeathConfirmed(turn: Turn, serverId: string, clientId: number)
   const { session } = view.record;
   // The holder may have come back on another connection since: then this word is about the past.
   if (session.serverId !== serverId || session.clientId !== clientId) return;
-  set(turn, { outwait: null, gone: session });
+  turn.state.outwait = null;
+  turn.state.gone = session;
 }
 
 /** Asks whether the present holder is still there, if it made the promise that allows to ask. */

@@ -1,6 +1,6 @@
 /** Whether this node wants to lead at all. */
 import { drain } from "./term.ts";
-import { set, type Turn, termOf } from "./turn.ts";
+import { type Turn, termOf } from "./turn.ts";
 
 /**
  * Competes from now on, or only follows. A term that runs is given up as by a step-down: its work stops first. An
@@ -9,15 +9,13 @@ import { set, type Turn, termOf } from "./turn.ts";
 export function setCompeting(turn: Turn, competes: boolean): void {
   const { state } = turn;
   if (state.stopping) return;
-  set(turn, { config: { ...state.config, competes } });
+  turn.state.config = { ...state.config, competes };
   if (competes) {
     // Nobody asked for the holder while this node did not compete: its death may have been missed.
     const following = termOf(state) === null;
-    set(turn, {
-      cooldownUntilMono: Number.NEGATIVE_INFINITY,
-      askHolder: true,
-      mustRead: state.mustRead || following,
-    });
+    turn.state.cooldownUntilMono = Number.NEGATIVE_INFINITY;
+    turn.state.askHolder = true;
+    turn.state.mustRead = state.mustRead || following;
     return;
   }
   if (state.role.name === "leader" || state.role.name === "suspended") drain(turn, "released", undefined);

@@ -48,7 +48,7 @@ import {
   suspend,
 } from "./term.ts";
 import { hasReached, type Instant } from "./time.ts";
-import { backOff, set, setTerm, type Turn, termOf, turnOf, warn } from "./turn.ts";
+import { backOff, setTerm, type Turn, termOf, turnOf, warn } from "./turn.ts";
 import type {
   ElectionConfig,
   ElectionEvent,
@@ -111,8 +111,8 @@ export function isHeld(state: ElectionState, now: Instant): boolean {
 
 /** Handles one event. The only entry point. */
 export function step(state: ElectionState, event: ElectionEvent, now: Instant): Step {
-  const turn = turnOf(state, now);
   if (state.role.name === "stopped") return { state, effects: [] };
+  const turn = turnOf(state, now);
   expire(turn);
   handle(turn, event);
   act(turn);
@@ -127,20 +127,21 @@ function handle(turn: Turn, event: ElectionEvent): void {
     case "bucket-opened":
       return onBucketOpened(turn, event.generation, event.maxAgeMs);
     case "bucket-failed":
-      set(turn, { bucket: "missing" });
+      turn.state.bucket = "missing";
       warn(turn, "BUCKET_UNUSABLE", "the bucket cannot be opened; trying again", event.error);
       return backOff(turn);
     case "connected":
       return onConnected(turn, event.binding);
     case "rebound":
-      set(turn, { binding: event.binding });
+      turn.state.binding = event.binding;
       // Followers must learn how to notice our death: say so at once instead of at the next heartbeat. A presence that
       // was lost and will be made anew is not worth a renewal.
       if (event.binding?.presence !== undefined && termOf(turn.state) !== null && turn.state.connected)
         setTerm(turn, { renewAtMono: turn.now.mono });
       return;
     case "disconnected":
-      set(turn, { connected: false, binding: null });
+      turn.state.connected = false;
+      turn.state.binding = null;
       return suspend(turn);
     case "watched":
       return onWatched(turn, event.entry);
@@ -149,7 +150,9 @@ function handle(turn: Turn, event: ElectionEvent): void {
     case "written":
       return onWritten(turn, event.nonce, event.outcome);
     case "bucket-gone":
-      return set(turn, { mustRead: true, retryAtMono: turn.now.mono });
+      turn.state.mustRead = true;
+      turn.state.retryAtMono = turn.now.mono;
+      return;
     case "presence-lost": {
       const { view } = turn.state;
       if (view.kind === "held" && view.record?.session?.presence === event.presence) askForHolder(turn);
@@ -168,7 +171,7 @@ function handle(turn: Turn, event: ElectionEvent): void {
       if (turn.state.role.name === "draining") onDrained(turn);
       return;
     case "stop":
-      set(turn, { stopping: true });
+      turn.state.stopping = true;
       if (turn.state.role.name === "leader" || turn.state.role.name === "suspended")
         drain(turn, "stopped", undefined);
       return;
@@ -183,26 +186,22 @@ function onBucketOpened(turn: Turn, generation: string, maxAgeMs: number): void 
     if (termOf(turn.state) !== null) lose(turn, "deleted");
     observeRecreation(turn, generation);
   }
-  set(turn, {
-    bucket: "open",
-    generation,
-    bucketMaxAgeMs: maxAgeMs,
-    mustRead: true,
-    retryAtMono: turn.now.mono,
-  });
+  turn.state.bucket = "open";
+  turn.state.generation = generation;
+  turn.state.bucketMaxAgeMs = maxAgeMs;
+  turn.state.mustRead = true;
+  turn.state.retryAtMono = turn.now.mono;
 }
 
 function onConnected(turn: Turn, binding: ElectionState["binding"]): void {
   // A node that follows reads first: it has missed whatever happened meanwhile. One that leads renews first.
   const term = termOf(turn.state);
-  set(turn, {
-    connected: true,
-    binding,
-    askHolder: true,
-    failures: 0,
-    retryAtMono: turn.now.mono,
-    mustRead: turn.state.mustRead || term === null,
-  });
+  turn.state.connected = true;
+  turn.state.binding = binding;
+  turn.state.askHolder = true;
+  turn.state.failures = 0;
+  turn.state.retryAtMono = turn.now.mono;
+  turn.state.mustRead = turn.state.mustRead || term === null;
   if (term !== null) setTerm(turn, { renewAtMono: turn.now.mono });
 }
 
@@ -210,23 +209,25 @@ function onWatched(turn: Turn, entry: LeaseEntry): void {
   const term = termOf(turn.state);
   if (term === null) {
     if (isFromAnotherLife(turn.state, entry) || contradicts(turn.state, entry)) {
-      set(turn, { mustRead: true, retryAtMono: turn.now.mono });
+      turn.state.mustRead = true;
+      turn.state.retryAtMono = turn.now.mono;
       return;
     }
     observe(turn, entry);
     // Only an ack or a read makes a leader: a write of ours that the watch shows is looked up.
     const mine = entry.kind === "record" && isMine(turn.state, entry.record);
     if (mine && turn.state.inFlight === null && entry.revision === turn.state.seenRevision)
-      set(turn, { mustRead: true });
+      turn.state.mustRead = true;
     return;
   }
   if (entry.revision <= term.revision) return;
   if (isMyWrite(turn.state, entry)) return;
-  set(turn, { mustRead: true, retryAtMono: turn.now.mono });
+  turn.state.mustRead = true;
+  turn.state.retryAtMono = turn.now.mono;
 }
 
 function onRead(turn: Turn, outcome: ReadOutcome): void {
-  set(turn, { reading: false });
+  turn.state.reading = false;
   switch (outcome.kind) {
     case "snapshot": {
       const known = turn.state.generation;
@@ -238,10 +239,10 @@ function onRead(turn: Turn, outcome: ReadOutcome): void {
       }
       judgeTerm(turn, outcome.snapshot, known === null || known === outcome.snapshot.generation);
       if (termOf(turn.state) === null) settleOrphan(turn);
-      set(turn, { failures: 0 });
+      turn.state.failures = 0;
       // The news of its death may be lost, like everything that is only told once.
       if (turn.state.askHolder || holderIsLate(turn.state, turn.now)) {
-        set(turn, { askHolder: false });
+        turn.state.askHolder = false;
         askForHolder(turn);
       }
       return;
@@ -254,13 +255,15 @@ function onRead(turn: Turn, outcome: ReadOutcome): void {
           `the bucket is gone; it will be created anew and epochs continue above ${turn.state.highestEpoch}`,
         );
       }
-      set(turn, { bucket: "missing", mustRead: true, retryAtMono: turn.now.mono });
+      turn.state.bucket = "missing";
+      turn.state.mustRead = true;
+      turn.state.retryAtMono = turn.now.mono;
       if (termOf(turn.state) !== null) lose(turn, "deleted");
       return;
     case "failed":
       if (turn.state.failures === 0)
         warn(turn, "STORE_FAILING", "the lease could not be read; trying again", outcome.error);
-      set(turn, { mustRead: true });
+      turn.state.mustRead = true;
       return backOff(turn);
     default:
       return outcome satisfies never;
@@ -270,7 +273,7 @@ function onRead(turn: Turn, outcome: ReadOutcome): void {
 function onWritten(turn: Turn, nonce: number, outcome: WriteOutcome): void {
   const { inFlight, role } = turn.state;
   if (inFlight?.nonce !== nonce) return;
-  set(turn, { inFlight: null });
+  turn.state.inFlight = null;
   if (inFlight.kind === "release") {
     if (role.name === "draining") return onReleaseOutcome(turn, outcome);
     return onOrphanDropped(turn, outcome);
@@ -283,5 +286,8 @@ function onWritten(turn: Turn, nonce: number, outcome: WriteOutcome): void {
   // A write of a term that is over, or one that a read has settled already: what came of it is in the bucket.
   if (termOf(turn.state) !== null) return;
   const answered = outcome.kind !== "unknown";
-  set(turn, { mustRead: true, ...(answered ? { failures: 0, retryAtMono: turn.now.mono } : {}) });
+  turn.state.mustRead = true;
+  if (!answered) return;
+  turn.state.failures = 0;
+  turn.state.retryAtMono = turn.now.mono;
 }

@@ -1,6 +1,6 @@
 /** The leader's side: how a term begins, lives by renewals, is suspended, and ends. */
 import { hasReached, remainingMs } from "./time.ts";
-import { deadlineOf, emit, roleFrom, set, setTerm, type Turn, termOf, warn } from "./turn.ts";
+import { deadlineOf, emit, roleFrom, setTerm, type Turn, termOf, warn } from "./turn.ts";
 import type {
   Leader,
   LeaseRecord,
@@ -28,21 +28,19 @@ export function become(turn: Turn, sent: SentWrite, revision: number): void {
     // A record that names another connection or presence than the present one is renewed at once.
     renewAtMono: saysAll(sent.binding, binding) ? sent.sentAt.mono + config.renewIntervalMs : turn.now.mono,
   };
-  set(turn, {
-    role: { name: "leader", term },
-    view: { kind: "held", revision, record: ownRecord(turn, sent, term.acquiredAt) },
-    seenRevision: revision,
-    seenAt: turn.now,
-    heardAt: turn.now,
-    outwait: null,
-    sent: [],
-    failures: 0,
-    conflicts: 0,
-    retryAtMono: turn.now.mono,
-    mustRead: false,
-    disputed: false,
-    highestEpoch: Math.max(highestEpoch, sent.epoch),
-  });
+  turn.state.role = { name: "leader", term };
+  turn.state.view = { kind: "held", revision, record: ownRecord(turn, sent, term.acquiredAt) };
+  turn.state.seenRevision = revision;
+  turn.state.seenAt = turn.now;
+  turn.state.heardAt = turn.now;
+  turn.state.outwait = null;
+  turn.state.sent = [];
+  turn.state.failures = 0;
+  turn.state.conflicts = 0;
+  turn.state.retryAtMono = turn.now.mono;
+  turn.state.mustRead = false;
+  turn.state.disputed = false;
+  turn.state.highestEpoch = Math.max(highestEpoch, sent.epoch);
   emit(turn, { type: "become-leader", epoch: term.epoch, acquiredAt: term.acquiredAt });
 }
 
@@ -86,20 +84,19 @@ export function onRenewalOutcome(turn: Turn, sent: SentWrite, outcome: WriteOutc
       break;
     case "conflict":
       // Either an earlier renewal of ours was applied unseen, or the lease is another's. The read tells.
-      set(turn, {
-        sent: turn.state.sent.filter((other) => other.nonce !== sent.nonce),
-        mustRead: true,
-        retryAtMono: turn.now.mono,
-      });
+      turn.state.sent = turn.state.sent.filter((other) => other.nonce !== sent.nonce);
+      turn.state.mustRead = true;
+      turn.state.retryAtMono = turn.now.mono;
       setTerm(turn, { renewAtMono: turn.now.mono + config.retryDelayMs });
       break;
     case "unknown":
-      set(turn, { mustRead: true, retryAtMono: turn.now.mono });
+      turn.state.mustRead = true;
+      turn.state.retryAtMono = turn.now.mono;
       setTerm(turn, { renewAtMono: turn.now.mono + config.retryDelayMs });
       if (turn.state.failures === 0) {
         warn(turn, "STORE_FAILING", "a renewal got no answer; retrying until the deadline", outcome.error);
       }
-      set(turn, { failures: turn.state.failures + 1 });
+      turn.state.failures = turn.state.failures + 1;
       break;
     default:
       outcome satisfies never;
@@ -121,15 +118,13 @@ function confirm(turn: Turn, sent: SentWrite, revision: number): void {
     deadline,
     renewAtMono: Math.max(turn.now.mono, sent.sentAt.mono + restMs),
   });
-  set(turn, {
-    view: { kind: "held", revision, record: ownRecord(turn, sent, term.acquiredAt) },
-    sent: turn.state.sent.filter((other) => other.nonce > sent.nonce),
-    seenRevision: Math.max(revision, turn.state.seenRevision),
-    seenAt: turn.now,
-    heardAt: turn.now,
-    failures: 0,
-    retryAtMono: turn.now.mono,
-  });
+  turn.state.view = { kind: "held", revision, record: ownRecord(turn, sent, term.acquiredAt) };
+  turn.state.sent = turn.state.sent.filter((other) => other.nonce > sent.nonce);
+  turn.state.seenRevision = Math.max(revision, turn.state.seenRevision);
+  turn.state.seenAt = turn.now;
+  turn.state.heardAt = turn.now;
+  turn.state.failures = 0;
+  turn.state.retryAtMono = turn.now.mono;
 }
 
 /** What a believed answer of the stream leader means for a running term. None is older than our own revision. */
@@ -161,35 +156,33 @@ export function judgeTerm(turn: Turn, snapshot: Snapshot, sameGeneration: boolea
 export function suspend(turn: Turn): void {
   if (turn.state.role.name !== "leader" || turn.state.config.crashDetection !== "presence") return;
   const { term } = roleFrom(turn, "leader");
-  set(turn, { role: { name: "suspended", term } });
+  turn.state.role = { name: "suspended", term };
   emit(turn, { type: "suspend", epoch: term.epoch });
 }
 
 function resume(turn: Turn): void {
   const { term } = roleFrom(turn, "suspended");
-  set(turn, { role: { name: "leader", term } });
+  turn.state.role = { name: "leader", term };
   emit(turn, { type: "resume", epoch: term.epoch });
 }
 
 /** Starts to give the term up. The lease is kept alive until the work has stopped. */
 export function drain(turn: Turn, reason: ResignReason, successor: string | undefined): void {
   const { term } = roleFrom(turn, "leader", "suspended");
-  set(turn, {
-    role: {
-      name: "draining",
-      term,
-      reason,
-      drained: false,
-      ...(successor === undefined ? {} : { successor }),
-    },
-  });
+  turn.state.role = {
+    name: "draining",
+    term,
+    reason,
+    drained: false,
+    ...(successor === undefined ? {} : { successor }),
+  };
   emit(turn, { type: "drain", epoch: term.epoch, reason });
 }
 
 /** The work has stopped: the lease may go as soon as an in-flight renewal has settled. */
 export function onDrained(turn: Turn): void {
   const role = roleFrom(turn, "draining");
-  set(turn, { role: { ...role, drained: true, term: { ...role.term, renewAtMono: turn.now.mono } } });
+  turn.state.role = { ...role, drained: true, term: { ...role.term, renewAtMono: turn.now.mono } };
 }
 
 /** Without a connection a drained lease can't be deleted: it is left to run out, nobody waits for the network. */
@@ -207,10 +200,12 @@ export function onReleaseOutcome(turn: Turn, outcome: WriteOutcome): void {
       endDrain(turn, true);
       break;
     case "conflict":
-      set(turn, { mustRead: true, retryAtMono: turn.now.mono });
+      turn.state.mustRead = true;
+      turn.state.retryAtMono = turn.now.mono;
       break;
     case "unknown":
-      set(turn, { mustRead: true, retryAtMono: turn.now.mono });
+      turn.state.mustRead = true;
+      turn.state.retryAtMono = turn.now.mono;
       setTerm(turn, { renewAtMono: turn.now.mono + turn.state.config.retryDelayMs });
       break;
     default:
@@ -229,16 +224,15 @@ function endDrain(turn: Turn, deleted: boolean): void {
       `the lease of epoch ${term.epoch} could not be deleted; it runs out within ${config.leaseTtlMs} ms`,
     );
   }
-  set(turn, {
-    role: { name: "follower" },
-    sent: [],
-    retryAtMono: turn.now.mono,
-    failures: 0,
-    // Whatever was watched during the term was only noted as a reason to read.
-    mustRead: !deleted || turn.state.mustRead,
-    cooldownUntilMono:
-      reason === "stopped" ? turn.state.cooldownUntilMono : turn.now.mono + config.cooldownMs,
-  });
+  turn.state.role = { name: "follower" };
+  turn.state.sent = [];
+  turn.state.retryAtMono = turn.now.mono;
+  turn.state.failures = 0;
+  // Whatever was watched during the term was only noted as a reason to read.
+
+  turn.state.mustRead = !deleted || turn.state.mustRead;
+  turn.state.cooldownUntilMono =
+    reason === "stopped" ? turn.state.cooldownUntilMono : turn.now.mono + config.cooldownMs;
   emit(turn, { type: "released", epoch: term.epoch, deleted });
 }
 
@@ -251,7 +245,9 @@ export function lose(turn: Turn, reason: LossReason, by?: Leader): void {
     return;
   }
   // Forget what is unsettled: a write of this term may not begin another one with the same epoch.
-  set(turn, { role: { name: "follower" }, sent: [], mustRead: reason === "expired" || turn.state.mustRead });
+  turn.state.role = { name: "follower" };
+  turn.state.sent = [];
+  turn.state.mustRead = reason === "expired" || turn.state.mustRead;
   emit(turn, { type: "lose", epoch: role.term.epoch, reason, ...(by === undefined ? {} : { by }) });
 }
 

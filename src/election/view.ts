@@ -4,7 +4,7 @@
  */
 import { takeoverWaitMs } from "./lease.ts";
 import { waitedUntil } from "./time.ts";
-import { emit, set, type Turn, warn } from "./turn.ts";
+import { emit, type Turn, warn } from "./turn.ts";
 import type { ElectionState, Expectation, Leader, LeaseEntry, LeaseRecord, Snapshot, View } from "./types.ts";
 import { sameBinding } from "./writes.ts";
 
@@ -105,7 +105,10 @@ export function expectationOf(view: Exclude<View, { kind: "unknown" }>): Expecta
  */
 export function observe(turn: Turn, entry: LeaseEntry): boolean {
   if (entry.revision <= turn.state.seenRevision) return false;
-  set(turn, { seenRevision: entry.revision, seenAt: turn.now, heardAt: turn.now, conflicts: 0 });
+  turn.state.seenRevision = entry.revision;
+  turn.state.seenAt = turn.now;
+  turn.state.heardAt = turn.now;
+  turn.state.conflicts = 0;
   switch (entry.kind) {
     case "record":
       observeRecord(turn, entry.revision, entry.record);
@@ -117,21 +120,19 @@ export function observe(turn: Turn, entry: LeaseEntry): boolean {
         `revision ${entry.revision} is not a lease record (${entry.reason}); waiting it out`,
       );
       holdBack(turn, garbageWaitMs(turn.state));
-      set(turn, { view: { kind: "held", revision: entry.revision, record: null } });
+      turn.state.view = { kind: "held", revision: entry.revision, record: null };
       break;
     case "released":
-      set(turn, {
-        outwait: null,
-        highestEpoch: Math.max(turn.state.highestEpoch, entry.epoch),
-        view: {
-          kind: "vacant",
-          revision: entry.revision,
-          lastSequence: entry.revision,
-          epochFloor: entry.epoch,
-          since: turn.now,
-          ...(entry.successor === undefined ? {} : { successor: entry.successor }),
-        },
-      });
+      turn.state.outwait = null;
+      turn.state.highestEpoch = Math.max(turn.state.highestEpoch, entry.epoch);
+      turn.state.view = {
+        kind: "vacant",
+        revision: entry.revision,
+        lastSequence: entry.revision,
+        epochFloor: entry.epoch,
+        since: turn.now,
+        ...(entry.successor === undefined ? {} : { successor: entry.successor }),
+      };
       break;
     case "deleted":
       observeVacancy(turn, entry.revision, entry.revision);
@@ -162,13 +163,11 @@ function observeRecord(turn: Turn, revision: number, record: LeaseRecord): void 
     }
     if (record.nodeId === config.nodeId) noteDuplicate(turn, record);
     // A renewal that was still on its way when its sender's connection ended entitles it to nothing: see `suspend`.
-    if (isGone(turn.state, record)) set(turn, { outwait: null });
+    if (isGone(turn.state, record)) turn.state.outwait = null;
     else holdBack(turn, takeoverWaitMs(config.leaseTtlMs, record.ttlMs, turn.state.bucketMaxAgeMs));
   }
-  set(turn, {
-    view: { kind: "held", revision, record },
-    highestEpoch: Math.max(highestEpoch, record.epoch),
-  });
+  turn.state.view = { kind: "held", revision, record };
+  turn.state.highestEpoch = Math.max(highestEpoch, record.epoch);
 }
 
 /** Does it name, with the promise that goes with a presence, a connection that is known to be gone? */
@@ -187,7 +186,7 @@ function noteDuplicate(turn: Turn, record: LeaseRecord): void {
   const { view, duplicate, config } = turn.state;
   const seenBefore = view.kind === "held" && view.record?.incarnation === record.incarnation;
   if (!seenBefore || record.incarnation === undefined || duplicate === record.incarnation) return;
-  set(turn, { duplicate: record.incarnation });
+  turn.state.duplicate = record.incarnation;
   warn(
     turn,
     "DUPLICATE_NODE_ID",
@@ -204,34 +203,30 @@ function observeVacancy(turn: Turn, revision: number, lastSequence: number): voi
   const { view, outwait, bucketMaxAgeMs } = turn.state;
   const overGoRecord = view.kind === "held" && view.record !== null && view.record.incarnation === undefined;
   const expired = revision === 0 && bucketMaxAgeMs > 0;
-  if (revision > 0 && overGoRecord) set(turn, { outwait: null });
+  if (revision > 0 && overGoRecord) turn.state.outwait = null;
   else if (outwait !== null && !expired && view.kind !== "vacant") holdBack(turn, outwait.waitMs);
-  set(turn, {
-    view: { kind: "vacant", revision, lastSequence, epochFloor: lastSequence, since: turn.now },
-  });
+  turn.state.view = { kind: "vacant", revision, lastSequence, epochFloor: lastSequence, since: turn.now };
 }
 
 /** Our own delete of our own lease was applied. */
 export function noteRelease(turn: Turn, revision: number, successor: string | undefined): void {
   if (revision < turn.state.seenRevision) return;
-  set(turn, {
-    seenRevision: revision,
-    seenAt: turn.now,
-    heardAt: turn.now,
-    outwait: null,
-    view: {
-      kind: "vacant",
-      revision,
-      lastSequence: revision,
-      epochFloor: turn.state.highestEpoch,
-      since: turn.now,
-      ...(successor === undefined ? {} : { successor }),
-    },
-  });
+  turn.state.seenRevision = revision;
+  turn.state.seenAt = turn.now;
+  turn.state.heardAt = turn.now;
+  turn.state.outwait = null;
+  turn.state.view = {
+    kind: "vacant",
+    revision,
+    lastSequence: revision,
+    epochFloor: turn.state.highestEpoch,
+    since: turn.now,
+    ...(successor === undefined ? {} : { successor }),
+  };
 }
 
 function holdBack(turn: Turn, waitMs: number): void {
-  set(turn, { outwait: { since: turn.now, waitMs } });
+  turn.state.outwait = { since: turn.now, waitMs };
 }
 
 /**
@@ -249,17 +244,19 @@ export function observeSnapshot(turn: Turn, snapshot: Snapshot): boolean {
     const { disputed, seenAt, config, outwait } = turn.state;
     const waitMs = Math.max(config.leaseTtlMs, outwait?.waitMs ?? 0);
     if (!disputed || !waitedUntil(seenAt, waitMs, turn.now)) return false;
-    set(turn, { seenRevision: 0 });
+    turn.state.seenRevision = 0;
   }
-  set(turn, { heardAt: turn.now, disputed: false });
+  turn.state.heardAt = turn.now;
+  turn.state.disputed = false;
   const { view } = turn.state;
   if (snapshot.entry !== null) {
-    if (contradicts(turn.state, snapshot.entry)) set(turn, { seenRevision: 0 });
+    if (contradicts(turn.state, snapshot.entry)) turn.state.seenRevision = 0;
     observe(turn, snapshot.entry);
   } else if (view.kind !== "vacant" || view.revision !== 0 || view.lastSequence !== snapshot.lastSequence) {
     // Also where a marker was seen before: markers expire and are purged like records, and nothing can be expected of
     // one that is gone.
-    set(turn, { seenRevision: snapshot.lastSequence, seenAt: turn.now });
+    turn.state.seenRevision = snapshot.lastSequence;
+    turn.state.seenAt = turn.now;
     observeVacancy(turn, 0, snapshot.lastSequence);
   }
   return true;
@@ -274,8 +271,12 @@ export function observeRecreation(turn: Turn, generation: string): void {
     `the bucket was deleted and created anew (was ${before}, is ${generation}); epochs continue above ${turn.state.highestEpoch}`,
   );
   // What was sent to the old bucket begins no term in the new one.
-  set(turn, { generation, seenRevision: 0, seenAt: turn.now, view: { kind: "unknown" }, sent: [] });
-  if (role.name === "campaigning") set(turn, { role: { name: "follower" } });
+  turn.state.generation = generation;
+  turn.state.seenRevision = 0;
+  turn.state.seenAt = turn.now;
+  turn.state.view = { kind: "unknown" };
+  turn.state.sent = [];
+  if (role.name === "campaigning") turn.state.role = { name: "follower" };
   if (outwait !== null) holdBack(turn, outwait.waitMs);
 }
 
@@ -290,6 +291,6 @@ export function announce(turn: Turn): void {
   ) {
     return;
   }
-  set(turn, { announced: leader });
+  turn.state.announced = leader;
   emit(turn, { type: "leader-changed", leader });
 }

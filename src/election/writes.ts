@@ -1,5 +1,5 @@
 /** The protocol's only two kinds of write. Both are compare-and-set; there is no other way to change the bucket. */
-import { emit, set, type Turn } from "./turn.ts";
+import { emit, type Turn } from "./turn.ts";
 import type { CrashDetection, Expectation, LeaseRecord, SessionBinding } from "./types.ts";
 
 /** Unsettled writes remembered at once; an older one that turns up after all is overwritten instead of adopted. */
@@ -25,11 +25,9 @@ export function sendRecord(turn: Turn, kind: "acquire" | "renew", write: RecordW
     ttlMs: config.leaseTtlMs,
     ...(binding === null ? {} : { session: promised(config.crashDetection, binding) }),
   };
-  set(turn, {
-    nonce,
-    inFlight: { nonce, kind },
-    sent: [...sent, { nonce, epoch: write.epoch, sentAt: turn.now, binding }].slice(-MAX_SENT),
-  });
+  turn.state.nonce = nonce;
+  turn.state.inFlight = { nonce, kind };
+  turn.state.sent = [...sent, { nonce, epoch: write.epoch, sentAt: turn.now, binding }].slice(-MAX_SENT);
   emit(turn, {
     type: "write",
     nonce,
@@ -55,7 +53,8 @@ export interface ReleaseWrite {
 /** Asks the store to delete our own lease. */
 export function sendRelease(turn: Turn, release: ReleaseWrite): void {
   const nonce = turn.state.nonce + 1;
-  set(turn, { nonce, inFlight: { nonce, kind: "release" } });
+  turn.state.nonce = nonce;
+  turn.state.inFlight = { nonce, kind: "release" };
   emit(turn, {
     type: "write",
     nonce,
