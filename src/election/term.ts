@@ -173,8 +173,8 @@ export function drain(turn: Turn, reason: ResignReason, successor: string | unde
     name: "draining",
     term,
     reason,
+    successor,
     drained: false,
-    ...(successor === undefined ? {} : { successor }),
   };
   emit(turn, { type: "drain", epoch: term.epoch, reason });
 }
@@ -182,7 +182,9 @@ export function drain(turn: Turn, reason: ResignReason, successor: string | unde
 /** The work has stopped: the lease may go as soon as an in-flight renewal has settled. */
 export function onDrained(turn: Turn): void {
   const role = roleFrom(turn, "draining");
-  turn.state.role = { ...role, drained: true, term: { ...role.term, renewAtMono: turn.now.mono } };
+  const { name, reason, successor, term } = role;
+  turn.state.role = { name, term, reason, successor, drained: true };
+  setTerm(turn, { renewAtMono: turn.now.mono });
 }
 
 /** Without a connection a drained lease can't be deleted: it is left to run out, nobody waits for the network. */

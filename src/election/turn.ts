@@ -91,7 +91,11 @@ export function setTerm(
     deadline: patch.deadline ?? before.deadline,
     renewAtMono: patch.renewAtMono ?? before.renewAtMono,
   };
-  turn.state.role = role.name === "draining" ? { ...role, term } : { name: role.name, term };
+  // Written out, as in `copyOf`: a role that always has the same shape is read faster.
+  turn.state.role =
+    role.name === "draining"
+      ? { name: role.name, term, reason: role.reason, successor: role.successor, drained: role.drained }
+      : { name: role.name, term };
 }
 
 /** When a lease record sent at `sentAt` stops entitling its sender to anything. */

@@ -139,7 +139,7 @@ export type View =
       readonly epochFloor: number;
       readonly since: Instant;
       /** Node id that goes first. */
-      readonly successor?: string;
+      readonly successor: string | undefined;
     };
 
 /**
@@ -204,7 +204,7 @@ export type Role =
       readonly name: "draining";
       readonly term: Term;
       readonly reason: ResignReason;
-      readonly successor?: string;
+      readonly successor: string | undefined;
       /** The application's work has ended: the lease may go. */
       readonly drained: boolean;
     }

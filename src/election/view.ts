@@ -131,7 +131,7 @@ export function observe(turn: Turn, entry: LeaseEntry): boolean {
         lastSequence: entry.revision,
         epochFloor: entry.epoch,
         since: turn.now,
-        ...(entry.successor === undefined ? {} : { successor: entry.successor }),
+        successor: entry.successor,
       };
       break;
     case "deleted":
@@ -205,7 +205,14 @@ function observeVacancy(turn: Turn, revision: number, lastSequence: number): voi
   const expired = revision === 0 && bucketMaxAgeMs > 0;
   if (revision > 0 && overGoRecord) turn.state.outwait = null;
   else if (outwait !== null && !expired && view.kind !== "vacant") holdBack(turn, outwait.waitMs);
-  turn.state.view = { kind: "vacant", revision, lastSequence, epochFloor: lastSequence, since: turn.now };
+  turn.state.view = {
+    kind: "vacant",
+    revision,
+    lastSequence,
+    epochFloor: lastSequence,
+    since: turn.now,
+    successor: undefined,
+  };
 }
 
 /** Our own delete of our own lease was applied. */
@@ -221,7 +228,7 @@ export function noteRelease(turn: Turn, revision: number, successor: string | un
     lastSequence: revision,
     epochFloor: turn.state.highestEpoch,
     since: turn.now,
-    ...(successor === undefined ? {} : { successor }),
+    successor,
   };
 }
 

@@ -12,6 +12,7 @@ const vacant = (
   floor: number,
 ): Extract<View, { kind: "vacant" }> => ({
   kind: "vacant",
+  successor: undefined,
   revision,
   lastSequence,
   epochFloor: floor,
