@@ -120,11 +120,12 @@ export class Checker implements Witness {
     const before = notes.role;
     const after = state.role.name;
     notes.role = after;
-    const transition = before === after ? null : transitionName(before, after);
-    if (transition !== null && TRANSITIONS[transition] === undefined) {
-      this.#fail(`${process.incarnation} goes from ${before} to ${after} in one step`);
+    if (before !== after) {
+      const transition = transitionName(before, after);
+      tally.transition(transition);
+      if (TRANSITIONS[transition] === undefined)
+        this.#fail(`${process.incarnation} goes from ${before} to ${after} in one step`);
     }
-    tally.step(transition, event, effects);
     hash.step(time.now, this.#alive.indexOf(notes), event, effects, state);
     for (const effect of effects) {
       if (effect.type === "write") this.#sends(notes, effect, state);

@@ -21,7 +21,8 @@ export interface Outage {
  * whole stream. It is the truth of a simulated world; what nodes get to see of it is up to `FakeStore`.
  */
 export class FakeBucket {
-  #generation = 1;
+  #generations = 1;
+  #generation = "generation-1";
   #sequence = 0;
   #entry: LeaseEntry | null = null;
   #exists = true;
@@ -44,7 +45,7 @@ export class FakeBucket {
   }
 
   get generation(): string {
-    return `generation-${this.#generation}`;
+    return this.#generation;
   }
 
   /** While there is one, nobody is answered. */
@@ -118,7 +119,8 @@ export class FakeBucket {
   recreate(above = 0, by: object | null = null): void {
     if (this.#exists) return;
     this.#exists = true;
-    this.#generation += 1;
+    this.#generations += 1;
+    this.#generation = `generation-${this.#generations}`;
     this.#madeBy = by;
     this.#sequence = this.canBeginAbove ? above : 0;
     this.#entry = null;

@@ -1,11 +1,11 @@
-import type { LeaseEntry, LeaseWrite, ReadOutcome, WriteOutcome } from "../election/types.ts";
+import type { LeaseEntry, LeaseWrite, ReadOutcome, SessionBinding, WriteOutcome } from "../election/types.ts";
 import { ClusterError } from "../errors.ts";
 import type { BucketInfo, LeaseStore, StoreListener } from "../runtime/ports.ts";
 import type { FakeBucket } from "./fake-bucket.ts";
 import type { FakeSession } from "./fake-session.ts";
 import { type Network, perfectNetwork } from "./network.ts";
 import type { VirtualClock } from "./virtual-clock.ts";
-import type { VirtualTime } from "./virtual-time.ts";
+import type { Timer, VirtualTime } from "./virtual-time.ts";
 
 const OPEN_TIMEOUT_MS = 1_000;
 
@@ -15,6 +15,30 @@ export interface FakeStoreOptions {
   readonly clock?: VirtualClock;
   /** The connection all this goes over: nothing arrives on one that is not open. Without it: one that never breaks. */
   readonly session?: FakeSession;
+}
+
+/** Something on its way to the process: it gets there if the connection it was sent on still stands then. */
+class Arrival<T> implements Timer {
+  set = false;
+  readonly #session: FakeSession | null;
+  readonly #link: SessionBinding | null | undefined;
+  readonly #clock: VirtualClock | null;
+  readonly #receive: (what: T) => void;
+  readonly #what: T;
+
+  constructor(session: FakeSession | null, clock: VirtualClock | null, receive: (what: T) => void, what: T) {
+    this.#session = session;
+    this.#link = session?.link;
+    this.#clock = clock;
+    this.#receive = receive;
+    this.#what = what;
+  }
+
+  fire(): void {
+    if (this.#session?.link !== this.#link) return;
+    if (this.#clock === null) this.#receive(this.#what);
+    else this.#clock.deliverTo(this.#receive, this.#what);
+  }
 }
 
 /** One node's way to the bucket. */
@@ -84,15 +108,16 @@ export class FakeStore implements LeaseStore {
 
   watch(listener: StoreListener): void {
     this.#unwatch?.();
-    const deliver = (run: () => void): void => {
+    const hear = <T>(tell: (what: T) => void, what: T): void => {
       if (this.network.dropWatch || this.network.dropResponses || !this.#isOpen()) return;
-      this.#arrive(run);
+      this.#arrive(tell, what);
     };
-    const heard = (entry: LeaseEntry): void => deliver(() => listener.entry(entry));
+    const tellEntry = (entry: LeaseEntry): void => listener.entry(entry);
+    const heard = (entry: LeaseEntry): void => hear(tellEntry, entry);
     this.#unwatch = this.#bucket.watch({
       entry: heard,
       forged: heard,
-      gone: () => deliver(() => listener.gone()),
+      gone: () => hear(() => listener.gone(), undefined),
     });
   }
 
@@ -105,6 +130,10 @@ export class FakeStore implements LeaseStore {
   #roundTrip<T>(timeoutMs: number, serve: () => T, done: (answer: T | null) => void, extraDelayMs = 0): void {
     const cancelTimeout = this.#setTimer(timeoutMs, () => done(null));
     if (this.network.dropRequests || !this.#isOpen()) return;
+    const receive = (answer: T): void => {
+      cancelTimeout();
+      done(answer);
+    };
     const arrived = (): void => {
       // A cluster without a quorum answers nobody. What it was given may be committed when the quorum is back.
       const { outage } = this.#bucket;
@@ -115,10 +144,7 @@ export class FakeStore implements LeaseStore {
       const answer = serve();
       // An inbox outlives its connection: the answer may arrive on the next one.
       if (this.network.dropResponses || !this.#isOpen()) return;
-      this.#arrive(() => {
-        cancelTimeout();
-        done(answer);
-      });
+      this.#arrive(receive, answer);
     };
     this.#time.after(this.network.latencyMs + extraDelayMs, arrived);
   }
@@ -127,14 +153,9 @@ export class FakeStore implements LeaseStore {
     return this.#session === null || this.#session.link !== null;
   }
 
-  /** Something is on its way to the process: it gets there if the connection still stands then. */
-  #arrive(run: () => void): void {
-    const link = this.#session?.link;
-    this.#time.after(this.network.latencyMs, () => {
-      if (this.#session?.link !== link) return;
-      if (this.#clock === null) run();
-      else this.#clock.deliver(run);
-    });
+  #arrive<T>(receive: (what: T) => void, what: T): void {
+    const arrival = new Arrival(this.#session, this.#clock, receive, what);
+    this.#time.set(arrival, this.#time.now + this.network.latencyMs);
   }
 
   #setTimer(ms: number, fire: () => void): () => void {

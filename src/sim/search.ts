@@ -46,13 +46,13 @@ export async function search(options: SearchOptions): Promise<Findings> {
     // What a history leaves behind is kept alive until the event loop turns.
     if (seed % TURN_EVERY === 0) await settle();
   }
-  const { faults, elections, events, effects, transitions } = tally;
+  const { faults, elections, transitions } = tally;
   return {
     seeds: seed - from,
     failures,
     terms,
     strayed,
-    tally: { faults, elections, events, effects, transitions },
+    tally: { faults, elections, transitions },
     traceHash: hash.digits,
   };
 }
@@ -66,13 +66,13 @@ export function merge(all: readonly Findings[]): Findings {
     hash.merge(traceHash);
   }
   const sum = (of: (findings: Findings) => number): number => all.reduce((total, one) => total + of(one), 0);
-  const { faults, elections, events, effects, transitions } = tally;
+  const { faults, elections, transitions } = tally;
   return {
     seeds: sum(({ seeds }) => seeds),
     failures: all.flatMap(({ failures }) => failures).sort((one, other) => one.seed - other.seed),
     terms: sum(({ terms }) => terms),
     strayed: sum(({ strayed }) => strayed),
-    tally: { faults, elections, events, effects, transitions },
+    tally: { faults, elections, transitions },
     traceHash: hash.digits,
   };
 }

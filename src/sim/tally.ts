@@ -1,5 +1,5 @@
 /** What was seen in many histories, counted by kind: a search that never came near a case proves nothing about it. */
-import type { Effect, ElectionEvent, RoleName } from "../election/types.ts";
+import type { RoleName } from "../election/types.ts";
 
 export type Counts = Record<string, number>;
 
@@ -13,15 +13,11 @@ export type ElectionKind =
   | "death confirmed"
   | "own lease";
 
-const WRITES = { put: "write put", release: "write release" } as const;
-
 const ROLES: readonly RoleName[] = ["follower", "campaigning", "leader", "suspended", "draining", "stopped"];
 
 export class Tally {
   readonly faults: Counts = {};
   readonly elections: Counts = {};
-  readonly events: Counts = {};
-  readonly effects: Counts = {};
   /** From role to role, `follower > campaigning`. */
   readonly transitions: Counts = {};
 
@@ -33,28 +29,19 @@ export class Tally {
     count(this.elections, kind);
   }
 
-  /** `transition`: by its name, `null` where the role stayed the same. */
-  step(transition: string | null, event: ElectionEvent, effects: readonly Effect[]): void {
-    count(this.events, event.type);
-    if (transition !== null) count(this.transitions, transition);
-    for (const effect of effects) {
-      if (effect.type === "lose") count(this.effects, `lose ${effect.reason}`);
-      else if (effect.type === "warn") count(this.effects, `warn ${effect.code}`);
-      else if (effect.type === "drain") count(this.effects, `drain ${effect.reason}`);
-      // The most frequent one: no text is put together for it.
-      else if (effect.type === "write") count(this.effects, WRITES[effect.write.kind]);
-      else count(this.effects, effect.type);
-    }
+  /** By its name. */
+  transition(name: string): void {
+    count(this.transitions, name);
   }
 
   add(other: TallyData): void {
-    for (const part of ["faults", "elections", "events", "effects", "transitions"] as const) {
+    for (const part of ["faults", "elections", "transitions"] as const) {
       for (const [name, times] of Object.entries(other[part])) count(this[part], name, times);
     }
   }
 }
 
-export type TallyData = Pick<Tally, "faults" | "elections" | "events" | "effects" | "transitions">;
+export type TallyData = Pick<Tally, "faults" | "elections" | "transitions">;
 
 /** Transitions of one step that the rules allow, each with what makes it. Everything else is a violation. */
 export const TRANSITIONS: Readonly<Record<string, string>> = {

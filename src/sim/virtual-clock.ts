@@ -1,6 +1,6 @@
 import type { Instant } from "../election/time.ts";
 import type { Clock } from "../runtime/ports.ts";
-import { Timer, type VirtualTime } from "./virtual-time.ts";
+import type { Timer, VirtualTime } from "./virtual-time.ts";
 
 export interface ClockFaults {
   /** Virtual milliseconds on this clock per true millisecond. */
@@ -13,20 +13,20 @@ export interface ClockFaults {
 export type FirstAfterPause = "timers" | "messages";
 
 /** A timer by the monotonic clock of a process, which may stand still meanwhile. */
-class ClockTimer extends Timer {
+class ClockTimer implements Timer {
+  set = false;
   readonly dueMono: number;
   readonly run: () => void;
   readonly #wake: (timer: ClockTimer) => void;
   cancelled = false;
 
   constructor(dueMono: number, run: () => void, wake: (timer: ClockTimer) => void) {
-    super();
     this.dueMono = dueMono;
     this.run = run;
     this.#wake = wake;
   }
 
-  override fire(): void {
+  fire(): void {
     this.#wake(this);
   }
 }
@@ -209,6 +209,13 @@ export class VirtualClock implements Clock {
   /** A message for this process arrives: handled now, after the pause, or never. */
   deliver(run: () => void): void {
     this.#run("messages", run);
+  }
+
+  /** As `deliver`, without a closure where it is handled now: nearly always. */
+  deliverTo<T>(receive: (what: T) => void, what: T): void {
+    if (!this.caughtUp) return this.#run("messages", () => receive(what));
+    if (this.#time.now >= this.#lookDueAt) this.#makeUp();
+    receive(what);
   }
 
   /** Somebody sets the wall clock. */

@@ -1,23 +1,10 @@
 import { Answer } from "./answer.ts";
 
 /** One thing that is to happen, once. */
-export abstract class Timer {
+export interface Timer {
   /** Is it set? Not any more when it fires, and when it is cancelled. */
-  set = false;
-  abstract fire(): void;
-}
-
-class Call extends Timer {
-  readonly #run: () => void;
-
-  constructor(run: () => void) {
-    super();
-    this.#run = run;
-  }
-
-  override fire(): void {
-    this.#run();
-  }
+  set: boolean;
+  fire(): void;
 }
 
 /**
@@ -64,7 +51,7 @@ export class VirtualTime {
 
   /** Calls `fire` at that time; timers of one time fire in the order they were set. Returns the cancellation. */
   at(time: number, fire: () => void): () => void {
-    const timer = new Call(fire);
+    const timer: Timer = { set: false, fire };
     this.set(timer, time);
     return () => this.cancel(timer);
   }
