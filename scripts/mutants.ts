@@ -11,6 +11,7 @@ import type { Answer, Task } from "./mutants/mutant-worker.ts";
 import { mutate } from "./mutants/mutate.ts";
 import type { Pinned } from "./sim/pinned.ts";
 import { progressBar } from "./sim/progress.ts";
+import { resourceLimits } from "./sim/resource-limits.ts";
 
 interface Verdict {
   readonly name: string;
@@ -89,7 +90,10 @@ async function judge(mutant: Mutant, index: number): Promise<Verdict> {
 async function hunt({ name, equivalent }: Mutant, copy: string): Promise<Verdict> {
   const limit = equivalent === undefined ? flags.seeds : Math.min(flags.seeds, EQUIVALENT_SEEDS);
   const counted = Math.min(flags.count, limit);
-  const worker = new Worker(new URL("./mutants/mutant-worker.js", import.meta.url), { workerData: copy });
+  const worker = new Worker(new URL("./mutants/mutant-worker.js", import.meta.url), {
+    workerData: copy,
+    resourceLimits,
+  });
   let [foundAtSeed, violation, foundIn, played] = [null as number | null, null as string | null, 0, 0];
   try {
     while (played < limit && (foundAtSeed === null || played < counted)) {

@@ -10,6 +10,7 @@ import { retell, shrink } from "../src/sim/shrink.ts";
 import { type Counts, TRANSITIONS, unseenTransitions } from "../src/sim/tally.ts";
 import type { Pinned } from "./sim/pinned.ts";
 import { progressBar } from "./sim/progress.ts";
+import { resourceLimits } from "./sim/resource-limits.ts";
 
 interface Flags {
   readonly seeds: number;
@@ -94,7 +95,7 @@ async function play(): Promise<Findings> {
   };
   const thread = (): Promise<void> =>
     new Promise((resolve, reject) => {
-      const worker = new Worker(new URL("./sim/search-worker.js", import.meta.url));
+      const worker = new Worker(new URL("./sim/search-worker.js", import.meta.url), { resourceLimits });
       const send = (): void => {
         const batch = batchOf();
         if (batch === null) void worker.terminate().then(() => resolve());
