@@ -102,8 +102,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: "a wait goes on where a renewal should begin it anew",
     file: "election/view.js",
-    from: "set(turn, { outwait: { since: turn.now, waitMs } });",
-    to: "set(turn, { outwait: { since: turn.state.outwait?.since ?? turn.now, waitMs } });",
+    from: "turn.state.outwait = { since: turn.now, waitMs };",
+    to: "turn.state.outwait = { since: turn.state.outwait?.since ?? turn.now, waitMs };",
   },
   {
     name: "the margin is a tenth of what it should be",
@@ -133,8 +133,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: "an empty key starts at epoch 1 again",
     file: "election/view.js",
-    from: 'view: { kind: "vacant", revision, lastSequence, epochFloor: lastSequence, since: turn.now }',
-    to: 'view: { kind: "vacant", revision, lastSequence, epochFloor: 0, since: turn.now }',
+    from: "epochFloor: lastSequence,",
+    to: "epochFloor: 0,",
   },
   {
     name: "garbage starts at epoch 1 again",
@@ -157,13 +157,13 @@ export const mutants: readonly Mutant[] = [
   {
     name: "a bucket that was made anew makes epochs forgotten",
     file: "election/view.js",
-    from: 'view: { kind: "unknown" }, sent: [] });',
-    to: 'view: { kind: "unknown" }, sent: [], highestEpoch: 0 });',
+    from: 'turn.state.view = { kind: "unknown" }; turn.state.sent = [];',
+    to: 'turn.state.view = { kind: "unknown" }; turn.state.sent = []; turn.state.highestEpoch = 0;',
   },
   {
     name: "a released lease leaves no epoch",
     file: "election/view.js",
-    from: "highestEpoch: Math.max(turn.state.highestEpoch, entry.epoch),",
+    from: "turn.state.highestEpoch = Math.max(turn.state.highestEpoch, entry.epoch);",
     to: "",
     equivalent:
       "the marker's own epoch is the floor of the next term, and every later record carries a larger one",
@@ -210,15 +210,15 @@ export const mutants: readonly Mutant[] = [
   {
     name: "what was sent to a deleted bucket begins a term in the next",
     file: "election/view.js",
-    from: 'view: { kind: "unknown" }, sent: [] });',
-    to: 'view: { kind: "unknown" } });',
+    from: 'turn.state.view = { kind: "unknown" }; turn.state.sent = [];',
+    to: 'turn.state.view = { kind: "unknown" };',
     equivalent:
       "only a write that strayed into the next bucket could begin one, and such a history proves nothing any more (`Strayed`)",
   },
   {
     name: "a straggler of a deleted bucket outlives the read at its revision",
     file: "election/view.js",
-    from: "if (contradicts(turn.state, snapshot.entry)) set(turn, { seenRevision: 0 });",
+    from: "if (contradicts(turn.state, snapshot.entry)) turn.state.seenRevision = 0;",
     to: "",
   },
   {
@@ -275,34 +275,34 @@ export const mutants: readonly Mutant[] = [
   {
     name: "a lost term's renewals may begin another one",
     file: "election/term.js",
-    from: 'role: { name: "follower" }, sent: [], mustRead: reason === "expired"',
-    to: 'role: { name: "follower" }, mustRead: reason === "expired"',
+    from: 'turn.state.sent = []; turn.state.mustRead = reason === "expired" || turn.state.mustRead;',
+    to: 'turn.state.mustRead = reason === "expired" || turn.state.mustRead;',
   },
   {
     name: "a lost term is campaigned for without a look",
     file: "election/term.js",
-    from: 'mustRead: reason === "expired" || turn.state.mustRead',
-    to: "mustRead: false",
+    from: 'turn.state.mustRead = reason === "expired" || turn.state.mustRead;',
+    to: "turn.state.mustRead = false;",
     equivalent: "the compare-and-set finds out what the look would have; only time is lost",
   },
   {
     name: "a failed renewal is not looked up",
     file: "election/term.js",
-    from: "set(turn, { failures: turn.state.failures + 1 });",
-    to: "set(turn, { failures: turn.state.failures + 1, mustRead: false });",
+    from: "turn.state.failures += 1;",
+    to: "turn.state.failures += 1; turn.state.mustRead = false;",
     equivalent: "the next renewal is refused, and the refusal is looked up",
   },
   {
     name: "a lease that was asked to be deleted begins a term",
     file: "election/candidate.js",
-    from: "set(turn, { sent: [] }); sendRelease(turn, {",
+    from: "turn.state.sent = []; sendRelease(turn, {",
     to: "sendRelease(turn, {",
   },
   {
     name: "a released term's renewals may begin another one",
     file: "election/term.js",
-    from: 'role: { name: "follower" }, sent: [], retryAtMono: turn.now.mono,',
-    to: 'role: { name: "follower" }, retryAtMono: turn.now.mono,',
+    from: 'turn.state.role = { name: "follower" }; turn.state.sent = []; turn.state.retryAtMono = turn.now.mono;',
+    to: 'turn.state.role = { name: "follower" }; turn.state.retryAtMono = turn.now.mono;',
   },
   {
     name: "an acquire that was seen only by the watch begins a term",
@@ -341,13 +341,13 @@ export const mutants: readonly Mutant[] = [
     name: "a vanished record need not be waited for",
     file: "election/view.js",
     from: 'else if (outwait !== null && !expired && view.kind !== "vacant") holdBack(turn, outwait.waitMs);',
-    to: "else set(turn, { outwait: null });",
+    to: "else turn.state.outwait = null;",
   },
   {
     name: "another bucket need not be waited for",
     file: "election/view.js",
     from: "if (outwait !== null) holdBack(turn, outwait.waitMs);",
-    to: "set(turn, { outwait: null });",
+    to: "turn.state.outwait = null;",
   },
   {
     name: "renewals are not waited for",
@@ -376,8 +376,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: "a released lease is waited for",
     file: "election/view.js",
-    from: "set(turn, { outwait: null, highestEpoch: Math.max(turn.state.highestEpoch, entry.epoch),",
-    to: "set(turn, { highestEpoch: Math.max(turn.state.highestEpoch, entry.epoch),",
+    from: "turn.state.outwait = null; turn.state.highestEpoch = Math.max(turn.state.highestEpoch, entry.epoch);",
+    to: "turn.state.highestEpoch = Math.max(turn.state.highestEpoch, entry.epoch);",
     equivalent: "only time is lost: nobody leads for one lease longer",
   },
   // ------------------------------------------------------------------------------------------ presence
@@ -396,7 +396,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: "a leader is not suspended when its connection ends",
     file: "election/term.js",
-    from: 'set(turn, { role: { name: "suspended", term } });',
+    from: 'turn.state.role = { name: "suspended", term };',
     to: "return;",
   },
   {
@@ -521,8 +521,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: "the timer is not set again",
     file: "runtime/driver.js",
-    from: "finally { this.#draining = false; } this.#setTimer();",
-    to: "finally { this.#draining = false; } if (this.#cancelTimer === null) this.#setTimer();",
+    from: "if (delayMs !== null && this.#cancelTimer !== null && this.#timerAtMono <= now.mono + delayMs) return;",
+    to: "if (delayMs !== null && this.#cancelTimer !== null) return;",
   },
   {
     name: "timers are not rounded up: they fire early",

@@ -96,7 +96,7 @@ export function onRenewalOutcome(turn: Turn, sent: SentWrite, outcome: WriteOutc
       if (turn.state.failures === 0) {
         warn(turn, "STORE_FAILING", "a renewal got no answer; retrying until the deadline", outcome.error);
       }
-      turn.state.failures = turn.state.failures + 1;
+      turn.state.failures += 1;
       break;
     default:
       outcome satisfies never;
@@ -231,7 +231,6 @@ function endDrain(turn: Turn, deleted: boolean): void {
   turn.state.retryAtMono = turn.now.mono;
   turn.state.failures = 0;
   // Whatever was watched during the term was only noted as a reason to read.
-
   turn.state.mustRead = !deleted || turn.state.mustRead;
   turn.state.cooldownUntilMono =
     reason === "stopped" ? turn.state.cooldownUntilMono : turn.now.mono + config.cooldownMs;
