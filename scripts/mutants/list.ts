@@ -504,6 +504,8 @@ export const mutants: readonly Mutant[] = [
     file: "runtime/driver.js",
     from: "if (this.#draining) { this.#queue.push(event); return; }",
     to: "",
+    equivalent:
+      "here a step causes no event at once but `drained`, and that finds the state which the step has left; what applications may cause within a step is in test/runtime/driver.test.ts",
   },
   {
     name: "the deadline has no timer",

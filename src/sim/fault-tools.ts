@@ -23,6 +23,7 @@ export type FaultName =
   | "late write"
   | "pause"
   | "suspend"
+  | "cut while frozen"
   | "wall clock"
   | "kill -9"
   | "host lost"
@@ -83,15 +84,18 @@ export function network(
   };
 }
 
-export function frozen(how: "pause" | "suspend"): Fault {
+/** `andCut`: long enough that the server takes its connection for dead meanwhile, and does. */
+export function frozen(how: "pause" | "suspend", andCut?: "and cut"): Fault {
   return (context, { process }) => {
-    const { random, time, tell } = context;
-    const ms = lasting(context);
+    const { random, time, quietFrom, tell } = context;
+    const leftMs = Math.max(0, quietFrom - time.now);
+    const ms =
+      andCut === undefined ? lasting(context) : Math.min(random.between(2 * UNSEEN_CUT_MS, 9_000), leftMs);
     const first: FirstAfterPause = random.chance(0.5) ? "timers" : "messages";
     tell(`${process.incarnation}: ${how} for ${ms} ms, then ${first} first`);
     if (process.clock.caughtUp) process.frozenAt = time.now;
     process.clock[how](ms, first);
-    if (ms <= UNSEEN_CUT_MS || !random.chance(0.5)) return;
+    if (ms <= UNSEEN_CUT_MS || (andCut === undefined && !random.chance(0.5))) return;
     const cutAfter = random.between(UNSEEN_CUT_MS, ms);
     time.after(cutAfter, () => {
       tell(`${process.incarnation}: its connection is cut meanwhile`);

@@ -19,6 +19,7 @@ const underWay: readonly FaultName[] = [
   "watch lost",
   "late write",
   "pause",
+  "cut while frozen",
   "kill -9",
   "disconnected",
   "server restart",
@@ -88,6 +89,7 @@ const faults: Readonly<Record<FaultName, Fault>> = {
   },
   pause: frozen("pause"),
   suspend: frozen("suspend"),
+  "cut while frozen": frozen("pause", "and cut"),
   "wall clock": ({ random, tell }, host) => {
     const ms = random.between(-100_000, 100_000);
     tell(`${host.name}: wall clock stepped by ${ms} ms`);
@@ -237,18 +239,31 @@ const faults: Readonly<Record<FaultName, Fault>> = {
     beforeTampering("deleted");
     bucket.force((revision) => ({ kind: "deleted", revision }));
   },
-  "stream purged": ({ bucket, beforeTampering, afterPurge, tell }) => {
-    tell("the operator purges the stream");
-    beforeTampering(bucket.maxAgeMs > 0 ? "aged" : "vanished");
-    bucket.expire();
-    afterPurge();
+  "stream purged": ({ bucket, beforeTampering, afterPurge, random, time, quietFrom, tell }, host) => {
+    const purge = (): void => {
+      tell("the operator purges the stream");
+      beforeTampering(bucket.maxAgeMs > 0 ? "aged" : "vanished");
+      bucket.expire();
+      afterPurge();
+    };
+    purge();
+    if (random.chance(0.7)) return;
+    // And again, just before a late write arrives that expects an empty key: whole terms have come and gone meanwhile.
+    const lateMs = random.between(50, 1_400);
+    const happen = (): void => {
+      if (time.now + lateMs >= quietFrom) return;
+      host.network.delayNextWriteMs = lateMs;
+      time.after(lateMs, purge);
+    };
+    host.atNextWrite = { kind: "acquire", happen };
   },
   garbage: ({ bucket, beforeTampering, tell }) => {
     tell("the operator writes garbage");
     beforeTampering("garbage");
     bucket.force((revision) => ({ kind: "garbage", revision, reason: "not JSON" }));
   },
-  "bucket deleted": ({ bucket, beforeTampering, hosts, random, tell, time }) => {
+  "bucket deleted": (context, host) => {
+    const { bucket, beforeTampering, hosts, quietFrom, random, tell, time } = context;
     if (!bucket.exists) return;
     tell("the bucket is deleted");
     beforeTampering("vanished", true);
@@ -259,6 +274,11 @@ const faults: Readonly<Record<FaultName, Fault>> = {
       if (!bucket.exists) tell("the bucket is created anew");
       bucket.recreate();
     });
+    // That one is deleted, too, once somebody has led on it, and somebody who knows nothing of all this is at hand.
+    const againMs = random.between(11_000, 25_000);
+    if (random.chance(0.7) || time.now + againMs >= quietFrom) return;
+    time.after(againMs - random.between(1, 500), () => strike("kill -9", context, host));
+    time.after(againMs, () => strike("bucket deleted", context, host));
   },
 };
 
