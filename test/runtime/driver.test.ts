@@ -6,7 +6,7 @@ import { FakeConnections, FakeSession } from "../../src/sim/fake-session.ts";
 import { FakeStore } from "../../src/sim/fake-store.ts";
 import { VirtualClock } from "../../src/sim/virtual-clock.ts";
 import { VirtualTime } from "../../src/sim/virtual-time.ts";
-import { config } from "../election/play/solo.ts";
+import { config, record } from "../election/play/solo.ts";
 
 class Rig {
   readonly time = new VirtualTime();
@@ -219,6 +219,32 @@ describe("the timer", () => {
     const rig = await new Rig().leading();
     await rig.time.advance(60_000);
     expect(rig.log.filter((entry) => entry === "<tick").length).toBe(20);
+    await rig.stop();
+  });
+
+  test("that was put off is not set anew, goes off for nothing, and is there when it is due", async () => {
+    const rig = new Rig();
+    rig.bucket.force((revision) => record(revision, "b", 3));
+    rig.driver.start(rig.store.info());
+    await rig.time.advance(10);
+    rig.log.length = 0;
+    let set = 0;
+    const setTimer = rig.clock.setTimer.bind(rig.clock);
+    rig.clock.setTimer = (delayMs, fire) => {
+      set += 1;
+      return setTimer(delayMs, fire);
+    };
+    // A follower that hears of a renewal has nothing to do for one and a half heartbeats more.
+    for (let i = 0; i < 30; i += 1) {
+      rig.bucket.force((revision) => record(revision, "b", 3));
+      await rig.time.advance(1_000);
+    }
+    expect(rig.log).toEqual(Array.from({ length: 30 }, () => "<watched"));
+    expect(set).toBeLessThan(15);
+    await rig.time.advance(3_499);
+    expect(rig.log.at(-1)).toBe("<watched");
+    await rig.time.advance(5);
+    expect(rig.log.slice(30, 32)).toEqual(["<tick", "<read"]);
     await rig.stop();
   });
 });
