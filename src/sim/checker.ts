@@ -14,14 +14,18 @@ import { type ElectionKind, type Tally, TRANSITIONS, transitionName } from "./ta
 import { type TamperingKind, Tamperings } from "./tamperings.ts";
 import type { TraceHash } from "./trace-hash.ts";
 import { Strayed, Violation } from "./violation.ts";
+import { EXACT_AFTER_PAUSE_MS } from "./virtual-clock.ts";
 import type { VirtualTime } from "./virtual-time.ts";
 
 /** Every clock is within 2.4 % of true time; a little more, for rounding. */
 const RATE_SLACK = 1.026;
 /** A stopped process may be stale for 250 ms, looks every 50 ms, and a few for the turn of the loop. */
 const STALE_MS = 320;
-/** After a pause a process calls itself leader again without an event, as soon as it has looked at its connection. */
-const STIRRED_MS = 400;
+/**
+ * After a pause a process calls itself leader again without an event, as soon as it has looked at its connection. Less than
+ * the time for which every look is made at its time.
+ */
+const STIRRED_MS = EXACT_AFTER_PAUSE_MS - 100;
 
 /** How late a process that runs may find its term over: a timer is rounded up. */
 const LATE_MS = 5;

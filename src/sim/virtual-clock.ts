@@ -41,7 +41,7 @@ interface Regular {
 }
 
 /** So long after a pause every look is made at its time: what it finds may change what others see of the process. */
-const EXACT_AFTER_PAUSE_MS = 500;
+export const EXACT_AFTER_PAUSE_MS = 500;
 
 interface Late {
   readonly kind: "timers" | "messages" | "turns";
