@@ -485,6 +485,8 @@ export const mutants: readonly Mutant[] = [
     file: "election/act.js",
     from: "if (turn.state.inFlight === null) sendDueWrite(turn);",
     to: "sendDueWrite(turn);",
+    equivalent:
+      "both expect the same revision: the compare-and-set lets one through, whichever comes first, and the other is looked up",
   },
   {
     name: "stop() does not wait for the term's end",
