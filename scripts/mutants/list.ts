@@ -269,8 +269,6 @@ export const mutants: readonly Mutant[] = [
     file: "election/candidate.js",
     from: "const replaced = revision < turn.state.seenRevision;",
     to: "const replaced = false;",
-    equivalent:
-      "before its deadline only an operator replaces it, or whoever has its connection confirmed as gone: then it is not adopted either",
   },
   {
     name: "a lost term's renewals may begin another one",
@@ -309,8 +307,6 @@ export const mutants: readonly Mutant[] = [
     file: "election/election.js",
     from: "observe(turn, entry); // Only an ack or a read makes a leader: a write of ours that the watch shows is looked up.",
     to: "observe(turn, entry); settleOrphan(turn);",
-    equivalent:
-      "the watch shows committed writes only, so it is as good as an ack; the rule guards against forged ones",
   },
   {
     name: "any record of ours begins a term, whichever write it was",

@@ -274,6 +274,7 @@ const faults: Readonly<Record<FaultName, Fault>> = {
       if (!bucket.exists) tell("the bucket is created anew");
       bucket.recreate();
     });
+    if (random.chance(0.2)) return deleteBehindFirstWrite(context, host);
     // That one is deleted, too, once somebody has led on it, and somebody who knows nothing of all this is at hand.
     const againMs = random.between(11_000, 25_000);
     if (random.chance(0.7) || time.now + againMs >= quietFrom) return;
@@ -281,6 +282,35 @@ const faults: Readonly<Record<FaultName, Fault>> = {
     time.after(againMs, () => strike("bucket deleted", context, host));
   },
 };
+
+/** The next bucket is deleted as soon as it is written to, with that message still on its way to one of the nodes. */
+function deleteBehindFirstWrite(context: FaultContext, host: Host): void {
+  const { bucket, hosts, quietFrom, random, time } = context;
+  const latencyMs = random.between(300, 1_500);
+  const restMs = random.between(1, 300);
+  const other = random.pick(hosts);
+  const killAfterMs = random.between(300, 2_500);
+  const unwatch = bucket.watch({
+    entry: ({ revision }) => {
+      if (revision > 1) return;
+      unwatch();
+      time.after(0, () => {
+        host.network.latencyMs = 1;
+        if (time.now + latencyMs + killAfterMs >= quietFrom) return;
+        context.beforeTampering("vanished", true);
+        bucket.delete();
+        time.after(restMs, () => bucket.recreate());
+        time.after(killAfterMs, () => strike("kill -9", context, other));
+      });
+    },
+    gone: () => {},
+  });
+  host.network.latencyMs = latencyMs;
+  time.after(10_000, () => {
+    unwatch();
+    if (host.network.latencyMs === latencyMs) host.network.latencyMs = 1;
+  });
+}
 
 export const operatorFaults: readonly FaultName[] = [
   "key deleted",

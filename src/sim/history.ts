@@ -1,5 +1,5 @@
 /** One seed, one history: some nodes, one bucket, many faults, then a quiet end. */
-import { Checker, QUIET_MS, STEADY_MS } from "./checker.ts";
+import { Checker, QUIET_MS, RATE_SLACK, STEADY_MS } from "./checker.ts";
 import { FakeBucket } from "./fake-bucket.ts";
 import { FakeConnections } from "./fake-session.ts";
 import type { FaultContext } from "./fault-tools.ts";
@@ -90,10 +90,17 @@ export class History {
     this.#heal();
     await this.#time.advance(QUIET_MS, look);
     const before = this.#heldByOne();
+    const written = this.#checker.held.map(({ store }) => store.writes);
     // Nothing happens any more: whoever leads goes on, renewal by renewal.
     await this.#time.advance(STEADY_MS, look);
     const after = this.#heldByOne();
     if (after !== before) throw new Violation(`in a quiet time held by ${before}, then by ${after}`);
+    for (const [index, { store, incarnation, host }] of this.#checker.held.entries()) {
+      const renewals = store.writes - (written[index] ?? 0);
+      const least = Math.floor(STEADY_MS / (host.options.renewIntervalMs * RATE_SLACK));
+      if (renewals < least)
+        throw new Violation(`${incarnation} renews ${renewals} times in a quiet time, not ${least}`);
+    }
     await this.#stopAll(look);
   }
 
