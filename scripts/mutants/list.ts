@@ -220,20 +220,28 @@ export const mutants: readonly Mutant[] = [
     file: "election/view.js",
     from: "if (contradicts(turn.state, snapshot.entry)) turn.state.seenRevision = 0;",
     to: "",
+    equivalent:
+      "nothing watched is believed for one lease after another bucket was noticed; the rule is left for one that lost its newest messages: test/election/view.test.ts",
+  },
+  {
+    name: "what is watched is believed to be of the bucket that was read",
+    file: "election/election.js",
+    from: "mayBeStray(turn) || isFromAnotherLife(turn.state, entry)",
+    to: "isFromAnotherLife(turn.state, entry)",
   },
   {
     name: "a straggler of a deleted bucket outlives what is watched at its revision",
     file: "election/election.js",
-    from: "if (isFromAnotherLife(turn.state, entry) || contradicts(turn.state, entry)) {",
-    to: "if (isFromAnotherLife(turn.state, entry)) {",
+    from: "mayBeStray(turn) || isFromAnotherLife(turn.state, entry) || contradicts(turn.state, entry)",
+    to: "mayBeStray(turn) || isFromAnotherLife(turn.state, entry)",
     equivalent:
       "any later message is news; one that stays the newest for a whole wait is of a holder that does not renew",
   },
   {
     name: "a message of an earlier epoch is believed",
     file: "election/election.js",
-    from: "if (isFromAnotherLife(turn.state, entry) || contradicts(turn.state, entry)) {",
-    to: "if (contradicts(turn.state, entry)) {",
+    from: "mayBeStray(turn) || isFromAnotherLife(turn.state, entry) || contradicts(turn.state, entry)",
+    to: "mayBeStray(turn) || contradicts(turn.state, entry)",
     equivalent:
       "its revision is refused by the compare-and-set and then disputed; what is announced goes back with a warning; only time is lost",
   },

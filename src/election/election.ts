@@ -64,6 +64,7 @@ import {
   isFromAnotherLife,
   isMine,
   isMyWrite,
+  mayBeStray,
   observe,
   observeRecreation,
   observeSnapshot,
@@ -84,6 +85,7 @@ export function initialState(config: ElectionConfig, now: Instant, rememberedEpo
     bucket: "missing",
     generation: null,
     bucketMaxAgeMs: 0,
+    strayUntilMono: Number.NEGATIVE_INFINITY,
     connected: false,
     binding: null,
     nonce: 0,
@@ -208,7 +210,7 @@ function onConnected(turn: Turn, binding: ElectionState["binding"]): void {
 function onWatched(turn: Turn, entry: LeaseEntry): void {
   const term = termOf(turn.state);
   if (term === null) {
-    if (isFromAnotherLife(turn.state, entry) || contradicts(turn.state, entry)) {
+    if (mayBeStray(turn) || isFromAnotherLife(turn.state, entry) || contradicts(turn.state, entry)) {
       turn.state.mustRead = true;
       turn.state.retryAtMono = turn.now.mono;
       return;

@@ -31,6 +31,7 @@ function copyOf(state: ElectionState): ElectionState {
     bucket: state.bucket,
     generation: state.generation,
     bucketMaxAgeMs: state.bucketMaxAgeMs,
+    strayUntilMono: state.strayUntilMono,
     connected: state.connected,
     binding: state.binding,
     nonce: state.nonce,

@@ -239,6 +239,8 @@ export interface ElectionState {
   /** The stream's creation time; `null` before the bucket was first opened. */
   readonly generation: string | null;
   readonly bucketMaxAgeMs: number;
+  /** Monotonic milliseconds until which what is watched may be of the bucket before this one, and only asks for a read. */
+  readonly strayUntilMono: number;
   readonly connected: boolean;
   readonly binding: SessionBinding | null;
   /** Largest nonce used. */

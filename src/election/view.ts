@@ -29,6 +29,15 @@ export function isMyWrite(state: ElectionState, entry: LeaseEntry): boolean {
 }
 
 /**
+ * A message of a bucket that was deleted may come after the next one was read, and its revision may stand there, too: for
+ * something else. Whoever took the one for the other would be let through by the compare-and-set. An answer to a read says
+ * which bucket it is of; so for one lease after another bucket was noticed only reads are believed.
+ */
+export function mayBeStray({ state, now }: Turn): boolean {
+  return now.mono < state.strayUntilMono;
+}
+
+/**
  * A message that is newer by its revision and older by its epoch: a straggler of a bucket that was deleted, or a bucket
  * that lost its history. A hint of that kind is not believed; the read tells.
  */
@@ -271,12 +280,13 @@ export function observeSnapshot(turn: Turn, snapshot: Snapshot): boolean {
 
 /** Another bucket stands under the same name: revisions start anew, epochs must not. */
 export function observeRecreation(turn: Turn, generation: string): void {
-  const { outwait, generation: before, role } = turn.state;
+  const { outwait, generation: before, role, config } = turn.state;
   warn(
     turn,
     "BUCKET_RECREATED",
     `the bucket was deleted and created anew (was ${before}, is ${generation}); epochs continue above ${turn.state.highestEpoch}`,
   );
+  turn.state.strayUntilMono = turn.now.mono + config.leaseTtlMs;
   // What was sent to the old bucket begins no term in the new one.
   turn.state.generation = generation;
   turn.state.seenRevision = 0;

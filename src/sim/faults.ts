@@ -283,32 +283,42 @@ const faults: Readonly<Record<FaultName, Fault>> = {
   },
 };
 
-/** The next bucket is deleted as soon as it is written to, with that message still on its way to one of the nodes. */
+/**
+ * The next bucket is deleted as soon as it is written to, with that message still on its way to one of the nodes, which then
+ * hears of nothing but the writer's death.
+ */
 function deleteBehindFirstWrite(context: FaultContext, host: Host): void {
   const { bucket, hosts, quietFrom, random, time } = context;
+  const { network } = host;
   const latencyMs = random.between(300, 1_500);
   const restMs = random.between(1, 300);
-  const other = random.pick(hosts);
-  const killAfterMs = random.between(300, 2_500);
+  const killAfterMs = latencyMs + random.between(1, 2_000);
   const unwatch = bucket.watch({
-    entry: ({ revision }) => {
-      if (revision > 1) return;
+    entry: (entry) => {
+      if (entry.revision > 1) return;
       unwatch();
+      const writer = hosts.find(
+        ({ process }) => entry.kind === "record" && process.incarnation === entry.record.incarnation,
+      );
       time.after(0, () => {
-        host.network.latencyMs = 1;
-        if (time.now + latencyMs + killAfterMs >= quietFrom) return;
+        network.latencyMs = 1;
+        if (time.now + killAfterMs >= quietFrom || !bucket.exists) return;
         context.beforeTampering("vanished", true);
         bucket.delete();
+        network.dropWatch = true;
         time.after(restMs, () => bucket.recreate());
-        time.after(killAfterMs, () => strike("kill -9", context, other));
+        time.after(killAfterMs, () => strike("kill -9", context, writer ?? host));
+        time.at(Math.min(time.now + killAfterMs + 3_000, quietFrom), () => {
+          network.dropWatch = false;
+        });
       });
     },
     gone: () => {},
   });
-  host.network.latencyMs = latencyMs;
+  network.latencyMs = latencyMs;
   time.after(10_000, () => {
     unwatch();
-    if (host.network.latencyMs === latencyMs) host.network.latencyMs = 1;
+    if (network.latencyMs === latencyMs) network.latencyMs = 1;
   });
 }
 
