@@ -98,6 +98,8 @@ function mayAdopt(turn: Turn, sent: SentWrite): boolean {
     state.stopping ||
     !state.config.competes ||
     !state.connected ||
+    // Somebody leads with a larger epoch: in this bucket, or in the next one, where the write is not.
+    sent.epoch < state.highestEpoch ||
     hasReached(deadlineOf(state, sent.sentAt), turn.now)
   )
     return false;
