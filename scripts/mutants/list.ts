@@ -265,10 +265,16 @@ export const mutants: readonly Mutant[] = [
     to: "return true;",
   },
   {
+    name: "an acquire is adopted although a larger epoch was seen",
+    file: "election/candidate.js",
+    from: "sent.epoch < state.highestEpoch ||",
+    to: "",
+  },
+  {
     name: "an acquire is adopted without a connection",
     file: "election/candidate.js",
-    from: "!state.connected || hasReached(",
-    to: "hasReached(",
+    from: "!state.config.competes || !state.connected ||",
+    to: "!state.config.competes ||",
     equivalent:
       "with a presence the connection it was made on is asked for, too; without one a lease is good offline, up to its deadline",
   },
