@@ -1,11 +1,11 @@
 // Puts one fault after another into the compiled election and looks how many seeds the simulator takes to notice:
-// npm run mutants -- [--seeds 1000000] [--count 1000] [--only TEXT] [--pin FOLDER] [--json]
+// npm run mutants -- [--seeds 1000000] [--count 1000] [--only TEXT] [--nodes K] [--pin FOLDER] [--json]
 import { cp, mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { Worker } from "node:worker_threads";
 import { Command, InvalidArgumentError } from "commander";
-import type { Plan } from "../src/sim/plan.ts";
+import type { Plan, PlanOptions } from "../src/sim/plan.ts";
 import { type Mutant, mutants } from "./mutants/list.ts";
 import type { Answer, Task } from "./mutants/mutant-worker.ts";
 import { mutate } from "./mutants/mutate.ts";
@@ -42,10 +42,20 @@ const flags = new Command("mutants")
   .option("--count <n>", "count in how many of the first n seeds each is found", whole, 1_000)
   .option("--pin <folder>", "write the least that finds each as a plan into that folder")
   .option("--only <texts>", "only mutants whose name contains one of these, with semicolons between", "")
+  .option("--nodes <k>", "nodes in every history; without it one to five, mostly three", whole)
   .option("--threads <t>", "worker threads", whole, availableParallelism())
   .option("--json", "print one JSON array and nothing else", false)
   .parse()
-  .opts<{ seeds: number; count: number; pin?: string; only: string; threads: number; json: boolean }>();
+  .opts<{
+    seeds: number;
+    count: number;
+    pin?: string;
+    only: string;
+    nodes?: number;
+    threads: number;
+    json: boolean;
+  }>();
+const options: PlanOptions = flags.nodes === undefined ? {} : { nodes: flags.nodes };
 
 const compiled = new URL("../src/", import.meta.url);
 const wanted = flags.only.split(";").map((text) => text.trim());
@@ -98,7 +108,7 @@ async function hunt({ name, equivalent }: Mutant, copy: string): Promise<Verdict
   try {
     while (played < limit && (foundAtSeed === null || played < counted)) {
       const seeds = Math.min(BATCH, (played < counted ? counted : limit) - played);
-      const answer = await ask(worker, name, { from: played + 1, seeds });
+      const answer = await ask(worker, name, { ...options, from: played + 1, seeds });
       if (answer === "round in circles") {
         foundAtSeed ??= played + 1;
         violation ??= "it goes round in circles";
@@ -112,7 +122,7 @@ async function hunt({ name, equivalent }: Mutant, copy: string): Promise<Verdict
       played += seeds;
     }
     if (flags.pin !== undefined && foundAtSeed !== null) {
-      const answer = await ask(worker, name, { shrink: foundAtSeed });
+      const answer = await ask(worker, name, { ...options, shrink: foundAtSeed });
       if (answer !== "round in circles" && "plan" in answer)
         await pin(flags.pin, name, violation, answer.plan);
     }
