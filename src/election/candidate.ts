@@ -2,7 +2,7 @@
 
 import { become } from "./term.ts";
 import { hasReached, waitedUntil } from "./time.ts";
-import { backOff, deadlineOf, emit, roleFrom, type Turn, warn } from "./turn.ts";
+import { backOff, deadlineOf, emit, readAtOnce, roleFrom, type Turn, warn } from "./turn.ts";
 import type { ElectionState, LeaseRecord, SentWrite, WriteOutcome } from "./types.ts";
 import { epochFloor, expectationOf, isMine, noteRelease } from "./view.ts";
 import { sameBinding, sendRecord, sendRelease } from "./writes.ts";
@@ -58,8 +58,7 @@ export function onAcquireOutcome(turn: Turn, sent: SentWrite, outcome: WriteOutc
         warn(turn, "STORE_FAILING", "a write to take the lease got no answer; trying again", outcome.error);
       }
       backOff(turn);
-      turn.state.mustRead = true;
-      turn.state.retryAtMono = turn.now.mono;
+      readAtOnce(turn);
       break;
     default:
       outcome satisfies never;

@@ -48,7 +48,7 @@ import {
   suspend,
 } from "./term.ts";
 import { hasReached, type Instant } from "./time.ts";
-import { backOff, setTerm, type Turn, termOf, turnOf, warn } from "./turn.ts";
+import { backOff, readAtOnce, setTerm, type Turn, termOf, turnOf, warn } from "./turn.ts";
 import type {
   ElectionConfig,
   ElectionEvent,
@@ -152,8 +152,7 @@ function handle(turn: Turn, event: ElectionEvent): void {
     case "written":
       return onWritten(turn, event.nonce, event.outcome);
     case "bucket-gone":
-      turn.state.mustRead = true;
-      turn.state.retryAtMono = turn.now.mono;
+      readAtOnce(turn);
       return;
     case "presence-lost": {
       const { view } = turn.state;
@@ -191,8 +190,7 @@ function onBucketOpened(turn: Turn, generation: string, maxAgeMs: number): void 
   turn.state.bucket = "open";
   turn.state.generation = generation;
   turn.state.bucketMaxAgeMs = maxAgeMs;
-  turn.state.mustRead = true;
-  turn.state.retryAtMono = turn.now.mono;
+  readAtOnce(turn);
 }
 
 function onConnected(turn: Turn, binding: ElectionState["binding"]): void {
@@ -211,8 +209,7 @@ function onWatched(turn: Turn, entry: LeaseEntry): void {
   const term = termOf(turn.state);
   if (term === null) {
     if (mayBeStray(turn) || isFromAnotherLife(turn.state, entry) || contradicts(turn.state, entry)) {
-      turn.state.mustRead = true;
-      turn.state.retryAtMono = turn.now.mono;
+      readAtOnce(turn);
       return;
     }
     observe(turn, entry);
@@ -224,8 +221,7 @@ function onWatched(turn: Turn, entry: LeaseEntry): void {
   }
   if (entry.revision <= term.revision) return;
   if (isMyWrite(turn.state, entry)) return;
-  turn.state.mustRead = true;
-  turn.state.retryAtMono = turn.now.mono;
+  readAtOnce(turn);
 }
 
 function onRead(turn: Turn, outcome: ReadOutcome): void {
@@ -258,8 +254,7 @@ function onRead(turn: Turn, outcome: ReadOutcome): void {
         );
       }
       turn.state.bucket = "missing";
-      turn.state.mustRead = true;
-      turn.state.retryAtMono = turn.now.mono;
+      readAtOnce(turn);
       if (termOf(turn.state) !== null) lose(turn, "deleted");
       return;
     case "failed":

@@ -1,6 +1,6 @@
 /** The leader's side: how a term begins, lives by renewals, is suspended, and ends. */
 import { hasReached, remainingMs } from "./time.ts";
-import { deadlineOf, emit, roleFrom, setTerm, type Turn, termOf, warn } from "./turn.ts";
+import { deadlineOf, emit, readAtOnce, roleFrom, setTerm, type Turn, termOf, warn } from "./turn.ts";
 import type {
   Leader,
   LeaseRecord,
@@ -85,13 +85,11 @@ export function onRenewalOutcome(turn: Turn, sent: SentWrite, outcome: WriteOutc
     case "conflict":
       // Either an earlier renewal of ours was applied unseen, or the lease is another's. The read tells.
       turn.state.sent = turn.state.sent.filter((other) => other.nonce !== sent.nonce);
-      turn.state.mustRead = true;
-      turn.state.retryAtMono = turn.now.mono;
+      readAtOnce(turn);
       setTerm(turn, { renewAtMono: turn.now.mono + config.retryDelayMs });
       break;
     case "unknown":
-      turn.state.mustRead = true;
-      turn.state.retryAtMono = turn.now.mono;
+      readAtOnce(turn);
       setTerm(turn, { renewAtMono: turn.now.mono + config.retryDelayMs });
       if (turn.state.failures === 0) {
         warn(turn, "STORE_FAILING", "a renewal got no answer; retrying until the deadline", outcome.error);
@@ -202,12 +200,10 @@ export function onReleaseOutcome(turn: Turn, outcome: WriteOutcome): void {
       endDrain(turn, true);
       break;
     case "conflict":
-      turn.state.mustRead = true;
-      turn.state.retryAtMono = turn.now.mono;
+      readAtOnce(turn);
       break;
     case "unknown":
-      turn.state.mustRead = true;
-      turn.state.retryAtMono = turn.now.mono;
+      readAtOnce(turn);
       setTerm(turn, { renewAtMono: turn.now.mono + turn.state.config.retryDelayMs });
       break;
     default:

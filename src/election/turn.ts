@@ -104,6 +104,12 @@ export function deadlineOf(state: ElectionState, sentAt: Instant): Instant {
   return after(sentAt, leaseSpanMs(state.config.leaseTtlMs));
 }
 
+/** The view may be out of date: a read is due now, whatever back-off there was. */
+export function readAtOnce(turn: Turn): void {
+  turn.state.mustRead = true;
+  turn.state.retryAtMono = turn.now.mono;
+}
+
 /** Notes a failure and when to try again: doubling from the retry delay up to one heartbeat. */
 export function backOff(turn: Turn): void {
   const { config, failures } = turn.state;
