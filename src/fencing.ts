@@ -7,21 +7,10 @@
 export { ClusterError } from "./errors.ts";
 export type { Fence } from "./fencing/fence.ts";
 export { MemoryFence } from "./fencing/fence.ts";
-export type { FencedKvOptions, FencedKvWriter, KvChange, KvEntry } from "./fencing/fenced-kv.ts";
-export { FencedKv } from "./fencing/fenced-kv.ts";
-export type { FencedStreamOptions, FenceHolder, OpenOptions, OpenTerm } from "./fencing/fenced-stream.ts";
-export { FencedStream } from "./fencing/fenced-stream.ts";
-export type {
-  BatchWritten,
-  FencedMessage,
-  FencedWriter,
-  Payload,
-  WriteOptions,
-  WriteOutcome,
-  Written,
-} from "./fencing/fenced-writer.ts";
-export type { KvFenceOptions } from "./fencing/kv-fence.ts";
-export { KvFence } from "./fencing/kv-fence.ts";
+export type { FencedKvOptions, FencedKvWriter, KvChange, KvEntry } from "./fencing/kv/fenced-kv.ts";
+export { FencedKv } from "./fencing/kv/fenced-kv.ts";
+export type { KvFenceOptions } from "./fencing/kv/kv-fence.ts";
+export { KvFence } from "./fencing/kv/kv-fence.ts";
 export type { Fenceable, FenceableRequest, FencedOptions } from "./fencing/middleware.ts";
 export {
   fencedCallback,
@@ -30,10 +19,26 @@ export {
   STALE_STATUS,
   throwIfRefused,
 } from "./fencing/middleware.ts";
-export type { FencedLimits } from "./fencing/open-guarded.ts";
 export type { PostgresFenceOptions, SqlClient, SqlRunner, SqlStatement } from "./fencing/postgres.ts";
 export { PostgresFence } from "./fencing/postgres.ts";
 export { StaleEpochError } from "./fencing/stale.ts";
+export type {
+  FencedStreamOptions,
+  FenceHolder,
+  OpenOptions,
+  OpenTerm,
+} from "./fencing/stream/fenced-stream.ts";
+export { FencedStream } from "./fencing/stream/fenced-stream.ts";
+export type {
+  BatchWritten,
+  FencedMessage,
+  FencedWriter,
+  Payload,
+  WriteOptions,
+  WriteOutcome,
+  Written,
+} from "./fencing/stream/fenced-writer.ts";
+export type { FencedLimits } from "./fencing/stream/open-guarded.ts";
 export type { FenceTerm, HttpHeaders, NatsHeaders, TokenSource } from "./fencing/token.ts";
 export {
   EPOCH_HEADER,

@@ -3,20 +3,19 @@
  * nats-server for everyone: finds or gets a current one and starts servers and clusters of it that can't outlive this process.
  */
 
-export type { HeldTerm } from "./sim/held-terms.ts";
-export type { ProcessContext } from "./sim/process-life.ts";
-export type { SimulatedClusterOptions } from "./sim/simulated-cluster.ts";
-export { SimulatedCluster } from "./sim/simulated-cluster.ts";
-export type { Program, SimulatedProcess, SimulatedProcessOptions } from "./sim/simulated-process.ts";
-export type { SimulationErrorCode } from "./sim/simulation-error.ts";
-export { SimulationError } from "./sim/simulation-error.ts";
-export { startNatsCluster } from "./testing/cluster.ts";
-export type { NatsServerErrorCode } from "./testing/errors.ts";
-export { NatsServerError } from "./testing/errors.ts";
-export type { FindNatsServer, FindOptions, NatsServerBinary, NatsServerSource } from "./testing/find.ts";
-export { findNatsServer } from "./testing/find.ts";
-export { openServers } from "./testing/registry.ts";
-export { startNatsServer } from "./testing/start.ts";
+export type { NatsServerErrorCode } from "./testing/server/errors.ts";
+export { NatsServerError } from "./testing/server/errors.ts";
+export type {
+  FindNatsServer,
+  FindOptions,
+  NatsServerBinary,
+  NatsServerSource,
+} from "./testing/server/find/find.ts";
+export { findNatsServer } from "./testing/server/find/find.ts";
+export { OLDEST_NATS_VERSION, PINNED_NATS_VERSION } from "./testing/server/find/versions.ts";
+export { startNatsCluster } from "./testing/server/run/cluster.ts";
+export { openServers } from "./testing/server/run/registry.ts";
+export { startNatsServer } from "./testing/server/run/start.ts";
 export type {
   NatsBackend,
   NatsCluster,
@@ -25,5 +24,15 @@ export type {
   NatsServerOptions,
   ServerExit,
   StartOptions,
-} from "./testing/types.ts";
-export { OLDEST_NATS_VERSION, PINNED_NATS_VERSION } from "./testing/versions.ts";
+} from "./testing/server/types.ts";
+export type { HeldTerm } from "./testing/simulation/held-terms.ts";
+export type { ProcessContext } from "./testing/simulation/process-life.ts";
+export type { SimulatedClusterOptions } from "./testing/simulation/simulated-cluster.ts";
+export { SimulatedCluster } from "./testing/simulation/simulated-cluster.ts";
+export type {
+  Program,
+  SimulatedProcess,
+  SimulatedProcessOptions,
+} from "./testing/simulation/simulated-process.ts";
+export type { SimulationErrorCode } from "./testing/simulation/simulation-error.ts";
+export { SimulationError } from "./testing/simulation/simulation-error.ts";

@@ -19,7 +19,7 @@ export interface Writer {
 }
 
 export function startWriter(args: readonly string[], onReport: (report: Report) => void): Writer {
-  const file = fileURLToPath(new URL("writer.ts", import.meta.url));
+  const file = fileURLToPath(new URL("./writer.ts", import.meta.url));
   const child = spawn(process.execPath, ["--import", "tsx", file, ...args], {
     stdio: ["pipe", "pipe", "inherit"],
   });

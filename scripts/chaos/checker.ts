@@ -1,5 +1,5 @@
 /** Reads the histories of a world's processes and says what is wrong with them. Pure. */
-import { type Blame, type FaultName, kindOf } from "./catalogue.ts";
+import { type Blame, type FaultName, kindOf } from "./faults/catalogue.ts";
 import type { HeldInterval, History, Stall } from "./history.ts";
 
 /** A fault as it happened. Milliseconds of the host's clock. */

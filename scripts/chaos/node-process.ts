@@ -5,8 +5,8 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import type { NatsServer } from "../../src/testing.ts";
-import { startProxy, type TcpProxy } from "../../test/support/tcp-proxy.ts";
-import type { BentClock } from "./clock.ts";
+import { startProxy, type TcpProxy } from "../shared/tcp-proxy.ts";
+import type { BentClock } from "./faults/clock.ts";
 import { hostNowNs, type NodeCommand, type NodeReport, type NodeTask } from "./messages.ts";
 import type { Namespace } from "./namespace.ts";
 

@@ -1,7 +1,7 @@
 /** Somebody with a connection to the servers who is no node: an operator, another user of the account, a stranger. */
 import { setTimeout as pause } from "node:timers/promises";
 import { connect, headers, type Msg, type NatsConnection } from "@nats-io/transport-node";
-import { parseObject } from "../../src/nats/js-api.ts";
+import { parseObject } from "../../src/nats/api/js-api.ts";
 import { bucketName, leaseSubject, republishSubject, streamName } from "../../src/nats/names.ts";
 import { CLUSTER_ID } from "./messages.ts";
 

@@ -1,7 +1,7 @@
 /** Arguments of a chaos run. */
 import { parseArgs } from "node:util";
 import { MIN_MARGIN_MS } from "../../src/election/lease.ts";
-import { FAULT_NAMES, type FaultName, faultNamed, groupOf, kindOf } from "./catalogue.ts";
+import { FAULT_NAMES, type FaultName, faultNamed, groupOf, kindOf } from "./faults/catalogue.ts";
 
 export interface ChaosOptions {
   readonly faults: number;

@@ -1,7 +1,14 @@
 /** Which fault comes where, and with which numbers: decided by the seed before anything runs. */
 
-import { Random } from "../../src/sim/random.ts";
-import { costMs, FAULT_NAMES, type FaultName, groupOf, isPossible, type WorldProfile } from "./catalogue.ts";
+import { Random } from "../../src/testing/simulation/random.ts";
+import {
+  costMs,
+  FAULT_NAMES,
+  type FaultName,
+  groupOf,
+  isPossible,
+  type WorldProfile,
+} from "./faults/catalogue.ts";
 
 export interface PlannedFault {
   /** From 1, over all worlds. */

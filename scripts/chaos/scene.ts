@@ -1,8 +1,8 @@
 /** What a fault finds. Each undoes all that it did before it resolves; only processes it has killed are started for it. */
 import { setTimeout as pause } from "node:timers/promises";
 import { leaseSpanMs } from "../../src/election/lease.ts";
-import type { Random } from "../../src/sim/random.ts";
-import type { TcpProxy } from "../../test/support/tcp-proxy.ts";
+import type { Random } from "../../src/testing/simulation/random.ts";
+import type { TcpProxy } from "../shared/tcp-proxy.ts";
 import type { NodeProcess } from "./node-process.ts";
 import type { Operator } from "./operator.ts";
 import type { Servers } from "./servers.ts";

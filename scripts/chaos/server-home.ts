@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join, relative } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import type { NatsServer } from "../../src/testing.ts";
-import { Disk } from "./disk.ts";
+import { Disk } from "./faults/disk.ts";
 
 const RELOAD_MS = 10_000;
 

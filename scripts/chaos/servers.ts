@@ -6,7 +6,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { permissionsFor } from "../../src/nats/permissions.ts";
-import { freePort, returnPort } from "../../src/testing/ports.ts";
+import { freePort, returnPort } from "../../src/testing/server/run/ports.ts";
 import { type NatsServer, startNatsCluster, startNatsServer } from "../../src/testing.ts";
 import { Route } from "./route.ts";
 import { reload, ServerHome } from "./server-home.ts";

@@ -1,9 +1,9 @@
 /** Brings the servers of a plan up, one after another, and down again; restarts them under their clients. */
 import { writeFile } from "node:fs/promises";
-import { findNatsServer } from "../../src/testing/find.ts";
-import { isPortFree } from "../../src/testing/ports.ts";
-import { compareVersions } from "../../src/testing/versions.ts";
-import { poll } from "../../src/testing/wait.ts";
+import { findNatsServer } from "../../src/testing/server/find/find.ts";
+import { compareVersions } from "../../src/testing/server/find/versions.ts";
+import { isPortFree } from "../../src/testing/server/run/ports.ts";
+import { poll } from "../../src/testing/server/run/wait.ts";
 import type { Backend } from "./backend.ts";
 import { ComposeBackend, composeEnv } from "./compose-backend.ts";
 import { DeployError } from "./errors.ts";

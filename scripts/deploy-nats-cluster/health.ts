@@ -1,6 +1,10 @@
 /** How the servers of a plan are, as their monitoring ports say. */
-import { type Monitored, missingInCluster, readMetaLeader } from "../../src/testing/cluster-state.ts";
-import { readInfo, readMonitor } from "../../src/testing/probe.ts";
+import {
+  type Monitored,
+  missingInCluster,
+  readMetaLeader,
+} from "../../src/testing/server/run/cluster-state.ts";
+import { readInfo, readMonitor } from "../../src/testing/server/run/probe.ts";
 import { hasGateways, monitorUrl, type Plan, type PlannedServer, planServers } from "./plan.ts";
 
 /** A closed port answers at once; this is for a machine that is busy. */

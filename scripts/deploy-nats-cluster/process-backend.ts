@@ -3,7 +3,7 @@ import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { mkdir, open, readFile, rm } from "node:fs/promises";
 import { dirname } from "node:path";
-import { poll } from "../../src/testing/wait.ts";
+import { poll } from "../../src/testing/server/run/wait.ts";
 import type { Backend } from "./backend.ts";
 import { DeployError } from "./errors.ts";
 import { configFile, environmentOf, type PlannedServer, planServers } from "./plan.ts";

@@ -1,5 +1,8 @@
 import type { Mutant } from "./list.ts";
 
+/** What a mutant needs a copy of: the code with the fault and the simulator that plays it. */
+export const COPIED_PARTS: readonly string[] = ["src/", "scripts/simulator/"];
+
 /** The text of a compiled file with the fault in it. Throws when the list does not fit the code any more. */
 export function mutate(text: string, { name, file, from, to, occurrence }: Mutant): string {
   const pattern = from

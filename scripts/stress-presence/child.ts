@@ -1,6 +1,6 @@
 /** A process with nodes that are watched closely. Ends with its parent. */
 import { flushReports, hostNowMs, report } from "../../src/bench/messages.ts";
-import { Node } from "../../src/node.ts";
+import { Node } from "../../src/node/node.ts";
 import type { ChildTask } from "./support.ts";
 
 const SAMPLE_EVERY_MS = 1;

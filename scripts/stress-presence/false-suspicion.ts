@@ -1,7 +1,7 @@
 /** Presences are deleted by hand while their leaders live. */
 import { setTimeout as pause } from "node:timers/promises";
 import { connect, type NatsConnection } from "@nats-io/transport-node";
-import { Node } from "../../src/node.ts";
+import { Node } from "../../src/node/node.ts";
 import { type Mode, Operator, summaryOf, until } from "./support.ts";
 
 const ELECTIONS = 50;

@@ -6,9 +6,9 @@ import { BenchChild } from "../../src/bench/child.ts";
 import type { ChildReport } from "../../src/bench/messages.ts";
 import { type Summary, summarize } from "../../src/bench/stats.ts";
 import type { SessionBinding } from "../../src/election/types.ts";
-import { parseObject } from "../../src/nats/js-api.ts";
+import { parseObject } from "../../src/nats/api/js-api.ts";
 import { CONNECTIONS_PING, leaseSubject, streamName } from "../../src/nats/names.ts";
-import type { NatsServer } from "../../src/testing/types.ts";
+import type { NatsServer } from "../../src/testing/server/types.ts";
 
 export interface ModeOptions {
   readonly server: NatsServer;

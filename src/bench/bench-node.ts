@@ -3,8 +3,8 @@
  * its parent. Not part of the package's interface.
  */
 import { connect } from "@nats-io/transport-node";
-import { Node } from "../node.ts";
-import type { NodeEvent } from "../node-events.ts";
+import type { NodeEvent } from "../node/events.ts";
+import { Node } from "../node/node.ts";
 import { type ChildTask, flushReports, hostNowMs, report, type SpinCommand } from "./messages.ts";
 
 /** A tight loop that stood still this long was frozen. */

@@ -1,4 +1,4 @@
-/** The failover benchmark as a command, for `scripts/benchmark-failover.ts` and for `nats-leader bench failover`. */
+/** The failover benchmark as a command, for `scripts/benchmark-failover/main.ts` and for `nats-leader bench failover`. */
 import { writeFile } from "node:fs/promises";
 import { Command, InvalidArgumentError, Option } from "commander";
 import { htmlChart, svgChart } from "./chart.ts";

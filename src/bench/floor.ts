@@ -6,7 +6,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { jetstreamManager } from "@nats-io/jetstream";
 import { connect, headers, type NatsConnection } from "@nats-io/transport-node";
 import { asError } from "../errors.ts";
-import { type Deferred, deferred } from "../waiting.ts";
+import { type Deferred, deferred } from "../runtime/waiting.ts";
 import { BenchChild } from "./child.ts";
 import { hostNowMs } from "./messages.ts";
 import { percentile, round, type Summary, summarize } from "./stats.ts";

@@ -1,5 +1,5 @@
 /** What every mode of the failover benchmark works with and comes back with. */
-import type { NatsCluster, NatsServer } from "../testing/types.ts";
+import type { NatsCluster, NatsServer } from "../testing/server/types.ts";
 import type { Fleet } from "./fleet.ts";
 import type { FailoverOptions, FailoverReport } from "./options.ts";
 

@@ -1,10 +1,10 @@
 /** An examination as a person reads it, and as a program does. */
 import type { ClockReading } from "../doctor/clock.ts";
-import { type KnownCluster, knownClusters } from "../doctor/cluster-findings.ts";
 import type { Examination } from "../doctor/doctor.ts";
 import type { BucketFacts, Facts, NodeFacts, ServerFacts, Usage } from "../doctor/facts.ts";
-import type { Finding } from "../doctor/finding.ts";
-import { percentOf } from "../doctor/server-findings.ts";
+import { type KnownCluster, knownClusters } from "../doctor/findings/cluster-findings.ts";
+import type { Finding } from "../doctor/findings/finding.ts";
+import { percentOf } from "../doctor/findings/server-findings.ts";
 import { showSeconds } from "./duration.ts";
 import { type Colours, table } from "./output.ts";
 

@@ -1,5 +1,5 @@
 /** The daemon's log: lines as go-cluster's (slog's text format), or JSON. */
-import type { Logger, LogLevel } from "../logger.ts";
+import type { Logger, LogLevel } from "../log/logger.ts";
 
 type Level = Exclude<LogLevel, "silent">;
 

@@ -1,8 +1,8 @@
 /** The flags that commands share, and the configuration that follows from them. */
 import { Command, InvalidArgumentError, Option } from "commander";
-import type { NodeOptions } from "../config.ts";
-import { type LoadedConfig, loadConfig } from "../file-config/load.ts";
-import { LOG_LEVELS, type LogLevel } from "../logger.ts";
+import { type LoadedConfig, loadConfig } from "../config/file/load.ts";
+import type { NodeOptions } from "../config/resolve.ts";
+import { LOG_LEVELS, type LogLevel } from "../log/logger.ts";
 import { ClusterClient } from "../manager/cluster-client.ts";
 import { parseDuration } from "./duration.ts";
 import { note } from "./output.ts";

@@ -1,5 +1,5 @@
 import { type Argument, Command } from "commander";
-import { PACKAGE_VERSION } from "../config.ts";
+import { PACKAGE_VERSION } from "../config/resolve.ts";
 import { completion } from "./commands/completion.ts";
 import { config } from "./commands/config.ts";
 import { daemon } from "./commands/daemon.ts";

@@ -1,6 +1,6 @@
 /** The virtual IP of the configuration, as a daemon drives it. */
-import type { VipConfig } from "../file-config/types.ts";
-import type { Logger } from "../logger.ts";
+import type { VipConfig } from "../config/file/types.ts";
+import type { Logger } from "../log/logger.ts";
 import type { TermResource } from "../manager/term-resource.ts";
 import { VirtualIp } from "../vip/virtual-ip.ts";
 

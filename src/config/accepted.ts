@@ -1,6 +1,6 @@
 /** Each option by itself: type, range, what the table and the errors say. */
 import { z } from "zod";
-import { LOG_LEVELS } from "../logger.ts";
+import { LOG_LEVELS } from "../log/logger.ts";
 import { DEFAULTS, GO_CLUSTER_SERVICE_VERSION, type NodeOptions } from "./options.ts";
 
 export interface OptionInfo {

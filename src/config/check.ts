@@ -1,6 +1,6 @@
 /** Checks each option by itself, and says what is wrong with it: option, value, rule. */
 import type { z } from "zod";
-import { redactText, redactUrl } from "../logger.ts";
+import { redactText, redactUrl } from "../log/logger.ts";
 import { OPTIONS, type OptionName, SCHEMA } from "./accepted.ts";
 import { unknownKey } from "./suggest.ts";
 

@@ -1,7 +1,7 @@
 import type { NatsConnection } from "@nats-io/transport-node";
 import type { CrashDetection, ElectionConfig } from "../election/types.ts";
-import type { Logger, LogLevel } from "../logger.ts";
-import type { NatsOptions, TlsOptions } from "../nats/connection.ts";
+import type { Logger, LogLevel } from "../log/logger.ts";
+import type { NatsOptions, TlsOptions } from "../nats/connection/connection.ts";
 
 /** Version of this package; a test compares it with package.json, which a bundled application would not have. */
 export const PACKAGE_VERSION = "0.1.0";

@@ -1,6 +1,6 @@
 /** Where to connect and how to log in. */
-import { redactUrl } from "../logger.ts";
-import type { NatsOptions } from "../nats/connection.ts";
+import { redactUrl } from "../log/logger.ts";
+import type { NatsOptions } from "../nats/connection/connection.ts";
 import type { OptionName } from "./accepted.ts";
 import { quote, show } from "./check.ts";
 import type { NodeOptions } from "./options.ts";

@@ -3,19 +3,19 @@
  * monitoring ports, asks servers and nodes, and tries permissions in ways that have no effect.
  */
 import { setTimeout as pause } from "node:timers/promises";
-import type { NatsOptions } from "../nats/connection.ts";
+import type { NatsOptions } from "../nats/connection/connection.ts";
 import { streamName } from "../nats/names.ts";
-import { type AccountOptions, type AccountSighting, AccountSource } from "./account-source.ts";
 import { ClockBook } from "./clock-book.ts";
-import { diagnose } from "./diagnose.ts";
 import type { BucketFacts, Facts, ServerFacts, Unseen } from "./facts.ts";
-import { type Finding, type Verdict, verdictOf } from "./finding.ts";
-import { HttpJson, type HttpTls } from "./http-json.ts";
-import { textIn } from "./json.ts";
-import { MonitoringSource, NOTHING_SEEN, type Sighting } from "./monitoring-source.ts";
-import { readBucket } from "./read-bucket.ts";
-import { merged, withNames } from "./read-server.ts";
-import { SystemSource } from "./system-source.ts";
+import { diagnose } from "./findings/diagnose.ts";
+import { type Finding, type Verdict, verdictOf } from "./findings/finding.ts";
+import { type AccountOptions, type AccountSighting, AccountSource } from "./sources/account-source.ts";
+import { HttpJson, type HttpTls } from "./sources/http-json.ts";
+import { textIn } from "./sources/json.ts";
+import { MonitoringSource, NOTHING_SEEN, type Sighting } from "./sources/monitoring-source.ts";
+import { readBucket } from "./sources/read-bucket.ts";
+import { merged, withNames } from "./sources/read-server.ts";
+import { SystemSource } from "./sources/system-source.ts";
 
 /** Between the first and the last look at a clock: two looks of a millisecond each then say its rate to 0.1 %. */
 const CLOCK_BASE_MS = 1_000;

@@ -3,7 +3,7 @@
  * nor bad: no finding comes of it. Server names stand for servers: within a NATS system they are unique.
  */
 import type { NodeRow } from "../manager/cluster-nodes.ts";
-import type { JsonObject } from "../nats/js-api.ts";
+import type { JsonObject } from "../nats/api/js-api.ts";
 import type { ClockReading } from "./clock.ts";
 
 /** How a server was seen: its monitoring port, the system account, or as any account sees it. */

@@ -2,7 +2,7 @@
 
 import { headers, type Msg, type MsgHdrs } from "@nats-io/transport-node";
 import { asError, ClusterError, type ClusterErrorCode } from "../errors.ts";
-import { parseObject } from "../nats/js-api.ts";
+import { parseObject } from "../nats/api/js-api.ts";
 import { isToken } from "./compare.ts";
 import type { Fence } from "./fence.ts";
 import { StaleEpochError } from "./stale.ts";

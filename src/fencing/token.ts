@@ -6,7 +6,7 @@
  */
 import { headers, type MsgHdrs } from "@nats-io/transport-node";
 import { ClusterError } from "../errors.ts";
-import type { Term } from "../term.ts";
+import type { Term } from "../node/term.ts";
 import { isToken } from "./compare.ts";
 
 /** Carries the token in NATS and HTTP messages. HTTP compares header names without regard to case. */

@@ -1,7 +1,7 @@
 /** The order of a take-over, as hooks of a node: lease won, fence moved, `onBecomeLeader`. */
 import type { LossReason } from "../election/types.ts";
-import type { Hooks } from "../hooks.ts";
-import type { Term } from "../term.ts";
+import type { Hooks } from "../node/hooks.ts";
+import type { Term } from "../node/term.ts";
 
 /** What a take-over opens first: a `FencedStream`, a `FencedKv`, or anything of yours with such an `open`. */
 export interface FenceTarget<W> {

@@ -3,15 +3,15 @@
  * and never writes to the bucket; whatever it changes, it asks a node to change.
  */
 import { setTimeout as pause } from "node:timers/promises";
-import type { NodeStatus } from "../backend.ts";
-import { type NodeOptions, resolveOptions } from "../config.ts";
+import { type NodeOptions, resolveOptions } from "../config/resolve.ts";
 import type { LeaseRecord } from "../election/types.ts";
 import { ClusterError } from "../errors.ts";
-import { connectNats, type NatsLink } from "../nats/connection.ts";
-import { ConnectionMonitor } from "../nats/connection-monitor.ts";
-import { jsToClusterError, parseObject } from "../nats/js-api.ts";
+import { jsToClusterError, parseObject } from "../nats/api/js-api.ts";
+import { jsonBody, RequestFailure, request } from "../nats/api/request.ts";
+import { connectNats, type NatsLink } from "../nats/connection/connection.ts";
+import { ConnectionMonitor } from "../nats/connection/connection-monitor.ts";
 import { competeSubject, statusSubject, stepdownSubject } from "../nats/names.ts";
-import { jsonBody, RequestFailure, request } from "../nats/request.ts";
+import type { NodeStatus } from "../runtime/backend.ts";
 import { type LeaseView, readLeaseView } from "./lease-view.ts";
 
 /** Pause between two looks at a node that is about to lead. */

@@ -1,6 +1,6 @@
 /** All nodes of a cluster, as they say themselves: found through `$SRV`, asked one by one. Publishes no write. */
 import { asError } from "../errors.ts";
-import { asObject, type JsonObject, parseObject } from "../nats/js-api.ts";
+import { asObject, type JsonObject, parseObject } from "../nats/api/js-api.ts";
 import { serviceName } from "../nats/names.ts";
 import type { ClusterClient, Situation } from "./cluster-client.ts";
 

@@ -1,5 +1,5 @@
 /** What `status` says: go-cluster's fields, and what a person wants to know besides. */
-import type { NodeStatus } from "../backend.ts";
+import type { NodeStatus } from "../runtime/backend.ts";
 import type { ClusterClient, NodeAnswer, Situation } from "./cluster-client.ts";
 
 export interface ClusterStatus {

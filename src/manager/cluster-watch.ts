@@ -3,7 +3,7 @@
  * Publishes nothing.
  */
 import type { LeaseEntry, LeaseRecord } from "../election/types.ts";
-import { LeaseWatch } from "../nats/lease-watch.ts";
+import { LeaseWatch } from "../nats/lease/lease-watch.ts";
 import type { ClusterClient } from "./cluster-client.ts";
 
 /** What changed. `at`: Unix milliseconds here, when it was heard. */

@@ -1,5 +1,5 @@
 /** Reads past terms. Makes no consumer and writes nothing. */
-import { asObject, callApi, isJsError, JsCode, jsToClusterError, parseObject } from "../nats/js-api.ts";
+import { asObject, callApi, isJsError, JsCode, jsToClusterError, parseObject } from "../nats/api/js-api.ts";
 import { historyStream } from "../nats/names.ts";
 import type { ClusterClient, Situation } from "./cluster-client.ts";
 import { type HistoryEntry, type PastTerm, parseHistoryEntry, termsOf } from "./history-record.ts";

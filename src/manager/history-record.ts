@@ -2,8 +2,8 @@
  * Past terms, as they are recorded and read. The bucket keeps only the newest record, so whoever leads says when its term
  * begins and ends in a small stream beside it. What a crashed leader could not say, its successor says as far as it knows.
  */
-import type { JsonObject } from "../nats/js-api.ts";
-import { asObject } from "../nats/js-api.ts";
+import type { JsonObject } from "../nats/api/js-api.ts";
+import { asObject } from "../nats/api/js-api.ts";
 
 /** One message of the stream. `at`: Unix milliseconds on the recording node's wall clock. */
 export type HistoryEntry =

@@ -4,14 +4,14 @@
  */
 import { setTimeout as pause } from "node:timers/promises";
 import { headers } from "@nats-io/transport-node";
-import type { ResolvedOptions } from "../config.ts";
+import type { ResolvedOptions } from "../config/resolve.ts";
 import { asError, messageOf } from "../errors.ts";
-import { connectNats, type NatsLink } from "../nats/connection.ts";
-import { ConnectionMonitor } from "../nats/connection-monitor.ts";
-import { callApi, isJsError, JsCode, parseAnswer } from "../nats/js-api.ts";
+import { callApi, isJsError, JsCode, parseAnswer } from "../nats/api/js-api.ts";
+import { jsonBody, request } from "../nats/api/request.ts";
+import { connectNats, type NatsLink } from "../nats/connection/connection.ts";
+import { ConnectionMonitor } from "../nats/connection/connection-monitor.ts";
 import { historyStream, historySubject } from "../nats/names.ts";
-import { jsonBody, request } from "../nats/request.ts";
-import type { NodeEvent } from "../node-events.ts";
+import type { NodeEvent } from "../node/events.ts";
 import type { HistoryEntry } from "./history-record.ts";
 
 const MAX_WAITING = 64;

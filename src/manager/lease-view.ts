@@ -1,11 +1,18 @@
 /** The lease as somebody sees it who only looks: who holds it, and how old its newest record is. Writes nothing. */
 import type { LeaseEntry } from "../election/types.ts";
-import type { ConnectionMonitor } from "../nats/connection-monitor.ts";
-import { parseHeaders } from "../nats/headers.ts";
-import { asObject, callApi, isJsError, JsCode, type JsonObject, jsToClusterError } from "../nats/js-api.ts";
+import { parseHeaders } from "../nats/api/headers.ts";
+import {
+  asObject,
+  callApi,
+  isJsError,
+  JsCode,
+  type JsonObject,
+  jsToClusterError,
+} from "../nats/api/js-api.ts";
+import type { ConnectionMonitor } from "../nats/connection/connection-monitor.ts";
+import { decodeEntry } from "../nats/lease/record-codec.ts";
+import { parseStreamInfo } from "../nats/lease/stream-config.ts";
 import { bucketName, leaseSubject, streamName } from "../nats/names.ts";
-import { decodeEntry } from "../nats/record-codec.ts";
-import { parseStreamInfo } from "../nats/stream-config.ts";
 
 /** A record without `ttl_ms` in a bucket without max-age is nobody's we know. Only for display. */
 const ASSUMED_TTL_MS = 10_000;

@@ -1,5 +1,5 @@
 /** A node's backend with what only a daemon has: its status says more, and it can be told to leave. */
-import type { Attachment, AttachRequest, Backend, NodeStatus } from "../backend.ts";
+import type { Attachment, AttachRequest, Backend, NodeStatus } from "../runtime/backend.ts";
 
 export interface ManagedExtras {
   /** `undefined`: there is no virtual IP to speak of. */

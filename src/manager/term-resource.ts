@@ -1,5 +1,5 @@
 /** Things that only the leader's host may have, such as a virtual IP. */
-import type { Hooks } from "../hooks.ts";
+import type { Hooks } from "../node/hooks.ts";
 
 /**
  * Something that is held exactly while a term is; `VirtualIp` is one. Its hooks go around those of the application: it is

@@ -1,5 +1,5 @@
 /**
- * What the driver needs from the outside world. Four small ports; `src/nats` has them on a real NATS, `src/sim` on a
+ * What the driver needs from the outside world. Four small ports; `src/nats` has them on a real NATS, `src/testing/simulation` on a
  * virtual clock. A new kind of storage or transport implements these and touches nothing else.
  */
 import type { Instant } from "../election/time.ts";

@@ -1,7 +1,7 @@
 /** Tells the neighbours where the address is, several times: a broadcast is not acknowledged. */
 import { setTimeout as pause } from "node:timers/promises";
 import { messageOf } from "../errors.ts";
-import type { Logger } from "../logger.ts";
+import type { Logger } from "../log/logger.ts";
 import type { AskableLink } from "./ip-command.ts";
 import type { Neighbours } from "./neighbours.ts";
 

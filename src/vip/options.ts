@@ -1,6 +1,6 @@
 /** What a virtual IP is told, checked at once. */
 import { ClusterError, messageOf } from "../errors.ts";
-import type { Logger, LogLevel } from "../logger.ts";
+import type { Logger, LogLevel } from "../log/logger.ts";
 import { type CidrAddress, parseCidr } from "./address.ts";
 
 export interface VirtualIpOptions {

@@ -8,8 +8,8 @@
  */
 import { setTimeout as pause } from "node:timers/promises";
 import { ClusterError } from "../errors.ts";
-import type { Logger } from "../logger.ts";
-import type { Term } from "../term.ts";
+import type { Logger } from "../log/logger.ts";
+import type { Term } from "../node/term.ts";
 import { Announcer } from "./announcer.ts";
 import { type AskableLink, askable, findAddress, type LinkState, readLink, sameLink } from "./ip-command.ts";
 import { Keeper, type KeeperAnswer } from "./keeper.ts";

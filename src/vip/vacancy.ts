@@ -8,8 +8,8 @@
  */
 import { setTimeout as pause } from "node:timers/promises";
 import { ClusterError, messageOf } from "../errors.ts";
-import type { Logger } from "../logger.ts";
-import type { Term } from "../term.ts";
+import type { Logger } from "../log/logger.ts";
+import type { Term } from "../node/term.ts";
 import { type AskableLink, askable, type LinkState } from "./ip-command.ts";
 import type { Neighbours } from "./neighbours.ts";
 import type { ResolvedVirtualIpOptions } from "./options.ts";

@@ -1,8 +1,8 @@
 /** An address that is on the leader's host and on no other. */
 import { ClusterError, messageOf } from "../errors.ts";
-import type { Hooks } from "../hooks.ts";
-import { type BoundLogger, createLogger } from "../logger.ts";
-import type { Term } from "../term.ts";
+import { type BoundLogger, createLogger } from "../log/logger.ts";
+import type { Hooks } from "../node/hooks.ts";
+import type { Term } from "../node/term.ts";
 import { findAddress, type LinkState, readLink, requireIp, run } from "./ip-command.ts";
 import { Neighbours } from "./neighbours.ts";
 import { type ResolvedVirtualIpOptions, resolveVirtualIpOptions, type VirtualIpOptions } from "./options.ts";

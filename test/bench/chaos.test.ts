@@ -3,8 +3,8 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import type { FaultName } from "../../scripts/chaos/catalogue.ts";
-import { Disk } from "../../scripts/chaos/disk.ts";
+import type { FaultName } from "../../scripts/chaos/faults/catalogue.ts";
+import { Disk } from "../../scripts/chaos/faults/disk.ts";
 import { Namespace } from "../../scripts/chaos/namespace.ts";
 import { runWorld } from "../../scripts/chaos/world.ts";
 

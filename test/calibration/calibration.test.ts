@@ -3,16 +3,24 @@
  * What the server said is then put to fakes that are wrong on purpose: each must be found out.
  */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import {
+  type Calibration,
+  calibrateBuckets,
+  calibrateSessions,
+  shortened,
+} from "../../scripts/calibrate/calibrate.ts";
+import { DEVIATIONS, type Subject } from "../../scripts/calibrate/deviations.ts";
+import { FakeWorld } from "../../scripts/calibrate/fake-world.ts";
+import type { Place } from "../../scripts/calibrate/nats-lane.ts";
+import { type Answer, contradicted, type Mismatch } from "../../scripts/calibrate/run-script.ts";
+import {
+  contradicted as contradictedSession,
+  type SessionAnswer,
+} from "../../scripts/calibrate/run-sessions.ts";
+import { FakeSessionWorld } from "../../scripts/calibrate/session-fake.ts";
+import { bucketStory } from "../../scripts/calibrate/story.ts";
+import { WRONG_FAKES, WRONG_SESSIONS } from "../../scripts/calibrate/wrong-fakes.ts";
 import { type NatsServer, startNatsServer } from "../../src/testing.ts";
-import { type Calibration, calibrateBuckets, calibrateSessions, shortened } from "./calibrate.ts";
-import { DEVIATIONS, type Subject } from "./deviations.ts";
-import { FakeWorld } from "./fake-world.ts";
-import type { Place } from "./nats-lane.ts";
-import { type Answer, contradicted, type Mismatch } from "./run-script.ts";
-import { contradicted as contradictedSession, type SessionAnswer } from "./run-sessions.ts";
-import { FakeSessionWorld } from "./session-fake.ts";
-import { bucketStory } from "./story.ts";
-import { WRONG_FAKES, WRONG_SESSIONS } from "./wrong-fakes.ts";
 
 const LANES = 6;
 /** They take seconds; a starved machine may need far longer. */

@@ -3,8 +3,8 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, describe, expect, test } from "vitest";
-import type { FaultName } from "../../scripts/chaos/catalogue.ts";
 import { check, type FaultMark } from "../../scripts/chaos/checker.ts";
+import type { FaultName } from "../../scripts/chaos/faults/catalogue.ts";
 import {
   type HeldInterval,
   HistoryWriter,

@@ -5,7 +5,7 @@ import {
   isPossible,
   kindOf,
   type WorldProfile,
-} from "../../scripts/chaos/catalogue.ts";
+} from "../../scripts/chaos/faults/catalogue.ts";
 import { readOptions } from "../../scripts/chaos/options.ts";
 import { makePlan, profiles } from "../../scripts/chaos/plan.ts";
 

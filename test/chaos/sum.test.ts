@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { readOptions } from "../../scripts/chaos/options.ts";
-import { type ChaosReport, isSound, summarize } from "../../scripts/chaos/report.ts";
-import { sumReports } from "../../scripts/chaos/sum.ts";
+import { type ChaosReport, isSound, summarize } from "../../scripts/chaos/report/report.ts";
+import { sumReports } from "../../scripts/chaos/report/sum.ts";
 
 const EMPTY = summarize([], {
   options: readOptions([]),

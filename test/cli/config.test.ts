@@ -3,8 +3,8 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
-import { type LoadedConfig, type LoadOptions, loadConfig } from "../../src/file-config/load.ts";
-import { SCHEMA_URL, schemaText } from "../../src/file-config/schema.ts";
+import { type LoadedConfig, type LoadOptions, loadConfig } from "../../src/config/file/load.ts";
+import { SCHEMA_URL, schemaText } from "../../src/config/file/schema.ts";
 import { cli, folder, json } from "./support.ts";
 
 const GO = {

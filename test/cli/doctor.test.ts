@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { DoctorOptions } from "../../src/doctor/doctor.ts";
 import type { Role } from "../../src/doctor/facts.ts";
-import type { Finding } from "../../src/doctor/finding.ts";
+import type { Finding } from "../../src/doctor/findings/finding.ts";
 import { type NatsCluster, type NatsServer, startNatsCluster, startNatsServer } from "../../src/testing.ts";
 import { startLeader } from "../node/support/node.ts";
 import { accountsConfig, CLUSTER, login, type Role as RoleName } from "../permissions/roles.ts";

@@ -1,6 +1,7 @@
 /** `doctor` in this process: on a busy machine a command takes seconds to start. */
-import type { AccountOptions } from "../../src/doctor/account-source.ts";
+
 import { Doctor, type DoctorOptions, type Examination } from "../../src/doctor/doctor.ts";
+import type { AccountOptions } from "../../src/doctor/sources/account-source.ts";
 
 /** Long enough for a machine that does other things besides. */
 const PATIENCE_MS = 10_000;

@@ -1,7 +1,7 @@
 /** Any object in place of the options: accepted with its timing in order, or refused by option, value and rule. */
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { type NodeOptions, resolveOptions } from "../../src/config.ts";
+import { type NodeOptions, resolveOptions } from "../../src/config/resolve.ts";
 import { leaseSpanMs } from "../../src/election/lease.ts";
 import { ClusterError } from "../../src/errors.ts";
 import { FAKE_SEED, linesOf, MINIMAL } from "./support.ts";

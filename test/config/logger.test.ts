@@ -4,7 +4,7 @@ import fc from "fast-check";
 import { type Logger as PinoLogger, pino } from "pino";
 import { expect, test, vi } from "vitest";
 import { ClusterError } from "../../src/errors.ts";
-import { createLogger, type Logger, redact, redactText, redactUrl } from "../../src/logger.ts";
+import { createLogger, type Logger, redact, redactText, redactUrl } from "../../src/log/logger.ts";
 import { FAKE_SEED } from "./support.ts";
 
 interface Line {
@@ -205,7 +205,7 @@ test("a logger that throws disturbs nobody and is reported once", () => {
   warned.mockRestore();
 });
 
-const MODULE = fileURLToPath(new URL("../../src/logger.ts", import.meta.url));
+const MODULE = fileURLToPath(new URL("../../src/log/logger.ts", import.meta.url));
 
 /** Runs a script with `createLogger` in scope in a process of its own. */
 function run(

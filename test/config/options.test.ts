@@ -8,7 +8,7 @@ import {
   PACKAGE_VERSION,
   type ResolvedOptions,
   resolveOptions,
-} from "../../src/config.ts";
+} from "../../src/config/resolve.ts";
 import { ClusterError } from "../../src/errors.ts";
 import { errorOf, FAKE_SEED, linesOf, MINIMAL } from "./support.ts";
 

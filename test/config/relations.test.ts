@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { type NodeOptions, resolveOptions } from "../../src/config.ts";
+import { type NodeOptions, resolveOptions } from "../../src/config/resolve.ts";
 import { leaseSpanMs } from "../../src/election/lease.ts";
 import { ClusterError } from "../../src/errors.ts";
 import { errorOf, FAKE_SEED, linesOf, MINIMAL } from "./support.ts";

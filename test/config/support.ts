@@ -1,4 +1,4 @@
-import { type NodeOptions, resolveOptions } from "../../src/config.ts";
+import { type NodeOptions, resolveOptions } from "../../src/config/resolve.ts";
 import { ClusterError } from "../../src/errors.ts";
 
 export const MINIMAL: NodeOptions = { clusterId: "c", nodeId: "a", servers: "nats://127.0.0.1:4222" };

@@ -194,7 +194,7 @@ test("killed half way, nothing else may be done but to begin anew or take it bac
 
 /** Runs `migrate` as a process of its own and ends that as it says this. */
 async function killedAt(place: Deployment, line: RegExp): Promise<void> {
-  await using script = spawnChild<{ text?: string }>("scripts/deploy-nats-cluster.ts", {
+  await using script = spawnChild<{ text?: string }>("scripts/deploy-nats-cluster/main.ts", {
     args: ["migrate", "--state", place.state],
   });
   await script.next(({ text }) => line.test(text ?? ""), 120_000);

@@ -45,7 +45,7 @@ test("up, status, a killed server, up again, down: data stay, and only its own p
   expect(pids.map(startOf)).toEqual([undefined, undefined, undefined]);
   expect((await cluster.run("status")).stderr).toMatch(/nothing is deployed in .*: run "up"/);
   // As a process of its own: the servers outlive it.
-  await using script = spawnChild("scripts/deploy-nats-cluster.ts", {
+  await using script = spawnChild("scripts/deploy-nats-cluster/main.ts", {
     args: ["up", "--state", cluster.state, "--port-base", `${cluster.portBase}`],
   });
   expect(await script.exit).toEqual({ code: 0, signal: null });

@@ -1,4 +1,4 @@
-/** Runs the command lines of `scripts/deploy-nats-cluster.ts` as a person does, on ports and in a folder of the test's own. */
+/** Runs the command lines of `scripts/deploy-nats-cluster/main.ts` as a person does, on ports and in a folder of the test's own. */
 import { randomInt } from "node:crypto";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -8,7 +8,7 @@ import { main } from "../../scripts/deploy-nats-cluster/cli.ts";
 import { planServers, portsOf, type Topology } from "../../scripts/deploy-nats-cluster/plan.ts";
 import { readPasswords, type User } from "../../scripts/deploy-nats-cluster/secrets.ts";
 import type { NodeOptions } from "../../src/index.ts";
-import { isPortFree } from "../../src/testing/ports.ts";
+import { isPortFree } from "../../src/testing/server/run/ports.ts";
 import { atEnd } from "../node/support/cleanup.ts";
 
 export interface Run {
@@ -89,7 +89,7 @@ async function runScript(args: readonly string[], heard: (line: string) => void)
   return { code, result, stdout: out.join("\n"), stderr: err.join("\n") };
 }
 
-/** Below the range of outgoing connections, see src/testing/ports.ts; the highest offset is that of monitoring. */
+/** Below the range of outgoing connections, see src/testing/server/run/ports.ts; the highest offset is that of monitoring. */
 async function freePortBase(topology: Topology): Promise<number> {
   for (let attempt = 0; attempt < 100; attempt++) {
     const plan = { topology, secure: false, portBase: randomInt(14_000, 27_000) };

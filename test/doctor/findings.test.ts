@@ -1,10 +1,10 @@
 /** From facts to findings: both sides of every threshold. */
 import { describe, expect, test } from "vitest";
 import type { ClockReading } from "../../src/doctor/clock.ts";
-import { diagnose } from "../../src/doctor/diagnose.ts";
 import type { Facts, TriedPermission } from "../../src/doctor/facts.ts";
-import { verdictOf } from "../../src/doctor/finding.ts";
-import { newStreamConfig } from "../../src/nats/stream-config.ts";
+import { diagnose } from "../../src/doctor/findings/diagnose.ts";
+import { verdictOf } from "../../src/doctor/findings/finding.ts";
+import { newStreamConfig } from "../../src/nats/lease/stream-config.ts";
 import { bucket, facts, meta, node, peer, server, withFirst } from "./support.ts";
 
 /** `severity code where`, as short as a table needs it. */

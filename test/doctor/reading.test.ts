@@ -1,19 +1,19 @@
 /** From what servers answer to facts, and what a role needs. */
 import { describe, expect, test } from "vitest";
-import { accountUsage } from "../../src/doctor/account-source.ts";
-import { timeIn } from "../../src/doctor/json.ts";
-import { readBucket } from "../../src/doctor/read-bucket.ts";
+import { wantedBy } from "../../src/doctor/roles.ts";
+import { accountUsage } from "../../src/doctor/sources/account-source.ts";
+import { timeIn } from "../../src/doctor/sources/json.ts";
+import { readBucket } from "../../src/doctor/sources/read-bucket.ts";
 import {
   type Documents,
   merged,
   readServer,
   unknownServer,
   withNames,
-} from "../../src/doctor/read-server.ts";
-import { wantedBy } from "../../src/doctor/roles.ts";
-import { covers, mayPublish } from "../../src/doctor/try-permissions.ts";
+} from "../../src/doctor/sources/read-server.ts";
+import { covers, mayPublish } from "../../src/doctor/sources/try-permissions.ts";
+import { newStreamConfig } from "../../src/nats/lease/stream-config.ts";
 import { permissionsFor } from "../../src/nats/permissions.ts";
-import { newStreamConfig } from "../../src/nats/stream-config.ts";
 import { bucket } from "./support.ts";
 
 const VARZ = {

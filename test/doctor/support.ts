@@ -1,7 +1,7 @@
 /** A cluster in which all is well, to be changed in one place. */
 import type { BucketFacts, Facts, MetaGroup, NodeFacts, Peer, ServerFacts } from "../../src/doctor/facts.ts";
-import { unknownServer } from "../../src/doctor/read-server.ts";
-import { newStreamConfig } from "../../src/nats/stream-config.ts";
+import { unknownServer } from "../../src/doctor/sources/read-server.ts";
+import { newStreamConfig } from "../../src/nats/lease/stream-config.ts";
 
 export const NAMES = ["n1", "n2", "n3"] as const;
 

@@ -10,7 +10,7 @@ test("in a small chaos run no two processes lead at once, and a fenced register 
 }, async () => {
   const args = ["--faults", "10", "--seed", "7", "--worlds", "2", "--servers", "1", "--only", ONLY, "--json"];
   // Not judged here: the exit code, which also counts times without a leader that only a starved machine explains.
-  const { output } = await runToEnd("scripts/chaos.ts", args);
+  const { output } = await runToEnd("scripts/chaos/main.ts", args);
   const report = JSON.parse(output) as Record<string, unknown>;
   expect(report).toMatchObject({
     seed: 7,

@@ -1,6 +1,7 @@
 import { jetstream } from "@nats-io/jetstream";
 import { type ServiceMsg, Svcm } from "@nats-io/services";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { startProxy } from "../../scripts/shared/tcp-proxy.ts";
 import {
   type ClusterError,
   fencedCallback,
@@ -13,7 +14,6 @@ import {
   throwIfRefused,
 } from "../../src/fencing.ts";
 import { type NatsServer, startNatsServer } from "../../src/testing.ts";
-import { startProxy } from "../support/tcp-proxy.ts";
 import { deferred } from "../support/wait.ts";
 import { api, atEnd, connection, fresh } from "./support.ts";
 

@@ -8,7 +8,7 @@ import {
   fenceMove,
   lanesToMove,
 } from "../../src/fencing/fence-record.ts";
-import { covers } from "../../src/fencing/names.ts";
+import { covers } from "../../src/fencing/stream/names.ts";
 import {
   httpHeaders,
   MemoryFence,

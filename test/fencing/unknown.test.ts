@@ -1,8 +1,8 @@
 /** Writes whose answer is lost are neither refused nor written, and nobody writes them again. */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { startProxy, type TcpProxy } from "../../scripts/shared/tcp-proxy.ts";
 import { FencedStream } from "../../src/fencing.ts";
 import { type NatsServer, startNatsServer } from "../../src/testing.ts";
-import { startProxy, type TcpProxy } from "../support/tcp-proxy.ts";
 import { atEnd, connection, contents, fresh, termOf } from "./support.ts";
 
 let server: NatsServer;

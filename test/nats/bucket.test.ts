@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type { NatsLink } from "../../src/nats/connection.ts";
+import { isAtLeast } from "../../src/nats/api/server-version.ts";
+import type { NatsLink } from "../../src/nats/connection/connection.ts";
 import { bucketName, leaseSubject, republishSubject, streamName } from "../../src/nats/names.ts";
-import { isAtLeast } from "../../src/nats/server-version.ts";
 import { type NatsServer, startNatsServer } from "../../src/testing.ts";
 import {
   api,

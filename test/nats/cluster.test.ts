@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { startProxy } from "../../scripts/shared/tcp-proxy.ts";
+import { isAtLeast } from "../../src/nats/api/server-version.ts";
 import { streamName } from "../../src/nats/names.ts";
-import { isAtLeast } from "../../src/nats/server-version.ts";
 import { type NatsCluster, type NatsServer, startNatsCluster } from "../../src/testing.ts";
-import { startProxy } from "../support/tcp-proxy.ts";
 import { waitFor } from "../support/wait.ts";
 import {
   api,

@@ -5,9 +5,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { connect, nkeys } from "@nats-io/transport-node";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { connectNats, type NatsOptions } from "../../src/nats/connection.ts";
-import { authenticatorOf } from "../../src/nats/credentials.ts";
-import { isAtLeast } from "../../src/nats/server-version.ts";
+import { isAtLeast } from "../../src/nats/api/server-version.ts";
+import { connectNats, type NatsOptions } from "../../src/nats/connection/connection.ts";
+import { authenticatorOf } from "../../src/nats/connection/credentials.ts";
 import { type NatsServer, startNatsCluster, startNatsServer } from "../../src/testing.ts";
 import { atEnd, link } from "./support.ts";
 

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { startProxy, type TcpProxy } from "../../scripts/shared/tcp-proxy.ts";
 import { leaseSubject, republishSubject, streamName } from "../../src/nats/names.ts";
 import { type NatsServer, startNatsServer } from "../../src/testing.ts";
-import { startProxy, type TcpProxy } from "../support/tcp-proxy.ts";
 import { waitFor, within } from "../support/wait.ts";
 import {
   api,

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { ClusterError } from "../../src/errors.ts";
-import type { NatsLink } from "../../src/nats/connection.ts";
+import type { NatsLink } from "../../src/nats/connection/connection.ts";
 import { leaseSubject, streamName } from "../../src/nats/names.ts";
 import { type NatsServer, startNatsServer } from "../../src/testing.ts";
 import { within } from "../support/wait.ts";

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { statusSubject, streamName } from "../../src/nats/names.ts";
 import { permissionsFor } from "../../src/nats/permissions.ts";
-import { startService } from "../../src/nats/service.ts";
+import { startService } from "../../src/nats/service/service.ts";
 import { startNatsServer } from "../../src/testing.ts";
 import { waitFor } from "../support/wait.ts";
 import {

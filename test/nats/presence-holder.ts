@@ -1,6 +1,6 @@
 /** A process with a session that has presence, for tests that kill it. Arguments: url, stream. */
-import { connectNats } from "../../src/nats/connection.ts";
-import { openSession } from "../../src/nats/session.ts";
+import { connectNats } from "../../src/nats/connection/connection.ts";
+import { openSession } from "../../src/nats/presence/session.ts";
 import { listen, say } from "../support/child-io.ts";
 
 const [url = "", stream = ""] = process.argv.slice(2);

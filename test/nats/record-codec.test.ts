@@ -1,8 +1,13 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { LeaseRecord, LeaseWrite } from "../../src/election/types.ts";
-import { parseHeaders } from "../../src/nats/headers.ts";
-import { decodeEntry, encodeRecord, encodeWrite, MAX_RECORD_BYTES } from "../../src/nats/record-codec.ts";
+import { parseHeaders } from "../../src/nats/api/headers.ts";
+import {
+  decodeEntry,
+  encodeRecord,
+  encodeWrite,
+  MAX_RECORD_BYTES,
+} from "../../src/nats/lease/record-codec.ts";
 import { record } from "./support.ts";
 
 function decode(data: Uint8Array | string, headers: Record<string, string> = {}) {

@@ -3,8 +3,8 @@ import { headers } from "@nats-io/transport-node";
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import type { LeaseEntry, LeaseRecord } from "../../src/election/types.ts";
-import { parseHeaders } from "../../src/nats/headers.ts";
-import { decodeEntry, encodeRecord, encodeWrite } from "../../src/nats/record-codec.ts";
+import { parseHeaders } from "../../src/nats/api/headers.ts";
+import { decodeEntry, encodeRecord, encodeWrite } from "../../src/nats/lease/record-codec.ts";
 
 const REVISION = 5;
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { openSession } from "../../src/nats/session.ts";
+import { startProxy } from "../../scripts/shared/tcp-proxy.ts";
+import { openSession } from "../../src/nats/presence/session.ts";
 import { type NatsServer, startNatsServer } from "../../src/testing.ts";
-import { startProxy } from "../support/tcp-proxy.ts";
 import { waitFor } from "../support/wait.ts";
 import { atEnd, link, sessionOn } from "./support.ts";
 

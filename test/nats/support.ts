@@ -9,12 +9,12 @@ import type {
   Snapshot,
   WriteOutcome,
 } from "../../src/election/types.ts";
-import type { BucketOptions } from "../../src/nats/bucket.ts";
-import { connectNats, type NatsLink, type NatsOptions } from "../../src/nats/connection.ts";
-import { ConnectionMonitor } from "../../src/nats/connection-monitor.ts";
-import { NatsLeaseStore } from "../../src/nats/lease-store.ts";
+import { connectNats, type NatsLink, type NatsOptions } from "../../src/nats/connection/connection.ts";
+import { ConnectionMonitor } from "../../src/nats/connection/connection-monitor.ts";
+import type { BucketOptions } from "../../src/nats/lease/bucket.ts";
+import { NatsLeaseStore } from "../../src/nats/lease/lease-store.ts";
 import { streamName } from "../../src/nats/names.ts";
-import { type NatsSession, openSession } from "../../src/nats/session.ts";
+import { type NatsSession, openSession } from "../../src/nats/presence/session.ts";
 import type { SessionEvent, StoreListener } from "../../src/runtime/ports.ts";
 import { deferred, within } from "../support/wait.ts";
 

@@ -1,9 +1,9 @@
 import { jetstream, jetstreamManager } from "@nats-io/jetstream";
 import { connect, type NatsConnection } from "@nats-io/transport-node";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { startProxy, type TcpProxy } from "../../scripts/shared/tcp-proxy.ts";
 import { type NatsServer, startNatsServer } from "../../src/testing.ts";
 import { isPubAck } from "../support/nats-frames.ts";
-import { startProxy, type TcpProxy } from "../support/tcp-proxy.ts";
 import { waitFor } from "../support/wait.ts";
 
 let server: NatsServer;

@@ -1,7 +1,7 @@
 /** Buckets that were there before: made by go-cluster, by hand, with a lifetime of records or without. */
 import { setTimeout as pause } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type { NodeOptions } from "../../src/config.ts";
+import type { NodeOptions } from "../../src/config/resolve.ts";
 import { bucketName, republishSubject, streamName } from "../../src/nats/names.ts";
 import { type NatsServer, startNatsServer } from "../../src/testing.ts";
 import { waitFor } from "../support/wait.ts";

@@ -2,9 +2,9 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { connect } from "@nats-io/transport-node";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { TcpProxy } from "../../scripts/shared/tcp-proxy.ts";
 import { leaseSpanMs } from "../../src/election/lease.ts";
 import { type NatsServer, startNatsServer } from "../../src/testing.ts";
-import type { TcpProxy } from "../support/tcp-proxy.ts";
 import { waitFor, within } from "../support/wait.ts";
 import { atEnd } from "./support/cleanup.ts";
 import { CALM, LATE_MS, QUICK, startLeader, startNode, type TestNode } from "./support/node.ts";

@@ -1,9 +1,9 @@
 /** Single messages that are lost or late, and connections that drop and come back. */
 import { setTimeout as pause } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { Frame } from "../../scripts/shared/tcp-proxy.ts";
 import { leaseSubject } from "../../src/nats/names.ts";
 import { type NatsServer, startNatsServer } from "../../src/testing.ts";
-import type { Frame } from "../support/tcp-proxy.ts";
 import { within } from "../support/wait.ts";
 import { CALM, QUICK, startLeader, startNode } from "./support/node.ts";
 import { freshId, operatorOf } from "./support/operator.ts";

@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { FencedStream } from "../../src/fencing.ts";
 import { Node } from "../../src/index.ts";
-import { isAtLeast } from "../../src/nats/server-version.ts";
+import { isAtLeast } from "../../src/nats/api/server-version.ts";
 import { type NatsServer, startNatsServer } from "../../src/testing.ts";
 import { waitFor } from "../support/wait.ts";
 import { backUp, restore } from "./support/backup.ts";

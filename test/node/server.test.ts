@@ -1,7 +1,7 @@
 /** The server goes away: frozen, stopped, killed, for a moment or for longer than the lease. */
 import { setTimeout as pause } from "node:timers/promises";
 import { describe, expect, test } from "vitest";
-import { freePort } from "../../src/testing/ports.ts";
+import { freePort } from "../../src/testing/server/run/ports.ts";
 import { type NatsServer, startNatsServer } from "../../src/testing.ts";
 import { atEnd } from "./support/cleanup.ts";
 import { CALM, LATE_MS, makeNode, QUICK, settled, startLeader, startNode } from "./support/node.ts";

@@ -1,7 +1,7 @@
 /** The micro service, asked with plain NATS requests as go-cluster's tools ask. */
 import type { NatsConnection } from "@nats-io/transport-node";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { PACKAGE_VERSION } from "../../src/config.ts";
+import { PACKAGE_VERSION } from "../../src/config/resolve.ts";
 import { type NatsServer, startNatsServer } from "../../src/testing.ts";
 import { settled, startLeader, startNode, type TestNode } from "./support/node.ts";
 import { freshId, operatorOf } from "./support/operator.ts";

@@ -31,7 +31,7 @@ let files: string[];
 beforeAll(() => {
   consumer = mkdtempSync(join(tmpdir(), "nats-leader-consumer-"));
   installed = join(consumer, "node_modules/nats-leader");
-  run(process.execPath, ["scripts/setup.mjs", "--build"], root);
+  run(process.execPath, ["scripts/build/setup.mjs", "--build"], root);
   run("npm", ["pack", "--silent", "--pack-destination", consumer], root);
   const tarball = readdirSync(consumer).find((name) => name.endsWith(".tgz"));
   if (tarball === undefined) throw new Error("npm pack made no tarball");

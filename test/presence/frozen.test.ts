@@ -3,12 +3,12 @@
  * it answers first must be right.
  */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { TcpProxy } from "../../scripts/shared/tcp-proxy.ts";
 import { type NatsServer, startNatsServer } from "../../src/testing.ts";
 import { type ChildNode, startChildNode } from "../node/support/child-node.ts";
 import { startLeader, startNode, type TestNode } from "../node/support/node.ts";
 import { freshId, operatorOf } from "../node/support/operator.ts";
 import { proxied } from "../node/support/proxied.ts";
-import type { TcpProxy } from "../support/tcp-proxy.ts";
 import { waitFor } from "../support/wait.ts";
 import { LONG } from "./support.ts";
 

@@ -1,11 +1,11 @@
 import { describe, expect, test } from "vitest";
 import type { CrashDetection, ElectionEvent } from "../../src/election/types.ts";
 import { Driver, type Output } from "../../src/runtime/driver.ts";
-import { FakeBucket } from "../../src/sim/fake-bucket.ts";
-import { FakeConnections, FakeSession } from "../../src/sim/fake-session.ts";
-import { FakeStore } from "../../src/sim/fake-store.ts";
-import { VirtualClock } from "../../src/sim/virtual-clock.ts";
-import { VirtualTime } from "../../src/sim/virtual-time.ts";
+import { FakeBucket } from "../../src/testing/simulation/fakes/fake-bucket.ts";
+import { FakeConnections, FakeSession } from "../../src/testing/simulation/fakes/fake-session.ts";
+import { FakeStore } from "../../src/testing/simulation/fakes/fake-store.ts";
+import { VirtualClock } from "../../src/testing/simulation/time/virtual-clock.ts";
+import { VirtualTime } from "../../src/testing/simulation/time/virtual-time.ts";
 import { config, record } from "../election/play/solo.ts";
 
 class Rig {

@@ -1,8 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { Freshness } from "../../src/runtime/freshness.ts";
 import type { Clock } from "../../src/runtime/ports.ts";
-import { VirtualClock } from "../../src/sim/virtual-clock.ts";
-import { VirtualTime } from "../../src/sim/virtual-time.ts";
+import { VirtualClock } from "../../src/testing/simulation/time/virtual-clock.ts";
+import { VirtualTime } from "../../src/testing/simulation/time/virtual-time.ts";
 
 function setUp(): {
   time: VirtualTime;

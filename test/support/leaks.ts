@@ -3,7 +3,7 @@
  * clean. A setup file of the real-server tests: its hook is registered before the test file's own ones and so runs last.
  */
 import { afterAll } from "vitest";
-import { openServers } from "../../src/testing/registry.ts";
+import { openServers } from "../../src/testing/server/run/registry.ts";
 import { openThings } from "./open-things.ts";
 
 afterAll(async () => {

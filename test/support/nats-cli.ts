@@ -1,6 +1,6 @@
 /** The real `nats` command. */
 
-import { runCommand } from "../../src/testing/run-command.ts";
+import { runCommand } from "../../src/testing/server/find/run-command.ts";
 import { findCommand } from "../../src/vip/ip-command.ts";
 import { goTool, type Tool } from "./go-tools.ts";
 

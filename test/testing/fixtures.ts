@@ -2,8 +2,8 @@ import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { onTestFinished } from "vitest";
-import type { FinderPorts } from "../../src/testing/obtain.ts";
-import type { RunCommand } from "../../src/testing/run-command.ts";
+import type { FinderPorts } from "../../src/testing/server/find/obtain.ts";
+import type { RunCommand } from "../../src/testing/server/find/run-command.ts";
 
 /** The version matrix: servers of these tests are of the version that the run was started for. */
 export const testVersion: { readonly version?: string } =

@@ -1,6 +1,6 @@
 import { access } from "node:fs/promises";
 import { expect, test } from "vitest";
-import { isPortFree } from "../../src/testing/ports.ts";
+import { isPortFree } from "../../src/testing/server/run/ports.ts";
 import { spawnChild } from "../support/child.ts";
 import { waitFor } from "../support/wait.ts";
 import { isGone } from "./fixtures.ts";

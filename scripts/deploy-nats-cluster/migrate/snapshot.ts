@@ -6,7 +6,7 @@ import { createReadStream } from "node:fs";
 import { mkdir, open, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { createInbox, type NatsConnection, type Subscription } from "@nats-io/transport-node";
-import { poll, settleWithin } from "../../../src/testing/wait.ts";
+import { poll, settleWithin } from "../../../src/testing/server/run/wait.ts";
 import { DeployError } from "../errors.ts";
 import { ApiRefusal, call, type Json, Unheard } from "./api.ts";
 

@@ -8,7 +8,7 @@ import {
   credsAuthenticator,
   type NatsConnection,
 } from "@nats-io/transport-node";
-import { isPortFree } from "../../../src/testing/ports.ts";
+import { isPortFree } from "../../../src/testing/server/run/ports.ts";
 import { composeProjectOf } from "../compose-backend.ts";
 import { Running, type Say, type UpOptions } from "../deployment.ts";
 import { DeployError } from "../errors.ts";

@@ -1,6 +1,6 @@
 /** Streams into a cluster, and the proof that they are the same there. */
 import type { NatsConnection } from "@nats-io/transport-node";
-import { poll } from "../../../src/testing/wait.ts";
+import { poll } from "../../../src/testing/server/run/wait.ts";
 import type { Say } from "../deployment.ts";
 import { DeployError } from "../errors.ts";
 import type { Copied, SavedStream } from "../migrate.ts";

@@ -1,7 +1,7 @@
 /** Takes an unfinished migration back: the cluster has none of its streams, the single server runs again. */
 import { rm } from "node:fs/promises";
 import type { NatsConnection } from "@nats-io/transport-node";
-import { poll } from "../../../src/testing/wait.ts";
+import { poll } from "../../../src/testing/server/run/wait.ts";
 import { prepare, Running, type Say } from "../deployment.ts";
 import { DeployError } from "../errors.ts";
 import type { StateDir } from "../state.ts";

@@ -1,9 +1,9 @@
 import { existsSync } from "node:fs";
 import { Command } from "commander";
+import type { LoadedConfig } from "../../config/file/load.ts";
+import { jsonSchema } from "../../config/file/schema.ts";
+import { get, leaves, type Tree } from "../../config/file/tree.ts";
 import { ClusterError } from "../../errors.ts";
-import type { LoadedConfig } from "../../file-config/load.ts";
-import { jsonSchema } from "../../file-config/schema.ts";
-import { get, leaves, type Tree } from "../../file-config/tree.ts";
 import { EXIT } from "../exit.ts";
 import { type ClusterFlags, clusterCommand, configOf, tellNotes } from "../options.ts";
 import { coloursFor, note, print, printJson, table } from "../output.ts";

@@ -1,7 +1,7 @@
 import type { Command } from "commander";
-import type { LoadedConfig } from "../../file-config/load.ts";
-import type { Logger } from "../../logger.ts";
-import { Manager, type ManagerHooks } from "../../manager.ts";
+import type { LoadedConfig } from "../../config/file/load.ts";
+import type { Logger } from "../../log/logger.ts";
+import { Manager, type ManagerHooks } from "../../manager/manager.ts";
 import { cliLogger } from "../log.ts";
 import { type ClusterFlags, clusterCommand, configOf, logLevelOption } from "../options.ts";
 import { print } from "../output.ts";

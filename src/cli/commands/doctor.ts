@@ -1,12 +1,12 @@
 import { readFileSync } from "node:fs";
 import { setTimeout as pause } from "node:timers/promises";
 import { type Command, InvalidArgumentError, Option } from "commander";
-import { resolveOptions } from "../../config.ts";
+import { resolveOptions } from "../../config/resolve.ts";
 import { Doctor, type DoctorOptions, type Examination } from "../../doctor/doctor.ts";
 import type { Facts, Role } from "../../doctor/facts.ts";
 import { ROLES } from "../../doctor/roles.ts";
 import { ClusterError, messageOf } from "../../errors.ts";
-import type { NatsOptions } from "../../nats/connection.ts";
+import type { NatsOptions } from "../../nats/connection/connection.ts";
 import { examinationJson, reportLines } from "../doctor-report.ts";
 import { showTime } from "../duration.ts";
 import { EXIT } from "../exit.ts";

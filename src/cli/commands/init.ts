@@ -1,6 +1,6 @@
 import { Command, InvalidArgumentError } from "commander";
-import { checkConfig } from "../../file-config/load.ts";
-import { defaultFileConfig, writeConfig } from "../../file-config/write.ts";
+import { checkConfig } from "../../config/file/load.ts";
+import { defaultFileConfig, writeConfig } from "../../config/file/write.ts";
 import { DEFAULT_CONFIG } from "../options.ts";
 import { note, print, printJson } from "../output.ts";
 

@@ -1,9 +1,9 @@
 /** Commands that change who leads: each asks running nodes, none joins the election itself. */
 import type { Command } from "commander";
+import type { LoadedConfig } from "../../config/file/load.ts";
 import { ClusterError } from "../../errors.ts";
-import type { LoadedConfig } from "../../file-config/load.ts";
+import { Manager } from "../../manager/manager.ts";
 import { type Handover, handOver } from "../../manager/operations.ts";
-import { Manager } from "../../manager.ts";
 import { nobodyLeads } from "../exit.ts";
 import {
   askingCommand,

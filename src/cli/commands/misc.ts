@@ -1,6 +1,6 @@
 import { Command } from "commander";
 import { failoverCommand } from "../../bench/command.ts";
-import { PACKAGE_VERSION } from "../../config.ts";
+import { PACKAGE_VERSION } from "../../config/resolve.ts";
 import { print, printJson } from "../output.ts";
 
 export function version(): Command {

@@ -1,12 +1,12 @@
 import { type Command, Option } from "commander";
-import { DEFAULTS } from "../../config.ts";
-import type { LoadedConfig } from "../../file-config/load.ts";
-import { Manager } from "../../manager.ts";
+import type { LoadedConfig } from "../../config/file/load.ts";
+import { DEFAULTS } from "../../config/resolve.ts";
+import { Manager } from "../../manager/manager.ts";
 import { cliLogger } from "../log.ts";
 import { type ClusterFlags, clusterCommand, configOf, duration, logLevelOption } from "../options.ts";
 import { note } from "../output.ts";
-import { ProgramRunner, RESTARTS, type Restart } from "../run/program-runner.ts";
 import { untilSignal } from "../signals.ts";
+import { ProgramRunner, RESTARTS, type Restart } from "../supervise/program-runner.ts";
 import { makeVip } from "../vip.ts";
 
 interface Flags extends ClusterFlags {

@@ -4,13 +4,13 @@
  */
 import type { ElectionConfig } from "../../../src/election/types.ts";
 import { Driver, type Output } from "../../../src/runtime/driver.ts";
-import { FakeBucket } from "../../../src/sim/fake-bucket.ts";
-import { FakeConnections, FakeSession } from "../../../src/sim/fake-session.ts";
-import { FakeStore } from "../../../src/sim/fake-store.ts";
-import { type Network, perfectNetwork } from "../../../src/sim/network.ts";
-import { effectText, eventText, line } from "../../../src/sim/story.ts";
-import { VirtualClock } from "../../../src/sim/virtual-clock.ts";
-import { settle, VirtualTime } from "../../../src/sim/virtual-time.ts";
+import { FakeBucket } from "../../../src/testing/simulation/fakes/fake-bucket.ts";
+import { FakeConnections, FakeSession } from "../../../src/testing/simulation/fakes/fake-session.ts";
+import { FakeStore } from "../../../src/testing/simulation/fakes/fake-store.ts";
+import { type Network, perfectNetwork } from "../../../src/testing/simulation/fakes/network.ts";
+import { effectText, eventText, line } from "../../../src/testing/simulation/story.ts";
+import { VirtualClock } from "../../../src/testing/simulation/time/virtual-clock.ts";
+import { settle, VirtualTime } from "../../../src/testing/simulation/time/virtual-time.ts";
 import { config } from "./solo.ts";
 
 export interface PartOptions {

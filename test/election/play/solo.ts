@@ -15,7 +15,7 @@ import type {
   WriteOutcome,
 } from "../../../src/election/types.ts";
 import { wakeDelayMs } from "../../../src/election/wants.ts";
-import { effectText, eventText, line } from "../../../src/sim/story.ts";
+import { effectText, eventText, line } from "../../../src/testing/simulation/story.ts";
 
 export const config: ElectionConfig = {
   nodeId: "a",

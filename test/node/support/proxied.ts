@@ -1,5 +1,5 @@
+import { startProxy, type TcpProxy } from "../../../scripts/shared/tcp-proxy.ts";
 import type { NatsServer } from "../../../src/testing.ts";
-import { startProxy, type TcpProxy } from "../../support/tcp-proxy.ts";
 import { atEnd } from "./cleanup.ts";
 import type { TestNode } from "./node.ts";
 

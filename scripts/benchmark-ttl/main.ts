@@ -1,0 +1,187 @@
+/**
+ * Which leaseTtlMs keeps its leader through what happens to NATS servers: elections of several TTLs side by side on the
+ * same servers, one server and a cluster of three, so that the same fault hits all of them.
+ *
+ *   npm run --silent bench:ttl -- [--ttl 2000,5000,10000,15000,30000] [--rounds 5] [--only "rolling restart"] [--json]
+ */
+import { loadavg } from "node:os";
+import { setTimeout as pause } from "node:timers/promises";
+import { parseArgs } from "node:util";
+import { connect, type NatsConnection } from "@nats-io/transport-node";
+import { hostNowMs } from "../../src/bench/messages.ts";
+import { round, type Summary, summarize } from "../../src/bench/stats.ts";
+import { type NatsServer, startNatsCluster, startNatsServer } from "../../src/testing.ts";
+import { calmStreamLeader, moveStream } from "../benchmark-supercluster/lease-stream.ts";
+import { Contest } from "./contest.ts";
+
+const DOWN_MS = 5_000;
+
+const { values } = parseArgs({
+  options: {
+    ttl: { type: "string", default: "2000,5000,10000,15000,30000" },
+    rounds: { type: "string", default: "5" },
+    only: { type: "string" },
+    json: { type: "boolean", default: false },
+  },
+});
+const ttls = values.ttl.split(",").map((text) => number("ttl", text, 1_000));
+const rounds = number("rounds", values.rounds, 1);
+
+/** What a fault did to the elections of one TTL. Milliseconds. */
+interface Row {
+  readonly fault: string;
+  readonly replicas: number;
+  readonly ttlMs: number;
+  readonly rounds: number;
+  readonly leaderChanges: number;
+  /** Longest time in which nobody was the leader; a leader that is suspended while it reconnects counts as none. */
+  readonly withoutLeaderMs: Summary;
+  /** Longest time between two acks of writes to the lease's stream. */
+  readonly writeStallMs: Summary;
+  readonly overlapMs: number;
+}
+
+interface Stage {
+  readonly servers: readonly NatsServer[];
+  readonly nats: NatsConnection;
+  readonly contests: readonly Contest[];
+  /** Resolves when all servers are complete again and every replica is up to date. */
+  readonly whole: () => Promise<void>;
+}
+
+/** Resolves when the servers are back. */
+type Fault = (stage: Stage) => Promise<void>;
+
+async function inTurn({ servers, whole }: Stage, one: (server: NatsServer) => Promise<void>): Promise<void> {
+  for (const server of servers) {
+    await one(server);
+    await whole();
+  }
+}
+
+/** One server leads the streams of all elections, and is killed. It comes back when all have another leader. */
+async function killStreamLeader({ servers, nats, contests, whole }: Stage): Promise<void> {
+  const [victim] = servers;
+  if (victim === undefined) throw new Error("no server");
+  for (const { clusterId } of contests) await moveStream(nats, clusterId, [victim.name]);
+  await victim.kill();
+  await Promise.all(contests.map((contest) => contest.written()));
+  await victim.start();
+  await whole();
+}
+
+const FAULTS: Readonly<Record<1 | 3, Readonly<Record<string, Fault>>>> = {
+  1: {
+    restart: (stage) => inTurn(stage, (server) => server.restart()),
+    "kill -9, started at once": (stage) =>
+      inTurn(stage, async (server) => {
+        await server.kill();
+        await server.start();
+      }),
+    [`down for ${DOWN_MS / 1000} s`]: (stage) =>
+      inTurn(stage, async (server) => {
+        await server.stop();
+        await pause(DOWN_MS);
+        await server.start();
+      }),
+  },
+  3: {
+    "rolling restart": (stage) => inTurn(stage, (server) => server.restart()),
+    "rolling kill -9": (stage) =>
+      inTurn(stage, async (server) => {
+        await server.kill();
+        await server.start();
+      }),
+    "stream leader killed": killStreamLeader,
+  },
+};
+
+const [loadBefore = 0] = loadavg();
+const rows: Row[] = [];
+let version = "";
+for (const replicas of [1, 3] as const) rows.push(...(await measure(replicas)));
+const [loadAfter = 0] = loadavg();
+const report = { server: version, rounds, rows, load: [loadBefore, loadAfter] };
+console.log(values.json ? JSON.stringify(report) : table(rows));
+if (rows.some(({ overlapMs }) => overlapMs > 0)) process.exitCode = 1;
+
+async function measure(replicas: 1 | 3): Promise<Row[]> {
+  const faults = Object.entries(FAULTS[replicas]).filter(
+    ([name]) => values.only === undefined || values.only === name,
+  );
+  if (faults.length === 0) return [];
+  await using nats = replicas === 1 ? await startNatsServer() : await startNatsCluster();
+  const servers = "servers" in nats ? nats.servers : [nats];
+  version = servers[0]?.version ?? "";
+  const urls = servers.map(({ url }) => url);
+  const connection = await connect({ servers: urls, maxReconnectAttempts: -1, reconnectTimeWait: 100 });
+  const contests: Contest[] = [];
+  try {
+    for (const ttlMs of ttls) contests.push(await Contest.start(`ttl_${ttlMs}`, ttlMs, urls, connection));
+    const whole = async (): Promise<void> => {
+      if (!("servers" in nats)) return;
+      await nats.ready({ timeoutMs: 60_000 });
+      for (const { clusterId } of contests) await calmStreamLeader(connection, clusterId);
+    };
+    const stage: Stage = { servers, nats: connection, contests, whole };
+    const found: Row[] = [];
+    for (const [name, fault] of faults) found.push(...(await repeat(stage, replicas, name, fault)));
+    return found;
+  } finally {
+    await Promise.all(contests.map((contest) => contest.stop()));
+    await connection.close();
+  }
+}
+
+async function repeat(stage: Stage, replicas: number, name: string, fault: Fault): Promise<Row[]> {
+  const { contests, whole } = stage;
+  const kept = contests.map(() => ({ changes: 0, without: [] as number[], stall: [] as number[] }));
+  for (let time = 1; time <= rounds; time++) {
+    await whole();
+    await Promise.all(contests.map((contest) => contest.calm()));
+    const from = hostNowMs();
+    for (const contest of contests) contest.beginRound();
+    await fault(stage);
+    // A renewal that was sent after the servers were back: from there on the fault is over for that election.
+    await Promise.all(contests.map((contest) => contest.calm()));
+    for (const [index, contest] of contests.entries()) {
+      const { changes, withoutLeaderMs, writeStallMs } = contest.endRound(from);
+      kept[index]?.without.push(withoutLeaderMs);
+      kept[index]?.stall.push(writeStallMs);
+      if (kept[index] !== undefined) kept[index].changes += changes;
+    }
+    const said = contests.map(({ ttlMs }, index) => `${ttlMs}: ${kept[index]?.changes}`).join(", ");
+    console.error(`R${replicas}, ${name} ${time}/${rounds}: changes by TTL ${said}`);
+  }
+  return contests.map((contest, index) => ({
+    fault: name,
+    replicas,
+    ttlMs: contest.ttlMs,
+    rounds,
+    leaderChanges: kept[index]?.changes ?? 0,
+    withoutLeaderMs: summarize(kept[index]?.without ?? []),
+    writeStallMs: summarize(kept[index]?.stall ?? []),
+    overlapMs: round(contest.overlapMs()),
+  }));
+}
+
+function table(all: readonly Row[]): string {
+  const lines = all.map(({ fault, replicas, ttlMs, leaderChanges, withoutLeaderMs, writeStallMs }) =>
+    [
+      `R${replicas}`,
+      fault.padEnd(30),
+      `${ttlMs} ms`.padStart(9),
+      `${leaderChanges} changes`.padStart(11),
+      `without a leader ${withoutLeaderMs.p50} / ${withoutLeaderMs.max} ms`,
+      `writes stalled ${writeStallMs.p50} / ${writeStallMs.max} ms`,
+    ].join("  "),
+  );
+  return [`nats-server ${version}, ${rounds} rounds of each, p50 / max`, ...lines].join("\n");
+}
+
+function number(name: string, text: string, min: number): number {
+  const value = Number(text);
+  if (Number.isInteger(value) && value >= min) return value;
+  console.error(`--${name} must be whole numbers from ${min}, not ${text}`);
+  process.exit(2);
+}

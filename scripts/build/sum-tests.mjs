@@ -1,0 +1,16 @@
+// Prints 'N passed, N failed' over vitest's JSON reports: node scripts/build/sum-tests.mjs REPORT…
+import { readFileSync } from "node:fs";
+
+let passed = 0;
+let failed = 0;
+let skipped = 0;
+for (const report of process.argv.slice(2)) {
+  for (const file of JSON.parse(readFileSync(report, "utf8")).testResults) {
+    const count = (status) => file.assertionResults.filter((result) => result.status === status).length;
+    passed += count("passed");
+    // A file can fail outside its tests: it doesn't load, or leaves something behind.
+    failed += count("failed") || (file.status === "failed" ? 1 : 0);
+    skipped += file.assertionResults.length - count("passed") - count("failed");
+  }
+}
+console.log(`${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ""}`);

@@ -1,0 +1,130 @@
+/**
+ * The simulator's fakes against real servers: random scripts of what nodes, operators and networks do to a bucket and to
+ * connections, carried out in both, and every answer and every message to a watcher compared.
+ *
+ *   npm run calibrate -- [--scripts 1000] [--seed 1] [--versions 2.9.10,2.15.1] [--replicas 1,3] [--lanes 6]
+ *     [--kinds buckets,sessions,restarts] [--json]
+ *
+ * For each version: `scripts` bucket scripts and half as many session scripts, and on a single server a twentieth of that
+ * with restarts. Three replicas need a cluster and nats-server 2.9.21; older ones are left out there. On a mismatch the
+ * script is shortened and told step by step, and the exit code is 1. With --json nothing but the report goes to stdout.
+ */
+import { loadavg } from "node:os";
+import { parseArgs } from "node:util";
+import { REPLICATED_CAS_SINCE } from "../../src/nats/api/server-version.ts";
+import { compareVersions } from "../../src/testing/server/find/versions.ts";
+import {
+  OLDEST_NATS_VERSION,
+  PINNED_NATS_VERSION,
+  startNatsCluster,
+  startNatsServer,
+} from "../../src/testing.ts";
+import { type Calibration, calibrateBuckets, calibrateSessions } from "./calibrate.ts";
+import { DEVIATIONS } from "./deviations.ts";
+import type { Place } from "./nats-lane.ts";
+
+const { values } = parseArgs({
+  options: {
+    scripts: { type: "string", default: "1000" },
+    seed: { type: "string", default: "1" },
+    versions: { type: "string", default: `${OLDEST_NATS_VERSION},${PINNED_NATS_VERSION}` },
+    replicas: { type: "string", default: "1" },
+    lanes: { type: "string", default: "6" },
+    kinds: { type: "string", default: "buckets,sessions,restarts" },
+    json: { type: "boolean", default: false },
+  },
+});
+const [scripts, seed, lanes] = [number("scripts"), number("seed"), number("lanes")];
+
+/** What one kind of scripts found on one server or cluster. */
+interface Result extends Calibration {
+  readonly version: string;
+  readonly replicas: number;
+  readonly kind: "buckets" | "restarts" | "sessions";
+  readonly seconds: number;
+}
+
+const [loadBefore = 0] = loadavg();
+const results: Result[] = [];
+for (const version of values.versions.split(",")) {
+  for (const replicas of values.replicas.split(",").map(Number)) {
+    if (replicas > 1 && compareVersions(version, REPLICATED_CAS_SINCE) < 0) {
+      process.stderr.write(`${version}: its replicas are not safe, none are compared\n`);
+    } else if (replicas > 1) await onCluster(version, replicas);
+    else await onServer(version);
+  }
+}
+const report = { seed, load: [loadBefore, loadavg()[0]], results };
+console.log(values.json ? JSON.stringify(report) : text());
+if (results.some(({ mismatches }) => mismatches.length > 0)) process.exitCode = 1;
+
+async function onServer(version: string): Promise<void> {
+  const server = await startNatsServer({ version });
+  try {
+    const place: Place = { servers: [server], version: server.version, replicas: 1 };
+    const restart = async (how: "stop" | "kill"): Promise<void> => {
+      await server[how]();
+      await server.start();
+    };
+    await measure("buckets", place, scripts);
+    await measure("sessions", place, Math.ceil(scripts / 2));
+    await measure("restarts", { ...place, restart }, Math.ceil(scripts / 20));
+  } finally {
+    await server.dispose();
+  }
+}
+
+async function onCluster(version: string, replicas: number): Promise<void> {
+  const cluster = await startNatsCluster({ version, size: replicas });
+  try {
+    const place: Place = { servers: cluster.servers, version, replicas };
+    await measure("buckets", place, scripts);
+    await measure("sessions", place, Math.ceil(scripts / 2));
+  } finally {
+    await cluster.dispose();
+  }
+}
+
+async function measure(kind: Result["kind"], place: Place, count: number): Promise<void> {
+  if (!values.kinds.split(",").includes(kind)) return;
+  const began = performance.now();
+  let done = 0;
+  const options = {
+    seed,
+    scripts: count,
+    lanes: kind === "restarts" ? 1 : lanes,
+    onScript: (): void => {
+      done += 1;
+      const { version, replicas } = place;
+      if (done % 20 === 0)
+        process.stderr.write(`${version} replicas ${replicas} ${kind}: ${done} of ${count}\r`);
+    },
+  };
+  const run = kind === "sessions" ? calibrateSessions : calibrateBuckets;
+  const calibration = await run(place, options);
+  process.stderr.write("\n");
+  const seconds = Math.round((performance.now() - began) / 100) / 10;
+  results.push({ version: place.version, replicas: place.replicas, kind, seconds, ...calibration });
+}
+
+function text(): string {
+  const lines = results.map(
+    ({ version, replicas, kind, scripts: ran, steps, seconds, tooSlow, deviations }) => {
+      const names = Object.entries(deviations).map(([name, times]) => `${name} ${times}`);
+      const slow = tooSlow === 0 ? "" : `, ${tooSlow} given up as too slow`;
+      const declared = names.length === 0 ? "" : `; declared deviations: ${names.join(", ")}`;
+      return `${version} replicas ${replicas} ${kind}: ${ran} scripts, ${steps} steps in ${seconds} s${slow}${declared}`;
+    },
+  );
+  const met = new Set(results.flatMap(({ deviations }) => Object.keys(deviations)));
+  for (const { name, range, reason } of DEVIATIONS)
+    if (met.has(name)) lines.push("", `${name} (${range}): ${reason}`);
+  for (const { mismatches } of results) for (const story of mismatches) lines.push("", story);
+  return lines.join("\n");
+}
+
+function number(name: "scripts" | "seed" | "lanes"): number {
+  const value = Number(values[name]);
+  if (Number.isInteger(value) && value > 0) return value;
+  throw new Error(`--${name} must be a whole number above 0`);
+}

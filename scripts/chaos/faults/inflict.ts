@@ -1,0 +1,20 @@
+import type { Fault, Scene } from "../scene.ts";
+import type { FaultName } from "./catalogue.ts";
+import { BUCKET_FAULTS } from "./faults-bucket.ts";
+import { CLOCK_FAULTS } from "./faults-clock.ts";
+import { NETWORK_FAULTS } from "./faults-network.ts";
+import { PROCESS_FAULTS } from "./faults-process.ts";
+import { SERVER_FAULTS } from "./faults-server.ts";
+
+const FAULTS: Readonly<Record<FaultName, Fault>> = {
+  ...PROCESS_FAULTS,
+  ...NETWORK_FAULTS,
+  ...SERVER_FAULTS,
+  ...BUCKET_FAULTS,
+  ...CLOCK_FAULTS,
+};
+
+/** Everything is mended when it resolves; what it has killed is not running yet. */
+export function inflict(name: FaultName, scene: Scene): Promise<void> {
+  return FAULTS[name](scene);
+}

@@ -1,0 +1,17 @@
+import type { Stall } from "../history.ts";
+import { hostNowNs } from "../messages.ts";
+
+const EVERY_MS = 20;
+const STALL_MS = 60;
+
+/** Notes when this process, through which all bytes between nodes and servers go, did not get to run. */
+export function watchStalls(): { readonly seen: readonly Stall[]; stop(): void } {
+  const seen: Stall[] = [];
+  let lastMs = hostNowNs() / 1e6;
+  const timer = setInterval(() => {
+    const nowMs = hostNowNs() / 1e6;
+    if (nowMs - lastMs > STALL_MS) seen.push({ fromMs: lastMs, untilMs: nowMs });
+    lastMs = nowMs;
+  }, EVERY_MS);
+  return { seen, stop: () => clearInterval(timer) };
+}

@@ -1,0 +1,102 @@
+/**
+ * Real node processes on real servers, and everything that can happen to them: killed, frozen, cut off, lied to, their
+ * servers restarted and split, their bucket deleted. Each process writes down when it called itself leader; a checker looks
+ * for two at once. A register behind a fence must never take a write of a deposed leader; an unfenced shadow of it must.
+ *
+ *   npm run --silent chaos -- --faults 200 --seed 1 --json
+ *
+ * The seed decides which faults come, where and with what numbers; what the machine makes of them it does not. Exit code 1
+ * when something did not hold, 2 for wrong arguments. docs/chaos.md says how to read the report.
+ */
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { leaseSpanMs } from "../../src/election/lease.ts";
+import { findNatsServer } from "../../src/testing.ts";
+import { findFaketime } from "./faults/clock.ts";
+import { Disk } from "./faults/disk.ts";
+import { watchStalls } from "./faults/stalls.ts";
+import { Namespace } from "./namespace.ts";
+import { type ChaosOptions, listText, readOptions, USAGE } from "./options.ts";
+import { makePlan, profiles } from "./plan.ts";
+import { timelineHtml } from "./report/html.ts";
+import { isSound, summarize } from "./report/report.ts";
+import { readReports, sumReports } from "./report/sum.ts";
+import { reportText } from "./report/text.ts";
+import { runWorld, type WorldReport } from "./world.ts";
+
+async function run(options: ChaosOptions): Promise<boolean> {
+  const { seed, faults, only, leaseMs, keep } = options;
+  // Once, and not by every world at the same time.
+  await findNatsServer({ onProgress: (line) => process.stderr.write(`${line}\n`) });
+  const faketime = findFaketime();
+  const means = { clocks: faketime !== null, disks: Disk.possible(), namespaces: Namespace.possible() };
+  const worlds = profiles(Math.min(options.worlds, faults), options.servers, means);
+  const plan = makePlan({ seed, faults, worlds, only });
+  const folder = keep ?? mkdtempSync(join(tmpdir(), "nats-leader-chaos-"));
+  mkdirSync(folder, { recursive: true });
+  const stop = new AbortController();
+  process.once("SIGINT", () => stop.abort());
+  const stalls = watchStalls();
+  const began = performance.now();
+  let done = 0;
+  try {
+    const settled = await Promise.allSettled(
+      worlds.map((profile, index) =>
+        runWorld({
+          profile,
+          number: index + 1,
+          plan: plan[index] ?? [],
+          leaseMs,
+          faketime: profile.clocks ? faketime : null,
+          folder: join(folder, String(index + 1)),
+          stalls: stalls.seen,
+          signal: stop.signal,
+          onFault: ({ number, name, fromMs, settledMs }) => {
+            done += 1;
+            const took = ((settledMs - fromMs) / 1000).toFixed(1);
+            process.stderr.write(`${done}/${faults}  world ${index + 1}  ${number} ${name}  ${took} s\n`);
+          },
+        }),
+      ),
+    );
+    const reports = settled.flatMap((it): WorldReport[] => (it.status === "fulfilled" ? [it.value] : []));
+    const broken = settled.flatMap((it, index) =>
+      it.status === "rejected" ? [`world ${index + 1} did not come about: ${it.reason}`] : [],
+    );
+    const seconds = Math.round((performance.now() - began) / 1000);
+    const facts = {
+      options,
+      spanMs: leaseSpanMs(leaseMs),
+      seconds,
+      broken,
+      faketime: worlds.some((it) => it.clocks),
+      disks: worlds.some((it) => it.disks),
+      namespaces: worlds.some((it) => it.namespaces),
+    };
+    const report = summarize(reports, facts);
+    if (options.html !== null) writeFileSync(options.html, timelineHtml(report, reports));
+    console.log(options.json ? JSON.stringify(report) : reportText(report));
+    return isSound(report);
+  } finally {
+    stalls.stop();
+    if (keep === null) rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+function sum({ sum: files, json }: ChaosOptions): boolean {
+  const report = sumReports(readReports(files));
+  console.log(json ? JSON.stringify(report) : reportText(report));
+  return isSound(report);
+}
+
+let options: ChaosOptions;
+try {
+  options = readOptions(process.argv.slice(2));
+} catch (error) {
+  console.error(`${error instanceof Error ? error.message : error}\n${USAGE}`);
+  process.exit(2);
+}
+if (options.list) console.log(listText());
+else if (options.sum.length > 0) process.exitCode = sum(options) ? 0 : 1;
+else process.exitCode = (await run(options)) ? 0 : 1;

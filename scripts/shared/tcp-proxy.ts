@@ -1,0 +1,350 @@
+/**
+ * A TCP proxy between NATS clients and one server, for faults of the network. It forwards whole protocol frames, so a
+ * frame can be left out without damage to the rest. It doesn't read TLS.
+ *
+ * A server that advertises other addresses lets a client reconnect past the proxy: give the client
+ * `ignoreClusterUpdates: true`.
+ */
+import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
+import { type Frame, FrameReader } from "../../test/support/nats-frames.ts";
+import { openThings } from "../../test/support/open-things.ts";
+import { deferred, within } from "../../test/support/wait.ts";
+
+export type { Frame } from "../../test/support/nats-frames.ts";
+
+/**
+ * What happens to the frames of one direction.
+ *
+ * - `pass` they are forwarded
+ * - `hold` they are kept, and forwarded in order on the next `pass`: late delivery. Also keeps the end of the connection
+ * - `drop` they are gone; the end of the connection is passed on
+ */
+export type Flow = "pass" | "hold" | "drop";
+
+/** A frame taken out of the stream. Never released, it is lost. */
+export interface TakenFrame {
+  readonly frame: Frame;
+  /** Sends it on now, behind whatever was forwarded meanwhile. Answers false when that connection is gone. */
+  release(): boolean;
+}
+
+export interface TcpProxy extends AsyncDisposable {
+  readonly port: number;
+  /** "nats://host:port" */
+  readonly url: string;
+  /** Client connections open now. */
+  readonly connections: number;
+  /** Client connections ever accepted. */
+  readonly accepted: number;
+  /** Sets the flow from the clients to the server; connections made later are under it too. */
+  toServer(flow: Flow): void;
+  /** Sets the flow from the server to the clients. */
+  toClient(flow: Flow): void;
+  /** Both directions held: nothing arrives, nothing is closed. `false`: everything held arrives. */
+  blackhole(on: boolean): void;
+  /** Stops reading what the server sends, so that it waits in the server: what a client that doesn't read looks like there. */
+  stallToClient(on: boolean): void;
+  /** Delays each frame, each way. */
+  delay(ms: number): void;
+  /** Drops the frames to the clients for which this answers false; `null`: keeps all. */
+  filterToClient(keep: ((frame: Frame) => boolean) | null): void;
+  /** Takes out the next frame to the server that matches. Rejects after `timeoutMs` (5000). Never sees dropped frames. */
+  takeNextToServer(matches: (frame: Frame) => boolean, timeoutMs?: number): Promise<TakenFrame>;
+  /** Takes out the next frame to a client that matches. */
+  takeNextToClient(matches: (frame: Frame) => boolean, timeoutMs?: number): Promise<TakenFrame>;
+  /** Takes out the answer to the next request to the server that matches: the server acts on it, the client never knows. */
+  takeReplyTo(matches: (request: Frame) => boolean, timeoutMs?: number): Promise<TakenFrame>;
+  /** Closes every connection, both sides. */
+  cut(): void;
+  /** Resets the server's side of every connection. The client's side stays open and silent. */
+  resetServerSide(): void;
+  /** Resets the client's side of every connection. The server's side stays open and silent. */
+  resetClientSide(): void;
+  /** Whether new connections are closed as soon as they are made. */
+  refuse(on: boolean): void;
+  /** Closes every connection and the port. */
+  close(): Promise<void>;
+}
+
+export interface ProxyOptions {
+  /** Address to listen on. Default 127.0.0.1. */
+  readonly host?: string;
+  readonly target: { readonly host?: string; readonly port: number };
+}
+
+type Side = "server" | "client";
+
+/** One direction of one connection. `null` in the queue is the end of the stream. */
+interface Pipe {
+  readonly from: Socket;
+  readonly to: Socket;
+  readonly side: Side;
+  readonly queue: { readonly frame: Frame | null; readonly dueMs: number }[];
+  timer: NodeJS.Timeout | undefined;
+  /** Cut loose by a one-sided reset: whatever comes is ignored. */
+  severed: boolean;
+}
+
+interface Pair {
+  readonly toServer: Pipe;
+  readonly toClient: Pipe;
+}
+
+interface Taker {
+  readonly side: Side;
+  readonly matches: (frame: Frame) => boolean;
+  taken(frame: TakenFrame): void;
+}
+
+export async function startProxy(options: ProxyOptions): Promise<TcpProxy> {
+  const proxy = new RunningProxy(options);
+  await proxy.listen();
+  return proxy;
+}
+
+class RunningProxy implements TcpProxy {
+  accepted = 0;
+  readonly #options: ProxyOptions;
+  readonly #listener: Server;
+  readonly #pairs = new Set<Pair>();
+  readonly #takers = new Set<Taker>();
+  readonly #flows: Record<Side, Flow> = { server: "pass", client: "pass" };
+  readonly #closing = new AbortController();
+  #delayMs = 0;
+  #keep: ((frame: Frame) => boolean) | null = null;
+  #refusing = false;
+  #stalled = false;
+  #port = 0;
+
+  constructor(options: ProxyOptions) {
+    this.#options = options;
+    this.#listener = createServer((client) => this.#accept(client));
+  }
+
+  async listen(): Promise<void> {
+    const listening = deferred();
+    this.#listener.once("error", listening.reject);
+    this.#listener.listen(0, this.#host, listening.resolve);
+    await listening.promise;
+    this.#port = (this.#listener.address() as AddressInfo).port;
+    openThings.add(this);
+  }
+
+  get port(): number {
+    return this.#port;
+  }
+
+  get title(): string {
+    return `proxy ${this.url}`;
+  }
+
+  get url(): string {
+    return `nats://${this.#host}:${this.#port}`;
+  }
+
+  get #host(): string {
+    return this.#options.host ?? "127.0.0.1";
+  }
+
+  get connections(): number {
+    return [...this.#pairs].filter((pair) => !pair.toServer.from.destroyed).length;
+  }
+
+  toServer(flow: Flow): void {
+    this.#flow("server", flow);
+  }
+
+  toClient(flow: Flow): void {
+    this.#flow("client", flow);
+  }
+
+  blackhole(on: boolean): void {
+    this.toServer(on ? "hold" : "pass");
+    this.toClient(on ? "hold" : "pass");
+  }
+
+  stallToClient(on: boolean): void {
+    this.#stalled = on;
+    for (const { toClient } of this.#pairs) {
+      if (on) toClient.from.pause();
+      else toClient.from.resume();
+    }
+  }
+
+  delay(ms: number): void {
+    this.#delayMs = ms;
+  }
+
+  filterToClient(keep: ((frame: Frame) => boolean) | null): void {
+    this.#keep = keep;
+  }
+
+  takeNextToServer(matches: (frame: Frame) => boolean, timeoutMs = 5000): Promise<TakenFrame> {
+    return this.#take("server", matches, timeoutMs);
+  }
+
+  takeNextToClient(matches: (frame: Frame) => boolean, timeoutMs = 5000): Promise<TakenFrame> {
+    return this.#take("client", matches, timeoutMs);
+  }
+
+  takeReplyTo(matches: (request: Frame) => boolean, timeoutMs = 5000): Promise<TakenFrame> {
+    let reply: string | undefined;
+    const spy: Taker = {
+      side: "server",
+      matches: (frame) => {
+        if (frame.reply !== "" && matches(frame)) {
+          reply = frame.reply;
+          this.#takers.delete(spy);
+        }
+        return false;
+      },
+      taken: () => {},
+    };
+    this.#takers.add(spy);
+    const taken = this.#take("client", (frame) => reply !== undefined && frame.subject === reply, timeoutMs);
+    void taken.catch(() => this.#takers.delete(spy));
+    return taken;
+  }
+
+  cut(): void {
+    for (const pair of this.#pairs) this.#end(pair, "both", "close");
+  }
+
+  resetServerSide(): void {
+    for (const pair of this.#pairs) this.#end(pair, "server", "reset");
+  }
+
+  resetClientSide(): void {
+    for (const pair of this.#pairs) this.#end(pair, "client", "reset");
+  }
+
+  refuse(on: boolean): void {
+    this.#refusing = on;
+  }
+
+  async close(): Promise<void> {
+    openThings.delete(this);
+    this.#closing.abort(new Error("the proxy was closed"));
+    const closed = deferred();
+    this.#listener.close(() => closed.resolve());
+    this.cut();
+    await closed.promise;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  #accept(client: Socket): void {
+    if (this.#refusing) {
+      client.on("error", () => {});
+      client.destroy();
+      return;
+    }
+    this.accepted++;
+    const server = connect({
+      host: this.#options.target.host ?? "127.0.0.1",
+      port: this.#options.target.port,
+    });
+    const pair: Pair = {
+      toServer: { from: client, to: server, side: "server", queue: [], timer: undefined, severed: false },
+      toClient: { from: server, to: client, side: "client", queue: [], timer: undefined, severed: false },
+    };
+    this.#pairs.add(pair);
+    this.#read(pair, pair.toServer);
+    this.#read(pair, pair.toClient);
+    if (this.#stalled) server.pause();
+  }
+
+  #read(pair: Pair, pipe: Pipe): void {
+    const reader = new FrameReader();
+    let ended = false;
+    const end = (): void => {
+      if (ended) return;
+      ended = true;
+      this.#enqueue(pipe, null);
+    };
+    pipe.from.setNoDelay(true);
+    pipe.from
+      .on("data", (chunk: Buffer) => {
+        for (const frame of reader.push(chunk)) this.#receive(pipe, frame);
+      })
+      .on("end", end)
+      .on("error", () => {}) // "close" follows
+      .on("close", () => {
+        end();
+        if (pipe.to.destroyed) this.#pairs.delete(pair);
+      });
+  }
+
+  #receive(pipe: Pipe, frame: Frame): void {
+    if (pipe.severed || this.#flows[pipe.side] === "drop") return;
+    if (pipe.side === "client" && this.#keep !== null && !this.#keep(frame)) return;
+    for (const taker of this.#takers) {
+      if (taker.side !== pipe.side || !taker.matches(frame)) continue;
+      this.#takers.delete(taker);
+      taker.taken({
+        frame,
+        release: () => !pipe.severed && pipe.to.writable && pipe.to.write(frame.bytes) !== undefined,
+      });
+      return;
+    }
+    this.#enqueue(pipe, frame);
+  }
+
+  #enqueue(pipe: Pipe, frame: Frame | null): void {
+    const last = pipe.queue.at(-1);
+    pipe.queue.push({ frame, dueMs: Math.max(last?.dueMs ?? 0, performance.now() + this.#delayMs) });
+    if (pipe.queue.length === 1) this.#forward(pipe);
+  }
+
+  /** Sends what is due. The only place that writes, but for `release`. */
+  #forward(pipe: Pipe): void {
+    clearTimeout(pipe.timer);
+    if (this.#flows[pipe.side] === "hold") return;
+    for (let next = pipe.queue[0]; next !== undefined; next = pipe.queue[0]) {
+      const waitMs = next.dueMs - performance.now();
+      if (waitMs > 0) {
+        pipe.timer = setTimeout(() => this.#forward(pipe), Math.ceil(waitMs));
+        return;
+      }
+      pipe.queue.shift();
+      if (pipe.severed) continue;
+      if (next.frame === null) pipe.to.destroySoon();
+      else if (pipe.to.writable) pipe.to.write(next.frame.bytes);
+    }
+  }
+
+  #flow(side: Side, flow: Flow): void {
+    this.#flows[side] = flow;
+    for (const pair of this.#pairs) {
+      const pipe = side === "server" ? pair.toServer : pair.toClient;
+      if (flow === "drop")
+        pipe.queue.splice(0, pipe.queue.length, ...pipe.queue.filter((item) => item.frame === null));
+      this.#forward(pipe);
+    }
+  }
+
+  async #take(side: Side, matches: (frame: Frame) => boolean, timeoutMs: number): Promise<TakenFrame> {
+    const found = deferred<TakenFrame>();
+    const taker: Taker = { side, matches, taken: found.resolve };
+    this.#takers.add(taker);
+    try {
+      const message = `a frame to the ${side} that matches`;
+      return await within(found.promise, { timeoutMs, message, signal: this.#closing.signal });
+    } finally {
+      this.#takers.delete(taker);
+    }
+  }
+
+  #end(pair: Pair, side: Side | "both", how: "close" | "reset"): void {
+    for (const pipe of [pair.toServer, pair.toClient]) {
+      pipe.severed = true;
+      pipe.queue.length = 0;
+      clearTimeout(pipe.timer);
+      if (side !== "both" && side !== pipe.side) continue;
+      if (how === "reset") pipe.to.resetAndDestroy();
+      else pipe.to.destroy();
+    }
+  }
+}

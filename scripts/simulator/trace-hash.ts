@@ -1,0 +1,91 @@
+/** A fingerprint of everything that happened: the same seed must give the same one, on every machine. */
+import type { Effect, ElectionEvent, ElectionState } from "../../src/election/types.ts";
+import { roleIndex } from "./tally.ts";
+
+const EVENTS: Readonly<Record<ElectionEvent["type"], number>> = {
+  "bucket-opened": 1,
+  "bucket-failed": 2,
+  connected: 3,
+  rebound: 4,
+  disconnected: 5,
+  watched: 6,
+  read: 7,
+  written: 8,
+  "bucket-gone": 9,
+  "presence-lost": 10,
+  "death-confirmed": 11,
+  resign: 12,
+  compete: 13,
+  drained: 14,
+  stop: 15,
+  tick: 16,
+};
+
+const EFFECTS: Readonly<Record<Effect["type"], number>> = {
+  write: 1,
+  read: 2,
+  "open-bucket": 3,
+  "confirm-death": 4,
+  "become-leader": 5,
+  suspend: 6,
+  resume: 7,
+  drain: 8,
+  lose: 9,
+  released: 10,
+  "leader-changed": 11,
+  warn: 12,
+  stopped: 13,
+};
+
+export class TraceHash {
+  #hash = 0x811c9dc5;
+
+  /** 32 bits. */
+  get value(): number {
+    return this.#hash >>> 0;
+  }
+
+  step(
+    at: number,
+    who: number,
+    event: ElectionEvent,
+    effects: readonly Effect[],
+    state: ElectionState,
+  ): void {
+    this.#mix(Math.round(at * 1_000));
+    this.#mix(who * 64 + EVENTS[event.type]);
+    this.#mix(state.seenRevision * 8 + roleIndex(state.role.name));
+    this.#mix(state.highestEpoch);
+    for (const { type } of effects) this.#mix(EFFECTS[type]);
+  }
+
+  #mix(value: number): void {
+    this.#hash = Math.imul(this.#hash ^ (value | 0), 0x01000193);
+    this.#hash ^= this.#hash >>> 15;
+  }
+}
+
+/** Puts the fingerprints of many seeds together, in whatever order they come. Returns 64 bits in hexadecimal digits. */
+export class SetHash {
+  #sum = 0n;
+
+  add(seed: number, hash: number): void {
+    this.#sum += mixed((BigInt(seed) << 32n) | BigInt(hash));
+  }
+
+  merge(digits: string): void {
+    this.#sum += BigInt(`0x${digits}`);
+  }
+
+  get digits(): string {
+    return BigInt.asUintN(64, this.#sum).toString(16).padStart(16, "0");
+  }
+}
+
+/** SplitMix64's finalizer: a sum of plain fingerprints would not notice two that are swapped. */
+function mixed(value: bigint): bigint {
+  let z = BigInt.asUintN(64, value + 0x9e3779b97f4a7c15n);
+  z = BigInt.asUintN(64, (z ^ (z >> 30n)) * 0xbf58476d1ce4e5b9n);
+  z = BigInt.asUintN(64, (z ^ (z >> 27n)) * 0x94d049bb133111ebn);
+  return z ^ (z >> 31n);
+}

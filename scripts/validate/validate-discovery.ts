@@ -1,0 +1,110 @@
+/** Discovery: a daemon is a NATS micro service, and its endpoints answer. NATS_URL: on that server. */
+import { execFile } from "node:child_process";
+import { connect, type NatsConnection } from "@nats-io/transport-node";
+import { pingSubject, serviceName, statusSubject, stepdownSubject } from "../../src/nats/names.ts";
+import { mainIfStarted, place, type Script, Validation } from "./support.ts";
+
+type Json = Readonly<Record<string, unknown>>;
+
+export const validateDiscovery: Script = async (say) => {
+  const v = new Validation("discovery", say);
+  try {
+    await using nats = await place(say);
+    const connection = await connect({ servers: nats.url });
+    try {
+      await play(v, connection, nats.url, say);
+    } finally {
+      await connection.close();
+    }
+  } finally {
+    await v.close();
+  }
+  return v.results;
+};
+
+async function play(
+  v: Validation,
+  connection: NatsConnection,
+  url: string,
+  say: (line: string) => void,
+): Promise<void> {
+  const { clusterId } = v;
+  const name = serviceName(clusterId);
+  const daemon = v.daemon("node-1", url, { service: { version: "2.0.0" } });
+  let seen: Json = {};
+  const ask = async (subject: string): Promise<Json> => {
+    seen = (await connection.request(subject, "", { timeout: 2_000 })).json<Json>();
+    return seen;
+  };
+  const show = (): unknown => seen;
+
+  await v.check(
+    `$SRV.PING finds ${name}, version 2.0.0`,
+    async () => {
+      const found = await ask(`$SRV.PING.${name}`);
+      return found["name"] === name && found["version"] === "2.0.0";
+    },
+    show,
+  );
+  await v.check(
+    "$SRV.INFO lists status, ping and stepdown",
+    async () => {
+      const { endpoints } = await ask(`$SRV.INFO.${name}`);
+      const names = (endpoints as { readonly name: string }[]).map((endpoint) => endpoint.name);
+      return ["status", "ping", "stepdown"].every((one) => names.includes(one));
+    },
+    show,
+  );
+  await v.check(
+    "$SRV.STATS answers",
+    async () => Array.isArray((await ask(`$SRV.STATS.${name}`))["endpoints"]),
+    show,
+  );
+  await v.check(
+    "the status endpoint tells node, role, leader and epoch",
+    async () => {
+      const { nodeId, role, leader, epoch } = await ask(statusSubject(clusterId, "node-1"));
+      return nodeId === "node-1" && role === "PRIMARY" && leader === "node-1" && epoch === 1;
+    },
+    show,
+  );
+  await v.check(
+    "the ping endpoint answers",
+    async () => (await ask(pingSubject(clusterId, "node-1")))["ok"] === true,
+    show,
+  );
+  await v.check(
+    "the stepdown endpoint steps down",
+    async () => (await ask(stepdownSubject(clusterId, "node-1")))["ok"] === true,
+    show,
+  );
+  await natsCli(v, name, url, say);
+  daemon.kill("SIGTERM");
+  await v.check("the daemon exits 0", async () => (await daemon.exited) === 0);
+  await v.check("and is not found any more", async () => {
+    try {
+      await ask(`$SRV.PING.${name}`);
+      return false;
+    } catch {
+      return true;
+    }
+  });
+}
+
+/** As an operator does it, where that tool is installed. */
+async function natsCli(v: Validation, name: string, url: string, say: (line: string) => void): Promise<void> {
+  const run = (...args: readonly string[]): Promise<string | null> =>
+    new Promise((resolve) => {
+      execFile("nats", [...args, "--server", url], { timeout: 10_000 }, (error, stdout) => {
+        resolve((error as NodeJS.ErrnoException | null)?.code === "ENOENT" ? null : stdout);
+      });
+    });
+  if ((await run("--version")) === null) return say("  (the nats command is not installed: left out)");
+  await v.check("nats micro ls lists it", async () => (await run("micro", "ls"))?.includes(name) === true);
+  await v.check(
+    "nats micro info tells of it",
+    async () => (await run("micro", "info", name))?.includes("stepdown") === true,
+  );
+}
+
+await mainIfStarted(import.meta.url, validateDiscovery);

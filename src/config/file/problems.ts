@@ -1,0 +1,106 @@
+/** What is wrong with a configuration: path, value, rule, and where the value came from. */
+import { OPTIONS, type OptionName } from "../accepted.ts";
+import { show } from "../check.ts";
+import { editDistance } from "../suggest.ts";
+import { FILE_SCHEMA } from "./schema.ts";
+import { SETTINGS } from "./settings.ts";
+import { get, isTree, type Tree } from "./tree.ts";
+
+const RULES: Readonly<Record<string, string>> = {
+  nats: 'an object with servers, such as {"servers":["nats://localhost:4222"]}',
+  "nats.servers": 'a list of nats://host:port, such as ["nats://localhost:4222"]',
+  "nats.credentials": "the path of a .creds file",
+  "vip.address": "an IPv4 or IPv6 address",
+  "vip.netmask": "the length of a prefix, from 0 to 32, for IPv6 to 128",
+  "vip.interface": "the name of a network interface, such as eth0",
+  "service.version": OPTIONS.serviceVersion.rule,
+  "history.maxTerms": "a whole number from 1 to 100000",
+};
+
+/** Secrets somebody wrote into the file, and where they belong. */
+const SECRETS: Readonly<Record<string, string>> = {
+  "nats.password": "nats.passwordFile or NATS_LEADER_PASSWORD",
+  "nats.pass": "nats.passwordFile or NATS_LEADER_PASSWORD",
+  "nats.token": "nats.tokenFile or NATS_LEADER_TOKEN",
+  "nats.nkey": "nats.nkeyFile or NATS_LEADER_NKEY_FILE",
+  "nats.nkeySeed": "nats.nkeyFile or NATS_LEADER_NKEY_FILE",
+};
+
+interface Issue {
+  readonly code: string;
+  readonly path: readonly PropertyKey[];
+  readonly message: string;
+  readonly keys?: readonly string[];
+}
+
+/** One line for each problem; empty when there is none. */
+export function schemaProblems(values: Tree, origins: ReadonlyMap<string, string>): string[] {
+  const found = new Set<string>();
+  for (const issue of (FILE_SCHEMA.safeParse(values).error?.issues ?? []) as readonly Issue[]) {
+    const path = pathOf(issue);
+    if (issue.keys !== undefined && issue.code === "unrecognized_keys") {
+      for (const key of issue.keys) found.add(unknown(path, key));
+    } else {
+      found.add(wrong(path, values, origins, issue.message));
+    }
+  }
+  return [...found];
+}
+
+/** Parts of a list are told as the list; a missing object is one problem, not one for each field. */
+function pathOf(issue: Issue): string {
+  const names = issue.path.map(String);
+  const index = names.findIndex((name) => /^\d+$/.test(name));
+  return (index < 0 ? names : names.slice(0, index)).join(".");
+}
+
+function wrong(path: string, values: Tree, origins: ReadonlyMap<string, string>, message: string): string {
+  const rule = ruleOf(path) ?? message;
+  const value = get(values, path);
+  if (value === undefined) return `${path} is missing; ${todo(path)}it must be ${rule}`;
+  const origin = origins.get(path);
+  const from = origin === undefined ? "" : ` (from ${origin})`;
+  return `${path} ${isTree(value) ? "(an object)" : show(value)}${from} must be ${rule}`;
+}
+
+function ruleOf(path: string): string | undefined {
+  if (Object.hasOwn(RULES, path)) return RULES[path];
+  const name = path.split(".").at(-1) ?? path;
+  return Object.hasOwn(OPTIONS, name) ? OPTIONS[name as OptionName].rule : undefined;
+}
+
+/** How a missing value can be given without a file. */
+function todo(path: string): string {
+  switch (path) {
+    case "clusterId":
+      return "give --cluster-id, NATS_LEADER_CLUSTER_ID or a file with it; ";
+    case "nodeId":
+      return "give --node-id, NATS_LEADER_NODE_ID or a file with it; ";
+    case "nats":
+    case "nats.servers":
+      return "give --nats-url, NATS_URL or a file with it; ";
+    default:
+      return "";
+  }
+}
+
+function unknown(within: string, key: string): string {
+  const path = within === "" ? key : `${within}.${key}`;
+  const place = Object.hasOwn(SECRETS, path) ? SECRETS[path] : undefined;
+  if (place !== undefined)
+    return `${path} (hidden) is a secret and does not belong in the file: use ${place}`;
+  const meant = nearest(path, key);
+  return `${path} is not a setting${meant === undefined ? "" : `; did you mean ${meant}?`}`;
+}
+
+function nearest(path: string, key: string): string | undefined {
+  const name = (setting: string): string => setting.split(".").at(-1)?.toLowerCase() ?? "";
+  const wanted = key.toLowerCase().replaceAll(/[_-]/g, "");
+  const paths = SETTINGS.filter((setting) => setting.secret !== true).map((setting) => setting.path);
+  const same = paths.find((setting) => name(setting) === wanted);
+  if (same !== undefined) return same === path ? undefined : same;
+  const [best] = paths
+    .map((setting) => ({ setting, distance: editDistance(wanted.slice(0, 80), name(setting)) }))
+    .sort((a, b) => a.distance - b.distance);
+  return best !== undefined && best.distance <= Math.max(1, wanted.length / 4) ? best.setting : undefined;
+}

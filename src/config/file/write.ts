@@ -1,0 +1,48 @@
+/** Makes configuration files, as go-cluster's `init` does. */
+import { copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { dirname } from "node:path";
+import { ClusterError, messageOf } from "../../errors.ts";
+import { DEFAULTS } from "../resolve.ts";
+import { SCHEMA_URL } from "./schema.ts";
+import type { FileConfig, VipSection } from "./types.ts";
+
+/** A file with the defaults of the settings that people change first. */
+export function defaultFileConfig(
+  clusterId: string,
+  nodeId: string,
+  servers: readonly string[],
+  vip: VipSection = {},
+): FileConfig {
+  return {
+    $schema: SCHEMA_URL,
+    clusterId,
+    nodeId,
+    nats: { servers },
+    vip,
+    election: {
+      leaseTtlMs: DEFAULTS.leaseTtlMs,
+      heartbeatIntervalMs: DEFAULTS.heartbeatIntervalMs,
+    },
+    service: { version: "1.0.0" },
+  };
+}
+
+/**
+ * Writes the file and the folders on the way. A file that is there and says something else is kept as `<path>.bak`;
+ * returns that path, or `null`.
+ */
+export function writeConfig(config: FileConfig, path: string): string | null {
+  const text = `${JSON.stringify(config, null, 2)}\n`;
+  try {
+    mkdirSync(dirname(path), { recursive: true });
+    const replaces = existsSync(path) && readFileSync(path, "utf8") !== text;
+    const kept = replaces ? `${path}.bak` : null;
+    if (kept !== null) copyFileSync(path, kept);
+    writeFileSync(path, text);
+    return kept;
+  } catch (error) {
+    throw new ClusterError("INVALID_CONFIG", `cannot write configuration ${path}: ${messageOf(error)}`, {
+      cause: error,
+    });
+  }
+}

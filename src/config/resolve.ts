@@ -1,0 +1,104 @@
+/**
+ * The options of a node: what they mean, what is accepted, what follows from them.
+ *
+ * Timing is checked as relations, not only as ranges. With W = leaseTtlMs, margin = max(250, 5 % of W) and the leader's
+ * span S = W - margin (`election/lease.ts`), every accepted configuration satisfies
+ *
+ *     heartbeatIntervalMs < W / 2
+ *     heartbeatIntervalMs + 2 x requestTimeoutMs + retryDelayMs <= S        one lost renewal is not the end of a term
+ *     heartbeatIntervalMs + 2 x reconnectWaitMs + requestTimeoutMs <= S     nor is one lost connection
+ *     successorGraceMs <= W
+ *
+ * and the defaults fit themselves to any valid `leaseTtlMs` and `heartbeatIntervalMs`.
+ */
+
+import { ClusterError } from "../errors.ts";
+import type { NatsOptions } from "../nats/connection/connection.ts";
+import type { OptionName } from "./accepted.ts";
+import { checkEach, show } from "./check.ts";
+import { DEFAULTS, GO_CLUSTER_SERVICE_VERSION, type NodeOptions, type ResolvedOptions } from "./options.ts";
+import { connectionProblems, type ParsedServers, parseServers } from "./servers.ts";
+import { type Timing, timingOf, timingProblems } from "./timing.ts";
+
+export { optionsTable } from "./accepted.ts";
+export type { Interop, NodeOptions, Replicas, ResolvedOptions } from "./options.ts";
+export { DEFAULTS, PACKAGE_VERSION } from "./options.ts";
+
+/** Checks everything and fills in the defaults. Throws one `INVALID_CONFIG` that lists every problem. Does no I/O. */
+export function resolveOptions(options: NodeOptions): ResolvedOptions {
+  if (typeof options !== "object" || options === null || Array.isArray(options)) {
+    throw invalid([`options ${show(options)} must be an object`]);
+  }
+  const each = checkEach(options);
+  const valid = (...names: OptionName[]): boolean => !names.some((name) => each.invalid.has(name));
+  const servers = parseServers(valid("servers") ? options.servers : undefined);
+  const problems = [
+    ...each.problems,
+    ...timingProblems(options, valid),
+    ...servers.problems,
+    ...connectionProblems(options, valid),
+  ];
+  if (problems.length > 0) throw invalid(problems);
+  return resolved(options, servers);
+}
+
+function invalid(problems: readonly string[]): ClusterError {
+  const lines = problems.map((problem) => `\n  ${problem}`);
+  return new ClusterError("INVALID_CONFIG", `invalid node options:${lines.join("")}`);
+}
+
+/** `options` without its `undefined` members. */
+function definedOf<T extends object>(options: T): { [Name in keyof T]?: Exclude<T[Name], undefined> } {
+  const entries = Object.entries(options).filter(([, value]) => value !== undefined);
+  return Object.fromEntries(entries) as { [Name in keyof T]?: Exclude<T[Name], undefined> };
+}
+
+function natsOptions(options: NodeOptions, servers: ParsedServers, timing: Timing): NatsOptions {
+  if (options.connection !== undefined) return { connection: options.connection };
+  const { user, pass, token, nkeySeed, jwt, credsFile, creds, inboxPrefix } = options;
+  const tls = options.tls ?? (servers.tls ? {} : undefined);
+  return {
+    ...definedOf({ user, pass, token, nkeySeed, jwt, credsFile, creds, inboxPrefix }),
+    ...servers.login,
+    ...(tls === undefined ? {} : { tls: Object.freeze(definedOf(tls)) }),
+    servers: Object.freeze(servers.urls),
+    connectTimeoutMs: options.connectTimeoutMs ?? DEFAULTS.connectTimeoutMs,
+    reconnectWaitMs: timing.reconnectWaitMs,
+  };
+}
+
+function resolved(options: NodeOptions, servers: ParsedServers): ResolvedOptions {
+  const timing = timingOf(options);
+  const { clusterId, nodeId, interop, logger, logLevel } = options;
+  const { leaseTtlMs, heartbeatIntervalMs, requestTimeoutMs, retryDelayMs } = timing;
+  const successorGraceMs = options.successorGraceMs ?? DEFAULTS.successorGraceMs;
+  const cooldownMs = options.cooldownMs ?? leaseTtlMs;
+  const crashDetection = options.crashDetection ?? DEFAULTS.crashDetection;
+  const observer = options.observer ?? DEFAULTS.observer;
+  const shared = {
+    nodeId,
+    crashDetection,
+    leaseTtlMs,
+    heartbeatIntervalMs,
+    requestTimeoutMs,
+    retryDelayMs,
+    successorGraceMs,
+    cooldownMs,
+  };
+  return Object.freeze({
+    ...shared,
+    clusterId,
+    observer,
+    interop,
+    logger,
+    logLevel,
+    drainTimeoutMs: options.drainTimeoutMs ?? DEFAULTS.drainTimeoutMs,
+    replicas: options.replicas ?? DEFAULTS.replicas,
+    service: options.service ?? DEFAULTS.service,
+    serviceVersion:
+      options.serviceVersion ??
+      (interop === "go-cluster" ? GO_CLUSTER_SERVICE_VERSION : DEFAULTS.serviceVersion),
+    nats: Object.freeze(natsOptions(options, servers, timing)),
+    election: Object.freeze({ ...shared, competes: !observer }),
+  });
+}

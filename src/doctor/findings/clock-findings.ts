@@ -1,0 +1,59 @@
+/** Clocks that are set differently, or run differently, beyond what the round trips leave open. */
+import type { ClockReading } from "../clock.ts";
+import type { Facts } from "../facts.ts";
+import type { Finding } from "./finding.ts";
+import { OFFSET_MS, RATE_CRITICAL_PPM, RATE_WARNING_PPM } from "./thresholds.ts";
+
+interface Named {
+  readonly where: string;
+  readonly clock: ClockReading;
+}
+
+/** Everything is held against one server: the bucket's leader if it was seen. This machine's own clocks cancel out. */
+export function clockFindings(facts: Facts): Finding[] {
+  const servers = facts.servers.flatMap(({ name, clock }): Named[] =>
+    clock === null ? [] : [{ where: name, clock }],
+  );
+  const reference = servers.find(({ where }) => where === facts.bucket?.leader) ?? servers[0];
+  if (reference === undefined) return [];
+  const nodes = (facts.nodes ?? []).flatMap(({ nodeId, clock }): Named[] =>
+    clock === null ? [] : [{ where: `node ${nodeId}`, clock }],
+  );
+  return [...servers, ...nodes]
+    .filter((one) => one !== reference)
+    .flatMap((one) => [...offsetFindings(one, reference), ...rateFindings(one, reference)]);
+}
+
+function offsetFindings({ where, clock }: Named, reference: Named): Finding[] {
+  if (clock.offsetMs === null || reference.clock.offsetMs === null) return [];
+  const difference = clock.offsetMs - reference.clock.offsetMs;
+  const error = clock.offsetErrorMs + reference.clock.offsetErrorMs;
+  if (Math.abs(difference) - error <= OFFSET_MS) return [];
+  const way = difference > 0 ? "ahead of" : "behind";
+  return [
+    {
+      severity: "warning",
+      code: "clock-offset",
+      where,
+      what: `its wall clock is ${Math.abs(difference).toFixed(0)} ms (± ${error.toFixed(0)}) ${way} that of ${reference.where}`,
+      todo: "synchronise the clocks (NTP). No lease depends on it; logs, history, certificates and a bucket's max-age do",
+    },
+  ];
+}
+
+function rateFindings({ where, clock }: Named, reference: Named): Finding[] {
+  if (clock.ratePpm === null || reference.clock.ratePpm === null) return [];
+  const difference = clock.ratePpm - reference.clock.ratePpm;
+  const surely = Math.abs(difference) - clock.rateErrorPpm - reference.clock.rateErrorPpm;
+  if (surely <= RATE_WARNING_PPM) return [];
+  const percent = (Math.abs(difference) / 10_000).toFixed(1);
+  return [
+    {
+      severity: surely > RATE_CRITICAL_PPM ? "critical" : "warning",
+      code: "clock-rate",
+      where,
+      what: `its clock runs ${percent} % ${difference > 0 ? "faster" : "slower"} than that of ${reference.where}; from 5 % on two leaders are possible`,
+      todo: "look again; if it stays, that machine's clock is broken, or being set while we look: keep it from leading",
+    },
+  ];
+}

@@ -1,0 +1,41 @@
+/** From what was seen to what is wrong. Pure: the same facts, the same findings. */
+
+import type { ConnectionFacts, Facts } from "../facts.ts";
+import { gather } from "../sources/gather.ts";
+import { bucketFindings } from "./bucket-findings.ts";
+import { clockFindings } from "./clock-findings.ts";
+import { clusterFindings } from "./cluster-findings.ts";
+import { bySeverity, type Finding, type Sign } from "./finding.ts";
+import { nodeFindings, permissionFindings } from "./node-findings.ts";
+import { serverFindings, usageFindings } from "./server-findings.ts";
+
+/** The worst first, and each lost server once. */
+export function diagnose(facts: Facts): Finding[] {
+  const { account } = facts;
+  const signs: readonly Sign[] = [
+    ...connectionFindings(facts.connection, "NATS"),
+    ...connectionFindings(facts.system, "the system account"),
+    ...serverFindings(facts),
+    ...clusterFindings(facts),
+    ...(account === null ? [] : usageFindings("account", "the account's", account)),
+    ...bucketFindings(facts),
+    ...nodeFindings(facts),
+    ...clockFindings(facts),
+    ...permissionFindings(facts.permissions),
+  ];
+  const running = new Set(facts.servers.flatMap(({ name, error }) => (error === null ? [name] : [])));
+  return bySeverity(gather(signs, running));
+}
+
+function connectionFindings(connection: ConnectionFacts | null, what: string): Finding[] {
+  if (connection === null || connection.problem === null) return [];
+  return [
+    {
+      severity: "critical",
+      code: "no-connection",
+      where: what,
+      what: connection.problem,
+      todo: "see that the servers run, and that the address and the credentials are right",
+    },
+  ];
+}

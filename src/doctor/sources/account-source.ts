@@ -1,0 +1,261 @@
+/** What a normal account sees: the servers by name, version and clock; its own limits; the bucket; the nodes. */
+
+import type { NodeOptions } from "../../config/resolve.ts";
+import { asError } from "../../errors.ts";
+import { ClusterClient } from "../../manager/cluster-client.ts";
+import {
+  asObject,
+  callApi,
+  isJsError,
+  JsCode,
+  type JsonObject,
+  jsToClusterError,
+} from "../../nats/api/js-api.ts";
+import { RequestFailure } from "../../nats/api/request.ts";
+import { CONNECTIONS_PING, streamName } from "../../nats/names.ts";
+import type { ClockBook } from "../clock-book.ts";
+import type {
+  BucketFacts,
+  ConnectionFacts,
+  Facts,
+  PermissionFacts,
+  Role,
+  ServerFacts,
+  Unseen,
+  Usage,
+} from "../facts.ts";
+import { percentOf } from "../findings/server-findings.ts";
+import { askServers } from "./ask-servers.ts";
+import { objectIn, textIn } from "./json.ts";
+import { NodeSource } from "./node-source.ts";
+import { missingBucket, readBucket } from "./read-bucket.ts";
+import { unknownServer, usageOf } from "./read-server.ts";
+import { type Candidate, isInboxRefused, tryPermissions } from "./try-permissions.ts";
+
+export interface AccountSighting
+  extends Pick<Facts, "account" | "bucket" | "bucketProblem" | "lease" | "nodes" | "permissions"> {
+  readonly connection: ConnectionFacts;
+  readonly servers: readonly ServerFacts[];
+  readonly unseen: readonly Unseen[];
+}
+
+export interface AccountOptions {
+  readonly nodeOptions: NodeOptions;
+  /** False: the cluster id stands in for one that was not given. */
+  readonly hasCluster: boolean;
+  readonly nodeId: string | null;
+  /** `null`: whatever fits best. */
+  readonly role: Role | null;
+  readonly timeoutMs: number;
+}
+
+const PERMISSIONS_EVERY_MS = 60_000;
+
+const NOTHING = {
+  account: null,
+  bucket: null,
+  bucketProblem: null,
+  lease: null,
+  nodes: null,
+  permissions: null,
+  servers: [],
+} as const;
+
+export class AccountSource {
+  readonly #options: AccountOptions;
+  readonly #book: ClockBook;
+  #client: ClusterClient | null = null;
+  #nodes: NodeSource | null = null;
+  #serverCount = 0;
+  #tried: { readonly facts: PermissionFacts; readonly at: number } | null = null;
+
+  constructor(options: AccountOptions, book: ClockBook) {
+    this.#options = options;
+    this.#book = book;
+  }
+
+  async look(): Promise<AccountSighting> {
+    const unseen: Unseen[] = [];
+    try {
+      const client = await this.#connect();
+      const server = client.monitor.connection.info?.server_name ?? null;
+      const account = await this.#account(client, unseen);
+      const servers = await this.#servers(client, unseen);
+      const cluster = await this.#cluster(client, unseen);
+      return { ...cluster, servers, account, connection: { server, problem: null }, unseen };
+    } catch (thrown) {
+      return { ...NOTHING, connection: { server: null, problem: problemOf(thrown) }, unseen };
+    }
+  }
+
+  async clocks(): Promise<void> {
+    const monitor = this.#client?.monitor;
+    if (monitor?.connected !== true) return;
+    const servers =
+      this.#serverCount === 0
+        ? Promise.resolve()
+        : askServers(monitor, this.#book, {
+            subject: CONNECTIONS_PING,
+            body: { limit: 1 },
+            timeoutMs: this.#options.timeoutMs,
+            expected: this.#serverCount,
+          }).catch(() => {});
+    await Promise.all([servers, this.#nodes?.clocks()]);
+  }
+
+  /** With what was sampled since the look. */
+  clocked(nodes: Facts["nodes"]): Facts["nodes"] {
+    return nodes === null ? null : (this.#nodes?.clocked(nodes) ?? nodes);
+  }
+
+  async close(): Promise<void> {
+    await this.#client?.close();
+  }
+
+  async #connect(): Promise<ClusterClient> {
+    const { nodeOptions, timeoutMs } = this.#options;
+    this.#client ??= await ClusterClient.connect(nodeOptions, { timeoutMs });
+    this.#nodes ??= new NodeSource(this.#client, this.#book);
+    return this.#client;
+  }
+
+  async #servers(client: ClusterClient, unseen: Unseen[]): Promise<ServerFacts[]> {
+    const { timeoutMs } = this.#options;
+    const question = { subject: CONNECTIONS_PING, body: { limit: 1 }, timeoutMs };
+    const answers = await askServers(client.monitor, this.#book, question).catch((thrown: unknown) => {
+      const denied = thrown instanceof RequestFailure && thrown.kind === "denied";
+      unseen.push({
+        what: "servers that we are not connected to, and all servers' clocks",
+        how: denied
+          ? `allow this user to publish to ${CONNECTIONS_PING}`
+          : `the servers do not answer on ${CONNECTIONS_PING}: ${asError(thrown).message}`,
+      });
+      return [];
+    });
+    this.#serverCount = answers.length;
+    const found = answers.map(
+      ({ name, server }): ServerFacts => ({
+        ...unknownServer(name, "account"),
+        version: textIn(server, "ver"),
+        cluster: textIn(server, "cluster"),
+        jetstream: server["jetstream"] === true,
+      }),
+    );
+    const { info } = client.monitor.connection;
+    if (info !== undefined && !found.some(({ name }) => name === info.server_name)) {
+      const own = unknownServer(info.server_name, "account");
+      found.push({
+        ...own,
+        version: info.version,
+        cluster: info.cluster ?? null,
+        jetstream: info.jetstream ?? null,
+      });
+    }
+    return found;
+  }
+
+  async #account(client: ClusterClient, unseen: Unseen[]): Promise<Facts["account"]> {
+    try {
+      const info = await callApi(client.monitor, "INFO", "", { timeoutMs: this.#options.timeoutMs });
+      return accountUsage(info);
+    } catch (thrown) {
+      if (isInboxRefused(thrown)) throw thrown;
+      const denied = thrown instanceof RequestFailure && thrown.kind === "denied";
+      if (denied)
+        unseen.push({
+          what: "the account's JetStream limits",
+          how: "allow this user to publish to $JS.API.INFO",
+        });
+      return null;
+    }
+  }
+
+  async #cluster(
+    client: ClusterClient,
+    unseen: Unseen[],
+  ): Promise<Omit<AccountSighting, "connection" | "servers" | "account" | "unseen">> {
+    const { hasCluster, nodeId, role } = this.#options;
+    if (!hasCluster) {
+      unseen.push({ what: "the bucket and the nodes", how: "--cluster-id ID" });
+      return NOTHING;
+    }
+    const { clusterId } = client;
+    const { bucket, problem } = await this.#bucket(client, unseen);
+    const seen = (await this.#nodes?.look()) ?? { lease: null, nodes: null, unseen: [] };
+    unseen.push(...seen.unseen);
+    const permissions = await this.#permissions(client, { clusterId, nodeId, bucket, role });
+    unseen.push(...untried(permissions));
+    return { bucket, bucketProblem: problem, lease: seen.lease, nodes: seen.nodes, permissions };
+  }
+
+  /** Every refusal is a line in the server's log: not at every look. */
+  async #permissions(client: ClusterClient, who: Candidate): Promise<PermissionFacts> {
+    const tried = this.#tried;
+    if (tried !== null && performance.now() - tried.at < PERMISSIONS_EVERY_MS) return tried.facts;
+    const facts = await tryPermissions(client.monitor, who);
+    this.#tried = { facts, at: performance.now() };
+    return facts;
+  }
+
+  async #bucket(
+    client: ClusterClient,
+    unseen: Unseen[],
+  ): Promise<{ readonly bucket: BucketFacts | null; readonly problem: string | null }> {
+    const { clusterId, monitor } = client;
+    const stream = streamName(clusterId);
+    try {
+      const answer = await callApi(
+        monitor,
+        `STREAM.INFO.${stream}`,
+        {},
+        { timeoutMs: this.#options.timeoutMs },
+      );
+      return { bucket: readBucket(answer, clusterId), problem: null };
+    } catch (thrown) {
+      if (isJsError(thrown, JsCode.streamNotFound))
+        return { bucket: missingBucket(clusterId), problem: null };
+      if (thrown instanceof RequestFailure && thrown.kind === "denied") {
+        unseen.push({
+          what: "the bucket",
+          how: `allow this user to publish to $JS.API.STREAM.INFO.${stream}`,
+        });
+        return { bucket: null, problem: null };
+      }
+      return { bucket: null, problem: jsToClusterError(thrown, `read stream ${stream}`).message };
+    }
+  }
+}
+
+/** Without an inbox nothing can be asked. */
+function problemOf(thrown: unknown): string {
+  const { message } = asError(thrown);
+  if (!isInboxRefused(thrown)) return message;
+  return `${message}: it hears no answers; set nats.inboxPrefix (NATS_LEADER_INBOX_PREFIX) to what this user may subscribe to`;
+}
+
+/** Limits by number of replicas, where the account has such: those that are closest to their end. */
+export function accountUsage(info: JsonObject): Facts["account"] {
+  const tiers = Object.values(objectIn(info, "tiers") ?? {}).flatMap(
+    (tier) => asObject(tier) ?? [],
+  ) as JsonObject[];
+  const worst = (used: "memory" | "storage", limit: string): Usage | null => {
+    const all = (tiers.length === 0 ? [info] : tiers).flatMap((tier): Usage[] =>
+      [usageOf(tier, used, objectIn(tier, "limits"), limit)].filter((one) => one !== null),
+    );
+    return all.sort((a, b) => (percentOf(b) ?? 0) - (percentOf(a) ?? 0))[0] ?? null;
+  };
+  const memory = worst("memory", "max_memory");
+  const storage = worst("storage", "max_storage");
+  return memory === null || storage === null ? null : { memory, storage };
+}
+
+function untried({ role, tried }: PermissionFacts): Unseen[] {
+  const open = tried.filter(({ allowed }) => allowed === null);
+  if (open.length === 0) return [];
+  return [
+    {
+      what: `whether a user for role "${role}" may ${open.map(({ direction, subject }) => `${direction} ${subject}`).join(", ")}`,
+      how: "only doing it would tell; allow this user to publish to $SYS.REQ.USER.INFO, and the server (2.10 and later) tells",
+    },
+  ];
+}

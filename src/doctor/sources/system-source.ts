@@ -1,0 +1,139 @@
+/** Servers by the system account: each answers for itself, also those whose monitoring port is closed to us. */
+import { asError } from "../../errors.ts";
+import type { JsonObject } from "../../nats/api/js-api.ts";
+import { RequestFailure } from "../../nats/api/request.ts";
+import { connectNats, type NatsLink, type NatsOptions } from "../../nats/connection/connection.ts";
+import { ConnectionMonitor } from "../../nats/connection/connection-monitor.ts";
+import type { ClockBook } from "../clock-book.ts";
+import type { ConnectionFacts, ServerFacts } from "../facts.ts";
+import { askServers, type ServerAnswer } from "./ask-servers.ts";
+import { textIn } from "./json.ts";
+import { NOTHING_SEEN, type Sighting } from "./monitoring-source.ts";
+import { type Document, eachStream, JSZ_OPTIONS, readServer, unknownServer } from "./read-server.ts";
+
+const PING = "$SYS.REQ.SERVER.PING";
+const DOCUMENTS: readonly Document[] = ["varz", "jsz", "routez", "gatewayz", "healthz"];
+
+export class SystemSource {
+  readonly #options: NatsOptions;
+  readonly #timeoutMs: number;
+  readonly #book: ClockBook;
+  #link: NatsLink | null = null;
+  #monitor: ConnectionMonitor | null = null;
+  #count = 0;
+
+  constructor(options: NatsOptions, timeoutMs: number, book: ClockBook) {
+    this.#options = options;
+    this.#timeoutMs = timeoutMs;
+    this.#book = book;
+  }
+
+  async look(): Promise<Sighting & { readonly connection: ConnectionFacts }> {
+    try {
+      const monitor = await this.#connect();
+      const seen = await this.#settled(monitor, await this.#round(monitor, {}));
+      this.#count = seen.servers.filter(({ error }) => error === null).length;
+      const connection = { server: monitor.connection.info?.server_name ?? null, problem: null };
+      return { ...seen, connection };
+    } catch (thrown) {
+      return { ...NOTHING_SEEN, connection: { server: null, problem: problemOf(thrown) } };
+    }
+  }
+
+  async clocks(): Promise<void> {
+    if (this.#monitor?.connected !== true || this.#count === 0) return;
+    const question = { subject: PING, timeoutMs: this.#timeoutMs, expected: this.#count };
+    await askServers(this.#monitor, this.#book, question).catch(() => {});
+  }
+
+  async close(): Promise<void> {
+    this.#monitor?.release();
+    await this.#link?.close();
+  }
+
+  async #connect(): Promise<ConnectionMonitor> {
+    if (this.#monitor !== null) return this.#monitor;
+    this.#link = await connectNats(this.#options, { clusterId: "system", nodeId: "doctor" });
+    this.#monitor = ConnectionMonitor.acquire(this.#link.connection);
+    return this.#monitor;
+  }
+
+  /** A server that its neighbours know, and that has not answered, gets all the time there is before it counts as down. */
+  async #settled(monitor: ConnectionMonitor, first: Sighting): Promise<Sighting> {
+    if (silentIn(first).length === 0) return first;
+    const expected = first.servers.length + silentIn(first).length;
+    const second = await this.#round(monitor, { expected, patient: true });
+    const error = `others are connected to it, and it does not answer the system account within ${this.#timeoutMs} ms`;
+    const silent = silentIn(second).map((name): ServerFacts => ({ ...unknownServer(name, "system"), error }));
+    return { ...second, servers: [...second.servers, ...silent] };
+  }
+
+  async #round(
+    monitor: ConnectionMonitor,
+    how: { readonly expected?: number; readonly patient?: boolean },
+  ): Promise<Sighting> {
+    return sighted(await Promise.all(DOCUMENTS.map((document) => this.#ask(monitor, document, how))));
+  }
+
+  /** Only `varz` must be answered: without it nothing is known of a server but its name. */
+  #ask(
+    monitor: ConnectionMonitor,
+    document: Document,
+    how: { readonly expected?: number; readonly patient?: boolean },
+  ): Promise<ServerAnswer[]> {
+    const asking = askServers(monitor, this.#book, {
+      subject: `${PING}.${document.toUpperCase()}`,
+      timeoutMs: this.#timeoutMs,
+      ...(document === "jsz" ? { body: JSZ_OPTIONS } : {}),
+      ...how,
+    });
+    return document === "varz" ? asking : asking.catch(() => []);
+  }
+}
+
+/** Servers that others have routes to, and that said nothing. */
+function silentIn({ servers, ids }: Sighting): string[] {
+  const told = new Set(servers.flatMap(({ routes }) => (routes ?? []).map((one) => ids.get(one) ?? one)));
+  for (const { name } of servers) told.delete(name);
+  return [...told].sort();
+}
+
+/** `answers`: in the order of `DOCUMENTS`. */
+function sighted(answers: readonly (readonly ServerAnswer[])[]): Sighting {
+  const all = answers.flat();
+  const ids = new Map(
+    all.flatMap(({ server, name }) =>
+      textIn(server, "id") === null ? [] : [[String(server["id"]), name] as const],
+    ),
+  );
+  const of = (document: Document, name: string): JsonObject | null =>
+    answers[DOCUMENTS.indexOf(document)]?.find((answer) => answer.name === name)?.data ?? null;
+  const names = [...new Set(all.map(({ name }) => name))];
+  const servers = names.map((name): ServerFacts => {
+    const server = readServer(
+      {
+        varz: of("varz", name),
+        jsz: of("jsz", name),
+        routez: of("routez", name),
+        gatewayz: of("gatewayz", name),
+        healthz: of("healthz", name),
+      },
+      "system",
+    );
+    return (
+      server ?? { ...unknownServer(name, "system"), error: "it did not answer the system account in time" }
+    );
+  });
+  const streams = names.flatMap((name) => {
+    const jsz = of("jsz", name);
+    return jsz === null ? [] : eachStream(jsz);
+  });
+  return { servers, ids, streams };
+}
+
+function problemOf(thrown: unknown): string {
+  if (thrown instanceof RequestFailure && thrown.kind === "no-responders") {
+    return `no server answers this user on ${PING}.VARZ: it does not belong to the system account`;
+  }
+  return asError(thrown).message;
+}

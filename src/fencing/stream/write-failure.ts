@@ -1,0 +1,114 @@
+/**
+ * What a write that did not succeed means. Three kinds, never mixed up: refused for good (`STALE_EPOCH`), refused this time
+ * (nothing was written), and unknown (`OUTCOME_UNKNOWN`: applied, not applied, or applied later).
+ */
+import { ClusterError } from "../../errors.ts";
+import { isJsError, JsApiError, JsCode, jsToClusterError } from "../../nats/api/js-api.ts";
+import { failureToClusterError, RequestFailure } from "../../nats/api/request.ts";
+import type { FenceRecord } from "../fence-record.ts";
+import { staleLeader } from "../stale.ts";
+import type { FenceTerm } from "../token.ts";
+import type { GuardedStream } from "./guarded-stream.ts";
+import { IN_FLIGHT } from "./js-messages.ts";
+import type { Lane } from "./lanes.ts";
+import { readFence } from "./take-fence.ts";
+
+/** Storage, size and stream limits: the server says before it stores that it won't. */
+const REFUSED_WITH_5XX: ReadonlySet<number> = new Set<number>([
+  JsCode.accountResourcesExceeded,
+  JsCode.insufficientResources,
+  JsCode.memoryResourcesExceeded,
+  JsCode.storageResourcesExceeded,
+]);
+
+/** A write and where it went. */
+export interface FailedWrite {
+  readonly on: GuardedStream;
+  readonly term: FenceTerm;
+  readonly lane: Lane;
+  /** Completes "cannot ...". */
+  readonly doing: string;
+  /** The write had conditions besides the fence. */
+  readonly conditions: boolean;
+}
+
+/** Asks the fence where that decides. Never rejects. */
+export async function writeFailure(thrown: unknown, write: FailedWrite): Promise<ClusterError> {
+  if (thrown instanceof ClusterError) return thrown;
+  if (isJsError(thrown, JsCode.wrongLastSequence, IN_FLIGHT)) return conflict(thrown, write);
+  const error =
+    thrown instanceof JsApiError
+      ? apiFailure(thrown, write.doing)
+      : thrown instanceof RequestFailure
+        ? requestFailure(thrown, write.doing)
+        : null;
+  return error ?? unknownOutcome(thrown, write.doing);
+}
+
+export function unknownOutcome(thrown: unknown, doing: string): ClusterError {
+  const why = thrown instanceof Error ? thrown.message : String(thrown);
+  return new ClusterError(
+    "OUTCOME_UNKNOWN",
+    `cannot tell whether it was possible to ${doing}: ${why}; it may be stored, or be stored later; read before you repeat it`,
+    { cause: thrown, recoverable: true },
+  );
+}
+
+/** `null`: unknown. */
+function requestFailure(failure: RequestFailure, doing: string): ClusterError | null {
+  const { kind, message } = failure;
+  // Without anybody listening nothing was delivered; a denied publish did not get past the first server.
+  if (kind === "no-responders") return failureToClusterError(failure, doing);
+  if (kind === "denied" && /publish/i.test(message)) return failureToClusterError(failure, doing);
+  const cause = failure.cause instanceof Error ? failure.cause : null;
+  if (kind === "failed" && cause?.name === "InvalidArgumentError") {
+    return new ClusterError("INVALID_CONFIG", `cannot ${doing}: ${cause.message}`, { cause: failure });
+  }
+  return null;
+}
+
+/** `null`: unknown. */
+function apiFailure(error: JsApiError, doing: string): ClusterError | null {
+  if (error.status >= 500 && !REFUSED_WITH_5XX.has(error.code)) return null;
+  const mapped = jsToClusterError(error, doing);
+  if (mapped.code !== "STORE_UNAVAILABLE") return mapped;
+  const says = `cannot ${doing}: ${error.message} (JetStream error ${error.code}); nothing was written`;
+  return new ClusterError("STREAM_INCOMPATIBLE", says, { cause: error });
+}
+
+async function conflict(error: JsApiError, write: FailedWrite): Promise<ClusterError> {
+  const { on, term, lane, doing, conditions } = write;
+  const actual = sequenceIn(error);
+  const index = Number(lane.subject.slice(on.fence.length + 1));
+  const found = await readFence(on, index).catch(() => undefined);
+  const moved = found !== undefined && !isOurs(found, term, lane);
+  // With no other condition the answer alone says so, whatever a read from a lagging server shows.
+  const toldMoved = !conditions && actual !== null && actual !== lane.sequence;
+  if (moved || toldMoved) {
+    const detail = `fence sequence ${lane.sequence}, the stream has ${moved ? (found?.sequence ?? 0) : actual}`;
+    return staleLeader(`stream ${on.stream}`, term, moved ? found : "unknown", { detail, cause: error });
+  }
+  const why =
+    error.code === IN_FLIGHT ? "another write under the same condition is in flight" : error.message;
+  const hint =
+    conditions || error.code === IN_FLIGHT
+      ? "a condition of the write does not hold"
+      : "the fence has not moved: is a server of this cluster older than 2.11?";
+  return new ClusterError("CONFLICT", `cannot ${doing}: ${why} (${hint}); nothing was written`, {
+    cause: error,
+    recoverable: true,
+  });
+}
+
+function isOurs(found: FenceRecord | null, term: FenceTerm, lane: Lane): boolean {
+  if (found === null) return false;
+  return (
+    found.sequence === lane.sequence && found.epoch === term.epoch && found.incarnation === term.incarnation
+  );
+}
+
+/** "wrong last sequence: 17" */
+function sequenceIn(error: JsApiError): number | null {
+  const match = /wrong last sequence: (\d+)/.exec(error.message);
+  return match === null ? null : Number(match[1]);
+}

@@ -1,0 +1,164 @@
+/** A NATS request that settles early: when the connection drops, when the caller gives up, when it is refused. */
+import type { Msg, MsgHdrs } from "@nats-io/transport-node";
+import { asError, ClusterError, messageOf } from "../../errors.ts";
+import type { ConnectionMonitor } from "../connection/connection-monitor.ts";
+
+export type RequestFailureKind =
+  /** Not sent, or sent and the connection dropped before the answer. */
+  | "disconnected"
+  | "timeout"
+  /** Nobody listens on the subject. */
+  | "no-responders"
+  /** The user may not publish there, or not receive answers. */
+  | "denied"
+  | "aborted"
+  | "failed";
+
+/** A request without an answer. Whether it had an effect is unknown. */
+export class RequestFailure extends Error {
+  override readonly name = "RequestFailure";
+  readonly kind: RequestFailureKind;
+  readonly subject: string;
+
+  constructor(kind: RequestFailureKind, subject: string, message: string, cause?: unknown) {
+    super(message, cause === undefined ? undefined : { cause });
+    this.kind = kind;
+    this.subject = subject;
+  }
+}
+
+export interface RequestOptions {
+  readonly timeoutMs: number;
+  readonly headers?: MsgHdrs;
+  readonly signal?: AbortSignal;
+}
+
+/** Rejects with a `RequestFailure`, and with nothing else. Not sent at all while disconnected. */
+export function request(
+  monitor: ConnectionMonitor,
+  subject: string,
+  data: Uint8Array,
+  options: RequestOptions,
+): Promise<Msg> {
+  const { signal, headers } = options;
+  return new Promise<Msg>((resolve, reject) => {
+    if (signal?.aborted === true) return reject(aborted(subject, signal));
+    if (!monitor.connected) return reject(disconnected(subject, "not connected", null));
+    const settled = (): void => {
+      unlisten();
+      signal?.removeEventListener("abort", onAbort);
+    };
+    const onAbort = (): void => {
+      settled();
+      if (signal !== undefined) reject(aborted(subject, signal));
+    };
+    const unlisten = monitor.listen((change) => {
+      if (change.type !== "down" && change.type !== "closed") return;
+      settled();
+      reject(disconnected(subject, "the connection dropped before the answer", change.error));
+    });
+    signal?.addEventListener("abort", onAbort, { once: true });
+    const timeout = Math.max(1, Math.ceil(options.timeoutMs));
+    send(monitor, subject, data, headers === undefined ? { timeout } : { timeout, headers }).then(
+      (answer) => {
+        settled();
+        resolve(answer);
+      },
+      (thrown: unknown) => {
+        settled();
+        reject(classify(subject, timeout, thrown));
+      },
+    );
+  });
+}
+
+/** Asynchronous also in its failures: nats.js throws some of them. */
+async function send(
+  monitor: ConnectionMonitor,
+  subject: string,
+  data: Uint8Array,
+  options: { timeout: number; headers?: MsgHdrs },
+): Promise<Msg> {
+  return monitor.connection.request(subject, data, options);
+}
+
+/** Text as it goes into a request's body. */
+export function jsonBody(value: unknown): Uint8Array {
+  return new TextEncoder().encode(JSON.stringify(value));
+}
+
+function aborted(subject: string, signal: AbortSignal): RequestFailure {
+  return new RequestFailure("aborted", subject, "aborted", signal.reason);
+}
+
+function disconnected(subject: string, message: string, cause: Error | null): RequestFailure {
+  return new RequestFailure("disconnected", subject, message, cause ?? undefined);
+}
+
+/** What nats.js threw. By name, not by class: a connection that was passed in may come from another copy of nats.js. */
+export function classify(subject: string, timeoutMs: number, thrown: unknown): RequestFailure {
+  const error = asError(thrown);
+  const names = [error.name, error.cause instanceof Error ? error.cause.name : ""];
+  if (names.includes("PermissionViolationError")) return denied(subject, error);
+  if (names.includes("NoResponders")) {
+    return new RequestFailure("no-responders", subject, `nobody answers on ${subject}`, error);
+  }
+  if (names.includes("TimeoutError")) {
+    return new RequestFailure("timeout", subject, `no answer within ${timeoutMs} ms`, error);
+  }
+  if (names.includes("ClosedConnectionError") || names.includes("DrainingConnectionError")) {
+    return new RequestFailure("disconnected", subject, error.message, error);
+  }
+  return new RequestFailure("failed", subject, error.message, error);
+}
+
+function denied(subject: string, error: Error): RequestFailure {
+  const text = error.cause instanceof Error ? error.cause.message : error.message;
+  return new RequestFailure("denied", subject, text, error);
+}
+
+/** The application's view of a request that failed. `doing` completes "cannot ...". */
+export function failureToClusterError(failure: RequestFailure, doing: string): ClusterError {
+  const { kind, subject, message } = failure;
+  const options = { cause: failure, recoverable: true };
+  switch (kind) {
+    case "disconnected":
+      return new ClusterError("NO_CONNECTION", `cannot ${doing}: ${message}`, options);
+    case "timeout":
+      return new ClusterError("STORE_UNAVAILABLE", `cannot ${doing}: ${message}`, options);
+    case "no-responders": {
+      if (subject.startsWith("$SYS.")) {
+        return new ClusterError("STORE_UNAVAILABLE", `cannot ${doing}: ${message}`, options);
+      }
+      const why = subject.startsWith("$JS.API.") ? "the JetStream API does not answer" : "no stream answers";
+      const hint = "JetStream is off on this server, or its cluster is without a leader just now";
+      return new ClusterError("JETSTREAM_UNAVAILABLE", `cannot ${doing}: ${why} (${hint})`, options);
+    }
+    case "denied":
+      return new ClusterError("AUTHORIZATION", `cannot ${doing}: ${message}; ${grantHint(failure)}`, {
+        cause: failure,
+      });
+    case "aborted":
+      return new ClusterError("ABORTED", `${doing}: aborted`, options);
+    case "failed":
+      return new ClusterError("STORE_UNAVAILABLE", `cannot ${doing}: ${message}`, options);
+    default:
+      return kind satisfies never;
+  }
+}
+
+function grantHint(failure: RequestFailure): string {
+  const subscription = /Subscription to "([^"]+)"/i.exec(failure.message);
+  if (subscription !== null) return `allow this user to subscribe to "${subscription[1]}"`;
+  return `allow this user to publish to "${failure.subject}"`;
+}
+
+/** Any thrown value of this layer as a `ClusterError`. */
+export function toClusterError(thrown: unknown, doing: string): ClusterError {
+  if (thrown instanceof ClusterError) return thrown;
+  if (thrown instanceof RequestFailure) return failureToClusterError(thrown, doing);
+  return new ClusterError("STORE_UNAVAILABLE", `cannot ${doing}: ${messageOf(thrown)}`, {
+    cause: thrown,
+    recoverable: true,
+  });
+}

@@ -1,0 +1,273 @@
+/** Connecting to NATS with what an election needs: never give up, notice a dead server in about 2 s, be recognisable. */
+import type {
+  ConnectionOptions,
+  NatsConnection,
+  TlsOptions as NatsTlsOptions,
+} from "@nats-io/transport-node";
+import { asError, ClusterError } from "../../errors.ts";
+import { isRefusal, isUp } from "./connection-monitor.ts";
+import { authenticatorOf, type Credentials } from "./credentials.ts";
+import { dialFirst } from "./first-dial.ts";
+
+/** Client pings bound how long a half-open connection can fool a leader: two may be outstanding. */
+export const PING_INTERVAL_MS = 1000;
+export const MAX_PINGS_OUT = 2;
+
+/** What to do about refused credentials. */
+export const CHECK_CREDENTIALS = "check user and password, token, nkey or creds file";
+
+const FLUSH_TIMEOUT_MS = 500;
+
+/** Each of the three may be a file's path or the PEM text itself. Files are read again at every reconnect. */
+export interface TlsOptions {
+  readonly ca?: string;
+  readonly cert?: string;
+  readonly key?: string;
+  /** The server expects TLS before its first message (`handshake_first`). */
+  readonly handshakeFirst?: boolean;
+}
+
+/** How to reach NATS. */
+export interface NatsOptions extends Credentials {
+  /** `nats://host:port`, `tls://host:port` or `host:port`. Default: `["nats://127.0.0.1:4222"]`. */
+  readonly servers?: readonly string[];
+  readonly tls?: TlsOptions;
+  /** An open connection to use instead. Everything else here is ignored then, and it is never closed by us. */
+  readonly connection?: NatsConnection;
+  /** Longest wait for one server. Default 2000. */
+  readonly connectTimeoutMs?: number;
+  /** Pause before the same server is dialled again, plus as much again at random. Default 100. */
+  readonly reconnectWaitMs?: number;
+  /** Prefix of reply subjects, for users that may not subscribe to `_INBOX.>`. */
+  readonly inboxPrefix?: string;
+}
+
+/** Who connects. */
+export interface ConnectContext {
+  readonly clusterId: string;
+  readonly nodeId: string;
+  readonly signal?: AbortSignal;
+}
+
+/** A connection and whose it is. */
+export interface NatsLink {
+  readonly connection: NatsConnection;
+  /** False for a connection that was passed in. */
+  readonly owned: boolean;
+  /** Flushes (briefly) and closes an owned connection; leaves any other alone. Idempotent. */
+  close(): Promise<void>;
+}
+
+/**
+ * Connects, or takes the connection that was passed in. Rejects with `ClusterError`: `NO_CONNECTION` (recoverable: is
+ * the server up?), `AUTHORIZATION`, `INVALID_CONFIG`, `ABORTED`.
+ */
+export async function connectNats(options: NatsOptions, context: ConnectContext): Promise<NatsLink> {
+  const { signal } = context;
+  if (signal?.aborted === true) throw abortedConnect(signal);
+  const { connection } = options;
+  if (connection !== undefined) {
+    if (connection.isClosed()) throw new ClusterError("NO_CONNECTION", "the given NATS connection is closed");
+    return { connection, owned: false, close: async () => {} };
+  }
+  const servers = (options.servers ?? ["nats://127.0.0.1:4222"]).map(parseServer);
+  if (servers.length === 0) throw new ClusterError("INVALID_CONFIG", "servers must not be empty");
+  const dialling = dialFirst(connectionOptions(options, servers, context), servers.length).catch(
+    (error: unknown) => {
+      throw connectError(error, servers);
+    },
+  );
+  return link(await untilAborted(dialling, signal));
+}
+
+function link(connection: NatsConnection): NatsLink {
+  return {
+    connection,
+    owned: true,
+    async close() {
+      if (connection.isClosed()) return;
+      await flushed(connection);
+      await connection.close();
+    },
+  };
+}
+
+interface Server {
+  /** Without credentials: fit for messages. */
+  readonly address: string;
+  readonly tls: boolean;
+  readonly credentials: Credentials;
+}
+
+/** nats.js ignores credentials in a url, and mistakes a password for a port. */
+function parseServer(text: string): Server {
+  const [, scheme, userinfo, address] = /^(?:([a-z+]+):\/\/)?(?:(.*)@)?([^@]+)$/i.exec(text.trim()) ?? [];
+  if (address === undefined || /[/?#\s]/.test(address.replace(/\/$/, ""))) {
+    throw new ClusterError("INVALID_CONFIG", `servers: "${withoutSecrets(text)}" is not nats://host:port`);
+  }
+  if (scheme !== undefined && !/^(nats|tls)$/i.test(scheme)) {
+    throw new ClusterError("INVALID_CONFIG", `servers: "${withoutSecrets(text)}": use nats:// or tls://`);
+  }
+  const tls = scheme?.toLowerCase() === "tls";
+  return { address: address.replace(/\/$/, ""), tls, credentials: parseUserinfo(userinfo) };
+}
+
+function parseUserinfo(userinfo: string | undefined): Credentials {
+  if (userinfo === undefined) return {};
+  const colon = userinfo.indexOf(":");
+  if (colon < 0) return { token: decodeURIComponent(userinfo) };
+  return {
+    user: decodeURIComponent(userinfo.slice(0, colon)),
+    pass: decodeURIComponent(userinfo.slice(colon + 1)),
+  };
+}
+
+function withoutSecrets(url: string): string {
+  return url.replace(/^([a-z+]+:\/\/)?.*@/i, "$1");
+}
+
+function connectionOptions(
+  options: NatsOptions,
+  servers: readonly Server[],
+  context: ConnectContext,
+): ConnectionOptions & { readonly reconnectTimeWait: number } {
+  const explicit = authenticatorOf(options);
+  const given = options.user !== undefined || options.token !== undefined || explicit !== null;
+  const fromUrl = servers.find((server) => Object.keys(server.credentials).length > 0)?.credentials;
+  const { user, pass, token } = given ? options : (fromUrl ?? {});
+  const wait = options.reconnectWaitMs ?? 100;
+  const tls = options.tls ?? (servers.some((server) => server.tls) ? {} : undefined);
+  return {
+    servers: servers.map((server) => server.address),
+    name: `nats-leader/${context.clusterId}/${context.nodeId}`,
+    timeout: options.connectTimeoutMs ?? 2000,
+    waitOnFirstConnect: false,
+    reconnect: true,
+    maxReconnectAttempts: -1,
+    // Refused credentials may be right again later: an account being restored, a creds file being rotated.
+    ignoreAuthErrorAbort: true,
+    reconnectTimeWait: wait,
+    reconnectJitter: wait,
+    reconnectJitterTLS: wait,
+    pingInterval: PING_INTERVAL_MS,
+    maxPingOut: MAX_PINGS_OUT,
+    noAsyncTraces: true,
+    ...(explicit === null ? {} : { authenticator: explicit }),
+    ...(user === undefined ? {} : { user }),
+    ...(pass === undefined ? {} : { pass }),
+    ...(token === undefined ? {} : { token }),
+    ...(options.inboxPrefix === undefined ? {} : { inboxPrefix: options.inboxPrefix }),
+    ...(tls === undefined ? {} : { tls: tlsOptions(tls) }),
+  };
+}
+
+function tlsOptions(tls: TlsOptions): NatsTlsOptions {
+  const result: NatsTlsOptions = {};
+  if (tls.ca !== undefined) result[isPem(tls.ca) ? "ca" : "caFile"] = tls.ca;
+  if (tls.cert !== undefined) result[isPem(tls.cert) ? "cert" : "certFile"] = tls.cert;
+  if (tls.key !== undefined) result[isPem(tls.key) ? "key" : "keyFile"] = tls.key;
+  if (tls.handshakeFirst !== undefined) result.handshakeFirst = tls.handshakeFirst;
+  return result;
+}
+
+function isPem(text: string): boolean {
+  return text.includes("-----BEGIN");
+}
+
+function connectError(thrown: unknown, servers: readonly Server[]): ClusterError {
+  if (thrown instanceof ClusterError) return thrown;
+  const error = asError(thrown ?? new Error("the connection was closed"));
+  const where = servers.map((server) => server.address).join(", ");
+  const cause = error;
+  if (isRefusal(error)) {
+    const todo = CHECK_CREDENTIALS;
+    return new ClusterError(
+      "AUTHORIZATION",
+      `NATS at ${where} refused the credentials: ${error.message}; ${todo}`,
+      {
+        cause,
+      },
+    );
+  }
+  if (isTlsProblem(error)) {
+    const todo = "check tls.ca, tls.cert and tls.key, and the host name in servers";
+    return new ClusterError(
+      "NO_CONNECTION",
+      `no TLS connection to NATS at ${where}: ${error.message}; ${todo}`,
+      {
+        cause,
+      },
+    );
+  }
+  const todo = "is a server running there, and may it be reached from here?";
+  const why = error.message === "" ? error.name : error.message;
+  return new ClusterError("NO_CONNECTION", `no connection to NATS at ${where}: ${why}; ${todo}`, {
+    cause,
+    recoverable: true,
+  });
+}
+
+function isTlsProblem(error: Error): boolean {
+  const { code } = error as Error & { code?: unknown };
+  if (typeof code === "string" && /CERT|SELF_SIGNED|UNABLE_TO|ERR_TLS|ERR_SSL|ERR_OSSL/.test(code))
+    return true;
+  // nats.js's own: TLS wanted and not offered or the reverse, a file of ours that is not there, one that is no PEM.
+  return /'tls'|^\/.* doesn't exist$|\bPEM\b/.test(error.message);
+}
+
+function abortedConnect(signal: AbortSignal): ClusterError {
+  return new ClusterError("ABORTED", "connecting to NATS was aborted", {
+    cause: signal.reason,
+    recoverable: true,
+  });
+}
+
+/** nats.js can't be told to stop dialling: what it still opens after the abort is closed. */
+function untilAborted(
+  dialling: Promise<NatsConnection>,
+  signal: AbortSignal | undefined,
+): Promise<NatsConnection> {
+  if (signal === undefined) return dialling;
+  return new Promise((resolve, reject) => {
+    const onAbort = (): void => {
+      reject(abortedConnect(signal));
+      dialling.then(
+        (connection) => void connection.close(),
+        () => {},
+      );
+    };
+    signal.addEventListener("abort", onAbort, { once: true });
+    dialling.then(resolve, reject).finally(() => signal.removeEventListener("abort", onAbort));
+  });
+}
+
+/** Resolves when the server has taken in everything sent so far, or soon after it was found not to answer. */
+export async function flushed(connection: NatsConnection): Promise<void> {
+  if (isUp(connection)) await settledWithin(connection.flush(), FLUSH_TIMEOUT_MS);
+}
+
+/** Resolves when the promise settles, whichever way, at the latest after `timeoutMs`. */
+export async function settledWithin(promise: Promise<unknown>, timeoutMs: number): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const timeout = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, timeoutMs);
+  });
+  try {
+    await Promise.race([promise.then(ignore, ignore), timeout]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+function ignore(): void {}
+
+/** Why a connection that was passed in can't carry presence, or `null`: a dead server must be noticed within seconds. */
+export function slowPings(connection: NatsConnection): string | null {
+  const { options } = connection as unknown as { options?: { pingInterval?: unknown; maxPingOut?: unknown } };
+  const interval = options?.pingInterval;
+  const out = options?.maxPingOut;
+  if (typeof interval !== "number" || typeof out !== "number") return "its ping interval is unknown";
+  const worstMs = interval * (out + 1);
+  if (worstMs <= PING_INTERVAL_MS * (MAX_PINGS_OUT + 1)) return null;
+  return `it notices a dead server only after ${worstMs} ms (pingInterval ${interval}, maxPingOut ${out})`;
+}

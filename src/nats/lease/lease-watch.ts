@@ -1,0 +1,150 @@
+/**
+ * Hears of committed writes of the lease. From the stream's republish: no consumer that can die, no refused writes, and
+ * it works again at once after a reconnect. Where the bucket has none, from a consumer. A hint in either case.
+ */
+import type { Msg, Subscription } from "@nats-io/transport-node";
+import type { LeaseEntry } from "../../election/types.ts";
+import type { StoreListener } from "../../runtime/ports.ts";
+import { type ConnectionMonitor, guarded } from "../connection/connection-monitor.ts";
+import { inboxOf } from "../connection/inbox.ts";
+import { leaseSubject, republishSubject, streamDeletedAdvisory, streamName } from "../names.ts";
+import { PushConsumer } from "../presence/push-consumer.ts";
+import { decodeEntry, type StoredMessage } from "./record-codec.ts";
+
+const CONSUMER_INACTIVE_MS = 5000;
+
+/** One cluster's lease, watched for one listener. */
+export class LeaseWatch {
+  readonly #monitor: ConnectionMonitor;
+  readonly #clusterId: string;
+  readonly #listener: StoreListener;
+  readonly #onWarning: (message: string, error?: Error) => void;
+  #mode: "idle" | "republish" | "consumer" = "idle";
+  #republishDenied = false;
+  #subscription: Subscription | null = null;
+  #consumer: PushConsumer | null = null;
+  #advisory: Subscription | null = null;
+
+  constructor(
+    monitor: ConnectionMonitor,
+    clusterId: string,
+    listener: StoreListener,
+    onWarning: (message: string, error?: Error) => void,
+  ) {
+    this.#monitor = monitor;
+    this.#clusterId = clusterId;
+    this.#listener = listener;
+    this.#onWarning = onWarning;
+  }
+
+  /** Watches, or changes how: called whenever it is known anew whether the stream republishes. */
+  start(republish: boolean, reopened: boolean = false): void {
+    const mode = republish && !this.#republishDenied ? "republish" : "consumer";
+    this.#watchDeletion();
+    if (mode === this.#mode) {
+      if (reopened) this.#consumer?.restart();
+      return;
+    }
+    this.#mode = mode;
+    this.#stopEntries();
+    if (mode === "republish") this.#watchRepublish();
+    else this.#watchConsumer();
+  }
+
+  async close(): Promise<void> {
+    this.#mode = "idle";
+    this.#advisory?.unsubscribe();
+    this.#advisory = null;
+    await this.#stopEntries();
+  }
+
+  #watchRepublish(): void {
+    const subject = republishSubject(this.#clusterId);
+    this.#subscription = this.#monitor.connection.subscribe(subject, {
+      callback: (error, message) => {
+        if (error === null) return this.#report(message, republishedSequence(message));
+        this.#republishDenied = true;
+        this.#onWarning(`may not subscribe to "${subject}", a consumer watches the lease instead`, error);
+        if (this.#mode === "republish") this.start(false);
+      },
+    });
+  }
+
+  #watchConsumer(): void {
+    const stream = streamName(this.#clusterId);
+    this.#consumer = new PushConsumer(this.#monitor, {
+      place: () => ({ stream, filter: leaseSubject(this.#clusterId) }),
+      // The present value comes again with every new consumer: whatever was missed meanwhile is in it.
+      deliver: "last_per_subject",
+      inactiveThresholdMs: CONSUMER_INACTIVE_MS,
+      name: () => `lease_watch_${inboxOf(this.#monitor.connection).split(".").pop()}`,
+      onMessage: (message) => this.#report(message, deliveredSequence(message)),
+      onMade: () => {},
+      // Silence makes the election read; nothing else is needed while the consumer is being made anew.
+      onLost: () => {},
+      onDenied: (error) =>
+        this.#onWarning(`may not watch the lease, it is only read from time to time`, error),
+    });
+    void this.#consumer.start();
+  }
+
+  #watchDeletion(): void {
+    if (this.#advisory !== null) return;
+    const subject = streamDeletedAdvisory(streamName(this.#clusterId));
+    this.#advisory = this.#monitor.connection.subscribe(subject, {
+      callback: (error) => {
+        // A refused subscription is no loss: reads find a missing bucket too.
+        if (error === null) guarded(() => this.#listener.gone());
+      },
+    });
+  }
+
+  #report(message: Msg, revision: number | null): void {
+    if (revision === null) return;
+    guarded(() => {
+      const entry = entryOf(message, revision);
+      if (entry !== null) this.#listener.entry(entry);
+    });
+  }
+
+  async #stopEntries(): Promise<void> {
+    const consumer = this.#consumer;
+    this.#consumer = null;
+    this.#subscription?.unsubscribe();
+    this.#subscription = null;
+    await consumer?.close();
+  }
+}
+
+/** `null`: headers that can't be read. The next read finds out what it was. */
+function entryOf(message: Msg, revision: number): LeaseEntry | null {
+  let stored: StoredMessage;
+  try {
+    const { headers } = message;
+    stored = { revision, data: message.data, header: (name) => headers?.get(name) ?? "" };
+  } catch {
+    return null;
+  }
+  return decodeEntry(stored);
+}
+
+function republishedSequence(message: Msg): number | null {
+  try {
+    return sequence(message.headers?.get("Nats-Sequence"));
+  } catch {
+    return null;
+  }
+}
+
+/** `$JS.ACK.<stream>.<consumer>.<delivered>.<stream seq>...`, or with domain and account in front of the stream. */
+function deliveredSequence(message: Msg): number | null {
+  const tokens = message.reply?.split(".") ?? [];
+  if (tokens[0] !== "$JS" || tokens[1] !== "ACK") return null;
+  return sequence(tokens.length === 9 ? tokens[5] : tokens[7]);
+}
+
+function sequence(text: string | undefined): number | null {
+  if (text === undefined || !/^\d{1,15}$/.test(text)) return null;
+  const value = Number(text);
+  return value > 0 ? value : null;
+}

@@ -1,0 +1,166 @@
+/**
+ * The lease on the wire: JSON under the key, headers on a delete marker. go-cluster reads and writes the same.
+ *
+ * Decoding never throws: whoever may write to the bucket can put anything there, and that must not stop a node.
+ */
+
+import type { LeaseEntry, LeaseRecord, LeaseWrite, SessionBinding } from "../../election/types.ts";
+import { messageOf } from "../../errors.ts";
+
+const EPOCH_HEADER = "Nats-Leader-Epoch";
+const INCARNATION_HEADER = "Nats-Leader-Incarnation";
+const SUCCESSOR_HEADER = "Nats-Leader-Successor";
+const OPERATION_HEADER = "KV-Operation";
+/** Set by servers >= 2.11 on the markers they write themselves: age, purge, removal. */
+const MARKER_HEADER = "Nats-Marker-Reason";
+
+/** Our records are some 400 bytes. Anything near this is not ours and not worth the parser's time. */
+export const MAX_RECORD_BYTES: number = 16 * 1024;
+
+/** `<stream>.<consumer>`: it becomes the tail of a subject, so it must not contain wildcards or blanks. */
+const PRESENCE = /^[^\s.*>]+\.[^\s.*>]+$/;
+
+/** A message on the lease's subject. */
+export interface StoredMessage {
+  readonly revision: number;
+  readonly data: Uint8Array;
+  /** A header's first value, `""` when it is missing. */
+  header(name: string): string;
+}
+
+/** A message to be written. */
+export interface EncodedWrite {
+  readonly data: Uint8Array;
+  readonly headers: ReadonlyArray<readonly [name: string, value: string]>;
+}
+
+/** The payload and headers of a write, without its expectation. */
+export function encodeWrite(write: LeaseWrite): EncodedWrite {
+  if (write.kind === "put") return { data: encodeRecord(write.record), headers: [] };
+  const headers: [string, string][] = [
+    [OPERATION_HEADER, "DEL"],
+    [EPOCH_HEADER, String(write.epoch)],
+    [INCARNATION_HEADER, write.incarnation],
+  ];
+  if (write.successor !== undefined) headers.push([SUCCESSOR_HEADER, write.successor]);
+  return { data: new Uint8Array(0), headers };
+}
+
+/** A record as JSON. Absent fields are left out. */
+export function encodeRecord(record: LeaseRecord): Uint8Array {
+  const { session } = record;
+  const json = JSON.stringify({
+    node_id: record.nodeId,
+    epoch: record.epoch,
+    acquired_at: record.acquiredAt,
+    incarnation: record.incarnation,
+    nonce: record.nonce,
+    ttl_ms: record.ttlMs,
+    session: session && {
+      server_id: session.serverId,
+      client_id: session.clientId,
+      presence: session.presence,
+    },
+  });
+  return new TextEncoder().encode(json);
+}
+
+/** What a message on the lease's subject is. Never throws. */
+export function decodeEntry(message: StoredMessage): LeaseEntry {
+  const { revision } = message;
+  if (message.header(MARKER_HEADER) !== "") return { kind: "deleted", revision };
+  const operation = message.header(OPERATION_HEADER);
+  if (operation === "DEL") return decodeMarker(message);
+  if (operation === "PURGE") return { kind: "deleted", revision };
+  try {
+    return { kind: "record", revision, record: decodeRecord(message.data) };
+  } catch (error) {
+    return { kind: "garbage", revision, reason: messageOf(error) };
+  }
+}
+
+/** Anything amiss in our headers makes it a plain delete: that one is outwaited, which is always safe. */
+function decodeMarker(message: StoredMessage): LeaseEntry {
+  const { revision } = message;
+  const epoch = decimal(message.header(EPOCH_HEADER));
+  const incarnation = message.header(INCARNATION_HEADER);
+  const successor = message.header(SUCCESSOR_HEADER);
+  if (epoch === null || incarnation === "") return { kind: "deleted", revision };
+  const released = { kind: "released", revision, epoch, incarnation } as const;
+  return successor === "" ? released : { ...released, successor };
+}
+
+function decimal(text: string): number | null {
+  if (!/^[1-9]\d{0,15}$/.test(text)) return null;
+  const value = Number(text);
+  return Number.isSafeInteger(value) ? value : null;
+}
+
+type Json = Readonly<Record<string, unknown>>;
+
+function decodeRecord(data: Uint8Array): LeaseRecord {
+  if (data.length === 0) throw new Error("the value is empty");
+  if (data.length > MAX_RECORD_BYTES) throw new Error(`the value has ${data.length} bytes`);
+  const json = objectOf(JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(data)), "the value");
+  const incarnation = optional(json, "incarnation", text);
+  const nonce = optional(json, "nonce", natural);
+  const ttlMs = optional(json, "ttl_ms", positive);
+  const session = optional(json, "session", decodeSession);
+  return {
+    nodeId: text(json["node_id"], "node_id"),
+    epoch: positive(json["epoch"], "epoch"),
+    acquiredAt: natural(json["acquired_at"], "acquired_at"),
+    ...(incarnation === undefined ? {} : { incarnation }),
+    ...(nonce === undefined ? {} : { nonce }),
+    ...(ttlMs === undefined ? {} : { ttlMs }),
+    ...(session === undefined ? {} : { session }),
+  };
+}
+
+function decodeSession(value: unknown, name: string): SessionBinding {
+  const json = objectOf(value, name);
+  const serverId = text(json["server_id"], `${name}.server_id`);
+  const clientId = positive(json["client_id"], `${name}.client_id`);
+  const presence = optional(json, "presence", presenceName, `${name}.presence`);
+  return presence === undefined ? { serverId, clientId } : { serverId, clientId, presence };
+}
+
+function optional<T>(
+  json: Json,
+  key: string,
+  decode: (value: unknown, name: string) => T,
+  name: string = key,
+): T | undefined {
+  return Object.hasOwn(json, key) ? decode(json[key], name) : undefined;
+}
+
+function objectOf(value: unknown, name: string): Json {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) {
+    throw new Error(`${name} is not a JSON object`);
+  }
+  return value as Json;
+}
+
+function text(value: unknown, name: string): string {
+  if (typeof value !== "string" || value === "") throw new Error(`${name} is not a non-empty string`);
+  return value;
+}
+
+function presenceName(value: unknown, name: string): string {
+  const presence = text(value, name);
+  if (!PRESENCE.test(presence)) throw new Error(`${name} is not <stream>.<consumer>`);
+  return presence;
+}
+
+function natural(value: unknown, name: string): number {
+  if (typeof value !== "number" || !Number.isSafeInteger(value) || value < 0) {
+    throw new Error(`${name} is not a whole number`);
+  }
+  return value;
+}
+
+function positive(value: unknown, name: string): number {
+  const number = natural(value, name);
+  if (number === 0) throw new Error(`${name} is 0`);
+  return number;
+}

@@ -1,0 +1,278 @@
+/**
+ * One NATS connection as elections see it. Any number of elections share a connection's session: one observer of the
+ * connection, one presence consumer, one subscription per presence that somebody watches.
+ */
+import type { NatsConnection, Subscription } from "@nats-io/transport-node";
+import type { SessionBinding } from "../../election/types.ts";
+import type { Session, SessionEvent } from "../../runtime/ports.ts";
+import { CHECK_CREDENTIALS } from "../connection/connection.ts";
+import { type ConnectionChange, ConnectionMonitor, guarded } from "../connection/connection-monitor.ts";
+import { accountTag, isConnectionGone } from "../connection/connections.ts";
+import { consumerDeletedAdvisory } from "../names.ts";
+import { Inquiries } from "./inquiries.ts";
+import { Presence, type PresenceState } from "./presence.ts";
+
+/** Clients of one server must not all leave it in the same instant. It waits 10 s before it closes connections itself. */
+const LAME_DUCK_SPREAD_MS = 500;
+
+export interface SessionOptions {
+  /** Something worth an operator's attention that stops nothing. */
+  readonly onWarning?: (message: string, error?: Error) => void;
+  /** Leave a server that is shutting down as soon as it says so. Default true; false suits a borrowed connection. */
+  readonly reconnectOnLameDuck?: boolean;
+}
+
+const sessions = new WeakMap<NatsConnection, SharedSession>();
+
+/** A session for one election. Release it when the election is over. */
+export function openSession(connection: NatsConnection, options: SessionOptions = {}): NatsSession {
+  let shared = sessions.get(connection);
+  if (shared === undefined) {
+    shared = new SharedSession(connection);
+    sessions.set(connection, shared);
+  }
+  const session = new NatsSession(shared, options);
+  shared.add(session);
+  return session;
+}
+
+/** One election's share of a connection. */
+export class NatsSession implements Session {
+  readonly options: SessionOptions;
+  readonly #shared: SharedSession;
+  readonly #listeners = new Set<(event: SessionEvent) => void>();
+  readonly #said = new Set<string>();
+  #presenceStream: string | null = null;
+  #watched: string | null = null;
+  #released: Promise<void> | null = null;
+
+  /** Use `openSession`. */
+  constructor(shared: SharedSession, options: SessionOptions) {
+    this.#shared = shared;
+    this.options = options;
+  }
+
+  /** What the lease store on the same connection is built on. Lives as long as the session. */
+  get monitor(): ConnectionMonitor {
+    return this.#shared.monitor;
+  }
+
+  get connected(): boolean {
+    return this.monitor.connected;
+  }
+
+  get binding(): SessionBinding | null {
+    const { endpoint } = this.monitor;
+    if (endpoint === null) return null;
+    const presence = this.#presenceStream === null ? null : this.#shared.presence.current;
+    return presence === null ? endpoint : { ...endpoint, presence };
+  }
+
+  get presenceState(): PresenceState {
+    return this.#presenceStream === null ? "off" : this.#shared.presence.state;
+  }
+
+  /**
+   * Claims presence: from now on the binding names the session's presence consumer, made on this stream if there is
+   * none yet. Only for an election that suspends itself when disconnected. Settles when the first attempt is over,
+   * however it ended; `rebound` tells of every change. Never rejects.
+   */
+  async usePresence(stream: string): Promise<PresenceState> {
+    if (this.#released !== null) return "off";
+    if (this.#presenceStream === null) {
+      this.#presenceStream = stream;
+      if (this.#shared.presence.current !== null) this.emit({ type: "rebound", binding: this.binding });
+      const { problem } = this.#shared.presence;
+      await this.#shared.presence.want(stream);
+      if (problem !== null && problem === this.#shared.presence.problem)
+        this.warnOnce(problem.message, problem.error);
+    }
+    return this.presenceState;
+  }
+
+  listen(listener: (event: SessionEvent) => void): () => void {
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
+  }
+
+  confirmDeath(binding: SessionBinding, timeoutMs: number): Promise<boolean> {
+    return this.#shared.inquiries.isGone(binding, timeoutMs);
+  }
+
+  watchPresence(presence: string | null): void {
+    if (presence === this.#watched || this.#released !== null) return;
+    if (this.#watched !== null) this.#shared.unwatch(this.#watched, this);
+    this.#watched = presence;
+    if (presence === null) return;
+    this.#shared.watch(presence, this);
+    // Known in advance it saves a round trip when it matters. A failure shows when it is asked for again.
+    accountTag(this.monitor).catch(() => {});
+  }
+
+  /** Ends this election's share; with the last one the presence consumer is deleted. The connection stays. Idempotent. */
+  release(): Promise<void> {
+    this.#released ??= this.#release();
+    return this.#released;
+  }
+
+  async #release(): Promise<void> {
+    if (this.#watched !== null) this.#shared.unwatch(this.#watched, this);
+    this.#watched = null;
+    this.#listeners.clear();
+    await this.#shared.remove(this, this.#presenceStream);
+  }
+
+  /** For the shared session only. */
+  emit(event: SessionEvent): void {
+    for (const listener of [...this.#listeners]) guarded(() => listener(event));
+  }
+
+  /** For the shared session only. Who comes late is told what the others were told earlier, and nobody is told twice. */
+  warnOnce(message: string, error?: Error): void {
+    if (this.#said.has(message)) return;
+    this.#said.add(message);
+    this.warn(message, error);
+  }
+
+  /** For the shared session only. */
+  warn(message: string, error?: Error): void {
+    guarded(() => this.options.onWarning?.(message, error));
+  }
+
+  /** For the shared session only. */
+  rebound(): void {
+    if (this.#presenceStream !== null) this.emit({ type: "rebound", binding: this.binding });
+  }
+
+  /** For the shared session only. */
+  connectionChanged(change: ConnectionChange): void {
+    switch (change.type) {
+      case "up":
+        return this.emit({ type: "connected", binding: this.binding });
+      case "down":
+        return this.emit({ type: "disconnected", error: change.error });
+      case "closed":
+        return this.emit({ type: "closed", error: change.error });
+      case "lame-duck":
+      case "denied":
+      case "refused":
+        return;
+      default:
+        change satisfies never;
+    }
+  }
+}
+
+interface PresenceWatch {
+  readonly subscription: Subscription;
+  readonly sessions: Set<NatsSession>;
+}
+
+/** What the elections on one connection have in common. */
+class SharedSession {
+  readonly monitor: ConnectionMonitor;
+  readonly presence: Presence;
+  readonly inquiries: Inquiries;
+  readonly #connection: NatsConnection;
+  readonly #unlisten: () => void;
+  readonly #sessions = new Set<NatsSession>();
+  readonly #watches = new Map<string, PresenceWatch>();
+  #leaving: NodeJS.Timeout | null = null;
+  /** The operator was told of refused credentials in this outage. */
+  #saidRefused = false;
+  #saidDeaf = false;
+
+  constructor(connection: NatsConnection) {
+    this.#connection = connection;
+    this.monitor = ConnectionMonitor.acquire(connection);
+    this.inquiries = new Inquiries((binding, timeoutMs) =>
+      isConnectionGone(this.monitor, binding, timeoutMs),
+    );
+    this.presence = new Presence(this.monitor, {
+      changed: () => {
+        if (this.monitor.connected) for (const session of [...this.#sessions]) session.rebound();
+      },
+      warn: (message, error) => {
+        for (const session of [...this.#sessions]) session.warnOnce(message, error);
+      },
+    });
+    this.#unlisten = this.monitor.listen((change) => {
+      if (change.type === "lame-duck") this.#leave();
+      if (change.type === "refused") this.#refused(change.error);
+      if (change.type === "up") this.#saidRefused = false;
+      for (const session of [...this.#sessions]) session.connectionChanged(change);
+    });
+  }
+
+  add(session: NatsSession): void {
+    this.#sessions.add(session);
+  }
+
+  async remove(session: NatsSession, presenceStream: string | null): Promise<void> {
+    this.#sessions.delete(session);
+    if (this.#sessions.size > 0) {
+      if (presenceStream !== null) await this.presence.drop(presenceStream);
+      return;
+    }
+    if (sessions.get(this.#connection) === this) sessions.delete(this.#connection);
+    if (this.#leaving !== null) clearTimeout(this.#leaving);
+    this.#unlisten();
+    await this.presence.close();
+    this.monitor.release();
+  }
+
+  watch(presence: string, session: NatsSession): void {
+    const known = this.#watches.get(presence);
+    if (known !== undefined) return void known.sessions.add(session);
+    if (this.monitor.closed) return;
+    const watching = new Set([session]);
+    const subscription = this.#connection.subscribe(consumerDeletedAdvisory(presence), {
+      callback: (error) => {
+        if (error !== null) return this.#deaf(presence, error);
+        for (const watcher of [...watching]) watcher.emit({ type: "presence-lost", presence });
+      },
+    });
+    this.#watches.set(presence, { subscription, sessions: watching });
+  }
+
+  unwatch(presence: string, session: NatsSession): void {
+    const known = this.#watches.get(presence);
+    if (known === undefined) return;
+    known.sessions.delete(session);
+    if (known.sessions.size > 0) return;
+    this.#watches.delete(presence);
+    known.subscription.unsubscribe();
+  }
+
+  /** This user may not hear of others' deaths. Said once, and not where presence is denied for the same reason. */
+  #deaf(presence: string, error: Error): void {
+    if (this.#saidDeaf || this.presence.state === "denied") return;
+    this.#saidDeaf = true;
+    const subject = consumerDeletedAdvisory(presence.replace(/\..*/, ".*"));
+    this.#warn(
+      `a crash of the leader is not noticed early: ${error.message}; allow this user to subscribe to "${subject}"`,
+      error,
+    );
+  }
+
+  /** nats.js stays on a server in lame duck mode until it is thrown out. Going now costs milliseconds instead. */
+  #leave(): void {
+    const stays = [...this.#sessions].some((session) => session.options.reconnectOnLameDuck === false);
+    if (stays || this.#leaving !== null || this.#connection.getServers().length < 2) return;
+    this.#leaving = setTimeout(() => {
+      this.#leaving = null;
+      if (this.monitor.connected) void this.#connection.reconnect().catch(() => {});
+    }, Math.random() * LAME_DUCK_SPREAD_MS);
+    this.#leaving.unref();
+  }
+
+  #refused(error: Error): void {
+    if (this.#saidRefused) return;
+    this.#saidRefused = true;
+    this.#warn(`NATS refuses the credentials: ${error.message}; ${CHECK_CREDENTIALS}; still trying`, error);
+  }
+
+  #warn(message: string, error?: Error): void {
+    for (const session of [...this.#sessions]) session.warn(message, error);
+  }
+}

@@ -1,0 +1,125 @@
+/** A node's backend on a real NATS: connection, session, lease store and micro service put together. */
+import { setTimeout as pause } from "node:timers/promises";
+import type { ResolvedOptions } from "../config/resolve.ts";
+import { asError, ClusterError } from "../errors.ts";
+import { parseObject } from "../nats/api/js-api.ts";
+import { connectNats, type NatsLink } from "../nats/connection/connection.ts";
+import { NatsLeaseStore } from "../nats/lease/lease-store.ts";
+import { serviceName, statusSubject, streamName } from "../nats/names.ts";
+import { type NatsSession, openSession } from "../nats/presence/session.ts";
+import { startService } from "../nats/service/service.ts";
+import type { Attachment, AttachRequest, Backend, NodeStatus } from "../runtime/backend.ts";
+import type { BucketInfo, LeaseStore } from "../runtime/ports.ts";
+
+/** Pause between two tries to open the bucket while JetStream is still coming up. */
+const OPEN_RETRY_MS = 250;
+/** How long it is tried: a cluster elects its JetStream leader in a few seconds. */
+const OPEN_PATIENCE_MS = 5_000;
+
+export function natsBackend(options: ResolvedOptions): Backend {
+  return { attach: (request) => attach(options, request) };
+}
+
+async function attach(options: ResolvedOptions, request: AttachRequest): Promise<Attachment> {
+  const { clusterId, nodeId } = options;
+  const link = await connectNats(options.nats, { clusterId, nodeId, signal: request.signal });
+  const session = openSession(link.connection, {
+    onWarning: (message, error) => request.warn("SESSION", message, error),
+    reconnectOnLameDuck: link.owned,
+  });
+  const store = new NatsLeaseStore(session.monitor, {
+    clusterId,
+    leaseTtlMs: options.leaseTtlMs,
+    replicas: options.replicas,
+    interop: options.interop ?? "native",
+    onWarning: (message, error) => request.warn("BUCKET", message, error),
+  });
+  const close = async (): Promise<void> => {
+    await store.close().catch(() => {});
+    await session.release().catch(() => {});
+    await link.close().catch(() => {});
+  };
+  try {
+    const bucket = await openPatiently(store, request);
+    // Before the first campaign, so that already the first record says how to notice our death.
+    if (options.crashDetection === "presence" && !options.observer)
+      await session.usePresence(streamName(clusterId));
+    return attachment(options, { link, session, store, bucket, close, warn: request.warn });
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+/** JetStream of a starting cluster says no for seconds before it says yes. */
+async function openPatiently(
+  store: LeaseStore,
+  { signal, rememberedEpoch }: AttachRequest,
+): Promise<BucketInfo> {
+  const giveUpAt = performance.now() + OPEN_PATIENCE_MS;
+  for (;;) {
+    try {
+      return await store.open(signal, rememberedEpoch);
+    } catch (error) {
+      const final = !(error instanceof ClusterError) || !error.recoverable;
+      if (final || signal.aborted || performance.now() + OPEN_RETRY_MS > giveUpAt) throw error;
+      await pause(OPEN_RETRY_MS, undefined, { signal }).catch(() => {});
+    }
+  }
+}
+
+interface Parts {
+  readonly link: NatsLink;
+  readonly session: NatsSession;
+  readonly store: NatsLeaseStore;
+  readonly bucket: BucketInfo;
+  readonly close: () => Promise<void>;
+  readonly warn: AttachRequest["warn"];
+}
+
+function attachment(options: ResolvedOptions, parts: Parts): Attachment {
+  const { clusterId, nodeId } = options;
+  const { session, store, bucket, close, warn, link } = parts;
+  return {
+    session,
+    store,
+    bucket,
+    close,
+    get presence() {
+      return session.presenceState;
+    },
+    async serve(handlers) {
+      if (!options.service) return null;
+      try {
+        const service = await startService(
+          link.connection,
+          {
+            clusterId,
+            nodeId,
+            version: options.serviceVersion,
+            onWarning: (message, error) => warn("SERVICE", message, error),
+            onEnded: (error) =>
+              warn("SERVICE", "the micro service has ended; the node goes on", error ?? undefined),
+          },
+          handlers,
+        );
+        return { name: serviceName(clusterId), id: service.id, stop: () => service.stop() };
+      } catch (error) {
+        // Being visible is not worth being down.
+        warn("SERVICE", "the micro service could not be started; the node goes on without", asError(error));
+        return null;
+      }
+    },
+    async statusOf(other, timeoutMs) {
+      try {
+        const answer = await link.connection.request(statusSubject(clusterId, other), undefined, {
+          timeout: timeoutMs,
+        });
+        const body = parseObject(answer.data);
+        return typeof body?.["nodeId"] === "string" ? (body as unknown as NodeStatus) : null;
+      } catch {
+        return null;
+      }
+    },
+  };
+}

@@ -1,0 +1,107 @@
+import type { LossReason } from "../election/types.ts";
+
+/**
+ * One unbroken period of leadership, as the application holds it. Ends exactly once; a later term is another object.
+ */
+export interface Term {
+  readonly clusterId: string;
+  readonly nodeId: string;
+  /** Which start of that node: drawn at random by every `start()`. Tells two processes with one node id apart. */
+  readonly incarnation: string;
+  /**
+   * The term's fencing token: a positive integer, larger than that of every earlier term of the cluster. Send it with
+   * every write to something that several leaders could reach, and let that refuse smaller ones.
+   */
+  readonly epoch: number;
+  /** When the term began, Unix milliseconds on this node's wall clock. For humans. */
+  readonly acquiredAt: number;
+  /**
+   * Aborts when work has to stop: on step-down and stop *before* the lease is given away, on every other loss at once.
+   * `signal.reason` is a `ClusterError`. Not aborted by a mere suspension (see `held`).
+   */
+  readonly signal: AbortSignal;
+  /**
+   * May the leader act right now? Computed at every call from the clocks, so it is false from the deadline on even when
+   * no code has run since. Also false while the connection is down (`crashDetection: "presence"`) and while draining.
+   */
+  readonly held: boolean;
+  /**
+   * Milliseconds until the deadline, if no further renewal is confirmed; 0 when the term is over. Nobody else leads before
+   * it unless the connection is lost (`held` is false then). For what must end by itself, such as a virtual IP.
+   */
+  readonly remainingMs: number;
+  /** Why it ended; `null` while it runs. */
+  readonly lossReason: LossReason | null;
+}
+
+/** What `Node` keeps of a term. */
+export class RunningTerm implements Term {
+  readonly clusterId: string;
+  readonly nodeId: string;
+  readonly incarnation: string;
+  readonly epoch: number;
+  readonly acquiredAt: number;
+  readonly signal: AbortSignal;
+  readonly #controller = new AbortController();
+  readonly #isHeld: () => boolean;
+  readonly #remainingMs: () => number;
+  #lossReason: LossReason | null = null;
+  /** Leader work of this term: each worker runs once, and a drain waits for all. */
+  readonly work: Map<object, Promise<void>> = new Map();
+  /** Set when `onBecomeLeader` was called; only then is `onLoseLeadership` owed. */
+  announced = false;
+
+  constructor(
+    identity: Pick<Term, "clusterId" | "nodeId" | "incarnation" | "epoch" | "acquiredAt">,
+    isHeld: (epoch: number) => boolean,
+    remainingMs: (epoch: number) => number,
+  ) {
+    this.clusterId = identity.clusterId;
+    this.nodeId = identity.nodeId;
+    this.incarnation = identity.incarnation;
+    this.epoch = identity.epoch;
+    this.acquiredAt = identity.acquiredAt;
+    this.signal = this.#controller.signal;
+    this.#isHeld = () => this.#lossReason === null && isHeld(identity.epoch);
+    this.#remainingMs = () => remainingMs(identity.epoch);
+  }
+
+  get held(): boolean {
+    return this.#isHeld();
+  }
+
+  get remainingMs(): number {
+    return this.#remainingMs();
+  }
+
+  get lossReason(): LossReason | null {
+    return this.#lossReason;
+  }
+
+  end(reason: LossReason, why: Error): void {
+    if (this.#lossReason !== null) return;
+    this.#lossReason = reason;
+    this.#controller.abort(why);
+  }
+}
+
+/** The same term with a signal that something else can abort as well. */
+export function withSignal(term: Term, signal: AbortSignal): Term {
+  return Object.freeze({
+    clusterId: term.clusterId,
+    nodeId: term.nodeId,
+    incarnation: term.incarnation,
+    epoch: term.epoch,
+    acquiredAt: term.acquiredAt,
+    signal,
+    get held(): boolean {
+      return term.held;
+    },
+    get remainingMs(): number {
+      return term.remainingMs;
+    },
+    get lossReason(): LossReason | null {
+      return term.lossReason;
+    },
+  });
+}

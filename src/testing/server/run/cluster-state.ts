@@ -1,0 +1,77 @@
+import type { NatsServer } from "../types.ts";
+import { readMonitor } from "./probe.ts";
+
+const ASK_MS = 1000;
+
+/** A server that can be asked how it is. */
+export type Monitored = Pick<NatsServer, "name" | "monitorUrl">;
+
+/**
+ * Says what keeps these servers from being a complete cluster; undefined when nothing does. In a super-cluster
+ * `metaSize` is the number of all its servers: they have one meta group together.
+ */
+export async function missingInCluster(
+  servers: readonly Monitored[],
+  metaSize: number = servers.length,
+): Promise<string | undefined> {
+  const found = await Promise.all(servers.map((server) => missingAt(server, servers.length, metaSize)));
+  const missing = found.find((text) => text !== undefined);
+  if (missing !== undefined) return missing;
+  const leaders = new Set(await Promise.all(servers.map((server) => readMetaLeader(server.monitorUrl))));
+  if (leaders.size > 1) return `meta leaders: ${[...leaders].join(", ")}`;
+  return undefined;
+}
+
+async function missingAt(server: Monitored, size: number, metaSize: number): Promise<string | undefined> {
+  const { name, monitorUrl } = server;
+  const [routes, health, jsz] = await Promise.all([
+    readMonitor(`${monitorUrl}/routez`, ASK_MS),
+    readMonitor(`${monitorUrl}/healthz`, ASK_MS),
+    readMonitor(`${monitorUrl}/jsz`, ASK_MS),
+  ]);
+  const peers = routedPeers(routes?.body);
+  if (peers < size - 1) return `${name} has routes to ${peers} of ${size - 1} others`;
+  if (health?.status !== 200) return `${name} /healthz: ${JSON.stringify(health?.body ?? "no answer")}`;
+  if (metaSize === 1 || isDisabled(jsz?.body)) return undefined; // one server alone, or no JetStream: no meta group
+  const meta = objectAt(jsz?.body, "meta_cluster");
+  const leader = meta?.["leader"];
+  if (typeof leader !== "string" || leader === "") return `${name} knows no meta leader`;
+  if (leader === name && !allCurrent(meta?.["replicas"], metaSize - 1))
+    return `${name} leads replicas not yet current`;
+  return undefined;
+}
+
+/** The meta leader's name, as the server at `monitorUrl` sees it. */
+export async function readMetaLeader(monitorUrl: string): Promise<string | undefined> {
+  const jsz = await readMonitor(`${monitorUrl}/jsz`, ASK_MS);
+  const leader = objectAt(jsz?.body, "meta_cluster")?.["leader"];
+  return typeof leader === "string" && leader !== "" ? leader : undefined;
+}
+
+// From 2.10 there are several routes to each peer, one for an account or a share of them.
+function routedPeers(body: unknown): number {
+  const routes = isObject(body) ? body["routes"] : undefined;
+  if (!Array.isArray(routes)) return 0;
+  return new Set(routes.map((route: unknown) => (isObject(route) ? route["remote_id"] : undefined))).size;
+}
+
+function isDisabled(body: unknown): boolean {
+  return isObject(body) && body["disabled"] === true;
+}
+
+function allCurrent(replicas: unknown, expected: number): boolean {
+  if (!Array.isArray(replicas)) return false;
+  const current = replicas.filter(
+    (peer: unknown) => isObject(peer) && peer["current"] === true && !peer["offline"],
+  );
+  return current.length >= expected;
+}
+
+function objectAt(body: unknown, key: string): Record<string, unknown> | undefined {
+  const value = isObject(body) ? body[key] : undefined;
+  return isObject(value) ? value : undefined;
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null;
+}

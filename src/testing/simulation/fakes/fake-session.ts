@@ -1,0 +1,181 @@
+import type { SessionBinding } from "../../../election/types.ts";
+import type { Session, SessionEvent } from "../../../runtime/ports.ts";
+import type { VirtualClock } from "../time/virtual-clock.ts";
+import type { VirtualTime } from "../time/virtual-time.ts";
+import type { Network } from "./network.ts";
+
+/** From the server to everybody, one way. */
+const ADVISORY_MS = 1;
+const SERVER_ID = "server";
+
+/** All connections of a simulated world as the server sees them: which are open, and who hears of whose end. */
+export class FakeConnections {
+  readonly time: VirtualTime;
+  readonly open: Set<number> = new Set();
+  readonly sessions: Set<FakeSession> = new Set();
+  #nextClientId = 1;
+
+  constructor(time: VirtualTime) {
+    this.time = time;
+  }
+
+  connect(presence: boolean): SessionBinding {
+    const clientId = this.#nextClientId++;
+    this.open.add(clientId);
+    return {
+      serverId: SERVER_ID,
+      clientId,
+      ...(presence ? { presence: `stream.presence-${clientId}` } : {}),
+    };
+  }
+
+  /** The server notices that a connection is gone and deletes its presence consumer. */
+  close(binding: SessionBinding): void {
+    this.open.delete(binding.clientId);
+    if (binding.presence !== undefined) this.advise(binding.presence);
+  }
+
+  /** A presence consumer is deleted, for whatever reason: a suspicion, true or false. */
+  advise(presence: string): void {
+    for (const session of this.sessions) session.hearOf(presence);
+  }
+}
+
+export interface FakeSessionOptions {
+  /** The connection has a presence consumer. */
+  readonly presence?: boolean;
+  /** The process on this side: what arrives while it is stopped waits. Without it: one that always runs. */
+  readonly clock?: VirtualClock;
+  /** What becomes of questions and answers. Without it: nothing is lost. */
+  readonly network?: Network;
+}
+
+/** One process' connection. What the process knows of it may be behind what the server knows: it may be stopped. */
+export class FakeSession implements Session {
+  readonly #connections: FakeConnections;
+  readonly #presence: boolean;
+  readonly #clock: VirtualClock | null;
+  readonly #network: Network | null;
+  readonly #listeners = new Set<(event: SessionEvent) => void>();
+  #binding: SessionBinding | null;
+  #link: SessionBinding | null;
+  #watched: string | null = null;
+  /** Since when there is no connection, whatever the process knows of it; `null` while there is one. */
+  lostAt: number | null = null;
+
+  constructor(connections: FakeConnections, options: FakeSessionOptions = {}) {
+    this.#connections = connections;
+    this.#presence = options.presence ?? false;
+    this.#clock = options.clock ?? null;
+    this.#network = options.network ?? null;
+    this.#binding = connections.connect(this.#presence);
+    this.#link = this.#binding;
+    connections.sessions.add(this);
+  }
+
+  get connected(): boolean {
+    return this.#binding !== null;
+  }
+
+  /** As far as the process knows. */
+  get binding(): SessionBinding | null {
+    return this.#binding;
+  }
+
+  /** The connection as it really is. */
+  get link(): SessionBinding | null {
+    return this.#link;
+  }
+
+  /** How many listen to it. */
+  get listeners(): number {
+    return this.#listeners.size;
+  }
+
+  listen(listener: (event: SessionEvent) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  confirmDeath(binding: SessionBinding, timeoutMs: number): PromiseLike<boolean> {
+    const { time, open } = this.#connections;
+    const link = this.#link;
+    const oneWayMs = this.#network?.latencyMs ?? ADVISORY_MS;
+    return time.answer<boolean>((resolve) => {
+      const answer = (dead: boolean): void => this.#deliver(() => resolve(dead));
+      time.after(timeoutMs, () => answer(false));
+      if (link === null || this.#network?.dropRequests === true) return;
+      time.after(oneWayMs, () => {
+        // As the real one: only a holder that promised to suspend itself, only the very server it was on.
+        const gone =
+          binding.serverId === SERVER_ID && binding.presence !== undefined && !open.has(binding.clientId);
+        time.after(oneWayMs, () => {
+          if (this.#link !== link || this.#network?.dropResponses === true) return;
+          answer(gone);
+        });
+      });
+    });
+  }
+
+  watchPresence(presence: string | null): void {
+    this.#watched = presence;
+  }
+
+  hearOf(presence: string): void {
+    const link = this.#link;
+    this.#connections.time.after(ADVISORY_MS, () => {
+      if (this.#link === null || this.#link !== link || this.#network?.dropResponses === true) return;
+      this.#deliver(() => {
+        if (presence === this.#watched) this.#tell({ type: "presence-lost", presence });
+      });
+    });
+  }
+
+  /** The connection breaks: the process notices as soon as it runs, then the server does. */
+  disconnect(): void {
+    const link = this.#link;
+    if (link === null) return;
+    this.#link = null;
+    this.lostAt = this.#connections.time.now;
+    this.#deliver(() => {
+      this.#binding = null;
+      this.#tell({ type: "disconnected", error: null });
+    });
+    this.#connections.close(link);
+  }
+
+  reconnect(): void {
+    if (this.#link !== null) return;
+    const link = this.#connections.connect(this.#presence);
+    this.#link = link;
+    this.lostAt = null;
+    this.#deliver(() => {
+      this.#binding = link;
+      this.#tell({ type: "connected", binding: link });
+    });
+  }
+
+  /**
+   * The process is killed: nobody is told here, the server closes the connection. `lingerMs`: the host is gone with it, so
+   * that no FIN is sent and the server finds out by its own ping only that much later.
+   */
+  kill(lingerMs = 0): void {
+    const link = this.#link;
+    this.#binding = null;
+    this.#link = null;
+    this.#listeners.clear();
+    this.#connections.sessions.delete(this);
+    if (link === null) return;
+    if (lingerMs === 0) this.#connections.close(link);
+    else this.#connections.time.after(lingerMs, () => this.#connections.close(link));
+  }
+
+  #deliver(run: () => void): void {
+    if (this.#clock === null) run();
+    else this.#clock.deliver(run);
+  }
+
+  #tell(event: SessionEvent): void {
+    for (const listener of this.#listeners) listener(event);
+  }
+}

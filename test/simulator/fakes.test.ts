@@ -1,0 +1,488 @@
+import { describe, expect, test } from "vitest";
+import type { LeaseEntry, LeaseWrite } from "../../src/election/types.ts";
+import type { SessionEvent } from "../../src/runtime/ports.ts";
+import { FakeBucket } from "../../src/testing/simulation/fakes/fake-bucket.ts";
+import { FakeConnections, FakeSession } from "../../src/testing/simulation/fakes/fake-session.ts";
+import { FakeStore } from "../../src/testing/simulation/fakes/fake-store.ts";
+import { VirtualClock } from "../../src/testing/simulation/time/virtual-clock.ts";
+import { settle, VirtualTime } from "../../src/testing/simulation/time/virtual-time.ts";
+
+const record = { nodeId: "a", epoch: 1, acquiredAt: 0, incarnation: "a1", nonce: 1, ttlMs: 10_000 };
+const put = (expectation: LeaseWrite["expect"]): LeaseWrite => ({ kind: "put", record, expect: expectation });
+
+describe("virtual time", () => {
+  test("fires what is due in order of time, then of setting", async () => {
+    const time = new VirtualTime();
+    const fired: string[] = [];
+    for (const [ms, name] of [
+      [20, "c"],
+      [10, "a"],
+      [10, "b"],
+      [30, "d"],
+    ] as const) {
+      time.at(ms, () => fired.push(`${name}@${time.now}`));
+    }
+    await time.advance(25);
+    expect(fired).toEqual(["a@10", "b@10", "c@20"]);
+    expect(time.now).toBe(25);
+    expect(time.pending).toBe(1);
+  });
+
+  test("forgets what was cancelled, and never goes back", async () => {
+    const time = new VirtualTime();
+    await time.advance(100);
+    const fired: number[] = [];
+    time.at(50, () => fired.push(time.now));
+    time.after(10, () => fired.push(-1))();
+    await time.advance(100);
+    expect(fired).toEqual([100]);
+  });
+
+  test("settles promises between two timers, and shows the world after each", async () => {
+    const time = new VirtualTime();
+    const seen: string[] = [];
+    time.at(10, () => void Promise.resolve().then(() => seen.push("promise")));
+    time.at(20, () => seen.push("timer"));
+    await time.advance(30, () => seen.push(`at ${time.now}`));
+    expect(seen).toEqual(["at 0", "promise", "at 10", "timer", "at 20"]);
+  });
+});
+
+describe("a virtual clock", () => {
+  test("runs at its rate, and its timers with it", async () => {
+    const time = new VirtualTime();
+    const clock = new VirtualClock(time, { rate: 2 });
+    const fired: number[] = [];
+    clock.setTimer(1_000, () => fired.push(time.now));
+    await time.advance(600);
+    expect(fired).toEqual([500]);
+    expect(clock.now().mono).toBe(1_200);
+  });
+
+  test("has a wall that can be off, and set", () => {
+    const clock = new VirtualClock(new VirtualTime(), { wallOffsetMs: 5_000 });
+    const before = clock.now().wall;
+    clock.stepWall(-7_000);
+    expect(clock.now().wall - before).toBe(-7_000);
+    expect(clock.now().boot).toBe(0);
+  });
+
+  test("goes on while the process is stopped; what was due happens late, in order, timers first", async () => {
+    const time = new VirtualTime();
+    const clock = new VirtualClock(time);
+    const happened: string[] = [];
+    const note = (what: string) => (): void => void happened.push(`${what}@${time.now}`);
+    clock.setTimer(10, note("timer 1"));
+    clock.setTimer(20, note("timer 2"));
+    time.at(5, () => clock.pause(100));
+    time.at(6, () => clock.afterTurn(note("turn")));
+    time.at(15, () => clock.deliver(note("message 1")));
+    time.at(16, () => clock.deliver(note("message 2")));
+    await time.advance(104);
+    expect(happened).toEqual([]);
+    expect(clock.running).toBe(false);
+    await time.advance(1);
+    expect(clock.running).toBe(true);
+    expect(happened).toEqual(
+      ["timer 1", "timer 2", "message 1", "message 2", "turn"].map((what) => `${what}@105`),
+    );
+  });
+
+  test("may find messages first after a pause; what arrives then queues up behind all that is late", async () => {
+    const time = new VirtualTime();
+    const clock = new VirtualClock(time);
+    const happened: string[] = [];
+    clock.setTimer(10, () => happened.push("timer"));
+    clock.pause(100, "messages");
+    time.at(50, () => clock.deliver(() => happened.push("old message")));
+    time.at(100, () => clock.deliver(() => happened.push("new message")));
+    await time.advance(100);
+    expect(happened).toEqual(["old message", "timer", "new message"]);
+  });
+
+  test("can be stopped again while it catches up, and for longer than it was", async () => {
+    const time = new VirtualTime();
+    const clock = new VirtualClock(time);
+    const happened: string[] = [];
+    const note = (what: string) => (): void => void happened.push(`${what}@${time.now}`);
+    clock.pause(100);
+    clock.pause(50);
+    time.at(10, () =>
+      clock.deliver(() => {
+        note("first")();
+        clock.pause(100);
+      }),
+    );
+    time.at(20, () => clock.deliver(note("second")));
+    await time.advance(1_000);
+    expect(happened).toEqual(["first@100", "second@200"]);
+  });
+
+  test("is stopped until it is continued, where nobody says for how long", async () => {
+    const time = new VirtualTime();
+    const clock = new VirtualClock(time);
+    const happened: string[] = [];
+    clock.setTimer(10, () => happened.push(`timer@${time.now}`));
+    clock.pause(Number.POSITIVE_INFINITY);
+    time.at(500, () => clock.resume());
+    await time.advance(499);
+    expect(happened).toEqual([]);
+    await time.advance(1);
+    clock.resume();
+    expect(happened).toEqual(["timer@500"]);
+    expect([clock.running, time.pending]).toEqual([true, 0]);
+  });
+
+  test("stands still on its monotonic side while the machine is suspended, and timers wait for it", async () => {
+    const time = new VirtualTime();
+    const clock = new VirtualClock(time);
+    const fired: number[] = [];
+    clock.setTimer(1_000, () => fired.push(time.now));
+    await time.advance(500);
+    clock.suspend(2_000);
+    await time.advance(1_000);
+    expect(clock.now()).toMatchObject({ mono: 500, boot: 1_500 });
+    clock.suspend(2_000);
+    await time.advance(3_000);
+    expect(clock.now()).toMatchObject({ mono: 1_500, boot: 4_500 });
+    expect(fired).toEqual([4_000]);
+  });
+
+  test("makes up for its looks before anything happens in the process that could tell, each as of its time", async () => {
+    for (const settling of ["always", "announced"] as const) {
+      const time = new VirtualTime(settling);
+      const clock = new VirtualClock(time, { rate: 2 });
+      let lookedAt = 0;
+      const end = clock.every(50, () =>
+        clock.afterTurn(() => {
+          lookedAt = clock.now().mono;
+        }),
+      );
+      expect(time.pending).toBe(1);
+      const seen: number[] = [];
+      time.at(70, () => clock.deliver(() => seen.push(lookedAt)));
+      time.at(80, () => clock.pause(20));
+      time.at(99, () => clock.deliver(() => seen.push(lookedAt)));
+      await time.advance(101);
+      clock.now();
+      seen.push(lookedAt);
+      await time.advance(700);
+      clock.now();
+      seen.push(lookedAt);
+      expect(seen, settling).toEqual([100, 150, 200, 1_600]);
+      end();
+      expect(time.pending).toBe(0);
+    }
+  });
+
+  test("is silent for ever once the process was killed", async () => {
+    const time = new VirtualTime();
+    const clock = new VirtualClock(time);
+    const happened: string[] = [];
+    clock.setTimer(10, () => happened.push("timer"));
+    clock.pause(5);
+    clock.deliver(() => happened.push("late"));
+    clock.kill();
+    clock.deliver(() => happened.push("message"));
+    clock.afterTurn(() => happened.push("turn"));
+    await time.advance(100);
+    expect(happened).toEqual([]);
+    expect(clock.running).toBe(false);
+  });
+});
+
+describe("a fake bucket", () => {
+  test("applies a write only if what it expects is still so", () => {
+    const bucket = new FakeBucket();
+    expect(bucket.write(put({ emptyAtSequence: 1 }))).toEqual({ kind: "conflict" });
+    expect(bucket.write(put({ emptyAtSequence: 0 }))).toEqual({ kind: "applied", revision: 1 });
+    expect(bucket.write(put({ emptyAtSequence: 1 }))).toEqual({ kind: "conflict" });
+    expect(bucket.write(put({ revision: 2 }))).toEqual({ kind: "conflict" });
+    bucket.writeOtherKey();
+    expect(bucket.write(put({ revision: 1 }))).toEqual({ kind: "applied", revision: 3 });
+  });
+
+  test("keeps its sequence when the message expires", () => {
+    const bucket = new FakeBucket();
+    bucket.write(put({ emptyAtSequence: 0 }));
+    bucket.expire();
+    expect(bucket.snapshot()).toEqual({ generation: "generation-1", lastSequence: 1, entry: null });
+    expect(bucket.write(put({ revision: 1 }))).toEqual({ kind: "conflict" });
+    expect(bucket.write(put({ revision: 0 }))).toEqual({ kind: "applied", revision: 2 });
+  });
+
+  test("begins at revision 1 when it was deleted and made anew, under another generation", () => {
+    const bucket = new FakeBucket();
+    bucket.write(put({ emptyAtSequence: 0 }));
+    bucket.delete();
+    expect(bucket.write(put({ revision: 1 }))).toEqual({ kind: "conflict" });
+    bucket.recreate();
+    bucket.recreate();
+    expect(bucket.generation).toBe("generation-2");
+    expect(bucket.write(put({ emptyAtSequence: 0 }))).toEqual({ kind: "applied", revision: 1 });
+  });
+
+  test("begins where its maker says when it was deleted and made anew, if it can", () => {
+    const bucket = new FakeBucket();
+    bucket.delete();
+    bucket.recreate(57);
+    bucket.recreate(99);
+    expect(bucket.write(put({ emptyAtSequence: 57 }))).toEqual({ kind: "applied", revision: 58 });
+    bucket.canBeginAbove = false;
+    bucket.delete();
+    bucket.recreate(57);
+    expect(bucket.write(put({ emptyAtSequence: 0 }))).toEqual({ kind: "applied", revision: 1 });
+  });
+
+  test("goes back when the server loses its newest writes", () => {
+    const bucket = new FakeBucket();
+    bucket.write(put({ emptyAtSequence: 0 }));
+    const before = bucket.snapshot();
+    bucket.write(put({ revision: 1 }));
+    bucket.rollBackTo(before.lastSequence, before.entry);
+    expect(bucket.snapshot()).toEqual(before);
+  });
+
+  test("tells watchers of every write until they stop watching, repetitions too", () => {
+    const bucket = new FakeBucket();
+    const seen: string[] = [];
+    const unwatch = bucket.watch({
+      entry: (entry: LeaseEntry) => seen.push(`${entry.kind} ${entry.revision}`),
+      gone: () => seen.push("gone"),
+    });
+    bucket.force((revision) => ({ kind: "deleted", revision }));
+    bucket.repeat({ kind: "deleted", revision: 1 });
+    bucket.delete();
+    unwatch();
+    bucket.recreate();
+    bucket.force((revision) => ({ kind: "deleted", revision }));
+    expect(seen).toEqual(["deleted 1", "deleted 1", "gone"]);
+    expect(bucket.log).toHaveLength(2);
+  });
+});
+
+test("a message that nobody has written reaches who listens on the network, and is nowhere else", async () => {
+  const time = new VirtualTime();
+  const bucket = new FakeBucket();
+  const store = new FakeStore(time, bucket);
+  const seen: string[] = [];
+  const note = (who: string) => (entry: LeaseEntry) =>
+    void seen.push(`${who}: ${entry.kind} ${entry.revision}`);
+  bucket.watch({ entry: note("server"), gone: () => {} });
+  store.watch({ entry: note("node"), gone: () => {} });
+  bucket.forge({ kind: "deleted", revision: 99 });
+  await time.advance(10);
+  expect(seen).toEqual(["node: deleted 99"]);
+  expect([bucket.log, bucket.snapshot().lastSequence]).toEqual([[], 0]);
+});
+
+describe("a fake store", () => {
+  const setUp = (): {
+    time: VirtualTime;
+    bucket: FakeBucket;
+    clock: VirtualClock;
+    session: FakeSession;
+    store: FakeStore;
+  } => {
+    const time = new VirtualTime();
+    const bucket = new FakeBucket();
+    const clock = new VirtualClock(time);
+    const session = new FakeSession(new FakeConnections(time), { clock });
+    return { time, bucket, clock, session, store: new FakeStore(time, bucket, { clock, session }) };
+  };
+
+  test("is unknown about a write whose request or response is lost", async () => {
+    for (const fault of ["dropRequests", "dropResponses"] as const) {
+      const { time, bucket, store } = setUp();
+      store.network[fault] = true;
+      const outcome = store.write(put({ emptyAtSequence: 0 }), 300);
+      await time.advance(300);
+      expect((await outcome).kind).toBe("unknown");
+      expect(bucket.log).toHaveLength(fault === "dropRequests" ? 0 : 1);
+    }
+  });
+
+  test("is unknown about a write that arrives late, which is applied all the same", async () => {
+    const { time, bucket, store } = setUp();
+    store.network.delayNextWriteMs = 1_000;
+    const late = store.write(put({ emptyAtSequence: 0 }), 300);
+    await time.advance(300);
+    expect((await late).kind).toBe("unknown");
+    await time.advance(1_000);
+    expect(bucket.log).toHaveLength(1);
+  });
+
+  test("fails a read that gets no answer, tells of a bucket that is gone, and lies when told to", async () => {
+    const { time, bucket, store } = setUp();
+    const answers: string[] = [];
+    const read = async (): Promise<void> => {
+      const outcome = store.read(300).then((answer) => answers.push(answer.kind));
+      await time.advance(400);
+      await outcome;
+    };
+    store.network.staleSnapshot = bucket.snapshot();
+    bucket.write(put({ emptyAtSequence: 0 }));
+    await read();
+    bucket.delete();
+    await read();
+    store.network.dropRequests = true;
+    await read();
+    expect(answers).toEqual(["snapshot", "no-bucket", "failed"]);
+  });
+
+  test("delivers nothing over a connection that broke, on the way out or back", async () => {
+    const { time, bucket, session, store } = setUp();
+    const seen: string[] = [];
+    store.watch({ entry: () => seen.push("entry"), gone: () => seen.push("gone") });
+    const outcome = store.write(put({ emptyAtSequence: 0 }), 300);
+    await time.advance(1);
+    session.disconnect();
+    await time.advance(400);
+    expect((await outcome).kind).toBe("unknown");
+    const offline = store.write(put({ revision: 1 }), 300);
+    await time.advance(400);
+    expect((await offline).kind).toBe("unknown");
+    expect(bucket.log).toHaveLength(1);
+    expect(seen).toEqual([]);
+    session.reconnect();
+    bucket.delete();
+    await time.advance(10);
+    expect(seen).toEqual(["gone"]);
+  });
+
+  test("delivers the answer to a request on the next connection, if that stands by then", async () => {
+    const { time, session, store } = setUp();
+    store.network.delayNextWriteMs = 100;
+    const outcome = store.write(put({ emptyAtSequence: 0 }), 300);
+    session.disconnect();
+    session.reconnect();
+    await time.advance(400);
+    expect((await outcome).kind).toBe("applied");
+  });
+
+  test("lets answers and timeouts wait while the process is stopped", async () => {
+    const { time, clock, store } = setUp();
+    let settled = false;
+    const outcome = store.write(put({ emptyAtSequence: 0 }), 300).then((answer) => {
+      settled = true;
+      return answer;
+    });
+    clock.pause(1_000, "messages");
+    await time.advance(999);
+    expect(settled).toBe(false);
+    await time.advance(1);
+    expect((await outcome).kind).toBe("applied");
+  });
+
+  test("opens the bucket, makes it if need be, and gives up when there is no answer or it was aborted", async () => {
+    const { time, bucket, store } = setUp();
+    bucket.delete();
+    const opened = store.open(new AbortController().signal);
+    await time.advance(10);
+    expect(await opened).toMatchObject({ generation: "generation-2" });
+    store.network.dropRequests = true;
+    const failed = store.open(new AbortController().signal).catch((error: Error) => error.message);
+    await time.advance(1_000);
+    expect(await failed).toMatch("no answer");
+  });
+
+  test("watches for one listener at a time, until it is closed", async () => {
+    const { time, bucket, store } = setUp();
+    const seen: string[] = [];
+    const listener = (name: string) => ({ entry: () => void seen.push(name), gone: () => {} });
+    store.watch(listener("first"));
+    store.watch(listener("second"));
+    bucket.force((revision) => ({ kind: "deleted", revision }));
+    store.network.dropWatch = true;
+    bucket.force((revision) => ({ kind: "deleted", revision }));
+    store.network.dropWatch = false;
+    await time.advance(10);
+    await store.close();
+    bucket.force((revision) => ({ kind: "deleted", revision }));
+    await time.advance(10);
+    expect(seen).toEqual(["second"]);
+  });
+});
+
+describe("a fake session", () => {
+  const listening = (session: FakeSession): SessionEvent["type"][] => {
+    const heard: SessionEvent["type"][] = [];
+    session.listen((event) => heard.push(event.type));
+    return heard;
+  };
+
+  test("has another connection after every reconnect, and says when it has none", async () => {
+    const connections = new FakeConnections(new VirtualTime());
+    const session = new FakeSession(connections, { presence: true });
+    const heard = listening(session);
+    expect(session.binding).toEqual({ serverId: "server", clientId: 1, presence: "stream.presence-1" });
+    session.disconnect();
+    session.disconnect();
+    expect(session.connected).toBe(false);
+    session.reconnect();
+    session.reconnect();
+    expect(session.binding?.clientId).toBe(2);
+    expect(heard).toEqual(["disconnected", "connected"]);
+  });
+
+  test("hears of the end of the presence it watches, and of no other", async () => {
+    const time = new VirtualTime();
+    const connections = new FakeConnections(time);
+    const [a, b, c] = [0, 1, 2].map(() => new FakeSession(connections, { presence: true }));
+    if (a === undefined || b === undefined || c === undefined) throw new Error("three sessions");
+    const heard = listening(a);
+    a.watchPresence("stream.presence-2");
+    c.kill();
+    await time.advance(5);
+    expect(heard).toEqual([]);
+    b.kill();
+    await time.advance(5);
+    expect(heard).toEqual(["presence-lost"]);
+    b.kill();
+    a.disconnect();
+    connections.advise("stream.presence-2");
+    await time.advance(5);
+    expect(heard).toEqual(["presence-lost", "disconnected"]);
+  });
+
+  test("confirms a death only on the server's word, within its time", async () => {
+    const time = new VirtualTime();
+    const connections = new FakeConnections(time);
+    const network = { ...new FakeStore(time, new FakeBucket()).network };
+    const a = new FakeSession(connections, { network });
+    const b = new FakeSession(connections, { presence: true });
+    const binding = b.binding;
+    if (binding === null) throw new Error("connected");
+    const ask = async (): Promise<boolean> => {
+      const answer = a.confirmDeath(binding, 100);
+      await time.advance(100);
+      await settle();
+      return answer;
+    };
+    expect(await ask()).toBe(false);
+    b.disconnect();
+    expect(await ask()).toBe(true);
+    network.dropRequests = true;
+    expect(await ask()).toBe(false);
+    network.dropRequests = false;
+    network.dropResponses = true;
+    expect(await ask()).toBe(false);
+    a.disconnect();
+    expect(await ask()).toBe(false);
+  });
+
+  test("knows what happened while its process was stopped only afterwards", async () => {
+    const time = new VirtualTime();
+    const clock = new VirtualClock(time);
+    const session = new FakeSession(new FakeConnections(time), { clock });
+    const heard = listening(session);
+    clock.pause(100);
+    session.disconnect();
+    await time.advance(99);
+    expect(session.connected).toBe(true);
+    expect(session.link).toBeNull();
+    await time.advance(1);
+    expect(session.connected).toBe(false);
+    expect(heard).toEqual(["disconnected"]);
+  });
+});

@@ -1,0 +1,91 @@
+/**
+ * Histories that once went wrong, as plans: what a seed stands for changes with the generator, these do not. Each is played
+ * on the library as it is, and on one from which its fix was taken out again, where it must still fail.
+ * `npm run sim -- --plan test/simulator/pinned/NAME.json` tells its story.
+ */
+import { spawnSync } from "node:child_process";
+import { readdirSync, readFileSync } from "node:fs";
+import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { mutants } from "../../scripts/mutants/list.ts";
+import { COPIED_PARTS, mutate } from "../../scripts/mutants/mutate.ts";
+import { History } from "../../scripts/simulator/history.ts";
+import type { Pinned } from "../../scripts/simulator/pinned.ts";
+
+const root = new URL("../../", import.meta.url);
+const folder = new URL("pinned/", import.meta.url);
+const pinned = readdirSync(folder).map((name): [string, Pinned] => [
+  name,
+  JSON.parse(readFileSync(new URL(name, folder), "utf8")) as Pinned,
+]);
+
+let compiled: string;
+
+beforeAll(async () => {
+  // Inside node_modules packages are found as from here.
+  const cache = fileURLToPath(new URL("node_modules/.cache/", root));
+  await mkdir(cache, { recursive: true });
+  compiled = await mkdtemp(`${cache}nats-leader-pinned-`);
+  const tsc = fileURLToPath(new URL("node_modules/typescript/bin/tsc", root));
+  const { status, stdout } = spawnSync(
+    process.execPath,
+    [
+      tsc,
+      "-p",
+      "tsconfig.json",
+      "--noEmit",
+      "false",
+      "--rootDir",
+      ".",
+      "--noCheck",
+      "--declaration",
+      "false",
+      "--isolatedDeclarations",
+      "false",
+      "--outDir",
+      `${compiled}/plain`,
+    ],
+    { cwd: fileURLToPath(root), encoding: "utf8" },
+  );
+  expect(stdout).toBe("");
+  expect(status).toBe(0);
+}, 60_000);
+
+afterAll(() => rm(compiled, { recursive: true, force: true }));
+
+describe.each(pinned)("%s", (name, { what, fixedBy, mutant: mutantName, violation, plan }) => {
+  test("does not go wrong any more, and says what it was", async () => {
+    expect(what.length).toBeGreaterThan(40);
+    expect(fixedBy).toMatch(/^[0-9a-f]{7,40}$/);
+    expect((await new History(plan).run()).violation).toBeNull();
+  });
+
+  test("still goes wrong without its fix", async () => {
+    const mutant = mutants.find((one) => one.name === mutantName);
+    if (mutant === undefined) throw new Error(`${name}: there is no mutant "${mutantName}"`);
+    const copy = await mkdtemp(`${compiled}/mutant-`);
+    for (const part of COPIED_PARTS) {
+      await cp(`${compiled}/plain/${part}`, `${copy}/${part}`, { recursive: true });
+    }
+    const file = `${copy}/${mutant.file}`;
+    await writeFile(file, mutate(await readFile(file, "utf8"), mutant));
+    const mutated = (await import(pathToFileURL(`${copy}/scripts/simulator/history.js`).href)) as {
+      History: typeof History;
+    };
+    expect((await new mutated.History(plan).run()).violation).toContain(violation);
+  });
+});
+
+test("every mutant still has its place in the code", async () => {
+  const lost: string[] = [];
+  for (const mutant of mutants) {
+    const text = await readFile(`${compiled}/plain/${mutant.file}`, "utf8");
+    try {
+      expect(mutate(text, mutant)).not.toBe(text);
+    } catch (error) {
+      lost.push((error as Error).message);
+    }
+  }
+  expect(lost).toEqual([]);
+});

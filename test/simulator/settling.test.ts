@@ -1,0 +1,15 @@
+import { expect, test } from "vitest";
+import { History, type Outcome } from "../../scripts/simulator/history.ts";
+import { planOf } from "../../scripts/simulator/plan.ts";
+import { Tally } from "../../scripts/simulator/tally.ts";
+import type { Settling } from "../../src/testing/simulation/time/virtual-time.ts";
+
+test("what is spared to be fast changes no history: same outcome, same fingerprint", {
+  timeout: 120_000,
+}, async () => {
+  const outcomeOf = (seed: number, settling: Settling): Promise<Outcome> =>
+    new History(planOf(seed), new Tally(), false, settling).run();
+  for (let seed = 1; seed <= 200; seed += 1) {
+    expect(await outcomeOf(seed, "announced"), `seed ${seed}`).toEqual(await outcomeOf(seed, "always"));
+  }
+});
