@@ -4,7 +4,7 @@ import { JsCode } from "../../src/nats/api/js-api.ts";
 import { classify } from "../../src/nats/api/request.ts";
 import { encodeRecord } from "../../src/nats/lease/record-codec.ts";
 import { bucketName, leaseSubject, streamName } from "../../src/nats/names.ts";
-import { waitFor } from "../../test/support/wait.ts";
+import { waitFor } from "../shared/wait.ts";
 import type { Lane } from "./nats-lane.ts";
 import type { Foreign, Step } from "./operations.ts";
 import { foreignRecord } from "./world.ts";

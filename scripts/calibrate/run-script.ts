@@ -1,6 +1,6 @@
 /** One script in both worlds, step by step, until they disagree. */
 import { messageOf } from "../../src/errors.ts";
-import { waitFor } from "../../test/support/wait.ts";
+import { waitFor } from "../shared/wait.ts";
 import { compare, type Subject } from "./deviations.ts";
 import { FakeWorld } from "./fake-world.ts";
 import type { Lane } from "./nats-lane.ts";

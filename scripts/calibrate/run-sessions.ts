@@ -2,7 +2,7 @@
 import { messageOf } from "../../src/errors.ts";
 import { NatsLeaseStore } from "../../src/nats/lease/lease-store.ts";
 import { streamName } from "../../src/nats/names.ts";
-import { waitFor } from "../../test/support/wait.ts";
+import { waitFor } from "../shared/wait.ts";
 import type { Lane } from "./nats-lane.ts";
 import { FakeSessionWorld, type SessionWorld } from "./session-fake.ts";
 import { NatsSessionWorld } from "./session-nats.ts";

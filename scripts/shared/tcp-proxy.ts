@@ -6,11 +6,11 @@
  * `ignoreClusterUpdates: true`.
  */
 import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
-import { type Frame, FrameReader } from "../../test/support/nats-frames.ts";
-import { openThings } from "../../test/support/open-things.ts";
-import { deferred, within } from "../../test/support/wait.ts";
+import { type Frame, FrameReader } from "./nats-frames.ts";
+import { openThings } from "./open-things.ts";
+import { deferred, within } from "./wait.ts";
 
-export type { Frame } from "../../test/support/nats-frames.ts";
+export type { Frame } from "./nats-frames.ts";
 
 /**
  * What happens to the frames of one direction.

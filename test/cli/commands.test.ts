@@ -1,8 +1,8 @@
 /** Every command that looks or asks, on a real cluster, as text and as JSON. */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { waitFor } from "../../scripts/shared/wait.ts";
 import { type NatsServer, startNatsServer } from "../../src/testing.ts";
 import { operatorOf } from "../node/support/operator.ts";
-import { waitFor } from "../support/wait.ts";
 import {
   cli,
   configFile,

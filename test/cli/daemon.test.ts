@@ -1,7 +1,7 @@
 /** `daemon` as a process: its log, its signals, its end. */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { waitFor } from "../../scripts/shared/wait.ts";
 import { type NatsServer, startNatsServer } from "../../src/testing.ts";
-import { waitFor } from "../support/wait.ts";
 import { cli, configFile, configFor, freshId, leads, start, startDaemon } from "./support.ts";
 
 let server: NatsServer;

@@ -1,10 +1,10 @@
 /** Handover to a named node among many candidates. */
 import { connect } from "@nats-io/transport-node";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { waitFor } from "../../scripts/shared/wait.ts";
 import { Node } from "../../src/index.ts";
 import { type NatsServer, startNatsServer } from "../../src/testing.ts";
 import { atEnd } from "../node/support/cleanup.ts";
-import { waitFor } from "../support/wait.ts";
 import { freshId, json } from "./support.ts";
 
 let server: NatsServer;

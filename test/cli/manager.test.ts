@@ -2,12 +2,12 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { waitFor } from "../../scripts/shared/wait.ts";
 import type { Hooks } from "../../src/index.ts";
 import { Manager, type ManagerHooks } from "../../src/manager/manager.ts";
 import type { TermResource } from "../../src/manager/term-resource.ts";
 import { type NatsServer, startNatsServer } from "../../src/testing.ts";
 import { atEnd } from "../node/support/cleanup.ts";
-import { waitFor } from "../support/wait.ts";
 import {
   cli,
   configFor,

@@ -3,10 +3,10 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { startProxy } from "../../scripts/shared/tcp-proxy.ts";
+import { waitFor } from "../../scripts/shared/wait.ts";
 import { type NatsServer, startNatsServer } from "../../src/testing.ts";
 import { atEnd } from "../node/support/cleanup.ts";
 import type { Child } from "../support/child.ts";
-import { waitFor } from "../support/wait.ts";
 import { cli, configFile, configFor, folder, freshId, start } from "./support.ts";
 
 let server: NatsServer;

@@ -5,12 +5,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { connect, type NatsConnection } from "@nats-io/transport-node";
+import { waitFor } from "../../scripts/shared/wait.ts";
 import type { FileConfig } from "../../src/config/file/types.ts";
 import { Manager, type ManagerHooks } from "../../src/manager/manager.ts";
 import { bucketSubjects, streamName } from "../../src/nats/names.ts";
 import { atEnd } from "../node/support/cleanup.ts";
 import { type Child, spawnChild } from "../support/child.ts";
-import { waitFor } from "../support/wait.ts";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
 const main = "src/cli/main.ts";

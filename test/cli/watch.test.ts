@@ -1,7 +1,7 @@
 /** `watch`: what it shows, and how soon. */
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { waitFor } from "../../scripts/shared/wait.ts";
 import { type NatsServer, startNatsServer } from "../../src/testing.ts";
-import { waitFor } from "../support/wait.ts";
 import { configFile, configFor, freshId, leads, start, startCluster, startDaemon } from "./support.ts";
 
 let server: NatsServer;

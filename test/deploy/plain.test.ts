@@ -5,11 +5,11 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 import { planServers } from "../../scripts/deploy-nats-cluster/plan.ts";
 import { startOf } from "../../scripts/deploy-nats-cluster/process-identity.ts";
+import { waitFor } from "../../scripts/shared/wait.ts";
 import { atEnd } from "../node/support/cleanup.ts";
 import { startLeader } from "../node/support/node.ts";
 import { operatorOf } from "../node/support/operator.ts";
 import { spawnChild } from "../support/child.ts";
-import { waitFor } from "../support/wait.ts";
 import { Deployment, readmeCommands, urlsOf } from "./support.ts";
 
 test("up, status, a killed server, up again, down: data stay, and only its own processes end", {

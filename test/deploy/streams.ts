@@ -3,7 +3,7 @@ import { createHash, randomBytes } from "node:crypto";
 import { AckPolicy, jetstream, jetstreamManager, RetentionPolicy, StorageType } from "@nats-io/jetstream";
 import { Kvm } from "@nats-io/kv";
 import { headers, type NatsConnection } from "@nats-io/transport-node";
-import { waitFor } from "../support/wait.ts";
+import { waitFor } from "../../scripts/shared/wait.ts";
 
 const CHUNK_BYTES = 128 * 1024;
 

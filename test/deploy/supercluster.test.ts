@@ -2,11 +2,11 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
+import { waitFor } from "../../scripts/shared/wait.ts";
 import { startNatsServer } from "../../src/testing.ts";
 import { atEnd } from "../node/support/cleanup.ts";
 import { startLeader, startNode } from "../node/support/node.ts";
 import { STREAM } from "../permissions/roles.ts";
-import { waitFor } from "../support/wait.ts";
 import { Deployment, readmeCommands, urlsOf } from "./support.ts";
 
 const BUCKET = {

@@ -3,8 +3,8 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { startOf } from "../../scripts/deploy-nats-cluster/process-identity.ts";
+import { waitFor } from "../../scripts/shared/wait.ts";
 import { settled, startNode, type TestNode } from "../node/support/node.ts";
-import { waitFor } from "../support/wait.ts";
 import { Deployment, urlsOf } from "./support.ts";
 
 const PATIENCE_MS = 30_000;

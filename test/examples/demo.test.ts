@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
+import { waitFor } from "../../scripts/shared/wait.ts";
 import { type Child, spawnChild } from "../support/child.ts";
-import { waitFor } from "../support/wait.ts";
 
 type Line = { readonly text?: string };
 

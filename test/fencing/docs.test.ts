@@ -6,6 +6,7 @@ import type { NatsConnection } from "@nats-io/transport-node";
 import { Pool } from "pg";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { findPostgres, startPostgres } from "../../examples/singleton-writer/private-postgres.ts";
+import { waitFor } from "../../scripts/shared/wait.ts";
 import {
   ClusterError,
   FencedKv,
@@ -23,7 +24,6 @@ import {
 } from "../../src/fencing.ts";
 import { Node } from "../../src/index.ts";
 import { type NatsServer, startNatsServer } from "../../src/testing.ts";
-import { waitFor } from "../support/wait.ts";
 import { atEnd, connection as connect, contents, termOf } from "./support.ts";
 
 let server: NatsServer;

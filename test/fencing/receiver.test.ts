@@ -2,6 +2,7 @@ import { jetstream } from "@nats-io/jetstream";
 import { type ServiceMsg, Svcm } from "@nats-io/services";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { startProxy } from "../../scripts/shared/tcp-proxy.ts";
+import { deferred } from "../../scripts/shared/wait.ts";
 import {
   type ClusterError,
   fencedCallback,
@@ -14,7 +15,6 @@ import {
   throwIfRefused,
 } from "../../src/fencing.ts";
 import { type NatsServer, startNatsServer } from "../../src/testing.ts";
-import { deferred } from "../support/wait.ts";
 import { api, atEnd, connection, fresh } from "./support.ts";
 
 let server: NatsServer;

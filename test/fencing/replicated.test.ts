@@ -1,8 +1,8 @@
 import { headers } from "@nats-io/transport-node";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { waitFor } from "../../scripts/shared/wait.ts";
 import { FencedKv, FencedStream, type WriteOutcome } from "../../src/fencing.ts";
 import { type NatsCluster, startNatsCluster } from "../../src/testing.ts";
-import { waitFor } from "../support/wait.ts";
 import { api, atEnd, connection, contents, fresh, termOf } from "./support.ts";
 
 let cluster: NatsCluster;

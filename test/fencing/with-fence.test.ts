@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { deferred } from "../../scripts/shared/wait.ts";
 import { FencedStream, type FencedWriter, withFence } from "../../src/fencing.ts";
 import { Node, type Term } from "../../src/index.ts";
 import { type NatsServer, startNatsServer } from "../../src/testing.ts";
 import { operatorOf } from "../node/support/operator.ts";
-import { deferred } from "../support/wait.ts";
 import { atEnd, connection, fresh, termOf } from "./support.ts";
 
 let server: NatsServer;

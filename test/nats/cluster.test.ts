@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { startProxy } from "../../scripts/shared/tcp-proxy.ts";
+import { waitFor } from "../../scripts/shared/wait.ts";
 import { isAtLeast } from "../../src/nats/api/server-version.ts";
 import { streamName } from "../../src/nats/names.ts";
 import { type NatsCluster, type NatsServer, startNatsCluster } from "../../src/testing.ts";
-import { waitFor } from "../support/wait.ts";
 import {
   api,
   applied,

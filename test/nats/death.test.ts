@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { waitFor } from "../../scripts/shared/wait.ts";
 import type { SessionBinding } from "../../src/election/types.ts";
 import { streamName } from "../../src/nats/names.ts";
 import { type NatsServer, startNatsServer } from "../../src/testing.ts";
 import { spawnChild } from "../support/child.ts";
-import { waitFor } from "../support/wait.ts";
 import { atEnd, freshId, freshStream, link, noAbort, presenceOf, sessionOn, storeOn } from "./support.ts";
 
 let server: NatsServer;

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { startProxy, type TcpProxy } from "../../scripts/shared/tcp-proxy.ts";
+import { waitFor, within } from "../../scripts/shared/wait.ts";
 import { leaseSubject, republishSubject, streamName } from "../../src/nats/names.ts";
 import { type NatsServer, startNatsServer } from "../../src/testing.ts";
-import { waitFor, within } from "../support/wait.ts";
 import {
   api,
   applied,

@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { within } from "../../scripts/shared/wait.ts";
 import { ClusterError } from "../../src/errors.ts";
 import type { NatsLink } from "../../src/nats/connection/connection.ts";
 import { leaseSubject, streamName } from "../../src/nats/names.ts";
 import { type NatsServer, startNatsServer } from "../../src/testing.ts";
-import { within } from "../support/wait.ts";
 import {
   api,
   applied,

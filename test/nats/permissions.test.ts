@@ -1,9 +1,9 @@
 import { expect, test } from "vitest";
+import { waitFor } from "../../scripts/shared/wait.ts";
 import { statusSubject, streamName } from "../../src/nats/names.ts";
 import { permissionsFor } from "../../src/nats/permissions.ts";
 import { startService } from "../../src/nats/service/service.ts";
 import { startNatsServer } from "../../src/testing.ts";
-import { waitFor } from "../support/wait.ts";
 import {
   applied,
   atEnd,

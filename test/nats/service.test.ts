@@ -1,10 +1,10 @@
 import { Svcm } from "@nats-io/services";
 import type { NatsConnection } from "@nats-io/transport-node";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { deferred, within } from "../../scripts/shared/wait.ts";
 import { pingSubject, serviceName, statusSubject, stepdownSubject } from "../../src/nats/names.ts";
 import { type ServiceCallbacks, type StatusBody, startService } from "../../src/nats/service/service.ts";
 import { type NatsServer, startNatsServer } from "../../src/testing.ts";
-import { deferred, within } from "../support/wait.ts";
 import { atEnd, freshId, link, Recorder } from "./support.ts";
 
 let server: NatsServer;

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { startProxy } from "../../scripts/shared/tcp-proxy.ts";
+import { waitFor } from "../../scripts/shared/wait.ts";
 import { openSession } from "../../src/nats/presence/session.ts";
 import { type NatsServer, startNatsServer } from "../../src/testing.ts";
-import { waitFor } from "../support/wait.ts";
 import { atEnd, link, sessionOn } from "./support.ts";
 
 let server: NatsServer;

@@ -1,5 +1,6 @@
 /** What the tests of `src/nats` share: connections, stores and sessions that end with the test, and things to wait on. */
 import { afterEach } from "vitest";
+import { deferred, within } from "../../scripts/shared/wait.ts";
 import type {
   Expectation,
   LeaseEntry,
@@ -16,7 +17,6 @@ import { NatsLeaseStore } from "../../src/nats/lease/lease-store.ts";
 import { streamName } from "../../src/nats/names.ts";
 import { type NatsSession, openSession } from "../../src/nats/presence/session.ts";
 import type { SessionEvent, StoreListener } from "../../src/runtime/ports.ts";
-import { deferred, within } from "../support/wait.ts";
 
 type Cleanup = () => unknown;
 const cleanups: Cleanup[] = [];

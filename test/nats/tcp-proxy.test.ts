@@ -1,10 +1,10 @@
 import { jetstream, jetstreamManager } from "@nats-io/jetstream";
 import { connect, type NatsConnection } from "@nats-io/transport-node";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { isPubAck } from "../../scripts/shared/nats-frames.ts";
 import { startProxy, type TcpProxy } from "../../scripts/shared/tcp-proxy.ts";
+import { waitFor } from "../../scripts/shared/wait.ts";
 import { type NatsServer, startNatsServer } from "../../src/testing.ts";
-import { isPubAck } from "../support/nats-frames.ts";
-import { waitFor } from "../support/wait.ts";
 
 let server: NatsServer;
 let proxy: TcpProxy;

@@ -1,9 +1,9 @@
 /** What an application calls: campaign, runWhileLeader, events, limits of waits, connections of its own. */
 import { connect } from "@nats-io/transport-node";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { deferred, waitFor, within } from "../../scripts/shared/wait.ts";
 import { Node, type NodeEvent, type Term } from "../../src/index.ts";
 import { type NatsServer, startNatsServer } from "../../src/testing.ts";
-import { deferred, waitFor, within } from "../support/wait.ts";
 import { atEnd } from "./support/cleanup.ts";
 import { CALM, makeNode, QUICK, startLeader, startNode } from "./support/node.ts";
 import { freshId, operatorOf } from "./support/operator.ts";

@@ -1,10 +1,10 @@
 /** Buckets that were there before: made by go-cluster, by hand, with a lifetime of records or without. */
 import { setTimeout as pause } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { waitFor } from "../../scripts/shared/wait.ts";
 import type { NodeOptions } from "../../src/config/resolve.ts";
 import { bucketName, republishSubject, streamName } from "../../src/nats/names.ts";
 import { type NatsServer, startNatsServer } from "../../src/testing.ts";
-import { waitFor } from "../support/wait.ts";
 import { makeNode, QUICK, settled, startLeader, startNode, type TestNode } from "./support/node.ts";
 import { freshId, goRecord, type Operator, operatorOf } from "./support/operator.ts";
 import { proxied } from "./support/proxied.ts";

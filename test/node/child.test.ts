@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
+import { waitFor } from "../../scripts/shared/wait.ts";
 import { spawnChild } from "../support/child.ts";
-import { waitFor } from "../support/wait.ts";
 
 const echo = "test/support/children/echo.ts";
 

@@ -1,7 +1,7 @@
 /** Giving leadership up: in order, to whom it is wanted, and never to nobody by mistake. */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { deferred } from "../../scripts/shared/wait.ts";
 import { type NatsServer, startNatsServer } from "../../src/testing.ts";
-import { deferred } from "../support/wait.ts";
 import { CALM, QUICK, settled, startLeader, startNode, type TestNode } from "./support/node.ts";
 import { freshId, operatorOf } from "./support/operator.ts";
 import { proxied } from "./support/proxied.ts";

@@ -1,8 +1,8 @@
 /** What hooks and leader work may do: be slow, throw, stop the node, never return. */
 import { setTimeout as pause } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { deferred, within } from "../../scripts/shared/wait.ts";
 import { type NatsServer, startNatsServer } from "../../src/testing.ts";
-import { deferred, within } from "../support/wait.ts";
 import { makeNode, QUICK, settled, startLeader, startNode } from "./support/node.ts";
 import { freshId } from "./support/operator.ts";
 

@@ -2,9 +2,9 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Frame } from "../../scripts/shared/tcp-proxy.ts";
+import { within } from "../../scripts/shared/wait.ts";
 import { leaseSubject } from "../../src/nats/names.ts";
 import { type NatsServer, startNatsServer } from "../../src/testing.ts";
-import { within } from "../support/wait.ts";
 import { CALM, QUICK, startLeader, startNode } from "./support/node.ts";
 import { freshId, operatorOf } from "./support/operator.ts";
 import { overlaps, proxied } from "./support/proxied.ts";

@@ -1,10 +1,10 @@
 /** What docs/operations.md says of a bucket that is lost, and of a backup that is restored, tried. */
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { waitFor } from "../../scripts/shared/wait.ts";
 import { FencedStream } from "../../src/fencing.ts";
 import { Node } from "../../src/index.ts";
 import { isAtLeast } from "../../src/nats/api/server-version.ts";
 import { type NatsServer, startNatsServer } from "../../src/testing.ts";
-import { waitFor } from "../support/wait.ts";
 import { backUp, restore } from "./support/backup.ts";
 import { QUICK, settled, startLeader, startNode } from "./support/node.ts";
 import { freshId, goRecord, type Operator, operatorOf } from "./support/operator.ts";

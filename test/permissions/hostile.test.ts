@@ -3,6 +3,7 @@
  * answers. None of it arrives, and the leader stays. An operator may ask nodes, and garbage moves nobody either.
  */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { waitFor } from "../../scripts/shared/wait.ts";
 import {
   consumerDeletedAdvisory,
   leaseSubject,
@@ -11,7 +12,6 @@ import {
 } from "../../src/nats/names.ts";
 import { type NatsServer, OLDEST_NATS_VERSION, PINNED_NATS_VERSION } from "../../src/testing.ts";
 import { makeNode, type TestNode } from "../node/support/node.ts";
-import { waitFor } from "../support/wait.ts";
 import { CLUSTER, connectAs, login, type RoleConnection, STREAM, startSecured } from "./roles.ts";
 
 /** Just below the server's limit of 1 MiB. */

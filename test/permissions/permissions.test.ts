@@ -2,6 +2,7 @@ import { execFileSync } from "node:child_process";
 import { join } from "node:path";
 import { headers } from "@nats-io/transport-node";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { waitFor } from "../../scripts/shared/wait.ts";
 import { permissionsFor } from "../../src/nats/permissions.ts";
 import {
   findNatsServer,
@@ -11,7 +12,6 @@ import {
 } from "../../src/testing.ts";
 import { startChildNode } from "../node/support/child-node.ts";
 import { makeNode, type TestNode } from "../node/support/node.ts";
-import { waitFor } from "../support/wait.ts";
 import { CLUSTER, connectAs, EXAMPLES, login, type Role, STREAM, startSecured } from "./roles.ts";
 
 test("the example is a configuration that nats-server accepts, includes and all", async () => {

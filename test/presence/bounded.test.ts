@@ -1,12 +1,12 @@
 /** What presence costs when it can't be had, or is lost again and again: bounded requests and renewals. */
 import { setTimeout as pause } from "node:timers/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { waitFor } from "../../scripts/shared/wait.ts";
 import { streamName } from "../../src/nats/names.ts";
 import { type NatsServer, startNatsServer } from "../../src/testing.ts";
 import { startLeader, startNode } from "../node/support/node.ts";
 import { freshId, type Operator, operatorOf } from "../node/support/operator.ts";
 import { Recorder } from "../node/support/recorder.ts";
-import { waitFor } from "../support/wait.ts";
 import { deletePresence, hearAttempts, LONG, presenceIn, sharedConnection } from "./support.ts";
 
 let server: NatsServer;

@@ -1,12 +1,12 @@
 /** Three servers: the leader's connection, the stream's leader and the presence consumer are at different ones. */
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { waitFor } from "../../scripts/shared/wait.ts";
 import { streamName } from "../../src/nats/names.ts";
 import { type NatsCluster, type NatsServer, startNatsCluster } from "../../src/testing.ts";
 import { type ChildNode, startChildNode } from "../node/support/child-node.ts";
 import { atEnd } from "../node/support/cleanup.ts";
 import { settled, startNode, type TestNode } from "../node/support/node.ts";
 import { freshId, type Operator, operatorOf } from "../node/support/operator.ts";
-import { waitFor } from "../support/wait.ts";
 import { deletePresence, LONG, oldest, presenceIn, serverIdOf, sessionIn } from "./support.ts";
 
 /** On 2.9.10 the bucket has one replica, because a compare-and-set on several can have several winners there. */

@@ -4,12 +4,12 @@
  */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { TcpProxy } from "../../scripts/shared/tcp-proxy.ts";
+import { waitFor } from "../../scripts/shared/wait.ts";
 import { type NatsServer, startNatsServer } from "../../src/testing.ts";
 import { type ChildNode, startChildNode } from "../node/support/child-node.ts";
 import { startLeader, startNode, type TestNode } from "../node/support/node.ts";
 import { freshId, operatorOf } from "../node/support/operator.ts";
 import { proxied } from "../node/support/proxied.ts";
-import { waitFor } from "../support/wait.ts";
 import { LONG } from "./support.ts";
 
 let server: NatsServer;

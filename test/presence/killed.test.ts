@@ -1,12 +1,12 @@
 /** The leader's process is killed. Leases are so long that whoever leads at once was let by a confirmed death. */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { within } from "../../scripts/shared/wait.ts";
 import { type NatsServer, startNatsServer } from "../../src/testing.ts";
 import { startChildNode } from "../node/support/child-node.ts";
 import { atEnd } from "../node/support/cleanup.ts";
 import { QUICK, settled, startNode } from "../node/support/node.ts";
 import { freshId, operatorOf } from "../node/support/operator.ts";
 import { proxied } from "../node/support/proxied.ts";
-import { within } from "../support/wait.ts";
 import { deletePresence, hearQuestions, LONG, listening, presenceIn, sharedConnection } from "./support.ts";
 
 const ACCOUNTS = `accounts {

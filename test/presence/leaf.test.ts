@@ -3,13 +3,13 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { waitFor } from "../../scripts/shared/wait.ts";
 import { freePort } from "../../src/testing/server/run/ports.ts";
 import { type NatsServer, startNatsServer } from "../../src/testing.ts";
 import { startChildNode } from "../node/support/child-node.ts";
 import { startLeader, startNode } from "../node/support/node.ts";
 import { freshId, operatorOf } from "../node/support/operator.ts";
 import { overlaps } from "../node/support/proxied.ts";
-import { waitFor } from "../support/wait.ts";
 import { hearQuestions, LONG, presenceIn } from "./support.ts";
 
 const APP = { user: "app", pass: "p" };

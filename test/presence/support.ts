@@ -1,12 +1,12 @@
 /** What the presence matrix shares: what stands in the record, who asks about connections, what servers can't do. */
 import { connect, type NatsConnection } from "@nats-io/transport-node";
 import type { Frame } from "../../scripts/shared/tcp-proxy.ts";
+import { waitFor } from "../../scripts/shared/wait.ts";
 import { CONNECTIONS_PING, leaseSubject, statusSubject, streamName } from "../../src/nats/names.ts";
 import type { NatsServer } from "../../src/testing.ts";
 import { atEnd } from "../node/support/cleanup.ts";
 import type { Operator } from "../node/support/operator.ts";
 import { Recorder } from "../node/support/recorder.ts";
-import { waitFor } from "../support/wait.ts";
 
 /**
  * So long that whoever leads before it is over was let by a confirmed death, and that what a record has to say was not

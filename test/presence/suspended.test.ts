@@ -1,11 +1,11 @@
 /** The leader loses its connection: suspended at once, and back by a renewal that names the new connection, or not. */
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { TcpProxy } from "../../scripts/shared/tcp-proxy.ts";
+import { waitFor } from "../../scripts/shared/wait.ts";
 import { type NatsServer, startNatsServer } from "../../src/testing.ts";
 import { startLeader, startNode, type TestNode } from "../node/support/node.ts";
 import { freshId, type Operator, operatorOf } from "../node/support/operator.ts";
 import { overlaps, proxied } from "../node/support/proxied.ts";
-import { waitFor } from "../support/wait.ts";
 import { isLeaseWrite, LONG, presenceIn, sessionIn, statusOf } from "./support.ts";
 
 let server: NatsServer;

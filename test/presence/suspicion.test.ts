@@ -1,11 +1,11 @@
 /** Words about the leader's connection that are false, old, many, or forged: none of them changes the leader. */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { waitFor } from "../../scripts/shared/wait.ts";
 import { consumerDeletedAdvisory } from "../../src/nats/names.ts";
 import { type NatsServer, startNatsServer } from "../../src/testing.ts";
 import { CALM, startLeader, startNode, type TestNode } from "../node/support/node.ts";
 import { freshId, Operator, operatorOf } from "../node/support/operator.ts";
 import { proxied } from "../node/support/proxied.ts";
-import { waitFor } from "../support/wait.ts";
 import {
   deletePresence,
   hearAttempts,

@@ -2,8 +2,8 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { resolve } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
-import { openThings } from "./open-things.ts";
-import { deferred, within } from "./wait.ts";
+import { openThings } from "../../scripts/shared/open-things.ts";
+import { deferred, within } from "../../scripts/shared/wait.ts";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
 const maxStderrChars = 20_000;

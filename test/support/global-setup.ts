@@ -4,8 +4,8 @@
  */
 import { randomUUID } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";
+import { waitFor } from "../../scripts/shared/wait.ts";
 import { findNatsServer } from "../../src/testing.ts";
-import { waitFor } from "./wait.ts";
 
 const runMark = "NATS_LEADER_TEST_RUN";
 

@@ -3,8 +3,8 @@
  * clean. A setup file of the real-server tests: its hook is registered before the test file's own ones and so runs last.
  */
 import { afterAll } from "vitest";
+import { openThings } from "../../scripts/shared/open-things.ts";
 import { openServers } from "../../src/testing/server/run/registry.ts";
-import { openThings } from "./open-things.ts";
 
 afterAll(async () => {
   const servers = openServers();

@@ -1,8 +1,8 @@
 import { jetstream, jetstreamManager } from "@nats-io/jetstream";
 import { connect } from "@nats-io/transport-node";
 import { expect, onTestFinished, test } from "vitest";
+import { waitFor } from "../../scripts/shared/wait.ts";
 import { openServers, startNatsCluster } from "../../src/testing.ts";
-import { waitFor } from "../support/wait.ts";
 import { testVersion } from "./fixtures.ts";
 
 test("three servers form a cluster that takes replicated streams at once and outlives the stop of one", async () => {

@@ -1,8 +1,8 @@
 import { access } from "node:fs/promises";
 import { expect, test } from "vitest";
+import { waitFor } from "../../scripts/shared/wait.ts";
 import { isPortFree } from "../../src/testing/server/run/ports.ts";
 import { spawnChild } from "../support/child.ts";
-import { waitFor } from "../support/wait.ts";
 import { isGone } from "./fixtures.ts";
 
 interface Started {

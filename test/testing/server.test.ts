@@ -4,11 +4,11 @@ import { dirname, join } from "node:path";
 import { jetstream, jetstreamManager } from "@nats-io/jetstream";
 import { connect, type NatsConnection } from "@nats-io/transport-node";
 import { expect, onTestFinished, test } from "vitest";
+import { waitFor } from "../../scripts/shared/wait.ts";
 import { isPortFree } from "../../src/testing/server/run/ports.ts";
 import { readInfo } from "../../src/testing/server/run/probe.ts";
 import { withNewPorts } from "../../src/testing/server/run/start.ts";
 import { type NatsServer, type NatsServerOptions, openServers, startNatsServer } from "../../src/testing.ts";
-import { waitFor } from "../support/wait.ts";
 import { fakeServer, inContainers, isGone, tempDir, testVersion } from "./fixtures.ts";
 
 async function startOne(options: NatsServerOptions = {}): Promise<NatsServer> {

@@ -1,6 +1,6 @@
 import { execFileSync } from "node:child_process";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import { waitFor } from "../support/wait.ts";
+import { waitFor } from "../../scripts/shared/wait.ts";
 import { type Host, ip, Lab, whyNoNamespaces } from "./support/namespaces.ts";
 import { type Scripted, scripted } from "./support/scripted.ts";
 

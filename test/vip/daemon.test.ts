@@ -2,8 +2,8 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { waitFor } from "../../scripts/shared/wait.ts";
 import { type Child, spawnChild } from "../support/child.ts";
-import { waitFor } from "../support/wait.ts";
 import { type Host, Lab, whyNoNamespaces } from "./support/namespaces.ts";
 
 const why = whyNoNamespaces();

@@ -1,6 +1,6 @@
 import { execFileSync } from "node:child_process";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { waitFor } from "../support/wait.ts";
+import { waitFor } from "../../scripts/shared/wait.ts";
 import { type Member, VipCluster, type VipClusterOptions } from "./support/cluster.ts";
 import { type Host, Lab, whyNoNamespaces } from "./support/namespaces.ts";
 

@@ -2,10 +2,10 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { waitFor } from "../../scripts/shared/wait.ts";
 import { parseCidr } from "../../src/vip/address.ts";
 import { type AskableLink, findCommand } from "../../src/vip/ip-command.ts";
 import { Neighbours } from "../../src/vip/neighbours.ts";
-import { waitFor } from "../support/wait.ts";
 import { type Host, ip, Lab, whyNoNamespaces } from "./support/namespaces.ts";
 
 const why = whyNoNamespaces();

@@ -1,7 +1,8 @@
 /** A node in a process of its own. */
+
+import { waitFor } from "../../../scripts/shared/wait.ts";
 import type { NodeOptions } from "../../../src/index.ts";
 import { type Child, spawnChild } from "../../support/child.ts";
-import { waitFor } from "../../support/wait.ts";
 import type { ChildCommand, ChildLine, ChildNodeOptions } from "../children/node.ts";
 import { atEnd } from "./cleanup.ts";
 import { CALM } from "./node.ts";

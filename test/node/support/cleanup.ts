@@ -1,6 +1,6 @@
 /** Ends what a test began, and fails a file whose nodes left a timer or a socket behind. */
 import { afterAll, afterEach } from "vitest";
-import { waitFor } from "../../support/wait.ts";
+import { waitFor } from "../../../scripts/shared/wait.ts";
 
 type Cleanup = () => unknown;
 const cleanups: Cleanup[] = [];

@@ -3,6 +3,7 @@
  * shares. It is stopped at the end of the test.
  */
 import { expect } from "vitest";
+import { deferred, within } from "../../../scripts/shared/wait.ts";
 import {
   type Hooks,
   type Leader,
@@ -12,7 +13,6 @@ import {
   type NodeOptions,
   type Term,
 } from "../../../src/index.ts";
-import { deferred, within } from "../../support/wait.ts";
 import { afterEnd, atEnd } from "./cleanup.ts";
 import { Recorder } from "./recorder.ts";
 

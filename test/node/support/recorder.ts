@@ -1,5 +1,5 @@
 import { inspect } from "node:util";
-import { deferred, within } from "../../support/wait.ts";
+import { deferred, within } from "../../../scripts/shared/wait.ts";
 
 /** Everything that came, in order, and ways to await what is still to come. */
 export class Recorder<T> {

@@ -1,6 +1,7 @@
 /** Two hosts that compete for a virtual IP, a client that talks to it, and somebody who watches both hosts. */
+
+import { within } from "../../../scripts/shared/wait.ts";
 import { type Child, spawnChild } from "../../support/child.ts";
-import { within } from "../../support/wait.ts";
 import type { Host, Lab } from "./namespaces.ts";
 
 const PORT = 7000;

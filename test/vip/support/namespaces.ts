@@ -6,8 +6,8 @@ import { execFileSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { openThings } from "../../../scripts/shared/open-things.ts";
 import { findNatsServer, type NatsServer, startNatsServer } from "../../../src/testing.ts";
-import { openThings } from "../../support/open-things.ts";
 
 const DEVICE = "eth0";
 let labs = 0;
