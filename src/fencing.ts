@@ -31,13 +31,11 @@ export type {
 export { FencedStream } from "./fencing/stream/fenced-stream.ts";
 export type {
   BatchWritten,
-  FencedMessage,
   FencedWriter,
-  Payload,
-  WriteOptions,
   WriteOutcome,
   Written,
 } from "./fencing/stream/fenced-writer.ts";
+export type { FencedMessage, Payload, WriteOptions } from "./fencing/stream/message.ts";
 export type { FencedLimits } from "./fencing/stream/open-guarded.ts";
 export type { FenceTerm, HttpHeaders, NatsHeaders, TokenSource } from "./fencing/token.ts";
 export {

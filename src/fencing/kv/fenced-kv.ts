@@ -3,9 +3,10 @@ import { headers, type NatsConnection } from "@nats-io/transport-node";
 import { ClusterError } from "../../errors.ts";
 import { jsToClusterError } from "../../nats/api/js-api.ts";
 import { FencedStream, type FenceHolder, type OpenOptions, type OpenTerm } from "../stream/fenced-stream.ts";
-import type { FencedWriter, Payload, WriteOptions } from "../stream/fenced-writer.ts";
+import type { FencedWriter } from "../stream/fenced-writer.ts";
 import type { GuardedStream } from "../stream/guarded-stream.ts";
 import { readLast, type StoredMessage } from "../stream/js-messages.ts";
+import type { Payload, WriteOptions } from "../stream/message.ts";
 import {
   checkBucket,
   checkKey,

@@ -4,9 +4,9 @@ import { headers, type MsgHdrs, type NatsConnection } from "@nats-io/transport-n
 import { ClusterError, messageOf } from "../../errors.ts";
 import { type FenceTerm, natsHeaders } from "../token.ts";
 import type { AckOptions } from "./ack-mux.ts";
-import type { FencedMessage } from "./fenced-writer.ts";
 import type { GuardedStream } from "./guarded-stream.ts";
 import type { Lane } from "./lanes.ts";
+import type { FencedMessage } from "./message.ts";
 import { EXPECTED_ON_SUBJECT } from "./take-fence.ts";
 import { ownHeaders } from "./write-headers.ts";
 
