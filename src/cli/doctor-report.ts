@@ -1,10 +1,16 @@
 /** An examination as a person reads it, and as a program does. */
-import type { ClockReading } from "../doctor/clock.ts";
+import type { ClockReading } from "../doctor/clocks/clock.ts";
 import type { Examination } from "../doctor/doctor.ts";
-import type { BucketFacts, Facts, NodeFacts, ServerFacts, Usage } from "../doctor/facts.ts";
+import {
+  type BucketFacts,
+  type Facts,
+  type NodeFacts,
+  percentOf,
+  type ServerFacts,
+  type Usage,
+} from "../doctor/facts.ts";
 import { type KnownCluster, knownClusters } from "../doctor/findings/cluster-findings.ts";
 import type { Finding } from "../doctor/findings/finding.ts";
-import { percentOf } from "../doctor/findings/server-findings.ts";
 import { showSeconds } from "./duration.ts";
 import { type Colours, table } from "./output.ts";
 

@@ -5,7 +5,7 @@
 import { setTimeout as pause } from "node:timers/promises";
 import type { NatsOptions } from "../nats/connection/connection.ts";
 import { streamName } from "../nats/names.ts";
-import { ClockBook } from "./clock-book.ts";
+import { ClockBook } from "./clocks/clock-book.ts";
 import type { BucketFacts, Facts, ServerFacts, Unseen } from "./facts.ts";
 import { diagnose } from "./findings/diagnose.ts";
 import { type Finding, type Verdict, verdictOf } from "./findings/finding.ts";

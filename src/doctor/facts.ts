@@ -4,7 +4,7 @@
  */
 import type { NodeRow } from "../manager/cluster-nodes.ts";
 import type { JsonObject } from "../nats/api/js-api.ts";
-import type { ClockReading } from "./clock.ts";
+import type { ClockReading } from "./clocks/clock.ts";
 
 /** How a server was seen: its monitoring port, the system account, or as any account sees it. */
 export type Source = "monitoring" | "system" | "account";
@@ -13,6 +13,13 @@ export interface Usage {
   readonly usedBytes: number;
   /** `null`: there is none. */
   readonly limitBytes: number | null;
+}
+
+/** `null`: unlimited, or not seen. A limit of 0 counts as used up as soon as anything is used. */
+export function percentOf(usage: Usage | null): number | null {
+  if (usage === null || usage.limitBytes === null) return null;
+  if (usage.limitBytes === 0) return usage.usedBytes > 0 ? 100 : 0;
+  return (usage.usedBytes / usage.limitBytes) * 100;
 }
 
 /** A member of a raft group, as the group's leader sees it. */
@@ -113,7 +120,7 @@ export interface NodeFacts extends NodeRow {
   readonly clock: ClockReading | null;
 }
 
-export type Role = "node" | "observer" | "operator";
+export type PermissionRole = "node" | "observer" | "operator";
 
 export interface TriedPermission {
   readonly direction: "publish" | "subscribe";
@@ -128,7 +135,7 @@ export interface TriedPermission {
 }
 
 export interface PermissionFacts {
-  readonly role: Role;
+  readonly role: PermissionRole;
   readonly tried: readonly TriedPermission[];
 }
 

@@ -1,6 +1,7 @@
 /**
- * One node as operators handle it: a configuration file, a daemon, and commands that other processes give to that daemon.
- * The methods are go-cluster's. Those that look never join the election; those that change something ask the daemon.
+ * One node as operators handle it: a configuration file, a daemon, and commands that other processes send to that daemon.
+ * The methods are go-cluster's. None except `runDaemon` joins the election; `promote`, `demote`, `join` and `leave` send
+ * requests to the daemons.
  */
 
 import { checkConfig, type LoadedConfig } from "../config/file/load.ts";
@@ -9,54 +10,53 @@ import { defaultFileConfig, writeConfig } from "../config/file/write.ts";
 import { type ResolvedOptions, resolveOptions } from "../config/resolve.ts";
 import { asError, ClusterError } from "../errors.ts";
 import { createLogger, type Logger } from "../log/logger.ts";
-import type { NodeEvent } from "../node/events.ts";
 import type { Hooks } from "../node/hooks.ts";
-import { natsBackend } from "../node/nats-backend.ts";
-import { Node } from "../node/node.ts";
-import type { NodeStatus } from "../runtime/backend.ts";
-import { SystemClock, systemRandom } from "../runtime/system-clock.ts";
+import type { Node } from "../node/node.ts";
 import { ClusterClient } from "./cluster-client.ts";
 import { type ClusterStatus, daemonStatus, unreachableStatus, viewedStatus } from "./cluster-status.ts";
-import { HistoryRecorder } from "./history-recorder.ts";
-import { managedBackend } from "./managed-backend.ts";
-import { type Demotion, demoteNode, type Handover, handOver, leaveCluster } from "./operations.ts";
+import { Daemon } from "./daemon.ts";
+import { type Demotion, demoteNode, type HandoverResult, handOver, leaveCluster } from "./operations.ts";
 import type { TermResource } from "./term-resource.ts";
 
-export type { LoadedConfig, LoadOptions } from "../config/file/load.ts";
-export { loadConfig } from "../config/file/load.ts";
-export type { FileConfig, VipConfig } from "../config/file/types.ts";
-export { defaultFileConfig, writeConfig } from "../config/file/write.ts";
-export type { ClusterStatus, LeaseStatus } from "./cluster-status.ts";
-export type { Demotion, Handover } from "./operations.ts";
-export type { TermResource } from "./term-resource.ts";
-
-const HISTORY_PATIENCE_MS = 500;
-const DEFAULT_MAX_TERMS = 1_000;
-/** go-cluster's. */
+const DEFAULT_TIMEOUT_MS = 2_000;
+/** go-cluster's value. */
 const PROMOTE_TIMEOUT_MS = 15_000;
 
-/** What the application of a daemon is told. The hooks of a node, and the daemon's own begin and end. */
+/** The hooks of a node, and two for the daemon. */
 export interface ManagerHooks extends Hooks {
-  /** Before the node connects. When it throws, the daemon does not start. Does not fire: for any other method. */
+  /** Fires before the node connects. If it throws, the daemon does not start. Does not fire for methods other than `runDaemon`. */
   onDaemonStart?(): void | Promise<void>;
-  /** After everything has ended, also when the start has failed. Does not fire: when the process is killed. */
+  /** Fires after the daemon has stopped, also if it failed to start. Does not fire if the process is killed. */
   onDaemonStop?(): void | Promise<void>;
 }
 
 export interface ManagerOptions {
-  /** Takes the log; default: JSON on stderr. */
+  /**
+   * Destination of the log; `false` disables it.
+   * @default JSON lines on stderr
+   */
   readonly logger?: Logger | false | undefined;
-  /** Makes the virtual IP of the configuration's `vip` section. Without it a configured address is refused. */
+  /**
+   * Creates the virtual IP from the configuration's `vip` section. Without it, `runDaemon` rejects a configuration with
+   * `vip.address`.
+   */
   readonly vip?: ((config: VipConfig, logger: Logger) => TermResource) | undefined;
-  /** Longest wait for one answer. Default 2000. */
+  /**
+   * Time limit for each answer, in milliseconds.
+   * @default 2000
+   */
   readonly timeoutMs?: number | undefined;
 }
 
-interface Daemon {
-  readonly node: Node;
-  status: (() => NodeStatus) | null;
-}
-
+/**
+ * @example
+ * ```ts
+ * const manager = new Manager(loadConfig({ path: "a.json", env: process.env }), {
+ *   onBecomeLeader: (term) => console.log(`leading, epoch ${term.epoch}`),
+ * });
+ * await manager.runDaemon({ signal });
+ * ```
+ */
 export class Manager {
   readonly #loaded: LoadedConfig;
   readonly #resolved: ResolvedOptions;
@@ -65,7 +65,7 @@ export class Manager {
   #daemon: Daemon | null = null;
   #running = false;
 
-  /** @throws ClusterError `INVALID_CONFIG`, naming everything that is wrong. */
+  /** @throws ClusterError `INVALID_CONFIG`, which lists every problem. */
   constructor(config: FileConfig | LoadedConfig, hooks: ManagerHooks = {}, options: ManagerOptions = {}) {
     this.#loaded = "nodeOptions" in config ? config : checkConfig(config);
     this.#resolved = resolveOptions(this.#loaded.nodeOptions);
@@ -73,28 +73,32 @@ export class Manager {
     this.#options = options;
   }
 
-  /** Is a daemon of this manager running, in this process? */
+  /** True while `runDaemon` of this manager runs. */
   get running(): boolean {
     return this.#running;
   }
 
-  /** The node of the running daemon, to watch its events; `null` while none runs. */
+  /** The node of the running daemon, for its events; `null` while no daemon runs. */
   get node(): Node | null {
     return this.#daemon?.node ?? null;
   }
 
-  /** Writes the configuration to a file; returns where a different one that was there is kept, or `null`. */
+  /**
+   * Writes the configuration to a file.
+   * @returns the path of the backup of a file with different content, or `null` if there was none.
+   */
   init(path: string): string | null {
     const { clusterId, nodeId, nats, vip, ...rest } = this.#loaded.config;
     return writeConfig({ ...defaultFileConfig(clusterId, nodeId, nats.servers, vip), nats, ...rest }, path);
   }
 
   /**
-   * Who leads, and how this node's daemon is. Looks at the record and asks the daemon; inside the daemon's own process it
-   * needs no NATS. Never rejects because NATS is away: `connected` is false then, and `error` says why.
+   * The leader of the cluster and the state of this node's daemon. In the daemon's own process it does not use NATS;
+   * elsewhere it reads the record and asks the daemon. Does not reject if NATS is unreachable: `connected` is then false,
+   * and `error` has the reason.
    */
   async status(): Promise<ClusterStatus> {
-    const own = this.#daemon?.status?.();
+    const own = this.#daemon?.status();
     if (own !== undefined) return daemonStatus(own);
     try {
       return await this.#withClient(async (client) => viewedStatus(client, this.#loaded.nodeId));
@@ -104,11 +108,11 @@ export class Manager {
   }
 
   /**
-   * Checks that the cluster can be reached, and says how it stands. A daemon that had left competes again. Rejects with
-   * `ALREADY_STARTED` when this manager's own daemon runs.
+   * Checks that the cluster is reachable, and makes a daemon that had left compete again. Does not start a daemon.
+   * @throws ClusterError `ALREADY_STARTED` if the daemon of this manager runs; `NO_CONNECTION`.
    */
   async join(): Promise<ClusterStatus> {
-    if (this.#running) throw this.#runs();
+    if (this.#running) throw this.#alreadyRunning();
     return this.#withClient(async (client) => {
       const { nodeId } = this.#resolved;
       const answer = await client.statusOf(nodeId);
@@ -118,9 +122,9 @@ export class Manager {
   }
 
   /**
-   * The daemon gives up leadership if it has it, and does not compete any more until `join()` or its restart. Resolves to
-   * false when there is none: then nothing competes in this node's name. Rejects with `NO_CONNECTION` when the lease
-   * names this node and nobody answers.
+   * Makes the daemon release its leadership, if it has it, and stop competing until `join()` or its restart.
+   * @returns false if no daemon of this node runs; nothing competes under this node id then.
+   * @throws ClusterError `NO_CONNECTION` if the lease names this node and its daemon does not answer.
    */
   async leave(): Promise<boolean> {
     const node = this.#daemon?.node;
@@ -128,29 +132,32 @@ export class Manager {
       await node.setCompeting(false);
       return true;
     }
-    return this.#withClient((client) => leaveCluster(client, this.#resolved.nodeId, this.#patienceMs));
+    return this.#withClient((client) => leaveCluster(client, this.#resolved.nodeId, this.#drainTimeoutMs));
   }
 
   /**
-   * This node's daemon leads, by a handover of whoever leads now. Resolves when it does. Rejects with `NO_CONNECTION` when
-   * the daemon or the leader does not answer, `HANDOVER_REFUSED`, or `TIMEOUT` (15000 ms unless told otherwise).
+   * Makes this node's daemon the leader, by a handover from the present leader. Resolves when it leads.
+   * @param limits `timeoutMs`: time limit until it leads, default 15000.
+   * @throws ClusterError `NO_CONNECTION` if the daemon or the leader does not answer; `HANDOVER_REFUSED`; `TIMEOUT`.
    */
-  promote(limits: { readonly timeoutMs?: number; readonly signal?: AbortSignal } = {}): Promise<Handover> {
+  promote(
+    limits: { readonly timeoutMs?: number; readonly signal?: AbortSignal } = {},
+  ): Promise<HandoverResult> {
     const { timeoutMs = PROMOTE_TIMEOUT_MS, signal } = limits;
     return this.#withClient((client) => handOver(client, this.#resolved.nodeId, timeoutMs, signal), signal);
   }
 
-  /** This node's daemon steps down, if it leads. */
+  /** Makes this node's daemon step down, if it leads. Resolves when its work has ended and its lease is released. */
   demote(): Promise<Demotion> {
-    return this.#withClient((client) => demoteNode(client, this.#resolved.nodeId, this.#patienceMs));
+    return this.#withClient((client) => demoteNode(client, this.#resolved.nodeId, this.#drainTimeoutMs));
   }
 
   /**
-   * Runs the daemon until `signal` aborts; then it hands over and this resolves. Rejects when it can't start, with
-   * `ALREADY_STARTED` when it runs already.
+   * Runs the daemon until `signal` aborts. Resolves after the daemon has released its leadership and stopped.
+   * @throws ClusterError `ALREADY_STARTED`, or the reason why the daemon cannot start.
    */
   async runDaemon(limits: { readonly signal?: AbortSignal } = {}): Promise<void> {
-    if (this.#running) throw this.#runs();
+    if (this.#running) throw this.#alreadyRunning();
     this.#running = true;
     try {
       await this.#hooks.onDaemonStart?.();
@@ -162,76 +169,25 @@ export class Manager {
   }
 
   async #run(signal: AbortSignal): Promise<void> {
-    const logger = createLogger({ logger: this.#options.logger });
-    const vip = this.#vip(logger);
-    await vip?.check();
-    const daemon = this.#makeDaemon(vip, logger);
-    const { node } = daemon;
-    const recorder = this.#recorder(logger);
-    const ending = new AbortController();
-    const recording = recorder?.follow(node.events({ signal: ending.signal }));
-    const stopped = untilStopped(node.events({ signal: ending.signal }));
+    const daemon = await Daemon.prepare({
+      loaded: this.#loaded,
+      resolved: this.#resolved,
+      hooks: this.#hooks,
+      logger: createLogger({ logger: this.#options.logger }),
+      vip: this.#options.vip,
+    });
     this.#daemon = daemon;
-    // Nothing else keeps the process alive while NATS is away.
-    const alive = setInterval(() => {}, 1 << 30);
     try {
-      await node.start({ signal });
-      await Promise.race([stopped, aborted(signal)]);
-    } catch (error) {
-      // Asked to end while it was still starting: there is nothing to hand over.
-      if (!(signal.aborted && error instanceof ClusterError && error.code === "ABORTED")) throw error;
+      await daemon.run(signal);
     } finally {
-      await node[Symbol.asyncDispose]();
       this.#daemon = null;
-      await vip?.close();
-      ending.abort();
-      await recording;
-      await recorder?.close(HISTORY_PATIENCE_MS);
-      clearInterval(alive);
+      await daemon.close();
     }
   }
 
-  #makeDaemon(vip: TermResource | null, logger: Logger): Daemon {
-    const backend = managedBackend(natsBackend(this.#resolved), {
-      vipHeld: () => vip?.held,
-      compete: (competes) => node.setCompeting(competes),
-      ready: (status) => {
-        daemon.status = status;
-      },
-    });
-    const environment = { backend, clock: new SystemClock(), random: systemRandom };
-    const options = { ...this.#loaded.nodeOptions, logger };
-    const node: Node = new Node(options, vip === null ? this.#hooks : vip.hooks(this.#hooks), environment);
-    const daemon: Daemon = { node, status: null };
-    return daemon;
-  }
-
-  #vip(logger: Logger): TermResource | null {
-    const { vip } = this.#loaded;
-    if (vip === null) return null;
-    if (this.#options.vip === undefined) {
-      throw new ClusterError(
-        "INVALID_CONFIG",
-        "vip.address is given, and this program manages no virtual IP",
-      );
-    }
-    return this.#options.vip(vip, logger);
-  }
-
-  #recorder(logger: Logger): HistoryRecorder | null {
-    const { enabled = true, maxTerms = DEFAULT_MAX_TERMS } = this.#loaded.config.history ?? {};
-    if (!enabled || this.#resolved.observer) return null;
-    return new HistoryRecorder({
-      node: this.#resolved,
-      maxTerms,
-      onFailed: (err) =>
-        logger.warn({ event: "history", err }, "past terms are not recorded; the election is not concerned"),
-    });
-  }
-
-  /** A step-down answers when the work has ended. */
-  get #patienceMs(): number {
-    return this.#resolved.drainTimeoutMs + (this.#options.timeoutMs ?? 2_000);
+  /** A request to step down is answered after the work has ended. */
+  get #drainTimeoutMs(): number {
+    return this.#resolved.drainTimeoutMs + (this.#options.timeoutMs ?? DEFAULT_TIMEOUT_MS);
   }
 
   async #withClient<T>(run: (client: ClusterClient) => Promise<T>, signal?: AbortSignal): Promise<T> {
@@ -244,18 +200,10 @@ export class Manager {
     }
   }
 
-  #runs(): ClusterError {
-    return new ClusterError("ALREADY_STARTED", `the daemon of node "${this.#resolved.nodeId}" is running`);
+  #alreadyRunning(): ClusterError {
+    return new ClusterError(
+      "ALREADY_STARTED",
+      `the daemon of node "${this.#resolved.nodeId}" already runs in this process`,
+    );
   }
-}
-
-async function untilStopped(events: AsyncIterable<NodeEvent>): Promise<void> {
-  for await (const event of events) if (event.type === "stopped") return;
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    signal.addEventListener("abort", () => resolve(), { once: true });
-  });
 }

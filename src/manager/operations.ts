@@ -3,7 +3,7 @@ import { ClusterError } from "../errors.ts";
 import type { ClusterClient, NodeAnswer } from "./cluster-client.ts";
 
 /** How a node came to lead. */
-export interface Handover {
+export interface HandoverResult {
   readonly nodeId: string;
   readonly epoch: number;
   /** Who led before; `null`: nobody, or the node itself. */
@@ -25,7 +25,7 @@ export async function handOver(
   nodeId: string,
   timeoutMs: number,
   signal?: AbortSignal,
-): Promise<Handover> {
+): Promise<HandoverResult> {
   const started = performance.now();
   const target = await client.statusOf(nodeId);
   if (target === null) throw noDaemon(client, nodeId);
@@ -49,7 +49,7 @@ export async function handOver(
   return result(answer, leader === nodeId ? null : leader, false, started);
 }
 
-function result(answer: NodeAnswer, from: string | null, already: boolean, started: number): Handover {
+function result(answer: NodeAnswer, from: string | null, already: boolean, started: number): HandoverResult {
   const { nodeId, epoch } = answer.status;
   return { nodeId, epoch, from, already, tookMs: Math.round((performance.now() - started) * 10) / 10 };
 }

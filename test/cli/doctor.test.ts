@@ -1,7 +1,7 @@
 /** `doctor` on real servers: what it sees, what it finds, what it leaves alone, how it exits. */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { DoctorOptions } from "../../src/doctor/doctor.ts";
-import type { Role } from "../../src/doctor/facts.ts";
+import type { PermissionRole } from "../../src/doctor/facts.ts";
 import type { Finding } from "../../src/doctor/findings/finding.ts";
 import { type NatsCluster, type NatsServer, startNatsCluster, startNatsServer } from "../../src/testing.ts";
 import { startLeader } from "../node/support/node.ts";
@@ -120,7 +120,7 @@ describe("on a cluster of three", () => {
   const byMonitor = (): Partial<DoctorOptions> => ({
     monitors: cluster.servers.map(({ monitorUrl }) => new URL(monitorUrl)),
   });
-  const as = (user: RoleName, role: Role | null): Partial<DoctorOptions> =>
+  const as = (user: RoleName, role: PermissionRole | null): Partial<DoctorOptions> =>
     accountOf(CLUSTER, loginOf(user), role);
   const loginOf = (user: RoleName) => {
     const [first] = cluster.servers;

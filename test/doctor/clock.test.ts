@@ -1,7 +1,7 @@
 /** Clocks by round trips: the truth lies within what is claimed. */
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { ClockHistory, readingOf } from "../../src/doctor/clock.ts";
+import { ClockHistory, readingOf } from "../../src/doctor/clocks/clock.ts";
 
 const OFFSET_LIMIT = 1e6;
 

@@ -1,6 +1,6 @@
 /** From facts to findings: both sides of every threshold. */
 import { describe, expect, test } from "vitest";
-import type { ClockReading } from "../../src/doctor/clock.ts";
+import type { ClockReading } from "../../src/doctor/clocks/clock.ts";
 import type { Facts, TriedPermission } from "../../src/doctor/facts.ts";
 import { diagnose } from "../../src/doctor/findings/diagnose.ts";
 import { verdictOf } from "../../src/doctor/findings/finding.ts";

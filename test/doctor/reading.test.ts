@@ -1,6 +1,5 @@
 /** From what servers answer to facts, and what a role needs. */
 import { describe, expect, test } from "vitest";
-import { wantedBy } from "../../src/doctor/roles.ts";
 import { accountUsage } from "../../src/doctor/sources/account-source.ts";
 import { timeIn } from "../../src/doctor/sources/json.ts";
 import { readBucket } from "../../src/doctor/sources/read-bucket.ts";
@@ -11,6 +10,7 @@ import {
   unknownServer,
   withNames,
 } from "../../src/doctor/sources/read-server.ts";
+import { wantedBy } from "../../src/doctor/sources/roles.ts";
 import { covers, mayPublish } from "../../src/doctor/sources/try-permissions.ts";
 import { newStreamConfig } from "../../src/nats/lease/stream-config.ts";
 import { permissionsFor } from "../../src/nats/permissions.ts";

@@ -3,8 +3,8 @@ import { setTimeout as pause } from "node:timers/promises";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { resolveOptions } from "../../config/resolve.ts";
 import { Doctor, type DoctorOptions, type Examination } from "../../doctor/doctor.ts";
-import type { Facts, Role } from "../../doctor/facts.ts";
-import { ROLES } from "../../doctor/roles.ts";
+import type { Facts, PermissionRole } from "../../doctor/facts.ts";
+import { ROLES } from "../../doctor/sources/roles.ts";
 import { ClusterError, messageOf } from "../../errors.ts";
 import type { NatsOptions } from "../../nats/connection/connection.ts";
 import { examinationJson, reportLines } from "../doctor-report.ts";
@@ -23,7 +23,7 @@ interface Flags extends ClusterFlags {
   readonly systemUser?: string;
   readonly systemPasswordFile?: string;
   readonly clusterSize?: number;
-  readonly role?: Role;
+  readonly role?: PermissionRole;
   readonly watch?: boolean;
   readonly interval?: number;
 }

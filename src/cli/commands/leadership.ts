@@ -3,7 +3,7 @@ import type { Command } from "commander";
 import type { LoadedConfig } from "../../config/file/load.ts";
 import { ClusterError } from "../../errors.ts";
 import { Manager } from "../../manager/manager.ts";
-import { type Handover, handOver } from "../../manager/operations.ts";
+import { type HandoverResult, handOver } from "../../manager/operations.ts";
 import { nobodyLeads } from "../exit.ts";
 import {
   askingCommand,
@@ -119,7 +119,7 @@ function since(started: number): number {
   return Math.round((performance.now() - started) * 10) / 10;
 }
 
-function tell(flags: ClusterFlags, done: Handover, text: string): void {
+function tell(flags: ClusterFlags, done: HandoverResult, text: string): void {
   if (flags.json === true) printJson({ ok: true, ...done });
   else print(text);
 }

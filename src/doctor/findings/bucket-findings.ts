@@ -2,9 +2,8 @@
 
 import { isAtLeast, REPLICATED_CAS_SINCE } from "../../nats/api/server-version.ts";
 import { incompatibilities } from "../../nats/lease/stream-config.ts";
-import type { BucketFacts, Facts } from "../facts.ts";
+import { type BucketFacts, type Facts, percentOf } from "../facts.ts";
 import type { Finding, Severity, Sign } from "./finding.ts";
-import { percentOf } from "./server-findings.ts";
 import { LAG, STORAGE_PERCENT } from "./thresholds.ts";
 
 export function bucketFindings(facts: Facts): Sign[] {

@@ -1,5 +1,5 @@
 /** Clocks that are set differently, or run differently, beyond what the round trips leave open. */
-import type { ClockReading } from "../clock.ts";
+import type { ClockReading } from "../clocks/clock.ts";
 import type { Facts } from "../facts.ts";
 import type { Finding } from "./finding.ts";
 import { OFFSET_MS, RATE_CRITICAL_PPM, RATE_WARNING_PPM } from "./thresholds.ts";

@@ -1,11 +1,11 @@
 /** From what was seen to what is wrong. Pure: the same facts, the same findings. */
 
 import type { ConnectionFacts, Facts } from "../facts.ts";
-import { gather } from "../sources/gather.ts";
 import { bucketFindings } from "./bucket-findings.ts";
 import { clockFindings } from "./clock-findings.ts";
 import { clusterFindings } from "./cluster-findings.ts";
 import { bySeverity, type Finding, type Sign } from "./finding.ts";
+import { gather } from "./gather.ts";
 import { nodeFindings, permissionFindings } from "./node-findings.ts";
 import { serverFindings, usageFindings } from "./server-findings.ts";
 

@@ -1,6 +1,6 @@
 /** What is wrong with each server by itself. */
 import { isAtLeast, OLDEST_SERVER } from "../../nats/api/server-version.ts";
-import type { Facts, ServerFacts, StreamFacts, Usage } from "../facts.ts";
+import { type Facts, percentOf, type ServerFacts, type StreamFacts, type Usage } from "../facts.ts";
 import type { Finding, Sign } from "./finding.ts";
 import { LAG, MEMORY_PERCENT, SLOW_CONSUMERS, STORAGE_PERCENT } from "./thresholds.ts";
 
@@ -60,13 +60,6 @@ export function usageFindings(
   judge("memory", memory, MEMORY_PERCENT, room);
   judge("storage", storage, STORAGE_PERCENT, `${room}: without room no renewal is written, and nobody leads`);
   return found;
-}
-
-/** `null`: unlimited, or not seen. A limit of 0 is used up as soon as anything is. */
-export function percentOf(usage: Usage | null): number | null {
-  if (usage === null || usage.limitBytes === null) return null;
-  if (usage.limitBytes === 0) return usage.usedBytes > 0 ? 100 : 0;
-  return (usage.usedBytes / usage.limitBytes) * 100;
 }
 
 function slowFindings({ name, slowConsumers }: ServerFacts): Finding[] {

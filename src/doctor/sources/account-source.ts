@@ -13,18 +13,18 @@ import {
 } from "../../nats/api/js-api.ts";
 import { RequestFailure } from "../../nats/api/request.ts";
 import { CONNECTIONS_PING, streamName } from "../../nats/names.ts";
-import type { ClockBook } from "../clock-book.ts";
-import type {
-  BucketFacts,
-  ConnectionFacts,
-  Facts,
-  PermissionFacts,
-  Role,
-  ServerFacts,
-  Unseen,
-  Usage,
+import type { ClockBook } from "../clocks/clock-book.ts";
+import {
+  type BucketFacts,
+  type ConnectionFacts,
+  type Facts,
+  type PermissionFacts,
+  type PermissionRole,
+  percentOf,
+  type ServerFacts,
+  type Unseen,
+  type Usage,
 } from "../facts.ts";
-import { percentOf } from "../findings/server-findings.ts";
 import { askServers } from "./ask-servers.ts";
 import { objectIn, textIn } from "./json.ts";
 import { NodeSource } from "./node-source.ts";
@@ -45,7 +45,7 @@ export interface AccountOptions {
   readonly hasCluster: boolean;
   readonly nodeId: string | null;
   /** `null`: whatever fits best. */
-  readonly role: Role | null;
+  readonly role: PermissionRole | null;
   readonly timeoutMs: number;
 }
 

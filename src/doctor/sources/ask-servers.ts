@@ -3,8 +3,8 @@
 import { type JsonObject, parseObject } from "../../nats/api/js-api.ts";
 import { classify, jsonBody } from "../../nats/api/request.ts";
 import type { ConnectionMonitor } from "../../nats/connection/connection-monitor.ts";
-import { type Asked, askedNow } from "../clock.ts";
-import type { ClockBook } from "../clock-book.ts";
+import { type Asked, askedNow } from "../clocks/clock.ts";
+import type { ClockBook } from "../clocks/clock-book.ts";
 import { objectIn, textIn, timeIn } from "./json.ts";
 
 /** Nobody has answered for this long: everybody has. A look takes longer than this anyway. */

@@ -1,8 +1,8 @@
 /** Servers by their monitoring ports. Their documents say everything, and nobody has to log in. */
 import { asError } from "../../errors.ts";
 import type { JsonObject } from "../../nats/api/js-api.ts";
-import { askedNow } from "../clock.ts";
-import type { ClockBook } from "../clock-book.ts";
+import { askedNow } from "../clocks/clock.ts";
+import type { ClockBook } from "../clocks/clock-book.ts";
 import type { ServerFacts } from "../facts.ts";
 import type { HttpJson } from "./http-json.ts";
 import { textIn, timeIn } from "./json.ts";

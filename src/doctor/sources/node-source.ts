@@ -5,8 +5,8 @@ import { listNodes, type NodeRow } from "../../manager/cluster-nodes.ts";
 import { parseObject } from "../../nats/api/js-api.ts";
 import { RequestFailure, request } from "../../nats/api/request.ts";
 import { pingSubject } from "../../nats/names.ts";
-import { askedNow } from "../clock.ts";
-import type { ClockBook } from "../clock-book.ts";
+import { askedNow } from "../clocks/clock.ts";
+import type { ClockBook } from "../clocks/clock-book.ts";
 import type { LeaseFacts, NodeFacts, Unseen } from "../facts.ts";
 import { numberIn } from "./json.ts";
 

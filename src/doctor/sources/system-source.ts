@@ -4,7 +4,7 @@ import type { JsonObject } from "../../nats/api/js-api.ts";
 import { RequestFailure } from "../../nats/api/request.ts";
 import { connectNats, type NatsLink, type NatsOptions } from "../../nats/connection/connection.ts";
 import { ConnectionMonitor } from "../../nats/connection/connection-monitor.ts";
-import type { ClockBook } from "../clock-book.ts";
+import type { ClockBook } from "../clocks/clock-book.ts";
 import type { ConnectionFacts, ServerFacts } from "../facts.ts";
 import { askServers, type ServerAnswer } from "./ask-servers.ts";
 import { textIn } from "./json.ts";

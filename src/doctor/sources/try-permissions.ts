@@ -7,9 +7,9 @@ import { type JsonObject, parseObject } from "../../nats/api/js-api.ts";
 import { RequestFailure, request } from "../../nats/api/request.ts";
 import { flushed } from "../../nats/connection/connection.ts";
 import type { ConnectionMonitor } from "../../nats/connection/connection-monitor.ts";
-import type { BucketFacts, PermissionFacts, Role, TriedPermission } from "../facts.ts";
-import { ROLES, type WantedPermission, wantedBy } from "../roles.ts";
+import type { BucketFacts, PermissionFacts, PermissionRole, TriedPermission } from "../facts.ts";
 import { objectIn, textsIn } from "./json.ts";
+import { ROLES, type WantedPermission, wantedBy } from "./roles.ts";
 
 const USER_INFO = "$SYS.REQ.USER.INFO";
 /** Who is refused hears of it at once; this is for answers. */
@@ -20,7 +20,7 @@ export interface Candidate {
   readonly nodeId: string | null;
   readonly bucket: BucketFacts | null;
   /** `null`: the one that it lacks least for. */
-  readonly role: Role | null;
+  readonly role: PermissionRole | null;
 }
 
 export async function tryPermissions(monitor: ConnectionMonitor, who: Candidate): Promise<PermissionFacts> {

@@ -1,5 +1,5 @@
 /** One lost server is one finding: what others notice of it stands beneath. */
-import type { Finding, Sign } from "../findings/finding.ts";
+import type { Finding, Sign } from "./finding.ts";
 
 /**
  * In the order given. Who tells it first is the finding: its monitoring port, the meta group, the bucket, another's routes.

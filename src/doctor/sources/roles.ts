@@ -11,10 +11,10 @@ import {
   stepdownSubject,
   streamDeletedAdvisory,
   streamName,
-} from "../nats/names.ts";
-import type { BucketFacts, Role, TriedPermission } from "./facts.ts";
+} from "../../nats/names.ts";
+import type { BucketFacts, PermissionRole, TriedPermission } from "../facts.ts";
 
-export const ROLES: readonly Role[] = ["node", "observer", "operator"];
+export const ROLES: readonly PermissionRole[] = ["node", "observer", "operator"];
 
 /**
  * How a right to publish is tried.
@@ -39,7 +39,7 @@ export interface Who {
   readonly unique: string;
 }
 
-export function wantedBy(role: Role, who: Who): WantedPermission[] {
+export function wantedBy(role: PermissionRole, who: Who): WantedPermission[] {
   const wanted = [...reading(who), ...answering(role, who)];
   if (role === "node") return [...wanted, ...leading(who)];
   return role === "operator" ? [...wanted, ...operating(who)] : wanted;
@@ -75,7 +75,7 @@ function reading({ clusterId, unique }: Who): WantedPermission[] {
   ];
 }
 
-function answering(role: Role, { clusterId, nodeId, unique }: Who): WantedPermission[] {
+function answering(role: PermissionRole, { clusterId, nodeId, unique }: Who): WantedPermission[] {
   if (role === "operator") return [];
   const service = serviceName(clusterId);
   // A single node's user may answer in its own name alone. The probe is subscribed and given up in one breath.
