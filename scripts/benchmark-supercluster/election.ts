@@ -2,11 +2,12 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { connect, type NatsConnection } from "@nats-io/transport-node";
 import { Fleet, type Member } from "../../src/bench/fleet.ts";
+import { waitForReplicas } from "../../src/bench/lease-stream.ts";
 import { hostNowMs } from "../../src/bench/messages.ts";
 import type { CrashDetection } from "../../src/index.ts";
 import { stepdownSubject } from "../../src/nats/names.ts";
-import { calmStreamLeader, moveStream } from "./lease-stream.ts";
-import type { Regions } from "./regions.ts";
+import { moveStreamLeader } from "../shared/move-stream-leader.ts";
+import type { Regions } from "../shared/regions.ts";
 
 /** Longer than any way: whoever has stepped down must not be the first to come. */
 const COOLDOWN_MS = 1_000;
@@ -81,14 +82,18 @@ export class Election {
   /** Everything is complete and everybody agrees. Resolves with the region of the stream's leader. */
   async calm(): Promise<string> {
     await this.#options.regions.whole(this.#options.signal);
-    const leader = await calmStreamLeader(this.#anyConnection(), this.#options.clusterId);
+    const leader = await waitForReplicas(
+      this.#anyConnection(),
+      this.#options.clusterId,
+      this.#options.signal,
+    );
     await this.fleet.settled();
     return this.#options.regions.regionOf(leader);
   }
 
   async moveStreamTo(region: string): Promise<void> {
     const names = this.#options.regions.serversOf(region).map(({ name }) => name);
-    await moveStream(this.#anyConnection(), this.#options.clusterId, names);
+    await moveStreamLeader(this.#anyConnection(), this.#options.clusterId, names);
   }
 
   /** Hands the leadership to the node of this region, unless it has it. */

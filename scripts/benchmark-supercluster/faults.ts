@@ -1,8 +1,8 @@
 /** What may fail between regions, and what becomes of the leadership then. */
 import { hostNowMs } from "../../src/bench/messages.ts";
 import { round } from "../../src/bench/stats.ts";
+import type { Failure, Layout, Regions } from "../shared/regions.ts";
 import type { Election } from "./election.ts";
-import type { Failure, Layout, Regions } from "./regions.ts";
 import type { FaultTimes } from "./report.ts";
 
 const RETURN_MS = 90_000;

@@ -15,10 +15,10 @@ import { connect } from "@nats-io/transport-node";
 import { hostNowMs } from "../../src/bench/messages.ts";
 import { round, summarize } from "../../src/bench/stats.ts";
 import type { CrashDetection } from "../../src/index.ts";
+import { moveStreamLeader } from "../shared/move-stream-leader.ts";
+import { LAYOUTS, type Layout, type RegionSize, Regions } from "../shared/regions.ts";
 import { Election, SUCCESSOR_GRACE_MS } from "./election.ts";
 import { faultsOf, inflict } from "./faults.ts";
-import { moveStream, WriteMeter } from "./lease-stream.ts";
-import { LAYOUTS, type Layout, type RegionSize, Regions } from "./regions.ts";
 import {
   type ChangeTimes,
   type FaultTimes,
@@ -28,6 +28,7 @@ import {
   textOf,
   type WriteTimes,
 } from "./report.ts";
+import { WriteMeter } from "./write-meter.ts";
 
 const NAMES = ["eu", "us", "ap"] as const;
 /** Links in the order of `--link-ms`. */
@@ -139,7 +140,7 @@ async function measureWrites(regions: Regions, layout: Layout): Promise<WriteTim
     }
     for (const streamLeader of layout === "stretched" ? NAMES : (["eu"] as const)) {
       const servers = regions.serversOf(streamLeader).map(({ name }) => name);
-      await moveStream(operator, "bench_writes", servers);
+      await moveStreamLeader(operator, "bench_writes", servers);
       for (const [from, meter] of meters) {
         found.push({ from, streamLeader, ...(await meter.measure(rounds, RENEWALS)) });
         say(`writes from ${from}, stream leader in ${streamLeader}: renew ${found.at(-1)?.renew.p50} ms`);

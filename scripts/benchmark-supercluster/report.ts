@@ -2,7 +2,7 @@
 import type { Samples } from "../../src/bench/options.ts";
 import type { Summary } from "../../src/bench/stats.ts";
 import type { CrashDetection } from "../../src/index.ts";
-import type { Layout, RegionSize } from "./regions.ts";
+import type { Layout, RegionSize } from "../shared/regions.ts";
 
 /** Writes of the lease from one region, with the stream's leader in another or the same. */
 export interface WriteTimes {

@@ -8,10 +8,11 @@ import { loadavg } from "node:os";
 import { setTimeout as pause } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { connect, type NatsConnection } from "@nats-io/transport-node";
+import { waitForReplicas } from "../../src/bench/lease-stream.ts";
 import { hostNowMs } from "../../src/bench/messages.ts";
 import { round, type Summary, summarize } from "../../src/bench/stats.ts";
 import { type NatsServer, startNatsCluster, startNatsServer } from "../../src/testing.ts";
-import { calmStreamLeader, moveStream } from "../benchmark-supercluster/lease-stream.ts";
+import { moveStreamLeader } from "../shared/move-stream-leader.ts";
 import { Contest } from "./contest.ts";
 
 const DOWN_MS = 5_000;
@@ -63,7 +64,7 @@ async function inTurn({ servers, whole }: Stage, one: (server: NatsServer) => Pr
 async function killStreamLeader({ servers, nats, contests, whole }: Stage): Promise<void> {
   const [victim] = servers;
   if (victim === undefined) throw new Error("no server");
-  for (const { clusterId } of contests) await moveStream(nats, clusterId, [victim.name]);
+  for (const { clusterId } of contests) await moveStreamLeader(nats, clusterId, [victim.name]);
   await victim.kill();
   await Promise.all(contests.map((contest) => contest.written()));
   await victim.start();
@@ -121,7 +122,7 @@ async function measure(replicas: 1 | 3): Promise<Row[]> {
     const whole = async (): Promise<void> => {
       if (!("servers" in nats)) return;
       await nats.ready({ timeoutMs: 60_000 });
-      for (const { clusterId } of contests) await calmStreamLeader(connection, clusterId);
+      for (const { clusterId } of contests) await waitForReplicas(connection, clusterId);
     };
     const stage: Stage = { servers, nats: connection, contests, whole };
     const found: Row[] = [];

@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { permissionsFor } from "../../src/nats/permissions.ts";
 import { freePort, returnPort } from "../../src/testing/server/run/ports.ts";
 import { type NatsServer, startNatsCluster, startNatsServer } from "../../src/testing.ts";
-import { Route } from "./route.ts";
+import { Route } from "../shared/tcp-route.ts";
 import { reload, ServerHome } from "./server-home.ts";
 
 /** May do what a node of another cluster may. */

@@ -3,9 +3,10 @@
  * sum of these parts.
  */
 import { setTimeout as pause } from "node:timers/promises";
-import { jetstreamManager } from "@nats-io/jetstream";
 import { connect, headers, type NatsConnection } from "@nats-io/transport-node";
 import { asError } from "../errors.ts";
+import { callApi } from "../nats/api/js-api.ts";
+import { ConnectionMonitor } from "../nats/connection/connection-monitor.ts";
 import { type Deferred, deferred } from "../runtime/waiting.ts";
 import { BenchChild } from "./child.ts";
 import { hostNowMs } from "./messages.ts";
@@ -52,8 +53,7 @@ export async function measureFloor(options: FloorOptions): Promise<Floor> {
   };
   try {
     const [one, other] = [await dial(), await dial()];
-    const manager = await jetstreamManager(one);
-    await manager.streams.add({
+    await callStreamApi(one, "CREATE", {
       name: STREAM,
       subjects: [`${STREAM}.>`],
       max_msgs_per_subject: 1,
@@ -64,7 +64,7 @@ export async function measureFloor(options: FloorOptions): Promise<Floor> {
     const handover = await repeat(options.signal, await Handover.between(one, other));
     const connz = await repeat(options.signal, { once: () => connzOnce(one) });
     const advisory = await advisories(one, options);
-    await manager.streams.delete(STREAM);
+    await callStreamApi(one, "DELETE", {});
     const dead = advisory.length > 0;
     const p50 = percentile(advisory, 50) + percentile(connz, 50) + percentile(cas, 50);
     return {
@@ -76,6 +76,19 @@ export async function measureFloor(options: FloorOptions): Promise<Floor> {
     };
   } finally {
     await Promise.all(connections.map((connection) => connection.close()));
+  }
+}
+
+async function callStreamApi(
+  connection: NatsConnection,
+  call: "CREATE" | "DELETE",
+  body: object,
+): Promise<void> {
+  const monitor = ConnectionMonitor.acquire(connection);
+  try {
+    await callApi(monitor, `STREAM.${call}.${STREAM}`, body, { timeoutMs: TIMEOUT_MS });
+  } finally {
+    monitor.release();
   }
 }
 

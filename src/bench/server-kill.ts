@@ -1,11 +1,11 @@
 /** Mode `server-kill`: something happens to one server after the other; the leader should stay the same. */
 import { setTimeout as pause } from "node:timers/promises";
-import { jetstreamManager } from "@nats-io/jetstream";
 import { type ConnectionOptions, connect, type NatsConnection } from "@nats-io/transport-node";
-import { bucketName, streamName } from "../nats/names.ts";
+import { bucketName } from "../nats/names.ts";
 import { readMonitor } from "../testing/server/run/probe.ts";
 import type { NatsServer } from "../testing/server/types.ts";
 import type { Fleet, Member } from "./fleet.ts";
+import { waitForReplicas } from "./lease-stream.ts";
 import { hostNowMs } from "./messages.ts";
 import type { Blow } from "./options.ts";
 import { CLUSTER_ID, type Found, type Stage } from "./stage.ts";
@@ -14,7 +14,6 @@ import { round } from "./stats.ts";
 const PAUSED_MS = 20_000;
 const PROBE_EVERY_MS = 25;
 const CURRENT_TIMEOUT_MS = 60_000;
-const LOOK_EVERY_MS = 50;
 const MONITOR_TIMEOUT_MS = 1_000;
 
 /** How nats-leader itself connects: notices a frozen server within 3 s. */
@@ -35,8 +34,9 @@ export async function runServerKill(stage: Stage): Promise<Found> {
   const blows: Blow[] = [];
   try {
     for (let number = 0; number < options.rounds; number++) {
-      await streamCurrent(stage, connection);
-      const blow = await strike(stage, connection, probe, number);
+      await stage.cluster.ready({ signal: options.signal, timeoutMs: CURRENT_TIMEOUT_MS });
+      const streamLeader = await waitForReplicas(connection, CLUSTER_ID, options.signal);
+      const blow = await strike(stage, streamLeader, probe, number);
       blows.push(blow);
       options.onProgress(`${options.how} ${number + 1}/${options.rounds}: ${inWords(blow)}`);
     }
@@ -63,14 +63,8 @@ function inWords(blow: Blow): string {
 }
 
 /** One server is struck, and the election watched until the blow can have no consequence any more. */
-async function strike(
-  stage: Stage,
-  connection: NatsConnection,
-  probe: WriteProbe,
-  number: number,
-): Promise<Blow> {
+async function strike(stage: Stage, streamLeader: string, probe: WriteProbe, number: number): Promise<Blow> {
   const { options, fleet, servers, cluster } = stage;
-  const streamLeader = await streamLeaderName(connection);
   const named = servers.find((server) => server.name === streamLeader);
   const server =
     options.target === "stream-leader" && named !== undefined ? named : servers[number % servers.length];
@@ -197,35 +191,6 @@ class WriteProbe {
   close(): void {
     clearInterval(this.#timer);
   }
-}
-
-async function streamLeaderName(connection: NatsConnection): Promise<string> {
-  const manager = await jetstreamManager(connection, { timeout: 5_000 });
-  const info = await manager.streams.info(streamName(CLUSTER_ID));
-  return info.cluster?.leader ?? "";
-}
-
-/** Waits until every replica of the lease's stream is up to date: from then on any one server may go. */
-async function streamCurrent({ options, cluster }: Stage, connection: NatsConnection): Promise<void> {
-  const giveUpAt = hostNowMs() + CURRENT_TIMEOUT_MS;
-  await cluster?.ready({ signal: options.signal, timeoutMs: CURRENT_TIMEOUT_MS });
-  for (;;) {
-    options.signal.throwIfAborted();
-    const info = await connection
-      .request(`$JS.API.STREAM.INFO.${streamName(CLUSTER_ID)}`, undefined, { timeout: MONITOR_TIMEOUT_MS })
-      .then((answer) => answer.json<{ cluster?: { leader?: string; replicas?: Replica[] } }>())
-      .catch(() => null);
-    const replicas = info?.cluster?.replicas ?? [];
-    const current = replicas.length === 2 && replicas.every((replica) => replica.current && !replica.offline);
-    if (current && info?.cluster?.leader) return;
-    if (hostNowMs() > giveUpAt) throw new Error(`replicas are not current: ${JSON.stringify(info?.cluster)}`);
-    await pause(LOOK_EVERY_MS, undefined, { signal: options.signal });
-  }
-}
-
-interface Replica {
-  readonly current: boolean;
-  readonly offline?: boolean;
 }
 
 /** Whether the server's monitoring page lists a connection of this node. */

@@ -1,7 +1,7 @@
 /** Two regions joined by gateways with latency: the bucket is in one, and a node competes in each. */
 import { setTimeout as pause } from "node:timers/promises";
 import { expect, test } from "vitest";
-import { Regions } from "../../scripts/benchmark-supercluster/regions.ts";
+import { Regions } from "../../scripts/shared/regions.ts";
 import { streamName } from "../../src/nats/names.ts";
 import { atEnd } from "../node/support/cleanup.ts";
 import { CALM, settled, startLeader, startNode, type TestNode } from "../node/support/node.ts";

@@ -12,7 +12,7 @@ import { freePort, returnPort } from "../../src/testing/server/run/ports.ts";
 import { choosePlace, prepareServer } from "../../src/testing/server/run/start.ts";
 import { poll } from "../../src/testing/server/run/wait.ts";
 import type { NatsServer } from "../../src/testing.ts";
-import { Route } from "../chaos/route.ts";
+import { Route } from "./tcp-route.ts";
 
 export const LAYOUTS = ["gateways", "stretched"] as const;
 export type Layout = (typeof LAYOUTS)[number];

@@ -1,0 +1,56 @@
+/** Waits for the stream of a lease to be fully replicated. */
+import { setTimeout as pause } from "node:timers/promises";
+import type { NatsConnection } from "@nats-io/transport-node";
+import { asObject, callApi, type JsonObject } from "../nats/api/js-api.ts";
+import { ConnectionMonitor } from "../nats/connection/connection-monitor.ts";
+import { streamName } from "../nats/names.ts";
+import { hostNowMs } from "./messages.ts";
+
+const REPLICAS = 3;
+const TIMEOUT_MS = 60_000;
+const POLL_MS = 50;
+const REQUEST_TIMEOUT_MS = 2_000;
+
+/**
+ * Resolves with the name of the stream's leader once both other replicas are current: from then on any one server may
+ * fail without stopping writes for longer than an election.
+ */
+export async function waitForReplicas(
+  connection: NatsConnection,
+  clusterId: string,
+  signal: AbortSignal = new AbortController().signal,
+): Promise<string> {
+  const stream = streamName(clusterId);
+  const monitor = ConnectionMonitor.acquire(connection);
+  const deadline = hostNowMs() + TIMEOUT_MS;
+  try {
+    for (;;) {
+      signal.throwIfAborted();
+      const info = await callApi(
+        monitor,
+        `STREAM.INFO.${stream}`,
+        {},
+        { timeoutMs: REQUEST_TIMEOUT_MS, signal },
+      ).catch(() => null);
+      const cluster = asObject(info?.["cluster"]);
+      const leader = cluster?.["leader"];
+      if (typeof leader === "string" && leader !== "" && areCurrent(cluster?.["replicas"])) return leader;
+      if (hostNowMs() > deadline) {
+        throw new Error(
+          `stream ${stream}: replicas not current after ${TIMEOUT_MS} ms: ${JSON.stringify(cluster)}`,
+        );
+      }
+      await pause(POLL_MS, undefined, { signal });
+    }
+  } finally {
+    monitor.release();
+  }
+}
+
+/** `replicas` of a stream's cluster information lists every replica except the leader. */
+function areCurrent(replicas: unknown): boolean {
+  if (!Array.isArray(replicas) || replicas.length !== REPLICAS - 1) return false;
+  return replicas
+    .map(asObject)
+    .every((one: JsonObject | null) => one?.["current"] === true && !one["offline"]);
+}
