@@ -3,16 +3,33 @@ import type { NatsConnection } from "@nats-io/transport-node";
 import { poll } from "../../../src/testing/server/run/wait.ts";
 import type { Say } from "../deployment.ts";
 import { DeployError } from "../errors.ts";
-import type { Copied, SavedStream } from "../migrate.ts";
 import type { StateDir } from "../state.ts";
 import { call, type Json, objectOf, streamNames } from "./api.ts";
-import { differenceOf, readContents } from "./contents.ts";
+import { type Contents, differenceOf, readContents } from "./contents.ts";
 import { type Journal, writeJournal } from "./journal.ts";
 import { refusesReplicas, restoredConfig } from "./kinds.ts";
 import { restoreStream } from "./snapshot.ts";
-import { durablesOf, progressOf, readInfo, sha256 } from "./stream-info.ts";
+import { durablesOf, progressOf, readInfo, type StreamInfo, sha256 } from "./stream-info.ts";
 
 const CURRENT_MS = 120_000;
+
+/** A stream of the source as it was when its snapshot was taken. */
+export interface SavedStream {
+  readonly info: StreamInfo;
+  readonly contents: Contents;
+  /** Folder of the snapshot. */
+  readonly dir: string;
+}
+
+/** A stream that is complete in the target cluster. */
+export interface Copied {
+  readonly name: string;
+  readonly messages: number;
+  readonly firstSequence: number;
+  readonly lastSequence: number;
+  readonly consumers: number;
+  readonly replicas: number;
+}
 
 export async function refuseTaken(nats: NatsConnection, saved: readonly SavedStream[]): Promise<void> {
   const present = await streamNames(nats);

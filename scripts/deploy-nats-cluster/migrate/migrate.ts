@@ -11,13 +11,15 @@
 import { readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { prepare, Running, refuseTakenPorts, type Say, type UpOptions } from "./deployment.ts";
-import { DeployError } from "./errors.ts";
-import { type Contents, readContents } from "./migrate/contents.ts";
-import { electionsAmong, refuseRunningNodes } from "./migrate/elections.ts";
-import { forgetJournal, type Journal, readJournal, unfinished, writeJournal } from "./migrate/journal.ts";
-import { leaveMemory, noteOddities } from "./migrate/kinds.ts";
-import { saveStream } from "./migrate/snapshot.ts";
+import { prepare, Running, refuseTakenPorts, type Say, type UpOptions } from "../deployment.ts";
+import { DeployError } from "../errors.ts";
+import { DEFAULT_PORT_BASE, planServers, portsOf } from "../plan.ts";
+import type { Deployment, StateDir } from "../state.ts";
+import { readContents } from "./contents.ts";
+import { electionsAmong, refuseRunningNodes } from "./elections.ts";
+import { forgetJournal, type Journal, readJournal, unfinished, writeJournal } from "./journal.ts";
+import { leaveMemory, noteOddities } from "./kinds.ts";
+import { saveStream } from "./snapshot.ts";
 import {
   connectDeployed,
   connectSource,
@@ -25,12 +27,10 @@ import {
   type Source,
   type SourceOptions,
   serveSingle,
-} from "./migrate/source.ts";
-import { fingerprintOf, readInfos, type StreamInfo } from "./migrate/stream-info.ts";
-import { hasLeader, refuseTaken, restore } from "./migrate/target.ts";
-import { takeBack } from "./migrate/undo.ts";
-import { DEFAULT_PORT_BASE, planServers, portsOf } from "./plan.ts";
-import type { Deployment, StateDir } from "./state.ts";
+} from "./source.ts";
+import { fingerprintOf, readInfos, type StreamInfo } from "./stream-info.ts";
+import { type Copied, hasLeader, refuseTaken, restore, type SavedStream } from "./target.ts";
+import { takeBack } from "./undo.ts";
 
 export interface MigrateOptions extends SourceOptions {
   readonly target: Pick<UpOptions, "backend" | "topology">;
@@ -48,22 +48,6 @@ export interface MigrateOptions extends SourceOptions {
 export interface Migration {
   readonly running: Running;
   readonly streams: readonly Copied[];
-}
-
-export interface Copied {
-  readonly name: string;
-  readonly messages: number;
-  readonly firstSequence: number;
-  readonly lastSequence: number;
-  readonly consumers: number;
-  readonly replicas: number;
-}
-
-/** A stream of the source, as it was when its snapshot was taken. */
-export interface SavedStream {
-  readonly info: StreamInfo;
-  readonly contents: Contents;
-  readonly dir: string;
 }
 
 export async function migrate(state: StateDir, options: MigrateOptions, say: Say): Promise<Migration> {
