@@ -6,12 +6,13 @@ import { setTimeout as pause } from "node:timers/promises";
 import { type NodeOptions, resolveOptions } from "../config/resolve.ts";
 import type { LeaseRecord } from "../election/types.ts";
 import { ClusterError } from "../errors.ts";
-import { jsToClusterError, parseObject } from "../nats/api/js-api.ts";
+import { type JsonObject, jsToClusterError, parseObject } from "../nats/api/js-api.ts";
 import { jsonBody, RequestFailure, request } from "../nats/api/request.ts";
 import { connectNats, type NatsLink } from "../nats/connection/connection.ts";
 import { ConnectionMonitor } from "../nats/connection/connection-monitor.ts";
 import { competeSubject, statusSubject, stepdownSubject } from "../nats/names.ts";
-import type { NodeStatus } from "../runtime/backend.ts";
+import { decodeStatus } from "../nats/service/status-codec.ts";
+import type { PeerStatus } from "../runtime/backend.ts";
 import { type LeaseView, readLeaseView } from "./lease-view.ts";
 
 /** Pause between two looks at a node that is about to lead. */
@@ -25,8 +26,7 @@ export interface ClientOptions {
 
 /** What a node said of itself, and how long that took. A go-cluster node says only the first six fields. */
 export interface NodeAnswer {
-  readonly status: Pick<NodeStatus, "nodeId" | "role" | "leader" | "epoch" | "uptimeMs" | "connected"> &
-    Partial<NodeStatus>;
+  readonly status: PeerStatus;
   readonly roundTripMs: number;
 }
 
@@ -76,9 +76,9 @@ export class ClusterClient {
   /** `null`: no such node answers. */
   async statusOf(nodeId: string): Promise<NodeAnswer | null> {
     const asked = performance.now();
-    const body = await this.#ask(statusSubject(this.clusterId, nodeId), undefined, this.timeoutMs);
-    if (typeof body?.["nodeId"] !== "string") return null;
-    return { status: body as unknown as NodeAnswer["status"], roundTripMs: performance.now() - asked };
+    const answer = await this.#request(statusSubject(this.clusterId, nodeId), undefined, this.timeoutMs);
+    const status = answer === null ? null : decodeStatus(answer);
+    return status === null ? null : { status, roundTripMs: performance.now() - asked };
   }
 
   async situation(): Promise<Situation> {
@@ -130,15 +130,16 @@ export class ClusterClient {
     }
   }
 
-  /** `null`: nobody answered. Rejects when the question could not be asked. */
-  async #ask(
-    subject: string,
-    body: object | undefined,
-    timeoutMs: number,
-  ): Promise<Readonly<Record<string, unknown>> | null> {
+  async #ask(subject: string, body: object | undefined, timeoutMs: number): Promise<JsonObject | null> {
+    const answer = await this.#request(subject, body, timeoutMs);
+    return answer === null ? null : parseObject(answer);
+  }
+
+  /** The bytes of the response; `null` without one. Rejects when the request could not be sent. */
+  async #request(subject: string, body: object | undefined, timeoutMs: number): Promise<Uint8Array | null> {
     try {
       const data = body === undefined ? new Uint8Array(0) : jsonBody(body);
-      return parseObject((await request(this.monitor, subject, data, { timeoutMs })).data);
+      return (await request(this.monitor, subject, data, { timeoutMs })).data;
     } catch (thrown) {
       const nobody = thrown instanceof RequestFailure && /^(timeout|no-responders)$/.test(thrown.kind);
       if (nobody) return null;
@@ -148,7 +149,7 @@ export class ClusterClient {
 
   #require(
     nodeId: string,
-    answer: Readonly<Record<string, unknown>> | null,
+    answer: JsonObject | null,
     code: "NOT_LEADER" | "HANDOVER_REFUSED" | "STORE_UNAVAILABLE",
     timeoutMs: number,
   ): void {

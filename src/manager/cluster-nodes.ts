@@ -2,6 +2,8 @@
 import { asError } from "../errors.ts";
 import { asObject, type JsonObject, parseObject } from "../nats/api/js-api.ts";
 import { serviceName } from "../nats/names.ts";
+import { readStatus } from "../nats/service/status-codec.ts";
+import type { PeerStatus } from "../runtime/backend.ts";
 import type { ClusterClient, Situation } from "./cluster-client.ts";
 
 /** Nobody has answered for this long: everybody has. */
@@ -138,14 +140,12 @@ async function rowOf(
   };
 }
 
-type Status = NonNullable<Awaited<ReturnType<ClusterClient["statusOf"]>>>["status"];
-
-async function statistics(client: ClusterClient, instance: Instance): Promise<Status | null> {
+async function statistics(client: ClusterClient, instance: Instance): Promise<PeerStatus | null> {
   const [stats] = await askAll(client, `$SRV.STATS.${serviceName(client.clusterId)}.${instance.id}`);
   const endpoints = Array.isArray(stats?.["endpoints"]) ? (stats["endpoints"] as unknown[]) : [];
   for (const endpoint of endpoints) {
-    const data = asObject(asObject(endpoint)?.["data"]);
-    if (typeof data?.["nodeId"] === "string") return data as unknown as Status;
+    const status = readStatus(asObject(asObject(endpoint)?.["data"]));
+    if (status !== null) return status;
   }
   return null;
 }

@@ -1,5 +1,5 @@
 /** What `status` says: go-cluster's fields, and what a person wants to know besides. */
-import type { NodeStatus } from "../runtime/backend.ts";
+import type { NodeStatus, PeerStatus } from "../runtime/backend.ts";
 import type { ClusterClient, NodeAnswer, Situation } from "./cluster-client.ts";
 
 export interface ClusterStatus {
@@ -86,7 +86,7 @@ function ofAnswer({ status }: NodeAnswer): Base {
   return ofDaemon(status);
 }
 
-function ofDaemon(status: NodeAnswer["status"]): Base {
+function ofDaemon(status: PeerStatus): Base {
   return {
     nodeId: status.nodeId,
     role: status.role,

@@ -2,13 +2,13 @@
 import { setTimeout as pause } from "node:timers/promises";
 import type { ResolvedOptions } from "../config/resolve.ts";
 import { asError, ClusterError } from "../errors.ts";
-import { parseObject } from "../nats/api/js-api.ts";
 import { connectNats, type NatsLink } from "../nats/connection/connection.ts";
 import { NatsLeaseStore } from "../nats/lease/lease-store.ts";
 import { serviceName, statusSubject, streamName } from "../nats/names.ts";
 import { type NatsSession, openSession } from "../nats/presence/session.ts";
 import { startService } from "../nats/service/service.ts";
-import type { Attachment, AttachRequest, Backend, NodeStatus } from "../runtime/backend.ts";
+import { decodeStatus } from "../nats/service/status-codec.ts";
+import type { Attachment, AttachRequest, Backend } from "../runtime/backend.ts";
 import type { BucketInfo, LeaseStore } from "../runtime/ports.ts";
 
 /** Pause between two tries to open the bucket while JetStream is still coming up. */
@@ -115,8 +115,7 @@ function attachment(options: ResolvedOptions, parts: Parts): Attachment {
         const answer = await link.connection.request(statusSubject(clusterId, other), undefined, {
           timeout: timeoutMs,
         });
-        const body = parseObject(answer.data);
-        return typeof body?.["nodeId"] === "string" ? (body as unknown as NodeStatus) : null;
+        return decodeStatus(answer.data);
       } catch {
         return null;
       }

@@ -26,6 +26,11 @@ export interface NodeStatus {
   readonly vipHeld?: boolean;
 }
 
+type GoClusterField = "nodeId" | "role" | "leader" | "epoch" | "uptimeMs" | "connected";
+
+/** What another node's status endpoint answers. A go-cluster node sends the first six fields only. */
+export type PeerStatus = Pick<NodeStatus, GoClusterField> & Partial<NodeStatus>;
+
 export interface ServiceHandlers {
   status(): NodeStatus;
   /** Rejects when this node does not lead or the handover is refused. */
@@ -51,7 +56,7 @@ export interface Attachment {
   /** Makes the node visible to others; `null` where the backend has no service. */
   serve(handlers: ServiceHandlers): Promise<ServiceHandle | null>;
   /** Asks another node of the cluster for its status; `null` when it does not answer in time. */
-  statusOf(nodeId: string, timeoutMs: number): Promise<NodeStatus | null>;
+  statusOf(nodeId: string, timeoutMs: number): Promise<PeerStatus | null>;
   /** Lets go of everything. Closes the connection if it was made here. Never rejects. */
   close(): Promise<void>;
 }

@@ -3,7 +3,8 @@ import type { NatsConnection } from "@nats-io/transport-node";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { deferred, within } from "../../scripts/shared/wait.ts";
 import { pingSubject, serviceName, statusSubject, stepdownSubject } from "../../src/nats/names.ts";
-import { type ServiceCallbacks, type StatusBody, startService } from "../../src/nats/service/service.ts";
+import { type ServiceCallbacks, startService } from "../../src/nats/service/service.ts";
+import type { PeerStatus } from "../../src/runtime/backend.ts";
 import { type NatsServer, startNatsServer } from "../../src/testing.ts";
 import { atEnd, freshId, link, Recorder } from "./support.ts";
 
@@ -14,12 +15,12 @@ beforeAll(async () => {
 afterAll(() => server.dispose());
 
 interface FakeNode extends ServiceCallbacks {
-  body: StatusBody;
+  body: PeerStatus;
   readonly stepDowns: (string | undefined)[];
   failWith: Error | null;
 }
 
-function fakeNode(nodeId: string, over: Partial<StatusBody> = {}): FakeNode {
+function fakeNode(nodeId: string, over: Partial<PeerStatus> = {}): FakeNode {
   return {
     body: {
       nodeId,
@@ -171,7 +172,7 @@ describe("the endpoints of two nodes", () => {
     expect(endpoints.every((endpoint) => endpoint.queue_group === "")).toBe(true);
     const stats = await discover(connection, `$SRV.STATS.${serviceName(clusterId)}`);
     const data = stats.flatMap((stat) =>
-      (stat["endpoints"] as { data: StatusBody }[]).map((endpoint) => endpoint.data),
+      (stat["endpoints"] as { data: PeerStatus }[]).map((endpoint) => endpoint.data),
     );
     expect(data).toContainEqual(b.body);
   });

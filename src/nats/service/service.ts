@@ -9,7 +9,7 @@
 import { type Service, type ServiceHandler, type ServiceMsg, Svcm } from "@nats-io/services";
 import type { NatsConnection } from "@nats-io/transport-node";
 import { asError, ClusterError, messageOf } from "../../errors.ts";
-import type { NodeStatus } from "../../runtime/backend.ts";
+import type { PeerStatus } from "../../runtime/backend.ts";
 import { parseObject } from "../api/js-api.ts";
 import { flushed, settledWithin } from "../connection/connection.ts";
 import { ConnectionMonitor, guarded } from "../connection/connection-monitor.ts";
@@ -17,11 +17,6 @@ import { competeSubject, pingSubject, serviceName, statusSubject, stepdownSubjec
 import { EndpointTally } from "./service-stats.ts";
 
 const STOP_TIMEOUT_MS = 500;
-
-type GoClusterStatus = "nodeId" | "role" | "leader" | "epoch" | "uptimeMs" | "connected";
-
-/** Body of the status endpoint: go-cluster's six fields, and whatever else the node says. */
-export type StatusBody = Pick<NodeStatus, GoClusterStatus> & Partial<NodeStatus>;
 
 /** Body of the ping endpoint. */
 export interface PingBody {
@@ -35,7 +30,7 @@ export type StepdownBody = { readonly ok: true } | { readonly ok: false; readonl
 
 /** The node behind the service. */
 export interface ServiceCallbacks {
-  status(): StatusBody;
+  status(): PeerStatus;
   /** Gives up leadership, to `to` if given. Rejects when this node doesn't lead. */
   stepDown(to: string | undefined): Promise<void>;
   /** Competes or only follows from now on. Without it there is no such endpoint. */
@@ -230,7 +225,7 @@ function successorIn(data: Uint8Array): string | undefined {
 
 /** Getters, because the library keeps this very object and renders it for every INFO and STATS. */
 function liveMetadata(options: ServiceOptions, callbacks: ServiceCallbacks): Record<string, string> {
-  const live = (read: (status: StatusBody) => string | number): PropertyDescriptor => ({
+  const live = (read: (status: PeerStatus) => string | number): PropertyDescriptor => ({
     enumerable: true,
     get: () => String(read(callbacks.status())),
   });

@@ -1,0 +1,83 @@
+/**
+ * The body of a status answer. Any user of the account that may publish to a reply subject can send one, so every field
+ * is checked; decoding never throws.
+ */
+import type { NodeStatus, PeerStatus } from "../../runtime/backend.ts";
+import { type JsonObject, parseObject } from "../api/js-api.ts";
+
+/** A status is about 350 bytes. A longer body is not parsed. */
+export const MAX_STATUS_BYTES: number = 16 * 1024;
+
+/** No id, version or state that a node sends is longer. */
+const MAX_TEXT_LENGTH = 255;
+
+const ROLES: readonly NodeStatus["role"][] = ["PRIMARY", "PASSIVE"];
+const PRESENCES: readonly NodeStatus["presence"][] = ["on", "off", "denied"];
+
+/** The status in a response; `null` unless it is a JSON object with go-cluster's six fields. */
+export function decodeStatus(bytes: Uint8Array): PeerStatus | null {
+  return bytes.length > MAX_STATUS_BYTES ? null : readStatus(parseObject(bytes));
+}
+
+/**
+ * The status in parsed JSON. One of go-cluster's six fields that is missing or invalid makes the whole status `null`. Any
+ * other field that is invalid is left out: a later version may send a value that this one does not know.
+ */
+export function readStatus(json: JsonObject | null): PeerStatus | null {
+  if (json === null) return null;
+  const nodeId = text(json["nodeId"]);
+  const role = oneOf(ROLES, json["role"]);
+  const leader = text(json["leader"]);
+  const epoch = natural(json["epoch"]);
+  const uptimeMs = duration(json["uptimeMs"]);
+  const connected = flag(json["connected"]);
+  if (nodeId === undefined || nodeId === "" || role === undefined || leader === undefined) return null;
+  if (epoch === undefined || uptimeMs === undefined || connected === undefined) return null;
+  return { nodeId, role, leader, epoch, uptimeMs, connected, ...ownFields(json) };
+}
+
+type OwnFields = Omit<PeerStatus, "nodeId" | "role" | "leader" | "epoch" | "uptimeMs" | "connected">;
+
+function ownFields(json: JsonObject): OwnFields {
+  const clusterId = text(json["clusterId"]);
+  const incarnation = text(json["incarnation"]);
+  const state = text(json["state"]);
+  const held = flag(json["held"]);
+  const competes = flag(json["competes"]);
+  const presence = oneOf(PRESENCES, json["presence"]);
+  const leaseTtlMs = duration(json["leaseTtlMs"]);
+  const version = text(json["version"]);
+  const vipHeld = flag(json["vipHeld"]);
+  return {
+    ...(clusterId === undefined ? {} : { clusterId }),
+    ...(incarnation === undefined ? {} : { incarnation }),
+    ...(state === undefined ? {} : { state }),
+    ...(held === undefined ? {} : { held }),
+    ...(competes === undefined ? {} : { competes }),
+    ...(presence === undefined ? {} : { presence }),
+    ...(leaseTtlMs === undefined ? {} : { leaseTtlMs }),
+    ...(version === undefined ? {} : { version }),
+    ...(vipHeld === undefined ? {} : { vipHeld }),
+  };
+}
+
+function text(value: unknown): string | undefined {
+  return typeof value === "string" && value.length <= MAX_TEXT_LENGTH ? value : undefined;
+}
+
+function flag(value: unknown): boolean | undefined {
+  return typeof value === "boolean" ? value : undefined;
+}
+
+function natural(value: unknown): number | undefined {
+  return typeof value === "number" && Number.isSafeInteger(value) && value >= 0 ? value : undefined;
+}
+
+/** Milliseconds, possibly with a fraction. */
+function duration(value: unknown): number | undefined {
+  return typeof value === "number" && Number.isFinite(value) && value >= 0 ? value : undefined;
+}
+
+function oneOf<T extends string>(known: readonly T[], value: unknown): T | undefined {
+  return known.find((one) => one === value);
+}
