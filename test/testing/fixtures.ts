@@ -4,8 +4,9 @@ import { dirname, join } from "node:path";
 import { onTestFinished } from "vitest";
 import type { FinderPorts } from "../../src/testing/server/find/obtain.ts";
 import type { RunCommand } from "../../src/testing/server/find/run-command.ts";
+import { WHEELS } from "../../src/testing/server/find/wheels.ts";
 
-/** The version matrix: servers of these tests are of the version that the run was started for. */
+/** The version of every server that these tests start, when the environment chooses one. */
 export const testVersion: { readonly version?: string } =
   process.env["NATS_TEST_VERSION"] === undefined ? {} : { version: process.env["NATS_TEST_VERSION"] };
 
@@ -18,7 +19,7 @@ export async function tempDir(): Promise<string> {
   return dir;
 }
 
-/** A script that says it is a nats-server of that version; `body` is what it does when it is run as one. */
+/** Writes a script that reports that version for `--version` and otherwise runs `body`. */
 export async function fakeServer(path: string, version: string, body = "exit 1"): Promise<string> {
   await mkdir(dirname(path), { recursive: true });
   await writeFile(
@@ -29,7 +30,7 @@ export async function fakeServer(path: string, version: string, body = "exit 1")
   return path;
 }
 
-/** A world without network, tools or servers; `calls` tells what was asked of it. */
+/** Ports to a machine without network, tools or servers; `calls` lists the calls that were made. */
 export async function emptyWorld(changes: Partial<FinderPorts> = {}): Promise<{
   readonly ports: FinderPorts;
   readonly cache: string;
@@ -45,6 +46,7 @@ export async function emptyWorld(changes: Partial<FinderPorts> = {}): Promise<{
     platform: "linux",
     arch: "x64",
     isRoot: false,
+    wheels: WHEELS,
     ...others,
     env: { NATS_LEADER_CACHE: cache, PATH: "", ...env },
     fetchBytes: async (url, limits) => {
@@ -60,7 +62,7 @@ export async function emptyWorld(changes: Partial<FinderPorts> = {}): Promise<{
   return { ports, cache, calls };
 }
 
-/** Whether the process has ended; one that only waits for its parent to take notice has. */
+/** Whether the process has ended; a zombie has. */
 export async function isGone(pid: number): Promise<boolean> {
   try {
     if (process.platform === "linux")

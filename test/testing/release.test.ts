@@ -11,7 +11,7 @@ import { emptyWorld, fakeServer, tempDir } from "./fixtures.ts";
 
 const FOLDER = "nats-server-v2.15.1-linux-amd64";
 
-/** A release with one archive; `tamper` changes what the checksum file says of it. */
+/** A release with one archive; `tamper` changes its checksum in SHA256SUMS. */
 async function release(tamper: (sum: string) => string): Promise<FetchBytes> {
   const dir = await tempDir();
   await fakeServer(join(dir, FOLDER, "nats-server"), "2.15.1");
@@ -30,14 +30,14 @@ const onlyTar: RunCommand = async (command, args, options) => {
   throw new Error(`${command} is not installed`);
 };
 
-test("a release whose checksum is right is unpacked into the cache", async () => {
+test("a release with the right checksum is unpacked into the cache", async () => {
   const { ports, cache } = await emptyWorld({ fetchBytes: await release((sum) => sum), run: onlyTar });
   const found = await createFinder(ports)();
   expect(found).toMatchObject({ version: "2.15.1", source: "release", notes: [] });
   expect(found.path).toBe(join(cache, "nats-server", "2.15.1", "nats-server"));
 });
 
-test("a release whose checksum is wrong is refused before it is unpacked", async () => {
+test("a release with a wrong checksum is refused before it is unpacked", async () => {
   const wrong = await release((sum) => sum.replace(/^./, (digit) => (digit === "0" ? "1" : "0")));
   const { ports, cache, calls } = await emptyWorld({ fetchBytes: wrong, run: onlyTar });
   await expect(createFinder(ports)()).rejects.toThrow(
@@ -52,7 +52,7 @@ test("a release without a checksum for this machine is refused", async () => {
   await expect(createFinder(ports)()).rejects.toThrow(`SHA256SUMS has no line for ${FOLDER}.tar.gz`);
 });
 
-test("a download gives up on a host that accepts and says nothing, and on a status that is not 200", async () => {
+test("a download fails if the host accepts and does not answer, and on a status other than 200", async () => {
   const server = createServer((request, response) => {
     if (request.url !== "/silent") response.writeHead(404).end();
   });

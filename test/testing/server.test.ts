@@ -188,7 +188,7 @@ test.skipIf(inContainers)("a binary that is missing or no nats-server is a clear
   for (const binary of [join(dir, "missing"), "/bin/echo"]) {
     const start = startNatsServer({ binary });
     await expect(start).rejects.toMatchObject({ code: "bad_binary", name: "NatsServerError" });
-    await expect(start).rejects.toThrow(`${binary} is no nats-server`);
+    await expect(start).rejects.toThrow(`${binary} is not a nats-server`);
   }
   const dies = await fakeServer(join(dir, "dies"), "2.15.1", "echo cannot go on >&2; exit 3");
   await expect(startNatsServer({ binary: dies })).rejects.toThrow(/ended at once.*\ncannot go on/);

@@ -2,7 +2,7 @@
 export type NatsServerErrorCode =
   /** no source gave a binary; `message` lists each one and why */
   | "not_found"
-  /** a binary or `NATS_SERVER` was named, but does not run or is no nats-server */
+  /** a binary or `NATS_SERVER` was named, but does not run or is not a nats-server */
   | "bad_binary"
   /** the server ended before it was ready; its last log lines are in the message */
   | "start_failed"

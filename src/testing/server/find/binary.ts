@@ -7,8 +7,9 @@ const VERSION_TIMEOUT_MS = 10_000;
 const known = new Map<string, string>();
 
 /**
- * The version of the nats-server at `path`, as `--version` prints it. Asked once for each file and change of it.
- * Error `bad_binary` when it is missing, doesn't run, or is something else.
+ * The version of the nats-server at `path`, as printed by `--version`. Remembered until the file changes.
+ *
+ * @throws NatsServerError `bad_binary` if the file is missing, does not run, or is not a nats-server
  */
 export async function binaryVersion(path: string, signal?: AbortSignal): Promise<string> {
   let key: string;
@@ -16,22 +17,22 @@ export async function binaryVersion(path: string, signal?: AbortSignal): Promise
     const { mtimeMs, size, ino } = await stat(path);
     key = `${path} ${ino} ${mtimeMs} ${size}`;
   } catch (cause) {
-    throw new NatsServerError("bad_binary", `${path} is no nats-server: ${reasonOf(cause)}`, { cause });
+    throw new NatsServerError("bad_binary", `${path} is not a nats-server: ${reasonOf(cause)}`, { cause });
   }
   const cached = known.get(key);
   if (cached !== undefined) return cached;
-  const output = await askVersion(path, signal);
+  const output = await versionOutput(path, signal);
   const version = /^nats-server:? v?(\d+\.\d+\.\d+\S*)/m.exec(output)?.[1];
   if (version === undefined) {
-    const said = JSON.stringify(output.slice(0, 80));
-    throw new NatsServerError("bad_binary", `${path} is no nats-server: it answered --version with ${said}`);
+    const printed = JSON.stringify(output.slice(0, 80));
+    throw new NatsServerError("bad_binary", `${path} is not a nats-server: --version printed ${printed}`);
   }
-  compareVersions(version, version); // throws on what it can't order
+  compareVersions(version, version); // throws if versions of this form cannot be ordered
   known.set(key, version);
   return version;
 }
 
-function askVersion(path: string, signal: AbortSignal | undefined): Promise<string> {
+function versionOutput(path: string, signal: AbortSignal | undefined): Promise<string> {
   return new Promise((resolve, reject) => {
     const options = { timeout: VERSION_TIMEOUT_MS, ...(signal === undefined ? {} : { signal }) };
     execFile(path, ["--version"], options, (cause, stdout, stderr) => {

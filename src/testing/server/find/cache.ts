@@ -8,19 +8,19 @@ const LOCK_WAIT_MS = 6 * 60_000;
 const LOCK_STALE_MS = 10 * 60_000;
 const LOCK_UNWRITTEN_MS = 5000;
 
-/** `NATS_LEADER_CACHE`, or nats-leader in `XDG_CACHE_HOME` or ~/.cache. */
+/** `NATS_LEADER_CACHE`, or the folder nats-leader in `XDG_CACHE_HOME` or ~/.cache. */
 export function cacheDir(env: NodeJS.ProcessEnv): string {
   const own = env["NATS_LEADER_CACHE"];
   if (own) return own;
   return join(env["XDG_CACHE_HOME"] || join(homedir(), ".cache"), "nats-leader");
 }
 
-/** Where the cache keeps a version. */
+/** The path of a version in the cache. */
 export function cachedPath(cache: string, version: string): string {
   return join(cache, "nats-server", version, "nats-server");
 }
 
-/** The cached binary of exactly this version; undefined when there is none that runs. */
+/** The path of the cached binary of exactly this version; undefined if it is missing or does not run. */
 export async function findCached(
   cache: string,
   version: string,
@@ -31,13 +31,13 @@ export async function findCached(
     return (await binaryVersion(path, signal)) === version ? path : undefined;
   } catch {
     signal?.throwIfAborted();
-    return undefined; // missing, or damaged: an install puts a new one in its place
+    return undefined; // missing, or damaged: the next install replaces it
   }
 }
 
 /**
- * Lets `make` put a nats-server into a new folder and moves it to its place under the version it reports, in one
- * rename: whoever looks sees no binary or a whole one, however many processes install at once.
+ * Installs the nats-server that `make` puts into a new folder. One rename moves it to the path of the version it
+ * reports, so that other processes see no binary or a complete one, even if several install at the same time.
  */
 export async function installInto(
   cache: string,
@@ -62,8 +62,8 @@ export async function installInto(
 }
 
 /**
- * Runs `job` while no other process does so for this version, so that a cold cache costs one build. The lock only
- * saves work: it is passed over when its owner has died or takes longer than six minutes.
+ * Runs `job` under a lock for this version, so that several processes with an empty cache share one build. The lock
+ * only saves work: it is ignored if its owner has died, or after waiting for six minutes.
  */
 export async function withInstallLock<T>(
   cache: string,
@@ -101,7 +101,7 @@ async function isAbandoned(path: string): Promise<boolean> {
     if (text === "") return ageMs > LOCK_UNWRITTEN_MS;
     return ageMs > LOCK_STALE_MS || !isAlive(Number(text));
   } catch {
-    return false; // it was given back in between
+    return false; // released since
   }
 }
 

@@ -2,16 +2,16 @@ import { within } from "../run/wait.ts";
 
 const MAX_BYTES = 200 << 20;
 
-/** Limits of a download, in milliseconds. */
+/** Time limits of a download. */
 export interface FetchLimits {
-  /** Until the response's headers are there, redirects included. */
+  /** Until the response's headers have arrived, redirects included. */
   readonly headersMs: number;
   /** Until the last byte. */
   readonly totalMs: number;
   readonly signal?: AbortSignal | undefined;
 }
 
-/** GETs a whole file. Rejects on a status other than 200. */
+/** Downloads a file into memory. Rejects if the status is not 200. */
 export type FetchBytes = (url: string, limits: FetchLimits) => Promise<Uint8Array>;
 
 export const fetchBytes: FetchBytes = async (url, limits) => {

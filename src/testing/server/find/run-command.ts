@@ -3,7 +3,7 @@ import { reasonOf } from "../errors.ts";
 
 const MAX_OUTPUT_BYTES = 1 << 20;
 
-/** How a command is run; time in milliseconds. */
+/** Options of {@link RunCommand}. */
 export interface RunOptions {
   readonly timeoutMs: number;
   readonly cwd?: string;
@@ -11,7 +11,7 @@ export interface RunOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** Runs a command without a shell and resolves to what it printed. Rejects with one line that says why it failed. */
+/** Runs a command without a shell and resolves to its stdout. Rejects with the reason on one line. */
 export type RunCommand = (command: string, args: readonly string[], options: RunOptions) => Promise<string>;
 
 export const runCommand: RunCommand = (command, args, options) =>

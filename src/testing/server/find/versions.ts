@@ -1,7 +1,7 @@
-/** The nats-server that this project is developed and tested with. */
+/** The nats-server version that this project is developed and tested with. */
 export const PINNED_NATS_VERSION = "2.15.1";
 
-/** The oldest nats-server that the tests run on. */
+/** The oldest nats-server version that the tests run on. */
 export const OLDEST_NATS_VERSION = "2.9.10";
 
 type Numbers = readonly [major: number, minor: number, patch: number];
@@ -13,19 +13,19 @@ function numbersOf(version: string): Numbers {
   return [Number(match[1]), Number(match[2]), Number(match[3])];
 }
 
-/** Negative when `a` is the older one, 0 when equal. What follows the three numbers ("-RC.1") does not count. */
+/** Negative if `a` is older, 0 if both are equal. A suffix such as "-RC.1" is ignored. */
 export function compareVersions(a: string, b: string): number {
   const [left, right] = [numbersOf(a), numbersOf(b)];
   return left[0] - right[0] || left[1] - right[1] || left[2] - right[2];
 }
 
-/** Whether `version` has `wanted`'s minor version or a newer one: the patch level may be older. */
+/** Whether `version` has the minor version of `wanted` or a newer one, at any patch level. */
 export function isCurrentEnough(version: string, wanted: string): boolean {
   const [major, minor] = numbersOf(wanted);
   return compareVersions(version, `${major}.${minor}.0`) >= 0;
 }
 
-// Measured on these versions or read in their release notes; the first one that can is named.
+// The first version with each feature, measured or from its release notes.
 const LIMITS: readonly (readonly [since: string, lacks: string])[] = [
   ["2.11.0", "no server-enforced fencing (needs 2.11)"],
   ["2.12.0", "no atomic batches (needs 2.12)"],
@@ -33,7 +33,7 @@ const LIMITS: readonly (readonly [since: string, lacks: string])[] = [
   ["2.10.0", "no sync_interval: always (needs 2.10)"],
 ];
 
-/** One line that says what an older server can't do; undefined when it lacks nothing that is used here. */
+/** One line with the features that an older server lacks; undefined if it has all that are used here. */
 export function limitsNote(version: string): string | undefined {
   const lacking = LIMITS.filter(([since]) => compareVersions(version, since) < 0).map(([, lacks]) => lacks);
   return lacking.length === 0 ? undefined : `${version}: ${lacking.join(", ")}`;
