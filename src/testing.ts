@@ -26,7 +26,7 @@ export type {
   StartOptions,
 } from "./testing/server/types.ts";
 export type { HeldTerm } from "./testing/simulation/held-terms.ts";
-export type { ProcessContext } from "./testing/simulation/process-life.ts";
+export type { ProcessContext } from "./testing/simulation/process-run.ts";
 export type { SimulatedClusterOptions } from "./testing/simulation/simulated-cluster.ts";
 export { SimulatedCluster } from "./testing/simulation/simulated-cluster.ts";
 export type {

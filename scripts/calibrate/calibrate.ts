@@ -1,12 +1,12 @@
 /** Many scripts, several at a time, on one server or cluster; of a script that fails, the shortest part that still does. */
 import { messageOf } from "../../src/errors.ts";
 import { Random } from "../../src/testing/simulation/random.ts";
+import { generate, type Script } from "./bucket/operations.ts";
+import { type Outcome, runScript } from "./bucket/run-script.ts";
 import { Lane, type Place } from "./nats-lane.ts";
-import { generate, type Script } from "./operations.ts";
-import { type Outcome, runScript } from "./run-script.ts";
-import { runSessions, type SessionOutcome } from "./run-sessions.ts";
-import { generateSessions, type SessionScript } from "./session-script.ts";
-import { bucketStory, sessionStory } from "./story.ts";
+import { bucketStory, sessionStory } from "./report-text.ts";
+import { runSessions, type SessionOutcome } from "./session/run-session-script.ts";
+import { generateSessions, type SessionScript } from "./session/session-script.ts";
 
 /** Shortening a failing script takes at most that many runs. */
 const MAX_SHORTENINGS = 120;

@@ -3,8 +3,8 @@
  * is a fault of the fake.
  */
 import { isAtLeast } from "../../src/nats/api/server-version.ts";
-import type { Step } from "./operations.ts";
-import { IN_FLIGHT } from "./world.ts";
+import { IN_FLIGHT } from "./bucket/bucket-world.ts";
+import type { Step } from "./bucket/operations.ts";
 
 /** Which server it is compared with. */
 export interface Subject {

@@ -6,7 +6,7 @@ import { ConnectionMonitor } from "../../src/nats/connection/connection-monitor.
 import type { NatsServer } from "../../src/testing/server/types.ts";
 import { startProxy, type TcpProxy } from "../shared/tcp-proxy.ts";
 import { waitFor, within } from "../shared/wait.ts";
-import type { Node } from "./operations.ts";
+import type { Node } from "./bucket/operations.ts";
 
 /** Where a lane's connections go. */
 export interface Place {

@@ -9,8 +9,8 @@ import type {
 import { type Applied, FakeBucket } from "../../src/testing/simulation/fakes/fake-bucket.ts";
 import { FakeSession } from "../../src/testing/simulation/fakes/fake-session.ts";
 import { FakeStore } from "../../src/testing/simulation/fakes/fake-store.ts";
-import type { FakeParts } from "./fake-world.ts";
-import type { SessionParts } from "./session-fake.ts";
+import type { FakeParts } from "./bucket/fake-bucket-world.ts";
+import type { SessionParts } from "./session/fake-session-world.ts";
 
 type Watcher = Parameters<FakeBucket["watch"]>[0];
 

@@ -13,16 +13,16 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { leaseSpanMs } from "../../src/election/lease.ts";
 import { findNatsServer } from "../../src/testing.ts";
-import { findFaketime } from "./faults/clock.ts";
-import { Disk } from "./faults/disk.ts";
-import { watchStalls } from "./faults/stalls.ts";
-import { Namespace } from "./namespace.ts";
+import { findFaketime } from "./machine/bent-clock.ts";
+import { Disk } from "./machine/disk.ts";
+import { Namespace } from "./machine/namespace.ts";
+import { watchStalls } from "./machine/stalls.ts";
 import { type ChaosOptions, listText, readOptions, USAGE } from "./options.ts";
-import { makePlan, profiles } from "./plan.ts";
 import { timelineHtml } from "./report/html.ts";
 import { isSound, summarize } from "./report/report.ts";
 import { readReports, sumReports } from "./report/sum.ts";
 import { reportText } from "./report/text.ts";
+import { makePlan, profiles } from "./schedule.ts";
 import { runWorld, type WorldReport } from "./world.ts";
 
 async function run(options: ChaosOptions): Promise<boolean> {

@@ -1,7 +1,7 @@
 // The lease protocol under the model checker Spin: ours must hold, every broken variant must not. See model/README.md.
 import { availableParallelism } from "node:os";
 import { Command, InvalidArgumentError } from "commander";
-import { progressBar } from "../simulator/progress.ts";
+import { progressBar } from "../shared/progress-bar.ts";
 import { type Run, runs } from "./runs.ts";
 import { missingTools, type Verdict, verify } from "./spin.ts";
 

@@ -1,7 +1,7 @@
 import type { Mutant } from "./list.ts";
 
 /** What a mutant needs a copy of: the code with the fault and the simulator that plays it. */
-export const COPIED_PARTS: readonly string[] = ["src/", "scripts/simulator/"];
+export const COPIED_PARTS: readonly string[] = ["src/", "scripts/simulator/", "scripts/shared/"];
 
 /** The text of a compiled file with the fault in it. Throws when the list does not fit the code any more. */
 export function mutate(text: string, { name, file, from, to, occurrence }: Mutant): string {

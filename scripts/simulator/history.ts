@@ -2,17 +2,18 @@
 
 import { FakeBucket } from "../../src/testing/simulation/fakes/fake-bucket.ts";
 import { FakeConnections } from "../../src/testing/simulation/fakes/fake-session.ts";
-import type { FaultContext } from "../../src/testing/simulation/fault-tools.ts";
-import { Host, timing, type World } from "../../src/testing/simulation/host.ts";
 import { SeededRandom } from "../../src/testing/simulation/random.ts";
-import { effectText, eventText, line } from "../../src/testing/simulation/story.ts";
 import { type Settling, VirtualTime } from "../../src/testing/simulation/time/virtual-time.ts";
-import { Checker, QUIET_MS, RATE_SLACK, STEADY_MS } from "./checker.ts";
-import { strike } from "./faults.ts";
+import { traceLine } from "../../src/testing/simulation/trace-line.ts";
+import { effectText, eventText } from "../shared/election-text.ts";
+import { Checker, QUIET_MS, RATE_SLACK, STEADY_MS } from "./check/checker.ts";
+import { Tally } from "./check/tally.ts";
+import { Strayed, Violation } from "./check/violation.ts";
+import type { FaultContext } from "./faults/fault-tools.ts";
+import { strike } from "./faults/faults.ts";
+import { Host, timing, type World } from "./host.ts";
 import { FAULTY_MS, type Plan } from "./plan.ts";
-import { Tally } from "./tally.ts";
 import { TraceHash } from "./trace-hash.ts";
-import { Strayed, Violation } from "./violation.ts";
 
 const STOPPING_MS = 2 * timing.leaseTtlMs;
 
@@ -184,6 +185,6 @@ export class History {
   }
 
   #say(at: number | null, who: string, text: string): void {
-    this.#story?.push(line(at, who, text));
+    this.#story?.push(traceLine(at, who, text));
   }
 }

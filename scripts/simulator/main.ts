@@ -3,14 +3,14 @@ import { readFile } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import { Worker } from "node:worker_threads";
 import { Command, InvalidArgumentError } from "commander";
+import { progressBar } from "../shared/progress-bar.ts";
+import { type Counts, TRANSITIONS, unseenTransitions } from "./check/tally.ts";
 import { History } from "./history.ts";
 import type { Pinned } from "./pinned.ts";
 import { type Plan, type PlanOptions, planOf } from "./plan.ts";
-import { progressBar } from "./progress.ts";
 import { resourceLimits } from "./resource-limits.ts";
 import { type Findings, merge, type SearchOptions } from "./search.ts";
 import { retell, shrink } from "./shrink.ts";
-import { type Counts, TRANSITIONS, unseenTransitions } from "./tally.ts";
 
 interface Flags {
   readonly seeds: number;

@@ -1,9 +1,9 @@
 /** What a seed stands for: who takes part, and which faults happen when. Plain data, so that a history can be cut down. */
 import type { CrashDetection } from "../../src/election/types.ts";
-import type { FaultName } from "../../src/testing/simulation/fault-tools.ts";
-import { type HostOptions, timing } from "../../src/testing/simulation/host.ts";
 import { SeededRandom } from "../../src/testing/simulation/random.ts";
-import { bucketFaults, commonFaults, operatorFaults } from "./faults.ts";
+import type { FaultName } from "./faults/fault-tools.ts";
+import { bucketFaults, commonFaults, operatorFaults } from "./faults/faults.ts";
+import { type HostOptions, timing } from "./host.ts";
 
 /** Faults happen until then, in milliseconds of true time; they are over by then, too. */
 export const FAULTY_MS = 80_000;

@@ -1,9 +1,9 @@
 /** Plays many seeds one after another, and adds up what was seen. */
 
 import { settle } from "../../src/testing/simulation/time/virtual-time.ts";
+import { Tally, type TallyData } from "./check/tally.ts";
 import { History } from "./history.ts";
 import { type PlanOptions, planOf } from "./plan.ts";
-import { Tally, type TallyData } from "./tally.ts";
 import { SetHash } from "./trace-hash.ts";
 
 const TURN_EVERY = 8;

@@ -1,7 +1,8 @@
 /** Cuts a failed history down to the faults it takes. */
+
+import { Tally } from "./check/tally.ts";
 import { History } from "./history.ts";
 import type { Plan } from "./plan.ts";
-import { Tally } from "./tally.ts";
 
 /** Fewer faults that still end in the same kind of violation: mostly two to four are left. The plan itself if it is sound. */
 export async function shrink(plan: Plan): Promise<Plan> {

@@ -1,6 +1,6 @@
 /** A fingerprint of everything that happened: the same seed must give the same one, on every machine. */
 import type { Effect, ElectionEvent, ElectionState } from "../../src/election/types.ts";
-import { roleIndex } from "./tally.ts";
+import { roleIndex } from "./check/tally.ts";
 
 const EVENTS: Readonly<Record<ElectionEvent["type"], number>> = {
   "bucket-opened": 1,

@@ -4,8 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import type { FaultName } from "../../scripts/chaos/faults/catalogue.ts";
-import { Disk } from "../../scripts/chaos/faults/disk.ts";
-import { Namespace } from "../../scripts/chaos/namespace.ts";
+import { Disk } from "../../scripts/chaos/machine/disk.ts";
+import { Namespace } from "../../scripts/chaos/machine/namespace.ts";
 import { runWorld } from "../../scripts/chaos/world.ts";
 
 test("a world lives through servers without its user, without JetStream, without room, and a cable that is pulled", async () => {

@@ -3,6 +3,8 @@
  * What the server said is then put to fakes that are wrong on purpose: each must be found out.
  */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { FakeWorld } from "../../scripts/calibrate/bucket/fake-bucket-world.ts";
+import { type Answer, contradicted, type Mismatch } from "../../scripts/calibrate/bucket/run-script.ts";
 import {
   type Calibration,
   calibrateBuckets,
@@ -10,15 +12,13 @@ import {
   shortened,
 } from "../../scripts/calibrate/calibrate.ts";
 import { DEVIATIONS, type Subject } from "../../scripts/calibrate/deviations.ts";
-import { FakeWorld } from "../../scripts/calibrate/fake-world.ts";
 import type { Place } from "../../scripts/calibrate/nats-lane.ts";
-import { type Answer, contradicted, type Mismatch } from "../../scripts/calibrate/run-script.ts";
+import { bucketStory } from "../../scripts/calibrate/report-text.ts";
+import { FakeSessionWorld } from "../../scripts/calibrate/session/fake-session-world.ts";
 import {
   contradicted as contradictedSession,
   type SessionAnswer,
-} from "../../scripts/calibrate/run-sessions.ts";
-import { FakeSessionWorld } from "../../scripts/calibrate/session-fake.ts";
-import { bucketStory } from "../../scripts/calibrate/story.ts";
+} from "../../scripts/calibrate/session/run-session-script.ts";
 import { WRONG_FAKES, WRONG_SESSIONS } from "../../scripts/calibrate/wrong-fakes.ts";
 import { type NatsServer, startNatsServer } from "../../src/testing.ts";
 

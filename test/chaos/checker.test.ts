@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, describe, expect, test } from "vitest";
-import { check, type FaultMark } from "../../scripts/chaos/checker.ts";
+import { check, type FaultMark } from "../../scripts/chaos/check/checker.ts";
 import type { FaultName } from "../../scripts/chaos/faults/catalogue.ts";
 import {
   type HeldInterval,
@@ -11,7 +11,7 @@ import {
   parseHistory,
   readHistory,
   type Stall,
-} from "../../scripts/chaos/history.ts";
+} from "../../scripts/chaos/node/recording.ts";
 
 const RECOVERY_MS = 5000;
 

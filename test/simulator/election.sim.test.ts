@@ -1,14 +1,14 @@
 /**
- * Real drivers on virtual time against one fake bucket, with random faults; `scripts/simulator/checker.ts` says what must hold.
+ * Real drivers on virtual time against one fake bucket, with random faults; `scripts/simulator/check/checker.ts` says what must hold.
  * `npm run sim -- --seeds 1000000` searches on, on all cores.
  */
 import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
+import { unseenTransitions } from "../../scripts/simulator/check/tally.ts";
 import { planOf } from "../../scripts/simulator/plan.ts";
 import { merge, search } from "../../scripts/simulator/search.ts";
 import { retell, shrink } from "../../scripts/simulator/shrink.ts";
-import { unseenTransitions } from "../../scripts/simulator/tally.ts";
 
 const SEEDS = 3_000;
 

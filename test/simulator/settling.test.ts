@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
+import { Tally } from "../../scripts/simulator/check/tally.ts";
 import { History, type Outcome } from "../../scripts/simulator/history.ts";
 import { planOf } from "../../scripts/simulator/plan.ts";
-import { Tally } from "../../scripts/simulator/tally.ts";
 import type { Settling } from "../../src/testing/simulation/time/virtual-time.ts";
 
 test("what is spared to be fast changes no history: same outcome, same fingerprint", {

@@ -1,73 +1,83 @@
-/** libfaketime, which bends every clock a process sees, the monotonic one too. */
-import { existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+/** Faults of the clocks of a process, by libfaketime. */
+import { setTimeout as pause } from "node:timers/promises";
+import type { NodeProcess } from "../node/node-process.ts";
+import type { FaultName } from "./catalogue.ts";
+import { type Fault, passAll, past, type Scene } from "./scene.ts";
 
-const PLACES = [
-  "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1",
-  "/usr/lib/aarch64-linux-gnu/faketime/libfaketimeMT.so.1",
-  "/usr/lib/faketime/libfaketimeMT.so.1",
-];
+/** Far beyond what the margin of a lease allows for. */
+export const FAR_RATE = 1.25;
+const STARTED_MS = 10_000;
 
-/** Path of the library, or `null`: apt-get install libfaketime. */
-export function findFaketime(): string | null {
-  return PLACES.find((path) => existsSync(path)) ?? null;
+/** To a follower this is a jump forward, and it may take over too soon: that is still this fault's doing. */
+async function setRight(node: NodeProcess, { leaseMs }: Scene): Promise<void> {
+  node.clock?.bend(0);
+  await pause(leaseMs);
 }
 
-/** The clock of one process. */
-export class BentClock {
-  readonly #file: string;
-  readonly #library: string;
-  #rate = 1;
-  #wallOnly = false;
-
-  constructor(library: string, file: string) {
-    this.#file = file;
-    this.#library = library;
-    this.begin();
-  }
-
-  /** For a process that is started now. */
-  get env(): Readonly<Record<string, string>> {
-    return {
-      LD_PRELOAD: this.#library,
-      FAKETIME_TIMESTAMP_FILE: this.#file,
-      FAKETIME_NO_CACHE: "1",
-      ...(this.#wallOnly ? { FAKETIME_DONT_FAKE_MONOTONIC: "1" } : {}),
-    };
-  }
-
-  /** Whether the monotonic clock of processes that are started from now on stays straight. */
-  wallOnly(on: boolean): void {
-    this.#wallOnly = on;
-  }
-
-  /** For a process about to start: Node aborts when its clock shows a time before its start, so it starts in the past. */
-  begin(): void {
-    this.bend(-30);
-  }
-
-  /** How fast it runs in processes that are started from now on. */
-  runAt(rate: number): void {
-    this.#rate = rate;
-  }
-
-  /** From now on the process sees a time this many seconds from the true one. Works also while it is frozen. */
-  bend(seconds: number): void {
-    const next = `${this.#file}.next`;
-    const rate = this.#rate === 1 ? "" : ` x${this.#rate}`;
-    writeFileSync(next, `${seconds < 0 ? "" : "+"}${seconds}${rate}\n`);
-    renameSync(next, this.#file);
-  }
+async function runningAt(node: NodeProcess, rate: number): Promise<void> {
+  await node.end("SIGKILL");
+  node.clock?.runAt(rate);
+  node.start();
+  await node.report("started", STARTED_MS);
 }
 
-/**
- * Nanoseconds from the host's uptime, as the kernel's file says it, to the monotonic clock of this process. Looked for at an
- * edge of the file's coarse steps.
- */
-export function uptimeOffsetNs(): number {
-  const read = (): string => readFileSync("/proc/uptime", "utf8").split(" ")[0] ?? "";
-  const first = read();
-  for (;;) {
-    const next = read();
-    if (next !== first) return Number(process.hrtime.bigint()) - Number(next) * 1e9;
-  }
-}
+export const CLOCK_FAULTS: Readonly<Record<FaultName<"clock">, Fault>> = {
+  async "clock-back"(scene) {
+    const { leader, random } = scene;
+    // Its timers stand still and its deadline is far away: it believes to lead, and does not renew.
+    leader.clock?.bend(-random.between(3, 5));
+    await past(scene);
+    await setRight(leader, scene);
+  },
+  async "clock-forward"(scene) {
+    const { leader, random, leaseMs } = scene;
+    leader.clock?.bend(random.between(2, 5));
+    await pause(random.between(0, leaseMs));
+    // And not back: that would be the other fault.
+  },
+  async "freeze-and-clock-back"(scene) {
+    const { leader, random } = scene;
+    leader.freeze();
+    leader.clock?.bend(-random.between(2, 6));
+    await past(scene);
+    leader.thaw();
+    await pause(random.between(100, 400));
+    await setRight(leader, scene);
+  },
+  async "clock-rate"(scene) {
+    const { leader, followers, random } = scene;
+    const node = random.next() < 0.5 ? leader : random.pick(followers);
+    const rate = random.next() < 0.5 ? 0.995 : 1.005;
+    await runningAt(node, rate);
+    await pause(random.between(1000, 2000));
+  },
+  async "clock-rate-far"(scene) {
+    const { leader, followers, random, leaseMs } = scene;
+    const node = random.pick(followers);
+    const fast = random.next() < 0.5;
+    await runningAt(node, fast ? FAR_RATE : 1 / FAR_RATE);
+    // A fast follower takes over too soon, a slow leader stops too late.
+    if (!fast) leader.tell({ do: "step-down", to: node.lane });
+    if (!fast) await scene.takenOver(2 * leaseMs);
+    const old = fast ? leader : node;
+    const { epoch } = old;
+    for (const way of old.ways) way.blackhole(true);
+    await scene.takenOver(2 * leaseMs, epoch);
+    await pause(leaseMs * (FAR_RATE - 1));
+    passAll(old.ways);
+    await runningAt(node, 1);
+  },
+  async "wall-clock"(scene) {
+    const { leader, followers, random, leaseMs } = scene;
+    const node = random.pick(followers);
+    node.clock?.wallOnly(true);
+    await runningAt(node, 1);
+    leader.tell({ do: "step-down", to: node.lane });
+    await scene.takenOver(2 * leaseMs);
+    const seconds = random.between(1, 3600);
+    node.clock?.bend(random.next() < 0.5 ? -seconds : seconds);
+    await pause(1.5 * leaseMs);
+    node.clock?.wallOnly(false);
+    await node.end("SIGKILL");
+  },
+};

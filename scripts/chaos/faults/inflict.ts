@@ -1,10 +1,10 @@
-import type { Fault, Scene } from "../scene.ts";
+import { BUCKET_FAULTS } from "./bucket.ts";
 import type { FaultName } from "./catalogue.ts";
-import { BUCKET_FAULTS } from "./faults-bucket.ts";
-import { CLOCK_FAULTS } from "./faults-clock.ts";
-import { NETWORK_FAULTS } from "./faults-network.ts";
-import { PROCESS_FAULTS } from "./faults-process.ts";
-import { SERVER_FAULTS } from "./faults-server.ts";
+import { CLOCK_FAULTS } from "./clock.ts";
+import { NETWORK_FAULTS } from "./network.ts";
+import { PROCESS_FAULTS } from "./process.ts";
+import type { Fault, Scene } from "./scene.ts";
+import { SERVER_FAULTS } from "./server.ts";
 
 const FAULTS: Readonly<Record<FaultName, Fault>> = {
   ...PROCESS_FAULTS,

@@ -1,6 +1,6 @@
 /** The timeline: one page without anything from elsewhere. Time runs to the right; positions are shares of a world's width. */
 
-import type { FaultMark } from "../checker.ts";
+import type { FaultMark } from "../check/checker.ts";
 import { type FaultGroup, type FaultName, groupOf, kindOf, NAMES } from "../faults/catalogue.ts";
 import type { WorldReport } from "../world.ts";
 import { PAGE_SCRIPT, PAGE_STYLE } from "./html-page.ts";

@@ -1,6 +1,6 @@
 /** Sums up the worlds of a run, and judges them. */
 
-import { BUSY_LOOP_MS, type FaultMark, type Overlap, type Vacancy } from "../checker.ts";
+import { BUSY_LOOP_MS, type FaultMark, type Overlap, type Vacancy } from "../check/checker.ts";
 import {
   type Blame,
   FAULT_NAMES,
@@ -9,9 +9,9 @@ import {
   groupOf,
   kindOf,
 } from "../faults/catalogue.ts";
-import { FAR_RATE } from "../faults/faults-clock.ts";
+import { FAR_RATE } from "../faults/clock.ts";
 import type { ChaosOptions } from "../options.ts";
-import type { Violation } from "../register.ts";
+import type { Violation } from "../servers/register.ts";
 import type { WorldReport } from "../world.ts";
 
 export interface FaultSummary {

@@ -1,8 +1,12 @@
 /** Faults that a seed decides, for simulations of an application: as those of `faults.ts`, by what a test can do itself. */
-import { LONG_MS, SHORT_MS } from "./fault-tools.ts";
 import type { Random } from "./random.ts";
 import type { SimulatedProcess } from "./simulated-process.ts";
 import type { VirtualTime } from "./time/virtual-time.ts";
+
+/** Two leases: longer than anything that waits for one lease. */
+export const LONG_MS = 20_000;
+/** About one request timeout. */
+export const SHORT_MS = 1_300;
 
 export interface FaultScene {
   readonly random: Random;

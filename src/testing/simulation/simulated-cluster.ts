@@ -1,14 +1,15 @@
 /** A cluster on virtual time, for tests of what an application makes of its leadership. */
+
 import { FakeBucket } from "./fakes/fake-bucket.ts";
 import { FakeConnections } from "./fakes/fake-session.ts";
 import { type HeldBy, type HeldTerm, HeldTerms } from "./held-terms.ts";
-import type { SharedWorld } from "./process-life.ts";
+import type { SharedWorld } from "./process-run.ts";
 import { Random, SeededRandom } from "./random.ts";
 import { planFaults } from "./random-faults.ts";
 import { type Program, SimulatedProcess, type SimulatedProcessOptions } from "./simulated-process.ts";
 import { numberFrom, SimulationError } from "./simulation-error.ts";
-import { line } from "./story.ts";
 import { VirtualTime } from "./time/virtual-time.ts";
+import { traceLine } from "./trace-line.ts";
 
 const DEFAULT_DOWN_MS = 2_000;
 const UNTIL_MS = 60_000;
@@ -104,7 +105,7 @@ export class SimulatedCluster {
 
   /** Adds a line to the story. */
   tell(who: string, text: string): void {
-    this.#story.push(line(this.now, who, text));
+    this.#story.push(traceLine(this.now, who, text));
   }
 
   /** Adds a process and starts it. Throws `misused` where the name is taken. */

@@ -1,7 +1,7 @@
 /** One process of a simulated cluster, as the test holds it: start it, stop it, do bad things to it. */
 import type { FakeSession } from "./fakes/fake-session.ts";
 import { perfectNetwork } from "./fakes/network.ts";
-import { type Place, type ProcessContext, ProcessLife, type SharedWorld } from "./process-life.ts";
+import { type Place, type ProcessContext, ProcessLife, type SharedWorld } from "./process-run.ts";
 import { numberFrom, SimulationError } from "./simulation-error.ts";
 
 /**

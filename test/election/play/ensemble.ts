@@ -2,15 +2,17 @@
  * A play with several nodes: real drivers on virtual time against one bucket. The script says what happens to the world,
  * the transcript shows what every node hears and does.
  */
+
+import { effectText, eventText } from "../../../scripts/shared/election-text.ts";
 import type { ElectionConfig } from "../../../src/election/types.ts";
 import { Driver, type Output } from "../../../src/runtime/driver.ts";
 import { FakeBucket } from "../../../src/testing/simulation/fakes/fake-bucket.ts";
 import { FakeConnections, FakeSession } from "../../../src/testing/simulation/fakes/fake-session.ts";
 import { FakeStore } from "../../../src/testing/simulation/fakes/fake-store.ts";
 import { type Network, perfectNetwork } from "../../../src/testing/simulation/fakes/network.ts";
-import { effectText, eventText, line } from "../../../src/testing/simulation/story.ts";
 import { VirtualClock } from "../../../src/testing/simulation/time/virtual-clock.ts";
 import { settle, VirtualTime } from "../../../src/testing/simulation/time/virtual-time.ts";
+import { traceLine } from "../../../src/testing/simulation/trace-line.ts";
 import { config } from "./solo.ts";
 
 export interface PartOptions {
@@ -116,7 +118,7 @@ export class Ensemble {
 
   /** Lets time pass until then without a word: there is nothing to see but what was seen before. */
   async quietlyUntil(ms: number, why: string): Promise<void> {
-    this.#lines.push(line(null, "..", why));
+    this.#lines.push(traceLine(null, "..", why));
     this.#quiet = true;
     await this.at(ms);
     this.#quiet = false;
@@ -127,11 +129,11 @@ export class Ensemble {
   }
 
   say(who: string, text: string): void {
-    if (!this.#quiet) this.#lines.push(line(this.time.now, who, text));
+    if (!this.#quiet) this.#lines.push(traceLine(this.time.now, who, text));
   }
 
   sayOn(who: string, text: string): void {
-    if (!this.#quiet) this.#lines.push(line(null, who, text));
+    if (!this.#quiet) this.#lines.push(traceLine(null, who, text));
   }
 
   toString(): string {

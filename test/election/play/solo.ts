@@ -2,6 +2,8 @@
  * A one-node play on the bare core: the script feeds one event after another by hand, the transcript shows what the
  * election answers. No driver, no bucket, no time but what the script says.
  */
+
+import { effectText, eventText } from "../../../scripts/shared/election-text.ts";
 import { initialState, isHeld, step } from "../../../src/election/election.ts";
 import type { Instant } from "../../../src/election/time.ts";
 import type {
@@ -15,7 +17,7 @@ import type {
   WriteOutcome,
 } from "../../../src/election/types.ts";
 import { wakeDelayMs } from "../../../src/election/wants.ts";
-import { effectText, eventText, line } from "../../../src/testing/simulation/story.ts";
+import { traceLine } from "../../../src/testing/simulation/trace-line.ts";
 
 export const config: ElectionConfig = {
   nodeId: "a",
@@ -121,13 +123,13 @@ export class Solo {
   suspendMachine(ms: number): this {
     const { mono, boot, wall } = this.#now;
     this.#now = { mono, boot: boot + ms, wall: wall + ms };
-    this.#lines.push(line(null, this.#name, `   (the machine is suspended for ${ms} ms)`));
+    this.#lines.push(traceLine(null, this.#name, `   (the machine is suspended for ${ms} ms)`));
     return this;
   }
 
   stepWall(ms: number): this {
     this.#now = { ...this.#now, wall: this.#now.wall + ms };
-    this.#lines.push(line(null, this.#name, `   (somebody sets the wall clock, by ${ms} ms)`));
+    this.#lines.push(traceLine(null, this.#name, `   (somebody sets the wall clock, by ${ms} ms)`));
     return this;
   }
 
@@ -135,8 +137,9 @@ export class Solo {
     const { state, effects } = step(this.state, event, this.#now);
     this.state = state;
     this.effects = effects;
-    this.#lines.push(line(this.#now.mono, this.#name, `<- ${eventText(event)}`));
-    for (const effect of effects) this.#lines.push(line(null, this.#name, `-> ${effectText(effect, state)}`));
+    this.#lines.push(traceLine(this.#now.mono, this.#name, `<- ${eventText(event)}`));
+    for (const effect of effects)
+      this.#lines.push(traceLine(null, this.#name, `-> ${effectText(effect, state)}`));
     return this;
   }
 
@@ -228,7 +231,7 @@ export class Solo {
 
   /** A line that says whether the node may act as the leader now. */
   ask(): this {
-    this.#lines.push(line(this.#now.mono, this.#name, `?  may it lead? ${this.held ? "yes" : "no"}`));
+    this.#lines.push(traceLine(this.#now.mono, this.#name, `?  may it lead? ${this.held ? "yes" : "no"}`));
     return this;
   }
 
@@ -237,7 +240,7 @@ export class Solo {
     const before = this.#lines.length;
     this.opened().connected(binding).reads(null).applied(1);
     this.#lines.length = before;
-    this.#lines.push(line(this.#now.mono, this.#name, "   (leads: epoch 1, rev 1, deadline at 9500)"));
+    this.#lines.push(traceLine(this.#now.mono, this.#name, "   (leads: epoch 1, rev 1, deadline at 9500)"));
     return this;
   }
 

@@ -1,0 +1,112 @@
+/** Faults of node processes. */
+import { setTimeout as pause } from "node:timers/promises";
+import type { FaultName } from "./catalogue.ts";
+import { type Fault, longerThanLease, passAll, past, resetBoth, type Scene, spanMs } from "./scene.ts";
+
+/** After a leader died, in milliseconds with presence, after its lease without. */
+async function succeeded(scene: Scene): Promise<void> {
+  await scene.takenOver(2 * scene.leaseMs);
+  await pause(scene.random.between(0, 100));
+}
+
+async function freeze(scene: Scene): Promise<void> {
+  scene.leader.freeze();
+  await past(scene);
+  scene.leader.thaw();
+}
+
+export const PROCESS_FAULTS: Readonly<Record<FaultName<"process">, Fault>> = {
+  async kill(scene) {
+    await scene.leader.end("SIGKILL");
+    await succeeded(scene);
+  },
+  async "kill-follower"({ followers, random }) {
+    await random.pick(followers).end("SIGKILL");
+    await pause(random.between(50, 400));
+  },
+  async "kill-two"(scene) {
+    await Promise.all([scene.leader.end("SIGKILL"), scene.random.pick(scene.followers).end("SIGKILL")]);
+    await succeeded(scene);
+  },
+  async "kill-half-open"(scene) {
+    const { leader } = scene;
+    for (const way of leader.ways) way.toServer("hold");
+    await leader.end("SIGKILL");
+    await past(scene);
+    resetBoth(leader.ways);
+    passAll(leader.ways);
+  },
+  async term(scene) {
+    await scene.leader.end("SIGTERM");
+    await succeeded(scene);
+  },
+  async "step-down"(scene) {
+    scene.leader.tell({ do: "step-down" });
+    await succeeded(scene);
+  },
+  freeze,
+  async "freeze-short"(scene) {
+    scene.leader.freeze();
+    await pause(scene.random.between(30, Math.floor(spanMs(scene) * 0.3)));
+    scene.leader.thaw();
+  },
+  async "freeze-and-cut"(scene) {
+    const { leader, random } = scene;
+    leader.freeze();
+    await pause(random.between(0, 200));
+    if (random.next() < 0.5) resetBoth(leader.ways);
+    else for (const way of leader.ways) way.cut();
+    await past(scene);
+    leader.thaw();
+  },
+  async "freeze-all"(scene) {
+    const { leader, followers, random } = scene;
+    for (const node of [leader, ...followers]) node.freeze();
+    await longerThanLease(scene);
+    for (const node of random.next() < 0.5 ? [leader, ...followers] : [...followers, leader]) {
+      node.thaw();
+      await pause(random.between(0, 50));
+    }
+  },
+  async block(scene) {
+    const { leader, leaseMs, random } = scene;
+    const ms = leaseMs + random.between(0, 800);
+    const done = leader.report("unblocked", ms + 10_000);
+    leader.tell({ do: "block", ms });
+    await done;
+  },
+  async "block-and-cut"(scene) {
+    const { leader, random } = scene;
+    const done = leader.report("unblocked", 10_000);
+    leader.tell({ do: "block", ms: random.between(20, 240) });
+    await pause(random.between(0, 20));
+    resetBoth(leader.ways);
+    await done;
+    await pause(random.between(0, 300));
+  },
+  async "duplicate-id"(scene) {
+    const { leader, random } = scene;
+    await scene.twin();
+    await pause(random.between(50, 500));
+    await leader.end("SIGKILL");
+    await succeeded(scene);
+  },
+  async "different-ttls"(scene) {
+    const { leader, followers, random, leaseMs, takenOver } = scene;
+    const node = random.pick(followers);
+    await node.end("SIGKILL");
+    node.leaseOf(2 * leaseMs);
+    node.start();
+    await node.report("started", 5000);
+    leader.tell({ do: "step-down", to: node.lane });
+    await takenOver(2 * leaseMs);
+    // The others wait for the lease that its record tells, not for their own.
+    const { epoch } = node;
+    node.freeze();
+    await takenOver(4 * leaseMs, epoch);
+    node.thaw();
+    await pause(random.between(0, 300));
+    await node.end("SIGKILL");
+    node.leaseOf(leaseMs);
+  },
+};

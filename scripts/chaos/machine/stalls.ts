@@ -1,0 +1,17 @@
+import { hostNowNs } from "../node/messages.ts";
+import type { Stall } from "../node/recording.ts";
+
+const EVERY_MS = 20;
+const STALL_MS = 60;
+
+/** Notes when this process, through which all bytes between nodes and servers go, did not get to run. */
+export function watchStalls(): { readonly seen: readonly Stall[]; stop(): void } {
+  const seen: Stall[] = [];
+  let lastMs = hostNowNs() / 1e6;
+  const timer = setInterval(() => {
+    const nowMs = hostNowNs() / 1e6;
+    if (nowMs - lastMs > STALL_MS) seen.push({ fromMs: lastMs, untilMs: nowMs });
+    lastMs = nowMs;
+  }, EVERY_MS);
+  return { seen, stop: () => clearInterval(timer) };
+}

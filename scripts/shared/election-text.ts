@@ -1,0 +1,159 @@
+/** Texts for the events, effects and records of the election core, as they appear in traces and transcripts. */
+import type {
+  Effect,
+  ElectionEvent,
+  ElectionState,
+  Expectation,
+  LeaseEntry,
+  LeaseRecord,
+  SessionBinding,
+  Snapshot,
+} from "../../src/election/types.ts";
+import { messageOf } from "../../src/errors.ts";
+import { round } from "../../src/testing/simulation/trace-line.ts";
+
+export function eventText(event: ElectionEvent): string {
+  switch (event.type) {
+    case "bucket-opened":
+      return `bucket opened: ${event.generation}${event.maxAgeMs === 0 ? "" : `, max age ${event.maxAgeMs} ms`}`;
+    case "bucket-failed":
+      return `bucket cannot be opened: ${messageOf(event.error)}`;
+    case "connected":
+      return `connected as ${bindingText(event.binding)}`;
+    case "rebound":
+      return `still connected, now as ${bindingText(event.binding)}`;
+    case "disconnected":
+      return "disconnected";
+    case "watched":
+      return `watched ${entryText(event.entry)}`;
+    case "read":
+      switch (event.outcome.kind) {
+        case "snapshot":
+          return `read ${snapshotText(event.outcome.snapshot)}`;
+        case "no-bucket":
+          return "read: there is no bucket";
+        case "failed":
+          return `read failed: ${messageOf(event.outcome.error)}`;
+        default:
+          return event.outcome satisfies never;
+      }
+    case "written":
+      switch (event.outcome.kind) {
+        case "applied":
+          return `written #${event.nonce} applied rev ${event.outcome.revision}`;
+        case "conflict":
+          return `written #${event.nonce} refused: conflict`;
+        case "unknown":
+          return `written #${event.nonce} unknown: ${messageOf(event.outcome.error)}`;
+        default:
+          return event.outcome satisfies never;
+      }
+    case "bucket-gone":
+      return "the bucket is said to be gone";
+    case "presence-lost":
+      return `${event.presence} was deleted: is its holder dead?`;
+    case "death-confirmed":
+      return `its server says that ${bindingText(event.binding)} is closed`;
+    case "resign":
+      return `resign (${event.reason}${event.successor === undefined ? "" : `, in favour of ${event.successor}`})`;
+    case "compete":
+      return event.competes ? "compete" : "only follow from now on";
+    case "drained":
+      return "the work has stopped";
+    case "stop":
+      return "stop";
+    case "tick":
+      return "tick";
+    default:
+      return event satisfies never;
+  }
+}
+
+/** `state`: after the step that had this effect. */
+export function effectText(effect: Effect, state: ElectionState): string {
+  switch (effect.type) {
+    case "write": {
+      const { write, nonce } = effect;
+      if (write.kind === "release") {
+        const to = write.successor === undefined ? "" : ` for ${write.successor}`;
+        return `write #${nonce}: release epoch ${write.epoch}${to} ${expectationText(write.expect)}`;
+      }
+      const kind = state.inFlight?.kind ?? "put";
+      return `write #${nonce}: ${kind} epoch ${write.record.epoch} ${expectationText(write.expect)}`;
+    }
+    case "read":
+      return "read";
+    case "open-bucket":
+      return effect.above === 0 ? "open the bucket" : `open the bucket, a new one above ${effect.above}`;
+    case "confirm-death":
+      return `ask its server about ${bindingText(effect.binding)}`;
+    case "become-leader":
+      return `become leader epoch ${effect.epoch} (deadline at ${deadlineText(state)})`;
+    case "suspend":
+      return `suspend epoch ${effect.epoch}`;
+    case "resume":
+      return `resume epoch ${effect.epoch} (deadline at ${deadlineText(state)})`;
+    case "drain":
+      return `drain epoch ${effect.epoch}: ${effect.reason}`;
+    case "lose": {
+      const by = effect.by === undefined ? "" : ` by ${effect.by.nodeId} epoch ${effect.by.epoch}`;
+      return `lose epoch ${effect.epoch}: ${effect.reason}${by}`;
+    }
+    case "released":
+      return `released epoch ${effect.epoch}${effect.deleted ? "" : ", left to run out"}`;
+    case "leader-changed":
+      return effect.leader === null
+        ? "nobody leads"
+        : `${effect.leader.nodeId} leads, epoch ${effect.leader.epoch}`;
+    case "warn":
+      return `WARN ${effect.code}: ${effect.message}`;
+    case "stopped":
+      return "stopped";
+    default:
+      return effect satisfies never;
+  }
+}
+
+function deadlineText(state: ElectionState): string {
+  return "term" in state.role ? String(round(state.role.term.deadline.mono)) : "-";
+}
+
+function expectationText(expect: Expectation): string {
+  return "revision" in expect
+    ? `if rev ${expect.revision} stands`
+    : `if empty at sequence ${expect.emptyAtSequence}`;
+}
+
+export function bindingText(binding: SessionBinding | null): string {
+  if (binding === null) return "nobody in particular";
+  return `${binding.serverId}/${binding.clientId}${binding.presence === undefined ? "" : ` with ${binding.presence}`}`;
+}
+
+export function recordText(record: LeaseRecord): string {
+  const who = record.incarnation === undefined ? "a go-cluster node" : record.incarnation;
+  const nonce = record.nonce === undefined ? "" : ` #${record.nonce}`;
+  return `${record.nodeId} holds epoch ${record.epoch} (${who}${nonce})`;
+}
+
+export function entryText(entry: LeaseEntry): string {
+  switch (entry.kind) {
+    case "record":
+      return `rev ${entry.revision}: ${recordText(entry.record)}`;
+    case "released": {
+      const to = entry.successor === undefined ? "" : `, ${entry.successor} goes first`;
+      return `rev ${entry.revision}: released after epoch ${entry.epoch}${to}`;
+    }
+    case "deleted":
+      return `rev ${entry.revision}: deleted by somebody`;
+    case "garbage":
+      return `rev ${entry.revision}: garbage`;
+    default:
+      return entry satisfies never;
+  }
+}
+
+export function snapshotText(snapshot: Snapshot): string {
+  return snapshot.entry === null
+    ? `empty, the stream ends at ${snapshot.lastSequence}`
+    : entryText(snapshot.entry);
+}
