@@ -1,13 +1,20 @@
 /**
- * What the fence costs: fenced and unfenced writes of one process to one stream, in turns, so that whatever else the
- * machine does hits all. Throughput is pipelined, latency is one write at a time. Medians over the rounds, ratios as
- * medians of the rounds' ratios.
+ * Measures the cost of fencing: fenced and unfenced writes of one process to one stream. The variants take turns within
+ * each round, so that other load on the machine affects all of them. Throughput is pipelined; latency is one write at a
+ * time. All figures are medians over the rounds; ratios are medians of the rounds' ratios.
  *
- * "unfenced" is `js.publish` of nats.js: what an application without fences calls. "sameClient" is unfenced through the
- * fenced writer's own, quicker way of awaiting answers: there the server is the bottleneck, and the ratio is what the
- * condition costs the server at full load.
+ *   npm run --silent bench:fencing -- [--json] [--rounds 9] [--messages 20000] [--bytes 256] [--replicas 1]
+ *                                     [--in-flight 256] [--version 2.15.1]
  *
- *   node --import tsx scripts/benchmark-fencing/main.ts [--json] [--rounds 9] [--messages 20000] [--bytes 256] [--replicas 1]
+ * - `unfenced` is `js.publish()` of nats.js, the call of an application without fencing.
+ * - `fenced` is `FencedWriter.publish()`.
+ * - `sameClient` writes unfenced, but waits for its acks in the fenced writer's faster way. There the server is the
+ *   bottleneck, and the ratio is the cost of the condition on the server at full load.
+ *
+ * `--json` prints `{unfencedPerSecond, fencedPerSecond, ratio, unfencedP50Ms, fencedP50Ms, latencyRatio, sameClient:
+ * {unfencedPerSecond, ratio, unfencedP50Ms, latencyRatio}, server, replicas, rounds, inFlight}`. `ratio` is fenced
+ * throughput divided by unfenced throughput (larger is better); `latencyRatio` is fenced latency divided by unfenced latency
+ * (smaller is better); `server` is the version of the nats-server.
  */
 import { parseArgs } from "node:util";
 import { jetstream } from "@nats-io/jetstream";
@@ -80,7 +87,7 @@ async function measure(nats: NatsConnection, writer: FencedWriter) {
   const samples: Record<Way, Samples> = { unfenced: empty(), fenced: empty(), sameClient: empty() };
   for (const send of Object.values(ways)) await pipelined(send, Math.min(plan.messages, 5000));
   for (let round = 0; round < plan.rounds; round++) {
-    // Who goes first changes: the second one finds a warmer disk cache, or a busier disk.
+    // The order alternates: a later variant finds a warmer disk cache, or a busier disk.
     const order = round % 2 === 0 ? WAYS : WAYS.toReversed();
     for (const way of order) {
       samples[way].perSecond.push(await pipelined(ways[way], plan.messages));
@@ -111,7 +118,7 @@ function medianRatio(of: readonly number[], to: readonly number[]): number {
   return round3(median(of.map((value, i) => value / (to[i] ?? Number.NaN))));
 }
 
-/** Messages in a second, with a fixed number in flight. */
+/** Messages per second with a fixed number in flight. */
 async function pipelined(send: Send, count: number): Promise<number> {
   const began = performance.now();
   let left = count;
@@ -152,7 +159,7 @@ async function withServer<T>(run: (nats: NatsConnection) => Promise<T>): Promise
   }
 }
 
-/** A cluster that has just started says no for a while. */
+/** Retries: a cluster that has just started refuses to create streams for a while. */
 async function open(nats: NatsConnection): Promise<FencedStream> {
   const options = { stream: "BENCH", subjects: ["bench.>"], replicas, timeoutMs: 5000 };
   for (let tries = 0; ; tries++) {

@@ -1,3 +1,4 @@
+/** The systems that are compared. */
 import { etcd } from "./etcd.ts";
 import { natsLeader } from "./nats-leader.ts";
 import type { Peer } from "./peer.ts";

@@ -1,4 +1,4 @@
-// A child process of the comparison: one candidate of one system. Speaks the failover benchmark's language.
+/** A child process of the comparison: one candidate of one system. Sends the reports of the failover benchmark's children. */
 import { hostNowMs, report } from "../../src/bench/messages.ts";
 import { PEERS } from "./all.ts";
 
@@ -21,7 +21,7 @@ function fail(error: unknown): void {
 }
 
 process.on("disconnect", () => process.exit(1));
-// Ctrl-C reaches the whole process group: the parent decides what becomes of its children.
+// Ctrl-C reaches the whole process group; the parent ends its children.
 process.on("SIGINT", () => {});
 
 const task = JSON.parse(process.argv[2] ?? "null") as CandidateTask;

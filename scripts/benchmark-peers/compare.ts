@@ -1,4 +1,4 @@
-// Runs one system through kill and term: a leader and a standby, each a process of its own.
+/** Measures the failover of one system: a leader and a standby, each in its own process. */
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -35,11 +35,11 @@ const CANDIDATE = new URL(
   import.meta.url.endsWith(".ts") ? "./candidate.ts" : "./candidate.js",
   import.meta.url,
 );
-/** A standby that says it competes may have a request under way. */
+/** A standby that has reported that it competes may still have a request in flight. */
 const SETTLE_MS = 300;
 const READY_TIMEOUT_MS = 30_000;
 
-/** One system, all modes, on a server of its own. */
+/** Runs all modes of one system on a server of its own. */
 export async function compare(peer: Peer, options: CompareOptions): Promise<Result[]> {
   const dir = await mkdtemp(join(tmpdir(), `nats-leader-peer-${peer.system}-`));
   try {
@@ -71,7 +71,7 @@ export async function compare(peer: Peer, options: CompareOptions): Promise<Resu
   }
 }
 
-/** The candidates of one mode. */
+/** The leader and the standby of one mode. */
 class Pair {
   readonly #peer: Peer;
   readonly #url: string;
@@ -101,7 +101,7 @@ class Pair {
       this.#add();
       for (let number = 1; number <= rounds; number++) {
         await this.#until(() => this.#ready.size === 2, READY_TIMEOUT_MS, "a standby");
-        // A lease's remaining time depends on when its holder dies: spread over one period of renewal.
+        // The remaining time of a lease depends on when its holder dies: kills are spread over one renewal interval.
         await pause(SETTLE_MS + Math.random() * this.#peer.renewEveryMs(ttlMs), undefined, { signal });
         const sample = await this.#round(mode);
         samples.push(sample);
@@ -150,13 +150,15 @@ class Pair {
     this.#children.add(child);
     void child.exited.then(() => {
       if (child !== this.#leaving) {
-        this.#failure ??= new Error(`${this.#peer.system} ${id} has ended. ${child.stderr}`);
+        this.#failure ??= new Error(
+          `${this.#peer.system} ${id} exited unexpectedly; stderr: ${child.stderr}`,
+        );
       }
       this.#wake();
     });
   }
 
-  async #until<V>(look: () => V | null | false, timeoutMs: number, what: string): Promise<V> {
+  async #until<V>(probe: () => V | null | false, timeoutMs: number, what: string): Promise<V> {
     let expired = false;
     const timer = setTimeout(() => {
       expired = true;
@@ -166,9 +168,9 @@ class Pair {
       for (;;) {
         this.#options.signal.throwIfAborted();
         if (this.#failure !== null) throw this.#failure;
-        const found = look();
+        const found = probe();
         if (found !== null && found !== false) return found;
-        if (expired) throw new Error(`waited ${timeoutMs} ms for ${what}`);
+        if (expired) throw new Error(`timed out after ${timeoutMs} ms waiting for ${what}`);
         await new Promise<void>((resolve) => {
           this.#wake = resolve;
         });

@@ -1,3 +1,4 @@
+/** etcd's election API. */
 import { join } from "node:path";
 import { Etcd3 } from "etcd3";
 import { freePort } from "../../src/testing/server/run/ports.ts";

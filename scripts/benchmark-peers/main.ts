@@ -1,10 +1,18 @@
-// The same kill and the same SIGTERM on what one would use instead, in one run:
-//
-//   npm run --silent bench:peers -- --rounds 10 --json
-//
-// etcd, PostgreSQL and Redis come from the system's packages (--install lets apt-get install what is missing, as root).
-// What a package's own service does when it is installed is the system's matter; servers started here use private
-// folders and free ports on loopback, and end with this program.
+/**
+ * Compares the failover of nats-leader with etcd, PostgreSQL and Redis, in one run and by the same method: a leader and a
+ * standby, each in its own process; the leader gets SIGKILL (`kill`) or SIGTERM (`term`); a sample is the time from just
+ * before the signal until the standby leads.
+ *
+ *   npm run --silent bench:peers -- --rounds 10 --json
+ *
+ * etcd, PostgreSQL and Redis come from the system's packages. `--install` installs missing ones with apt-get (as root);
+ * a package may start a service of its own, which is not used. Servers started here use private folders and free ports on
+ * loopback, and stop with this program.
+ *
+ * `--json` prints an array with one entry per system and mode, times in milliseconds: `{system, mode, ttlMs, p50, max,
+ * samplesMs, version, client}`; for a system without a server program: `{system, missing}`. `version` is the server's,
+ * `client` names the client library and how it is used.
+ */
 import { spawnSync } from "node:child_process";
 import { loadavg } from "node:os";
 import { Command, InvalidArgumentError, Option } from "commander";
@@ -29,15 +37,15 @@ interface Options {
 const program = new Command("bench:peers")
   .description("Compare failover of nats-leader with etcd, PostgreSQL and Redis.")
   .option("--rounds <number>", "rounds for each system and mode", wholeNumber, 10)
-  .option("--ttl <ms>", "lease TTL in milliseconds, where there is one", wholeNumber, 10_000)
+  .option("--ttl <ms>", "lease TTL in milliseconds, for systems that have one", wholeNumber, 10_000)
   .addOption(
-    new Option("--systems <names...>", "only these")
+    new Option("--systems <names...>", "measure only these systems")
       .choices(PEERS.map(({ system }) => system))
       .default(PEERS.map(({ system }) => system)),
   )
-  .addOption(new Option("--mode <mode>", "only this").choices(MODES))
+  .addOption(new Option("--mode <mode>", "measure only this mode").choices(MODES))
   .option("--install", "install missing servers with apt-get", false)
-  .option("--json", "print JSON and nothing else on stdout", false)
+  .option("--json", "print JSON on stdout; progress goes to stderr", false)
   .action(run);
 
 await program.parseAsync();

@@ -1,3 +1,4 @@
+/** nats-leader itself, with default options. */
 import { Node } from "../../src/node/node.ts";
 import { findNatsServer } from "../../src/testing/server/find/find.ts";
 import { startNatsServer } from "../../src/testing/server/run/start.ts";
@@ -8,7 +9,7 @@ export const natsLeader: Peer = {
   client: "this library, all options at their defaults",
   packages: ["nats-server"],
   renewEveryMs: () => 0,
-  // It finds, downloads or builds one.
+  // findNatsServer() finds, downloads or builds a server.
   missing: () => undefined,
 
   async startServer(_dir, signal) {

@@ -1,4 +1,4 @@
-// What a system has to bring to be compared: a server to start, and a client that elects a leader on it.
+/** The port that a compared system implements: a server to start, and a client that elects a leader on it. */
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { accessSync, constants, readdirSync } from "node:fs";
 import { delimiter, join } from "node:path";
@@ -6,17 +6,17 @@ import { setTimeout as pause } from "node:timers/promises";
 
 export interface Peer {
   readonly system: string;
-  /** The client and how it is used, for the report. */
+  /** The client library and how it is used, for the report. */
   readonly client: string;
-  /** Debian's packages of the server. */
+  /** Debian packages of the server. */
   readonly packages: readonly string[];
-  /** How often the leader renews. Kills are spread evenly over this time; 0: it does not matter when. */
+  /** The leader's renewal interval. Kills are spread evenly over it; 0: the time of the kill has no effect. */
   readonly renewEveryMs: (ttlMs: number) => number;
-  /** A word on why the server can't be started here; undefined when it can. */
+  /** Why the server cannot be started on this machine; undefined if it can. */
   missing(): string | undefined;
-  /** Starts it with everything in `dir`, on free loopback ports. */
+  /** Starts the server with all files in `dir`, on free loopback ports. */
   startServer(dir: string, signal: AbortSignal): Promise<PeerServer>;
-  /** Runs in a process of its own. Resolves when it competes; the leader is told by `onBecome`. */
+  /** Called in a separate process. Resolves when the candidate competes; `onBecome` is called when it leads. */
   campaign(task: Candidacy): Promise<Candidate>;
 }
 
@@ -25,12 +25,12 @@ export interface Candidacy {
   readonly id: string;
   readonly ttlMs: number;
   readonly onBecome: () => void;
-  /** Its connection or lease is lost: the comparison ends there. */
+  /** The connection or the lease is lost, which fails the comparison. */
   readonly onError: (error: unknown) => void;
 }
 
 export interface Candidate {
-  /** What a well-behaved program does on SIGTERM. */
+  /** Gives up leadership in an orderly way, as a program does on SIGTERM. */
   leave(): Promise<void>;
 }
 
@@ -40,7 +40,7 @@ export interface PeerServer {
   stop(): Promise<void>;
 }
 
-/** The path of a program, looked for on PATH and in these folders as well. */
+/** The path of a program on PATH, in /usr/sbin, in /usr/local/bin or in `folders`. */
 export function findProgram(name: string, ...folders: readonly string[]): string | undefined {
   const path = (process.env["PATH"] ?? "").split(delimiter);
   return [...path, "/usr/sbin", "/usr/local/bin", ...folders]
@@ -67,7 +67,7 @@ export function postgresFolders(): string[] {
   }
 }
 
-/** The first dotted number in what a program prints. */
+/** The first dotted number in a program's output. */
 export function versionOf(program: string, ...args: readonly string[]): string {
   const { stdout, stderr } = spawnSync(program, args, { encoding: "utf8" });
   return /\d+(\.\d+)+/.exec(`${stdout}${stderr}`)?.[0] ?? "unknown";
@@ -82,7 +82,7 @@ export interface ServerProcess {
   readonly command: string;
   readonly args: readonly string[];
   readonly user?: { readonly uid: number; readonly gid: number } | undefined;
-  /** Asked until it is true. May throw while the server is coming up. */
+  /** Polled until it resolves with true. May reject while the server is starting. */
   readonly ready: () => Promise<boolean>;
   readonly stopSignal?: NodeJS.Signals;
 }
@@ -91,11 +91,11 @@ const START_TIMEOUT_MS = 30_000;
 const STOP_TIMEOUT_MS = 5_000;
 const STDERR_KEPT = 4_000;
 
-/** Starts a server and waits until it answers. Returns how to stop it. */
+/** Starts a server and waits until it is ready. Resolves with the function that stops it. */
 export async function startProcess(server: ServerProcess, signal: AbortSignal): Promise<() => Promise<void>> {
   const child = spawn(server.command, [...server.args], {
     stdio: ["ignore", "ignore", "pipe"],
-    detached: true, // a Ctrl-C meant for this process is not meant for the server
+    detached: true, // a Ctrl-C in the terminal must not reach the server
     ...server.user,
   });
   let log = "";
@@ -110,7 +110,7 @@ export async function startProcess(server: ServerProcess, signal: AbortSignal): 
       resolve();
     });
     child.once("exit", (code, by) => {
-      ended = new Error(`${server.command} has ended (${code ?? by}): ${log}`);
+      ended = new Error(`${server.command} exited (${code ?? by}); stderr: ${log}`);
       running.delete(child);
       resolve();
     });
@@ -127,7 +127,7 @@ export async function startProcess(server: ServerProcess, signal: AbortSignal): 
     if (signal.aborted || performance.now() > giveUpAt) {
       await stop();
       signal.throwIfAborted();
-      throw new Error(`${server.command} was not ready after ${START_TIMEOUT_MS} ms: ${log}`);
+      throw new Error(`${server.command} not ready after ${START_TIMEOUT_MS} ms; stderr: ${log}`);
     }
     await pause(50);
   }

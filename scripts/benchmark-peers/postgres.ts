@@ -1,3 +1,4 @@
+/** A PostgreSQL session that holds an advisory lock. */
 import { spawnSync } from "node:child_process";
 import { chmodSync, chownSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
@@ -12,14 +13,16 @@ function program(name: string): string | undefined {
   return findProgram(name, ...postgresFolders());
 }
 
-/** PostgreSQL refuses to run as root: it runs as the user of its package then. */
+/** PostgreSQL refuses to run as root; for root this is the package's user. */
 function unprivileged(): { uid: number; gid: number } | undefined {
   if (process.getuid?.() !== 0) return undefined;
   const [uid, gid] = ["-u", "-g"].map((flag) =>
     Number(spawnSync("id", [flag, "postgres"], { encoding: "utf8" }).stdout || Number.NaN),
   );
   if (uid === undefined || gid === undefined || Number.isNaN(uid) || Number.isNaN(gid)) {
-    throw new Error("PostgreSQL does not run as root, and there is no user postgres");
+    throw new Error(
+      "cannot start PostgreSQL: it refuses to run as root, and there is no user postgres; run as another user",
+    );
   }
   return { uid, gid };
 }
@@ -59,7 +62,7 @@ export const postgres: Peer = {
       }
     };
     const listen = ["-D", data, "-h", HOST, "-p", String(port), "-k", data];
-    // SIGINT is its fast shutdown.
+    // SIGINT requests a fast shutdown.
     const stop = await startProcess({ command, args: listen, user, ready, stopSignal: "SIGINT" }, signal);
     return { url, version: versionOf(command, "--version"), stop };
   },

@@ -1,10 +1,11 @@
+/** A Redis lock, held and extended by redlock. */
 import { Redlock } from "@sesamecare-oss/redlock";
 import { Redis } from "ioredis";
 import { freePort } from "../../src/testing/server/run/ports.ts";
 import { findProgram, type Peer, startProcess, versionOf } from "./peer.ts";
 
 const HOST = "127.0.0.1";
-/** The library's own defaults, written out: waiting time between two tries, and when a lock is extended. */
+/** The library's defaults, written out: the delay between attempts, and when a lock is extended. */
 const RETRY = { retryDelay: 200, retryJitter: 100 } as const;
 const EXTEND_BEFORE_MS = 500;
 

@@ -1,4 +1,4 @@
-/** One node in each region, as a process, competing for one lease; and what is done to them. */
+/** One node process in each region, competing for one lease, and the operations on them. */
 import { setTimeout as pause } from "node:timers/promises";
 import { connect, type NatsConnection } from "@nats-io/transport-node";
 import { Fleet, type Member } from "../../src/bench/fleet.ts";
@@ -9,12 +9,12 @@ import { stepdownSubject } from "../../src/nats/names.ts";
 import { moveStreamLeader } from "../shared/move-stream-leader.ts";
 import type { Regions } from "../shared/regions.ts";
 
-/** Longer than any way: whoever has stepped down must not be the first to come. */
+/** Longer than any round trip between regions, so that a node that stepped down is not the first to acquire. */
 const COOLDOWN_MS = 1_000;
-/** The default of 50 ms is less than the named successor's way: somebody nearer would be first. */
+/** The default of 50 ms is shorter than a named successor's round trip: a nearer node would acquire first. */
 export const SUCCESSOR_GRACE_MS = 500;
 const ASK_MS = 10_000;
-/** Just after a link was mended the named successor may hear of it too late. */
+/** Shortly after a link was restored, the handover may reach the named successor too late. */
 const HANDOVER_TRIES = 5;
 
 export interface ElectionOptions {
@@ -45,7 +45,7 @@ export class Election {
     });
   }
 
-  /** The first region's node comes first: the bucket is made in its region. */
+  /** Starts the first region's node first, so that the bucket is created in its region. */
   static async start(options: ElectionOptions): Promise<Election> {
     const election = new Election(options);
     try {
@@ -79,9 +79,9 @@ export class Election {
     return this.fleet.terms.at(-1)?.epoch ?? 0;
   }
 
-  /** Everything is complete and everybody agrees. Resolves with the region of the stream's leader. */
-  async calm(): Promise<string> {
-    await this.#options.regions.whole(this.#options.signal);
+  /** Waits until no server is missing and all nodes see the same leader. Resolves with the stream leader's region. */
+  async settled(): Promise<string> {
+    await this.#options.regions.waitUntilComplete(this.#options.signal);
     const leader = await waitForReplicas(
       this.#anyConnection(),
       this.#options.clusterId,
@@ -96,21 +96,26 @@ export class Election {
     await moveStreamLeader(this.#anyConnection(), this.#options.clusterId, names);
   }
 
-  /** Hands the leadership to the node of this region, unless it has it. */
+  /** Hands over to the node of this region, unless it leads already. */
   async leadIn(region: string): Promise<void> {
     for (let tries = 0; this.leaderRegion() !== region; tries++) {
       const [to] = this.nodesIn(region);
-      if (to === undefined || tries === HANDOVER_TRIES) throw new Error(`no node of ${region} came to lead`);
+      if (to === undefined || tries === HANDOVER_TRIES) {
+        throw new Error(`handover to a node of ${region} failed ${tries} times`);
+      }
       const epoch = this.newestEpoch();
       await pause(COOLDOWN_MS, undefined, { signal: this.#options.signal });
-      await this.askToStepDown(to.id);
+      await this.requestStepDown(to.id);
       await this.fleet.nextTerm(epoch, ASK_MS);
       await this.fleet.settled();
     }
   }
 
-  /** From the leader's own region. */
-  async askToStepDown(to?: string): Promise<void> {
+  /**
+   * Sends the request from the leader's own region.
+   * @param to Node id of the named successor.
+   */
+  async requestStepDown(to?: string): Promise<void> {
     const leader = this.fleet.leader();
     const connection = this.#connections.get(this.homeOf(leader.id));
     const subject = stepdownSubject(this.#options.clusterId, leader.id);

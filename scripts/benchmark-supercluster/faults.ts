@@ -1,4 +1,4 @@
-/** What may fail between regions, and what becomes of the leadership then. */
+/** Faults between regions, and their effect on the leadership. */
 import { hostNowMs } from "../../src/bench/messages.ts";
 import { round } from "../../src/bench/stats.ts";
 import type { Failure, Layout, Regions } from "../shared/regions.ts";
@@ -7,8 +7,8 @@ import type { FaultTimes } from "./report.ts";
 
 const RETURN_MS = 90_000;
 
-/** What is broken between which regions, or which regions are lost: servers and nodes, with SIGKILL. */
-type Blow =
+/** Regions whose servers and nodes are killed with SIGKILL, or links between regions that fail. */
+type Damage =
   | { readonly lose: readonly string[] }
   | { readonly break: readonly (readonly [one: string, other: string])[]; readonly failure: Failure };
 
@@ -16,10 +16,10 @@ interface Plan {
   readonly fault: string;
   readonly leader: string;
   readonly streamLeader: string;
-  readonly blow: Blow;
+  readonly damage: Damage;
 }
 
-/** The first region has the bucket, or one of its replicas. */
+/** The first region holds the bucket, or one of its replicas. */
 export function faultsOf(
   layout: Layout,
   [one, two, three]: readonly [string, string, string],
@@ -31,46 +31,46 @@ export function faultsOf(
   if (layout === "gateways") {
     const bucket = { streamLeader: one };
     return [
-      { fault: `${two} lost`, leader: one, ...bucket, blow: { lose: [two] } },
-      { fault: `${two} lost`, leader: two, ...bucket, blow: { lose: [two] } },
-      { fault: `${one} lost`, leader: one, ...bucket, blow: { lose: [one] } },
-      { fault: `${one} lost`, leader: two, ...bucket, blow: { lose: [one] } },
+      { fault: `${two} lost`, leader: one, ...bucket, damage: { lose: [two] } },
+      { fault: `${two} lost`, leader: two, ...bucket, damage: { lose: [two] } },
+      { fault: `${one} lost`, leader: one, ...bucket, damage: { lose: [one] } },
+      { fault: `${one} lost`, leader: two, ...bucket, damage: { lose: [one] } },
       ...(["cut", "silent"] as const).map((failure) => ({
         fault: `gateway ${one}-${two} ${failure}`,
         leader: two,
         ...bucket,
-        blow: { break: [[one, two]] as const, failure },
+        damage: { break: [[one, two]] as const, failure },
       })),
       {
         fault: `gateway ${one}-${two} cut`,
         leader: one,
         ...bucket,
-        blow: { break: [[one, two]], failure: "cut" },
+        damage: { break: [[one, two]], failure: "cut" },
       },
       {
         fault: `gateway ${two}-${three} cut`,
         leader: two,
         ...bucket,
-        blow: { break: [[two, three]], failure: "cut" },
+        damage: { break: [[two, three]], failure: "cut" },
       },
     ];
   }
   return [
-    { fault: `${one} lost`, leader: one, streamLeader: one, blow: { lose: [one] } },
-    { fault: `${two} lost`, leader: one, streamLeader: two, blow: { lose: [two] } },
-    { fault: `${three} lost`, leader: one, streamLeader: two, blow: { lose: [three] } },
-    { fault: `${two} and ${three} lost`, leader: one, streamLeader: one, blow: { lose: [two, three] } },
+    { fault: `${one} lost`, leader: one, streamLeader: one, damage: { lose: [one] } },
+    { fault: `${two} lost`, leader: one, streamLeader: two, damage: { lose: [two] } },
+    { fault: `${three} lost`, leader: one, streamLeader: two, damage: { lose: [three] } },
+    { fault: `${two} and ${three} lost`, leader: one, streamLeader: one, damage: { lose: [two, three] } },
     ...(["cut", "silent"] as const).map((failure) => ({
       fault: `routes of ${one} ${failure}`,
       leader: one,
       streamLeader: one,
-      blow: { break: isolated, failure },
+      damage: { break: isolated, failure },
     })),
     {
       fault: `routes ${one}-${two} cut`,
       leader: one,
       streamLeader: two,
-      blow: { break: [[one, two]], failure: "cut" },
+      damage: { break: [[one, two]], failure: "cut" },
     },
   ];
 }
@@ -82,10 +82,10 @@ export async function inflict(
   options: { readonly ttlMs: number; readonly signal: AbortSignal },
 ): Promise<FaultTimes> {
   const { fleet } = election;
-  await election.calm();
+  await election.settled();
   await election.moveStreamTo(plan.streamLeader);
   await election.leadIn(plan.leader);
-  await election.calm();
+  await election.settled();
   const leader = fleet.leader();
   const epoch = election.newestEpoch();
   let stoppedAt: number | null = null;
@@ -95,19 +95,19 @@ export async function inflict(
     if (report.type === "held") stoppedAt = null;
   });
   const start = hostNowMs();
-  await strike(regions, election, plan.blow);
+  await cause(regions, election, plan.damage);
   if (leader.leaving) stoppedAt = start;
-  // By then whoever may take over has done so: a whole TTL, and an election of the stream's leader beside it.
+  // Enough for a takeover: a whole TTL, plus an election of the stream's leader.
   const patienceMs = 1.5 * options.ttlMs + 5_000;
   const next = await fleet.nextTerm(epoch, patienceMs).catch(() => null);
   options.signal.throwIfAborted();
   unlisten();
   const end = hostNowMs();
   const stopped: number | null = stoppedAt;
-  await undo(regions, election, plan.blow);
+  await repair(regions, election, plan.damage);
   let backMs: number | null = null;
   if (stopped !== null && next === null) backMs = round((await fleet.nextTerm(epoch, RETURN_MS)).at - end);
-  await election.calm();
+  await election.settled();
   return {
     fault: plan.fault,
     leader: plan.leader,
@@ -120,22 +120,22 @@ export async function inflict(
   };
 }
 
-async function strike(regions: Regions, election: Election, blow: Blow): Promise<void> {
-  if ("break" in blow) {
-    for (const [one, other] of blow.break) regions.break(one, other, blow.failure);
+async function cause(regions: Regions, election: Election, damage: Damage): Promise<void> {
+  if ("break" in damage) {
+    for (const [one, other] of damage.break) regions.break(one, other, damage.failure);
     return;
   }
-  for (const region of blow.lose) {
+  for (const region of damage.lose) {
     for (const node of election.nodesIn(region)) election.kill(node);
   }
-  await Promise.all(blow.lose.map((region) => regions.lose(region)));
+  await Promise.all(damage.lose.map((region) => regions.lose(region)));
 }
 
-async function undo(regions: Regions, election: Election, blow: Blow): Promise<void> {
-  if ("break" in blow) {
-    for (const [one, other] of blow.break) regions.mend(one, other);
+async function repair(regions: Regions, election: Election, damage: Damage): Promise<void> {
+  if ("break" in damage) {
+    for (const [one, other] of damage.break) regions.mend(one, other);
     return;
   }
-  await Promise.all(blow.lose.map((region) => regions.restore(region)));
-  for (const region of blow.lose) election.addNode(region);
+  await Promise.all(damage.lose.map((region) => regions.restore(region)));
+  for (const region of damage.lose) election.addNode(region);
 }

@@ -1,12 +1,18 @@
 /**
- * Leader election over three regions, real servers and processes on this machine. What goes from one region to another
- * passes a proxy that delays it, both ways.
+ * Measures an election over three regions: lease writes, failover, step-down, and faults between regions. Real servers and
+ * node processes run on this machine; traffic between regions passes a proxy that delays it in both directions.
  *
- * - `gateways`: a cluster of three servers in each region, the bucket (R3) in the first: a stream lives in one cluster,
- *   so a placement can choose which region has it, and cannot spread it over several.
- * - `stretched`: one cluster with a server in each region, the bucket's three replicas in all of them.
+ * - `gateways`: a cluster of three servers in each region, the bucket (R3) in the first region. A stream lives in one
+ *   cluster: placement can choose the region, and cannot spread the replicas over several.
+ * - `stretched`: one cluster with one server in each region, and a replica of the bucket in each.
  *
  *   npm run --silent bench:supercluster -- [--layout gateways] [--rounds 5] [--ttl 10000] [--link-ms 30,55,80] [--json]
+ *
+ * `--link-ms` is the added latency one way of the links eu-us, us-ap, eu-ap. `--json` prints a `SuperclusterReport`
+ * (report.ts), all times in milliseconds: `writes` (acquire and renew, by region and stream leader), `kills` (SIGKILL to the
+ * next leader), `handovers` (step-down request to the next leader), `faults` (when the old leader stopped, when the next one
+ * led), `terms`, `overlapMs` (must be 0), `epochsIncrease`, `load`, and the conditions. Exits with 1 if two nodes led at
+ * once or an epoch did not increase.
  */
 import { loadavg } from "node:os";
 import { setTimeout as pause } from "node:timers/promises";
@@ -34,7 +40,7 @@ const NAMES = ["eu", "us", "ap"] as const;
 /** Links in the order of `--link-ms`. */
 const LINKS = ["eu-us", "us-ap", "eu-ap"] as const;
 const RENEWALS = 20;
-/** A term is this old when its leader is killed: its presence is set up, and everybody has heard of it. */
+/** Age of a term when its leader is killed: by then its presence is set up and all nodes see the leader. */
 const STEADY_MS = 2_000;
 
 const { values } = parseArgs({
@@ -55,7 +61,7 @@ const linkMs = linksOf(values["link-ms"]);
 const abort = new AbortController();
 const { signal } = abort;
 for (const name of ["SIGINT", "SIGTERM"] as const) {
-  process.once(name, () => abort.abort(new Error("interrupted: what was started has been ended")));
+  process.once(name, () => abort.abort(new Error("interrupted: all servers and nodes have been stopped")));
 }
 
 try {
@@ -127,7 +133,7 @@ async function withElection<T>(
   }
 }
 
-/** From each region; in the stretched cluster also with the stream's leader in each. */
+/** Measures from each region; in the stretched cluster also with the stream's leader in each region. */
 async function measureWrites(regions: Regions, layout: Layout): Promise<WriteTimes[]> {
   const found: WriteTimes[] = [];
   const meters = new Map<string, WriteMeter>();
@@ -159,7 +165,7 @@ async function measureKills(
   times: number,
 ): Promise<KillTimes[]> {
   return everyRegion(times, `kill, ${crashDetection}`, async (from) => {
-    await election.calm();
+    await election.settled();
     await election.leadIn(from);
     await pause(STEADY_MS, undefined, { signal });
     const epoch = election.newestEpoch();
@@ -177,7 +183,7 @@ async function measureHandovers(election: Election): Promise<ChangeTimes[]> {
     await election.leadIn(from);
     const epoch = election.newestEpoch();
     const start = hostNowMs();
-    const [next] = await Promise.all([election.fleet.nextTerm(epoch, ttlMs), election.askToStepDown()]);
+    const [next] = await Promise.all([election.fleet.nextTerm(epoch, ttlMs), election.requestStepDown()]);
     await election.fleet.settled();
     return { ms: next.at - start, to: election.homeOf(next.node) };
   });

@@ -1,10 +1,10 @@
-/** What the super-cluster benchmark finds. Milliseconds everywhere. */
+/** The report of the super-cluster benchmark. All times are in milliseconds. */
 import type { Samples } from "../../src/bench/options.ts";
 import type { Summary } from "../../src/bench/stats.ts";
 import type { CrashDetection } from "../../src/index.ts";
 import type { Layout, RegionSize } from "../shared/regions.ts";
 
-/** Writes of the lease from one region, with the stream's leader in another or the same. */
+/** Writes of the lease from one region, by the region of the stream's leader. */
 export interface WriteTimes {
   readonly from: string;
   readonly streamLeader: string;
@@ -12,10 +12,10 @@ export interface WriteTimes {
   readonly renew: Summary;
 }
 
-/** Another leads, after the leader in a region was killed or asked to step down. */
+/** Leader changes after the leader in one region was killed or was requested to step down. */
 export interface ChangeTimes extends Samples {
   readonly from: string;
-  /** Regions of the next leaders. */
+  /** Region of the next leader, for each sample. */
   readonly to: readonly string[];
 }
 
@@ -23,28 +23,29 @@ export interface KillTimes extends ChangeTimes {
   readonly crashDetection: CrashDetection;
 }
 
-/** What became of the leadership when something between regions failed. Times count from the failure. */
+/** Effect of a fault between regions. Times count from the fault. */
 export interface FaultTimes {
   readonly fault: string;
-  /** Of the leader, of the stream's leader, when it happened. */
+  /** Region of the leader when the fault began. */
   readonly leader: string;
+  /** Region of the stream's leader when the fault began. */
   readonly streamLeader: string;
-  /** The leader's last moment; 0: it died; null: it led on. */
+  /** When the leader's term ended; 0: the leader was killed; null: the term went on. */
   readonly stoppedMs: number | null;
-  /** The next leader's first moment, while the fault lasted; null: nobody. */
+  /** When the next leader's term began, if the fault still lasted; null: no next leader. */
   readonly nextMs: number | null;
   readonly next: string | null;
   /** How long the fault lasted. */
   readonly lastedMs: number;
-  /** Nobody led when it ended: from the end (servers are started then) to the next leader. */
+  /** If there was no leader when the fault ended: from its end (servers are started then) to the next leader. */
   readonly backMs: number | null;
 }
 
-/** What `--json` prints. */
+/** The output of `--json`. */
 export interface SuperclusterReport {
   readonly layout: Layout;
   readonly regions: readonly RegionSize[];
-  /** Added latency one way, by the regions that the link joins. */
+  /** Added latency one way, by link, such as "eu-us". */
   readonly linkMs: Readonly<Record<string, number>>;
   readonly ttlMs: number;
   readonly successorGraceMs: number;
@@ -54,10 +55,10 @@ export interface SuperclusterReport {
   readonly handovers: readonly ChangeTimes[];
   readonly faults: readonly FaultTimes[];
   readonly terms: number;
-  /** The longest time two nodes called themselves leader at once. Must be 0. */
+  /** The longest time during which two nodes were leader at once. Must be 0. */
   readonly overlapMs: number;
   readonly epochsIncrease: boolean;
-  /** Load average (1 min) of the machine, at the start and at the end. */
+  /** The machine's load average (1 min) at the start and at the end. */
   readonly load: readonly [number, number];
 }
 
@@ -84,13 +85,17 @@ export function textOf(report: SuperclusterReport): string {
 export function faultText(found: FaultTimes): string {
   const { fault, leader, streamLeader, stoppedMs, nextMs, next, backMs, lastedMs } = found;
   const stopped =
-    stoppedMs === null ? "led on" : stoppedMs === 0 ? "died" : `stopped after ${seconds(stoppedMs)}`;
+    stoppedMs === null
+      ? "kept its term"
+      : stoppedMs === 0
+        ? "was killed"
+        : `stopped after ${seconds(stoppedMs)}`;
   const followed =
     nextMs !== null
       ? `; ${next} led after ${seconds(nextMs)}`
       : stoppedMs === null
         ? ""
-        : `; nobody led for ${seconds(lastedMs)}, ${backMs === null ? "" : `and one ${seconds(backMs)} after the end`}`;
+        : `; no leader for ${seconds(lastedMs)}${backMs === null ? "" : `, the next one ${seconds(backMs)} after the end of the fault`}`;
   return `${fault} (leader ${leader}, stream leader ${streamLeader}): the leader ${stopped}${followed}`;
 }
 

@@ -8,7 +8,7 @@ import { NatsLeaseStore } from "../../src/nats/lease/lease-store.ts";
 
 const REQUEST_TIMEOUT_MS = 2_000;
 
-/** Acquires, renews and releases a lease of its own, as a node does, one write at a time. */
+/** Acquires, renews and releases a separate lease as a node does, one write at a time. */
 export class WriteMeter {
   readonly #nats: NatsConnection;
   readonly #monitor: ConnectionMonitor;
@@ -16,7 +16,7 @@ export class WriteMeter {
   readonly #ttlMs: number;
   readonly #store: NatsLeaseStore;
 
-  /** The bucket is made where this connection is. */
+  /** The bucket is created in the region of this connection. */
   constructor(nats: NatsConnection, clusterId: string, ttlMs: number) {
     this.#nats = nats;
     this.#clusterId = clusterId;
@@ -40,11 +40,12 @@ export class WriteMeter {
     await this.#nats.close();
   }
 
-  /** `terms` of `renewals` each. */
+  /** Measures `terms` terms with `renewals` renewals each. */
   async measure(terms: number, renewals: number): Promise<{ acquire: Summary; renew: Summary }> {
     const [acquire, renew]: [number[], number[]] = [[], []];
     const read = await this.#store.read(REQUEST_TIMEOUT_MS);
-    if (read.kind !== "snapshot") throw new Error(`${this.#clusterId}: the bucket can't be read`);
+    if (read.kind !== "snapshot")
+      throw new Error(`cannot read the bucket of ${this.#clusterId}: ${read.kind}`);
     const { entry, lastSequence } = read.snapshot;
     let expect: Expectation =
       entry === null ? { emptyAtSequence: lastSequence } : { revision: entry.revision };

@@ -1,4 +1,4 @@
-/** Two nodes of one TTL in this process, who of them led when, and a client that writes into their bucket all the time. */
+/** Two nodes with one TTL in this process, the record of their terms, and a client that writes to their bucket at a fixed rate. */
 import type { NatsConnection } from "@nats-io/transport-node";
 import { HeldLedger, largestOverlap } from "../../src/bench/held.ts";
 import { hostNowMs } from "../../src/bench/messages.ts";
@@ -53,7 +53,7 @@ export class Contest {
     }, PROBE_EVERY_MS);
   }
 
-  /** Resolves when one of the two leads. */
+  /** Resolves when one of the two nodes leads. */
   static async start(
     clusterId: string,
     ttlMs: number,
@@ -73,13 +73,13 @@ export class Contest {
     return largestOverlap(this.#ledger.intervals(hostNowMs()));
   }
 
-  /** Resolves when one leads that has written after this call. */
+  /** Resolves when a node leads and has renewed after this call. */
   async calm(): Promise<void> {
     const before = this.#renewals;
     await this.#until(() => this.#renewals > before && this.#leads());
   }
 
-  /** Resolves with the next write that is acknowledged. */
+  /** Resolves on the next ack of the writing client. */
   async written(): Promise<void> {
     const since = hostNowMs();
     await this.#until(() => this.#lastAck > since);
@@ -140,7 +140,7 @@ export class Contest {
 
   async #until(holds: () => boolean): Promise<void> {
     const giveUp = setTimeout(() => {
-      this.#failure = new Error(`${this.clusterId}: nothing came of it in ${CALM_MS} ms`);
+      this.#failure = new Error(`${this.clusterId}: no leader with a renewed lease within ${CALM_MS} ms`);
       this.#wake();
     }, CALM_MS);
     try {

@@ -1,8 +1,13 @@
 /**
- * Which leaseTtlMs keeps its leader through what happens to NATS servers: elections of several TTLs side by side on the
- * same servers, one server and a cluster of three, so that the same fault hits all of them.
+ * Measures which `leaseTtlMs` keeps its leader when NATS servers restart or crash. Elections with several TTLs run side by
+ * side, on one server and on a cluster of three, so that the same fault hits all of them.
  *
  *   npm run --silent bench:ttl -- [--ttl 2000,5000,10000,15000,30000] [--rounds 5] [--only "rolling restart"] [--json]
+ *
+ * `--json` prints `{server, rounds, rows, load}`. Each row is one fault and TTL, times in milliseconds: `{fault, replicas,
+ * ttlMs, rounds, leaderChanges, withoutLeaderMs, writeStallMs, overlapMs}`. `withoutLeaderMs` is the longest time of a round
+ * without a leader, `writeStallMs` the longest time between two acks of writes to the lease's stream (each as percentiles
+ * over the rounds). Exits with 1 if two nodes led at once (`overlapMs` > 0).
  */
 import { loadavg } from "node:os";
 import { setTimeout as pause } from "node:timers/promises";
@@ -28,14 +33,14 @@ const { values } = parseArgs({
 const ttls = values.ttl.split(",").map((text) => number("ttl", text, 1_000));
 const rounds = number("rounds", values.rounds, 1);
 
-/** What a fault did to the elections of one TTL. Milliseconds. */
+/** Effect of a fault on the election with one TTL. Milliseconds. */
 interface Row {
   readonly fault: string;
   readonly replicas: number;
   readonly ttlMs: number;
   readonly rounds: number;
   readonly leaderChanges: number;
-  /** Longest time in which nobody was the leader; a leader that is suspended while it reconnects counts as none. */
+  /** Longest time without a leader; a leader that is suspended while it reconnects counts as none. */
   readonly withoutLeaderMs: Summary;
   /** Longest time between two acks of writes to the lease's stream. */
   readonly writeStallMs: Summary;
@@ -46,7 +51,7 @@ interface Stage {
   readonly servers: readonly NatsServer[];
   readonly nats: NatsConnection;
   readonly contests: readonly Contest[];
-  /** Resolves when all servers are complete again and every replica is up to date. */
+  /** Resolves when all servers are back and every replica is current. */
   readonly whole: () => Promise<void>;
 }
 
@@ -60,7 +65,7 @@ async function inTurn({ servers, whole }: Stage, one: (server: NatsServer) => Pr
   }
 }
 
-/** One server leads the streams of all elections, and is killed. It comes back when all have another leader. */
+/** Kills the server that leads the streams of all elections; restarts it when each stream has another leader. */
 async function killStreamLeader({ servers, nats, contests, whole }: Stage): Promise<void> {
   const [victim] = servers;
   if (victim === undefined) throw new Error("no server");
@@ -143,7 +148,7 @@ async function repeat(stage: Stage, replicas: number, name: string, fault: Fault
     const from = hostNowMs();
     for (const contest of contests) contest.beginRound();
     await fault(stage);
-    // A renewal that was sent after the servers were back: from there on the fault is over for that election.
+    // A renewal sent after the servers were back ends the fault for that election.
     await Promise.all(contests.map((contest) => contest.calm()));
     for (const [index, contest] of contests.entries()) {
       const { changes, withoutLeaderMs, writeStallMs } = contest.endRound(from);
@@ -151,8 +156,8 @@ async function repeat(stage: Stage, replicas: number, name: string, fault: Fault
       kept[index]?.stall.push(writeStallMs);
       if (kept[index] !== undefined) kept[index].changes += changes;
     }
-    const said = contests.map(({ ttlMs }, index) => `${ttlMs}: ${kept[index]?.changes}`).join(", ");
-    console.error(`R${replicas}, ${name} ${time}/${rounds}: changes by TTL ${said}`);
+    const changes = contests.map(({ ttlMs }, index) => `${ttlMs}: ${kept[index]?.changes}`).join(", ");
+    console.error(`R${replicas}, ${name} ${time}/${rounds}: leader changes by TTL ${changes}`);
   }
   return contests.map((contest, index) => ({
     fault: name,
@@ -173,11 +178,11 @@ function table(all: readonly Row[]): string {
       fault.padEnd(30),
       `${ttlMs} ms`.padStart(9),
       `${leaderChanges} changes`.padStart(11),
-      `without a leader ${withoutLeaderMs.p50} / ${withoutLeaderMs.max} ms`,
+      `without leader ${withoutLeaderMs.p50} / ${withoutLeaderMs.max} ms`,
       `writes stalled ${writeStallMs.p50} / ${writeStallMs.max} ms`,
     ].join("  "),
   );
-  return [`nats-server ${version}, ${rounds} rounds of each, p50 / max`, ...lines].join("\n");
+  return [`nats-server ${version}, ${rounds} rounds per fault, p50 / max`, ...lines].join("\n");
 }
 
 function number(name: string, text: string, min: number): number {

@@ -1,6 +1,7 @@
 /**
- * `nats-leader doctor --watch`: npm run monitor:cluster -- --monitor http://n1:8222 http://n2:8222. Without arguments it
- * looks at the three servers that a cluster on this machine has.
+ * Runs `nats-leader doctor --watch`. Without arguments it checks the three servers of `npm run deploy-nats-cluster -- up`.
+ *
+ *   npm run monitor:cluster -- --monitor http://n1:8222 http://n2:8222
  */
 const HERE = [8222, 8223, 8224].map((port) => `http://127.0.0.1:${port}`);
 

@@ -1,9 +1,9 @@
 /**
- * NATS servers of several regions on this machine. Whatever goes from one region to another passes a proxy, which delays
- * it and can be cut. Clients of a region know its servers only, and reach them directly.
+ * Starts NATS servers of several regions on this machine. Traffic between regions passes proxies that delay it and that
+ * can be cut. Clients connect directly, and only to the servers of their own region.
  *
- * - `gateways`: a cluster in each region, joined by gateways, as examples/supercluster has it.
- * - `stretched`: one cluster, whose routes cross the regions.
+ * - `gateways`: a cluster in each region, joined by gateways, as in examples/supercluster.
+ * - `stretched`: one cluster whose routes cross the regions.
  */
 
 import { NatsServerError } from "../../src/testing/server/errors.ts";
@@ -17,33 +17,32 @@ import { Route } from "./tcp-route.ts";
 export const LAYOUTS = ["gateways", "stretched"] as const;
 export type Layout = (typeof LAYOUTS)[number];
 
-/** Name and number of servers. */
+/** Name of the region and its number of servers. */
 export type RegionSize = readonly [region: string, servers: number];
 
 export interface RegionsOptions {
   readonly layout: Layout;
   readonly regions: readonly RegionSize[];
-  /** One way between two regions, in milliseconds. */
+  /** Added latency one way between two regions, in milliseconds. */
   readonly delayMs: (one: string, other: string) => number;
   readonly signal?: AbortSignal;
 }
 
-/** How a link fails: connections are ended and refused, or bytes wait and nothing is closed. */
+/** How a link fails. `cut`: connections are closed and refused. `silent`: bytes are held back and nothing is closed. */
 export type Failure = "cut" | "silent";
 
 const HOST = "127.0.0.1";
 const CLUSTER = "stretched";
-const WHOLE_MS = 90_000;
+const COMPLETE_MS = 90_000;
 
 interface Member {
   readonly region: string;
   readonly name: string;
-  /** Between servers: of its routes, or of its gateway. */
   readonly clusterPort: number;
   readonly gatewayPort: number;
 }
 
-/** From all servers of one region to one server of another. */
+/** The proxy from all servers of one region to one server of another. */
 interface Link {
   readonly from: string;
   readonly to: string;
@@ -65,7 +64,7 @@ export class Regions implements AsyncDisposable {
     this.#links = links;
   }
 
-  /** Resolves when every server is healthy, sees the others, and all agree on JetStream's meta leader. */
+  /** Resolves when every server is healthy, sees the others, and all agree on the JetStream meta leader. */
   static async start(options: RegionsOptions): Promise<Regions> {
     const members = await makeMembers(options.regions);
     const links: Link[] = [];
@@ -114,7 +113,7 @@ export class Regions implements AsyncDisposable {
     return found.region;
   }
 
-  /** Nothing passes between these two any more, in either direction. */
+  /** Stops traffic between two regions in both directions. */
   break(one: string, other: string, failure: Failure): void {
     for (const { route } of this.#between(one, other)) {
       if (failure === "cut") route.cut();
@@ -126,7 +125,7 @@ export class Regions implements AsyncDisposable {
     for (const { route } of this.#between(one, other)) route.mend();
   }
 
-  /** All servers of a region at once, with SIGKILL. */
+  /** Kills all servers of a region at once with SIGKILL. */
   async lose(region: string): Promise<void> {
     await Promise.all(this.serversOf(region).map((server) => server.kill()));
   }
@@ -135,17 +134,18 @@ export class Regions implements AsyncDisposable {
     await Promise.all(this.serversOf(region).map((server) => server.start({ until: "listening" })));
   }
 
-  /** Waits until nothing is missing. */
-  async whole(signal?: AbortSignal): Promise<void> {
+  /** Resolves when no server, route or gateway is missing. */
+  async waitUntilComplete(signal?: AbortSignal): Promise<void> {
     let missing: string | undefined;
     const done = await poll(
       async () => {
         missing = await this.#missing();
         return missing === undefined ? true : undefined;
       },
-      { timeoutMs: WHOLE_MS, everyMs: 100, signal },
+      { timeoutMs: COMPLETE_MS, everyMs: 100, signal },
     );
-    if (!done) throw new NatsServerError("start_timeout", `not complete after ${WHOLE_MS} ms: ${missing}`);
+    if (!done)
+      throw new NatsServerError("start_timeout", `regions not complete after ${COMPLETE_MS} ms: ${missing}`);
   }
 
   async dispose(): Promise<void> {
@@ -179,7 +179,7 @@ export class Regions implements AsyncDisposable {
     }
     const options = { until: "listening", ...(signal === undefined ? {} : { signal }) } as const;
     await Promise.all([...this.#servers.values()].map((server) => server.start(options)));
-    await this.whole(signal);
+    await this.waitUntilComplete(signal);
   }
 
   async #missing(): Promise<string | undefined> {
@@ -193,8 +193,8 @@ export class Regions implements AsyncDisposable {
   }
 
   /**
-   * Servers tell each other where the others listen, which would be a way around the proxies: they are told a port that
-   * nobody can reach. Clients are told nothing.
+   * Servers gossip their listen addresses, which would bypass the proxies; so each advertises a port without a listener.
+   * Nothing is advertised to clients.
    */
   #configOf(member: Member): string {
     const near = this.#members.filter(({ region }) => region === member.region);
@@ -230,7 +230,7 @@ export class Regions implements AsyncDisposable {
     ].join("\n");
   }
 
-  /** The proxies that lead from this region to servers of others, or of one other. */
+  /** The proxies from this region to the servers of all other regions, or of the region `only`. */
   #farUrls(from: string, scheme: string, only?: string): string[] {
     return this.#links
       .filter((link) => link.from === from && (only === undefined || link.to === only))
@@ -239,8 +239,8 @@ export class Regions implements AsyncDisposable {
 }
 
 /**
- * Regions tell each other the urls that they were given for a third one, so a server may try another region's proxy. In
- * its first line it says which gateway it is.
+ * Regions gossip the URLs that they were configured with for a third region, so a server may dial another region's proxy.
+ * Its first line contains the name of its gateway.
  */
 function comesFrom(region: string): (first: string) => boolean {
   return (first) => first.includes(`"gateway":"${region}"`);

@@ -1,4 +1,4 @@
-/** TCP connections between two servers that can be delayed, held up or cut. */
+/** A TCP proxy between two servers that can delay, hold back or cut their connections. */
 import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
 
 interface Target {
@@ -7,9 +7,9 @@ interface Target {
 }
 
 export interface RouteOptions {
-  /** How long every byte, and the end of a connection, is under way in either direction. Default 0. */
+  /** Delay of every byte, and of the end of a connection, in each direction. @default 0 */
   readonly delayMs?: number;
-  /** Whether what the dialling side says first is by somebody who may pass. Default: anybody; bytes are not looked at. */
+  /** Decides by the first bytes of the dialing side whether the connection may pass. @default every connection passes */
   readonly admits?: (first: string) => boolean;
 }
 
@@ -35,13 +35,13 @@ export class Route {
     return (this.#listener.address() as AddressInfo).port;
   }
 
-  /** Bytes wait in both directions until it is mended; nothing is closed. */
+  /** Holds bytes back in both directions until `mend()`; closes nothing. */
   hold(): void {
     this.#held = true;
     for (const pair of this.#pairs) this.#apply(pair);
   }
 
-  /** Ends every connection, and those that are made until it is mended. */
+  /** Closes every connection, and every new one until `mend()`. */
   cut(): void {
     this.#refusing = true;
     for (const pair of this.#pairs) for (const socket of pair) socket.destroy();
@@ -82,7 +82,7 @@ export class Route {
     this.#apply(pair);
   }
 
-  /** In order: timers of one duration fire in the order in which they were set. */
+  /** Keeps the order: timers of equal duration fire in the order in which they were set. */
   #later(deliver: () => void): void {
     const { delayMs = 0 } = this.#options;
     if (delayMs === 0) deliver();

@@ -1,4 +1,4 @@
-/** What the validation scripts share: checks with a verdict, daemons of the command line, a server. */
+/** Shared parts of the validation scripts: checks with a result, daemons of the command line, a server. */
 import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -17,7 +17,7 @@ export interface CheckResult {
   readonly script: string;
   readonly check: string;
   readonly ok: boolean;
-  /** What was seen instead. */
+  /** Set if the check failed: the error, or the observed value. */
   readonly detail?: string;
 }
 
@@ -27,7 +27,7 @@ export interface Outcome {
   readonly stderr: string;
 }
 
-/** A daemon in a process of its own. */
+/** A daemon in a separate process. */
 export interface Daemon {
   readonly nodeId: string;
   readonly config: string;
@@ -36,7 +36,7 @@ export interface Daemon {
   kill(signal: NodeJS.Signals): void;
 }
 
-/** One script at work. Everything it starts ends with it. */
+/** One run of a validation script. `close()` ends everything that it started. */
 export class Validation {
   readonly results: CheckResult[] = [];
   readonly clusterId: string;
@@ -52,18 +52,21 @@ export class Validation {
     say(`=== nats-leader ${script} validation ===\nCluster: ${this.clusterId}\n`);
   }
 
-  /** Tries until it holds or the time is up; never throws. */
+  /**
+   * Polls `probe` until it returns true or the time is up, and records the result. Never throws.
+   * @param observed The value to report when the check fails.
+   */
   async check(
     what: string,
-    look: () => Promise<boolean> | boolean,
-    seen: () => unknown = () => "",
+    probe: () => Promise<boolean> | boolean,
+    observed: () => unknown = () => "",
   ): Promise<boolean> {
     const giveUpAt = Date.now() + PATIENCE_MS;
     let error = "";
     let ok = false;
     while (!ok) {
       try {
-        ok = await look();
+        ok = await probe();
         error = "";
       } catch (thrown) {
         error = thrown instanceof Error ? thrown.message : String(thrown);
@@ -71,7 +74,7 @@ export class Validation {
       if (ok || Date.now() >= giveUpAt) break;
       await pause(50);
     }
-    const detail = ok ? undefined : error || JSON.stringify(seen()) || "no";
+    const detail = ok ? undefined : error || JSON.stringify(observed()) || "false";
     this.results.push({ script: this.#script, check: what, ok, ...(detail === undefined ? {} : { detail }) });
     this.#say(ok ? `✓ ${what}` : `✗ ${what}: ${detail}`);
     return ok;
@@ -107,7 +110,7 @@ export class Validation {
   }
 }
 
-/** Runs a command of the command line. */
+/** Runs `nats-leader` with these arguments. */
 export function cli(...args: readonly string[]): Promise<Outcome> {
   return new Promise((resolve) => {
     const child = execFile(process.execPath, ["--import", TSX, MAIN, ...args], (_error, stdout, stderr) =>
@@ -128,7 +131,7 @@ export interface Place extends AsyncDisposable {
   readonly url: string;
 }
 
-/** The server at NATS_URL, or one of our own. */
+/** The server at NATS_URL, or a new one. */
 export async function place(say: (line: string) => void): Promise<Place> {
   const url = process.env["NATS_URL"];
   if (url !== undefined && url !== "") {
@@ -136,13 +139,13 @@ export async function place(say: (line: string) => void): Promise<Place> {
     return { url, async [Symbol.asyncDispose]() {} };
   }
   const server = await startNatsServer({ onProgress: say });
-  say(`NATS: ${server.url} (nats-server ${server.version}, started for this)`);
+  say(`NATS: ${server.url} (nats-server ${server.version}, started by this script)`);
   return server;
 }
 
 export type Script = (say: (line: string) => void) => Promise<readonly CheckResult[]>;
 
-/** The verdict of one or more scripts, and the exit code: 0 only if every check passed. */
+/** Runs scripts, prints the results and sets the exit code: 0 only if every check passed. */
 export async function main(scripts: readonly Script[]): Promise<void> {
   const json = process.argv.includes("--json");
   const say = (line: string): void => void (json ? process.stderr : process.stdout).write(`${line}\n`);
@@ -155,7 +158,7 @@ export async function main(scripts: readonly Script[]): Promise<void> {
   process.exitCode = failed === 0 && checks > 0 ? 0 : 1;
 }
 
-/** Runs a script when its file is the one that was started. */
+/** Runs a script if its file is the main module. */
 export async function mainIfStarted(url: string, script: Script): Promise<void> {
   const [, started] = process.argv;
   if (started !== undefined && pathToFileURL(started).href === url) await main([script]);

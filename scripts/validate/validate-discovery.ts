@@ -1,4 +1,4 @@
-/** Discovery: a daemon is a NATS micro service, and its endpoints answer. NATS_URL: on that server. */
+/** Checks discovery: a daemon is a NATS micro service, and its endpoints answer. Uses the server at NATS_URL if set. */
 import { execFile } from "node:child_process";
 import { connect, type NatsConnection } from "@nats-io/transport-node";
 import { pingSubject, serviceName, statusSubject, stepdownSubject } from "../../src/nats/names.ts";
@@ -61,7 +61,7 @@ async function play(
     show,
   );
   await v.check(
-    "the status endpoint tells node, role, leader and epoch",
+    "the status endpoint returns node, role, leader and epoch",
     async () => {
       const { nodeId, role, leader, epoch } = await ask(statusSubject(clusterId, "node-1"));
       return nodeId === "node-1" && role === "PRIMARY" && leader === "node-1" && epoch === 1;
@@ -81,7 +81,7 @@ async function play(
   await natsCli(v, name, url, say);
   daemon.kill("SIGTERM");
   await v.check("the daemon exits 0", async () => (await daemon.exited) === 0);
-  await v.check("and is not found any more", async () => {
+  await v.check("the stopped daemon is not found any more", async () => {
     try {
       await ask(`$SRV.PING.${name}`);
       return false;
@@ -91,7 +91,7 @@ async function play(
   });
 }
 
-/** As an operator does it, where that tool is installed. */
+/** Repeats discovery with the `nats` command, if it is installed. */
 async function natsCli(v: Validation, name: string, url: string, say: (line: string) => void): Promise<void> {
   const run = (...args: readonly string[]): Promise<string | null> =>
     new Promise((resolve) => {
@@ -99,10 +99,10 @@ async function natsCli(v: Validation, name: string, url: string, say: (line: str
         resolve((error as NodeJS.ErrnoException | null)?.code === "ENOENT" ? null : stdout);
       });
     });
-  if ((await run("--version")) === null) return say("  (the nats command is not installed: left out)");
+  if ((await run("--version")) === null) return say("  (skipped: the nats command is not installed)");
   await v.check("nats micro ls lists it", async () => (await run("micro", "ls"))?.includes(name) === true);
   await v.check(
-    "nats micro info tells of it",
+    "nats micro info describes it",
     async () => (await run("micro", "info", name))?.includes("stepdown") === true,
   );
 }

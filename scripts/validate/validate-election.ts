@@ -1,4 +1,4 @@
-/** Leader election with real daemons: who leads, step-down, promotion, crash, stop. NATS_URL: on that server. */
+/** Checks leader election with real daemons: step-down, promotion, crash, stop. Uses the server at NATS_URL if set. */
 import { cli, type Daemon, mainIfStarted, place, type Script, status, Validation } from "./support.ts";
 
 export const validateElection: Script = async (say) => {
@@ -15,14 +15,14 @@ export const validateElection: Script = async (say) => {
 async function play(v: Validation, url: string): Promise<void> {
   const daemons = [v.daemon("node-1", url)];
   let seen: Record<string, unknown> = {};
-  const look = async (daemon: Daemon | undefined): Promise<Record<string, unknown>> => {
+  const readStatus = async (daemon: Daemon | undefined): Promise<Record<string, unknown>> => {
     if (daemon === undefined) throw new Error("no such daemon");
     seen = await status(daemon);
     return seen;
   };
   const show = (): unknown => seen;
   const leads = (nodeId: string) => async (): Promise<boolean> =>
-    (await look(daemons[0]))["leader"] === nodeId;
+    (await readStatus(daemons[0]))["leader"] === nodeId;
 
   await v.check("node-1 is the leader", leads("node-1"), show);
   for (const nodeId of ["node-2", "node-3"]) {
@@ -31,14 +31,14 @@ async function play(v: Validation, url: string): Promise<void> {
     await v.check(
       `${nodeId} is passive`,
       async () => {
-        const { role, daemon: running } = await look(daemon);
+        const { role, daemon: running } = await readStatus(daemon);
         return role === "PASSIVE" && running === "running";
       },
       show,
     );
     await v.check(
       `${nodeId} sees node-1 as the leader`,
-      async () => (await look(daemon))["leader"] === "node-1",
+      async () => (await readStatus(daemon))["leader"] === "node-1",
       show,
     );
   }
@@ -53,7 +53,7 @@ async function play(v: Validation, url: string): Promise<void> {
     await v.check(
       what,
       async () => {
-        const found = await look(from);
+        const found = await readStatus(from);
         leader = String(found["leader"]);
         return leader !== "" && holds(leader) && Number(found["epoch"]) > epoch;
       },
@@ -82,9 +82,9 @@ async function play(v: Validation, url: string): Promise<void> {
   const successor = await next("killed, node-1 is replaced", (leader) => leader !== "node-1", second);
   const stopped = daemons.find(({ nodeId }) => nodeId === successor);
   stopped?.kill("SIGTERM");
-  await v.check("told to end, its successor exits 0", async () => (await stopped?.exited) === 0);
+  await v.check("the successor exits 0 on SIGTERM", async () => (await stopped?.exited) === 0);
   const last = [second, third].find((daemon) => daemon !== stopped);
-  await next("and the last one leads", (leader) => leader === last?.nodeId, last);
+  await next("the last daemon leads", (leader) => leader === last?.nodeId, last);
   await v.check("the history shows terms with increasing epochs", async () => {
     const { stdout } = await cli("history", "--config", last?.config ?? "", "--json");
     const { terms } = JSON.parse(stdout) as { readonly terms: readonly { readonly epoch: number }[] };

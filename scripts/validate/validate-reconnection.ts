@@ -1,4 +1,4 @@
-/** Reconnection: a daemon's server is restarted under it. Always on a server of its own, which is what gets restarted. */
+/** Checks reconnection: the server is restarted under a daemon. Always starts its own server, because it restarts it. */
 import { startNatsServer } from "../../src/testing.ts";
 import { cli, mainIfStarted, type Script, status, Validation } from "./support.ts";
 
@@ -6,7 +6,7 @@ export const validateReconnection: Script = async (say) => {
   const v = new Validation("reconnection", say);
   try {
     await using server = await startNatsServer({ onProgress: say });
-    say(`NATS: ${server.url} (nats-server ${server.version}, started for this and restarted)`);
+    say(`NATS: ${server.url} (nats-server ${server.version}, started and restarted by this script)`);
     const daemon = v.daemon("node-1", server.url, {
       election: { leaseTtlMs: 10_000, heartbeatIntervalMs: 3_000 },
     });
@@ -30,7 +30,7 @@ export const validateReconnection: Script = async (say) => {
     await v.check("the node is connected and leads in the same term", leadsWith(1), show);
     await server.kill();
     await server.start();
-    await v.check("after a crash of the server as well", leadsWith(1), show);
+    await v.check("the same term survives a crash of the server", leadsWith(1), show);
     daemon.kill("SIGTERM");
     await v.check("the daemon exits 0", async () => (await daemon.exited) === 0);
   } finally {

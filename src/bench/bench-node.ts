@@ -1,15 +1,15 @@
 /**
- * A child process of the benchmark: one node that reports what happens to it, or one bare presence consumer. Ends with
- * its parent. Not part of the package's interface.
+ * A child process of the benchmark: one node that reports its events, or one bare presence consumer. Exits with its
+ * parent. Not part of the package's interface.
  */
 import { connect } from "@nats-io/transport-node";
 import type { NodeEvent } from "../node/events.ts";
 import { Node } from "../node/node.ts";
 import { type ChildTask, flushReports, hostNowMs, report, type SpinCommand } from "./messages.ts";
 
-/** A tight loop that stood still this long was frozen. */
+/** A gap of this length in a tight loop counts as a freeze. */
 const FROZEN_MS = 500;
-/** Longest spin without being frozen. Freshness would say no by itself from 250 ms on. */
+/** Maximum spin without a freeze. From 250 ms on, `isLeader()` would be false because the event loop is blocked. */
 const SPIN_MS = 200;
 
 async function runNode(task: Extract<ChildTask, { role: "node" }>): Promise<void> {
@@ -62,8 +62,8 @@ async function follow(events: AsyncIterable<NodeEvent>): Promise<void> {
 }
 
 /**
- * Waits to be frozen without leaving the loop, so that the first thing after the thaw is a look at `isLeader()`. The
- * clock is read before the answer: what it says counts for no later than that.
+ * Spins until the process is frozen and thawed, so that `isLeader()` is the first call after the thaw. The clock is read
+ * before `isLeader()`: the answer then holds no later than the recorded time.
  */
 function spin(node: Node): void {
   const epoch = node.term?.epoch ?? 0;
@@ -78,7 +78,7 @@ function spin(node: Node): void {
       report({ type: "unheld", at: before, epoch, by: "frozen" });
       report({ type: "thawed", at: now, frozenMs: now - before, leaderAfter: held });
       if (held) report({ type: "held", at: now, epoch, by: "thaw" });
-      // A tight loop sees only the first moment; the turns of the event loop that follow must not bring it back either.
+      // The tight loop observes only the first instant; later turns of the event loop must not restore leadership either.
       return watchThaw(node, epoch, now);
     }
     if (now - start >= SPIN_MS) return;
@@ -86,7 +86,7 @@ function spin(node: Node): void {
   }
 }
 
-/** Looks on in every turn of the event loop for a while. */
+/** Checks `isLeader()` in every turn of the event loop until FROZEN_MS after the thaw. */
 function watchThaw(node: Node, epoch: number, since: number): void {
   const now = hostNowMs();
   const term = node.term;
@@ -129,10 +129,10 @@ function fail(error: unknown): void {
 }
 
 process.on("disconnect", () => process.exit(1));
-// Ctrl-C reaches the whole process group: the parent decides what becomes of its children.
+// Ctrl-C reaches the whole process group; the parent ends its children.
 process.on("SIGINT", () => {});
 
 const task = JSON.parse(process.argv[2] ?? "null") as ChildTask | null;
 if (task === null || process.send === undefined)
-  throw new Error("bench-node is started by the benchmark only");
+  throw new Error("bench-node must be started by the benchmark, with a task and an IPC channel");
 (task.role === "node" ? runNode(task) : runPresence(task)).catch(fail);

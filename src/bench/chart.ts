@@ -1,4 +1,4 @@
-/** A picture of a benchmark: a histogram of the samples with their percentiles. Nothing but text, no dependency. */
+/** Charts of a benchmark: a histogram of the samples with their percentiles, as SVG or HTML text. */
 import type { FailoverReport } from "./options.ts";
 import { bins } from "./stats.ts";
 
@@ -53,7 +53,7 @@ ${marks.join("\n")}
 `;
 }
 
-/** The chart and the figures as a page. */
+/** The chart and the figures as an HTML page. */
 export function htmlChart(report: FailoverReport): string {
   const { samplesMs: _, epochs: __, floor, ...shown } = report;
   return `<!doctype html>
@@ -61,7 +61,7 @@ export function htmlChart(report: FailoverReport): string {
 <body style="font-family: sans-serif; max-width: 820px; margin: 2em auto">
 ${svgChart(report)}
 <h2>Figures</h2><pre>${escaped(JSON.stringify(shown, null, 2))}</pre>
-<h2>Floor: what the server alone takes</h2><pre>${escaped(JSON.stringify(floor, null, 2))}</pre>
+<h2>Floor: time that the server alone takes</h2><pre>${escaped(JSON.stringify(floor, null, 2))}</pre>
 </body></html>
 `;
 }

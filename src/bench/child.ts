@@ -1,4 +1,4 @@
-/** A child process of the benchmark and what it has reported. */
+/** Starts a child process of a benchmark and delivers its reports. */
 import { type ChildProcess, fork } from "node:child_process";
 import { createRequire } from "node:module";
 import { fileURLToPath, pathToFileURL } from "node:url";
@@ -6,21 +6,21 @@ import type { ChildReport, ChildTask, SpinCommand } from "./messages.ts";
 
 const STDERR_KEPT = 4_000;
 
-/** From the sources the children run as this process does, by tsx; from `dist` they are plain JavaScript. */
+/** Children run like this process: under tsx from the sources, as plain JavaScript from `dist`. */
 const SOURCE = import.meta.url.endsWith(".ts");
 const BENCH_NODE = new URL(SOURCE ? "./bench-node.ts" : "./bench-node.js", import.meta.url);
 
-/** `T`: what it is told to do. */
+/** `T`: the task, passed to the child as JSON. */
 export class BenchChild<T = ChildTask> {
   readonly name: string;
   readonly pid: number;
-  /** Resolves when the process is gone and everything it said has been heard. */
+  /** Resolves when the process has exited and all its reports have been delivered. */
   readonly exited: Promise<void>;
   readonly #process: ChildProcess;
   #gone = false;
   #stderr = "";
 
-  /** `program`: another one that speaks the same language. */
+  /** @param program Module to run; it must take its task and send its reports as `bench-node` does. */
   constructor(name: string, task: T, onReport: (report: ChildReport) => void, program: URL = BENCH_NODE) {
     this.name = name;
     this.#process = fork(fileURLToPath(program), [JSON.stringify(task)], {
@@ -28,7 +28,7 @@ export class BenchChild<T = ChildTask> {
       stdio: ["ignore", "ignore", "pipe", "ipc"],
     });
     const { pid, stderr } = this.#process;
-    this.#process.on("error", () => {}); // of a send to a process that has ended
+    this.#process.on("error", () => {}); // a send to a process that has exited
     if (pid === undefined) throw new Error(`cannot start ${process.execPath}`);
     this.pid = pid;
     stderr?.setEncoding("utf8").on("data", (text: string) => {
@@ -47,7 +47,7 @@ export class BenchChild<T = ChildTask> {
     return this.#gone;
   }
 
-  /** The end of what it wrote to stderr. */
+  /** The last 4000 characters of its stderr. */
   get stderr(): string {
     return this.#stderr.trim();
   }
@@ -57,7 +57,7 @@ export class BenchChild<T = ChildTask> {
     try {
       process.kill(this.pid, name);
     } catch (thrown) {
-      // It has ended, and "close" is on its way.
+      // The process has exited and "close" has not been emitted yet.
       if ((thrown as NodeJS.ErrnoException).code !== "ESRCH") throw thrown;
     }
   }
@@ -66,7 +66,7 @@ export class BenchChild<T = ChildTask> {
     this.#process.send(command, () => {});
   }
 
-  /** Ends it at once, frozen or not. Idempotent. */
+  /** Kills the process, frozen or not. Idempotent. */
   async end(): Promise<void> {
     this.signal("SIGKILL");
     await this.exited;

@@ -1,6 +1,7 @@
-/** The failover benchmark as a command, for `scripts/benchmark-failover/main.ts` and for `nats-leader bench failover`. */
+/** The failover benchmark as a command, for `npm run bench:failover` and `nats-leader bench failover`. */
 import { writeFile } from "node:fs/promises";
 import { Command, InvalidArgumentError, Option } from "commander";
+import { PINNED_NATS_VERSION } from "../testing/server/find/versions.ts";
 import { htmlChart, svgChart } from "./chart.ts";
 import { runFailover } from "./failover.ts";
 import { type FailoverOptions, type FailoverReport, isSound, MODES, TARGETS, WAYS } from "./options.ts";
@@ -13,29 +14,39 @@ type Parsed = Omit<FailoverOptions, "signal" | "onProgress" | "ttlMs" | "servers
   readonly chart?: string;
 };
 
-/** Sets `process.exitCode`: 0 sound, 1 two leaders, falling epochs or a failure, 130 interrupted. */
+/** Sets `process.exitCode`: 0 sound; 1 two leaders at once, epochs that do not increase, or a failure; 130 interrupted. */
 export function failoverCommand(): Command {
   return new Command("failover")
-    .description("Measure failover: how long until the next node leads, and whether two ever led at once.")
-    .addOption(new Option("--mode <mode>", "what happens").choices(MODES).default("kill"))
-    .option("--rounds <number>", "how often", wholeNumber(1, 100_000), 20)
-    .option("--nodes <number>", "nodes that compete", wholeNumber(2, 200), 3)
+    .description("Measure how long a failover takes, and whether two nodes ever led at once.")
+    .addOption(new Option("--mode <mode>", "what happens to the leader").choices(MODES).default("kill"))
+    .option("--rounds <number>", "number of repetitions", wholeNumber(1, 100_000), 20)
+    .option("--nodes <number>", "number of competing nodes", wholeNumber(2, 200), 3)
     .option("--ttl <ms>", "lease TTL in milliseconds", wholeNumber(1_000, 3_600_000), 10_000)
-    .option("--server-version <version>", "nats-server to run on, like 2.9.10 (default: a current one)")
-    .addOption(
-      new Option("--servers <number>", "one server, or a cluster of three with R3").choices(["1", "3"]),
+    .option(
+      "--server-version <version>",
+      `nats-server version, such as 2.9.10 (default: ${PINNED_NATS_VERSION} or newer)`,
     )
     .addOption(
-      new Option("--crash-detection <how>", "as the node's option")
+      new Option(
+        "--servers <number>",
+        "one server, or a cluster of three with an R3 bucket (default: 1; 3 with --mode server-kill)",
+      ).choices(["1", "3"]),
+    )
+    .addOption(
+      new Option("--crash-detection <how>", "the node option crashDetection")
         .choices(["presence", "lease"])
         .default("presence"),
     )
     .addOption(
-      new Option("--how <way>", "server-kill: what becomes of the server").choices(WAYS).default("kill"),
+      new Option("--how <way>", "server-kill: how the server goes down").choices(WAYS).default("kill"),
     )
-    .addOption(new Option("--target <which>", "server-kill: which server").choices(TARGETS).default("turn"))
-    .option("--json", "print the report as JSON and nothing else on stdout", false)
-    .option("--chart <file>", "also draw the samples into a .svg or .html file", chartFile)
+    .addOption(
+      new Option("--target <which>", "server-kill: each server in turn, or the stream leader")
+        .choices(TARGETS)
+        .default("turn"),
+    )
+    .option("--json", "print the report as JSON on stdout; progress goes to stderr", false)
+    .option("--chart <file>", "also write a histogram of the samples to a .svg or .html file", chartFile)
     .action(async (parsed: Parsed) => run(parsed));
 }
 
@@ -43,7 +54,7 @@ async function run(parsed: Parsed): Promise<void> {
   const { ttl, servers, json, chart, ...options } = parsed;
   const abort = new AbortController();
   const onSignal = (): void => {
-    process.stderr.write("interrupted: ending what was started\n");
+    process.stderr.write("interrupted: stopping all servers and nodes\n");
     abort.abort(new Error("interrupted"));
   };
   process.once("SIGINT", onSignal);
@@ -81,7 +92,7 @@ function summary(report: FailoverReport): string {
   ];
   if (afterLoseHook !== undefined) {
     lines.push(
-      "from the moment onLoseLeadership resolved:",
+      "from the end of onLoseLeadership:",
       `  p50 ${afterLoseHook.p50} ms, p90 ${afterLoseHook.p90} ms, p99 ${afterLoseHook.p99} ms, max ${afterLoseHook.max} ms`,
     );
   }
@@ -92,13 +103,17 @@ function summary(report: FailoverReport): string {
   );
   if (floor.advisory !== null) {
     const { p50: half, p99: most } = floor.advisory;
-    lines.push(`  advisory of a death ${half} / ${most} ms; advisory + CONNZ + CAS ${floor.killP50} ms`);
+    lines.push(`  advisory of a crash ${half} / ${most} ms; advisory + CONNZ + CAS ${floor.killP50} ms`);
   }
   lines.push(
     `${report.leaderChanges} leader changes, overlap ${report.overlapMs} ms, epochs ${report.epochsIncrease ? "increase" : "DO NOT INCREASE"}`,
     `load average ${load[0].toFixed(2)} before, ${load[1].toFixed(2)} after`,
   );
-  if (!isSound(report)) lines.push("NOT SOUND: two leaders at once, epochs that fall, or a wrong answer");
+  if (!isSound(report)) {
+    lines.push(
+      "NOT SOUND: two leaders at once, epochs that do not increase, or isLeader() true after a freeze",
+    );
+  }
   return lines.join("\n");
 }
 

@@ -1,6 +1,6 @@
 /**
- * The failover benchmark: real processes, a real nats-server, one clock. A sample runs from just before the signal or
- * the request to the first instruction of the next leader's `onBecomeLeader`.
+ * The failover benchmark: real processes, a real nats-server, one clock. A sample is the time from just before the signal
+ * or the request to the first instruction of the next leader's `onBecomeLeader`.
  */
 import { loadavg } from "node:os";
 import { setTimeout as pause } from "node:timers/promises";
@@ -17,14 +17,14 @@ import { runServerKill } from "./server-kill.ts";
 import { CLUSTER_ID, type Found, type Stage } from "./stage.ts";
 import { round, summarize } from "./stats.ts";
 
-/** Mode `stepdown`: a node that has stepped down may be elected again after this long. */
+/** Mode `stepdown`: cooldown after which a node that stepped down competes again. */
 const SHORT_COOLDOWN_MS = 100;
 const FLOOR_KILLS = 20;
 const THAW_TIMEOUT_MS = 5_000;
-/** Mode `freeze`: the frozen leader thaws this long after another leads. */
+/** Mode `freeze`: delay between the next leader's election and the thaw of the frozen leader. */
 const FROZEN_ON_MS = 100;
 
-/** Runs it. Everything it starts is ended before it settles. */
+/** Runs the benchmark. Every server and process is stopped before the promise settles. */
 export async function runFailover(options: FailoverOptions): Promise<FailoverReport> {
   const { mode, rounds, signal, onProgress } = options;
   const [loadBefore = 0] = loadavg();
@@ -70,7 +70,7 @@ interface Servers extends AsyncDisposable {
   readonly cluster: NatsCluster | null;
 }
 
-/** A lame duck goes soon: the shortest duration that a nats-server accepts. */
+/** The shortest lame-duck durations that a nats-server accepts. */
 const QUICK_LAME_DUCK = 'lame_duck_duration: "30s"\nlame_duck_grace_period: "5s"';
 
 async function startServers(options: FailoverOptions): Promise<Servers> {
@@ -143,7 +143,7 @@ function samplesOf(samplesMs: readonly number[]): Samples {
   return { samplesMs: samplesMs.map(round), ...summarize(samplesMs) };
 }
 
-/** Repeats a round, says how it goes, and waits for calm after each. */
+/** Runs `one` for each round, reports progress, and waits until all nodes have settled before the next. */
 async function everyRound(stage: Stage, one: () => Promise<number>): Promise<number[]> {
   const { options, fleet } = stage;
   const samplesMs: number[] = [];
@@ -176,7 +176,7 @@ async function runKill(stage: Stage): Promise<Found> {
   return { samplesMs, sample: "SIGKILL of the leader to the entry of the next leader's onBecomeLeader" };
 }
 
-/** A leader that gives up by itself, and the moment its lose hook resolved. */
+/** Makes the leader give up; resolves with the next term and the time at which `onLoseLeadership` resolved. */
 async function handOver(stage: Stage, leader: Member, give: () => void): Promise<[Begun, number]> {
   const { fleet, patienceMs } = stage;
   const epoch = newestEpoch(fleet);
@@ -213,7 +213,7 @@ async function runStepdown(stage: Stage): Promise<Found> {
   const connection = await connect({ servers: servers.map(({ url }) => url), noAsyncTraces: true });
   try {
     const samplesMs = await everyRound(stage, async () => {
-      // Whoever stepped down in an earlier round competes again.
+      // After the cooldown, the node that stepped down in the previous round competes again.
       await pause(SHORT_COOLDOWN_MS, undefined, { signal: options.signal });
       const leader = fleet.leader();
       let start = 0;

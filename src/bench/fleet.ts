@@ -1,4 +1,4 @@
-/** The nodes of one benchmark: child processes that compete, and the record of who led when. */
+/** The competing child processes of one benchmark, and the record of their terms. */
 import { BenchChild } from "./child.ts";
 import { HeldLedger, largestOverlap } from "./held.ts";
 import { type ChildReport, type ChildTask, hostNowMs } from "./messages.ts";
@@ -8,7 +8,7 @@ const READY_TIMEOUT_MS = 30_000;
 type NodeTask = Extract<ChildTask, { role: "node" }>;
 type ReportOf<T extends ChildReport["type"]> = Extract<ChildReport, { type: T }>;
 
-/** A term as the benchmark saw it begin. */
+/** The begin of a term, as reported by its node. */
 export interface Begun {
   readonly node: string;
   readonly epoch: number;
@@ -20,9 +20,9 @@ export interface Member {
   readonly child: BenchChild;
   readonly id: string;
   ready: boolean;
-  /** Meant to end: its exit is no failure. */
+  /** The process is expected to exit; its exit is not a failure. */
   leaving: boolean;
-  /** Whom it takes for the leader. */
+  /** The leader in the node's view. `null`: not reported yet. */
   knows: { readonly nodeId: string | null; readonly epoch: number } | null;
 }
 
@@ -47,7 +47,7 @@ export class Fleet {
     return [...this.#members.values()];
   }
 
-  /** Every term so far, in the order in which they began. */
+  /** All terms so far, ordered by their begin. */
   get terms(): readonly Begun[] {
     return [...this.#terms].sort((a, b) => a.at - b.at);
   }
@@ -56,13 +56,16 @@ export class Fleet {
     return largestOverlap(this.#ledger.intervals(hostNowMs()));
   }
 
-  /** Hears every report from now on. Returns the cancellation. */
+  /** Calls `listener` for every report from now on. Returns the function that removes it. */
   listen(listener: (report: ChildReport, member: Member) => void): () => void {
     this.#listeners.add(listener);
     return () => void this.#listeners.delete(listener);
   }
 
-  /** Starts one node more. `servers`: others than the fleet's. */
+  /**
+   * Starts one more node.
+   * @param servers The node's own servers. @default the fleet's
+   */
   add(servers: readonly string[] = this.#options.servers): Member {
     this.#spawned += 1;
     const id = `node-${this.#spawned}`;
@@ -76,7 +79,7 @@ export class Fleet {
     return member;
   }
 
-  /** The newest term's member. */
+  /** The member that leads the newest term. */
   leader(): Member {
     const newest = this.terms.at(-1);
     const member = newest === undefined ? undefined : this.#members.get(newest.node);
@@ -84,19 +87,19 @@ export class Fleet {
     return member;
   }
 
-  /** Notes that a member was killed: it can't say itself that it does not lead any more. */
+  /** Records that a member was killed: a killed process cannot report the end of its term. */
   markDead(member: Member, at: number): void {
     member.leaving = true;
     this.#ledger.release(member.id, at);
   }
 
-  /** Resolves with the first term that begins after this epoch. */
+  /** Resolves with the first term whose epoch is larger than `afterEpoch`. */
   async nextTerm(afterEpoch: number, timeoutMs: number): Promise<Begun> {
     const found = (): Begun | undefined => this.#terms.find((term) => term.epoch > afterEpoch);
     return this.until(found, timeoutMs, () => `a leader with an epoch above ${afterEpoch}`);
   }
 
-  /** Resolves when every member is ready and knows the newest term's leader. */
+  /** Resolves when every member is ready and sees the leader of the newest term. */
   async settled(): Promise<void> {
     const unsettled = (): Member[] => {
       const newest = this.terms.at(-1);
@@ -108,11 +111,11 @@ export class Fleet {
     await this.until(
       () => (this.#terms.length > 0 && unsettled().length === 0 ? true : undefined),
       READY_TIMEOUT_MS,
-      () => `all nodes to know the leader (missing: ${unsettled().map(describe).join(", ") || "a leader"})`,
+      () => `all nodes to see the same leader (${unsettled().map(describe).join(", ") || "no leader yet"})`,
     );
   }
 
-  /** The first report of this type by this member from now on. */
+  /** Resolves with the member's next report of this type. */
   async report<T extends ChildReport["type"]>(
     member: Member,
     type: T,
@@ -133,8 +136,8 @@ export class Fleet {
     }
   }
 
-  /** Looks again after every report until `look` gives a value. Rejects when a node fails, on abort, and in the end. */
-  async until<T>(look: () => T | undefined, timeoutMs: number, what: () => string): Promise<T> {
+  /** Calls `probe` after every report until it returns a value. Rejects on a node's failure, on abort and on timeout. */
+  async until<T>(probe: () => T | undefined, timeoutMs: number, what: () => string): Promise<T> {
     let expired = false;
     const timer = setTimeout(() => {
       expired = true;
@@ -144,9 +147,9 @@ export class Fleet {
       for (;;) {
         this.#options.signal.throwIfAborted();
         if (this.#failure !== null) throw this.#failure;
-        const found = look();
+        const found = probe();
         if (found !== undefined) return found;
-        if (expired) throw new Error(`waited ${timeoutMs} ms for ${what()}`);
+        if (expired) throw new Error(`timed out after ${timeoutMs} ms waiting for ${what()}`);
         await new Promise<void>((resolve) => this.#waiting.add(resolve));
       }
     } finally {
@@ -154,7 +157,7 @@ export class Fleet {
     }
   }
 
-  /** Ends every process. */
+  /** Kills every process. */
   async dispose(): Promise<void> {
     this.#options.signal.removeEventListener("abort", this.#wake);
     for (const member of this.#members.values()) member.leaving = true;
@@ -173,7 +176,7 @@ export class Fleet {
         this.#terms.push({ node: member.id, epoch: report.epoch, at: report.at });
         break;
       case "held":
-        // What a process that was killed said before arrives after its death was noted.
+        // Reports that a killed process sent earlier may arrive after its death was recorded.
         if (!member.leaving || report.by === "thaw") this.#ledger.hold(member.id, report.epoch, report.at);
         break;
       case "unheld":
@@ -196,7 +199,7 @@ export class Fleet {
   #onExit(member: Member): void {
     this.#members.delete(member.id);
     if (!member.leaving) {
-      this.#failure ??= new Error(`${member.id} has ended by itself. ${member.child.stderr}`);
+      this.#failure ??= new Error(`${member.id} exited unexpectedly; stderr: ${member.child.stderr}`);
     }
     this.#wake();
   }
@@ -210,5 +213,5 @@ export class Fleet {
 
 function describe({ id, ready, knows }: Member): string {
   if (!ready) return `${id} is not ready`;
-  return `${id} knows ${knows?.nodeId ?? "nobody"}, epoch ${knows?.epoch ?? 0}`;
+  return `${id} sees ${knows?.nodeId ?? "no leader"}, epoch ${knows?.epoch ?? 0}`;
 }

@@ -1,6 +1,6 @@
 /**
- * What the server alone takes, measured in the same run: no election that works like this one can be faster than the
- * sum of these parts.
+ * The floor: how long the server alone takes for the steps of a failover, measured in the same run. No election that
+ * consists of these steps can be faster than their sum.
  */
 import { setTimeout as pause } from "node:timers/promises";
 import { connect, headers, type NatsConnection } from "@nats-io/transport-node";
@@ -22,24 +22,24 @@ const SETTLE_MS = 300;
 /** Milliseconds. */
 export interface Floor {
   /**
-   * From `kill -9` of a bare client to the arrival of its presence consumer's deletion advisory elsewhere. `null` in
-   * modes in which nobody dies.
+   * From `kill -9` of a bare client to the arrival, on another connection, of the advisory that its presence consumer was
+   * deleted. `null` in modes without a crash.
    */
   readonly advisory: Summary | null;
-  /** One `$SYS.REQ.ACCOUNT.PING.CONNZ` until the server in question has answered. */
+  /** From one `$SYS.REQ.ACCOUNT.PING.CONNZ` request to the answer of the server that holds the connection. */
   readonly connz: Summary;
-  /** One compare-and-set until its ack. */
+  /** One compare-and-set, to its ack. */
   readonly cas: Summary;
-  /** Compare-and-set, delivery of it to another connection, compare-and-set from there until its ack. */
+  /** One compare-and-set, its delivery to a second connection, and a compare-and-set from there, to its ack. */
   readonly handover: Summary;
-  /** Medians of advisory + connz + cas: what a crash costs at least. */
+  /** Sum of the medians of `advisory`, `connz` and `cas`: the minimum for a crash. `null` without `advisory`. */
   readonly killP50: number | null;
 }
 
 export interface FloorOptions {
   readonly servers: readonly string[];
   readonly replicas: number;
-  /** Clients to kill. */
+  /** Number of bare clients to kill. */
   readonly kills: number;
   readonly signal: AbortSignal;
 }
@@ -108,7 +108,7 @@ async function repeat(signal: AbortSignal, what: Repeatable): Promise<number[]> 
   return samples;
 }
 
-/** Writes against what was written last. */
+/** Writes against the revision of its previous write. */
 class CasChain implements Repeatable {
   readonly #connection: NatsConnection;
   #last = -1;
@@ -122,7 +122,7 @@ class CasChain implements Repeatable {
   }
 }
 
-/** Without an expectation at the first write (`last` < 0). Returns the new revision. */
+/** Returns the new revision. The first write (`last` < 0) has no expectation. */
 async function casOn(connection: NatsConnection, last: number): Promise<number> {
   const expectation = headers();
   if (last >= 0) expectation.set("Nats-Expected-Last-Subject-Sequence", String(last));
@@ -132,7 +132,7 @@ async function casOn(connection: NatsConnection, last: number): Promise<number> 
   return seq;
 }
 
-/** One connection writes; the other, on hearing of it, writes against it. */
+/** One connection writes; the other writes against that revision as soon as it receives it. */
 class Handover implements Repeatable {
   readonly #from: NatsConnection;
   #onDone: Deferred<void> | null = null;
@@ -140,7 +140,7 @@ class Handover implements Repeatable {
 
   static async between(from: NatsConnection, to: NatsConnection): Promise<Handover> {
     const handover = new Handover(from, to);
-    await to.flush(); // the server must know of the subscription before the first write on the other connection
+    await to.flush(); // the server must have the subscription before the first write on the other connection
     return handover;
   }
 
@@ -174,7 +174,7 @@ class Handover implements Repeatable {
   }
 }
 
-/** Every server answers; the one that this connection is on counts. */
+/** Every server answers; only the answer of this connection's own server ends the measurement. */
 async function connzOnce(connection: NatsConnection): Promise<void> {
   const body = JSON.stringify({ cid: connection.info?.client_id, state: 0 });
   const answers = await connection.requestMany("$SYS.REQ.ACCOUNT.PING.CONNZ", body, {
@@ -197,19 +197,19 @@ async function advisories(connection: NatsConnection, options: FloorOptions): Pr
   return samples;
 }
 
-/** From just before the kill of a client until the news of it. */
+/** From just before the kill of a client to the arrival of the advisory. */
 async function advisoryOnce(
   connection: NatsConnection,
   { servers, signal }: FloorOptions,
   consumer: string,
 ): Promise<number> {
-  const heard = deferred<number>();
+  const received = deferred<number>();
   const ready = deferred<void>();
-  heard.promise.catch(() => {});
+  received.promise.catch(() => {});
   ready.promise.catch(() => {});
   const subscription = connection.subscribe(`$JS.EVENT.ADVISORY.CONSUMER.DELETED.${STREAM}.${consumer}`, {
     max: 1,
-    callback: () => heard.resolve(hostNowMs()),
+    callback: () => received.resolve(hostNowMs()),
   });
   await connection.flush();
   const child = new BenchChild(
@@ -222,16 +222,18 @@ async function advisoryOnce(
   );
   const onAbort = (): void => ready.reject(asError(signal.reason));
   signal.addEventListener("abort", onAbort, { once: true });
-  void child.exited.then(() => ready.reject(new Error(`the presence client has ended. ${child.stderr}`)));
+  void child.exited.then(() =>
+    ready.reject(new Error(`floor: the presence client exited; stderr: ${child.stderr}`)),
+  );
   try {
     await ready.promise;
-    // A process that has just started takes longer to die than the leaders do, which have run for a while.
+    // A process that has just started takes longer to exit than one that has run for a while, as the leaders have.
     await pause(SETTLE_MS, undefined, { signal });
     const start = hostNowMs();
     child.signal("SIGKILL");
-    const timer = setTimeout(() => heard.reject(new Error("floor: no advisory")), TIMEOUT_MS);
+    const timer = setTimeout(() => received.reject(new Error("floor: no advisory")), TIMEOUT_MS);
     try {
-      return (await heard.promise) - start;
+      return (await received.promise) - start;
     } finally {
       clearTimeout(timer);
     }

@@ -1,15 +1,15 @@
-/** Who could act as the leader when, by the processes' own records, and whether two could at once. */
+/** When each node was held, by the processes' own reports, and whether two nodes ever were at once. */
 
-/** From `from` to `until`, `node` called itself leader. Milliseconds of the host's monotonic clock. */
+/** A period in which `node` answered `isLeader()` with true. Milliseconds of the host's monotonic clock. */
 export interface HeldInterval {
   readonly node: string;
   readonly epoch: number;
   readonly from: number;
-  /** Infinity while it lasts. */
+  /** Infinity while the period lasts. */
   readonly until: number;
 }
 
-/** The longest time during which two different nodes were held. 0: never. */
+/** The longest time during which two different nodes were held. 0 if that never happened. */
 export function largestOverlap(intervals: readonly HeldInterval[]): number {
   let largest = 0;
   for (const [index, one] of intervals.entries()) {
@@ -22,12 +22,12 @@ export function largestOverlap(intervals: readonly HeldInterval[]): number {
   return largest;
 }
 
-/** Collects the intervals of many nodes from what they report. */
+/** Builds the intervals of many nodes from their reports. */
 export class HeldLedger {
   readonly #closed: HeldInterval[] = [];
   readonly #open = new Map<string, HeldInterval>();
 
-  /** The node calls itself leader from now on. Repeated in the same term it changes nothing. */
+  /** The node is held from `at` on. No effect if it already is in the same term. */
   hold(node: string, epoch: number, at: number): void {
     const open = this.#open.get(node);
     if (open?.epoch === epoch) return;
@@ -35,7 +35,7 @@ export class HeldLedger {
     this.#open.set(node, { node, epoch, from: at, until: Number.POSITIVE_INFINITY });
   }
 
-  /** It does not any more. The earliest word counts: when a process is killed, its own reports may be late. */
+  /** The node is no longer held. The first call counts: reports of a killed process may arrive late. */
   release(node: string, at: number): void {
     const open = this.#open.get(node);
     if (open === undefined) return;
@@ -43,7 +43,7 @@ export class HeldLedger {
     this.#closed.push({ ...open, until: Math.max(at, open.from) });
   }
 
-  /** Those still held end at `now`. */
+  /** All intervals; those that still last end at `now`. */
   intervals(now: number): HeldInterval[] {
     return [...this.#closed, ...[...this.#open.values()].map((open) => ({ ...open, until: now }))];
   }

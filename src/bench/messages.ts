@@ -1,4 +1,4 @@
-/** What the benchmark and its child processes say to each other, over Node's IPC channel. */
+/** The messages between a benchmark and its child processes, sent over Node's IPC channel. */
 import type { CrashDetection } from "../election/types.ts";
 
 /** A child's only argument, as JSON. */
@@ -13,7 +13,7 @@ export type ChildTask =
       readonly cooldownMs: number;
       readonly successorGraceMs?: number;
     }
-  /** A bare nats.js client with a presence consumer: the floor of every crash detection by presence. */
+  /** A bare nats.js client with a presence consumer, to measure the floor of crash detection by presence. */
   | {
       readonly role: "presence";
       readonly servers: readonly string[];
@@ -21,14 +21,14 @@ export type ChildTask =
       readonly consumer: string;
     };
 
-/** Told to a node: look at `isLeader()` in a tight loop, without leaving it, until you notice that you were frozen. */
+/** Command to a node: call `isLeader()` in a tight loop until the loop detects that the process was frozen. */
 export interface SpinCommand {
   readonly do: "spin";
 }
 
 /** `at`: milliseconds of the host's monotonic clock, the same for all processes. */
 export type ChildReport =
-  /** It takes part. Of a presence child: its consumer is there. */
+  /** The node has started. Of a presence child: its consumer exists. */
   | { readonly type: "ready"; readonly at: number }
   | { readonly type: "failed"; readonly at: number; readonly message: string }
   /** The first instruction of `onBecomeLeader`. */
@@ -47,10 +47,10 @@ export type ChildReport =
       readonly epoch: number;
       readonly by: "suspended" | "lose" | "frozen";
     }
-  /** Whom the node takes for the leader; `null`: nobody. */
+  /** The leader in the node's view; `null`: none. */
   | { readonly type: "leader"; readonly at: number; readonly nodeId: string | null; readonly epoch: number }
   | { readonly type: "spinning"; readonly at: number }
-  /** The tight loop stood still for `frozenMs`; `leaderAfter` is what the first `isLeader()` after it said. */
+  /** The tight loop stopped for `frozenMs`; `leaderAfter` is the result of the first `isLeader()` afterwards. */
   | {
       readonly type: "thawed";
       readonly at: number;
@@ -58,7 +58,7 @@ export type ChildReport =
       readonly leaderAfter: boolean;
     };
 
-/** Milliseconds of CLOCK_MONOTONIC: comparable between the processes of one host. */
+/** Milliseconds of CLOCK_MONOTONIC; comparable between the processes of one host. */
 export function hostNowMs(): number {
   return Number(process.hrtime.bigint()) / 1e6;
 }
@@ -66,18 +66,18 @@ export function hostNowMs(): number {
 const unsent: ChildReport[] = [];
 
 /**
- * Tells the parent, after the events at hand have been handled: to serialize and write a message takes as long as a
- * compare-and-set. `at` was read before. What was not sent when a SIGKILL comes is lost.
+ * Sends a report to the parent once the pending events have been handled: serializing and writing a message takes as long
+ * as a compare-and-set. `at` must have been read before. A SIGKILL loses reports that have not been sent.
  */
 export function report(message: ChildReport): void {
   unsent.push(message);
   if (unsent.length === 1) setImmediate(flushReports);
 }
 
-/** Tells what is waiting to be told, at once. */
+/** Sends all pending reports at once. */
 export function flushReports(): void {
   for (const message of unsent.splice(0)) {
-    // The channel is closed when the parent has died; "disconnect" ends this process then.
+    // The channel is closed after the parent's death; "disconnect" then ends this process.
     if (process.connected) process.send?.(message, () => {});
   }
 }

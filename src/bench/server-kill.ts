@@ -1,4 +1,4 @@
-/** Mode `server-kill`: something happens to one server after the other; the leader should stay the same. */
+/** Mode `server-kill`: servers of a cluster go down one at a time; the leader is expected to stay the same. */
 import { setTimeout as pause } from "node:timers/promises";
 import { type ConnectionOptions, connect, type NatsConnection } from "@nats-io/transport-node";
 import { bucketName } from "../nats/names.ts";
@@ -16,13 +16,13 @@ const PROBE_EVERY_MS = 25;
 const CURRENT_TIMEOUT_MS = 60_000;
 const MONITOR_TIMEOUT_MS = 1_000;
 
-/** How nats-leader itself connects: notices a frozen server within 3 s. */
+/** The same settings as a node's connection: a frozen server is detected within 3 s. */
 const PATIENT: ConnectionOptions = {
   maxReconnectAttempts: -1,
   reconnectTimeWait: 100,
   pingInterval: 1_000,
   maxPingOut: 2,
-  timeout: 1_000, // a frozen server accepts connections and says nothing
+  timeout: 1_000, // a frozen server accepts connections without sending anything
   noAsyncTraces: true,
 };
 
@@ -45,7 +45,7 @@ export async function runServerKill(stage: Stage): Promise<Found> {
     await connection.close();
   }
   await fleet.settled();
-  const sample = "how long the leader was suspended, 0 when it was not";
+  const sample = "how long the leader was suspended, 0 if it was not";
   return { samplesMs: blows.map(({ suspendedMs }) => suspendedMs), sample, blows };
 }
 
@@ -62,20 +62,20 @@ function inWords(blow: Blow): string {
   ].join(", ");
 }
 
-/** One server is struck, and the election watched until the blow can have no consequence any more. */
+/** Takes one server down and observes the election until the failure can have no further effect. */
 async function strike(stage: Stage, streamLeader: string, probe: WriteProbe, number: number): Promise<Blow> {
   const { options, fleet, servers, cluster } = stage;
   const named = servers.find((server) => server.name === streamLeader);
   const server =
     options.target === "stream-leader" && named !== undefined ? named : servers[number % servers.length];
-  if (server === undefined) throw new Error("no server to strike");
+  if (server === undefined) throw new Error("no server to take down");
   const leader = fleet.leader();
   const leaderConnected = await hasConnectionOf(server, leader);
   const termsBefore = fleet.terms.length;
   const suspension = new SuspensionMeter(fleet, leader);
   probe.startRound();
-  await blow(stage, server);
-  // A renewal that failed is decided at the latest at the deadline: one TTL later the blow has done what it can.
+  await takeDown(stage, server);
+  // A failed renewal ends the term at its deadline at the latest, so one TTL covers every effect of the failure.
   await pause(options.ttlMs, undefined, { signal: options.signal });
   await probe.written(options.signal);
   const writeStallMs = round(probe.longestGap());
@@ -92,7 +92,7 @@ async function strike(stage: Stage, streamLeader: string, probe: WriteProbe, num
   };
 }
 
-async function blow({ options }: Stage, server: NatsServer): Promise<void> {
+async function takeDown({ options }: Stage, server: NatsServer): Promise<void> {
   const { how, signal } = options;
   switch (how) {
     case "kill":
@@ -128,7 +128,7 @@ class SuspensionMeter {
     this.#unlisten = fleet.listen((report, member) => {
       if (member !== leader) return;
       if (report.type === "unheld" && report.by === "suspended") this.#since ??= report.at;
-      // Held again, or the term is over: it is not suspended any more.
+      // Held again, or the term has ended: no longer suspended.
       else if (report.type === "held" || report.type === "unheld") this.#stop(report.at);
     });
   }
@@ -145,7 +145,7 @@ class SuspensionMeter {
   }
 }
 
-/** Writes a key of its own into the lease's stream all the time and notes the gaps between the acks. */
+/** Writes a separate key of the lease's stream at a fixed rate and records the longest gap between acks. */
 class WriteProbe {
   readonly #timer: NodeJS.Timeout;
   #lastAck = hostNowMs();
@@ -156,7 +156,7 @@ class WriteProbe {
     const inbox = `_INBOX.bench_probe_${process.pid}`;
     connection.subscribe(inbox, {
       callback: (_error, message) => {
-        // A 503 and an error answer carry no sequence.
+        // Neither a 503 nor an error answer carries a sequence.
         if (!message.string().includes('"seq"')) return;
         const now = hostNowMs();
         this.#longest = Math.max(this.#longest, now - this.#lastAck);
@@ -175,7 +175,7 @@ class WriteProbe {
     this.#longest = 0;
   }
 
-  /** Resolves at the next ack. */
+  /** Resolves on the next ack. */
   async written(signal: AbortSignal): Promise<void> {
     const limit = AbortSignal.any([signal, AbortSignal.timeout(CURRENT_TIMEOUT_MS)]);
     await new Promise<void>((resolve, reject) => {
@@ -193,7 +193,7 @@ class WriteProbe {
   }
 }
 
-/** Whether the server's monitoring page lists a connection of this node. */
+/** Whether the server's `/connz` lists a connection of this node. */
 async function hasConnectionOf(server: NatsServer, member: Member): Promise<boolean> {
   const answer = await readMonitor(`${server.monitorUrl}/connz?limit=1000`, MONITOR_TIMEOUT_MS);
   const { connections } = (answer?.body ?? {}) as { connections?: { name?: string }[] };

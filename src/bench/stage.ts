@@ -1,22 +1,22 @@
-/** What every mode of the failover benchmark works with and comes back with. */
+/** Input and result of a mode of the failover benchmark. */
 import type { NatsCluster, NatsServer } from "../testing/server/types.ts";
 import type { Fleet } from "./fleet.ts";
 import type { FailoverOptions, FailoverReport } from "./options.ts";
 
 export const CLUSTER_ID = "bench";
 
-/** Everything a mode needs. */
+/** Input of a mode. */
 export interface Stage {
   readonly options: FailoverOptions;
   readonly fleet: Fleet;
   readonly servers: readonly NatsServer[];
-  /** With three servers. */
+  /** `null` with one server. */
   readonly cluster: NatsCluster | null;
-  /** How long the next leader may take. */
+  /** How long to wait for the next leader. */
   readonly patienceMs: number;
 }
 
-/** What a mode found, beyond what every mode reports. */
+/** Result of a mode, without the fields that are common to all modes. */
 export type Found = Pick<FailoverReport, "sample" | "afterLoseHook" | "thaws" | "blows"> & {
   readonly samplesMs: readonly number[];
 };

@@ -1,6 +1,6 @@
-/** What a row of samples comes to. */
+/** Percentiles and histograms of samples. */
 
-/** Milliseconds, to three decimals. All 0 when there is no sample. */
+/** Percentiles in milliseconds, to three decimals. All 0 without samples. */
 export interface Summary {
   readonly p50: number;
   readonly p90: number;
@@ -8,7 +8,7 @@ export interface Summary {
   readonly max: number;
 }
 
-/** The smallest sample that at least `percent` of all samples don't exceed (nearest rank). 0 when there is none. */
+/** The smallest sample that at least `percent` percent of all samples do not exceed (nearest rank). 0 without samples. */
 export function percentile(samples: readonly number[], percent: number): number {
   const sorted = [...samples].sort((a, b) => a - b);
   const rank = Math.max(1, Math.ceil((percent / 100) * sorted.length));
@@ -20,19 +20,19 @@ export function summarize(samples: readonly number[]): Summary {
   return { p50: at(50), p90: at(90), p99: at(99), max: at(100) };
 }
 
-/** To microseconds: finer than any of this means. */
+/** Rounds to microseconds; finer digits are noise. */
 export function round(milliseconds: number): number {
   return Math.round(milliseconds * 1000) / 1000;
 }
 
-/** One bar: samples in [from, to), in the last bar also those equal to `to`. */
+/** One bar: the number of samples in [from, to); the last bar includes `to`. */
 export interface Bin {
   readonly from: number;
   readonly to: number;
   readonly count: number;
 }
 
-/** At most `most` bars of equal, round width from 0 or just below the smallest sample to the largest. */
+/** At most `most` bars of equal, round width; the first starts at or just below the smallest sample. */
 export function bins(samples: readonly number[], most = 20): Bin[] {
   if (samples.length === 0) return [];
   const smallest = Math.min(...samples);
@@ -52,7 +52,7 @@ export function bins(samples: readonly number[], most = 20): Bin[] {
   }));
 }
 
-/** The next larger of 1, 2, 5 times a power of ten. */
+/** The smallest of 1, 2, 5 times a power of ten that is at least `atLeast`. */
 function roundWidth(atLeast: number): number {
   const power = 10 ** Math.floor(Math.log10(atLeast));
   for (const step of [1, 2, 5]) if (step * power >= atLeast) return step * power;
@@ -61,7 +61,7 @@ function roundWidth(atLeast: number): number {
 
 const BAR_CHARS = 50;
 
-/** A histogram for a terminal, one bar a line. */
+/** A histogram for a terminal, one bar per line. */
 export function textHistogram(samples: readonly number[], most = 20): string {
   const bars = bins(samples, most);
   const tallest = Math.max(1, ...bars.map((bar) => bar.count));

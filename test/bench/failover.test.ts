@@ -21,7 +21,7 @@ function options(over: Partial<FailoverOptions>): FailoverOptions {
   };
 }
 
-test("killed leaders are replaced, long before the lease has run out, by one with a larger epoch", async () => {
+test("a killed leader is replaced long before its lease expires, by a leader with a larger epoch", async () => {
   const report = await runFailover(options({ mode: "kill" }));
   expect(report).toMatchObject({
     mode: "kill",
@@ -51,13 +51,13 @@ test("a step-down is measured from the request and from the end of the lose hook
   expect(isSound(report)).toBe(true);
 });
 
-test("a frozen leader is outwaited and says no when it thaws", async () => {
+test("a frozen leader is replaced after its lease expires, and answers isLeader() with false when it thaws", async () => {
   const report = await runFailover(options({ mode: "freeze", rounds: 1, nodes: 2, ttlMs: 1_000 }));
   expect(report.thaws).toEqual([{ frozenMs: expect.any(Number), leaderAfter: false }]);
   expect(report.overlapMs).toBe(0);
 });
 
-test("an aborted benchmark leaves nothing behind", async () => {
+test("an aborted benchmark leaves no server running", async () => {
   const abort = new AbortController();
   const running = runFailover(
     options({ signal: abort.signal, rounds: 100, onProgress: () => abort.abort(new Error("enough")) }),

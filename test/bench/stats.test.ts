@@ -18,7 +18,7 @@ describe("percentiles", () => {
     expect(summarize([5])).toEqual({ p50: 5, p90: 5, p99: 5, max: 5 });
   });
 
-  test("of nothing are 0", () => {
+  test("of no samples are 0", () => {
     expect(summarize([])).toEqual({ p50: 0, p90: 0, p99: 0, max: 0 });
   });
 
@@ -38,14 +38,14 @@ describe("the histogram", () => {
     }
   });
 
-  test("copes with equal samples, with zeros and with none", () => {
+  test("accepts equal samples, zeros and no samples", () => {
     expect(bins([7, 7, 7]).reduce((sum, { count }) => sum + count, 0)).toBe(3);
     expect(bins([0, 0]).reduce((sum, { count }) => sum + count, 0)).toBe(2);
     expect(bins([])).toEqual([]);
     expect(textHistogram([])).toBe("");
   });
 
-  test("is text with the longest bar for the most samples", () => {
+  test("as text has the longest bar for the most samples", () => {
     expect(textHistogram([1, 1, 1, 2, 3], 2)).toBe(
       [
         "1-2 ms | ################################################## 3",
@@ -64,7 +64,7 @@ describe("held intervals", () => {
     expect(largestOverlap([])).toBe(0);
   });
 
-  test("are collected from reports, the first word of an end counts", () => {
+  test("are built from reports, of which the first one that ends an interval counts", () => {
     const ledger = new HeldLedger();
     ledger.hold("a", 1, 0);
     ledger.hold("a", 1, 3);
@@ -77,7 +77,7 @@ describe("held intervals", () => {
     ]);
   });
 
-  test("that end before a frozen process says so do not count as overlap, ones that go on do", () => {
+  test("of a frozen process count as overlap only from the moment it is held again", () => {
     const ledger = new HeldLedger();
     ledger.hold("a", 1, 0);
     ledger.release("a", 4);
@@ -109,14 +109,14 @@ describe("a report", () => {
     load: [0, 0],
   };
 
-  test("is unsound with an overlap, with falling epochs and with a thawed node that calls itself leader", () => {
+  test("is unsound with an overlap, with epochs that do not increase, and with a thawed node that still leads", () => {
     expect(isSound(report)).toBe(true);
     expect(isSound({ ...report, overlapMs: 0.001 })).toBe(false);
     expect(isSound({ ...report, epochsIncrease: false })).toBe(false);
     expect(isSound({ ...report, thaws: [{ frozenMs: 1, leaderAfter: true }] })).toBe(false);
   });
 
-  test("can be drawn, with what is markup in words escaped", () => {
+  test("is drawn as SVG and HTML with escaped text", () => {
     const svg = svgChart(report);
     expect(svg).toMatch(/^<svg .*<\/svg>\n$/s);
     expect(svg).toContain("kill &lt;to> become");
