@@ -106,10 +106,10 @@ export class Contest {
   async #follow(node: Node): Promise<void> {
     for await (const event of node.events()) {
       const at = hostNowMs();
-      if (event.type === "become" || event.type === "resumed") {
+      if (event.type === "become-leader" || event.type === "resumed") {
         this.#ledger.hold(`${this.#nodes.indexOf(node)}`, event.term.epoch, at);
-        if (event.type === "become") this.#becomes += 1;
-      } else if (event.type === "suspended" || event.type === "lose") {
+        if (event.type === "become-leader") this.#becomes += 1;
+      } else if (event.type === "suspended" || event.type === "lose-leadership") {
         this.#ledger.release(`${this.#nodes.indexOf(node)}`, at);
       }
       this.#wake();

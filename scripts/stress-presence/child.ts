@@ -24,9 +24,9 @@ function sample(node: Node): void {
     const before = hostNowMs();
     const yes = node.isLeader();
     if (yes && node.epoch !== epoch) {
-      if (epoch !== 0) report({ type: "unheld", at: lastYesMs, epoch, by: "lose" });
+      if (epoch !== 0) report({ type: "unheld", at: lastYesMs, epoch, by: "lose-leadership" });
       epoch = node.epoch;
-      report({ type: "held", at: hostNowMs(), epoch, by: "become" });
+      report({ type: "held", at: hostNowMs(), epoch, by: "become-leader" });
     }
     if (yes) lastYesMs = before;
     else if (epoch !== 0) {
@@ -38,7 +38,7 @@ function sample(node: Node): void {
 }
 
 async function follow(node: Node, said: (epoch: number) => void): Promise<void> {
-  for await (const event of node.events()) if (event.type === "leader") said(event.leader?.epoch ?? 0);
+  for await (const event of node.events()) if (event.type === "leader-change") said(event.leader?.epoch ?? 0);
 }
 
 async function run(task: ChildTask): Promise<void> {

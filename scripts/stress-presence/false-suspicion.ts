@@ -25,9 +25,9 @@ class Tally {
 
   async follow(node: Node): Promise<void> {
     for await (const event of node.events()) {
-      if (event.type === "become") this.becomes += 1;
+      if (event.type === "become-leader") this.becomes += 1;
       if (event.type === "suspended") this.suspended += 1;
-      if (event.type === "lose") this.losses += 1;
+      if (event.type === "lose-leadership") this.losses += 1;
     }
   }
 }

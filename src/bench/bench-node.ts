@@ -40,15 +40,15 @@ async function follow(events: AsyncIterable<NodeEvent>): Promise<void> {
   for await (const event of events) {
     const at = hostNowMs();
     switch (event.type) {
-      case "become":
+      case "become-leader":
       case "resumed":
         report({ type: "held", at, epoch: event.term.epoch, by: event.type });
         break;
       case "suspended":
-      case "lose":
+      case "lose-leadership":
         report({ type: "unheld", at, epoch: event.term.epoch, by: event.type });
         break;
-      case "leader":
+      case "leader-change":
         report({
           type: "leader",
           at,

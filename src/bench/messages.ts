@@ -39,13 +39,13 @@ export type ChildReport =
       readonly type: "held";
       readonly at: number;
       readonly epoch: number;
-      readonly by: "become" | "resumed" | "thaw";
+      readonly by: "become-leader" | "resumed" | "thaw";
     }
   | {
       readonly type: "unheld";
       readonly at: number;
       readonly epoch: number;
-      readonly by: "suspended" | "lose" | "frozen";
+      readonly by: "suspended" | "lose-leadership" | "frozen";
     }
   /** The leader in the node's view; `null`: none. */
   | { readonly type: "leader"; readonly at: number; readonly nodeId: string | null; readonly epoch: number }

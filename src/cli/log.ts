@@ -8,9 +8,9 @@ const RANK: Readonly<Record<Level, number>> = { debug: 0, info: 1, warn: 2, erro
 /** What a node says of itself and the daemon says in go-cluster's words. */
 const SAID_BY_DAEMON: ReadonlySet<unknown> = new Set([
   "started",
-  "become",
-  "leader",
-  "reconnected",
+  "become-leader",
+  "leader-change",
+  "nats-reconnect",
   "stopped",
 ]);
 

@@ -4,6 +4,7 @@ import type { LoadedConfig } from "../config/file/load.ts";
 import type { VipConfig } from "../config/file/types.ts";
 import type { ResolvedOptions } from "../config/resolve.ts";
 import { ClusterError } from "../errors.ts";
+import type { EventLogger } from "../log/events.ts";
 import type { Logger } from "../log/logger.ts";
 import type { NodeEvent } from "../node/events.ts";
 import type { Hooks } from "../node/hooks.ts";
@@ -26,7 +27,7 @@ export interface DaemonOptions {
   readonly loaded: LoadedConfig;
   readonly resolved: ResolvedOptions;
   readonly hooks: Hooks;
-  readonly logger: Logger;
+  readonly logger: EventLogger;
   /** Required if the configuration has a `vip` section. */
   readonly vip: VipFactory | undefined;
 }
@@ -114,7 +115,7 @@ function recorderFor({ loaded, resolved, logger }: DaemonOptions): HistoryRecord
     maxTerms,
     onFailed: (err) =>
       logger.warn(
-        { event: "history", err },
+        { event: "history-failed", err },
         "term history is not being recorded; the election is unaffected",
       ),
   });

@@ -58,13 +58,13 @@ export class HistoryRecorder {
   #see(event: NodeEvent): void {
     const { nodeId } = this.#o.node;
     switch (event.type) {
-      case "leader":
+      case "leader-change":
         if (event.leader !== null && event.leader.nodeId !== nodeId) {
           const { nodeId: node_id, epoch, acquiredAt: acquired_at } = event.leader;
           this.#known = { node_id, epoch, acquired_at };
         }
         return;
-      case "become": {
+      case "become-leader": {
         const previous = this.#known;
         this.#known = undefined;
         const { epoch } = event.term;
@@ -77,7 +77,7 @@ export class HistoryRecorder {
         });
       }
       // From here on it acts no more as the leader, however long its work takes to end.
-      case "lose":
+      case "lose-leadership":
         return this.#end(event.term.epoch, event.at, event.reason, event.by?.nodeId);
       default:
     }

@@ -1,43 +1,72 @@
-import type { Leader, LossReason, WarningCode } from "../election/types.ts";
+import type { WarningCode as ElectionWarningCode, Leader, LossReason } from "../election/types.ts";
+import type { BackendWarningCode } from "../runtime/backend.ts";
 import type { HookName } from "./hooks.ts";
 import type { Term } from "./term.ts";
 
+/** What a `warning` is about. Strings stay the same between versions; docs/reference.md has cause and remedy of each. */
+export type WarningCode = ElectionWarningCode | BackendWarningCode;
+
 /** What `node.events()` yields. `at`: Unix milliseconds on this node's wall clock. */
-export type NodeEvent = { readonly at: number } & (
+export type NodeEvent = {
+  readonly at: number;
+} /** The node takes part in the cluster, whoever leads. The first event of an incarnation, except for warnings of its start. */ & (
   | { readonly type: "started" }
-  /** This node leads. Fires before `onBecomeLeader` is called. */
-  | { readonly type: "become"; readonly term: Term }
-  /** The connection is down: the term runs on, but must not be acted on. Only with `crashDetection: "presence"`. */
+  /**
+   * This node leads. Fires before `onBecomeLeader` is called, also when that call is skipped because the term has ended by then.
+   * Does not fire again when a suspended term resumes.
+   */
+  | { readonly type: "become-leader"; readonly term: Term }
+  /**
+   * The connection to NATS is lost: the term goes on, but `term.held` is false. Followed by `resumed` or
+   * `lose-leadership`. Does not fire with `crashDetection: "lease"`.
+   */
   | { readonly type: "suspended"; readonly term: Term }
-  /** The same term may be acted on again. */
+  /** A renewal on the new connection was confirmed: the suspended term is held again. Does not fire with `crashDetection: "lease"`. */
   | { readonly type: "resumed"; readonly term: Term }
-  /** The term is over or being given up. Once per `become`. */
-  | { readonly type: "lose"; readonly term: Term; readonly reason: LossReason; readonly by: Leader | null }
-  /** A term that was given up has ended for everybody: the lease is deleted (or, `deleted: false`, left to run out). */
+  /**
+   * The term has ended or is draining: `term.signal` is aborted. `by` is the new leader, if it is known. Fires exactly once per
+   * `become-leader`; before `onLoseLeadership` is called.
+   */
+  | {
+      readonly type: "lose-leadership";
+      readonly term: Term;
+      readonly reason: LossReason;
+      readonly by: Leader | null;
+    }
+  /**
+   * The lease of a drained term is deleted or, with `deleted: false`, left to expire. Fires once per drain. Does not fire for a
+   * term that ended without one (`expired`, `superseded`, `deleted`).
+   */
   | { readonly type: "released"; readonly term: Term; readonly deleted: boolean }
-  /** Who leads has changed; `null`: nobody. Does not fire for renewals. */
-  | { readonly type: "leader"; readonly leader: Leader | null }
-  | { readonly type: "disconnected"; readonly error: Error | null }
-  | { readonly type: "reconnected" }
+  /** The leader changed; `null`: there is none. Does not fire for renewals. */
+  | { readonly type: "leader-change"; readonly leader: Leader | null }
+  /** The connection to NATS is lost. Does not fire for the first attempts to connect, nor on `stop()`. */
+  | { readonly type: "nats-disconnect"; readonly error: Error | null }
+  /** The connection to NATS is back. Does not fire for the first connection. */
+  | { readonly type: "nats-reconnect" }
+  /** A condition that needs attention, described by `message`. */
   | {
       readonly type: "warning";
-      readonly code: WarningCode | string;
+      readonly code: WarningCode;
       readonly message: string;
       readonly error: Error | null;
     }
+  /** A hook or leader work (`"work"`) threw. Does not fire for work that throws after its signal aborted. */
   | { readonly type: "hook-error"; readonly hook: HookName | "work"; readonly error: Error }
-  /** The last event. */
+  /** The node has released what it held and closed its connection. The last event: the iterator ends. */
   | { readonly type: "stopped" }
-  /** This iterator was read too slowly: that many older events were dropped here. */
+  /**
+   * This iterator was read too slowly: `dropped` older events were discarded. Yielded in their place; other iterators are not
+   * affected.
+   */
   | { readonly type: "overflow"; readonly dropped: number }
 );
 
 type DistributiveOmit<T, K extends PropertyKey> = T extends unknown ? Omit<T, K> : never;
 
-/** An event before it gets its time. */
+/** An event without its time. */
 export type EventBody = DistributiveOmit<NodeEvent, "at">;
 
-/** Events an iterator keeps for a slow reader. */
 const MAX_BUFFERED = 1_024;
 
 /** One reader of events: an async iterator with a bounded buffer. */
@@ -62,7 +91,7 @@ export class EventStream implements AsyncIterableIterator<NodeEvent> {
     this.#wake();
   }
 
-  /** No more events will come; what is buffered can still be read. */
+  /** Accepts no further events; those in the buffer can still be read. */
   close(): void {
     if (this.#closed) return;
     this.#closed = true;

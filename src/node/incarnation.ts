@@ -2,40 +2,41 @@ import type { ResolvedOptions } from "../config/resolve.ts";
 import { renewIntervalMs } from "../election/lease.ts";
 import type { Leader, LossReason, ResignReason } from "../election/types.ts";
 import { asError, ClusterError } from "../errors.ts";
-import type { Logger } from "../log/logger.ts";
+import type { EventLogger } from "../log/events.ts";
 import type { Attachment, NodeStatus, ServiceHandle } from "../runtime/backend.ts";
 import { Driver, type Output } from "../runtime/driver.ts";
 import type { Clock } from "../runtime/ports.ts";
 import { deferred } from "../runtime/waiting.ts";
 import type { EventBody } from "./events.ts";
 import { type HookName, HookRunner, type Hooks } from "./hooks.ts";
-import { LeaderWork, type Worker } from "./leader-work.ts";
-import { logOutput } from "./log.ts";
-import { Handover } from "./step-down.ts";
+import { LeaderWork } from "./leader-work.ts";
+import { logConnection, logEffect } from "./log.ts";
+import { StepDown } from "./step-down.ts";
 import { RunningTerm, type Term } from "./term.ts";
 
-export interface RunOptions {
+export interface IncarnationOptions {
+  /** Random id of this incarnation. */
+  readonly id: string;
   readonly options: ResolvedOptions;
   readonly hooks: Hooks;
-  readonly incarnation: string;
   readonly attachment: Attachment;
   readonly clock: Clock;
-  readonly logger: Logger;
+  readonly logger: EventLogger;
   readonly rememberedEpoch: number;
   readonly emit: (event: EventBody) => void;
 }
 
 /**
- * One incarnation of a node, from `start()` to `stop()`: turns what the election says into terms, hooks, events and
- * log lines, and what the application wants into events of the election.
+ * A node from `start()` to `stop()`. Translates the effects of the election into terms, hooks, events and log lines, and
+ * requests of the application into events of the election.
  */
-export class Run {
-  readonly #o: RunOptions;
-  readonly #driver: Driver;
-  readonly #hooks: HookRunner;
+export class Incarnation {
+  readonly driver: Driver;
+  readonly hooks: HookRunner;
+  readonly work: LeaderWork;
+  readonly stepDown: StepDown;
+  readonly #o: IncarnationOptions;
   readonly #startedAtMono: number;
-  readonly #work: LeaderWork;
-  readonly #handover: Handover;
   readonly #leading = new Set<(term: Term) => void>();
   readonly #stopped = deferred<void>();
   readonly #hurry = deferred<void>();
@@ -45,45 +46,32 @@ export class Run {
   #serving: Promise<ServiceHandle | null> = Promise.resolve(null);
   #unlisten: (() => void) | null = null;
 
-  constructor(o: RunOptions) {
+  constructor(o: IncarnationOptions) {
+    const { options, attachment, clock } = o;
     this.#o = o;
-    this.#startedAtMono = o.clock.now().mono;
-    this.#hooks = new HookRunner((hook, error) => this.#onHookError(hook, error));
-    this.#driver = new Driver({
+    this.#startedAtMono = clock.now().mono;
+    this.hooks = new HookRunner((hook, thrown) => this.#onHookError(hook, thrown, this.#term));
+    this.driver = new Driver({
       config: {
-        ...o.options.election,
-        incarnation: o.incarnation,
+        ...options.election,
+        incarnation: o.id,
         renewIntervalMs: renewIntervalMs(
-          o.options.leaseTtlMs,
-          o.options.heartbeatIntervalMs,
-          o.attachment.bucket.replicas,
+          options.leaseTtlMs,
+          options.heartbeatIntervalMs,
+          attachment.bucket.replicas,
         ),
       },
-      clock: o.clock,
-      store: o.attachment.store,
-      session: o.attachment.session,
+      clock,
+      store: attachment.store,
+      session: attachment.session,
       rememberedEpoch: o.rememberedEpoch,
-      output: (output) => this.#onOutput(output),
+      output: (effect) => this.#onEffect(effect),
     });
-    this.#work = new LeaderWork({
-      hooks: this.#hooks,
-      logger: o.logger,
-      emit: o.emit,
-      onFailed: (term) => this.#resign(term, "hook-failed"),
-    });
-    this.#handover = new Handover({
-      options: o.options,
-      attachment: o.attachment,
-      driver: this.#driver,
-      term: () => this.#term,
-      insideHook: () => this.insideHook,
-    });
+    this.work = new LeaderWork(this.hooks, (thrown, term) => this.#onHookError("work", thrown, term));
+    this.stepDown = new StepDown({ options, attachment, driver: this.driver, hooks: this.hooks });
   }
 
-  get driver(): Driver {
-    return this.#driver;
-  }
-
+  /** The running term; `null` when there is none, or when it is draining. */
   get term(): Term | null {
     return this.#term;
   }
@@ -92,51 +80,37 @@ export class Run {
     return this.#service;
   }
 
-  /** True for code that runs inside a hook or leader work of this run. */
-  get insideHook(): boolean {
-    return this.#hooks.insideHook;
-  }
-
-  /** Resolves when the incarnation is over and everything it opened is closed. */
+  /** Resolves when the incarnation has ended and everything it opened is closed. */
   get stopped(): Promise<void> {
     return this.#stopped.promise;
-  }
-
-  isLeader(): boolean {
-    return this.#driver.isHeld();
   }
 
   async start(): Promise<void> {
     const { attachment, hooks, logger, options } = this.#o;
     this.#unlisten = attachment.session.listen((event) => {
+      logConnection(logger, event);
       if (event.type === "disconnected" || event.type === "closed") {
-        const closed = event.type === "closed";
-        logger.warn(
-          { event: event.type, err: event.error },
-          closed ? "the NATS connection was closed for good; restart the node" : "disconnected from NATS",
-        );
-        this.#o.emit({ type: "disconnected", error: event.error });
-        void this.#hooks.enqueue("onNatsDisconnect", () => hooks.onNatsDisconnect?.(event.error));
+        this.#o.emit({ type: "nats-disconnect", error: event.error });
+        void this.hooks.enqueue("onNatsDisconnect", () => hooks.onNatsDisconnect?.(event.error));
       } else if (event.type === "connected") {
-        logger.info({ event: "reconnected" }, "reconnected to NATS");
-        this.#o.emit({ type: "reconnected" });
-        void this.#hooks.enqueue("onNatsReconnect", () => hooks.onNatsReconnect?.());
+        this.#o.emit({ type: "nats-reconnect" });
+        void this.hooks.enqueue("onNatsReconnect", () => hooks.onNatsReconnect?.());
       }
     });
-    this.#driver.start(attachment.bucket);
+    this.driver.start(attachment.bucket);
     this.#o.emit({ type: "started" });
     logger.info({ event: "started", competes: !options.observer }, "node started");
     this.#serving = attachment.serve({
       status: () => this.status(),
-      stepDown: (to) => this.stepDown(to),
+      stepDown: (to) => this.stepDown.request(to),
     });
     this.#service = await this.#serving;
   }
 
   status(): NodeStatus {
-    const { options, attachment, clock, incarnation } = this.#o;
-    const { role, announced } = this.#driver.state;
-    const held = this.isLeader();
+    const { options, attachment, clock } = this.#o;
+    const { role, announced, config } = this.driver.state;
+    const held = this.driver.isHeld();
     return {
       nodeId: options.nodeId,
       role: held || role.name === "draining" ? "PRIMARY" : "PASSIVE",
@@ -145,27 +119,19 @@ export class Run {
       uptimeMs: Math.round(clock.now().mono - this.#startedAtMono),
       connected: attachment.session.connected,
       clusterId: options.clusterId,
-      incarnation,
+      incarnation: this.#o.id,
       state: role.name,
       held,
-      competes: this.#driver.state.config.competes,
+      competes: config.competes,
       presence: attachment.presence,
       leaseTtlMs: options.election.leaseTtlMs,
       version: options.serviceVersion,
     };
   }
 
-  stepDown(to?: string): Promise<void> {
-    return this.#handover.stepDown(to);
-  }
-
-  setCompeting(competes: boolean): Promise<void> {
-    return this.#handover.setCompeting(competes);
-  }
-
-  /** Calls back with the present term, or with the next one. Returns the cancellation. */
+  /** Calls back with the running term if it is held, else with the next one. Returns the cancellation. */
   onLeading(callback: (term: Term) => void): () => void {
-    if (this.#term !== null && this.isLeader()) {
+    if (this.#term !== null && this.driver.isHeld()) {
       callback(this.#term);
       return () => {};
     }
@@ -173,97 +139,92 @@ export class Run {
     return () => this.#leading.delete(callback);
   }
 
-  /** Runs work in the present term, if there is one, and in every later one. Returns its end, which waits for a run. */
-  addWorker(worker: Worker): () => Promise<void> {
-    return this.#work.add(worker, this.#term);
-  }
-
-  /** Begins to leave. `hurry` gives up waiting for hooks and work. */
+  /** Begins to stop; `stopped` resolves at the end. */
   stop(): void {
-    this.#driver.dispatch({ type: "stop" });
+    this.driver.dispatch({ type: "stop" });
   }
 
+  /** Ends the wait for hooks and leader work; the stop itself continues. */
   hurry(): void {
     this.#hurry.resolve();
   }
 
-  // ------------------------------------------------------------------------------------------ from the election
+  // ------------------------------------------------------------------------------------------ effects of the election
 
-  #onOutput(output: Output): void {
-    const { logger, hooks, emit } = this.#o;
-    logOutput(logger, output);
-    switch (output.type) {
+  #onEffect(effect: Output): void {
+    const { logger, hooks, emit, options } = this.#o;
+    logEffect(logger, effect, options);
+    switch (effect.type) {
       case "become-leader":
-        return this.#onBecome(output.epoch, output.acquiredAt);
+        return this.#onBecomeLeader(effect.epoch, effect.acquiredAt);
       case "suspend":
-      case "resume": {
-        const type = output.type === "suspend" ? "suspended" : "resumed";
-        if (this.#term !== null) emit({ type, term: this.#term });
+        if (this.#term !== null) emit({ type: "suspended", term: this.#term });
         return;
-      }
+      case "resume":
+        if (this.#term !== null) emit({ type: "resumed", term: this.#term });
+        return;
       case "lose":
-        void this.#endTerm(output.reason, output.by ?? null);
+        void this.#endTerm(effect.reason, effect.by ?? null);
         return;
       case "drain":
-        void this.#drain(output.reason);
+        void this.#drain(effect.reason);
         return;
       case "released":
-        return this.#onReleased(output.epoch, output.deleted);
+        return this.#onReleased(effect.epoch, effect.deleted);
       case "leader-changed":
-        emit({ type: "leader", leader: output.leader });
-        void this.#hooks.enqueue("onLeaderChange", () => hooks.onLeaderChange?.(output.leader));
+        emit({ type: "leader-change", leader: effect.leader });
+        void this.hooks.enqueue("onLeaderChange", () => hooks.onLeaderChange?.(effect.leader));
         return;
       case "warn": {
-        const { code, message, error = null } = output;
+        const { code, message, error = null } = effect;
         return emit({ type: "warning", code, message, error });
       }
       case "stopped":
         void this.#onStopped();
         return;
       default:
-        output satisfies never;
+        effect satisfies never;
     }
   }
 
-  #onBecome(epoch: number, acquiredAt: number): void {
-    const { options, hooks, incarnation } = this.#o;
+  #onBecomeLeader(epoch: number, acquiredAt: number): void {
+    const { options, hooks, id } = this.#o;
     const { clusterId, nodeId } = options;
-    const term = new RunningTerm(
-      { clusterId, nodeId, incarnation, epoch, acquiredAt },
-      (heldEpoch) => this.#term?.epoch === heldEpoch && this.#driver.isHeld(),
-      (ofEpoch) => this.#driver.remainingMs(ofEpoch),
-    );
+    const term = new RunningTerm({ clusterId, nodeId, incarnation: id, epoch, acquiredAt }, this.driver);
     this.#term = term;
-    this.#o.emit({ type: "become", term });
+    this.#o.emit({ type: "become-leader", term });
     for (const callback of this.#leading) callback(term);
     this.#leading.clear();
-    void this.#hooks.enqueue("onBecomeLeader", async () => {
+    void this.hooks.enqueue("onBecomeLeader", async () => {
       if (term.signal.aborted) return;
       term.announced = true;
       await hooks.onBecomeLeader?.(term);
-      this.#work.startAll(term);
+      this.work.startAll(term);
     });
   }
 
-  #onHookError(hook: HookName, thrown: unknown): void {
+  /** A failure that leaves a term without its work ends that term. */
+  #onHookError(hook: HookName | "work", thrown: unknown, term: RunningTerm | null): void {
     const error = asError(thrown);
-    this.#o.logger.error({ event: "hook-error", hook, err: error }, `${hook} threw`);
+    const message = hook === "work" ? "leader work failed" : `${hook} threw`;
+    const endsTerm = hook === "work" || hook === "onBecomeLeader";
+    this.#o.logger.error({ event: "hook-error", hook, err: error }, message);
     this.#o.emit({ type: "hook-error", hook, error });
-    if (hook === "onBecomeLeader" && this.#term !== null) this.#resign(this.#term, "hook-failed");
+    if (!endsTerm || term === null || term !== this.#term) return;
+    this.driver.dispatch({ type: "resign", reason: "hook-failed" });
   }
 
-  #resign(term: RunningTerm, reason: ResignReason): void {
-    if (this.#term === term && !term.signal.aborted) this.#driver.dispatch({ type: "resign", reason });
-  }
-
-  /** Aborts the term, calls the lose hook after everything before it, and waits for the work. */
+  /** Aborts the term's signal, calls `onLoseLeadership` after all earlier hooks, and waits for leader work to end. */
   async #endTerm(reason: LossReason, by: Leader | null): Promise<void> {
     const term = this.#term;
     if (term === null) return;
     this.#term = null;
-    term.end(reason, new ClusterError("NOT_LEADER", `the term with epoch ${term.epoch} is over: ${reason}`));
-    this.#o.emit({ type: "lose", term, reason, by });
-    await this.#hooks.enqueue("onLoseLeadership", async () => {
+    term.end(
+      reason,
+      new ClusterError("NOT_LEADER", `the term with epoch ${term.epoch} has ended: ${reason}`),
+    );
+    this.#o.emit({ type: "lose-leadership", term, reason, by });
+    await this.hooks.enqueue("onLoseLeadership", async () => {
       if (term.announced) await this.#o.hooks.onLoseLeadership?.(term, reason);
     });
     await Promise.all(term.work.values());
@@ -277,13 +238,13 @@ export class Run {
     if (outcome === "late") {
       this.#o.logger.error(
         { event: "drain-timeout", epoch: term?.epoch, drainTimeoutMs },
-        "leader work did not end in time; the lease is released nevertheless",
+        "drain cut short: leader work did not end in time; the lease is released while it may still run",
       );
     }
-    this.#driver.dispatch({ type: "drained" });
+    this.driver.dispatch({ type: "drained" });
   }
 
-  /** Waits for application code, but not longer than `drainTimeoutMs` or than the caller of `stop()` allows. */
+  /** Waits for application code, at most for `drainTimeoutMs` or until `hurry()`. */
   async #withPatience(application: Promise<void>): Promise<"done" | "late"> {
     let cancel = (): void => {};
     const timeout = new Promise<"late">((resolve) => {
@@ -300,13 +261,13 @@ export class Run {
     const term = this.#drainingTerm;
     this.#drainingTerm = null;
     if (term !== null) this.#o.emit({ type: "released", term, deleted });
-    this.#handover.released(epoch, deleted);
+    this.stepDown.released(epoch, deleted);
   }
 
   async #onStopped(): Promise<void> {
     this.#unlisten?.();
-    await this.#withPatience(this.#hooks.idle());
-    this.#handover.end();
+    await this.#withPatience(this.hooks.idle());
+    this.stepDown.end();
     // A stop may come while the service is still being set up.
     const service = await this.#serving.catch(() => null);
     await service?.stop().catch(() => {});

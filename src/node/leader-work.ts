@@ -1,7 +1,5 @@
-/** Work that is done in every term, beside the hooks: `runWhileLeader`. */
-import { asError, ClusterError, messageOf } from "../errors.ts";
-import type { Logger } from "../log/logger.ts";
-import type { EventBody } from "./events.ts";
+/** `runWhileLeader`: work that runs in every term, after `onBecomeLeader`. */
+import { ClusterError, messageOf } from "../errors.ts";
 import type { HookRunner } from "./hooks.ts";
 import { type RunningTerm, type Term, withSignal } from "./term.ts";
 
@@ -11,34 +9,34 @@ export interface Worker {
   readonly failed: (error: ClusterError) => void;
 }
 
-/** A worker and its run in the present term, if it is running. */
 interface Registration {
   readonly worker: Worker;
+  /** Its latest run. */
   running: Promise<void>;
 }
 
-export interface LeaderWorkOptions {
-  readonly hooks: HookRunner;
-  readonly logger: Logger;
-  readonly emit: (event: EventBody) => void;
-  /** Work has thrown: the term must not go on without it. */
-  readonly onFailed: (term: RunningTerm) => void;
-}
-
 export class LeaderWork {
-  readonly #o: LeaderWorkOptions;
+  readonly #hooks: HookRunner;
+  readonly #onError: (thrown: unknown, term: RunningTerm) => void;
   readonly #workers = new Set<Registration>();
+  /** The latest term whose work was started. */
+  #term: RunningTerm | null = null;
 
-  constructor(o: LeaderWorkOptions) {
-    this.#o = o;
+  constructor(hooks: HookRunner, onError: (thrown: unknown, term: RunningTerm) => void) {
+    this.#hooks = hooks;
+    this.#onError = onError;
   }
 
-  /** Runs it in this term, if it has been announced, and in every later one. Returns its end, which waits for a run. */
-  add(worker: Worker, term: RunningTerm | null): () => Promise<void> {
+  /**
+   * Runs the worker in the running term and in every later one. Returns the removal, which resolves when a run in progress
+   * has ended.
+   */
+  add(worker: Worker): () => Promise<void> {
     const registration: Registration = { worker, running: Promise.resolve() };
     this.#workers.add(registration);
-    if (term?.announced === true) {
-      void this.#o.hooks.enqueue("onBecomeLeader", () => this.#start(term, registration));
+    const term = this.#term;
+    if (term?.signal.aborted === false) {
+      void this.#hooks.enqueue("onBecomeLeader", () => this.#start(term, registration));
     }
     return () => {
       this.#workers.delete(registration);
@@ -46,8 +44,8 @@ export class LeaderWork {
     };
   }
 
-  /** A term has been announced: everybody begins. */
   startAll(term: RunningTerm): void {
+    this.#term = term;
     for (const registration of this.#workers) this.#start(term, registration);
   }
 
@@ -56,21 +54,16 @@ export class LeaderWork {
     if (term.signal.aborted || worker.signal.aborted || !this.#workers.has(registration)) return;
     if (term.work.has(registration)) return;
     const own = withSignal(term, AbortSignal.any([term.signal, worker.signal]));
-    // Work of an earlier term that has not ended yet (it was lost, not handed over) ends first.
+    // Runs never overlap: a run of a term that was lost without a drain may not have ended yet.
     registration.running = registration.running
-      .then(() => (own.signal.aborted ? undefined : this.#o.hooks.runInside(() => worker.work(own))))
-      .catch((error: unknown) => {
-        // Work that ends by throwing because it was told to end has not failed.
+      .then(() => (own.signal.aborted ? undefined : this.#hooks.runInside(() => worker.work(own))))
+      .catch((thrown: unknown) => {
+        // Throwing after an abort is a normal way to end.
         if (own.signal.aborted) return;
-        this.#o.logger.error(
-          { event: "hook-error", hook: "work", err: asError(error) },
-          "leader work failed",
-        );
-        this.#o.emit({ type: "hook-error", hook: "work", error: asError(error) });
         worker.failed(
-          new ClusterError("HOOK_FAILED", `leader work failed: ${messageOf(error)}`, { cause: error }),
+          new ClusterError("HOOK_FAILED", `leader work failed: ${messageOf(thrown)}`, { cause: thrown }),
         );
-        this.#o.onFailed(term);
+        this.#onError(thrown, term);
       });
     term.work.set(registration, registration.running);
   }

@@ -8,11 +8,11 @@ import { SystemClock, systemRandom } from "../runtime/system-clock.ts";
 import { type WaitOptions, within } from "../runtime/waiting.ts";
 import { type EventBody, EventStream, type NodeEvent } from "./events.ts";
 import type { Hooks } from "./hooks.ts";
-import { Run } from "./incarnation.ts";
+import { Incarnation } from "./incarnation.ts";
 import { natsBackend } from "./nats-backend.ts";
 import type { Term } from "./term.ts";
 
-/** What a node runs on. The default is a real NATS and the system's clocks; the simulator brings its own. */
+/** What a node runs on: by default NATS and the system's clocks. `nats-leader/testing` makes simulated ones. */
 export interface NodeEnvironment {
   readonly backend: Backend;
   readonly clock: Clock;
@@ -22,32 +22,39 @@ export interface NodeEnvironment {
 /**
  * One participant of a cluster: competes for its leadership, or observes it.
  *
+ * The constructor only checks its options; `start()` connects. After `stop()` a node can be started again; each start is a new
+ * incarnation.
+ *
+ * @example
  * ```ts
  * await using node = new Node({ clusterId: "billing", nodeId: "a", servers: "nats://localhost:4222" });
  * await node.start();
- * await node.runWhileLeader(async (term) => { while (!term.signal.aborted) await work(term.epoch); });
+ * await node.runWhileLeader(async (term) => {
+ *   while (!term.signal.aborted) await work(term.epoch);
+ * });
  * ```
- *
- * The constructor only checks its options; `start()` connects. A node can be started again after `stop()`; every start is a
- * new incarnation.
  */
 export class Node implements AsyncDisposable {
   readonly #options: ResolvedOptions;
   readonly #hooks: Hooks;
   readonly #environment: NodeEnvironment;
-  /** Of waits with a limit, where it is not the system's, whose timers let the process end: a wait keeps it going. */
+  /**
+   * Clock of waits with a `timeoutMs`. Undefined on the system's clock, whose timers do not keep the process alive: a wait
+   * has to.
+   */
   readonly #waitClock: Clock | undefined;
   readonly #logger: BoundLogger;
   readonly #streams = new Set<EventStream>();
-  #run: Run | null = null;
+  #incarnation: Incarnation | null = null;
   #starting: { readonly done: Promise<void>; readonly abort: AbortController } | null = null;
   #stopping: Promise<void> | null = null;
   #rememberedEpoch = 0;
 
   /**
-   * `environment`: what to run on instead of a real NATS and the system's clocks; `nats-leader/testing` makes them.
-   *
-   * @throws ClusterError `INVALID_CONFIG`, naming every option that is wrong.
+   * @param options - See {@link NodeOptions}. Checked here; no I/O is done.
+   * @param hooks - Called on changes of leadership and of the connection. See {@link Hooks}.
+   * @param environment - Replaces NATS and the system's clocks, for tests.
+   * @throws ClusterError `INVALID_CONFIG`; the message names every invalid option with its value and rule.
    */
   constructor(options: NodeOptions, hooks: Hooks = {}, environment?: NodeEnvironment) {
     this.#options = resolveOptions(options);
@@ -62,75 +69,81 @@ export class Node implements AsyncDisposable {
     this.#waitClock = clock instanceof SystemClock ? undefined : clock;
   }
 
+  /** The option `clusterId`. */
   get clusterId(): string {
     return this.#options.clusterId;
   }
 
+  /** The option `nodeId`. */
   get nodeId(): string {
     return this.#options.nodeId;
   }
 
   /**
-   * Where the node stands: `follower`, `campaigning`, `leader`, `suspended`, `draining` or `stopped`. For display; to decide
-   * whether to act, ask `isLeader()`.
+   * `follower`, `campaigning`, `leader`, `suspended`, `draining` or `stopped`. For display only: to decide whether to act,
+   * call `isLeader()`.
    */
   get role(): RoleName {
-    return this.#run?.driver.state.role.name ?? "stopped";
+    return this.#incarnation?.driver.state.role.name ?? "stopped";
   }
 
   /**
-   * May this node act as the leader at this moment? Compares clocks at every call (well under a microsecond), so it is false
-   * from the deadline on even if nothing could tell the process so: offline, after SIGSTOP, with a blocked event loop.
+   * May this node act as the leader at this moment? Compares clocks at every call (well under a microsecond). It is therefore
+   * false from the deadline on even if no code has run since: offline, after SIGSTOP, with a blocked event loop.
    */
   isLeader(): boolean {
-    return this.#run?.isLeader() ?? false;
+    return this.#incarnation?.driver.isHeld() ?? false;
   }
 
-  /** Who leads as far as this node knows; `null`: nobody, or nobody who renewed in time. */
+  /** The leader, as last seen by this node; `null` if there is none or it did not renew in time. */
   get leader(): Leader | null {
-    return this.#run?.driver.state.announced ?? null;
+    return this.#incarnation?.driver.state.announced ?? null;
   }
 
-  /** Epoch of the present leader's term, 0 when there is none. A leader's own is `term.epoch`. */
+  /** Epoch of `leader`, 0 if there is none. The fencing token of this node's own term is `term.epoch`. */
   get epoch(): number {
     return this.leader?.epoch ?? 0;
   }
 
   /** Is the connection to NATS up? */
   get connected(): boolean {
-    return this.#run?.driver.state.connected ?? false;
+    return this.#incarnation?.driver.state.connected ?? false;
   }
 
-  /** The running term; `null` when this node does not lead or is giving it up. */
+  /** The running term; `null` when this node does not lead, or its term is draining. */
   get term(): Term | null {
-    return this.#run?.term ?? null;
+    return this.#incarnation?.term ?? null;
   }
 
-  /** The micro service other programs ask (`nats micro ls`); `null` when not started or switched off. */
+  /** The node's micro service (`nats micro ls`); `null` before `start()` and with `service: false`. */
   get service(): ServiceHandle | null {
-    return this.#run?.service ?? null;
+    return this.#incarnation?.service ?? null;
   }
 
   /**
-   * Connects, opens the bucket and begins to compete. Resolves when this node takes part, whoever leads.
+   * Connects, opens or creates the bucket, and begins to compete. Resolves when the node takes part, whoever leads. A start
+   * that rejects leaves nothing open.
    *
-   * Rejects and leaves nothing behind: `ALREADY_STARTED`, `NO_CONNECTION`, `AUTHORIZATION`, `JETSTREAM_UNAVAILABLE`,
-   * `BUCKET_INCOMPATIBLE`, `SERVER_TOO_OLD`, `ABORTED`.
+   * @param options - `signal` aborts the start.
+   * @throws ClusterError `ALREADY_STARTED`; `NO_CONNECTION`, `AUTHORIZATION`, `JETSTREAM_UNAVAILABLE`, `SERVER_TOO_OLD`,
+   * `BUCKET_INCOMPATIBLE`, `INSUFFICIENT_RESOURCES` or `STORE_UNAVAILABLE` when NATS cannot be used; `ABORTED` by the signal;
+   * `STOPPED` by `stop()`.
    */
-  async start(limits: { readonly signal?: AbortSignal } = {}): Promise<void> {
-    if (this.#run !== null || this.#starting !== null) {
-      throw new ClusterError("ALREADY_STARTED", `node "${this.nodeId}" is running already`);
+  async start(options: { readonly signal?: AbortSignal } = {}): Promise<void> {
+    if (this.#incarnation !== null || this.#starting !== null) {
+      throw new ClusterError("ALREADY_STARTED", `node "${this.nodeId}" is already running`);
     }
+    const { signal } = options;
     const abort = new AbortController();
-    const onAbort = (): void => abort.abort(limits.signal?.reason);
-    if (limits.signal?.aborted === true) onAbort();
-    limits.signal?.addEventListener("abort", onAbort, { once: true });
+    const onAbort = (): void => abort.abort(signal?.reason);
+    if (signal?.aborted === true) onAbort();
+    signal?.addEventListener("abort", onAbort, { once: true });
     const done = this.#start(abort.signal);
     this.#starting = { done, abort };
     try {
       await done;
     } finally {
-      limits.signal?.removeEventListener("abort", onAbort);
+      signal?.removeEventListener("abort", onAbort);
       this.#starting = null;
     }
   }
@@ -138,11 +151,11 @@ export class Node implements AsyncDisposable {
   async #start(signal: AbortSignal): Promise<void> {
     const { backend, clock, random } = this.#environment;
     const { clusterId, nodeId } = this.#options;
-    const incarnation = random.id();
-    const logger = this.#logger.child({ cluster: clusterId, node: nodeId, incarnation });
+    const id = random.id();
+    const logger = this.#logger.child({ cluster: clusterId, node: nodeId, incarnation: id });
     const attachment: Attachment = await backend.attach({
       clusterId,
-      incarnation,
+      incarnation: id,
       signal,
       rememberedEpoch: this.#rememberedEpoch,
       warn: (code, message, error) => {
@@ -154,153 +167,189 @@ export class Node implements AsyncDisposable {
       await attachment.close();
       throw new ClusterError("ABORTED", `start of node "${nodeId}": aborted`, { cause: signal.reason });
     }
-    const run = new Run({
+    const incarnation = new Incarnation({
+      id,
       options: this.#options,
       hooks: this.#hooks,
-      incarnation,
       attachment,
       clock,
       logger,
       rememberedEpoch: this.#rememberedEpoch,
       emit: (event) => this.#emit(event),
     });
-    this.#run = run;
-    void run.stopped.then(() => {
-      this.#rememberedEpoch = run.driver.state.highestEpoch;
-      if (this.#run === run) this.#run = null;
+    this.#incarnation = incarnation;
+    void incarnation.stopped.then(() => {
+      this.#rememberedEpoch = incarnation.driver.state.highestEpoch;
+      if (this.#incarnation === incarnation) this.#incarnation = null;
       for (const stream of this.#streams) stream.close();
     });
-    await run.start();
+    await incarnation.start();
   }
 
   /**
-   * Leaves: stops the work, releases the lease, closes the connection (unless it was passed in). While leading, the
-   * order is: `term.signal` aborts, `onLoseLeadership` and leader work end (at most `drainTimeoutMs`), the lease is
-   * deleted, the next node leads. Calls while it is stopping join it. An abort of `signal`, or `timeoutMs`, ends the
-   * waiting for hooks and work, not the stop.
+   * Stops the work, releases the lease and closes the connection (unless it was passed in). While leading, the order is:
+   * `term.signal` aborts; `onLoseLeadership` and leader work end (at most `drainTimeoutMs`); the lease is deleted; the next node
+   * leads. Calls while the node is stopping join that stop. Inside a hook or leader work it resolves at once, and the stop
+   * completes when the hook or work has returned.
    *
-   * Rejects with `NOT_STARTED` when the node does not run. Inside a hook or leader work it resolves at once and the
-   * stop goes on when that has returned.
+   * @param options - An abort of `signal`, or `timeoutMs`, ends the wait for hooks and leader work, not the stop.
+   * @throws ClusterError `NOT_STARTED` when the node is not running.
    */
-  stop(limits: WaitOptions = {}): Promise<void> {
-    const run = this.#run;
-    if (this.#starting !== null && run === null) {
-      this.#starting.abort.abort(new ClusterError("STOPPED", "stopped while starting"));
+  stop(options: WaitOptions = {}): Promise<void> {
+    const incarnation = this.#incarnation;
+    if (this.#starting !== null && incarnation === null) {
+      this.#starting.abort.abort(
+        new ClusterError("STOPPED", "stop() was called while the node was starting"),
+      );
       return this.#starting.done.catch(() => {});
     }
-    if (run === null) {
+    if (incarnation === null) {
       return Promise.reject(new ClusterError("NOT_STARTED", `node "${this.nodeId}" is not running`));
     }
-    this.#stopping ??= this.#stop(run);
-    if (run.insideHook) return Promise.resolve();
-    if (limits.signal === undefined && limits.timeoutMs === undefined) return this.#stopping;
+    this.#stopping ??= this.#stop(incarnation);
+    if (incarnation.hooks.insideHook) return Promise.resolve();
+    if (options.signal === undefined && options.timeoutMs === undefined) return this.#stopping;
     const stopping = this.#stopping;
-    return within(stopping, `stop of node "${this.nodeId}"`, limits, this.#waitClock).catch(() => {
-      run.hurry();
+    return within(stopping, `node "${this.nodeId}" to stop`, options, this.#waitClock).catch(() => {
+      incarnation.hurry();
       return stopping;
     });
   }
 
-  async #stop(run: Run): Promise<void> {
-    run.stop();
-    await run.stopped;
+  async #stop(incarnation: Incarnation): Promise<void> {
+    incarnation.stop();
+    await incarnation.stopped;
     this.#stopping = null;
   }
 
-  /** Like `stop()`, but a node that does not run is left alone. */
+  /** Like `stop()`, but does nothing when the node is not running. */
   async [Symbol.asyncDispose](): Promise<void> {
-    if (this.#run !== null || this.#starting !== null) await this.stop();
+    if (this.#incarnation !== null || this.#starting !== null) await this.stop();
   }
 
   /**
-   * Gives up leadership, in the same order as `stop()`, and does not campaign for `cooldownMs`. Resolves when the lease is
-   * deleted. `to`: the node that goes first; it must answer and compete, or nothing happens (`HANDOVER_REFUSED`).
+   * Gives up leadership in the same order as `stop()`; the node stays and does not campaign for `cooldownMs`. Resolves when
+   * the lease is deleted. Inside a hook or leader work it resolves as soon as the term is draining.
    *
-   * Rejects with `NOT_LEADER` when this node does not lead, `NOT_STARTED`; with `ABORTED` or `TIMEOUT` when the limits end
-   * the wait, which does not take the step-down back.
+   * @param options - `to`: node id of a successor, which campaigns before all others (a handover). `signal` and `timeoutMs` end
+   * the wait, not the step-down.
+   * @throws ClusterError `NOT_STARTED`; `NOT_LEADER`; `HANDOVER_REFUSED` when the successor does not answer, does not compete or
+   * is not connected, and nothing was changed; `STORE_UNAVAILABLE` when the lease could not be deleted and is left to expire;
+   * `ABORTED` or `TIMEOUT`.
+   * @example
+   * ```ts
+   * await node.stepDown({ to: "b", timeoutMs: 15_000 });
+   * ```
    */
   async stepDown(options: { readonly to?: string | undefined } & WaitOptions = {}): Promise<void> {
-    const leaving = this.#require().stepDown(options.to);
-    await within(leaving, `step-down of node "${this.nodeId}"`, options, this.#waitClock);
+    const released = this.#require().stepDown.request(options.to);
+    await within(released, `node "${this.nodeId}" to step down`, options, this.#waitClock);
   }
 
-  /** Does this node want to lead? Until told otherwise it does, unless it is an observer. */
+  /** Does this node compete? True unless it is an observer or `setCompeting(false)` was called. */
   get competes(): boolean {
-    return this.#run?.driver.state.config.competes ?? !this.#options.observer;
+    return this.#incarnation?.driver.state.config.competes ?? !this.#options.observer;
   }
 
   /**
-   * `false`: gives up leadership in the same order as `stop()` and only follows from now on; resolves when a lease that was
-   * held is gone. `true`: competes again at once, any cooldown forgotten. Not remembered over a `stop()`.
+   * Changes whether this node competes, until the next `setCompeting()` or `stop()`.
    *
-   * Rejects with `NOT_STARTED`, with `INVALID_CONFIG` for an observer, with `ABORTED` or `TIMEOUT` when the limits end the
-   * wait, which does not take the change back.
+   * @param competes - `false`: gives up leadership in the same order as `stop()` and follows; resolves when a lease that was
+   * held is released. `true`: competes at once; a cooldown ends.
+   * @param options - End the wait, not the change.
+   * @throws ClusterError `NOT_STARTED`; `INVALID_CONFIG` for an observer; `ABORTED` or `TIMEOUT`.
    */
-  async setCompeting(competes: boolean, limits: WaitOptions = {}): Promise<void> {
-    const done = this.#require().setCompeting(competes);
-    await within(done, `node "${this.nodeId}" giving up its lease`, limits, this.#waitClock);
+  async setCompeting(competes: boolean, options: WaitOptions = {}): Promise<void> {
+    const done = this.#require().stepDown.setCompeting(competes);
+    await within(done, `node "${this.nodeId}" to release its lease`, options, this.#waitClock);
   }
 
-  /** Resolves with the term as soon as this node leads: at once when it does. Rejects when the wait or the node ends. */
-  async campaign(limits: WaitOptions = {}): Promise<Term> {
-    const run = this.#require();
+  /**
+   * Resolves with the term as soon as this node leads: at once if it already does.
+   *
+   * @param options - End the wait.
+   * @throws ClusterError `NOT_STARTED`; `INVALID_CONFIG` for an observer; `STOPPED` when the node stops first; `ABORTED` or `TIMEOUT`.
+   * @example
+   * ```ts
+   * const term = await node.campaign({ timeoutMs: 30_000 });
+   * ```
+   */
+  async campaign(options: WaitOptions = {}): Promise<Term> {
+    const incarnation = this.#require();
     if (this.#options.observer) {
-      throw new ClusterError("INVALID_CONFIG", `node "${this.nodeId}" is an observer: it never leads`);
+      throw new ClusterError(
+        "INVALID_CONFIG",
+        `node "${this.nodeId}" never leads: it was created with observer: true`,
+      );
     }
     let cancel = (): void => {};
     const leading = new Promise<Term>((resolve) => {
-      cancel = run.onLeading(resolve);
+      cancel = incarnation.onLeading(resolve);
     });
-    const stopped = run.stopped.then(() => {
-      throw new ClusterError("STOPPED", `node "${this.nodeId}" was stopped before it led`);
+    const stopped = incarnation.stopped.then(() => {
+      throw new ClusterError("STOPPED", `node "${this.nodeId}" was stopped before it became leader`);
     });
     stopped.catch(() => {});
     const settled = Promise.race([leading, stopped]);
-    const what = `leadership of node "${this.nodeId}"`;
-    return within(settled, what, limits, this.#waitClock).finally(cancel);
+    const what = `node "${this.nodeId}" to become leader`;
+    return within(settled, what, options, this.#waitClock).finally(cancel);
   }
 
   /**
-   * Runs `work` in every term of this node, after `onBecomeLeader`, until the node stops or `signal` aborts; then resolves
-   * when a run in progress has ended. `term.signal` tells `work` to end, and a handover waits for it (`drainTimeoutMs`). Work that returns early is not run
-   * again in the same term; runs never overlap. When it throws, the node steps down (`hook-failed`) and this rejects with `HOOK_FAILED`.
+   * Runs `work` in every term of this node, after `onBecomeLeader`. Resolves when the node has stopped or `signal` has aborted,
+   * and a run in progress has ended. Runs never overlap; work that returns early is not run again in the same term.
+   *
+   * @param work - Must end when `term.signal` aborts: a drain waits for it, at most for `drainTimeoutMs`. Here `term.signal`
+   * aborts on `options.signal`, too.
+   * @param options - An abort of `signal` ends the registration.
+   * @throws ClusterError `NOT_STARTED`; `HOOK_FAILED` when `work` threw, `cause` is what it threw. The node steps down
+   * (`hook-failed`). A throw after `term.signal` has aborted is ignored.
    */
   async runWhileLeader(
     work: (term: Term) => void | Promise<void>,
-    limits: { readonly signal?: AbortSignal } = {},
+    options: { readonly signal?: AbortSignal } = {},
   ): Promise<void> {
-    const run = this.#require();
+    const incarnation = this.#require();
     const own = new AbortController();
-    const signal = limits.signal === undefined ? own.signal : AbortSignal.any([own.signal, limits.signal]);
+    const signal = options.signal === undefined ? own.signal : AbortSignal.any([own.signal, options.signal]);
     let remove = (): Promise<void> => Promise.resolve();
     const failed = new Promise<never>((_, reject) => {
-      remove = run.addWorker({ work, signal, failed: reject });
+      remove = incarnation.work.add({ work, signal, failed: reject });
     });
     const aborted = new Promise<void>((resolve) => {
-      if (limits.signal?.aborted === true) resolve();
-      limits.signal?.addEventListener("abort", () => resolve(), { once: true });
+      if (options.signal?.aborted === true) resolve();
+      options.signal?.addEventListener("abort", () => resolve(), { once: true });
     });
     try {
-      await Promise.race([failed, run.stopped, aborted]);
+      await Promise.race([failed, incarnation.stopped, aborted]);
     } finally {
-      own.abort(new ClusterError("ABORTED", "runWhileLeader has ended"));
+      own.abort(new ClusterError("ABORTED", "runWhileLeader() has ended"));
       await remove();
     }
   }
 
   /**
-   * What happens to this node from now on, as an async iterator that ends when the node stops. Every call is a reader of its
-   * own; one that reads too slowly loses the oldest events and is told how many (`overflow`). May be called before `start()`.
+   * The events of this node from now on. The iterator ends when the node has stopped. Each call returns an independent reader
+   * with a buffer of 1024 events; when it is full, the oldest are discarded (`overflow`). May be called before `start()`.
+   *
+   * @param options - An abort of `signal` ends the iterator.
+   * @example
+   * ```ts
+   * for await (const event of node.events()) {
+   *   if (event.type === "warning") alert(event.code, event.message);
+   * }
+   * ```
    */
-  events(limits: { readonly signal?: AbortSignal } = {}): AsyncIterableIterator<NodeEvent> {
+  events(options: { readonly signal?: AbortSignal } = {}): AsyncIterableIterator<NodeEvent> {
+    const { signal } = options;
     const stream: EventStream = new EventStream(() => {
       this.#streams.delete(stream);
-      limits.signal?.removeEventListener("abort", onAbort);
+      signal?.removeEventListener("abort", onAbort);
     });
     const onAbort = (): void => stream.close();
     this.#streams.add(stream);
-    if (limits.signal?.aborted === true) stream.close();
-    limits.signal?.addEventListener("abort", onAbort, { once: true });
+    if (signal?.aborted === true) stream.close();
+    signal?.addEventListener("abort", onAbort, { once: true });
     return stream;
   }
 
@@ -310,8 +359,8 @@ export class Node implements AsyncDisposable {
     for (const stream of this.#streams) stream.push({ at, ...event } as NodeEvent);
   }
 
-  #require(): Run {
-    if (this.#run !== null) return this.#run;
+  #require(): Incarnation {
+    if (this.#incarnation !== null) return this.#incarnation;
     throw new ClusterError("NOT_STARTED", `node "${this.nodeId}" is not running: call start() first`);
   }
 }

@@ -1,105 +1,104 @@
-/** Giving the term up on request: to anybody, to a named node, or for good. */
+/** Giving up the term on request: to any node, to a named successor, or until `setCompeting(true)`. */
 
 import type { ResolvedOptions } from "../config/resolve.ts";
 import { ClusterError } from "../errors.ts";
 import type { Attachment } from "../runtime/backend.ts";
 import type { Driver } from "../runtime/driver.ts";
 import { type Deferred, deferred } from "../runtime/waiting.ts";
-import type { RunningTerm } from "./term.ts";
+import type { HookRunner } from "./hooks.ts";
 
-export interface HandoverOptions {
+export interface StepDownOptions {
   readonly options: ResolvedOptions;
   readonly attachment: Attachment;
   readonly driver: Driver;
-  /** The running term; not one that is being given up. */
-  readonly term: () => RunningTerm | null;
-  /** Is the caller a hook, or leader work? It must not wait for itself to end. */
-  readonly insideHook: () => boolean;
+  readonly hooks: HookRunner;
 }
 
-export class Handover {
-  readonly #o: HandoverOptions;
-  /** Who waits for the lease of an epoch to be deleted. */
+export class StepDown {
+  readonly #o: StepDownOptions;
+  /** By epoch: resolves with `true` when the lease is deleted, with `false` when it is left to expire. */
   readonly #releases = new Map<number, Deferred<boolean>>();
 
-  constructor(o: HandoverOptions) {
+  constructor(o: StepDownOptions) {
     this.#o = o;
   }
 
-  /** Gives the term up; resolves when its lease is deleted. Inside a hook: when it is draining. */
-  async stepDown(to?: string): Promise<void> {
-    const { driver, options } = this.#o;
-    const term = this.#requireTerm();
-    if (to !== undefined) {
-      await this.#checkSuccessor(to);
-      if (this.#o.term() !== term || driver.state.role.name === "draining") this.#requireTerm();
-    }
+  /** Resolves when the lease is deleted; inside a hook, as soon as the term is draining. */
+  async request(to?: string): Promise<void> {
+    const { driver, options, hooks } = this.#o;
+    this.#requireTerm();
+    if (to !== undefined) await this.#checkSuccessor(to);
+    // The check takes a round trip, during which the term may have ended.
+    const epoch = this.#requireTerm();
     const release = deferred<boolean>();
-    this.#releases.set(term.epoch, release);
+    this.#releases.set(epoch, release);
     driver.dispatch({
       type: "resign",
       reason: "released",
       ...(to === undefined ? {} : { successor: to }),
     });
-    if (this.#o.insideHook()) return;
+    if (hooks.insideHook) return;
     if (await release.promise) return;
     throw new ClusterError(
       "STORE_UNAVAILABLE",
-      `stepped down, but the lease of epoch ${term.epoch} could not be deleted; others lead within ${options.election.leaseTtlMs} ms`,
+      `stepped down, but the lease with epoch ${epoch} could not be deleted; it expires within ${options.leaseTtlMs} ms, and another node leads then`,
       { recoverable: true },
     );
   }
 
-  /** Competes or only follows; resolves when a lease that was held is deleted. Inside a hook: when it is draining. */
+  /** Resolves when a lease that was held is deleted or left to expire; inside a hook, as soon as the term is draining. */
   async setCompeting(competes: boolean): Promise<void> {
-    const { driver, options } = this.#o;
+    const { driver, options, hooks } = this.#o;
     if (options.observer) {
-      throw new ClusterError("INVALID_CONFIG", `node "${options.nodeId}" is an observer for good`);
+      throw new ClusterError(
+        "INVALID_CONFIG",
+        `node "${options.nodeId}" cannot change whether it competes: it was created with observer: true`,
+      );
     }
     driver.dispatch({ type: "compete", competes });
     const { role } = driver.state;
-    if (competes || role.name !== "draining" || this.#o.insideHook()) return;
+    if (competes || role.name !== "draining" || hooks.insideHook) return;
     const release = this.#releases.get(role.term.epoch) ?? deferred<boolean>();
     this.#releases.set(role.term.epoch, release);
     await release.promise;
   }
 
-  /** The lease of a term that was given up is deleted, or left to run out. */
+  /** The lease of a drained term was deleted, or is left to expire. */
   released(epoch: number, deleted: boolean): void {
     this.#releases.get(epoch)?.resolve(deleted);
     this.#releases.delete(epoch);
   }
 
-  /** Nothing will be released any more. */
+  /** The incarnation has ended: no further release will be reported. */
   end(): void {
     for (const release of this.#releases.values()) release.resolve(false);
     this.#releases.clear();
   }
 
-  #requireTerm(): RunningTerm {
+  /** Epoch of the term that can be given up. */
+  #requireTerm(): number {
     const { announced, role } = this.#o.driver.state;
-    const term = this.#o.term();
-    if (term !== null && (role.name === "leader" || role.name === "suspended")) return term;
-    const leader = announced?.nodeId;
+    if (role.name === "leader" || role.name === "suspended") return role.term.epoch;
+    const leader = announced === null ? "none" : `"${announced.nodeId}"`;
     throw new ClusterError(
       "NOT_LEADER",
-      `node "${this.#o.options.nodeId}" is not the leader (${role.name}${leader === undefined ? ", nobody leads" : `, "${leader}" leads`})`,
+      `node "${this.#o.options.nodeId}" is not the leader (role: ${role.name}, leader: ${leader})`,
     );
   }
 
   async #checkSuccessor(to: string): Promise<void> {
-    const { nodeId, election } = this.#o.options;
+    const { nodeId, requestTimeoutMs } = this.#o.options;
     const refuse = (why: string): never => {
       throw new ClusterError("HANDOVER_REFUSED", `cannot hand over to node "${to}": ${why}`, {
         recoverable: true,
       });
     };
-    if (to === nodeId) refuse("it leads already");
-    const status = await this.#o.attachment.statusOf(to, election.requestTimeoutMs);
+    if (to === nodeId) refuse("it is the leader already");
+    const status = await this.#o.attachment.statusOf(to, requestTimeoutMs);
     if (status === null)
-      refuse(`it did not answer within ${election.requestTimeoutMs} ms; is it running in this cluster?`);
-    // A go-cluster node does not say whether it competes; every one of them does.
-    else if (status.competes === false) refuse("it does not compete: it has left, or is an observer");
-    else if (!status.connected) refuse("it is not connected");
+      refuse(`it did not answer within ${requestTimeoutMs} ms; is it running in this cluster?`);
+    // A go-cluster node's status has no `competes`: all of them compete.
+    else if (status.competes === false) refuse("it does not compete: it is an observer or has left");
+    else if (!status.connected) refuse("it is not connected to NATS");
   }
 }

@@ -34,7 +34,14 @@ export interface Term {
   readonly lossReason: LossReason | null;
 }
 
-/** What `Node` keeps of a term. */
+/** The election as a term asks it. */
+export interface LeaseClock {
+  /** May this node act as the leader at this moment? */
+  isHeld(): boolean;
+  remainingMs(epoch: number): number;
+}
+
+/** A `Term` as the incarnation keeps it. */
 export class RunningTerm implements Term {
   readonly clusterId: string;
   readonly nodeId: string;
@@ -43,18 +50,16 @@ export class RunningTerm implements Term {
   readonly acquiredAt: number;
   readonly signal: AbortSignal;
   readonly #controller = new AbortController();
-  readonly #isHeld: () => boolean;
-  readonly #remainingMs: () => number;
+  readonly #lease: LeaseClock;
   #lossReason: LossReason | null = null;
-  /** Leader work of this term: each worker runs once, and a drain waits for all. */
+  /** Leader work of this term: each worker runs once, and a drain waits for all of them. */
   readonly work: Map<object, Promise<void>> = new Map();
-  /** Set when `onBecomeLeader` was called; only then is `onLoseLeadership` owed. */
+  /** `onBecomeLeader` was called, so `onLoseLeadership` must be, too. */
   announced = false;
 
   constructor(
     identity: Pick<Term, "clusterId" | "nodeId" | "incarnation" | "epoch" | "acquiredAt">,
-    isHeld: (epoch: number) => boolean,
-    remainingMs: (epoch: number) => number,
+    lease: LeaseClock,
   ) {
     this.clusterId = identity.clusterId;
     this.nodeId = identity.nodeId;
@@ -62,16 +67,15 @@ export class RunningTerm implements Term {
     this.epoch = identity.epoch;
     this.acquiredAt = identity.acquiredAt;
     this.signal = this.#controller.signal;
-    this.#isHeld = () => this.#lossReason === null && isHeld(identity.epoch);
-    this.#remainingMs = () => remainingMs(identity.epoch);
+    this.#lease = lease;
   }
 
   get held(): boolean {
-    return this.#isHeld();
+    return this.#lossReason === null && this.#lease.isHeld();
   }
 
   get remainingMs(): number {
-    return this.#remainingMs();
+    return this.#lease.remainingMs(this.epoch);
   }
 
   get lossReason(): LossReason | null {
@@ -85,7 +89,7 @@ export class RunningTerm implements Term {
   }
 }
 
-/** The same term with a signal that something else can abort as well. */
+/** The same term with another signal. */
 export function withSignal(term: Term, signal: AbortSignal): Term {
   return Object.freeze({
     clusterId: term.clusterId,

@@ -1,28 +1,32 @@
-/** What a `Node` runs on: a real NATS (`src/node/nats-backend.ts`) or a simulated world (`src/testing/simulation`). */
+/** What a `Node` runs on: a real NATS (`src/node/nats-backend.ts`) or a simulated one (`src/testing/simulation`). */
 import type { BucketInfo, LeaseStore, Session } from "./ports.ts";
 
-/** go-cluster's body of the status endpoint, and what we add. */
+/** The body of the micro service's status endpoint: go-cluster's fields (up to `connected`), then ours. */
 export interface NodeStatus {
   readonly nodeId: string;
+  /** `PRIMARY`: this node leads, or its term is draining. */
   readonly role: "PRIMARY" | "PASSIVE";
-  /** Node id of the leader, "" when there is none. */
+  /** Node id of the leader; `""` if there is none. */
   readonly leader: string;
+  /** Epoch of the leader's term; 0 if there is no leader. */
   readonly epoch: number;
+  /** Milliseconds since `start()`. */
   readonly uptimeMs: number;
+  /** Is the connection to NATS up? */
   readonly connected: boolean;
   readonly clusterId: string;
   readonly incarnation: string;
-  /** follower, campaigning, leader, suspended, draining, stopped */
+  /** The node's `role`: follower, campaigning, leader, suspended, draining or stopped. */
   readonly state: string;
-  /** True while this node may act as the leader. */
+  /** May this node act as the leader? */
   readonly held: boolean;
   /** False for an observer, and after `setCompeting(false)`. */
   readonly competes: boolean;
-  /** Is this node's death noticed by others? `off`: by configuration. `denied`: it could not be set up. */
+  /** Do other nodes notice a crash of this one early? `off`: by configuration. `denied`: a permission is missing. */
   readonly presence: "on" | "off" | "denied";
   readonly leaseTtlMs: number;
   readonly version: string;
-  /** Is the virtual IP on this host? Only a manager's daemon says so. */
+  /** Is the virtual IP on this host? Only in the status of a daemon that manages one. */
   readonly vipHeld?: boolean;
 }
 
@@ -35,7 +39,7 @@ export interface ServiceHandlers {
   status(): NodeStatus;
   /** Rejects when this node does not lead or the handover is refused. */
   stepDown(to: string | undefined): Promise<void>;
-  /** Compete or only follow from now on; resolves when a lease is given up. Absent: nobody may ask for that. */
+  /** Competes or only follows from now on; resolves when a lease that was held is released. Absent: not offered as a request. */
   compete?(competes: boolean): Promise<void>;
 }
 
@@ -43,8 +47,9 @@ export interface ServiceHandlers {
 export interface ServiceHandle {
   /** `cluster_<clusterId>` */
   readonly name: string;
-  /** The instance id other tools show. */
+  /** Instance id, as `nats micro ls` shows it. */
   readonly id: string;
+  /** Ends the service; the node goes on. */
   stop(): Promise<void>;
 }
 
@@ -57,18 +62,36 @@ export interface Attachment {
   serve(handlers: ServiceHandlers): Promise<ServiceHandle | null>;
   /** Asks another node of the cluster for its status; `null` when it does not answer in time. */
   statusOf(nodeId: string, timeoutMs: number): Promise<PeerStatus | null>;
-  /** Lets go of everything. Closes the connection if it was made here. Never rejects. */
+  /** Closes store and session, and the connection unless it was passed in. Never rejects. */
   close(): Promise<void>;
 }
+
+/** What the backend warns about. */
+export type BackendWarningCode =
+  /**
+   * The micro service could not be started, is incomplete or has ended; the node goes on, but tools and named handovers do
+   * not see it. If a permission is missing, allow what the message names (examples/permissions).
+   */
+  | "SERVICE"
+  /**
+   * The connection works with limits: no early crash detection, or the credentials are refused at a reconnect. The message
+   * names the cause: a permission, a connection with slow pings, or expired credentials.
+   */
+  | "SESSION"
+  /**
+   * The bucket works, but with fewer replicas than wanted, in memory, or without republish. The message says what to
+   * change, and which version of nats-server is needed.
+   */
+  | "BUCKET";
 
 export interface AttachRequest {
   readonly clusterId: string;
   readonly incarnation: string;
   readonly signal: AbortSignal;
-  /** Largest epoch an earlier incarnation in this process has seen; 0: none. */
+  /** Largest epoch that an earlier incarnation of this `Node` has seen; 0: none. */
   readonly rememberedEpoch: number;
-  /** Something is not as good as it could be: said once, in one sentence. */
-  readonly warn: (code: string, message: string, error?: Error) => void;
+  /** Reports a limitation that does not keep the node from working. One sentence; each message at most once. */
+  readonly warn: (code: BackendWarningCode, message: string, error?: Error) => void;
 }
 
 export interface Backend {

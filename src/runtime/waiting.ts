@@ -1,18 +1,26 @@
 import { ClusterError } from "../errors.ts";
 import type { Clock } from "./ports.ts";
 
-/** Limits of a wait. Both may be given; whichever comes first ends it. */
+/** Limits of a wait. Both may be given; the first to occur ends it. */
 export interface WaitOptions {
+  /** Ends the wait when it aborts: `ABORTED`. */
   readonly signal?: AbortSignal | undefined;
+  /** Ends the wait after this many milliseconds: `TIMEOUT`. */
   readonly timeoutMs?: number | undefined;
 }
 
 /**
- * Settles as `promise` does, unless the limit comes first: then rejects with `ABORTED` or `TIMEOUT`, whose message names
- * what was waited for. The promise itself goes on.
+ * Settles as `promise` does, or rejects with `ABORTED` or `TIMEOUT` at a limit. The operation behind the promise continues.
+ *
+ * @param what - Completes "waiting for ..." in the error.
  */
-export function within<T>(promise: Promise<T>, what: string, limits: WaitOptions, clock?: Clock): Promise<T> {
-  const { signal, timeoutMs } = limits;
+export function within<T>(
+  promise: Promise<T>,
+  what: string,
+  options: WaitOptions,
+  clock?: Clock,
+): Promise<T> {
+  const { signal, timeoutMs } = options;
   if (signal === undefined && timeoutMs === undefined) return promise;
   return new Promise<T>((resolve, reject) => {
     const end = (): void => {
@@ -21,14 +29,23 @@ export function within<T>(promise: Promise<T>, what: string, limits: WaitOptions
     };
     const onAbort = (): void => {
       end();
-      reject(new ClusterError("ABORTED", `${what}: aborted`, { cause: signal?.reason, recoverable: true }));
+      reject(
+        new ClusterError("ABORTED", `aborted while waiting for ${what}`, {
+          cause: signal?.reason,
+          recoverable: true,
+        }),
+      );
     };
     const onTimeout = (): void => {
       end();
-      reject(new ClusterError("TIMEOUT", `${what}: not within ${timeoutMs} ms`, { recoverable: true }));
+      reject(
+        new ClusterError("TIMEOUT", `timed out after ${timeoutMs} ms waiting for ${what}`, {
+          recoverable: true,
+        }),
+      );
     };
     const cancel = timeoutMs === undefined ? (): void => {} : startTimer(timeoutMs, onTimeout, clock);
-    // Also when the wait is over before it began: a rejection that nobody hears of would end the process.
+    // Also after an early end of the wait: an unhandled rejection would end the process.
     promise.then(resolve, reject).finally(end);
     if (signal?.aborted === true) onAbort();
     else signal?.addEventListener("abort", onAbort, { once: true });
@@ -41,7 +58,7 @@ function startTimer(ms: number, fire: () => void, clock: Clock | undefined): () 
   return () => clearTimeout(timer);
 }
 
-/** A promise and the means to settle it from outside. */
+/** A promise with its `resolve` and `reject`. */
 export interface Deferred<T> {
   readonly promise: Promise<T>;
   readonly resolve: (value: T) => void;

@@ -1,17 +1,17 @@
 /** Tells the neighbours where the address is, several times: a broadcast is not acknowledged. */
 import { setTimeout as pause } from "node:timers/promises";
 import { messageOf } from "../errors.ts";
-import type { Logger } from "../log/logger.ts";
+import type { EventLogger } from "../log/events.ts";
 import type { AskableLink } from "./ip-command.ts";
 import type { Neighbours } from "./neighbours.ts";
 
 export class Announcer {
   readonly #neighbours: Neighbours;
   readonly #atMs: readonly number[];
-  readonly #logger: Logger;
+  readonly #logger: EventLogger;
   #round: AbortController | null = null;
 
-  constructor(neighbours: Neighbours, atMs: readonly number[], logger: Logger) {
+  constructor(neighbours: Neighbours, atMs: readonly number[], logger: EventLogger) {
     this.#neighbours = neighbours;
     this.#atMs = atMs;
     this.#logger = logger;

@@ -8,7 +8,7 @@
  */
 import { setTimeout as pause } from "node:timers/promises";
 import { ClusterError } from "../errors.ts";
-import type { Logger } from "../log/logger.ts";
+import type { EventLogger } from "../log/events.ts";
 import type { Term } from "../node/term.ts";
 import { Announcer } from "./announcer.ts";
 import { type AskableLink, askable, findAddress, type LinkState, readLink, sameLink } from "./ip-command.ts";
@@ -36,7 +36,7 @@ export interface TenureParts {
   readonly neighbours: Neighbours;
   /** The interface as it was when somebody looked last. */
   readonly lastLink: LinkState | null;
-  readonly logger: Logger;
+  readonly logger: EventLogger;
   readonly changed: (state: VirtualIpState) => void;
   readonly seen: (link: LinkState) => void;
 }
@@ -91,7 +91,7 @@ export class Tenure {
       address: options.address.cidr,
       interface: options.device,
       tookMs,
-    };
+    } as const;
     logger.info({ ...fields, epoch: term.epoch }, "virtual IP acquired");
     this.#looks = setInterval(() => this.look(), LOOK_EVERY_MS);
     this.#looks.unref();
@@ -117,13 +117,21 @@ export class Tenure {
     // Behind whatever is on its way to the keeper, so nothing can put the address back.
     const answer = (await keeper?.drop()) ?? { kind: "gone" };
     if (answer.kind === "failed") {
-      const fields = { event: "vip-stuck", address: options.address.cidr, interface: options.device };
+      const fields = {
+        event: "vip-stuck",
+        address: options.address.cidr,
+        interface: options.device,
+      } as const;
       logger.error(
         { ...fields, why: answer.message },
         "virtual IP not removed; the kernel does so before the lease ends",
       );
     } else if (wasHeld) {
-      const fields = { event: "vip-released", address: options.address.cidr, interface: options.device };
+      const fields = {
+        event: "vip-released",
+        address: options.address.cidr,
+        interface: options.device,
+      } as const;
       logger.info(fields, "virtual IP released");
     }
     await keeper?.close();

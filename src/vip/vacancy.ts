@@ -8,7 +8,7 @@
  */
 import { setTimeout as pause } from "node:timers/promises";
 import { ClusterError, messageOf } from "../errors.ts";
-import type { Logger } from "../log/logger.ts";
+import type { EventLogger } from "../log/events.ts";
 import type { Term } from "../node/term.ts";
 import { type AskableLink, askable, type LinkState } from "./ip-command.ts";
 import type { Neighbours } from "./neighbours.ts";
@@ -23,7 +23,7 @@ export interface VacancyParts {
   readonly options: ResolvedVirtualIpOptions;
   readonly term: Term;
   readonly neighbours: Neighbours;
-  readonly logger: Logger;
+  readonly logger: EventLogger;
 }
 
 /** Rejects with `VIP_FAILED` when a host keeps the address longer than any lease, or with the signal's reason. */

@@ -36,25 +36,25 @@ test("a gateway gone silent, and the loss of the bucket's region, end a leader f
   await handOver(near, far);
   const before = far.node.epoch;
   regions.break("eu", "us", "silent");
-  expect(await far.next("lose", ({ term }) => term.epoch === before, PATIENCE_MS)).toMatchObject({
+  expect(await far.next("lose-leadership", ({ term }) => term.epoch === before, PATIENCE_MS)).toMatchObject({
     reason: "expired",
   });
-  await near.next("become", ({ term }) => term.epoch > before, PATIENCE_MS);
+  await near.next("become-leader", ({ term }) => term.epoch > before, PATIENCE_MS);
   expect(far.node.isLeader()).toBe(false);
   regions.mend("eu", "us"); // what was held up arrives now: too late to change anything
   await settled([near, far], before, PATIENCE_MS);
   await near.leads(PATIENCE_MS);
 
   await handOver(near, far);
-  const terms = near.count("become") + far.count("become");
+  const terms = near.count("become-leader") + far.count("become-leader");
   const { epoch } = far.node;
   await regions.lose("eu");
-  expect(await far.next("lose", ({ term }) => term.epoch === epoch, PATIENCE_MS)).toMatchObject({
+  expect(await far.next("lose-leadership", ({ term }) => term.epoch === epoch, PATIENCE_MS)).toMatchObject({
     reason: "expired",
   });
   await pause(CALM.leaseTtlMs); // by now a node that could write would lead
   expect([near.node.isLeader(), far.node.isLeader()]).toEqual([false, false]);
-  expect(near.count("become") + far.count("become")).toBe(terms);
+  expect(near.count("become-leader") + far.count("become-leader")).toBe(terms);
   await regions.restore("eu");
   await settled([near, far], epoch, 60_000);
 });

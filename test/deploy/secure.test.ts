@@ -34,7 +34,7 @@ test("a leader keeps its term while every server is restarted one by one; strang
   await cluster.must("restart");
   await leader.leads(15_000);
   expect(leader.node.term).toBe(term);
-  expect(nodes.map((node) => [node.count("become"), node.count("lose")]).sort()).toEqual([
+  expect(nodes.map((node) => [node.count("become-leader"), node.count("lose-leadership")]).sort()).toEqual([
     [0, 0],
     [1, 0],
   ]);
@@ -110,7 +110,7 @@ test("passwords that are changed end a term at its deadline, clearly said; the n
     { ...options, ...QUICK, ...(await single.login("node")), nodeId: "old" },
   );
   await single.must("rotate --user node");
-  expect(await old.next("lose", undefined, 10_000)).toMatchObject({ reason: "expired" });
+  expect(await old.next("lose-leadership", undefined, 10_000)).toMatchObject({ reason: "expired" });
   await old.until(() => old.warnings("SESSION").length > 0, 10_000);
   expect(old.warnings("SESSION")).toMatchObject([expect.stringMatching(/refuses the credentials/)]);
   const next = await startLeader(

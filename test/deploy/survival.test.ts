@@ -24,7 +24,7 @@ test("first server stopped, then a second, then all one by one: the term stays. 
   const unchanged = async (): Promise<void> => {
     await leader.leads(PATIENCE_MS);
     expect(leader.node.term).toBe(term);
-    expect([count(nodes, "become"), count(nodes, "lose")]).toEqual([1, 0]);
+    expect([count(nodes, "become-leader"), count(nodes, "lose-leadership")]).toEqual([1, 0]);
   };
 
   for (const server of ["n1", "n2"]) {
@@ -42,15 +42,15 @@ test("first server stopped, then a second, then all one by one: the term stays. 
   await unchanged();
 
   await Promise.all(["n1", "n2"].map((server) => stop(cluster, server)));
-  expect(await leader.next("lose", undefined, PATIENCE_MS)).toMatchObject({ reason: "expired" });
+  expect(await leader.next("lose-leadership", undefined, PATIENCE_MS)).toMatchObject({ reason: "expired" });
   expect(nodes.map((node) => node.node.isLeader())).toEqual([false, false]);
-  expect(count(nodes, "become")).toBe(1);
+  expect(count(nodes, "become-leader")).toBe(1);
   await cluster.must("up");
   const [next] = await settled(nodes, term?.epoch, PATIENCE_MS);
   expect(next.node.epoch).toBeGreaterThan(term?.epoch ?? 0);
 });
 
-function count(nodes: readonly TestNode[], type: "become" | "lose"): number {
+function count(nodes: readonly TestNode[], type: "become-leader" | "lose-leadership"): number {
   return nodes.map((node) => node.count(type)).reduce((sum, one) => sum + one);
 }
 

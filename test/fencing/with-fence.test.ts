@@ -96,7 +96,7 @@ test("a node that can't move the fence does not lead: it steps down and the hook
   for await (const event of events) {
     if (event.type === "hook-error")
       expect(event.error).toMatchObject({ code: "STALE_EPOCH", token: 1, newest: 5 });
-    if (event.type === "lose") {
+    if (event.type === "lose-leadership") {
       expect(event.reason).toBe("hook-failed");
       break;
     }

@@ -100,7 +100,7 @@ describe("runWhileLeader()", () => {
       throw failure;
     });
     await expect(work).rejects.toMatchObject({ code: "HOOK_FAILED", cause: failure });
-    expect((await a.next("lose")).reason).toBe("hook-failed");
+    expect((await a.next("lose-leadership")).reason).toBe("hook-failed");
     await b.until(() => b.node.isLeader());
     expect(a.events.items.find((event) => event.type === "hook-error")).toMatchObject({ hook: "work" });
   });
@@ -195,11 +195,11 @@ describe("events()", () => {
     const [first, second] = await within(Promise.all(readers));
     expect(first?.map((event) => event.type)).toEqual([
       "started",
-      "become",
-      "leader",
-      "lose",
+      "become-leader",
+      "leader-change",
+      "lose-leadership",
       "released",
-      "leader",
+      "leader-change",
       "stopped",
     ]);
     expect(second).toEqual(first);
@@ -234,7 +234,7 @@ describe("events()", () => {
     stop.abort();
     expect(await within(waiting)).toEqual({ done: true, value: undefined });
     const reading = (async () => {
-      for await (const event of left) if (event.type === "lose") break;
+      for await (const event of left) if (event.type === "lose-leadership") break;
     })();
     await a.node.stepDown();
     await within(reading);
@@ -384,10 +384,10 @@ describe("a connection that is passed in", () => {
     const connection = await connect({ servers: server.url, pingInterval: 1000, maxPingOut: 2 });
     const a = await startLeader({ connection }, { ...QUICK, clusterId: freshId(), nodeId: "a" });
     await connection.close();
-    await a.next("disconnected");
+    await a.next("nats-disconnect");
     expect(a.node.isLeader()).toBe(false);
-    expect((await a.next("lose")).reason).toBe("expired");
-    expect(a.log.some((line) => line.fields["event"] === "closed")).toBe(true);
+    expect((await a.next("lose-leadership")).reason).toBe("expired");
+    expect(a.log.some((line) => line.fields["final"] === true)).toBe(true);
     await within(a.node.stop());
     const again = makeNode({ connection }, { clusterId: freshId(), nodeId: "a" });
     await expect(again.start()).rejects.toMatchObject({ code: "NO_CONNECTION" });

@@ -164,7 +164,7 @@ describe("a user with too few permissions", () => {
     await admin.start();
     await admin.until(() => admin.node.isLeader());
     await reader.sees(admin);
-    expect(reader.count("become")).toBe(0);
+    expect(reader.count("become-leader")).toBe(0);
   });
 
   test("(no_presence) leads without a presence, and says so", async () => {
@@ -210,11 +210,11 @@ describe("credentials that are revoked while leading", () => {
     grant();
     reload();
     const before = performance.now();
-    const lost = await a.next("lose");
+    const lost = await a.next("lose-leadership");
     expect(performance.now() - before).toBeLessThan(2000);
     expect(lost).toMatchObject({ reason: "expired", term: { epoch: 1 } });
     expect([term?.held, a.node.isLeader(), a.node.connected]).toEqual([false, false, false]);
-    await a.until(() => a.count("disconnected") > 0 && a.warnings("SESSION").length > 0);
+    await a.until(() => a.count("nats-disconnect") > 0 && a.warnings("SESSION").length > 0);
     expect(a.warnings("SESSION")).toMatchObject([
       expect.stringMatching(/refuses the credentials.*still trying/),
     ]);
@@ -222,7 +222,7 @@ describe("credentials that are revoked while leading", () => {
     expect(saidBy(a)).not.toContain("s3cr3t");
     grant("{ user: leader, password: s3cr3t }");
     reload();
-    await a.next("become", ({ term: next }) => next.epoch > 1, 15_000);
+    await a.next("become-leader", ({ term: next }) => next.epoch > 1, 15_000);
     await a.leads();
   });
 });
@@ -243,7 +243,10 @@ describe("a user JWT that its account revokes while leading", () => {
     writeFileSync(file, revoked);
     if (server.pid === undefined) throw new Error("the server has no process of its own");
     process.kill(server.pid, "SIGHUP");
-    expect(await a.next("lose", undefined, 15_000)).toMatchObject({ reason: "expired", term: { epoch: 1 } });
+    expect(await a.next("lose-leadership", undefined, 15_000)).toMatchObject({
+      reason: "expired",
+      term: { epoch: 1 },
+    });
     expect([term?.held, a.node.isLeader()]).toEqual([false, false]);
     await a.until(() => a.warnings("SESSION").length > 0, 15_000);
     expect(a.warnings("SESSION")).toMatchObject([expect.stringMatching(/refuses the credentials/)]);

@@ -60,7 +60,7 @@ describe("a bucket made by go-cluster", () => {
       await operator.put(goRecord("go-1", 5));
     }
     expect(a.node.leader).toMatchObject({ nodeId: "go-1", epoch: 5 });
-    expect(a.count("become")).toBe(0);
+    expect(a.count("become-leader")).toBe(0);
     const before = performance.now();
     await operator.del();
     const term = await a.becomes();
@@ -76,7 +76,7 @@ describe("a bucket made by go-cluster", () => {
     const since = Date.now();
     await pause(3500);
     expect(a.node).toMatchObject({ epoch, role: "leader" });
-    expect(a.count("become")).toBe(1);
+    expect(a.count("become-leader")).toBe(1);
     const record = await operator.record();
     expect(record).toMatchObject({ node_id: "a", epoch });
     expect(Number.isInteger(record["acquired_at"])).toBe(true);
@@ -133,7 +133,7 @@ describe.runIf(beginsAnywhere)("a bucket that was made anew by a node that remem
     const a = await startLeader(server, { ...QUICK, cooldownMs: 0, ...options, nodeId: "a" });
     for (let epoch = 2; epoch <= 5; epoch++) {
       await a.node.stepDown();
-      await a.next("become", ({ term }) => term.epoch === epoch);
+      await a.next("become-leader", ({ term }) => term.epoch === epoch);
     }
     return a;
   }
@@ -143,7 +143,7 @@ describe.runIf(beginsAnywhere)("a bucket that was made anew by a node that remem
     const operator = await operatorOf(server, clusterId);
     const a = await leaderOfEpoch5({ clusterId });
     await operator.deleteBucket();
-    const { term } = await a.next("become", ({ term: { epoch } }) => epoch > 5);
+    const { term } = await a.next("become-leader", ({ term: { epoch } }) => epoch > 5);
     await a.node.stop();
     await operator.purgeBucket();
     const b = await startNode(server, { ...QUICK, clusterId, nodeId: "b" });
@@ -155,7 +155,7 @@ describe.runIf(beginsAnywhere)("a bucket that was made anew by a node that remem
     const operator = await operatorOf(server, clusterId);
     const a = await leaderOfEpoch5({ clusterId, interop: "go-cluster" });
     await operator.deleteBucket();
-    const { term } = await a.next("become", ({ term: { epoch } }) => epoch > 5);
+    const { term } = await a.next("become-leader", ({ term: { epoch } }) => epoch > 5);
     await a.node.stop();
     await waitFor(async () => (await operator.stored()) === null);
     const b = await startNode(server, { ...QUICK, clusterId, nodeId: "b" });
@@ -169,7 +169,7 @@ describe.runIf(beginsAnywhere)("a bucket that was made anew by a node that remem
     await a.node.stop();
     await operator.deleteBucket();
     await a.start();
-    const { term } = await a.next("become", ({ term: { epoch } }) => epoch > 5);
+    const { term } = await a.next("become-leader", ({ term: { epoch } }) => epoch > 5);
     await a.node.stop();
     await operator.purgeBucket();
     const b = await startNode(server, { ...QUICK, clusterId, nodeId: "b" });
@@ -274,7 +274,7 @@ describe("a watch that fails", () => {
     proxy.filterToClient((frame) => frame.subject !== republishSubject(clusterId));
     await pause(2.5 * QUICK.leaseTtlMs);
     expect(a.node).toMatchObject({ role: "leader", epoch: 1 });
-    expect(a.types()).toEqual(["started", "become", "leader"]);
+    expect(a.types()).toEqual(["started", "become-leader", "leader-change"]);
   });
 });
 
@@ -294,7 +294,7 @@ describe("an observer", () => {
     await a.start();
     await watcher.sees(a);
     expect(watcher.calls("onLeaderChange").map((call) => call.leader?.epoch ?? null)).toEqual([1, null, 2]);
-    expect(watcher.count("become")).toBe(0);
+    expect(watcher.count("become-leader")).toBe(0);
     await expect(watcher.node.campaign()).rejects.toMatchObject({ code: "INVALID_CONFIG" });
     await expect(watcher.node.stepDown()).rejects.toMatchObject({ code: "NOT_LEADER" });
   });

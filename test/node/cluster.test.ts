@@ -95,7 +95,7 @@ describe.skipIf(oldest)(
       await leader.next("resumed", undefined, 15_000);
       expect(leader.node.term).toBe(term);
       await leader.leads();
-      expect(nodes.map((node) => node.count("become")).reduce((sum, n) => sum + n)).toBe(1);
+      expect(nodes.map((node) => node.count("become-leader")).reduce((sum, n) => sum + n)).toBe(1);
       expect((await serverOf(clusterId)).name).not.toBe(server.name);
     });
 
@@ -124,7 +124,7 @@ describe.skipIf(oldest)(
       const own = await serverOf(clusterId);
       const others = cluster.servers.filter((server) => server !== own);
       await Promise.all(others.map((server) => server.pause()));
-      expect(await leader.next("lose")).toMatchObject({ reason: "expired" });
+      expect(await leader.next("lose-leadership")).toMatchObject({ reason: "expired" });
       expect(leader.node.isLeader()).toBe(false);
       await Promise.all(others.map((server) => server.resume()));
       await settled(nodes, leader.calls("onBecomeLeader")[0]?.term?.epoch, 25_000);

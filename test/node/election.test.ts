@@ -61,7 +61,9 @@ describe("one node", () => {
     await pause(3.5 * QUICK.leaseTtlMs);
     await a.leads();
     expect(a.node.epoch).toBe(1);
-    expect([a.count("become"), a.count("lose"), b.count("become")]).toEqual([1, 0, 0]);
+    expect([a.count("become-leader"), a.count("lose-leadership"), b.count("become-leader")]).toEqual([
+      1, 0, 0,
+    ]);
     expect(b.calls("onLeaderChange")).toHaveLength(1);
     const epochs = new Set(heard.items.map((write) => write.record?.["epoch"]));
     expect([...epochs]).toEqual([1]);
@@ -78,7 +80,7 @@ describe("one node", () => {
     const second = a.node.leader;
     expect([first?.epoch, second?.epoch]).toEqual([1, 2]);
     expect(second?.incarnation).not.toBe(first?.incarnation);
-    expect(a.count("become")).toBe(2);
+    expect(a.count("become-leader")).toBe(2);
   });
 });
 
@@ -136,7 +138,7 @@ describe("several nodes", () => {
     );
     const [leader] = await settled(nodes);
     expect(leader.node.epoch).toBe(1);
-    expect(nodes.reduce((sum, node) => sum + node.count("become"), 0)).toBe(1);
+    expect(nodes.reduce((sum, node) => sum + node.count("become-leader"), 0)).toBe(1);
   });
 
   test("a step-down fails over, the epoch rises, and every hook is called once per transition", async () => {
@@ -174,10 +176,10 @@ describe("several nodes", () => {
     await b.sees(a);
     await expect(b.node.stepDown()).rejects.toMatchObject({
       code: "NOT_LEADER",
-      message: 'node "b" is not the leader (follower, "a" leads)',
+      message: 'node "b" is not the leader (role: follower, leader: "a")',
     });
     await a.leads();
-    expect(a.count("lose")).toBe(0);
+    expect(a.count("lose-leadership")).toBe(0);
   });
 
   test("a second step-down while the first is under way rejects with NOT_LEADER", async () => {
@@ -185,7 +187,7 @@ describe("several nodes", () => {
     const first = a.node.stepDown();
     await expect(a.node.stepDown()).rejects.toMatchObject({ code: "NOT_LEADER" });
     await first;
-    expect(a.count("lose")).toBe(1);
+    expect(a.count("lose-leadership")).toBe(1);
   });
 
   test("a stop of the leader hands over at once", async () => {

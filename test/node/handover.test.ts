@@ -39,7 +39,7 @@ describe("work that stops slowly, for longer than the TTL", () => {
     expect([a.node.isLeader(), a.node.role]).toEqual([false, "draining"]);
     const draining = heard.items.length;
     await heard.until((items) => items.length >= draining + 8); // 8 renewals: more than two TTLs
-    expect(b.count("become")).toBe(0);
+    expect(b.count("become-leader")).toBe(0);
     expect(b.node.leader?.nodeId).toBe("a");
     gate.resolve();
     await down;
@@ -67,7 +67,7 @@ describe("work that stops slowly, for longer than the TTL", () => {
     const heard = await (await operatorOf(server, clusterId)).hear();
     const stopped = a.node.stop();
     await heard.until((items) => items.length >= 6);
-    expect(b.count("become")).toBe(0);
+    expect(b.count("become-leader")).toBe(0);
     gate.resolve();
     await Promise.all([stopped, work]);
     expect((await b.called("onBecomeLeader")).atMs).toBeGreaterThan(endedMs);
@@ -134,7 +134,7 @@ describe("a step-down to a named node", () => {
     for (const [to, why] of [
       ["nobody", /did not answer/],
       ["watcher", /observer/],
-      [leader.id, /leads already/],
+      [leader.id, /is the leader already/],
     ] as const) {
       await expect(leader.node.stepDown({ to })).rejects.toMatchObject({
         code: "HANDOVER_REFUSED",
@@ -142,7 +142,7 @@ describe("a step-down to a named node", () => {
       });
     }
     expect(leader.node).toMatchObject({ role: "leader", epoch: 1 });
-    expect(leader.count("lose")).toBe(0);
+    expect(leader.count("lose-leadership")).toBe(0);
   });
 
   test("that has died is refused", async () => {

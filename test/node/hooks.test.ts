@@ -25,7 +25,7 @@ describe("a slow hook", () => {
     const become = await a.called("onBecomeLeader");
     await a.hooks.until(() => become.endedMs !== null);
     await a.leads();
-    expect([a.node.epoch, a.count("become"), b.count("become")]).toEqual([1, 1, 0]);
+    expect([a.node.epoch, a.count("become-leader"), b.count("become-leader")]).toEqual([1, 1, 0]);
   });
 
   test("delays the ones after it, and none is called while another runs", async () => {
@@ -115,7 +115,7 @@ describe("a slow hook", () => {
     await watcher.called("onLeaderChange", 2);
     await watcher.node.stop();
     expect(watcher.calls("onLeaderChange").map((call) => call.leader?.epoch)).toEqual([1, 4]);
-    expect(watcher.events.items.filter((event) => event.type === "leader")).toHaveLength(7);
+    expect(watcher.events.items.filter((event) => event.type === "leader-change")).toHaveLength(7);
   });
 });
 
@@ -132,7 +132,7 @@ describe("onBecomeLeader that throws", () => {
     const clusterId = freshId();
     const a = await startNode(server, { clusterId, nodeId: "a" }, { onBecomeLeader });
     const b = await startNode(server, { clusterId, nodeId: "b" });
-    expect((await a.next("lose")).reason).toBe("hook-failed");
+    expect((await a.next("lose-leadership")).reason).toBe("hook-failed");
     await settled([a, b], 1);
     await b.leads();
     expect((await a.called("onLoseLeadership")).reason).toBe("hook-failed");
@@ -157,7 +157,7 @@ describe("onBecomeLeader that throws", () => {
     );
     await a.next("released");
     const before = performance.now();
-    await a.next("become", ({ term }) => term.epoch === 2);
+    await a.next("become-leader", ({ term }) => term.epoch === 2);
     expect(performance.now() - before).toBeGreaterThanOrEqual(590);
   });
 });
@@ -207,7 +207,7 @@ describe("stop() inside application code resolves, and the node stops when the c
     await a.next("stopped");
     expect(a.node.role).toBe("stopped");
     await b.sees(null);
-    expect([a.count("become"), a.count("lose")]).toEqual([1, 1]);
+    expect([a.count("become-leader"), a.count("lose-leadership")]).toEqual([1, 1]);
     expect([a.calls("onBecomeLeader").length, a.calls("onLoseLeadership").length]).toEqual([1, 1]);
   });
 
@@ -223,7 +223,9 @@ describe("stop() inside application code resolves, and the node stops when the c
     );
     expect(resolvedInside).toBe(true);
     await a.next("stopped");
-    expect(a.events.items.find((event) => event.type === "lose")).toMatchObject({ reason: "stopped" });
+    expect(a.events.items.find((event) => event.type === "lose-leadership")).toMatchObject({
+      reason: "stopped",
+    });
   });
 
   test("in onNatsDisconnect and onNatsReconnect", async () => {

@@ -64,7 +64,7 @@ describe.each(MODES)("a leader that is cut off (crashDetection: %s)", (crashDete
     const { signal } = leader.node.term ?? {};
     cut(proxy);
     const cutMs = performance.now();
-    const lost = await leader.next("lose");
+    const lost = await leader.next("lose-leadership");
     expect(lost.reason).toBe("expired");
     expect(signal?.aborted).toBe(true);
     // S after the last renewal whose answer came, which cannot have been sent after the cut.
@@ -78,17 +78,17 @@ describe.each(MODES)("a leader that is cut off (crashDetection: %s)", (crashDete
     expect(follower.node.epoch).toBe(2);
     proxy.blackhole(false);
     await leader.sees(follower);
-    expect(leader.count("become")).toBe(1);
+    expect(leader.count("become-leader")).toBe(1);
   });
 
   test("leads again when it is back, with a larger epoch, when nobody else has come", async () => {
     const proxy = await proxied(server);
     const a = await startLeader(proxy, { ...QUICK, clusterId: freshId(), nodeId: "a", crashDetection });
     proxy.blackhole(true);
-    expect((await a.next("lose")).reason).toBe("expired");
+    expect((await a.next("lose-leadership")).reason).toBe("expired");
     expect(a.node.isLeader()).toBe(false);
     proxy.blackhole(false);
-    await a.next("become", ({ term }) => term.epoch > 1);
+    await a.next("become-leader", ({ term }) => term.epoch > 1);
     await a.leads();
   });
 
@@ -101,7 +101,7 @@ describe.each(MODES)("a leader that is cut off (crashDetection: %s)", (crashDete
     await within(stopped, { timeoutMs: 3000 });
     expect(await down).toMatchObject({ code: "STORE_UNAVAILABLE", recoverable: true });
     expect(a.node.role).toBe("stopped");
-    expect([a.count("become"), a.count("lose")]).toEqual([1, 1]);
+    expect([a.count("become-leader"), a.count("lose-leadership")]).toEqual([1, 1]);
   });
 
   test("whose late renewals reach the server after all resurrects nobody", async () => {
@@ -109,13 +109,13 @@ describe.each(MODES)("a leader that is cut off (crashDetection: %s)", (crashDete
     const { leader, follower, proxy, clusterId } = all;
     const operator = await operatorOf(server, clusterId);
     proxy.toServer("hold");
-    await leader.next("lose");
+    await leader.next("lose-leadership");
     await follower.until(() => follower.node.isLeader());
     proxy.toServer("pass"); // now they come, in a bunch
     await leader.sees(follower);
     await pause(QUICK.leaseTtlMs);
     await follower.leads();
-    expect([follower.count("lose"), leader.count("become")]).toEqual([0, 1]);
+    expect([follower.count("lose-leadership"), leader.count("become-leader")]).toEqual([0, 1]);
     expect(await operator.record()).toMatchObject({ node_id: "follower", epoch: 2 });
   });
 });
@@ -127,12 +127,12 @@ test("a takeover does not wait for a leader whose renewals arrive but whose answ
   proxy.filterToClient((frame) => !frame.text.includes('"stream":'));
   await pause(1500);
   await leader.leads();
-  expect(follower.count("become")).toBe(0);
+  expect(follower.count("become-leader")).toBe(0);
   proxy.filterToClient(null);
   const before = heard.items.length;
   await heard.until((items) => items.length >= before + 2);
   expect(leader.node).toMatchObject({ epoch: 1, role: "leader" });
-  expect(leader.count("become")).toBe(1);
+  expect(leader.count("become-leader")).toBe(1);
 });
 
 test("a node on a connection that was passed in can be stopped too while nothing gets through", async () => {
@@ -156,8 +156,8 @@ describe("a slow network", () => {
     const b = await startNode(proxy, { ...CALM, clusterId, nodeId: "b" });
     await b.sees(a);
     await pause(CALM.leaseTtlMs);
-    expect(a.types()).toEqual(["started", "become", "leader"]);
-    expect(b.types()).toEqual(["started", "leader"]);
+    expect(a.types()).toEqual(["started", "become-leader", "leader-change"]);
+    expect(b.types()).toEqual(["started", "leader-change"]);
   });
 
   test("above the span makes no leader, and never two", async () => {
@@ -167,7 +167,7 @@ describe("a slow network", () => {
     const b = await startNode(proxy, { ...QUICK, clusterId, nodeId: "b", crashDetection: "lease" });
     const overlapped = overlaps(a, b);
     proxy.delay(500);
-    await a.next("lose");
+    await a.next("lose-leadership");
     await pause(2 * QUICK.leaseTtlMs);
     expect([a.node.isLeader(), b.node.isLeader()]).toEqual([false, false]);
     proxy.delay(0);

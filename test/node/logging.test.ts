@@ -38,23 +38,23 @@ describe("a passed-in logger", () => {
     await b.node.stop();
     expect(transitions(a.log)).toEqual([
       "started",
-      "become 1",
-      "leader 1",
+      "become-leader 1",
+      "leader-change 1",
       "drain 1 released",
       "released 1",
-      "leader",
-      "leader 2",
+      "leader-change",
+      "leader-change 2",
       "stopped",
     ]);
     expect(transitions(b.log)).toEqual([
       "started",
-      "leader 1",
-      "leader",
-      "become 2",
-      "leader 2",
+      "leader-change 1",
+      "leader-change",
+      "become-leader 2",
+      "leader-change 2",
       "drain 2 stopped",
       "released 2",
-      "leader",
+      "leader-change",
       "stopped",
     ]);
     const incarnations = new Set(a.log.map((line) => line.fields["incarnation"]));
@@ -71,12 +71,12 @@ describe("a passed-in logger", () => {
     const a = await startLeader(proxy, { ...QUICK, clusterId: freshId(), nodeId: "a" });
     proxy.refuse(true);
     proxy.cut();
-    await a.next("lose");
+    await a.next("lose-leadership");
     proxy.refuse(false);
-    await a.next("reconnected");
+    await a.next("nats-reconnect");
     const lines = a.log.filter((line) => line.level === "warn").map((line) => line.fields["event"]);
-    expect(lines).toEqual(expect.arrayContaining(["suspended", "disconnected", "lose"]));
-    const lose = a.log.filter((line) => line.fields["event"] === "lose");
+    expect(lines).toEqual(expect.arrayContaining(["suspended", "nats-disconnect", "lose-leadership"]));
+    const lose = a.log.filter((line) => line.fields["event"] === "lose-leadership");
     expect(lose).toMatchObject([{ level: "warn", fields: { epoch: 1, reason: "expired" } }]);
   });
 
@@ -94,11 +94,11 @@ describe("a passed-in logger", () => {
       .map((line) => JSON.parse(line) as Record<string, unknown>);
     expect(lines.map((line) => line["event"])).toEqual([
       "started",
-      "become",
-      "leader",
+      "become-leader",
+      "leader-change",
       "drain",
       "released",
-      "leader",
+      "leader-change",
       "stopped",
     ]);
     expect(lines[1]).toMatchObject({ level: 30, node: "a", epoch: 1, msg: "became leader" });
@@ -129,7 +129,7 @@ test("the built-in logger writes JSON lines to stderr, and nothing to stdout", a
     .split("\n")
     .map((line) => JSON.parse(line) as Record<string, unknown>);
   expect(lines.map((line) => line["event"])).toEqual(
-    expect.arrayContaining(["started", "become", "drain", "released", "stopped"]),
+    expect.arrayContaining(["started", "become-leader", "drain", "released", "stopped"]),
   );
   for (const line of lines)
     expect(line).toMatchObject({ name: "nats-leader", cluster: clusterId, node: "a" });
@@ -176,12 +176,12 @@ describe("secrets", () => {
         await a.start();
         await a.becomes();
         proxy.blackhole(true);
-        await a.next("lose");
+        await a.next("lose-leadership");
         proxy.blackhole(false);
         await a.becomes();
         proxy.refuse(true);
         proxy.cut();
-        await a.next("lose");
+        await a.next("lose-leadership");
         said.push(await a.node.stepDown().catch((error: unknown) => error));
         said.push(await a.node.campaign({ timeoutMs: 50 }).catch((error: unknown) => error));
         await a.node.stop();
@@ -241,6 +241,6 @@ test("a record with hostile text in it is logged, not obeyed", async () => {
   const operator = await operatorOf(server, clusterId);
   const nodeId = 'x\n{"level":60}\u001b[2J';
   await operator.put({ node_id: nodeId, epoch: 2, acquired_at: 1, incarnation: "y", nonce: 1, ttl_ms: 1000 });
-  expect(await a.next("lose")).toMatchObject({ reason: "superseded", by: { nodeId } });
-  await a.next("become", ({ term }) => term.epoch === 3);
+  expect(await a.next("lose-leadership")).toMatchObject({ reason: "superseded", by: { nodeId } });
+  await a.next("become-leader", ({ term }) => term.epoch === 3);
 });

@@ -32,7 +32,7 @@ describe.each(MODES)("an answer that is lost (crashDetection: %s)", (crashDetect
     await proxy.takeReplyTo(writes(clusterId));
     await heard.until((items) => items.length >= 3);
     expect(a.node).toMatchObject({ role: "leader", epoch: 1 });
-    expect([a.count("become"), a.count("lose"), a.count("suspended")]).toEqual([1, 0, 0]);
+    expect([a.count("become-leader"), a.count("lose-leadership"), a.count("suspended")]).toEqual([1, 0, 0]);
     expect(a.warnings("STORE_FAILING")).toHaveLength(1);
   });
 
@@ -43,7 +43,7 @@ describe.each(MODES)("an answer that is lost (crashDetection: %s)", (crashDetect
     for (let lost = 0; lost < 4; lost++) await proxy.takeReplyTo(writes(clusterId));
     await pause(QUICK.leaseTtlMs);
     expect(a.node).toMatchObject({ role: "leader", epoch: 1 });
-    expect(a.count("become")).toBe(1);
+    expect(a.count("become-leader")).toBe(1);
   });
 
   test("to the acquiring write: one become, with epoch 1, and no waiting for W", async () => {
@@ -57,7 +57,7 @@ describe.each(MODES)("an answer that is lost (crashDetection: %s)", (crashDetect
     expect(performance.now() - before).toBeLessThan(1500);
     await pause(CALM.leaseTtlMs / 2);
     expect(a.node).toMatchObject({ role: "leader", epoch: 1 });
-    expect(a.count("become")).toBe(1);
+    expect(a.count("become-leader")).toBe(1);
   });
 
   test("to the release: the stop resolves, and the next leader does not wait for W", async () => {
@@ -86,7 +86,7 @@ describe("a request that is lost", () => {
     await proxy.takeNextToServer(writes(clusterId));
     await pause(CALM.leaseTtlMs);
     expect(a.node).toMatchObject({ role: "leader", epoch: 1 });
-    expect(a.count("become")).toBe(1);
+    expect(a.count("become-leader")).toBe(1);
   });
 
   test("an acquiring write that arrives when its node has given it up does not disturb the term", async () => {
@@ -99,7 +99,7 @@ describe("a request that is lost", () => {
     late.release();
     await pause(CALM.leaseTtlMs);
     expect(a.node).toMatchObject({ role: "leader", epoch: term.epoch });
-    expect(a.count("become")).toBe(1);
+    expect(a.count("become-leader")).toBe(1);
   });
 
   test("an acquiring write that is applied after the node has stopped is nobody's lease for longer than W", async () => {
@@ -113,7 +113,7 @@ describe("a request that is lost", () => {
     await stopping;
     const b = await startNode(server, { ...QUICK, clusterId, nodeId: "b" });
     await b.until(() => b.node.isLeader());
-    expect(a.count("become")).toBe(0);
+    expect(a.count("become-leader")).toBe(0);
   });
 });
 
@@ -130,7 +130,7 @@ describe("a connection that drops and comes back", () => {
     }
     await a.leads();
     expect(a.node.term).toBe(term);
-    expect([a.count("become"), a.count("lose"), a.count("suspended")]).toEqual([1, 0, 0]);
+    expect([a.count("become-leader"), a.count("lose-leadership"), a.count("suspended")]).toEqual([1, 0, 0]);
   });
 
   test("suspends the term (crashDetection: presence) until a renewal has said so, and does not end it", async () => {
@@ -147,7 +147,7 @@ describe("a connection that drops and comes back", () => {
     await a.next("resumed");
     await a.until(() => a.node.isLeader() && term?.held === true);
     expect(a.node.term).toBe(term);
-    expect([a.count("become"), a.count("lose")]).toEqual([1, 0]);
+    expect([a.count("become-leader"), a.count("lose-leadership")]).toEqual([1, 0]);
     expect(a.hooks.items.map((call) => call.name)).toEqual([
       "onBecomeLeader",
       "onLeaderChange",
@@ -170,7 +170,10 @@ describe("a connection that drops and comes back", () => {
     expect((await b.becomes()).epoch).toBe(2);
     expect(performance.now() - before).toBeLessThan(1500);
     proxy.refuse(false);
-    expect(await a.next("lose")).toMatchObject({ reason: "superseded", by: { nodeId: "b", epoch: 2 } });
+    expect(await a.next("lose-leadership")).toMatchObject({
+      reason: "superseded",
+      by: { nodeId: "b", epoch: 2 },
+    });
     await a.sees(b);
     expect(overlapped()).toBe(0);
   });
@@ -188,7 +191,7 @@ describe("a connection that drops and comes back", () => {
     await pause(CALM.leaseTtlMs / 2);
     expect(a.node).toMatchObject({ role: "leader", epoch: 1 });
     expect(b.node.leader).toMatchObject({ nodeId: "a", epoch: 1 });
-    expect(a.count("suspended") + b.count("become")).toBe(0);
+    expect(a.count("suspended") + b.count("become-leader")).toBe(0);
   });
 
   test("finds a follower that learns of a change it has missed", async () => {
@@ -200,7 +203,7 @@ describe("a connection that drops and comes back", () => {
     await Promise.all([b.sees(a), c.sees(a)]);
     proxy.refuse(true);
     proxy.cut();
-    await b.next("disconnected");
+    await b.next("nats-disconnect");
     await a.node.stepDown();
     await c.until(() => c.node.isLeader());
     expect(b.node.leader?.nodeId).toBe("a");

@@ -35,7 +35,7 @@ describe.each(MODES)("a leader frozen by SIGSTOP (crashDetection: %s)", (crashDe
     expect(await frozen.next("lose-ended")).toMatchObject({ epoch: 1, reason: "expired" });
     expect(await frozen.status()).toMatchObject({ held: false, role: "follower" });
     await other.leads();
-    expect(other.count("lose")).toBe(0);
+    expect(other.count("lose-leadership")).toBe(0);
   });
 
   test("shorter than its span keeps its term, and no hook is called", async () => {
@@ -56,7 +56,7 @@ describe.each(MODES)("a leader frozen by SIGSTOP (crashDetection: %s)", (crashDe
     await renewals.until((items) => items.length >= 2);
     expect(await frozen.leads()).toMatchObject({ role: "leader", epoch: 1 });
     expect(frozen.hooks()).toEqual(["become"]);
-    expect(other.types()).toEqual(["started", "leader"]);
+    expect(other.types()).toEqual(["started", "leader-change"]);
   });
 
   test("and cut off meanwhile does not lead on its first look, though its span is not over", async () => {
@@ -88,7 +88,7 @@ describe.each(MODES)("a leader frozen by SIGSTOP (crashDetection: %s)", (crashDe
       expect(spun).toMatchObject({ before: true, after: true });
       await frozen.next("reconnected");
       expect((await frozen.leads()).epoch).toBe(1);
-      expect(other.count("become")).toBe(0);
+      expect(other.count("become-leader")).toBe(0);
     }
   });
 });

@@ -37,7 +37,7 @@ describe("a record with this node's id and another incarnation", () => {
     const term = await a.becomes();
     expect(performance.now() - before).toBeGreaterThanOrEqual(QUICK.leaseTtlMs);
     expect(term.epoch).toBe(8);
-    expect(a.count("become")).toBe(1);
+    expect(a.count("become-leader")).toBe(1);
   });
 
   test("does not promote a running follower that sees it by its watch", async () => {
@@ -50,7 +50,7 @@ describe("a record with this node's id and another incarnation", () => {
     await operator.put(foreign("b", 7, { ttl_ms: CALM.leaseTtlMs }));
     await b.until(() => b.node.leader?.nodeId === "b");
     expect(b.node.isLeader()).toBe(false);
-    expect((await a.next("lose")).reason).toBe("superseded");
+    expect((await a.next("lose-leadership")).reason).toBe("superseded");
     await settled([a, b], 7);
     expect(performance.now() - before).toBeGreaterThanOrEqual(CALM.leaseTtlMs);
   });
@@ -59,7 +59,10 @@ describe("a record with this node's id and another incarnation", () => {
     const a = await startLeader(server, { clusterId: freshId(), nodeId: "a" });
     const operator = await operatorOf(server, a.node.clusterId);
     await operator.put(foreign("a", 3));
-    expect(await a.next("lose")).toMatchObject({ reason: "superseded", by: { nodeId: "a", epoch: 3 } });
+    expect(await a.next("lose-leadership")).toMatchObject({
+      reason: "superseded",
+      by: { nodeId: "a", epoch: 3 },
+    });
   });
 });
 
@@ -144,7 +147,7 @@ describe("garbage in the key", () => {
     const operator = await operatorOf(server, clusterId);
     const before = performance.now();
     await operator.put("garbage");
-    expect(await a.next("lose")).toMatchObject({ reason: "superseded", by: null });
+    expect(await a.next("lose-leadership")).toMatchObject({ reason: "superseded", by: null });
     await settled([a, b], 1);
     expect(performance.now() - before).toBeGreaterThanOrEqual(QUICK.leaseTtlMs);
   });
@@ -160,7 +163,7 @@ describe("an operator", () => {
       await b.sees(a);
       const operator = await operatorOf(server, clusterId);
       await operator.del(operation);
-      expect((await a.next("lose")).reason).toBe("deleted");
+      expect((await a.next("lose-leadership")).reason).toBe("deleted");
       await settled([a, b], 1);
     },
   );
@@ -170,8 +173,8 @@ describe("an operator", () => {
     const a = await startLeader(server, { ...QUICK, clusterId, nodeId: "a" });
     const operator = await operatorOf(server, clusterId);
     await operator.purgeBucket();
-    expect((await a.next("lose")).reason).toBe("deleted");
-    await a.next("become", ({ term }) => term.epoch > 1);
+    expect((await a.next("lose-leadership")).reason).toBe("deleted");
+    await a.next("become-leader", ({ term }) => term.epoch > 1);
   });
 
   test("who deletes the bucket: the lease is lost at once, loudly, and epochs go on above it", async () => {
@@ -191,7 +194,7 @@ describe("an operator", () => {
     const operator = await operatorOf(server, clusterId);
     const before = performance.now();
     await operator.deleteBucket();
-    expect((await a.next("lose", ({ reason }) => reason === "deleted")).term.epoch).toBe(3);
+    expect((await a.next("lose-leadership", ({ reason }) => reason === "deleted")).term.epoch).toBe(3);
     expect(performance.now() - before).toBeLessThan(500);
     await settled([a, b], 3);
     expect(a.warnings("BUCKET_MISSING").length + a.warnings("BUCKET_RECREATED").length).toBeGreaterThan(0);
@@ -206,13 +209,13 @@ describe("an operator", () => {
     const a = await startLeader(proxy, { ...QUICK, clusterId, nodeId: "a" });
     await a.node.stop();
     await a.start();
-    await a.next("become", ({ term }) => term.epoch === 2);
+    await a.next("become-leader", ({ term }) => term.epoch === 2);
     const operator = await operatorOf(server, clusterId);
     proxy.blackhole(true); // or it would make the bucket anew itself
     await operator.deleteBucket();
     await operator.createBucket(0);
     proxy.blackhole(false);
-    expect((await a.next("lose", ({ term }) => term.epoch === 2)).reason).toBe("deleted");
+    expect((await a.next("lose-leadership", ({ term }) => term.epoch === 2)).reason).toBe("deleted");
     expect((await a.becomes()).epoch).toBeGreaterThan(2);
     expect(a.warnings("BUCKET_RECREATED")).toHaveLength(1);
     expect(await operator.record()).toMatchObject({ node_id: "a", epoch: a.node.epoch });
@@ -223,10 +226,10 @@ describe("an operator", () => {
     const a = await startLeader(server, { ...QUICK, clusterId, nodeId: "a", cooldownMs: 0 });
     for (let epoch = 2; epoch <= 4; epoch++) {
       await a.node.stepDown();
-      await a.next("become", ({ term }) => term.epoch === epoch);
+      await a.next("become-leader", ({ term }) => term.epoch === epoch);
     }
     await (await operatorOf(server, clusterId)).put(foreign("ghost", 1));
-    expect((await a.next("lose", ({ term }) => term.epoch === 4)).reason).toBe("superseded");
+    expect((await a.next("lose-leadership", ({ term }) => term.epoch === 4)).reason).toBe("superseded");
     await a.until(() => a.warnings("EPOCH_REGRESSED").length === 1);
     expect((await a.becomes()).epoch).toBe(5);
   });

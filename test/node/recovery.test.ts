@@ -103,7 +103,7 @@ test("an old backup restored under running nodes ends the term; those that remem
   await operator.deleteBucket();
   // Nodes make the bucket anew at once: whoever restores under them has to be quicker, or finds it in use.
   await restore(operator, backup).catch(() => {});
-  expect(await a.next("lose")).toMatchObject({ term: { epoch: 5 } });
+  expect(await a.next("lose-leadership")).toMatchObject({ term: { epoch: 5 } });
   const [next] = await settled([a, b], 5, 15_000);
   expect(next.node.epoch).toBeGreaterThan(5);
   await waitFor(() => a.warnings("BUCKET_MISSING").length + a.warnings("BUCKET_RECREATED").length > 0);

@@ -23,7 +23,7 @@ describe.each(MODES)("a server that is gone (crashDetection: %s)", (crashDetecti
     const term = a.node.term;
     await server.kill();
     const before = performance.now();
-    const lost = await a.next("lose");
+    const lost = await a.next("lose-leadership");
     expect(performance.now() - before).toBeLessThan(750 + LATE_MS);
     expect(lost).toMatchObject({ reason: "expired", term: { epoch: 1 } });
     expect([a.node.isLeader(), term?.held, term?.signal.aborted]).toEqual([false, false, true]);
@@ -31,7 +31,7 @@ describe.each(MODES)("a server that is gone (crashDetection: %s)", (crashDetecti
     await pause(2 * QUICK.leaseTtlMs);
     expect(a.node.isLeader()).toBe(false);
     expect(a.node).toMatchObject({ role: "follower", leader: null, connected: false });
-    expect([a.count("become"), a.count("lose")]).toEqual([1, 1]);
+    expect([a.count("become-leader"), a.count("lose-leadership")]).toEqual([1, 1]);
     await a.node.stop();
   });
 
@@ -44,7 +44,7 @@ describe.each(MODES)("a server that is gone (crashDetection: %s)", (crashDetecti
       crashDetection,
     });
     await server.kill();
-    await a.next("disconnected");
+    await a.next("nats-disconnect");
     const before = performance.now();
     await a.node.stop();
     expect(performance.now() - before).toBeLessThan(2000);
@@ -68,7 +68,9 @@ describe.each(MODES)("a server that is gone (crashDetection: %s)", (crashDetecti
     const heard = await (await operatorOf(server, clusterId)).hear();
     await heard.next((write) => write.record?.["node_id"] === "a", 8000);
     expect(a.node).toMatchObject({ role: "leader", epoch: 1 });
-    expect([a.count("become"), a.count("lose"), b.count("become")]).toEqual([1, 0, 0]);
+    expect([a.count("become-leader"), a.count("lose-leadership"), b.count("become-leader")]).toEqual([
+      1, 0, 0,
+    ]);
     expect(a.calls("onNatsDisconnect")).toHaveLength(1);
     expect(a.calls("onNatsReconnect")).toHaveLength(1);
     expect(a.count("suspended")).toBe(crashDetection === "presence" ? 1 : 0);
@@ -81,7 +83,7 @@ describe.each(MODES)("a server that is gone (crashDetection: %s)", (crashDetecti
     const b = await startNode(server, { ...QUICK, clusterId, nodeId: "b", crashDetection });
     await b.sees(a);
     await server.stop();
-    expect((await a.next("lose")).reason).toBe("expired");
+    expect((await a.next("lose-leadership")).reason).toBe("expired");
     await Promise.all([a.called("onNatsDisconnect"), b.called("onNatsDisconnect")]);
     await server.start();
     const [leader] = await settled([a, b], 1, 10_000);
@@ -108,7 +110,7 @@ describe.each(MODES)("a server that is frozen (crashDetection: %s)", (crashDetec
     await a.until(() => a.node.isLeader());
     expect(a.node.term).toBe(term);
     expect(a.node.epoch).toBe(1);
-    expect([a.count("become"), a.count("lose")]).toEqual([1, 0]);
+    expect([a.count("become-leader"), a.count("lose-leadership")]).toEqual([1, 0]);
   });
 
   test("past the deadline ends the term at the deadline, and it leads again afterwards with a larger epoch", async () => {
@@ -121,13 +123,13 @@ describe.each(MODES)("a server that is frozen (crashDetection: %s)", (crashDetec
     });
     await server.pause();
     const before = performance.now();
-    expect((await a.next("lose")).reason).toBe("expired");
+    expect((await a.next("lose-leadership")).reason).toBe("expired");
     expect(performance.now() - before).toBeLessThan(1750 + LATE_MS);
     await a.called("onNatsDisconnect");
     expect(a.node.isLeader()).toBe(false);
     await server.resume();
     await a.called("onNatsReconnect", 1, 8000);
-    await a.next("become", ({ term }) => term.epoch > 1);
+    await a.next("become-leader", ({ term }) => term.epoch > 1);
     await a.leads();
   });
 });
@@ -139,7 +141,7 @@ test("a server that is frozen for a moment is not even noticed", async () => {
   await pause(500);
   await server.resume();
   await pause(CALM.leaseTtlMs);
-  expect(a.types()).toEqual(["started", "become", "leader"]);
+  expect(a.types()).toEqual(["started", "become-leader", "leader-change"]);
   await a.leads();
 });
 
@@ -161,14 +163,14 @@ test("a server that lost its store: the term ends loudly, and the next epoch is 
   const a = await startLeader(server, { ...QUICK, clusterId: freshId(), nodeId: "a", cooldownMs: 0 });
   for (let epoch = 2; epoch <= 3; epoch++) {
     await a.node.stepDown();
-    await a.next("become", ({ term }) => term.epoch === epoch);
+    await a.next("become-leader", ({ term }) => term.epoch === epoch);
   }
   const { port } = server;
   await server.dispose();
-  await a.next("lose", ({ term }) => term.epoch === 3);
+  await a.next("lose-leadership", ({ term }) => term.epoch === 3);
   const empty = await startNatsServer({ port });
   atEnd(() => empty.dispose());
-  expect((await a.next("become", ({ term }) => term.epoch > 3, 10_000)).term.epoch).toBeGreaterThan(3);
+  expect((await a.next("become-leader", ({ term }) => term.epoch > 3, 10_000)).term.epoch).toBeGreaterThan(3);
   const codes = a.events.items.flatMap((event) => (event.type === "warning" ? [event.code] : []));
   expect(codes.some((code) => code === "BUCKET_MISSING" || code === "BUCKET_RECREATED")).toBe(true);
 });

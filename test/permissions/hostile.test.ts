@@ -77,7 +77,11 @@ describe.each([PINNED_NATS_VERSION, OLDEST_NATS_VERSION])("on nats-server %s", (
     await leader.leads();
     expect(leader.node.term).toBe(term);
     expect(await stored(all)).toMatchObject({ node_id: "leader" });
-    expect([leader.count("lose"), leader.count("suspended"), follower.count("become")]).toEqual([0, 0, 0]);
+    expect([
+      leader.count("lose-leadership"),
+      leader.count("suspended"),
+      follower.count("become-leader"),
+    ]).toEqual([0, 0, 0]);
     expect(leader.warnings("GARBAGE_RECORD").concat(follower.warnings("GARBAGE_RECORD"))).toEqual([]);
     expect(follower.node.leader).toMatchObject({ nodeId: "leader", epoch: term?.epoch });
   }

@@ -169,7 +169,7 @@ describe.each([PINNED_NATS_VERSION, OLDEST_NATS_VERSION])("on nats-server %s", (
     await expect(answer).rejects.toThrow();
     expect(a.node.isLeader()).toBe(true);
     expect(a.node.epoch).toBe(epoch);
-    expect(a.events.items.filter(({ type }) => type === "lose")).toEqual([]);
+    expect(a.events.items.filter(({ type }) => type === "lose-leadership")).toEqual([]);
   });
 });
 

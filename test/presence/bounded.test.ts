@@ -71,7 +71,7 @@ test("a presence that is deleted as often as it is made is made ever more rarely
   await presenceIn(operator, presence);
   expect(creations.items).toHaveLength(4);
   expect(writes.items).toHaveLength(4);
-  expect(leader.types()).toEqual(["started", "become", "leader"]);
+  expect(leader.types()).toEqual(["started", "become-leader", "leader-change"]);
 });
 
 test("the stream of one election goes, and with it the presence of all on that connection: the others keep their terms", async () => {
@@ -85,10 +85,10 @@ test("the stream of one election goes, and with it the presence of all on that c
   const before = await presenceIn(kept);
   expect(before).toContain(streamName(clusterIds[0]));
   await gone.deleteBucket();
-  expect(await one.next("lose")).toMatchObject({ reason: "deleted" });
+  expect(await one.next("lose-leadership")).toMatchObject({ reason: "deleted" });
   await presenceIn(kept, before);
-  expect(two.types()).toEqual(["started", "become", "leader"]);
-  expect(follower.count("become")).toBe(0);
+  expect(two.types()).toEqual(["started", "become-leader", "leader-change"]);
+  expect(follower.count("become-leader")).toBe(0);
   await connection.close();
   expect((await follower.becomes()).epoch).toBe(2);
 });

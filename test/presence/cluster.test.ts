@@ -84,7 +84,7 @@ test(`a leader on another server than the stream's and its presence's is replace
   all.leader.child.kill("SIGKILL");
   const [next] = await settled(all.followers, 1);
   expect(next.node.epoch).toBe(2);
-  expect(all.followers.map((node) => node.count("become")).reduce((sum, n) => sum + n)).toBe(1);
+  expect(all.followers.map((node) => node.count("become-leader")).reduce((sum, n) => sum + n)).toBe(1);
 }, 60_000);
 
 test(`its presence is deleted by hand on whatever server it is: no change of leader (${replicas})`, async () => {
@@ -97,7 +97,7 @@ test(`its presence is deleted by hand on whatever server it is: no change of lea
   expect(await leader.status()).toMatchObject({ held: true, epoch: 1 });
   for (const node of followers) {
     // A cluster under load may let a read go unanswered; that is said, and no change.
-    expect(node.types().filter((type) => type !== "warning")).toEqual(["started", "leader"]);
+    expect(node.types().filter((type) => type !== "warning")).toEqual(["started", "leader-change"]);
   }
 });
 
@@ -125,7 +125,7 @@ test.skipIf(oldest)(
     );
     expect(next).not.toBe(presence);
     expect(await leader.status()).toMatchObject({ held: true, epoch: 1 });
-    for (const node of followers) expect(node.count("become")).toBe(0);
+    for (const node of followers) expect(node.count("become-leader")).toBe(0);
   },
   60_000,
 );

@@ -123,11 +123,13 @@ describe('crashDetection: "lease"', () => {
     const { term } = leader.node;
     proxy.refuse(true);
     proxy.cut();
-    await leader.next("disconnected");
+    await leader.next("nats-disconnect");
     expect([leader.node.isLeader(), term?.held, leader.node.role]).toEqual([true, true, "leader"]);
     proxy.refuse(false);
-    await leader.next("reconnected");
-    expect([leader.count("suspended"), leader.count("lose"), b.count("become")]).toEqual([0, 0, 0]);
+    await leader.next("nats-reconnect");
+    expect([leader.count("suspended"), leader.count("lose-leadership"), b.count("become-leader")]).toEqual([
+      0, 0, 0,
+    ]);
     expect(questions.items).toEqual([]);
   });
 });
@@ -146,7 +148,7 @@ describe("nodes with and without presence in one cluster:", () => {
     const overlapped = overlaps(leader, b);
     proxy.refuse(true);
     proxy.cut();
-    await leader.next("disconnected");
+    await leader.next("nats-disconnect");
     const begunMs = performance.now();
     const become = await b.called("onBecomeLeader");
     const last = heard.items.findLast(({ record }) => record?.["node_id"] === "leader");
@@ -155,7 +157,7 @@ describe("nodes with and without presence in one cluster:", () => {
     await leader.sees(b);
     expect(overlapped()).toBe(0);
     expect(leader.count("suspended")).toBe(leads === "presence" ? 1 : 0);
-    return { waited, reason: (await leader.next("lose")).reason };
+    return { waited, reason: (await leader.next("lose-leadership")).reason };
   };
 
   test("one that follows by lease outwaits a leader with a presence, though that is suspended", async () => {
@@ -177,7 +179,10 @@ describe("nodes with and without presence in one cluster:", () => {
     proxy.cut();
     expect((await settled([presence, lease], 1))[0]).toBe(presence);
     proxy.refuse(false);
-    expect(await leader.next("lose")).toMatchObject({ reason: "superseded", by: { nodeId: "presence" } });
+    expect(await leader.next("lose-leadership")).toMatchObject({
+      reason: "superseded",
+      by: { nodeId: "presence" },
+    });
   });
 });
 

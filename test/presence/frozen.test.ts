@@ -50,7 +50,7 @@ describe("a leader that is frozen, and whose connection is reset on both sides m
     expect(await frozen.next("lose-ended")).toMatchObject({ epoch: 1, reason: "superseded" });
     expect(await frozen.status()).toMatchObject({ held: false, role: "follower", epoch: 2 });
     expect(other.node.isLeader()).toBe(true);
-    expect(other.count("lose")).toBe(0);
+    expect(other.count("lose-leadership")).toBe(0);
   });
 
   test("resumes its term when nobody else competes, and no hook is called", async () => {
@@ -90,7 +90,7 @@ test("a leader that is frozen for less than its span keeps its term and goes on,
   // The child says "started" when start() has returned, which may be after it became leader.
   const asked = ["started", "status", "spinning", "spun"];
   expect(frozen.types().filter((type) => !asked.includes(type))).toEqual(["become"]);
-  expect(other.types()).toEqual(["started", "leader"]);
+  expect(other.types()).toEqual(["started", "leader-change"]);
 });
 
 test("a leader whose event loop was blocked answers no from 250 ms on, and yes after a turn of the loop", async () => {
@@ -114,7 +114,7 @@ test("a leader whose event loop was blocked answers no from 250 ms on, and yes a
   expect(afterwards).toEqual([false, false, false]);
   await waitFor(() => a.node.isLeader());
   expect([a.node.term, term?.held, term?.signal.aborted]).toEqual([term, true, false]);
-  expect(a.types()).toEqual(["started", "become", "leader"]);
+  expect(a.types()).toEqual(["started", "become-leader", "leader-change"]);
   expect(a.hooks.items.map(({ name }) => name)).toEqual(["onBecomeLeader", "onLeaderChange"]);
 });
 

@@ -35,7 +35,7 @@ describe.each([
     dead.child.kill("SIGKILL");
     const [leader] = await settled(nodes, 1);
     expect(leader.node.epoch).toBe(2);
-    expect(nodes.map((node) => node.count("become")).reduce((sum, n) => sum + n)).toBe(1);
+    expect(nodes.map((node) => node.count("become-leader")).reduce((sum, n) => sum + n)).toBe(1);
   });
 
   test("a fresh node that finds nobody alive leads at once, when the record's connection is confirmed closed", async () => {
@@ -94,7 +94,7 @@ test("while its followers were disconnected: they find out when they are back", 
   await Promise.all(nodes.map((node) => node.until(() => node.node.epoch === 1)));
   proxy.refuse(true);
   proxy.cut();
-  await Promise.all(nodes.map((node) => node.next("disconnected")));
+  await Promise.all(nodes.map((node) => node.next("nats-disconnect")));
   dead.child.kill("SIGKILL");
   await dead.child.exit;
   proxy.refuse(false);

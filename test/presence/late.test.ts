@@ -29,7 +29,7 @@ test("a renewal of a connection that was confirmed dead puts nothing off: it was
   takeover.release();
   expect((await b.becomes()).epoch).toBe(2);
   own.refuse(false);
-  expect(await leader.next("lose")).toMatchObject({ reason: "superseded" });
+  expect(await leader.next("lose-leadership")).toMatchObject({ reason: "superseded" });
 });
 
 test("an advisory that gets lost is made up for when the heartbeats stop", async () => {
@@ -63,7 +63,7 @@ test("a leader that is connected and silent is asked about, and outwaited all th
   await questions.next(() => true);
   expect(b.node.leader?.nodeId).toBe("leader");
   const lastMs = heard.items.at(-1)?.atMs ?? 0;
-  await leader.next("lose");
+  await leader.next("lose-leadership");
   expect((await b.becomes()).epoch).toBe(2);
   if (lastMs > 0) expect(performance.now() - lastMs).toBeGreaterThanOrEqual(options.leaseTtlMs - 20);
   own.toServer("pass");

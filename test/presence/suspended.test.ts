@@ -78,12 +78,12 @@ test("it resumes only by a renewal that names the new connection, and its status
   expect(await presenceIn(operator, before.presence)).toBeDefined();
   expect(await statusOf(operator, "leader")).toMatchObject({ state: "leader", held: true, presence: "on" });
   expect(leader.node.term).toBe(term);
-  expect(leader.types().filter((type) => !["warning", "leader"].includes(type))).toEqual([
+  expect(leader.types().filter((type) => !["warning", "leader-change"].includes(type))).toEqual([
     "started",
-    "become",
-    "disconnected",
+    "become-leader",
+    "nats-disconnect",
     "suspended",
-    "reconnected",
+    "nats-reconnect",
     "resumed",
   ]);
   expect(leader.calls("onBecomeLeader").length + leader.calls("onLoseLeadership").length).toBe(1);
@@ -100,7 +100,7 @@ test("it loses, superseded, when another one stands in the record by then", asyn
   expect((await b.becomes()).epoch).toBe(2);
   expect([leader.node.role, term?.signal.aborted]).toEqual(["suspended", false]);
   proxy.refuse(false);
-  const lost = await leader.next("lose");
+  const lost = await leader.next("lose-leadership");
   expect(lost).toMatchObject({ reason: "superseded", by: { nodeId: "b", epoch: 2 } });
   expect(term).toMatchObject({ held: false, lossReason: "superseded" });
   expect(leader.count("resumed")).toBe(0);
@@ -129,7 +129,7 @@ test("one that is stopped while it is suspended leaves, and nobody resumes anyth
   await leader.next("suspended");
   await leader.node.stop();
   const types = leader.types().filter((type) => type !== "warning");
-  expect(types.slice(-4)).toEqual(["lose", "released", "leader", "stopped"]);
+  expect(types.slice(-4)).toEqual(["lose-leadership", "released", "leader-change", "stopped"]);
   expect(leader.count("resumed")).toBe(0);
-  expect(leader.count("lose")).toBe(1);
+  expect(leader.count("lose-leadership")).toBe(1);
 });

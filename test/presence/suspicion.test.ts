@@ -46,9 +46,9 @@ async function scene(options: { readonly leaseTtlMs: number } = CALM): Promise<S
 function expectUntouched({ leader, followers }: Pick<Scene, "leader" | "followers">): void {
   expect(leader.node).toMatchObject({ role: "leader", epoch: 1 });
   expect(leader.node.isLeader()).toBe(true);
-  expect(leader.types().filter((type) => type !== "started")).toEqual(["become", "leader"]);
+  expect(leader.types().filter((type) => type !== "started")).toEqual(["become-leader", "leader-change"]);
   for (const node of followers) {
-    expect(node.types()).toEqual(["started", "leader"]);
+    expect(node.types()).toEqual(["started", "leader-change"]);
     expect(node.node.leader).toMatchObject({ nodeId: leader.id, epoch: 1 });
   }
 }
@@ -126,8 +126,10 @@ describe("the leader's connection is made anew in between:", () => {
     expect(word.release()).toBe(true);
     await statusOf(operator, "b"); // b has handled whatever came before
     expect(leader.node.isLeader()).toBe(true);
-    expect(leader.types().filter((type) => type === "become" || type === "lose")).toEqual(["become"]);
-    expect(b.count("become")).toBe(0);
+    expect(leader.types().filter((type) => type === "become-leader" || type === "lose-leadership")).toEqual([
+      "become-leader",
+    ]);
+    expect(b.count("become-leader")).toBe(0);
     const writers = attempts.items.map((record) => (record as { node_id: string }).node_id);
     expect(new Set(writers)).toEqual(new Set(["leader"]));
   });
@@ -147,7 +149,7 @@ describe("the leader's connection is made anew in between:", () => {
     takeover.release();
     await waitFor(() => b.node.role === "follower" && b.node.leader?.nodeId === "leader");
     expect(leader.node).toMatchObject({ role: "leader", epoch: 1 });
-    expect(b.count("become") + leader.count("lose")).toBe(0);
+    expect(b.count("become-leader") + leader.count("lose-leadership")).toBe(0);
   });
 });
 

@@ -139,7 +139,11 @@ function hooks(register: FencedStream): Hooks {
 async function follow(own: Node): Promise<void> {
   for await (const event of own.events()) {
     const detail =
-      event.type === "lose" ? `-${event.reason}` : event.type === "warning" ? `-${event.code}` : "";
+      event.type === "lose-leadership"
+        ? `-${event.reason}`
+        : event.type === "warning"
+          ? `-${event.code}`
+          : "";
     history.event(`${event.type}${detail}`, nowNs());
   }
 }

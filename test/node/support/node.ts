@@ -121,7 +121,7 @@ export class TestNode {
 
   /** The term of its next `become`. */
   async becomes(timeoutMs?: number): Promise<Term> {
-    return (await this.next("become", undefined, timeoutMs)).term;
+    return (await this.next("become-leader", undefined, timeoutMs)).term;
   }
 
   /** Resolves as soon as `holds`, which is looked at after every event of this node. */
@@ -162,7 +162,7 @@ export class TestNode {
   }
 
   /** Types of all events so far but warnings: a busy machine may add some. */
-  types(): string[] {
+  types(): NodeEvent["type"][] {
     return this.events.items.map((event) => event.type).filter((type) => type !== "warning");
   }
 
@@ -174,7 +174,7 @@ export class TestNode {
 
   /** Invariants 1, 2 and 6, as far as a process can see them that runs all nodes of the cluster. */
   #judge(event: NodeEvent): void {
-    if (event.type === "become") {
+    if (event.type === "become-leader") {
       const { epoch } = event.term;
       this.#unlost += 1;
       if (this.#unlost > 1) violations.push(`${this.id}: term ${epoch} began within another`);
@@ -189,7 +189,7 @@ export class TestNode {
         );
       }
     }
-    if (event.type === "lose") {
+    if (event.type === "lose-leadership") {
       this.#unlost -= 1;
       if (this.#unlost < 0) violations.push(`${this.id}: term ${event.term.epoch} was lost twice`);
       if (!event.term.signal.aborted) violations.push(`${this.id}: lose before the signal was aborted`);

@@ -1,0 +1,79 @@
+/** The names of everything that is logged: the `event` of a log line. docs/reference.md is generated from the comments. */
+
+export type LogEvent =
+  // ---------------------------------------------------------------------------------------------- a node
+  /** info. The node takes part in the cluster, whoever leads. */
+  | "started"
+  /** info. The node has released what it held and closed its connection. */
+  | "stopped"
+  /** info. This node leads; `epoch` is the fencing token of its term. */
+  | "become-leader"
+  /**
+   * warn. The connection to NATS is lost: the term goes on, but is not held until a renewal on a new connection is confirmed.
+   * Only with `crashDetection: "presence"`. If it repeats, check the network and the servers' logs.
+   */
+  | "suspended"
+  /** warn. A renewal on the new connection was confirmed: the suspended term is held again. */
+  | "resumed"
+  /** warn. A term ended without having been given up; `reason` is a `LossReason`, `by` the new leader if it is known. */
+  | "lose-leadership"
+  /** info. A term is being given up; `reason` is `released`, `stopped` or `hook-failed`. The lease is renewed until the work has ended. */
+  | "drain"
+  /**
+   * error. Hooks or leader work did not end within `drainTimeoutMs`: the lease is released while they may still run. Make
+   * the work end when `term.signal` aborts, or raise `drainTimeoutMs`.
+   */
+  | "drain-timeout"
+  /** info. The lease of a drained term is deleted or, with `deleted: false`, left to expire. */
+  | "released"
+  /** info. The leader changed; `leader` is its node id, `null` if there is none. */
+  | "leader-change"
+  /**
+   * warn. The connection to NATS is lost. With `final: true` it does not come back, and the node cannot work until it is
+   * restarted: a `connection` that was passed in was closed.
+   */
+  | "nats-disconnect"
+  /** info. The connection to NATS is back. */
+  | "nats-reconnect"
+  /** warn. A condition that needs attention; `code` is a `WarningCode`. */
+  | "warning"
+  /** error. A hook (`hook` is its name) or leader work (`hook` is `work`) threw; `err` is what it threw. */
+  | "hook-error"
+  // ---------------------------------------------------------------------------------------------- a daemon
+  /** warn. Terms are not being recorded, `err` says why; the election is unaffected. */
+  | "history-failed"
+  // ---------------------------------------------------------------------------------------------- the virtual IP
+  /** info. The address is on this host. */
+  | "vip-acquired"
+  /** info. The address was removed from this host. */
+  | "vip-released"
+  /** warn. The address was removed because the term is suspended. */
+  | "vip-suspended"
+  /** warn. Another host (`owner`) still has the address: it is added when that host has removed it. */
+  | "vip-waiting"
+  /**
+   * warn. Other hosts cannot be asked whether they still have the address, so a takeover waits for the rest of a lease. `why`
+   * names the cause; the usual one is that the process lacks `CAP_NET_RAW`.
+   */
+  | "vip-blind"
+  /** warn. The address could not be announced: other hosts find it when their neighbour caches expire. */
+  | "vip-unannounced"
+  /** error. The address could not be added or refreshed; the attempt is repeated. `why` has the answer of `ip`. */
+  | "vip-failing"
+  /** error. The address could not be removed; the kernel removes it before the lease expires. */
+  | "vip-stuck"
+  /** error. A listener that was passed to the virtual IP threw. */
+  | "vip-listener";
+
+export interface LogFields {
+  readonly event: LogEvent;
+  readonly [field: string]: unknown;
+}
+
+/** A `Logger` as this library writes to it: every line names its event. */
+export interface EventLogger {
+  debug(fields: LogFields, message: string): void;
+  info(fields: LogFields, message: string): void;
+  warn(fields: LogFields, message: string): void;
+  error(fields: LogFields, message: string): void;
+}
