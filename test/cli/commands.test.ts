@@ -2,7 +2,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { waitFor } from "../../scripts/shared/wait.ts";
 import { type NatsServer, startNatsServer } from "../../src/testing.ts";
-import { operatorOf } from "../node/support/operator.ts";
 import {
   cli,
   configFile,
@@ -13,7 +12,8 @@ import {
   type RunningDaemon,
   start,
   startCluster,
-} from "./support.ts";
+} from "../support/cli/run-cli.ts";
+import { operatorOf } from "../support/node/operator.ts";
 
 let server: NatsServer;
 beforeAll(async () => {

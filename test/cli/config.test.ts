@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
 import { type LoadedConfig, type LoadOptions, loadConfig } from "../../src/config/file/load.ts";
 import { SCHEMA_URL, schemaText } from "../../src/config/file/schema.ts";
-import { cli, folder, json } from "./support.ts";
+import { cli, folder, json } from "../support/cli/run-cli.ts";
 
 const GO = {
   clusterId: "my-cluster",

@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { waitFor } from "../../scripts/shared/wait.ts";
 import { type NatsServer, startNatsServer } from "../../src/testing.ts";
-import { cli, configFile, configFor, freshId, leads, start, startDaemon } from "./support.ts";
+import { cli, configFile, configFor, freshId, leads, start, startDaemon } from "../support/cli/run-cli.ts";
 
 let server: NatsServer;
 beforeAll(async () => {

@@ -4,10 +4,10 @@ import type { DoctorOptions } from "../../src/doctor/doctor.ts";
 import type { PermissionRole } from "../../src/doctor/facts.ts";
 import type { Finding } from "../../src/doctor/findings/finding.ts";
 import { type NatsCluster, type NatsServer, startNatsCluster, startNatsServer } from "../../src/testing.ts";
-import { startLeader } from "../node/support/node.ts";
-import { accountsConfig, CLUSTER, login, type Role as RoleName } from "../permissions/roles.ts";
-import { accountOf, examined, found } from "./examined.ts";
-import { cli, configFor, freshId, json, start, startCluster, startDaemon } from "./support.ts";
+import { accountOf, examined, found } from "../support/cli/examine.ts";
+import { cli, configFor, freshId, json, start, startCluster, startDaemon } from "../support/cli/run-cli.ts";
+import { accountsConfig, CLUSTER, login, type Role as RoleName } from "../support/nats/permission-roles.ts";
+import { startLeader } from "../support/node/test-node.ts";
 
 /** Of what `--json` prints. */
 interface Report {

@@ -4,8 +4,8 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { waitFor } from "../../scripts/shared/wait.ts";
 import { Node } from "../../src/index.ts";
 import { type NatsServer, startNatsServer } from "../../src/testing.ts";
-import { atEnd } from "../node/support/cleanup.ts";
-import { freshId, json } from "./support.ts";
+import { atEnd } from "../support/at-end.ts";
+import { freshId, json } from "../support/cli/run-cli.ts";
 
 let server: NatsServer;
 beforeAll(async () => {

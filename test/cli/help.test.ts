@@ -2,7 +2,7 @@
 import type { Command } from "commander";
 import { describe, expect, test } from "vitest";
 import { buildProgram, withGoFlags } from "../../src/cli/program.ts";
-import { cli } from "./support.ts";
+import { cli } from "../support/cli/run-cli.ts";
 
 function everyCommand(command: Command, path = ""): { readonly path: string; readonly command: Command }[] {
   const name = `${path} ${command.name()}`.trim();

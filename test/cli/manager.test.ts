@@ -7,7 +7,7 @@ import type { Hooks } from "../../src/index.ts";
 import { Manager, type ManagerHooks } from "../../src/manager/manager.ts";
 import type { TermResource } from "../../src/manager/term-resource.ts";
 import { type NatsServer, startNatsServer } from "../../src/testing.ts";
-import { atEnd } from "../node/support/cleanup.ts";
+import { atEnd } from "../support/at-end.ts";
 import {
   cli,
   configFor,
@@ -18,7 +18,7 @@ import {
   leads,
   startCluster,
   startDaemon,
-} from "./support.ts";
+} from "../support/cli/run-cli.ts";
 
 let server: NatsServer;
 beforeAll(async () => {

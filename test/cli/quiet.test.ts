@@ -1,8 +1,8 @@
 /** Commands that look do nothing else. */
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { type NatsServer, startNatsServer } from "../../src/testing.ts";
-import { accountOf, examined, found } from "./examined.ts";
-import { cli, freshId, Onlooker, start, startCluster } from "./support.ts";
+import { accountOf, examined, found } from "../support/cli/examine.ts";
+import { cli, freshId, Onlooker, start, startCluster } from "../support/cli/run-cli.ts";
 
 let server: NatsServer;
 beforeAll(async () => {

@@ -5,9 +5,9 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { startProxy } from "../../scripts/shared/tcp-proxy.ts";
 import { waitFor } from "../../scripts/shared/wait.ts";
 import { type NatsServer, startNatsServer } from "../../src/testing.ts";
-import { atEnd } from "../node/support/cleanup.ts";
-import type { Child } from "../support/child.ts";
-import { cli, configFile, configFor, folder, freshId, start } from "./support.ts";
+import { atEnd } from "../support/at-end.ts";
+import { cli, configFile, configFor, folder, freshId, start } from "../support/cli/run-cli.ts";
+import type { Child } from "../support/processes/spawn-child.ts";
 
 let server: NatsServer;
 beforeAll(async () => {

@@ -2,7 +2,15 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { waitFor } from "../../scripts/shared/wait.ts";
 import { type NatsServer, startNatsServer } from "../../src/testing.ts";
-import { configFile, configFor, freshId, leads, start, startCluster, startDaemon } from "./support.ts";
+import {
+  configFile,
+  configFor,
+  freshId,
+  leads,
+  start,
+  startCluster,
+  startDaemon,
+} from "../support/cli/run-cli.ts";
 
 let server: NatsServer;
 beforeAll(async () => {

@@ -4,7 +4,7 @@ import { expect, test } from "vitest";
 import { type NodeOptions, resolveOptions } from "../../src/config/resolve.ts";
 import { leaseSpanMs } from "../../src/election/lease.ts";
 import { ClusterError } from "../../src/errors.ts";
-import { FAKE_SEED, linesOf, MINIMAL } from "./support.ts";
+import { FAKE_SEED, linesOf, MINIMAL } from "../support/config/refused-options.ts";
 
 const ms = (...interesting: number[]): fc.Arbitrary<unknown> =>
   fc.oneof(fc.constantFrom(...interesting), fc.integer({ min: -1, max: 20_000 }));

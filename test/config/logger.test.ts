@@ -5,7 +5,7 @@ import { type Logger as PinoLogger, pino } from "pino";
 import { expect, test, vi } from "vitest";
 import { ClusterError } from "../../src/errors.ts";
 import { createLogger, type Logger, redact, redactText, redactUrl } from "../../src/log/logger.ts";
-import { FAKE_SEED } from "./support.ts";
+import { FAKE_SEED } from "../support/config/refused-options.ts";
 
 interface Line {
   readonly level: string;

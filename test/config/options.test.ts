@@ -10,7 +10,7 @@ import {
   resolveOptions,
 } from "../../src/config/resolve.ts";
 import { ClusterError } from "../../src/errors.ts";
-import { errorOf, FAKE_SEED, linesOf, MINIMAL } from "./support.ts";
+import { errorOf, FAKE_SEED, linesOf, MINIMAL } from "../support/config/refused-options.ts";
 
 const FAKE_JWT = "eyJ0eXAiOiJKV1QifQ.eyJqdGkiOiJYIn0.c2lnbmF0dXJl";
 const FAKE_CREDS = "-----BEGIN NATS USER JWT-----\nabc\n------END NATS USER JWT------";

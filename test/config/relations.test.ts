@@ -3,7 +3,7 @@ import { expect, test } from "vitest";
 import { type NodeOptions, resolveOptions } from "../../src/config/resolve.ts";
 import { leaseSpanMs } from "../../src/election/lease.ts";
 import { ClusterError } from "../../src/errors.ts";
-import { errorOf, FAKE_SEED, linesOf, MINIMAL } from "./support.ts";
+import { errorOf, FAKE_SEED, linesOf, MINIMAL } from "../support/config/refused-options.ts";
 
 /** From within the range to well outside of it, so that both sides of every relation are tried. */
 function around(max: number): fc.Arbitrary<number | undefined> {

@@ -2,8 +2,8 @@
 import { describe, expect, test } from "vitest";
 import { findCompose } from "../../scripts/deploy-nats-cluster/compose-backend.ts";
 import { runCommand } from "../../src/testing/server/find/run-command.ts";
-import { startLeader } from "../node/support/node.ts";
-import { Deployment, urlsOf } from "./support.ts";
+import { Deployment, urlsOf } from "../support/deploy/deployment.ts";
+import { startLeader } from "../support/node/test-node.ts";
 
 const missing = await whatIsMissing();
 const why = missing === undefined ? "" : ` (skipped: ${missing})`;

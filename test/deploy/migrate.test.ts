@@ -5,12 +5,12 @@ import { AckPolicy, jetstream, jetstreamManager } from "@nats-io/jetstream";
 import { connect, type NatsConnection } from "@nats-io/transport-node";
 import { expect, test } from "vitest";
 import { startNatsServer } from "../../src/testing.ts";
-import { atEnd } from "../node/support/cleanup.ts";
-import { startLeader, startNode } from "../node/support/node.ts";
-import { operatorOf } from "../node/support/operator.ts";
-import { spawnChild } from "../support/child.ts";
-import { addMemoryStream, fillStreams, type Kept, readStream } from "./streams.ts";
-import { Deployment, type Run, urlsOf } from "./support.ts";
+import { atEnd } from "../support/at-end.ts";
+import { Deployment, type Run, urlsOf } from "../support/deploy/deployment.ts";
+import { addMemoryStream, fillStreams, type Kept, readStream } from "../support/deploy/streams.ts";
+import { operatorOf } from "../support/node/operator.ts";
+import { startLeader, startNode } from "../support/node/test-node.ts";
+import { spawnChild } from "../support/processes/spawn-child.ts";
 
 /** Three servers are started, filled, ended and started again: a minute, or several on a busy machine. */
 const LONG_MS = 300_000;

@@ -6,11 +6,11 @@ import { expect, test } from "vitest";
 import { planServers } from "../../scripts/deploy-nats-cluster/plan.ts";
 import { startOf } from "../../scripts/deploy-nats-cluster/process-identity.ts";
 import { waitFor } from "../../scripts/shared/wait.ts";
-import { atEnd } from "../node/support/cleanup.ts";
-import { startLeader } from "../node/support/node.ts";
-import { operatorOf } from "../node/support/operator.ts";
-import { spawnChild } from "../support/child.ts";
-import { Deployment, readmeCommands, urlsOf } from "./support.ts";
+import { atEnd } from "../support/at-end.ts";
+import { Deployment, readmeCommands, urlsOf } from "../support/deploy/deployment.ts";
+import { operatorOf } from "../support/node/operator.ts";
+import { startLeader } from "../support/node/test-node.ts";
+import { spawnChild } from "../support/processes/spawn-child.ts";
 
 test("up, status, a killed server, up again, down: data stay, and only its own processes end", {
   timeout: 90_000,

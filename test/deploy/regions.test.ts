@@ -3,9 +3,9 @@ import { setTimeout as pause } from "node:timers/promises";
 import { expect, test } from "vitest";
 import { Regions } from "../../scripts/shared/regions.ts";
 import { streamName } from "../../src/nats/names.ts";
-import { atEnd } from "../node/support/cleanup.ts";
-import { CALM, settled, startLeader, startNode, type TestNode } from "../node/support/node.ts";
-import { freshId, operatorOf } from "../node/support/operator.ts";
+import { atEnd } from "../support/at-end.ts";
+import { freshId, operatorOf } from "../support/node/operator.ts";
+import { CALM, settled, startLeader, startNode, type TestNode } from "../support/node/test-node.ts";
 
 const LATENCY_MS = 30;
 const PATIENCE_MS = 20_000;

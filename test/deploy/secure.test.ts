@@ -5,9 +5,9 @@ import { type Socket, connect as tcp } from "node:net";
 import { connect as tls } from "node:tls";
 import { connect } from "@nats-io/transport-node";
 import { expect, test } from "vitest";
-import { CALM, QUICK, settled, startLeader, startNode } from "../node/support/node.ts";
-import { RoleConnection, STREAM } from "../permissions/roles.ts";
-import { Deployment, urlsOf } from "./support.ts";
+import { Deployment, urlsOf } from "../support/deploy/deployment.ts";
+import { RoleConnection, STREAM } from "../support/nats/permission-roles.ts";
+import { CALM, QUICK, settled, startLeader, startNode } from "../support/node/test-node.ts";
 
 const LEASE = "$KV.KV_CLUSTER_billing.leader";
 

@@ -4,10 +4,10 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 import { waitFor } from "../../scripts/shared/wait.ts";
 import { startNatsServer } from "../../src/testing.ts";
-import { atEnd } from "../node/support/cleanup.ts";
-import { startLeader, startNode } from "../node/support/node.ts";
-import { STREAM } from "../permissions/roles.ts";
-import { Deployment, readmeCommands, urlsOf } from "./support.ts";
+import { atEnd } from "../support/at-end.ts";
+import { Deployment, readmeCommands, urlsOf } from "../support/deploy/deployment.ts";
+import { STREAM } from "../support/nats/permission-roles.ts";
+import { startLeader, startNode } from "../support/node/test-node.ts";
 
 const BUCKET = {
   name: STREAM,

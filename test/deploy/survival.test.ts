@@ -4,8 +4,8 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 import { startOf } from "../../scripts/deploy-nats-cluster/process-identity.ts";
 import { waitFor } from "../../scripts/shared/wait.ts";
-import { settled, startNode, type TestNode } from "../node/support/node.ts";
-import { Deployment, urlsOf } from "./support.ts";
+import { Deployment, urlsOf } from "../support/deploy/deployment.ts";
+import { settled, startNode, type TestNode } from "../support/node/test-node.ts";
 
 const PATIENCE_MS = 30_000;
 

@@ -3,10 +3,10 @@ import { promisify } from "node:util";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { pingSubject, serviceName, statusSubject, stepdownSubject } from "../../src/nats/names.ts";
 import { type NatsServer, startNatsServer } from "../../src/testing.ts";
-import { startLeader, startNode, type TestNode } from "../node/support/node.ts";
-import { freshId, type Operator, operatorOf } from "../node/support/operator.ts";
-import { findNatsCli } from "../support/nats-cli.ts";
-import { INFO, PING, STATS } from "./contract.ts";
+import { INFO, PING, STATS } from "../support/nats/micro-schemas.ts";
+import { freshId, type Operator, operatorOf } from "../support/node/operator.ts";
+import { startLeader, startNode, type TestNode } from "../support/node/test-node.ts";
+import { findNatsCli } from "../support/processes/nats-cli.ts";
 
 const cli = await findNatsCli();
 const why = "missing" in cli ? ` (skipped: ${cli.missing})` : "";

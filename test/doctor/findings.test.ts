@@ -5,7 +5,7 @@ import type { Facts, TriedPermission } from "../../src/doctor/facts.ts";
 import { diagnose } from "../../src/doctor/findings/diagnose.ts";
 import { verdictOf } from "../../src/doctor/findings/finding.ts";
 import { newStreamConfig } from "../../src/nats/lease/stream-config.ts";
-import { bucket, facts, meta, node, peer, server, withFirst } from "./support.ts";
+import { bucket, facts, meta, node, peer, server, withFirst } from "../support/doctor/healthy-cluster.ts";
 
 /** `severity code where`, as short as a table needs it. */
 function found(change: Partial<Facts>): string[] {

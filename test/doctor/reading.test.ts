@@ -14,7 +14,7 @@ import { wantedBy } from "../../src/doctor/sources/roles.ts";
 import { covers, mayPublish } from "../../src/doctor/sources/try-permissions.ts";
 import { newStreamConfig } from "../../src/nats/lease/stream-config.ts";
 import { permissionsFor } from "../../src/nats/permissions.ts";
-import { bucket } from "./support.ts";
+import { bucket } from "../support/doctor/healthy-cluster.ts";
 
 const VARZ = {
   server_id: "ID1",

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import { waitFor } from "../../scripts/shared/wait.ts";
-import { type Child, spawnChild } from "../support/child.ts";
+import { type Child, spawnChild } from "../support/processes/spawn-child.ts";
 
 type Line = { readonly text?: string };
 

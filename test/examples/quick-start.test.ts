@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { startNatsServer } from "../../src/testing.ts";
-import { type Child, spawnChild } from "../support/child.ts";
+import { type Child, spawnChild } from "../support/processes/spawn-child.ts";
 
 type Line = { readonly text?: string };
 

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { runToEnd } from "./run-to-end.ts";
+import { runToEnd } from "../support/processes/run-to-end.ts";
 
 /** Quick ones, of every group that any machine can do. */
 const ONLY =

@@ -24,7 +24,7 @@ import {
 } from "../../src/fencing.ts";
 import { Node } from "../../src/index.ts";
 import { type NatsServer, startNatsServer } from "../../src/testing.ts";
-import { atEnd, connection as connect, contents, termOf } from "./support.ts";
+import { atEnd, connection as connect, contents, termOf } from "../support/fencing/terms-and-servers.ts";
 
 let server: NatsServer;
 beforeAll(async () => {

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { findPostgres } from "../../examples/singleton-writer/private-postgres.ts";
-import { runToEnd } from "./run-to-end.ts";
+import { runToEnd } from "../support/processes/run-to-end.ts";
 
 const withSql = findPostgres() !== null;
 const stores = withSql ? "a stream and PostgreSQL" : "a stream (PostgreSQL SKIPPED, not installed)";

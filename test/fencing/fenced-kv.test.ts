@@ -2,7 +2,15 @@ import { Kvm } from "@nats-io/kv";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { FencedKv, type FencedKvOptions } from "../../src/fencing.ts";
 import type { NatsServer } from "../../src/testing.ts";
-import { api, atEnd, connection, FENCING_VERSIONS, fresh, serverOf, termOf } from "./support.ts";
+import {
+  api,
+  atEnd,
+  connection,
+  FENCING_VERSIONS,
+  fresh,
+  serverOf,
+  termOf,
+} from "../support/fencing/terms-and-servers.ts";
 
 for (const version of FENCING_VERSIONS) {
   const found = await serverOf(version);

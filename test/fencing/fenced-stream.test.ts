@@ -7,7 +7,16 @@ import {
   type WriteOutcome,
 } from "../../src/fencing.ts";
 import type { NatsServer } from "../../src/testing.ts";
-import { api, atEnd, connection, contents, FENCING_VERSIONS, fresh, serverOf, termOf } from "./support.ts";
+import {
+  api,
+  atEnd,
+  connection,
+  contents,
+  FENCING_VERSIONS,
+  fresh,
+  serverOf,
+  termOf,
+} from "../support/fencing/terms-and-servers.ts";
 
 for (const version of FENCING_VERSIONS) {
   const found = await serverOf(version);

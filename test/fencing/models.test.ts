@@ -10,7 +10,7 @@ import {
   PostgresFence,
   throwIfRefused,
 } from "../../src/fencing.ts";
-import { termOf } from "./support.ts";
+import { termOf } from "../support/fencing/terms-and-servers.ts";
 
 const epoch = fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER });
 const small = fc.integer({ min: 1, max: 5 });

@@ -5,7 +5,15 @@ import { headers } from "@nats-io/transport-node";
 import { describe, expect, test } from "vitest";
 import { FencedKv, FencedStream, KvFence } from "../../src/fencing.ts";
 import { findNatsServer, startNatsCluster } from "../../src/testing.ts";
-import { api, atEnd, connection, fresh, OLD_VERSIONS, serverOf, termOf } from "./support.ts";
+import {
+  api,
+  atEnd,
+  connection,
+  fresh,
+  OLD_VERSIONS,
+  serverOf,
+  termOf,
+} from "../support/fencing/terms-and-servers.ts";
 
 for (const version of OLD_VERSIONS) {
   const found = await serverOf(version);

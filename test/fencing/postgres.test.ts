@@ -9,8 +9,8 @@ import {
   startPostgres,
 } from "../../examples/singleton-writer/private-postgres.ts";
 import { PostgresFence, type SqlRunner } from "../../src/fencing.ts";
-import { spawnChild } from "../support/child.ts";
-import { atEnd, fresh, termOf } from "./support.ts";
+import { atEnd, fresh, termOf } from "../support/fencing/terms-and-servers.ts";
+import { spawnChild } from "../support/processes/spawn-child.ts";
 
 const missing = findPostgres() === null;
 const title = missing ? "PostgreSQL (SKIPPED, not installed: apt-get install postgresql)" : "PostgreSQL";
@@ -127,7 +127,7 @@ describe.skipIf(missing)(title, () => {
 
   test("a writer frozen inside its transaction holds the next leader up only for the idle timeout", async () => {
     const impatient = new PostgresFence({ resource: fence.resource, idleTimeoutMs: 300 });
-    const child = spawnChild("test/fencing/postgres-writer.ts", {
+    const child = spawnChild("test/support/fencing/children/postgres-writer.ts", {
       args: [JSON.stringify(connectionOf(server)), fence.resource, ledger],
     });
     atEnd(() => child[Symbol.asyncDispose]());

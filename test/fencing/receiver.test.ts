@@ -15,7 +15,7 @@ import {
   throwIfRefused,
 } from "../../src/fencing.ts";
 import { type NatsServer, startNatsServer } from "../../src/testing.ts";
-import { api, atEnd, connection, fresh } from "./support.ts";
+import { api, atEnd, connection, fresh } from "../support/fencing/terms-and-servers.ts";
 
 let server: NatsServer;
 beforeAll(async () => {

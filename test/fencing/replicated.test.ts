@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { waitFor } from "../../scripts/shared/wait.ts";
 import { FencedKv, FencedStream, type WriteOutcome } from "../../src/fencing.ts";
 import { type NatsCluster, startNatsCluster } from "../../src/testing.ts";
-import { api, atEnd, connection, contents, fresh, termOf } from "./support.ts";
+import { api, atEnd, connection, contents, fresh, termOf } from "../support/fencing/terms-and-servers.ts";
 
 let cluster: NatsCluster;
 beforeAll(async () => {

@@ -18,7 +18,7 @@ import {
   tokenFromNats,
   tokenOf,
 } from "../../src/fencing.ts";
-import { termOf } from "./support.ts";
+import { termOf } from "../support/fencing/terms-and-servers.ts";
 
 const epoch = fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER });
 const small = fc.integer({ min: 1, max: 6 });

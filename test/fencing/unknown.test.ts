@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { startProxy, type TcpProxy } from "../../scripts/shared/tcp-proxy.ts";
 import { FencedStream } from "../../src/fencing.ts";
 import { type NatsServer, startNatsServer } from "../../src/testing.ts";
-import { atEnd, connection, contents, fresh, termOf } from "./support.ts";
+import { atEnd, connection, contents, fresh, termOf } from "../support/fencing/terms-and-servers.ts";
 
 let server: NatsServer;
 beforeAll(async () => {

@@ -3,8 +3,8 @@ import { deferred } from "../../scripts/shared/wait.ts";
 import { FencedStream, type FencedWriter, withFence } from "../../src/fencing.ts";
 import { Node, type Term } from "../../src/index.ts";
 import { type NatsServer, startNatsServer } from "../../src/testing.ts";
-import { operatorOf } from "../node/support/operator.ts";
-import { atEnd, connection, fresh, termOf } from "./support.ts";
+import { atEnd, connection, fresh, termOf } from "../support/fencing/terms-and-servers.ts";
+import { operatorOf } from "../support/node/operator.ts";
 
 let server: NatsServer;
 beforeAll(async () => {

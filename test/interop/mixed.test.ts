@@ -2,10 +2,10 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { statusSubject, stepdownSubject } from "../../src/nats/names.ts";
 import { type NatsServer, startNatsServer } from "../../src/testing.ts";
-import { startChildNode } from "../node/support/child-node.ts";
-import { startNode, type TestNode } from "../node/support/node.ts";
-import { freshId, type Operator, operatorOf } from "../node/support/operator.ts";
-import { GoClusterPeer } from "./go-cluster-emulator.ts";
+import { startChildNode } from "../support/node/child-node.ts";
+import { GoClusterPeer } from "../support/node/go-cluster-emulator.ts";
+import { freshId, type Operator, operatorOf } from "../support/node/operator.ts";
+import { startNode, type TestNode } from "../support/node/test-node.ts";
 
 const LEASE_TTL_MS = 2000;
 const HEARTBEAT_MS = 500;

@@ -3,11 +3,11 @@ import { spawn } from "node:child_process";
 import { createInterface } from "node:readline";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type NatsServer, startNatsServer } from "../../src/testing.ts";
-import { atEnd } from "../node/support/cleanup.ts";
-import { startNode } from "../node/support/node.ts";
-import { freshId, operatorOf } from "../node/support/operator.ts";
-import { Recorder } from "../node/support/recorder.ts";
-import { goTool } from "../support/go-tools.ts";
+import { atEnd } from "../support/at-end.ts";
+import { freshId, operatorOf } from "../support/node/operator.ts";
+import { startNode } from "../support/node/test-node.ts";
+import { goTool } from "../support/processes/go-tools.ts";
+import { Recorder } from "../support/recorder.ts";
 
 const MODULE = "github.com/ozanturksever/go-cluster";
 const LEASE_TTL_MS = 2000;

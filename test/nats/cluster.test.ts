@@ -19,7 +19,7 @@ import {
   snapshot,
   storeOn,
   watching,
-} from "./support.ts";
+} from "../support/nats/store-and-session.ts";
 
 let cluster: NatsCluster;
 beforeAll(async () => {

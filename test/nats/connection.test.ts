@@ -9,7 +9,7 @@ import { isAtLeast } from "../../src/nats/api/server-version.ts";
 import { connectNats, type NatsOptions } from "../../src/nats/connection/connection.ts";
 import { authenticatorOf } from "../../src/nats/connection/credentials.ts";
 import { type NatsServer, startNatsCluster, startNatsServer } from "../../src/testing.ts";
-import { atEnd, link } from "./support.ts";
+import { atEnd, link } from "../support/nats/store-and-session.ts";
 
 let server: NatsServer;
 const who = { clusterId: "billing", nodeId: "a" };

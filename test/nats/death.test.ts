@@ -3,8 +3,17 @@ import { waitFor } from "../../scripts/shared/wait.ts";
 import type { SessionBinding } from "../../src/election/types.ts";
 import { streamName } from "../../src/nats/names.ts";
 import { type NatsServer, startNatsServer } from "../../src/testing.ts";
-import { spawnChild } from "../support/child.ts";
-import { atEnd, freshId, freshStream, link, noAbort, presenceOf, sessionOn, storeOn } from "./support.ts";
+import {
+  atEnd,
+  freshId,
+  freshStream,
+  link,
+  noAbort,
+  presenceOf,
+  sessionOn,
+  storeOn,
+} from "../support/nats/store-and-session.ts";
+import { spawnChild } from "../support/processes/spawn-child.ts";
 
 let server: NatsServer;
 beforeAll(async () => {
@@ -15,7 +24,7 @@ afterAll(() => server.dispose());
 describe("a process that is killed", () => {
   test("loses its presence within milliseconds, its death is confirmed, and only its own", async () => {
     const stream = await freshStream(server);
-    const child = spawnChild<{ binding?: SessionBinding }>("test/nats/presence-holder.ts", {
+    const child = spawnChild<{ binding?: SessionBinding }>("test/support/nats/children/presence-holder.ts", {
       args: [server.url, stream],
     });
     atEnd(() => child[Symbol.asyncDispose]());

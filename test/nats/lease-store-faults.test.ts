@@ -17,7 +17,7 @@ import {
   snapshot,
   storeOn,
   watching,
-} from "./support.ts";
+} from "../support/nats/store-and-session.ts";
 
 let server: NatsServer;
 beforeAll(async () => {

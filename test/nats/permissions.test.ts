@@ -15,7 +15,7 @@ import {
   sessionOn,
   storeOn,
   watching,
-} from "./support.ts";
+} from "../support/nats/store-and-session.ts";
 
 test("a user with the documented permissions and no others can do everything a node does", async () => {
   const { publish, subscribe } = permissionsFor({ clusterId: "billing", inboxPrefix: "_INBOX_node" });

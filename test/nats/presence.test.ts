@@ -13,7 +13,7 @@ import {
   presenceOf,
   sessionOn,
   storeOn,
-} from "./support.ts";
+} from "../support/nats/store-and-session.ts";
 
 let server: NatsServer;
 beforeAll(async () => {

@@ -8,7 +8,7 @@ import {
   encodeWrite,
   MAX_RECORD_BYTES,
 } from "../../src/nats/lease/record-codec.ts";
-import { record } from "./support.ts";
+import { record } from "../support/nats/store-and-session.ts";
 
 function decode(data: Uint8Array | string, headers: Record<string, string> = {}) {
   const bytes = typeof data === "string" ? new TextEncoder().encode(data) : data;

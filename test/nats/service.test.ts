@@ -6,7 +6,7 @@ import { pingSubject, serviceName, statusSubject, stepdownSubject } from "../../
 import { type ServiceCallbacks, startService } from "../../src/nats/service/service.ts";
 import type { PeerStatus } from "../../src/runtime/backend.ts";
 import { type NatsServer, startNatsServer } from "../../src/testing.ts";
-import { atEnd, freshId, link, Recorder } from "./support.ts";
+import { atEnd, freshId, link, Recorder } from "../support/nats/store-and-session.ts";
 
 let server: NatsServer;
 beforeAll(async () => {

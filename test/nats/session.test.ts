@@ -3,7 +3,7 @@ import { startProxy } from "../../scripts/shared/tcp-proxy.ts";
 import { waitFor } from "../../scripts/shared/wait.ts";
 import { openSession } from "../../src/nats/presence/session.ts";
 import { type NatsServer, startNatsServer } from "../../src/testing.ts";
-import { atEnd, link, sessionOn } from "./support.ts";
+import { atEnd, link, sessionOn } from "../support/nats/store-and-session.ts";
 
 let server: NatsServer;
 beforeAll(async () => {

@@ -4,10 +4,10 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { deferred, waitFor, within } from "../../scripts/shared/wait.ts";
 import { Node, type NodeEvent, type Term } from "../../src/index.ts";
 import { type NatsServer, startNatsServer } from "../../src/testing.ts";
-import { atEnd } from "./support/cleanup.ts";
-import { CALM, makeNode, QUICK, startLeader, startNode } from "./support/node.ts";
-import { freshId, operatorOf } from "./support/operator.ts";
-import { proxied } from "./support/proxied.ts";
+import { atEnd } from "../support/at-end.ts";
+import { freshId, operatorOf } from "../support/node/operator.ts";
+import { proxied } from "../support/node/proxy.ts";
+import { CALM, makeNode, QUICK, startLeader, startNode } from "../support/node/test-node.ts";
 
 let server: NatsServer;
 beforeAll(async () => {

@@ -9,9 +9,9 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { NodeOptions } from "../../src/index.ts";
 import { leaseSubject } from "../../src/nats/names.ts";
 import { type NatsServer, startNatsServer } from "../../src/testing.ts";
-import { atEnd } from "./support/cleanup.ts";
-import { CALM, makeNode, QUICK, startLeader, startNode, type TestNode } from "./support/node.ts";
-import { freshId, operatorOf } from "./support/operator.ts";
+import { atEnd } from "../support/at-end.ts";
+import { freshId, operatorOf } from "../support/node/operator.ts";
+import { CALM, makeNode, QUICK, startLeader, startNode, type TestNode } from "../support/node/test-node.ts";
 
 const text = (bytes: Uint8Array): string => new TextDecoder().decode(bytes);
 

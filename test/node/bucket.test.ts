@@ -5,9 +5,16 @@ import { waitFor } from "../../scripts/shared/wait.ts";
 import type { NodeOptions } from "../../src/config/resolve.ts";
 import { bucketName, republishSubject, streamName } from "../../src/nats/names.ts";
 import { type NatsServer, startNatsServer } from "../../src/testing.ts";
-import { makeNode, QUICK, settled, startLeader, startNode, type TestNode } from "./support/node.ts";
-import { freshId, goRecord, type Operator, operatorOf } from "./support/operator.ts";
-import { proxied } from "./support/proxied.ts";
+import { freshId, goRecord, type Operator, operatorOf } from "../support/node/operator.ts";
+import { proxied } from "../support/node/proxy.ts";
+import {
+  makeNode,
+  QUICK,
+  settled,
+  startLeader,
+  startNode,
+  type TestNode,
+} from "../support/node/test-node.ts";
 
 const NANOS_PER_MS = 1_000_000;
 

@@ -1,8 +1,8 @@
 import { expect, test } from "vitest";
 import { waitFor } from "../../scripts/shared/wait.ts";
-import { spawnChild } from "../support/child.ts";
+import { spawnChild } from "../support/processes/spawn-child.ts";
 
-const echo = "test/support/children/echo.ts";
+const echo = "test/support/processes/children/echo.ts";
 
 test("a child gets its arguments and environment, and answers line by line", async () => {
   await using child = spawnChild(echo, { args: ["a", "b"], env: { ECHO_ENV: "here" } });
@@ -41,7 +41,7 @@ test("disposing kills a frozen child", async () => {
 });
 
 test("a child ends by itself when its parent was killed", async () => {
-  await using parent = spawnChild<{ readonly pid?: number }>("test/support/children/parent.ts");
+  await using parent = spawnChild<{ readonly pid?: number }>("test/support/processes/children/parent.ts");
   const { pid } = await parent.next((line) => line.pid !== undefined);
   if (pid === undefined) throw new Error("no pid");
   parent.kill("SIGKILL");

@@ -1,9 +1,9 @@
 /** A NATS cluster of three servers. */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type NatsCluster, type NatsServer, startNatsCluster } from "../../src/testing.ts";
-import { atEnd } from "./support/cleanup.ts";
-import { makeNode, settled, startLeader, startNode, type TestNode } from "./support/node.ts";
-import { freshId, type Operator, operatorOf } from "./support/operator.ts";
+import { atEnd } from "../support/at-end.ts";
+import { freshId, type Operator, operatorOf } from "../support/node/operator.ts";
+import { makeNode, settled, startLeader, startNode, type TestNode } from "../support/node/test-node.ts";
 
 /** Oldest servers: a compare-and-set on several replicas can have several winners there. */
 const oldest = process.env["NATS_TEST_VERSION"]?.startsWith("2.9.") === true;

@@ -2,8 +2,8 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type NatsServer, startNatsServer } from "../../src/testing.ts";
-import { makeNode, QUICK, settled, startLeader, startNode } from "./support/node.ts";
-import { freshId, operatorOf } from "./support/operator.ts";
+import { freshId, operatorOf } from "../support/node/operator.ts";
+import { makeNode, QUICK, settled, startLeader, startNode } from "../support/node/test-node.ts";
 
 let server: NatsServer;
 beforeAll(async () => {

@@ -2,9 +2,9 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { deferred } from "../../scripts/shared/wait.ts";
 import { type NatsServer, startNatsServer } from "../../src/testing.ts";
-import { CALM, QUICK, settled, startLeader, startNode, type TestNode } from "./support/node.ts";
-import { freshId, operatorOf } from "./support/operator.ts";
-import { proxied } from "./support/proxied.ts";
+import { freshId, operatorOf } from "../support/node/operator.ts";
+import { proxied } from "../support/node/proxy.ts";
+import { CALM, QUICK, settled, startLeader, startNode, type TestNode } from "../support/node/test-node.ts";
 
 let server: NatsServer;
 beforeAll(async () => {

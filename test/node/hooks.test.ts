@@ -3,8 +3,8 @@ import { setTimeout as pause } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { deferred, within } from "../../scripts/shared/wait.ts";
 import { type NatsServer, startNatsServer } from "../../src/testing.ts";
-import { makeNode, QUICK, settled, startLeader, startNode } from "./support/node.ts";
-import { freshId } from "./support/operator.ts";
+import { freshId } from "../support/node/operator.ts";
+import { makeNode, QUICK, settled, startLeader, startNode } from "../support/node/test-node.ts";
 
 let server: NatsServer;
 beforeAll(async () => {

@@ -6,11 +6,11 @@ import type { TcpProxy } from "../../scripts/shared/tcp-proxy.ts";
 import { waitFor, within } from "../../scripts/shared/wait.ts";
 import { leaseSpanMs } from "../../src/election/lease.ts";
 import { type NatsServer, startNatsServer } from "../../src/testing.ts";
-import { atEnd } from "./support/cleanup.ts";
-import { CALM, LATE_MS, QUICK, startLeader, startNode, type TestNode } from "./support/node.ts";
-import { freshId, type HeardWrite, operatorOf } from "./support/operator.ts";
-import { overlaps, proxied } from "./support/proxied.ts";
-import type { Recorder } from "./support/recorder.ts";
+import { atEnd } from "../support/at-end.ts";
+import { freshId, type HeardWrite, operatorOf } from "../support/node/operator.ts";
+import { overlaps, proxied } from "../support/node/proxy.ts";
+import { CALM, LATE_MS, QUICK, startLeader, startNode, type TestNode } from "../support/node/test-node.ts";
+import type { Recorder } from "../support/recorder.ts";
 
 let server: NatsServer;
 beforeAll(async () => {

@@ -6,10 +6,18 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { within } from "../../scripts/shared/wait.ts";
 import { Node, type NodeOptions } from "../../src/index.ts";
 import { type NatsServer, startNatsServer } from "../../src/testing.ts";
-import { startChildNode } from "./support/child-node.ts";
-import { CALM, type LogLine, makeNode, QUICK, settled, startLeader, startNode } from "./support/node.ts";
-import { freshId, operatorOf } from "./support/operator.ts";
-import { proxied } from "./support/proxied.ts";
+import { startChildNode } from "../support/node/child-node.ts";
+import { freshId, operatorOf } from "../support/node/operator.ts";
+import { proxied } from "../support/node/proxy.ts";
+import {
+  CALM,
+  type LogLine,
+  makeNode,
+  QUICK,
+  settled,
+  startLeader,
+  startNode,
+} from "../support/node/test-node.ts";
 
 let server: NatsServer;
 beforeAll(async () => {

@@ -5,9 +5,9 @@ import type { Frame } from "../../scripts/shared/tcp-proxy.ts";
 import { within } from "../../scripts/shared/wait.ts";
 import { leaseSubject } from "../../src/nats/names.ts";
 import { type NatsServer, startNatsServer } from "../../src/testing.ts";
-import { CALM, QUICK, startLeader, startNode } from "./support/node.ts";
-import { freshId, operatorOf } from "./support/operator.ts";
-import { overlaps, proxied } from "./support/proxied.ts";
+import { freshId, operatorOf } from "../support/node/operator.ts";
+import { overlaps, proxied } from "../support/node/proxy.ts";
+import { CALM, QUICK, startLeader, startNode } from "../support/node/test-node.ts";
 
 let server: NatsServer;
 beforeAll(async () => {

@@ -2,10 +2,10 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type NatsServer, startNatsServer } from "../../src/testing.ts";
-import { startChildNode } from "./support/child-node.ts";
-import { CALM, QUICK, startNode } from "./support/node.ts";
-import { freshId, operatorOf } from "./support/operator.ts";
-import { proxied } from "./support/proxied.ts";
+import { startChildNode } from "../support/node/child-node.ts";
+import { freshId, operatorOf } from "../support/node/operator.ts";
+import { proxied } from "../support/node/proxy.ts";
+import { CALM, QUICK, startNode } from "../support/node/test-node.ts";
 
 let server: NatsServer;
 beforeAll(async () => {

@@ -3,9 +3,9 @@ import { setTimeout as pause } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { leaseSubject, streamName } from "../../src/nats/names.ts";
 import { type NatsServer, startNatsServer } from "../../src/testing.ts";
-import { CALM, QUICK, settled, startLeader, startNode } from "./support/node.ts";
-import { freshId, type Operator, operatorOf } from "./support/operator.ts";
-import { proxied } from "./support/proxied.ts";
+import { freshId, type Operator, operatorOf } from "../support/node/operator.ts";
+import { proxied } from "../support/node/proxy.ts";
+import { CALM, QUICK, settled, startLeader, startNode } from "../support/node/test-node.ts";
 
 let server: NatsServer;
 beforeAll(async () => {

@@ -5,9 +5,9 @@ import { FencedStream } from "../../src/fencing.ts";
 import { Node } from "../../src/index.ts";
 import { isAtLeast } from "../../src/nats/api/server-version.ts";
 import { type NatsServer, startNatsServer } from "../../src/testing.ts";
-import { backUp, restore } from "./support/backup.ts";
-import { QUICK, settled, startLeader, startNode } from "./support/node.ts";
-import { freshId, goRecord, type Operator, operatorOf } from "./support/operator.ts";
+import { freshId, goRecord, type Operator, operatorOf } from "../support/node/operator.ts";
+import { backUp, restore } from "../support/node/stream-backup.ts";
+import { QUICK, settled, startLeader, startNode } from "../support/node/test-node.ts";
 
 let server: NatsServer;
 beforeAll(async () => {

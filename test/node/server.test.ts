@@ -3,9 +3,17 @@ import { setTimeout as pause } from "node:timers/promises";
 import { describe, expect, test } from "vitest";
 import { freePort } from "../../src/testing/server/run/ports.ts";
 import { type NatsServer, startNatsServer } from "../../src/testing.ts";
-import { atEnd } from "./support/cleanup.ts";
-import { CALM, LATE_MS, makeNode, QUICK, settled, startLeader, startNode } from "./support/node.ts";
-import { freshId, operatorOf } from "./support/operator.ts";
+import { atEnd } from "../support/at-end.ts";
+import { freshId, operatorOf } from "../support/node/operator.ts";
+import {
+  CALM,
+  LATE_MS,
+  makeNode,
+  QUICK,
+  settled,
+  startLeader,
+  startNode,
+} from "../support/node/test-node.ts";
 
 const MODES = ["lease", "presence"] as const;
 

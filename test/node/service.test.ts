@@ -3,8 +3,8 @@ import type { NatsConnection } from "@nats-io/transport-node";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { PACKAGE_VERSION } from "../../src/config/resolve.ts";
 import { type NatsServer, startNatsServer } from "../../src/testing.ts";
-import { settled, startLeader, startNode, type TestNode } from "./support/node.ts";
-import { freshId, operatorOf } from "./support/operator.ts";
+import { freshId, operatorOf } from "../support/node/operator.ts";
+import { settled, startLeader, startNode, type TestNode } from "../support/node/test-node.ts";
 
 let server: NatsServer;
 beforeAll(async () => {

@@ -11,8 +11,15 @@ import {
   stepdownSubject,
 } from "../../src/nats/names.ts";
 import { type NatsServer, OLDEST_NATS_VERSION, PINNED_NATS_VERSION } from "../../src/testing.ts";
-import { makeNode, type TestNode } from "../node/support/node.ts";
-import { CLUSTER, connectAs, login, type RoleConnection, STREAM, startSecured } from "./roles.ts";
+import {
+  CLUSTER,
+  connectAs,
+  login,
+  type RoleConnection,
+  STREAM,
+  startSecured,
+} from "../support/nats/permission-roles.ts";
+import { makeNode, type TestNode } from "../support/node/test-node.ts";
 
 /** Just below the server's limit of 1 MiB. */
 const HUGE = "x".repeat(1_000_000);

@@ -10,9 +10,17 @@ import {
   OLDEST_NATS_VERSION,
   PINNED_NATS_VERSION,
 } from "../../src/testing.ts";
-import { startChildNode } from "../node/support/child-node.ts";
-import { makeNode, type TestNode } from "../node/support/node.ts";
-import { CLUSTER, connectAs, EXAMPLES, login, type Role, STREAM, startSecured } from "./roles.ts";
+import {
+  CLUSTER,
+  connectAs,
+  EXAMPLES,
+  login,
+  type Role,
+  STREAM,
+  startSecured,
+} from "../support/nats/permission-roles.ts";
+import { startChildNode } from "../support/node/child-node.ts";
+import { makeNode, type TestNode } from "../support/node/test-node.ts";
 
 test("the example is a configuration that nats-server accepts, includes and all", async () => {
   const { path } = await findNatsServer();

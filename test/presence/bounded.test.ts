@@ -4,10 +4,16 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { waitFor } from "../../scripts/shared/wait.ts";
 import { streamName } from "../../src/nats/names.ts";
 import { type NatsServer, startNatsServer } from "../../src/testing.ts";
-import { startLeader, startNode } from "../node/support/node.ts";
-import { freshId, type Operator, operatorOf } from "../node/support/operator.ts";
-import { Recorder } from "../node/support/recorder.ts";
-import { deletePresence, hearAttempts, LONG, presenceIn, sharedConnection } from "./support.ts";
+import { freshId, type Operator, operatorOf } from "../support/node/operator.ts";
+import {
+  deletePresence,
+  hearAttempts,
+  LONG,
+  presenceIn,
+  sharedConnection,
+} from "../support/node/presence.ts";
+import { startLeader, startNode } from "../support/node/test-node.ts";
+import { Recorder } from "../support/recorder.ts";
 
 let server: NatsServer;
 beforeAll(async () => {

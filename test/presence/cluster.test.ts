@@ -3,11 +3,11 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { waitFor } from "../../scripts/shared/wait.ts";
 import { streamName } from "../../src/nats/names.ts";
 import { type NatsCluster, type NatsServer, startNatsCluster } from "../../src/testing.ts";
-import { type ChildNode, startChildNode } from "../node/support/child-node.ts";
-import { atEnd } from "../node/support/cleanup.ts";
-import { settled, startNode, type TestNode } from "../node/support/node.ts";
-import { freshId, type Operator, operatorOf } from "../node/support/operator.ts";
-import { deletePresence, LONG, oldest, presenceIn, serverIdOf, sessionIn } from "./support.ts";
+import { atEnd } from "../support/at-end.ts";
+import { type ChildNode, startChildNode } from "../support/node/child-node.ts";
+import { freshId, type Operator, operatorOf } from "../support/node/operator.ts";
+import { deletePresence, LONG, oldest, presenceIn, serverIdOf, sessionIn } from "../support/node/presence.ts";
+import { settled, startNode, type TestNode } from "../support/node/test-node.ts";
 
 /** On 2.9.10 the bucket has one replica, because a compare-and-set on several can have several winners there. */
 const replicas = oldest ? "R1, because 2.9.10's CAS on R3 is not one" : "R3";

@@ -1,9 +1,7 @@
 /** Nodes that can't have a presence, may not ask or hear, or don't want any: W decides then, and that is said once. */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type NatsServer, startNatsServer } from "../../src/testing.ts";
-import { QUICK, settled, startLeader, startNode, type TestNode } from "../node/support/node.ts";
-import { freshId, type Operator, operatorOf } from "../node/support/operator.ts";
-import { overlaps, proxied } from "../node/support/proxied.ts";
+import { freshId, type Operator, operatorOf } from "../support/node/operator.ts";
 import {
   consumersLeft,
   hearQuestions,
@@ -12,7 +10,9 @@ import {
   sessionIn,
   sharedConnection,
   statusOf,
-} from "./support.ts";
+} from "../support/node/presence.ts";
+import { overlaps, proxied } from "../support/node/proxy.ts";
+import { QUICK, settled, startLeader, startNode, type TestNode } from "../support/node/test-node.ts";
 
 const ADVISORY = "$JS.EVENT.ADVISORY.CONSUMER.DELETED";
 const USERS = `accounts { A { jetstream: enabled, users: [

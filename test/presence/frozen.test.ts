@@ -6,11 +6,11 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { TcpProxy } from "../../scripts/shared/tcp-proxy.ts";
 import { waitFor } from "../../scripts/shared/wait.ts";
 import { type NatsServer, startNatsServer } from "../../src/testing.ts";
-import { type ChildNode, startChildNode } from "../node/support/child-node.ts";
-import { startLeader, startNode, type TestNode } from "../node/support/node.ts";
-import { freshId, operatorOf } from "../node/support/operator.ts";
-import { proxied } from "../node/support/proxied.ts";
-import { LONG } from "./support.ts";
+import { type ChildNode, startChildNode } from "../support/node/child-node.ts";
+import { freshId, operatorOf } from "../support/node/operator.ts";
+import { LONG } from "../support/node/presence.ts";
+import { proxied } from "../support/node/proxy.ts";
+import { startLeader, startNode, type TestNode } from "../support/node/test-node.ts";
 
 let server: NatsServer;
 beforeAll(async () => {

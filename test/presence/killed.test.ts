@@ -2,12 +2,19 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { within } from "../../scripts/shared/wait.ts";
 import { type NatsServer, startNatsServer } from "../../src/testing.ts";
-import { startChildNode } from "../node/support/child-node.ts";
-import { atEnd } from "../node/support/cleanup.ts";
-import { QUICK, settled, startNode } from "../node/support/node.ts";
-import { freshId, operatorOf } from "../node/support/operator.ts";
-import { proxied } from "../node/support/proxied.ts";
-import { deletePresence, hearQuestions, LONG, listening, presenceIn, sharedConnection } from "./support.ts";
+import { atEnd } from "../support/at-end.ts";
+import { startChildNode } from "../support/node/child-node.ts";
+import { freshId, operatorOf } from "../support/node/operator.ts";
+import {
+  deletePresence,
+  hearQuestions,
+  LONG,
+  listening,
+  presenceIn,
+  sharedConnection,
+} from "../support/node/presence.ts";
+import { proxied } from "../support/node/proxy.ts";
+import { QUICK, settled, startNode } from "../support/node/test-node.ts";
 
 const ACCOUNTS = `accounts {
   A { jetstream: enabled, users: [{ user: a, password: p }] }

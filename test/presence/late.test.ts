@@ -1,10 +1,10 @@
 /** What a dead leader leaves on the way: renewals that are applied after its death was confirmed, advisories that are lost. */
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { type NatsServer, startNatsServer } from "../../src/testing.ts";
-import { startLeader, startNode } from "../node/support/node.ts";
-import { freshId, operatorOf } from "../node/support/operator.ts";
-import { proxied } from "../node/support/proxied.ts";
-import { hearQuestions, isLeaseWrite, LONG, presenceIn } from "./support.ts";
+import { freshId, operatorOf } from "../support/node/operator.ts";
+import { hearQuestions, isLeaseWrite, LONG, presenceIn } from "../support/node/presence.ts";
+import { proxied } from "../support/node/proxy.ts";
+import { startLeader, startNode } from "../support/node/test-node.ts";
 
 let server: NatsServer;
 beforeAll(async () => {

@@ -6,11 +6,11 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { waitFor } from "../../scripts/shared/wait.ts";
 import { freePort } from "../../src/testing/server/run/ports.ts";
 import { type NatsServer, startNatsServer } from "../../src/testing.ts";
-import { startChildNode } from "../node/support/child-node.ts";
-import { startLeader, startNode } from "../node/support/node.ts";
-import { freshId, operatorOf } from "../node/support/operator.ts";
-import { overlaps } from "../node/support/proxied.ts";
-import { hearQuestions, LONG, presenceIn } from "./support.ts";
+import { startChildNode } from "../support/node/child-node.ts";
+import { freshId, operatorOf } from "../support/node/operator.ts";
+import { hearQuestions, LONG, presenceIn } from "../support/node/presence.ts";
+import { overlaps } from "../support/node/proxy.ts";
+import { startLeader, startNode } from "../support/node/test-node.ts";
 
 const APP = { user: "app", pass: "p" };
 

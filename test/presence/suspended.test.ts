@@ -3,10 +3,10 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import type { TcpProxy } from "../../scripts/shared/tcp-proxy.ts";
 import { waitFor } from "../../scripts/shared/wait.ts";
 import { type NatsServer, startNatsServer } from "../../src/testing.ts";
-import { startLeader, startNode, type TestNode } from "../node/support/node.ts";
-import { freshId, type Operator, operatorOf } from "../node/support/operator.ts";
-import { overlaps, proxied } from "../node/support/proxied.ts";
-import { isLeaseWrite, LONG, presenceIn, sessionIn, statusOf } from "./support.ts";
+import { freshId, type Operator, operatorOf } from "../support/node/operator.ts";
+import { isLeaseWrite, LONG, presenceIn, sessionIn, statusOf } from "../support/node/presence.ts";
+import { overlaps, proxied } from "../support/node/proxy.ts";
+import { startLeader, startNode, type TestNode } from "../support/node/test-node.ts";
 
 let server: NatsServer;
 beforeAll(async () => {

@@ -3,9 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { waitFor } from "../../scripts/shared/wait.ts";
 import { consumerDeletedAdvisory } from "../../src/nats/names.ts";
 import { type NatsServer, startNatsServer } from "../../src/testing.ts";
-import { CALM, startLeader, startNode, type TestNode } from "../node/support/node.ts";
-import { freshId, Operator, operatorOf } from "../node/support/operator.ts";
-import { proxied } from "../node/support/proxied.ts";
+import { freshId, Operator, operatorOf } from "../support/node/operator.ts";
 import {
   deletePresence,
   hearAttempts,
@@ -18,7 +16,9 @@ import {
   sessionIn,
   sharedConnection,
   statusOf,
-} from "./support.ts";
+} from "../support/node/presence.ts";
+import { proxied } from "../support/node/proxy.ts";
+import { CALM, startLeader, startNode, type TestNode } from "../support/node/test-node.ts";
 
 let server: NatsServer;
 beforeAll(async () => {

@@ -3,7 +3,7 @@ import { connect } from "@nats-io/transport-node";
 import { expect, onTestFinished, test } from "vitest";
 import { waitFor } from "../../scripts/shared/wait.ts";
 import { openServers, startNatsCluster } from "../../src/testing.ts";
-import { testVersion } from "./fixtures.ts";
+import { testVersion } from "../support/testing/fake-servers.ts";
 
 test("three servers form a cluster that takes replicated streams at once and outlives the stop of one", async () => {
   const cluster = await startNatsCluster({

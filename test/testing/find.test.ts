@@ -4,7 +4,7 @@ import { expect, test } from "vitest";
 import { cachedPath } from "../../src/testing/server/find/cache.ts";
 import { createFinder, type NatsServerBinary } from "../../src/testing/server/find/find.ts";
 import type { RunCommand } from "../../src/testing/server/find/run-command.ts";
-import { emptyWorld, fakeServer, tempDir } from "./fixtures.ts";
+import { emptyWorld, fakeServer, tempDir } from "../support/testing/fake-servers.ts";
 
 /** A `go install` that takes no time. */
 const quickGo: RunCommand = async (command, args, options) => {

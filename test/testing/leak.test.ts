@@ -2,8 +2,8 @@ import { access } from "node:fs/promises";
 import { expect, test } from "vitest";
 import { waitFor } from "../../scripts/shared/wait.ts";
 import { isPortFree } from "../../src/testing/server/run/ports.ts";
-import { spawnChild } from "../support/child.ts";
-import { isGone } from "./fixtures.ts";
+import { spawnChild } from "../support/processes/spawn-child.ts";
+import { isGone } from "../support/testing/fake-servers.ts";
 
 interface Started {
   readonly pids: number[];
@@ -15,7 +15,7 @@ async function startAndEnd(
   how: "wait" | "throw" | "exit" | "fall off",
   end?: NodeJS.Signals,
 ): Promise<Started> {
-  await using parent = spawnChild<Started>("test/testing/leak-parent.ts", { args: [how] });
+  await using parent = spawnChild<Started>("test/support/testing/children/leak-parent.ts", { args: [how] });
   const started = await parent.next((line) => "pids" in line, 20_000);
   expect(started.ports).toHaveLength(2);
   if (end !== undefined) {

@@ -5,7 +5,7 @@ import { expect, test } from "vitest";
 import { createFinder } from "../../src/testing/server/find/find.ts";
 import { type RunCommand, runCommand } from "../../src/testing/server/find/run-command.ts";
 import { WHEELS, type Wheels } from "../../src/testing/server/find/wheels.ts";
-import { emptyWorld, fakeServer } from "./fixtures.ts";
+import { emptyWorld, fakeServer } from "../support/testing/fake-servers.ts";
 
 const WHEEL = "a wheel";
 

@@ -7,7 +7,7 @@ import { expect, onTestFinished, test } from "vitest";
 import { type FetchBytes, fetchBytes } from "../../src/testing/server/find/fetch-bytes.ts";
 import { createFinder } from "../../src/testing/server/find/find.ts";
 import { type RunCommand, runCommand } from "../../src/testing/server/find/run-command.ts";
-import { emptyWorld, fakeServer, tempDir } from "./fixtures.ts";
+import { emptyWorld, fakeServer, tempDir } from "../support/testing/fake-servers.ts";
 
 const FOLDER = "nats-server-v2.15.1-linux-amd64";
 

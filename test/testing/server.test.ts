@@ -9,7 +9,7 @@ import { isPortFree } from "../../src/testing/server/run/ports.ts";
 import { readInfo } from "../../src/testing/server/run/probe.ts";
 import { withNewPorts } from "../../src/testing/server/run/start.ts";
 import { type NatsServer, type NatsServerOptions, openServers, startNatsServer } from "../../src/testing.ts";
-import { fakeServer, inContainers, isGone, tempDir, testVersion } from "./fixtures.ts";
+import { fakeServer, inContainers, isGone, tempDir, testVersion } from "../support/testing/fake-servers.ts";
 
 async function startOne(options: NatsServerOptions = {}): Promise<NatsServer> {
   const server = await startNatsServer({ ...testVersion, ...options });

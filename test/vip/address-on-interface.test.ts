@@ -1,8 +1,8 @@
 import { execFileSync } from "node:child_process";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { waitFor } from "../../scripts/shared/wait.ts";
-import { type Host, ip, Lab, whyNoNamespaces } from "./support/namespaces.ts";
-import { type Scripted, scripted } from "./support/scripted.ts";
+import { type Host, ip, Lab, whyNoNamespaces } from "../support/vip/network-namespaces.ts";
+import { type Scripted, scripted } from "../support/vip/scripted-vip.ts";
 
 const why = whyNoNamespaces();
 

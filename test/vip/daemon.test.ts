@@ -3,8 +3,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { waitFor } from "../../scripts/shared/wait.ts";
-import { type Child, spawnChild } from "../support/child.ts";
-import { type Host, Lab, whyNoNamespaces } from "./support/namespaces.ts";
+import { type Child, spawnChild } from "../support/processes/spawn-child.ts";
+import { type Host, Lab, whyNoNamespaces } from "../support/vip/network-namespaces.ts";
 
 const why = whyNoNamespaces();
 

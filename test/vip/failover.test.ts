@@ -1,8 +1,8 @@
 import { execFileSync } from "node:child_process";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { waitFor } from "../../scripts/shared/wait.ts";
-import { type Member, VipCluster, type VipClusterOptions } from "./support/cluster.ts";
-import { type Host, Lab, whyNoNamespaces } from "./support/namespaces.ts";
+import { type Host, Lab, whyNoNamespaces } from "../support/vip/network-namespaces.ts";
+import { type Member, VipCluster, type VipClusterOptions } from "../support/vip/vip-cluster.ts";
 
 const why = whyNoNamespaces();
 

@@ -6,7 +6,7 @@ import { waitFor } from "../../scripts/shared/wait.ts";
 import { parseCidr } from "../../src/vip/address.ts";
 import { type AskableLink, findCommand } from "../../src/vip/ip-command.ts";
 import { Neighbours } from "../../src/vip/neighbours.ts";
-import { type Host, ip, Lab, whyNoNamespaces } from "./support/namespaces.ts";
+import { type Host, ip, Lab, whyNoNamespaces } from "../support/vip/network-namespaces.ts";
 
 const why = whyNoNamespaces();
 

@@ -1,0 +1,44 @@
+/** `doctor` in this process: on a busy machine a command takes seconds to start. */
+
+import { Doctor, type DoctorOptions, type Examination } from "../../../src/doctor/doctor.ts";
+import type { AccountOptions } from "../../../src/doctor/sources/account-source.ts";
+
+/** Long enough for a machine that does other things besides. */
+const PATIENCE_MS = 10_000;
+
+export async function examined(options: Partial<DoctorOptions>): Promise<Examination> {
+  const examiner = new Doctor({
+    clusterId: null,
+    expectedServers: null,
+    leaseTtlMs: 10_000,
+    timeoutMs: PATIENCE_MS,
+    monitors: [],
+    tls: {},
+    system: null,
+    account: null,
+    ...options,
+  });
+  try {
+    return await examiner.examine();
+  } finally {
+    await examiner.close();
+  }
+}
+
+/** By a normal account. */
+export function accountOf(
+  clusterId: string,
+  login: Omit<AccountOptions["nodeOptions"], "clusterId" | "nodeId">,
+  role: AccountOptions["role"] = null,
+): Pick<DoctorOptions, "clusterId" | "account"> {
+  const nodeOptions = { clusterId, nodeId: "doctor", ...login };
+  return {
+    clusterId,
+    account: { nodeOptions, hasCluster: true, nodeId: null, role, timeoutMs: PATIENCE_MS },
+  };
+}
+
+/** `severity code` of each finding, the worst first. */
+export function found({ findings }: Pick<Examination, "findings">): string[] {
+  return findings.map(({ severity, code }) => `${severity} ${code}`);
+}

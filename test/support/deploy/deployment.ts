@@ -1,0 +1,113 @@
+/** Runs the command lines of `scripts/deploy-nats-cluster/main.ts` as a person does, on ports and in a folder of the test's own. */
+import { randomInt } from "node:crypto";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { connect, type NatsConnection } from "@nats-io/transport-node";
+import { main } from "../../../scripts/deploy-nats-cluster/cli.ts";
+import { planServers, portsOf, type Topology } from "../../../scripts/deploy-nats-cluster/plan.ts";
+import { readPasswords, type User } from "../../../scripts/deploy-nats-cluster/secrets.ts";
+import type { NodeOptions } from "../../../src/index.ts";
+import { isPortFree } from "../../../src/testing/server/run/ports.ts";
+import { atEnd } from "../at-end.ts";
+
+export interface Run {
+  readonly code: number;
+  /** The last line on stdout, when it is JSON. */
+  readonly result: Record<string, unknown>;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** A folder with what is deployed in it. Whatever runs is ended with the test. */
+export class Deployment {
+  readonly state: string;
+  readonly portBase: number;
+  /** Called with each line of a command, as it says it. */
+  heard: (line: string) => void = () => {};
+
+  private constructor(state: string, portBase: number) {
+    this.state = state;
+    this.portBase = portBase;
+  }
+
+  static async make(topology: Topology): Promise<Deployment> {
+    const state = mkdtempSync(join(tmpdir(), "nats-leader-deploy-"));
+    const deployment = new Deployment(state, await freePortBase(topology));
+    atEnd(async () => {
+      await deployment.run("down");
+      rmSync(state, { recursive: true, force: true, maxRetries: 5 });
+    });
+    return deployment;
+  }
+
+  /** Runs a command line of the script, such as "up --secure". */
+  async run(line: string, ...more: string[]): Promise<Run> {
+    const [verb = "", ...args] = line.split(" ");
+    const planned = verb === "up" || verb === "prepare" || args.includes("--from");
+    const ports = planned ? ["--port-base", `${this.portBase}`] : [];
+    return runScript([verb, ...args, "--state", this.state, "--json", ...ports, ...more], this.heard);
+  }
+
+  /** The same, when it must succeed. */
+  async must(line: string, ...more: string[]): Promise<Record<string, unknown>> {
+    const run = await this.run(line, ...more);
+    if (run.code !== 0) throw new Error(`${line} ended with ${run.code}:\n${run.stdout}\n${run.stderr}`);
+    return run.result;
+  }
+
+  get ca(): string {
+    return join(this.state, "tls/ca.pem");
+  }
+
+  /** How a node, or a plain connection, logs in as this user of a secured deployment. */
+  async login(user: User): Promise<Pick<NodeOptions, "user" | "pass" | "inboxPrefix">> {
+    const passwords = await readPasswords(join(this.state, "users.env"));
+    return { user, pass: passwords[user], inboxPrefix: `_INBOX_${user}` };
+  }
+
+  /** A connection as this user, ended with the test. */
+  async connectAs(user: User, urls: string[]): Promise<NatsConnection> {
+    const { user: name = "", pass = "", inboxPrefix = "" } = await this.login(user);
+    const login = { user: name, pass, inboxPrefix };
+    const connection = await connect({ servers: urls, ...login, tls: { caFile: this.ca } });
+    atEnd(() => connection.close());
+    return connection;
+  }
+}
+
+/** In this process: a new one for each command line costs a second of a busy machine. */
+async function runScript(args: readonly string[], heard: (line: string) => void): Promise<Run> {
+  const [out, err]: [string[], string[]] = [[], []];
+  const into = (lines: string[]) => (line: string) => {
+    lines.push(line);
+    heard(line);
+  };
+  const code = await main(args, { out: into(out), err: into(err) });
+  const last = out.at(-1);
+  const result = last?.startsWith("{") ? (JSON.parse(last) as Record<string, unknown>) : {};
+  return { code, result, stdout: out.join("\n"), stderr: err.join("\n") };
+}
+
+/** Below the range of outgoing connections, see src/testing/server/run/ports.ts; the highest offset is that of monitoring. */
+async function freePortBase(topology: Topology): Promise<number> {
+  for (let attempt = 0; attempt < 100; attempt++) {
+    const plan = { topology, secure: false, portBase: randomInt(14_000, 27_000) };
+    const ports = planServers(plan).flatMap((server) => portsOf(plan, server).map(([, port]) => port));
+    const free = await Promise.all(ports.map((port) => isPortFree(port, "127.0.0.1")));
+    if (free.every(Boolean)) return plan.portBase;
+  }
+  throw new Error("no ports for a deployment in 100 tries");
+}
+
+/** The commands that a README of the examples tells to run. */
+export function readmeCommands(folder: string): string[] {
+  const text = readFileSync(join(import.meta.dirname, "../../../examples", folder, "README.md"), "utf8");
+  return [...text.matchAll(/^npm run --silent deploy-nats-cluster -- (.*?)(?:\s+#.*)?$/gm)].map(
+    ([, line = ""]) => line,
+  );
+}
+
+export function urlsOf(result: Record<string, unknown>): string[] {
+  return result["urls"] as string[];
+}

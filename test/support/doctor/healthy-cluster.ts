@@ -1,0 +1,103 @@
+/** A cluster in which all is well, to be changed in one place. */
+import type {
+  BucketFacts,
+  Facts,
+  MetaGroup,
+  NodeFacts,
+  Peer,
+  ServerFacts,
+} from "../../../src/doctor/facts.ts";
+import { unknownServer } from "../../../src/doctor/sources/read-server.ts";
+import { newStreamConfig } from "../../../src/nats/lease/stream-config.ts";
+
+export const NAMES = ["n1", "n2", "n3"] as const;
+
+export function peer(name: string, change: Partial<Peer> = {}): Peer {
+  return { name, offline: false, current: true, lag: 0, ...change };
+}
+
+export function meta(change: Partial<MetaGroup> = {}): MetaGroup {
+  return { leader: "n1", size: 3, peers: [peer("n2"), peer("n3")], ...change };
+}
+
+export function server(name: string, change: Partial<ServerFacts> = {}): ServerFacts {
+  return {
+    ...unknownServer(name, "monitoring"),
+    url: `http://${name}:8222`,
+    version: "2.15.1",
+    cluster: "east",
+    uptimeMs: 1_000,
+    health: { ok: true, error: "" },
+    jetstream: true,
+    memory: { usedBytes: 0, limitBytes: 100 },
+    storage: { usedBytes: 0, limitBytes: 100 },
+    connections: 3,
+    slowConsumers: 0,
+    routes: NAMES.filter((other) => other !== name),
+    meta: meta({ peers: NAMES.filter((other) => other !== name).map((other) => peer(other)) }),
+    streams: [],
+    ...change,
+  };
+}
+
+export function bucket(change: Partial<BucketFacts> = {}): BucketFacts {
+  return {
+    exists: true,
+    stream: "KV_KV_CLUSTER_billing",
+    replicas: 3,
+    storage: "file",
+    maxAgeMs: 0,
+    republish: true,
+    foreignRepublish: false,
+    placement: null,
+    clustered: true,
+    leader: "n2",
+    peers: [peer("n1"), peer("n3")],
+    size: { usedBytes: 400, limitBytes: null },
+    config: newStreamConfig("billing", 3, 0),
+    ...change,
+  };
+}
+
+export function node(nodeId: string, change: Partial<NodeFacts> = {}): NodeFacts {
+  return {
+    nodeId,
+    instance: `instance of ${nodeId}`,
+    leads: nodeId === "a",
+    role: nodeId === "a" ? "PRIMARY" : "PASSIVE",
+    epoch: 7,
+    state: nodeId === "a" ? "leader" : "follower",
+    uptimeMs: 5_000,
+    presence: "on",
+    competes: true,
+    leaseTtlMs: 10_000,
+    version: "0.1.0",
+    roundTripMs: 1,
+    clock: null,
+    ...change,
+  };
+}
+
+export function facts(change: Partial<Facts> = {}): Facts {
+  return {
+    clusterId: "billing",
+    expectedServers: null,
+    leaseTtlMs: 10_000,
+    connection: { server: "n1", problem: null },
+    system: null,
+    servers: NAMES.map((name) => server(name)),
+    account: { memory: { usedBytes: 1, limitBytes: 100 }, storage: { usedBytes: 1, limitBytes: 100 } },
+    bucket: bucket(),
+    bucketProblem: null,
+    lease: { leader: "a", epoch: 7, holder: "a", answers: true, ageMs: 300, ttlMs: 10_000 },
+    nodes: [node("a"), node("b")],
+    permissions: { role: "node", tried: [] },
+    unseen: [],
+    ...change,
+  };
+}
+
+/** The healthy cluster with another first server. */
+export function withFirst(change: Partial<ServerFacts>): Partial<Facts> {
+  return { servers: [server("n1", change), server("n2"), server("n3")] };
+}

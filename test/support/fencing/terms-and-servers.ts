@@ -1,0 +1,90 @@
+/** What the tests of `src/fencing` share. */
+import { connect, type NatsConnection } from "@nats-io/transport-node";
+import { afterEach } from "vitest";
+import type { FenceTerm } from "../../../src/fencing.ts";
+import {
+  findNatsServer,
+  type NatsServer,
+  PINNED_NATS_VERSION,
+  startNatsServer,
+} from "../../../src/testing.ts";
+
+/** The servers that fence, oldest first, and those that are refused. */
+export const FENCING_VERSIONS: readonly string[] = ["2.11.17", "2.12.15", PINNED_NATS_VERSION];
+export const OLD_VERSIONS: readonly string[] = ["2.9.10", "2.10.29"];
+
+type Cleanup = () => unknown;
+const cleanups: Cleanup[] = [];
+
+afterEach(async () => {
+  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
+});
+
+/** Runs at the end of the test, the last one given first. */
+export function atEnd(cleanup: Cleanup): void {
+  cleanups.push(cleanup);
+}
+
+/** A server of this version, or why there is none: for the names of skipped tests. */
+export async function serverOf(
+  version: string,
+): Promise<{ readonly start: () => Promise<NatsServer> } | { readonly missing: string }> {
+  try {
+    await findNatsServer({ version });
+    return { start: () => startNatsServer({ version }) };
+  } catch (error) {
+    return { missing: `SKIPPED, no nats-server ${version}: ${(error as Error).message.split("\n")[0]}` };
+  }
+}
+
+export async function connection(
+  server: { readonly url: string } | readonly string[],
+): Promise<NatsConnection> {
+  const servers = "url" in server ? [server.url] : [...server];
+  const made = await connect({ servers, reconnectTimeWait: 20, maxReconnectAttempts: -1 });
+  atEnd(() => made.close());
+  return made;
+}
+
+let last = 0;
+
+/** A name no other test of this file uses. */
+export function fresh(prefix: string): string {
+  last += 1;
+  return `${prefix}${process.pid}_${last}`;
+}
+
+/** A term of node a (epoch 1), b (2) and so on; of another incarnation when told. */
+export function termOf(epoch: number, incarnation = `inc-${epoch}`): FenceTerm {
+  return { epoch, nodeId: String.fromCharCode(96 + epoch), incarnation };
+}
+
+/** A raw call of the JetStream API, as an operator's tool makes it. */
+export async function api(
+  on: NatsConnection,
+  name: string,
+  body: unknown = {},
+): Promise<Record<string, unknown>> {
+  const answer = await on.request(`$JS.API.${name}`, JSON.stringify(body), { timeout: 5000 });
+  return answer.json<Record<string, unknown>>();
+}
+
+/** What is stored under these subjects, in order: "subject=data". */
+export async function contents(
+  on: NatsConnection,
+  stream: string,
+  matches: (subject: string) => boolean,
+): Promise<string[]> {
+  const { state } = (await api(on, `STREAM.INFO.${stream}`)) as {
+    state: { first_seq: number; last_seq: number };
+  };
+  const found: string[] = [];
+  for (let seq = state.first_seq; seq <= state.last_seq; seq++) {
+    const { message } = (await api(on, `STREAM.MSG.GET.${stream}`, { seq })) as {
+      message?: { subject: string; data?: string };
+    };
+    if (message === undefined || !matches(message.subject)) continue;
+    found.push(`${message.subject}=${Buffer.from(message.data ?? "", "base64").toString()}`);
+  }
+  return found;
+}

@@ -1,0 +1,218 @@
+/** What the tests of `src/nats` share: connections, stores and sessions that end with the test, and things to wait on. */
+import { afterEach } from "vitest";
+import { deferred, within } from "../../../scripts/shared/wait.ts";
+import type {
+  Expectation,
+  LeaseEntry,
+  LeaseRecord,
+  LeaseWrite,
+  SessionBinding,
+  Snapshot,
+  WriteOutcome,
+} from "../../../src/election/types.ts";
+import { connectNats, type NatsLink, type NatsOptions } from "../../../src/nats/connection/connection.ts";
+import { ConnectionMonitor } from "../../../src/nats/connection/connection-monitor.ts";
+import type { BucketOptions } from "../../../src/nats/lease/bucket.ts";
+import { NatsLeaseStore } from "../../../src/nats/lease/lease-store.ts";
+import { streamName } from "../../../src/nats/names.ts";
+import { type NatsSession, openSession } from "../../../src/nats/presence/session.ts";
+import type { SessionEvent, StoreListener } from "../../../src/runtime/ports.ts";
+
+type Cleanup = () => unknown;
+const cleanups: Cleanup[] = [];
+
+afterEach(async () => {
+  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
+});
+
+/** Runs at the end of the test, the last one given first. */
+export function atEnd(cleanup: Cleanup): void {
+  cleanups.push(cleanup);
+}
+
+/** Everything that came, in order, and a way to await what is still to come. */
+export class Recorder<T> {
+  readonly items: T[] = [];
+  readonly #waiting = new Set<() => void>();
+  #taken = 0;
+
+  push(item: T): void {
+    this.items.push(item);
+    for (const look of [...this.#waiting]) look();
+  }
+
+  /** The first item that matches and was not passed over by an earlier `next`. */
+  async next<S extends T>(matches: (item: T) => item is S, timeoutMs?: number): Promise<S>;
+  async next(matches: (item: T) => boolean, timeoutMs?: number): Promise<T>;
+  async next(matches: (item: T) => boolean, timeoutMs = 5000): Promise<T> {
+    const found = deferred<T>();
+    const look = (): void => {
+      const index = this.items.findIndex((item, at) => at >= this.#taken && matches(item));
+      const item = this.items[index];
+      if (item === undefined) return;
+      this.#taken = index + 1;
+      found.resolve(item);
+    };
+    this.#waiting.add(look);
+    try {
+      look();
+      const message = (): string => `an item like ${matches}; there came ${JSON.stringify(this.items)}`;
+      return await within(found.promise, { timeoutMs, message });
+    } finally {
+      this.#waiting.delete(look);
+    }
+  }
+}
+
+let lastId = 0;
+
+/** A cluster id no other test of this file uses. */
+export function freshId(): string {
+  lastId += 1;
+  return `c${process.pid}_${lastId}`;
+}
+
+/** A connection as a node makes it, closed at the end of the test. */
+export async function link(
+  server: { readonly url: string } | readonly string[],
+  options: NatsOptions = {},
+): Promise<NatsLink> {
+  const servers = "url" in server ? [server.url] : server;
+  const made = await connectNats(
+    { servers, reconnectWaitMs: 20, ...options },
+    { clusterId: "test", nodeId: "a" },
+  );
+  atEnd(() => made.connection.close());
+  return made;
+}
+
+/** A store with what it warned about. */
+export interface OpenStore {
+  readonly store: NatsLeaseStore;
+  readonly monitor: ConnectionMonitor;
+  readonly warnings: string[];
+}
+
+/** A store on a connection of its own or on the given one. Not opened yet. */
+export async function storeOn(
+  server: { readonly url: string } | readonly string[] | NatsLink,
+  clusterId: string,
+  options: Partial<BucketOptions> = {},
+  natsOptions: NatsOptions = {},
+): Promise<OpenStore> {
+  const { connection } = "connection" in server ? server : await link(server, natsOptions);
+  const monitor = ConnectionMonitor.acquire(connection);
+  const warnings: string[] = [];
+  const store = new NatsLeaseStore(monitor, {
+    clusterId,
+    leaseTtlMs: 10_000,
+    replicas: "auto",
+    interop: "native",
+    onWarning: (message) => void warnings.push(message),
+    ...options,
+  });
+  atEnd(async () => {
+    await store.close();
+    monitor.release();
+  });
+  return { store, monitor, warnings };
+}
+
+/** Never aborts. */
+export function noAbort(): AbortSignal {
+  return new AbortController().signal;
+}
+
+/** The snapshot of a read that must succeed. */
+export async function snapshot(store: NatsLeaseStore): Promise<Snapshot> {
+  const outcome = await store.read(2000);
+  if (outcome.kind !== "snapshot") throw new Error(`read: ${JSON.stringify(outcome)}`);
+  return outcome.snapshot;
+}
+
+export function record(over: Partial<LeaseRecord> = {}): LeaseRecord {
+  return {
+    nodeId: "a",
+    epoch: 1,
+    acquiredAt: 1_700_000_000_000,
+    incarnation: "inc-a",
+    nonce: 1,
+    ttlMs: 10_000,
+    session: { serverId: "S1", clientId: 7, presence: "KV_X.presence_1" },
+    ...over,
+  };
+}
+
+export function put(expect: Expectation, over: Partial<LeaseRecord> = {}): LeaseWrite {
+  return { kind: "put", record: record(over), expect };
+}
+
+/** The revision of a write that must be applied. */
+export function applied(outcome: WriteOutcome): number {
+  if (outcome.kind !== "applied") throw new Error(`write: ${outcome.kind} ${JSON.stringify(outcome)}`);
+  return outcome.revision;
+}
+
+export type Seen = { readonly type: "entry"; readonly entry: LeaseEntry } | { readonly type: "gone" };
+
+/** Watches a store. */
+export function watching(store: NatsLeaseStore): Recorder<Seen> {
+  const seen = new Recorder<Seen>();
+  const listener: StoreListener = {
+    entry: (entry) => seen.push({ type: "entry", entry }),
+    gone: () => seen.push({ type: "gone" }),
+  };
+  store.watch(listener);
+  return seen;
+}
+
+/** The entry of this revision, once it was seen. */
+export async function entryAt(seen: Recorder<Seen>, revision: number): Promise<LeaseEntry> {
+  const found = await seen.next((item) => item.type === "entry" && item.entry.revision === revision);
+  if (found.type !== "entry") throw new Error("not an entry");
+  return found.entry;
+}
+
+/** A session with its events and warnings, released at the end of the test. */
+export interface OpenedSession {
+  readonly session: NatsSession;
+  readonly events: Recorder<SessionEvent>;
+  readonly warnings: string[];
+}
+
+export function sessionOn(made: NatsLink): OpenedSession {
+  const events = new Recorder<SessionEvent>();
+  const warnings: string[] = [];
+  const session = openSession(made.connection, { onWarning: (message) => void warnings.push(message) });
+  session.listen((event) => events.push(event));
+  atEnd(() => session.release());
+  return { session, events, warnings };
+}
+
+/** A raw call of the JetStream API, as an operator's tool makes it. */
+export async function api(
+  made: NatsLink,
+  name: string,
+  body: unknown = {},
+): Promise<Record<string, unknown>> {
+  const answer = await made.connection.request(`$JS.API.${name}`, JSON.stringify(body), { timeout: 5000 });
+  return answer.json<Record<string, unknown>>();
+}
+
+export function isRebound(event: SessionEvent): event is Extract<SessionEvent, { type: "rebound" }> {
+  return event.type === "rebound";
+}
+
+/** The presence of a binding that must have one. */
+export function presenceOf(binding: SessionBinding | null): string {
+  if (binding?.presence === undefined) throw new Error(`no presence in ${JSON.stringify(binding)}`);
+  return binding.presence;
+}
+
+/** A new bucket's stream, to have presence on. */
+export async function freshStream(on: { readonly url: string }): Promise<string> {
+  const clusterId = freshId();
+  const { store } = await storeOn(on, clusterId);
+  await store.open(noAbort());
+  return streamName(clusterId);
+}

@@ -1,0 +1,121 @@
+/** What the presence matrix shares: what stands in the record, who asks about connections, what servers can't do. */
+import { connect, type NatsConnection } from "@nats-io/transport-node";
+import type { Frame } from "../../../scripts/shared/tcp-proxy.ts";
+import { waitFor } from "../../../scripts/shared/wait.ts";
+import { CONNECTIONS_PING, leaseSubject, statusSubject, streamName } from "../../../src/nats/names.ts";
+import type { NatsServer } from "../../../src/testing.ts";
+import { atEnd } from "../at-end.ts";
+import { Recorder } from "../recorder.ts";
+import type { Operator } from "./operator.ts";
+
+/**
+ * So long that whoever leads before it is over was let by a confirmed death, and that what a record has to say was not
+ * left to the next heartbeat.
+ */
+export const LONG = { leaseTtlMs: 30_000, heartbeatIntervalMs: 10_000 } as const;
+
+/** A compare-and-set on several replicas can have several winners there. */
+export const oldest: boolean = process.env["NATS_TEST_VERSION"]?.startsWith("2.9.") === true;
+
+/** How the record names its holder's connection. */
+export interface StoredSession {
+  readonly server_id: string;
+  readonly client_id: number;
+  readonly presence?: string;
+}
+
+export async function sessionIn(operator: Operator): Promise<StoredSession> {
+  return (await operator.record())["session"] as StoredSession;
+}
+
+/** The presence that the record names, as soon as it names one other than `not`. */
+export async function presenceIn(operator: Operator, not?: string, timeoutMs = 5000): Promise<string> {
+  return waitFor(
+    async () => {
+      const { presence } = await sessionIn(operator);
+      return presence !== not && presence;
+    },
+    { timeoutMs, message: `the record to name a presence other than ${not}` },
+  );
+}
+
+/** Deletes a presence consumer by hand. `presence` is `<stream>.<consumer>`. */
+export async function deletePresence(operator: Operator, presence: string): Promise<void> {
+  await operator.api(`CONSUMER.DELETE.${presence}`);
+}
+
+/** Consumers of the cluster's stream. */
+export async function consumersLeft(operator: Operator, expected: number): Promise<readonly string[]> {
+  await waitFor(async () => (await operator.consumers()).length === expected, {
+    message: `${expected} consumers on ${streamName(operator.clusterId)}`,
+  });
+  return operator.consumers();
+}
+
+export function isQuestion(frame: Frame): boolean {
+  return frame.verb === "PUB" && frame.subject === CONNECTIONS_PING && frame.text.includes('"state":0');
+}
+
+export function isLeaseWrite(clusterId: string): (frame: Frame) => boolean {
+  return (frame) => frame.subject === leaseSubject(clusterId);
+}
+
+/** Hears of every question about a connection (its client id) in this operator's account from now on. */
+export async function hearQuestions(operator: Operator): Promise<Recorder<number>> {
+  const questions = new Recorder<number>();
+  operator.connection.subscribe(CONNECTIONS_PING, {
+    callback: (error, message) => {
+      if (error !== null) throw error;
+      const { cid, state } = message.json<{ cid: number; state?: number }>();
+      if (state === 0) questions.push(cid);
+    },
+  });
+  await operator.connection.flush();
+  return questions;
+}
+
+/** Hears of every attempt to write the lease, also of those that are refused. */
+export async function hearAttempts(operator: Operator): Promise<Recorder<unknown>> {
+  const attempts = new Recorder<unknown>();
+  operator.connection.subscribe(leaseSubject(operator.clusterId), {
+    callback: (_error, message) => attempts.push(message.json()),
+  });
+  await operator.connection.flush();
+  return attempts;
+}
+
+export async function statusOf(operator: Operator, nodeId: string): Promise<Record<string, unknown>> {
+  const subject = statusSubject(operator.clusterId, nodeId);
+  return (await operator.connection.request(subject, undefined, { timeout: 2000 })).json();
+}
+
+/** The id a server calls itself by in this life. */
+export async function serverIdOf(server: NatsServer): Promise<string> {
+  const varz = await fetch(`${server.monitorUrl}/varz`, { headers: { connection: "close" } });
+  return ((await varz.json()) as { server_id: string }).server_id;
+}
+
+/** Resolves when these nodes have handled what is in the record by now, and listen for the end of its presence. */
+export async function listening(
+  operator: Operator,
+  ...nodes: readonly { readonly id: string }[]
+): Promise<void> {
+  for (const { id } of nodes) await statusOf(operator, id);
+}
+
+/** A connection as this library makes it, for nodes that share one. Closed at the end of the test. */
+export async function sharedConnection(
+  server: { readonly url: string },
+  options: object = {},
+): Promise<NatsConnection> {
+  const connection = await connect({
+    servers: server.url,
+    pingInterval: 1000,
+    maxPingOut: 2,
+    maxReconnectAttempts: -1,
+    reconnectTimeWait: 20,
+    ...options,
+  });
+  atEnd(() => connection.close());
+  return connection;
+}

@@ -1,0 +1,21 @@
+import { startProxy, type TcpProxy } from "../../../scripts/shared/tcp-proxy.ts";
+import type { NatsServer } from "../../../src/testing.ts";
+import { atEnd } from "../at-end.ts";
+import type { TestNode } from "./test-node.ts";
+
+/** A proxy in front of the server that ends with the test. */
+export async function proxied(server: NatsServer): Promise<TcpProxy> {
+  const proxy = await startProxy({ target: { port: server.port } });
+  atEnd(() => proxy.close());
+  return proxy;
+}
+
+/** Looks all the time, so that a moment of two leaders can't hide. Returns the longest overlap, in looks. */
+export function overlaps(...nodes: TestNode[]): () => number {
+  let seen = 0;
+  const timer = setInterval(() => {
+    if (nodes.filter((node) => node.node.isLeader()).length > 1) seen += 1;
+  }, 2);
+  atEnd(() => clearInterval(timer));
+  return () => seen;
+}
