@@ -1,5 +1,5 @@
 /** Checks each option by itself, and says what is wrong with it: option, value, rule. */
-import type { z } from "zod";
+import type * as z from "zod/mini";
 import { redactText, redactUrl } from "../log/logger.ts";
 import { OPTIONS, type OptionName, SCHEMA } from "./accepted.ts";
 import { unknownKey } from "./suggest.ts";
@@ -41,7 +41,7 @@ export function quote(name: OptionName, value: unknown): string {
 }
 
 /** Most strings in place of numbers and booleans come from the environment. */
-function hintFor(schema: z.ZodType, value: unknown): string {
+function hintFor(schema: z.ZodMiniType, value: unknown): string {
   if (typeof value !== "string") return "";
   const asBoolean = value === "true" || value === "false";
   const asNumber = value.trim() !== "" && Number.isFinite(Number(value));

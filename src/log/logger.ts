@@ -1,5 +1,5 @@
 /** Where log lines go, and the guard every one of them passes: nothing secret is ever logged. */
-import { type Logger as PinoLogger, pino } from "pino";
+import { JsonLines } from "./json-lines.ts";
 
 /**
  * What this library needs of a logger: pino's shape. `(fields, message)`, in this order; pino, bunyan and `console` fit
@@ -42,7 +42,7 @@ export function createLogger(options: LoggerOptions = {}): BoundLogger {
   if (logger === false) return SILENT;
   if (logger !== undefined) return new GuardedLogger(logger, {});
   const level = options.level ?? levelFromEnv(process.env["LOG_LEVEL"]);
-  return level === "silent" ? SILENT : new GuardedLogger(builtIn(level), {});
+  return level === "silent" ? SILENT : new GuardedLogger(new JsonLines(level), {});
 }
 
 const SILENT: BoundLogger = {
@@ -54,17 +54,6 @@ const SILENT: BoundLogger = {
     return SILENT;
   },
 };
-
-/** One per level and process, however many nodes there are. */
-const builtIns = new Map<LogLevel, PinoLogger>();
-
-function builtIn(level: LogLevel): PinoLogger {
-  const known = builtIns.get(level);
-  if (known !== undefined) return known;
-  const logger = pino({ name: "nats-leader", level }, pino.destination({ fd: 2, sync: true }));
-  builtIns.set(level, logger);
-  return logger;
-}
 
 /** `LOG_LEVEL` often belongs to the application as a whole: a level of another logger is mapped, not refused. */
 function levelFromEnv(value: string | undefined): LogLevel {

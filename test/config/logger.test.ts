@@ -4,6 +4,7 @@ import fc from "fast-check";
 import { type Logger as PinoLogger, pino } from "pino";
 import { expect, test, vi } from "vitest";
 import { ClusterError } from "../../src/errors.ts";
+import { jsonLine } from "../../src/log/json-lines.ts";
 import { createLogger, type Logger, redact, redactText, redactUrl } from "../../src/log/logger.ts";
 import { FAKE_SEED } from "../support/config/refused-options.ts";
 
@@ -175,6 +176,22 @@ test("pino fits as it is, and writes errors with their stack", () => {
     err: { type: "ClusterError", message: "nats://***@a" },
   });
   expect(line.err["stack"]).toContain("logger.test.ts");
+});
+
+test("the built-in logger formats a line as pino does", () => {
+  const lines: string[] = [];
+  const sink = pino({ name: "nats-leader", level: "debug" }, { write: (line: string) => lines.push(line) });
+  const cause = new TypeError("inner", { cause: new RangeError("innermost") });
+  const fields: readonly (readonly [object, string?])[] = [
+    [{ a: 1, b: [true, null, "ä\n"], c: { d: undefined, e: new Date(0) } }, "hello"],
+    [{ err: new ClusterError("TIMEOUT", "outer", { cause }) }],
+    [{ err: new AggregateError([new Error("one"), new Error("two")], "both"), epoch: 3 }, "failed"],
+    [{ err: Object.assign(new Error("refused"), { code: "ECONNREFUSED" }), level: "x" }, "text"],
+  ];
+  for (const [line, message] of fields) sink.warn(line, message);
+  const own = fields.map(([line, message]) => JSON.parse(jsonLine("warn", line, message)) as object);
+  const time = expect.any(Number);
+  expect(own).toEqual(lines.map((line) => ({ ...(JSON.parse(line) as object), time })));
 });
 
 test("a level that is off costs no redaction", () => {

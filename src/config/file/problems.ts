@@ -6,14 +6,30 @@ import { FILE_SCHEMA } from "./schema.ts";
 import { SETTINGS } from "./settings.ts";
 import { get, isTree, type Tree } from "./tree.ts";
 
+/** The rules of fields that are not options of a node with the same name. */
 const RULES: Readonly<Record<string, string>> = {
+  $schema: "the path or URL of a JSON Schema",
   nats: 'an object with servers, such as {"servers":["nats://localhost:4222"]}',
   "nats.servers": 'a list of nats://host:port, such as ["nats://localhost:4222"]',
   "nats.credentials": "the path of a .creds file",
+  "nats.maxReconnects": "a whole number",
+  "nats.user": "a user name",
+  "nats.passwordFile": "the path of a file with the password of user",
+  "nats.tokenFile": "the path of a file with a token",
+  "nats.nkeyFile": "the path of a file with the seed of a user nkey",
+  "nats.tls.ca": "the path of a PEM file",
+  "nats.tls.cert": "the path of a PEM file",
+  "nats.tls.key": "the path of a PEM file",
+  "nats.tls.handshakeFirst": "true or false",
+  vip: "an object with address, netmask and interface",
   "vip.address": "an IPv4 or IPv6 address",
   "vip.netmask": "the length of a prefix, from 0 to 32, for IPv6 to 128",
   "vip.interface": "the name of a network interface, such as eth0",
+  election: "an object with the timing and rules of the election",
+  service: "an object with version",
   "service.version": OPTIONS.serviceVersion.rule,
+  history: "an object with enabled and maxTerms",
+  "history.enabled": "true or false",
   "history.maxTerms": "a whole number from 1 to 100000",
 };
 
@@ -29,7 +45,6 @@ const SECRETS: Readonly<Record<string, string>> = {
 interface Issue {
   readonly code: string;
   readonly path: readonly PropertyKey[];
-  readonly message: string;
   readonly keys?: readonly string[];
 }
 
@@ -41,7 +56,7 @@ export function schemaProblems(values: Tree, origins: ReadonlyMap<string, string
     if (issue.keys !== undefined && issue.code === "unrecognized_keys") {
       for (const key of issue.keys) found.add(unknown(path, key));
     } else {
-      found.add(wrong(path, values, origins, issue.message));
+      found.add(wrong(path, values, origins));
     }
   }
   return [...found];
@@ -54,8 +69,8 @@ function pathOf(issue: Issue): string {
   return (index < 0 ? names : names.slice(0, index)).join(".");
 }
 
-function wrong(path: string, values: Tree, origins: ReadonlyMap<string, string>, message: string): string {
-  const rule = ruleOf(path) ?? message;
+function wrong(path: string, values: Tree, origins: ReadonlyMap<string, string>): string {
+  const rule = ruleOf(path);
   const value = get(values, path);
   if (value === undefined) return `${path} is missing; ${todo(path)}it must be ${rule}`;
   const origin = origins.get(path);
@@ -63,10 +78,10 @@ function wrong(path: string, values: Tree, origins: ReadonlyMap<string, string>,
   return `${path} ${isTree(value) ? "(an object)" : show(value)}${from} must be ${rule}`;
 }
 
-function ruleOf(path: string): string | undefined {
-  if (Object.hasOwn(RULES, path)) return RULES[path];
+function ruleOf(path: string): string {
+  if (Object.hasOwn(RULES, path)) return RULES[path] ?? "valid";
   const name = path.split(".").at(-1) ?? path;
-  return Object.hasOwn(OPTIONS, name) ? OPTIONS[name as OptionName].rule : undefined;
+  return Object.hasOwn(OPTIONS, name) ? OPTIONS[name as OptionName].rule : "valid by config.schema.json";
 }
 
 /** How a missing value can be given without a file. */

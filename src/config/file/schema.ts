@@ -1,134 +1,129 @@
-/** What may stand in the file. `schema/config.schema.json` is generated from this, so every field says what it is. */
+/** The schema of the configuration file. `schema/config.schema.json` is generated from it, with the descriptions. */
 import { isIP } from "node:net";
-import { z } from "zod";
+import * as z from "zod/mini";
 import { OPTIONS, type OptionName } from "../accepted.ts";
 import { PACKAGE_VERSION } from "../resolve.ts";
 
-/** Where an editor finds the schema beside an installed package; `nats-leader config schema` prints it for any other place. */
+/** The schema in an installed package, for editors; `nats-leader config schema` prints it. */
 export const SCHEMA_URL: string = "./node_modules/nats-leader/schema/config.schema.json";
 
 const MAX_TERMS = 100_000;
 
-/** go-cluster leaves a field at its zero value where it means "not given". */
-function orZero(schema: z.ZodType): z.ZodType {
-  return z.union([z.literal(0), schema]);
+/** go-cluster's file has the zero value for a field that is not set. */
+function orZero(schema: z.ZodMiniType): z.ZodMiniType {
+  return z.optional(z.union([z.literal(0), schema]));
 }
 
-function orEmpty(schema: z.ZodType): z.ZodType {
-  return z.union([z.literal(""), schema]);
+function orEmpty(schema: z.ZodMiniType): z.ZodMiniType {
+  return z.optional(z.union([z.literal(""), schema]));
 }
 
-/** The same rule as the option of the node has. */
-function as(name: OptionName, text?: string): z.ZodType {
+function described(description: string, schema: z.ZodMiniType): z.ZodMiniType {
+  return schema.check(z.meta({ description }));
+}
+
+/** A field that may be missing. */
+function maybe(description: string, schema: z.ZodMiniType): z.ZodMiniType {
+  return z.optional(described(description, schema));
+}
+
+/** The schema of the node option `name`. */
+function option(name: OptionName): z.ZodMiniType {
   const { schema, rule, fallback } = OPTIONS[name];
-  return schema.meta({
-    description:
-      text ?? `${capital(rule)}. ${fallback === "required" ? "Required" : `Default: ${fallback}`}.`,
-  });
+  return described(
+    `${capital(rule)}. ${fallback === "required" ? "Required" : `Default: ${fallback}`}.`,
+    schema,
+  );
+}
+
+function maybeOption(name: OptionName): z.ZodMiniType {
+  return z.optional(option(name));
 }
 
 function capital(text: string): string {
   return text.charAt(0).toUpperCase() + text.slice(1);
 }
 
-function path(description: string): z.ZodType {
-  return z.string().min(1).meta({ description });
-}
+const NON_EMPTY = z.string().check(z.minLength(1));
 
 const nats = z.strictObject({
-  servers: z
-    .array(z.string().min(1))
-    .min(1)
-    .meta({ description: "nats://host:port, tls://host:port or host:port; all of one NATS cluster." }),
-  credentials: z
-    .string()
-    .meta({ description: "Path of a .creds file. Read again at every reconnect." })
-    .optional(),
-  reconnectWaitMs: orZero(as("reconnectWaitMs")).optional(),
-  maxReconnects: z
-    .int()
-    .meta({ description: "go-cluster's; a node of this library never gives up to reconnect." })
-    .optional(),
-  user: z
-    .string()
-    .min(1)
-    .meta({ description: "User name; its password is in passwordFile or NATS_LEADER_PASSWORD." })
-    .optional(),
-  passwordFile: path("Path of a file with the password of user.").optional(),
-  tokenFile: path("Path of a file with a token.").optional(),
-  nkeyFile: path("Path of a file with the seed of a user nkey (SU...).").optional(),
-  tls: as(
-    "tls",
+  servers: described(
+    "nats://host:port, tls://host:port or host:port; all of one NATS cluster.",
+    z.array(NON_EMPTY).check(z.minLength(1)),
+  ),
+  credentials: maybe("Path of a .creds file. Read again at every reconnect.", z.string()),
+  reconnectWaitMs: orZero(option("reconnectWaitMs")),
+  maxReconnects: maybe("go-cluster's; a node of this library reconnects without limit.", z.int()),
+  user: maybe("User name; its password is in passwordFile or NATS_LEADER_PASSWORD.", NON_EMPTY),
+  passwordFile: maybe("Path of a file with the password of user.", NON_EMPTY),
+  tokenFile: maybe("Path of a file with a token.", NON_EMPTY),
+  nkeyFile: maybe("Path of a file with the seed of a user nkey (SU...).", NON_EMPTY),
+  tls: maybe(
     "Paths of PEM files: ca, cert and key; handshakeFirst if the server wants TLS first.",
-  ).optional(),
-  inboxPrefix: as("inboxPrefix").optional(),
-  connectTimeoutMs: as("connectTimeoutMs").optional(),
+    OPTIONS.tls.schema,
+  ),
+  inboxPrefix: maybeOption("inboxPrefix"),
+  connectTimeoutMs: maybeOption("connectTimeoutMs"),
 });
 
 const vip = z.strictObject({
-  address: z
-    .string()
-    .refine((text) => text === "" || isIP(text) !== 0)
-    .meta({
-      description: "Address that only the leader's host has, IPv4 or IPv6. Linux. Empty: no virtual IP.",
-    })
-    .optional(),
-  netmask: z
-    .int()
-    .min(0)
-    .max(128)
-    .meta({ description: "Length of the prefix. Default: 24, for IPv6 64." })
-    .optional(),
-  interface: z
-    .string()
-    .meta({ description: "Network interface that gets the address, such as eth0." })
-    .optional(),
+  address: maybe(
+    "Address that only the leader's host has, IPv4 or IPv6. Linux. Empty: no virtual IP.",
+    z.string().check(z.refine((text) => text === "" || isIP(text) !== 0)),
+  ),
+  netmask: maybe(
+    "Length of the prefix. Default: 24, for IPv6 64.",
+    z.int().check(z.minimum(0), z.maximum(128)),
+  ),
+  interface: maybe("Network interface that gets the address, such as eth0.", z.string()),
 });
 
 const election = z.strictObject({
-  leaseTtlMs: orZero(as("leaseTtlMs")).optional(),
-  heartbeatIntervalMs: orZero(as("heartbeatIntervalMs")).optional(),
-  requestTimeoutMs: as("requestTimeoutMs").optional(),
-  retryDelayMs: as("retryDelayMs").optional(),
-  successorGraceMs: as("successorGraceMs").optional(),
-  cooldownMs: as("cooldownMs").optional(),
-  drainTimeoutMs: as("drainTimeoutMs").optional(),
-  crashDetection: as("crashDetection").optional(),
-  observer: as("observer").optional(),
-  interop: as("interop").optional(),
-  replicas: as("replicas").optional(),
+  leaseTtlMs: orZero(option("leaseTtlMs")),
+  heartbeatIntervalMs: orZero(option("heartbeatIntervalMs")),
+  requestTimeoutMs: maybeOption("requestTimeoutMs"),
+  retryDelayMs: maybeOption("retryDelayMs"),
+  successorGraceMs: maybeOption("successorGraceMs"),
+  cooldownMs: maybeOption("cooldownMs"),
+  drainTimeoutMs: maybeOption("drainTimeoutMs"),
+  crashDetection: maybeOption("crashDetection"),
+  observer: maybeOption("observer"),
+  interop: maybeOption("interop"),
+  replicas: maybeOption("replicas"),
 });
 
-const service = z.strictObject({ version: orEmpty(as("serviceVersion")).optional() });
+const service = z.strictObject({ version: orEmpty(option("serviceVersion")) });
 
 const history = z.strictObject({
-  enabled: z
-    .boolean()
-    .meta({ description: "Record past terms in a small stream beside the bucket. Default: true." })
-    .optional(),
-  maxTerms: z.int().min(1).max(MAX_TERMS).meta({ description: "Terms kept. Default: 1000." }).optional(),
+  enabled: maybe("Record past terms in a small stream beside the bucket. Default: true.", z.boolean()),
+  maxTerms: maybe("Number of terms kept. Default: 1000.", z.int().check(z.minimum(1), z.maximum(MAX_TERMS))),
 });
 
-export const FILE_SCHEMA: z.ZodType = z
+export const FILE_SCHEMA: z.ZodMiniType = z
   .strictObject({
-    $schema: z.string().optional(),
-    clusterId: as("clusterId"),
-    nodeId: as("nodeId"),
-    nats: nats.meta({ description: "How to reach NATS." }),
-    vip: vip.meta({ description: "Virtual IP of the leader." }).optional(),
-    election: election.meta({ description: "Timing and rules of the election." }).optional(),
-    service: service.meta({ description: "The NATS micro service that every node is." }).optional(),
-    history: history.meta({ description: "Record of past terms." }).optional(),
+    $schema: z.optional(z.string()),
+    clusterId: option("clusterId"),
+    nodeId: option("nodeId"),
+    nats: described("How to reach NATS.", nats),
+    vip: maybe("Virtual IP of the leader.", vip),
+    election: maybe("Timing and rules of the election.", election),
+    service: maybe("The NATS micro service of every node.", service),
+    history: maybe("Record of past terms.", history),
   })
-  .meta({ title: "nats-leader configuration", description: "go-cluster's config.json, and more." });
+  .check(
+    z.meta({
+      title: "nats-leader configuration",
+      description: "go-cluster's config.json with more settings.",
+    }),
+  );
 
-/** The JSON Schema of the file, as `schema/config.schema.json` has it. */
+/** The JSON Schema of the file: the content of `schema/config.schema.json`. */
 export function jsonSchema(): Record<string, unknown> {
   const { $schema, ...rest } = z.toJSONSchema(FILE_SCHEMA, { target: "draft-7", io: "input" });
   return { $schema, $id: `urn:nats-leader:config:${PACKAGE_VERSION}`, ...rest };
 }
 
-/** The same as the file's text: short lists on one line, as the repository's formatter has it. */
+/** The JSON Schema as text in the format of the repository: short lists on one line. */
 export function schemaText(): string {
   const text = JSON.stringify(jsonSchema(), null, 2);
   return `${text.replace(/\[\n\s+([^[\]{}]*?)\n\s+\]/g, (_, items: string) => `[${items.replace(/,\n\s+/g, ", ")}]`)}\n`;

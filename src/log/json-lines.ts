@@ -1,0 +1,109 @@
+/**
+ * The built-in logger: one JSON object per line on stderr, with pino's field names and level numbers. Written here
+ * instead of depending on pino, whose ten packages would be most of a bundled library.
+ */
+import { writeSync } from "node:fs";
+import { hostname } from "node:os";
+
+const LEVELS = { debug: 20, info: 30, warn: 40, error: 50 } as const;
+const STDERR = 2;
+const BUSY_WAIT_MS = 10;
+
+export type JsonLineLevel = keyof typeof LEVELS;
+
+/** A logger that writes lines of `level` and above. Its fields must be free of cycles. */
+export class JsonLines {
+  readonly #least: number;
+
+  constructor(level: JsonLineLevel) {
+    this.#least = LEVELS[level];
+  }
+
+  isLevelEnabled(level: JsonLineLevel): boolean {
+    return LEVELS[level] >= this.#least;
+  }
+
+  debug(fields: object, message?: string): void {
+    this.#write("debug", fields, message);
+  }
+
+  info(fields: object, message?: string): void {
+    this.#write("info", fields, message);
+  }
+
+  warn(fields: object, message?: string): void {
+    this.#write("warn", fields, message);
+  }
+
+  error(fields: object, message?: string): void {
+    this.#write("error", fields, message);
+  }
+
+  #write(level: JsonLineLevel, fields: object, msg: string | undefined): void {
+    if (!this.isLevelEnabled(level)) return;
+    writeAll(`${jsonLine(level, fields, msg)}\n`);
+  }
+}
+
+/** One line as pino formats it. Without a message, the message is that of the error in `err`. */
+export function jsonLine(level: JsonLineLevel, fields: object, message: string | undefined): string {
+  const msg = message ?? ("err" in fields && fields.err instanceof Error ? fields.err.message : undefined);
+  const { pid } = process;
+  const line = {
+    level: LEVELS[level],
+    time: Date.now(),
+    pid,
+    hostname: host(),
+    name: "nats-leader",
+    ...fields,
+    msg,
+  };
+  return JSON.stringify(line, (_, value: unknown) => (value instanceof Error ? plainError(value) : value));
+}
+
+let hostName: string | undefined;
+
+/** Read with the first line, not on import. */
+function host(): string {
+  hostName ??= hostname();
+  return hostName;
+}
+
+/** An error as pino's serializer writes it: the messages and stacks of its causes are appended to its own. */
+function plainError(error: Error): object {
+  const chain = causesOf(error);
+  return {
+    ...error,
+    ...(error instanceof AggregateError ? { aggregateErrors: error.errors } : {}),
+    type: error.constructor.name,
+    message: chain.map(({ message }) => message).join(": "),
+    stack: chain.map(({ stack }) => stack ?? "").join("\ncaused by: "),
+  };
+}
+
+function causesOf(error: Error): Error[] {
+  const chain: Error[] = [];
+  for (let next: unknown = error; next instanceof Error; next = next.cause) chain.push(next);
+  return chain;
+}
+
+let closed = false;
+
+/** Synchronous, so that the last line before an exit is written. A non-blocking pipe that is full is waited for. */
+function writeAll(text: string): void {
+  let rest: Uint8Array = Buffer.from(text);
+  while (rest.length > 0 && !closed) {
+    try {
+      rest = rest.subarray(writeSync(STDERR, rest));
+    } catch (error) {
+      const code = error instanceof Error && "code" in error ? error.code : undefined;
+      if (code === "EAGAIN" || code === "EBUSY") sleep(BUSY_WAIT_MS);
+      else if (code === "EPIPE") closed = true;
+      else throw error;
+    }
+  }
+}
+
+function sleep(ms: number): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
+}
