@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { startNatsServer } from "../../src/testing.ts";
-import { type Child, spawnChild } from "../support/child.ts";
+import { type Child, spawnChild } from "../support/processes/spawn-child.ts";
 
 type Line = { readonly text?: string };
 
