@@ -1,20 +1,21 @@
 /**
- * Real node processes on real servers, and everything that can happen to them: killed, frozen, cut off, lied to, their
- * servers restarted and split, their bucket deleted. Each process writes down when it called itself leader; a checker looks
- * for two at once. A register behind a fence must never take a write of a deposed leader; an unfenced shadow of it must.
+ * Injects faults into real node processes on real servers: processes are killed and frozen, connections cut, messages
+ * forged, servers restarted and split, buckets deleted. Each process records when it called itself leader; a checker searches
+ * the recordings for two leaders at once. A fenced register must never accept a write of a deposed leader; an unfenced
+ * shadow of it must, or the run proves nothing about the fence.
  *
  *   npm run --silent chaos -- --faults 200 --seed 1 --json
  *
- * The seed decides which faults come, where and with what numbers; what the machine makes of them it does not. Exit code 1
- * when something did not hold, 2 for wrong arguments. docs/chaos.md says how to read the report.
+ * The seed decides which faults come, in which world and with which numbers, but not the timing on the machine. Exit code 1:
+ * a guarantee did not hold; 2: invalid arguments. docs/chaos.md explains the report.
  */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { leaseSpanMs } from "../../src/election/lease.ts";
 import { findNatsServer } from "../../src/testing.ts";
-import { findFaketime } from "./machine/bent-clock.ts";
 import { Disk } from "./machine/disk.ts";
+import { findFaketime } from "./machine/fake-clock.ts";
 import { Namespace } from "./machine/namespace.ts";
 import { watchStalls } from "./machine/stalls.ts";
 import { type ChaosOptions, listText, readOptions, USAGE } from "./options.ts";
@@ -22,17 +23,17 @@ import { timelineHtml } from "./report/html.ts";
 import { isSound, summarize } from "./report/report.ts";
 import { readReports, sumReports } from "./report/sum.ts";
 import { reportText } from "./report/text.ts";
-import { makePlan, profiles } from "./schedule.ts";
+import { makeSchedule, profiles } from "./schedule.ts";
 import { runWorld, type WorldReport } from "./world.ts";
 
 async function run(options: ChaosOptions): Promise<boolean> {
   const { seed, faults, only, leaseMs, keep } = options;
-  // Once, and not by every world at the same time.
+  // Before the worlds start, so that only one of them downloads the server.
   await findNatsServer({ onProgress: (line) => process.stderr.write(`${line}\n`) });
   const faketime = findFaketime();
-  const means = { clocks: faketime !== null, disks: Disk.possible(), namespaces: Namespace.possible() };
-  const worlds = profiles(Math.min(options.worlds, faults), options.servers, means);
-  const plan = makePlan({ seed, faults, worlds, only });
+  const support = { clocks: faketime !== null, disks: Disk.possible(), namespaces: Namespace.possible() };
+  const worlds = profiles(Math.min(options.worlds, faults), options.servers, support);
+  const schedule = makeSchedule({ seed, faults, worlds, only });
   const folder = keep ?? mkdtempSync(join(tmpdir(), "nats-leader-chaos-"));
   mkdirSync(folder, { recursive: true });
   const stop = new AbortController();
@@ -46,7 +47,7 @@ async function run(options: ChaosOptions): Promise<boolean> {
         runWorld({
           profile,
           number: index + 1,
-          plan: plan[index] ?? [],
+          schedule: schedule[index] ?? [],
           leaseMs,
           faketime: profile.clocks ? faketime : null,
           folder: join(folder, String(index + 1)),
@@ -62,7 +63,7 @@ async function run(options: ChaosOptions): Promise<boolean> {
     );
     const reports = settled.flatMap((it): WorldReport[] => (it.status === "fulfilled" ? [it.value] : []));
     const broken = settled.flatMap((it, index) =>
-      it.status === "rejected" ? [`world ${index + 1} did not come about: ${it.reason}`] : [],
+      it.status === "rejected" ? [`world ${index + 1} did not start: ${it.reason}`] : [],
     );
     const seconds = Math.round((performance.now() - began) / 1000);
     const facts = {

@@ -1,7 +1,8 @@
-/** Arguments of a chaos run. */
+/** Command-line arguments of a chaos run. */
 import { parseArgs } from "node:util";
 import { MIN_MARGIN_MS } from "../../src/election/lease.ts";
-import { FAULT_NAMES, type FaultName, faultNamed, groupOf, kindOf } from "./faults/catalogue.ts";
+import { kindOf } from "./faults/catalogue.ts";
+import { FAULT_NAMES, type FaultName, faultNamed, groupOf } from "./faults/names.ts";
 
 export interface ChaosOptions {
   readonly faults: number;
@@ -12,28 +13,29 @@ export interface ChaosOptions {
   readonly leaseMs: number;
   readonly only: readonly FaultName[];
   readonly json: boolean;
-  /** A file to write the timeline to. */
+  /** File to write the timeline to. */
   readonly html: string | null;
-  /** A folder that keeps the histories of all processes. */
+  /** Folder to keep the recordings of all processes in. */
   readonly keep: string | null;
   readonly list: boolean;
-  /** Reports of earlier runs, to be added up; nothing is run. */
+  /** Reports of earlier runs to add up instead of a run. */
   readonly sum: readonly string[];
 }
 
 export const USAGE: string = `npm run --silent chaos -- [options]
-  --faults N     how many, over all worlds (200)
-  --seed N       decides which, where, and with what numbers (1)
-  --only NAMES   only these, with commas between; --list says what there is
-  --worlds N     how many elections side by side, each with servers of its own (5)
-  --servers 1|3  only worlds of one server, or only of three (both)
+  --faults N     number of faults over all worlds (200)
+  --seed N       decides which faults come, in which world, and with which numbers (1)
+  --only NAMES   only these faults, separated by commas; --list prints the names
+  --worlds N     number of parallel elections, each with its own servers (5)
+  --servers 1|3  only worlds with one server, or only clusters of three (both)
   --lease N      leaseTtlMs of the nodes (2000)
-  --json         print the report as JSON, and nothing else
+  --json         print only the report, as JSON
   --html FILE    write a timeline of all nodes, terms and faults
-  --keep FOLDER  keep the histories that the processes wrote
-  --sum FILE...  add up the reports (--json) of several runs, and run nothing`;
+  --keep FOLDER  keep the recordings of all processes
+  --list         print every fault with its group and description
+  --sum FILE...  add up the reports (--json) of several runs instead of running`;
 
-/** Throws an `Error` that says which argument is wrong. */
+/** @throws `Error` that names the invalid argument. */
 export function readOptions(args: readonly string[]): ChaosOptions {
   const { values, positionals } = parseArgs({
     args: [...args],
@@ -56,7 +58,9 @@ export function readOptions(args: readonly string[]): ChaosOptions {
   if (servers !== undefined && servers !== "1" && servers !== "3")
     throw new Error(`--servers must be 1 or 3, not ${servers}`);
   if (values.sum !== positionals.length > 0)
-    throw new Error(values.sum ? "--sum: which reports?" : `what is "${positionals[0]}"?`);
+    throw new Error(
+      values.sum ? "--sum needs the report files to add up" : `unexpected argument "${positionals[0]}"`,
+    );
   return {
     faults: positive("faults", values.faults, 1),
     seed: positive("seed", values.seed, 0),
@@ -75,7 +79,7 @@ export function readOptions(args: readonly string[]): ChaosOptions {
 function positive(name: string, text: string, least: number): number {
   const value = Number(text);
   if (Number.isSafeInteger(value) && value >= least) return value;
-  throw new Error(`--${name} must be a whole number from ${least}, not ${text}`);
+  throw new Error(`--${name} must be a whole number of at least ${least}, not ${text}`);
 }
 
 function names(text: string): FaultName[] {
@@ -86,7 +90,7 @@ function names(text: string): FaultName[] {
     .map((name) => {
       const found = faultNamed(name);
       if (found !== undefined) return found;
-      throw new Error(`--only: there is no fault "${name}"; --list says what there is`);
+      throw new Error(`--only: unknown fault "${name}"; --list prints the names`);
     });
 }
 

@@ -1,40 +1,35 @@
-/** Which fault comes where, and with which numbers: decided by the seed before anything runs. */
-
+/** Decides from the seed, before anything runs, which faults come in which world, in which order and with which numbers. */
 import { Random } from "../../src/testing/simulation/random.ts";
-import {
-  costMs,
-  FAULT_NAMES,
-  type FaultName,
-  groupOf,
-  isPossible,
-  type WorldProfile,
-} from "./faults/catalogue.ts";
+import { costMs, isPossible, type WorldProfile } from "./faults/catalogue.ts";
+import { FAULT_NAMES, type FaultName, groupOf } from "./faults/names.ts";
 
-export interface PlannedFault {
+export interface ScheduledFault {
   /** From 1, over all worlds. */
   readonly number: number;
   readonly name: FaultName;
-  /** Of the numbers that the fault draws for itself. */
+  /** Seed of the random numbers that the fault draws. */
   readonly seed: number;
 }
 
-export interface PlanOptions {
+export interface ScheduleOptions {
   readonly seed: number;
   readonly faults: number;
   readonly worlds: readonly WorldProfile[];
-  /** Only these. Empty: all. */
+  /** Limits the schedule to these faults. Empty: all faults. */
   readonly only: readonly FaultName[];
 }
 
-/** Only one kind of world can do them. */
+/** Clock faults are possible in one world only, so each counts three times there. */
 const CLOCK_CARDS = 3;
 
 /**
- * One list for each world. Worlds get as many as they can do in the same time, by the catalogue's estimates; each deals all
- * of its possible faults in a shuffled order, then all again. What no other world has dealt yet comes first, so that also a
- * short run has all kinds.
+ * One list per world. By the catalogue's estimates all worlds take about the same time. Each world deals all of its possible
+ * faults in random order, then all of them again. Faults that no world has dealt yet come first, so a short run has every
+ * kind before it repeats one.
+ *
+ * Throws if no world can inject any of the requested faults.
  */
-export function makePlan(options: PlanOptions): PlannedFault[][] {
+export function makeSchedule(options: ScheduleOptions): ScheduledFault[][] {
   const { seed, faults, worlds, only } = options;
   const random = new Random(seed);
   const wanted = only.length === 0 ? FAULT_NAMES : only;
@@ -43,19 +38,19 @@ export function makePlan(options: PlanOptions): PlannedFault[][] {
     const cards = names.flatMap((name) =>
       Array<FaultName>(groupOf(name) === "clock" ? CLOCK_CARDS : 1).fill(name),
     );
-    return { world, plan: [] as PlannedFault[], deck: new Deck(cards, random), spentMs: 0, names };
+    return { world, dealt: [] as ScheduledFault[], deck: new Deck(cards, random), spentMs: 0, names };
   });
   const open = tables.filter(({ names }) => names.length > 0);
-  if (open.length === 0) throw new Error(`no world can do ${wanted.join(", ")}`);
+  if (open.length === 0) throw new Error(`no world of this run can inject ${wanted.join(", ")}`);
   const dealt = new Set<FaultName>();
   for (let number = 1; number <= faults; number++) {
     const table = open.reduce((least, other) => (other.spentMs < least.spentMs ? other : least));
     const name = table.deck.deal(dealt);
     dealt.add(name);
-    table.plan.push({ number, name, seed: random.between(1, 0x7fffffff) });
+    table.dealt.push({ number, name, seed: random.between(1, 0x7fffffff) });
     table.spentMs += costMs(name, table.world);
   }
-  return tables.map(({ plan }) => plan);
+  return tables.map((table) => table.dealt);
 }
 
 class Deck {
@@ -68,7 +63,7 @@ class Deck {
     this.#random = random;
   }
 
-  /** One that is not among these, if one is left. */
+  /** Prefers a name that is not in `seen`. */
   deal(seen: ReadonlySet<FaultName>): FaultName {
     if (this.#left.length === 0) this.#left = [...this.#cards];
     const fresh = this.#left.filter((name) => !seen.has(name));
@@ -78,7 +73,7 @@ class Deck {
   }
 }
 
-/** In the order in which they are taken: every run has one server and a cluster, both ways of crash detection, bent clocks. */
+/** A run uses these in order. Five worlds cover one server and a cluster, both kinds of crash detection, and changed clocks. */
 const PROFILES: readonly WorldProfile[] = [
   { servers: 1, crashDetection: "presence", clocks: false, disks: true, namespaces: false },
   { servers: 3, crashDetection: "presence", clocks: false, disks: true, namespaces: true },
@@ -87,26 +82,26 @@ const PROFILES: readonly WorldProfile[] = [
   { servers: 3, crashDetection: "lease", clocks: false, disks: true, namespaces: false },
 ];
 
-/** What this machine lets a run do. */
-export interface Means {
-  /** libfaketime is there, to bend clocks. */
+/** What this machine supports. */
+export interface MachineSupport {
+  /** libfaketime is installed. */
   readonly clocks: boolean;
-  /** File systems can be mounted, to be full. */
+  /** This process may mount file systems. */
   readonly disks: boolean;
-  /** Network namespaces can be made, to pull their cables. */
+  /** This process may create network namespaces. */
   readonly namespaces: boolean;
 }
 
-/** `servers` `null`: both kinds. */
-export function profiles(count: number, servers: 1 | 3 | null, means: Means): WorldProfile[] {
+/** `servers` is `null`: both kinds. */
+export function profiles(count: number, servers: 1 | 3 | null, support: MachineSupport): WorldProfile[] {
   const usable = PROFILES.filter((profile) => servers === null || profile.servers === servers);
   return Array.from({ length: count }, (_, index) => {
     const profile = usable[index % usable.length] as WorldProfile;
     return {
       ...profile,
-      clocks: profile.clocks && means.clocks,
-      disks: profile.disks && means.disks,
-      namespaces: profile.namespaces && means.namespaces,
+      clocks: profile.clocks && support.clocks,
+      disks: profile.disks && support.disks,
+      namespaces: profile.namespaces && support.namespaces,
     };
   });
 }

@@ -1,43 +1,43 @@
-/** One server or three, three nodes behind proxies, one fault after the other. Several worlds run side by side. */
+/** One server or three, three nodes behind proxies, one fault after another. Several worlds run in parallel. */
 import { appendFileSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
-import { connect } from "@nats-io/transport-node";
-import { FencedStream } from "../../src/fencing.ts";
 import { streamName } from "../../src/nats/names.ts";
 import { Random } from "../../src/testing/simulation/random.ts";
-import { check, type FaultMark, type Findings } from "./check/checker.ts";
+import { waitFor } from "../shared/wait.ts";
+import { check } from "./check/checker.ts";
+import type { FaultMark, Findings } from "./check/findings.ts";
 import type { WorldProfile } from "./faults/catalogue.ts";
 import { inflict } from "./faults/inflict.ts";
 import type { Scene } from "./faults/scene.ts";
-import { BentClock, uptimeOffsetNs } from "./machine/bent-clock.ts";
+import { FakeClock, uptimeOffsetNs } from "./machine/fake-clock.ts";
 import { Namespace } from "./machine/namespace.ts";
 import { CLUSTER_ID, hostNowNs, STREAM } from "./node/messages.ts";
 import { NodeProcess } from "./node/node-process.ts";
-import { type HeldInterval, readHistory, type Stall } from "./node/recording.ts";
-import type { PlannedFault } from "./schedule.ts";
+import { type HeldInterval, readRecording, type Stall } from "./node/recording.ts";
+import type { ScheduledFault } from "./schedule.ts";
 import { Operator } from "./servers/operator.ts";
-import { EMPTY_REGISTER, type RegisterContents, readRegister } from "./servers/register.ts";
+import { createRegister, EMPTY_REGISTER, type RegisterContents, readRegister } from "./servers/register.ts";
 import { type Servers, STRANGER, startServers, userOf } from "./servers/servers.ts";
 
 const NODES = ["a", "b", "c"] as const;
-/** A cluster may be without a leader for a while when its servers die, and for longer on a busy machine. */
+/** A cluster whose servers die may have no leader for many seconds, longer on a busy machine. */
 const SETTLE_MS = 120_000;
 const LATE_BYTES_MS = 1500;
-const REGISTER_TRIES = 120;
+const POLL_MS = 5;
 
 export interface WorldOptions {
   readonly profile: WorldProfile;
   /** From 1. */
   readonly number: number;
-  readonly plan: readonly PlannedFault[];
+  readonly schedule: readonly ScheduledFault[];
   readonly leaseMs: number;
-  /** Path of libfaketime; `null` when no clock is bent here. */
+  /** Path of libfaketime; `null` if no clock changes in this world. */
   readonly faketime: string | null;
-  /** For histories and clocks. */
+  /** For recordings and clock files. */
   readonly folder: string;
   readonly stalls: readonly Stall[];
-  /** No more faults are begun. */
+  /** When aborted, no further fault begins. */
   readonly signal: AbortSignal;
   readonly onFault: (mark: FaultMark) => void;
 }
@@ -51,7 +51,7 @@ export interface WorldReport {
   readonly findings: Findings;
   readonly contents: RegisterContents;
   readonly outcomes: Readonly<Record<string, number>>;
-  /** What ended this world before its plan was done. */
+  /** Why the world ended before its schedule was complete, `null` if it did not. */
   readonly failure: string | null;
 }
 
@@ -64,7 +64,7 @@ export async function runWorld(options: WorldOptions): Promise<WorldReport> {
     let failure: string | null = null;
     try {
       await world.begin();
-      await world.suffer();
+      await world.runFaults();
     } catch (error) {
       failure = String(error);
     }
@@ -93,7 +93,7 @@ class World {
 
   async begin(): Promise<void> {
     const { urls } = this.#servers;
-    await makeRegister(urls, this.#options.profile.servers);
+    await createRegister(urls, this.#options.profile.servers);
     this.#operator = await Operator.at(urls);
     this.#stranger = await Operator.at(urls, STRANGER);
     for (const [index, id] of NODES.entries()) {
@@ -104,12 +104,12 @@ class World {
     await this.#leader(0);
   }
 
-  /** Each begins at another server, and knows a way to all. The last one is given the program's connection. */
+  /** Each node connects to another server first and has a proxy to every server. The last one uses the program's connection. */
   async #prepare(lane: string, nodeId: string, index: number): Promise<NodeProcess> {
     const { folder, leaseMs, profile, faketime } = this.#options;
     const { all } = this.#servers;
     const servers = [...all.slice(index), ...all.slice(0, index)];
-    const clock = faketime === null ? null : new BentClock(faketime, join(folder, `${lane}.clock`));
+    const clock = faketime === null ? null : new FakeClock(faketime, join(folder, `${lane}.clock`));
     const settings = {
       nodeId,
       user: userOf(nodeId),
@@ -118,14 +118,13 @@ class World {
       sharedConnection: index === NODES.length - 1,
       uptimeOffsetNs: this.#uptimeOffsetNs,
     };
-    const namespace = profile.namespaces ? Namespace.make() : null;
+    const namespace = profile.namespaces ? Namespace.create() : null;
     return NodeProcess.prepare(lane, settings, servers, { clock, namespace, folder });
   }
 
-  /** The whole plan, unless it is told to stop. */
-  async suffer(): Promise<void> {
-    const { plan, signal, onFault, profile } = this.#options;
-    for (const { number, name, seed } of plan) {
+  async runFaults(): Promise<void> {
+    const { schedule, signal, onFault, profile } = this.#options;
+    for (const { number, name, seed } of schedule) {
       if (signal.aborted) return;
       const random = new Random(seed);
       await pause(random.between(20, 250));
@@ -140,18 +139,18 @@ class World {
         await this.#mend();
         const next = await this.#leader(mendedMs);
         if (profile.servers > 1) await this.#servers.whole();
-        this.#note({ ...mark, mendedMs, settledMs: nowMs(), epochAfter: next.epoch });
+        this.#record({ ...mark, mendedMs, settledMs: nowMs(), epochAfter: next.epoch });
       } catch (error) {
-        // What it did is its doing, also when the world did not get over it.
-        this.#note({ ...mark, mendedMs, settledMs: nowMs(), epochAfter: before });
-        throw new Error(`at fault ${number} (${name}): ${error}`, { cause: error });
+        // Recorded even if the world does not recover, so that the checker can attribute what follows.
+        this.#record({ ...mark, mendedMs, settledMs: nowMs(), epochAfter: before });
+        throw new Error(`fault ${number} (${name}): ${error}`, { cause: error });
       }
       onFault(this.#faults.at(-1) as FaultMark);
     }
   }
 
-  /** Also beside the histories, for whoever looks into them later. */
-  #note(fault: FaultMark): void {
+  /** Also written to a file beside the recordings, for `--keep`. */
+  #record(fault: FaultMark): void {
     this.#faults.push(fault);
     appendFileSync(join(this.#options.folder, "faults.jsonl"), `${JSON.stringify(fault)}\n`);
   }
@@ -179,28 +178,32 @@ class World {
     const twin = await this.#prepare(`${leader.lane}'`, leader.lane, index);
     this.#twins.push(twin);
     twin.start();
-    await until(() => twin.started || twin.failure !== null, SETTLE_MS, "the twin to take part");
+    await waitFor(() => twin.started || twin.failure !== null, {
+      timeoutMs: SETTLE_MS,
+      intervalMs: POLL_MS,
+      message: `the second process of node ${leader.lane} to start`,
+    });
     return twin;
   }
 
-  /** Processes that are gone come back; second ones under a node id go. */
+  /** Restarts processes that have ended, and ends second processes with the same node id. */
   async #mend(): Promise<void> {
     for (const node of this.#nodes) node.start();
     for (const twin of this.#twins.splice(0)) {
-      this.#failed(twin);
+      this.#assertRunning(twin);
       await twin.end("SIGTERM");
       await twin.close();
     }
   }
 
-  #failed(node: NodeProcess): void {
+  #assertRunning(node: NodeProcess): void {
     if (node.failure !== null) throw new Error(node.failure);
   }
 
-  /** The node that leads and has written after that moment, when at least one other takes part. */
+  /** Resolves when a node leads that has written after `sinceMs`, and at least one other node has started. */
   async #leader(sinceMs: number): Promise<NodeProcess> {
-    const look = (): NodeProcess | undefined => {
-      for (const node of this.#nodes) this.#failed(node);
+    const settled = (): NodeProcess | undefined => {
+      for (const node of this.#nodes) this.#assertRunning(node);
       if (this.#nodes.filter(({ started }) => started).length < 2) return undefined;
       const newest = Math.max(...this.#nodes.map(({ epoch }) => epoch));
       return this.#nodes.find(
@@ -208,12 +211,15 @@ class World {
           started && newest > 0 && epoch === newest && wroteEpoch === newest && wroteAtMs > sinceMs,
       );
     };
-    return until(look, SETTLE_MS, "somebody to lead and write").catch(async (error: unknown) => {
-      throw new Error(`${error}; ${await this.#streams()}`, { cause: error });
-    });
+    const message = "a node to lead and write";
+    return waitFor(settled, { timeoutMs: SETTLE_MS, intervalMs: POLL_MS, message }).catch(
+      async (error: unknown) => {
+        throw new Error(`${error}; ${await this.#streams()}`, { cause: error });
+      },
+    );
   }
 
-  /** Who leads the streams, for people: without its bucket nobody can lead, and without the register nobody can write. */
+  /** State of the bucket's and the register's stream, for the error message: no node can lead or write without them. */
   async #streams(): Promise<string> {
     const state = async (stream: string): Promise<string> => {
       const { cluster } = (await this.#operator?.api(`STREAM.INFO.${stream}`)) ?? {};
@@ -223,7 +229,7 @@ class World {
     return states.map((it) => (it.status === "fulfilled" ? it.value : String(it.reason))).join("; ");
   }
 
-  /** Resolves when a newer term has written, or after a while. */
+  /** Resolves when a term with a larger epoch has written, or after `timeoutMs`. */
   async #writtenSince(epoch: number, timeoutMs: number): Promise<void> {
     const deadline = performance.now() + timeoutMs;
     const all = [...this.#nodes, ...this.#twins];
@@ -232,18 +238,18 @@ class World {
 
   async end(failure: string | null): Promise<WorldReport> {
     const { number, profile, folder, stalls, leaseMs } = this.#options;
-    await pause(LATE_BYTES_MS); // whatever is still under way arrives
+    await pause(LATE_BYTES_MS); // bytes under way arrive
     const outcomes = sum(await Promise.all(this.#nodes.map((node) => node.outcomes())));
     await Promise.all([...this.#nodes, ...this.#twins].map((node) => node.end("SIGKILL")));
-    const history = readHistory(folder);
+    const recording = readRecording(folder);
     const faults = this.#faults;
-    // A lease to wait out, as long again for the campaign, and on a cluster the elections of its streams.
+    // The lease expires, the next node campaigns, and on a cluster the streams elect leaders.
     const recoveryMs = 3 * leaseMs + (profile.servers === 1 ? 2_000 : 20_000);
     const presence = profile.crashDetection === "presence";
-    const findings = check(history, { faults, stalls, presence, recoveryMs });
-    const { contents, unread } = await readPatiently(this.#servers);
+    const findings = check(recording, { faults, stalls, presence, recoveryMs });
+    const { contents, unread } = await readRegisterWhenReady(this.#servers);
     const version = this.#servers.all[0]?.version ?? "";
-    const report = { number, profile, version, faults, held: history.held, findings, contents, outcomes };
+    const report = { number, profile, version, faults, held: recording.held, findings, contents, outcomes };
     return { ...report, failure: failure ?? unread };
   }
 
@@ -257,18 +263,8 @@ function nowMs(): number {
   return hostNowNs() / 1e6;
 }
 
-async function until<T>(look: () => T | undefined | false, timeoutMs: number, what: string): Promise<T> {
-  const deadline = performance.now() + timeoutMs;
-  for (;;) {
-    const seen = look();
-    if (seen !== undefined && seen !== false) return seen;
-    if (performance.now() > deadline) throw new Error(`waited ${timeoutMs} ms for ${what}`);
-    await pause(5);
-  }
-}
-
-/** After the last fault a cluster may still be without a leader for the stream. */
-async function readPatiently(
+/** After the last fault the register's stream may be without a leader for a while. */
+async function readRegisterWhenReady(
   servers: Servers,
 ): Promise<{ readonly contents: RegisterContents; readonly unread: string | null }> {
   const giveUpAt = performance.now() + SETTLE_MS;
@@ -278,25 +274,10 @@ async function readPatiently(
       return { contents: await readRegister(servers.urls), unread: null };
     } catch (error) {
       if (performance.now() > giveUpAt)
-        return { contents: EMPTY_REGISTER, unread: `the register can't be read: ${error}` };
+        return { contents: EMPTY_REGISTER, unread: `cannot read the register: ${error}` };
       await pause(250);
     }
   }
-}
-
-async function makeRegister(servers: string[], replicas: number): Promise<void> {
-  const nats = await connect({ servers, waitOnFirstConnect: true });
-  for (let tries = 0; ; tries++) {
-    try {
-      const options = { stream: STREAM, subjects: ["register.>"], replicas, timeoutMs: 5000 };
-      (await FencedStream.connect(nats, options)).close();
-      break;
-    } catch (error) {
-      if (tries === REGISTER_TRIES) throw error;
-      await pause(250); // a cluster that has just started
-    }
-  }
-  await nats.close();
 }
 
 function sum(all: readonly Readonly<Record<string, number>>[]): Record<string, number> {

@@ -1,25 +1,25 @@
-/** The chaos harness itself, on one small world: its faults happen, and are mended. What they do to the library is its own business. */
+/** The chaos harness on one small world: it injects its faults and undoes them. `npm run chaos` judges the library. */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import type { FaultName } from "../../scripts/chaos/faults/catalogue.ts";
+import type { FaultName } from "../../scripts/chaos/faults/names.ts";
 import { Disk } from "../../scripts/chaos/machine/disk.ts";
 import { Namespace } from "../../scripts/chaos/machine/namespace.ts";
 import { runWorld } from "../../scripts/chaos/world.ts";
 
-test("a world lives through servers without its user, without JetStream, without room, and a cable that is pulled", async () => {
+test("a world recovers from revoked users, missing JetStream, a full disk and a pulled cable", async () => {
   const folder = mkdtempSync(join(tmpdir(), "nats-leader-chaos-test-"));
-  const means = { disks: Disk.possible(), namespaces: Namespace.possible() };
+  const support = { disks: Disk.possible(), namespaces: Namespace.possible() };
   const names: FaultName[] = ["kill", "credentials-revoked", "jetstream-off"];
-  if (means.disks) names.push("disk-full");
-  if (means.namespaces) names.push("cable-pulled");
+  if (support.disks) names.push("disk-full");
+  if (support.namespaces) names.push("cable-pulled");
   const seen: string[] = [];
   try {
     const report = await runWorld({
-      profile: { servers: 1, crashDetection: "presence", clocks: false, ...means },
+      profile: { servers: 1, crashDetection: "presence", clocks: false, ...support },
       number: 1,
-      plan: names.map((name, index) => ({ number: index + 1, name, seed: 3 })),
+      schedule: names.map((name, index) => ({ number: index + 1, name, seed: 3 })),
       leaseMs: 2000,
       faketime: null,
       folder,

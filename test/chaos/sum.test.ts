@@ -19,7 +19,7 @@ function report(seed: number, change: Partial<ChaosReport>): ChaosReport {
 
 const kills = { group: "process", newTerms: 2, overlapMs: 0, shadowViolations: 1 } as const;
 
-test("reports of several runs add up: counts are summed, the longest is the longest", () => {
+test("reports of several runs add up: counts are summed, of the longest times the maximum is taken", () => {
   const sum = sumReports([
     report(1, {
       faults: 3,
@@ -51,12 +51,12 @@ test("reports of several runs add up: counts are summed, the longest is the long
   expect(isSound(sum)).toBe(false);
 });
 
-test("runs of different leases are not added up", () => {
+test("runs with different lease TTLs are not added up", () => {
   expect(() => sumReports([report(1, {}), report(2, { leaseMs: 9000 })])).toThrow(/2000 and 9000 ms/);
-  expect(() => sumReports([])).toThrow(/no report/);
+  expect(() => sumReports([])).toThrow(/at least one report/);
 });
 
-test("a world that did not come about is a problem, whatever the others did", () => {
+test("a world that did not start is a problem even if all others are sound", () => {
   const facts = {
     options: readOptions([]),
     spanMs: 1750,
@@ -65,7 +65,5 @@ test("a world that did not come about is a problem, whatever the others did", ()
     disks: true,
     namespaces: true,
   };
-  expect(isSound(summarize([], { ...facts, broken: ["world 1 did not come about: no nats-server"] }))).toBe(
-    false,
-  );
+  expect(isSound(summarize([], { ...facts, broken: ["world 1 did not start: no nats-server"] }))).toBe(false);
 });

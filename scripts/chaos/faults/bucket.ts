@@ -1,4 +1,4 @@
-/** What somebody does to the bucket, or says in its name: operators, other users of the account, strangers. */
+/** Faults of the bucket and forged messages: by operators, other users of the account, and users without permissions. */
 import { randomBytes } from "node:crypto";
 import { setTimeout as pause } from "node:timers/promises";
 import {
@@ -14,18 +14,18 @@ import {
 } from "../../../src/nats/names.ts";
 import { CLUSTER_ID } from "../node/messages.ts";
 import { type Operator, RefusedError } from "../servers/operator.ts";
-import type { FaultName } from "./catalogue.ts";
+import type { FaultName } from "./names.ts";
 import type { Fault, Scene } from "./scene.ts";
 
 const BUCKET = streamName(CLUSTER_ID);
 const HUGE_BYTES = 900_000;
 
-/** Nodes that knew of the record wait its full lease. */
-async function outwaited(scene: Scene): Promise<void> {
+/** Nodes that have seen the record wait for its full TTL. */
+async function leaseReplaced(scene: Scene): Promise<void> {
   await scene.takenOver(2 * scene.leaseMs);
 }
 
-async function forged(operator: Operator, presence: string | undefined): Promise<void> {
+async function publishForged(operator: Operator, presence: string | undefined): Promise<void> {
   const { connection } = operator;
   const advisory = consumerDeletedAdvisory(presence ?? `${BUCKET}.gone`);
   const [stream = "", consumer = ""] = (presence ?? "").split(".");
@@ -36,8 +36,12 @@ async function forged(operator: Operator, presence: string | undefined): Promise
   await connection.flush();
 }
 
-/** All that a user can try who wants the leader gone. Every bit of it needs a right that the stranger does not have. */
-async function attempts(stranger: Operator, leader: string, presence: string | undefined): Promise<void> {
+/** Everything a user can try to remove the leader. Each attempt needs a permission that the stranger lacks. */
+async function tryEverything(
+  stranger: Operator,
+  leader: string,
+  presence: string | undefined,
+): Promise<void> {
   const { connection } = stranger;
   const record = JSON.stringify({ node_id: "stranger", epoch: 1e6, acquired_at: Date.now() });
   const tried = [
@@ -58,25 +62,25 @@ async function attempts(stranger: Operator, leader: string, presence: string | u
 export const BUCKET_FAULTS: Readonly<Record<FaultName<"bucket">, Fault>> = {
   async "key-deleted"(scene) {
     await scene.operator.put("", { "KV-Operation": "DEL" });
-    await outwaited(scene);
+    await leaseReplaced(scene);
   },
   async "key-purged"(scene) {
     await scene.operator.api(`STREAM.PURGE.${BUCKET}`);
-    await outwaited(scene);
+    await leaseReplaced(scene);
   },
   async "bucket-deleted"(scene) {
     await scene.operator.api(`STREAM.DELETE.${BUCKET}`);
-    await outwaited(scene);
+    await leaseReplaced(scene);
   },
   async "bucket-recreated"(scene) {
     const { operator } = scene;
     const config = await operator.bucketConfig();
     await operator.api(`STREAM.DELETE.${BUCKET}`);
-    // A node may have been quicker.
+    // A node may have recreated it first.
     await operator.api(`STREAM.CREATE.${BUCKET}`, config).catch((error: unknown) => {
       if (!(error instanceof RefusedError)) throw error;
     });
-    await outwaited(scene);
+    await leaseReplaced(scene);
   },
   async garbage(scene) {
     const { operator, random } = scene;
@@ -84,20 +88,20 @@ export const BUCKET_FAULTS: Readonly<Record<FaultName<"bucket">, Fault>> = {
       await operator.put(randomBytes(random.between(0, 400)));
       await pause(random.between(0, 100));
     }
-    await outwaited(scene);
+    await leaseReplaced(scene);
   },
   async "huge-record"(scene) {
     const { operator, random } = scene;
     const noise = "x".repeat(HUGE_BYTES);
     const record = { node_id: noise, epoch: random.between(1, 1e6), acquired_at: Date.now() };
     await operator.put(random.next() < 0.5 ? noise : JSON.stringify(record));
-    await outwaited(scene);
+    await leaseReplaced(scene);
   },
   async "foreign-record"(scene) {
     const { operator, leader, random } = scene;
     const epoch = leader.epoch + random.between(-1, 3);
-    await operator.put(JSON.stringify({ node_id: "nobody", epoch, acquired_at: Date.now() }));
-    await outwaited(scene);
+    await operator.put(JSON.stringify({ node_id: "unknown-node", epoch, acquired_at: Date.now() }));
+    await leaseReplaced(scene);
   },
   async "old-events"({ operator, random }) {
     const events = [...operator.events, ...operator.events];
@@ -112,12 +116,12 @@ export const BUCKET_FAULTS: Readonly<Record<FaultName<"bucket">, Fault>> = {
   },
   async "forged-advisory"({ operator, random }) {
     const presence = await operator.presence();
-    for (let times = random.between(1, 5); times > 0; times--) await forged(operator, presence);
+    for (let times = random.between(1, 5); times > 0; times--) await publishForged(operator, presence);
     await pause(300);
   },
   async "forged-status"({ operator, followers, leader }) {
     const answers = [leader, ...followers].map(({ lane }) => statusSubject(CLUSTER_ID, lane));
-    const status = { nodeId: "a", role: "leader", isLeader: true, epoch: 1e9, leader: "nobody" };
+    const status = { nodeId: "a", role: "leader", isLeader: true, epoch: 1e9, leader: "unknown-node" };
     const subscriptions = [
       ...answers,
       `$SRV.PING.${serviceName(CLUSTER_ID)}`,
@@ -132,12 +136,12 @@ export const BUCKET_FAULTS: Readonly<Record<FaultName<"bucket">, Fault>> = {
   },
   async stranger({ stranger, operator, leader }) {
     const presence = await operator.presence();
-    await attempts(stranger, leader.lane, presence);
+    await tryEverything(stranger, leader.lane, presence);
     await pause(400);
   },
   async "presence-deleted"({ operator, random }) {
     const presence = await operator.presence();
-    // It may be just about to be made anew, or gone with its server.
+    // The consumer may be about to be recreated, or lost with its server.
     if (presence !== undefined) await operator.api(`CONSUMER.DELETE.${presence}`).catch(() => {});
     await pause(random.between(200, 800));
   },

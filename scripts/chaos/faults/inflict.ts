@@ -1,6 +1,6 @@
 import { BUCKET_FAULTS } from "./bucket.ts";
-import type { FaultName } from "./catalogue.ts";
 import { CLOCK_FAULTS } from "./clock.ts";
+import type { FaultName } from "./names.ts";
 import { NETWORK_FAULTS } from "./network.ts";
 import { PROCESS_FAULTS } from "./process.ts";
 import type { Fault, Scene } from "./scene.ts";
@@ -14,7 +14,7 @@ const FAULTS: Readonly<Record<FaultName, Fault>> = {
   ...CLOCK_FAULTS,
 };
 
-/** Everything is mended when it resolves; what it has killed is not running yet. */
+/** Injects the fault and undoes it. Processes that it killed are not running when it resolves. */
 export function inflict(name: FaultName, scene: Scene): Promise<void> {
   return FAULTS[name](scene);
 }

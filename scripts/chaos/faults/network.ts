@@ -5,42 +5,58 @@ import type { NatsServer } from "../../../src/testing.ts";
 import type { Frame, TcpProxy } from "../../shared/tcp-proxy.ts";
 import type { Namespace } from "../machine/namespace.ts";
 import { CLUSTER_ID } from "../node/messages.ts";
-import type { FaultName } from "./catalogue.ts";
-import { type Fault, longerThanLease, passAll, past, resetBoth, type Scene, spanMs } from "./scene.ts";
+import type { FaultName } from "./names.ts";
+import {
+  type Fault,
+  longerThanLease,
+  pastLease,
+  resetBoth,
+  restoreAll,
+  type Scene,
+  spanMs,
+} from "./scene.ts";
 
 const FLOOD_BYTES = 900_000;
-/** More than a server keeps for a client, and the kernels on the way. */
+/** More than the server's `max_pending` and the kernels' buffers hold. */
 const FLOOD_MESSAGES = 5;
 const FLOODS = 8;
 
-/** Holds what `hold` says until another leads, then lets it arrive late or, `lost`, resets the connection. */
-async function heldUp(scene: Scene, hold: (way: TcpProxy) => void, end: "late" | "lost"): Promise<void> {
-  const { ways } = scene.leader;
-  for (const way of ways) hold(way);
-  await past(scene);
-  if (end === "lost") resetBoth(ways);
-  passAll(ways);
+/** Applies `hold` until another node leads. Then the held frames arrive (`late`) or the connection is reset (`lost`). */
+async function withHeldFrames(
+  scene: Scene,
+  hold: (proxy: TcpProxy) => void,
+  end: "late" | "lost",
+): Promise<void> {
+  const { proxies } = scene.leader;
+  for (const proxy of proxies) hold(proxy);
+  await pastLease(scene);
+  if (end === "lost") resetBoth(proxies);
+  restoreAll(proxies);
 }
 
-/** Until the connection that only one side believes in is over on the other, by its lease if by nothing else. */
-async function bothSidesKnow(scene: Scene): Promise<void> {
+/** Waits until a leader whose connection is closed on the server's side only has stopped leading: its span at most. */
+async function pastSpan(scene: Scene): Promise<void> {
   await pause(spanMs(scene) + 100);
 }
 
-async function slowed(nodes: readonly { readonly ways: readonly TcpProxy[] }[], ms: number, forMs: number) {
-  const ways = nodes.flatMap((node) => node.ways);
-  for (const way of ways) way.delay(ms);
+async function delayed(
+  nodes: readonly { readonly proxies: readonly TcpProxy[] }[],
+  ms: number,
+  forMs: number,
+) {
+  const proxies = nodes.flatMap((node) => node.proxies);
+  for (const proxy of proxies) proxy.delay(ms);
   await pause(forMs);
-  passAll(ways);
+  restoreAll(proxies);
 }
 
 const isLeaseWrite = ({ subject }: Frame): boolean => subject === leaseSubject(CLUSTER_ID);
 
 /**
- * Sends one connection more than it is waited for, until its server gives it up. It must not be taking anything. On a busy
- * machine its own pings may end it before.
+ * Floods the leader's connection, which must be stalled, until its server closes it as a slow consumer. On a busy machine
+ * the client's own pings may close the connection first.
  */
-async function flooded({ operator, servers, leader }: Scene): Promise<void> {
+async function flood({ operator, servers, leader }: Scene): Promise<void> {
   const noise = "x".repeat(FLOOD_BYTES);
   const before = await slowConsumers(servers.all);
   for (let times = 0; times < FLOODS; times++) {
@@ -62,36 +78,38 @@ async function slowConsumers(servers: readonly NatsServer[]): Promise<number> {
 }
 
 function machineOf({ leader }: Scene): Namespace {
-  if (leader.namespace === null) throw new Error("this world's nodes have no machines of their own");
+  if (leader.namespace === null) throw new Error(`node ${leader.lane} has no network namespace`);
   return leader.namespace;
 }
 
-/** Both kernels go on trying, so what was lost may arrive late. */
-async function cutOff(scene: Scene, how: (machine: Namespace) => void): Promise<void> {
+/** Both kernels retransmit, so lost packets may arrive late. */
+async function disconnectMachine(scene: Scene, how: (machine: Namespace) => void): Promise<void> {
   const machine = machineOf(scene);
   how(machine);
-  await past(scene);
+  await pastLease(scene);
   machine.mend();
 }
 
 export const NETWORK_FAULTS: Readonly<Record<FaultName<"network">, Fault>> = {
-  blackhole: (scene) => heldUp(scene, (way) => way.blackhole(true), "late"),
-  "half-open": (scene) => heldUp(scene, (way) => way.blackhole(true), "lost"),
-  "requests-lost": (scene) => heldUp(scene, (way) => way.toServer("hold"), "lost"),
-  "requests-late": (scene) => heldUp(scene, (way) => way.toServer("hold"), "late"),
+  blackhole: (scene) => withHeldFrames(scene, (proxy) => proxy.blackhole(true), "late"),
+  "half-open": (scene) => withHeldFrames(scene, (proxy) => proxy.blackhole(true), "lost"),
+  "requests-lost": (scene) => withHeldFrames(scene, (proxy) => proxy.toServer("hold"), "lost"),
+  "requests-late": (scene) => withHeldFrames(scene, (proxy) => proxy.toServer("hold"), "late"),
   "responses-lost": (scene) =>
-    heldUp(scene, (way) => way.toClient("hold"), scene.random.next() < 0.5 ? "lost" : "late"),
+    withHeldFrames(scene, (proxy) => proxy.toClient("hold"), scene.random.next() < 0.5 ? "lost" : "late"),
   async "ack-lost"({ leader, random, leaseMs }) {
-    // Only one of its ways is in use.
-    const acks = leader.ways.map((way) => way.takeReplyTo(isLeaseWrite, leaseMs));
+    // The node uses one of its proxies; the others see no write.
+    const acks = leader.proxies.map((proxy) => proxy.takeReplyTo(isLeaseWrite, leaseMs));
     const ack = await Promise.any(acks).catch(() => null);
     await pause(random.between(100, leaseMs));
     if (random.next() < 0.5) ack?.release();
   },
   async "late-acquire"(scene) {
     const { leader, followers, random, leaseMs } = scene;
-    const ways = followers.flatMap((node) => node.ways);
-    const writes = ways.map((way) => way.takeNextToServer(isLeaseWrite, 2 * leaseMs).catch(() => null));
+    const proxies = followers.flatMap((node) => node.proxies);
+    const writes = proxies.map((proxy) =>
+      proxy.takeNextToServer(isLeaseWrite, 2 * leaseMs).catch(() => null),
+    );
     await leader.end("SIGKILL");
     if (random.next() < 0.5) await scene.takenOver(3 * leaseMs);
     else await pause(random.between(0, 3 * leaseMs));
@@ -100,79 +118,79 @@ export const NETWORK_FAULTS: Readonly<Record<FaultName<"network">, Fault>> = {
     await pause(random.between(0, leaseMs));
   },
   async cut(scene) {
-    const { ways } = scene.leader;
-    for (const way of ways) {
-      way.refuse(true);
-      way.cut();
+    const { proxies } = scene.leader;
+    for (const proxy of proxies) {
+      proxy.refuse(true);
+      proxy.cut();
     }
     await pause(scene.random.between(0, scene.leaseMs));
-    passAll(ways);
+    restoreAll(proxies);
   },
   async flap({ leader, random }) {
     for (let times = random.between(2, 6); times > 0; times--) {
-      resetBoth(leader.ways);
+      resetBoth(leader.proxies);
       await pause(random.between(5, 300));
     }
   },
   async "reset-client-side"({ leader, random }) {
-    for (const way of leader.ways) way.resetClientSide();
+    for (const proxy of leader.proxies) proxy.resetClientSide();
     await pause(random.between(100, 600));
   },
   async "reset-server-side"(scene) {
-    for (const way of scene.leader.ways) way.resetServerSide();
-    await bothSidesKnow(scene);
+    for (const proxy of scene.leader.proxies) proxy.resetServerSide();
+    await pastSpan(scene);
   },
   async "freeze-and-reset-server-side"(scene) {
     const { leader, random } = scene;
     leader.freeze();
     await pause(random.between(0, 200));
-    for (const way of leader.ways) way.resetServerSide();
+    for (const proxy of leader.proxies) proxy.resetServerSide();
     await scene.takenOver(spanMs(scene) * random.next());
     leader.thaw();
-    await bothSidesKnow(scene);
+    await pastSpan(scene);
   },
   slow: (scene) =>
-    slowed([scene.leader], scene.random.between(5, Math.floor(scene.leaseMs * 0.02)), scene.leaseMs),
+    delayed([scene.leader], scene.random.between(5, Math.floor(scene.leaseMs * 0.02)), scene.leaseMs),
   "too-slow": (scene) =>
-    slowed([scene.leader], spanMs(scene) * (0.5 + scene.random.next()), 2 * scene.leaseMs),
+    delayed([scene.leader], spanMs(scene) * (0.5 + scene.random.next()), 2 * scene.leaseMs),
   "all-too-slow": (scene) =>
-    slowed(
+    delayed(
       [scene.leader, ...scene.followers],
       spanMs(scene) * (0.5 + 0.5 * scene.random.next()),
       2 * scene.leaseMs,
     ),
   async "followers-cut-off"(scene) {
-    const ways = scene.followers.flatMap((node) => node.ways);
-    for (const way of ways) way.blackhole(true);
+    const proxies = scene.followers.flatMap((node) => node.proxies);
+    for (const proxy of proxies) proxy.blackhole(true);
     await longerThanLease(scene);
-    passAll(ways);
+    restoreAll(proxies);
   },
   async "watch-blocked"(scene) {
-    const ways = [scene.leader, ...scene.followers].flatMap((node) => node.ways);
+    const proxies = [scene.leader, ...scene.followers].flatMap((node) => node.proxies);
     const subject = republishSubject(CLUSTER_ID);
-    for (const way of ways) way.filterToClient((frame) => frame.subject !== subject);
+    for (const proxy of proxies) proxy.filterToClient((frame) => frame.subject !== subject);
     await longerThanLease(scene);
-    passAll(ways);
+    restoreAll(proxies);
   },
   async "slow-consumer"(scene) {
-    const { ways } = scene.leader;
-    for (const way of ways) way.stallToClient(true);
-    await flooded(scene);
-    await past(scene);
-    for (const way of ways) way.stallToClient(false);
-    await bothSidesKnow(scene);
+    const { proxies } = scene.leader;
+    for (const proxy of proxies) proxy.stallToClient(true);
+    await flood(scene);
+    await pastLease(scene);
+    for (const proxy of proxies) proxy.stallToClient(false);
+    await pastSpan(scene);
   },
-  "cable-pulled": (scene) => cutOff(scene, (machine) => machine.pull()),
-  "packets-out-lost": (scene) => cutOff(scene, (machine) => machine.loseOutgoing()),
-  "packets-in-lost": (scene) => cutOff(scene, (machine) => machine.loseIncoming()),
+  "cable-pulled": (scene) => disconnectMachine(scene, (machine) => machine.pull()),
+  "packets-out-lost": (scene) => disconnectMachine(scene, (machine) => machine.loseOutgoing()),
+  "packets-in-lost": (scene) => disconnectMachine(scene, (machine) => machine.loseIncoming()),
   async "cable-pulled-and-kill"(scene) {
     const { leader } = scene;
     const machine = machineOf(scene);
     machine.pull();
     await leader.end("SIGKILL");
-    await past(scene);
-    // A machine that comes back knows nothing of its old connections.
-    resetBoth(leader.ways);
+    await pastLease(scene);
+    // A machine that boots again has forgotten its old connections.
+    resetBoth(leader.proxies);
     machine.mend();
   },
 };

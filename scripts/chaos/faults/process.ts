@@ -1,24 +1,32 @@
 /** Faults of node processes. */
 import { setTimeout as pause } from "node:timers/promises";
-import type { FaultName } from "./catalogue.ts";
-import { type Fault, longerThanLease, passAll, past, resetBoth, type Scene, spanMs } from "./scene.ts";
+import type { FaultName } from "./names.ts";
+import {
+  type Fault,
+  longerThanLease,
+  pastLease,
+  resetBoth,
+  restoreAll,
+  type Scene,
+  spanMs,
+} from "./scene.ts";
 
-/** After a leader died, in milliseconds with presence, after its lease without. */
-async function succeeded(scene: Scene): Promise<void> {
+/** Waits for the next leader: milliseconds with presence, up to the lease TTL without. */
+async function leaderReplaced(scene: Scene): Promise<void> {
   await scene.takenOver(2 * scene.leaseMs);
   await pause(scene.random.between(0, 100));
 }
 
 async function freeze(scene: Scene): Promise<void> {
   scene.leader.freeze();
-  await past(scene);
+  await pastLease(scene);
   scene.leader.thaw();
 }
 
 export const PROCESS_FAULTS: Readonly<Record<FaultName<"process">, Fault>> = {
   async kill(scene) {
     await scene.leader.end("SIGKILL");
-    await succeeded(scene);
+    await leaderReplaced(scene);
   },
   async "kill-follower"({ followers, random }) {
     await random.pick(followers).end("SIGKILL");
@@ -26,23 +34,23 @@ export const PROCESS_FAULTS: Readonly<Record<FaultName<"process">, Fault>> = {
   },
   async "kill-two"(scene) {
     await Promise.all([scene.leader.end("SIGKILL"), scene.random.pick(scene.followers).end("SIGKILL")]);
-    await succeeded(scene);
+    await leaderReplaced(scene);
   },
   async "kill-half-open"(scene) {
     const { leader } = scene;
-    for (const way of leader.ways) way.toServer("hold");
+    for (const proxy of leader.proxies) proxy.toServer("hold");
     await leader.end("SIGKILL");
-    await past(scene);
-    resetBoth(leader.ways);
-    passAll(leader.ways);
+    await pastLease(scene);
+    resetBoth(leader.proxies);
+    restoreAll(leader.proxies);
   },
   async term(scene) {
     await scene.leader.end("SIGTERM");
-    await succeeded(scene);
+    await leaderReplaced(scene);
   },
   async "step-down"(scene) {
-    scene.leader.tell({ do: "step-down" });
-    await succeeded(scene);
+    scene.leader.send({ do: "step-down" });
+    await leaderReplaced(scene);
   },
   freeze,
   async "freeze-short"(scene) {
@@ -54,9 +62,9 @@ export const PROCESS_FAULTS: Readonly<Record<FaultName<"process">, Fault>> = {
     const { leader, random } = scene;
     leader.freeze();
     await pause(random.between(0, 200));
-    if (random.next() < 0.5) resetBoth(leader.ways);
-    else for (const way of leader.ways) way.cut();
-    await past(scene);
+    if (random.next() < 0.5) resetBoth(leader.proxies);
+    else for (const proxy of leader.proxies) proxy.cut();
+    await pastLease(scene);
     leader.thaw();
   },
   async "freeze-all"(scene) {
@@ -72,15 +80,15 @@ export const PROCESS_FAULTS: Readonly<Record<FaultName<"process">, Fault>> = {
     const { leader, leaseMs, random } = scene;
     const ms = leaseMs + random.between(0, 800);
     const done = leader.report("unblocked", ms + 10_000);
-    leader.tell({ do: "block", ms });
+    leader.send({ do: "block", ms });
     await done;
   },
   async "block-and-cut"(scene) {
     const { leader, random } = scene;
     const done = leader.report("unblocked", 10_000);
-    leader.tell({ do: "block", ms: random.between(20, 240) });
+    leader.send({ do: "block", ms: random.between(20, 240) });
     await pause(random.between(0, 20));
-    resetBoth(leader.ways);
+    resetBoth(leader.proxies);
     await done;
     await pause(random.between(0, 300));
   },
@@ -89,24 +97,24 @@ export const PROCESS_FAULTS: Readonly<Record<FaultName<"process">, Fault>> = {
     await scene.twin();
     await pause(random.between(50, 500));
     await leader.end("SIGKILL");
-    await succeeded(scene);
+    await leaderReplaced(scene);
   },
   async "different-ttls"(scene) {
     const { leader, followers, random, leaseMs, takenOver } = scene;
     const node = random.pick(followers);
     await node.end("SIGKILL");
-    node.leaseOf(2 * leaseMs);
+    node.setLease(2 * leaseMs);
     node.start();
     await node.report("started", 5000);
-    leader.tell({ do: "step-down", to: node.lane });
+    leader.send({ do: "step-down", to: node.lane });
     await takenOver(2 * leaseMs);
-    // The others wait for the lease that its record tells, not for their own.
+    // The other nodes wait for the TTL in the leader's record, not for their own.
     const { epoch } = node;
     node.freeze();
     await takenOver(4 * leaseMs, epoch);
     node.thaw();
     await pause(random.between(0, 300));
     await node.end("SIGKILL");
-    node.leaseOf(leaseMs);
+    node.setLease(leaseMs);
   },
 };

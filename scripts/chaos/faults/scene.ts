@@ -1,4 +1,4 @@
-/** What a fault finds. Each undoes all that it did before it resolves; only processes it has killed are started for it. */
+/** What a fault has to work with. A fault undoes its effects before it resolves; the world restarts the processes it killed. */
 import { setTimeout as pause } from "node:timers/promises";
 import { leaseSpanMs } from "../../../src/election/lease.ts";
 import type { Random } from "../../../src/testing/simulation/random.ts";
@@ -9,16 +9,17 @@ import type { Servers } from "../servers/servers.ts";
 
 export interface Scene {
   readonly leader: NodeProcess;
-  /** The others that take part. */
+  /** The other nodes that have started. */
   readonly followers: readonly NodeProcess[];
   readonly servers: Servers;
   readonly operator: Operator;
+  /** A user without the permissions of a node. */
   readonly stranger: Operator;
   readonly random: Random;
   readonly leaseMs: number;
-  /** Resolves when another term has written (newer than that epoch, if given), or after that many milliseconds. */
+  /** Resolves when a term with an epoch above `thanEpoch` (default: the leader's) has written, or after `timeoutMs`. */
   readonly takenOver: (timeoutMs: number, thanEpoch?: number) => Promise<void>;
-  /** Starts a second process under the leader's node id. Ended by the world. */
+  /** Starts a second process with the leader's node id. The world ends it. */
   readonly twin: () => Promise<NodeProcess>;
 }
 
@@ -28,8 +29,8 @@ export function spanMs({ leaseMs }: Scene): number {
   return leaseSpanMs(leaseMs);
 }
 
-/** Until the lease is over and another one has it; sometimes a little less, for the races at the edge. */
-export async function past(scene: Scene): Promise<void> {
+/** Waits until the lease has expired and another node holds it; in 15 % of the cases less, for the races at the edge. */
+export async function pastLease(scene: Scene): Promise<void> {
   const { random, leaseMs, takenOver } = scene;
   await pause(leaseMs * 0.6 + random.between(0, 300));
   if (random.next() < 0.85) {
@@ -40,24 +41,24 @@ export async function past(scene: Scene): Promise<void> {
   }
 }
 
-/** Longer than the lease, whoever has it. */
+/** Waits longer than the lease TTL, whether or not the lease changes hands. */
 export async function longerThanLease({ random, leaseMs }: Scene): Promise<void> {
   await pause(leaseMs + random.between(100, 800));
 }
 
-/** Resets every connection through these, both sides. */
-export function resetBoth(ways: readonly TcpProxy[]): void {
-  for (const way of ways) {
-    way.resetServerSide();
-    way.resetClientSide();
+/** Resets both sides of every connection through these proxies. */
+export function resetBoth(proxies: readonly TcpProxy[]): void {
+  for (const proxy of proxies) {
+    proxy.resetServerSide();
+    proxy.resetClientSide();
   }
 }
 
-export function passAll(ways: readonly TcpProxy[]): void {
-  for (const way of ways) {
-    way.refuse(false);
-    way.delay(0);
-    way.filterToClient(null);
-    way.blackhole(false);
+export function restoreAll(proxies: readonly TcpProxy[]): void {
+  for (const proxy of proxies) {
+    proxy.refuse(false);
+    proxy.delay(0);
+    proxy.filterToClient(null);
+    proxy.blackhole(false);
   }
 }

@@ -1,15 +1,15 @@
-/** Faults of servers, and of what is between them. */
+/** Faults of servers and of the routes between them. */
 import { setTimeout as pause } from "node:timers/promises";
 import { streamName } from "../../../src/nats/names.ts";
 import type { NatsServer } from "../../../src/testing.ts";
 import { CLUSTER_ID, STREAM } from "../node/messages.ts";
 import { reload, type ServerHome } from "../servers/server-home.ts";
-import type { FaultName } from "./catalogue.ts";
-import { type Fault, longerThanLease, past, type Scene } from "./scene.ts";
+import type { FaultName } from "./names.ts";
+import { type Fault, longerThanLease, pastLease, type Scene } from "./scene.ts";
 
 const BALLAST = "x".repeat(20_000);
 
-/** Mostly the one whose loss hurts: it leads the bucket's stream, or the register's. */
+/** Mostly the leader of the bucket's stream or of the register's stream, whose loss stops all writes. */
 async function victim({ servers, operator, random }: Scene): Promise<NatsServer> {
   const other = random.pick(servers.all);
   if (servers.all.length === 1 || random.next() < 0.3) return other;
@@ -18,14 +18,14 @@ async function victim({ servers, operator, random }: Scene): Promise<NatsServer>
   return servers.all.find((server) => server.name === name) ?? other;
 }
 
-/** One of them, or all. */
-async function some(scene: Scene): Promise<readonly NatsServer[]> {
+/** One server, or all. */
+async function oneOrAll(scene: Scene): Promise<readonly NatsServer[]> {
   return scene.random.next() < 0.7 ? [await victim(scene)] : scene.servers.all;
 }
 
 function homeOf({ servers }: Scene, server: NatsServer): ServerHome {
   const home = servers.homes[servers.all.indexOf(server)];
-  if (home === undefined) throw new Error(`${server.name} is no server of this world`);
+  if (home === undefined) throw new Error(`${server.name} is not a server of this world`);
   return home;
 }
 
@@ -37,7 +37,7 @@ async function startAgain(server: NatsServer): Promise<void> {
   await server.start({ until: "listening" });
 }
 
-/** One server is taken away and given back. */
+/** Takes one server away, waits, and gives it back. */
 async function without(
   scene: Scene,
   take: (server: NatsServer) => Promise<void>,
@@ -120,13 +120,13 @@ export const SERVER_FAULTS: Readonly<Record<FaultName<"server">, Fault>> = {
     );
     const how = random.next() < 0.5 ? "hold" : "cut";
     for (const route of cutOff) route?.[how]();
-    await past(scene);
+    await pastLease(scene);
     await pause(random.between(0, 2000));
     for (const route of cutOff) route?.mend();
   },
   async "credentials-revoked"(scene) {
     await scene.servers.revoke([scene.leader.nodeId]);
-    await past(scene);
+    await pastLease(scene);
     await scene.servers.revoke([]);
   },
   async "all-credentials-revoked"(scene) {
@@ -136,19 +136,19 @@ export const SERVER_FAULTS: Readonly<Record<FaultName<"server">, Fault>> = {
     await servers.revoke([]);
   },
   async "disk-full"(scene) {
-    const victims = await some(scene);
+    const victims = await oneOrAll(scene);
     const disks = victims.map((server) => homeOf(scene, server).disk);
     await Promise.all(disks.map((disk) => disk?.fill()));
-    // The page that the last record is in may have room for more of them.
+    // The last page of the stream's file may have room for more lease records.
     await scene.operator.putBeside(BALLAST);
     await longerThanLease(scene);
     for (const disk of disks) disk?.free();
-    // A stream that met a full disk takes no writes before its server is started anew.
+    // A stream that met a full disk accepts no writes until its server is restarted.
     for (const server of victims) await server.restart({ until: "listening" });
   },
   async "jetstream-off"(scene) {
-    const victims = await some(scene);
-    // A cluster whose members all lose it by a reload has lost its streams for good (nats-server 2.15.1).
+    const victims = await oneOrAll(scene);
+    // A cluster whose members all lose JetStream by a reload loses its streams permanently (nats-server 2.15.1).
     const how = victims.length === 1 && scene.random.next() < 0.5 ? reload : restart;
     for (const server of victims) homeOf(scene, server).set({ jetstream: false });
     await Promise.all(victims.map(how));

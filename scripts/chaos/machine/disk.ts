@@ -1,27 +1,27 @@
-/** A small disk of its own for one server: a file system in memory. Takes Linux and the right to mount. */
+/** A small disk for one server: a tmpfs. Needs Linux and the permission to mount. */
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { command, undoneAtEnd } from "./undo-at-exit.ts";
+import { runCommand, undoAtExit } from "./undo-at-exit.ts";
 
 const SIZE = "128m";
 const CHUNKS = [1 << 20, 1 << 12];
 
 export class Disk {
   readonly #filler: string;
-  /** For good: what is on it is gone. */
+  /** Deletes the contents. */
   readonly unmount: () => void;
 
   private constructor(folder: string) {
     this.#filler = join(folder, "filler");
-    this.unmount = undoneAtEnd(`umount -l '${folder}'; rmdir '${folder}'`);
+    this.unmount = undoAtExit(`umount -l '${folder}'; rmdir '${folder}'`);
   }
 
-  /** Throws where it may not. */
+  /** Throws if this process may not mount. */
   static mount(folder: string, size: string = SIZE): Disk {
     mkdirSync(folder, { recursive: true });
-    command("mount", "-t", "tmpfs", "-o", `size=${size}`, "chaos", folder);
+    runCommand("mount", "-t", "tmpfs", "-o", `size=${size}`, "chaos", folder);
     return new Disk(folder);
   }
 
@@ -38,7 +38,7 @@ export class Disk {
     }
   }
 
-  /** Until not a page is left. */
+  /** Fills the disk to the last page. */
   async fill(): Promise<void> {
     const file = await open(this.#filler, "w");
     try {

@@ -1,41 +1,40 @@
 /**
- * A machine of its own for one node, as far as its network goes: a network namespace, and a cable to here that can be
- * pulled. What is lost here is packets and not bytes of a connection: the kernels on both sides go on trying, and give up.
- * Takes Linux and root.
+ * A network namespace for one node, joined to the host by a virtual cable (veth) that can be pulled. Faults here lose
+ * packets, not bytes of a connection: the kernels on both sides retransmit until they give up. Needs Linux and root.
  */
-import { command, undoneAtEnd } from "./undo-at-exit.ts";
+import { runCommand, undoAtExit } from "./undo-at-exit.ts";
 
 const DEVICE = "eth0";
-/** Nobody has it: a packet sent there is lost on the way. */
+/** No device has this address, so packets sent to it are lost. */
 const NO_MAC = "02:00:00:00:00:99";
 const SUBNETS = 64 * 64;
 
 let made = 0;
 
 export class Namespace {
-  /** This process, as the node sees it. */
+  /** The address of this process as seen from the namespace. */
   readonly host: string;
-  /** In front of a command that is to run there. */
+  /** Prefix for a command that is to run in the namespace. */
   readonly exec: readonly string[];
   readonly #name: string;
   readonly #cable: string;
   readonly #address: string;
-  /** Also ends whatever is left of it. */
+  /** Removes the namespace and the cable; also runs when this process ends. */
   readonly remove: () => void;
 
   private constructor(name: string, cable: string, subnet: number) {
-    // Of 100.64.0.0/10, which is meant for private networks of this kind: four addresses each.
+    // Four addresses each of 100.64.0.0/10, the range for shared private networks.
     const start = `100.${64 + Math.floor(subnet / 64)}.${subnet % 64}`;
     this.#name = name;
     this.#cable = cable;
     this.host = `${start}.1`;
     this.#address = `${start}.2`;
     this.exec = ["ip", "netns", "exec", name];
-    this.remove = undoneAtEnd(`ip netns del ${name}; ip link del ${cable}`);
+    this.remove = undoAtExit(`ip netns del ${name}; ip link del ${cable}`);
   }
 
-  /** Throws where it may not. */
-  static make(): Namespace {
+  /** Throws if this process may not create network namespaces. */
+  static create(): Namespace {
     made += 1;
     const name = `nlc${process.pid}-${made}`;
     const cable = `nc${process.pid}-${made}`.slice(-15);
@@ -52,7 +51,7 @@ export class Namespace {
   static possible(): boolean {
     if (process.platform !== "linux") return false;
     try {
-      Namespace.make().remove();
+      Namespace.create().remove();
       return true;
     } catch {
       return false;
@@ -61,47 +60,47 @@ export class Namespace {
 
   #build(): void {
     const name = this.#name;
-    command("ip", "netns", "add", name);
-    command("ip", "link", "add", this.#cable, "type", "veth", "peer", "name", DEVICE, "netns", name);
-    command("ip", "addr", "add", `${this.host}/30`, "dev", this.#cable);
-    command("ip", "link", "set", this.#cable, "up");
-    command("ip", "-n", name, "addr", "add", `${this.#address}/30`, "dev", DEVICE);
-    command("ip", "-n", name, "link", "set", DEVICE, "up");
-    command("ip", "-n", name, "link", "set", "lo", "up");
+    runCommand("ip", "netns", "add", name);
+    runCommand("ip", "link", "add", this.#cable, "type", "veth", "peer", "name", DEVICE, "netns", name);
+    runCommand("ip", "addr", "add", `${this.host}/30`, "dev", this.#cable);
+    runCommand("ip", "link", "set", this.#cable, "up");
+    runCommand("ip", "-n", name, "addr", "add", `${this.#address}/30`, "dev", DEVICE);
+    runCommand("ip", "-n", name, "link", "set", DEVICE, "up");
+    runCommand("ip", "-n", name, "link", "set", "lo", "up");
   }
 
-  /** Nothing gets through, and new connections find nobody. */
+  /** Nothing gets through, and new connections fail. */
   pull(): void {
-    command("ip", "link", "set", this.#cable, "down");
+    runCommand("ip", "link", "set", this.#cable, "down");
   }
 
   /** Packets from the node are lost. */
   loseOutgoing(): void {
-    command("ip", "-n", this.#name, "neigh", "replace", this.host, ...misled(DEVICE));
+    runCommand("ip", "-n", this.#name, "neigh", "replace", this.host, ...toNoDevice(DEVICE));
   }
 
   /** Packets to the node are lost. */
   loseIncoming(): void {
-    command("ip", "neigh", "replace", this.#address, ...misled(this.#cable));
+    runCommand("ip", "neigh", "replace", this.#address, ...toNoDevice(this.#cable));
   }
 
   mend(): void {
-    command("ip", "link", "set", this.#cable, "up");
-    command("ip", "neigh", "flush", "dev", this.#cable, "nud", "all");
-    command("ip", "-n", this.#name, "neigh", "flush", "dev", DEVICE, "nud", "all");
+    runCommand("ip", "link", "set", this.#cable, "up");
+    runCommand("ip", "neigh", "flush", "dev", this.#cable, "nud", "all");
+    runCommand("ip", "-n", this.#name, "neigh", "flush", "dev", DEVICE, "nud", "all");
   }
 }
 
-function misled(device: string): string[] {
+function toNoDevice(device: string): string[] {
   return ["lladdr", NO_MAC, "dev", device, "nud", "permanent"];
 }
 
-/** Another run may have some. */
+/** A /30 that no other run on this machine uses. */
 function freeSubnet(): number {
-  const taken = command("ip", "-4", "-o", "addr");
+  const taken = runCommand("ip", "-4", "-o", "addr");
   for (let tries = 0; tries < SUBNETS; tries++) {
     const subnet = (process.pid * 61 + made + tries) % SUBNETS;
     if (!taken.includes(` 100.${64 + Math.floor(subnet / 64)}.${subnet % 64}.1/`)) return subnet;
   }
-  throw new Error("no addresses are left in 100.64.0.0/10");
+  throw new Error("cannot create a network namespace: every /30 of 100.64.0.0/10 is in use on this machine");
 }

@@ -4,7 +4,7 @@ import type { Stall } from "../node/recording.ts";
 const EVERY_MS = 20;
 const STALL_MS = 60;
 
-/** Notes when this process, through which all bytes between nodes and servers go, did not get to run. */
+/** Records when this process was not scheduled. All bytes between nodes and servers pass through it. */
 export function watchStalls(): { readonly seen: readonly Stall[]; stop(): void } {
   const seen: Stall[] = [];
   let lastMs = hostNowNs() / 1e6;

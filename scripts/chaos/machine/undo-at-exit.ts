@@ -1,13 +1,16 @@
-/** What must be undone on this machine, also when this process is killed: its end of a pipe closes then. */
+/** Changes to this machine that must be undone even if this process is killed. */
 import { execFileSync, spawn } from "node:child_process";
 
-/** Throws what the command says when it fails. */
-export function command(name: string, ...args: string[]): string {
+/** Runs a command and returns its stdout. Throws with its stderr when it fails. */
+export function runCommand(name: string, ...args: string[]): string {
   return execFileSync(name, args, { encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] });
 }
 
-/** `script`: of a shell; it may find things undone already. The answer runs it now. */
-export function undoneAtEnd(script: string): () => void {
+/**
+ * Runs `script` (of /bin/sh) when this process ends: a detached shell waits until its end of a pipe closes. The returned
+ * function runs the script at once. The script may run twice, so it must tolerate that everything is undone already.
+ */
+export function undoAtExit(script: string): () => void {
   const keeper = spawn("/bin/sh", ["-c", `read -r _\n${script}`], {
     detached: true,
     stdio: ["pipe", "ignore", "ignore"],
@@ -17,7 +20,7 @@ export function undoneAtEnd(script: string): () => void {
     try {
       execFileSync("/bin/sh", ["-c", script], { stdio: "ignore" });
     } catch {
-      // the keeper tries once more
+      // the detached shell tries once more
     }
     keeper.stdin?.end();
   };

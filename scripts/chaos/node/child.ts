@@ -1,9 +1,9 @@
 /**
- * A node of a chaos run, in a process of its own. It writes down when it calls itself leader, and is as careless a leader as
- * the fence allows: it asks whether it leads, and writes one tick later, whatever has happened meanwhile. Each write goes
- * to a fenced register and to an unfenced shadow of it.
+ * A node of a chaos run, in a process of its own. It records when it calls itself leader. As a leader it is deliberately
+ * careless: it calls `isLeader()` and writes one tick later without calling it again. Each write goes to a fenced register
+ * and to an unfenced shadow of it.
  *
- * Ticks come from the parent and not from timers, so neither a bent clock nor a freeze keeps it from writing.
+ * Ticks come from the parent instead of timers, so neither a changed clock nor a freeze prevents a write.
  */
 import { readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
@@ -28,17 +28,17 @@ import {
   SHADOW,
   STREAM,
 } from "./messages.ts";
-import { HistoryWriter } from "./recording.ts";
+import { RecordingWriter } from "./recording.ts";
 
-const LOOK_EVERY_MS = 2;
-/** Not looking for so long means that the machine was busy elsewhere, or that this process was frozen. */
+const SAMPLE_EVERY_MS = 2;
+/** A longer gap between two samples means that this process was frozen or not scheduled. */
 const STALL_MS = 40;
 const RETRY_MS = 150;
 const UPTIME_RESOLUTION_NS = 10e6;
 
 const task = JSON.parse(process.argv[2] ?? "null") as NodeTask;
-const say = (report: NodeReport): void => void process.stdout.write(`${JSON.stringify(report)}\n`);
-const history = new HistoryWriter(task.history, task.lane, task.life);
+const send = (report: NodeReport): void => void process.stdout.write(`${JSON.stringify(report)}\n`);
+const recording = new RecordingWriter(task.recording, task.lane, task.processNumber);
 
 function nowNs(): number {
   if (task.uptimeOffsetNs === null) return hostNowNs();
@@ -46,8 +46,8 @@ function nowNs(): number {
 }
 
 let node: Node | null = null;
-let lookedNs = nowNs();
-/** Of the event loop, counted where it matters: two looks in one turn have seen the same of the sockets. */
+let sampledNs = nowNs();
+/** Number of the event loop's turn, counted only while sampling: two samples of one turn saw the same state of the sockets. */
 let turn = 0;
 let turnEnds = false;
 
@@ -62,17 +62,17 @@ function currentTurn(): number {
   return turn;
 }
 
-function look(): boolean {
+function sample(): boolean {
   const before = nowNs();
-  if (before - lookedNs > STALL_MS * 1e6) history.stall(lookedNs, before);
-  const yes = node?.isLeader() ?? false;
-  const term = yes ? node?.term : null;
+  if (before - sampledNs > STALL_MS * 1e6) recording.stall(sampledNs, before);
+  const leads = node?.isLeader() ?? false;
+  const term = leads ? node?.term : null;
   if (term !== null && term !== undefined) {
     const after = nowNs() + (task.uptimeOffsetNs === null ? 0 : UPTIME_RESOLUTION_NS);
-    history.yes(term.incarnation, term.epoch, before, after, currentTurn());
-  } else history.no();
-  lookedNs = before;
-  return yes;
+    recording.held(term.incarnation, term.epoch, before, after, currentTurn());
+  } else recording.notHeld();
+  sampledNs = before;
+  return leads;
 }
 
 interface Leading {
@@ -81,7 +81,7 @@ interface Leading {
 }
 
 let leading: Leading | null = null;
-/** A write that was decided on when this node led, for the next tick. */
+/** A write that was decided while this node led. The next tick sends it. */
 let decided: (Leading & { readonly text: string }) | null = null;
 let shadow: ReturnType<typeof jetstream> | null = null;
 let writes = 0;
@@ -93,17 +93,17 @@ const count = (name: string): void => {
 function tick(): void {
   if (decided !== null) void write(decided);
   decided = null;
-  if (!look() || leading === null) return;
+  if (!sample() || leading === null) return;
   writes += 1;
-  decided = { ...leading, text: `${task.lane} ${task.life} ${writes}` };
+  decided = { ...leading, text: `${task.lane} ${task.processNumber} ${writes}` };
 }
 
 async function write({ epoch, writer, text }: NonNullable<typeof decided>): Promise<void> {
   const fenced = writer.publish(REGISTER, text).then(
     () => {
       count("written");
-      // While the election's own connection is still away the lease is not renewed, and all is not well yet.
-      if (node?.connected) say({ wrote: epoch });
+      // Without the election's own connection the lease is not renewed: the fault is not over yet.
+      if (node?.connected) send({ wrote: epoch });
     },
     (error: unknown) => count(error instanceof ClusterError ? error.code : "OTHER"),
   );
@@ -114,24 +114,24 @@ async function write({ epoch, writer, text }: NonNullable<typeof decided>): Prom
   await Promise.all([fenced, unfenced]);
 }
 
-/** Keeps the event loop busy, as a long computation would, and asks all the time whether it leads. */
+/** Blocks the event loop, as a long computation would, and samples continuously. */
 function block(ms: number): void {
   const endNs = nowNs() + ms * 1e6;
-  while (nowNs() < endNs) look();
-  say({ unblocked: true });
+  while (nowNs() < endNs) sample();
+  send({ unblocked: true });
 }
 
 function hooks(register: FencedStream): Hooks {
   return withFence(register, {
     onBecomeLeader(term, writer) {
       leading = { epoch: term.epoch, writer };
-      say({ leads: term.epoch });
-      look();
+      send({ leads: term.epoch });
+      sample();
     },
     onLoseLeadership(term) {
       if (leading?.epoch === term.epoch) leading = null;
-      say({ lost: term.epoch });
-      look();
+      send({ lost: term.epoch });
+      sample();
     },
   });
 }
@@ -144,25 +144,25 @@ async function follow(own: Node): Promise<void> {
         : event.type === "warning"
           ? `-${event.code}`
           : "";
-    history.event(`${event.type}${detail}`, nowNs());
+    recording.event(`${event.type}${detail}`, nowNs());
   }
 }
 
-/** A process that is started in the middle of a fault tries until it can. */
-async function patiently<T>(attempt: () => Promise<T>): Promise<T> {
+/** Retries: a process that starts during a fault may need several attempts. */
+async function retried<T>(attempt: () => Promise<T>): Promise<T> {
   for (;;) {
     try {
       return await attempt();
     } catch (error) {
       if (error instanceof ClusterError && error.code === "INVALID_CONFIG") throw error;
-      say({ warning: String(error) });
+      send({ warning: String(error) });
       await pause(RETRY_MS);
     }
   }
 }
 
 async function connectRegister(): Promise<{ nats: NatsConnection; register: FencedStream }> {
-  const nats = await patiently(() =>
+  const nats = await retried(() =>
     connect({
       servers: [...task.urls],
       user: task.user,
@@ -175,10 +175,10 @@ async function connectRegister(): Promise<{ nats: NatsConnection; register: Fenc
       pingInterval: 1000,
       maxPingOut: 2,
       noAsyncTraces: true,
-      ignoreClusterUpdates: true, // or it would learn of ways around its proxies
+      ignoreClusterUpdates: true, // advertised addresses would bypass the proxies
     }),
   );
-  const register = await patiently(() => FencedStream.connect(nats, { stream: STREAM, timeoutMs: 1000 }));
+  const register = await retried(() => FencedStream.connect(nats, { stream: STREAM, timeoutMs: 1000 }));
   return { nats, register };
 }
 
@@ -186,11 +186,11 @@ async function run(): Promise<void> {
   const { nats, register } = await connectRegister();
   shadow = jetstream(nats, { timeout: 1000 });
   const { nodeId, leaseTtlMs, crashDetection, user } = task;
-  const way = task.sharedConnection ? { connection: nats } : { servers: task.urls, user, pass: user };
+  const access = task.sharedConnection ? { connection: nats } : { servers: task.urls, user, pass: user };
   const shared = { clusterId: CLUSTER_ID, nodeId, leaseTtlMs, crashDetection, logger: false } as const;
-  const own = new Node({ ...shared, ...way, cooldownMs: 500 }, hooks(register));
+  const own = new Node({ ...shared, ...access, cooldownMs: 500 }, hooks(register));
   node = own;
-  setInterval(look, LOOK_EVERY_MS);
+  setInterval(sample, SAMPLE_EVERY_MS);
   void follow(own);
   process.once("SIGTERM", () => {
     own.stop().then(
@@ -198,23 +198,23 @@ async function run(): Promise<void> {
       () => process.exit(0),
     );
   });
-  await patiently(() => own.start());
-  say({ started: true });
+  await retried(() => own.start());
+  send({ started: true });
 }
 
-function obey(command: NodeCommand): void {
+function execute(command: NodeCommand): void {
   switch (command.do) {
     case "begin":
       void run();
       return;
     case "stats":
-      say({ outcomes });
+      send({ outcomes });
       return;
     case "block":
       block(command.ms);
       return;
     case "step-down":
-      node?.stepDown({ to: command.to }).catch((error: unknown) => say({ warning: String(error) }));
+      node?.stepDown({ to: command.to }).catch((error: unknown) => send({ warning: String(error) }));
       return;
     default:
       command satisfies never;
@@ -222,6 +222,6 @@ function obey(command: NodeCommand): void {
 }
 
 createInterface({ input: process.stdin })
-  .on("line", (line) => (line === "" ? tick() : obey(JSON.parse(line) as NodeCommand)))
+  .on("line", (line) => (line === "" ? tick() : execute(JSON.parse(line) as NodeCommand)))
   .on("close", () => process.exit());
-say({ booted: true });
+send({ booted: true });

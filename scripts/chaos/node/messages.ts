@@ -1,4 +1,4 @@
-/** What the parent of a chaos run and its node processes agree on. */
+/** The protocol between a chaos run and its node processes. */
 import type { CrashDetection } from "../../../src/election/types.ts";
 
 export const CLUSTER_ID = "chaos";
@@ -10,27 +10,29 @@ export const FENCE: string = `nats_leader.fence.${STREAM}`;
 /** A node process's only argument, as JSON. */
 export interface NodeTask {
   readonly nodeId: string;
-  /** User and password. */
+  /** User name, and the password, too. */
   readonly user: string;
-  /** In the history: the node id, with an apostrophe for a second process under it. */
+  /** In the recording: the node id, with an apostrophe for a second process with that id. */
   readonly lane: string;
-  /** Which process of the lane, from 1. */
-  readonly life: number;
-  /** Its own ways to the servers. */
+  /** Number of the process in its lane, from 1. */
+  readonly processNumber: number;
+  /** Of its own proxies. */
   readonly urls: readonly string[];
   readonly leaseTtlMs: number;
   readonly crashDetection: CrashDetection;
-  /** Whether the node is given the program's connection, or makes its own. */
+  /** Whether the node uses the program's connection or opens its own. */
   readonly sharedConnection: boolean;
-  readonly history: string;
+  /** Path of the recording. */
+  readonly recording: string;
   /**
-   * Of a process whose clocks are bent: nanoseconds from the host's uptime to its monotonic clock. The process then takes
-   * the time from a file of the kernel, which nothing can bend, to 10 ms. `null`: its own clock is the host's.
+   * For a process whose clocks libfaketime changes: nanoseconds from the host's uptime to its monotonic clock. The process
+   * then takes the time from /proc/uptime, which libfaketime does not change, in steps of 10 ms. `null`: the process uses
+   * its own clock.
    */
   readonly uptimeOffsetNs: number | null;
 }
 
-/** A line to a node on stdin. A bare tick has no command. */
+/** A line to a node on stdin. An empty line is a tick. */
 export type NodeCommand =
   | { readonly do: "begin" | "stats" }
   | { readonly do: "step-down"; readonly to?: string }
@@ -38,21 +40,24 @@ export type NodeCommand =
 
 /** A line of a node on stdout. */
 export interface NodeReport {
-  /** It runs, and takes no part before it is told to. */
+  /** The process runs; its node starts on `begin`. */
   readonly booted?: true;
-  /** It takes part. */
+  /** Its node has started. */
   readonly started?: true;
+  /** Epoch of the term that began. */
   readonly leads?: number;
+  /** Epoch of the term that ended. */
   readonly lost?: number;
-  /** And is connected to where its lease is, which is another connection. */
+  /** Epoch of a stored write. Only sent while the election's own connection is up. */
   readonly wrote?: number;
-  /** Its event loop turns again. */
+  /** Its event loop turns again after `block`. */
   readonly unblocked?: true;
+  /** How its writes ended, by error code. */
   readonly outcomes?: Readonly<Record<string, number>>;
   readonly warning?: string;
 }
 
-/** Nanoseconds of the host's monotonic clock, the same for all processes whose clocks are straight. */
+/** Nanoseconds of the host's monotonic clock: the same in all processes, except where libfaketime changes it. */
 export function hostNowNs(): number {
   return Number(process.hrtime.bigint());
 }

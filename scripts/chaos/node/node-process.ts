@@ -1,4 +1,4 @@
-/** A node of a world as the run sees it: its ways to the servers, its process, what it last said, what can be done to it. */
+/** A node of a world, seen from the run: its proxies, its process, its last reports, and how to disturb it. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { createRequire } from "node:module";
 import { join } from "node:path";
@@ -6,7 +6,7 @@ import { createInterface } from "node:readline";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import type { NatsServer } from "../../../src/testing.ts";
 import { startProxy, type TcpProxy } from "../../shared/tcp-proxy.ts";
-import type { BentClock } from "../machine/bent-clock.ts";
+import type { FakeClock } from "../machine/fake-clock.ts";
 import type { Namespace } from "../machine/namespace.ts";
 import { hostNowNs, type NodeCommand, type NodeReport, type NodeTask } from "./messages.ts";
 
@@ -14,55 +14,55 @@ const TICK_MS = 20;
 const STDERR_KEPT = 4000;
 const SOURCE = import.meta.url.endsWith(".ts");
 const PROGRAM = fileURLToPath(new URL(SOURCE ? "./child.ts" : "./child.js", import.meta.url));
-/** From the sources the processes run by tsx, as this one does. */
+/** If this process runs from the sources, through tsx, the node processes do, too. */
 const LOADER = SOURCE ? ["--import", pathToFileURL(createRequire(import.meta.url).resolve("tsx")).href] : [];
 
-export type NodeSettings = Omit<NodeTask, "urls" | "history" | "lane" | "life">;
+export type NodeSettings = Omit<NodeTask, "urls" | "recording" | "lane" | "processNumber">;
 
 export interface NodePlace {
-  readonly clock: BentClock | null;
+  readonly clock: FakeClock | null;
   readonly namespace: Namespace | null;
-  /** For its histories. */
+  /** For its recordings. */
   readonly folder: string;
 }
 
 export class NodeProcess {
-  /** Of the history and the timeline. A second process under one node id has a lane of its own. */
+  /** Name in recordings and the timeline. A second process with the same node id has a lane of its own. */
   readonly lane: string;
   /** One for each server. */
-  readonly ways: readonly TcpProxy[];
-  readonly clock: BentClock | null;
-  /** Where its process is, if not with everybody else. */
+  readonly proxies: readonly TcpProxy[];
+  readonly clock: FakeClock | null;
+  /** `null`: its process runs in the host's namespace. */
   readonly namespace: Namespace | null;
   #settings: NodeSettings;
   readonly #folder: string;
   #child: ChildProcess | null = null;
   #ticker: NodeJS.Timeout | undefined;
-  #life = 0;
+  #processNumber = 0;
   #stderr = "";
   #awaitedEnd = false;
   #listeners = new Set<(report: NodeReport) => void>();
-  /** What ended it, when nobody had asked for it. */
+  /** Why the process ended without a request, `null` if it did not. */
   failure: string | null = null;
   started = false;
-  /** Epoch it said to lead, 0 when it does not. */
+  /** Epoch in which it leads by its own report, 0 when it does not lead. */
   epoch = 0;
-  /** Epoch of its newest write that was stored. */
+  /** Epoch of its newest stored write. */
   wroteEpoch = 0;
-  /** When that was heard of. */
+  /** When that report arrived. */
   wroteAtMs = 0;
   frozen = false;
 
-  private constructor(lane: string, settings: NodeSettings, ways: readonly TcpProxy[], place: NodePlace) {
+  private constructor(lane: string, settings: NodeSettings, proxies: readonly TcpProxy[], place: NodePlace) {
     this.lane = lane;
-    this.ways = ways;
+    this.proxies = proxies;
     this.clock = place.clock;
     this.namespace = place.namespace;
     this.#settings = settings;
     this.#folder = place.folder;
   }
 
-  /** `servers`: in the order in which it tries them. Not started yet. */
+  /** Opens the proxies without starting the process. The node tries `servers` in this order. */
   static async prepare(
     lane: string,
     settings: NodeSettings,
@@ -70,8 +70,8 @@ export class NodeProcess {
     place: NodePlace,
   ): Promise<NodeProcess> {
     const here = place.namespace === null ? {} : { host: place.namespace.host };
-    const ways = await Promise.all(servers.map(({ port }) => startProxy({ ...here, target: { port } })));
-    return new NodeProcess(lane, settings, ways, place);
+    const proxies = await Promise.all(servers.map(({ port }) => startProxy({ ...here, target: { port } })));
+    return new NodeProcess(lane, settings, proxies, place);
   }
 
   get nodeId(): string {
@@ -79,7 +79,7 @@ export class NodeProcess {
   }
 
   /** `leaseTtlMs` of processes that are started from now on. */
-  leaseOf(ms: number): void {
+  setLease(ms: number): void {
     this.#settings = { ...this.#settings, leaseTtlMs: ms };
   }
 
@@ -87,10 +87,10 @@ export class NodeProcess {
     return this.#child !== null;
   }
 
-  /** Starts its process, a new one under the same node id when there was one before. */
+  /** Starts a process with the node's id, unless one runs. */
   start(): void {
     if (this.#child !== null) return;
-    this.#life += 1;
+    this.#processNumber += 1;
     this.clock?.begin();
     const task = JSON.stringify(this.#task());
     const line = [...(this.namespace?.exec ?? []), process.execPath, ...LOADER, PROGRAM, task];
@@ -108,16 +108,17 @@ export class NodeProcess {
     createInterface({ input: child.stdout }).on("line", (line) =>
       this.#onReport(JSON.parse(line) as NodeReport),
     );
-    // A frozen process finds its ticks in the pipe when it goes on.
+    // A frozen process finds its ticks in the pipe when it resumes.
     this.#ticker = setInterval(() => void child.stdin.write("\n"), TICK_MS);
     child.once("close", (code, signal) => this.#onEnd(child, code ?? signal));
   }
 
   #task(): NodeTask {
     const { lane } = this;
-    const life = this.#life;
-    const history = join(this.#folder, `${lane.replace("'", "-twin")}-${life}.held`);
-    return { ...this.#settings, lane, life, history, urls: this.ways.map((way) => way.url) };
+    const processNumber = this.#processNumber;
+    const recording = join(this.#folder, `${lane.replace("'", "-twin")}-${processNumber}.held`);
+    const urls = this.proxies.map((proxy) => proxy.url);
+    return { ...this.#settings, lane, processNumber, recording, urls };
   }
 
   #onEnd(child: ChildProcess, how: number | string | null): void {
@@ -127,7 +128,7 @@ export class NodeProcess {
     this.started = false;
     this.epoch = 0;
     if (!this.#awaitedEnd)
-      this.failure = `node ${this.lane} ended by itself (${how}): ${this.#stderr.trim()}`;
+      this.failure = `process of node ${this.lane} exited unexpectedly (${how}); stderr: ${this.#stderr.trim()}`;
   }
 
   freeze(): void {
@@ -140,11 +141,11 @@ export class NodeProcess {
     this.frozen = false;
   }
 
-  tell(command: NodeCommand): void {
+  send(command: NodeCommand): void {
     this.#child?.stdin?.write(`${JSON.stringify(command)}\n`);
   }
 
-  /** SIGKILL, or SIGTERM, which lets it leave in order. Resolves when it is gone; after `timeoutMs` it is made to go. */
+  /** Ends the process and resolves when it has exited. SIGTERM lets it step down first; SIGKILL follows after `timeoutMs`. */
   async end(signal: "SIGKILL" | "SIGTERM", timeoutMs = 15_000): Promise<void> {
     const child = this.#child;
     if (child === null) return;
@@ -152,14 +153,14 @@ export class NodeProcess {
     const ended = new Promise((resolve) => child.once("close", resolve));
     child.kill(signal);
     const late = setTimeout(() => {
-      this.failure = `node ${this.lane} had not ended ${timeoutMs} ms after ${signal}`;
+      this.failure = `process of node ${this.lane} was still running ${timeoutMs} ms after ${signal}`;
       child.kill("SIGKILL");
     }, timeoutMs);
     await ended;
     clearTimeout(late);
   }
 
-  /** The next report that has this, or `undefined` when none came in time. */
+  /** The value of the next report that has this key, `undefined` after `timeoutMs`. */
   report<K extends keyof NodeReport>(key: K, timeoutMs: number): Promise<NodeReport[K] | undefined> {
     return new Promise((resolve) => {
       const timer = setTimeout(() => finish(undefined), timeoutMs);
@@ -179,21 +180,21 @@ export class NodeProcess {
   async outcomes(): Promise<Readonly<Record<string, number>>> {
     if (!this.started) return {};
     const outcomes = this.report("outcomes", 5000);
-    this.tell({ do: "stats" });
+    this.send({ do: "stats" });
     return (await outcomes) ?? {};
   }
 
   async close(): Promise<void> {
     await this.end("SIGKILL");
-    await Promise.all(this.ways.map((way) => way.close()));
+    await Promise.all(this.proxies.map((proxy) => proxy.close()));
     this.namespace?.remove();
   }
 
   #onReport(report: NodeReport): void {
     if (report.booted) {
-      // Not later: a clock that jumps forward under a follower makes it take over too soon, and rightly.
-      this.clock?.bend(0);
-      this.tell({ do: "begin" });
+      // Before the node starts: a clock that jumps forward makes a follower take over too early.
+      this.clock?.set(0);
+      this.send({ do: "begin" });
     }
     if (report.started) this.started = true;
     if (report.leads !== undefined) this.epoch = report.leads;

@@ -1,30 +1,30 @@
 /**
- * What a process leaves behind of its leadership, so that it is there also after SIGKILL: one file for each process, one
- * line of fixed width for each interval in which it called itself leader, whose end is written over at every look.
+ * What a process records about its leadership, readable even after SIGKILL: one file per process, one line of fixed width
+ * per interval in which it called itself leader. The end of the interval is overwritten at every sample.
  *
- *   held NODE PROCESS INCARNATION EPOCH FROM UNTIL LOOKED   nanoseconds of the host's monotonic clock
- *   stall FROM UNTIL                                        the process itself did not run for this long
- *   event NODE PROCESS TEXT AT                              what the node said of itself; for people
+ *   held NODE PROCESS INCARNATION EPOCH FROM UNTIL SAMPLED   nanoseconds of the host's monotonic clock
+ *   stall FROM UNTIL                                         the process itself did not run
+ *   event NODE PROCESS TEXT AT                               node event; not checked
  *
- * FROM is read just after the first yes of `isLeader()` and UNTIL just before the last one, so an overlap found in these
- * files was one for certain. LOOKED is when it was last asked with a whole turn of the event loop in between:
- * a process may have been kept from running after a turn has looked at the sockets, and such a turn has seen nothing new.
+ * FROM is read just after the first `isLeader()` that returned true and UNTIL just before the last one, so an overlap in
+ * these files is a real one. SAMPLED is the last sample with a whole turn of the event loop between it and UNTIL: a process
+ * may be descheduled after its loop has polled the sockets, and the rest of that turn cannot see a closed connection.
  */
 import { closeSync, openSync, readdirSync, readFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
 
-/** A process called itself leader in this term, without a no in between. Milliseconds of the host's clock. */
+/** A process called itself leader in this term without interruption. Milliseconds of the host's clock. */
 export interface HeldInterval {
-  /** The lane: a node id, with an apostrophe for a second process under the same id. */
+  /** The lane: a node id, with an apostrophe for a second process with the same id. */
   readonly node: string;
-  /** Which process of that lane, from 1. */
-  readonly life: number;
+  /** Number of the process in its lane, from 1. */
+  readonly processNumber: number;
   readonly incarnation: string;
   readonly epoch: number;
   readonly fromMs: number;
   readonly untilMs: number;
-  /** The last look before the whole turn of the event loop that came before `untilMs`; since then it may have stood still. */
-  readonly lookedMs: number;
+  /** The last sample before the whole turn of the event loop that precedes `untilMs`. The loop may have been blocked since. */
+  readonly sampledMs: number;
 }
 
 export interface Stall {
@@ -32,35 +32,36 @@ export interface Stall {
   readonly untilMs: number;
 }
 
-export interface History {
+export interface Recording {
   readonly held: readonly HeldInterval[];
   readonly stalls: readonly Stall[];
 }
 
 const DIGITS = 20;
 
-export class HistoryWriter {
+export class RecordingWriter {
   readonly #file: number;
-  readonly #who: string;
+  readonly #process: string;
   #size = 0;
   #open: {
     readonly epoch: number;
     readonly fromNs: number;
+    /** Position of UNTIL in the file. */
     readonly untilAt: number;
     untilNs: number;
-    lookedNs: number;
-    /** The last look in an earlier turn. */
+    sampledNs: number;
+    /** The last sample in an earlier turn. */
     earlierNs: number;
     turn: number;
   } | null = null;
 
-  constructor(path: string, node: string, life: number) {
+  constructor(path: string, node: string, processNumber: number) {
     this.#file = openSync(path, "w");
-    this.#who = `${node} ${life}`;
+    this.#process = `${node} ${processNumber}`;
   }
 
-  /** It has just called itself leader, in this turn of the loop: not before `beforeNs`, not after `afterNs`. */
-  yes(incarnation: string, epoch: number, beforeNs: number, afterNs: number, turn: number): void {
+  /** `isLeader()` returned true between `beforeNs` and `afterNs`, in this turn of the event loop. */
+  held(incarnation: string, epoch: number, beforeNs: number, afterNs: number, turn: number): void {
     const open = this.#open;
     if (open?.epoch === epoch) {
       if (beforeNs <= open.fromNs) return;
@@ -69,29 +70,29 @@ export class HistoryWriter {
         Object.assign(open, {
           turn,
           earlierNs: untilNs,
-          lookedNs: turn - open.turn > 1 ? untilNs : earlierNs,
+          sampledNs: turn - open.turn > 1 ? untilNs : earlierNs,
         });
       }
-      writeSync(this.#file, `${digits(beforeNs)} ${digits(open.lookedNs)}`, open.untilAt);
+      writeSync(this.#file, `${digits(beforeNs)} ${digits(open.sampledNs)}`, open.untilAt);
       open.untilNs = beforeNs;
       return;
     }
-    const head = `held ${this.#who} ${incarnation} ${epoch} ${digits(afterNs)} `;
+    const head = `held ${this.#process} ${incarnation} ${epoch} ${digits(afterNs)} `;
     const untilAt = this.#size + Buffer.byteLength(head);
     this.#open = {
       epoch,
       fromNs: afterNs,
       untilAt,
       untilNs: afterNs,
-      lookedNs: afterNs,
+      sampledNs: afterNs,
       earlierNs: afterNs,
       turn,
     };
     this.#append(`${head}${digits(afterNs)} ${digits(afterNs)}\n`);
   }
 
-  /** It has just said no. */
-  no(): void {
+  /** `isLeader()` returned false. */
+  notHeld(): void {
     this.#open = null;
   }
 
@@ -100,7 +101,7 @@ export class HistoryWriter {
   }
 
   event(text: string, atNs: number): void {
-    this.#append(`event ${this.#who} ${text} ${digits(atNs)}\n`);
+    this.#append(`event ${this.#process} ${text} ${digits(atNs)}\n`);
   }
 
   close(): void {
@@ -116,15 +117,15 @@ function digits(ns: number): string {
   return String(Math.round(ns)).padStart(DIGITS, "0");
 }
 
-/** Reads all files of a world. A line that a SIGKILL has cut off is left out. */
-export function readHistory(folder: string): History {
+/** Reads all files of a world. Ignores a line that a SIGKILL truncated. */
+export function readRecording(folder: string): Recording {
   const texts = readdirSync(folder)
     .filter((name) => name.endsWith(".held"))
     .map((name) => readFileSync(join(folder, name), "utf8"));
-  return parseHistory(texts.join("\n"));
+  return parseRecording(texts.join("\n"));
 }
 
-export function parseHistory(text: string): History {
+export function parseRecording(text: string): Recording {
   const held: HeldInterval[] = [];
   const stalls: Stall[] = [];
   for (const line of text.split("\n")) {
@@ -132,9 +133,9 @@ export function parseHistory(text: string): History {
     if (rest.at(-1)?.length !== DIGITS) continue;
     if (kind === "stall") stalls.push({ fromMs: toMs(rest[0]), untilMs: toMs(rest[1]) });
     if (kind !== "held") continue;
-    const [node = "", life, incarnation = "", epoch, from, until, looked] = rest;
-    const times = { fromMs: toMs(from), untilMs: toMs(until), lookedMs: toMs(looked) };
-    held.push({ node, life: Number(life), incarnation, epoch: Number(epoch), ...times });
+    const [node = "", processNumber, incarnation = "", epoch, from, until, sampled] = rest;
+    const times = { fromMs: toMs(from), untilMs: toMs(until), sampledMs: toMs(sampled) };
+    held.push({ node, processNumber: Number(processNumber), incarnation, epoch: Number(epoch), ...times });
   }
   held.sort((one, other) => one.fromMs - other.fromMs);
   stalls.sort((one, other) => one.fromMs - other.fromMs);

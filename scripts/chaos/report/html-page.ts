@@ -1,4 +1,4 @@
-/** Looks and behaviour of the timeline's page. */
+/** Style and script of the timeline page. */
 
 export const PAGE_STYLE: string = `
 :root { color-scheme: light dark; --ground: #fbfbfc; --panel: #fff; --ink: #1d2330; --dim: #687083; --line: #e3e6ec;

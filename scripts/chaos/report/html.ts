@@ -1,7 +1,8 @@
-/** The timeline: one page without anything from elsewhere. Time runs to the right; positions are shares of a world's width. */
-
-import type { FaultMark } from "../check/checker.ts";
-import { type FaultGroup, type FaultName, groupOf, kindOf, NAMES } from "../faults/catalogue.ts";
+/** The timeline: one self-contained page. Time runs to the right; positions are percentages of a world's width. */
+import type { FaultMark, Overlap, Vacancy } from "../check/findings.ts";
+import { kindOf } from "../faults/catalogue.ts";
+import { FAULT_GROUPS, type FaultGroup, type FaultName, groupOf } from "../faults/names.ts";
+import type { HeldInterval } from "../node/recording.ts";
 import type { WorldReport } from "../world.ts";
 import { PAGE_SCRIPT, PAGE_STYLE } from "./html-page.ts";
 import { type ChaosReport, type FaultSummary, isSound, titleOf } from "./report.ts";
@@ -24,7 +25,7 @@ ${problems(report)}
 <nav>
 <label>zoom <input id="zoom" type="range" min="0" max="100" value="35"></label>
 <button id="fit" type="button">whole run</button>
-<span class="legend">point at anything for what it was</span>
+<span class="legend">hover over a mark for details</span>
 <span class="legend">${legend()}</span>
 </nav>
 ${worlds.map(worldSection).join("\n")}
@@ -37,24 +38,30 @@ ${faultTable(report)}
 }
 
 function header(report: ChaosReport): string {
-  const verdict = isSound(report) ? ["good", "all held"] : ["bad", `${report.problems.length} problems`];
+  const verdict = isSound(report)
+    ? ["good", "every guarantee held"]
+    : ["bad", `${report.problems.length} problems`];
   const tiles: readonly (readonly [string, string, boolean])[] = [
     ["faults", String(report.faults), true],
     ["terms", String(report.terms), true],
     ["two leaders at once", `${report.overlapMs} ms`, report.overlapMs === 0],
     [
-      "… after a one-sided reset",
+      "… longest after a one-sided reset",
       `${Math.round(report.oneSidedResetOverlapMs)} ms`,
       report.oneSidedResetOverlapMs <= report.spanMs,
     ],
-    ["stale writes accepted", String(report.staleWritesAccepted), report.staleWritesAccepted === 0],
     [
-      "… by the unfenced shadow",
+      "stale writes in the fenced register",
+      String(report.staleWritesAccepted),
+      report.staleWritesAccepted === 0,
+    ],
+    [
+      "… in the unfenced shadow",
       String(report.unfencedShadowViolations),
       report.unfencedShadowViolations > 0,
     ],
-    ["longest without a leader", `${Math.round(report.longestVacancyMs)} ms`, true],
-    ["… that nothing explains", String(report.unexplainedVacancies), report.unexplainedVacancies === 0],
+    ["longest vacancy", `${Math.round(report.longestVacancyMs)} ms`, true],
+    ["unexplained vacancies", String(report.unexplainedVacancies), report.unexplainedVacancies === 0],
   ];
   const boxes = tiles.map(
     ([name, value, good]) =>
@@ -73,14 +80,14 @@ function problems({ problems: wrong, notes }: ChaosReport): string {
 }
 
 function legend(): string {
-  const groups = Object.keys(NAMES) as FaultGroup[];
+  const groups = Object.keys(FAULT_GROUPS) as FaultGroup[];
   return [
     ...NODES.map((node) => `<i class="key ${laneClass(node)}"></i>${node} leads`),
     ...groups.map((group) => `<i class="key fault ${group}"></i>${group}`),
-    '<i class="key vacant"></i>nobody',
-    '<i class="key vacant machine"></i>nobody, machine busy',
-    '<i class="key overlap one-sided"></i>two at once, documented',
-    '<i class="key overlap"></i>two at once, must not be',
+    '<i class="key vacant"></i>no leader',
+    '<i class="key vacant machine"></i>no leader, machine busy',
+    '<i class="key overlap one-sided"></i>two leaders, documented',
+    '<i class="key overlap"></i>two leaders, violation',
   ].join(" ");
 }
 
@@ -103,14 +110,14 @@ function worldSection(world: WorldReport): string {
   const { held, faults, findings } = world;
   const times = [...held.flatMap((it) => [it.fromMs, it.untilMs]), ...faults.map((it) => it.settledMs)];
   if (times.length === 0)
-    return `<section><h2>World ${escaped(titleOf(world))}</h2><p>nobody ever led</p></section>`;
+    return `<section><h2>World ${escaped(titleOf(world))}</h2><p>no node led</p></section>`;
   const scale = {
     fromMs: times.reduce((a, b) => Math.min(a, b)),
     untilMs: times.reduce((a, b) => Math.max(a, b)),
   };
   const seconds = (scale.untilMs - scale.fromMs) / 1000;
   const lanes = [...new Set([...NODES, ...held.map(({ node }) => node)])].sort();
-  const offset = (ms: number): string => `${((ms - scale.fromMs) / 1000).toFixed(3)} s`;
+  const offset: Offset = (ms) => `${((ms - scale.fromMs) / 1000).toFixed(3)} s`;
   const bands = faults.map(
     (fault) => `<u class="${groupOf(fault.name)}" style="${span(scale, fault.fromMs, fault.settledMs)}"></u>`,
   );
@@ -121,55 +128,56 @@ function worldSection(world: WorldReport): string {
         lane,
         held
           .filter(({ node }) => node === lane)
-          .map((it) => {
-            const text = `${it.node} leads, epoch ${it.epoch}\n${offset(it.fromMs)} to ${offset(it.untilMs)}\n${(it.untilMs - it.fromMs).toFixed(1)} ms, process ${it.life}`;
-            const shade = it.epoch % 2 === 0 ? "even" : "odd";
-            return `<i class="${laneClass(lane)} ${shade}" style="${span(scale, it.fromMs, it.untilMs)}" data-t="${escaped(text)}"></i>`;
-          })
+          .map((it) => heldBar(scale, it, offset))
           .join(""),
         "lane",
       ),
     ),
-    row(
-      "nobody",
-      findings.vacancies
-        .map((it) => {
-          const why =
-            it.cause === "fault"
-              ? `at fault ${it.fault?.number} (${it.fault?.name})`
-              : it.cause === "machine"
-                ? "the machine was busy"
-                : "nothing explains it";
-          return `<i class="vacant ${it.cause}" style="${span(scale, it.fromMs, it.fromMs + it.ms)}" data-t="${escaped(`nobody leads for ${it.ms.toFixed(1)} ms\n${why}`)}"></i>`;
-        })
-        .join(""),
-      "thin",
-    ),
-    row(
-      "two at once",
-      findings.overlaps
-        .map((it) => {
-          const text = `${it.one.node} (epoch ${it.one.epoch}) and ${it.other.node} (epoch ${it.other.epoch})\n${it.ms.toFixed(3)} ms, ${it.blame === "none" ? "must not be" : `documented: ${it.blame}`}`;
-          return `<i class="overlap ${it.blame}" style="${span(scale, it.fromMs, it.fromMs + it.ms)}" data-t="${escaped(text)}"></i>`;
-        })
-        .join(""),
-      "thin",
-    ),
+    row("no leader", findings.vacancies.map((it) => vacancyBar(scale, it)).join(""), "thin"),
+    row("two leaders", findings.overlaps.map((it) => overlapBar(scale, it)).join(""), "thin"),
   ];
   const failure = world.failure === null ? "" : `<p class="wrong">${escaped(world.failure)}</p>`;
   return `<section><h2>World ${escaped(titleOf(world))}<small>${faults.length} faults, ${findings.terms} terms</small></h2>${failure}
 <div class="scroll"><div class="world" style="--seconds:${seconds.toFixed(3)}"><div class="bands">${bands.join("")}</div>${rows.join("")}${axis(seconds)}</div></div></section>`;
 }
 
+/** Time since the start of the world, as text. */
+type Offset = (ms: number) => string;
+
+function bar(scale: Scale, kind: string, fromMs: number, untilMs: number, text: string): string {
+  return `<i class="${kind}" style="${span(scale, fromMs, untilMs)}" data-t="${escaped(text)}"></i>`;
+}
+
+function heldBar(scale: Scale, held: HeldInterval, offset: Offset): string {
+  const { node, processNumber, epoch, fromMs, untilMs } = held;
+  const text = `${node} leads, epoch ${epoch}\n${offset(fromMs)} to ${offset(untilMs)}\n${(untilMs - fromMs).toFixed(1)} ms, process ${processNumber}`;
+  return bar(scale, `${laneClass(node)} ${epoch % 2 === 0 ? "even" : "odd"}`, fromMs, untilMs, text);
+}
+
+function vacancyBar(scale: Scale, { cause, fault, fromMs, ms }: Vacancy): string {
+  const why = {
+    fault: `at fault ${fault?.number} (${fault?.name})`,
+    machine: "the machine was busy",
+    none: "unexplained",
+  }[cause];
+  return bar(scale, `vacant ${cause}`, fromMs, fromMs + ms, `no leader for ${ms.toFixed(1)} ms\n${why}`);
+}
+
+function overlapBar(scale: Scale, { blame, fromMs, ms, one, other }: Overlap): string {
+  const verdict = blame === "none" ? "violation" : `documented: ${blame}`;
+  const text = `${one.node} (epoch ${one.epoch}) and ${other.node} (epoch ${other.epoch})\n${ms.toFixed(3)} ms, ${verdict}`;
+  return bar(scale, `overlap ${blame}`, fromMs, fromMs + ms, text);
+}
+
 function row(name: string, inside: string, kind: string): string {
   return `<div class="row ${kind}"><span class="name">${escaped(name)}</span><div class="track">${inside}</div></div>`;
 }
 
-function faultFlag(scale: Scale, fault: FaultMark, offset: (ms: number) => string): string {
+function faultFlag(scale: Scale, fault: FaultMark, offset: Offset): string {
   const { number, name, fromMs, settledMs, leader, epochBefore, epochAfter } = fault;
   const change =
-    epochBefore === epochAfter ? `epoch ${epochBefore} stays` : `epoch ${epochBefore} to ${epochAfter}`;
-  const text = `${number} ${name} (leader ${leader})\n${kindOf(name).what}\nat ${offset(fromMs)}, all well after ${((settledMs - fromMs) / 1000).toFixed(2)} s\n${change}`;
+    epochBefore === epochAfter ? `epoch stays ${epochBefore}` : `epoch ${epochBefore} to ${epochAfter}`;
+  const text = `${number} ${name} (leader ${leader})\n${kindOf(name).what}\nat ${offset(fromMs)}, settled after ${((settledMs - fromMs) / 1000).toFixed(2)} s\n${change}`;
   return `<b class="${groupOf(name)}" style="left:${at(scale, fromMs)}" data-t="${escaped(text)}"><span>${name}</span></b>`;
 }
 
@@ -193,7 +201,7 @@ function faultTable({ byFault }: ChaosReport): string {
     ];
     return `<tr><td><i class="key fault ${it.group}"></i>${name}</td><td class="what">${escaped(kindOf(name).what)}</td>${cells.map((cell) => `<td>${cell}</td>`).join("")}</tr>`;
   });
-  return `<section><h2>By fault</h2><table><thead><tr><th>fault</th><th>what</th><th>times</th><th>new term</th><th>longest vacancy</th><th>longest overlap</th><th>stale writes in the shadow</th></tr></thead><tbody>${rows.join("")}</tbody></table></section>`;
+  return `<section><h2>By fault</h2><table><thead><tr><th>fault</th><th>what</th><th>count</th><th>new terms</th><th>longest vacancy</th><th>longest overlap</th><th>stale writes in the shadow</th></tr></thead><tbody>${rows.join("")}</tbody></table></section>`;
 }
 
 function laneClass(lane: string): string {

@@ -1,26 +1,21 @@
-/** Sums up the worlds of a run, and judges them. */
-
-import { BUSY_LOOP_MS, type FaultMark, type Overlap, type Vacancy } from "../check/checker.ts";
-import {
-  type Blame,
-  FAULT_NAMES,
-  type FaultGroup,
-  type FaultName,
-  groupOf,
-  kindOf,
-} from "../faults/catalogue.ts";
+/** Summarizes the worlds of a run into a report and lists the problems. */
+import { BUSY_LOOP_MS } from "../check/checker.ts";
+import type { FaultMark, Overlap, Vacancy } from "../check/findings.ts";
+import { kindOf } from "../faults/catalogue.ts";
 import { FAR_RATE } from "../faults/clock.ts";
+import type { Blame } from "../faults/kinds/kind.ts";
+import { FAULT_NAMES, type FaultGroup, type FaultName, groupOf } from "../faults/names.ts";
 import type { ChaosOptions } from "../options.ts";
-import type { Violation } from "../servers/register.ts";
+import type { StaleWrite } from "../servers/register.ts";
 import type { WorldReport } from "../world.ts";
 
 export interface FaultSummary {
   readonly group: FaultGroup;
   readonly faults: number;
-  /** After how many of them another term led. */
+  /** How many of them ended with another term. */
   readonly newTerms: number;
   readonly longestVacancyMs: number;
-  /** Longest overlap of held terms under it. */
+  /** Longest overlap of held terms under this fault. */
   readonly overlapMs: number;
   readonly shadowViolations: number;
 }
@@ -29,30 +24,30 @@ export interface ChaosReport {
   readonly seed: number;
   readonly faults: number;
   readonly terms: number;
-  /** Sum of all times during which two processes could act as the leader and must not have. */
+  /** Total time during which two processes called themselves leader and no documented reason applies. */
   readonly overlapMs: number;
-  /** The longest overlap after only the server's side of a connection was reset: documented, and less than the span. */
+  /** Longest overlap after a reset of the server's side of a connection only; documented, at most the span. */
   readonly oneSidedResetOverlapMs: number;
-  /** The longest while the old leader's event loop stood still and its connection was closed meanwhile; at most 250 ms. */
+  /** Longest overlap with a leader whose event loop was blocked while its connection was closed; at most 250 ms. */
   readonly busyLoopOverlapMs: number;
   readonly staleWritesAccepted: number;
   readonly unfencedShadowViolations: number;
   readonly longestVacancyMs: number;
   readonly longestVacancyFault: FaultName | null;
-  /** For how much of it a process of that world did not run: frozen by a fault, or kept waiting by the machine. */
+  /** The part of it during which a process did not run: frozen by a fault or not scheduled by the machine. */
   readonly longestVacancyStalledMs: number;
-  /** Longest, after an operator deleted the lease under its holder; documented risk. */
+  /** Longest overlap after an operator deleted the lease under its holder; documented. */
   readonly operatorOverlapMs: number;
-  /** Longest, with clocks set back under a process; outside of what a lease can promise. */
+  /** Longest overlap after a process's clocks were set back; no lease can exclude it. */
   readonly clockOverlapMs: number;
-  /** Longest, with clocks 1.25 times as fast or slow as the others'; at most that share of the span, less the margin. */
+  /** Longest overlap with clocks 1.25 times as fast or slow as the others'; bounded by `boundsOf`. */
   readonly clockRateOverlapMs: number;
   readonly epochsNotIncreasing: number;
-  /** After a bucket was deleted: only nodes that remember a larger epoch keep it; documented risk. */
+  /** Epochs that did not increase after a bucket was deleted: only nodes remember larger epochs; documented. */
   readonly operatorEpochsBack: number;
   readonly unexplainedVacancies: number;
   readonly needlessTermChanges: number;
-  /** Vacancies and changes of term at a time when the machine let processes wait. */
+  /** Vacancies and term changes while the machine did not schedule a process. */
   readonly byBusyMachine: number;
   readonly fencedWrites: number;
   readonly shadowWrites: number;
@@ -65,7 +60,7 @@ export interface ChaosReport {
   readonly worlds: readonly string[];
   readonly clocks: string;
   readonly byFault: Readonly<Partial<Record<FaultName, FaultSummary>>>;
-  /** What must not be, in words. Empty: all held. */
+  /** Guarantees that did not hold, as text. */
   readonly problems: readonly string[];
   /** What this run does not show. */
   readonly notes: readonly string[];
@@ -78,7 +73,7 @@ export interface RunFacts {
   readonly faketime: boolean;
   readonly disks: boolean;
   readonly namespaces: boolean;
-  /** Why worlds are missing. */
+  /** Why worlds did not start. */
   readonly broken: readonly string[];
 }
 
@@ -128,7 +123,7 @@ export function summarize(worlds: readonly WorldReport[], facts: RunFacts): Chao
     spanMs,
     servers: `nats-server ${worlds[0]?.version ?? ""}`,
     worlds: worlds.map(titleOf),
-    clocks: faketime ? "bent by libfaketime in some" : "straight",
+    clocks: faketime ? "changed by libfaketime in some worlds" : "unchanged",
     byFault: byFault(worlds),
     problems: problemsOf(worlds, facts, stale),
     notes: notesOf(faults, shadowStale, facts),
@@ -137,7 +132,7 @@ export function summarize(worlds: readonly WorldReport[], facts: RunFacts): Chao
 
 export function titleOf({ number, profile }: WorldReport): string {
   const { servers, crashDetection, clocks, namespaces } = profile;
-  const special = `${clocks ? ", clocks bent" : ""}${namespaces ? ", namespaces" : ""}`;
+  const special = `${clocks ? ", clocks changed" : ""}${namespaces ? ", namespaces" : ""}`;
   return `${number}: R${servers}, ${crashDetection}${special}`;
 }
 
@@ -153,13 +148,13 @@ function rounded(ms: number): number {
   return Math.round(ms * 1000) / 1000;
 }
 
-/** The longest overlap that each excuse is good for. The other clocks of such a world may be 0.5 % off, too. */
+/** The longest overlap that each documented reason allows. Other clocks of such a world may be off by 0.5 %, too. */
 function boundsOf({ spanMs, options }: RunFacts): Partial<Record<Blame, number>> {
   const clockRate = Math.max(0, spanMs * FAR_RATE * 1.01 - options.leaseMs);
   return { "one-sided": spanMs, "busy-loop": BUSY_LOOP_MS, "clock-rate": clockRate };
 }
 
-function problemsOf(worlds: readonly WorldReport[], facts: RunFacts, stale: readonly Violation[]): string[] {
+function problemsOf(worlds: readonly WorldReport[], facts: RunFacts, stale: readonly StaleWrite[]): string[] {
   const found = [...facts.broken];
   const bounds = boundsOf(facts);
   for (const world of worlds) {
@@ -176,17 +171,17 @@ function problemsOf(worlds: readonly WorldReport[], facts: RunFacts, stale: read
     for (const { cause, ms, fromMs } of vacancies) {
       if (cause !== "none") continue;
       const last = world.faults.findLast((fault) => fault.fromMs <= fromMs) ?? null;
-      found.push(`${where}: nobody led for ${ms.toFixed(0)} ms, which nothing explains, ${under(last)}`);
+      found.push(`${where}: unexplained vacancy of ${ms.toFixed(0)} ms ${under(last)}`);
     }
     for (const { fault, cause } of needlessChanges) {
       if (cause === "none")
         found.push(
-          `${where}: the term ended, epoch ${fault.epochBefore} to ${fault.epochAfter}, ${under(fault)}`,
+          `${where}: term changed from epoch ${fault.epochBefore} to ${fault.epochAfter} ${under(fault)}, which must not end a term`,
         );
     }
   }
   for (const { subject, epoch, newest } of stale)
-    found.push(`${subject} took a write of epoch ${epoch} behind epoch ${newest}`);
+    found.push(`${subject} accepted a write of epoch ${epoch} after epoch ${newest}`);
   return found;
 }
 
@@ -204,15 +199,18 @@ function notesOf(
     const why = faults.some(({ name }) => kindOf(name).stale)
       ? "although leaders wrote late"
       : "because no fault of this run makes a leader write late";
-    notes.push(`the unfenced shadow took no stale write, ${why}: this run proves nothing about the fence`);
+    notes.push(
+      `the unfenced shadow accepted no stale write, ${why}: this run proves nothing about the fence`,
+    );
   }
   if (!faketime && options.only.length === 0)
-    notes.push("no clock was bent: that takes libfaketime, and a world for it (the third of --worlds)");
+    notes.push("no clock faults: they need libfaketime and at least three worlds (--worlds)");
   if (!disks && options.only.length === 0)
-    notes.push("no disk was full: that takes Linux, and a user who may mount");
-  if (!namespaces && options.only.length === 0) notes.push("no cable was pulled: that takes Linux and root");
+    notes.push("no disk-full faults: they need Linux and the permission to mount");
+  if (!namespaces && options.only.length === 0)
+    notes.push("no cable and packet faults: they need Linux and root");
   if (faults.length < options.faults)
-    notes.push(`${options.faults} faults were planned, ${faults.length} came`);
+    notes.push(`${options.faults} faults were scheduled, ${faults.length} were injected`);
   return notes;
 }
 
@@ -235,7 +233,7 @@ function byFault(worlds: readonly WorldReport[]): Partial<Record<FaultName, Faul
   return result;
 }
 
-/** The register knows the server's wall clock only. */
+/** Messages in the register carry the server's wall clock; faults are timed by the monotonic clock. */
 function shadowViolationsOf({ contents, faults }: WorldReport, name: FaultName): number {
   const wallMinusHost = Date.now() - Number(process.hrtime.bigint()) / 1e6;
   return contents.shadowStale.filter(
@@ -243,7 +241,7 @@ function shadowViolationsOf({ contents, faults }: WorldReport, name: FaultName):
   ).length;
 }
 
-/** A run in which leaders wrote late and the shadow took none of it has looked at nothing. */
+/** If leaders wrote late and the shadow still accepted no stale write, the run did not test the fence: not sound. */
 export function isSound(report: Omit<ChaosReport, "seed">): boolean {
   const blind = Object.keys(report.byFault).some((name) => kindOf(name as FaultName).stale);
   return report.problems.length === 0 && !(blind && report.unfencedShadowViolations === 0);

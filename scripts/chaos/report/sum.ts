@@ -1,6 +1,6 @@
-/** Adds up the reports of several runs, as if they had been one. */
+/** Adds up the reports of several runs into one. */
 import { readFileSync } from "node:fs";
-import type { FaultName } from "../faults/catalogue.ts";
+import type { FaultName } from "../faults/names.ts";
 import type { ChaosReport, FaultSummary } from "./report.ts";
 
 type NumberOf<T> = { [K in keyof T]: T[K] extends number ? K : never }[keyof T];
@@ -35,13 +35,14 @@ export interface ChaosSum extends Omit<ChaosReport, "seed"> {
   readonly seeds: readonly number[];
 }
 
-/** Throws when runs of different leases are to be added up, or none. */
+/** @throws `Error` if there is no report or the runs had different lease TTLs. */
 export function sumReports(reports: readonly ChaosReport[]): ChaosSum {
   const [first] = reports;
-  if (first === undefined) throw new Error("--sum: no report was given");
+  if (first === undefined) throw new Error("--sum needs at least one report");
   const { seed: _, ...rest } = first;
   for (const { leaseMs } of reports)
-    if (leaseMs !== first.leaseMs) throw new Error(`--sum: leases of ${first.leaseMs} and ${leaseMs} ms`);
+    if (leaseMs !== first.leaseMs)
+      throw new Error(`--sum needs reports with the same --lease, not ${first.leaseMs} and ${leaseMs} ms`);
   const total = (key: NumberOf<ChaosReport>): number =>
     Math.round(reports.reduce((sum, it) => sum + it[key], 0) * 1000) / 1000;
   const most = (key: NumberOf<ChaosReport>): number => Math.max(...reports.map((it) => it[key]));

@@ -1,4 +1,4 @@
-/** The report for people. */
+/** The report as text. */
 import type { ChaosReport, FaultSummary } from "./report.ts";
 import type { ChaosSum } from "./sum.ts";
 
@@ -17,9 +17,9 @@ export function reportText(report: ChaosReport | ChaosSum): string {
     ...rows,
     "",
     `terms                    ${report.terms}`,
-    `overlap of held terms    ${report.overlapMs} ms; longest after a one-sided reset ${report.oneSidedResetOverlapMs} ms, with a busy event loop ${report.busyLoopOverlapMs} ms, by an operator ${report.operatorOverlapMs} ms, with clocks set back ${report.clockOverlapMs} ms, with clocks of other rates ${report.clockRateOverlapMs} ms`,
-    `longest without a leader ${report.longestVacancyMs} ms (${report.longestVacancyFault ?? "no fault"}; for ${report.longestVacancyStalledMs} ms of it a process did not get to run); unexplained ${report.unexplainedVacancies}, needless changes ${report.needlessTermChanges}, by the busy machine ${report.byBusyMachine}`,
-    `fenced register          ${report.fencedWrites} writes, ${report.staleWritesAccepted} stale; ${report.refusedStale} refused, ${report.unknownOutcomes} unknown`,
+    `overlap of held terms    ${report.overlapMs} ms; longest documented: one-sided reset ${report.oneSidedResetOverlapMs} ms, blocked event loop ${report.busyLoopOverlapMs} ms, operator ${report.operatorOverlapMs} ms, clock set back ${report.clockOverlapMs} ms, clock rate ${report.clockRateOverlapMs} ms`,
+    `longest without a leader ${report.longestVacancyMs} ms (${report.longestVacancyFault ?? "no fault"}; a process did not run for ${report.longestVacancyStalledMs} ms of it); unexplained ${report.unexplainedVacancies}, needless term changes ${report.needlessTermChanges}, caused by the busy machine ${report.byBusyMachine}`,
+    `fenced register          ${report.fencedWrites} writes, ${report.staleWritesAccepted} stale; ${report.refusedStale} refused as stale, ${report.unknownOutcomes} with unknown outcome`,
     `unfenced shadow          ${report.shadowWrites} writes, ${report.unfencedShadowViolations} stale`,
     "",
     verdict,

@@ -1,4 +1,4 @@
-/** Somebody with a connection to the servers who is no node: an operator, another user of the account, a stranger. */
+/** A connection to the servers that belongs to no node: an operator, another user of the account, or a stranger. */
 import { setTimeout as pause } from "node:timers/promises";
 import { connect, headers, type Msg, type NatsConnection } from "@nats-io/transport-node";
 import { parseObject } from "../../../src/nats/api/js-api.ts";
@@ -6,7 +6,7 @@ import { bucketName, leaseSubject, republishSubject, streamName } from "../../..
 import { CLUSTER_ID } from "../node/messages.ts";
 
 const TIMEOUT_MS = 1500;
-const PATIENCE_MS = 60_000;
+const GIVE_UP_MS = 60_000;
 const EVENTS_KEPT = 20;
 
 type Json = Record<string, unknown>;
@@ -34,9 +34,9 @@ export class Operator {
     return operator;
   }
 
-  /** A call of the JetStream API, again until it is answered. Throws when the answer is an error. */
+  /** Calls the JetStream API, repeatedly until it answers. Throws `RefusedError` when the answer is an error below 500. */
   api(name: string, body: unknown = {}): Promise<Json> {
-    return patiently(() => this.#call(name, body));
+    return retried(() => this.#call(name, body));
   }
 
   async #call(name: string, body: unknown): Promise<Json> {
@@ -45,22 +45,22 @@ export class Operator {
     const json = answer.json<Json>();
     const error = json["error"] as { code?: number } | undefined;
     if (error === undefined) return json;
-    // Asked again, because the first answer was late.
+    // A repeated call: the first one deleted the stream, but its answer was late.
     if (name.startsWith("STREAM.DELETE.") && error.code === 404) return json;
-    // A server's own trouble, or a cluster without a leader: it may be over the next time.
+    // Errors from 500 on are temporary, for example a cluster without a leader.
     if ((error.code ?? 0) >= 500) throw new Error(`${name}: ${JSON.stringify(error)}`);
     throw new RefusedError(`${name}: ${JSON.stringify(error)}`);
   }
 
-  /** Writes over the lease, whatever is there; again until it is answered. */
+  /** Overwrites the lease without a condition, repeatedly until the write is answered. */
   async put(data: string | Uint8Array, extra: Readonly<Record<string, string>> = {}): Promise<void> {
     const hdrs = headers();
     for (const [name, value] of Object.entries(extra)) hdrs.set(name, value);
     const options = { timeout: TIMEOUT_MS, headers: hdrs };
-    await patiently(() => this.connection.request(leaseSubject(CLUSTER_ID), data, options));
+    await retried(() => this.connection.request(leaseSubject(CLUSTER_ID), data, options));
   }
 
-  /** Writes to another key of the bucket, which may fail. */
+  /** Writes to another key of the bucket; ignores failures. */
   async putBeside(data: string): Promise<void> {
     const subject = `$KV.${bucketName(CLUSTER_ID)}.beside`;
     await this.connection.request(subject, data, { timeout: TIMEOUT_MS }).catch(() => {});
@@ -70,13 +70,13 @@ export class Operator {
     return (await this.api(`STREAM.INFO.${streamName(CLUSTER_ID)}`))["config"] as Json;
   }
 
-  /** The name of the server that leads a stream, if it is known. */
+  /** Name of the server that leads a stream, `undefined` if there is none or it is unknown. */
   async streamLeader(stream: string): Promise<string | undefined> {
     const info = await this.#call(`STREAM.INFO.${stream}`, {}).catch(() => null);
     return (info?.["cluster"] as { leader?: string } | undefined)?.leader;
   }
 
-  /** The presence that the record names. */
+  /** The presence consumer that the lease record names. */
   async presence(): Promise<string | undefined> {
     const answer = await this.api(`STREAM.MSG.GET.${streamName(CLUSTER_ID)}`, {
       last_by_subj: leaseSubject(CLUSTER_ID),
@@ -91,8 +91,8 @@ export class Operator {
   }
 }
 
-async function patiently<T>(attempt: () => Promise<T>): Promise<T> {
-  const giveUpAt = performance.now() + PATIENCE_MS;
+async function retried<T>(attempt: () => Promise<T>): Promise<T> {
+  const giveUpAt = performance.now() + GIVE_UP_MS;
   for (;;) {
     try {
       return await attempt();
@@ -103,5 +103,5 @@ async function patiently<T>(attempt: () => Promise<T>): Promise<T> {
   }
 }
 
-/** The server has said no. */
+/** The server answered with an error below 500: repeating the call would not help. */
 export class RefusedError extends Error {}

@@ -1,11 +1,15 @@
-/** Reads the registers when all is over, and counts what should not be there. */
+/** Creates the stream of the two registers, reads it at the end of a run, and counts stale writes. */
+import { setTimeout as pause } from "node:timers/promises";
 import { jetstream } from "@nats-io/jetstream";
 import { connect } from "@nats-io/transport-node";
-import { tokenFromNats } from "../../../src/fencing.ts";
+import { FencedStream, tokenFromNats } from "../../../src/fencing.ts";
 import { FENCE, REGISTER, SHADOW, STREAM } from "../node/messages.ts";
 
-/** A message that is stored behind a sign of a newer term. */
-export interface Violation {
+const CREATE_TRIES = 120;
+const RETRY_MS = 250;
+
+/** A message of an older term, stored after a message of a newer one. */
+export interface StaleWrite {
   readonly subject: string;
   readonly epoch: number;
   readonly newest: number;
@@ -17,8 +21,8 @@ export interface RegisterContents {
   readonly fenced: number;
   readonly shadow: number;
   readonly takeOvers: number;
-  readonly stale: readonly Violation[];
-  readonly shadowStale: readonly Violation[];
+  readonly stale: readonly StaleWrite[];
+  readonly shadowStale: readonly StaleWrite[];
 }
 
 export const EMPTY_REGISTER: RegisterContents = {
@@ -29,7 +33,24 @@ export const EMPTY_REGISTER: RegisterContents = {
   shadowStale: [],
 };
 
-/** In the order of the stream: once the fence has moved to epoch e, all of its lanes, nothing below e may follow. */
+export async function createRegister(servers: string[], replicas: number): Promise<void> {
+  const nats = await connect({ servers, waitOnFirstConnect: true });
+  for (let tries = 0; ; tries++) {
+    try {
+      const options = { stream: STREAM, subjects: ["register.>"], replicas, timeoutMs: 5000 };
+      (await FencedStream.connect(nats, options)).close();
+      break;
+    } catch (error) {
+      if (tries === CREATE_TRIES) throw error;
+      await pause(RETRY_MS); // a cluster that has just started
+    }
+  }
+  await nats.close();
+}
+
+/**
+ * Reads the stream in order. Once all lanes of the fence have moved to epoch e, no write below e may follow.
+ */
 export async function readRegister(servers: string[]): Promise<RegisterContents> {
   const nats = await connect({ servers, waitOnFirstConnect: true });
   try {
@@ -39,8 +60,8 @@ export async function readRegister(servers: string[]): Promise<RegisterContents>
       fenced: 0,
       shadow: 0,
       takeOvers: 0,
-      stale: [] as Violation[],
-      shadowStale: [] as Violation[],
+      stale: [] as StaleWrite[],
+      shadowStale: [] as StaleWrite[],
     };
     if (left === 0) return found;
     let newest = 0;
@@ -48,13 +69,13 @@ export async function readRegister(servers: string[]): Promise<RegisterContents>
     for await (const message of await consumer.consume()) {
       const { subject, seq: sequence } = message;
       const epoch = tokenFromNats(message.headers) ?? 0;
-      const violation = { subject, epoch, newest, sequence, atMs: Date.parse(message.timestamp) };
+      const write = { subject, epoch, newest, sequence, atMs: Date.parse(message.timestamp) };
       if (subject === REGISTER) found.fenced += 1;
       else if (subject === SHADOW) found.shadow += 1;
       else if (subject === `${FENCE}.0`) found.takeOvers += 1;
       const isWrite = subject === REGISTER || subject === SHADOW;
-      if (isWrite && epoch < newest) (subject === SHADOW ? found.shadowStale : found.stale).push(violation);
-      // The shadow tells nothing about who leads: only fences and fenced writes do.
+      if (isWrite && epoch < newest) (subject === SHADOW ? found.shadowStale : found.stale).push(write);
+      // Only fences and fenced writes show which term is the newest; the shadow accepts any write.
       if (subject === REGISTER) newest = Math.max(newest, epoch);
       else if (subject.startsWith(`${FENCE}.`)) {
         lanes.set(subject, epoch);

@@ -1,4 +1,4 @@
-/** What a server of a world stands on: the part of its configuration that changes while it runs, and its disk. */
+/** The disk of a server, and the part of its configuration that changes while it runs. */
 import { writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, relative } from "node:path";
@@ -9,19 +9,19 @@ import { Disk } from "../machine/disk.ts";
 const RELOAD_MS = 10_000;
 
 export interface ServerState {
-  /** The lines of the users that may connect. */
+  /** Configuration lines of the users that may connect. */
   readonly users: readonly string[];
   readonly jetstream: boolean;
 }
 
 export class ServerHome {
   readonly storeDir: string;
-  /** `null` where no file system can be mounted. */
+  /** `null` if the world has no small disks. */
   readonly disk: Disk | null;
   readonly #file: string;
   #state: ServerState;
 
-  /** `index` from 0: of the server in its world. `name`: of the server, which names its folder. */
+  /** `name` is the server's name and the name of its folder below `folder`. */
   constructor(folder: string, name: string, smallDisk: boolean, state: ServerState) {
     this.storeDir = join(folder, name);
     this.disk = smallDisk ? Disk.mount(this.storeDir) : null;
@@ -30,12 +30,12 @@ export class ServerHome {
     this.#write();
   }
 
-  /** For its configuration file. What is included is looked for from that file's folder, which is one below the system's. */
+  /** Line for the server's configuration file. The path is relative to that file, which is in a folder of the temp folder. */
   get include(): string {
     return `include ${JSON.stringify(relative(join(tmpdir(), "any"), this.#file))}`;
   }
 
-  /** Holds for a server that is started from now on. */
+  /** Takes effect when the server starts or reloads. */
   set(change: Partial<ServerState>): void {
     this.#state = { ...this.#state, ...change };
     this.#write();
@@ -48,11 +48,10 @@ export class ServerHome {
   }
 }
 
-/** Makes a running server read its configuration again. */
+/** Makes a running server reload its configuration and waits until it has done so. */
 export async function reload(server: NatsServer): Promise<void> {
   const { pid } = server;
-  if (pid === undefined)
-    throw new Error(`${server.name} has no process here to be told to read its configuration`);
+  if (pid === undefined) throw new Error(`cannot reload ${server.name}: it has no process on this machine`);
   const loadedAt = async (): Promise<unknown> => {
     const answer = await fetch(`${server.monitorUrl}/varz`).catch(() => null);
     return ((await answer?.json()) as { config_load_time?: string } | undefined)?.config_load_time;
@@ -64,6 +63,6 @@ export async function reload(server: NatsServer): Promise<void> {
     if (now !== undefined && now !== before) return;
   }
   throw new Error(
-    `${server.name} has not read its configuration; its log ends with ${server.logs().slice(-5).join("\n")}`,
+    `${server.name} did not reload its configuration within ${RELOAD_MS} ms; its log ends with ${server.logs().slice(-5).join("\n")}`,
   );
 }

@@ -1,6 +1,6 @@
 /**
- * The servers of a world: one, or three whose routes go through proxies. Each node is a user of its own, who can be taken
- * away; one more has no rights to the election.
+ * The servers of a world: one, or three whose routes go through proxies. Each node has a user of its own that can be
+ * revoked; one more user has no permissions for the election.
  */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -11,17 +11,17 @@ import { type NatsServer, startNatsCluster, startNatsServer } from "../../../src
 import { Route } from "../../shared/tcp-route.ts";
 import { reload, ServerHome } from "./server-home.ts";
 
-/** May do what a node of another cluster may. */
+/** A user with the permissions of a node of another cluster. */
 export const STRANGER = { user: "stranger", pass: "stranger" } as const;
 
 const HOST = "127.0.0.1";
 const CLUSTER_NAME = "chaos";
 const SIZE = 3;
 const READY_MS = 15_000;
-/** Several worlds start at once, beside whatever else the machine does. */
+/** Several worlds start at once. */
 const START_TIMEOUT_MS = 60_000;
 
-/** User and password of a node. */
+/** User name and password of a node. */
 export function userOf(nodeId: string): string {
   return `node-${nodeId}`;
 }
@@ -29,18 +29,18 @@ export function userOf(nodeId: string): string {
 export interface Servers {
   readonly all: readonly NatsServer[];
   readonly urls: string[];
-  /** From each server to each other one: `routes[from][to]`. Empty for a single server. */
+  /** From each server to each other server: `routes[from][to]`. Empty for a single server. */
   readonly routes: readonly (readonly (Route | null)[])[];
-  /** What each stands on, in the order of `all`. */
+  /** In the order of `all`. */
   readonly homes: readonly ServerHome[];
-  /** These nodes' users may not connect, and those that are connected are thrown out. Everybody else may. */
+  /** Disconnects the users of these nodes and refuses them; allows the users of all other nodes. */
   revoke(nodeIds: readonly string[]): Promise<void>;
-  /** Waits until a cluster is complete again, but not for ever: what is missing then is the next fault's luck. */
+  /** Waits until a cluster is complete again, at most `READY_MS`; an incomplete cluster is no failure. */
   whole(): Promise<void>;
   dispose(): Promise<void>;
 }
 
-/** Clients without a name are the operator. */
+/** Connections without a user get the user `all`, the operator. */
 function usersExcept(nodeIds: readonly string[], revoked: readonly string[]): string[] {
   const { publish, subscribe } = permissionsFor({ clusterId: "another" });
   const nodes = nodeIds.filter((id) => !revoked.includes(id)).map(userOf);
@@ -54,7 +54,7 @@ function usersExcept(nodeIds: readonly string[], revoked: readonly string[]): st
 function commonText(home: ServerHome | undefined): string {
   return [
     "no_auth_user: all",
-    // Slow consumers are to be had for less than the default of 64 MB.
+    // Makes a slow consumer with less data than the default of 64 MB needs.
     "max_pending: 8MB",
     'lame_duck_grace_period: "500ms"',
     'lame_duck_duration: "30s"',
@@ -65,7 +65,7 @@ function commonText(home: ServerHome | undefined): string {
 export interface ServersOptions {
   readonly count: 1 | 3;
   readonly nodeIds: readonly string[];
-  /** Whether each has a small disk of its own. */
+  /** Whether each server has a small disk of its own. */
   readonly smallDisks: boolean;
 }
 
@@ -160,8 +160,8 @@ async function startTrio(name: string, folder: string, homes: readonly ServerHom
 }
 
 /**
- * Replaces the generated block. Servers tell each other where the others listen, and clients too: both would be ways
- * around the proxies. So clients are told nothing, and other servers a port that nobody can reach.
+ * Replaces the generated `cluster` block. The addresses that servers advertise to each other and to clients would bypass
+ * the proxies, so nothing is advertised to clients, and an unreachable port to servers.
  */
 function clusterText(port: number, routes: readonly (Route | null)[], home: ServerHome | undefined): string {
   const urls = routes.flatMap((route) => (route === null ? [] : [`nats-route://${HOST}:${route.port}`]));

@@ -1,4 +1,4 @@
-/** libfaketime, which bends every clock a process sees, the monotonic one too. */
+/** Changes the clocks of one process through libfaketime, including the monotonic clock. */
 import { existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 
 const PLACES = [
@@ -7,13 +7,13 @@ const PLACES = [
   "/usr/lib/faketime/libfaketimeMT.so.1",
 ];
 
-/** Path of the library, or `null`: apt-get install libfaketime. */
+/** Path of the library, `null` if it is not installed (apt-get install libfaketime). */
 export function findFaketime(): string | null {
   return PLACES.find((path) => existsSync(path)) ?? null;
 }
 
-/** The clock of one process. */
-export class BentClock {
+/** The clocks of one process. */
+export class FakeClock {
   readonly #file: string;
   readonly #library: string;
   #rate = 1;
@@ -25,7 +25,7 @@ export class BentClock {
     this.begin();
   }
 
-  /** For a process that is started now. */
+  /** Environment of a process that is started now. */
   get env(): Readonly<Record<string, string>> {
     return {
       LD_PRELOAD: this.#library,
@@ -35,23 +35,23 @@ export class BentClock {
     };
   }
 
-  /** Whether the monotonic clock of processes that are started from now on stays straight. */
+  /** Whether processes that are started from now on keep the true monotonic clock. */
   wallOnly(on: boolean): void {
     this.#wallOnly = on;
   }
 
-  /** For a process about to start: Node aborts when its clock shows a time before its start, so it starts in the past. */
+  /** Node aborts when its clock shows a time before its start, so a process starts with clocks set back. */
   begin(): void {
-    this.bend(-30);
+    this.set(-30);
   }
 
-  /** How fast it runs in processes that are started from now on. */
+  /** Clock rate of processes that are started from now on. */
   runAt(rate: number): void {
     this.#rate = rate;
   }
 
-  /** From now on the process sees a time this many seconds from the true one. Works also while it is frozen. */
-  bend(seconds: number): void {
+  /** Sets the clocks this many seconds ahead of true time. Works while the process is frozen, too. */
+  set(seconds: number): void {
     const next = `${this.#file}.next`;
     const rate = this.#rate === 1 ? "" : ` x${this.#rate}`;
     writeFileSync(next, `${seconds < 0 ? "" : "+"}${seconds}${rate}\n`);
@@ -60,8 +60,8 @@ export class BentClock {
 }
 
 /**
- * Nanoseconds from the host's uptime, as the kernel's file says it, to the monotonic clock of this process. Looked for at an
- * edge of the file's coarse steps.
+ * Nanoseconds from the uptime in /proc/uptime to the monotonic clock of this process. Measured when the file's value, which
+ * has steps of 10 ms, changes.
  */
 export function uptimeOffsetNs(): number {
   const read = (): string => readFileSync("/proc/uptime", "utf8").split(" ")[0] ?? "";
