@@ -4,6 +4,8 @@ export type { ClusterErrorCode, ClusterErrorOptions } from "./errors.ts";
 export { ClusterError } from "./errors.ts";
 export type { Logger, LogLevel } from "./log/logger.ts";
 export type { TlsOptions } from "./nats/connection/connection.ts";
+export type { PermissionOptions, PermissionRole, Permissions } from "./nats/permissions.ts";
+export { permissionsFor } from "./nats/permissions.ts";
 export type { NodeEvent } from "./node/events.ts";
 export type { HookName, Hooks } from "./node/hooks.ts";
 export type { NodeEnvironment } from "./node/node.ts";

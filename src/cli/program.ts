@@ -10,6 +10,7 @@ import { init } from "./commands/init.ts";
 import { demote, join, leave, promote, stepdown, transfer } from "./commands/leadership.ts";
 import { bench, version } from "./commands/misc.ts";
 import { nodes } from "./commands/nodes.ts";
+import { permissions } from "./commands/permissions.ts";
 import { run } from "./commands/run.ts";
 import { status } from "./commands/status.ts";
 import { watch } from "./commands/watch.ts";
@@ -35,7 +36,7 @@ Examples:
 ${EXIT_CODES}
 NATS_URL and NATS_CREDS are used where nothing else names a server.`,
     );
-  const commands = [init(), daemon(), run(), status(), watch(), nodes(), history(), doctor()];
+  const commands = [init(), daemon(), run(), status(), watch(), nodes(), history(), doctor(), permissions()];
   const changing = [promote(), demote(), transfer(), stepdown(), join(), leave()];
   for (const command of [...commands, ...changing, config(), bench(), demo(), completion(), version()]) {
     program.addCommand(command);

@@ -4,6 +4,7 @@
  */
 import type { NodeRow } from "../manager/cluster-nodes.ts";
 import type { JsonObject } from "../nats/api/js-api.ts";
+import type { PermissionRole } from "../nats/permissions.ts";
 import type { ClockReading } from "./clocks/clock.ts";
 
 /** How a server was seen: its monitoring port, the system account, or as any account sees it. */
@@ -119,8 +120,6 @@ export interface NodeFacts extends NodeRow {
   /** Its offset is the wall clock's, its rate that of the clock it measures leases with. */
   readonly clock: ClockReading | null;
 }
-
-export type PermissionRole = "node" | "observer" | "operator";
 
 export interface TriedPermission {
   readonly direction: "publish" | "subscribe";

@@ -1,8 +1,8 @@
 /** `doctor` on real servers: what it sees, what it finds, what it leaves alone, how it exits. */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { DoctorOptions } from "../../src/doctor/doctor.ts";
-import type { PermissionRole } from "../../src/doctor/facts.ts";
 import type { Finding } from "../../src/doctor/findings/finding.ts";
+import type { PermissionRole } from "../../src/nats/permissions.ts";
 import { type NatsCluster, type NatsServer, startNatsCluster, startNatsServer } from "../../src/testing.ts";
 import { accountOf, examined, found } from "../support/cli/examine.ts";
 import { cli, configFor, freshId, json, start, startCluster, startDaemon } from "../support/cli/run-cli.ts";

@@ -17,15 +17,19 @@ import {
   watching,
 } from "../support/nats/store-and-session.ts";
 
-test("a user with the documented permissions and no others can do everything a node does", async () => {
-  const { publish, subscribe } = permissionsFor({ clusterId: "billing", inboxPrefix: "_INBOX_node" });
+test("a user with the permissions of permissionsFor() and no others can do everything a node does", async () => {
+  const { publish, subscribe, allowResponses, inboxPrefix } = permissionsFor({ clusterId: "billing" });
   const allow = (subjects: readonly string[]): string => `{ allow: ${JSON.stringify(subjects)} }`;
   const server = await startNatsServer({
     config: `accounts { A { jetstream: enabled, users: [
-      { user: node, password: p, permissions { publish ${allow(publish)}, subscribe ${allow(subscribe)} } } ] } }`,
+      { user: node, password: p, permissions {
+        publish ${allow(publish)}
+        subscribe ${allow(subscribe)}
+        allow_responses ${JSON.stringify(allowResponses)}
+      } } ] } }`,
   });
   atEnd(() => server.dispose());
-  const nats = await link(server, { user: "node", pass: "p", inboxPrefix: "_INBOX_node" });
+  const nats = await link(server, { user: "node", pass: "p", inboxPrefix });
   const errors: string[] = [];
   void (async () => {
     for await (const status of nats.connection.status()) {

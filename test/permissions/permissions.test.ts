@@ -1,8 +1,11 @@
 import { execFileSync } from "node:child_process";
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { headers } from "@nats-io/transport-node";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { waitFor } from "../../scripts/shared/wait.ts";
+import { permissionsText } from "../../src/cli/commands/permissions.ts";
+import { buildProgram } from "../../src/cli/program.ts";
 import { permissionsFor } from "../../src/nats/permissions.ts";
 import {
   findNatsServer,
@@ -15,6 +18,7 @@ import {
   connectAs,
   EXAMPLES,
   login,
+  ROLES,
   type Role,
   STREAM,
   startSecured,
@@ -181,11 +185,68 @@ describe.each([PINNED_NATS_VERSION, OLDEST_NATS_VERSION])("on nats-server %s", (
   });
 });
 
-test("the files allow a node no more than the library says it needs", () => {
-  const needs = permissionsFor({ clusterId: CLUSTER, inboxPrefix: "_INBOX_node" });
-  // The file is stricter: no service subjects but status, no inbox; answers go by allow_responses.
-  const publish = needs.publish.filter((subject) => !/^(cluster_billing\.>|_INBOX_node\.>)$/.test(subject));
-  const text = execFileSync("cat", [join(EXAMPLES, "node.conf")], { encoding: "utf8" });
-  const listed = [...text.matchAll(/^\s+"([^"]+)"/gm)].map(([, subject]) => subject);
-  expect(listed.sort()).toEqual([...publish, "cluster_billing.status.*", ...needs.subscribe].sort());
+test.each([
+  ["node.conf", { role: "node" }],
+  ["single-node.conf", { role: "node", nodeId: "a", createBucket: false }],
+  ["observer.conf", { role: "observer" }],
+  ["operator.conf", { role: "operator" }],
+] as const)("%s is what `nats-leader permissions` prints", async (file, options) => {
+  const written = await readFile(join(EXAMPLES, file), "utf8");
+  expect(written).toBe(`${permissionsText({ clusterId: CLUSTER, ...options })}\n`);
+  const { publish, subscribe, inboxPrefix } = permissionsFor({ clusterId: CLUSTER, ...options });
+  const listed = [...written.matchAll(/^ {4}"([^"]+)"/gm)].map(([, subject]) => subject);
+  expect(listed).toEqual([...publish, ...subscribe]);
+  expect(Object.values(ROLES)).toContain(inboxPrefix);
+});
+
+test("docs/security.md explains every subject of a node", async () => {
+  const text = await readFile(join(EXAMPLES, "../../docs/security.md"), "utf8");
+  const { publish, subscribe } = permissionsFor({ clusterId: CLUSTER });
+  const documented = (subject: string): boolean =>
+    text.includes(`\`${subject.replace("_INBOX_node", "_INBOX_<role>")}\``);
+  expect([...publish, ...subscribe].filter((subject) => !documented(subject))).toEqual([]);
+});
+
+test.each([
+  { clusterId: "a.>" },
+  { clusterId: "" },
+  { clusterId: "a", nodeId: "*" },
+  { clusterId: "a", inboxPrefix: "_INBOX.>" },
+  { clusterId: "a", inboxPrefix: 'x" y' },
+  { clusterId: "a", role: "root" as "node" },
+])("permissionsFor() refuses %j", (options) => {
+  expect(() => permissionsFor(options)).toThrow(expect.objectContaining({ code: "INVALID_CONFIG" }));
+});
+
+describe("nats-leader permissions", () => {
+  /** In this process: nothing here needs another one. */
+  async function printed(...args: string[]): Promise<string> {
+    const write = vi.spyOn(process.stdout, "write").mockReturnValue(true);
+    try {
+      await buildProgram().parseAsync(["permissions", ...args], { from: "user" });
+      return write.mock.calls.map(([text]) => String(text)).join("");
+    } finally {
+      write.mockRestore();
+    }
+  }
+
+  test("prints an example file", async () => {
+    const single = await readFile(join(EXAMPLES, "single-node.conf"), "utf8");
+    expect(await printed("node", "--cluster-id", CLUSTER, "--node-id", "a", "--no-bucket-creator")).toBe(
+      single,
+    );
+    const node = await readFile(join(EXAMPLES, "node.conf"), "utf8");
+    expect(await printed("node", "--cluster", CLUSTER, "--bucket-creator")).toBe(node);
+  });
+
+  test("prints the value of permissionsFor() with --json", async () => {
+    const options = { clusterId: CLUSTER, role: "observer", inboxPrefix: "_INBOX_x" } as const;
+    const args = ["observer", "--cluster-id", CLUSTER, "--inbox-prefix", "_INBOX_x", "--json"];
+    expect(JSON.parse(await printed(...args))).toEqual(permissionsFor(options));
+  });
+
+  test("refuses to print without a valid cluster id", async () => {
+    await expect(printed("node")).rejects.toThrow(expect.objectContaining({ exitCode: 2 }));
+    await expect(printed("node", "--cluster-id", "a.b")).rejects.toThrow(/clusterId is "a.b"/);
+  });
 });

@@ -3,10 +3,10 @@ import { setTimeout as pause } from "node:timers/promises";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { resolveOptions } from "../../config/resolve.ts";
 import { Doctor, type DoctorOptions, type Examination } from "../../doctor/doctor.ts";
-import type { Facts, PermissionRole } from "../../doctor/facts.ts";
-import { ROLES } from "../../doctor/sources/roles.ts";
+import type { Facts } from "../../doctor/facts.ts";
 import { ClusterError, messageOf } from "../../errors.ts";
 import type { NatsOptions } from "../../nats/connection/connection.ts";
+import { PERMISSION_ROLES, type PermissionRole } from "../../nats/permissions.ts";
 import { examinationJson, reportLines } from "../doctor-report.ts";
 import { showTime } from "../duration.ts";
 import { EXIT } from "../exit.ts";
@@ -35,7 +35,7 @@ export function doctor(): Command {
     .option("--system-user <user>", "user of the system account")
     .option("--system-password-file <file>", "its password")
     .option("--cluster-size <n>", "servers in each NATS cluster (default: as known)", wholeNumber(1, 1_000))
-    .addOption(new Option("--role <role>", "what this user is to be").choices([...ROLES]))
+    .addOption(new Option("--role <role>", "what this user is to be").choices(PERMISSION_ROLES))
     .option("--watch", "look again and again, until Ctrl-C")
     .option("--interval <time>", "pause between two looks (default: 5s)", someTime)
     .addHelpText(

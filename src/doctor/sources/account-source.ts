@@ -13,13 +13,13 @@ import {
 } from "../../nats/api/js-api.ts";
 import { RequestFailure } from "../../nats/api/request.ts";
 import { CONNECTIONS_PING, streamName } from "../../nats/names.ts";
+import type { PermissionRole } from "../../nats/permissions.ts";
 import type { ClockBook } from "../clocks/clock-book.ts";
 import {
   type BucketFacts,
   type ConnectionFacts,
   type Facts,
   type PermissionFacts,
-  type PermissionRole,
   percentOf,
   type ServerFacts,
   type Unseen,

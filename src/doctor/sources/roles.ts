@@ -12,9 +12,8 @@ import {
   streamDeletedAdvisory,
   streamName,
 } from "../../nats/names.ts";
-import type { BucketFacts, PermissionRole, TriedPermission } from "../facts.ts";
-
-export const ROLES: readonly PermissionRole[] = ["node", "observer", "operator"];
+import type { PermissionRole } from "../../nats/permissions.ts";
+import type { BucketFacts, TriedPermission } from "../facts.ts";
 
 /**
  * How a right to publish is tried.

@@ -7,9 +7,10 @@ import { type JsonObject, parseObject } from "../../nats/api/js-api.ts";
 import { RequestFailure, request } from "../../nats/api/request.ts";
 import { flushed } from "../../nats/connection/connection.ts";
 import type { ConnectionMonitor } from "../../nats/connection/connection-monitor.ts";
-import type { BucketFacts, PermissionFacts, PermissionRole, TriedPermission } from "../facts.ts";
+import { PERMISSION_ROLES, type PermissionRole } from "../../nats/permissions.ts";
+import type { BucketFacts, PermissionFacts, TriedPermission } from "../facts.ts";
 import { objectIn, textsIn } from "./json.ts";
-import { ROLES, type WantedPermission, wantedBy } from "./roles.ts";
+import { type WantedPermission, wantedBy } from "./roles.ts";
 
 const USER_INFO = "$SYS.REQ.USER.INFO";
 /** Who is refused hears of it at once; this is for answers. */
@@ -25,7 +26,7 @@ export interface Candidate {
 
 export async function tryPermissions(monitor: ConnectionMonitor, who: Candidate): Promise<PermissionFacts> {
   const unique = `doctor_${randomBytes(6).toString("hex")}`;
-  const roles = who.role === null ? ROLES : [who.role];
+  const roles = who.role === null ? PERMISSION_ROLES : [who.role];
   const info = await userInfo(monitor);
   const known = new Map<string, Promise<boolean | null>>();
   const allowed = (wanted: WantedPermission): Promise<boolean | null> => {

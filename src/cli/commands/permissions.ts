@@ -1,0 +1,101 @@
+/** Prints NATS permissions for the users of one cluster. Connects to nothing. */
+import { Argument, Command, Option } from "commander";
+import {
+  type Grant,
+  type Grants,
+  grantsFor,
+  PERMISSION_ROLES,
+  type PermissionOptions,
+  type PermissionRole,
+  permissionsFor,
+} from "../../nats/permissions.ts";
+import { CliError, EXIT } from "../exit.ts";
+import { print, printJson } from "../output.ts";
+
+interface Flags {
+  readonly clusterId?: string;
+  /** Hidden alias of `--cluster-id`. */
+  readonly cluster?: string;
+  readonly nodeId?: string;
+  readonly bucketCreator: boolean;
+  readonly inboxPrefix?: string;
+  readonly json?: boolean;
+}
+
+export function permissions(): Command {
+  return new Command("permissions")
+    .description("print the NATS permissions that a role needs")
+    .addArgument(new Argument("<role>", "which role").choices(PERMISSION_ROLES))
+    .option("--cluster-id <id>", "which cluster (required)")
+    .addOption(new Option("--cluster <id>").hideHelp())
+    .option("--node-id <id>", "for this node only: it cannot answer as another")
+    .addOption(new Option("--bucket-creator").hideHelp().default(true))
+    .option("--no-bucket-creator", "for a node that may not create the bucket")
+    .option("--inbox-prefix <prefix>", "prefix of its inbox (default: _INBOX_<role>)")
+    .option("--json", "print JSON")
+    .addHelpText(
+      "after",
+      `
+Prints the contents of a user's "permissions" block in nats-server.conf.
+Connects to nothing. The client must use the inbox prefix in the output.
+
+Examples:
+  nats-leader permissions node --cluster-id billing > node.conf
+  nats-leader permissions node --cluster-id billing --node-id a
+  nats-leader permissions operator --cluster-id billing --json`,
+    )
+    .action(run);
+}
+
+function run(role: PermissionRole, flags: Flags): void {
+  const { nodeId, inboxPrefix, bucketCreator } = flags;
+  const clusterId = flags.clusterId ?? flags.cluster;
+  if (clusterId === undefined) {
+    throw new CliError(EXIT.usage, "INVALID_CONFIG", "--cluster-id is missing: it says which cluster");
+  }
+  const options: PermissionOptions = {
+    clusterId,
+    role,
+    createBucket: bucketCreator,
+    ...(nodeId === undefined ? {} : { nodeId }),
+    ...(inboxPrefix === undefined ? {} : { inboxPrefix }),
+  };
+  if (flags.json === true) printJson(permissionsFor(options));
+  else print(permissionsText(options));
+}
+
+/** The lines of a `permissions` block in a nats-server configuration. */
+export function permissionsText(options: PermissionOptions): string {
+  const grants = grantsFor(options);
+  return [
+    ...about(options, grants),
+    ...block("publish", grants.publish),
+    ...block("subscribe", grants.subscribe),
+    ...responses(grants),
+  ].join("\n");
+}
+
+function about({ clusterId, nodeId, role = "node" }: PermissionOptions, grants: Grants): string[] {
+  const who = nodeId === undefined ? "" : `, for node "${nodeId}" only`;
+  return [
+    `# Role "${role}" of cluster "${clusterId}"${who}.`,
+    `# The client connects with inboxPrefix "${grants.inboxPrefix}".`,
+  ];
+}
+
+function block(direction: "publish" | "subscribe", grants: readonly Grant[]): string[] {
+  const width = Math.max(...grants.map(({ subject }) => subject.length));
+  const lines = grants.map(
+    ({ subject, purpose }) => `    "${subject}"${" ".repeat(width - subject.length)}  # ${purpose}`,
+  );
+  return [`${direction} {`, "  allow: [", ...lines, "  ]", "}"];
+}
+
+function responses({ allowResponses }: Grants): string[] {
+  if (allowResponses === null) return [];
+  const { max, expires } = allowResponses;
+  return [
+    "# One response to each request; a step-down is answered when the work has ended.",
+    `allow_responses: { max: ${max}, expires: "${expires}" }`,
+  ];
+}
