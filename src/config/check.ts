@@ -1,6 +1,6 @@
 /** Checks each option by itself, and says what is wrong with it: option, value, rule. */
 import type * as z from "zod/mini";
-import { redactText, redactUrl } from "../log/logger.ts";
+import { redactText, redactUrl } from "../log/redact.ts";
 import { OPTIONS, type OptionName, SCHEMA } from "./accepted.ts";
 import { unknownKey } from "./suggest.ts";
 

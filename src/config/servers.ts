@@ -1,5 +1,5 @@
 /** Where to connect and how to log in. */
-import { redactUrl } from "../log/logger.ts";
+import { redactUrl } from "../log/redact.ts";
 import type { NatsOptions } from "../nats/connection/connection.ts";
 import type { OptionName } from "./accepted.ts";
 import { quote, show } from "./check.ts";

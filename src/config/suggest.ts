@@ -1,5 +1,5 @@
 /** What somebody who wrote an unknown option may have meant. */
-import { redactText, redactUrl } from "../log/logger.ts";
+import { redactText, redactUrl } from "../log/redact.ts";
 import { NAMES, type OptionName } from "./accepted.ts";
 
 /** Names that are used for these things elsewhere, go-cluster included; in lower case. */

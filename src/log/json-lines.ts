@@ -1,6 +1,6 @@
 /**
- * The built-in logger: one JSON object per line on stderr, with pino's field names and level numbers. Written here
- * instead of depending on pino, whose ten packages would be most of a bundled library.
+ * The built-in logger: one JSON object per line on stderr, with pino's field names and level numbers. pino itself and its ten
+ * packages would be most of a bundled library.
  */
 import { writeSync } from "node:fs";
 import { hostname } from "node:os";
@@ -11,7 +11,7 @@ const BUSY_WAIT_MS = 10;
 
 export type JsonLineLevel = keyof typeof LEVELS;
 
-/** A logger that writes lines of `level` and above. Its fields must be free of cycles. */
+/** Writes lines of `level` and above. Fields must be free of cycles. */
 export class JsonLines {
   readonly #least: number;
 
@@ -63,7 +63,7 @@ export function jsonLine(level: JsonLineLevel, fields: object, message: string |
 
 let hostName: string | undefined;
 
-/** Read with the first line, not on import. */
+/** Read with the first line: an import does no I/O. */
 function host(): string {
   hostName ??= hostname();
   return hostName;
@@ -89,7 +89,7 @@ function causesOf(error: Error): Error[] {
 
 let closed = false;
 
-/** Synchronous, so that the last line before an exit is written. A non-blocking pipe that is full is waited for. */
+/** Synchronous, so that the last line before an exit is written. Waits while a non-blocking pipe is full. */
 function writeAll(text: string): void {
   let rest: Uint8Array = Buffer.from(text);
   while (rest.length > 0 && !closed) {

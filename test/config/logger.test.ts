@@ -5,7 +5,8 @@ import { type Logger as PinoLogger, pino } from "pino";
 import { expect, test, vi } from "vitest";
 import { ClusterError } from "../../src/errors.ts";
 import { jsonLine } from "../../src/log/json-lines.ts";
-import { createLogger, type Logger, redact, redactText, redactUrl } from "../../src/log/logger.ts";
+import { createLogger, type Logger } from "../../src/log/logger.ts";
+import { redact, redactText, redactUrl } from "../../src/log/redact.ts";
 import { FAKE_SEED } from "../support/config/refused-options.ts";
 
 interface Line {

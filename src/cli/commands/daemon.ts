@@ -1,6 +1,7 @@
 import type { Command } from "commander";
 import type { LoadedConfig } from "../../config/file/load.ts";
 import type { Logger } from "../../log/logger.ts";
+import { withoutLogin } from "../../log/redact.ts";
 import { Manager, type ManagerHooks } from "../../manager/manager.ts";
 import { cliLogger } from "../log.ts";
 import { type ClusterFlags, clusterCommand, configOf, logLevelOption } from "../options.ts";
@@ -58,5 +59,5 @@ function hooksFor(log: Logger): ManagerHooks {
 }
 
 export function withoutLogins(servers: LoadedConfig["config"]["nats"]["servers"]): string[] {
-  return servers.map((url) => url.replace(/^([a-z]+:\/\/)?.*@/i, "$1"));
+  return servers.map(withoutLogin);
 }

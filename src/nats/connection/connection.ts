@@ -29,7 +29,7 @@ export interface TlsOptions {
 
 /** How to reach NATS. */
 export interface NatsOptions extends Credentials {
-  /** `nats://host:port`, `tls://host:port` or `host:port`. Default: `["nats://127.0.0.1:4222"]`. */
+  /** As `config/servers.ts` parses them: `nats://host:port` or `tls://host:port`, without credentials. Required without `connection`. */
   readonly servers?: readonly string[];
   readonly tls?: TlsOptions;
   /** An open connection to use instead. Everything else here is ignored then, and it is never closed by us. */
@@ -70,11 +70,11 @@ export async function connectNats(options: NatsOptions, context: ConnectContext)
     if (connection.isClosed()) throw new ClusterError("NO_CONNECTION", "the given NATS connection is closed");
     return { connection, owned: false, close: async () => {} };
   }
-  const servers = (options.servers ?? ["nats://127.0.0.1:4222"]).map(parseServer);
-  if (servers.length === 0) throw new ClusterError("INVALID_CONFIG", "servers must not be empty");
-  const dialling = dialFirst(connectionOptions(options, servers, context), servers.length).catch(
+  const addresses = (options.servers ?? []).map((url) => url.replace(/^(nats|tls):\/\//, ""));
+  if (addresses.length === 0) throw new ClusterError("INVALID_CONFIG", "servers must not be empty");
+  const dialling = dialFirst(connectionOptions(options, addresses, context), addresses.length).catch(
     (error: unknown) => {
-      throw connectError(error, servers);
+      throw connectError(error, addresses);
     },
   );
   return link(await untilAborted(dialling, signal));
@@ -92,53 +92,16 @@ function link(connection: NatsConnection): NatsLink {
   };
 }
 
-interface Server {
-  /** Without credentials: fit for messages. */
-  readonly address: string;
-  readonly tls: boolean;
-  readonly credentials: Credentials;
-}
-
-/** nats.js ignores credentials in a url, and mistakes a password for a port. */
-function parseServer(text: string): Server {
-  const [, scheme, userinfo, address] = /^(?:([a-z+]+):\/\/)?(?:(.*)@)?([^@]+)$/i.exec(text.trim()) ?? [];
-  if (address === undefined || /[/?#\s]/.test(address.replace(/\/$/, ""))) {
-    throw new ClusterError("INVALID_CONFIG", `servers: "${withoutSecrets(text)}" is not nats://host:port`);
-  }
-  if (scheme !== undefined && !/^(nats|tls)$/i.test(scheme)) {
-    throw new ClusterError("INVALID_CONFIG", `servers: "${withoutSecrets(text)}": use nats:// or tls://`);
-  }
-  const tls = scheme?.toLowerCase() === "tls";
-  return { address: address.replace(/\/$/, ""), tls, credentials: parseUserinfo(userinfo) };
-}
-
-function parseUserinfo(userinfo: string | undefined): Credentials {
-  if (userinfo === undefined) return {};
-  const colon = userinfo.indexOf(":");
-  if (colon < 0) return { token: decodeURIComponent(userinfo) };
-  return {
-    user: decodeURIComponent(userinfo.slice(0, colon)),
-    pass: decodeURIComponent(userinfo.slice(colon + 1)),
-  };
-}
-
-function withoutSecrets(url: string): string {
-  return url.replace(/^([a-z+]+:\/\/)?.*@/i, "$1");
-}
-
 function connectionOptions(
   options: NatsOptions,
-  servers: readonly Server[],
+  addresses: readonly string[],
   context: ConnectContext,
 ): ConnectionOptions & { readonly reconnectTimeWait: number } {
-  const explicit = authenticatorOf(options);
-  const given = options.user !== undefined || options.token !== undefined || explicit !== null;
-  const fromUrl = servers.find((server) => Object.keys(server.credentials).length > 0)?.credentials;
-  const { user, pass, token } = given ? options : (fromUrl ?? {});
+  const authenticator = authenticatorOf(options);
+  const { user, pass, token, tls } = options;
   const wait = options.reconnectWaitMs ?? 100;
-  const tls = options.tls ?? (servers.some((server) => server.tls) ? {} : undefined);
   return {
-    servers: servers.map((server) => server.address),
+    servers: [...addresses],
     name: `nats-leader/${context.clusterId}/${context.nodeId}`,
     timeout: options.connectTimeoutMs ?? 2000,
     waitOnFirstConnect: false,
@@ -152,7 +115,7 @@ function connectionOptions(
     pingInterval: PING_INTERVAL_MS,
     maxPingOut: MAX_PINGS_OUT,
     noAsyncTraces: true,
-    ...(explicit === null ? {} : { authenticator: explicit }),
+    ...(authenticator === null ? {} : { authenticator }),
     ...(user === undefined ? {} : { user }),
     ...(pass === undefined ? {} : { pass }),
     ...(token === undefined ? {} : { token }),
@@ -174,10 +137,10 @@ function isPem(text: string): boolean {
   return text.includes("-----BEGIN");
 }
 
-function connectError(thrown: unknown, servers: readonly Server[]): ClusterError {
+function connectError(thrown: unknown, addresses: readonly string[]): ClusterError {
   if (thrown instanceof ClusterError) return thrown;
   const error = asError(thrown ?? new Error("the connection was closed"));
-  const where = servers.map((server) => server.address).join(", ");
+  const where = addresses.join(", ");
   const cause = error;
   if (isRefusal(error)) {
     const todo = CHECK_CREDENTIALS;
