@@ -1,4 +1,4 @@
-/** docs/operations.md quotes what the library says, and names commands and files: all of them are there. */
+/** Every message that docs/operations.md quotes and every command and file that it names exists. */
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { expect, test } from "vitest";
@@ -15,12 +15,12 @@ function sources(): string {
     .join("\n");
 }
 
-test("every message in the troubleshooting table is one that the library prints", () => {
+test("every message in the troubleshooting table is printed by the library", () => {
   const table = text.slice(text.indexOf("## Troubleshooting"));
   const rows = table.split("\n").filter((line) => line.startsWith("| ") && !line.startsWith("| message"));
   const firstCells = rows.map((row) => row.split(" | ")[0] ?? "");
   const messages = firstCells.flatMap((cell) =>
-    [...cell.matchAll(/`([^`]* [^`]*)`/g)].map(([, said = ""]) => said),
+    [...cell.matchAll(/`([^`]* [^`]*)`/g)].map(([, message = ""]) => message),
   );
   expect(messages.length).toBeGreaterThan(15);
   const all = sources();
@@ -31,7 +31,7 @@ test("every message in the troubleshooting table is one that the library prints"
   expect(missing).toEqual([]);
 });
 
-test("every script, file and link in it exists", () => {
+test("every script, file and link in the document exists", () => {
   const { scripts } = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8"));
   const named = [...text.matchAll(/npm run (?:--silent )?([a-z-]+(?::[a-z]+)*)/g)].map(
     ([, script = ""]) => script,
