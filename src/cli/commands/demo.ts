@@ -2,7 +2,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { createInterface } from "node:readline";
 import { Command } from "commander";
-import { startNatsServer } from "../../testing.ts";
+import { startNatsServer } from "../../testing/server/run/start.ts";
 import { CliError, EXIT } from "../exit.ts";
 import { type Colours, coloursFor, note, print, printJson } from "../output.ts";
 import { untilSignal } from "../signals.ts";
