@@ -30,7 +30,10 @@ const WORDS = [
 const SKIPPED = /(?:^|\/)(?:package-lock\.json|LICENSE|check-words\.mjs)$|^test\/.*\.json$/;
 const READ = /\.(?:ts|mjs|md|json|ya?ml|conf|pml|sh|html|service)$|^\.ci\/run$/;
 
-const listed = spawnSync("git", ["ls-files", "--", ...process.argv.slice(2)], { cwd: root, encoding: "utf8" });
+const listed = spawnSync("git", ["ls-files", "--", ...process.argv.slice(2)], {
+  cwd: root,
+  encoding: "utf8",
+});
 if (listed.status !== 0) {
   console.error(`git ls-files failed: ${listed.stderr || listed.error?.message}`);
   process.exit(2);
