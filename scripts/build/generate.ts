@@ -1,7 +1,6 @@
-/** Writes what can be derived into the README and the JSON Schema: `npm run generate`. CI runs it and fails when anything changes. */
+/** Writes the parts of README.md and schema/ that are derived from the code: `npm run generate`. CI fails if that changes a file. */
 import { readFileSync, writeFileSync } from "node:fs";
-import { schemaText } from "../../src/config/file/schema.ts";
-import { optionsTable } from "../../src/config/resolve.ts";
+import { optionsTable, schemaText } from "./generated.ts";
 
 const readmePath = new URL("../../README.md", import.meta.url);
 const quickStart = readFileSync(new URL("../../examples/quick-start.ts", import.meta.url), "utf8").trim();

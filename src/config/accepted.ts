@@ -182,12 +182,3 @@ export const SCHEMA: z.ZodMiniType = z.strictObject(
     }),
   ),
 );
-
-/** Every option as a Markdown table; the README's is made from it. */
-export function optionsTable(): string {
-  const rows = NAMES.map((name) => {
-    const { type, fallback, rule } = OPTIONS[name];
-    return `| \`${name}\` | ${type} | ${fallback} | ${rule} |`;
-  });
-  return ["| option | type | default | must be |", "| --- | --- | --- | --- |", ...rows, ""].join("\n");
-}

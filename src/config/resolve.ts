@@ -20,7 +20,6 @@ import { DEFAULTS, GO_CLUSTER_SERVICE_VERSION, type NodeOptions, type ResolvedOp
 import { connectionProblems, type ParsedServers, parseServers } from "./servers.ts";
 import { type Timing, timingOf, timingProblems } from "./timing.ts";
 
-export { optionsTable } from "./accepted.ts";
 export type { Interop, NodeOptions, Replicas, ResolvedOptions } from "./options.ts";
 export { DEFAULTS, PACKAGE_VERSION } from "./options.ts";
 

@@ -3,8 +3,9 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
+import { schemaText } from "../../scripts/build/generated.ts";
 import { type LoadedConfig, type LoadOptions, loadConfig } from "../../src/config/file/load.ts";
-import { SCHEMA_URL, schemaText } from "../../src/config/file/schema.ts";
+import { SCHEMA_URL } from "../../src/config/file/schema.ts";
 import { cli, folder, json } from "../support/cli/run-cli.ts";
 
 const GO = {

@@ -1,10 +1,10 @@
 import { readFileSync } from "node:fs";
 import type { NatsConnection } from "@nats-io/transport-node";
 import { expect, test } from "vitest";
+import { optionsTable } from "../../scripts/build/generated.ts";
 import {
   DEFAULTS,
   type NodeOptions,
-  optionsTable,
   PACKAGE_VERSION,
   type ResolvedOptions,
   resolveOptions,

@@ -122,9 +122,3 @@ export function jsonSchema(): Record<string, unknown> {
   const { $schema, ...rest } = z.toJSONSchema(FILE_SCHEMA, { target: "draft-7", io: "input" });
   return { $schema, $id: `urn:nats-leader:config:${PACKAGE_VERSION}`, ...rest };
 }
-
-/** The JSON Schema as text in the format of the repository: short lists on one line. */
-export function schemaText(): string {
-  const text = JSON.stringify(jsonSchema(), null, 2);
-  return `${text.replace(/\[\n\s+([^[\]{}]*?)\n\s+\]/g, (_, items: string) => `[${items.replace(/,\n\s+/g, ", ")}]`)}\n`;
-}
