@@ -131,9 +131,9 @@ byte conn[NODES];      /* the present or last connection; names are never used a
 bit up[NODES];         /* the socket is open */
 bit connected[NODES];  /* what the election was told of it */
 bit willing[NODES];    /* competes, and no cooldown */
-byte seen[NODES];      /* seenRevision; the view is log[seen] */
+byte seen[NODES];      /* lease.newestRevision; the view is log[seen] */
 byte high[NODES];      /* highestEpoch */
-byte wait[NODES];      /* what is left of the outwait */
+byte wait[NODES];      /* what is left of the takeoverWait */
 byte gone[NODES];      /* the connection whose end was last confirmed */
 byte left[NODES];      /* until the term's deadline */
 bit drained[NODES];    /* work has stopped */
@@ -179,7 +179,7 @@ byte rubbish;
 #define ONE_AT_MOST (!(ACTS(0) && ACTS(1)) && !(ACTS(0) && ACTS(2)) && !(ACTS(1) && ACTS(2)))
 #endif
 
-/* Somebody must watch the connection: wants.ts dependsOnConnection. */
+/* Somebody must watch the connection: outlook.ts dependsOnConnection. */
 #define DEPENDS(i) (PRESENCE && connected[i] && (IN_TERM(i) || FLYING(i).known || STRAY(i).known))
 
 inline settle(q) {
@@ -215,8 +215,8 @@ inline rest(i) {
   assert(ONE_AT_MOST)  /* invariant 1 */
 }
 
-/* ------------------------------------------------------------------------------------------------ view.ts */
-/* observe, observeRecord, holdBack */
+/* ------------------------------------------------------------------------------------------------ observe.ts */
+/* observe, observeRecord, wait */
 inline observe(i, r) {
   if
   :: MINE(i, r)
@@ -235,7 +235,7 @@ inline observe(i, r) {
   fi;
   assert(r >= seen[i]);  /* invariant 9 */
   seen[i] = r;
-  /* isFromAnotherLife: a newer message of a smaller epoch; in one life of a bucket there is none. */
+  /* isFromAnotherHistory: a newer message of a smaller epoch; one bucket has none. */
   assert(log[r].kind == RUBBISH || log[r].token >= high[i]);
   if
   :: log[r].token > high[i] -> high[i] = log[r].token
@@ -243,7 +243,7 @@ inline observe(i, r) {
   fi
 }
 
-/* noteRelease */
+/* observeOwnRelease */
 inline note_release(i) {
   if
   :: FLYING(i).rev >= seen[i] -> seen[i] = FLYING(i).rev; wait[i] = 0
@@ -251,7 +251,7 @@ inline note_release(i) {
   fi
 }
 
-/* ------------------------------------------------------------------------------------------------ term.ts */
+/* ------------------------------------------------------------------------------------------------ leader.ts */
 /* The deadline: from when the write was sent, however and whenever its success was learned of. */
 inline count_from(i, q) {
 #ifdef BUG_DEADLINE_FROM_ACK
@@ -347,7 +347,7 @@ inline disconnected_event(i) {
   end_hopeless_drain(i)
 }
 
-/* ------------------------------------------------------------------------------------------------ candidate.ts */
+/* ------------------------------------------------------------------------------------------------ follower.ts */
 /* mayAdopt */
 #ifdef BUG_ADOPT_LATE
 #define IN_TIME(q) 1
@@ -574,7 +574,7 @@ inline on_read(i, r) {
 /* What the watch may show: onWatched takes it in only where there is no term, and only what is newer. */
 #define WATCHABLE(i, r) (RUNS(i) && connected[i] && !IN_TERM(i) && r <= last && r > seen[i])
 
-/* Freshness.afterLook: after a pause an answer is looked at when the sockets were. */
+/* Freshness.afterCheck: after a pause an answer is handled once the sockets were checked. */
 #ifdef BUG_ANSWER_BEFORE_LOOK
 #define LOOKED(i) 1
 #else
@@ -590,12 +590,12 @@ proctype Node(byte i) {
       RUNS(i) && role[i] == FOLLOWER && IDLE(i) && connected[i] && willing[i] && wait[i] == 0 && last < REVISIONS ->
       FLYING(i).token = NEXT_EPOCH(i); send(i, ACQUIRE); role[i] = CAMPAIGNING; rest(i)
     }
-  :: d_step { /* keepOrRelease: a renewal */
+  :: d_step { /* renew */
       RUNS(i) && IN_TERM(i) && IDLE(i) && connected[i] && !drained[i] && last < REVISIONS &&
         (left[i] < SPAN || role[i] == SUSPENDED || (PRESENCE && VIEW(i).session != conn[i])) ->
       FLYING(i).token = VIEW(i).token; send(i, RENEW); rest(i)
     }
-  :: d_step { /* keepOrRelease: the lease is deleted */
+  :: d_step { /* release */
 #ifdef BUG_RELEASE_BEFORE_WORK_STOPS
       RUNS(i) && role[i] == DRAINING && IDLE(i) && connected[i] && last < REVISIONS ->
 #else
@@ -603,7 +603,7 @@ proctype Node(byte i) {
 #endif
       FLYING(i).token = VIEW(i).token; send(i, RELEASE); log[seen[i]].asked = 1; rest(i)
     }
-  :: d_step { /* orphanToDrop, dropOrphan */
+  :: d_step { /* dropOrphan */
       RUNS(i) && role[i] == FOLLOWER && IDLE(i) && connected[i] && !willing[i] && MINE(i, seen[i]) && last < REVISIONS ->
 #ifndef BUG_ORPHAN_LED_AFTER_DELETE
       forget_all(i);
@@ -664,7 +664,7 @@ proctype Node(byte i) {
 #endif
       wait[i] = 0; gone[i] = VIEW(i).session; rest(i)
     }
-  :: d_step { /* Freshness: a look, after a full turn of the loop */
+  :: d_step { /* Freshness: a check, after a full turn of the loop */
       RUNS(i) && connected[i] && up[i] && !fresh[i] && DEPENDS(i) -> fresh[i] = 1; rest(i)
     }
 #endif

@@ -9,7 +9,8 @@ import { progressBar } from "../shared/progress-bar.ts";
 import type { Pinned } from "../simulator/pinned.ts";
 import type { Plan, PlanOptions } from "../simulator/plan.ts";
 import { resourceLimits } from "../simulator/resource-limits.ts";
-import { type Mutant, mutants } from "./list.ts";
+import type { Mutant } from "./catalogue/mutant.ts";
+import { mutants } from "./list.ts";
 import type { Answer, Task } from "./mutant-worker.ts";
 import { COPIED_PARTS, mutate } from "./mutate.ts";
 

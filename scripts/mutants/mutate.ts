@@ -1,4 +1,4 @@
-import type { Mutant } from "./list.ts";
+import type { Mutant } from "./catalogue/mutant.ts";
 
 /** What a mutant needs a copy of: the code with the fault and the simulator that plays it. */
 export const COPIED_PARTS: readonly string[] = ["src/", "scripts/simulator/", "scripts/shared/"];

@@ -78,7 +78,7 @@ export function effectText(effect: Effect, state: ElectionState): string {
         const to = write.successor === undefined ? "" : ` for ${write.successor}`;
         return `write #${nonce}: release epoch ${write.epoch}${to} ${expectationText(write.expect)}`;
       }
-      const kind = state.inFlight?.kind ?? "put";
+      const kind = state.writes.inFlight?.kind ?? "put";
       return `write #${nonce}: ${kind} epoch ${write.record.epoch} ${expectationText(write.expect)}`;
     }
     case "read":
@@ -88,25 +88,25 @@ export function effectText(effect: Effect, state: ElectionState): string {
     case "confirm-death":
       return `ask its server about ${bindingText(effect.binding)}`;
     case "become-leader":
-      return `become leader epoch ${effect.epoch} (deadline at ${deadlineText(state)})`;
-    case "suspend":
-      return `suspend epoch ${effect.epoch}`;
-    case "resume":
-      return `resume epoch ${effect.epoch} (deadline at ${deadlineText(state)})`;
+      return `become-leader epoch ${effect.epoch} (deadline at ${deadlineText(state)})`;
+    case "suspended":
+      return `suspended epoch ${effect.epoch}`;
+    case "resumed":
+      return `resumed epoch ${effect.epoch} (deadline at ${deadlineText(state)})`;
     case "drain":
       return `drain epoch ${effect.epoch}: ${effect.reason}`;
-    case "lose": {
+    case "lose-leadership": {
       const by = effect.by === undefined ? "" : ` by ${effect.by.nodeId} epoch ${effect.by.epoch}`;
-      return `lose epoch ${effect.epoch}: ${effect.reason}${by}`;
+      return `lose-leadership epoch ${effect.epoch}: ${effect.reason}${by}`;
     }
     case "released":
       return `released epoch ${effect.epoch}${effect.deleted ? "" : ", left to run out"}`;
-    case "leader-changed":
+    case "leader-change":
       return effect.leader === null
         ? "nobody leads"
         : `${effect.leader.nodeId} leads, epoch ${effect.leader.epoch}`;
-    case "warn":
-      return `WARN ${effect.code}: ${effect.message}`;
+    case "warning":
+      return `WARNING ${effect.code}: ${effect.message}`;
     case "stopped":
       return "stopped";
     default:

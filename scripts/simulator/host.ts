@@ -27,7 +27,7 @@ export const timing: Pick<
   | "cooldownMs"
 > = DEFAULTS;
 
-export type InFlightKind = NonNullable<ElectionState["inFlight"]>["kind"];
+export type InFlightKind = NonNullable<ElectionState["writes"]["inFlight"]>["kind"];
 
 /** What the checker hears of. */
 export interface Witness {
@@ -86,7 +86,6 @@ export class Process {
     const config: ElectionConfig = {
       nodeId,
       incarnation,
-      competes,
       crashDetection,
       leaseTtlMs,
       renewIntervalMs,
@@ -101,6 +100,7 @@ export class Process {
       clock: this.clock,
       store: this.store,
       session: this.session,
+      competes,
       rememberedEpoch,
       output: (output) => {
         witness.output(this, output);
@@ -163,9 +163,9 @@ export class Host {
   }
 
   /** Its process is about to hand a write to the network. */
-  writes({ inFlight }: ElectionState): void {
+  writes({ writes }: ElectionState): void {
     const { atNextWrite } = this;
-    if (atNextWrite === null || inFlight?.kind !== atNextWrite.kind) return;
+    if (atNextWrite === null || writes.inFlight?.kind !== atNextWrite.kind) return;
     this.atNextWrite = null;
     atNextWrite.happen();
   }
@@ -173,7 +173,7 @@ export class Host {
   /** Starts a new process when there is none. `remembers`: `node.start()` after `node.stop()`. */
   restart(remembers: boolean): void {
     if (this.process.alive) return;
-    this.process = this.#spawn(remembers ? this.process.driver.state.highestEpoch : 0);
+    this.process = this.#spawn(remembers ? this.process.driver.state.lease.highestEpoch : 0);
   }
 
   #spawn(rememberedEpoch: number): Process {

@@ -27,13 +27,13 @@ const EFFECTS: Readonly<Record<Effect["type"], number>> = {
   "open-bucket": 3,
   "confirm-death": 4,
   "become-leader": 5,
-  suspend: 6,
-  resume: 7,
+  suspended: 6,
+  resumed: 7,
   drain: 8,
-  lose: 9,
+  "lose-leadership": 9,
   released: 10,
-  "leader-changed": 11,
-  warn: 12,
+  "leader-change": 11,
+  warning: 12,
   stopped: 13,
 };
 
@@ -54,8 +54,8 @@ export class TraceHash {
   ): void {
     this.#mix(Math.round(at * 1_000));
     this.#mix(who * 64 + EVENTS[event.type]);
-    this.#mix(state.seenRevision * 8 + roleIndex(state.role.name));
-    this.#mix(state.highestEpoch);
+    this.#mix(state.lease.newestRevision * 8 + roleIndex(state.role.name));
+    this.#mix(state.lease.highestEpoch);
     for (const { type } of effects) this.#mix(EFFECTS[type]);
   }
 

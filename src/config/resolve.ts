@@ -98,6 +98,6 @@ function resolved(options: NodeOptions, servers: ParsedServers): ResolvedOptions
       options.serviceVersion ??
       (interop === "go-cluster" ? GO_CLUSTER_SERVICE_VERSION : DEFAULTS.serviceVersion),
     nats: Object.freeze(natsOptions(options, servers, timing)),
-    election: Object.freeze({ ...shared, competes: !observer }),
+    election: Object.freeze(shared),
   });
 }

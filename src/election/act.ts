@@ -1,69 +1,73 @@
 /**
- * The second half of every step: looks at the state, whatever led to it, and sends what is due. What must happen sooner or
- * later is decided here and nowhere else, so that no event has to be the one that does it.
+ * The second half of every step: sends whatever is due by the state, no matter which event led to it. So no event has to be
+ * the one that sends something, and a lost event can only delay.
  */
-import { campaign, campaignAtMono, dropOrphan, orphanToDrop } from "./candidate.ts";
-import { endHopelessDrain, keepOrRelease } from "./term.ts";
-import { emit, type Turn, termOf } from "./turn.ts";
-import { announce, nothingNewUpTo } from "./view.ts";
-import { awaitsRead, silentAtMono } from "./wants.ts";
+import { type Draft, emit, roleFrom, termOf } from "./draft.ts";
+import { nextWrite, openDelayMs, readDelayMs, silenceDelayMs } from "./due.ts";
+import { campaign, dropOrphan, orphanAtMono } from "./follower.ts";
+import { endHopelessDrain, release, renew } from "./leader.ts";
+import { announce, newBucketFloor } from "./outlook.ts";
 
-/** At most one write and one read are in flight. */
-export function act(turn: Turn): void {
-  endHopelessDrain(turn);
-  if (turn.state.stopping && finishStop(turn)) return;
-  if (!turn.state.connected) return;
-  if (turn.state.bucket !== "open") {
-    if (turn.state.bucket === "missing" && turn.now.mono >= turn.state.retryAtMono) {
-      turn.state.bucket = "opening";
-      emit(turn, { type: "open-bucket", above: nothingNewUpTo(turn.state) });
-    }
-    return;
+export function act(draft: Draft): void {
+  endHopelessDrain(draft);
+  if (draft.candidacy.stopping && mayStop(draft)) return stop(draft);
+  if (openDelayMs(draft, draft.now) <= 0) return openBucket(draft);
+  if (readDelayMs(draft, draft.now) <= 0) sendRead(draft);
+  // A silent bucket is read before it is campaigned for: the view of a process that was stopped is out of date. Only once, so
+  // that reads that are not believed cannot put off a campaign without end.
+  if (draft.retry.failures === 0) readIfSilent(draft);
+  sendDueWrite(draft);
+  readIfSilent(draft);
+}
+
+function openBucket(draft: Draft): void {
+  draft.bucket.status = "opening";
+  emit(draft, { type: "open-bucket", above: newBucketFloor(draft) });
+}
+
+function readIfSilent(draft: Draft): void {
+  if (silenceDelayMs(draft, draft.now) <= 0) sendRead(draft);
+}
+
+function sendRead(draft: Draft): void {
+  draft.reads.inFlight = true;
+  draft.reads.due = false;
+  emit(draft, { type: "read", timeoutMs: draft.config.requestTimeoutMs });
+}
+
+function sendDueWrite(draft: Draft): void {
+  const next = nextWrite(draft, draft.now);
+  if (next === null || next.delayMs > 0) return;
+  switch (next.kind) {
+    case "renew":
+      return renew(draft);
+    case "release":
+      return release(draft);
+    case "drop-orphan":
+      return dropOrphan(draft);
+    case "campaign":
+      return campaign(draft);
+    default:
+      next.kind satisfies never;
   }
-  const { state, now } = turn;
-  if (!state.reading && state.mustRead && now.mono >= state.retryAtMono) sendRead(turn);
-  // A silent bucket is read before it is campaigned for: a process that was stopped knows an old world. Only once,
-  // so that a read that is not believed can't put a campaign off for ever.
-  if (state.failures === 0 && isSilent(turn)) sendRead(turn);
-  if (turn.state.inFlight === null) sendDueWrite(turn);
-  if (isSilent(turn)) sendRead(turn);
 }
 
-/** Nothing was heard for long and nothing is under way that would tell. */
-function isSilent({ state, now }: Turn): boolean {
-  if (state.reading || state.mustRead || state.inFlight !== null || termOf(state) !== null) return false;
-  return now.mono >= silentAtMono(state);
+/** Is nothing of this node in flight or left in the bucket, as far as that can be settled? Nothing is retried for it. */
+function mayStop(draft: Draft): boolean {
+  if (termOf(draft) !== null) return false;
+  if (!draft.link.connected) return true;
+  if (draft.writes.inFlight !== null) return false;
+  if (draft.bucket.status !== "open") return true;
+  // An acquire whose ack was lost may be in the bucket: one read shows it, and it is deleted.
+  const readPending = draft.reads.inFlight || readDelayMs(draft, draft.now) <= 0;
+  if (draft.writes.unsettled.length > 0 && readPending) return false;
+  return orphanAtMono(draft, draft.now) > draft.now.mono;
 }
 
-function sendRead(turn: Turn): void {
-  turn.state.reading = true;
-  turn.state.mustRead = false;
-  emit(turn, { type: "read", timeoutMs: turn.state.config.requestTimeoutMs });
-}
-
-function sendDueWrite(turn: Turn): void {
-  if (termOf(turn.state) !== null) return keepOrRelease(turn);
-  if (turn.state.mustRead || turn.state.role.name !== "follower") return;
-  if (awaitsRead(turn.state)) return;
-  if (orphanToDrop(turn)) return dropOrphan(turn);
-  const campaignAt = campaignAtMono(turn.state);
-  if (campaignAt !== null && turn.now.mono >= campaignAt) campaign(turn);
-}
-
-/** Leaves for good as soon as nothing of ours is in flight or left in the bucket. Returns whether that is so. */
-function finishStop(turn: Turn): boolean {
-  const { state } = turn;
-  if (termOf(state) !== null) return false;
-  if (state.connected && state.inFlight !== null) return false;
-  if (state.connected && state.bucket === "open") {
-    // An acquire whose ack was lost may stand in the bucket: one look, and it is dropped. Nothing is tried twice.
-    const lookIsDue = state.mustRead && turn.now.mono >= state.retryAtMono;
-    const unsettled = state.sent.length > 0 && (state.reading || lookIsDue);
-    if (unsettled || orphanToDrop(turn)) return false;
-  }
-  turn.state.role = { name: "stopped" };
-  turn.state.sent = [];
-  announce(turn);
-  emit(turn, { type: "stopped" });
-  return true;
+function stop(draft: Draft): void {
+  roleFrom(draft, "follower", "campaigning");
+  draft.role = { name: "stopped" };
+  draft.writes.unsettled = [];
+  announce(draft);
+  emit(draft, { type: "stopped" });
 }

@@ -1,112 +1,122 @@
 /**
- * The election: (state, event, now) -> (state, effects). No I/O, no clock, no timer, no random.
+ * The election: (state, event, now) -> (state, effects). No I/O, no clock, no timer, no randomness.
  *
- * GUARANTEED, whatever the network, the servers and the other nodes do, while the assumptions hold:
- *  1. The periods in which two nodes are held (`isHeld`) never overlap.
- *  2. Epochs strictly increase from term to term and stay the same within one.
- *  3. A term begins only with a compare-and-set that is known to be applied and whose deadline is ahead.
- *  4. Every term ends, exactly once, at the latest at its deadline; no message is needed for that.
- *  5. A release deletes nothing but our own revision.
+ * TERMS. W is the lease TTL (`leaseTtlMs`). S, the span, is W minus a margin of max(250 ms, 5 % of W). A node is *held* while it
+ * may act as the leader. In this file held means `isHeld`: the role is `leader` and the deadline is ahead. In a running node it
+ * means `Driver.isHeld` (`src/runtime/driver.ts`): `isHeld` and, unless `crashDetection` is `"lease"`, freshness as well: the
+ * event loop has checked its sockets within the last 250 ms, and the connection was open (`src/runtime/freshness.ts`).
  *
- * WHY TWO LEADERS CAN'T BE. The bucket holds one record; the server applies a write only if the record is still the
- * one its sender saw (compare-and-set). A leader's deadline counts from the moment it *sent* its newest applied
- * renewal, plus S. Everybody else counts W > S from the moment they *received* that renewal, and then writes against
- * exactly that revision. If such a write is applied, no later renewal was; so the old leader's deadline derives
- * from the revision that was replaced, was sent before it was received, and is over (see the picture in `lease.ts`).
- * Whoever waits less does so only because the holder said it had stopped (`released`), or because the server that
- * held its connection says that it is closed, which a holder with a presence promises to notice first (`suspend`).
+ * GUARANTEED while A1 to A3 hold, whatever else the network, the servers and the nodes do:
+ *  1. The periods in which two running nodes are held never overlap. While the leader names a presence in its record, this needs
+ *     P, too.
+ *  2. Epochs strictly increase from term to term, and stay the same within a term.
+ *  3. A term begins only on a compare-and-set that is known to be applied and whose deadline is ahead.
+ *  4. Every term ends exactly once. It is not held from its deadline on; that takes no message and no timer.
+ *  5. A release deletes no revision but our own.
  *
- * NOT GUARANTEED: that work already handed to some other system stops in time (use the epoch as a fencing token);
- * that anybody leads while no quorum of NATS can be reached; anything against an operator who rewrites the bucket,
- * beyond that takeovers wait W after the record vanished.
+ * ASSUMED:
+ *  A1. In any period, the faster clock of a holder (`time.ts`) is at most 5 % slower than the monotonic clock of any other node.
+ *  A2. The server applies a compare-and-set atomically and loses no write that it has acknowledged. If it does lose some (power
+ *      loss without sync), or if the bucket is deleted, guarantee 2 still holds for every node that remembers a larger epoch.
+ *  A3. Whatever writes the key follows this protocol.
+ *  P.  When a server confirms that a holder's connection is closed, the holder's process has noticed the end of that connection
+ *      before another node's acquiring write is applied; or it stands still, and has for 250 ms by then.
  *
- * ASSUMED: monotonic clocks of two nodes differ in rate by less than the margin (5 %); the server applies a
- * compare-and-set atomically and does not forget acked writes. If it does forget (power loss without sync), epochs stay
- * monotonic for every node that remembers a larger one.
+ * EXCEPTIONS TO P. In these cases two nodes can be held at once when the leader names a presence (README, "When something dies"):
+ *  - The server's side of the connection is reset and the client's side is not: until the client's pings find out, about 2 s.
+ *  - The connection is closed while the leader's event loop stands still for less than 250 ms: until the loop turns.
+ *  - Unread data in the leader's socket precedes the end of the connection, for example when the server drops the leader as a
+ *    slow consumer: until the leader has read it. There is no bound; megabytes took 69 to 607 ms.
  *
- * The shape: every event first only changes what is known (`handle`), then one level-triggered pass (`act.ts`) sends
- * whatever is due. So a lost event can delay, but never derail: the next look at the state does the same thing.
+ * WHY THERE ARE NEVER TWO LEADERS. The bucket holds one record, and the server applies a write only if the record is still the
+ * one that the writer saw. A leader's deadline is S after it *sent* its newest renewal known to be applied. Every other node
+ * waits W > S after it *received* that renewal, and then writes against exactly that revision. If such a write is applied, the
+ * replaced revision was the leader's newest: its deadline counts from before the wait began, and has passed (see the picture in
+ * `lease.ts`). A node waits less in two cases only: the holder has released the lease, after its work had ended; or the
+ * server that held the holder's connection confirms that it is closed, and by P the holder is not held any more (`suspend`,
+ * freshness). It becomes held again only when a renewal on a new connection is applied, which fails if it was replaced.
+ *
+ * NOT GUARANTEED: that work already handed to another system stops in time (use the epoch as a fencing token); that there is a
+ * leader while no quorum of NATS can be reached; anything after an operator writes or deletes the key, except that the other nodes
+ * wait W from then on, as far as they knew the lease.
+ *
+ * THE SHAPE. An event only changes what is known (`handle`). Then one level-triggered pass (`act.ts`) sends whatever is due. A
+ * lost event can delay the election, but cannot stop it: a later pass over the state sends the same.
  */
 import { act } from "./act.ts";
+import { setCompeting } from "./competing.ts";
+import { backOff, type Draft, draftOf, readAtOnce, setTerm, stateOf, termOf, warn } from "./draft.ts";
 import {
-  askForHolder,
   endCampaign,
+  inquire,
   onAcquireOutcome,
   onDeathConfirmed,
   onOrphanDropped,
   settleOrphan,
-} from "./candidate.ts";
-import { setCompeting } from "./competing.ts";
+} from "./follower.ts";
 import {
-  drain,
   expire,
   judgeTerm,
   lose,
   onDrained,
   onReleaseOutcome,
   onRenewalOutcome,
+  resign,
   suspend,
-} from "./term.ts";
+} from "./leader.ts";
+import { observe, observeRecreation, observeSnapshot } from "./observe.ts";
+import { announce, holderIsLate, isMine, isMyWrite } from "./outlook.ts";
 import { hasReached, type Instant } from "./time.ts";
-import { backOff, readAtOnce, setTerm, type Turn, termOf, turnOf, warn } from "./turn.ts";
+import { trustsHint } from "./trust.ts";
 import type {
   ElectionConfig,
   ElectionEvent,
   ElectionState,
   LeaseEntry,
   ReadOutcome,
+  SessionBinding,
+  Snapshot,
   Step,
   WriteOutcome,
 } from "./types.ts";
-import {
-  announce,
-  contradicts,
-  isFromAnotherLife,
-  isMine,
-  isMyWrite,
-  mayBeStray,
-  observe,
-  observeRecreation,
-  observeSnapshot,
-} from "./view.ts";
-import { holderIsLate } from "./wants.ts";
 
-/** A node that has just been started: it knows nothing and is nobody. `rememberedEpoch`: of an earlier incarnation. */
-export function initialState(config: ElectionConfig, now: Instant, rememberedEpoch = 0): ElectionState {
+export interface InitialOptions {
+  /** @default true */
+  readonly competes?: boolean | undefined;
+  /** Largest epoch that an earlier incarnation in this process has seen. @default 0 */
+  readonly rememberedEpoch?: number | undefined;
+}
+
+/** The state of a node that has just been started: a follower that has read nothing. */
+export function initialState(
+  config: ElectionConfig,
+  now: Instant,
+  { competes = true, rememberedEpoch = 0 }: InitialOptions = {},
+): ElectionState {
+  const past = Number.NEGATIVE_INFINITY;
   return {
     config,
     role: { name: "follower" },
-    view: { kind: "unknown" },
-    outwait: null,
-    gone: null,
-    seenRevision: 0,
-    seenAt: now,
-    disputed: false,
-    bucket: "missing",
-    generation: null,
-    bucketMaxAgeMs: 0,
-    strayUntilMono: Number.NEGATIVE_INFINITY,
-    connected: false,
-    binding: null,
-    nonce: 0,
-    inFlight: null,
-    sent: [],
-    highestEpoch: rememberedEpoch,
-    cooldownUntilMono: Number.NEGATIVE_INFINITY,
-    reading: false,
-    mustRead: true,
-    askHolder: true,
-    retryAtMono: Number.NEGATIVE_INFINITY,
-    failures: 0,
-    conflicts: 0,
-    heardAt: now,
     announced: null,
-    duplicate: null,
-    stopping: false,
+    candidacy: { competes, stopping: false, cooldownUntilMono: past },
+    link: { connected: false, binding: null },
+    bucket: { status: "missing", generation: null, maxAgeMs: 0, watchTrustedFromMono: past },
+    lease: {
+      view: { kind: "unknown" },
+      newestRevision: 0,
+      newestAt: now,
+      refreshedAt: now,
+      disputed: false,
+      highestEpoch: rememberedEpoch,
+    },
+    holder: { takeoverWait: null, closedBinding: null, inquiryDue: true, duplicate: null },
+    reads: { inFlight: false, due: true },
+    writes: { lastNonce: 0, inFlight: null, unsettled: [] },
+    retry: { atMono: past, failures: 0, conflicts: 0 },
   };
 }
 
-/** May this node act as the leader right now? Compares clocks when it is called; needs no event to turn false. */
+/** May this node act as the leader now, by its lease? Compares clocks when called; needs no event to turn false. */
 export function isHeld(state: ElectionState, now: Instant): boolean {
   return state.role.name === "leader" && !hasReached(state.role.term.deadline, now);
 }
@@ -114,177 +124,174 @@ export function isHeld(state: ElectionState, now: Instant): boolean {
 /** Handles one event. The only entry point. */
 export function step(state: ElectionState, event: ElectionEvent, now: Instant): Step {
   if (state.role.name === "stopped") return { state, effects: [] };
-  const turn = turnOf(state, now);
-  expire(turn);
-  handle(turn, event);
-  act(turn);
-  announce(turn);
-  return { state: turn.state, effects: turn.effects };
+  const draft = draftOf(state, now);
+  expire(draft);
+  handle(draft, event);
+  act(draft);
+  announce(draft);
+  return { state: stateOf(draft), effects: draft.effects };
 }
 
-function handle(turn: Turn, event: ElectionEvent): void {
+function handle(draft: Draft, event: ElectionEvent): void {
   switch (event.type) {
     case "tick":
       return;
     case "bucket-opened":
-      return onBucketOpened(turn, event.generation, event.maxAgeMs);
+      return onBucketOpened(draft, event.generation, event.maxAgeMs);
     case "bucket-failed":
-      turn.state.bucket = "missing";
-      warn(turn, "BUCKET_UNUSABLE", "the bucket cannot be opened; trying again", event.error);
-      return backOff(turn);
+      draft.bucket.status = "missing";
+      warn(draft, "BUCKET_UNUSABLE", "the bucket cannot be opened; retrying", event.error);
+      return backOff(draft);
     case "connected":
-      return onConnected(turn, event.binding);
+      return onConnected(draft, event.binding);
     case "rebound":
-      turn.state.binding = event.binding;
-      // Followers must learn how to notice our death: say so at once instead of at the next heartbeat. A presence that
-      // was lost and will be made anew is not worth a renewal.
-      if (event.binding?.presence !== undefined && termOf(turn.state) !== null && turn.state.connected)
-        setTerm(turn, { renewAtMono: turn.now.mono });
-      return;
+      return onRebound(draft, event.binding);
     case "disconnected":
-      turn.state.connected = false;
-      turn.state.binding = null;
-      return suspend(turn);
+      return onDisconnected(draft);
     case "watched":
-      return onWatched(turn, event.entry);
+      return onWatched(draft, event.entry);
     case "read":
-      return onRead(turn, event.outcome);
+      return onRead(draft, event.outcome);
     case "written":
-      return onWritten(turn, event.nonce, event.outcome);
+      return onWritten(draft, event.nonce, event.outcome);
     case "bucket-gone":
-      readAtOnce(turn);
-      return;
+      return readAtOnce(draft);
     case "presence-lost": {
-      const { view } = turn.state;
-      if (view.kind === "held" && view.record?.session?.presence === event.presence) askForHolder(turn);
+      const { view } = draft.lease;
+      if (view.kind === "occupied" && view.record?.session?.presence === event.presence) inquire(draft);
       return;
     }
     case "death-confirmed":
-      return onDeathConfirmed(turn, event.binding.serverId, event.binding.clientId);
+      return onDeathConfirmed(draft, event.binding);
     case "resign":
-      if (turn.state.role.name === "leader" || turn.state.role.name === "suspended") {
-        drain(turn, event.reason, event.successor);
-      }
-      return;
+      return resign(draft, event.reason, event.successor);
     case "compete":
-      return setCompeting(turn, event.competes);
+      return setCompeting(draft, event.competes);
     case "drained":
-      if (turn.state.role.name === "draining") onDrained(turn);
+      if (draft.role.name === "draining") onDrained(draft);
       return;
     case "stop":
-      turn.state.stopping = true;
-      if (turn.state.role.name === "leader" || turn.state.role.name === "suspended")
-        drain(turn, "stopped", undefined);
-      return;
+      draft.candidacy.stopping = true;
+      return resign(draft, "stopped", undefined);
     default:
       return event satisfies never;
   }
 }
 
-function onBucketOpened(turn: Turn, generation: string, maxAgeMs: number): void {
-  const before = turn.state.generation;
+function onBucketOpened(draft: Draft, generation: string, maxAgeMs: number): void {
+  const before = draft.bucket.generation;
   if (before !== null && before !== generation) {
-    if (termOf(turn.state) !== null) lose(turn, "deleted");
-    observeRecreation(turn, generation);
+    if (termOf(draft) !== null) lose(draft, "deleted");
+    observeRecreation(draft, generation);
   }
-  turn.state.bucket = "open";
-  turn.state.generation = generation;
-  turn.state.bucketMaxAgeMs = maxAgeMs;
-  readAtOnce(turn);
+  draft.bucket.status = "open";
+  draft.bucket.generation = generation;
+  draft.bucket.maxAgeMs = maxAgeMs;
+  readAtOnce(draft);
 }
 
-function onConnected(turn: Turn, binding: ElectionState["binding"]): void {
-  // A node that follows reads first: it has missed whatever happened meanwhile. One that leads renews first.
-  const term = termOf(turn.state);
-  turn.state.connected = true;
-  turn.state.binding = binding;
-  turn.state.askHolder = true;
-  turn.state.failures = 0;
-  turn.state.retryAtMono = turn.now.mono;
-  turn.state.mustRead = turn.state.mustRead || term === null;
-  if (term !== null) setTerm(turn, { renewAtMono: turn.now.mono });
+function onConnected(draft: Draft, binding: SessionBinding | null): void {
+  draft.link.connected = true;
+  draft.link.binding = binding;
+  draft.holder.inquiryDue = true;
+  draft.retry.failures = 0;
+  draft.retry.atMono = draft.now.mono;
+  // A follower reads first: it has missed what happened since. A leader renews first.
+  if (termOf(draft) === null) draft.reads.due = true;
+  else setTerm(draft, { renewAtMono: draft.now.mono });
 }
 
-function onWatched(turn: Turn, entry: LeaseEntry): void {
-  const term = termOf(turn.state);
-  if (term === null) {
-    if (mayBeStray(turn) || isFromAnotherLife(turn.state, entry) || contradicts(turn.state, entry)) {
-      readAtOnce(turn);
-      return;
-    }
-    observe(turn, entry);
-    // Only an ack or a read makes a leader: a write of ours that the watch shows is looked up.
-    const mine = entry.kind === "record" && isMine(turn.state, entry.record);
-    if (mine && turn.state.inFlight === null && entry.revision === turn.state.seenRevision)
-      turn.state.mustRead = true;
+function onRebound(draft: Draft, binding: SessionBinding | null): void {
+  draft.link.binding = binding;
+  // A new presence is put into the record at once: followers detect the leader's end by it. The loss of a presence that will
+  // be recreated is not worth a renewal.
+  if (binding?.presence !== undefined && termOf(draft) !== null && draft.link.connected)
+    setTerm(draft, { renewAtMono: draft.now.mono });
+}
+
+function onDisconnected(draft: Draft): void {
+  draft.link.connected = false;
+  draft.link.binding = null;
+  if (draft.role.name === "leader" && draft.config.crashDetection === "presence") suspend(draft);
+}
+
+function onWatched(draft: Draft, entry: LeaseEntry): void {
+  const term = termOf(draft);
+  if (term !== null) {
+    if (entry.revision > term.revision && !isMyWrite(draft, entry)) readAtOnce(draft);
     return;
   }
-  if (entry.revision <= term.revision) return;
-  if (isMyWrite(turn.state, entry)) return;
-  readAtOnce(turn);
+  if (!trustsHint(draft, entry, draft.now)) return readAtOnce(draft);
+  observe(draft, entry);
+  // Only an ack or a read begins a term: a write of ours that the watch shows is read.
+  const mine = entry.kind === "record" && isMine(draft, entry.record);
+  if (mine && draft.writes.inFlight === null && entry.revision === draft.lease.newestRevision)
+    draft.reads.due = true;
 }
 
-function onRead(turn: Turn, outcome: ReadOutcome): void {
-  turn.state.reading = false;
+function onRead(draft: Draft, outcome: ReadOutcome): void {
+  draft.reads.inFlight = false;
   switch (outcome.kind) {
-    case "snapshot": {
-      const known = turn.state.generation;
-      const believed = observeSnapshot(turn, outcome.snapshot);
-      // Not believed, but not held against us either: a campaign on what was seen finds out by its conflict.
-      if (!believed) {
-        endCampaign(turn);
-        return backOff(turn);
-      }
-      judgeTerm(turn, outcome.snapshot, known === null || known === outcome.snapshot.generation);
-      if (termOf(turn.state) === null) settleOrphan(turn);
-      turn.state.failures = 0;
-      // The news of its death may be lost, like everything that is only told once.
-      if (turn.state.askHolder || holderIsLate(turn.state, turn.now)) {
-        turn.state.askHolder = false;
-        askForHolder(turn);
-      }
-      return;
-    }
+    case "snapshot":
+      return onSnapshot(draft, outcome.snapshot);
     case "no-bucket":
-      if (turn.state.bucket === "open") {
+      if (draft.bucket.status === "open") {
         warn(
-          turn,
+          draft,
           "BUCKET_MISSING",
-          `the bucket is gone; it will be created anew and epochs continue above ${turn.state.highestEpoch}`,
+          `the bucket does not exist any more; recreating it, epochs continue above ${draft.lease.highestEpoch}`,
         );
       }
-      turn.state.bucket = "missing";
-      readAtOnce(turn);
-      if (termOf(turn.state) !== null) lose(turn, "deleted");
+      draft.bucket.status = "missing";
+      readAtOnce(draft);
+      if (termOf(draft) !== null) lose(draft, "deleted");
       return;
     case "failed":
-      if (turn.state.failures === 0)
-        warn(turn, "STORE_FAILING", "the lease could not be read; trying again", outcome.error);
-      turn.state.mustRead = true;
-      return backOff(turn);
+      if (draft.retry.failures === 0)
+        warn(draft, "STORE_FAILING", "the lease could not be read; retrying", outcome.error);
+      draft.reads.due = true;
+      return backOff(draft);
     default:
       return outcome satisfies never;
   }
 }
 
-function onWritten(turn: Turn, nonce: number, outcome: WriteOutcome): void {
-  const { inFlight, role } = turn.state;
+function onSnapshot(draft: Draft, snapshot: Snapshot): void {
+  const known = draft.bucket.generation;
+  if (!observeSnapshot(draft, snapshot)) {
+    // The view stays as it is: if it is wrong, a campaign on it ends with a conflict.
+    endCampaign(draft);
+    return backOff(draft);
+  }
+  judgeTerm(draft, snapshot, known === null || known === snapshot.generation);
+  if (termOf(draft) === null) settleOrphan(draft);
+  draft.retry.failures = 0;
+  // The advisory of the holder's end may have been lost.
+  if (draft.holder.inquiryDue || holderIsLate(draft, draft.now)) {
+    draft.holder.inquiryDue = false;
+    inquire(draft);
+  }
+}
+
+function onWritten(draft: Draft, nonce: number, outcome: WriteOutcome): void {
+  const { inFlight } = draft.writes;
   if (inFlight?.nonce !== nonce) return;
-  turn.state.inFlight = null;
+  draft.writes.inFlight = null;
   if (inFlight.kind === "release") {
-    if (role.name === "draining") return onReleaseOutcome(turn, outcome);
-    return onOrphanDropped(turn, outcome);
+    if (draft.role.name === "draining") return onReleaseOutcome(draft, outcome);
+    return onOrphanDropped(draft, outcome);
   }
-  const sent = turn.state.sent.find((write) => write.nonce === nonce);
-  if (sent !== undefined && inFlight.kind === "acquire" && role.name === "campaigning") {
-    return onAcquireOutcome(turn, sent, outcome);
+  const sent = draft.writes.unsettled.find((write) => write.nonce === nonce);
+  if (sent !== undefined && inFlight.kind === "acquire" && draft.role.name === "campaigning") {
+    return onAcquireOutcome(draft, sent, outcome);
   }
-  if (sent !== undefined && termOf(turn.state) !== null) return onRenewalOutcome(turn, sent, outcome);
-  // A write of a term that is over, or one that a read has settled already: what came of it is in the bucket.
-  if (termOf(turn.state) !== null) return;
-  const answered = outcome.kind !== "unknown";
-  turn.state.mustRead = true;
-  if (!answered) return;
-  turn.state.failures = 0;
-  turn.state.retryAtMono = turn.now.mono;
+  if (termOf(draft) !== null) {
+    if (sent !== undefined) onRenewalOutcome(draft, sent, outcome);
+    return;
+  }
+  // A write of a term that is over, or one that a read has already settled: a read shows what became of it.
+  draft.reads.due = true;
+  if (outcome.kind === "unknown") return;
+  draft.retry.failures = 0;
+  draft.retry.atMono = draft.now.mono;
 }

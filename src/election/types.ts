@@ -1,46 +1,47 @@
 /**
- * The vocabulary of the election: what is in the bucket, what a node knows, what can happen to it, what it asks for.
+ * The vocabulary of the election: what the bucket stores, what a node's state consists of, which events change the state, and
+ * which effects it asks for.
  *
- * Nothing here does anything. `election.ts` turns (state, event, now) into (state, effects); the driver in
- * `src/runtime` carries effects out and feeds their results back as events.
+ * Types only. `election.ts` turns (state, event, now) into (state, effects); the driver in `src/runtime` carries the effects
+ * out and feeds their results back as events.
  */
 import type { Instant } from "./time.ts";
 
 // ---------------------------------------------------------------------------------------------- what is stored
 
-/** One NATS connection of one process, as a lease record names it, so that others can ask whether it is still there. */
+/** One NATS connection of one process, as a lease record names it, so that other nodes can ask whether it is still open. */
 export interface SessionBinding {
-  /** Id of the NATS server the connection is on. */
+  /** Id of the NATS server that holds the connection. */
   readonly serverId: string;
   /** The connection's id on that server (`cid`). */
   readonly clientId: number;
   /**
-   * `<stream>.<consumer>` of the session's presence consumer, the tail of the advisory that announces its deletion.
-   * Absent when the holder does not promise to suspend itself on disconnect; such a holder may only be outwaited.
+   * `<stream>.<consumer>` of the session's presence consumer: the tail of the advisory that announces its deletion. Absent when
+   * the holder does not promise to suspend itself on disconnect; a takeover from such a holder always waits.
    */
   readonly presence?: string;
 }
 
-/** The value under the key `leader`. The first three fields are go-cluster's, the rest are ours. */
+/** The value under the key `leader`. The first three fields are go-cluster's, the others are added by this library. */
 export interface LeaseRecord {
   readonly nodeId: string;
   /** Fencing token: larger than every earlier term's. A positive safe integer. */
   readonly epoch: number;
-  /** Unix milliseconds of the term's start. For humans. */
+  /** Unix milliseconds of the term's start. For people; no decision reads it. */
   readonly acquiredAt: number;
-  /** Random per `start()`. Absent in go-cluster's records. A record is mine only if this is mine. */
+  /** Random per `start()`. Absent in go-cluster's records. A record belongs to this node only if this field matches. */
   readonly incarnation?: string;
-  /** Counts the writes of this incarnation; tells which of my writes a read found. */
+  /** Counts the writes of this incarnation; identifies which of them a read found. */
   readonly nonce?: number;
   /** The holder's lease TTL. */
   readonly ttlMs?: number;
   readonly session?: SessionBinding;
 }
 
-/** What the last message on the key is. `revision` is its stream sequence. */
+/** The last message on the key. `revision` is its stream sequence. */
 export type LeaseEntry =
   | { readonly kind: "record"; readonly revision: number; readonly record: LeaseRecord }
-  /** A delete marker that carries our headers: the holder itself let go. */
+  /** A delete marker with our headers: the holder released its lease. */
   | {
       readonly kind: "released";
       readonly revision: number;
@@ -48,9 +49,9 @@ export type LeaseEntry =
       readonly incarnation?: string;
       readonly successor?: string;
     }
-  /** A delete or purge marker without our headers: go-cluster's step-down, or an operator. */
+  /** A delete or purge marker without our headers: a step-down of go-cluster, or an operator. */
   | { readonly kind: "deleted"; readonly revision: number }
-  /** Not a lease record. Treated as a holder that nobody knows: outwaited, then replaced. */
+  /** Not a lease record. Treated as the lease of an unknown holder: replaced after the takeover wait. */
   | { readonly kind: "garbage"; readonly revision: number; readonly reason: string };
 
 /** One consistent answer of the stream leader. */
@@ -59,11 +60,11 @@ export interface Snapshot {
   readonly generation: string;
   /** The stream's last sequence. Survives expiry, purge and delete of the key. */
   readonly lastSequence: number;
-  /** Last message on the key, `null` when there is none. */
+  /** Last message on the key; `null`: none. */
   readonly entry: LeaseEntry | null;
 }
 
-/** What must still be true in the bucket for a write to be applied. */
+/** The condition of a compare-and-set. */
 export type Expectation =
   /** The key's last message is this revision. */
   | { readonly revision: number }
@@ -80,7 +81,7 @@ export type LeaseWrite =
       readonly expect: Expectation;
     };
 
-/** A write has three outcomes. A timeout is `unknown`: it may still be applied later. */
+/** A write has three outcomes. A timeout is `unknown`: the write may still be applied later. */
 export type WriteOutcome =
   | { readonly kind: "applied"; readonly revision: number }
   | { readonly kind: "conflict" }
@@ -88,46 +89,47 @@ export type WriteOutcome =
 
 export type ReadOutcome =
   | { readonly kind: "snapshot"; readonly snapshot: Snapshot }
-  /** The stream leader, or the JetStream API, says that there is no such bucket. */
+  /** The stream leader, or the JetStream API, reports that the bucket does not exist. */
   | { readonly kind: "no-bucket" }
   | { readonly kind: "failed"; readonly error: Error };
 
 // ---------------------------------------------------------------------------------------------- configuration
 
-/** `lease`: a dead leader is outwaited. `presence`: its death is noticed; in exchange a disconnected leader suspends. */
+/**
+ * `presence`: a dead leader is detected by its closed connection; in exchange a disconnected leader suspends itself.
+ * `lease`: a dead leader is replaced when its lease has expired.
+ */
 export type CrashDetection = "presence" | "lease";
 
-/** Constants of one election. Validated by `config.ts` before they get here. All durations in milliseconds. */
+/** Constants of one election, validated by `src/config`. All durations in milliseconds. */
 export interface ElectionConfig {
   readonly nodeId: string;
   readonly incarnation: string;
-  /** False: it follows and never campaigns. The only field that changes, by `compete`. */
-  readonly competes: boolean;
   readonly crashDetection: CrashDetection;
   /** W */
   readonly leaseTtlMs: number;
-  /** What others may expect: followers that hear nothing for 1.5 of them read. */
+  /** Pace that others may expect of a leader: a follower reads after 1.5 intervals without a message. */
   readonly heartbeatIntervalMs: number;
-  /** How often the leader renews: every heartbeat, or more often where the bucket is replicated (`lease.ts`). */
+  /** Pace of the leader's renewals: the heartbeat interval, or less where the bucket is replicated (`lease.ts`). */
   readonly renewIntervalMs: number;
-  /** Longest wait for the outcome of one write or read. */
+  /** Timeout of one write or read. */
   readonly requestTimeoutMs: number;
-  /** Pause before a failed write or read is tried again. */
+  /** Pause before a failed write or read is retried; doubles up to one heartbeat interval. */
   readonly retryDelayMs: number;
-  /** How long candidates that were not named wait for a named successor. */
+  /** Head start of a named successor over the other candidates. */
   readonly successorGraceMs: number;
-  /** How long a node that stepped down does not campaign. */
+  /** How long a node does not campaign after a step-down. */
   readonly cooldownMs: number;
 }
 
 // ---------------------------------------------------------------------------------------------- state
 
-/** What this node knows of the key. */
+/** The last known content of the key. */
 export type View =
   /** Never read. */
   | { readonly kind: "unknown" }
   /** A lease record, or garbage in its place (`record: null`). */
-  | { readonly kind: "held"; readonly revision: number; readonly record: LeaseRecord | null }
+  | { readonly kind: "occupied"; readonly revision: number; readonly record: LeaseRecord | null }
   /** No lease. */
   | {
       readonly kind: "vacant";
@@ -138,26 +140,26 @@ export type View =
       /** No epoch up to this one may be used again. */
       readonly epochFloor: number;
       readonly since: Instant;
-      /** Node id that goes first. */
+      /** Node id of the named successor. */
       readonly successor: string | undefined;
     };
 
 /**
- * Somebody else's lease, seen here at `since`. Until `waitMs` later nobody may be put in its place, even when the
- * record has vanished meanwhile, unless its holder let go or its death is confirmed.
+ * No takeover before `waitMs` have passed since `since`, when the lease of another holder was received; not even if its record
+ * has vanished. Lifted when the holder released the lease or when its connection is confirmed closed.
  */
-export interface Outwait {
+export interface TakeoverWait {
   readonly since: Instant;
   readonly waitMs: number;
 }
 
-/** A lease record we sent whose fate is not settled: in flight, or its ack never came and it may still be applied. */
+/** A lease record that was sent and is not settled: in flight, or its ack was lost and it may still be applied. */
 export interface SentWrite {
   readonly nonce: number;
   readonly epoch: number;
-  /** Read before the write was handed to the client: the only thing a deadline may count from. */
+  /** Read before the write was handed to the client. A deadline counts from here and from nothing else. */
   readonly sentAt: Instant;
-  /** The connection it promised to be on, for the presence rule. */
+  /** The connection that the record names. */
   readonly binding: SessionBinding | null;
 }
 
@@ -169,7 +171,7 @@ export interface Term {
   readonly revision: number;
   /** The send time of the newest write known to be applied, plus S. */
   readonly deadline: Instant;
-  /** Monotonic milliseconds at which the next renewal is due. */
+  /** Monotonic milliseconds from which the next renewal, or after a drain the release, is due. */
   readonly renewAtMono: number;
 }
 
@@ -178,9 +180,9 @@ export type LossReason =
   | "released"
   /** The deadline passed without a confirmed renewal. */
   | "expired"
-  /** Another record stands in the bucket. */
+  /** Another record replaced ours. */
   | "superseded"
-  /** Key or bucket are gone, and not by us. */
+  /** The key or the bucket was deleted by another party. */
   | "deleted"
   /** `onBecomeLeader` or leader work threw. */
   | "hook-failed"
@@ -189,23 +191,22 @@ export type LossReason =
 
 export type ResignReason = "released" | "hook-failed" | "stopped";
 
-/** Where a node stands. Exactly one at a time. */
 export type Role =
-  /** Follows whoever leads, or waits for its turn. */
+  /** Follows the leader, or waits until it may campaign. */
   | { readonly name: "follower" }
-  /** An acquiring write is in flight, or was sent and its fate is unknown. Not the leader. */
+  /** An acquiring write is in flight, or its outcome is unknown. Not the leader. */
   | { readonly name: "campaigning" }
-  /** A write of ours is applied and its deadline is ahead. The only role in which a term is held. */
+  /** A write of ours is applied. The only role in which a term can be held. */
   | { readonly name: "leader"; readonly term: Term }
-  /** Still our term, but it must not be acted on until a renewal sent on the present connection is applied. */
+  /** The term goes on but is not held: no renewal sent on the present connection is known to be applied. */
   | { readonly name: "suspended"; readonly term: Term }
-  /** Work is being stopped; the lease is kept alive meanwhile, then deleted. */
+  /** The application stops its work; the lease is renewed until then, and deleted after. Not held. */
   | {
       readonly name: "draining";
       readonly term: Term;
       readonly reason: ResignReason;
       readonly successor: string | undefined;
-      /** The application's work has ended: the lease may go. */
+      /** The work has ended: the lease may be deleted. */
       readonly drained: boolean;
     }
   /** Final for this incarnation. */
@@ -222,86 +223,126 @@ export interface Leader {
   readonly acquiredAt: number;
 }
 
+/** Whether this node may campaign, apart from what the key allows. */
+export interface Candidacy {
+  /** False: it follows and never campaigns. Changed by `compete`. */
+  readonly competes: boolean;
+  /** `stop()` was called. */
+  readonly stopping: boolean;
+  /** Monotonic milliseconds before which this node campaigns only as the named successor. */
+  readonly cooldownUntilMono: number;
+}
+
+/** The connection to NATS. */
+export interface Link {
+  readonly connected: boolean;
+  /** How a lease record names the connection; `null` while disconnected. */
+  readonly binding: SessionBinding | null;
+}
+
+export interface Bucket {
+  /** `missing`: must be opened before anything else. */
+  readonly status: "missing" | "opening" | "open";
+  /** The stream's creation time; `null` before the bucket was first opened. */
+  readonly generation: string | null;
+  readonly maxAgeMs: number;
+  /** Monotonic milliseconds before which a watched message may belong to the previous bucket and only causes a read. */
+  readonly watchTrustedFromMono: number;
+}
+
+/** What this node has learned about the lease. */
+export interface LeaseKnowledge {
+  readonly view: View;
+  /** Largest revision received in this generation. A message that is not newer changes nothing. */
+  readonly newestRevision: number;
+  /** When `newestRevision` was received, or last confirmed by the ack of a renewal. */
+  readonly newestAt: Instant;
+  /** When the view was last replaced, or confirmed by a read. */
+  readonly refreshedAt: Instant;
+  /** A conflict contradicted the view: after W, a read that shows less than was seen is believed (`trust.ts`). */
+  readonly disputed: boolean;
+  /** Largest epoch ever read or written. Never decreases; survives the bucket and `stop()`. */
+  readonly highestEpoch: number;
+}
+
+/** What this node has learned about the other node that holds, or last held, the lease. */
+export interface HolderKnowledge {
+  readonly takeoverWait: TakeoverWait | null;
+  /** The last connection confirmed as closed. Ids are not reused: every record that names it was sent before it closed. */
+  readonly closedBinding: SessionBinding | null;
+  /** Ask for the holder after the next read: the suspicion that would have caused the inquiry may have been missed. */
+  readonly inquiryDue: boolean;
+  /** Another incarnation with our node id that was already warned about. */
+  readonly duplicate: string | null;
+}
+
+/** At most one read is in flight. */
+export interface Reads {
+  readonly inFlight: boolean;
+  /** The view may be out of date: read before acting on it. */
+  readonly due: boolean;
+}
+
+/** At most one write is in flight. */
+export interface Writes {
+  readonly lastNonce: number;
+  readonly inFlight: { readonly nonce: number; readonly kind: "acquire" | "renew" | "release" } | null;
+  /** Oldest first, at most `MAX_UNSETTLED`. */
+  readonly unsettled: readonly SentWrite[];
+}
+
+export interface Retry {
+  /** Monotonic milliseconds before which nothing that failed is retried. */
+  readonly atMono: number;
+  /** Failures in a row, for back-off. */
+  readonly failures: number;
+  /** Conflicts of campaigns in a row without a new message in between, for back-off. */
+  readonly conflicts: number;
+}
+
 export interface ElectionState {
   readonly config: ElectionConfig;
   readonly role: Role;
-  readonly view: View;
-  readonly outwait: Outwait | null;
-  /** The connection whose end was last confirmed. It does not come back: records that name it were sent before. */
-  readonly gone: SessionBinding | null;
-  /** Largest revision ever received in this generation, and when: repeated and older messages change nothing. */
-  readonly seenRevision: number;
-  readonly seenAt: Instant;
-  /** A conflict contradicted the view. Lets a read show less than was seen, see `view.ts`. */
-  readonly disputed: boolean;
-  /** `missing`: to be opened before anything else. */
-  readonly bucket: "missing" | "opening" | "open";
-  /** The stream's creation time; `null` before the bucket was first opened. */
-  readonly generation: string | null;
-  readonly bucketMaxAgeMs: number;
-  /** Monotonic milliseconds until which what is watched may be of the bucket before this one, and only asks for a read. */
-  readonly strayUntilMono: number;
-  readonly connected: boolean;
-  readonly binding: SessionBinding | null;
-  /** Largest nonce used. */
-  readonly nonce: number;
-  /** The one write whose outcome has not been reported yet. */
-  readonly inFlight: { readonly nonce: number; readonly kind: "acquire" | "renew" | "release" } | null;
-  /** Newest last, at most `MAX_SENT`. */
-  readonly sent: readonly SentWrite[];
-  /** Largest epoch this node has ever read or written. Never decreases, survives the bucket and `stop()`. */
-  readonly highestEpoch: number;
-  /** Monotonic milliseconds before which this node does not campaign, unless it is named. */
-  readonly cooldownUntilMono: number;
-  readonly reading: boolean;
-  /** The view may be out of date: read it before acting on it. */
-  readonly mustRead: boolean;
-  /** After the next read, ask whether the holder is alive: its death may have been missed. */
-  readonly askHolder: boolean;
-  /** Monotonic milliseconds before which nothing that failed is tried again. */
-  readonly retryAtMono: number;
-  /** Failures in a row, for back-off. */
-  readonly failures: number;
-  /** Campaigns refused in a row without anything new being read in between, for back-off. */
-  readonly conflicts: number;
-  /** When the bucket last told us anything. */
-  readonly heardAt: Instant;
-  /** What the application was last told. */
+  /** The last leader reported to the application. */
   readonly announced: Leader | null;
-  /** Another incarnation with our node id that was warned about. */
-  readonly duplicate: string | null;
-  /** `stop()` was called. */
-  readonly stopping: boolean;
+  readonly candidacy: Candidacy;
+  readonly link: Link;
+  readonly bucket: Bucket;
+  readonly lease: LeaseKnowledge;
+  readonly holder: HolderKnowledge;
+  readonly reads: Reads;
+  readonly writes: Writes;
+  readonly retry: Retry;
 }
 
 // ---------------------------------------------------------------------------------------------- events
 
 export type ElectionEvent =
-  /** The bucket was opened, for the first time or anew. A read follows. */
+  /** The bucket was opened or recreated. Causes a read. */
   | { readonly type: "bucket-opened"; readonly generation: string; readonly maxAgeMs: number }
   | { readonly type: "bucket-failed"; readonly error: Error }
   | { readonly type: "connected"; readonly binding: SessionBinding | null }
-  /** The same connection, described anew: its presence consumer was made, remade or given up. */
+  /** The same connection with another presence: its consumer was created, recreated or given up. */
   | { readonly type: "rebound"; readonly binding: SessionBinding | null }
   | { readonly type: "disconnected" }
-  /** The watch saw a message. A hint: it may be old, repeated, reordered or missing. */
+  /** The watch delivered a message. A hint: it may be old, repeated, reordered or missing. */
   | { readonly type: "watched"; readonly entry: LeaseEntry }
   | { readonly type: "read"; readonly outcome: ReadOutcome }
   | { readonly type: "written"; readonly nonce: number; readonly outcome: WriteOutcome }
-  /** The bucket was reported gone; a hint, a read follows. */
+  /** The bucket was reported deleted. A hint; causes a read. */
   | { readonly type: "bucket-gone" }
-  /** Some session's presence consumer was deleted. A suspicion. */
+  /** A presence consumer was deleted. A suspicion. */
   | { readonly type: "presence-lost"; readonly presence: string }
-  /** The server that held this connection says that it is gone. */
+  /** The server that held this connection confirmed that it is closed. */
   | { readonly type: "death-confirmed"; readonly binding: SessionBinding }
-  /** Give up the term. Ignored when there is none. */
+  /** Give up the term. Ignored without one. */
   | { readonly type: "resign"; readonly reason: ResignReason; readonly successor?: string }
-  /** Compete from now on, any cooldown forgotten; or only follow, giving up a term in the usual way. */
+  /** `true`: compete from now on, without the rest of a cooldown. `false`: only follow; a term is drained. */
   | { readonly type: "compete"; readonly competes: boolean }
-  /** The application's work for the draining term has ended, or its time is up. */
+  /** The application's work for the draining term has ended, or its time limit has passed. */
   | { readonly type: "drained" }
   | { readonly type: "stop" }
-  /** A time the state asked for has come. Carries nothing: `now` says it all. */
+  /** A time the state asked for has come. */
   | { readonly type: "tick" };
 
 // ---------------------------------------------------------------------------------------------- effects
@@ -316,29 +357,35 @@ export type WarningCode =
   | "RELEASE_FAILED"
   | "STORE_FAILING";
 
+/** Requests to the driver, and reports to the application. */
 export type Effect =
   | { readonly type: "write"; readonly nonce: number; readonly write: LeaseWrite; readonly timeoutMs: number }
   | { readonly type: "read"; readonly timeoutMs: number }
   /**
-   * Check the bucket that is there, or make one in which every revision is above `above`; answered by `bucket-opened` or
+   * Check the existing bucket, or create one in which every revision is above `above`; answered by `bucket-opened` or
    * `bucket-failed`.
    */
   | { readonly type: "open-bucket"; readonly above: number }
-  /** Ask the server named in the binding whether the connection is gone; answered only if it is. */
+  /** Ask the server named in the binding whether the connection is closed; answered only if it is. */
   | { readonly type: "confirm-death"; readonly binding: SessionBinding; readonly timeoutMs: number }
   | { readonly type: "become-leader"; readonly epoch: number; readonly acquiredAt: number }
-  /** The term must not be acted on for now. */
-  | { readonly type: "suspend"; readonly epoch: number }
-  | { readonly type: "resume"; readonly epoch: number }
-  /** The term is being given up: stop the work, then send `drained`. At most one of drain and lose per term. */
+  /** The term is not held until it is resumed. */
+  | { readonly type: "suspended"; readonly epoch: number }
+  | { readonly type: "resumed"; readonly epoch: number }
+  /** Stop the work, then send `drained`. A term ends with `drain` or with `lose-leadership`, never with both. */
   | { readonly type: "drain"; readonly epoch: number; readonly reason: ResignReason }
   /** The term is over. */
-  | { readonly type: "lose"; readonly epoch: number; readonly reason: LossReason; readonly by?: Leader }
-  /** A drained term's lease is out of our hands: deleted, or left to lapse. Follows every drain. */
+  | {
+      readonly type: "lose-leadership";
+      readonly epoch: number;
+      readonly reason: LossReason;
+      readonly by?: Leader;
+    }
+  /** The lease of a drained term was deleted, or is left to expire. Follows every `drain`. */
   | { readonly type: "released"; readonly epoch: number; readonly deleted: boolean }
-  | { readonly type: "leader-changed"; readonly leader: Leader | null }
-  | { readonly type: "warn"; readonly code: WarningCode; readonly message: string; readonly error?: Error }
-  /** Nothing of this incarnation is left in flight. */
+  | { readonly type: "leader-change"; readonly leader: Leader | null }
+  | { readonly type: "warning"; readonly code: WarningCode; readonly message: string; readonly error?: Error }
+  /** Final. Nothing of this incarnation is in flight any more, unless the connection is down. */
   | { readonly type: "stopped" };
 
 export interface Step {

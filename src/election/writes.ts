@@ -1,9 +1,9 @@
-/** The protocol's only two kinds of write. Both are compare-and-set; there is no other way to change the bucket. */
-import { emit, type Turn } from "./turn.ts";
+/** The two kinds of write. Both are compare-and-set; nothing else changes the bucket. */
+import { type Draft, emit } from "./draft.ts";
 import type { CrashDetection, Expectation, LeaseRecord, SessionBinding } from "./types.ts";
 
-/** Unsettled writes remembered at once; an older one that turns up after all is overwritten instead of adopted. */
-const MAX_SENT = 16;
+/** Unsettled writes remembered at once. A forgotten one that is applied after all is overwritten instead of adopted. */
+const MAX_UNSETTLED = 16;
 
 export interface RecordWrite {
   readonly epoch: number;
@@ -12,10 +12,11 @@ export interface RecordWrite {
   readonly timeoutMs: number;
 }
 
-/** Hands a lease record to the store and remembers when. */
-export function sendRecord(turn: Turn, kind: "acquire" | "renew", write: RecordWrite): void {
-  const { config, binding, sent } = turn.state;
-  const nonce = turn.state.nonce + 1;
+/** Sends a lease record and remembers when it was sent. */
+export function sendRecord(draft: Draft, kind: "acquire" | "renew", write: RecordWrite): void {
+  const { config } = draft;
+  const { binding } = draft.link;
+  const nonce = draft.writes.lastNonce + 1;
   const record: LeaseRecord = {
     nodeId: config.nodeId,
     epoch: write.epoch,
@@ -25,10 +26,11 @@ export function sendRecord(turn: Turn, kind: "acquire" | "renew", write: RecordW
     ttlMs: config.leaseTtlMs,
     ...(binding === null ? {} : { session: promised(config.crashDetection, binding) }),
   };
-  turn.state.nonce = nonce;
-  turn.state.inFlight = { nonce, kind };
-  turn.state.sent = [...sent, { nonce, epoch: write.epoch, sentAt: turn.now, binding }].slice(-MAX_SENT);
-  emit(turn, {
+  const sent = { nonce, epoch: write.epoch, sentAt: draft.now, binding };
+  draft.writes.lastNonce = nonce;
+  draft.writes.inFlight = { nonce, kind };
+  draft.writes.unsettled = [...draft.writes.unsettled, sent].slice(-MAX_UNSETTLED);
+  emit(draft, {
     type: "write",
     nonce,
     write: { kind: "put", record, expect: write.expect },
@@ -36,7 +38,7 @@ export function sendRecord(turn: Turn, kind: "acquire" | "renew", write: RecordW
   });
 }
 
-/** A presence in the record is the promise to suspend without the connection: named only by those who keep it. */
+/** A presence in a record promises that its holder suspends itself on disconnect: named only where that is so. */
 function promised(crashDetection: CrashDetection, binding: SessionBinding): SessionBinding {
   const { serverId, clientId } = binding;
   return crashDetection === "presence" ? binding : { serverId, clientId };
@@ -44,24 +46,24 @@ function promised(crashDetection: CrashDetection, binding: SessionBinding): Sess
 
 export interface ReleaseWrite {
   readonly epoch: number;
-  /** Our own revision: a release can never hit a successor's lease. */
+  /** Our own revision: a release never deletes a successor's lease. */
   readonly revision: number;
   readonly timeoutMs: number;
   readonly successor?: string;
 }
 
-/** Asks the store to delete our own lease. */
-export function sendRelease(turn: Turn, release: ReleaseWrite): void {
-  const nonce = turn.state.nonce + 1;
-  turn.state.nonce = nonce;
-  turn.state.inFlight = { nonce, kind: "release" };
-  emit(turn, {
+/** Sends the deletion of our own lease. */
+export function sendRelease(draft: Draft, release: ReleaseWrite): void {
+  const nonce = draft.writes.lastNonce + 1;
+  draft.writes.lastNonce = nonce;
+  draft.writes.inFlight = { nonce, kind: "release" };
+  emit(draft, {
     type: "write",
     nonce,
     write: {
       kind: "release",
       epoch: release.epoch,
-      incarnation: turn.state.config.incarnation,
+      incarnation: draft.config.incarnation,
       expect: { revision: release.revision },
       ...(release.successor === undefined ? {} : { successor: release.successor }),
     },
@@ -69,12 +71,14 @@ export function sendRelease(turn: Turn, release: ReleaseWrite): void {
   });
 }
 
-/** Does a record that names `named` tell all that others need to notice the end of the connection as it is now? */
-export function saysAll(named: SessionBinding | null, now: SessionBinding | null): boolean {
-  return sameBinding(named, now) && (now?.presence === undefined || named?.presence === now.presence);
+/** Can others detect the end of the present connection from a record that names `named`? */
+export function coversBinding(named: SessionBinding | null, present: SessionBinding | null): boolean {
+  return (
+    sameBinding(named, present) && (present?.presence === undefined || named?.presence === present.presence)
+  );
 }
 
-/** Same connection, whatever became of its presence consumer. */
+/** The same connection; its presence consumer may be another one. */
 export function sameBinding(a: SessionBinding | null, b: SessionBinding | null): boolean {
   return a?.serverId === b?.serverId && a?.clientId === b?.clientId;
 }

@@ -64,6 +64,7 @@ export class Incarnation {
       clock,
       store: attachment.store,
       session: attachment.session,
+      competes: !options.observer,
       rememberedEpoch: o.rememberedEpoch,
       output: (effect) => this.#onEffect(effect),
     });
@@ -109,7 +110,7 @@ export class Incarnation {
 
   status(): NodeStatus {
     const { options, attachment, clock } = this.#o;
-    const { role, announced, config } = this.driver.state;
+    const { role, announced, candidacy } = this.driver.state;
     const held = this.driver.isHeld();
     return {
       nodeId: options.nodeId,
@@ -122,7 +123,7 @@ export class Incarnation {
       incarnation: this.#o.id,
       state: role.name,
       held,
-      competes: config.competes,
+      competes: candidacy.competes,
       presence: attachment.presence,
       leaseTtlMs: options.election.leaseTtlMs,
       version: options.serviceVersion,
@@ -157,13 +158,11 @@ export class Incarnation {
     switch (effect.type) {
       case "become-leader":
         return this.#onBecomeLeader(effect.epoch, effect.acquiredAt);
-      case "suspend":
-        if (this.#term !== null) emit({ type: "suspended", term: this.#term });
+      case "suspended":
+      case "resumed":
+        if (this.#term !== null) emit({ type: effect.type, term: this.#term });
         return;
-      case "resume":
-        if (this.#term !== null) emit({ type: "resumed", term: this.#term });
-        return;
-      case "lose":
+      case "lose-leadership":
         void this.#endTerm(effect.reason, effect.by ?? null);
         return;
       case "drain":
@@ -171,11 +170,11 @@ export class Incarnation {
         return;
       case "released":
         return this.#onReleased(effect.epoch, effect.deleted);
-      case "leader-changed":
-        emit({ type: "leader-change", leader: effect.leader });
+      case "leader-change":
+        emit(effect);
         void this.hooks.enqueue("onLeaderChange", () => hooks.onLeaderChange?.(effect.leader));
         return;
-      case "warn": {
+      case "warning": {
         const { code, message, error = null } = effect;
         return emit({ type: "warning", code, message, error });
       }

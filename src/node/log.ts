@@ -27,17 +27,17 @@ export function logEffect(logger: EventLogger, effect: Output, bounds: Bounds): 
   switch (effect.type) {
     case "become-leader":
       return logger.info({ event: "become-leader", epoch: effect.epoch }, "became leader");
-    case "suspend":
+    case "suspended":
       return logger.warn(
         { event: "suspended", epoch: effect.epoch },
         "term suspended: connection to NATS lost; not leading until a renewal on a new connection is confirmed",
       );
-    case "resume":
+    case "resumed":
       return logger.warn(
         { event: "resumed", epoch: effect.epoch },
         "term resumed: a renewal on the new connection was confirmed",
       );
-    case "lose": {
+    case "lose-leadership": {
       const { epoch, reason, by } = effect;
       const fields = { event: "lose-leadership", epoch, reason, by: by?.nodeId } as const;
       return logger.warn(fields, `lost leadership: ${LOST[reason]}`);
@@ -56,7 +56,7 @@ export function logEffect(logger: EventLogger, effect: Output, bounds: Bounds): 
         : `lease not deleted: no answer confirmed it; it expires within ${leaseTtlMs} ms`;
       return logger.info({ event: "released", epoch, deleted }, what);
     }
-    case "leader-changed": {
+    case "leader-change": {
       const { leader } = effect;
       const what = leader === null ? "leader changed: none" : `leader changed: node "${leader.nodeId}"`;
       return logger.info(
@@ -64,7 +64,7 @@ export function logEffect(logger: EventLogger, effect: Output, bounds: Bounds): 
         what,
       );
     }
-    case "warn":
+    case "warning":
       return logger.warn({ event: "warning", code: effect.code, err: effect.error }, effect.message);
     case "stopped":
       // Logged by the incarnation, when everything is closed.

@@ -107,7 +107,7 @@ export class Node implements AsyncDisposable {
 
   /** Is the connection to NATS up? */
   get connected(): boolean {
-    return this.#incarnation?.driver.state.connected ?? false;
+    return this.#incarnation?.driver.state.link.connected ?? false;
   }
 
   /** The running term; `null` when this node does not lead, or its term is draining. */
@@ -179,7 +179,7 @@ export class Node implements AsyncDisposable {
     });
     this.#incarnation = incarnation;
     void incarnation.stopped.then(() => {
-      this.#rememberedEpoch = incarnation.driver.state.highestEpoch;
+      this.#rememberedEpoch = incarnation.driver.state.lease.highestEpoch;
       if (this.#incarnation === incarnation) this.#incarnation = null;
       for (const stream of this.#streams) stream.close();
     });
@@ -248,7 +248,7 @@ export class Node implements AsyncDisposable {
 
   /** Does this node compete? True unless it is an observer or `setCompeting(false)` was called. */
   get competes(): boolean {
-    return this.#incarnation?.driver.state.config.competes ?? !this.#options.observer;
+    return this.#incarnation?.driver.state.candidacy.competes ?? !this.#options.observer;
   }
 
   /**

@@ -1,12 +1,13 @@
+import { wakeDelayMs } from "../election/due.ts";
 import { initialState, isHeld, step } from "../election/election.ts";
+import { dependsOnConnection, watchedPresence } from "../election/outlook.ts";
 import { type Instant, remainingMs } from "../election/time.ts";
 import type { Effect, ElectionConfig, ElectionEvent, ElectionState, LeaseWrite } from "../election/types.ts";
-import { dependsOnConnection, wakeDelayMs, watchedPresence } from "../election/wants.ts";
 import { asError } from "../errors.ts";
 import { Freshness } from "./freshness.ts";
 import type { BucketInfo, Clock, LeaseStore, Session } from "./ports.ts";
 
-/** Effects that concern the application; the others are carried out by the driver itself. */
+/** Effects for the application. The driver carries out the others. */
 export type Output = Exclude<Effect, { type: "write" | "read" | "open-bucket" | "confirm-death" }>;
 
 export interface DriverOptions {
@@ -16,9 +17,11 @@ export interface DriverOptions {
   readonly session: Session;
   /** Largest epoch an earlier incarnation in this process has seen. */
   readonly rememberedEpoch?: number;
-  /** Told of everything the application should know, in order, synchronously. Must not throw. */
+  /** @default true */
+  readonly competes?: boolean;
+  /** Receives the effects for the application, in order, synchronously. Must not throw. */
   readonly output: (output: Output) => void;
-  /** Sees every step; for transcripts and tests. */
+  /** Receives every step; for transcripts and tests. */
   readonly trace?: (
     event: ElectionEvent,
     now: Instant,
@@ -28,19 +31,19 @@ export interface DriverOptions {
 }
 
 /**
- * Runs one election: one queue, into which everything that happens goes as an event, and out of which come effects.
- * Their results are events again. There is no other path to the state.
+ * Runs one election. Everything that happens is an event in one queue; each event is one `step`, whose effects are carried out;
+ * their results are events again. Nothing else changes the state.
  */
 export class Driver {
   readonly #options: DriverOptions;
   readonly #freshness: Freshness;
   readonly #queue: ElectionEvent[] = [];
-  /** Of the one wait that can be long: opening the bucket. */
+  /** Aborts the opening of the bucket: the only effect whose result may take long. */
   #opening: AbortController | null = null;
   #state: ElectionState;
-  #draining = false;
+  #handling = false;
   #cancelTimer: (() => void) | null = null;
-  /** When the timer that is set goes off, by the monotonic clock. */
+  /** When the present timer fires, in monotonic milliseconds. */
   #timerAtMono = 0;
   #unlisten: (() => void) | null = null;
   #watchedPresence: string | null = null;
@@ -48,14 +51,14 @@ export class Driver {
   constructor(options: DriverOptions) {
     this.#options = options;
     this.#freshness = new Freshness(options.clock, () => options.session.connected);
-    this.#state = initialState(options.config, options.clock.now(), options.rememberedEpoch);
+    this.#state = initialState(options.config, options.clock.now(), options);
   }
 
   get state(): ElectionState {
     return this.#state;
   }
 
-  /** May this node act as the leader right now? Compares clocks at every call. */
+  /** May this node act as the leader now, by its lease and by its connection? Compares clocks at every call. */
   isHeld(): boolean {
     if (this.#state.role.name !== "leader") return false;
     const now = this.#options.clock.now();
@@ -63,14 +66,14 @@ export class Driver {
     return this.#options.config.crashDetection === "lease" || this.#freshness.isFresh(now);
   }
 
-  /** Milliseconds until the deadline of the term with this epoch; 0 when it is not the running one. */
+  /** Milliseconds until the deadline of the term with this epoch; 0 if that term is not running. */
   remainingMs(epoch: number): number {
     const { role } = this.#state;
     if (!("term" in role) || role.term.epoch !== epoch) return 0;
     return remainingMs(role.term.deadline, this.#options.clock.now());
   }
 
-  /** Begins to compete in a bucket that was opened already. */
+  /** Starts the election in a bucket that is already open. */
   start(bucket: BucketInfo): void {
     const { session, store } = this.#options;
     this.#unlisten = session.listen((event) => {
@@ -98,13 +101,13 @@ export class Driver {
     if (session.connected) this.dispatch({ type: "connected", binding: session.binding });
   }
 
-  /** Puts one event into the queue. Returns when everything that follows from it synchronously is done. */
+  /** Queues an event. Returns when it is handled, unless called within a step: then it is handled after that step. */
   dispatch(event: ElectionEvent): void {
-    if (this.#draining) {
+    if (this.#handling) {
       this.#queue.push(event);
       return;
     }
-    this.#draining = true;
+    this.#handling = true;
     try {
       let next: ElectionEvent | undefined = event;
       while (next !== undefined) {
@@ -112,7 +115,7 @@ export class Driver {
         next = this.#queue.length === 0 ? undefined : this.#queue.shift();
       }
     } finally {
-      this.#draining = false;
+      this.#handling = false;
     }
     this.#setTimer();
   }
@@ -126,7 +129,7 @@ export class Driver {
     this.#follow(state);
   }
 
-  /** What is derived from the state: whether to look after the connection, and whose presence to listen for. */
+  /** Derives from the state whether to check the connection, and which presence to watch. */
   #follow(state: ElectionState): void {
     if (dependsOnConnection(state)) this.#freshness.start();
     else this.#freshness.stop();
@@ -180,10 +183,13 @@ export class Driver {
   }
 
   #answered(event: ElectionEvent): void {
-    this.#freshness.afterLook(() => this.dispatch(event));
+    this.#freshness.afterCheck(() => this.dispatch(event));
   }
 
-  /** Sees to it that a timer goes off in time. One that was set for something sooner stays: most are only ever put off. */
+  /**
+   * Sets the timer for the next wake-up. A timer that fires sooner stays, and `#wake` sets the next one: most steps only put the
+   * wake-up off, and setting a timer each time would cost more.
+   */
   #setTimer(): void {
     const { clock } = this.#options;
     const now = clock.now();

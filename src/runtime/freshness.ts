@@ -1,17 +1,17 @@
 import { after, hasReached, type Instant } from "../election/time.ts";
 import type { Clock } from "./ports.ts";
 
-/** How often a leader with a presence looks at its connection, and how old the last look may be. */
-const LOOK_EVERY_MS = 50;
+/** How often a leader with a presence checks its connection, and for how long one check counts. */
+const CHECK_EVERY_MS = 50;
 const STALE_AFTER_MS = 250;
 
 /**
  * Has the event loop turned lately, and was the connection open when it did?
  *
- * With crash detection by presence a closed connection means that others may be taking over. A process that was frozen,
- * or blocked in a long computation, has not seen its socket close. So after a pause it may not call itself leader until
- * one full turn of the loop has looked at the sockets and found the connection open. That an answer arrived proves
- * nothing: it may have waited in the socket since before the pause, with the end of the connection right behind it.
+ * With crash detection by presence, a closed connection entitles other nodes to take over. A process that was frozen, or blocked
+ * by a long computation, has not handled the end of its socket yet. So after a pause it is not held until one full turn of the
+ * loop has checked the sockets and found the connection open. The arrival of an answer proves nothing: it may have waited in
+ * the socket since before the pause, with the end of the connection right behind it.
  */
 export class Freshness {
   readonly #clock: Clock;
@@ -25,21 +25,21 @@ export class Freshness {
   }
 
   /**
-   * Starts looking; to be called when the write is sent whose answer may make a leader. The moment itself counts as
-   * seen: if the connection were closed by now, there would be no answer.
+   * Starts the checks. To be called when the write is sent whose ack may begin a term. That moment counts as a check: had the
+   * connection been closed by then, there would be no ack.
    */
   start(): void {
     if (this.#stop !== null) return;
-    this.#see(this.#clock.now());
+    this.#confirm(this.#clock.now());
     let stopped = false;
-    const look = (before: Instant): void => {
-      if (!stopped && this.#isConnected()) this.#see(before);
+    const check = (before: Instant): void => {
+      if (!stopped && this.#isConnected()) this.#confirm(before);
     };
-    const cancel = this.#clock.every(LOOK_EVERY_MS, () => {
-      // The sockets are looked at some time between this moment and the end of the turn, and the process may be kept from
-      // running in between: what was seen is as of now.
+    const cancel = this.#clock.every(CHECK_EVERY_MS, () => {
+      // The loop polls the sockets at some time between this moment and the end of the turn, and the process may be stopped in
+      // between: the check proves the connection as of this moment.
       const before = this.#clock.now();
-      this.#clock.afterTurn(() => look(before));
+      this.#clock.afterTurn(() => check(before));
     });
     this.#stop = () => {
       stopped = true;
@@ -58,19 +58,19 @@ export class Freshness {
   }
 
   /**
-   * Calls back with what an answer says: at once, or after a pause when the loop has looked at its sockets. Otherwise a term
-   * could begin that was replaced while the process stood still.
+   * Calls back with an answer: at once, or after a pause once the loop has checked its sockets. Otherwise a term could begin that
+   * was replaced while the process stood still.
    */
-  afterLook(run: () => void): void {
+  afterCheck(run: () => void): void {
     const before = this.#clock.now();
     if (this.#staleAt === null || this.isFresh(before)) return run();
     this.#clock.afterTurn(() => {
-      if (this.#staleAt !== null && this.#isConnected()) this.#see(before);
+      if (this.#staleAt !== null && this.#isConnected()) this.#confirm(before);
       run();
     });
   }
 
-  #see(at: Instant): void {
+  #confirm(at: Instant): void {
     this.#staleAt = after(at, STALE_AFTER_MS);
   }
 }

@@ -1,51 +1,52 @@
 /**
- * What the driver needs from the outside world. Four small ports; `src/nats` has them on a real NATS, `src/testing/simulation` on a
- * virtual clock. A new kind of storage or transport implements these and touches nothing else.
+ * What the driver needs from the outside: four small ports. `src/nats` implements them on NATS, `src/testing/simulation` in
+ * virtual time. Another kind of storage or transport implements these and changes nothing else.
  */
 import type { Instant } from "../election/time.ts";
 import type { LeaseEntry, LeaseWrite, ReadOutcome, SessionBinding, WriteOutcome } from "../election/types.ts";
 
 export interface Clock {
   now(): Instant;
-  /** Calls `fire` once after about `delayMs` of monotonic time. Returns its cancellation. Never keeps a process alive alone. */
+  /** Calls `fire` once, after about `delayMs` of monotonic time. Returns the cancellation. Does not keep the process alive. */
   setTimer(delayMs: number, fire: () => void): () => void;
   /**
-   * Calls `look` about every `periodMs` of monotonic time; calls that were missed are made good by one. Returns its
-   * cancellation. Never keeps a process alive alone.
+   * Calls `fire` about every `periodMs` of monotonic time; one call makes up for all that were missed. Returns the cancellation.
+   * Does not keep the process alive.
    */
-  every(periodMs: number, look: () => void): () => void;
-  /** Calls `run` once the event loop has looked at its sockets: whatever had arrived by now has been handled. */
+  every(periodMs: number, fire: () => void): () => void;
+  /** Calls `run` once the event loop has polled its sockets: everything that had arrived by the time of this call is handled. */
   afterTurn(run: () => void): void;
 }
 
 export interface Random {
-  /** A fresh identifier nobody else has: at least 96 random bits, `[A-Za-z0-9_-]+`. */
+  /** A unique identifier: at least 96 random bits, `[A-Za-z0-9_-]+`. */
   id(): string;
 }
 
-/** What the store found when it was opened. */
+/** What opening the bucket found. */
 export interface BucketInfo {
   /** The stream's creation time. */
   readonly generation: string;
-  /** 0: records don't expire on the server. */
+  /** 0: the server does not expire records. */
   readonly maxAgeMs: number;
   readonly replicas: number;
-  /** True when committed writes are republished; false: the watch falls back to a KV consumer. */
+  /** True: the stream republishes committed writes. False: the watch uses a KV consumer instead. */
   readonly republish: boolean;
 }
 
 export interface LeaseStore {
   /**
-   * Checks the bucket that is there, or makes one whose revisions are all above `above`, where the store can. Rejects with
-   * a `ClusterError` when it can't be used (what, where, what to do) or when the signal aborts. May be called again after
-   * the bucket was lost.
+   * Checks the existing bucket, or creates one whose revisions are all above `above` if the store can do that. May be called
+   * again after the bucket was lost.
+   *
+   * @throws ClusterError if the bucket cannot be used, or when the signal aborts.
    */
   open(signal: AbortSignal, above: number): Promise<BucketInfo>;
-  /** Asks the stream leader, never a replica. Never rejects. Settles within `timeoutMs`. */
+  /** Reads from the stream leader, never from another replica. Never rejects. Settles within `timeoutMs`. */
   read(timeoutMs: number): PromiseLike<ReadOutcome>;
-  /** One compare-and-set. Never rejects, never retries by itself. Settles within `timeoutMs`, at the latest as `unknown`. */
+  /** One compare-and-set, never retried. Never rejects. Settles within `timeoutMs`, at the latest as `unknown`. */
   write(write: LeaseWrite, timeoutMs: number): PromiseLike<WriteOutcome>;
-  /** Reports committed messages on the key until closed. A hint: may miss, repeat and reorder. */
+  /** Reports committed messages on the key until closed. A hint: may miss, repeat and reorder messages. */
   watch(listener: StoreListener): void;
   /** Ends the watch. Idempotent. */
   close(): Promise<void>;
@@ -70,13 +71,13 @@ export interface Session {
   readonly connected: boolean;
   /** How a lease record names this connection; `null` while disconnected. */
   readonly binding: SessionBinding | null;
-  /** Subscribes to what happens to the connection. Returns its cancellation. */
+  /** Subscribes to events of the connection. Returns the cancellation. */
   listen(listener: (event: SessionEvent) => void): () => void;
   /**
-   * Asks the server named in the binding whether that connection is still open. Resolves `true` only on that very
-   * server's word that it is not; `false` on any doubt. Never rejects.
+   * Asks the server named in the binding whether that connection is closed. Resolves `true` only if that very server confirms
+   * it, `false` in any other case. Never rejects.
    */
   confirmDeath(binding: SessionBinding, timeoutMs: number): PromiseLike<boolean>;
-  /** Watches for the deletion of this presence consumer instead of the one before; `null`: of none. Per election. */
+  /** Watches for the deletion of this presence consumer instead of the previous one; `null`: of none. One per election. */
   watchPresence(presence: string | null): void;
 }

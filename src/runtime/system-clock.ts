@@ -3,15 +3,15 @@ import { uptime } from "node:os";
 import type { Instant } from "../election/time.ts";
 import type { Clock, Random } from "./ports.ts";
 
-/** A wall clock that moved this much against the monotonic one was stepped, or the machine was suspended. */
+/** If the wall clock has moved by this much against the monotonic clock, it was set or the machine was suspended. */
 const SUSPICIOUS_MS = 50;
 
-/** What the operating system offers. Replaceable so that the rules below can be tested. */
+/** The clocks of the operating system. Replaceable for tests. */
 export interface RawClocks {
-  /** Monotonic milliseconds; on Linux CLOCK_MONOTONIC, which stands still while the machine is suspended. */
+  /** Monotonic milliseconds; on Linux CLOCK_MONOTONIC, which stops while the machine is suspended. */
   monotonicMs(): number;
   wallMs(): number;
-  /** Time since boot including suspension, in milliseconds, resolution about 10 ms. Slow to read (a file on Linux). */
+  /** Milliseconds since boot, including suspension; resolution about 10 ms. Slow to read (a file on Linux). */
   uptimeMs(): number;
 }
 
@@ -24,9 +24,9 @@ const operatingSystem: RawClocks = {
 /**
  * The clocks of this process.
  *
- * Node has no cheap clock that counts suspension. So two cheap ones are compared at every reading: when the wall clock
- * runs away from the monotonic one, either somebody set it or the machine was suspended, and the uptime tells which.
- * A step of the wall clock alone changes nothing.
+ * Node has no cheap clock that counts suspension. So every reading compares two cheap ones: if the wall clock has moved against
+ * the monotonic clock, it was set or the machine was suspended, and the uptime shows which. Setting the wall clock alone changes
+ * nothing.
  */
 export class SystemClock implements Clock {
   readonly #raw: RawClocks;
@@ -45,32 +45,32 @@ export class SystemClock implements Clock {
     const mono = this.#raw.monotonicMs();
     const wall = this.#raw.wallMs();
     const moved = wall - mono - this.#wallMinusMono;
-    if (moved > SUSPICIOUS_MS || moved < -SUSPICIOUS_MS) this.#lookForSuspension(mono, wall);
+    if (moved > SUSPICIOUS_MS || moved < -SUSPICIOUS_MS) this.#detectSuspension(mono, wall);
     return { mono, boot: mono + this.#suspendedMs, wall };
   }
 
   setTimer(delayMs: number, fire: () => void): () => void {
-    // Rounded up: Node truncates to whole milliseconds and would fire early, again and again.
+    // Rounded up: Node truncates to whole milliseconds, and a timer that fires early would be set again at once.
     const timer = setTimeout(fire, Math.ceil(delayMs));
     timer.unref();
     return () => clearTimeout(timer);
   }
 
-  every(periodMs: number, look: () => void): () => void {
-    const timer = setInterval(look, periodMs);
+  every(periodMs: number, fire: () => void): () => void {
+    const timer = setInterval(fire, periodMs);
     timer.unref();
     return () => clearInterval(timer);
   }
 
   afterTurn(run: () => void): void {
-    // The check phase comes after the poll phase; twice, because we may be called between the two.
+    // The check phase follows the poll phase. Twice, because this may be called between the two.
     setImmediate(() => setImmediate(run));
   }
 
-  #lookForSuspension(mono: number, wall: number): void {
+  #detectSuspension(mono: number, wall: number): void {
     this.#wallMinusMono = wall - mono;
-    const stoodStillMs = this.#raw.uptimeMs() - mono - this.#uptimeMinusMono;
-    if (stoodStillMs > this.#suspendedMs + SUSPICIOUS_MS) this.#suspendedMs = stoodStillMs;
+    const suspendedMs = this.#raw.uptimeMs() - mono - this.#uptimeMinusMono;
+    if (suspendedMs > this.#suspendedMs + SUSPICIOUS_MS) this.#suspendedMs = suspendedMs;
   }
 }
 

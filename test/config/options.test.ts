@@ -34,7 +34,6 @@ test("two ids and a server are enough, the rest are the documented defaults", ()
   expect(resolved.nats).toEqual({ servers: ["nats://127.0.0.1:4222"], connectTimeoutMs, reconnectWaitMs });
   expect(resolved.election).toEqual({
     nodeId: "a",
-    competes: true,
     crashDetection: "presence",
     leaseTtlMs: 10_000,
     heartbeatIntervalMs: 3_000,
@@ -111,10 +110,6 @@ const ACCEPTED: readonly Accepted[] = [
 
 test.each(ACCEPTED)("accepted: $why", ({ options, result }) => {
   expect(resolveOptions({ ...MINIMAL, ...options })).toMatchObject(result);
-});
-
-test("an observer's election does not compete", () => {
-  expect(resolveOptions({ ...MINIMAL, observer: true }).election.competes).toBe(false);
 });
 
 const SERVERS: readonly { given: NodeOptions["servers"]; nats: object }[] = [

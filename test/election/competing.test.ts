@@ -17,7 +17,7 @@ describe("a node that stops competing", () => {
     play.send({ type: "drained" });
     expect(writes(play)[0]?.write).toMatchObject({ kind: "release", expect: { revision: 1 } });
     play.applied(2);
-    expect(play.said).toEqual(["released", "leader-changed"]);
+    expect(play.said).toEqual(["released", "leader-change"]);
     play.until(60_000);
     expect(writes(play)).toEqual([]);
     expect(play.state.role.name).toBe("follower");

@@ -1,10 +1,10 @@
 /** What happens once in a blue moon, event by event. */
 import { describe, expect, test } from "vitest";
-import { campaign, dropOrphan } from "../../src/election/candidate.ts";
+import { type Draft, draftOf, setTerm } from "../../src/election/draft.ts";
 import { initialState } from "../../src/election/election.ts";
-import { become, drain } from "../../src/election/term.ts";
+import { campaign, dropOrphan } from "../../src/election/follower.ts";
+import { become, drain } from "../../src/election/leader.ts";
 import { after } from "../../src/election/time.ts";
-import { setTerm, type Turn, turnOf } from "../../src/election/turn.ts";
 import type { Effect } from "../../src/election/types.ts";
 import { config, connection, garbage, record, released, Solo } from "./play/solo.ts";
 
@@ -17,12 +17,16 @@ const presence = { crashDetection: "presence" as const };
 describe("a leader", () => {
   test("whose key was purged without a marker has lost it", () => {
     const play = new Solo("").leading().at(1_000).send({ type: "bucket-gone" }).reads(null, 1);
-    expect(play.effects).toContainEqual(expect.objectContaining({ type: "lose", reason: "deleted" }));
+    expect(play.effects).toContainEqual(
+      expect.objectContaining({ type: "lose-leadership", reason: "deleted" }),
+    );
   });
 
   test("whose key holds garbage has lost it, and waits for whoever that is", () => {
     const play = new Solo("").leading().at(1_000).send({ type: "bucket-gone" }).reads(garbage(2));
-    expect(play.effects).toContainEqual(expect.objectContaining({ type: "lose", reason: "superseded" }));
+    expect(play.effects).toContainEqual(
+      expect.objectContaining({ type: "lose-leadership", reason: "superseded" }),
+    );
     expect(writes(play)).toEqual([]);
   });
 
@@ -48,7 +52,7 @@ describe("a leader", () => {
     expect(play.said).toEqual(["write"]);
     expect(play.held).toBe(false);
     play.applied(3);
-    expect(play.said).toEqual(["resume"]);
+    expect(play.said).toEqual(["resumed"]);
   });
 
   test("that adopts a lease naming an earlier connection renews at once", () => {
@@ -58,7 +62,7 @@ describe("a leader", () => {
       .at(1_000)
       .unanswered()
       .reads(record(1, "a", 1));
-    expect(play.said).toEqual(["become-leader", "write", "leader-changed"]);
+    expect(play.said).toEqual(["become-leader", "write", "leader-change"]);
   });
 
   test("that was made by a read ignores the answer to a later campaign", () => {
@@ -89,7 +93,7 @@ describe("a leader", () => {
 function writesWithoutQuorum(play: Solo, untilMs: number): number[] {
   const sent: number[] = [];
   while (play.now.mono < untilMs) {
-    if (play.state.inFlight !== null) {
+    if (play.state.writes.inFlight !== null) {
       sent.push(play.now.mono);
       play.pass(1).unanswered();
     }
@@ -134,9 +138,9 @@ describe("a candidate", () => {
 
   test("says once that its writes get no answer", () => {
     const play = new Solo("").opened().connected().reads(null).at(1_000).unanswered();
-    expect(play.said).toContain("warn");
+    expect(play.said).toContain("warning");
     play.reads(null).until(1_250).at(2_250).unanswered();
-    expect(play.said).not.toContain("warn");
+    expect(play.said).not.toContain("warning");
   });
 
   test("hears nothing from the answer to a write that is not in flight", () => {
@@ -155,7 +159,7 @@ describe("a process that was stopped for long", () => {
       .reads(record(7, "b", 2))
       .at(60_000)
       .tick();
-    expect(play.said).toEqual(["read", "leader-changed"]);
+    expect(play.said).toEqual(["read", "leader-change"]);
     play.reads(record(7, "b", 2));
     expect(writes(play)).toHaveLength(1);
   });
@@ -215,13 +219,13 @@ describe("a connection that is gone", () => {
   test("says nothing about the next one of the same holder", () => {
     const play = mourning().reads(holder(8, 10));
     expect(writes(play)).toEqual([]);
-    expect(play.state.outwait).not.toBeNull();
+    expect(play.state.holder.takeoverWait).not.toBeNull();
   });
 });
 
 describe("a message of another life of the bucket", () => {
   test("is looked up instead of being believed", () => {
-    const play = new Solo("", {}, 41)
+    const play = new Solo("", { rememberedEpoch: 41 })
       .opened()
       .connected()
       .reads(record(3, "b", 42))
@@ -233,14 +237,14 @@ describe("a message of another life of the bucket", () => {
   });
 
   test("is believed when the read says the same, and complained about once", () => {
-    const play = new Solo("", {}, 41)
+    const play = new Solo("", { rememberedEpoch: 41 })
       .opened()
       .connected()
       .reads(record(3, "b", 7));
-    expect(play.said).toContain("warn");
+    expect(play.said).toContain("warning");
     play.watched(record(4, "b", 7)).reads(record(4, "b", 7));
     expect(play.said).toEqual([]);
-    expect(play.state.seenRevision).toBe(4);
+    expect(play.state.lease.newestRevision).toBe(4);
   });
 });
 
@@ -281,7 +285,7 @@ describe("a stray lease of its own", () => {
       .watched(released(2, 1))
       .watched(record(3, "b", 2))
       .applied(2);
-    expect(play.state.seenRevision).toBe(3);
+    expect(play.state.lease.newestRevision).toBe(3);
     expect(play.state.announced?.nodeId).toBe("b");
   });
 });
@@ -306,8 +310,8 @@ describe("a follower", () => {
 
   test("asks for the bucket only once when two reads find it gone", () => {
     const play = new Solo("").opened().connected().readsNoBucket();
-    expect(play.said).toEqual(["warn", "open-bucket"]);
-    expect(play.readsNoBucket().said).not.toContain("warn");
+    expect(play.said).toEqual(["warning", "open-bucket"]);
+    expect(play.readsNoBucket().said).not.toContain("warning");
   });
 
   test("that is stopping does not begin to compete", () => {
@@ -318,15 +322,18 @@ describe("a follower", () => {
 
 describe("a transition that starts where it may not", () => {
   const now = { mono: 0, boot: 0, wall: 0 };
-  const fresh = (): Turn => turnOf(initialState(config, now), now);
+  const fresh = (): Draft => draftOf(initialState(config, now), now);
   const sent = { nonce: 1, epoch: 1, sentAt: now, binding: null };
 
-  test.each<[string, (turn: Turn) => void]>([
-    ["a drain without a term", (turn) => drain(turn, "released", undefined)],
-    ["a change of a term that is not there", (turn) => setTerm(turn, { revision: 1 })],
+  test.each<[string, (draft: Draft) => void]>([
+    ["a drain without a term", (draft) => drain(draft, "released", undefined)],
+    ["a change of a term that is not there", (draft) => setTerm(draft, { revision: 1 })],
     ["a campaign for a key that was never seen", campaign],
     ["the deletion of a lease that was never seen", dropOrphan],
-    ["a term after its deadline", (turn) => become({ ...turn, now: after(now, config.leaseTtlMs) }, sent, 1)],
+    [
+      "a term after its deadline",
+      (draft) => become({ ...draft, now: after(now, config.leaseTtlMs) }, sent, 1),
+    ],
   ])("is a bug: %s", (_, transition) => {
     expect(() => transition(fresh())).toThrow(/^bug: /);
   });

@@ -15,7 +15,7 @@ describe("a campaign", () => {
       .watched(record(2, "b", 2))
       .applied(1);
     expect(play.said).toEqual(["read"]);
-    expect(play.state.seenRevision).toBe(2);
+    expect(play.state.lease.newestRevision).toBe(2);
   });
 
   test("is over when the bucket turned into another one, whatever its ack says", () => {

@@ -11,7 +11,7 @@ function writes(play: Solo): Extract<Effect, { type: "write" }>[] {
 describe("a lapsed leader", () => {
   test("campaigns against its newest revision, not against the one it began with", () => {
     const play = alone().leading().at(3_000).tick().applied(2).at(12_500).tick();
-    expect(play.said).toContain("lose");
+    expect(play.said).toContain("lose-leadership");
     play.reads(play.own(2, 1, 2));
     expect(writes(play)[0]?.write.expect).toEqual({ revision: 2 });
   });
@@ -45,7 +45,7 @@ describe("a release", () => {
   test("is given up at once when the connection breaks while a renewal is in flight", () => {
     const play = alone().leading().at(3_000).tick().send({ type: "stop" }).send({ type: "drained" });
     play.disconnected().at(4_000).unanswered();
-    expect(play.said).toEqual(["warn", "warn", "released", "leader-changed", "stopped"]);
+    expect(play.said).toEqual(["warning", "warning", "released", "leader-change", "stopped"]);
   });
 
   test("does not make the node forget the successor it has seen meanwhile", () => {
@@ -58,7 +58,7 @@ describe("a release", () => {
     play.reads(record(3, "b", 2));
     expect(play.said).toContain("read");
     play.reads(record(4, "b", 2));
-    expect(play.state.seenRevision).toBe(4);
+    expect(play.state.lease.newestRevision).toBe(4);
   });
 
   test("whose marker is watched before its answer arrives costs no extra read", () => {
@@ -67,7 +67,7 @@ describe("a release", () => {
     play.watched({ kind: "released", revision: 2, epoch: 1, incarnation: "a1" });
     expect(play.said).toEqual([]);
     play.applied(2);
-    expect(play.said).toEqual(["released", "leader-changed"]);
+    expect(play.said).toEqual(["released", "leader-change"]);
   });
 });
 

@@ -78,7 +78,7 @@ test("a bucket that can't be opened is tried again, more and more slowly", async
   const play = new Solo("There is no bucket, and none can be made.").opened().connected().readsNoBucket();
   for (let tries = 0; tries < 6; tries += 1) {
     play.send({ type: "bucket-failed", error: new Error("no storage left") });
-    play.pass(play.state.retryAtMono - play.now.mono).tick();
+    play.pass(play.state.retry.atMono - play.now.mono).tick();
   }
   play.opened("generation-1").reads(null);
   await expectTranscript("bucket-unusable", play);

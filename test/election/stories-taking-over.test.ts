@@ -83,14 +83,15 @@ test("the epoch goes on after every kind of vacancy", async () => {
     .opened()
     .connected()
     .reads(null, 12);
-  const recreated = new Solo("The bucket is new, but this process remembers epoch 41.", {}, 41)
+  const recreated = new Solo("The bucket is new, but this process remembers epoch 41.", {
+    rememberedEpoch: 41,
+  })
     .opened()
     .connected()
     .reads(null, 0);
   const lower = new Solo(
     "The record is older than what this process remembers: it says so, and will go above both.",
-    {},
-    41,
+    { rememberedEpoch: 41 },
   )
     .opened()
     .connected()
@@ -302,7 +303,7 @@ test("old, repeated and reordered messages change nothing", async () => {
 test("an observer never writes", async () => {
   const play = new Ensemble("An observer sees everything and touches nothing.");
   const a = play.node("a").start();
-  const o = play.node("o", { config: { competes: false } }).start();
+  const o = play.node("o", { competes: false }).start();
   await play.quietlyUntil(5_000, "a leads, o observes");
   await play.happens("kill -9 a", () => a.kill());
   await play.at(25_000);

@@ -1,8 +1,14 @@
 import { describe, expect, test } from "vitest";
+import { wakeDelayMs } from "../../src/election/due.ts";
 import { isHeld } from "../../src/election/election.ts";
+import {
+  dependsOnConnection,
+  epochFloor,
+  expectationOf,
+  watchedPresence,
+} from "../../src/election/outlook.ts";
+import { contradictsView } from "../../src/election/trust.ts";
 import type { View } from "../../src/election/types.ts";
-import { contradicts, epochFloor, expectationOf } from "../../src/election/view.ts";
-import { dependsOnConnection, wakeDelayMs, watchedPresence } from "../../src/election/wants.ts";
 import { connection, deleted, garbage, goRecord, record, released, Solo } from "./play/solo.ts";
 
 const since = { mono: 0, boot: 0, wall: 0 };
@@ -25,12 +31,12 @@ describe("what is seen bounds the next epoch", () => {
     ["nothing seen: no bound", { kind: "unknown" }, 0],
     [
       "a record: its epoch",
-      { kind: "held", revision: 7, record: held.kind === "record" ? held.record : null },
+      { kind: "occupied", revision: 7, record: held.kind === "record" ? held.record : null },
       3,
     ],
     [
       "garbage: the revision, since no epoch exceeds the sequence it was written at",
-      { kind: "held", revision: 7, record: null },
+      { kind: "occupied", revision: 7, record: null },
       7,
     ],
     ["a vacancy: what is known of it", vacant(9, 9, 4), 4],
@@ -40,7 +46,7 @@ describe("what is seen bounds the next epoch", () => {
 });
 
 test("a write expects exactly what was seen", () => {
-  expect(expectationOf({ kind: "held", revision: 7, record: null })).toEqual({ revision: 7 });
+  expect(expectationOf({ kind: "occupied", revision: 7, record: null })).toEqual({ revision: 7 });
   expect(expectationOf(vacant(9, 9, 4))).toEqual({ revision: 9 });
   expect(expectationOf(vacant(0, 12, 12))).toEqual({ emptyAtSequence: 12 });
 });
@@ -62,7 +68,7 @@ describe("the leader, as far as a follower can tell,", () => {
   test("is announced again when only the incarnation has changed", () => {
     const play = following("").reads(record(7, "b", 3));
     play.watched(record(8, "b", 3, { incarnation: "b2" }));
-    expect(play.said).toEqual(["leader-changed"]);
+    expect(play.said).toEqual(["leader-change"]);
   });
 
   test("is not announced again by a renewal", () => {
@@ -80,14 +86,14 @@ describe("a message of a deleted bucket that arrives after the next one was read
 
   test("gives way to what is read at the same revision, and that is waited for", () => {
     const play = following().reads(record(3, "b", 2));
-    expect(play.state.view).toMatchObject({ revision: 3, record: { nodeId: "b", epoch: 2 } });
-    expect(play.state.outwait).toMatchObject({ waitMs: 10_000 });
+    expect(play.state.lease.view).toMatchObject({ revision: 3, record: { nodeId: "b", epoch: 2 } });
+    expect(play.state.holder.takeoverWait).toMatchObject({ waitMs: 10_000 });
   });
 
   test("is looked into when the watch shows another at its revision", () => {
     const play = following().reads(straggler);
-    expect(contradicts(play.state, straggler)).toBe(false);
-    expect(play.watched(record(3, "b", 2)).state.reading).toBe(true);
+    expect(contradictsView(play.state, straggler)).toBe(false);
+    expect(play.watched(record(3, "b", 2)).state.reads.inFlight).toBe(true);
   });
 
   test.each([
@@ -95,12 +101,12 @@ describe("a message of a deleted bucket that arrives after the next one was read
     ["a release", released(3, 1)],
     ["a delete", deleted(3)],
   ])("gives way to %s", (_, entry) => {
-    expect(following().reads(entry).state.view).not.toMatchObject({ record: { nodeId: "a" } });
+    expect(following().reads(entry).state.lease.view).not.toMatchObject({ record: { nodeId: "a" } });
   });
 });
 
 describe("the wait after garbage was written over a lease", () => {
-  const waitMs = (play: Solo): number | undefined => play.state.outwait?.waitMs;
+  const waitMs = (play: Solo): number | undefined => play.state.holder.takeoverWait?.waitMs;
 
   test("is as long as its holder's own TTL lets it believe", () => {
     const play = new Solo("")
@@ -209,10 +215,10 @@ test("nothing is held by a state whose deadline has passed, whether or not it wa
 });
 
 test("a record from an unknown past never lowers what is remembered", () => {
-  const play = new Solo("", {}, 41)
+  const play = new Solo("", { rememberedEpoch: 41 })
     .opened()
     .connected()
     .reads(record(7, "b", 3));
-  expect(play.state.highestEpoch).toBe(41);
+  expect(play.state.lease.highestEpoch).toBe(41);
   expect(play.effects).toContainEqual(expect.objectContaining({ code: "EPOCH_REGRESSED" }));
 });

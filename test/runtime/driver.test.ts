@@ -65,7 +65,7 @@ describe("the queue", () => {
     rig.driver.dispatch({ type: "resign", reason: "released" });
     expect(rig.log).toEqual(["<resign", "drain", "<drained"]);
     await rig.time.advance(10);
-    expect(rig.log.slice(3)).toEqual(["<watched", "<written", "released", "leader-changed"]);
+    expect(rig.log.slice(3)).toEqual(["<watched", "<written", "released", "leader-change"]);
     await rig.stop();
   });
 
@@ -113,7 +113,7 @@ describe("effects", () => {
       "<watched",
       "<written",
       "become-leader",
-      "leader-changed",
+      "leader-change",
     ]);
     await rig.stop();
   });
@@ -123,7 +123,7 @@ describe("effects", () => {
       const rig = new Rig(crashDetection);
       const held: boolean[] = [];
       rig.onOutput = (output) => {
-        if (output.type !== "leader-changed") held.push(rig.driver.isHeld());
+        if (output.type !== "leader-change") held.push(rig.driver.isHeld());
       };
       rig.driver.start(rig.store.info());
       await rig.time.advance(10);
@@ -162,8 +162,8 @@ describe("effects", () => {
     rig.session.reconnect();
     await rig.time.advance(10);
     expect(held).toEqual([
-      ["suspend", false],
-      ["resume", true],
+      ["suspended", false],
+      ["resumed", true],
     ]);
     await rig.stop();
   });
@@ -258,7 +258,7 @@ describe("a leader whose process was stopped beyond its deadline", () => {
     expect(rig.driver.state.role.name).toBe("leader");
     expect(rig.driver.isHeld()).toBe(false);
     await rig.time.advance(2_000);
-    expect(rig.log[1]).toBe("lose");
+    expect(rig.log[1]).toBe("lose-leadership");
     await rig.stop();
   });
 });

@@ -133,18 +133,18 @@ export class Checker implements Witness {
     hash.step(time.now, this.#alive.indexOf(notes), event, effects, state);
     for (const effect of effects) {
       if (effect.type === "write") this.#sends(notes, effect, state);
-      if (effect.type === "open-bucket") notes.knewAtOpen = state.highestEpoch;
+      if (effect.type === "open-bucket") notes.knewAtOpen = state.lease.highestEpoch;
     }
     if (event.type === "tick" && notes.spins(time.now)) this.#fail(`${process.incarnation} spins`);
     const seen = notes.state;
     if (seen !== null && wentBack(seen, state, process.clock.now().mono)) {
       this.#fail(
-        `${process.incarnation} goes back from revision ${seen.seenRevision} to ${state.seenRevision}`,
+        `${process.incarnation} goes back from revision ${seen.lease.newestRevision} to ${state.lease.newestRevision}`,
       );
     }
     notes.state = state;
-    if (state.highestEpoch < notes.highestEpoch) this.#fail(`${process.incarnation} forgot an epoch`);
-    notes.highestEpoch = state.highestEpoch;
+    if (state.lease.highestEpoch < notes.highestEpoch) this.#fail(`${process.incarnation} forgot an epoch`);
+    notes.highestEpoch = state.lease.highestEpoch;
     this.tell?.(process, event, effects);
   }
 
@@ -226,7 +226,7 @@ export class Checker implements Witness {
   }
 
   #sends(notes: Notes, { write, nonce }: Extract<Effect, { type: "write" }>, state: ElectionState): void {
-    const sent = { at: this.#scene.time.now, generation: state.generation };
+    const sent = { at: this.#scene.time.now, generation: state.bucket.generation };
     if (write.kind === "put") {
       notes.sent.set(nonce, sent);
       return;
@@ -245,7 +245,7 @@ export class Checker implements Witness {
     const { role } = process.driver.state;
     const who = process.incarnation;
     if (role.name !== "leader") throw new Violation(`${who} holds as ${role.name}`);
-    if (!process.driver.state.config.competes) throw new Violation(`${who} holds, but only follows`);
+    if (!process.driver.state.candidacy.competes) throw new Violation(`${who} holds, but only follows`);
     const { epoch, deadline } = role.term;
     const sent = confirmedSend.get(epoch);
     if (sent === undefined) throw new Violation(`${who} holds without an applied write`);
@@ -269,7 +269,7 @@ export class Checker implements Witness {
   #mayWrite(process: Process, epoch: number): void {
     const { generation } = this.#scene.bucket;
     // Epochs of another bucket are larger only if somebody who competes for this one remembers them.
-    if (process.driver.state.generation !== generation) return;
+    if (process.driver.state.bucket.generation !== generation) return;
     if (generation !== this.#tokensOf) {
       this.#tokensOf = generation;
       this.#largestToken = 0;
@@ -353,6 +353,8 @@ export const STEADY_MS: number = timing.leaseTtlMs;
  * whole lease. Another bucket has other revisions.
  */
 function wentBack(before: ElectionState, after: ElectionState, nowMono: number): boolean {
-  if (after.seenRevision >= before.seenRevision || after.generation !== before.generation) return false;
-  return !before.disputed || nowMono - before.seenAt.mono < before.config.leaseTtlMs;
+  if (after.bucket.generation !== before.bucket.generation) return false;
+  if (after.lease.newestRevision >= before.lease.newestRevision) return false;
+  const { disputed, newestAt } = before.lease;
+  return !disputed || nowMono - newestAt.mono < before.config.leaseTtlMs;
 }

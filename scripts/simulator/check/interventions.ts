@@ -74,8 +74,9 @@ function termOf({ driver, incarnation }: Process, entry: LeaseEntry | null): num
 }
 
 function knows({ driver }: Process, leader: Process, epoch: number, kind: TamperingKind): boolean {
-  const { view, outwait } = driver.state;
-  if (outwait === null || view.kind !== "held" || view.record?.incarnation !== leader.incarnation)
+  const { view } = driver.state.lease;
+  const { takeoverWait } = driver.state.holder;
+  if (takeoverWait === null || view.kind !== "occupied" || view.record?.incarnation !== leader.incarnation)
     return false;
   return view.record.epoch === epoch && kind !== "aged";
 }

@@ -5,7 +5,7 @@ import type { Process } from "../host.ts";
 
 export interface TermSeen {
   readonly epoch: number;
-  ended: "no" | "drain" | "lose" | "released";
+  ended: "no" | "drain" | "lose-leadership" | "released";
 }
 
 /** When a write was handed to the network, and for which bucket. */
@@ -51,11 +51,11 @@ export class Notes {
         return term !== null && output.epoch <= term.epoch
           ? `${who}: epoch ${output.epoch} after ${term.epoch}`
           : null;
-      case "suspend":
-      case "resume":
+      case "suspended":
+      case "resumed":
         return open && term.epoch === output.epoch ? null : `${who}: ${output.type} out of order`;
       case "drain":
-      case "lose":
+      case "lose-leadership":
         if (!open || term.epoch !== output.epoch) return `${who}: ${output.type} out of order`;
         term.ended = output.type;
         return null;
@@ -65,14 +65,14 @@ export class Notes {
         return null;
       case "stopped":
         return open || term?.ended === "drain" ? `${who} stopped within its term` : null;
-      case "leader-changed":
+      case "leader-change":
         if (output.leader === null) return null;
         if (output.leader.epoch < this.#announcedEpoch) {
           return `${who} goes back to ${output.leader.nodeId}, epoch ${output.leader.epoch}`;
         }
         this.#announcedEpoch = output.leader.epoch;
         return null;
-      case "warn":
+      case "warning":
         // What a node has seen goes back only when the bucket did, and never without a word.
         if (output.code === "EPOCH_REGRESSED") this.#announcedEpoch = 0;
         return null;

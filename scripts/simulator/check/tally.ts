@@ -47,23 +47,23 @@ export type TallyData = Pick<Tally, "faults" | "elections" | "transitions">;
 export const TRANSITIONS: Readonly<Record<string, string>> = {
   "follower > campaigning": "campaign",
   "follower > leader": "settleOrphan -> become: an acquire whose ack was lost turns out to be applied",
-  "follower > stopped": "finishStop",
+  "follower > stopped": "stop",
   "campaigning > leader": "onAcquireOutcome -> become",
   "campaigning > follower": "onRefused, endCampaign",
-  "campaigning > stopped": "finishStop: without a connection nobody waits for the ack",
+  "campaigning > stopped": "stop: without a connection nobody waits for the ack",
   "leader > suspended": "suspend",
   "leader > draining": "drain",
   "leader > follower": "lose",
-  "leader > stopped": "expire, then finishStop in the same step",
+  "leader > stopped": "expire, then stop in the same step",
   "leader > campaigning": "expire, then campaign anew in the same step",
   "suspended > leader": "resume",
   "suspended > draining": "drain",
   "suspended > follower": "lose",
-  "suspended > stopped": "expire, then finishStop in the same step",
+  "suspended > stopped": "expire, then stop in the same step",
   "suspended > campaigning": "expire, then campaign anew in the same step",
   "draining > follower": "endDrain",
   "draining > campaigning": "endDrain without a cooldown, then campaign in the same step",
-  "draining > stopped": "endDrain, then finishStop in the same step",
+  "draining > stopped": "endDrain, then stop in the same step",
 };
 
 /** Transitions that could have been seen and were not. */

@@ -20,6 +20,7 @@ export interface PartOptions {
   /** How long the application's work takes to stop. */
   readonly drainMs?: number;
   readonly rememberedEpoch?: number;
+  readonly competes?: boolean;
 }
 
 /** One process in the play. */
@@ -55,6 +56,7 @@ export class Part {
       store: this.store,
       session: this.session,
       rememberedEpoch: options.rememberedEpoch ?? 0,
+      competes: options.competes ?? true,
       output: (output) => {
         this.outputs.push(output);
         if (output.type !== "drain") return;

@@ -4,7 +4,8 @@
  */
 
 import { effectText, eventText } from "../../../scripts/shared/election-text.ts";
-import { initialState, isHeld, step } from "../../../src/election/election.ts";
+import { wakeDelayMs } from "../../../src/election/due.ts";
+import { type InitialOptions, initialState, isHeld, step } from "../../../src/election/election.ts";
 import type { Instant } from "../../../src/election/time.ts";
 import type {
   Effect,
@@ -16,13 +17,11 @@ import type {
   SessionBinding,
   WriteOutcome,
 } from "../../../src/election/types.ts";
-import { wakeDelayMs } from "../../../src/election/wants.ts";
 import { traceLine } from "../../../src/testing/simulation/trace-line.ts";
 
 export const config: ElectionConfig = {
   nodeId: "a",
   incarnation: "a1",
-  competes: true,
   crashDetection: "lease",
   leaseTtlMs: 10_000,
   heartbeatIntervalMs: 3_000,
@@ -83,11 +82,12 @@ export class Solo {
   /** Of the last event. */
   effects: readonly Effect[] = [];
 
-  constructor(title: string, changes: Partial<ElectionConfig> = {}, rememberedEpoch = 0) {
+  constructor(title: string, changes: Partial<ElectionConfig> & InitialOptions = {}) {
     this.#lines = [title];
-    const own = { ...config, ...changes };
+    const { competes, rememberedEpoch, ...ofConfig } = changes;
+    const own = { ...config, ...ofConfig };
     this.#name = own.nodeId;
-    this.state = initialState(own, this.#now, rememberedEpoch);
+    this.state = initialState(own, this.#now, { competes, rememberedEpoch });
   }
 
   get now(): Instant {
@@ -173,8 +173,9 @@ export class Solo {
   /** Lets time pass until then; every read is answered with this 2 ms later. Ends early when a write is sent. */
   untilAnswering(ms: number, entry: LeaseEntry | null): this {
     for (let wakes = 0; wakes < 1_000; wakes += 1) {
-      if (this.state.reading) this.pass(2).reads(entry, entry?.revision ?? this.state.seenRevision);
-      if (this.state.inFlight !== null) return this;
+      if (this.state.reads.inFlight)
+        this.pass(2).reads(entry, entry?.revision ?? this.state.lease.newestRevision);
+      if (this.state.writes.inFlight !== null) return this;
       const delay = wakeDelayMs(this.state, this.#now);
       if (delay === null || this.#now.mono + delay > ms) return this.at(ms);
       this.pass(delay).tick();
@@ -218,7 +219,7 @@ export class Solo {
   }
 
   #written(outcome: WriteOutcome): this {
-    const nonce = this.state.inFlight?.nonce;
+    const nonce = this.state.writes.inFlight?.nonce;
     if (nonce === undefined) throw new Error("the script answers a write that was not sent");
     return this.send({ type: "written", nonce, outcome });
   }

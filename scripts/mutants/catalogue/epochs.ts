@@ -1,0 +1,61 @@
+import type { Mutant } from "./mutant.ts";
+
+/** How the next epoch is chosen. */
+export const epochMutants: readonly Mutant[] = [
+  {
+    name: "every term has epoch 1",
+    file: "src/election/follower.js",
+    from: "Math.max(epochFloor(view), highestEpoch) + 1",
+    to: "1",
+  },
+  {
+    name: "the next epoch follows from the bucket alone",
+    file: "src/election/follower.js",
+    from: "Math.max(epochFloor(view), highestEpoch) + 1",
+    to: "epochFloor(view) + 1",
+  },
+  {
+    name: "the next epoch follows from memory alone",
+    file: "src/election/follower.js",
+    from: "Math.max(epochFloor(view), highestEpoch) + 1",
+    to: "highestEpoch + 1",
+  },
+  {
+    name: "epochs start at 1 again on an empty key",
+    file: "src/election/observe.js",
+    from: "epochFloor: lastSequence,",
+    to: "epochFloor: 0,",
+  },
+  {
+    name: "epochs start at 1 again after garbage",
+    file: "src/election/outlook.js",
+    from: "return view.record === null ? view.revision : view.record.epoch;",
+    to: "return view.record === null ? 0 : view.record.epoch;",
+  },
+  {
+    name: "a recreated bucket begins at revision 1",
+    file: "src/election/outlook.js",
+    from: "return Math.max(lease.highestEpoch, lease.newestRevision);",
+    to: "return 0;",
+  },
+  {
+    name: "a recreated bucket begins above the revisions but not above the epochs",
+    file: "src/election/outlook.js",
+    from: "return Math.max(lease.highestEpoch, lease.newestRevision);",
+    to: "return lease.newestRevision;",
+  },
+  {
+    name: "the largest epoch is forgotten with its bucket",
+    file: "src/election/observe.js",
+    from: 'draft.lease.view = { kind: "unknown" };',
+    to: 'draft.lease.view = { kind: "unknown" }; draft.lease.highestEpoch = 0;',
+  },
+  {
+    name: "the epoch of a released lease is not remembered",
+    file: "src/election/observe.js",
+    from: "draft.lease.highestEpoch = Math.max(draft.lease.highestEpoch, entry.epoch);",
+    to: "",
+    equivalent:
+      "the marker's own epoch is the floor of the next term, and every later record has a larger one",
+  },
+];

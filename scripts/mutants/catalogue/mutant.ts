@@ -1,0 +1,13 @@
+/** A named fault in one place of the compiled code: a mistake that is easy to make, or that was made. */
+export interface Mutant {
+  readonly name: string;
+  /** Compiled file. */
+  readonly file: string;
+  /** The text to replace, with any white space between its words. Must occur exactly once, unless `occurrence` is given. */
+  readonly from: string;
+  readonly to: string;
+  /** Which occurrence of `from` is replaced, counted from 1. */
+  readonly occurrence?: number;
+  /** Why no history can tell the mutant from the original. Such a mutant must not be found. */
+  readonly equivalent?: string;
+}

@@ -1,0 +1,48 @@
+import type { Mutant } from "./mutant.ts";
+
+/** Vacancies, waits and who may campaign. */
+export const takeoverMutants: readonly Mutant[] = [
+  {
+    name: "no takeover wait after the record vanished",
+    file: "src/election/observe.js",
+    from: 'else if (takeoverWait !== null && !expired && view.kind !== "vacant") wait(draft, takeoverWait.waitMs);',
+    to: "else draft.holder.takeoverWait = null;",
+  },
+  {
+    name: "no takeover wait in a recreated bucket",
+    file: "src/election/observe.js",
+    from: "if (takeoverWait !== null) wait(draft, takeoverWait.waitMs);",
+    to: "draft.holder.takeoverWait = null;",
+  },
+  {
+    name: "no takeover wait after a renewal",
+    file: "src/election/observe.js",
+    from: "else wait(draft, takeoverWaitMs(draft.config.leaseTtlMs, record.ttlMs, draft.bucket.maxAgeMs));",
+    to: "else if (view.kind === 'unknown') wait(draft, takeoverWaitMs(draft.config.leaseTtlMs, record.ttlMs, draft.bucket.maxAgeMs));",
+  },
+  {
+    name: "no takeover wait for garbage",
+    file: "src/election/observe.js",
+    from: "wait(draft, waitMs);",
+    to: "",
+  },
+  {
+    name: "an observer campaigns",
+    file: "src/election/follower.js",
+    from: 'if (!candidacy.competes || candidacy.stopping || view.kind === "unknown")',
+    to: 'if (candidacy.stopping || view.kind === "unknown")',
+  },
+  {
+    name: "silence causes no read",
+    file: "src/election/act.js",
+    from: "if (silenceDelayMs(draft, draft.now) <= 0)",
+    to: "if (false)",
+  },
+  {
+    name: "a takeover wait for a released lease",
+    file: "src/election/observe.js",
+    from: "draft.holder.takeoverWait = null; draft.lease.highestEpoch = Math.max(draft.lease.highestEpoch, entry.epoch);",
+    to: "draft.lease.highestEpoch = Math.max(draft.lease.highestEpoch, entry.epoch);",
+    equivalent: "only time is lost: no node leads for one lease longer",
+  },
+];

@@ -1,0 +1,215 @@
+/** The follower's side: when it may campaign, with which write, and what becomes of writes whose ack was lost. */
+import {
+  abandonCampaign,
+  backOff,
+  type Draft,
+  deadlineOf,
+  emit,
+  endBackOff,
+  readAtOnce,
+  retryDelayMs,
+  roleFrom,
+  warn,
+} from "./draft.ts";
+import { become } from "./leader.ts";
+import { observeOwnRelease } from "./observe.ts";
+import { epochFloor, expectationOf, isMine } from "./outlook.ts";
+import { hasReached, type Instant, waitedUntil } from "./time.ts";
+import type { ElectionState, SentWrite, SessionBinding, WriteOutcome } from "./types.ts";
+import { sameBinding, sendRecord, sendRelease } from "./writes.ts";
+
+// ---------------------------------------------------------------------------------------------- campaigns
+
+/**
+ * Monotonic time from which this node may campaign; infinite while only an event can change that. This is the whole rule of who
+ * may take over, and when.
+ */
+export function campaignAtMono(state: ElectionState): number {
+  const { config, candidacy } = state;
+  const { view } = state.lease;
+  const { takeoverWait } = state.holder;
+  if (!candidacy.competes || candidacy.stopping || view.kind === "unknown") return Number.POSITIVE_INFINITY;
+  const named = view.kind === "vacant" && view.successor === config.nodeId;
+  const afterSuccessor =
+    view.kind === "vacant" && view.successor !== undefined && !named
+      ? view.since.mono + config.successorGraceMs
+      : 0;
+  return Math.max(
+    takeoverWait === null ? 0 : takeoverWait.since.mono + takeoverWait.waitMs,
+    afterSuccessor,
+    named ? 0 : candidacy.cooldownUntilMono,
+    state.retry.atMono,
+  );
+}
+
+/** Sends the acquiring write: a compare-and-set against exactly what was seen. */
+export function campaign(draft: Draft): void {
+  roleFrom(draft, "follower");
+  const { view, highestEpoch } = draft.lease;
+  if (view.kind === "unknown") throw new Error("bug: campaign without a view");
+  draft.role = { name: "campaigning" };
+  sendRecord(draft, "acquire", {
+    epoch: Math.max(epochFloor(view), highestEpoch) + 1,
+    acquiredAt: draft.now.wall,
+    expect: expectationOf(view),
+    timeoutMs: draft.config.requestTimeoutMs,
+  });
+}
+
+/** The outcome of an acquiring write. */
+export function onAcquireOutcome(draft: Draft, sent: SentWrite, outcome: WriteOutcome): void {
+  switch (outcome.kind) {
+    case "applied":
+      return onAcquired(draft, sent, outcome.revision);
+    case "conflict":
+      return onRefused(draft, sent);
+    case "unknown":
+      // It may be applied now, later or never: the node stays campaigning and reads.
+      if (draft.writes.unsettled.length === 1) {
+        // Only for the first: a node without permission to write would repeat it for as long as it runs.
+        warn(
+          draft,
+          "STORE_FAILING",
+          "the write to acquire the lease got no answer; reading the lease, then retrying",
+          outcome.error,
+        );
+      }
+      backOff(draft);
+      return readAtOnce(draft);
+    default:
+      outcome satisfies never;
+  }
+}
+
+/** Another node was faster, or the view was wrong. The first conflict causes a read at once, later ones back off. */
+function onRefused(draft: Draft, refused: SentWrite): void {
+  const { conflicts } = draft.retry;
+  abandonCampaign(draft);
+  draft.writes.unsettled = draft.writes.unsettled.filter((other) => other.nonce !== refused.nonce);
+  draft.retry.conflicts = conflicts + 1;
+  draft.retry.atMono = draft.now.mono + (conflicts === 0 ? 0 : retryDelayMs(draft, conflicts - 1));
+  draft.reads.due = true;
+  draft.lease.disputed = true;
+}
+
+function onAcquired(draft: Draft, sent: SentWrite, revision: number): void {
+  draft.retry.failures = 0;
+  // Something newer than our write was seen: it has already been replaced.
+  const replaced = revision < draft.lease.newestRevision;
+  if (!replaced && mayAdopt(draft, sent)) return become(draft, sent, revision);
+  abandonCampaign(draft);
+  draft.reads.due = true;
+}
+
+/** A write of ours turned out to be applied: may a term begin on it? */
+function mayAdopt(draft: Draft, sent: SentWrite): boolean {
+  const { competes, stopping } = draft.candidacy;
+  if (
+    stopping ||
+    !competes ||
+    !draft.link.connected ||
+    // Another node leads with a larger epoch: in this bucket, or in the next one, where the write is not.
+    sent.epoch < draft.lease.highestEpoch ||
+    hasReached(deadlineOf(draft, sent.sentAt), draft.now)
+  )
+    return false;
+  // Followers may already be asking about the connection that the record names: no term begins on one that has ended.
+  return draft.config.crashDetection === "lease" || sameBinding(sent.binding, draft.link.binding);
+}
+
+// ---------------------------------------------------------------------------------------------- lost acks
+
+/**
+ * After a read, without a term: begins a term if the lease is held by a write of ours whose ack was lost, an orphan; ends the
+ * campaign otherwise.
+ */
+export function settleOrphan(draft: Draft): void {
+  const { view } = draft.lease;
+  if (view.kind === "occupied" && isMine(draft, view.record)) {
+    const nonce = view.record?.nonce;
+    const sent = draft.writes.unsettled.find((write) => write.nonce === nonce);
+    const cooledDown = draft.now.mono >= draft.candidacy.cooldownUntilMono;
+    if (sent !== undefined && mayAdopt(draft, sent) && cooledDown) {
+      endBackOff(draft);
+      return become(draft, sent, view.revision);
+    }
+  }
+  endCampaign(draft);
+}
+
+/** Ends a campaign whose ack was lost and whose write, as far as a read shows, has not made this node the leader. */
+export function endCampaign(draft: Draft): void {
+  if (draft.role.name !== "campaigning" || draft.writes.inFlight !== null) return;
+  const { view } = draft.lease;
+  const newest = draft.writes.unsettled.at(-1);
+  // Applied but too late: it is overwritten at once. Not applied yet, or the record is that of an earlier term of ours: the
+  // write gets a moment before another is sent.
+  const applied =
+    view.kind === "occupied" && isMine(draft, view.record) && view.record?.nonce === newest?.nonce;
+  abandonCampaign(draft);
+  draft.retry.atMono = draft.now.mono + (applied ? 0 : draft.config.retryDelayMs);
+}
+
+/**
+ * Monotonic time from which an orphan that this node will not lead on is deleted, so that others need not wait for it; infinite
+ * where there is none.
+ */
+export function orphanAtMono(state: ElectionState, now: Instant): number {
+  const { competes, stopping, cooldownUntilMono } = state.candidacy;
+  const { view } = state.lease;
+  const unwanted = stopping || !competes || now.mono < cooldownUntilMono;
+  if (!unwanted || view.kind !== "occupied" || !isMine(state, view.record)) return Number.POSITIVE_INFINITY;
+  return state.retry.atMono;
+}
+
+/** Deletes the orphan. */
+export function dropOrphan(draft: Draft): void {
+  roleFrom(draft, "follower");
+  const { view } = draft.lease;
+  if (view.kind !== "occupied" || view.record === null) throw new Error("bug: no orphan to drop");
+  // The record may vanish at any time from now on, and others may take over as soon as it has: no term may begin on it.
+  draft.writes.unsettled = [];
+  sendRelease(draft, {
+    epoch: view.record.epoch,
+    revision: view.revision,
+    timeoutMs: draft.config.requestTimeoutMs,
+  });
+}
+
+export function onOrphanDropped(draft: Draft, outcome: WriteOutcome): void {
+  if (outcome.kind === "applied") return observeOwnRelease(draft, outcome.revision, undefined);
+  draft.reads.due = true;
+  backOff(draft);
+}
+
+// ---------------------------------------------------------------------------------------------- the holder's end
+
+/** Asks the holder's server whether its connection is closed, if the holder's record promises that this is proof. */
+export function inquire(draft: Draft): void {
+  const { competes, stopping } = draft.candidacy;
+  const { view } = draft.lease;
+  const { takeoverWait } = draft.holder;
+  if (!draft.link.connected || !competes || stopping) return;
+  if (draft.config.crashDetection === "lease") return;
+  if (draft.role.name !== "follower" && draft.role.name !== "campaigning") return;
+  if (view.kind !== "occupied" || view.record?.session?.presence === undefined || isMine(draft, view.record))
+    return;
+  if (takeoverWait === null || waitedUntil(takeoverWait.since, takeoverWait.waitMs, draft.now)) return;
+  emit(draft, {
+    type: "confirm-death",
+    binding: view.record.session,
+    timeoutMs: draft.config.requestTimeoutMs,
+  });
+}
+
+/** The server that held the connection confirmed that it is closed: ends the takeover wait. */
+export function onDeathConfirmed(draft: Draft, { serverId, clientId }: SessionBinding): void {
+  const { view } = draft.lease;
+  if (view.kind !== "occupied" || view.record?.session?.presence === undefined || isMine(draft, view.record))
+    return;
+  const { session } = view.record;
+  // The holder may have reconnected since: then the answer is about its earlier connection.
+  if (session.serverId !== serverId || session.clientId !== clientId) return;
+  draft.holder.takeoverWait = null;
+  draft.holder.closedBinding = session;
+}

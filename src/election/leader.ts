@@ -1,0 +1,257 @@
+/** The leader's side: how a term begins, is renewed, is suspended, and ends. */
+import {
+  type Draft,
+  deadlineOf,
+  emit,
+  endBackOff,
+  readAtOnce,
+  roleFrom,
+  setTerm,
+  termOf,
+  warn,
+} from "./draft.ts";
+import { noteRevision, observeOwnRelease } from "./observe.ts";
+import { asLeader, isMine } from "./outlook.ts";
+import { hasReached, remainingMs } from "./time.ts";
+import type {
+  Leader,
+  LeaseRecord,
+  LossReason,
+  ResignReason,
+  SentWrite,
+  Snapshot,
+  Term,
+  WriteOutcome,
+} from "./types.ts";
+import { coversBinding, sameBinding, sendRecord, sendRelease } from "./writes.ts";
+
+/** Begins a term: one of our acquiring writes is applied and its deadline is ahead. */
+export function become(draft: Draft, sent: SentWrite, revision: number): void {
+  roleFrom(draft, "follower", "campaigning");
+  const deadline = deadlineOf(draft, sent.sentAt);
+  if (hasReached(deadline, draft.now)) throw new Error("bug: a term would begin after its deadline");
+  const upToDate = coversBinding(sent.binding, draft.link.binding);
+  const term: Term = {
+    epoch: sent.epoch,
+    acquiredAt: sent.sentAt.wall,
+    revision,
+    deadline,
+    renewAtMono: upToDate ? sent.sentAt.mono + draft.config.renewIntervalMs : draft.now.mono,
+  };
+  draft.role = { name: "leader", term };
+  noteOwnRecord(draft, sent, term.acquiredAt, revision);
+  draft.lease.newestRevision = revision;
+  draft.lease.disputed = false;
+  draft.lease.highestEpoch = Math.max(draft.lease.highestEpoch, sent.epoch);
+  draft.holder.takeoverWait = null;
+  draft.writes.unsettled = [];
+  draft.reads.due = false;
+  draft.retry.conflicts = 0;
+  emit(draft, { type: "become-leader", epoch: term.epoch, acquiredAt: term.acquiredAt });
+}
+
+/** Our record is in the bucket as of now: what to campaign against if the term should expire. */
+function noteOwnRecord(
+  draft: Draft,
+  { epoch, nonce }: SentWrite,
+  acquiredAt: number,
+  revision: number,
+): void {
+  const { nodeId, incarnation, leaseTtlMs } = draft.config;
+  const record: LeaseRecord = { nodeId, epoch, acquiredAt, incarnation, nonce, ttlMs: leaseTtlMs };
+  draft.lease.view = { kind: "occupied", revision, record };
+  noteRevision(draft, Math.max(revision, draft.lease.newestRevision));
+  endBackOff(draft);
+}
+
+/** Sends the renewal that is due. */
+export function renew(draft: Draft): void {
+  const { term } = roleFrom(draft, "leader", "suspended", "draining");
+  const { epoch, acquiredAt, revision } = term;
+  const timeoutMs = timeoutOf(draft, term);
+  setTerm(draft, { renewAtMono: draft.now.mono + draft.config.renewIntervalMs });
+  sendRecord(draft, "renew", { epoch, acquiredAt, expect: { revision }, timeoutMs });
+}
+
+/** Deletes the lease of a term whose work has ended. */
+export function release(draft: Draft): void {
+  const { term, successor } = roleFrom(draft, "draining");
+  sendRelease(draft, {
+    epoch: term.epoch,
+    revision: term.revision,
+    timeoutMs: timeoutOf(draft, term),
+    ...(successor === undefined ? {} : { successor }),
+  });
+}
+
+function timeoutOf(draft: Draft, term: Term): number {
+  return Math.min(draft.config.requestTimeoutMs, remainingMs(term.deadline, draft.now));
+}
+
+/** The outcome of a renewal while its term goes on. */
+export function onRenewalOutcome(draft: Draft, sent: SentWrite, outcome: WriteOutcome): void {
+  const retryAtMono = draft.now.mono + draft.config.retryDelayMs;
+  switch (outcome.kind) {
+    case "applied":
+      confirm(draft, sent, outcome.revision);
+      if (draft.role.name !== "suspended" || !draft.link.connected) return;
+      if (sameBinding(sent.binding, draft.link.binding)) resume(draft);
+      else setTerm(draft, { renewAtMono: draft.now.mono });
+      return;
+    case "conflict":
+      // An earlier renewal of ours was applied although its ack was lost, or the lease is another's. The read tells which.
+      draft.writes.unsettled = draft.writes.unsettled.filter((other) => other.nonce !== sent.nonce);
+      readAtOnce(draft);
+      setTerm(draft, { renewAtMono: retryAtMono });
+      return;
+    case "unknown":
+      readAtOnce(draft);
+      setTerm(draft, { renewAtMono: retryAtMono });
+      if (draft.retry.failures === 0) {
+        warn(
+          draft,
+          "STORE_FAILING",
+          "the renewal of the lease got no answer; retrying until the deadline",
+          outcome.error,
+        );
+      }
+      draft.retry.failures += 1;
+      return;
+    default:
+      outcome satisfies never;
+  }
+}
+
+/** One of our records is known to be applied, by its ack or by a read. The deadline counts from when it was sent. */
+function confirm(draft: Draft, sent: SentWrite, revision: number): void {
+  const role = roleFrom(draft, "leader", "suspended", "draining");
+  const deadline = deadlineOf(draft, sent.sentAt);
+  // At once: the release of a lease whose work has ended, and a renewal where the record lacks the present binding.
+  const drained = role.name === "draining" && role.drained;
+  const upToDate = coversBinding(sent.binding, draft.link.binding);
+  const restMs = drained || !upToDate ? 0 : draft.config.renewIntervalMs;
+  setTerm(draft, {
+    revision,
+    deadline,
+    renewAtMono: Math.max(draft.now.mono, sent.sentAt.mono + restMs),
+  });
+  noteOwnRecord(draft, sent, role.term.acquiredAt, revision);
+  draft.writes.unsettled = draft.writes.unsettled.filter((other) => other.nonce > sent.nonce);
+}
+
+/** What a believed answer of the stream leader means for the running term. It shows no revision older than ours. */
+export function judgeTerm(draft: Draft, snapshot: Snapshot, sameGeneration: boolean): void {
+  const term = termOf(draft);
+  if (term === null) return;
+  if (!sameGeneration) return lose(draft, "deleted");
+  const { entry } = snapshot;
+  if (entry?.kind === "record" && isMine(draft, entry.record)) {
+    const { nonce } = entry.record;
+    const sent = draft.writes.unsettled.find((write) => write.nonce === nonce);
+    if (sent !== undefined) confirm(draft, sent, entry.revision);
+    else setTerm(draft, { revision: entry.revision });
+    // Only an applied renewal that names the present connection ends a suspension, so it is sent at once. If the read showed
+    // no change since the renewal that failed, it waits for its retry: a stream without quorum answers reads and refuses writes.
+    const changed = entry.revision !== term.revision;
+    if (changed && draft.role.name === "suspended") setTerm(draft, { renewAtMono: draft.now.mono });
+    return;
+  }
+  if (entry?.kind === "record") lose(draft, "superseded", asLeader(entry.record));
+  else if (entry?.kind === "garbage") lose(draft, "superseded");
+  else lose(draft, "deleted");
+}
+
+/** The connection ended and the record names a presence: from now on others may be replacing this leader. */
+export function suspend(draft: Draft): void {
+  const { term } = roleFrom(draft, "leader");
+  draft.role = { name: "suspended", term };
+  emit(draft, { type: "suspended", epoch: term.epoch });
+}
+
+/** A renewal that names the present connection is applied: no other node has replaced this leader. */
+function resume(draft: Draft): void {
+  const { term } = roleFrom(draft, "suspended");
+  draft.role = { name: "leader", term };
+  emit(draft, { type: "resumed", epoch: term.epoch });
+}
+
+/** Gives up the running term, unless that has already begun. */
+export function resign(draft: Draft, reason: ResignReason, successor: string | undefined): void {
+  const { role } = draft;
+  if (role.name === "leader" || role.name === "suspended") drain(draft, reason, successor);
+}
+
+/** Begins to give up the term. The lease is renewed until the work has ended. */
+export function drain(draft: Draft, reason: ResignReason, successor: string | undefined): void {
+  const { term } = roleFrom(draft, "leader", "suspended");
+  draft.role = { name: "draining", term, reason, successor, drained: false };
+  emit(draft, { type: "drain", epoch: term.epoch, reason });
+}
+
+/** The work has ended: the lease is deleted as soon as a renewal in flight is settled. */
+export function onDrained(draft: Draft): void {
+  const { name, reason, successor, term } = roleFrom(draft, "draining");
+  draft.role = { name, term, reason, successor, drained: true };
+  setTerm(draft, { renewAtMono: draft.now.mono });
+}
+
+/** Without a connection the lease of a drained term cannot be deleted: it is left to expire, and `stop()` need not wait. */
+export function endHopelessDrain(draft: Draft): void {
+  const { role } = draft;
+  if (role.name !== "draining" || !role.drained) return;
+  if (!draft.link.connected && draft.writes.inFlight === null) endDrain(draft, false);
+}
+
+/** The outcome of the deletion of our own lease. */
+export function onReleaseOutcome(draft: Draft, outcome: WriteOutcome): void {
+  const { successor } = roleFrom(draft, "draining");
+  switch (outcome.kind) {
+    case "applied":
+      observeOwnRelease(draft, outcome.revision, successor);
+      return endDrain(draft, true);
+    case "conflict":
+      return readAtOnce(draft);
+    case "unknown":
+      readAtOnce(draft);
+      return setTerm(draft, { renewAtMono: draft.now.mono + draft.config.retryDelayMs });
+    default:
+      outcome satisfies never;
+  }
+}
+
+/** Ends a drained term. Its lease was deleted, or is left to expire. */
+function endDrain(draft: Draft, deleted: boolean): void {
+  const { term, reason } = roleFrom(draft, "draining");
+  if (!deleted) {
+    warn(
+      draft,
+      "RELEASE_FAILED",
+      `the lease of epoch ${term.epoch} could not be deleted; it expires within ${draft.config.leaseTtlMs} ms`,
+    );
+  }
+  draft.role = { name: "follower" };
+  draft.writes.unsettled = [];
+  endBackOff(draft);
+  // Messages watched during the term did not change the view; they only made a read due.
+  draft.reads.due = !deleted || draft.reads.due;
+  if (reason !== "stopped") draft.candidacy.cooldownUntilMono = draft.now.mono + draft.config.cooldownMs;
+  emit(draft, { type: "released", epoch: term.epoch, deleted });
+}
+
+/** Ends the term: its lease is no longer ours. */
+export function lose(draft: Draft, reason: LossReason, by?: Leader): void {
+  const { name, term } = roleFrom(draft, "leader", "suspended", "draining");
+  // `drain` was already reported. A lease that is gone from the bucket needs no deletion; one that expired is still there.
+  if (name === "draining") return endDrain(draft, reason !== "expired");
+  draft.role = { name: "follower" };
+  // An unsettled renewal of this term must not begin another term with the same epoch.
+  draft.writes.unsettled = [];
+  draft.reads.due = reason === "expired" || draft.reads.due;
+  emit(draft, { type: "lose-leadership", epoch: term.epoch, reason, ...(by === undefined ? {} : { by }) });
+}
+
+/** Ends a term whose deadline has passed. Comes first in every step: before an event that arrived late is believed. */
+export function expire(draft: Draft): void {
+  const term = termOf(draft);
+  if (term !== null && hasReached(term.deadline, draft.now)) lose(draft, "expired");
+}

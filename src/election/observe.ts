@@ -1,0 +1,177 @@
+/** What was seen: takes messages and answers that are believed (`trust.ts`) into the state. */
+import { abandonCampaign, type Draft, warn } from "./draft.ts";
+import { takeoverWaitMs } from "./lease.ts";
+import { isMine, namesClosedBinding } from "./outlook.ts";
+import { contradictsView, isStale, shownRevision } from "./trust.ts";
+import type { LeaseEntry, LeaseRecord, Snapshot } from "./types.ts";
+
+/** Takes in one message of the key, from a read or the watch. A message that is not newer than what was seen changes nothing. */
+export function observe(draft: Draft, entry: LeaseEntry): void {
+  if (entry.revision <= draft.lease.newestRevision) return;
+  noteRevision(draft, entry.revision);
+  draft.retry.conflicts = 0;
+  switch (entry.kind) {
+    case "record":
+      return observeRecord(draft, entry.revision, entry.record);
+    case "garbage":
+      return observeGarbage(draft, entry.revision, entry.reason);
+    case "released":
+      draft.holder.takeoverWait = null;
+      draft.lease.highestEpoch = Math.max(draft.lease.highestEpoch, entry.epoch);
+      draft.lease.view = {
+        kind: "vacant",
+        revision: entry.revision,
+        lastSequence: entry.revision,
+        epochFloor: entry.epoch,
+        since: draft.now,
+        successor: entry.successor,
+      };
+      return;
+    case "deleted":
+      return observeVacancy(draft, entry.revision, entry.revision);
+    default:
+      return entry satisfies never;
+  }
+}
+
+/** This revision is the newest, as of now. */
+export function noteRevision(draft: Draft, revision: number): void {
+  draft.lease.newestRevision = revision;
+  draft.lease.newestAt = draft.now;
+  draft.lease.refreshedAt = draft.now;
+}
+
+function observeRecord(draft: Draft, revision: number, record: LeaseRecord): void {
+  const { view, highestEpoch } = draft.lease;
+  // A record of ours ends no wait: it was sent after one, or it strayed into another bucket.
+  if (!isMine(draft, record)) {
+    const seen = view.kind === "occupied" ? view.record : null;
+    const renewed = seen !== null && seen.incarnation === record.incarnation && seen.epoch === record.epoch;
+    if (record.epoch < highestEpoch && !renewed) {
+      warn(
+        draft,
+        "EPOCH_REGRESSED",
+        `node "${record.nodeId}" leads with epoch ${record.epoch} although epoch ${highestEpoch} was seen before: the bucket has lost history`,
+      );
+    }
+    if (record.nodeId === draft.config.nodeId) warnOfDuplicate(draft, record);
+    // A renewal that was under way when its sender's connection closed entitles the sender to nothing (`suspend`).
+    if (namesClosedBinding(draft, record)) draft.holder.takeoverWait = null;
+    else wait(draft, takeoverWaitMs(draft.config.leaseTtlMs, record.ttlMs, draft.bucket.maxAgeMs));
+  }
+  draft.lease.view = { kind: "occupied", revision, record };
+  draft.lease.highestEpoch = Math.max(highestEpoch, record.epoch);
+}
+
+/** A record of our node id may be left over from an earlier incarnation; one that is renewed belongs to a running process. */
+function warnOfDuplicate(draft: Draft, record: LeaseRecord): void {
+  const { view } = draft.lease;
+  const seenBefore = view.kind === "occupied" && view.record?.incarnation === record.incarnation;
+  if (!seenBefore || record.incarnation === undefined || draft.holder.duplicate === record.incarnation)
+    return;
+  draft.holder.duplicate = record.incarnation;
+  const { nodeId, incarnation } = draft.config;
+  warn(
+    draft,
+    "DUPLICATE_NODE_ID",
+    `two processes use node id "${nodeId}": incarnation ${record.incarnation} leads, this process is incarnation ${incarnation}; give each process its own nodeId`,
+  );
+}
+
+/** The holder whose record was overwritten may still count on its own TTL. */
+function observeGarbage(draft: Draft, revision: number, reason: string): void {
+  const { takeoverWait } = draft.holder;
+  const ownWaitMs = takeoverWaitMs(draft.config.leaseTtlMs, undefined, draft.bucket.maxAgeMs);
+  const waitMs = Math.max(ownWaitMs, takeoverWait?.waitMs ?? 0);
+  warn(
+    draft,
+    "GARBAGE_RECORD",
+    `revision ${revision} is not a lease record (${reason}); replacing it after ${waitMs} ms`,
+  );
+  wait(draft, waitMs);
+  draft.lease.view = { kind: "occupied", revision, record: null };
+}
+
+/**
+ * The key was deleted without a release. A go-cluster node steps down like that. Otherwise an operator or a faulty peer deleted
+ * it, and the holder may still count on its lease; its last renewal was applied before the deletion, so the full wait from now
+ * covers it.
+ */
+function observeVacancy(draft: Draft, revision: number, lastSequence: number): void {
+  const { view } = draft.lease;
+  const { takeoverWait } = draft.holder;
+  const overGoRecord =
+    view.kind === "occupied" && view.record !== null && view.record.incarnation === undefined;
+  const expired = revision === 0 && draft.bucket.maxAgeMs > 0;
+  if (revision > 0 && overGoRecord) draft.holder.takeoverWait = null;
+  else if (takeoverWait !== null && !expired && view.kind !== "vacant") wait(draft, takeoverWait.waitMs);
+  draft.lease.view = {
+    kind: "vacant",
+    revision,
+    lastSequence,
+    epochFloor: lastSequence,
+    since: draft.now,
+    successor: undefined,
+  };
+}
+
+/** Our deletion of our own lease was applied. */
+export function observeOwnRelease(draft: Draft, revision: number, successor: string | undefined): void {
+  if (revision < draft.lease.newestRevision) return;
+  noteRevision(draft, revision);
+  draft.holder.takeoverWait = null;
+  draft.lease.view = {
+    kind: "vacant",
+    revision,
+    lastSequence: revision,
+    epochFloor: draft.lease.highestEpoch,
+    since: draft.now,
+    successor,
+  };
+}
+
+/** Starts the takeover wait, or starts it again. */
+function wait(draft: Draft, waitMs: number): void {
+  draft.holder.takeoverWait = { since: draft.now, waitMs };
+}
+
+/** Takes in an answer of the stream leader. Returns whether it was believed. */
+export function observeSnapshot(draft: Draft, snapshot: Snapshot): boolean {
+  if (draft.bucket.generation !== null && snapshot.generation !== draft.bucket.generation) {
+    observeRecreation(draft, snapshot.generation);
+  }
+  if (isStale(draft, snapshot, draft.now)) return false;
+  if (shownRevision(snapshot) < draft.lease.newestRevision) draft.lease.newestRevision = 0;
+  draft.lease.refreshedAt = draft.now;
+  draft.lease.disputed = false;
+  const { view } = draft.lease;
+  if (snapshot.entry !== null) {
+    if (contradictsView(draft, snapshot.entry)) draft.lease.newestRevision = 0;
+    observe(draft, snapshot.entry);
+  } else if (view.kind !== "vacant" || view.revision !== 0 || view.lastSequence !== snapshot.lastSequence) {
+    // Also after a marker: markers expire and are purged like records, and no write can expect one that is gone.
+    noteRevision(draft, snapshot.lastSequence);
+    observeVacancy(draft, 0, snapshot.lastSequence);
+  }
+  return true;
+}
+
+/** Another bucket has the same name: its revisions start again, epochs must not. */
+export function observeRecreation(draft: Draft, generation: string): void {
+  const { generation: before } = draft.bucket;
+  const { takeoverWait } = draft.holder;
+  warn(
+    draft,
+    "BUCKET_RECREATED",
+    `the bucket was deleted and recreated (created ${before}, now ${generation}); epochs continue above ${draft.lease.highestEpoch}`,
+  );
+  draft.bucket.watchTrustedFromMono = draft.now.mono + draft.config.leaseTtlMs;
+  draft.bucket.generation = generation;
+  draft.lease.newestRevision = 0;
+  draft.lease.newestAt = draft.now;
+  draft.lease.view = { kind: "unknown" };
+  // A write that was sent to the old bucket begins no term in the new one.
+  draft.writes.unsettled = [];
+  if (draft.role.name === "campaigning") abandonCampaign(draft);
+  if (takeoverWait !== null) wait(draft, takeoverWait.waitMs);
+}

@@ -1,0 +1,132 @@
+/** What a node concludes from its state: whose the lease is, who leads, what the next term needs, what must be listened to. */
+import { type Draft, emit, termOf } from "./draft.ts";
+import { type Instant, waitedUntil } from "./time.ts";
+import type { ElectionState, Expectation, Leader, LeaseEntry, LeaseRecord, View } from "./types.ts";
+import { sameBinding } from "./writes.ts";
+
+/** Silence of more than this many heartbeat intervals means that a heartbeat was missed. */
+const MISSED_HEARTBEAT = 1.5;
+
+/** True when this incarnation wrote the record. The node id alone proves nothing: an earlier incarnation has the same. */
+export function isMine({ config }: ElectionState, record: LeaseRecord | null): boolean {
+  return record?.incarnation === config.incarnation;
+}
+
+/** True when this incarnation wrote the message: a record, or the marker of a release. */
+export function isMyWrite(state: ElectionState, entry: LeaseEntry): boolean {
+  if (entry.kind === "record") return isMine(state, entry.record);
+  return entry.kind === "released" && entry.incarnation === state.config.incarnation;
+}
+
+// ---------------------------------------------------------------------------------------------- the holder
+
+/** Does the record name, with a presence, the connection that is confirmed closed? */
+export function namesClosedBinding({ holder }: ElectionState, { session }: LeaseRecord): boolean {
+  const { closedBinding } = holder;
+  return closedBinding !== null && session?.presence !== undefined && sameBinding(session, closedBinding);
+}
+
+/** Is the connection that the holder's last record names confirmed closed? */
+export function holderIsGone(state: ElectionState): boolean {
+  const { view } = state.lease;
+  return view.kind === "occupied" && view.record !== null && namesClosedBinding(state, view.record);
+}
+
+/** From when on the holder, if there is one, has missed a heartbeat. */
+export function missedHeartbeatAtMono({ config }: ElectionState, lastHeard: Instant): number {
+  return lastHeard.mono + MISSED_HEARTBEAT * config.heartbeatIntervalMs;
+}
+
+/** Has the holder missed a heartbeat, as far as the newest revision shows? */
+export function holderIsLate({ lease, config }: ElectionState, now: Instant): boolean {
+  return waitedUntil(lease.newestAt, MISSED_HEARTBEAT * config.heartbeatIntervalMs, now);
+}
+
+// ---------------------------------------------------------------------------------------------- the leader
+
+export function asLeader({ nodeId, epoch, acquiredAt, incarnation }: LeaseRecord): Leader {
+  return { nodeId, epoch, acquiredAt, ...(incarnation === undefined ? {} : { incarnation }) };
+}
+
+/** The present leader as far as this node can tell; `null` once a lease has expired without a renewal. */
+function leaderOf(state: ElectionState, now: Instant): Leader | null {
+  const { config, role } = state;
+  if ("term" in role) {
+    const { epoch, acquiredAt } = role.term;
+    return { nodeId: config.nodeId, epoch, incarnation: config.incarnation, acquiredAt };
+  }
+  const { view } = state.lease;
+  const { takeoverWait } = state.holder;
+  if (view.kind !== "occupied" || view.record === null || isMine(state, view.record)) return null;
+  if (takeoverWait === null || waitedUntil(takeoverWait.since, takeoverWait.waitMs, now)) return null;
+  return asLeader(view.record);
+}
+
+/** Reports a leader other than the one that was last reported. */
+export function announce(draft: Draft): void {
+  const before = draft.announced;
+  const leader = leaderOf(draft, draft.now);
+  if (
+    before?.nodeId === leader?.nodeId &&
+    before?.epoch === leader?.epoch &&
+    before?.incarnation === leader?.incarnation
+  ) {
+    return;
+  }
+  draft.announced = leader;
+  emit(draft, { type: "leader-change", leader });
+}
+
+// ---------------------------------------------------------------------------------------------- the next term
+
+/** No epoch up to this one may be used for the next term. */
+export function epochFloor(view: View): number {
+  switch (view.kind) {
+    case "unknown":
+      return 0;
+    case "vacant":
+      return view.epochFloor;
+    case "occupied":
+      // Within one stream no epoch exceeds the sequence it was written at: each term takes at least one write, and raises
+      // the epoch by one or sets it to a sequence. So the revision is a bound where no epoch can be read.
+      return view.record === null ? view.revision : view.record.epoch;
+    default:
+      return view satisfies never;
+  }
+}
+
+/** The condition of a takeover: the key is exactly as it was seen. */
+export function expectationOf(view: Exclude<View, { kind: "unknown" }>): Expectation {
+  return view.revision === 0 && view.kind === "vacant"
+    ? { emptyAtSequence: view.lastSequence }
+    : { revision: view.revision };
+}
+
+/**
+ * A bucket created in place of a lost one has only revisions above this. In a cluster's first bucket no epoch exceeds the
+ * revision it was first written at; this keeps it so in the next one. A node without memory that finds the key empty then
+ * takes a larger epoch, and a write that was sent to the old bucket finds no revision to match.
+ */
+export function newBucketFloor({ lease }: ElectionState): number {
+  return Math.max(lease.highestEpoch, lease.newestRevision);
+}
+
+// ---------------------------------------------------------------------------------------------- what to listen to
+
+/**
+ * True while this node leads, or may become leader by an outcome that is still open, on the present connection. Until then the
+ * driver checks the connection (`Freshness`): with a presence, its end entitles others to lead.
+ */
+export function dependsOnConnection(state: ElectionState): boolean {
+  if (state.config.crashDetection === "lease" || !state.link.connected) return false;
+  return termOf(state) !== null || state.writes.unsettled.length > 0;
+}
+
+/** The presence consumer whose deletion is a suspicion against the holder; `null`: none. */
+export function watchedPresence(state: ElectionState): string | null {
+  const { config, role } = state;
+  const { view } = state.lease;
+  if (!state.candidacy.competes || config.crashDetection === "lease" || role.name === "stopped") return null;
+  if (view.kind !== "occupied" || isMine(state, view.record)) return null;
+  return view.record?.session?.presence ?? null;
+}
