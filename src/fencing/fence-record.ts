@@ -1,7 +1,8 @@
 /** What a fence says, and what a leader may do about it. Pure. */
+
+import type { StoredMessage } from "../nats/api/stored-message.ts";
 import { isToken } from "./compare.ts";
 import type { Holder } from "./stale.ts";
-import type { StoredMessage } from "./stream/js-messages.ts";
 import { EPOCH_HEADER, type FenceTerm } from "./token.ts";
 
 /** A lane as it is stored. `sequence` is the condition of every write of its holder. */

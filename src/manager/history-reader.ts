@@ -1,5 +1,7 @@
 /** Reads past terms. Makes no consumer and writes nothing. */
-import { asObject, callApi, isJsError, JsCode, jsToClusterError, parseObject } from "../nats/api/js-api.ts";
+import { asObject, isJsError, JsCode, jsToClusterError, parseObject } from "../nats/api/js-api.ts";
+import { getMessage } from "../nats/api/stored-message.ts";
+import { findStream } from "../nats/api/streams.ts";
 import { historyStream } from "../nats/names.ts";
 import type { ClusterClient, Situation } from "./cluster-client.ts";
 import { type HistoryEntry, type PastTerm, parseHistoryEntry, termsOf } from "./history-record.ts";
@@ -42,7 +44,8 @@ async function readEntries(client: ClusterClient, most: number): Promise<History
   const stream = historyStream(client.clusterId);
   const call = { timeoutMs: client.timeoutMs };
   try {
-    const info = await callApi(client.monitor, `STREAM.INFO.${stream}`, {}, call);
+    const info = await findStream(client.monitor, stream, call);
+    if (info === null) return null;
     const state = asObject(info["state"]);
     const first = Number(state?.["first_seq"] ?? 0);
     const last = Number(state?.["last_seq"] ?? 0);
@@ -50,22 +53,16 @@ async function readEntries(client: ClusterClient, most: number): Promise<History
     for (let seq = Math.max(first, last - most + 1, 1); seq <= last; seq += AT_ONCE) {
       const batch = Array.from({ length: Math.min(AT_ONCE, last - seq + 1) }, (_, index) => seq + index);
       const messages = await Promise.all(
-        batch.map((one) =>
-          callApi(client.monitor, `STREAM.MSG.GET.${stream}`, { seq: one }, call).catch((thrown: unknown) => {
-            if (isJsError(thrown, JsCode.noMessageFound)) return null;
-            throw thrown;
-          }),
-        ),
+        batch.map((one) => getMessage(client.monitor, stream, { seq: one }, call)),
       );
       for (const message of messages) {
-        const data = asObject(message?.["message"])?.["data"];
-        const entry =
-          typeof data === "string" ? parseHistoryEntry(parseObject(Buffer.from(data, "base64"))) : null;
+        const entry = message === null ? null : parseHistoryEntry(parseObject(message.data));
         if (entry !== null) found.push(entry);
       }
     }
     return found;
   } catch (thrown) {
+    // Deleted since it was found.
     if (isJsError(thrown, JsCode.streamNotFound)) return null;
     throw jsToClusterError(thrown, `read stream ${stream}`);
   }

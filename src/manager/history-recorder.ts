@@ -6,8 +6,9 @@ import { setTimeout as pause } from "node:timers/promises";
 import { headers } from "@nats-io/transport-node";
 import type { ResolvedOptions } from "../config/resolve.ts";
 import { asError, messageOf } from "../errors.ts";
-import { callApi, isJsError, JsCode, parseAnswer } from "../nats/api/js-api.ts";
+import { parseAnswer } from "../nats/api/js-api.ts";
 import { jsonBody, request } from "../nats/api/request.ts";
+import { createStream, defaultReplicas, isTooFewServers } from "../nats/api/streams.ts";
 import { connectNats, type NatsLink } from "../nats/connection/connection.ts";
 import { ConnectionMonitor } from "../nats/connection/connection-monitor.ts";
 import { historyStream, historySubject } from "../nats/names.ts";
@@ -144,11 +145,11 @@ export class HistoryRecorder {
   }
 
   async #open(monitor: ConnectionMonitor): Promise<void> {
-    const clustered = (monitor.connection.info?.cluster ?? "") !== "";
+    const replicas = defaultReplicas(monitor.connection);
     try {
-      await this.#create(monitor, clustered ? 3 : 1);
+      await this.#create(monitor, replicas);
     } catch (thrown) {
-      if (!isJsError(thrown, JsCode.clusterNoPeers, JsCode.replicasNotSupported)) throw thrown;
+      if (replicas === 1 || !isTooFewServers(thrown)) throw thrown;
       await this.#create(monitor, 1);
     }
     this.#ready = true;
@@ -171,10 +172,6 @@ export class HistoryRecorder {
       max_msg_size: 4096,
       duplicate_window: 120_000_000_000,
     };
-    try {
-      await callApi(monitor, `STREAM.CREATE.${name}`, config, { timeoutMs: TIMEOUT_MS });
-    } catch (thrown) {
-      if (!isJsError(thrown, JsCode.streamNameExists)) throw thrown;
-    }
+    await createStream(monitor, name, config, { timeoutMs: TIMEOUT_MS });
   }
 }

@@ -1,16 +1,9 @@
 /** The lease as somebody sees it who only looks: who holds it, and how old its newest record is. Writes nothing. */
 import type { LeaseEntry } from "../election/types.ts";
-import { parseHeaders } from "../nats/api/headers.ts";
-import {
-  asObject,
-  callApi,
-  isJsError,
-  JsCode,
-  type JsonObject,
-  jsToClusterError,
-} from "../nats/api/js-api.ts";
+import { callApi, isJsError, JsCode, type JsonObject, jsToClusterError } from "../nats/api/js-api.ts";
+import { getMessage } from "../nats/api/stored-message.ts";
 import type { ConnectionMonitor } from "../nats/connection/connection-monitor.ts";
-import { decodeEntry } from "../nats/lease/record-codec.ts";
+import { decodeStored } from "../nats/lease/record-codec.ts";
 import { parseStreamInfo } from "../nats/lease/stream-config.ts";
 import { bucketName, leaseSubject, streamName } from "../nats/names.ts";
 
@@ -39,13 +32,8 @@ export async function readLeaseView(
   timeoutMs: number,
 ): Promise<LeaseView> {
   const stream = streamName(clusterId);
-  const body = { last_by_subj: leaseSubject(clusterId) };
-  const message = callApi(monitor, `STREAM.MSG.GET.${stream}`, body, { timeoutMs }).catch(
-    (thrown: unknown) => {
-      if (isJsError(thrown, JsCode.noMessageFound)) return null;
-      throw thrown;
-    },
-  );
+  const query = { last_by_subj: leaseSubject(clusterId) };
+  const message = getMessage(monitor, stream, query, { timeoutMs });
   message.catch(() => {});
   try {
     const answer = await callApi(monitor, `STREAM.INFO.${stream}`, {}, { timeoutMs });
@@ -54,36 +42,19 @@ export async function readLeaseView(
     const { republish, maxAgeMs } = info;
     const found = await message;
     if (found === null) return { ...NOTHING, exists: true, republish };
-    const stored = asObject(found["message"]);
-    const entry = entryOf(stored);
-    const own = entry?.kind === "record" ? entry.record.ttlMs : undefined;
+    const entry = decodeStored(found);
+    const own = entry.kind === "record" ? entry.record.ttlMs : undefined;
     const ttlMs = own ?? (maxAgeMs > 0 ? maxAgeMs : ASSUMED_TTL_MS);
-    return { exists: true, republish, entry, ageMs: ageOf(stored, answer), ttlMs };
+    return { exists: true, republish, entry, ageMs: ageOf(found.storedAt, answer), ttlMs };
   } catch (thrown) {
     if (isJsError(thrown, JsCode.streamNotFound)) return NOTHING;
     throw jsToClusterError(thrown, `read the lease in bucket ${bucketName(clusterId)}`);
   }
 }
 
-function entryOf(stored: JsonObject | null): LeaseEntry | null {
-  const revision = stored?.["seq"];
-  if (stored === null || typeof revision !== "number") return null;
-  const headers = parseHeaders(base64(stored["hdrs"]));
-  return decodeEntry({
-    revision,
-    data: base64(stored["data"]),
-    header: (name) => headers.get(name) ?? "",
-  });
-}
-
-function base64(value: unknown): Uint8Array {
-  return typeof value === "string" ? Buffer.from(value, "base64") : new Uint8Array(0);
-}
-
-/** Both times are the server's, where it says what time it is (2.10 and later); else its clock and ours must do. */
-function ageOf(stored: JsonObject | null, info: JsonObject): number {
-  const written = Date.parse(String(stored?.["time"] ?? ""));
+/** Both times are the server's if its answer contains the present time (2.10 and later); else the two clocks are compared. */
+function ageOf(storedAt: number | null, info: JsonObject): number {
+  if (storedAt === null) return 0;
   const now = Date.parse(String(info["ts"] ?? ""));
-  if (Number.isNaN(written)) return 0;
-  return Math.max(0, (Number.isNaN(now) ? Date.now() : now) - written);
+  return Math.max(0, (Number.isNaN(now) ? Date.now() : now) - storedAt);
 }

@@ -153,18 +153,27 @@ describe("a fence in a store", () => {
     fc.assert(
       fc.property(term.map(asTerm), small, epoch, (mine, lanes, sequence) => {
         const { data } = encodeFence(mine, lanes);
-        expect(decodeFence({ sequence, data, headers: new Map() })).toEqual({ ...mine, lanes, sequence });
+        expect(decodeFence({ sequence, data, headers: new Map(), storedAt: null })).toEqual({
+          ...mine,
+          lanes,
+          sequence,
+        });
       }),
     );
     fc.assert(
       fc.property(fc.uint8Array(), (data) => {
-        expect(decodeFence({ sequence: 1, data, headers: new Map() })).toBeNull();
+        expect(decodeFence({ sequence: 1, data, headers: new Map(), storedAt: null })).toBeNull();
       }),
     );
     fc.assert(
       fc.property(fc.json(), (text) => {
         expect(() =>
-          decodeFence({ sequence: 1, data: new TextEncoder().encode(text), headers: new Map() }),
+          decodeFence({
+            sequence: 1,
+            data: new TextEncoder().encode(text),
+            headers: new Map(),
+            storedAt: null,
+          }),
         ).not.toThrow();
       }),
     );

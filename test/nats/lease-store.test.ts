@@ -214,7 +214,7 @@ describe("without republish", () => {
     const info = await ours.open(noAbort());
     const canUpdate = !server.version.startsWith("2.9.");
     expect(info).toMatchObject({ republish: canUpdate, maxAgeMs: 0 });
-    expect(warnings.some((text) => text.includes("has no republish"))).toBe(!canUpdate);
+    expect(warnings.some((text) => text.includes("does not republish"))).toBe(!canUpdate);
     const seen = watching(ours);
     const first = applied(await ours.write(put({ emptyAtSequence: 0 }), 2000));
     await entryAt(seen, first);

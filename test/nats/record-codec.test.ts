@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { LeaseRecord, LeaseWrite } from "../../src/election/types.ts";
-import { parseHeaders } from "../../src/nats/api/headers.ts";
+import { parseHeaders } from "../../src/nats/api/stored-message.ts";
 import {
   decodeEntry,
   encodeRecord,

@@ -3,7 +3,7 @@ import { headers } from "@nats-io/transport-node";
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import type { LeaseEntry, LeaseRecord } from "../../src/election/types.ts";
-import { parseHeaders } from "../../src/nats/api/headers.ts";
+import { parseHeaders } from "../../src/nats/api/stored-message.ts";
 import { decodeEntry, encodeRecord, encodeWrite } from "../../src/nats/lease/record-codec.ts";
 
 const REVISION = 5;

@@ -2,10 +2,10 @@
 import { headers, type NatsConnection } from "@nats-io/transport-node";
 import { ClusterError } from "../../errors.ts";
 import { jsToClusterError } from "../../nats/api/js-api.ts";
+import { getMessage, type StoredMessage } from "../../nats/api/stored-message.ts";
 import { FencedStream, type FenceHolder, type OpenOptions, type OpenTerm } from "../stream/fenced-stream.ts";
 import type { FencedWriter } from "../stream/fenced-writer.ts";
 import type { GuardedStream } from "../stream/guarded-stream.ts";
-import { readLast, type StoredMessage } from "../stream/js-messages.ts";
 import type { Payload, WriteOptions } from "../stream/message.ts";
 import {
   checkBucket,
@@ -109,7 +109,7 @@ export class FencedKv implements AsyncDisposable {
     checkKey(key);
     try {
       const { monitor, stream, timeoutMs } = this.#on;
-      return await readLast(monitor, stream, kvSubject(this.bucket, key), { timeoutMs });
+      return await getMessage(monitor, stream, { last_by_subj: kvSubject(this.bucket, key) }, { timeoutMs });
     } catch (thrown) {
       throw jsToClusterError(thrown, `read key "${key}" of bucket ${this.bucket}`);
     }

@@ -2,20 +2,15 @@
 
 import { headers, type NatsConnection } from "@nats-io/transport-node";
 import { ClusterError } from "../../errors.ts";
-import {
-  callApi,
-  isJsError,
-  JsCode,
-  jsToClusterError,
-  parseAnswer,
-  parseObject,
-} from "../../nats/api/js-api.ts";
+import { isJsError, JsCode, jsToClusterError, parseAnswer, parseObject } from "../../nats/api/js-api.ts";
 import { request } from "../../nats/api/request.ts";
+import { getMessage, type StoredMessage } from "../../nats/api/stored-message.ts";
+import { createStream, defaultReplicas, findOrCreate, findStream } from "../../nats/api/streams.ts";
 import { ConnectionMonitor } from "../../nats/connection/connection-monitor.ts";
 import { isToken } from "../compare.ts";
 import type { Fence } from "../fence.ts";
 import { staleToken } from "../stale.ts";
-import { IN_FLIGHT, readLast, type StoredMessage } from "../stream/js-messages.ts";
+import { IN_FLIGHT } from "../stream/js-messages.ts";
 import { checkKey, kvStream, kvSubject, newBucketConfig } from "../stream/names.ts";
 import { type TokenSource, tokenOf } from "../token.ts";
 
@@ -77,7 +72,7 @@ export class KvFence implements Fence, AsyncDisposable {
     const monitor = ConnectionMonitor.acquire(connection);
     const fence = new KvFence(monitor, options);
     try {
-      await fence.#ensureBucket(options.replicas ?? (connection.info?.cluster ? 3 : 1));
+      await fence.#ensureBucket(options.replicas ?? defaultReplicas(connection));
       await fence.#read();
       return fence;
     } catch (thrown) {
@@ -120,9 +115,13 @@ export class KvFence implements Fence, AsyncDisposable {
   async #read(): Promise<void> {
     const subject = kvSubject(this.#bucket, this.#key);
     try {
-      const message = await readLast(this.#monitor, kvStream(this.#bucket), subject, {
-        timeoutMs: this.#timeoutMs,
-      });
+      const limits = { timeoutMs: this.#timeoutMs };
+      const message = await getMessage(
+        this.#monitor,
+        kvStream(this.#bucket),
+        { last_by_subj: subject },
+        limits,
+      );
       this.#learn(
         message === null ? { revision: 0, token: 0 } : { revision: message.sequence, token: stored(message) },
       );
@@ -159,18 +158,14 @@ export class KvFence implements Fence, AsyncDisposable {
 
   async #ensureBucket(replicas: number): Promise<void> {
     const name = kvStream(this.#bucket);
-    const limits = { timeoutMs: this.#timeoutMs };
-    try {
-      await callApi(this.#monitor, `STREAM.INFO.${name}`, {}, limits);
-    } catch (thrown) {
-      if (!isJsError(thrown, JsCode.streamNotFound)) throw thrown;
-      const config = newBucketConfig(this.#bucket, replicas);
-      await callApi(this.#monitor, `STREAM.CREATE.${name}`, config, { timeoutMs: this.#timeoutMs * 2 }).catch(
-        (again: unknown) => {
-          if (!isJsError(again, JsCode.streamNameExists)) throw again;
-        },
-      );
-    }
+    const timeoutMs = this.#timeoutMs;
+    await findOrCreate(
+      () => findStream(this.#monitor, name, { timeoutMs }),
+      () =>
+        createStream(this.#monitor, name, newBucketConfig(this.#bucket, replicas), {
+          timeoutMs: timeoutMs * 2,
+        }),
+    );
   }
 }
 

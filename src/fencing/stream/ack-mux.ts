@@ -2,10 +2,11 @@
  * Publishes and their answers over one subscription. What nats.js's `request` does per write (a timer, a stack trace, a
  * listener for the connection) is done once for all here, which pays for the fence. Fails in the same words as `request`.
  */
-import { createInbox, type Msg, type MsgHdrs, type Status, type Subscription } from "@nats-io/transport-node";
+import type { Msg, MsgHdrs, Status, Subscription } from "@nats-io/transport-node";
 import { asError } from "../../errors.ts";
 import { RequestFailure } from "../../nats/api/request.ts";
 import type { ConnectionMonitor } from "../../nats/connection/connection-monitor.ts";
+import { inboxOf } from "../../nats/connection/inbox.ts";
 
 export interface AckOptions {
   readonly timeoutMs: number;
@@ -35,8 +36,7 @@ export class AckMux {
   constructor(monitor: ConnectionMonitor) {
     this.#monitor = monitor;
     const { connection } = monitor;
-    const { options } = connection as unknown as { options?: { inboxPrefix?: string } };
-    this.#prefix = `${createInbox(options?.inboxPrefix)}.`;
+    this.#prefix = `${inboxOf(connection)}.`;
     this.#subscription = connection.subscribe(`${this.#prefix}*`, {
       callback: (error, message) => this.#onAnswer(error, message),
     });

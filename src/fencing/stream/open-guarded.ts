@@ -1,15 +1,9 @@
 /** Finds or makes the stream behind a fence, and checks that the fence would hold on it. */
 import type { NatsConnection } from "@nats-io/transport-node";
 import { ClusterError } from "../../errors.ts";
-import {
-  asObject,
-  callApi,
-  isJsError,
-  JsCode,
-  type JsonObject,
-  jsToClusterError,
-} from "../../nats/api/js-api.ts";
+import { asObject, type JsonObject, jsToClusterError } from "../../nats/api/js-api.ts";
 import { isAtLeast, serverVersion } from "../../nats/api/server-version.ts";
+import { createStream, defaultReplicas, findOrCreate, findStream } from "../../nats/api/streams.ts";
 import { ConnectionMonitor } from "../../nats/connection/connection-monitor.ts";
 import { AckMux } from "./ack-mux.ts";
 import type { GuardedStream } from "./guarded-stream.ts";
@@ -72,7 +66,7 @@ export async function openGuarded(connection: NatsConnection, plan: GuardedPlan)
 async function openOn(monitor: ConnectionMonitor, plan: GuardedPlan): Promise<GuardedStream> {
   const { stream, fence, limits, what } = plan;
   const timeoutMs = limits.timeoutMs ?? 2000;
-  const info = await infoOrCreate(monitor, plan, timeoutMs);
+  const info = await findOrCreateStream(monitor, plan, timeoutMs);
   const config = asObject(info["config"]) ?? {};
   await requireFencingServers(monitor, `the fence of ${what}`, peersOf(info));
   const problems = fenceProblems(config, fence);
@@ -97,40 +91,27 @@ async function openOn(monitor: ConnectionMonitor, plan: GuardedPlan): Promise<Gu
   };
 }
 
-async function infoOrCreate(
+function findOrCreateStream(
   monitor: ConnectionMonitor,
   plan: GuardedPlan,
   timeoutMs: number,
 ): Promise<JsonObject> {
-  const { stream, create, what } = plan;
-  const info = (): Promise<JsonObject> => callApi(monitor, `STREAM.INFO.${stream}`, {}, { timeoutMs });
-  try {
-    return await info();
-  } catch (thrown) {
-    if (!isJsError(thrown, JsCode.streamNotFound)) throw thrown;
-    if (create === null) {
-      throw new ClusterError(
-        "STREAM_INCOMPATIBLE",
-        `${what} does not exist; make it, or say with which subjects to make it`,
-      );
-    }
-  }
-  const { info: server } = monitor.connection;
-  const clustered = server?.cluster !== undefined && server.cluster !== "";
-  const config = create(plan.limits.replicas ?? (clustered ? 3 : 1));
-  const atomic = isAtLeast(serverVersion(monitor.connection), BATCHES_SINCE) ? { allow_atomic: true } : {};
-  try {
-    return await callApi(
-      monitor,
-      `STREAM.CREATE.${stream}`,
-      { ...atomic, ...config },
-      { timeoutMs: timeoutMs * 2 },
-    );
-  } catch (thrown) {
-    // Another process was faster; what it made is checked like any stream that is found.
-    if (isJsError(thrown, JsCode.streamNameExists)) return info();
-    throw thrown;
-  }
+  const { stream, create, what, limits } = plan;
+  return findOrCreate(
+    () => findStream(monitor, stream, { timeoutMs }),
+    () => {
+      if (create === null) {
+        throw new ClusterError(
+          "STREAM_INCOMPATIBLE",
+          `${what} does not exist; make it, or say with which subjects to make it`,
+        );
+      }
+      const { connection } = monitor;
+      const atomic = isAtLeast(serverVersion(connection), BATCHES_SINCE) ? { allow_atomic: true } : {};
+      const config = { ...atomic, ...create(limits.replicas ?? defaultReplicas(connection)) };
+      return createStream(monitor, stream, config, { timeoutMs: timeoutMs * 2 });
+    },
+  );
 }
 
 function checkLimits(limits: FencedLimits): void {

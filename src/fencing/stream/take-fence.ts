@@ -8,11 +8,12 @@ import { headers, type MsgHdrs } from "@nats-io/transport-node";
 import { ClusterError } from "../../errors.ts";
 import { isJsError, JsApiError, JsCode, jsToClusterError } from "../../nats/api/js-api.ts";
 import { RequestFailure, request } from "../../nats/api/request.ts";
+import { getMessage } from "../../nats/api/stored-message.ts";
 import { decodeFence, encodeFence, type FenceRecord, fenceMove, lanesToMove } from "../fence-record.ts";
 import { staleLeader } from "../stale.ts";
 import { EPOCH_HEADER, type FenceTerm } from "../token.ts";
 import type { GuardedStream } from "./guarded-stream.ts";
-import { IN_FLIGHT, parsePubAck, readLast } from "./js-messages.ts";
+import { IN_FLIGHT, parsePubAck } from "./js-messages.ts";
 import type { Lane } from "./lanes.ts";
 import { laneSubject } from "./names.ts";
 
@@ -95,7 +96,7 @@ export async function readFence(
 ): Promise<FenceRecord | null> {
   const subject = laneSubject(on.fence, index);
   const limits = { timeoutMs: on.timeoutMs, ...(signal === undefined ? {} : { signal }) };
-  const message = await readLast(on.monitor, on.stream, subject, limits);
+  const message = await getMessage(on.monitor, on.stream, { last_by_subj: subject }, limits);
   if (message === null) return null;
   const record = decodeFence(message);
   if (record !== null) return record;

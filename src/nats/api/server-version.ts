@@ -1,31 +1,33 @@
-/** Which server we talk to, where behaviour differs between versions. */
+/** Versions of nats-server, and which version behaves how. */
 import type { NatsConnection } from "@nats-io/transport-node";
 
-/** The first version on which compare-and-set has one winner with more than one replica. */
+/** The first version whose compare-and-set has a single winner with more than one replica. */
 export const REPLICATED_CAS_SINCE = "2.9.21";
-/** Oldest version that knows named ephemeral consumers and everything else that is used here. */
+/** The oldest version with named ephemeral consumers and everything else that is used here. */
 export const OLDEST_SERVER = "2.9.0";
-/** Republish can be added to an existing stream. */
+/** The first version that can add `republish` to an existing stream. */
 export const REPUBLISH_UPDATE_SINCE = "2.10.0";
 
-/** Version of the server this connection is on, `""` while disconnected. */
+export type Version = readonly [major: number, minor: number, patch: number];
+
+/** Reads `2.15.1`, `v2.15.1` or `2.15.1-RC.1`, without the suffix; `null` for anything else, such as a private build. */
+export function parseVersion(text: string): Version | null {
+  const match = /^v?(\d+)\.(\d+)\.(\d+)/.exec(text);
+  return match === null ? null : [Number(match[1]), Number(match[2]), Number(match[3])];
+}
+
+/** Negative if `a` is older than `b`, 0 if they are equal. */
+export function versionDifference(a: Version, b: Version): number {
+  return a[0] - b[0] || a[1] - b[1] || a[2] - b[2];
+}
+
+/** A version that cannot be read counts as new: it may be a private build of a recent server. */
+export function isAtLeast(version: string, wanted: string): boolean {
+  const [have, want] = [parseVersion(version), parseVersion(wanted)];
+  return have === null || want === null || versionDifference(have, want) >= 0;
+}
+
+/** Version of the server that this connection is on; `""` if it has not been connected yet. */
 export function serverVersion(connection: NatsConnection): string {
   return connection.info?.version ?? "";
-}
-
-/** Compares `major.minor.patch`; a version that can't be read (a private build) counts as new. */
-export function isAtLeast(version: string, wanted: string): boolean {
-  const have = numbers(version);
-  const want = numbers(wanted);
-  if (have === null || want === null) return true;
-  for (let i = 0; i < 3; i++) {
-    const difference = (have[i] ?? 0) - (want[i] ?? 0);
-    if (difference !== 0) return difference > 0;
-  }
-  return true;
-}
-
-function numbers(version: string): number[] | null {
-  const match = /^v?(\d+)\.(\d+)\.(\d+)/.exec(version);
-  return match === null ? null : match.slice(1).map(Number);
 }

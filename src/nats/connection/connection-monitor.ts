@@ -6,6 +6,7 @@
  */
 import type { NatsConnection, ServerInfo, Status } from "@nats-io/transport-node";
 import { asError } from "../../errors.ts";
+import { isProtocolConnected } from "./internals.ts";
 
 /** Which connection of which server this is. Another one after every reconnect. */
 export interface Endpoint {
@@ -186,14 +187,8 @@ function endpointOf(info: ServerInfo | undefined): Endpoint | null {
   return { serverId: info.server_id, clientId: info.client_id };
 }
 
-/**
- * Whether the connection is up at this moment.
- *
- * `nc.info` outlives a disconnect until the next dial and is set again before a dial has succeeded, so it does not
- * tell. nats.js has no public word for "connected now"; its protocol handler has.
- */
+/** Whether the connection is up at this moment, which nats.js does not show publicly. */
 export function isUp(connection: NatsConnection): boolean {
   if (connection.isClosed()) return false;
-  const { protocol } = connection as unknown as { protocol?: { connected?: unknown } };
-  return typeof protocol?.connected === "boolean" ? protocol.connected : connection.info !== undefined;
+  return isProtocolConnected(connection) ?? connection.info !== undefined;
 }

@@ -8,6 +8,7 @@ import { asError, ClusterError } from "../../errors.ts";
 import { isRefusal, isUp } from "./connection-monitor.ts";
 import { authenticatorOf, type Credentials } from "./credentials.ts";
 import { dialFirst } from "./first-dial.ts";
+import { connectedWith } from "./internals.ts";
 
 /** Client pings bound how long a half-open connection can fool a leader: two may be outstanding. */
 export const PING_INTERVAL_MS = 1000;
@@ -226,11 +227,9 @@ function ignore(): void {}
 
 /** Why a connection that was passed in can't carry presence, or `null`: a dead server must be noticed within seconds. */
 export function slowPings(connection: NatsConnection): string | null {
-  const { options } = connection as unknown as { options?: { pingInterval?: unknown; maxPingOut?: unknown } };
-  const interval = options?.pingInterval;
-  const out = options?.maxPingOut;
-  if (typeof interval !== "number" || typeof out !== "number") return "its ping interval is unknown";
-  const worstMs = interval * (out + 1);
+  const { pingIntervalMs, maxPingsOut } = connectedWith(connection);
+  if (pingIntervalMs === undefined || maxPingsOut === undefined) return "its ping interval is unknown";
+  const worstMs = pingIntervalMs * (maxPingsOut + 1);
   if (worstMs <= PING_INTERVAL_MS * (MAX_PINGS_OUT + 1)) return null;
-  return `it notices a dead server only after ${worstMs} ms (pingInterval ${interval}, maxPingOut ${out})`;
+  return `it detects a dead server only after ${worstMs} ms (pingInterval ${pingIntervalMs}, maxPingOut ${maxPingsOut})`;
 }

@@ -1,8 +1,8 @@
 /** Reply subjects under the prefix that the connection was configured with. */
 import { createInbox, type NatsConnection } from "@nats-io/transport-node";
+import { connectedWith } from "./internals.ts";
 
-/** A fresh subject nobody else has. */
+/** A new subject that no other client uses. */
 export function inboxOf(connection: NatsConnection): string {
-  const { options } = connection as unknown as { options?: { inboxPrefix?: string } };
-  return createInbox(options?.inboxPrefix);
+  return createInbox(connectedWith(connection).inboxPrefix);
 }

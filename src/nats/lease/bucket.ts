@@ -1,8 +1,7 @@
-/** Opening the lease's bucket: make it, or check the one that is there and never silently adopt it. */
+/** Opening the lease's bucket: create it, or check the one that exists. An incompatible bucket is never adopted. */
 import { ClusterError, messageOf } from "../../errors.ts";
 import type { BucketInfo } from "../../runtime/ports.ts";
 import { callApi, isJsError, JsCode, type JsonObject, jsToClusterError } from "../api/js-api.ts";
-import { RequestFailure } from "../api/request.ts";
 import {
   isAtLeast,
   OLDEST_SERVER,
@@ -10,6 +9,14 @@ import {
   REPUBLISH_UPDATE_SINCE,
   serverVersion,
 } from "../api/server-version.ts";
+import {
+  CLUSTER_REPLICAS,
+  createStream,
+  findOrCreate,
+  findStream,
+  isClustered,
+  isTooFewServers,
+} from "../api/streams.ts";
 import type { ConnectionMonitor } from "../connection/connection-monitor.ts";
 import { bucketName, streamName } from "../names.ts";
 import {
@@ -22,46 +29,54 @@ import {
   type StreamState,
 } from "./stream-config.ts";
 
-const CLUSTER_REPLICAS = 3;
-
-/** A server drops a question about a stream whose raft group has no leader yet, so the question is put again. */
+/** A server drops a request about a stream whose raft group has no leader yet, so the request is repeated. */
 const INFO_ATTEMPTS = 4;
 
-/** How the bucket is made. */
+/** Which bucket, and how it is created. */
 export interface BucketOptions {
   readonly clusterId: string;
   readonly leaseTtlMs: number;
   /** `"auto"`: 3 in a NATS cluster, 1 on a single server. */
   readonly replicas: number | "auto";
-  /** `"go-cluster"`: made with max-age = lease TTL, so that go-cluster's nodes see leases expire. */
+  /** `"go-cluster"`: created with max-age = lease TTL, so that go-cluster's nodes see leases expire. */
   readonly interop: "native" | "go-cluster";
-  /** Something worth an operator's attention that stops nothing. */
+  /** Something that an operator should know and that stops nothing. */
   readonly onWarning?: (message: string, error?: Error) => void;
-  /** Longest wait for one API call. Default 2000; finding or making a bucket may take twice that. */
+  /**
+   * Longest wait for one API call; finding or creating a bucket may take twice as long.
+   * @default 2000
+   */
   readonly apiTimeoutMs?: number;
-  /** How long a cluster that lacks peers is asked for 3 replicas before `"auto"` settles for 1. Default 3000. */
+  /**
+   * How long a NATS cluster that lacks servers is asked for 3 replicas before `"auto"` settles for 1.
+   * @default 3000
+   */
   readonly peerGraceMs?: number;
 }
 
-/** Opens one cluster's bucket, once or again. Remembers what it has already warned about. */
+/** Opens the bucket of one cluster, as often as necessary. Emits each warning once. */
 export class BucketOpener {
   readonly #monitor: ConnectionMonitor;
   readonly #options: BucketOptions;
   readonly #warned = new Set<string>();
-  #lackingPeersSince: number | null = null;
+  #tooFewServersSince: number | null = null;
 
   constructor(monitor: ConnectionMonitor, options: BucketOptions) {
     this.#monitor = monitor;
     this.#options = options;
   }
 
-  /** Rejects with a `ClusterError` that says what is wrong and what to do; `recoverable` when trying again may help. */
+  /**
+   * @param above - the first revision of a bucket that is created is larger than this one
+   * @throws ClusterError: what is wrong and what to do; `recoverable` if a retry may succeed
+   */
   async open(signal: AbortSignal, above: number): Promise<BucketInfo> {
     const doing = `open bucket ${bucketName(this.#options.clusterId)}`;
     try {
-      const found = await this.#info(signal);
-      this.#requireVersion();
-      const stream = found ?? (await this.#create(signal, above));
+      const stream = await findOrCreate(
+        () => this.#find(signal),
+        () => this.#create(signal, above),
+      );
       this.#check(stream);
       const republish = await this.#ensureRepublish(stream, signal);
       return { generation: stream.created, maxAgeMs: stream.maxAgeMs, replicas: stream.replicas, republish };
@@ -70,71 +85,55 @@ export class BucketOpener {
     }
   }
 
-  /** `null`: there is no such stream. */
-  async #info(signal: AbortSignal): Promise<StreamState | null> {
-    const { clusterId } = this.#options;
-    for (let attempt = 1; ; attempt++) {
-      try {
-        return this.#parse(await this.#call(`STREAM.INFO.${streamName(clusterId)}`, {}, signal, 0.5));
-      } catch (thrown) {
-        if (isJsError(thrown, JsCode.streamNotFound)) return null;
-        if (!isUnanswered(thrown) || attempt === INFO_ATTEMPTS) throw thrown;
-      }
-    }
+  async #find(signal: AbortSignal): Promise<StreamState | null> {
+    const answer = await findStream(this.#monitor, streamName(this.#options.clusterId), {
+      timeoutMs: this.#apiTimeoutMs / 2,
+      signal,
+      attempts: INFO_ATTEMPTS,
+    });
+    this.#requireVersion();
+    return answer === null ? null : this.#parse(answer);
   }
 
-  async #create(signal: AbortSignal, above: number): Promise<StreamState> {
-    const { clusterId } = this.#options;
+  async #create(signal: AbortSignal, above: number): Promise<StreamState | null> {
     const replicas = this.#wantedReplicas();
     try {
       return await this.#createWith(replicas, above, signal);
     } catch (thrown) {
-      if (isJsError(thrown, JsCode.streamNameExists)) return this.#createdByAnother(signal, thrown);
-      if (replicas === 1 || !isJsError(thrown, JsCode.clusterNoPeers, JsCode.replicasNotSupported))
-        throw thrown;
+      if (replicas === 1 || !isTooFewServers(thrown)) throw thrown;
       if (this.#options.replicas !== "auto") {
         throw new ClusterError(
           "INVALID_CONFIG",
           `replicas is ${replicas}, and the server refuses: ${thrown.message}; lower it or add servers`,
-          { cause: thrown, recoverable: thrown.code === JsCode.clusterNoPeers },
+          { cause: thrown, recoverable: isJsError(thrown, JsCode.clusterNoPeers) },
         );
       }
-      this.#waitForPeers(thrown, thrown.code === JsCode.replicasNotSupported);
+      this.#waitForServers(thrown, isJsError(thrown, JsCode.replicasNotSupported));
       this.#warn(
-        `bucket ${bucketName(clusterId)} gets 1 replica instead of ${replicas}: ${thrown.message}`,
+        `bucket ${bucketName(this.#options.clusterId)} gets 1 replica instead of ${replicas}: ${thrown.message}`,
         thrown,
       );
-      try {
-        return await this.#createWith(1, above, signal);
-      } catch (again) {
-        if (isJsError(again, JsCode.streamNameExists)) return this.#createdByAnother(signal, again);
-        throw again;
-      }
+      return await this.#createWith(1, above, signal);
     }
   }
 
-  async #createWith(replicas: number, above: number, signal: AbortSignal): Promise<StreamState> {
+  async #createWith(replicas: number, above: number, signal: AbortSignal): Promise<StreamState | null> {
     const { clusterId, interop, leaseTtlMs } = this.#options;
     const maxAgeMs = interop === "go-cluster" ? leaseTtlMs : 0;
     const config = newStreamConfig(clusterId, replicas, maxAgeMs, above);
-    return this.#parse(await this.#call(`STREAM.CREATE.${streamName(clusterId)}`, config, signal, 2));
+    const limits = { timeoutMs: this.#apiTimeoutMs * 2, signal };
+    const answer = await createStream(this.#monitor, streamName(clusterId), config, limits);
+    return answer === null ? null : this.#parse(answer);
   }
 
-  /** Another node was faster, with other options. What it made is checked like any bucket that is found. */
-  async #createdByAnother(signal: AbortSignal, thrown: unknown): Promise<StreamState> {
-    const stream = await this.#info(signal);
-    if (stream === null) throw thrown;
-    return stream;
-  }
-
-  /** A cluster that is still starting lacks peers too, and one replica would be for ever. */
-  #waitForPeers(cause: Error, final: boolean): void {
+  /** A NATS cluster that is still starting lacks servers, too, and a bucket keeps the replicas that it was created with. */
+  #waitForServers(cause: Error, final: boolean): void {
     const now = performance.now();
-    this.#lackingPeersSince ??= now;
-    if (final || now - this.#lackingPeersSince >= (this.#options.peerGraceMs ?? 3000)) return;
+    this.#tooFewServersSince ??= now;
+    if (final || now - this.#tooFewServersSince >= (this.#options.peerGraceMs ?? 3000)) return;
     throw new ClusterError(
       "JETSTREAM_UNAVAILABLE",
-      `the NATS cluster can't place ${CLUSTER_REPLICAS} replicas: ${cause.message}; are its servers up?`,
+      `the NATS cluster cannot place ${CLUSTER_REPLICAS} replicas: ${cause.message}; check that its servers are up`,
       { cause, recoverable: true },
     );
   }
@@ -145,9 +144,9 @@ export class BucketOpener {
       if (replicas > 1) this.#requireReplicatedCas(replicas);
       return replicas;
     }
-    const { info } = this.#monitor.connection;
-    if (info?.cluster === undefined || info.cluster === "") return 1;
-    const version = serverVersion(this.#monitor.connection);
+    const { connection } = this.#monitor;
+    if (!isClustered(connection)) return 1;
+    const version = serverVersion(connection);
     if (isAtLeast(version, REPLICATED_CAS_SINCE)) return CLUSTER_REPLICAS;
     this.#warn(
       `bucket ${bucketName(this.#options.clusterId)} gets 1 replica: on nats-server ${version} a compare-and-set on ` +
@@ -183,7 +182,7 @@ export class BucketOpener {
     const name = bucketName(clusterId);
     if (typeof replicas === "number" && replicas !== stream.replicas) {
       this.#warn(
-        `bucket ${name} exists with ${stream.replicas} replicas, replicas is ${replicas}; it is left as it is`,
+        `bucket ${name} has ${stream.replicas} replicas and option replicas is ${replicas}; the bucket is not changed`,
       );
     }
     if (stream.config["storage"] === "memory") {
@@ -193,24 +192,25 @@ export class BucketOpener {
     }
   }
 
-  /** Without it the watch needs a consumer, which can die unnoticed; so it is worth one try, and no failure. */
+  /** Without `republish` the watch needs a consumer, which can die unnoticed. Not a reason to fail. */
   async #ensureRepublish(stream: StreamState, signal: AbortSignal): Promise<boolean> {
     if (stream.republish) return true;
     const { clusterId } = this.#options;
-    const lacks = `bucket ${bucketName(clusterId)} has no republish of the lease, a consumer watches it instead`;
+    const lacks = `bucket ${bucketName(clusterId)} does not republish the lease, a consumer watches it instead`;
     if (hasForeignRepublish(stream.config, clusterId)) {
-      this.#warn(`${lacks}: its republish is used for something else`);
+      this.#warn(`${lacks}: its republish is used for another purpose`);
       return false;
     }
     const version = serverVersion(this.#monitor.connection);
     if (!isAtLeast(version, REPUBLISH_UPDATE_SINCE)) {
-      this.#warn(`${lacks}: nats-server ${version} can't add one to an existing stream`);
+      this.#warn(`${lacks}: nats-server ${version} cannot add republish to an existing stream`);
       return false;
     }
     try {
       const config = { ...stream.config, republish: leaseRepublish(clusterId) };
-      return this.#parse(await this.#call(`STREAM.UPDATE.${streamName(clusterId)}`, config, signal, 2))
-        .republish;
+      const limits = { timeoutMs: this.#apiTimeoutMs * 2, signal };
+      const answer = await callApi(this.#monitor, `STREAM.UPDATE.${streamName(clusterId)}`, config, limits);
+      return this.#parse(answer).republish;
     } catch (thrown) {
       if (signal.aborted) throw thrown;
       const error = jsToClusterError(thrown, `add republish to stream ${streamName(clusterId)}`);
@@ -219,9 +219,8 @@ export class BucketOpener {
     }
   }
 
-  async #call(name: string, body: unknown, signal: AbortSignal, patience = 1): Promise<JsonObject> {
-    const timeoutMs = (this.#options.apiTimeoutMs ?? 2000) * patience;
-    return callApi(this.#monitor, name, body, { timeoutMs, signal });
+  get #apiTimeoutMs(): number {
+    return this.#options.apiTimeoutMs ?? 2000;
   }
 
   #parse(answer: JsonObject): StreamState {
@@ -237,8 +236,4 @@ export class BucketOpener {
     this.#warned.add(message);
     this.#options.onWarning?.(message, error);
   }
-}
-
-function isUnanswered(thrown: unknown): boolean {
-  return thrown instanceof RequestFailure && thrown.kind === "timeout";
 }

@@ -3,25 +3,17 @@
  * applied, conflict or unknown, a snapshot or no snapshot.
  */
 import { headers, type MsgHdrs } from "@nats-io/transport-node";
-import type { Expectation, LeaseEntry, LeaseWrite, ReadOutcome, WriteOutcome } from "../../election/types.ts";
+import type { Expectation, LeaseWrite, ReadOutcome, WriteOutcome } from "../../election/types.ts";
 import { ClusterError } from "../../errors.ts";
 import type { BucketInfo, LeaseStore, StoreListener } from "../../runtime/ports.ts";
-import { parseHeaders } from "../api/headers.ts";
-import {
-  asObject,
-  callApi,
-  isJsError,
-  JsCode,
-  type JsonObject,
-  jsToClusterError,
-  parseAnswer,
-} from "../api/js-api.ts";
+import { callApi, isJsError, JsCode, type JsonObject, jsToClusterError, parseAnswer } from "../api/js-api.ts";
 import { RequestFailure, request } from "../api/request.ts";
+import { getMessage } from "../api/stored-message.ts";
 import type { ConnectionMonitor } from "../connection/connection-monitor.ts";
 import { bucketName, leaseSubject, streamName } from "../names.ts";
 import { BucketOpener, type BucketOptions } from "./bucket.ts";
 import { LeaseWatch } from "./lease-watch.ts";
-import { decodeEntry, encodeWrite } from "./record-codec.ts";
+import { decodeStored, encodeWrite } from "./record-codec.ts";
 import { parseStreamInfo, type StreamState } from "./stream-config.ts";
 
 const EXPECTED_STREAM = "Nats-Expected-Stream";
@@ -56,25 +48,15 @@ export class NatsLeaseStore implements LeaseStore {
     const subject = leaseSubject(this.#options.clusterId);
     // The message must not count for more than the state does: an answer that is late in one of the two may be older
     // or newer than the other. Whichever way they disagree, a write with both expectations finds out.
-    const message = callApi(
-      this.#monitor,
-      `STREAM.MSG.GET.${stream}`,
-      { last_by_subj: subject },
-      { timeoutMs },
-    ).then(
-      (answer) => parseMessage(answer),
-      (thrown: unknown) => {
-        if (isJsError(thrown, JsCode.noMessageFound)) return null;
-        throw thrown;
-      },
-    );
+    const message = getMessage(this.#monitor, stream, { last_by_subj: subject }, { timeoutMs });
     const state = callApi(this.#monitor, `STREAM.INFO.${stream}`, {}, { timeoutMs });
     message.catch(() => {}); // "no such stream" is told by the state alone
     try {
       const info = parseStreamInfo(await state, this.#options.clusterId);
       if (info === null) throw new Error("the answer is not stream information");
       this.#noticeRepublish(info);
-      const entry = await message;
+      const stored = await message;
+      const entry = stored === null ? null : decodeStored(stored);
       const lastSequence = Math.max(info.lastSequence, entry?.revision ?? 0);
       return { kind: "snapshot", snapshot: { generation: info.created, lastSequence, entry } };
     } catch (thrown) {
@@ -149,23 +131,4 @@ export class NatsLeaseStore implements LeaseStore {
   #doing(what: string): string {
     return `${what} bucket ${bucketName(this.#options.clusterId)}`;
   }
-}
-
-/** A `STREAM.MSG.GET` answer: payload and headers are base64. */
-function parseMessage(answer: JsonObject): LeaseEntry {
-  const message = asObject(answer["message"]);
-  const revision = message?.["seq"];
-  if (message === null || typeof revision !== "number" || revision < 1) {
-    throw new Error("the answer is not a message");
-  }
-  const found = parseHeaders(base64(message["hdrs"]));
-  return decodeEntry({
-    revision,
-    data: base64(message["data"]),
-    header: (name) => found.get(name) ?? "",
-  });
-}
-
-function base64(value: unknown): Uint8Array {
-  return typeof value === "string" ? Buffer.from(value, "base64") : new Uint8Array(0);
 }

@@ -9,7 +9,7 @@ import { type ConnectionMonitor, guarded } from "../connection/connection-monito
 import { inboxOf } from "../connection/inbox.ts";
 import { leaseSubject, republishSubject, streamDeletedAdvisory, streamName } from "../names.ts";
 import { PushConsumer } from "../presence/push-consumer.ts";
-import { decodeEntry, type StoredMessage } from "./record-codec.ts";
+import { decodeEntry, type LeaseMessage } from "./record-codec.ts";
 
 const CONSUMER_INACTIVE_MS = 5000;
 
@@ -118,7 +118,7 @@ export class LeaseWatch {
 
 /** `null`: headers that can't be read. The next read finds out what it was. */
 function entryOf(message: Msg, revision: number): LeaseEntry | null {
-  let stored: StoredMessage;
+  let stored: LeaseMessage;
   try {
     const { headers } = message;
     stored = { revision, data: message.data, header: (name) => headers?.get(name) ?? "" };

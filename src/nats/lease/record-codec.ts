@@ -6,6 +6,7 @@
 
 import type { LeaseEntry, LeaseRecord, LeaseWrite, SessionBinding } from "../../election/types.ts";
 import { messageOf } from "../../errors.ts";
+import type { StoredMessage } from "../api/stored-message.ts";
 
 const EPOCH_HEADER = "Nats-Leader-Epoch";
 const INCARNATION_HEADER = "Nats-Leader-Incarnation";
@@ -20,8 +21,8 @@ export const MAX_RECORD_BYTES: number = 16 * 1024;
 /** `<stream>.<consumer>`: it becomes the tail of a subject, so it must not contain wildcards or blanks. */
 const PRESENCE = /^[^\s.*>]+\.[^\s.*>]+$/;
 
-/** A message on the lease's subject. */
-export interface StoredMessage {
+/** A message on the lease's subject, read or received. */
+export interface LeaseMessage {
   readonly revision: number;
   readonly data: Uint8Array;
   /** A header's first value, `""` when it is missing. */
@@ -65,8 +66,13 @@ export function encodeRecord(record: LeaseRecord): Uint8Array {
   return new TextEncoder().encode(json);
 }
 
-/** What a message on the lease's subject is. Never throws. */
-export function decodeEntry(message: StoredMessage): LeaseEntry {
+/** The entry in a message that was read from the stream. Never throws. */
+export function decodeStored({ sequence, data, headers }: StoredMessage): LeaseEntry {
+  return decodeEntry({ revision: sequence, data, header: (name) => headers.get(name) ?? "" });
+}
+
+/** The entry in a message on the lease's subject. Never throws. */
+export function decodeEntry(message: LeaseMessage): LeaseEntry {
   const { revision } = message;
   if (message.header(MARKER_HEADER) !== "") return { kind: "deleted", revision };
   const operation = message.header(OPERATION_HEADER);
@@ -80,7 +86,7 @@ export function decodeEntry(message: StoredMessage): LeaseEntry {
 }
 
 /** Anything amiss in our headers makes it a plain delete: that one is outwaited, which is always safe. */
-function decodeMarker(message: StoredMessage): LeaseEntry {
+function decodeMarker(message: LeaseMessage): LeaseEntry {
   const { revision } = message;
   const epoch = decimal(message.header(EPOCH_HEADER));
   const incarnation = message.header(INCARNATION_HEADER);

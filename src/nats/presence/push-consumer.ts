@@ -7,6 +7,7 @@ import type { Msg, Subscription } from "@nats-io/transport-node";
 import { asError } from "../../errors.ts";
 import { callApi, isJsError, JsCode, type JsonObject, jsToClusterError } from "../api/js-api.ts";
 import { RequestFailure } from "../api/request.ts";
+import { isClustered } from "../api/streams.ts";
 import { type ConnectionMonitor, guarded } from "../connection/connection-monitor.ts";
 import { inboxOf } from "../connection/inbox.ts";
 import { consumerDeletedAdvisory } from "../names.ts";
@@ -126,7 +127,7 @@ export class PushConsumer {
       name = await this.#options.name();
       if (generation !== this.#generation) return;
       const inbox = this.#listen(generation, `${stream}.${name}`);
-      if (this.#inCluster) await pause(INTEREST_SPREADS_MS, undefined, { ref: false });
+      if (isClustered(this.#monitor.connection)) await pause(INTEREST_SPREADS_MS, undefined, { ref: false });
       if (generation !== this.#generation) return;
       const path = `CONSUMER.CREATE.${stream}.${name}.${filter}`;
       const body = { stream_name: stream, config: this.#config(name, filter, inbox) };
@@ -144,10 +145,6 @@ export class PushConsumer {
     this.#madeAt = performance.now();
     this.#heard(generation);
     guarded(() => this.#options.onMade(name));
-  }
-
-  get #inCluster(): boolean {
-    return (this.#monitor.connection.info?.cluster ?? "") !== "";
   }
 
   #config(name: string, filter: string, inbox: string): JsonObject {

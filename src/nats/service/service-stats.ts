@@ -4,16 +4,9 @@
  * refuses: `nats micro info` and `stats` then show nothing at all.
  */
 import type { Endpoint } from "@nats-io/services";
+import { renderedStatsOf } from "../connection/internals.ts";
 
 const NANOS_PER_MS = 1_000_000;
-
-/** The library's own counters, which it renders for every STATS request. */
-interface RenderedStats {
-  num_errors: number;
-  last_error?: string;
-  processing_time: number;
-  average_processing_time: number;
-}
 
 /** What one endpoint has done. */
 export class EndpointTally {
@@ -33,7 +26,7 @@ export class EndpointTally {
 
   /** Puts what was counted in place of what the library has. Nothing breaks where that keeps it elsewhere. */
   show(endpoint: Endpoint): void {
-    const { stats } = endpoint as { stats?: RenderedStats };
+    const stats = renderedStatsOf(endpoint);
     if (stats === undefined) return;
     stats.num_errors = this.#errors;
     stats.last_error = this.#lastError;

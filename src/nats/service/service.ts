@@ -13,6 +13,7 @@ import type { PeerStatus } from "../../runtime/backend.ts";
 import { parseObject } from "../api/js-api.ts";
 import { flushed, settledWithin } from "../connection/connection.ts";
 import { ConnectionMonitor, guarded } from "../connection/connection-monitor.ts";
+import { forServices } from "../connection/internals.ts";
 import { competeSubject, pingSubject, serviceName, statusSubject, stepdownSubject } from "../names.ts";
 import { EndpointTally } from "./service-stats.ts";
 
@@ -75,8 +76,7 @@ export async function startService(
     unlisten();
     monitor.release();
   };
-  // The library brings its own copy of nats-core; at run time it only uses what every copy has.
-  const services = new Svcm(connection as unknown as ConstructorParameters<typeof Svcm>[0]);
+  const services = new Svcm(forServices(connection));
   const tallies = new Map<string, EndpointTally>();
   let stopping = false;
   try {

@@ -1,27 +1,26 @@
+import { parseVersion, type Version, versionDifference } from "../../../nats/api/server-version.ts";
+
 /** The nats-server version that this project is developed and tested with. */
 export const PINNED_NATS_VERSION = "2.15.1";
 
 /** The oldest nats-server version that the tests run on. */
 export const OLDEST_NATS_VERSION = "2.9.10";
 
-type Numbers = readonly [major: number, minor: number, patch: number];
-
-function numbersOf(version: string): Numbers {
-  const match = /^v?(\d+)\.(\d+)\.(\d+)/.exec(version);
-  if (match === null)
-    throw new TypeError(`not a version: ${JSON.stringify(version)}, expected one like "2.15.1"`);
-  return [Number(match[1]), Number(match[2]), Number(match[3])];
+function requireVersion(text: string): Version {
+  const version = parseVersion(text);
+  if (version === null)
+    throw new TypeError(`not a version: ${JSON.stringify(text)}, expected one like "2.15.1"`);
+  return version;
 }
 
 /** Negative if `a` is older, 0 if both are equal. A suffix such as "-RC.1" is ignored. */
 export function compareVersions(a: string, b: string): number {
-  const [left, right] = [numbersOf(a), numbersOf(b)];
-  return left[0] - right[0] || left[1] - right[1] || left[2] - right[2];
+  return versionDifference(requireVersion(a), requireVersion(b));
 }
 
 /** Whether `version` has the minor version of `wanted` or a newer one, at any patch level. */
 export function isCurrentEnough(version: string, wanted: string): boolean {
-  const [major, minor] = numbersOf(wanted);
+  const [major, minor] = requireVersion(wanted);
   return compareVersions(version, `${major}.${minor}.0`) >= 0;
 }
 

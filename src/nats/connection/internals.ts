@@ -1,0 +1,56 @@
+/**
+ * The fields of nats.js that are not part of its public interface, read nowhere else. Checked against
+ * `@nats-io/transport-node` 3.4.0 (nats-core 3.4.0) and `@nats-io/services` 3.0.0-25; `test/nats/internals.test.ts` fails if an
+ * upgrade removes one. A connection that an application passes in may come from any version, so every field is
+ * optional here, and its type is checked.
+ */
+import type { Endpoint as ServiceEndpoint, Svcm } from "@nats-io/services";
+import type { NatsConnection } from "@nats-io/transport-node";
+
+/** Options that a connection was made with. */
+export interface ConnectedWith {
+  readonly inboxPrefix: string | undefined;
+  readonly pingIntervalMs: number | undefined;
+  readonly maxPingsOut: number | undefined;
+}
+
+/**
+ * Whether the protocol handler is connected; `undefined` if it cannot be read. `nc.info` does not show it: it keeps its value
+ * after a disconnect until the next dial, and is set again before a dial has succeeded.
+ */
+export function isProtocolConnected(connection: NatsConnection): boolean | undefined {
+  const { protocol } = connection as unknown as { readonly protocol?: { readonly connected?: unknown } };
+  return typeof protocol?.connected === "boolean" ? protocol.connected : undefined;
+}
+
+/** nats.js has no getter for the options of a connection. */
+export function connectedWith(connection: NatsConnection): ConnectedWith {
+  const { options } = connection as unknown as { readonly options?: Readonly<Record<string, unknown>> };
+  const inboxPrefix = options?.["inboxPrefix"];
+  const pingIntervalMs = options?.["pingInterval"];
+  const maxPingsOut = options?.["maxPingOut"];
+  return {
+    inboxPrefix: typeof inboxPrefix === "string" ? inboxPrefix : undefined,
+    pingIntervalMs: typeof pingIntervalMs === "number" ? pingIntervalMs : undefined,
+    maxPingsOut: typeof maxPingsOut === "number" ? maxPingsOut : undefined,
+  };
+}
+
+/** The counters that the library renders into an endpoint's entry of a STATS response. Times in nanoseconds. */
+export interface RenderedStats {
+  num_errors: number;
+  last_error?: string;
+  processing_time: number;
+  average_processing_time: number;
+}
+
+/** The library has no way to set these counters. */
+export function renderedStatsOf(endpoint: ServiceEndpoint): RenderedStats | undefined {
+  const { stats } = endpoint as ServiceEndpoint & { readonly stats?: RenderedStats };
+  return typeof stats === "object" && stats !== null ? stats : undefined;
+}
+
+/** The connection as `@nats-io/services` types it: it depends on another version of nats-core, compatible at run time. */
+export function forServices(connection: NatsConnection): ConstructorParameters<typeof Svcm>[0] {
+  return connection as unknown as ConstructorParameters<typeof Svcm>[0];
+}
