@@ -1,63 +1,103 @@
-/** Every error this library throws or rejects with. */
+/** The error that this library throws and rejects with. docs/reference.md is generated from the comments. */
 
-/**
- * What went wrong, for programs. Strings stay the same between versions.
- *
- * - `INVALID_CONFIG` an option is wrong; the message quotes option, value and rule
- * - `NOT_STARTED` / `ALREADY_STARTED` / `STOPPED` the call does not fit the node's life
- * - `NOT_LEADER` only the leader can do this
- * - `NO_CONNECTION` NATS cannot be reached
- * - `AUTHORIZATION` the server refused the credentials or a permission is missing
- * - `JETSTREAM_UNAVAILABLE` JetStream is off for this account, or its API does not answer
- * - `SERVER_TOO_OLD` the server's version lacks what was asked for
- * - `BUCKET_INCOMPATIBLE` the bucket exists with a configuration under which the lease rules don't hold
- * - `BUCKET_MISSING` the bucket is gone
- * - `STORE_UNAVAILABLE` a read or write got no usable answer; its outcome is unknown
- * - `INSUFFICIENT_RESOURCES` the server has no storage left for the bucket
- * - `HOOK_FAILED` an application hook threw; `cause` has it
- * - `HANDOVER_REFUSED` the named successor cannot take over
- * - `STALE_EPOCH` a newer leader has been here: the write was refused, for good; the message has both tokens
- * - `CONFLICT` a condition of the write does not hold, or another write is in flight; nothing was written
- * - `OUTCOME_UNKNOWN` a write got no usable answer: it may be applied now, later, or never
- * - `STREAM_INCOMPATIBLE` the stream is missing, or its configuration does not allow what was asked for
- * - `VIP_FAILED` the virtual IP can't be had: no right, no interface, or another host has it; the message says which
- * - `TIMEOUT` / `ABORTED` the caller's limit ended the wait
- */
+/** What went wrong, for programs. The strings stay the same between versions; docs/reference.md has cause and remedy of each. */
 export type ClusterErrorCode =
+  /** An option or argument is invalid; the message quotes option, value and rule. Remedy: correct what the message names. */
   | "INVALID_CONFIG"
+  /** The call needs a running node. Cause: `start()` was not called, or `stop()` was. Remedy: call `start()` first. */
   | "NOT_STARTED"
+  /** `start()` was called while the node is running. Remedy: start each node once; it can be started again after `stop()`. */
   | "ALREADY_STARTED"
+  /** The operation was ended by a `stop()` or `close()`. Remedy: none, if the stop was intended. */
   | "STOPPED"
+  /** Only the leader can do this. Cause: the term has ended, or another node leads. Remedy: send the request to the leader. */
   | "NOT_LEADER"
+  /**
+   * NATS cannot be reached. Cause: no server at the address, a network failure, or a TLS problem, which the message names.
+   * Remedy: check `servers`, the network and `tls`.
+   */
   | "NO_CONNECTION"
+  /**
+   * The server refused the credentials, or a permission is missing. Remedy: check the credentials, or allow the subject that the
+   * message names (examples/permissions).
+   */
   | "AUTHORIZATION"
+  /**
+   * JetStream cannot be used. Cause: it is disabled for the server or the account, its API does not answer, or a cluster is still
+   * starting. Remedy: enable JetStream, or wait until the servers are up.
+   */
   | "JETSTREAM_UNAVAILABLE"
+  /** The nats-server lacks what was asked for. Remedy: upgrade to the version that the message names. */
   | "SERVER_TOO_OLD"
+  /**
+   * The bucket exists with a configuration under which the rules of the lease do not hold. Remedy: change what the message
+   * lists, or delete the bucket while no node runs.
+   */
   | "BUCKET_INCOMPATIBLE"
+  /** The bucket does not exist. Cause: it was deleted. Remedy: start a node, which creates it. */
   | "BUCKET_MISSING"
+  /** A read or write got no usable answer; its outcome is unknown. Remedy: repeat it; if it repeats, check the servers. */
   | "STORE_UNAVAILABLE"
+  /** The server refuses the write for lack of storage or a limit of the account. Remedy: free storage or raise the limit. */
   | "INSUFFICIENT_RESOURCES"
+  /** `onBecomeLeader` or leader work threw; `cause` is what it threw. Remedy: correct the hook. */
   | "HOOK_FAILED"
+  /**
+   * The named successor cannot take over; nothing was changed. Cause: it does not answer, does not compete or is not
+   * connected. Remedy: name another node, or step down without a successor.
+   */
   | "HANDOVER_REFUSED"
+  /**
+   * The write carries a smaller epoch than an earlier one: it was refused, as every later write of this term will be. The
+   * message has both tokens. Cause: another node has become leader. Remedy: stop the work of this term.
+   */
   | "STALE_EPOCH"
+  /**
+   * Nothing was written. Cause: a condition of the write does not hold, or another write is in flight. Remedy: read, then
+   * decide again.
+   */
   | "CONFLICT"
+  /** A write got no usable answer: it may be applied now, later or never. Remedy: read before it is repeated. */
   | "OUTCOME_UNKNOWN"
+  /** The stream does not exist, or its configuration does not allow what was asked for. Remedy: change what the message names. */
   | "STREAM_INCOMPATIBLE"
+  /**
+   * The virtual IP cannot be held. Cause: a missing privilege or interface, or another host that has the address. Remedy: as
+   * the message says; see docs/vip.md.
+   */
   | "VIP_FAILED"
+  /** `timeoutMs` passed. The operation itself continues, unless its documentation says otherwise. */
   | "TIMEOUT"
+  /** The `signal` aborted; `cause` is its reason. The operation itself continues, unless its documentation says otherwise. */
   | "ABORTED";
 
 export interface ClusterErrorOptions {
   readonly cause?: unknown;
+  /** @default false */
   readonly recoverable?: boolean;
 }
 
+/**
+ * @example
+ * ```ts
+ * try {
+ *   await node.start();
+ * } catch (error) {
+ *   if (error instanceof ClusterError && error.recoverable) retryLater();
+ *   else throw error;
+ * }
+ * ```
+ */
 export class ClusterError extends Error {
   override readonly name = "ClusterError";
   readonly code: ClusterErrorCode;
-  /** True when the same call may succeed later without a change by a person. */
+  /** May the same call succeed later without a change of configuration? */
   readonly recoverable: boolean;
 
+  /**
+   * @param message - What happened, to which thing, why, and what to do. Must not contain secrets.
+   * @param options - `cause`, and `recoverable` (false).
+   */
   constructor(code: ClusterErrorCode, message: string, options: ClusterErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.code = code;
@@ -65,12 +105,12 @@ export class ClusterError extends Error {
   }
 }
 
-/** The message of anything that was thrown. */
+/** The message of a thrown value. */
 export function messageOf(thrown: unknown): string {
   return thrown instanceof Error ? thrown.message : String(thrown);
 }
 
-/** Anything that was thrown, as an `Error`. */
+/** A thrown value as an `Error`. */
 export function asError(thrown: unknown): Error {
   return thrown instanceof Error ? thrown : new Error(String(thrown));
 }

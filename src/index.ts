@@ -1,5 +1,5 @@
 export type { Interop, NodeOptions, Replicas } from "./config/resolve.ts";
-export type { CrashDetection, Leader, LossReason, RoleName, WarningCode } from "./election/types.ts";
+export type { CrashDetection, Leader, LossReason, RoleName } from "./election/types.ts";
 export type { ClusterErrorCode, ClusterErrorOptions } from "./errors.ts";
 export { ClusterError } from "./errors.ts";
 export type { Logger, LogLevel } from "./log/logger.ts";
@@ -11,5 +11,6 @@ export type { HookName, Hooks } from "./node/hooks.ts";
 export type { NodeEnvironment } from "./node/node.ts";
 export { Node } from "./node/node.ts";
 export type { Term } from "./node/term.ts";
+export type { WarningCode } from "./node/warning-code.ts";
 export type { NodeStatus, ServiceHandle } from "./runtime/backend.ts";
 export type { WaitOptions } from "./runtime/waiting.ts";

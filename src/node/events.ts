@@ -1,15 +1,12 @@
-import type { WarningCode as ElectionWarningCode, Leader, LossReason } from "../election/types.ts";
-import type { BackendWarningCode } from "../runtime/backend.ts";
+/** Events of a node. docs/reference.md is generated from the comments. */
+import type { Leader, LossReason } from "../election/types.ts";
 import type { HookName } from "./hooks.ts";
 import type { Term } from "./term.ts";
+import type { WarningCode } from "./warning-code.ts";
 
-/** What a `warning` is about. Strings stay the same between versions; docs/reference.md has cause and remedy of each. */
-export type WarningCode = ElectionWarningCode | BackendWarningCode;
-
-/** What `node.events()` yields. `at`: Unix milliseconds on this node's wall clock. */
-export type NodeEvent = {
-  readonly at: number;
-} /** The node takes part in the cluster, whoever leads. The first event of an incarnation, except for warnings of its start. */ & (
+/** An event without its time. */
+export type EventBody =
+  /** The node takes part in the cluster, whoever leads. The first event of an incarnation, except for warnings of its start. */
   | { readonly type: "started" }
   /**
    * This node leads. Fires before `onBecomeLeader` is called, also when that call is skipped because the term has ended by then.
@@ -59,13 +56,10 @@ export type NodeEvent = {
    * This iterator was read too slowly: `dropped` older events were discarded. Yielded in their place; other iterators are not
    * affected.
    */
-  | { readonly type: "overflow"; readonly dropped: number }
-);
+  | { readonly type: "overflow"; readonly dropped: number };
 
-type DistributiveOmit<T, K extends PropertyKey> = T extends unknown ? Omit<T, K> : never;
-
-/** An event without its time. */
-export type EventBody = DistributiveOmit<NodeEvent, "at">;
+/** What `node.events()` yields. `at`: Unix milliseconds on this node's wall clock. */
+export type NodeEvent = { readonly at: number } & EventBody;
 
 const MAX_BUFFERED = 1_024;
 

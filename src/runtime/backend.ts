@@ -66,23 +66,8 @@ export interface Attachment {
   close(): Promise<void>;
 }
 
-/** What the backend warns about. */
-export type BackendWarningCode =
-  /**
-   * The micro service could not be started, is incomplete or has ended; the node goes on, but tools and named handovers do
-   * not see it. If a permission is missing, allow what the message names (examples/permissions).
-   */
-  | "SERVICE"
-  /**
-   * The connection works with limits: no early crash detection, or the credentials are refused at a reconnect. The message
-   * names the cause: a permission, a connection with slow pings, or expired credentials.
-   */
-  | "SESSION"
-  /**
-   * The bucket works, but with fewer replicas than wanted, in memory, or without republish. The message says what to
-   * change, and which version of nats-server is needed.
-   */
-  | "BUCKET";
+/** Explained in `src/node/warning-code.ts`. */
+export type BackendWarningCode = "SERVICE" | "SESSION" | "BUCKET";
 
 export interface AttachRequest {
   readonly clusterId: string;

@@ -1,0 +1,90 @@
+/** The tables of docs/reference.md, made from the comments in the sources. */
+import { readFileSync } from "node:fs";
+
+/** One member of a union: its name and what its comment says. */
+export interface Member {
+  readonly name: string;
+  /** Of an event: `name: type` of each field but `type`. */
+  readonly fields: readonly string[];
+  readonly meaning: string;
+  /** After "Cause:" and "Remedy:", where the comment has them. */
+  readonly cause: string;
+  readonly remedy: string;
+}
+
+const MEMBER =
+  /(?:\/\*\*((?:(?!\*\/)[\s\S])*)\*\/\s*)?\|\s*(?:"([\w-]+)"|\{\s*readonly type: "([\w-]+)";?([^}]*)\})/g;
+
+/** The members of `export type <name> = ...` in a source file. Throws for a member without a comment. */
+export function unionMembers(path: string, name: string): Member[] {
+  const source = readFileSync(new URL(`../../${path}`, import.meta.url), "utf8");
+  const start = source.indexOf(`export type ${name} =`);
+  const end = source.slice(start).search(/;\n(\n|$)/);
+  if (start < 0 || end < 0) throw new Error(`${path} has no union ${name}`);
+  return [...source.slice(start, start + end).matchAll(MEMBER)].map((match) => {
+    const [, comment, literal, event, rest = ""] = match;
+    const member = literal ?? event ?? "";
+    if (comment === undefined) throw new Error(`${path}: ${name} "${member}" has no comment`);
+    const text = comment.replace(/\s*\n\s*\* ?/g, " ").trim();
+    const [meaning = "", afterMeaning = ""] = split(text, "Cause:");
+    const [own = "", remedyOfOwn = ""] = split(meaning, "Remedy:");
+    const [cause = "", remedy = ""] = split(afterMeaning, "Remedy:");
+    const fields = [...rest.matchAll(/readonly (\w+): ([^;]+?)\s*(?:;|$)/g)].map(
+      ([, field, type]) => `${field}: ${type}`,
+    );
+    return { name: member, fields, meaning: own, cause, remedy: remedy === "" ? remedyOfOwn : remedy };
+  });
+}
+
+function split(text: string, at: string): string[] {
+  return text.split(at).map((part) => part.trim());
+}
+
+export const UNIONS = {
+  events: ["src/node/events.ts", "EventBody"],
+  warnings: ["src/node/warning-code.ts", "WarningCode"],
+  errors: ["src/errors.ts", "ClusterErrorCode"],
+  log: ["src/log/events.ts", "LogEvent"],
+} as const;
+
+function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+  const line = (cells: readonly string[]): string =>
+    `| ${cells.map((cell) => cell.replaceAll("|", "\\|")).join(" | ")} |`;
+  return [line(head), line(head.map(() => "---")), ...rows.map(line)].join("\n");
+}
+
+function capital(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}
+
+/** By the name of the section. */
+export function referenceTables(): Readonly<Record<keyof typeof UNIONS, string>> {
+  const codes = (members: readonly Member[]): string =>
+    table(
+      ["code", "meaning", "cause", "remedy"],
+      members.map(({ name, meaning, cause, remedy }) => [
+        `\`${name}\``,
+        meaning,
+        capital(cause),
+        capital(remedy),
+      ]),
+    );
+  const events = unionMembers(...UNIONS.events);
+  const log = unionMembers(...UNIONS.log).map(({ name, meaning }) => {
+    const [, level = "", text = ""] = /^(\w+)\. (.*)$/.exec(meaning) ?? [];
+    return [`\`${name}\``, level, text];
+  });
+  return {
+    events: table(
+      ["type", "fields", "meaning, and when it does not fire"],
+      events.map(({ name, fields, meaning }) => [
+        `\`${name}\``,
+        fields.map((field) => `\`${field}\``).join(", "),
+        meaning,
+      ]),
+    ),
+    warnings: codes(unionMembers(...UNIONS.warnings)),
+    errors: codes(unionMembers(...UNIONS.errors)),
+    log: table(["event", "level", "meaning"], log),
+  };
+}

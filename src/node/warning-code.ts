@@ -1,0 +1,57 @@
+/** Every code of a `warning`, of the election and of the backend. docs/reference.md is generated from the comments. */
+
+/** What a `warning` is about. The strings stay the same between versions; docs/reference.md has cause and remedy of each. */
+export type WarningCode =
+  /**
+   * Two running processes have the same `nodeId`; hooks and logs cannot tell them apart. Cause: a configuration that was copied,
+   * or a predecessor that was not stopped. Remedy: give each process its own `nodeId`.
+   */
+  | "DUPLICATE_NODE_ID"
+  /**
+   * The leader's epoch is smaller than one seen before: the bucket lost its history, and a fence may refuse the new leader.
+   * Cause: the bucket was deleted or restored from a backup, or lost with a server that kept it in memory or on one replica.
+   * Remedy: stop the leader (`nats-leader stepdown`): a node that has seen the larger epoch continues above it.
+   */
+  | "EPOCH_REGRESSED"
+  /** The bucket is gone; the node creates it again, and epochs continue above those it has seen. Cause: the stream was deleted. Remedy: none; find out what deleted it. */
+  | "BUCKET_MISSING"
+  /**
+   * Another bucket stands under the same name; epochs continue above those the node has seen. Cause: the stream was deleted
+   * and created again. Remedy: none; find out what deleted it.
+   */
+  | "BUCKET_RECREATED"
+  /**
+   * The bucket cannot be opened; the node does not lead and tries again. Cause: as `error` says: no connection to JetStream, a
+   * missing permission, or an incompatible bucket. Remedy: as for the code of `error`.
+   */
+  | "BUCKET_UNUSABLE"
+  /**
+   * The key holds a message that is not a lease record; it is treated as the lease of an unknown holder and replaced when that
+   * has expired. Cause: another program writes to the bucket. Remedy: remove its permission to do so.
+   */
+  | "GARBAGE_RECORD"
+  /**
+   * The lease of a drained term could not be deleted; the next leader waits until it expires. Cause: no connection to the
+   * stream leader. Remedy: none; check the servers if it repeats.
+   */
+  | "RELEASE_FAILED"
+  /**
+   * A read or write of the lease got no answer; it is repeated. If it was a renewal, the term ends at its deadline. Cause: a
+   * stream election, an overloaded server or the network. Remedy: check the servers if it repeats.
+   */
+  | "STORE_FAILING"
+  /**
+   * The micro service was not started, is incomplete or has ended: tools and handovers do not see the node, which goes on.
+   * Cause: usually a missing permission. Remedy: allow the subject that the message names (examples/permissions).
+   */
+  | "SERVICE"
+  /**
+   * The connection works with limits: crashes are not detected early, or the server refuses the credentials at a reconnect.
+   * Cause: a missing permission, a passed-in connection with slow pings, or expired credentials. Remedy: as the message says.
+   */
+  | "SESSION"
+  /**
+   * The bucket works with limits: fewer replicas than wanted, kept in memory, or without republish. Cause: its configuration
+   * or the version of nats-server. Remedy: as the message says.
+   */
+  | "BUCKET";
