@@ -1,8 +1,9 @@
 /** etcd's election API. */
 import { join } from "node:path";
 import { Etcd3 } from "etcd3";
+import { findProgram } from "../../src/system/find-program.ts";
 import { freePort } from "../../src/testing/server/run/ports.ts";
-import { findProgram, type Peer, startProcess, versionOf } from "./peer.ts";
+import { type Peer, SERVER_FOLDERS, startProcess, versionOf } from "./peer.ts";
 
 const HOST = "127.0.0.1";
 
@@ -11,10 +12,11 @@ export const etcd: Peer = {
   client: "etcd3: Election, campaign() and resign(); its lease is kept alive every TTL / 3",
   packages: ["etcd-server"],
   renewEveryMs: (ttlMs) => ttlMs / 3,
-  missing: () => (findProgram("etcd") === undefined ? "no program etcd (Debian: etcd-server)" : undefined),
+  missing: () =>
+    findProgram("etcd", SERVER_FOLDERS) === null ? "no program etcd (Debian: etcd-server)" : undefined,
 
   async startServer(dir, signal) {
-    const command = findProgram("etcd") ?? "etcd";
+    const command = findProgram("etcd", SERVER_FOLDERS) ?? "etcd";
     const url = `http://${HOST}:${await freePort(HOST)}`;
     const peerUrl = `http://${HOST}:${await freePort(HOST)}`;
     const args = [

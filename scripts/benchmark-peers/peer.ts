@@ -1,7 +1,7 @@
 /** The port that a compared system implements: a server to start, and a client that elects a leader on it. */
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
-import { accessSync, constants, readdirSync } from "node:fs";
-import { delimiter, join } from "node:path";
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 
 export interface Peer {
@@ -40,20 +40,8 @@ export interface PeerServer {
   stop(): Promise<void>;
 }
 
-/** The path of a program on PATH, in /usr/sbin, in /usr/local/bin or in `folders`. */
-export function findProgram(name: string, ...folders: readonly string[]): string | undefined {
-  const path = (process.env["PATH"] ?? "").split(delimiter);
-  return [...path, "/usr/sbin", "/usr/local/bin", ...folders]
-    .map((folder) => join(folder, name))
-    .find((file) => {
-      try {
-        accessSync(file, constants.X_OK);
-        return true;
-      } catch {
-        return false;
-      }
-    });
-}
+/** Where servers are installed that are not on PATH. */
+export const SERVER_FOLDERS: readonly string[] = ["/usr/sbin", "/usr/local/bin"];
 
 /** `/usr/lib/postgresql/<version>/bin`, newest first. */
 export function postgresFolders(): string[] {

@@ -3,14 +3,15 @@ import { spawnSync } from "node:child_process";
 import { chmodSync, chownSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import pg from "pg";
+import { findProgram } from "../../src/system/find-program.ts";
 import { freePort } from "../../src/testing/server/run/ports.ts";
-import { findProgram, type Peer, postgresFolders, startProcess, versionOf } from "./peer.ts";
+import { type Peer, postgresFolders, SERVER_FOLDERS, startProcess, versionOf } from "./peer.ts";
 
 const HOST = "127.0.0.1";
 const LOCK = 4_222;
 
 function program(name: string): string | undefined {
-  return findProgram(name, ...postgresFolders());
+  return findProgram(name, [...SERVER_FOLDERS, ...postgresFolders()]) ?? undefined;
 }
 
 /** PostgreSQL refuses to run as root; for root this is the package's user. */

@@ -1,8 +1,9 @@
 /** A Redis lock, held and extended by redlock. */
 import { Redlock } from "@sesamecare-oss/redlock";
 import { Redis } from "ioredis";
+import { findProgram } from "../../src/system/find-program.ts";
 import { freePort } from "../../src/testing/server/run/ports.ts";
-import { findProgram, type Peer, startProcess, versionOf } from "./peer.ts";
+import { type Peer, SERVER_FOLDERS, startProcess, versionOf } from "./peer.ts";
 
 const HOST = "127.0.0.1";
 /** The library's defaults, written out: the delay between attempts, and when a lock is extended. */
@@ -16,10 +17,12 @@ export const redis: Peer = {
   packages: ["redis-server"],
   renewEveryMs: (ttlMs) => ttlMs - EXTEND_BEFORE_MS,
   missing: () =>
-    findProgram("redis-server") === undefined ? "no program redis-server (Debian: redis-server)" : undefined,
+    findProgram("redis-server", SERVER_FOLDERS) === null
+      ? "no program redis-server (Debian: redis-server)"
+      : undefined,
 
   async startServer(dir, signal) {
-    const command = findProgram("redis-server") ?? "redis-server";
+    const command = findProgram("redis-server", SERVER_FOLDERS) ?? "redis-server";
     const port = await freePort(HOST);
     const url = `redis://${HOST}:${port}`;
     const args = ["--port", String(port), "--bind", HOST, "--dir", dir, "--save", "", "--appendonly", "no"];

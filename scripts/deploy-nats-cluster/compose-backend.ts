@@ -1,6 +1,6 @@
 /** nats-servers as containers, by Docker Compose and the compose.yaml of the examples. */
 import { join } from "node:path";
-import { runCommand } from "../../src/testing/server/find/run-command.ts";
+import { runCommand } from "../../src/system/run-command.ts";
 import type { Backend } from "./backend.ts";
 import { DeployError } from "./errors.ts";
 import { EXAMPLES, hasGateways, type Plan, type PlannedServer, planServers } from "./plan.ts";

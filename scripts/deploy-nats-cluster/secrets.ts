@@ -1,13 +1,13 @@
 /** Certificates and passwords of a secured deployment, made once and kept in the state folder for its owner alone. */
-import { execFile } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
 import { chmod, mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { promisify } from "node:util";
+import { findProgram } from "../../src/system/find-program.ts";
+import { runCommand } from "../../src/system/run-command.ts";
 import { DeployError } from "./errors.ts";
 
-const run = promisify(execFile);
+const OPENSSL_TIMEOUT_MS = 60_000;
 
 /** Users of `examples/nats-cluster/accounts.conf`. */
 export const USERS = ["node", "node_a", "observer", "operator", "application", "admin", "system"] as const;
@@ -116,13 +116,12 @@ async function isValid(dir: string, name: string): Promise<boolean> {
 }
 
 async function openssl(dir: string, args: readonly string[]): Promise<void> {
+  if (findProgram("openssl") === null) {
+    throw new DeployError("--secure creates its certificates with openssl, which is not installed");
+  }
   try {
-    await run("openssl", [...args], { cwd: dir });
+    await runCommand("openssl", args, { cwd: dir, timeoutMs: OPENSSL_TIMEOUT_MS });
   } catch (cause) {
-    if (cause instanceof Error && "code" in cause && cause.code === "ENOENT")
-      throw new DeployError("--secure makes its certificates with openssl, which is not installed", {
-        cause,
-      });
     throw new DeployError(`openssl in ${dir} failed: ${cause instanceof Error ? cause.message : cause}`, {
       cause,
     });

@@ -1,5 +1,5 @@
 /** Shared parts of the validation scripts: checks with a result, daemons of the command line, a server. */
-import { type ChildProcess, execFile, spawn } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -7,11 +7,13 @@ import { createInterface } from "node:readline";
 import { setTimeout as pause } from "node:timers/promises";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import type { FileConfig } from "../../src/config/file/types.ts";
+import { type CommandOutput, runToExit } from "../../src/system/run-command.ts";
 import { startNatsServer } from "../../src/testing.ts";
 
 const MAIN = fileURLToPath(new URL("../../src/cli/main.ts", import.meta.url));
 const TSX = fileURLToPath(new URL("../../node_modules/tsx/dist/loader.mjs", import.meta.url));
 const PATIENCE_MS = 15_000;
+const COMMAND_TIMEOUT_MS = 60_000;
 
 export interface CheckResult {
   readonly script: string;
@@ -19,12 +21,6 @@ export interface CheckResult {
   readonly ok: boolean;
   /** Set if the check failed: the error, or the observed value. */
   readonly detail?: string;
-}
-
-export interface Outcome {
-  readonly code: number;
-  readonly stdout: string;
-  readonly stderr: string;
 }
 
 /** A daemon in a separate process. */
@@ -111,12 +107,8 @@ export class Validation {
 }
 
 /** Runs `nats-leader` with these arguments. */
-export function cli(...args: readonly string[]): Promise<Outcome> {
-  return new Promise((resolve) => {
-    const child = execFile(process.execPath, ["--import", TSX, MAIN, ...args], (_error, stdout, stderr) =>
-      resolve({ code: child.exitCode ?? -1, stdout, stderr }),
-    );
-  });
+export function cli(...args: readonly string[]): Promise<CommandOutput> {
+  return runToExit(process.execPath, ["--import", TSX, MAIN, ...args], { timeoutMs: COMMAND_TIMEOUT_MS });
 }
 
 /** `status --json` of a daemon. */

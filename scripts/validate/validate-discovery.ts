@@ -1,7 +1,8 @@
 /** Checks discovery: a daemon is a NATS micro service, and its endpoints answer. Uses the server at NATS_URL if set. */
-import { execFile } from "node:child_process";
 import { connect, type NatsConnection } from "@nats-io/transport-node";
 import { pingSubject, serviceName, statusSubject, stepdownSubject } from "../../src/nats/names.ts";
+import { findProgram } from "../../src/system/find-program.ts";
+import { runToExit } from "../../src/system/run-command.ts";
 import { mainIfStarted, place, type Script, Validation } from "./support.ts";
 
 type Json = Readonly<Record<string, unknown>>;
@@ -93,17 +94,13 @@ async function play(
 
 /** Repeats discovery with the `nats` command, if it is installed. */
 async function natsCli(v: Validation, name: string, url: string, say: (line: string) => void): Promise<void> {
-  const run = (...args: readonly string[]): Promise<string | null> =>
-    new Promise((resolve) => {
-      execFile("nats", [...args, "--server", url], { timeout: 10_000 }, (error, stdout) => {
-        resolve((error as NodeJS.ErrnoException | null)?.code === "ENOENT" ? null : stdout);
-      });
-    });
-  if ((await run("--version")) === null) return say("  (skipped: the nats command is not installed)");
-  await v.check("nats micro ls lists it", async () => (await run("micro", "ls"))?.includes(name) === true);
-  await v.check(
-    "nats micro info describes it",
-    async () => (await run("micro", "info", name))?.includes("stepdown") === true,
+  const nats = findProgram("nats");
+  if (nats === null) return say("  (skipped: the nats command is not installed)");
+  const run = (...args: readonly string[]): Promise<string> =>
+    runToExit(nats, [...args, "--server", url], { timeoutMs: 10_000 }).then(({ stdout }) => stdout);
+  await v.check("nats micro ls lists it", async () => (await run("micro", "ls")).includes(name));
+  await v.check("nats micro info describes it", async () =>
+    (await run("micro", "info", name)).includes("stepdown"),
   );
 }
 

@@ -1,4 +1,4 @@
-/** An examination as a person reads it, and as a program does. */
+/** The report of an examination, as text and as JSON. */
 import type { ClockReading } from "../doctor/clocks/clock.ts";
 import type { Examination } from "../doctor/doctor.ts";
 import {
@@ -14,7 +14,7 @@ import type { Finding } from "../doctor/findings/finding.ts";
 import { showSeconds } from "./duration.ts";
 import { type Colours, table } from "./output.ts";
 
-/** What `--json` prints: the verdict, the findings, and everything that they come from. */
+/** The output of `--json`: the verdict, the findings, and all the facts that they are derived from. */
 export function examinationJson({ facts, findings, verdict }: Examination, exitCode: number): object {
   const { unseen, bucket, ...rest } = facts;
   const { config, ...shown } = bucket ?? { config: null };
@@ -49,7 +49,7 @@ function verdictText(findings: readonly Finding[], exitCode: number, colours: Co
   const count = (severity: Finding["severity"]): number =>
     findings.filter((finding) => finding.severity === severity).length;
   const [critical, warnings] = [count("critical"), count("warning")];
-  if (critical + warnings === 0) return colours.good("Nothing is wrong with what was seen.");
+  if (critical + warnings === 0) return colours.good("No problems found in what was examined.");
   const text = `${critical} critical, ${warnings} ${warnings === 1 ? "warning" : "warnings"} (exit code ${exitCode})`;
   return critical > 0 ? colours.bad(text) : colours.strong(text);
 }
@@ -58,7 +58,7 @@ function findingLines(finding: Finding, colours: Colours): string[] {
   const { severity, where, what, todo, consequences = [] } = finding;
   const word = severity.toUpperCase().padEnd(8);
   const paint = { critical: colours.bad, warning: colours.strong, note: colours.dim }[severity];
-  const beneath = consequences.map((one) => colours.dim(`          so ${one.where}: ${one.what}`));
+  const beneath = consequences.map((one) => colours.dim(`          consequence: ${one.where}: ${one.what}`));
   return [`${paint(word)}  ${where}: ${what}`, `          ${todo}`, ...beneath];
 }
 
@@ -120,7 +120,7 @@ function metaText({ name, meta }: ServerFacts): string {
   return meta.leader === name ? "leader" : "member";
 }
 
-/** Offset and rate against this machine, each with how wrong it may be. */
+/** Offset and rate relative to this machine, each with its error bound. */
 function clockText(clock: ClockReading | null): string {
   if (clock === null) return "-";
   const parts: string[] = [];
@@ -139,25 +139,25 @@ function signed(value: number, digits: number): string {
 
 function bucketText({ exists, stream, ...bucket }: BucketFacts): string {
   const name = `Bucket:  ${stream.replace(/^KV_/, "")}`;
-  if (!exists) return `${name}, not made yet`;
+  if (!exists) return `${name}, does not exist yet`;
   const { replicas, leader, peers, storage, maxAgeMs, republish, placement } = bucket;
-  const copies = peers.map((peer) => `${peer.name}${peer.offline ? " (offline)" : ""}`);
-  const where = leader === null ? "" : ` on ${[`${leader} (leads)`, ...copies].join(", ")}`;
+  const followers = peers.map((peer) => `${peer.name}${peer.offline ? " (offline)" : ""}`);
+  const where = leader === null ? "" : ` on ${[`${leader} (leader)`, ...followers].join(", ")}`;
   const tags =
     placement === null ? "" : [placement.cluster, ...placement.tags].filter((one) => one !== "").join(" ");
   const parts = [
-    `${replicas === 1 ? "1 copy" : `${replicas} copies`}${where}`,
+    `${replicas === 1 ? "1 replica" : `${replicas} replicas`}${where}`,
     storage,
     maxAgeMs === 0 ? "no max-age" : `max-age ${maxAgeMs} ms`,
-    republish ? "republishes" : "does not republish",
-    tags === "" ? "placed anywhere" : `placed ${tags}`,
+    republish ? "republish on" : "republish off",
+    tags === "" ? "no placement" : `placement ${tags}`,
   ];
   return `${name}: ${parts.join("; ")}`;
 }
 
 function leaseText({ lease }: Facts): string {
   if (lease === null || lease.leader === null) return "Leader:  (none)";
-  const age = `renewed ${(lease.ageMs / 1_000).toFixed(1)} s ago, lasts ${lease.ttlMs / 1_000} s`;
+  const age = `renewed ${(lease.ageMs / 1_000).toFixed(1)} s ago, TTL ${lease.ttlMs / 1_000} s`;
   return `Leader:  ${lease.leader}, epoch ${lease.epoch}, ${age}`;
 }
 

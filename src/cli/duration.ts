@@ -1,9 +1,9 @@
-/** Durations as people and go-cluster's scripts write them. */
+/** Durations and times as text. */
 
 const UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 };
 const PART = /^(\d+(?:\.\d+)?)(ms|s|m|h)/;
 
-/** `1m30s`, `500ms`, `2s`, or a bare number of milliseconds, as whole milliseconds; `null` for anything else. */
+/** Parses `1m30s`, `500ms`, `2s` or a bare number of milliseconds to whole milliseconds; `null` for any other text. */
 export function parseDuration(text: string): number | null {
   if (/^\d+$/.test(text)) return Number(text);
   let rest = text;
@@ -35,7 +35,7 @@ export function showTime(at: number): string {
   return `${day} ${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}`;
 }
 
-/** With milliseconds. */
+/** `2026-01-31 15:04:05.678`, local time. */
 export function showInstant(at: number): string {
   return `${showTime(at)}.${String(at % 1_000).padStart(3, "0")}`;
 }

@@ -1,24 +1,24 @@
-/** How commands end. */
+/** Exit codes, and the errors that have one of their own. */
 import { ClusterError } from "../errors.ts";
 
 export const EXIT = {
   ok: 0,
-  /** Refused, failed, timed out. */
+  /** Refused, failed or timed out. */
   error: 1,
-  /** The command line or the configuration makes no sense. */
+  /** The command line or the configuration is invalid. */
   usage: 2,
   noLeader: 3,
   /** NATS, JetStream or the node that was asked. */
   unreachable: 4,
-  /** What `doctor` found. */
+  /** The worst finding of `doctor`. */
   warning: 5,
   critical: 6,
 } as const;
 
-/** For `--help` and the documentation. */
-export const EXIT_CODES = `Exit codes: 0 done, 1 refused or failed, 2 wrong usage or configuration,
-3 nobody leads, 4 NATS or the node that was asked cannot be reached,
-5 and 6 doctor found something: at worst a warning, something critical.`;
+/** For `--help`. docs/cli.md has the full table. */
+export const EXIT_CODES = `Exit codes: 0 success, 1 refused, failed or timed out, 2 invalid usage or
+configuration, 3 no leader, 4 NATS or the node that was asked is unreachable,
+5 doctor: warnings, 6 doctor: critical findings.`;
 
 /** An error with an exit code of its own. */
 export class CliError extends Error {
@@ -33,11 +33,11 @@ export class CliError extends Error {
   }
 }
 
-export function nobodyLeads(clusterId: string): CliError {
+export function noLeader(clusterId: string): CliError {
   return new CliError(
     EXIT.noLeader,
     "NO_LEADER",
-    `nobody leads cluster "${clusterId}"; "nats-leader nodes" shows whether anybody competes`,
+    `cluster "${clusterId}" has no leader; "nats-leader nodes" shows which nodes compete`,
   );
 }
 

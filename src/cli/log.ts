@@ -1,12 +1,12 @@
-/** The daemon's log: lines as go-cluster's (slog's text format), or JSON. */
+/** The log of `daemon` and `run`: go-cluster's format (slog's text format), or JSON lines. */
 import type { Logger, LogLevel } from "../log/logger.ts";
 
 type Level = Exclude<LogLevel, "silent">;
 
 const RANK: Readonly<Record<Level, number>> = { debug: 0, info: 1, warn: 2, error: 3 };
 
-/** What a node says of itself and the daemon says in go-cluster's words. */
-const SAID_BY_DAEMON: ReadonlySet<unknown> = new Set([
+/** Events of the node that the daemon also logs, with go-cluster's message. The node's own line is shown at debug level. */
+const LOGGED_BY_DAEMON: ReadonlySet<unknown> = new Set([
   "started",
   "become-leader",
   "leader-change",
@@ -25,7 +25,7 @@ export function cliLogger({ level, json, write }: LogOptions): Logger {
     (own: Level) =>
     (fields: object, message = ""): void => {
       const { event } = fields as { readonly event?: unknown };
-      const shown: Level = own === "info" && SAID_BY_DAEMON.has(event) ? "debug" : own;
+      const shown: Level = own === "info" && LOGGED_BY_DAEMON.has(event) ? "debug" : own;
       if (level === "silent" || RANK[shown] < RANK[level]) return;
       write(json ? jsonLine(shown, fields, message) : textLine(shown, fields, message));
     };

@@ -3,27 +3,28 @@ import { CommanderError } from "commander";
 import { ClusterError, messageOf } from "../errors.ts";
 import { CliError, EXIT, exitCodeOf } from "./exit.ts";
 import { coloursFor, note } from "./output.ts";
-import { buildProgram, withGoFlags } from "./program.ts";
+import { programFor, withGoFlags } from "./program.ts";
 
-// Whoever read our output has gone: `nats-leader watch | head`.
+// The reader of stdout has exited: `nats-leader watch | head`.
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {
   if (error.code === "EPIPE") process.exit(EXIT.ok);
   throw error;
 });
 
-const LINGER_MS = 300;
+const EXIT_TIMEOUT_MS = 300;
 
 const args = withGoFlags(process.argv.slice(2));
 try {
-  await buildProgram().parseAsync(args, { from: "user" });
+  const program = await programFor(args);
+  await program.parseAsync(args, { from: "user" });
 } catch (error) {
   process.exitCode = fail(error);
 }
-// All is done and said. Normally nothing keeps this process alive; a connection to a frozen server, still being dialled, would.
-setTimeout(() => process.exit(), LINGER_MS).unref();
+// Normally the process ends here by itself. A connection attempt to a frozen server would keep it alive.
+setTimeout(() => process.exit(), EXIT_TIMEOUT_MS).unref();
 
 function fail(error: unknown): number {
-  // Commander has said what it had to say.
+  // Commander has already printed its message.
   if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
   const exitCode = exitCodeOf(error);
   const end = args.includes("--") ? args.indexOf("--") : args.length;

@@ -1,5 +1,5 @@
-/** The flags that commands share, and the configuration that follows from them. */
-import { Command, InvalidArgumentError, Option } from "commander";
+/** Options that commands share, and the configuration that follows from them. */
+import { type Command, InvalidArgumentError, Option } from "commander";
 import { type LoadedConfig, loadConfig } from "../config/file/load.ts";
 import type { NodeOptions } from "../config/resolve.ts";
 import { LOG_LEVELS, type LogLevel } from "../log/logger.ts";
@@ -7,9 +7,10 @@ import { ClusterClient } from "../manager/cluster-client.ts";
 import { parseDuration } from "./duration.ts";
 import { note } from "./output.ts";
 
-/** go-cluster's. */
+/** go-cluster's name. */
 export const DEFAULT_CONFIG = "cluster.json";
-const DEFAULT_TIMEOUT_MS = 2_000;
+export const DEFAULT_TIMEOUT_MS = 2_000;
+const MAX_DURATION_MS = 86_400_000;
 
 export interface ClusterFlags {
   readonly config?: string;
@@ -23,56 +24,54 @@ export interface ClusterFlags {
   readonly logLevel?: LogLevel;
 }
 
-/** A command with the flags that say which cluster. `what`: one line. */
-export function clusterCommand(name: string, what: string): Command {
-  return new Command(name)
-    .description(what)
-    .option("-c, --config <file>", `configuration file (default: ${DEFAULT_CONFIG} if there)`)
-    .option("--cluster-id <id>", "which cluster")
-    .option("--node-id <id>", "which node")
-    .option("-s, --nats-url <urls>", "NATS servers, comma separated")
+/** Adds the options that select the cluster, the node and the servers, and `--json`. */
+export function withClusterOptions(command: Command): Command {
+  return command
+    .option("-c, --config <file>", `configuration file (default: ${DEFAULT_CONFIG} if it exists)`)
+    .option("--cluster-id <id>", "cluster id")
+    .option("--node-id <id>", "node id")
+    .option("-s, --nats-url <urls>", "URLs of NATS servers, separated by commas")
     .addOption(new Option("--servers <urls>").hideHelp())
     .option("--creds <file>", "NATS credentials file")
     .option("--json", "print JSON");
 }
 
-/** And those of commands that wait for an answer. */
-export function askingCommand(name: string, what: string): Command {
-  return clusterCommand(name, what).option(
+/** `withClusterOptions`, and the time limit of one answer. */
+export function withQueryOptions(command: Command): Command {
+  return withClusterOptions(command).option(
     "--timeout <time>",
-    "longest wait for an answer (default: 2s)",
+    "time limit for each answer (default: 2s)",
     duration,
   );
 }
 
 export function logLevelOption(): Option {
-  return new Option("--log-level <level>", "how much is logged (default: info)").choices(LOG_LEVELS);
+  return new Option("--log-level <level>", "lowest level that is logged (default: info)").choices(LOG_LEVELS);
 }
 
-/** Parses a flag's value. */
+/** Parses the value of an option, in milliseconds. */
 export function duration(text: string): number {
   const ms = parseDuration(text);
-  if (ms === null || ms > 86_400_000)
-    throw new InvalidArgumentError("must be a time such as 500ms, 2s or 1m30s");
-  return ms;
+  if (ms !== null && ms <= MAX_DURATION_MS) return ms;
+  throw new InvalidArgumentError("Must be a duration of at most 24h, such as 500ms, 2s or 1m30s.");
 }
 
 /** Like `duration`, without 0. */
-export function someTime(text: string): number {
+export function positiveDuration(text: string): number {
   const ms = duration(text);
-  if (ms === 0) throw new InvalidArgumentError("must be more than nothing, such as 2s");
-  return ms;
+  if (ms > 0) return ms;
+  throw new InvalidArgumentError("Must be a duration above 0, such as 500ms, 2s or 1m30s.");
 }
 
 export function wholeNumber(min: number, max: number): (text: string) => number {
   return (text) => {
     const value = Number(text);
     if (Number.isInteger(value) && value >= min && value <= max) return value;
-    throw new InvalidArgumentError(`must be a whole number from ${min} to ${max}`);
+    throw new InvalidArgumentError(`Must be a whole number from ${min} to ${max}.`);
   };
 }
 
-/** The configuration in force: flags, NATS_LEADER_* variables, the file, variables of other NATS tools. */
+/** The configuration from flags, NATS_LEADER_* variables, the file, and variables of other NATS tools, in this order. */
 export function configOf(flags: ClusterFlags, forNode: boolean, forCluster = true): LoadedConfig {
   const { path, optional } = configPath(flags);
   const values = new Map<string, { value: unknown; flag: string }>();
@@ -87,7 +86,7 @@ export function configOf(flags: ClusterFlags, forNode: boolean, forCluster = tru
   return loadConfig({ path, optional, flags: values, env: process.env, forNode, forCluster });
 }
 
-/** The default file may be missing; one that was named must be there. */
+/** A file that a flag or a variable names must exist; the default file need not. */
 export function configPath(flags: ClusterFlags): { readonly path: string; readonly optional: boolean } {
   const named = flags.config ?? (process.env["NATS_LEADER_CONFIG"] || undefined);
   return { path: named ?? DEFAULT_CONFIG, optional: named === undefined };
@@ -100,18 +99,19 @@ function listOf(text: string | undefined): string[] | undefined {
     .filter((part) => part !== "");
 }
 
-export function tellNotes(loaded: LoadedConfig): void {
+/** Prints how the configuration is interpreted where that differs from its text. */
+export function printNotes(loaded: LoadedConfig): void {
   for (const line of loaded.notes) note(`note: ${line}`);
 }
 
-/** Connects, runs, closes. */
+/** Connects, calls `run`, and closes the connection. */
 export async function withCluster<T>(
   flags: ClusterFlags,
   run: (client: ClusterClient, loaded: LoadedConfig) => Promise<T>,
 ): Promise<T> {
   const loaded = configOf(flags, false);
   const timeoutMs = flags.timeout ?? DEFAULT_TIMEOUT_MS;
-  const client = await ClusterClient.connect(impatient(loaded.nodeOptions, timeoutMs), { timeoutMs });
+  const client = await ClusterClient.connect(withConnectLimit(loaded.nodeOptions, timeoutMs), { timeoutMs });
   try {
     return await run(client, loaded);
   } finally {
@@ -119,7 +119,7 @@ export async function withCluster<T>(
   }
 }
 
-/** `--timeout` also limits the connecting. */
-export function impatient(options: NodeOptions, timeoutMs: number): NodeOptions {
+/** `--timeout` also limits the connection attempt, within the range that the option accepts. */
+export function withConnectLimit(options: NodeOptions, timeoutMs: number): NodeOptions {
   return { ...options, connectTimeoutMs: Math.min(300_000, Math.max(100, timeoutMs)) };
 }

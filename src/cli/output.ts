@@ -1,4 +1,4 @@
-/** What goes to the terminal. Colours only where somebody looks at them. */
+/** Output to the terminal. */
 
 type Paint = (text: string) => string;
 
@@ -12,7 +12,7 @@ export interface Colours {
 const PLAIN: Colours = { good: same, bad: same, dim: same, strong: same };
 const BRIGHT: Colours = { good: paint(32), bad: paint(31), dim: paint(2), strong: paint(1) };
 
-/** https://no-color.org and https://force-color.org; else a terminal that is not dumb. */
+/** Follows https://no-color.org and https://force-color.org; otherwise colours only a terminal that is not dumb. */
 export function coloursFor(
   stream: { readonly isTTY?: boolean },
   env: NodeJS.ProcessEnv = process.env,
@@ -34,25 +34,25 @@ export function print(text: string): void {
   process.stdout.write(`${text}\n`);
 }
 
-/** Indented, as go-cluster does it. */
+/** Indented like go-cluster's output. */
 export function printJson(value: unknown): void {
   print(JSON.stringify(value, null, 2));
 }
 
-/** One value a line, for what goes on. */
+/** One value per line, for commands that print more than one. */
 export function printJsonLine(value: unknown): void {
   print(JSON.stringify(value));
 }
 
-/** For people, also when stdout is read by a program. */
+/** A message for people. It goes to stderr because a program may read stdout. */
 export function note(text: string): void {
   process.stderr.write(`${text}\n`);
 }
 
-// biome-ignore lint/suspicious/noControlCharactersInRegex: escape sequences take no room
+// biome-ignore lint/suspicious/noControlCharactersInRegex: escape sequences have no width
 const ESCAPES = /\x1b\[\d+m/g;
 
-/** Columns as wide as their widest cell; the last one is not padded. */
+/** Pads each column to its widest cell, except the last column. */
 export function table(
   head: readonly string[],
   rows: readonly (readonly string[])[],

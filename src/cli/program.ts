@@ -1,32 +1,41 @@
 import { type Argument, Command } from "commander";
-import { PACKAGE_VERSION } from "../config/resolve.ts";
-import { completion } from "./commands/completion.ts";
-import { config } from "./commands/config.ts";
-import { daemon } from "./commands/daemon.ts";
-import { demo } from "./commands/demo.ts";
-import { doctor } from "./commands/doctor.ts";
-import { history } from "./commands/history.ts";
-import { init } from "./commands/init.ts";
-import { demote, join, leave, promote, stepdown, transfer } from "./commands/leadership.ts";
-import { bench, version } from "./commands/misc.ts";
-import { nodes } from "./commands/nodes.ts";
-import { permissions } from "./commands/permissions.ts";
-import { run } from "./commands/run.ts";
-import { status } from "./commands/status.ts";
-import { watch } from "./commands/watch.ts";
+import { PACKAGE_VERSION } from "../config/options.ts";
+import { COMMANDS } from "./commands.ts";
 import { EXIT_CODES } from "./exit.ts";
 
 const WIDTH = 80;
 
-/** The command line. Only `daemon`, `run`, `demo` and `bench` are or start nodes; the others look, and ask nodes. */
-export function buildProgram(): Command {
+/** The program with only the command loaded that `args` name. */
+export function programFor(args: readonly string[]): Promise<Command> {
+  const [first, second] = args.filter((arg) => !arg.startsWith("-"));
+  const name = first === "help" ? second : first;
+  // A completion script lists the options of every command.
+  return name === "completion" ? fullProgram() : build((one) => one === name);
+}
+
+/** The program with every command loaded. */
+export function fullProgram(): Promise<Command> {
+  return build(() => true);
+}
+
+async function build(isLoaded: (name: string) => boolean): Promise<Command> {
   const program = new Command("nats-leader")
     .description("Leader election for services on NATS JetStream")
     .version(PACKAGE_VERSION, "-V, --version", "print the version")
     .enablePositionalOptions()
-    .addHelpText(
-      "after",
-      `
+    .addHelpText("after", HELP);
+  for (const { name, args, description, load } of COMMANDS) {
+    const command = new Command(name).description(description);
+    if (isLoaded(name)) (await load())(command);
+    else if (args !== undefined) command.arguments(args);
+    program.addCommand(command);
+  }
+  program.helpCommand("help [command]", "show the help of a command");
+  configure(program);
+  return program;
+}
+
+const HELP = `
 Examples:
   nats-leader init --cluster-id billing --node-id a --config a.json
   nats-leader daemon --config a.json
@@ -34,20 +43,11 @@ Examples:
   nats-leader run --config a.json -- ./worker
 
 ${EXIT_CODES}
-NATS_URL and NATS_CREDS are used where nothing else names a server.`,
-    );
-  const commands = [init(), daemon(), run(), status(), watch(), nodes(), history(), doctor(), permissions()];
-  const changing = [promote(), demote(), transfer(), stepdown(), join(), leave()];
-  for (const command of [...commands, ...changing, config(), bench(), demo(), completion(), version()]) {
-    program.addCommand(command);
-  }
-  program.helpCommand("help [command]", "show what a command does");
-  prepare(program);
-  return program;
-}
+NATS_URL and NATS_CREDS apply if neither a flag, a NATS_LEADER_* variable nor
+the file sets the servers and the credentials.`;
 
-/** Commander ends the process by itself unless it is told otherwise, for each command. */
-function prepare(command: Command): void {
+/** Commander does not pass these settings on to commands that `addCommand` adds. */
+function configure(command: Command): void {
   command
     .exitOverride()
     .configureHelp({
@@ -56,8 +56,8 @@ function prepare(command: Command): void {
         [sub.name(), ...sub.registeredArguments.map((argument) => humanReadable(argument))].join(" "),
     })
     .configureOutput({ getOutHelpWidth: () => WIDTH, getErrHelpWidth: () => WIDTH })
-    .showHelpAfterError("(--help shows how it is used)");
-  for (const sub of command.commands) prepare(sub);
+    .showHelpAfterError("(--help lists the arguments and options)");
+  for (const sub of command.commands) configure(sub);
 }
 
 function humanReadable(argument: Argument): string {
@@ -68,7 +68,7 @@ function humanReadable(argument: Argument): string {
 const GO_COMMANDS = ["init", "daemon", "status", "watch", "promote", "demote", "join", "leave"];
 const GO_FLAGS = /^-((?:config|json|log-level|interval|cluster-id|node-id|nats-url|vip-[a-z]+)(?:=.*)?)$/;
 
-/** Go's flags may have one dash; go-cluster's scripts may use that. */
+/** Accepts Go's flags with one dash, as scripts for go-cluster may write them: `-config` becomes `--config`. */
 export function withGoFlags(args: readonly string[]): string[] {
   if (!GO_COMMANDS.includes(args[0] ?? "")) return [...args];
   return args.map((arg) => arg.replace(GO_FLAGS, "--$1"));

@@ -1,4 +1,4 @@
-/** SIGINT and SIGTERM: the first one asks to end, the second one ends at once. */
+/** SIGINT and SIGTERM: the first signal requests a shutdown, the second one exits immediately. */
 import { constants } from "node:os";
 
 const SIGNALS = ["SIGINT", "SIGTERM"] as const;
@@ -7,11 +7,14 @@ export type EndSignal = (typeof SIGNALS)[number];
 export interface Ending {
   /** Aborts at the first signal; its reason is the signal's name. */
   readonly signal: AbortSignal;
-  /** Stops listening. */
+  /** Removes the signal handlers. */
   close(): void;
 }
 
-/** `onFirst` is told which one it was; `onSecond` runs right before the exit with 128 + its number. */
+/**
+ * @param onFirst called at the first signal, with its name.
+ * @param onSecond called at the second signal, directly before the exit with 128 + the signal's number.
+ */
 export function untilSignal(
   onFirst: (name: EndSignal) => void = () => {},
   onSecond: () => void = () => {},

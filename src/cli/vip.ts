@@ -1,4 +1,4 @@
-/** The virtual IP of the configuration, as a daemon drives it. */
+/** The virtual IP of the configuration, for `ManagerOptions.vip`. */
 import type { VipConfig } from "../config/file/types.ts";
 import type { Logger } from "../log/logger.ts";
 import type { TermResource } from "../manager/term-resource.ts";

@@ -1,8 +1,7 @@
 /** The `ip` command of iproute2: where it is, and what it says about an interface. */
-import { execFile } from "node:child_process";
-import { accessSync, constants } from "node:fs";
-import { delimiter, join } from "node:path";
 import { ClusterError, messageOf } from "../errors.ts";
+import { findProgram } from "../system/find-program.ts";
+import { runCommand } from "../system/run-command.ts";
 import { addressBytes, type CidrAddress, sameAddress } from "./address.ts";
 
 const TIMEOUT_MS = 2000;
@@ -41,24 +40,11 @@ export function sameLink(a: LinkState, b: LinkState): boolean {
   return a.index === b.index && (a.mac === null ? b.mac === null : b.mac !== null && a.mac.equals(b.mac));
 }
 
-/** Like a shell, and in the folders that a service's PATH often lacks. */
-export function findCommand(name: string): string | null {
-  const dirs = [...(process.env["PATH"] ?? "").split(delimiter), "/usr/sbin", "/sbin", "/usr/bin", "/bin"];
-  for (const dir of dirs) {
-    if (dir === "") continue;
-    const path = join(dir, name);
-    try {
-      accessSync(path, constants.X_OK);
-      return path;
-    } catch {
-      // the next one
-    }
-  }
-  return null;
-}
+/** The folders that the PATH of a service often lacks. */
+export const SYSTEM_FOLDERS: readonly string[] = ["/usr/sbin", "/sbin", "/usr/bin", "/bin"];
 
 export function requireIp(): string {
-  const path = findCommand("ip");
+  const path = findProgram("ip", SYSTEM_FOLDERS);
   if (path !== null) return path;
   throw new ClusterError("VIP_FAILED", 'a virtual IP needs the "ip" command: install iproute2');
 }
@@ -120,13 +106,7 @@ function record(value: unknown): Record<string, unknown> {
   return typeof value === "object" && value !== null ? (value as Record<string, unknown>) : {};
 }
 
-/** Resolves to stdout, rejects with the command's own words. */
+/** Resolves to stdout, rejects with the last lines of stderr. */
 export function run(command: string, args: readonly string[]): Promise<string> {
-  return new Promise((resolve, reject) => {
-    execFile(command, [...args], { timeout: TIMEOUT_MS }, (error, stdout, stderr) => {
-      if (error === null) return resolve(stdout);
-      const words = stderr.trim().replace(/\s+/g, " ");
-      reject(new Error(words === "" ? error.message : words, { cause: error }));
-    });
-  });
+  return runCommand(command, args, { timeoutMs: TIMEOUT_MS });
 }

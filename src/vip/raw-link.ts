@@ -6,8 +6,9 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { createInterface } from "node:readline";
 import { messageOf } from "../errors.ts";
+import { findProgram } from "../system/find-program.ts";
 import type { BytesAt } from "./frames.ts";
-import { findCommand } from "./ip-command.ts";
+import { SYSTEM_FOLDERS } from "./ip-command.ts";
 
 const TIMEOUT_MS = 3000;
 
@@ -77,7 +78,7 @@ export interface RawTool {
 export function rawTools(): RawTool[] {
   const tools: RawTool[] = [];
   for (const name of ["perl", "python3"] as const) {
-    const path = findCommand(name);
+    const path = findProgram(name, SYSTEM_FOLDERS);
     if (path !== null) tools.push({ name, path });
   }
   return tools;

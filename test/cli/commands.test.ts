@@ -1,4 +1,4 @@
-/** Every command that looks or asks, on a real cluster, as text and as JSON. */
+/** The commands that query or change a running cluster, as text and as JSON. */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { waitFor } from "../../scripts/shared/wait.ts";
 import { type NatsServer, startNatsServer } from "../../src/testing.ts";
@@ -24,12 +24,12 @@ afterAll(() => server.dispose());
 async function two(): Promise<{ a: RunningDaemon; b: RunningDaemon; clusterId: string }> {
   const clusterId = freshId();
   const [a, b] = await startCluster(server, clusterId, ["a", "b"]);
-  if (a === undefined || b === undefined) throw new Error("two were started");
+  if (a === undefined || b === undefined) throw new Error("two daemons were started");
   return { a, b, clusterId };
 }
 
-describe("who leads", () => {
-  test("status says it in go-cluster's lines and fields", async () => {
+describe("queries", () => {
+  test("status prints go-cluster's lines and fields", async () => {
     const { a, b, clusterId } = await two();
     const [text, { code, value }] = await Promise.all([
       cli(["status", "--config", a.path]),
@@ -65,7 +65,7 @@ describe("who leads", () => {
     expect(value["uptimeMs"]).toBeGreaterThan(0);
   });
 
-  test("nodes lists every process with role, epoch, uptime, presence and round trip", async () => {
+  test("nodes lists every process with its role, epoch, uptime, presence and round trip time", async () => {
     const { clusterId } = await two();
     const where = ["--cluster-id", clusterId, "--nats-url", server.url];
     const { code, value } = await json<{ nodes: Record<string, unknown>[] }>(["nodes", ...where]);
@@ -99,7 +99,7 @@ describe("who leads", () => {
     expect(text.stdout).toMatch(/^NODE +ROLE +EPOCH +UPTIME +PRESENCE +RTT +VERSION\na +leader +1 /);
   });
 
-  test("nobody leads: exit code 3; unreachable: exit code 4, and what to do", async () => {
+  test("without a leader the exit code is 3; if NATS is unreachable it is 4, and the error says what to do", async () => {
     const where = ["--cluster-id", freshId(), "--node-id", "a"];
     const reachable = [...where, "--nats-url", server.url];
     const none = await json(["status", ...reachable]);
@@ -122,7 +122,7 @@ describe("who leads", () => {
     expect(text.stderr).toContain("is a server running there");
   });
 
-  test("a lease that ran out is nobody's, and status says whose it was", async () => {
+  test("an expired lease has no leader, and status shows its former holder", async () => {
     const clusterId = freshId();
     const operator = await operatorOf(server, clusterId);
     await operator.createBucket(0);
@@ -142,10 +142,10 @@ describe("who leads", () => {
       epoch: 0,
       lease: { holder: "z", epoch: 7, ttlMs: 1, answers: false },
     });
-    expect((await cli(["status", ...where])).stdout).toMatch(/^Lease: +of z, epoch 7, has run out/m);
+    expect((await cli(["status", ...where])).stdout).toMatch(/^Lease: +expired: node z, epoch 7, /m);
     const watching = start(["watch", ...where]);
-    const line = await watching.next((said) => said.text !== undefined);
-    expect(line.text).toMatch(/nobody leads: the lease of z, epoch 7, has run out$/);
+    const line = await watching.next((one) => one.text !== undefined);
+    expect(line.text).toMatch(/lease expired: z, epoch 7, no longer leads$/);
   });
 });
 
@@ -163,7 +163,7 @@ describe("changing who leads", () => {
     expect([leads(a), leads(b)]).toEqual([true, false]);
     expect(await cli(["promote", "--config", a.path])).toMatchObject({
       code: 0,
-      stdout: "a leads already\n",
+      stdout: "a already leads\n",
     });
     const where = ["--cluster-id", clusterId, "--nats-url", server.url];
     const down = await json(["stepdown", "a", "--to", "b", ...where]);
@@ -179,7 +179,7 @@ describe("changing who leads", () => {
     expect(leads(b)).toBe(true);
   });
 
-  test("demote works on a running daemon, and does nothing to one that does not lead", async () => {
+  test("demote makes a running daemon step down, and does nothing if it does not lead", async () => {
     const { a, b } = await two();
     const idle = await json(["demote", "--config", b.path]);
     expect(idle).toEqual({ code: 0, value: { ok: true, demoted: false, leader: "a" } });
@@ -190,7 +190,7 @@ describe("changing who leads", () => {
     await waitFor(() => leads(b));
   });
 
-  test("leave makes a daemon stop competing, join takes it back", async () => {
+  test("leave makes a daemon stop competing, and join reverses it", async () => {
     const { a, b } = await two();
     expect(await cli(["leave", "--config", a.path])).toMatchObject({
       code: 0,
@@ -200,7 +200,7 @@ describe("changing who leads", () => {
     const refused = await cli(["promote", "--config", a.path]);
     expect(refused).toMatchObject({ code: 1, stderr: expect.stringContaining("nats-leader join") });
     await json(["demote", "--config", b.path]);
-    // The only one that competes leads again, after its cooldown; the one that left never did.
+    // b is the only node that competes, so it leads again after its cooldown.
     await waitFor(() => leads(b));
     expect(b.manager.node?.epoch).toBe(3);
     const joined = await json(["join", "--config", a.path]);
@@ -209,7 +209,7 @@ describe("changing who leads", () => {
     expect(leads(a)).toBe(true);
   });
 
-  test("without a daemon there is nothing to promote, and leaving is done already", async () => {
+  test("without a daemon promote exits 4 and leave succeeds", async () => {
     const { clusterId } = await two();
     const path = configFile(configFor(server, clusterId, "c"));
     const none = await cli(["promote", "--config", path]);
@@ -226,7 +226,7 @@ describe("changing who leads", () => {
 });
 
 describe("history", () => {
-  test("tells who led, from when until when and why it ended, the present term too", async () => {
+  test("lists the past terms and the present one, with their times and the reason of their end", async () => {
     const { a, b } = await two();
     expect((await json(["transfer", "b", "--config", a.path])).code).toBe(0);
     interface Term {

@@ -1,4 +1,4 @@
-/** The configuration file: go-cluster's, ours, where values come from, what is said about wrong ones. */
+/** The configuration file: go-cluster's format and ours, the sources of values, and the errors. */
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -29,11 +29,11 @@ function problemsOf(config: unknown, more: Partial<LoadOptions> = {}): string {
   } catch (error) {
     return error instanceof Error ? error.message : String(error);
   }
-  throw new Error("it was accepted");
+  throw new Error("the configuration was accepted");
 }
 
 describe("go-cluster's file", () => {
-  test("is read unchanged, zero values included", () => {
+  test("is read unchanged, including zero values", () => {
     const { nodeOptions, vip, notes } = load(GO);
     expect(nodeOptions).toMatchObject({
       clusterId: "my-cluster",
@@ -54,7 +54,7 @@ describe("go-cluster's file", () => {
     expect(load(zeros).nodeOptions.leaseTtlMs).toBeUndefined();
   });
 
-  test("with a short lease has its reconnect pause lowered, and says so", () => {
+  test("with a short lease has its reconnect wait lowered, with a note", () => {
     const { nodeOptions, notes } = load({
       ...GO,
       election: { leaseTtlMs: 5_000, heartbeatIntervalMs: 1_000 },
@@ -63,23 +63,23 @@ describe("go-cluster's file", () => {
     expect(notes).toEqual([expect.stringContaining("nats.reconnectWaitMs 2000 counts as 1500")]);
   });
 
-  test("with a virtual IP gives its prefix a default, by family", () => {
+  test("with a virtual IP has a default prefix length by address family", () => {
     const vip = { address: "192.168.1.100", interface: "eth0" };
     expect(load({ ...GO, vip }).vip).toEqual({ ...vip, netmask: 24 });
     expect(load({ ...GO, vip: { ...vip, address: "2001:db8::1" } }).vip?.netmask).toBe(64);
   });
 });
 
-describe("what is wrong", () => {
-  test("is all told at once, with path, value, source and rule", () => {
-    const said = problemsOf({
+describe("errors", () => {
+  test("list every problem at once, with path, value, source and rule", () => {
+    const problems = problemsOf({
       clusterId: "bil.ling",
       nats: { servers: "nats://x", password: "geheim" },
       election: { heartbeatIntervalMs: "3000", leaseTTLMs: 4, replicas: 2 },
       leaseTtlMs: 5,
       vip: { address: "10.0.0.300" },
     });
-    expect(said.split("\n  ").slice(1)).toEqual([
+    expect(problems.split("\n  ").slice(1)).toEqual([
       expect.stringMatching(/^clusterId "bil\.ling" \(from \S+cluster\.json\) must be 1 to 64 of/),
       "nodeId is missing; give --node-id, NATS_LEADER_NODE_ID or a file with it; it must be 1 to 64 of the characters A-Z a-z 0-9 _ - (it becomes a token of NATS subjects)",
       expect.stringMatching(/^nats\.servers "nats:\/\/x" \(from \S+\) must be a list of nats:\/\/host:port/),
@@ -91,28 +91,28 @@ describe("what is wrong", () => {
       "leaseTtlMs is not a setting; did you mean election.leaseTtlMs?",
       "vip.interface is missing; it must name a network interface when vip.address is given",
     ]);
-    expect(said).not.toContain("geheim");
+    expect(problems).not.toContain("geheim");
   });
 
-  test("by contradiction is told by its path in the file", () => {
-    const said = problemsOf({ ...GO, election: { leaseTtlMs: 4_000, heartbeatIntervalMs: 2_000 } });
-    expect(said).toMatch(
+  test("name the path in the file for a relation between options", () => {
+    const problems = problemsOf({ ...GO, election: { leaseTtlMs: 4_000, heartbeatIntervalMs: 2_000 } });
+    expect(problems).toMatch(
       /\n {2}election\.heartbeatIntervalMs 2000 must be less than half of leaseTtlMs 4000/,
     );
     const vip = { address: "10.0.0.1", netmask: 33, interface: "eth0" };
     expect(problemsOf({ ...GO, vip })).toContain("vip.netmask 33 must be from 0 to 32");
   });
 
-  test("JSON is told with line and column", () => {
+  test("give line and column of a syntax error", () => {
     expect(problemsOf('{\n  "clusterId": "x",\n}')).toMatch(/cluster\.json:3:1 is not JSON/);
     expect(problemsOf("[]")).toContain("it must be an object");
   });
 });
 
-describe("where a value comes from", () => {
+describe("the source of a value", () => {
   const flags = new Map([["nodeId", { value: "flag", flag: "--node-id" }]]);
 
-  test("flags, our variables, the file, shared variables, in this order", () => {
+  test("is the first of flags, our variables, the file and shared variables", () => {
     const env = {
       NATS_LEADER_NODE_ID: "env",
       NATS_LEADER_LEASE_TTL_MS: "20000",
@@ -134,7 +134,7 @@ describe("where a value comes from", () => {
     expect(nats.servers).toHaveLength(1);
   });
 
-  test("one way to log in, from the strongest source, with its secret from a file or a variable", () => {
+  test("decides the login method; its secret comes from a file or a variable", () => {
     const secret = join(folder(), "secret");
     writeFileSync(secret, "geheim\n");
     const file = { ...GO, nats: { servers: ["x:1"], user: "u", passwordFile: secret } };
@@ -155,7 +155,7 @@ describe("where a value comes from", () => {
 });
 
 describe("the command", () => {
-  test("config check says what is in force, as text and as JSON", async () => {
+  test("config check lists the values and their sources, as text and as JSON", async () => {
     const path = join(folder(), "a.json");
     writeFileSync(path, JSON.stringify(GO));
     const env = { NATS_LEADER_LEASE_TTL_MS: "12000" };
@@ -176,7 +176,7 @@ describe("the command", () => {
     });
   });
 
-  test("init writes go-cluster's file with our schema, and keeps what it replaces", async () => {
+  test("init writes go-cluster's file with our schema, and keeps the file that it replaces", async () => {
     const path = join(folder(), "deep", "cluster.json");
     const args = ["init", "--config", path, "--cluster-id", "billing", "--node-id", "a"];
     expect(await cli(args)).toMatchObject({ code: 0, stdout: `Configuration written to ${path}\n` });
@@ -200,7 +200,7 @@ describe("the command", () => {
   });
 });
 
-test("the published JSON Schema is the one that is generated", async () => {
+test("the published JSON Schema equals the generated one", async () => {
   const path = fileURLToPath(new URL("../../schema/config.schema.json", import.meta.url));
   const published = readFileSync(path, "utf8");
   expect(published).toBe(schemaText());

@@ -1,4 +1,4 @@
-/** `daemon` as a process: its log, its signals, its end. */
+/** `daemon` as a process: its log, its signals and its exit code. */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { waitFor } from "../../scripts/shared/wait.ts";
 import { type NatsServer, startNatsServer } from "../../src/testing.ts";
@@ -19,12 +19,12 @@ interface Line {
 async function leading(clusterId: string, more: readonly string[] = [], url = server.url) {
   const path = configFile(configFor({ url }, clusterId, "a"));
   const child = start<Line>(["daemon", "--config", path, ...more]);
-  const said = "This node is now the LEADER";
-  await child.next((line) => line.msg === said || line.text?.includes(said) === true);
+  const message = "This node is now the LEADER";
+  await child.next((line) => line.msg === message || line.text?.includes(message) === true);
   return { child, path };
 }
 
-test("it says go-cluster's words, as text and as JSON", async () => {
+test("logs go-cluster's messages, as text and as JSON", async () => {
   const text = await leading(freshId());
   text.child.kill("SIGTERM");
   await text.child.exit;
@@ -62,7 +62,7 @@ describe("a signal", () => {
     expect(released).toBe(true);
   });
 
-  test("ends a daemon whose server is frozen or gone, too, with 0", async () => {
+  test("makes a daemon exit 0 even if its server is frozen or gone", async () => {
     const other = await startNatsServer();
     try {
       const frozen = await leading(freshId(), [], other.url);
@@ -79,11 +79,11 @@ describe("a signal", () => {
     }
   });
 
-  test("the second one ends it at once", async () => {
+  test("the second one makes it exit immediately", async () => {
     const other = await startNatsServer();
     try {
       const { child } = await leading(freshId(), [], other.url);
-      // The first one has to wait for an answer that does not come.
+      // After the first signal the daemon waits for an answer from the frozen server.
       await other.pause();
       child.kill("SIGTERM");
       await child.next((line) => line.text?.includes("Received signal") === true);
@@ -95,7 +95,7 @@ describe("a signal", () => {
   });
 });
 
-test("a daemon that can't reach NATS says so and exits 4", async () => {
+test("a daemon that cannot reach NATS prints why and exits 4", async () => {
   const path = configFile(configFor({ url: "nats://127.0.0.1:1" }, freshId(), "a"));
   const ended = await cli(["daemon", "--config", path]);
   expect(ended.code).toBe(4);

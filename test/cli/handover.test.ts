@@ -24,7 +24,7 @@ async function candidates(clusterId: string): Promise<Node[]> {
   const nodes: Node[] = [];
   for (let index = 0; index < CANDIDATES; index++) {
     const connection = connections[index % connections.length];
-    if (connection === undefined) throw new Error("there are four");
+    if (connection === undefined) throw new Error("four connections were opened");
     const node = new Node({ clusterId, nodeId: `n${index}`, connection, logger: false, cooldownMs: 100 });
     atEnd(() => node[Symbol.asyncDispose]());
     await node.start();
@@ -35,7 +35,7 @@ async function candidates(clusterId: string): Promise<Node[]> {
   return nodes;
 }
 
-test("the named one of 22 leads next, every time, in milliseconds", async () => {
+test("among 22 candidates the named one leads next, every time, within 50 ms", async () => {
   const nodes = await candidates(freshId());
   const tookMs: number[] = [];
   let leader = 0;
@@ -57,11 +57,11 @@ test("the named one of 22 leads next, every time, in milliseconds", async () => 
   console.log(
     `handover among ${CANDIDATES}: p50 ${median.toFixed(1)} ms, max ${tookMs.at(-1)?.toFixed(1)} ms`,
   );
-  // Without being named it would be one of 21, and the others would have waited 50 ms for it.
+  // Without a named successor every candidate would wait for the successor grace of 50 ms.
   expect(median).toBeLessThan(50);
 });
 
-test("transfer does the same from outside, and refuses who does not compete", async () => {
+test("transfer does the same from another process; a node that does not compete is refused", async () => {
   const clusterId = freshId();
   const nodes = await candidates(clusterId);
   const where = ["--cluster-id", clusterId, "--nats-url", server.url];

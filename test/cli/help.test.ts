@@ -1,13 +1,14 @@
-/** What every command says about itself. */
+/** The help of each command, and what the program imports to print it. */
+import { readFileSync } from "node:fs";
+import { join, relative } from "node:path";
+import { fileURLToPath } from "node:url";
 import type { Command } from "commander";
-import { describe, expect, test } from "vitest";
-import { buildProgram, withGoFlags } from "../../src/cli/program.ts";
-import { cli } from "../support/cli/run-cli.ts";
+import { describe, expect, test, vi } from "vitest";
+import { COMMANDS } from "../../src/cli/commands.ts";
+import { fullProgram, programFor, withGoFlags } from "../../src/cli/program.ts";
+import { cli, everyCommand } from "../support/cli/run-cli.ts";
 
-function everyCommand(command: Command, path = ""): { readonly path: string; readonly command: Command }[] {
-  const name = `${path} ${command.name()}`.trim();
-  return [{ path: name, command }, ...command.commands.flatMap((sub) => everyCommand(sub, name))];
-}
+const program = await fullProgram();
 
 function helpOf(command: Command): string {
   let text = "";
@@ -16,7 +17,7 @@ function helpOf(command: Command): string {
   return text;
 }
 
-describe.each(everyCommand(buildProgram()))("the help of $path", ({ command }) => {
+describe.each(everyCommand(program))("the help of $path", ({ command }) => {
   const help = helpOf(command);
 
   test("fits 80 columns", () => {
@@ -28,7 +29,45 @@ describe.each(everyCommand(buildProgram()))("the help of $path", ({ command }) =
   });
 });
 
-test("go-cluster's commands and flags are all there", () => {
+describe("the program without loaded commands", () => {
+  test("has the same help as with all of them", async () => {
+    expect(helpOf(await programFor(["--help"]))).toBe(helpOf(program));
+  });
+
+  test("lists every command of the table, with its description", async () => {
+    const help = helpOf(await programFor([]));
+    for (const { name, args = "", description } of COMMANDS) {
+      const usage = `${name} ${args}`.trim();
+      expect(help).toMatch(new RegExp(`^ {2}${usage.replace(/[[\].]/g, "\\$&")} +${description}$`, "m"));
+    }
+  });
+
+  test("does not import the NATS client, pino, zod or the doctor for version and --help", () => {
+    for (const entry of ["src/cli/main.ts", "src/cli/commands/version.ts"]) {
+      const { files, packages } = staticImports(entry);
+      expect(packages.filter((name) => !name.startsWith("node:") && name !== "commander")).toEqual([]);
+      expect(files.filter((file) => /^src\/(?!cli\/|config\/options|errors)/.test(file))).toEqual([]);
+    }
+  });
+});
+
+const root = fileURLToPath(new URL("../../", import.meta.url));
+
+/** Files and packages that a file imports when it is loaded, directly or through others. */
+function staticImports(entry: string): { readonly files: readonly string[]; readonly packages: string[] } {
+  const files = new Set([entry]);
+  const packages = new Set<string>();
+  for (const file of files) {
+    const text = readFileSync(join(root, file), "utf8");
+    for (const [, name = ""] of text.matchAll(/^(?:import|export)\b(?! type\b)[^;]*?from "([^"]+)";/gm)) {
+      if (name.startsWith(".")) files.add(relative(root, join(root, file, "..", name)));
+      else packages.add(name);
+    }
+  }
+  return { files: [...files], packages: [...packages] };
+}
+
+test("every command and flag of go-cluster exists", () => {
   const flags: Readonly<Record<string, readonly string[]>> = {
     init: ["config", "cluster-id", "node-id", "nats-url", "vip-address", "vip-netmask", "vip-interface"],
     daemon: ["config", "log-level"],
@@ -40,7 +79,6 @@ test("go-cluster's commands and flags are all there", () => {
     leave: ["config"],
     version: [],
   };
-  const program = buildProgram();
   for (const [name, wanted] of Object.entries(flags)) {
     const command = program.commands.find((one) => one.name() === name);
     const known = command?.options.map((option) => option.long);
@@ -55,28 +93,54 @@ test("go-cluster's commands and flags are all there", () => {
   expect(withGoFlags(["run", "--", "prog", "-config"])).toEqual(["run", "--", "prog", "-config"]);
 });
 
-test("wrong usage exits 2, the version and help exit 0", async () => {
-  const [unknown, nothing, incomplete, wrong, version, json, help] = await Promise.all([
+/** What the program prints to stderr when it rejects these arguments. */
+async function rejected(args: readonly string[]): Promise<string> {
+  const parsed = await programFor(args);
+  let text = "";
+  for (const { command } of everyCommand(parsed)) {
+    command.configureOutput({ writeErr: (part) => (text += part) });
+  }
+  await expect(parsed.parseAsync(args, { from: "user" })).rejects.toThrow();
+  return text;
+}
+
+test.each([
+  [["frobnicate"], "unknown command 'frobnicate'"],
+  [[], "Usage: nats-leader"],
+  [["init", "--cluster-id", "x"], "'--node-id <id>' not specified"],
+  [["watch", "--interval", "soon"], "500ms, 2s or 1m30s"],
+  [["watch", "--interval", "0s"], "above 0"],
+  [["history", "--last", "0"], "from 1 to 10000"],
+  [["doctor", "--monitor", "http://"], "such as http://n1:8222"],
+  [["doctor", "--role", "king"], "node, observer, operator"],
+  [["completion", "tcsh"], "bash, zsh, fish"],
+])("%j is rejected with a message that contains %j", async (args, message) => {
+  expect(await rejected(args)).toContain(message);
+});
+
+test("invalid usage exits 2; version and help exit 0", async () => {
+  const [unknown, version, json, help] = await Promise.all([
     cli(["frobnicate"]),
-    cli([]),
-    cli(["init", "--cluster-id", "x"]),
-    cli(["watch", "--interval", "soon"]),
     cli(["version"]),
     cli(["version", "--json"]),
     cli(["help", "run"]),
   ]);
-  expect(unknown).toMatchObject({ code: 2, stderr: expect.stringContaining("unknown command") });
-  expect([nothing.code, incomplete.code]).toEqual([2, 2]);
-  expect(wrong).toMatchObject({ code: 2, stderr: expect.stringContaining("500ms, 2s or 1m30s") });
-  expect(version.stdout).toMatch(/^nats-leader \d+\.\d+\.\d+\n$/);
+  expect(unknown.code).toBe(2);
+  expect(version).toMatchObject({ code: 0, stdout: expect.stringMatching(/^nats-leader \d+\.\d+\.\d+\n$/) });
   expect(JSON.parse(json.stdout)).toMatchObject({ version: expect.any(String) });
   expect(help).toMatchObject({ code: 0, stdout: expect.stringContaining("LEADER_EPOCH") });
 });
 
-test("completion is made for bash, zsh and fish", async () => {
-  const made = await Promise.all(["bash", "zsh", "fish"].map((shell) => cli(["completion", shell])));
-  for (const { code, stdout } of made) {
-    expect(code).toBe(0);
-    expect(stdout).toContain("transfer");
+test("completion scripts for bash, zsh and fish contain every command", async () => {
+  const write = vi.spyOn(process.stdout, "write").mockReturnValue(true);
+  try {
+    for (const shell of ["bash", "zsh", "fish"]) {
+      const args = ["completion", shell];
+      await (await programFor(args)).parseAsync(args, { from: "user" });
+      const script = String(write.mock.lastCall?.[0]);
+      expect(COMMANDS.filter(({ name }) => !script.includes(name))).toEqual([]);
+    }
+  } finally {
+    write.mockRestore();
   }
 });

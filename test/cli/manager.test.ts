@@ -1,4 +1,4 @@
-/** The manager, as a program uses it. */
+/** `Manager` as a library. */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -26,7 +26,7 @@ beforeAll(async () => {
 });
 afterAll(() => server.dispose());
 
-test("the constructor checks the configuration as the file's is checked", () => {
+test("the constructor checks the configuration as loadConfig does", () => {
   const config = configFor(server, "x", "a", { election: { leaseTtlMs: 2_000, heartbeatIntervalMs: 1_000 } });
   expect(() => new Manager(config)).toThrow(
     /election.heartbeatIntervalMs 1000 must be less than half of leaseTtlMs/,
@@ -45,39 +45,39 @@ test("init writes a file that a daemon can be started from", () => {
 });
 
 describe("runDaemon", () => {
-  test("calls every hook in its place, and can't run twice", async () => {
-    const said: string[] = [];
-    // Methods of a class, which a spread would lose.
+  test("calls every hook in order, and rejects a second call", async () => {
+    const calls: string[] = [];
+    // The methods of a class are not own properties: spreading the hooks would lose them.
     class Application implements ManagerHooks {
-      onDaemonStart = (): void => void said.push("daemon start");
+      onDaemonStart = (): void => void calls.push("daemon start");
       onBecomeLeader(): void {
-        said.push("become");
+        calls.push("become");
       }
       onLoseLeadership(): void {
-        said.push("lose");
+        calls.push("lose");
       }
       onDaemonStop(): void {
-        said.push("daemon stop");
+        calls.push("daemon stop");
       }
     }
     const daemon = await startDaemon(configFor(server, freshId(), "a"), new Application());
     const { manager } = daemon;
-    await waitFor(() => said.includes("become"));
+    await waitFor(() => calls.includes("become"));
     expect(manager.running).toBe(true);
     expect(await manager.status()).toMatchObject({ role: "PRIMARY", leader: "a", epoch: 1, connected: true });
     await expect(manager.runDaemon()).rejects.toMatchObject({ code: "ALREADY_STARTED" });
     await expect(manager.join()).rejects.toMatchObject({ code: "ALREADY_STARTED" });
     await daemon.stop();
-    expect(said).toEqual(["daemon start", "become", "lose", "daemon stop"]);
+    expect(calls).toEqual(["daemon start", "become", "lose", "daemon stop"]);
     expect(manager.running).toBe(false);
   });
 
-  test("that can't start says why, after onDaemonStop", async () => {
-    const said: string[] = [];
+  test("that cannot start rejects with the reason, after onDaemonStop", async () => {
+    const calls: string[] = [];
     const config = configFor({ url: "nats://127.0.0.1:1" }, freshId(), "a");
-    const manager = new Manager(config, { onDaemonStop: () => void said.push("stop") }, { logger: false });
+    const manager = new Manager(config, { onDaemonStop: () => void calls.push("stop") }, { logger: false });
     await expect(manager.runDaemon()).rejects.toMatchObject({ code: "NO_CONNECTION" });
-    expect(said).toEqual(["stop"]);
+    expect(calls).toEqual(["stop"]);
     expect(await manager.status()).toMatchObject({
       connected: false,
       daemon: "unknown",
@@ -86,12 +86,12 @@ describe("runDaemon", () => {
   });
 });
 
-test("promote, demote and leave act on the daemon of another process, status reads it", async () => {
+test("promote, demote and leave act on a daemon through NATS, and status reads it", async () => {
   const clusterId = freshId();
-  // Whoever has stepped down stays out of it, so that who is next is no race.
+  // A long cooldown keeps a node that stepped down from leading again, so that the next leader is known.
   const election = { ...ELECTION, cooldownMs: 60_000 };
   const [a, b, c] = await startCluster(server, clusterId, ["a", "b", "c"], { election });
-  if (a === undefined || b === undefined || c === undefined) throw new Error("three were started");
+  if (a === undefined || b === undefined || c === undefined) throw new Error("three daemons were started");
   const remote = new Manager(b.config, {}, { logger: false });
   expect(await remote.status()).toMatchObject({
     nodeId: "b",
@@ -115,30 +115,30 @@ test("promote, demote and leave act on the daemon of another process, status rea
 });
 
 test("leave by the daemon itself waits for its work", async () => {
-  const said: string[] = [];
+  const calls: string[] = [];
   const a = await startDaemon(configFor(server, freshId(), "a"), {
     onLoseLeadership: async (_term, reason) => {
       await new Promise((resolve) => setImmediate(resolve));
-      said.push(reason);
+      calls.push(reason);
     },
   });
   await waitFor(() => leads(a));
   expect(await a.manager.leave()).toBe(true);
-  expect(said).toEqual(["released"]);
+  expect(calls).toEqual(["released"]);
   expect(a.manager.node?.role).toBe("follower");
 });
 
-/** Says what is done with it, and with the lease meanwhile. */
+/** Records the calls to it. */
 class FakeVip implements TermResource {
-  readonly #said: string[];
+  readonly #calls: string[];
   held = false;
 
-  constructor(said: string[]) {
-    this.#said = said;
+  constructor(calls: string[]) {
+    this.#calls = calls;
   }
 
   async check(): Promise<void> {
-    this.#said.push("check");
+    this.#calls.push("check");
   }
 
   hooks(application: Hooks): Hooks {
@@ -146,50 +146,50 @@ class FakeVip implements TermResource {
       ...application,
       onBecomeLeader: async (term) => {
         this.held = true;
-        this.#said.push("acquire");
+        this.#calls.push("acquire");
         await application.onBecomeLeader?.(term);
       },
       onLoseLeadership: async (term, reason) => {
         this.held = false;
-        this.#said.push("release");
+        this.#calls.push("release");
         await application.onLoseLeadership?.(term, reason);
       },
     };
   }
 
   async close(): Promise<void> {
-    this.#said.push("close");
+    this.#calls.push("close");
   }
 }
 
-test("a virtual IP comes with the term, is seen in the status, and goes before the lease", async () => {
-  const said: string[] = [];
+test("a virtual IP is acquired with the term, shown in the status, and released before the lease", async () => {
+  const calls: string[] = [];
   const vip = { address: "192.0.2.1", netmask: 24, interface: "eth0" };
   const config = configFor(server, freshId(), "a", { vip });
   const hooks = {
-    onBecomeLeader: () => void said.push("become"),
-    onLoseLeadership: () => void said.push("lose"),
+    onBecomeLeader: () => void calls.push("become"),
+    onLoseLeadership: () => void calls.push("lose"),
   };
   const manager = new Manager(config, hooks, {
     logger: false,
     vip: (given) => {
       expect(given).toEqual(vip);
-      return new FakeVip(said);
+      return new FakeVip(calls);
     },
   });
   const ending = new AbortController();
   const done = manager.runDaemon({ signal: ending.signal });
   atEnd(() => ending.abort());
-  await waitFor(() => said.includes("become"));
+  await waitFor(() => calls.includes("become"));
   const where = ["--cluster-id", config.clusterId, "--node-id", "a", "--nats-url", server.url];
   expect((await json(["status", ...where])).value).toMatchObject({ role: "PRIMARY", vipHeld: true });
   ending.abort();
   await done;
-  expect(said).toEqual(["check", "acquire", "become", "release", "lose", "close"]);
+  expect(calls).toEqual(["check", "acquire", "become", "release", "lose", "close"]);
   await expect(new Manager(config).runDaemon()).rejects.toMatchObject({ code: "INVALID_CONFIG" });
 });
 
-test("history that can't be recorded disturbs nothing", async () => {
+test("history can be disabled, and the present term is listed nevertheless", async () => {
   const clusterId = freshId();
   const daemon = await startDaemon(configFor(server, clusterId, "a"));
   await waitFor(() => leads(daemon));
@@ -197,6 +197,6 @@ test("history that can't be recorded disturbs nothing", async () => {
   await waitFor(() => leads(off));
   const where = ["--cluster-id", off.config.clusterId, "--nats-url", server.url];
   const read = await cli(["history", ...where]);
-  expect(read).toMatchObject({ code: 0, stderr: expect.stringContaining("no term is recorded here") });
+  expect(read).toMatchObject({ code: 0, stderr: expect.stringContaining("has no recorded terms") });
   expect(read.stdout).toMatch(/^1 +a .* leads /m);
 });

@@ -1,4 +1,4 @@
-/** Commands that look do nothing else. */
+/** Queries have no side effects. */
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { type NatsServer, startNatsServer } from "../../src/testing.ts";
 import { accountOf, examined, found } from "../support/cli/examine.ts";
@@ -10,10 +10,10 @@ beforeAll(async () => {
 });
 afterAll(() => server.dispose());
 
-// No renewal falls into the test.
+// With this interval the leader does not renew during the test.
 const CALM = { election: { leaseTtlMs: 600_000, heartbeatIntervalMs: 200_000 }, history: { enabled: false } };
 
-test("status, nodes, history, watch and doctor write nothing, change nothing and join no election", async () => {
+test("status, nodes, history, watch and doctor write nothing, change nothing and do not join the election", async () => {
   const clusterId = freshId();
   const [a] = await startCluster(server, clusterId, ["a", "b"], CALM);
   const node = a?.manager.node;
@@ -21,9 +21,9 @@ test("status, nodes, history, watch and doctor write nothing, change nothing and
   const before = await onlooker.everything();
   const flags = ["--cluster-id", clusterId, "--node-id", "c", "--nats-url", server.url];
   const watching = start(["watch", ...flags, "--json", "--interval", "50ms"]);
-  let seen = 0;
-  await watching.next((line) => "event" in line && line["event"] === "status" && ++seen === 5);
-  // Each once: a process takes a second to start, and what is printed makes no difference to the bucket.
+  let statusLines = 0;
+  await watching.next((line) => "event" in line && line["event"] === "status" && ++statusLines === 5);
+  // Each command once: a process takes a second to start, and the output format does not affect the bucket.
   const commands = [["status"], ["nodes", "--json"], ["history"], ["join", "--json"]];
   const codes = await Promise.all(commands.map(async (command) => (await cli([...command, ...flags])).code));
   expect(codes).toEqual(commands.map(() => 0));
@@ -41,7 +41,7 @@ test("status, nodes, history, watch and doctor write nothing, change nothing and
   expect(node?.epoch).toBe(1);
 });
 
-test("they make no bucket where there is none", async () => {
+test("queries create no bucket if none exists", async () => {
   const clusterId = freshId();
   const onlooker = await Onlooker.of(server, clusterId);
   const flags = ["--cluster-id", clusterId, "--nats-url", server.url];

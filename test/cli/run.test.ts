@@ -1,4 +1,4 @@
-/** `run -- CMD`: a program that runs only while its host leads. */
+/** `run -- CMD`: runs a program only while its host leads. */
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -19,7 +19,7 @@ interface Line {
   readonly text?: string;
 }
 
-/** Says its process id and epoch, then goes on for ever. */
+/** Prints its process id and epoch, then runs until it is stopped. */
 const LOOP = 'echo "up $$ $LEADER_EPOCH"; while :; do sleep 0.02; done';
 
 function file(nodeId: string, clusterId: string = freshId(), url: string = server.url): string {
@@ -33,7 +33,7 @@ async function program(child: Child<Line>): Promise<{ readonly pid: number; read
   return { pid, epoch };
 }
 
-/** The kernel's letter for a process; `X`: none, or one that has ended and was not waited for. */
+/** The kernel's state letter of a process; `X` if it does not exist or is a zombie. */
 function stateOf(pid: number): string {
   try {
     const [state = "X"] = readFileSync(`/proc/${pid}/stat`, "utf8").replace(/^.*\) /s, "");
@@ -47,22 +47,22 @@ async function gone(pid: number): Promise<void> {
   await waitFor(() => stateOf(pid) === "X", { message: `the end of process ${pid}` });
 }
 
-describe("a program that ends by itself", () => {
-  test("finds its term in its environment, and its exit code is the command's", async () => {
+describe("a program that exits by itself", () => {
+  test("has its term in its environment, and run exits with its code", async () => {
     const clusterId = freshId();
     const print = 'echo "$LEADER_CLUSTER_ID $LEADER_NODE_ID $LEADER_EPOCH"; exit 7';
     const first = await cli(["run", "--config", file("a", clusterId), "--", "sh", "-c", print]);
     expect(first).toMatchObject({ code: 7, stdout: `${clusterId} a 1\n` });
     const second = await cli(["run", "--config", file("b", clusterId), "--json", "sh", "-c", print]);
     expect(second).toMatchObject({ code: 7, stdout: `${clusterId} b 2\n` });
-    const said = second.stderr
+    const logged = second.stderr
       .trim()
       .split("\n")
       .map((line) => JSON.parse(line) as { msg: string });
-    expect(said.map(({ msg }) => msg)).toContain("program started");
+    expect(logged.map(({ msg }) => msg)).toContain("program started");
   });
 
-  test("by a signal gives 128 and its number; one that can't be run 127 or 126", async () => {
+  test("gives 128 + n after signal n, and 127 or 126 if it cannot be run", async () => {
     const run = (...program: string[]) =>
       cli(["run", "--config", file("a"), "--log-level", "error", "--", ...program]);
     const [killed, missing, forbidden] = await Promise.all([
@@ -78,7 +78,7 @@ describe("a program that ends by itself", () => {
     expect(forbidden.code).toBe(126);
   });
 
-  test("is started again in the same term if that is wanted, and takes nothing with it otherwise", async () => {
+  test("is restarted in the same term with --restart, and its process group ends with it", async () => {
     const marker = join(folder(), "failed");
     const fail = `test -e ${marker} || { touch ${marker}; exit 3; }; wait`;
     const child = start<Line>([
@@ -88,7 +88,7 @@ describe("a program that ends by itself", () => {
     const first = await program(child);
     const second = await program(child);
     expect([first.epoch, second.epoch]).toEqual([1, 1]);
-    // What it left behind in its group is gone when it is started again.
+    // Processes that it left in its group are killed before the restart.
     await gone(first.pid);
     child.kill("SIGTERM");
     expect(await child.exit).toEqual({ code: 0, signal: null });
@@ -97,7 +97,7 @@ describe("a program that ends by itself", () => {
 });
 
 describe("leadership that is given up", () => {
-  test("is kept until the program has ended by SIGTERM; only then the next one starts", async () => {
+  test("is kept until the program has ended after SIGTERM; only then the next leader's program starts", async () => {
     const clusterId = freshId();
     const log = join(folder(), "log");
     writeFileSync(log, "");
@@ -116,7 +116,7 @@ describe("leadership that is given up", () => {
     expect([first.epoch, second.epoch]).toEqual([1, 2]);
   });
 
-  test("ends a stubborn program by SIGKILL after the grace, and the exit code is 0", async () => {
+  test("ends a program that ignores SIGTERM by SIGKILL after the grace period, and exits 0", async () => {
     const config = ["--config", file("a"), "--grace", "200ms"];
     const child = start<Line>(["run", ...config, "--", "sh", "-c", `trap '' TERM; ${LOOP}`]);
     const { pid } = await program(child);
@@ -125,7 +125,7 @@ describe("leadership that is given up", () => {
     expect(stateOf(pid)).toBe("X");
   });
 
-  test("by a step-down ends the program, which is started again in the next term", async () => {
+  test("by a step-down ends the program, which starts again in the next term", async () => {
     const path = file("a");
     const child = start<Line>(["run", "--config", path, "--", "sh", "-c", LOOP]);
     const first = await program(child);
@@ -137,7 +137,7 @@ describe("leadership that is given up", () => {
     expect((await child.exit).code).toBe(0);
   });
 
-  test("a second signal ends everything at once", async () => {
+  test("ends immediately at a second signal", async () => {
     const child = start<Line>(["run", "--config", file("a"), "--", "sh", "-c", `trap '' TERM; ${LOOP}`]);
     const { pid } = await program(child);
     child.kill("SIGTERM");
@@ -148,7 +148,7 @@ describe("leadership that is given up", () => {
   });
 });
 
-test("a program that fails when it is told to end gives its exit code", async () => {
+test("run exits with the code of a program that fails after SIGTERM", async () => {
   const child = start<Line>(["run", "--config", file("a"), "--", "sh", "-c", `trap 'exit 9' TERM; ${LOOP}`]);
   await program(child);
   child.kill("SIGTERM");
@@ -156,7 +156,7 @@ test("a program that fails when it is told to end gives its exit code", async ()
 });
 
 describe("leadership that is lost", () => {
-  test("by kill -9 of the command: the program is killed with it", async () => {
+  test("by kill -9 of run: the program is killed, too", async () => {
     const child = start<Line>(["run", "--config", file("a"), "--", "sh", "-c", `trap '' TERM; ${LOOP}`]);
     const { pid } = await program(child);
     child.kill("SIGKILL");
@@ -164,7 +164,7 @@ describe("leadership that is lost", () => {
     await gone(pid);
   });
 
-  test("for a moment, with the connection: the program is frozen, and goes on in the same term", async () => {
+  test("temporarily, with the connection: the program is frozen and continues in the same term", async () => {
     const proxy = await startProxy({ target: { port: server.port } });
     atEnd(() => proxy.close());
     const child = start<Line>(["run", "--config", file("a", freshId(), proxy.url), "--", "sh", "-c", LOOP]);
@@ -173,13 +173,13 @@ describe("leadership that is lost", () => {
     proxy.cut();
     await waitFor(() => stateOf(pid) === "T", { message: "the program to be frozen" });
     proxy.refuse(false);
-    await waitFor(() => stateOf(pid) !== "T", { message: "the program to go on" });
+    await waitFor(() => stateOf(pid) !== "T", { message: "the program to continue" });
     expect(stateOf(pid)).not.toBe("X");
     child.kill("SIGTERM");
     expect((await child.exit).code).toBe(0);
   });
 
-  test("at the deadline: the program is killed, and started again when the host leads again", async () => {
+  test("at the deadline: the program is killed, and starts again when the host leads again", async () => {
     const proxy = await startProxy({ target: { port: server.port } });
     atEnd(() => proxy.close());
     const args = ["run", "--config", file("a", freshId(), proxy.url), "--on-suspend", "continue"];
@@ -188,7 +188,7 @@ describe("leadership that is lost", () => {
     proxy.refuse(true);
     proxy.cut();
     await gone(first.pid);
-    expect(child.stderr).toMatch(/leadership is lost: killing the program.*reason=expired/);
+    expect(child.stderr).toMatch(/leadership lost: killing the program.*reason=expired/);
     proxy.refuse(false);
     const second = await program(child);
     expect(second.epoch).toBeGreaterThan(first.epoch);

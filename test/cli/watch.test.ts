@@ -1,4 +1,4 @@
-/** `watch`: what it shows, and how soon. */
+/** `watch`: its output and its delay. */
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { waitFor } from "../../scripts/shared/wait.ts";
 import { type NatsServer, startNatsServer } from "../../src/testing.ts";
@@ -27,7 +27,7 @@ interface Line {
   readonly status: { readonly leader: string; readonly epoch: number; readonly role: string };
 }
 
-test("a handover is a release and a new leader, in this order, as text and as JSON", async () => {
+test("a handover is shown as a release and a new leader, in this order, as text and as JSON", async () => {
   const clusterId = freshId();
   const [a] = await startCluster(server, clusterId, ["a", "b"]);
   const where = ["--cluster-id", clusterId, "--node-id", "b", "--nats-url", server.url];
@@ -47,13 +47,13 @@ test("a handover is a release and a new leader, in this order, as text and as JS
   expect(led.timestamp).toMatch(/^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d$/);
   const lines = text.lines;
   await text.next((line) => /b leads, epoch 2, after \d+ ms without a leader$/.test(line.text ?? ""));
-  const said = lines.map((line) => line.text?.slice("2026-01-01 00:00:00.000  ".length));
-  expect(said.slice(0, 2)).toEqual(["a leads, epoch 1", "epoch 1 was released to b"]);
+  const texts = lines.map((line) => line.text?.slice("2026-01-01 00:00:00.000  ".length));
+  expect(texts.slice(0, 2)).toEqual(["a leads, epoch 1", "epoch 1 was released to b"]);
   text.kill("SIGINT");
   expect((await text.exit).code).toBe(0);
 });
 
-test("a killed leader's successor is shown within 100 ms of becoming it", async () => {
+test("the successor of a killed leader is shown within 100 ms", async () => {
   const clusterId = freshId();
   const killed = start<{ readonly msg?: string }>([
     ...["daemon", "--json", "--config", configFile(configFor(server, clusterId, "a"))],
@@ -76,7 +76,7 @@ test("a killed leader's successor is shown within 100 ms of becoming it", async 
   expect(lateMs).toBeLessThan(100);
 });
 
-test("a server that restarts is told, and what happened meanwhile is caught up", async () => {
+test("a restart of the server is shown, and so are the changes during it", async () => {
   const other = await startNatsServer();
   try {
     const clusterId = freshId();

@@ -1,7 +1,7 @@
 /** The same command lines with a real Compose and container engine, where there are both and NATS_IMAGE says what to run. */
 import { describe, expect, test } from "vitest";
 import { findCompose } from "../../scripts/deploy-nats-cluster/compose-backend.ts";
-import { runCommand } from "../../src/testing/server/find/run-command.ts";
+import { runCommand } from "../../src/system/run-command.ts";
 import { Deployment, urlsOf } from "../support/deploy/deployment.ts";
 import { startLeader } from "../support/node/test-node.ts";
 

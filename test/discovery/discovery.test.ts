@@ -1,7 +1,6 @@
-import { execFile } from "node:child_process";
-import { promisify } from "node:util";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { pingSubject, serviceName, statusSubject, stepdownSubject } from "../../src/nats/names.ts";
+import { runCommand } from "../../src/system/run-command.ts";
 import { type NatsServer, startNatsServer } from "../../src/testing.ts";
 import { INFO, PING, STATS } from "../support/nats/micro-schemas.ts";
 import { freshId, type Operator, operatorOf } from "../support/node/operator.ts";
@@ -10,7 +9,6 @@ import { findNatsCli } from "../support/processes/nats-cli.ts";
 
 const cli = await findNatsCli();
 const why = "missing" in cli ? ` (skipped: ${cli.missing})` : "";
-const execute = promisify(execFile);
 
 let server: NatsServer;
 let operator: Operator;
@@ -86,11 +84,10 @@ describe("what other tools demand of an answer", () => {
 
 describe.skipIf(why !== "")(`the real nats command${why}`, () => {
   async function nats(...args: string[]): Promise<string> {
-    const { stdout } = await execute("path" in cli ? cli.path : "", ["--server", server.url, ...args], {
-      timeout: 20_000,
+    return runCommand("path" in cli ? cli.path : "", ["--server", server.url, ...args], {
+      timeoutMs: 20_000,
       env: { ...process.env, NO_COLOR: "1" },
     });
-    return stdout;
   }
 
   test("lists both nodes with version and description", async () => {

@@ -5,7 +5,7 @@ import { headers } from "@nats-io/transport-node";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { waitFor } from "../../scripts/shared/wait.ts";
 import { permissionsText } from "../../src/cli/commands/permissions.ts";
-import { buildProgram } from "../../src/cli/program.ts";
+import { programFor } from "../../src/cli/program.ts";
 import { permissionsFor } from "../../src/nats/permissions.ts";
 import {
   findNatsServer,
@@ -223,7 +223,8 @@ describe("nats-leader permissions", () => {
   async function printed(...args: string[]): Promise<string> {
     const write = vi.spyOn(process.stdout, "write").mockReturnValue(true);
     try {
-      await buildProgram().parseAsync(["permissions", ...args], { from: "user" });
+      const line = ["permissions", ...args];
+      await (await programFor(line)).parseAsync(line, { from: "user" });
       return write.mock.calls.map(([text]) => String(text)).join("");
     } finally {
       write.mockRestore();

@@ -1,9 +1,9 @@
 import { readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
+import type { RunCommand } from "../../src/system/run-command.ts";
 import { cachedPath } from "../../src/testing/server/find/cache.ts";
 import { createFinder, type NatsServerBinary } from "../../src/testing/server/find/find.ts";
-import type { RunCommand } from "../../src/testing/server/find/run-command.ts";
 import { emptyWorld, fakeServer, tempDir } from "../support/testing/fake-servers.ts";
 
 /** A `go install` that takes no time. */

@@ -2,8 +2,8 @@ import { createHash } from "node:crypto";
 import { mkdir, readdir, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
+import { type RunCommand, runCommand } from "../../src/system/run-command.ts";
 import { createFinder } from "../../src/testing/server/find/find.ts";
-import { type RunCommand, runCommand } from "../../src/testing/server/find/run-command.ts";
 import { WHEELS, type Wheels } from "../../src/testing/server/find/wheels.ts";
 import { emptyWorld, fakeServer } from "../support/testing/fake-servers.ts";
 

@@ -4,9 +4,9 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
+import { type RunCommand, runCommand } from "../../src/system/run-command.ts";
 import { type FetchBytes, fetchBytes } from "../../src/testing/server/find/fetch-bytes.ts";
 import { createFinder } from "../../src/testing/server/find/find.ts";
-import { type RunCommand, runCommand } from "../../src/testing/server/find/run-command.ts";
 import { emptyWorld, fakeServer, tempDir } from "../support/testing/fake-servers.ts";
 
 const FOLDER = "nats-server-v2.15.1-linux-amd64";

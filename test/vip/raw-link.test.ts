@@ -3,8 +3,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { waitFor } from "../../scripts/shared/wait.ts";
+import { findProgram } from "../../src/system/find-program.ts";
 import { parseCidr } from "../../src/vip/address.ts";
-import { type AskableLink, findCommand } from "../../src/vip/ip-command.ts";
+import { type AskableLink, SYSTEM_FOLDERS } from "../../src/vip/ip-command.ts";
 import { Neighbours } from "../../src/vip/neighbours.ts";
 import { type Host, ip, Lab, whyNoNamespaces } from "../support/vip/network-namespaces.ts";
 
@@ -35,12 +36,14 @@ describe.skipIf(why !== null)(
     /** The tool as it would run on host a. */
     function on(name: "perl" | "python3", text: string): Neighbours {
       const path = join(folder, name);
-      writeFileSync(path, `#!/bin/sh\nexec ${a.exec.join(" ")} ${findCommand(name)} "$@"\n`, { mode: 0o755 });
+      writeFileSync(path, `#!/bin/sh\nexec ${a.exec.join(" ")} ${findProgram(name, SYSTEM_FOLDERS)} "$@"\n`, {
+        mode: 0o755,
+      });
       return new Neighbours(parseCidr(text), [{ name, path }]);
     }
 
     for (const name of ["perl", "python3"] as const) {
-      const missing = findCommand(name) === null;
+      const missing = findProgram(name, SYSTEM_FOLDERS) === null;
       test.skipIf(missing)(
         `works with ${name}, IPv4 and IPv6${missing ? " (skipped: not installed)" : ""}`,
         async () => {

@@ -1,32 +1,25 @@
-/** Completion for shells, made from the commands themselves. */
-import { Argument, Command } from "commander";
+/** Completion scripts for shells, generated from the commands. */
+import { Argument, type Command } from "commander";
 import { print } from "../output.ts";
 
 const SHELLS = ["bash", "zsh", "fish"] as const;
 
-interface Words {
+interface CommandWords {
   readonly name: string;
-  readonly about: string;
+  readonly description: string;
   readonly flags: readonly {
     readonly name: string;
-    readonly about: string;
+    readonly description: string;
     readonly values: readonly string[];
   }[];
-  /** Subcommands. */
-  readonly below: readonly string[];
+  /** Names of subcommands and values of arguments. */
+  readonly operands: readonly string[];
 }
 
-export function completion(): Command {
-  return new Command("completion")
-    .description("print a completion script for a shell")
-    .addArgument(new Argument("<shell>", "which shell").choices(SHELLS))
-    .addHelpText(
-      "after",
-      `
-Example:
-  source <(nats-leader completion bash)
-  nats-leader completion fish > ~/.config/fish/completions/nats-leader.fish`,
-    )
+export function completion(command: Command): Command {
+  return command
+    .addArgument(new Argument("<shell>", "shell to print the script for").choices(SHELLS))
+    .addHelpText("after", HELP)
     .action((shell: (typeof SHELLS)[number], _flags: object, self: Command) => {
       const program = self.parent;
       if (program === null) throw new Error("bug: completion without a program");
@@ -35,27 +28,32 @@ Example:
     });
 }
 
-function wordsOf(command: Command): Words {
+const HELP = `
+Example:
+  source <(nats-leader completion bash)
+  nats-leader completion fish > ~/.config/fish/completions/nats-leader.fish`;
+
+function wordsOf(command: Command): CommandWords {
   return {
     name: command.name(),
-    about: command.description(),
+    description: command.description(),
     flags: command.options
       .filter((option) => !option.hidden && option.long != null)
       .map((option) => ({
         name: String(option.long),
-        about: option.description,
+        description: option.description,
         values: option.argChoices ?? [],
       })),
-    below: [
+    operands: [
       ...command.commands.map((sub) => sub.name()),
       ...command.registeredArguments.flatMap((argument) => argument.argChoices ?? []),
     ],
   };
 }
 
-function bash(words: readonly Words[]): string {
-  const cases = words.map(({ name, flags, below }) => {
-    const all = [...below, ...flags.map((flag) => flag.name), "--help"].join(" ");
+function bash(words: readonly CommandWords[]): string {
+  const cases = words.map(({ name, flags, operands }) => {
+    const all = [...operands, ...flags.map((flag) => flag.name), "--help"].join(" ");
     return `    ${name}) words="${all}" ;;`;
   });
   const values = new Map(
@@ -81,11 +79,11 @@ ${cases.join("\n")}
 complete -o bashdefault -o default -F _nats_leader nats-leader`;
 }
 
-function zsh(words: readonly Words[]): string {
+function zsh(words: readonly CommandWords[]): string {
   const quote = (text: string): string => text.replaceAll("'", "'\\''").replaceAll(":", "\\:");
-  const commands = words.map(({ name, about }) => `    '${name}:${quote(about)}'`);
-  const cases = words.map(({ name, flags, below }) => {
-    const all = [...below, ...flags.map((flag) => flag.name), "--help"];
+  const commands = words.map(({ name, description }) => `    '${name}:${quote(description)}'`);
+  const cases = words.map(({ name, flags, operands }) => {
+    const all = [...operands, ...flags.map((flag) => flag.name), "--help"];
     return `    ${name}) compadd -- ${all.join(" ")} ;;`;
   });
   return `#compdef nats-leader
@@ -103,17 +101,17 @@ ${cases.join("\n")}
 compdef _nats_leader nats-leader`;
 }
 
-function fish(words: readonly Words[]): string {
+function fish(words: readonly CommandWords[]): string {
   const quote = (text: string): string => `'${text.replaceAll("\\", "\\\\").replaceAll("'", "\\'")}'`;
   const line = (rest: string): string => `complete -c nats-leader ${rest}`;
-  const lines = words.flatMap(({ name, about, flags, below }) => [
-    line(`-f -n __fish_use_subcommand -a ${name} -d ${quote(about)}`),
+  const lines = words.flatMap(({ name, description, flags, operands }) => [
+    line(`-f -n __fish_use_subcommand -a ${name} -d ${quote(description)}`),
     ...flags.map((flag) => {
       const values = flag.values.length > 0 ? ` -x -a ${quote(flag.values.join(" "))}` : "";
       const when = quote(`__fish_seen_subcommand_from ${name}`);
-      return line(`-n ${when} -l ${flag.name.slice(2)} -d ${quote(flag.about)}${values}`);
+      return line(`-n ${when} -l ${flag.name.slice(2)} -d ${quote(flag.description)}${values}`);
     }),
-    ...below.map((word) => line(`-f -n ${quote(`__fish_seen_subcommand_from ${name}`)} -a ${word}`)),
+    ...operands.map((word) => line(`-f -n ${quote(`__fish_seen_subcommand_from ${name}`)} -a ${word}`)),
   ]);
   return ["# fish completion for nats-leader", ...lines].join("\n");
 }

@@ -1,40 +1,37 @@
 import { existsSync } from "node:fs";
-import { Command } from "commander";
+import type { Command } from "commander";
 import type { LoadedConfig } from "../../config/file/load.ts";
 import { jsonSchema } from "../../config/file/schema.ts";
 import { get, leaves, type Tree } from "../../config/file/tree.ts";
 import { ClusterError } from "../../errors.ts";
 import { EXIT } from "../exit.ts";
-import { type ClusterFlags, clusterCommand, configOf, tellNotes } from "../options.ts";
+import { type ClusterFlags, configOf, printNotes, withClusterOptions } from "../options.ts";
 import { coloursFor, note, print, printJson, table } from "../output.ts";
 import { withoutLogins } from "./daemon.ts";
 
-/** Files that are only opened when a node connects. */
+/** Settings that name a file which is opened only when a node connects. */
 const FILES = ["nats.credentials", "nats.tls.ca", "nats.tls.cert", "nats.tls.key"];
 
-export function config(): Command {
-  const command = new Command("config")
-    .description("check a configuration, print its JSON Schema")
-    .addHelpText("after", "\nExample:\n  nats-leader config check --config a.json");
-  command.addCommand(
-    clusterCommand("check", "say whether a configuration is valid, and where each value comes from")
-      .addHelpText("after", CHECK_HELP)
-      .action(check),
-  );
-  command.addCommand(
-    new Command("schema")
-      .description("print the JSON Schema of the configuration file")
-      .option("--json", "print JSON, as it does anyway")
-      .addHelpText("after", "\nExample:\n  nats-leader config schema > config.schema.json")
-      .action(() => printJson(jsonSchema())),
-  );
+export function config(command: Command): Command {
+  command.addHelpText("after", "\nExample:\n  nats-leader config check --config a.json");
+  withClusterOptions(
+    command.command("check").description("check a configuration and show the source of each value"),
+  )
+    .addHelpText("after", CHECK_HELP)
+    .action(check);
+  command
+    .command("schema")
+    .description("print the JSON Schema of the configuration file")
+    .option("--json", "print JSON (always on)")
+    .addHelpText("after", "\nExample:\n  nats-leader config schema > config.schema.json")
+    .action(() => printJson(jsonSchema()));
   return command;
 }
 
 const CHECK_HELP = `
-A value is taken from the first of: flags, NATS_LEADER_* variables, the
-file, variables shared with other NATS tools (NATS_URL, NATS_CREDS, ...),
-the default. Connects to nothing. Exits 2 when something is wrong.
+A value comes from the first source that sets it: flags, NATS_LEADER_*
+variables, the file, variables of other NATS tools (NATS_URL, NATS_CREDS, ...),
+the default. Does not connect to NATS. Exits 2 if anything is invalid.
 
 Example:
   nats-leader config check --config a.json`;
@@ -63,7 +60,7 @@ function check(flags: ClusterFlags): void {
   const colours = coloursFor(process.stdout);
   const rows = settings.map(({ path, value, from }) => [path, JSON.stringify(value), from]);
   print(table(["SETTING", "VALUE", "FROM"], rows, colours).join("\n"));
-  tellNotes(loaded);
+  printNotes(loaded);
   note(`${loaded.path ?? "the configuration"} is valid`);
 }
 
@@ -75,6 +72,6 @@ function requireFiles({ config: tree }: LoadedConfig): void {
   for (const path of FILES) {
     const file = get(tree as unknown as Tree, path);
     if (typeof file !== "string" || file.includes("-----BEGIN") || existsSync(file)) continue;
-    throw new ClusterError("INVALID_CONFIG", `${path} "${file}": there is no such file`);
+    throw new ClusterError("INVALID_CONFIG", `${path} "${file}": the file does not exist`);
   }
 }

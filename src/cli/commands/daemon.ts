@@ -4,25 +4,22 @@ import type { Logger } from "../../log/logger.ts";
 import { withoutLogin } from "../../log/redact.ts";
 import { Manager, type ManagerHooks } from "../../manager/manager.ts";
 import { cliLogger } from "../log.ts";
-import { type ClusterFlags, clusterCommand, configOf, logLevelOption } from "../options.ts";
+import { type ClusterFlags, configOf, logLevelOption, withClusterOptions } from "../options.ts";
 import { print } from "../output.ts";
 import { untilSignal } from "../signals.ts";
 import { makeVip } from "../vip.ts";
 
-export function daemon(): Command {
-  return clusterCommand("daemon", "run a node: it competes, and hands over when it ends")
-    .addOption(logLevelOption())
-    .addHelpText(
-      "after",
-      `
-SIGINT or SIGTERM: hands over and exits 0; a second one exits at once.
-The log goes to stdout, as text or (--json) as JSON lines.
+export function daemon(command: Command): Command {
+  return withClusterOptions(command).addOption(logLevelOption()).addHelpText("after", HELP).action(run);
+}
+
+const HELP = `
+The node competes for leadership. At SIGINT or SIGTERM it releases its
+leadership and exits 0; a second signal exits immediately. The log goes to
+stdout, as text or, with --json, as JSON lines.
 
 Example:
-  nats-leader daemon --config a.json --log-level debug`,
-    )
-    .action(run);
-}
+  nats-leader daemon --config a.json --log-level debug`;
 
 async function run(flags: ClusterFlags): Promise<void> {
   const loaded = configOf(flags, true);
@@ -42,7 +39,7 @@ async function run(flags: ClusterFlags): Promise<void> {
   }
 }
 
-/** go-cluster's words. */
+/** Scripts for go-cluster match these messages. */
 function hooksFor(log: Logger): ManagerHooks {
   return {
     onBecomeLeader: (term) => log.info({ epoch: term.epoch }, "This node is now the LEADER"),

@@ -1,16 +1,18 @@
-/** A demonstration on one machine: a server, three daemons of this very program, and what happens to their leader. */
+/** A demonstration on one machine: a server and three daemons of this program, whose leader is stopped and then killed. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { createInterface } from "node:readline";
-import { Command } from "commander";
+import type { Command } from "commander";
 import { startNatsServer } from "../../testing/server/run/start.ts";
+import type { NatsServer } from "../../testing/server/types.ts";
 import { CliError, EXIT } from "../exit.ts";
 import { type Colours, coloursFor, note, print, printJson } from "../output.ts";
 import { untilSignal } from "../signals.ts";
 
 const CLUSTER = "demo";
-const PATIENCE_MS = 15_000;
+const LEADER_TIMEOUT_MS = 15_000;
+const SETTLE_MS = 1_000;
 
-interface Became {
+interface Election {
   readonly node: string;
   readonly epoch: number;
   readonly at: number;
@@ -24,22 +26,22 @@ interface Result {
   readonly tookMs: number;
 }
 
-export function demo(): Command {
-  return new Command("demo")
-    .description("a leader elected, stopped, killed, replaced: see it happen")
-    .option("--json", "print JSON")
-    .addHelpText(
-      "after",
-      "\nStarts a nats-server of its own; gets one if need be.\n\nExample:\n  nats-leader demo",
-    )
-    .action(act);
+export function demo(command: Command): Command {
+  return command.option("--json", "print JSON").addHelpText("after", HELP).action(act);
 }
+
+const HELP = `
+Starts a nats-server of its own, and downloads one if none is installed. Stops
+the leader with SIGTERM and the next one with SIGKILL.
+
+Example:
+  nats-leader demo`;
 
 async function act(flags: { readonly json?: boolean }): Promise<void> {
   const colours = coloursFor(process.stdout);
-  const say = (text: string): void => (flags.json === true ? note(text) : print(text));
+  const show = (text: string): void => (flags.json === true ? note(text) : print(text));
   const ending = untilSignal();
-  const stage = new Stage(say, colours);
+  const stage = new Stage(show, colours);
   try {
     const results = await stage.play(ending.signal);
     if (flags.json === true) printJson({ ok: true, results });
@@ -50,32 +52,33 @@ async function act(flags: { readonly json?: boolean }): Promise<void> {
 }
 
 class Stage {
-  readonly #say: (text: string) => void;
+  readonly #show: (text: string) => void;
   readonly #colours: Colours;
   readonly #nodes = new Map<string, ChildProcess>();
-  readonly #heard: Became[] = [];
-  readonly #looks = new Set<() => void>();
-  #server: Awaited<ReturnType<typeof startNatsServer>> | null = null;
+  readonly #elections: Election[] = [];
+  readonly #listeners = new Set<() => void>();
+  #server: NatsServer | null = null;
 
-  constructor(say: (text: string) => void, colours: Colours) {
-    this.#say = say;
+  constructor(show: (text: string) => void, colours: Colours) {
+    this.#show = show;
     this.#colours = colours;
   }
 
   async play(signal: AbortSignal): Promise<Result[]> {
     this.#server = await startNatsServer({ signal, onProgress: (line) => note(line) });
-    this.#say(`nats-server ${this.#server.version} at ${this.#server.url}`);
+    this.#show(`nats-server ${this.#server.version} at ${this.#server.url}`);
     for (const node of ["a", "b", "c"]) this.#start(node, this.#server.url);
     const first = await this.#next(0, signal);
-    this.#say(`${this.#colours.strong(first.node)} leads, epoch ${first.epoch}`);
-    const results: Result[] = [];
-    results.push(await this.#scene("SIGTERM: it hands over and exits", first.node, "SIGTERM", signal));
-    const second = results[0]?.to ?? first.node;
-    results.push(
-      await this.#scene("kill -9: its connection closes, and that is noticed", second, "SIGKILL", signal),
+    this.#show(`${this.#colours.strong(first.node)} leads, epoch ${first.epoch}`);
+    const stopped = await this.#replace("SIGTERM: hands over and exits", first.node, "SIGTERM", signal);
+    const killed = await this.#replace(
+      "kill -9: its server reports the closed connection",
+      stopped.to,
+      "SIGKILL",
+      signal,
     );
-    this.#say(this.#colours.good("every epoch was larger than the one before"));
-    return results;
+    this.#show(this.#colours.good("each epoch was larger than the one before"));
+    return [stopped, killed];
   }
 
   async close(): Promise<void> {
@@ -83,17 +86,17 @@ class Stage {
     await this.#server?.dispose();
   }
 
-  async #scene(what: string, node: string, name: NodeJS.Signals, signal: AbortSignal): Promise<Result> {
-    // The others are up once they have seen the leader; a moment makes the numbers those of a settled cluster.
-    await new Promise((resolve) => setTimeout(resolve, 1_000));
-    const before = this.#heard.at(-1)?.epoch ?? 0;
+  async #replace(what: string, node: string, name: NodeJS.Signals, signal: AbortSignal): Promise<Result> {
+    // After this pause the other nodes know the leader, so that the times are those of a settled cluster.
+    await new Promise((resolve) => setTimeout(resolve, SETTLE_MS));
+    const before = this.#elections.at(-1)?.epoch ?? 0;
     const started = performance.now();
     this.#nodes.get(node)?.kill(name);
     const next = await this.#next(before, signal);
     this.#nodes.delete(node);
     const tookMs = Math.round((next.at - started) * 10) / 10;
-    this.#say(`${node}: ${what}`);
-    this.#say(`${this.#colours.strong(next.node)} leads, epoch ${next.epoch}, ${tookMs} ms later`);
+    this.#show(`${node}: ${what}`);
+    this.#show(`${this.#colours.strong(next.node)} leads, epoch ${next.epoch}, ${tookMs} ms later`);
     return { act: name, from: node, to: next.node, epoch: next.epoch, tookMs };
   }
 
@@ -105,20 +108,21 @@ class Stage {
     createInterface({ input: child.stdout }).on("line", (line) => {
       const { msg, epoch } = JSON.parse(line) as { readonly msg: string; readonly epoch?: number };
       if (msg !== "This node is now the LEADER" || epoch === undefined) return;
-      this.#heard.push({ node, epoch, at: performance.now() });
-      for (const look of [...this.#looks]) look();
+      this.#elections.push({ node, epoch, at: performance.now() });
+      for (const listener of [...this.#listeners]) listener();
     });
   }
 
-  #next(after: number, signal: AbortSignal): Promise<Became> {
+  /** Resolves to the first election with a larger epoch. */
+  #next(epochBefore: number, signal: AbortSignal): Promise<Election> {
     return new Promise((resolve, reject) => {
       const end = (): void => {
         clearTimeout(timer);
-        this.#looks.delete(look);
+        this.#listeners.delete(check);
         signal.removeEventListener("abort", onAbort);
       };
-      const look = (): void => {
-        const found = this.#heard.find(({ epoch }) => epoch > after);
+      const check = (): void => {
+        const found = this.#elections.find(({ epoch }) => epoch > epochBefore);
         if (found === undefined) return;
         end();
         resolve(found);
@@ -129,11 +133,12 @@ class Stage {
       };
       const timer = setTimeout(() => {
         end();
-        reject(new CliError(EXIT.noLeader, "NO_LEADER", `nobody led within ${PATIENCE_MS} ms`));
-      }, PATIENCE_MS);
-      this.#looks.add(look);
+        const message = `timed out after ${LEADER_TIMEOUT_MS} ms waiting for a leader`;
+        reject(new CliError(EXIT.noLeader, "NO_LEADER", message));
+      }, LEADER_TIMEOUT_MS);
+      this.#listeners.add(check);
       signal.addEventListener("abort", onAbort, { once: true });
-      look();
+      check();
     });
   }
 }

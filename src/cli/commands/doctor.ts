@@ -10,11 +10,18 @@ import { PERMISSION_ROLES, type PermissionRole } from "../../nats/permissions.ts
 import { examinationJson, reportLines } from "../doctor-report.ts";
 import { showTime } from "../duration.ts";
 import { EXIT } from "../exit.ts";
-import { askingCommand, type ClusterFlags, configOf, impatient, someTime, wholeNumber } from "../options.ts";
+import {
+  type ClusterFlags,
+  configOf,
+  DEFAULT_TIMEOUT_MS,
+  positiveDuration,
+  wholeNumber,
+  withConnectLimit,
+  withQueryOptions,
+} from "../options.ts";
 import { coloursFor, print, printJson, printJsonLine } from "../output.ts";
 import { untilSignal } from "../signals.ts";
 
-const DEFAULT_TIMEOUT_MS = 2_000;
 const DEFAULT_INTERVAL_MS = 5_000;
 
 interface Flags extends ClusterFlags {
@@ -28,39 +35,41 @@ interface Flags extends ClusterFlags {
   readonly interval?: number;
 }
 
-export function doctor(): Command {
-  return askingCommand("doctor", "what is wrong with servers, bucket, nodes, clocks, rights")
+export function doctor(command: Command): Command {
+  return withQueryOptions(command)
     .option("--monitor <urls...>", "monitoring ports, such as http://n1:8222", monitorUrls)
     .option("--system-creds <file>", "credentials file of the system account")
     .option("--system-user <user>", "user of the system account")
-    .option("--system-password-file <file>", "its password")
-    .option("--cluster-size <n>", "servers in each NATS cluster (default: as known)", wholeNumber(1, 1_000))
-    .addOption(new Option("--role <role>", "what this user is to be").choices(PERMISSION_ROLES))
-    .option("--watch", "look again and again, until Ctrl-C")
-    .option("--interval <time>", "pause between two looks (default: 5s)", someTime)
-    .addHelpText(
-      "after",
-      `
-Takes part in nothing and changes nothing. Reads the servers' monitoring
-ports, or asks them by the system account; with neither it says what it could
-not see. Without a cluster id only the servers are looked at. The password
-may also be in NATS_LEADER_SYSTEM_PASSWORD.
+    .option("--system-password-file <file>", "file with the password of the system user")
+    .option("--cluster-size <n>", "servers in each NATS cluster (default: as found)", wholeNumber(1, 1_000))
+    .addOption(
+      new Option("--role <role>", "role whose permissions this user should have").choices(PERMISSION_ROLES),
+    )
+    .option("--watch", "repeat until Ctrl-C")
+    .option("--interval <time>", "pause between examinations (default: 5s)", positiveDuration)
+    .addHelpText("after", HELP)
+    .action(run);
+}
 
-Exits 0 when all is well, 5 for warnings, 6 for something critical, 4 when
-nothing could be reached at all. With --watch: by the last look.
+const HELP = `
+Changes nothing and does not join the election. Reads the servers' monitoring
+ports, or queries the servers through the system account; without either, it
+lists what it could not see. Without a cluster id it examines only the servers.
+The system password may also be in NATS_LEADER_SYSTEM_PASSWORD.
+
+Exits 0 without findings, 5 with warnings, 6 with critical findings, and 4 if
+nothing was reachable. With --watch the last examination decides.
 
 Example:
   nats-leader doctor --config a.json --monitor http://n1:8222 http://n2:8222
-  nats-leader doctor --cluster-id billing --system-creds sys.creds --watch`,
-    )
-    .action(run);
-}
+  nats-leader doctor --cluster-id billing --system-creds sys.creds --watch`;
 
 function monitorUrls(text: string, previous: readonly URL[] = []): URL[] {
   const urls = text.split(",").map((part) => {
     const given = part.trim();
     const full = /^https?:\/\//i.test(given) ? given : `http://${given}`;
-    if (!URL.canParse(full)) throw new InvalidArgumentError("must be urls such as http://n1:8222");
+    if (!URL.canParse(full))
+      throw new InvalidArgumentError("Must be http or https URLs, such as http://n1:8222.");
     return new URL(full);
   });
   return [...previous, ...urls];
@@ -83,7 +92,7 @@ async function once(examiner: Doctor, flags: Flags): Promise<Examination> {
   return found;
 }
 
-/** Resolves at the first signal, to the last look. */
+/** Resolves at the first signal, to the last examination. */
 async function watched(examiner: Doctor, flags: Flags): Promise<Examination | null> {
   const ending = untilSignal();
   const { signal } = ending;
@@ -103,7 +112,7 @@ async function watched(examiner: Doctor, flags: Flags): Promise<Examination | nu
 
 type View = (found: Examination) => void;
 
-/** JSON lines; on a terminal the whole report, drawn anew; else what begins and what ends. */
+/** JSON lines; on a terminal the whole report, redrawn; otherwise a line when a finding starts or ends. */
 function viewFor(flags: Flags): View {
   if (flags.json === true) return (found) => printJsonLine(examinationJson(found, exitCodeFor(found)));
   return process.stdout.isTTY ? liveView() : changesView();
@@ -126,7 +135,7 @@ function liveView(): View {
   };
 }
 
-/** A figure in a finding moves; the finding stays the same. */
+/** Findings are compared without their text, since the figures in it change. */
 function changesView(): View {
   let before: ReadonlyMap<string, string> | null = null;
   return ({ findings, verdict }) => {
@@ -145,12 +154,12 @@ function changesView(): View {
 }
 
 function exitCodeFor({ facts, verdict }: Examination): number {
-  if (sawNothing(facts)) return EXIT.unreachable;
+  if (reachedNothing(facts)) return EXIT.unreachable;
   if (verdict === "ok") return EXIT.ok;
   return verdict === "warning" ? EXIT.warning : EXIT.critical;
 }
 
-function sawNothing({ servers, connection, system }: Facts): boolean {
+function reachedNothing({ servers, connection, system }: Facts): boolean {
   const connected = [connection, system].some((one) => one !== null && one.problem === null);
   return !connected && servers.every(({ error }) => error !== null);
 }
@@ -159,16 +168,16 @@ function doctorOptions(flags: Flags): DoctorOptions {
   const loaded = configOf(flags, false, false);
   const { nodeOptions, origins, nodeId } = loaded;
   const timeoutMs = flags.timeout ?? DEFAULT_TIMEOUT_MS;
-  const resolved = resolveOptions(impatient(nodeOptions, timeoutMs));
+  const resolved = resolveOptions(withConnectLimit(nodeOptions, timeoutMs));
   const monitors = flags.monitor ?? envMonitors();
   const system = systemLogin(flags, resolved.nats);
   const hasCluster = origins.has("clusterId");
-  // Who only names monitoring ports, or servers for the system account, wants nothing to be asked as anybody else.
+  // With monitoring ports or a system login alone, nothing is queried through another account.
   const named = monitors.length === 0 || origins.has("nats.servers");
   const usesAccount = hasCluster || (system === null && named);
   const role = flags.role ?? (nodeId === null ? null : resolved.observer ? "observer" : "node");
   const account = {
-    nodeOptions: impatient(nodeOptions, timeoutMs),
+    nodeOptions: withConnectLimit(nodeOptions, timeoutMs),
     hasCluster,
     nodeId,
     role,
@@ -191,15 +200,15 @@ function envMonitors(): readonly URL[] {
   try {
     return text === "" ? [] : monitorUrls(text);
   } catch (error) {
-    throw new ClusterError("INVALID_CONFIG", `NATS_LEADER_MONITOR "${text}": ${messageOf(error)}`);
+    throw new ClusterError("INVALID_CONFIG", `NATS_LEADER_MONITOR "${text}" is invalid: ${messageOf(error)}`);
   }
 }
 
-/** The same servers and TLS, another login. */
+/** The servers and TLS settings of the configuration, with the login of the system account. */
 function systemLogin(flags: Flags, nats: NatsOptions): NatsOptions | null {
   const { env } = process;
   const { servers, tls, connectTimeoutMs } = nats;
-  const place = {
+  const endpoint = {
     ...(servers === undefined ? {} : { servers }),
     ...(tls === undefined ? {} : { tls }),
     ...(connectTimeoutMs === undefined ? {} : { connectTimeoutMs }),
@@ -208,19 +217,19 @@ function systemLogin(flags: Flags, nats: NatsOptions): NatsOptions | null {
   const credsFile =
     flags.systemCreds ?? (user === undefined ? env["NATS_LEADER_SYSTEM_CREDS"] || undefined : undefined);
   if (credsFile !== undefined && user !== undefined) {
-    throw new ClusterError("INVALID_CONFIG", "give --system-creds or --system-user, not both");
+    throw new ClusterError("INVALID_CONFIG", "pass either --system-creds or --system-user, not both");
   }
-  if (credsFile !== undefined) return { ...place, credsFile };
+  if (credsFile !== undefined) return { ...endpoint, credsFile };
   if (user === undefined) return null;
   const pass = env["NATS_LEADER_SYSTEM_PASSWORD"] ?? passwordIn(flags.systemPasswordFile);
-  return { ...place, user, pass };
+  return { ...endpoint, user, pass };
 }
 
 function passwordIn(path: string | undefined): string {
   if (path === undefined) {
     throw new ClusterError(
       "INVALID_CONFIG",
-      "--system-user needs its password: --system-password-file, or NATS_LEADER_SYSTEM_PASSWORD",
+      "--system-user requires a password: pass --system-password-file or set NATS_LEADER_SYSTEM_PASSWORD",
     );
   }
   try {

@@ -2,38 +2,39 @@ import type { Command } from "commander";
 import { type History, readHistory } from "../../manager/history-reader.ts";
 import type { PastTerm } from "../../manager/history-record.ts";
 import { showInstant, showSeconds } from "../duration.ts";
-import { askingCommand, type ClusterFlags, wholeNumber, withCluster } from "../options.ts";
+import { type ClusterFlags, wholeNumber, withCluster, withQueryOptions } from "../options.ts";
 import { coloursFor, note, print, printJson, table } from "../output.ts";
+
+const DEFAULT_LAST = 20;
 
 interface Flags extends ClusterFlags {
   readonly last?: number;
 }
 
-export function history(): Command {
-  return askingCommand("history", "past terms: who led, from when to when, why it ended")
-    .option("-n, --last <number>", "how many (default: 20)", wholeNumber(1, 10_000))
-    .addHelpText(
-      "after",
-      `
-Daemons record their terms in a small stream beside the bucket, unless
-"history": {"enabled": false} is configured. Reading writes nothing.
-Times are those of the nodes' clocks. "silent": the leader did not say
-why (killed, cut off); it had ended when the next term began.
-
-Example:
-  nats-leader history --cluster-id billing --last 5`,
-    )
+export function history(command: Command): Command {
+  return withQueryOptions(command)
+    .option("-n, --last <number>", `number of terms (default: ${DEFAULT_LAST})`, wholeNumber(1, 10_000))
+    .addHelpText("after", HELP)
     .action(run);
 }
+
+const HELP = `
+Daemons record their terms in a small stream next to the bucket, unless the
+configuration has "history": {"enabled": false}. This command writes nothing.
+Times are those of the nodes' clocks. The reason "silent" means that the leader
+recorded no end (killed or cut off); UNTIL is then the start of the next term.
+
+Example:
+  nats-leader history --cluster-id billing --last 5`;
 
 async function run(flags: Flags): Promise<void> {
   const found = await withCluster(flags, async (client) => ({
     clusterId: client.clusterId,
-    ...(await readHistory(client, await client.situation(), flags.last ?? 20)),
+    ...(await readHistory(client, await client.situation(), flags.last ?? DEFAULT_LAST)),
   }));
   if (flags.json === true) return printJson({ ...found, terms: found.terms.map(jsonTerm) });
   if (found.terms.length > 0) print(historyTable(found.terms).join("\n"));
-  tellMissing(found);
+  noteMissing(found);
 }
 
 function jsonTerm(term: PastTerm): object {
@@ -41,22 +42,23 @@ function jsonTerm(term: PastTerm): object {
   return { ...term, from: iso(term.from), until: iso(term.until) };
 }
 
-function tellMissing({ recorded, terms }: History): void {
-  if (!recorded) note("no term is recorded here: only daemons of nats-leader with history enabled do that");
-  else if (terms.length === 0) note("nobody has led here yet");
+function noteMissing({ recorded, terms }: History): void {
+  if (!recorded) {
+    note("this cluster has no recorded terms: only daemons of nats-leader with history enabled record them");
+  } else if (terms.length === 0) note("this cluster has not had a leader yet");
 }
 
 function historyTable(terms: readonly PastTerm[]): string[] {
   const colours = coloursFor(process.stdout);
   const rows = terms.map((term) => {
     const running = term.until === null && term.why === null;
-    const length = term.from === null ? null : (term.until ?? (running ? Date.now() : null));
+    const end = term.until ?? (running ? Date.now() : null);
     return [
       String(term.epoch),
       running ? colours.strong(term.nodeId) : term.nodeId,
       term.from === null ? "-" : showInstant(term.from),
       running ? colours.good("leads") : untilText(term),
-      length === null || term.from === null ? "-" : showSeconds(Math.max(0, length - term.from)),
+      end === null || term.from === null ? "-" : showSeconds(Math.max(0, end - term.from)),
       term.why ?? "",
     ];
   });

@@ -1,4 +1,4 @@
-import { Command, InvalidArgumentError } from "commander";
+import { type Command, InvalidArgumentError } from "commander";
 import { checkConfig } from "../../config/file/load.ts";
 import { defaultFileConfig, writeConfig } from "../../config/file/write.ts";
 import { DEFAULT_CONFIG } from "../options.ts";
@@ -15,25 +15,30 @@ interface Flags {
   readonly json?: boolean;
 }
 
-export function init(): Command {
-  return new Command("init")
-    .description("write a configuration file")
-    .requiredOption("--cluster-id <id>", "which cluster (required)")
-    .requiredOption("--node-id <id>", "which node (required)")
+export function init(command: Command): Command {
+  return command
+    .requiredOption("--cluster-id <id>", "cluster id (required)")
+    .requiredOption("--node-id <id>", "node id (required)")
     .option("-c, --config <file>", "file to write", DEFAULT_CONFIG)
-    .option("--nats-url <urls>", "NATS servers, comma separated", "nats://localhost:4222")
+    .option("--nats-url <urls>", "URLs of NATS servers, separated by commas", "nats://localhost:4222")
     .option("--vip-address <ip>", "virtual IP of the leader")
-    .option("--vip-netmask <bits>", "its prefix (default: 24, for IPv6 64)", prefix)
-    .option("--vip-interface <name>", "its network interface")
+    .option("--vip-netmask <bits>", "prefix length (default: 24 for IPv4, 64 for IPv6)", prefix)
+    .option("--vip-interface <name>", "network interface of the virtual IP")
     .option("--json", "print JSON")
-    .addHelpText("after", "\nExample:\n  nats-leader init --cluster-id billing --node-id a --config a.json")
+    .addHelpText("after", HELP)
     .action(run);
 }
+
+const HELP = `
+Overwrites the file. A file with different content is kept as <file>.bak.
+
+Example:
+  nats-leader init --cluster-id billing --node-id a --config a.json`;
 
 function prefix(text: string): number {
   const bits = Number(text);
   if (Number.isInteger(bits) && bits >= 0 && bits <= 128) return bits;
-  throw new InvalidArgumentError("must be a whole number from 0 to 128");
+  throw new InvalidArgumentError("Must be a whole number from 0 to 32 for IPv4, from 0 to 128 for IPv6.");
 }
 
 function run(flags: Flags): void {
@@ -43,7 +48,7 @@ function run(flags: Flags): void {
   const config = defaultFileConfig(flags.clusterId, flags.nodeId, servers, vip);
   checkConfig(config);
   const kept = writeConfig(config, flags.config);
-  if (kept !== null) note(`note: the file that was there is kept as ${kept}`);
+  if (kept !== null) note(`note: the previous file was kept as ${kept}`);
   if (flags.json === true) printJson({ ok: true, path: flags.config, kept });
   else print(`Configuration written to ${flags.config}`);
 }

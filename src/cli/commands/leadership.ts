@@ -1,136 +1,177 @@
-/** Commands that change who leads: each asks running nodes, none joins the election itself. */
+/** The commands that change the leader. Each sends requests to running nodes; none joins the election. */
 import type { Command } from "commander";
-import type { LoadedConfig } from "../../config/file/load.ts";
 import { ClusterError } from "../../errors.ts";
 import { Manager } from "../../manager/manager.ts";
 import { type HandoverResult, handOver } from "../../manager/operations.ts";
-import { nobodyLeads } from "../exit.ts";
+import { noLeader } from "../exit.ts";
 import {
-  askingCommand,
   type ClusterFlags,
-  clusterCommand,
   configOf,
-  someTime,
+  DEFAULT_TIMEOUT_MS,
+  positiveDuration,
   withCluster,
+  withClusterOptions,
+  withQueryOptions,
 } from "../options.ts";
 import { note, print, printJson } from "../output.ts";
 import { untilSignal } from "../signals.ts";
 
-const PATIENCE_MS = 15_000;
+const CHANGE_TIMEOUT_MS = 15_000;
 
 interface StepdownFlags extends ClusterFlags {
   readonly to?: string;
 }
 
-export function promote(): Command {
-  return clusterCommand("promote", "whoever leads hands over to this node")
-    .option("--timeout <time>", "longest wait until it leads (default: 15s)", someTime)
-    .addHelpText("after", "\nExample:\n  nats-leader promote --config b.json")
+export function promote(command: Command): Command {
+  return withChangeTimeout(command, "time limit until this node leads")
+    .addHelpText("after", PROMOTE_HELP)
     .action(async (flags: ClusterFlags) => {
       const ending = untilSignal();
-      const limits = { timeoutMs: flags.timeout ?? PATIENCE_MS, signal: ending.signal };
-      const done = await manager(flags)
+      const limits = { timeoutMs: flags.timeout ?? CHANGE_TIMEOUT_MS, signal: ending.signal };
+      const done = await managerFor(flags)
         .promote(limits)
         .finally(() => ending.close());
-      tell(flags, done, done.already ? `${done.nodeId} leads already` : "Successfully promoted to leader");
+      const text = "Successfully promoted to leader";
+      printHandover(flags, done, done.already ? `${done.nodeId} already leads` : text);
     });
 }
 
-export function demote(): Command {
-  return askingCommand("demote", "this node steps down, if it leads")
-    .addHelpText("after", "\nExample:\n  nats-leader demote --config a.json")
+const PROMOTE_HELP = `
+The leader hands over to this node. Without a leader, this node skips its
+cooldown. The daemon of this node must run and compete.
+
+Example:
+  nats-leader promote --config b.json`;
+
+export function demote(command: Command): Command {
+  return withQueryOptions(command)
+    .addHelpText("after", DEMOTE_HELP)
     .action(async (flags: ClusterFlags) => {
-      const done = await manager(flags).demote();
+      const done = await managerFor(flags).demote();
       if (flags.json === true) return printJson({ ok: true, ...done });
       if (done.demoted) return print("Successfully demoted");
-      print(done.leader === null ? "Nothing to do: nobody leads" : `Nothing to do: "${done.leader}" leads`);
+      print(`Nothing to do: ${done.leader === null ? "there is no leader" : `"${done.leader}" leads`}`);
     });
 }
 
-export function join(): Command {
-  return askingCommand("join", "check the cluster; a node that left competes again")
-    .addHelpText("after", "\nExample:\n  nats-leader join --config a.json")
+const DEMOTE_HELP = `
+Returns after the node's work has ended and its lease is released. Exits 0 if
+the node does not lead.
+
+Example:
+  nats-leader demote --config a.json`;
+
+export function join(command: Command): Command {
+  return withQueryOptions(command)
+    .addHelpText("after", JOIN_HELP)
     .action(async (flags: ClusterFlags) => {
-      const found = await manager(flags).join();
+      const found = await managerFor(flags).join();
       if (flags.json === true) return printJson({ ok: true, status: found });
-      note(found.leader === "" ? "nobody leads" : `${found.leader} leads, epoch ${found.epoch}`);
-      if (found.daemon !== "running") note('this node does not run yet: "nats-leader daemon" starts it');
+      note(found.leader === "" ? "there is no leader" : `${found.leader} leads, epoch ${found.epoch}`);
+      if (found.daemon !== "running") note('this node is not running: "nats-leader daemon" starts it');
       print("Successfully joined cluster");
     });
 }
 
-export function leave(): Command {
-  return askingCommand("leave", "this node hands over and competes no more")
-    .addHelpText(
-      "after",
-      `
-Until "nats-leader join", or until the daemon is started again.
+const JOIN_HELP = `
+Checks that the cluster is reachable. Reverses "nats-leader leave" on a running
+daemon; does not start one.
 
 Example:
-  nats-leader leave --config a.json`,
-    )
+  nats-leader join --config a.json`;
+
+export function leave(command: Command): Command {
+  return withQueryOptions(command)
+    .addHelpText("after", LEAVE_HELP)
     .action(async (flags: ClusterFlags) => {
-      if (!(await manager(flags).leave()))
-        note("note: no daemon of this node answers, so nothing competes in its name");
+      if (!(await managerFor(flags).leave()))
+        note("note: no daemon of this node answers, so nothing competes under its node id");
       if (flags.json === true) printJson({ ok: true });
       else print("Successfully left cluster");
     });
 }
 
-export function stepdown(): Command {
-  return clusterCommand("stepdown", "the leader gives up leadership; its work stops first")
-    .argument("[node]", "the node that leads (default: whoever does)")
-    .option("--to <node>", "the node that goes first")
-    .option("--timeout <time>", "longest wait for its work to stop (default: 15s)", someTime)
-    .addHelpText("after", "\nExample:\n  nats-leader stepdown node-a --to node-b --cluster-id billing")
+const LEAVE_HELP = `
+The daemon releases its leadership and follows until "nats-leader join" or
+until it is restarted.
+
+Example:
+  nats-leader leave --config a.json`;
+
+export function stepdown(command: Command): Command {
+  return withChangeTimeout(
+    command.argument("[node]", "node id of the leader (default: the present leader)"),
+    "time limit until the leader's work has ended",
+  )
+    .option("--to <node>", "node that takes over; the leader refuses if it cannot")
+    .addHelpText("after", STEPDOWN_HELP)
     .action(async (node: string | undefined, flags: StepdownFlags) => {
-      const patience = flags.timeout ?? PATIENCE_MS;
-      const done = await withCluster({ ...flags, timeout: 2_000 }, async (client) => {
+      const timeoutMs = flags.timeout ?? CHANGE_TIMEOUT_MS;
+      const done = await withCluster({ ...flags, timeout: DEFAULT_TIMEOUT_MS }, async (client) => {
         const { leader, epoch } = await client.situation();
-        const asked = node ?? leader;
-        if (asked === null) throw nobodyLeads(client.clusterId);
+        const target = node ?? leader;
+        if (target === null) throw noLeader(client.clusterId);
         const started = performance.now();
-        await client.stepDown(asked, flags.to, patience);
-        return { ok: true, nodeId: asked, epoch, to: flags.to ?? null, tookMs: since(started) };
+        await client.stepDown(target, flags.to, timeoutMs);
+        return { ok: true, nodeId: target, epoch, to: flags.to ?? null, tookMs: since(started) };
       });
       if (flags.json === true) return printJson(done);
       print(`${done.nodeId} has stepped down (${done.tookMs} ms)`);
     });
 }
 
-export function transfer(): Command {
-  return clusterCommand("transfer", "whoever leads hands over to that node")
-    .argument("<node>", "the node that is to lead")
-    .option("--timeout <time>", "longest wait until it leads (default: 15s)", someTime)
-    .addHelpText("after", "\nExample:\n  nats-leader transfer node-b --cluster-id billing")
+const STEPDOWN_HELP = `
+Returns after the leader's work has ended and its lease is released. Without a
+node argument it exits 3 if there is no leader.
+
+Example:
+  nats-leader stepdown node-a --to node-b --cluster-id billing`;
+
+export function transfer(command: Command): Command {
+  return withChangeTimeout(
+    command.argument("<node>", "node id of the next leader"),
+    "time limit until the node leads",
+  )
+    .addHelpText("after", TRANSFER_HELP)
     .action(async (node: string, flags: ClusterFlags) => {
-      const done = await withCluster({ ...flags, timeout: 2_000 }, async (client) => {
+      const done = await withCluster({ ...flags, timeout: DEFAULT_TIMEOUT_MS }, async (client) => {
         const { leader } = await client.situation();
-        if (leader === null) throw nobodyLeads(client.clusterId);
-        return handOver(client, node, flags.timeout ?? PATIENCE_MS);
+        if (leader === null) throw noLeader(client.clusterId);
+        return handOver(client, node, flags.timeout ?? CHANGE_TIMEOUT_MS);
       });
       const from = done.from === null ? "" : ` after ${done.from}`;
       const text = `${done.nodeId} leads${from}, epoch ${done.epoch} (${done.tookMs} ms)`;
-      tell(flags, done, done.already ? `${done.nodeId} leads already` : text);
+      printHandover(flags, done, done.already ? `${done.nodeId} already leads` : text);
     });
+}
+
+const TRANSFER_HELP = `
+The leader hands over to the node, which must answer and compete. Exits 3 if
+there is no leader.
+
+Example:
+  nats-leader transfer node-b --cluster-id billing`;
+
+function withChangeTimeout(command: Command, what: string): Command {
+  return withClusterOptions(command).option("--timeout <time>", `${what} (default: 15s)`, positiveDuration);
 }
 
 function since(started: number): number {
   return Math.round((performance.now() - started) * 10) / 10;
 }
 
-function tell(flags: ClusterFlags, done: HandoverResult, text: string): void {
+function printHandover(flags: ClusterFlags, done: HandoverResult, text: string): void {
   if (flags.json === true) printJson({ ok: true, ...done });
   else print(text);
 }
 
-function manager(flags: ClusterFlags): Manager {
-  const loaded: LoadedConfig = configOf(flags, false);
+function managerFor(flags: ClusterFlags): Manager {
+  const loaded = configOf(flags, false);
   if (loaded.nodeId === null) {
     throw new ClusterError(
       "INVALID_CONFIG",
-      "which node? Give --node-id, or --config with the file of the node",
+      "no node id: this command acts on one node; pass --node-id, or --config with the node's file",
     );
   }
-  return new Manager(loaded, {}, { timeoutMs: flags.timeout ?? 2_000 });
+  return new Manager(loaded, {}, { timeoutMs: flags.timeout ?? DEFAULT_TIMEOUT_MS });
 }

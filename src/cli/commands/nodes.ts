@@ -2,21 +2,19 @@ import type { Command } from "commander";
 import { listNodes, type NodeRow } from "../../manager/cluster-nodes.ts";
 import { showSeconds } from "../duration.ts";
 import { EXIT } from "../exit.ts";
-import { askingCommand, type ClusterFlags, withCluster } from "../options.ts";
+import { type ClusterFlags, withCluster, withQueryOptions } from "../options.ts";
 import { type Colours, coloursFor, note, print, printJson, table } from "../output.ts";
 
-export function nodes(): Command {
-  return askingCommand("nodes", "all nodes of the cluster, as they say themselves")
-    .addHelpText(
-      "after",
-      `
-Asks the nodes' micro services and writes nothing. Exits 3 when nobody leads.
+export function nodes(command: Command): Command {
+  return withQueryOptions(command).addHelpText("after", HELP).action(run);
+}
+
+const HELP = `
+Asks the micro services of the nodes and writes nothing. Exits 3 if there is
+no leader.
 
 Example:
-  nats-leader nodes --cluster-id billing`,
-    )
-    .action(run);
-}
+  nats-leader nodes --cluster-id billing`;
 
 async function run(flags: ClusterFlags): Promise<void> {
   const { clusterId, leader, epoch, rows } = await withCluster(flags, async (client) => {
@@ -45,8 +43,10 @@ export function nodeTable(rows: readonly NodeRow[], colours: Colours): string[] 
   ]);
   const lines = table(head, cells, colours);
   const ids = rows.map((row) => row.nodeId);
-  const twice = [...new Set(ids.filter((id, index) => ids.indexOf(id) !== index))];
-  for (const id of twice) lines.push(colours.bad(`two processes run as node "${id}": give each its own id`));
+  const duplicates = [...new Set(ids.filter((id, index) => ids.indexOf(id) !== index))];
+  for (const id of duplicates) {
+    lines.push(colours.bad(`several processes run as node "${id}": give each process its own node id`));
+  }
   return lines;
 }
 

@@ -1,5 +1,4 @@
-/** Prints NATS permissions for the users of one cluster. Connects to nothing. */
-import { Argument, Command, Option } from "commander";
+import { Argument, type Command, Option } from "commander";
 import {
   type Grant,
   type Grants,
@@ -22,36 +21,34 @@ interface Flags {
   readonly json?: boolean;
 }
 
-export function permissions(): Command {
-  return new Command("permissions")
-    .description("print the NATS permissions that a role needs")
-    .addArgument(new Argument("<role>", "which role").choices(PERMISSION_ROLES))
-    .option("--cluster-id <id>", "which cluster (required)")
+export function permissions(command: Command): Command {
+  return command
+    .addArgument(new Argument("<role>", "role of the user").choices(PERMISSION_ROLES))
+    .option("--cluster-id <id>", "cluster id (required)")
     .addOption(new Option("--cluster <id>").hideHelp())
-    .option("--node-id <id>", "for this node only: it cannot answer as another")
+    .option("--node-id <id>", "restrict the user to this node id")
     .addOption(new Option("--bucket-creator").hideHelp().default(true))
-    .option("--no-bucket-creator", "for a node that may not create the bucket")
-    .option("--inbox-prefix <prefix>", "prefix of its inbox (default: _INBOX_<role>)")
+    .option("--no-bucket-creator", "without the permission to create the bucket")
+    .option("--inbox-prefix <prefix>", "inbox prefix of the user (default: _INBOX_<role>)")
     .option("--json", "print JSON")
-    .addHelpText(
-      "after",
-      `
-Prints the contents of a user's "permissions" block in nats-server.conf.
-Connects to nothing. The client must use the inbox prefix in the output.
+    .addHelpText("after", HELP)
+    .action(run);
+}
+
+const HELP = `
+Prints the contents of a user's "permissions" block in nats-server.conf. Does
+not connect to NATS. The client must use the inbox prefix in the output.
 
 Examples:
   nats-leader permissions node --cluster-id billing > node.conf
   nats-leader permissions node --cluster-id billing --node-id a
-  nats-leader permissions operator --cluster-id billing --json`,
-    )
-    .action(run);
-}
+  nats-leader permissions operator --cluster-id billing --json`;
 
 function run(role: PermissionRole, flags: Flags): void {
   const { nodeId, inboxPrefix, bucketCreator } = flags;
   const clusterId = flags.clusterId ?? flags.cluster;
   if (clusterId === undefined) {
-    throw new CliError(EXIT.usage, "INVALID_CONFIG", "--cluster-id is missing: it says which cluster");
+    throw new CliError(EXIT.usage, "INVALID_CONFIG", "--cluster-id is missing: pass the cluster id");
   }
   const options: PermissionOptions = {
     clusterId,

@@ -3,7 +3,7 @@ import type { LoadedConfig } from "../../config/file/load.ts";
 import { DEFAULTS } from "../../config/resolve.ts";
 import { Manager } from "../../manager/manager.ts";
 import { cliLogger } from "../log.ts";
-import { type ClusterFlags, clusterCommand, configOf, duration, logLevelOption } from "../options.ts";
+import { type ClusterFlags, configOf, duration, logLevelOption, withClusterOptions } from "../options.ts";
 import { note } from "../output.ts";
 import { untilSignal } from "../signals.ts";
 import { ProgramRunner, RESTARTS, type Restart } from "../supervise/program-runner.ts";
@@ -16,24 +16,27 @@ interface Flags extends ClusterFlags {
   readonly onSuspend: "freeze" | "continue";
 }
 
-/** Beyond the grace: the time a killed program takes to be gone, and the lease to be deleted. */
+/** Time after the grace period for SIGKILL to take effect and for the release of the lease. */
 const AFTER_GRACE_MS = 1_000;
+/** The largest `drainTimeoutMs` that a node accepts. */
+const MAX_DRAIN_TIMEOUT_MS = 3_600_000;
 
-export function run(): Command {
-  return clusterCommand("run", "run any program, only while this host leads")
-    .argument("<command...>", "the program and its arguments, after --")
+export function run(command: Command): Command {
+  return withClusterOptions(command.argument("<command...>", "the program and its arguments, after --"))
     .passThroughOptions()
     .addOption(
-      new Option("--grace <time>", "from SIGTERM to SIGKILL").argParser(duration).default(10_000, "10s"),
+      new Option("--grace <time>", "time from SIGTERM to SIGKILL").argParser(duration).default(10_000, "10s"),
     )
     .addOption(
-      new Option("--restart <when>", "if the program ends by itself").choices(RESTARTS).default("never"),
+      new Option("--restart <when>", "whether to restart a program that exits")
+        .choices(RESTARTS)
+        .default("never"),
     )
     .addOption(
       new Option("--restart-delay <time>", "pause before a restart").argParser(duration).default(1_000, "1s"),
     )
     .addOption(
-      new Option("--on-suspend <what>", "while the connection is lost")
+      new Option("--on-suspend <what>", "what to do while the connection is lost")
         .choices(["freeze", "continue"])
         .default("freeze"),
     )
@@ -43,15 +46,16 @@ export function run(): Command {
 }
 
 const HELP = `
-This host competes as a node. When it leads, the program is started with
-LEADER_EPOCH, LEADER_NODE_ID and LEADER_CLUSTER_ID in its environment.
-When it steps down: SIGTERM, SIGKILL after the grace, then the lease goes.
-When leadership is lost: SIGKILL at once. Should this process be killed, the
-program is killed as well. Signals reach all processes of its group.
+This host competes as a node. When it becomes the leader, the program starts
+with LEADER_EPOCH, LEADER_NODE_ID and LEADER_CLUSTER_ID in its environment.
+When it steps down, the program gets SIGTERM, and SIGKILL after the grace
+period; then the lease is released. When it loses its leadership, the program
+gets SIGKILL. If this process is killed, the program is killed, too. Signals
+reach all processes of the program's process group.
 
-If the program ends by itself, this host steps down, and exits with its
-exit code (128 + signal; 126 or 127 when it cannot be run), unless --restart
-says otherwise. Told to end by a signal: exit code 0, or the program's own.
+If the program exits by itself, this host steps down and exits with the same
+code (128 + signal; 126 or 127 if the program cannot be run), unless --restart
+applies. After a signal it exits 0, or with the program's own exit code.
 
 Example:
   nats-leader run --config a.json --grace 5s -- ./worker --queue jobs`;
@@ -84,7 +88,7 @@ async function act(command: string[], flags: Flags): Promise<void> {
     () => runner.kill(),
   );
   const manager: Manager = new Manager(
-    patient(loaded, flags.grace),
+    withDrainTimeout(loaded, flags.grace),
     {
       onBecomeLeader: (term) => runner.begin(term, manager.node),
       onLoseLeadership: () => runner.end(),
@@ -99,12 +103,10 @@ async function act(command: string[], flags: Flags): Promise<void> {
   process.exitCode = code;
 }
 
-/** The lease is kept for as long as the program may take to end. */
-function patient(loaded: LoadedConfig, graceMs: number): LoadedConfig {
+/** The lease must be kept until the program has ended, so the node drains at least as long as the grace period. */
+function withDrainTimeout(loaded: LoadedConfig, graceMs: number): LoadedConfig {
   const { nodeOptions } = loaded;
-  const drainTimeoutMs = Math.max(
-    nodeOptions.drainTimeoutMs ?? DEFAULTS.drainTimeoutMs,
-    graceMs + AFTER_GRACE_MS,
-  );
-  return { ...loaded, nodeOptions: { ...nodeOptions, drainTimeoutMs: Math.min(drainTimeoutMs, 3_600_000) } };
+  const configuredMs = nodeOptions.drainTimeoutMs ?? DEFAULTS.drainTimeoutMs;
+  const drainTimeoutMs = Math.min(Math.max(configuredMs, graceMs + AFTER_GRACE_MS), MAX_DRAIN_TIMEOUT_MS);
+  return { ...loaded, nodeOptions: { ...nodeOptions, drainTimeoutMs } };
 }

@@ -3,33 +3,30 @@ import { asError } from "../../errors.ts";
 import { type ClusterStatus, unreachableStatus, viewedStatus } from "../../manager/cluster-status.ts";
 import { showSeconds } from "../duration.ts";
 import { EXIT, exitCodeOf } from "../exit.ts";
-import { askingCommand, type ClusterFlags, configOf, withCluster } from "../options.ts";
+import { type ClusterFlags, configOf, withCluster, withQueryOptions } from "../options.ts";
 import { type Colours, coloursFor, print, printJson } from "../output.ts";
 
-export function status(): Command {
-  return askingCommand("status", "who leads, and how this node's daemon is")
-    .addHelpText(
-      "after",
-      `
-Only looks: it joins no election and writes nothing. Exits 3 when nobody
-leads and 4 when NATS cannot be reached; what is known is printed anyway.
-
-Example:
-  nats-leader status --config a.json --json`,
-    )
-    .action(run);
+export function status(command: Command): Command {
+  return withQueryOptions(command).addHelpText("after", HELP).action(run);
 }
 
+const HELP = `
+Writes nothing and does not join the election. Exits 3 if there is no leader
+and 4 if NATS is unreachable; it prints what is known in both cases.
+
+Example:
+  nats-leader status --config a.json --json`;
+
 async function run(flags: ClusterFlags): Promise<void> {
-  const found = await look(flags);
+  const found = await readStatus(flags);
   if (flags.json === true) printJson(found.status);
   else print(statusLines(found.status, coloursFor(process.stdout)).join("\n"));
   if (found.error !== null) throw found.error;
-  // The answer says it: no message, only the code.
+  // The output already shows that there is no leader.
   if (found.status.leader === "") process.exitCode = EXIT.noLeader;
 }
 
-async function look(
+async function readStatus(
   flags: ClusterFlags,
 ): Promise<{ readonly status: ClusterStatus; readonly error: Error | null }> {
   const loaded = configOf(flags, false);
@@ -43,7 +40,7 @@ async function look(
   }
 }
 
-/** go-cluster's lines first. */
+/** go-cluster's lines come first. */
 export function statusLines(status: ClusterStatus, colours: Colours): string[] {
   const { leader, lease } = status;
   const lines = [`Cluster:   ${status.clusterId}`];
@@ -71,8 +68,8 @@ function daemonText({ daemon, state, competes, presence }: ClusterStatus): strin
 
 function leaseText(lease: NonNullable<ClusterStatus["lease"]>, leader: string): string {
   const age = `renewed ${(lease.ageMs / 1_000).toFixed(1)} s ago`;
-  const limit = `${lease.ttlMs / 1_000} s`;
-  if (leader === "") return `of ${lease.holder}, epoch ${lease.epoch}, has run out (${age}, lasts ${limit})`;
-  const silent = lease.answers ? "" : `, ${lease.holder} does not answer`;
-  return `${age}, lasts ${limit}${silent}`;
+  const ttl = `TTL ${lease.ttlMs / 1_000} s`;
+  if (leader === "") return `expired: node ${lease.holder}, epoch ${lease.epoch}, ${age}, ${ttl}`;
+  const silent = lease.answers ? "" : `; node ${lease.holder} does not answer`;
+  return `${age}, ${ttl}${silent}`;
 }

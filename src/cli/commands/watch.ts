@@ -5,33 +5,34 @@ import { listNodes, type NodeRow } from "../../manager/cluster-nodes.ts";
 import { type ClusterStatus, viewedStatus } from "../../manager/cluster-status.ts";
 import { type Change, ClusterWatch } from "../../manager/cluster-watch.ts";
 import { showInstant, showTime } from "../duration.ts";
-import { askingCommand, type ClusterFlags, someTime, withCluster } from "../options.ts";
+import { type ClusterFlags, positiveDuration, withCluster, withQueryOptions } from "../options.ts";
 import { coloursFor, print, printJsonLine } from "../output.ts";
 import { untilSignal } from "../signals.ts";
 import { nodeTable } from "./nodes.ts";
 import { statusLines } from "./status.ts";
 
 const EVENTS_SHOWN = 8;
+const DEFAULT_INTERVAL_MS = 2_000;
 
 interface Flags extends ClusterFlags {
   readonly interval?: number;
 }
 
-export function watch(): Command {
-  return askingCommand("watch", "follow who leads, live, until Ctrl-C")
-    .option("--interval <time>", "how often uptimes and nodes are asked for (default: 2s)", someTime)
-    .addHelpText(
-      "after",
-      `
-Changes are heard as they are committed, whatever the interval. Writes
-nothing and joins no election. On a terminal: a live table; else one line
-for each change, with --json one JSON value a line.
-
-Example:
-  nats-leader watch --config a.json --interval 5s`,
-    )
+export function watch(command: Command): Command {
+  return withQueryOptions(command)
+    .option("--interval <time>", "pause between queries of the nodes (default: 2s)", positiveDuration)
+    .addHelpText("after", HELP)
     .action(run);
 }
+
+const HELP = `
+Shows a change as soon as it is committed; the interval only applies to uptimes
+and the table of nodes. Writes nothing and does not join the election. On a
+terminal it draws a live table; otherwise it prints one line per change, or
+with --json one JSON value per line.
+
+Example:
+  nats-leader watch --config a.json --interval 5s`;
 
 async function run(flags: Flags): Promise<void> {
   const ending = untilSignal();
@@ -43,7 +44,7 @@ async function run(flags: Flags): Promise<void> {
         await view.prepare();
         await watching.start();
         await view.refresh();
-        await every(flags.interval ?? 2_000, ending.signal, () => view.refresh());
+        await every(flags.interval ?? DEFAULT_INTERVAL_MS, ending.signal, () => view.refresh());
       } finally {
         await watching.close();
       }
@@ -74,7 +75,7 @@ async function every(ms: number, signal: AbortSignal, act: () => Promise<void>):
 }
 
 interface View {
-  /** Before the first change. */
+  /** Called before the first change. */
   prepare(): Promise<void>;
   changed(change: Change): void;
   refresh(): Promise<void>;
@@ -87,10 +88,10 @@ function viewFor(flags: Flags, client: ClusterClient, nodeId: string | null): Vi
 
 /** One line for each change. */
 class LineView implements View {
-  readonly #story = new Story();
+  readonly #texts = new ChangeTexts();
 
   changed(change: Change): void {
-    print(`${showInstant(change.at)}  ${this.#story.tell(change)}`);
+    print(`${showInstant(change.at)}  ${this.#texts.textOf(change)}`);
   }
 
   async prepare(): Promise<void> {}
@@ -98,11 +99,11 @@ class LineView implements View {
   async refresh(): Promise<void> {}
 }
 
-/** Changes in words; remembers since when nobody led. */
-class Story {
+/** The text of each change. Remembers when the last term ended. */
+class ChangeTexts {
   #vacantSince: number | null = null;
 
-  tell(change: Change): string {
+  textOf(change: Change): string {
     const since = this.#vacantSince;
     switch (change.kind) {
       case "leader": {
@@ -115,25 +116,25 @@ class Story {
         return `epoch ${change.epoch} was released${change.successor === null ? "" : ` to ${change.successor}`}`;
       case "deleted":
         this.#vacantSince = change.at;
-        return "the lease was deleted";
+        return "lease deleted: there is no leader";
       case "expired":
         this.#vacantSince = change.at;
-        return `nobody leads: the lease of ${change.leader}, epoch ${change.epoch}, has run out`;
+        return `lease expired: ${change.leader}, epoch ${change.epoch}, no longer leads`;
       case "vacant":
-        return "nobody has led here yet";
+        return "this cluster has not had a leader yet";
       case "disconnected":
-        return "the connection to NATS is lost; trying again";
+        return "connection to NATS lost; reconnecting";
       case "reconnected":
-        return "connected to NATS again";
+        return "reconnected to NATS";
       case "failed":
-        return `cannot look: ${change.error.message}`;
+        return `reading the lease failed: ${change.error.message}`;
       default:
         return change satisfies never;
     }
   }
 }
 
-/** go-cluster's `{timestamp, status}`, a line each; `event` says why the line is there. */
+/** Lines with go-cluster's `timestamp` and `status`, and the `event` that caused them. */
 class JsonView implements View {
   readonly #client: ClusterClient;
   readonly #nodeId: string | null;
@@ -160,28 +161,28 @@ class JsonView implements View {
       this.#status = { ...known, leader, epoch, role };
     }
     const shown = "error" in rest ? { error: rest.error.message } : rest;
-    this.#say(at, { event: kind, ...shown });
+    this.#print(at, { event: kind, ...shown });
   }
 
   async refresh(): Promise<void> {
     try {
       this.#status = await viewedStatus(this.#client, this.#nodeId);
-      this.#say(Date.now(), { event: "status" });
+      this.#print(Date.now(), { event: "status" });
     } catch (error) {
-      this.#say(Date.now(), { event: "failed", error: messageOf(error) });
+      this.#print(Date.now(), { event: "failed", error: messageOf(error) });
     }
   }
 
-  #say(at: number, rest: object): void {
+  #print(at: number, rest: object): void {
     printJsonLine({ timestamp: showTime(at), at: new Date(at).toISOString(), ...rest, status: this.#status });
   }
 }
 
-/** The screen, drawn anew at every change and at every interval. */
+/** The screen, redrawn at every change and at every interval. */
 class LiveView implements View {
   readonly #client: ClusterClient;
   readonly #nodeId: string | null;
-  readonly #story = new Story();
+  readonly #texts = new ChangeTexts();
   readonly #events: string[] = [];
   #status: ClusterStatus | null = null;
   #rows: readonly NodeRow[] = [];
@@ -196,7 +197,7 @@ class LiveView implements View {
   async prepare(): Promise<void> {}
 
   changed(change: Change): void {
-    this.#events.push(`${showInstant(change.at)}  ${this.#story.tell(change)}`);
+    this.#events.push(`${showInstant(change.at)}  ${this.#texts.textOf(change)}`);
     if (this.#events.length > EVENTS_SHOWN) this.#events.shift();
     this.#draw();
     void this.refresh();
@@ -222,7 +223,7 @@ class LiveView implements View {
     lines.push(...this.#events, "", colours.dim("Press Ctrl+C to stop watching..."));
     if (!this.#drawn) process.stdout.write("\x1b[2J");
     this.#drawn = true;
-    // Home, every line to its end, then whatever was below: no flicker.
+    // Overwriting line by line and clearing the rest avoids the flicker of clearing the screen first.
     process.stdout.write(`\x1b[H${lines.map((line) => `${line}\x1b[K\n`).join("")}\x1b[J`);
   }
 }

@@ -1,18 +1,19 @@
 /**
- * Keeps a program running exactly while this host leads.
+ * Runs a program while this host leads.
  *
- *  - Giving up leadership (step-down, stop): SIGTERM, SIGKILL after the grace; the lease is kept until it has ended.
- *  - Losing it (the deadline, another record): SIGKILL at once. The deadline is earlier than anybody else's turn by the
+ *  - Leadership is given up (step-down, stop): SIGTERM, and SIGKILL after the grace period. The lease is kept until the
+ *    program has ended.
+ *  - Leadership is lost (deadline, another record): SIGKILL at once. The deadline precedes the earliest takeover by the
  *    lease's margin (at least 250 ms).
- *  - Connection lost (`crashDetection: "presence"`): others may take over from that moment, so the program is frozen
- *    (SIGSTOP) until the same term is confirmed, or lost.
+ *  - The connection is lost (`crashDetection: "presence"`): other nodes may take over from that moment, so the program is
+ *    frozen (SIGSTOP) until the same term is confirmed or lost.
  */
 import { setTimeout as pause } from "node:timers/promises";
 import type { LossReason } from "../../election/types.ts";
 import type { Logger } from "../../log/logger.ts";
 import type { Node } from "../../node/node.ts";
 import type { Term } from "../../node/term.ts";
-import { type Ended, Supervised } from "./supervised.ts";
+import { type ProgramExit, SupervisedProgram } from "./supervised-program.ts";
 
 export const RESTARTS = ["never", "on-failure", "always"] as const;
 export type Restart = (typeof RESTARTS)[number];
@@ -23,23 +24,23 @@ export interface RunnerOptions {
   readonly graceMs: number;
   readonly restart: Restart;
   readonly restartDelayMs: number;
-  /** What a lost connection does to the program. */
+  /** What to do with the program while the connection is lost. */
   readonly onSuspend: "freeze" | "continue";
   readonly log: Logger;
-  /** The program has ended by itself and is not restarted. */
+  /** The program has exited by itself and is not restarted. */
   readonly onFinished: (code: number) => void;
-  /** The program has ended because this process was told to, with a code of its own choice. */
+  /** This process is stopping, and the program has exited with a code of its own choice. */
   readonly onStopped: (code: number) => void;
 }
 
-/** Codes of programs that end in order when they are told to: 0, and what shells make of SIGINT and SIGTERM. */
+/** Exit codes of a program that ends as requested: 0, and 128 + SIGINT or SIGTERM. */
 const ORDERLY: readonly number[] = [0, 130, 143];
 
 const GRACEFUL: ReadonlySet<LossReason | null> = new Set(["released", "stopped", "hook-failed"]);
 
 export class ProgramRunner {
   readonly #o: RunnerOptions;
-  #program: Supervised | null = null;
+  #program: SupervisedProgram | null = null;
   #running: Promise<void> = Promise.resolve();
 
   constructor(options: RunnerOptions) {
@@ -57,7 +58,7 @@ export class ProgramRunner {
     return this.#running;
   }
 
-  /** At once, whatever comes of it. */
+  /** Kills the program without a grace period. */
   kill(): void {
     this.#program?.kill();
   }
@@ -71,61 +72,64 @@ export class ProgramRunner {
         LEADER_NODE_ID: term.nodeId,
         LEADER_CLUSTER_ID: term.clusterId,
       };
-      const program = new Supervised({ command, args, env });
+      const program = new SupervisedProgram({ command, args, env });
       this.#program = program;
       if (program.pid !== undefined) log.info({ pid: program.pid, epoch: term.epoch }, "program started");
-      const { ended, told } = await this.#untilEnded(program, term);
+      const { exit, byTerm } = await this.#untilEnded(program, term);
       this.#program = null;
-      if (told) {
-        log.info({ code: ended.code }, "program ended");
-        const own = ended.signal === null && !ORDERLY.includes(ended.code);
-        if (term.lossReason === "stopped" && own) this.#o.onStopped(ended.code);
+      if (byTerm) {
+        log.info({ code: exit.code }, "program ended");
+        const own = exit.signal === null && !ORDERLY.includes(exit.code);
+        if (term.lossReason === "stopped" && own) this.#o.onStopped(exit.code);
         return;
       }
-      if (!this.#again(ended)) return this.#o.onFinished(ended.code);
-      log.warn({ code: ended.code }, `program ended by itself; it is started again in ${restartDelayMs} ms`);
+      if (!this.#restarts(exit)) return this.#o.onFinished(exit.code);
+      log.warn({ code: exit.code }, `program exited; restarting it in ${restartDelayMs} ms`);
       await pause(restartDelayMs, undefined, { signal: term.signal }).catch(() => {});
     }
   }
 
-  /** `told`: it was told to end, because the term does. */
+  /** `byTerm`: the program was stopped because the term ended. */
   async #untilEnded(
-    program: Supervised,
+    program: SupervisedProgram,
     term: Term,
-  ): Promise<{ readonly ended: Ended; readonly told: boolean }> {
-    let told = false;
+  ): Promise<{ readonly exit: ProgramExit; readonly byTerm: boolean }> {
+    let byTerm = false;
     const onAbort = (): void => {
-      told = true;
+      byTerm = true;
       if (GRACEFUL.has(term.lossReason)) {
         void program.stop(this.#o.graceMs);
         return;
       }
       this.#o.log.warn(
         { epoch: term.epoch, reason: term.lossReason },
-        "leadership is lost: killing the program",
+        "leadership lost: killing the program without a grace period",
       );
       program.kill();
     };
     if (term.signal.aborted) onAbort();
     else term.signal.addEventListener("abort", onAbort, { once: true });
-    const ended = await program.ended;
+    const exit = await program.ended;
     term.signal.removeEventListener("abort", onAbort);
-    return { ended, told };
+    return { exit, byTerm };
   }
 
-  #again(ended: Ended): boolean {
+  #restarts(exit: ProgramExit): boolean {
     const { restart, log, command } = this.#o;
-    if (!ended.started) {
-      log.error({ err: ended.error }, `cannot run "${command}"`);
+    if (!exit.started) {
+      log.error({ err: exit.error }, `cannot run "${command}"`);
       return false;
     }
-    return restart === "always" || (restart === "on-failure" && ended.code !== 0);
+    return restart === "always" || (restart === "on-failure" && exit.code !== 0);
   }
 
   async #followSuspensions(term: Term, node: Node): Promise<void> {
     for await (const event of node.events({ signal: term.signal })) {
       if (event.type === "suspended") {
-        this.#o.log.warn({ epoch: term.epoch }, "the connection is lost: the program is frozen meanwhile");
+        this.#o.log.warn(
+          { epoch: term.epoch },
+          "connection to NATS lost: program frozen until the term is confirmed or lost",
+        );
         this.#program?.freeze();
       } else if (event.type === "resumed") this.#program?.thaw();
     }

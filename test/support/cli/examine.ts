@@ -1,9 +1,9 @@
-/** `doctor` in this process: on a busy machine a command takes seconds to start. */
+/** Runs the doctor in this process: on a busy machine a command takes seconds to start. */
 
 import { Doctor, type DoctorOptions, type Examination } from "../../../src/doctor/doctor.ts";
 import type { AccountOptions } from "../../../src/doctor/sources/account-source.ts";
 
-/** Long enough for a machine that does other things besides. */
+/** Long enough for a busy machine. */
 const PATIENCE_MS = 10_000;
 
 export async function examined(options: Partial<DoctorOptions>): Promise<Examination> {
@@ -25,7 +25,7 @@ export async function examined(options: Partial<DoctorOptions>): Promise<Examina
   }
 }
 
-/** By a normal account. */
+/** Options for an examination through a normal account. */
 export function accountOf(
   clusterId: string,
   login: Omit<AccountOptions["nodeOptions"], "clusterId" | "nodeId">,
@@ -38,7 +38,7 @@ export function accountOf(
   };
 }
 
-/** `severity code` of each finding, the worst first. */
+/** `severity code` of each finding, most severe first. */
 export function found({ findings }: Pick<Examination, "findings">): string[] {
   return findings.map(({ severity, code }) => `${severity} ${code}`);
 }

@@ -1,31 +1,26 @@
-/** What the tests of the command line share: running it, daemons in this process, configuration files, an onlooker. */
-import { execFile } from "node:child_process";
+/** Helpers for tests of the command line: commands in child processes, daemons in this process, configuration files. */
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { connect, type NatsConnection } from "@nats-io/transport-node";
+import type { Command } from "commander";
 import { waitFor } from "../../../scripts/shared/wait.ts";
 import type { FileConfig } from "../../../src/config/file/types.ts";
 import { Manager, type ManagerHooks } from "../../../src/manager/manager.ts";
 import { bucketSubjects, streamName } from "../../../src/nats/names.ts";
+import { type CommandOutput, runToExit } from "../../../src/system/run-command.ts";
 import { atEnd } from "../at-end.ts";
 import { type Child, spawnChild } from "../processes/spawn-child.ts";
 
 const root = fileURLToPath(new URL("../../../", import.meta.url));
 const main = "src/cli/main.ts";
-/** Variables of whoever runs the tests must not reach the commands. */
+/** Variables that configure nats-leader in the shell of the test run must not reach the commands. */
 const CLEAN = Object.fromEntries(
   Object.entries(process.env).filter(
     ([name]) => !/^(NATS_(?!LEADER_TEST)|NATS_LEADER_(?!TEST)|FORCE_COLOR)/.test(name),
   ),
 );
-
-export interface Outcome {
-  readonly code: number;
-  readonly stdout: string;
-  readonly stderr: string;
-}
 
 export interface CliOptions {
   readonly env?: Readonly<Record<string, string>>;
@@ -33,19 +28,16 @@ export interface CliOptions {
 }
 
 /** Runs a command to its end. */
-export function cli(args: readonly string[], options: CliOptions = {}): Promise<Outcome> {
+export function cli(args: readonly string[], options: CliOptions = {}): Promise<CommandOutput> {
   const tsx = join(root, "node_modules/tsx/dist/loader.mjs");
-  return new Promise((resolve) => {
-    const child = execFile(
-      process.execPath,
-      ["--import", tsx, join(root, main), ...args],
-      { cwd: options.cwd ?? root, env: { ...CLEAN, NO_COLOR: "1", ...options.env }, timeout: 60_000 },
-      (_error, stdout, stderr) => resolve({ code: child.exitCode ?? -1, stdout, stderr }),
-    );
+  return runToExit(process.execPath, ["--import", tsx, join(root, main), ...args], {
+    cwd: options.cwd ?? root,
+    env: { ...CLEAN, NO_COLOR: "1", ...options.env },
+    timeoutMs: 60_000,
   });
 }
 
-/** Runs it with `--json`, and reads what it says. */
+/** Runs a command with `--json` and parses its stdout. */
 export async function json<T = Record<string, unknown>>(
   args: readonly string[],
   options?: CliOptions,
@@ -55,7 +47,7 @@ export async function json<T = Record<string, unknown>>(
   return { code, value: JSON.parse(stdout) as T };
 }
 
-/** Starts a command that goes on. It reports lines: objects, or `{ text }`. */
+/** Starts a command that keeps running. Its lines are objects, or `{ text }`. */
 export function start<L extends object = { readonly text?: string }>(
   args: readonly string[],
   env: Readonly<Record<string, string>> = {},
@@ -72,9 +64,18 @@ export function folder(): string {
   return path;
 }
 
+/** A command and all its subcommands, with their paths: `nats-leader config check`. */
+export function everyCommand(
+  command: Command,
+  path = "",
+): { readonly path: string; readonly command: Command }[] {
+  const name = `${path} ${command.name()}`.trim();
+  return [{ path: name, command }, ...command.commands.flatMap((sub) => everyCommand(sub, name))];
+}
+
 let lastId = 0;
 
-/** A cluster id no other test of this run uses. */
+/** A cluster id that no other test of this run uses. */
 export function freshId(): string {
   lastId += 1;
   return `cli${process.pid}_${lastId}`;
@@ -107,11 +108,11 @@ export interface RunningDaemon {
   readonly manager: Manager;
   readonly config: FileConfig;
   readonly path: string;
-  /** Ends it and waits. */
+  /** Stops it; resolves when it has stopped. */
   stop(): Promise<void>;
 }
 
-/** A daemon in this process, taking part. Ended with the test. */
+/** A daemon in this process; it is stopped at the end of the test. */
 export async function startDaemon(config: FileConfig, hooks: ManagerHooks = {}): Promise<RunningDaemon> {
   const manager = new Manager(config, hooks, { logger: false });
   const ending = new AbortController();
@@ -148,7 +149,7 @@ export async function startCluster(
   return daemons;
 }
 
-/** Sees everything that anybody sends into the bucket, refused writes too. */
+/** Records every message that is sent to the bucket, including rejected writes. */
 export class Onlooker {
   readonly writes: string[] = [];
   readonly #connection: NatsConnection;
@@ -170,12 +171,12 @@ export class Onlooker {
     return onlooker;
   }
 
-  /** Everything that was sent before has been seen. */
+  /** Resolves when everything that was sent before is recorded. */
   async settled(): Promise<void> {
     await this.#connection.flush();
   }
 
-  /** The bucket's state and configuration, and the names of all streams. Consumers come and go with the nodes. */
+  /** The bucket's state and configuration, and the names of all streams. */
   async everything(): Promise<unknown> {
     const api = async (name: string): Promise<Record<string, unknown>> =>
       (await this.#connection.request(`$JS.API.${name}`, "")).json();

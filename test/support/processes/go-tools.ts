@@ -1,8 +1,8 @@
 /** Programs that Go builds, kept in the cache that the nats-servers are in. */
 import { access, mkdir, mkdtemp, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { runCommand } from "../../../src/system/run-command.ts";
 import { cacheDir } from "../../../src/testing/server/find/cache.ts";
-import { runCommand } from "../../../src/testing/server/find/run-command.ts";
 
 const BUILD_MS = 240_000;
 const LOOK_MS = 30_000;

@@ -1,7 +1,7 @@
 /** The real `nats` command. */
 
-import { runCommand } from "../../../src/testing/server/find/run-command.ts";
-import { findCommand } from "../../../src/vip/ip-command.ts";
+import { findProgram } from "../../../src/system/find-program.ts";
+import { runCommand } from "../../../src/system/run-command.ts";
 import { goTool, type Tool } from "./go-tools.ts";
 
 /** The newest version that was known when this was written. */
@@ -11,7 +11,7 @@ const MODULE = "github.com/nats-io/natscli";
 /** `NATS_CLI`, the one on PATH, the cache, or built by Go. */
 export async function findNatsCli(): Promise<Tool> {
   const named = process.env["NATS_CLI"];
-  for (const path of named === undefined ? [findCommand("nats")] : [named]) {
+  for (const path of named === undefined ? [findProgram("nats")] : [named]) {
     if (path !== null && (await isNatsCli(path))) return { path };
   }
   if (named !== undefined) return { missing: `NATS_CLI=${named} does not run` };

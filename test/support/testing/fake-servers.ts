@@ -2,8 +2,8 @@ import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { onTestFinished } from "vitest";
+import type { RunCommand } from "../../../src/system/run-command.ts";
 import type { FinderPorts } from "../../../src/testing/server/find/obtain.ts";
-import type { RunCommand } from "../../../src/testing/server/find/run-command.ts";
 import { WHEELS } from "../../../src/testing/server/find/wheels.ts";
 
 /** The version of every server that these tests start, when the environment chooses one. */

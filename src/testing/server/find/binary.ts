@@ -1,5 +1,5 @@
-import { execFile } from "node:child_process";
 import { stat } from "node:fs/promises";
+import { runToExit } from "../../../system/run-command.ts";
 import { NatsServerError, reasonOf } from "../errors.ts";
 import { compareVersions } from "./versions.ts";
 
@@ -32,13 +32,12 @@ export async function binaryVersion(path: string, signal?: AbortSignal): Promise
   return version;
 }
 
-function versionOutput(path: string, signal: AbortSignal | undefined): Promise<string> {
-  return new Promise((resolve, reject) => {
-    const options = { timeout: VERSION_TIMEOUT_MS, ...(signal === undefined ? {} : { signal }) };
-    execFile(path, ["--version"], options, (cause, stdout, stderr) => {
-      if (cause === null) resolve(stdout + stderr);
-      else if (signal?.aborted === true) reject(signal.reason);
-      else reject(new NatsServerError("bad_binary", `${path} does not run: ${reasonOf(cause)}`, { cause }));
-    });
+async function versionOutput(path: string, signal: AbortSignal | undefined): Promise<string> {
+  const options = { timeoutMs: VERSION_TIMEOUT_MS, signal };
+  const { code, stdout, stderr } = await runToExit(path, ["--version"], options).catch((cause: unknown) => {
+    if (signal?.aborted === true) throw signal.reason;
+    throw new NatsServerError("bad_binary", `${path} does not run: ${reasonOf(cause)}`, { cause });
   });
+  if (code === 0) return stdout + stderr;
+  throw new NatsServerError("bad_binary", `${path} does not run: --version ends with exit code ${code}`);
 }

@@ -1,4 +1,5 @@
 import { delimiter, join } from "node:path";
+import { runCommand } from "../../../system/run-command.ts";
 import { NatsServerError, reasonOf } from "../errors.ts";
 import { binaryVersion } from "./binary.ts";
 import { cacheDir, findCached, installInto, withInstallLock } from "./cache.ts";
@@ -9,7 +10,6 @@ import { obtainFromDocker } from "./obtain-docker.ts";
 import { obtainWithGo } from "./obtain-go.ts";
 import { obtainFromPypi } from "./obtain-pypi.ts";
 import { obtainRelease } from "./obtain-release.ts";
-import { runCommand } from "./run-command.ts";
 import {
   compareVersions,
   isCurrentEnough,

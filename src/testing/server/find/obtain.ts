@@ -1,5 +1,5 @@
+import type { RunCommand } from "../../../system/run-command.ts";
 import type { FetchBytes } from "./fetch-bytes.ts";
-import type { RunCommand } from "./run-command.ts";
 import type { Wheels } from "./wheels.ts";
 
 /** The finder's access to the machine and the network; tests pass fakes. */

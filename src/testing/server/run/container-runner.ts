@@ -1,5 +1,5 @@
+import { runCommand } from "../../../system/run-command.ts";
 import { NatsServerError, reasonOf } from "../errors.ts";
-import { runCommand } from "../find/run-command.ts";
 import type { ServerExit } from "../types.ts";
 import type { Launch, Runner } from "./runner.ts";
 import { waitUntilStopped } from "./stopped.ts";

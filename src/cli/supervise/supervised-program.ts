@@ -1,31 +1,31 @@
-/** A program in a process group of its own, which can be ended as a whole. */
+/** A program in a process group of its own, which is signalled as a whole. */
 import { type ChildProcess, spawn } from "node:child_process";
-import { accessSync, constants, existsSync, statSync } from "node:fs";
 import { constants as os } from "node:os";
-import { delimiter, join } from "node:path";
+import { isExecutable, pathsOf } from "../../system/find-program.ts";
 
-export interface Launch {
+export interface ProgramOptions {
   readonly command: string;
   readonly args: readonly string[];
   readonly env: NodeJS.ProcessEnv;
 }
 
-/** How it ended. `started: false`: it could not be run at all. */
-export interface Ended {
+export interface ProgramExit {
+  /** False if the program could not be run. */
   readonly started: boolean;
-  /** As a shell gives it: 128 + the signal's number, 126 may not be run, 127 not found. */
+  /** As a shell reports it: 128 + the signal's number; 126 not executable; 127 not found. */
   readonly code: number;
-  /** It was ended by a signal. */
+  /** The signal that ended the program, or `null`. */
   readonly signal: NodeJS.Signals | null;
+  /** Why the program could not be run. */
   readonly error: Error | null;
 }
 
 /**
- * Ends the group when this process does, even by SIGKILL: then the pipe closes. It reads the group's id, and a word once
- * there is nothing left to guard. Signals of the terminal are not for it.
+ * Kills the group when this process ends, even by SIGKILL: the pipe then closes. It reads the group's id, and a second line
+ * once the group has ended. It ignores the terminal's signals.
  *
- * The id comes from the group itself, before it becomes the program (`START`): were it written here, a kill right after
- * the spawn would leave a program that nobody guards.
+ * `START` writes the id from inside the group, before it executes the program. If this process wrote the id, a SIGKILL
+ * right after the spawn would leave a program without a guard.
  */
 const GUARD = `trap '' INT HUP TERM
 read -r group || exit 0
@@ -33,16 +33,16 @@ read -r word && exit 0
 kill -s KILL -- "-$group"`;
 const START = 'echo $$ >&3; exec 3>&-; exec "$@"';
 
-export class Supervised {
-  readonly ended: Promise<Ended>;
+export class SupervisedProgram {
+  readonly ended: Promise<ProgramExit>;
   readonly #child: ChildProcess;
   readonly #guard: ChildProcess;
   #alive: boolean;
   #killer: NodeJS.Timeout | null = null;
 
-  constructor({ command, args, env }: Launch) {
+  constructor({ command, args, env }: ProgramOptions) {
     this.#guard = spawn("/bin/sh", ["-c", GUARD], { stdio: ["pipe", "ignore", "ignore"], detached: true });
-    this.#guard.stdin?.on("error", () => {}); // it is gone; so is what it is good for
+    this.#guard.stdin?.on("error", () => {}); // the guard has exited, and with it the need to write to it
     this.#guard.on("error", () => {});
     this.#guard.unref();
     const problem = whyNotRunnable(command, env);
@@ -59,7 +59,7 @@ export class Supervised {
         resolve({ started: false, code: 126, signal: null, error });
       });
       this.#child.once("exit", (code, signal) => {
-        // Whatever it left running in its group must not outlive its leadership either.
+        // Processes that the program left in its group must not outlive the term either.
         this.#signal("SIGKILL");
         this.#settle();
         const shown = signal === null ? (code ?? 1) : 128 + os.signals[signal];
@@ -73,10 +73,10 @@ export class Supervised {
     return this.#child.pid;
   }
 
-  /** SIGTERM, and SIGKILL after the grace. Resolves when it has ended. */
-  stop(graceMs: number): Promise<Ended> {
+  /** Sends SIGTERM, and SIGKILL after the grace period. Resolves when the program has ended. */
+  stop(graceMs: number): Promise<ProgramExit> {
     this.#signal("SIGTERM");
-    // A frozen program hears nothing.
+    // A frozen program does not handle SIGTERM.
     this.#signal("SIGCONT");
     this.#killer ??= setTimeout(() => this.kill(), graceMs);
     return this.ended;
@@ -106,29 +106,20 @@ export class Supervised {
     try {
       process.kill(-pid, name);
     } catch {
-      // nobody of the group is left
+      // the group has no processes left
     }
   }
 }
 
-/** Why the shell will not find or run it, and the exit code that it will give; `null`: it will. */
+/** Why the shell cannot run the command, with the exit code that it will report; `null` if it can. */
 function whyNotRunnable(
   command: string,
   env: NodeJS.ProcessEnv,
 ): { readonly code: number; readonly error: Error } | null {
-  const folders = command.includes("/") ? [""] : (env["PATH"] ?? "").split(delimiter);
-  const paths = folders.map((folder) => (folder === "" ? command : join(folder, command)));
-  const there = paths.filter((path) => existsSync(path));
-  if (there.length === 0) return { code: 127, error: new Error("there is no such program") };
-  const usable = there.some((path) => statSync(path).isFile() && mayRun(path));
-  return usable ? null : { code: 126, error: new Error("it may not be executed") };
-}
-
-function mayRun(path: string): boolean {
-  try {
-    accessSync(path, constants.X_OK);
-    return true;
-  } catch {
-    return false;
+  const found = pathsOf(command, env["PATH"] ?? "");
+  if (found.length === 0) {
+    const why = command.includes("/") ? "the file does not exist" : "no folder of PATH contains it";
+    return { code: 127, error: new Error(why) };
   }
+  return found.some(isExecutable) ? null : { code: 126, error: new Error("the file is not executable") };
 }
