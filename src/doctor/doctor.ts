@@ -1,6 +1,6 @@
 /**
- * Looks at everything that can be reached, and says what is wrong. It takes part in nothing and changes nothing: it reads
- * monitoring ports, asks servers and nodes, and tries permissions in ways that have no effect.
+ * Examines everything that is reachable and diagnoses it. It changes nothing and does not join the election: it reads
+ * monitoring ports, queries servers and nodes, and tries permissions by requests without effect.
  */
 import { setTimeout as pause } from "node:timers/promises";
 import type { NatsOptions } from "../nats/connection/connection.ts";
@@ -9,21 +9,21 @@ import { ClockBook } from "./clocks/clock-book.ts";
 import type { BucketFacts, Facts, ServerFacts, Unseen } from "./facts.ts";
 import { diagnose } from "./findings/diagnose.ts";
 import { type Finding, type Verdict, verdictOf } from "./findings/finding.ts";
-import { type AccountOptions, type AccountSighting, AccountSource } from "./sources/account-source.ts";
+import { type AccountOptions, AccountSource, type AccountSourceFacts } from "./sources/account-source.ts";
 import { HttpJson, type HttpTls } from "./sources/http-json.ts";
 import { textIn } from "./sources/json.ts";
-import { MonitoringSource, NOTHING_SEEN, type Sighting } from "./sources/monitoring-source.ts";
+import { MonitoringSource, NO_FACTS, type SourceFacts } from "./sources/monitoring-source.ts";
 import { readBucket } from "./sources/read-bucket.ts";
 import { merged, withNames } from "./sources/read-server.ts";
 import { SystemSource } from "./sources/system-source.ts";
 
-/** Between the first and the last look at a clock: two looks of a millisecond each then say its rate to 0.1 %. */
+/** Time between the first and the last reading of a clock. Two round trips of 1 ms then bound its rate to 0.1 %. */
 const CLOCK_BASE_MS = 1_000;
 const CLOCK_ROUNDS = 2;
 
 const NO_ACCOUNT: Unseen = {
-  what: "the bucket, the nodes, and what their user may do",
-  how: "--cluster-id ID, and -s URL with a user's credentials",
+  what: "the bucket, the nodes and the permissions of their user",
+  how: "pass --cluster-id ID, and -s URL with credentials of a user",
 };
 
 export interface DoctorOptions {
@@ -34,7 +34,7 @@ export interface DoctorOptions {
   /** Monitoring ports. */
   readonly monitors: readonly URL[];
   readonly tls: HttpTls;
-  /** How to log in to the system account; `null`: not at all. */
+  /** Login of the system account; `null`: not used. */
   readonly system: NatsOptions | null;
   /** `null`: no normal account is used. */
   readonly account: AccountOptions | null;
@@ -42,7 +42,7 @@ export interface DoctorOptions {
 
 export interface Examination {
   readonly facts: Facts;
-  /** The worst first. */
+  /** Most severe first. */
   readonly findings: readonly Finding[];
   readonly verdict: Verdict;
 }
@@ -54,7 +54,7 @@ export class Doctor {
   readonly #system: SystemSource | null;
   readonly #account: AccountSource | null;
 
-  /** Does no I/O but to read TLS files. */
+  /** Its only I/O is reading TLS files. */
   constructor(options: DoctorOptions) {
     const { monitors, tls, system, account, timeoutMs } = options;
     this.#options = options;
@@ -64,13 +64,13 @@ export class Doctor {
     this.#account = account === null ? null : new AccountSource(account, this.#book);
   }
 
-  /** Never rejects because something can't be reached: that is a finding. */
+  /** Does not reject if something is unreachable: that is a finding. */
   async examine(): Promise<Examination> {
     const started = performance.now();
     const [monitoring, system, account] = await Promise.all([
-      this.#monitoring?.look() ?? NOTHING_SEEN,
-      this.#system?.look() ?? null,
-      this.#account?.look() ?? null,
+      this.#monitoring?.read() ?? NO_FACTS,
+      this.#system?.read() ?? null,
+      this.#account?.read() ?? null,
     ]);
     await pause(Math.max(0, CLOCK_BASE_MS - (performance.now() - started)));
     for (let round = 0; round < CLOCK_ROUNDS; round++) {
@@ -87,9 +87,9 @@ export class Doctor {
   }
 
   #facts(
-    monitoring: Sighting,
-    system: (Sighting & Pick<AccountSighting, "connection">) | null,
-    account: AccountSighting | null,
+    monitoring: SourceFacts,
+    system: (SourceFacts & Pick<AccountSourceFacts, "connection">) | null,
+    account: AccountSourceFacts | null,
   ): Facts {
     const { clusterId, expectedServers, leaseTtlMs } = this.#options;
     const ids = new Map([...monitoring.ids, ...(system?.ids ?? [])]);
@@ -117,8 +117,8 @@ export class Doctor {
   }
 }
 
-/** A bucket that our account can't read may still stand in a server's own list, where the leader knows it best. */
-function bucketIn(streams: Sighting["streams"], clusterId: string | null): BucketFacts | null {
+/** A bucket that our account cannot read may be in a server's list of streams. The stream's leader has the best data. */
+function bucketIn(streams: SourceFacts["streams"], clusterId: string | null): BucketFacts | null {
   if (clusterId === null) return null;
   const found = streams.flatMap(({ detail }) => {
     if (textIn(detail, "name") !== streamName(clusterId)) return [];
@@ -127,26 +127,26 @@ function bucketIn(streams: Sighting["streams"], clusterId: string | null): Bucke
   return found.find(({ leader }) => leader !== null) ?? found[0] ?? null;
 }
 
-/** Servers that only their neighbours told of, or that said little. */
+/** Servers that only other servers mention, or that returned few documents. */
 function unseenServers(servers: readonly ServerFacts[]): Unseen[] {
-  const little = servers.filter(
+  const incomplete = servers.filter(
     ({ error, health, slowConsumers }) => error === null && health === null && slowConsumers === null,
   );
-  const told = new Set(
+  const mentioned = new Set(
     servers.flatMap(({ routes, meta }) => [
       ...(routes ?? []),
       ...(meta?.peers ?? []).map(({ name }) => name),
     ]),
   );
-  // What is known to be gone is a finding.
+  // A server that is known to be offline is a finding.
   const gone = servers.flatMap(({ meta }) => (meta?.peers ?? []).filter(({ offline }) => offline));
-  for (const { name } of [...servers, ...gone]) told.delete(name);
-  const names = [...new Set([...little.map(({ name }) => name), ...told])].sort();
+  for (const { name } of [...servers, ...gone]) mentioned.delete(name);
+  const names = [...new Set([...incomplete.map(({ name }) => name), ...mentioned])].sort();
   if (names.length === 0) return [];
   return [
     {
-      what: `health, uptime, routes, gateways, slow consumers, JetStream's limits and meta group of ${names.join(", ")}`,
-      how: "--monitor http://HOST:8222 for each, or --system-creds FILE (or --system-user) of the system account",
+      what: `health, uptime, routes, gateways, slow consumers, JetStream limits and meta group of ${names.join(", ")}`,
+      how: "pass --monitor http://HOST:8222 for each server, or --system-creds FILE (or --system-user) of the system account",
     },
   ];
 }

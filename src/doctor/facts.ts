@@ -1,22 +1,22 @@
 /**
- * What was seen of a NATS cluster, a bucket and its nodes. A field that is `null` could not be seen, which is neither good
- * nor bad: no finding comes of it. Server names stand for servers: within a NATS system they are unique.
+ * What the sources found out about a NATS cluster, a bucket and its nodes. `null` means that a field could not be read; no
+ * finding follows from it. Servers are identified by name, which is unique within a NATS system.
  */
 import type { NodeRow } from "../manager/cluster-nodes.ts";
 import type { JsonObject } from "../nats/api/js-api.ts";
 import type { PermissionRole } from "../nats/permissions.ts";
 import type { ClockReading } from "./clocks/clock.ts";
 
-/** How a server was seen: its monitoring port, the system account, or as any account sees it. */
+/** What a server was read through: its monitoring port, the system account, or a normal account. */
 export type Source = "monitoring" | "system" | "account";
 
 export interface Usage {
   readonly usedBytes: number;
-  /** `null`: there is none. */
+  /** `null`: unlimited. */
   readonly limitBytes: number | null;
 }
 
-/** `null`: unlimited, or not seen. A limit of 0 counts as used up as soon as anything is used. */
+/** `null`: unlimited, or not read. A limit of 0 counts as used up as soon as anything is used. */
 export function percentOf(usage: Usage | null): number | null {
   if (usage === null || usage.limitBytes === null) return null;
   if (usage.limitBytes === 0) return usage.usedBytes > 0 ? 100 : 0;
@@ -28,27 +28,27 @@ export interface Peer {
   readonly name: string;
   readonly offline: boolean;
   readonly current: boolean;
-  /** Operations it is behind. */
+  /** Operations that it is behind. */
   readonly lag: number;
 }
 
 export interface MetaGroup {
-  /** Name; `null`: nobody. */
+  /** Server name; `null`: none. */
   readonly leader: string | null;
-  /** Servers in the group, over all clusters. */
+  /** Number of servers in the group, over all clusters. */
   readonly size: number;
-  /** Without the server that was asked; complete on the leader alone. */
+  /** Without the server that was asked. Complete only on the leader. */
   readonly peers: readonly Peer[];
 }
 
 export interface Gateways {
-  /** Clusters that the configuration names, without the own one. */
+  /** The other clusters that the configuration names, or that gossip announced. */
   readonly configured: readonly string[];
   /** Clusters that this server has an outbound connection to. */
   readonly connected: readonly string[];
 }
 
-/** A stream of any account, on the server that leads it. */
+/** A stream of any account, read from its leader. */
 export interface StreamFacts {
   readonly account: string;
   readonly stream: string;
@@ -59,12 +59,12 @@ export interface StreamFacts {
 export interface ServerFacts {
   readonly name: string;
   readonly sources: readonly Source[];
-  /** Of its monitoring port. */
+  /** URL of its monitoring port. */
   readonly url: string | null;
-  /** Why it could not be asked, where it should have answered; the fields below are `null` then. */
+  /** Why it did not answer although it should have; the fields below are then `null`. */
   readonly error: string | null;
   readonly version: string | null;
-  /** Name of the NATS cluster. `null`: none, or not seen. */
+  /** Name of its NATS cluster; `null`: none, or not read. */
   readonly cluster: string | null;
   readonly uptimeMs: number | null;
   readonly clock: ClockReading | null;
@@ -73,14 +73,14 @@ export interface ServerFacts {
   readonly memory: Usage | null;
   readonly storage: Usage | null;
   readonly connections: number | null;
-  /** Since its start. */
+  /** Number since its start. */
   readonly slowConsumers: number | null;
-  /** Names of the servers that it has a route to. */
+  /** Names of the servers to which it has a route. */
   readonly routes: readonly string[] | null;
   readonly gateways: Gateways | null;
-  /** `null`: not clustered, or not seen. */
+  /** `null`: not clustered, or not read. */
   readonly meta: MetaGroup | null;
-  /** Those that it leads. */
+  /** The streams that it leads. */
   readonly streams: readonly StreamFacts[] | null;
 }
 
@@ -91,45 +91,45 @@ export interface BucketFacts {
   readonly storage: string;
   readonly maxAgeMs: number;
   readonly republish: boolean;
-  /** It republishes something else, for somebody else. */
+  /** It republishes other subjects, for another application. */
   readonly foreignRepublish: boolean;
   readonly placement: { readonly cluster: string; readonly tags: readonly string[] } | null;
-  /** Is there a raft group? A single server has none. */
+  /** Whether it has a raft group. A single server has none. */
   readonly clustered: boolean;
-  /** Server name; `null`: nobody leads it, or not clustered. */
+  /** Server name; `null`: no leader, or not clustered. */
   readonly leader: string | null;
   readonly peers: readonly Peer[];
   readonly size: Usage;
-  /** As the server sent it. */
+  /** The stream configuration as the server sent it. */
   readonly config: JsonObject;
 }
 
 export interface LeaseFacts {
-  /** Node id; `null`: nobody leads. */
+  /** Node id; `null`: no leader. */
   readonly leader: string | null;
   readonly epoch: number;
-  /** The node in the record, be it expired or not. */
+  /** The node in the record, even if the record has expired. */
   readonly holder: string | null;
-  /** Does the holder? `null`: it could not be asked. */
+  /** Whether the holder answers; `null`: it could not be asked. */
   readonly answers: boolean | null;
   readonly ageMs: number;
   readonly ttlMs: number;
 }
 
 export interface NodeFacts extends NodeRow {
-  /** Its offset is the wall clock's, its rate that of the clock it measures leases with. */
+  /** The offset of its wall clock, and the rate of the clock that measures its leases. */
   readonly clock: ClockReading | null;
 }
 
 export interface TriedPermission {
   readonly direction: "publish" | "subscribe";
-  /** As it goes into the user's permissions. */
+  /** As in the user's permissions. */
   readonly subject: string;
   /** Completes "it is needed for". */
   readonly purpose: string;
-  /** Without it: nothing works, or something is worse. */
+  /** True: the role does not work without it. False: it works with restrictions. */
   readonly vital: boolean;
-  /** `null`: only doing it would tell. */
+  /** `null`: cannot be tried without an effect. */
   readonly allowed: boolean | null;
 }
 
@@ -138,35 +138,35 @@ export interface PermissionFacts {
   readonly tried: readonly TriedPermission[];
 }
 
-/** What could not be seen, and how to let it be seen. */
+/** What could not be read, and how to make it readable. */
 export interface Unseen {
   readonly what: string;
   readonly how: string;
 }
 
 export interface ConnectionFacts {
-  /** Name of the server that we are connected to; `null`: to none. */
+  /** Name of the connected server; `null`: none. */
   readonly server: string | null;
-  /** Why not. */
+  /** Why there is no usable connection. */
   readonly problem: string | null;
 }
 
 export interface Facts {
-  /** `null`: none was given, only the servers are looked at. */
+  /** `null`: none was given; only the servers are examined. */
   readonly clusterId: string | null;
-  /** Servers in each NATS cluster, when the operator says so. */
+  /** Number of servers in each NATS cluster, if the operator passed it. */
   readonly expectedServers: number | null;
-  /** The lease's time to live by the configuration at hand. */
+  /** Lease TTL of the given configuration. */
   readonly leaseTtlMs: number;
-  /** As a normal account; `null`: not tried. */
+  /** Through a normal account; `null`: not tried. */
   readonly connection: ConnectionFacts | null;
-  /** As the system account; `null`: not tried. */
+  /** Through the system account; `null`: not tried. */
   readonly system: ConnectionFacts | null;
   readonly servers: readonly ServerFacts[];
-  /** What the account has used of its limits. */
+  /** The account's use of its limits. */
   readonly account: { readonly memory: Usage; readonly storage: Usage } | null;
   readonly bucket: BucketFacts | null;
-  /** Why JetStream did not tell of the bucket, where it should have. */
+  /** Why reading the bucket failed, other than by a missing permission. */
   readonly bucketProblem: string | null;
   readonly lease: LeaseFacts | null;
   readonly nodes: readonly NodeFacts[] | null;

@@ -1,4 +1,4 @@
-/** `doctor` on real servers: what it sees, what it finds, what it leaves alone, how it exits. */
+/** `doctor` on real servers: facts, findings and exit codes. */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { DoctorOptions } from "../../src/doctor/doctor.ts";
 import type { Finding } from "../../src/doctor/findings/finding.ts";
@@ -9,7 +9,7 @@ import { cli, configFor, freshId, json, start, startCluster, startDaemon } from 
 import { accountsConfig, CLUSTER, login, type Role as RoleName } from "../support/nats/permission-roles.ts";
 import { startLeader } from "../support/node/test-node.ts";
 
-/** Of what `--json` prints. */
+/** The part of the `--json` output that these tests read. */
 interface Report {
   readonly verdict: string;
   readonly exitCode: number;
@@ -28,16 +28,16 @@ describe("on a single server", () => {
   });
   afterAll(() => server.dispose());
 
-  test("it sees servers, bucket, nodes and their clocks, and finds nodes that don't fit together", async () => {
+  test("reads servers, bucket, nodes and clocks, and finds nodes that do not fit together", async () => {
     const clusterId = freshId();
     const monitors = [new URL(server.monitorUrl)];
-    const seen = () => examined({ ...accountOf(clusterId, { servers: server.url }), monitors });
-    const before = await seen();
+    const examine = () => examined({ ...accountOf(clusterId, { servers: server.url }), monitors });
+    const before = await examine();
     expect(found(before)).toEqual(["note bucket-missing"]);
     expect([before.verdict, before.facts.unseen]).toEqual(["ok", []]);
 
     await startCluster(server, clusterId, ["a", "b"]);
-    const { facts, findings } = await seen();
+    const { facts, findings } = await examine();
     expect(findings).toEqual([]);
     expect(facts).toMatchObject({
       unseen: [],
@@ -46,7 +46,7 @@ describe("on a single server", () => {
       lease: { leader: "a" },
       nodes: [{ nodeId: "a" }, { nodeId: "b" }],
     });
-    // The same machine's clocks: the difference lies within the error that is claimed.
+    // All clocks are those of this machine, so the offset lies within the error bound.
     const clocks = [...facts.servers, ...(facts.nodes ?? [])].map(({ clock }) => clock);
     for (const clock of clocks) {
       expect(clock).toMatchObject({ offsetMs: expect.any(Number), ratePpm: expect.any(Number) });
@@ -61,7 +61,7 @@ describe("on a single server", () => {
     expect(codes(value).sort()).toEqual(["duplicate-id", "presence-off", "ttls-differ"]);
   });
 
-  test("it watches: what begins and what ends is told, and the last look decides how it exits", async () => {
+  test("with --watch prints the start and the end of findings; the last examination decides the exit code", async () => {
     const mortal = await startNatsServer();
     try {
       const where = ["--monitor", mortal.monitorUrl, "--watch", "--interval", "50ms"];
@@ -83,7 +83,7 @@ describe("on a single server", () => {
     }
   });
 
-  test("what can't be reached, is no monitoring port, or makes no sense has an exit code of its own", async () => {
+  test("exits 4 if nothing is reachable and 2 for invalid usage; an invalid monitoring port is a finding", async () => {
     const nobody = accountOf("x", { servers: "nats://127.0.0.1:1" });
     const none = ["--monitor", "http://127.0.0.1:1", "--cluster-id", "x", "--nats-url", "nats://127.0.0.1:1"];
     const [nothing, usage, half, foreign, alone] = await Promise.all([
@@ -91,7 +91,7 @@ describe("on a single server", () => {
       cli(["doctor", "--system-user", "x"]),
       examined({ ...nobody, monitors: [new URL(server.monitorUrl)] }),
       examined({ monitors: [new URL(server.url.replace("nats:", "http:"))], timeoutMs: 500 }),
-      // A server without users takes everybody into the global account.
+      // A server without configured users puts every user into the global account.
       examined({ system: { servers: [server.url], user: "nobody", pass: "" } }),
     ]);
     expect([nothing.code, found(nothing.value)]).toEqual([
@@ -124,11 +124,11 @@ describe("on a cluster of three", () => {
     accountOf(CLUSTER, loginOf(user), role);
   const loginOf = (user: RoleName) => {
     const [first] = cluster.servers;
-    if (first === undefined) throw new Error("three were started");
+    if (first === undefined) throw new Error("three servers were started");
     return { ...login(first, user), servers: cluster.urls };
   };
 
-  test("each role has what it needs and sees what it may, another user of the account has and sees nothing", async () => {
+  test("each role has the permissions it needs and reads what it may; another user of the account reads nothing", async () => {
     const [ports, all, early] = await Promise.all([
       examined(byMonitor()),
       examined(system()),
@@ -141,7 +141,7 @@ describe("on a cluster of three", () => {
         names.map((name) => [name, 2, 3]),
       );
     }
-    // The bucket is not there yet: a node must be allowed to make it. Most of the servers can't be seen by a node.
+    // The bucket does not exist yet: a node needs permission to create it. A node can read little of the servers.
     expect(found(early)).toEqual(["note bucket-missing"]);
     expect(early.facts.servers.map(({ name }) => name)).toEqual(names);
     expect(early.facts.unseen.map(({ how }) => how).join()).toMatch(/\$SRV\.INFO.*--monitor/);
@@ -165,13 +165,13 @@ describe("on a cluster of three", () => {
     expect(application.facts).toMatchObject({ bucket: null, lease: null, nodes: null });
   }, 60_000);
 
-  test("a server that is frozen, and one that is gone, are seen from everywhere", async () => {
+  test("every source reports a frozen server and a lost server", async () => {
     await startLeader(loginOf("node"), { clusterId: CLUSTER, nodeId: "a", ...loginOf("node") });
     const { facts } = await examined(as("operator", "operator"));
-    // Neither the bucket nor the meta group has to elect anybody: what is found is the loss itself.
+    // Losing a server that leads neither the bucket nor the meta group causes no raft election, only the loss itself.
     const leaders = [facts.bucket?.leader, (await cluster.metaLeader())?.name];
     const lost = cluster.servers.find(({ name }) => !leaders.includes(name));
-    if (lost === undefined) throw new Error("two of three lead");
+    if (lost === undefined) throw new Error("every server leads the bucket or the meta group");
     const others = cluster.servers.filter((server) => server !== lost);
 
     await lost.pause();
@@ -190,12 +190,12 @@ describe("on a cluster of three", () => {
     expect([ports.code, ports.value.verdict, all.verdict, account.verdict]).toEqual([
       ...[6, "critical", "critical", "critical"],
     ]);
-    // One finding each, with the rest beneath it. Others notice after a while; who asks before has only the routes.
+    // One finding each, with consequences. Shortly after the loss only the missing routes show it.
     expect(found(ports.value)).toEqual(["critical server-down"]);
     expect(found(all)).toEqual([expect.stringMatching(/critical (meta-peer-offline|routes-missing)/)]);
     for (const [finding] of [ports.value.findings, all.findings]) {
-      const beneath = [finding, ...(finding?.consequences ?? [])];
-      const routes = beneath.filter((one) => one?.code === "routes-missing");
+      const reports = [finding, ...(finding?.consequences ?? [])];
+      const routes = reports.filter((one) => one?.code === "routes-missing");
       expect(routes.map((one) => one?.where)).toEqual(others.map(({ name }) => name));
       for (const one of routes) expect(one?.what).toContain(`none to ${lost.name}`);
     }

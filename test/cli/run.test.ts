@@ -106,8 +106,9 @@ describe("leadership that is given up", () => {
     const a = start<Line>(["run", "--config", file("a", clusterId), "--", "sh", "-c", script("a")]);
     const first = await program(a);
     const b = start<Line>(["run", "--config", file("b", clusterId), "--", "sh", "-c", script("b")]);
-    await waitFor(async () =>
-      (await cli(["nodes", "--config", file("b", clusterId)])).stdout.includes("follower"),
+    await waitFor(
+      async () => (await cli(["nodes", "--config", file("b", clusterId)])).stdout.includes("follower"),
+      { timeoutMs: 60_000 },
     );
     a.kill("SIGTERM");
     const second = await program(b);

@@ -1,18 +1,18 @@
-/** Clocks by round trips: the truth lies within what is claimed. */
+/** Clock readings by round trips: the true value lies within the error bound. */
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { ClockHistory, readingOf } from "../../src/doctor/clocks/clock.ts";
 
 const OFFSET_LIMIT = 1e6;
 
-/** A remote clock that is set `offsetMs` ahead and runs `ratePpm` fast, asked at `at`, the answer anywhere in between. */
+/** Samples of a clock with this offset and rate. `part`: when within the round trip the clock was read, from 0 to 1. */
 function sampled(
-  looks: readonly { readonly at: number; readonly tripMs: number; readonly part: number }[],
+  samples: readonly { readonly at: number; readonly tripMs: number; readonly part: number }[],
   offsetMs: number,
   ratePpm: number,
 ): ClockHistory {
   const history = new ClockHistory();
-  for (const { at, tripMs, part } of looks) {
+  for (const { at, tripMs, part } of samples) {
     const read = at + tripMs * part;
     const middle = at + tripMs / 2;
     history.add({
@@ -25,23 +25,23 @@ function sampled(
   return history;
 }
 
-const look = fc.record({
+const sample = fc.record({
   at: fc.double({ min: 0, max: 20_000, noNaN: true }),
   tripMs: fc.double({ min: 0.1, max: 300, noNaN: true }),
   part: fc.double({ min: 0, max: 1, noNaN: true }),
 });
 
-test("the true rate lies within the error that is claimed", () => {
+test("the true rate lies within the error bound", () => {
   fc.assert(
     fc.property(
-      fc.array(look, { minLength: 2, maxLength: 20 }),
+      fc.array(sample, { minLength: 2, maxLength: 20 }),
       fc.integer({ min: -OFFSET_LIMIT, max: OFFSET_LIMIT }),
       fc.integer({ min: -60_000, max: 60_000 }),
-      (looks, offsetMs, ratePpm) => {
-        const ordered = [...looks].sort((a, b) => a.at + a.tripMs / 2 - (b.at + b.tripMs / 2));
+      (samples, offsetMs, ratePpm) => {
+        const ordered = [...samples].sort((a, b) => a.at + a.tripMs / 2 - (b.at + b.tripMs / 2));
         const { rate } = sampled(ordered, offsetMs, ratePpm);
         fc.pre(rate !== null);
-        // What a clock gains within a round trip is the rate's own size of the error: 6 % of it at most.
+        // The clock also drifts during the round trips, at a rate of at most 6 %.
         expect(Math.abs((rate?.ratePpm ?? 0) - ratePpm)).toBeLessThanOrEqual(
           (rate?.rateErrorPpm ?? 0) * 1.06 + 1,
         );
@@ -50,13 +50,13 @@ test("the true rate lies within the error that is claimed", () => {
   );
 });
 
-test("the true offset lies within the error that is claimed, which the shortest round trip decides", () => {
+test("the true offset lies within the error bound, which comes from the shortest round trip", () => {
   fc.assert(
     fc.property(
-      fc.array(look, { minLength: 1, maxLength: 20 }),
+      fc.array(sample, { minLength: 1, maxLength: 20 }),
       fc.integer({ min: -OFFSET_LIMIT, max: OFFSET_LIMIT }),
-      (looks, offsetMs) => {
-        const { offset } = sampled(looks, offsetMs, 0);
+      (samples, offsetMs) => {
+        const { offset } = sampled(samples, offsetMs, 0);
         expect(Math.abs((offset?.offsetMs ?? Number.NaN) - offsetMs)).toBeLessThanOrEqual(
           (offset?.offsetErrorMs ?? 0) + 1e-6,
         );
@@ -71,18 +71,18 @@ test("the true offset lies within the error that is claimed, which the shortest 
     7,
     0,
   );
-  // Half a millisecond more: our own wall clock counts whole ones.
+  // The error includes 0.5 ms: our wall clock has a resolution of 1 ms.
   expect(offset).toEqual({ offsetMs: 7, offsetErrorMs: 1.5 });
 });
 
-test("one look says nothing of a rate, none nothing at all", () => {
+test("one sample gives no rate, and no sample gives no reading", () => {
   expect(readingOf(new ClockHistory())).toBeNull();
   const once = sampled([{ at: 0, tripMs: 1, part: 0.5 }], 5, 0);
   expect(readingOf(once)).toMatchObject({ offsetMs: 5, ratePpm: null });
   expect(readingOf(new ClockHistory(), once)).toBeNull();
 });
 
-test("looks of long ago are forgotten: a clock that was repaired is well again", () => {
+test("old samples are discarded, so that a repaired clock gives no finding", () => {
   const history = new ClockHistory();
   const add = (at: number, remoteMs: number): void =>
     history.add({ wallMs: at, monoMs: at, remoteMs, errorMs: 0.1 });

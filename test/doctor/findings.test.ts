@@ -1,4 +1,4 @@
-/** From facts to findings: both sides of every threshold. */
+/** Findings from facts: both sides of every threshold. */
 import { describe, expect, test } from "vitest";
 import type { ClockReading } from "../../src/doctor/clocks/clock.ts";
 import type { Facts, TriedPermission } from "../../src/doctor/facts.ts";
@@ -7,7 +7,7 @@ import { verdictOf } from "../../src/doctor/findings/finding.ts";
 import { newStreamConfig } from "../../src/nats/lease/stream-config.ts";
 import { bucket, facts, meta, node, peer, server, withFirst } from "../support/doctor/healthy-cluster.ts";
 
-/** `severity code where`, as short as a table needs it. */
+/** `severity code @ where` of each finding. */
 function found(change: Partial<Facts>): string[] {
   return diagnose(facts(change)).map(({ severity, code, where }) => `${severity} ${code} @ ${where}`);
 }
@@ -15,13 +15,13 @@ function found(change: Partial<Facts>): string[] {
 const usage = (usedBytes: number, limitBytes: number | null = 1_000) => ({ usedBytes, limitBytes });
 const bucketName = "bucket KV_CLUSTER_billing";
 
-test("of a healthy cluster there is nothing to say", () => {
+test("a healthy cluster gives no findings", () => {
   expect(found({})).toEqual([]);
   expect(verdictOf([])).toBe("ok");
 });
 
-test("what could not be seen is neither good nor bad", () => {
-  const blind: Partial<Facts> = {
+test("facts that could not be read give no findings", () => {
+  const unread: Partial<Facts> = {
     connection: null,
     servers: [],
     account: null,
@@ -30,10 +30,10 @@ test("what could not be seen is neither good nor bad", () => {
     nodes: null,
     permissions: null,
   };
-  expect(found(blind)).toEqual([]);
+  expect(found(unread)).toEqual([]);
 });
 
-/** What, the last value that is well, the first that is not, what is then found. */
+/** Title, the last value without a finding, the first value with a finding, the finding. */
 const thresholds: readonly (readonly [string, Partial<Facts>, Partial<Facts>, string])[] = [
   [
     "a server's memory at 80 %",
@@ -78,7 +78,7 @@ const thresholds: readonly (readonly [string, Partial<Facts>, Partial<Facts>, st
     "warning lag @ n2",
   ],
   [
-    "a stream's copy 1000 behind",
+    "a stream replica 1000 behind",
     withFirst({
       streams: [{ account: "A", stream: "S", peers: [peer("n3", { lag: 1_000 })], consumers: [] }],
     }),
@@ -88,7 +88,7 @@ const thresholds: readonly (readonly [string, Partial<Facts>, Partial<Facts>, st
     "warning lag @ n3",
   ],
   [
-    "a consumer with 1000 to go",
+    "a consumer with 1000 pending",
     withFirst({
       streams: [{ account: "A", stream: "S", peers: [], consumers: [{ name: "c", pending: 1_000 }] }],
     }),
@@ -98,7 +98,7 @@ const thresholds: readonly (readonly [string, Partial<Facts>, Partial<Facts>, st
     "warning consumer-lag @ n1",
   ],
   [
-    "the bucket's copy 1000 behind",
+    "a replica of the bucket 1000 behind",
     { bucket: bucket({ peers: [peer("n1", { lag: 1_000 }), peer("n3")] }) },
     { bucket: bucket({ peers: [peer("n1", { lag: 1_001 }), peer("n3")] }) },
     `warning lag @ ${bucketName}`,
@@ -116,7 +116,7 @@ const thresholds: readonly (readonly [string, Partial<Facts>, Partial<Facts>, st
     "critical routes-missing @ n1",
   ],
   [
-    "the oldest server that nodes run on",
+    "the oldest supported server",
     withFirst({ version: "2.15.1" }),
     {
       servers: ["n1", "n2", "n3"].map((name) => server(name, { version: "2.8.4" })),
@@ -125,30 +125,30 @@ const thresholds: readonly (readonly [string, Partial<Facts>, Partial<Facts>, st
     "critical server-version @ n1",
   ],
   [
-    "copies from 2.9.21 on",
+    "replicas on 2.9.21 or later",
     { servers: ["n1", "n2", "n3"].map((name) => server(name, { version: "2.9.21" })) },
     { servers: ["n1", "n2", "n3"].map((name) => server(name, { version: "2.9.20" })) },
     `critical server-version @ ${bucketName}`,
   ],
   [
-    "3 copies on 3 servers",
+    "3 replicas on 3 servers",
     { bucket: bucket({ replicas: 3 }) },
     { bucket: bucket({ replicas: 2 }) },
     `warning replicas @ ${bucketName}`,
   ],
 ];
 
-describe.each(thresholds)("%s", (_what, well, beyond, expected) => {
-  test("is well", () => {
-    expect(found(well)).toEqual([]);
+describe.each(thresholds)("%s", (_title, within, beyond, expected) => {
+  test("gives no finding", () => {
+    expect(found(within)).toEqual([]);
   });
 
-  test("and beyond it is found", () => {
+  test("gives a finding beyond it", () => {
     expect(found(beyond)).toContain(expected);
   });
 });
 
-/** What, the change, what is found. */
+/** Title, the change, the findings. */
 const states: readonly (readonly [string, Partial<Facts>, readonly string[]])[] = [
   [
     "a server that does not answer",
@@ -169,12 +169,12 @@ const states: readonly (readonly [string, Partial<Facts>, readonly string[]])[] 
   ],
   ["no connection", { connection: { server: null, problem: "refused" } }, ["critical no-connection @ NATS"]],
   [
-    "a user who is not in the system account",
-    { system: { server: "n1", problem: "nobody answers" } },
+    "a user outside the system account",
+    { system: { server: "n1", problem: "no answer" } },
     ["critical no-connection @ the system account"],
   ],
   [
-    "a gateway that is missing",
+    "a missing gateway",
     withFirst({ gateways: { configured: ["north", "west"], connected: ["north"] } }),
     ["critical gateways-missing @ n1"],
   ],
@@ -186,24 +186,24 @@ const states: readonly (readonly [string, Partial<Facts>, readonly string[]])[] 
   ],
   ["two meta leaders", withFirst({ meta: meta({ leader: "n3" }) }), ["critical meta-disagreement @ n1, n3"]],
   [
-    "a meta peer that is offline",
+    "an offline meta peer",
     withFirst({ meta: meta({ peers: [peer("n2"), peer("n3", { offline: true })] }) }),
     ["critical meta-peer-offline @ n3"],
   ],
-  ["JetStream off on one server", withFirst({ jetstream: false }), []],
+  ["JetStream disabled on one server", withFirst({ jetstream: false }), []],
   [
-    "JetStream off everywhere",
+    "JetStream disabled everywhere",
     { servers: [server("n1", { cluster: null, routes: null, meta: null, jetstream: false })] },
     ["critical jetstream-off @ n1"],
   ],
-  ["an upgrade under way", withFirst({ version: "2.12.1" }), ["note mixed-versions @ servers"]],
+  ["mixed versions", withFirst({ version: "2.12.1" }), ["note mixed-versions @ servers"]],
   [
-    "a bucket that can't be read",
+    "a bucket that cannot be read",
     { bucket: null, bucketProblem: "no answer" },
     ["critical bucket-unreadable @ cluster billing"],
   ],
   [
-    "a bucket nobody has made yet",
+    "a bucket that does not exist yet",
     {
       bucket: bucket({ exists: false }),
       lease: { leader: null, epoch: 0, holder: null, answers: null, ageMs: 0, ttlMs: 10_000 },
@@ -211,7 +211,7 @@ const states: readonly (readonly [string, Partial<Facts>, readonly string[]])[] 
     [`note bucket-missing @ ${bucketName}`],
   ],
   [
-    "a bucket without leader",
+    "a bucket without a leader",
     { bucket: bucket({ leader: null }) },
     [`critical bucket-leaderless @ ${bucketName}`],
   ],
@@ -224,12 +224,12 @@ const states: readonly (readonly [string, Partial<Facts>, readonly string[]])[] 
     [],
   ],
   [
-    "a copy that is offline",
+    "an offline replica",
     { bucket: bucket({ peers: [peer("n1"), peer("n3", { offline: true, current: false, lag: 9_999 })] }) },
     [`critical bucket-peer-offline @ ${bucketName}`],
   ],
   [
-    "a copy that is not current",
+    "a replica that is not current",
     { bucket: bucket({ peers: [peer("n1"), peer("n3", { current: false })] }) },
     [`warning bucket-peer-behind @ ${bucketName}`],
   ],
@@ -239,12 +239,12 @@ const states: readonly (readonly [string, Partial<Facts>, readonly string[]])[] 
     [`warning no-republish @ ${bucketName}`],
   ],
   [
-    "a bucket in memory",
+    "a bucket with memory storage",
     { bucket: bucket({ storage: "memory" }) },
     [`warning memory-storage @ ${bucketName}`],
   ],
   [
-    "a bucket with a max-age that fits",
+    "a bucket with a compatible max-age",
     { bucket: bucket({ maxAgeMs: 10_000, config: newStreamConfig("billing", 3, 10_000) }) },
     [`note max-age @ ${bucketName}`],
   ],
@@ -254,7 +254,7 @@ const states: readonly (readonly [string, Partial<Facts>, readonly string[]])[] 
     [`critical bucket-incompatible @ ${bucketName}`, `note max-age @ ${bucketName}`],
   ],
   [
-    "placement in a cluster that was seen",
+    "placement in a known cluster",
     {
       servers: [
         server("n1"),
@@ -267,7 +267,7 @@ const states: readonly (readonly [string, Partial<Facts>, readonly string[]])[] 
     [],
   ],
   [
-    "placement in a cluster nobody saw",
+    "placement in an unknown cluster",
     {
       servers: [
         server("n1"),
@@ -290,12 +290,12 @@ const states: readonly (readonly [string, Partial<Facts>, readonly string[]])[] 
     [],
   ],
   [
-    "nobody leads, and somebody would",
+    "no leader although nodes compete",
     { lease: { leader: null, epoch: 0, holder: null, answers: null, ageMs: 0, ttlMs: 10_000 } },
     ["critical nobody-leads @ cluster billing"],
   ],
   [
-    "nobody leads, and nobody would",
+    "no leader and no competing node",
     {
       lease: { leader: null, epoch: 0, holder: null, answers: null, ageMs: 0, ttlMs: 10_000 },
       nodes: [node("a", { competes: false }), node("b", { instance: null })],
@@ -303,12 +303,12 @@ const states: readonly (readonly [string, Partial<Facts>, readonly string[]])[] 
     ["warning nobody-competes @ cluster billing"],
   ],
   [
-    "two processes with one id",
+    "two processes with one node id",
     { nodes: [node("a"), node("b"), node("b", { instance: "another" })] },
     ["warning duplicate-id @ node b"],
   ],
   [
-    "leases that differ",
+    "different lease TTLs",
     { nodes: [node("a"), node("b", { leaseTtlMs: 9_999 })] },
     ["warning ttls-differ @ nodes"],
   ],
@@ -330,11 +330,11 @@ const states: readonly (readonly [string, Partial<Facts>, readonly string[]])[] 
   ],
 ];
 
-test.each(states)("%s", (_what, change, expected) => {
+test.each(states)("%s", (_title, change, expected) => {
   expect(found(change)).toEqual(expected);
 });
 
-describe("a lost server is one finding, and what others say of it stands beneath", () => {
+describe("a lost server is one finding, with the reports of other servers as consequences", () => {
   const gone = { offline: true, current: false };
   const others = ["n1", "n2"].map((name) =>
     server(name, {
@@ -342,9 +342,9 @@ describe("a lost server is one finding, and what others say of it stands beneath
       meta: meta({ peers: [peer(name === "n1" ? "n2" : "n1"), peer("n3", gone)] }),
     }),
   );
-  const copies = bucket({ peers: [peer("n1"), peer("n3", gone)] });
-  /** Codes, those of the consequences in brackets. */
-  const told = (change: Partial<Facts>): string[] =>
+  const replicas = bucket({ peers: [peer("n1"), peer("n3", gone)] });
+  /** Code of each finding, with the codes of its consequences in brackets. */
+  const codes = (change: Partial<Facts>): string[] =>
     diagnose(facts(change)).map(
       ({ code, consequences = [] }) => `${code} (${consequences.map((one) => one.code)})`,
     );
@@ -353,58 +353,58 @@ describe("a lost server is one finding, and what others say of it stands beneath
   test.each([
     ["by its name", "n3"],
     ["by its address alone", "127.0.0.1:8224"],
-  ])("when its monitoring port is known %s", (_how, name) => {
+  ])("if its monitoring port is known %s", (_how, name) => {
     const silent = server(name, { error: "no answer", routes: null, meta: null, cluster: null });
-    expect(told({ servers: [...others, silent], bucket: copies })).toEqual([
+    expect(codes({ servers: [...others, silent], bucket: replicas })).toEqual([
       `server-down (${routes},meta-peer-offline,bucket-peer-offline)`,
     ]);
-    expect(told({ servers: [...others, silent], bucket: bucket() })).toEqual([
+    expect(codes({ servers: [...others, silent], bucket: bucket() })).toEqual([
       `server-down (${routes},meta-peer-offline)`,
     ]);
   });
 
-  test("when only others know it", () => {
-    expect(told({ servers: others, bucket: copies })).toEqual([
+  test("if only other servers know it", () => {
+    expect(codes({ servers: others, bucket: replicas })).toEqual([
       `meta-peer-offline (${routes},bucket-peer-offline)`,
     ]);
-    expect(told({ servers: [], bucket: copies })).toEqual(["bucket-peer-offline ()"]);
+    expect(codes({ servers: [], bucket: replicas })).toEqual(["bucket-peer-offline ()"]);
     const early = others.map((one) => ({ ...one, meta: meta({ peers: [peer("n2"), peer("n3")] }) }));
-    expect(told({ servers: early })).toEqual(["routes-missing (routes-missing)"]);
+    expect(codes({ servers: early })).toEqual(["routes-missing (routes-missing)"]);
   });
 
-  test("and two are two", () => {
+  test("two lost servers are two findings", () => {
     const down = ["n2", "n3"].map((name) =>
       server(name, { error: "no answer", routes: null, meta: null, cluster: null }),
     );
     const alone = server("n1", { routes: [], meta: meta({ leader: null, peers: [] }) });
-    expect(told({ servers: [alone, ...down] })).toEqual([
+    expect(codes({ servers: [alone, ...down] })).toEqual([
       "server-down (routes-missing)",
       "server-down ()",
       "meta-leaderless ()",
     ]);
   });
 
-  test("but a route that is missing between servers that run is what is wrong", () => {
+  test("a missing route between running servers is a finding of its own", () => {
     const apart = withFirst({ routes: ["n2"] });
-    expect(told({ ...apart, bucket: copies })).toEqual(["routes-missing ()", "bucket-peer-offline ()"]);
+    expect(codes({ ...apart, bucket: replicas })).toEqual(["routes-missing ()", "bucket-peer-offline ()"]);
   });
 });
 
-describe("how many servers there should be", () => {
-  test("is what the operator says", () => {
+describe("the expected number of servers", () => {
+  test("is the operator's number", () => {
     expect(found({ expectedServers: 3 })).toEqual([]);
     const five = found({ expectedServers: 5 });
     expect(five).toEqual(["n1", "n2", "n3"].map((name) => `critical routes-missing @ ${name}`));
   });
 
-  test("is the meta group's size, when the missing one can't even be named", () => {
+  test("is the meta group's size, if the name of the missing server is unknown", () => {
     const servers = ["n1", "n2"].map((name) =>
       server(name, { routes: [name === "n1" ? "n2" : "n1"], meta: meta({ size: 3, peers: [] }) }),
     );
     expect(found({ servers })).toEqual(["n1", "n2"].map((name) => `critical routes-missing @ ${name}`));
   });
 
-  test("is not the meta group's size where that spans clusters", () => {
+  test("is not the meta group's size if it spans several clusters", () => {
     const east = ["n1", "n2"].map((name) =>
       server(name, {
         routes: [name === "n1" ? "n2" : "n1"],
@@ -424,30 +424,30 @@ describe("clocks", () => {
     rateErrorPpm: 500,
     ...change,
   });
-  /** n2 leads the bucket: everything is held against it. Both have an error of 10 ms, and of 500 ppm. */
+  /** n2 leads the bucket, so its clock is the reference. Both readings have an error of 10 ms and 500 ppm. */
   const other = (change: Partial<ClockReading>): Partial<Facts> => ({
     servers: [server("n1"), server("n2", { clock: clock() }), server("n3")],
     nodes: [node("a"), node("b", { clock: clock(change) })],
   });
 
-  test("that agree are well, wherever this machine's own clock stands", () => {
+  test("that agree give no finding, whatever this machine's clock shows", () => {
     expect(found(other({}))).toEqual([]);
   });
 
-  test.each([1_060, -980])("set %d ms from ours may be a second apart, no more", (offsetMs) => {
+  test.each([1_060, -980])("whose offset is %d ms may differ by 1 s beyond the error bounds", (offsetMs) => {
     expect(found(other({ offsetMs }))).toEqual([]);
     const more = offsetMs + Math.sign(offsetMs);
     expect(found(other({ offsetMs: more }))).toEqual(["warning clock-offset @ node b"]);
   });
 
-  test.each([1, -1])("may run apart by 1 % (direction %d) beyond what the round trips leave open", (sign) => {
+  test.each([1, -1])("may differ in rate by 1 % beyond the error bounds (direction %d)", (sign) => {
     expect(found(other({ ratePpm: 100 + sign * 11_000 }))).toEqual([]);
     expect(found(other({ ratePpm: 100 + sign * 11_001 }))).toEqual(["warning clock-rate @ node b"]);
     expect(found(other({ ratePpm: 100 + sign * 51_000 }))).toEqual(["warning clock-rate @ node b"]);
     expect(found(other({ ratePpm: 100 + sign * 51_001 }))).toEqual(["critical clock-rate @ node b"]);
   });
 
-  test("that were not seen, or only in part, are not judged", () => {
+  test("that were not read, or only in part, give no finding", () => {
     expect(found(other({ offsetMs: null, ratePpm: null }))).toEqual([]);
     expect(found({ nodes: [node("a", { clock: clock({ offsetMs: 1e9 }) })] })).toEqual([]);
   });
@@ -461,7 +461,7 @@ describe("permissions", () => {
     },
   });
 
-  test("are missing when they were refused, not when nobody could tell", () => {
+  test("are missing if they were denied, not if they could not be tried", () => {
     expect(found(tried({}))).toEqual([]);
     expect(found(tried({ allowed: null }))).toEqual([]);
     expect(found(tried({ allowed: false }))).toEqual(["critical permission-missing @ this user"]);
@@ -471,7 +471,7 @@ describe("permissions", () => {
   });
 });
 
-test("the worst comes first, and makes the verdict", () => {
+test("the most severe finding comes first and decides the verdict", () => {
   const findings = diagnose(
     facts({
       ...withFirst({ version: "2.12.1", memory: usage(900), health: { ok: false, error: "x" } }),
@@ -483,7 +483,7 @@ test("the worst comes first, and makes the verdict", () => {
   expect(verdictOf(findings.slice(2))).toBe("ok");
 });
 
-test("every finding says what is wrong and what to do", () => {
+test("every finding has a problem and an action", () => {
   for (const [, change] of states) {
     for (const finding of diagnose(facts(change))) {
       expect(finding.what.length, finding.code).toBeGreaterThan(5);

@@ -1,4 +1,4 @@
-/** From what servers answer to facts, and what a role needs. */
+/** Decoding of server documents to facts, and the permissions that a role needs. */
 import { describe, expect, test } from "vitest";
 import { accountUsage } from "../../src/doctor/sources/account-source.ts";
 import { timeIn } from "../../src/doctor/sources/json.ts";
@@ -40,7 +40,7 @@ function documents(change: Partial<Documents> = {}): Documents {
 }
 
 describe("a server's documents", () => {
-  test("say what they say, and leave open what is missing", () => {
+  test("are decoded, and missing fields stay null", () => {
     expect(readServer(documents(), "monitoring")).toEqual({
       ...unknownServer("n1", "monitoring"),
       version: "2.15.1",
@@ -53,15 +53,15 @@ describe("a server's documents", () => {
     expect(readServer(documents({ varz: null }), "system")).toBeNull();
   });
 
-  test("count a neighbour once, however many routes there are, and know old servers by their ids", () => {
+  test("give one route per server, and ids in place of names on old servers", () => {
     const routes = [{ remote_name: "n2" }, { remote_name: "n2" }, { remote_id: "ID3" }, { junk: 1 }];
     const server = readServer(documents({ routez: { routes } }), "monitoring");
-    if (server === null) throw new Error("it has a name");
+    if (server === null) throw new Error("the documents have a name");
     expect(server.routes).toEqual(["ID3", "n2"]);
     expect(withNames([server], new Map([["ID3", "n3"]]))[0]?.routes).toEqual(["n2", "n3"]);
   });
 
-  test("name clusters to be connected to: configured ones, and those that were heard of", () => {
+  test("list the other clusters: configured ones and those from gossip", () => {
     const gatewayz = {
       outbound_gateways: { west: { configured: true }, south: { connection: { cid: 1 } } },
       inbound_gateways: { north: [{}] },
@@ -72,7 +72,7 @@ describe("a server's documents", () => {
     });
   });
 
-  test("tell JetStream that is off from JetStream that is empty", () => {
+  test("distinguish disabled JetStream from empty JetStream", () => {
     const of = (jsz: Documents["jsz"]) => readServer(documents({ jsz }), "system");
     expect(of({ disabled: true, config: { max_memory: 1, max_storage: 1 } })?.jetstream).toBe(false);
     expect(of({ config: { max_memory: 0, max_storage: 0 } })).toMatchObject({
@@ -86,7 +86,7 @@ describe("a server's documents", () => {
     });
   });
 
-  test("tell of streams only what their leader knows", () => {
+  test("give the state of a stream only from its leader", () => {
     const replicas = [
       { name: "n2", current: true, lag: 5 },
       { name: "n3", offline: true },
@@ -114,7 +114,7 @@ describe("a server's documents", () => {
     ]);
   });
 
-  test("of several sources are one server, the first that knows a field is believed", () => {
+  test("of several sources are merged; the first source with a field wins", () => {
     const [one, ...others] = merged([
       { ...unknownServer("n1", "monitoring"), connections: 3 },
       { ...unknownServer("n1", "system"), connections: 4, slowConsumers: 2 },
@@ -124,7 +124,7 @@ describe("a server's documents", () => {
   });
 });
 
-test("times keep their fractions", () => {
+test("times keep fractions of a millisecond", () => {
   const whole = Date.parse("2026-01-01T00:00:00Z");
   const at = (now: string): number | null => timeIn({ now }, "now");
   expect(at("2026-01-01T00:00:00.000500000Z")).toBeCloseTo(whole + 0.5, 3);
@@ -133,7 +133,7 @@ test("times keep their fractions", () => {
   expect(at("soon")).toBeNull();
 });
 
-test("a bucket is read from the API's answer and from a server's list alike", () => {
+test("a bucket is decoded from the API's answer and from a server's list of streams", () => {
   const stream = { created: "2026-01-01T00:00:00Z", state: { last_seq: 1, bytes: 500 } };
   const config = { ...newStreamConfig("billing", 3, 0), max_bytes: 1_000, placement: { cluster: "west" } };
   const cluster = { raft_group: "S-R3F", leader: "n2", replicas: [{ name: "n1", current: true }] };
@@ -151,7 +151,7 @@ test("a bucket is read from the API's answer and from a server's list alike", ()
   expect(readBucket({ error: "no" }, "billing")).toBeNull();
 });
 
-test("of an account with limits by replicas, those closest to their end count", () => {
+test("of an account with limits per replica count, the tier with the highest usage counts", () => {
   const tier = (storage: number) => ({ memory: 0, storage, limits: { max_memory: -1, max_storage: 100 } });
   const tiers = { R1: tier(10), R3: tier(90) };
   const limits = { max_memory: 0, max_storage: 0 };
@@ -165,10 +165,10 @@ test("of an account with limits by replicas, those closest to their end count", 
   });
 });
 
-describe("what a role needs", () => {
+describe("the permissions of a role", () => {
   const who = { clusterId: "billing", nodeId: null, unique: "doctor_x" };
 
-  test("of a node is within what the library says a node needs", () => {
+  test("of a node are within permissionsFor()", () => {
     const given = permissionsFor({ clusterId: "billing" });
     for (const found of [bucket({ exists: false }), bucket({ republish: false }), bucket()]) {
       for (const { direction, subject, probe } of wantedBy("node", { ...who, bucket: found })) {
@@ -182,10 +182,10 @@ describe("what a role needs", () => {
     }
   });
 
-  test("never tries to write the lease, and asks to make the bucket only where that is needed", () => {
+  test("exclude a trial write of the lease, and creation of the bucket where it exists", () => {
     const subjects = (found: Parameters<typeof bucket>[0]): string[] =>
-      wantedBy("node", { ...who, bucket: bucket(found) }).flatMap(({ subject, way }) =>
-        way === "never" ? [] : subject,
+      wantedBy("node", { ...who, bucket: bucket(found) }).flatMap(({ subject, trial }) =>
+        trial === "never" ? [] : subject,
       );
     const making = (list: readonly string[]): string[] =>
       list.filter((one) => /STREAM\.(CREATE|UPDATE)/.test(one));
@@ -210,7 +210,7 @@ test.each([
   expect(covers(pattern, subject)).toBe(expected);
 });
 
-test("a user's own permissions say what it may publish", () => {
+test("mayPublish evaluates a user's permissions", () => {
   const may = (publish: object): boolean => mayPublish({ permissions: { publish } }, "$KV.b.leader");
   expect(mayPublish({}, "$KV.b.leader")).toBe(true);
   expect(may({ allow: ["$KV.b.*"] })).toBe(true);

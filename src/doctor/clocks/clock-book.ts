@@ -1,24 +1,24 @@
-/** The clocks that are looked at, by name, over all looks. */
+/** The histories of all sampled clocks, by name, over all examinations. */
 import { type Asked, ClockHistory, type ClockReading, readingOf, sampleOf } from "./clock.ts";
 
 const RESOLUTION_MS = 1;
-/** Every restart of a node is another clock; the oldest are forgotten. */
+/** Each restart of a node adds a clock. Beyond this limit the oldest is discarded. */
 const CLOCKS_KEPT = 4_096;
 
 export class ClockBook {
   readonly #histories = new Map<string, ClockHistory>();
 
-  /** A server's: nanoseconds on the wire. */
+  /** `remoteMs`: nanosecond resolution; `null` is ignored. */
   server(name: string, asked: Asked, remoteMs: number | null): void {
     if (remoteMs !== null) this.#of(`server ${name}`).add(sampleOf(asked, remoteMs));
   }
 
-  /** A node's wall clock, in whole milliseconds. */
+  /** `remoteMs`: the node's wall clock, in whole milliseconds. */
   nodeWall(process: string, asked: Asked, remoteMs: number): void {
     this.#of(`wall ${process}`).add(sampleOf(asked, remoteMs, RESOLUTION_MS));
   }
 
-  /** The time since a node's start, by the clock that it measures leases with: rounded to milliseconds, not down. */
+  /** `uptimeMs`: time since the node's start by the clock that measures its leases, rounded to the nearest millisecond. */
   nodeUptime(process: string, asked: Asked, uptimeMs: number): void {
     const sample = sampleOf(asked, uptimeMs - RESOLUTION_MS / 2, RESOLUTION_MS);
     this.#of(`uptime ${process}`).add(sample);
@@ -28,7 +28,7 @@ export class ClockBook {
     return readingOf(this.#of(`server ${name}`));
   }
 
-  /** `process`: one incarnation, so that a restart is no clock that went back. */
+  /** `process`: one incarnation. A restarted node's uptime would otherwise count as a clock that went back. */
   ofNode(process: string): ClockReading | null {
     return readingOf(this.#of(`wall ${process}`), this.#of(`uptime ${process}`));
   }

@@ -1,6 +1,6 @@
 /**
- * Another machine's clock, as far as round trips can tell: it was read at some moment between question and answer, so half
- * the round trip is how wrong we may be, and nothing better is claimed.
+ * Readings of a remote clock by round trips. The clock was read at some moment between request and answer, so the error
+ * bound of a reading is half the round trip.
  */
 
 export interface ClockSample {
@@ -9,16 +9,16 @@ export interface ClockSample {
   /** Our monotonic clock at the same moment. */
   readonly monoMs: number;
   readonly remoteMs: number;
-  /** Half of the round trip, and of the remote clock's resolution. Our monotonic clock has no other error worth telling. */
+  /** Half the round trip plus half the remote clock's resolution. The error of our monotonic clock is negligible. */
   readonly errorMs: number;
 }
 
-/** Against this machine's clocks. */
+/** Relative to this machine's clocks. */
 export interface ClockReading {
-  /** Positive: it is ahead of ours. `null`: its wall clock was not seen. */
+  /** Positive: ahead of our clock. `null`: its wall clock was not read. */
   readonly offsetMs: number | null;
   readonly offsetErrorMs: number;
-  /** Positive: it runs faster. `null`: nothing to compare with yet. */
+  /** Positive: faster than our clock. `null`: there is only one sample. */
   readonly ratePpm: number | null;
   readonly rateErrorPpm: number;
 }
@@ -26,7 +26,7 @@ export interface ClockReading {
 const SAMPLES_KEPT = 48;
 const KEPT_MS = 120_000;
 
-/** When a question was asked. */
+/** When a request was sent. */
 export interface Asked {
   readonly wallMs: number;
   readonly monoMs: number;
@@ -39,7 +39,7 @@ export function askedNow(): Asked {
   return { wallMs: Date.now() + OWN_RESOLUTION_MS / 2, monoMs: performance.now() };
 }
 
-/** Of an answer that has just arrived. `resolutionMs`: steps of the remote clock, rounded down. */
+/** Call it when the answer arrives. `resolutionMs`: the remote clock is rounded down to multiples of this. */
 export function sampleOf(asked: Asked, remoteMs: number, resolutionMs = 0): ClockSample {
   const half = (performance.now() - asked.monoMs) / 2;
   return {
@@ -50,7 +50,7 @@ export function sampleOf(asked: Asked, remoteMs: number, resolutionMs = 0): Cloc
   };
 }
 
-/** Readings of one remote clock over the time that it is looked at. */
+/** The recent samples of one remote clock. */
 export class ClockHistory {
   #samples: ClockSample[] = [];
 
@@ -60,7 +60,7 @@ export class ClockHistory {
       .slice(-SAMPLES_KEPT);
   }
 
-  /** By the shortest round trip. */
+  /** From the sample with the smallest error. */
   get offset(): { readonly offsetMs: number; readonly offsetErrorMs: number } | null {
     const [best] = [...this.#samples].sort((a, b) => a.errorMs - b.errorMs);
     if (best === undefined) return null;
@@ -68,7 +68,7 @@ export class ClockHistory {
     return { offsetMs: best.remoteMs - best.wallMs, offsetErrorMs };
   }
 
-  /** By the two samples that together say it best. */
+  /** From the pair of samples with the smallest error. */
   get rate(): { readonly ratePpm: number; readonly rateErrorPpm: number } | null {
     let best: { readonly ratePpm: number; readonly rateErrorPpm: number } | null = null;
     for (const [index, first] of this.#samples.entries()) {
@@ -84,7 +84,7 @@ export class ClockHistory {
   }
 }
 
-/** Offset by one clock, rate by another one of the same machine. */
+/** Combines the offset of one clock with the rate of another clock of the same machine. */
 export function readingOf(wall: ClockHistory, running: ClockHistory = wall): ClockReading | null {
   const { offset } = wall;
   const { rate } = running;

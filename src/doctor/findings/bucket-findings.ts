@@ -1,4 +1,4 @@
-/** What is wrong with the bucket, and who leads by it. */
+/** Findings about the bucket of the lease. */
 
 import { isAtLeast, REPLICATED_CAS_SINCE } from "../../nats/api/server-version.ts";
 import { incompatibilities } from "../../nats/lease/stream-config.ts";
@@ -17,13 +17,20 @@ export function bucketFindings(facts: Facts): Sign[] {
             "critical",
             "bucket-unreadable",
             bucketProblem,
-            "JetStream must be on, and the bucket's servers up",
+            "check that JetStream is enabled and that the bucket's servers run",
           ),
         ];
   if (bucket === null) return unread;
   const find = finder(`bucket ${bucket.stream.replace(/^KV_/, "")}`);
   if (!bucket.exists) {
-    return [find("note", "bucket-missing", "there is none yet", "the first node that may make it does")];
+    return [
+      find(
+        "note",
+        "bucket-missing",
+        "it does not exist yet",
+        "the first node with permission to create it does so",
+      ),
+    ];
   }
   return [
     ...unread,
@@ -55,22 +62,28 @@ function groupFindings(bucket: BucketFacts, find: Find): Sign[] {
       find(
         "critical",
         "bucket-leaderless",
-        "no server leads it: no lease can be written",
-        "more than half of its servers must run and reach each other; an election takes some seconds",
+        "its raft group has no leader: no lease can be written",
+        "more than half of its servers must run and reach each other; a raft election takes a few seconds",
       ),
     );
   }
   for (const { name, offline, current, lag } of bucket.peers) {
     if (offline) {
-      const todo = "start it; if it is gone for good, `nats stream cluster peer-remove` it";
-      const offlineCopy = find("critical", "bucket-peer-offline", `its copy on ${name} is offline`, todo);
-      found.push({ ...offlineCopy, lost: name });
+      const todo =
+        "start the server; if it is gone permanently, remove it with `nats stream cluster peer-remove`";
+      const offlineReplica = find(
+        "critical",
+        "bucket-peer-offline",
+        `its replica on ${name} is offline`,
+        todo,
+      );
+      found.push({ ...offlineReplica, lost: name });
     } else if (lag > LAG) {
-      const what = `its copy on ${name} is ${lag} operations behind (more than ${LAG})`;
-      found.push(find("warning", "lag", what, "is that server's disk or network slow?"));
+      const what = `its replica on ${name} is ${lag} operations behind (more than ${LAG})`;
+      found.push(find("warning", "lag", what, "check the disk and the network of that server"));
     } else if (!current) {
-      const what = `its copy on ${name} is not current`;
-      found.push(find("warning", "bucket-peer-behind", what, "look again in some seconds"));
+      const what = `its replica on ${name} is not current`;
+      found.push(find("warning", "bucket-peer-behind", what, "examine it again in a few seconds"));
     }
   }
   return found;
@@ -79,30 +92,30 @@ function groupFindings(bucket: BucketFacts, find: Find): Sign[] {
 function settingFindings(bucket: BucketFacts, find: Find): Finding[] {
   const found: Finding[] = [];
   if (!bucket.republish) {
-    const other = bucket.foreignRepublish ? " (it republishes something else)" : "";
+    const other = bucket.foreignRepublish ? " (it republishes other subjects)" : "";
     found.push(
       find(
         "warning",
         "no-republish",
-        `committed writes of the lease are not republished${other}: nodes fall back to a consumer, which can be silent for long when its server dies`,
-        "servers from 2.10 on: a node that may update the stream adds it when it starts; older ones: make the bucket anew while no node runs",
+        `committed writes of the lease are not republished${other}: nodes fall back to a consumer, which can be silent for a long time if its server dies`,
+        "on servers from 2.10 a node with permission to update the stream adds it at its start; on older servers recreate the bucket while no node runs",
       ),
     );
   }
   if (bucket.storage === "memory") {
-    const what = "it is kept in memory: when its servers stop, revisions and epochs start again";
-    const todo = "make it anew with file storage while no node runs; fenced stores keep the largest epoch";
+    const what = "it is stored in memory: when its servers stop, revisions and epochs restart";
+    const todo = "recreate it with file storage while no node runs; fenced stores keep the largest epoch";
     found.push(find("warning", "memory-storage", what, todo));
   }
   if (bucket.maxAgeMs > 0) {
-    const what = `its max-age is ${bucket.maxAgeMs} ms: the server's wall clock also decides when the lease ends`;
-    const todo = "only go-cluster needs that; else set the stream's max_age to 0";
+    const what = `its max-age is ${bucket.maxAgeMs} ms: the server's wall clock also limits the lease`;
+    const todo = "only go-cluster needs this; otherwise set max_age of the stream to 0";
     found.push(find("note", "max-age", what, todo));
   }
   const percent = percentOf(bucket.size);
   if (percent !== null && percent > STORAGE_PERCENT) {
-    const what = `it is filled to ${percent.toFixed(1)} % of its max_bytes (more than ${STORAGE_PERCENT} %)`;
-    found.push(find("warning", "bucket-full", what, "raise max_bytes: a full bucket takes no renewal"));
+    const what = `it uses ${percent.toFixed(1)} % of its max_bytes (more than ${STORAGE_PERCENT} %)`;
+    found.push(find("warning", "bucket-full", what, "raise max_bytes: a full bucket rejects renewals"));
   }
   return found;
 }
@@ -115,24 +128,26 @@ function replicaFindings(facts: Facts, bucket: BucketFacts, find: Find): Finding
   const old = facts.servers.filter(
     ({ version }) => version !== null && !isAtLeast(version, REPLICATED_CAS_SINCE),
   );
-  const who = old.map(({ name, version }) => `${name} (${version})`).join(", ");
+  const names = old.map(({ name, version }) => `${name} (${version})`).join(", ");
   if (replicas < 3 && size >= 3) {
-    const have = replicas === 1 ? "one copy" : `${replicas} copies`;
-    const what = `it has ${have}, and the cluster ${size} servers: the loss of one can end all leadership`;
-    const first = old.length === 0 ? "" : `upgrade ${who} to ${REPLICATED_CAS_SINCE} or later; then `;
+    const have = replicas === 1 ? "one replica" : `${replicas} replicas`;
+    const what = `it has ${have} on a cluster of ${size} servers: the loss of one server can end all leadership`;
+    const first = old.length === 0 ? "" : `upgrade ${names} to ${REPLICATED_CAS_SINCE} or later; then `;
     const todo = `${first}nats stream edit ${bucket.stream} --replicas 3`;
     found.push(find("warning", "replicas", what, todo));
   }
   if (replicas > 1 && old.length > 0) {
-    const what = `it has ${replicas} copies, and servers before ${REPLICATED_CAS_SINCE} can let several nodes win: ${who}`;
-    found.push(find("critical", "server-version", what, "upgrade these servers, or use one copy"));
+    const what = `it has ${replicas} replicas, and servers before ${REPLICATED_CAS_SINCE} can let several nodes win an election: ${names}`;
+    found.push(find("critical", "server-version", what, "upgrade these servers, or use one replica"));
   }
   const cluster = placement?.cluster ?? "";
   const known = new Set(facts.servers.map((server) => server.cluster));
-  // Only who has seen more than one cluster can miss one.
+  // With one known cluster it may be that the others are not visible from here.
   if (cluster !== "" && known.size > 1 && !known.has(cluster)) {
-    const what = `it is to be placed in cluster ${cluster}, of which no server was seen`;
-    found.push(find("warning", "placement", what, "is that cluster up, and is its name right?"));
+    const what = `its placement is cluster ${cluster}, of which no server was found`;
+    found.push(
+      find("warning", "placement", what, "check that this cluster runs and that its name is correct"),
+    );
   }
   return found;
 }

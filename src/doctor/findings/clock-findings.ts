@@ -1,4 +1,4 @@
-/** Clocks that are set differently, or run differently, beyond what the round trips leave open. */
+/** Findings about clocks whose offset or rate differs by more than the error of the readings. */
 import type { ClockReading } from "../clocks/clock.ts";
 import type { Facts } from "../facts.ts";
 import type { Finding } from "./finding.ts";
@@ -9,7 +9,7 @@ interface Named {
   readonly clock: ClockReading;
 }
 
-/** Everything is held against one server: the bucket's leader if it was seen. This machine's own clocks cancel out. */
+/** Compares every clock with that of one server, the bucket's leader if known. This machine's own clocks cancel out. */
 export function clockFindings(facts: Facts): Finding[] {
   const servers = facts.servers.flatMap(({ name, clock }): Named[] =>
     clock === null ? [] : [{ where: name, clock }],
@@ -29,14 +29,14 @@ function offsetFindings({ where, clock }: Named, reference: Named): Finding[] {
   const difference = clock.offsetMs - reference.clock.offsetMs;
   const error = clock.offsetErrorMs + reference.clock.offsetErrorMs;
   if (Math.abs(difference) - error <= OFFSET_MS) return [];
-  const way = difference > 0 ? "ahead of" : "behind";
+  const direction = difference > 0 ? "ahead of" : "behind";
   return [
     {
       severity: "warning",
       code: "clock-offset",
       where,
-      what: `its wall clock is ${Math.abs(difference).toFixed(0)} ms (± ${error.toFixed(0)}) ${way} that of ${reference.where}`,
-      todo: "synchronise the clocks (NTP). No lease depends on it; logs, history, certificates and a bucket's max-age do",
+      what: `its wall clock is ${Math.abs(difference).toFixed(0)} ms (± ${error.toFixed(0)}) ${direction} that of ${reference.where}`,
+      todo: "synchronise the clocks (NTP). Leases do not depend on it; logs, history, certificates and a bucket's max-age do",
     },
   ];
 }
@@ -44,16 +44,16 @@ function offsetFindings({ where, clock }: Named, reference: Named): Finding[] {
 function rateFindings({ where, clock }: Named, reference: Named): Finding[] {
   if (clock.ratePpm === null || reference.clock.ratePpm === null) return [];
   const difference = clock.ratePpm - reference.clock.ratePpm;
-  const surely = Math.abs(difference) - clock.rateErrorPpm - reference.clock.rateErrorPpm;
-  if (surely <= RATE_WARNING_PPM) return [];
+  const certain = Math.abs(difference) - clock.rateErrorPpm - reference.clock.rateErrorPpm;
+  if (certain <= RATE_WARNING_PPM) return [];
   const percent = (Math.abs(difference) / 10_000).toFixed(1);
   return [
     {
-      severity: surely > RATE_CRITICAL_PPM ? "critical" : "warning",
+      severity: certain > RATE_CRITICAL_PPM ? "critical" : "warning",
       code: "clock-rate",
       where,
-      what: `its clock runs ${percent} % ${difference > 0 ? "faster" : "slower"} than that of ${reference.where}; from 5 % on two leaders are possible`,
-      todo: "look again; if it stays, that machine's clock is broken, or being set while we look: keep it from leading",
+      what: `its clock runs ${percent} % ${difference > 0 ? "faster" : "slower"} than that of ${reference.where}; above 5 % two leaders are possible`,
+      todo: "examine it again; if it persists, that machine's clock is broken or being adjusted: do not let it lead",
     },
   ];
 }

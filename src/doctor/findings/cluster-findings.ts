@@ -1,4 +1,4 @@
-/** What is wrong between the servers: routes, gateways, JetStream's meta group, versions. */
+/** Findings about connections between servers: routes, gateways, JetStream's meta group, versions. */
 import type { Facts, MetaGroup, ServerFacts } from "../facts.ts";
 import type { Finding, Sign } from "./finding.ts";
 
@@ -12,25 +12,25 @@ export function clusterFindings(facts: Facts): Sign[] {
   ];
 }
 
-/** One NATS cluster, as far as it is known. */
+/** What is known of one NATS cluster. */
 export interface KnownCluster {
   readonly name: string;
-  /** How many servers belong to it. */
+  /** Number of its servers. */
   readonly size: number;
-  /** Names of servers that are known to; may be fewer. */
+  /** Known names of its servers; may be fewer than `size`. */
   readonly members: readonly string[];
 }
 
-/** Nobody keeps a list of a cluster's servers: what is known of it is what anybody has seen or has a route to. */
+/** No server has a list of its cluster's servers. Known are those that answered, and those to which a server has a route. */
 export function knownClusters({ servers, expectedServers }: Facts): KnownCluster[] {
   const names = [...new Set(servers.flatMap(({ cluster }) => (cluster === null ? [] : [cluster])))];
   return names.map((name) => {
     const own = servers.filter(({ cluster }) => cluster === name);
     const members = new Set(own.flatMap((server) => [server.name, ...(server.routes ?? [])]));
-    if (!isAlone(names, servers)) {
+    if (!isOnlyCluster(names, servers)) {
       return { name, size: expectedServers ?? members.size, members: [...members] };
     }
-    // The only one: the meta group is its servers, those that are gone included, and so is whoever does not answer.
+    // With one cluster, the meta group and the servers that do not answer belong to it.
     const meta = metaLeaderOf(servers)?.meta ?? null;
     for (const peer of meta?.peers ?? []) members.add(peer.name);
     const sizes = servers.map((server) => server.meta?.size ?? 0);
@@ -39,7 +39,7 @@ export function knownClusters({ servers, expectedServers }: Facts): KnownCluster
   });
 }
 
-function isAlone(names: readonly string[], servers: readonly ServerFacts[]): boolean {
+function isOnlyCluster(names: readonly string[], servers: readonly ServerFacts[]): boolean {
   return names.length === 1 && servers.every(({ gateways }) => (gateways?.configured.length ?? 0) === 0);
 }
 
@@ -60,21 +60,21 @@ function routeFindings(facts: Facts): Sign[] {
         code: "routes-missing",
         where: server.name,
         what: `it has routes to ${have} of the ${expected} other servers of cluster ${cluster.name}${to}`,
-        todo: "start what is stopped, and see whether the cluster ports reach each other and the route credentials fit",
+        todo: "start stopped servers, and check that the cluster ports are reachable and the route credentials match",
         follows: absent(expected - have, missing, silent),
       },
     ];
   });
 }
 
-/** Who is missing, `count` of them. Those without a name may be who does not answer, if that makes the number. */
+/** The missing servers. If fewer than `count` names are known, the silent servers are added if that gives the number. */
 function absent(count: number, missing: readonly string[], silent: readonly string[]): readonly string[] {
   if (missing.length >= count) return missing;
   const others = silent.filter((name) => !missing.includes(name));
   return missing.length + others.length === count ? [...missing, ...others] : [];
 }
 
-/** Every server needs a connection of its own to every other cluster. */
+/** Every server needs its own connection to every other cluster. */
 function gatewayFindings(servers: readonly ServerFacts[]): Finding[] {
   return servers.flatMap((server): Finding[] => {
     const { gateways } = server;
@@ -87,13 +87,13 @@ function gatewayFindings(servers: readonly ServerFacts[]): Finding[] {
         code: "gateways-missing",
         where: server.name,
         what: `it has no gateway connection to cluster ${missing.sort().join(", ")}`,
-        todo: "is that cluster up, and do the gateway ports reach each other? Nodes here don't hear from nodes there",
+        todo: "check that this cluster runs and that the gateway ports are reachable; until then nodes of the two clusters cannot communicate",
       },
     ];
   });
 }
 
-/** The server that leads the meta group, by its own word. */
+/** The server that reports itself as the leader of the meta group. */
 function metaLeaderOf(servers: readonly ServerFacts[]): ServerFacts | undefined {
   return servers.find(({ name, meta }) => meta?.leader === name);
 }
@@ -101,16 +101,16 @@ function metaLeaderOf(servers: readonly ServerFacts[]): ServerFacts | undefined 
 function metaFindings(servers: readonly ServerFacts[]): Sign[] {
   const members = servers.flatMap(({ name, meta }) => (meta === null ? [] : [{ name, meta }]));
   if (members.length === 0) return [];
-  const blind = members.filter(({ meta }) => meta.leader === null).map(({ name }) => name);
+  const leaderless = members.filter(({ meta }) => meta.leader === null).map(({ name }) => name);
   const leaders = [...new Set(members.flatMap(({ meta }) => meta.leader ?? []))].sort();
   const found: Finding[] = [];
-  if (blind.length > 0) {
+  if (leaderless.length > 0) {
     found.push({
       severity: "critical",
       code: "meta-leaderless",
-      where: blind.sort().join(", "),
-      what: "it knows no leader of JetStream's meta group: no bucket, stream or consumer can be made",
-      todo: "more than half of the servers with JetStream must run and reach each other; an election takes some seconds",
+      where: leaderless.sort().join(", "),
+      what: "JetStream's meta group has no leader: no bucket, stream or consumer can be created",
+      todo: "more than half of the servers with JetStream must run and reach each other; a raft election takes a few seconds",
     });
   }
   if (leaders.length > 1) {
@@ -118,8 +118,8 @@ function metaFindings(servers: readonly ServerFacts[]): Sign[] {
       severity: "critical",
       code: "meta-disagreement",
       where: leaders.join(", "),
-      what: `the servers don't agree on who leads JetStream's meta group: ${leaders.join(", ")}`,
-      todo: "look again in some seconds; if it stays, the servers are split into parts",
+      what: `the servers report different leaders of JetStream's meta group: ${leaders.join(", ")}`,
+      todo: "examine it again in a few seconds; if it persists, the network between the servers is partitioned",
     });
   }
   const lead = metaLeaderOf(servers);
@@ -134,8 +134,8 @@ function peerFindings({ peers }: MetaGroup): Sign[] {
         severity: "critical",
         code: "meta-peer-offline",
         where: peer.name,
-        what: "JetStream's meta leader has no word from it",
-        todo: "start it; if it is gone for good, `nats server cluster peer-remove` it, or it counts for every majority",
+        what: "JetStream's meta leader has no contact with it",
+        todo: "start it; if it is gone permanently, remove it with `nats server cluster peer-remove`, since it counts for every majority",
         lost: peer.name,
       },
     ];
@@ -150,8 +150,8 @@ function jetstreamFindings(servers: readonly ServerFacts[]): Finding[] {
       severity: "critical",
       code: "jetstream-off",
       where: known.map(({ name }) => name).join(", "),
-      what: "JetStream is off on every server that was seen: there is nowhere to keep the lease",
-      todo: "put `jetstream { store_dir: ... }` into the servers' configuration",
+      what: "JetStream is disabled on every server that was found: the lease cannot be stored",
+      todo: "add `jetstream { store_dir: ... }` to the configuration of the servers",
     },
   ];
 }
@@ -167,7 +167,7 @@ function versionFindings(servers: readonly ServerFacts[]): Finding[] {
       code: "mixed-versions",
       where: "servers",
       what: `they run different versions: ${versions.map((one) => `${one} (${of(one)})`).join("; ")}`,
-      todo: "finish the upgrade that is under way",
+      todo: "finish the upgrade",
     },
   ];
 }

@@ -1,4 +1,4 @@
-/** From what was seen to what is wrong. Pure: the same facts, the same findings. */
+/** Derives findings from facts. Pure: equal facts give equal findings. */
 
 import type { ConnectionFacts, Facts } from "../facts.ts";
 import { bucketFindings } from "./bucket-findings.ts";
@@ -9,7 +9,7 @@ import { gather } from "./gather.ts";
 import { nodeFindings, permissionFindings } from "./node-findings.ts";
 import { serverFindings, usageFindings } from "./server-findings.ts";
 
-/** The worst first, and each lost server once. */
+/** Most severe first, with one finding per lost server. */
 export function diagnose(facts: Facts): Finding[] {
   const { account } = facts;
   const signs: readonly Sign[] = [
@@ -35,7 +35,7 @@ function connectionFindings(connection: ConnectionFacts | null, what: string): F
       code: "no-connection",
       where: what,
       what: connection.problem,
-      todo: "see that the servers run, and that the address and the credentials are right",
+      todo: "check that the servers run, and that the address and the credentials are correct",
     },
   ];
 }

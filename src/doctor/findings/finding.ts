@@ -1,30 +1,30 @@
-/** What is wrong, where, and what to do about it. */
+/** A finding: what is wrong, where, and what to do. */
 
 /**
  * - `critical`: something is broken, or an assumption of the election does not hold.
- * - `warning`: it works, and will not for long, or not as it should.
- * - `note`: good to know; changes no verdict.
+ * - `warning`: it works, but with restrictions, or it will soon fail.
+ * - `note`: information that does not affect the verdict.
  */
 export type Severity = "critical" | "warning" | "note";
 
 export interface Finding {
   readonly severity: Severity;
-  /** For programs; stays the same between versions. */
+  /** For programs. It does not change between versions. */
   readonly code: string;
-  /** A server, the bucket, a node. */
+  /** A server, the bucket or a node. */
   readonly where: string;
   readonly what: string;
   /** What to do. */
   readonly todo: string;
-  /** What others say of the same loss of a server. It needs no deed of its own. */
+  /** Findings with the same cause, the loss of a server. They need no action of their own. */
   readonly consequences?: readonly Finding[];
 }
 
-/** A finding that may be another one's consequence. */
+/** A finding before consequences are grouped. */
 export interface Sign extends Finding {
-  /** The server that is gone by this. */
+  /** The server whose loss this finding reports. */
   readonly lost?: string;
-  /** It says no more than that all of these are gone. */
+  /** The finding follows from the loss of all these servers. */
   readonly follows?: readonly string[];
 }
 
@@ -37,7 +37,7 @@ export function verdictOf(findings: readonly Finding[]): Verdict {
   return findings.some(({ severity }) => severity === "warning") ? "warning" : "ok";
 }
 
-/** The worst first, else in the order in which they were found. */
+/** Most severe first; otherwise the order stays. */
 export function bySeverity(findings: readonly Finding[]): Finding[] {
   return [...findings].sort((a, b) => RANK[a.severity] - RANK[b.severity]);
 }

@@ -1,27 +1,27 @@
-/** One lost server is one finding: what others notice of it stands beneath. */
+/** Groups findings: the loss of a server is one finding, and what other servers report of it are its consequences. */
 import type { Finding, Sign } from "./finding.ts";
 
 /**
- * In the order given. Who tells it first is the finding: its monitoring port, the meta group, the bucket, another's routes.
- * Servers of `running` have answered: what is said of their loss is a finding of its own.
+ * Keeps the order. The first sign of a loss becomes the finding: the server's own silence, the meta group, the bucket, or
+ * another server's routes. Servers in `running` have answered, so signs of their loss stay findings of their own.
  */
 export function gather(signs: readonly Sign[], running: ReadonlySet<string>): Finding[] {
   const heads = headsOf(signs, running);
-  const beneath = new Map<Sign, Finding[]>();
+  const consequencesOf = new Map<Sign, Finding[]>();
   const standing = signs.filter((sign) => {
     const names = sign.lost === undefined ? (sign.follows ?? []) : [sign.lost];
     const [head] = names.flatMap((name) => heads.get(name) ?? []);
     if (head === undefined || head === sign || !names.every((name) => heads.has(name))) return true;
-    beneath.set(head, [...(beneath.get(head) ?? []), plain(sign)]);
+    consequencesOf.set(head, [...(consequencesOf.get(head) ?? []), plain(sign)]);
     return false;
   });
   return standing.map((sign) => {
-    const consequences = beneath.get(sign);
+    const consequences = consequencesOf.get(sign);
     return consequences === undefined ? plain(sign) : { ...plain(sign), consequences };
   });
 }
 
-/** The finding of each server that is gone. */
+/** The finding for each lost server. */
 function headsOf(signs: readonly Sign[], running: ReadonlySet<string>): Map<string, Sign> {
   const heads = new Map<string, Sign>();
   for (const sign of signs) {
@@ -29,7 +29,7 @@ function headsOf(signs: readonly Sign[], running: ReadonlySet<string>): Map<stri
     if (lost !== undefined && !running.has(lost) && !heads.has(lost)) heads.set(lost, sign);
   }
   const [first, ...others] = signs.filter(({ follows }) => follows !== undefined);
-  // Nobody has a route to it.
+  // No server has a route to these.
   const everywhere = (first?.follows ?? []).filter((name) =>
     others.every((one) => one.follows?.includes(name)),
   );
@@ -39,7 +39,10 @@ function headsOf(signs: readonly Sign[], running: ReadonlySet<string>): Map<stri
   return unite(heads);
 }
 
-/** A monitoring port that never answered is known by its address, and its server to others by name: of one each, one. */
+/**
+ * A monitoring port that has never answered is known only by its address, while other servers know its server by name. If
+ * there is one of each, they are the same server.
+ */
 function unite(heads: Map<string, Sign>): Map<string, Sign> {
   const silent = [...heads].filter(([, { code }]) => code === "server-down");
   const named = [...heads].filter(([, { code }]) => code !== "server-down");

@@ -1,4 +1,4 @@
-/** What is wrong with the nodes, and with what this user may do. */
+/** Findings about the nodes and about the permissions of this user. */
 import type { Facts, NodeFacts, PermissionFacts } from "../facts.ts";
 import type { Finding } from "./finding.ts";
 
@@ -22,8 +22,8 @@ function leadershipFindings({ clusterId, lease, nodes, bucket }: Facts): Finding
         severity: "warning",
         code: "leader-silent",
         where: `node ${lease.leader}`,
-        what: `it leads by its lease, renewed ${Math.round(lease.ageMs)} ms ago, and does not answer`,
-        todo: "is it frozen, cut off, or without micro service (service: false)? Its lease decides",
+        what: `it holds the lease, renewed ${Math.round(lease.ageMs)} ms ago, but does not answer`,
+        todo: "check whether it is frozen, cut off or runs without micro service (service: false); no other node leads before its lease expires",
       },
     ];
   }
@@ -36,8 +36,8 @@ function leadershipFindings({ clusterId, lease, nodes, bucket }: Facts): Finding
         severity: "warning",
         code: "nobody-competes",
         where,
-        what: `nobody leads${nodes === null ? "" : ", and no node competes"}`,
-        todo: "start a node, or let one that has left compete again: nats-leader join",
+        what: `there is no leader${nodes === null ? "" : ", and no node competes"}`,
+        todo: "start a node, or make a node that left compete again with nats-leader join",
       },
     ];
   }
@@ -46,21 +46,21 @@ function leadershipFindings({ clusterId, lease, nodes, bucket }: Facts): Finding
       severity: "critical",
       code: "nobody-leads",
       where,
-      what: `nobody leads, and ${candidates.map(({ nodeId }) => nodeId).join(", ")} would`,
-      todo: "look again in some seconds; if it stays, look at the bucket, and at the nodes' logs",
+      what: `there is no leader, although nodes compete: ${candidates.map(({ nodeId }) => nodeId).join(", ")}`,
+      todo: "examine it again in a few seconds; if it persists, check the bucket and the logs of the nodes",
     },
   ];
 }
 
 function idFindings(nodes: readonly NodeFacts[]): Finding[] {
   const ids = nodes.map(({ nodeId }) => nodeId);
-  const twice = [...new Set(ids.filter((id, index) => ids.indexOf(id) !== index))];
-  return twice.map((id) => ({
+  const duplicates = [...new Set(ids.filter((id, index) => ids.indexOf(id) !== index))];
+  return duplicates.map((id) => ({
     severity: "warning",
     code: "duplicate-id",
     where: `node ${id}`,
-    what: `${ids.filter((one) => one === id).length} processes run under this id: a step-down or handover reaches all of them`,
-    todo: "give each process an id of its own",
+    what: `${ids.filter((one) => one === id).length} processes use this node id: a step-down or handover request reaches all of them`,
+    todo: "give each process its own node id",
   }));
 }
 
@@ -77,13 +77,13 @@ function ttlFindings(nodes: readonly NodeFacts[]): Finding[] {
       severity: "warning",
       code: "ttls-differ",
       where: "nodes",
-      what: `leaseTtlMs is not the same everywhere: ${which.join(", ")}; who takes over after a crash waits for the longer one`,
+      what: `the nodes have different values of leaseTtlMs: ${which.join(", ")}; after a crash, takeover waits for the longer one`,
       todo: "configure the same leaseTtlMs on all nodes",
     },
   ];
 }
 
-/** Observers have none, and need none. */
+/** Observers need no presence. */
 function presenceFindings({ nodeId, presence, competes }: NodeFacts): Finding[] {
   if (competes === false || presence === null || presence === "on") return [];
   const denied = presence === "denied";
@@ -92,10 +92,10 @@ function presenceFindings({ nodeId, presence, competes }: NodeFacts): Finding[] 
       severity: "warning",
       code: "presence-off",
       where: `node ${nodeId}`,
-      what: `its presence is ${denied ? "denied" : "off"}: when it crashes while it leads, takeover waits for its lease to end`,
+      what: `its presence is ${denied ? "denied" : "off"}: if it crashes as the leader, takeover waits until its lease expires`,
       todo: denied
-        ? "its user needs the consumer and advisory permissions of docs/security.md; its log says which is missing"
-        : 'set crashDetection to "presence", unless "lease" was chosen; its log says if it was lost',
+        ? "give its user the consumer and advisory permissions of docs/security.md; its log names the missing one"
+        : 'set crashDetection to "presence", unless "lease" is intended; if presence was lost, its log has the reason',
     },
   ];
 }
@@ -107,8 +107,8 @@ function goFindings({ nodeId, instance, state }: NodeFacts): Finding[] {
       severity: "note",
       code: "go-cluster-node",
       where: `node ${nodeId}`,
-      what: "it is a go-cluster node: as a leader it does not stop when it can't renew",
-      todo: "replace it when you can",
+      what: "it is a go-cluster node: as the leader it does not stop when it cannot renew its lease",
+      todo: "replace it with a nats-leader node",
     },
   ];
 }
@@ -123,8 +123,8 @@ export function permissionFindings(permissions: PermissionFacts | null): Finding
         severity: vital ? "critical" : "warning",
         code: "permission-missing",
         where: "this user",
-        what: `it may not ${direction} ${subject}; a user for role "${role}" needs that for ${purpose}`,
-        todo: `allow ${direction} of ${subject} (examples/permissions/${role}.conf), or say what it is: --role`,
+        what: `it may not ${direction} ${subject}; role "${role}" needs this for ${purpose}`,
+        todo: `allow ${direction} of ${subject} (examples/permissions/${role}.conf), or pass the intended role with --role`,
       },
     ];
   });

@@ -1,4 +1,4 @@
-/** What is wrong with each server by itself. */
+/** Findings about single servers. */
 import { isAtLeast, OLDEST_SERVER } from "../../nats/api/server-version.ts";
 import { type Facts, percentOf, type ServerFacts, type StreamFacts, type Usage } from "../facts.ts";
 import type { Finding, Sign } from "./finding.ts";
@@ -6,19 +6,19 @@ import { LAG, MEMORY_PERCENT, SLOW_CONSUMERS, STORAGE_PERCENT } from "./threshol
 
 export function serverFindings(facts: Facts): Sign[] {
   return facts.servers.flatMap((server) => [
-    ...lifeFindings(server),
+    ...healthFindings(server),
     ...usageFindings(server.name, "JetStream", server),
     ...slowFindings(server),
     ...lagFindings(server),
   ]);
 }
 
-function lifeFindings({ name, url, error, health, version }: ServerFacts): Sign[] {
+function healthFindings({ name, url, error, health, version }: ServerFacts): Sign[] {
   if (error !== null) {
     const todo =
       url === null
-        ? "is the server stopped, frozen, or cut off from the others? Look at its log"
-        : "is the server running, and may its monitoring port be reached from here?";
+        ? "check whether the server is stopped, frozen or cut off from the others; its log may have the reason"
+        : "check that the server runs and that its monitoring port is reachable from here";
     return [{ severity: "critical", code: "server-down", where: name, what: error, todo, lost: name }];
   }
   const found: Finding[] = [];
@@ -27,8 +27,8 @@ function lifeFindings({ name, url, error, health, version }: ServerFacts): Sign[
       severity: "critical",
       code: "server-unhealthy",
       where: name,
-      what: `it says of itself that it is not healthy: ${health.error}`,
-      todo: "a server that has just started needs a while to catch up; else look at its log and its disk",
+      what: `it reports that it is not healthy: ${health.error}`,
+      todo: "a server that has just started needs time to catch up; otherwise check its log and its disk",
     });
   }
   if (version !== null && !isAtLeast(version, OLDEST_SERVER)) {
@@ -37,7 +37,7 @@ function lifeFindings({ name, url, error, health, version }: ServerFacts): Sign[
       code: "server-version",
       where: name,
       what: `it is version ${version}; nodes need ${OLDEST_SERVER} or later`,
-      todo: "upgrade the servers, one after the other",
+      todo: "upgrade the servers one by one",
     });
   }
   return found;
@@ -53,12 +53,17 @@ export function usageFindings(
   const judge = (code: "memory" | "storage", usage: Usage | null, limit: number, todo: string): void => {
     const percent = percentOf(usage);
     if (percent === null || percent <= limit) return;
-    const what = `${whose} ${code} is used to ${percent.toFixed(1)} % (more than ${limit} %)`;
+    const what = `${whose} ${code} usage is ${percent.toFixed(1)} % of its limit (more than ${limit} %)`;
     found.push({ severity: "warning", code, where, what, todo });
   };
-  const room = "remove streams or messages nobody needs, or raise the limit";
+  const room = "remove streams or messages that are no longer needed, or raise the limit";
   judge("memory", memory, MEMORY_PERCENT, room);
-  judge("storage", storage, STORAGE_PERCENT, `${room}: without room no renewal is written, and nobody leads`);
+  judge(
+    "storage",
+    storage,
+    STORAGE_PERCENT,
+    `${room}: without storage no lease can be renewed, and no node can lead`,
+  );
   return found;
 }
 
@@ -69,13 +74,13 @@ function slowFindings({ name, slowConsumers }: ServerFacts): Finding[] {
       severity: "warning",
       code: "slow-consumers",
       where: name,
-      what: `${slowConsumers} connections were cut since its start because they read too slowly (more than ${SLOW_CONSUMERS})`,
-      todo: "its log names them; a node among them loses its presence, and its leadership with it, each time",
+      what: `it has closed ${slowConsumers} connections since its start because they read too slowly (more than ${SLOW_CONSUMERS})`,
+      todo: "its log names them; a node among them loses its presence and its leadership each time",
     },
   ];
 }
 
-/** One finding for all consumers of a server, by the worst: a batch job's backlog is not news. */
+/** All consumers of a server give one finding, which names the one with the largest backlog. */
 function lagFindings({ name, streams, meta }: ServerFacts): Finding[] {
   const found: Finding[] = [];
   const behind = (group: string, peers: StreamFacts["peers"]): void => {
@@ -85,8 +90,8 @@ function lagFindings({ name, streams, meta }: ServerFacts): Finding[] {
         severity: "warning",
         code: "lag",
         where: peer.name,
-        what: `its copy of ${group} is ${peer.lag} operations behind (more than ${LAG})`,
-        todo: "is its disk or its network slow? It can't lead until it has caught up",
+        what: `its replica of ${group} is ${peer.lag} operations behind (more than ${LAG})`,
+        todo: "check its disk and its network; it cannot lead the group until it has caught up",
       });
     }
   };
@@ -105,8 +110,8 @@ function lagFindings({ name, streams, meta }: ServerFacts): Finding[] {
       severity: "warning",
       code: "consumer-lag",
       where: name,
-      what: `${which} has ${worst.pending} messages to go (more than ${LAG})${others}`,
-      todo: "is whoever reads it running, and fast enough? The election does not depend on it",
+      what: `${which} has ${worst.pending} pending messages (more than ${LAG})${others}`,
+      todo: "check that its client runs and is fast enough; the election does not depend on it",
     });
   }
   return found;

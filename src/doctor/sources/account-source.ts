@@ -1,4 +1,4 @@
-/** What a normal account sees: the servers by name, version and clock; its own limits; the bucket; the nodes. */
+/** Reads through a normal account: names, versions and clocks of the servers; the account's limits; the bucket; the nodes. */
 
 import type { NodeOptions } from "../../config/resolve.ts";
 import { asError } from "../../errors.ts";
@@ -30,9 +30,9 @@ import { objectIn, textIn } from "./json.ts";
 import { NodeSource } from "./node-source.ts";
 import { missingBucket, readBucket } from "./read-bucket.ts";
 import { unknownServer, usageOf } from "./read-server.ts";
-import { type Candidate, isInboxRefused, tryPermissions } from "./try-permissions.ts";
+import { isInboxRefused, type PermissionQuery, tryPermissions } from "./try-permissions.ts";
 
-export interface AccountSighting
+export interface AccountSourceFacts
   extends Pick<Facts, "account" | "bucket" | "bucketProblem" | "lease" | "nodes" | "permissions"> {
   readonly connection: ConnectionFacts;
   readonly servers: readonly ServerFacts[];
@@ -41,15 +41,15 @@ export interface AccountSighting
 
 export interface AccountOptions {
   readonly nodeOptions: NodeOptions;
-  /** False: the cluster id stands in for one that was not given. */
+  /** False: no cluster id was given, and the one in `nodeOptions` is a placeholder. */
   readonly hasCluster: boolean;
   readonly nodeId: string | null;
-  /** `null`: whatever fits best. */
+  /** `null`: the role with the fewest missing permissions. */
   readonly role: PermissionRole | null;
   readonly timeoutMs: number;
 }
 
-const PERMISSIONS_EVERY_MS = 60_000;
+const PERMISSIONS_CACHED_MS = 60_000;
 
 const NOTHING = {
   account: null,
@@ -74,7 +74,7 @@ export class AccountSource {
     this.#book = book;
   }
 
-  async look(): Promise<AccountSighting> {
+  async read(): Promise<AccountSourceFacts> {
     const unseen: Unseen[] = [];
     try {
       const client = await this.#connect();
@@ -103,7 +103,7 @@ export class AccountSource {
     await Promise.all([servers, this.#nodes?.clocks()]);
   }
 
-  /** With what was sampled since the look. */
+  /** Adds the clock samples that arrived after `read`. */
   clocked(nodes: Facts["nodes"]): Facts["nodes"] {
     return nodes === null ? null : (this.#nodes?.clocked(nodes) ?? nodes);
   }
@@ -125,7 +125,7 @@ export class AccountSource {
     const answers = await askServers(client.monitor, this.#book, question).catch((thrown: unknown) => {
       const denied = thrown instanceof RequestFailure && thrown.kind === "denied";
       unseen.push({
-        what: "servers that we are not connected to, and all servers' clocks",
+        what: "servers other than the connected one, and the clocks of all servers",
         how: denied
           ? `allow this user to publish to ${CONNECTIONS_PING}`
           : `the servers do not answer on ${CONNECTIONS_PING}: ${asError(thrown).message}`,
@@ -173,25 +173,25 @@ export class AccountSource {
   async #cluster(
     client: ClusterClient,
     unseen: Unseen[],
-  ): Promise<Omit<AccountSighting, "connection" | "servers" | "account" | "unseen">> {
+  ): Promise<Omit<AccountSourceFacts, "connection" | "servers" | "account" | "unseen">> {
     const { hasCluster, nodeId, role } = this.#options;
     if (!hasCluster) {
-      unseen.push({ what: "the bucket and the nodes", how: "--cluster-id ID" });
+      unseen.push({ what: "the bucket and the nodes", how: "pass --cluster-id ID" });
       return NOTHING;
     }
     const { clusterId } = client;
     const { bucket, problem } = await this.#bucket(client, unseen);
-    const seen = (await this.#nodes?.look()) ?? { lease: null, nodes: null, unseen: [] };
-    unseen.push(...seen.unseen);
+    const found = (await this.#nodes?.read()) ?? { lease: null, nodes: null, unseen: [] };
+    unseen.push(...found.unseen);
     const permissions = await this.#permissions(client, { clusterId, nodeId, bucket, role });
     unseen.push(...untried(permissions));
-    return { bucket, bucketProblem: problem, lease: seen.lease, nodes: seen.nodes, permissions };
+    return { bucket, bucketProblem: problem, lease: found.lease, nodes: found.nodes, permissions };
   }
 
-  /** Every refusal is a line in the server's log: not at every look. */
-  async #permissions(client: ClusterClient, who: Candidate): Promise<PermissionFacts> {
+  /** Cached, since each denied attempt adds a line to the server's log. */
+  async #permissions(client: ClusterClient, who: PermissionQuery): Promise<PermissionFacts> {
     const tried = this.#tried;
-    if (tried !== null && performance.now() - tried.at < PERMISSIONS_EVERY_MS) return tried.facts;
+    if (tried !== null && performance.now() - tried.at < PERMISSIONS_CACHED_MS) return tried.facts;
     const facts = await tryPermissions(client.monitor, who);
     this.#tried = { facts, at: performance.now() };
     return facts;
@@ -226,14 +226,14 @@ export class AccountSource {
   }
 }
 
-/** Without an inbox nothing can be asked. */
+/** Without an inbox no request can be answered. */
 function problemOf(thrown: unknown): string {
   const { message } = asError(thrown);
   if (!isInboxRefused(thrown)) return message;
-  return `${message}: it hears no answers; set nats.inboxPrefix (NATS_LEADER_INBOX_PREFIX) to what this user may subscribe to`;
+  return `${message}: answers cannot be received; set nats.inboxPrefix (NATS_LEADER_INBOX_PREFIX) to a prefix that this user may subscribe to`;
 }
 
-/** Limits by number of replicas, where the account has such: those that are closest to their end. */
+/** An account may have limits per number of replicas (tiers). The tier with the highest usage counts. */
 export function accountUsage(info: JsonObject): Facts["account"] {
   const tiers = Object.values(objectIn(info, "tiers") ?? {}).flatMap(
     (tier) => asObject(tier) ?? [],
@@ -254,8 +254,8 @@ function untried({ role, tried }: PermissionFacts): Unseen[] {
   if (open.length === 0) return [];
   return [
     {
-      what: `whether a user for role "${role}" may ${open.map(({ direction, subject }) => `${direction} ${subject}`).join(", ")}`,
-      how: "only doing it would tell; allow this user to publish to $SYS.REQ.USER.INFO, and the server (2.10 and later) tells",
+      what: `whether a user with role "${role}" may ${open.map(({ direction, subject }) => `${direction} ${subject}`).join(", ")}`,
+      how: "allow this user to publish to $SYS.REQ.USER.INFO: the server (2.10 and later) then reports it; a trial would have an effect",
     },
   ];
 }

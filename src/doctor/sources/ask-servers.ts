@@ -1,4 +1,4 @@
-/** A question that every server of a NATS system answers for itself: `$SYS.REQ...PING...`. */
+/** Sends a request that every server of a NATS system answers: `$SYS.REQ...PING...`. */
 
 import { type JsonObject, parseObject } from "../../nats/api/js-api.ts";
 import { classify, jsonBody } from "../../nats/api/request.ts";
@@ -7,12 +7,12 @@ import { type Asked, askedNow } from "../clocks/clock.ts";
 import type { ClockBook } from "../clocks/clock-book.ts";
 import { objectIn, textIn, timeIn } from "./json.ts";
 
-/** Nobody has answered for this long: everybody has. A look takes longer than this anyway. */
+/** After this time without an answer, all servers count as having answered. An examination takes longer than this anyway. */
 const STALL_MS = 750;
 
 export interface ServerAnswer {
   readonly name: string;
-  /** What every answer says of its server: name, id, version, cluster, time. */
+  /** The part that all answers have: name, id, version, cluster and time of the server. */
   readonly server: JsonObject;
   readonly data: JsonObject;
   readonly asked: Asked;
@@ -22,13 +22,13 @@ export interface Question {
   readonly subject: string;
   readonly body?: object;
   readonly timeoutMs: number;
-  /** After so many answers nobody else is waited for. */
+  /** Stop waiting after this number of answers. */
   readonly expected?: number;
-  /** Until `timeoutMs`, however long nobody answers. */
+  /** Wait until `timeoutMs`, even without answers. */
   readonly patient?: boolean;
 }
 
-/** Each answer is a look at a clock, too. Rejects with a `RequestFailure`: denied, no responders, disconnected. */
+/** Each answer also gives a clock sample. Rejects with a `RequestFailure`: denied, no responders, disconnected. */
 export async function askServers(
   monitor: ConnectionMonitor,
   book: ClockBook,

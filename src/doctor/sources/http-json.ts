@@ -1,4 +1,4 @@
-/** GETs JSON from monitoring ports, over connections that are kept for the next look. */
+/** GETs JSON from monitoring ports over connections that are kept open. */
 
 import { readFileSync } from "node:fs";
 import http from "node:http";
@@ -6,10 +6,10 @@ import https from "node:https";
 import { messageOf } from "../../errors.ts";
 import { type JsonObject, parseObject } from "../../nats/api/js-api.ts";
 
-/** A server with many thousands of streams says this much in `/jsz`. */
+/** Enough for `/jsz` of a server with many thousands of streams. */
 const LARGEST_BYTES = 64 * 1024 * 1024;
 
-/** Path of a file or the PEM text itself. */
+/** Each value is the path of a file or the PEM text. */
 export interface HttpTls {
   readonly ca?: string;
   readonly cert?: string;
@@ -33,7 +33,7 @@ export class HttpJson {
     });
   }
 
-  /** The object in the answer, whatever its status: `/healthz` says 503 and why. Rejects with one sentence. */
+  /** The JSON object of the response with any status, since `/healthz` sends its error with 503. Rejects with one sentence. */
   get(url: URL): Promise<JsonObject> {
     const secure = url.protocol === "https:";
     const options = {
@@ -43,7 +43,7 @@ export class HttpJson {
     };
     return new Promise((resolve, reject) => {
       const fail = (thrown: unknown): void =>
-        reject(new Error(`no answer from ${shown(url)}: ${why(thrown, this.#timeoutMs)}`));
+        reject(new Error(`no answer from ${shown(url)}: ${reasonOf(thrown, this.#timeoutMs)}`));
       const asked = (secure ? https : http).get(url, options, (response) => {
         const chunks: Buffer[] = [];
         let bytes = 0;
@@ -56,7 +56,7 @@ export class HttpJson {
         response.on("end", () => {
           const json = parseObject(Buffer.concat(chunks));
           if (json !== null) resolve(json);
-          else fail(new Error(`status ${response.statusCode}, and no JSON object`));
+          else fail(new Error(`status ${response.statusCode} without a JSON object`));
         });
       });
       asked.on("error", fail);
@@ -74,7 +74,7 @@ function shown(url: URL): string {
   return `${url.protocol}//${url.host}${url.pathname}`;
 }
 
-function why(thrown: unknown, timeoutMs: number): string {
+function reasonOf(thrown: unknown, timeoutMs: number): string {
   const { name, code } = thrown as { readonly name?: string; readonly code?: string };
   if (name === "AbortError" || name === "TimeoutError" || code === "ABORT_ERR")
     return `none within ${timeoutMs} ms`;

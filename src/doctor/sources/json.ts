@@ -1,4 +1,4 @@
-/** Reading fields of what servers answer. Foreign bytes: a field of another type counts as missing. */
+/** Typed access to fields of JSON from servers. A field of another type counts as missing. */
 import { asObject, type JsonObject } from "../../nats/api/js-api.ts";
 
 export function objectIn(json: JsonObject | null, field: string): JsonObject | null {
@@ -26,7 +26,7 @@ export function textsIn(json: JsonObject | null, field: string): string[] {
   return Array.isArray(value) ? value.filter((one): one is string => typeof one === "string") : [];
 }
 
-/** Unix milliseconds with fractions: servers write nanoseconds, of which `Date` keeps three digits. */
+/** Unix milliseconds with fractions. Servers write nanoseconds, which `Date` would round to milliseconds. */
 export function timeIn(json: JsonObject | null, field: string): number | null {
   const text = textIn(json, field);
   const [, head, fraction = "", zone] = /^(.+?:\d\d)(\.\d+)?(Z|[+-]\d\d:\d\d)$/.exec(text ?? "") ?? [];

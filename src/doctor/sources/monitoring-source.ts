@@ -1,4 +1,4 @@
-/** Servers by their monitoring ports. Their documents say everything, and nobody has to log in. */
+/** Reads servers through their monitoring ports, which have all documents and need no login. */
 import { asError } from "../../errors.ts";
 import type { JsonObject } from "../../nats/api/js-api.ts";
 import { askedNow } from "../clocks/clock.ts";
@@ -8,16 +8,16 @@ import type { HttpJson } from "./http-json.ts";
 import { textIn, timeIn } from "./json.ts";
 import { eachStream, type FoundStream, JSZ_OPTIONS, readServer, unknownServer } from "./read-server.ts";
 
-/** What one source has seen. */
-export interface Sighting {
+/** What one source found out. */
+export interface SourceFacts {
   readonly servers: readonly ServerFacts[];
-  /** Server ids to names. */
+  /** From server ids to names. */
   readonly ids: ReadonlyMap<string, string>;
   /** Streams of all accounts, with their configuration. */
   readonly streams: readonly FoundStream[];
 }
 
-export const NOTHING_SEEN: Sighting = { servers: [], ids: new Map(), streams: [] };
+export const NO_FACTS: SourceFacts = { servers: [], ids: new Map(), streams: [] };
 
 export class MonitoringSource {
   readonly #urls: readonly URL[];
@@ -31,17 +31,17 @@ export class MonitoringSource {
     this.#book = book;
   }
 
-  async look(): Promise<Sighting> {
-    const seen = await Promise.all(this.#urls.map((url) => this.#lookAt(url)));
+  async read(): Promise<SourceFacts> {
+    const ports = await Promise.all(this.#urls.map((url) => this.#readPort(url)));
     await this.clocks();
     return {
-      servers: seen.map(({ server }) => server),
-      ids: new Map(seen.flatMap(({ id, server }) => (id === null ? [] : [[id, server.name] as const]))),
-      streams: seen.flatMap(({ streams }) => streams),
+      servers: ports.map(({ server }) => server),
+      ids: new Map(ports.flatMap(({ id, server }) => (id === null ? [] : [[id, server.name] as const]))),
+      streams: ports.flatMap(({ streams }) => streams),
     };
   }
 
-  /** Once more at every clock. The gateways' document is the smallest with the time in it. */
+  /** Samples every clock again, by the smallest document that has the time. */
   async clocks(): Promise<void> {
     await Promise.all(
       this.#urls.map(async (url) => {
@@ -58,7 +58,7 @@ export class MonitoringSource {
     this.#http.close();
   }
 
-  async #lookAt(
+  async #readPort(
     url: URL,
   ): Promise<{ server: ServerFacts; id: string | null; streams: readonly FoundStream[] }> {
     const shown = `${url.protocol}//${url.host}`;
@@ -75,7 +75,7 @@ export class MonitoringSource {
     }
     const get = (document: string): Promise<JsonObject | null> =>
       this.#http.get(endpoint(url, document)).catch(() => null);
-    // Over HTTP the consumers are called by another name.
+    // The HTTP parameter has another name than the field of the NATS request.
     const options = Object.keys(JSZ_OPTIONS).map((name) => (name === "consumer" ? "consumers" : name));
     const jszQuery = options.map((name) => `${name}=true`).join("&");
     const [jsz, routez, gatewayz, healthz] = await Promise.all([
@@ -86,7 +86,7 @@ export class MonitoringSource {
     ]);
     const server = readServer({ varz, jsz, routez, gatewayz, healthz }, "monitoring");
     if (server === null) {
-      const error = `what answers at ${shown} is not a nats-server's monitoring port`;
+      const error = `${shown} is not the monitoring port of a nats-server`;
       return { server: failed(error), id: null, streams: [] };
     }
     this.#names.set(url, server.name);
@@ -95,7 +95,7 @@ export class MonitoringSource {
   }
 }
 
-/** A monitoring port behind a path (`http_base_path`) keeps it. */
+/** Keeps the path of the URL (`http_base_path`). */
 function endpoint(url: URL, document: string): URL {
   return new URL(document, url.pathname.endsWith("/") ? url : `${url.href}/`);
 }

@@ -1,4 +1,4 @@
-/** The nodes of a cluster and their clocks, as they say themselves. */
+/** Reads the nodes of a cluster and their clocks through their micro services. */
 import { ClusterError } from "../../errors.ts";
 import type { ClusterClient, Situation } from "../../manager/cluster-client.ts";
 import { listNodes, type NodeRow } from "../../manager/cluster-nodes.ts";
@@ -10,10 +10,10 @@ import type { ClockBook } from "../clocks/clock-book.ts";
 import type { LeaseFacts, NodeFacts, Unseen } from "../facts.ts";
 import { numberIn } from "./json.ts";
 
-/** Every one costs two questions a look. */
-const CLOCKS_LOOKED_AT = 100;
+/** Each sample of a clock takes two requests. */
+const CLOCKS_SAMPLED = 100;
 
-export interface NodesSeen {
+export interface NodeSourceFacts {
   readonly lease: LeaseFacts | null;
   readonly nodes: readonly NodeFacts[] | null;
   readonly unseen: readonly Unseen[];
@@ -22,7 +22,7 @@ export interface NodesSeen {
 export class NodeSource {
   readonly #client: ClusterClient;
   readonly #book: ClockBook;
-  /** Those whose clocks can be told apart. */
+  /** The nodes whose clocks are sampled: those with a unique node id. */
   #rows: readonly NodeRow[] = [];
   #mayPing = true;
 
@@ -31,7 +31,7 @@ export class NodeSource {
     this.#book = book;
   }
 
-  async look(): Promise<NodesSeen> {
+  async read(): Promise<NodeSourceFacts> {
     const unseen: Unseen[] = [];
     const situation = await this.#situation(unseen);
     if (situation === null) return { lease: null, nodes: null, unseen };
@@ -39,11 +39,11 @@ export class NodeSource {
     const ids = rows.map(({ nodeId }) => nodeId);
     this.#rows = rows
       .filter(({ instance, nodeId }) => instance !== null && ids.filter((id) => id === nodeId).length === 1)
-      .slice(0, CLOCKS_LOOKED_AT);
+      .slice(0, CLOCKS_SAMPLED);
     await this.clocks();
     if (!this.#mayPing && this.#rows.length > 0) {
       unseen.push({
-        what: "how the nodes' clocks are set",
+        what: "the wall clocks of the nodes",
         how: `allow this user to publish to ${pingSubject(this.#client.clusterId, "*")}`,
       });
     }
@@ -51,7 +51,7 @@ export class NodeSource {
     return { lease: leaseOf(situation), nodes: known ? rows.map((row) => this.#factsOf(row)) : null, unseen };
   }
 
-  /** Once more at every clock. Never rejects. */
+  /** Samples every clock again. Never rejects. */
   async clocks(): Promise<void> {
     await Promise.all(this.#rows.map((row) => this.#clock(row).catch(() => {})));
   }
@@ -74,13 +74,13 @@ export class NodeSource {
     }
   }
 
-  /** Who may not ask the holder still may read the lease. `null`: nothing can be read; the bucket's facts say why. */
+  /** `null`: the lease cannot be read. The facts about the bucket have the reason. */
   async #situation(unseen: Unseen[]): Promise<Situation | null> {
     try {
       return await this.#client.situation();
     } catch (thrown) {
       const denied = thrown instanceof ClusterError && thrown.code === "AUTHORIZATION";
-      if (denied) unseen.push({ what: "who leads", how: thrown.message });
+      if (denied) unseen.push({ what: "the leader", how: thrown.message });
       return null;
     }
   }
@@ -99,15 +99,15 @@ export class NodeSource {
     return { ...row, clock: row.instance === null ? null : this.#book.ofNode(processOf(row)) };
   }
 
-  /** Anew: with what was sampled since. */
+  /** Adds the clock samples that arrived since. */
   clocked(nodes: readonly NodeFacts[]): NodeFacts[] {
     return nodes.map((node) => this.#factsOf(node));
   }
 }
 
-const NODES = "which nodes there are";
+const NODES = "the nodes of the cluster";
 
-/** A service's instance lives as long as its process, at most. */
+/** Identifies a process: a service instance does not outlive its process. */
 function processOf({ nodeId, instance }: NodeRow): string {
   return `${nodeId} ${instance}`;
 }

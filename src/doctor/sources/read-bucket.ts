@@ -1,4 +1,4 @@
-/** From `STREAM.INFO`, or a stream in `/jsz`, to facts about the bucket. */
+/** Decodes `STREAM.INFO`, or a stream in `/jsz`, to facts about the bucket. */
 import type { JsonObject } from "../../nats/api/js-api.ts";
 import { hasForeignRepublish, parseStreamInfo } from "../../nats/lease/stream-config.ts";
 import { streamName } from "../../nats/names.ts";
@@ -24,7 +24,7 @@ export function missingBucket(clusterId: string): BucketFacts {
   };
 }
 
-/** `null` when the answer is not about a stream. */
+/** `null` if the answer does not describe a stream. */
 export function readBucket(answer: JsonObject, clusterId: string): BucketFacts | null {
   const info = parseStreamInfo(answer, clusterId);
   if (info === null) return null;
@@ -44,7 +44,7 @@ export function readBucket(answer: JsonObject, clusterId: string): BucketFacts |
       placement === null
         ? null
         : { cluster: textIn(placement, "cluster") ?? "", tags: textsIn(placement, "tags") },
-    // A single server has the object, too, with its own name as the leader and without a group.
+    // A single server also sends the object, with itself as the leader and without a raft group.
     clustered: textIn(group, "raft_group") !== null || readPeers(group).length > 0 || info.replicas > 1,
     leader: textIn(group, "leader"),
     peers: readPeers(group),

@@ -1,9 +1,9 @@
-/** From a server's own documents to facts. The same five over HTTP and over the system account; any may be missing. */
+/** Decodes a server's documents, which are the same over HTTP and over the system account. Any may be missing. */
 import type { JsonObject } from "../../nats/api/js-api.ts";
 import type { Gateways, MetaGroup, Peer, ServerFacts, Source, StreamFacts, Usage } from "../facts.ts";
 import { listIn, numberIn, objectIn, textIn, timeIn } from "./json.ts";
 
-/** As `/varz`, `/jsz`, `/routez`, `/gatewayz` and `/healthz` answer. */
+/** The answers of `/varz`, `/jsz`, `/routez`, `/gatewayz` and `/healthz`. */
 export interface Documents {
   readonly varz: JsonObject | null;
   readonly jsz: JsonObject | null;
@@ -14,10 +14,10 @@ export interface Documents {
 
 export type Document = keyof Documents;
 
-/** With accounts, streams and consumers: their lag is in it. */
+/** Includes accounts, streams and consumers with their lag. */
 export const JSZ_OPTIONS = { accounts: true, streams: true, consumer: true, config: true } as const;
 
-/** A server of which nothing is known yet. */
+/** A server of which only the name is known. */
 export function unknownServer(name: string, source: Source): ServerFacts {
   return {
     name,
@@ -41,7 +41,7 @@ export function unknownServer(name: string, source: Source): ServerFacts {
   };
 }
 
-/** `null` when it does not even say its name. */
+/** `null` without the server's name. */
 export function readServer(documents: Documents, source: Source): ServerFacts | null {
   const { varz, jsz, routez, healthz } = documents;
   const name = textIn(varz, "server_name");
@@ -49,7 +49,7 @@ export function readServer(documents: Documents, source: Source): ServerFacts | 
   const cluster = textIn(objectIn(varz, "cluster"), "name");
   const config = objectIn(jsz, "config");
   const limits = ["max_memory", "max_storage"].map((field) => numberIn(config, field) ?? 0);
-  // Switched off it says so (from 2.10), or shows a configuration of nothing but zeros.
+  // Without JetStream, servers from 2.10 send `disabled`; older ones send a configuration with zero limits.
   const on = jsz === null ? null : jsz["disabled"] !== true && limits.some((limit) => limit !== 0);
   const started = timeIn(varz, "start");
   const now = timeIn(varz, "now");
@@ -77,7 +77,7 @@ function readHealth(healthz: JsonObject | null): ServerFacts["health"] {
   return { ok: status === "ok", error: textIn(healthz, "error") ?? status };
 }
 
-/** A limit below 0, or one of 64 bits without sign that means the same, is none. */
+/** A limit below 0, or the unsigned 64-bit value for -1, means unlimited. */
 export function usageOf(
   used: JsonObject | null,
   usedField: string,
@@ -90,7 +90,7 @@ export function usageOf(
   return { usedBytes, limitBytes: limit < 0 || limit >= 2 ** 62 ? null : limit };
 }
 
-/** From 2.10 there are several routes to each server. Older ones give ids alone: names are filled in by `withNames`. */
+/** Servers from 2.10 have several routes to each other. Older ones send only ids; `withNames` fills in the names. */
 function routesIn(routez: JsonObject): string[] {
   const names = listIn(routez, "routes").flatMap(
     (route) => textIn(route, "remote_name") ?? textIn(route, "remote_id") ?? [],
@@ -105,7 +105,7 @@ function readGateways({ varz, gatewayz }: Documents): Gateways | null {
   const outbound = objectIn(gatewayz, "outbound_gateways") ?? {};
   const connected = Object.keys(outbound).filter((name) => objectIn(objectIn(outbound, name), "connection"));
   const inbound = Object.keys(objectIn(gatewayz, "inbound_gateways") ?? {});
-  // Gossip tells of clusters that the configuration leaves out.
+  // Gossip adds clusters that the configuration does not name.
   const all = new Set([...named, ...connected, ...inbound].filter((name) => name !== own));
   return { configured: [...all].sort(), connected: connected.sort() };
 }
@@ -121,7 +121,7 @@ function readMeta(meta: JsonObject | null, name: string): MetaGroup | null {
   };
 }
 
-/** Of a raft group's `replicas`. */
+/** Decodes `replicas` of a raft group. */
 export function readPeers(group: JsonObject | null): Peer[] {
   return listIn(group, "replicas").map((peer) => ({
     name: textIn(peer, "name") ?? textIn(peer, "peer") ?? "?",
@@ -131,7 +131,7 @@ export function readPeers(group: JsonObject | null): Peer[] {
   }));
 }
 
-/** Every server that has a copy lists a stream; its leader alone knows how it is. */
+/** Every server with a replica lists the stream, but only its leader knows the state of the replicas. */
 function readStreams(jsz: JsonObject, name: string): StreamFacts[] {
   return eachStream(jsz).flatMap(({ account, detail }): StreamFacts[] => {
     const group = objectIn(detail, "cluster");
@@ -157,7 +157,7 @@ export function eachStream(jsz: JsonObject): FoundStream[] {
   );
 }
 
-/** Server ids in routes become names where the server with that id was seen. */
+/** Replaces server ids in routes by names where they are known. */
 export function withNames(
   servers: readonly ServerFacts[],
   names: ReadonlyMap<string, string>,
@@ -168,17 +168,17 @@ export function withNames(
   });
 }
 
-/** What several sources say of one server; the first that knows a field is believed. */
+/** Merges the facts of several sources by server. The first source that has a field wins. */
 export function merged(servers: readonly ServerFacts[]): ServerFacts[] {
   const byName = new Map<string, ServerFacts>();
   for (const server of servers) {
     const known = byName.get(server.name);
-    byName.set(server.name, known === undefined ? server : combined(known, server));
+    byName.set(server.name, known === undefined ? server : combine(known, server));
   }
   return [...byName.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
 }
 
-function combined(first: ServerFacts, second: ServerFacts): ServerFacts {
+function combine(first: ServerFacts, second: ServerFacts): ServerFacts {
   const known = Object.entries(first).filter(([, value]) => value !== null);
   const both: ServerFacts = { ...second, ...Object.fromEntries(known) };
   return { ...both, sources: [...new Set([...first.sources, ...second.sources])] };

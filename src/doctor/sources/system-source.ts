@@ -1,4 +1,4 @@
-/** Servers by the system account: each answers for itself, also those whose monitoring port is closed to us. */
+/** Reads servers through the system account, also those whose monitoring port is unreachable from here. */
 import { asError } from "../../errors.ts";
 import type { JsonObject } from "../../nats/api/js-api.ts";
 import { RequestFailure } from "../../nats/api/request.ts";
@@ -8,7 +8,7 @@ import type { ClockBook } from "../clocks/clock-book.ts";
 import type { ConnectionFacts, ServerFacts } from "../facts.ts";
 import { askServers, type ServerAnswer } from "./ask-servers.ts";
 import { textIn } from "./json.ts";
-import { NOTHING_SEEN, type Sighting } from "./monitoring-source.ts";
+import { NO_FACTS, type SourceFacts } from "./monitoring-source.ts";
 import { type Document, eachStream, JSZ_OPTIONS, readServer, unknownServer } from "./read-server.ts";
 
 const PING = "$SYS.REQ.SERVER.PING";
@@ -28,15 +28,15 @@ export class SystemSource {
     this.#book = book;
   }
 
-  async look(): Promise<Sighting & { readonly connection: ConnectionFacts }> {
+  async read(): Promise<SourceFacts & { readonly connection: ConnectionFacts }> {
     try {
       const monitor = await this.#connect();
-      const seen = await this.#settled(monitor, await this.#round(monitor, {}));
-      this.#count = seen.servers.filter(({ error }) => error === null).length;
+      const found = await this.#settled(monitor, await this.#round(monitor, {}));
+      this.#count = found.servers.filter(({ error }) => error === null).length;
       const connection = { server: monitor.connection.info?.server_name ?? null, problem: null };
-      return { ...seen, connection };
+      return { ...found, connection };
     } catch (thrown) {
-      return { ...NOTHING_SEEN, connection: { server: null, problem: problemOf(thrown) } };
+      return { ...NO_FACTS, connection: { server: null, problem: problemOf(thrown) } };
     }
   }
 
@@ -58,48 +58,48 @@ export class SystemSource {
     return this.#monitor;
   }
 
-  /** A server that its neighbours know, and that has not answered, gets all the time there is before it counts as down. */
-  async #settled(monitor: ConnectionMonitor, first: Sighting): Promise<Sighting> {
+  /** A server that others know and that has not answered counts as down only after the whole `timeoutMs`. */
+  async #settled(monitor: ConnectionMonitor, first: SourceFacts): Promise<SourceFacts> {
     if (silentIn(first).length === 0) return first;
     const expected = first.servers.length + silentIn(first).length;
     const second = await this.#round(monitor, { expected, patient: true });
-    const error = `others are connected to it, and it does not answer the system account within ${this.#timeoutMs} ms`;
+    const error = `no answer to the system account within ${this.#timeoutMs} ms, although other servers have routes to it`;
     const silent = silentIn(second).map((name): ServerFacts => ({ ...unknownServer(name, "system"), error }));
     return { ...second, servers: [...second.servers, ...silent] };
   }
 
   async #round(
     monitor: ConnectionMonitor,
-    how: { readonly expected?: number; readonly patient?: boolean },
-  ): Promise<Sighting> {
-    return sighted(await Promise.all(DOCUMENTS.map((document) => this.#ask(monitor, document, how))));
+    options: { readonly expected?: number; readonly patient?: boolean },
+  ): Promise<SourceFacts> {
+    return factsFrom(await Promise.all(DOCUMENTS.map((document) => this.#ask(monitor, document, options))));
   }
 
-  /** Only `varz` must be answered: without it nothing is known of a server but its name. */
+  /** Only `varz` is required: without it a server is known only by name. */
   #ask(
     monitor: ConnectionMonitor,
     document: Document,
-    how: { readonly expected?: number; readonly patient?: boolean },
+    options: { readonly expected?: number; readonly patient?: boolean },
   ): Promise<ServerAnswer[]> {
     const asking = askServers(monitor, this.#book, {
       subject: `${PING}.${document.toUpperCase()}`,
       timeoutMs: this.#timeoutMs,
       ...(document === "jsz" ? { body: JSZ_OPTIONS } : {}),
-      ...how,
+      ...options,
     });
     return document === "varz" ? asking : asking.catch(() => []);
   }
 }
 
-/** Servers that others have routes to, and that said nothing. */
-function silentIn({ servers, ids }: Sighting): string[] {
-  const told = new Set(servers.flatMap(({ routes }) => (routes ?? []).map((one) => ids.get(one) ?? one)));
-  for (const { name } of servers) told.delete(name);
-  return [...told].sort();
+/** Servers to which others have routes and which did not answer. */
+function silentIn({ servers, ids }: SourceFacts): string[] {
+  const routed = new Set(servers.flatMap(({ routes }) => (routes ?? []).map((one) => ids.get(one) ?? one)));
+  for (const { name } of servers) routed.delete(name);
+  return [...routed].sort();
 }
 
 /** `answers`: in the order of `DOCUMENTS`. */
-function sighted(answers: readonly (readonly ServerAnswer[])[]): Sighting {
+function factsFrom(answers: readonly (readonly ServerAnswer[])[]): SourceFacts {
   const all = answers.flat();
   const ids = new Map(
     all.flatMap(({ server, name }) =>
@@ -120,9 +120,7 @@ function sighted(answers: readonly (readonly ServerAnswer[])[]): Sighting {
       },
       "system",
     );
-    return (
-      server ?? { ...unknownServer(name, "system"), error: "it did not answer the system account in time" }
-    );
+    return server ?? { ...unknownServer(name, "system"), error: "no answer to the system account in time" };
   });
   const streams = names.flatMap((name) => {
     const jsz = of("jsz", name);
@@ -133,7 +131,7 @@ function sighted(answers: readonly (readonly ServerAnswer[])[]): Sighting {
 
 function problemOf(thrown: unknown): string {
   if (thrown instanceof RequestFailure && thrown.kind === "no-responders") {
-    return `no server answers this user on ${PING}.VARZ: it does not belong to the system account`;
+    return `no server answers on ${PING}.VARZ: this user does not belong to the system account`;
   }
   return asError(thrown).message;
 }

@@ -1,6 +1,6 @@
 /**
- * Which permissions a user lacks, found by trying. Nothing is written: see `roles.ts` for how. The lease itself is never
- * tried; where the server tells a user its own permissions (2.10 and later) they say whether it could be written.
+ * Finds missing permissions of a user by trying them without an effect (see `roles.ts`). Writing the lease is never tried:
+ * servers from 2.10 report a user's permissions, which decide it.
  */
 import { randomBytes } from "node:crypto";
 import { type JsonObject, parseObject } from "../../nats/api/js-api.ts";
@@ -13,18 +13,21 @@ import { objectIn, textsIn } from "./json.ts";
 import { type WantedPermission, wantedBy } from "./roles.ts";
 
 const USER_INFO = "$SYS.REQ.USER.INFO";
-/** Who is refused hears of it at once; this is for answers. */
+/** For answers. Denials arrive faster. */
 const ANSWER_MS = 1_000;
 
-export interface Candidate {
+export interface PermissionQuery {
   readonly clusterId: string;
   readonly nodeId: string | null;
   readonly bucket: BucketFacts | null;
-  /** `null`: the one that it lacks least for. */
+  /** `null`: the role with the fewest missing permissions. */
   readonly role: PermissionRole | null;
 }
 
-export async function tryPermissions(monitor: ConnectionMonitor, who: Candidate): Promise<PermissionFacts> {
+export async function tryPermissions(
+  monitor: ConnectionMonitor,
+  who: PermissionQuery,
+): Promise<PermissionFacts> {
   const unique = `doctor_${randomBytes(6).toString("hex")}`;
   const roles = who.role === null ? PERMISSION_ROLES : [who.role];
   const info = await userInfo(monitor);
@@ -59,11 +62,11 @@ function tryOne(
   info: JsonObject | null,
 ): Promise<boolean | null> {
   if (wanted.direction === "subscribe") return maySubscribe(monitor, wanted.probe);
-  if (wanted.way === "never") return Promise.resolve(info === null ? null : mayPublish(info, wanted.probe));
-  return publishes(monitor, wanted.probe, wanted.way === "garbage" ? "not JSON" : "");
+  if (wanted.trial === "never") return Promise.resolve(info === null ? null : mayPublish(info, wanted.probe));
+  return publishes(monitor, wanted.probe, wanted.trial === "garbage" ? "not JSON" : "");
 }
 
-/** `null` when the server does not say, or this user may not ask. */
+/** `null` if the server does not support it, or this user may not request it. */
 async function userInfo(monitor: ConnectionMonitor): Promise<JsonObject | null> {
   try {
     const answer = await request(monitor, USER_INFO, new Uint8Array(0), { timeoutMs: ANSWER_MS });
@@ -73,7 +76,7 @@ async function userInfo(monitor: ConnectionMonitor): Promise<JsonObject | null> 
   }
 }
 
-/** What the user's own permissions say. Without any, everything is allowed. */
+/** Evaluates the user's permissions. Without any, everything is allowed. */
 export function mayPublish(info: JsonObject, subject: string): boolean {
   const permissions = objectIn(objectIn(info, "permissions"), "publish");
   const covered = (field: string): boolean =>
@@ -82,7 +85,7 @@ export function mayPublish(info: JsonObject, subject: string): boolean {
   return textsIn(permissions, "allow").length === 0 || covered("allow");
 }
 
-/** Does a subject with wildcards match one without? */
+/** Whether a subject with wildcards matches a subject without. */
 export function covers(pattern: string, subject: string): boolean {
   const wanted = pattern.split(".");
   const tokens = subject.split(".");
@@ -93,12 +96,12 @@ export function covers(pattern: string, subject: string): boolean {
   return wanted.length === tokens.length;
 }
 
-/** Not the question was refused, but the right to hear answers. */
+/** True if the subscription for answers was denied, not the request. */
 export function isInboxRefused(thrown: unknown): boolean {
   return thrown instanceof RequestFailure && /Subscription to/i.test(thrown.message);
 }
 
-/** `null`: no answer and no refusal, or the inbox was refused, which says nothing about the subject. */
+/** `null`: neither an answer nor a denial, or the inbox was denied, which does not decide about the subject. */
 async function publishes(monitor: ConnectionMonitor, subject: string, text: string): Promise<boolean | null> {
   try {
     await request(monitor, subject, new TextEncoder().encode(text), { timeoutMs: ANSWER_MS });
@@ -111,8 +114,8 @@ async function publishes(monitor: ConnectionMonitor, subject: string, text: stri
 }
 
 /**
- * Subscribed and given up in one breath, so that nobody's request comes here. The server has refused before it answers the
- * ping of the flush.
+ * Subscribes and unsubscribes at once, so that no request of another client is delivered here. The server sends a denial
+ * before it answers the ping of the flush.
  */
 async function maySubscribe(monitor: ConnectionMonitor, subject: string): Promise<boolean | null> {
   let denied = false;
@@ -122,7 +125,7 @@ async function maySubscribe(monitor: ConnectionMonitor, subject: string): Promis
   try {
     monitor.connection.subscribe(subject, { callback: () => {} }).unsubscribe();
     await flushed(monitor.connection);
-    // The refusal is an event, which arrives a turn later than the flush.
+    // The client emits the denial as an event, one turn after the flush.
     await new Promise((resolve) => setImmediate(resolve));
     return monitor.connected ? !denied : null;
   } finally {

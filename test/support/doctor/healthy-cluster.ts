@@ -1,4 +1,4 @@
-/** A cluster in which all is well, to be changed in one place. */
+/** Facts about a healthy cluster, with changes. */
 import type {
   BucketFacts,
   Facts,
@@ -97,7 +97,7 @@ export function facts(change: Partial<Facts> = {}): Facts {
   };
 }
 
-/** The healthy cluster with another first server. */
+/** The healthy cluster with changes to the first server. */
 export function withFirst(change: Partial<ServerFacts>): Partial<Facts> {
   return { servers: [server("n1", change), server("n2"), server("n3")] };
 }
