@@ -1,16 +1,16 @@
-/** What runs the servers: the only part in which processes and containers differ. */
+/** The port that runs the servers: processes and containers differ only here. */
 import type { PlannedServer } from "./plan.ts";
 
 export interface Backend {
-  /** Starts it, if it does not run; returns before it is ready. True: it did not run. */
+  /** Starts the server if it is not running; resolves before it is ready, with true if it was started. */
   start(server: PlannedServer): Promise<boolean>;
-  /** Ends it the clean way and waits for that; data stay. True: it ran. */
+  /** Shuts the server down in order and waits for its exit; keeps its data. Resolves with true if it was running. */
   stop(server: PlannedServer): Promise<boolean>;
   isRunning(server: PlannedServer): Promise<boolean>;
-  /** Where it runs, for a person: a pid, a container. */
+  /** Where the server runs, as text: a pid, a container. */
   describe(server: PlannedServer): Promise<string>;
-  /** The last lines it said. */
+  /** The last lines of its log. */
   logTail(server: PlannedServer): Promise<string>;
-  /** After the last `stop`: removes what is not data; with `deleteData` the data, too. */
+  /** Called after the last `stop`: removes everything except data; with `deleteData` also the data. */
   remove(options: { readonly deleteData: boolean }): Promise<void>;
 }

@@ -1,4 +1,4 @@
-/** The command line of deploy-nats-cluster, as a function: what it prints and how it ends are its results. */
+/** The command line of deploy-nats-cluster, as a function that takes its output and resolves with the exit code. */
 import { resolve } from "node:path";
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import { composeYaml } from "./compose-backend.ts";
@@ -6,13 +6,13 @@ import { makeSecrets, prepare, Running, rotate, type Say, statusOf } from "./dep
 import { DeployError } from "./errors.ts";
 import { refuseUnfinished } from "./migrate/journal.ts";
 import { migrate } from "./migrate/migrate.ts";
-import { takeBack } from "./migrate/undo.ts";
+import { rollBack } from "./migrate/undo.ts";
 import { DEFAULT_PORT_BASE, type Topology } from "./plan.ts";
 import { afterMigration, statusLines, urlLines, urlsForPrograms } from "./report.ts";
 import { USERS, type User } from "./secrets.ts";
 import { type BackendName, DEFAULT_STATE_DIR, StateDir } from "./state.ts";
 
-/** Where a line goes. */
+/** Receives the lines for stdout and stderr. */
 export interface Output {
   readonly out: Say;
   readonly err: Say;
@@ -43,15 +43,15 @@ interface Migrate extends Up {
   readonly undo?: true;
 }
 
-/** Resolves to the exit code. */
+/** Resolves with the exit code. */
 export async function main(args: readonly string[], output: Output): Promise<number> {
   const cli = new Cli(output);
   try {
     await cli.program.parseAsync([...args], { from: "user" });
     return cli.exitCode;
   } catch (error) {
-    if (error instanceof CommanderError) return error.exitCode; // it has said what is wrong, or the help
-    // These are complete sentences; anything else is a fault of this script.
+    if (error instanceof CommanderError) return error.exitCode; // commander has printed the error or the help
+    // These messages are written for the user; any other error is a bug in this script.
     const expected =
       error instanceof DeployError || (error instanceof Error && error.name === "NatsServerError");
     if (!expected) throw error;
@@ -72,7 +72,7 @@ class Cli {
       .description("NATS servers for nats-leader on this machine")
       .exitOverride()
       .configureOutput({ writeOut: write(output.out), writeErr: write(output.err) })
-      .showHelpAfterError('("deploy-nats-cluster --help" lists what there is)');
+      .showHelpAfterError('("deploy-nats-cluster --help" lists the commands)');
     this.#addUp();
     this.#addStatus();
     this.#addRestarts();
@@ -84,25 +84,25 @@ class Cli {
     return this.program
       .command(name)
       .description(description)
-      .option("--state <folder>", "where the deployment, its data and secrets are kept", DEFAULT_STATE_DIR)
-      .option("--json", "the result as one line of JSON on stdout, progress on stderr");
+      .option("--state <folder>", "folder of the deployment, its data and secrets", DEFAULT_STATE_DIR)
+      .option("--json", "print the result as one line of JSON on stdout; progress goes to stderr");
   }
 
-  /** A verb that is told which servers there are to be. */
+  /** A verb with the options that describe a plan. */
   #planned(name: string, description: string): Command {
-    const backend = new Option("--backend <name>", "what runs the servers").choices(["process", "compose"]);
-    const ports = "client port of the first server; the others follow from it";
+    const backend = new Option("--backend <name>", "how the servers run").choices(["process", "compose"]);
+    const ports = "client port of the first server; all other ports are derived from it";
     return this.#verb(name, description)
       .addOption(backend.default("process"))
       .option("--port-base <port>", ports, Number, DEFAULT_PORT_BASE)
-      .option("--secure", "TLS, accounts, the roles of examples/permissions, every write synced")
-      .option("--supercluster", "three regions of three servers, connected by gateways")
-      .option("--two-regions", "the small super-cluster: three servers and two")
-      .option("--single", "one server alone, to begin with");
+      .option("--secure", "TLS, accounts, the roles of examples/permissions, every write synced to disk")
+      .option("--supercluster", "three regions of three servers, joined by gateways")
+      .option("--two-regions", "a small super-cluster: regions of three servers and two")
+      .option("--single", "a single server");
   }
 
   #addUp(): void {
-    this.#planned("up", "start what does not run, one after another; wait until all is complete").action(
+    this.#planned("up", "start servers one after another; wait until the cluster is complete").action(
       (options: Up) =>
         this.#withState(options, async (state, say) => {
           await refuseUnfinished(state);
@@ -111,7 +111,7 @@ class Cli {
           this.#finish(options, state, running);
         }),
     );
-    this.#planned("prepare", "only make certificates, passwords and compose.env, for Compose by hand").action(
+    this.#planned("prepare", "create certificates, passwords and compose.env; start nothing").action(
       (options: Up) =>
         this.#withState(options, async (state, say) => {
           const plan = planOf(options);
@@ -123,7 +123,7 @@ class Cli {
   }
 
   #addStatus(): void {
-    this.#verb("status", "how the servers are; exit code 1 when something is missing").action(
+    this.#verb("status", "show the state of the servers; exit code 1 if anything is missing").action(
       async (options: Common) => {
         const state = stateOf(options);
         await refuseUnfinished(state);
@@ -136,7 +136,7 @@ class Cli {
   }
 
   #addRestarts(): void {
-    this.#verb("restart", "restart one server after another; a leader keeps its term").action(
+    this.#verb("restart", "restart servers one after another; a leader keeps its term").action(
       (options: Common) =>
         this.#withState(options, async (state, say) => {
           await refuseUnfinished(state);
@@ -145,8 +145,8 @@ class Cli {
           this.#finish(options, state, running);
         }),
     );
-    this.#verb("rotate", "new passwords, then restart: the old ones are refused from then on")
-      .option("--user <name...>", `only of these: ${USERS.join(", ")}`)
+    this.#verb("rotate", "create new passwords and restart; from then on the old ones are refused")
+      .option("--user <name...>", `only for these users: ${USERS.join(", ")}`)
       .action((options: Common & { readonly user?: readonly string[] }) =>
         this.#withState(options, async (state, say) => {
           await refuseUnfinished(state);
@@ -158,19 +158,19 @@ class Cli {
   }
 
   #addMigrate(): void {
-    const password = "user name at --from; the password is taken from NATS_PASSWORD";
+    const password = "user name at --from; the password is read from NATS_PASSWORD";
     this.#planned(
       "migrate",
-      "replace one server by a cluster: its streams, sequences, durable consumers stay",
+      "replace one server by a cluster; keeps streams, sequences and durable consumers",
     )
-      .option("--from <url>", "the server to copy (default: the single one that is deployed here)")
+      .option("--from <url>", "server to copy (default: the single server deployed here)")
       .option("--user <name>", password)
       .option("--creds <file>", "credentials file for --from")
-      .option("--ca <file>", "authority of the certificate of --from, which then is asked by TLS")
-      .option("--replicas <n>", "of each stream, at least", replicas, 3)
+      .option("--ca <file>", "certificate authority of --from; enables TLS")
+      .option("--replicas <n>", "minimum number of replicas of each stream", replicas, 3)
       .option("--keep-backup <folder>", "keep the snapshots, for nats stream restore")
-      .option("--leave-memory", "leave behind what is in memory only, instead of refusing")
-      .option("--undo", "take an interrupted migration back")
+      .option("--leave-memory", "skip streams and consumers in memory, instead of refusing to migrate")
+      .option("--undo", "roll back an interrupted migration")
       .action((options: Migrate, command: Command) =>
         this.#withState(options, (state, say) => this.#migrate(state, options, command, say)),
       );
@@ -178,13 +178,13 @@ class Cli {
 
   async #migrate(state: StateDir, options: Migrate, command: Command, say: Say): Promise<void> {
     if (options.undo) {
-      const told = await takeBack(state, say);
+      const result = await rollBack(state, say);
       if (options.json) this.#result({});
-      else say(told);
+      else say(result);
       return;
     }
     const plan = planOf(options);
-    if (plan.topology === "single") throw new DeployError("migrate makes a cluster: leave out --single");
+    if (plan.topology === "single") throw new DeployError("migrate creates a cluster: omit --single");
     const given = command.getOptionValueSource("portBase") !== "default";
     const { running, streams } = await migrate(
       state,
@@ -203,8 +203,8 @@ class Cli {
   }
 
   #addDown(): void {
-    this.#verb("down", "end the servers that up started, and no others; data stay")
-      .option("--delete-data", "remove their JetStream data, too")
+    this.#verb("down", "stop the servers that up started, and no others; keeps their data")
+      .option("--delete-data", "also delete their JetStream data")
       .action((options: Common & { readonly deleteData?: true }) =>
         this.#withState(options, async (state, say) => {
           const running = new Running(state, await state.mustRead(), say);
@@ -246,8 +246,7 @@ function planOf(options: Up): { readonly topology: Topology; readonly secure: bo
 
 function usersOf(names: readonly string[] | undefined): readonly User[] {
   const unknown = names?.find((name) => !USERS.some((user) => user === name));
-  if (unknown !== undefined)
-    throw new DeployError(`--user ${unknown}: it must be one of ${USERS.join(", ")}`);
+  if (unknown !== undefined) throw new DeployError(`--user ${unknown}: must be one of ${USERS.join(", ")}`);
   return USERS.filter((user) => names === undefined || names.includes(user));
 }
 

@@ -1,4 +1,4 @@
-/** nats-servers as containers, by Docker Compose and the compose.yaml of the examples. */
+/** Runs nats-servers as containers, with Docker Compose and the compose files of the examples. */
 import { join } from "node:path";
 import { runCommand } from "../../src/system/run-command.ts";
 import type { Backend } from "./backend.ts";
@@ -10,7 +10,7 @@ import type { Deployment, StateDir } from "./state.ts";
 const COMMAND_MS = 300_000; // an image may have to be pulled
 const ASK_MS = 10_000;
 
-/** The command line of Compose: the plugin, or the older program of its own. Undefined: neither is there. */
+/** The command of Compose: the plugin, or the older separate program. Undefined if neither is installed. */
 export async function findCompose(): Promise<readonly string[] | undefined> {
   for (const command of [["docker", "compose"], ["docker-compose"]]) {
     const [program = "", ...args] = command;
@@ -23,7 +23,7 @@ export async function findCompose(): Promise<readonly string[] | undefined> {
   return undefined;
 }
 
-/** Volumes are the project's: with another name it has other data. */
+/** Volumes belong to the project: another project name has other data. */
 export function composeProjectOf(portBase: number): string {
   return `nats-leader-${portBase}`;
 }
@@ -34,7 +34,7 @@ export function composeYaml(plan: Pick<Plan, "topology">): string {
   return join(EXAMPLES, "supercluster", file);
 }
 
-/** The text of an env file for `compose.yaml`: ports, variant, and the secrets of a secured deployment. */
+/** The content of the env file for `compose.yaml`: ports, variant, and the secrets of a secured deployment. */
 export async function composeEnv(state: StateDir, plan: Plan): Promise<string> {
   const lines = [`NATS_VARIANT=${plan.secure ? "secure" : "plain"}`];
   for (const server of planServers(plan)) {
@@ -57,7 +57,7 @@ export class ComposeBackend implements Backend {
     this.#state = state;
     this.#deployment = deployment;
     if (deployment.topology === "single")
-      throw new DeployError("--single is for --backend process: compose.yaml has a cluster");
+      throw new DeployError("--single needs --backend process: the compose files define clusters only");
   }
 
   async start(server: PlannedServer): Promise<boolean> {
@@ -89,9 +89,9 @@ export class ComposeBackend implements Backend {
     await this.#compose("down", ...(deleteData ? ["--volumes"] : []));
   }
 
-  /** The id of its running container; empty when there is none. */
+  /** The id of the server's running container; empty if there is none. */
   async #container(server: PlannedServer): Promise<string> {
-    // Without a project of ours there is nothing to ask Compose for; a port that answers is somebody else's.
+    // Fails if the project does not exist. A port that answers then belongs to another program.
     const ids = await this.#compose("ps", "-q", server.name).catch(() => "");
     const [id = ""] = ids.trim().split("\n");
     if (id === "") return "";

@@ -1,4 +1,4 @@
-/** Brings the servers of a plan up, one after another, and down again; restarts them under their clients. */
+/** Starts the servers of a plan one after another, stops them, and restarts them while clients stay connected. */
 import { writeFile } from "node:fs/promises";
 import { findNatsServer } from "../../src/testing/server/find/find.ts";
 import { compareVersions } from "../../src/testing/server/find/versions.ts";
@@ -15,7 +15,7 @@ import type { BackendName, Deployment, StateDir } from "./state.ts";
 
 const SERVER_MS = 30_000;
 const WHOLE_MS = 60_000;
-/** `sync_interval: always` came with it. */
+/** The first version with `sync_interval: always`. */
 const OLDEST_SECURE = "2.10.0";
 
 export type Say = (line: string) => void;
@@ -39,8 +39,8 @@ export class Running {
   }
 
   /**
-   * Starts what does not run, and waits until nothing is missing, or at least until every server is up. When one fails,
-   * those that this call started are ended before it rejects.
+   * Starts the servers that are not running, and waits until nothing is missing, or only until every server is up. If one
+   * fails, the servers that this call started are stopped before it rejects.
    */
   async up(until: "nothing is missing" | "all are up" = "nothing is missing"): Promise<void> {
     const started: PlannedServer[] = [];
@@ -50,13 +50,13 @@ export class Running {
         if (fresh) started.push(server);
         await this.#waitFor(() => missingAtStart(server, this.servers.slice(0, index)), SERVER_MS, server);
         this.#say(
-          `${server.name.padEnd(6)} ${fresh ? "started" : "runs already"}, ${await this.backend.describe(server)}`,
+          `${server.name.padEnd(6)} ${fresh ? "started" : "already running"}, ${await this.backend.describe(server)}`,
         );
       }
       if (until === "nothing is missing") await this.ready();
     } catch (error) {
       for (const server of started.reverse()) await this.backend.stop(server);
-      // As if it had not been tried: another plan may be tried now.
+      // Nothing of this plan runs: the next call may use another plan.
       if (started.length === this.servers.length) await this.#state.forget();
       throw error;
     }
@@ -74,7 +74,7 @@ export class Running {
     await this.backend.remove(options);
   }
 
-  /** One server at a time, the next one when the last is back and has caught up: a quorum is there throughout. */
+  /** Restarts one server at a time, the next one after the previous has caught up, so that a quorum always exists. */
   async restart(): Promise<void> {
     for (const server of this.servers) {
       await this.backend.stop(server);
@@ -87,7 +87,7 @@ export class Running {
   }
 
   async #waitFor(
-    look: () => Promise<string | undefined>,
+    probe: () => Promise<string | undefined>,
     timeoutMs: number,
     server?: PlannedServer,
   ): Promise<void> {
@@ -95,7 +95,7 @@ export class Running {
     const done = await poll(
       async () => {
         if (server !== undefined && !(await this.backend.isRunning(server))) await this.#ended(server);
-        missing = await look();
+        missing = await probe();
         return missing === undefined ? true : undefined;
       },
       { timeoutMs, everyMs: 50 },
@@ -107,7 +107,7 @@ export class Running {
 
   async #ended(server: PlannedServer): Promise<never> {
     throw new DeployError(
-      `${server.name} ended at once; its log ends with\n${await this.backend.logTail(server)}`,
+      `${server.name} exited during startup; its log ends with\n${await this.backend.logTail(server)}`,
     );
   }
 }
@@ -117,7 +117,10 @@ export interface UpOptions extends Plan {
   readonly composeProject?: string;
 }
 
-/** What is deployed here, or will be. A deployment that runs is not changed into another kind: its data would be left behind. */
+/**
+ * The deployment in this state folder, created if there is none. An existing deployment is not changed into another kind,
+ * because its data would be left behind.
+ */
 export async function prepare(state: StateDir, options: UpOptions, say: Say): Promise<Running> {
   const before = await state.read();
   if (before !== undefined) refuseOther(before, options, state);
@@ -133,12 +136,12 @@ export async function prepare(state: StateDir, options: UpOptions, say: Say): Pr
   return running;
 }
 
-/** Certificates and passwords, as far as they are missing, and what Compose is to be told. Starts nothing. */
+/** Creates missing certificates and passwords, and writes the env file for Compose. Starts nothing. */
 export async function makeSecrets(state: StateDir, plan: Plan, say: Say): Promise<void> {
   const names = planServers(plan).map(({ name }) => name);
   if (plan.secure) {
     const made = await ensureCertificates(state.tlsDir, names);
-    if (made.length > 0) say(`certificates made: ${made.join(", ")}`);
+    if (made.length > 0) say(`certificates created: ${made.join(", ")}`);
     await ensurePasswords(state.usersFile);
   }
   await writeFile(state.composeFile, await composeEnv(state, plan), { mode: 0o600 });
@@ -159,31 +162,34 @@ async function serverBinary(plan: Plan, say: Say): Promise<{ readonly binary: st
   const found = await findNatsServer({ onProgress: say });
   if (plan.secure && compareVersions(found.version, OLDEST_SECURE) < 0)
     throw new DeployError(
-      `--secure needs nats-server ${OLDEST_SECURE} or newer for sync_interval: always; ${found.path} is ${found.version}: set NATS_SERVER to a newer one`,
+      `--secure needs nats-server ${OLDEST_SECURE} or newer for sync_interval: always; ${found.path} is ${found.version}: set NATS_SERVER to a newer server`,
     );
   say(`nats-server ${found.version} (${found.path})`);
   for (const note of found.notes) say(`  ${note}`);
   return { binary: found.path };
 }
 
-/** `free`: ports that are in use, but will not be. */
+/** @param free Ports in use that will be free by the time of the start. */
 export async function refuseTakenPorts(running: Running, free: readonly number[] = []): Promise<void> {
   for (const server of running.servers) {
     if (await running.backend.isRunning(server)) continue;
     for (const [use, port] of portsOf(running.deployment, server)) {
-      // Containers have routes and gateways on a network of their own.
+      // Routes and gateways of containers use a separate network.
       if (running.deployment.backend === "compose" && (use === "routes" || use === "gateways")) continue;
       if (free.includes(port) || (await isPortFree(port, "127.0.0.1"))) continue;
       throw new DeployError(
-        `port ${port} (${use} of ${server.name}) is in use on 127.0.0.1: end what listens there, or choose others with --port-base`,
+        `port ${port} (${use} of ${server.name}) is in use on 127.0.0.1: stop the program that listens there, or choose other ports with --port-base`,
       );
     }
   }
 }
 
-/** New passwords for these users, then a rolling restart: servers read passwords when they start. */
+/** Creates new passwords for these users, then restarts the servers one by one: they read passwords at startup only. */
 export async function rotate(state: StateDir, running: Running, users: readonly User[]): Promise<void> {
-  if (!running.deployment.secure) throw new DeployError("rotate: this deployment has no passwords");
+  if (!running.deployment.secure)
+    throw new DeployError(
+      "cannot rotate passwords: this deployment has none (it was created without --secure)",
+    );
   await renewPasswords(state.usersFile, users);
   await writeFile(state.composeFile, await composeEnv(state, running.deployment), { mode: 0o600 });
   await running.restart();
@@ -191,7 +197,7 @@ export async function rotate(state: StateDir, running: Running, users: readonly 
 
 export interface Status {
   readonly ok: boolean;
-  /** What is missing; null when nothing is. */
+  /** The first missing thing; null if nothing is missing. */
   readonly missing: string | null;
   readonly metaLeader: string | null;
   readonly servers: readonly (ServerHealth & { readonly running: boolean; readonly where: string })[];
@@ -208,7 +214,7 @@ export async function statusOf(running: Running): Promise<Status> {
   const down = servers.find((server) => !server.running);
   const unwell = servers.find(({ health }) => health !== "ok");
   let missing: string | undefined;
-  if (down !== undefined) missing = `${down.name} does not run`;
+  if (down !== undefined) missing = `${down.name} is not running`;
   else if (unwell !== undefined) missing = `${unwell.name} /healthz: ${unwell.health}`;
   else missing = await missingInPlan(running.deployment);
   const leaders = new Set(servers.map(({ metaLeader }) => metaLeader));

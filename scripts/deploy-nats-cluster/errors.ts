@@ -1,4 +1,4 @@
-/** What went wrong, where, and what to do about it, for a person at a terminal. */
+/** An error whose message is complete for the user: what failed, where, and what to do. */
 export class DeployError extends Error {
   override readonly name = "DeployError";
 }

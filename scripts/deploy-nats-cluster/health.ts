@@ -1,4 +1,4 @@
-/** How the servers of a plan are, as their monitoring ports say. */
+/** Health of the servers of a plan, read from their monitoring ports. */
 import {
   type Monitored,
   missingInCluster,
@@ -7,17 +7,17 @@ import {
 import { readInfo, readMonitor } from "../../src/testing/server/run/probe.ts";
 import { hasGateways, monitorUrl, type Plan, type PlannedServer, planServers } from "./plan.ts";
 
-/** A closed port answers at once; this is for a machine that is busy. */
+/** A closed port answers at once; the timeout is for a busy machine. */
 const ASK_MS = 5000;
 
 export interface ServerHealth {
   readonly name: string;
   readonly version: string | null;
-  /** What /healthz says; "no answer" when it says nothing. */
+  /** The status or error of /healthz; "no answer" without an answer. */
   readonly health: string;
-  /** Other servers of its cluster that it has routes to. */
+  /** Number of other servers of its cluster that it has routes to. */
   readonly routes: number;
-  /** Other clusters that it has a gateway to. */
+  /** Number of other clusters that it has a gateway to. */
   readonly gateways: number;
   readonly metaLeader: string | null;
 }
@@ -41,15 +41,15 @@ export async function readHealth(server: PlannedServer): Promise<ServerHealth> {
   };
 }
 
-/** What keeps a server that was just started from letting the next one start; undefined when nothing does. */
+/** Why the next server must not be started yet; undefined if it may. */
 export async function missingAtStart(
   server: PlannedServer,
   before: readonly PlannedServer[],
 ): Promise<string | undefined> {
   const info = await readInfo("127.0.0.1", server.clientPort, ASK_MS);
   if (info === undefined) return `${server.name} does not listen on ${server.clientPort} yet`;
-  if (info.server_name !== server.name) return `on ${server.clientPort} listens ${info.server_name}`;
-  // Healthy in every way only with a meta leader, which needs the others.
+  if (info.server_name !== server.name) return `port ${server.clientPort} belongs to ${info.server_name}`;
+  // The full health check needs a meta leader, which needs the other servers.
   const jetstream = await readMonitor(`${monitorUrl(server)}/healthz?js-enabled-only=true`, ASK_MS);
   if (jetstream?.status !== 200)
     return `${server.name} /healthz: ${JSON.stringify(jetstream?.body ?? "no answer")}`;
@@ -58,7 +58,7 @@ export async function missingAtStart(
   return routes < near.length ? `${server.name} has routes to ${routes} of ${near.length} others` : undefined;
 }
 
-/** What keeps the whole from being complete: health, routes, gateways, one meta leader with all others current. */
+/** What is missing from the plan: health, routes, gateways, or one meta leader with all others current. */
 export async function missingInPlan(plan: Plan): Promise<string | undefined> {
   const servers = planServers(plan);
   for (const cluster of clustersOf(servers)) {
@@ -75,7 +75,7 @@ export async function missingInPlan(plan: Plan): Promise<string | undefined> {
   return leaders.size > 1 ? `meta leaders: ${[...leaders].join(", ")}` : undefined;
 }
 
-/** Every server dials one server of each other cluster; all those calls must have arrived, too. */
+/** Every server must have an outbound gateway to each other cluster. */
 async function missingGateway(
   servers: readonly PlannedServer[],
   server: PlannedServer,

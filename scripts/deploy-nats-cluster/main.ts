@@ -1,11 +1,14 @@
 /**
- * NATS servers for nats-leader on this machine: one, a cluster of three, a super-cluster; as processes or by Compose.
+ * Runs NATS servers for nats-leader on this machine: a single server, a cluster of three, or a super-cluster; as processes
+ * or with Compose.
  *
  *   npm run --silent deploy-nats-cluster -- up [--secure] [--supercluster | --two-regions | --single] [--backend compose]
  *   npm run --silent deploy-nats-cluster -- status | restart | rotate | down
  *   npm run --silent deploy-nats-cluster -- migrate [--from nats://host:4222]
  *
- * The configuration is that of examples/nats-cluster and examples/supercluster, read by both backends.
+ * Both backends read the configuration files of examples/nats-cluster and examples/supercluster. `--json` prints one line:
+ * `{ok, urls, monitorUrls, ca?, users?, state}`, after `migrate` also `streams`; `status` prints
+ * `{ok, missing, metaLeader, servers}`.
  */
 import { main } from "./cli.ts";
 

@@ -1,18 +1,18 @@
-/** Which servers there are, where they listen, and what their configuration is told. Pure: nothing is looked at. */
+/** Derives the servers of a plan, their ports and the variables of their configuration. Pure. */
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { DeployError } from "./errors.ts";
 
 export const EXAMPLES: string = fileURLToPath(new URL("../../examples/", import.meta.url));
 
-/** `single` is one server alone; `two-regions` is the small super-cluster. */
+/** `single` is a single server; `two-regions` is the small super-cluster. */
 export type Topology = "single" | "cluster" | "supercluster" | "two-regions";
 
-/** What was asked for; kept in the state folder, so that `status` and `down` need not be told again. */
+/** The requested servers. Kept in the state folder, so that `status` and `down` need no further options. */
 export interface Plan {
   readonly topology: Topology;
   readonly secure: boolean;
-  /** Client port of the first server; the others follow from it, see {@link planServers}. */
+  /** Client port of the first server; all other ports are derived from it, see {@link planServers}. */
   readonly portBase: number;
 }
 
@@ -31,11 +31,11 @@ const HOST = "127.0.0.1";
 const ROUTE_OFFSET = 2000;
 const GATEWAY_OFFSET = 3000;
 const MONITOR_OFFSET = 4000;
-/** Distance of two regions' ports: more than a region has servers. */
+/** Port distance between two regions; larger than the number of servers of a region. */
 const REGION_STEP = 10;
 const LAST_PORT_BASE = 61_000;
 
-/** How many servers each region has. JetStream's meta group is all of them: an odd number, so that halves can't tie. */
+/** Number of servers per region. All of them form the JetStream meta group: an odd number, so that no half can tie. */
 const REGIONS: Readonly<Record<Topology, readonly (readonly [cluster: string, size: number])[]>> = {
   single: [["nats-leader", 1]],
   cluster: [["nats-leader", 3]],
@@ -54,7 +54,7 @@ const REGIONS: Readonly<Record<Topology, readonly (readonly [cluster: string, si
 export function planServers({ topology, portBase }: Plan): readonly PlannedServer[] {
   if (!Number.isInteger(portBase) || portBase < 1024 || portBase > LAST_PORT_BASE)
     throw new DeployError(
-      `--port-base ${portBase} must be a whole number from 1024 to ${LAST_PORT_BASE}: routes use the ports from it + ${ROUTE_OFFSET} on, gateways + ${GATEWAY_OFFSET}, monitoring + ${MONITOR_OFFSET}`,
+      `--port-base ${portBase} must be a whole number from 1024 to ${LAST_PORT_BASE}: routes listen at --port-base + ${ROUTE_OFFSET}, gateways at + ${GATEWAY_OFFSET}, monitoring at + ${MONITOR_OFFSET}`,
     );
   return REGIONS[topology].flatMap(([cluster, size], region) =>
     Array.from({ length: size }, (_, index): PlannedServer => {
@@ -80,7 +80,7 @@ export function hasGateways({ topology }: Pick<Plan, "topology">): boolean {
   return topology === "supercluster" || topology === "two-regions";
 }
 
-/** The ports that a server listens on, by what they are for. */
+/** The ports that a server listens on, by purpose. */
 export function portsOf(
   plan: Plan,
   server: PlannedServer,
@@ -93,7 +93,7 @@ export function portsOf(
   ];
 }
 
-/** The configuration file of every server of the plan; the rest comes from {@link environmentOf}. */
+/** The configuration file of every server of the plan; its variables come from {@link environmentOf}. */
 export function configFile(plan: Plan): string {
   const variant = plan.secure ? "secure" : "plain";
   if (hasGateways(plan)) return join(EXAMPLES, "supercluster", `${variant}.conf`);
@@ -108,7 +108,7 @@ export interface ServerPlace {
   readonly tlsDir: string;
 }
 
-/** The variables that the configuration files name, for a process. Passwords apart. */
+/** The variables of the configuration files, for a process. Without passwords. */
 export function environmentOf(
   plan: Plan,
   server: PlannedServer,
@@ -123,7 +123,7 @@ export function environmentOf(
     NATS_CLIENT_LISTEN: `${HOST}:${server.clientPort}`,
     NATS_MONITOR_LISTEN: `${HOST}:${server.monitorPort}`,
     NATS_DOMAIN: "hub",
-    // Quoted: nats-server reads a variable's text as a value of its configuration, and paths may have spaces.
+    // Quoted: nats-server parses the variable's text as a configuration value, and paths may contain spaces.
     NATS_STORE_DIR: JSON.stringify(place.storeDir),
     NATS_TLS_CA: JSON.stringify(join(place.tlsDir, "ca.pem")),
     NATS_TLS_CERT: JSON.stringify(join(place.tlsDir, `${server.name}.pem`)),

@@ -1,4 +1,4 @@
-/** nats-servers as processes of this machine that outlive the script. Their pids are recorded before they run. */
+/** Runs nats-servers as processes that outlive the script. Each pid is recorded before its server runs. */
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { mkdir, open, readFile, rm } from "node:fs/promises";
@@ -11,13 +11,13 @@ import { startOf } from "./process-identity.ts";
 import { readPasswords, USERS, variableOf } from "./secrets.ts";
 import type { Deployment, KnownProcess, StateDir } from "./state.ts";
 
-/** A server hands over what it leads before it ends. */
+/** On SIGTERM a server hands over the leaderships of its streams before it exits. */
 const STOP_MS = 20_000;
 const KILL_MS = 10_000;
 const LOG_TAIL_LINES = 8;
 
-// The shell becomes the server (exec keeps the pid), but not before the pid is recorded: when this script dies in
-// between, its end of the pipe closes and the shell ends instead.
+// The shell becomes the server (exec keeps the pid) only after the pid is recorded. If this script dies before that, its
+// end of the pipe closes and the shell exits.
 const GATE = 'read -r go || exit 0; exec "$0" "$@" </dev/null';
 
 export class ProcessBackend implements Backend {
@@ -33,7 +33,9 @@ export class ProcessBackend implements Backend {
     if (this.#running(server) !== undefined) return false;
     const { binary } = this.#deployment;
     if (binary === undefined)
-      throw new DeployError("deployment.json names no nats-server: run down, then up");
+      throw new DeployError(
+        'deployment.json does not contain the path of a nats-server: run "down", then "up"',
+      );
     const storeDir = this.#state.storeDir(server.name);
     await mkdir(storeDir, { recursive: true, mode: 0o700 });
     const env = { ...process.env, ...(await this.#environment(server)) };
@@ -45,12 +47,12 @@ export class ProcessBackend implements Backend {
         stdio: ["pipe", log.fd, log.fd],
       });
       const failed = new Promise<never>((_, reject) => child.once("error", reject));
-      failed.catch(() => {}); // a failure that comes after the record is told by the server's absence
+      failed.catch(() => {}); // after the pid is recorded, a failure shows as a missing process
       const { pid } = child;
       const started = pid === undefined ? undefined : startOf(pid);
       if (pid === undefined || started === undefined) throw await failed.catch((error: unknown) => error);
       await this.#remember(server, { pid, started });
-      child.stdin?.on("error", () => {}); // it ended before it read its line: its absence tells
+      child.stdin?.on("error", () => {}); // an early exit shows as a missing process
       child.stdin?.end("go\n");
       child.unref();
     } finally {
@@ -65,18 +67,18 @@ export class ProcessBackend implements Backend {
       await this.#remember(server, undefined);
       return false;
     }
-    // Asked again before each signal: the pid may be somebody else's by then.
+    // Checked before each signal: the pid may belong to another process by then.
     const signal = (name: NodeJS.Signals): void => {
       if (this.#running(server) !== undefined) process.kill(known.pid, name);
     };
     const gone = (timeoutMs: number): Promise<true | undefined> =>
       poll(async () => (this.#running(server) === undefined ? true : undefined), { timeoutMs });
     signal("SIGTERM");
-    signal("SIGCONT"); // a frozen one hears nothing
+    signal("SIGCONT"); // a stopped process handles SIGTERM only after it continues
     if (!(await gone(STOP_MS))) {
       signal("SIGKILL");
       if (!(await gone(KILL_MS)))
-        throw new DeployError(`${server.name} (pid ${known.pid}) is still there after SIGKILL`);
+        throw new DeployError(`${server.name} (pid ${known.pid}) still exists after SIGKILL`);
     }
     await this.#remember(server, undefined);
     return true;

@@ -1,10 +1,10 @@
-/** What a person is told: where to connect, and how the servers are. */
+/** Texts for the user: where to connect, and the state of the servers. */
 import type { Running, Status } from "./deployment.ts";
 import { clientUrl, hasGateways, monitorUrl, type PlannedServer } from "./plan.ts";
 import { USERS } from "./secrets.ts";
 import type { StateDir } from "./state.ts";
 
-/** The urls, as text; one line for each cluster. */
+/** The URLs as text, one line per cluster. */
 export function urlLines(state: StateDir, { deployment, servers }: Running): string[] {
   const clusters = [...new Set(servers.map(({ cluster }) => cluster))];
   const lines = clusters.map((cluster) => {
@@ -20,7 +20,7 @@ export function urlLines(state: StateDir, { deployment, servers }: Running): str
   return lines;
 }
 
-/** The same for a program. */
+/** The same as JSON. */
 export function urlsForPrograms(state: StateDir, { deployment, servers }: Running): object {
   return {
     urls: servers.map((server) => clientUrl(deployment, server)),
@@ -56,16 +56,16 @@ export function statusLines(status: Status): string[] {
   return [...lines, status.ok ? "ok: nothing is missing" : `NOT OK: ${status.missing}`];
 }
 
-/** What a migration leaves for a person to do. */
+/** What the user has to do after a migration. */
 export function afterMigration(state: StateDir, from: string | undefined): string[] {
   if (from === undefined)
     return [
       "",
-      `the single server has ended; its data are left in ${state.storeDir("single")}: remove them when they are not needed`,
-      "clients find the cluster at the old url; give them all of the urls below",
+      `the single server has been stopped; its data remain in ${state.storeDir("single")}: delete them when they are no longer needed`,
+      "clients find the cluster at the old URL; configure them with all URLs below",
     ];
   return [
     "",
-    `${from} is as it was, and still runs: end it before nodes are started. One that finds it leads there, beside the leader of the cluster`,
+    `${from} is unchanged and still runs: stop it before you start nodes. A node that connects to it would lead there, in addition to the leader of the cluster`,
   ];
 }

@@ -1,4 +1,4 @@
-/** Certificates and passwords of a secured deployment, made once and kept in the state folder for its owner alone. */
+/** Certificates and passwords of a secured deployment, created once and kept in the state folder, readable by its owner only. */
 import { randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
 import { chmod, mkdir, readFile, rm, writeFile } from "node:fs/promises";
@@ -16,29 +16,29 @@ export type Passwords = Readonly<Record<User, string>>;
 
 const VALID_DAYS = 365;
 const AUTHORITY_DAYS = 3650;
-/** A certificate that ends sooner is made anew by the next `up`. */
+/** The next `up` replaces a certificate that expires sooner. */
 const RENEW_BEFORE_S = 30 * 24 * 3600;
 
 export function variableOf(user: User): string {
   return `${user.toUpperCase()}_PASSWORD`;
 }
 
-/** The passwords in `file`, made when it is missing. One `NAME=value` a line, as Compose and a shell read it, too. */
+/** The passwords in `file`, created if it is missing. One `NAME=value` per line, which Compose and a shell can read. */
 export async function ensurePasswords(file: string): Promise<Passwords> {
   return existsSync(file) ? readPasswords(file) : renewPasswords(file, USERS);
 }
 
-/** New passwords for these users; those of the others stay. */
+/** Creates new passwords for these users and keeps those of the others. */
 export async function renewPasswords(file: string, users: readonly User[]): Promise<Passwords> {
   const old = existsSync(file) ? await readPasswords(file) : undefined;
-  // Begins with a letter and has no special ones: nats-server would read digits as a number, Compose a $ as a name.
+  // Starts with a letter and has no special characters: nats-server would parse digits as a number, Compose would expand $.
   const fresh = (): string => `pw${randomBytes(24).toString("hex")}`;
   const all = Object.fromEntries(
     USERS.map((user) => [user, old === undefined || users.includes(user) ? fresh() : old[user]]),
   ) as Record<User, string>;
   const lines = USERS.map((user) => `${variableOf(user)}=${all[user]}`);
   await writeFile(file, `${lines.join("\n")}\n`, { mode: 0o600 });
-  await chmod(file, 0o600); // the mode above is of a new file only
+  await chmod(file, 0o600); // writeFile applies the mode only to a new file
   return all;
 }
 
@@ -50,7 +50,7 @@ export async function readPasswords(file: string): Promise<Passwords> {
   const missing = USERS.filter((user) => !found.has(variableOf(user)));
   if (missing.length > 0)
     throw new DeployError(
-      `${file} lacks ${missing.map(variableOf).join(", ")}: add them, or remove the file`,
+      `${file} lacks ${missing.map(variableOf).join(", ")}: add them, or delete the file`,
     );
   return Object.fromEntries(USERS.map((user) => [user, found.get(variableOf(user)) ?? ""])) as Record<
     User,
@@ -59,14 +59,14 @@ export async function readPasswords(file: string): Promise<Passwords> {
 }
 
 /**
- * An authority and a certificate for each server in `dir`, good for localhost, 127.0.0.1 and the server's own name.
- * What is there and valid for another month stays. Returns the names of those that were made.
+ * Creates an authority and a certificate for each server in `dir`, valid for localhost, 127.0.0.1 and the server's name.
+ * Keeps certificates that are valid for another 30 days. Resolves with the names of the created ones.
  */
 export async function ensureCertificates(dir: string, servers: readonly string[]): Promise<string[]> {
   await mkdir(dir, { recursive: true, mode: 0o700 });
   const made: string[] = [];
   if (!(await isValid(dir, "ca"))) {
-    // Certificates of an authority that is gone are worth nothing.
+    // Certificates of a previous authority are no longer trusted.
     await rm(dir, { recursive: true });
     await mkdir(dir, { mode: 0o700 });
     await makeAuthority(dir);
@@ -95,7 +95,7 @@ async function makeCertificate(dir: string, name: string): Promise<void> {
   await chmod(join(dir, key), 0o600);
   const use = [
     `subjectAltName=DNS:${name},DNS:localhost,IP:127.0.0.1`,
-    "extendedKeyUsage=serverAuth,clientAuth", // of a route, either side may be the one that dials
+    "extendedKeyUsage=serverAuth,clientAuth", // either side of a route may dial
     "basicConstraints=critical,CA:false",
   ];
   await writeFile(join(dir, extensions), `${use.join("\n")}\n`);
@@ -117,7 +117,7 @@ async function isValid(dir: string, name: string): Promise<boolean> {
 
 async function openssl(dir: string, args: readonly string[]): Promise<void> {
   if (findProgram("openssl") === null) {
-    throw new DeployError("--secure creates its certificates with openssl, which is not installed");
+    throw new DeployError("--secure needs openssl to create certificates, and openssl is not installed");
   }
   try {
     await runCommand("openssl", args, { cwd: dir, timeoutMs: OPENSSL_TIMEOUT_MS });

@@ -1,4 +1,4 @@
-/** What a deployment remembers between two calls, in a folder of its own. */
+/** The state of a deployment between two calls, in a folder of its own. */
 import { existsSync } from "node:fs";
 import { link, mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -10,7 +10,7 @@ export const DEFAULT_STATE_DIR = ".nats-cluster";
 
 export type BackendName = "process" | "compose";
 
-/** A process that this deployment started. A pid alone may be another process's by now; its start tells. */
+/** A process that this deployment started. The start time distinguishes it from a later process with the same pid. */
 export interface KnownProcess {
   readonly pid: number;
   readonly started: string;
@@ -18,9 +18,9 @@ export interface KnownProcess {
 
 export interface Deployment extends Plan {
   readonly backend: BackendName;
-  /** Of the compose backend. Default: by the ports. */
+  /** Project name of the compose backend. @default derived from the port base */
   readonly composeProject?: string;
-  /** The nats-server of the process backend. */
+  /** Path of the nats-server of the process backend. */
   readonly binary?: string;
   readonly processes: Readonly<Record<string, KnownProcess>>;
 }
@@ -58,14 +58,14 @@ export class StateDir {
     return join(this.path, "deployment.json");
   }
 
-  /** Undefined: nothing is deployed from here. */
+  /** Undefined if nothing is deployed from this folder. */
   async read(): Promise<Deployment | undefined> {
     if (!existsSync(this.#file)) return undefined;
     const text = await readFile(this.#file, "utf8");
     try {
       return JSON.parse(text) as Deployment;
     } catch (cause) {
-      throw new DeployError(`${this.#file} is no JSON: was it edited?`, { cause });
+      throw new DeployError(`${this.#file} is not valid JSON: correct or delete it`, { cause });
     }
   }
 
@@ -75,7 +75,7 @@ export class StateDir {
     throw new DeployError(`nothing is deployed in ${this.path}: run "up", or name its folder with --state`);
   }
 
-  /** Whole or not at all. */
+  /** Atomic: the file is replaced as a whole. */
   async write(deployment: Deployment): Promise<void> {
     await mkdir(this.path, { recursive: true, mode: 0o700 });
     const draft = `${this.#file}.${process.pid}`;
@@ -83,12 +83,12 @@ export class StateDir {
     await rename(draft, this.#file);
   }
 
-  /** Forgets the deployment; data, certificates and passwords stay. */
+  /** Deletes the record of the deployment; keeps data, certificates and passwords. */
   async forget(): Promise<void> {
     await rm(this.#file, { force: true });
   }
 
-  /** Runs `job` while no other call changes this deployment. A lock whose owner has died is passed over. */
+  /** Runs `job` under the deployment's lock. A lock of a dead process is ignored. */
   async locked<T>(job: () => Promise<T>): Promise<T> {
     await mkdir(this.path, { recursive: true, mode: 0o700 });
     const lock = join(this.path, "lock");
@@ -96,14 +96,15 @@ export class StateDir {
     await writeFile(mine, String(process.pid));
     for (let attempt = 1; ; attempt++) {
       try {
-        await link(mine, lock); // there with its owner's pid in it, or not at all
+        await link(mine, lock); // atomic: the lock appears with its owner's pid in it
         break;
       } catch (error) {
         if (!(error instanceof Error && "code" in error && error.code === "EEXIST")) throw error;
         const owner = Number(await readFile(lock, "utf8").catch(() => ""));
         if (owner > 0 && isAlive(owner))
-          throw new DeployError(`another call (pid ${owner}) is at work in ${this.path}: wait for its end`);
-        if (attempt === 3) throw new DeployError(`${lock} can't be taken: remove it if nothing runs`);
+          throw new DeployError(`another call (pid ${owner}) is using ${this.path}: wait until it has ended`);
+        if (attempt === 3)
+          throw new DeployError(`cannot take ${lock}: delete it if no other call is running`);
         await rm(lock, { force: true });
       }
     }

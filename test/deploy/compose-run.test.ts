@@ -31,7 +31,7 @@ describe.skipIf(missing !== undefined)(`by Compose${why}`, () => {
       timeoutMs: 60_000,
     });
     const without = await cluster.run("status");
-    expect([without.code, without.result["missing"]]).toEqual([1, "n2 does not run"]);
+    expect([without.code, without.result["missing"]]).toEqual([1, "n2 is not running"]);
     await cluster.must(up);
     await cluster.must("restart");
     await cluster.must("down");

@@ -1,4 +1,4 @@
-/** `migrate`: a single server becomes a cluster, and nothing is lost, whatever gets in the way. */
+/** `migrate` turns a single server into a cluster without losing data, also when it is interrupted. */
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { AckPolicy, jetstream, jetstreamManager } from "@nats-io/jetstream";
@@ -12,10 +12,10 @@ import { operatorOf } from "../support/node/operator.ts";
 import { startLeader, startNode } from "../support/node/test-node.ts";
 import { spawnChild } from "../support/processes/spawn-child.ts";
 
-/** Three servers are started, filled, ended and started again: a minute, or several on a busy machine. */
+/** Three servers are started, filled, stopped and started again: a minute, or several on a busy machine. */
 const LONG_MS = 300_000;
 
-test("a single server becomes a cluster under running nodes: all streams stay, and epochs go on", {
+test("a single server becomes a cluster while nodes run: all streams are kept, and epochs continue", {
   timeout: LONG_MS,
 }, async () => {
   const place = await Deployment.make("cluster");
@@ -32,7 +32,7 @@ test("a single server becomes a cluster under running nodes: all streams stay, a
 
   const led = Math.max(...nodes.map(({ node }) => node.epoch));
 
-  // What is in memory would be lost: nothing is begun.
+  // Streams in memory would be lost: the migration does not begin.
   await addMemoryStream(single);
   const refused = await place.run("migrate");
   expect([refused.code, refused.stderr]).toEqual([
@@ -54,7 +54,7 @@ test("a single server becomes a cluster under running nodes: all streams stay, a
   expect(readdirSync(backup).sort()).toEqual([...names, "KV_KV_CLUSTER_billing"].sort());
   expect(existsSync(join(place.state, "single/jetstream"))).toBe(true);
 
-  // The nodes have found the cluster, where the bucket is a new one to them: no term goes on, epochs do.
+  // The nodes have connected to the cluster, where the bucket is new to them: the term ends, epochs continue.
   await nodes[0]?.until(() => nodes.some(({ node }) => node.isLeader()), 30_000);
   expect(Math.max(...nodes.map(({ node }) => node.epoch))).toBeGreaterThan(led);
   const cluster = await connectTo(urls);
@@ -62,12 +62,12 @@ test("a single server becomes a cluster under running nodes: all streams stay, a
   const moved = await operatorOf({ url: urls }, "billing");
   expect(await moved.config()).toMatchObject({ num_replicas: 3 });
 
-  await consumersGoOn(cluster);
+  await consumersResume(cluster);
   expect(await place.must("status")).toMatchObject({ ok: true });
 });
 
-/** Ten were delivered and five of them acknowledged; three jobs are done. Mirrors and sources follow. */
-async function consumersGoOn(nats: NatsConnection): Promise<void> {
+/** Ten messages were delivered and five of them acknowledged; three jobs are done. Mirrors and sources follow. */
+async function consumersResume(nats: NatsConnection): Promise<void> {
   const [js, jsm] = [jetstream(nats), await jetstreamManager(nats)];
   const { seq } = await js.publish("orders.new", "after the move");
   expect(seq).toBe(61);
@@ -89,7 +89,7 @@ async function consumersGoOn(nats: NatsConnection): Promise<void> {
   }
 }
 
-test("from elsewhere: nobody may use the source meanwhile, no stream is overwritten, the source stays as it was", {
+test("a server elsewhere is copied only while it is unused; no stream is overwritten, the source stays unchanged", {
   timeout: LONG_MS,
 }, async () => {
   await using source = await startNatsServer();
@@ -103,17 +103,17 @@ test("from elsewhere: nobody may use the source meanwhile, no stream is overwrit
   }
   const place = await Deployment.make("cluster");
   const leader = await startLeader({ url: source.url }, { clusterId: "billing", nodeId: "a" });
-  const told = await place.run(from);
-  expect(told.stderr).toMatch(/nodes run at the source, of cluster billing: a\. Stop them first/);
+  const refused = await place.run(from);
+  expect(refused.stderr).toMatch(/nodes run at the source, of cluster billing: a\. Stop them first/);
   await leader.node.stop();
-  // Nobody answers for this one; its renewals tell.
+  // This node does not answer requests; its renewals give it away.
   const silent = await startLeader(
     { url: source.url },
     { clusterId: "billing", nodeId: "silent", service: false },
   );
   const renewed = await place.run(from);
-  expect(renewed.stderr).toMatch(/not released: the lease of billing by silent/);
-  expect(renewed.stderr).toMatch(/is still used: messages of KV_KV_CLUSTER_billing/);
+  expect(renewed.stderr).toMatch(/lease not released: billing by silent; waiting/);
+  expect(renewed.stderr).toMatch(/is still in use: messages of KV_KV_CLUSTER_billing/);
   const { epoch } = silent.node;
   await silent.node.stop();
   const before = await readAll(nats, ["A", "B"]);
@@ -123,28 +123,30 @@ test("from elsewhere: nobody may use the source meanwhile, no stream is overwrit
   const there = await jetstreamManager(cluster);
   await there.streams.add({ name: "B", subjects: ["mine"] });
   const taken = await place.run(from);
-  expect(taken.stderr).toMatch(/has streams of these names already: B\. They are left as they are/);
+  expect(taken.stderr).toMatch(
+    /streams with these names already exist in the cluster: B\. They were not changed/,
+  );
   expect(await namesAt(cluster)).toEqual(["B"]);
   await there.streams.delete("B");
 
-  // Somebody writes when a part is copied already.
+  // A client writes after a part has been copied.
   const written = new Promise((resolve) => {
     place.heard = (line) => {
-      if (line.startsWith("A: the same")) resolve(js.publish("A", "2"));
+      if (line.startsWith("A: verified")) resolve(js.publish("A", "2"));
     };
   });
   const changed = await place.run(from);
   await written;
   place.heard = () => {};
-  expect(changed.stderr).toMatch(/is still used: messages of A, last sequence 1, now 2\. Stop whatever/);
-  expect(changed.stderr).toMatch(/Nothing is lost: the source is as it was, and the cluster has none/);
+  expect(changed.stderr).toMatch(/is still in use: messages of A, last sequence 1, now 2\. Stop all clients/);
+  expect(changed.stderr).toMatch(/Nothing is lost: the source is unchanged, and the cluster has none/);
   expect(await namesAt(cluster)).toEqual([]);
 
-  // A leader that died without a word: its lease has to run out, to tell it from one that is silent.
+  // A leader that died without a release: its lease has to expire, to distinguish it from a silent leader.
   const operator = await operatorOf(source, "billing");
   await operator.put({ node_id: "dead", epoch: epoch + 1, acquired_at: 0, ttl_ms: 1000 });
   const done = await place.run(from);
-  expect(done.stderr).toMatch(/not released: the lease of billing by dead; 1 s will tell/);
+  expect(done.stderr).toMatch(/lease not released: billing by dead; waiting 1 s/);
   expect([done.code, done.result["streams"]]).toMatchObject([
     0,
     [
@@ -162,7 +164,7 @@ test("from elsewhere: nobody may use the source meanwhile, no stream is overwrit
   expect(next.node.epoch).toBe(epoch + 2);
 });
 
-test("killed half way, nothing else may be done but to begin anew or take it back", {
+test("after a killed migration, only migrate and migrate --undo are allowed", {
   timeout: LONG_MS,
 }, async () => {
   const place = await Deployment.make("cluster");
@@ -172,10 +174,10 @@ test("killed half way, nothing else may be done but to begin anew or take it bac
   const before = await readAll(single, names);
   await single.close();
 
-  await killedAt(place, /^JOBS: saved/); // the single server has ended
+  await killedAt(place, /^JOBS: saved/); // the single server has been stopped
   for (const verb of ["up", "status", "restart"]) {
     expect((await place.run(verb)).stderr, verb).toMatch(
-      /was interrupted: run "migrate" again to start it over, or "migrate --undo" to take it back/,
+      /was interrupted: run "migrate" to start again, or "migrate --undo" to roll it back/,
     );
   }
   await place.must("migrate --undo");
@@ -184,15 +186,15 @@ test("killed half way, nothing else may be done but to begin anew or take it bac
   expect(await readAll(again, names)).toEqual(before);
   await again.close();
 
-  await killedAt(place, /^MIRROR: the same/); // some are in the cluster, one is half there
+  await killedAt(place, /^MIRROR: verified/); // some streams are in the cluster, one of them partly
   const streams = (await place.must("migrate"))["streams"] as readonly { name: string }[];
   expect(streams.map(({ name }) => name)).toEqual(names);
   const cluster = await connectTo([0, 1, 2].map((index) => `nats://127.0.0.1:${place.portBase + index}`));
   expect(await readAll(cluster, names)).toEqual(before);
-  expect((await place.run("migrate --undo")).stderr).toMatch(/no migration is unfinished/);
+  expect((await place.run("migrate --undo")).stderr).toMatch(/nothing to roll back/);
 });
 
-/** Runs `migrate` as a process of its own and ends that as it says this. */
+/** Runs `migrate` in a separate process and kills it when it prints this line. */
 async function killedAt(place: Deployment, line: RegExp): Promise<void> {
   await using script = spawnChild<{ text?: string }>("scripts/deploy-nats-cluster/main.ts", {
     args: ["migrate", "--state", place.state],
@@ -202,7 +204,7 @@ async function killedAt(place: Deployment, line: RegExp): Promise<void> {
   await script.exit;
 }
 
-test("a secured one stays secured: roles and epochs as before; another account's user sees nothing to copy", {
+test("a secured server stays secured, with roles and epochs; a user of another account has nothing to copy", {
   timeout: LONG_MS,
 }, async () => {
   const place = await Deployment.make("cluster");

@@ -34,7 +34,11 @@ test("up, status, a killed server, up again, down: data stay, and only its own p
   process.kill(killed, "SIGKILL");
   await waitFor(() => startOf(killed) === undefined);
   const status = await cluster.run("status");
-  expect([status.code, status.result["ok"], status.result["missing"]]).toEqual([1, false, "n2 does not run"]);
+  expect([status.code, status.result["ok"], status.result["missing"]]).toEqual([
+    1,
+    false,
+    "n2 is not running",
+  ]);
   const survivors = [pidOf(cluster, "n1"), pidOf(cluster, "n3")];
   await cluster.must("up");
   expect([pidOf(cluster, "n1"), pidOf(cluster, "n3")]).toEqual(survivors);
@@ -63,7 +67,7 @@ test("ports in use, and a pid that is another process's by now, are left alone",
   const refused = await other.run("up --single", "--port-base", `${own.portBase}`);
   expect(refused.code).toBe(1);
   expect(refused.stderr).toContain(
-    `port ${own.portBase} (clients of single) is in use on 127.0.0.1: end what listens there, or choose others with --port-base`,
+    `port ${own.portBase} (clients of single) is in use on 127.0.0.1: stop the program that listens there, or choose other ports with --port-base`,
   );
   const changed = await own.run("up --single --secure");
   expect(changed.stderr).toMatch(/has a deployment with secure false, not true: run "down" first/);

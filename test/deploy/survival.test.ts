@@ -31,7 +31,7 @@ test("first server stopped, then a second, then all one by one: the term stays. 
     await stop(cluster, server);
     expect(await cluster.run("status")).toMatchObject({
       code: 1,
-      result: { missing: `${server} does not run` },
+      result: { missing: `${server} is not running` },
     });
     await unchanged();
     await cluster.must("up");

@@ -1,4 +1,4 @@
-/** JetStream's API by plain requests: nats.js has no snapshots. */
+/** The JetStream API over plain requests: nats.js has no snapshots. */
 import { type NatsConnection, NoRespondersError, RequestError, TimeoutError } from "@nats-io/transport-node";
 import { DeployError } from "../errors.ts";
 
@@ -6,7 +6,7 @@ export type Json = Readonly<Record<string, unknown>>;
 
 const REQUEST_MS = 10_000;
 
-/** The server said no. */
+/** The server answered with an error. */
 export class ApiRefusal extends DeployError {
   readonly code: number;
 
@@ -16,14 +16,14 @@ export class ApiRefusal extends DeployError {
   }
 }
 
-/** Nobody has subscribed. */
-export class Unheard extends DeployError {}
+/** No subscriber for the request's subject. */
+export class NoResponders extends DeployError {}
 
-export function isUnheard(error: unknown): boolean {
+export function isNoResponders(error: unknown): boolean {
   return error instanceof NoRespondersError || (error instanceof RequestError && error.isNoResponders());
 }
 
-/** The JSON of the answer, `{}` for an empty one. */
+/** The JSON of the answer; `{}` for an empty answer. */
 export async function call(
   nats: NatsConnection,
   subject: string,
@@ -33,7 +33,7 @@ export async function call(
   const body = payload instanceof Uint8Array ? payload : JSON.stringify(payload);
   const answer = await nats.request(subject, body, { timeout: timeoutMs }).catch((cause: unknown) => {
     const message = `${subject} at ${nats.getServer()}: ${reasonOf(cause)}`;
-    throw isUnheard(cause) ? new Unheard(message, { cause }) : new DeployError(message, { cause });
+    throw isNoResponders(cause) ? new NoResponders(message, { cause }) : new DeployError(message, { cause });
   });
   if (answer.data.length === 0) return {};
   const json = answer.json<Json>();
@@ -43,12 +43,12 @@ export async function call(
 }
 
 function reasonOf(cause: unknown): string {
-  if (isUnheard(cause)) return "nobody answers: JetStream is off there, or the user may not use it";
-  if (cause instanceof TimeoutError) return "no answer in time";
+  if (isNoResponders(cause)) return "no responders: JetStream is disabled there, or the user may not use it";
+  if (cause instanceof TimeoutError) return "timed out waiting for the answer";
   return cause instanceof Error ? cause.message : String(cause);
 }
 
-/** All pages of a list. */
+/** The items of all pages of a list. */
 export async function pages(nats: NatsConnection, subject: string, key: string): Promise<unknown[]> {
   const found: unknown[] = [];
   for (;;) {

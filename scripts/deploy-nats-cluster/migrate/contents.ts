@@ -1,20 +1,20 @@
-/** What is in a stream, in a form in which two servers' answers can be compared. */
+/** The contents of a stream, in a form that can be compared between two servers. */
 import { createHash } from "node:crypto";
 import type { NatsConnection } from "@nats-io/transport-node";
 import { ApiRefusal, call, type Json, objectOf } from "./api.ts";
 import { maxAgeOf, progressOf, type StreamInfo } from "./stream-info.ts";
 
 const NO_MESSAGE = 10037;
-/** Requests under way at once. */
+/** Concurrent requests. */
 const LANES = 64;
 
 export interface Contents {
   readonly messages: number;
   readonly firstSequence: number;
   readonly lastSequence: number;
-  /** Of sequence, subject, time, headers and data of every message. */
+  /** Digest of sequence, subject, time, headers and data of every message. */
   readonly digest: string;
-  /** Each message's, by sequence, when messages age: some may be gone by the time of the comparison. */
+  /** Digest of each message by sequence, if messages expire: some may have expired before the comparison. */
   readonly aging: ReadonlyMap<number, AgingMessage> | null;
   readonly consumers: Readonly<Record<string, string>>;
 }
@@ -29,8 +29,8 @@ export async function readContents(nats: NatsConnection, info: StreamInfo): Prom
   const { name, firstSequence, lastSequence } = info;
   const maxAgeMs = maxAgeOf(info);
   const aging = maxAgeMs === null ? null : new Map<number, AgingMessage>();
-  // Lanes of equal width: both servers' are the same. Single requests work for every kind of stream and leave nothing
-  // behind, where a consumer would be refused by a work queue.
+  // Lanes have equal width, so that they are the same for both servers. Single reads work for every kind of stream and
+  // leave nothing behind; a work queue would refuse a consumer.
   const width = Math.max(1, Math.ceil((lastSequence - firstSequence + 1) / LANES));
   const lanes = await Promise.all(
     Array.from({ length: LANES }, async (_, index) => {
@@ -67,13 +67,13 @@ async function* messagesIn(
   for (let next = from; next <= to; ) {
     const message = await messageFrom(nats, stream, next);
     const sequence = Number(message?.["seq"]);
-    if (message === undefined || sequence > to) return; // what is left was deleted
+    if (message === undefined || sequence > to) return; // the remaining messages were deleted
     yield message;
     next = sequence + 1;
   }
 }
 
-/** The first one at or after `sequence`. */
+/** The first message at or after `sequence`. */
 async function messageFrom(
   nats: NatsConnection,
   stream: string,
@@ -95,11 +95,11 @@ function digestOf({ subject, seq, time, hdrs, data }: Json): string {
 
 function goesAt({ time, hdrs }: Json, maxAgeMs: number): number {
   const headers = Buffer.from(String(hdrs ?? ""), "base64").toString();
-  // With a TTL of its own it may go before that; when, is not worth parsing.
+  // A message with its own TTL may expire earlier; 0 means that it may already be gone.
   return /^Nats-TTL:/m.test(headers) ? 0 : Date.parse(String(time)) + maxAgeMs;
 }
 
-/** What is not as it was, for a person; undefined when all is. */
+/** The first difference, as text; undefined if there is none. */
 export function differenceOf(was: Contents, is: Contents): string | undefined {
   if (was.lastSequence !== is.lastSequence)
     return `last sequence ${was.lastSequence}, now ${is.lastSequence}`;
@@ -108,22 +108,22 @@ export function differenceOf(was: Contents, is: Contents): string | undefined {
   const names = [...new Set([...Object.keys(was.consumers), ...Object.keys(is.consumers)])];
   const name = names.find((one) => was.consumers[one] !== is.consumers[one]);
   if (name === undefined) return undefined;
-  return `consumer ${name}: ${was.consumers[name] ?? "not there"}; now ${is.consumers[name] ?? "not there"}`;
+  return `consumer ${name}: ${was.consumers[name] ?? "missing"}; now ${is.consumers[name] ?? "missing"}`;
 }
 
 function messagesDiffer(was: Contents, is: Contents): string | undefined {
   if (was.messages !== is.messages) return `${was.messages} messages, now ${is.messages}`;
   if (was.firstSequence !== is.firstSequence)
     return `first sequence ${was.firstSequence}, now ${is.firstSequence}`;
-  return was.digest === is.digest ? undefined : "as many messages, but not the same ones";
+  return was.digest === is.digest ? undefined : "the same number of messages, with different contents";
 }
 
 function agingDiffer(was: ReadonlyMap<number, AgingMessage>, is: Contents["aging"]): string | undefined {
   for (const [sequence, { digest, goesAtMs }] of was) {
     const found = is?.get(sequence);
     if (found === undefined && goesAtMs > Date.now()) return `message ${sequence} is missing`;
-    if (found !== undefined && found.digest !== digest) return `message ${sequence} is another one`;
+    if (found !== undefined && found.digest !== digest) return `message ${sequence} is different`;
   }
   const more = [...(is?.keys() ?? [])].find((sequence) => !was.has(sequence));
-  return more === undefined ? undefined : `message ${more} was not there`;
+  return more === undefined ? undefined : `message ${more} is new`;
 }

@@ -1,20 +1,20 @@
-/** Elections among the streams: whose nodes run must not be copied under them. */
+/** Finds elections among the streams; an election must not be copied while its nodes run. */
 import type { NatsConnection } from "@nats-io/transport-node";
 import { leaseSubject, serviceName, streamName } from "../../../src/nats/names.ts";
 import { DeployError } from "../errors.ts";
-import { ApiRefusal, call, isUnheard, objectOf } from "./api.ts";
+import { ApiRefusal, call, isNoResponders, objectOf } from "./api.ts";
 
-/** How long nodes have to answer. */
+/** How long to wait for nodes to answer. */
 const ANSWER_MS = 1000;
 const NO_MESSAGE = 10037;
-/** Of a record that does not say its own: go-cluster's. */
+/** TTL of a record without one: go-cluster's default. */
 const DEFAULT_TTL_MS = 10_000;
 
 const [PREFIX = ""] = streamName("\0").split("\0");
 
 export interface Election {
   readonly clusterId: string;
-  /** The node in the record and the record's lease; null when the lease was released, or there is none. */
+  /** The node and TTL of the record; null if the lease was released or does not exist. */
   readonly held: { readonly by: string; readonly ttlMs: number } | null;
 }
 
@@ -42,11 +42,11 @@ function heldBy(text: string): Election["held"] {
     const { node_id, ttl_ms } = objectOf(JSON.parse(text));
     return { by: String(node_id), ttlMs: typeof ttl_ms === "number" ? ttl_ms : DEFAULT_TTL_MS };
   } catch {
-    return { by: "unknown", ttlMs: DEFAULT_TTL_MS }; // nodes wait garbage out like a lease
+    return { by: "unknown", ttlMs: DEFAULT_TTL_MS }; // nodes treat an unreadable record as a lease that has to expire
   }
 }
 
-/** Rejects when nodes of these elections answer. */
+/** Rejects if nodes of these elections answer. */
 export async function refuseRunningNodes(
   nats: NatsConnection,
   elections: readonly Election[],
@@ -58,7 +58,7 @@ export async function refuseRunningNodes(
   if (some.length === 0) return;
   const text = some.map(([clusterId, nodes]) => `of cluster ${clusterId}: ${nodes.join(", ")}`).join("; ");
   throw new DeployError(
-    `nodes run at the source, ${text}. Stop them first: a copy of a lease under a leader would be two leases. They go on, with a larger epoch, when they are started at the new cluster`,
+    `nodes run at the source, ${text}. Stop them first: copying the lease of a running leader would create a second lease. When you start them at the new cluster, they continue with a larger epoch`,
   );
 }
 
@@ -71,7 +71,7 @@ async function nodesOf(nats: NatsConnection, clusterId: string): Promise<string[
       nodes.add(String(objectOf(metadata)["node"] ?? id));
     }
   } catch (error) {
-    if (!isUnheard(error)) throw error;
+    if (!isNoResponders(error)) throw error;
   }
   return [...nodes].sort();
 }

@@ -1,4 +1,4 @@
-/** What an unfinished migration has begun, on disk, so that the next call can take it back whatever ended this one. */
+/** The journal of an unfinished migration, on disk, so that the next call can roll it back however this one ended. */
 import { existsSync } from "node:fs";
 import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -7,14 +7,14 @@ import { DeployError } from "../errors.ts";
 import type { Deployment, StateDir } from "../state.ts";
 
 export interface Journal {
-  /** The single server that is deployed here and was ended; null when the streams come from elsewhere. */
+  /** The single server deployed here, which was stopped; null if the source runs elsewhere. */
   readonly single: Deployment | null;
   readonly target: UpOptions;
-  /** Whether the target was deployed before. If not, it is ended again when the migration is taken back. */
+  /** Whether the target was deployed before. If not, a rollback stops it. */
   readonly targetWasThere: boolean;
-  /** Streams that the target did not have, and that were or are being restored into it. */
+  /** Streams that were restored, or are being restored, into the target. None of them existed there before. */
   readonly restoring: readonly string[];
-  /** Where the snapshots are. They are removed when the migration is taken back, and at its end unless they are to be kept. */
+  /** Where the snapshots are. A rollback deletes them; the end of the migration deletes them unless `keep`. */
   readonly backup: { readonly folder: string; readonly keep: boolean };
 }
 
@@ -24,7 +24,7 @@ export async function readJournal(state: StateDir): Promise<Journal | undefined>
   return JSON.parse(await readFile(file, "utf8")) as Journal;
 }
 
-/** Whole or not at all. */
+/** Atomic: the file is replaced as a whole. */
 export async function writeJournal(state: StateDir, journal: Journal): Promise<void> {
   await mkdir(state.path, { recursive: true, mode: 0o700 });
   const draft = `${fileOf(state)}.${process.pid}`;
@@ -36,13 +36,13 @@ export async function forgetJournal(state: StateDir): Promise<void> {
   await rm(fileOf(state), { force: true });
 }
 
-/** What is deployed while a migration is unfinished is half of something. */
+/** Rejects while a migration is unfinished: the deployment is incomplete then. */
 export async function refuseUnfinished(state: StateDir): Promise<void> {
   if (existsSync(fileOf(state))) throw new DeployError(unfinished(state));
 }
 
 export function unfinished(state: StateDir): string {
-  return `a migration in ${state.path} was interrupted: run "migrate" again to start it over, or "migrate --undo" to take it back`;
+  return `a migration in ${state.path} was interrupted: run "migrate" to start again, or "migrate --undo" to roll it back`;
 }
 
 function fileOf(state: StateDir): string {

@@ -1,10 +1,10 @@
-/** Kinds of streams that a snapshot doesn't have, or not all of. */
+/** Handles streams that a snapshot does not contain, or not completely. */
 import type { Say } from "../deployment.ts";
 import { DeployError } from "../errors.ts";
 import { type Json, objectOf } from "./api.ts";
 import { durablesOf, isDurable, isInMemory, type StreamInfo, sha256 } from "./stream-info.ts";
 
-/** The streams on disk. Streams and durable consumers in memory are refused, or left behind if that was asked for. */
+/** The streams on disk. Rejects streams and durable consumers in memory, or skips them if `leave` is true. */
 export function leaveMemory(infos: readonly StreamInfo[], leave: boolean, say: Say): StreamInfo[] {
   const inMemory = infos.filter(({ config }) => config["storage"] === "memory");
   const onDisk = infos.filter((info) => !inMemory.includes(info));
@@ -16,40 +16,40 @@ export function leaveMemory(infos: readonly StreamInfo[], leave: boolean, say: S
   if (left === "") return onDisk;
   if (!leave)
     throw new DeployError(
-      `kept in memory, which JetStream takes no snapshot of: ${left}. Delete them, or leave them behind with --leave-memory`,
+      `stored in memory, of which JetStream takes no snapshot: ${left}. Delete them, or skip them with --leave-memory`,
     );
-  say(`left behind, because in memory only: ${left}`);
+  say(`skipped, because stored in memory: ${left}`);
   return onDisk;
 }
 
-/** What is copied as it is, and may be another thing than the user expects. */
-export function noteOddities(infos: readonly StreamInfo[], say: Say): void {
+/** Prints notes on settings that are copied unchanged and may surprise the user. */
+export function noteUnusualSettings(infos: readonly StreamInfo[], say: Say): void {
   const names = new Set(infos.map(({ name }) => name));
   for (const info of infos) {
     const { name, config } = info;
     for (const { name: consumer, config: own } of durablesOf(info)) {
       if (objectOf(own)["num_replicas"] === 1 && config["retention"] === "limits")
         say(
-          `note: consumer ${consumer} of ${name} asks for one replica, whatever the stream has, and keeps that`,
+          `note: consumer ${consumer} of ${name} is configured with one replica and keeps one, whatever the stream has`,
         );
     }
-    // Mirrors and sources go on by themselves where they can.
+    // Mirrors and sources resume without help if they can reach their origin.
     const origins = [config["mirror"], ...((config["sources"] as unknown[] | null) ?? [])].map(objectOf);
     for (const origin of origins) {
       if (origin["name"] === undefined) continue;
       const inside = origin["external"] === undefined && names.has(String(origin["name"]));
       if (!inside)
         say(
-          `note: ${name} follows ${origin["name"]}, which is not copied: it goes on if the cluster reaches that`,
+          `note: ${name} follows ${origin["name"]}, which is not copied: it resumes only if the cluster can reach that stream`,
         );
     }
   }
 }
 
 /**
- * The configuration with which a stream is restored. From 2.15 on one that collects from others knows them by the time
- * they were made, too, which for a restored stream is now: it would collect everything again. Told where to start in a
- * stream that it does not know, it goes on where it was.
+ * The configuration with which a stream is restored. From nats-server 2.15 on, a stream with sources identifies them by
+ * their creation time, too. A restored source has a new creation time, so everything would be collected again. With an
+ * explicit start sequence, collection resumes where it was.
  */
 export function restoredConfig({ config, sources: progress }: StreamInfo, copied: readonly string[]): Json {
   const sources = config["sources"];
@@ -65,8 +65,8 @@ export function restoredConfig({ config, sources: progress }: StreamInfo, copied
 }
 
 /**
- * Whether a restore with more replicas would be refused: the consumers of such a stream have as many as it has, and what
- * they ask for is in the snapshot. It can be given them afterwards, and its consumers with it.
+ * Whether the server would refuse a restore with more replicas: consumers of such a stream must have as many replicas as the
+ * stream, and their number is part of the snapshot. The stream and its consumers can be scaled up after the restore.
  */
 export function refusesReplicas({ config, consumers }: StreamInfo): boolean {
   if (config["retention"] === "limits") return false;

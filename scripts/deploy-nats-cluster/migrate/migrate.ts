@@ -1,12 +1,12 @@
 /**
  * Replaces one server by a cluster and keeps its streams: messages, sequences, times, headers, durable consumers.
  *
- * A standalone server's store is not simply given to a cluster's first member: streams that are not in the cluster's meta
- * group are orphans there, which nats-server removes. So each stream goes through JetStream's snapshot API.
+ * The store of a standalone server cannot be reused by a member of a cluster: streams that are not in the meta group are
+ * orphans, which nats-server deletes. So each stream is copied through JetStream's snapshot API.
  *
- * The source is only read. Either it is the single server that is deployed here: then it is ended first, and its data
- * are served to nobody but this script. Or it runs elsewhere: then it must be the same before and after, or the copy is
- * thrown away. What is begun is in a journal first, so whatever ends this process, the next call takes it back.
+ * The source is only read. If it is the single server deployed here, it is stopped first, and its data are served to this
+ * script only. If it runs elsewhere, it must not change during the copy; otherwise the copy is discarded. Every step is
+ * journaled before it begins, so that the next call can roll it back however this process ended.
  */
 import { readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
@@ -18,7 +18,7 @@ import type { Deployment, StateDir } from "../state.ts";
 import { readContents } from "./contents.ts";
 import { electionsAmong, refuseRunningNodes } from "./elections.ts";
 import { forgetJournal, type Journal, readJournal, unfinished, writeJournal } from "./journal.ts";
-import { leaveMemory, noteOddities } from "./kinds.ts";
+import { leaveMemory, noteUnusualSettings } from "./kinds.ts";
 import { saveStream } from "./snapshot.ts";
 import {
   connectDeployed,
@@ -30,18 +30,19 @@ import {
 } from "./source.ts";
 import { fingerprintOf, readInfos, type StreamInfo } from "./stream-info.ts";
 import { type Copied, hasLeader, refuseTaken, restore, type SavedStream } from "./target.ts";
-import { takeBack } from "./undo.ts";
+import { rollBack } from "./undo.ts";
 
 export interface MigrateOptions extends SourceOptions {
   readonly target: Pick<UpOptions, "backend" | "topology">;
-  /** Undefined: as the single server. */
+  /** @default as the single server */
   readonly secure?: boolean | undefined;
-  /** Undefined: the single server's. */
+  /** @default that of the single server */
   readonly portBase?: number | undefined;
+  /** Minimum number of replicas of each stream. */
   readonly replicas: number;
-  /** A folder for the snapshots. Without it they are removed at the end. */
+  /** Folder in which the snapshots are kept. Without it they are deleted at the end. */
   readonly keepBackup?: string;
-  /** What is in memory only is not in a snapshot. Without this it keeps the migration from beginning. */
+  /** Skips streams and consumers in memory, which have no snapshot. If false, they make the migration fail. */
   readonly leaveMemory: boolean;
 }
 
@@ -52,8 +53,8 @@ export interface Migration {
 
 export async function migrate(state: StateDir, options: MigrateOptions, say: Say): Promise<Migration> {
   if ((await readJournal(state)) !== undefined) {
-    say("an earlier migration was interrupted: it is taken back, then begun anew");
-    await takeBack(state, say);
+    say("an earlier migration was interrupted: rolling it back and starting again");
+    await rollBack(state, say);
   }
   const journal = await begin(state, options);
   if (journal.single !== null) await refuseMemory(state, journal.single, options, say);
@@ -64,9 +65,9 @@ export async function migrate(state: StateDir, options: MigrateOptions, say: Say
     const saved = await save(state, journal, options, say);
     migration = await fill(state, journal, saved, options, say);
   } catch (error) {
-    throw await takenBack(state, error, say);
+    throw await rolledBack(state, error, say);
   }
-  // From here on the cluster has it all, and nothing is taken back: clients may have found it.
+  // From here on the cluster is complete. It is not rolled back, because clients may already use it.
   const { folder, keep } = journal.backup;
   if (!keep) await rm(folder, { recursive: true, force: true });
   await forgetJournal(state);
@@ -78,7 +79,7 @@ export async function migrate(state: StateDir, options: MigrateOptions, say: Say
   } catch (cause) {
     const why = cause instanceof Error ? cause.message : String(cause);
     throw new DeployError(
-      `all streams are in the cluster, but it is not ready yet; see "status", or run "up" again: ${why}`,
+      `all streams are in the cluster, but it is not ready yet; check "status", or run "up" again: ${why}`,
       {
         cause,
       },
@@ -87,17 +88,17 @@ export async function migrate(state: StateDir, options: MigrateOptions, say: Say
   return migration;
 }
 
-/** What there is to do. Refuses what can be refused before anything is touched. */
+/** The journal of a new migration. Rejects everything that can be checked before anything is changed. */
 async function begin(state: StateDir, options: MigrateOptions): Promise<Journal> {
   const deployed = await state.read();
   const single = options.from === undefined ? singleOf(state, deployed) : null;
   if (options.from !== undefined && deployed?.topology === "single")
     throw new DeployError(
-      `${state.path} has a single server deployed: leave out --from to replace that one, or name another --state`,
+      `${state.path} has a single server deployed: omit --from to replace it, or use another --state`,
     );
   const { keepBackup: kept } = options;
   if (kept !== undefined && (await readdir(kept).catch(() => [])).length > 0)
-    throw new DeployError(`--keep-backup ${kept} is not empty: name a new folder`);
+    throw new DeployError(`--keep-backup ${kept} is not empty: use a new folder`);
   const target = {
     ...options.target,
     secure: options.secure ?? single?.secure ?? false,
@@ -121,11 +122,11 @@ async function begin(state: StateDir, options: MigrateOptions): Promise<Journal>
 function singleOf(state: StateDir, deployed: Deployment | undefined): Deployment {
   if (deployed?.topology === "single") return deployed;
   throw new DeployError(
-    `no single server is deployed in ${state.path}: name the one to copy with --from nats://host:port`,
+    `no single server is deployed in ${state.path}: specify the server to copy with --from nats://host:port`,
   );
 }
 
-/** Asked while it still runs: what is in memory ends with it. */
+/** Called while the single server still runs: streams in memory are lost when it stops. */
 async function refuseMemory(
   state: StateDir,
   single: Deployment,
@@ -149,7 +150,7 @@ async function end(state: StateDir, single: Deployment, say: Say): Promise<void>
   await state.forget();
 }
 
-/** Snapshots of all streams, and what is in them. */
+/** Takes a snapshot of every stream and reads its contents for the comparison. */
 async function save(
   state: StateDir,
   { single, backup }: Journal,
@@ -163,8 +164,8 @@ async function save(
   if (all.length === 0 && single === null)
     throw new DeployError(`${where} has no streams in this user's account: there is nothing to migrate`);
   const infos = leaveMemory(all, options.leaveMemory, say);
-  noteOddities(infos, say);
-  if (single === null) await nobodyLeads(source, infos, say);
+  noteUnusualSettings(infos, say);
+  if (single === null) await refuseLeaders(source, infos, say);
   const saved: SavedStream[] = [];
   for (const info of infos) {
     const dir = join(backup.folder, info.name);
@@ -177,10 +178,10 @@ async function save(
 }
 
 /**
- * A leader writes at least once in each lease. So a source without a write for that long has none, and nobody who would
- * take over: not even a node whose service is off, which does not answer.
+ * A leader writes at least once per lease. A source without a write for that long has no leader and no node that would
+ * take over, including nodes with `service: false`, which do not answer requests.
  */
-async function nobodyLeads(source: Source, infos: readonly StreamInfo[], say: Say): Promise<void> {
+async function refuseLeaders(source: Source, infos: readonly StreamInfo[], say: Say): Promise<void> {
   const elections = await electionsAmong(
     source.nats,
     infos.map(({ name }) => name),
@@ -190,12 +191,12 @@ async function nobodyLeads(source: Source, infos: readonly StreamInfo[], say: Sa
   if (held.length === 0) return;
   const waitMs = Math.max(...held.map(({ ttlMs }) => ttlMs));
   const text = held.map(({ clusterId, by }) => `${clusterId} by ${by}`).join(", ");
-  say(`not released: the lease of ${text}; ${waitMs / 1000} s will tell whether somebody renews it`);
+  say(`lease not released: ${text}; waiting ${waitMs / 1000} s for a renewal`);
   await sleep(waitMs);
   await refuseChanged(source, infos);
 }
 
-/** Rejects when a stream was written, read by a durable consumer, configured, made or removed since `was`. */
+/** Rejects if a stream was written, read by a durable consumer, configured, created or deleted since `was`. */
 async function refuseChanged({ nats, where }: Source, was: readonly StreamInfo[]): Promise<void> {
   const now = new Map((await readInfos(nats)).map((info) => [info.name, info]));
   const changes = was.flatMap((info) => {
@@ -210,13 +211,13 @@ async function refuseChanged({ nats, where }: Source, was: readonly StreamInfo[]
   changes.push(...made.map(({ name }) => `${name} is new`));
   if (changes.length === 0) return;
   throw new DeployError(
-    `${where} is still used: ${changes.join("; ")}. Stop whatever writes or reads there, nodes of elections first, then migrate again`,
+    `${where} is still in use: ${changes.join("; ")}. Stop all clients that write or read there, nodes of elections first, then migrate again`,
   );
 }
 
 /**
- * The cluster, with all streams in it, each compared with the source. A cluster that is made for this is filled at ports
- * that nobody knows, and then started at its own: a node that found it without its bucket would make a new one.
+ * Fills the cluster and compares each stream with the source. A new cluster is filled at random ports and then restarted at
+ * its own ports: a node that connected before its bucket was restored would create a new one.
  */
 async function fill(
   state: StateDir,
@@ -226,7 +227,7 @@ async function fill(
   say: Say,
 ): Promise<Migration> {
   const { target, targetWasThere } = journal;
-  if (!targetWasThere) say("the cluster is filled at ports that nobody knows");
+  if (!targetWasThere) say("filling the cluster at random ports, without clients");
   const filled = await prepare(state, targetWasThere ? target : await hidden(target), say);
   await filled.up();
   const nats = await connectDeployed(state, filled);
@@ -250,20 +251,20 @@ async function fill(
 async function unhide(state: StateDir, filled: Running, target: UpOptions, say: Say): Promise<Running> {
   await filled.down({ deleteData: false });
   await state.forget();
-  say("the cluster is complete, and starts at its own ports");
+  say("the cluster is complete; starting it at its own ports");
   return prepare(state, target, say);
 }
 
-/** What to tell: that nothing is lost, or what to do when even the taking back went wrong. */
-async function takenBack(state: StateDir, error: unknown, say: Say): Promise<unknown> {
+/** Rolls back; resolves with the error to throw: that nothing is lost, or what to do if the rollback failed, too. */
+async function rolledBack(state: StateDir, error: unknown, say: Say): Promise<unknown> {
   const message = error instanceof Error ? error.message : String(error);
   try {
-    const told = await takeBack(state, say);
-    return new DeployError(`${message}\n${told}`, { cause: error });
+    const result = await rollBack(state, say);
+    return new DeployError(`${message}\n${result}`, { cause: error });
   } catch (second) {
     const why = second instanceof Error ? second.message : String(second);
     return new DeployError(
-      `${message}\nThe source's data are as they were, but the rest could not be taken back: ${why}\n${unfinished(state)}`,
+      `${message}\nThe source's data are unchanged, but the rollback failed: ${why}\n${unfinished(state)}`,
       { cause: error },
     );
   }

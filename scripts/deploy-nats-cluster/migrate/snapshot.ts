@@ -1,6 +1,6 @@
 /**
- * A stream into a folder and back, by JetStream's snapshot API: sequences, headers, times and consumers on disk stay.
- * The folder has the form of the nats command's backups (`nats stream backup`, `nats stream restore`).
+ * Saves a stream to a folder and restores it, through JetStream's snapshot API. Sequences, headers, times and consumers on
+ * disk are kept. The folder has the format of `nats stream backup` and `nats stream restore`.
  */
 import { createReadStream } from "node:fs";
 import { mkdir, open, readFile, writeFile } from "node:fs/promises";
@@ -8,16 +8,16 @@ import { join } from "node:path";
 import { createInbox, type NatsConnection, type Subscription } from "@nats-io/transport-node";
 import { poll, settleWithin } from "../../../src/testing/server/run/wait.ts";
 import { DeployError } from "../errors.ts";
-import { ApiRefusal, call, type Json, Unheard } from "./api.ts";
+import { ApiRefusal, call, type Json, NoResponders } from "./api.ts";
 
 const INFO_FILE = "backup.json";
 const DATA_FILE = "stream.tar.s2";
 const CHUNK_BYTES = 128 * 1024;
-/** Between two chunks, and until the first: the server reads, checks and compresses meanwhile. */
+/** Timeout for each chunk, including the first: the server reads, checks and compresses. */
 const CHUNK_MS = 60_000;
-/** Until servers know of each other's subscriptions. */
-const HEARD_MS = 10_000;
-/** After the last chunk: the server unpacks, and a cluster agrees on the stream and its consumers. */
+/** Timeout for the propagation of a subscription between servers. */
+const SUBSCRIBED_MS = 10_000;
+/** Timeout after the last chunk: the server unpacks, and the cluster agrees on the stream and its consumers. */
 const RESTORED_MS = 300_000;
 
 interface Saved {
@@ -25,7 +25,7 @@ interface Saved {
   readonly state: Json;
 }
 
-/** Writes a snapshot of the stream into `dir`. The server checks every message of it first. Resolves to its size. */
+/** Writes a snapshot of the stream to `dir`, after the server has checked every message. Resolves with its size. */
 export async function saveStream(nats: NatsConnection, stream: string, dir: string): Promise<number> {
   await mkdir(dir, { recursive: true, mode: 0o700 });
   const inbox = createInbox();
@@ -48,13 +48,13 @@ export async function saveStream(nats: NatsConnection, stream: string, dir: stri
   }
 }
 
-/** The server sends on as chunks are acknowledged; an empty message is the end. */
+/** The server sends the next chunks as earlier ones are acknowledged; an empty message ends the snapshot. */
 async function* chunksOf(chunks: Subscription, stream: string): AsyncGenerator<Uint8Array> {
   const iterator = chunks[Symbol.asyncIterator]();
   for (;;) {
     const next = await settleWithin(iterator.next(), CHUNK_MS);
     if (next === undefined || next.done === true)
-      throw new DeployError(`the snapshot of ${stream} stopped short: nothing for ${CHUNK_MS / 1000} s`);
+      throw new DeployError(`the snapshot of ${stream} is incomplete: no data for ${CHUNK_MS / 1000} s`);
     const message = next.value;
     const code = message.headers?.code ?? 0;
     if (code >= 400)
@@ -66,8 +66,8 @@ async function* chunksOf(chunks: Subscription, stream: string): AsyncGenerator<U
 }
 
 /**
- * Makes the stream from the snapshot in `dir`. `begun` is called, and awaited, before the server is asked; `refused` when the
- * server would not begin, so that nothing of the stream is there.
+ * Creates the stream from the snapshot in `dir`. Awaits `begun` before the request to the server, and `refused` if the server
+ * refuses it, in which case nothing of the stream exists.
  */
 export async function restoreStream(
   nats: NatsConnection,
@@ -84,29 +84,29 @@ export async function restoreStream(
       throw error;
     },
   );
-  if (typeof subject !== "string") throw new DeployError(`the restore of ${name} was not begun`);
+  if (typeof subject !== "string") throw new DeployError(`the server did not start the restore of ${name}`);
   const chunks = createReadStream(join(dir, DATA_FILE), { highWaterMark: CHUNK_BYTES });
   let first = true;
   for await (const chunk of chunks) {
     const send = (): Promise<unknown> => call(nats, subject, chunk as Uint8Array, CHUNK_MS);
-    await (first ? whenHeard(send) : send());
+    await (first ? whenSubscribed(send) : send());
     first = false;
   }
   await call(nats, subject, new Uint8Array(), RESTORED_MS);
 }
 
-/** Between servers an answer may overtake the news that somebody listens where it says. What nobody heard may be said again. */
-async function whenHeard(send: () => Promise<unknown>): Promise<void> {
+/** Retries while no server subscribes: the answer with the subject may arrive before its subscription has propagated. */
+async function whenSubscribed(send: () => Promise<unknown>): Promise<void> {
   const sent = await poll(
     () =>
       send().then(
         () => true,
         (error: unknown) => {
-          if (!(error instanceof Unheard)) throw error;
+          if (!(error instanceof NoResponders)) throw error;
           return undefined;
         },
       ),
-    { timeoutMs: HEARD_MS },
+    { timeoutMs: SUBSCRIBED_MS },
   );
   if (!sent) await send();
 }

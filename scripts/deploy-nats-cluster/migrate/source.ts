@@ -1,4 +1,4 @@
-/** The server that streams are copied from, and that of a deployment that they are copied to. */
+/** Connects to the server that streams are copied from, and to the deployment that they are copied to. */
 import { randomInt } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -26,14 +26,16 @@ export interface SourceOptions {
 
 export interface Source extends AsyncDisposable {
   readonly nats: NatsConnection;
-  /** For a person. */
+  /** The source, as text for messages. */
   readonly where: string;
 }
 
-/** The password is taken from the environment: everybody on the machine sees a command line. */
+/** Reads the password from the environment: command lines are visible to all users of the machine. */
 export async function connectSource(from: string, options: SourceOptions): Promise<Source> {
   if (from.includes("@"))
-    throw new DeployError("--from: no user or password in the url; use --user and NATS_PASSWORD, or --creds");
+    throw new DeployError(
+      "--from must not contain a user or password: use --user and NATS_PASSWORD, or --creds",
+    );
   const tls = from.startsWith("tls://") ? { tls: {} } : {};
   const nats = await dial(from, {
     servers: from,
@@ -48,8 +50,8 @@ export async function connectSource(from: string, options: SourceOptions): Promi
 }
 
 /**
- * The data of the single server that was deployed here and has ended, served at a port that nobody knows: nothing can be
- * written under the copy. The state folder knows the process, so that it can be ended whatever happens to this one.
+ * Serves the data of the stopped single server at a random port, so that no client writes to them during the copy. The
+ * process is recorded in the state folder, so that it can be stopped even if this process dies.
  */
 export async function serveSingle(state: StateDir, single: Deployment): Promise<Source> {
   const quiet: Say = () => {};
@@ -71,7 +73,7 @@ export async function serveSingle(state: StateDir, single: Deployment): Promise<
   };
 }
 
-/** As who may do everything in the account. */
+/** Connects with all permissions of the account. */
 export async function connectDeployed(
   state: StateDir,
   { deployment, servers }: Running,
@@ -85,7 +87,7 @@ export async function connectDeployed(
   return dial(urls.join(), { servers: urls, user: "admin", pass: admin, tls });
 }
 
-/** The same servers and data, at ports that nobody knows. */
+/** The same servers and data at random ports. */
 export async function hidden(target: UpOptions): Promise<UpOptions> {
   const composeProject = target.composeProject ?? composeProjectOf(target.portBase);
   return { ...target, composeProject, portBase: await freePortBase(target) };
@@ -95,7 +97,7 @@ async function dial(where: string, options: ConnectionOptions): Promise<NatsConn
   try {
     return await connect(options);
   } catch (cause) {
-    throw new DeployError(`no connection to ${where}: ${cause instanceof Error ? cause.message : cause}`, {
+    throw new DeployError(`cannot connect to ${where}: ${cause instanceof Error ? cause.message : cause}`, {
       cause,
     });
   }

@@ -1,4 +1,4 @@
-/** A stream and its consumers as their server describes them. */
+/** Reads the description of a stream and its consumers. */
 import { createHash } from "node:crypto";
 import type { NatsConnection } from "@nats-io/transport-node";
 import { call, type Json, objectOf, pages, streamNames } from "./api.ts";
@@ -11,7 +11,7 @@ export interface StreamInfo {
   readonly firstSequence: number;
   readonly lastSequence: number;
   readonly consumers: readonly Json[];
-  /** How far it has come in the streams that it collects from. */
+  /** Progress in the streams that it collects from. */
   readonly sources: readonly Json[];
 }
 
@@ -36,14 +36,14 @@ export async function readInfos(nats: NatsConnection): Promise<StreamInfo[]> {
   return infos;
 }
 
-/** How long messages stay, in milliseconds; Infinity when some may have a TTL of their own; null: for ever. */
+/** Maximum age of messages in milliseconds; Infinity if messages may have their own TTL; null if messages never expire. */
 export function maxAgeOf({ config }: Pick<StreamInfo, "config">): number | null {
   const ms = Number(config["max_age"] ?? 0) / 1e6;
   if (ms > 0) return ms;
   return config["allow_msg_ttl"] === true ? Number.POSITIVE_INFINITY : null;
 }
 
-/** Durable consumers whose state is on disk, but those that servers have made: another stream's, to follow this one. */
+/** Durable consumers with state on disk, without those that servers create for streams that follow this one. */
 export function durablesOf({ consumers }: StreamInfo): readonly Json[] {
   const own = consumers.filter(({ config }) => objectOf(config)["sourcing"] !== true);
   return own.filter((one) => isDurable(one) && !isInMemory(one));
@@ -57,7 +57,7 @@ export function isInMemory({ config }: Json): boolean {
   return objectOf(config)["mem_storage"] === true;
 }
 
-/** Where the durable consumers are, by name. */
+/** Progress of the durable consumers, by name. */
 export function progressOf(info: StreamInfo): Readonly<Record<string, string>> {
   const lines = durablesOf(info).map((one): [string, string] => {
     const { num_replicas: _, metadata: __, ...config } = objectOf(one["config"]);
@@ -71,14 +71,14 @@ export function progressOf(info: StreamInfo): Readonly<Record<string, string>> {
   return Object.fromEntries(lines);
 }
 
-/** Changes when somebody writes, acknowledges or configures; not when messages grow too old. */
+/** Changes with every write, acknowledgement and configuration change, but not when messages expire. */
 export function fingerprintOf(info: StreamInfo): string {
   const { name, created, config, lastSequence, messages, firstSequence } = info;
   const range = maxAgeOf(info) === null ? [messages, firstSequence] : [];
   return sha256([name, created, config, lastSequence, range, progressOf(info)]);
 }
 
-/** Equal for equal values, whatever the order of their fields. */
+/** A digest that does not depend on the order of fields. */
 export function sha256(value: unknown): string {
   const text = JSON.stringify(value, (_, inner: unknown) =>
     typeof inner === "object" && inner !== null && !Array.isArray(inner)

@@ -1,4 +1,4 @@
-/** Streams into a cluster, and the proof that they are the same there. */
+/** Restores streams into a cluster and verifies that they are identical there. */
 import type { NatsConnection } from "@nats-io/transport-node";
 import { poll } from "../../../src/testing/server/run/wait.ts";
 import type { Say } from "../deployment.ts";
@@ -36,7 +36,7 @@ export async function refuseTaken(nats: NatsConnection, saved: readonly SavedStr
   const taken = saved.map(({ info }) => info.name).filter((name) => present.includes(name));
   if (taken.length === 0) return;
   throw new DeployError(
-    `the cluster has streams of these names already: ${taken.join(", ")}. They are left as they are: delete them first if they are not needed, or use another --state and --port-base`,
+    `streams with these names already exist in the cluster: ${taken.join(", ")}. They were not changed: delete them if they are not needed, or use another --state and --port-base`,
   );
 }
 
@@ -73,20 +73,20 @@ export async function restore(
       },
     );
     if (later) {
-      // Not before they are there: consumers that are made while their stream gets more replicas begin anew.
+      // Only after the consumers exist: a consumer that is created while its stream is scaled up starts from the beginning.
       await consumersAsTheyWere(to.nats, stream);
       await call(to.nats, `$JS.API.STREAM.UPDATE.${name}`, wanted, CURRENT_MS);
     }
     const one = await compared(to.nats, stream);
     copied.push(one);
     to.say(
-      `${name}: the same: ${one.messages} messages, sequences ${one.firstSequence} to ${one.lastSequence}, ${one.consumers} durable consumers; replicas: ${one.replicas}`,
+      `${name}: verified: ${one.messages} messages, sequences ${one.firstSequence} to ${one.lastSequence}, ${one.consumers} durable consumers; replicas: ${one.replicas}`,
     );
   }
   return copied;
 }
 
-/** A cluster makes the consumers after it has answered. Resolves in any case: what differs is told by the comparison. */
+/** A cluster creates the consumers after its answer. Resolves in any case; the comparison then reports differences. */
 async function consumersAsTheyWere(
   nats: NatsConnection,
   { info, contents }: Pick<SavedStream, "info" | "contents">,
@@ -105,8 +105,7 @@ async function compared(nats: NatsConnection, { info: was, contents }: SavedStre
   await consumersAsTheyWere(nats, { info: was, contents });
   const is = await readContents(nats, await readInfo(nats, was.name));
   const difference = differenceOf(contents, is);
-  if (difference !== undefined)
-    throw new DeployError(`${was.name} is not the same after its restore: ${difference}`);
+  if (difference !== undefined) throw new DeployError(`${was.name} differs after its restore: ${difference}`);
   const { messages, firstSequence, lastSequence } = is;
   return {
     name: was.name,
@@ -118,7 +117,7 @@ async function compared(nats: NatsConnection, { info: was, contents }: SavedStre
   };
 }
 
-/** A restore is answered when one server has the data. Resolves, to their number, when all replicas have them. */
+/** The server answers a restore when one replica has the data. Resolves with the number of replicas when all have them. */
 async function allCurrent(nats: NatsConnection, stream: string): Promise<number> {
   return untilCluster(nats, stream, "its replicas are not current", ({ replicas }, wanted) => {
     const others = Array.isArray(replicas) ? replicas : [];
@@ -126,9 +125,9 @@ async function allCurrent(nats: NatsConnection, stream: string): Promise<number>
   });
 }
 
-/** Servers that are well may still be electing who leads it. */
+/** Healthy servers may still be electing the stream's leader. */
 export async function hasLeader(nats: NatsConnection, stream: string): Promise<void> {
-  await untilCluster(nats, stream, "nobody leads it", () => true);
+  await untilCluster(nats, stream, "no stream leader", () => true);
 }
 
 async function untilCluster(

@@ -1,4 +1,4 @@
-/** Takes an unfinished migration back: the cluster has none of its streams, the single server runs again. */
+/** Rolls back an unfinished migration: deletes its streams from the cluster and starts the single server again. */
 import { rm } from "node:fs/promises";
 import type { NatsConnection } from "@nats-io/transport-node";
 import { poll } from "../../../src/testing/server/run/wait.ts";
@@ -12,12 +12,13 @@ import { connectDeployed, hidden } from "./source.ts";
 const NO_STREAM = 10059;
 const REMOVE_MS = 60_000;
 
-/** Resolves to what is the case now, for a person. May be repeated until it succeeds. */
-export async function takeBack(state: StateDir, say: Say): Promise<string> {
+/** Resolves with a description of the result. May be repeated until it succeeds. */
+export async function rollBack(state: StateDir, say: Say): Promise<string> {
   const journal = await readJournal(state);
-  if (journal === undefined) throw new DeployError(`no migration is unfinished in ${state.path}`);
+  if (journal === undefined)
+    throw new DeployError(`nothing to roll back: no migration in ${state.path} is unfinished`);
   const { single, targetWasThere, restoring, backup } = journal;
-  if (!targetWasThere) await endDeployed(state, say); // whatever it is by now
+  if (!targetWasThere) await endDeployed(state, say); // at its hidden or its own ports
   if (restoring.length > 0) await removeStreams(state, journal, say);
   if (!targetWasThere) await endDeployed(state, say);
   if (single !== null) {
@@ -27,7 +28,7 @@ export async function takeBack(state: StateDir, say: Say): Promise<string> {
   await rm(backup.folder, { recursive: true, force: true });
   await forgetJournal(state);
   const source =
-    single === null ? "the source is as it was" : "the single server runs again with all its data";
+    single === null ? "the source is unchanged" : "the single server runs again with all its data";
   return `Nothing is lost: ${source}, and the cluster has none of its streams.`;
 }
 
@@ -41,19 +42,19 @@ async function endDeployed(state: StateDir, say: Say): Promise<void> {
 async function removeStreams(state: StateDir, journal: Journal, say: Say): Promise<void> {
   const { targetWasThere, target, restoring } = journal;
   const running = await prepare(state, targetWasThere ? target : await hidden(target), say);
-  await running.up("all are up"); // half a stream makes a server unwell
+  await running.up("all are up"); // a partly restored stream makes a server unhealthy
   const nats = await connectDeployed(state, running);
   try {
     for (const name of restoring) {
       await removeStream(nats, name);
-      say(`${name}: removed from the cluster`);
+      say(`${name}: deleted from the cluster`);
     }
   } finally {
     await nats.close();
   }
 }
 
-/** Servers that have just been started have no meta leader yet. */
+/** Retries: servers that have just started have no meta leader yet. */
 async function removeStream(nats: NatsConnection, name: string): Promise<void> {
   let last: unknown;
   const removed = await poll(
