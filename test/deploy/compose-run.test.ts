@@ -1,4 +1,4 @@
-/** The same command lines with a real Compose and container engine, where there are both and NATS_IMAGE says what to run. */
+/** The deployment with a real Compose and container engine; skipped unless both exist and NATS_IMAGE names an image. */
 import { describe, expect, test } from "vitest";
 import { findCompose } from "../../scripts/deploy-nats-cluster/compose-backend.ts";
 import { runCommand } from "../../src/system/run-command.ts";
@@ -9,7 +9,7 @@ const missing = await whatIsMissing();
 const why = missing === undefined ? "" : ` (skipped: ${missing})`;
 
 describe.skipIf(missing !== undefined)(`by Compose${why}`, () => {
-  test("up, status, a container that is gone, up again, down: data stay until they are deleted", {
+  test("up restarts a killed container, and data are kept until down --delete-data", {
     timeout: 300_000,
   }, async () => {
     const cluster = await Deployment.make("cluster");
@@ -42,7 +42,7 @@ describe.skipIf(missing !== undefined)(`by Compose${why}`, () => {
     await cluster.must("down --delete-data");
   });
 
-  test("a single server's streams move into containers", { timeout: 300_000 }, async () => {
+  test("migrate moves the streams of a single server to containers", { timeout: 300_000 }, async () => {
     const cluster = await Deployment.make("cluster");
     const place = { servers: urlsOf(await cluster.must("up --single")) };
     const first = await startLeader(place, { clusterId: "billing", nodeId: "a" });

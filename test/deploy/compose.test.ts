@@ -1,4 +1,4 @@
-/** The Compose files of the examples: the same servers, ports and configuration as the plan of the process backend. */
+/** The Compose files of the examples define the same servers, ports and configuration as the plan of the process backend. */
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -53,7 +53,7 @@ describe.each(cases)(`$topology, $kind, checked ${how}`, (plan) => {
     services = readServices(plan);
   });
 
-  test("it has the planned servers, at loopback only, each with a volume and a health check of its own", () => {
+  test("the servers are those of the plan, on loopback only, each with its own volume and health check", () => {
     expect(Object.keys(services).sort()).toEqual(
       planServers(plan)
         .map(({ name }) => name)
@@ -72,7 +72,7 @@ describe.each(cases)(`$topology, $kind, checked ${how}`, (plan) => {
     }
   });
 
-  test("every variable of the configuration is given to containers and to processes, and nats-server accepts it", async () => {
+  test("containers and processes get every variable of the configuration, and nats-server accepts it", async () => {
     const { path } = await findNatsServer();
     const file = configFile(plan);
     const wanted = variablesIn(file);
@@ -85,7 +85,7 @@ describe.each(cases)(`$topology, $kind, checked ${how}`, (plan) => {
       const passwords = plan.secure ? USERS.map(variableOf) : [];
       expect([...Object.keys(given), ...passwords]).toEqual(expect.arrayContaining(wanted));
       expect(Object.keys(service.environment)).toEqual(expect.arrayContaining(wanted));
-      // What only a container has is put where this machine has it.
+      // Paths inside the container are replaced by paths of this machine.
       const env = Object.fromEntries(
         Object.entries(service.environment).map(([name, value]) => [
           name,
@@ -100,10 +100,10 @@ describe.each(cases)(`$topology, $kind, checked ${how}`, (plan) => {
   });
 });
 
-/** The services with every variable filled in. */
+/** The services with all variables substituted. */
 function readServices(plan: Plan): Record<string, Service> {
   const file = composeYaml(plan);
-  // The plain one is run without any file of variables, too.
+  // The plain variant must work without an env file, too.
   const withEnv = plan.secure ? ["--env-file", state.composeFile] : [];
   if (compose !== undefined) {
     const [program = "", ...args] = compose;
@@ -116,15 +116,15 @@ function readServices(plan: Plan): Record<string, Service> {
     /\$\{(\w+):-([^}]*)\}/g,
     (_, name: string, fallback: string) => given.get(name) ?? fallback,
   );
-  expect(text).not.toMatch(/\$/); // a variable without a default would be empty for who gives none
+  expect(text).not.toMatch(/\$/); // a variable without a default would be empty if it is not set
   return parse(text, { merge: true }).services;
 }
 
-/** Names of the variables in a configuration file and in all that it includes. */
+/** Names of the variables in a configuration file and in all files that it includes. */
 function variablesIn(file: string): string[] {
   const text = readFileSync(file, "utf8").replaceAll(/#.*$/gm, "");
   const included = [...text.matchAll(/include "([^"]+)"/g)].map(([, name = ""]) => join(dirname(file), name));
-  // "$" begins a subject, too, in quotes.
+  // Inside quotes, "$" is part of a subject.
   const own = [...text.replaceAll(/"[^"]*"/g, "").matchAll(/\$(\w+)/g)].map(([, name = ""]) => name);
   return [...new Set([...own, ...included.flatMap(variablesIn)])];
 }

@@ -1,4 +1,4 @@
-/** A cluster of three servers, as processes, without TLS. */
+/** Deploys a cluster of three servers as processes, without TLS. */
 import { spawn } from "node:child_process";
 import { readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -12,7 +12,7 @@ import { operatorOf } from "../support/node/operator.ts";
 import { startLeader } from "../support/node/test-node.ts";
 import { spawnChild } from "../support/processes/spawn-child.ts";
 
-test("up, status, a killed server, up again, down: data stay, and only its own processes end", {
+test("up restarts only a killed server, down stops only its own processes and keeps the data", {
   timeout: 90_000,
 }, async () => {
   const cluster = await Deployment.make("cluster");
@@ -48,17 +48,17 @@ test("up, status, a killed server, up again, down: data stay, and only its own p
   await cluster.must("down");
   expect(pids.map(startOf)).toEqual([undefined, undefined, undefined]);
   expect((await cluster.run("status")).stderr).toMatch(/nothing is deployed in .*: run "up"/);
-  // As a process of its own: the servers outlive it.
+  // In a separate process: the servers outlive it.
   await using script = spawnChild("scripts/deploy-nats-cluster/main.ts", {
     args: ["up", "--state", cluster.state, "--port-base", `${cluster.portBase}`],
   });
   expect(await script.exit).toEqual({ code: 0, signal: null });
   expect(script.lines).toContainEqual({ text: `clients      ${urls.join(",")}` });
   const again = await startLeader({ servers: urls }, { clusterId: "billing", nodeId: "b" });
-  expect(again.node.epoch).toBe(2); // the bucket is the old one: it goes on from the first leader's epoch
+  expect(again.node.epoch).toBe(2); // the same bucket: epochs continue after the first leader's
 });
 
-test("ports in use, and a pid that is another process's by now, are left alone", {
+test("a port in use is refused, and a process that reuses a recorded pid is not stopped", {
   timeout: 60_000,
 }, async () => {
   const own = await Deployment.make("single");
@@ -82,17 +82,17 @@ test("ports in use, and a pid that is another process's by now, are left alone",
   writeFileSync(file, text.replace(`"pid": ${server}`, `"pid": ${stranger.pid}`));
   await own.must("down");
   expect(startOf(stranger.pid ?? 0)).toBeDefined();
-  writeFileSync(file, text); // so that the end of this test finds the server
+  writeFileSync(file, text); // so that the cleanup of this test finds the server
 });
 
-test("every command of the README is one that these tests run, but the one that needs a container engine", async () => {
+test("these tests run every command of the README except the one that needs a container engine", async () => {
   const [folder, commands] = [await Deployment.make("cluster"), readmeCommands("nats-cluster")];
   const elsewhere = ["up", "status", "restart", "down", "up --secure", "rotate --user node"];
   elsewhere.push("up --single", "migrate");
   const [byCompose, prepare = ""] = commands.filter((line) => !elsewhere.includes(line));
   expect(byCompose).toBe("up --backend compose --secure");
   expect(prepare).toBe("prepare --secure");
-  expect(commands).toHaveLength(elsewhere.length + 3); // down stands there twice
+  expect(commands).toHaveLength(elsewhere.length + 3); // "down" occurs twice
   await folder.must(prepare);
   const modes = ["users.env", "compose.env", "tls/ca.key", "tls/n1.key"].map((file) => {
     return statSync(join(folder.state, file)).mode & 0o777;
@@ -100,7 +100,7 @@ test("every command of the README is one that these tests run, but the one that 
   expect(modes).toEqual([0o600, 0o600, 0o600, 0o600]);
 });
 
-test("wrong arguments are refused with what would be right", async () => {
+test("wrong arguments are refused with the rule that they break", async () => {
   expect(() => planServers({ topology: "cluster", secure: false, portBase: 80 })).toThrow(
     /--port-base 80 must be a whole number from 1024/,
   );

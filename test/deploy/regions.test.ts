@@ -1,4 +1,4 @@
-/** Two regions joined by gateways with latency: the bucket is in one, and a node competes in each. */
+/** Two regions joined by gateways with latency: the bucket is in one region, and a node competes in each. */
 import { setTimeout as pause } from "node:timers/promises";
 import { expect, test } from "vitest";
 import { Regions } from "../../scripts/shared/regions.ts";
@@ -10,7 +10,7 @@ import { CALM, settled, startLeader, startNode, type TestNode } from "../support
 const LATENCY_MS = 30;
 const PATIENCE_MS = 20_000;
 
-test("a gateway gone silent, and the loss of the bucket's region, end a leader far from it by its deadline; never two lead", {
+test("a silent gateway, or the loss of the bucket's region, ends a remote leader's term at its deadline; no two nodes lead", {
   timeout: 120_000,
 }, async () => {
   const regions = await Regions.start({
@@ -22,7 +22,7 @@ test("a gateway gone silent, and the loss of the bucket's region, end a leader f
     delayMs: () => LATENCY_MS,
   });
   atEnd(() => regions.dispose());
-  // The named successor's way is longer than the default grace.
+  // The round trip to the named successor is longer than the default grace.
   const options = { ...CALM, clusterId: freshId(), cooldownMs: 0, successorGraceMs: 1000 };
   const near = await startLeader({ servers: regions.urls("eu") }, { ...options, nodeId: "eu" });
   const far = await startNode({ servers: regions.urls("us") }, { ...options, nodeId: "us" });
@@ -41,7 +41,7 @@ test("a gateway gone silent, and the loss of the bucket's region, end a leader f
   });
   await near.next("become-leader", ({ term }) => term.epoch > before, PATIENCE_MS);
   expect(far.node.isLeader()).toBe(false);
-  regions.mend("eu", "us"); // what was held up arrives now: too late to change anything
+  regions.mend("eu", "us"); // the bytes that were held back arrive now, too late to have an effect
   await settled([near, far], before, PATIENCE_MS);
   await near.leads(PATIENCE_MS);
 
@@ -52,7 +52,7 @@ test("a gateway gone silent, and the loss of the bucket's region, end a leader f
   expect(await far.next("lose-leadership", ({ term }) => term.epoch === epoch, PATIENCE_MS)).toMatchObject({
     reason: "expired",
   });
-  await pause(CALM.leaseTtlMs); // by now a node that could write would lead
+  await pause(CALM.leaseTtlMs); // long enough for any node that can write to become leader
   expect([near.node.isLeader(), far.node.isLeader()]).toEqual([false, false]);
   expect(near.count("become-leader") + far.count("become-leader")).toBe(terms);
   await regions.restore("eu");

@@ -1,4 +1,4 @@
-/** Secured deployments: TLS, accounts and roles, tried by those who have no right. */
+/** Secured deployments: TLS, accounts and roles refuse everything that is not permitted. */
 
 import { readFileSync } from "node:fs";
 import { type Socket, connect as tcp } from "node:net";
@@ -11,7 +11,7 @@ import { CALM, QUICK, settled, startLeader, startNode } from "../support/node/te
 
 const LEASE = "$KV.KV_CLUSTER_billing.leader";
 
-test("a leader keeps its term while every server is restarted one by one; strangers get nothing", {
+test("a leader keeps its term while all servers are restarted one by one; unauthorized clients are refused", {
   timeout: 120_000,
 }, async () => {
   const cluster = await Deployment.make("cluster");
@@ -29,7 +29,7 @@ test("a leader keeps its term while every server is restarted one by one; strang
   const [leader] = await settled(nodes, 0, 15_000);
   const { term } = leader.node;
 
-  await strangersGetNothing(cluster, urls);
+  await unauthorizedClientsAreRefused(cluster, urls);
 
   await cluster.must("restart");
   await leader.leads(15_000);
@@ -44,9 +44,9 @@ test("a leader keeps its term while every server is restarted one by one; strang
   expect(info).toMatchObject({ config: { num_replicas: 3 }, cluster: { name: "nats-leader" } });
 });
 
-async function strangersGetNothing(cluster: Deployment, urls: string[]): Promise<void> {
+async function unauthorizedClientsAreRefused(cluster: Deployment, urls: string[]): Promise<void> {
   const port = cluster.portBase;
-  // Without TLS: whatever it says, it is not let in.
+  // Without TLS, no command is accepted.
   const plain = await greeted(port);
   expect(plain.info).toMatchObject({ tls_required: true, auth_required: true });
   plain.socket.write(`CONNECT {"user":"node","pass":"x","verbose":true}\r\nPING\r\n`);
@@ -63,14 +63,14 @@ async function strangersGetNothing(cluster: Deployment, urls: string[]): Promise
   // A route without a certificate of the authority. Routes and gateways begin with the handshake.
   const asServer = { host: "127.0.0.1", port: port + 2000, ca: readFileSync(cluster.ca), servername: "n1" };
   expect(await answered(tls(asServer))).toBe("");
-  // A user of the account with other rights.
+  // A user of the account with other permissions.
   const forger = new RoleConnection(await cluster.connectAs("application", urls));
   const forged = [LEASE, `$JS.API.STREAM.DELETE.${STREAM}`, "cluster_billing.control.a.stepdown"];
   expect(await forger.mayPublish([...forged, "app.own"])).toEqual(["app.own"]);
   expect(await forger.maySubscribe([LEASE, ">", "nats_leader.lease.billing", "app.own"])).toEqual([
     "app.own",
   ]);
-  // The system account sees servers, and nothing of the bucket: the same subject is another one there.
+  // The system account sees the servers but not the bucket: its subjects belong to another account.
   const system = await cluster.connectAs("system", urls);
   const varz = await system.request("$SYS.REQ.SERVER.PING.VARZ", "", { timeout: 5000 });
   expect(varz.json()).toMatchObject({ server: { name: expect.stringMatching(/^n[123]$/) } });
@@ -78,7 +78,7 @@ async function strangersGetNothing(cluster: Deployment, urls: string[]): Promise
   expect(refused.json()).toMatchObject({ error: { err_code: 10039 } }); // no JetStream in this account
 }
 
-/** A bare connection and what the server greeted it with. */
+/** A bare connection and the INFO that the server sent first. */
 async function greeted(port: number): Promise<{ readonly socket: Socket; readonly info: object }> {
   const socket = tcp({ host: "127.0.0.1", port });
   const line = await new Promise<string>((resolve, reject) => {
@@ -88,18 +88,18 @@ async function greeted(port: number): Promise<{ readonly socket: Socket; readonl
   return { socket, info: JSON.parse(line.slice("INFO ".length)) };
 }
 
-/** All that came until the server hung up. */
+/** All data received until the server closed the connection. */
 async function answered(socket: Socket): Promise<string> {
   let text = "";
   socket.on("data", (chunk) => {
     text += String(chunk);
   });
-  socket.on("error", () => {}); // a reset is one way to hang up
+  socket.on("error", () => {}); // the server may reset the connection
   await new Promise((resolve) => socket.once("close", resolve));
   return text;
 }
 
-test("passwords that are changed end a term at its deadline, clearly said; the new ones lead", {
+test("after a password change the term ends at its deadline with a warning; a node with the new password leads", {
   timeout: 60_000,
 }, async () => {
   const single = await Deployment.make("single");

@@ -1,4 +1,4 @@
-/** Three regions of three servers, secured. */
+/** Deploys three secured regions of three servers. */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
@@ -21,7 +21,7 @@ const BUCKET = {
   allow_direct: true,
 };
 
-test("regions see each other, the leadership moves between them, the bucket is where its tag says, strangers stay out", {
+test("leadership moves between regions, the bucket is in the region of its tag, and an unknown cluster is rejected", {
   timeout: 120_000,
 }, async () => {
   const commands = readmeCommands("supercluster");
@@ -37,7 +37,7 @@ test("regions see each other, the leadership moves between them, the bucket is w
     servers: names.map((name) => ({ name, running: true, health: "ok", routes: 2, gateways: 2 })),
   });
 
-  // As "nats kv add KV_CLUSTER_billing --replicas 3 --history 1 --tags region:us" makes it.
+  // As created by "nats kv add KV_CLUSTER_billing --replicas 3 --history 1 --tags region:us".
   const admin = await world.connectAs("admin", urls.slice(0, 3));
   const api = async (name: string, body: object = {}): Promise<unknown> =>
     (await admin.request(`$JS.API.${name}`, JSON.stringify(body), { timeout: 10_000 })).json();
@@ -66,7 +66,7 @@ test("regions see each other, the leadership moves between them, the bucket is w
   await world.must(down);
 });
 
-/** It has a certificate of the authority, so that nothing but its name is wrong. */
+/** The cluster has a certificate of the authority, so that only its name is wrong. */
 async function unknownClusterIsRejected(world: Deployment): Promise<void> {
   const tls = (name: string): string => JSON.stringify(join(world.state, "tls", name));
   const certificate = `cert_file: ${tls("eu-1.pem")}, key_file: ${tls("eu-1.key")}, ca_file: ${tls("ca.pem")}, verify: true`;

@@ -1,4 +1,4 @@
-/** What an election on the deployed cluster lives through: one server gone, another, all of them in turn, two at once. */
+/** An election on the deployed cluster survives the loss of one server at a time, but not of two at once. */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
@@ -9,7 +9,7 @@ import { settled, startNode, type TestNode } from "../support/node/test-node.ts"
 
 const PATIENCE_MS = 30_000;
 
-test("first server stopped, then a second, then all one by one: the term stays. Two at once: nobody leads until they are back", {
+test("the term survives servers that stop one by one; with two stopped at once there is no leader until they are back", {
   timeout: 180_000,
 }, async () => {
   const cluster = await Deployment.make("cluster");
@@ -54,7 +54,7 @@ function count(nodes: readonly TestNode[], type: "become-leader" | "lose-leaders
   return nodes.map((node) => node.count(type)).reduce((sum, one) => sum + one);
 }
 
-/** As an operator does it who takes a server down: SIGTERM. */
+/** Stops a server with SIGTERM, as an operator does. */
 async function stop(cluster: Deployment, server: string): Promise<void> {
   const { processes } = JSON.parse(readFileSync(join(cluster.state, "deployment.json"), "utf8"));
   const { pid, started } = processes[server];
