@@ -37,7 +37,7 @@ test("a single server becomes a cluster while nodes run: all streams are kept, a
   const refused = await place.run("migrate");
   expect([refused.code, refused.stderr]).toEqual([
     1,
-    expect.stringMatching(/takes no snapshot of: CACHE\. Delete them, or .* --leave-memory/),
+    expect.stringMatching(/takes no snapshot: CACHE\. Delete them, or .* --leave-memory/),
   ]);
   expect(await place.must("status")).toMatchObject({ ok: true, servers: [{ name: "single" }] });
 

@@ -49,7 +49,9 @@ test("three servers form a cluster that takes replicated streams at once and out
 });
 
 test("a cluster whose size makes no sense is refused", async () => {
-  await expect(startNatsCluster({ size: 0 })).rejects.toThrow("size is 0: it must be 1 to 9");
+  await expect(startNatsCluster({ size: 0 })).rejects.toThrow(
+    "size is 0, must be a whole number from 1 to 9",
+  );
 });
 
 test("a member that can't start takes the others down with it", async () => {

@@ -1,23 +1,23 @@
-/** What went wrong with a nats-server that was looked for or started here. */
+/** Why a nats-server could not be found, started or used. */
 export type NatsServerErrorCode =
-  /** no source gave a binary; `message` lists each one and why */
+  /** no source provided a binary; `message` lists each source and the reason */
   | "not_found"
-  /** a binary or `NATS_SERVER` was named, but does not run or is not a nats-server */
+  /** the given binary, or that of `NATS_SERVER`, does not run or is not a nats-server */
   | "bad_binary"
-  /** the server ended before it was ready; its last log lines are in the message */
+  /** the server exited before it was ready; the message contains its last log lines */
   | "start_failed"
-  /** the server was alive but not ready within `startTimeoutMs`; it was ended */
+  /** the server was not ready within `startTimeoutMs` and was killed */
   | "start_timeout"
-  /** a port it needs is taken, and the port was given or was its own before a restart */
+  /** a port is in use that was given in the options, or that the server had before a restart */
   | "port_in_use"
   /** the call needs a running server */
   | "not_running"
-  /** the handle was disposed: its private folder is gone, it can't be started again */
+  /** the handle was disposed: its private folder is deleted, and it cannot be started again */
   | "disposed"
-  /** testcontainers or its container engine is missing or refused */
+  /** testcontainers or its container engine is missing or refused the request */
   | "backend_unavailable";
 
-/** The one error of this module. `cause` keeps the error underneath, where there is one. */
+/** The error of all functions that find and run nats-servers. `cause` is the underlying error, if any. */
 export class NatsServerError extends Error {
   readonly code: NatsServerErrorCode;
 
@@ -28,7 +28,7 @@ export class NatsServerError extends Error {
   }
 }
 
-/** The message of anything that was thrown, on one line. */
+/** The message of any thrown value, on one line. */
 export function reasonOf(error: unknown): string {
   const text = error instanceof Error ? error.message : String(error);
   return text.replaceAll(/\s+/g, " ").trim();

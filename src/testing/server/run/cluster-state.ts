@@ -3,12 +3,13 @@ import { readMonitor } from "./probe.ts";
 
 const ASK_MS = 1000;
 
-/** A server that can be asked how it is. */
+/** A server with a monitoring port. */
 export type Monitored = Pick<NatsServer, "name" | "monitorUrl">;
 
 /**
- * Says what keeps these servers from being a complete cluster; undefined when nothing does. In a super-cluster
- * `metaSize` is the number of all its servers: they have one meta group together.
+ * What is missing for these servers to be a complete cluster; undefined if nothing is.
+ *
+ * @param metaSize Size of the meta group: in a super-cluster the number of all its servers.
  */
 export async function missingInCluster(
   servers: readonly Monitored[],
@@ -32,23 +33,23 @@ async function missingAt(server: Monitored, size: number, metaSize: number): Pro
   const peers = routedPeers(routes?.body);
   if (peers < size - 1) return `${name} has routes to ${peers} of ${size - 1} others`;
   if (health?.status !== 200) return `${name} /healthz: ${JSON.stringify(health?.body ?? "no answer")}`;
-  if (metaSize === 1 || isDisabled(jsz?.body)) return undefined; // one server alone, or no JetStream: no meta group
+  if (metaSize === 1 || isDisabled(jsz?.body)) return undefined; // a single server, or no JetStream: no meta group
   const meta = objectAt(jsz?.body, "meta_cluster");
   const leader = meta?.["leader"];
-  if (typeof leader !== "string" || leader === "") return `${name} knows no meta leader`;
+  if (typeof leader !== "string" || leader === "") return `${name} sees no meta leader`;
   if (leader === name && !allCurrent(meta?.["replicas"], metaSize - 1))
-    return `${name} leads replicas not yet current`;
+    return `${name} is meta leader, and not all replicas are current yet`;
   return undefined;
 }
 
-/** The meta leader's name, as the server at `monitorUrl` sees it. */
+/** Name of the meta leader in the view of the server at `monitorUrl`. */
 export async function readMetaLeader(monitorUrl: string): Promise<string | undefined> {
   const jsz = await readMonitor(`${monitorUrl}/jsz`, ASK_MS);
   const leader = objectAt(jsz?.body, "meta_cluster")?.["leader"];
   return typeof leader === "string" && leader !== "" ? leader : undefined;
 }
 
-// From 2.10 there are several routes to each peer, one for an account or a share of them.
+// From nats-server 2.10 on there are several routes to each peer (route pools).
 function routedPeers(body: unknown): number {
   const routes = isObject(body) ? body["routes"] : undefined;
   if (!Array.isArray(routes)) return 0;

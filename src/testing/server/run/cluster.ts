@@ -12,15 +12,18 @@ const START_TIMEOUT_MS = 30_000;
 const CONTAINER_ROUTE_PORT = 6222;
 
 /**
- * Starts a full mesh of `size` servers (default 3) at the same time and resolves when all routes are formed, every
- * server is healthy and all agree on JetStream's meta leader: replicated streams can be made then.
+ * Starts a full mesh of servers at the same time. Resolves when all routes are established, every server is healthy and
+ * all agree on JetStream's meta leader, so that replicated streams can be created.
  *
- * Errors: as `startNatsServer`. When one server fails to start, the others are ended before it rejects.
+ * @throws {@link NatsServerError} as `startNatsServer`; if one server fails to start, the others are stopped first
+ * @example
+ * await using cluster = await startNatsCluster();
+ * const connection = await connect({ servers: cluster.urls });
  */
 export async function startNatsCluster(options: NatsClusterOptions = {}): Promise<NatsCluster> {
   const size = options.size ?? 3;
   if (!Number.isInteger(size) || size < 1 || size > 9)
-    throw new RangeError(`size is ${size}: it must be 1 to 9`);
+    throw new RangeError(`size is ${size}, must be a whole number from 1 to 9`);
   const { name: _, config: __, storeDir: ___, ...common } = options;
   const place = await choosePlace(common);
   return withNewPorts(false, async (newPort) => {
@@ -138,10 +141,7 @@ class ClusterHandle implements NatsCluster {
       { timeoutMs, everyMs: 20, signal: options.signal },
     );
     if (ready) return;
-    throw new NatsServerError(
-      "start_timeout",
-      `${this.name} was not ready after ${timeoutMs} ms: ${missing}`,
-    );
+    throw new NatsServerError("start_timeout", `${this.name} not ready after ${timeoutMs} ms: ${missing}`);
   }
 
   async metaLeader(): Promise<NatsServer | undefined> {

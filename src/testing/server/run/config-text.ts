@@ -1,11 +1,11 @@
-/** What the generated part of a server's configuration says. */
+/** Input of the generated part of a server's configuration. */
 export interface ConfigParts {
   readonly name: string;
   readonly listenHost: string;
   readonly port: number;
   readonly monitorPort: number;
   readonly storeDir: string | undefined;
-  /** host:port that clients are told, where it differs from the listen address. */
+  /** host:port advertised to clients, if it differs from the listen address. */
   readonly advertise?: string | undefined;
   readonly cluster?: ClusterParts | undefined;
   readonly extra?: string | undefined;
@@ -16,7 +16,7 @@ export interface ClusterParts {
   readonly name: string;
   readonly listenHost: string;
   readonly port: number;
-  /** host:port of every member, this one too: a server recognises itself. */
+  /** host:port of every member, including this one: a server recognizes itself. */
   readonly routes: readonly string[];
 }
 

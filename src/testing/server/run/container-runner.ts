@@ -13,10 +13,10 @@ const CONFIG_FILE = "/nats-server.conf";
 const STORE_DIR = "/data";
 const PORT_TAKEN = /port is already allocated|address already in use/;
 
-/** What {@link createContainerRunner} needs to know. */
+/** Options of {@link createContainerRunner}. */
 export interface ContainerRunnerOptions {
   readonly image: string;
-  /** A folder of this machine to mount as the store. Default: the container's own layer, gone with it. */
+  /** A folder of this machine to mount as the store. Undefined: the container's own layer, deleted with the container. */
   readonly storeDir: string | undefined;
   readonly config: (storeDir: string) => string;
   /** The ports that the server listens on; each is mapped to the same port of the engine's host. */
@@ -25,7 +25,7 @@ export interface ContainerRunnerOptions {
   readonly startTimeoutMs: number;
 }
 
-/** Runs a server in a container. Signals and restarts act on the same container, so its store and ports stay. */
+/** Runs a server in a container. Signals and restarts act on the same container, which keeps its store and ports. */
 export async function createContainerRunner(options: ContainerRunnerOptions): Promise<Runner> {
   const { testcontainers, engine } = await openEngine();
   const watchdog = watchContainer(options.network?.name);
@@ -45,7 +45,7 @@ export async function createContainerRunner(options: ContainerRunnerOptions): Pr
         throw await startError(error, options.image, container);
       }
       if (container === undefined)
-        throw new NatsServerError("start_failed", "testcontainers made no container");
+        throw new NatsServerError("start_failed", "testcontainers did not create a container");
       return followContainer(engine, container, onLog);
     },
     dispose: async () => disposeContainer(container, watchdog),
@@ -57,7 +57,7 @@ async function createAndStart(
   options: ContainerRunnerOptions,
   onCreated: (id: string) => Container,
 ): Promise<void> {
-  // testcontainers looks for the mapped ports of a container that has ended for ten seconds.
+  // testcontainers waits ten seconds for the mapped ports, even if the container has exited.
   let onEnd: (error: Error) => void = () => {};
   const ended = new Promise<never>((_, reject) => {
     onEnd = reject;
@@ -69,12 +69,12 @@ async function createAndStart(
       onCreated(id)
         .wait(wait)
         .then(
-          () => onEnd(new Error("the container ended at once")),
-          () => {}, // aborted, or the engine is gone: then start() fails, too
+          () => onEnd(new Error("the container exited during startup")),
+          () => {}, // aborted, or the engine is gone: start() then fails, too
         );
     }
   }
-  // The image may hold nothing but the server, so no check can run inside; the handle asks from outside.
+  // The image may contain nothing but the server, so no check can run inside; the handle checks from outside.
   class NoCheck extends StartupCheckStrategy {
     async checkStartupState(): Promise<"SUCCESS"> {
       return "SUCCESS";
@@ -89,7 +89,7 @@ async function createAndStart(
     .withWaitStrategy(new NoCheck())
     .withStartupTimeout(options.startTimeoutMs)
     .withAutoRemove(false)
-    // Where there is a docker command the watchdog removes the container, and no Ryuk image must be pulled.
+    // With a docker command the watchdog removes the container, and the Ryuk image is not needed.
     .withAutoCleanup(!(await hasDockerCommand()));
   if (options.network !== undefined) {
     container.withNetworkMode(options.network.name).withNetworkAliases(options.network.alias);
@@ -117,13 +117,13 @@ async function followContainer(
     return { code, signal: null };
   });
   return {
-    pid: undefined, // the engine may run in a virtual machine: its pid means nothing here, or another process
+    pid: undefined, // the engine may run in a virtual machine, whose pids are not those of this host
     exited,
     signal: async (signal) => {
       if (!alive) return;
       try {
         await container.kill({ signal });
-        // With an engine elsewhere the pid is nobody's here, or another's: the wait is short and only looks.
+        // With a remote engine this pid is unrelated: the wait is short and only reads.
         if (signal === "SIGSTOP") await waitUntilStopped(state.Pid);
       } catch (error) {
         if (!/is not running|no such container/i.test(reasonOf(error))) throw error;
@@ -132,7 +132,7 @@ async function followContainer(
   };
 }
 
-/** Resolves when the engine has let go of the container's ports, too. */
+/** Resolves when the engine has also released the container's ports. */
 async function exitCodeOf(container: Container): Promise<number | null> {
   try {
     const result: unknown = await container.wait();
@@ -140,7 +140,7 @@ async function exitCodeOf(container: Container): Promise<number | null> {
       typeof result === "object" && result !== null && "StatusCode" in result ? result.StatusCode : null;
     return typeof code === "number" ? code : null;
   } catch {
-    return null; // removed from outside: gone all the same
+    return null; // the container was removed from outside
   }
 }
 
@@ -161,13 +161,15 @@ async function startError(
   const reason = reasonOf(cause);
   if (PORT_TAKEN.test(reason)) return new NatsServerError("port_in_use", reason, { cause });
   if (container === undefined) {
-    return new NatsServerError("backend_unavailable", `no container of ${image}: ${reason}`, { cause });
+    return new NatsServerError("backend_unavailable", `cannot create a container of ${image}: ${reason}`, {
+      cause,
+    });
   }
   const log = await container.logs({ stdout: true, stderr: true, tail: 10 }).then(String, reasonOf);
   return new NatsServerError("start_failed", `${reason}; the container's log ends with\n${log}`, { cause });
 }
 
-/** The host name under which the engine's mapped ports are reached; 127.0.0.1 for a local engine. */
+/** The host name of the engine's mapped ports; 127.0.0.1 for a local engine. */
 export async function containerHost(): Promise<string> {
   const { engine } = await openEngine();
   const { host } = engine.info.containerRuntime;
@@ -189,7 +191,7 @@ async function openEngine(): Promise<{ readonly testcontainers: Testcontainers; 
     testcontainers = await import("testcontainers");
   } catch (cause) {
     const message =
-      'backend "testcontainers" needs the package of that name: npm install --save-dev testcontainers';
+      'backend "testcontainers" needs the package testcontainers: npm install --save-dev testcontainers';
     throw new NatsServerError("backend_unavailable", message, { cause });
   }
   try {

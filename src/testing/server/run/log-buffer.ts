@@ -1,12 +1,12 @@
 const MAX_LINES = 1000;
 const MAX_LINE_CHARS = 4000;
 
-/** The last 1000 lines of a log; longer lines are cut. */
+/** Keeps the last 1000 lines of a log; lines are truncated to 4000 characters. */
 export class LogBuffer {
   readonly #lines: string[] = [];
   #partial = "";
 
-  /** Takes a piece of output, which may end within a line. */
+  /** Appends output; `chunk` may end within a line. */
   write(chunk: string): void {
     const lines = (this.#partial + chunk).split(/\r?\n/);
     this.#partial = (lines.pop() ?? "").slice(0, MAX_LINE_CHARS);
@@ -14,7 +14,7 @@ export class LogBuffer {
     if (this.#lines.length > MAX_LINES) this.#lines.splice(0, this.#lines.length - MAX_LINES);
   }
 
-  /** What is kept, oldest first. */
+  /** The kept lines, oldest first. */
   lines(): readonly string[] {
     return this.#partial === "" ? [...this.#lines] : [...this.#lines, this.#partial];
   }
@@ -24,7 +24,7 @@ export class LogBuffer {
     return this.lines().slice(-count).join("\n");
   }
 
-  /** Forgets everything. */
+  /** Deletes all lines. */
   clear(): void {
     this.#lines.length = 0;
     this.#partial = "";

@@ -2,16 +2,16 @@ import { randomInt } from "node:crypto";
 import { createServer } from "node:net";
 import { NatsServerError } from "../errors.ts";
 
-// Below the range from which Linux (32768+) and macOS (49152+) give ports to outgoing connections. A stopped
-// server must find its port free again, and in that range a client that redials the closed port of a stopped
-// server on loopback can be given that very port as its own: it connects to itself and keeps the port.
+// Below the ephemeral ports of Linux (32768+) and macOS (49152+). A stopped server must find its port free again. In the
+// ephemeral range, a client that redials the closed port of a stopped server on loopback can get that port as its local
+// port: it connects to itself and keeps the port.
 const FIRST = 14_000;
 const LAST = 32_000;
 const ATTEMPTS = 200;
 
 const handedOut = new Set<number>();
 
-/** Whether the kernel lets this process listen on the port now. */
+/** Whether this process can listen on the port now. */
 export function isPortFree(port: number, host: string): Promise<boolean> {
   return new Promise((resolve) => {
     const probe = createServer();
@@ -21,8 +21,8 @@ export function isPortFree(port: number, host: string): Promise<boolean> {
 }
 
 /**
- * A port that nothing listens on now and that this process has not handed out before. Another process may take it
- * before it is used: the caller tries again with a new one when the server says so.
+ * A port that is free now and that this process has not handed out before. Another process may take it before it is used;
+ * the caller then retries with a new port.
  */
 export async function freePort(host: string): Promise<number> {
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
@@ -34,11 +34,11 @@ export async function freePort(host: string): Promise<number> {
   }
   throw new NatsServerError(
     "start_failed",
-    `no free port on ${host} in ${ATTEMPTS} tries from ${FIRST} to ${LAST}`,
+    `no free port on ${host} from ${FIRST} to ${LAST} in ${ATTEMPTS} attempts`,
   );
 }
 
-/** Takes a port back that {@link freePort} gave. */
+/** Returns a port of {@link freePort}. */
 export function returnPort(port: number): void {
   handedOut.delete(port);
 }

@@ -2,14 +2,14 @@ import { connect } from "node:net";
 
 const INFO_LIMIT = 1 << 16;
 
-/** The part of a server's INFO line that is used here. */
+/** The fields of a server's INFO line that are used here. */
 export interface ServerInfo {
   readonly server_id: string;
   readonly server_name: string;
   readonly version: string;
 }
 
-/** Reads the INFO line a nats-server greets with; undefined when none came within `timeoutMs`. */
+/** Reads the INFO line that a nats-server sends first; undefined if none arrives within `timeoutMs`. */
 export function readInfo(host: string, port: number, timeoutMs: number): Promise<ServerInfo | undefined> {
   return new Promise((resolve) => {
     const socket = connect({ host, port });
@@ -38,7 +38,7 @@ function parseInfo(line: string): ServerInfo | undefined {
     const info: unknown = JSON.parse(line.slice("INFO ".length));
     return isServerInfo(info) ? info : undefined;
   } catch {
-    return undefined; // not a nats-server: the caller asks again until its deadline
+    return undefined; // not a nats-server: the caller retries until its deadline
   }
 }
 
@@ -46,7 +46,7 @@ function isServerInfo(value: unknown): value is ServerInfo {
   return typeof value === "object" && value !== null && "server_name" in value && "version" in value;
 }
 
-/** GETs a monitoring endpoint; undefined when it doesn't answer within `timeoutMs`. */
+/** GETs a monitoring endpoint; undefined if it does not answer within `timeoutMs`. */
 export async function readMonitor(
   url: string,
   timeoutMs: number,
@@ -59,6 +59,6 @@ export async function readMonitor(
     const body: unknown = await response.json();
     return { status: response.status, body };
   } catch {
-    return undefined; // not up yet, going down or frozen: the caller decides how long to ask
+    return undefined; // starting, stopping or frozen: the caller decides how long to retry
   }
 }

@@ -9,19 +9,19 @@ import type { Launch, Runner, ServerSignal } from "./runner.ts";
 import { waitUntilStopped } from "./stopped.ts";
 import { unref, type Watchdog, watchProcess } from "./watchdog.ts";
 
-// The shell becomes the server (exec keeps the pid), but not before the watchdog knows the pid: without a line on
-// the pipe, so also when this process dies in between, it ends instead.
+// The shell becomes the server (exec keeps the pid) only after the watchdog has the pid. Without a line on the pipe, for
+// example because this process has died, the shell exits.
 const GATE = 'exec 2>&1; read -r go || exit 0; exec "$0" "$@"';
 
-/** What {@link createProcessRunner} needs to know. */
+/** Options of {@link createProcessRunner}. */
 export interface ProcessRunnerOptions {
   readonly binary: string;
-  /** A folder that is kept; without one the store is private. */
+  /** A folder that is kept; undefined for a private store. */
   readonly storeDir: string | undefined;
   readonly config: (storeDir: string) => string;
 }
 
-/** Runs a server as a child process in a private folder that holds its configuration file. POSIX only. */
+/** Runs a server as a child process; its configuration file is in a private folder. POSIX only. */
 export async function createProcessRunner(options: ProcessRunnerOptions): Promise<Runner> {
   if (process.platform === "win32") {
     throw new NatsServerError(
@@ -53,13 +53,13 @@ async function launchProcess(
   onLog: (chunk: string) => void,
 ): Promise<Launch> {
   const child = spawn("/bin/sh", ["-c", GATE, binary, "-c", configFile], {
-    detached: true, // a Ctrl-C meant for this process is not meant for the server
+    detached: true, // a Ctrl-C in the terminal must not reach the server
     stdio: ["pipe", "pipe", "ignore"],
   });
   const { pid } = child;
   if (pid === undefined) {
     const cause = await new Promise<unknown>((resolve) => child.once("error", resolve));
-    throw new NatsServerError("start_failed", "/bin/sh could not be started", { cause });
+    throw new NatsServerError("start_failed", "cannot start /bin/sh", { cause });
   }
   killAtExit(pid);
   watchdog.watch(String(pid));
@@ -72,7 +72,7 @@ async function launchProcess(
   const exited = new Promise<ServerExit>((resolve) => {
     child.once("close", (code, signal) => resolve({ code, signal }));
   });
-  child.stdin.on("error", () => {}); // the gate ended before it read its line: "close" tells
+  child.stdin.on("error", () => {}); // the shell exited before it read its line; "close" is emitted
   child.stdout.setEncoding("utf8").on("data", onLog);
   child.stdin.end("go\n");
   child.unref();

@@ -7,8 +7,8 @@ const privateDirs = new Set<string>();
 let hooked = false;
 
 /**
- * The servers started by this process that are running now, oldest first. A test suite that ends with some in
- * here has leaked them.
+ * The running servers that this process started, oldest first. A test suite that ends while this is not empty has leaked
+ * servers.
  */
 export function openServers(): NatsServer[] {
   return [...running];
@@ -22,18 +22,18 @@ export function markEnded(server: NatsServer): void {
   running.delete(server);
 }
 
-/** Kills the process when this one exits. */
+/** Kills this process id when the current process exits. */
 export function killAtExit(pid: number): void {
   hook();
   pids.add(pid);
 }
 
-/** The process has ended: its id may be given to another one now. */
+/** Called when the process has exited: its id may be reused. */
 export function forgetPid(pid: number): void {
   pids.delete(pid);
 }
 
-/** Removes the folder when this process exits. */
+/** Deletes the folder when the current process exits. */
 export function removeAtExit(dir: string): void {
   hook();
   privateDirs.add(dir);
@@ -51,14 +51,14 @@ function hook(): void {
       try {
         process.kill(pid, "SIGKILL");
       } catch {
-        // it ended by itself a moment ago; there is nobody left to tell
+        // the process has just exited
       }
     }
     for (const dir of privateDirs) {
       try {
         rmSync(dir, { recursive: true, force: true, maxRetries: 3 });
       } catch {
-        // the watchdog tries again; an exit hook that throws would change this process's exit code
+        // the watchdog tries again; an exception in an exit hook would change the exit code
       }
     }
   });

@@ -1,23 +1,23 @@
 import type { ServerExit } from "../types.ts";
 
-/** The signals that are sent to servers. */
+/** Signals that are sent to servers. */
 export type ServerSignal = "SIGTERM" | "SIGINT" | "SIGKILL" | "SIGSTOP" | "SIGCONT" | "SIGUSR2";
 
-/** One run of a server: from its spawn to its end. */
+/** One run of a server, from spawn to exit. */
 export interface Launch {
   readonly pid: number | undefined;
-  /** Resolves once, when the process is gone and its log has been read to the end. Never rejects. */
+  /** Resolves when the process has exited and its log has been read to the end. Never rejects. */
   readonly exited: Promise<ServerExit>;
-  /** Does nothing when the process has ended. */
+  /** No effect after the process has exited. */
   signal(name: ServerSignal): Promise<void>;
 }
 
-/** What runs a server: the only part in which the backends differ. */
+/** The port that runs a server: the backends differ only here. */
 export interface Runner {
-  /** JetStream's folder, as the server sees it. */
+  /** JetStream's folder in the server's file system. */
   readonly storeDir: string;
-  /** Spawns the server; a second launch, after the first has ended, finds the same store. */
+  /** Spawns the server. A later launch, after the previous one has exited, uses the same store. */
   launch(onLog: (chunk: string) => void, signal?: AbortSignal): Promise<Launch>;
-  /** Removes what is private to this server. Only called when nothing runs. */
+  /** Deletes everything private to this server. Called only while no launch runs. */
   dispose(): Promise<void>;
 }

@@ -12,7 +12,7 @@ const KILL_WAIT_MS = 10_000;
 const PROBE_TIMEOUT_MS = 1000;
 const ADDRESS_IN_USE = /address already in use/i;
 
-/** What does not change over the life of a handle. */
+/** The constant properties of a handle. */
 export interface ServerIdentity {
   readonly name: string;
   readonly host: string;
@@ -27,7 +27,7 @@ export function randomName(prefix: string): string {
   return `${prefix}-${randomBytes(4).toString("hex")}`;
 }
 
-/** A server that can be started, signalled and started again; see {@link NatsServer}. Not started by construction. */
+/** Implements {@link NatsServer}. The constructor does not start the server. */
 export class ServerHandle implements NatsServer {
   readonly name: string;
   readonly host: string;
@@ -88,7 +88,7 @@ export class ServerHandle implements NatsServer {
 
   async start(options: StartOptions = {}): Promise<void> {
     if (this.#disposed)
-      throw new NatsServerError("disposed", `${this.name} was disposed: start a new server`);
+      throw new NatsServerError("disposed", `${this.name} has been disposed: start a new server`);
     if (this.#starting !== undefined) return this.#starting;
     if (this.#launch !== undefined) return;
     this.#starting = this.#startOnce(options).finally(() => {
@@ -103,11 +103,11 @@ export class ServerHandle implements NatsServer {
   }
 
   async stop(options: { readonly signal?: AbortSignal } = {}): Promise<void> {
-    // Its spawn is under way: there is nothing to end yet, but there will be.
+    // A pending start is about to spawn the process that has to be stopped.
     if (this.#launch === undefined) await this.#starting?.catch(() => {});
     const launch = this.#launch;
     if (launch === undefined) return;
-    // In lame duck mode a nats-server leaves SIGTERM unheard, but not SIGINT.
+    // In lame-duck mode a nats-server ignores SIGTERM, but not SIGINT.
     await launch.signal(this.#lameDuck ? "SIGINT" : "SIGTERM");
     if (this.#paused) await launch.signal("SIGCONT");
     const kill = (): void => void launch.signal("SIGKILL");
@@ -129,7 +129,7 @@ export class ServerHandle implements NatsServer {
     if (exit === undefined) {
       throw new NatsServerError(
         "start_failed",
-        `${this.name} (pid ${launch.pid}) is still there after SIGKILL`,
+        `${this.name} (pid ${launch.pid}) still exists after SIGKILL`,
       );
     }
   }
@@ -172,7 +172,7 @@ export class ServerHandle implements NatsServer {
 
   async #startOnce(options: StartOptions): Promise<void> {
     options.signal?.throwIfAborted();
-    const log = new LogBuffer(); // of this run alone: an old "address already in use" must not count
+    const log = new LogBuffer(); // of this run only: an earlier "address already in use" must not count
     const launch = await this.#runner.launch((chunk) => {
       log.write(chunk);
       this.#log.write(chunk);
@@ -201,7 +201,7 @@ export class ServerHandle implements NatsServer {
       async () => {
         this.#mustStillRun(launch, log);
         const info = await Promise.race([readInfo(this.host, this.port, PROBE_TIMEOUT_MS), ended]);
-        // Another server may sit on the port, while ours is about to find that out.
+        // Another server may hold the port; this one has not detected the conflict yet.
         if (info === undefined || info.server_name !== this.name) return undefined;
         this.#version = info.version;
         if (!healthy) return true;
@@ -212,7 +212,7 @@ export class ServerHandle implements NatsServer {
       { timeoutMs: this.#startTimeoutMs, everyMs: 10, signal: options.signal },
     );
     if (ready) return;
-    const waited = `${this.name} was not ready after startTimeoutMs = ${this.#startTimeoutMs}`;
+    const waited = `${this.name} not ready after startTimeoutMs = ${this.#startTimeoutMs}`;
     throw new NatsServerError("start_timeout", `${waited} (${missing}); its log ends with\n${log.tail(10)}`);
   }
 
@@ -223,7 +223,7 @@ export class ServerHandle implements NatsServer {
     if (this.#launch === launch) return;
     throw new NatsServerError(
       "start_failed",
-      `${this.name} ended at once; its log ends with\n${log.tail(10)}`,
+      `${this.name} exited during startup; its log ends with\n${log.tail(10)}`,
     );
   }
 }

@@ -14,10 +14,13 @@ const PORT_ATTEMPTS = 5;
 const START_TIMEOUT_MS = 10_000;
 
 /**
- * Starts a nats-server with JetStream on free ports and a private store, and resolves when it is healthy.
+ * Starts a nats-server with JetStream, on free ports and with a private store by default. Resolves when it is healthy.
  *
- * Errors ({@link NatsServerError}): `not_found`, `bad_binary`, `start_failed`, `start_timeout`, `port_in_use` (only
- * for a port given in the options), `backend_unavailable`.
+ * @throws {@link NatsServerError} `not_found`, `bad_binary`, `start_failed`, `start_timeout`, `port_in_use` (only for a port
+ * given in the options), `backend_unavailable`
+ * @example
+ * await using server = await startNatsServer();
+ * const connection = await connect({ servers: server.url });
  */
 export async function startNatsServer(options: NatsServerOptions = {}): Promise<NatsServer> {
   const place = await choosePlace(options);
@@ -37,16 +40,16 @@ export async function startNatsServer(options: NatsServerOptions = {}): Promise<
   });
 }
 
-/** Where servers will run: settled once, before the first of them is made. */
+/** Where servers run; determined once, before the first server is prepared. */
 export interface Place {
   readonly backend: NatsBackend;
-  /** Under which a client reaches them. */
+  /** Host name for clients. */
   readonly host: string;
   /** Path of the binary, or name of the image. */
   readonly program: string;
 }
 
-/** Finds the binary, or the container engine. */
+/** Finds the binary or the container engine. */
 export async function choosePlace(options: NatsServerOptions): Promise<Place> {
   const backend = options.backend ?? backendOf(process.env["NATS_TEST_BACKEND"]);
   if (backend === "testcontainers") {
@@ -70,13 +73,13 @@ export async function choosePlace(options: NatsServerOptions): Promise<Place> {
 function backendOf(text: string | undefined): NatsBackend {
   if (text === undefined || text === "" || text === "process") return "process";
   if (text === "testcontainers") return text;
-  const message = `NATS_TEST_BACKEND is ${JSON.stringify(text)}: it must be "process" or "testcontainers"`;
+  const message = `NATS_TEST_BACKEND is ${JSON.stringify(text)}, must be "process" or "testcontainers"`;
   throw new NatsServerError("backend_unavailable", message);
 }
 
 /**
- * Runs `start` with a source of free ports, and again with others, five times at most, when somebody else took one
- * of them in between. With `fixed` ports there is one attempt.
+ * Runs `start` with a source of free ports, and retries with other ports, at most five times, if another process has taken
+ * one of them. With `fixed` ports there is one attempt.
  */
 export async function withNewPorts<T>(
   fixed: boolean,
@@ -98,17 +101,17 @@ export async function withNewPorts<T>(
   }
 }
 
-/** A server whose name and ports are settled. */
+/** A server whose name and ports are determined. */
 export interface ServerPlan extends NatsServerOptions {
   readonly name: string;
   readonly port: number;
   readonly monitorPort: number;
   readonly cluster?: ClusterParts;
-  /** The containers' common network, in a cluster of containers. */
+  /** The network of a cluster of containers. */
   readonly network?: string;
 }
 
-/** Makes the handle of a server without starting it. */
+/** Creates the handle of a server without starting it. */
 export async function prepareServer(plan: ServerPlan, place: Place): Promise<ServerHandle> {
   const { name, port, monitorPort } = plan;
   const { backend, host, program } = place;

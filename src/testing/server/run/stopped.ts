@@ -4,8 +4,8 @@ import { poll } from "./wait.ts";
 const WAIT_MS = 1000;
 
 /**
- * Resolves when every thread of a process that was sent SIGSTOP has stopped. The signal's sender is not kept waiting
- * for that: threads on other cores go on for a moment, and may answer a client. Without /proc it resolves at once.
+ * Resolves when every thread of a process has stopped after SIGSTOP. The signal takes effect asynchronously: threads on other
+ * cores run on for a moment and may still answer a client. Without /proc it resolves at once.
  */
 export async function waitUntilStopped(pid: number): Promise<void> {
   if (process.platform !== "linux") return;
@@ -18,6 +18,6 @@ async function allStopped(pid: number): Promise<boolean> {
     const states = await Promise.all(threads.map((id) => readFile(`/proc/${pid}/task/${id}/status`, "utf8")));
     return states.every((text) => /^State:\s+[TZX]/m.test(text));
   } catch {
-    return false; // a thread ended meanwhile: the next look tells
+    return false; // a thread has exited: the next poll decides
   }
 }

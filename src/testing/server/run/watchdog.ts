@@ -1,13 +1,13 @@
 import { spawn } from "node:child_process";
 import type { Writable } from "node:stream";
 
-// A shell that waits on a pipe from this process. The kernel closes the pipe whatever ends this process, SIGKILL
-// too; the shell then runs the clean-up for the last thing it was told of. It has a session of its own, so that a
-// Ctrl-C for the terminal's foreground group doesn't take it along.
+// A shell that waits on a pipe from this process. The kernel closes the pipe when this process ends, also by SIGKILL; the
+// shell then cleans up after the last id that it received. It runs in a separate session, so that a Ctrl-C in the terminal
+// does not end it.
 const LOOP = 'current=none; while read -r line; do [ "$line" = bye ] && exit 0; current=$line; done;';
 
-// The server is no child of this shell: it is asked for until it is gone or a zombie, so that nothing is written to
-// the folder behind rm's back.
+// The server is not a child of this shell, so it cannot be waited for. The shell polls until the server is gone or a zombie,
+// so that nothing is written to the folder while rm runs.
 const END_PROCESS = `${LOOP}
 if [ "$current" != none ]; then
   kill -9 "$current"; tries=0
@@ -22,20 +22,20 @@ const END_CONTAINER = `${LOOP}
 [ "$current" != none ] && docker rm -f -v "$current"
 [ -n "$1" ] && docker network rm "$1"`;
 
-/** Cleans up after this process when it can't do so itself. */
+/** Cleans up after this process if it cannot do so itself. */
 export interface Watchdog {
-  /** What is to be ended when this process goes: a pid or a container id; undefined for nothing. */
+  /** @param id The pid or container id to end when this process ends; undefined for none. */
   watch(id: string | undefined): void;
-  /** There is nothing to clean up any more. */
+  /** Ends the watchdog: there is nothing left to clean up. */
   dismiss(): void;
 }
 
-/** Watches a process; `privateDir` is removed after it. */
+/** Watches a process; deletes `privateDir` after it. */
 export function watchProcess(privateDir: string): Watchdog {
   return startShell(END_PROCESS, privateDir);
 }
 
-/** Watches a container, by means of the docker command where there is one; `network` goes after it. */
+/** Watches a container, using the docker command if it exists; removes `network` after it. */
 export function watchContainer(network = ""): Watchdog {
   return startShell(END_CONTAINER, network);
 }
@@ -60,10 +60,10 @@ function startShell(script: string, argument: string): Watchdog {
   };
 }
 
-// Someone ended the shell: the exit hook of this process still cleans up on every exit that runs JavaScript.
+// The shell was killed: the exit hook of this process still cleans up on every exit that runs JavaScript.
 function ignoreLostShell(): void {}
 
-/** Lets this process end while the stream is open. */
+/** Allows this process to exit while the stream is open. */
 export function unref(stream: Writable | NodeJS.ReadableStream | null): void {
   if (stream !== null && "unref" in stream && typeof stream.unref === "function") stream.unref();
 }
