@@ -1,13 +1,13 @@
 /**
- * The demo (`npm start`): a real nats-server, three real processes that compete for one leadership, and what happens to
- * leaders: deploys, requests, crashes, freezes. What it shows is measured while you watch.
+ * The demo (`npm start`): a real nats-server and three real processes that compete for one leadership. The leader is stopped,
+ * requested to step down, killed and frozen; all times are measured while the demo runs.
  *
- * Exit code 0: every scene went as promised; 1: one did not; 130: Ctrl-C.
+ * Exit codes: 0 if every scene ended as expected, 1 if not, 130 after Ctrl-C.
  */
 import { connect, type NatsConnection } from "@nats-io/transport-node";
 import { type NatsServer, startNatsServer } from "../src/testing.ts";
 import { Chronicle } from "./demo/chronicle.ts";
-import { BrokenPromise, NODES, Play } from "./demo/play.ts";
+import { NODES, Play, UnexpectedOutcome } from "./demo/play.ts";
 import { killAll } from "./demo/processes.ts";
 import { milliseconds, openView, type View } from "./demo/view.ts";
 
@@ -18,7 +18,7 @@ async function main(): Promise<number> {
   const { signal } = interrupt;
   for (const [name, code] of Object.entries(SIGNALS)) {
     process.on(name, () => {
-      if (signal.aborted) process.exit(code); // the second one: exit hooks do the rest
+      if (signal.aborted) process.exit(code); // a second signal: the exit hooks clean up
       interrupt.abort(code);
     });
   }
@@ -38,10 +38,10 @@ async function main(): Promise<number> {
     code = signal.aborted ? signal.reason : 1;
     verdict = signal.aborted
       ? "interrupted"
-      : error instanceof BrokenPromise
+      : error instanceof UnexpectedOutcome
         ? `failed: ${error.message}`
         : "failed";
-    if (code === 1 && !(error instanceof BrokenPromise)) console.error(error);
+    if (code === 1 && !(error instanceof UnexpectedOutcome)) console.error(error);
   }
   await killAll();
   await nats?.close().catch(() => {});
@@ -59,7 +59,7 @@ async function perform(play: Play, chronicle: Chronicle): Promise<string> {
   await play.restart();
   await play.freeze();
   const overlapMs = chronicle.overlapMs();
-  if (overlapMs > 0) throw new BrokenPromise(`two led at once for ${milliseconds(overlapMs)}`);
+  if (overlapMs > 0) throw new UnexpectedOutcome(`two nodes led at once for ${milliseconds(overlapMs)}`);
   const epochs = chronicle.holds.map((hold) => hold.epoch).join(", ");
   return `ok: epochs ${epochs}; two leaders at once: ${milliseconds(overlapMs)}`;
 }

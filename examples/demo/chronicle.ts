@@ -1,4 +1,4 @@
-/** What is known of the demo so far: from the reports of its processes, and from what was done to them. */
+/** The record of the demo: reports of its processes, and actions on them. */
 import { EventEmitter } from "node:events";
 import { now, type Report } from "./report.ts";
 
@@ -6,23 +6,23 @@ export type Condition = "starting" | "follower" | "leader" | "stopping" | "froze
 
 export interface Lane {
   readonly node: string;
-  /** Each lasts until the next one. */
+  /** Each stretch lasts until the next one begins. */
   readonly stretches: { readonly at: number; readonly condition: Condition; readonly epoch: number }[];
   condition: Condition;
   count: number;
-  /** Whom the present process knows as the leader. */
+  /** The leader in the view of the current process. */
   follows: string | null;
-  /** What it said of itself when it ran again after a while. */
+  /** Result of the first `isLeader()` after the process was frozen. */
   thawed: { readonly isLeader: boolean } | null;
 }
 
-/** For how long one process took itself for the leader, by its own records. */
+/** How long one process was leader, by its own reports. */
 export interface Hold {
   readonly node: string;
   readonly epoch: number;
   /** `onBecomeLeader` was entered. */
   readonly from: number;
-  /** The last time it asked and was the leader, or began to leave; for a killed one, the kill. */
+  /** The last time at which it was leader or began to give up; for a killed process, the time of the kill. */
   to: number;
   firstWork?: number;
   lastWork?: number;
@@ -31,7 +31,7 @@ export interface Hold {
 export interface Scene {
   readonly title: string;
   readonly why: readonly [string, string];
-  /** When it was done to the leader, what the scene is about. */
+  /** Time of the action that the scene measures. */
   since?: number;
   outcome?: { from: string; to: string; epoch: number; tookMs: number; overlapMs: number };
 }
@@ -43,7 +43,7 @@ export class Chronicle {
   readonly scenes: Scene[] = [];
   readonly notes: { readonly at: number; readonly text: string }[] = [];
   onNote: (at: number, text: string) => void = () => {};
-  /** Emits `report` after each. */
+  /** Emits `report` after each report. */
   readonly reports: EventEmitter = new EventEmitter();
 
   constructor(nodes: readonly string[]) {
@@ -52,19 +52,19 @@ export class Chronicle {
     });
   }
 
-  /** One sentence for the audience. */
-  tell(text: string, at: number = now()): void {
+  /** Records one line of text and displays it. */
+  note(text: string, at: number = now()): void {
     this.notes.push({ at, text });
     this.onNote(at, text);
   }
 
   lane(node: string): Lane {
     const lane = this.lanes.find((one) => one.node === node);
-    if (lane === undefined) throw new RangeError(`there is no node ${node}`);
+    if (lane === undefined) throw new RangeError(`unknown node ${node}`);
     return lane;
   }
 
-  /** What is done to a process, just before it is done. */
+  /** Records an action on a process, or a change of its condition. */
   set(node: string, condition: Condition, epoch = 0, at: number = now()): void {
     const lane = this.lane(node);
     const hold = this.holds.findLast((one) => one.node === node);
@@ -74,7 +74,7 @@ export class Chronicle {
     lane.stretches.push({ at, condition, epoch });
   }
 
-  /** For how long two processes held leadership at once: `hold` and earlier ones, or any two of all. */
+  /** How long `hold` overlaps with earlier ones; without an argument, the sum over all holds. */
   overlapMs(hold?: Hold): number {
     if (hold === undefined) return this.holds.reduce((sum, one) => sum + this.overlapMs(one), 0);
     const earlier = this.holds.filter((one) => one.epoch < hold.epoch);
@@ -91,7 +91,7 @@ export class Chronicle {
         break;
       case "become":
         this.holds.push({ node, epoch: report.epoch, from: at, to: at });
-        this.tell(`${node} leads, epoch ${report.epoch}`, at);
+        this.note(`${node} leads, epoch ${report.epoch}`, at);
         this.set(node, "leader", report.epoch, at);
         break;
       case "round":
@@ -102,9 +102,9 @@ export class Chronicle {
         hold.to = Math.max(hold.to, at);
         break;
       case "lose":
-        // A term that ran out has ended by the clock, not when the process came to say so.
+        // An expired term ended at its deadline, not at the time of this report.
         if (hold !== undefined && /released|stopped/.test(report.reason)) hold.to = at;
-        this.tell(`${node} leads no more: ${report.reason}`, at);
+        this.note(`${node} no longer leads: ${report.reason}`, at);
         this.set(node, report.reason === "stopped" ? "stopping" : "follower", 0, at);
         break;
       case "follow":
@@ -115,7 +115,7 @@ export class Chronicle {
         if (report.isLeader && hold !== undefined) hold.to = at;
         break;
       case "warning":
-        this.tell(`${node} warns: ${report.message}`, at);
+        this.note(`warning of ${node}: ${report.message}`, at);
         break;
       default:
         report satisfies never;

@@ -1,4 +1,4 @@
-/** One process of the demo: a node whose leader work is to count. Run by demo.ts, which reads its reports. */
+/** One process of the demo: a node whose work as leader is to count. Started by demo.ts, which reads its reports. */
 import { writeSync } from "node:fs";
 import { setTimeout as pause } from "node:timers/promises";
 import { Node } from "../../src/index.ts";
@@ -9,7 +9,7 @@ type Body<R> = R extends unknown ? Omit<R, "at"> : never;
 const ROUND_MS = 40;
 const [nodeId = "", servers = ""] = process.argv.slice(2);
 
-// Written before it returns: what was said before a SIGKILL arrives.
+// Synchronous, so that reports sent before a SIGKILL arrive.
 function say(body: Body<Report>): void {
   writeSync(1, `${JSON.stringify({ at: now(), ...body })}\n`);
 }
@@ -23,7 +23,7 @@ const node = new Node(
   },
 );
 
-// A Ctrl-C is the demo's affair. Whatever ends the demo closes this process's stdin.
+// The parent handles Ctrl-C. Its end, for any reason, closes this process's stdin.
 process.on("SIGINT", () => {});
 process.once("SIGTERM", () => void node.stop());
 process.stdin.on("close", () => process.exit()).resume();

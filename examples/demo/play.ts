@@ -1,4 +1,4 @@
-/** The scenes, in order. Each does something to the leader and measures until the next one enters `onBecomeLeader`. */
+/** The scenes of the demo. Each acts on the leader and measures the time until the next leader enters `onBecomeLeader`. */
 import { once } from "node:events";
 import { setTimeout as pause } from "node:timers/promises";
 import type { NatsConnection } from "@nats-io/transport-node";
@@ -9,11 +9,11 @@ import { milliseconds, type View } from "./view.ts";
 
 export const NODES: readonly string[] = ["a", "b", "c"];
 
-/** Longer than a lease (10 s) takes to run out, so that the worst that may happen is still measured. */
+/** Longer than a lease (10 s), so that even the worst case is measured. */
 const PATIENCE_MS = 15_000;
 
-/** Something did not go as this library promises. */
-export class BrokenPromise extends Error {}
+/** A scene did not end as the library guarantees. */
+export class UnexpectedOutcome extends Error {}
 
 export interface Stage {
   readonly chronicle: Chronicle;
@@ -29,7 +29,7 @@ export class Play {
   readonly #broken = new AbortController();
   readonly #signal: AbortSignal;
   readonly #processes = new Map<string, NodeProcess>();
-  /** The present term. */
+  /** The current term. */
   #hold: Hold = { node: "-", epoch: 0, from: 0, to: 0 };
 
   constructor(stage: Stage) {
@@ -41,7 +41,7 @@ export class Play {
   async election(): Promise<void> {
     const scene = await this.#scene("election", [
       "Three processes start at the same moment and compete for one lease.",
-      "Only one compare-and-set can win. The work of a leader is to count.",
+      "Only one compare-and-set succeeds. The work of the leader is to count.",
     ]);
     for (const node of NODES) this.#spawn(node);
     scene.since = await this.#until("a process to start", () => {
@@ -54,7 +54,7 @@ export class Play {
 
   async gracefulStop(): Promise<void> {
     const scene = await this.#scene("graceful stop (SIGTERM)", [
-      "A deploy: the leader first stops its work, then deletes its lease. The",
+      "As in a deploy: the leader stops its work, then deletes its lease. The",
       "next one leads within milliseconds, and their work never overlaps.",
     ]);
     const { node } = this.#hold;
@@ -66,26 +66,27 @@ export class Play {
     await old.ended;
     this.#spawn(node);
     await this.#following(node);
-    this.#chronicle.tell(`${node} is back as a new process, and follows`);
+    this.#chronicle.note(`${node} runs as a new process, and follows`);
   }
 
   async stepDown(): Promise<void> {
     const scene = await this.#scene("step-down by NATS request", [
-      "Any client may ask the leader to hand over: same order, nobody restarts.",
-      "It then leaves leadership to the others for the length of a lease.",
+      "A client requests a step-down: work stops first, and no process restarts.",
+      "The old leader then does not compete for the length of a lease.",
     ]);
     const subject = `cluster_demo.control.${this.#hold.node}.stepdown`;
     this.#begin(scene, `request to ${subject}`);
     const asked = this.#stage.nats.request(subject, undefined, { timeout: PATIENCE_MS });
     const [answer] = await Promise.all([asked, this.#succession(scene)]);
-    if (!answer.string().includes('"ok":true')) throw new BrokenPromise(`answered with ${answer.string()}`);
+    if (!answer.string().includes('"ok":true'))
+      throw new UnexpectedOutcome(`the step-down request was answered with ${answer.string()}`);
     this.#showOrder();
   }
 
   async crash(): Promise<void> {
     const scene = await this.#scene("crash (kill -9)", [
-      "Its lease has seconds left. But the server sees the socket close, and the",
-      "others make sure that the connection is gone: nobody waits for the 10 s.",
+      "Its lease lasts for seconds. But the server sees the socket close, and the",
+      "others confirm that the connection is gone, so they need not wait 10 s.",
     ]);
     const { node } = this.#hold;
     const old = this.#begin(scene, `kill -9 of ${node}`);
@@ -94,15 +95,17 @@ export class Play {
     const tookMs = await this.#succession(scene);
     await old.ended;
     if (tookMs > 1_000)
-      this.#chronicle.tell("crash detection was not effective here: the lease had to run out");
+      this.#chronicle.note("crash detection had no effect on this machine: the lease had to expire");
     else
-      this.#chronicle.tell(`replaced ${milliseconds(tookMs)} after the kill; by the lease alone: up to 10 s`);
+      this.#chronicle.note(
+        `replaced ${milliseconds(tookMs)} after the kill; with the lease alone: up to 10 s`,
+      );
   }
 
   async restart(): Promise<void> {
     const scene = await this.#scene("restart after the crash", [
-      "The killed process starts again. It follows, though it once led:",
-      "leadership changes hands when it has to, not when somebody comes back.",
+      "The killed node starts again. It follows, although it led before:",
+      "a returning node does not take over from a leader.",
     ]);
     const { node: to, epoch } = this.#hold;
     const node = NODES.find((one) => this.#chronicle.lane(one).condition === "gone") ?? "";
@@ -111,29 +114,29 @@ export class Play {
     await this.#following(node);
     const tookMs = now() - (scene.since ?? 0);
     scene.outcome = { from: to, to, epoch, tookMs, overlapMs: 0 };
-    this.#chronicle.tell(`${node} follows ${to}; most of that was the start of its process`);
+    this.#chronicle.note(`${node} follows ${to}; most of that was the start of its process`);
   }
 
   async freeze(): Promise<void> {
     const scene = await this.#scene("frozen leader (SIGSTOP), thawed", [
-      "Its socket stays open: it may just be slow. So the lease has to run out,",
-      "up to 10 s. Thawed, it must not believe for an instant that it leads.",
+      "Its socket stays open: it may only be slow. So its lease has to expire,",
+      "which takes up to 10 s. After the thaw, its first isLeader() must be false.",
     ]);
     const { node } = this.#hold;
-    const old = this.#begin(scene, `SIGSTOP to ${node}; now the others can only wait`);
+    const old = this.#begin(scene, `SIGSTOP to ${node}; the others have to wait for the lease`);
     this.#chronicle.set(node, "frozen");
     old.signal("SIGSTOP");
     await this.#succession(scene);
     await this.#rest(1_000);
     this.#chronicle.lane(node).thawed = null;
-    this.#chronicle.tell(`SIGCONT to ${node}`);
+    this.#chronicle.note(`SIGCONT to ${node}`);
     old.signal("SIGCONT");
     const thawed = await this.#until(
       "the frozen process to run",
       () => this.#chronicle.lane(node).thawed ?? undefined,
     );
-    this.#chronicle.tell(`${node} runs again; its first isLeader() says ${thawed.isLeader}`);
-    if (thawed.isLeader) throw new BrokenPromise(`${node} was thawed and took itself for the leader`);
+    this.#chronicle.note(`${node} runs again; its first isLeader() is ${thawed.isLeader}`);
+    if (thawed.isLeader) throw new UnexpectedOutcome(`${node} answered isLeader() with true after the thaw`);
     await this.#until(
       "its term to end",
       () => this.#chronicle.lane(node).condition === "follower" || undefined,
@@ -141,7 +144,7 @@ export class Play {
     await this.#rest(1_000);
   }
 
-  /** Announces a scene, and leaves time to read. */
+  /** Displays the title of a scene and pauses, so that it can be read. */
   async #scene(title: string, why: Scene["why"]): Promise<Scene> {
     if (this.#chronicle.scenes.length > 0) await this.#rest(1_200);
     const scene: Scene = { title, why };
@@ -151,18 +154,18 @@ export class Play {
     return scene;
   }
 
-  /** Starts the watch of a scene; returns the process that leads. */
+  /** Starts the clock of a scene; returns the leading process. */
   #begin(scene: Scene, what: string): NodeProcess {
     const { node } = this.#hold;
     const leader = this.#processes.get(node);
     if (leader === undefined || this.#chronicle.lane(node).condition !== "leader")
-      throw new BrokenPromise(`${node} should lead, but does not`);
-    this.#chronicle.tell(what);
+      throw new UnexpectedOutcome(`${node} does not lead any more`);
+    this.#chronicle.note(what);
     scene.since = now();
     return leader;
   }
 
-  /** Waits for the next leader and its first work. Resolves with how long the scene took until it led. */
+  /** Waits for the next leader and its first work. Resolves with the time from the action to its leadership. */
   async #succession(scene: Scene): Promise<number> {
     const { node: from, epoch } = this.#hold;
     this.#hold = await this.#until("a new leader at work", () =>
@@ -171,45 +174,47 @@ export class Play {
     const tookMs = this.#hold.from - (scene.since ?? 0);
     const overlapMs = this.#chronicle.overlapMs(this.#hold);
     scene.outcome = { from, to: this.#hold.node, epoch: this.#hold.epoch, tookMs, overlapMs };
-    if (overlapMs > 0) throw new BrokenPromise(`two led at once for ${milliseconds(overlapMs)}`);
+    if (overlapMs > 0) throw new UnexpectedOutcome(`two led at once for ${milliseconds(overlapMs)}`);
     return tookMs;
   }
 
-  /** In a graceful handover, the old leader's last work comes before the new one's first. */
+  /** Checks that the old leader's last work precedes the new leader's first work, and displays the gap. */
   #showOrder(): void {
     const [old, next] = this.#chronicle.holds.slice(-2);
     if (old?.lastWork === undefined || next?.firstWork === undefined)
-      throw new BrokenPromise("there was no work");
+      throw new UnexpectedOutcome("a leader did no work");
     if (old.lastWork >= next.firstWork)
-      throw new BrokenPromise(`${old.node} and ${next.node} worked at once`);
+      throw new UnexpectedOutcome(`${old.node} and ${next.node} worked at once`);
     const gap = milliseconds(next.firstWork - old.to);
-    this.#chronicle.tell(`${old.node} had stopped its work ${gap} before ${next.node} began its own`);
+    this.#chronicle.note(`${old.node} stopped its work ${gap} before ${next.node} began its own`);
   }
 
   #spawn(node: string): void {
     this.#chronicle.set(node, "starting");
     const child = new NodeProcess(node, this.#stage.url, (report) => this.#chronicle.report(node, report));
     this.#processes.set(node, child);
-    void child.ended.then((story) => {
+    void child.ended.then((description) => {
       const { condition } = this.#chronicle.lane(node);
-      if (condition !== "stopping" && condition !== "gone") this.#broken.abort(new BrokenPromise(story));
+      if (condition !== "stopping" && condition !== "gone")
+        this.#broken.abort(new UnexpectedOutcome(description));
     });
   }
 
-  /** The node's present process takes part and knows who leads. */
+  /** Resolves when the node's current process runs and sees the leader. */
   async #following(node: string): Promise<void> {
-    await this.#until(`${node} to know who leads`, () => this.#chronicle.lane(node).follows ?? undefined);
+    await this.#until(`${node} to see the leader`, () => this.#chronicle.lane(node).follows ?? undefined);
   }
 
-  /** Resolves with what `look` finds, now or after a later report. */
-  async #until<T>(what: string, look: () => T | undefined): Promise<T> {
+  /** Calls `probe` after every report until it returns a value. */
+  async #until<T>(what: string, probe: () => T | undefined): Promise<T> {
     const late = AbortSignal.timeout(PATIENCE_MS);
     const signal = AbortSignal.any([this.#signal, late]);
     for (;;) {
       this.#signal.throwIfAborted();
-      const found = look();
+      const found = probe();
       if (found !== undefined) return found;
-      if (late.aborted) throw new BrokenPromise(`waited ${PATIENCE_MS / 1_000} s in vain for ${what}`);
+      if (late.aborted)
+        throw new UnexpectedOutcome(`timed out after ${PATIENCE_MS / 1_000} s waiting for ${what}`);
       await once(this.#chronicle.reports, "report", { signal }).catch(() => {});
     }
   }

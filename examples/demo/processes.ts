@@ -1,4 +1,4 @@
-/** The demo's processes, seen from outside. None outlives this one: their stdin ends with it, and frozen ones are killed. */
+/** Starts the demo's processes. None outlives this process: its end closes their stdin, and frozen ones are killed. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
@@ -9,7 +9,7 @@ const running = new Set<NodeProcess>();
 
 export class NodeProcess {
   readonly pid: number;
-  /** Resolves when it is gone and its last report has been read, with how it ended. */
+  /** Resolves when the process has exited and its last report has been read, with a description of the exit. */
   readonly ended: Promise<string>;
   readonly #child: ChildProcess;
 
@@ -28,7 +28,7 @@ export class NodeProcess {
     this.ended = new Promise((resolve) => {
       child.once("close", (code, signal) => {
         running.delete(this);
-        resolve(`process ${this.pid} of node ${nodeId} ended: ${signal ?? `exit code ${code}`}\n${stderr}`);
+        resolve(`process ${this.pid} of node ${nodeId} exited: ${signal ?? `exit code ${code}`}\n${stderr}`);
       });
     });
   }

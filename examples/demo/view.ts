@@ -1,14 +1,14 @@
-/** Two ways to watch the demo: a picture that is redrawn in place, and plain lines for pipes, logs and CI. */
+/** Two views of the demo: a picture that is redrawn in place on terminals, and plain lines for pipes, logs and CI. */
 import { bold, clearScreen, dim, green, hideCursor, hues, overwrite, red, showCursor } from "./ansi.ts";
 import type { Chronicle, Condition, Lane, Scene } from "./chronicle.ts";
 import { now } from "./report.ts";
 
 export interface View {
-  /** Whether somebody watches, who needs time to read. */
+  /** True for a terminal: scenes pause so that they can be read. */
   readonly live: boolean;
-  /** The newest scene has begun. */
+  /** Called when a scene begins. */
   scene(scene: Scene): void;
-  /** The last picture, with the summary. */
+  /** Shows the summary. */
   close(verdict: string, ok: boolean): void;
 }
 
@@ -117,10 +117,10 @@ function laneText(lane: Lane, index: number): string {
   return ` ${hue(lane.node)} ${lane.condition === "follower" ? sign : red(sign)}${epoch}${dim(work)}`;
 }
 
-/** One cell for each piece of time: what the lane was at its end; but the first cell of every term shows its epoch. */
+/** One cell per period: the lane's condition at its end. The first cell of a term shows the epoch. */
 function bar(lane: Lane, index: number, startedAt: number, elapsedMs: number, cellMs: number): string {
   const [, solid = bold] = hues[index] ?? [];
-  const looks: Record<Condition, string> = {
+  const cells: Record<Condition, string> = {
     starting: " ",
     follower: dim("─"),
     leader: solid(" "),
@@ -133,7 +133,7 @@ function bar(lane: Lane, index: number, startedAt: number, elapsedMs: number, ce
     const begun = lane.stretches.filter((one) => one.at < from + cellMs);
     const term = begun.findLast((one) => one.condition === "leader" && one.at >= from);
     if (term !== undefined) return solid(String(term.epoch % 10));
-    return looks[begun.at(-1)?.condition ?? "starting"];
+    return cells[begun.at(-1)?.condition ?? "starting"];
   }).join("");
 }
 
@@ -149,7 +149,7 @@ function clock(ms: number): string {
 
 const tableHead: string = columns("   scene", "leader", "epoch", "took", "overlap");
 
-/** One row of the summary; a scene that is on shows how long it has been going on. */
+/** One row of the summary; for the current scene, the time since its action. */
 function row({ title, since, outcome }: Scene, index: number): string {
   const name = `${index + 1}  ${title}`;
   if (outcome === undefined)

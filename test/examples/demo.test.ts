@@ -5,7 +5,7 @@ import { type Child, spawnChild } from "../support/processes/spawn-child.ts";
 
 type Line = { readonly text?: string };
 
-/** Fetching the server is not counted: global-setup.ts has done that. */
+/** Without the time to fetch a server, which global-setup.ts has done. */
 const WHOLE_MS = 60_000;
 const SCENES = [
   "1  election",
@@ -17,7 +17,7 @@ const SCENES = [
 ];
 
 test(
-  "the demo plays every scene, epochs increase, and no two processes lead at once",
+  "the demo completes every scene, epochs increase, and no two processes lead at once",
   async () => {
     await using demo = spawnChild<Line>("examples/demo.ts");
     for (const scene of SCENES) await demo.next((line) => line.text === scene, WHOLE_MS);
@@ -28,7 +28,7 @@ test(
     expect(rows.map((row) => row.scene)).toEqual(SCENES);
     expect(rows.map((row) => row.epoch)).toEqual([1, 2, 3, 4, 4, 5]);
     expect(rows.map((row) => row.overlap)).toEqual(rows.map(() => "0 ms"));
-    // The one scene in which nothing but the lease can end the term.
+    // The only scene in which the term ends by the expiry of the lease.
     expect(rows.at(-1)?.tookMs).toBeGreaterThan(5_000);
     expect(demo.stderr).toBe("");
   },
@@ -63,7 +63,7 @@ interface Row {
   readonly overlap: string;
 }
 
-/** The last table, read back. */
+/** Parses the summary table. */
 function summary(demo: Child<Line>): Row[] {
   return demo.lines.flatMap(({ text = "" }) => {
     const found = /^(\d {2}.*?) {2,}(?:. -> .|. stays) +(\d+) +([\d,.]+) ms +(\S+ ms)$/.exec(text);
@@ -73,7 +73,7 @@ function summary(demo: Child<Line>): Row[] {
   });
 }
 
-/** Children and theirs, as the kernel knows them: the server, its watchdog and the nodes. */
+/** All descendants of a process: the server, its watchdog and the nodes. */
 function descendants(pid: number): number[] {
   const children = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8")
     .split(" ")
@@ -82,7 +82,7 @@ function descendants(pid: number): number[] {
   return children.flatMap((child) => [child, ...descendants(child)]);
 }
 
-/** A process that has ended but was not yet reaped by whoever inherited it is gone. */
+/** False for a zombie, too: a process that has exited and is not reaped yet. */
 function alive(pid: number): boolean {
   try {
     return !/^State:\s*Z/m.test(readFileSync(`/proc/${pid}/status`, "utf8"));

@@ -33,7 +33,7 @@ test("the quick start leads, works, hands over on SIGTERM and exits 0", async ()
   expect([a.stderr, b.stderr]).toEqual(["", ""]);
 });
 
-/** A copy that imports the sources: "nats-leader" itself would be dist, which may be older or missing. */
+/** A copy that imports the sources: "nats-leader" would resolve to dist, which may be outdated or missing. */
 async function quickStart(): Promise<AsyncDisposable & { readonly file: string }> {
   const text = await readFile(source, "utf8");
   expect(text).toContain('from "nats-leader"');

@@ -5,7 +5,7 @@ import { waitFor } from "../../scripts/shared/wait.ts";
 import { openServers, startNatsCluster } from "../../src/testing.ts";
 import { testVersion } from "../support/testing/fake-servers.ts";
 
-test("three servers form a cluster that takes replicated streams at once and outlives the stop of one", async () => {
+test("three servers form a cluster that accepts replicated streams at once and survives the stop of one", async () => {
   const cluster = await startNatsCluster({
     ...testVersion,
     config: (index) => `server_tags: [member-${index}]`,
@@ -21,7 +21,7 @@ test("three servers form a cluster that takes replicated streams at once and out
   const publish = async (text: string): Promise<unknown> =>
     jetstream(nc)
       .publish("kept", text, { timeout: 1000 })
-      .catch(() => undefined); // no responders: the stream has no leader, or this server hasn't heard of it yet
+      .catch(() => undefined); // no responders: the stream has no leader, or its subscription has not reached this server
   await waitFor(async () => publish("before"), { message: "a write to the new stream" });
 
   const leader = await waitFor(async () => cluster.metaLeader(), { message: "a meta leader" });
@@ -48,13 +48,13 @@ test("three servers form a cluster that takes replicated streams at once and out
   expect(openServers()).toEqual([]);
 });
 
-test("a cluster whose size makes no sense is refused", async () => {
+test("a cluster size out of range is refused", async () => {
   await expect(startNatsCluster({ size: 0 })).rejects.toThrow(
     "size is 0, must be a whole number from 1 to 9",
   );
 });
 
-test("a member that can't start takes the others down with it", async () => {
+test("if one member cannot start, the others are stopped", async () => {
   const config = (index: number): string => (index === 1 ? "no_such_thing {" : "");
   await expect(startNatsCluster({ ...testVersion, config })).rejects.toMatchObject({ code: "start_failed" });
   expect(openServers()).toEqual([]);

@@ -49,7 +49,7 @@ async function expectNothingLeft({ pids, dirs, ports }: Started): Promise<void> 
 }
 
 test.each(["SIGKILL", "SIGTERM", "SIGINT"] as const)(
-  "servers, also a frozen one, end with a parent that gets %s",
+  "servers, including a frozen one, end with a parent that gets %s",
   async (signal) => {
     await expectNothingLeft(await startAndEnd("wait", signal));
   },

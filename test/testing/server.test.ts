@@ -23,7 +23,7 @@ async function client(server: NatsServer): Promise<NatsConnection> {
   return nc;
 }
 
-test("a server is ready for clients and JetStream when it has started, and its ports are free when it has stopped", async () => {
+test("a started server is ready for clients and JetStream, and the ports of a stopped server are free", async () => {
   const server = await startOne();
   const nc = await client(server);
   expect(nc.info).toMatchObject({ server_name: server.name, version: server.version, jetstream: true });
@@ -37,7 +37,7 @@ test("a server is ready for clients and JetStream when it has started, and its p
   expect(await isPortFree(server.monitorPort, server.host)).toBe(true);
 });
 
-test("a stream and its message survive a restart and a crash, at the same url", async () => {
+test("a stream and its message survive a restart and a crash, at the same URL", async () => {
   const server = await startOne();
   const { url, pid } = server;
   const before = await client(server);
@@ -52,7 +52,7 @@ test("a stream and its message survive a restart and a crash, at the same url", 
   expect((await after.streams.getMessage("KEPT", { seq: 1 }))?.string()).toBe("hello");
 });
 
-test("a paused server keeps its port and says nothing; it goes on when resumed", async () => {
+test("a paused server keeps its port and sends nothing; it continues when resumed", async () => {
   const server = await startOne();
   await server.pause();
   expect([server.running, server.paused]).toEqual([true, true]);
@@ -74,22 +74,22 @@ test("a paused server can be stopped and killed", async () => {
   expect(server.running).toBe(false);
 });
 
-test("lame duck mode is told to clients, and a server in it can still be stopped at once", async () => {
+test("clients are notified of lame-duck mode, and a server in it can still be stopped at once", async () => {
   const server = await startOne();
   const nc = await client(server);
   const statuses = nc.status();
-  const told = (async () => {
+  const notified = (async () => {
     for await (const status of statuses) if (status.type === "ldm") return status.type;
     return "closed";
   })();
   await server.lameDuck();
-  expect(await told).toBe("ldm");
+  expect(await notified).toBe("ldm");
   expect(server.running).toBe(true);
   await server.stop();
   expect(server.logs().join("\n")).toMatch(/lame duck/i);
 });
 
-test("stop, kill, start and dispose may be repeated, and what needs a running server says so", async () => {
+test("stop, kill, start and dispose are idempotent; pause, resume and lameDuck reject without a running server", async () => {
   const server = await startOne();
   await server.start();
   await Promise.all([server.stop(), server.stop()]);
@@ -108,7 +108,7 @@ test("stop, kill, start and dispose may be repeated, and what needs a running se
   await expect(server.start()).rejects.toMatchObject({ code: "disposed" });
 });
 
-test.skipIf(inContainers)("a server that ends by itself is noticed and can be started again", async () => {
+test.skipIf(inContainers)("the exit of a server is detected, and it can be started again", async () => {
   const server = await startOne();
   const ended = server.exited();
   process.kill(server.pid ?? Number.NaN, "SIGKILL");
@@ -118,7 +118,7 @@ test.skipIf(inContainers)("a server that ends by itself is noticed and can be st
   expect(server.running).toBe(true);
 });
 
-test("the extra configuration counts, and JetStream can be off", async () => {
+test("additional configuration is applied, and JetStream can be disabled", async () => {
   const config = "max_payload: 4242\nauthorization { user: u, password: p }";
   const server = await startOne({ jetstream: false, config, name: "given" });
   const nc = await connect({ servers: server.url, user: "u", pass: "p" });
@@ -128,7 +128,7 @@ test("the extra configuration counts, and JetStream can be off", async () => {
   await expect(connect({ servers: server.url, reconnect: false })).rejects.toThrow(/authorization/i);
 });
 
-test("a configuration that the server refuses is an error with the server's own words", async () => {
+test("a configuration that the server refuses is an error with the server's message", async () => {
   const start = startNatsServer({ ...testVersion, config: "no_such_thing {" });
   await expect(start).rejects.toMatchObject({ code: "start_failed" });
   await expect(start).rejects.toThrow(/Parse error/);
@@ -142,7 +142,7 @@ test("an aborted start rejects with the reason and leaves no server", async () =
   expect(openServers()).toEqual([]);
 });
 
-test("a port that somebody else took leads to another try with new ports, five at most", async () => {
+test("a port that another process has taken causes a retry with new ports, five attempts at most", async () => {
   const tried: number[] = [];
   const start = withNewPorts(false, async (newPort) => {
     const port = await newPort("127.0.0.1");
@@ -170,7 +170,7 @@ async function occupied(): Promise<number> {
   return typeof address === "object" && address !== null ? address.port : 0;
 }
 
-test.skipIf(inContainers)("a private store goes with dispose, a given one stays", async () => {
+test.skipIf(inContainers)("dispose deletes a private store and keeps a given one", async () => {
   const own = await startOne();
   await own.stop();
   await access(own.storeDir);
@@ -183,18 +183,21 @@ test.skipIf(inContainers)("a private store goes with dispose, a given one stays"
   await access(join(storeDir, "jetstream"));
 });
 
-test.skipIf(inContainers)("a binary that is missing or no nats-server is a clear error", async () => {
-  const dir = await tempDir();
-  for (const binary of [join(dir, "missing"), "/bin/echo"]) {
-    const start = startNatsServer({ binary });
-    await expect(start).rejects.toMatchObject({ code: "bad_binary", name: "NatsServerError" });
-    await expect(start).rejects.toThrow(`${binary} is not a nats-server`);
-  }
-  const dies = await fakeServer(join(dir, "dies"), "2.15.1", "echo cannot go on >&2; exit 3");
-  await expect(startNatsServer({ binary: dies })).rejects.toThrow(/exited during startup.*\ncannot go on/);
-});
+test.skipIf(inContainers)(
+  "a binary that is missing or not a nats-server is an error that names it",
+  async () => {
+    const dir = await tempDir();
+    for (const binary of [join(dir, "missing"), "/bin/echo"]) {
+      const start = startNatsServer({ binary });
+      await expect(start).rejects.toMatchObject({ code: "bad_binary", name: "NatsServerError" });
+      await expect(start).rejects.toThrow(`${binary} is not a nats-server`);
+    }
+    const dies = await fakeServer(join(dir, "dies"), "2.15.1", "echo cannot go on >&2; exit 3");
+    await expect(startNatsServer({ binary: dies })).rejects.toThrow(/exited during startup.*\ncannot go on/);
+  },
+);
 
-test.skipIf(inContainers)("a server that never becomes ready is ended when its time is up", async () => {
+test.skipIf(inContainers)("a server that is not ready within startTimeoutMs is killed", async () => {
   const dir = await tempDir();
   const hangs = await fakeServer(join(dir, "hangs"), "2.15.1", `echo $$ > ${dir}/pid; exec sleep 60`);
   const start = startNatsServer({ binary: hangs, startTimeoutMs: 300 });
