@@ -1,4 +1,4 @@
-/** Every name this library uses on the wire, in one place. `clusterId` and `nodeId` are `[A-Za-z0-9_-]+`. */
+/** Every name that the election uses on the wire (docs/wire.md). `clusterId` and `nodeId` are `[A-Za-z0-9_-]+`. */
 
 /** The key of the lease. */
 export const LEASE_KEY = "leader";
@@ -18,17 +18,17 @@ export function bucketSubjects(clusterId: string): string {
   return `$KV.${bucketName(clusterId)}.>`;
 }
 
-/** Where the lease is written. Subscribing to it directly would also show writes that were refused. */
+/** The subject of the lease. A subscription to it would also receive writes that the stream rejects. */
 export function leaseSubject(clusterId: string): string {
   return `$KV.${bucketName(clusterId)}.${LEASE_KEY}`;
 }
 
-/** Where the stream repeats committed writes of the lease. Outside the stream's own subjects, or it would loop. */
+/** Where the stream republishes committed writes of the lease. Outside its own subjects, or it would store them again. */
 export function republishSubject(clusterId: string): string {
   return `nats_leader.lease.${clusterId}`;
 }
 
-/** A subject inside the stream that nobody writes: the filter of a presence consumer, which must never deliver. */
+/** A subject of the stream to which no client publishes: the filter of a presence consumer, which must never deliver. */
 export function presenceFilter(stream: string, id: string): string {
   return `$KV.${stream.replace(/^KV_/, "")}.presence.${id}`;
 }
@@ -50,12 +50,12 @@ export function stepdownSubject(clusterId: string, nodeId: string): string {
   return `${serviceName(clusterId)}.control.${nodeId}.stepdown`;
 }
 
-/** Where a daemon is told to compete, or to follow only. Not in go-cluster. */
+/** Makes a daemon compete, or only follow. Not in go-cluster. */
 export function competeSubject(clusterId: string, nodeId: string): string {
   return `${serviceName(clusterId)}.control.${nodeId}.compete`;
 }
 
-/** The stream of past terms, when they are recorded. Not part of the election. */
+/** The stream of past terms, if a daemon records them. Not part of the election. */
 export function historyStream(clusterId: string): string {
   return `LEADER_HISTORY_${clusterId}`;
 }
@@ -64,15 +64,15 @@ export function historySubject(clusterId: string): string {
   return `nats_leader.history.${clusterId}`;
 }
 
-/** Says that a stream was deleted. */
+/** Announces that a stream was deleted. */
 export function streamDeletedAdvisory(stream: string): string {
   return `$JS.EVENT.ADVISORY.STREAM.DELETED.${stream}`;
 }
 
-/** Says that a consumer was deleted. `consumer` is `<stream>.<consumer>`, as a presence is written in a record. */
+/** Announces that a consumer was deleted. `consumer` is `<stream>.<consumer>`, as `presence` in a record. */
 export function consumerDeletedAdvisory(consumer: string): string {
   return `$JS.EVENT.ADVISORY.CONSUMER.DELETED.${consumer}`;
 }
 
-/** Where an account asks every server for its own connections. */
+/** Every server answers with the connections of the requesting account. */
 export const CONNECTIONS_PING = "$SYS.REQ.ACCOUNT.PING.CONNZ";

@@ -1,4 +1,4 @@
-/** A node's backend on a real NATS: connection, session, lease store and micro service put together. */
+/** The backend of a node on NATS: connection, session, lease store and micro service. */
 import { setTimeout as pause } from "node:timers/promises";
 import type { ResolvedOptions } from "../config/resolve.ts";
 import { asError, ClusterError } from "../errors.ts";
@@ -11,9 +11,9 @@ import { decodeStatus } from "../nats/service/status-codec.ts";
 import type { Attachment, AttachRequest, Backend } from "../runtime/backend.ts";
 import type { BucketInfo, LeaseStore } from "../runtime/ports.ts";
 
-/** Pause between two tries to open the bucket while JetStream is still coming up. */
+/** Pause between two attempts to open the bucket while JetStream starts. */
 const OPEN_RETRY_MS = 250;
-/** How long it is tried: a cluster elects its JetStream leader in a few seconds. */
+/** Longest time for all attempts: a NATS cluster elects its JetStream leader within a few seconds. */
 const OPEN_PATIENCE_MS = 5_000;
 
 export function natsBackend(options: ResolvedOptions): Backend {
@@ -41,7 +41,7 @@ async function attach(options: ResolvedOptions, request: AttachRequest): Promise
   };
   try {
     const bucket = await openPatiently(store, request);
-    // Before the first campaign, so that already the first record says how to notice our death.
+    // Before the first campaign, so that the first record already names the presence.
     if (options.crashDetection === "presence" && !options.observer)
       await session.usePresence(streamName(clusterId));
     return attachment(options, { link, session, store, bucket, close, warn: request.warn });
@@ -51,7 +51,7 @@ async function attach(options: ResolvedOptions, request: AttachRequest): Promise
   }
 }
 
-/** JetStream of a starting cluster says no for seconds before it says yes. */
+/** JetStream of a NATS cluster that is starting rejects requests for some seconds. */
 async function openPatiently(
   store: LeaseStore,
   { signal, rememberedEpoch }: AttachRequest,
@@ -105,7 +105,7 @@ function attachment(options: ResolvedOptions, parts: Parts): Attachment {
         );
         return { name: serviceName(clusterId), id: service.id, stop: () => service.stop() };
       } catch (error) {
-        // Being visible is not worth being down.
+        // The election does not need the service.
         warn("SERVICE", "the micro service could not be started; the node goes on without", asError(error));
         return null;
       }

@@ -119,7 +119,7 @@ describe("queries", () => {
     expect(away).toMatchObject({ code: 4, value: { connected: false, daemon: "unknown" } });
     const text = await cli(["nodes", ...where, "--nats-url", "nats://127.0.0.1:1"]);
     expect(text.code).toBe(4);
-    expect(text.stderr).toContain("is a server running there");
+    expect(text.stderr).toContain("check that a server is running there");
   });
 
   test("an expired lease has no leader, and status shows its former holder", async () => {

@@ -1,6 +1,6 @@
 /**
- * The JetStream API over plain requests. Not through nats.js's managers: those wait 5 s by default, can't be aborted,
- * don't notice a disconnect, and call a passing 503 "JetStream is not enabled".
+ * The JetStream API over plain requests. The managers of `@nats-io/jetstream` wait 5 s by default, cannot be aborted, do not
+ * fail on a disconnect, and report a transient 503 as "JetStream is not enabled".
  */
 import { ClusterError } from "../../errors.ts";
 import type { ConnectionMonitor } from "../connection/connection-monitor.ts";
@@ -8,7 +8,7 @@ import { failureToClusterError, jsonBody, RequestFailure, request, toClusterErro
 
 export type JsonObject = Readonly<Record<string, unknown>>;
 
-/** JetStream error codes this library tells apart. Names as in the server's `errors.json`. */
+/** JetStream error codes that are handled differently. Names as in the server's `errors.json`. */
 export const JsCode = {
   accountResourcesExceeded: 10002,
   clusterNoPeers: 10005,
@@ -41,12 +41,12 @@ const RESOURCE_CODES: ReadonlySet<number> = new Set<number>([
   JsCode.maximumStreams,
 ]);
 
-/** The server answered, and the answer is an error. */
+/** The server answered with an error. */
 export class JsApiError extends Error {
   override readonly name = "JsApiError";
-  /** JetStream's own code, such as 10071. */
+  /** JetStream's `err_code`, such as 10071; 0 if there is none. */
   readonly code: number;
-  /** HTTP-like class of the error. */
+  /** HTTP-like status, such as 503. */
   readonly status: number;
 
   constructor(code: number, status: number, description: string) {
@@ -62,7 +62,7 @@ export interface CallOptions {
   readonly signal?: AbortSignal;
 }
 
-/** Calls `$JS.API.<name>`. Rejects with `JsApiError` (the server says no) or `RequestFailure` (no answer). */
+/** Calls `$JS.API.<name>`. Rejects with `JsApiError` (an error answer) or `RequestFailure` (no valid answer). */
 export async function callApi(
   monitor: ConnectionMonitor,
   name: string,
@@ -74,7 +74,7 @@ export async function callApi(
   return parseAnswer(answer.data, subject);
 }
 
-/** The JSON object of an answer. Rejects an error answer with `JsApiError`, anything else with `RequestFailure`. */
+/** The JSON object in an answer. Throws `JsApiError` for an error answer, `RequestFailure` for anything else. */
 export function parseAnswer(data: Uint8Array, subject: string): JsonObject {
   const json = parseObject(data);
   if (json === null) throw new RequestFailure("failed", subject, "the answer is not a JSON object");
@@ -102,38 +102,38 @@ export function asObject(value: unknown): JsonObject | null {
   return typeof value === "object" && value !== null && !Array.isArray(value) ? (value as JsonObject) : null;
 }
 
-/** True for an answer that carries this code. */
+/** True for an error answer with one of these codes. */
 export function isJsError(thrown: unknown, ...codes: readonly number[]): thrown is JsApiError {
   return thrown instanceof JsApiError && codes.includes(thrown.code);
 }
 
-/** What a failed API call or write means to the application. `doing` completes "cannot ...". */
+/** The `ClusterError` for a failed API call or write. `doing` completes "cannot ...". */
 export function jsToClusterError(thrown: unknown, doing: string): ClusterError {
   if (thrown instanceof RequestFailure) return failureToClusterError(thrown, doing);
   if (!(thrown instanceof JsApiError)) return toClusterError(thrown, doing);
-  const says = `cannot ${doing}: ${thrown.message} (JetStream error ${thrown.code})`;
+  const what = `cannot ${doing}: ${thrown.message} (JetStream error ${thrown.code})`;
   if (thrown.code === JsCode.notEnabledForAccount) {
-    return new ClusterError("JETSTREAM_UNAVAILABLE", `${says}; enable JetStream for this account`, {
+    return new ClusterError("JETSTREAM_UNAVAILABLE", `${what}; enable JetStream for this account`, {
       cause: thrown,
     });
   }
   if (thrown.code === JsCode.notEnabled) {
-    return new ClusterError("JETSTREAM_UNAVAILABLE", `${says}; enable JetStream on the server`, {
+    return new ClusterError("JETSTREAM_UNAVAILABLE", `${what}; enable JetStream on the server`, {
       cause: thrown,
       recoverable: true,
     });
   }
   if (thrown.code === JsCode.streamNotFound) {
-    return new ClusterError("BUCKET_MISSING", says, { cause: thrown, recoverable: true });
+    return new ClusterError("BUCKET_MISSING", what, { cause: thrown, recoverable: true });
   }
   if (RESOURCE_CODES.has(thrown.code)) {
     const todo = "free disk space, or raise the account's or the bucket's limits";
-    return new ClusterError("INSUFFICIENT_RESOURCES", `${says}; ${todo}`, {
+    return new ClusterError("INSUFFICIENT_RESOURCES", `${what}; ${todo}`, {
       cause: thrown,
       recoverable: true,
     });
   }
-  // 503: no leader, no quorum, starting up. All of that passes.
+  // 503: no leader, no quorum, or still starting. Each of them is transient.
   const code = thrown.status === 503 ? "JETSTREAM_UNAVAILABLE" : "STORE_UNAVAILABLE";
-  return new ClusterError(code, says, { cause: thrown, recoverable: true });
+  return new ClusterError(code, what, { cause: thrown, recoverable: true });
 }

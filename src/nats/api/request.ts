@@ -1,4 +1,4 @@
-/** A NATS request that settles early: when the connection drops, when the caller gives up, when it is refused. */
+/** A NATS request that also settles when the connection drops, the caller aborts, or the server denies it. */
 import type { Msg, MsgHdrs } from "@nats-io/transport-node";
 import { asError, ClusterError, messageOf } from "../../errors.ts";
 import type { ConnectionMonitor } from "../connection/connection-monitor.ts";
@@ -7,14 +7,14 @@ export type RequestFailureKind =
   /** Not sent, or sent and the connection dropped before the answer. */
   | "disconnected"
   | "timeout"
-  /** Nobody listens on the subject. */
+  /** The subject has no subscriber. */
   | "no-responders"
-  /** The user may not publish there, or not receive answers. */
+  /** The user may not publish to the subject, or not subscribe to its inbox. */
   | "denied"
   | "aborted"
   | "failed";
 
-/** A request without an answer. Whether it had an effect is unknown. */
+/** A request without a valid answer. Whether it had an effect is unknown. */
 export class RequestFailure extends Error {
   override readonly name = "RequestFailure";
   readonly kind: RequestFailureKind;
@@ -33,7 +33,7 @@ export interface RequestOptions {
   readonly signal?: AbortSignal;
 }
 
-/** Rejects with a `RequestFailure`, and with nothing else. Not sent at all while disconnected. */
+/** Sends nothing while disconnected. Rejects with `RequestFailure` only. */
 export function request(
   monitor: ConnectionMonitor,
   subject: string,
@@ -72,7 +72,7 @@ export function request(
   });
 }
 
-/** Asynchronous also in its failures: nats.js throws some of them. */
+/** `async`: nats.js throws some failures synchronously. */
 async function send(
   monitor: ConnectionMonitor,
   subject: string,
@@ -82,7 +82,7 @@ async function send(
   return monitor.connection.request(subject, data, options);
 }
 
-/** Text as it goes into a request's body. */
+/** A value as the body of a request. */
 export function jsonBody(value: unknown): Uint8Array {
   return new TextEncoder().encode(JSON.stringify(value));
 }
@@ -95,13 +95,13 @@ function disconnected(subject: string, message: string, cause: Error | null): Re
   return new RequestFailure("disconnected", subject, message, cause ?? undefined);
 }
 
-/** What nats.js threw. By name, not by class: a connection that was passed in may come from another copy of nats.js. */
+/** Classifies what nats.js threw. By name: a connection that was passed in may come from another installed nats.js. */
 export function classify(subject: string, timeoutMs: number, thrown: unknown): RequestFailure {
   const error = asError(thrown);
   const names = [error.name, error.cause instanceof Error ? error.cause.name : ""];
   if (names.includes("PermissionViolationError")) return denied(subject, error);
   if (names.includes("NoResponders")) {
-    return new RequestFailure("no-responders", subject, `nobody answers on ${subject}`, error);
+    return new RequestFailure("no-responders", subject, `no subscriber answers on ${subject}`, error);
   }
   if (names.includes("TimeoutError")) {
     return new RequestFailure("timeout", subject, `no answer within ${timeoutMs} ms`, error);
@@ -117,7 +117,7 @@ function denied(subject: string, error: Error): RequestFailure {
   return new RequestFailure("denied", subject, text, error);
 }
 
-/** The application's view of a request that failed. `doing` completes "cannot ...". */
+/** The `ClusterError` for a failed request. `doing` completes "cannot ...". */
 export function failureToClusterError(failure: RequestFailure, doing: string): ClusterError {
   const { kind, subject, message } = failure;
   const options = { cause: failure, recoverable: true };
@@ -131,7 +131,7 @@ export function failureToClusterError(failure: RequestFailure, doing: string): C
         return new ClusterError("STORE_UNAVAILABLE", `cannot ${doing}: ${message}`, options);
       }
       const why = subject.startsWith("$JS.API.") ? "the JetStream API does not answer" : "no stream answers";
-      const hint = "JetStream is off on this server, or its cluster is without a leader just now";
+      const hint = "JetStream is off on this server, or has no leader at the moment";
       return new ClusterError("JETSTREAM_UNAVAILABLE", `cannot ${doing}: ${why} (${hint})`, options);
     }
     case "denied":
@@ -153,7 +153,7 @@ function grantHint(failure: RequestFailure): string {
   return `allow this user to publish to "${failure.subject}"`;
 }
 
-/** Any thrown value of this layer as a `ClusterError`. */
+/** The `ClusterError` for any value that this layer throws. */
 export function toClusterError(thrown: unknown, doing: string): ClusterError {
   if (thrown instanceof ClusterError) return thrown;
   if (thrown instanceof RequestFailure) return failureToClusterError(thrown, doing);

@@ -1,14 +1,14 @@
 /**
- * What a connection is doing, as it happens. One observer per connection, shared by everything that uses it.
+ * The state of a NATS connection and its changes. One monitor per connection, shared by all its users.
  *
- * "Down" is announced as soon as nats.js knows, also when it only suspects (`staleConnection`): a leader must stop
- * believing early and a write must not wait out its timeout on a dead socket.
+ * `down` is emitted as soon as nats.js reports a disconnect or suspects one (`staleConnection`): a leader has to suspend its
+ * term early, and a write must not wait for its timeout on a dead socket.
  */
 import type { NatsConnection, ServerInfo, Status } from "@nats-io/transport-node";
 import { asError } from "../../errors.ts";
 import { isProtocolConnected } from "./internals.ts";
 
-/** Which connection of which server this is. Another one after every reconnect. */
+/** The connection as its server identifies it. Every reconnect makes a new one. */
 export interface Endpoint {
   readonly serverId: string;
   readonly clientId: number;
@@ -17,20 +17,20 @@ export interface Endpoint {
 export type ConnectionChange =
   | { readonly type: "up"; readonly endpoint: Endpoint }
   | { readonly type: "down"; readonly error: Error | null }
-  /** It will not come back. Follows a `down` if it was up. */
+  /** The connection will not be re-established. A connection that was up emits `down` first. */
   | { readonly type: "closed"; readonly error: Error | null }
-  /** The server is about to shut down and asks its clients to leave. */
+  /** The server is about to shut down and asks its clients to reconnect elsewhere. */
   | { readonly type: "lame-duck" }
   /** The user may not publish to, or subscribe to, this subject. */
   | { readonly type: "denied"; readonly subject: string; readonly error: Error }
-  /** The server refuses the credentials: it ends the connection, or an attempt to connect again. */
+  /** The server refused the credentials, of the connection or of an attempt to reconnect. */
   | { readonly type: "refused"; readonly error: Error };
 
 export type ConnectionListener = (change: ConnectionChange) => void;
 
 const monitors = new WeakMap<NatsConnection, ConnectionMonitor>();
 
-/** Observes one connection while anybody holds it. */
+/** Observes one connection until each `acquire()` has been released. */
 export class ConnectionMonitor {
   readonly connection: NatsConnection;
   readonly #listeners = new Set<ConnectionListener>();
@@ -46,7 +46,7 @@ export class ConnectionMonitor {
     this.#closed = connection.isClosed();
   }
 
-  /** The connection's monitor, started if need be. Pair every call with `release()`. */
+  /** The monitor of the connection. Pair every call with `release()`. */
   static acquire(connection: NatsConnection): ConnectionMonitor {
     let monitor = monitors.get(connection);
     if (monitor === undefined) {
@@ -66,7 +66,7 @@ export class ConnectionMonitor {
     void this.#statuses?.return?.();
   }
 
-  /** True while a write may be handed to the client and be expected to leave at once. */
+  /** True while nats.js would send a message at once instead of buffering it. */
   get connected(): boolean {
     return this.#endpoint !== null && isUp(this.connection);
   }
@@ -80,7 +80,7 @@ export class ConnectionMonitor {
     return this.connected ? this.#endpoint : null;
   }
 
-  /** Returns its cancellation. */
+  /** Returns the function that removes the listener. */
   listen(listener: ConnectionListener): () => void {
     this.#listeners.add(listener);
     return () => void this.#listeners.delete(listener);
@@ -148,7 +148,7 @@ export class ConnectionMonitor {
   }
 
   #onUp(): void {
-    // Statuses arrive a few microtasks late: the connection may be gone again, and a `disconnect` is on its way then.
+    // A status arrives a few microtasks late. If the connection is down again, a `disconnect` follows.
     const endpoint = isUp(this.connection) ? endpointOf(this.connection.info) : null;
     if (endpoint === null) return;
     this.#lastError = null;
@@ -168,7 +168,7 @@ export class ConnectionMonitor {
   }
 }
 
-/** Runs a listener of somebody else. What it throws is a bug of theirs: reported, and nobody else's problem. */
+/** Calls a listener. An exception is a bug of the listener: it becomes a process warning, and other listeners still run. */
 export function guarded(run: () => void): void {
   try {
     run();
@@ -177,7 +177,7 @@ export function guarded(run: () => void): void {
   }
 }
 
-/** By name: a connection that was passed in may come from another copy of nats.js. */
+/** By name: a connection that was passed in may come from another installed nats.js. */
 export function isRefusal(error: Error): boolean {
   return /^(AuthorizationError|UserAuthenticationExpiredError)$/.test(error.name);
 }

@@ -1,4 +1,4 @@
-/** Connecting to NATS with what an election needs: never give up, notice a dead server in about 2 s, be recognisable. */
+/** Connecting to NATS as an election needs it: unlimited reconnects, and a dead server detected within about 2 s. */
 import type {
   ConnectionOptions,
   NatsConnection,
@@ -10,7 +10,7 @@ import { authenticatorOf, type Credentials } from "./credentials.ts";
 import { dialFirst } from "./first-dial.ts";
 import { connectedWith } from "./internals.ts";
 
-/** Client pings bound how long a half-open connection can fool a leader: two may be outstanding. */
+/** Client pings, of which two may be outstanding, limit how long a half-open connection goes undetected. */
 export const PING_INTERVAL_MS = 1000;
 export const MAX_PINGS_OUT = 2;
 
@@ -19,38 +19,47 @@ export const CHECK_CREDENTIALS = "check user and password, token, nkey or creds 
 
 const FLUSH_TIMEOUT_MS = 500;
 
-/** Each of the three may be a file's path or the PEM text itself. Files are read again at every reconnect. */
+/** `ca`, `cert` and `key` are each a path or the PEM text. Files are read again at every reconnect. */
 export interface TlsOptions {
   readonly ca?: string;
   readonly cert?: string;
   readonly key?: string;
-  /** The server expects TLS before its first message (`handshake_first`). */
+  /** Start TLS before the server's first message, for a server with `handshake_first`. */
   readonly handshakeFirst?: boolean;
 }
 
 /** How to reach NATS. */
 export interface NatsOptions extends Credentials {
-  /** As `config/servers.ts` parses them: `nats://host:port` or `tls://host:port`, without credentials. Required without `connection`. */
+  /** `nats://host:port` or `tls://host:port`, without credentials (see `config/servers.ts`). Required without `connection`. */
   readonly servers?: readonly string[];
   readonly tls?: TlsOptions;
-  /** An open connection to use instead. Everything else here is ignored then, and it is never closed by us. */
+  /** An open connection to use instead. The other options are then ignored, and the connection is never closed. */
   readonly connection?: NatsConnection;
-  /** Longest wait for one server. Default 2000. */
+  /**
+   * Longest wait for one server.
+   * @default 2000
+   */
   readonly connectTimeoutMs?: number;
-  /** Pause before the same server is dialled again, plus as much again at random. Default 100. */
+  /**
+   * Pause before the same server is dialled again; up to the same time is added at random.
+   * @default 100
+   */
   readonly reconnectWaitMs?: number;
-  /** Prefix of reply subjects, for users that may not subscribe to `_INBOX.>`. */
+  /**
+   * Prefix of reply subjects, for users that may not subscribe to `_INBOX.>`.
+   * @default "_INBOX"
+   */
   readonly inboxPrefix?: string;
 }
 
-/** Who connects. */
+/** The node that connects. */
 export interface ConnectContext {
   readonly clusterId: string;
   readonly nodeId: string;
   readonly signal?: AbortSignal;
 }
 
-/** A connection and whose it is. */
+/** A connection and who closes it. */
 export interface NatsLink {
   readonly connection: NatsConnection;
   /** False for a connection that was passed in. */
@@ -60,8 +69,9 @@ export interface NatsLink {
 }
 
 /**
- * Connects, or takes the connection that was passed in. Rejects with `ClusterError`: `NO_CONNECTION` (recoverable: is
- * the server up?), `AUTHORIZATION`, `INVALID_CONFIG`, `ABORTED`.
+ * Connects, or uses the connection that was passed in.
+ * @throws ClusterError `NO_CONNECTION` (recoverable, except for TLS errors and a closed connection that was passed in),
+ * `AUTHORIZATION`, `INVALID_CONFIG`, `ABORTED`
  */
 export async function connectNats(options: NatsOptions, context: ConnectContext): Promise<NatsLink> {
   const { signal } = context;
@@ -108,7 +118,7 @@ function connectionOptions(
     waitOnFirstConnect: false,
     reconnect: true,
     maxReconnectAttempts: -1,
-    // Refused credentials may be right again later: an account being restored, a creds file being rotated.
+    // Refused credentials may be accepted later: an account is restored, a creds file is rotated.
     ignoreAuthErrorAbort: true,
     reconnectTimeWait: wait,
     reconnectJitter: wait,
@@ -163,7 +173,7 @@ function connectError(thrown: unknown, addresses: readonly string[]): ClusterErr
       },
     );
   }
-  const todo = "is a server running there, and may it be reached from here?";
+  const todo = "check that a server is running there and can be reached from here";
   const why = error.message === "" ? error.name : error.message;
   return new ClusterError("NO_CONNECTION", `no connection to NATS at ${where}: ${why}; ${todo}`, {
     cause,
@@ -175,7 +185,7 @@ function isTlsProblem(error: Error): boolean {
   const { code } = error as Error & { code?: unknown };
   if (typeof code === "string" && /CERT|SELF_SIGNED|UNABLE_TO|ERR_TLS|ERR_SSL|ERR_OSSL/.test(code))
     return true;
-  // nats.js's own: TLS wanted and not offered or the reverse, a file of ours that is not there, one that is no PEM.
+  // Errors of nats.js: only one side wants TLS, a file does not exist, a file is not PEM.
   return /'tls'|^\/.* doesn't exist$|\bPEM\b/.test(error.message);
 }
 
@@ -186,7 +196,7 @@ function abortedConnect(signal: AbortSignal): ClusterError {
   });
 }
 
-/** nats.js can't be told to stop dialling: what it still opens after the abort is closed. */
+/** nats.js cannot abort a dial. A connection that it opens after the abort is closed. */
 function untilAborted(
   dialling: Promise<NatsConnection>,
   signal: AbortSignal | undefined,
@@ -205,12 +215,12 @@ function untilAborted(
   });
 }
 
-/** Resolves when the server has taken in everything sent so far, or soon after it was found not to answer. */
+/** Resolves when the server has processed everything sent so far, at the latest after 500 ms. */
 export async function flushed(connection: NatsConnection): Promise<void> {
   if (isUp(connection)) await settledWithin(connection.flush(), FLUSH_TIMEOUT_MS);
 }
 
-/** Resolves when the promise settles, whichever way, at the latest after `timeoutMs`. */
+/** Resolves when the promise settles, either way, at the latest after `timeoutMs`. */
 export async function settledWithin(promise: Promise<unknown>, timeoutMs: number): Promise<void> {
   let timer: NodeJS.Timeout | undefined;
   const timeout = new Promise<void>((resolve) => {
@@ -225,7 +235,10 @@ export async function settledWithin(promise: Promise<unknown>, timeoutMs: number
 
 function ignore(): void {}
 
-/** Why a connection that was passed in can't carry presence, or `null`: a dead server must be noticed within seconds. */
+/**
+ * Why a connection that was passed in cannot carry presence, or `null`. A leader with presence has to detect a dead server
+ * within seconds.
+ */
 export function slowPings(connection: NatsConnection): string | null {
   const { pingIntervalMs, maxPingsOut } = connectedWith(connection);
   if (pingIntervalMs === undefined || maxPingsOut === undefined) return "its ping interval is unknown";

@@ -1,4 +1,4 @@
-/** How a connection proves who it is. Secrets are read here and shown nowhere. */
+/** Authentication of a connection. No secret leaves this file except to nats.js. */
 import { readFileSync } from "node:fs";
 import {
   type Authenticator,
@@ -9,21 +9,24 @@ import {
 } from "@nats-io/transport-node";
 import { ClusterError, messageOf } from "../../errors.ts";
 
-/** At most one way; user and password may also stand in a server's url. */
+/** At most one method; user and password may also be part of a server's URL. */
 export interface Credentials {
   readonly user?: string;
   readonly pass?: string;
   readonly token?: string;
-  /** Seed of an nkey (`SU...`); with `jwt`, the seed that signs for it. */
+  /** Seed of an nkey (`SU...`); with `jwt`, the seed of the user in the JWT. */
   readonly nkeySeed?: string;
   readonly jwt?: string;
-  /** Path of a `.creds` file. Read again at every reconnect, so it can be rotated in place. */
+  /** Path of a `.creds` file. Read again at every reconnect, so the file can be replaced at any time. */
   readonly credsFile?: string;
   /** The text of a `.creds` file. */
   readonly creds?: string;
 }
 
-/** What nats.js is told. Rejects with `INVALID_CONFIG` what can't work, before anything is dialled. */
+/**
+ * The authenticator for nats.js; `null` for none, or for user, password or token.
+ * @throws ClusterError `INVALID_CONFIG`: credentials that cannot work, before the first dial
+ */
 export function authenticatorOf(credentials: Credentials): Authenticator | null {
   const { nkeySeed, jwt, creds, credsFile } = credentials;
   const ways = [credsFile, creds, jwt ?? nkeySeed, credentials.token, credentials.user];
@@ -39,8 +42,8 @@ export function authenticatorOf(credentials: Credentials): Authenticator | null 
 }
 
 /**
- * A file that is missing or half-written at a reconnect must not end the connection (nats.js closes it when an
- * authenticator throws): the last content that worked is tried again, and the file at the next attempt.
+ * nats.js closes a connection whose authenticator throws. A file that is missing or half-written at a reconnect must not
+ * cause that, so the previous content is used again and the file is read at the next attempt.
  */
 function credsFileAuthenticator(path: string): Authenticator {
   const read = (): Authenticator => checked(credsAuthenticator(readFileSync(path)), `credsFile "${path}"`);
@@ -55,7 +58,7 @@ function credsFileAuthenticator(path: string): Authenticator {
     try {
       last = read();
     } catch {
-      // see above
+      // the previous content is used
     }
     return last(nonce);
   };

@@ -1,15 +1,15 @@
 /**
- * The first connection to a cluster that refuses us. nats.js drops a server that refused from its list, and the next
- * one's greeting names it again, so that by itself it would dial round and round for ever, without a pause.
+ * The first connection to a NATS cluster that refuses the credentials. nats.js removes a server that refused from its list, and
+ * the INFO of the next server adds it again. Without a limit nats.js would dial forever without a pause.
  */
 import { type ConnectionOptions, connect, type NatsConnection } from "@nats-io/transport-node";
 
-/** Beyond the servers that were given: those the cluster told of, which may be the ones to take us. */
+/** Dials beyond the configured servers: for servers that the cluster announced and that may accept the credentials. */
 const FURTHER_DIALS = 8;
 
 class Exhausted extends Error {}
 
-/** Rejects with what nats.js says of the last server that was tried. */
+/** Rejects with the error of nats.js for the last server that was tried. */
 export async function dialFirst(
   options: ConnectionOptions & { readonly reconnectTimeWait: number },
   servers: number,
@@ -18,9 +18,9 @@ export async function dialFirst(
     return await dialled(options, servers + FURTHER_DIALS);
   } catch (error) {
     if (!(error instanceof Exhausted)) throw error;
-    // Why it ended only nats.js knows: asked without gossip, it says so.
+    // The reason of the refusal: nats.js reports it if it ignores announced servers.
     const late = await connect({ ...options, ignoreClusterUpdates: true });
-    // Taken after all, but deaf to the cluster's changes: once more, by the book.
+    // Accepted this time, but this connection ignores changes of the cluster: connect once more.
     await late.close();
     return dialled(options, servers + FURTHER_DIALS);
   }
@@ -33,9 +33,10 @@ async function dialled(
   let left: number | null = budget;
   const connection = await connect({
     ...options,
-    // Asked before every dial, and the only thing that can end the dialling.
+    // Called before every dial; an exception is the only way to end the dialling.
     reconnectDelayHandler: () => {
-      if (left !== null && --left < 0) throw new Exhausted(`no server took us in ${budget} dials`);
+      if (left !== null && --left < 0)
+        throw new Exhausted(`no server accepted the connection in ${budget} dials`);
       const jitter = options.tls == null ? options.reconnectJitter : options.reconnectJitterTLS;
       return options.reconnectTimeWait + Math.floor(Math.random() * ((jitter ?? 0) + 1));
     },

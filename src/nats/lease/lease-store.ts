@@ -1,6 +1,6 @@
 /**
- * The lease in a JetStream key-value bucket. All that is peculiar about NATS here stops here: what leaves this file is
- * applied, conflict or unknown, a snapshot or no snapshot.
+ * The lease in a JetStream key-value bucket. Hides NATS from the election: a write is applied, a conflict or unknown; a read
+ * returns a snapshot, no bucket, or a failure.
  */
 import { headers, type MsgHdrs } from "@nats-io/transport-node";
 import type { Expectation, LeaseWrite, ReadOutcome, WriteOutcome } from "../../election/types.ts";
@@ -20,7 +20,7 @@ const EXPECTED_STREAM = "Nats-Expected-Stream";
 const EXPECTED_LAST = "Nats-Expected-Last-Sequence";
 const EXPECTED_LAST_ON_SUBJECT = "Nats-Expected-Last-Subject-Sequence";
 
-/** The lease store of one cluster on one connection. Does nothing before `open()`. */
+/** The lease store of one cluster on one connection. Sends nothing before `open()`. */
 export class NatsLeaseStore implements LeaseStore {
   readonly #monitor: ConnectionMonitor;
   readonly #options: BucketOptions;
@@ -29,7 +29,7 @@ export class NatsLeaseStore implements LeaseStore {
   #republish: boolean | null = null;
   #closed = false;
 
-  /** The caller keeps the monitor and releases it after `close()`. */
+  /** The caller releases the monitor after `close()`. */
   constructor(monitor: ConnectionMonitor, options: BucketOptions) {
     this.#monitor = monitor;
     this.#options = options;
@@ -46,11 +46,10 @@ export class NatsLeaseStore implements LeaseStore {
   async read(timeoutMs: number): Promise<ReadOutcome> {
     const stream = streamName(this.#options.clusterId);
     const subject = leaseSubject(this.#options.clusterId);
-    // The message must not count for more than the state does: an answer that is late in one of the two may be older
-    // or newer than the other. Whichever way they disagree, a write with both expectations finds out.
+    // Two requests, so either answer may be older than the other. If they disagree, a write with both expectations fails.
     const message = getMessage(this.#monitor, stream, { last_by_subj: subject }, { timeoutMs });
     const state = callApi(this.#monitor, `STREAM.INFO.${stream}`, {}, { timeoutMs });
-    message.catch(() => {}); // "no such stream" is told by the state alone
+    message.catch(() => {}); // a missing stream is reported by the state
     try {
       const info = parseStreamInfo(await state, this.#options.clusterId);
       if (info === null) throw new Error("the answer is not stream information");
@@ -75,7 +74,7 @@ export class NatsLeaseStore implements LeaseStore {
       const answer = await request(this.#monitor, subject, encoded.data, { timeoutMs, headers: hdrs });
       return this.#applied(parseAnswer(answer.data, subject), subject);
     } catch (thrown) {
-      // 10164, "another write is in flight", is not among the conflicts: the other one may be an earlier try of ours.
+      // Not a conflict: 10164, "another write is in flight". The other write may be an earlier attempt of this node.
       if (isJsError(thrown, JsCode.wrongLastSequence)) return { kind: "conflict" };
       return { kind: "unknown", error: jsToClusterError(thrown, this.#doing("write the lease in")) };
     }
@@ -95,7 +94,7 @@ export class NatsLeaseStore implements LeaseStore {
     await watch?.close();
   }
 
-  /** Both conditions for an empty key: the epoch follows from the stream's end, so nothing may have been written since. */
+  /** An empty key needs both conditions: the epoch is derived from the stream's last sequence, which must not have changed. */
   #expectation(expect: Expectation): MsgHdrs {
     const hdrs = headers();
     hdrs.set(EXPECTED_STREAM, streamName(this.#options.clusterId));
@@ -113,10 +112,14 @@ export class NatsLeaseStore implements LeaseStore {
     if (stream === streamName(this.#options.clusterId) && typeof seq === "number" && seq > 0) {
       return { kind: "applied", revision: seq };
     }
-    throw new RequestFailure("failed", subject, `the answer is not this stream's: ${JSON.stringify(answer)}`);
+    throw new RequestFailure(
+      "failed",
+      subject,
+      `the answer is not from this stream: ${JSON.stringify(answer)}`,
+    );
   }
 
-  /** Another client may have changed the stream under us, a Go node for one: what is not republished must be consumed. */
+  /** Another client, such as a Go node, may have removed `republish` from the stream: then a consumer has to watch. */
   #noticeRepublish(info: StreamState): void {
     if (this.#republish === null || this.#republish === info.republish) return;
     this.#republish = info.republish;

@@ -1,6 +1,6 @@
 /**
- * Hears of committed writes of the lease. From the stream's republish: no consumer that can die, no refused writes, and
- * it works again at once after a reconnect. Where the bucket has none, from a consumer. A hint in either case.
+ * Receives committed writes of the lease. From the stream's `republish`: it needs no consumer that can die, contains no rejected
+ * writes, and works at once after a reconnect. From a consumer if the bucket has no `republish`. Either is only a hint.
  */
 import type { Msg, Subscription } from "@nats-io/transport-node";
 import type { LeaseEntry } from "../../election/types.ts";
@@ -13,7 +13,7 @@ import { decodeEntry, type LeaseMessage } from "./record-codec.ts";
 
 const CONSUMER_INACTIVE_MS = 5000;
 
-/** One cluster's lease, watched for one listener. */
+/** Watches the lease of one cluster for one listener. */
 export class LeaseWatch {
   readonly #monitor: ConnectionMonitor;
   readonly #clusterId: string;
@@ -37,7 +37,7 @@ export class LeaseWatch {
     this.#onWarning = onWarning;
   }
 
-  /** Watches, or changes how: called whenever it is known anew whether the stream republishes. */
+  /** Starts, or changes between the two sources. Called after every check whether the stream republishes. */
   start(republish: boolean, reopened: boolean = false): void {
     const mode = republish && !this.#republishDenied ? "republish" : "consumer";
     this.#watchDeletion();
@@ -64,7 +64,10 @@ export class LeaseWatch {
       callback: (error, message) => {
         if (error === null) return this.#report(message, republishedSequence(message));
         this.#republishDenied = true;
-        this.#onWarning(`may not subscribe to "${subject}", a consumer watches the lease instead`, error);
+        this.#onWarning(
+          `not allowed to subscribe to "${subject}", a consumer watches the lease instead`,
+          error,
+        );
         if (this.#mode === "republish") this.start(false);
       },
     });
@@ -74,16 +77,16 @@ export class LeaseWatch {
     const stream = streamName(this.#clusterId);
     this.#consumer = new PushConsumer(this.#monitor, {
       place: () => ({ stream, filter: leaseSubject(this.#clusterId) }),
-      // The present value comes again with every new consumer: whatever was missed meanwhile is in it.
+      // A new consumer delivers the current record, which covers everything that was missed.
       deliver: "last_per_subject",
       inactiveThresholdMs: CONSUMER_INACTIVE_MS,
       name: () => `lease_watch_${inboxOf(this.#monitor.connection).split(".").pop()}`,
       onMessage: (message) => this.#report(message, deliveredSequence(message)),
-      onMade: () => {},
-      // Silence makes the election read; nothing else is needed while the consumer is being made anew.
+      onCreated: () => {},
+      // Without messages the election reads by itself until the consumer has been recreated.
       onLost: () => {},
       onDenied: (error) =>
-        this.#onWarning(`may not watch the lease, it is only read from time to time`, error),
+        this.#onWarning(`not allowed to watch the lease, it is only read from time to time`, error),
     });
     void this.#consumer.start();
   }
@@ -93,7 +96,7 @@ export class LeaseWatch {
     const subject = streamDeletedAdvisory(streamName(this.#clusterId));
     this.#advisory = this.#monitor.connection.subscribe(subject, {
       callback: (error) => {
-        // A refused subscription is no loss: reads find a missing bucket too.
+        // A denied subscription needs no warning: reads detect a missing bucket, too.
         if (error === null) guarded(() => this.#listener.gone());
       },
     });
@@ -116,7 +119,7 @@ export class LeaseWatch {
   }
 }
 
-/** `null`: headers that can't be read. The next read finds out what it was. */
+/** `null`: the headers cannot be parsed. The next read returns the entry. */
 function entryOf(message: Msg, revision: number): LeaseEntry | null {
   let stored: LeaseMessage;
   try {
@@ -136,7 +139,7 @@ function republishedSequence(message: Msg): number | null {
   }
 }
 
-/** `$JS.ACK.<stream>.<consumer>.<delivered>.<stream seq>...`, or with domain and account in front of the stream. */
+/** `$JS.ACK.<stream>.<consumer>.<delivered>.<stream seq>...`, or with domain and account before the stream. */
 function deliveredSequence(message: Msg): number | null {
   const tokens = message.reply?.split(".") ?? [];
   if (tokens[0] !== "$JS" || tokens[1] !== "ACK") return null;

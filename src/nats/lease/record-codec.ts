@@ -1,7 +1,7 @@
 /**
- * The lease on the wire: JSON under the key, headers on a delete marker. go-cluster reads and writes the same.
+ * The lease on the wire (docs/wire.md): JSON under the key, headers on a delete marker. go-cluster reads and writes the same.
  *
- * Decoding never throws: whoever may write to the bucket can put anything there, and that must not stop a node.
+ * Decoding never throws: a client that may write to the bucket can store anything, which must not stop a node.
  */
 
 import type { LeaseEntry, LeaseRecord, LeaseWrite, SessionBinding } from "../../election/types.ts";
@@ -12,13 +12,13 @@ const EPOCH_HEADER = "Nats-Leader-Epoch";
 const INCARNATION_HEADER = "Nats-Leader-Incarnation";
 const SUCCESSOR_HEADER = "Nats-Leader-Successor";
 const OPERATION_HEADER = "KV-Operation";
-/** Set by servers >= 2.11 on the markers they write themselves: age, purge, removal. */
+/** Set by servers >= 2.11 on markers of their own, for expiry, purge and removal. */
 const MARKER_HEADER = "Nats-Marker-Reason";
 
-/** Our records are some 400 bytes. Anything near this is not ours and not worth the parser's time. */
+/** A record is about 400 bytes. A value above this limit is garbage and is not parsed. */
 export const MAX_RECORD_BYTES: number = 16 * 1024;
 
-/** `<stream>.<consumer>`: it becomes the tail of a subject, so it must not contain wildcards or blanks. */
+/** `<stream>.<consumer>`: it becomes the end of a subject, so it must not contain wildcards or whitespace. */
 const PRESENCE = /^[^\s.*>]+\.[^\s.*>]+$/;
 
 /** A message on the lease's subject, read or received. */
@@ -29,7 +29,7 @@ export interface LeaseMessage {
   header(name: string): string;
 }
 
-/** A message to be written. */
+/** A message to write. */
 export interface EncodedWrite {
   readonly data: Uint8Array;
   readonly headers: ReadonlyArray<readonly [name: string, value: string]>;
@@ -47,7 +47,7 @@ export function encodeWrite(write: LeaseWrite): EncodedWrite {
   return { data: new Uint8Array(0), headers };
 }
 
-/** A record as JSON. Absent fields are left out. */
+/** A record as JSON. Undefined fields are omitted. */
 export function encodeRecord(record: LeaseRecord): Uint8Array {
   const { session } = record;
   const json = JSON.stringify({
@@ -85,7 +85,7 @@ export function decodeEntry(message: LeaseMessage): LeaseEntry {
   }
 }
 
-/** Anything amiss in our headers makes it a plain delete: that one is outwaited, which is always safe. */
+/** A marker with a missing or invalid header is a plain delete. Nodes wait a full lease after one, which is always safe. */
 function decodeMarker(message: LeaseMessage): LeaseEntry {
   const { revision } = message;
   const epoch = decimal(message.header(EPOCH_HEADER));

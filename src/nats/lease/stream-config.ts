@@ -1,4 +1,4 @@
-/** The lease's stream: how we make it, and what of a stream we find we can live with. */
+/** The configuration of the lease's stream: of a new one, and which existing ones are compatible. */
 import { asObject, type JsonObject } from "../api/js-api.ts";
 import { bucketName, bucketSubjects, leaseSubject, republishSubject, streamName } from "../names.ts";
 
@@ -8,23 +8,23 @@ const DUPLICATE_WINDOW_MS = 120_000;
 const SMALLEST_MESSAGE_LIMIT = 1024;
 const SMALLEST_BUCKET_LIMIT = 64 * 1024;
 
-/** Beyond it a bucket would soon be out of revisions that we can read. Only somebody else's nonsense is as large. */
+/** Limit of the first sequence, so that revisions stay readable. No correct client comes near it. */
 const LARGEST_START = 10 ** 14;
 
-/** What the stream leader says about the stream. */
+/** The stream, as its leader describes it. */
 export interface StreamState {
   /** Its creation time, as the server writes it. */
   readonly created: string;
   readonly lastSequence: number;
   readonly maxAgeMs: number;
   readonly replicas: number;
-  /** Committed writes of the lease arrive on our republish subject. */
+  /** Whether committed writes of the lease are republished on `republishSubject()`. */
   readonly republish: boolean;
-  /** The configuration as the server sent it, with fields we don't know. */
+  /** The configuration as the server sent it, including fields that are not used here. */
   readonly config: JsonObject;
 }
 
-/** Reads a `STREAM.INFO`, `CREATE` or `UPDATE` answer; `null` when it isn't one. */
+/** Reads a `STREAM.INFO`, `CREATE` or `UPDATE` answer; `null` for anything else. */
 export function parseStreamInfo(answer: JsonObject, clusterId: string): StreamState | null {
   const { created } = answer;
   const config = asObject(answer["config"]);
@@ -42,8 +42,8 @@ export function parseStreamInfo(answer: JsonObject, clusterId: string): StreamSt
 }
 
 /**
- * What a new bucket is made with: what any key-value client would make, and `republish`. `above`: no revision up to this
- * one is used; servers before 2.10 pass over it and begin at 1.
+ * The configuration of a new bucket: that of any key-value client, and `republish`.
+ * @param above - the first revision is larger than this one; servers before 2.10 ignore it and start at 1
  */
 export function newStreamConfig(
   clusterId: string,
@@ -74,7 +74,7 @@ export function newStreamConfig(
   };
 }
 
-/** The part of a configuration that repeats committed writes of the lease. */
+/** The part of a configuration that republishes committed writes of the lease. */
 export function leaseRepublish(clusterId: string): JsonObject {
   return { src: leaseSubject(clusterId), dest: republishSubject(clusterId) };
 }
@@ -85,14 +85,14 @@ function republishesLease(config: JsonObject, clusterId: string): boolean {
   return republish["src"] === leaseSubject(clusterId) && republish["dest"] === republishSubject(clusterId);
 }
 
-/** Someone else's republish: a stream has one, and it is not ours to replace. */
+/** A `republish` with another purpose. A stream can have only one, so it is not replaced. */
 export function hasForeignRepublish(config: JsonObject, clusterId: string): boolean {
   return asObject(config["republish"]) !== null && !republishesLease(config, clusterId);
 }
 
 /**
- * Why the lease rules don't hold on a stream that is already there, one sentence each; empty when they do.
- * Refused is what loses, hides or revives a lease, or what makes every write fail.
+ * Why the lease rules do not hold on an existing stream, one sentence each; empty if they hold. A setting is incompatible if it
+ * can lose, hide or restore a record, or makes every write fail.
  */
 export function incompatibilities(config: JsonObject, clusterId: string, leaseTtlMs: number): string[] {
   const found: string[] = [];
@@ -131,7 +131,7 @@ function ageProblems(config: JsonObject, leaseTtlMs: number): string[] {
   if (leaseTtlMs > maxAgeMs) {
     found.push(
       `its max-age is ${maxAgeMs} ms and leaseTtlMs is ${leaseTtlMs}: leaseTtlMs <= max-age must hold, ` +
-        "or the server drops a lease that its leader still believes in",
+        "or the server deletes a lease that its holder still counts on",
     );
   }
   if (numberOf(config, "subject_delete_marker_ttl") > 0) {
@@ -159,9 +159,9 @@ function limitProblems(config: JsonObject): string[] {
   return found;
 }
 
-/** What to tell the operator about any refusal. */
+/** The error message for an incompatible bucket. */
 export function incompatibleMessage(clusterId: string, problems: readonly string[]): string {
-  const what = `bucket ${bucketName(clusterId)} (stream ${streamName(clusterId)}) exists and can't be used: `;
+  const what = `bucket ${bucketName(clusterId)} (stream ${streamName(clusterId)}) exists and cannot be used: `;
   return `${what}${problems.join("; ")}. Change the bucket or the option, or delete the bucket while no node runs`;
 }
 

@@ -1,7 +1,7 @@
-/** Questions about connections that may be gone, asked by all elections on one connection. */
+/** Inquiries about connections that may be closed, shared by all elections on one connection. */
 import type { SessionBinding } from "../../election/types.ts";
 
-/** Asks the server of the binding whether it is gone. Never rejects. */
+/** Resolves to true if the server of the binding confirms that the connection is closed. Never rejects. */
 export type Ask = (binding: SessionBinding, timeoutMs: number) => Promise<boolean>;
 
 interface Inquiry {
@@ -10,8 +10,8 @@ interface Inquiry {
 }
 
 /**
- * One question at a time about each connection, however many elections ask and however often they are made to: ten
- * thousand that follow one process hear of its death in the same instant.
+ * One request at a time about each connection, independent of the number of elections: ten thousand elections that follow one
+ * process all suspect its death at the same moment.
  */
 export class Inquiries {
   readonly #ask: Ask;
@@ -21,13 +21,13 @@ export class Inquiries {
     this.#ask = ask;
   }
 
-  /** Settles within twice the time. */
+  /** Settles within twice `timeoutMs`. */
   isGone(binding: SessionBinding, timeoutMs: number): Promise<boolean> {
     const key = [binding.serverId, binding.clientId, binding.presence].join(" ");
     const open = this.#open.get(key);
     if (open === undefined) return this.#begin(key, binding, timeoutMs);
-    // What is under way may have been answered before the caller's reason to ask. A "gone" is for ever; after any other
-    // answer one more question serves all who came meanwhile.
+    // The server may have answered the open request before the caller's suspicion arose. "Closed" is final; after any other
+    // answer one more request serves all callers that arrived in between.
     open.next ??= open.answer.then((gone) => gone || this.isGone(binding, timeoutMs));
     return open.next;
   }

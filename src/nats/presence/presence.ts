@@ -1,37 +1,37 @@
 /**
- * The presence consumer of a session: its deletion tells the others within milliseconds that this process is gone.
+ * The presence consumer of a session: its deletion announces within milliseconds that the process is gone.
  *
  * The consumer delivers to an inbox of this connection and never matches a message. When the process dies, the kernel
- * closes the socket, the inbox has no subscriber any more, the server deletes the consumer and announces it.
+ * closes the socket, the inbox loses its subscriber, and the server deletes the consumer and publishes an advisory.
  */
 import { randomBytes } from "node:crypto";
 import { slowPings } from "../connection/connection.ts";
 import type { ConnectionMonitor } from "../connection/connection-monitor.ts";
-import { accountTag, presenceName } from "../connection/connections.ts";
 import { presenceFilter } from "../names.ts";
+import { accountTag, presenceName } from "./confirmation.ts";
 import { PushConsumer } from "./push-consumer.ts";
 
 /**
- * The server deletes the consumer this long, and 0.8 ms, after its inbox has vanished: every millisecond is one without a
- * leader. None was deleted under a living owner in 240 creations on R3, from every server, on 2.9.10 and 2.15.1; and if
- * one ever is, it is made anew and nobody's death is confirmed.
+ * The server deletes the consumer this long plus 0.8 ms after its inbox has lost its subscriber, and there is no leader for that
+ * time. In 240 creations on R3, from every server, on 2.9.10 and 2.15.1, none was deleted while its owner was alive. If one ever
+ * is, it is recreated, and the confirmation fails.
  */
 const INACTIVE_THRESHOLD_MS = 1;
 
-/** What differs from attempt to attempt in a subject: with `*` in its place it can be put into the permissions. */
+/** The parts of a subject that change with every attempt. With `*` instead, the subject can be used as a permission. */
 const OF_ONE_ATTEMPT = /(?<=\.)presence_[0-9a-f_]+|(?<=\.presence\.)[0-9a-f]+/g;
 
-/** `denied`: the server does not let this user have one. `off`: not asked for, or lost and being made anew. */
+/** `denied`: the permissions of this user do not allow one. `off`: not wanted, or lost and being recreated. */
 export type PresenceState = "on" | "off" | "denied";
 
 export interface PresenceListener {
-  /** It was made, made anew under another name, or lost. Not called for a disconnect. */
+  /** Presence was created, recreated under another name, or lost. Not called for a disconnect. */
   changed(): void;
-  /** It can't be had. Once per reason. */
+  /** Presence cannot be created. Called once per reason. */
   warn(message: string, error?: Error): void;
 }
 
-/** Why presence can't be had. */
+/** Why presence cannot be created. */
 export interface PresenceProblem {
   readonly message: string;
   readonly error: Error | undefined;
@@ -42,7 +42,7 @@ export class Presence {
   readonly #monitor: ConnectionMonitor;
   readonly #listener: PresenceListener;
   readonly #unlisten: () => void;
-  /** Streams of the elections that want presence, with their number. The first has the consumer. */
+  /** Streams of the elections that want presence, with the number of elections. The consumer is on the first. */
   readonly #wanted = new Map<string, number>();
   readonly #warned = new Set<string>();
   #consumer: PushConsumer | null = null;
@@ -60,7 +60,7 @@ export class Presence {
     });
   }
 
-  /** `<stream>.<consumer>` while there is one. */
+  /** `<stream>.<consumer>`; `null` while there is none. */
   get current(): string | null {
     return this.#monitor.connected ? this.#current : null;
   }
@@ -70,17 +70,18 @@ export class Presence {
     return this.#denied ? "denied" : "off";
   }
 
-  /** What has been warned of and still holds, for elections that come later. */
+  /** The problem of the last warning while it lasts, for elections that start later. */
   get problem(): PresenceProblem | null {
     return this.#problem;
   }
 
-  /** Settles when the first attempt is over. Pair with `drop`. */
+  /** Settles after the first attempt. Pair with `drop`. */
   async want(stream: string): Promise<void> {
     const slow = slowPings(this.#monitor.connection);
     this.#wanted.set(stream, (this.#wanted.get(stream) ?? 0) + 1);
     if (slow !== null) {
-      const todo = "connect with pingInterval: 1000 and maxPingOut: 2, or let this library connect";
+      const todo =
+        "connect with pingInterval: 1000 and maxPingOut: 2, or pass servers instead of a connection";
       this.#warn(`no fast crash detection on the given connection: ${slow}; ${todo}`);
       return;
     }
@@ -88,7 +89,7 @@ export class Presence {
     await this.#starting;
   }
 
-  /** One election less wants it there. */
+  /** One election on this stream no longer wants presence. */
   async drop(stream: string): Promise<void> {
     const left = (this.#wanted.get(stream) ?? 0) - 1;
     if (left > 0) return void this.#wanted.set(stream, left);
@@ -102,7 +103,7 @@ export class Presence {
     await this.#move();
   }
 
-  /** To the next stream that wants it, if any. */
+  /** Moves the consumer to the next stream that wants it, or closes it. */
   async #move(): Promise<void> {
     const consumer = this.#consumer;
     const wasOn = this.#current !== null;
@@ -121,11 +122,11 @@ export class Presence {
     let count = 0;
     const consumer = new PushConsumer(this.#monitor, {
       place: () => ({ stream: this.#stream ?? stream, filter: presenceFilter(this.#stream ?? stream, id) }),
-      mustHearOfDeletion: true,
+      requireAdvisory: true,
       deliver: "new",
       inactiveThresholdMs: INACTIVE_THRESHOLD_MS,
       name: async () => presenceName(await accountTag(this.#monitor), id, ++count),
-      onMade: (name) => this.#set(consumer, `${this.#stream}.${name}`, false),
+      onCreated: (name) => this.#set(consumer, `${this.#stream}.${name}`, false),
       onLost: (error) => this.#lost(consumer, error),
       onDenied: (error) => {
         this.#set(consumer, null, true);
@@ -139,10 +140,10 @@ export class Presence {
   #lost(consumer: PushConsumer, error: Error): void {
     const wasOn = this.#current !== null;
     this.#set(consumer, null, false);
-    // Once per outage, however many streams are tried.
+    // One warning per outage, independent of the number of streams that are tried.
     if (!wasOn && this.#problem === null)
       this.#warn(`no fast crash detection for now: ${error.message}`, error);
-    // A stream that is gone takes its consumers along: the next attempt, after the usual pause, is on the next one.
+    // A deleted stream loses its consumers. The next attempt, after the usual pause, uses the next stream.
     const stream = this.#stream;
     if (consumer !== this.#consumer || wasOn || stream === null) return;
     const users = this.#wanted.get(stream) ?? 1;

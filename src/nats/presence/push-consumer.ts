@@ -1,6 +1,6 @@
 /**
- * An ephemeral push consumer that is kept alive: made anew after a reconnect, when its idle heartbeats stop, and when
- * the server says that it was deleted. Every incarnation has a name of its own, so that news of an old one are old.
+ * An ephemeral push consumer that is recreated after a reconnect, when its idle heartbeats stop, and when the server announces
+ * its deletion. Every generation has a name of its own, so that an advisory about an older one is not mistaken for its own.
  */
 import { setTimeout as pause } from "node:timers/promises";
 import type { Msg, Subscription } from "@nats-io/transport-node";
@@ -18,52 +18,53 @@ const CREATE_TIMEOUT_MS = 2000;
 const DELETE_TIMEOUT_MS = 500;
 const FIRST_RETRY_MS = 100;
 const LAST_RETRY_MS = 10_000;
-/** A consumer that lived this long was fine; one that didn't must not be made anew without a pause. */
+/** A consumer that is lost earlier than this is recreated after a pause only. */
 const SETTLED_AFTER_MS = 5000;
 const NANOS_PER_MS = 1_000_000;
 /**
- * The other servers of a cluster must know the inbox before one of them makes the consumer. One made without interest is
- * deleted at once or, worse, never: servers from 2.10 to 2.12 don't set a delete timer again that fired too early, and
- * nobody hears when its owner dies. No message tells that they know. On R3 (2.10.29, 2.11.17, 2.12.15) under a load of 30, of
- * 5400 that were made at once 10 were never deleted and 82 under their owner; after this pause none of 5400.
+ * The other servers of a cluster must know of the subscription to the inbox before one of them creates the consumer, and no
+ * message confirms that they do. A consumer without a subscriber is deleted at once or, on servers from 2.10 to 2.12, never:
+ * they do not restart a delete timer that fired too early, and then no advisory announces its owner's death. Measured on R3
+ * (2.10.29, 2.11.17, 2.12.15) at a load of 30: of 5400 consumers created without a pause, 10 were never deleted and 82 while
+ * their owner was alive; with this pause none of 5400.
  */
 const INTEREST_SPREADS_MS = 50;
 
-/** Where a consumer is made. */
+/** The stream and subject filter of a consumer. */
 export interface ConsumerPlace {
   readonly stream: string;
   readonly filter: string;
 }
 
-/** What is consumed, and who hears of it. */
+/** The consumer and its callbacks. */
 export interface PushConsumerOptions {
-  /** Asked anew for every attempt. */
+  /** Called for every attempt. */
   readonly place: () => ConsumerPlace;
   readonly deliver: "new" | "last_per_subject";
   readonly inactiveThresholdMs: number;
-  /** A user that may not hear of the consumer's deletion may not have it. Otherwise missing heartbeats tell. */
-  readonly mustHearOfDeletion?: boolean;
-  /** A fresh name, `[A-Za-z0-9_-]+`. What it rejects with counts as a failure to make the consumer. */
+  /** Without permission for the deletion advisory, treat the consumer as denied instead of relying on heartbeats. */
+  readonly requireAdvisory?: boolean;
+  /** A new name, `[A-Za-z0-9_-]+`. A rejection counts as a failed attempt. */
   readonly name: () => string | Promise<string>;
   readonly onMessage?: (message: Msg) => void;
-  readonly onMade: (name: string) => void;
-  /** It is gone, or was never made. Comes again with every failed attempt. */
+  readonly onCreated: (name: string) => void;
+  /** The consumer was lost, or an attempt to create it failed. */
   readonly onLost: (error: Error) => void;
-  /** The user may not create consumers: given up until the next reconnect. */
+  /** The user may not create consumers. No further attempt before the next reconnect. */
   readonly onDenied: (error: Error) => void;
 }
 
-/** Starts at `start()`, ends at `close()`. */
+/** Exists from `start()` to `close()`. */
 export class PushConsumer {
   readonly #monitor: ConnectionMonitor;
   readonly #options: PushConsumerOptions;
   readonly #unlisten: () => void;
   #closed = false;
-  /** Counts incarnations; what belongs to an older one is ignored. */
+  /** Number of the current consumer. Events of an older one are ignored. */
   #generation = 0;
   #name: string | null = null;
   #place: ConsumerPlace | null = null;
-  #madeAt = 0;
+  #createdAt = 0;
   #retryMs = 0;
   #subscriptions: Subscription[] = [];
   #timer: NodeJS.Timeout | null = null;
@@ -77,17 +78,17 @@ export class PushConsumer {
     });
   }
 
-  /** Makes the first one. Settles when that has been made, refused, or given up for now. */
+  /** Creates the first consumer. Settles when that has succeeded, was denied, or failed for now. */
   async start(): Promise<void> {
-    if (this.#monitor.connected && !this.#closed) await this.#make(++this.#generation);
+    if (this.#monitor.connected && !this.#closed) await this.#create(++this.#generation);
   }
 
-  /** Makes it anew at once: the stream it was on may be another one now. */
+  /** Recreates the consumer at once: the stream may have been recreated. */
   restart(): void {
     if (this.#monitor.connected) this.#begin();
   }
 
-  /** Ends it, and tells the server if there is a connection to do so. */
+  /** Deletes the consumer, if connected; otherwise the server does when its inbox has no subscriber. */
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
@@ -105,10 +106,10 @@ export class PushConsumer {
 
   #restart(): void {
     this.#abandon();
-    if (!this.#closed) void this.#make(this.#generation);
+    if (!this.#closed) void this.#create(this.#generation);
   }
 
-  /** Forgets the present incarnation. Its inbox goes with it, and the server's copy dies of that. */
+  /** Ends the current generation. The server deletes its consumer because the inbox loses its subscriber. */
   #abandon(): void {
     this.#generation += 1;
     this.#name = null;
@@ -118,7 +119,7 @@ export class PushConsumer {
     this.#subscriptions = [];
   }
 
-  async #make(generation: number): Promise<void> {
+  async #create(generation: number): Promise<void> {
     const place = this.#options.place();
     const { stream, filter } = place;
     this.#place = place;
@@ -137,14 +138,14 @@ export class PushConsumer {
       return;
     }
     if (generation !== this.#generation) {
-      // Abandoned meanwhile: without its inbox the server drops it, sooner if told.
+      // Abandoned during the request. The server deletes it when its inbox has no subscriber; a request is faster.
       if (this.#closed && this.#monitor.connected) void this.#delete(stream, name);
       return;
     }
     this.#name = name;
-    this.#madeAt = performance.now();
-    this.#heard(generation);
-    guarded(() => this.#options.onMade(name));
+    this.#createdAt = performance.now();
+    this.#restartHeartbeatTimer(generation);
+    guarded(() => this.#options.onCreated(name));
   }
 
   #config(name: string, filter: string, inbox: string): JsonObject {
@@ -163,7 +164,7 @@ export class PushConsumer {
     };
   }
 
-  /** The inbox must be known to the server before the consumer is: a consumer without interest is deleted at once. */
+  /** Subscribes before the consumer is created: a consumer whose inbox has no subscriber is deleted at once. */
   #listen(generation: number, consumer: string): string {
     const { connection } = this.#monitor;
     const inbox = inboxOf(connection);
@@ -171,7 +172,7 @@ export class PushConsumer {
       callback: (error, message) => {
         if (generation !== this.#generation) return;
         if (error !== null) return this.#failed(new RequestFailure("denied", inbox, error.message, error));
-        this.#heard(generation);
+        this.#restartHeartbeatTimer(generation);
         if (message.headers?.code !== 100) guarded(() => this.#options.onMessage?.(message));
       },
     });
@@ -180,7 +181,7 @@ export class PushConsumer {
       callback: (error) => {
         if (generation !== this.#generation) return;
         if (error === null) this.#lost("the server deleted the consumer");
-        else if (this.#options.mustHearOfDeletion === true)
+        else if (this.#options.requireAdvisory === true)
           this.#failed(new RequestFailure("denied", deleted, error.message, error));
       },
     });
@@ -188,7 +189,7 @@ export class PushConsumer {
     return inbox;
   }
 
-  #heard(generation: number): void {
+  #restartHeartbeatTimer(generation: number): void {
     if (this.#name === null) return;
     if (this.#timer !== null) return void this.#timer.refresh();
     this.#timer = setTimeout(() => {
@@ -198,7 +199,7 @@ export class PushConsumer {
   }
 
   #lost(why: string): void {
-    const settled = this.#name !== null && performance.now() - this.#madeAt >= SETTLED_AFTER_MS;
+    const settled = this.#name !== null && performance.now() - this.#createdAt >= SETTLED_AFTER_MS;
     if (settled) this.#retryMs = 0;
     this.#abandon();
     guarded(() => this.#options.onLost(new Error(`consumer of stream ${this.#place?.stream} lost: ${why}`)));
@@ -230,7 +231,7 @@ export class PushConsumer {
 
   async #delete(stream: string, name: string): Promise<void> {
     const path = `CONSUMER.DELETE.${stream}.${name}`;
-    // It dies by itself shortly after its inbox; being told only makes that sooner.
+    // Best effort: the server deletes the consumer by itself, but later.
     await callApi(this.#monitor, path, {}, { timeoutMs: DELETE_TIMEOUT_MS }).catch(() => {});
   }
 }

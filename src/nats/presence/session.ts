@@ -1,30 +1,33 @@
 /**
- * One NATS connection as elections see it. Any number of elections share a connection's session: one observer of the
- * connection, one presence consumer, one subscription per presence that somebody watches.
+ * The session of a NATS connection. All elections on the connection share one monitor, one presence consumer, and one
+ * subscription for each presence that they watch.
  */
 import type { NatsConnection, Subscription } from "@nats-io/transport-node";
 import type { SessionBinding } from "../../election/types.ts";
 import type { Session, SessionEvent } from "../../runtime/ports.ts";
 import { CHECK_CREDENTIALS } from "../connection/connection.ts";
 import { type ConnectionChange, ConnectionMonitor, guarded } from "../connection/connection-monitor.ts";
-import { accountTag, isConnectionGone } from "../connection/connections.ts";
 import { consumerDeletedAdvisory } from "../names.ts";
+import { accountTag, isConnectionGone } from "./confirmation.ts";
 import { Inquiries } from "./inquiries.ts";
 import { Presence, type PresenceState } from "./presence.ts";
 
-/** Clients of one server must not all leave it in the same instant. It waits 10 s before it closes connections itself. */
+/** Spreads the clients that leave a server. It waits 10 s before it closes connections itself. */
 const LAME_DUCK_SPREAD_MS = 500;
 
 export interface SessionOptions {
-  /** Something worth an operator's attention that stops nothing. */
+  /** Something that an operator should know and that stops nothing. */
   readonly onWarning?: (message: string, error?: Error) => void;
-  /** Leave a server that is shutting down as soon as it says so. Default true; false suits a borrowed connection. */
+  /**
+   * Reconnect elsewhere when the server announces that it will shut down. False suits a connection that was passed in.
+   * @default true
+   */
   readonly reconnectOnLameDuck?: boolean;
 }
 
 const sessions = new WeakMap<NatsConnection, SharedSession>();
 
-/** A session for one election. Release it when the election is over. */
+/** One election's handle on the session of a connection. The caller releases it. */
 export function openSession(connection: NatsConnection, options: SessionOptions = {}): NatsSession {
   let shared = sessions.get(connection);
   if (shared === undefined) {
@@ -36,12 +39,12 @@ export function openSession(connection: NatsConnection, options: SessionOptions 
   return session;
 }
 
-/** One election's share of a connection. */
+/** One election's handle on the session of a connection. */
 export class NatsSession implements Session {
   readonly options: SessionOptions;
   readonly #shared: SharedSession;
   readonly #listeners = new Set<(event: SessionEvent) => void>();
-  readonly #said = new Set<string>();
+  readonly #warned = new Set<string>();
   #presenceStream: string | null = null;
   #watched: string | null = null;
   #released: Promise<void> | null = null;
@@ -52,7 +55,7 @@ export class NatsSession implements Session {
     this.options = options;
   }
 
-  /** What the lease store on the same connection is built on. Lives as long as the session. */
+  /** The monitor for the lease store on the same connection, valid until `release()`. */
   get monitor(): ConnectionMonitor {
     return this.#shared.monitor;
   }
@@ -73,9 +76,9 @@ export class NatsSession implements Session {
   }
 
   /**
-   * Claims presence: from now on the binding names the session's presence consumer, made on this stream if there is
-   * none yet. Only for an election that suspends itself when disconnected. Settles when the first attempt is over,
-   * however it ended; `rebound` tells of every change. Never rejects.
+   * From now on the binding names the session's presence consumer, which is created on this stream if there is none. Only for
+   * an election that suspends its term when it is disconnected. Settles after the first attempt, successful or not; the
+   * event `rebound` reports every change. Never rejects.
    */
   async usePresence(stream: string): Promise<PresenceState> {
     if (this.#released !== null) return "off";
@@ -105,11 +108,11 @@ export class NatsSession implements Session {
     this.#watched = presence;
     if (presence === null) return;
     this.#shared.watch(presence, this);
-    // Known in advance it saves a round trip when it matters. A failure shows when it is asked for again.
+    // Prefetched: saves a round trip during failover. An error surfaces when the tag is next requested.
     accountTag(this.monitor).catch(() => {});
   }
 
-  /** Ends this election's share; with the last one the presence consumer is deleted. The connection stays. Idempotent. */
+  /** The last release deletes the presence consumer. The connection stays open. Idempotent. */
   release(): Promise<void> {
     this.#released ??= this.#release();
     return this.#released;
@@ -127,10 +130,10 @@ export class NatsSession implements Session {
     for (const listener of [...this.#listeners]) guarded(() => listener(event));
   }
 
-  /** For the shared session only. Who comes late is told what the others were told earlier, and nobody is told twice. */
+  /** For the shared session only. Late sessions receive earlier warnings; duplicates are suppressed. */
   warnOnce(message: string, error?: Error): void {
-    if (this.#said.has(message)) return;
-    this.#said.add(message);
+    if (this.#warned.has(message)) return;
+    this.#warned.add(message);
     this.warn(message, error);
   }
 
@@ -168,7 +171,7 @@ interface PresenceWatch {
   readonly sessions: Set<NatsSession>;
 }
 
-/** What the elections on one connection have in common. */
+/** The shared part of all sessions on one connection. */
 class SharedSession {
   readonly monitor: ConnectionMonitor;
   readonly presence: Presence;
@@ -178,9 +181,9 @@ class SharedSession {
   readonly #sessions = new Set<NatsSession>();
   readonly #watches = new Map<string, PresenceWatch>();
   #leaving: NodeJS.Timeout | null = null;
-  /** The operator was told of refused credentials in this outage. */
-  #saidRefused = false;
-  #saidDeaf = false;
+  /** Refused credentials were reported in this outage. */
+  #refusalWarned = false;
+  #deniedWatchWarned = false;
 
   constructor(connection: NatsConnection) {
     this.#connection = connection;
@@ -199,7 +202,7 @@ class SharedSession {
     this.#unlisten = this.monitor.listen((change) => {
       if (change.type === "lame-duck") this.#leave();
       if (change.type === "refused") this.#refused(change.error);
-      if (change.type === "up") this.#saidRefused = false;
+      if (change.type === "up") this.#refusalWarned = false;
       for (const session of [...this.#sessions]) session.connectionChanged(change);
     });
   }
@@ -228,7 +231,7 @@ class SharedSession {
     const watching = new Set([session]);
     const subscription = this.#connection.subscribe(consumerDeletedAdvisory(presence), {
       callback: (error) => {
-        if (error !== null) return this.#deaf(presence, error);
+        if (error !== null) return this.#watchDenied(presence, error);
         for (const watcher of [...watching]) watcher.emit({ type: "presence-lost", presence });
       },
     });
@@ -244,21 +247,21 @@ class SharedSession {
     known.subscription.unsubscribe();
   }
 
-  /** This user may not hear of others' deaths. Said once, and not where presence is denied for the same reason. */
-  #deaf(presence: string, error: Error): void {
-    if (this.#saidDeaf || this.presence.state === "denied") return;
-    this.#saidDeaf = true;
+  /** The user may not subscribe to the advisory. One warning, and none if presence is denied for the same reason. */
+  #watchDenied(presence: string, error: Error): void {
+    if (this.#deniedWatchWarned || this.presence.state === "denied") return;
+    this.#deniedWatchWarned = true;
     const subject = consumerDeletedAdvisory(presence.replace(/\..*/, ".*"));
     this.#warn(
-      `a crash of the leader is not noticed early: ${error.message}; allow this user to subscribe to "${subject}"`,
+      `a crash of the leader is detected only when its lease expires: ${error.message}; allow this user to subscribe to "${subject}"`,
       error,
     );
   }
 
-  /** nats.js stays on a server in lame duck mode until it is thrown out. Going now costs milliseconds instead. */
+  /** nats.js stays on a server in lame duck mode until the server closes the connection. Leaving now costs milliseconds. */
   #leave(): void {
-    const stays = [...this.#sessions].some((session) => session.options.reconnectOnLameDuck === false);
-    if (stays || this.#leaving !== null || this.#connection.getServers().length < 2) return;
+    const isKept = [...this.#sessions].some((session) => session.options.reconnectOnLameDuck === false);
+    if (isKept || this.#leaving !== null || this.#connection.getServers().length < 2) return;
     this.#leaving = setTimeout(() => {
       this.#leaving = null;
       if (this.monitor.connected) void this.#connection.reconnect().catch(() => {});
@@ -267,8 +270,8 @@ class SharedSession {
   }
 
   #refused(error: Error): void {
-    if (this.#saidRefused) return;
-    this.#saidRefused = true;
+    if (this.#refusalWarned) return;
+    this.#refusalWarned = true;
     this.#warn(`NATS refuses the credentials: ${error.message}; ${CHECK_CREDENTIALS}; still trying`, error);
   }
 

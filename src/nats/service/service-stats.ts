@@ -1,21 +1,21 @@
 /**
- * Statistics of a service's endpoints. The library counts the time until a handler returns, which for one that answers
- * later is nothing, does not hear of its errors, and leaves out `last_error` while there is none, which the nats CLI
- * refuses: `nats micro info` and `stats` then show nothing at all.
+ * Statistics of a service's endpoints. Those of `@nats-io/services` are wrong for a handler that answers later: they count the
+ * time until it returns, and no errors. They also omit `last_error` while there is none, and `nats micro info` and `stats` of
+ * the nats CLI then show nothing.
  */
 import type { Endpoint } from "@nats-io/services";
 import { renderedStatsOf } from "../connection/internals.ts";
 
 const NANOS_PER_MS = 1_000_000;
 
-/** What one endpoint has done. */
+/** Requests, errors and time of one endpoint. */
 export class EndpointTally {
   #answers = 0;
   #errors = 0;
   #lastError = "";
   #nanos = 0;
 
-  /** One request was answered, with this error if any. */
+  /** Counts one answered request, with its error if any. */
   count(beganMs: number, error?: string): void {
     this.#answers += 1;
     this.#nanos += Math.round((performance.now() - beganMs) * NANOS_PER_MS);
@@ -24,7 +24,7 @@ export class EndpointTally {
     this.#lastError = error;
   }
 
-  /** Puts what was counted in place of what the library has. Nothing breaks where that keeps it elsewhere. */
+  /** Replaces the counters of the library. Does nothing if a version of it keeps them elsewhere. */
   show(endpoint: Endpoint): void {
     const stats = renderedStatsOf(endpoint);
     if (stats === undefined) return;

@@ -1,11 +1,9 @@
 /**
  * The cluster's micro service: go-cluster's three endpoints, one instance per node.
  *
- * What `$SRV` tells of a node is live in INFO (metadata) and STATS (metadata and each endpoint's `data`). In PING it is
- * what was true when the service started: the library renders that answer once. Who needs the truth of the moment asks
- * the status endpoint.
+ * The metadata in `$SRV` INFO and STATS responses, and the `data` of each endpoint in STATS, are current. The metadata in a PING
+ * response are those of the service's start, because `@nats-io/services` renders that response once.
  */
-
 import { type Service, type ServiceHandler, type ServiceMsg, Svcm } from "@nats-io/services";
 import type { NatsConnection } from "@nats-io/transport-node";
 import { asError, ClusterError, messageOf } from "../../errors.ts";
@@ -19,46 +17,46 @@ import { EndpointTally } from "./service-stats.ts";
 
 const STOP_TIMEOUT_MS = 500;
 
-/** Body of the ping endpoint. */
+/** Response of the ping endpoint. */
 export interface PingBody {
   readonly ok: true;
-  /** Unix milliseconds. */
+  /** Unix milliseconds of the node's wall clock. */
   readonly timestamp: number;
 }
 
-/** Body of the step-down endpoint. */
+/** Response of the step-down and compete endpoints. */
 export type StepdownBody = { readonly ok: true } | { readonly ok: false; readonly error: string };
 
 /** The node behind the service. */
 export interface ServiceCallbacks {
   status(): PeerStatus;
-  /** Gives up leadership, to `to` if given. Rejects when this node doesn't lead. */
+  /** Gives up leadership, to the node `to` if given. Rejects if this node does not lead. */
   stepDown(to: string | undefined): Promise<void>;
-  /** Competes or only follows from now on. Without it there is no such endpoint. */
+  /** Makes the node compete, or only follow. Without this callback there is no such endpoint. */
   compete?(competes: boolean): Promise<void>;
 }
 
 export interface ServiceOptions {
   readonly clusterId: string;
   readonly nodeId: string;
-  /** Semantic version, as the micro protocol demands. */
+  /** Semantic version, which the micro protocol requires. */
   readonly version: string;
-  /** The service ended without being stopped, its connection was closed for one. The node goes on. */
+  /** The service ended without `stop()`, for example because its connection was closed. The node continues. */
   readonly onEnded?: (error: Error | null) => void;
-  /** Part of the service can't be had: the user may not subscribe to one of its subjects. */
+  /** Part of the service is missing: the user may not subscribe to one of its subjects. */
   readonly onWarning?: (message: string, error: Error) => void;
 }
 
 /** A running service. */
 export interface ClusterService {
-  /** The instance's id in `$SRV`. */
+  /** Id of the instance in `$SRV`. */
   readonly id: string;
   readonly stopped: boolean;
   /** Idempotent. */
   stop(): Promise<void>;
 }
 
-/** Starts the service. Every node answers for itself: no queue group anywhere. */
+/** Starts the service. It has no queue groups: every node answers for itself. */
 export async function startService(
   connection: NatsConnection,
   options: ServiceOptions,
@@ -67,7 +65,7 @@ export async function startService(
   const { clusterId, nodeId, version, onEnded } = options;
   const name = serviceName(clusterId);
   const monitor = ConnectionMonitor.acquire(connection);
-  // The library itself doesn't hear of a subscription without queue group that is refused.
+  // The library does not report a denied subscription without a queue group.
   const unlisten = monitor.listen((change) => {
     if (change.type !== "denied" || !isOurs(change.subject, name)) return;
     options.onWarning?.(`the micro service is incomplete: ${change.error.message}`, change.error);
@@ -92,7 +90,7 @@ export async function startService(
       },
     });
     addEndpoints(service, clusterId, nodeId, callbacks, tallies);
-    // Whoever was told that this node has started may ask it at once, over another connection.
+    // The service must answer requests over other connections as soon as the node reports `started`.
     await flushed(connection);
     void service.stopped.then((error) => {
       unwatch();
@@ -105,7 +103,7 @@ export async function startService(
       },
       async stop() {
         stopping = true;
-        // It drains its subscriptions, which takes for ever on a connection that is silent but not known to be dead.
+        // The library drains its subscriptions, which never ends on a dead connection that is still considered up.
         await settledWithin(service.stop(), STOP_TIMEOUT_MS);
       },
     };
@@ -122,7 +120,7 @@ export async function startService(
   }
 }
 
-/** Subjects of this service; another service's troubles on a shared connection are not ours. */
+/** Whether a subject belongs to this service: other services may share the connection. */
 function isOurs(subject: string, name: string): boolean {
   const [first, , third] = subject.split(".");
   return first === name || (first === "$SRV" && (third === undefined || third === name));
@@ -157,7 +155,7 @@ function addEndpoints(
   }
 }
 
-/** A rejected handler would be an unhandled rejection; here it is an answer. */
+/** A rejection becomes an error response; the library would leave it unhandled. */
 function handlerOf(answer: (message: ServiceMsg) => Promise<object>, tally: EndpointTally): ServiceHandler {
   return (_error, message) => {
     const began = performance.now();
@@ -175,7 +173,7 @@ function handlerOf(answer: (message: ServiceMsg) => Promise<object>, tally: Endp
   };
 }
 
-/** The connection may be closed by the time the answer is ready. The asker's timeout says that as well. */
+/** The connection may have been closed before the response is ready. The requester then times out. */
 function respond(send: () => void): void {
   try {
     send();
@@ -212,7 +210,7 @@ async function compete(
   }
 }
 
-/** go-cluster sends no body. */
+/** The successor in a step-down request; `undefined` for the empty body that go-cluster sends. */
 function successorIn(data: Uint8Array): string | undefined {
   if (data.length === 0) return undefined;
   const body = parseObject(data);
@@ -223,7 +221,7 @@ function successorIn(data: Uint8Array): string | undefined {
   return to;
 }
 
-/** Getters, because the library keeps this very object and renders it for every INFO and STATS. */
+/** Getters: the library keeps this object and renders it for every INFO and STATS response. */
 function liveMetadata(options: ServiceOptions, callbacks: ServiceCallbacks): Record<string, string> {
   const live = (read: (status: PeerStatus) => string | number): PropertyDescriptor => ({
     enumerable: true,

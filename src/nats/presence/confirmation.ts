@@ -1,15 +1,15 @@
-/** What a server says about its connections: which account is ours, and whether a connection is gone. */
+/** Confirmation: the server that held a connection is asked whether the connection is closed. */
 import { createHash } from "node:crypto";
 import type { SessionBinding } from "../../election/types.ts";
 import { asObject, type JsonObject, parseObject } from "../api/js-api.ts";
 import { classify, jsonBody, RequestFailure } from "../api/request.ts";
+import type { ConnectionMonitor } from "../connection/connection-monitor.ts";
 import { CONNECTIONS_PING } from "../names.ts";
-import type { ConnectionMonitor } from "./connection-monitor.ts";
 
 const ACCOUNT_TIMEOUT_MS = 1000;
 const PRESENCE = /\.presence_([0-9a-f]{12})_/;
 
-/** Name of a presence consumer. It says in which account it is: see `isConnectionGone`. */
+/** Name of a presence consumer. It contains the tag of its account, which `isConnectionGone` compares. */
 export function presenceName(accountTag: string, id: string, count: number): string {
   return `presence_${accountTag}_${id}_${count}`;
 }
@@ -23,8 +23,8 @@ interface Known {
 const tags = new WeakMap<ConnectionMonitor, Known>();
 
 /**
- * A short hash of the name of this connection's account. Asked once per connection. Rejects with a `RequestFailure`;
- * `denied` when the user may not ask, and then it could not have a death confirmed either.
+ * A short hash of the name of this connection's account, requested once per connection. Rejects with a `RequestFailure`; its kind
+ * is `denied` if the user may not send the request, and could therefore not confirm a death either.
  */
 export async function accountTag(monitor: ConnectionMonitor): Promise<string> {
   const { endpoint } = monitor;
@@ -48,22 +48,27 @@ async function askForAccount(
   const connections = await ask(monitor, serverId, { cid: clientId, auth: true }, ACCOUNT_TIMEOUT_MS);
   const own = connections?.find((connection) => connection["cid"] === clientId);
   if (own === undefined) {
-    const why = connections === null ? `no answer within ${ACCOUNT_TIMEOUT_MS} ms` : "we are not listed";
-    throw new RequestFailure("timeout", CONNECTIONS_PING, `the server does not tell our account: ${why}`);
+    const why =
+      connections === null ? `no answer within ${ACCOUNT_TIMEOUT_MS} ms` : "this connection is not listed";
+    throw new RequestFailure(
+      "timeout",
+      CONNECTIONS_PING,
+      `the server does not report the account of this connection: ${why}`,
+    );
   }
-  // The global account is the one that is left out.
+  // A server omits the name of the global account.
   const account = typeof own["account"] === "string" ? own["account"] : "$G";
   return createHash("sha256").update(account).digest("hex").slice(0, 12);
 }
 
 /**
- * True only if the very server named in the binding answers that it has no such connection. Every server of the NATS
- * cluster answers; the others' answers mean nothing, since none of them ever had it. No answer, a refused request, an
- * answer that can't be read: false. Never rejects.
+ * True only if the server named in the binding answers that it has no such connection. Every server of the NATS cluster answers;
+ * the other answers are ignored, because none of those servers ever held the connection. False without an answer, with a denied
+ * request, and with an answer that cannot be decoded. Never rejects.
  *
- * A server lists connections of the asker's account only (since 2.11 or so): asked from another account, a leader that
- * is well looks gone. So the account must be the holder's, which the presence's name tells. A binding without presence
- * is never confirmed: its holder doesn't suspend itself when it is disconnected.
+ * A server lists connections of the requester's account only (since about 2.11): from another account, the connection of a live
+ * leader is not listed. Therefore the account must be the holder's, whose tag is part of the presence name. The death of a
+ * holder without presence is never confirmed, because such a holder does not suspend its term when it is disconnected.
  */
 export async function isConnectionGone(
   monitor: ConnectionMonitor,
@@ -76,17 +81,17 @@ export async function isConnectionGone(
   try {
     const tag = accountTag(monitor);
     tag.catch(() => {});
-    // `state: 0` is "open". A closed connection is listed in its own account for a while, in `$G` never.
+    // `state: 0` lists open connections only. A closed one stays listed for a while, except in `$G`.
     const connections = await ask(monitor, serverId, { cid: clientId, state: 0 }, timeoutMs);
     if (connections === null || (await tag) !== holdersTag) return false;
-    // An entry without an id can't be told apart from the one in question.
+    // An entry without an id may be the connection in question.
     return connections.every(({ cid }) => typeof cid === "number" && cid !== clientId);
   } catch {
     return false;
   }
 }
 
-/** The connections that this server lists; `null` when it gave no valid answer in time. */
+/** The connections that this server lists; `null` without a valid answer in time. */
 async function ask(
   monitor: ConnectionMonitor,
   serverId: string,
@@ -110,7 +115,7 @@ async function ask(
 
 function connectionsIn(json: JsonObject | null, serverId: string): JsonObject[] | null {
   const data = asObject(json?.["data"]);
-  // Without its own id in it the server answered before it looked: an account it doesn't know, for one.
+  // An answer without the server's id contains no connection list: for example, the server does not know the account.
   if (data === null || data["server_id"] !== serverId || !Array.isArray(data["connections"])) return null;
   return data["connections"].map((connection: unknown) => asObject(connection) ?? {});
 }
