@@ -1,8 +1,8 @@
 /** Real connections with real presence, asked about through the adapter that is shipped. */
 import type { NatsConnection } from "@nats-io/transport-node";
 import type { SessionBinding } from "../../../src/election/types.ts";
-import { isConnectionGone } from "../../../src/nats/presence/confirmation.ts";
 import { consumerDeletedAdvisory } from "../../../src/nats/names.ts";
+import { isConnectionGone } from "../../../src/nats/presence/confirmation.ts";
 import { type NatsSession, openSession } from "../../../src/nats/presence/session.ts";
 import { startProxy, type TcpProxy } from "../../shared/tcp-proxy.ts";
 import { waitFor } from "../../shared/wait.ts";
