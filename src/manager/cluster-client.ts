@@ -1,6 +1,6 @@
 /**
- * A cluster seen and asked from outside: what the command line and the manager are made of. It never joins the election
- * and never writes to the bucket; whatever it changes, it asks a node to change.
+ * Access to a cluster from outside, for the command line and the manager. It never joins the election and never writes to
+ * the bucket. Every change is a request to a node.
  */
 import { setTimeout as pause } from "node:timers/promises";
 import { type NodeOptions, resolveOptions } from "../config/resolve.ts";
@@ -15,31 +15,34 @@ import { decodeStatus } from "../nats/service/status-codec.ts";
 import type { PeerStatus } from "../runtime/backend.ts";
 import { type LeaseView, readLeaseView } from "./lease-view.ts";
 
-/** Pause between two looks at a node that is about to lead. */
-const LOOK_EVERY_MS = 5;
+/** Pause between status requests to a node that is about to lead. */
+const POLL_MS = 5;
 
 export interface ClientOptions {
-  /** Longest wait for one answer. Default 2000. */
+  /**
+   * Time limit for each answer, in milliseconds.
+   * @default 2000
+   */
   readonly timeoutMs?: number | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
-/** What a node said of itself, and how long that took. A go-cluster node says only the first six fields. */
+/** A node's status, and the round trip time of the request. A go-cluster node sends only its six fields. */
 export interface NodeAnswer {
   readonly status: PeerStatus;
   readonly roundTripMs: number;
 }
 
-/** Who leads, by the record and by the word of the node that it names. */
+/** The leader, derived from the record and from the status of its holder. */
 export interface Situation {
   readonly lease: LeaseView;
   /** The record in the bucket; `null`: none, released or deleted. */
   readonly record: LeaseRecord | null;
-  /** What the holder says; `null` when it does not answer or there is none. */
+  /** The holder's answer; `null` if it does not answer or there is no record. */
   readonly holder: NodeAnswer | null;
-  /** Node id; `null`: nobody leads, or whoever did has neither renewed in time nor answers. */
+  /** Node id; `null`: no record, or its holder neither renewed it in time nor claims it in its status. */
   readonly leader: string | null;
-  /** 0 when nobody leads. */
+  /** 0 if there is no leader. */
   readonly epoch: number;
 }
 
@@ -56,7 +59,7 @@ export class ClusterClient {
     this.monitor = ConnectionMonitor.acquire(link.connection);
   }
 
-  /** Rejects with `NO_CONNECTION`, `AUTHORIZATION`, `INVALID_CONFIG`, `ABORTED`. */
+  /** @throws ClusterError `NO_CONNECTION`, `AUTHORIZATION`, `INVALID_CONFIG` or `ABORTED`. */
   static async connect(nodeOptions: NodeOptions, options: ClientOptions = {}): Promise<ClusterClient> {
     const { clusterId, nats } = resolveOptions(nodeOptions);
     const { timeoutMs = 2_000, signal } = options;
@@ -73,7 +76,7 @@ export class ClusterClient {
     return readLeaseView(this.monitor, this.clusterId, this.timeoutMs);
   }
 
-  /** `null`: no such node answers. */
+  /** `null` if no node with this id answers. */
   async statusOf(nodeId: string): Promise<NodeAnswer | null> {
     const asked = performance.now();
     const answer = await this.#request(statusSubject(this.clusterId, nodeId), undefined, this.timeoutMs);
@@ -96,37 +99,41 @@ export class ClusterClient {
     };
   }
 
-  /** Asks a node to step down. Rejects with what it refused with, or `NO_CONNECTION` when it does not answer. */
+  /**
+   * Requests a step-down. Resolves after the node's work has ended and its lease is released.
+   * @throws ClusterError `NOT_LEADER` or `HANDOVER_REFUSED` if the node refuses, `NO_CONNECTION` if it does not answer.
+   */
   async stepDown(nodeId: string, to: string | undefined, timeoutMs: number): Promise<void> {
     const body = to === undefined ? undefined : { to };
     const answer = await this.#ask(stepdownSubject(this.clusterId, nodeId), body, timeoutMs);
     this.#require(nodeId, answer, to === undefined ? "NOT_LEADER" : "HANDOVER_REFUSED", timeoutMs);
   }
 
-  /** Asks a daemon to compete, or to follow only. */
+  /** Requests that a daemon competes, or only follows. */
   async setCompeting(nodeId: string, competes: boolean, timeoutMs: number): Promise<void> {
     const answer = await this.#ask(competeSubject(this.clusterId, nodeId), { competes }, timeoutMs);
     this.#require(nodeId, answer, "STORE_UNAVAILABLE", timeoutMs);
   }
 
-  /** Resolves when the node itself says that it leads; rejects with `TIMEOUT`. Leaves early when another one does. */
+  /** Resolves when the node's own status shows that it leads. Rejects with `TIMEOUT`. */
   async untilLeads(nodeId: string, timeoutMs: number, signal?: AbortSignal): Promise<NodeAnswer> {
-    const giveUpAt = performance.now() + timeoutMs;
+    const deadline = performance.now() + timeoutMs;
     for (;;) {
       signal?.throwIfAborted();
       const answer = await this.statusOf(nodeId);
       if (answer !== null && answer.status.role === "PRIMARY" && answer.status.leader === nodeId)
         return answer;
-      if (performance.now() >= giveUpAt) {
+      if (performance.now() >= deadline) {
         const leader = answer?.status.leader ?? "";
-        const who = leader === "" ? "nobody leads" : `"${leader}" leads`;
+        const who = leader === "" ? "there is no leader" : `"${leader}" leads`;
+        const why = answer === null ? "it does not answer" : who;
         throw new ClusterError(
           "TIMEOUT",
-          `node "${nodeId}" does not lead after ${timeoutMs} ms (${answer === null ? "it does not answer" : who})`,
+          `timed out after ${timeoutMs} ms waiting for node "${nodeId}" to become leader: ${why}`,
           { recoverable: true },
         );
       }
-      await pause(LOOK_EVERY_MS);
+      await pause(POLL_MS);
     }
   }
 
@@ -135,15 +142,15 @@ export class ClusterClient {
     return answer === null ? null : parseObject(answer);
   }
 
-  /** The bytes of the response; `null` without one. Rejects when the request could not be sent. */
+  /** The bytes of the response, or `null` without one. Rejects if the request could not be sent. */
   async #request(subject: string, body: object | undefined, timeoutMs: number): Promise<Uint8Array | null> {
     try {
       const data = body === undefined ? new Uint8Array(0) : jsonBody(body);
       return (await request(this.monitor, subject, data, { timeoutMs })).data;
     } catch (thrown) {
-      const nobody = thrown instanceof RequestFailure && /^(timeout|no-responders)$/.test(thrown.kind);
-      if (nobody) return null;
-      throw jsToClusterError(thrown, `ask on ${subject}`);
+      const unanswered = thrown instanceof RequestFailure && /^(timeout|no-responders)$/.test(thrown.kind);
+      if (unanswered) return null;
+      throw jsToClusterError(thrown, `send a request to ${subject}`);
     }
   }
 
@@ -156,8 +163,8 @@ export class ClusterClient {
     if (answer === null) {
       throw new ClusterError(
         "NO_CONNECTION",
-        `node "${nodeId}" of cluster "${this.clusterId}" does not answer (asked for ${timeoutMs} ms at most); ` +
-          '"nats-leader nodes" shows who does. Work that stops slowly needs a longer --timeout',
+        `node "${nodeId}" of cluster "${this.clusterId}" did not answer within ${timeoutMs} ms; ` +
+          '"nats-leader nodes" lists the nodes that do. If its work takes longer to stop, raise the time limit (--timeout)',
         { recoverable: true },
       );
     }
@@ -166,7 +173,7 @@ export class ClusterClient {
   }
 }
 
-/** The holder itself says that it is this incarnation and has not ended the term. */
+/** Whether the holder's status confirms the record: the same incarnation, with a term that has not ended. */
 function isHeldBy(record: LeaseRecord, holder: NodeAnswer | null): boolean {
   if (holder === null) return false;
   const { incarnation, role, leader } = holder.status;

@@ -1,4 +1,4 @@
-/** All nodes of a cluster, as they say themselves: found through `$SRV`, asked one by one. Publishes no write. */
+/** Lists the nodes of a cluster: discovers them through `$SRV` and requests the status of each. Writes nothing. */
 import { asError } from "../errors.ts";
 import { asObject, type JsonObject, parseObject } from "../nats/api/js-api.ts";
 import { serviceName } from "../nats/names.ts";
@@ -6,23 +6,23 @@ import { readStatus } from "../nats/service/status-codec.ts";
 import type { PeerStatus } from "../runtime/backend.ts";
 import type { ClusterClient, Situation } from "./cluster-client.ts";
 
-/** Nobody has answered for this long: everybody has. */
+/** After this time without an answer, all nodes count as having answered. */
 const STALL_MS = 250;
 
-/** One process of the cluster, or a holder of the lease that does not answer. */
+/** One process of the cluster, or a leader that does not answer. */
 export interface NodeRow {
   readonly nodeId: string;
-  /** The service's instance; two of them with one node id are two processes. `null`: nobody answers. */
+  /** Id of the service instance, one per process. `null`: the node does not answer. */
   readonly instance: string | null;
   readonly leads: boolean;
   readonly role: "PRIMARY" | "PASSIVE" | "UNKNOWN";
-  /** The election's own word; `null` from a go-cluster node. */
+  /** Role in the election (`follower`, `leader`, ...); `null` for a go-cluster node. */
   readonly state: string | null;
   readonly epoch: number;
   readonly uptimeMs: number | null;
   readonly presence: string | null;
   readonly competes: boolean | null;
-  /** `null` from a go-cluster node. */
+  /** `null` for a go-cluster node. */
   readonly leaseTtlMs: number | null;
   readonly version: string | null;
   readonly roundTripMs: number | null;
@@ -91,14 +91,14 @@ async function askAll(client: ClusterClient, subject: string): Promise<JsonObjec
       if (info !== null) found.push(info);
     }
   } catch (thrown) {
-    // Without a single node there is nobody to answer.
+    // No responders: the cluster has no nodes.
     if (!/NoResponders|no responders|503/i.test(`${asError(thrown).name} ${asError(thrown).message}`))
       throw thrown;
   }
   return found;
 }
 
-/** By metadata, or by the subject of the status endpoint, which go-cluster's nodes have as well. */
+/** From the metadata, or from the subject of the status endpoint, which go-cluster's nodes also have. */
 function nodeIdIn(info: JsonObject): string | null {
   const node = asObject(info["metadata"])?.["node"];
   if (typeof node === "string" && node !== "") return node;
@@ -118,7 +118,7 @@ async function rowOf(
   situation: Situation,
 ): Promise<NodeRow> {
   const answer = await client.statusOf(instance.nodeId);
-  // Both processes of one node id answer on one subject; each one's statistics are its own.
+  // Processes with the same node id answer on the same subject, but each has its own statistics.
   const own = shared ? await statistics(client, instance) : null;
   const status = own ?? answer?.status;
   if (status === undefined) return { ...silent(instance.nodeId), instance: instance.id };

@@ -1,32 +1,32 @@
-/** What `status` says: go-cluster's fields, and what a person wants to know besides. */
+/** The status of a cluster and of one node's daemon: go-cluster's fields and additional ones. */
 import type { NodeStatus, PeerStatus } from "../runtime/backend.ts";
 import type { ClusterClient, NodeAnswer, Situation } from "./cluster-client.ts";
 
 export interface ClusterStatus {
   readonly clusterId: string;
-  /** `""`: no node id was given. */
+  /** `""` if no node id was given. */
   readonly nodeId: string;
-  /** Of this node. */
+  /** Role of this node. */
   readonly role: "PRIMARY" | "PASSIVE";
-  /** `""`: nobody leads. */
+  /** Node id; `""` if there is no leader. */
   readonly leader: string;
-  /** 0: nobody leads. */
+  /** 0 if there is no leader. */
   readonly epoch: number;
   readonly vipHeld: boolean;
-  /** Of this node's daemon; 0 when none runs. */
+  /** Uptime of this node's daemon; 0 if none runs. */
   readonly uptimeMs: number;
-  /** Is this node's daemon connected to NATS? */
+  /** Whether this node's daemon is connected to NATS. */
   readonly connected: boolean;
-  /** `unknown`: NATS could not be reached, or no node id was given. */
+  /** `unknown`: NATS is unreachable, or no node id was given. */
   readonly daemon: "running" | "not running" | "unknown";
-  /** The daemon's own word: follower, campaigning, leader, suspended, draining. */
+  /** State of the daemon: follower, campaigning, leader, suspended or draining. */
   readonly state: string | null;
   /** False after `leave`, and for an observer. */
   readonly competes: boolean | null;
   readonly presence: string | null;
-  /** What stands in the bucket; `null`: nothing, or it could not be read. */
+  /** The record in the bucket; `null`: none, or it could not be read. */
   readonly lease: LeaseStatus | null;
-  /** Why nothing is known. */
+  /** Why the cluster could not be read. */
   readonly error: string | null;
 }
 
@@ -35,19 +35,19 @@ export interface LeaseStatus {
   readonly epoch: number;
   /** ISO 8601, as the holder wrote it. */
   readonly acquiredAt: string;
-  /** Since the last renewal, by the server's clock. */
+  /** Time since the last renewal, by the server's clock. */
   readonly ageMs: number;
   readonly ttlMs: number;
-  /** Does the holder answer? */
+  /** Whether the holder answers. */
   readonly answers: boolean;
 }
 
-/** In the daemon's own process. */
+/** For the daemon's own process. */
 export function daemonStatus(status: NodeStatus): ClusterStatus {
   return { ...cluster(status.clusterId, status.leader, status.epoch), ...ofDaemon(status), lease: null };
 }
 
-/** From outside. */
+/** For other processes. */
 export async function viewedStatus(client: ClusterClient, nodeId: string | null): Promise<ClusterStatus> {
   const situation = await client.situation();
   const isHolder = situation.record?.nodeId === nodeId;
@@ -57,7 +57,7 @@ export async function viewedStatus(client: ClusterClient, nodeId: string | null)
   return {
     ...cluster(client.clusterId, leader, situation.epoch),
     ...base,
-    // A lease that its holder does not stand by any more makes no primary.
+    // The daemon may still report PRIMARY although its lease has expired or is another node's.
     role: base.role === "PRIMARY" && leader !== nodeId ? "PASSIVE" : base.role,
     lease: leaseOf(situation),
   };

@@ -1,31 +1,31 @@
 /**
- * Follows who leads, from outside: hears of committed writes as they happen, and notices when a lease runs out unrenewed.
- * Publishes nothing.
+ * Follows the leader from outside: receives committed writes of the lease, and notices when the lease expires. Writes
+ * nothing.
  */
 import type { LeaseEntry, LeaseRecord } from "../election/types.ts";
 import { LeaseWatch } from "../nats/lease/lease-watch.ts";
 import type { ClusterClient } from "./cluster-client.ts";
 
-/** What changed. `at`: Unix milliseconds here, when it was heard. */
+/** A change of leadership. `at`: when it was received, in Unix milliseconds of this machine. */
 export type Change = { readonly at: number } & (
   | { readonly kind: "leader"; readonly leader: string; readonly epoch: number; readonly acquiredAt: number }
-  /** The holder let go; `successor` goes first. */
+  /** The holder released the lease; `successor` may campaign first. */
   | { readonly kind: "released"; readonly epoch: number; readonly successor: string | null }
-  /** Somebody deleted the lease: go-cluster's step-down, or an operator. */
+  /** The key or the bucket was deleted: go-cluster's step-down, or an operator. */
   | { readonly kind: "deleted" }
-  /** Not renewed for its whole time. */
+  /** Not renewed for its whole TTL. */
   | { readonly kind: "expired"; readonly leader: string; readonly epoch: number }
-  /** Nobody has ever led here. */
+  /** The cluster has never had a leader. */
   | { readonly kind: "vacant" }
   | { readonly kind: "disconnected" }
   | { readonly kind: "reconnected" }
-  /** Looking did not work; it is tried again. */
+  /** Reading the lease failed; it is retried. */
   | { readonly kind: "failed"; readonly error: Error }
 );
 
 type Body<C = Change> = C extends Change ? Omit<C, "at"> : never;
 
-const SILENT_RETRY_MS = 500;
+const READ_RETRY_MS = 500;
 
 export class ClusterWatch {
   readonly #client: ClusterClient;
@@ -37,7 +37,7 @@ export class ClusterWatch {
   #revision = -1;
   #record: LeaseRecord | null = null;
   #ttlMs = 0;
-  #told = "";
+  #lastReported = "";
   #closed = false;
 
   constructor(client: ClusterClient, onChange: (change: Change) => void) {
@@ -47,22 +47,22 @@ export class ClusterWatch {
       client.monitor,
       client.clusterId,
       {
-        entry: (entry) => this.#see(entry, 0),
+        entry: (entry) => this.#observe(entry, 0),
         gone: () => this.#onGone(),
       },
       () => {},
     );
   }
 
-  /** The present state is the first change. Rejects when it can't be read. */
+  /** Reports the present state as the first change. Rejects if it cannot be read. */
   async start(): Promise<void> {
     this.#unlisten = this.#client.monitor.listen((change) => {
-      if (change.type === "down") this.#tell({ kind: "disconnected" });
+      if (change.type === "down") this.#report({ kind: "disconnected" });
       if (change.type !== "up") return;
-      this.#tell({ kind: "reconnected" });
-      void this.#look();
+      this.#report({ kind: "reconnected" });
+      void this.#readWithRetry();
     });
-    // Before the first look, so that nothing falls between the two. Where there is no bucket yet, ours will republish.
+    // Watch before the first read, so that no change is missed between them. A bucket that is created later republishes.
     this.#watch.start(true);
     await this.#read();
   }
@@ -80,55 +80,54 @@ export class ClusterWatch {
     if (this.#closed) return;
     if (!view.republish) this.#watch.start(false);
     this.#ttlMs = view.ttlMs;
-    if (view.entry !== null) this.#see(view.entry, view.ageMs);
-    else if (this.#revision <= 0) this.#tell({ kind: "vacant" });
+    if (view.entry !== null) this.#observe(view.entry, view.ageMs);
+    else if (this.#revision <= 0) this.#report({ kind: "vacant" });
   }
 
-  /** Looks until it works. */
-  async #look(): Promise<void> {
+  async #readWithRetry(): Promise<void> {
     try {
       await this.#read();
     } catch (thrown) {
       if (this.#closed) return;
-      this.#tell({ kind: "failed", error: thrown instanceof Error ? thrown : new Error(String(thrown)) });
+      this.#report({ kind: "failed", error: thrown instanceof Error ? thrown : new Error(String(thrown)) });
       if (this.#retry !== null) clearTimeout(this.#retry);
-      this.#retry = setTimeout(() => void this.#look(), SILENT_RETRY_MS);
+      this.#retry = setTimeout(() => void this.#readWithRetry(), READ_RETRY_MS);
     }
   }
 
   #onGone(): void {
-    // Revisions start anew in a bucket that is made again.
+    // The revisions of a recreated bucket start again.
     this.#revision = -1;
     this.#settle(null);
-    this.#tell({ kind: "deleted" });
+    this.#report({ kind: "deleted" });
   }
 
-  #see(entry: LeaseEntry, ageMs: number): void {
+  #observe(entry: LeaseEntry, ageMs: number): void {
     if (this.#closed || entry.revision <= this.#revision) return;
     this.#revision = entry.revision;
     switch (entry.kind) {
       case "record":
         this.#ttlMs = entry.record.ttlMs ?? this.#ttlMs;
-        return this.#seeRecord(entry.record, ageMs);
+        return this.#observeRecord(entry.record, ageMs);
       case "released":
         this.#settle(null);
-        return this.#tell({ kind: "released", epoch: entry.epoch, successor: entry.successor ?? null });
+        return this.#report({ kind: "released", epoch: entry.epoch, successor: entry.successor ?? null });
       case "deleted":
       case "garbage":
         this.#settle(null);
-        return this.#tell({ kind: "deleted" });
+        return this.#report({ kind: "deleted" });
       default:
         entry satisfies never;
     }
   }
 
-  #seeRecord(record: LeaseRecord, ageMs: number): void {
+  #observeRecord(record: LeaseRecord, ageMs: number): void {
     this.#settle(record);
     const { nodeId, epoch, acquiredAt } = record;
     const leftMs = this.#ttlMs - ageMs;
-    if (leftMs <= 0) return this.#tell({ kind: "expired", leader: nodeId, epoch });
-    this.#timer = setTimeout(() => this.#tell({ kind: "expired", leader: nodeId, epoch }), leftMs);
-    this.#tell({ kind: "leader", leader: nodeId, epoch, acquiredAt });
+    if (leftMs <= 0) return this.#report({ kind: "expired", leader: nodeId, epoch });
+    this.#timer = setTimeout(() => this.#report({ kind: "expired", leader: nodeId, epoch }), leftMs);
+    this.#report({ kind: "leader", leader: nodeId, epoch, acquiredAt });
   }
 
   #settle(record: LeaseRecord | null): void {
@@ -137,13 +136,13 @@ export class ClusterWatch {
     this.#timer = null;
   }
 
-  /** Renewals and repetitions are no change. */
-  #tell(body: Body): void {
+  /** Suppresses renewals and repetitions. */
+  #report(body: Body): void {
     if (this.#closed) return;
     if (body.kind !== "disconnected" && body.kind !== "reconnected" && body.kind !== "failed") {
       const key = JSON.stringify([body, this.#record?.incarnation]);
-      if (key === this.#told) return;
-      this.#told = key;
+      if (key === this.#lastReported) return;
+      this.#lastReported = key;
     }
     this.#onChange({ at: Date.now(), ...body } as Change);
   }

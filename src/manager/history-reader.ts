@@ -1,4 +1,4 @@
-/** Reads past terms. Makes no consumer and writes nothing. */
+/** Reads past terms. Creates no consumer and writes nothing. */
 import { asObject, isJsError, JsCode, jsToClusterError, parseObject } from "../nats/api/js-api.ts";
 import { getMessage } from "../nats/api/stored-message.ts";
 import { findStream } from "../nats/api/streams.ts";
@@ -6,17 +6,17 @@ import { historyStream } from "../nats/names.ts";
 import type { ClusterClient, Situation } from "./cluster-client.ts";
 import { type HistoryEntry, type PastTerm, parseHistoryEntry, termsOf } from "./history-record.ts";
 
-/** Messages asked for at once. */
-const AT_ONCE = 32;
+/** Number of messages that are requested concurrently. */
+const BATCH_SIZE = 32;
 
 export interface History {
-  /** False: no node has recorded anything here. */
+  /** False: no node of this cluster records its terms. */
   readonly recorded: boolean;
-  /** Oldest first. The present term is among them. */
+  /** Oldest first, including the present term. */
   readonly terms: readonly PastTerm[];
 }
 
-/** The newest terms. */
+/** @param most maximum number of terms; the newest are returned. */
 export async function readHistory(
   client: ClusterClient,
   situation: Situation,
@@ -39,7 +39,7 @@ export async function readHistory(
   return { recorded: entries !== null, terms: terms.slice(-most) };
 }
 
-/** `null`: there is no such stream. */
+/** `null` if the stream does not exist. */
 async function readEntries(client: ClusterClient, most: number): Promise<HistoryEntry[] | null> {
   const stream = historyStream(client.clusterId);
   const call = { timeoutMs: client.timeoutMs };
@@ -50,8 +50,8 @@ async function readEntries(client: ClusterClient, most: number): Promise<History
     const first = Number(state?.["first_seq"] ?? 0);
     const last = Number(state?.["last_seq"] ?? 0);
     const found: HistoryEntry[] = [];
-    for (let seq = Math.max(first, last - most + 1, 1); seq <= last; seq += AT_ONCE) {
-      const batch = Array.from({ length: Math.min(AT_ONCE, last - seq + 1) }, (_, index) => seq + index);
+    for (let seq = Math.max(first, last - most + 1, 1); seq <= last; seq += BATCH_SIZE) {
+      const batch = Array.from({ length: Math.min(BATCH_SIZE, last - seq + 1) }, (_, index) => seq + index);
       const messages = await Promise.all(
         batch.map((one) => getMessage(client.monitor, stream, { seq: one }, call)),
       );

@@ -1,18 +1,18 @@
 /**
- * Past terms, as they are recorded and read. The bucket keeps only the newest record, so whoever leads says when its term
- * begins and ends in a small stream beside it. What a crashed leader could not say, its successor says as far as it knows.
+ * The records of past terms. The bucket has only the newest lease record, so each leader writes the begin and the end of its
+ * term to a small stream. A leader that crashes writes no end; its successor writes which leader preceded it.
  */
 import type { JsonObject } from "../nats/api/js-api.ts";
 import { asObject } from "../nats/api/js-api.ts";
 
-/** One message of the stream. `at`: Unix milliseconds on the recording node's wall clock. */
+/** One message of the stream. `at`: Unix milliseconds by the wall clock of the recording node. */
 export type HistoryEntry =
   | {
       readonly kind: "begin";
       readonly node_id: string;
       readonly epoch: number;
       readonly at: number;
-      /** The leader that this node knew before. */
+      /** The last other leader that this node knew. */
       readonly previous?: { readonly node_id: string; readonly epoch: number; readonly acquired_at: number };
     }
   | {
@@ -21,24 +21,24 @@ export type HistoryEntry =
       readonly epoch: number;
       readonly at: number;
       readonly reason: string;
-      /** Who replaced it, when it was told. */
+      /** Node id of the new leader, if known. */
       readonly by?: string;
     };
 
-/** A term, pieced together. Times are Unix milliseconds on the wall clocks of different nodes: for humans. */
+/** A term, combined from its records. Times are Unix milliseconds by the wall clocks of different nodes, for display. */
 export interface PastTerm {
   readonly nodeId: string;
   readonly epoch: number;
   readonly from: number | null;
-  /** `null`: it still runs, or nobody knows. */
+  /** `null`: the term still runs, or its end is unknown. */
   readonly until: number | null;
-  /** It ended at `until` at the latest: its leader did not say when. */
+  /** The leader recorded no end, so `until` is an upper bound. */
   readonly untilAtMost: boolean;
-  /** A reason of a loss; `silent`: the leader never said (killed, cut off, or one that records nothing). */
+  /** The loss reason; `silent`: the leader recorded no end (killed, cut off, or without history). */
   readonly why: string | null;
 }
 
-/** `null` for anything else. */
+/** `null` for any other JSON. */
 export function parseHistoryEntry(json: JsonObject | null): HistoryEntry | null {
   if (json === null) return null;
   const { kind, node_id, epoch, at, reason, by } = json;
@@ -64,7 +64,7 @@ interface Draft {
   why: string | null;
 }
 
-/** Terms by epoch, oldest first. `running`: the epoch of the present term, 0 when nobody leads. */
+/** Terms by epoch, oldest first. `running`: epoch of the present term, 0 if there is no leader. */
 export function termsOf(entries: readonly HistoryEntry[], running: number): PastTerm[] {
   const drafts = new Map<number, Draft>();
   const draft = (epoch: number, nodeId: string): Draft => {

@@ -1,6 +1,6 @@
 /**
- * Writes past terms down. On a connection of its own, after the fact, and best effort: the election neither waits for it nor
- * notices when it fails.
+ * Records the terms of this node, best effort and on a separate connection: the election neither waits for it nor depends
+ * on its success.
  */
 import { setTimeout as pause } from "node:timers/promises";
 import { headers } from "@nats-io/transport-node";
@@ -15,20 +15,20 @@ import { historyStream, historySubject } from "../nats/names.ts";
 import type { NodeEvent } from "../node/events.ts";
 import type { HistoryEntry } from "./history-record.ts";
 
-const MAX_WAITING = 64;
+const MAX_QUEUED = 64;
 const RETRY_MS = 2_000;
 const TIMEOUT_MS = 2_000;
 
 export interface RecorderOptions {
   readonly node: ResolvedOptions;
   readonly maxTerms: number;
-  /** Told once, at the first failure. */
+  /** Called once, at the first failure. */
   readonly onFailed: (error: Error) => void;
 }
 
 export class HistoryRecorder {
   readonly #o: RecorderOptions;
-  readonly #waiting: HistoryEntry[] = [];
+  readonly #queue: HistoryEntry[] = [];
   readonly #ending = new AbortController();
   #link: NatsLink | null = null;
   #monitor: ConnectionMonitor | null = null;
@@ -41,14 +41,14 @@ export class HistoryRecorder {
     this.#o = options;
   }
 
-  /** Reads the events of a node until it stops. */
+  /** Records the terms in the events of a node until it stops. */
   async follow(events: AsyncIterable<NodeEvent>): Promise<void> {
-    for await (const event of events) this.#see(event);
+    for await (const event of events) this.#observe(event);
   }
 
-  /** Tries to write what is left, for so long; then lets go of the connection. Never rejects. */
-  async close(patienceMs: number): Promise<void> {
-    const timer = setTimeout(() => this.#ending.abort(), patienceMs);
+  /** Writes the queued entries for at most `timeoutMs`, then closes the connection. Never rejects. */
+  async close(timeoutMs: number): Promise<void> {
+    const timer = setTimeout(() => this.#ending.abort(), timeoutMs);
     await this.#working;
     clearTimeout(timer);
     this.#ending.abort();
@@ -56,7 +56,7 @@ export class HistoryRecorder {
     await this.#link?.close().catch(() => {});
   }
 
-  #see(event: NodeEvent): void {
+  #observe(event: NodeEvent): void {
     const { nodeId } = this.#o.node;
     switch (event.type) {
       case "leader-change":
@@ -77,7 +77,7 @@ export class HistoryRecorder {
           ...(previous === undefined ? {} : { previous }),
         });
       }
-      // From here on it acts no more as the leader, however long its work takes to end.
+      // The node no longer acts as the leader, even if its work takes longer to end.
       case "lose-leadership":
         return this.#end(event.term.epoch, event.at, event.reason, event.by?.nodeId);
       default:
@@ -90,8 +90,8 @@ export class HistoryRecorder {
   }
 
   #add(entry: HistoryEntry): void {
-    if (this.#waiting.length >= MAX_WAITING) this.#waiting.shift();
-    this.#waiting.push(entry);
+    if (this.#queue.length >= MAX_QUEUED) this.#queue.shift();
+    this.#queue.push(entry);
     this.#working ??= this.#work().finally(() => {
       this.#working = null;
     });
@@ -99,12 +99,12 @@ export class HistoryRecorder {
 
   async #work(): Promise<void> {
     const { signal } = this.#ending;
-    while (this.#waiting.length > 0 && !signal.aborted) {
-      const [entry] = this.#waiting;
+    while (this.#queue.length > 0 && !signal.aborted) {
+      const [entry] = this.#queue;
       if (entry === undefined) return;
       try {
         await this.#write(entry);
-        this.#waiting.shift();
+        this.#queue.shift();
       } catch (thrown) {
         if (signal.aborted) return;
         if (!this.#failed) this.#o.onFailed(asError(thrown));
@@ -127,10 +127,10 @@ export class HistoryRecorder {
     try {
       parseAnswer((await request(monitor, subject, jsonBody(entry), options)).data, subject);
     } catch (thrown) {
-      // The stream may have been deleted: it is looked for before the next try.
+      // The stream may have been deleted, so it is created again before the next attempt.
       this.#ready = false;
       throw new Error(
-        `term ${entry.epoch} was not recorded in ${historyStream(clusterId)}: ${messageOf(thrown)}`,
+        `cannot record term ${entry.epoch} in stream ${historyStream(clusterId)}: ${messageOf(thrown)}`,
       );
     }
   }
@@ -155,7 +155,7 @@ export class HistoryRecorder {
     this.#ready = true;
   }
 
-  /** A stream that is there, whoever made it and however, is used as it is. */
+  /** An existing stream is used with its present configuration. */
   async #create(monitor: ConnectionMonitor, replicas: number): Promise<void> {
     const { clusterId } = this.#o.node;
     const name = historyStream(clusterId);
@@ -167,7 +167,7 @@ export class HistoryRecorder {
       storage: "file",
       discard: "old",
       num_replicas: replicas,
-      // Each term has a begin and an end.
+      // Each term has two messages, its begin and its end.
       max_msgs: 2 * this.#o.maxTerms,
       max_msg_size: 4096,
       duplicate_window: 120_000_000_000,

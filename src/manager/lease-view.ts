@@ -1,4 +1,4 @@
-/** The lease as somebody sees it who only looks: who holds it, and how old its newest record is. Writes nothing. */
+/** Reads the lease from outside: its holder and the age of its record. Writes nothing. */
 import type { LeaseEntry } from "../election/types.ts";
 import { callApi, isJsError, JsCode, type JsonObject, jsToClusterError } from "../nats/api/js-api.ts";
 import { getMessage } from "../nats/api/stored-message.ts";
@@ -7,25 +7,25 @@ import { decodeStored } from "../nats/lease/record-codec.ts";
 import { parseStreamInfo } from "../nats/lease/stream-config.ts";
 import { bucketName, leaseSubject, streamName } from "../nats/names.ts";
 
-/** A record without `ttl_ms` in a bucket without max-age is nobody's we know. Only for display. */
+/** For display of a record without `ttl_ms` in a bucket without max-age, which no known implementation writes. */
 const ASSUMED_TTL_MS = 10_000;
 
 export interface LeaseView {
-  /** False: no node was ever started in this cluster. */
+  /** False: the bucket does not exist, since no node of this cluster has ever run. */
   readonly exists: boolean;
-  /** Committed writes can be heard without a consumer. */
+  /** Whether committed writes can be received without a consumer. */
   readonly republish: boolean;
-  /** Last message on the key. */
+  /** The last message on the key. */
   readonly entry: LeaseEntry | null;
-  /** How long ago the server stored it, by the server's own clock. */
+  /** Time since the server stored it, by the server's clock. */
   readonly ageMs: number;
-  /** How long a record counts. */
+  /** TTL of the record. */
   readonly ttlMs: number;
 }
 
 const NOTHING: LeaseView = { exists: false, republish: true, entry: null, ageMs: 0, ttlMs: ASSUMED_TTL_MS };
 
-/** Asks the stream leader. Rejects with a `ClusterError`. */
+/** Reads from the stream leader. Rejects with a `ClusterError`. */
 export async function readLeaseView(
   monitor: ConnectionMonitor,
   clusterId: string,

@@ -1,11 +1,11 @@
-/** A node's backend with what only a daemon has: its status says more, and it can be told to leave. */
+/** Adds the daemon's parts to a node's backend: the virtual IP in the status, and requests to leave or join. */
 import type { Attachment, AttachRequest, Backend, NodeStatus } from "../runtime/backend.ts";
 
 export interface ManagedExtras {
-  /** `undefined`: there is no virtual IP to speak of. */
+  /** `undefined` if no virtual IP is configured. */
   vipHeld(): boolean | undefined;
   compete(competes: boolean): Promise<void>;
-  /** Called once the node can say how it is. */
+  /** Called when the node's status is available. */
   ready(status: () => NodeStatus): void;
 }
 

@@ -1,25 +1,25 @@
-/** What is asked of running nodes: a handover, a step-down, to leave. */
+/** Operations on running nodes: handover, step-down, leave. */
 import { ClusterError } from "../errors.ts";
 import type { ClusterClient, NodeAnswer } from "./cluster-client.ts";
 
-/** How a node came to lead. */
+/** The result of a handover. */
 export interface HandoverResult {
   readonly nodeId: string;
   readonly epoch: number;
-  /** Who led before; `null`: nobody, or the node itself. */
+  /** Node id of the previous leader; `null`: none, or the node itself. */
   readonly from: string | null;
-  /** It led already. */
+  /** The node already led. */
   readonly already: boolean;
-  /** From the request until the node itself says that it leads. */
+  /** Time from the request until the node's own status shows that it leads. */
   readonly tookMs: number;
 }
 
 export type Demotion =
   | { readonly demoted: true; readonly epoch: number }
-  /** It did not lead; whoever does, `null`: nobody. */
+  /** The node did not lead. `leader`: the present leader, or `null`. */
   | { readonly demoted: false; readonly leader: string | null };
 
-/** Leadership goes to this node, from whoever has it. Resolves when the node itself says so. */
+/** Moves the leadership to this node. Resolves when the node's own status shows that it leads. */
 export async function handOver(
   client: ClusterClient,
   nodeId: string,
@@ -32,20 +32,20 @@ export async function handOver(
   if (target.status.competes === false) {
     throw new ClusterError(
       "HANDOVER_REFUSED",
-      `node "${nodeId}" does not compete: it has left ("nats-leader join" on it takes that back), or is an observer`,
+      `node "${nodeId}" does not compete: it is an observer, or it left the cluster ("nats-leader join" reverses that)`,
     );
   }
   const { leader } = await client.situation();
   if (leader === nodeId && target.status.role === "PRIMARY") return result(target, null, true, started);
   if (leader === null || leader === nodeId) {
-    // Nobody to ask. It may be cooling down after a step-down of its own: that is forgotten. Go's nodes can't be told.
+    // There is no leader to ask. The request ends the cooldown of the node; go-cluster's nodes do not support it.
     if (target.status.competes === true)
       await client.setCompeting(nodeId, true, client.timeoutMs).catch(ignore);
   } else {
     await client.stepDown(leader, nodeId, timeoutMs);
   }
-  const left = Math.max(client.timeoutMs, timeoutMs - (performance.now() - started));
-  const answer = await client.untilLeads(nodeId, left, signal);
+  const remainingMs = Math.max(client.timeoutMs, timeoutMs - (performance.now() - started));
+  const answer = await client.untilLeads(nodeId, remainingMs, signal);
   return result(answer, leader === nodeId ? null : leader, false, started);
 }
 
@@ -54,7 +54,7 @@ function result(answer: NodeAnswer, from: string | null, already: boolean, start
   return { nodeId, epoch, from, already, tookMs: Math.round((performance.now() - started) * 10) / 10 };
 }
 
-/** Gives leadership away, if the node has it. */
+/** Makes the node step down, if it leads. */
 export async function demoteNode(
   client: ClusterClient,
   nodeId: string,
@@ -66,7 +66,7 @@ export async function demoteNode(
   return { demoted: true, epoch };
 }
 
-/** The node does not compete any more. Returns whether a daemon was there to be told. */
+/** Makes the node stop competing. Resolves to false if no daemon of the node runs. */
 export async function leaveCluster(
   client: ClusterClient,
   nodeId: string,
@@ -81,7 +81,7 @@ export async function leaveCluster(
   if (leader !== nodeId) return false;
   throw new ClusterError(
     "NO_CONNECTION",
-    `the lease names node "${nodeId}", which does not answer; unless it comes back, its lease runs out within ` +
+    `node "${nodeId}" holds the lease and does not answer; if it does not renew the lease, the lease expires within ` +
       `${Math.max(0, Math.round(lease.ttlMs - lease.ageMs))} ms`,
     { recoverable: true },
   );
@@ -90,7 +90,7 @@ export async function leaveCluster(
 function noDaemon(client: ClusterClient, nodeId: string): ClusterError {
   return new ClusterError(
     "NO_CONNECTION",
-    `node "${nodeId}" of cluster "${client.clusterId}" does not answer: start its daemon first ("nats-leader daemon")`,
+    `node "${nodeId}" of cluster "${client.clusterId}" does not answer: start it with "nats-leader daemon"`,
     { recoverable: true },
   );
 }

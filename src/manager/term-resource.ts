@@ -1,17 +1,17 @@
-/** Things that only the leader's host may have, such as a virtual IP. */
+/** Resources that only the leader's host may have, such as a virtual IP. */
 import type { Hooks } from "../node/hooks.ts";
 
 /**
- * Something that is held exactly while a term is; `VirtualIp` is one. Its hooks go around those of the application: it is
- * there before `onBecomeLeader`, and gone before `onLoseLeadership` and so, in a graceful handover, before the lease is
- * deleted. What it needs beyond that (to be extended, to go at the deadline) it takes from the term.
+ * A resource that is held only during a term, such as `VirtualIp`. Its hooks wrap those of the application: it is acquired
+ * before `onBecomeLeader` and released before `onLoseLeadership`, and so, in a graceful handover, before the release of the
+ * lease. It reads the deadline and its extensions from the term.
  */
 export interface TermResource {
-  /** Can this host have it at all? Before the daemon starts; when it rejects, the daemon does not. */
+  /** Called before the daemon starts. Rejects if this host cannot hold the resource; the daemon then does not start. */
   check(): Promise<void>;
   hooks(application: Hooks): Hooks;
-  /** Is it here right now? */
+  /** Whether this host holds it now. */
   readonly held: boolean;
-  /** Lets go of everything. Never called while a term runs. */
+  /** Releases everything. Not called during a term. */
   close(): Promise<void>;
 }
