@@ -1,5 +1,6 @@
-/** Writes the parts of README.md, docs/reference.md and schema/ that are derived from the code: `npm run generate`. CI fails if that changes a file. */
+/** Writes the parts of README.md, docs/ and schema/ that are derived from the code: `npm run generate`. CI fails if that changes a file. */
 import { readFileSync, writeFileSync } from "node:fs";
+import { cliTables } from "./cli-reference.ts";
 import { optionsTable, schemaText } from "./generated.ts";
 import { referenceTables } from "./reference.ts";
 
@@ -20,4 +21,5 @@ function fill(path: string, sections: Readonly<Record<string, string>>): void {
 
 fill("README.md", { "quick-start": `\`\`\`ts\n${quickStart}\n\`\`\``, options: optionsTable().trim() });
 fill("docs/reference.md", referenceTables());
+fill("docs/cli.md", await cliTables());
 writeFileSync(new URL("schema/config.schema.json", root), schemaText());
