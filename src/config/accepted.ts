@@ -1,17 +1,17 @@
-/** Each option by itself: type, range, what the table and the errors say. */
-// zod/mini: bundlers drop what is not used, 22 kB of it remain instead of 454.
+/** Each option by itself: type, default and range, for validation, errors and the table in the README. */
+// zod/mini: bundlers drop unused parts; 22 kB remain instead of 454.
 import * as z from "zod/mini";
 import { LOG_LEVELS } from "../log/logger.ts";
 import { DEFAULTS, GO_CLUSTER_SERVICE_VERSION, type NodeOptions } from "./options.ts";
 
 export interface OptionInfo {
   readonly type: string;
-  /** As the table shows it. */
+  /** Default, for the table. */
   readonly fallback: string;
   /** Completes "must be ...", in the table and in errors. */
   readonly rule: string;
   readonly schema: z.ZodMiniType;
-  /** Its value is shown nowhere. */
+  /** Errors must not quote its value. */
   readonly secret?: boolean;
 }
 
@@ -74,7 +74,7 @@ function hasFunctions(...names: string[]): (value: unknown) => boolean {
     names.every((name) => typeof (value as Record<string, unknown>)[name] === "function");
 }
 
-/** The one list that validation, errors, suggestions and the README's table are made from. */
+/** The source of validation, errors, suggestions and the table in the README. */
 export const OPTIONS: { readonly [Name in OptionName]-?: OptionInfo } = {
   clusterId: { ...ID, fallback: "required" },
   nodeId: { ...ID, fallback: "required" },
@@ -87,7 +87,7 @@ export const OPTIONS: { readonly [Name in OptionName]-?: OptionInfo } = {
   connection: {
     type: "NatsConnection",
     fallback: "none",
-    rule: "an open connection of @nats-io/transport-node, instead of everything else that says how to connect",
+    rule: "an open connection of @nats-io/transport-node; excludes all other options on how to connect",
     schema: z.custom(hasFunctions("publish", "request", "subscribe", "status", "isClosed")),
   },
   user: { type: "string", fallback: "none", rule: "a user name, with `pass`", schema: NON_EMPTY },
@@ -100,7 +100,7 @@ export const OPTIONS: { readonly [Name in OptionName]-?: OptionInfo } = {
     fallback: "none",
     rule: "the path of a .creds file (its text belongs in creds)",
     schema: matching(/^(?!.*-----BEGIN)[^\r\n]+$/s),
-    // Somebody may have put the text here.
+    // The value can be the text of a creds file, by mistake.
     secret: true,
   },
   creds: secret("the text of a .creds file (its path belongs in credsFile)", /-----BEGIN NATS USER JWT-----/),
@@ -152,7 +152,7 @@ export const OPTIONS: { readonly [Name in OptionName]-?: OptionInfo } = {
   cooldownMs: duration(0, 86_400_000, "leaseTtlMs"),
   drainTimeoutMs: duration(0, 3_600_000, String(DEFAULTS.drainTimeoutMs)),
   crashDetection: oneOf(["presence", "lease"], DEFAULTS.crashDetection),
-  observer: yesOrNo("true: follow without competing", DEFAULTS.observer),
+  observer: yesOrNo("true: follow, never compete", DEFAULTS.observer),
   interop: oneOf(["go-cluster"], "none"),
   replicas: oneOf(["auto", 1, 3, 5], String(DEFAULTS.replicas)),
   service: yesOrNo("answer requests as a NATS micro service", DEFAULTS.service),

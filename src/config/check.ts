@@ -1,4 +1,4 @@
-/** Checks each option by itself, and says what is wrong with it: option, value, rule. */
+/** Checks each option by itself. A problem quotes option, value and rule. */
 import type * as z from "zod/mini";
 import { redactText, redactUrl } from "../log/redact.ts";
 import { OPTIONS, type OptionName, SCHEMA } from "./accepted.ts";
@@ -9,20 +9,20 @@ export interface EachChecked {
   readonly invalid: ReadonlySet<OptionName>;
 }
 
-/** One line for each option that is wrong by itself, and for each that does not exist. */
+/** One line for each option that is invalid by itself, and for each that does not exist. */
 export function checkEach(options: object): EachChecked {
   const problems = new Set<string>();
-  const wrongOnes = new Set<OptionName>();
+  const invalid = new Set<OptionName>();
   for (const issue of SCHEMA.safeParse(options).error?.issues ?? []) {
     const [name, part] = issue.path as [OptionName?, PropertyKey?];
-    if (name !== undefined) wrongOnes.add(name);
+    if (name !== undefined) invalid.add(name);
     if (issue.code === "unrecognized_keys") {
       for (const key of issue.keys) problems.add(unknownKey(name, key));
     } else if (name !== undefined) {
       problems.add(wrong(name, part, (options as Record<OptionName, unknown>)[name]));
     } else throw new Error(`bug: unexpected issue ${issue.code}`);
   }
-  return { problems: [...problems], invalid: wrongOnes };
+  return { problems: [...problems], invalid };
 }
 
 function wrong(name: OptionName, part: PropertyKey | undefined, value: unknown): string {
@@ -35,12 +35,12 @@ function wrong(name: OptionName, part: PropertyKey | undefined, value: unknown):
   return `${quote(name, value)} must be ${rule}${hintFor(schema, value)}`;
 }
 
-/** Option and value, as far as the value may be shown. */
+/** Option and value; a secret value is replaced by its type. */
 export function quote(name: OptionName, value: unknown): string {
   return `${name} ${OPTIONS[name].secret === true ? kindOf(value) : show(value)}`;
 }
 
-/** Most strings in place of numbers and booleans come from the environment. */
+/** A string in place of a number or boolean usually comes from an environment variable. */
 function hintFor(schema: z.ZodMiniType, value: unknown): string {
   if (typeof value !== "string") return "";
   const asBoolean = value === "true" || value === "false";
@@ -57,7 +57,7 @@ function hintFor(schema: z.ZodMiniType, value: unknown): string {
 const MAX_SHOWN = 80;
 const MAX_ITEMS_SHOWN = 5;
 
-/** A value as an error quotes it. */
+/** A value as an error quotes it: without secrets, and shortened. */
 export function show(value: unknown): string {
   if (typeof value === "string") {
     const safe = redactText(redactUrl(value));
@@ -76,7 +76,7 @@ export function show(value: unknown): string {
   return kindOf(value);
 }
 
-/** What kind of value it is, for one that must not be shown. */
+/** The type of a value that must not be shown. */
 function kindOf(value: unknown): string {
   if (value === null) return "null";
   if (typeof value === "string") return value === "" ? "(an empty string)" : "(a hidden string)";

@@ -3,134 +3,229 @@ import type { CrashDetection, ElectionConfig } from "../election/types.ts";
 import type { Logger, LogLevel } from "../log/logger.ts";
 import type { NatsOptions, TlsOptions } from "../nats/connection/connection.ts";
 
-/** Version of this package; a test compares it with package.json, which a bundled application would not have. */
+/** Version of this package, compared with package.json by a test: a bundled application has no package.json to read. */
 export const PACKAGE_VERSION = "0.1.0";
 
-/** Version go-cluster's micro service answers with. */
+/** Version that go-cluster's micro service reports. */
 export const GO_CLUSTER_SERVICE_VERSION = "1.0.0";
 
 export type Interop = "go-cluster";
 export type Replicas = "auto" | 1 | 3 | 5;
 
 /**
- * What `new Node(options, hooks)` takes. Durations are whole milliseconds. An option that is `undefined` counts as not
- * given. Whatever is wrong is reported at once, in one `ClusterError` with code `INVALID_CONFIG`.
+ * What `new Node(options, hooks)` takes. Durations are whole milliseconds. `undefined` counts as not given. All problems are
+ * reported together, in one `ClusterError` with code `INVALID_CONFIG`.
+ *
+ * Some durations depend on others. With W = `leaseTtlMs`, a leader acts for at most its span S = W - max(250, 5 % of W) after
+ * it sent its last confirmed renewal, and
+ *
+ * - `heartbeatIntervalMs` < W / 2
+ * - `heartbeatIntervalMs` + 2 x `requestTimeoutMs` + `retryDelayMs` <= S: a lost renewal can be repeated before the deadline
+ * - `heartbeatIntervalMs` + 2 x `reconnectWaitMs` + `requestTimeoutMs` <= S: a leader whose connection drops can be back before it
+ * - `successorGraceMs` <= W
+ *
+ * @example
+ * ```ts
+ * const node = new Node({ clusterId: "billing", nodeId: "a", servers: ["nats://n1:4222", "nats://n2:4222"], leaseTtlMs: 5_000 });
+ * ```
  */
 export interface NodeOptions {
   /**
-   * Which leadership the node competes for. Required. 1 to 64 of `A-Z a-z 0-9 _ -`: it becomes part of a bucket name
-   * and of NATS subjects, where `.`, `*` and `>` have meanings.
+   * The leadership that the node competes for. Required. 1 to 64 of the characters `A-Z a-z 0-9 _ -`: it becomes part of a
+   * bucket name and of NATS subjects.
    */
   readonly clusterId: string;
   /**
-   * Name of this node, unique in the cluster. Required; same alphabet as `clusterId`. Nothing is guessed from the host
-   * name: two processes on one host would be one node. A second process with the same id does not share the first's
-   * lease (every `start()` draws an incarnation), but hooks and logs can't tell the two apart.
+   * Name of this node, unique in the cluster. Required; the same characters as in `clusterId`. It is not derived from the host
+   * name: two processes on one host would have the same. A second process with the same id does not share the lease of the
+   * first, but hooks and logs cannot distinguish the two.
    */
   readonly nodeId: string;
 
   /**
-   * Servers to connect to: `nats://host:port`, `tls://host:port` or `host:port`, one or a list; port 4222 unless given.
-   * Required unless `connection` is. There is no default, because two nodes that each find a server of their own on
-   * localhost are two leaders. One `tls://` makes TLS mandatory for all. A url may carry `user:pass@` or `token@`
-   * (percent-encoded), the same for all servers; it counts as an authentication method.
+   * One server or a list: `nats://host:port`, `tls://host:port` or `host:port`. Required without `connection`. One `tls://` makes
+   * TLS mandatory for all. A URL may contain `user:pass@` or `token@` (percent-encoded, the same in all URLs); this counts as
+   * an authentication method.
+   *
+   * @default None: two nodes that each used a server on their own localhost would both lead. Port: 4222.
    */
   readonly servers?: string | readonly string[] | undefined;
   /**
-   * An open connection to use instead of `servers`. It is never closed by this library, and options that say how to
-   * connect are refused beside it. `crashDetection: "presence"` needs it to ping at least as often as our own
-   * (`pingInterval` 1000, `maxPingOut` 2).
+   * An open connection of `@nats-io/transport-node`, used instead of `servers`. The node never closes it. Excludes all options
+   * on how to connect. `crashDetection: "presence"` requires `pingInterval` <= 1000 and `maxPingOut` <= 2.
+   *
+   * @default The node opens its own.
    */
   readonly connection?: NatsConnection | undefined;
-  /** User name; needs `pass`. One authentication method at most: user/pass, token, nkeySeed, jwt, credsFile, creds. */
+  /**
+   * User name, with `pass`. At most one authentication method may be given: user/pass, token, nkeySeed, jwt, credsFile or creds.
+   *
+   * @default none
+   */
   readonly user?: string | undefined;
-  /** Password of `user`. */
+  /**
+   * Password of `user`.
+   *
+   * @default none
+   */
   readonly pass?: string | undefined;
-  /** Token. */
+  /**
+   * Authentication token.
+   *
+   * @default none
+   */
   readonly token?: string | undefined;
-  /** Seed of a user nkey: `SU` and 56 more characters. Alone an authentication method, beside `jwt` its signing key. */
+  /**
+   * Seed of a user nkey: `SU` and 56 of `A-Z 2-7`. An authentication method of its own; with `jwt`, the key that signs for it.
+   *
+   * @default none
+   */
   readonly nkeySeed?: string | undefined;
-  /** User JWT; needs `nkeySeed`. */
+  /**
+   * User JWT, with `nkeySeed`.
+   *
+   * @default none
+   */
   readonly jwt?: string | undefined;
-  /** Path of a `.creds` file. Read again at every reconnect, so it can be rotated in place. */
+  /**
+   * Path of a `.creds` file. Read at every reconnect: it can be rotated in place.
+   *
+   * @default none
+   */
   readonly credsFile?: string | undefined;
-  /** Text of a `.creds` file. */
+  /**
+   * Text of a `.creds` file.
+   *
+   * @default none
+   */
   readonly creds?: string | undefined;
   /**
-   * TLS: `ca`, `cert` and `key` are each the path of a file or PEM text, `cert` and `key` go together. `handshakeFirst`
-   * (false): the server expects TLS before its first message. `{}`: TLS with the system's authorities.
+   * `ca`, `cert` and `key` are each a path or PEM text; `cert` requires `key` and the reverse. `handshakeFirst` (false): TLS
+   * starts before the server's first message. `{}`: TLS with the authorities of the system.
+   *
+   * @default none; `{}` with a `tls://` server
    */
   readonly tls?: TlsOptions | undefined;
-  /** Prefix of reply subjects, for users that may not subscribe to `_INBOX.>`. Default `_INBOX`. */
+  /**
+   * Prefix of reply subjects, without wildcards. For users that may not subscribe to `_INBOX.>`.
+   *
+   * @default "_INBOX"
+   */
   readonly inboxPrefix?: string | undefined;
   /**
-   * Longest wait for one server to answer when connecting, also after a disconnect: a frozen server in the list costs
-   * this much of the leader's span. Default 2000; 100 to 300000.
+   * Milliseconds to wait for one server to answer, at the first connection and at every reconnect; 100 to 300000. A frozen
+   * server in the list costs this part of the leader's span.
+   *
+   * @default 2000
    */
   readonly connectTimeoutMs?: number | undefined;
   /**
-   * Pause before the same server is dialled again, plus up to as much again at random. Default 100, at most 5 % of
-   * `leaseTtlMs`; at least 10. Twice it, a heartbeat and a request must fit into the leader's span: otherwise every
-   * lost connection would end the term.
+   * Milliseconds between two attempts to connect to the same server, plus up to the same again at random; 10 to 60000.
+   *
+   * @default 100, at most 5 % of `leaseTtlMs`
    */
   readonly reconnectWaitMs?: number | undefined;
 
   /**
-   * W: how long followers wait for a silent leader. Default 10000; 1000 to 3600000. The leader itself stops at
-   * S = W - max(250, 5 % of W) after *sending* its last confirmed renewal; from 1000 up S is at least three quarters
-   * of W. Should be the same on all nodes; where it is not, followers wait the longer of theirs and the leader's.
+   * W, the lease TTL: milliseconds that followers wait for a silent leader; 1000 to 3600000. Should be the same on all nodes;
+   * if not, a follower waits for the longer of its own and the leader's.
+   *
+   * @default 10000
    */
   readonly leaseTtlMs?: number | undefined;
   /**
-   * Pause between renewals of the lease; a replicated bucket is renewed more often where the span is too short for
-   * a stream election (`election/lease.ts`). Default 3000, at most 30 % of `leaseTtlMs`; at least 50 and less than half of
-   * `leaseTtlMs`, so that one lost renewal can be repeated before the deadline.
+   * Milliseconds between renewals; at least 50, less than half of `leaseTtlMs`. A replicated bucket is renewed more often if
+   * the span could not outlast the election of a stream leader (`election/lease.ts`).
+   *
+   * @default 3000, at most 30 % of `leaseTtlMs`
    */
   readonly heartbeatIntervalMs?: number | undefined;
   /**
-   * Longest wait for the outcome of one read or write. Default 1000, at most 15 % of `leaseTtlMs` and what the
-   * heartbeat leaves; at least 50. heartbeatIntervalMs + 2 x requestTimeoutMs + retryDelayMs must fit into the
-   * leader's span: a renewal, its repetition and the full time for both answers.
+   * Milliseconds to wait for the outcome of one read or write; 50 to 300000.
+   *
+   * @default 1000, at most 15 % of `leaseTtlMs` and what the heartbeat leaves of the span
    */
   readonly requestTimeoutMs?: number | undefined;
-  /** Pause before a failed read or write is repeated. Default 250, at most 5 % of `leaseTtlMs`; 10 to 60000. */
+  /**
+   * Milliseconds before a failed read or write is repeated; 10 to 60000.
+   *
+   * @default 250, at most 5 % of `leaseTtlMs`
+   */
   readonly retryDelayMs?: number | undefined;
-  /** How long the others let a named successor go first after a handover. Default 50; 0 to 60000, at most the TTL. */
+  /**
+   * Milliseconds after a handover in which only the named successor campaigns; 0 to 60000, at most `leaseTtlMs`.
+   *
+   * @default 50
+   */
   readonly successorGraceMs?: number | undefined;
-  /** How long a node that stepped down does not campaign, unless it is named. Default `leaseTtlMs`; 0 to 86400000. */
+  /**
+   * Milliseconds for which a node that stepped down does not campaign, unless it is named as successor; 0 to 86400000.
+   *
+   * @default `leaseTtlMs`
+   */
   readonly cooldownMs?: number | undefined;
   /**
-   * How long a leader that leaves waits for its work to end before it lets the lease go; renewals continue meanwhile.
-   * Default 10000; 0 (don't wait) to 3600000.
+   * Milliseconds to wait for hooks and leader work before a drained lease is released; 0 (no wait) to 3600000. The lease is
+   * renewed until then.
+   *
+   * @default 10000
    */
   readonly drainTimeoutMs?: number | undefined;
   /**
-   * `presence` (default): a crashed leader is noticed in milliseconds; in exchange a leader that loses its connection
-   * is suspended until it is back. `lease`: neither, a dead leader is outwaited.
+   * `"presence"`: a crashed leader is replaced in milliseconds; in exchange a leader is suspended while its connection is down.
+   * `"lease"`: neither; a crashed leader is replaced when its lease has expired.
+   *
+   * @default "presence"
    */
   readonly crashDetection?: CrashDetection | undefined;
 
-  /** True: follow without ever competing. Default false. */
+  /**
+   * The node follows and never competes.
+   *
+   * @default false
+   */
   readonly observer?: boolean | undefined;
   /**
-   * `go-cluster`: nodes of the Go library compete for the same lease. The bucket is made with max-age = `leaseTtlMs`, as
-   * they need it, and the micro service reports version 1.0.0. Default: none.
+   * `"go-cluster"`: nodes of the Go library compete for the same lease. The bucket is created with max-age = `leaseTtlMs`, which
+   * they need, and the micro service reports version 1.0.0.
+   *
+   * @default none
    */
   readonly interop?: Interop | undefined;
-  /** Copies of the bucket if this node makes it. Default `auto`: 3 on a cluster of servers, else 1. */
+  /**
+   * Replicas of the bucket, if this node creates it: `"auto"`, 1, 3 or 5. `"auto"`: 3 on a cluster of servers, else 1.
+   *
+   * @default "auto"
+   */
   readonly replicas?: Replicas | undefined;
-  /** Whether to answer status, ping and stepdown requests as a NATS micro service. Default true. */
+  /**
+   * Answer status, ping and step-down requests as a NATS micro service.
+   *
+   * @default true
+   */
   readonly service?: boolean | undefined;
-  /** Version the micro service reports, a semantic version. Default: this package's; with `interop` 1.0.0. */
+  /**
+   * Semantic version that the micro service reports.
+   *
+   * @default The version of this package; with `interop` "1.0.0".
+   */
   readonly serviceVersion?: string | undefined;
 
-  /** Takes the log: anything with pino's `debug`, `info`, `warn`, `error`. `false`: silence. Default: JSON on stderr. */
+  /**
+   * Receives the log. `false`: nothing is logged.
+   *
+   * @default JSON lines on stderr
+   */
   readonly logger?: Logger | false | undefined;
-  /** Level of the built-in logger: debug, info, warn, error, silent. Default: `LOG_LEVEL`, else info. */
+  /**
+   * Level of the built-in logger: `"debug"`, `"info"`, `"warn"`, `"error"` or `"silent"`. Excludes `logger`.
+   *
+   * @default The environment variable `LOG_LEVEL`, else "info".
+   */
   readonly logLevel?: LogLevel | undefined;
 }
 
-/** `NodeOptions` after validation, with every default filled in. `nats` holds secrets; don't print it. */
+/** `NodeOptions` after validation, with all defaults. `nats` contains secrets and must not be printed. */
 export interface ResolvedOptions {
   readonly clusterId: string;
   readonly nodeId: string;
@@ -149,13 +244,13 @@ export interface ResolvedOptions {
   readonly serviceVersion: string;
   readonly logger: Logger | false | undefined;
   readonly logLevel: LogLevel | undefined;
-  /** For `connectNats`. Its servers carry no credentials any more; those of a url are in `user`, `pass`, `token`. */
+  /** For `connectNats`. Credentials of URLs were moved to `user`, `pass` and `token`. */
   readonly nats: NatsOptions;
-  /** For `Election`: everything but what is known only after `start()`: the incarnation and how often to renew. */
+  /** For the election; the incarnation and the renewal interval are known after `start()`. */
   readonly election: Omit<ElectionConfig, "incarnation" | "renewIntervalMs">;
 }
 
-/** What an option is when it is not given. Durations that depend on `leaseTtlMs` are those of its default. */
+/** Defaults. Durations that depend on `leaseTtlMs` are those for its default. */
 export const DEFAULTS: Readonly<
   Pick<
     ResolvedOptions,

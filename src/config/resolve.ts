@@ -1,15 +1,15 @@
 /**
- * The options of a node: what they mean, what is accepted, what follows from them.
+ * Validates the options of a node and fills in the defaults.
  *
  * Timing is checked as relations, not only as ranges. With W = leaseTtlMs, margin = max(250, 5 % of W) and the leader's
  * span S = W - margin (`election/lease.ts`), every accepted configuration satisfies
  *
  *     heartbeatIntervalMs < W / 2
- *     heartbeatIntervalMs + 2 x requestTimeoutMs + retryDelayMs <= S        one lost renewal is not the end of a term
- *     heartbeatIntervalMs + 2 x reconnectWaitMs + requestTimeoutMs <= S     nor is one lost connection
+ *     heartbeatIntervalMs + 2 x requestTimeoutMs + retryDelayMs <= S        a lost renewal does not end the term
+ *     heartbeatIntervalMs + 2 x reconnectWaitMs + requestTimeoutMs <= S     nor does a lost connection
  *     successorGraceMs <= W
  *
- * and the defaults fit themselves to any valid `leaseTtlMs` and `heartbeatIntervalMs`.
+ * and the defaults satisfy the relations for any valid `leaseTtlMs` and `heartbeatIntervalMs`.
  */
 
 import { ClusterError } from "../errors.ts";
@@ -23,7 +23,11 @@ import { type Timing, timingOf, timingProblems } from "./timing.ts";
 export type { Interop, NodeOptions, Replicas, ResolvedOptions } from "./options.ts";
 export { DEFAULTS, PACKAGE_VERSION } from "./options.ts";
 
-/** Checks everything and fills in the defaults. Throws one `INVALID_CONFIG` that lists every problem. Does no I/O. */
+/**
+ * Does no I/O.
+ *
+ * @throws ClusterError `INVALID_CONFIG`, with one line per problem.
+ */
 export function resolveOptions(options: NodeOptions): ResolvedOptions {
   if (typeof options !== "object" || options === null || Array.isArray(options)) {
     throw invalid([`options ${show(options)} must be an object`]);
@@ -46,7 +50,7 @@ function invalid(problems: readonly string[]): ClusterError {
   return new ClusterError("INVALID_CONFIG", `invalid node options:${lines.join("")}`);
 }
 
-/** `options` without its `undefined` members. */
+/** `options` without `undefined` members. */
 function definedOf<T extends object>(options: T): { [Name in keyof T]?: Exclude<T[Name], undefined> } {
   const entries = Object.entries(options).filter(([, value]) => value !== undefined);
   return Object.fromEntries(entries) as { [Name in keyof T]?: Exclude<T[Name], undefined> };

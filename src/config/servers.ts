@@ -1,4 +1,4 @@
-/** Where to connect and how to log in. */
+/** Where to connect and how to authenticate: the only parser of server URLs. */
 import { redactUrl } from "../log/redact.ts";
 import type { NatsOptions } from "../nats/connection/connection.ts";
 import type { OptionName } from "./accepted.ts";
@@ -6,7 +6,7 @@ import { quote, show } from "./check.ts";
 import type { NodeOptions } from "./options.ts";
 import type { IsValid } from "./timing.ts";
 
-/** Options that say how a connection is opened, and mean nothing for one that is open. */
+/** Options that a connection that was passed in excludes. */
 const CONNECTING: readonly OptionName[] = [
   "servers",
   "user",
@@ -28,9 +28,9 @@ export function connectionProblems(options: NodeOptions, valid: IsValid): string
   if (given("connection")) {
     const useless = CONNECTING.filter(given);
     if (useless.length > 0) {
-      const rule =
-        "the connection is open already; it and options that say how to connect exclude each other";
-      problems.push(`connection (an object) must come without ${useless.join(", ")}: ${rule}`);
+      problems.push(
+        `connection (an object) must come without ${useless.join(", ")}: an open connection excludes options on how to connect`,
+      );
     }
   } else if (!given("servers")) {
     problems.push(
@@ -56,7 +56,7 @@ export function connectionProblems(options: NodeOptions, valid: IsValid): string
   }
   if (given("logLevel") && given("logger")) {
     problems.push(
-      `${quote("logLevel", options.logLevel)} must come without logger: it is the level of the built-in logger, another has its own`,
+      `${quote("logLevel", options.logLevel)} must come without logger: it sets the level of the built-in logger only`,
     );
   }
   return problems;
@@ -79,7 +79,7 @@ function methodsOf(options: NodeOptions): string[] {
   return candidates.filter(([, given]) => given).map(([name]) => name);
 }
 
-/** A server's address as an error quotes it: `user:pass` without a host looks like a host with an odd port. */
+/** A server's address as an error quotes it. `user:pass` without a host matches host:port, so only a numeric port is shown. */
 function showServer(text: string): string {
   const safe = redactUrl(text);
   const [, before, after] = /^((?:[a-z]+:\/\/)?(?:\[[0-9a-f:.]*\]|[^:]*):)(?!\/\/)(.*)$/is.exec(safe) ?? [];
@@ -91,7 +91,7 @@ type Login = Pick<NatsOptions, "user" | "pass" | "token">;
 export interface ParsedServers {
   readonly urls: readonly string[];
   readonly login: Login;
-  /** One of them insists on TLS. */
+  /** At least one is `tls://`. */
   readonly tls: boolean;
   readonly problems: readonly string[];
 }
@@ -99,7 +99,7 @@ export interface ParsedServers {
 const SERVER = /^(?:(nats|tls):\/\/)?(?:(.*)@)?([^\s@:/?#,[\]]+|\[[0-9a-f:.]+\])(?::(\d{1,5}))?\/?$/is;
 const DEFAULT_PORT = "4222";
 
-/** Addresses without credentials, and the credentials, which must be the same wherever there are any. */
+/** Splits server URLs into addresses and credentials. All URLs with credentials must have the same. */
 export function parseServers(servers: NodeOptions["servers"]): ParsedServers {
   const texts = typeof servers === "string" ? [servers] : (servers ?? []);
   const urls: string[] = [];
@@ -139,7 +139,7 @@ function loginOf(userinfo: string): Login | null {
     const pass = decodeURIComponent(userinfo.slice(colon + 1));
     return user === "" || pass === "" ? null : { user, pass };
   } catch {
-    // Malformed percent-encoding. The error quotes the input, so it is not passed on.
+    // Malformed percent-encoding. The error is dropped, because it quotes the input.
     return null;
   }
 }

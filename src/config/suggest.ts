@@ -1,8 +1,8 @@
-/** What somebody who wrote an unknown option may have meant. */
+/** Suggestions for unknown options. */
 import { redactText, redactUrl } from "../log/redact.ts";
 import { NAMES, type OptionName } from "./accepted.ts";
 
-/** Names that are used for these things elsewhere, go-cluster included; in lower case. */
+/** Names of the same options in other libraries, go-cluster included; in lower case. */
 const ALIASES: Readonly<Record<string, OptionName>> = {
   ttl: "leaseTtlMs",
   leasettl: "leaseTtlMs",
@@ -35,10 +35,10 @@ const ALIASES: Readonly<Record<string, OptionName>> = {
 
 const TLS_NAMES = ["ca", "cert", "key", "handshakeFirst"] as const;
 
-/** More of a key tells nothing. */
+/** A longer key is cut. */
 const MAX_KEY = 80;
 
-/** `within`: the option whose value has the key. */
+/** `within`: the option whose value contains the key. */
 export function unknownKey(within: OptionName | undefined, key: string): string {
   const path = within === undefined ? "" : `${within}.`;
   const suggestion = within === undefined ? nearest(key, NAMES, ALIASES) : nearest(key, TLS_NAMES, {});

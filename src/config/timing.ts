@@ -1,4 +1,4 @@
-/** Timing as relations between options. */
+/** Relations between durations, and defaults that satisfy them. */
 import { leaseMarginMs, leaseSpanMs } from "../election/lease.ts";
 import { MIN_REQUEST_TIMEOUT_MS, type OptionName } from "./accepted.ts";
 import { DEFAULTS, type NodeOptions } from "./options.ts";
@@ -11,7 +11,10 @@ export interface Timing {
   readonly reconnectWaitMs: number;
 }
 
-/** Given values, and defaults that fit them. Shares of the TTL, in order: 30 + 2 x 15 + 5 % of it, of a span of >= 75 %. */
+/**
+ * Given values, and defaults that fit them. By default heartbeat, two requests and retry delay take 30 + 2 x 15 + 5 = 65 % of
+ * the TTL, and the span is at least 75 %.
+ */
 export function timingOf(options: NodeOptions): Timing {
   const leaseTtlMs = options.leaseTtlMs ?? DEFAULTS.leaseTtlMs;
   const share = (fallback: number, part: number): number => Math.min(fallback, Math.floor(leaseTtlMs * part));
@@ -32,19 +35,19 @@ export type IsValid = (...names: OptionName[]) => boolean;
 
 export function timingProblems(given: NodeOptions, valid: IsValid): string[] {
   if (!valid("leaseTtlMs")) return [];
-  // Nothing is calculated with what is no number; relations that need it are left out below.
+  // Relations with an invalid value are left out: it may not be a number.
   const options = validOnly(given, valid);
   const problems: string[] = [];
   const { leaseTtlMs, heartbeatIntervalMs } = timingOf(options);
   const grace = options.successorGraceMs ?? DEFAULTS.successorGraceMs;
   if (valid("successorGraceMs") && grace > leaseTtlMs) {
     problems.push(
-      `successorGraceMs ${grace} must be at most leaseTtlMs ${leaseTtlMs}, so that a successor that does not come costs no more than a dead leader`,
+      `successorGraceMs ${grace} must be at most leaseTtlMs ${leaseTtlMs}, so that a successor that fails costs no more time than a dead leader`,
     );
   }
   if (!valid("heartbeatIntervalMs")) return problems;
   if (heartbeatIntervalMs >= leaseTtlMs / 2) {
-    // The sums below would only repeat it.
+    // The sums below would report the same problem again.
     return [
       ...problems,
       `heartbeatIntervalMs ${heartbeatIntervalMs} must be less than half of leaseTtlMs ${leaseTtlMs} (${Math.ceil(leaseTtlMs / 2) - 1} at most), so that one lost renewal can be repeated before the deadline`,
@@ -59,7 +62,7 @@ export function timingProblems(given: NodeOptions, valid: IsValid): string[] {
       ["retryDelayMs", 1],
     ],
     ["requestTimeoutMs", "retryDelayMs", "heartbeatIntervalMs"],
-    "a renewal that got no answer can be repeated, with its full time for an answer, before the deadline",
+    "a renewal without an answer can be repeated, with the full time for its answer, before the deadline",
   );
   if (retry !== null) return [...problems, retry];
   if (!valid("reconnectWaitMs") || options.connection !== undefined) return problems;
@@ -71,7 +74,7 @@ export function timingProblems(given: NodeOptions, valid: IsValid): string[] {
       ["requestTimeoutMs", 1],
     ],
     ["reconnectWaitMs", "requestTimeoutMs", "heartbeatIntervalMs"],
-    "a leader whose connection drops (the pause is up to twice reconnectWaitMs) can be back and renew before the deadline",
+    "a leader whose connection drops can reconnect (after up to twice reconnectWaitMs) and renew before the deadline",
   );
   return reconnect === null ? problems : [...problems, reconnect];
 }
@@ -83,7 +86,7 @@ function validOnly(options: NodeOptions, valid: IsValid): NodeOptions {
   return { ...options, ...Object.fromEntries(invalid.map((name) => [name, undefined])) };
 }
 
-/** A sum that must fit into the leader's span. Blames the first of `suspects` that was given. */
+/** A sum that must fit into the leader's span. The problem names the first of `suspects` that was given. */
 function spanProblem(
   options: NodeOptions,
   terms: readonly (readonly [keyof Timing, number])[],

@@ -60,7 +60,7 @@ describe("go-cluster's file", () => {
       election: { leaseTtlMs: 5_000, heartbeatIntervalMs: 1_000 },
     });
     expect(nodeOptions.reconnectWaitMs).toBe(1_500);
-    expect(notes).toEqual([expect.stringContaining("nats.reconnectWaitMs 2000 counts as 1500")]);
+    expect(notes).toEqual([expect.stringContaining("nats.reconnectWaitMs 2000 is reduced to 1500")]);
   });
 
   test("with a virtual IP has a default prefix length by address family", () => {
@@ -83,13 +83,13 @@ describe("errors", () => {
       expect.stringMatching(/^clusterId "bil\.ling" \(from \S+cluster\.json\) must be 1 to 64 of/),
       "nodeId is missing; give --node-id, NATS_LEADER_NODE_ID or a file with it; it must be 1 to 64 of the characters A-Z a-z 0-9 _ - (it becomes a token of NATS subjects)",
       expect.stringMatching(/^nats\.servers "nats:\/\/x" \(from \S+\) must be a list of nats:\/\/host:port/),
-      "nats.password (hidden) is a secret and does not belong in the file: use nats.passwordFile or NATS_LEADER_PASSWORD",
+      "nats.password (hidden) is a secret and must not be in the file: use nats.passwordFile or NATS_LEADER_PASSWORD",
       expect.stringMatching(/^vip\.address "10\.0\.0\.300" \(from \S+\) must be an IPv4 or IPv6 address/),
       expect.stringMatching(/^election\.heartbeatIntervalMs "3000" \(from \S+\) must be a whole number/),
       expect.stringMatching(/^election\.replicas 2 \(from \S+\) must be "auto", 1, 3 or 5/),
       "election.leaseTTLMs is not a setting; did you mean election.leaseTtlMs?",
       "leaseTtlMs is not a setting; did you mean election.leaseTtlMs?",
-      "vip.interface is missing; it must name a network interface when vip.address is given",
+      "vip.interface is missing; it must be the name of a network interface, because vip.address is set",
     ]);
     expect(problems).not.toContain("geheim");
   });
@@ -172,7 +172,7 @@ describe("the command", () => {
     const missing = await cli(["config", "check", "--config", "/none.json"]);
     expect(missing).toMatchObject({
       code: 2,
-      stderr: expect.stringContaining('"nats-leader init" makes one'),
+      stderr: expect.stringContaining('create one with "nats-leader init"'),
     });
   });
 

@@ -208,7 +208,7 @@ const REFUSED: readonly (readonly [object, string])[] = [
   [{ cooldownMs: 0.5 }, "cooldownMs 0.5 must be a whole number of milliseconds from 0 to 86400000"],
   [
     { observer: "false" },
-    'observer "false" must be true or false (true: follow without competing), as a boolean: environment variables are strings, convert them with ... === "true"',
+    'observer "false" must be true or false (true: follow, never compete), as a boolean: environment variables are strings, convert them with ... === "true"',
   ],
   [
     { replicas: "3" },
@@ -224,7 +224,7 @@ const REFUSED: readonly (readonly [object, string])[] = [
   ],
   [
     { logLevel: "info", logger: false },
-    'logLevel "info" must come without logger: it is the level of the built-in logger, another has its own',
+    'logLevel "info" must come without logger: it sets the level of the built-in logger only',
   ],
   [
     { inboxPrefix: "_INBOX.>" },
@@ -255,11 +255,11 @@ const REFUSED: readonly (readonly [object, string])[] = [
   ],
   [
     { connection: {}, servers: undefined },
-    "connection (an object) must be an open connection of @nats-io/transport-node, instead of everything else that says how to connect",
+    "connection (an object) must be an open connection of @nats-io/transport-node; excludes all other options on how to connect",
   ],
   [
     { connection: fakeConnection(), tls: {} },
-    "connection (an object) must come without servers, tls: the connection is open already; it and options that say how to connect exclude each other",
+    "connection (an object) must come without servers, tls: an open connection excludes options on how to connect",
   ],
   [
     { heartbeatIntervalMs: 6000 },
@@ -267,19 +267,19 @@ const REFUSED: readonly (readonly [object, string])[] = [
   ],
   [
     { requestTimeoutMs: 3126 },
-    "requestTimeoutMs 3126 does not fit: heartbeatIntervalMs 3000 + 2 x requestTimeoutMs 3126 + retryDelayMs 250 = 9502 must be at most 9500 (leaseTtlMs 10000 less its margin 500), so that a renewal that got no answer can be repeated, with its full time for an answer, before the deadline",
+    "requestTimeoutMs 3126 does not fit: heartbeatIntervalMs 3000 + 2 x requestTimeoutMs 3126 + retryDelayMs 250 = 9502 must be at most 9500 (leaseTtlMs 10000 less its margin 500), so that a renewal without an answer can be repeated, with the full time for its answer, before the deadline",
   ],
   [
     { retryDelayMs: 6_401 },
-    "retryDelayMs 6401 does not fit: heartbeatIntervalMs 3000 + 2 x requestTimeoutMs 50 + retryDelayMs 6401 = 9501 must be at most 9500 (leaseTtlMs 10000 less its margin 500), so that a renewal that got no answer can be repeated, with its full time for an answer, before the deadline",
+    "retryDelayMs 6401 does not fit: heartbeatIntervalMs 3000 + 2 x requestTimeoutMs 50 + retryDelayMs 6401 = 9501 must be at most 9500 (leaseTtlMs 10000 less its margin 500), so that a renewal without an answer can be repeated, with the full time for its answer, before the deadline",
   ],
   [
     { reconnectWaitMs: 2_751 },
-    "reconnectWaitMs 2751 does not fit: heartbeatIntervalMs 3000 + 2 x reconnectWaitMs 2751 + requestTimeoutMs 1000 = 9502 must be at most 9500 (leaseTtlMs 10000 less its margin 500), so that a leader whose connection drops (the pause is up to twice reconnectWaitMs) can be back and renew before the deadline",
+    "reconnectWaitMs 2751 does not fit: heartbeatIntervalMs 3000 + 2 x reconnectWaitMs 2751 + requestTimeoutMs 1000 = 9502 must be at most 9500 (leaseTtlMs 10000 less its margin 500), so that a leader whose connection drops can reconnect (after up to twice reconnectWaitMs) and renew before the deadline",
   ],
   [
     { successorGraceMs: 1_001, leaseTtlMs: 1_000 },
-    "successorGraceMs 1001 must be at most leaseTtlMs 1000, so that a successor that does not come costs no more than a dead leader",
+    "successorGraceMs 1001 must be at most leaseTtlMs 1000, so that a successor that fails costs no more time than a dead leader",
   ],
 ];
 

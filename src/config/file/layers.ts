@@ -1,24 +1,24 @@
-/** Where settings come from, and which one wins: flags, our variables, the file, shared variables. */
+/** Sources of settings, the strongest first: flags, our environment variables, the file, shared environment variables. */
 import { convert, SETTINGS, type Setting } from "./settings.ts";
 import { get, leaves, put, type Tree } from "./tree.ts";
 
 /** One source of settings. */
 export interface Layer {
-  /** Completes "from ...". */
+  /** Completes "from ..." in an error. */
   readonly name: string;
   readonly values: Tree;
-  /** Where exactly one value comes from, when the layer's name does not say it. */
+  /** Source of a single value, where it is more precise than the layer's name. */
   readonly sources?: ReadonlyMap<string, string>;
 }
 
-/** The settings that are in force. */
+/** The effective settings. */
 export interface Merged {
   readonly values: Tree;
   /** Path to source: `--node-id`, `NATS_LEADER_NODE_ID`, a file's path. */
   readonly origins: ReadonlyMap<string, string>;
 }
 
-/** Settings that only work together. The strongest layer that logs in at all decides how. */
+/** Settings of one authentication method. The strongest layer with any of them decides the method. */
 const LOGIN_FAMILIES: readonly (readonly string[])[] = [
   ["nats.credentials"],
   ["nats.user", "nats.password", "nats.passwordFile"],
@@ -26,7 +26,7 @@ const LOGIN_FAMILIES: readonly (readonly string[])[] = [
   ["nats.nkeyFile"],
 ];
 
-/** Secrets that can be given directly or by file: the stronger layer's word counts. */
+/** Secrets that can be given directly or by file. The one in the stronger layer replaces the other. */
 const EITHER_OR: readonly (readonly [string, string])[] = [
   ["nats.password", "nats.passwordFile"],
   ["nats.token", "nats.tokenFile"],
@@ -34,7 +34,7 @@ const EITHER_OR: readonly (readonly [string, string])[] = [
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
-/** Our own variables (`variable`), or those shared with other tools. An empty one counts as not set. */
+/** Our environment variables (`variable`), or those shared with other tools. An empty one counts as not set. */
 export function environmentLayer(env: Environment, which: "variable" | "shared"): Layer {
   const values: Tree = {};
   const sources = new Map<string, string>();
@@ -64,7 +64,7 @@ export function merge(layers: readonly Layer[]): Merged {
   return { values, origins };
 }
 
-/** `null`: nobody says how to log in. An empty family: the urls do. */
+/** `null`: no layer has credentials. An empty family: they are in the URLs. */
 function loginFamily(layers: readonly Layer[]): readonly string[] | null {
   for (const { values } of layers) {
     const family = LOGIN_FAMILIES.find((paths) => paths.some((path) => isGiven(get(values, path))));

@@ -1,4 +1,4 @@
-/** Reads, merges and checks a configuration. Everything that is wrong is reported at once. */
+/** Reads, merges and checks a configuration. All problems are reported together. */
 import { readFileSync } from "node:fs";
 import { isIPv6 } from "node:net";
 import { ClusterError, messageOf } from "../../errors.ts";
@@ -10,12 +10,12 @@ import { SETTINGS } from "./settings.ts";
 import { get, isTree, put, type Tree } from "./tree.ts";
 import type { FileConfig, VipConfig } from "./types.ts";
 
-/** Stands in where a command needs no node of its own. */
+/** Placeholders in commands that need no node of their own. */
 const NO_NODE = "cli";
 const NO_CLUSTER = "none";
 const DEFAULT_SERVER = "nats://localhost:4222";
 
-/** Where go-cluster's zero values mean "not given". */
+/** Settings whose zero value in go-cluster's file means "not given". */
 const ZERO_MEANS_ABSENT: readonly string[] = [
   "nats.credentials",
   "nats.reconnectWaitMs",
@@ -31,33 +31,33 @@ const ZERO_MEANS_ABSENT: readonly string[] = [
 export interface LoadOptions {
   /** The file; `null`: none. */
   readonly path: string | null;
-  /** A file that is not there counts as empty. */
+  /** A missing file counts as empty. */
   readonly optional?: boolean;
-  /** From the command line, by path: the strongest. */
+  /** From the command line, by path. The strongest layer. */
   readonly flags?: ReadonlyMap<string, { readonly value: unknown; readonly flag: string }>;
   readonly env?: Environment;
-  /** False: for a command that only looks; the node id may be missing, and the server has a default. */
+  /** False: the command runs no node: the node id may be missing, and the server has a default. */
   readonly forNode?: boolean;
-  /** False: for a command that also works without a cluster id. Whether one was given, its origin tells. */
+  /** False: the command also works without a cluster id. `origins` has it only if it was given. */
   readonly forCluster?: boolean;
 }
 
 export interface LoadedConfig {
   readonly config: FileConfig;
-  /** `null`: no node id was given, and none was needed. */
+  /** `null`: not given, and not required. */
   readonly nodeId: string | null;
   /** The file that was read. */
   readonly path: string | null;
-  /** Where each value comes from. */
+  /** Source of each value, by path. */
   readonly origins: ReadonlyMap<string, string>;
-  /** What is read otherwise than it stands there. */
+  /** Values that are ignored or changed, with the reason. */
   readonly notes: readonly string[];
   readonly vip: VipConfig | null;
-  /** With secrets in it: don't print. */
+  /** Contains secrets: must not be printed. */
   readonly nodeOptions: NodeOptions;
 }
 
-/** @throws ClusterError `INVALID_CONFIG`: every problem with path, value, rule and source. */
+/** @throws ClusterError `INVALID_CONFIG`, with path, value, rule and source of every problem. */
 export function loadConfig(options: LoadOptions): LoadedConfig {
   const file = readLayer(options);
   const layers: Layer[] = [
@@ -73,7 +73,7 @@ export function loadConfig(options: LoadOptions): LoadedConfig {
   return finish(merged, file === null ? null : options.path, options.forNode !== false);
 }
 
-/** Checks a configuration that a program made itself. */
+/** Checks a configuration that a program passes as an object. */
 export function checkConfig(config: FileConfig): LoadedConfig {
   const values = withoutZeros(structuredClone(config) as unknown as Tree);
   return finish({ values, origins: new Map() }, null, true);
@@ -105,8 +105,8 @@ function readLayer({ path, optional = false }: LoadOptions): Layer | null {
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (optional && code === "ENOENT") return null;
-    const todo = code === "ENOENT" ? '; "nats-leader init" makes one' : "";
-    const why = code === "ENOENT" ? "there is no such file" : messageOf(error);
+    const todo = code === "ENOENT" ? '; create one with "nats-leader init"' : "";
+    const why = code === "ENOENT" ? "the file does not exist" : messageOf(error);
     throw new ClusterError("INVALID_CONFIG", `cannot read configuration ${path}: ${why}${todo}`, {
       cause: error,
     });
@@ -114,7 +114,7 @@ function readLayer({ path, optional = false }: LoadOptions): Layer | null {
   return { name: path, values: withoutZeros(parse(path, text)) };
 }
 
-/** So that a zero value doesn't hide what a weaker source says. */
+/** A zero value must not hide the value of a weaker source. */
 function withoutZeros(values: Tree): Tree {
   for (const path of ZERO_MEANS_ABSENT) {
     const value = get(values, path);
@@ -137,10 +137,10 @@ function parse(path: string, text: string): Tree {
       },
     );
   }
-  throw invalid(path, ['it must be an object such as {"clusterId":"billing", ...}']);
+  throw invalid(path, ['it must be an object, such as {"clusterId":"billing", ...}']);
 }
 
-/** Line and column, when the parser says where it stopped. */
+/** Line and column, if the parser reports a position. */
 function place(text: string, error: unknown): string {
   const at = /position (\d+)/.exec(messageOf(error))?.[1];
   if (at === undefined) return "";
@@ -158,7 +158,7 @@ function flagLayer(flags: LoadOptions["flags"] = new Map()): Layer {
   return { name: "the command line", values, sources };
 }
 
-/** Takes what must not be shown out of the settings. One that stands in the file is left there, and refused. */
+/** Moves secrets out of the settings. A secret in the file stays, and validation refuses it. */
 function takeSecrets({ values, origins }: Merged, file: string | null): Secrets {
   const taken: Record<string, string> = {};
   for (const { path, secret } of SETTINGS) {
@@ -171,7 +171,7 @@ function takeSecrets({ values, origins }: Merged, file: string | null): Secrets 
   return taken;
 }
 
-/** Without `undefined` members, so that what is printed and checked is what was given. */
+/** Removes `undefined` members: only given values are checked and printed. */
 function prune(tree: Tree): void {
   for (const [name, value] of Object.entries(tree)) {
     if (value === undefined) delete tree[name];
@@ -184,7 +184,9 @@ function vipProblems(values: Tree): string[] {
   if (typeof address !== "string") return [];
   const problems: string[] = [];
   if (get(values, "vip.interface") === undefined) {
-    problems.push("vip.interface is missing; it must name a network interface when vip.address is given");
+    problems.push(
+      "vip.interface is missing; it must be the name of a network interface, because vip.address is set",
+    );
   }
   const netmask = get(values, "vip.netmask");
   if (typeof netmask === "number" && netmask > 32 && !isIPv6(address)) {
@@ -199,7 +201,7 @@ function vipOf({ vip }: FileConfig): VipConfig | null {
   return { address: vip.address, netmask, interface: vip.interface };
 }
 
-/** Options that only contradict each other are found by the node's own checks, which don't know the file's paths. */
+/** Contradictions between options are found by the node's own checks; here option names are replaced by paths in the file. */
 function optionsOf(config: FileConfig, secrets: Secrets, path: string | null): NodeOptions {
   try {
     const options = toNodeOptions(config, secrets);
@@ -235,11 +237,11 @@ function notesOn(config: FileConfig): string[] {
   const fitting = fittingReconnectWaitMs(config);
   if (reconnectWaitMs !== undefined && fitting !== reconnectWaitMs) {
     notes.push(
-      `nats.reconnectWaitMs ${reconnectWaitMs} counts as ${fitting}: a leader must be able to come back before its lease ends`,
+      `nats.reconnectWaitMs ${reconnectWaitMs} is reduced to ${fitting}: a leader must be able to reconnect before its deadline`,
     );
   }
   if (maxReconnects !== undefined && maxReconnects >= 0) {
-    notes.push(`nats.maxReconnects ${maxReconnects} is ignored: a node never gives up to reconnect`);
+    notes.push(`nats.maxReconnects ${maxReconnects} is ignored: a node never stops reconnecting`);
   }
   return notes;
 }

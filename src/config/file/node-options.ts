@@ -1,4 +1,4 @@
-/** From the file's settings to the options of a node: secrets are read, what go-cluster means otherwise is translated. */
+/** Turns the settings of a file into the options of a node: reads secrets, and adapts go-cluster's reconnect wait. */
 import { readFileSync } from "node:fs";
 import { leaseSpanMs } from "../../election/lease.ts";
 import { ClusterError, messageOf } from "../../errors.ts";
@@ -6,13 +6,13 @@ import type { NodeOptions } from "../resolve.ts";
 import { timingOf } from "../timing.ts";
 import type { FileConfig } from "./types.ts";
 
-/** Secrets that were given directly, in the environment. */
+/** Secrets from environment variables. */
 export interface Secrets {
   readonly password?: string | undefined;
   readonly token?: string | undefined;
 }
 
-/** Reads secret files. Rejects with `INVALID_CONFIG` when one can't be read. */
+/** @throws ClusterError `INVALID_CONFIG` when a file with a secret cannot be read. */
 export function toNodeOptions(config: FileConfig, secrets: Secrets = {}): NodeOptions {
   const { nats, election = {}, service } = config;
   const { interop, replicas, crashDetection, observer, ...timing } = election;
@@ -39,8 +39,8 @@ export function toNodeOptions(config: FileConfig, secrets: Secrets = {}): NodeOp
 }
 
 /**
- * go-cluster writes 2000 into every file, whatever the lease. Where a leader could then not be back before its deadline,
- * it comes back sooner.
+ * go-cluster writes 2000 into every file, regardless of the lease. Reduced where a leader could then not reconnect before its
+ * deadline.
  */
 export function fittingReconnectWaitMs(config: FileConfig): number | undefined {
   const { reconnectWaitMs } = config.nats;
@@ -62,7 +62,7 @@ function secretIn(name: string, path: string | undefined): string | undefined {
     });
   }
   if (text === "") throw new ClusterError("INVALID_CONFIG", `${name} "${path}" is an empty file`);
-  // Seeds come in files with comments around them.
+  // Files with a seed often contain comments, too.
   return name === "nats.nkeyFile" ? (/SU[A-Z2-7]{56}/.exec(text)?.[0] ?? text) : text;
 }
 

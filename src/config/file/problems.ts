@@ -1,4 +1,4 @@
-/** What is wrong with a configuration: path, value, rule, and where the value came from. */
+/** Problems of a configuration: path, value, source and rule. */
 import { OPTIONS, type OptionName } from "../accepted.ts";
 import { show } from "../check.ts";
 import { editDistance } from "../suggest.ts";
@@ -33,7 +33,7 @@ const RULES: Readonly<Record<string, string>> = {
   "history.maxTerms": "a whole number from 1 to 100000",
 };
 
-/** Secrets somebody wrote into the file, and where they belong. */
+/** Secrets that are refused in the file, and where they belong. */
 const SECRETS: Readonly<Record<string, string>> = {
   "nats.password": "nats.passwordFile or NATS_LEADER_PASSWORD",
   "nats.pass": "nats.passwordFile or NATS_LEADER_PASSWORD",
@@ -48,7 +48,7 @@ interface Issue {
   readonly keys?: readonly string[];
 }
 
-/** One line for each problem; empty when there is none. */
+/** One line for each problem. */
 export function schemaProblems(values: Tree, origins: ReadonlyMap<string, string>): string[] {
   const found = new Set<string>();
   for (const issue of (FILE_SCHEMA.safeParse(values).error?.issues ?? []) as readonly Issue[]) {
@@ -62,7 +62,7 @@ export function schemaProblems(values: Tree, origins: ReadonlyMap<string, string
   return [...found];
 }
 
-/** Parts of a list are told as the list; a missing object is one problem, not one for each field. */
+/** A problem of an item is reported for its list. */
 function pathOf(issue: Issue): string {
   const names = issue.path.map(String);
   const index = names.findIndex((name) => /^\d+$/.test(name));
@@ -84,7 +84,7 @@ function ruleOf(path: string): string {
   return Object.hasOwn(OPTIONS, name) ? OPTIONS[name as OptionName].rule : "valid by config.schema.json";
 }
 
-/** How a missing value can be given without a file. */
+/** How to give a missing value. */
 function todo(path: string): string {
   switch (path) {
     case "clusterId":
@@ -102,8 +102,7 @@ function todo(path: string): string {
 function unknown(within: string, key: string): string {
   const path = within === "" ? key : `${within}.${key}`;
   const place = Object.hasOwn(SECRETS, path) ? SECRETS[path] : undefined;
-  if (place !== undefined)
-    return `${path} (hidden) is a secret and does not belong in the file: use ${place}`;
+  if (place !== undefined) return `${path} (hidden) is a secret and must not be in the file: use ${place}`;
   const meant = nearest(path, key);
   return `${path} is not a setting${meant === undefined ? "" : `; did you mean ${meant}?`}`;
 }

@@ -1,4 +1,4 @@
-/** Every setting by its path in the file, and the environment variables that set it. */
+/** Every setting: its path in the file and its environment variables. */
 
 export type Kind = "text" | "number" | "boolean" | "list";
 
@@ -6,13 +6,13 @@ export interface Setting {
   /** As in the file: `election.leaseTtlMs`. */
   readonly path: string;
   readonly kind: Kind;
-  /** Ours: overrides the file. */
+  /** Our environment variable. Overrides the file. */
   readonly variable: string;
-  /** One that other NATS tools share: only fills what the file leaves open. */
+  /** An environment variable shared with other NATS tools. Used only for what the file does not set. */
   readonly shared?: string;
-  /** Part of how to log in. The shared variables are used for that together or not at all. */
+  /** Part of the authentication. Shared variables for it are used together or not at all. */
   readonly login?: boolean;
-  /** Can't stand in the file, is shown nowhere. */
+  /** Refused in the file, and never shown. */
   readonly secret?: boolean;
 }
 
@@ -68,11 +68,11 @@ export const SETTINGS: readonly Setting[] = [
   { path: "history.maxTerms", kind: "number", variable: "NATS_LEADER_HISTORY_MAX_TERMS" },
 ];
 
-/** A variable's text as the file would have it. What can't be converted stays text, and is refused with its value. */
+/** A variable's text as a value of the file. Text that cannot be converted is kept; validation refuses it and quotes it. */
 export function convert(kind: Kind, text: string): unknown {
   switch (kind) {
     case "number":
-      // Other words may be right too: "replicas" is a number or "auto".
+      // "replicas" is a number or "auto".
       return /^-?\d+$/.test(text.trim()) ? Number(text) : text;
     case "boolean":
       return /^(1|true|yes|on)$/i.test(text) ? true : /^(0|false|no|off)$/i.test(text) ? false : text;

@@ -1,4 +1,4 @@
-/** Values by their dotted path in nested objects. */
+/** Values in nested objects, by dotted path. */
 
 export type Tree = { [name: string]: unknown };
 
@@ -15,7 +15,7 @@ export function get(tree: Tree, path: string): unknown {
   return value;
 }
 
-/** Makes the objects on the way; gives up silently where something else is in the way, which validation reports. */
+/** Creates the objects on the path. Does nothing if a value on the path is not an object: validation reports it. */
 export function put(tree: Tree, path: string, value: unknown): void {
   const names = path.split(".");
   const last = names.pop();
@@ -30,7 +30,7 @@ export function put(tree: Tree, path: string, value: unknown): void {
   at[last] = value;
 }
 
-/** Paths of everything that is not an object. */
+/** Paths of all values that are not objects. */
 export function leaves(tree: Tree, prefix = ""): string[] {
   return Object.entries(tree).flatMap(([name, value]) =>
     isTree(value) ? leaves(value, `${prefix}${name}.`) : [`${prefix}${name}`],

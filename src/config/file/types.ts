@@ -1,11 +1,11 @@
-/** go-cluster's `config.json`, and what we add beside it. */
+/** go-cluster's `config.json` and our additions. */
 
 import type { CrashDetection } from "../../election/types.ts";
 import type { Interop, Replicas } from "../resolve.ts";
 
 /**
- * A cluster's configuration file. What go-cluster has is read exactly as it writes it: `0`, `""` and an absent field all
- * mean "not given". Durations are whole milliseconds; paths are relative to the working directory.
+ * A cluster's configuration file. In go-cluster's settings, `0`, `""` and a missing field all mean "not given". Durations are
+ * whole milliseconds; paths are relative to the working directory.
  */
 export interface FileConfig {
   /** For editors. */
@@ -23,9 +23,9 @@ export interface NatsSection {
   readonly servers: readonly string[];
   /** Path of a `.creds` file. */
   readonly credentials?: string | undefined;
-  /** Lowered to what the lease allows: a leader must be able to come back before its deadline. */
+  /** Reduced to what the lease allows: a leader must be able to reconnect before its deadline. */
   readonly reconnectWaitMs?: number | undefined;
-  /** Read for go-cluster's sake: a node never gives up to reconnect. */
+  /** Accepted for go-cluster, and ignored: a node never stops reconnecting. */
   readonly maxReconnects?: number | undefined;
   readonly user?: string | undefined;
   readonly passwordFile?: string | undefined;
@@ -45,9 +45,13 @@ export interface TlsSection {
 }
 
 export interface VipSection {
-  /** IPv4 or IPv6. Without it there is no virtual IP. */
+  /** IPv4 or IPv6. Not given: no virtual IP. */
   readonly address?: string | undefined;
-  /** Length of the prefix. Default 24, for IPv6 64. */
+  /**
+   * Length of the prefix.
+   *
+   * @default 24; 64 for IPv6
+   */
   readonly netmask?: number | undefined;
   readonly interface?: string | undefined;
 }
@@ -71,13 +75,13 @@ export interface ServiceSection {
 }
 
 export interface HistorySection {
-  /** Default true. */
+  /** @default true */
   readonly enabled?: boolean | undefined;
-  /** Default 1000. */
+  /** @default 1000 */
   readonly maxTerms?: number | undefined;
 }
 
-/** A virtual IP that is configured completely. */
+/** A complete virtual-IP configuration. */
 export interface VipConfig {
   readonly address: string;
   readonly netmask: number;

@@ -1,4 +1,4 @@
-/** Makes configuration files, as go-cluster's `init` does. */
+/** Writes configuration files, as go-cluster's `init` does. */
 import { copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { ClusterError, messageOf } from "../../errors.ts";
@@ -6,7 +6,7 @@ import { DEFAULTS } from "../resolve.ts";
 import { SCHEMA_URL } from "./schema.ts";
 import type { FileConfig, VipSection } from "./types.ts";
 
-/** A file with the defaults of the settings that people change first. */
+/** A file with the defaults of the settings that are changed most often. */
 export function defaultFileConfig(
   clusterId: string,
   nodeId: string,
@@ -28,8 +28,10 @@ export function defaultFileConfig(
 }
 
 /**
- * Writes the file and the folders on the way. A file that is there and says something else is kept as `<path>.bak`;
- * returns that path, or `null`.
+ * Writes the file and its folders. An existing file with other content is kept as `<path>.bak`.
+ *
+ * @returns The path of the kept file, or `null`.
+ * @throws ClusterError `INVALID_CONFIG` when the file cannot be written.
  */
 export function writeConfig(config: FileConfig, path: string): string | null {
   const text = `${JSON.stringify(config, null, 2)}\n`;
