@@ -1,4 +1,4 @@
-/** A process with nodes that are watched closely. Ends with its parent. */
+/** A child process that runs nodes and reports their leadership. Exits with its parent. */
 import { flushReports, hostNowMs, report } from "../../src/bench/messages.ts";
 import { Node } from "../../src/node/node.ts";
 import type { ChildTask } from "./support.ts";
@@ -14,13 +14,13 @@ function nodeOf(task: ChildTask, nodeId: string): Node {
 }
 
 /**
- * Asks `isLeader()` all the time and reports from when to when it said yes: from just after the first yes to just before
- * the last one, so that an overlap of two processes is one for certain.
+ * Samples `isLeader()` and reports the periods in which it was true: from just after the first true to just before the last
+ * true, so that a reported overlap of two processes is certain.
  */
 function sample(node: Node): void {
   let epoch = 0;
   let lastYesMs = 0;
-  const look = (): void => {
+  const takeSample = (): void => {
     const before = hostNowMs();
     const yes = node.isLeader();
     if (yes && node.epoch !== epoch) {
@@ -34,11 +34,13 @@ function sample(node: Node): void {
       epoch = 0;
     }
   };
-  setInterval(look, SAMPLE_EVERY_MS);
+  setInterval(takeSample, SAMPLE_EVERY_MS);
 }
 
-async function follow(node: Node, said: (epoch: number) => void): Promise<void> {
-  for await (const event of node.events()) if (event.type === "leader-change") said(event.leader?.epoch ?? 0);
+async function follow(node: Node, onChange: (epoch: number) => void): Promise<void> {
+  for await (const event of node.events()) {
+    if (event.type === "leader-change") onChange(event.leader?.epoch ?? 0);
+  }
 }
 
 async function run(task: ChildTask): Promise<void> {
@@ -61,7 +63,8 @@ async function run(task: ChildTask): Promise<void> {
 process.on("disconnect", () => process.exit(1));
 process.on("SIGINT", () => {});
 const task = JSON.parse(process.argv[2] ?? "null") as ChildTask | null;
-if (task === null || process.send === undefined) throw new Error("started by stress-presence only");
+if (task === null || process.send === undefined)
+  throw new Error("this program must be started by stress-presence, with a task and an IPC channel");
 run(task).catch((error: unknown) => {
   report({ type: "failed", at: hostNowMs(), message: String(error) });
   flushReports();

@@ -1,22 +1,22 @@
-/** Presences are deleted by hand while their leaders live. */
+/** Deletes presences while their leaders are alive and connected. */
 import { setTimeout as pause } from "node:timers/promises";
 import { connect, type NatsConnection } from "@nats-io/transport-node";
 import { Node } from "../../src/node/node.ts";
 import { type Mode, Operator, summaryOf, until } from "./support.ts";
 
 const ELECTIONS = 50;
-/** A presence that lived this long is made anew at once, any other after a pause that doubles. */
+/** A presence of this age is recreated at once; a younger one after a delay that doubles each time. */
 const SETTLED_MS = 5_100;
 const LEASE_TTL_MS = 10_000;
 
 interface Election {
   readonly clusterId: string;
   readonly nodes: readonly Node[];
-  /** Deleted as soon as it is there, or only when it has lived for a while. */
+  /** True: the presence is deleted as soon as it exists. False: only at the age of SETTLED_MS. */
   readonly hurried: boolean;
 }
 
-/** What happened to the terms. */
+/** Counts events of all terms. */
 class Tally {
   becomes = 0;
   suspended = 0;
@@ -56,7 +56,8 @@ export const runFalseSuspicion: Mode = async (options) => {
       if (begun % 100 === 0) progress(`${begun}/${rounds} deletions, ${tally.losses} terms lost`);
       if (!hurried) await pause(SETTLED_MS);
       const deleted = performance.now();
-      if (!(await operator.deletePresence(presence))) throw new Error(`${presence} was gone already`);
+      if (!(await operator.deletePresence(presence)))
+        throw new Error(`presence ${presence} did not exist any more`);
       presence = await named(operator, clusterId, presence);
       if (!hurried) remadeMs.push(performance.now() - deleted);
     }
@@ -75,7 +76,7 @@ export const runFalseSuspicion: Mode = async (options) => {
     questions: operator.questions,
     writes,
     heartbeatsDue: Math.round((elections.length * seconds * 1000) / (LEASE_TTL_MS * 0.3)),
-    /** From the deletion to the record that names another presence, where that had lived for 5 s. */
+    /** From the deletion of a presence older than 5 s to the record that names the next one. */
     remadeMs: summaryOf(remadeMs),
     violations: [
       ...(leaderChanges > 0 ? [`${leaderChanges} leader changes`] : []),
@@ -94,7 +95,7 @@ function share(url: string): Promise<NatsConnection> {
   return connect({ servers: url, pingInterval: 1000, maxPingOut: 2, maxReconnectAttempts: -1 });
 }
 
-/** A leader with a connection of its own, and a follower on each of the shared ones. */
+/** A leader with its own connection, and a follower on each of the shared connections. */
 async function elect(
   clusterId: string,
   url: string,
@@ -113,11 +114,11 @@ async function elect(
   return [leader, ...followers];
 }
 
-/** The presence that the record names, once it is another one. */
+/** Resolves with the presence in the record, as soon as it differs from `not`. */
 function named(operator: Operator, clusterId: string, not?: string): Promise<string> {
-  const look = async (): Promise<string | undefined> => {
+  const probe = async (): Promise<string | undefined> => {
     const presence = await operator.presence(clusterId);
     return presence === not ? undefined : presence;
   };
-  return until(look, `${clusterId} to name another presence than ${not}`, 30_000, 5);
+  return until(probe, `the record of ${clusterId} to name a presence other than ${not}`, 30_000, 5);
 }

@@ -1,4 +1,4 @@
-/** The leader's TCP connection is cut, again and again. */
+/** Cuts the leader's TCP connection repeatedly. */
 import { setTimeout as pause } from "node:timers/promises";
 import type { BenchChild } from "../../src/bench/child.ts";
 import { type HeldInterval, HeldLedger, largestOverlap } from "../../src/bench/held.ts";
@@ -6,7 +6,7 @@ import { hostNowMs } from "../../src/bench/messages.ts";
 import { type ChildTask, type Mode, startChild, summaryOf, until, Wire } from "./support.ts";
 
 const LEASE_TTL_MS = 10_000;
-/** Between two cuts, at least; as much again at random. Now and then the second comes before all is well again. */
+/** Minimum time between two cuts, plus a random time of up to the same length: some cuts hit during recovery. */
 const CALM_MS = 150;
 
 interface Flapper {
@@ -15,11 +15,11 @@ interface Flapper {
   readonly child: BenchChild<ChildTask>;
   ready: boolean;
   failure: string | null;
-  /** Since when it has answered yes, and in which epoch; `null` while it answers no. */
+  /** Since when `isLeader()` has been true, and in which epoch; `null` while it is false. */
   held: { readonly epoch: number; readonly at: number } | null;
 }
 
-/** What the processes said. */
+/** The reports of the processes. */
 interface Record {
   readonly ledger: HeldLedger;
   readonly epochs: number[];
@@ -32,7 +32,7 @@ export const runFlapping: Mode = async ({ server, rounds, nodes = 3, progress })
   try {
     for (let index = 0; index < nodes; index++)
       flappers.push(await startFlapper(`n${index}`, new Wire(server), record));
-    await until(() => flappers.every(({ ready }) => ready) || undefined, "all nodes to take part");
+    await until(() => flappers.every(({ ready }) => ready) || undefined, "all nodes to be ready");
     for (let round = 1; round <= rounds; round++) {
       const { flapper, held } = await until(() => leaderAmong(flappers, 0), "a leader");
       await pause(CALM_MS + Math.random() * CALM_MS);
@@ -56,7 +56,7 @@ export const runFlapping: Mode = async ({ server, rounds, nodes = 3, progress })
     replaced: replacedMs.length,
     leaderChanges: epochs.length - 1,
     overlapMs: largestOverlap(intervals),
-    /** From the cut to the first yes after it. */
+    /** From the cut to the next time that `isLeader()` is true. */
     survivedMs: summaryOf(survivedMs),
     replacedMs: summaryOf(replacedMs),
     violations: [
@@ -92,7 +92,7 @@ async function startFlapper(id: string, wire: Wire, { ledger, epochs }: Record):
   return flapper;
 }
 
-/** Whoever has answered yes since a moment after this one. */
+/** The node whose `isLeader()` has been true since a time later than `after`. */
 function leaderAmong(
   flappers: readonly Flapper[],
   after: number,

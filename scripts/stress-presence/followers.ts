@@ -1,5 +1,4 @@
-/** A leader is killed that many nodes follow. */
-
+/** Kills a leader with many followers. */
 import { setTimeout as pause } from "node:timers/promises";
 import type { ChildReport } from "../../src/bench/messages.ts";
 import { hostNowMs } from "../../src/bench/messages.ts";
@@ -7,7 +6,7 @@ import { type ChildTask, type Mode, Operator, startChild, summaryOf, until } fro
 
 const LEASE_TTL_MS = 10_000;
 const PROCESSES = 4;
-/** So long after the next one leads nobody may be heard of any more. */
+/** How long to observe after the next leader was elected: another winner in this time is a violation. */
 const AFTERMATH_MS = 300;
 
 export const runFollowers: Mode = async ({ server, rounds, nodes = 100, progress }) => {

@@ -1,13 +1,14 @@
 /**
- * What the presence matrix of the tests does a few times, often: on a real server, with real processes.
+ * Repeats the presence tests many times, on a real server with real processes.
  *
- *   false-suspicion  presences are deleted by hand while their leaders live: no leader may change
- *   flapping         the leader's TCP connection is cut, again and again: two may never answer `isLeader()` with true
- *   followers        a leader is killed that a hundred nodes follow: one wins, and what that costs the server
+ *   false-suspicion  deletes presences while their leaders are alive: no leader may change
+ *   flapping         cuts the leader's TCP connection repeatedly: no two `isLeader()` may be true at once
+ *   followers        kills a leader with a hundred followers: exactly one wins; counts inquiries and writes
  *
  *   node scripts/build/run-compiled.mjs stress-presence --mode flapping [--rounds 50] [--server-version 2.9.10] [--json]
  *
- * With --json nothing but the report goes to stdout. Exit code 1 when what must not happen did.
+ * `--json` prints one line with `{mode, rounds, violations, server, seconds, load}` and the fields of the mode; times in
+ * milliseconds. Exits with 1 if `violations` is not empty.
  */
 import { loadavg } from "node:os";
 import { parseArgs } from "node:util";
@@ -66,5 +67,5 @@ try {
 function wholeNumber(name: string, text: string): number {
   const value = Number(text);
   if (Number.isInteger(value) && value > 0) return value;
-  throw new Error(`--${name} must be a whole number above 0`);
+  throw new Error(`--${name} is ${text}, must be a whole number above 0`);
 }

@@ -1,4 +1,4 @@
-/** What the modes share. */
+/** Shared parts of the modes. */
 import { type AddressInfo, createServer, connect as dial, type Socket } from "node:net";
 import { setTimeout as pause } from "node:timers/promises";
 import { connect, type NatsConnection } from "@nats-io/transport-node";
@@ -18,14 +18,14 @@ export interface ModeOptions {
   readonly progress: (line: string) => void;
 }
 
-/** `violations`: what must not happen, in words. */
+/** Resolves with the fields of the report; `violations` describes everything that must not happen. */
 export type Mode = (
   options: ModeOptions,
 ) => Promise<{ readonly violations: readonly string[] } & Readonly<Record<string, unknown>>>;
 
 /** A child's only argument, as JSON. */
 export interface ChildTask {
-  /** `sampler`: one node that is asked `isLeader()` all the time. `crowd`: many, which say when they lead. */
+  /** `sampler`: one node whose `isLeader()` is sampled. `crowd`: many nodes, which report when they become leader. */
   readonly role: "sampler" | "crowd";
   readonly url: string;
   readonly clusterId: string;
@@ -43,18 +43,18 @@ export function startChild(
   return new BenchChild(name, task, onReport, PROGRAM);
 }
 
-/** Looks until there is something to see. */
+/** Polls `probe` until it returns a value. */
 export async function until<T>(
-  look: () => T | undefined | Promise<T | undefined>,
+  probe: () => T | undefined | Promise<T | undefined>,
   what: string,
   timeoutMs = 30_000,
   everyMs = 2,
 ): Promise<T> {
   const deadline = performance.now() + timeoutMs;
   for (;;) {
-    const seen = await look();
-    if (seen !== undefined) return seen;
-    if (performance.now() > deadline) throw new Error(`waited ${timeoutMs} ms for ${what}`);
+    const found = await probe();
+    if (found !== undefined) return found;
+    if (performance.now() > deadline) throw new Error(`timed out after ${timeoutMs} ms waiting for ${what}`);
     await pause(everyMs);
   }
 }
@@ -63,10 +63,10 @@ export function summaryOf(samples: readonly number[]): Summary & { readonly samp
   return { samples: samples.length, ...summarize(samples) };
 }
 
-/** A server's client that is none of the nodes. */
+/** A client that observes the server and is not part of the election. */
 export class Operator {
   readonly connection: NatsConnection;
-  /** Questions whether a connection is gone, ever heard of. */
+  /** Number of inquiries about closed connections since the start. */
   questions = 0;
 
   private constructor(connection: NatsConnection) {
@@ -84,7 +84,7 @@ export class Operator {
     return operator;
   }
 
-  /** Calls back for every attempt to write the lease, also for those that are refused. */
+  /** Calls `onAttempt` for every write to the lease, including refused ones. */
   async attempts(clusterId: string, onAttempt: (nodeId: string) => void): Promise<void> {
     this.connection.subscribe(leaseSubject(clusterId), {
       callback: (_error, message) => onAttempt(String(parseObject(message.data)?.["node_id"])),
@@ -102,7 +102,7 @@ export class Operator {
     return (record?.["session"] as SessionBinding | undefined)?.presence;
   }
 
-  /** Whether there was one to delete. */
+  /** Resolves with true if the presence existed. */
   async deletePresence(presence: string): Promise<boolean> {
     return (await this.#call(`CONSUMER.DELETE.${presence}`, {}))["success"] === true;
   }
@@ -113,7 +113,7 @@ export class Operator {
   }
 }
 
-/** A way to a server that can be cut. What the tests' proxy is, without all it can do to frames. */
+/** A TCP proxy to a server whose connections can be reset. Unlike TcpProxy, it does not parse frames. */
 export class Wire {
   readonly #pairs = new Set<readonly [Socket, Socket]>();
   readonly #listener = createServer((client) => this.#accept(client));
