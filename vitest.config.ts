@@ -22,14 +22,12 @@ const config: ViteUserConfig = defineConfig({
           name: "nats",
           include: [natsTests],
           globalSetup: ["test/support/global-setup.ts"],
-          setupFiles: ["test/support/leaks.ts"],
+          setupFiles: ["test/support/setup.ts"],
           pool: "forks",
           // Most of a test is waiting. Each file runs up to three servers; two cores are the least this runs on.
           maxWorkers: 3,
           testTimeout: 90_000,
           hookTimeout: 120_000,
-          // On a shared CI machine a real process may be starved for seconds. What fails is run again, at most twice, and said so.
-          retry: process.env["CI"] === undefined ? 0 : 2,
           sequence: { groupOrder: 1 },
         },
       },

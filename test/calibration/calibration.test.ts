@@ -2,7 +2,7 @@
  * The simulator's fakes against the real server under test: fixed seeds here, as many as wanted by `npm run calibrate`.
  * What the server said is then put to fakes that are wrong on purpose: each must be found out.
  */
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { beforeAll, describe, expect, test } from "vitest";
 import { FakeWorld } from "../../scripts/calibrate/bucket/fake-bucket-world.ts";
 import { type Answer, contradicted, type Mismatch } from "../../scripts/calibrate/bucket/run-script.ts";
 import {
@@ -20,19 +20,18 @@ import {
   type SessionAnswer,
 } from "../../scripts/calibrate/session/run-session-script.ts";
 import { WRONG_FAKES, WRONG_SESSIONS } from "../../scripts/calibrate/wrong-fakes.ts";
-import { type NatsServer, startNatsServer } from "../../src/testing.ts";
+import { startNatsServer } from "../../src/testing.ts";
+import { useNatsServer } from "../support/use-server.ts";
 
 const LANES = 6;
 /** They take seconds; a starved machine may need far longer. */
 const TIMEOUT_MS = 180_000;
 
-let server: NatsServer;
+const server = useNatsServer();
 let place: Place;
-beforeAll(async () => {
-  server = await startNatsServer();
+beforeAll(() => {
   place = { servers: [server], version: server.version, replicas: 1 };
 });
-afterAll(() => server.dispose());
 
 /** Kinds of outcomes that must be among those that were met, or the seeds show nothing. */
 function meets(calibration: Calibration, wanted: readonly string[]): void {

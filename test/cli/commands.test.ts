@@ -1,25 +1,21 @@
 /** The commands that query or change a running cluster, as text and as JSON. */
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { waitFor } from "../../scripts/shared/wait.ts";
-import { type NatsServer, startNatsServer } from "../../src/testing.ts";
 import {
   cli,
   configFile,
   configFor,
-  freshId,
   json,
   leads,
   type RunningDaemon,
   start,
   startCluster,
 } from "../support/cli/run-cli.ts";
+import { freshId } from "../support/fresh-id.ts";
 import { operatorOf } from "../support/node/operator.ts";
+import { useNatsServer } from "../support/use-server.ts";
 
-let server: NatsServer;
-beforeAll(async () => {
-  server = await startNatsServer();
-});
-afterAll(() => server.dispose());
+const server = useNatsServer();
 
 async function two(): Promise<{ a: RunningDaemon; b: RunningDaemon; clusterId: string }> {
   const clusterId = freshId();

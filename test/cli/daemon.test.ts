@@ -1,14 +1,12 @@
 /** `daemon` as a process: its log, its signals and its exit code. */
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { waitFor } from "../../scripts/shared/wait.ts";
-import { type NatsServer, startNatsServer } from "../../src/testing.ts";
-import { cli, configFile, configFor, freshId, leads, start, startDaemon } from "../support/cli/run-cli.ts";
+import { startNatsServer } from "../../src/testing.ts";
+import { cli, configFile, configFor, leads, start, startDaemon } from "../support/cli/run-cli.ts";
+import { freshId } from "../support/fresh-id.ts";
+import { useNatsServer } from "../support/use-server.ts";
 
-let server: NatsServer;
-beforeAll(async () => {
-  server = await startNatsServer();
-});
-afterAll(() => server.dispose());
+const server = useNatsServer();
 
 interface Line {
   readonly text?: string;

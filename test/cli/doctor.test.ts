@@ -1,13 +1,15 @@
 /** `doctor` on real servers: facts, findings and exit codes. */
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import type { DoctorOptions } from "../../src/doctor/doctor.ts";
 import type { Finding } from "../../src/doctor/findings/finding.ts";
 import type { PermissionRole } from "../../src/nats/permissions.ts";
-import { type NatsCluster, type NatsServer, startNatsCluster, startNatsServer } from "../../src/testing.ts";
+import { startNatsServer } from "../../src/testing.ts";
 import { accountOf, examined, found } from "../support/cli/examine.ts";
-import { cli, configFor, freshId, json, start, startCluster, startDaemon } from "../support/cli/run-cli.ts";
+import { cli, configFor, json, start, startCluster, startDaemon } from "../support/cli/run-cli.ts";
+import { freshId } from "../support/fresh-id.ts";
 import { accountsConfig, CLUSTER, login, type Role as RoleName } from "../support/nats/permission-roles.ts";
 import { startLeader } from "../support/node/test-node.ts";
+import { useNatsCluster, useNatsServer } from "../support/use-server.ts";
 
 /** The part of the `--json` output that these tests read. */
 interface Report {
@@ -22,11 +24,7 @@ const doctor = (args: readonly string[], env: Readonly<Record<string, string>> =
   json<Report>(["doctor", "--timeout", "10s", ...args], { env });
 
 describe("on a single server", () => {
-  let server: NatsServer;
-  beforeAll(async () => {
-    server = await startNatsServer();
-  });
-  afterAll(() => server.dispose());
+  const server = useNatsServer();
 
   test("reads servers, bucket, nodes and clocks, and finds nodes that do not fit together", async () => {
     const clusterId = freshId();
@@ -106,13 +104,9 @@ describe("on a single server", () => {
 });
 
 describe("on a cluster of three", () => {
-  let cluster: NatsCluster;
-  beforeAll(async () => {
-    const system = 'SYS { users: [{ user: system, password: "secret" }] }';
-    const config = `${accountsConfig().replace("accounts {", `accounts { ${system}`)}\nsystem_account: SYS\n`;
-    cluster = await startNatsCluster({ config });
-  });
-  afterAll(() => cluster.dispose());
+  const systemAccount = 'SYS { users: [{ user: system, password: "secret" }] }';
+  const accounts = accountsConfig().replace("accounts {", `accounts { ${systemAccount}`);
+  const cluster = useNatsCluster({ config: `${accounts}\nsystem_account: SYS\n` });
 
   const system = (): Partial<DoctorOptions> => ({
     system: { servers: cluster.urls, user: "system", pass: "secret" },

@@ -1,17 +1,14 @@
 /** Handover to a named node among many candidates. */
 import { connect } from "@nats-io/transport-node";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { waitFor } from "../../scripts/shared/wait.ts";
 import { Node } from "../../src/index.ts";
-import { type NatsServer, startNatsServer } from "../../src/testing.ts";
 import { atEnd } from "../support/at-end.ts";
-import { freshId, json } from "../support/cli/run-cli.ts";
+import { json } from "../support/cli/run-cli.ts";
+import { freshId } from "../support/fresh-id.ts";
+import { useNatsServer } from "../support/use-server.ts";
 
-let server: NatsServer;
-beforeAll(async () => {
-  server = await startNatsServer();
-});
-afterAll(() => server.dispose());
+const server = useNatsServer();
 
 const CANDIDATES = 22;
 const ROUNDS = 10;

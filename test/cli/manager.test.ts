@@ -1,30 +1,26 @@
 /** `Manager` as a library. */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { waitFor } from "../../scripts/shared/wait.ts";
 import type { Hooks } from "../../src/index.ts";
 import { Manager, type ManagerHooks } from "../../src/manager/manager.ts";
 import type { TermResource } from "../../src/manager/term-resource.ts";
-import { type NatsServer, startNatsServer } from "../../src/testing.ts";
 import { atEnd } from "../support/at-end.ts";
 import {
   cli,
   configFor,
   ELECTION,
   folder,
-  freshId,
   json,
   leads,
   startCluster,
   startDaemon,
 } from "../support/cli/run-cli.ts";
+import { freshId } from "../support/fresh-id.ts";
+import { useNatsServer } from "../support/use-server.ts";
 
-let server: NatsServer;
-beforeAll(async () => {
-  server = await startNatsServer();
-});
-afterAll(() => server.dispose());
+const server = useNatsServer();
 
 test("the constructor checks the configuration as loadConfig does", () => {
   const config = configFor(server, "x", "a", { election: { leaseTtlMs: 2_000, heartbeatIntervalMs: 1_000 } });

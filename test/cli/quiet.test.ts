@@ -1,14 +1,11 @@
 /** Queries have no side effects. */
-import { afterAll, beforeAll, expect, test } from "vitest";
-import { type NatsServer, startNatsServer } from "../../src/testing.ts";
+import { expect, test } from "vitest";
 import { accountOf, examined, found } from "../support/cli/examine.ts";
-import { cli, freshId, Onlooker, start, startCluster } from "../support/cli/run-cli.ts";
+import { cli, Onlooker, start, startCluster } from "../support/cli/run-cli.ts";
+import { freshId } from "../support/fresh-id.ts";
+import { useNatsServer } from "../support/use-server.ts";
 
-let server: NatsServer;
-beforeAll(async () => {
-  server = await startNatsServer();
-});
-afterAll(() => server.dispose());
+const server = useNatsServer();
 
 // With this interval the leader does not renew during the test.
 const CALM = { election: { leaseTtlMs: 600_000, heartbeatIntervalMs: 200_000 }, history: { enabled: false } };

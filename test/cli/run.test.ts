@@ -1,19 +1,16 @@
 /** `run -- CMD`: runs a program only while its host leads. */
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { startProxy } from "../../scripts/shared/tcp-proxy.ts";
 import { waitFor } from "../../scripts/shared/wait.ts";
-import { type NatsServer, startNatsServer } from "../../src/testing.ts";
 import { atEnd } from "../support/at-end.ts";
-import { cli, configFile, configFor, folder, freshId, start } from "../support/cli/run-cli.ts";
+import { cli, configFile, configFor, folder, start } from "../support/cli/run-cli.ts";
+import { freshId } from "../support/fresh-id.ts";
 import type { Child } from "../support/processes/spawn-child.ts";
+import { useNatsServer } from "../support/use-server.ts";
 
-let server: NatsServer;
-beforeAll(async () => {
-  server = await startNatsServer();
-});
-afterAll(() => server.dispose());
+const server = useNatsServer();
 
 interface Line {
   readonly text?: string;

@@ -1,22 +1,12 @@
 /** `watch`: its output and its delay. */
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { waitFor } from "../../scripts/shared/wait.ts";
-import { type NatsServer, startNatsServer } from "../../src/testing.ts";
-import {
-  configFile,
-  configFor,
-  freshId,
-  leads,
-  start,
-  startCluster,
-  startDaemon,
-} from "../support/cli/run-cli.ts";
+import { startNatsServer } from "../../src/testing.ts";
+import { configFile, configFor, leads, start, startCluster, startDaemon } from "../support/cli/run-cli.ts";
+import { freshId } from "../support/fresh-id.ts";
+import { useNatsServer } from "../support/use-server.ts";
 
-let server: NatsServer;
-beforeAll(async () => {
-  server = await startNatsServer();
-});
-afterAll(() => server.dispose());
+const server = useNatsServer();
 
 interface Line {
   readonly at: string;

@@ -4,7 +4,8 @@ import { expect, test } from "vitest";
 import { Regions } from "../../scripts/shared/regions.ts";
 import { streamName } from "../../src/nats/names.ts";
 import { atEnd } from "../support/at-end.ts";
-import { freshId, operatorOf } from "../support/node/operator.ts";
+import { freshId } from "../support/fresh-id.ts";
+import { operatorOf } from "../support/node/operator.ts";
 import { CALM, settled, startLeader, startNode, type TestNode } from "../support/node/test-node.ts";
 
 const LATENCY_MS = 30;

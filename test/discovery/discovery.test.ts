@@ -1,26 +1,23 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, test } from "vitest";
 import { pingSubject, serviceName, statusSubject, stepdownSubject } from "../../src/nats/names.ts";
 import { runCommand } from "../../src/system/run-command.ts";
-import { type NatsServer, startNatsServer } from "../../src/testing.ts";
+import { freshId } from "../support/fresh-id.ts";
 import { INFO, PING, STATS } from "../support/nats/micro-schemas.ts";
-import { freshId, type Operator, operatorOf } from "../support/node/operator.ts";
+import { type Operator, operatorOf } from "../support/node/operator.ts";
 import { startLeader, startNode, type TestNode } from "../support/node/test-node.ts";
 import { findNatsCli } from "../support/processes/nats-cli.ts";
+import { useNatsServer } from "../support/use-server.ts";
 
 const cli = await findNatsCli();
 const why = "missing" in cli ? ` (skipped: ${cli.missing})` : "";
 
-let server: NatsServer;
 let operator: Operator;
 let clusterId: string;
 let service: string;
 let a: TestNode;
 let b: TestNode;
 
-beforeAll(async () => {
-  server = await startNatsServer();
-});
-afterAll(() => server.dispose());
+const server = useNatsServer();
 beforeEach(async () => {
   clusterId = freshId();
   service = serviceName(clusterId);

@@ -10,8 +10,9 @@ test("in a small chaos run no two processes lead at once, and a fenced register 
 }, async () => {
   const args = ["--faults", "10", "--seed", "7", "--worlds", "2", "--servers", "1", "--only", ONLY, "--json"];
   // Not judged here: the exit code, which also counts times without a leader that only a starved machine explains.
-  const { output } = await runToEnd("scripts/chaos/main.ts", args);
-  const report = JSON.parse(output) as Record<string, unknown>;
+  const { stdout, stderr } = await runToEnd("scripts/chaos/main.ts", args, { timeoutMs: 120_000 });
+  if (stdout === "") throw new Error(`no report: ${stderr}`);
+  const report = JSON.parse(stdout) as Record<string, unknown>;
   expect(report).toMatchObject({
     seed: 7,
     faults: 10,

@@ -2,7 +2,8 @@ import { connect } from "@nats-io/transport-node";
 import { expect, test } from "vitest";
 import { FencedStream } from "../../src/fencing.ts";
 import { startNatsServer } from "../../src/testing.ts";
-import { api, atEnd, termOf } from "../support/fencing/terms-and-servers.ts";
+import { atEnd } from "../support/at-end.ts";
+import { api, termOf } from "../support/fencing/terms-and-servers.ts";
 
 test("a write that the user's permissions don't allow is refused at once, and says what to allow", async () => {
   const config = `authorization { users: [

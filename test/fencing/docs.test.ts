@@ -4,7 +4,7 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { NatsConnection } from "@nats-io/transport-node";
 import { Pool } from "pg";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { findPostgres, startPostgres } from "../../examples/singleton-writer/private-postgres.ts";
 import { waitFor } from "../../scripts/shared/wait.ts";
 import {
@@ -23,14 +23,11 @@ import {
   withFence,
 } from "../../src/fencing.ts";
 import { Node } from "../../src/index.ts";
-import { type NatsServer, startNatsServer } from "../../src/testing.ts";
-import { atEnd, connection as connect, contents, termOf } from "../support/fencing/terms-and-servers.ts";
+import { atEnd } from "../support/at-end.ts";
+import { connection as connect, contents, termOf } from "../support/fencing/terms-and-servers.ts";
+import { useNatsServer } from "../support/use-server.ts";
 
-let server: NatsServer;
-beforeAll(async () => {
-  server = await startNatsServer();
-});
-afterAll(() => server.dispose());
+const server = useNatsServer();
 
 test("a stream and a node", async () => {
   const connection: NatsConnection = await connect(server);

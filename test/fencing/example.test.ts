@@ -8,7 +8,8 @@ const stores = withSql ? "a stream and PostgreSQL" : "a stream (PostgreSQL SKIPP
 test(`the example shows ${stores} refusing a leader that was frozen past its lease`, {
   timeout: 60_000,
 }, async () => {
-  const { code, output } = await runToEnd("examples/singleton-writer/main.ts", []);
+  const { code, stdout: output, stderr } = await runToEnd("examples/singleton-writer/main.ts", []);
+  expect(stderr).toBe("");
   expect(output).toMatch(
     /a {3}entry \d+ of epoch 1 {2}JetStream, fenced {4}STALE_EPOCH: .*epoch 1 .*epoch 2/,
   );

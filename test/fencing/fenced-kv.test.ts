@@ -1,16 +1,10 @@
 import { Kvm } from "@nats-io/kv";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { FencedKv, type FencedKvOptions } from "../../src/fencing.ts";
-import type { NatsServer } from "../../src/testing.ts";
-import {
-  api,
-  atEnd,
-  connection,
-  FENCING_VERSIONS,
-  fresh,
-  serverOf,
-  termOf,
-} from "../support/fencing/terms-and-servers.ts";
+import { atEnd } from "../support/at-end.ts";
+import { api, connection, FENCING_VERSIONS, serverOf, termOf } from "../support/fencing/terms-and-servers.ts";
+import { freshId } from "../support/fresh-id.ts";
+import { useForAll } from "../support/use-server.ts";
 
 for (const version of FENCING_VERSIONS) {
   const found = await serverOf(version);
@@ -19,15 +13,11 @@ for (const version of FENCING_VERSIONS) {
     continue;
   }
   describe(`a fenced bucket on nats-server ${version}`, () => {
-    let server: NatsServer;
-    beforeAll(async () => {
-      server = await found.start();
-    });
-    afterAll(() => server.dispose());
+    const server = useForAll(found.start);
 
     async function bucket(over: Partial<FencedKvOptions> = {}) {
       const nats = await connection(server);
-      const name = over.bucket ?? fresh("B");
+      const name = over.bucket ?? freshId("B");
       const kv = await FencedKv.connect(nats, { bucket: name, ...over });
       atEnd(() => kv.close());
       const text = async (key: string) => {
@@ -66,7 +56,7 @@ for (const version of FENCING_VERSIONS) {
 
     test("fences a bucket that another client made", async () => {
       const nats = await connection(server);
-      const name = fresh("B");
+      const name = freshId("B");
       await new Kvm(nats as never).create(name, { history: 3 });
       const { kv, text } = await bucket({ bucket: name });
       const a = await kv.open(termOf(1));
@@ -80,7 +70,7 @@ for (const version of FENCING_VERSIONS) {
 
     test("refuses a bucket whose values expire, for the fence would too", async () => {
       const nats = await connection(server);
-      const name = fresh("B");
+      const name = freshId("B");
       await api(nats, `STREAM.CREATE.KV_${name}`, {
         name: `KV_${name}`,
         subjects: [`$KV.${name}.>`],

@@ -1,22 +1,22 @@
 import { headers } from "@nats-io/transport-node";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import {
   FencedStream,
   type FencedStreamOptions,
   StaleEpochError,
   type WriteOutcome,
 } from "../../src/fencing.ts";
-import type { NatsServer } from "../../src/testing.ts";
+import { atEnd } from "../support/at-end.ts";
 import {
   api,
-  atEnd,
   connection,
   contents,
   FENCING_VERSIONS,
-  fresh,
   serverOf,
   termOf,
 } from "../support/fencing/terms-and-servers.ts";
+import { freshId } from "../support/fresh-id.ts";
+import { useForAll } from "../support/use-server.ts";
 
 for (const version of FENCING_VERSIONS) {
   const found = await serverOf(version);
@@ -25,15 +25,11 @@ for (const version of FENCING_VERSIONS) {
     continue;
   }
   describe(`a fenced stream on nats-server ${version}`, () => {
-    let server: NatsServer;
-    beforeAll(async () => {
-      server = await found.start();
-    });
-    afterAll(() => server.dispose());
+    const server = useForAll(found.start);
 
     async function ledger(over: Partial<FencedStreamOptions> = {}) {
       const nats = await connection(server);
-      const stream = over.stream ?? fresh("LEDGER");
+      const stream = over.stream ?? freshId("LEDGER");
       const store = await FencedStream.connect(nats, { stream, subjects: [`${stream}.>`], ...over });
       atEnd(() => store.close());
       const data = () => contents(nats, stream, (subject) => subject.startsWith(`${stream}.`));

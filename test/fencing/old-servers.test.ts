@@ -5,15 +5,9 @@ import { headers } from "@nats-io/transport-node";
 import { describe, expect, test } from "vitest";
 import { FencedKv, FencedStream, KvFence } from "../../src/fencing.ts";
 import { findNatsServer, startNatsCluster } from "../../src/testing.ts";
-import {
-  api,
-  atEnd,
-  connection,
-  fresh,
-  OLD_VERSIONS,
-  serverOf,
-  termOf,
-} from "../support/fencing/terms-and-servers.ts";
+import { atEnd } from "../support/at-end.ts";
+import { api, connection, OLD_VERSIONS, serverOf, termOf } from "../support/fencing/terms-and-servers.ts";
+import { freshId } from "../support/fresh-id.ts";
 
 for (const version of OLD_VERSIONS) {
   const found = await serverOf(version);
@@ -76,7 +70,7 @@ describe("in a cluster", () => {
     if (first === undefined || third === undefined) throw new Error("no servers");
     const nats = await connection(first);
     expect(nats.info?.version).toBe(newer.version);
-    const stream = fresh("L");
+    const stream = freshId("L");
     const config = {
       name: stream,
       subjects: [`${stream}.>`, `nats_leader.fence.${stream}.>`],

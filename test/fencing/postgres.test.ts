@@ -9,7 +9,9 @@ import {
   startPostgres,
 } from "../../examples/singleton-writer/private-postgres.ts";
 import { PostgresFence, type SqlRunner } from "../../src/fencing.ts";
-import { atEnd, fresh, termOf } from "../support/fencing/terms-and-servers.ts";
+import { atEnd } from "../support/at-end.ts";
+import { termOf } from "../support/fencing/terms-and-servers.ts";
+import { freshId } from "../support/fresh-id.ts";
 import { spawnChild } from "../support/processes/spawn-child.ts";
 
 const missing = findPostgres() === null;
@@ -32,8 +34,8 @@ describe.skipIf(missing)(title, () => {
     await server?.stop();
   });
   beforeEach(async () => {
-    fence = new PostgresFence({ resource: fresh("ledger") });
-    ledger = fresh("entries");
+    fence = new PostgresFence({ resource: freshId("ledger") });
+    ledger = freshId("entries");
     await pool.query(`CREATE TABLE ${ledger} (id serial, entry text)`);
   });
 

@@ -1,6 +1,6 @@
 import { jetstream } from "@nats-io/jetstream";
 import { type ServiceMsg, Svcm } from "@nats-io/services";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { startProxy } from "../../scripts/shared/tcp-proxy.ts";
 import { deferred } from "../../scripts/shared/wait.ts";
 import {
@@ -14,14 +14,12 @@ import {
   natsHeaders,
   throwIfRefused,
 } from "../../src/fencing.ts";
-import { type NatsServer, startNatsServer } from "../../src/testing.ts";
-import { api, atEnd, connection, fresh } from "../support/fencing/terms-and-servers.ts";
+import { atEnd } from "../support/at-end.ts";
+import { api, connection } from "../support/fencing/terms-and-servers.ts";
+import { freshId } from "../support/fresh-id.ts";
+import { useNatsServer } from "../support/use-server.ts";
 
-let server: NatsServer;
-beforeAll(async () => {
-  server = await startNatsServer();
-});
-afterAll(() => server.dispose());
+const server = useNatsServer();
 
 async function kvFence(options: Partial<KvFenceOptions> & { readonly key: string }): Promise<KvFence> {
   const fence = await KvFence.open(await connection(server), options);
@@ -31,7 +29,7 @@ async function kvFence(options: Partial<KvFenceOptions> & { readonly key: string
 
 describe("a durable fence", () => {
   test("remembers the largest token over a restart of its process", async () => {
-    const key = fresh("printer");
+    const key = freshId("printer");
     const before = await kvFence({ key });
     await before.admit(4);
     await before.admit({ epoch: 7 });
@@ -47,7 +45,7 @@ describe("a durable fence", () => {
   });
 
   test("refuses what another receiver of the same resource has refused", async () => {
-    const key = fresh("shared");
+    const key = freshId("shared");
     const [one, two] = [await kvFence({ key }), await kvFence({ key })];
     await two.admit(1);
     await one.admit(2);
@@ -55,7 +53,7 @@ describe("a durable fence", () => {
   });
 
   test("admits the largest of many that come at once, and never goes back", async () => {
-    const key = fresh("crowd");
+    const key = freshId("crowd");
     const fences = await Promise.all([1, 2, 3].map(() => kvFence({ key })));
     const tokens = Array.from({ length: 30 }, (_, i) => 1 + ((i * 7) % 30));
     const results = await Promise.allSettled(tokens.map((token, i) => fences[i % 3]?.admit(token)));
@@ -66,7 +64,7 @@ describe("a durable fence", () => {
   });
 
   test("writes its token anew when an operator has deleted the key", async () => {
-    const key = fresh("deleted");
+    const key = freshId("deleted");
     const fence = await kvFence({ key });
     await fence.admit(5);
     await api(await connection(server), "STREAM.PURGE.KV_FENCES", { filter: `$KV.FENCES.${key}` });
@@ -76,7 +74,7 @@ describe("a durable fence", () => {
   });
 
   test("refuses everybody while the key holds something else", async () => {
-    const key = fresh("garbage");
+    const key = freshId("garbage");
     const fence = await kvFence({ key });
     await (await connection(server)).request(`$KV.FENCES.${key}`, "hello", { timeout: 2000 });
     await expect(fence.admit(9)).rejects.toThrow(/is not a fence: hello/);
@@ -85,7 +83,7 @@ describe("a durable fence", () => {
   test("refuses everybody while its bucket can't be reached", async () => {
     const proxy = await startProxy({ target: { port: server.port } });
     atEnd(() => proxy.close());
-    const fence = await KvFence.open(await connection(proxy), { key: fresh("cut"), timeoutMs: 200 });
+    const fence = await KvFence.open(await connection(proxy), { key: freshId("cut"), timeoutMs: 200 });
     atEnd(() => fence.close());
     await fence.admit(1);
     proxy.blackhole(true);
@@ -95,7 +93,7 @@ describe("a durable fence", () => {
 
   test("needs no read for the present leader when no other receiver exists", async () => {
     const nats = await connection(server);
-    const fence = await KvFence.open(nats, { key: fresh("own"), exclusive: true });
+    const fence = await KvFence.open(nats, { key: freshId("own"), exclusive: true });
     atEnd(() => fence.close());
     await fence.admit(1);
     const { outMsgs } = nats.stats();
@@ -109,7 +107,7 @@ describe("in front of a receiver", () => {
     const nats = await connection(server);
     const ran: string[] = [];
     const refusals: ClusterError[] = [];
-    const subject = fresh("work");
+    const subject = freshId("work");
     nats.subscribe(subject, {
       callback: fencedCallback(
         new MemoryFence("the worker"),
@@ -144,7 +142,7 @@ describe("in front of a receiver", () => {
   test("a handler that throws answers its caller, tells onRefused, and ends nothing", async () => {
     const nats = await connection(server);
     const told = deferred<ClusterError>();
-    const subject = fresh("work");
+    const subject = freshId("work");
     const handler = fencedCallback(
       new MemoryFence(),
       async () => {
@@ -163,7 +161,7 @@ describe("in front of a receiver", () => {
     const nats = await connection(server);
     const service = await new Svcm(nats as never).add({ name: "store", version: "1.0.0" });
     atEnd(() => service.stop());
-    const subject = fresh("put");
+    const subject = freshId("put");
     const handler = fencedEndpoint<ServiceMsg>(
       new MemoryFence(),
       (message) => void message.respond("stored"),
@@ -179,7 +177,7 @@ describe("in front of a receiver", () => {
 
   test("a JetStream consumer skips and terminates stale messages", async () => {
     const nats = await connection(server);
-    const stream = fresh("JOBS");
+    const stream = freshId("JOBS");
     await api(nats, `STREAM.CREATE.${stream}`, { name: stream, subjects: [stream] });
     const js = jetstream(nats as never);
     for (const epoch of [1, 2, 1, 3]) await js.publish(stream, `e${epoch}`, { headers: natsHeaders(epoch) });

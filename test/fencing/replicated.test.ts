@@ -1,13 +1,14 @@
 import { headers } from "@nats-io/transport-node";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { beforeAll, describe, expect, test } from "vitest";
 import { waitFor } from "../../scripts/shared/wait.ts";
 import { FencedKv, FencedStream, type WriteOutcome } from "../../src/fencing.ts";
-import { type NatsCluster, startNatsCluster } from "../../src/testing.ts";
-import { api, atEnd, connection, contents, fresh, termOf } from "../support/fencing/terms-and-servers.ts";
+import { atEnd } from "../support/at-end.ts";
+import { api, connection, contents, termOf } from "../support/fencing/terms-and-servers.ts";
+import { freshId } from "../support/fresh-id.ts";
+import { useNatsCluster } from "../support/use-server.ts";
 
-let cluster: NatsCluster;
+const cluster = useNatsCluster();
 beforeAll(async () => {
-  cluster = await startNatsCluster();
   const nats = await connection(cluster.urls);
   const config = { name: "READY", subjects: ["ready"], num_replicas: 3 };
   const ready = () =>
@@ -17,9 +18,8 @@ beforeAll(async () => {
     );
   await waitFor(ready, { timeoutMs: 20_000, intervalMs: 200 });
 });
-afterAll(() => cluster.dispose());
 
-async function ledger(lanes?: number, stream = fresh("L")) {
+async function ledger(lanes?: number, stream = freshId("L")) {
   const nats = await connection(cluster.urls);
   const limits = lanes === undefined ? {} : { lanes };
   const store = await FencedStream.connect(nats, { stream, subjects: [`${stream}.>`], ...limits });
@@ -79,7 +79,7 @@ describe("a fence on three replicas", () => {
 
   test("holds for batches and conditions on a key", async () => {
     const nats = await connection(cluster.urls);
-    const kv = await FencedKv.connect(nats, { bucket: fresh("B") });
+    const kv = await FencedKv.connect(nats, { bucket: freshId("B") });
     atEnd(() => kv.close());
     const a = await kv.open(termOf(1));
     const many = await Promise.all(Array.from({ length: 50 }, (_, i) => a.create(`k${i}`, "1")));

@@ -1,20 +1,18 @@
 /** Writes whose answer is lost are neither refused nor written, and nobody writes them again. */
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { startProxy, type TcpProxy } from "../../scripts/shared/tcp-proxy.ts";
 import { FencedStream } from "../../src/fencing.ts";
-import { type NatsServer, startNatsServer } from "../../src/testing.ts";
-import { atEnd, connection, contents, fresh, termOf } from "../support/fencing/terms-and-servers.ts";
+import { atEnd } from "../support/at-end.ts";
+import { connection, contents, termOf } from "../support/fencing/terms-and-servers.ts";
+import { freshId } from "../support/fresh-id.ts";
+import { useNatsServer } from "../support/use-server.ts";
 
-let server: NatsServer;
-beforeAll(async () => {
-  server = await startNatsServer();
-});
-afterAll(() => server.dispose());
+const server = useNatsServer();
 
 async function behindProxy(timeoutMs = 300) {
   const proxy: TcpProxy = await startProxy({ target: { port: server.port } });
   atEnd(() => proxy.close());
-  const stream = fresh("L");
+  const stream = freshId("L");
   const options = { stream, subjects: [`${stream}.>`], timeoutMs };
   const store = await FencedStream.connect(await connection(proxy), options);
   atEnd(() => store.close());

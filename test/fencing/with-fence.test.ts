@@ -1,19 +1,17 @@
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { deferred } from "../../scripts/shared/wait.ts";
 import { FencedStream, type FencedWriter, withFence } from "../../src/fencing.ts";
 import { Node, type Term } from "../../src/index.ts";
-import { type NatsServer, startNatsServer } from "../../src/testing.ts";
-import { atEnd, connection, fresh, termOf } from "../support/fencing/terms-and-servers.ts";
+import { atEnd } from "../support/at-end.ts";
+import { connection, termOf } from "../support/fencing/terms-and-servers.ts";
+import { freshId } from "../support/fresh-id.ts";
 import { operatorOf } from "../support/node/operator.ts";
+import { useNatsServer } from "../support/use-server.ts";
 
-let server: NatsServer;
-beforeAll(async () => {
-  server = await startNatsServer();
-});
-afterAll(() => server.dispose());
+const server = useNatsServer();
 
 async function ledger() {
-  const stream = fresh("LEDGER");
+  const stream = freshId("LEDGER");
   const store = await FencedStream.connect(await connection(server), { stream, subjects: [`${stream}.>`] });
   atEnd(() => store.close());
   return { store, subject: `${stream}.x` };
@@ -38,7 +36,7 @@ test("the lease is won, then the fence is moved, then onBecomeLeader runs with t
     },
   };
   const node = nodeOf(
-    fresh("c"),
+    freshId("c"),
     "a",
     withFence(target, {
       async onBecomeLeader(term, writer) {
@@ -63,7 +61,7 @@ test("renewals leave the token alone", async () => {
   const { store, subject } = await ledger();
   const opened = deferred<FencedWriter>();
   const node = nodeOf(
-    fresh("c"),
+    freshId("c"),
     "a",
     withFence(store, { onBecomeLeader: (_term, writer) => opened.resolve(writer) }),
   );
@@ -84,7 +82,7 @@ test("a node that can't move the fence does not lead: it steps down and the hook
   await store.open(termOf(5));
   const calls: string[] = [];
   const node = nodeOf(
-    fresh("c"),
+    freshId("c"),
     "a",
     withFence(store, {
       onBecomeLeader: () => void calls.push("become"),

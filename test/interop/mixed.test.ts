@@ -1,11 +1,12 @@
 /** Nodes of this library and of go-cluster in one cluster: who takes over from whom, with which epoch, how soon. */
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { statusSubject, stepdownSubject } from "../../src/nats/names.ts";
-import { type NatsServer, startNatsServer } from "../../src/testing.ts";
+import { freshId } from "../support/fresh-id.ts";
 import { startChildNode } from "../support/node/child-node.ts";
 import { GoClusterPeer } from "../support/node/go-cluster-emulator.ts";
-import { freshId, type Operator, operatorOf } from "../support/node/operator.ts";
+import { type Operator, operatorOf } from "../support/node/operator.ts";
 import { startNode, type TestNode } from "../support/node/test-node.ts";
+import { useNatsServer } from "../support/use-server.ts";
 
 const LEASE_TTL_MS = 2000;
 const HEARTBEAT_MS = 500;
@@ -15,11 +16,7 @@ const TIMING = {
   interop: "go-cluster",
 } as const;
 
-let server: NatsServer;
-beforeAll(async () => {
-  server = await startNatsServer();
-});
-afterAll(() => server.dispose());
+const server = useNatsServer();
 
 describe.each(["go-cluster", "nats-leader"] as const)("in a bucket that %s made", (maker) => {
   /** A cluster whose bucket exists and whose key nobody holds. */

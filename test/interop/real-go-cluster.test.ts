@@ -1,13 +1,14 @@
 /** The real go-cluster, where Go can build it: shows that the emulator tells the truth. */
 import { spawn } from "node:child_process";
 import { createInterface } from "node:readline";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { type NatsServer, startNatsServer } from "../../src/testing.ts";
+import { describe, expect, test } from "vitest";
 import { atEnd } from "../support/at-end.ts";
-import { freshId, operatorOf } from "../support/node/operator.ts";
+import { freshId } from "../support/fresh-id.ts";
+import { operatorOf } from "../support/node/operator.ts";
 import { startNode } from "../support/node/test-node.ts";
 import { goTool } from "../support/processes/go-tools.ts";
 import { Recorder } from "../support/recorder.ts";
+import { useNatsServer } from "../support/use-server.ts";
 
 const MODULE = "github.com/ozanturksever/go-cluster";
 const LEASE_TTL_MS = 2000;
@@ -73,11 +74,7 @@ interface State {
 }
 
 describe.skipIf(why !== "")(`the real go-cluster${why}`, () => {
-  let server: NatsServer;
-  beforeAll(async () => {
-    server = await startNatsServer();
-  });
-  afterAll(() => server.dispose());
+  const server = useNatsServer();
 
   function start(
     clusterId: string,

@@ -1,14 +1,14 @@
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { isAtLeast } from "../../src/nats/api/server-version.ts";
 import type { NatsLink } from "../../src/nats/connection/connection.ts";
 import { bucketName, leaseSubject, republishSubject, streamName } from "../../src/nats/names.ts";
-import { type NatsServer, startNatsServer } from "../../src/testing.ts";
+import { startNatsServer } from "../../src/testing.ts";
+import { atEnd } from "../support/at-end.ts";
+import { freshId } from "../support/fresh-id.ts";
 import {
   api,
   applied,
-  atEnd,
   entryAt,
-  freshId,
   link,
   noAbort,
   put,
@@ -16,12 +16,9 @@ import {
   storeOn,
   watching,
 } from "../support/nats/store-and-session.ts";
+import { useNatsServer } from "../support/use-server.ts";
 
-let server: NatsServer;
-beforeAll(async () => {
-  server = await startNatsServer();
-});
-afterAll(() => server.dispose());
+const server = useNatsServer();
 
 const NANOS = 1_000_000;
 

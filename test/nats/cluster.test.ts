@@ -1,15 +1,15 @@
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { startProxy } from "../../scripts/shared/tcp-proxy.ts";
 import { waitFor } from "../../scripts/shared/wait.ts";
 import { isAtLeast } from "../../src/nats/api/server-version.ts";
 import { streamName } from "../../src/nats/names.ts";
-import { type NatsCluster, type NatsServer, startNatsCluster } from "../../src/testing.ts";
+import type { NatsServer } from "../../src/testing.ts";
+import { atEnd } from "../support/at-end.ts";
+import { freshId } from "../support/fresh-id.ts";
 import {
   api,
   applied,
-  atEnd,
   entryAt,
-  freshId,
   isRebound,
   link,
   noAbort,
@@ -20,12 +20,9 @@ import {
   storeOn,
   watching,
 } from "../support/nats/store-and-session.ts";
+import { useNatsCluster } from "../support/use-server.ts";
 
-let cluster: NatsCluster;
-beforeAll(async () => {
-  cluster = await startNatsCluster();
-});
-afterAll(() => cluster.dispose());
+const cluster = useNatsCluster();
 
 const replicated = (): boolean => isAtLeast(server(0).version, "2.9.21");
 

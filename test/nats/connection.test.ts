@@ -8,20 +8,18 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { isAtLeast } from "../../src/nats/api/server-version.ts";
 import { connectNats, type NatsOptions } from "../../src/nats/connection/connection.ts";
 import { authenticatorOf } from "../../src/nats/connection/credentials.ts";
-import { type NatsServer, startNatsCluster, startNatsServer } from "../../src/testing.ts";
-import { atEnd, link } from "../support/nats/store-and-session.ts";
+import { startNatsCluster, startNatsServer } from "../../src/testing.ts";
+import { atEnd } from "../support/at-end.ts";
+import { link } from "../support/nats/store-and-session.ts";
+import { useNatsServer } from "../support/use-server.ts";
 
-let server: NatsServer;
 const who = { clusterId: "billing", nodeId: "a" };
 const user = nkeys.createUser();
-beforeAll(async () => {
-  server = await startNatsServer({
-    config: `authorization { users: [
-      { user: alice, password: "1s3cr3t@:/" }
-      { nkey: ${user.getPublicKey()} } ] }`,
-  });
+const server = useNatsServer({
+  config: `authorization { users: [
+    { user: alice, password: "1s3cr3t@:/" }
+    { nkey: ${user.getPublicKey()} } ] }`,
 });
-afterAll(() => server.dispose());
 
 const credentials = { user: "alice", pass: "1s3cr3t@:/" };
 

@@ -1,14 +1,14 @@
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { startProxy, type TcpProxy } from "../../scripts/shared/tcp-proxy.ts";
 import { waitFor, within } from "../../scripts/shared/wait.ts";
 import { leaseSubject, republishSubject, streamName } from "../../src/nats/names.ts";
-import { type NatsServer, startNatsServer } from "../../src/testing.ts";
+import { startNatsServer } from "../../src/testing.ts";
+import { atEnd } from "../support/at-end.ts";
+import { freshId } from "../support/fresh-id.ts";
 import {
   api,
   applied,
-  atEnd,
   entryAt,
-  freshId,
   link,
   noAbort,
   put,
@@ -18,12 +18,9 @@ import {
   storeOn,
   watching,
 } from "../support/nats/store-and-session.ts";
+import { useNatsServer } from "../support/use-server.ts";
 
-let server: NatsServer;
-beforeAll(async () => {
-  server = await startNatsServer();
-});
-afterAll(() => server.dispose());
+const server = useNatsServer();
 
 /** A store behind a proxy, and another one that is not. */
 async function openBehindProxy() {
@@ -161,11 +158,7 @@ describe("permissions", () => {
       { user: blind, password: p, permissions { subscribe { deny: ["nats_leader.>", "$JS.EVENT.>"] } } }
       { user: nothing, password: p, permissions { publish { deny: ["$JS.API.>"] } } }
     ] } }`;
-  let guarded: NatsServer;
-  beforeAll(async () => {
-    guarded = await startNatsServer({ config });
-  });
-  afterAll(() => guarded.dispose());
+  const guarded = useNatsServer({ config });
 
   async function openAs(user: string) {
     const clusterId = freshId();

@@ -1,15 +1,14 @@
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { within } from "../../scripts/shared/wait.ts";
 import { ClusterError } from "../../src/errors.ts";
 import type { NatsLink } from "../../src/nats/connection/connection.ts";
 import { leaseSubject, streamName } from "../../src/nats/names.ts";
-import { type NatsServer, startNatsServer } from "../../src/testing.ts";
+import { atEnd } from "../support/at-end.ts";
+import { freshId } from "../support/fresh-id.ts";
 import {
   api,
   applied,
-  atEnd,
   entryAt,
-  freshId,
   link,
   noAbort,
   put,
@@ -18,12 +17,9 @@ import {
   storeOn,
   watching,
 } from "../support/nats/store-and-session.ts";
+import { useNatsServer } from "../support/use-server.ts";
 
-let server: NatsServer;
-beforeAll(async () => {
-  server = await startNatsServer();
-});
-afterAll(() => server.dispose());
+const server = useNatsServer();
 
 async function openStore() {
   const clusterId = freshId();

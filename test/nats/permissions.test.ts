@@ -4,9 +4,9 @@ import { statusSubject, streamName } from "../../src/nats/names.ts";
 import { permissionsFor } from "../../src/nats/permissions.ts";
 import { startService } from "../../src/nats/service/service.ts";
 import { startNatsServer } from "../../src/testing.ts";
+import { atEnd } from "../support/at-end.ts";
 import {
   applied,
-  atEnd,
   entryAt,
   link,
   noAbort,

@@ -1,18 +1,18 @@
 import { Svcm } from "@nats-io/services";
 import type { NatsConnection } from "@nats-io/transport-node";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { deferred, within } from "../../scripts/shared/wait.ts";
 import { pingSubject, serviceName, statusSubject, stepdownSubject } from "../../src/nats/names.ts";
 import { type ServiceCallbacks, startService } from "../../src/nats/service/service.ts";
 import type { PeerStatus } from "../../src/runtime/backend.ts";
-import { type NatsServer, startNatsServer } from "../../src/testing.ts";
-import { atEnd, freshId, link, Recorder } from "../support/nats/store-and-session.ts";
+import { startNatsServer } from "../../src/testing.ts";
+import { atEnd } from "../support/at-end.ts";
+import { freshId } from "../support/fresh-id.ts";
+import { link } from "../support/nats/store-and-session.ts";
+import { Recorder } from "../support/recorder.ts";
+import { useNatsServer } from "../support/use-server.ts";
 
-let server: NatsServer;
-beforeAll(async () => {
-  server = await startNatsServer();
-});
-afterAll(() => server.dispose());
+const server = useNatsServer();
 
 interface FakeNode extends ServiceCallbacks {
   body: PeerStatus;

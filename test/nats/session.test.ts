@@ -1,15 +1,13 @@
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { startProxy } from "../../scripts/shared/tcp-proxy.ts";
 import { waitFor } from "../../scripts/shared/wait.ts";
 import { openSession } from "../../src/nats/presence/session.ts";
-import { type NatsServer, startNatsServer } from "../../src/testing.ts";
-import { atEnd, link, sessionOn } from "../support/nats/store-and-session.ts";
+import { startNatsServer } from "../../src/testing.ts";
+import { atEnd } from "../support/at-end.ts";
+import { link, sessionOn } from "../support/nats/store-and-session.ts";
+import { useNatsServer } from "../support/use-server.ts";
 
-let server: NatsServer;
-beforeAll(async () => {
-  server = await startNatsServer();
-});
-afterAll(() => server.dispose());
+const server = useNatsServer();
 
 describe("a session", () => {
   test("names server and connection, other ones after each reconnect", async () => {

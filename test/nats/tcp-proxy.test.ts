@@ -4,9 +4,9 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { isPubAck } from "../../scripts/shared/nats-frames.ts";
 import { startProxy, type TcpProxy } from "../../scripts/shared/tcp-proxy.ts";
 import { waitFor } from "../../scripts/shared/wait.ts";
-import { type NatsServer, startNatsServer } from "../../src/testing.ts";
+import { useNatsServer } from "../support/use-server.ts";
 
-let server: NatsServer;
+const server = useNatsServer();
 let proxy: TcpProxy;
 /** Through the proxy. */
 let client: NatsConnection;
@@ -14,14 +14,10 @@ let client: NatsConnection;
 let direct: NatsConnection;
 
 beforeAll(async () => {
-  server = await startNatsServer();
   direct = await connect({ servers: server.url });
 });
 
-afterAll(async () => {
-  await direct.close();
-  await server.dispose();
-});
+afterAll(() => direct.close());
 
 beforeEach(async () => {
   proxy = await startProxy({ target: server });

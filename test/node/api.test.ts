@@ -1,19 +1,17 @@
 /** What an application calls: campaign, runWhileLeader, events, limits of waits, connections of its own. */
 import { connect } from "@nats-io/transport-node";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { deferred, waitFor, within } from "../../scripts/shared/wait.ts";
 import { Node, type NodeEvent, type Term } from "../../src/index.ts";
-import { type NatsServer, startNatsServer } from "../../src/testing.ts";
+import { startNatsServer } from "../../src/testing.ts";
 import { atEnd } from "../support/at-end.ts";
-import { freshId, operatorOf } from "../support/node/operator.ts";
+import { freshId } from "../support/fresh-id.ts";
+import { operatorOf } from "../support/node/operator.ts";
 import { proxied } from "../support/node/proxy.ts";
 import { CALM, makeNode, QUICK, startLeader, startNode } from "../support/node/test-node.ts";
+import { useNatsServer } from "../support/use-server.ts";
 
-let server: NatsServer;
-beforeAll(async () => {
-  server = await startNatsServer();
-});
-afterAll(() => server.dispose());
+const server = useNatsServer();
 
 describe("campaign()", () => {
   test("resolves with the term: when it begins, and at once while it runs", async () => {

@@ -5,13 +5,15 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { inspect } from "node:util";
 import { createAccount, createOperator, createUser } from "@nats-io/nkeys";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, describe, expect, test } from "vitest";
 import type { NodeOptions } from "../../src/index.ts";
 import { leaseSubject } from "../../src/nats/names.ts";
-import { type NatsServer, startNatsServer } from "../../src/testing.ts";
+import { startNatsServer } from "../../src/testing.ts";
 import { atEnd } from "../support/at-end.ts";
-import { freshId, operatorOf } from "../support/node/operator.ts";
+import { freshId } from "../support/fresh-id.ts";
+import { operatorOf } from "../support/node/operator.ts";
 import { CALM, makeNode, QUICK, startLeader, startNode, type TestNode } from "../support/node/test-node.ts";
+import { useForAll, useNatsServer } from "../support/use-server.ts";
 
 const text = (bytes: Uint8Array): string => new TextDecoder().decode(bytes);
 
@@ -80,11 +82,7 @@ describe("wrong credentials", () => {
     ["a wrong nkey", { nkeySeed: wrongSeed }, wrongSeed],
     ["none at all", {}, "right-pass"],
   ];
-  let server: NatsServer;
-  beforeAll(async () => {
-    server = await startNatsServer({ config: 'authorization { user: leader, password: "right-pass" }' });
-  });
-  afterAll(() => server.dispose());
+  const server = useNatsServer({ config: 'authorization { user: leader, password: "right-pass" }' });
 
   test.each(wrong)(
     "(%s) reject start with AUTHORIZATION, at once and without leaking them",
@@ -102,21 +100,17 @@ describe("wrong credentials", () => {
 });
 
 describe("a user with too few permissions", () => {
-  let server: NatsServer;
-  beforeAll(async () => {
-    server = await startNatsServer({
-      config: `accounts { A { jetstream: enabled, users: [
-        { user: admin, password: p }
-        { user: no_api, password: p, permissions { publish { deny: ["$JS.API.>"] } } }
-        { user: no_create, password: p, permissions { publish { deny: ["$JS.API.STREAM.CREATE.>"] } } }
-        { user: reader, password: p, permissions { publish { deny: ["$KV.>"] } } }
-        { user: no_presence, password: p, permissions { publish { deny: ["$JS.API.CONSUMER.>"] } } }
-        { user: no_service, password: p, permissions { subscribe { deny: ["$SRV.>", "cluster_*.>"] } } }
-        { user: no_inbox, password: p, permissions { subscribe { allow: ["_MY.>", "nats_leader.>", "$JS.EVENT.>", "$SRV.>", "cluster_*.>"] } } }
-      ] } }`,
-    });
+  const server = useNatsServer({
+    config: `accounts { A { jetstream: enabled, users: [
+      { user: admin, password: p }
+      { user: no_api, password: p, permissions { publish { deny: ["$JS.API.>"] } } }
+      { user: no_create, password: p, permissions { publish { deny: ["$JS.API.STREAM.CREATE.>"] } } }
+      { user: reader, password: p, permissions { publish { deny: ["$KV.>"] } } }
+      { user: no_presence, password: p, permissions { publish { deny: ["$JS.API.CONSUMER.>"] } } }
+      { user: no_service, password: p, permissions { subscribe { deny: ["$SRV.>", "cluster_*.>"] } } }
+      { user: no_inbox, password: p, permissions { subscribe { allow: ["_MY.>", "nats_leader.>", "$JS.EVENT.>", "$SRV.>", "cluster_*.>"] } } }
+    ] } }`,
   });
-  afterAll(() => server.dispose());
 
   test.each([
     ["no_api", /\$JS\.API\.STREAM\.INFO/],
@@ -258,16 +252,12 @@ describe("a user JWT that its account revokes while leading", () => {
 
 describe("TLS", () => {
   let pki: Pki;
-  let server: NatsServer;
-  beforeAll(async () => {
+  const server = useForAll(() => {
     pki = makePki();
     const tls = `cert_file: "${pki.cert}", key_file: "${pki.key}"`;
-    server = await startNatsServer({ config: `tls { ${tls}, ca_file: "${pki.ca}", verify: true }` });
+    return startNatsServer({ config: `tls { ${tls}, ca_file: "${pki.ca}", verify: true }` });
   });
-  afterAll(async () => {
-    await server.dispose();
-    pki.remove();
-  });
+  afterAll(() => pki.remove());
 
   const options = (): { clusterId: string; nodeId: string } => ({ clusterId: freshId(), nodeId: "a" });
 

@@ -1,11 +1,11 @@
 /** Buckets that were there before: made by go-cluster, by hand, with a lifetime of records or without. */
 import { setTimeout as pause } from "node:timers/promises";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { waitFor } from "../../scripts/shared/wait.ts";
 import type { NodeOptions } from "../../src/config/resolve.ts";
 import { bucketName, republishSubject, streamName } from "../../src/nats/names.ts";
-import { type NatsServer, startNatsServer } from "../../src/testing.ts";
-import { freshId, goRecord, type Operator, operatorOf } from "../support/node/operator.ts";
+import { freshId } from "../support/fresh-id.ts";
+import { goRecord, type Operator, operatorOf } from "../support/node/operator.ts";
 import { proxied } from "../support/node/proxy.ts";
 import {
   makeNode,
@@ -15,14 +15,11 @@ import {
   startNode,
   type TestNode,
 } from "../support/node/test-node.ts";
+import { useNatsServer } from "../support/use-server.ts";
 
 const NANOS_PER_MS = 1_000_000;
 
-let server: NatsServer;
-beforeAll(async () => {
-  server = await startNatsServer();
-});
-afterAll(() => server.dispose());
+const server = useNatsServer();
 
 /** A bucket as go-cluster makes it, in which its nodes have led a few terms: the last epoch is 5. */
 async function goBucket(maxAgeMs: number): Promise<{ clusterId: string; operator: Operator }> {

@@ -1,18 +1,16 @@
 /** A NATS cluster of three servers. */
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { type NatsCluster, type NatsServer, startNatsCluster } from "../../src/testing.ts";
+import { describe, expect, test } from "vitest";
+import type { NatsServer } from "../../src/testing.ts";
 import { atEnd } from "../support/at-end.ts";
-import { freshId, type Operator, operatorOf } from "../support/node/operator.ts";
+import { freshId } from "../support/fresh-id.ts";
+import { type Operator, operatorOf } from "../support/node/operator.ts";
 import { makeNode, settled, startLeader, startNode, type TestNode } from "../support/node/test-node.ts";
+import { useNatsCluster } from "../support/use-server.ts";
 
 /** Oldest servers: a compare-and-set on several replicas can have several winners there. */
 const oldest = process.env["NATS_TEST_VERSION"]?.startsWith("2.9.") === true;
 
-let cluster: NatsCluster;
-beforeAll(async () => {
-  cluster = await startNatsCluster();
-});
-afterAll(() => cluster.dispose());
+const cluster = useNatsCluster();
 
 /** The server the leader is connected to, as the lease's record says. */
 async function serverOf(clusterId: string): Promise<NatsServer> {

@@ -1,15 +1,12 @@
 /** What go-cluster's own end-to-end tests ask for, and what its users expect of any leader election. */
 import { setTimeout as pause } from "node:timers/promises";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { type NatsServer, startNatsServer } from "../../src/testing.ts";
-import { freshId, operatorOf } from "../support/node/operator.ts";
+import { describe, expect, test } from "vitest";
+import { freshId } from "../support/fresh-id.ts";
+import { operatorOf } from "../support/node/operator.ts";
 import { makeNode, QUICK, settled, startLeader, startNode } from "../support/node/test-node.ts";
+import { useNatsServer } from "../support/use-server.ts";
 
-let server: NatsServer;
-beforeAll(async () => {
-  server = await startNatsServer();
-});
-afterAll(() => server.dispose());
+const server = useNatsServer();
 
 describe("one node", () => {
   test("leads with epoch 1 after exactly one become", async () => {

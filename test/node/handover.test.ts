@@ -1,16 +1,13 @@
 /** Giving leadership up: in order, to whom it is wanted, and never to nobody by mistake. */
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { deferred } from "../../scripts/shared/wait.ts";
-import { type NatsServer, startNatsServer } from "../../src/testing.ts";
-import { freshId, operatorOf } from "../support/node/operator.ts";
+import { freshId } from "../support/fresh-id.ts";
+import { operatorOf } from "../support/node/operator.ts";
 import { proxied } from "../support/node/proxy.ts";
 import { CALM, QUICK, settled, startLeader, startNode, type TestNode } from "../support/node/test-node.ts";
+import { useNatsServer } from "../support/use-server.ts";
 
-let server: NatsServer;
-beforeAll(async () => {
-  server = await startNatsServer();
-});
-afterAll(() => server.dispose());
+const server = useNatsServer();
 
 async function cluster(size: number, options: object = {}): Promise<[TestNode, ...TestNode[]]> {
   const clusterId = freshId();

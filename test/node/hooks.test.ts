@@ -1,16 +1,13 @@
 /** What hooks and leader work may do: be slow, throw, stop the node, never return. */
 import { setTimeout as pause } from "node:timers/promises";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { deferred, within } from "../../scripts/shared/wait.ts";
-import { type NatsServer, startNatsServer } from "../../src/testing.ts";
-import { freshId } from "../support/node/operator.ts";
+import { startNatsServer } from "../../src/testing.ts";
+import { freshId } from "../support/fresh-id.ts";
 import { makeNode, QUICK, settled, startLeader, startNode } from "../support/node/test-node.ts";
+import { useNatsServer } from "../support/use-server.ts";
 
-let server: NatsServer;
-beforeAll(async () => {
-  server = await startNatsServer();
-});
-afterAll(() => server.dispose());
+const server = useNatsServer();
 
 describe("a slow hook", () => {
   test("cannot lose the lease: a become that takes several TTLs", async () => {

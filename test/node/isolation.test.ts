@@ -1,22 +1,19 @@
 /** A leader and its server lose sight of each other, one way or both, for longer than the lease. */
 import { setTimeout as pause } from "node:timers/promises";
 import { connect } from "@nats-io/transport-node";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import type { TcpProxy } from "../../scripts/shared/tcp-proxy.ts";
 import { waitFor, within } from "../../scripts/shared/wait.ts";
 import { leaseSpanMs } from "../../src/election/lease.ts";
-import { type NatsServer, startNatsServer } from "../../src/testing.ts";
 import { atEnd } from "../support/at-end.ts";
-import { freshId, type HeardWrite, operatorOf } from "../support/node/operator.ts";
+import { freshId } from "../support/fresh-id.ts";
+import { type HeardWrite, operatorOf } from "../support/node/operator.ts";
 import { overlaps, proxied } from "../support/node/proxy.ts";
 import { CALM, LATE_MS, QUICK, startLeader, startNode, type TestNode } from "../support/node/test-node.ts";
 import type { Recorder } from "../support/recorder.ts";
+import { useNatsServer } from "../support/use-server.ts";
 
-let server: NatsServer;
-beforeAll(async () => {
-  server = await startNatsServer();
-});
-afterAll(() => server.dispose());
+const server = useNatsServer();
 
 const MODES = ["lease", "presence"] as const;
 

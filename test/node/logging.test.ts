@@ -2,12 +2,13 @@
 import { PassThrough } from "node:stream";
 import { inspect } from "node:util";
 import { pino } from "pino";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { within } from "../../scripts/shared/wait.ts";
 import { Node, type NodeOptions } from "../../src/index.ts";
 import { type NatsServer, startNatsServer } from "../../src/testing.ts";
+import { freshId } from "../support/fresh-id.ts";
 import { startChildNode } from "../support/node/child-node.ts";
-import { freshId, operatorOf } from "../support/node/operator.ts";
+import { operatorOf } from "../support/node/operator.ts";
 import { proxied } from "../support/node/proxy.ts";
 import {
   CALM,
@@ -18,12 +19,9 @@ import {
   startLeader,
   startNode,
 } from "../support/node/test-node.ts";
+import { useNatsServer } from "../support/use-server.ts";
 
-let server: NatsServer;
-beforeAll(async () => {
-  server = await startNatsServer();
-});
-afterAll(() => server.dispose());
+const server = useNatsServer();
 
 /** Event, epoch and reason of each line that tells a transition. */
 function transitions(lines: readonly LogLine[]): string[] {

@@ -1,19 +1,16 @@
 /** Single messages that are lost or late, and connections that drop and come back. */
 import { setTimeout as pause } from "node:timers/promises";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import type { Frame } from "../../scripts/shared/tcp-proxy.ts";
 import { within } from "../../scripts/shared/wait.ts";
 import { leaseSubject } from "../../src/nats/names.ts";
-import { type NatsServer, startNatsServer } from "../../src/testing.ts";
-import { freshId, operatorOf } from "../support/node/operator.ts";
+import { freshId } from "../support/fresh-id.ts";
+import { operatorOf } from "../support/node/operator.ts";
 import { overlaps, proxied } from "../support/node/proxy.ts";
 import { CALM, QUICK, startLeader, startNode } from "../support/node/test-node.ts";
+import { useNatsServer } from "../support/use-server.ts";
 
-let server: NatsServer;
-beforeAll(async () => {
-  server = await startNatsServer();
-});
-afterAll(() => server.dispose());
+const server = useNatsServer();
 
 const MODES = ["lease", "presence"] as const;
 

@@ -1,17 +1,14 @@
 /** Faults of processes: killed, frozen, asked to end, blocked. */
 import { setTimeout as pause } from "node:timers/promises";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { type NatsServer, startNatsServer } from "../../src/testing.ts";
+import { describe, expect, test } from "vitest";
+import { freshId } from "../support/fresh-id.ts";
 import { startChildNode } from "../support/node/child-node.ts";
-import { freshId, operatorOf } from "../support/node/operator.ts";
+import { operatorOf } from "../support/node/operator.ts";
 import { proxied } from "../support/node/proxy.ts";
 import { CALM, QUICK, startNode } from "../support/node/test-node.ts";
+import { useNatsServer } from "../support/use-server.ts";
 
-let server: NatsServer;
-beforeAll(async () => {
-  server = await startNatsServer();
-});
-afterAll(() => server.dispose());
+const server = useNatsServer();
 
 const MODES = ["lease", "presence"] as const;
 

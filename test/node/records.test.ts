@@ -1,17 +1,14 @@
 /** What a node makes of records it did not write: other incarnations, operators, garbage, a bucket that goes away. */
 import { setTimeout as pause } from "node:timers/promises";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { leaseSubject, streamName } from "../../src/nats/names.ts";
-import { type NatsServer, startNatsServer } from "../../src/testing.ts";
-import { freshId, type Operator, operatorOf } from "../support/node/operator.ts";
+import { freshId } from "../support/fresh-id.ts";
+import { type Operator, operatorOf } from "../support/node/operator.ts";
 import { proxied } from "../support/node/proxy.ts";
 import { CALM, QUICK, settled, startLeader, startNode } from "../support/node/test-node.ts";
+import { useNatsServer } from "../support/use-server.ts";
 
-let server: NatsServer;
-beforeAll(async () => {
-  server = await startNatsServer();
-});
-afterAll(() => server.dispose());
+const server = useNatsServer();
 
 /** A bucket that a node of ours has made and left. */
 async function usedBucket(): Promise<{ clusterId: string; operator: Operator }> {

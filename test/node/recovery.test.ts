@@ -1,19 +1,16 @@
 /** What docs/operations.md says of a bucket that is lost, and of a backup that is restored, tried. */
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { waitFor } from "../../scripts/shared/wait.ts";
 import { FencedStream } from "../../src/fencing.ts";
 import { Node } from "../../src/index.ts";
 import { isAtLeast } from "../../src/nats/api/server-version.ts";
-import { type NatsServer, startNatsServer } from "../../src/testing.ts";
-import { freshId, goRecord, type Operator, operatorOf } from "../support/node/operator.ts";
+import { freshId } from "../support/fresh-id.ts";
+import { goRecord, type Operator, operatorOf } from "../support/node/operator.ts";
 import { backUp, restore } from "../support/node/stream-backup.ts";
 import { QUICK, settled, startLeader, startNode } from "../support/node/test-node.ts";
+import { useNatsServer } from "../support/use-server.ts";
 
-let server: NatsServer;
-beforeAll(async () => {
-  server = await startNatsServer();
-});
-afterAll(() => server.dispose());
+const server = useNatsServer();
 
 /**
  * The epoch of a process that is started now, remembers nothing, and is stopped as soon as it has led. Not a TestNode:

@@ -1,16 +1,14 @@
 /** The micro service, asked with plain NATS requests as go-cluster's tools ask. */
 import type { NatsConnection } from "@nats-io/transport-node";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { PACKAGE_VERSION } from "../../src/config/resolve.ts";
-import { type NatsServer, startNatsServer } from "../../src/testing.ts";
-import { freshId, operatorOf } from "../support/node/operator.ts";
+import { startNatsServer } from "../../src/testing.ts";
+import { freshId } from "../support/fresh-id.ts";
+import { operatorOf } from "../support/node/operator.ts";
 import { settled, startLeader, startNode, type TestNode } from "../support/node/test-node.ts";
+import { useNatsServer } from "../support/use-server.ts";
 
-let server: NatsServer;
-beforeAll(async () => {
-  server = await startNatsServer();
-});
-afterAll(() => server.dispose());
+const server = useNatsServer();
 
 type Json = Record<string, unknown>;
 

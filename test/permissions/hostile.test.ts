@@ -2,7 +2,7 @@
  * A user of the account without our permissions says wrong things: garbage and huge records, forged advisories, forged
  * answers. None of it arrives, and the leader stays. An operator may ask nodes, and garbage moves nobody either.
  */
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { waitFor } from "../../scripts/shared/wait.ts";
 import {
   consumerDeletedAdvisory,
@@ -10,7 +10,7 @@ import {
   republishSubject,
   stepdownSubject,
 } from "../../src/nats/names.ts";
-import { type NatsServer, OLDEST_NATS_VERSION, PINNED_NATS_VERSION } from "../../src/testing.ts";
+import { OLDEST_NATS_VERSION, PINNED_NATS_VERSION } from "../../src/testing.ts";
 import {
   CLUSTER,
   connectAs,
@@ -20,6 +20,7 @@ import {
   startSecured,
 } from "../support/nats/permission-roles.ts";
 import { makeNode, type TestNode } from "../support/node/test-node.ts";
+import { useForAll } from "../support/use-server.ts";
 
 /** Just below the server's limit of 1 MiB. */
 const HUGE = "x".repeat(1_000_000);
@@ -47,11 +48,7 @@ interface Stored {
 }
 
 describe.each([PINNED_NATS_VERSION, OLDEST_NATS_VERSION])("on nats-server %s", (version) => {
-  let server: NatsServer;
-  beforeAll(async () => {
-    server = await startSecured(version);
-  });
-  afterAll(() => server.dispose());
+  const server = useForAll(() => startSecured(version));
 
   async function scene(): Promise<Scene> {
     const node = (nodeId: string): TestNode => {

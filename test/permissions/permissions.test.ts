@@ -2,17 +2,12 @@ import { execFileSync } from "node:child_process";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { headers } from "@nats-io/transport-node";
-import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { waitFor } from "../../scripts/shared/wait.ts";
 import { permissionsText } from "../../src/cli/commands/permissions.ts";
 import { programFor } from "../../src/cli/program.ts";
 import { permissionsFor } from "../../src/nats/permissions.ts";
-import {
-  findNatsServer,
-  type NatsServer,
-  OLDEST_NATS_VERSION,
-  PINNED_NATS_VERSION,
-} from "../../src/testing.ts";
+import { findNatsServer, OLDEST_NATS_VERSION, PINNED_NATS_VERSION } from "../../src/testing.ts";
 import {
   CLUSTER,
   connectAs,
@@ -25,6 +20,7 @@ import {
 } from "../support/nats/permission-roles.ts";
 import { startChildNode } from "../support/node/child-node.ts";
 import { makeNode, type TestNode } from "../support/node/test-node.ts";
+import { useForAll } from "../support/use-server.ts";
 
 test("the example is a configuration that nats-server accepts, includes and all", async () => {
   const { path } = await findNatsServer();
@@ -60,11 +56,7 @@ const FORGERIES = [
 ];
 
 describe.each([PINNED_NATS_VERSION, OLDEST_NATS_VERSION])("on nats-server %s", (version) => {
-  let server: NatsServer;
-  beforeAll(async () => {
-    server = await startSecured(version);
-  });
-  afterAll(() => server.dispose());
+  const server = useForAll(() => startSecured(version));
 
   /** A node whose user has just this role. It must not be refused anything. */
   async function started(role: Role, nodeId: string, options: object = {}): Promise<TestNode> {

@@ -1,25 +1,17 @@
 /** What presence costs when it can't be had, or is lost again and again: bounded requests and renewals. */
 import { setTimeout as pause } from "node:timers/promises";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { waitFor } from "../../scripts/shared/wait.ts";
 import { streamName } from "../../src/nats/names.ts";
-import { type NatsServer, startNatsServer } from "../../src/testing.ts";
-import { freshId, type Operator, operatorOf } from "../support/node/operator.ts";
-import {
-  deletePresence,
-  hearAttempts,
-  LONG,
-  presenceIn,
-  sharedConnection,
-} from "../support/node/presence.ts";
+import { freshId } from "../support/fresh-id.ts";
+import { type Operator, operatorOf } from "../support/node/operator.ts";
+import { deletePresence, hearAttempts, presenceIn, sharedConnection } from "../support/node/presence.ts";
 import { startLeader, startNode } from "../support/node/test-node.ts";
+import { LONG } from "../support/patience.ts";
 import { Recorder } from "../support/recorder.ts";
+import { useNatsServer } from "../support/use-server.ts";
 
-let server: NatsServer;
-beforeAll(async () => {
-  server = await startNatsServer();
-});
-afterAll(() => server.dispose());
+const server = useNatsServer();
 
 /** Hears of every attempt to make a presence consumer in the account. */
 async function hearCreations(operator: Operator): Promise<Recorder<string>> {

@@ -1,28 +1,29 @@
 /** Three servers: the leader's connection, the stream's leader and the presence consumer are at different ones. */
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { beforeAll, expect, test } from "vitest";
 import { waitFor } from "../../scripts/shared/wait.ts";
 import { streamName } from "../../src/nats/names.ts";
-import { type NatsCluster, type NatsServer, startNatsCluster } from "../../src/testing.ts";
+import type { NatsServer } from "../../src/testing.ts";
 import { atEnd } from "../support/at-end.ts";
+import { freshId } from "../support/fresh-id.ts";
 import { type ChildNode, startChildNode } from "../support/node/child-node.ts";
-import { freshId, type Operator, operatorOf } from "../support/node/operator.ts";
-import { deletePresence, LONG, oldest, presenceIn, serverIdOf, sessionIn } from "../support/node/presence.ts";
+import { type Operator, operatorOf } from "../support/node/operator.ts";
+import { deletePresence, oldest, presenceIn, serverIdOf, sessionIn } from "../support/node/presence.ts";
 import { settled, startNode, type TestNode } from "../support/node/test-node.ts";
+import { LONG } from "../support/patience.ts";
+import { useNatsCluster } from "../support/use-server.ts";
 
 /** On 2.9.10 the bucket has one replica, because a compare-and-set on several can have several winners there. */
 const replicas = oldest ? "R1, because 2.9.10's CAS on R3 is not one" : "R3";
 
-let cluster: NatsCluster;
+const cluster = useNatsCluster();
 let ids: Map<string, NatsServer>;
 beforeAll(async () => {
-  cluster = await startNatsCluster();
   ids = new Map(
     await Promise.all(
       cluster.servers.map(async (server) => [await serverIdOf(server), server] as [string, NatsServer]),
     ),
   );
 });
-afterAll(() => cluster.dispose());
 
 interface Scene {
   readonly operator: Operator;

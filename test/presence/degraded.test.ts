@@ -1,11 +1,10 @@
 /** Nodes that can't have a presence, may not ask or hear, or don't want any: W decides then, and that is said once. */
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { type NatsServer, startNatsServer } from "../../src/testing.ts";
-import { freshId, type Operator, operatorOf } from "../support/node/operator.ts";
+import { describe, expect, test } from "vitest";
+import { freshId } from "../support/fresh-id.ts";
+import { type Operator, operatorOf } from "../support/node/operator.ts";
 import {
   consumersLeft,
   hearQuestions,
-  LONG,
   presenceIn,
   sessionIn,
   sharedConnection,
@@ -13,6 +12,8 @@ import {
 } from "../support/node/presence.ts";
 import { overlaps, proxied } from "../support/node/proxy.ts";
 import { QUICK, settled, startLeader, startNode, type TestNode } from "../support/node/test-node.ts";
+import { LONG } from "../support/patience.ts";
+import { useNatsServer } from "../support/use-server.ts";
 
 const ADVISORY = "$JS.EVENT.ADVISORY.CONSUMER.DELETED";
 const USERS = `accounts { A { jetstream: enabled, users: [
@@ -22,12 +23,8 @@ const USERS = `accounts { A { jetstream: enabled, users: [
   { user: no_advisory, password: p, permissions { subscribe { deny: ["${ADVISORY}.>"] } } }
 ] } }`;
 
-let server: NatsServer;
-let restricted: NatsServer;
-beforeAll(async () => {
-  [server, restricted] = await Promise.all([startNatsServer(), startNatsServer({ config: USERS })]);
-});
-afterAll(() => Promise.all([server.dispose(), restricted.dispose()]));
+const server = useNatsServer();
+const restricted = useNatsServer({ config: USERS });
 
 const ADMIN = { user: "admin", pass: "p" };
 const admin = (clusterId: string): Promise<Operator> => operatorOf(restricted, clusterId, ADMIN);

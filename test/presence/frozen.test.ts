@@ -2,21 +2,18 @@
  * A process that is frozen or busy does not see its connection end. With a presence others may be leading by then: what
  * it answers first must be right.
  */
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import type { TcpProxy } from "../../scripts/shared/tcp-proxy.ts";
 import { waitFor } from "../../scripts/shared/wait.ts";
-import { type NatsServer, startNatsServer } from "../../src/testing.ts";
+import { freshId } from "../support/fresh-id.ts";
 import { type ChildNode, startChildNode } from "../support/node/child-node.ts";
-import { freshId, operatorOf } from "../support/node/operator.ts";
-import { LONG } from "../support/node/presence.ts";
+import { operatorOf } from "../support/node/operator.ts";
 import { proxied } from "../support/node/proxy.ts";
 import { startLeader, startNode, type TestNode } from "../support/node/test-node.ts";
+import { LONG } from "../support/patience.ts";
+import { useNatsServer } from "../support/use-server.ts";
 
-let server: NatsServer;
-beforeAll(async () => {
-  server = await startNatsServer();
-});
-afterAll(() => server.dispose());
+const server = useNatsServer();
 
 interface Scene {
   readonly clusterId: string;

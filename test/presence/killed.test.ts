@@ -1,31 +1,29 @@
 /** The leader's process is killed. Leases are so long that whoever leads at once was let by a confirmed death. */
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { within } from "../../scripts/shared/wait.ts";
-import { type NatsServer, startNatsServer } from "../../src/testing.ts";
+import { startNatsServer } from "../../src/testing.ts";
 import { atEnd } from "../support/at-end.ts";
+import { freshId } from "../support/fresh-id.ts";
 import { startChildNode } from "../support/node/child-node.ts";
-import { freshId, operatorOf } from "../support/node/operator.ts";
+import { operatorOf } from "../support/node/operator.ts";
 import {
   deletePresence,
   hearQuestions,
-  LONG,
   listening,
   presenceIn,
   sharedConnection,
 } from "../support/node/presence.ts";
 import { proxied } from "../support/node/proxy.ts";
 import { QUICK, settled, startNode } from "../support/node/test-node.ts";
+import { LONG } from "../support/patience.ts";
+import { useNatsServer } from "../support/use-server.ts";
 
 const ACCOUNTS = `accounts {
   A { jetstream: enabled, users: [{ user: a, password: p }] }
   B { jetstream: enabled, users: [{ user: b, password: p }] } }`;
 
-let server: NatsServer;
-let withAccounts: NatsServer;
-beforeAll(async () => {
-  [server, withAccounts] = await Promise.all([startNatsServer(), startNatsServer({ config: ACCOUNTS })]);
-});
-afterAll(() => Promise.all([server.dispose(), withAccounts.dispose()]));
+const server = useNatsServer();
+const withAccounts = useNatsServer({ config: ACCOUNTS });
 
 describe.each([
   ["the global account", () => server, {}],

@@ -1,16 +1,14 @@
 /** What a dead leader leaves on the way: renewals that are applied after its death was confirmed, advisories that are lost. */
-import { afterAll, beforeAll, expect, test } from "vitest";
-import { type NatsServer, startNatsServer } from "../../src/testing.ts";
-import { freshId, operatorOf } from "../support/node/operator.ts";
-import { hearQuestions, isLeaseWrite, LONG, presenceIn } from "../support/node/presence.ts";
+import { expect, test } from "vitest";
+import { freshId } from "../support/fresh-id.ts";
+import { operatorOf } from "../support/node/operator.ts";
+import { hearQuestions, isLeaseWrite, presenceIn } from "../support/node/presence.ts";
 import { proxied } from "../support/node/proxy.ts";
 import { startLeader, startNode } from "../support/node/test-node.ts";
+import { LONG } from "../support/patience.ts";
+import { useNatsServer } from "../support/use-server.ts";
 
-let server: NatsServer;
-beforeAll(async () => {
-  server = await startNatsServer();
-});
-afterAll(() => server.dispose());
+const server = useNatsServer();
 
 test("a renewal of a connection that was confirmed dead puts nothing off: it was sent before", async () => {
   const clusterId = freshId();

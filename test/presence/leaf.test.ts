@@ -6,11 +6,13 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { waitFor } from "../../scripts/shared/wait.ts";
 import { freePort } from "../../src/testing/server/run/ports.ts";
 import { type NatsServer, startNatsServer } from "../../src/testing.ts";
+import { freshId } from "../support/fresh-id.ts";
 import { startChildNode } from "../support/node/child-node.ts";
-import { freshId, operatorOf } from "../support/node/operator.ts";
-import { hearQuestions, LONG, presenceIn } from "../support/node/presence.ts";
+import { operatorOf } from "../support/node/operator.ts";
+import { hearQuestions, presenceIn } from "../support/node/presence.ts";
 import { overlaps } from "../support/node/proxy.ts";
 import { startLeader, startNode } from "../support/node/test-node.ts";
+import { LONG } from "../support/patience.ts";
 
 const APP = { user: "app", pass: "p" };
 

@@ -1,18 +1,16 @@
 /** The leader loses its connection: suspended at once, and back by a renewal that names the new connection, or not. */
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import type { TcpProxy } from "../../scripts/shared/tcp-proxy.ts";
 import { waitFor } from "../../scripts/shared/wait.ts";
-import { type NatsServer, startNatsServer } from "../../src/testing.ts";
-import { freshId, type Operator, operatorOf } from "../support/node/operator.ts";
-import { isLeaseWrite, LONG, presenceIn, sessionIn, statusOf } from "../support/node/presence.ts";
+import { freshId } from "../support/fresh-id.ts";
+import { type Operator, operatorOf } from "../support/node/operator.ts";
+import { isLeaseWrite, presenceIn, sessionIn, statusOf } from "../support/node/presence.ts";
 import { overlaps, proxied } from "../support/node/proxy.ts";
 import { startLeader, startNode, type TestNode } from "../support/node/test-node.ts";
+import { LONG } from "../support/patience.ts";
+import { useNatsServer } from "../support/use-server.ts";
 
-let server: NatsServer;
-beforeAll(async () => {
-  server = await startNatsServer();
-});
-afterAll(() => server.dispose());
+const server = useNatsServer();
 
 interface Scene {
   readonly clusterId: string;

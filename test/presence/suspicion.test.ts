@@ -1,16 +1,15 @@
 /** Words about the leader's connection that are false, old, many, or forged: none of them changes the leader. */
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { waitFor } from "../../scripts/shared/wait.ts";
 import { consumerDeletedAdvisory } from "../../src/nats/names.ts";
-import { type NatsServer, startNatsServer } from "../../src/testing.ts";
-import { freshId, Operator, operatorOf } from "../support/node/operator.ts";
+import { freshId } from "../support/fresh-id.ts";
+import { Operator, operatorOf } from "../support/node/operator.ts";
 import {
   deletePresence,
   hearAttempts,
   hearQuestions,
   isLeaseWrite,
   isQuestion,
-  LONG,
   listening,
   presenceIn,
   sessionIn,
@@ -19,12 +18,10 @@ import {
 } from "../support/node/presence.ts";
 import { proxied } from "../support/node/proxy.ts";
 import { CALM, startLeader, startNode, type TestNode } from "../support/node/test-node.ts";
+import { LONG } from "../support/patience.ts";
+import { useNatsServer } from "../support/use-server.ts";
 
-let server: NatsServer;
-beforeAll(async () => {
-  server = await startNatsServer();
-});
-afterAll(() => server.dispose());
+const server = useNatsServer();
 
 interface Scene {
   readonly clusterId: string;

@@ -3,17 +3,16 @@
  * on the library as it is, and on one from which its fix was taken out again, where it must still fail.
  * `npm run sim -- --plan test/simulator/pinned/NAME.json` tells its story.
  */
-import { spawnSync } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
-import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { cp, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { compile, compiledFolder } from "../../scripts/build/compile.mjs";
 import { mutants } from "../../scripts/mutants/list.ts";
 import { COPIED_PARTS, mutate } from "../../scripts/mutants/mutate.ts";
 import { History } from "../../scripts/simulator/history.ts";
 import type { Pinned } from "../../scripts/simulator/pinned.ts";
 
-const root = new URL("../../", import.meta.url);
 const folder = new URL("pinned/", import.meta.url);
 const pinned = readdirSync(folder).map((name): [string, Pinned] => [
   name,
@@ -22,34 +21,9 @@ const pinned = readdirSync(folder).map((name): [string, Pinned] => [
 
 let compiled: string;
 
-beforeAll(async () => {
-  // Inside node_modules packages are found as from here.
-  const cache = fileURLToPath(new URL("node_modules/.cache/", root));
-  await mkdir(cache, { recursive: true });
-  compiled = await mkdtemp(`${cache}nats-leader-pinned-`);
-  const tsc = fileURLToPath(new URL("node_modules/typescript/bin/tsc", root));
-  const { status, stdout } = spawnSync(
-    process.execPath,
-    [
-      tsc,
-      "-p",
-      "tsconfig.json",
-      "--noEmit",
-      "false",
-      "--rootDir",
-      ".",
-      "--noCheck",
-      "--declaration",
-      "false",
-      "--isolatedDeclarations",
-      "false",
-      "--outDir",
-      `${compiled}/plain`,
-    ],
-    { cwd: fileURLToPath(root), encoding: "utf8" },
-  );
-  expect(stdout).toBe("");
-  expect(status).toBe(0);
+beforeAll(() => {
+  compiled = fileURLToPath(compiledFolder(`pinned-${process.pid}`));
+  expect(compile(compiledFolder(`pinned-${process.pid}/plain`))).toBe(true);
 }, 60_000);
 
 afterAll(() => rm(compiled, { recursive: true, force: true }));

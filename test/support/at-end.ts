@@ -1,77 +1,28 @@
-/** Ends what a test began, and fails a file whose nodes left a timer or a socket behind. */
-import { afterAll, afterEach } from "vitest";
-import { waitFor } from "../../scripts/shared/wait.ts";
-
+/** The cleanup stack of a test. `setup.ts` empties it after every test. */
 type Cleanup = () => unknown;
-const cleanups: Cleanup[] = [];
 
-/** Runs at the end of the test, the last one given first; all of them run, whatever they throw. */
+const cleanups: Cleanup[] = [];
+const checks: Cleanup[] = [];
+
+/** Runs `cleanup` when the test ends. The last one registered runs first; each of them runs, even if another throws. */
 export function atEnd(cleanup: Cleanup): void {
   cleanups.push(cleanup);
 }
 
-const verdicts: Cleanup[] = [];
-
-/** Runs at the end of every test, when everything that the test began has ended. */
-export function afterEnd(verdict: Cleanup): void {
-  verdicts.push(verdict);
+/** Runs `check` after the cleanups of every test from now on, in every test file of this worker. Call it at module level. */
+export function checkAfterCleanup(check: Cleanup): void {
+  checks.push(check);
 }
 
-function sockets(): number {
-  return process.getActiveResourcesInfo().filter((name) => name === "TCPSocketWrap").length;
-}
-
-afterEach(async () => {
+/** Empties the stack, then runs the checks. Returns what they threw. */
+export async function runCleanups(): Promise<unknown[]> {
   const errors: unknown[] = [];
-  for (const end of [...cleanups.splice(0).reverse(), ...verdicts]) {
+  for (const step of [...cleanups.splice(0).reverse(), ...checks]) {
     try {
-      await end();
+      await step();
     } catch (error) {
       errors.push(error);
     }
   }
-  // A connection left open would hide in its reconnecting once the server is gone: look while it is there.
-  await waitFor(() => sockets() === 0, { timeoutMs: 3000 }).catch(() => {
-    errors.push(new Error(`the test left ${sockets()} sockets open`));
-  });
-  if (errors.length > 0) throw errors.length === 1 ? errors[0] : new AggregateError(errors);
-});
-
-interface SetTimer {
-  readonly timer: NodeJS.Timeout & { readonly _destroyed?: boolean };
-  readonly stack: string;
+  return errors;
 }
-
-/** Timers whose making had code of `src/` on its stack. Most are unref'd, so Node's own lists don't show them. */
-let timers: SetTimer[] = [];
-
-function spy<F extends typeof setTimeout | typeof setInterval>(original: F): F {
-  const wrapped = (...args: Parameters<F>): NodeJS.Timeout => {
-    const timer = (original as (...args: Parameters<F>) => NodeJS.Timeout)(...args);
-    const stack = new Error("set here").stack ?? "";
-    if (/\/src\/(?!testing)/.test(stack)) {
-      if (timers.length > 5000) timers = pending();
-      timers.push({ timer, stack });
-    }
-    return timer;
-  };
-  return Object.assign(wrapped, original) as unknown as F;
-}
-
-function pending(): SetTimer[] {
-  return timers.filter(({ timer }) => timer._destroyed === false);
-}
-
-globalThis.setTimeout = spy(globalThis.setTimeout);
-globalThis.setInterval = spy(globalThis.setInterval);
-
-// Registered before those of the test file, so it runs after them, when the servers are gone as well.
-afterAll(async () => {
-  // The longest that may lawfully be left is the timeout of a request whose connection was closed.
-  await waitFor(() => pending().length === 0 && sockets() === 0, { timeoutMs: 6000, intervalMs: 50 }).catch(
-    () => {
-      const stacks = pending().map(({ stack }) => stack.split("\n").slice(2, 8).join("\n"));
-      throw new Error(`left behind: ${sockets()} sockets, ${stacks.length} timers\n${stacks.join("\n\n")}`);
-    },
-  );
-});

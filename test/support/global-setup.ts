@@ -3,10 +3,14 @@
  * the run when it left a process behind.
  */
 import { randomUUID } from "node:crypto";
-import { readdirSync, readFileSync } from "node:fs";
+import { readdirSync, readFileSync, rmSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { compile, compiledFolder } from "../../scripts/build/compile.mjs";
 import { waitFor } from "../../scripts/shared/wait.ts";
 import { findNatsServer } from "../../src/testing.ts";
+import { COMPILED } from "./processes/node-command.ts";
 
+const compiled = compiledFolder(`tests-${process.pid}`);
 const runMark = "NATS_LEADER_TEST_RUN";
 
 export async function setup(): Promise<void> {
@@ -20,9 +24,13 @@ export async function setup(): Promise<void> {
   process.env["NATS_SERVER"] = server.path;
   process.env["NATS_TEST_VERSION"] = server.version;
   process.env[runMark] = randomUUID();
+  if (!compile(compiled))
+    throw new Error("cannot compile the programs that the tests start; the compiler's output is above");
+  process.env[COMPILED] = fileURLToPath(compiled);
 }
 
 export async function teardown(): Promise<void> {
+  rmSync(compiled, { recursive: true, force: true });
   const mark = `${runMark}=${process.env[runMark]}`;
   // Workers and watchdogs of the last file may be on their way out.
   const gone = await waitFor(() => marked(mark).length === 0, { timeoutMs: 3000, intervalMs: 100 }).catch(

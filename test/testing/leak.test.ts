@@ -2,6 +2,7 @@ import { access } from "node:fs/promises";
 import { expect, test } from "vitest";
 import { waitFor } from "../../scripts/shared/wait.ts";
 import { isPortFree } from "../../src/testing/server/run/ports.ts";
+import { START_MS } from "../support/patience.ts";
 import { spawnChild } from "../support/processes/spawn-child.ts";
 import { isGone } from "../support/testing/fake-servers.ts";
 
@@ -16,7 +17,7 @@ async function startAndEnd(
   end?: NodeJS.Signals,
 ): Promise<Started> {
   await using parent = spawnChild<Started>("test/support/testing/children/leak-parent.ts", { args: [how] });
-  const started = await parent.next((line) => "pids" in line, 20_000);
+  const started = await parent.next((line) => "pids" in line, START_MS);
   expect(started.ports).toHaveLength(2);
   if (end !== undefined) {
     expect(await Promise.all(started.ports.map(isFree))).toEqual([false, false]);

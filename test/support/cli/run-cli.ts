@@ -2,18 +2,18 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { connect, type NatsConnection } from "@nats-io/transport-node";
 import type { Command } from "commander";
 import { waitFor } from "../../../scripts/shared/wait.ts";
 import type { FileConfig } from "../../../src/config/file/types.ts";
 import { Manager, type ManagerHooks } from "../../../src/manager/manager.ts";
 import { bucketSubjects, streamName } from "../../../src/nats/names.ts";
-import { type CommandOutput, runToExit } from "../../../src/system/run-command.ts";
+import type { CommandOutput } from "../../../src/system/run-command.ts";
 import { atEnd } from "../at-end.ts";
+import { ROOT } from "../processes/node-command.ts";
+import { runToEnd } from "../processes/run-to-end.ts";
 import { type Child, spawnChild } from "../processes/spawn-child.ts";
 
-const root = fileURLToPath(new URL("../../../", import.meta.url));
 const main = "src/cli/main.ts";
 /** Variables that configure nats-leader in the shell of the test run must not reach the commands. */
 const CLEAN = Object.fromEntries(
@@ -29,12 +29,8 @@ export interface CliOptions {
 
 /** Runs a command to its end. */
 export function cli(args: readonly string[], options: CliOptions = {}): Promise<CommandOutput> {
-  const tsx = join(root, "node_modules/tsx/dist/loader.mjs");
-  return runToExit(process.execPath, ["--import", tsx, join(root, main), ...args], {
-    cwd: options.cwd ?? root,
-    env: { ...CLEAN, NO_COLOR: "1", ...options.env },
-    timeoutMs: 60_000,
-  });
+  const { cwd = ROOT, env } = options;
+  return runToEnd(main, args, { cwd, env: { ...CLEAN, NO_COLOR: "1", ...env } });
 }
 
 /** Runs a command with `--json` and parses its stdout. */
@@ -71,14 +67,6 @@ export function everyCommand(
 ): { readonly path: string; readonly command: Command }[] {
   const name = `${path} ${command.name()}`.trim();
   return [{ path: name, command }, ...command.commands.flatMap((sub) => everyCommand(sub, name))];
-}
-
-let lastId = 0;
-
-/** A cluster id that no other test of this run uses. */
-export function freshId(): string {
-  lastId += 1;
-  return `cli${process.pid}_${lastId}`;
 }
 
 /** Short enough for tests, long enough for a busy machine. */

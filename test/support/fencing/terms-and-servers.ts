@@ -1,6 +1,5 @@
 /** What the tests of `src/fencing` share. */
 import { connect, type NatsConnection } from "@nats-io/transport-node";
-import { afterEach } from "vitest";
 import type { FenceTerm } from "../../../src/fencing.ts";
 import {
   findNatsServer,
@@ -8,22 +7,11 @@ import {
   PINNED_NATS_VERSION,
   startNatsServer,
 } from "../../../src/testing.ts";
+import { atEnd } from "../at-end.ts";
 
 /** The servers that fence, oldest first, and those that are refused. */
 export const FENCING_VERSIONS: readonly string[] = ["2.11.17", "2.12.15", PINNED_NATS_VERSION];
 export const OLD_VERSIONS: readonly string[] = ["2.9.10", "2.10.29"];
-
-type Cleanup = () => unknown;
-const cleanups: Cleanup[] = [];
-
-afterEach(async () => {
-  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
-});
-
-/** Runs at the end of the test, the last one given first. */
-export function atEnd(cleanup: Cleanup): void {
-  cleanups.push(cleanup);
-}
 
 /** A server of this version, or why there is none: for the names of skipped tests. */
 export async function serverOf(
@@ -44,14 +32,6 @@ export async function connection(
   const made = await connect({ servers, reconnectTimeWait: 20, maxReconnectAttempts: -1 });
   atEnd(() => made.close());
   return made;
-}
-
-let last = 0;
-
-/** A name no other test of this file uses. */
-export function fresh(prefix: string): string {
-  last += 1;
-  return `${prefix}${process.pid}_${last}`;
 }
 
 /** A term of node a (epoch 1), b (2) and so on; of another incarnation when told. */

@@ -1,6 +1,5 @@
 /** What the tests of `src/nats` share: connections, stores and sessions that end with the test, and things to wait on. */
-import { afterEach } from "vitest";
-import { deferred, within } from "../../../scripts/shared/wait.ts";
+
 import type {
   Expectation,
   LeaseEntry,
@@ -17,60 +16,9 @@ import { NatsLeaseStore } from "../../../src/nats/lease/lease-store.ts";
 import { streamName } from "../../../src/nats/names.ts";
 import { type NatsSession, openSession } from "../../../src/nats/presence/session.ts";
 import type { SessionEvent, StoreListener } from "../../../src/runtime/ports.ts";
-
-type Cleanup = () => unknown;
-const cleanups: Cleanup[] = [];
-
-afterEach(async () => {
-  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
-});
-
-/** Runs at the end of the test, the last one given first. */
-export function atEnd(cleanup: Cleanup): void {
-  cleanups.push(cleanup);
-}
-
-/** Everything that came, in order, and a way to await what is still to come. */
-export class Recorder<T> {
-  readonly items: T[] = [];
-  readonly #waiting = new Set<() => void>();
-  #taken = 0;
-
-  push(item: T): void {
-    this.items.push(item);
-    for (const look of [...this.#waiting]) look();
-  }
-
-  /** The first item that matches and was not passed over by an earlier `next`. */
-  async next<S extends T>(matches: (item: T) => item is S, timeoutMs?: number): Promise<S>;
-  async next(matches: (item: T) => boolean, timeoutMs?: number): Promise<T>;
-  async next(matches: (item: T) => boolean, timeoutMs = 5000): Promise<T> {
-    const found = deferred<T>();
-    const look = (): void => {
-      const index = this.items.findIndex((item, at) => at >= this.#taken && matches(item));
-      const item = this.items[index];
-      if (item === undefined) return;
-      this.#taken = index + 1;
-      found.resolve(item);
-    };
-    this.#waiting.add(look);
-    try {
-      look();
-      const message = (): string => `an item like ${matches}; there came ${JSON.stringify(this.items)}`;
-      return await within(found.promise, { timeoutMs, message });
-    } finally {
-      this.#waiting.delete(look);
-    }
-  }
-}
-
-let lastId = 0;
-
-/** A cluster id no other test of this file uses. */
-export function freshId(): string {
-  lastId += 1;
-  return `c${process.pid}_${lastId}`;
-}
+import { atEnd } from "../at-end.ts";
+import { freshId } from "../fresh-id.ts";
+import { Recorder } from "../recorder.ts";
 
 /** A connection as a node makes it, closed at the end of the test. */
 export async function link(

@@ -3,6 +3,7 @@
 import { waitFor } from "../../../scripts/shared/wait.ts";
 import type { NodeOptions } from "../../../src/index.ts";
 import { atEnd } from "../at-end.ts";
+import { PATIENCE_MS, START_MS } from "../patience.ts";
 import { type Child, spawnChild } from "../processes/spawn-child.ts";
 import type { ChildCommand, ChildLine, ChildNodeOptions } from "./children/node.ts";
 import { CALM } from "./test-node.ts";
@@ -22,7 +23,7 @@ export class ChildNode {
   }
 
   /** The next report of this type; reports of other types may come before or after. */
-  async next<T extends ChildLine["type"]>(type: T, timeoutMs = 10_000): Promise<LineOf<T>> {
+  async next<T extends ChildLine["type"]>(type: T, timeoutMs: number = PATIENCE_MS): Promise<LineOf<T>> {
     const index = this.#taken.get(type) ?? 0;
     this.#taken.set(type, index + 1);
     const look = (): ChildLine | undefined => {
@@ -76,6 +77,6 @@ export async function startChildNode(
   const child = spawnChild<ChildLine>("test/support/node/children/node.ts", { args: [JSON.stringify(all)] });
   atEnd(() => child[Symbol.asyncDispose]());
   const node = new ChildNode(child);
-  await node.next("started");
+  await node.next("started", START_MS);
   return node;
 }

@@ -4,14 +4,6 @@ import { bucketName, leaseSubject, republishSubject, streamName } from "../../..
 import { atEnd } from "../at-end.ts";
 import { Recorder } from "../recorder.ts";
 
-let lastId = 0;
-
-/** A cluster id no other test of this run uses. */
-export function freshId(): string {
-  lastId += 1;
-  return `n${process.pid}_${lastId}`;
-}
-
 /** What stands under the key. */
 export interface Stored {
   readonly seq: number;

@@ -5,14 +5,9 @@ import { waitFor } from "../../../scripts/shared/wait.ts";
 import { CONNECTIONS_PING, leaseSubject, statusSubject, streamName } from "../../../src/nats/names.ts";
 import type { NatsServer } from "../../../src/testing.ts";
 import { atEnd } from "../at-end.ts";
+import { PATIENCE_MS } from "../patience.ts";
 import { Recorder } from "../recorder.ts";
 import type { Operator } from "./operator.ts";
-
-/**
- * So long that whoever leads before it is over was let by a confirmed death, and that what a record has to say was not
- * left to the next heartbeat.
- */
-export const LONG = { leaseTtlMs: 30_000, heartbeatIntervalMs: 10_000 } as const;
 
 /** A compare-and-set on several replicas can have several winners there. */
 export const oldest: boolean = process.env["NATS_TEST_VERSION"]?.startsWith("2.9.") === true;
@@ -29,7 +24,11 @@ export async function sessionIn(operator: Operator): Promise<StoredSession> {
 }
 
 /** The presence that the record names, as soon as it names one other than `not`. */
-export async function presenceIn(operator: Operator, not?: string, timeoutMs = 5000): Promise<string> {
+export async function presenceIn(
+  operator: Operator,
+  not?: string,
+  timeoutMs: number = PATIENCE_MS,
+): Promise<string> {
   return waitFor(
     async () => {
       const { presence } = await sessionIn(operator);

@@ -13,7 +13,8 @@ import {
   type NodeOptions,
   type Term,
 } from "../../../src/index.ts";
-import { afterEnd, atEnd } from "../at-end.ts";
+import { atEnd, checkAfterCleanup } from "../at-end.ts";
+import { PATIENCE_MS } from "../patience.ts";
 import { Recorder } from "../recorder.ts";
 
 /** A lease that is short, but not so short that a busy machine ends it: S = 2750, a heartbeat every 900. */
@@ -53,7 +54,7 @@ interface Witness {
 const witnesses = new Map<string, Witness>();
 const violations: string[] = [];
 
-afterEnd(() => {
+checkAfterCleanup(() => {
   witnesses.clear();
   expect(violations.splice(0)).toEqual([]);
 });
@@ -271,7 +272,7 @@ const LOOK_EVERY_MS = 20;
 export async function when(
   nodes: readonly TestNode[],
   holds: () => boolean,
-  timeoutMs = 5000,
+  timeoutMs: number = PATIENCE_MS,
 ): Promise<void> {
   const found = deferred();
   const look = (): void => {

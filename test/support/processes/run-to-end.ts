@@ -1,27 +1,25 @@
-import { spawn } from "node:child_process";
-import { fileURLToPath } from "node:url";
-import { onTestFinished } from "vitest";
+import { type CommandOutput, runToExit } from "../../../src/system/run-command.ts";
+import { atEnd } from "../at-end.ts";
+import { nodeArgsFor, ROOT } from "./node-command.ts";
 
-/** Runs a TypeScript file of the repository to its end. Its output is shown when the test fails anyhow. */
-export async function runToEnd(
+export interface RunOptions {
+  /** The whole environment. Default: this process's. */
+  readonly env?: NodeJS.ProcessEnv;
+  /** Default: the repository. */
+  readonly cwd?: string;
+  /** Default 60000. */
+  readonly timeoutMs?: number;
+}
+
+/** Runs a TypeScript file, given from the repository's root, until it exits. It is killed when the test ends. */
+export function runToEnd(
   file: string,
   args: readonly string[],
-): Promise<{ readonly code: number | null; readonly output: string }> {
-  const root = fileURLToPath(new URL("../../../", import.meta.url));
-  const child = spawn(process.execPath, ["--import", "tsx", file, ...args], {
-    cwd: root,
-    stdio: ["ignore", "pipe", "pipe"],
-  });
-  onTestFinished(() => void child.kill("SIGKILL"));
-  let output = "";
-  let errors = "";
-  child.stdout.setEncoding("utf8").on("data", (text: string) => {
-    output += text;
-  });
-  child.stderr.setEncoding("utf8").on("data", (text: string) => {
-    errors += text;
-  });
-  const code = await new Promise<number | null>((resolve) => child.once("close", resolve));
-  if (code !== 0) console.error(`${file} ended with ${code}\n${output}\n${errors}`);
-  return { code, output };
+  options: RunOptions = {},
+): Promise<CommandOutput> {
+  const { cwd = ROOT, env = process.env, timeoutMs = 60_000 } = options;
+  const testEnded = new AbortController();
+  atEnd(() => testEnded.abort());
+  const { signal } = testEnded;
+  return runToExit(process.execPath, [...nodeArgsFor(file), ...args], { cwd, env, timeoutMs, signal });
 }

@@ -1,11 +1,10 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { resolve } from "node:path";
 import { createInterface } from "node:readline";
-import { fileURLToPath } from "node:url";
 import { openThings } from "../../../scripts/shared/open-things.ts";
 import { deferred, within } from "../../../scripts/shared/wait.ts";
+import { PATIENCE_MS } from "../patience.ts";
+import { nodeArgsFor, ROOT } from "./node-command.ts";
 
-const root = fileURLToPath(new URL("../../../", import.meta.url));
 const maxStderrChars = 20_000;
 
 export interface ChildOptions {
@@ -35,7 +34,7 @@ export interface Child<L extends object> extends AsyncDisposable {
   send(command: unknown): void;
   /**
    * The first line that matches, of those after the line that the last `next` resolved with; lines that came already
-   * count. Rejects when the child exits without one, or after `timeoutMs` (30000).
+   * count. Rejects when the child exits without one, or after `timeoutMs` (`PATIENCE_MS`).
    */
   next(matches: (line: L) => boolean, timeoutMs?: number): Promise<L>;
   kill(signal?: NodeJS.Signals): void;
@@ -51,10 +50,10 @@ export function spawnChild<L extends object = Record<string, unknown>>(
   file: string,
   options: ChildOptions = {},
 ): Child<L> {
-  const args = [...(options.nodeArgs ?? []), "--import", "tsx", resolve(root, file), ...(options.args ?? [])];
+  const args = [...(options.nodeArgs ?? []), ...nodeArgsFor(file), ...(options.args ?? [])];
   const [command = process.execPath, ...rest] = [...(options.within ?? []), process.execPath, ...args];
   const child = spawn(command, rest, {
-    cwd: root,
+    cwd: ROOT,
     env: { ...process.env, ...options.env },
     stdio: "pipe",
   });
@@ -109,7 +108,7 @@ class RunningChild<L extends object> implements Child<L> {
     this.#child.stdin?.write(`${JSON.stringify(command)}\n`);
   }
 
-  async next(matches: (line: L) => boolean, timeoutMs = 30_000): Promise<L> {
+  async next(matches: (line: L) => boolean, timeoutMs = PATIENCE_MS): Promise<L> {
     const found = deferred<L>();
     const look = (): void => {
       const index = this.lines.findIndex((line, at) => at >= this.#taken && matches(line));

@@ -1,3 +1,4 @@
+import { START_MS } from "../patience.ts";
 import { type Child, spawnChild } from "../processes/spawn-child.ts";
 import type { Host } from "./network-namespaces.ts";
 
@@ -32,7 +33,7 @@ export async function scripted(
     args: [JSON.stringify({ interface: host.device, ...options })],
     within: [...host.exec, ...within],
   });
-  await child.next((line) => line.ready === true, 15_000);
+  await child.next((line) => line.ready === true, START_MS);
   return new Scripted(child);
 }
 

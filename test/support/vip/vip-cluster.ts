@@ -1,6 +1,7 @@
 /** Two hosts that compete for a virtual IP, a client that talks to it, and somebody who watches both hosts. */
 
 import { within } from "../../../scripts/shared/wait.ts";
+import { PATIENCE_MS, START_MS } from "../patience.ts";
 import { type Child, spawnChild } from "../processes/spawn-child.ts";
 import type { Host, Lab } from "./network-namespaces.ts";
 
@@ -103,12 +104,12 @@ export class VipCluster implements AsyncDisposable {
       within: host.exec,
     });
     this.#children.push(child);
-    await child.next((line) => line.ready === true, 15_000);
+    await child.next((line) => line.ready === true, START_MS);
     return child;
   }
 
   /** Resolves as soon as the client hears from this host. */
-  async answeredBy(host: Host | undefined, timeoutMs = 10_000): Promise<void> {
+  async answeredBy(host: Host | undefined, timeoutMs: number = PATIENCE_MS): Promise<void> {
     const name = host?.name;
     await this.#pinger?.next((line) => line.answeredBy === name, timeoutMs);
   }
