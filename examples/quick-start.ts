@@ -9,15 +9,15 @@ const node = new Node(
   },
   {
     onBecomeLeader: (term) => console.log(`leading, epoch ${term.epoch}`),
-    onLoseLeadership: (_term, reason) => console.log(`not leading any more: ${reason}`),
-    onLeaderChange: (leader) => console.log(`leader: ${leader?.nodeId ?? "nobody"}`),
+    onLoseLeadership: (_term, reason) => console.log(`no longer leading: ${reason}`),
+    onLeaderChange: (leader) => console.log(`leader: ${leader?.nodeId ?? "none"}`),
   },
 );
-process.once("SIGTERM", () => void node.stop()); // ends the work, then hands over
+process.once("SIGTERM", () => void node.stop()); // ends the work, then releases the lease
 await node.start();
 await node.runWhileLeader(async (term) => {
   while (!term.signal.aborted) {
-    console.log(`working with epoch ${term.epoch}`); // send the epoch along with what you write
-    await sleep(1_000, undefined, { signal: term.signal }); // ends by throwing when the term does
+    console.log(`working with epoch ${term.epoch}`); // send the epoch with every write
+    await sleep(1_000, undefined, { signal: term.signal }); // throws when the term ends
   }
 });

@@ -2,7 +2,7 @@
 
 export type LogEvent =
   // ---------------------------------------------------------------------------------------------- a node
-  /** info. The node takes part in the cluster, whoever leads. */
+  /** info. The node takes part in the cluster, as leader or follower. */
   | "started"
   /** info. The node has released what it held and closed its connection. */
   | "stopped"

@@ -6,7 +6,7 @@ import type { WarningCode } from "./warning-code.ts";
 
 /** An event without its time. */
 export type EventBody =
-  /** The node takes part in the cluster, whoever leads. The first event of an incarnation, except for warnings of its start. */
+  /** The node takes part in the cluster, as leader or follower. The first event of an incarnation, except for warnings of its start. */
   | { readonly type: "started" }
   /**
    * This node leads. Fires before `onBecomeLeader` is called, also when that call is skipped because the term has ended by then.

@@ -1,4 +1,4 @@
-/** Serial delivery of what happens to the application. Never on the renewal path: hooks are told, nobody waits to renew. */
+/** Calls the hooks, one at a time and in order. Renewals never wait for a hook. */
 import { AsyncLocalStorage } from "node:async_hooks";
 import type { Leader, LossReason } from "../election/types.ts";
 import type { Term } from "./term.ts";
@@ -6,39 +6,50 @@ import type { Term } from "./term.ts";
 type Awaitable = void | Promise<void>;
 
 /**
- * The application's hooks. All optional, may be async, run one at a time and in order. A hook that throws is logged
- * and reported as a `hook-error` event; only `onBecomeLeader` has a further consequence.
+ * The application's hooks. All are optional and may be async; they are called one at a time and in order. A hook that throws
+ * is logged and reported as a `hook-error` event; only `onBecomeLeader` has a further effect.
  *
- * `stop()` and `stepDown()` may be awaited inside a hook: there they resolve as soon as the lease is draining, and the
- * rest happens when the hook has returned.
+ * `stop()` and `stepDown()` may be awaited inside a hook: they resolve there as soon as the term is draining, and complete when
+ * the hook has returned.
+ *
+ * @example
+ * ```ts
+ * const hooks: Hooks = {
+ *   onBecomeLeader: (term) => scheduler.start(term.epoch),
+ *   onLoseLeadership: () => scheduler.stop(),
+ * };
+ * ```
  */
 export interface Hooks {
   /**
-   * This node leads from now on. When it throws or rejects, the node steps down (`hook-failed`) and cools down.
+   * This node leads. If the hook throws or rejects, the node steps down (`hook-failed`) and does not campaign for `cooldownMs`.
    *
-   * Does not fire: for a term that ended before an earlier hook had returned; for another node's term; again after a
-   * suspension that ended well.
+   * Does not fire: for a term that ended before an earlier hook returned; for a term of another node; when a suspended term
+   * resumes.
+   *
+   * @param term - The running term. Pass `term.epoch` as fencing token, and end the work when `term.signal` aborts.
    */
   onBecomeLeader?(term: Term): Awaitable;
   /**
-   * The term is over, or being given up: `term.signal` is aborted already. On `released`, `stopped` and `hook-failed` the
-   * lease is kept until this hook and all leader work have finished (at most `drainTimeoutMs`), so the next leader starts
-   * after them. On every other reason others may lead already.
+   * The term has ended or is draining; `term.signal` is aborted already. On `released`, `stopped` and `hook-failed` the lease is
+   * kept until this hook and all leader work have ended (at most `drainTimeoutMs`): the next leader starts after them. On all
+   * other reasons another node may lead already.
    *
-   * Fires exactly once for every term whose `onBecomeLeader` was called, and after it. Does not fire: when the process is
-   * killed or frozen; at a suspension.
+   * Fires exactly once for every term whose `onBecomeLeader` was called, and after it. Does not fire: when the process is killed
+   * or frozen; on a suspension.
+   *
+   * @param reason - See docs/reference.md.
    */
   onLoseLeadership?(term: Term, reason: LossReason): Awaitable;
   /**
-   * Somebody else leads, or this node, or nobody (`null`: released, or run out without being renewed).
+   * The leader changed: another node, this node, or none (`null`: the lease was released or has expired).
    *
-   * Does not fire: for renewals; for changes that follow each other faster than this hook returns, of which only the
-   * newest is told.
+   * Does not fire: for renewals; for a change that was followed by another one before an earlier hook returned.
    */
   onLeaderChange?(leader: Leader | null): Awaitable;
-  /** The connection to NATS is gone. Does not fire: for the first connection attempt; on `stop()`. */
+  /** The connection to NATS is lost. Does not fire: for the first attempts to connect; on `stop()`. */
   onNatsDisconnect?(error: Error | null): Awaitable;
-  /** The connection is back. Does not fire: for the first connection. */
+  /** The connection to NATS is back. Does not fire: for the first connection. */
   onNatsReconnect?(): Awaitable;
 }
 
@@ -50,17 +61,17 @@ interface Job {
   readonly done: () => void;
 }
 
-/** A call of application code, and the one it was made from, maybe in another node's hook. */
+/** A call of application code, and the call that it was made from, which can belong to another node. */
 interface Call {
   readonly runner: HookRunner;
   readonly from: Call | undefined;
   active: boolean;
 }
 
-/** One for all nodes: every storage that was ever used costs every promise of the process a little, for ever. */
+/** Shared by all nodes: each storage that was ever used makes every later promise of the process slower. */
 const inside = new AsyncLocalStorage<Call>();
 
-/** More waiting calls than this, and the oldest of those that may be dropped are. */
+/** Queue limit. Beyond it, the oldest droppable call is discarded. */
 const MAX_WAITING = 256;
 
 export class HookRunner {
@@ -73,7 +84,7 @@ export class HookRunner {
     this.#onError = onError;
   }
 
-  /** True for code that runs as part of a hook or of leader work, which therefore must not wait for either. */
+  /** Is the caller part of a hook or of leader work? Then it must not wait for either. */
   get insideHook(): boolean {
     for (let call = inside.getStore(); call !== undefined; call = call.from) {
       if (call.runner === this && call.active) return true;
@@ -81,7 +92,7 @@ export class HookRunner {
     return false;
   }
 
-  /** Calls a hook after all earlier ones. Resolves when it has returned or was dropped; never rejects. */
+  /** Calls a hook after all earlier ones. Resolves when it has returned or was discarded; never rejects. */
   enqueue(name: HookName, run: () => Awaitable): Promise<void> {
     return new Promise((resolve) => {
       this.#makeRoom(name);
@@ -97,7 +108,7 @@ export class HookRunner {
 
   /** Runs application code so that `insideHook` is true in everything it awaits. */
   async runInside(run: () => Awaitable): Promise<void> {
-    // Calls that are over are left out: a chain of nodes that start each other must not grow for ever.
+    // Calls that have ended are skipped: a chain of nodes that start each other must not grow without limit.
     let from = inside.getStore();
     while (from !== undefined && !from.active) from = from.from;
     const call: Call = { runner: this, from, active: true };
@@ -110,7 +121,7 @@ export class HookRunner {
 
   async #work(): Promise<void> {
     this.#running = true;
-    // Let the event that caused the first call be handled completely before application code runs.
+    // The event that caused the first call is handled completely before application code runs.
     await Promise.resolve();
     for (let job = this.#waiting.shift(); job !== undefined; job = this.#waiting.shift()) {
       try {

@@ -99,14 +99,22 @@ function attachment(options: ResolvedOptions, parts: Parts): Attachment {
             version: options.serviceVersion,
             onWarning: (message, error) => warn("SERVICE", message, error),
             onEnded: (error) =>
-              warn("SERVICE", "the micro service has ended; the node goes on", error ?? undefined),
+              warn(
+                "SERVICE",
+                "the micro service has ended: other tools do not see this node until it is restarted; the election is unaffected",
+                error ?? undefined,
+              ),
           },
           handlers,
         );
         return { name: serviceName(clusterId), id: service.id, stop: () => service.stop() };
       } catch (error) {
         // The election does not need the service.
-        warn("SERVICE", "the micro service could not be started; the node goes on without", asError(error));
+        warn(
+          "SERVICE",
+          "the micro service could not be started: other tools do not see this node; the election is unaffected",
+          asError(error),
+        );
         return null;
       }
     },

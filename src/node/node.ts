@@ -121,7 +121,7 @@ export class Node implements AsyncDisposable {
   }
 
   /**
-   * Connects, opens or creates the bucket, and begins to compete. Resolves when the node takes part, whoever leads. A start
+   * Connects, opens or creates the bucket, and begins to compete. Resolves when the node takes part, as leader or follower. A start
    * that rejects leaves nothing open.
    *
    * @param options - `signal` aborts the start.

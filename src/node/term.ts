@@ -1,36 +1,34 @@
 import type { LossReason } from "../election/types.ts";
 
-/**
- * One unbroken period of leadership, as the application holds it. Ends exactly once; a later term is another object.
- */
+/** One unbroken period of leadership of one incarnation. Ends exactly once; a later term is another object. */
 export interface Term {
   readonly clusterId: string;
   readonly nodeId: string;
-  /** Which start of that node: drawn at random by every `start()`. Tells two processes with one node id apart. */
+  /** Drawn at random by each `start()`. Distinguishes two processes with one node id. */
   readonly incarnation: string;
   /**
-   * The term's fencing token: a positive integer, larger than that of every earlier term of the cluster. Send it with
-   * every write to something that several leaders could reach, and let that refuse smaller ones.
+   * The fencing token: a positive integer, larger than that of every earlier term of the cluster. Send it with every write to
+   * something that several leaders can reach, and make that refuse smaller tokens (`nats-leader/fencing`).
    */
   readonly epoch: number;
-  /** When the term began, Unix milliseconds on this node's wall clock. For humans. */
+  /** Start of the term, Unix milliseconds on this node's wall clock. For display only. */
   readonly acquiredAt: number;
   /**
-   * Aborts when work has to stop: on step-down and stop *before* the lease is given away, on every other loss at once.
-   * `signal.reason` is a `ClusterError`. Not aborted by a mere suspension (see `held`).
+   * Aborts when the work must stop: on a step-down and on `stop()` *before* the lease is released, on any other loss at once.
+   * `signal.reason` is a `ClusterError`. Not aborted by a suspension (see `held`).
    */
   readonly signal: AbortSignal;
   /**
-   * May the leader act right now? Computed at every call from the clocks, so it is false from the deadline on even when
-   * no code has run since. Also false while the connection is down (`crashDetection: "presence"`) and while draining.
+   * May this node act as the leader at this moment? Compares clocks at every access, so it is false from the deadline on
+   * even if no code has run since. Also false while the connection is down (`crashDetection: "presence"`) and while draining.
    */
   readonly held: boolean;
   /**
-   * Milliseconds until the deadline, if no further renewal is confirmed; 0 when the term is over. Nobody else leads before
-   * it unless the connection is lost (`held` is false then). For what must end by itself, such as a virtual IP.
+   * Milliseconds until the deadline, if no further renewal is confirmed; 0 when the term has ended. As long as `held` is true, no
+   * other node leads before the deadline. For resources that end by themselves, such as a virtual IP.
    */
   readonly remainingMs: number;
-  /** Why it ended; `null` while it runs. */
+  /** Why the term ended; `null` while it runs. */
   readonly lossReason: LossReason | null;
 }
 

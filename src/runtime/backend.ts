@@ -58,7 +58,7 @@ export interface Attachment {
   readonly store: LeaseStore;
   readonly bucket: BucketInfo;
   readonly presence: "on" | "off" | "denied";
-  /** Makes the node visible to others; `null` where the backend has no service. */
+  /** Starts the micro service; `null`: it is switched off, could not be started, or the backend has none. */
   serve(handlers: ServiceHandlers): Promise<ServiceHandle | null>;
   /** Asks another node of the cluster for its status; `null` when it does not answer in time. */
   statusOf(nodeId: string, timeoutMs: number): Promise<PeerStatus | null>;

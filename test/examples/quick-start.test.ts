@@ -24,7 +24,7 @@ test("the quick start leads, works, hands over on SIGTERM and exits 0", async ()
   await using b = spawnChild<Line>(script.file, { env: env("b") });
   await says(b, "leader: a");
   a.kill("SIGTERM");
-  await says(a, "not leading any more: stopped");
+  await says(a, "no longer leading: stopped");
   await says(b, "leading, epoch 2");
   await says(b, "working with epoch 2");
   expect(await a.exit).toEqual({ code: 0, signal: null });
