@@ -1,11 +1,11 @@
-// Runs a tool of scripts/ as plain JavaScript, as it runs where it is installed: a process under tsx takes milliseconds longer to die.
-// node scripts/build/run-compiled.mjs benchmark-failover --mode kill
+// Runs a tool of scripts/ as plain JavaScript, as an installed package runs: a process under tsx takes milliseconds longer
+// to exit. node scripts/build/run-compiled.mjs benchmark-failover --mode kill
 import { spawnSync } from "node:child_process";
 import { rmSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { compile, compiledFolder } from "./compile.mjs";
 
-// Works on a fresh clone, too. What it has to say goes to stderr: stdout may be JSON.
+// For a fresh clone. Its output goes to stderr, because stdout may be JSON.
 const setup = fileURLToPath(new URL("./setup.mjs", import.meta.url));
 if (spawnSync(process.execPath, [setup], { stdio: ["ignore", 2, 2] }).status !== 0) process.exit(1);
 const out = compiledFolder(`run-${process.pid}`);

@@ -1,7 +1,10 @@
-// npm start: sets up what is missing, then is the demo. One process, so that signals and the exit code are the demo's.
-import "./setup.mjs";
+// npm start: installs what the demo needs, then runs it. One process, so that signals and the exit code are the demo's.
+import "./check-node.mjs";
+import { installForStart } from "./install.mjs";
 
-// Told to end, npm ends without telling what it runs: this process then gets another parent.
+installForStart();
+
+// When npm is ended by a signal, it does not pass the signal on: this process then gets another parent.
 const parent = process.ppid;
 const watch = setInterval(() => {
   if (process.ppid === parent) return;
