@@ -1,7 +1,6 @@
 /**
- * What is due, and when. `act.ts` sends whatever has a delay of 0 or less here, and the driver's timer is the smallest delay:
- * no timer can be forgotten, and nothing can be due without a timer. A delay is infinite while only an event can make the
- * action due.
+ * What is due, and when. `act.ts` sends whatever has a delay of 0 or less here, and the driver's timer is the smallest delay. A
+ * delay is infinite while only an event can make the action due.
  */
 import { termOf } from "./draft.ts";
 import { campaignAtMono, orphanAtMono } from "./follower.ts";
@@ -73,6 +72,7 @@ export function nextWrite(state: ElectionState, now: Instant): NextWrite | null 
     return reads.due || reads.inFlight ? null : { kind: "release", delayMs };
   }
   if (role.name !== "follower" || reads.due || awaitsRead(state)) return null;
+  // The deletion of an orphan has no timer of its own: it takes place in the first step after the back-off.
   const orphanMs = orphanAtMono(state, now) - now.mono;
   if (orphanMs <= 0) return { kind: "drop-orphan", delayMs: orphanMs };
   return { kind: "campaign", delayMs: campaignAtMono(state) - now.mono };

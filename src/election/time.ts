@@ -1,38 +1,38 @@
 /**
- * Time as the election sees it: values handed in, never read.
+ * Time in the election: values that are passed in, never read from a clock.
  *
- * Two clocks, because each side must err on its own safe side:
- *  - a leader's lease ends when the *faster* of its two clocks says so (`hasReached`);
- *  - a follower's wait ends when its monotonic clock says so (`waitedUntil`), because that one never runs
- *    ahead of real time: it stands still while the machine is suspended.
+ * Each side uses the clock on which an error is safe:
+ *  - a leader's lease ends when the *faster* of its two clocks reaches the deadline (`hasReached`);
+ *  - a follower's wait ends by its monotonic clock (`waitedUntil`), which never runs ahead of real time: it stops while the
+ *    machine is suspended.
  */
 
-/** One reading of a node's clocks, all in milliseconds. Only differences of one node's own readings mean anything. */
+/** One reading of a node's clocks, in milliseconds. Only differences between readings of the same node have a meaning. */
 export interface Instant {
-  /** Monotonic: never jumps; may stand still while the machine is suspended. */
+  /** Monotonic: never jumps; may stop while the machine is suspended. */
   readonly mono: number;
-  /** Monotonic and counts suspended time (Linux CLOCK_BOOTTIME). Equals `mono` where no such clock exists. */
+  /** Monotonic, counting suspended time (Linux CLOCK_BOOTTIME). Equals `mono` where there is no such clock. */
   readonly boot: number;
-  /** Unix time. For humans and logs only; no decision reads it. */
+  /** Unix time, for people and logs; no decision reads it. */
   readonly wall: number;
 }
 
-/** A later point on both clocks. `wall` moves along so that a deadline can be printed. */
+/** A later instant on every clock. `wall` is moved, too, so that a deadline can be printed. */
 export function after(instant: Instant, ms: number): Instant {
   return { mono: instant.mono + ms, boot: instant.boot + ms, wall: instant.wall + ms };
 }
 
-/** True when either clock has reached the deadline: the test of a leader for its own lease. */
+/** Has either clock reached the deadline? The test of a leader for its own lease. */
 export function hasReached(deadline: Instant, now: Instant): boolean {
   return now.mono >= deadline.mono || now.boot >= deadline.boot;
 }
 
-/** Milliseconds left until the nearer of the two clocks reaches the deadline; 0 when it is past. */
+/** Milliseconds until the first of the two clocks reaches the deadline; 0 when it has passed. */
 export function remainingMs(deadline: Instant, now: Instant): number {
   return Math.max(0, Math.min(deadline.mono - now.mono, deadline.boot - now.boot));
 }
 
-/** True when at least `ms` of monotonic time have passed since `since`: the test of a follower that waits. */
+/** Have at least `ms` of monotonic time passed since `since`? The test of a follower that waits. */
 export function waitedUntil(since: Instant, ms: number, now: Instant): boolean {
   return now.mono - since.mono >= ms;
 }

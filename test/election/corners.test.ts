@@ -1,4 +1,4 @@
-/** What happens once in a blue moon, event by event. */
+/** Rare sequences of events. */
 import { describe, expect, test } from "vitest";
 import { type Draft, draftOf, setTerm } from "../../src/election/draft.ts";
 import { initialState } from "../../src/election/election.ts";
@@ -15,14 +15,14 @@ function writes(play: Solo): Extract<Effect, { type: "write" }>[] {
 const presence = { crashDetection: "presence" as const };
 
 describe("a leader", () => {
-  test("whose key was purged without a marker has lost it", () => {
+  test("whose key was purged without a marker loses its term", () => {
     const play = new Solo("").leading().at(1_000).send({ type: "bucket-gone" }).reads(null, 1);
     expect(play.effects).toContainEqual(
       expect.objectContaining({ type: "lose-leadership", reason: "deleted" }),
     );
   });
 
-  test("whose key holds garbage has lost it, and waits for whoever that is", () => {
+  test("whose key contains garbage loses its term and waits", () => {
     const play = new Solo("").leading().at(1_000).send({ type: "bucket-gone" }).reads(garbage(2));
     expect(play.effects).toContainEqual(
       expect.objectContaining({ type: "lose-leadership", reason: "superseded" }),
@@ -30,42 +30,42 @@ describe("a leader", () => {
     expect(writes(play)).toEqual([]);
   });
 
-  test("does not look up what it knows already", () => {
+  test("does not read because of revisions that it has already seen", () => {
     const play = new Solo("")
       .leading()
       .until(3_000)
       .applied(2)
       .watched(record(1, "z", 9))
       .watched(released(2, 9));
-    expect(play.said).toEqual([]);
+    expect(play.effectTypes).toEqual([]);
   });
 
-  test("that is suspended may be asked to resign; a follower has nothing to resign", () => {
+  test("resigns while suspended; a follower has nothing to resign", () => {
     const play = new Solo("", presence).leading(connection(1, true)).disconnected();
-    expect(play.send({ type: "resign", reason: "released" }).said).toEqual(["drain"]);
-    expect(new Solo("").send({ type: "resign", reason: "released" }).said).toEqual([]);
+    expect(play.send({ type: "resign", reason: "released" }).effectTypes).toEqual(["drain"]);
+    expect(new Solo("").send({ type: "resign", reason: "released" }).effectTypes).toEqual([]);
   });
 
-  test("that hears of its renewal on the next connection is not resumed by it, but renews again at once", () => {
+  test("is not resumed by a renewal sent on the previous connection, but renews again at once", () => {
     const play = new Solo("", presence).leading(connection(1, true)).until(3_000);
     play.disconnected().connected(connection(2, true)).applied(2);
-    expect(play.said).toEqual(["write"]);
+    expect(play.effectTypes).toEqual(["write"]);
     expect(play.held).toBe(false);
     play.applied(3);
-    expect(play.said).toEqual(["resumed"]);
+    expect(play.effectTypes).toEqual(["resumed"]);
   });
 
-  test("that adopts a lease naming an earlier connection renews at once", () => {
+  test("that adopts a record with an earlier connection renews at once", () => {
     const play = new Solo("").opened().connected(connection(1)).reads(null).at(500).disconnected();
     play
       .connected(connection(2))
       .at(1_000)
       .unanswered()
       .reads(record(1, "a", 1));
-    expect(play.said).toEqual(["become-leader", "write", "leader-change"]);
+    expect(play.effectTypes).toEqual(["become-leader", "write", "leader-change"]);
   });
 
-  test("that was made by a read ignores the answer to a later campaign", () => {
+  test("whose term was begun by a read ignores the answer to a later campaign", () => {
     const play = new Solo("")
       .opened()
       .connected()
@@ -75,21 +75,21 @@ describe("a leader", () => {
       .reads(null)
       .until(1_250);
     play.send({ type: "bucket-gone" }).reads(record(1, "a", 1));
-    expect(play.said).toContain("become-leader");
+    expect(play.effectTypes).toContain("become-leader");
     play.conflict();
-    expect(play.said).toEqual([]);
+    expect(play.effectTypes).toEqual([]);
     expect(play.held).toBe(true);
   });
 
-  test("whose lost read-back is about to be repeated does not release before it", () => {
+  test("does not release before the read that follows an unanswered renewal", () => {
     const play = new Solo("").leading().at(100).send({ type: "resign", reason: "released" });
     play.send({ type: "drained" }).at(1_100).unanswered().at(1_200).readFails().until(1_500);
-    expect(play.said).toContain("read");
-    expect(play.said).not.toContain("write");
+    expect(play.effectTypes).toContain("read");
+    expect(play.effectTypes).not.toContain("write");
   });
 });
 
-/** As a stream's leader does that has lost its quorum: it still answers reads, and refuses writes at once. */
+/** A stream leader without quorum answers reads and rejects writes at once. Returns the gaps between writes. */
 function writesWithoutQuorum(play: Solo, untilMs: number): number[] {
   const sent: number[] = [];
   while (play.now.mono < untilMs) {
@@ -103,17 +103,17 @@ function writesWithoutQuorum(play: Solo, untilMs: number): number[] {
 }
 
 describe("without a quorum, where reads are answered and writes are not,", () => {
-  test("a leader suspended by a reconnect renews at the pace of retries", () => {
+  test("a leader suspended by a reconnect renews at the retry interval", () => {
     const play = new Solo("", { crashDetection: "presence" }).leading();
     play.at(1_000).disconnected().at(1_100).connected(connection(2));
-    expect(play.said).toEqual(["write"]);
+    expect(play.effectTypes).toEqual(["write"]);
     const gaps = writesWithoutQuorum(play, 9_400);
     expect(gaps.length).toBeGreaterThan(20);
     expect(Math.min(...gaps)).toBeGreaterThanOrEqual(250);
     expect(play.state.role.name).toBe("suspended");
   });
 
-  test("a leader whose term has run out campaigns over its own record at the pace of retries", () => {
+  test("a leader whose term has expired campaigns against its own record at the retry interval", () => {
     const play = new Solo("").leading().until(9_500);
     const [, ...gaps] = writesWithoutQuorum(play, 20_000); // the first follows the term's last renewal
     expect(play.state.role.name).not.toBe("leader");
@@ -123,7 +123,7 @@ describe("without a quorum, where reads are answered and writes are not,", () =>
 });
 
 describe("a candidate", () => {
-  test("that is refused again and again asks ever more slowly", () => {
+  test("that is refused repeatedly backs off", () => {
     const play = new Solo("").opened().connected().reads(null);
     const asked: number[] = [];
     for (let i = 0; i < 6; i += 1) {
@@ -136,35 +136,35 @@ describe("a candidate", () => {
     expect(asked).toEqual([0, 252, 754, 1_756, 3_758, 6_760]);
   });
 
-  test("says once that its writes get no answer", () => {
+  test("warns once that its writes get no answer", () => {
     const play = new Solo("").opened().connected().reads(null).at(1_000).unanswered();
-    expect(play.said).toContain("warning");
+    expect(play.effectTypes).toContain("warning");
     play.reads(null).until(1_250).at(2_250).unanswered();
-    expect(play.said).not.toContain("warning");
+    expect(play.effectTypes).not.toContain("warning");
   });
 
-  test("hears nothing from the answer to a write that is not in flight", () => {
+  test("ignores the answer to a write that is not in flight", () => {
     const play = new Solo("").opened().connected().reads(null);
     play.send({ type: "written", nonce: 99, outcome: { kind: "applied", revision: 1 } });
-    expect(play.said).toEqual([]);
+    expect(play.effectTypes).toEqual([]);
     expect(play.state.role.name).toBe("campaigning");
   });
 });
 
 describe("a process that was stopped for long", () => {
-  test("looks before it campaigns on what it saw in another age", () => {
+  test("reads before it campaigns", () => {
     const play = new Solo("")
       .opened()
       .connected()
       .reads(record(7, "b", 2))
       .at(60_000)
       .tick();
-    expect(play.said).toEqual(["read", "leader-change"]);
+    expect(play.effectTypes).toEqual(["read", "leader-change"]);
     play.reads(record(7, "b", 2));
     expect(writes(play)).toHaveLength(1);
   });
 
-  test("campaigns all the same when that look is not believed", () => {
+  test("campaigns even if that read is not believed", () => {
     const play = new Solo("")
       .opened()
       .connected()
@@ -182,86 +182,86 @@ describe("a candidate with a presence", () => {
     return play.at(500).disconnected().connected(connection(2, true));
   };
 
-  test("does not lead on an ack that comes over the next connection: the record names the old one", () => {
+  test("begins no term on an ack that arrives on the next connection: the record names the old one", () => {
     const play = cut()
       .applied(1)
       .reads(record(1, "a", 1))
       .reads(record(1, "a", 1));
-    expect(play.said).toEqual(["write"]);
+    expect(play.effectTypes).toEqual(["write"]);
     expect(writes(play)[0]?.write).toMatchObject({ record: { epoch: 2, session: { clientId: 2 } } });
   });
 
-  test("does not lead on a record of the old connection that a read finds", () => {
+  test("begins no term on a record of the old connection that a read finds", () => {
     const play = cut()
       .at(1_000)
       .unanswered()
       .reads(record(1, "a", 1))
       .reads(record(1, "a", 1));
-    expect(play.said).toEqual(["write"]);
+    expect(play.effectTypes).toEqual(["write"]);
     expect(play.held).toBe(false);
   });
 });
 
-describe("a connection that is gone", () => {
+describe("a connection that is confirmed closed", () => {
   const holder = (revision: number, client: number): ReturnType<typeof record> =>
     record(revision, "b", 2, { nonce: revision, session: connection(client, true) });
-  const mourning = (): Solo => {
+  const bereft = (): Solo => {
     const play = new Solo("", { ...presence, cooldownMs: 0 }).opened().connected(connection(1, true));
     play.reads(holder(7, 9)).send({ type: "death-confirmed", binding: connection(9, true) });
     return play.conflict();
   };
 
-  test("entitles its holder to nothing, also by a renewal that was applied late", () => {
-    const play = mourning().reads(holder(8, 9));
+  test("lets the node campaign also against a renewal that was applied late", () => {
+    const play = bereft().reads(holder(8, 9));
     expect(writes(play)[0]?.write.expect).toEqual({ revision: 8 });
   });
 
-  test("says nothing about the next one of the same holder", () => {
-    const play = mourning().reads(holder(8, 10));
+  test("says nothing about the next connection of the same holder", () => {
+    const play = bereft().reads(holder(8, 10));
     expect(writes(play)).toEqual([]);
     expect(play.state.holder.takeoverWait).not.toBeNull();
   });
 });
 
-describe("a message of another life of the bucket", () => {
-  test("is looked up instead of being believed", () => {
+describe("a watched message with a smaller epoch", () => {
+  test("causes a read instead of being believed", () => {
     const play = new Solo("", { rememberedEpoch: 41 })
       .opened()
       .connected()
       .reads(record(3, "b", 42))
       .watched(record(9, "c", 7));
-    expect(play.said).toEqual(["read"]);
+    expect(play.effectTypes).toEqual(["read"]);
     expect(play.state.announced?.nodeId).toBe("b");
     play.reads(record(3, "b", 42)).watched(released(8, 7));
-    expect(play.said).toEqual(["read"]);
+    expect(play.effectTypes).toEqual(["read"]);
   });
 
-  test("is believed when the read says the same, and complained about once", () => {
+  test("is believed when a read confirms it, with one warning", () => {
     const play = new Solo("", { rememberedEpoch: 41 })
       .opened()
       .connected()
       .reads(record(3, "b", 7));
-    expect(play.said).toContain("warning");
+    expect(play.effectTypes).toContain("warning");
     play.watched(record(4, "b", 7)).reads(record(4, "b", 7));
-    expect(play.said).toEqual([]);
+    expect(play.effectTypes).toEqual([]);
     expect(play.state.lease.newestRevision).toBe(4);
   });
 });
 
-describe("a stray lease of its own", () => {
-  const stray = (): Solo => {
+describe("an orphan", () => {
+  const orphan = (): Solo => {
     const play = new Solo("").opened().connected().reads(null).at(1_000).unanswered();
     return play.send({ type: "compete", competes: false }).reads(record(1, "a", 1));
   };
 
-  test("whose deletion is refused is looked up again", () => {
-    const play = stray();
+  test("whose deletion is refused is read again", () => {
+    const play = orphan();
     expect(writes(play)[0]?.write.kind).toBe("release");
     play.conflict().until(play.now.mono + 250);
-    expect(play.said).toEqual(["read"]);
+    expect(play.effectTypes).toEqual(["read"]);
   });
 
-  test("is not led on once it was asked to be deleted, not even when it is wanted again", () => {
+  test("begins no term once its deletion was requested, not even when the node competes again", () => {
     const play = new Solo("").opened().connected().reads(null).at(100);
     play
       .send({ type: "compete", competes: false })
@@ -275,13 +275,13 @@ describe("a stray lease of its own", () => {
       .send({ type: "compete", competes: true })
       .at(1_110)
       .reads(record(1, "a", 1));
-    expect(play.said).not.toContain("become-leader");
+    expect(play.effectTypes).not.toContain("become-leader");
     expect(play.at(1_200).applied(2).held).toBe(false);
     expect(writes(play)).toMatchObject([{ write: { kind: "put", record: { epoch: 2 } } }]);
   });
 
-  test("whose deletion is answered when something newer was seen does not hide that", () => {
-    const play = stray()
+  test("whose deletion is confirmed late does not hide a newer record", () => {
+    const play = orphan()
       .watched(released(2, 1))
       .watched(record(3, "b", 2))
       .applied(2);
@@ -291,45 +291,45 @@ describe("a stray lease of its own", () => {
 });
 
 describe("a follower", () => {
-  test("does not ask about a holder that may be replaced anyway", () => {
+  test("makes no inquiry about a holder whose takeover wait is over", () => {
     const holder = record(7, "b", 2, { session: connection(9, true) });
     const play = new Solo("", { ...presence, requestTimeoutMs: 60_000 }).opened().connected().reads(holder);
     play.untilAnswering(10_000, holder);
     expect(writes(play)).toHaveLength(1);
     play.send({ type: "presence-lost", presence: "stream.presence-9" });
-    expect(play.said).toEqual([]);
+    expect(play.effectTypes).toEqual([]);
   });
 
-  test("has no record to renew when its presence is made anew", () => {
+  test("sends nothing when its presence is recreated", () => {
     const play = new Solo("", presence)
       .opened()
       .connected(connection(1, true))
       .reads(record(7, "b", 2));
-    expect(play.send({ type: "rebound", binding: connection(1, true) }).said).toEqual([]);
+    expect(play.send({ type: "rebound", binding: connection(1, true) }).effectTypes).toEqual([]);
   });
 
-  test("asks for the bucket only once when two reads find it gone", () => {
+  test("opens the bucket only once when two reads find it missing", () => {
     const play = new Solo("").opened().connected().readsNoBucket();
-    expect(play.said).toEqual(["warning", "open-bucket"]);
-    expect(play.readsNoBucket().said).not.toContain("warning");
+    expect(play.effectTypes).toEqual(["warning", "open-bucket"]);
+    expect(play.readsNoBucket().effectTypes).not.toContain("warning");
   });
 
-  test("that is stopping does not begin to compete", () => {
+  test("that is stopping does not compete again", () => {
     const play = new Solo("").leading().send({ type: "stop" }).send({ type: "compete", competes: true });
-    expect(play.said).toEqual([]);
+    expect(play.effectTypes).toEqual([]);
   });
 });
 
-describe("a transition that starts where it may not", () => {
+describe("a transition from a wrong state", () => {
   const now = { mono: 0, boot: 0, wall: 0 };
   const fresh = (): Draft => draftOf(initialState(config, now), now);
   const sent = { nonce: 1, epoch: 1, sentAt: now, binding: null };
 
   test.each<[string, (draft: Draft) => void]>([
     ["a drain without a term", (draft) => drain(draft, "released", undefined)],
-    ["a change of a term that is not there", (draft) => setTerm(draft, { revision: 1 })],
-    ["a campaign for a key that was never seen", campaign],
-    ["the deletion of a lease that was never seen", dropOrphan],
+    ["a change of a term without a term", (draft) => setTerm(draft, { revision: 1 })],
+    ["a campaign without a view", campaign],
+    ["the deletion of an orphan without a view", dropOrphan],
     [
       "a term after its deadline",
       (draft) => become({ ...draft, now: after(now, config.leaseTtlMs) }, sent, 1),

@@ -7,25 +7,25 @@ function writes(play: Solo): Extract<Effect, { type: "write" }>[] {
 }
 
 describe("a campaign", () => {
-  test("whose ack comes after a newer revision was seen does not begin a term", () => {
+  test("begins no term if a newer revision was seen before its ack", () => {
     const play = new Solo("")
       .opened()
       .connected()
       .reads(null)
       .watched(record(2, "b", 2))
       .applied(1);
-    expect(play.said).toEqual(["read"]);
+    expect(play.effectTypes).toEqual(["read"]);
     expect(play.state.lease.newestRevision).toBe(2);
   });
 
-  test("is over when the bucket turned into another one, whatever its ack says", () => {
+  test("ends when the bucket was replaced, even if its write is applied", () => {
     const play = new Solo("").opened().connected().reads(null);
     play.opened("generation-2").applied(1);
-    expect(play.said).not.toContain("become-leader");
+    expect(play.effectTypes).not.toContain("become-leader");
     expect(play.state.role.name).toBe("follower");
   });
 
-  test("of unknown outcome ends with a read that shows less than was seen", () => {
+  test("of unknown outcome ends with a stale read", () => {
     const play = new Solo("")
       .opened()
       .connected()
@@ -36,14 +36,14 @@ describe("a campaign", () => {
     expect(play.state.role.name).toBe("follower");
   });
 
-  test("that strays into a new bucket does not shorten the wait for the holder of the old one", () => {
+  test("whose write strays into a new bucket does not shorten the takeover wait", () => {
     const play = new Solo("").opened().connected().reads(null).at(1_000).unanswered().reads(null).at(1_100);
     play
       .watched(record(1, "b", 1))
       .at(1_200)
       .opened("generation-2")
       .reads(play.own(1, 1, 1));
-    expect(play.said).toEqual([]);
+    expect(play.effectTypes).toEqual([]);
     play
       .until(5_700)
       .reads(play.own(1, 1, 1))
@@ -51,7 +51,7 @@ describe("a campaign", () => {
     expect(writes(play)).toEqual([]);
   });
 
-  test("in a bucket that went back begins only when the newest lease seen there has run out", () => {
+  test("in a bucket that lost messages begins only when the newest lease seen there has expired", () => {
     const play = new Solo("").opened().connected().reads(null).at(10);
     play
       .watched(record(8, "b", 3, { ttlMs: 30_000 }))
@@ -59,20 +59,20 @@ describe("a campaign", () => {
       .reads(record(7, "c", 2));
     for (let now = 1_000; now < 30_000; now += 1_000) {
       play.at(now).tick();
-      if (play.said.includes("read")) play.reads(record(7, "c", 2));
+      if (play.effectTypes.includes("read")) play.reads(record(7, "c", 2));
       expect(writes(play)).toEqual([]);
     }
   });
 });
 
 describe("a vacancy", () => {
-  test("whose marker vanishes is campaigned for as an empty key", () => {
+  test("whose marker has expired is campaigned for as an empty key", () => {
     const play = new Solo("", { cooldownMs: 60_000 })
       .leading()
       .at(100)
       .send({ type: "resign", reason: "released" });
     play.send({ type: "drained" }).applied(2).until(50_000).reads(null, 2).until(60_100);
-    if (play.said.includes("read")) play.reads(null, 2);
+    if (play.effectTypes.includes("read")) play.reads(null, 2);
     expect(writes(play)[0]?.write.expect).toEqual({ emptyAtSequence: 2 });
   });
 });

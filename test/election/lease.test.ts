@@ -39,9 +39,9 @@ describe("a leader renews", () => {
   test.each([
     ["every heartbeat on a single server", 10_000, 3_000, 1, 3_000],
     ["more often where a stream election takes most of the span", 10_000, 3_000, 3, 500],
-    ["as often as is left of the span", 12_000, 3_000, 3, 2_400],
-    ["no more often than its heartbeat when the span is long enough", 60_000, 3_000, 5, 3_000],
-    ["no more often than its heartbeat when that is shorter still", 10_000, 200, 3, 200],
+    ["as often as the rest of the span requires", 12_000, 3_000, 3, 2_400],
+    ["every heartbeat when the span is long enough", 60_000, 3_000, 5, 3_000],
+    ["every heartbeat when that is shorter still", 10_000, 200, 3, 200],
   ])("%s", (_, ttl, heartbeat, replicas, interval) => {
     expect(renewIntervalMs(ttl, heartbeat, replicas)).toBe(interval);
   });
@@ -52,7 +52,7 @@ describe("a takeover waits for the longest of", () => {
     ["its own TTL", 10_000, 5_000, 0, 10_000],
     ["the holder's TTL", 10_000, 30_000, 0, 30_000],
     ["the bucket's max-age, when the record names no TTL", 10_000, undefined, 12_000, 12_000],
-    ["its own TTL, when neither record nor bucket says anything", 10_000, undefined, 0, 10_000],
+    ["its own TTL, when neither record nor bucket has one", 10_000, undefined, 0, 10_000],
     ["the holder's TTL, whatever the bucket's max-age", 10_000, 11_000, 60_000, 11_000],
   ])("%s", (_, own, holder, maxAge, wait) => {
     expect(takeoverWaitMs(own, holder, maxAge)).toBe(wait);
@@ -60,7 +60,7 @@ describe("a takeover waits for the longest of", () => {
 });
 
 describe("a deadline", () => {
-  test("is reached when either clock has reached it, at that very moment", () => {
+  test("is reached as soon as either clock reaches it", () => {
     const deadline = later(at(1_000), 500);
     expect(hasReached(deadline, at(1_499))).toBe(false);
     expect(hasReached(deadline, at(1_500))).toBe(true);
@@ -74,7 +74,7 @@ describe("a deadline", () => {
     expect(hasReached(deadline, at(1_000, 1_000, 9_999_999))).toBe(false);
   });
 
-  test("is as far as the nearer of the two clocks says, and never negative", () => {
+  test("is reported by the clock that is nearer to it, and never negative", () => {
     const deadline = later(at(1_000), 500);
     expect(remainingMs(deadline, at(1_100, 1_300))).toBe(200);
     expect(remainingMs(deadline, at(1_300, 1_100))).toBe(200);
@@ -82,7 +82,7 @@ describe("a deadline", () => {
   });
 });
 
-test("a follower's wait is over by its monotonic clock alone", () => {
+test("a follower's wait ends by its monotonic clock alone", () => {
   expect(waitedUntil(at(1_000), 500, at(1_499.9))).toBe(false);
   expect(waitedUntil(at(1_000), 500, at(1_500))).toBe(true);
   expect(waitedUntil(at(1_000), 500, at(1_000, 9_000))).toBe(false);

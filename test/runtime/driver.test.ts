@@ -57,7 +57,7 @@ class Rig {
 }
 
 describe("the queue", () => {
-  test("handles an event that an output causes after everything that was said before", async () => {
+  test("handles an event that an effect causes after the step that emitted the effect", async () => {
     const rig = await new Rig().leading();
     rig.onOutput = (output) => {
       if (output.type === "drain") rig.driver.dispatch({ type: "drained" });
@@ -87,7 +87,7 @@ describe("the queue", () => {
     await rig.stop();
   });
 
-  test("goes on after an output that threw", async () => {
+  test("goes on after an output handler that threw", async () => {
     const rig = await new Rig().leading();
     rig.onOutput = () => {
       throw new Error("a bug of the caller");
@@ -102,7 +102,7 @@ describe("the queue", () => {
 });
 
 describe("effects", () => {
-  test("are carried out in the order in which they were asked for", async () => {
+  test("are carried out in order", async () => {
     const rig = new Rig();
     rig.driver.start(rig.store.info());
     await rig.time.advance(10);
@@ -118,7 +118,7 @@ describe("effects", () => {
     await rig.stop();
   });
 
-  test("show a state that is already true: a new leader holds the lease when it is told so", async () => {
+  test("follow the state: a new leader is held when `become-leader` is emitted", async () => {
     for (const crashDetection of ["lease", "presence"] as const) {
       const rig = new Rig(crashDetection);
       const held: boolean[] = [];
@@ -153,7 +153,7 @@ describe("effects", () => {
     }
   });
 
-  test("show a state that is already true: a leader that resumes holds the lease, a suspended one does not", async () => {
+  test("follow the state: a resumed term is held when `resumed` is emitted, a suspended one is not", async () => {
     const rig = await new Rig("presence").leading();
     const held: [string, boolean][] = [];
     rig.onOutput = (output) => held.push([output.type, rig.driver.isHeld()]);
@@ -168,7 +168,7 @@ describe("effects", () => {
     await rig.stop();
   });
 
-  test("open the bucket anew when it is gone, again and again while it can't be opened", async () => {
+  test("reopen a deleted bucket, with retries while that fails", async () => {
     const rig = await new Rig().leading();
     let refused = 3;
     const open = rig.store.open.bind(rig.store);
@@ -184,7 +184,7 @@ describe("effects", () => {
     await rig.stop();
   });
 
-  test("ask for a death and believe only a yes", async () => {
+  test("ask the server about a suspicion, and dispatch only a confirmation", async () => {
     const rig = await new Rig("presence").leading();
     const other = new Driver({
       config: { ...config, nodeId: "b", incarnation: "b1", crashDetection: "presence" },
@@ -206,7 +206,7 @@ describe("effects", () => {
 });
 
 describe("the timer", () => {
-  test("is one, whatever happens", async () => {
+  test("is one", async () => {
     const rig = await new Rig().leading();
     for (let i = 0; i < 100; i += 1) rig.driver.dispatch({ type: "tick" });
     // The next renewal, and the timeouts of the requests that were answered.
@@ -215,14 +215,14 @@ describe("the timer", () => {
     await rig.stop();
   });
 
-  test("ticks no oftener than there is something to do", async () => {
+  test("ticks only when something is due", async () => {
     const rig = await new Rig().leading();
     await rig.time.advance(60_000);
     expect(rig.log.filter((entry) => entry === "<tick").length).toBe(20);
     await rig.stop();
   });
 
-  test("that was put off is not set anew, goes off for nothing, and is there when it is due", async () => {
+  test("that fires too early is not set again before it fires", async () => {
     const rig = new Rig();
     rig.bucket.force((revision) => record(revision, "b", 3));
     rig.driver.start(rig.store.info());
@@ -234,7 +234,7 @@ describe("the timer", () => {
       set += 1;
       return setTimer(delayMs, fire);
     };
-    // A follower that hears of a renewal has nothing to do for one and a half heartbeats more.
+    // Each renewal puts off the read that silence would cause by 1.5 heartbeat intervals.
     for (let i = 0; i < 30; i += 1) {
       rig.bucket.force((revision) => record(revision, "b", 3));
       await rig.time.advance(1_000);
@@ -249,8 +249,8 @@ describe("the timer", () => {
   });
 });
 
-describe("a leader whose process was stopped beyond its deadline", () => {
-  test("is none on its first instruction, before anything was handled", async () => {
+describe("a leader whose process was stopped until after its deadline", () => {
+  test("is not held from its first instruction on, before any event is handled", async () => {
     const rig = await new Rig().leading();
     rig.clock.pause(20_000);
     await rig.time.advance(19_000);
@@ -263,8 +263,8 @@ describe("a leader whose process was stopped beyond its deadline", () => {
   });
 });
 
-describe("the time left", () => {
-  test("is that of the running term, and none for any other", async () => {
+describe("remainingMs", () => {
+  test("is that of the running term, and 0 for any other", async () => {
     const rig = await new Rig().leading();
     expect(rig.driver.remainingMs(1)).toBe(9_492);
     expect(rig.driver.remainingMs(2)).toBe(0);
@@ -286,7 +286,7 @@ describe("stop", () => {
     },
   );
 
-  test("ends the waiting for a bucket that can't be opened", async () => {
+  test("aborts the opening of the bucket", async () => {
     const rig = await new Rig().leading();
     let aborted = false;
     rig.store.open = (signal) =>
@@ -306,7 +306,7 @@ describe("stop", () => {
     expect(rig.time.pending).toBe(0);
   });
 
-  test("stops listening for anybody's presence", async () => {
+  test("ends the watch of a presence", async () => {
     const rig = await new Rig("presence").leading();
     const watched: (string | null)[] = [];
     const session = new FakeSession(rig.connections, { presence: true });

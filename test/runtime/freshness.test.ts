@@ -19,7 +19,7 @@ function setUp(): {
 }
 
 describe("freshness", () => {
-  test("is not there before it was started, nor after it was stopped", () => {
+  test("is false before start() and after stop()", () => {
     const { freshness, fresh } = setUp();
     expect(fresh()).toBe(false);
     freshness.start();
@@ -38,7 +38,7 @@ describe("freshness", () => {
     freshness.stop();
   });
 
-  test("ends 250 ms after the last look that found the connection open, and comes back with the next one", async () => {
+  test("ends 250 ms after the last check that found the connection open, until the next one does", async () => {
     const { time, freshness, link, fresh } = setUp();
     freshness.start();
     await time.advance(100);
@@ -53,7 +53,7 @@ describe("freshness", () => {
     freshness.stop();
   });
 
-  test("is gone on the first instruction after a pause, and comes back only when the sockets were looked at", async () => {
+  test("ends with the first instruction after a pause, until the sockets were checked", async () => {
     const { time, clock, freshness, link, fresh } = setUp();
     freshness.start();
     await time.advance(10);
@@ -70,7 +70,7 @@ describe("freshness", () => {
     freshness.stop();
   });
 
-  test("is gone after a suspension of the machine, which the monotonic clock has not seen", async () => {
+  test("ends with a suspension of the machine, during which the monotonic clock stops", async () => {
     const { time, clock, freshness, fresh } = setUp();
     freshness.start();
     await time.advance(10);
@@ -82,7 +82,7 @@ describe("freshness", () => {
     freshness.stop();
   });
 
-  test("of a turn that took long is as old as the turn: the sockets may have been looked at when it began", () => {
+  test("counts from the start of a long turn: the sockets may have been polled at its start", () => {
     let mono = 1_000;
     let tick = (): void => {};
     let endTurn = (): void => {};
@@ -101,7 +101,7 @@ describe("freshness", () => {
     freshness.start();
     mono = 1_200;
     tick();
-    mono = 1_400; // kept from running, after the sockets were looked at
+    mono = 1_400; // not scheduled since the sockets were polled
     endTurn();
     expect(freshness.isFresh(clock.now())).toBe(true);
     mono = 1_449;
@@ -110,7 +110,7 @@ describe("freshness", () => {
     expect(freshness.isFresh(clock.now())).toBe(false);
   });
 
-  test("looks once per period however often it is started and stopped", async () => {
+  test("checks once per period however often it is started and stopped", async () => {
     const { time, freshness } = setUp();
     for (let i = 0; i < 10; i += 1) {
       freshness.start();
@@ -124,7 +124,7 @@ describe("freshness", () => {
     expect(time.pending).toBe(0);
   });
 
-  test("stopped between the timer and the turn of the loop, leaves no timer behind", async () => {
+  test("leaves no timer behind when stopped between the timer and the turn of the loop", async () => {
     const { time, clock, freshness } = setUp();
     freshness.start();
     clock.afterTurn(() => {});

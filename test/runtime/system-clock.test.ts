@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { type RawClocks, SystemClock, systemRandom } from "../../src/runtime/system-clock.ts";
 
-/** Three clocks that are moved by hand, and a count of how often the slow one was read. */
+/** Three clocks set by the test, and a count of the readings of the slow one. */
 class HandClocks implements RawClocks {
   mono = 1_000;
   wall = 1_700_000_000_000;
@@ -42,7 +42,7 @@ describe("SystemClock", () => {
     vi.useRealTimers();
   });
 
-  test("has two clocks that agree as long as nothing happens, and reads the slow one only once", () => {
+  test("has two clocks that agree until a suspension, and reads the slow one only once", () => {
     const { raw, clock } = started();
     for (let i = 0; i < 100; i += 1) {
       raw.pass(1_000);
@@ -74,7 +74,7 @@ describe("SystemClock", () => {
     expect(clock.now().boot - before.boot).toBe(3_360);
   });
 
-  test("takes a step of the wall clock for what it is, in both directions", () => {
+  test("ignores a step of the wall clock in either direction", () => {
     const { raw, clock } = started();
     const before = clock.now();
     raw.wall += 3_600_000;
@@ -85,7 +85,7 @@ describe("SystemClock", () => {
     expect(clock.now().boot).toBe(before.boot + 10);
   });
 
-  test("sees a suspension also when the wall clock is set in the same moment", () => {
+  test("detects a suspension even if the wall clock is set at the same time", () => {
     const { raw, clock } = started();
     const before = clock.now();
     raw.suspend(5_000);
@@ -93,7 +93,7 @@ describe("SystemClock", () => {
     expect(clock.now().boot - before.boot).toBe(5_000);
   });
 
-  test("is not misled by the uptime's coarse steps, nor by a slow drift of the wall clock", () => {
+  test("tolerates the uptime's coarse resolution and a slow drift of the wall clock", () => {
     const { raw, clock } = started();
     for (let i = 0; i < 1_000; i += 1) {
       raw.pass(1_000);
@@ -117,7 +117,7 @@ describe("SystemClock", () => {
     }
   });
 
-  test("sets timers that fire late rather than early, and can be cancelled", () => {
+  test("sets timers that never fire early and can be cancelled", () => {
     vi.useFakeTimers();
     const { clock } = started();
     const fired: string[] = [];
@@ -129,7 +129,7 @@ describe("SystemClock", () => {
     expect(fired).toEqual(["a"]);
   });
 
-  test("looks every period until that is cancelled", () => {
+  test("calls every period until cancelled", () => {
     vi.useFakeTimers();
     const clock = new SystemClock();
     let looks = 0;
@@ -143,7 +143,7 @@ describe("SystemClock", () => {
     expect(looks).toBe(2);
   });
 
-  test("runs afterTurn when the loop has looked at its sockets", async () => {
+  test("runs afterTurn once the loop has polled its sockets", async () => {
     const clock = new SystemClock();
     const order: string[] = [];
     await new Promise<void>((resolve) => {
@@ -166,7 +166,7 @@ describe("SystemClock", () => {
   });
 });
 
-test("identifiers are long, made of subject-safe characters, and never the same", () => {
+test("identifiers are long, safe in subjects, and unique", () => {
   const ids = new Set(Array.from({ length: 1_000 }, () => systemRandom.id()));
   expect(ids.size).toBe(1_000);
   for (const id of ids) expect(id).toMatch(/^[A-Za-z0-9_-]{16}$/);

@@ -53,7 +53,7 @@ export const identityMutants: readonly Mutant[] = [
     from: "if (contradictsView(draft, snapshot.entry)) draft.lease.newestRevision = 0;",
     to: "",
     equivalent:
-      "for one lease after a change of bucket nothing watched is believed; the rule remains for a bucket that lost its newest messages: test/election/view.test.ts",
+      "for one lease after a change of bucket nothing watched is believed; the rule remains for a bucket that lost its newest messages: test/election/outlook.test.ts",
   },
   {
     name: "a watched message counts as one of the bucket that was read",

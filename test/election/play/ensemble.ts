@@ -1,8 +1,7 @@
 /**
- * A play with several nodes: real drivers on virtual time against one bucket. The script says what happens to the world,
- * the transcript shows what every node hears and does.
+ * A play with several nodes: drivers in virtual time against one bucket. The script injects faults; the transcript shows the events
+ * and effects of every node.
  */
-
 import { effectText, eventText } from "../../../scripts/shared/election-text.ts";
 import type { ElectionConfig } from "../../../src/election/types.ts";
 import { Driver, type Output } from "../../../src/runtime/driver.ts";
@@ -17,7 +16,7 @@ import { config } from "./solo.ts";
 
 export interface PartOptions {
   readonly config?: Partial<ElectionConfig>;
-  /** How long the application's work takes to stop. */
+  /** Time that the application's work takes to stop. */
   readonly drainMs?: number;
   readonly rememberedEpoch?: number;
   readonly competes?: boolean;
@@ -63,8 +62,8 @@ export class Part {
         clock.setTimer(options.drainMs ?? 1, () => this.driver.dispatch({ type: "drained" }));
       },
       trace: (event, _now, effects, state) => {
-        play.say(name, `<- ${eventText(event)}`);
-        for (const effect of effects) play.sayOn(name, `-> ${effectText(effect, state)}`);
+        play.append(name, `<- ${eventText(event)}`);
+        for (const effect of effects) play.appendLine(name, `-> ${effectText(effect, state)}`);
       },
     });
   }
@@ -80,8 +79,8 @@ export class Part {
     this.session.kill();
   }
 
-  /** When this node was told that, and which epoch it was about. */
-  said(type: Output["type"]): number {
+  /** How often this node has emitted the effect. */
+  count(type: Output["type"]): number {
     return this.outputs.filter((output) => output.type === type).length;
   }
 }
@@ -107,9 +106,9 @@ export class Ensemble {
     this.#lines.push("", text);
   }
 
-  /** Something happens in the world. */
+  /** Injects a fault or another event. */
   async happens(text: string, run: () => void): Promise<void> {
-    this.say("**", text);
+    this.append("**", text);
     run();
     await settle();
   }
@@ -118,7 +117,7 @@ export class Ensemble {
     await this.time.advance(ms - this.time.now);
   }
 
-  /** Lets time pass until then without a word: there is nothing to see but what was seen before. */
+  /** Advances to that time without transcript: nothing new happens. */
   async quietlyUntil(ms: number, why: string): Promise<void> {
     this.#lines.push(traceLine(null, "..", why));
     this.#quiet = true;
@@ -127,14 +126,14 @@ export class Ensemble {
   }
 
   ask(...parts: Part[]): void {
-    for (const part of parts) this.say(part.name, `?  may it lead? ${part.driver.isHeld() ? "yes" : "no"}`);
+    for (const part of parts) this.append(part.name, `?  isHeld: ${part.driver.isHeld() ? "yes" : "no"}`);
   }
 
-  say(who: string, text: string): void {
+  append(who: string, text: string): void {
     if (!this.#quiet) this.#lines.push(traceLine(this.time.now, who, text));
   }
 
-  sayOn(who: string, text: string): void {
+  appendLine(who: string, text: string): void {
     if (!this.#quiet) this.#lines.push(traceLine(null, who, text));
   }
 

@@ -1,6 +1,6 @@
 /**
- * A one-node play on the bare core: the script feeds one event after another by hand, the transcript shows what the
- * election answers. No driver, no bucket, no time but what the script says.
+ * A play with one node on the core alone: the script sends each event, the transcript shows the effects. There is no driver and
+ * no bucket, and time passes only by the script.
  */
 
 import { effectText, eventText } from "../../../scripts/shared/election-text.ts";
@@ -32,7 +32,7 @@ export const config: ElectionConfig = {
   cooldownMs: 10_000,
 };
 
-/** Somebody's lease record: `record(7, "b", 2)` is revision 7, written by node b's first incarnation for epoch 2. */
+/** A lease record: `record(7, "b", 2)` is revision 7, written by node b's first incarnation for epoch 2. */
 export function record(
   revision: number,
   nodeId: string,
@@ -79,7 +79,7 @@ export class Solo {
   #now: Instant = { mono: 0, boot: 0, wall: 1_700_000_000_000 };
   #generation = "generation-1";
   state: ElectionState;
-  /** Of the last event. */
+  /** Effects of the last event. */
   effects: readonly Effect[] = [];
 
   constructor(title: string, changes: Partial<ElectionConfig> & InitialOptions = {}) {
@@ -98,8 +98,8 @@ export class Solo {
     return isHeld(this.state, this.#now);
   }
 
-  /** The types of the last event's effects. */
-  get said(): string[] {
+  /** Effect types of the last event. */
+  get effectTypes(): string[] {
     return this.effects.map((effect) => effect.type);
   }
 
@@ -108,7 +108,7 @@ export class Solo {
     return this;
   }
 
-  /** It is now so many milliseconds after the start, on all clocks. */
+  /** Advances all clocks to so many milliseconds after the start. */
   at(ms: number): this {
     return this.pass(ms - this.#now.mono);
   }
@@ -119,7 +119,7 @@ export class Solo {
     return this;
   }
 
-  /** The machine sleeps: the monotonic clock stands still. */
+  /** Suspends the machine: the monotonic clock stops. */
   suspendMachine(ms: number): this {
     const { mono, boot, wall } = this.#now;
     this.#now = { mono, boot: boot + ms, wall: wall + ms };
@@ -129,7 +129,7 @@ export class Solo {
 
   stepWall(ms: number): this {
     this.#now = { ...this.#now, wall: this.#now.wall + ms };
-    this.#lines.push(traceLine(null, this.#name, `   (somebody sets the wall clock, by ${ms} ms)`));
+    this.#lines.push(traceLine(null, this.#name, `   (the wall clock is set by ${ms} ms)`));
     return this;
   }
 
@@ -160,17 +160,17 @@ export class Solo {
     return this.send({ type: "tick" });
   }
 
-  /** Lets time pass until then; the node is woken whenever it asked to be. */
+  /** Advances to that time, with a tick whenever the node wants one. */
   until(ms: number): this {
     for (let wakes = 0; wakes < 1_000; wakes += 1) {
       const delay = wakeDelayMs(this.state, this.#now);
       if (delay === null || this.#now.mono + delay > ms) return this.at(ms);
       this.pass(delay).tick();
     }
-    throw new Error("it never stops waking up");
+    throw new Error("the node spins");
   }
 
-  /** Lets time pass until then; every read is answered with this 2 ms later. Ends early when a write is sent. */
+  /** As `until`, and answers each read with this entry 2 ms later. Ends early when a write is sent. */
   untilAnswering(ms: number, entry: LeaseEntry | null): this {
     for (let wakes = 0; wakes < 1_000; wakes += 1) {
       if (this.state.reads.inFlight)
@@ -224,19 +224,19 @@ export class Solo {
     return this.send({ type: "written", nonce, outcome });
   }
 
-  /** What the present record of this node looks like in the bucket. */
+  /** A record of this node. */
   own(revision: number, epoch: number, nonce: number): LeaseEntry {
     const { nodeId, incarnation } = this.state.config;
     return record(revision, nodeId, epoch, { incarnation, nonce });
   }
 
-  /** A line that says whether the node may act as the leader now. */
+  /** Adds a line with `isHeld`. */
   ask(): this {
-    this.#lines.push(traceLine(this.#now.mono, this.#name, `?  may it lead? ${this.held ? "yes" : "no"}`));
+    this.#lines.push(traceLine(this.#now.mono, this.#name, `?  isHeld: ${this.held ? "yes" : "no"}`));
     return this;
   }
 
-  /** Opened, connected, nobody there, and leading since 0 ms with epoch 1 at revision 1. */
+  /** Makes the node leader since 0 ms, with epoch 1 at revision 1. */
   leading(binding: SessionBinding | null = connection(1)): this {
     const before = this.#lines.length;
     this.opened().connected(binding).reads(null).applied(1);

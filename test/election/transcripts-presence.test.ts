@@ -3,11 +3,11 @@ import { Ensemble } from "./play/ensemble.ts";
 import { connection, record, Solo } from "./play/solo.ts";
 import { expectTranscript } from "./play/transcript.ts";
 
-test("a dead leader is replaced as soon as its server says that its connection is gone", async () => {
+test("a dead leader is replaced as soon as its server confirms that its connection is closed", async () => {
   const play = new Ensemble("kill -9 of a leader with a presence.", true);
   const a = play.node("a").start();
   const b = play.node("b").start();
-  await play.quietlyUntil(5_000, "a leads, b follows and listens for the end of a's presence");
+  await play.quietlyUntil(5_000, "a leads, b follows and watches a's presence");
   await play.happens("kill -9 a; the server closes its connection and deletes its presence consumer", () =>
     a.kill(),
   );
@@ -17,7 +17,7 @@ test("a dead leader is replaced as soon as its server says that its connection i
 });
 
 test("a false suspicion changes nothing", async () => {
-  const play = new Ensemble("A presence consumer is lost, but its holder lives.", true);
+  const play = new Ensemble("A presence consumer is lost, but its holder is alive.", true);
   const a = play.node("a").start();
   const b = play.node("b").start();
   await play.quietlyUntil(5_000, "a leads, b follows");
@@ -26,12 +26,12 @@ test("a false suspicion changes nothing", async () => {
   );
   await play.at(9_000);
   play.ask(a, b);
-  expect(b.said("become-leader")).toBe(0);
+  expect(b.count("become-leader")).toBe(0);
   await expectTranscript("false-suspicion", play);
 });
 
-test("a suspicion that nobody answers is left to W", async () => {
-  const play = new Ensemble("A leader dies, and its server can't be asked.", true);
+test("after a suspicion that no server confirms, the takeover waits W", async () => {
+  const play = new Ensemble("A leader dies, and its server cannot be asked.", true);
   const a = play.node("a").start();
   const b = play.node("b").start();
   await play.quietlyUntil(5_000, "a leads, b follows");
@@ -39,20 +39,23 @@ test("a suspicion that nobody answers is left to W", async () => {
     b.network.dropRequests = true;
     a.kill();
   });
-  await play.quietlyUntil(12_900, "b asks, and nobody answers");
+  await play.quietlyUntil(12_900, "b asks and gets no answer");
   await play.happens("b's requests arrive again", () => {
     b.network.dropRequests = false;
   });
-  await play.quietlyUntil(16_000, "the read that was under way has failed, another one is about to follow");
+  await play.quietlyUntil(16_000, "the read in flight has failed, and is about to be retried");
   await play.at(16_400);
   play.ask(b);
   await expectTranscript("suspicion-unanswered", play);
 });
 
-test("the death of a connection that the holder has replaced is ignored", async () => {
-  const play = new Solo("The word that a connection is dead comes when its holder is back on another one.", {
-    crashDetection: "presence",
-  })
+test("a confirmation for a connection that the holder has replaced is ignored", async () => {
+  const play = new Solo(
+    "The confirmation that a connection is closed arrives when its holder has reconnected.",
+    {
+      crashDetection: "presence",
+    },
+  )
     .opened()
     .connected(connection(1, true))
     .reads(record(7, "b", 2, { session: connection(9, true) }))
@@ -60,16 +63,16 @@ test("the death of a connection that the holder has replaced is ignored", async 
     .send({ type: "presence-lost", presence: "stream.presence-9" })
     .at(1_001)
     .watched(record(8, "b", 2, { session: connection(10, true) }))
-    .scene("True, but about the past.")
+    .scene("True, but the record names another connection now.")
     .at(1_002)
     .send({ type: "death-confirmed", binding: connection(9, true) })
-    .scene("And this is about somebody else's presence altogether.")
+    .scene("A suspicion against the presence of another node.")
     .send({ type: "presence-lost", presence: "stream.presence-3" });
   await expectTranscript("death-of-an-old-binding", play);
 });
 
-test("a death that happened while nobody listened is asked for after a reconnect", async () => {
-  const play = new Solo("The leader died while this node was not connected.", { crashDetection: "presence" })
+test("after a reconnect the node asks for the holder, whose end it may have missed", async () => {
+  const play = new Solo("The leader dies while this node is not connected.", { crashDetection: "presence" })
     .opened()
     .connected(connection(1, true))
     .reads(record(7, "b", 2, { session: connection(9, true) }))
@@ -87,10 +90,13 @@ test("a death that happened while nobody listened is asked for after a reconnect
   await expectTranscript("death-missed", play);
 });
 
-test("a holder without a presence is never asked about", async () => {
-  const play = new Solo("A holder that does not promise to suspend itself may only be outwaited.", {
-    crashDetection: "presence",
-  })
+test("no inquiry is made about a holder without a presence", async () => {
+  const play = new Solo(
+    "A holder that does not promise to suspend itself is replaced only after the takeover wait.",
+    {
+      crashDetection: "presence",
+    },
+  )
     .opened()
     .connected(connection(1, true))
     .reads(record(7, "b", 2, { session: connection(9) }))
@@ -99,7 +105,7 @@ test("a holder without a presence is never asked about", async () => {
   await expectTranscript("holder-without-presence", play);
 });
 
-test("a process that was stopped while its connection was cut leads no more, from its first instruction on", async () => {
+test("a process that was stopped while its connection was cut is not held, from its first instruction on", async () => {
   const play = new Ensemble("SIGSTOP, the connection is cut, SIGCONT, all within the span.", true);
   const a = play.node("a").start();
   const b = play.node("b").start();
@@ -109,7 +115,7 @@ test("a process that was stopped while its connection was cut leads no more, fro
   await play.at(4_500);
   await play.happens("a's connection is cut", () => a.session.disconnect());
   await play.at(5_499);
-  play.scene("b leads. a continues at 5500 ms: before anything else has run, it is asked.");
+  play.scene("b leads. a continues at 5500 ms; isHeld is called before anything else has run.");
   play.ask(a, b);
   await play.at(5_600);
   play.ask(a, b);
@@ -119,15 +125,15 @@ test("a process that was stopped while its connection was cut leads no more, fro
   await expectTranscript("stopped-and-cut", play);
 });
 
-test("an ack that waited in the socket of a stopped process does not make it lead", async () => {
+test("an ack that waited in the socket of a stopped process begins no term", async () => {
   const play = new Ensemble(
-    "A candidate is stopped right after its write; the ack and the end of the connection wait for it.",
+    "A candidate is stopped right after its write; the ack and the end of the connection wait in its socket.",
     true,
   );
   const a = play.node("a").start();
   const b = play.node("b").start();
   await play.at(2);
-  await play.happens("a is stopped for two seconds, with its acquiring write on the way", () =>
+  await play.happens("a is stopped for two seconds, with its acquiring write in flight", () =>
     a.clock.pause(2_000, "messages"),
   );
   await play.at(1_000);
@@ -136,25 +142,19 @@ test("an ack that waited in the socket of a stopped process does not make it lea
   play.scene("a continues at 2002 ms. The ack is first in its socket, the end of the connection second.");
   await play.at(2_002);
   play.ask(a, b);
-  expect(a.said("become-leader")).toBe(0);
+  expect(a.count("become-leader")).toBe(0);
   await expectTranscript("ack-before-the-cut", play);
 });
 
-test("a machine that was suspended does not trust what it knew of its connection", async () => {
-  const play = new Ensemble(
-    "The machine is suspended: the monotonic clock says that nothing happened.",
-    true,
-  );
+test("a machine that was suspended does not trust its last check of the connection", async () => {
+  const play = new Ensemble("The machine is suspended: the monotonic clock stops.", true);
   const a = play.node("a").start();
   play.node("b").start();
   await play.quietlyUntil(3_500, "a leads, b follows");
-  await play.happens(
-    "a's machine is suspended for two seconds, and its connection is reset meanwhile",
-    () => {
-      a.clock.suspend(2_000);
-      play.time.after(1_000, () => a.session.disconnect());
-    },
-  );
+  await play.happens("a's machine is suspended for two seconds; its connection is reset in that time", () => {
+    a.clock.suspend(2_000);
+    play.time.after(1_000, () => a.session.disconnect());
+  });
   await play.at(5_499);
   play.ask(a);
   await play.at(5_600);

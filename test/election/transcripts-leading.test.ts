@@ -4,16 +4,16 @@ import { expectTranscript } from "./play/transcript.ts";
 
 test("the first leader of a new bucket has epoch 1", async () => {
   const play = new Solo("The first leader of a new bucket.")
-    .scene("The bucket was just made. The node looks before it writes: nobody has ever been here.")
+    .scene("The bucket was just created. The node reads before it writes: the key is empty.")
     .opened()
     .connected()
     .at(2)
     .reads(null)
-    .scene("Its write is applied. It was sent at 2 ms, so the term may last until 2 + 9500 ms.")
+    .scene("Its write is applied. It was sent at 2 ms, so the deadline is at 2 + 9500 ms.")
     .at(4)
     .applied(1)
     .ask()
-    .scene("It renews every three seconds; every confirmed renewal moves the deadline.")
+    .scene("It renews every three seconds; each confirmed renewal moves the deadline.")
     .until(3_002)
     .at(3_004)
     .applied(2)
@@ -31,7 +31,7 @@ test("the deadline counts from the send, not from the ack", async () => {
     .at(3_900)
     .applied(2)
     .scene(
-      "Then the network falls silent. What was sent at 3000 ms is good until 12500 ms, not until 13400 ms.",
+      "Then the network is down. The renewal sent at 3000 ms is good until 12500 ms, not until 13400 ms.",
     )
     .until(6_000)
     .disconnected()
@@ -44,15 +44,15 @@ test("the deadline counts from the send, not from the ack", async () => {
 });
 
 test("an acquiring write whose ack comes after its deadline begins no term", async () => {
-  const play = new Solo("An ack that comes too late begins no term.", { requestTimeoutMs: 20_000 })
-    .scene("The acquiring write is applied, but its ack is 9500 ms under way.")
+  const play = new Solo("An ack that arrives too late begins no term.", { requestTimeoutMs: 20_000 })
+    .scene("The acquiring write is applied, but its ack takes 9500 ms.")
     .opened()
     .connected()
     .reads(null)
     .at(9_500)
     .applied(1)
     .ask()
-    .scene("The node finds its own stale lease and campaigns again, against that.")
+    .scene("The node reads its own expired lease and campaigns against it.")
     .at(9_502)
     .reads(record(1, "a", 1))
     .at(9_504)
@@ -61,28 +61,26 @@ test("an acquiring write whose ack comes after its deadline begins no term", asy
   await expectTranscript("ack-after-the-deadline", play);
 });
 
-test("the larger of the two clocks ends a term", async () => {
-  const play = new Solo("The machine is suspended: the larger of the two clocks ends the term.")
-    .scene(
-      "The lid is closed for nine seconds. The monotonic clock saw half a second, the boot clock all of it.",
-    )
+test("the faster of the two clocks ends a term", async () => {
+  const play = new Solo("The machine is suspended: the faster of the two clocks ends the term.")
+    .scene("The machine sleeps for nine seconds. The monotonic clock stops, the boot clock goes on.")
     .leading()
     .at(500)
     .suspendMachine(9_000)
     .ask()
-    .scene("No event was needed to know that. The next one, whatever it is, ends the term.")
+    .scene("isHeld needs no event for that. The next event, of any kind, ends the term.")
     .tick();
   await expectTranscript("suspended-machine", play);
 });
 
 test("a jump of the wall clock changes nothing", async () => {
-  const play = new Solo("Somebody sets the wall clock, twice. Nothing happens.")
+  const play = new Solo("The wall clock is set twice. Nothing happens.")
     .leading()
     .scene("An hour forward.")
     .stepWall(3_600_000)
     .tick()
     .ask()
-    .scene("A day back. The next renewal comes when it would have come.")
+    .scene("A day back. The next renewal is sent at the usual time.")
     .stepWall(-86_400_000)
     .until(3_000)
     .at(3_002)
@@ -91,9 +89,9 @@ test("a jump of the wall clock changes nothing", async () => {
   await expectTranscript("wall-clock-jump", play);
 });
 
-test("a lost ack is read back: ours", async () => {
-  const play = new Solo("The ack of the acquiring write is lost; a look shows that it was applied.")
-    .scene("No answer within a second. That is not a no: the node looks.")
+test("a read after a lost ack: the write was applied", async () => {
+  const play = new Solo("The ack of the acquiring write is lost; a read shows that it was applied.")
+    .scene("No answer within a second. The outcome is unknown, so the node reads.")
     .opened()
     .connected()
     .reads(null)
@@ -106,18 +104,18 @@ test("a lost ack is read back: ours", async () => {
   await expectTranscript("lost-ack-ours", play);
 });
 
-test("a lost ack is read back: not applied", async () => {
-  const play = new Solo("The acquiring write itself was lost; it is sent again.")
+test("a read after a lost ack: the write was not applied", async () => {
+  const play = new Solo("The acquiring write itself was lost; another one is sent.")
     .opened()
     .connected()
     .reads(null)
     .at(1_000)
     .unanswered()
-    .scene("Still nobody there. The write may be under way yet, so it gets 250 ms more.")
+    .scene("The key is still empty. The write may still be on its way, so it gets 250 ms more.")
     .at(1_002)
     .reads(null)
     .until(1_252)
-    .scene("The second one makes it.")
+    .scene("The second write is applied.")
     .at(1_254)
     .applied(1)
     .ask();
@@ -125,19 +123,19 @@ test("a lost ack is read back: not applied", async () => {
 });
 
 test("a renewal that is applied late counts from its own send", async () => {
-  const play = new Solo("A renewal without an answer turns out to be applied, later.")
+  const play = new Solo("A renewal gets no answer and is applied later.")
     .leading()
-    .scene("The renewal of 3000 ms gets no answer. The look right after shows the old revision.")
+    .scene("The renewal of 3000 ms gets no answer. The read right after shows the old revision.")
     .until(3_000)
     .at(4_000)
     .unanswered()
     .at(4_002)
     .reads(record(1, "a", 1))
-    .scene("So it is sent again. Meanwhile the first one is applied: the second is refused.")
+    .scene("So another one is sent. The first is applied before it: the second is refused.")
     .until(4_250)
     .at(4_252)
     .conflict()
-    .scene("The look shows the first one. Good until 3000 + 9500 ms, and the next one is due now.")
+    .scene("The read shows the first one: the deadline is at 3000 + 9500 ms.")
     .at(4_254)
     .reads(record(2, "a", 1, { nonce: 2 }))
     .until(6_000)
@@ -147,17 +145,17 @@ test("a renewal that is applied late counts from its own send", async () => {
   await expectTranscript("renewal-applied-late", play);
 });
 
-test("renewals that get no answer are repeated until the deadline", async () => {
+test("renewals that get no answer are retried until the deadline", async () => {
   const play = new Solo("No renewal gets an answer any more.").leading().until(3_000);
-  play.scene("Retried 250 ms after every failure; never longer in flight than the term has left.");
+  play.scene("Retried 250 ms after each failure; the timeout never exceeds the rest of the term.");
   for (let now = 4_000; now < 9_500; now += 1_250) {
     play.at(now).unanswered();
     play.at(now + 100).readFails();
     play.until(Math.min(now + 250, 9_499));
   }
-  play.scene("At 9500 ms the term is over, whatever is still in flight.").ask().until(9_500).ask();
+  play.scene("At 9500 ms the term is over, although a renewal is in flight.").ask().until(9_500).ask();
   play.scene(
-    "The last renewal is answered after all. Too late: it begins nothing, the node looks and starts over.",
+    "The last renewal is answered after all. Too late: it begins no term; the node reads and campaigns.",
   );
   play
     .at(9_600)
@@ -170,14 +168,14 @@ test("renewals that get no answer are repeated until the deadline", async () => 
   await expectTranscript("renewals-unanswered", play);
 });
 
-test("a refused renewal is settled by a look: ours", async () => {
+test("a read after a refused renewal: the lease is still ours", async () => {
   const play = new Solo("A renewal is refused, and the lease is still ours.")
     .leading()
     .until(3_000)
-    .scene("The answer is a conflict. Somebody's write is in the way; it may be one of our own.")
+    .scene("The answer is a conflict. Another write was applied; it may be one of our own.")
     .at(3_002)
     .conflict()
-    .scene("Our own record, the one we know. We carry on and renew again.")
+    .scene("The read shows our own record, unchanged. The term goes on, and the next renewal is sent.")
     .at(3_004)
     .reads(record(1, "a", 1))
     .ask()
@@ -187,15 +185,13 @@ test("a refused renewal is settled by a look: ours", async () => {
   await expectTranscript("conflict-ours", play);
 });
 
-test("a refused renewal is settled by a look: lost", async () => {
+test("a read after a refused renewal: another node leads", async () => {
   const play = new Solo("A renewal is refused because another node leads.")
     .leading()
     .until(3_000)
     .at(3_002)
     .conflict()
-    .scene(
-      "Until the answer the term still runs: its deadline is ahead, and whoever took over waited for it.",
-    )
+    .scene("Until the read is answered the term is still held: its deadline is ahead.")
     .ask()
     .at(3_004)
     .reads(record(2, "b", 2))
@@ -211,7 +207,7 @@ test("a leader without a connection keeps its term when crashes are detected by 
     .disconnected()
     .ask()
     .until(5_000)
-    .scene("Back again, with another connection. The first act is a renewal.")
+    .scene("Reconnected. A renewal is sent at once.")
     .connected(connection(2))
     .at(5_002)
     .applied(2)
@@ -227,47 +223,50 @@ test("a leader without a connection suspends itself when it has a presence", asy
     },
   )
     .leading(connection(1, true))
-    .scene("From this moment it may not lead, although its deadline is far.")
+    .scene("From this moment it is not held, although its deadline is ahead.")
     .at(2_000)
     .disconnected()
     .ask()
-    .scene("Back on another connection. That alone resumes nothing.")
+    .scene("Reconnected. That alone does not resume the term.")
     .at(2_500)
     .connected(connection(2, true))
     .ask()
-    .scene("The renewal that names the new connection is applied: nobody has taken over, and nobody will.")
+    .scene("The renewal that names the new connection is applied: no other node has taken over.")
     .at(2_502)
     .applied(2)
     .ask();
   await expectTranscript("disconnect-presence-resumes", play);
 });
 
-test("only a renewal sent on the present connection lifts a suspension", async () => {
-  const play = new Solo("A renewal of the old connection is applied. That does not lift the suspension.", {
-    crashDetection: "presence",
-  })
+test("only a renewal sent on the present connection ends a suspension", async () => {
+  const play = new Solo(
+    "A renewal sent on the old connection is applied. That does not end the suspension.",
+    {
+      crashDetection: "presence",
+    },
+  )
     .leading(connection(1, true))
     .until(3_000)
-    .scene("The connection breaks while a renewal is in flight; the next connection stands at once.")
+    .scene("The connection breaks while a renewal is in flight; the client reconnects at once.")
     .at(3_001)
     .disconnected()
     .at(3_100)
     .connected(connection(2, true))
-    .scene("The old one was applied. It names a connection that others may be asking about.")
+    .scene("The old renewal was applied. It names a connection that others may be asking about.")
     .at(4_000)
     .unanswered()
     .at(4_002)
     .reads(record(2, "a", 1, { nonce: 2 }))
     .ask()
-    .scene("The new one is applied as well.")
+    .scene("The new one is applied, too.")
     .at(4_004)
     .applied(3)
     .ask();
   await expectTranscript("disconnect-presence-old-renewal", play);
 });
 
-test("a suspended leader that was replaced loses on its return", async () => {
-  const play = new Solo("Suspended, and replaced meanwhile.", { crashDetection: "presence" })
+test("a suspended leader that was replaced loses its term when it reconnects", async () => {
+  const play = new Solo("Suspended, and replaced before it reconnects.", { crashDetection: "presence" })
     .leading(connection(1, true))
     .at(2_000)
     .disconnected()
@@ -281,8 +280,8 @@ test("a suspended leader that was replaced loses on its return", async () => {
   await expectTranscript("disconnect-presence-lost", play);
 });
 
-test("a presence that is made anew is named in the record at once", async () => {
-  const play = new Solo("The presence consumer is lost and made anew: the record says so at once.", {
+test("a recreated presence is named in the record at once", async () => {
+  const play = new Solo("The presence consumer is lost and recreated: a renewal names it at once.", {
     crashDetection: "presence",
   })
     .leading(connection(1, true))
@@ -294,17 +293,17 @@ test("a presence that is made anew is named in the record at once", async () => 
   await expectTranscript("rebound", play);
 });
 
-test("the key is deleted under a live leader: it loses, and may campaign at once", async () => {
-  const play = new Solo("An operator deletes the key under a leader.")
+test("the key of a live leader is deleted: it loses its term, and may campaign at once", async () => {
+  const play = new Solo("An operator deletes the key of a leader.")
     .leading()
     .at(1_000)
     .watched(deleted(2))
     .ask()
-    .scene("A hint is not enough to stop; the look is.")
+    .scene("A hint does not end the term; the read does.")
     .at(1_002)
     .reads(deleted(2))
     .ask()
-    .scene("The key was its own, so it need not wait for anybody.")
+    .scene("The deleted lease was its own, so it need not wait.")
     .at(1_004)
     .applied(3)
     .ask();

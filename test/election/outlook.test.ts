@@ -25,10 +25,10 @@ const vacant = (
   since,
 });
 
-describe("what is seen bounds the next epoch", () => {
+describe("the floor of the next epoch", () => {
   const held = record(7, "b", 3);
   test.each<[string, View, number]>([
-    ["nothing seen: no bound", { kind: "unknown" }, 0],
+    ["without a view: 0", { kind: "unknown" }, 0],
     [
       "a record: its epoch",
       { kind: "occupied", revision: 7, record: held.kind === "record" ? held.record : null },
@@ -39,7 +39,7 @@ describe("what is seen bounds the next epoch", () => {
       { kind: "occupied", revision: 7, record: null },
       7,
     ],
-    ["a vacancy: what is known of it", vacant(9, 9, 4), 4],
+    ["a vacancy: its own floor", vacant(9, 9, 4), 4],
   ])("%s", (_, view, floor) => {
     expect(epochFloor(view)).toBe(floor);
   });
@@ -51,16 +51,16 @@ test("a write expects exactly what was seen", () => {
   expect(expectationOf(vacant(0, 12, 12))).toEqual({ emptyAtSequence: 12 });
 });
 
-describe("the leader, as far as a follower can tell,", () => {
+describe("the leader that a follower announces", () => {
   const following = (...args: ConstructorParameters<typeof Solo>): Solo =>
     new Solo(...args).opened().connected();
 
   test.each([
     ["is the one in the record", record(7, "b", 3), "b"],
     ["is the one in a go-cluster record", goRecord(7, "g", 3), "g"],
-    ["is nobody when there is garbage", garbage(7), undefined],
-    ["is nobody after a release", released(7, 3), undefined],
-    ["is nobody after a delete", deleted(7), undefined],
+    ["is none when there is garbage", garbage(7), undefined],
+    ["is none after a release", released(7, 3), undefined],
+    ["is none after a delete", deleted(7), undefined],
   ])("%s", (_, entry, leader) => {
     expect(following("").reads(entry).state.announced?.nodeId).toBe(leader);
   });
@@ -68,14 +68,14 @@ describe("the leader, as far as a follower can tell,", () => {
   test("is announced again when only the incarnation has changed", () => {
     const play = following("").reads(record(7, "b", 3));
     play.watched(record(8, "b", 3, { incarnation: "b2" }));
-    expect(play.said).toEqual(["leader-change"]);
+    expect(play.effectTypes).toEqual(["leader-change"]);
   });
 
   test("is not announced again by a renewal", () => {
     expect(
       following("")
         .reads(record(7, "b", 3))
-        .watched(record(8, "b", 3, { nonce: 2 })).said,
+        .watched(record(8, "b", 3, { nonce: 2 })).effectTypes,
     ).toEqual([]);
   });
 });
@@ -84,13 +84,13 @@ describe("a message of a deleted bucket that arrives after the next one was read
   const straggler = record(3, "a", 1, { nonce: 9 });
   const following = (): Solo => new Solo("").opened().connected().watched(straggler);
 
-  test("gives way to what is read at the same revision, and that is waited for", () => {
+  test("is replaced by a record read at the same revision, which starts the takeover wait", () => {
     const play = following().reads(record(3, "b", 2));
     expect(play.state.lease.view).toMatchObject({ revision: 3, record: { nodeId: "b", epoch: 2 } });
     expect(play.state.holder.takeoverWait).toMatchObject({ waitMs: 10_000 });
   });
 
-  test("is looked into when the watch shows another at its revision", () => {
+  test("causes a read when the watch shows another message at its revision", () => {
     const play = following().reads(straggler);
     expect(contradictsView(play.state, straggler)).toBe(false);
     expect(play.watched(record(3, "b", 2)).state.reads.inFlight).toBe(true);
@@ -100,15 +100,15 @@ describe("a message of a deleted bucket that arrives after the next one was read
     ["garbage", garbage(3)],
     ["a release", released(3, 1)],
     ["a delete", deleted(3)],
-  ])("gives way to %s", (_, entry) => {
+  ])("is replaced by %s", (_, entry) => {
     expect(following().reads(entry).state.lease.view).not.toMatchObject({ record: { nodeId: "a" } });
   });
 });
 
-describe("the wait after garbage was written over a lease", () => {
+describe("the takeover wait after garbage was written over a lease", () => {
   const waitMs = (play: Solo): number | undefined => play.state.holder.takeoverWait?.waitMs;
 
-  test("is as long as its holder's own TTL lets it believe", () => {
+  test("is as long as the holder's TTL", () => {
     const play = new Solo("")
       .opened()
       .connected()
@@ -117,13 +117,13 @@ describe("the wait after garbage was written over a lease", () => {
     expect(waitMs(play.watched(garbage(9)))).toBe(20_000);
   });
 
-  test("is the node's own TTL where nobody was seen before", () => {
+  test("is the node's own TTL without an earlier record", () => {
     expect(waitMs(new Solo("").opened().connected().reads(garbage(7)))).toBe(10_000);
   });
 });
 
-describe("the wait after the key has vanished", () => {
-  test("is not prolonged by a second look at the empty key", () => {
+describe("the takeover wait after the key was deleted", () => {
+  test("is not prolonged by another read of the empty key", () => {
     const play = new Solo("")
       .opened()
       .connected()
@@ -144,11 +144,11 @@ describe("the wait after the key has vanished", () => {
     expect(play.now.mono).toBe(31_000);
   });
 
-  test("is none for a node that saw nobody", () => {
-    expect(new Solo("").opened().connected().reads(deleted(8)).said).toContain("write");
+  test("is none for a node that has seen no record", () => {
+    expect(new Solo("").opened().connected().reads(deleted(8)).effectTypes).toContain("write");
   });
 
-  test("counts from the last record when the bucket's max-age took it away", () => {
+  test("counts from the last record when the bucket's max-age expired it", () => {
     const play = new Solo("")
       .opened("generation-1", 10_000)
       .connected()
@@ -159,8 +159,8 @@ describe("the wait after the key has vanished", () => {
   });
 });
 
-describe("what the state wants", () => {
-  test("is nothing once the node has stopped", () => {
+describe("timers, watches and checks", () => {
+  test("end once the node has stopped", () => {
     const play = new Solo("", { crashDetection: "presence" }).opened().connected(connection(1, true));
     play.reads(record(7, "b", 3, { session: connection(9, true) }));
     expect(watchedPresence(play.state)).toBe("stream.presence-9");
@@ -170,7 +170,7 @@ describe("what the state wants", () => {
     expect(dependsOnConnection(play.state)).toBe(false);
   });
 
-  test("is no presence of its own, of nobody, or for a node that does not compete", () => {
+  test("watch no presence of its own, of an unknown holder, or for a node that does not compete", () => {
     const presence = { crashDetection: "presence" as const };
     expect(watchedPresence(new Solo("", presence).leading(connection(1, true)).state)).toBeNull();
     expect(watchedPresence(new Solo("", presence).state)).toBeNull();
@@ -186,7 +186,7 @@ describe("what the state wants", () => {
     expect(watchedPresence(strange.state)).toBeNull();
   });
 
-  test("is an eye on the connection from the campaign on, as long as it is up", () => {
+  test("check the connection from the campaign on, while it is up", () => {
     const play = new Solo("", { crashDetection: "presence" }).opened().connected(connection(1, true));
     expect(dependsOnConnection(play.state)).toBe(false);
     play.reads(null);
@@ -197,24 +197,24 @@ describe("what the state wants", () => {
     expect(dependsOnConnection(play.state)).toBe(true);
   });
 
-  test("is nothing but the deadline while a leader is not connected", () => {
+  test("wake a disconnected leader only at its deadline", () => {
     const play = new Solo("").leading().disconnected();
     expect(wakeDelayMs(play.state, play.now)).toBe(9_500);
   });
 
-  test("is nothing at all while a follower of nobody is not connected", () => {
+  test("never wake a disconnected follower without a leader", () => {
     const play = new Solo("");
     expect(wakeDelayMs(play.state, play.now)).toBeNull();
   });
 });
 
-test("nothing is held by a state whose deadline has passed, whether or not it was told", () => {
+test("a state is not held once its deadline has passed, without any event", () => {
   const play = new Solo("").leading();
   expect(isHeld(play.state, { mono: 9_499, boot: 9_499, wall: 0 })).toBe(true);
   expect(isHeld(play.state, { mono: 9_500, boot: 9_500, wall: 0 })).toBe(false);
 });
 
-test("a record from an unknown past never lowers what is remembered", () => {
+test("a record with a smaller epoch does not lower the remembered one", () => {
   const play = new Solo("", { rememberedEpoch: 41 })
     .opened()
     .connected()

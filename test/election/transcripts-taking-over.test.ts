@@ -4,8 +4,8 @@ import { garbage, goRecord, record, released, Solo } from "./play/solo.ts";
 import { expectTranscript } from "./play/transcript.ts";
 
 test("a second node follows, and takes over W after it received the last renewal", async () => {
-  const play = new Ensemble("A leader dies without a word; the other node waits out its lease.");
-  play.scene("Node a is first. Node b comes later, finds it and follows.");
+  const play = new Ensemble("A leader dies; the other node waits until its lease has expired.");
+  play.scene("Node a starts first. Node b starts later and follows a.");
   const a = play.node("a").start();
   await play.at(100);
   const b = play.node("b").start();
@@ -17,12 +17,12 @@ test("a second node follows, and takes over W after it received the last renewal
   await play.happens("kill -9 a", () => a.kill());
   await play.at(13_100);
   play.ask(b);
-  expect(b.said("become-leader")).toBe(1);
+  expect(b.count("become-leader")).toBe(1);
   await expectTranscript("takeover-after-w", play);
 });
 
 test("a follower waits the larger of two TTLs", async () => {
-  const play = new Solo("The holder has a longer lease than the follower: the longer one is waited for.")
+  const play = new Solo("The holder has a longer lease than the follower: the follower waits the longer one.")
     .opened()
     .connected()
     .reads(record(7, "b", 2, { ttlMs: 30_000 }));
@@ -34,8 +34,10 @@ test("a follower waits the larger of two TTLs", async () => {
   await expectTranscript("different-ttls", play);
 });
 
-test("a released lease is taken at once", async () => {
-  const play = new Ensemble("The leader leaves in an orderly way; the next one leads two round trips later.");
+test("a released lease is acquired at once", async () => {
+  const play = new Ensemble(
+    "The leader stops and releases its lease; the next one leads two round trips later.",
+  );
   const a = play.node("a").start();
   const b = play.node("b").start();
   await play.quietlyUntil(1_000, "a leads, b follows");
@@ -46,7 +48,9 @@ test("a released lease is taken at once", async () => {
 });
 
 test("a named successor goes first, the others wait 50 ms", async () => {
-  const play = new Ensemble("Leadership is handed to c by name. b was quicker, but holds back for 50 ms.");
+  const play = new Ensemble(
+    "Leadership is handed over to c. b is quicker, but gives it a head start of 50 ms.",
+  );
   const a = play.node("a").start();
   const b = play.node("b").start();
   const c = play.node("c").start();
@@ -56,9 +60,9 @@ test("a named successor goes first, the others wait 50 ms", async () => {
   );
   await play.at(1_100);
   play.ask(a, b, c);
-  play.scene("The second time the successor is dead: the others are late by 50 ms, no more.");
+  play.scene("The second time the successor does not exist: the others lose 50 ms.");
   c.clock.pause(500);
-  await play.happens("c steps down in favour of d, whom nobody has ever seen", () =>
+  await play.happens("c steps down in favour of d, which is not running", () =>
     c.clock.deliver(() => c.driver.dispatch({ type: "resign", reason: "released", successor: "d" })),
   );
   await play.at(1_700);
@@ -66,19 +70,19 @@ test("a named successor goes first, the others wait 50 ms", async () => {
   await expectTranscript("named-successor", play);
 });
 
-test("the epoch goes on after every kind of vacancy", async () => {
-  const marker = new Solo("The epoch after a release: one more than the marker says.")
+test("epochs continue after every kind of vacancy", async () => {
+  const marker = new Solo("The epoch after a release: one more than the marker's.")
     .opened()
     .connected()
     .reads(released(12, 5));
   const plain = new Solo(
-    "After a plain delete (go-cluster's step-down): above anything the stream can have held.",
+    "After a plain delete (go-cluster's step-down): larger than any that the stream can contain.",
   )
     .opened()
     .connected()
     .reads({ kind: "deleted", revision: 12 });
   const empty = new Solo(
-    "The record has expired or was purged: the whole stream must still end where it was seen to.",
+    "The record has expired or was purged: the write expects that the stream has not grown since.",
   )
     .opened()
     .connected()
@@ -90,7 +94,7 @@ test("the epoch goes on after every kind of vacancy", async () => {
     .connected()
     .reads(null, 0);
   const lower = new Solo(
-    "The record is older than what this process remembers: it says so, and will go above both.",
+    "The record has a smaller epoch than this process remembers: it warns, and continues above both.",
     { rememberedEpoch: 41 },
   )
     .opened()
@@ -106,7 +110,7 @@ test("the epoch goes on after every kind of vacancy", async () => {
 });
 
 test("a late acquire is adopted inside its span", async () => {
-  const play = new Solo("An acquire that everybody gave up is applied after all, in time.")
+  const play = new Solo("An acquire that was given up is applied after all, within its span.")
     .opened()
     .connected()
     .reads(null)
@@ -115,11 +119,11 @@ test("a late acquire is adopted inside its span", async () => {
     .at(1_002)
     .reads(null)
     .scene(
-      "Nothing there: the node follows again, and would send another one at 1252 ms. The watch is faster.",
+      "The key is empty: the node follows again, and would send another write at 1252 ms. The watch is faster.",
     )
     .at(1_100)
     .watched(record(1, "a", 1))
-    .scene("A watched record makes no leader. The look does; the deadline counts from the send, at 0 ms.")
+    .scene("A watched record begins no term. The read does; the deadline counts from the send, at 0 ms.")
     .at(1_102)
     .reads(record(1, "a", 1))
     .ask();
@@ -127,27 +131,27 @@ test("a late acquire is adopted inside its span", async () => {
 });
 
 test("a late acquire is overwritten after its span", async () => {
-  const play = new Solo("An acquire is applied when its span is over.")
+  const play = new Solo("An acquire is applied after its span.")
     .opened()
     .connected()
     .reads(null)
     .at(1_000)
     .disconnected()
     .unanswered()
-    .scene("Nine seconds without a connection; the look shows our own lease, of which nothing is left.")
+    .scene("Nine seconds without a connection; the read shows our own lease, whose deadline has passed.")
     .at(10_000)
     .connected()
     .at(10_002)
     .reads(record(1, "a", 1))
-    .scene("Nobody else can have it: it is replaced at once, under a new epoch.")
+    .scene("No other holder needs a wait: it is replaced at once, with a new epoch.")
     .at(10_004)
     .applied(2)
     .ask();
   await expectTranscript("orphan-overwritten", play);
 });
 
-test("a late acquire is deleted when this node does not want to lead any more", async () => {
-  const play = new Solo("An acquire is applied late, to a node that has stepped down meanwhile.")
+test("a late acquire is deleted during the cooldown", async () => {
+  const play = new Solo("An acquire is applied late, when its node has stepped down.")
     .opened()
     .connected()
     .reads(null)
@@ -156,7 +160,7 @@ test("a late acquire is deleted when this node does not want to lead any more", 
     .at(1_002)
     .reads(null)
     .until(1_252)
-    .scene("The second one is refused, the look shows the first. A term begins, and is given up again.")
+    .scene("The second write is refused, the read shows the first. A term begins, and is given up again.")
     .at(1_254)
     .conflict()
     .at(1_256)
@@ -165,14 +169,16 @@ test("a late acquire is deleted when this node does not want to lead any more", 
     .send({ type: "drained" })
     .at(1_258)
     .applied(2)
-    .scene("Within the cooldown the key is free, named for this node: it goes, and its ack is lost.")
+    .scene(
+      "Within the cooldown another leader names this node as successor: it campaigns, and the ack is lost.",
+    )
     .at(1_300)
     .watched(record(3, "b", 2))
     .watched(released(4, 2, "a"))
     .at(2_300)
     .unanswered()
     .scene(
-      "Applied. But found by a look, in the cooldown: out of the way with it, so that nobody has to wait.",
+      "The write was applied, but only a read shows it, during the cooldown: it is deleted, so that no node has to wait.",
     )
     .at(2_302)
     .reads(record(5, "a", 3, { nonce: 4 }))
@@ -183,23 +189,23 @@ test("a late acquire is deleted when this node does not want to lead any more", 
 });
 
 test("a node that stepped down does not campaign for its cooldown", async () => {
-  const play = new Solo("After a step-down: no campaign for ten seconds, however vacant the key.")
+  const play = new Solo("After a step-down: no campaign for ten seconds, even if the key is vacant.")
     .leading()
     .at(100)
     .send({ type: "resign", reason: "released" })
     .send({ type: "drained" })
     .at(102)
     .applied(2)
-    .scene("Nobody else is there. The silence is looked into, the key is not touched.");
+    .scene("There is no other node. Silence causes reads, but no write.");
   for (let now = 4_602; now < 10_102; now += 4_500) play.until(now).reads(released(2, 1));
-  play.scene("At 10102 ms it may.").until(10_102);
+  play.scene("At 10102 ms the cooldown is over.").until(10_102);
   await expectTranscript("cooldown", play);
 });
 
-test("a restart after a crash is not a duplicate; a renewing one is, and is warned of once", async () => {
+test("a record of an earlier incarnation is no duplicate; one that is renewed is, and causes one warning", async () => {
   const mine = { incarnation: "a0", nonce: 1 };
   const crash = new Solo(
-    "The record bears this node's id, but an earlier life wrote it. It is outwaited like any other.",
+    "The record has this node's id, but an earlier incarnation wrote it. The takeover waits as for any other.",
   )
     .opened()
     .connected()
@@ -212,21 +218,21 @@ test("a restart after a crash is not a duplicate; a renewing one is, and is warn
     .reads(record(7, "a", 2, mine))
     .until(10_000);
   const duplicate = new Solo(
-    "The record bears this node's id, and is renewed: somebody alive uses the same id.",
+    "The record has this node's id and is renewed: another running process uses the same id.",
   )
     .opened()
     .connected()
     .reads(record(7, "a", 2, mine))
     .at(3_000)
     .watched(record(8, "a", 2, { incarnation: "a0", nonce: 2 }))
-    .scene("Said once.")
+    .scene("No second warning.")
     .at(6_000)
     .watched(record(9, "a", 2, { incarnation: "a0", nonce: 3 }));
   await expectTranscript("duplicate-node-ids", crash, duplicate);
 });
 
-test("garbage is waited for like a lease nobody knows", async () => {
-  const play = new Solo("Something is in the key that is no lease record.")
+test("garbage is replaced after the takeover wait", async () => {
+  const play = new Solo("The key contains something that is not a lease record.")
     .opened()
     .connected()
     .reads(garbage(7))
@@ -234,7 +240,7 @@ test("garbage is waited for like a lease nobody knows", async () => {
     .reads(garbage(7))
     .until(9_000)
     .reads(garbage(7))
-    .scene("W later it is replaced, by compare-and-set like everything else.")
+    .scene("W later it is replaced, by compare-and-set.")
     .until(10_000)
     .at(10_002)
     .applied(8)
@@ -242,20 +248,20 @@ test("garbage is waited for like a lease nobody knows", async () => {
   await expectTranscript("garbage", play);
 });
 
-test("a go-cluster leader is followed, outwaited by the bucket's max-age, and believed when it steps down", async () => {
+test("a takeover from a go-cluster leader waits the bucket's max-age, and follows its step-down at once", async () => {
   const play = new Solo(
     "A go-cluster node leads: no incarnation, no TTL in its record. The bucket expires records after 12 s.",
   )
     .opened("generation-1", 12_000)
     .connected()
     .reads(goRecord(7, "g", 2))
-    .scene("It renews every now and then.")
+    .scene("It renews.")
     .at(3_000)
     .watched(goRecord(8, "g", 2))
-    .scene("A plain delete is how it steps down.")
+    .scene("It steps down by a plain delete.")
     .at(4_000)
     .watched({ kind: "deleted", revision: 9 });
-  const dies = new Solo("A go-cluster node dies: its record expires, and is not followed by anything.")
+  const dies = new Solo("A go-cluster node dies: the server expires its record, without a marker.")
     .opened("generation-1", 12_000)
     .connected()
     .reads(goRecord(7, "g", 2));
@@ -265,13 +271,13 @@ test("a go-cluster leader is followed, outwaited by the bucket's max-age, and be
     .until(9_000)
     .reads(goRecord(7, "g", 2))
     .until(11_990);
-  dies.scene("Gone at 11990 ms; that is what max-age does, and W is counted from the last record on.");
+  dies.scene("Expired at 11990 ms by max-age; the wait still counts from the last record.");
   dies.send({ type: "connected", binding: null }).reads(null, 7).until(12_000);
   await expectTranscript("go-cluster", play, dies);
 });
 
-test("a marker that expires leaves an empty key behind", async () => {
-  const play = new Solo("In a bucket with a max-age also the marker of a release expires.", {
+test("an expired marker leaves an empty key", async () => {
+  const play = new Solo("In a bucket with a max-age the marker of a release expires, too.", {
     cooldownMs: 20_000,
   })
     .leading()
@@ -281,13 +287,13 @@ test("a marker that expires leaves an empty key behind", async () => {
     .at(102)
     .applied(2);
   play.until(4_602).reads(released(2, 1)).until(9_102).reads(released(2, 1));
-  play.scene("The marker is gone. Nothing may be expected of it any more.");
+  play.scene("The marker has expired. A write can no longer expect its revision.");
   play.until(13_602).reads(null, 2).until(18_102).reads(null, 2).until(20_102).applied(3).ask();
   await expectTranscript("marker-expires", play);
 });
 
 test("old, repeated and reordered messages change nothing", async () => {
-  const play = new Solo("The watch repeats itself.")
+  const play = new Solo("The watch delivers old and repeated messages.")
     .opened()
     .connected()
     .reads(record(7, "b", 2, { nonce: 3 }))
@@ -301,7 +307,7 @@ test("old, repeated and reordered messages change nothing", async () => {
 });
 
 test("an observer never writes", async () => {
-  const play = new Ensemble("An observer sees everything and touches nothing.");
+  const play = new Ensemble("An observer follows and writes nothing.");
   const a = play.node("a").start();
   const o = play.node("o", { competes: false }).start();
   await play.quietlyUntil(5_000, "a leads, o observes");

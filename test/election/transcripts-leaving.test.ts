@@ -4,7 +4,7 @@ import { connection, record, Solo } from "./play/solo.ts";
 import { expectTranscript } from "./play/transcript.ts";
 
 test("draining keeps renewing, and releases after the renewal in flight has settled", async () => {
-  const play = new Solo("Work takes four seconds to stop. The lease is kept alive meanwhile, and goes last.")
+  const play = new Solo("Work takes four seconds to stop. The lease is renewed until then, and deleted last.")
     .leading()
     .at(1_000)
     .send({ type: "resign", reason: "released", successor: "b" })
@@ -13,10 +13,10 @@ test("draining keeps renewing, and releases after the renewal in flight has sett
     .at(3_002)
     .applied(2)
     .until(6_000)
-    .scene("The work stops while a renewal is in flight. Deleting now would expect the wrong revision.")
+    .scene("The work ends while a renewal is in flight. A release now would expect the wrong revision.")
     .at(6_001)
     .send({ type: "drained" })
-    .scene("The renewal has settled: delete, against its revision.")
+    .scene("The renewal is settled: the release expects its revision.")
     .at(6_002)
     .applied(3)
     .at(6_004)
@@ -25,21 +25,19 @@ test("draining keeps renewing, and releases after the renewal in flight has sett
 });
 
 test("a drain that outlives the deadline ends with it", async () => {
-  const play = new Solo(
-    "The network is gone and the work does not stop: the deadline ends the term all the same.",
-  )
+  const play = new Solo("The connection is lost and the work does not stop: the deadline ends the term.")
     .leading()
     .at(1_000)
     .send({ type: "resign", reason: "released" })
     .disconnected()
     .until(9_500)
-    .scene("The application hears that it is over; when its work has stopped in the end, nobody cares.")
+    .scene("The term has ended; the end of the work changes nothing.")
     .at(12_000)
     .send({ type: "drained" });
   await expectTranscript("drain-outlives-the-deadline", play);
 });
 
-test("a release whose answer is lost is looked up, and sent again only if the lease still stands", async () => {
+test("a release without an answer causes a read, and is sent again only if the lease is still there", async () => {
   const stands = new Solo("The release is lost on its way.")
     .leading()
     .at(1_000)
@@ -61,7 +59,7 @@ test("a release whose answer is lost is looked up, and sent again only if the le
     .unanswered()
     .at(2_002)
     .reads({ kind: "released", revision: 2, epoch: 1, incarnation: "a1" });
-  const refused = new Solo("The release is refused: a renewal that nobody answered was applied before it.")
+  const refused = new Solo("The release is refused: a renewal whose ack was lost was applied before it.")
     .leading()
     .until(3_000)
     .at(3_100)
@@ -81,7 +79,7 @@ test("a release whose answer is lost is looked up, and sent again only if the le
 });
 
 test("a draining term that was taken over ends without deleting anything", async () => {
-  const play = new Solo("Another node has taken over while the work was stopping.")
+  const play = new Solo("Another node takes over while the work is stopping.")
     .leading()
     .at(1_000)
     .send({ type: "resign", reason: "hook-failed" })
@@ -94,17 +92,17 @@ test("a draining term that was taken over ends without deleting anything", async
 });
 
 test("a follower stops at once", async () => {
-  const play = new Solo("Stop, as a follower.")
+  const play = new Solo("Stop as a follower.")
     .opened()
     .connected()
     .reads(record(7, "b", 2))
     .send({ type: "stop" });
-  const late = new Solo("Stopped before anything was heard.").send({ type: "stop" }).opened();
+  const late = new Solo("Stopped before anything was read.").send({ type: "stop" }).opened();
   await expectTranscript("stop-follower", play, late);
 });
 
-test("a candidate stops when its write has settled, and leaves nothing behind", async () => {
-  const refused = new Solo("Stop, while campaigning: the write is refused, there is nothing to tidy up.")
+test("a candidate stops when its write is settled, and leaves no lease behind", async () => {
+  const refused = new Solo("Stop while campaigning: the write is refused, there is no lease to delete.")
     .opened()
     .connected()
     .reads(null)
@@ -112,7 +110,7 @@ test("a candidate stops when its write has settled, and leaves nothing behind", 
     .send({ type: "stop" })
     .at(2)
     .conflict();
-  const applied = new Solo("Stop, while campaigning: the write is applied, so it is deleted again.")
+  const applied = new Solo("Stop while campaigning: the write is applied, so the lease is deleted.")
     .opened()
     .connected()
     .reads(null)
@@ -124,7 +122,7 @@ test("a candidate stops when its write has settled, and leaves nothing behind", 
     .reads(record(1, "a", 1))
     .at(6)
     .applied(2);
-  const unknown = new Solo("Stop, while campaigning: no answer, and nothing to be found. One look is enough.")
+  const unknown = new Solo("Stop while campaigning: no answer, and the key is empty. One read is enough.")
     .opened()
     .connected()
     .reads(null)
@@ -134,7 +132,9 @@ test("a candidate stops when its write has settled, and leaves nothing behind", 
     .unanswered()
     .at(1_002)
     .reads(null);
-  const offline = new Solo("Stop, while campaigning, without a connection: it can't be helped.")
+  const offline = new Solo(
+    "Stop while campaigning, without a connection: the lease, if there is one, is left to expire.",
+  )
     .opened()
     .connected()
     .reads(null)
@@ -145,7 +145,7 @@ test("a candidate stops when its write has settled, and leaves nothing behind", 
 });
 
 test("a leader stops when its work has stopped and its lease is deleted", async () => {
-  const play = new Solo("Stop, as the leader.")
+  const play = new Solo("Stop as the leader.")
     .leading()
     .at(1_000)
     .send({ type: "stop" })
@@ -153,14 +153,14 @@ test("a leader stops when its work has stopped and its lease is deleted", async 
     .send({ type: "drained" })
     .at(1_202)
     .applied(2)
-    .scene("What comes later is nobody's.")
+    .scene("Later events change nothing.")
     .send({ type: "watched", entry: record(3, "b", 2) })
     .tick();
   await expectTranscript("stop-leader", play);
 });
 
 test("a draining node stops when the drain is over", async () => {
-  const play = new Solo("Stop, while a step-down is under way.")
+  const play = new Solo("Stop during a step-down.")
     .leading()
     .at(1_000)
     .send({ type: "resign", reason: "released" })
@@ -173,8 +173,8 @@ test("a draining node stops when the drain is over", async () => {
   await expectTranscript("stop-draining", play);
 });
 
-test("a suspended node stops, too", async () => {
-  const play = new Solo("Stop, while suspended: the lease can't be deleted, it runs out.", {
+test("a suspended node stops", async () => {
+  const play = new Solo("Stop while suspended: the lease cannot be deleted and is left to expire.", {
     crashDetection: "presence",
   })
     .leading(connection(1, true))
@@ -199,6 +199,6 @@ test("the work of two leaders does not overlap in a handover", async () => {
   play.ask(a, b);
   await play.at(5_100);
   play.ask(a, b);
-  expect(b.said("become-leader")).toBe(1);
+  expect(b.count("become-leader")).toBe(1);
   await expectTranscript("slow-handover", play);
 });
