@@ -1,6 +1,7 @@
 /**
- * nats-leader/testing: a simulated cluster, on which an application with a real `Node` is tested in virtual time; and a
- * nats-server for everyone: finds or gets a current one and starts servers and clusters of it that can't outlive this process.
+ * nats-leader/testing: `SimulatedCluster` tests an application with a real `Node` in virtual time. `findNatsServer`,
+ * `startNatsServer` and `startNatsCluster` find or download a nats-server and start servers and clusters that end with this
+ * process.
  */
 
 export type { NatsServerErrorCode } from "./testing/server/errors.ts";

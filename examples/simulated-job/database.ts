@@ -1,4 +1,4 @@
-/** A database in memory for the simulation, which notes what the application must never do. */
+/** A database in memory for the simulation. It records what the application must never do. */
 import type { ProcessContext } from "../../src/testing.ts";
 import type { Takeable } from "./wrong-jobs.ts";
 
@@ -7,9 +7,8 @@ export class Database {
   readonly #taken = new Set<string>();
   readonly #invoices = new Map<string, number>();
   #fence = 0;
-  #newestRun = 0;
-  /** What went wrong: empty, if all is well. */
-  readonly wrong: string[] = [];
+  #newestEpoch = 0;
+  readonly problems: string[] = [];
 
   get invoices(): number {
     return this.#invoices.size;
@@ -19,12 +18,12 @@ export class Database {
     this.#orders.push(name);
   }
 
-  /** Orders that have no invoice. */
+  /** Orders without an invoice. */
   get open(): readonly string[] {
     return this.#orders.filter((order) => !this.#invoices.has(order));
   }
 
-  /** The database as one process sees it: over its network. */
+  /** Access to the database over the network of one process. */
   seenBy({ name, call }: ProcessContext): Takeable {
     const oldest = (): string | null => this.open.find((order) => !this.#taken.has(order)) ?? null;
     return {
@@ -36,19 +35,21 @@ export class Database {
           return order;
         }),
       writeInvoice: (order, epoch) => {
-        // Judged where the step is taken, not where it arrives: it is the process that must know that its time is over.
-        if (epoch < this.#newestRun) {
-          this.wrong.push(`${name} goes on with its run of epoch ${epoch} beside that of ${this.#newestRun}`);
+        // Checked when the process sends the write, not when it arrives: the process itself must notice that its term is over.
+        if (epoch < this.#newestEpoch) {
+          this.problems.push(
+            `${name} continues the job of epoch ${epoch} after a job of epoch ${this.#newestEpoch}`,
+          );
         }
-        this.#newestRun = Math.max(this.#newestRun, epoch);
+        this.#newestEpoch = Math.max(this.#newestEpoch, epoch);
         return call(() => this.#write(order, epoch));
       },
     };
   }
 
-  /** A write may arrive long after it was sent, when somebody else leads: that is what the fence is for. */
+  /** A write may arrive long after it was sent, when another process leads. The fence rejects it. */
   #write(order: string, epoch: number): void {
-    if (epoch < this.#fence) throw new Error(`epoch ${epoch}, but ${this.#fence} was here`);
+    if (epoch < this.#fence) throw new Error(`stale epoch ${epoch}: the newest is ${this.#fence}`);
     this.#fence = epoch;
     if (!this.#invoices.has(order)) this.#invoices.set(order, this.#invoices.size + 1);
   }

@@ -1,21 +1,21 @@
 /**
- * A service of which one process at a time writes invoices: the application under test. `main.ts` of a real project calls
+ * The application under test: a service in which one process at a time writes invoices. `main.ts` of a real project calls
  * `serve` with `sleep` from node:timers/promises, a database, and no `environment`.
  *
- * In your project the import below reads "nats-leader".
+ * In your project, import from "nats-leader" instead of the path below.
  */
 import type { setTimeout as pause } from "node:timers/promises";
 import { ClusterError, Node, type NodeEnvironment, type Term } from "../../src/index.ts";
 
-/** The database. Every call may fail, and take effect all the same. */
+/** The database. A call that fails may have taken effect. */
 export interface Orders {
   /** The oldest order without an invoice. */
   oldestOpen(): Promise<string | null>;
-  /** Does nothing where the order has one; rejects an epoch smaller than one that was here before. */
+  /** No effect if the order has an invoice. Rejects an epoch below the largest one it has received. */
   writeInvoice(order: string, epoch: number): Promise<void>;
 }
 
-export interface Surroundings {
+export interface ServiceOptions {
   readonly nodeId: string;
   readonly servers: string;
   readonly orders: Orders;
@@ -26,25 +26,25 @@ export interface Surroundings {
 
 export type Job<Database> = (term: Term, database: Database, sleep: typeof pause) => Promise<void>;
 
-/** One invoice after another, while the term lasts. */
+/** Writes one invoice after another until the term ends. */
 export const writeInvoices: Job<Orders> = async (term, orders, sleep) => {
   while (!term.signal.aborted) {
     try {
       const order = await orders.oldestOpen();
       if (order !== null) await sleep(200); // typesetting
-      // Whatever was awaited may have taken longer than the lease: only now is it known whether to go on.
+      // Each await may have taken longer than the lease, so check the term directly before the write.
       if (order === null || !term.held) await sleep(100, undefined, { signal: term.signal });
       else await orders.writeInvoice(order, term.epoch);
     } catch {
-      // No answer, refused, or told to end: what became of it, the next look at the database tells.
+      // No answer, a rejected epoch, or the end of the term. The next query shows whether the invoice was written.
       await sleep(100);
     }
   }
 };
 
-/** Competes for the leadership until the process is told to end, and does the job while it leads. */
+/** Competes for the leadership until `terminated` aborts, and runs the job while it leads. */
 export async function serve<Database extends Orders>(
-  { nodeId, servers, orders, sleep, terminated, environment }: Surroundings & { readonly orders: Database },
+  { nodeId, servers, orders, sleep, terminated, environment }: ServiceOptions & { readonly orders: Database },
   job: Job<Database>,
 ): Promise<void> {
   const node = new Node({ clusterId: "invoices", nodeId, servers, logger: false }, {}, environment);

@@ -1,13 +1,13 @@
-/** What somebody might write instead of `writeInvoices`. Each works, until something breaks at the wrong moment. */
+/** Two wrong versions of `writeInvoices`. Each works until a fault comes at the wrong moment. */
 import type { Job, Orders } from "./invoices.ts";
 
-/** The database of those who take an order off the list before they have dealt with it. */
+/** A database from which a job can take an order before it has written the invoice. */
 export interface Takeable extends Orders {
   takeOldest(): Promise<string | null>;
 }
 
-/** Believes that it still leads after whatever it has waited for. */
-export const doesNotLookAgain: Job<Orders> = async (term, orders, sleep) => {
+/** Assumes that it still leads after it has waited. */
+export const skipsHeldCheck: Job<Orders> = async (term, orders, sleep) => {
   while (!term.signal.aborted) {
     try {
       const order = await orders.oldestOpen();
@@ -19,7 +19,7 @@ export const doesNotLookAgain: Job<Orders> = async (term, orders, sleep) => {
   }
 };
 
-/** Takes the order off the list first, and loses it when it crashes before the invoice is written. */
+/** Takes the order off the list first, and loses it if it crashes before it has written the invoice. */
 export const takesFirst: Job<Takeable> = async (term, orders, sleep) => {
   while (!term.signal.aborted) {
     try {

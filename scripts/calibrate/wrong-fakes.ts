@@ -226,20 +226,20 @@ class NeedsNoPresence extends FakeSession {
 }
 
 class HearsOfEverybody extends FakeSession {
-  override hearOf(presence: string): void {
+  override receiveAdvisory(presence: string): void {
     this.watchPresence(presence);
-    super.hearOf(presence);
+    super.receiveAdvisory(presence);
   }
 }
 
 class HearsOfNobody extends FakeSession {
-  override hearOf(): void {}
+  override receiveAdvisory(): void {}
 }
 
 class HearsTwice extends FakeSession {
-  override hearOf(presence: string): void {
-    super.hearOf(presence);
-    super.hearOf(presence);
+  override receiveAdvisory(presence: string): void {
+    super.receiveAdvisory(presence);
+    super.receiveAdvisory(presence);
   }
 }
 

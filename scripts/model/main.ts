@@ -1,26 +1,28 @@
-// The lease protocol under the model checker Spin: ours must hold, every broken variant must not. See model/README.md.
+// Checks the lease protocol with the model checker Spin: it must hold, and every broken variant must be violated. See
+// model/README.md.
 import { availableParallelism } from "node:os";
-import { Command, InvalidArgumentError } from "commander";
+import { Command } from "commander";
 import { progressBar } from "../shared/progress-bar.ts";
+import { wholeNumberParser } from "../shared/whole-number.ts";
 import { type Run, runs } from "./runs.ts";
 import { missingTools, type Verdict, verify } from "./spin.ts";
 
-const whole = (text: string): number => {
-  const value = Number(text);
-  if (Number.isSafeInteger(value) && value > 0) return value;
-  throw new InvalidArgumentError("It must be a whole number, 1 or more.");
-};
 const flags = new Command("model")
   .description(
-    "Checks the lease protocol in model/lease.pml: ours holds, its probes are reached, its broken variants are violated.",
+    "Checks the lease protocol in model/lease.pml: it holds, its probes are reached, its broken variants are violated.",
   )
-  .option("--quick", "only what the tests run", false)
-  .option("--only <text>", "only runs whose name contains this", "")
-  .option("--story", "tell how each probe is reached and each variant violated", false)
-  .option("--jobs <n>", "runs at once; each may take up to 8 GB", whole, Math.min(2, availableParallelism()))
-  .option("--json", "print one JSON array and nothing else", false)
+  .option("--quick", "only the runs of the test suite", false)
+  .option("--only <text>", "only runs whose name contains this text", "")
+  .option("--trace", "print how each probe is reached and each variant is violated", false)
+  .option(
+    "--jobs <n>",
+    "parallel runs; each may need up to 8 GB",
+    wholeNumberParser(),
+    Math.min(2, availableParallelism()),
+  )
+  .option("--json", "print only one JSON array", false)
   .parse()
-  .opts<{ quick: boolean; only: string; story: boolean; jobs: number; json: boolean }>();
+  .opts<{ quick: boolean; only: string; trace: boolean; jobs: number; json: boolean }>();
 
 const problem = await missingTools();
 if (problem !== null) {
@@ -29,7 +31,7 @@ if (problem !== null) {
 }
 const chosen = runs.filter(({ name, quick }) => name.includes(flags.only) && (quick || !flags.quick));
 if (chosen.length === 0) {
-  console.error(`model: no run's name contains "${flags.only}"`);
+  console.error(`model: --only: no run has a name that contains "${flags.only}"`);
   process.exit(2);
 }
 
@@ -48,10 +50,10 @@ if (flags.json) console.log(JSON.stringify(verdicts));
 else report();
 process.exitCode = verdicts.every(({ asExpected }) => asExpected) ? 0 : 1;
 
-async function verifyAll(asked: readonly Run[]): Promise<Verdict[]> {
-  const bar = progressBar(asked.length);
+async function verifyAll(selected: readonly Run[]): Promise<Verdict[]> {
+  const bar = progressBar(selected.length);
   const done: Verdict[] = [];
-  const queue = [...asked.entries()];
+  const queue = [...selected.entries()];
   await Promise.all(
     Array.from({ length: flags.jobs }, async () => {
       for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
@@ -70,15 +72,15 @@ function report(): void {
     cells.map((cell, at) => (at < 2 ? cell.padEnd([62, 10][at] ?? 0) : cell.padStart(11))).join(" ");
   console.log(row("run", "found", "states", "depth", "CPU s", "memory MB"));
   for (const { name, expect, found, states, depth, seconds, memoryMb } of verdicts) {
-    const said = found === "violated" && expect === "reached" ? "reached" : found;
-    console.log(row(name, said, String(states), String(depth), seconds.toFixed(1), String(memoryMb)));
+    const shown = found === "violated" && expect === "reached" ? "reached" : found;
+    console.log(row(name, shown, String(states), String(depth), seconds.toFixed(1), String(memoryMb)));
   }
   for (const verdict of verdicts) {
-    if (verdict.asExpected && !(flags.story && verdict.story.length > 0)) continue;
-    const { name, property, macros, story, found, expect, asExpected } = verdict;
+    if (verdict.asExpected && !(flags.trace && verdict.story.length > 0)) continue;
+    const { name, property, macros, story: trace, found, expect, asExpected } = verdict;
     console.log(`\n${asExpected ? "" : `NOT AS EXPECTED (${expect}, but ${found}): `}${name}`);
     console.log(`  ${macros.join(" ")}`);
-    for (const [at, step] of story.entries()) console.log(`  ${String(at + 1).padStart(3)} ${step}`);
+    for (const [at, step] of trace.entries()) console.log(`  ${String(at + 1).padStart(3)} ${step}`);
     if (property !== null) console.log(`      ${property}`);
   }
 }

@@ -1,32 +1,32 @@
-/** What is asked of the model: that ours holds, that it is not empty, and that each broken variant is found out. */
+/** The runs of the model checker: the protocol holds, its probes are reachable, each broken variant is violated. */
 
-/** Bounds of `model/lease.pml`, each a macro. */
+/** Bounds of `model/lease.pml`; each is a macro. */
 export interface Bounds {
   readonly NODES?: 2 | 3;
   /** 0: `crashDetection: "lease"` */
   readonly PRESENCE?: 0 | 1;
-  /** Writes applied. */
+  /** Number of writes that are applied. */
   readonly REVISIONS: number;
-  /** Ticks an outcome may take. */
+  /** Ticks until the outcome of a write arrives. */
   readonly DELAY?: number;
   readonly CUTS?: number;
   readonly FREEZES?: number;
   readonly CRASHES?: number;
   readonly DRAINS?: number;
   readonly GARBAGE?: number;
-  /** W in ticks, and in how many of them the slow clock may miss one. */
+  /** W in ticks, and in how many ticks the slow clock may miss one. */
   readonly WAIT?: number;
   readonly SLIP_EVERY?: number;
 }
 
 export interface Run {
   readonly name: string;
-  /** `holds`: no violation in the whole space. `reached`: this does happen. `violated`: this fault breaks an invariant. */
+  /** `holds`: no violation in the whole state space. `reached`: the probe occurs. `violated`: the variant breaks an invariant. */
   readonly expect: "holds" | "reached" | "violated";
   readonly bounds: Bounds;
-  /** Macros besides the bounds: `PROBE_…`, `BUG_…`. */
+  /** Macros other than the bounds: `PROBE_…`, `BUG_…`. */
   readonly macros: readonly string[];
-  /** Small enough for every run of the tests. */
+  /** Small enough to be part of the test suite. */
   readonly quick: boolean;
 }
 
@@ -59,26 +59,26 @@ const drained: Bounds = { ...calm, DRAINS: 1 };
 const garbage: Bounds = { ...calm, GARBAGE: 1 };
 
 export const runs: readonly Run[] = [
-  holds("ours, 2 nodes, presence", { REVISIONS: 3, CUTS: 0 }, true),
-  holds("ours, 2 nodes, lease", { REVISIONS: 3, DELAY: 1, CUTS: 0, PRESENCE: 0 }, true),
-  holds("ours, 2 nodes, presence, a connection ends", { REVISIONS: 3, CUTS: 1 }),
-  holds("ours, 2 nodes, presence, a step-down", { REVISIONS: 4, CUTS: 0, DRAINS: 1 }),
-  holds("ours, 2 nodes, presence, one is frozen", { REVISIONS: 2, CUTS: 1, FREEZES: 1 }),
-  holds("ours, 2 nodes, presence, one is killed", { REVISIONS: 2, CUTS: 1, CRASHES: 1 }),
-  holds("ours, 3 nodes, presence", { NODES: 3, REVISIONS: 2, CUTS: 0 }),
-  holds("ours, 3 nodes, presence, a connection ends", {
+  holds("the protocol, 2 nodes, presence", { REVISIONS: 3, CUTS: 0 }, true),
+  holds("the protocol, 2 nodes, lease", { REVISIONS: 3, DELAY: 1, CUTS: 0, PRESENCE: 0 }, true),
+  holds("the protocol, 2 nodes, presence, a connection ends", { REVISIONS: 3, CUTS: 1 }),
+  holds("the protocol, 2 nodes, presence, a step-down", { REVISIONS: 4, CUTS: 0, DRAINS: 1 }),
+  holds("the protocol, 2 nodes, presence, one is frozen", { REVISIONS: 2, CUTS: 1, FREEZES: 1 }),
+  holds("the protocol, 2 nodes, presence, one is killed", { REVISIONS: 2, CUTS: 1, CRASHES: 1 }),
+  holds("the protocol, 3 nodes, presence", { NODES: 3, REVISIONS: 2, CUTS: 0 }),
+  holds("the protocol, 3 nodes, presence, a connection ends", {
     NODES: 3,
     REVISIONS: 2,
     CUTS: 1,
     WAIT: 2,
     SLIP_EVERY: 2,
   }),
-  holds("ours, 3 nodes, lease", { NODES: 3, REVISIONS: 3, CUTS: 0, PRESENCE: 0 }),
+  holds("the protocol, 3 nodes, lease", { NODES: 3, REVISIONS: 3, CUTS: 0, PRESENCE: 0 }),
 
-  reached("a lease that ran out is taken over", "EXPIRY", calm),
+  reached("an expired lease is taken over", "EXPIRY", calm),
   reached("a dead holder is replaced at once", "PRESENCE", cut),
-  reached("a lease that was let go is taken at once", "RELEASE", drained),
-  reached("a write that was given up is applied", "APPLIED_LATE", calm),
+  reached("a released lease is taken at once", "RELEASE", drained),
+  reached("a write that timed out is applied", "APPLIED_LATE", calm),
   reached("an acquire whose ack was lost is adopted", "ADOPTED_ORPHAN", calm),
   reached("an unwanted orphan is deleted", "ORPHAN_DROPPED", drained),
   reached("a renewal whose ack was lost is read back", "LATE_RENEWAL", calm),
@@ -90,22 +90,26 @@ export const runs: readonly Run[] = [
   violated("puts are not compared", "BLIND_PUT", calm),
   violated("deletes are not compared", "BLIND_DELETE", drained),
   violated("every term has epoch 1", "EPOCH_RESET", calm),
-  violated("a record need not be waited for", "NO_WAIT", calm),
-  violated("garbage need not be waited for", "GARBAGE_IS_VACANT", garbage),
-  violated("old events are believed", "OLD_EVENTS_BELIEVED", calm),
-  violated("a renewal without an answer is believed applied", "UNKNOWN_RENEWAL_BELIEVED", calm),
-  violated("a release without an answer is believed failed", "UNKNOWN_RELEASE_TAKEN_BACK", drained),
-  violated("the lease goes before the work has stopped", "RELEASE_BEFORE_WORK_STOPS", drained),
-  violated("an orphan is led on although it was asked to be deleted", "ORPHAN_LED_AFTER_DELETE", drained),
+  violated("a takeover does not wait for a record to expire", "NO_WAIT", calm),
+  violated("a takeover does not wait after garbage", "GARBAGE_IS_VACANT", garbage),
+  violated("old events are accepted", "OLD_EVENTS_BELIEVED", calm),
+  violated("a renewal without an answer counts as applied", "UNKNOWN_RENEWAL_BELIEVED", calm),
+  violated("a release without an answer counts as failed", "UNKNOWN_RELEASE_TAKEN_BACK", drained),
+  violated("the lease is released before the work has stopped", "RELEASE_BEFORE_WORK_STOPS", drained),
+  violated("an orphan begins a term although its deletion was requested", "ORPHAN_LED_AFTER_DELETE", drained),
   violated("a late acquire is adopted after its deadline", "ADOPT_LATE", calm),
   violated("an acquire is adopted although it has been replaced", "ADOPT_REPLACED", garbage),
   violated("an acquire made on another connection is adopted", "ADOPT_OTHER_CONNECTION", cut),
-  violated("a lost term's renewals may begin another one", "LOST_TERM_REMEMBERED", calm),
-  violated("the death of another connection of the holder is believed", "WRONG_DEATH", cut),
-  violated("a suspicion is enough", "SUSPICION_IS_ENOUGH", cut),
+  violated("renewals of a lost term may begin another term", "LOST_TERM_REMEMBERED", calm),
+  violated("the death of another connection of the holder is accepted", "WRONG_DEATH", cut),
+  violated("a suspicion without confirmation is enough", "SUSPICION_IS_ENOUGH", cut),
   violated("a leader is not suspended when its connection ends", "NOT_SUSPENDED", cut),
-  violated("any renewal lifts a suspension", "ANY_RENEWAL_RESUMES", cut),
-  violated("a frozen process believes in its connection", "NO_FRESHNESS", frozen),
-  violated("an answer is believed before the sockets were looked at", "ANSWER_BEFORE_LOOK", frozen),
-  violated("a record of my node id is mine", "MINE_BY_NODE_ID", { ...calm, CRASHES: 1, PRESENCE: 0 }),
+  violated("any renewal ends a suspension", "ANY_RENEWAL_RESUMES", cut),
+  violated("a frozen process trusts its connection", "NO_FRESHNESS", frozen),
+  violated("an answer is accepted before the sockets were polled", "ANSWER_BEFORE_LOOK", frozen),
+  violated("a record with the own node id counts as own", "MINE_BY_NODE_ID", {
+    ...calm,
+    CRASHES: 1,
+    PRESENCE: 0,
+  }),
 ];

@@ -1,4 +1,4 @@
-/** Runs `model/lease.pml` under Spin: a verifier is made, compiled and run in a folder of its own, and its report read. */
+/** Runs `model/lease.pml` under Spin: generates, compiles and runs a verifier in a temporary folder, and parses its report. */
 import { spawn } from "node:child_process";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -7,45 +7,45 @@ import { fileURLToPath } from "node:url";
 import type { Run } from "./runs.ts";
 
 const MODEL = new URL("../../model/lease.pml", import.meta.url);
-/** Of one verifier. Reaching it is told as such, not as success. */
+/** Memory limit of one verifier. A run that reaches it is `cut short`. */
 const MEMORY_MB = 8_000;
-/** Longest path of a depth-first search; a longer one is told as such, too. */
+/** Longest path of a depth-first search. A run that reaches it is `cut short`. */
 const DEPTH = 5_000_000;
 
 export interface Verdict {
   readonly name: string;
   readonly expect: Run["expect"];
-  /** `cut short`: out of memory or depth, so nothing is proved. */
+  /** `cut short`: out of memory or depth; the run proves nothing. */
   readonly found: "holds" | "violated" | "cut short";
   readonly asExpected: boolean;
-  /** What was violated. */
+  /** The violated property. */
   readonly property: string | null;
   readonly states: number;
-  /** Steps from the beginning to the violation, or of the longest path. */
+  /** Steps to the violation, or of the longest path. */
   readonly depth: number;
-  /** Of the search alone: user CPU time, and memory. */
+  /** User CPU time and memory of the search alone. */
   readonly seconds: number;
   readonly memoryMb: number;
   readonly macros: readonly string[];
-  /** How it comes to the violation, a line each step. */
+  /** The trace to the violation, one line per step. The name is part of the JSON report. */
   readonly story: readonly string[];
 }
 
 export class ToolsMissing extends Error {}
 
-/** Null when Spin and a C compiler are there, otherwise what is missing and how to get it. */
+/** `null` if Spin and a C compiler are installed, otherwise a message with the missing tools and how to install them. */
 export async function missingTools(): Promise<string | null> {
   const missing: string[] = [];
   for (const [tool, ...args] of [
     ["spin", "-V"],
-    // Not the compiler alone: the verifier includes what comes with libc6-dev.
+    // The verifier needs the headers of libc6-dev, too.
     ["gcc", "-E", "-include", "stdio.h", "-x", "c", "/dev/null"],
   ] as const) {
-    const there = await run(tool, args, tmpdir()).then(
+    const installed = await run(tool, args, tmpdir()).then(
       ({ code }) => code === 0,
       () => false,
     );
-    if (!there) missing.push(tool);
+    if (!installed) missing.push(tool);
   }
   if (missing.length === 0) return null;
   return `${missing.join(" and ")} not found; on Debian and Ubuntu: apt-get install spin gcc libc6-dev`;
@@ -64,7 +64,7 @@ export async function verify(asked: Run, signal?: AbortSignal): Promise<Verdict>
 
 async function verifyIn(folder: string, asked: Run, signal: AbortSignal | undefined): Promise<Verdict> {
   const macros = macrosOf(asked);
-  // A violation is looked for breadth first, so that the way to it is the shortest there is.
+  // Breadth-first search finds the shortest path to a violation.
   const search = asked.expect === "holds" ? ["-O2"] : ["-O0", "-DBFS"];
   await must("spin", [...macros, "-a", fileURLToPath(MODEL)], folder, signal);
   await must(
@@ -78,9 +78,9 @@ async function verifyIn(folder: string, asked: Run, signal: AbortSignal | undefi
   const errors = number(/errors: (\d+)/);
   const states = number(/([\d.e+]+) states, stored/);
   if (Number.isNaN(errors) || Number.isNaN(states)) {
-    throw new Error(`the verifier of "${asked.name}" said nothing of use:\n${output}`);
+    throw new Error(`cannot parse the verifier's report on "${asked.name}":\n${output}`);
   }
-  // Spin's own words for a search that left something out.
+  // Spin's messages about an incomplete search.
   const short = /search was not completed|Search not completed|search depth too small|out of memory/.test(
     output,
   );
@@ -99,7 +99,7 @@ async function verifyIn(folder: string, asked: Run, signal: AbortSignal | undefi
     seconds: Math.round((Number(minutes?.[1]) * 60 + Number(minutes?.[2])) * 10) / 10,
     memoryMb: Math.round(number(/([\d.]+)\s+total actual memory usage/)),
     macros,
-    story: found === "violated" ? await storyOf(folder, macros) : [],
+    story: found === "violated" ? await traceOf(folder, macros) : [],
   };
 }
 
@@ -109,22 +109,22 @@ export function macrosOf({ bounds, macros }: Run): string[] {
 }
 
 const PROBE = "the probe";
-/** By what the assertions of the model say, in the verifier's words. */
+/** The properties, recognized by the text of the violated assertion in the verifier's output. */
 const PROPERTIES: readonly (readonly [pattern: RegExp, property: string])[] = [
-  [/\.asked/, "a term begins on a record that was asked to be deleted"],
+  [/\.asked/, "a term begins on a record whose deletion was requested"],
   [/lastTerm/, "an epoch does not increase"],
-  [/since>=/, "a takeover before W, without release and without death"],
-  [/>=seen/, "an observed revision goes back"],
-  [/>=high|>=?\(?high|high\[/, "an observed epoch goes back"],
+  [/since>=/, "a takeover before W, without release and without confirmed death"],
+  [/>=seen/, "an observed revision decreases"],
+  [/>=high|>=?\(?high|high\[/, "an observed epoch decreases"],
   [/\.left>0/, "a term begins after its deadline"],
   [/how!=|assertion violated 0 |%2\)==0|role\[\(1-/, PROBE],
-  [/role\[0\]==2/, "two are held at once"],
-  [/invalid end state/, "nothing can happen any more"],
+  [/role\[0\]==2/, "two terms are held at once"],
+  [/invalid end state/, "deadlock: no step is possible"],
 ];
 
 function propertyOf(output: string): string {
-  const told = /pan:1: (.*)/.exec(output)?.[1] ?? "";
-  return PROPERTIES.find(([pattern]) => pattern.test(told))?.[1] ?? told;
+  const assertion = /pan:1: (.*)/.exec(output)?.[1] ?? "";
+  return PROPERTIES.find(([pattern]) => pattern.test(assertion))?.[1] ?? assertion;
 }
 
 function isAsExpected({ expect }: Run, found: Verdict["found"], property: string | null): boolean {
@@ -132,15 +132,15 @@ function isAsExpected({ expect }: Run, found: Verdict["found"], property: string
   return found === "violated" && (expect === "reached") === (property === PROBE);
 }
 
-/** Replays the trail; of every step of the model the option that was taken, by its comment. */
-async function storyOf(folder: string, macros: readonly string[]): Promise<string[]> {
+/** Replays the trail. Each step is shown as the comment of the model's option that was taken. */
+async function traceOf(folder: string, macros: readonly string[]): Promise<string[]> {
   const source = (await readFile(MODEL, "utf8")).split("\n");
   const { output } = await run(
     "spin",
     ["-t", "-p", "-k", "lease.pml.trail", ...macros, fileURLToPath(MODEL)],
     folder,
   );
-  const story: string[] = [];
+  const trace: string[] = [];
   let last = "";
   for (const [, step, process, line] of output.matchAll(
     /^ *(\d+):\s+proc +\d+ \((\w+:\d+)\) \S+?:(\d+) /gm,
@@ -148,17 +148,17 @@ async function storyOf(folder: string, macros: readonly string[]): Promise<strin
     if (step === undefined || step === last || process === undefined || process.startsWith(":init:"))
       continue;
     last = step;
-    // The second half of a read or a watched message; its first half was told.
+    // The second half of a read or a watched message; its first half is in the trace.
     if (source[Number(line) - 1]?.trimStart().startsWith("d_step") === true) continue;
     const label = labelAt(source, Number(line));
-    // Processes are numbered from init, 0.
-    const who = process.startsWith("Node") ? `node ${Number(process.split(":")[1]) - 1}` : "time";
-    if (label !== null) story.push(`${who}: ${label}`);
+    // Process 0 is init, so node 0 is process 1.
+    const actor = process.startsWith("Node") ? `node ${Number(process.split(":")[1]) - 1}` : "time";
+    if (label !== null) trace.push(`${actor}: ${label}`);
   }
-  return story;
+  return trace;
 }
 
-/** The comment of the option that this line belongs to. */
+/** The comment of the option to which this line belongs. */
 function labelAt(source: readonly string[], line: number): string | null {
   for (let at = line - 1; at >= 0; at -= 1) {
     const option = /^ {2}:: (?:d_step|atomic) \{ \/\* (.*) \*\//.exec(source[at] ?? "");
@@ -186,7 +186,7 @@ function run(
 ): Promise<{ code: number | null; output: string }> {
   return new Promise((resolve, reject) => {
     signal?.throwIfAborted();
-    // A process group of its own, so that the verifier ends with the shell that measures it.
+    // A process group of its own, so that a kill ends the shell and the verifier.
     const child = spawn(command, args, { cwd, stdio: ["ignore", "pipe", "pipe"], detached: true });
     const end = (): void => {
       if (child.pid !== undefined) process.kill(-child.pid, "SIGKILL");

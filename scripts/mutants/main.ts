@@ -1,17 +1,19 @@
-// Puts one fault after another into the compiled election and looks how many seeds the simulator takes to notice:
-// npm run mutants -- [--seeds 1000000] [--count 1000] [--only TEXT] [--nodes K] [--pin FOLDER] [--json]
+// Tests the simulator's checker: for each mutant of the compiled code, searches the first seed whose history violates an
+// invariant. npm run mutants -- [--seeds 1000000] [--count 1000] [--only TEXTS] [--nodes K] [--pin FOLDER] [--json]
 import { cp, mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { Worker } from "node:worker_threads";
-import { Command, InvalidArgumentError } from "commander";
+import { Command } from "commander";
 import { progressBar } from "../shared/progress-bar.ts";
+import { wholeNumberParser } from "../shared/whole-number.ts";
+import { type NodesFlag, nodesOption, planOptionsOf } from "../simulator/nodes-option.ts";
 import type { Pinned } from "../simulator/pinned.ts";
-import type { Plan, PlanOptions } from "../simulator/plan.ts";
+import type { Plan } from "../simulator/plan.ts";
 import { resourceLimits } from "../simulator/resource-limits.ts";
 import type { Mutant } from "./catalogue/mutant.ts";
 import { mutants } from "./list.ts";
-import type { Answer, Task } from "./mutant-worker.ts";
+import type { WorkerAnswer, WorkerTask } from "./mutant-worker.ts";
 import { COPIED_PARTS, mutate } from "./mutate.ts";
 
 interface Verdict {
@@ -19,46 +21,47 @@ interface Verdict {
   readonly equivalent: boolean;
   readonly foundAtSeed: number | null;
   readonly violation: string | null;
-  /** Seeds that were played. */
+  /** Number of seeds that were played. */
   readonly seeds: number;
-  /** How many of the first `counted` seeds find it. */
+  /** In how many of the first `counted` seeds it is found. */
   readonly foundIn: number;
   readonly counted: number;
 }
 
-/** Equivalent mutants are given this much to prove the contrary. */
+/** Number of seeds in which an equivalent mutant must not be found. */
 const EQUIVALENT_SEEDS = 5_000;
 const BATCH = 250;
-/** A fault may send the election round in circles; that is found, too. */
+/** A mutant may loop endlessly. A batch that takes longer than this counts as found. */
 const BATCH_LIMIT_MS = 120_000;
+const ENDLESS_LOOP = "a batch of seeds does not end";
 
-const whole = (text: string): number => {
-  const value = Number(text);
-  if (Number.isSafeInteger(value) && value > 0) return value;
-  throw new InvalidArgumentError("It must be a whole number, 1 or more.");
-};
 const flags = new Command("mutants")
-  .description("Proves the simulator's checker by faults it must find.")
-  .option("--seeds <n>", "give up after so many seeds", whole, 1_000_000)
-  .option("--count <n>", "count in how many of the first n seeds each is found", whole, 1_000)
-  .option("--pin <folder>", "write the least that finds each as a plan into that folder")
-  .option("--only <texts>", "only mutants whose name contains one of these, with semicolons between", "")
-  .option("--nodes <k>", "nodes in every history; without it one to five, mostly three", whole)
-  .option("--threads <t>", "worker threads", whole, availableParallelism())
-  .option("--json", "print one JSON array and nothing else", false)
+  .description("Tests the simulator's checker with mutants of the code that it must find.")
+  .option("--seeds <n>", "give up after this many seeds", wholeNumberParser(), 1_000_000)
+  .option("--count <n>", "count in how many of the first n seeds each is found", wholeNumberParser(), 1_000)
+  .option("--pin <folder>", "write the shrunk plan that finds each into that folder")
+  .option(
+    "--only <texts>",
+    "only mutants whose name contains one of these texts, separated by semicolons",
+    "",
+  )
+  .addOption(nodesOption())
+  .option("--threads <t>", "worker threads", wholeNumberParser(), availableParallelism())
+  .option("--json", "print only one JSON array to stdout, and each verdict to stderr as it comes", false)
   .parse()
-  .opts<{
-    seeds: number;
-    count: number;
-    pin?: string;
-    only: string;
-    nodes?: number;
-    threads: number;
-    json: boolean;
-  }>();
-const options: PlanOptions = flags.nodes === undefined ? {} : { nodes: flags.nodes };
+  .opts<
+    NodesFlag & {
+      readonly seeds: number;
+      readonly count: number;
+      readonly pin?: string;
+      readonly only: string;
+      readonly threads: number;
+      readonly json: boolean;
+    }
+  >();
+const options = planOptionsOf(flags);
 
-/** Root of the compiled tree; a mutant is a copy of what the simulator needs of it. */
+/** Root of the compiled tree. A mutant is a copy of the parts that the simulator needs. */
 const compiled = new URL("../../", import.meta.url);
 const wanted = flags.only.split(";").map((text) => text.trim());
 const chosen = mutants.filter(({ name }) => wanted.some((text) => name.includes(text)));
@@ -72,8 +75,9 @@ await Promise.all(
       const verdict = await judge(mutant, index);
       verdicts.set(mutant.name, verdict);
       bar.advance(1);
-      // One line each as it comes: the whole takes long.
-      if (!flags.json) console.log(lineOf(verdict));
+      // At once: a complete run takes minutes, and one that is interrupted must not lose its verdicts.
+      if (flags.json) console.error(JSON.stringify(verdict));
+      else console.log(lineOf(verdict));
     }
   }),
 );
@@ -85,7 +89,7 @@ if (flags.json) console.log(JSON.stringify(all));
 else report();
 process.exitCode = wrong.length === 0 ? 0 : 1;
 
-/** Builds the mutant beside the real thing, plays seed after seed on it, and removes it. */
+/** Writes the mutant beside the compiled code, plays seeds on it, and removes it. */
 async function judge(mutant: Mutant, index: number): Promise<Verdict> {
   const folder = new URL(`mutant-${index}/`, compiled);
   try {
@@ -113,22 +117,21 @@ async function hunt({ name, equivalent }: Mutant, copy: string): Promise<Verdict
     while (played < limit && (foundAtSeed === null || played < counted)) {
       const seeds = Math.min(BATCH, (played < counted ? counted : limit) - played);
       const answer = await ask(worker, name, { ...options, from: played + 1, seeds });
-      if (answer === "round in circles") {
+      if (answer === "timed out") {
         foundAtSeed ??= played + 1;
-        violation ??= "it goes round in circles";
+        violation ??= ENDLESS_LOOP;
         break;
       }
-      if (!("findings" in answer)) throw new Error("bug: no findings");
-      const [failure] = answer.findings.failures;
+      if (!("result" in answer)) throw new Error("bug: the worker did not answer a search with its result");
+      const [failure] = answer.result.failures;
       foundAtSeed ??= failure?.seed ?? null;
       violation ??= failure?.violation ?? null;
-      if (played < counted) foundIn += answer.findings.failures.length;
+      if (played < counted) foundIn += answer.result.failures.length;
       played += seeds;
     }
     if (flags.pin !== undefined && foundAtSeed !== null) {
       const answer = await ask(worker, name, { ...options, shrink: foundAtSeed });
-      if (answer !== "round in circles" && "plan" in answer)
-        await pin(flags.pin, name, violation, answer.plan);
+      if (answer !== "timed out" && "plan" in answer) await pin(flags.pin, name, violation, answer.plan);
     }
   } finally {
     await worker.terminate();
@@ -146,14 +149,14 @@ async function hunt({ name, equivalent }: Mutant, copy: string): Promise<Verdict
   };
 }
 
-function ask(worker: Worker, name: string, task: Task): Promise<Answer | "round in circles"> {
+function ask(worker: Worker, name: string, task: WorkerTask): Promise<WorkerAnswer | "timed out"> {
   return new Promise((resolve, reject) => {
-    const alarm = setTimeout(() => end("round in circles"), BATCH_LIMIT_MS);
+    const alarm = setTimeout(() => end("timed out"), BATCH_LIMIT_MS);
     const onError = (error: unknown): void => {
       clearTimeout(alarm);
-      reject(new Error(`mutant "${name}" does not run`, { cause: error }));
+      reject(new Error(`the worker of mutant "${name}" failed`, { cause: error }));
     };
-    const end = (answer: Answer | "round in circles"): void => {
+    const end = (answer: WorkerAnswer | "timed out"): void => {
       clearTimeout(alarm);
       worker.off("message", end).off("error", onError);
       resolve(answer);
@@ -163,7 +166,7 @@ function ask(worker: Worker, name: string, task: Task): Promise<Answer | "round 
   });
 }
 
-/** What `test/simulator/pinned.test.ts` plays; who keeps it says in `what` what it is. */
+/** Writes a plan for `test/simulator/pinned`. `what` and `fixedBy` are filled in by hand. */
 async function pin(folder: string, name: string, violation: string | null, plan: Plan): Promise<void> {
   const file = join(folder, `${name.replaceAll(/[^a-z0-9]+/gi, "-")}.json`);
   const kept: Pinned = { what: "", fixedBy: "", mutant: name, violation: brief(violation ?? ""), plan };
@@ -182,7 +185,7 @@ function report(): void {
     `${found.length} of ${all.filter(({ equivalent }) => !equivalent).length} found, ${quick.length} within 1000 seeds`,
   );
   for (const { name, equivalent } of wrong) {
-    console.log(equivalent ? `FOUND, though called equivalent: ${name}` : `NOT FOUND: ${name}`);
+    console.log(equivalent ? `FOUND, although declared equivalent: ${name}` : `NOT FOUND: ${name}`);
   }
 }
 

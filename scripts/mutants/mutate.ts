@@ -1,9 +1,12 @@
 import type { Mutant } from "./catalogue/mutant.ts";
 
-/** What a mutant needs a copy of: the code with the fault and the simulator that plays it. */
+/** The parts of the compiled tree that a mutant copies: the mutated code and the simulator. */
 export const COPIED_PARTS: readonly string[] = ["src/", "scripts/simulator/", "scripts/shared/"];
 
-/** The text of a compiled file with the fault in it. Throws when the list does not fit the code any more. */
+/**
+ * Applies a mutant to the text of its compiled file.
+ * @throws `Error` if the text does not contain `from` exactly once, or as often as `occurrence` requires.
+ */
 export function mutate(text: string, { name, file, from, to, occurrence }: Mutant): string {
   const pattern = from
     .trim()
@@ -14,7 +17,7 @@ export function mutate(text: string, { name, file, from, to, occurrence }: Mutan
   const one = occurrence === undefined && found.length === 1 ? found[0] : found[(occurrence ?? 0) - 1];
   if (one === undefined) {
     throw new Error(
-      `mutant "${name}": ${file} has ${found.length} places like "${from}"; adapt scripts/mutants/list.ts`,
+      `mutant "${name}": ${file} contains "${from}" ${found.length} times; adapt scripts/mutants/list.ts`,
     );
   }
   return text.slice(0, one.index) + to + text.slice(one.index + one[0].length);

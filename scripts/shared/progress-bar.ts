@@ -1,8 +1,8 @@
-/** A progress bar on stderr, where somebody looks; nothing otherwise. */
+/** A progress bar on stderr if that is a terminal, otherwise no output. */
 const WIDTH = 30;
 
 export interface ProgressBar {
-  /** `bad`: how many have failed so far. */
+  /** `bad`: total number of failures so far. */
   advance(by: number, bad?: number): void;
   end(): void;
 }

@@ -1,4 +1,4 @@
-/** One seed, one history: some nodes, one bucket, many faults, then a quiet end. */
+/** One seed gives one history: some nodes, one bucket, many faults, then a quiet end. */
 
 import { FakeBucket } from "../../src/testing/simulation/fakes/fake-bucket.ts";
 import { FakeConnections } from "../../src/testing/simulation/fakes/fake-session.ts";
@@ -6,27 +6,28 @@ import { SeededRandom } from "../../src/testing/simulation/random.ts";
 import { type Settling, VirtualTime } from "../../src/testing/simulation/time/virtual-time.ts";
 import { traceLine } from "../../src/testing/simulation/trace-line.ts";
 import { effectText, eventText } from "../shared/election-text.ts";
-import { Checker, QUIET_MS, RATE_SLACK, STEADY_MS } from "./check/checker.ts";
+import { Checker, QUIET_MS, STEADY_MS } from "./check/checker.ts";
+import { RATE_SLACK } from "./check/commits.ts";
 import { Tally } from "./check/tally.ts";
-import { Strayed, Violation } from "./check/violation.ts";
+import { StrayWrite, Violation } from "./check/violation.ts";
 import type { FaultContext } from "./faults/fault-tools.ts";
 import { strike } from "./faults/faults.ts";
-import { Host, timing, type World } from "./host.ts";
+import { Host, type SimulatedWorld, timing } from "./host.ts";
 import { FAULTY_MS, type Plan } from "./plan.ts";
 import { TraceHash } from "./trace-hash.ts";
 
 const STOPPING_MS = 2 * timing.leaseTtlMs;
 
 export interface Outcome {
-  /** Terms that began. */
+  /** Number of terms that began. */
   readonly terms: number;
-  /** Cut short, see `Strayed`. */
+  /** The history ended early, see `StrayWrite`. */
   readonly strayed: boolean;
-  /** What went wrong, `null`: nothing. */
+  /** `null`: no invariant was violated. */
   readonly violation: string | null;
   /** True time at the end, in milliseconds. */
   readonly endedAtMs: number;
-  /** Fingerprint of everything that happened. */
+  /** Hash of everything that happened. */
   readonly hash: number;
 }
 
@@ -36,17 +37,17 @@ export class History {
   readonly #time: VirtualTime;
   readonly #bucket = new FakeBucket();
   readonly #hash = new TraceHash();
-  readonly #story: string[] | null;
+  readonly #trace: string[] | null;
   readonly #checker: Checker;
-  readonly #world: World;
+  readonly #world: SimulatedWorld;
   readonly #hosts: Host[] = [];
 
-  /** `settling`: makes no difference but to the time it takes. */
-  constructor(plan: Plan, tally: Tally = new Tally(), withStory = false, settling: Settling = "announced") {
+  /** `settling` changes nothing but the run time. */
+  constructor(plan: Plan, tally: Tally = new Tally(), withTrace = false, settling: Settling = "announced") {
     this.#plan = plan;
     this.#time = new VirtualTime(settling);
     this.#tally = tally;
-    this.#story = withStory ? [] : null;
+    this.#trace = withTrace ? [] : null;
     const [time, bucket] = [this.#time, this.#bucket];
     const connections = new FakeConnections(time);
     const { remembers } = plan;
@@ -55,17 +56,17 @@ export class History {
     bucket.maxAgeMs = plan.maxAgeMs;
     bucket.canBeginAbove = plan.beginsAbove;
     if (plan.maxAgeMs > 0) this.#expireByAge(plan.maxAgeMs);
-    if (withStory) {
-      this.#checker.tell = ({ incarnation, driver }, event, effects) => {
-        this.#say(time.now, incarnation, `<- ${eventText(event)}`);
-        for (const effect of effects) this.#say(null, incarnation, `-> ${effectText(effect, driver.state)}`);
+    if (withTrace) {
+      this.#checker.onStep = ({ incarnation, driver }, event, effects) => {
+        this.#log(time.now, incarnation, `<- ${eventText(event)}`);
+        for (const effect of effects) this.#log(null, incarnation, `-> ${effectText(effect, driver.state)}`);
       };
     }
   }
 
-  /** What happened, if it was asked for. */
-  get story(): readonly string[] {
-    return this.#story ?? [];
+  /** Empty without `withTrace`. */
+  get trace(): readonly string[] {
+    return this.#trace ?? [];
   }
 
   async run(): Promise<Outcome> {
@@ -74,11 +75,11 @@ export class History {
     try {
       await this.#play();
     } catch (thrown) {
-      strayed = thrown instanceof Strayed;
+      strayed = thrown instanceof StrayWrite;
       if (thrown instanceof Violation) violation = thrown.message;
       else if (!strayed) violation = String((thrown as Error).stack ?? thrown);
     }
-    const terms = this.#checker.becomes;
+    const { terms } = this.#checker;
     return { terms, strayed, violation, endedAtMs: this.#time.now, hash: this.#hash.value };
   }
 
@@ -87,35 +88,38 @@ export class History {
       this.#hosts.push(new Host(this.#world, "abcdefghij".charAt(index % 10), options));
     }
     this.#schedule();
-    const look = (): void => this.#checker.look();
-    await this.#time.advance(FAULTY_MS, look);
+    const check = (): void => this.#checker.check();
+    await this.#time.advance(FAULTY_MS, check);
     this.#heal();
-    await this.#time.advance(QUIET_MS, look);
+    await this.#time.advance(QUIET_MS, check);
     const before = this.#heldByOne();
     const written = this.#checker.held.map(({ store }) => store.writes);
-    // Nothing happens any more: whoever leads goes on, renewal by renewal.
-    await this.#time.advance(STEADY_MS, look);
+    // Without faults the leader stays the same and renews its lease.
+    await this.#time.advance(STEADY_MS, check);
     const after = this.#heldByOne();
-    if (after !== before) throw new Violation(`in a quiet time held by ${before}, then by ${after}`);
+    if (after !== before)
+      throw new Violation(`without faults the lease was held by ${before}, then by ${after}`);
     for (const [index, { store, incarnation, host }] of this.#checker.held.entries()) {
       const renewals = store.writes - (written[index] ?? 0);
       const least = Math.floor(STEADY_MS / (host.options.renewIntervalMs * RATE_SLACK));
       if (renewals < least)
-        throw new Violation(`${incarnation} renews ${renewals} times in a quiet time, not ${least}`);
+        throw new Violation(`${incarnation} renewed ${renewals} times in ${STEADY_MS} ms, not ${least}`);
     }
-    await this.#stopAll(look);
+    await this.#stopAll(check);
   }
 
   /** Invariant 10. */
   #heldByOne(): string {
-    this.#checker.look();
+    this.#checker.check();
     const held = this.#checker.held.map(({ incarnation, driver }) => {
       const { role } = driver.state;
       return `${incarnation}${role.name === "leader" ? ` with epoch ${role.term.epoch}` : ""}`;
     });
     const [one] = held;
     if (one === undefined || held.length > 1) {
-      throw new Violation(`after a quiet time held by: ${held.join(", ") || "nobody"}`);
+      throw new Violation(
+        `${QUIET_MS} ms after the last fault the lease is held by: ${held.join(", ") || "no node"}`,
+      );
     }
     return one;
   }
@@ -124,30 +128,32 @@ export class History {
     for (const { at, name, host, seed } of this.#plan.faults) {
       this.#time.at(at, () => {
         const target = this.#hosts[host];
-        if (target === undefined) throw new Error(`fault "${name}": there is no host ${host}`);
+        if (target === undefined) throw new Error(`fault "${name}": the plan has no host ${host}`);
         this.#tally.fault(name);
         strike(name, this.#faultContext(seed), target);
-        this.#checker.stirred();
+        this.#checker.invalidate();
       });
     }
   }
 
   #faultContext(seed: number): FaultContext {
-    return {
+    const context: FaultContext = {
       random: new SeededRandom(seed),
       time: this.#time,
       bucket: this.#bucket,
       hosts: this.#hosts,
       quietFrom: FAULTY_MS,
       remembers: this.#plan.remembers,
-      tell: (text) => this.#say(this.#time.now, "**", text),
-      beforeTampering: (kind, recreates) => this.#checker.beforeTampering(kind, recreates),
+      log: (text) => this.#log(this.#time.now, "**", text),
+      strike: (name, host) => strike(name, context, host),
+      beforeIntervention: (kind, recreates) => this.#checker.beforeIntervention(kind, recreates),
       afterPurge: () => this.#checker.afterPurge(),
-      stirred: () => this.#checker.stirred(),
+      invalidate: () => this.#checker.invalidate(),
     };
+    return context;
   }
 
-  /** The server removes what is too old, and tells nobody. */
+  /** The server removes messages that are too old, without a notice. */
   #expireByAge(maxAgeMs: number): void {
     this.#bucket.watch({
       entry: (entry) => {
@@ -160,7 +166,7 @@ export class History {
   }
 
   #heal(): void {
-    this.#say(this.#time.now, "**", "everything is healed");
+    this.#log(this.#time.now, "**", "every fault ends");
     this.#bucket.regainQuorum();
     for (const { network } of this.#hosts) {
       network.latencyMs = 1;
@@ -172,19 +178,19 @@ export class History {
     }
   }
 
-  async #stopAll(look: () => void): Promise<void> {
-    this.#say(this.#time.now, "**", "everybody is stopped");
+  async #stopAll(check: () => void): Promise<void> {
+    this.#log(this.#time.now, "**", "every node stops");
     const processes = this.#hosts.map((host) => host.process);
     for (const { driver } of processes) driver.dispatch({ type: "stop" });
-    await this.#time.advance(STOPPING_MS, look);
+    await this.#time.advance(STOPPING_MS, check);
     for (const { driver, incarnation, session } of processes) {
-      if (driver.state.role.name !== "stopped") throw new Violation(`${incarnation} does not stop`);
-      if (session.listeners > 0) throw new Violation(`${incarnation} still listens`);
+      if (driver.state.role.name !== "stopped") throw new Violation(`${incarnation} did not stop`);
+      if (session.listeners > 0) throw new Violation(`${incarnation} left a listener behind`);
     }
-    if (this.#time.pending > 0) throw new Violation(`${this.#time.pending} timers are left`);
+    if (this.#time.pending > 0) throw new Violation(`${this.#time.pending} timers were left behind`);
   }
 
-  #say(at: number | null, who: string, text: string): void {
-    this.#story?.push(traceLine(at, who, text));
+  #log(at: number | null, source: string, text: string): void {
+    this.#trace?.push(traceLine(at, source, text));
   }
 }

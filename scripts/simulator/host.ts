@@ -1,4 +1,4 @@
-/** A place where one node runs, process after process: crashed and restarted, each with a fresh incarnation. */
+/** A host runs one node, process after process. Each process has a fresh incarnation. */
 import { DEFAULTS } from "../../src/config/options.ts";
 import { leaseSpanMs } from "../../src/election/lease.ts";
 import type {
@@ -16,7 +16,7 @@ import { type Network, perfectNetwork } from "../../src/testing/simulation/fakes
 import { VirtualClock } from "../../src/testing/simulation/time/virtual-clock.ts";
 import type { VirtualTime } from "../../src/testing/simulation/time/virtual-time.ts";
 
-/** What is the same for all nodes: the library's defaults. */
+/** Options that are the same for all nodes: the library's defaults. */
 export const timing: Pick<
   typeof DEFAULTS,
   | "leaseTtlMs"
@@ -29,21 +29,21 @@ export const timing: Pick<
 
 export type InFlightKind = NonNullable<ElectionState["writes"]["inFlight"]>["kind"];
 
-/** What the checker hears of. */
+/** Receives everything that happens in the processes. */
 export interface Witness {
   event(process: Process, event: ElectionEvent, effects: readonly Effect[], state: ElectionState): void;
   output(process: Process, output: Output): void;
-  /** The driver threw. It never should. */
+  /** The driver threw, which it must never do. */
   threw(process: Process, thrown: unknown): void;
-  /** Something may have changed that no event tells of. */
-  stirred(): void;
+  /** The state of a process may change without an event. */
+  invalidate(): void;
 }
 
-export interface World {
+export interface SimulatedWorld {
   readonly time: VirtualTime;
   readonly bucket: FakeBucket;
   readonly connections: FakeConnections;
-  /** Every connection has a presence consumer, also that of a node that does not use it. */
+  /** Whether every connection has a presence consumer, including those of nodes that do not use presence. */
   readonly presence: boolean;
   readonly witness: Witness;
 }
@@ -52,11 +52,12 @@ export interface HostOptions {
   readonly crashDetection: CrashDetection;
   readonly nodeId: string;
   readonly competes: boolean;
+  /** Milliseconds on the host's clocks per true millisecond. */
   readonly rate: number;
   readonly leaseTtlMs: number;
-  /** The heartbeat, or less. */
+  /** At most the heartbeat interval. */
   readonly renewIntervalMs: number;
-  /** How long leader work takes to stop. */
+  /** How long the leader's work takes to stop. */
   readonly drainMs: number;
 }
 
@@ -79,7 +80,7 @@ export class Process {
     this.incarnation = incarnation;
     this.spanMs = leaseSpanMs(leaseTtlMs);
     this.clock = new VirtualClock(time, { rate });
-    this.clock.onContinue = () => witness.stirred();
+    this.clock.onContinue = () => witness.invalidate();
     const { network } = host;
     this.session = new FakeSession(connections, { presence, clock: this.clock, network });
     this.store = new FakeStore(time, bucket, { network, clock: this.clock, session: this.session });
@@ -106,14 +107,15 @@ export class Process {
         witness.output(this, output);
         if (output.type === "drain") {
           const drained = (): void => this.driver.dispatch({ type: "drained" });
-          // An application that has nothing to stop may say so at once, within the step that asks for it.
+          // An application without work to stop may report it at once, within the step that requests the drain.
           if (drainMs === 0) drained();
           else this.clock.setTimer(drainMs, drained);
         }
         if (output.type === "stopped") this.#end();
       },
       trace: (event, _now, effects, state) => {
-        if (host.atNextWrite !== null && effects.some(({ type }) => type === "write")) host.writes(state);
+        if (host.atNextWrite !== null && effects.some(({ type }) => type === "write"))
+          host.beforeWrite(state);
         witness.event(this, event, effects, state);
       },
     });
@@ -128,14 +130,14 @@ export class Process {
     this.driver.start(this.store.info());
   }
 
-  /** `stop()` was carried out to the end: the process exits. */
+  /** `stop()` is complete: the process exits. */
   #end(): void {
     this.alive = false;
     void this.store.close();
     this.session.kill();
   }
 
-  /** `lingerMs`: the host dies with it, and the server finds out only that much later. */
+  /** Kills the process. With `lingerMs` the host is lost, too: its server closes the connection only `lingerMs` later. */
   kill(lingerMs = 0): void {
     this.alive = false;
     this.clock.kill();
@@ -145,32 +147,32 @@ export class Process {
 }
 
 export class Host {
-  readonly world: World;
+  readonly world: SimulatedWorld;
   readonly options: HostOptions;
-  /** Unique, also where two hosts run the same node id by mistake. */
+  /** Unique, even if two hosts run the same node id. */
   readonly name: string;
   readonly network: Network = perfectNetwork();
-  /** What is to happen as soon as its process sends a write of that kind; forgotten then. */
+  /** Called once, when the host's process sends its next write of this kind. */
   atNextWrite: { readonly kind: InFlightKind; readonly happen: () => void } | null = null;
   process: Process;
   #incarnations = 0;
 
-  constructor(world: World, name: string, options: HostOptions) {
+  constructor(world: SimulatedWorld, name: string, options: HostOptions) {
     this.world = world;
     this.name = name;
     this.options = options;
     this.process = this.#spawn(0);
   }
 
-  /** Its process is about to hand a write to the network. */
-  writes({ writes }: ElectionState): void {
+  /** Called before the process hands a write to the network. */
+  beforeWrite({ writes }: ElectionState): void {
     const { atNextWrite } = this;
     if (atNextWrite === null || writes.inFlight?.kind !== atNextWrite.kind) return;
     this.atNextWrite = null;
     atNextWrite.happen();
   }
 
-  /** Starts a new process when there is none. `remembers`: `node.start()` after `node.stop()`. */
+  /** Starts a process, unless one is alive. `remembers`: it knows the epochs of the last one, as after `node.stop()`. */
   restart(remembers: boolean): void {
     if (this.process.alive) return;
     this.process = this.#spawn(remembers ? this.process.driver.state.lease.highestEpoch : 0);

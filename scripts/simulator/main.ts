@@ -1,89 +1,83 @@
-// Random histories of faults on the real election and driver, on all cores: npm run sim -- --seeds 100000 --seed 1 --nodes 3
+// Plays random histories of faults on the real election core and driver, on all cores:
+// npm run sim -- --seeds 100000 --seed 1 --nodes 3
 import { readFile } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import { Worker } from "node:worker_threads";
-import { Command, InvalidArgumentError } from "commander";
+import { Command } from "commander";
 import { progressBar } from "../shared/progress-bar.ts";
+import { wholeNumberParser } from "../shared/whole-number.ts";
 import { type Counts, TRANSITIONS, unseenTransitions } from "./check/tally.ts";
 import { History } from "./history.ts";
+import { type NodesFlag, nodesOption, planOptionsOf } from "./nodes-option.ts";
 import type { Pinned } from "./pinned.ts";
-import { type Plan, type PlanOptions, planOf } from "./plan.ts";
+import { type Plan, planOf } from "./plan.ts";
 import { resourceLimits } from "./resource-limits.ts";
-import { type Findings, merge, type SearchOptions } from "./search.ts";
-import { retell, shrink } from "./shrink.ts";
+import { merge, type SearchOptions, type SearchResult } from "./search.ts";
+import { shrink, traceOf } from "./shrink.ts";
 
-interface Flags {
+interface Flags extends NodesFlag {
   readonly seeds: number;
   readonly seed: number;
-  readonly nodes?: number;
   readonly threads: number;
   readonly json: boolean;
   readonly plan?: string;
 }
 
-/** Seeds a thread plays before it reports. */
+/** Number of seeds that a thread plays before it reports. */
 const BATCH = 100;
 const MAX_FAILURES = 5;
 
-const whole =
-  (least: number) =>
-  (text: string): number => {
-    const value = Number(text);
-    if (Number.isSafeInteger(value) && value >= least) return value;
-    throw new InvalidArgumentError(`It must be a whole number, ${least} or more.`);
-  };
-
 const command = new Command("sim")
   .description("Plays one random history of faults per seed and checks the invariants in each.")
-  .option("--seeds <n>", "how many seeds", whole(1), 10_000)
-  .option("--seed <s>", "the first one; with --seeds 1 its story is told", whole(0), 1)
-  .option("--nodes <k>", "nodes in every history; without it one to five, mostly three", whole(1))
-  .option("--threads <t>", "worker threads", whole(1), availableParallelism())
-  .option("--plan <file>", "tell the story of a pinned plan (test/simulator/pinned) and nothing else")
-  .option("--json", "print one JSON object and nothing else", false)
+  .option("--seeds <n>", "number of seeds", wholeNumberParser(), 10_000)
+  .option("--seed <s>", "the first seed; with --seeds 1 its trace is printed", wholeNumberParser(0), 1)
+  .addOption(nodesOption())
+  .option("--threads <t>", "worker threads", wholeNumberParser(), availableParallelism())
+  .option("--plan <file>", "only play a pinned plan (test/simulator/pinned) and print its trace")
+  .option("--json", "print only one JSON object", false)
   .parse();
 const flags = command.opts<Flags>();
-const options: PlanOptions = flags.nodes === undefined ? {} : { nodes: flags.nodes };
+const options = planOptionsOf(flags);
 
 if (flags.plan !== undefined) {
   const { plan, what } = JSON.parse(await readFile(flags.plan, "utf8")) as Pinned;
   console.log(what);
-  process.exit((await tell(plan)) === null ? 0 : 1);
+  process.exit((await printHistory(plan)) === null ? 0 : 1);
 }
 const began = performance.now();
-const findings = await play();
+const result = await play();
 const seconds = (performance.now() - began) / 1000;
 
 if (flags.json) {
   console.log(
     JSON.stringify({
-      seeds: findings.seeds,
-      violations: findings.failures.length,
-      faults: total(findings.tally.faults),
-      elections: findings.terms,
-      seedsPerSecond: Math.round(findings.seeds / seconds),
-      traceHash: findings.traceHash,
+      seeds: result.seeds,
+      violations: result.failures.length,
+      faults: total(result.tally.faults),
+      elections: result.terms,
+      seedsPerSecond: Math.round(result.seeds / seconds),
+      traceHash: result.traceHash,
       threads: flags.threads,
       seconds: Math.round(seconds * 10) / 10,
-      strayed: findings.strayed,
-      faultsByKind: findings.tally.faults,
-      electionsByKind: findings.tally.elections,
-      transitions: findings.tally.transitions,
-      unseenTransitions: unseenTransitions(findings.tally),
-      failures: findings.failures,
+      strayed: result.strayed,
+      faultsByKind: result.tally.faults,
+      electionsByKind: result.tally.elections,
+      transitions: result.tally.transitions,
+      unseenTransitions: unseenTransitions(result.tally),
+      failures: result.failures,
     }),
   );
 } else {
-  report(findings);
+  report(result);
 }
-const [first] = findings.failures;
-if (!flags.json && (first !== undefined || flags.seeds === 1)) await tellStory(first?.seed ?? flags.seed);
+const [first] = result.failures;
+if (!flags.json && (first !== undefined || flags.seeds === 1)) await printSeed(first?.seed ?? flags.seed);
 process.exitCode = first === undefined ? 0 : 1;
 
-/** Batches in order of seeds, to whichever thread is free; ends early when enough has failed. */
-async function play(): Promise<Findings> {
+/** Hands batches of seeds in order to the threads. Ends early after `MAX_FAILURES` failures. */
+async function play(): Promise<SearchResult> {
   const bar = progressBar(flags.seeds);
-  const done: Findings[] = [];
+  const done: SearchResult[] = [];
   let next = flags.seed;
   let failed = 0;
   const end = flags.seed + flags.seeds;
@@ -101,7 +95,7 @@ async function play(): Promise<Findings> {
         if (batch === null) void worker.terminate().then(() => resolve());
         else worker.postMessage(batch);
       };
-      worker.on("message", (found: Findings) => {
+      worker.on("message", (found: SearchResult) => {
         done.push(found);
         failed += found.failures.length;
         bar.advance(found.seeds, failed);
@@ -115,35 +109,36 @@ async function play(): Promise<Findings> {
   return merge(done);
 }
 
-function report({ seeds, failures, terms, tally, traceHash, strayed }: Findings): void {
+function report({ seeds, failures, terms, tally, traceHash, strayed }: SearchResult): void {
   const rate = Math.round(seeds / seconds);
   console.log(
     `${seeds} seeds from ${flags.seed}: ${failures.length} violations, ${total(tally.faults)} faults, ${terms} terms, ` +
-      `${strayed} cut short; ${rate} seeds/s on ${flags.threads} threads; trace ${traceHash}`,
+      `${strayed} ended early; ${rate} seeds/s on ${flags.threads} threads; trace ${traceHash}`,
   );
   table("faults", tally.faults);
   table("elections", tally.elections);
   table("transitions of the core", tally.transitions, TRANSITIONS);
   const unseen = unseenTransitions(tally);
-  if (unseen.length > 0) console.log(`never seen: ${unseen.join(", ")}`);
+  if (unseen.length > 0) console.log(`transitions that did not occur: ${unseen.join(", ")}`);
   for (const { seed, violation } of failures) console.log(`seed ${seed}: ${violation}`);
 }
 
-async function tellStory(seed: number): Promise<void> {
+/** Shrinks the seed's history if it fails, and prints its trace and the command that replays it. */
+async function printSeed(seed: number): Promise<void> {
   const plan = await shrink(planOf(seed, options));
   const nodes = flags.nodes === undefined ? "" : ` --nodes ${flags.nodes}`;
   console.log(`\nseed ${seed}`);
-  await tell(plan);
+  await printHistory(plan);
   console.log(`replay: npm run sim -- --seed ${seed} --seeds 1${nodes}`);
 }
 
-/** Returns what went wrong, `null`: nothing. */
-async function tell(plan: Plan): Promise<string | null> {
-  const left = plan.faults.map(({ at, name, host }) => `${name} (host ${host}, ${at} ms)`).join(", ");
-  console.log(`${plan.hosts.length} nodes; faults: ${left || "none"}`);
-  for (const line of await retell(plan)) console.log(line);
+/** Prints the trace of a plan. Returns the violation, or `null`. */
+async function printHistory(plan: Plan): Promise<string | null> {
+  const faults = plan.faults.map(({ at, name, host }) => `${name} (host ${host}, ${at} ms)`).join(", ");
+  console.log(`${plan.hosts.length} nodes; faults: ${faults || "none"}`);
+  for (const line of await traceOf(plan)) console.log(line);
   const { violation } = await new History(plan).run();
-  console.log(violation === null ? "nothing went wrong" : `VIOLATION ${violation}`);
+  console.log(violation === null ? "no violation" : `VIOLATION ${violation}`);
   return violation;
 }
 

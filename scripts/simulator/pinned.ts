@@ -1,14 +1,17 @@
 import type { Plan } from "./plan.ts";
 
-/** A history that once went wrong, kept. Written by `npm run mutants -- --pin FOLDER`, the first two by whoever keeps it. */
+/**
+ * A history that once violated an invariant, kept as a regression test. `npm run mutants -- --pin FOLDER` writes it; fill in
+ * `what` and `fixedBy` by hand.
+ */
 export interface Pinned {
-  /** What went wrong, in a sentence or two. */
+  /** What went wrong, in one to three sentences. */
   readonly what: string;
-  /** The commit that has the fix. */
+  /** Hash of the commit with the fix. */
   readonly fixedBy: string;
-  /** Name of the mutant that takes the fix out again. */
+  /** Name of the mutant that removes the fix. */
   readonly mutant: string;
-  /** How the violation begins without the fix. */
+  /** Start of the violation's message without the fix. */
   readonly violation: string;
   readonly plan: Plan;
 }

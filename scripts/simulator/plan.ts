@@ -1,22 +1,26 @@
-/** What a seed stands for: who takes part, and which faults happen when. Plain data, so that a history can be cut down. */
+/** The plan of a history, decided by its seed: its nodes and its faults. Plain data, so that a history can be shrunk. */
 import type { CrashDetection } from "../../src/election/types.ts";
 import { SeededRandom } from "../../src/testing/simulation/random.ts";
-import type { FaultName } from "./faults/fault-tools.ts";
-import { bucketFaults, commonFaults, operatorFaults } from "./faults/faults.ts";
+import {
+  commonFaultNames,
+  deletionFaultNames,
+  operatorFaultNames,
+  type SimulatedFaultName,
+} from "./faults/names.ts";
 import { type HostOptions, timing } from "./host.ts";
 
-/** Faults happen until then, in milliseconds of true time; they are over by then, too. */
+/** Every fault begins and ends before this true time, in milliseconds. */
 export const FAULTY_MS = 80_000;
 
-/** Troubles that come together come within that: about a request and its repetition. */
+/** Faults of a burst follow each other within this time: about one request and its repetition. */
 const SOON_MS = 1_500;
 
 export interface PlannedFault {
   readonly at: number;
-  readonly name: FaultName;
-  /** Index of the host that is hit, where one is. */
+  readonly name: SimulatedFaultName;
+  /** Index of the host that the fault hits, if it hits one. */
   readonly host: number;
-  /** Of the random numbers it draws: a fault does the same whatever happens before it. */
+  /** Seed of the random numbers that it draws, so that it does the same whatever happens before it. */
   readonly seed: number;
 }
 
@@ -24,18 +28,18 @@ export interface Plan {
   readonly seed: number;
   /** Connections have presence consumers. */
   readonly presence: boolean;
-  /** Restarted processes keep what they know. */
+  /** Restarted processes keep the epochs that they have seen. */
   readonly remembers: boolean;
-  /** A bucket that is made anew begins where its maker says: what a server from 2.10 on does. */
+  /** A recreated bucket starts above the revision that its creator requests, as on servers from 2.10 on. */
   readonly beginsAbove: boolean;
-  /** 0: records don't expire on the server. Otherwise a bucket as go-cluster makes it. */
+  /** 0: records do not expire on the server. Otherwise a bucket as go-cluster creates it. */
   readonly maxAgeMs: number;
   readonly hosts: readonly HostOptions[];
   readonly faults: readonly PlannedFault[];
 }
 
 export interface PlanOptions {
-  /** How many nodes take part. Default: one to five, mostly three. */
+  /** Number of nodes. Default: one to five, mostly three. */
   readonly nodes?: number;
 }
 
@@ -46,17 +50,17 @@ export function planOf(seed: number, options: PlanOptions = {}): Plan {
   const random = new SeededRandom(seed);
   const count = options.nodes ?? random.pick([1, 2, 3, 3, 4, 5]);
   const presence = seed % 2 === 0;
-  // What is rare among so many is named more than once.
+  // Repeated names raise the share of rare faults.
   const kinds = random.pick([
-    commonFaults,
-    commonFaults,
-    [...commonFaults, ...operatorFaults, ...operatorFaults],
-    [...commonFaults, ...bucketFaults, ...bucketFaults, ...bucketFaults],
-    [...commonFaults, ...operatorFaults, ...bucketFaults],
+    commonFaultNames,
+    commonFaultNames,
+    [...commonFaultNames, ...operatorFaultNames, ...operatorFaultNames],
+    [...commonFaultNames, ...deletionFaultNames, ...deletionFaultNames, ...deletionFaultNames],
+    [...commonFaultNames, ...operatorFaultNames, ...deletionFaultNames],
   ]);
-  const recreates = bucketFaults.every((name) => kinds.includes(name));
-  const vanishes = operatorFaults.every((name) => kinds.includes(name));
-  // A bucket that begins at 1 again is survived only by those who remember, and only while its key has a history.
+  const recreates = deletionFaultNames.every((name) => kinds.includes(name));
+  const vanishes = operatorFaultNames.every((name) => kinds.includes(name));
+  // Epochs survive a bucket that restarts at revision 1 only if nodes remember them and no operator removes the lease.
   const beginsAbove = !recreates || vanishes || random.chance(0.5);
   const remembers = recreates && !vanishes;
   const maxAgeMs = !remembers && random.chance(0.1) ? timing.leaseTtlMs : 0;
@@ -91,10 +95,10 @@ export function planOf(seed: number, options: PlanOptions = {}): Plan {
   };
 }
 
-/** Troubles come together: a third of them soon after the one before, mostly to the same node, often of the same kind. */
+/** A third of the faults follow soon after the previous one, mostly on the same host, often of the same kind. */
 function nextFault(
   random: SeededRandom,
-  kinds: readonly FaultName[],
+  kinds: readonly SimulatedFaultName[],
   hosts: number,
   before: PlannedFault | undefined,
 ): PlannedFault {

@@ -1,7 +1,7 @@
-/** One thread of `npm run sim`: plays the batches it is given. */
+/** One thread of `npm run sim`: searches the batches of seeds that it receives. */
 import { parentPort } from "node:worker_threads";
 import { type SearchOptions, search } from "./search.ts";
 
 parentPort?.on("message", (options: SearchOptions) => {
-  void search(options).then((findings) => parentPort?.postMessage(findings));
+  void search(options).then((result) => parentPort?.postMessage(result));
 });

@@ -1,5 +1,4 @@
-/** Plays many seeds one after another, and adds up what was seen. */
-
+/** Plays the histories of consecutive seeds and adds up the results. */
 import { settle } from "../../src/testing/simulation/time/virtual-time.ts";
 import { Tally, type TallyData } from "./check/tally.ts";
 import { History } from "./history.ts";
@@ -13,25 +12,25 @@ export interface Failure {
   readonly violation: string;
 }
 
-/** Plain data: it travels between threads. */
-export interface Findings {
+/** Plain data, because it is sent between threads. */
+export interface SearchResult {
   readonly seeds: number;
   readonly failures: readonly Failure[];
   readonly terms: number;
   readonly strayed: number;
   readonly tally: TallyData;
-  /** Of all seeds together, whatever their order. */
+  /** Of all seeds, independent of their order. */
   readonly traceHash: string;
 }
 
 export interface SearchOptions extends PlanOptions {
   readonly from: number;
   readonly seeds: number;
-  /** Stops at that many failures. Default: at none. */
+  /** Stops after that many failures. Default: never. */
   readonly maxFailures?: number;
 }
 
-export async function search(options: SearchOptions): Promise<Findings> {
+export async function search(options: SearchOptions): Promise<SearchResult> {
   const tally = new Tally();
   const hash = new SetHash();
   const failures: Failure[] = [];
@@ -44,7 +43,7 @@ export async function search(options: SearchOptions): Promise<Findings> {
     strayed += outcome.strayed ? 1 : 0;
     if (outcome.violation !== null) failures.push({ seed, violation: outcome.violation });
     seed += 1;
-    // What a history leaves behind is kept alive until the event loop turns.
+    // The garbage of a history stays reachable until the event loop turns.
     if (seed % TURN_EVERY === 0) await settle();
   }
   const { faults, elections, transitions } = tally;
@@ -58,15 +57,16 @@ export async function search(options: SearchOptions): Promise<Findings> {
   };
 }
 
-/** Puts the findings of several searches together. */
-export function merge(all: readonly Findings[]): Findings {
+/** Adds up the results of several searches. */
+export function merge(all: readonly SearchResult[]): SearchResult {
   const tally = new Tally();
   const hash = new SetHash();
   for (const { tally: part, traceHash } of all) {
     tally.add(part);
     hash.merge(traceHash);
   }
-  const sum = (of: (findings: Findings) => number): number => all.reduce((total, one) => total + of(one), 0);
+  const sum = (of: (result: SearchResult) => number): number =>
+    all.reduce((total, one) => total + of(one), 0);
   const { faults, elections, transitions } = tally;
   return {
     seeds: sum(({ seeds }) => seeds),

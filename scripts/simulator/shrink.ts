@@ -1,10 +1,10 @@
-/** Cuts a failed history down to the faults it takes. */
+/** Reduces a failing history to a minimal set of faults. */
 
 import { Tally } from "./check/tally.ts";
 import { History } from "./history.ts";
 import type { Plan } from "./plan.ts";
 
-/** Fewer faults that still end in the same kind of violation: mostly two to four are left. The plan itself if it is sound. */
+/** Removes faults and hosts as long as the same kind of violation occurs. Returns a plan without a violation unchanged. */
 export async function shrink(plan: Plan): Promise<Plan> {
   const wanted = await violationOf(plan);
   if (wanted === null) return plan;
@@ -26,24 +26,24 @@ export async function shrink(plan: Plan): Promise<Plan> {
   return smallest;
 }
 
-/** The violation without names and numbers: who it hits and when changes with every fault that is left out. */
+/** The violation without names and numbers, which change with every fault that is removed. */
 async function violationOf(plan: Plan): Promise<string | null> {
   const { violation } = await new History(plan).run();
   return violation?.replace(/\b[a-j]\d+\b|[\d.]+/g, "_") ?? null;
 }
 
-/** `null` while a fault still strikes it. */
+/** `null` if a fault hits the last host. */
 function withoutLastHost(plan: Plan): Plan | null {
   const last = plan.hosts.length - 1;
   if (plan.faults.some(({ host }) => host === last)) return null;
   return { ...plan, hosts: plan.hosts.slice(0, last) };
 }
 
-/** What happened in a history, for people; the end of it, if it is long. */
-export async function retell(plan: Plan, lines = 200): Promise<readonly string[]> {
+/** The last lines of a history's trace. */
+export async function traceOf(plan: Plan, lines = 200): Promise<readonly string[]> {
   const history = new History(plan, new Tally(), true);
   await history.run();
-  const { story } = history;
-  const hidden = story.length - lines;
-  return hidden > 0 ? [`(${hidden} earlier lines left out)`, ...story.slice(-lines)] : story;
+  const { trace } = history;
+  const omitted = trace.length - lines;
+  return omitted > 0 ? [`(${omitted} earlier lines omitted)`, ...trace.slice(-lines)] : trace;
 }

@@ -1,4 +1,4 @@
-/** A fingerprint of everything that happened: the same seed must give the same one, on every machine. */
+/** A hash of everything that happened. The same seed gives the same hash on every machine. */
 import type { Effect, ElectionEvent, ElectionState } from "../../src/election/types.ts";
 import { roleIndex } from "./check/tally.ts";
 
@@ -47,13 +47,13 @@ export class TraceHash {
 
   step(
     at: number,
-    who: number,
+    processIndex: number,
     event: ElectionEvent,
     effects: readonly Effect[],
     state: ElectionState,
   ): void {
     this.#mix(Math.round(at * 1_000));
-    this.#mix(who * 64 + EVENTS[event.type]);
+    this.#mix(processIndex * 64 + EVENTS[event.type]);
     this.#mix(state.lease.newestRevision * 8 + roleIndex(state.role.name));
     this.#mix(state.lease.highestEpoch);
     for (const { type } of effects) this.#mix(EFFECTS[type]);
@@ -65,7 +65,7 @@ export class TraceHash {
   }
 }
 
-/** Puts the fingerprints of many seeds together, in whatever order they come. Returns 64 bits in hexadecimal digits. */
+/** Combines the hashes of many seeds, independent of their order. */
 export class SetHash {
   #sum = 0n;
 
@@ -77,12 +77,13 @@ export class SetHash {
     this.#sum += BigInt(`0x${digits}`);
   }
 
+  /** 64 bits as hexadecimal digits. */
   get digits(): string {
     return BigInt.asUintN(64, this.#sum).toString(16).padStart(16, "0");
   }
 }
 
-/** SplitMix64's finalizer: a sum of plain fingerprints would not notice two that are swapped. */
+/** SplitMix64's finalizer: a plain sum would not change if two seeds swapped their hashes. */
 function mixed(value: bigint): bigint {
   let z = BigInt.asUintN(64, value + 0x9e3779b97f4a7c15n);
   z = BigInt.asUintN(64, (z ^ (z >> 30n)) * 0xbf58476d1ce4e5b9n);

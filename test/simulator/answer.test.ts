@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { Answer } from "../../src/testing/simulation/fakes/answer.ts";
 
 describe("an answer", () => {
-  test("reaches everybody who waits at the very moment it is given, in order, and once", () => {
+  test("calls its waiters synchronously, in order and once", () => {
     const answer = new Answer<number>();
     const heard: string[] = [];
     answer.then((value) => heard.push(`first ${value}`));
@@ -15,7 +15,7 @@ describe("an answer", () => {
     expect(heard).toEqual(["first 1", "second 1", "late 1"]);
   });
 
-  test("passes on what its waiters make of it, at once or later", () => {
+  test("passes on the results of its waiters, immediate or deferred", () => {
     const [answer, later] = [new Answer<number>(), new Answer<string>()];
     const heard: string[] = [];
     answer.then((value) => `${value + 1}`).then((text) => heard.push(text));

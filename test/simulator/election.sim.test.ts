@@ -1,6 +1,6 @@
 /**
- * Real drivers on virtual time against one fake bucket, with random faults; `scripts/simulator/check/checker.ts` says what must hold.
- * `npm run sim -- --seeds 1000000` searches on, on all cores.
+ * Real drivers on virtual time against one fake bucket, with random faults. `scripts/simulator/check/checker.ts` checks the
+ * invariants. `npm run sim -- --seeds 1000000` searches more seeds, on all cores.
  */
 import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
@@ -8,26 +8,26 @@ import { expect, test } from "vitest";
 import { unseenTransitions } from "../../scripts/simulator/check/tally.ts";
 import { planOf } from "../../scripts/simulator/plan.ts";
 import { merge, search } from "../../scripts/simulator/search.ts";
-import { retell, shrink } from "../../scripts/simulator/shrink.ts";
+import { shrink, traceOf } from "../../scripts/simulator/shrink.ts";
 
 const SEEDS = 3_000;
 
-test("no history of faults ends in two leaders, none, or a lower epoch", { timeout: 600_000 }, async () => {
+test("no history of faults violates an invariant", { timeout: 600_000 }, async () => {
   const { failures, tally, terms } = await search({ from: 1, seeds: SEEDS, maxFailures: 1 });
   const [failure] = failures;
   if (failure !== undefined) {
-    const story = await retell(await shrink(planOf(failure.seed)));
+    const trace = await traceOf(await shrink(planOf(failure.seed)));
     expect.fail(
-      `seed ${failure.seed}: ${failure.violation}\n${story.join("\n")}\nreplay: npm run sim -- --seed ${failure.seed} --seeds 1`,
+      `seed ${failure.seed}: ${failure.violation}\n${trace.join("\n")}\nreplay: npm run sim -- --seed ${failure.seed} --seeds 1`,
     );
   }
   expect(terms).toBeGreaterThan(SEEDS);
   expect(Object.values(tally.faults).every((times) => times > SEEDS / 20)).toBe(true);
-  // What the rules allow must have happened, or nothing was shown of it.
+  // The search proves nothing about a transition that did not occur.
   expect(unseenTransitions(tally)).toEqual([]);
 });
 
-test("the same seed is the same history, and another one is not", async () => {
+test("the same seeds give the same histories, other seeds give others", async () => {
   const once = await search({ from: 7, seeds: 40 });
   const again = await search({ from: 7, seeds: 40 });
   const other = await search({ from: 8, seeds: 40 });
@@ -37,7 +37,7 @@ test("the same seed is the same history, and another one is not", async () => {
   expect(merge(parts).traceHash).toBe(once.traceHash);
 });
 
-test("the same seeds are the same histories on one thread and on three", { timeout: 300_000 }, () => {
+test("the number of threads does not change the histories", { timeout: 300_000 }, () => {
   const hashes = [1, 3].map((threads) => {
     const root = new URL("../../", import.meta.url);
     const run = [

@@ -1,7 +1,7 @@
 /**
- * Histories that once went wrong, as plans: what a seed stands for changes with the generator, these do not. Each is played
- * on the library as it is, and on one from which its fix was taken out again, where it must still fail.
- * `npm run sim -- --plan test/simulator/pinned/NAME.json` tells its story.
+ * Histories that once violated an invariant, kept as plans: the plan of a seed changes with the generator, these do not. Each
+ * must pass on the library as it is and fail on a mutant without its fix.
+ * `npm run sim -- --plan test/simulator/pinned/NAME.json` prints its trace.
  */
 import { readdirSync, readFileSync } from "node:fs";
 import { cp, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
@@ -29,15 +29,16 @@ beforeAll(() => {
 afterAll(() => rm(compiled, { recursive: true, force: true }));
 
 describe.each(pinned)("%s", (name, { what, fixedBy, mutant: mutantName, violation, plan }) => {
-  test("does not go wrong any more, and says what it was", async () => {
+  test("passes, and is described", async () => {
     expect(what.length).toBeGreaterThan(40);
     expect(fixedBy).toMatch(/^[0-9a-f]{7,40}$/);
     expect((await new History(plan).run()).violation).toBeNull();
   });
 
-  test("still goes wrong without its fix", async () => {
+  test("fails without its fix", async () => {
     const mutant = mutants.find((one) => one.name === mutantName);
-    if (mutant === undefined) throw new Error(`${name}: there is no mutant "${mutantName}"`);
+    if (mutant === undefined)
+      throw new Error(`${name}: scripts/mutants/list.ts has no mutant "${mutantName}"`);
     const copy = await mkdtemp(`${compiled}/mutant-`);
     for (const part of COPIED_PARTS) {
       await cp(`${compiled}/plain/${part}`, `${copy}/${part}`, { recursive: true });
@@ -51,7 +52,7 @@ describe.each(pinned)("%s", (name, { what, fixedBy, mutant: mutantName, violatio
   });
 });
 
-test("every mutant still has its place in the code", async () => {
+test("the text of every mutant occurs in the compiled code", async () => {
   const lost: string[] = [];
   for (const mutant of mutants) {
     const text = await readFile(`${compiled}/plain/${mutant.file}`, "utf8");

@@ -4,7 +4,7 @@ import { History, type Outcome } from "../../scripts/simulator/history.ts";
 import { planOf } from "../../scripts/simulator/plan.ts";
 import type { Settling } from "../../src/testing/simulation/time/virtual-time.ts";
 
-test("what is spared to be fast changes no history: same outcome, same fingerprint", {
+test("both ways of settling give the same outcome and the same trace hash", {
   timeout: 120_000,
 }, async () => {
   const outcomeOf = (seed: number, settling: Settling): Promise<Outcome> =>

@@ -1,4 +1,4 @@
-/** The simulated cluster that is shipped: real nodes, as an application makes them, on virtual time. */
+/** `SimulatedCluster`: real nodes, created as an application does, on virtual time. */
 import { describe, expect, test } from "vitest";
 import { type Hooks, Node, type NodeEnvironment, type NodeOptions } from "../../src/index.ts";
 import {
@@ -18,7 +18,7 @@ interface Application {
   readonly hooks?: (process: ProcessContext) => Hooks;
   readonly options?: Partial<NodeOptions>;
   readonly environment?: (environment: NodeEnvironment, name: string) => NodeEnvironment;
-  /** What it does while it leads. Default: nothing. */
+  /** The leader's work. Default: none. */
   readonly work?: (process: ProcessContext, epoch: number, signal: AbortSignal) => Promise<void>;
 }
 
@@ -55,7 +55,7 @@ function named({ cluster }: Made, name: string) {
   return process;
 }
 
-/** Who leads, by its own word. */
+/** Name of the process whose node calls itself leader. */
 function leader({ nodes, cluster }: Made): string | undefined {
   return cluster.processes.find(({ name, alive }) => alive && nodes.get(name)?.isLeader() === true)?.name;
 }
@@ -66,7 +66,7 @@ async function led(names = "abc", application: Application = {}): Promise<Made &
   return { ...made, first: leader(made) ?? "" };
 }
 
-/** Hooks that take their time and note what they should never see: invariants 6 and 7. */
+/** Slow hooks that record violations of invariants 6 and 7. */
 function strictHooks({ sleep }: ProcessContext, wrong: string[]): Hooks {
   let inside = false;
   let led: number | null = null;
@@ -96,13 +96,13 @@ function strictHooks({ sleep }: ProcessContext, wrong: string[]): Hooks {
 
 async function errorOf(promise: Promise<unknown>): Promise<SimulationError> {
   return promise.then(
-    () => expect.fail("it did not reject"),
+    () => expect.fail("the promise did not reject"),
     (error: unknown) => error as SimulationError,
   );
 }
 
 describe("leadership in a simulated cluster", () => {
-  test("goes from a crashed process to another in milliseconds, with a larger epoch", async () => {
+  test("moves from a crashed process to another one in milliseconds, with a larger epoch", async () => {
     const made = await led();
     named(made, made.first).crash();
     const crashedAt = made.cluster.now;
@@ -113,14 +113,14 @@ describe("leadership in a simulated cluster", () => {
     expect(made.cluster.terms[0]?.untilMs).toBe(crashedAt);
   });
 
-  test("waits for the lease when the host is lost, too, and the server does not know", async () => {
+  test("moves only when the lease expires if the host is lost and the server does not notice", async () => {
     const made = await led();
     named(made, made.first).crash({ noticedAfterMs: 60_000 });
     await made.cluster.until(() => leader(made) !== undefined);
     expect(made.cluster.now).toBeGreaterThan(10_000);
   });
 
-  test("is handed over on SIGTERM after the work has ended, and the process exits", async () => {
+  test("is released on SIGTERM after the work has ended, and the process exits", async () => {
     const ends: string[] = [];
     const made = await led("ab", {
       work: async ({ name, sleep }, epoch, signal) => {
@@ -136,10 +136,10 @@ describe("leadership in a simulated cluster", () => {
     await made.cluster.until(() => leader(made) !== undefined);
     expect(ends).toEqual(["AbortError", `${made.first} ended epoch 1`]);
     await made.cluster.until(() => !named(made, made.first).alive);
-    expect(made.cluster.story.some((line) => line.endsWith(`${made.first}  exits`))).toBe(true);
+    expect(made.cluster.trace.some((line) => line.endsWith(`${made.first}  exits`))).toBe(true);
   });
 
-  test("is over on the first look of a process that was stopped past its lease; another one has it", async () => {
+  test("is over at the first isLeader() of a process that was stopped past its lease; another process leads", async () => {
     const made = await led();
     const process = named(made, made.first);
     process.pause();
@@ -153,7 +153,7 @@ describe("leadership in a simulated cluster", () => {
     expect([leader(made), made.nodes.get(made.first)?.role]).toEqual([second, "follower"]);
   });
 
-  test("ends by its own deadline where nothing, no request or no answer gets through, and goes elsewhere", async () => {
+  test("ends at its deadline if requests, responses or both are lost, and another process takes over", async () => {
     for (const fault of ["partition", "dropRequests", "dropResponses"] as const) {
       const made = await led();
       const process = named(made, made.first);
@@ -167,7 +167,7 @@ describe("leadership in a simulated cluster", () => {
     }
   });
 
-  test("is only suspended while the server restarts or the connection is gone", async () => {
+  test("is only suspended while the server restarts or the connection is down", async () => {
     const made = await led();
     made.cluster.restartServer(1_000);
     await made.cluster.advance(500);
@@ -180,7 +180,7 @@ describe("leadership in a simulated cluster", () => {
     expect(leader(made)).toBe(made.first);
   });
 
-  test("survives the loss of a quorum shorter than its span, and not a longer one", async () => {
+  test("survives a lost quorum that is shorter than its span, but not a longer one", async () => {
     const made = await led();
     made.cluster.loseQuorum(3_000);
     await made.cluster.advance(9_000);
@@ -192,7 +192,7 @@ describe("leadership in a simulated cluster", () => {
     expect(made.cluster.terms.length).toBeGreaterThan(1);
   });
 
-  test("is lost with the bucket, found anew in the next one, and epochs go on for who remembers", async () => {
+  test("is lost with the bucket and gained in the recreated one, where remembered epochs continue", async () => {
     const made = await led();
     made.cluster.deleteBucket();
     await made.cluster.until(() => leader(made) === undefined);
@@ -200,7 +200,7 @@ describe("leadership in a simulated cluster", () => {
     expect(made.cluster.terms.at(-1)?.epoch).toBe(2);
   });
 
-  test("is handed over to the node that is named, and to none that does not answer", async () => {
+  test("is handed over to the named node, unless that does not answer", async () => {
     const made = await led();
     const [other = ""] = ["a", "b", "c"].filter((name) => name !== made.first);
     named(made, other).partition();
@@ -216,7 +216,7 @@ describe("leadership in a simulated cluster", () => {
 });
 
 describe("time in a simulated cluster", () => {
-  test("is that of waits with a limit, too", async () => {
+  test("applies to timeouts of the library", async () => {
     const made = await led("ab");
     const follower = made.nodes.get(made.first === "a" ? "b" : "a");
     const waited = errorOf(follower?.campaign({ timeoutMs: 3_600_000 }) ?? Promise.resolve());
@@ -225,7 +225,7 @@ describe("time in a simulated cluster", () => {
     expect(made.cluster.terms).toHaveLength(1);
   });
 
-  test("runs as fast as a process' clock says; its wall can be set", async () => {
+  test("passes at the rate of a process's clock, whose wall clock can be set", async () => {
     const seen: number[] = [];
     const cluster = new SimulatedCluster();
     const fast: Program = async ({ sleep, now }) => {
@@ -241,7 +241,7 @@ describe("time in a simulated cluster", () => {
     expect(process.alive).toBe(false);
   });
 
-  test("a sleep that is aborted, before or meanwhile, rejects as that of node:timers/promises", async () => {
+  test("rejects an aborted sleep as node:timers/promises does, whether aborted before or during it", async () => {
     const cluster = new SimulatedCluster();
     const names: string[] = [];
     cluster.process("a", async ({ sleep }) => {
@@ -258,7 +258,7 @@ describe("time in a simulated cluster", () => {
 });
 
 describe("calls of a simulated process", () => {
-  test("arrive, also after its end, and come back to who is alive", async () => {
+  test("arrive even after its end, and are answered if it is alive", async () => {
     const cluster = new SimulatedCluster({ latencyMs: 5 });
     const happened: string[] = [];
     const process = cluster.process("a", async ({ call }) => {
@@ -276,7 +276,7 @@ describe("calls of a simulated process", () => {
     expect(happened).toEqual(["answered", "refused", "arrived"]);
   });
 
-  test("reject without an answer in time, and are carried out all the same", async () => {
+  test("reject without an answer in time, but are still carried out", async () => {
     const cluster = new SimulatedCluster();
     const happened: string[] = [];
     const process = cluster.process("a", async ({ call }) => {
@@ -290,12 +290,12 @@ describe("calls of a simulated process", () => {
 });
 
 describe("a simulation", () => {
-  test("is the same story for the same seed, and another for another", async () => {
+  test("gives the same trace for the same seed, and another trace for another seed", async () => {
     const play = async (seed: number): Promise<readonly string[]> => {
       const { cluster } = make(seed);
       cluster.injectFaults({ count: 20, withinMs: 30_000 });
       await cluster.advance(40_000);
-      return cluster.story;
+      return cluster.trace;
     };
     const once = await play(3);
     expect(once.length).toBeGreaterThan(20);
@@ -303,7 +303,7 @@ describe("a simulation", () => {
     expect(await play(4)).not.toEqual(once);
   });
 
-  test("of 100 seeds of faults has no two leaders, one in the end, and hooks in order", {
+  test("of 100 seeds of faults never has two leaders, has one leader at the end, and calls hooks in order", {
     timeout: 300_000,
   }, async () => {
     for (let seed = 1; seed <= 100; seed += 1) {
@@ -312,14 +312,14 @@ describe("a simulation", () => {
       cluster.injectFaults({ count: 20, withinMs: 30_000 });
       await cluster.advance(60_000);
       const held = cluster.terms.filter(({ untilMs }) => untilMs === null);
-      expect({ held: held.length, wrong }, `seed ${seed}\n${cluster.story.join("\n")}`).toEqual({
+      expect({ held: held.length, wrong }, `seed ${seed}\n${cluster.trace.join("\n")}`).toEqual({
         held: 1,
         wrong: [],
       });
     }
   });
 
-  test("ends with a violation where two lead: a node whose clock stands still", async () => {
+  test("ends with a violation when two nodes lead: one has a clock that stands still", async () => {
     const still = (environment: NodeEnvironment, name: string): NodeEnvironment => {
       const frozenAt = environment.clock.now();
       const clock = {
@@ -336,10 +336,10 @@ describe("a simulation", () => {
     const error = await errorOf(made.cluster.advance(60_000));
     expect(error.code).toBe("violation");
     expect(error.message).toContain("a with epoch 1 and b with epoch 2 hold the lease at once");
-    expect(error.message).toContain("cut off from NATS");
+    expect(error.message).toContain("partitioned from NATS");
   });
 
-  test("ends when a program throws, unless it was told to end", async () => {
+  test("fails when a program throws, except after SIGTERM", async () => {
     const cluster = new SimulatedCluster();
     const process = cluster.process("a", async ({ terminated, sleep }) => {
       await sleep(1_000, undefined, { signal: terminated });
@@ -354,9 +354,9 @@ describe("a simulation", () => {
     expect(error.message).toContain("no disk");
   });
 
-  test("says what does not fit", async () => {
+  test("rejects invalid calls and options", async () => {
     const { cluster, nodes } = make(1, "a");
-    expect(() => cluster.process("a", () => {})).toThrow('a process "a" already');
+    expect(() => cluster.process("a", () => {})).toThrow('cannot add process "a"');
     expect(() => named({ cluster, nodes }, "a").start()).toThrow("running already");
     expect(() => new SimulatedCluster({ latencyMs: -1 })).toThrow("latencyMs is -1");
     expect(() => cluster.process("b", () => {}, { clockRate: Number.NaN })).toThrow("clockRate is NaN");
@@ -370,7 +370,7 @@ describe("a simulation", () => {
   });
 });
 
-test("what runs in one node's hook is not inside another's: it waits for that one's end", async () => {
+test("stop() within a hook of one node waits for the hooks of another node", async () => {
   const seen: string[] = [];
   const cluster = new SimulatedCluster();
   const nodes = new Map<string, Node>();

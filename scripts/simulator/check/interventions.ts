@@ -1,32 +1,35 @@
-/** What an operator who takes the lease away under a live leader has to answer for: documented, and bounded here. */
+/**
+ * Operators who take the lease away from a live leader. Two leaders are then documented, but only within the bounds that
+ * are checked here.
+ */
 import type { LeaseEntry } from "../../../src/election/types.ts";
 import type { Process } from "../host.ts";
 
 /**
- * `deleted`: a marker stands in its place. `vanished`: nothing does. `aged`: the same in a bucket with a max-age, where it
- * can't be told from an expiry, so that nobody has to wait for its holder. `garbage`: something that is no record was written over it.
+ * `deleted`: the lease is replaced by a delete marker. `vanished`: it is removed without a marker. `aged`: the same in a
+ * bucket with max-age, where it is indistinguishable from an expiry, so no node has to wait for the holder. `garbage`: it is
+ * overwritten with something that is not a record.
  */
-export type TamperingKind = "deleted" | "vanished" | "aged" | "garbage";
+export type InterventionKind = "deleted" | "vanished" | "aged" | "garbage";
 
-interface Tampering {
-  readonly kind: TamperingKind;
+interface Intervention {
+  readonly kind: InterventionKind;
   readonly leader: Process;
   readonly epoch: number;
-  /** Processes that had the leader's lease before their eyes must have outwaited it all the same. */
+  /** Processes that had seen the leader's lease. They must still wait until it expires. */
   readonly informed: ReadonlySet<Process>;
-  /** Somebody who did not know has taken over: two lead, whoever follows *them* makes it no worse. */
+  /** An uninformed process has taken over, so two nodes lead. A third one that follows the new term adds no violation. */
   overtaken: boolean;
 }
 
-export class Tamperings {
-  readonly #all: Tampering[] = [];
+export class Interventions {
+  readonly #all: Intervention[] = [];
 
-  /** Has any lease been taken away at all? */
   get any(): boolean {
     return this.#all.length > 0;
   }
 
-  begin(kind: TamperingKind, processes: readonly Process[], entry: LeaseEntry | null): void {
+  begin(kind: InterventionKind, processes: readonly Process[], entry: LeaseEntry | null): void {
     for (const leader of processes) {
       const epoch = termOf(leader, entry);
       if (!leader.alive || epoch === null) continue;
@@ -37,43 +40,43 @@ export class Tamperings {
 
   /** A term has begun. */
   elected(process: Process): void {
-    for (const tampering of this.#all) {
-      if (!mustWait(tampering, process) && tampering.leader !== process) tampering.overtaken = true;
+    for (const intervention of this.#all) {
+      if (!mustWait(intervention, process) && intervention.leader !== process) intervention.overtaken = true;
     }
   }
 
-  /** Has somebody taken this leader's lease away? */
+  /** Whether an operator has taken this leader's lease away. */
   concern(process: Process): boolean {
     return this.#all.some(({ leader }) => leader === process);
   }
 
-  /** A node that could not know the leader whose lease was taken away need not wait for it. */
+  /** Whether `deposed` and `other` may lead at once: `other` could not know the lease that was taken away. */
   excuse(deposed: Process, other: Process): boolean {
     const { role } = deposed.driver.state;
     return this.#all.some(
-      (tampering) =>
-        tampering.leader === deposed &&
+      (intervention) =>
+        intervention.leader === deposed &&
         role.name === "leader" &&
-        role.term.epoch === tampering.epoch &&
-        (tampering.overtaken || !mustWait(tampering, other)),
+        role.term.epoch === intervention.epoch &&
+        (intervention.overtaken || !mustWait(intervention, other)),
     );
   }
 }
 
-function mustWait({ kind, leader, informed }: Tampering, process: Process): boolean {
+function mustWait({ kind, leader, informed }: Intervention, process: Process): boolean {
   if (informed.has(process)) return true;
-  // Garbage is outwaited by everybody, for as long as they would hold a lease themselves.
+  // After garbage every node waits for the TTL that it would give its own lease.
   return kind === "garbage" && process.host.options.leaseTtlMs >= leader.host.options.leaseTtlMs;
 }
 
-/** The epoch a process leads with, or will as soon as it hears that its write is applied. */
+/** The epoch in which a process leads, or will lead when the ack of its write arrives. */
 function termOf({ driver, incarnation }: Process, entry: LeaseEntry | null): number | null {
   const { role } = driver.state;
   if (role.name === "leader" || role.name === "suspended") return role.term.epoch;
   return entry?.kind === "record" && entry.record.incarnation === incarnation ? entry.record.epoch : null;
 }
 
-function knows({ driver }: Process, leader: Process, epoch: number, kind: TamperingKind): boolean {
+function knows({ driver }: Process, leader: Process, epoch: number, kind: InterventionKind): boolean {
   const { view } = driver.state.lease;
   const { takeoverWait } = driver.state.holder;
   if (takeoverWait === null || view.kind !== "occupied" || view.record?.incarnation !== leader.incarnation)

@@ -1,36 +1,36 @@
-/** What the checker has noted of one process. */
+/** What the checker has observed of each process. */
 import type { ElectionState, RoleName } from "../../../src/election/types.ts";
 import type { Output } from "../../../src/runtime/driver.ts";
 import type { Process } from "../host.ts";
 
-export interface TermSeen {
+export interface ObservedTerm {
   readonly epoch: number;
   ended: "no" | "drain" | "lose-leadership" | "released";
 }
 
 /** When a write was handed to the network, and for which bucket. */
-export interface Sent {
+export interface SentWrite {
   readonly at: number;
   readonly generation: string | null;
 }
 
 const TICKS_PER_SECOND = 100;
 
-export class Notes {
+export class ObservedProcess {
   readonly process: Process;
   /** Lease records by nonce. */
-  readonly sent: Map<number, Sent> = new Map();
-  /** Releases by the revision they delete. */
-  readonly releases: Map<number, Sent> = new Map();
+  readonly sent: Map<number, SentWrite> = new Map();
+  /** Releases by the revision that they delete. */
+  readonly releases: Map<number, SentWrite> = new Map();
   /** Newest send time of a committed record, by epoch. */
   readonly confirmedSend: Map<number, number> = new Map();
   role: RoleName = "follower";
   /** After its last step. */
   state: ElectionState | null = null;
-  term: TermSeen | null = null;
+  term: ObservedTerm | null = null;
   highestEpoch = 0;
-  /** The largest epoch it knew of when it last asked for a bucket. */
-  knewAtOpen = 0;
+  /** The largest epoch that it remembered when it last opened or created a bucket. */
+  epochAtOpen = 0;
   #announcedEpoch = 0;
   #ticks = 0;
   #ticksSince = 0;
@@ -39,41 +39,41 @@ export class Notes {
     this.process = process;
   }
 
-  /** Judges the order in which the application hears of things. Returns what is wrong, or `null`. */
-  hear(output: Output): string | null {
+  /** Checks the order of the outputs to the application. Returns the violation, or `null`. */
+  output(output: Output): string | null {
     const { term } = this;
-    const who = this.process.incarnation;
+    const { incarnation } = this.process;
     const open = term !== null && term.ended === "no";
     switch (output.type) {
       case "become-leader":
         this.term = { epoch: output.epoch, ended: "no" };
-        if (open) return `${who} becomes leader within its epoch ${term.epoch}`;
+        if (open) return `${incarnation} becomes leader within its epoch ${term.epoch}`;
         return term !== null && output.epoch <= term.epoch
-          ? `${who}: epoch ${output.epoch} after ${term.epoch}`
+          ? `${incarnation}: epoch ${output.epoch} after ${term.epoch}`
           : null;
       case "suspended":
       case "resumed":
-        return open && term.epoch === output.epoch ? null : `${who}: ${output.type} out of order`;
+        return open && term.epoch === output.epoch ? null : `${incarnation}: ${output.type} out of order`;
       case "drain":
       case "lose-leadership":
-        if (!open || term.epoch !== output.epoch) return `${who}: ${output.type} out of order`;
+        if (!open || term.epoch !== output.epoch) return `${incarnation}: ${output.type} out of order`;
         term.ended = output.type;
         return null;
       case "released":
-        if (term?.ended !== "drain") return `${who}: released without a drain`;
+        if (term?.ended !== "drain") return `${incarnation}: released without a drain`;
         term.ended = "released";
         return null;
       case "stopped":
-        return open || term?.ended === "drain" ? `${who} stopped within its term` : null;
+        return open || term?.ended === "drain" ? `${incarnation} stopped within its term` : null;
       case "leader-change":
         if (output.leader === null) return null;
         if (output.leader.epoch < this.#announcedEpoch) {
-          return `${who} goes back to ${output.leader.nodeId}, epoch ${output.leader.epoch}`;
+          return `${incarnation} goes back to ${output.leader.nodeId}, epoch ${output.leader.epoch}`;
         }
         this.#announcedEpoch = output.leader.epoch;
         return null;
       case "warning":
-        // What a node has seen goes back only when the bucket did, and never without a word.
+        // The epoch that a node has seen may decrease only with the bucket, and only with this warning.
         if (output.code === "EPOCH_REGRESSED") this.#announcedEpoch = 0;
         return null;
       default:
@@ -81,7 +81,7 @@ export class Notes {
     }
   }
 
-  /** Counts the steps a process takes because it asked for them. Returns whether it spins. */
+  /** Counts the ticks of the process. Returns whether there are too many: the process schedules ticks in a busy loop. */
   spins(now: number): boolean {
     if (now - this.#ticksSince >= 1_000) {
       this.#ticks = 0;
@@ -89,5 +89,38 @@ export class Notes {
     }
     this.#ticks += 1;
     return this.#ticks > TICKS_PER_SECOND;
+  }
+}
+
+export class ObservedProcesses {
+  readonly #all = new Map<Process, ObservedProcess>();
+  readonly #byIncarnation = new Map<string, ObservedProcess>();
+  #alive: ObservedProcess[] = [];
+
+  get all(): IterableIterator<ObservedProcess> {
+    return this.#all.values();
+  }
+
+  /** In the order of their start. May contain processes that have ended since the last `dropDead()`. */
+  get alive(): readonly ObservedProcess[] {
+    return this.#alive;
+  }
+
+  dropDead(): void {
+    this.#alive = this.#alive.filter(({ process }) => process.alive);
+  }
+
+  of(process: Process): ObservedProcess {
+    const known = this.#all.get(process);
+    if (known !== undefined) return known;
+    const observed = new ObservedProcess(process);
+    this.#all.set(process, observed);
+    this.#byIncarnation.set(process.incarnation, observed);
+    this.#alive.push(observed);
+    return observed;
+  }
+
+  withIncarnation(incarnation: string | undefined): ObservedProcess | undefined {
+    return this.#byIncarnation.get(incarnation ?? "");
   }
 }

@@ -1,15 +1,15 @@
-/** What was seen in many histories, counted by kind: a search that never came near a case proves nothing about it. */
+/** Counts what occurred in many histories, by kind: a search in which a case never occurred proves nothing about it. */
 import type { RoleName } from "../../../src/election/types.ts";
 
 export type Counts = Record<string, number>;
 
-/** How a term came about, by what stood on the key before. */
+/** How a term came about, by the previous state of the key. */
 export type ElectionKind =
   | "empty bucket"
   | "released"
-  | "deleted by somebody"
-  | "garbage outwaited"
-  | "lease outwaited"
+  | "deleted by an operator"
+  | "garbage expired"
+  | "lease expired"
   | "death confirmed"
   | "own lease";
 
@@ -18,7 +18,7 @@ const ROLES: readonly RoleName[] = ["follower", "campaigning", "leader", "suspen
 export class Tally {
   readonly faults: Counts = {};
   readonly elections: Counts = {};
-  /** From role to role, `follower > campaigning`. */
+  /** By name: `follower > campaigning`. */
   readonly transitions: Counts = {};
 
   fault(name: string): void {
@@ -29,7 +29,6 @@ export class Tally {
     count(this.elections, kind);
   }
 
-  /** By its name. */
   transition(name: string): void {
     count(this.transitions, name);
   }
@@ -43,35 +42,35 @@ export class Tally {
 
 export type TallyData = Pick<Tally, "faults" | "elections" | "transitions">;
 
-/** Transitions of one step that the rules allow, each with what makes it. Everything else is a violation. */
+/** The transitions that one step may make, each with the functions that make it. Any other transition is a violation. */
 export const TRANSITIONS: Readonly<Record<string, string>> = {
   "follower > campaigning": "campaign",
-  "follower > leader": "settleOrphan -> become: an acquire whose ack was lost turns out to be applied",
+  "follower > leader": "settleOrphan -> become: an acquire whose ack was lost was applied",
   "follower > stopped": "stop",
   "campaigning > leader": "onAcquireOutcome -> become",
   "campaigning > follower": "onRefused, endCampaign",
-  "campaigning > stopped": "stop: without a connection nobody waits for the ack",
+  "campaigning > stopped": "stop: without a connection it does not wait for the ack",
   "leader > suspended": "suspend",
   "leader > draining": "drain",
   "leader > follower": "lose",
   "leader > stopped": "expire, then stop in the same step",
-  "leader > campaigning": "expire, then campaign anew in the same step",
+  "leader > campaigning": "expire, then campaign in the same step",
   "suspended > leader": "resume",
   "suspended > draining": "drain",
   "suspended > follower": "lose",
   "suspended > stopped": "expire, then stop in the same step",
-  "suspended > campaigning": "expire, then campaign anew in the same step",
+  "suspended > campaigning": "expire, then campaign in the same step",
   "draining > follower": "endDrain",
   "draining > campaigning": "endDrain without a cooldown, then campaign in the same step",
   "draining > stopped": "endDrain, then stop in the same step",
 };
 
-/** Transitions that could have been seen and were not. */
+/** Allowed transitions that did not occur. */
 export function unseenTransitions(tally: TallyData): string[] {
   return Object.keys(TRANSITIONS).filter((name) => (tally.transitions[name] ?? 0) === 0);
 }
 
-/** Made once: putting text together takes longer than all else that is counted. */
+/** Precomputed: building the texts would take longer than everything else here. */
 const TRANSITION_NAMES: ReadonlyMap<RoleName, ReadonlyMap<RoleName, string>> = new Map(
   ROLES.map((from) => [from, new Map(ROLES.map((to) => [to, `${from} > ${to}`]))]),
 );

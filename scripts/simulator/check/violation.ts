@@ -1,11 +1,11 @@
-/** How a history can end other than well. */
+/** Why a history ended early. */
 
-/** Something that must hold did not. */
+/** An invariant did not hold. */
 export class Violation extends Error {}
 
 /**
- * A write that was made for a bucket which was deleted meanwhile has found the revision it expected in the next one.
- * NATS knows no expectation on the identity of a stream, so nobody can prevent that; whoever deletes the bucket under a
- * running cluster takes the risk. Such a history proves nothing any more and ends.
+ * A write for a deleted bucket found the revision that it expects in the next bucket. NATS has no condition on the identity
+ * of a stream, so no client can exclude that; it is a documented risk of deleting the bucket of a running cluster. The
+ * history proves nothing from here on and ends.
  */
-export class Strayed extends Error {}
+export class StrayWrite extends Error {}

@@ -1,7 +1,7 @@
-/** Who held the lease when, seen from outside, and whether that is what the library guarantees. */
+/** Records which node held the lease when, and checks the guarantees of the library from outside. */
 import type { NodeStatus } from "../../runtime/backend.ts";
 
-/** One stretch of time in which a node could act as the leader. A term that was suspended has several. */
+/** A period in which a node held the lease without interruption. A term that was suspended has several. */
 export interface HeldTerm {
   /** Name of the process. */
   readonly process: string;
@@ -10,58 +10,59 @@ export interface HeldTerm {
   readonly epoch: number;
   /** True time, in milliseconds. */
   readonly fromMs: number;
-  /** `null`: it still holds. */
+  /** `null`: the node still holds the lease. */
   readonly untilMs: number | null;
 }
 
-/** A node that runs, and what it says of itself. */
+/** A running node and its status. */
 export interface HeldBy {
   readonly process: string;
   readonly status: NodeStatus;
 }
 
-interface Stretch {
+interface OpenPeriod {
   readonly term: { -readonly [Key in keyof HeldTerm]: HeldTerm[Key] };
   readonly leaseTtlMs: number;
 }
 
 export class HeldTerms {
   readonly #all: HeldTerm[] = [];
-  #open: Stretch[] = [];
+  #open: OpenPeriod[] = [];
   #newest: HeldTerm | null = null;
-  #lenientUntil = Number.NEGATIVE_INFINITY;
-  /** Told when a stretch begins (`true`) and ends. */
-  readonly #tell: (term: HeldTerm, begins: boolean) => void;
+  /** Violations are tolerated until then. */
+  #tolerantUntil = Number.NEGATIVE_INFINITY;
+  readonly #onChange: (term: HeldTerm, begins: boolean) => void;
 
-  constructor(tell: (term: HeldTerm, begins: boolean) => void) {
-    this.#tell = tell;
+  /** `onChange` is called when a period begins (`true`) and ends (`false`). */
+  constructor(onChange: (term: HeldTerm, begins: boolean) => void) {
+    this.#onChange = onChange;
   }
 
   get all(): readonly HeldTerm[] {
     return this.#all;
   }
 
-  /** Somebody takes the bucket away: epochs may start anew, and whoever leads may believe in its lease to the end. */
-  lenient(now: number): void {
+  /** The bucket is deleted: epochs may restart, and present holders may hold their lease until it expires. */
+  tolerateDeletion(now: number): void {
     const longestMs = Math.max(0, ...this.#open.map(({ leaseTtlMs }) => leaseTtlMs));
-    this.#lenientUntil = Math.max(this.#lenientUntil, now + longestMs);
+    this.#tolerantUntil = Math.max(this.#tolerantUntil, now + longestMs);
     this.#newest = null;
   }
 
-  /** Takes in who holds now. Returns what is wrong with that, or `null`. */
-  look(now: number, holders: readonly HeldBy[]): string | null {
+  /** Records the present holders. Returns the violation, or `null` if there is none. */
+  observe(now: number, holders: readonly HeldBy[]): string | null {
     if (holders.length === 0 && this.#open.length === 0) return null;
     this.#open = this.#open.filter(({ term }) => {
       if (holders.some((holder) => isSame(term, holder))) return true;
       term.untilMs = now;
-      this.#tell(term, false);
+      this.#onChange(term, false);
       return false;
     });
     let wrong: string | null = null;
     for (const holder of holders) {
       if (!this.#open.some(({ term }) => isSame(term, holder))) wrong ??= this.#begin(now, holder);
     }
-    if (this.#open.length < 2 || now <= this.#lenientUntil) return wrong;
+    if (this.#open.length < 2 || now <= this.#tolerantUntil) return wrong;
     return `${this.#open.map(({ term }) => nameOf(term)).join(" and ")} hold the lease at once`;
   }
 
@@ -70,11 +71,11 @@ export class HeldTerms {
     const term = { process, nodeId, incarnation, epoch, fromMs: now, untilMs: null };
     this.#open.push({ term, leaseTtlMs });
     this.#all.push(term);
-    this.#tell(term, true);
+    this.#onChange(term, true);
     const newest = this.#newest;
     if (newest === null || epoch > newest.epoch) this.#newest = term;
     if (newest === null || epoch > newest.epoch || isSame(newest, { process, status })) return null;
-    return now <= this.#lenientUntil ? null : `${nameOf(term)} comes after ${nameOf(newest)}`;
+    return now <= this.#tolerantUntil ? null : `${nameOf(term)} begins after ${nameOf(newest)}`;
   }
 }
 

@@ -1,5 +1,4 @@
-/** One life of a simulated process, from its start to its crash or exit: what its program runs on. */
-
+/** One run of a simulated process, from its start to its crash or exit: the environment of its program. */
 import { ClusterError } from "../../errors.ts";
 import type { NodeEnvironment } from "../../node/node.ts";
 import type {
@@ -20,59 +19,59 @@ import type { VirtualTime } from "./time/virtual-time.ts";
 const CONNECT_TIMEOUT_MS = 2_000;
 const CALL_TIMEOUT_MS = 1_000;
 
-/** What a simulated program is given instead of the system's: pass it on to whatever it is made of. */
+/** Replaces the system's clock, timers and network for a simulated program. */
 export interface ProcessContext {
   /** Name of the process. */
   readonly name: string;
-  /** Third argument of `new Node(options, hooks, environment)`. Its `servers` are not looked at, but must be there. */
+  /** Third argument of `new Node(options, hooks, environment)`. The option `servers` is required but not used. */
   readonly environment: NodeEnvironment;
-  /** Aborts when the process is told to end (SIGTERM): stop the node, return. */
+  /** Aborts on SIGTERM: the program should stop its node and return. */
   readonly terminated: AbortSignal;
   /**
-   * `setTimeout` of `node:timers/promises` on this process' clock, with the same signature: rejects with an `AbortError` when
-   * the signal aborts. Real timers are of no use here, no real time passes.
+   * `setTimeout` of `node:timers/promises` on the clock of this process, with the same signature. Rejects with an `AbortError`
+   * when the signal aborts. Do not use real timers: no real time passes in a simulation.
    */
   readonly sleep: <T = void>(
     delayMs?: number,
     value?: T,
     limits?: { readonly signal?: AbortSignal | undefined },
   ) => Promise<T>;
-  /** The wall clock: Unix milliseconds. */
+  /** Wall clock of this process: Unix milliseconds. */
   readonly now: () => number;
   /**
-   * A request to something that several processes share: a database, another service. `serve` runs there after the latency,
-   * whatever has become of this process meanwhile; its outcome comes back after the latency. Rejects with `no_answer` after
-   * `timeoutMs` (default 1000): then it may have been carried out, or will be, or not.
+   * A request to a resource that several processes share, for example a database. `serve` runs there after the latency, even
+   * if this process has ended by then. Its result or error returns after the latency. Rejects with `no_answer` after
+   * `timeoutMs` (default 1000); `serve` may have run, may still run, or may never run.
    */
   readonly call: <T>(serve: () => T | Promise<T>, limits?: { readonly timeoutMs?: number }) => Promise<T>;
-  /** Adds a line to the cluster's story. */
-  readonly tell: (text: string) => void;
+  /** Adds a line to the cluster's trace. */
+  readonly log: (text: string) => void;
 }
 
-/** What all processes share. */
+/** State that all processes share. */
 export interface SharedWorld {
   readonly time: VirtualTime;
   readonly bucket: FakeBucket;
   readonly connections: FakeConnections;
-  /** Of every node that runs, by node id. */
-  readonly members: Map<ServiceHandlers, ProcessLife>;
+  /** Every node that runs. */
+  readonly members: Map<ServiceHandlers, ProcessRun>;
   clusterId: string | null;
-  /** The server takes no connections until then. */
+  /** The server refuses connections until then. */
   downUntil: number;
 }
 
-/** What stays when a process is started again. */
-export interface Place {
+/** What outlasts a run of a process. */
+export interface ProcessHost {
   readonly name: string;
   /** Between the process and NATS. */
   readonly network: Network;
-  /** How much later than usual a call of the process arrives. */
+  /** Additional delay of calls of the process. */
   callDelayMs: number;
   readonly clockRate: number;
 }
 
-export class ProcessLife {
-  readonly place: Place;
+export class ProcessRun {
+  readonly host: ProcessHost;
   readonly clock: VirtualClock;
   readonly sessions: Set<FakeSession> = new Set();
   readonly context: ProcessContext;
@@ -81,25 +80,25 @@ export class ProcessLife {
   #incarnations = 0;
   alive = true;
 
-  constructor(world: SharedWorld, place: Place, birth: number, tell: (text: string) => void) {
+  constructor(world: SharedWorld, host: ProcessHost, runNumber: number, log: (text: string) => void) {
     this.#world = world;
-    this.place = place;
-    this.clock = new VirtualClock(world.time, { rate: place.clockRate });
+    this.host = host;
+    this.clock = new VirtualClock(world.time, { rate: host.clockRate });
     const { clock } = this;
     const backend: Backend = { attach: (request) => this.#attach(request) };
-    const random = { id: () => `${place.name}-${birth}-${++this.#incarnations}` };
+    const random = { id: () => `${host.name}-${runNumber}-${++this.#incarnations}` };
     this.context = {
-      name: place.name,
+      name: host.name,
       environment: { backend, clock, random },
       terminated: this.#terminated.signal,
       sleep: (delayMs, value, limits) => this.#sleep(delayMs ?? 1, value as never, limits?.signal),
       now: () => clock.now().wall,
-      call: (serve, limits) => this.#call(serve, place.callDelayMs, limits?.timeoutMs ?? CALL_TIMEOUT_MS),
-      tell,
+      call: (serve, limits) => this.#call(serve, host.callDelayMs, limits?.timeoutMs ?? CALL_TIMEOUT_MS),
+      log,
     };
   }
 
-  /** Does code of this process run at this moment? */
+  /** Whether code of this process can run at this moment. */
   get running(): boolean {
     return this.alive && this.clock.running;
   }
@@ -108,13 +107,13 @@ export class ProcessLife {
     this.clock.deliver(() => this.#terminated.abort(new Error("SIGTERM")));
   }
 
-  /** Nothing happens in it any more. `lingerMs`: the server finds out only that much later. */
+  /** Ends the run: no more of its code runs. With `lingerMs`, the server closes its connections only `lingerMs` later. */
   end(lingerMs = 0): void {
     if (!this.alive) return;
     this.alive = false;
     this.clock.kill();
-    for (const [handlers, life] of this.#world.members) {
-      if (life === this) this.#world.members.delete(handlers);
+    for (const [handlers, run] of this.#world.members) {
+      if (run === this) this.#world.members.delete(handlers);
     }
     for (const session of this.sessions) session.kill(lingerMs);
     this.sessions.clear();
@@ -140,12 +139,14 @@ export class ProcessLife {
 
   #call<T>(serve: () => T | Promise<T>, delayMs: number, timeoutMs: number): Promise<T> {
     const { time } = this.#world;
-    const { latencyMs } = this.place.network;
+    const { latencyMs } = this.host.network;
     return new Promise((resolve, reject) => {
       const cancel = this.clock.setTimer(timeoutMs, () =>
-        reject(new SimulationError("no_answer", `${this.place.name}: no answer within ${timeoutMs} ms`)),
+        reject(
+          new SimulationError("no_answer", `call of ${this.host.name}: no answer within ${timeoutMs} ms`),
+        ),
       );
-      const comeBack = (settle: () => void): void => {
+      const respond = (settle: () => void): void => {
         time.after(latencyMs, () =>
           this.clock.deliver(() => {
             cancel();
@@ -157,8 +158,8 @@ export class ProcessLife {
         void Promise.resolve()
           .then(serve)
           .then(
-            (answer) => comeBack(() => resolve(answer)),
-            (error: unknown) => comeBack(() => reject(error)),
+            (answer) => respond(() => resolve(answer)),
+            (error: unknown) => respond(() => reject(error)),
           );
       });
     });
@@ -171,12 +172,12 @@ export class ProcessLife {
     if (world.clusterId !== clusterId) {
       throw new SimulationError(
         "misused",
-        `one simulation, one cluster: "${world.clusterId}", not "${clusterId}"`,
+        `a simulation has one clusterId: "${world.clusterId}" is in use, "${clusterId}" was given`,
       );
     }
     await this.#connect(signal);
     const { clock } = this;
-    const { network } = this.place;
+    const { network } = this.host;
     const session = new FakeSession(connections, { presence: true, clock, network });
     this.sessions.add(session);
     const store = new FakeStore(time, bucket, { network, clock, session });
@@ -208,16 +209,16 @@ export class ProcessLife {
     }
   }
 
-  /** The first connection, or `NO_CONNECTION` when the server can't be reached. */
+  /** Opens the first connection. Rejects with `NO_CONNECTION` if the server is unreachable. */
   #connect(signal: AbortSignal): Promise<void> {
     const { time } = this.#world;
-    const { network } = this.place;
+    const { network } = this.host;
     const reachable = !network.dropRequests && !network.dropResponses && time.now >= this.#world.downUntil;
     const ms = reachable ? 2 * network.latencyMs : CONNECT_TIMEOUT_MS;
     return this.#sleep(ms, undefined, signal).then(
       () => {
         if (reachable) return;
-        throw new ClusterError("NO_CONNECTION", "the simulated server does not answer", {
+        throw new ClusterError("NO_CONNECTION", "cannot connect: the simulated server does not answer", {
           recoverable: true,
         });
       },
@@ -228,22 +229,22 @@ export class ProcessLife {
   }
 
   #statusOf(nodeId: string, timeoutMs: number): Promise<NodeStatus | null> {
-    const { network } = this.place;
+    const { network } = this.host;
     if (network.dropRequests || network.dropResponses) return this.#sleep(timeoutMs, null, undefined);
     const ask = (): NodeStatus => {
-      for (const [handlers, life] of this.#world.members) {
-        const other = life.place.network;
-        if (!life.running || other.dropRequests || other.dropResponses) continue;
+      for (const [handlers, run] of this.#world.members) {
+        const other = run.host.network;
+        if (!run.running || other.dropRequests || other.dropResponses) continue;
         const status = handlers.status();
         if (status.nodeId === nodeId) return status;
       }
-      throw new SimulationError("no_answer", `nobody answers for node "${nodeId}"`);
+      throw new SimulationError("no_answer", `no process answers for node "${nodeId}"`);
     };
     return this.#call(ask, 0, timeoutMs).catch(() => null);
   }
 }
 
-/** As `node:timers/promises` makes it. */
+/** The error of `node:timers/promises`. */
 function abortError(signal: AbortSignal | undefined): Error {
   const error = new Error("The operation was aborted", { cause: signal?.reason });
   return Object.assign(error, { name: "AbortError", code: "ABORT_ERR" });

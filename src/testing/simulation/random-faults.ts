@@ -1,4 +1,4 @@
-/** Faults that a seed decides, for simulations of an application: as those of `faults.ts`, by what a test can do itself. */
+/** Random faults of a `SimulatedCluster`, built from the same methods that a test can call. */
 import type { Random } from "./random.ts";
 import type { SimulatedProcess } from "./simulated-process.ts";
 import type { VirtualTime } from "./time/virtual-time.ts";
@@ -12,7 +12,7 @@ export interface FaultScene {
   readonly random: Random;
   readonly time: VirtualTime;
   readonly processes: readonly SimulatedProcess[];
-  /** All is over by then, in true time. */
+  /** True time by which every fault is over. */
   readonly until: number;
   restartServer(downMs: number): void;
   loseQuorum(forMs: number): void;
@@ -20,7 +20,7 @@ export interface FaultScene {
 
 type Fault = (scene: FaultScene, process: SimulatedProcess, ms: number) => void;
 
-/** Something about the network that lasts. */
+/** A lasting fault of the network. */
 function network(begin: (process: SimulatedProcess, random: Random) => void): Fault {
   return ({ random, time }, process, ms) => {
     begin(process, random);
@@ -28,7 +28,7 @@ function network(begin: (process: SimulatedProcess, random: Random) => void): Fa
   };
 }
 
-/** However it ends, it is started again, at the latest at the end. */
+/** Ends the process and starts it again when it has ended. */
 function restart(end: (process: SimulatedProcess, random: Random) => void): Fault {
   return ({ random, time }, process, ms) => {
     end(process, random);
@@ -57,7 +57,7 @@ const faults: Readonly<Record<string, Fault>> = {
   "quorum lost": ({ loseQuorum }, _, ms) => loseQuorum(ms),
 };
 
-/** Lets that many happen, at random times from now to the end. */
+/** Schedules `count` faults at random times between now and `scene.until`. */
 export function planFaults(scene: FaultScene, count: number): void {
   const { random, time, processes, until } = scene;
   const names = Object.keys(faults);

@@ -1,4 +1,4 @@
-/** Numbers that a seed decides (mulberry32): one state, one sequence. What the machine makes of them, it does not decide. */
+/** Deterministic pseudo-random numbers (mulberry32). */
 export class Random {
   #state: number;
 
@@ -26,12 +26,12 @@ export class Random {
 
   pick<T>(items: readonly T[]): T {
     const item = items[Math.floor(this.next() * items.length)];
-    if (item === undefined) throw new Error("nothing to pick from");
+    if (item === undefined) throw new Error("cannot pick from an empty list");
     return item;
   }
 }
 
-/** For seeds that are counted up: neighbours are far apart from the first number on. */
+/** For consecutive seeds: scrambles the seed, so that the sequences of neighbours differ from the first number on. */
 export class SeededRandom extends Random {
   constructor(seed: number) {
     super(Math.imul(seed + 1, 0x9e3779b1));

@@ -1,4 +1,4 @@
-/** A cluster on virtual time, for tests of what an application makes of its leadership. */
+/** A cluster on virtual time, for tests of an application's behaviour under leadership changes. */
 
 import { FakeBucket } from "./fakes/fake-bucket.ts";
 import { FakeConnections } from "./fakes/fake-session.ts";
@@ -13,25 +13,38 @@ import { traceLine } from "./trace-line.ts";
 
 const DEFAULT_DOWN_MS = 2_000;
 const UNTIL_MS = 60_000;
-/** After a restart of the server connections come back within that. */
-const COME_BACK_MS = 200;
-/** The end of the story that an error carries. */
-const STORY_LINES = 60;
+/** After a restart of the server, processes reconnect within this time. */
+const RECONNECT_SPREAD_MS = 200;
+/** Number of trace lines in an error's message. */
+const ERROR_TRACE_LINES = 60;
 
 export interface SimulatedClusterOptions {
-  /** Decides everything that is random. Default 1. The same seed and the same programs give the same story. */
+  /**
+   * Decides everything that is random. The same seed and the same programs give the same trace.
+   * @default 1
+   */
   readonly seed?: number;
-  /** One way between a process and NATS, or whatever it calls, in milliseconds. Default 1; 0 or more. */
+  /**
+   * One-way latency between a process and NATS, or a resource that it calls, in milliseconds; at least 0.
+   * @default 1
+   */
   readonly latencyMs?: number;
 }
 
-/** Ends `until` from within. */
+/** Thrown to end `until()` when its condition is true. */
 class Reached extends Error {}
 
 /**
- * Processes that run programs with a real `Node`, on a simulated NATS and virtual time: an hour takes seconds, and a seed
- * decides it all.
+ * Simulated processes that run programs with a real `Node`, on a simulated NATS and virtual time. An hour takes seconds, and
+ * the seed decides everything.
  *
+ * After every event the cluster checks who holds the lease. Two holders at once, or an epoch that does not increase, end the
+ * simulation with `violation`. Your test checks the guarantees of your own application.
+ *
+ * Programs may only wait for promises of this simulation. Real timers, files and sockets take real time, during which the
+ * simulation does not advance.
+ *
+ * @example
  * ```ts
  * const cluster = new SimulatedCluster({ seed: 7 });
  * for (const name of ["a", "b", "c"]) {
@@ -46,21 +59,15 @@ class Reached extends Error {}
  * cluster.injectFaults({ count: 20, withinMs: 60_000 });
  * await cluster.advance(90_000);
  * ```
- *
- * After everything that happens it looks who holds the lease: two at once, or an epoch that does not rise, end the
- * simulation with `violation`. What your own application guarantees, your test checks.
- *
- * Only code that waits by promises of this simulation takes part: real timers, files and sockets take real time, in which
- * nothing moves here.
  */
 export class SimulatedCluster {
-  /** Numbers that the seed decides, for the test's own use: `next()` in [0, 1), `between`, `chance`, `pick`. */
+  /** Random numbers from the seed, for the test's own use: `next()` in [0, 1), `between`, `chance`, `pick`. */
   readonly random: Random;
   readonly #latencyMs: number;
   readonly #faultRandom: Random;
   readonly #world: SharedWorld;
   readonly #processes: SimulatedProcess[] = [];
-  readonly #story: string[] = [];
+  readonly #trace: string[] = [];
   readonly #held: HeldTerms;
   #failure: SimulationError | null = null;
   #moving = false;
@@ -80,11 +87,11 @@ export class SimulatedCluster {
       downUntil: 0,
     };
     this.#held = new HeldTerms(({ process, epoch }, begins) =>
-      this.tell(process, begins ? `LEADS with epoch ${epoch}` : `leads no more with epoch ${epoch}`),
+      this.log(process, begins ? `LEADS with epoch ${epoch}` : `no longer leads with epoch ${epoch}`),
     );
   }
 
-  /** True time since the beginning, in milliseconds. */
+  /** True time since the start of the simulation, in milliseconds. */
   get now(): number {
     return this.#world.time.now;
   }
@@ -93,30 +100,33 @@ export class SimulatedCluster {
     return this.#processes;
   }
 
-  /** Who held the lease when, oldest first. */
+  /** Periods in which a node held the lease, oldest first. */
   get terms(): readonly HeldTerm[] {
     return this.#held.all;
   }
 
-  /** What happened, a line each, with times. */
-  get story(): readonly string[] {
-    return this.#story;
+  /** Everything that happened: one line per event, with its time. */
+  get trace(): readonly string[] {
+    return this.#trace;
   }
 
-  /** Adds a line to the story. */
-  tell(who: string, text: string): void {
-    this.#story.push(traceLine(this.now, who, text));
+  /** Adds a line to the trace, attributed to `source`. */
+  log(source: string, text: string): void {
+    this.#trace.push(traceLine(this.now, source, text));
   }
 
-  /** Adds a process and starts it. Throws `misused` where the name is taken. */
+  /**
+   * Adds a process and starts it.
+   * @throws `SimulationError` `misused` if the name is in use.
+   */
   process(name: string, program: Program, options: SimulatedProcessOptions = {}): SimulatedProcess {
     if (this.#processes.some((other) => other.name === name)) {
-      throw new SimulationError("misused", `there is a process "${name}" already`);
+      throw new SimulationError("misused", `cannot add process "${name}": the name is in use`);
     }
     const reports = {
-      tell: (who: string, text: string) => this.tell(who, text),
-      failed: (who: string, cause: unknown) => {
-        this.#failure ??= this.#error("program_failed", `the program of "${who}" failed: ${cause}`, cause);
+      log: (source: string, text: string) => this.log(source, text),
+      failed: (failed: string, cause: unknown) => {
+        this.#failure ??= this.#error("program_failed", `the program of "${failed}" failed: ${cause}`, cause);
       },
     };
     const process = new SimulatedProcess(this.#world, name, program, reports, {
@@ -129,14 +139,19 @@ export class SimulatedCluster {
   }
 
   /**
-   * Lets that much time pass. Rejects with `violation` or `program_failed` as soon as there is one; with `misused` while an
-   * earlier call is under way.
+   * Advances virtual time by `ms`.
+   * @throws `SimulationError` `violation` or `program_failed` as soon as one occurs, `misused` while another `advance()` or
+   * `until()` runs.
    */
   async advance(ms: number): Promise<void> {
     await this.#move(numberFrom("ms", ms, 0, ms), () => {});
   }
 
-  /** Lets time pass until that is so, looking after everything that happens; rejects with `not_reached` after `withinMs` (60000). */
+  /**
+   * Advances virtual time until `isSo()` returns true. Calls it after every event.
+   * @param withinMs Limit in milliseconds. Default 60000.
+   * @throws `SimulationError` `not_reached` when the limit is reached, and the errors of `advance()`.
+   */
   async until(isSo: () => boolean, withinMs: number = UNTIL_MS): Promise<void> {
     try {
       await this.#move(withinMs, () => {
@@ -146,42 +161,42 @@ export class SimulatedCluster {
       if (thrown instanceof Reached) return;
       throw thrown;
     }
-    throw this.#error("not_reached", `not so within ${withinMs} ms: ${isSo}`);
+    throw this.#error("not_reached", `condition not true within ${withinMs} ms: ${isSo}`);
   }
 
-  /** The NATS server is down for that long (default 2000 ms), then everybody reconnects. What it stored stays. */
+  /** Restarts the NATS server: it is down for `downMs` (default 2000), then all processes reconnect. Its data survive. */
   restartServer(downMs: number = DEFAULT_DOWN_MS): void {
     const ms = numberFrom("downMs", downMs, 0, downMs);
-    this.tell("**", `the NATS server is restarted, down for ${ms} ms`);
+    this.log("**", `NATS server restarts, down for ${ms} ms`);
     this.#world.downUntil = Math.max(this.#world.downUntil, this.now + ms);
     for (const process of this.#processes) {
-      process.disconnect(ms + this.#faultRandom.between(0, COME_BACK_MS));
+      process.disconnect(ms + this.#faultRandom.between(0, RECONNECT_SPREAD_MS));
     }
   }
 
-  /** NATS has no quorum for that long: nobody is answered. What arrives meanwhile is committed afterwards, or not: both happen. */
+  /** NATS has no quorum for `forMs`: no request is answered. The seed decides whether writes commit afterwards or are lost. */
   loseQuorum(forMs: number): void {
     const ms = numberFrom("forMs", forMs, 0, forMs);
     const commitsLate = this.#faultRandom.chance(0.5);
-    this.tell("**", `no quorum for ${ms} ms; writes ${commitsLate ? "commit afterwards" : "are lost"}`);
+    this.log("**", `no quorum for ${ms} ms; writes ${commitsLate ? "commit afterwards" : "are lost"}`);
     this.#world.bucket.loseQuorum(commitsLate);
     this.#world.time.after(ms, () => this.#world.bucket.regainQuorum());
   }
 
   /**
-   * An operator deletes the bucket; nodes make it anew. That is beyond what the library guarantees: until the leader of now
-   * has outlived its lease, two may lead, and epochs may start anew where nobody remembers them.
+   * An operator deletes the bucket; nodes recreate it. The library's guarantees do not cover this: two nodes may lead until
+   * the present lease has expired, and epochs may restart if no node remembers them.
    */
   deleteBucket(): void {
-    this.tell("**", "the bucket is deleted");
-    this.#held.lenient(this.now);
+    this.log("**", "bucket deleted");
+    this.#held.tolerateDeletion(this.now);
     this.#world.bucket.delete();
   }
 
   /**
-   * Plans `count` random faults from now on, all over after `withinMs`: crashes, restarts, pauses, partitions, lost requests or
-   * answers, latency, late writes and calls, lost connections, clock steps, server restarts, lost quorums. Not
-   * `deleteBucket`.
+   * Schedules `count` random faults, all over after `withinMs`: crashes, restarts, pauses, partitions, lost requests and
+   * responses, latency, late writes and calls, lost connections, clock steps, server restarts and lost quorums. Never
+   * `deleteBucket()`.
    */
   injectFaults(options: { readonly count: number; readonly withinMs: number }): void {
     const withinMs = numberFrom("withinMs", options.withinMs, 1, 1);
@@ -199,11 +214,11 @@ export class SimulatedCluster {
   }
 
   async #move(ms: number, afterEach: () => void): Promise<void> {
-    if (this.#moving) throw new SimulationError("misused", "an earlier advance() or until() is under way");
+    if (this.#moving) throw new SimulationError("misused", "another advance() or until() is still running");
     this.#moving = true;
     try {
       await this.#world.time.advance(ms, () => {
-        this.#look();
+        this.#check();
         afterEach();
       });
     } finally {
@@ -211,25 +226,25 @@ export class SimulatedCluster {
     }
   }
 
-  #look(): void {
+  #check(): void {
     const holders: HeldBy[] = [];
-    for (const [handlers, life] of this.#world.members) {
-      // A paused process does not ask; what it would be told is decided when it continues.
-      if (!life.running) continue;
+    for (const [handlers, run] of this.#world.members) {
+      // A paused process does not call isLeader(). Its status is evaluated when it continues.
+      if (!run.running) continue;
       const status = handlers.status();
-      if (status.held) holders.push({ process: life.place.name, status });
+      if (status.held) holders.push({ process: run.host.name, status });
     }
-    const wrong = this.#held.look(this.now, holders);
-    if (wrong !== null) this.#failure ??= this.#error("violation", wrong);
+    const violation = this.#held.observe(this.now, holders);
+    if (violation !== null) this.#failure ??= this.#error("violation", violation);
     if (this.#failure !== null) throw this.#failure;
   }
 
   #error(
     code: "violation" | "program_failed" | "not_reached",
-    what: string,
+    message: string,
     cause?: unknown,
   ): SimulationError {
-    const story = this.#story.slice(-STORY_LINES).join("\n");
-    return new SimulationError(code, `${what}\n${story}`, cause === undefined ? undefined : { cause });
+    const trace = this.#trace.slice(-ERROR_TRACE_LINES).join("\n");
+    return new SimulationError(code, `${message}\n${trace}`, cause === undefined ? undefined : { cause });
   }
 }

@@ -1,26 +1,27 @@
-/** One process of a simulated cluster, as the test holds it: start it, stop it, do bad things to it. */
+/** A process of a simulated cluster: the test starts it, stops it and injects faults into it. */
 import type { FakeSession } from "./fakes/fake-session.ts";
 import { perfectNetwork } from "./fakes/network.ts";
-import { type Place, type ProcessContext, ProcessLife, type SharedWorld } from "./process-run.ts";
+import { type ProcessContext, type ProcessHost, ProcessRun, type SharedWorld } from "./process-run.ts";
 import { numberFrom, SimulationError } from "./simulation-error.ts";
 
 /**
- * What a process does, as `main` would: makes a `Node` on `process.environment`, starts it, works while it leads. The
- * process exits when this returns. A throw fails the simulation, unless the process was told to end.
+ * The `main` function of a process: creates a `Node` on `process.environment`, starts it, works while it leads. The process
+ * exits when it returns. An exception fails the simulation, except after `terminate()`.
  */
 export type Program = (process: ProcessContext) => void | Promise<void>;
 
 export interface SimulatedProcessOptions {
   /**
-   * How fast its clocks run: its milliseconds per true one. Default 1. The library's guarantees hold while two processes
-   * differ by less than 5 %.
+   * Rate of its clocks: milliseconds on the clock per true millisecond. The library's guarantees hold while the rates of
+   * two processes differ by less than 5 %.
+   * @default 1
    */
   readonly clockRate?: number;
 }
 
-/** What a process tells its cluster. */
+/** How a process reports to its cluster. */
 export interface ProcessReports {
-  tell(who: string, text: string): void;
+  log(process: string, text: string): void;
   failed(process: string, error: unknown): void;
 }
 
@@ -29,9 +30,9 @@ export class SimulatedProcess {
   readonly #world: SharedWorld;
   readonly #program: Program;
   readonly #reports: ProcessReports;
-  readonly #place: Place;
+  readonly #host: ProcessHost;
   readonly #latencyMs: number;
-  #life: ProcessLife | null = null;
+  #run: ProcessRun | null = null;
   #starts = 0;
 
   constructor(
@@ -47,158 +48,162 @@ export class SimulatedProcess {
     this.#reports = reports;
     this.#latencyMs = options.latencyMs;
     const clockRate = numberFrom("clockRate", options.clockRate, 0.01, 1);
-    this.#place = { name, network: perfectNetwork(options.latencyMs), callDelayMs: 0, clockRate };
+    this.#host = { name, network: perfectNetwork(options.latencyMs), callDelayMs: 0, clockRate };
   }
 
-  /** Was it started, and has neither crashed nor exited? A paused process is alive. */
+  /** Whether the process has neither crashed nor exited. A paused process is alive. */
   get alive(): boolean {
-    return this.#life?.alive === true;
+    return this.#run?.alive === true;
   }
 
-  /** Is it alive and not paused? */
+  /** Whether the process is alive and not paused. */
   get running(): boolean {
-    return this.#life?.running === true;
-  }
-
-  /** Runs its program, in a new life: nothing is remembered. Throws `misused` while it is alive. */
-  start(): void {
-    if (this.alive) throw new SimulationError("misused", `process "${this.name}" is running already`);
-    this.#starts += 1;
-    const life = new ProcessLife(this.#world, this.#place, this.#starts, (text) => this.#tell(text));
-    this.#life = life;
-    this.#tell("starts");
-    let told = false;
-    life.context.terminated.addEventListener("abort", () => {
-      told = true;
-    });
-    const ended = (error: unknown): void => {
-      if (!life.alive) return;
-      life.end();
-      this.#tell(error === null ? "exits" : `exits: ${String(error)}`);
-      if (error !== null && !told) this.#reports.failed(this.name, error);
-    };
-    void Promise.resolve()
-      .then(() => this.#program(life.context))
-      .then(
-        () => ended(null),
-        (error: unknown) => ended(error ?? new Error("rejected with nothing")),
-      );
-  }
-
-  /** SIGTERM: aborts `terminated`. What its program makes of that is up to it. Nothing happens to a dead process. */
-  terminate(): void {
-    if (!this.alive) return;
-    this.#tell("SIGTERM");
-    this.#life?.terminate();
+    return this.#run?.running === true;
   }
 
   /**
-   * SIGKILL: none of its code runs again, except what is in the middle of a turn of the event loop. `noticedAfterMs`: its
-   * host is lost with it, so that the server finds the connection closed only that much later (default 0).
+   * Runs the program from the start, without any state of earlier runs.
+   * @throws `SimulationError` `misused` if the process is alive.
+   */
+  start(): void {
+    if (this.alive)
+      throw new SimulationError("misused", `cannot start process "${this.name}": it is running already`);
+    this.#starts += 1;
+    const run = new ProcessRun(this.#world, this.#host, this.#starts, (text) => this.#log(text));
+    this.#run = run;
+    this.#log("starts");
+    let terminated = false;
+    run.context.terminated.addEventListener("abort", () => {
+      terminated = true;
+    });
+    const ended = (error: unknown): void => {
+      if (!run.alive) return;
+      run.end();
+      this.#log(error === null ? "exits" : `exits: ${String(error)}`);
+      if (error !== null && !terminated) this.#reports.failed(this.name, error);
+    };
+    void Promise.resolve()
+      .then(() => this.#program(run.context))
+      .then(
+        () => ended(null),
+        (error: unknown) => ended(error ?? new Error("the program rejected without a reason")),
+      );
+  }
+
+  /** SIGTERM: aborts `terminated` of its context. The program decides what to do. No effect if the process is not alive. */
+  terminate(): void {
+    if (!this.alive) return;
+    this.#log("SIGTERM");
+    this.#run?.terminate();
+  }
+
+  /**
+   * SIGKILL: none of its code runs again, except the rest of the present turn of the event loop. With `noticedAfterMs` its
+   * host is lost, too: the server notices the closed connection that many milliseconds later (default 0).
    */
   crash(options: { readonly noticedAfterMs?: number } = {}): void {
     if (!this.alive) return;
     const lingerMs = numberFrom("noticedAfterMs", options.noticedAfterMs, 0, 0);
-    this.#tell(lingerMs === 0 ? "SIGKILL" : `its host is lost, the server finds out in ${lingerMs} ms`);
-    this.#life?.end(lingerMs);
+    this.#log(lingerMs === 0 ? "SIGKILL" : `host lost; the server notices after ${lingerMs} ms`);
+    this.#run?.end(lingerMs);
   }
 
   /**
-   * SIGSTOP, or a swapped or suspended process: for `forMs`, or until `resume()`. Its clocks go on; what arrives waits.
-   * Pauses that overlap last until the latest end.
+   * SIGSTOP for `forMs` milliseconds, by default until `resume()`. Its clocks go on; what arrives waits. Overlapping pauses
+   * end at the latest of their ends.
    */
   pause(forMs: number = Number.POSITIVE_INFINITY): void {
     if (!this.alive) return;
     const ms = numberFrom("forMs", forMs, 0, forMs);
-    this.#tell(ms === Number.POSITIVE_INFINITY ? "SIGSTOP" : `SIGSTOP for ${ms} ms`);
-    this.#life?.clock.pause(ms);
+    this.#log(ms === Number.POSITIVE_INFINITY ? "SIGSTOP" : `SIGSTOP for ${ms} ms`);
+    this.#run?.clock.pause(ms);
   }
 
   /** SIGCONT. */
   resume(): void {
     if (!this.alive || this.running) return;
-    this.#tell("SIGCONT");
-    this.#life?.clock.resume();
+    this.#log("SIGCONT");
+    this.#run?.clock.resume();
   }
 
   /**
-   * Nothing gets through between it and NATS, in either direction, until `heal()`. Its connection seems to stand, as a TCP
-   * connection does; for one that is closed, see `disconnect`. Its calls to others get through.
+   * Drops everything between the process and NATS, in both directions, until `heal()`. The connection stays open, as a TCP
+   * connection does; `disconnect()` closes it. Calls of the process to other resources get through.
    */
   partition(): void {
-    this.#tell("cut off from NATS");
-    this.#place.network.dropRequests = true;
-    this.#place.network.dropResponses = true;
+    this.#log("partitioned from NATS");
+    this.#host.network.dropRequests = true;
+    this.#host.network.dropResponses = true;
   }
 
-  /** What it sends to NATS is lost, until `heal()`. */
+  /** Drops the requests of the process to NATS until `heal()`. */
   dropRequests(): void {
-    this.#tell("its requests to NATS are lost");
-    this.#place.network.dropRequests = true;
+    this.#log("requests to NATS are lost");
+    this.#host.network.dropRequests = true;
   }
 
-  /** What NATS answers and tells is lost on the way to it, until `heal()`: its writes are applied, and it can't know. */
+  /** Drops everything from NATS to the process until `heal()`: its writes are applied, but their acks are lost. */
   dropResponses(): void {
-    this.#tell("answers of NATS to it are lost");
-    this.#place.network.dropResponses = true;
+    this.#log("responses of NATS are lost");
+    this.#host.network.dropResponses = true;
   }
 
-  /** Its next write to the lease arrives that much later, however long it waits for the answer. */
+  /** Delays the next lease write of the process by `ms`, independent of its request timeout. */
   delayNextWrite(ms: number): void {
-    this.#tell(`its next write to NATS arrives ${ms} ms late`);
-    this.#place.network.delayNextWriteMs = numberFrom("ms", ms, 0, 0);
+    this.#log(`next write to NATS arrives ${ms} ms late`);
+    this.#host.network.delayNextWriteMs = numberFrom("ms", ms, 0, 0);
   }
 
-  /** One way between it and NATS, and whatever it calls, in milliseconds; for what is sent from now on, until `heal()`. */
+  /** Sets the one-way latency to NATS and to called resources, in milliseconds, for messages sent from now until `heal()`. */
   setLatency(ms: number): void {
-    this.#tell(`latency ${ms} ms`);
-    this.#place.network.latencyMs = numberFrom("ms", ms, 0, 0);
+    this.#log(`latency ${ms} ms`);
+    this.#host.network.latencyMs = numberFrom("ms", ms, 0, 0);
   }
 
-  /** Its calls (`process.call`) arrive that much later, until `heal()`. */
+  /** Delays the calls of the process (`ProcessContext.call`) by `ms` until `heal()`. */
   delayCalls(ms: number): void {
-    this.#tell(`its calls arrive ${ms} ms late`);
-    this.#place.callDelayMs = numberFrom("ms", ms, 0, 0);
+    this.#log(`calls arrive ${ms} ms late`);
+    this.#host.callDelayMs = numberFrom("ms", ms, 0, 0);
   }
 
-  /** Ends everything above that lasts until `heal()`. */
+  /** Restores the network of the process: ends partition, drops, delays and latency. */
   heal(): void {
-    this.#tell("its network is healed");
-    const { network } = this.#place;
+    this.#log("network restored");
+    const { network } = this.#host;
     Object.assign(network, perfectNetwork(this.#latencyMs));
-    this.#place.callDelayMs = 0;
+    this.#host.callDelayMs = 0;
   }
 
-  /** Its connections to NATS are closed on both sides, and come back after `forMs` (default 100). */
+  /** Closes its connections to NATS on both sides. They reconnect after `forMs` milliseconds (default 100). */
   disconnect(forMs = 100): void {
-    const life = this.#life;
-    if (life === null || !life.alive) return;
+    const run = this.#run;
+    if (run === null || !run.alive) return;
     const ms = numberFrom("forMs", forMs, 0, forMs);
-    this.#tell(`disconnected for ${ms} ms`);
-    for (const session of life.sessions) {
+    this.#log(`disconnected for ${ms} ms`);
+    for (const session of run.sessions) {
       if (session.link === null) continue;
       session.disconnect();
-      this.#reconnect(life, session, ms);
+      this.#reconnect(run, session, ms);
     }
   }
 
-  /** Somebody sets its wall clock forwards or back by that many milliseconds. */
+  /** Steps its wall clock by `ms`; a negative value sets it back. */
   stepWallClock(ms: number): void {
-    this.#tell(`its wall clock is stepped by ${ms} ms`);
-    this.#life?.clock.stepWall(ms);
+    this.#log(`wall clock stepped by ${ms} ms`);
+    this.#run?.clock.stepWall(ms);
   }
 
-  #reconnect(life: ProcessLife, session: FakeSession, ms: number): void {
+  #reconnect(run: ProcessRun, session: FakeSession, ms: number): void {
     const { time } = this.#world;
     time.after(ms, () => {
-      if (!life.alive || !life.sessions.has(session)) return;
+      if (!run.alive || !run.sessions.has(session)) return;
       const { downUntil } = this.#world;
-      if (time.now < downUntil) this.#reconnect(life, session, downUntil - time.now + 1);
+      if (time.now < downUntil) this.#reconnect(run, session, downUntil - time.now + 1);
       else session.reconnect();
     });
   }
 
-  #tell(text: string): void {
-    this.#reports.tell(this.name, text);
+  #log(text: string): void {
+    this.#reports.log(this.name, text);
   }
 }

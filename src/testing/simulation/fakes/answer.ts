@@ -1,6 +1,6 @@
 /**
- * What a fake will answer: settled once, with no turn of the event loop in between, so that whoever waits for it goes on at
- * that very moment of virtual time. Never rejects; what a waiter throws goes to whoever settles.
+ * The answer of a fake: a promise that calls its waiters synchronously when it is settled, so they continue at the same
+ * moment of virtual time. It never rejects; an exception of a waiter propagates to the caller of `settle()`.
  */
 export class Answer<T> implements PromiseLike<T> {
   #settled = false;
@@ -11,21 +11,21 @@ export class Answer<T> implements PromiseLike<T> {
     if (this.#settled) return;
     this.#settled = true;
     this.#value = value;
-    for (const goOn of this.#waiting ?? []) goOn(value);
+    for (const resume of this.#waiting ?? []) resume(value);
     this.#waiting = null;
   }
 
-  // biome-ignore lint/suspicious/noThenProperty: it is a promise, as far as its waiters are concerned
+  // biome-ignore lint/suspicious/noThenProperty: it is a thenable on purpose
   then<R = T>(onFulfilled?: ((value: T) => R | PromiseLike<R>) | null): PromiseLike<R> {
     const next = new Answer<R>();
-    const goOn = (value: T): void => {
+    const resume = (value: T): void => {
       const result = onFulfilled == null ? (value as unknown as R) : onFulfilled(value);
       if (isThenable(result)) result.then((late) => next.settle(late));
       else next.settle(result);
     };
-    if (this.#settled) goOn(this.#value as T);
-    else if (this.#waiting === null) this.#waiting = [goOn];
-    else this.#waiting.push(goOn);
+    if (this.#settled) resume(this.#value as T);
+    else if (this.#waiting === null) this.#waiting = [resume];
+    else this.#waiting.push(resume);
     return next;
   }
 }

@@ -5,20 +5,20 @@ export type Applied = { readonly kind: "applied"; readonly revision: number } | 
 export interface BucketWatcher {
   entry(entry: LeaseEntry): void;
   gone(): void;
-  /** Only for those who can't tell. */
+  /** A forged message, indistinguishable from a real one. Missing: this watcher is on the server and never sees it. */
   forged?(entry: LeaseEntry): void;
 }
 
 /** The cluster has lost its quorum. */
 export interface Outage {
-  /** Is what arrives meanwhile committed in the end, or forgotten? Both happen. */
+  /** Whether writes that arrive during the outage are committed at its end or lost. Real servers do both. */
   readonly commitsLate: boolean;
   readonly later: (() => void)[];
 }
 
 /**
- * The bucket as the server keeps it: one key that matters, revisions from one counter, compare-and-set per key and for the
- * whole stream. It is the truth of a simulated world; what nodes get to see of it is up to `FakeStore`.
+ * The bucket as the server stores it: one key of interest, one revision counter, compare-and-set per key and for the whole
+ * stream. Always consistent; `FakeStore` decides what nodes observe.
  */
 export class FakeBucket {
   #generations = 1;
@@ -30,14 +30,14 @@ export class FakeBucket {
   /** Every write that was applied, in order. */
   readonly log: LeaseEntry[] = [];
   maxAgeMs = 0;
-  /** Can it be told where to begin? A server before 2.10 can't. */
+  /** Whether a new bucket can start above revision 1. Servers before 2.10 cannot. */
   canBeginAbove = true;
-  #madeBy: object | null = null;
+  #createdBy: object | null = null;
   #outage: Outage | null = null;
 
-  /** Whoever made the present bucket in place of a deleted one; `null`: an operator, or it is the first. */
-  get madeBy(): object | null {
-    return this.#madeBy;
+  /** The store that recreated the bucket; `null` if an operator did or if it is the first bucket. */
+  get createdBy(): object | null {
+    return this.#createdBy;
   }
 
   get exists(): boolean {
@@ -48,7 +48,7 @@ export class FakeBucket {
     return this.#generation;
   }
 
-  /** While there is one, nobody is answered. */
+  /** `null`: the cluster has a quorum. During an outage no request is answered. */
   get outage(): Outage | null {
     return this.#outage;
   }
@@ -88,22 +88,19 @@ export class FakeBucket {
     return { kind: "applied", revision };
   }
 
-  /**
-   * A write without any expectation, as an operator or a go-cluster node makes it. Returns its revision; 0 where there is
-   * no bucket to take it.
-   */
+  /** An unconditional write, as an operator or a go-cluster node makes it. Returns its revision, 0 if there is no bucket. */
   force(entry: (revision: number) => LeaseEntry): number {
     if (!this.#exists) return 0;
     this.#commit(entry(this.#sequence + 1));
     return this.#sequence;
   }
 
-  /** The message on the key disappears without a trace: expiry by max-age, or a purge of the stream. */
+  /** Removes the message on the key without a marker: expiry by max-age, or a purge of the stream. */
   expire(): void {
     this.#entry = null;
   }
 
-  /** Some other key of the bucket is written. */
+  /** Writes another key of the bucket. */
   writeOtherKey(): void {
     if (this.#exists) this.#sequence += 1;
   }
@@ -115,29 +112,29 @@ export class FakeBucket {
     for (const watcher of this.#watchers) watcher.gone();
   }
 
-  /** Made anew, so that its revisions are all above `above`. */
+  /** Creates the bucket again if it was deleted. Its revisions are all above `above`, if `canBeginAbove`. */
   recreate(above = 0, by: object | null = null): void {
     if (this.#exists) return;
     this.#exists = true;
     this.#generations += 1;
     this.#generation = `generation-${this.#generations}`;
-    this.#madeBy = by;
+    this.#createdBy = by;
     this.#sequence = this.canBeginAbove ? above : 0;
     this.#entry = null;
   }
 
-  /** The server forgets its newest messages: power loss without sync. */
+  /** The server loses its newest messages: power loss without sync. */
   rollBackTo(sequence: number, entry: LeaseEntry | null): void {
     this.#sequence = sequence;
     this.#entry = entry;
   }
 
-  /** A message that was reported before is reported again. */
+  /** Reports a message to the watchers again. */
   repeat(entry: LeaseEntry): void {
     for (const watcher of this.#watchers) watcher.entry(entry);
   }
 
-  /** A message that nobody has committed is reported to whoever listens on the network. */
+  /** Reports a message that was never committed to the watchers on the network. */
   forge(entry: LeaseEntry): void {
     for (const watcher of this.#watchers) watcher.forged?.(entry);
   }

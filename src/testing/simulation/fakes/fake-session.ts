@@ -4,11 +4,11 @@ import type { VirtualClock } from "../time/virtual-clock.ts";
 import type { VirtualTime } from "../time/virtual-time.ts";
 import type { Network } from "./network.ts";
 
-/** From the server to everybody, one way. */
+/** Latency of an advisory, one way. */
 const ADVISORY_MS = 1;
 const SERVER_ID = "server";
 
-/** All connections of a simulated world as the server sees them: which are open, and who hears of whose end. */
+/** All connections of a simulated world as the server sees them. Distributes the advisories about presence consumers. */
 export class FakeConnections {
   readonly time: VirtualTime;
   readonly open: Set<number> = new Set();
@@ -29,28 +29,28 @@ export class FakeConnections {
     };
   }
 
-  /** The server notices that a connection is gone and deletes its presence consumer. */
+  /** The server notices that a connection is closed and deletes its presence consumer. */
   close(binding: SessionBinding): void {
     this.open.delete(binding.clientId);
     if (binding.presence !== undefined) this.advise(binding.presence);
   }
 
-  /** A presence consumer is deleted, for whatever reason: a suspicion, true or false. */
+  /** Announces the deletion of a presence consumer: a suspicion, true or false. */
   advise(presence: string): void {
-    for (const session of this.sessions) session.hearOf(presence);
+    for (const session of this.sessions) session.receiveAdvisory(presence);
   }
 }
 
 export interface FakeSessionOptions {
   /** The connection has a presence consumer. */
   readonly presence?: boolean;
-  /** The process on this side: what arrives while it is stopped waits. Without it: one that always runs. */
+  /** Clock of the process; messages wait while it is stopped. Default: a process that always runs. */
   readonly clock?: VirtualClock;
-  /** What becomes of questions and answers. Without it: nothing is lost. */
+  /** What happens to requests and responses. Default: nothing is lost. */
   readonly network?: Network;
 }
 
-/** One process' connection. What the process knows of it may be behind what the server knows: it may be stopped. */
+/** The connection of one process. The process learns later than the server that it is closed, for example while stopped. */
 export class FakeSession implements Session {
   readonly #connections: FakeConnections;
   readonly #presence: boolean;
@@ -60,7 +60,7 @@ export class FakeSession implements Session {
   #binding: SessionBinding | null;
   #link: SessionBinding | null;
   #watched: string | null = null;
-  /** Since when there is no connection, whatever the process knows of it; `null` while there is one. */
+  /** When the connection was lost, even if the process has not noticed yet; `null` while it is open. */
   lostAt: number | null = null;
 
   constructor(connections: FakeConnections, options: FakeSessionOptions = {}) {
@@ -77,7 +77,7 @@ export class FakeSession implements Session {
     return this.#binding !== null;
   }
 
-  /** As far as the process knows. */
+  /** The connection as the process sees it. */
   get binding(): SessionBinding | null {
     return this.#binding;
   }
@@ -87,7 +87,7 @@ export class FakeSession implements Session {
     return this.#link;
   }
 
-  /** How many listen to it. */
+  /** Number of listeners. */
   get listeners(): number {
     return this.#listeners.size;
   }
@@ -106,7 +106,7 @@ export class FakeSession implements Session {
       time.after(timeoutMs, () => answer(false));
       if (link === null || this.#network?.dropRequests === true) return;
       time.after(oneWayMs, () => {
-        // As the real one: only a holder that promised to suspend itself, only the very server it was on.
+        // As the real session: only for a holder with presence, and only the server that held its connection.
         const gone =
           binding.serverId === SERVER_ID && binding.presence !== undefined && !open.has(binding.clientId);
         time.after(oneWayMs, () => {
@@ -121,17 +121,18 @@ export class FakeSession implements Session {
     this.#watched = presence;
   }
 
-  hearOf(presence: string): void {
+  /** The advisory that a presence consumer was deleted. */
+  receiveAdvisory(presence: string): void {
     const link = this.#link;
     this.#connections.time.after(ADVISORY_MS, () => {
       if (this.#link === null || this.#link !== link || this.#network?.dropResponses === true) return;
       this.#deliver(() => {
-        if (presence === this.#watched) this.#tell({ type: "presence-lost", presence });
+        if (presence === this.#watched) this.#emit({ type: "presence-lost", presence });
       });
     });
   }
 
-  /** The connection breaks: the process notices as soon as it runs, then the server does. */
+  /** The connection breaks. The process notices as soon as it runs, the server at once. */
   disconnect(): void {
     const link = this.#link;
     if (link === null) return;
@@ -139,7 +140,7 @@ export class FakeSession implements Session {
     this.lostAt = this.#connections.time.now;
     this.#deliver(() => {
       this.#binding = null;
-      this.#tell({ type: "disconnected", error: null });
+      this.#emit({ type: "disconnected", error: null });
     });
     this.#connections.close(link);
   }
@@ -151,13 +152,13 @@ export class FakeSession implements Session {
     this.lostAt = null;
     this.#deliver(() => {
       this.#binding = link;
-      this.#tell({ type: "connected", binding: link });
+      this.#emit({ type: "connected", binding: link });
     });
   }
 
   /**
-   * The process is killed: nobody is told here, the server closes the connection. `lingerMs`: the host is gone with it, so
-   * that no FIN is sent and the server finds out by its own ping only that much later.
+   * The process is killed: no event is emitted, the server closes the connection. With `lingerMs` the host is lost, too: no
+   * FIN is sent, and the server closes the connection only `lingerMs` later.
    */
   kill(lingerMs = 0): void {
     const link = this.#link;
@@ -175,7 +176,7 @@ export class FakeSession implements Session {
     else this.#clock.deliver(run);
   }
 
-  #tell(event: SessionEvent): void {
+  #emit(event: SessionEvent): void {
     for (const listener of this.#listeners) listener(event);
   }
 }

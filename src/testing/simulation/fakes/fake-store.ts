@@ -17,37 +17,42 @@ const OPEN_TIMEOUT_MS = 1_000;
 
 export interface FakeStoreOptions {
   readonly network?: Network;
-  /** The process on this side: answers to it wait while it is stopped. Without it: one that always runs. */
+  /** Clock of the process; answers wait while it is stopped. Default: a process that always runs. */
   readonly clock?: VirtualClock;
-  /** The connection all this goes over: nothing arrives on one that is not open. Without it: one that never breaks. */
+  /** The connection that requests and answers use. Default: one that never breaks. */
   readonly session?: FakeSession;
 }
 
-/** Something on its way to the process: it gets there if the connection it was sent on still stands then. */
+/** A message under way to the process. It arrives if the connection on which it was sent is still open then. */
 class Arrival<T> implements Timer {
   set = false;
   readonly #session: FakeSession | null;
   readonly #link: SessionBinding | null | undefined;
   readonly #clock: VirtualClock | null;
-  readonly #receive: (what: T) => void;
-  readonly #what: T;
+  readonly #receive: (message: T) => void;
+  readonly #message: T;
 
-  constructor(session: FakeSession | null, clock: VirtualClock | null, receive: (what: T) => void, what: T) {
+  constructor(
+    session: FakeSession | null,
+    clock: VirtualClock | null,
+    receive: (message: T) => void,
+    message: T,
+  ) {
     this.#session = session;
     this.#link = session?.link;
     this.#clock = clock;
     this.#receive = receive;
-    this.#what = what;
+    this.#message = message;
   }
 
   fire(): void {
     if (this.#session?.link !== this.#link) return;
-    if (this.#clock === null) this.#receive(this.#what);
-    else this.#clock.deliverTo(this.#receive, this.#what);
+    if (this.#clock === null) this.#receive(this.#message);
+    else this.#clock.deliver(this.#receive, this.#message);
   }
 }
 
-/** One node's way to the bucket. */
+/** One node's access to the bucket, with the faults of its network. */
 export class FakeStore implements LeaseStore {
   readonly network: Network;
   readonly #time: VirtualTime;
@@ -55,7 +60,7 @@ export class FakeStore implements LeaseStore {
   readonly #clock: VirtualClock | null;
   readonly #session: FakeSession | null;
   #unwatch: (() => void) | null = null;
-  /** Writes sent, whatever became of them. */
+  /** Number of writes sent, whatever their outcome. */
   writes = 0;
   reads = 0;
 
@@ -114,16 +119,16 @@ export class FakeStore implements LeaseStore {
 
   watch(listener: StoreListener): void {
     this.#unwatch?.();
-    const hear = <T>(tell: (what: T) => void, what: T): void => {
+    const forward = <T>(receive: (message: T) => void, message: T): void => {
       if (this.network.dropWatch || this.network.dropResponses || !this.#isOpen()) return;
-      this.#arrive(tell, what);
+      this.#arrive(receive, message);
     };
-    const tellEntry = (entry: LeaseEntry): void => listener.entry(entry);
-    const heard = (entry: LeaseEntry): void => hear(tellEntry, entry);
+    const onEntry = (entry: LeaseEntry): void => listener.entry(entry);
+    const forwardEntry = (entry: LeaseEntry): void => forward(onEntry, entry);
     this.#unwatch = this.#bucket.watch({
-      entry: heard,
-      forged: heard,
-      gone: () => hear(() => listener.gone(), undefined),
+      entry: forwardEntry,
+      forged: forwardEntry,
+      gone: () => forward(() => listener.gone(), undefined),
     });
   }
 
@@ -132,7 +137,7 @@ export class FakeStore implements LeaseStore {
     this.#unwatch = null;
   }
 
-  /** Request, work at the server, response; `null` when no answer came in time. */
+  /** Request, `serve` at the server, response. Calls `done(null)` when no answer arrives within `timeoutMs`. */
   #roundTrip<T>(timeoutMs: number, serve: () => T, done: (answer: T | null) => void, extraDelayMs = 0): void {
     const cancelTimeout = this.#setTimer(timeoutMs, () => done(null));
     if (this.network.dropRequests || !this.#isOpen()) return;
@@ -141,14 +146,14 @@ export class FakeStore implements LeaseStore {
       done(answer);
     };
     const arrived = (): void => {
-      // A cluster without a quorum answers nobody. What it was given may be committed when the quorum is back.
+      // A cluster without a quorum does not answer. It may commit the request when the quorum is back.
       const { outage } = this.#bucket;
       if (outage !== null) {
         if (outage.commitsLate) outage.later.push(serve);
         return;
       }
       const answer = serve();
-      // An inbox outlives its connection: the answer may arrive on the next one.
+      // An inbox survives a reconnect: the answer may arrive on the next connection.
       if (this.network.dropResponses || !this.#isOpen()) return;
       this.#arrive(receive, answer);
     };
@@ -159,8 +164,8 @@ export class FakeStore implements LeaseStore {
     return this.#session === null || this.#session.link !== null;
   }
 
-  #arrive<T>(receive: (what: T) => void, what: T): void {
-    const arrival = new Arrival(this.#session, this.#clock, receive, what);
+  #arrive<T>(receive: (message: T) => void, message: T): void {
+    const arrival = new Arrival(this.#session, this.#clock, receive, message);
     this.#time.set(arrival, this.#time.now + this.network.latencyMs);
   }
 
@@ -169,17 +174,17 @@ export class FakeStore implements LeaseStore {
   }
 }
 
-/** Made once each, to the millisecond: an error's stack trace costs more than all the rest of a simulated request. */
+/** Cached per millisecond: a stack trace costs more than the rest of a simulated request. */
 const noAnswers = new Map<string, Map<number, ClusterError>>();
 const MAX_NO_ANSWERS = 2_000;
 
-function noAnswer(what: "open" | "read" | "write", timeoutMs: number): ClusterError {
+function noAnswer(request: "open" | "read" | "write", timeoutMs: number): ClusterError {
   const ms = Math.round(timeoutMs);
-  const made = noAnswers.get(what) ?? new Map<number, ClusterError>();
-  const known = made.get(ms);
+  const byMs = noAnswers.get(request) ?? new Map<number, ClusterError>();
+  const known = byMs.get(ms);
   if (known !== undefined) return known;
-  const message = `${what}: no answer within ${ms} ms`;
+  const message = `${request}: no answer within ${ms} ms`;
   const error = new ClusterError("STORE_UNAVAILABLE", message, { recoverable: true });
-  if (made.size < MAX_NO_ANSWERS) noAnswers.set(what, made.set(ms, error));
+  if (byMs.size < MAX_NO_ANSWERS) noAnswers.set(request, byMs.set(ms, error));
   return error;
 }

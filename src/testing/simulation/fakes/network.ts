@@ -1,15 +1,15 @@
 import type { Snapshot } from "../../../election/types.ts";
 
-/** What the network between one node and the server does. May be changed at any time; applies to what is sent from then on. */
+/** The network between one node and the server. May change at any time; a change applies to what is sent afterwards. */
 export interface Network {
   /** One way, in milliseconds. */
   latencyMs: number;
   dropRequests: boolean;
   dropResponses: boolean;
   dropWatch: boolean;
-  /** The next write's request arrives this much later: it may be applied long after its sender gave up. */
+  /** Additional delay of the next write's request: it may be applied long after its sender gave up. */
   delayNextWriteMs: number;
-  /** Reads answer with this instead of the truth: an isolated stream leader, a replica that lags. */
+  /** Reads return this snapshot: an isolated stream leader or a lagging replica. `null`: reads return the current state. */
   staleSnapshot: Snapshot | null;
 }
 

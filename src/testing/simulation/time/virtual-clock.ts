@@ -3,16 +3,16 @@ import type { Clock } from "../../../runtime/ports.ts";
 import type { Timer, VirtualTime } from "./virtual-time.ts";
 
 export interface ClockFaults {
-  /** Virtual milliseconds on this clock per true millisecond. */
+  /** Milliseconds on this clock per true millisecond. Default 1. */
   readonly rate?: number;
-  /** What the wall clock is off by, in milliseconds. */
+  /** Error of the wall clock, in milliseconds. Default 0. */
   readonly wallOffsetMs?: number;
 }
 
-/** What an event loop finds first when a stopped process continues. Both happen, it depends on where it was stopped. */
+/** What the event loop of a stopped process handles first when it continues. Both occur: it depends on where it was stopped. */
 export type FirstAfterPause = "timers" | "messages";
 
-/** A timer by the monotonic clock of a process, which may stand still meanwhile. */
+/** A timer by the monotonic clock of a process, which may stop while the timer runs. */
 class ClockTimer implements Timer {
   set = false;
   readonly dueMono: number;
@@ -31,18 +31,19 @@ class ClockTimer implements Timer {
   }
 }
 
-/** A look that is made again and again, see `every`. */
-interface Regular {
+/** See `every`. */
+interface PeriodicCheck {
   readonly periodMs: number;
-  readonly look: () => void;
-  /** True time of the next one while no timer waits for it; otherwise infinite. */
+  readonly run: () => void;
+  /** True time of the next run while it has no timer; otherwise infinite. */
   dueAt: number;
   cancelTimer: (() => void) | null;
 }
 
-/** So long after a pause every look is made at its time: what it finds may change what others see of the process. */
+/** For this long after a pause, periodic checks have timers: what they find may change what others observe. */
 export const EXACT_AFTER_PAUSE_MS = 500;
 
+/** Something that waits for a stopped process to continue. */
 interface Late {
   readonly kind: "timers" | "messages" | "turns";
   readonly run: () => void;
@@ -50,34 +51,35 @@ interface Late {
 
 /**
  * The clocks and the event loop of one process in a simulated world. Its clocks may run fast or slow, its wall clock may
- * be set, its machine suspended; the process may be stopped, continued and killed. Whatever is to happen *in* the process
- * goes through here: what arrives while it is stopped waits, in order, and what arrives after its death is lost.
+ * be set, its machine may be suspended; the process may be stopped, continued and killed. Everything that happens *in* the
+ * process goes through this class: what arrives while the process is stopped waits, in order, and what arrives after it was
+ * killed is lost.
  *
- * Where time settles only what is announced, a regular look is made no sooner than somebody could tell: before anything
- * else happens in the process, before its clock is read, before it is stopped. Most of a history's timers are spared so,
- * and nothing else is different (`test/simulator/settling.test.ts`).
+ * With settling "announced", a periodic check has no timer. It runs just before its result could be observed: before
+ * anything else happens in the process, before its clock is read, before it is stopped. This saves most of the timers of a
+ * history and changes nothing else (`test/simulator/settling.test.ts`).
  */
 export class VirtualClock implements Clock {
   readonly #time: VirtualTime;
   readonly #rate: number;
   #wallOffsetMs: number;
-  /** True milliseconds that the monotonic clock did not count, in suspensions that are over. */
-  #stoodStillMs = 0;
+  /** True milliseconds of past suspensions, which the monotonic clock did not count. */
+  #suspendedMs = 0;
   #suspension: { readonly from: number; readonly until: number } | null = null;
   #pausedUntil = Number.NEGATIVE_INFINITY;
   #first: FirstAfterPause = "timers";
   #late: Late[] = [];
-  /** Late things that are about to happen now; whatever is new queues up behind them. */
+  /** Number of late events that are due now; new events queue behind them. */
   #catchingUp = 0;
   #killed = false;
-  #regulars: Regular[] = [];
-  /** The earliest `dueAt` of them. */
-  #lookDueAt = Number.POSITIVE_INFINITY;
+  #checks: PeriodicCheck[] = [];
+  /** The earliest `dueAt` of the checks. */
+  #checkDueAt = Number.POSITIVE_INFINITY;
   #exactUntil = Number.NEGATIVE_INFINITY;
-  /** While a look is made up for: the time at which it was due. */
+  /** While an overdue check runs: the time at which it was due. */
   #asOf: number | null = null;
 
-  /** The last reading, and when it was taken: most moments are asked for more than once. */
+  /** The last reading and its time: most moments are read more than once. */
   #reading: Instant | null = null;
   #readAt = 0;
 
@@ -87,13 +89,13 @@ export class VirtualClock implements Clock {
     this.#wallOffsetMs = faults.wallOffsetMs ?? 0;
   }
 
-  /** False while the process is stopped, and for ever once it was killed. */
+  /** False while the process is stopped and after it was killed. */
   get running(): boolean {
     return !this.#killed && this.#time.now >= this.#pausedUntil;
   }
 
   now(): Instant {
-    if (this.#time.now >= this.#lookDueAt) this.#makeUp();
+    if (this.#time.now >= this.#checkDueAt) this.#runOverdueChecks();
     const now = this.#asOf ?? this.#time.now;
     if (this.#reading === null || now !== this.#readAt) {
       this.#readAt = now;
@@ -109,11 +111,11 @@ export class VirtualClock implements Clock {
   #mono(now: number): number {
     const suspension = this.#suspension;
     const present = suspension === null ? 0 : Math.min(now, suspension.until) - suspension.from;
-    return (now - this.#stoodStillMs - present) * this.#rate;
+    return (now - this.#suspendedMs - present) * this.#rate;
   }
 
   setTimer(delayMs: number, fire: () => void): () => void {
-    // Like the real one: rounded up, at least one millisecond, by the monotonic clock.
+    // Like the system's timers: by the monotonic clock, rounded up, at least one millisecond.
     return this.#timerAt(this.#mono(this.#time.now) + Math.max(1, Math.ceil(delayMs)), fire);
   }
 
@@ -126,7 +128,7 @@ export class VirtualClock implements Clock {
     };
   }
 
-  /** True milliseconds until the monotonic clock gets there, if it goes on. */
+  /** True milliseconds until the monotonic clock reaches `dueMono`, unless it stops. */
   #missingMs(dueMono: number): number {
     return (dueMono - this.#mono(this.#time.now)) / this.#rate;
   }
@@ -138,99 +140,96 @@ export class VirtualClock implements Clock {
 
   #attempt(timer: ClockTimer): void {
     if (timer.cancelled) return;
-    if (this.#time.now >= this.#lookDueAt) this.#makeUp();
+    if (this.#time.now >= this.#checkDueAt) this.#runOverdueChecks();
     const missingMs = this.#missingMs(timer.dueMono);
     if (missingMs > 1e-6) this.#time.set(timer, this.#time.now + missingMs);
     else timer.run();
   }
 
-  every(periodMs: number, look: () => void): () => void {
-    const regular: Regular = { periodMs, look, dueAt: Number.POSITIVE_INFINITY, cancelTimer: null };
-    this.#regulars.push(regular);
-    this.#schedule(regular, this.#mono(this.#time.now) + periodMs);
-    return () => this.#end(regular);
+  every(periodMs: number, run: () => void): () => void {
+    const check: PeriodicCheck = { periodMs, run, dueAt: Number.POSITIVE_INFINITY, cancelTimer: null };
+    this.#checks.push(check);
+    this.#schedule(check, this.#mono(this.#time.now) + periodMs);
+    return () => this.#end(check);
   }
 
-  #schedule(regular: Regular, dueMono: number): void {
+  #schedule(check: PeriodicCheck, dueMono: number): void {
     const { now, settling } = this.#time;
     if (settling === "announced" && now >= this.#exactUntil && this.caughtUp) {
       this.#time.untimed += 1;
-      regular.dueAt = now + (dueMono - this.#mono(now)) / this.#rate;
-      this.#lookDueAt = Math.min(this.#lookDueAt, regular.dueAt);
+      check.dueAt = now + (dueMono - this.#mono(now)) / this.#rate;
+      this.#checkDueAt = Math.min(this.#checkDueAt, check.dueAt);
       return;
     }
-    regular.cancelTimer = this.#timerAt(dueMono, () => {
-      regular.cancelTimer = null;
-      regular.look();
-      if (this.#regulars.includes(regular))
-        this.#schedule(regular, this.#mono(this.#time.now) + regular.periodMs);
+    check.cancelTimer = this.#timerAt(dueMono, () => {
+      check.cancelTimer = null;
+      check.run();
+      if (this.#checks.includes(check)) this.#schedule(check, this.#mono(this.#time.now) + check.periodMs);
     });
   }
 
-  /** Makes the looks that are due, each as of its time. The last one of several says all that those before it said. */
-  #makeUp(): void {
+  /** Runs each overdue check as of the last time at which it was due: that run subsumes the earlier ones. */
+  #runOverdueChecks(): void {
     const { now } = this.#time;
-    this.#lookDueAt = Number.POSITIVE_INFINITY;
-    for (const regular of this.#regulars) {
-      if (regular.dueAt <= now) {
-        const stepMs = regular.periodMs / this.#rate;
-        this.#asOf = regular.dueAt + Math.floor((now - regular.dueAt) / stepMs) * stepMs;
-        regular.dueAt = this.#asOf + stepMs;
-        regular.look();
+    this.#checkDueAt = Number.POSITIVE_INFINITY;
+    for (const check of this.#checks) {
+      if (check.dueAt <= now) {
+        const stepMs = check.periodMs / this.#rate;
+        this.#asOf = check.dueAt + Math.floor((now - check.dueAt) / stepMs) * stepMs;
+        check.dueAt = this.#asOf + stepMs;
+        check.run();
         this.#asOf = null;
       }
-      this.#lookDueAt = Math.min(this.#lookDueAt, regular.dueAt);
+      this.#checkDueAt = Math.min(this.#checkDueAt, check.dueAt);
     }
   }
 
-  #end(regular: Regular): void {
-    const index = this.#regulars.indexOf(regular);
-    if (index >= 0) this.#regulars.splice(index, 1);
-    this.#untime(regular);
-    regular.cancelTimer?.();
+  #end(check: PeriodicCheck): void {
+    const index = this.#checks.indexOf(check);
+    if (index >= 0) this.#checks.splice(index, 1);
+    this.#clearDue(check);
+    check.cancelTimer?.();
   }
 
-  #untime(regular: Regular): void {
-    if (regular.dueAt < Number.POSITIVE_INFINITY) this.#time.untimed -= 1;
-    regular.dueAt = Number.POSITIVE_INFINITY;
+  #clearDue(check: PeriodicCheck): void {
+    if (check.dueAt < Number.POSITIVE_INFINITY) this.#time.untimed -= 1;
+    check.dueAt = Number.POSITIVE_INFINITY;
   }
 
   afterTurn(run: () => void): void {
-    // Whatever else happens at this moment comes first; mostly that is nothing.
+    // Everything else of this moment comes first. Mostly there is nothing else.
     if (this.#asOf !== null || (this.#time.quiet && this.caughtUp)) run();
     else this.#time.after(0, () => this.#run("turns", run));
   }
 
-  /** Does the process run, with nothing left over from a pause? */
+  /** Whether the process runs and has handled everything that waited for the end of a pause. */
   get caughtUp(): boolean {
     return this.running && this.#late.length === 0 && this.#catchingUp === 0;
   }
 
-  /** A message for this process arrives: handled now, after the pause, or never. */
-  deliver(run: () => void): void {
-    this.#run("messages", run);
+  /** A message for this process arrives. `receive` is called now, after the pause, or never. */
+  deliver(receive: () => void): void;
+  deliver<T>(receive: (message: T) => void, message: T): void;
+  deliver<T>(receive: (message?: T) => void, message?: T): void {
+    // A closure only where the message has to wait: that is rare.
+    if (!this.caughtUp) return this.#run("messages", () => receive(message));
+    if (this.#time.now >= this.#checkDueAt) this.#runOverdueChecks();
+    receive(message);
   }
 
-  /** As `deliver`, without a closure where it is handled now: nearly always. */
-  deliverTo<T>(receive: (what: T) => void, what: T): void {
-    if (!this.caughtUp) return this.#run("messages", () => receive(what));
-    if (this.#time.now >= this.#lookDueAt) this.#makeUp();
-    receive(what);
-  }
-
-  /** Somebody sets the wall clock. */
+  /** The wall clock is set. */
   stepWall(ms: number): void {
     this.#wallOffsetMs += ms;
     this.#reading = null;
   }
 
-  /** Calls back when a process that was stopped continues: from then on its state may be another without an event. */
+  /** Called when a stopped process continues: its state may change from then on without an event. */
   onContinue: (() => void) | null = null;
 
-  /** The process is stopped (SIGSTOP) for that long, or until `resume()`; its clocks go on. */
+  /** The process is stopped (SIGSTOP) for `ms` or until `resume()`; its clocks go on. */
   pause(ms: number, first: FirstAfterPause = "timers"): void {
     const { now } = this.#time;
-    if (now >= this.#lookDueAt) this.#makeUp();
+    if (now >= this.#checkDueAt) this.#runOverdueChecks();
     this.#first = first;
     this.#pausedUntil = Math.max(this.#pausedUntil, now + ms);
     this.#beExactUntil(this.#pausedUntil + EXACT_AFTER_PAUSE_MS);
@@ -238,7 +237,7 @@ export class VirtualClock implements Clock {
       this.#time.at(this.#pausedUntil, () => this.#continue());
   }
 
-  /** SIGCONT, however long it was to be stopped. */
+  /** SIGCONT: ends the pause early. */
   resume(): void {
     const { now } = this.#time;
     if (now >= this.#pausedUntil) return;
@@ -247,38 +246,38 @@ export class VirtualClock implements Clock {
     this.#continue();
   }
 
-  /** Every look gets a timer, until then. */
+  /** Gives every periodic check a timer until then. */
   #beExactUntil(until: number): void {
     const { now } = this.#time;
     this.#exactUntil = until;
-    this.#lookDueAt = Number.POSITIVE_INFINITY;
-    for (const regular of this.#regulars) {
-      if (regular.cancelTimer !== null) continue;
-      const dueMono = this.#mono(now) + (regular.dueAt - now) * this.#rate;
-      this.#untime(regular);
-      this.#schedule(regular, dueMono);
+    this.#checkDueAt = Number.POSITIVE_INFINITY;
+    for (const check of this.#checks) {
+      if (check.cancelTimer !== null) continue;
+      const dueMono = this.#mono(now) + (check.dueAt - now) * this.#rate;
+      this.#clearDue(check);
+      this.#schedule(check, dueMono);
     }
   }
 
-  /** The machine is suspended for that long: as `pause`, and the monotonic clock stands still. */
+  /** The machine is suspended for `ms`: as `pause`, and the monotonic clock stops. */
   suspend(ms: number, first: FirstAfterPause = "timers"): void {
-    if (this.#time.now >= this.#lookDueAt) this.#makeUp();
+    if (this.#time.now >= this.#checkDueAt) this.#runOverdueChecks();
     this.#endSuspension();
     this.#suspension = { from: this.#time.now, until: this.#time.now + ms };
     this.pause(ms, first);
   }
 
-  /** The process is killed: nothing happens in it any more. */
+  /** The process is killed: nothing runs in it afterwards. */
   kill(): void {
     this.#killed = true;
     this.#late = [];
-    for (const regular of [...this.#regulars]) this.#end(regular);
-    this.#lookDueAt = Number.POSITIVE_INFINITY;
+    for (const check of [...this.#checks]) this.#end(check);
+    this.#checkDueAt = Number.POSITIVE_INFINITY;
   }
 
   #run(kind: Late["kind"], run: () => void): void {
     if (this.#killed) return;
-    if (this.#time.now >= this.#lookDueAt) this.#makeUp();
+    if (this.#time.now >= this.#checkDueAt) this.#runOverdueChecks();
     if (this.#time.now < this.#pausedUntil || this.#late.length > 0) this.#late.push({ kind, run });
     else if (this.#catchingUp > 0) this.#time.after(0, () => this.#run(kind, run));
     else run();
@@ -305,7 +304,7 @@ export class VirtualClock implements Clock {
 
   #endSuspension(): void {
     if (this.#suspension === null) return;
-    this.#stoodStillMs += Math.min(this.#time.now, this.#suspension.until) - this.#suspension.from;
+    this.#suspendedMs += Math.min(this.#time.now, this.#suspension.until) - this.#suspension.from;
     this.#suspension = null;
   }
 }

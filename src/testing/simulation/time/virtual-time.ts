@@ -1,25 +1,24 @@
 import { Answer } from "../fakes/answer.ts";
 
-/** One thing that is to happen, once. */
 export interface Timer {
-  /** Is it set? Not any more when it fires, and when it is cancelled. */
+  /** True from `VirtualTime.set()` until the timer fires or is cancelled. */
   set: boolean;
   fire(): void;
 }
 
 /**
- * When code that waits for promises gets to run.
+ * When code that waits for promises runs.
  *
- * `always`: a full turn of the event loop follows every timer, so any application code may take part. `announced`: fakes
- * answer within the event, and the few promises they settle are waited for, one step deep. That is all a driver needs, and
+ * `always`: a full turn of the event loop follows every timer, so any application code works. `announced`: fakes answer
+ * within the event, and only promises that a fake announces are settled, one level deep. This suffices for a driver and is
  * ten times as fast.
  */
 export type Settling = "always" | "announced";
 
-/** True time of a simulated world, in milliseconds. Moves only when told to. */
+/** True time of a simulated world, in milliseconds. Moves only in `advance()`. */
 export class VirtualTime {
   readonly settling: Settling;
-  /** A binary heap, in three arrays: objects would box each time that is compared. What was cancelled stays until its turn. */
+  /** A binary heap in three arrays, which avoids boxing the times. A cancelled timer stays in it until its time. */
   readonly #timers: Timer[] = [];
   readonly #ats: number[] = [];
   readonly #orders: number[] = [];
@@ -27,7 +26,7 @@ export class VirtualTime {
   #order = 0;
   #pending = 0;
   #unsettled = false;
-  /** What is to happen without a timer of its own. */
+  /** Number of pending periodic checks without a timer, see `VirtualClock`. */
   untimed = 0;
 
   constructor(settling: Settling = "always") {
@@ -38,18 +37,18 @@ export class VirtualTime {
     return this.#now;
   }
 
-  /** What is set and has not happened. */
+  /** Number of things that are set and have not happened. */
   get pending(): number {
     return this.#pending + this.untimed;
   }
 
-  /** Is there nothing left that happens at this very moment? */
+  /** Whether no timer is left for the present moment. */
   get quiet(): boolean {
     const next = this.#ats[0];
     return next === undefined || next > this.#now;
   }
 
-  /** Calls `fire` at that time; timers of one time fire in the order they were set. Returns the cancellation. */
+  /** Calls `fire` at that time. Timers of one time fire in the order in which they were set. Returns a function that cancels. */
   at(time: number, fire: () => void): () => void {
     const timer: Timer = { set: false, fire };
     this.set(timer, time);
@@ -60,7 +59,7 @@ export class VirtualTime {
     return this.at(this.#now + ms, fire);
   }
 
-  /** As `at`, without a closure for whoever never cancels, or keeps the timer itself. It may be set anew once it has fired. */
+  /** As `at`, for a timer object of the caller, which saves a closure. A timer that has fired may be set again. */
   set(timer: Timer, time: number): void {
     timer.set = true;
     this.#pending += 1;
@@ -73,7 +72,7 @@ export class VirtualTime {
     this.#pending -= 1;
   }
 
-  /** What a fake will answer, as code that waits for it needs it: a promise, or something that spares its turns. */
+  /** The answer of a fake: a promise, or with settling "announced" an `Answer`, which needs no turn of the event loop. */
   answer<T>(begin: (resolve: (value: T) => void) => void): PromiseLike<T> {
     if (this.settling === "always") return new Promise(begin);
     const answer = new Answer<T>();
@@ -81,15 +80,12 @@ export class VirtualTime {
     return answer;
   }
 
-  /** A fake has settled a promise: whoever waits for it comes before the next timer. */
+  /** A fake has settled a promise: code that waits for it runs before the next timer. */
   announce(): void {
     this.#unsettled = true;
   }
 
-  /**
-   * Lets that much time pass, firing what is due in order, with promises settled in between. `afterEach` sees the world
-   * after everything that happened in it.
-   */
+  /** Advances time by `ms`. Fires due timers in order and settles promises after each. Calls `afterEach` after each timer. */
   async advance(ms: number, afterEach?: () => void): Promise<void> {
     const until = this.#now + ms;
     const always = this.settling === "always";
@@ -115,7 +111,7 @@ export class VirtualTime {
   #push(timer: Timer, at: number, order: number): void {
     const [timers, ats, orders] = [this.#timers, this.#ats, this.#orders];
     let index = timers.length;
-    // What is set now comes after everything of the same time.
+    // A new timer fires after all others of the same time.
     while (index > 0) {
       const above = (index - 1) >> 1;
       if ((ats[above] as number) <= at) break;
@@ -161,7 +157,7 @@ export class VirtualTime {
   }
 }
 
-/** Lets every promise that can settle without time passing do so: one turn of the real event loop. */
+/** Waits for one turn of the real event loop: settles every promise that needs no time to pass. */
 export function settle(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }

@@ -1,0 +1,133 @@
+/** Checks what the bucket has committed: who wrote it, its epoch, and whether a takeover was allowed. */
+import type { LeaseEntry } from "../../../src/election/types.ts";
+import type { Process } from "../host.ts";
+import type { CheckedWorld } from "./checked-world.ts";
+import type { Interventions } from "./interventions.ts";
+import type { ObservedProcesses } from "./observed-process.ts";
+import type { ElectionKind } from "./tally.ts";
+
+/** Every clock is within 2.4 % of true time; the rest allows for rounding. */
+export const RATE_SLACK = 1.026;
+
+interface Committed {
+  readonly entry: LeaseEntry;
+  readonly at: number;
+}
+
+/** How the checker reacts to a commit. */
+export interface CommitReports {
+  fail(message: string): void;
+  /** A write for a deleted bucket was applied to the next one, see `StrayWrite`. */
+  stray(): void;
+}
+
+export class Commits {
+  readonly #world: CheckedWorld;
+  readonly #processes: ObservedProcesses;
+  readonly #interventions: Interventions;
+  readonly #reports: CommitReports;
+  #last: Committed | null = null;
+  #maxEpoch = 0;
+  /** Of all buckets that were deleted. */
+  #maxEpochBefore = 0;
+  #strayed = false;
+
+  constructor(
+    world: CheckedWorld,
+    processes: ObservedProcesses,
+    interventions: Interventions,
+    reports: CommitReports,
+  ) {
+    this.#world = world;
+    this.#processes = processes;
+    this.#interventions = interventions;
+    this.#reports = reports;
+    world.bucket.watch({
+      entry: (entry) => {
+        if (this.#last === null || entry.revision > this.#last.entry.revision) this.#committed(entry);
+      },
+      gone: () => {},
+    });
+  }
+
+  /** The message on the key was removed without a marker. */
+  purged(): void {
+    this.#last = null;
+  }
+
+  bucketDeleted(): void {
+    this.#last = null;
+    this.#maxEpochBefore = Math.max(this.#maxEpochBefore, this.#maxEpoch);
+    this.#maxEpoch = 0;
+  }
+
+  /**
+   * Whether a smaller epoch is a violation in this bucket. It is not if processes forget epochs and the bucket was recreated
+   * by an operator, or by a node that had not seen every epoch.
+   */
+  get epochsMustRise(): boolean {
+    const { remembers, bucket } = this.#world;
+    if (remembers || this.#maxEpochBefore === 0) return true;
+    const creator = [...this.#processes.all].find(({ process }) => process.store === bucket.createdBy);
+    return creator !== undefined && creator.epochAtOpen >= this.#maxEpochBefore;
+  }
+
+  #committed(entry: LeaseEntry): void {
+    const { time, bucket, tally } = this.#world;
+    const before = this.#last;
+    this.#last = { entry, at: time.now };
+    if (entry.kind === "released") return this.#released(entry, before);
+    if (entry.kind !== "record") return;
+    const { incarnation, nonce, epoch } = entry.record;
+    const writer = this.#processes.withIncarnation(incarnation);
+    const sent = writer?.sent.get(nonce ?? 0);
+    if (writer === undefined || sent === undefined)
+      return this.#reports.fail(`revision ${entry.revision} was never sent`);
+    if (sent.generation !== bucket.generation) this.#stray();
+    writer.confirmedSend.set(epoch, Math.max(sent.at, writer.confirmedSend.get(epoch) ?? 0));
+    const renews =
+      before?.entry.kind === "record" &&
+      before.entry.record.incarnation === incarnation &&
+      before.entry.record.epoch === epoch;
+    if (renews || this.#strayed) return;
+    if (epoch <= this.#maxEpoch && this.epochsMustRise)
+      this.#reports.fail(`revision ${entry.revision}: epoch ${epoch} after ${this.#maxEpoch}`);
+    this.#maxEpoch = Math.max(this.#maxEpoch, epoch);
+    this.#interventions.elected(writer.process);
+    tally.election(this.#takeover(before, writer.process));
+  }
+
+  #released(entry: Extract<LeaseEntry, { kind: "released" }>, before: Committed | null): void {
+    const sent = this.#processes
+      .withIncarnation(entry.incarnation)
+      ?.releases.get(before?.entry.revision ?? 0);
+    if (sent !== undefined && sent.generation !== this.#world.bucket.generation) this.#stray();
+    if (before?.entry.kind !== "record" || before.entry.record.incarnation !== entry.incarnation) {
+      this.#reports.fail(`revision ${entry.revision} releases a lease that is not its own`);
+    }
+  }
+
+  /** Invariant 11. Returns how the term came about. */
+  #takeover(before: Committed | null, process: Process): ElectionKind {
+    if (before === null) return "empty bucket";
+    const { entry, at } = before;
+    if (entry.kind === "released") return "released";
+    if (entry.kind === "deleted") return "deleted by an operator";
+    if (entry.kind === "record" && entry.record.incarnation === process.incarnation) return "own lease";
+    const waitedMs = this.#world.time.now - at;
+    const ttlMs = Math.max(
+      process.host.options.leaseTtlMs,
+      (entry.kind === "record" && entry.record.ttlMs) || 0,
+    );
+    if (waitedMs * RATE_SLACK >= ttlMs) return entry.kind === "record" ? "lease expired" : "garbage expired";
+    const binding = entry.kind === "record" ? entry.record.session : undefined;
+    const dead = binding?.presence !== undefined && !this.#world.connections.open.has(binding.clientId);
+    if (!dead) this.#reports.fail(`${process.incarnation} took over after only ${waitedMs} ms`);
+    return "death confirmed";
+  }
+
+  #stray(): void {
+    this.#strayed = true;
+    this.#reports.stray();
+  }
+}

@@ -1,0 +1,105 @@
+/** What operators and other clients do to the bucket. */
+import type { Host } from "../host.ts";
+import type { FaultContext, SimulatedFault } from "./fault-tools.ts";
+import type { BucketFaultName } from "./names.ts";
+
+export const bucketFaults: Readonly<Record<BucketFaultName, SimulatedFault>> = {
+  "other key": ({ bucket, log }) => {
+    log("another key of the bucket is written");
+    if (bucket.exists) bucket.writeOtherKey();
+  },
+  "server clock": ({ bucket, beforeIntervention, afterPurge, log }) => {
+    log("the server's wall clock jumps 20 s ahead");
+    // Native buckets have no max-age, so the server's clock has no effect.
+    if (bucket.maxAgeMs === 0) return;
+    beforeIntervention(bucket.maxAgeMs > 0 ? "aged" : "vanished");
+    bucket.expire();
+    afterPurge();
+  },
+  "key deleted": ({ bucket, beforeIntervention, log }) => {
+    log("an operator deletes the key");
+    beforeIntervention("deleted");
+    bucket.force((revision) => ({ kind: "deleted", revision }));
+  },
+  "stream purged": ({ bucket, beforeIntervention, afterPurge, random, time, quietFrom, log }, host) => {
+    const purge = (): void => {
+      log("an operator purges the stream");
+      beforeIntervention(bucket.maxAgeMs > 0 ? "aged" : "vanished");
+      bucket.expire();
+      afterPurge();
+    };
+    purge();
+    if (random.chance(0.7)) return;
+    // A second purge just before a late write arrives that expects an empty key. Whole terms may lie between the purges.
+    const lateMs = random.between(50, 1_400);
+    const happen = (): void => {
+      if (time.now + lateMs >= quietFrom) return;
+      host.network.delayNextWriteMs = lateMs;
+      time.after(lateMs, purge);
+    };
+    host.atNextWrite = { kind: "acquire", happen };
+  },
+  garbage: ({ bucket, beforeIntervention, log }) => {
+    log("an operator overwrites the lease with garbage");
+    beforeIntervention("garbage");
+    bucket.force((revision) => ({ kind: "garbage", revision, reason: "not JSON" }));
+  },
+  "bucket deleted": (context, host) => {
+    const { bucket, beforeIntervention, hosts, quietFrom, random, log, time } = context;
+    if (!bucket.exists) return;
+    log("the bucket is deleted");
+    beforeIntervention("vanished", true);
+    for (const host of hosts) host.network.staleSnapshot = null;
+    bucket.delete();
+    if (!random.chance(0.5)) return;
+    time.after(random.between(1, 1_500), () => {
+      if (!bucket.exists) log("the bucket is recreated");
+      bucket.recreate();
+    });
+    if (random.chance(0.2)) return deleteBehindFirstWrite(context, host);
+    // Deletes the next bucket, too, after a node has led on it, while a restarted node remembers neither bucket.
+    const againMs = random.between(11_000, 25_000);
+    if (random.chance(0.7) || time.now + againMs >= quietFrom) return;
+    time.after(againMs - random.between(1, 500), () => context.strike("kill -9", host));
+    time.after(againMs, () => context.strike("bucket deleted", host));
+  },
+};
+
+/**
+ * Deletes the next bucket right after its first write, while that message is under way to `host`. After that, `host` learns
+ * nothing but the death of the writer.
+ */
+function deleteBehindFirstWrite(context: FaultContext, host: Host): void {
+  const { bucket, hosts, quietFrom, random, time } = context;
+  const { network } = host;
+  const latencyMs = random.between(300, 1_500);
+  const restMs = random.between(1, 300);
+  const killAfterMs = latencyMs + random.between(1, 2_000);
+  const unwatch = bucket.watch({
+    entry: (entry) => {
+      if (entry.revision > 1) return;
+      unwatch();
+      const writer = hosts.find(
+        ({ process }) => entry.kind === "record" && process.incarnation === entry.record.incarnation,
+      );
+      time.after(0, () => {
+        network.latencyMs = 1;
+        if (time.now + killAfterMs >= quietFrom || !bucket.exists) return;
+        context.beforeIntervention("vanished", true);
+        bucket.delete();
+        network.dropWatch = true;
+        time.after(restMs, () => bucket.recreate());
+        time.after(killAfterMs, () => context.strike("kill -9", writer ?? host));
+        time.at(Math.min(time.now + killAfterMs + 3_000, quietFrom), () => {
+          network.dropWatch = false;
+        });
+      });
+    },
+    gone: () => {},
+  });
+  network.latencyMs = latencyMs;
+  time.after(10_000, () => {
+    unwatch();
+    if (network.latencyMs === latencyMs) network.latencyMs = 1;
+  });
+}

@@ -1,0 +1,67 @@
+/** Names of all simulated faults, as plans and reports use them. Their order is part of what a seed decides. */
+const NAMES = [
+  "latency",
+  "requests lost",
+  "responses lost",
+  "watch lost",
+  "blackhole",
+  "late write",
+  "pause",
+  "suspend",
+  "cut while frozen",
+  "wall clock",
+  "kill -9",
+  "host lost",
+  "disconnected",
+  "server restart",
+  "quorum lost",
+  "presence lost",
+  "stale reads",
+  "old event",
+  "false hint",
+  "trouble under way",
+  "other key",
+  "stop",
+  "stop while frozen",
+  "step down",
+  "only follow",
+  "server clock",
+  "key deleted",
+  "stream purged",
+  "garbage",
+  "bucket deleted",
+] as const;
+
+export type SimulatedFaultName = (typeof NAMES)[number];
+
+export type ProcessFaultName =
+  | "pause"
+  | "suspend"
+  | "cut while frozen"
+  | "wall clock"
+  | "kill -9"
+  | "host lost"
+  | "stop"
+  | "stop while frozen"
+  | "step down"
+  | "only follow";
+export type BucketFaultName =
+  | "other key"
+  | "server clock"
+  | "key deleted"
+  | "stream purged"
+  | "garbage"
+  | "bucket deleted";
+export type NetworkFaultName = Exclude<SimulatedFaultName, ProcessFaultName | BucketFaultName>;
+
+/** An operator takes the lease away. */
+export const operatorFaultNames: readonly SimulatedFaultName[] = [
+  "key deleted",
+  "stream purged",
+  "garbage",
+  "server clock",
+];
+export const deletionFaultNames: readonly SimulatedFaultName[] = ["bucket deleted"];
+export const commonFaultNames: readonly SimulatedFaultName[] = NAMES.filter(
+  (name) => !operatorFaultNames.includes(name) && !deletionFaultNames.includes(name),
+);

@@ -1,0 +1,154 @@
+/** Faults of the network, of connections and of the servers. */
+import type { Snapshot } from "../../../src/election/types.ts";
+import { cut, lasting, network, type SimulatedFault } from "./fault-tools.ts";
+import type { NetworkFaultName, SimulatedFaultName } from "./names.ts";
+
+/** Faults that are injected between a write and its answer. */
+const underWay: readonly SimulatedFaultName[] = [
+  "responses lost",
+  "watch lost",
+  "late write",
+  "pause",
+  "cut while frozen",
+  "kill -9",
+  "disconnected",
+  "server restart",
+  "presence lost",
+  "stop",
+  "step down",
+  "only follow",
+];
+
+export const networkFaults: Readonly<Record<NetworkFaultName, SimulatedFault>> = {
+  latency: network(
+    "latency",
+    (host, random) => {
+      host.network.latencyMs = random.between(1, 2_000);
+    },
+    (host) => {
+      host.network.latencyMs = 1;
+    },
+  ),
+  "requests lost": network(
+    "requests lost",
+    (host) => {
+      host.network.dropRequests = true;
+    },
+    (host) => {
+      host.network.dropRequests = false;
+    },
+  ),
+  "responses lost": network(
+    "responses lost",
+    (host) => {
+      host.network.dropResponses = true;
+    },
+    (host) => {
+      host.network.dropResponses = false;
+    },
+  ),
+  "watch lost": network(
+    "watch lost",
+    (host) => {
+      host.network.dropWatch = true;
+    },
+    (host) => {
+      host.network.dropWatch = false;
+    },
+  ),
+  blackhole: network(
+    "blackhole",
+    (host) => {
+      host.network.dropRequests = true;
+      host.network.dropResponses = true;
+    },
+    (host) => {
+      host.network.dropRequests = false;
+      host.network.dropResponses = false;
+    },
+  ),
+  "late write": (context, host) => {
+    // Often just after the sender has given up: it finds the write applied after it has treated it as lost.
+    const soon = context.random.chance(0.3) && context.time.now + 1_400 < context.quietFrom;
+    const ms = soon ? context.random.between(900, 1_400) : lasting(context);
+    context.log(`${host.name}: the next write arrives ${ms} ms late`);
+    host.network.delayNextWriteMs = ms;
+    context.time.after(ms, () => {
+      host.network.delayNextWriteMs = 0;
+    });
+  },
+  disconnected: (context, host) => {
+    const ms = lasting(context);
+    context.log(`${host.process.incarnation}: disconnected for ${ms} ms`);
+    cut(context, host.process, ms);
+  },
+  "server restart": (context) => {
+    const ms = lasting(context, 12_000);
+    context.log(`the server restarts; every node is disconnected for ${ms} ms and up to 2 s more`);
+    for (const { process } of context.hosts) cut(context, process, ms + context.random.between(0, 2_000));
+  },
+  "quorum lost": (context) => {
+    const { bucket, random, time, log } = context;
+    if (bucket.outage !== null) return;
+    const ms = lasting(context);
+    const commitsLate = random.chance(0.5);
+    log(`the quorum is lost for ${ms} ms; writes until then ${commitsLate ? "commit late" : "are lost"}`);
+    bucket.loseQuorum(commitsLate);
+    time.after(ms, () => bucket.regainQuorum());
+  },
+  "presence lost": ({ hosts, log }, host) => {
+    const presence = host.process.session.link?.presence;
+    if (presence === undefined) return;
+    log(`${host.process.incarnation}: its presence consumer is lost, the process runs on`);
+    for (const other of hosts) other.process.session.receiveAdvisory(presence);
+  },
+  "stale reads": (context, host) => {
+    const snapshot: Snapshot = context.bucket.snapshot();
+    const ms = lasting(context);
+    context.log(`${host.name}: reads return the present state for ${ms} ms`);
+    host.network.staleSnapshot = snapshot;
+    context.time.after(ms, () => {
+      host.network.staleSnapshot = null;
+    });
+  },
+  "old event": ({ bucket, random, log }) => {
+    const entry = bucket.log[bucket.log.length - random.between(1, 4)];
+    if (entry === undefined || entry.revision > (bucket.entry?.revision ?? 0)) return;
+    log(`the watchers receive revision ${entry.revision} again`);
+    bucket.repeat(entry);
+  },
+  // The forged revision is far above any that the bucket will reach, so a takeover that expects it is refused. A takeover
+  // after a forged message with the very next revision could be applied; see docs/security.md on other users of the account.
+  "false hint": ({ bucket, random, log }) => {
+    const revision = bucket.snapshot().lastSequence + random.between(1_000, 2_000);
+    log(`the watchers receive a forged message with revision ${revision}`);
+    bucket.forge(
+      random.chance(0.5) ? { kind: "deleted", revision } : { kind: "garbage", revision, reason: "not JSON" },
+    );
+  },
+  // Faults between a write and its answer matter most, but the answer takes milliseconds, so random times rarely hit it.
+  "trouble under way": (context, host) => {
+    const { random, time, quietFrom, log } = context;
+    const kind = random.pick(["acquire", "acquire", "renew", "release"] as const);
+    const latencyMs = random.between(5, 490);
+    const troubles = Array.from({ length: random.between(1, 2) }, () => ({
+      name: random.pick(underWay),
+      afterMs: random.between(0, 2 * latencyMs),
+    }));
+    const happen = (): void => {
+      if (time.now + 2 * latencyMs >= quietFrom) return;
+      log(`${host.name}: latency of its ${kind} write is ${latencyMs} ms each way`);
+      host.network.latencyMs = latencyMs;
+      time.after(2 * latencyMs, () => {
+        host.network.latencyMs = 1;
+      });
+      for (const { name, afterMs } of troubles) {
+        time.after(afterMs, () => {
+          context.strike(name, host);
+          context.invalidate();
+        });
+      }
+    };
+    host.atNextWrite = { kind, happen };
+  },
+};
