@@ -46,7 +46,9 @@ const verdicts = await verifyAll(chosen).catch((error: unknown) => {
   if (interrupted.signal.aborted) process.exit();
   throw error;
 });
-if (flags.json) console.log(JSON.stringify(verdicts));
+// The report names the trace "story", which programs may read.
+if (flags.json)
+  console.log(JSON.stringify(verdicts.map(({ trace, ...rest }) => ({ ...rest, story: trace }))));
 else report();
 process.exitCode = verdicts.every(({ asExpected }) => asExpected) ? 0 : 1;
 
@@ -76,8 +78,8 @@ function report(): void {
     console.log(row(name, shown, String(states), String(depth), seconds.toFixed(1), String(memoryMb)));
   }
   for (const verdict of verdicts) {
-    if (verdict.asExpected && !(flags.trace && verdict.story.length > 0)) continue;
-    const { name, property, macros, story: trace, found, expect, asExpected } = verdict;
+    if (verdict.asExpected && !(flags.trace && verdict.trace.length > 0)) continue;
+    const { name, property, macros, trace, found, expect, asExpected } = verdict;
     console.log(`\n${asExpected ? "" : `NOT AS EXPECTED (${expect}, but ${found}): `}${name}`);
     console.log(`  ${macros.join(" ")}`);
     for (const [at, step] of trace.entries()) console.log(`  ${String(at + 1).padStart(3)} ${step}`);

@@ -27,8 +27,8 @@ export interface Verdict {
   readonly seconds: number;
   readonly memoryMb: number;
   readonly macros: readonly string[];
-  /** The trace to the violation, one line per step. The name is part of the JSON report. */
-  readonly story: readonly string[];
+  /** The path to the violation, one line per step. */
+  readonly trace: readonly string[];
 }
 
 export class ToolsMissing extends Error {}
@@ -99,7 +99,7 @@ async function verifyIn(folder: string, asked: Run, signal: AbortSignal | undefi
     seconds: Math.round((Number(minutes?.[1]) * 60 + Number(minutes?.[2])) * 10) / 10,
     memoryMb: Math.round(number(/([\d.]+)\s+total actual memory usage/)),
     macros,
-    story: found === "violated" ? await traceOf(folder, macros) : [],
+    trace: found === "violated" ? await traceOf(folder, macros) : [],
   };
 }
 

@@ -15,8 +15,8 @@ describe.skipIf(missing !== null).concurrent(`the model of the protocol${why}`, 
       violated: `${run.name}: an invariant is violated`,
     }[run.expect];
     test(title, { timeout: 300_000 }, async ({ signal, expect }) => {
-      const { asExpected, found, property, story } = await verify(run, signal);
-      expect({ asExpected, found, property, story }).toMatchObject({
+      const { asExpected, found, property, trace } = await verify(run, signal);
+      expect({ asExpected, found, property, trace }).toMatchObject({
         asExpected: true,
         found: run.expect === "holds" ? "holds" : "violated",
       });

@@ -209,7 +209,8 @@ export class Checker implements Witness {
     const { role } = process.driver.state;
     const { incarnation } = process;
     if (role.name !== "leader") throw new Violation(`${incarnation} holds as ${role.name}`);
-    if (!process.driver.state.candidacy.competes) throw new Violation(`${incarnation} holds, but only follows`);
+    if (!process.driver.state.candidacy.competes)
+      throw new Violation(`${incarnation} holds, but only follows`);
     const { epoch, deadline } = role.term;
     const sent = confirmedSend.get(epoch);
     if (sent === undefined) throw new Violation(`${incarnation} holds without an applied write`);
