@@ -4,10 +4,10 @@ import type { LoadedConfig } from "../../config/file/load.ts";
 import { jsonSchema } from "../../config/file/schema.ts";
 import { get, leaves, type Tree } from "../../config/file/tree.ts";
 import { ClusterError } from "../../errors.ts";
+import { withoutLogin } from "../../log/redact.ts";
 import { EXIT } from "../exit.ts";
 import { type ClusterFlags, configOf, printNotes, withClusterOptions } from "../options.ts";
 import { coloursFor, note, print, printJson, table } from "../output.ts";
-import { withoutLogins } from "./daemon.ts";
 
 /** Settings that name a file which is opened only when a node connects. */
 const FILES = ["nats.credentials", "nats.tls.ca", "nats.tls.cert", "nats.tls.key"];
@@ -65,7 +65,7 @@ function check(flags: ClusterFlags): void {
 }
 
 function shown(path: string, value: unknown): unknown {
-  return path === "nats.servers" && Array.isArray(value) ? withoutLogins(value.map(String)) : value;
+  return path === "nats.servers" && Array.isArray(value) ? value.map(String).map(withoutLogin) : value;
 }
 
 function requireFiles({ config: tree }: LoadedConfig): void {

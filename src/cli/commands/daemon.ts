@@ -1,5 +1,4 @@
 import type { Command } from "commander";
-import type { LoadedConfig } from "../../config/file/load.ts";
 import type { Logger } from "../../log/logger.ts";
 import { withoutLogin } from "../../log/redact.ts";
 import { Manager, type ManagerHooks } from "../../manager/manager.ts";
@@ -26,7 +25,7 @@ async function run(flags: ClusterFlags): Promise<void> {
   const log = cliLogger({ level: flags.logLevel ?? "info", json: flags.json === true, write: print });
   const { clusterId, nodeId, nats } = loaded.config;
   log.info(
-    { nodeID: nodeId, clusterID: clusterId, natsServers: withoutLogins(nats.servers) },
+    { nodeID: nodeId, clusterID: clusterId, natsServers: nats.servers.map(withoutLogin) },
     "Starting daemon",
   );
   for (const line of loaded.notes) log.warn({}, line);
@@ -53,8 +52,4 @@ function hooksFor(log: Logger): ManagerHooks {
     onDaemonStart: () => log.info({}, "Daemon started"),
     onDaemonStop: () => log.info({}, "Daemon stopped"),
   };
-}
-
-export function withoutLogins(servers: LoadedConfig["config"]["nats"]["servers"]): string[] {
-  return servers.map(withoutLogin);
 }
