@@ -1,6 +1,6 @@
 /**
- * The simulator's fakes against the real server under test: fixed seeds here, as many as wanted by `npm run calibrate`.
- * What the server said is then put to fakes that are wrong on purpose: each must be found out.
+ * Compares the simulator's fakes with a real server, with fixed seeds; `npm run calibrate` takes any number. The server's answers
+ * are then compared with fakes that are wrong on purpose, each of which must be detected.
  */
 import { beforeAll, describe, expect, test } from "vitest";
 import { FakeWorld } from "../../scripts/calibrate/bucket/fake-bucket-world.ts";
@@ -24,7 +24,7 @@ import { startNatsServer } from "../../src/testing.ts";
 import { useNatsServer } from "../support/use-server.ts";
 
 const LANES = 6;
-/** They take seconds; a starved machine may need far longer. */
+/** The tests take seconds, and far longer on a busy machine. */
 const TIMEOUT_MS = 180_000;
 
 const server = useNatsServer();
@@ -33,7 +33,7 @@ beforeAll(() => {
   place = { servers: [server], version: server.version, replicas: 1 };
 });
 
-/** Kinds of outcomes that must be among those that were met, or the seeds show nothing. */
+/** Outcomes that must occur, or the seeds prove nothing. */
 function meets(calibration: Calibration, wanted: readonly string[]): void {
   const met = Object.keys(calibration.outcomes);
   expect(wanted.filter((outcome) => !met.includes(outcome))).toEqual([]);
@@ -42,7 +42,7 @@ function meets(calibration: Calibration, wanted: readonly string[]): void {
 describe("a fake bucket", () => {
   const recorded: (readonly Answer[])[] = [];
 
-  test("answers and tells what the server does, whatever is done to it", {
+  test("answers and reports like the server, whatever the operations", {
     timeout: TIMEOUT_MS,
   }, async () => {
     const calibration = await calibrateBuckets(place, { seed: 1, scripts: 60, lanes: LANES }, (outcome) => {
@@ -61,7 +61,7 @@ describe("a fake bucket", () => {
     ]);
   });
 
-  test("keeps what the server keeps when it is stopped or killed", { timeout: TIMEOUT_MS }, async () => {
+  test("keeps the same data as a server that is stopped or killed", { timeout: TIMEOUT_MS }, async () => {
     const own = await startNatsServer();
     try {
       const restart = async (how: "stop" | "kill"): Promise<void> => {
@@ -80,7 +80,7 @@ describe("a fake bucket", () => {
     }
   });
 
-  test.each(WRONG_FAKES)("that %s is found out", async (_wrong, parts) => {
+  test.each(WRONG_FAKES)("that %s is detected", async (_wrong, parts) => {
     expect(recorded.length).toBeGreaterThan(0);
     const found = await Promise.all(
       recorded.map((answers) => contradicted(place, answers, new FakeWorld(place, maxAgeOf(answers), parts))),
@@ -88,7 +88,7 @@ describe("a fake bucket", () => {
     expect(found.filter((step) => step !== null)).not.toEqual([]);
   });
 
-  test("that is right agrees with every record of it", async () => {
+  test("that is correct agrees with every recorded answer", async () => {
     const found = await Promise.all(
       recorded.map((answers) => contradicted(place, answers, new FakeWorld(place, maxAgeOf(answers)))),
     );
@@ -96,7 +96,7 @@ describe("a fake bucket", () => {
   });
 });
 
-/** A bucket with max-age says so when it is opened, which is the first step. */
+/** A bucket with max-age reports it when it is opened, which is the first step. */
 function maxAgeOf(answers: readonly Answer[]): number {
   return Number(/max-age (\d+) ms/.exec(answers[0]?.lines[0] ?? "")?.[1] ?? 0);
 }
@@ -104,7 +104,7 @@ function maxAgeOf(answers: readonly Answer[]): number {
 describe("a fake session", () => {
   const recorded: (readonly SessionAnswer[])[] = [];
 
-  test("is told of and confirms the same ends of connections", { timeout: TIMEOUT_MS }, async () => {
+  test("reports and confirms the same closed connections", { timeout: TIMEOUT_MS }, async () => {
     const calibration = await calibrateSessions(place, { seed: 1, scripts: 60, lanes: LANES }, (outcome) => {
       recorded.push(outcome.answers);
     });
@@ -117,7 +117,7 @@ describe("a fake session", () => {
     ]);
   });
 
-  test.each(WRONG_SESSIONS)("that %s is found out", async (_wrong, parts) => {
+  test.each(WRONG_SESSIONS)("that %s is detected", async (_wrong, parts) => {
     expect(recorded.length).toBeGreaterThan(0);
     const found = await Promise.all(
       recorded.map((answers) => contradictedSession(answers, new FakeSessionWorld(parts))),
@@ -127,7 +127,7 @@ describe("a fake session", () => {
 });
 
 describe("the calibration itself", () => {
-  test("shortens what fails to what is needed", async () => {
+  test("shrinks a failing run to the necessary steps", async () => {
     const needs = async (items: readonly number[]): Promise<boolean> =>
       items.includes(3) && items.includes(17);
     expect(
@@ -138,7 +138,7 @@ describe("the calibration itself", () => {
     ).toEqual([3, 17]);
   });
 
-  test("tells a mismatch step by step, with both sides", () => {
+  test("prints a mismatch step by step, with both sides", () => {
     const subject: Subject = { version: "2.9.10", replicas: 1 };
     const answers: Answer[] = [{ step: { do: "force", what: "garbage" }, lines: ["applied at 1"], told: [] }];
     const write = { kind: "release", epoch: 1, incarnation: "i", expect: { revision: 1 } } as const;
@@ -156,7 +156,7 @@ describe("the calibration itself", () => {
     ]);
   });
 
-  test("names every deviation once, with its range and reason", () => {
+  test("lists every deviation once, with its range and reason", () => {
     expect(new Set(DEVIATIONS.map(({ name }) => name)).size).toBe(DEVIATIONS.length);
     for (const { range, reason } of DEVIATIONS)
       expect(Math.min(range.length, reason.length)).toBeGreaterThan(10);

@@ -38,7 +38,7 @@ async function discover(subject: string): Promise<Record<string, unknown>[]> {
   return answers;
 }
 
-describe("what other tools demand of an answer", () => {
+describe("responses as other tools require them", () => {
   test.each([
     ["PING", PING],
     ["INFO", INFO],
@@ -56,7 +56,7 @@ describe("what other tools demand of an answer", () => {
     },
   );
 
-  test("is right in numbers: requests, errors, time", async () => {
+  test("count requests, errors and time correctly", async () => {
     const slow = operator.connection.request(stepdownSubject(clusterId, "b"), "not json", { timeout: 2000 });
     expect((await slow).json()).toMatchObject({ ok: false });
     const stats = await discover(`$SRV.STATS.${service}`);
@@ -96,7 +96,7 @@ describe.skipIf(why !== "")(`the real nats command${why}`, () => {
     expect(json.map(({ metadata }) => metadata.node).sort()).toEqual(["a", "b"]);
   });
 
-  test("shows a node's role, epoch and endpoints", async () => {
+  test("shows the role, epoch and endpoints of a node", async () => {
     const id = a.node.service?.id ?? "";
     const info = await nats("micro", "info", service, id);
     expect(info).toMatch(/role: PRIMARY/);
@@ -124,7 +124,7 @@ describe.skipIf(why !== "")(`the real nats command${why}`, () => {
     expect(await nats("micro", "stats", service)).toContain("stepdown");
   });
 
-  test("pings both nodes, and asks a node directly", async () => {
+  test("pings both nodes, and sends a request to a node", async () => {
     const pings = await nats("--timeout", "1s", "micro", "ping", service);
     for (const id of [a.node.service?.id, b.node.service?.id]) expect(pings).toContain(id);
     const answer = await nats("request", "--raw", stepdownSubject(clusterId, "a"), "");

@@ -1,4 +1,4 @@
-/** Nodes of this library and of go-cluster in one cluster: who takes over from whom, with which epoch, how soon. */
+/** Nodes of nats-leader and go-cluster in one cluster: takeovers, their epochs and their times. */
 import { describe, expect, test } from "vitest";
 import { statusSubject, stepdownSubject } from "../../src/nats/names.ts";
 import { freshId } from "../support/fresh-id.ts";
@@ -18,8 +18,8 @@ const TIMING = {
 
 const server = useNatsServer();
 
-describe.each(["go-cluster", "nats-leader"] as const)("in a bucket that %s made", (maker) => {
-  /** A cluster whose bucket exists and whose key nobody holds. */
+describe.each(["go-cluster", "nats-leader"] as const)("in a bucket that %s created", (maker) => {
+  /** A cluster whose bucket exists without a holder. */
   async function cluster(): Promise<Operator> {
     const operator = await operatorOf(server, freshId());
     if (maker === "go-cluster") await operator.createBucket(LEASE_TTL_MS);
@@ -63,7 +63,7 @@ describe.each(["go-cluster", "nats-leader"] as const)("in a bucket that %s made"
     });
   });
 
-  test("go-cluster follows our leader, and reads our record", async () => {
+  test("go-cluster follows a leader of nats-leader and reads its record", async () => {
     const operator = await cluster();
     const node = await ours(operator, "node");
     await node.until(() => node.node.isLeader());
@@ -75,7 +75,7 @@ describe.each(["go-cluster", "nats-leader"] as const)("in a bucket that %s made"
     expect(node.node.isLeader()).toBe(true);
   });
 
-  test("our step-down gives it to go-cluster at once, with the next epoch", async () => {
+  test("go-cluster leads at once after a step-down of nats-leader, with the next epoch", async () => {
     const operator = await cluster();
     const node = await ours(operator, "node");
     await node.until(() => node.node.isLeader());
@@ -94,7 +94,7 @@ describe.each(["go-cluster", "nats-leader"] as const)("in a bucket that %s made"
     expect(node.node.epoch).toBe(epoch + 1);
   });
 
-  test("go-cluster's step-down, a blind delete and a cooldown key, gives it to us at once", async () => {
+  test("nats-leader leads at once after go-cluster's step-down, an unconditional delete and a cooldown key", async () => {
     const operator = await cluster();
     const peer = await goLeads(operator);
     const node = await ours(operator, "node");
@@ -108,12 +108,12 @@ describe.each(["go-cluster", "nats-leader"] as const)("in a bucket that %s made"
     const term = await node.becomes();
     expect(performance.now() - began).toBeLessThan(HEARTBEAT_MS);
     expect(term.epoch).toBeGreaterThan(epoch);
-    // It cools down, and follows.
+    // go-cluster cools down and follows.
     await peer.events.next((event) => event.type === "sees" && event.nodeId === "node");
     expect(peer.isLeader).toBe(false);
   });
 
-  test("a go-cluster leader that ends without a word is outwaited, and its epoch exceeded", async () => {
+  test("a go-cluster leader that ends without a release is replaced after its lease, with a larger epoch", async () => {
     const operator = await cluster();
     const peer = await goLeads(operator);
     const node = await ours(operator, "node");
@@ -128,7 +128,7 @@ describe.each(["go-cluster", "nats-leader"] as const)("in a bucket that %s made"
     expect(term.epoch).toBeGreaterThan(epoch);
   });
 
-  test("our leader that is killed leaves a record that expires, and go-cluster goes on from its epoch", async () => {
+  test("a killed leader of nats-leader leaves a record that expires, and go-cluster continues from its epoch", async () => {
     const operator = await cluster();
     const dead = await startChildNode(server, { ...TIMING, clusterId: operator.clusterId, nodeId: "dead" });
     const { epoch = 0 } = await dead.next("become");
@@ -139,7 +139,7 @@ describe.each(["go-cluster", "nats-leader"] as const)("in a bucket that %s made"
     expect(become).toMatchObject({ epoch: epoch + 1 });
   });
 
-  test("our leader that is killed is replaced by ours in milliseconds, before go-cluster can", async () => {
+  test("a killed leader of nats-leader is replaced by another within milliseconds, before go-cluster can act", async () => {
     const operator = await cluster();
     const dead = await startChildNode(server, { ...TIMING, clusterId: operator.clusterId, nodeId: "dead" });
     const { epoch = 0 } = await dead.next("become");
@@ -154,7 +154,7 @@ describe.each(["go-cluster", "nats-leader"] as const)("in a bucket that %s made"
     expect(peer.isLeader).toBe(false);
   });
 
-  test("leadership wanders between both kinds, and epochs only grow", async () => {
+  test("leadership moves between both kinds, and epochs increase", async () => {
     const operator = await cluster();
     const epochs: number[] = [];
     const node = await ours(operator, "node", { cooldownMs: 0 });
@@ -168,7 +168,7 @@ describe.each(["go-cluster", "nats-leader"] as const)("in a bucket that %s made"
       await peer.stepDown();
       epochs.push((await node.becomes()).epoch);
       await peer.events.next((event) => event.type === "sees" && event.nodeId === "node");
-      // Its cooldown is as long as its lease.
+      // go-cluster's cooldown is as long as its lease.
       await operator.api(`STREAM.PURGE.KV_KV_CLUSTER_${operator.clusterId}`, {
         filter: `$KV.KV_CLUSTER_${operator.clusterId}.cooldown.>`,
       });
@@ -177,7 +177,7 @@ describe.each(["go-cluster", "nats-leader"] as const)("in a bucket that %s made"
     expect(epochs).toHaveLength(5);
   });
 
-  test("a fresh go-cluster node starts again at 1 after an expiry; we say so, and go on above all", async () => {
+  test("a new go-cluster node starts at epoch 1 after an expiry; nats-leader warns, and exceeds every earlier epoch", async () => {
     const operator = await cluster();
     const first = await startChildNode(server, { ...TIMING, clusterId: operator.clusterId, nodeId: "first" });
     await first.next("become");
@@ -185,7 +185,7 @@ describe.each(["go-cluster", "nats-leader"] as const)("in a bucket that %s made"
     const watcher = await ours(operator, "watcher", { cooldownMs: 0 });
     const { epoch } = await watcher.becomes(3 * LEASE_TTL_MS);
     expect(epoch).toBeGreaterThan(1);
-    // Gone as by an expiry, while nobody competes.
+    // As after an expiry, while no node of nats-leader competes.
     await watcher.node.setCompeting(false);
     await operator.purgeBucket();
     const peer = await goLeads(operator);
@@ -196,7 +196,7 @@ describe.each(["go-cluster", "nats-leader"] as const)("in a bucket that %s made"
     expect((await watcher.becomes(3 * LEASE_TTL_MS)).epoch).toBeGreaterThan(epoch);
   });
 
-  test("either kind's status is asked the same way", async () => {
+  test("both kinds answer a status request", async () => {
     const operator = await cluster();
     const peer = await goLeads(operator);
     const node = await ours(operator, "node");
@@ -209,14 +209,14 @@ describe.each(["go-cluster", "nats-leader"] as const)("in a bucket that %s made"
   });
 });
 
-test("a bucket of go-cluster whose max-age is shorter than our lease is refused", async () => {
+test("a bucket of go-cluster whose max-age is shorter than the lease is rejected", async () => {
   const operator = await operatorOf(server, freshId());
   await operator.createBucket(LEASE_TTL_MS);
   const options = { clusterId: operator.clusterId, nodeId: "node", leaseTtlMs: LEASE_TTL_MS + 1 };
   await expect(startNode(server, options)).rejects.toMatchObject({ code: "BUCKET_INCOMPATIBLE" });
 });
 
-test("two nodes of go-cluster behave as the emulator claims: blind delete, create, epoch of the last record", async () => {
+test("two emulated nodes of go-cluster: unconditional delete, create, epoch of the last record", async () => {
   const { clusterId } = await operatorOf(server, freshId());
   const start = (nodeId: string): Promise<GoClusterPeer> =>
     GoClusterPeer.start({

@@ -1,4 +1,4 @@
-/** The real go-cluster, where Go can build it: shows that the emulator tells the truth. */
+/** The real go-cluster, where Go can build it: verifies the emulator. */
 import { spawn } from "node:child_process";
 import { createInterface } from "node:readline";
 import { describe, expect, test } from "vitest";
@@ -14,7 +14,7 @@ const MODULE = "github.com/ozanturksever/go-cluster";
 const LEASE_TTL_MS = 2000;
 const HEARTBEAT_MS = 500;
 
-/** One node of go-cluster: reports every change of its state, steps down on a line of input, ends with its input. */
+/** A node of go-cluster that prints every change of its state, steps down on a line of input, and ends with its input. */
 const HARNESS = `package main
 
 import (
@@ -95,7 +95,7 @@ describe.skipIf(why !== "")(`the real go-cluster${why}`, () => {
     interop: "go-cluster",
   } as const;
 
-  test("and our nodes take over from each other by step-down and by expiry, as with the emulator", async () => {
+  test("and nats-leader take over from each other by step-down and by expiry, as with the emulator", async () => {
     const clusterId = freshId();
     const go = start(clusterId, "go");
     const { epoch } = await go.states.next((state) => state.isLeader, 10_000);

@@ -27,7 +27,7 @@ async function configOf(nats: NatsLink, clusterId: string): Promise<Record<strin
   return config as Record<string, unknown>;
 }
 
-/** A bucket as go-cluster and the `nats` tool make one. */
+/** A bucket as go-cluster and the `nats` CLI create one. */
 async function foreignBucket(over: Record<string, unknown> = {}) {
   const clusterId = freshId();
   const nats = await link(server);
@@ -52,8 +52,8 @@ async function foreignBucket(over: Record<string, unknown> = {}) {
   return { clusterId, nats };
 }
 
-describe("a bucket that is not there", () => {
-  test("is made without max-age, with history 1, file storage and republish", async () => {
+describe("a missing bucket", () => {
+  test("is created without max-age, with history 1, file storage and republish", async () => {
     const clusterId = freshId();
     const nats = await link(server);
     const { store, warnings } = await storeOn(nats, clusterId);
@@ -90,14 +90,14 @@ describe("a bucket that is not there", () => {
     expect((await snapshot(store)).entry).toMatchObject({ kind: "deleted", revision: 2 });
   });
 
-  test("is made by several nodes at the same time, and all of them use it", async () => {
+  test("is created by several nodes at the same time, and all of them use it", async () => {
     const clusterId = freshId();
     const stores = await Promise.all(Array.from({ length: 6 }, () => storeOn(server, clusterId)));
     const infos = await Promise.all(stores.map(({ store }, remembered) => store.open(noAbort(), remembered)));
     expect(new Set(infos.map((info) => info.generation)).size).toBe(1);
   });
 
-  test("is made by several nodes with different options: the first one's hold, if the others can live with them", async () => {
+  test("is created by several nodes with different options: the first options apply if they are compatible with the others", async () => {
     const clusterId = freshId();
     const native = await storeOn(server, clusterId);
     const interop = await storeOn(server, clusterId, { interop: "go-cluster" });
@@ -105,7 +105,7 @@ describe("a bucket that is not there", () => {
     expect(new Set(infos.map((info) => JSON.stringify(info))).size).toBe(1);
   });
 
-  test("begins behind what is remembered, and only when it is made; a server before 2.10 begins at 1", async () => {
+  test("starts above the remembered revision when it is created, and only then; a server before 2.10 starts at 1", async () => {
     const clusterId = freshId();
     const nats = await link(server);
     const { store } = await storeOn(nats, clusterId);
@@ -119,7 +119,7 @@ describe("a bucket that is not there", () => {
     expect((await kv.get("leader"))?.revision).toBe(lastSequence + 1);
   });
 
-  test("has revisions left for years, however large a number is said to be remembered", async () => {
+  test("has revisions left for years, however large the remembered revision", async () => {
     const { store } = await storeOn(server, freshId());
     await store.open(noAbort(), Number.MAX_SAFE_INTEGER);
     const seen = watching(store);
@@ -137,13 +137,13 @@ describe("a bucket that is not there", () => {
     expect(await configOf(nats, clusterId)).toMatchObject({ max_age: 7000 * NANOS, max_msgs_per_subject: 1 });
   });
 
-  test("is not made with replicas that a single server can't have", async () => {
+  test("is not created with replicas that a single server cannot place", async () => {
     const { store } = await storeOn(server, freshId(), { replicas: 3 });
     const code = isAtLeast(server.version, "2.9.21") ? "INVALID_CONFIG" : "SERVER_TOO_OLD";
     await expect(store.open(noAbort())).rejects.toMatchObject({ code, recoverable: false });
   });
 
-  test("is not waited for once the caller gives up", async () => {
+  test("is not waited for after the caller aborts", async () => {
     const own = await startNatsServer();
     atEnd(() => own.dispose());
     const { store } = await storeOn(own, freshId());
@@ -155,7 +155,7 @@ describe("a bucket that is not there", () => {
     await own.resume();
   });
 
-  test("times out on a frozen server, and that may pass", async () => {
+  test("times out on a frozen server with a recoverable error", async () => {
     const own = await startNatsServer();
     atEnd(() => own.dispose());
     const { store } = await storeOn(own, freshId(), { apiTimeoutMs: 200 });
@@ -169,7 +169,7 @@ describe("a bucket that is not there", () => {
 });
 
 describe("go-cluster's bucket", () => {
-  test("with its records, its deletes and its other keys is used as it is", async () => {
+  test("is used unchanged, with its records, deletes and other keys", async () => {
     const { clusterId, nats } = await foreignBucket({ max_age: 10_000 * NANOS });
     const { Kvm } = await import("@nats-io/kv");
     const kv = await new Kvm(nats.connection).open(bucketName(clusterId));
@@ -187,7 +187,7 @@ describe("go-cluster's bucket", () => {
     await kv.delete("leader");
     expect((await snapshot(store)).entry).toEqual({ kind: "deleted", revision: revision + 1 });
     const mine = applied(await store.write(put({ revision: revision + 1 }, { epoch: 4 }), 2000));
-    // What go-cluster reads: a JSON object with its three fields. Its own create must fail now.
+    // go-cluster reads a JSON object with its three fields, and its own create must fail now.
     expect((await kv.get("leader"))?.json()).toMatchObject({
       node_id: "a",
       epoch: 4,
@@ -201,7 +201,7 @@ describe("go-cluster's bucket", () => {
     expect((await snapshot(store)).entry).toMatchObject({ kind: "record", record: { epoch: 5 } });
   });
 
-  test("gets republish where the server can add it, and is otherwise left alone", async () => {
+  test("gets republish if the server can add it, and is otherwise not changed", async () => {
     const { clusterId, nats } = await foreignBucket({ max_age: 10_000 * NANOS });
     const before = await configOf(nats, clusterId);
     const { store, warnings } = await storeOn(nats, clusterId);
@@ -215,7 +215,7 @@ describe("go-cluster's bucket", () => {
     expect(warnings).toHaveLength(republish ? 0 : 1);
   });
 
-  test("with a max-age below our lease TTL is refused, both numbers quoted", async () => {
+  test("with a max-age below the lease TTL is rejected with both numbers in the error", async () => {
     const { clusterId } = await foreignBucket({ max_age: 5000 * NANOS });
     const { store } = await storeOn(server, clusterId);
     await expect(store.open(noAbort())).rejects.toMatchObject({
@@ -228,7 +228,7 @@ describe("go-cluster's bucket", () => {
   });
 });
 
-describe("a bucket under which a lease does not hold", () => {
+describe("an incompatible bucket", () => {
   test.each([
     ["history", { max_msgs_per_subject: 5 }, /history is 5, it must be 1/],
     ["discard old with a limit", { discard: "old", max_bytes: 1_000_000 }, /discard policy is old/],
@@ -237,7 +237,7 @@ describe("a bucket under which a lease does not hold", () => {
     ["a work queue", { retention: "workqueue" }, /retention is "workqueue"/],
     ["no acks", { no_ack: true }, /no_ack/],
     ["other subjects", { subjects: [`other.${process.pid}.>`] }, /subjects \["other/],
-  ])("is refused: %s", async (_name, over, message) => {
+  ])("is rejected: %s", async (_name, over, message) => {
     const { clusterId } = await foreignBucket(over);
     const { store } = await storeOn(server, clusterId);
     await expect(store.open(noAbort())).rejects.toMatchObject({
@@ -247,7 +247,7 @@ describe("a bucket under which a lease does not hold", () => {
     });
   });
 
-  test("is refused: delete markers on expiry", async () => {
+  test("is rejected: delete markers on expiry", async () => {
     if (!isAtLeast(server.version, "2.11.0")) return;
     const { clusterId } = await foreignBucket({
       max_age: 10_000 * NANOS,
@@ -260,7 +260,7 @@ describe("a bucket under which a lease does not hold", () => {
     });
   });
 
-  test("is warned about: memory storage, other replicas, a republish of somebody else's", async () => {
+  test("causes warnings: memory storage, other replicas, a republish with another purpose", async () => {
     const { clusterId } = await foreignBucket({
       storage: "memory",
       republish: { src: ">", dest: `elsewhere.${process.pid}.>` },

@@ -32,7 +32,7 @@ function server(index: number): NatsServer {
   return found;
 }
 
-/** The server that leads the stream, as JetStream says. */
+/** The server that leads the stream, according to JetStream. */
 async function leaderOf(clusterId: string): Promise<NatsServer> {
   const nats = await link(cluster.urls);
   const answer = await api(nats, `STREAM.INFO.${streamName(clusterId)}`);
@@ -43,7 +43,7 @@ async function leaderOf(clusterId: string): Promise<NatsServer> {
 }
 
 describe("a bucket in a cluster", () => {
-  test("has three replicas, or one where several would let several win", async () => {
+  test("has three replicas, or one if a compare-and-set on three could have several winners", async () => {
     const clusterId = freshId();
     const { store, warnings } = await storeOn(cluster.urls, clusterId);
     const info = await store.open(noAbort());
@@ -51,7 +51,7 @@ describe("a bucket in a cluster", () => {
     expect(warnings).toHaveLength(replicated() ? 0 : 1);
   });
 
-  test("with replicas asked for is refused where they are not safe", async () => {
+  test("with a configured number of replicas is rejected where replicas are not safe", async () => {
     const { store } = await storeOn(cluster.urls, freshId(), { replicas: 3 });
     if (replicated()) expect(await store.open(noAbort())).toMatchObject({ replicas: 3 });
     else {
@@ -62,7 +62,7 @@ describe("a bucket in a cluster", () => {
     }
   });
 
-  test("that somebody made with replicas that are not safe is refused", async () => {
+  test("that exists with replicas that are not safe is rejected", async () => {
     if (replicated()) return;
     const clusterId = freshId();
     const nats = await link(cluster.urls);
@@ -78,13 +78,13 @@ describe("a bucket in a cluster", () => {
     await expect(store.open(noAbort())).rejects.toMatchObject({ code: "SERVER_TOO_OLD" });
   });
 
-  test("can't have more replicas than there are servers", async () => {
+  test("cannot have more replicas than there are servers", async () => {
     const { store } = await storeOn(cluster.urls, freshId(), { replicas: 5 });
     const code = replicated() ? "INVALID_CONFIG" : "SERVER_TOO_OLD";
     await expect(store.open(noAbort())).rejects.toMatchObject({ code });
   });
 
-  test("is made by nodes on three servers at the same time, and one of them wins each write", async () => {
+  test("is created by nodes on three servers at the same time, and one of them wins each write", async () => {
     const clusterId = freshId();
     const stores = await Promise.all([0, 1, 2].map((index) => storeOn([server(index).url], clusterId)));
     const infos = await Promise.all(stores.map(({ store }) => store.open(noAbort())));
@@ -101,21 +101,21 @@ describe("a bucket in a cluster", () => {
 });
 
 describe("in a cluster", () => {
-  test("a lease written through one server is seen through the others", async () => {
+  test("a lease written through one server is received through the others", async () => {
     const clusterId = freshId();
     const one = await storeOn([server(0).url], clusterId);
     await one.store.open(noAbort());
     const two = await storeOn([server(1).url], clusterId);
     await two.store.open(noAbort());
     const seen = watching(two.store);
-    await snapshot(two.store); // its answer comes from the stream's server, which knows of the subscription by then
+    await snapshot(two.store); // answered by the stream leader, which knows of the subscription by then
     const revision = applied(await one.store.write(put({ emptyAtSequence: 0 }), 2000));
     expect(await entryAt(seen, revision)).toMatchObject({ kind: "record" });
     expect((await snapshot(two.store)).entry).toMatchObject({ revision });
   });
 
-  // Interest takes a moment to reach the server that hosts the consumer, and nothing tells when it has: again if it had not.
-  test("a death is confirmed by the server that held the connection, asked through another one", {
+  // A subscription takes a moment to reach the server that hosts the consumer, and no message confirms it: retried if it had not.
+  test("a death is confirmed by the server that held the connection, requested through another server", {
     retry: 2,
   }, async () => {
     const clusterId = freshId();
@@ -135,7 +135,7 @@ describe("in a cluster", () => {
     expect(await asker.session.confirmDeath(binding, 1000)).toBe(true);
   });
 
-  test("presence is asked for when its inbox has had time to get around", async () => {
+  test("the presence consumer is created after its subscription has had time to spread", async () => {
     const clusterId = freshId();
     const { store } = await storeOn([server(0).url], clusterId);
     await store.open(noAbort());
@@ -202,7 +202,7 @@ describe("in a cluster", () => {
       { timeoutMs: 20_000, intervalMs: 100 },
     );
     expect(await entryAt(seen, revision)).toMatchObject({ record: { nonce: 2 } });
-    // The consumer may have been on the dead server: then it is made anew on another one.
+    // If the consumer was on the dead server, it is recreated on another one.
     await waitFor(() => session.binding?.presence !== undefined, { timeoutMs: 20_000 });
     expect(events.items.filter(isRebound).length).toBeGreaterThan(0);
     await leader.start({ until: "listening" });

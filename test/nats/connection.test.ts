@@ -28,7 +28,7 @@ function openSockets(): number {
     try {
       return readlinkSync(`/proc/self/fd/${fd}`);
     } catch {
-      return ""; // the one that lists them
+      return ""; // the descriptor of the listing itself
     }
   };
   return readdirSync("/proc/self/fd").filter((fd) => target(fd).startsWith("socket:")).length;
@@ -44,7 +44,7 @@ async function refusal(options: NatsOptions): Promise<Error> {
 }
 
 describe("a connection", () => {
-  test("never gives up, pings every second, and is named after its node", async () => {
+  test("reconnects without limit, pings every second, and is named after its node", async () => {
     const made = await connectNats({ servers: [server.url], ...credentials }, who);
     atEnd(() => made.close());
     expect(made.owned).toBe(true);
@@ -77,12 +77,12 @@ describe("a connection", () => {
       for await (const { type } of made.connection.status()) {
         if (type === "reconnecting" && ++dials === 6) break;
       }
-      // Five have timed out. One more than before: whether the present one is open yet is nobody's business.
+      // Five dials have timed out. One more socket than before is allowed: that of the current dial.
       expect(openSockets()).toBeLessThanOrEqual(before + 1);
     },
   );
 
-  test("that is passed in is used and never closed", async () => {
+  test("that was passed in is used and never closed", async () => {
     const connection = await connect({ servers: server.url, ...credentials });
     atEnd(() => connection.close());
     const made = await connectNats({ connection }, who);
@@ -96,21 +96,21 @@ describe("a connection", () => {
   test.each<[string, () => NatsOptions]>([
     ["user and password", () => credentials],
     ["an nkey seed", () => ({ nkeySeed: new TextDecoder().decode(user.getSeed()) })],
-  ])("may be made with %s", async (_name, options) => {
+  ])("accepts %s", async (_name, options) => {
     const { connection } = await link([server.url], options());
     await connection.flush();
   });
 });
 
-describe("a connection that can't be made", () => {
-  test("because of the credentials says so at once, and never shows them", async () => {
+describe("a connection that cannot be established", () => {
+  test("because of the credentials: fails at once, and the error does not contain them", async () => {
     const error = await refusal({ user: "alice", pass: "wr0ng" });
     expect(error).toMatchObject({ code: "AUTHORIZATION", recoverable: false });
     expect(error.message).toMatch(/127\.0\.0\.1:\d+ refused the credentials/);
     expect(error.message).not.toContain("wr0ng");
   });
 
-  test("to a cluster either, whose servers go on naming each other", async () => {
+  test("because of the credentials: fails on a cluster, too, whose servers announce each other", async () => {
     const config = 'authorization { user: alice, password: "right" }';
     const cluster = await startNatsCluster({ size: 2, jetstream: false, config });
     atEnd(() => cluster.dispose());
@@ -122,13 +122,13 @@ describe("a connection that can't be made", () => {
     await connection.flush();
   });
 
-  test("because nobody listens may pass, and says where it tried", async () => {
+  test("because no server listens: fails with a recoverable error that names the addresses", async () => {
     const error = await refusal({ servers: ["nats://127.0.0.1:1", "127.0.0.1:2"] });
     expect(error).toMatchObject({ code: "NO_CONNECTION", recoverable: true });
     expect(error.message).toContain("127.0.0.1:1, 127.0.0.1:2: connection refused");
   });
 
-  test("because nobody answers ends at the timeout", async () => {
+  test("because no server answers: fails at the timeout", async () => {
     const silent = createServer(() => {});
     await new Promise<void>((resolve) => silent.listen(0, "127.0.0.1", resolve));
     atEnd(() => silent.close());
@@ -140,7 +140,7 @@ describe("a connection that can't be made", () => {
     expect(performance.now() - start).toBeLessThan(1500);
   });
 
-  test("because the caller gave up is closed even if it still comes about", async () => {
+  test("because the caller aborted: is closed even if the dial succeeds later", async () => {
     const giveUp = new AbortController();
     const connecting = connectNats(
       { servers: [server.url], ...credentials },
@@ -159,7 +159,7 @@ describe("a connection that can't be made", () => {
     [{ creds: "not creds" }, /creds is not a NATS credentials file/],
     [{ nkeySeed: "SUWRONG" }, /nkeySeed is not the seed/],
     [{ token: "t", user: "u" }, /give one of/],
-  ])("because of its options says which: %j", async (options, message) => {
+  ])("because of its options: the error names the option: %j", async (options, message) => {
     await expect(connectNats({ servers: [server.url], ...options }, who)).rejects.toMatchObject({
       code: "INVALID_CONFIG",
       message: expect.stringMatching(message),
@@ -176,7 +176,7 @@ describe("a creds file", () => {
     ].join("\n");
   }
 
-  test("is read again at every reconnect, and a broken one does not replace a good one", () => {
+  test("is read again at every reconnect, and an invalid file does not replace a valid one", () => {
     const dir = mkdtempSync(join(tmpdir(), "nats-leader-"));
     atEnd(() => rmSync(dir, { recursive: true }));
     const path = join(dir, "user.creds");
@@ -191,7 +191,7 @@ describe("a creds file", () => {
     expect(authenticator?.("nonce")).toMatchObject({ jwt: "jwt-two" });
   });
 
-  test("may be given as text, or as JWT and seed", () => {
+  test("can be text, or a JWT and a seed", () => {
     expect(authenticatorOf({ creds: creds("jwt") })?.("nonce")).toMatchObject({ jwt: "jwt" });
     const nkeySeed = new TextDecoder().decode(user.getSeed());
     expect(authenticatorOf({ jwt: "jwt", nkeySeed })?.("nonce")).toMatchObject({
@@ -230,7 +230,7 @@ describe.skipIf(!hasOpenssl())("TLS", () => {
     return own;
   }
 
-  test("works with the authority's certificate as a file and as text", async () => {
+  test("works with the CA certificate as a file and as text", async () => {
     const own = await tlsServer();
     for (const ca of [join(dir, "cert.pem"), readFileSync(join(dir, "cert.pem"), "utf8")]) {
       const { connection } = await link([`tls://localhost:${own.port}`], { tls: { ca } });
@@ -238,7 +238,7 @@ describe.skipIf(!hasOpenssl())("TLS", () => {
     }
   });
 
-  test("may come before the server's first word", async () => {
+  test("can start before the server's first message", async () => {
     if (!isAtLeast(server.version, "2.11.0")) return;
     const own = await tlsServer(", handshake_first: auto");
     const tls = { ca: join(dir, "cert.pem"), handshakeFirst: true };
@@ -246,7 +246,7 @@ describe.skipIf(!hasOpenssl())("TLS", () => {
     await connection.flush();
   });
 
-  test("with an unknown authority is refused for good, and says what to check", async () => {
+  test("with an unknown CA fails for good with a hint what to check", async () => {
     const own = await tlsServer();
     const error = await refusal({ servers: [`tls://localhost:${own.port}`] });
     expect(error).toMatchObject({ code: "NO_CONNECTION", recoverable: false });

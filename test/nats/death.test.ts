@@ -43,7 +43,7 @@ describe("a process that is killed", () => {
     expect(await watcher.session.confirmDeath({ ...binding, serverId: "NAOTHER" }, 100)).toBe(false);
   });
 
-  test("is watched by every election that looks, until it looks elsewhere", async () => {
+  test("is reported to every election that watches it, until the election watches another", async () => {
     const stream = await freshStream(server);
     const holder = sessionOn(await link(server));
     await holder.session.usePresence(stream);
@@ -68,7 +68,7 @@ describe("a death", () => {
     B { jetstream: enabled, users: [{ user: b, password: p }] } }`;
   const own = useNatsServer({ config: accounts });
 
-  /** The binding of a holder in account A (or of another user), and a connection id that is nobody's. */
+  /** The binding of a holder in account A (or of another user), and a connection id that is not in use. */
   async function holder(user = "a") {
     const clusterId = freshId();
     const { store } = await storeOn(own, clusterId, {}, { user, pass: "p" });
@@ -84,7 +84,7 @@ describe("a death", () => {
     return sessionOn(await link(own, { user, pass: "p" })).session;
   }
 
-  test("is not confirmed while the connection is open, nor on any doubt", async () => {
+  test("is not confirmed while the connection is open, nor without a clear answer", async () => {
     const { alive, dead } = await holder();
     const session = await asker();
     expect(await session.confirmDeath(dead, 1000)).toBe(true);
@@ -96,7 +96,7 @@ describe("a death", () => {
     expect(await session.confirmDeath({ ...dead, presence: "S.presence_x" }, 1000)).toBe(false);
   });
 
-  test("is not confirmed in another account, where nobody of the holder's is listed", async () => {
+  test("is not confirmed from another account, where the holder's connections are not listed", async () => {
     const { dead, alive } = await holder();
     const session = await asker("b");
     expect(await session.confirmDeath(alive, 1000)).toBe(false);
@@ -115,7 +115,7 @@ describe("a death", () => {
     await waitFor(() => session.confirmDeath(dead, 1000));
   });
 
-  test("is told from life also beside more than 1024 connections", async () => {
+  test("is confirmed correctly with more than 1024 connections", async () => {
     const { dead } = await holder();
     const session = await asker();
     const crowd: NatsLink[] = [];
@@ -131,7 +131,7 @@ describe("a death", () => {
     expect(await session.confirmDeath(dead, 2000)).toBe(true);
   });
 
-  test("is not confirmed for a user that may not ask; and such a user gets no presence either", async () => {
+  test("is not confirmed for a user without permission for CONNZ, which gets no presence either", async () => {
     const { dead } = await holder();
     const session = await asker("mute");
     expect(await session.confirmDeath(dead, 1000)).toBe(false);

@@ -22,7 +22,7 @@ import { useNatsServer } from "../support/use-server.ts";
 
 const server = useNatsServer();
 
-/** A store behind a proxy, and another one that is not. */
+/** A store behind a proxy, and one with a direct connection. */
 async function openBehindProxy() {
   const clusterId = freshId();
   const proxy = await startProxy({ target: { port: server.port } });
@@ -37,14 +37,14 @@ function writes(clusterId: string): Parameters<TcpProxy["takeNextToServer"]>[0] 
   return (frame) => frame.subject === leaseSubject(clusterId);
 }
 
-/** Its duration in milliseconds, with what it came to. */
+/** The outcome of an operation and its duration in milliseconds. */
 async function timed<T>(promise: Promise<T>): Promise<[T, number]> {
   const start = performance.now();
   const value = await promise;
   return [value, performance.now() - start];
 }
 
-describe("a write whose answer does not come", () => {
+describe("a write without an answer", () => {
   test("is unknown at its timeout, and a read finds it if it was applied", async () => {
     const { clusterId, proxy, behind, direct } = await openBehindProxy();
     const taken = proxy.takeReplyTo(writes(clusterId));
@@ -60,7 +60,7 @@ describe("a write whose answer does not come", () => {
     expect((await snapshot(behind.store)).entry).toMatchObject({ revision: 1, record: { nonce: 4 } });
   });
 
-  test("may be applied after it was given up", async () => {
+  test("may be applied after its timeout", async () => {
     const { clusterId, proxy, behind, direct } = await openBehindProxy();
     const seen = watching(behind.store);
     const taken = proxy.takeNextToServer(writes(clusterId));
@@ -83,7 +83,7 @@ describe("a write whose answer does not come", () => {
     expect(tookMs).toBeLessThan(1000);
   });
 
-  test("is not sent at all while disconnected, and never later", async () => {
+  test("is not sent while disconnected, nor later", async () => {
     const { proxy, behind, direct, clusterId } = await openBehindProxy();
     const { events, session } = sessionOn({
       connection: behind.monitor.connection,
@@ -100,7 +100,7 @@ describe("a write whose answer does not come", () => {
     expect(session.connected).toBe(false);
     proxy.refuse(false);
     await events.next((event) => event.type === "connected");
-    // A round trip on the new connection: anything buffered before it would have arrived first.
+    // After a round trip on the new connection, any buffered message would have arrived.
     await behind.monitor.connection.flush();
     expect((await snapshot(direct.store)).entry).toBeNull();
     expect(clusterId).toBeTruthy();
@@ -108,7 +108,7 @@ describe("a write whose answer does not come", () => {
 });
 
 describe("a server", () => {
-  test("that is stopped in mid-write makes it unknown at once, and is used again when it is back", async () => {
+  test("that is stopped during a write makes it unknown at once, and is used again after its restart", async () => {
     const own = await startNatsServer();
     atEnd(() => own.dispose());
     const clusterId = freshId();
@@ -130,7 +130,7 @@ describe("a server", () => {
     expect(await entryAt(seen, second)).toMatchObject({ record: { nonce: 3 } });
   });
 
-  test("that is frozen answers nobody in time, and may still apply the write when it wakes up", async () => {
+  test("that is frozen lets requests time out, and may apply the write when it continues", async () => {
     const own = await startNatsServer();
     atEnd(() => own.dispose());
     const { store } = await storeOn(own, freshId());
@@ -168,7 +168,7 @@ describe("permissions", () => {
     return { clusterId, admin: admin.store, ...opened };
   }
 
-  test("to write that are missing are told at once, with the subject to allow", async () => {
+  test("missing for a write are reported at once, with the subject to allow", async () => {
     const { store, clusterId } = await openAs("reader");
     await store.open(noAbort());
     const [outcome, tookMs] = await timed(store.write(put({ emptyAtSequence: 0 }), 5000));
@@ -179,7 +179,7 @@ describe("permissions", () => {
     expect(tookMs).toBeLessThan(1000);
   });
 
-  test("to use the JetStream API that are missing fail the opening, with the subject to allow", async () => {
+  test("missing for the JetStream API fail the opening, with the subject to allow", async () => {
     const { store, clusterId } = await openAs("nothing");
     await expect(store.open(noAbort())).rejects.toMatchObject({
       code: "AUTHORIZATION",
@@ -188,7 +188,7 @@ describe("permissions", () => {
     });
   });
 
-  test("to hear the republished lease that are missing turn the watch to a consumer", async () => {
+  test("missing for the republished lease make a consumer watch instead", async () => {
     const { store, admin, warnings, clusterId } = await openAs("blind");
     await store.open(noAbort());
     const seen = watching(store);
@@ -198,7 +198,7 @@ describe("permissions", () => {
   });
 });
 
-test("an account without JetStream is a clear refusal", async () => {
+test("an account without JetStream is a permanent error", async () => {
   const own = await startNatsServer({
     config: `accounts { A { users: [{ user: u, password: p }] }, B { jetstream: enabled, users: [{ user: b, password: p }] } }`,
   });
@@ -207,7 +207,7 @@ test("an account without JetStream is a clear refusal", async () => {
   await expect(within(store.open(noAbort()))).rejects.toMatchObject({ code: "JETSTREAM_UNAVAILABLE" });
 });
 
-test("a server without JetStream is a clear refusal that may pass", async () => {
+test("a server without JetStream is a recoverable error", async () => {
   const own = await startNatsServer({ jetstream: false });
   atEnd(() => own.dispose());
   const { store } = await storeOn(own, freshId());

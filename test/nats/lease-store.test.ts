@@ -29,7 +29,7 @@ async function openStore() {
   return { ...opened, clusterId, nats, info };
 }
 
-/** Writes to the key as any other client would. */
+/** Writes to the key like any other client. */
 async function rawPut(nats: NatsLink, clusterId: string, data: string, headers: Record<string, string> = {}) {
   const { headers: newHeaders } = await import("@nats-io/transport-node");
   const hdrs = newHeaders();
@@ -42,7 +42,7 @@ async function rawPut(nats: NatsLink, clusterId: string, data: string, headers: 
 }
 
 describe("a write", () => {
-  test("to an empty bucket is applied once, and the loser is told of a conflict", async () => {
+  test("to an empty bucket is applied once, and the other writer gets a conflict", async () => {
     const { store } = await openStore();
     const outcomes = await Promise.all(
       [1, 2, 3, 4].map((nonce) => store.write(put({ emptyAtSequence: 0 }, { nonce }), 2000)),
@@ -71,7 +71,7 @@ describe("a write", () => {
     });
   });
 
-  test("to a key without history needs the whole stream's end, not only the empty key", async () => {
+  test("to an empty key requires the last sequence of the stream, not only the empty key", async () => {
     const { store, clusterId, nats } = await openStore();
     const first = applied(await store.write(put({ emptyAtSequence: 0 }), 2000));
     await nats.connection.request(`$KV.KV_CLUSTER_${clusterId}.cooldown.n1`, "1");
@@ -84,7 +84,7 @@ describe("a write", () => {
     expect(await store.write(put({ emptyAtSequence: second }), 2000)).toEqual({ kind: "conflict" });
   });
 
-  test("to a bucket that is gone is unknown and says so", async () => {
+  test("to a deleted bucket is unknown, with the reason", async () => {
     const { store, clusterId, nats } = await openStore();
     await api(nats, `STREAM.DELETE.${streamName(clusterId)}`);
     const outcome = await store.write(put({ emptyAtSequence: 0 }), 2000);
@@ -95,7 +95,7 @@ describe("a write", () => {
     expect(await store.read(2000)).toEqual({ kind: "no-bucket" });
   });
 
-  test("that the bucket has no room for is unknown and says what to do", async () => {
+  test("that exceeds the bucket's limits is unknown, with a hint what to do", async () => {
     const { clusterId, nats, store } = await openStore();
     await api(nats, `STREAM.PURGE.${streamName(clusterId)}`);
     const { config } = await api(nats, `STREAM.INFO.${streamName(clusterId)}`);
@@ -109,7 +109,7 @@ describe("a write", () => {
 });
 
 describe("a release", () => {
-  test("is a delete marker that names term and successor, in a read and in the watch", async () => {
+  test("is a delete marker with term and successor, in a read and in the watch", async () => {
     const { store } = await openStore();
     const seen = watching(store);
     const first = applied(await store.write(put({ emptyAtSequence: 0 }, { epoch: 8 }), 2000));
@@ -143,7 +143,7 @@ describe("a release", () => {
 });
 
 describe("reading and watching", () => {
-  test("show what any client wrote, garbage included", async () => {
+  test("return what any client wrote, garbage included", async () => {
     const { store, clusterId, nats } = await openStore();
     const seen = watching(store);
     const go = await rawPut(nats, clusterId, '{"node_id":"go1","epoch":2,"acquired_at":1700000000000}');
@@ -161,7 +161,7 @@ describe("reading and watching", () => {
     expect((await api(nats, `STREAM.INFO.${streamName(clusterId)}`))["created"]).toBe(info.generation);
   });
 
-  test("a refused write is not watched", async () => {
+  test("a rejected write is not reported by the watch", async () => {
     const { store } = await openStore();
     const seen = watching(store);
     const first = applied(await store.write(put({ emptyAtSequence: 0 }), 2000));
@@ -171,7 +171,7 @@ describe("reading and watching", () => {
     expect(seen.items.map((item) => item.type === "entry" && item.entry.revision)).toEqual([first, second]);
   });
 
-  test("a bucket that was deleted is reported, and made anew it is another generation", async () => {
+  test("a deleted bucket is reported, and a recreated one has another generation", async () => {
     const { store, clusterId, nats, info } = await openStore();
     const seen = watching(store);
     applied(await store.write(put({ emptyAtSequence: 0 }), 2000));
@@ -184,7 +184,7 @@ describe("reading and watching", () => {
     expect(await entryAt(seen, revision)).toMatchObject({ record: { nonce: 7 } });
   });
 
-  test("a listener that throws hurts nobody", async () => {
+  test("a listener that throws affects no other listener", async () => {
     const { store } = await openStore();
     const warned = new Promise<Error>((resolve) => process.once("warning", resolve));
     let calls = 0;
@@ -220,12 +220,12 @@ describe("without republish", () => {
     expect(await api(nats, `STREAM.INFO.${streamName(clusterId)}`)).toBeTruthy();
   });
 
-  test("taken away from the stream, the next read turns to a consumer", async () => {
+  test("if republish is removed from the stream, a consumer watches after the next read", async () => {
     const { store, clusterId, nats } = await openStore();
     const { config } = await api(nats, `STREAM.INFO.${streamName(clusterId)}`);
     const { republish, ...rest } = config as Record<string, unknown>;
     const answer = await api(nats, `STREAM.UPDATE.${streamName(clusterId)}`, rest);
-    if (answer["error"] !== undefined) return; // before 2.10 it can't be taken away either
+    if (answer["error"] !== undefined) return; // a server before 2.10 cannot remove it either
     expect(republish).toBeDefined();
     const seen = watching(store);
     const first = applied(await store.write(put({ emptyAtSequence: 0 }), 2000));
@@ -253,7 +253,7 @@ describe("without republish", () => {
 });
 
 describe("errors", () => {
-  test("name the code that a program can act on", async () => {
+  test("have a code that a program can handle", async () => {
     const { store, monitor, nats } = await openStore();
     atEnd(() => {});
     await nats.connection.close();

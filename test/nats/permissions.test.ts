@@ -72,7 +72,7 @@ test("a user with the permissions of permissionsFor() and no others can do every
   await nats.connection.flush();
   expect(events.items.filter((event) => event.type === "rebound")).toHaveLength(1);
   expect([...warnings, ...bucketWarnings]).toEqual([]);
-  // The one refusal is the question to $SRV that this test asked: a node only answers there.
+  // The only violation is this test's own request to $SRV, to which a node never publishes.
   await waitFor(() => errors.length > 0);
   expect(errors).toEqual([expect.stringContaining("$SRV.PING.cluster_billing")]);
 });

@@ -41,7 +41,7 @@ describe("presence", () => {
     expect(warnings).toEqual([]);
   });
 
-  test("is claimed only by the elections that asked for it", async () => {
+  test("is named only by the elections that requested it", async () => {
     const stream = await freshStream(server);
     const nats = await link(server);
     const asks = sessionOn(nats);
@@ -78,7 +78,7 @@ describe("presence", () => {
     expect(two.session.binding).toEqual(three.session.binding);
   });
 
-  test("is made anew when an operator deletes the consumer, under another name", async () => {
+  test("is recreated under another name when an operator deletes the consumer", async () => {
     const stream = await freshStream(server);
     const nats = await link(server);
     const { session, events } = sessionOn(nats);
@@ -90,7 +90,7 @@ describe("presence", () => {
     expect(presenceOf(session.binding)).not.toBe(before);
   });
 
-  test("is made anew when its idle heartbeats stop", async () => {
+  test("is recreated when its idle heartbeats stop", async () => {
     const proxy = await startProxy({ target: { port: server.port } });
     atEnd(() => proxy.close());
     const { session, events } = sessionOn(await link(proxy));
@@ -103,7 +103,7 @@ describe("presence", () => {
     expect(presenceOf(session.binding)).not.toBe(before);
   });
 
-  test("is made anew after a reconnect: first connected without it, then rebound with it", async () => {
+  test("is recreated after a reconnect: connected without it, then rebound with it", async () => {
     const stream = await freshStream(server);
     const nats = await link(server);
     const { session, events } = sessionOn(nats);
@@ -117,7 +117,7 @@ describe("presence", () => {
     expect(session.presenceState).toBe("on");
   });
 
-  test("asked for while disconnected comes with the connection", async () => {
+  test("requested while disconnected is created on connection", async () => {
     const proxy = await startProxy({ target: { port: server.port } });
     atEnd(() => proxy.close());
     const stream = await freshStream(server);
@@ -130,7 +130,7 @@ describe("presence", () => {
     await events.next((event) => isRebound(event) && event.binding?.presence !== undefined);
   });
 
-  test("is given back when the last election is over", async () => {
+  test("is deleted when the last election ends", async () => {
     const stream = await freshStream(server);
     const nats = await link(server);
     const { session } = sessionOn(nats);
@@ -144,7 +144,7 @@ describe("presence", () => {
     expect((await api(nats, `STREAM.INFO.${stream}`))["state"]).toMatchObject({ consumer_count: 0 });
   });
 
-  test("is not had on a borrowed connection that would notice a dead server late", async () => {
+  test("is not created on a passed-in connection that detects a dead server late", async () => {
     const { connect } = await import("@nats-io/transport-node");
     const connection = await connect({ servers: server.url });
     atEnd(() => connection.close());
@@ -154,7 +154,7 @@ describe("presence", () => {
     expect(warnings.join()).toMatch(/pingInterval 120000, maxPingOut 2.*pingInterval: 1000/);
   });
 
-  test("that is not permitted is one clear warning, and a binding without it", async () => {
+  test("that is denied causes one warning and a binding without it", async () => {
     const own = await startNatsServer({
       config: `accounts { A { jetstream: enabled, users: [
         { user: admin, password: p }

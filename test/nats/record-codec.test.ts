@@ -37,7 +37,7 @@ const records: fc.Arbitrary<LeaseRecord> = fc.record(
 );
 
 describe("a record", () => {
-  test("comes back as it was written", () => {
+  test("is decoded as it was encoded", () => {
     fc.assert(
       fc.property(records, (written) => {
         expect(decode(encodeRecord(written))).toEqual({ kind: "record", revision: 5, record: written });
@@ -45,7 +45,7 @@ describe("a record", () => {
     );
   });
 
-  test("is go-cluster's JSON with our own fields added", () => {
+  test("is go-cluster's JSON with additional fields", () => {
     expect(JSON.parse(new TextDecoder().decode(encodeRecord(record())))).toEqual({
       node_id: "a",
       epoch: 1,
@@ -57,7 +57,7 @@ describe("a record", () => {
     });
   });
 
-  test("of go-cluster has its three fields and nothing else", () => {
+  test("of go-cluster is decoded to its three fields", () => {
     expect(decode('{"node_id":"n1","epoch":3,"acquired_at":1700000000000}')).toEqual({
       kind: "record",
       revision: 5,
@@ -65,7 +65,7 @@ describe("a record", () => {
     });
   });
 
-  test("may have fields that we don't know", () => {
+  test("may contain unknown fields", () => {
     expect(decode('{"node_id":"n1","epoch":3,"acquired_at":1,"region":"eu"}').kind).toBe("record");
   });
 
@@ -93,7 +93,7 @@ describe("a record", () => {
       '{"node_id":"a","epoch":1,"acquired_at":1,"session":{"server_id":"S","client_id":1,"presence":"a.>"}}',
       "session.presence",
     ],
-  ])("that is %j is garbage, and the reason names what is wrong", (value, reason) => {
+  ])("that is %j is garbage, and the reason names the problem", (value, reason) => {
     const entry = decode(value);
     expect(entry).toMatchObject({ kind: "garbage", revision: 5 });
     expect(entry.kind === "garbage" && entry.reason).toContain(reason);
@@ -104,7 +104,7 @@ describe("a record", () => {
     expect(decode(huge)).toMatchObject({ kind: "garbage", reason: expect.stringContaining("bytes") });
   });
 
-  test("is never a reason to throw, whatever the bytes and headers", () => {
+  test("never makes the decoder throw, whatever the bytes and headers", () => {
     const bytes = fc.oneof(
       fc.uint8Array({ maxLength: 200 }),
       fc.json().map((json) => new TextEncoder().encode(json)),
@@ -145,7 +145,7 @@ describe("a delete marker", () => {
     return decode(data, Object.fromEntries(headers));
   }
 
-  test("of ours names the term, and the successor of a handover", () => {
+  test("of a release names the term, and the successor of a handover", () => {
     expect(decodeEncoded(release)).toEqual({ kind: "released", revision: 5, epoch: 4, incarnation: "inc-a" });
     expect(decodeEncoded({ ...release, successor: "b" })).toMatchObject({ kind: "released", successor: "b" });
   });
@@ -161,13 +161,13 @@ describe("a delete marker", () => {
       "with a huge epoch",
       { "KV-Operation": "DEL", "Nats-Leader-Epoch": "9999999999999999", "Nats-Leader-Incarnation": "i" },
     ],
-  ])("%s is nobody's word", (_name, headers) => {
+  ])("%s is a plain delete", (_name, headers) => {
     expect(decode("", headers)).toEqual({ kind: "deleted", revision: 5 });
   });
 });
 
 describe("stored headers", () => {
-  test("are read by name, first value first, without blanks around", () => {
+  test("are read by name, with their first values, trimmed", () => {
     const bytes = new TextEncoder().encode("NATS/1.0\r\nA: 1\r\nB:2 \r\nA: 3\r\nnonsense\r\n: x\r\n\r\n");
     expect([...parseHeaders(bytes)]).toEqual([
       ["A", "1"],

@@ -1,4 +1,4 @@
-/** The record codec against what may come: Go's records, numbers nobody can hold, headers by both ways in, damage. */
+/** The record codec with Go's records, numbers beyond 2^53, both sources of headers, and damaged bytes. */
 import { headers } from "@nats-io/transport-node";
 import fc from "fast-check";
 import { expect, test } from "vitest";
@@ -37,7 +37,7 @@ const records: fc.Arbitrary<LeaseRecord> = fc.record(
 
 const OURS = ["node_id", "epoch", "acquired_at", "incarnation", "nonce", "ttl_ms", "session"];
 
-test("what Go wrote is read as Go meant it, in any order, with any blanks and any fields of a later version", () => {
+test("a record of Go is decoded with any field order, whitespace and fields of a later version", () => {
   const go = fc.record({ node_id: nodeId, epoch: positive, acquired_at: fc.nat() });
   const key = fc.oneof(fc.string(), fc.constantFrom("Epoch", "nodeId", "ttlMs", "toString", "__proto__"));
   const unknown = fc.dictionary(
@@ -56,7 +56,7 @@ test("what Go wrote is read as Go meant it, in any order, with any blanks and an
   );
 });
 
-test("what we write Go can read: its three fields, the numbers as plain digits that an int64 holds", () => {
+test("Go can decode an encoded record: its three fields, with numbers as digits that fit an int64", () => {
   fc.assert(
     fc.property(records, (record) => {
       const text = new TextDecoder().decode(encodeRecord(record));
@@ -67,7 +67,7 @@ test("what we write Go can read: its three fields, the numbers as plain digits t
   );
 });
 
-test("a number that can't be held exactly is garbage wherever it stands, and never rounded", () => {
+test("a number that is not a safe integer makes a record garbage, and is never rounded", () => {
   const huge = fc.bigInt({ min: 2n ** 53n, max: 2n ** 80n });
   const text = fc.oneof(
     huge.map(String),
@@ -95,18 +95,18 @@ test("a number that can't be held exactly is garbage wherever it stands, and nev
   );
 });
 
-test("a record that was read says the same when it is written again", () => {
+test("a decoded record is the same after encoding it again", () => {
   fc.assert(
     fc.property(records, fc.dictionary(fc.string(), fc.jsonValue()), (record, more) => {
       const json = { ...more, ...(JSON.parse(new TextDecoder().decode(encodeRecord(record))) as object) };
       const entry = decode(bytes(JSON.stringify(json)));
-      if (entry.kind !== "record") return; // one of our own names came with something else in it
+      if (entry.kind !== "record") return; // a known field with an invalid value
       expect(decode(encodeRecord(entry.record))).toEqual(entry);
     }),
   );
 });
 
-test("a damaged record is garbage or a record, at its revision, and never an error", () => {
+test("damaged bytes are garbage or a record with the right revision, never an error", () => {
   const damage = fc.record({ at: fc.nat(400), cut: fc.nat(6), put: fc.uint8Array({ maxLength: 6 }) });
   let garbage = 0;
   fc.assert(
@@ -135,7 +135,7 @@ const NAMES = [
   "Nats-Leader-Successor",
 ];
 
-test("a message is the same entry to a reader, who gets its headers as bytes, and to a watcher", () => {
+test("a message is the same entry for a read, whose headers are bytes, and for the watch", () => {
   const name = fc.oneof(
     { weight: 6, arbitrary: fc.constantFrom(...NAMES) },
     { weight: 1, arbitrary: fc.stringMatching(/^[A-Za-z][A-Za-z-]{0,12}$/) },
@@ -172,7 +172,7 @@ test("a message is the same entry to a reader, who gets its headers as bytes, an
   expect([...kinds].sort()).toEqual(["deleted", "garbage", "record", "released"]);
 });
 
-test("a release is read back as it was written, by whichever way", () => {
+test("a release is decoded as it was encoded, by a read and by the watch", () => {
   const successor = fc.option(nodeId, { nil: undefined });
   fc.assert(
     fc.property(positive, token, successor, (epoch, incarnation, heir) => {

@@ -60,7 +60,7 @@ async function ask(nats: NatsConnection, subject: string, body = ""): Promise<un
   return (await nats.request(subject, body, { timeout: 2000 })).json();
 }
 
-/** Every answer to a discovery request. */
+/** All responses to a discovery request. */
 async function discover(nats: NatsConnection, subject: string): Promise<Record<string, unknown>[]> {
   const found: Record<string, unknown>[] = [];
   for await (const answer of await nats.requestMany(subject, "", {
@@ -83,7 +83,7 @@ describe("the endpoints of two nodes", () => {
     return { clusterId, a, b, services, connection };
   }
 
-  test("answer each for itself, with go-cluster's bodies", async () => {
+  test("respond each for its own node, with go-cluster's bodies", async () => {
     const { clusterId, connection } = await twoNodes();
     expect(await ask(connection, statusSubject(clusterId, "a"))).toEqual({
       nodeId: "a",
@@ -105,7 +105,7 @@ describe("the endpoints of two nodes", () => {
     await expect(ask(connection, pingSubject(clusterId, "c"))).rejects.toThrow(/no responders/);
   });
 
-  test("step down without a body, as go-cluster asks, and hand over with one", async () => {
+  test("step down on an empty request, as go-cluster sends it, and hand over on one with a body", async () => {
     const { clusterId, connection, a } = await twoNodes();
     const subject = stepdownSubject(clusterId, "a");
     expect(await ask(connection, subject)).toEqual({ ok: true });
@@ -114,7 +114,7 @@ describe("the endpoints of two nodes", () => {
     expect(a.stepDowns).toEqual([undefined, undefined, "b"]);
   });
 
-  test("say why they do not step down", async () => {
+  test("respond with the reason if they do not step down", async () => {
     const { clusterId, connection, b } = await twoNodes();
     const subject = stepdownSubject(clusterId, "b");
     b.failWith = new Error("not the leader");
@@ -125,7 +125,7 @@ describe("the endpoints of two nodes", () => {
     expect(b.stepDowns).toEqual([undefined]);
   });
 
-  test("answer an error when the node's own status fails, and live on", async () => {
+  test("respond with an error if the node's status fails, and keep running", async () => {
     const { clusterId, connection, a } = await twoNodes();
     const { status } = a;
     a.status = () => {
@@ -138,7 +138,7 @@ describe("the endpoints of two nodes", () => {
     expect(await ask(connection, statusSubject(clusterId, "a"))).toMatchObject({ nodeId: "a" });
   });
 
-  test("are found by PING, INFO and STATS; the last two know the present role", async () => {
+  test("are found by PING, INFO and STATS, of which the last two contain the current role", async () => {
     const { clusterId, connection, a, b } = await twoNodes();
     a.body = { ...a.body, role: "PASSIVE", leader: "b", epoch: 8 };
     b.body = { ...b.body, role: "PRIMARY", leader: "b", epoch: 8 };
@@ -177,7 +177,7 @@ describe("the endpoints of two nodes", () => {
     expect(data).toContainEqual(b.body);
   });
 
-  test("are seen by the library's own client", async () => {
+  test("are found by the client of @nats-io/services", async () => {
     const { clusterId, connection } = await twoNodes();
     const client = new Svcm(connection as unknown as ConstructorParameters<typeof Svcm>[0]).client();
     const nodes: string[] = [];
@@ -186,7 +186,7 @@ describe("the endpoints of two nodes", () => {
     expect(nodes.sort()).toEqual(["a", "b"]);
   });
 
-  test("are gone after stop, and only those", async () => {
+  test("are removed by stop(), and no others", async () => {
     const { clusterId, connection, services } = await twoNodes();
     await services[0].service.stop();
     await services[0].service.stop();
@@ -196,7 +196,7 @@ describe("the endpoints of two nodes", () => {
   });
 });
 
-test("an answer that is ready after the connection was closed hurts nobody", async () => {
+test("a response that is ready after the connection was closed causes no error", async () => {
   const clusterId = freshId();
   const node = fakeNode("a");
   const reached = deferred();
@@ -214,7 +214,7 @@ test("an answer that is ready after the connection was closed hurts nobody", asy
   expect(await asking).toBe("no answer");
 });
 
-test("a service that may not listen everywhere says so and answers where it may", async () => {
+test("a service with a denied subject emits a warning and serves the other subjects", async () => {
   const own = await startNatsServer({
     config: `accounts { A { users: [
       { user: u, password: p, permissions { subscribe { deny: ["$SRV.>"] } } }
@@ -232,13 +232,13 @@ test("a service that may not listen everywhere says so and answers where it may"
   expect(await ask(connection, statusSubject("x", "a"))).toMatchObject({ nodeId: "a" });
 });
 
-test("a service whose connection is closed has ended, and says so", async () => {
+test("a service whose connection is closed reports its end", async () => {
   const { nats, ended } = await serve(freshId(), fakeNode("a"));
   await nats.connection.close();
   await within(ended);
 });
 
-test("a service on a closed connection is refused", async () => {
+test("a service on a closed connection is rejected", async () => {
   const nats = await link(server);
   await nats.connection.close();
   await expect(

@@ -10,7 +10,7 @@ import { useNatsServer } from "../support/use-server.ts";
 const server = useNatsServer();
 
 describe("a session", () => {
-  test("names server and connection, other ones after each reconnect", async () => {
+  test("names its server and connection, and new ones after each reconnect", async () => {
     const proxy = await startProxy({ target: { port: server.port } });
     atEnd(() => proxy.close());
     const nats = await link(proxy);
@@ -30,7 +30,7 @@ describe("a session", () => {
     expect(session.connected).toBe(true);
   });
 
-  test("follows its server through a restart", async () => {
+  test("reconnects after a restart of its server", async () => {
     const own = await startNatsServer();
     atEnd(() => own.dispose());
     const { session, events } = sessionOn(await link(own));
@@ -54,7 +54,7 @@ describe("a session", () => {
     await events.next((event) => event.type === "connected", 10_000);
   });
 
-  test("says once per outage that its credentials are refused, and goes on trying", async () => {
+  test("emits one warning per outage about refused credentials, and keeps reconnecting", async () => {
     const config = (pass: string): string => `authorization { user: u, password: ${pass} }`;
     const first = await startNatsServer({ config: config("p1") });
     atEnd(() => first.dispose());
@@ -79,7 +79,7 @@ describe("a session", () => {
     expect(await session.confirmDeath({ serverId: "S", clientId: 1 }, 100)).toBe(false);
   });
 
-  test("is shared by the elections on one connection, and survives each of them", async () => {
+  test("is shared by the elections on one connection, and outlives each of them", async () => {
     const nats = await link(server);
     const one = sessionOn(nats);
     const two = sessionOn(nats);
@@ -94,7 +94,7 @@ describe("a session", () => {
     expect(three.session.binding).not.toBeNull();
   });
 
-  test("calls every listener, also when one throws", async () => {
+  test("calls every listener, even if one throws", async () => {
     const warned = new Promise<Error>((resolve) => process.once("warning", resolve));
     const nats = await link(server);
     const session = openSession(nats.connection);
@@ -109,7 +109,7 @@ describe("a session", () => {
   });
 });
 
-test("the events of a server that goes are told in order, and nothing is left running", async () => {
+test("the events of a server that stops are emitted in order, and nothing is left running", async () => {
   const nats = await link(server);
   const { session, events } = sessionOn(nats);
   await nats.connection.reconnect();

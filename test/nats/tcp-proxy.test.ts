@@ -10,7 +10,7 @@ const server = useNatsServer();
 let proxy: TcpProxy;
 /** Through the proxy. */
 let client: NatsConnection;
-/** Straight to the server. */
+/** A direct connection to the server. */
 let direct: NatsConnection;
 
 beforeAll(async () => {
@@ -47,7 +47,7 @@ async function statusOf(connection: NatsConnection, type: string): Promise<void>
 }
 
 describe("what is forwarded", () => {
-  test("messages pass both ways, large ones too", async () => {
+  test("messages pass in both directions, large ones too", async () => {
     const atServer = await heard(direct);
     const atClient = await heard(client);
     const large = "x".repeat(900_000);
@@ -58,7 +58,7 @@ describe("what is forwarded", () => {
     expect(proxy.connections).toBe(1);
   });
 
-  test("while the way to the client is stalled the server keeps what it sends, and it arrives afterwards", async () => {
+  test("while the direction to the client is stalled the server buffers its messages, and they arrive afterwards", async () => {
     const atClient = await heard(client);
     proxy.stallToClient(true);
     const large = "x".repeat(900_000);
@@ -75,14 +75,14 @@ describe("what is forwarded", () => {
     await waitFor(() => atClient.length === 20);
   });
 
-  test("each frame is delayed, each way", async () => {
+  test("each frame is delayed, in both directions", async () => {
     proxy.delay(50);
     const started = performance.now();
     await client.flush();
     expect(performance.now() - started).toBeGreaterThanOrEqual(100);
   });
 
-  test("frames to the server that were held arrive later and in order", async () => {
+  test("held frames arrive at the server later and in order", async () => {
     const atServer = await heard(direct);
     proxy.toServer("hold");
     for (const payload of ["1", "2", "3"]) client.publish("demo", payload);
@@ -105,7 +105,7 @@ describe("what is forwarded", () => {
     expect(proxy.accepted).toBe(1);
   });
 
-  test("a filter drops only what it refuses", async () => {
+  test("a filter drops only the frames that it rejects", async () => {
     const atClient = await heard(client);
     proxy.filterToClient((frame) => !frame.text.includes("secret"));
     for (const payload of ["a", "secret", "b"]) direct.publish("demo", payload);
@@ -115,7 +115,7 @@ describe("what is forwarded", () => {
 });
 
 describe("single frames", () => {
-  test("a publish whose ack is taken away is stored, and its publisher doesn't know", async () => {
+  test("a publish whose ack is dropped is stored, and its publisher times out", async () => {
     await (await jetstreamManager(direct)).streams.add({ name: "acks", subjects: ["acks"] });
     const taken = proxy.takeNextToClient(isPubAck);
     await expect(jetstream(client).publish("acks", "1", { timeout: 200, retries: 1 })).rejects.toThrow();
@@ -124,7 +124,7 @@ describe("single frames", () => {
     await (await jetstreamManager(direct)).streams.delete("acks");
   });
 
-  test("the answer to one request is taken, other answers arrive", async () => {
+  test("the response to one request is dropped, other responses arrive", async () => {
     direct.subscribe("echo", { callback: (_error, message) => void message.respond(message.data) });
     await direct.flush();
     const taken = proxy.takeReplyTo(
@@ -148,7 +148,7 @@ describe("single frames", () => {
     expect(atServer).toEqual(["early", "late"]);
   });
 
-  test("waiting for a frame that never comes ends with the time limit, or with the proxy", async () => {
+  test("waiting for a frame that never arrives ends at the time limit, or with the proxy", async () => {
     await expect(proxy.takeNextToClient(() => false, 20)).rejects.toThrow(
       "waited 20 ms for a frame to the client",
     );
@@ -171,7 +171,7 @@ describe("the connection", () => {
     expect(proxy.accepted).toBe(1);
   });
 
-  test("a client that goes away in a black hole stays connected for the server until it ends", async () => {
+  test("a client that closes during a black hole stays connected for the server until the black hole ends", async () => {
     const { cid } = await connectionInfo();
     proxy.blackhole(true);
     proxy.refuse(true);
@@ -183,7 +183,7 @@ describe("the connection", () => {
     await closed;
   });
 
-  test("after a cut the client comes back through the proxy, once it accepts again", async () => {
+  test("after a cut the client reconnects through the proxy as soon as the proxy accepts connections", async () => {
     const disconnected = statusOf(client, "disconnect");
     const reconnected = statusOf(client, "reconnect");
     proxy.refuse(true);
@@ -214,7 +214,7 @@ describe("the connection", () => {
     await waitFor(async () => !(await listed(cid)));
   });
 
-  test("a server that is away ends the client's connection", async () => {
+  test("a server that stops ends the client's connection", async () => {
     const away = await startProxy({ target: { port: 1 } });
     await expect(connect({ servers: away.url, reconnect: false, timeout: 1000 })).rejects.toThrow();
     await waitFor(() => away.connections === 0);

@@ -1,6 +1,6 @@
 /**
- * A user of the account without our permissions says wrong things: garbage and huge records, forged advisories, forged
- * answers. None of it arrives, and the leader stays. An operator may ask nodes, and garbage moves nobody either.
+ * A user of the account without the permissions of a role publishes garbage, huge records, forged advisories and forged
+ * answers: nothing arrives, and the leader stays. An operator may send requests to nodes, and garbage changes nothing either.
  */
 import { describe, expect, test } from "vitest";
 import { waitFor } from "../../scripts/shared/wait.ts";
@@ -25,7 +25,7 @@ import { useForAll } from "../support/use-server.ts";
 /** Just below the server's limit of 1 MiB. */
 const HUGE = "x".repeat(1_000_000);
 const RECORD = JSON.stringify({ node_id: "forger", epoch: 1e6, acquired_at: 1, incarnation: "f", nonce: 1 });
-/** Where a record, or the answer to a node's question, would be taken for true. */
+/** Subjects on which a node would accept a record, or the answer to its request. */
 const BELIEVED = [
   leaseSubject(CLUSTER),
   republishSubject(CLUSTER),
@@ -36,7 +36,7 @@ const BELIEVED = [
 interface Scene {
   readonly leader: TestNode;
   readonly follower: TestNode;
-  /** Reads the bucket, asks the nodes. */
+  /** Reads the bucket and sends requests to nodes. */
   readonly operator: RoleConnection;
   readonly forger: RoleConnection;
 }
@@ -73,7 +73,7 @@ describe.each([PINNED_NATS_VERSION, OLDEST_NATS_VERSION])("on nats-server %s", (
     return JSON.parse(Buffer.from(message.data, "base64").toString()) as Stored;
   }
 
-  /** Two renewals later, and nobody has noticed anything. */
+  /** After two more renewals, no node has changed its state. */
   async function unmoved(all: Scene, term: TestNode["node"]["term"]): Promise<void> {
     const { nonce } = await stored(all);
     await waitFor(async () => (await stored(all)).nonce >= nonce + 2, { timeoutMs: 15_000 });
@@ -101,7 +101,7 @@ describe.each([PINNED_NATS_VERSION, OLDEST_NATS_VERSION])("on nats-server %s", (
     await unmoved(all, term);
   });
 
-  test("a forged advisory that the leader's presence is gone, and the server's word for it", async () => {
+  test("a forged advisory about the leader's presence, and a forged confirmation", async () => {
     const all = await scene();
     const { term } = all.leader.node;
     const { session } = await waitFor(async () => {
@@ -115,10 +115,10 @@ describe.each([PINNED_NATS_VERSION, OLDEST_NATS_VERSION])("on nats-server %s", (
     expect(await all.forger.maySubscribe(["$SYS.REQ.ACCOUNT.PING.CONNZ"])).toEqual([]);
     expect(await all.forger.mayPublish(["_INBOX_node.x.1"], gone)).toEqual([]);
     await unmoved(all, term);
-    expect(await stored(all)).toMatchObject({ session: { presence } }); // it is still the same one
+    expect(await stored(all)).toMatchObject({ session: { presence } }); // still the same presence
   });
 
-  test("a forged status, and orders in an operator's name", async () => {
+  test("a forged status, and requests of an operator", async () => {
     const all = await scene();
     const { term } = all.leader.node;
     const subjects = [`cluster_${CLUSTER}.status.leader`, `cluster_${CLUSTER}.status.*`, "$SRV.>"];
@@ -133,7 +133,7 @@ describe.each([PINNED_NATS_VERSION, OLDEST_NATS_VERSION])("on nats-server %s", (
     await unmoved(all, term);
   });
 
-  test("garbage and huge requests by an operator are answered, and move nobody", async () => {
+  test("garbage and huge requests of an operator are answered, and change nothing", async () => {
     const all = await scene();
     const { term } = all.leader.node;
     const ask = async (subject: string, data: string): Promise<unknown> =>

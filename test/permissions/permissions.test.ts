@@ -22,7 +22,7 @@ import { startChildNode } from "../support/node/child-node.ts";
 import { makeNode, type TestNode } from "../support/node/test-node.ts";
 import { useForAll } from "../support/use-server.ts";
 
-test("the example is a configuration that nats-server accepts, includes and all", async () => {
+test("nats-server accepts the example configuration with its includes", async () => {
   const { path } = await findNatsServer();
   const names = ["NODE", "NODE_A", "OBSERVER", "OPERATOR", "APPLICATION"];
   const env = Object.fromEntries(names.map((name) => [`${name}_PASSWORD`, `pw-${name}`]));
@@ -38,7 +38,7 @@ const LEASE = `$KV.KV_CLUSTER_${CLUSTER}.leader`;
 const BUCKET_CALLS = ["DELETE", "PURGE", "MSG.DELETE", "SNAPSHOT", "RESTORE"].map(
   (call) => `$JS.API.STREAM.${call}.${STREAM}`,
 );
-/** All that could move or fake a leadership. */
+/** Subjects that could move or forge a leadership. */
 const FORGERIES = [
   LEASE,
   ...BUCKET_CALLS,
@@ -58,7 +58,7 @@ const FORGERIES = [
 describe.each([PINNED_NATS_VERSION, OLDEST_NATS_VERSION])("on nats-server %s", (version) => {
   const server = useForAll(() => startSecured(version));
 
-  /** A node whose user has just this role. It must not be refused anything. */
+  /** A node whose user has this role only. No operation may be denied. */
   async function started(role: Role, nodeId: string, options: object = {}): Promise<TestNode> {
     const { servers = "", ...credentials } = login(server, role);
     const node = makeNode(
@@ -74,7 +74,7 @@ describe.each([PINNED_NATS_VERSION, OLDEST_NATS_VERSION])("on nats-server %s", (
       ({ level, message }) => level !== "info" && /permission|violation|allow|denied/i.test(message),
     );
 
-  test("nodes make the bucket, lead, see a leader's connection die at once, and hand over", async () => {
+  test("nodes create the bucket, lead, detect a crashed leader at once, and hand over", async () => {
     const options = { ...login(server, "node"), clusterId: CLUSTER, nodeId: "dying", leaseTtlMs: 10_000 };
     const dying = await startChildNode(server, options);
     await dying.next("become");
@@ -90,7 +90,7 @@ describe.each([PINNED_NATS_VERSION, OLDEST_NATS_VERSION])("on nats-server %s", (
     expect([...refusals(a), ...refusals(b)]).toEqual([]);
   });
 
-  test("a single node's user leads as that node and can't answer for another", async () => {
+  test("the user of a single node leads as that node and cannot answer for another", async () => {
     await (await started("node", "maker")).node.stop();
     const a = await started("node_a", "a");
     await a.until(() => a.node.isLeader());
@@ -103,7 +103,7 @@ describe.each([PINNED_NATS_VERSION, OLDEST_NATS_VERSION])("on nats-server %s", (
     expect(await own.maySubscribe(["_INBOX_node.>", "_INBOX_operator.>", "_INBOX.>"])).toEqual([]);
   });
 
-  test("an observer sees who leads and can change nothing", async () => {
+  test("an observer reads who leads and cannot change anything", async () => {
     const a = await started("node", "a");
     await a.until(() => a.node.isLeader());
     const watcher = await started("observer", "w", { observer: true });
@@ -119,7 +119,7 @@ describe.each([PINNED_NATS_VERSION, OLDEST_NATS_VERSION])("on nats-server %s", (
     expect(status.json()).toMatchObject({ nodeId: "b", role: "PRIMARY" });
   });
 
-  test("an operator sees everything, moves the leadership, and can't touch lease or bucket", async () => {
+  test("an operator reads the state, moves the leadership, and cannot change lease or bucket", async () => {
     const [a, b] = [await started("node", "a"), await started("node", "b")];
     await waitFor(() => a.node.isLeader() || b.node.isLeader());
     const [leader, other] = a.node.isLeader() ? [a, b] : [b, a];
@@ -150,7 +150,7 @@ describe.each([PINNED_NATS_VERSION, OLDEST_NATS_VERSION])("on nats-server %s", (
     expect(await own.mayPublish(forbidden)).toEqual([]);
   });
 
-  test("another user of the account can't forge a release, an advisory, an answer or a record", async () => {
+  test("another user of the account cannot forge a release, an advisory, an answer or a record", async () => {
     const a = await started("node", "a");
     await a.until(() => a.node.isLeader());
     const { epoch } = a.node;
@@ -159,7 +159,7 @@ describe.each([PINNED_NATS_VERSION, OLDEST_NATS_VERSION])("on nats-server %s", (
     expect(
       await forger.maySubscribe([
         ...["$JS.>", "$SYS.>", "$KV.>", "$SRV.>", "_INBOX.>", "_INBOX_node.>", `cluster_${CLUSTER}.>`, ">"],
-        // Who hears the question can answer it in the server's place.
+        // A user that receives the request could answer it in the server's place.
         "$SYS.REQ.ACCOUNT.PING.CONNZ",
         `$JS.API.STREAM.MSG.GET.${STREAM}`,
       ]),
@@ -211,7 +211,7 @@ test.each([
 });
 
 describe("nats-leader permissions", () => {
-  /** In this process: nothing here needs another one. */
+  /** Runs in this process: a child process would only be slower. */
   async function printed(...args: string[]): Promise<string> {
     const write = vi.spyOn(process.stdout, "write").mockReturnValue(true);
     try {

@@ -1,4 +1,4 @@
-/** What presence costs when it can't be had, or is lost again and again: bounded requests and renewals. */
+/** Requests and renewals stay bounded if presence cannot be created, or is lost repeatedly. */
 import { setTimeout as pause } from "node:timers/promises";
 import { expect, test } from "vitest";
 import { waitFor } from "../../scripts/shared/wait.ts";
@@ -13,7 +13,7 @@ import { useNatsServer } from "../support/use-server.ts";
 
 const server = useNatsServer();
 
-/** Hears of every attempt to make a presence consumer in the account. */
+/** Receives every request in the account to create a presence consumer. */
 async function hearCreations(operator: Operator): Promise<Recorder<string>> {
   const creations = new Recorder<string>();
   operator.connection.subscribe("$JS.API.CONSUMER.CREATE.>", {
@@ -25,7 +25,7 @@ async function hearCreations(operator: Operator): Promise<Recorder<string>> {
   return creations;
 }
 
-/** A cluster whose stream takes no consumer more. */
+/** A cluster whose stream accepts no further consumer. */
 async function crowded(): Promise<Operator> {
   const operator = await operatorOf(server, freshId());
   await operator.createBucket(0, { max_consumers: 1 });
@@ -35,7 +35,7 @@ async function crowded(): Promise<Operator> {
   return operator;
 }
 
-test("several elections on one connection, and none of their streams takes a consumer: they are tried with a pause", async () => {
+test("several elections on one connection whose streams accept no consumer: attempts are made with a pause", async () => {
   const operators = [await crowded(), await crowded(), await crowded()] as const;
   const creations = await hearCreations(operators[0]);
   const connection = await sharedConnection(server);
@@ -45,7 +45,7 @@ test("several elections on one connection, and none of their streams takes a con
   await pause(1000);
   expect(creations.items.length).toBeGreaterThan(1);
   expect(creations.items.length).toBeLessThan(10);
-  // And it comes when they do.
+  // Presence is created as soon as a stream accepts it.
   for (const operator of operators)
     await operator.api(`CONSUMER.DELETE.${streamName(operator.clusterId)}.full`);
   const presence = await presenceIn(operators[0]);
@@ -54,7 +54,7 @@ test("several elections on one connection, and none of their streams takes a con
   for (const node of nodes) expect(node.warnings("SESSION")).toEqual([expect.stringContaining("10026")]);
 });
 
-test("a presence that is deleted as often as it is made is made ever more rarely, and every renewal is worth it", async () => {
+test("a presence that is deleted after every creation is created less and less often, with no useless renewal", async () => {
   const clusterId = freshId();
   const leader = await startLeader(server, { ...LONG, clusterId, nodeId: "a" });
   const operator = await operatorOf(server, clusterId);
@@ -72,7 +72,7 @@ test("a presence that is deleted as often as it is made is made ever more rarely
   expect(leader.types()).toEqual(["started", "become-leader", "leader-change"]);
 });
 
-test("the stream of one election goes, and with it the presence of all on that connection: the others keep their terms", async () => {
+test("the stream of one election is deleted, and with it the presence of the connection: the other elections keep their terms", async () => {
   const connection = await sharedConnection(server);
   const clusterIds = [freshId(), freshId()] as const;
   const one = await startLeader({ connection }, { ...LONG, clusterId: clusterIds[0], nodeId: "a" });

@@ -1,4 +1,4 @@
-/** Three servers: the leader's connection, the stream's leader and the presence consumer are at different ones. */
+/** Three servers: the leader's connection, the stream leader and the presence consumer are on different ones. */
 import { beforeAll, expect, test } from "vitest";
 import { waitFor } from "../../scripts/shared/wait.ts";
 import { streamName } from "../../src/nats/names.ts";
@@ -33,7 +33,7 @@ interface Scene {
   readonly own: NatsServer;
 }
 
-/** Who leads a stream or a consumer. A server that does not know yet may not answer at all. */
+/** The server that leads a stream or a consumer. A server without that information may not answer. */
 async function nameInCluster(operator: Operator, call: string): Promise<string> {
   const ask = async (): Promise<string | undefined> => {
     const answer = await operator.connection.request(`$JS.API.${call}`, "", { timeout: 500 });
@@ -48,7 +48,7 @@ const hostOf = (operator: Operator, presence: string): Promise<string> =>
 /** A leader on a server that leads the stream or does not, and two followers on the other two. */
 async function scene(where: "with the stream" | "elsewhere"): Promise<Scene> {
   const shared = { ...LONG, clusterId: freshId() };
-  // The first to come makes the bucket; where it is can be seen then.
+  // The first node creates the bucket, whose server is known afterwards.
   const maker = await startNode({ servers: cluster.urls }, { ...shared, nodeId: "maker", observer: true });
   const operator = await operatorOf({ url: cluster.urls }, shared.clusterId);
   const streamLeader = await nameInCluster(operator, `STREAM.INFO.${streamName(shared.clusterId)}`);
@@ -66,7 +66,7 @@ async function scene(where: "with the stream" | "elsewhere"): Promise<Scene> {
   return { operator, leader, followers, own };
 }
 
-/** Has the presence made anew until it is on another server than the leader's connection. */
+/** Deletes the presence until it is recreated on another server than the leader's connection. */
 async function moveAway({ operator, own }: Scene): Promise<{ presence: string; host: string }> {
   let presence = await presenceIn(operator);
   for (let tries = 0; tries < 7; tries++) {
@@ -97,7 +97,7 @@ test(`its presence is deleted by hand on whatever server it is: no change of lea
   }
   expect(await leader.status()).toMatchObject({ held: true, epoch: 1 });
   for (const node of followers) {
-    // A cluster under load may let a read go unanswered; that is said, and no change.
+    // A cluster under load may drop a read: a warning, and no change of leader.
     expect(node.types().filter((type) => type !== "warning")).toEqual(["started", "leader-change"]);
   }
 });
@@ -116,7 +116,7 @@ test.skipIf(oldest)(
     });
     const heard = await operatorOf(all.own, operator.clusterId);
     await frozen.pause();
-    // Its heartbeats stop; and where the meta group's leader was frozen, it takes until there is another.
+    // Its heartbeats stop. If the leader of the meta group was frozen, a new one has to be elected first.
     const next = await waitFor(
       async () => {
         const now = await sessionIn(heard).catch(() => null);

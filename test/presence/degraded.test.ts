@@ -1,4 +1,4 @@
-/** Nodes that can't have a presence, may not ask or hear, or don't want any: W decides then, and that is said once. */
+/** Nodes whose presence, inquiry or advisory is denied, or that want none: the lease decides, and one warning is emitted. */
 import { describe, expect, test } from "vitest";
 import { freshId } from "../support/fresh-id.ts";
 import { type Operator, operatorOf } from "../support/node/operator.ts";
@@ -29,17 +29,17 @@ const restricted = useNatsServer({ config: USERS });
 const ADMIN = { user: "admin", pass: "p" };
 const admin = (clusterId: string): Promise<Operator> => operatorOf(restricted, clusterId, ADMIN);
 
-/** Its messages about crash detection. */
+/** A node's warnings about crash detection. */
 function complaints(node: TestNode): string[] {
   return node.warnings("SESSION").filter((message) => message.includes("crash"));
 }
 
 describe.each([
-  ["make consumers", "no_create", 'publish to "$JS.API.CONSUMER.CREATE.'],
-  ["ask about connections", "no_question", 'publish to "$SYS.REQ.ACCOUNT.PING.CONNZ"'],
-  ["hear of deleted consumers", "no_advisory", `subscribe to "${ADVISORY}.`],
+  ["create consumers", "no_create", 'publish to "$JS.API.CONSUMER.CREATE.'],
+  ["request CONNZ", "no_question", 'publish to "$SYS.REQ.ACCOUNT.PING.CONNZ"'],
+  ["subscribe to the advisory", "no_advisory", `subscribe to "${ADVISORY}.`],
 ])("a user that may not %s", (_, user, hint) => {
-  test("leads without a presence, says so in one warning and in its status, and is outwaited", async () => {
+  test("leads without presence, reports it in one warning and in its status, and is replaced after its lease", async () => {
     const clusterId = freshId();
     const options = { ...QUICK, clusterId, user, pass: "p" };
     const proxy = await proxied(restricted);
@@ -69,13 +69,13 @@ describe.each([
     for (const node of [leader, b]) {
       expect(complaints(node)).toEqual([expect.stringContaining(`allow this user to ${hint}`)]);
     }
-    // A subject as it goes into the permissions, not that of one attempt.
+    // The subject to allow, not the subject of one attempt.
     expect(complaints(leader)[0]).not.toMatch(/presence_/);
     expect(overlapped()).toBe(0);
     expect(questions.items).toEqual([]);
   });
 
-  test("follows a leader that has one, and leads at the latest after W", async () => {
+  test("follows a leader with presence, and leads at the latest after W", async () => {
     const clusterId = freshId();
     const proxy = await proxied(restricted);
     const leader = await startLeader(proxy, { ...QUICK, ...ADMIN, clusterId, nodeId: "leader" });
@@ -92,7 +92,7 @@ describe.each([
   });
 });
 
-test("two nodes on one connection whose user may not have a presence are both told", async () => {
+test("two nodes on one connection whose presence is denied both emit a warning", async () => {
   const connection = await sharedConnection(restricted, { user: "no_create", pass: "p" });
   const nodes = [
     await startLeader({ connection }, { ...QUICK, clusterId: freshId(), nodeId: "a" }),
@@ -105,7 +105,7 @@ test("two nodes on one connection whose user may not have a presence are both to
 });
 
 describe('crashDetection: "lease"', () => {
-  test("makes no consumer, names no presence, and a disconnect suspends nothing", async () => {
+  test("creates no consumer, names no presence, and does not suspend on a disconnect", async () => {
     const clusterId = freshId();
     const proxy = await proxied(server);
     const options = { ...LONG, clusterId, crashDetection: "lease" } as const;
@@ -157,15 +157,15 @@ describe("nodes with and without presence in one cluster:", () => {
     return { waited, reason: (await leader.next("lose-leadership")).reason };
   };
 
-  test("one that follows by lease outwaits a leader with a presence, though that is suspended", async () => {
+  test("a follower without crash detection waits for the lease of a leader with presence, even while that is suspended", async () => {
     expect(await cut("presence", "lease")).toEqual({ waited: true, reason: "expired" });
   });
 
-  test("one that follows by presence outwaits a leader that did not promise to suspend itself", async () => {
+  test("a follower with crash detection waits for the lease of a leader that does not suspend itself", async () => {
     expect(await cut("lease", "presence")).toEqual({ waited: true, reason: "expired" });
   });
 
-  test("of three, one with a presence takes over from another at once", async () => {
+  test("of three nodes, one with presence takes over from another at once", async () => {
     const shared = { ...LONG, clusterId: freshId() };
     const proxy = await proxied(server);
     const leader = await startLeader(proxy, { ...shared, nodeId: "leader" });
@@ -183,7 +183,7 @@ describe("nodes with and without presence in one cluster:", () => {
   });
 });
 
-test("the presence of a node that stops is gone from the server, whether it led or not", async () => {
+test("the presence of a node that stops is deleted on the server, whether it led or not", async () => {
   const shared = { ...LONG, clusterId: freshId() };
   const leader = await startLeader(server, { ...shared, nodeId: "a" });
   const follower = await startNode(server, { ...shared, nodeId: "b" });
@@ -195,7 +195,7 @@ test("the presence of a node that stops is gone from the server, whether it led 
   await consumersLeft(operator, 0);
 });
 
-test("nodes of several clusters on one connection have exactly one presence, and it moves when its cluster's node stops", async () => {
+test("nodes of several clusters on one connection share one presence, which moves when its cluster's node stops", async () => {
   const connection = await sharedConnection(server);
   const clusterIds = [freshId(), freshId(), freshId()];
   const nodes: TestNode[] = [];

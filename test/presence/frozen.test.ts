@@ -1,6 +1,6 @@
 /**
- * A process that is frozen or busy does not see its connection end. With a presence others may be leading by then: what
- * it answers first must be right.
+ * A process that is frozen or busy does not see its connection end. With presence another node may lead by then, so the first
+ * answer of `isLeader()` must be right.
  */
 import { describe, expect, test } from "vitest";
 import type { TcpProxy } from "../../scripts/shared/tcp-proxy.ts";
@@ -33,8 +33,8 @@ async function scene(options: object = LONG): Promise<Scene> {
   return { clusterId, proxy, frozen, other };
 }
 
-describe("a leader that is frozen, and whose connection is reset on both sides meanwhile,", () => {
-  test("is replaced at once, answers no on its first look, and loses its term to the successor", async () => {
+describe("a leader that is frozen while its connection is reset on both sides", () => {
+  test("is replaced at once, answers false first, and loses its term to the successor", async () => {
     const { proxy, frozen, other } = await scene();
     frozen.send({ do: "spin", gapMs: 500, limitMs: 20_000 });
     await freeze(frozen);
@@ -50,7 +50,7 @@ describe("a leader that is frozen, and whose connection is reset on both sides m
     expect(other.count("lose-leadership")).toBe(0);
   });
 
-  test("resumes its term when nobody else competes, and no hook is called", async () => {
+  test("resumes its term if no other node competes, and no hook is called", async () => {
     const clusterId = freshId();
     const proxy = await proxied(server);
     const frozen = await startChildNode(proxy, { ...LONG, clusterId, nodeId: "frozen" });
@@ -69,7 +69,7 @@ describe("a leader that is frozen, and whose connection is reset on both sides m
   });
 });
 
-test("a leader that is frozen for less than its span keeps its term and goes on, when its connection was kept", async () => {
+test("a leader that is frozen for less than its span keeps its term if its connection is kept", async () => {
   const options = { leaseTtlMs: 10_000, heartbeatIntervalMs: 500 };
   const { clusterId, frozen, other } = await scene(options);
   const heard = await (await operatorOf(server, clusterId)).hear();
@@ -78,19 +78,19 @@ test("a leader that is frozen for less than its span keeps its term and goes on,
   await goesBy(1200);
   frozen.child.kill("SIGCONT");
   const spun = await frozen.next("spun");
-  // Whatever has happened to the connection, it cannot know yet.
+  // The process cannot have detected a change of the connection yet.
   expect(spun.after).toBe(false);
   const before = heard.items.length;
   await waitFor(async () => (await frozen.status()).held);
   await heard.until((items) => items.length > before + 1);
   expect(await frozen.status()).toMatchObject({ held: true, role: "leader", epoch: 1 });
-  // The child says "started" when start() has returned, which may be after it became leader.
+  // The child reports "started" when start() has returned, which may be after it became leader.
   const asked = ["started", "status", "spinning", "spun"];
   expect(frozen.types().filter((type) => !asked.includes(type))).toEqual(["become"]);
   expect(other.types()).toEqual(["started", "leader-change"]);
 });
 
-test("a leader whose event loop was blocked answers no from 250 ms on, and yes after a turn of the loop", async () => {
+test("a leader whose event loop was blocked answers false from 250 ms on, and true after a turn of the loop", async () => {
   const clusterId = freshId();
   const a = await startLeader(server, { ...LONG, clusterId, nodeId: "a" });
   const { term } = a.node;
@@ -100,13 +100,13 @@ test("a leader whose event loop was blocked answers no from 250 ms on, and yes a
     seen.push({ at, held: term?.held, leads: a.node.isLeader() });
   }
   const afterwards = [a.node.isLeader(), term?.held];
-  // Microtasks are no turn of the loop: nothing has looked at the sockets.
+  // Microtasks are not a turn of the loop: no socket has been read.
   await Promise.resolve();
   afterwards.push(a.node.isLeader());
   expect(seen[0]).toMatchObject({ held: true, leads: true });
   expect(seen.at(-1)).toMatchObject({ held: false, leads: false });
   expect(seen.filter(({ at }) => at >= 250).every(({ held, leads }) => !held && !leads)).toBe(true);
-  // Once it says no it stays with that while the block lasts.
+  // After the first false, it stays false while the block lasts.
   expect(seen.findLastIndex(({ leads }) => leads)).toBeLessThan(seen.findIndex(({ leads }) => !leads));
   expect(afterwards).toEqual([false, false, false]);
   await waitFor(() => a.node.isLeader());
@@ -115,7 +115,7 @@ test("a leader whose event loop was blocked answers no from 250 ms on, and yes a
   expect(a.hooks.items.map(({ name }) => name)).toEqual(["onBecomeLeader", "onLeaderChange"]);
 });
 
-test("a leader whose connection ends while its event loop is blocked is suspended before it can say yes again", async () => {
+test("a leader whose connection ends while its event loop is blocked is suspended before it can answer true again", async () => {
   const clusterId = freshId();
   const proxy = await proxied(server);
   const child = await startChildNode(proxy, { ...LONG, clusterId, nodeId: "a" });
@@ -133,13 +133,13 @@ test("a leader whose connection ends while its event loop is blocked is suspende
   expect(await child.next("lose-ended")).toMatchObject({ reason: "superseded" });
 });
 
-/** Stops it within its loop. */
+/** Blocks the event loop of the child. */
 async function freeze(node: ChildNode): Promise<void> {
   await node.next("spinning");
   node.child.kill("SIGSTOP");
 }
 
-/** Time that must go by while a process stands still: there is nothing else to wait for. */
+/** Time passes while the process is frozen: there is no event to await. */
 function goesBy(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
 }

@@ -1,4 +1,4 @@
-/** The leader's process is killed. Leases are so long that whoever leads at once was let by a confirmed death. */
+/** The leader's process is killed. Leases are so long that a node can lead at once only after a confirmation. */
 import { describe, expect, test } from "vitest";
 import { within } from "../../scripts/shared/wait.ts";
 import { startNatsServer } from "../../src/testing.ts";
@@ -29,7 +29,7 @@ describe.each([
   ["the global account", () => server, {}],
   ["an account", () => withAccounts, { user: "a", pass: "p" }],
 ])("in %s", (_, place, login) => {
-  test("the next one leads with the next epoch, and the others learn of it", async () => {
+  test("the next leader has the next epoch, and the other nodes follow it", async () => {
     const shared = { ...LONG, ...login, clusterId: freshId() };
     const dead = await startChildNode(place(), { ...shared, nodeId: "dead" });
     await dead.next("become");
@@ -43,7 +43,7 @@ describe.each([
     expect(nodes.map((node) => node.count("become-leader")).reduce((sum, n) => sum + n)).toBe(1);
   });
 
-  test("a fresh node that finds nobody alive leads at once, when the record's connection is confirmed closed", async () => {
+  test("a new node without any other leads at once, if the connection in the record is confirmed closed", async () => {
     const shared = { ...LONG, ...login, clusterId: freshId() };
     const dead = await startChildNode(place(), { ...shared, nodeId: "dead" });
     await dead.next("become");
@@ -54,7 +54,7 @@ describe.each([
   });
 });
 
-test("three leaders at once: every cluster's next one leads, though one connection follows them all", async () => {
+test("three leaders at the same time are replaced in their clusters, although one connection follows all three", async () => {
   const clusterIds = [freshId(), freshId(), freshId()];
   const dead = await Promise.all(
     clusterIds.map((clusterId) => startChildNode(server, { ...LONG, clusterId, nodeId: "dead" })),
@@ -71,7 +71,7 @@ test("three leaders at once: every cluster's next one leads, though one connecti
   ]);
 });
 
-test("after its presence was deleted by hand: the followers had learnt its new name", async () => {
+test("after its presence was deleted by an operator: the followers know its new name", async () => {
   const shared = { ...LONG, clusterId: freshId() };
   const dead = await startChildNode(server, { ...shared, nodeId: "dead" });
   await dead.next("become");
@@ -90,7 +90,7 @@ test("after its presence was deleted by hand: the followers had learnt its new n
   expect((await b.becomes()).epoch).toBe(2);
 });
 
-test("while its followers were disconnected: they find out when they are back", async () => {
+test("while its followers were disconnected: they detect it after reconnecting", async () => {
   const shared = { ...LONG, clusterId: freshId() };
   const dead = await startChildNode(server, { ...shared, nodeId: "dead" });
   await dead.next("become");
@@ -107,8 +107,8 @@ test("while its followers were disconnected: they find out when they are back", 
   expect(leader.node.epoch).toBe(2);
 });
 
-describe("a fresh node that finds nobody alive waits for W when nobody can say that the holder is gone:", () => {
-  test("the server was restarted meanwhile, and is not the one that held the connection", async () => {
+describe("a new node without any other waits for W if the death cannot be confirmed:", () => {
+  test("the server was restarted, and is not the one that held the connection", async () => {
     const own = await startNatsServer();
     atEnd(() => own.dispose());
     const shared = { ...QUICK, clusterId: freshId() };
@@ -124,7 +124,7 @@ describe("a fresh node that finds nobody alive waits for W when nobody can say t
     expect(performance.now() - begun).toBeGreaterThanOrEqual(shared.leaseTtlMs);
   });
 
-  test("the record names no presence, so its holder never promised to suspend itself", async () => {
+  test("the record names no presence, so its holder does not suspend itself", async () => {
     const shared = { ...QUICK, clusterId: freshId() };
     const dead = await startChildNode(server, { ...shared, nodeId: "dead", crashDetection: "lease" });
     await dead.next("become");
@@ -137,7 +137,7 @@ describe("a fresh node that finds nobody alive waits for W when nobody can say t
   });
 });
 
-test("a stop that is followed by the end of the process is no crash: nobody asks about the connection", async () => {
+test("a stop before the end of the process is no crash: no node inquires about the connection", async () => {
   const shared = { ...LONG, clusterId: freshId() };
   const a = await startChildNode(server, { ...shared, nodeId: "a" });
   await a.next("become");

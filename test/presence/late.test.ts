@@ -1,4 +1,4 @@
-/** What a dead leader leaves on the way: renewals that are applied after its death was confirmed, advisories that are lost. */
+/** After a leader's death: renewals that are applied after the confirmation, and lost advisories. */
 import { expect, test } from "vitest";
 import { freshId } from "../support/fresh-id.ts";
 import { operatorOf } from "../support/node/operator.ts";
@@ -10,7 +10,7 @@ import { useNatsServer } from "../support/use-server.ts";
 
 const server = useNatsServer();
 
-test("a renewal of a connection that was confirmed dead puts nothing off: it was sent before", async () => {
+test("a renewal from a connection that is confirmed closed does not delay the takeover: it was sent before", async () => {
   const clusterId = freshId();
   const [own, others] = [await proxied(server), await proxied(server)];
   const leader = await startLeader(own, { ...LONG, clusterId, nodeId: "leader" });
@@ -22,7 +22,7 @@ test("a renewal of a connection that was confirmed dead puts nothing off: it was
   const taking = others.takeNextToServer(isLeaseWrite(clusterId));
   own.cut();
   const takeover = await taking;
-  // As if it had waited for a quorum meanwhile.
+  // As if the write had waited for a quorum.
   await operator.put({ ...record, nonce: Number(record["nonce"]) + 1 });
   takeover.release();
   expect((await b.becomes()).epoch).toBe(2);
@@ -30,7 +30,7 @@ test("a renewal of a connection that was confirmed dead puts nothing off: it was
   expect(await leader.next("lose-leadership")).toMatchObject({ reason: "superseded" });
 });
 
-test("an advisory that gets lost is made up for when the heartbeats stop", async () => {
+test("a lost advisory is compensated for when the renewals stop", async () => {
   const clusterId = freshId();
   const [own, others] = [await proxied(server), await proxied(server)];
   const options = { leaseTtlMs: 30_000, heartbeatIntervalMs: 500, clusterId };
@@ -47,7 +47,7 @@ test("an advisory that gets lost is made up for when the heartbeats stop", async
   expect(questions.items).toHaveLength(1);
 });
 
-test("a leader that is connected and silent is asked about, and outwaited all the same", async () => {
+test("a leader that is connected and silent causes an inquiry, and is replaced only after its lease", async () => {
   const clusterId = freshId();
   const own = await proxied(server);
   const options = { leaseTtlMs: 2000, clusterId };

@@ -1,4 +1,4 @@
-/** A leader whose connection is at a leaf node: the leaf is asked over the hub, or it can't be asked. */
+/** A leader connected to a leaf node, which answers inquiries through the hub, or cannot be reached. */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -47,18 +47,21 @@ afterAll(async () => {
 test.each([
   ["the same one", () => leaf],
   ["the hub", () => hub],
-])("a leader on a leaf node is replaced at once by a node on %s: the leaf answers both", async (_, place) => {
-  const shared = { ...LONG, ...APP, clusterId: freshId() };
-  const dead = await startChildNode(leaf, { ...shared, nodeId: "dead" });
-  await dead.next("become");
-  const b = await startNode(place(), { ...shared, nodeId: "b" });
-  await b.until(() => b.node.epoch === 1);
-  await presenceIn(await operatorOf(hub, shared.clusterId, APP));
-  dead.child.kill("SIGKILL");
-  expect((await b.becomes()).epoch).toBe(2);
-});
+])(
+  "a leader on a leaf node is replaced at once by a node on %s: the leaf node answers both",
+  async (_, place) => {
+    const shared = { ...LONG, ...APP, clusterId: freshId() };
+    const dead = await startChildNode(leaf, { ...shared, nodeId: "dead" });
+    await dead.next("become");
+    const b = await startNode(place(), { ...shared, nodeId: "b" });
+    await b.until(() => b.node.epoch === 1);
+    await presenceIn(await operatorOf(hub, shared.clusterId, APP));
+    dead.child.kill("SIGKILL");
+    expect((await b.becomes()).epoch).toBe(2);
+  },
+);
 
-test("the leaf node itself is killed: the node on the hub hears of it, asks, is told nothing, and waits for W", async () => {
+test("the leaf node itself is killed: the node on the hub suspects, inquires, gets no answer, and waits for W", async () => {
   const shared = { leaseTtlMs: 1500, ...APP, clusterId: freshId() };
   const leader = await startLeader(leaf, { ...shared, nodeId: "leader" });
   const b = await startNode(hub, { ...shared, nodeId: "b" });

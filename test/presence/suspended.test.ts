@@ -1,4 +1,4 @@
-/** The leader loses its connection: suspended at once, and back by a renewal that names the new connection, or not. */
+/** The leader loses its connection: it is suspended at once, and resumes only by a renewal that names the new connection. */
 import { expect, test } from "vitest";
 import type { TcpProxy } from "../../scripts/shared/tcp-proxy.ts";
 import { waitFor } from "../../scripts/shared/wait.ts";
@@ -15,7 +15,7 @@ const server = useNatsServer();
 interface Scene {
   readonly clusterId: string;
   readonly proxy: TcpProxy;
-  /** Behind the proxy. Nobody else competes. */
+  /** Behind the proxy. No other node competes. */
   readonly leader: TestNode;
   readonly operator: Operator;
 }
@@ -29,7 +29,7 @@ async function scene(): Promise<Scene> {
   return { clusterId, proxy, leader, operator };
 }
 
-test("it is suspended from the moment its connection is gone, and is told so before it can be connected again", async () => {
+test("it is suspended as soon as its connection ends, and emits the event before it can reconnect", async () => {
   const { proxy, leader, operator } = await scene();
   const { term } = leader.node;
   const atEvent: unknown[] = [];
@@ -49,7 +49,7 @@ test("it is suspended from the moment its connection is gone, and is told so bef
   await leader.next("resumed");
 });
 
-test("it resumes only by a renewal that names the new connection, and its status says so until then", async () => {
+test("it resumes only by a renewal that names the new connection, and its status shows it as suspended until then", async () => {
   const { clusterId, proxy, leader, operator } = await scene();
   const { term } = leader.node;
   const before = await sessionIn(operator);
@@ -57,7 +57,7 @@ test("it resumes only by a renewal that names the new connection, and its status
   proxy.cut();
   await leader.next("suspended");
   const held = await renewal;
-  // Connected, its service is back, and it still may not act.
+  // Connected and with its service restored, it still may not act.
   const status = await waitFor(() => statusOf(operator, "leader").catch(() => null));
   expect(status).toMatchObject({
     state: "suspended",
@@ -87,7 +87,7 @@ test("it resumes only by a renewal that names the new connection, and its status
   expect(leader.calls("onBecomeLeader").length + leader.calls("onLoseLeadership").length).toBe(1);
 });
 
-test("it loses, superseded, when another one stands in the record by then", async () => {
+test("it loses its term as superseded if the record names another holder by then", async () => {
   const { clusterId, proxy, leader } = await scene();
   const { term } = leader.node;
   const b = await startNode(server, { ...LONG, clusterId, nodeId: "b" });
@@ -106,7 +106,7 @@ test("it loses, superseded, when another one stands in the record by then", asyn
   expect(overlapped()).toBe(0);
 });
 
-test("a connection that is cut again before the renewal is answered does not resume it", async () => {
+test("it does not resume if the connection is cut again before the renewal is answered", async () => {
   const { clusterId, proxy, leader } = await scene();
   for (let times = 1; times <= 3; times++) {
     const answer = proxy.takeReplyTo(isLeaseWrite(clusterId));
@@ -120,7 +120,7 @@ test("a connection that is cut again before the renewal is answered does not res
   expect(leader.node).toMatchObject({ role: "leader", epoch: 1 });
 });
 
-test("one that is stopped while it is suspended leaves, and nobody resumes anything", async () => {
+test("a node that is stopped while suspended does not resume", async () => {
   const { proxy, leader } = await scene();
   proxy.refuse(true);
   proxy.cut();

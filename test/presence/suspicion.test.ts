@@ -1,4 +1,4 @@
-/** Words about the leader's connection that are false, old, many, or forged: none of them changes the leader. */
+/** Advisories and answers about the leader's connection that are false, old, repeated or forged do not change the leader. */
 import { describe, expect, test } from "vitest";
 import { waitFor } from "../../scripts/shared/wait.ts";
 import { consumerDeletedAdvisory } from "../../src/nats/names.ts";
@@ -50,7 +50,7 @@ function expectUntouched({ leader, followers }: Pick<Scene, "leader" | "follower
   }
 }
 
-test("its presence is deleted by hand: the followers ask, nothing changes, and the record soon names another", async () => {
+test("its presence is deleted by an operator: the followers inquire, the leader stays, and the record names a new presence", async () => {
   const all = await scene();
   const { operator } = all;
   const questions = await hearQuestions(operator);
@@ -69,7 +69,7 @@ test("its presence is deleted by hand: the followers ask, nothing changes, and t
   expect(new Set(questions.items)).toEqual(new Set([own]));
 });
 
-test("an advisory that nobody's death has caused, a hundred times: no change, and one question at a time", async () => {
+test("a hundred advisories without a death: the leader stays, and one inquiry is open at a time", async () => {
   const all = await scene();
   const { operator } = all;
   const questions = await hearQuestions(operator);
@@ -80,11 +80,11 @@ test("an advisory that nobody's death has caused, a hundred times: no change, an
   await questions.until((asked) => asked.length >= all.followers.length);
   await (await operator.hear()).next(() => true);
   expectUntouched(all);
-  // Per follower one that was under way, and one more for all that came meanwhile.
+  // For each follower one open inquiry, and one more for all advisories that arrived during it.
   expect(questions.items.length).toBeLessThan(20);
 });
 
-test("advisories of presences that are nobody's, or of another cluster's leader, are not even asked about", async () => {
+test("advisories about an unknown presence or another cluster's leader cause no inquiry", async () => {
   const one = await scene();
   const other = await scene();
   const questions = await hearQuestions(one.operator);
@@ -98,8 +98,8 @@ test("advisories of presences that are nobody's, or of another cluster's leader,
   expectUntouched(other);
 });
 
-describe("the leader's connection is made anew in between:", () => {
-  test("the death of the old one is confirmed late, and does not depose the leader on the new one", async () => {
+describe("the leader has reconnected in between:", () => {
+  test("a late confirmation for the old connection does not depose the leader on the new one", async () => {
     const clusterId = freshId();
     const [own, others] = [await proxied(server), await proxied(server)];
     const leader = await startLeader(own, { ...LONG, clusterId, nodeId: "leader" });
@@ -112,7 +112,7 @@ describe("the leader's connection is made anew in between:", () => {
     const late = others.takeReplyTo(isQuestion);
     own.refuse(true);
     own.cut();
-    // The truth about the old connection is on its way while the record names the new one.
+    // The answer about the old connection is on its way while the record already names the new one.
     const word = await late;
     expect(word.frame.text).not.toContain(`"cid":${before},`);
     own.refuse(false);
@@ -121,7 +121,7 @@ describe("the leader's connection is made anew in between:", () => {
       ({ record }) => (record?.["session"] as { presence?: string } | undefined)?.presence !== undefined,
     );
     expect(word.release()).toBe(true);
-    await statusOf(operator, "b"); // b has handled whatever came before
+    await statusOf(operator, "b"); // b has handled everything before this request
     expect(leader.node.isLeader()).toBe(true);
     expect(leader.types().filter((type) => type === "become-leader" || type === "lose-leadership")).toEqual([
       "become-leader",
@@ -131,7 +131,7 @@ describe("the leader's connection is made anew in between:", () => {
     expect(new Set(writers)).toEqual(new Set(["leader"]));
   });
 
-  test("a takeover that was under way loses against the renewal that names the new one", async () => {
+  test("a takeover that was already sent loses against the renewal that names the new connection", async () => {
     const clusterId = freshId();
     const [own, others] = [await proxied(server), await proxied(server)];
     const leader = await startLeader(own, { ...LONG, clusterId, nodeId: "leader" });
@@ -150,7 +150,7 @@ describe("the leader's connection is made anew in between:", () => {
   });
 });
 
-test("many elections on one connection ask once about a leader that all of them follow", async () => {
+test("many elections on one connection inquire once about a leader that all of them follow", async () => {
   const clusterIds = Array.from({ length: 30 }, () => freshId());
   const [leading, following] = [await sharedConnection(server), await sharedConnection(server)];
   const leaders = await Promise.all(
