@@ -7,16 +7,16 @@ import type {
   Effect,
   ElectionConfig,
   ElectionState,
+  ElectionWarningCode,
   HolderKnowledge,
   Leader,
   LeaseKnowledge,
   Link,
+  OwnTerm,
   Reads,
   Retry,
   Role,
   RoleName,
-  Term,
-  WarningCode,
   Writes,
 } from "./types.ts";
 
@@ -104,7 +104,7 @@ export function emit(draft: Draft, effect: Effect): void {
   draft.effects.push(effect);
 }
 
-export function warn(draft: Draft, code: WarningCode, message: string, error?: Error): void {
+export function warn(draft: Draft, code: ElectionWarningCode, message: string, error?: Error): void {
   emit(draft, { type: "warning", code, message, ...(error === undefined ? {} : { error }) });
 }
 
@@ -118,18 +118,18 @@ export function roleFrom<N extends RoleName>(draft: Draft, ...allowed: N[]): Ext
 }
 
 /** The running term, in whichever role. */
-export function termOf({ role }: ElectionState): Term | null {
+export function termOf({ role }: ElectionState): OwnTerm | null {
   return role.name === "leader" || role.name === "suspended" || role.name === "draining" ? role.term : null;
 }
 
 /** Changes the running term. */
 export function setTerm(
   draft: Draft,
-  patch: Partial<Pick<Term, "revision" | "deadline" | "renewAtMono">>,
+  patch: Partial<Pick<OwnTerm, "revision" | "deadline" | "renewAtMono">>,
 ): void {
   const role = roleFrom(draft, "leader", "suspended", "draining");
   const { term: before } = role;
-  const term: Term = {
+  const term: OwnTerm = {
     epoch: before.epoch,
     acquiredAt: before.acquiredAt,
     revision: patch.revision ?? before.revision,

@@ -17,10 +17,10 @@ import type {
   Leader,
   LeaseRecord,
   LossReason,
+  OwnTerm,
   ResignReason,
   SentWrite,
   Snapshot,
-  Term,
   WriteOutcome,
 } from "./types.ts";
 import { coversBinding, sameBinding, sendRecord, sendRelease } from "./writes.ts";
@@ -31,7 +31,7 @@ export function become(draft: Draft, sent: SentWrite, revision: number): void {
   const deadline = deadlineOf(draft, sent.sentAt);
   if (hasReached(deadline, draft.now)) throw new Error("bug: a term would begin after its deadline");
   const upToDate = coversBinding(sent.binding, draft.link.binding);
-  const term: Term = {
+  const term: OwnTerm = {
     epoch: sent.epoch,
     acquiredAt: sent.sentAt.wall,
     revision,
@@ -84,7 +84,7 @@ export function release(draft: Draft): void {
   });
 }
 
-function timeoutOf(draft: Draft, term: Term): number {
+function timeoutOf(draft: Draft, term: OwnTerm): number {
   return Math.min(draft.config.requestTimeoutMs, remainingMs(term.deadline, draft.now));
 }
 

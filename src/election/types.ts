@@ -163,8 +163,8 @@ export interface SentWrite {
   readonly binding: SessionBinding | null;
 }
 
-/** One unbroken period of leadership. */
-export interface Term {
+/** This node's term as the election keeps it; the application gets the `Term` of `src/node/term.ts`. */
+export interface OwnTerm {
   readonly epoch: number;
   readonly acquiredAt: number;
   /** Last revision known to be ours. */
@@ -197,13 +197,13 @@ export type Role =
   /** An acquiring write is in flight, or its outcome is unknown. Not the leader. */
   | { readonly name: "campaigning" }
   /** A write of ours is applied. The only role in which a term can be held. */
-  | { readonly name: "leader"; readonly term: Term }
+  | { readonly name: "leader"; readonly term: OwnTerm }
   /** The term goes on but is not held: no renewal sent on the present connection is known to be applied. */
-  | { readonly name: "suspended"; readonly term: Term }
+  | { readonly name: "suspended"; readonly term: OwnTerm }
   /** The application stops its work; the lease is renewed until then, and deleted after. Not held. */
   | {
       readonly name: "draining";
-      readonly term: Term;
+      readonly term: OwnTerm;
       readonly reason: ResignReason;
       readonly successor: string | undefined;
       /** The work has ended: the lease may be deleted. */
@@ -347,7 +347,8 @@ export type ElectionEvent =
 
 // ---------------------------------------------------------------------------------------------- effects
 
-export type WarningCode =
+/** Explained in `src/node/warning-code.ts`. */
+export type ElectionWarningCode =
   | "DUPLICATE_NODE_ID"
   | "EPOCH_REGRESSED"
   | "BUCKET_MISSING"
@@ -384,7 +385,12 @@ export type Effect =
   /** The lease of a drained term was deleted, or is left to expire. Follows every `drain`. */
   | { readonly type: "released"; readonly epoch: number; readonly deleted: boolean }
   | { readonly type: "leader-change"; readonly leader: Leader | null }
-  | { readonly type: "warning"; readonly code: WarningCode; readonly message: string; readonly error?: Error }
+  | {
+      readonly type: "warning";
+      readonly code: ElectionWarningCode;
+      readonly message: string;
+      readonly error?: Error;
+    }
   /** Final. Nothing of this incarnation is in flight any more, unless the connection is down. */
   | { readonly type: "stopped" };
 

@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, expectTypeOf, test } from "vitest";
 import { referenceTables, UNIONS, unionMembers } from "../../scripts/build/reference.ts";
-import type { WarningCode as ElectionWarningCode } from "../../src/election/types.ts";
+import type { ElectionWarningCode } from "../../src/election/types.ts";
 import type { LossReason, WarningCode } from "../../src/index.ts";
 import type { BackendWarningCode } from "../../src/runtime/backend.ts";
 
