@@ -4,7 +4,8 @@
 //   npm run --silent size -- --json  {"bundleBytes", "installedBytes", "tarballBytes", "unreachableFiles"}
 //
 // bundleBytes       import { Node } from "nats-leader", bundled with all dependencies and minified by esbuild
-// installedBytes    node_modules after npm install of the tarball, on a disk with blocks of 4 KiB (du -s)
+// installedBytes    node_modules after npm install of the tarball: the sum of its files (du --apparent-size). On a disk with
+//                   blocks of 4 KiB it takes about 30 % more, because most files are small.
 // tarballBytes      the file that is uploaded
 // unreachableFiles  files of dist that no export or command reaches
 import { spawnSync } from "node:child_process";
@@ -15,10 +16,9 @@ import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 import { unreachableFiles } from "./reachable.mjs";
 
-const LIMITS = { bundleBytes: 450_000, installedBytes: 13_000_000, unreachableFiles: 0 };
+const LIMITS = { bundleBytes: 450_000, installedBytes: 11_000_000, unreachableFiles: 0 };
 /** Packages that a bundle of the library must not contain: the command line's, and what only tests use. */
 const NOT_IN_BUNDLE = /node_modules\/(commander|pino|zod\/.*locales)\//;
-const BLOCK = 4096;
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), "nats-leader-size-"));
@@ -30,7 +30,7 @@ const bundle = await bundled(project);
 const unreachable = unreachableFiles(join(project, "node_modules/nats-leader"));
 const sizes = {
   bundleBytes: bundle.bytes,
-  installedBytes: diskUsage(join(project, "node_modules")),
+  installedBytes: sizeOf(join(project, "node_modules")),
   tarballBytes: statSync(tarball).size,
   unreachableFiles: unreachable.length,
 };
@@ -82,11 +82,10 @@ async function bundled(path) {
   return { bytes, unwanted: Object.keys(inputs).filter((name) => NOT_IN_BUNDLE.test(name)) };
 }
 
-function diskUsage(path) {
+function sizeOf(path) {
   const stats = lstatSync(path);
-  const own = Math.max(1, Math.ceil(stats.size / BLOCK)) * BLOCK;
-  if (!stats.isDirectory()) return own;
-  return readdirSync(path).reduce((sum, name) => sum + diskUsage(join(path, name)), own);
+  if (!stats.isDirectory()) return stats.size;
+  return readdirSync(path).reduce((sum, name) => sum + sizeOf(join(path, name)), 0);
 }
 
 function run(command, args, cwd) {
