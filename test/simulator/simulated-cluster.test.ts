@@ -216,7 +216,7 @@ describe("leadership in a simulated cluster", () => {
 });
 
 describe("time in a simulated cluster", () => {
-  test("applies to timeouts of the library", async () => {
+  test("applies to timeouts of the library", { timeout: 60_000 }, async () => {
     const made = await led("ab");
     const follower = made.nodes.get(made.first === "a" ? "b" : "a");
     const waited = errorOf(follower?.campaign({ timeoutMs: 3_600_000 }) ?? Promise.resolve());
