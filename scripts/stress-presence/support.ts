@@ -5,8 +5,9 @@ import { connect, type NatsConnection } from "@nats-io/transport-node";
 import { BenchChild } from "../../src/bench/child.ts";
 import type { ChildReport } from "../../src/bench/messages.ts";
 import { type Summary, summarize } from "../../src/bench/stats.ts";
-import type { SessionBinding } from "../../src/election/types.ts";
 import { parseObject } from "../../src/nats/api/js-api.ts";
+import { parseStoredMessage } from "../../src/nats/api/stored-message.ts";
+import { decodeStored } from "../../src/nats/lease/record-codec.ts";
 import { CONNECTIONS_PING, leaseSubject, streamName } from "../../src/nats/names.ts";
 import type { NatsServer } from "../../src/testing/server/types.ts";
 
@@ -97,9 +98,9 @@ export class Operator {
     const answer = await this.#call(`STREAM.MSG.GET.${streamName(clusterId)}`, {
       last_by_subj: leaseSubject(clusterId),
     });
-    const { message } = answer as { message?: { data?: string } };
-    const record = parseObject(Buffer.from(message?.data ?? "", "base64"));
-    return (record?.["session"] as SessionBinding | undefined)?.presence;
+    const stored = parseStoredMessage(answer);
+    const entry = stored === null ? null : decodeStored(stored);
+    return entry?.kind === "record" ? entry.record.session?.presence : undefined;
   }
 
   /** Resolves with true if the presence existed. */

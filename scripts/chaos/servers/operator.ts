@@ -1,7 +1,8 @@
 /** A connection to the servers that belongs to no node: an operator, another user of the account, or a stranger. */
 import { setTimeout as pause } from "node:timers/promises";
 import { connect, headers, type Msg, type NatsConnection } from "@nats-io/transport-node";
-import { parseObject } from "../../../src/nats/api/js-api.ts";
+import { parseStoredMessage } from "../../../src/nats/api/stored-message.ts";
+import { decodeStored } from "../../../src/nats/lease/record-codec.ts";
 import { bucketName, leaseSubject, republishSubject, streamName } from "../../../src/nats/names.ts";
 import { CLUSTER_ID } from "../node/messages.ts";
 
@@ -81,9 +82,9 @@ export class Operator {
     const answer = await this.api(`STREAM.MSG.GET.${streamName(CLUSTER_ID)}`, {
       last_by_subj: leaseSubject(CLUSTER_ID),
     });
-    const { data = "" } = answer["message"] as { data?: string };
-    const record = parseObject(Buffer.from(data, "base64"));
-    return (record?.["session"] as { presence?: string } | undefined)?.presence;
+    const stored = parseStoredMessage(answer);
+    const entry = stored === null ? null : decodeStored(stored);
+    return entry?.kind === "record" ? entry.record.session?.presence : undefined;
   }
 
   async close(): Promise<void> {

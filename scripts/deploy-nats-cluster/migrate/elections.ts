@@ -1,5 +1,8 @@
 /** Finds elections among the streams; an election must not be copied while its nodes run. */
 import type { NatsConnection } from "@nats-io/transport-node";
+import type { LeaseEntry } from "../../../src/election/types.ts";
+import { parseStoredMessage } from "../../../src/nats/api/stored-message.ts";
+import { decodeStored } from "../../../src/nats/lease/record-codec.ts";
 import { leaseSubject, serviceName, streamName } from "../../../src/nats/names.ts";
 import { DeployError } from "../errors.ts";
 import { ApiRefusal, call, isNoResponders, objectOf } from "./api.ts";
@@ -9,6 +12,9 @@ const ANSWER_MS = 1000;
 const NO_MESSAGE = 10037;
 /** TTL of a record without one: go-cluster's default. */
 const DEFAULT_TTL_MS = 10_000;
+
+/** Nodes treat an unreadable record as a lease that has to expire. */
+const UNKNOWN_HOLDER = { by: "unknown", ttlMs: DEFAULT_TTL_MS };
 
 const [PREFIX = ""] = streamName("\0").split("\0");
 
@@ -26,24 +32,18 @@ export async function electionsAmong(nats: NatsConnection, streams: readonly str
 async function holderOf(nats: NatsConnection, clusterId: string): Promise<Election["held"]> {
   const subject = `$JS.API.STREAM.MSG.GET.${streamName(clusterId)}`;
   try {
-    const { message } = await call(nats, subject, { last_by_subj: leaseSubject(clusterId) });
-    const { data, hdrs } = objectOf(message);
-    const text = (base64: unknown): string => Buffer.from(String(base64 ?? ""), "base64").toString();
-    if (/^(KV-Operation: (DEL|PURGE)|Nats-Marker-Reason:)/m.test(text(hdrs))) return null;
-    return heldBy(text(data));
+    const stored = parseStoredMessage(await call(nats, subject, { last_by_subj: leaseSubject(clusterId) }));
+    return stored === null ? UNKNOWN_HOLDER : heldBy(decodeStored(stored));
   } catch (error) {
     if (error instanceof ApiRefusal && error.code === NO_MESSAGE) return null;
     throw error;
   }
 }
 
-function heldBy(text: string): Election["held"] {
-  try {
-    const { node_id, ttl_ms } = objectOf(JSON.parse(text));
-    return { by: String(node_id), ttlMs: typeof ttl_ms === "number" ? ttl_ms : DEFAULT_TTL_MS };
-  } catch {
-    return { by: "unknown", ttlMs: DEFAULT_TTL_MS }; // nodes treat an unreadable record as a lease that has to expire
-  }
+function heldBy(entry: LeaseEntry): Election["held"] {
+  if (entry.kind === "garbage") return UNKNOWN_HOLDER;
+  if (entry.kind !== "record") return null;
+  return { by: entry.record.nodeId, ttlMs: entry.record.ttlMs ?? DEFAULT_TTL_MS };
 }
 
 /** Rejects if nodes of these elections answer. */
