@@ -206,7 +206,7 @@ test("a level that is off costs no redaction", () => {
   expect(getter).not.toHaveBeenCalled();
 });
 
-test("a logger that throws disturbs nobody and is reported once", () => {
+test("the first error that a logger throws is reported as a warning, and no call fails", () => {
   const warned = vi.spyOn(process, "emitWarning").mockImplementation(() => {});
   const logger = createLogger({
     logger: {
@@ -264,7 +264,7 @@ test.each(LEVELS)(
   30_000,
 );
 
-test("everything said before process.exit is on stderr, as JSON with its bindings", () => {
+test("lines logged before process.exit are on stderr, as JSON with their bindings", () => {
   const script =
     'const l = createLogger({ level: "info" }).child({ cluster: "c", node: "a", incarnation: "i" });' +
     'for (let i = 0; i < 2000; i++) l.info({ i, pass: "pw" }, "x".repeat(200)); process.exit(0);';
