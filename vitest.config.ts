@@ -13,6 +13,9 @@ const config: ViteUserConfig = defineConfig({
           name: "unit",
           include: ["{test,examples}/**/*.test.ts"],
           exclude: [natsTests, packageTests],
+          // The files of a worker share their modules: importing them anew for each file costs more than most of these tests.
+          isolate: false,
+          maxWorkers: 2,
           testTimeout: 10_000,
           sequence: { groupOrder: 0 },
         },
@@ -24,8 +27,9 @@ const config: ViteUserConfig = defineConfig({
           globalSetup: ["test/support/global-setup.ts"],
           setupFiles: ["test/support/setup.ts"],
           pool: "forks",
+          isolate: false,
           // Most of a test is waiting. Each file runs up to three servers; two cores are the least this runs on.
-          maxWorkers: 3,
+          maxWorkers: 4,
           testTimeout: 90_000,
           hookTimeout: 120_000,
           sequence: { groupOrder: 1 },

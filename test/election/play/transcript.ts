@@ -1,6 +1,9 @@
 import { expect } from "vitest";
 
-/** Compares with the transcript on file; `vitest -u` rewrites it. Several plays make one transcript, act by act. */
+/**
+ * Compares plays with the transcript on file, act by act; `vitest -u` rewrites the file.
+ * `test/election/transcripts/README.md` is the legend.
+ */
 export async function expectTranscript(
   name: string,
   ...acts: readonly { toString(): string }[]
