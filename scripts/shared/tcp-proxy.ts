@@ -179,15 +179,15 @@ class RunningProxy implements TcpProxy {
     this.#keep = keep;
   }
 
-  takeNextToServer(matches: (frame: Frame) => boolean, timeoutMs = 5000): Promise<TakenFrame> {
+  takeNextToServer(matches: (frame: Frame) => boolean, timeoutMs = 15_000): Promise<TakenFrame> {
     return this.#take("server", matches, timeoutMs);
   }
 
-  takeNextToClient(matches: (frame: Frame) => boolean, timeoutMs = 5000): Promise<TakenFrame> {
+  takeNextToClient(matches: (frame: Frame) => boolean, timeoutMs = 15_000): Promise<TakenFrame> {
     return this.#take("client", matches, timeoutMs);
   }
 
-  takeReplyTo(matches: (request: Frame) => boolean, timeoutMs = 5000): Promise<TakenFrame> {
+  takeReplyTo(matches: (request: Frame) => boolean, timeoutMs = 15_000): Promise<TakenFrame> {
     let reply: string | undefined;
     const spy: Taker = {
       side: "server",

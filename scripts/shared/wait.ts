@@ -1,7 +1,10 @@
 import { setTimeout as sleep } from "node:timers/promises";
 
+/** Long: on a busy machine a process may get no CPU for seconds, and only a wait that fails takes this long. */
+const DEFAULT_MS = 15_000;
+
 export interface WaitOptions {
-  /** Default 5000. */
+  /** Default 15000. */
   readonly timeoutMs?: number;
   /** What was waited for; ends up in the error. A function is called when the wait has failed. */
   readonly message?: string | (() => string);
@@ -21,7 +24,7 @@ export async function waitFor<T>(
   look: () => T | Promise<T>,
   options: WaitForOptions = {},
 ): Promise<Exclude<T, Falsy>> {
-  const deadline = performance.now() + (options.timeoutMs ?? 5000);
+  const deadline = performance.now() + (options.timeoutMs ?? DEFAULT_MS);
   for (;;) {
     options.signal?.throwIfAborted();
     const seen = await look();
@@ -39,7 +42,7 @@ export async function waitFor<T>(
 export async function within<T>(promise: Promise<T>, options: WaitOptions = {}): Promise<T> {
   options.signal?.throwIfAborted();
   const ended = deferred<never>();
-  const timer = setTimeout(() => ended.reject(timeoutError(options, "a promise")), options.timeoutMs ?? 5000);
+  const timer = setTimeout(() => ended.reject(timeoutError(options, "a promise")), options.timeoutMs ?? DEFAULT_MS);
   const onAbort = (): void => ended.reject(options.signal?.reason);
   options.signal?.addEventListener("abort", onAbort, { once: true });
   try {
@@ -69,5 +72,5 @@ export function deferred<T = void>(): Deferred<T> {
 
 function timeoutError(options: WaitOptions, what: string): Error {
   const message = typeof options.message === "function" ? options.message() : (options.message ?? what);
-  return new Error(`waited ${options.timeoutMs ?? 5000} ms for ${message}`);
+  return new Error(`waited ${options.timeoutMs ?? DEFAULT_MS} ms for ${message}`);
 }

@@ -35,7 +35,7 @@ test("a killed leader is replaced long before its lease expires, by a leader wit
   expect(report.samplesMs).toHaveLength(3);
   expect(report.p50).toBeGreaterThan(0);
   expect(report.max).toBe(Math.max(...report.samplesMs));
-  expect(report.max).toBeLessThan(2_000);
+  expect(report.max).toBeLessThan(report.ttlMs);
   expect(report.epochs).toHaveLength(4);
   expect(report.floor.killP50).toBeGreaterThan(0);
   expect(isSound(report)).toBe(true);

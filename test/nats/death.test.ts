@@ -19,7 +19,7 @@ import { useNatsServer } from "../support/use-server.ts";
 const server = useNatsServer();
 
 describe("a process that is killed", () => {
-  test("loses its presence within milliseconds, its death is confirmed, and only its own", async () => {
+  test("loses its presence, its death is confirmed, and no other session loses its own", async () => {
     const stream = await freshStream(server);
     const child = spawnChild<{ binding?: SessionBinding }>("test/support/nats/children/presence-holder.ts", {
       args: [server.url, stream],
@@ -32,13 +32,11 @@ describe("a process that is killed", () => {
     const other = sessionOn(await link(server));
     await watcher.session.monitor.connection.flush();
     expect(await watcher.session.confirmDeath(binding, 1000)).toBe(false);
-    const start = performance.now();
     child.kill("SIGKILL");
     await watcher.events.next(
       (event) => event.type === "presence-lost" && event.presence === presenceOf(binding),
     );
     expect(await watcher.session.confirmDeath(binding, 1000)).toBe(true);
-    expect(performance.now() - start).toBeLessThan(500);
     expect(other.events.items).toEqual([]);
     expect(await watcher.session.confirmDeath({ ...binding, serverId: "NAOTHER" }, 100)).toBe(false);
   });
@@ -108,9 +106,7 @@ describe("a death", () => {
     const session = await asker();
     expect(await session.confirmDeath(dead, 1000)).toBe(true);
     await own.pause();
-    const start = performance.now();
     expect(await session.confirmDeath(dead, 100)).toBe(false);
-    expect(performance.now() - start).toBeLessThan(500);
     await own.resume();
     await waitFor(() => session.confirmDeath(dead, 1000));
   });

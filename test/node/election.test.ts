@@ -4,6 +4,7 @@ import { describe, expect, test } from "vitest";
 import { freshId } from "../support/fresh-id.ts";
 import { operatorOf } from "../support/node/operator.ts";
 import { makeNode, QUICK, settled, startLeader, startNode } from "../support/node/test-node.ts";
+import { LONG } from "../support/patience.ts";
 import { useNatsServer } from "../support/use-server.ts";
 
 const server = useNatsServer();
@@ -187,15 +188,13 @@ describe("several nodes", () => {
     expect(a.count("lose-leadership")).toBe(1);
   });
 
-  test("a stop of the leader hands over at once", async () => {
+  test("a stop of the leader hands over without waiting for the lease", async () => {
     const clusterId = freshId();
-    const a = await startLeader(server, { clusterId, nodeId: "a" });
-    const b = await startNode(server, { clusterId, nodeId: "b" });
+    const a = await startLeader(server, { ...LONG, clusterId, nodeId: "a" });
+    const b = await startNode(server, { ...LONG, clusterId, nodeId: "b" });
     await b.sees(a);
-    const before = performance.now();
     await a.node.stop();
     await b.until(() => b.node.isLeader());
-    expect(performance.now() - before).toBeLessThan(1000);
     expect(b.node.epoch).toBe(2);
   });
 });
@@ -221,12 +220,10 @@ describe("the cooldown", () => {
   });
 
   test("of 0 lets a node lead again at once", async () => {
-    const a = await startLeader(server, { clusterId: freshId(), nodeId: "a", cooldownMs: 0 });
+    const a = await startLeader(server, { ...LONG, clusterId: freshId(), nodeId: "a", cooldownMs: 0 });
     await a.becomes();
-    const before = performance.now();
     await a.node.stepDown();
-    await a.becomes();
-    expect(performance.now() - before).toBeLessThan(800);
+    await a.becomes(); // sooner than the default cooldown, which is the TTL
   });
 });
 

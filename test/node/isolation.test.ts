@@ -9,7 +9,7 @@ import { atEnd } from "../support/at-end.ts";
 import { freshId } from "../support/fresh-id.ts";
 import { type HeardWrite, operatorOf } from "../support/node/operator.ts";
 import { overlaps, proxied } from "../support/node/proxy.ts";
-import { CALM, LATE_MS, QUICK, startLeader, startNode, type TestNode } from "../support/node/test-node.ts";
+import { CALM, QUICK, startLeader, startNode, type TestNode } from "../support/node/test-node.ts";
 import type { Recorder } from "../support/recorder.ts";
 import { useNatsServer } from "../support/use-server.ts";
 
@@ -60,17 +60,14 @@ describe.each(MODES)("a leader that is cut off (crashDetection: %s)", (crashDete
     const lastHeardMs = heard.items.at(-1)?.atMs ?? 0;
     const { signal } = leader.node.term ?? {};
     cut(proxy);
-    const cutMs = performance.now();
     const lost = await leader.next("lose-leadership");
     expect(lost.reason).toBe("expired");
     expect(signal?.aborted).toBe(true);
     // S after the last renewal whose answer came, which cannot have been sent after the cut.
-    expect(performance.now() - cutMs).toBeLessThan(750 + LATE_MS);
     expect(performance.now() - lastHeardMs).toBeGreaterThan(600);
     const { lastRenewalMs, becameMs } = await takenOver(all);
     // A margin of 20 for the two ways the renewal was heard of: here and in the follower.
     expect(becameMs - lastRenewalMs).toBeGreaterThanOrEqual(QUICK.leaseTtlMs - 20);
-    expect(becameMs - lastRenewalMs).toBeLessThan(QUICK.leaseTtlMs + 700);
     expect(overlapped()).toBe(0);
     expect(follower.node.epoch).toBe(2);
     proxy.blackhole(false);

@@ -5,7 +5,8 @@ import { freshId } from "../support/fresh-id.ts";
 import { startChildNode } from "../support/node/child-node.ts";
 import { operatorOf } from "../support/node/operator.ts";
 import { proxied } from "../support/node/proxy.ts";
-import { CALM, QUICK, startNode } from "../support/node/test-node.ts";
+import { QUICK, startNode } from "../support/node/test-node.ts";
+import { LONG } from "../support/patience.ts";
 import { useNatsServer } from "../support/use-server.ts";
 
 const server = useNatsServer();
@@ -91,17 +92,14 @@ describe.each(MODES)("a leader frozen by SIGSTOP (crashDetection: %s)", (crashDe
 });
 
 describe("a leader killed by SIGKILL", () => {
-  test("is replaced within milliseconds when it has a presence", async () => {
+  test("is replaced without waiting for its lease when it has a presence", async () => {
     const clusterId = freshId();
-    const leaseTtlMs = 10_000;
-    const dead = await startChildNode(server, { leaseTtlMs, clusterId, nodeId: "dead" });
+    const dead = await startChildNode(server, { ...LONG, clusterId, nodeId: "dead" });
     await dead.next("become");
-    const other = await startNode(server, { leaseTtlMs, clusterId, nodeId: "other" });
+    const other = await startNode(server, { ...LONG, clusterId, nodeId: "other" });
     await other.until(() => other.node.epoch === 1);
-    const before = performance.now();
     dead.child.kill("SIGKILL");
     expect((await other.becomes()).epoch).toBe(2);
-    expect(performance.now() - before).toBeLessThan(1000);
   });
 
   test("is outwaited when it has none, and the next epoch is larger also for a node that comes fresh", async () => {
@@ -132,9 +130,9 @@ describe("a leader that is asked to end by SIGTERM", () => {
     "hands over: the next onBecomeLeader starts after its onLoseLeadership of %d ms has resolved",
     async (loseTakesMs) => {
       const clusterId = freshId();
-      const old = await startChildNode(server, { ...CALM, clusterId, nodeId: "old" }, { loseTakesMs });
+      const old = await startChildNode(server, { ...LONG, clusterId, nodeId: "old" }, { loseTakesMs });
       await old.next("become");
-      const next = await startChildNode(server, { ...CALM, clusterId, nodeId: "next" }, { loseTakesMs });
+      const next = await startChildNode(server, { ...LONG, clusterId, nodeId: "next" }, { loseTakesMs });
       old.child.kill("SIGTERM");
       const begins = await old.next("lose-begins");
       const ended = await old.next("lose-ended");
@@ -142,9 +140,7 @@ describe("a leader that is asked to end by SIGTERM", () => {
       expect(ended).toMatchObject({ epoch: 1, reason: "stopped" });
       expect(become.epoch).toBe(2);
       expect(Number(BigInt(ended.atNs) - BigInt(begins.atNs)) / 1e6).toBeGreaterThanOrEqual(loseTakesMs - 2);
-      const vacantMs = Number(BigInt(become.atNs) - BigInt(ended.atNs)) / 1e6;
-      expect(vacantMs).toBeGreaterThan(0);
-      expect(vacantMs).toBeLessThan(1000);
+      expect(BigInt(become.atNs)).toBeGreaterThan(BigInt(ended.atNs));
       await old.next("stopped");
       expect(await old.child.exit).toEqual({ code: 0, signal: null });
     },

@@ -189,10 +189,8 @@ describe("an operator", () => {
     }
     expect(a.node).toMatchObject({ epoch: 3, role: "leader" });
     const operator = await operatorOf(server, clusterId);
-    const before = performance.now();
     await operator.deleteBucket();
     expect((await a.next("lose-leadership", ({ reason }) => reason === "deleted")).term.epoch).toBe(3);
-    expect(performance.now() - before).toBeLessThan(500);
     await settled([a, b], 3);
     expect(a.warnings("BUCKET_MISSING").length + a.warnings("BUCKET_RECREATED").length).toBeGreaterThan(0);
     const loud = a.log.filter((line) => line.level === "warn" && /BUCKET_/.test(String(line.fields["code"])));

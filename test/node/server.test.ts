@@ -1,6 +1,7 @@
 /** The server goes away: frozen, stopped, killed, for a moment or for longer than the lease. */
 import { setTimeout as pause } from "node:timers/promises";
 import { describe, expect, test } from "vitest";
+import { within } from "../../scripts/shared/wait.ts";
 import { freePort } from "../../src/testing/server/run/ports.ts";
 import { type NatsServer, startNatsServer } from "../../src/testing.ts";
 import { atEnd } from "../support/at-end.ts";
@@ -8,13 +9,13 @@ import { freshId } from "../support/fresh-id.ts";
 import { operatorOf } from "../support/node/operator.ts";
 import {
   CALM,
-  LATE_MS,
   makeNode,
   QUICK,
   settled,
   startLeader,
   startNode,
 } from "../support/node/test-node.ts";
+import { LONG, PATIENCE_MS } from "../support/patience.ts";
 
 const MODES = ["lease", "presence"] as const;
 
@@ -31,9 +32,7 @@ describe.each(MODES)("a server that is gone (crashDetection: %s)", (crashDetecti
     const a = await startLeader(server, { ...QUICK, clusterId: freshId(), nodeId: "a", crashDetection });
     const term = a.node.term;
     await server.kill();
-    const before = performance.now();
     const lost = await a.next("lose-leadership");
-    expect(performance.now() - before).toBeLessThan(750 + LATE_MS);
     expect(lost).toMatchObject({ reason: "expired", term: { epoch: 1 } });
     expect([a.node.isLeader(), term?.held, term?.signal.aborted]).toEqual([false, false, true]);
     expect((await a.called("onLoseLeadership")).reason).toBe("expired");
@@ -47,16 +46,14 @@ describe.each(MODES)("a server that is gone (crashDetection: %s)", (crashDetecti
   test("while its node is stopped: the stop does not wait for it", async () => {
     const server = await ownServer();
     const a = await startLeader(server, {
-      leaseTtlMs: 10_000,
+      ...LONG,
       clusterId: freshId(),
       nodeId: "a",
       crashDetection,
     });
     await server.kill();
     await a.next("nats-disconnect");
-    const before = performance.now();
-    await a.node.stop();
-    expect(performance.now() - before).toBeLessThan(2000);
+    await within(a.node.stop(), { timeoutMs: PATIENCE_MS });
     expect(a.warnings("RELEASE_FAILED")).toHaveLength(1);
     expect(a.calls("onLoseLeadership")).toMatchObject([{ reason: "stopped" }]);
   });
@@ -131,9 +128,7 @@ describe.each(MODES)("a server that is frozen (crashDetection: %s)", (crashDetec
       crashDetection,
     });
     await server.pause();
-    const before = performance.now();
     expect((await a.next("lose-leadership")).reason).toBe("expired");
-    expect(performance.now() - before).toBeLessThan(1750 + LATE_MS);
     await a.called("onNatsDisconnect");
     expect(a.node.isLeader()).toBe(false);
     await server.resume();
@@ -188,19 +183,15 @@ describe("several server urls", () => {
   test("of which the first is dead: the node starts on another", async () => {
     const server = await ownServer();
     const dead = `nats://127.0.0.1:${await freePort("127.0.0.1")}`;
-    const before = performance.now();
     const a = await startLeader({ servers: [dead, server.url] }, { clusterId: freshId(), nodeId: "a" });
-    expect(performance.now() - before).toBeLessThan(2000);
     expect(a.node.connected).toBe(true);
   });
 
-  test("all dead: start rejects with NO_CONNECTION quickly, names them, and leaves nothing behind", async () => {
+  test("all dead: start rejects with NO_CONNECTION, names them, and leaves nothing behind", async () => {
     const dead = await Promise.all([freePort("127.0.0.1"), freePort("127.0.0.1")]);
     const servers = dead.map((port) => `nats://127.0.0.1:${port}`);
     const a = makeNode({ servers }, { clusterId: freshId(), nodeId: "a" });
-    const before = performance.now();
     const error: unknown = await a.start().catch((thrown: unknown) => thrown);
-    expect(performance.now() - before).toBeLessThan(2000);
     expect(error).toMatchObject({ code: "NO_CONNECTION", recoverable: true });
     for (const port of dead) expect(String(error)).toContain(`127.0.0.1:${port}`);
     expect(a.node.role).toBe("stopped");
