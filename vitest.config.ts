@@ -16,7 +16,7 @@ const config: ViteUserConfig = defineConfig({
           // The files of a worker share their modules: importing them anew for each file costs more than most of these tests.
           isolate: false,
           maxWorkers: 2,
-          testTimeout: 10_000,
+          testTimeout: 60_000,
           sequence: { groupOrder: 0 },
         },
       },

@@ -42,7 +42,10 @@ export async function waitFor<T>(
 export async function within<T>(promise: Promise<T>, options: WaitOptions = {}): Promise<T> {
   options.signal?.throwIfAborted();
   const ended = deferred<never>();
-  const timer = setTimeout(() => ended.reject(timeoutError(options, "a promise")), options.timeoutMs ?? DEFAULT_MS);
+  const timer = setTimeout(
+    () => ended.reject(timeoutError(options, "a promise")),
+    options.timeoutMs ?? DEFAULT_MS,
+  );
   const onAbort = (): void => ended.reject(options.signal?.reason);
   options.signal?.addEventListener("abort", onAbort, { once: true });
   try {

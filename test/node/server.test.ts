@@ -7,14 +7,7 @@ import { type NatsServer, startNatsServer } from "../../src/testing.ts";
 import { atEnd } from "../support/at-end.ts";
 import { freshId } from "../support/fresh-id.ts";
 import { operatorOf } from "../support/node/operator.ts";
-import {
-  CALM,
-  makeNode,
-  QUICK,
-  settled,
-  startLeader,
-  startNode,
-} from "../support/node/test-node.ts";
+import { CALM, makeNode, QUICK, settled, startLeader, startNode } from "../support/node/test-node.ts";
 import { LONG, PATIENCE_MS } from "../support/patience.ts";
 
 const MODES = ["lease", "presence"] as const;
