@@ -1,18 +1,18 @@
 /*
- * The lease protocol of nats-leader: what src/election and src/runtime/driver.ts do, and a world that does its worst.
+ * The lease protocol of nats-leader: src/election and src/runtime, with a faulty network, faulty processes and slow clocks.
  *
- * Every step is one atomic option of a loop; its comment names the function it stands for. What each says of the code, what is
- * left out and why, is in README.md beside this file. Bounds and faults are macros: -DNODES=3, -DBUG_NO_MARGIN, -DPROBE_EXPIRY.
+ * Every step is one atomic option of a loop; its comment names the function it stands for. README.md beside this file maps the
+ * steps to the code and lists what is left out. Bounds and faults are macros: -DNODES=3, -DBUG_NO_MARGIN, -DPROBE_EXPIRY.
  *
- * Time is a tick. Clocks are not values but what is left of each span, by the clock of the node that counts it: so a
- * deadline is `left == 0`, whatever the hour. Node 0 has the slow clock: it may miss one tick of every SLIP_EVERY.
+ * Time advances in ticks. There are no clock values, only the ticks that remain of each span by the clock of its node: a deadline
+ * is reached at `left == 0`. Node 0 has the slow clock: it may miss one tick of every SLIP_EVERY.
  */
 
 /* ------------------------------------------------------------------------------------------------ bounds */
 #ifndef NODES
 #define NODES 2
 #endif
-/* W, in ticks, and S, what a leader believes of it. SLIP_EVERY: the clocks' rates differ by up to one tick in so many. */
+/* W and S, in ticks. SLIP_EVERY: the clocks' rates differ by up to one tick in so many. */
 #ifndef WAIT
 #define WAIT 3
 #endif
@@ -27,9 +27,9 @@
 #define REVISIONS 3
 #endif
 #if REVISIONS > 5
-#error "the model's reads and watch look five revisions ahead"
+#error "the model's reads and watch cover five revisions"
 #endif
-/* Connections lost, processes frozen, killed, and told to let go: of all nodes together. */
+/* Connections lost, processes frozen or killed, step-downs: of all nodes together. */
 #ifndef CUTS
 #define CUTS 1
 #endif
@@ -50,7 +50,7 @@
 #ifndef PRESENCE
 #define PRESENCE 1
 #endif
-/* How often an operator writes something that is no record over the key. */
+/* How often an operator overwrites the key with garbage. */
 #ifndef GARBAGE
 #define GARBAGE 0
 #endif
@@ -77,10 +77,10 @@ typedef Entry {
   byte owner;    /* incarnation */
   byte token;    /* epoch */
   byte session;  /* the connection a record names, the promise of a presence with it; 0: none */
-  bit asked;     /* ghost: somebody asked for this very revision to be deleted */
+  bit asked;     /* ghost: the deletion of this revision was requested */
   byte how;      /* ghost, for the probes: how the lease changed hands here */
 };
-/* Everything that was ever on the key: so a node's view is a revision, and a hint or an answer of any age is one, too. */
+/* Every entry of the key so far: a view, a hint and an answer of any age are revisions. */
 Entry log[REVISIONS + 1];
 byte last;        /* the key's last revision */
 
@@ -89,7 +89,7 @@ byte last;        /* the key's last revision */
 #define ACQUIRE 1
 #define RENEW 2
 #define RELEASE 3
-/* Write.net: what became of it. SENT: on its way, against the key's last revision. One against an older revision can only be
+/* Write.net: the state of the write. SENT: on its way, against the key's last revision. One against an older revision can only be
    refused: it is, from the moment at which that is so. */
 #define FREE 0
 #define SENT 1
@@ -105,7 +105,7 @@ typedef Write {
   byte session;
   byte rev;      /* once applied */
   byte left;     /* of S since it was sent, by its sender's clock */
-  bit known;     /* the sender remembers it: ElectionState.sent */
+  bit known;     /* the sender remembers it: writes.unsettled */
 };
 /* Two for each node: FLYING is the one whose outcome is awaited (inFlight), STRAY was given up but may still be applied. */
 #define FLYING(i) w[(i) * 2]
@@ -113,7 +113,7 @@ typedef Write {
 Write w[NODES * 2];
 
 /* ------------------------------------------------------------------------------------------------ a node */
-/* role; campaigning also means: sent, fate unknown */
+/* role; campaigning includes: sent, outcome unknown */
 #define FOLLOWER 0
 #define CAMPAIGNING 1
 #define LEADER 2
@@ -127,9 +127,9 @@ Write w[NODES * 2];
 byte proc[NODES];
 byte role[NODES];
 byte me[NODES];        /* incarnation; (me - 1) % NODES is the node */
-byte conn[NODES];      /* the present or last connection; names are never used again */
+byte conn[NODES];      /* the present or last connection; ids are not reused */
 bit up[NODES];         /* the socket is open */
-bit connected[NODES];  /* what the election was told of it */
+bit connected[NODES];  /* link.connected */
 bit willing[NODES];    /* competes, and no cooldown */
 byte seen[NODES];      /* lease.newestRevision; the view is log[seen] */
 byte high[NODES];      /* highestEpoch */
@@ -160,17 +160,17 @@ byte rubbish;
 #define MINE(i, r) (log[r].kind == RECORD && log[r].owner == me[i])
 #endif
 #define FOREIGN(i, r) (log[r].kind == RECORD && !MINE(i, r))
-/* By the word of the server that held it. */
+/* Confirmed by the server that held it. */
 #define CLOSED(c) (conn[((c) - 1) % NODES] != (c) || !up[((c) - 1) % NODES])
 #define SESSION(i) (PRESENCE -> conn[i] : 0)
 
-/* Driver.isHeld. A frozen process is asked as if it were thawed at this moment. */
+/* Driver.isHeld. For a frozen process: as if it were thawed at this moment. */
 #if defined(BUG_NO_FRESHNESS)
 #define HELD(i) (role[i] == LEADER && proc[i] != DEAD && left[i] > 0)
 #else
 #define HELD(i) (role[i] == LEADER && proc[i] != DEAD && left[i] > 0 && (!PRESENCE || fresh[i]))
 #endif
-/* Held, or its work is being stopped in good order. */
+/* Held, or draining on its connection. */
 #define ACTS(i) (HELD(i) || (role[i] == DRAINING && !drained[i] && proc[i] != DEAD && left[i] > 0 && calm[i]))
 
 #if NODES == 2
@@ -179,7 +179,7 @@ byte rubbish;
 #define ONE_AT_MOST (!(ACTS(0) && ACTS(1)) && !(ACTS(0) && ACTS(2)) && !(ACTS(1) && ACTS(2)))
 #endif
 
-/* Somebody must watch the connection: outlook.ts dependsOnConnection. */
+/* The connection must be checked: outlook.ts dependsOnConnection. */
 #define DEPENDS(i) (PRESENCE && connected[i] && (IN_TERM(i) || FLYING(i).known || STRAY(i).known))
 
 inline settle(q) {
@@ -187,7 +187,7 @@ inline settle(q) {
   w[q].session = 0; w[q].rev = 0; w[q].left = 0; w[q].known = 0
 }
 
-/* `sent` without this one. What is still on its way may be applied all the same. */
+/* writes.unsettled without this one, which may still be applied. */
 inline forget(q) {
   if
   :: (q) % 2 == 0 -> w[q].known = 0
@@ -198,7 +198,7 @@ inline forget(q) {
 
 inline forget_all(i) { forget(i * 2); forget(i * 2 + 1) }
 
-/* The end of every step of a node: what its state no longer needs is put to one value, so that equal states are equal. */
+/* The end of every step of a node: variables without meaning in its role get one value, so that equal states are equal. */
 inline rest(i) {
   if
   :: !DEPENDS(i) -> fresh[i] = 0
@@ -252,7 +252,7 @@ inline note_release(i) {
 }
 
 /* ------------------------------------------------------------------------------------------------ leader.ts */
-/* The deadline: from when the write was sent, however and whenever its success was learned of. */
+/* The deadline counts from when the write was sent, not from its ack or read. */
 inline count_from(i, q) {
 #ifdef BUG_DEADLINE_FROM_ACK
   left[i] = SPAN
@@ -265,7 +265,7 @@ inline count_from(i, q) {
 inline become(i, q) {
   assert(role[i] == FOLLOWER || role[i] == CAMPAIGNING);
   assert(w[q].left > 0);
-  assert(!log[w[q].rev].asked);          /* no term on a record that was asked to be deleted */
+  assert(!log[w[q].rev].asked);          /* no term on a record whose deletion was requested */
   assert(w[q].token > lastTerm);         /* invariant 2 */
   lastTerm = w[q].token;
   role[i] = LEADER;
@@ -331,7 +331,7 @@ inline end_hopeless_drain(i) {
   fi
 }
 
-/* onConnected's counterpart; suspend */
+/* onDisconnected, suspend */
 inline disconnected_event(i) {
   connected[i] = 0;
   if
@@ -378,7 +378,7 @@ inline send(i, what) {
   FLYING(i).left = SPAN;
   if
   :: what != RELEASE ->
-    /* Freshness.start, unless it runs: the moment itself counts as seen. */
+    /* Freshness.start, unless it runs: the moment itself counts as a check. */
     if
     :: !DEPENDS(i) && PRESENCE -> fresh[i] = 1
     :: else
@@ -389,7 +389,7 @@ inline send(i, what) {
   fi
 }
 
-/* What a write against this revision is worth there: the next epoch. Where none can be read, the revision is a bound. */
+/* The epoch of a write against this revision. Where none can be read, the revision is the bound. */
 #ifdef BUG_EPOCH_RESET
 #define NEXT_EPOCH(i) 1
 #else
@@ -398,7 +398,7 @@ inline send(i, what) {
 #endif
 
 /* ------------------------------------------------------------------------------------------------ the server */
-/* Invariant 11, by true time and by the sockets themselves. */
+/* Invariant 11, by true time and by the sockets. */
 inline judge_takeover(q) {
   if
   :: log[last].kind == RUBBISH -> assert(since >= WAIT)
@@ -567,11 +567,11 @@ inline on_read(i, r) {
   end_hopeless_drain(i)
 }
 
-/* What a read may show: never less than was seen (observeSnapshot), otherwise anything since: an answer may be delayed, and come
-   from a stream leader that has lost its quorum. */
+/* What a read may show: never less than was seen (isStale), otherwise any revision since: an answer may be delayed, or come from a
+   stream leader that has lost its quorum. */
 #define READABLE(i, r) (RUNS(i) && LOOKED(i) && connected[i] && r <= last && \
   (r > seen[i] || (r == seen[i] && !IN_TERM(i) && (role[i] == CAMPAIGNING || MINE(i, r)))))
-/* What the watch may show: onWatched takes it in only where there is no term, and only what is newer. */
+/* What the watch may show: onWatched follows it only without a term, and only if it is newer. */
 #define WATCHABLE(i, r) (RUNS(i) && connected[i] && !IN_TERM(i) && r <= last && r > seen[i])
 
 /* Freshness.afterCheck: after a pause an answer is handled once the sockets were checked. */
@@ -668,7 +668,7 @@ proctype Node(byte i) {
       RUNS(i) && connected[i] && up[i] && !fresh[i] && DEPENDS(i) -> fresh[i] = 1; rest(i)
     }
 #endif
-  :: d_step { /* disconnected: the loop has turned since the process was thawed */
+  :: d_step { /* onDisconnected: the loop has turned since the process was thawed */
       RUNS(i) && connected[i] && !up[i] -> disconnected_event(i); rest(i)
     }
   :: d_step { /* onConnected */
@@ -681,7 +681,7 @@ proctype Node(byte i) {
       rest(i)
     }
 
-  /* ---- what others decide */
+  /* ---- step-downs */
   :: d_step { /* drain: stepDown, stop, setCompeting(false) */
       RUNS(i) && willing[i] && drains < DRAINS ->
       drains++; willing[i] = 0;
@@ -700,7 +700,7 @@ proctype Node(byte i) {
     }
 
   /* ---- faults of connection and process */
-  :: d_step { /* the socket closes; a process that runs hears of it before anybody else can act on it */
+  :: d_step { /* the socket closes; a running process handles that before any other node can act on it */
       proc[i] != DEAD && up[i] && cuts < CUTS ->
       cuts++; up[i] = 0;
       if
@@ -719,7 +719,7 @@ proctype Node(byte i) {
       assert(!(role[i] == LEADER && left[i] > 0 && (HELD(1 - i))))
 #endif
     }
-  :: d_step { /* kill -9: what was on its way stays on its way */
+  :: d_step { /* kill -9: writes that were sent stay on their way */
       proc[i] != DEAD && crashes < CRASHES ->
       crashes++; proc[i] = DEAD;
       up[i] = 0; connected[i] = 0; role[i] = FOLLOWER; willing[i] = 0; seen[i] = 0; high[i] = 0; wait[i] = 0; gone[i] = 0;
@@ -731,7 +731,7 @@ proctype Node(byte i) {
       settle(i * 2);
       rest(i)
     }
-  :: d_step { /* started anew: initialState, another incarnation, nothing remembered */
+  :: d_step { /* restarted: initialState, another incarnation without memory */
       proc[i] == DEAD ->
       proc[i] = AWAKE; willing[i] = 1; up[i] = 1; connected[i] = 1;
       me[i] = me[i] + NODES; conn[i] = conn[i] + (PRESENCE -> NODES : 0); rest(i)
@@ -760,7 +760,7 @@ inline age(q) {
   :: w[q].left > 0 ->
     w[q].left--;
 #ifndef BUG_ADOPT_LATE
-    /* Too old to be led on: as good as forgotten, see mayAdopt. */
+    /* Too old to be adopted (mayAdopt): the same as forgotten. */
     if
     :: w[q].left == 0 && (q) % 2 == 1 -> forget(q)
     :: else
@@ -804,7 +804,7 @@ inline tick(first) {
 #endif
 }
 
-/* A process that runs hears of an outcome, or that there was none, within DELAY ticks: requestTimeoutMs. */
+/* A running process has the outcome, or its timeout, within DELAY ticks: requestTimeoutMs. */
 #define HEARD(i) (!RUNS(i) || IDLE(i) || FLYING(i).left > SPAN - DELAY)
 #if NODES > 2
 #define PROMPT (HEARD(0) && HEARD(1) && HEARD(2))
@@ -821,7 +821,7 @@ proctype Time() {
       PROMPT && slip == 0 -> tick(1); slip = SLIP_EVERY - 1
     }
 #if GARBAGE > 0
-  :: d_step { /* an operator writes something over the key */
+  :: d_step { /* an operator overwrites the key with garbage */
       rubbish < GARBAGE && last < REVISIONS -> rubbish++; last++; log[last].kind = RUBBISH; since = 0;
       refuse(0); refuse(1); refuse(2); refuse(3);
 #if NODES > 2

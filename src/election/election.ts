@@ -11,16 +11,17 @@
  *     P, too.
  *  2. Epochs strictly increase from term to term, and stay the same within a term.
  *  3. A term begins only on a compare-and-set that is known to be applied and whose deadline is ahead.
- *  4. Every term ends exactly once. It is not held from its deadline on; that takes no message and no timer.
+ *  4. Every term ends exactly once, and is not held from its deadline on; that takes no message and no timer.
  *  5. A release deletes no revision but our own.
  *
  * ASSUMED:
  *  A1. In any period, the faster clock of a holder (`time.ts`) is at most 5 % slower than the monotonic clock of any other node.
  *  A2. The server applies a compare-and-set atomically and loses no write that it has acknowledged. If it does lose some (power
- *      loss without sync), or if the bucket is deleted, guarantee 2 still holds for every node that remembers a larger epoch.
- *  A3. Whatever writes the key follows this protocol.
- *  P.  When a server confirms that a holder's connection is closed, the holder's process has noticed the end of that connection
- *      before another node's acquiring write is applied; or it stands still, and has for 250 ms by then.
+ *      loss without sync), or if the bucket is deleted, a node still begins no term with an epoch up to the largest that it
+ *      remembers.
+ *  A3. Every writer of the key follows this protocol.
+ *  P.  Before an acquiring write is applied because a server has confirmed that the holder's connection is closed, the holder's
+ *      process has noticed the end of that connection, or its last check of the connection is 250 ms old.
  *
  * EXCEPTIONS TO P. In these cases two nodes can be held at once when the leader names a presence (README, "When something dies"):
  *  - The server's side of the connection is reset and the client's side is not: until the client's pings find out, about 2 s.
@@ -30,11 +31,13 @@
  *
  * WHY THERE ARE NEVER TWO LEADERS. The bucket holds one record, and the server applies a write only if the record is still the
  * one that the writer saw. A leader's deadline is S after it *sent* its newest renewal known to be applied. Every other node
- * waits W > S after it *received* that renewal, and then writes against exactly that revision. If such a write is applied, the
- * replaced revision was the leader's newest: its deadline counts from before the wait began, and has passed (see the picture in
- * `lease.ts`). A node waits less in two cases only: the holder has released the lease, after its work had ended; or the
- * server that held the holder's connection confirms that it is closed, and by P the holder is not held any more (`suspend`,
- * freshness). It becomes held again only when a renewal on a new connection is applied, which fails if it was replaced.
+ * waits at least W > S after it *received* that renewal, and then writes against exactly that revision. If such a write is
+ * applied, the replaced revision was the leader's newest: its deadline counts from before the wait began, and has passed (see the
+ * picture in `lease.ts`). A node waits less in three cases only:
+ *  - The lease was its own.
+ *  - The holder has released the lease, after its work had ended. A go-cluster holder releases by deleting the key.
+ *  - The server that held the holder's connection has confirmed that it is closed. By P the holder is not held any more (`suspend`,
+ *    freshness), and becomes held again only when a renewal on a new connection is applied, which fails if it was replaced.
  *
  * NOT GUARANTEED: that work already handed to another system stops in time (use the epoch as a fencing token); that there is a
  * leader while no quorum of NATS can be reached; anything after an operator writes or deletes the key, except that the other nodes
