@@ -19,7 +19,7 @@ function fill(path: string, sections: Readonly<Record<string, string>>): void {
   writeFileSync(file, text);
 }
 
-fill("README.md", { "quick-start": `\`\`\`ts\n${quickStart}\n\`\`\``, options: optionsTable().trim() });
-fill("docs/reference.md", referenceTables());
+fill("README.md", { "quick-start": `\`\`\`ts\n${quickStart}\n\`\`\`` });
+fill("docs/reference.md", { options: optionsTable().trim(), ...referenceTables() });
 fill("docs/cli.md", await cliTables());
 writeFileSync(new URL("schema/config.schema.json", root), schemaText());
