@@ -1,8 +1,15 @@
 /**
- * nats-leader/fencing: stores that refuse a deposed leader, whatever it believes.
+ * nats-leader/fencing: resources that refuse the late writes of a deposed leader.
  *
- * The lease makes two leaders unlikely; only the resource itself can make a late write impossible. Here are resources
- * that do: a JetStream stream, a key-value bucket, PostgreSQL, and a fence for receivers of your own.
+ * What the lease guarantees, under the assumptions in the README ("What is guaranteed"): the periods in which two nodes are
+ * *held* never overlap. `term.held` is a statement about the moment of the check. A process that is frozen between this check
+ * and its write still sends the write when it resumes, and another node may lead by then. No lease can prevent that.
+ *
+ * What only the resource can guarantee: a late write is not applied. For this it compares fencing tokens. Once the fence is at
+ * a term's epoch, the resource refuses every fenced write of an earlier term, whatever the clocks show and however late the
+ * write arrives. This holds while all writers use the fence and the resource loses no data that it has acknowledged.
+ *
+ * This entry has fences for JetStream streams, key-value buckets, PostgreSQL, and services that receive messages.
  */
 export { ClusterError } from "./errors.ts";
 export type { Fence } from "./fencing/fence.ts";

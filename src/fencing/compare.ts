@@ -1,11 +1,11 @@
-/** The arithmetic of fencing tokens: pure, and all there is to it. */
+/** The comparison of fencing tokens. Pure. */
 
 /** A token is a positive safe integer. */
 export function isToken(value: unknown): value is number {
   return typeof value === "number" && Number.isSafeInteger(value) && value > 0;
 }
 
-/** May this token pass a fence that has seen `highest`, and what is the largest one then? */
+/** Whether this token passes a fence that has seen `highest`, and the largest token after that. */
 export function compareTokens(
   highest: number,
   token: number | null,

@@ -1,23 +1,24 @@
-/** What a fence says, and what a leader may do about it. Pure. */
+/** The record in a fence, and when a term may replace it. Pure. */
 
+import { parseObject } from "../nats/api/js-api.ts";
 import type { StoredMessage } from "../nats/api/stored-message.ts";
 import { isToken } from "./compare.ts";
 import type { Holder } from "./stale.ts";
 import { EPOCH_HEADER, type FenceTerm } from "./token.ts";
 
-/** A lane as it is stored. `sequence` is the condition of every write of its holder. */
+/** The stored record of one lane. `sequence` is the condition of every write of its holder. */
 export interface FenceRecord extends Holder {
   readonly nodeId: string;
   readonly incarnation: string;
-  /** How many lanes the fence has. Never shrinks: a lane that is not moved would let a deposed leader write. */
+  /** Number of lanes of the fence. Never decreases: a deposed leader could write through a lane that is not moved. */
   readonly lanes: number;
   readonly sequence: number;
 }
 
 /**
- * - `move` the lane is free, or an earlier term's: take it by compare-and-set
- * - `keep` it is this term's already: an earlier try whose answer was lost, or a second `open` of the same term
- * - `stale` somebody with a larger token has it, or with the same one who is not us
+ * - `move`: the lane is vacant or belongs to an earlier term; move it by compare-and-set.
+ * - `keep`: the lane belongs to this term already, by an earlier attempt whose answer was lost or an earlier `open`.
+ * - `stale`: the lane belongs to a term with a larger token, or to another incarnation with the same token.
  */
 export type FenceMove = "move" | "keep" | "stale";
 
@@ -26,7 +27,10 @@ export function fenceMove(found: FenceRecord | null, term: FenceTerm): FenceMove
   return found.epoch === term.epoch && found.incarnation === term.incarnation ? "keep" : "stale";
 }
 
-/** Lanes to move: everyone's. Lane 0 is moved first and records the number, so a smaller configuration can't lower it. */
+/**
+ * Number of lanes to move: the largest number that any process has configured. Lane 0 is moved first and records the number, so
+ * that a process with a smaller configuration cannot lower it.
+ */
 export function lanesToMove(found: FenceRecord | null, wanted: number): number {
   return Math.max(found?.lanes ?? 1, wanted);
 }
@@ -40,16 +44,9 @@ export function encodeFence(
   return { data: new TextEncoder().encode(JSON.stringify(body)), headers: [[EPOCH_HEADER, String(epoch)]] };
 }
 
-/** `null`: not a fence. A larger epoch might hide behind it, so nobody may write over it. */
+/** `null`: not a fence record. It must not be overwritten, because it may have replaced a record with a larger epoch. */
 export function decodeFence(message: StoredMessage): FenceRecord | null {
-  let body: unknown;
-  try {
-    body = JSON.parse(new TextDecoder().decode(message.data));
-  } catch {
-    return null;
-  }
-  if (typeof body !== "object" || body === null) return null;
-  const { epoch, node_id: nodeId, incarnation, lanes } = body as Record<string, unknown>;
+  const { epoch, node_id: nodeId, incarnation, lanes } = parseObject(message.data) ?? {};
   if (!isToken(epoch) || !isToken(lanes)) return null;
   if (typeof nodeId !== "string" || typeof incarnation !== "string") return null;
   return { epoch, nodeId, incarnation, lanes, sequence: message.sequence };

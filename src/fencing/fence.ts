@@ -1,29 +1,39 @@
-/** The receiver's side: remember the largest token, refuse smaller ones. */
+/** The receiver's side of fencing: it remembers the largest token and refuses smaller ones. */
 import { compareTokens } from "./compare.ts";
 import { staleToken } from "./stale.ts";
 import { type TokenSource, tokenOf } from "./token.ts";
 
-/** Lets current leaders pass. Implemented in memory here, and in a key-value bucket by `KvFence`. */
+/** Admits the tokens of the current leader. `MemoryFence` keeps the largest token in memory, `KvFence` in a key-value bucket. */
 export interface Fence {
-  /** How messages call it. */
+  /** The fence's name in error messages. */
   readonly name: string;
-  /** The largest token seen by this process, 0 before the first. */
+  /** The largest token that this process has seen; 0 before the first. */
   readonly highest: number;
   /**
-   * Resolves for a token not smaller than every one admitted before. Rejects with `STALE_EPOCH` otherwise, and for
-   * `null`: what a message without a token reads as. Rejects with anything else when it can't tell: don't act then.
+   * Resolves if the token is at least as large as every token admitted before.
+   *
+   * @param token - `null` stands for a message without a token; it is always refused.
+   * @throws ClusterError `STALE_EPOCH` for a refused token; `INVALID_CONFIG` for a value that is not a token. Any other error means
+   * that the fence could not decide: the message must not be acted upon.
    */
   admit(token: TokenSource | null): Promise<void>;
 }
 
 /**
- * A fence in memory, for one process that alone guards its resource. A restart forgets the token: until the next message
- * of the present leader a deposed one could pass. `KvFence` remembers.
+ * A fence in the memory of a process that is the only one to guard its resource. A restart loses the largest token: until the
+ * first message of the current leader arrives, the fence admits a deposed one. `KvFence` survives restarts.
+ *
+ * @example
+ * ```ts
+ * const fence = new MemoryFence("the printer");
+ * fence.check(tokenFromHttp(request.headers)); // throws STALE_EPOCH
+ * ```
  */
 export class MemoryFence implements Fence {
   readonly name: string;
   #highest = 0;
 
+  /** @param name - Begins the message of a refusal. */
   constructor(name = "the fence") {
     this.name = name;
   }
@@ -32,7 +42,11 @@ export class MemoryFence implements Fence {
     return this.#highest;
   }
 
-  /** Like `admit`, at once. Throws `STALE_EPOCH`. */
+  /**
+   * As `admit`, but synchronous.
+   *
+   * @throws ClusterError `STALE_EPOCH`; `INVALID_CONFIG` for a value that is not a token.
+   */
   check(token: TokenSource | null): void {
     const value = token === null ? null : tokenOf(token);
     const { pass, highest } = compareTokens(this.#highest, value);

@@ -1,4 +1,4 @@
-/** In front of a receiver's handlers: messages of deposed leaders are answered with an error and go no further. */
+/** Wraps a receiver's handlers: a message of a deposed leader is answered with an error and does not reach the handler. */
 
 import { headers, type Msg, type MsgHdrs } from "@nats-io/transport-node";
 import { asError, ClusterError, type ClusterErrorCode } from "../errors.ts";
@@ -8,25 +8,27 @@ import type { Fence } from "./fence.ts";
 import { StaleEpochError } from "./stale.ts";
 import { type NatsHeaders, tokenFromNats } from "./token.ts";
 
-/** The status code of a refused message, as HTTP has it for a conflict. */
+/** The status code of a refusal: HTTP's "conflict". */
 export const STALE_STATUS = 409;
 const FAILED_STATUS = 500;
 
-/** What the fence looks at. A core message, a service request and a JetStream message all fit. */
+/** The part of a message that the fence reads. Core messages, service requests and JetStream messages have it. */
 export interface Fenceable {
   readonly subject: string;
   readonly headers?: NatsHeaders | undefined;
 }
 
-/** A request to a micro service's endpoint. */
+/** A request to an endpoint of a micro service. */
 export interface FenceableRequest extends Fenceable {
   respondError(code: number, description: string, data?: Uint8Array): boolean;
 }
 
 export interface FencedOptions<M> {
   /**
-   * Told of every message that was refused, after its sender was answered, and of handlers that threw. `error.code` is
-   * `STALE_EPOCH`, or what kept the fence from deciding. Default: nobody is told.
+   * Called for every message that was not handled, after it was answered. `error.code` is `STALE_EPOCH` for a refused token,
+   * `HOOK_FAILED` for a handler that threw, `ABORTED` if the subscription failed, else the reason why the fence could not decide.
+   *
+   * @default Refusals are not reported; a handler that throws is reported with `process.emitWarning`.
    */
   readonly onRefused?: (error: ClusterError, message: M) => void;
 }
@@ -35,8 +37,15 @@ type Handler<M> = (message: M) => void | Promise<void>;
 type Callback<M> = (error: Error | null, message: M) => void;
 
 /**
- * A callback for `connection.subscribe(subject, { callback })`. Handlers start in the order in which the fence decides.
- * A refused request gets an answer that `throwIfRefused` understands; a message without a reply subject gets none.
+ * A callback for `connection.subscribe(subject, { callback })`. Handlers start in the order in which the fence decides. A
+ * refused request gets an answer for `throwIfRefused`; a message without a reply subject gets none.
+ *
+ * @param handler - Called with every message that passes the fence. If it throws, the request is answered with status 500.
+ * @example
+ * ```ts
+ * const fence = new MemoryFence("the printer");
+ * connection.subscribe("print", { callback: fencedCallback(fence, (message) => void message.respond("printed")) });
+ * ```
  */
 export function fencedCallback<M extends Msg>(
   fence: Fence,
@@ -48,7 +57,11 @@ export function fencedCallback<M extends Msg>(
   });
 }
 
-/** A handler for an endpoint of `@nats-io/services`. Its own kind of error is the answer. */
+/**
+ * A handler for an endpoint of `@nats-io/services`. A refusal is a service error with status 409, which `throwIfRefused` reads.
+ *
+ * @param handler - Called with every request that passes the fence. If it throws, the request is answered with status 500.
+ */
 export function fencedEndpoint<M extends FenceableRequest>(
   fence: Fence,
   handler: Handler<M>,
@@ -60,8 +73,17 @@ export function fencedEndpoint<M extends FenceableRequest>(
 }
 
 /**
- * The messages that pass. For subscriptions and JetStream consumers read by iteration; nothing is answered or
- * acknowledged: `onRefused` gets the message, so that a consumer can `term()` it.
+ * The messages that pass the fence, for subscriptions and JetStream consumers that are read by iteration. A refused message is
+ * neither answered nor acknowledged: `onRefused` receives it and can `term()` it.
+ *
+ * @example
+ * ```ts
+ * const messages = await consumer.consume();
+ * for await (const message of fencedMessages(fence, messages, { onRefused: (_, stale) => stale.term() })) {
+ *   await handle(message);
+ *   message.ack();
+ * }
+ * ```
  */
 export async function* fencedMessages<M extends Fenceable>(
   fence: Fence,
@@ -75,7 +97,12 @@ export async function* fencedMessages<M extends Fenceable>(
   }
 }
 
-/** Throws what a fenced receiver answered instead of a result: `STALE_EPOCH` with both tokens, or why it can't tell. */
+/**
+ * Throws if the answer is a refusal of a fenced receiver. Returns for every other answer, including status 500.
+ *
+ * @throws StaleEpochError with both tokens.
+ * @throws ClusterError with the code of the reason why the fence could not decide, such as `STORE_UNAVAILABLE`.
+ */
 export function throwIfRefused(answer: Msg): void {
   const status = answer.headers?.get("Nats-Service-Error-Code") ?? "";
   if (status !== String(STALE_STATUS)) return;
@@ -113,7 +140,7 @@ function guarded<M extends Fenceable>(
       }
       await handler(message);
     })().catch((thrown: unknown) => {
-      // Nobody awaits a callback: without this, a handler that throws would end the process.
+      // nats.js does not await callbacks: without this, a handler that throws would end the process.
       const error = new ClusterError(
         "HOOK_FAILED",
         `the handler of ${message.subject} failed: ${asError(thrown).message}`,
@@ -128,7 +155,7 @@ function guarded<M extends Fenceable>(
   };
 }
 
-/** `null`: it passes. */
+/** `null`: the message passes. */
 async function refusal(fence: Fence, message: Fenceable): Promise<ClusterError | null> {
   try {
     await fence.admit(tokenFromNats(message.headers));

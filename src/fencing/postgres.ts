@@ -1,13 +1,13 @@
 /**
- * A fence in PostgreSQL: a recipe in plain SQL that any client can run.
+ * A fence in PostgreSQL, in plain SQL that any client can run.
  *
- * One row per resource holds the newest epoch. A take-over advances it; a write locks it `FOR SHARE` in the same
- * transaction and goes on only if the epoch is still its own. The two locks exclude each other: a take-over waits for
- * writes that have passed the guard, and a guard that waited for a take-over sees the new epoch. So when `take` has
- * committed, everything written under earlier epochs is committed or will roll back.
+ * One row per resource holds the largest epoch. A takeover (`take`) updates the row. A writer (`guard`) locks the row `FOR SHARE`
+ * in the transaction of its write, and continues only if the row still has its epoch. The two locks exclude each other: a takeover
+ * waits for transactions that have passed the guard, and a guard that waited for a takeover reads the new epoch. Therefore, once
+ * `take` has committed, every transaction of an earlier epoch has committed or will roll back.
  *
- * A writer that is frozen inside its transaction would hold up the take-over: the guard therefore has the server end a
- * transaction that idles too long.
+ * A writer that is frozen inside its transaction would block the takeover. The guard therefore sets a timeout after which the
+ * server ends the idle transaction.
  */
 
 import { ClusterError } from "../errors.ts";
@@ -15,7 +15,7 @@ import { isToken } from "./compare.ts";
 import { staleLeader } from "./stale.ts";
 import { type FenceTerm, tokenOf } from "./token.ts";
 
-/** What a statement is: text with `$1` placeholders and their values. `pg` takes it as it is: `client.query(statement)`. */
+/** Text with `$1` placeholders, and their values. `pg` accepts it as it is: `client.query(statement)`. */
 export interface SqlStatement {
   readonly text: string;
   readonly values: readonly (string | number)[];
@@ -23,31 +23,40 @@ export interface SqlStatement {
 
 type Row = Readonly<Record<string, unknown>>;
 
-/** Runs one statement and resolves with its rows, in the transaction of the caller where there is one. */
+/** Runs one statement, in the caller's transaction if there is one, and resolves with its rows. */
 export type SqlRunner = (text: string, values: (string | number)[]) => PromiseLike<readonly Row[]>;
 
-/** A client or pool of `pg`, or anything with such a `query`. */
+/** A client or pool of `pg`, or any object with such a `query`. */
 export interface SqlClient {
   query(text: string, values: (string | number)[]): Promise<{ readonly rows: readonly Row[] }>;
 }
 
 export interface PostgresFenceOptions {
-  /** Names what is guarded: one fence, one row. */
+  /** Name of the guarded resource: each resource has one row. */
   readonly resource: string;
-  /** Default `nats_leader_fence`; may be `schema.table`. */
+  /**
+   * Table of the fences: `table` or `schema.table`, in letters, digits, `_` and `$`.
+   *
+   * @default "nats_leader_fence"
+   */
   readonly table?: string;
   /**
-   * A guarded transaction that idles longer is ended by the server (its connection too), because a frozen writer's lock
-   * would keep the next leader out. Default 5000; 0: never.
+   * The server ends a guarded transaction that idles longer, together with its connection: the lock of a frozen writer would
+   * block the next leader. Milliseconds; 0 leaves the session's own setting.
+   *
+   * @default 5000
    */
   readonly idleTimeoutMs?: number;
 }
 
 /**
+ * Guards the transactions of a leader. Every transaction that writes to the resource has to call `guard`.
+ *
+ * @example
  * ```ts
  * const fence = new PostgresFence({ resource: "ledger" });
  * await fence.setup(pool);                  // once, or run fence.setupSql() as a migration
- * await fence.take(pool, term);             // first thing in onBecomeLeader
+ * await fence.take(pool, term);             // first in onBecomeLeader
  *
  * await client.query("BEGIN");              // every write
  * await fence.guard(client, term);          // STALE_EPOCH: roll back
@@ -60,16 +69,20 @@ export class PostgresFence {
   readonly #table: string;
   readonly #idleTimeoutMs: number;
 
+  /** @throws ClusterError `INVALID_CONFIG`, naming the invalid option. Does no I/O. */
   constructor(options: PostgresFenceOptions) {
     const { resource, table = "nats_leader_fence", idleTimeoutMs = 5000 } = options;
     if (!/^[A-Za-z_][A-Za-z0-9_$]*(\.[A-Za-z_][A-Za-z0-9_$]*)?$/.test(table)) {
-      throw new ClusterError("INVALID_CONFIG", `table "${table}" is not a plain name or schema.name`);
+      throw new ClusterError(
+        "INVALID_CONFIG",
+        `table "${table}" is not a plain name or schema.name: use letters, digits, _ and $`,
+      );
     }
     if (resource === "") throw new ClusterError("INVALID_CONFIG", "resource must not be empty");
     if (!Number.isInteger(idleTimeoutMs) || idleTimeoutMs < 0) {
       throw new ClusterError(
         "INVALID_CONFIG",
-        `idleTimeoutMs is ${idleTimeoutMs}: it must be an integer from 0 on`,
+        `idleTimeoutMs is ${idleTimeoutMs}: it must be an integer of at least 0`,
       );
     }
     this.resource = resource;
@@ -77,7 +90,7 @@ export class PostgresFence {
     this.#idleTimeoutMs = idleTimeoutMs;
   }
 
-  /** The table, for a migration. May be run again. */
+  /** The statement that creates the table, for a migration. Running it again changes nothing. */
   setupSql(): string {
     return `CREATE TABLE IF NOT EXISTS ${this.#table} (
   resource text PRIMARY KEY,
@@ -88,7 +101,11 @@ export class PostgresFence {
 )`;
   }
 
-  /** Advances the fence: no row means that somebody with a larger epoch, or another one with the same, has it. */
+  /**
+   * The statement of `take`. It returns no row if the fence is at a larger epoch, or at the same epoch of another incarnation.
+   *
+   * @throws ClusterError `INVALID_CONFIG` if the epoch is not a token.
+   */
   takeSql(term: FenceTerm): SqlStatement {
     return {
       text: `INSERT INTO ${this.#table} AS fence (resource, epoch, node_id, incarnation) VALUES ($1, $2, $3, $4)
@@ -101,7 +118,7 @@ RETURNING epoch`,
     };
   }
 
-  /** Locks the fence until the transaction ends and tells who has it. */
+  /** The statement of `guard`: locks the fence until the transaction ends, and returns its holder. */
   guardSql(): SqlStatement {
     const idle = `set_config('idle_in_transaction_session_timeout', '${this.#idleTimeoutMs}', true)`;
     const extra = this.#idleTimeoutMs === 0 ? "" : `, ${idle} AS idle`;
@@ -112,9 +129,18 @@ RETURNING epoch`,
   }
 
   /**
-   * A guard for a single statement, as its first `WITH` part: `WITH <this> INSERT INTO ledger (entry) SELECT 'x' FROM
-   * fence`. Writes nothing when the fence has moved: no row affected means refused. `first` is the number of its first
-   * placeholder; `values` of the three go there.
+   * A guard for a single statement, as its first `WITH` query. If the fence has moved, the statement writes nothing: no affected
+   * row means that the write was refused.
+   *
+   * @param first - Number of the first of its three placeholders.
+   * @default `first` is 1.
+   * @throws ClusterError `INVALID_CONFIG` if the epoch is not a token.
+   * @example
+   * ```ts
+   * const guard = fence.guardCte(term, 2);
+   * const text = `WITH ${guard.text} INSERT INTO ledger (entry) SELECT $1::text FROM fence`;
+   * const { rowCount } = await client.query(text, ["+10", ...guard.values]);
+   * ```
    */
   guardCte(term: FenceTerm, first = 1): SqlStatement {
     return {
@@ -124,15 +150,20 @@ RETURNING epoch`,
     };
   }
 
-  /** Makes the table. */
+  /** Creates the table unless it exists. Rejects with the client's error. */
   async setup(client: SqlClient | SqlRunner): Promise<void> {
     await run(client, { text: this.setupSql(), values: [] });
   }
 
   /**
-   * Moves the fence to this term. Waits for guarded transactions under way, not longer than they may idle; bound the
-   * rest with `lock_timeout`. Resolves when no earlier term can write any more; run it outside a transaction, or commit
-   * before you write. Rejects with `STALE_EPOCH`, and with the client's own errors.
+   * Moves the fence to this term. When it resolves, no earlier term can write any more. Run it outside a transaction, or commit
+   * before you write.
+   *
+   * It waits for guarded transactions in progress. One that idles ends after `idleTimeoutMs`; to limit the wait for one that is
+   * active, set PostgreSQL's `lock_timeout`.
+   *
+   * @throws StaleEpochError if a term with a larger epoch, or another one with the same epoch, holds the fence.
+   * @throws ClusterError `INVALID_CONFIG` if the epoch is not a token. Errors of the client are passed on.
    */
   async take(client: SqlClient | SqlRunner, term: FenceTerm): Promise<void> {
     const rows = await run(client, this.takeSql(term));
@@ -141,9 +172,11 @@ RETURNING epoch`,
   }
 
   /**
-   * Lets the transaction go on, and holds the fence until it ends. Call it inside a transaction, before or after its
-   * writes. Rejects with `STALE_EPOCH`: roll back. Under `REPEATABLE READ` and `SERIALIZABLE` a move of the fence can
-   * also show as error 40001; the repeated transaction then gets `STALE_EPOCH`.
+   * Resolves if the fence is at this term, and locks it until the transaction ends. Call it inside a transaction, before or after
+   * its writes, and roll back if it rejects.
+   *
+   * @throws StaleEpochError if the fence is at another term, or has never been taken. Under `REPEATABLE READ` and `SERIALIZABLE` a
+   * move of the fence can appear as PostgreSQL's error 40001 instead; the repeated transaction then gets `STALE_EPOCH`.
    */
   async guard(client: SqlClient | SqlRunner, term: FenceTerm): Promise<void> {
     this.#check(await run(client, this.guardSql()), term);

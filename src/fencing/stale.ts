@@ -1,8 +1,8 @@
-/** The one refusal of this folder. */
+/** `STALE_EPOCH`: the refusal of every fence. */
 import { ClusterError } from "../errors.ts";
 import type { FenceTerm } from "./token.ts";
 
-/** Whoever holds the fence, as far as could be found out. */
+/** The holder of a fence, as far as it is known. */
 export interface Holder {
   readonly epoch: number;
   readonly nodeId?: string;
@@ -10,13 +10,13 @@ export interface Holder {
 }
 
 /**
- * `STALE_EPOCH`: a larger token has been seen, or the same one from somebody else. Final: the same token is never
- * accepted again. Nothing was written.
+ * `STALE_EPOCH`: the fence has seen a larger token, or the same token from another incarnation; or the token is missing, or the
+ * fence was purged. Nothing was written. The refusal is final for the term: a repetition is refused, too.
  */
 export class StaleEpochError extends ClusterError {
-  /** The token that was refused; `null`: there was none. */
+  /** The token that was refused; `null` if there was none. */
   readonly token: number | null;
-  /** The token it lost against; `null` when the store no longer tells. */
+  /** The largest token that the fence has seen; `null` if it is not known. */
   readonly newest: number | null;
 
   constructor(
@@ -30,15 +30,17 @@ export class StaleEpochError extends ClusterError {
   }
 }
 
-/** A receiver's refusal. `where` names the fence. */
+/** The refusal of a receiver. `where` names the fence. */
 export function staleToken(where: string, token: number | null, newest: number): StaleEpochError {
   const sender = token === null ? "a message without an epoch" : `epoch ${token}`;
   return new StaleEpochError(`${where} refuses ${sender}: it has seen epoch ${newest}`, { token, newest });
 }
 
 /**
- * A store's refusal of a leader. Holder `null`: the fence was purged; `"unknown"`: it has moved, and to whom could not be
- * read. `extra` is what else is known, for people.
+ * The refusal of a store.
+ *
+ * @param holder - `null`: the fence was purged; `"unknown"`: the fence has moved, and its holder could not be read.
+ * @param extra - `detail` is appended to the message.
  */
 export function staleLeader(
   where: string,
@@ -55,10 +57,10 @@ export function staleLeader(
 
 function heldBy(term: FenceTerm, holder: Holder | null | "unknown"): string {
   if (holder === "unknown") return "the fence has moved to an epoch that could not be read";
-  if (holder === null) return "its fence is gone";
+  if (holder === null) return "the fence does not exist";
   const node = holder.nodeId === undefined ? "" : ` of node "${holder.nodeId}"`;
   if (holder.epoch !== term.epoch) return `the fence is at epoch ${holder.epoch}${node}`;
   if (holder.incarnation === term.incarnation)
     return `the fence was moved again at the same epoch ${holder.epoch}${node}`;
-  return `the fence is at the same epoch ${holder.epoch}${node}, incarnation ${holder.incarnation ?? "unknown"}, not ours`;
+  return `the fence is at the same epoch ${holder.epoch}${node}, but of incarnation ${holder.incarnation ?? "unknown"}`;
 }

@@ -1,7 +1,7 @@
 /**
- * A term's epoch as a fencing token: how it travels, and how it is read at the other end.
+ * A term's epoch as a fencing token: how a sender attaches it and how a receiver reads it.
  *
- * A token is a positive safe integer. What arrives is foreign: reading it never throws, and anything that is not a token
+ * A token is a positive safe integer. Received values are foreign: reading one never throws, and a value that is not a token
  * reads as `null`.
  */
 import { headers, type MsgHdrs } from "@nats-io/transport-node";
@@ -9,58 +9,80 @@ import { ClusterError } from "../errors.ts";
 import type { Term } from "../node/term.ts";
 import { isToken } from "./compare.ts";
 
-/** Carries the token in NATS and HTTP messages. HTTP compares header names without regard to case. */
+/** The header with the token, in NATS and HTTP messages. */
 export const EPOCH_HEADER = "Nats-Leader-Epoch";
 
-/** Where a token comes from: the running term, or its epoch. */
+/** A term, or its epoch. */
 export type TokenSource = number | Pick<Term, "epoch">;
 
-/** Who holds a fence. A `Term` is one. */
+/** The identity of a term, as a fence stores it. A `Term` has all of it. */
 export type FenceTerm = Pick<Term, "epoch" | "nodeId" | "incarnation">;
 
-/** What is read of a NATS message's headers; those of every copy of nats.js fit. */
+/** The part of a NATS message's headers that is read. Structural, so that it accepts messages of any installed nats.js. */
 export interface NatsHeaders {
   values(name: string): string[];
 }
 
-/** Headers of an HTTP message: `fetch`'s, Node's `IncomingMessage.headers`, or anything with lower-case names. */
+/** Headers of an HTTP message: `Headers` of `fetch`, `IncomingMessage.headers` of Node, or a record with lower-case names. */
 export type HttpHeaders =
   | { get(name: string): string | null }
   | Readonly<Record<string, string | readonly string[] | undefined>>;
 
-/** The token itself. Throws `INVALID_CONFIG` for what can't be one: that is a mistake of the sender. */
+/**
+ * The token of a term or epoch, for a sender.
+ *
+ * @throws ClusterError `INVALID_CONFIG` for a value that is not a positive safe integer.
+ */
 export function tokenOf(source: TokenSource): number {
   const epoch = typeof source === "number" ? source : source.epoch;
   if (isToken(epoch)) return epoch;
   throw new ClusterError("INVALID_CONFIG", `a fencing token is a positive integer, not ${String(epoch)}`);
 }
 
-/** A token as text, written as we write it: digits only. `null` for anything else. */
+/** The token in a header value. `null` unless the value is a decimal number without sign, leading zeros or blanks. */
 export function parseToken(text: string): number | null {
   if (!/^[1-9][0-9]{0,15}$/.test(text)) return null;
   const value = Number(text);
   return isToken(value) ? value : null;
 }
 
-/** Headers for an outgoing NATS message: new ones, or `into` with the token set. */
+/**
+ * Headers with the token, for an outgoing NATS message.
+ *
+ * @param into - Headers in which the token is set, replacing an earlier one.
+ * @default `into` is a new set of headers.
+ * @throws ClusterError `INVALID_CONFIG` for a value that is not a token.
+ * @example
+ * ```ts
+ * await connection.request("print", "page 1", { timeout: 1000, headers: natsHeaders(term) });
+ * ```
+ */
 export function natsHeaders(source: TokenSource, into: MsgHdrs = headers()): MsgHdrs {
   into.set(EPOCH_HEADER, String(tokenOf(source)));
   return into;
 }
 
-/** Headers for an outgoing HTTP request, to be spread into others. */
+/**
+ * Headers with the token, for an outgoing HTTP request.
+ *
+ * @throws ClusterError `INVALID_CONFIG` for a value that is not a token.
+ * @example
+ * ```ts
+ * await fetch(url, { method: "POST", headers: { ...httpHeaders(term), "content-type": "text/plain" } });
+ * ```
+ */
 export function httpHeaders(source: TokenSource): Record<string, string> {
   return { [EPOCH_HEADER.toLowerCase()]: String(tokenOf(source)) };
 }
 
-/** The token of a NATS message that arrived; `null` without one, or with more than one. */
+/** The token of a received NATS message; `null` if it has none, more than one, or an invalid one. Never throws. */
 export function tokenFromNats(from: NatsHeaders | undefined): number | null {
   const values = from?.values(EPOCH_HEADER) ?? [];
   const [value] = values;
   return value === undefined || values.length > 1 ? null : parseToken(value);
 }
 
-/** The token of an HTTP request that arrived; `null` without one, or with more than one. */
+/** The token of a received HTTP request; `null` if it has none, more than one, or an invalid one. Never throws. */
 export function tokenFromHttp(from: HttpHeaders): number | null {
   const name = EPOCH_HEADER.toLowerCase();
   const value =

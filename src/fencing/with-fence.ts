@@ -1,27 +1,44 @@
-/** The order of a take-over, as hooks of a node: lease won, fence moved, `onBecomeLeader`. */
+/** Hooks of a node that fix the order of a takeover: lease won, fence moved, `onBecomeLeader`. */
 import type { LossReason } from "../election/types.ts";
 import type { Hooks } from "../node/hooks.ts";
 import type { Term } from "../node/term.ts";
 
-/** What a take-over opens first: a `FencedStream`, a `FencedKv`, or anything of yours with such an `open`. */
+/** What a takeover opens first: a `FencedStream`, a `FencedKv`, or any object with such an `open`. */
 export interface FenceTarget<W> {
+  /** Moves the fence to this term and resolves with what the term writes through. */
   open(term: Term): Promise<W>;
 }
 
 type Awaitable = void | Promise<void>;
 
-/** A node's hooks, with the writer handed to the two that belong to a term. */
+/** The hooks of a node. The two hooks of a term receive its writer as well. */
 export interface FencedHooks<W> extends Omit<Hooks, "onBecomeLeader" | "onLoseLeadership"> {
-  /** This node leads and the fence is its own: no earlier leader can write any more. */
+  /** This node leads and the fence is at its term: writes of earlier leaders are refused from now on. */
   onBecomeLeader?(term: Term, writer: W): Awaitable;
-  /** Fires exactly once for every term whose `onBecomeLeader` was called. While draining, the writer still works. */
+  /**
+   * The term has ended or is draining; during a drain the writer still works. Fires exactly once for every term whose
+   * `onBecomeLeader` was called, and after it.
+   */
   onLoseLeadership?(term: Term, writer: W, reason: LossReason): Awaitable;
 }
 
 /**
- * Hooks for `new Node(options, withFence(ledger, { onBecomeLeader(term, writer) { … } }))`. Nobody has a writer before
- * the fence is moved. When that fails (`STALE_EPOCH`, no server, no time) the node steps down with `hook-failed` and
- * the hooks given here are not called for that term.
+ * Hooks that move the fence to the node's term before `onBecomeLeader` is called. If the fence cannot be moved (`STALE_EPOCH`, no
+ * server, timeout), the node steps down with `hook-failed`, and the term's hooks are not called.
+ *
+ * @param target - Opened in every term of the node.
+ * @param hooks - The hooks of a node; those of a term receive the writer.
+ * @example
+ * ```ts
+ * const node = new Node(
+ *   options,
+ *   withFence(ledger, {
+ *     async onBecomeLeader(term, writer) {
+ *       await writer.publish("ledger.opened", `by epoch ${term.epoch}`);
+ *     },
+ *   }),
+ * );
+ * ```
  */
 export function withFence<W>(target: FenceTarget<W>, hooks: FencedHooks<W>): Hooks {
   const writers = new WeakMap<Term, { readonly writer: W }>();
@@ -34,7 +51,7 @@ export function withFence<W>(target: FenceTarget<W>, hooks: FencedHooks<W>): Hoo
       try {
         writer = await target.open(term);
       } catch (error) {
-        if (term.signal.aborted) return; // the term ended first: that is told already
+        if (term.signal.aborted) return; // the end of the term has been reported already
         throw error;
       }
       if (term.signal.aborted) return;

@@ -5,7 +5,7 @@ import { startNatsServer } from "../../src/testing.ts";
 import { atEnd } from "../support/at-end.ts";
 import { api, termOf } from "../support/fencing/terms-and-servers.ts";
 
-test("a write that the user's permissions don't allow is refused at once, and says what to allow", async () => {
+test("a write without permission is refused at once, and the error names the subject to allow", async () => {
   const config = `authorization { users: [
     { user: admin, password: x },
     { user: app, password: x, permissions: { publish: ["$JS.API.>", "nats_leader.>", "l.allowed"], subscribe: ["_INBOX.>"] } }
@@ -26,7 +26,7 @@ test("a write that the user's permissions don't allow is refused at once, and sa
   await writer.publish("l.allowed");
 });
 
-test("a stream that is not there is not made without subjects", async () => {
+test("a missing stream is not created without subjects, and a stream that could lose the fence is refused", async () => {
   const server = await startNatsServer();
   atEnd(() => server.dispose());
   const nats = await connect({ servers: server.url });
@@ -34,7 +34,7 @@ test("a stream that is not there is not made without subjects", async () => {
   const missing = FencedStream.connect(nats, { stream: "NONE" });
   await expect(missing).rejects.toMatchObject({ code: "STREAM_INCOMPATIBLE" });
   const problems: readonly [string, Record<string, unknown>][] = [
-    ["don't include nats_leader.fence.S.>", { subjects: ["s.>"] }],
+    ["do not include nats_leader.fence.S.>", { subjects: ["s.>"] }],
     ['it must be "limits"', { retention: "interest" }],
     ["discard old can drop the fence", { max_msgs: 10, discard: "old" }],
     ["discard_new_per_subject", { max_msgs_per_subject: 1, discard: "new", discard_new_per_subject: true }],

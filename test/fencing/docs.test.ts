@@ -1,4 +1,4 @@
-/** The code of docs/fencing.md. Every block there stands here, word for word, and runs. */
+/** Runs the code of docs/fencing.md. Each of its TypeScript blocks is repeated here literally. */
 import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -74,9 +74,9 @@ async function oneWrite(writer: FencedWriter) {
     await writer.publish("ledger.entry", "+10");
   } catch (error) {
     if (!(error instanceof ClusterError)) throw error;
-    if (error.code === "STALE_EPOCH") return "deposed"; // refused for good; the message has both epochs
-    if (error.code === "OUTCOME_UNKNOWN") return "read first"; // stored, or not, or later: look before you repeat it
-    throw error; // everything else: nothing was written
+    if (error.code === "STALE_EPOCH") return "deposed"; // final for this term; the message has both epochs
+    if (error.code === "OUTCOME_UNKNOWN") return "read first"; // it may be applied now, later or never
+    throw error; // all other codes: nothing was written
   }
   return undefined;
 }
@@ -103,14 +103,14 @@ test.skipIf(noSql)(`PostgreSQL${noSql ? " (SKIPPED, not installed)" : ""}`, asyn
   await pool.query("CREATE TABLE ledger (entry text)");
   const term = termOf(1);
   const fence = new PostgresFence({ resource: "ledger" });
-  await fence.setup(pool); // CREATE TABLE IF NOT EXISTS; or put fence.setupSql() into a migration
-  await fence.take(pool, term); // first thing in onBecomeLeader
+  await fence.setup(pool); // CREATE TABLE IF NOT EXISTS; or run fence.setupSql() as a migration
+  await fence.take(pool, term); // first in onBecomeLeader
   const write = async (term: FenceTerm) => {
     const client = await pool.connect();
     try {
       await client.query("BEGIN");
       try {
-        await fence.guard(client, term); // STALE_EPOCH: a newer leader was here
+        await fence.guard(client, term); // rejects with STALE_EPOCH if the fence has moved
         await client.query("INSERT INTO ledger (entry) VALUES ($1)", ["+10"]);
         await client.query("COMMIT");
       } catch (error) {
@@ -137,7 +137,7 @@ test("receivers, over NATS and HTTP", async () => {
   });
   const print = async (term: FenceTerm) => {
     const answer = await connection.request("print", "page 1", { timeout: 1000, headers: natsHeaders(term) });
-    throwIfRefused(answer); // STALE_EPOCH, if the printer has heard of a newer leader
+    throwIfRefused(answer); // STALE_EPOCH if the printer has seen a larger epoch
     return answer.string();
   };
   expect(await print(termOf(2))).toBe("printed");
@@ -146,7 +146,7 @@ test("receivers, over NATS and HTTP", async () => {
   const fence = new MemoryFence();
   const http = createServer(async (request, response) => {
     try {
-      await fence.admit(tokenFromHttp(request.headers)); // rejects with STALE_EPOCH: answer 409
+      await fence.admit(tokenFromHttp(request.headers)); // rejects with STALE_EPOCH: respond with 409
       response.end("fine");
     } catch {
       response.writeHead(409).end();
@@ -162,7 +162,7 @@ test("receivers, over NATS and HTTP", async () => {
   expect([await get(2), await get(1), await get(2)]).toEqual([200, 409, 200]);
 });
 
-test("every block of code in docs/fencing.md stands in this file", () => {
+test("every TypeScript block of docs/fencing.md is in this file", () => {
   const docs = readFileSync(new URL("../../docs/fencing.md", import.meta.url), "utf8");
   const here = normal(readFileSync(new URL(import.meta.url), "utf8"));
   const blocks = [...docs.matchAll(/```ts\n([\s\S]*?)```/g)].map(([, code = ""]) => code);
@@ -172,7 +172,7 @@ test("every block of code in docs/fencing.md stands in this file", () => {
   }
 });
 
-/** Without indentation and imports, which are merged here. */
+/** Removes indentation and imports: this file merges the imports of all blocks. */
 function normal(code: string): string {
   return code
     .replaceAll(/^import .*\n\n?/gm, "")

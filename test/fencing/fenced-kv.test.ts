@@ -28,7 +28,7 @@ for (const version of FENCING_VERSIONS) {
     }
     const batches = version.startsWith("2.11") ? test.skip : test;
 
-    test("takes puts and deletes of the newest term only", async () => {
+    test("accepts puts and deletes of the newest term only", async () => {
       const { kv, text } = await bucket();
       const a = await kv.open(termOf(1));
       await a.put("x", "1");
@@ -42,7 +42,7 @@ for (const version of FENCING_VERSIONS) {
       expect([await text("x"), await text("gone"), await text("never")]).toEqual(["2", null, null]);
     });
 
-    test("is an ordinary bucket for those who read", async () => {
+    test("is an ordinary bucket for readers", async () => {
       const { kv, nats, name } = await bucket();
       const a = await kv.open(termOf(1));
       await a.put("x", "1");
@@ -54,7 +54,7 @@ for (const version of FENCING_VERSIONS) {
       expect((await other.get("nats_leader_fence.0"))?.json()).toMatchObject({ epoch: 1, node_id: "a" });
     });
 
-    test("fences a bucket that another client made", async () => {
+    test("fences a bucket that another client created", async () => {
       const nats = await connection(server);
       const name = freshId("B");
       await new Kvm(nats as never).create(name, { history: 3 });
@@ -68,7 +68,7 @@ for (const version of FENCING_VERSIONS) {
       }
     });
 
-    test("refuses a bucket whose values expire, for the fence would too", async () => {
+    test("refuses a bucket whose values expire, because the fence would expire, too", async () => {
       const nats = await connection(server);
       const name = freshId("B");
       await api(nats, `STREAM.CREATE.KV_${name}`, {
@@ -83,7 +83,7 @@ for (const version of FENCING_VERSIONS) {
       await expect(opening).rejects.toThrow(/max_age would drop the fence; set allow_msg_ttl/);
     });
 
-    test("refuses keys that are none, and the fence's own", async () => {
+    test("refuses invalid keys and the keys of the fence", async () => {
       const { kv } = await bucket();
       const a = await kv.open(termOf(1));
       for (const key of ["", "a b", "a..b", ".a", "a.", "a*", "a.>", "nats_leader_fence.0"]) {
@@ -101,17 +101,17 @@ for (const version of FENCING_VERSIONS) {
       await expect(a.delete("x", first)).rejects.toMatchObject({ code: "CONFLICT" });
       await a.delete("x", second);
       expect(await text("x")).toBeNull();
-      const again = await a.create("x", "anew");
+      const third = await a.create("x", "3");
       await kv.open(termOf(2));
-      await expect(a.update("x", "late", again)).rejects.toMatchObject({
+      await expect(a.update("x", "late", third)).rejects.toMatchObject({
         code: "STALE_EPOCH",
         token: 1,
         newest: 2,
       });
-      expect(await text("x")).toBe("anew");
+      expect(await text("x")).toBe("3");
     });
 
-    batches("sees a write that came past the fence as a conflict", async () => {
+    batches("treats a write that bypassed the fence as a conflict", async () => {
       const { kv, nats, name, text } = await bucket();
       const a = await kv.open(termOf(1));
       const first = await a.put("x", "1");
@@ -120,7 +120,7 @@ for (const version of FENCING_VERSIONS) {
       expect(await text("x")).toBe("by an operator");
     });
 
-    batches("changes several keys or none", async () => {
+    batches("changes all keys of a batch or none", async () => {
       const { kv, text } = await bucket();
       const a = await kv.open(termOf(1));
       const x = await a.put("x", "1");

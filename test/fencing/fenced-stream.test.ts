@@ -37,7 +37,7 @@ for (const version of FENCING_VERSIONS) {
     }
     const batches = version.startsWith("2.11") ? test.skip : test;
 
-    test("takes writes of the newest term only, and refuses with both tokens", async () => {
+    test("accepts writes of the newest term only, and refuses others with both tokens", async () => {
       const { store, stream, data } = await ledger();
       const a = await store.open(termOf(1));
       expect(await a.publish(`${stream}.x`, "from a")).toEqual({ sequence: a.token + 1, duplicate: false });
@@ -52,7 +52,7 @@ for (const version of FENCING_VERSIONS) {
       expect(await data()).toEqual([`${stream}.x=from a`, `${stream}.x=from b`]);
     });
 
-    test("refuses everything after the first refusal without asking the server again", async () => {
+    test("refuses every write after the first refusal without a request", async () => {
       const { store, stream, nats } = await ledger();
       const a = await store.open(termOf(1));
       await store.open(termOf(2));
@@ -63,16 +63,16 @@ for (const version of FENCING_VERSIONS) {
       expect(a.ended).toMatchObject({ code: "STALE_EPOCH" });
     });
 
-    test("does not let an older term back in, nor another one with the same epoch", async () => {
+    test("refuses to open an older term, or another one with the same epoch", async () => {
       const { store } = await ledger();
       await store.open(termOf(2));
       await expect(store.open(termOf(1))).rejects.toMatchObject({ code: "STALE_EPOCH", token: 1, newest: 2 });
       const twin = store.open(termOf(2, "another"));
       await expect(twin).rejects.toMatchObject({ code: "STALE_EPOCH", token: 2, newest: 2 });
-      await expect(twin).rejects.toThrow(/the same epoch 2 of node "b", incarnation inc-2, not ours/);
+      await expect(twin).rejects.toThrow(/the same epoch 2 of node "b", but of incarnation inc-2/);
     });
 
-    test("gives the same term the same token again, whatever was written meanwhile", async () => {
+    test("returns the same token for a second open of a term, whatever was written between the two", async () => {
       const { store, stream } = await ledger();
       const first = await store.open(termOf(3));
       await first.publish(`${stream}.x`, "1");
@@ -82,7 +82,7 @@ for (const version of FENCING_VERSIONS) {
       expect(await store.holder()).toEqual({ epoch: 3, nodeId: "c", incarnation: "inc-3" });
     });
 
-    test("has one winner when many take over at once, and it is the largest epoch", async () => {
+    test("has one winner, the largest epoch, when many terms take over at once", async () => {
       const { store, stream, data } = await ledger();
       const opened = await Promise.allSettled([5, 3, 8, 1, 6].map((epoch) => store.open(termOf(epoch))));
       const written = await Promise.allSettled(
@@ -96,7 +96,7 @@ for (const version of FENCING_VERSIONS) {
       expect(await data()).toEqual([`${stream}.x=e8`]);
     });
 
-    test("writes many at a time, and every one that is in flight when the fence moves is refused or before it", async () => {
+    test("has many writes in flight; each of them is stored before the fence moves, or refused", async () => {
       const { store, stream, nats } = await ledger();
       const a = await store.open(termOf(1));
       const outcomes: WriteOutcome[] = [];
@@ -118,7 +118,7 @@ for (const version of FENCING_VERSIONS) {
       expect(stored).toHaveLength(written.length);
     });
 
-    test("keeps a second condition on the whole stream", async () => {
+    test("checks a second condition on the whole stream", async () => {
       const { store, stream } = await ledger();
       const a = await store.open(termOf(1));
       const { sequence } = await a.publish(`${stream}.x`, "1", { expectStreamLast: a.token });
@@ -131,7 +131,7 @@ for (const version of FENCING_VERSIONS) {
       await expect(late).rejects.toMatchObject({ code: "STALE_EPOCH" });
     });
 
-    test("stores who wrote a message, and keeps the application's headers", async () => {
+    test("stores the writer's epoch and the application's headers", async () => {
       const { store, stream, nats } = await ledger();
       const a = await store.open(termOf(7));
       const own = headers();
@@ -148,7 +148,7 @@ for (const version of FENCING_VERSIONS) {
       expect(text).not.toContain("987654321");
     });
 
-    test("tells a repeated message id from a new message", async () => {
+    test("distinguishes a repeated message id from a new message", async () => {
       const { store, stream } = await ledger();
       const a = await store.open(termOf(1));
       const own = headers();
@@ -160,16 +160,16 @@ for (const version of FENCING_VERSIONS) {
       });
     });
 
-    test("refuses to write when its fence was purged, because nothing can be told any more", async () => {
+    test("refuses to write when its fence was purged, because the holder is unknown then", async () => {
       const { store, stream, nats } = await ledger();
       const a = await store.open(termOf(1));
       await api(nats, `STREAM.PURGE.${stream}`);
       const refused = a.publish(`${stream}.x`);
       await expect(refused).rejects.toMatchObject({ code: "STALE_EPOCH", token: 1, newest: null });
-      await expect(refused).rejects.toThrow(/its fence is gone/);
+      await expect(refused).rejects.toThrow(/the fence does not exist/);
     });
 
-    test("keeps the fence when the stream's max-age has dropped everything else", async () => {
+    test("keeps the fence when max_age has removed all other messages", async () => {
       const { store, stream, data } = await ledger({
         config: { max_age: 1_000_000_000, duplicate_window: 1_000_000_000 },
       });
@@ -180,7 +180,7 @@ for (const version of FENCING_VERSIONS) {
       await expect(store.open(termOf(1, "other"))).rejects.toMatchObject({ code: "STALE_EPOCH" });
     });
 
-    batches("writes a batch whole, or under a moved fence not at all", async () => {
+    batches("writes the whole batch, or none of it when the fence has moved", async () => {
       const { store, stream, data } = await ledger();
       const a = await store.open(termOf(1));
       const three = ["1", "2", "3"].map((text) => ({ subject: `${stream}.${text}`, data: text }));
@@ -190,7 +190,7 @@ for (const version of FENCING_VERSIONS) {
       expect(await data()).toEqual(three.map(({ subject, data }) => `${subject}=${data}`));
     });
 
-    batches("checks every condition of a batch, and writes nothing when one does not hold", async () => {
+    batches("checks every condition of a batch, and writes nothing if one does not hold", async () => {
       const { store, stream, data } = await ledger();
       const a = await store.open(termOf(1));
       const x = await a.publish(`${stream}.x`, "1", { expectLast: 0 });
@@ -208,7 +208,7 @@ for (const version of FENCING_VERSIONS) {
       });
     });
 
-    batches("refuses a message that is too large, in a batch all of it, and nothing is written", async () => {
+    batches("refuses a message that is too large, or a batch with one, and writes nothing", async () => {
       const { store, stream, data } = await ledger();
       const a = await store.open(termOf(1));
       const large = { subject: `${stream}.large`, data: new Uint8Array(2_000_000) };
@@ -223,7 +223,7 @@ for (const version of FENCING_VERSIONS) {
       expect(await data()).toEqual([`${stream}.x=3`]);
     });
 
-    batches("takes a thousand messages in a batch and no more", async () => {
+    batches("accepts at most 1000 messages in a batch", async () => {
       const { store, stream, data } = await ledger();
       const a = await store.open(termOf(1));
       const many = Array.from({ length: 1001 }, (_, i) => ({ subject: `${stream}.x`, data: String(i) }));
@@ -233,7 +233,7 @@ for (const version of FENCING_VERSIONS) {
     });
 
     if (version.startsWith("2.11")) {
-      test("says which version batches and a second condition on a key need", async () => {
+      test("names the version that batches and a second condition on a subject need", async () => {
         const { store, stream } = await ledger();
         const a = await store.open(termOf(1));
         const problem = { code: "SERVER_TOO_OLD", message: expect.stringContaining("2.12.0") };

@@ -1,4 +1,4 @@
-/** Fencing arithmetic where it meets other formats: rows of a database, answers to refused requests, whatever is a token. */
+/** Property tests of token comparison at the borders: arbitrary tokens, rows of a database, answers to refused requests. */
 import type { Msg, MsgHdrs } from "@nats-io/transport-node";
 import fc from "fast-check";
 import { expect, test } from "vitest";
@@ -16,7 +16,7 @@ const epoch = fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER });
 const small = fc.integer({ min: 1, max: 5 });
 const incarnation = fc.constantFrom("p", "q");
 
-test("a fence in memory is moved by tokens only, and only up, whatever it is given", () => {
+test("a fence in memory accepts valid tokens only and never decreases, for any sequence of values", () => {
   const anything = fc.oneof(
     fc.constant(null),
     epoch,
@@ -39,10 +39,10 @@ test("a fence in memory is moved by tokens only, and only up, whatever it is giv
   );
 });
 
-/** A database that answers everything with these rows. */
+/** A database that returns these rows for every statement. */
 const answering = (rows: readonly Readonly<Record<string, unknown>>[]) => async () => rows;
 
-test("a guard in SQL passes exactly its own term's row, in whatever type the epoch comes", async () => {
+test("a guard in SQL passes exactly the row of its own term, whatever the type of the epoch", async () => {
   const written = fc.constantFrom<(value: number) => unknown>(String, Number, BigInt);
   const row = fc.record({ epoch: fc.oneof(epoch, small), incarnation });
   let passed = 0;
@@ -61,7 +61,7 @@ test("a guard in SQL passes exactly its own term's row, in whatever type the epo
   expect(passed).toBeGreaterThan(20);
 });
 
-test("a guard in SQL never takes an epoch it can't hold for its own, nor anything that is no epoch", async () => {
+test("a guard in SQL refuses an epoch beyond the safe integers and any value that is not an epoch", async () => {
   const beyond = fc.bigInt({ min: 2n ** 53n, max: 2n ** 63n - 1n });
   const foreign = fc.oneof(
     beyond,
@@ -81,7 +81,7 @@ test("a guard in SQL never takes an epoch it can't hold for its own, nor anythin
   );
 });
 
-test("every statement has one placeholder for each of its values, and the epoch is among them as it is", () => {
+test("every statement has one placeholder for each value, and passes the epoch as a value", () => {
   fc.assert(
     fc.property(epoch, incarnation, fc.integer({ min: 1, max: 40 }), (value, by, first) => {
       const fence = new PostgresFence({ resource: "r" });
@@ -94,7 +94,7 @@ test("every statement has one placeholder for each of its values, and the epoch 
         const numbers = [...statement.text.matchAll(/\$(\d+)/g)].map(([, number]) => Number(number));
         const expected = statement.values.map((_, index) => from + index);
         expect([...new Set(numbers)].sort((one, other) => one - other)).toEqual(expected);
-        // As a value, never as a part of the text.
+        // Small numbers also occur as placeholders and timeouts.
         if (value > 99_999) expect(statement.text).not.toContain(String(value));
       }
       expect(fence.takeSql(term).values).toContain(value);
@@ -103,7 +103,7 @@ test("every statement has one placeholder for each of its values, and the epoch 
   );
 });
 
-/** A request with this token, and the answer to it; `null`: the handler got it. */
+/** Sends a request with this token. Resolves with the refusal, or with `null` if the handler received the request. */
 function ask(fence: MemoryFence, token: number | null): Promise<Msg | null> {
   return new Promise((resolve) => {
     const respond = (data: Uint8Array, options: { headers: MsgHdrs }): boolean => {
@@ -116,7 +116,7 @@ function ask(fence: MemoryFence, token: number | null): Promise<Msg | null> {
   });
 }
 
-test("a refused request tells its sender both tokens, as they were", async () => {
+test("a refusal gives the sender both tokens unchanged", async () => {
   let refused = 0;
   await fc.assert(
     fc.asyncProperty(fc.oneof(epoch, small), fc.option(fc.oneof(epoch, small)), async (highest, token) => {
@@ -140,7 +140,7 @@ test("a refused request tells its sender both tokens, as they were", async () =>
   expect(refused).toBeGreaterThan(20);
 });
 
-test("of two terms the larger may move the other's fence, an equal one neither's, and each keeps its own", () => {
+test("of two terms only the larger may move the other's fence, and each term keeps its own", () => {
   const term = fc.record({ epoch: small, incarnation });
   const held = (by: { epoch: number; incarnation: string }): FenceRecord => ({
     ...by,

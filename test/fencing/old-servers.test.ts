@@ -15,7 +15,7 @@ for (const version of OLD_VERSIONS) {
     test.skip(`nats-server ${version} (${found.missing})`, () => {});
     continue;
   }
-  test(`nats-server ${version} is refused with the version that is needed, and nothing is made on it`, async () => {
+  test(`nats-server ${version} is refused with the required version, and nothing is created on it`, async () => {
     const server = await found.start();
     atEnd(() => server.dispose());
     const nats = await connection(server);
@@ -28,7 +28,7 @@ for (const version of OLD_VERSIONS) {
     expect(await api(nats, "STREAM.NAMES")).toMatchObject({ total: 0 });
   });
 
-  test(`on nats-server ${version} a fenced write would be refused, never accepted under a moved fence`, async () => {
+  test(`on nats-server ${version} a fenced write is always refused, so never accepted under a moved fence`, async () => {
     const server = await found.start();
     atEnd(() => server.dispose());
     const nats = await connection(server);
@@ -46,7 +46,7 @@ for (const version of OLD_VERSIONS) {
       "Nats-Expected-Last-Subject-Sequence-Subject": "l.fence",
     });
     expect(await put("l.x", condition(fence["seq"]))).toMatchObject({ error: { err_code: 10071 } });
-    // Why nothing here ever expects 0 of another subject: this server takes it for a condition on l.x.
+    // Never expect sequence 0 of another subject: this server applies the condition to l.x.
     expect(await put("l.x", condition(0))).toMatchObject({ seq: 2 });
   });
 
@@ -61,7 +61,7 @@ for (const version of OLD_VERSIONS) {
 }
 
 describe("in a cluster", () => {
-  test("an old server that holds the stream is named, although this connection's is new", async () => {
+  test("an old server that holds the stream is refused by name, even if the server of the connection is new", async () => {
     const [newer, older] = await Promise.all([findNatsServer(), findNatsServer({ version: "2.10.29" })]);
     const binary = await mixedBinary(newer.path, older.path);
     const cluster = await startNatsCluster({ binary });
@@ -86,7 +86,7 @@ describe("in a cluster", () => {
   });
 });
 
-/** A "nats-server" that is the older one for the third server of a cluster. */
+/** A "nats-server" that runs the older version as the third server of a cluster, and the newer one otherwise. */
 async function mixedBinary(newer: string, older: string): Promise<string> {
   const dir = await mkdtemp(join(tmpdir(), "nats-leader-mixed-"));
   atEnd(() => rm(dir, { recursive: true, force: true }));

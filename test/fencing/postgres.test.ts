@@ -51,7 +51,7 @@ describe.skipIf(missing)(title, () => {
       (row) => row.entry,
     );
 
-  test("writes of the newest term commit, older ones are refused with both tokens", async () => {
+  test("writes of the newest term commit, and older ones are refused with both tokens", async () => {
     const [a, b] = [await client(), await client()];
     await fence.take(a, termOf(1));
     await write(a, fence, 1, ledger, "from a");
@@ -65,7 +65,7 @@ describe.skipIf(missing)(title, () => {
     expect(await entries()).toEqual(["from a", "from b"]);
   });
 
-  test("an older term, or another one with the same epoch, can't take the fence back", async () => {
+  test("an older term, or another one with the same epoch, cannot take the fence", async () => {
     const a = await client();
     await fence.take(a, termOf(2));
     await fence.take(a, termOf(2));
@@ -82,13 +82,13 @@ describe.skipIf(missing)(title, () => {
     });
   });
 
-  test("nothing is written before anybody has taken the fence", async () => {
+  test("nothing is written before the fence was taken once", async () => {
     const a = await client();
     await expect(write(a, fence, 1, ledger, "early")).rejects.toThrow(/call take\(\) first/);
     expect(await entries()).toEqual([]);
   });
 
-  test("a take-over waits for a write that has passed the guard, and the write is before it", async () => {
+  test("a takeover waits for a transaction that has passed the guard, which then commits first", async () => {
     const [a, b] = [await client(), await client()];
     await fence.take(a, termOf(1));
     await a.query("BEGIN");
@@ -106,7 +106,7 @@ describe.skipIf(missing)(title, () => {
   });
 
   test.each(["READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"])(
-    "a guard that waited for a take-over refuses, at isolation %s",
+    "a guard that waited for a takeover refuses, at isolation level %s",
     async (isolation) => {
       const [a, b] = [await client(), await client()];
       await fence.take(a, termOf(1));
@@ -127,7 +127,7 @@ describe.skipIf(missing)(title, () => {
     },
   );
 
-  test("a writer frozen inside its transaction holds the next leader up only for the idle timeout", async () => {
+  test("a writer frozen inside its transaction blocks the next leader for the idle timeout at most", async () => {
     const impatient = new PostgresFence({ resource: fence.resource, idleTimeoutMs: 300 });
     const child = spawnChild("test/support/fencing/children/postgres-writer.ts", {
       args: [JSON.stringify(connectionOf(server)), fence.resource, ledger],
@@ -158,7 +158,7 @@ describe.skipIf(missing)(title, () => {
     expect(await entries()).toEqual(["one"]);
   });
 
-  test("a single statement's guard waits for a take-over under way, and then writes nothing", async () => {
+  test("the guard of a single statement waits for a takeover in progress, and then writes nothing", async () => {
     const [a, b] = [await client(), await client()];
     await fence.take(a, termOf(1));
     await b.query("BEGIN");
@@ -172,7 +172,7 @@ describe.skipIf(missing)(title, () => {
     expect((await late).rowCount).toBe(0);
   });
 
-  test("writers and take-overs at random never leave an entry behind a newer one", async () => {
+  test("with concurrent writers and takeovers no entry follows one of a larger epoch", async () => {
     await fence.take(pool, termOf(1));
     const writers = [1, 2, 3, 4, 5].map(async (epoch) => {
       const own = await client();
@@ -234,7 +234,7 @@ describe.skipIf(missing)(title, () => {
   });
 });
 
-test("options that would be a hole in the SQL are refused", () => {
+test("options that would allow SQL injection are refused", () => {
   for (const table of ["", "a b", "a;drop", 'a"b', "a.b.c", "1a"]) {
     expect(() => new PostgresFence({ resource: "x", table }), table).toThrow(/is not a plain name/);
   }

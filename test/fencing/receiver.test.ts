@@ -28,7 +28,7 @@ async function kvFence(options: Partial<KvFenceOptions> & { readonly key: string
 }
 
 describe("a durable fence", () => {
-  test("remembers the largest token over a restart of its process", async () => {
+  test("keeps the largest token over a restart of its process", async () => {
     const key = freshId("printer");
     const before = await kvFence({ key });
     await before.admit(4);
@@ -44,7 +44,7 @@ describe("a durable fence", () => {
     await after.admit(7);
   });
 
-  test("refuses what another receiver of the same resource has refused", async () => {
+  test("refuses a token if another receiver of the resource has seen a larger one", async () => {
     const key = freshId("shared");
     const [one, two] = [await kvFence({ key }), await kvFence({ key })];
     await two.admit(1);
@@ -52,7 +52,7 @@ describe("a durable fence", () => {
     await expect(two.admit(1)).rejects.toMatchObject({ code: "STALE_EPOCH", newest: 2 });
   });
 
-  test("admits the largest of many that come at once, and never goes back", async () => {
+  test("admits the largest of many concurrent tokens, and never decreases", async () => {
     const key = freshId("crowd");
     const fences = await Promise.all([1, 2, 3].map(() => kvFence({ key })));
     const tokens = Array.from({ length: 30 }, (_, i) => 1 + ((i * 7) % 30));
@@ -63,7 +63,7 @@ describe("a durable fence", () => {
     await expect(stored.admit(29)).rejects.toMatchObject({ code: "STALE_EPOCH" });
   });
 
-  test("writes its token anew when an operator has deleted the key", async () => {
+  test("writes its token again after an operator has deleted the key", async () => {
     const key = freshId("deleted");
     const fence = await kvFence({ key });
     await fence.admit(5);
@@ -73,14 +73,14 @@ describe("a durable fence", () => {
     expect((await kvFence({ key })).highest).toBe(5);
   });
 
-  test("refuses everybody while the key holds something else", async () => {
+  test("refuses every token while the key has a foreign value", async () => {
     const key = freshId("garbage");
     const fence = await kvFence({ key });
     await (await connection(server)).request(`$KV.FENCES.${key}`, "hello", { timeout: 2000 });
     await expect(fence.admit(9)).rejects.toThrow(/is not a fence: hello/);
   });
 
-  test("refuses everybody while its bucket can't be reached", async () => {
+  test("refuses every token while its bucket cannot be reached", async () => {
     const proxy = await startProxy({ target: { port: server.port } });
     atEnd(() => proxy.close());
     const fence = await KvFence.open(await connection(proxy), { key: freshId("cut"), timeoutMs: 200 });
@@ -91,7 +91,7 @@ describe("a durable fence", () => {
     proxy.blackhole(false);
   });
 
-  test("needs no read for the present leader when no other receiver exists", async () => {
+  test("sends no request for the current leader if it is the exclusive receiver", async () => {
     const nats = await connection(server);
     const fence = await KvFence.open(nats, { key: freshId("own"), exclusive: true });
     atEnd(() => fence.close());
@@ -103,7 +103,7 @@ describe("a durable fence", () => {
 });
 
 describe("in front of a receiver", () => {
-  test("a subscription answers a stale request with both tokens and does not run the handler", async () => {
+  test("a subscription answers a stale request with both tokens and does not call the handler", async () => {
     const nats = await connection(server);
     const ran: string[] = [];
     const refusals: ClusterError[] = [];
@@ -139,25 +139,25 @@ describe("in front of a receiver", () => {
     expect(() => throwIfRefused(anonymous)).toThrow(/a message without an epoch/);
   });
 
-  test("a handler that throws answers its caller, tells onRefused, and ends nothing", async () => {
+  test("a handler that throws causes an answer with status 500 and a call of onRefused, and does not end the process", async () => {
     const nats = await connection(server);
-    const told = deferred<ClusterError>();
+    const reported = deferred<ClusterError>();
     const subject = freshId("work");
     const handler = fencedCallback(
       new MemoryFence(),
       async () => {
         throw new Error("out of\r\npaper");
       },
-      { onRefused: told.resolve },
+      { onRefused: reported.resolve },
     );
     nats.subscribe(subject, { callback: handler });
     const answer = await nats.request(subject, "", { timeout: 2000, headers: natsHeaders(1) });
     expect(answer.headers?.get("Nats-Service-Error-Code")).toBe("500");
     throwIfRefused(answer);
-    await expect(told.promise).resolves.toMatchObject({ code: "HOOK_FAILED" });
+    await expect(reported.promise).resolves.toMatchObject({ code: "HOOK_FAILED" });
   });
 
-  test("a service's endpoint refuses with its own kind of error", async () => {
+  test("an endpoint of a service refuses with a service error", async () => {
     const nats = await connection(server);
     const service = await new Svcm(nats as never).add({ name: "store", version: "1.0.0" });
     atEnd(() => service.stop());

@@ -21,14 +21,14 @@ beforeAll(async () => {
 
 async function ledger(lanes?: number, stream = freshId("L")) {
   const nats = await connection(cluster.urls);
-  const limits = lanes === undefined ? {} : { lanes };
-  const store = await FencedStream.connect(nats, { stream, subjects: [`${stream}.>`], ...limits });
+  const options = lanes === undefined ? {} : { lanes };
+  const store = await FencedStream.connect(nats, { stream, subjects: [`${stream}.>`], ...options });
   atEnd(() => store.close());
   return { nats, store, stream };
 }
 
 describe("a fence on three replicas", () => {
-  test("why it has lanes: the server refuses a second write under one condition while the first is in flight", async () => {
+  test("needs lanes, because the server refuses a second write under one condition while the first is in flight", async () => {
     const { store, stream, nats } = await ledger(1);
     const a = await store.open(termOf(1));
     const hdrs = headers();
@@ -44,7 +44,7 @@ describe("a fence on three replicas", () => {
     );
   });
 
-  test("lets many writes be in flight, and refuses them all once any newer term has it", async () => {
+  test("admits many writes in flight, and refuses all of them once a newer term holds it", async () => {
     const { store, stream, nats } = await ledger();
     const a = await store.open(termOf(1));
     const outcomes: WriteOutcome[] = [];
@@ -67,7 +67,7 @@ describe("a fence on three replicas", () => {
     expect(await contents(nats, stream, (subject) => subject === `${stream}.x`)).toHaveLength(written.length);
   });
 
-  test("moves the lanes of every configuration, also those of a larger one", async () => {
+  test("is moved on all lanes, including those that only another configuration asked for", async () => {
     const { store, stream } = await ledger(32);
     const a = await store.open(termOf(1));
     const small = await ledger(2, stream);

@@ -34,7 +34,7 @@ describe("a token", () => {
     );
   });
 
-  test("is added to headers that are there, in place of another token", () => {
+  test("is added to existing headers, and replaces an earlier token", () => {
     const own = headers();
     own.set("x", "1");
     natsHeaders(3, own);
@@ -42,7 +42,7 @@ describe("a token", () => {
     expect([own.get("x"), tokenFromNats(own)]).toEqual(["1", 4]);
   });
 
-  test("is read from nothing but digits, and reading never throws", () => {
+  test("is read from digits only, and reading never throws", () => {
     for (const text of ["", "0", "-1", "01", "1.0", "1e3", " 1", "9007199254740992", "NaN", "٣"]) {
       expect(parseToken(text), text).toBeNull();
     }
@@ -62,14 +62,14 @@ describe("a token", () => {
     expect(tokenFromNats(twice)).toBeNull();
   });
 
-  test("that can't be one is the sender's mistake", () => {
+  test("that is invalid is an error of the sender", () => {
     for (const value of [0, -1, 1.5, Number.NaN, 2 ** 53])
       expect(() => tokenOf(value)).toThrow(/positive integer/);
   });
 });
 
 describe("a fence in memory", () => {
-  test("lets pass exactly the tokens that are not smaller than all before", () => {
+  test("admits exactly the tokens that are at least as large as all before", () => {
     fc.assert(
       fc.property(fc.array(small), (tokens) => {
         const fence = new MemoryFence();
@@ -85,7 +85,7 @@ describe("a fence in memory", () => {
     );
   });
 
-  test("refuses a message without a token, from the first on", async () => {
+  test("refuses a message without a token, even before the first token", async () => {
     const fence = new MemoryFence("the printer");
     const refused = {
       code: "STALE_EPOCH",
@@ -110,7 +110,7 @@ const asRecord = (it: {
 });
 
 describe("a fence in a store", () => {
-  test("is moved by a larger epoch, kept by its own term, and refused to all others", () => {
+  test("is moved by a larger epoch, kept by its own term, and refused to all other terms", () => {
     fc.assert(
       fc.property(fc.option(record.map(asRecord)), term.map(asTerm), (found, mine) => {
         const move = fenceMove(found, mine);
@@ -122,7 +122,7 @@ describe("a fence in a store", () => {
     );
   });
 
-  test("never goes back, whatever terms try in whatever order", () => {
+  test("never decreases, for any terms in any order", () => {
     fc.assert(
       fc.property(fc.array(term.map(asTerm)), (terms) => {
         let held = null as FenceRecord | null;
@@ -149,7 +149,7 @@ describe("a fence in a store", () => {
     );
   });
 
-  test("is read back as it was written; anything else is not a fence", () => {
+  test("is decoded as it was encoded, and no other data decodes to a fence", () => {
     fc.assert(
       fc.property(term.map(asTerm), small, epoch, (mine, lanes, sequence) => {
         const { data } = encodeFence(mine, lanes);
@@ -180,7 +180,7 @@ describe("a fence in a store", () => {
   });
 });
 
-test("a filter covers a subject as the server has it", () => {
+test("a filter covers the same subjects as on the server", () => {
   const yes = [
     ["a.>", "a.b.c"],
     ["a.*", "a.b"],

@@ -1,4 +1,4 @@
-/** Writes whose answer is lost are neither refused nor written, and nobody writes them again. */
+/** A write without an answer has an unknown outcome: it is reported neither as refused nor as written, and is not repeated. */
 import { describe, expect, test } from "vitest";
 import { startProxy, type TcpProxy } from "../../scripts/shared/tcp-proxy.ts";
 import { FencedStream } from "../../src/fencing.ts";
@@ -24,7 +24,7 @@ async function behindProxy(timeoutMs = 300) {
 }
 
 describe("an unknown outcome", () => {
-  test("is a write whose answer is lost: stored, and not sent twice", async () => {
+  test("is that of a write whose answer is lost: it is stored and not sent twice", async () => {
     const { proxy, store, subject, data } = await behindProxy();
     const a = await store.open(termOf(1));
     const taken = proxy.takeReplyTo((frame) => frame.subject === subject);
@@ -38,7 +38,7 @@ describe("an unknown outcome", () => {
     expect(await data()).toEqual([`${subject}=1`, `${subject}=2`]);
   });
 
-  test("is a write that arrives after its sender gave up; under a moved fence it is not stored", async () => {
+  test("is that of a write that arrives after its timeout; if the fence has moved, it is not stored", async () => {
     const { proxy, store, rival, subject, data } = await behindProxy();
     const a = await store.open(termOf(1));
     const late = proxy.takeNextToServer((frame) => frame.subject === subject);
@@ -49,7 +49,7 @@ describe("an unknown outcome", () => {
     expect(await data()).toEqual([`${subject}=from b`]);
   });
 
-  test("is a write whose connection drops", async () => {
+  test("is that of a write whose connection drops", async () => {
     const { proxy, store, subject, data } = await behindProxy(2000);
     const a = await store.open(termOf(1));
     proxy.toClient("drop");
@@ -60,7 +60,7 @@ describe("an unknown outcome", () => {
     proxy.toClient("pass");
   });
 
-  test("is not a write that was never sent", async () => {
+  test("is not that of a write that was never sent", async () => {
     const { proxy, store, subject, data } = await behindProxy();
     const a = await store.open(termOf(1));
     await expect(a.publish(subject, "", { signal: AbortSignal.abort() })).rejects.toMatchObject({
@@ -90,7 +90,7 @@ describe("an unknown outcome", () => {
     expect((await data()).at(-1)).toBe(`${subject}=2`);
   });
 
-  test("stops a pipeline, which says what became of each message in flight", async () => {
+  test("stops a pipeline, which yields the outcome of each message in flight", async () => {
     const { proxy, store, subject, data } = await behindProxy();
     const a = await store.open(termOf(1));
     const lost = proxy.takeReplyTo((frame) => frame.subject === subject && frame.text.endsWith("\r\n2\r\n"));
@@ -106,7 +106,7 @@ describe("an unknown outcome", () => {
 });
 
 describe("moving the fence", () => {
-  test("is found out when its answer was lost", async () => {
+  test("succeeds when its answer is lost, because the next read shows it", async () => {
     const { proxy, store, stream, subject } = await behindProxy();
     const taken = proxy.takeReplyTo((frame) => frame.subject === `nats_leader.fence.${stream}.0`);
     const a = await store.open(termOf(1));
@@ -115,7 +115,7 @@ describe("moving the fence", () => {
     await a.publish(subject);
   });
 
-  test("ends with the term, and with its time", async () => {
+  test("is aborted with the term, and by its timeout", async () => {
     const { proxy, store } = await behindProxy(100);
     proxy.blackhole(true);
     const ended = new AbortController();

@@ -57,7 +57,7 @@ test("the lease is won, then the fence is moved, then onBecomeLeader runs with t
   expect(order).toEqual(["lease of epoch 1", "fence of epoch 1", "become", "lose: stopped"]);
 });
 
-test("renewals leave the token alone", async () => {
+test("renewals do not change the token", async () => {
   const { store, subject } = await ledger();
   const opened = deferred<FencedWriter>();
   const node = nodeOf(
@@ -77,7 +77,7 @@ test("renewals leave the token alone", async () => {
   expect((await store.open(node.term ?? termOf(9))).token).toBe(token);
 });
 
-test("a node that can't move the fence does not lead: it steps down and the hook does not run", async () => {
+test("a node that cannot move the fence steps down without a call of onBecomeLeader", async () => {
   const { store } = await ledger();
   await store.open(termOf(5));
   const calls: string[] = [];

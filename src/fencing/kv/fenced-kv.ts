@@ -1,4 +1,4 @@
-/** A key-value bucket that only the leader of the newest term can write. */
+/** A key-value bucket that only the leader of the newest term can write to. */
 import { headers, type NatsConnection } from "@nats-io/transport-node";
 import { ClusterError } from "../../errors.ts";
 import { jsToClusterError } from "../../nats/api/js-api.ts";
@@ -19,35 +19,44 @@ import { type FencedLimits, openGuarded } from "../stream/open-guarded.ts";
 import { EPOCH_HEADER, parseToken } from "../token.ts";
 
 export interface FencedKvOptions extends FencedLimits {
-  /** Made when it is not there, with history 1. One that is there is used as it is. */
+  /** Name of the bucket. A missing bucket is created, with a history of 1. A bucket that exists is used as it is. */
   readonly bucket: string;
-  /** More of JetStream's own stream configuration for a bucket that is made. */
+  /** Further JetStream stream configuration for a bucket that is created, such as `{ max_bytes: 1e9 }`. */
   readonly config?: Readonly<Record<string, unknown>>;
 }
 
-/** A key's value. */
+/** The value of a key. */
 export interface KvEntry {
   readonly key: string;
   readonly value: Uint8Array;
+  /** Sequence of its message in the stream. */
   readonly revision: number;
-  /** Of the term that wrote it; `null` when it was not written through a fence. */
+  /** Epoch of the term that wrote it; `null` if it was written without a fence. */
   readonly epoch: number | null;
 }
 
 type KvWriteOptions = Pick<WriteOptions, "timeoutMs" | "signal">;
 
-/** One change of a batch. `revision`: the key's own, 0 for a key that was never written. */
+/** One change of a batch. With `revision`, only if the key's last message has it; 0 for a key without a message. */
 export type KvChange =
   | { readonly put: string; readonly value: Payload; readonly revision?: number }
   | { readonly delete: string; readonly revision?: number };
 
 /**
- * A bucket with a fence. Reading needs no leadership and uses no fence; other key-value clients read it as ever, and see
- * the keys `nats_leader_fence.*`, which are the fence.
+ * A key-value bucket with a fence. Reads need neither leadership nor the fence. Other key-value clients can read the bucket; they
+ * also see the keys of the fence, `nats_leader_fence.*`. All writers must use the fence.
+ *
+ * @example
+ * ```ts
+ * const kv = await FencedKv.connect(connection, { bucket: "SETTINGS" });
+ * const settings = await kv.open(term); // first in onBecomeLeader, or use withFence()
+ * await settings.put("colour", "green");
+ * ```
  */
 export class FencedKv implements AsyncDisposable {
   readonly #on: GuardedStream;
   readonly #stream: FencedStream;
+  /** Name of the bucket. */
   readonly bucket: string;
 
   private constructor(bucket: string, on: GuardedStream) {
@@ -56,7 +65,12 @@ export class FencedKv implements AsyncDisposable {
     this.#stream = new FencedStream(on);
   }
 
-  /** Rejects like `FencedStream.connect`. */
+  /**
+   * Finds or creates the bucket, and checks that a fence holds on it. Writes no message.
+   *
+   * @param connection - Remains the caller's to close.
+   * @throws ClusterError as `FencedStream.connect`.
+   */
   static async connect(connection: NatsConnection, options: FencedKvOptions): Promise<FencedKv> {
     const { bucket, config = {} } = options;
     checkBucket(bucket);
@@ -64,18 +78,26 @@ export class FencedKv implements AsyncDisposable {
       what: `bucket ${bucket}`,
       stream: kvStream(bucket),
       fence: kvSubject(bucket, KV_FENCE_KEY),
-      limits: options,
+      options,
       create: (replicas) => ({ ...newBucketConfig(bucket, replicas), ...config, name: kvStream(bucket) }),
     });
     return new FencedKv(bucket, on);
   }
 
-  /** Moves the fence to this term and returns its writer. Rejects like `FencedStream.open`. */
+  /**
+   * Moves the fence to this term and returns its writer. When it resolves, the server accepts no write of an earlier term any more.
+   *
+   * @throws StaleEpochError and ClusterError, as `FencedStream.open`.
+   */
   async open(term: OpenTerm, options: OpenOptions = {}): Promise<FencedKvWriter> {
     return new FencedKvWriter(this, await this.#stream.open(term, options));
   }
 
-  /** The newest value, from the stream's leader; `null` for a key that is not there. */
+  /**
+   * The newest value of a key, read from the stream's leader; `null` if the key does not exist.
+   *
+   * @throws ClusterError `INVALID_CONFIG` for an invalid key; `NO_CONNECTION`, `STORE_UNAVAILABLE` and others if the read fails.
+   */
   async get(key: string): Promise<KvEntry | null> {
     const message = await this.#read(key);
     if (message === null || isMarker(message)) return null;
@@ -83,20 +105,20 @@ export class FencedKv implements AsyncDisposable {
     return { key, value: message.data, revision: message.sequence, epoch };
   }
 
-  /** Who holds the fence; `null`: nobody ever did. */
+  /** The term that holds the fence; `null` if there is no fence yet. Rejects as `FencedStream.holder`. */
   holder(): Promise<FenceHolder | null> {
     return this.#stream.holder();
   }
 
-  /** @internal Revision of the key's last message, a delete marker's too; 0 without one. */
+  /** @internal Revision of the delete marker of a missing key; 0 without one. Rejects with `CONFLICT` if the key exists. */
   async vacantRevision(key: string): Promise<number> {
     const message = await this.#read(key);
     if (message === null || isMarker(message)) return message?.sequence ?? 0;
-    const text = `key "${key}" of bucket ${this.bucket} exists, revision ${message.sequence}; nothing was written`;
+    const text = `key "${key}" of bucket ${this.bucket} exists at revision ${message.sequence}; nothing was written`;
     throw new ClusterError("CONFLICT", text, { recoverable: true });
   }
 
-  /** Ends its writers and lets go of the connection, which stays open. Idempotent. */
+  /** Ends the writers. The connection stays open. Idempotent. */
   close(): void {
     this.#stream.close();
   }
@@ -116,7 +138,10 @@ export class FencedKv implements AsyncDisposable {
   }
 }
 
-/** Writes of one term. Every method rejects like `FencedWriter.publish` and resolves with the key's new revision. */
+/**
+ * Writes of one term. Every method resolves with the key's new revision, and rejects as `FencedWriter.publish`. Methods with a
+ * condition on the key need atomic batches: nats-server 2.12 or later and a bucket with `allow_atomic`.
+ */
 export class FencedKvWriter {
   readonly #kv: FencedKv;
   readonly #writer: FencedWriter;
@@ -127,41 +152,63 @@ export class FencedKvWriter {
     this.#writer = writer;
   }
 
+  /** The term's epoch. */
   get epoch(): number {
     return this.#writer.epoch;
   }
 
-  /** The fence's sequence: what the server compares. The same for the whole term. */
+  /** Sequence of the fence message, which the server compares. Constant during the term. */
   get token(): number {
     return this.#writer.token;
   }
 
-  /** Writes whatever is there. */
+  /** Writes the key, whether it exists or not. */
   async put(key: string, value: Payload, options: KvWriteOptions = {}): Promise<number> {
     return (await this.#writer.publish(this.#subject(key), value, options)).sequence;
   }
 
-  /** Writes a key that is not there. Rejects with `CONFLICT` when it is. Needs batches. */
+  /**
+   * Writes a key that does not exist. Needs batches.
+   *
+   * @throws ClusterError `CONFLICT` if the key exists.
+   */
   async create(key: string, value: Payload, options: KvWriteOptions = {}): Promise<number> {
     const subject = this.#subject(key);
     const expectLast = await this.#kv.vacantRevision(key);
     return (await this.#writer.publish(subject, value, { ...options, expectLast })).sequence;
   }
 
-  /** Writes a key that still has this revision. Rejects with `CONFLICT` when it does not. Needs batches. */
+  /**
+   * Writes a key that has this revision. Needs batches.
+   *
+   * @throws ClusterError `CONFLICT` if it has another one.
+   */
   async update(key: string, value: Payload, revision: number, options: KvWriteOptions = {}): Promise<number> {
     return (await this.#writer.publish(this.#subject(key), value, { ...options, expectLast: revision }))
       .sequence;
   }
 
-  /** Leaves a delete marker. With a revision only if the key still has it, which needs batches. */
+  /**
+   * Writes a delete marker.
+   *
+   * @param revision - Deletes the key only if it has this revision. Needs batches.
+   * @throws ClusterError `CONFLICT` if it has another one.
+   */
   async delete(key: string, revision?: number, options: KvWriteOptions = {}): Promise<number> {
     const condition = revision === undefined ? {} : { expectLast: revision };
     const all = { ...options, ...condition, headers: deletion() };
     return (await this.#writer.publish(this.#subject(key), "", all)).sequence;
   }
 
-  /** All changes or none. Resolves with the last one's revision; those before it count down from there. Needs batches. */
+  /**
+   * Writes changes atomically. Resolves with the revision of the last one; the revisions are consecutive. Needs batches.
+   *
+   * @throws ClusterError `CONFLICT` if a key does not have the `revision` of its change; nothing was written.
+   * @example
+   * ```ts
+   * await settings.batch([{ put: "colour", value: "red" }, { delete: "size", revision: 7 }]);
+   * ```
+   */
   async batch(changes: readonly KvChange[], options: KvWriteOptions = {}): Promise<number> {
     const messages = changes.map((change) => {
       const condition = change.revision === undefined ? {} : { expectLast: change.revision };

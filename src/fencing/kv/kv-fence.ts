@@ -1,8 +1,8 @@
-/** A receiver's fence that survives restarts: the largest token is a key of a bucket, raised by compare-and-set. */
+/** A receiver's fence that survives restarts: the largest token is stored in a key-value bucket and raised by compare-and-set. */
 
 import { headers, type NatsConnection } from "@nats-io/transport-node";
 import { ClusterError } from "../../errors.ts";
-import { isJsError, JsCode, jsToClusterError, parseAnswer, parseObject } from "../../nats/api/js-api.ts";
+import { isJsError, JsCode, jsToClusterError, parseObject } from "../../nats/api/js-api.ts";
 import { request } from "../../nats/api/request.ts";
 import { getMessage, type StoredMessage } from "../../nats/api/stored-message.ts";
 import { createStream, defaultReplicas, findOrCreate, findStream } from "../../nats/api/streams.ts";
@@ -10,40 +10,61 @@ import { ConnectionMonitor } from "../../nats/connection/connection-monitor.ts";
 import { isToken } from "../compare.ts";
 import type { Fence } from "../fence.ts";
 import { staleToken } from "../stale.ts";
-import { IN_FLIGHT } from "../stream/js-messages.ts";
+import { IN_FLIGHT, parsePubAck } from "../stream/js-messages.ts";
 import { checkKey, kvStream, kvSubject, newBucketConfig } from "../stream/names.ts";
+import { EXPECTED_ON_SUBJECT } from "../stream/take-fence.ts";
 import { type TokenSource, tokenOf } from "../token.ts";
 
 export interface KvFenceOptions {
-  /** Bucket of fences, made when it is not there. Default `"FENCES"`. */
+  /**
+   * Bucket of the fences. A missing bucket is created.
+   *
+   * @default "FENCES"
+   */
   readonly bucket?: string;
-  /** Names the guarded resource: `[A-Za-z0-9/_=.-]+`. */
+  /** Name of the guarded resource: `[A-Za-z0-9/_=-]+`, or several of these separated by dots. */
   readonly key: string;
   /**
-   * True: no other process guards this resource, so a token equal to the largest one needs no read. Default false: every
-   * check asks the stream's leader, and a token another receiver has seen is refused here as well.
+   * `true`: no other process guards this resource, so a token equal to the largest one needs no request. `false`: every check reads
+   * the key from the stream's leader, so that a token is refused if any receiver has seen a larger one.
+   *
+   * @default false
    */
   readonly exclusive?: boolean;
-  /** Replicas of a bucket that is made. Default: 3 in a NATS cluster, 1 on a single server. */
+  /**
+   * Replicas of a bucket that is created.
+   *
+   * @default 3 in a NATS cluster, 1 on a single server
+   */
   readonly replicas?: number;
-  /** Longest wait for one request. Default 2000. */
+  /**
+   * Longest wait for the answer to one request, in milliseconds.
+   *
+   * @default 2000
+   */
   readonly timeoutMs?: number;
 }
 
-/** Tries to raise the token before giving up: each lost try means that another receiver raised it. */
+/** Limit of attempts to raise the token. Each lost compare-and-set means that another receiver has written the key. */
 const MAX_TRIES = 8;
 
-/** What the key holds. */
+/** The stored state of the key. */
 interface Stored {
-  /** 0: there is no such key. */
+  /** 0 if the key has no message. */
   readonly revision: number;
-  /** 0 for a key that is not there or was deleted. */
+  /** 0 if the key does not exist. */
   readonly token: number;
 }
 
 /**
- * A durable fence. Works on every server this library supports. Doubt refuses: when the bucket can't be reached,
- * `admit` rejects and the message must not be acted upon.
+ * A durable fence, on every server version that this library supports. It fails closed: if the bucket cannot be reached, `admit`
+ * rejects, and the message must not be acted upon.
+ *
+ * @example
+ * ```ts
+ * const fence = await KvFence.open(connection, { key: "printer" });
+ * connection.subscribe("print", { callback: fencedCallback(fence, (message) => void message.respond("printed")) });
+ * ```
  */
 export class KvFence implements Fence, AsyncDisposable {
   readonly name: string;
@@ -53,7 +74,7 @@ export class KvFence implements Fence, AsyncDisposable {
   readonly #exclusive: boolean;
   readonly #timeoutMs: number;
   #stored: Stored = { revision: 0, token: 0 };
-  /** Never goes back, not even when an operator deletes the key: then it is written anew. */
+  /** Never decreases. If an operator deletes the key, the next admitted token is written to it again. */
   #highest = 0;
   #closed = false;
 
@@ -66,7 +87,13 @@ export class KvFence implements Fence, AsyncDisposable {
     this.name = `fence "${options.key}" in bucket ${this.#bucket}`;
   }
 
-  /** Opens the fence, and makes its bucket if need be. Rejects with a `ClusterError`. The connection stays the caller's. */
+  /**
+   * Opens the fence and reads its largest token. Creates the bucket if it does not exist.
+   *
+   * @param connection - Remains the caller's to close.
+   * @throws ClusterError `INVALID_CONFIG` for an invalid key; `NO_CONNECTION`, `AUTHORIZATION`, `JETSTREAM_UNAVAILABLE`,
+   * `STORE_UNAVAILABLE` and others if a request fails.
+   */
   static async open(connection: NatsConnection, options: KvFenceOptions): Promise<KvFence> {
     checkKey(options.key);
     const monitor = ConnectionMonitor.acquire(connection);
@@ -85,6 +112,12 @@ export class KvFence implements Fence, AsyncDisposable {
     return this.#highest;
   }
 
+  /**
+   * Resolves if the token is at least as large as every token admitted before, by any process with this fence.
+   *
+   * @throws ClusterError `STALE_EPOCH`; `INVALID_CONFIG` for a value that is not a token; `STOPPED` after `close()`; `NO_CONNECTION`,
+   * `STORE_UNAVAILABLE` and others if the fence cannot decide.
+   */
   async admit(source: TokenSource | null): Promise<void> {
     const token = source === null ? null : tokenOf(source);
     if (this.#closed) throw new ClusterError("STOPPED", `${this.name} is closed`);
@@ -92,7 +125,8 @@ export class KvFence implements Fence, AsyncDisposable {
     try {
       if (!this.#exclusive) await this.#read();
       for (let tries = 0; token >= this.#highest && token > this.#stored.token; tries++) {
-        if (tries === MAX_TRIES) throw new Error(`${MAX_TRIES} compare-and-sets were lost in a row`);
+        if (tries === MAX_TRIES)
+          throw new Error(`${MAX_TRIES} compare-and-sets in a row lost against other receivers`);
         if (!(await this.#raise(token))) await this.#read();
       }
     } catch (thrown) {
@@ -101,7 +135,7 @@ export class KvFence implements Fence, AsyncDisposable {
     if (token < this.#highest) throw staleToken(this.name, token, this.#highest);
   }
 
-  /** Lets go of the connection, which stays open. Idempotent. */
+  /** Further calls of `admit` reject. The connection stays open. Idempotent. */
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
@@ -115,13 +149,9 @@ export class KvFence implements Fence, AsyncDisposable {
   async #read(): Promise<void> {
     const subject = kvSubject(this.#bucket, this.#key);
     try {
-      const limits = { timeoutMs: this.#timeoutMs };
-      const message = await getMessage(
-        this.#monitor,
-        kvStream(this.#bucket),
-        { last_by_subj: subject },
-        limits,
-      );
+      const query = { last_by_subj: subject };
+      const options = { timeoutMs: this.#timeoutMs };
+      const message = await getMessage(this.#monitor, kvStream(this.#bucket), query, options);
       this.#learn(
         message === null ? { revision: 0, token: 0 } : { revision: message.sequence, token: stored(message) },
       );
@@ -135,20 +165,19 @@ export class KvFence implements Fence, AsyncDisposable {
     this.#highest = Math.max(this.#highest, read.token);
   }
 
-  /** False: the key has another revision than we knew. */
+  /** `false`: the key does not have the revision that was read last. */
   async #raise(token: number): Promise<boolean> {
     const subject = kvSubject(this.#bucket, this.#key);
     const hdrs = headers();
-    hdrs.set("Nats-Expected-Last-Subject-Sequence", String(this.#stored.revision));
+    hdrs.set(EXPECTED_ON_SUBJECT, String(this.#stored.revision));
     const body = new TextEncoder().encode(JSON.stringify({ epoch: token }));
     try {
       const answer = await request(this.#monitor, subject, body, {
         timeoutMs: this.#timeoutMs,
         headers: hdrs,
       });
-      const { seq } = parseAnswer(answer.data, subject);
-      if (typeof seq !== "number") throw new Error("the answer is not a publish acknowledgement");
-      this.#learn({ revision: seq, token });
+      const { sequence } = parsePubAck(answer.data, kvStream(this.#bucket), subject);
+      this.#learn({ revision: sequence, token });
       return true;
     } catch (thrown) {
       if (isJsError(thrown, JsCode.wrongLastSequence, IN_FLIGHT)) return false;
@@ -169,7 +198,7 @@ export class KvFence implements Fence, AsyncDisposable {
   }
 }
 
-/** A delete marker is empty. Anything else that is not ours might hide a larger token: refused. */
+/** 0 for a delete marker, which is empty. Throws for any other foreign value, because it may have replaced a larger token. */
 function stored(message: StoredMessage): number {
   if (message.data.length === 0) return 0;
   const epoch = parseObject(message.data)?.["epoch"];

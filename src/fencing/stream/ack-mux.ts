@@ -1,6 +1,7 @@
 /**
- * Publishes and their answers over one subscription. What nats.js's `request` does per write (a timer, a stack trace, a
- * listener for the connection) is done once for all here, which pays for the fence. Fails in the same words as `request`.
+ * Publishes messages and receives their answers over one subscription. The `request` of nats.js has a timer, a stack trace and a
+ * connection listener per call; here all calls share them, which compensates for the cost of the fence. Failures are the same as
+ * those of `request` in `nats/api`.
  */
 import type { Msg, MsgHdrs, Status, Subscription } from "@nats-io/transport-node";
 import { asError } from "../../errors.ts";
@@ -49,8 +50,8 @@ export class AckMux {
   }
 
   /**
-   * Publishes and resolves with the answer's bytes. Rejects with a `RequestFailure`. Asks nothing before it sends: look
-   * whether the connection is up and the signal not aborted.
+   * Publishes and resolves with the answer's bytes. Rejects with a `RequestFailure`. The caller checks before that the connection
+   * is up and the signal is not aborted.
    */
   request(subject: string, data: Uint8Array, options: AckOptions): Promise<Uint8Array> {
     return new Promise((resolve, reject) => {
@@ -79,7 +80,7 @@ export class AckMux {
     });
   }
 
-  /** Idempotent. Who still waits gets `disconnected`. */
+  /** Rejects the waiting requests with `disconnected`. Idempotent. */
   close(): void {
     this.#unlisten();
     clearTimeout(this.#sweeper);
@@ -89,13 +90,13 @@ export class AckMux {
   }
 
   #onAnswer(error: Error | null, message: Msg): void {
-    if (error !== null) return; // the subscription was refused: the waiting run into their time
+    if (error !== null) return; // the subscription was refused: waiting requests time out
     const id = Number(message.subject.slice(this.#prefix.length));
     const waiting = this.#take(id);
     if (waiting === undefined) return;
     if (message.data.length === 0 && message.headers?.code === 503) {
       waiting.reject(
-        new RequestFailure("no-responders", waiting.subject, `nobody answers on ${waiting.subject}`),
+        new RequestFailure("no-responders", waiting.subject, `no subscriber answers on ${waiting.subject}`),
       );
     } else waiting.resolve(message.data);
   }
@@ -116,11 +117,11 @@ export class AckMux {
   #sweepIn(at: number): void {
     clearTimeout(this.#sweeper);
     this.#sweepAt = at;
-    // The open socket keeps the process alive while an answer is awaited.
+    // The timer need not keep the process alive: the connection's socket does.
     this.#sweeper = setTimeout(() => this.#sweep(), Math.max(1, Math.ceil(at - performance.now()))).unref();
   }
 
-  /** One timer for all, set for the earliest deadline; under load it fires about once per timeout. */
+  /** One timer serves all requests. It is set for the earliest deadline; under load it fires about once per timeout. */
   #sweep(): void {
     this.#sweepAt = Number.POSITIVE_INFINITY;
     const now = performance.now();
@@ -155,7 +156,7 @@ export class AckMux {
     };
   }
 
-  /** A publish that the user's permissions don't allow gets no answer, only a word on the connection. */
+  /** A publish without permission gets no answer. The server reports it as an error of the connection only. */
   async #watchDenials(): Promise<void> {
     for (;;) {
       const next = await this.#statuses.next();

@@ -1,4 +1,4 @@
-/** How messages become an atomic batch: which of them carries the fence's condition, and how they are sent. */
+/** Encodes messages as an atomic batch, of which one carries the fence's condition, and sends it. */
 import { randomBytes } from "node:crypto";
 import { headers, type MsgHdrs, type NatsConnection } from "@nats-io/transport-node";
 import { ClusterError, messageOf } from "../../errors.ts";
@@ -10,7 +10,7 @@ import type { FencedMessage } from "./message.ts";
 import { EXPECTED_ON_SUBJECT } from "./take-fence.ts";
 import { ownHeaders } from "./write-headers.ts";
 
-/** The server's own limit. */
+/** Most messages in a batch: the server's default limit. */
 export const BATCH_LIMIT = 1000;
 
 export interface Part {
@@ -20,9 +20,9 @@ export interface Part {
 }
 
 /**
- * The server checks the conditions of all parts when the last one arrives, so one part with the fence's condition
- * guards all of them. A message has room for one condition on a subject: where all have their own, a guard is put in
- * front. In front, because the answer names the sequence of the last part.
+ * The server checks the conditions of all parts when the last one arrives, so one part with the fence's condition guards the
+ * batch. A message can carry one condition on a subject only. If every message has its own, an empty guard message carries the
+ * fence's. It goes first, because the answer contains the sequence of the last part.
  */
 export function encodeBatch(
   messages: readonly FencedMessage[],
@@ -48,12 +48,15 @@ function guardPart(subject: string, lane: Lane, rollup: boolean): Part {
   return { subject, data: new Uint8Array(0), headers: hdrs };
 }
 
-/** In one go: the parts leave together, so nothing of this connection comes between them. Resolves with the one answer. */
+/**
+ * Publishes all parts synchronously, so that no other message of this connection comes between them. Resolves with the answer to
+ * the last one.
+ */
 export function sendBatch(
   on: Pick<GuardedStream, "monitor" | "mux">,
   term: FenceTerm,
   parts: readonly Part[],
-  limits: Omit<AckOptions, "headers">,
+  options: Omit<AckOptions, "headers">,
 ): Promise<Uint8Array> {
   const id = randomBytes(12).toString("hex");
   const last = parts.length - 1;
@@ -65,10 +68,10 @@ export function sendBatch(
   }
   const commit = parts[last] as Part;
   commit.headers.set("Nats-Batch-Commit", "1");
-  return on.mux.request(commit.subject, commit.data, { ...limits, headers: commit.headers });
+  return on.mux.request(commit.subject, commit.data, { ...options, headers: commit.headers });
 }
 
-/** A part that the client itself refuses leaves the batch without its commit: it is never stored. */
+/** If nats.js refuses a part, the batch never gets its commit, so the server stores none of it. */
 function publishPart(connection: NatsConnection, part: Part): void {
   try {
     connection.publish(part.subject, part.data, { headers: part.headers });

@@ -1,4 +1,4 @@
-/** A stream that only the leader of the newest term can write. */
+/** A stream that only the leader of the newest term can write to. */
 import type { NatsConnection } from "@nats-io/transport-node";
 import { ClusterError } from "../../errors.ts";
 import type { Term } from "../../node/term.ts";
@@ -9,26 +9,41 @@ import { checkSubject, defaultFence } from "./names.ts";
 import { type FencedLimits, openGuarded } from "./open-guarded.ts";
 import { readFence, takeFence } from "./take-fence.ts";
 
-/** A term, or its identity alone. With a signal, `open` ends when the term does. */
+/** A term, or its identity alone. If it has a signal, `open` is aborted when the term ends. */
 export type OpenTerm = FenceTerm & Partial<Pick<Term, "signal">>;
 
 export interface OpenOptions {
-  /** Longest time for moving the fence; it is tried again meanwhile. Default 5000. */
+  /**
+   * Time limit for moving the fence, in milliseconds. Failed attempts are repeated until then.
+   *
+   * @default 5000
+   */
   readonly timeoutMs?: number;
+  /** Aborts the wait with `ABORTED`. The fence may have been moved nevertheless. */
   readonly signal?: AbortSignal;
 }
 
 export interface FencedStreamOptions extends FencedLimits {
+  /** Name of the stream. */
   readonly stream: string;
-  /** Subjects of the data. Given, the stream is made when it is not there; the fence's are added. */
+  /**
+   * Subjects of the data. With them a missing stream is created, to which the subjects of the fence are added. A stream that exists
+   * is used as it is.
+   *
+   * @default A missing stream is an error (`STREAM_INCOMPATIBLE`).
+   */
   readonly subjects?: readonly string[];
-  /** Prefix of the fence's subjects. Default `nats_leader.fence.<stream>`. The same for all who write. */
+  /**
+   * Prefix of the fence's subjects. All writers must use the same one.
+   *
+   * @default `nats_leader.fence.<stream>`
+   */
   readonly fence?: string;
-  /** More of JetStream's own stream configuration for a stream that is made: `{ max_bytes: …, discard: "new" }`. */
+  /** Further JetStream configuration for a stream that is created, such as `{ max_bytes: 1e9, discard: "new" }`. */
   readonly config?: Readonly<Record<string, unknown>>;
 }
 
-/** Who holds the fence. */
+/** The term that holds the fence. */
 export interface FenceHolder {
   readonly epoch: number;
   readonly nodeId: string;
@@ -36,16 +51,16 @@ export interface FenceHolder {
 }
 
 /**
- * A JetStream stream with a fence. It has no way to write: `open(term)` moves the fence to the term and returns the one
- * that has.
+ * A JetStream stream with a fence. It has no write method: `open(term)` moves the fence to the term and returns its writer.
  *
+ * All writers of the stream must use the fence: the server accepts a write without the condition, whatever the fence.
+ *
+ * @example
  * ```ts
  * const ledger = await FencedStream.connect(connection, { stream: "LEDGER", subjects: ["ledger.>"] });
- * const writer = await ledger.open(term); // first thing in onBecomeLeader, or use withFence()
+ * const writer = await ledger.open(term); // first in onBecomeLeader, or use withFence()
  * await writer.publish("ledger.entry", "+10");
  * ```
- *
- * Everyone who writes to the stream has to do it like this: the server lets through what states no condition.
  */
 export class FencedStream implements AsyncDisposable {
   readonly #on: GuardedStream;
@@ -58,43 +73,50 @@ export class FencedStream implements AsyncDisposable {
   }
 
   /**
-   * Finds the stream, or makes it, and checks that a fence holds there. Writes nothing. The connection stays the
-   * caller's.
+   * Finds or creates the stream, and checks that a fence holds on it. Writes no message.
    *
-   * Rejects with `SERVER_TOO_OLD` (this connection's server, or another one that holds the stream, is older than 2.11),
-   * `STREAM_INCOMPATIBLE`, `INVALID_CONFIG`, `NO_CONNECTION`, `JETSTREAM_UNAVAILABLE`, `STORE_UNAVAILABLE`.
+   * @param connection - Remains the caller's to close.
+   * @throws ClusterError `SERVER_TOO_OLD` when the server of the connection, or another server that holds the stream, is older than
+   * 2.11; `STREAM_INCOMPATIBLE` when the stream is missing or its configuration could lose the fence; `INVALID_CONFIG`;
+   * `NO_CONNECTION`, `AUTHORIZATION`, `JETSTREAM_UNAVAILABLE`, `INSUFFICIENT_RESOURCES`, `STORE_UNAVAILABLE`.
    */
   static async connect(connection: NatsConnection, options: FencedStreamOptions): Promise<FencedStream> {
     const { stream, subjects, fence = defaultFence(stream), config = {} } = options;
     if (!/^[^\s.*>/\\]+$/.test(stream))
-      throw new ClusterError("INVALID_CONFIG", `"${stream}" is not a stream's name`);
+      throw new ClusterError(
+        "INVALID_CONFIG",
+        `"${stream}" is not a valid stream name: it must have no blanks and none of . * > / \\`,
+      );
     checkSubject("fence", fence);
     const on = await openGuarded(connection, {
       what: `stream ${stream}`,
       stream,
       fence,
-      limits: options,
+      options,
       create:
         subjects === undefined ? null : (replicas) => newStream(stream, subjects, fence, replicas, config),
     });
     return new FencedStream(on);
   }
 
+  /** Name of the stream. */
   get stream(): string {
     return this.#on.stream;
   }
 
-  /** `null`: batches work here. Otherwise why they don't. */
+  /** Why `batch` and `expectLast` do not work on this stream; `null` if they work. */
   get noBatches(): string | null {
     return this.#on.noBatches?.why ?? null;
   }
 
   /**
-   * Moves the fence to this term and returns its writer. From then on no write of an earlier term is accepted. The same
-   * term may open again and gets the same token.
+   * Moves the fence to this term and returns its writer. When it resolves, the server accepts no write of an earlier term any more.
+   * A second `open` of the same term returns a writer with the same token.
    *
-   * Rejects with `STALE_EPOCH` when a newer term holds it, `ABORTED` when the term ends meanwhile, `STREAM_INCOMPATIBLE`,
-   * and after `timeoutMs` with what went wrong last.
+   * @param term - From `onBecomeLeader`.
+   * @throws StaleEpochError when a newer term, or another one with the same epoch, holds the fence.
+   * @throws ClusterError `ABORTED` when `term.signal` or `options.signal` aborts; `STREAM_INCOMPATIBLE` when a fence message cannot be
+   * read; `INVALID_CONFIG`, `STOPPED`, `AUTHORIZATION`; the last failure after `timeoutMs`.
    */
   async open(term: OpenTerm, options: OpenOptions = {}): Promise<FencedWriter> {
     tokenOf(term);
@@ -112,7 +134,11 @@ export class FencedStream implements AsyncDisposable {
     return writer;
   }
 
-  /** Who holds the fence, as the stream's leader knows; `null`: nobody ever did. */
+  /**
+   * The term that holds the fence, read from the stream's leader; `null` if there is no fence yet.
+   *
+   * @throws ClusterError `STREAM_INCOMPATIBLE` when the stored message is not a fence. A failed request rejects with another `Error`.
+   */
   async holder(): Promise<FenceHolder | null> {
     const found = await readFence(this.#on, 0);
     if (found === null) return null;
@@ -120,7 +146,7 @@ export class FencedStream implements AsyncDisposable {
     return { epoch, nodeId, incarnation };
   }
 
-  /** Ends its writers and lets go of the connection, which stays open. Idempotent. */
+  /** Ends the writers. The connection stays open. Idempotent. */
   close(): void {
     if (this.#closed) return;
     this.#closed = true;

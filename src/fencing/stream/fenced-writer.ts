@@ -1,12 +1,12 @@
 /**
- * The only thing here that writes, and only `open(term)` makes one.
+ * Writes of one term. Only `open(term)` creates a writer, and nothing else in this folder writes data.
  *
- * Guaranteed by the server that stores: a write is accepted only while the fence is where this term put it. Neither
- * clocks, nor whether this process was frozen between a check and the send, nor how late the bytes arrive make a
- * difference. Renewals of the lease don't touch the fence; the writer is good for the whole term.
+ * Guaranteed by the server that stores the message: it accepts a write only while the fence is where this term moved it. This
+ * does not depend on clocks, on whether the process was frozen between a check and the send, or on how late the write arrives.
+ * Renewals of the lease do not move the fence, so one writer serves the whole term.
  *
- * Not guaranteed: that a write whose answer was lost did not happen (`OUTCOME_UNKNOWN`), and the order of writes that
- * are in flight together. Nothing is retried.
+ * Not guaranteed: that a write without an answer (`OUTCOME_UNKNOWN`) was not applied; the order of writes that are in flight
+ * together. No write is retried.
  */
 import type { MsgHdrs } from "@nats-io/transport-node";
 import { ClusterError } from "../../errors.ts";
@@ -21,20 +21,26 @@ import { guardSubject } from "./names.ts";
 import { unknownOutcome, writeFailure } from "./write-failure.ts";
 import { ownHeaders } from "./write-headers.ts";
 
-/** A write that is stored. */
+/** A stored message. */
 export interface Written {
+  /** Its sequence in the stream. */
   readonly sequence: number;
-  /** It was stored before: its `Nats-Msg-Id` is known. */
+  /** The server already had a message with this `Nats-Msg-Id` and stored no second one. */
   readonly duplicate: boolean;
 }
 
-/** A batch that is stored, whole. Its messages have consecutive sequences that end with `sequence`. */
+/** A stored batch. Its messages have consecutive sequences. */
 export interface BatchWritten {
+  /** Sequence of the last message. */
   readonly sequence: number;
+  /** Number of messages. */
   readonly count: number;
 }
 
-/** `refused`: not stored, and it won't be. `unknown`: nobody can tell but the stream. */
+/**
+ * What became of one message of a pipeline. `refused`: it is not stored and will not be. `unknown`: it may be stored now, later or
+ * never; read the stream before you repeat it.
+ */
 export type WriteOutcome =
   | ({ readonly kind: "written" } & Written)
   | { readonly kind: "refused"; readonly error: ClusterError }
@@ -43,7 +49,16 @@ export type WriteOutcome =
 const EMPTY = new Uint8Array(0);
 const encoder = new TextEncoder();
 
-/** Writes of one term. Once refused with `STALE_EPOCH` it refuses everything, without asking again. */
+/**
+ * Writes of one term. After the first `STALE_EPOCH` every write is refused without a request.
+ *
+ * @example
+ * ```ts
+ * const writer = await ledger.open(term);
+ * const { sequence } = await writer.publish("ledger.entry", "+10");
+ * await writer.publish("ledger.account.1", "10", { expectLast: 0 }); // CONFLICT if the subject has a message
+ * ```
+ */
 export class FencedWriter {
   readonly #on: GuardedStream;
   readonly #term: FenceTerm;
@@ -65,21 +80,24 @@ export class FencedWriter {
     return this.#term.epoch;
   }
 
-  /** The fence's sequence: what the server compares. The same for the whole term. */
+  /** Sequence of the fence message, which the server compares. Constant during the term. */
   get token(): number {
     return this.#lanes[0]?.sequence ?? 0;
   }
 
-  /** Why nothing can be written any more; `null` while that is not known. */
+  /** Why this writer refuses every write, such as `STALE_EPOCH` or `STOPPED`; `null` as long as it sends them. */
   get ended(): ClusterError | null {
     return this.#ended;
   }
 
   /**
-   * Writes one message. May be called again before it has settled: as many as there are slots are sent together, the
-   * others wait. Rejects with `STALE_EPOCH`, `CONFLICT` (a second condition), `OUTCOME_UNKNOWN`, and with others that
-   * mean that nothing was written: `NO_CONNECTION`, `AUTHORIZATION`, `INSUFFICIENT_RESOURCES`, `STREAM_INCOMPATIBLE`,
-   * `INVALID_CONFIG`, `ABORTED`, `STOPPED`.
+   * Writes one message. Calls may overlap: as many writes as there are slots (`maxInFlight`, `lanes`) are in flight, the others wait.
+   *
+   * @throws StaleEpochError when the fence has moved; nothing was written.
+   * @throws ClusterError `OUTCOME_UNKNOWN` when the write may have been applied. All other codes mean that nothing was written:
+   * `CONFLICT` (a second condition does not hold, or another write is in flight under the same condition), `NO_CONNECTION`,
+   * `AUTHORIZATION`, `JETSTREAM_UNAVAILABLE`, `INSUFFICIENT_RESOURCES`, `STREAM_INCOMPATIBLE`, `SERVER_TOO_OLD`, `INVALID_CONFIG`,
+   * `ABORTED`, `STOPPED`.
    */
   async publish(subject: string, data: Payload = EMPTY, options: WriteOptions = {}): Promise<Written> {
     if (options.expectLast !== undefined) {
@@ -106,10 +124,11 @@ export class FencedWriter {
   }
 
   /**
-   * Writes up to 1000 messages, all or none, in order. Each may have `expectLast`. A message without an own condition
-   * carries the fence's; if every one has one, an empty message on the fence's guard subject does.
+   * Writes messages atomically and in order. Needs nats-server 2.12 or later and a stream with `allow_atomic`.
    *
-   * Needs a server from 2.12 on and a stream with `allow_atomic`. Rejects like `publish`.
+   * @param messages - 1 to 1000; 999 if each of them has `expectLast`, because one more message then carries the fence's condition.
+   * @param options - `timeoutMs` and `signal` as for `publish`. In the options of a message they are ignored.
+   * @throws StaleEpochError and ClusterError, as `publish`.
    */
   async batch(
     messages: readonly FencedMessage[],
@@ -120,7 +139,7 @@ export class FencedWriter {
     if (messages.length === 0 || messages.length > BATCH_LIMIT) {
       throw new ClusterError(
         "INVALID_CONFIG",
-        `a batch has 1 to ${BATCH_LIMIT} messages, not ${messages.length}`,
+        `a batch must have 1 to ${BATCH_LIMIT} messages, not ${messages.length}`,
       );
     }
     for (const { subject, options: own } of messages) {
@@ -128,7 +147,7 @@ export class FencedWriter {
       if (own?.expectStreamLast === undefined) continue;
       throw new ClusterError(
         "INVALID_CONFIG",
-        "expectStreamLast can't be part of a batch, nor stand beside expectLast",
+        "expectStreamLast is not possible in a batch or together with expectLast",
       );
     }
     const conditions = messages.some((message) => message.options?.expectLast !== undefined);
@@ -140,7 +159,7 @@ export class FencedWriter {
       if (parts.length > BATCH_LIMIT) {
         throw new ClusterError(
           "INVALID_CONFIG",
-          `a batch in which all have a condition has ${BATCH_LIMIT - 1} at most`,
+          `a batch in which every message has expectLast must have at most ${BATCH_LIMIT - 1} messages`,
         );
       }
       return sendBatch(this.#on, this.#term, parts, { timeoutMs, signal: options.signal });
@@ -149,8 +168,16 @@ export class FencedWriter {
   }
 
   /**
-   * Writes messages as fast as their answers allow and yields one outcome for each, in order. After the first that is
-   * not `written` no more are sent; the outcomes of those in flight still come, then it ends.
+   * Writes messages concurrently and yields one outcome for each, in the order of the messages. After the first outcome that is not
+   * `written`, no more messages are sent; the iteration ends with the outcomes of those in flight. Never throws for a failed write.
+   *
+   * @param options - `maxInFlight`: limit of unanswered writes, by default `maxInFlight` of the stream.
+   * @example
+   * ```ts
+   * for await (const outcome of writer.pipeline(entries)) {
+   *   if (outcome.kind !== "written") console.error(outcome.kind, outcome.error.message);
+   * }
+   * ```
    */
   async *pipeline(
     messages: Iterable<FencedMessage> | AsyncIterable<FencedMessage>,
@@ -172,7 +199,7 @@ export class FencedWriter {
     for (const outcome of inFlight) yield await outcome;
   }
 
-  /** @internal No more writes; those in flight end by themselves. */
+  /** @internal Refuses all further writes. Writes in flight complete. */
   close(error: ClusterError): void {
     this.#ended ??= error;
     this.#pool.close(this.#ended);
@@ -188,7 +215,7 @@ export class FencedWriter {
     }
   }
 
-  /** One write through one lane. Everything that can go wrong comes out as a `ClusterError`. */
+  /** One write through one lane. Rejects with a `ClusterError` only. */
   async #through(
     subject: string,
     options: Pick<WriteOptions, "timeoutMs" | "signal">,
@@ -207,7 +234,7 @@ export class FencedWriter {
       } catch (thrown) {
         const error = await writeFailure(thrown, { on: this.#on, term: this.#term, lane, doing, conditions });
         if (error instanceof StaleEpochError) this.close(error);
-        // Until its fate is settled the server may refuse other writes on the same lane.
+        // Until this write is settled, the server may refuse other writes on the same lane.
         if (error.code === "OUTCOME_UNKNOWN" && this.#lanes.length > 1) restMs = timeoutMs;
         throw error;
       }
@@ -216,7 +243,7 @@ export class FencedWriter {
     }
   }
 
-  /** Last look before anything is sent. Nothing has been written when this throws. */
+  /** The last check before the send: if it throws, nothing has been written. */
   #checkSendable(signal: AbortSignal | undefined, doing: string): void {
     if (this.#ended !== null) throw this.#ended;
     if (signal?.aborted === true)
@@ -232,7 +259,7 @@ export class FencedWriter {
     if (!subject.startsWith(`${this.#on.fence}.`)) return;
     throw new ClusterError(
       "INVALID_CONFIG",
-      `subject ${subject} belongs to the fence of stream ${this.#on.stream}`,
+      `subject ${subject} belongs to the fence of stream ${this.#on.stream}: write to another one`,
     );
   }
 

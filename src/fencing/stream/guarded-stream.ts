@@ -1,4 +1,4 @@
-/** The stream behind a fence: which one, under which limits, and what it can do. */
+/** A stream with a fence: its connection, names, limits and capabilities. */
 import type { ConnectionMonitor } from "../../nats/connection/connection-monitor.ts";
 import type { AckMux } from "./ack-mux.ts";
 
@@ -9,15 +9,15 @@ export interface GuardedStream {
   readonly stream: string;
   /** Prefix of the fence's subjects. */
   readonly fence: string;
-  /** Lanes this process wants. */
+  /** Number of lanes that this process asks for. */
   readonly lanes: number;
   readonly maxInFlight: number;
   readonly timeoutMs: number;
-  /** Fence messages are kept for ever although the stream has a max-age. */
+  /** The stream has `max_age`: fence messages are written with `Nats-TTL: never`. */
   readonly neverExpires: boolean;
-  /** Only the newest message of a subject may be kept, by `Nats-Rollup`. */
+  /** The stream accepts `Nats-Rollup`, which removes the earlier messages of a subject. */
   readonly rollup: boolean;
-  /** Why atomic batches don't work here, or `null`. */
+  /** Why atomic batches do not work on this stream; `null` if they work. */
   readonly noBatches: {
     readonly code: "SERVER_TOO_OLD" | "STREAM_INCOMPATIBLE";
     readonly why: string;

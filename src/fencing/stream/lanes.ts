@@ -1,17 +1,17 @@
-/** Which lane a write goes through, and how many writes are in flight. */
+/** Assigns lanes to writes and limits the number of writes in flight. */
 import type { MsgHdrs } from "@nats-io/transport-node";
 
-/** One subject of the fence and the sequence of its message: the condition of a write. */
+/** One subject of the fence and the sequence of its message, which together are the condition of a write. */
 export interface Lane {
   readonly subject: string;
   readonly sequence: number;
-  /** The condition as headers, encoded once. Never changed. */
+  /** The condition as headers. They are encoded once, so they must not be modified. */
   readonly headers: MsgHdrs;
 }
 
 /**
- * Slots for writes in flight, the one that rested longest first: a server clears a lane a moment after it has answered.
- * A single-server stream has one lane with many slots; on a replicated one every lane is a slot.
+ * Slots for writes in flight. The slot that has been free for the longest time is used first, because a server clears a lane
+ * shortly after it has answered. A stream with one lane has many slots on it; otherwise each lane is one slot.
  */
 export class LanePool {
   readonly #free: Lane[];
@@ -23,12 +23,12 @@ export class LanePool {
     this.#free = [...slots];
   }
 
-  /** A slot now, or `null`. */
+  /** A free slot, or `null`. */
   tryTake(): Lane | null {
     return this.#waiting.length > 0 ? null : (this.#free.shift() ?? null);
   }
 
-  /** A slot, in the order of the calls. Rejects when the pool is closed. */
+  /** Waits for a slot; calls are served in order. Rejects when the pool is closed. */
   take(): Promise<Lane> {
     if (this.#closed !== null) return Promise.reject(this.#closed);
     const lane = this.tryTake();
@@ -38,7 +38,7 @@ export class LanePool {
     });
   }
 
-  /** `restMs`: the server may still be busy with the write of this slot. */
+  /** @param restMs - The slot stays unused for so long, because the server may still be processing its write. */
   giveBack(lane: Lane, restMs = 0): void {
     if (restMs > 0) {
       const timer = setTimeout(() => {
@@ -54,7 +54,7 @@ export class LanePool {
     else next.give(lane);
   }
 
-  /** Everybody who waits is refused. Idempotent. */
+  /** Rejects all waiting calls. Idempotent. */
   close(error: Error): void {
     this.#closed ??= error;
     for (const timer of this.#resting) clearTimeout(timer);

@@ -1,27 +1,38 @@
-/** What a fenced writer is asked to write. */
+/** The messages and options of a fenced writer. */
 import type { MsgHdrs } from "@nats-io/transport-node";
 
+/** A string is encoded as UTF-8. */
 export type Payload = Uint8Array | string;
 
 export interface WriteOptions {
-  /** Sent along. Names that begin with `Nats-Expected-` or `Nats-Batch-` are this library's. */
+  /**
+   * Headers of the message. Names that begin with `Nats-Expected-` or `Nats-Batch-` are reserved and not sent.
+   *
+   * @default none, besides those of the fence
+   */
   readonly headers?: MsgHdrs;
   /**
-   * Second condition: the subject's own last sequence, 0 for none. Takes an atomic batch, so a server from 2.12 on and
-   * a stream with `allow_atomic`; rejects with `SERVER_TOO_OLD` or `STREAM_INCOMPATIBLE` elsewhere.
+   * Second condition: the last sequence of the message's own subject, 0 if it has no message. It is sent as an atomic batch, so it
+   * needs nats-server 2.12 or later and a stream with `allow_atomic`; otherwise the write rejects with `SERVER_TOO_OLD` or
+   * `STREAM_INCOMPATIBLE`.
    */
   readonly expectLast?: number;
-  /** Second condition: the whole stream's last sequence. Works on every server that can fence. */
+  /** Second condition: the last sequence of the whole stream. Works on every server that can fence. Not in a batch. */
   readonly expectStreamLast?: number;
-  /** Longest wait for the answer, after which the outcome is unknown. Default: the stream's `timeoutMs`. */
+  /**
+   * Longest wait for the answer, in milliseconds. After that the outcome is unknown.
+   *
+   * @default `timeoutMs` of `FencedStream.connect` or `FencedKv.connect`
+   */
   readonly timeoutMs?: number;
-  /** Aborted before the write is sent: `ABORTED`, nothing is written. After that: `OUTCOME_UNKNOWN`. */
+  /** Aborts the write: with `ABORTED` and without an effect before it is sent, with `OUTCOME_UNKNOWN` after that. */
   readonly signal?: AbortSignal;
 }
 
 /** A message to write. */
 export interface FencedMessage {
   readonly subject: string;
+  /** @default empty */
   readonly data?: Payload;
   readonly options?: WriteOptions;
 }

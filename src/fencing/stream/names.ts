@@ -1,23 +1,23 @@
-/** Subjects and streams of this folder. */
+/** Names of streams, subjects and keys, and their checks. */
 import { ClusterError } from "../../errors.ts";
 
-/** The key under which a bucket's fence lives, before the lane's number. */
+/** Prefix of the keys of a bucket's fence; the lane's number follows. */
 export const KV_FENCE_KEY = "nats_leader_fence";
 
-/** A fence of its own for a stream that is not a bucket. */
+/** Prefix of the subjects of a stream's fence, unless the application chooses another. */
 export function defaultFence(stream: string): string {
   return `nats_leader.fence.${stream}`;
 }
 
 /**
- * Lane `index` of a fence. All lanes are moved by a take-over; each admits one write at a time on a replicated stream.
- * Literal subjects, never wildcards: a server looks for a fence move in flight by the condition's text.
+ * Lane `index` of a fence. A takeover moves all lanes; on a replicated stream each lane admits one write at a time. A condition must
+ * name a literal subject, not a wildcard: a server searches for a fence move in flight by the text of the condition.
  */
 export function laneSubject(fence: string, index: number): string {
   return `${fence}.${index}`;
 }
 
-/** Written together with a message that has a condition of its own: carries the fence's condition in an atomic batch. */
+/** Subject of the guard message, which carries the fence's condition in a batch whose messages all have conditions of their own. */
 export function guardSubject(fence: string): string {
   return `${fence}.guard`;
 }
@@ -32,21 +32,27 @@ export function kvSubject(bucket: string, key: string): string {
 
 export function checkBucket(bucket: string): void {
   if (/^[A-Za-z0-9_-]+$/.test(bucket)) return;
-  throw new ClusterError("INVALID_CONFIG", `bucket "${bucket}" is not [A-Za-z0-9_-]+`);
+  throw new ClusterError("INVALID_CONFIG", `bucket "${bucket}" is invalid: it must match [A-Za-z0-9_-]+`);
 }
 
 export function checkKey(key: string): void {
   if (/^[A-Za-z0-9/_=-]+(\.[A-Za-z0-9/_=-]+)*$/.test(key)) return;
-  throw new ClusterError("INVALID_CONFIG", `key "${key}" is not [A-Za-z0-9/_=-]+ in dotted parts`);
+  throw new ClusterError(
+    "INVALID_CONFIG",
+    `key "${key}" is invalid: it must be [A-Za-z0-9/_=-]+, or several of these separated by dots`,
+  );
 }
 
-/** A subject without wildcards. */
+/** Rejects a subject that is invalid or has wildcards. */
 export function checkSubject(what: string, subject: string): void {
   if (/^[^\s.*>]+(\.[^\s.*>]+)*$/.test(subject)) return;
-  throw new ClusterError("INVALID_CONFIG", `${what} "${subject}" is not a subject without wildcards`);
+  throw new ClusterError(
+    "INVALID_CONFIG",
+    `${what} "${subject}" is invalid: it must be a subject without wildcards`,
+  );
 }
 
-/** Does a subject, which may have wildcards itself, lie entirely within the filter? */
+/** Whether the filter matches everything that the subject, which may have wildcards itself, matches. */
 export function covers(filter: string, subject: string): boolean {
   const want = filter.split(".");
   const have = subject.split(".");
@@ -59,7 +65,7 @@ export function covers(filter: string, subject: string): boolean {
   return want.length === have.length;
 }
 
-/** What a key-value client would make. */
+/** The configuration that a key-value client would create a bucket with. */
 export function newBucketConfig(bucket: string, replicas: number): Record<string, unknown> {
   return {
     name: kvStream(bucket),

@@ -1,4 +1,4 @@
-/** Finds or makes the stream behind a fence, and checks that the fence would hold on it. */
+/** Finds or creates the stream of a fence, and checks that the fence holds on it. */
 import type { NatsConnection } from "@nats-io/transport-node";
 import { ClusterError } from "../../errors.ts";
 import { asObject, type JsonObject, jsToClusterError } from "../../nats/api/js-api.ts";
@@ -17,19 +17,34 @@ import {
   requireFencingServers,
 } from "./stream-check.ts";
 
-/** What `FencedStream` and `FencedKv` have in common. */
+/** Options of both `FencedStream` and `FencedKv`. */
 export interface FencedLimits {
-  /** Longest wait for one request. Default 2000. */
+  /**
+   * Longest wait for the answer to one request, in milliseconds.
+   *
+   * @default 2000
+   */
   readonly timeoutMs?: number;
-  /** Writes sent before the first is answered. Default 256; on a replicated stream also at most one for each lane. */
+  /**
+   * Limit of unanswered writes. If the fence has more than one lane, its number of lanes is a limit, too; then `maxInFlight` applies
+   * to `pipeline` only.
+   *
+   * @default 256
+   */
   readonly maxInFlight?: number;
   /**
-   * Subjects the fence consists of; a take-over moves all. A replicated stream refuses a second write under the same
-   * condition while one is in flight (error 10164), so each lane admits one write at a time there. Default: 1 on a
-   * single-server stream, 64 on a replicated one. Larger numbers of other processes count for all.
+   * Number of subjects of the fence, all of which a takeover moves. A replicated stream refuses a second write under the same
+   * condition while one is in flight (error 10164), so that each lane admits one write at a time. If processes ask for different
+   * numbers, the largest applies to all of them.
+   *
+   * @default 1; on a replicated stream 64
    */
   readonly lanes?: number;
-  /** Replicas of a stream that is made. Default: 3 in a NATS cluster, 1 on a single server. */
+  /**
+   * Replicas of a stream that is created.
+   *
+   * @default 3 in a NATS cluster, 1 on a single server
+   */
   readonly replicas?: number;
 }
 
@@ -37,18 +52,18 @@ const REPLICATED_LANES = 64;
 const MAX_LANES = 1024;
 
 export interface GuardedPlan {
-  /** As errors call it: `stream "LEDGER"`. */
+  /** The name in error messages, such as `stream LEDGER`. */
   readonly what: string;
   readonly stream: string;
   readonly fence: string;
-  readonly limits: FencedLimits;
-  /** What it is made with when it is not there; `null`: it has to be there. */
+  readonly options: FencedLimits;
+  /** The configuration for a missing stream; `null`: a missing stream is an error. */
   readonly create: ((replicas: number) => JsonObject) | null;
 }
 
-/** Rejects with a `ClusterError`. The caller closes `mux` and releases `monitor` in the end. */
+/** Rejects with a `ClusterError`. The caller has to close `mux` and release `monitor`. */
 export async function openGuarded(connection: NatsConnection, plan: GuardedPlan): Promise<GuardedStream> {
-  checkLimits(plan.limits);
+  checkOptions(plan.options);
   const monitor = ConnectionMonitor.acquire(connection);
   try {
     if (!monitor.connected)
@@ -64,8 +79,8 @@ export async function openGuarded(connection: NatsConnection, plan: GuardedPlan)
 }
 
 async function openOn(monitor: ConnectionMonitor, plan: GuardedPlan): Promise<GuardedStream> {
-  const { stream, fence, limits, what } = plan;
-  const timeoutMs = limits.timeoutMs ?? 2000;
+  const { stream, fence, options, what } = plan;
+  const timeoutMs = options.timeoutMs ?? 2000;
   const info = await findOrCreateStream(monitor, plan, timeoutMs);
   const config = asObject(info["config"]) ?? {};
   await requireFencingServers(monitor, `the fence of ${what}`, peersOf(info));
@@ -73,7 +88,7 @@ async function openOn(monitor: ConnectionMonitor, plan: GuardedPlan): Promise<Gu
   if (problems.length > 0) {
     throw new ClusterError(
       "STREAM_INCOMPATIBLE",
-      `${what} can't carry the fence ${fence}: ${problems.join("; ")}`,
+      `${what} cannot have the fence ${fence}: ${problems.join("; ")}`,
     );
   }
   const replicated = numberOf(config, "num_replicas") > 1;
@@ -82,8 +97,8 @@ async function openOn(monitor: ConnectionMonitor, plan: GuardedPlan): Promise<Gu
     mux: new AckMux(monitor),
     stream,
     fence,
-    lanes: limits.lanes ?? (replicated ? REPLICATED_LANES : 1),
-    maxInFlight: limits.maxInFlight ?? 256,
+    lanes: options.lanes ?? (replicated ? REPLICATED_LANES : 1),
+    maxInFlight: options.maxInFlight ?? 256,
     timeoutMs,
     neverExpires: numberOf(config, "max_age") > 0,
     rollup: config["allow_rollup_hdrs"] === true && config["deny_purge"] !== true,
@@ -96,27 +111,27 @@ function findOrCreateStream(
   plan: GuardedPlan,
   timeoutMs: number,
 ): Promise<JsonObject> {
-  const { stream, create, what, limits } = plan;
+  const { stream, create, what, options } = plan;
   return findOrCreate(
     () => findStream(monitor, stream, { timeoutMs }),
     () => {
       if (create === null) {
         throw new ClusterError(
           "STREAM_INCOMPATIBLE",
-          `${what} does not exist; make it, or say with which subjects to make it`,
+          `${what} does not exist: create it, or set subjects so that it is created`,
         );
       }
       const { connection } = monitor;
       const atomic = isAtLeast(serverVersion(connection), BATCHES_SINCE) ? { allow_atomic: true } : {};
-      const config = { ...atomic, ...create(limits.replicas ?? defaultReplicas(connection)) };
+      const config = { ...atomic, ...create(options.replicas ?? defaultReplicas(connection)) };
       return createStream(monitor, stream, config, { timeoutMs: timeoutMs * 2 });
     },
   );
 }
 
-function checkLimits(limits: FencedLimits): void {
+function checkOptions(options: FencedLimits): void {
   const check = (name: keyof FencedLimits, from: number, to: number): void => {
-    const value = limits[name];
+    const value = options[name];
     if (value === undefined || (Number.isInteger(value) && value >= from && value <= to)) return;
     throw new ClusterError(
       "INVALID_CONFIG",

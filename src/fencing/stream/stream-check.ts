@@ -1,36 +1,37 @@
-/** Which streams can carry a fence, and on which servers. */
+/** Checks that a fence holds on a stream and on the servers that hold the stream. */
 import { ClusterError } from "../../errors.ts";
 import { asObject, type JsonObject } from "../../nats/api/js-api.ts";
 import { isAtLeast, serverVersion } from "../../nats/api/server-version.ts";
 import type { ConnectionMonitor } from "../../nats/connection/connection-monitor.ts";
+import { CONNECTIONS_PING } from "../../nats/names.ts";
 import { covers, guardSubject, laneSubject } from "./names.ts";
 
-/** `Nats-Expected-Last-Subject-Sequence-Subject`. Older servers compare the written subject instead. */
+/** The first version with `Nats-Expected-Last-Subject-Sequence-Subject`. Older servers compare the written subject instead. */
 export const FENCING_SINCE = "2.11.0";
-/** Atomic batches: `Nats-Batch-Id`. */
+/** The first version with atomic batches (`Nats-Batch-Id`). */
 export const BATCHES_SINCE = "2.12.0";
 
-/** How long the other servers of a cluster have to say their version. One that does not answer is not held against us. */
+/** Wait for the versions of the other servers. A server that does not answer is not refused. */
 const PEER_PATIENCE_MS = 500;
 
-interface ServerSaid {
+interface PeerVersion {
   readonly name: string;
   readonly version: string;
 }
 
-/** Rejects with `SERVER_TOO_OLD`, naming the server, its version and the one needed. */
+/** Throws `SERVER_TOO_OLD`, with the server, its version and the required one. */
 export function requireFencing(what: string, server: string, version: string): void {
   if (isAtLeast(version, FENCING_SINCE)) return;
   throw new ClusterError(
     "SERVER_TOO_OLD",
-    `${what} needs nats-server ${FENCING_SINCE} or later, and ${server} is ${version}: it can't make one write depend on the fence`,
+    `${what} needs nats-server ${FENCING_SINCE} or later, and ${server} is ${version}: it cannot check the fence when it stores a write; upgrade it`,
   );
 }
 
 /**
- * The server we are on, and in a cluster those that hold the stream: any of them may be the one that stores. An older
- * one would not accept stale writes, it would refuse all of them (a fence's sequence is never 0, nor the last sequence
- * of another subject), so this is about a clear error at the start, not about safety.
+ * Checks the server of the connection and, in a cluster, the servers that hold the stream, because each of them may become the
+ * stream's leader. The check gives a clear error at the start and is not needed for safety: an older server would refuse every
+ * fenced write, because a fence's sequence is never 0 and never the last sequence of another subject.
  */
 export async function requireFencingServers(
   monitor: ConnectionMonitor,
@@ -53,22 +54,18 @@ export function peersOf(info: JsonObject): ReadonlySet<string> {
   return new Set(names.filter((name) => typeof name === "string"));
 }
 
-/** Every server answers this request to any account, and says who it is. */
+/** Every server answers this request, for any account, with its name and version. */
 async function askServers(
   monitor: ConnectionMonitor,
   wanted: ReadonlySet<string>,
-): Promise<readonly ServerSaid[]> {
-  const found = new Map<string, ServerSaid>();
+): Promise<readonly PeerVersion[]> {
+  const found = new Map<string, PeerVersion>();
   try {
-    const answers = await monitor.connection.requestMany(
-      "$SYS.REQ.ACCOUNT.PING.CONNZ",
-      JSON.stringify({ limit: 1 }),
-      {
-        strategy: "count",
-        maxMessages: Math.max(wanted.size, 16),
-        maxWait: PEER_PATIENCE_MS,
-      },
-    );
+    const answers = await monitor.connection.requestMany(CONNECTIONS_PING, JSON.stringify({ limit: 1 }), {
+      strategy: "count",
+      maxMessages: Math.max(wanted.size, 16),
+      maxWait: PEER_PATIENCE_MS,
+    });
     for await (const answer of answers) {
       const server = asObject(asObject(answer.json())?.["server"]);
       const { name, ver } = server ?? {};
@@ -76,38 +73,41 @@ async function askServers(
       if ([...wanted].every((peer) => found.has(peer))) break;
     }
   } catch {
-    // Not allowed to ask, or nobody answered: the writes themselves fail closed.
+    // No permission to ask, or no answer: an older server refuses the writes themselves.
   }
   return [...found.values()];
 }
 
-/** Why a fence would not hold on this stream, one sentence each; empty when it does. */
+/** The reasons why a fence would not hold on this stream; empty if it holds. */
 export function fenceProblems(config: JsonObject, fence: string): string[] {
   const found: string[] = [];
   const subjects = Array.isArray(config["subjects"]) ? (config["subjects"] as unknown[]) : [];
   for (const subject of [laneSubject(fence, 0), guardSubject(fence)]) {
     if (subjects.some((filter) => typeof filter === "string" && covers(filter, subject))) continue;
-    found.push(`its subjects ${JSON.stringify(subjects)} don't include ${fence}.>`);
+    found.push(`its subjects ${JSON.stringify(subjects)} do not include ${fence}.>`);
     break;
   }
   const retention = config["retention"];
   if (retention !== undefined && retention !== "limits") {
-    found.push(`retention is "${String(retention)}", so the fence can be consumed; it must be "limits"`);
+    found.push(
+      `retention is "${String(retention)}", so that consumers can remove the fence; it must be "limits"`,
+    );
   }
   for (const flag of ["sealed", "no_ack"]) {
     if (config[flag] === true) found.push(`it is ${flag}, so no write can be confirmed`);
   }
   for (const origin of ["mirror", "sources"]) {
     if (config[origin] !== undefined && config[origin] !== null)
-      found.push(`it has ${origin}: those writes pass no fence`);
+      found.push(`it has ${origin}: writes from there bypass the fence`);
   }
-  if (config["subject_transform"] !== undefined) found.push("it has a subject_transform");
+  if (config["subject_transform"] !== undefined)
+    found.push("it has a subject_transform, which changes the subjects that the fence compares");
   if (config["persist_mode"] === "async")
-    found.push("persist_mode is async: a fence that was confirmed can be lost");
+    found.push("persist_mode is async: an acknowledged fence can be lost");
   return [...found, ...lossProblems(config)];
 }
 
-/** A fence that is dropped is forgotten: a deposed leader could put its own in the empty place. */
+/** If the stream dropped the fence, a deposed leader could take the vacant one. */
 function lossProblems(config: JsonObject): string[] {
   const found: string[] = [];
   const limited = numberOf(config, "max_msgs") > 0 || numberOf(config, "max_bytes") > 0;
@@ -116,26 +116,26 @@ function lossProblems(config: JsonObject): string[] {
   }
   if (numberOf(config, "max_age") > 0 && config["allow_msg_ttl"] !== true) {
     found.push(
-      "max_age would drop the fence; set allow_msg_ttl, then the fence is written to be kept for ever",
+      "max_age would drop the fence; set allow_msg_ttl, so that the fence can be written without expiry",
     );
   }
   if (config["discard_new_per_subject"] === true && numberOf(config, "max_msgs_per_subject") > 0) {
-    found.push("discard_new_per_subject would refuse to move the fence");
+    found.push("discard_new_per_subject with max_msgs_per_subject would prevent moving the fence");
   }
   return found;
 }
 
-/** Why atomic batches don't work, or `null`. */
+/** Why atomic batches do not work on this stream; `null` if they work. */
 export function batchProblem(
   version: string,
   config: JsonObject,
 ): { readonly code: "SERVER_TOO_OLD" | "STREAM_INCOMPATIBLE"; readonly why: string } | null {
   if (!isAtLeast(version, BATCHES_SINCE)) {
-    const why = `batches and expectLast need nats-server ${BATCHES_SINCE} or later, this is ${version}`;
+    const why = `batches and expectLast need nats-server ${BATCHES_SINCE} or later, and this server is ${version}`;
     return { code: "SERVER_TOO_OLD", why };
   }
   if (config["allow_atomic"] === true) return null;
-  const why = "batches and expectLast need allow_atomic; it can be switched on for an existing stream";
+  const why = "batches and expectLast need allow_atomic, which can be enabled on an existing stream";
   return { code: "STREAM_INCOMPATIBLE", why };
 }
 

@@ -1,6 +1,6 @@
 /**
- * A take-over: every lane of the fence is moved by compare-and-set, lane 0 first. When it resolves, no write under an
- * earlier fence can be accepted any more, however late it arrives.
+ * A takeover: every lane of the fence is moved by compare-and-set, lane 0 first. When it resolves, the server accepts no write
+ * of an earlier term any more, however late it arrives.
  */
 import { setMaxListeners } from "node:events";
 import { setTimeout as pause } from "node:timers/promises";
@@ -23,12 +23,12 @@ export const EXPECTED_SUBJECT = "Nats-Expected-Last-Subject-Sequence-Subject";
 const RETRY_MS = 20;
 
 export interface TakeOptions {
-  /** The whole take-over; it is tried again until then, because leading without the fence is of no use. */
+  /** Limit for the whole takeover. Failed attempts are repeated until then, because a leader without the fence cannot write. */
   readonly timeoutMs: number;
   readonly signal: AbortSignal | undefined;
 }
 
-/** Rejects with `STALE_EPOCH`; `ABORTED`; or, at the end of the time, with what went wrong last. */
+/** Rejects with `STALE_EPOCH`, `ABORTED`, an error that a repetition cannot cure, or the last failure after `timeoutMs`. */
 export async function takeFence(
   on: GuardedStream,
   term: FenceTerm,
@@ -36,16 +36,17 @@ export async function takeFence(
 ): Promise<readonly Lane[]> {
   const deadline = performance.now() + options.timeoutMs;
   const signal = options.signal === undefined ? undefined : AbortSignal.any([options.signal]);
-  if (signal !== undefined) setMaxListeners(0, signal); // a listener for each lane is no leak
-  const limits = { deadline, signal };
-  const first = await takeLane(on, term, 0, on.lanes, limits);
+  if (signal !== undefined) setMaxListeners(0, signal); // each lane adds a listener: not a leak
+  const bounds = { deadline, signal };
+  const first = await takeLane(on, term, 0, on.lanes, bounds);
   const others = await Promise.all(
-    Array.from({ length: first.lanes - 1 }, (_, i) => takeLane(on, term, i + 1, first.lanes, limits)),
+    Array.from({ length: first.lanes - 1 }, (_, i) => takeLane(on, term, i + 1, first.lanes, bounds)),
   );
   return [first, ...others].map((record, i) => lane(laneSubject(on.fence, i), record.sequence, term));
 }
 
-interface Limits {
+interface Bounds {
+  /** Monotonic milliseconds. */
   readonly deadline: number;
   readonly signal: AbortSignal | undefined;
 }
@@ -55,58 +56,52 @@ async function takeLane(
   term: FenceTerm,
   index: number,
   lanes: number,
-  limits: Limits,
+  { deadline, signal }: Bounds,
 ): Promise<FenceRecord> {
   const doing = `move the fence of stream ${on.stream} to epoch ${term.epoch}`;
   for (;;) {
-    if (limits.signal?.aborted === true) {
-      throw new ClusterError("ABORTED", `${doing}: aborted`, { cause: limits.signal.reason });
+    if (signal?.aborted === true) {
+      throw new ClusterError("ABORTED", `${doing}: aborted`, { cause: signal.reason });
     }
     try {
-      const found = await readFence(on, index, limits.signal);
+      const found = await readFence(on, index, signal);
       const move = fenceMove(found, term);
       if (found !== null && move === "stale") throw staleLeader(`stream ${on.stream}`, term, found);
       if (found !== null && move === "keep") return found;
-      const moved = await moveLane(
-        on,
-        term,
-        index,
-        lanesToMove(found, lanes),
-        found?.sequence ?? 0,
-        limits.signal,
-      );
+      const moved = await moveLane(on, term, index, lanesToMove(found, lanes), found?.sequence ?? 0, signal);
       if (moved !== null) return moved;
     } catch (thrown) {
-      if (isFinal(thrown) || performance.now() + RETRY_MS >= limits.deadline)
-        throw jsToClusterError(thrown, doing);
+      if (isFinal(thrown) || performance.now() + RETRY_MS >= deadline) throw jsToClusterError(thrown, doing);
     }
-    // Somebody else moved it, or our own move has an unknown outcome: the next read tells.
-    if (performance.now() + RETRY_MS >= limits.deadline) {
-      throw new ClusterError("CONFLICT", `cannot ${doing}: others keep moving it`, { recoverable: true });
+    // Another term moved the lane, or the outcome of this move is unknown: the next read decides.
+    if (performance.now() + RETRY_MS >= deadline) {
+      throw new ClusterError("CONFLICT", `cannot ${doing}: other terms moved it at every attempt`, {
+        recoverable: true,
+      });
     }
-    await pause(RETRY_MS, undefined, { signal: limits.signal }).catch(() => {});
+    await pause(RETRY_MS, undefined, { signal }).catch(() => {});
   }
 }
 
-/** The lane as the stream's leader has it; `null`: it was never moved. Rejects with `STREAM_INCOMPATIBLE` for garbage. */
+/** The lane, read from the stream's leader; `null`: it is vacant. Rejects with `STREAM_INCOMPATIBLE` if the message is not a fence. */
 export async function readFence(
   on: GuardedStream,
   index: number,
   signal?: AbortSignal,
 ): Promise<FenceRecord | null> {
   const subject = laneSubject(on.fence, index);
-  const limits = { timeoutMs: on.timeoutMs, ...(signal === undefined ? {} : { signal }) };
-  const message = await getMessage(on.monitor, on.stream, { last_by_subj: subject }, limits);
+  const options = { timeoutMs: on.timeoutMs, ...(signal === undefined ? {} : { signal }) };
+  const message = await getMessage(on.monitor, on.stream, { last_by_subj: subject }, options);
   if (message === null) return null;
   const record = decodeFence(message);
   if (record !== null) return record;
   throw new ClusterError(
     "STREAM_INCOMPATIBLE",
-    `message ${message.sequence} on ${subject} in stream ${on.stream} is not a fence; purge that subject when no leader runs`,
+    `message ${message.sequence} on ${subject} in stream ${on.stream} is not a fence: purge this subject while no leader runs`,
   );
 }
 
-/** `null`: the lane is not at the expected sequence any more, or a write on it is in flight. */
+/** `null`: the lane is not at the expected sequence, or a write on it is in flight. */
 async function moveLane(
   on: GuardedStream,
   term: FenceTerm,
@@ -119,14 +114,14 @@ async function moveLane(
   const { data, headers: fields } = encodeFence(term, lanes);
   const hdrs = headers();
   for (const [name, value] of fields) hdrs.set(name, value);
-  // 0 is safe here, where the condition is on the very subject: no version takes it for another one.
+  // 0 is safe here: the condition is on the written subject itself, which servers of all versions compare.
   hdrs.set(EXPECTED_ON_SUBJECT, String(expected));
   if (on.neverExpires) hdrs.set("Nats-TTL", "never");
-  // Lane 0 keeps its history, which tells who led when; of the others only the last message matters.
+  // Lane 0 keeps its earlier messages as a history of the leaders; of the other lanes only the last message matters.
   if (on.rollup && index > 0) hdrs.set("Nats-Rollup", "sub");
-  const limits = { timeoutMs: on.timeoutMs, headers: hdrs, ...(signal === undefined ? {} : { signal }) };
+  const options = { timeoutMs: on.timeoutMs, headers: hdrs, ...(signal === undefined ? {} : { signal }) };
   try {
-    const answer = await request(on.monitor, subject, data, limits);
+    const answer = await request(on.monitor, subject, data, options);
     const { sequence } = parsePubAck(answer.data, on.stream, subject);
     const { epoch, nodeId, incarnation } = term;
     return { epoch, nodeId, incarnation, lanes, sequence };
@@ -136,7 +131,7 @@ async function moveLane(
   }
 }
 
-/** The condition "the fence has not moved" as headers. Encoded once: nats.js would do it anew for every message. */
+/** The condition "the fence has not moved" as headers. They are encoded once; nats.js would encode them for every message. */
 export function lane(subject: string, sequence: number, term: FenceTerm): Lane {
   const hdrs = headers();
   hdrs.set(EXPECTED_ON_SUBJECT, String(sequence));
@@ -152,7 +147,7 @@ function encodedOnce(hdrs: MsgHdrs): MsgHdrs {
   return Object.defineProperty(hdrs, "encode", { value: () => bytes });
 }
 
-/** Trying again can't help. */
+/** True if a repetition cannot succeed. */
 function isFinal(thrown: unknown): boolean {
   if (thrown instanceof ClusterError) return !thrown.recoverable;
   if (thrown instanceof RequestFailure) return thrown.kind === "denied" || thrown.kind === "aborted";

@@ -1,8 +1,8 @@
 /**
- * What a write that did not succeed means. Three kinds, never mixed up: refused for good (`STALE_EPOCH`), refused this time
- * (nothing was written), and unknown (`OUTCOME_UNKNOWN`: applied, not applied, or applied later).
+ * The `ClusterError` for a write that did not succeed. There are three kinds: refused for the rest of the term (`STALE_EPOCH`);
+ * refused this time, with nothing written; unknown (`OUTCOME_UNKNOWN`: it may be applied now, later or never).
  */
-import { ClusterError } from "../../errors.ts";
+import { ClusterError, messageOf } from "../../errors.ts";
 import { isJsError, JsApiError, JsCode, jsToClusterError } from "../../nats/api/js-api.ts";
 import { failureToClusterError, RequestFailure } from "../../nats/api/request.ts";
 import type { FenceRecord } from "../fence-record.ts";
@@ -13,7 +13,7 @@ import { IN_FLIGHT } from "./js-messages.ts";
 import type { Lane } from "./lanes.ts";
 import { readFence } from "./take-fence.ts";
 
-/** Storage, size and stream limits: the server says before it stores that it won't. */
+/** Refusals for lack of resources: the server sends them before it stores anything. */
 const REFUSED_WITH_5XX: ReadonlySet<number> = new Set<number>([
   JsCode.accountResourcesExceeded,
   JsCode.insufficientResources,
@@ -21,18 +21,18 @@ const REFUSED_WITH_5XX: ReadonlySet<number> = new Set<number>([
   JsCode.storageResourcesExceeded,
 ]);
 
-/** A write and where it went. */
+/** A write and its lane. */
 export interface FailedWrite {
   readonly on: GuardedStream;
   readonly term: FenceTerm;
   readonly lane: Lane;
   /** Completes "cannot ...". */
   readonly doing: string;
-  /** The write had conditions besides the fence. */
+  /** The write had conditions besides that of the fence. */
   readonly conditions: boolean;
 }
 
-/** Asks the fence where that decides. Never rejects. */
+/** Reads the fence if the answer alone does not decide. Never rejects. */
 export async function writeFailure(thrown: unknown, write: FailedWrite): Promise<ClusterError> {
   if (thrown instanceof ClusterError) return thrown;
   if (isJsError(thrown, JsCode.wrongLastSequence, IN_FLIGHT)) return conflict(thrown, write);
@@ -46,18 +46,17 @@ export async function writeFailure(thrown: unknown, write: FailedWrite): Promise
 }
 
 export function unknownOutcome(thrown: unknown, doing: string): ClusterError {
-  const why = thrown instanceof Error ? thrown.message : String(thrown);
   return new ClusterError(
     "OUTCOME_UNKNOWN",
-    `cannot tell whether it was possible to ${doing}: ${why}; it may be stored, or be stored later; read before you repeat it`,
+    `the outcome of the attempt to ${doing} is unknown: ${messageOf(thrown)}; it may be applied now, later or never: read before you repeat it`,
     { cause: thrown, recoverable: true },
   );
 }
 
-/** `null`: unknown. */
+/** `null`: the outcome is unknown. */
 function requestFailure(failure: RequestFailure, doing: string): ClusterError | null {
   const { kind, message } = failure;
-  // Without anybody listening nothing was delivered; a denied publish did not get past the first server.
+  // Without a subscriber nothing was delivered. A denied publish was dropped by the first server.
   if (kind === "no-responders") return failureToClusterError(failure, doing);
   if (kind === "denied" && /publish/i.test(message)) return failureToClusterError(failure, doing);
   const cause = failure.cause instanceof Error ? failure.cause : null;
@@ -67,13 +66,13 @@ function requestFailure(failure: RequestFailure, doing: string): ClusterError | 
   return null;
 }
 
-/** `null`: unknown. */
+/** `null`: the outcome is unknown. */
 function apiFailure(error: JsApiError, doing: string): ClusterError | null {
   if (error.status >= 500 && !REFUSED_WITH_5XX.has(error.code)) return null;
   const mapped = jsToClusterError(error, doing);
   if (mapped.code !== "STORE_UNAVAILABLE") return mapped;
-  const says = `cannot ${doing}: ${error.message} (JetStream error ${error.code}); nothing was written`;
-  return new ClusterError("STREAM_INCOMPATIBLE", says, { cause: error });
+  const text = `cannot ${doing}: ${error.message} (JetStream error ${error.code}); nothing was written`;
+  return new ClusterError("STREAM_INCOMPATIBLE", text, { cause: error });
 }
 
 async function conflict(error: JsApiError, write: FailedWrite): Promise<ClusterError> {
@@ -82,9 +81,9 @@ async function conflict(error: JsApiError, write: FailedWrite): Promise<ClusterE
   const index = Number(lane.subject.slice(on.fence.length + 1));
   const found = await readFence(on, index).catch(() => undefined);
   const moved = found !== undefined && !isOurs(found, term, lane);
-  // With no other condition the answer alone says so, whatever a read from a lagging server shows.
-  const toldMoved = !conditions && actual !== null && actual !== lane.sequence;
-  if (moved || toldMoved) {
+  // Without another condition the answer alone proves the move, even if a lagging server still returns the old fence.
+  const movedByAnswer = !conditions && actual !== null && actual !== lane.sequence;
+  if (moved || movedByAnswer) {
     const detail = `fence sequence ${lane.sequence}, the stream has ${moved ? (found?.sequence ?? 0) : actual}`;
     return staleLeader(`stream ${on.stream}`, term, moved ? found : "unknown", { detail, cause: error });
   }
@@ -93,7 +92,7 @@ async function conflict(error: JsApiError, write: FailedWrite): Promise<ClusterE
   const hint =
     conditions || error.code === IN_FLIGHT
       ? "a condition of the write does not hold"
-      : "the fence has not moved: is a server of this cluster older than 2.11?";
+      : "the fence has not moved: check whether a server of this cluster is older than 2.11";
   return new ClusterError("CONFLICT", `cannot ${doing}: ${why} (${hint}); nothing was written`, {
     cause: error,
     recoverable: true,
@@ -107,7 +106,7 @@ function isOurs(found: FenceRecord | null, term: FenceTerm, lane: Lane): boolean
   );
 }
 
-/** "wrong last sequence: 17" */
+/** The sequence in "wrong last sequence: 17". */
 function sequenceIn(error: JsApiError): number | null {
   const match = /wrong last sequence: (\d+)/.exec(error.message);
   return match === null ? null : Number(match[1]);

@@ -1,8 +1,8 @@
-/** Headers of a write: the application's and the fence's. */
+/** The headers of a write. */
 import { headers, type MsgHdrs } from "@nats-io/transport-node";
 import type { Lane } from "./lanes.ts";
 
-/** New headers: the application's without those that only this library may set, then the lane's condition. */
+/** New headers: those of the application without the reserved ones, then the condition of the lane. */
 export function ownHeaders(given: MsgHdrs | undefined, lane: Lane | null): MsgHdrs {
   const hdrs = headers();
   for (const [name, values] of given ?? []) {

@@ -1,4 +1,4 @@
-/** What the tests of `src/fencing` share. */
+/** Terms, servers, connections and stored messages for the tests of `src/fencing`. */
 import { connect, type NatsConnection } from "@nats-io/transport-node";
 import type { FenceTerm } from "../../../src/fencing.ts";
 import {
@@ -9,11 +9,11 @@ import {
 } from "../../../src/testing.ts";
 import { atEnd } from "../at-end.ts";
 
-/** The servers that fence, oldest first, and those that are refused. */
+/** Versions with fenced writes, oldest first; `OLD_VERSIONS` are refused. */
 export const FENCING_VERSIONS: readonly string[] = ["2.11.17", "2.12.15", PINNED_NATS_VERSION];
 export const OLD_VERSIONS: readonly string[] = ["2.9.10", "2.10.29"];
 
-/** A server of this version, or why there is none: for the names of skipped tests. */
+/** A server of this version, or the reason why there is none, for the name of a skipped test. */
 export async function serverOf(
   version: string,
 ): Promise<{ readonly start: () => Promise<NatsServer> } | { readonly missing: string }> {
@@ -34,12 +34,12 @@ export async function connection(
   return made;
 }
 
-/** A term of node a (epoch 1), b (2) and so on; of another incarnation when told. */
+/** A term of node a (epoch 1), b (2) and so on. */
 export function termOf(epoch: number, incarnation = `inc-${epoch}`): FenceTerm {
   return { epoch, nodeId: String.fromCharCode(96 + epoch), incarnation };
 }
 
-/** A raw call of the JetStream API, as an operator's tool makes it. */
+/** A raw call of the JetStream API, as by an operator's tool. */
 export async function api(
   on: NatsConnection,
   name: string,
@@ -49,7 +49,7 @@ export async function api(
   return answer.json<Record<string, unknown>>();
 }
 
-/** What is stored under these subjects, in order: "subject=data". */
+/** The stored messages of these subjects, in order, as "subject=data". */
 export async function contents(
   on: NatsConnection,
   stream: string,

@@ -1,4 +1,4 @@
-/** A process that stops between guard and commit, to be frozen there. Arguments: connection as JSON, resource, table. */
+/** Waits between guard and commit, so that a test can freeze it there. Arguments: connection as JSON, resource, table. */
 import { Client } from "pg";
 import { PostgresFence } from "../../../../src/fencing.ts";
 import { listen, say } from "../../processes/child-io.ts";
