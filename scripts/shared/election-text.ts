@@ -42,18 +42,18 @@ export function eventText(event: ElectionEvent): string {
         case "applied":
           return `written #${event.nonce} applied rev ${event.outcome.revision}`;
         case "conflict":
-          return `written #${event.nonce} refused: conflict`;
+          return `written #${event.nonce} conflict`;
         case "unknown":
           return `written #${event.nonce} unknown: ${messageOf(event.outcome.error)}`;
         default:
           return event.outcome satisfies never;
       }
     case "bucket-gone":
-      return "the bucket is said to be gone";
+      return "the bucket is reported as deleted";
     case "presence-lost":
-      return `${event.presence} was deleted: is its holder dead?`;
+      return `${event.presence} was deleted: suspicion`;
     case "death-confirmed":
-      return `its server says that ${bindingText(event.binding)} is closed`;
+      return `its server confirms that ${bindingText(event.binding)} is closed`;
     case "resign":
       return `resign (${event.reason}${event.successor === undefined ? "" : `, in favour of ${event.successor}`})`;
     case "compete":
@@ -100,10 +100,10 @@ export function effectText(effect: Effect, state: ElectionState): string {
       return `lose-leadership epoch ${effect.epoch}: ${effect.reason}${by}`;
     }
     case "released":
-      return `released epoch ${effect.epoch}${effect.deleted ? "" : ", left to run out"}`;
+      return `released epoch ${effect.epoch}${effect.deleted ? "" : ", left to expire"}`;
     case "leader-change":
       return effect.leader === null
-        ? "nobody leads"
+        ? "no node leads"
         : `${effect.leader.nodeId} leads, epoch ${effect.leader.epoch}`;
     case "warning":
       return `WARNING ${effect.code}: ${effect.message}`;
@@ -125,7 +125,7 @@ function expectationText(expect: Expectation): string {
 }
 
 export function bindingText(binding: SessionBinding | null): string {
-  if (binding === null) return "nobody in particular";
+  if (binding === null) return "an unknown connection";
   return `${binding.serverId}/${binding.clientId}${binding.presence === undefined ? "" : ` with ${binding.presence}`}`;
 }
 
@@ -144,7 +144,7 @@ export function entryText(entry: LeaseEntry): string {
       return `rev ${entry.revision}: released after epoch ${entry.epoch}${to}`;
     }
     case "deleted":
-      return `rev ${entry.revision}: deleted by somebody`;
+      return `rev ${entry.revision}: deleted without a release`;
     case "garbage":
       return `rev ${entry.revision}: garbage`;
     default:

@@ -11,7 +11,7 @@ const record = { nodeId: "a", epoch: 1, acquiredAt: 0, incarnation: "a1", nonce:
 const put = (expectation: LeaseWrite["expect"]): LeaseWrite => ({ kind: "put", record, expect: expectation });
 
 describe("virtual time", () => {
-  test("fires what is due in order of time, then of setting", async () => {
+  test("fires due timers in the order of their times, then of their creation", async () => {
     const time = new VirtualTime();
     const fired: string[] = [];
     for (const [ms, name] of [
@@ -28,7 +28,7 @@ describe("virtual time", () => {
     expect(time.pending).toBe(1);
   });
 
-  test("forgets what was cancelled, and never goes back", async () => {
+  test("does not fire cancelled timers and never goes back", async () => {
     const time = new VirtualTime();
     await time.advance(100);
     const fired: number[] = [];
@@ -38,7 +38,7 @@ describe("virtual time", () => {
     expect(fired).toEqual([100]);
   });
 
-  test("settles promises between two timers, and shows the world after each", async () => {
+  test("settles promises between two timers, and calls afterEach after each timer", async () => {
     const time = new VirtualTime();
     const seen: string[] = [];
     time.at(10, () => void Promise.resolve().then(() => seen.push("promise")));
@@ -49,7 +49,7 @@ describe("virtual time", () => {
 });
 
 describe("a virtual clock", () => {
-  test("runs at its rate, and its timers with it", async () => {
+  test("runs at its rate, and so do its timers", async () => {
     const time = new VirtualTime();
     const clock = new VirtualClock(time, { rate: 2 });
     const fired: number[] = [];
@@ -59,7 +59,7 @@ describe("a virtual clock", () => {
     expect(clock.now().mono).toBe(1_200);
   });
 
-  test("has a wall that can be off, and set", () => {
+  test("has a wall clock that can be wrong and can be stepped", () => {
     const clock = new VirtualClock(new VirtualTime(), { wallOffsetMs: 5_000 });
     const before = clock.now().wall;
     clock.stepWall(-7_000);
@@ -67,7 +67,7 @@ describe("a virtual clock", () => {
     expect(clock.now().boot).toBe(0);
   });
 
-  test("goes on while the process is stopped; what was due happens late, in order, timers first", async () => {
+  test("goes on while the process is stopped; overdue events then happen in order, timers first", async () => {
     const time = new VirtualTime();
     const clock = new VirtualClock(time);
     const happened: string[] = [];
@@ -88,7 +88,7 @@ describe("a virtual clock", () => {
     );
   });
 
-  test("may find messages first after a pause; what arrives then queues up behind all that is late", async () => {
+  test("may deliver messages before timers after a pause; new messages queue behind the overdue ones", async () => {
     const time = new VirtualTime();
     const clock = new VirtualClock(time);
     const happened: string[] = [];
@@ -100,7 +100,7 @@ describe("a virtual clock", () => {
     expect(happened).toEqual(["old message", "timer", "new message"]);
   });
 
-  test("can be stopped again while it catches up, and for longer than it was", async () => {
+  test("can be stopped again while it catches up, and for longer than before", async () => {
     const time = new VirtualTime();
     const clock = new VirtualClock(time);
     const happened: string[] = [];
@@ -118,7 +118,7 @@ describe("a virtual clock", () => {
     expect(happened).toEqual(["first@100", "second@200"]);
   });
 
-  test("is stopped until it is continued, where nobody says for how long", async () => {
+  test("stays stopped until resume() after a pause without a limit", async () => {
     const time = new VirtualTime();
     const clock = new VirtualClock(time);
     const happened: string[] = [];
@@ -133,7 +133,7 @@ describe("a virtual clock", () => {
     expect([clock.running, time.pending]).toEqual([true, 0]);
   });
 
-  test("stands still on its monotonic side while the machine is suspended, and timers wait for it", async () => {
+  test("stops its monotonic clock while the machine is suspended, and timers wait for it", async () => {
     const time = new VirtualTime();
     const clock = new VirtualClock(time);
     const fired: number[] = [];
@@ -148,34 +148,34 @@ describe("a virtual clock", () => {
     expect(fired).toEqual([4_000]);
   });
 
-  test("makes up for its looks before anything happens in the process that could tell, each as of its time", async () => {
+  test("runs periodic checks before anything could observe their results, each as of its time", async () => {
     for (const settling of ["always", "announced"] as const) {
       const time = new VirtualTime(settling);
       const clock = new VirtualClock(time, { rate: 2 });
-      let lookedAt = 0;
+      let checkedAt = 0;
       const end = clock.every(50, () =>
         clock.afterTurn(() => {
-          lookedAt = clock.now().mono;
+          checkedAt = clock.now().mono;
         }),
       );
       expect(time.pending).toBe(1);
       const seen: number[] = [];
-      time.at(70, () => clock.deliver(() => seen.push(lookedAt)));
+      time.at(70, () => clock.deliver(() => seen.push(checkedAt)));
       time.at(80, () => clock.pause(20));
-      time.at(99, () => clock.deliver(() => seen.push(lookedAt)));
+      time.at(99, () => clock.deliver(() => seen.push(checkedAt)));
       await time.advance(101);
       clock.now();
-      seen.push(lookedAt);
+      seen.push(checkedAt);
       await time.advance(700);
       clock.now();
-      seen.push(lookedAt);
+      seen.push(checkedAt);
       expect(seen, settling).toEqual([100, 150, 200, 1_600]);
       end();
       expect(time.pending).toBe(0);
     }
   });
 
-  test("is silent for ever once the process was killed", async () => {
+  test("runs nothing after the process was killed", async () => {
     const time = new VirtualTime();
     const clock = new VirtualClock(time);
     const happened: string[] = [];
@@ -192,7 +192,7 @@ describe("a virtual clock", () => {
 });
 
 describe("a fake bucket", () => {
-  test("applies a write only if what it expects is still so", () => {
+  test("applies a write only if its expectation holds", () => {
     const bucket = new FakeBucket();
     expect(bucket.write(put({ emptyAtSequence: 1 }))).toEqual({ kind: "conflict" });
     expect(bucket.write(put({ emptyAtSequence: 0 }))).toEqual({ kind: "applied", revision: 1 });
@@ -211,7 +211,7 @@ describe("a fake bucket", () => {
     expect(bucket.write(put({ revision: 0 }))).toEqual({ kind: "applied", revision: 2 });
   });
 
-  test("begins at revision 1 when it was deleted and made anew, under another generation", () => {
+  test("starts at revision 1 of another generation when it is recreated", () => {
     const bucket = new FakeBucket();
     bucket.write(put({ emptyAtSequence: 0 }));
     bucket.delete();
@@ -222,7 +222,7 @@ describe("a fake bucket", () => {
     expect(bucket.write(put({ emptyAtSequence: 0 }))).toEqual({ kind: "applied", revision: 1 });
   });
 
-  test("begins where its maker says when it was deleted and made anew, if it can", () => {
+  test("starts above the requested revision when it is recreated, if it supports that", () => {
     const bucket = new FakeBucket();
     bucket.delete();
     bucket.recreate(57);
@@ -243,7 +243,7 @@ describe("a fake bucket", () => {
     expect(bucket.snapshot()).toEqual(before);
   });
 
-  test("tells watchers of every write until they stop watching, repetitions too", () => {
+  test("reports every write and every repetition to watchers until they stop watching", () => {
     const bucket = new FakeBucket();
     const seen: string[] = [];
     const unwatch = bucket.watch({
@@ -261,7 +261,7 @@ describe("a fake bucket", () => {
   });
 });
 
-test("a message that nobody has written reaches who listens on the network, and is nowhere else", async () => {
+test("a forged message reaches watchers on the network and changes nothing in the bucket", async () => {
   const time = new VirtualTime();
   const bucket = new FakeBucket();
   const store = new FakeStore(time, bucket);
@@ -291,7 +291,7 @@ describe("a fake store", () => {
     return { time, bucket, clock, session, store: new FakeStore(time, bucket, { clock, session }) };
   };
 
-  test("is unknown about a write whose request or response is lost", async () => {
+  test("reports a write as unknown if its request or response is lost", async () => {
     for (const fault of ["dropRequests", "dropResponses"] as const) {
       const { time, bucket, store } = setUp();
       store.network[fault] = true;
@@ -302,7 +302,7 @@ describe("a fake store", () => {
     }
   });
 
-  test("is unknown about a write that arrives late, which is applied all the same", async () => {
+  test("reports a late write as unknown, although it is applied", async () => {
     const { time, bucket, store } = setUp();
     store.network.delayNextWriteMs = 1_000;
     const late = store.write(put({ emptyAtSequence: 0 }), 300);
@@ -312,7 +312,7 @@ describe("a fake store", () => {
     expect(bucket.log).toHaveLength(1);
   });
 
-  test("fails a read that gets no answer, tells of a bucket that is gone, and lies when told to", async () => {
+  test("fails a read without an answer, reports a deleted bucket, and returns a stale snapshot on request", async () => {
     const { time, bucket, store } = setUp();
     const answers: string[] = [];
     const read = async (): Promise<void> => {
@@ -330,7 +330,7 @@ describe("a fake store", () => {
     expect(answers).toEqual(["snapshot", "no-bucket", "failed"]);
   });
 
-  test("delivers nothing over a connection that broke, on the way out or back", async () => {
+  test("delivers no request and no response over a broken connection", async () => {
     const { time, bucket, session, store } = setUp();
     const seen: string[] = [];
     store.watch({ entry: () => seen.push("entry"), gone: () => seen.push("gone") });
@@ -350,7 +350,7 @@ describe("a fake store", () => {
     expect(seen).toEqual(["gone"]);
   });
 
-  test("delivers the answer to a request on the next connection, if that stands by then", async () => {
+  test("delivers the answer to a request on the next connection, if that is open by then", async () => {
     const { time, session, store } = setUp();
     store.network.delayNextWriteMs = 100;
     const outcome = store.write(put({ emptyAtSequence: 0 }), 300);
@@ -360,7 +360,7 @@ describe("a fake store", () => {
     expect((await outcome).kind).toBe("applied");
   });
 
-  test("lets answers and timeouts wait while the process is stopped", async () => {
+  test("holds answers and timeouts while the process is stopped", async () => {
     const { time, clock, store } = setUp();
     let settled = false;
     const outcome = store.write(put({ emptyAtSequence: 0 }), 300).then((answer) => {
@@ -374,7 +374,7 @@ describe("a fake store", () => {
     expect((await outcome).kind).toBe("applied");
   });
 
-  test("opens the bucket, makes it if need be, and gives up when there is no answer or it was aborted", async () => {
+  test("opens the bucket, creates it if necessary, and fails without an answer", async () => {
     const { time, bucket, store } = setUp();
     bucket.delete();
     const opened = store.open(new AbortController().signal);
@@ -386,7 +386,7 @@ describe("a fake store", () => {
     expect(await failed).toMatch("no answer");
   });
 
-  test("watches for one listener at a time, until it is closed", async () => {
+  test("serves one listener at a time until it is closed", async () => {
     const { time, bucket, store } = setUp();
     const seen: string[] = [];
     const listener = (name: string) => ({ entry: () => void seen.push(name), gone: () => {} });
@@ -411,7 +411,7 @@ describe("a fake session", () => {
     return heard;
   };
 
-  test("has another connection after every reconnect, and says when it has none", async () => {
+  test("has another connection after every reconnect, and emits both changes", async () => {
     const connections = new FakeConnections(new VirtualTime());
     const session = new FakeSession(connections, { presence: true });
     const heard = listening(session);
@@ -425,7 +425,7 @@ describe("a fake session", () => {
     expect(heard).toEqual(["disconnected", "connected"]);
   });
 
-  test("hears of the end of the presence it watches, and of no other", async () => {
+  test("reports the deletion of the presence that it watches, and of no other", async () => {
     const time = new VirtualTime();
     const connections = new FakeConnections(time);
     const [a, b, c] = [0, 1, 2].map(() => new FakeSession(connections, { presence: true }));
@@ -445,7 +445,7 @@ describe("a fake session", () => {
     expect(heard).toEqual(["presence-lost", "disconnected"]);
   });
 
-  test("confirms a death only on the server's word, within its time", async () => {
+  test("confirms a death only with an answer of the server, within the timeout", async () => {
     const time = new VirtualTime();
     const connections = new FakeConnections(time);
     const network = { ...new FakeStore(time, new FakeBucket()).network };
@@ -471,7 +471,7 @@ describe("a fake session", () => {
     expect(await ask()).toBe(false);
   });
 
-  test("knows what happened while its process was stopped only afterwards", async () => {
+  test("reports what happened while its process was stopped only afterwards", async () => {
     const time = new VirtualTime();
     const clock = new VirtualClock(time);
     const session = new FakeSession(new FakeConnections(time), { clock });
