@@ -1,22 +1,22 @@
-/** Many scripts, several at a time, on one server or cluster; of a script that fails, the shortest part that still does. */
+/** Runs many scripts, several in parallel, on one server or cluster. Shortens a script that fails. */
 import { messageOf } from "../../src/errors.ts";
 import { Random } from "../../src/testing/simulation/random.ts";
 import { generate, type Script } from "./bucket/operations.ts";
-import { type Outcome, runScript } from "./bucket/run-script.ts";
-import { Lane, type Place } from "./nats-lane.ts";
-import { bucketStory, sessionStory } from "./report-text.ts";
-import { runSessions, type SessionOutcome } from "./session/run-session-script.ts";
+import { runScript, type ScriptOutcome } from "./bucket/run-script.ts";
+import { type CalibrationTarget, Lane } from "./nats-lane.ts";
+import { bucketMismatchText, sessionMismatchText } from "./report-text.ts";
+import { runSessionScript, type SessionOutcome } from "./session/run-session-script.ts";
 import { generateSessions, type SessionScript } from "./session/session-script.ts";
 
-/** Shortening a failing script takes at most that many runs. */
+/** Limit for the runs that shorten a failing script. */
 const MAX_SHORTENINGS = 120;
 
 export interface CalibrateOptions {
   readonly seed: number;
   readonly scripts: number;
-  /** How many run at the same time. */
+  /** Number of scripts that run in parallel. */
   readonly lanes: number;
-  /** Ends the run after so many mismatches. Default 1. */
+  /** Ends the run after this many mismatches. Default 1. */
   readonly mismatches?: number;
   readonly onScript?: () => void;
 }
@@ -24,32 +24,32 @@ export interface CalibrateOptions {
 export interface Calibration {
   readonly scripts: number;
   readonly steps: number;
-  /** Not compared to their end, since the machine was too slow: for a bucket with max-age, for a connection's pings. */
+  /** Scripts that ended early because the machine was too slow for the bucket's max-age or the connection's pings. */
   readonly tooSlow: number;
-  /** How often each declared deviation was met. */
+  /** How often each declared deviation occurred. */
   readonly deviations: Readonly<Record<string, number>>;
-  /** How often each step ended in what. */
+  /** How often each step had each outcome. */
   readonly outcomes: Readonly<Record<string, number>>;
-  /** Stories of what nothing explains. */
+  /** Descriptions of unexplained differences. */
   readonly mismatches: readonly string[];
 }
 
-/** What one script gave, of either kind. */
+/** The result of one script of either kind. */
 interface Run {
   readonly steps: readonly (readonly [step: string, line: string])[];
   readonly tooSlow: boolean;
   readonly deviations: readonly string[];
-  /** Shortens and tells; `null` when the two agreed. */
-  readonly story: (() => Promise<string>) | null;
+  /** Shortens the script and describes the mismatch; `null` if there is none. */
+  readonly describeMismatch: (() => Promise<string>) | null;
 }
 
 export function calibrateBuckets(
-  place: Place,
+  target: CalibrationTarget,
   options: CalibrateOptions,
-  onOutcome?: (outcome: Outcome) => void,
+  onOutcome?: (outcome: ScriptOutcome) => void,
 ): Promise<Calibration> {
-  const restarts = place.restart !== undefined;
-  return calibrate(place, options, async (lane, seed) => {
+  const restarts = target.restart !== undefined;
+  return calibrate(target, options, async (lane, seed) => {
     const script = generate(seed, new Random(seed), { restarts });
     const outcome = await runScript(lane, script);
     onOutcome?.(outcome);
@@ -59,19 +59,19 @@ export function calibrateBuckets(
       ),
       tooSlow: outcome.tooSlow,
       deviations: outcome.deviations,
-      story: outcome.mismatch === null ? null : () => shortBucketStory(lane, script, outcome),
+      describeMismatch: outcome.mismatch === null ? null : () => shortenBucketScript(lane, script, outcome),
     };
   });
 }
 
 export function calibrateSessions(
-  place: Place,
+  target: CalibrationTarget,
   options: CalibrateOptions,
   onOutcome?: (outcome: SessionOutcome) => void,
 ): Promise<Calibration> {
-  return calibrate(place, options, async (lane, seed) => {
+  return calibrate(target, options, async (lane, seed) => {
     const script = generateSessions(seed, new Random(seed));
-    const outcome = await runSessions(lane, script);
+    const outcome = await runSessionScript(lane, script);
     onOutcome?.(outcome);
     return {
       steps: outcome.answers.map(({ step, lines }) => [
@@ -80,13 +80,13 @@ export function calibrateSessions(
       ]),
       tooSlow: outcome.tooSlow,
       deviations: [],
-      story: outcome.mismatch === null ? null : () => shortSessionStory(lane, script, outcome),
+      describeMismatch: outcome.mismatch === null ? null : () => shortenSessionScript(lane, script, outcome),
     };
   });
 }
 
 async function calibrate(
-  place: Place,
+  target: CalibrationTarget,
   options: CalibrateOptions,
   run: (lane: Lane, seed: number) => Promise<Run>,
 ): Promise<Calibration> {
@@ -97,7 +97,7 @@ async function calibrate(
   const mismatches: string[] = [];
   let next = options.seed;
   const work = async (): Promise<void> => {
-    const lane = await Lane.open(place);
+    const lane = await Lane.open(target);
     try {
       while (next < options.seed + scripts && mismatches.length < most) {
         const seed = next++;
@@ -107,7 +107,7 @@ async function calibrate(
         if (done.tooSlow) found.tooSlow += 1;
         for (const name of done.deviations) count(deviations, name);
         for (const [step, line] of done.steps) count(outcomes, `${step}: ${line}`);
-        if (done.story !== null) mismatches.push(await done.story());
+        if (done.describeMismatch !== null) mismatches.push(await done.describeMismatch());
         options.onScript?.();
       }
     } finally {
@@ -119,23 +119,23 @@ async function calibrate(
   return { ...found, deviations, outcomes: Object.fromEntries(Object.entries(outcomes).sort()), mismatches };
 }
 
-/** Neither agreement nor a difference: it must not pass for the one, and says where the other could be. */
+/** A script that threw. Counts as a mismatch, because it shows no agreement. */
 function notRun(seed: number, thrown: unknown): Run {
-  const story = async (): Promise<string> =>
-    `script ${seed} could not be run to its end: ${messageOf(thrown)}`;
-  return { steps: [], tooSlow: false, deviations: [], story };
+  const describeMismatch = async (): Promise<string> =>
+    `script ${seed} did not run to its end: ${messageOf(thrown)}`;
+  return { steps: [], tooSlow: false, deviations: [], describeMismatch };
 }
 
 function count(table: Record<string, number>, name: string): void {
   table[name] = (table[name] ?? 0) + 1;
 }
 
-/** What an outcome was, apart from revisions and records. */
+/** An outcome without its revisions and records. */
 function withoutNumbers(line: string): string {
   return line.replace(/ \{.*/, "").replaceAll(/ \d+/g, " n");
 }
 
-async function shortBucketStory(lane: Lane, script: Script, failed: Outcome): Promise<string> {
+async function shortenBucketScript(lane: Lane, script: Script, failed: ScriptOutcome): Promise<string> {
   let last = failed;
   await shortened(script.operations, async (operations) => {
     const outcome = await runScript(lane, { ...script, operations });
@@ -143,23 +143,27 @@ async function shortBucketStory(lane: Lane, script: Script, failed: Outcome): Pr
     last = outcome;
     return true;
   });
-  if (last.mismatch === null) throw new Error("a story needs a mismatch");
-  return bucketStory(script.seed, lane.place, last, last.mismatch);
+  if (last.mismatch === null) throw new Error("bug: a shortened script has no mismatch");
+  return bucketMismatchText(script.seed, lane.target, last, last.mismatch);
 }
 
-async function shortSessionStory(lane: Lane, script: SessionScript, failed: SessionOutcome): Promise<string> {
+async function shortenSessionScript(
+  lane: Lane,
+  script: SessionScript,
+  failed: SessionOutcome,
+): Promise<string> {
   let last = failed;
   await shortened(script.steps, async (steps) => {
-    const outcome = await runSessions(lane, { ...script, steps });
+    const outcome = await runSessionScript(lane, { ...script, steps });
     if (outcome.mismatch === null) return false;
     last = outcome;
     return true;
   });
-  if (last.mismatch === null) throw new Error("a story needs a mismatch");
-  return sessionStory(script.seed, lane.place, last, last.mismatch);
+  if (last.mismatch === null) throw new Error("bug: a shortened script has no mismatch");
+  return sessionMismatchText(script.seed, lane.target, last, last.mismatch);
 }
 
-/** Leaves out what may be left out, in ever smaller parts. `fails` is only asked about shorter lists. */
+/** Removes parts of decreasing size as long as the rest fails. `fails` is only called with shorter lists. */
 export async function shortened<T>(
   items: readonly T[],
   fails: (items: readonly T[]) => Promise<boolean>,

@@ -1,12 +1,12 @@
 /**
- * Where a real server's answer may differ from the fake's, and why the fake stays as it is. Everything else that differs
- * is a fault of the fake.
+ * Declared differences between real servers and the fake, with the reason why the fake stays as it is. Any other difference
+ * is a defect of the fake.
  */
 import { isAtLeast } from "../../src/nats/api/server-version.ts";
 import { IN_FLIGHT } from "./bucket/bucket-world.ts";
 import type { Step } from "./bucket/operations.ts";
 
-/** Which server it is compared with. */
+/** The server that the fake is compared with. */
 export interface Subject {
   readonly version: string;
   readonly replicas: number;
@@ -14,15 +14,15 @@ export interface Subject {
 
 export interface Deviation {
   readonly name: string;
-  /** Where it is seen, for people. */
+  /** Versions and setups in which it occurs, as text. */
   readonly range: string;
   readonly reason: string;
   readonly where: (subject: Subject) => boolean;
-  /** Whether this is such a difference: one line of each. Missing where the calibration waits until it has passed. */
+  /** Whether these two lines differ for this reason. Missing if the calibration waits until the deviation has passed. */
   readonly admits?: (step: Step, fake: string, server: string) => boolean;
 }
 
-/** Seen by `NatsWorld`, which waits it out. */
+/** `NatsBucketWorld` detects it and waits until it has passed. */
 export const YOUNG_BUCKET = "young-bucket";
 
 export const DEVIATIONS: readonly Deviation[] = [
@@ -30,9 +30,9 @@ export const DEVIATIONS: readonly Deviation[] = [
     name: "refused-in-flight",
     range: "2.11 and later, more than one replica",
     reason:
-      "While a write of the key is being replicated the server refuses every other one without looking at what it " +
-      "expects (10164). The adapter calls that unknown, since the other one may be an earlier try of its own. For the " +
-      "fake it is a request that was lost on its way: unknown, and not applied.",
+      "While a write to the key is being replicated, the server refuses every other write without checking its " +
+      "expectation (10164). The adapter reports the outcome as unknown, because the other write may be an earlier attempt " +
+      "of its own. In the fake this is a lost request: unknown and not applied.",
     where: ({ version, replicas }) => replicas > 1 && isAtLeast(version, "2.11.0"),
     admits: (step, fake, server) =>
       (step.do === "race" || step.do === "pipeline") && fake === "unknown" && server === IN_FLIGHT,
@@ -41,14 +41,14 @@ export const DEVIATIONS: readonly Deviation[] = [
     name: YOUNG_BUCKET,
     range: "every version, in a cluster",
     reason:
-      "For some milliseconds after a bucket was made, servers that don't lead it don't know of it: a write through them " +
-      "finds nobody. The adapter calls that unknown, and it was not applied. The fake's bucket is there at once; for it " +
-      "this, too, is a lost request.",
+      "For some milliseconds after a bucket was created, servers that do not lead its stream do not have it: a write " +
+      "through them gets no responders. The adapter reports the outcome as unknown; the write is not applied. The fake's " +
+      "bucket is available at once; there this, too, is a lost request.",
     where: ({ replicas }) => replicas > 1,
   },
 ];
 
-/** `[]`: the same. Names of deviations: they explain every difference. `null`: nothing does. */
+/** Returns the names of the deviations that explain every difference, `[]` if there is none, `null` if one is unexplained. */
 export function compare(
   subject: Subject,
   step: Step,

@@ -1,13 +1,13 @@
 /**
- * The simulator's fakes against real servers: random scripts of what nodes, operators and networks do to a bucket and to
- * connections, carried out in both, and every answer and every message to a watcher compared.
+ * Compares the simulator's fakes with real servers: runs random scripts of what nodes, operators and networks do to a bucket
+ * and to connections on both, and compares every answer and every message to a watcher.
  *
  *   npm run calibrate -- [--scripts 1000] [--seed 1] [--versions 2.9.10,2.15.1] [--replicas 1,3] [--lanes 6]
  *     [--kinds buckets,sessions,restarts] [--json]
  *
- * For each version: `scripts` bucket scripts and half as many session scripts, and on a single server a twentieth of that
- * with restarts. Three replicas need a cluster and nats-server 2.9.21; older ones are left out there. On a mismatch the
- * script is shortened and told step by step, and the exit code is 1. With --json nothing but the report goes to stdout.
+ * For each version: `scripts` bucket scripts, half as many session scripts, and on a single server a twentieth as many scripts
+ * with restarts. Three replicas need a cluster of nats-server 2.9.21 or later; older versions are skipped. A script with a
+ * mismatch is shortened and printed step by step, and the exit code is 1. With --json only the report goes to stdout.
  */
 import { loadavg } from "node:os";
 import { parseArgs } from "node:util";
@@ -19,9 +19,10 @@ import {
   startNatsCluster,
   startNatsServer,
 } from "../../src/testing.ts";
+import { wholeNumber } from "../shared/whole-number.ts";
 import { type Calibration, calibrateBuckets, calibrateSessions } from "./calibrate.ts";
 import { DEVIATIONS } from "./deviations.ts";
-import type { Place } from "./nats-lane.ts";
+import type { CalibrationTarget } from "./nats-lane.ts";
 
 const { values } = parseArgs({
   options: {
@@ -34,9 +35,13 @@ const { values } = parseArgs({
     json: { type: "boolean", default: false },
   },
 });
-const [scripts, seed, lanes] = [number("scripts"), number("seed"), number("lanes")];
+const [scripts, seed, lanes] = [
+  wholeNumber("scripts", values.scripts),
+  wholeNumber("seed", values.seed),
+  wholeNumber("lanes", values.lanes),
+];
 
-/** What one kind of scripts found on one server or cluster. */
+/** The result of one kind of scripts on one server or cluster. */
 interface Result extends Calibration {
   readonly version: string;
   readonly replicas: number;
@@ -49,7 +54,7 @@ const results: Result[] = [];
 for (const version of values.versions.split(",")) {
   for (const replicas of values.replicas.split(",").map(Number)) {
     if (replicas > 1 && compareVersions(version, REPLICATED_CAS_SINCE) < 0) {
-      process.stderr.write(`${version}: its replicas are not safe, none are compared\n`);
+      process.stderr.write(`${version}: skipped, compare-and-set is broken on its replicated streams\n`);
     } else if (replicas > 1) await onCluster(version, replicas);
     else await onServer(version);
   }
@@ -61,14 +66,14 @@ if (results.some(({ mismatches }) => mismatches.length > 0)) process.exitCode = 
 async function onServer(version: string): Promise<void> {
   const server = await startNatsServer({ version });
   try {
-    const place: Place = { servers: [server], version: server.version, replicas: 1 };
+    const target: CalibrationTarget = { servers: [server], version: server.version, replicas: 1 };
     const restart = async (how: "stop" | "kill"): Promise<void> => {
       await server[how]();
       await server.start();
     };
-    await measure("buckets", place, scripts);
-    await measure("sessions", place, Math.ceil(scripts / 2));
-    await measure("restarts", { ...place, restart }, Math.ceil(scripts / 20));
+    await measure("buckets", target, scripts);
+    await measure("sessions", target, Math.ceil(scripts / 2));
+    await measure("restarts", { ...target, restart }, Math.ceil(scripts / 20));
   } finally {
     await server.dispose();
   }
@@ -77,15 +82,15 @@ async function onServer(version: string): Promise<void> {
 async function onCluster(version: string, replicas: number): Promise<void> {
   const cluster = await startNatsCluster({ version, size: replicas });
   try {
-    const place: Place = { servers: cluster.servers, version, replicas };
-    await measure("buckets", place, scripts);
-    await measure("sessions", place, Math.ceil(scripts / 2));
+    const target: CalibrationTarget = { servers: cluster.servers, version, replicas };
+    await measure("buckets", target, scripts);
+    await measure("sessions", target, Math.ceil(scripts / 2));
   } finally {
     await cluster.dispose();
   }
 }
 
-async function measure(kind: Result["kind"], place: Place, count: number): Promise<void> {
+async function measure(kind: Result["kind"], target: CalibrationTarget, count: number): Promise<void> {
   if (!values.kinds.split(",").includes(kind)) return;
   const began = performance.now();
   let done = 0;
@@ -95,23 +100,23 @@ async function measure(kind: Result["kind"], place: Place, count: number): Promi
     lanes: kind === "restarts" ? 1 : lanes,
     onScript: (): void => {
       done += 1;
-      const { version, replicas } = place;
+      const { version, replicas } = target;
       if (done % 20 === 0)
         process.stderr.write(`${version} replicas ${replicas} ${kind}: ${done} of ${count}\r`);
     },
   };
   const run = kind === "sessions" ? calibrateSessions : calibrateBuckets;
-  const calibration = await run(place, options);
+  const calibration = await run(target, options);
   process.stderr.write("\n");
   const seconds = Math.round((performance.now() - began) / 100) / 10;
-  results.push({ version: place.version, replicas: place.replicas, kind, seconds, ...calibration });
+  results.push({ version: target.version, replicas: target.replicas, kind, seconds, ...calibration });
 }
 
 function text(): string {
   const lines = results.map(
     ({ version, replicas, kind, scripts: ran, steps, seconds, tooSlow, deviations }) => {
       const names = Object.entries(deviations).map(([name, times]) => `${name} ${times}`);
-      const slow = tooSlow === 0 ? "" : `, ${tooSlow} given up as too slow`;
+      const slow = tooSlow === 0 ? "" : `, ${tooSlow} ended early: machine too slow`;
       const declared = names.length === 0 ? "" : `; declared deviations: ${names.join(", ")}`;
       return `${version} replicas ${replicas} ${kind}: ${ran} scripts, ${steps} steps in ${seconds} s${slow}${declared}`;
     },
@@ -119,12 +124,6 @@ function text(): string {
   const met = new Set(results.flatMap(({ deviations }) => Object.keys(deviations)));
   for (const { name, range, reason } of DEVIATIONS)
     if (met.has(name)) lines.push("", `${name} (${range}): ${reason}`);
-  for (const { mismatches } of results) for (const story of mismatches) lines.push("", story);
+  for (const { mismatches } of results) for (const mismatch of mismatches) lines.push("", mismatch);
   return lines.join("\n");
-}
-
-function number(name: "scripts" | "seed" | "lanes"): number {
-  const value = Number(values[name]);
-  if (Number.isInteger(value) && value > 0) return value;
-  throw new Error(`--${name} must be a whole number above 0`);
 }

@@ -1,4 +1,4 @@
-/** The connections on which scripts run, one script after the other: made once, they serve thousands. */
+/** The connections on which scripts run one after another. Opened once, they serve thousands of scripts. */
 import { connect, type NatsConnection } from "@nats-io/transport-node";
 import { messageOf } from "../../src/errors.ts";
 import { MAX_PINGS_OUT, PING_INTERVAL_MS } from "../../src/nats/connection/connection.ts";
@@ -6,29 +6,29 @@ import { ConnectionMonitor } from "../../src/nats/connection/connection-monitor.
 import type { NatsServer } from "../../src/testing/server/types.ts";
 import { startProxy, type TcpProxy } from "../shared/tcp-proxy.ts";
 import { waitFor, within } from "../shared/wait.ts";
-import type { Node } from "./bucket/operations.ts";
+import type { NodeName } from "./bucket/operations.ts";
 
-/** Where a lane's connections go. */
-export interface Place {
-  /** One, or the members of a cluster. */
+/** The server or cluster that the fakes are compared with. */
+export interface CalibrationTarget {
+  /** A single server, or the members of a cluster. */
   readonly servers: readonly NatsServer[];
   readonly version: string;
   /** Of the buckets. */
   readonly replicas: number;
-  /** Ends and starts the server; missing where others use it too. */
+  /** Ends and starts the server. Missing if other lanes use it, too. */
   readonly restart?: (how: "stop" | "kill") => Promise<void>;
 }
 
-/** `operator`: anybody else. `w`: only watches. `c` is reached through the proxy. */
-export type Client = Node | "w" | "operator";
+/** `operator`: any client that is no node. `w`: only watches. `c` connects through the proxy. */
+export type Client = NodeName | "w" | "operator";
 const CLIENTS: readonly Client[] = ["a", "b", "c", "w", "operator"];
 const API_TIMEOUT_MS = 20_000;
 const SUBSCRIBED_TIMEOUT_MS = 10_000;
 
-/** So that a starved machine breaks no connection on which nothing depends on pings. */
-const PATIENT_PING_MS = 60_000;
+/** Long, so that a busy machine does not break connections whose pings are not part of the comparison. */
+const LONG_PING_MS = 60_000;
 
-/** A connection as the library makes it, but for one thing: it must not find a way around the proxy. */
+/** A connection with the library's options, except that it ignores advertised addresses, which would bypass the proxy. */
 export function dial(url: string, pingInterval: number = PING_INTERVAL_MS): Promise<NatsConnection> {
   return connect({
     servers: url,
@@ -43,29 +43,33 @@ export function dial(url: string, pingInterval: number = PING_INTERVAL_MS): Prom
 }
 
 export class Lane {
-  readonly place: Place;
+  readonly target: CalibrationTarget;
   readonly proxy: TcpProxy;
   readonly #links: Readonly<Record<Client, NatsConnection>>;
   readonly monitors: Readonly<Record<Client, ConnectionMonitor>>;
 
-  private constructor(place: Place, proxy: TcpProxy, links: Readonly<Record<Client, NatsConnection>>) {
-    this.place = place;
+  private constructor(
+    target: CalibrationTarget,
+    proxy: TcpProxy,
+    links: Readonly<Record<Client, NatsConnection>>,
+  ) {
+    this.target = target;
     this.proxy = proxy;
     this.#links = links;
     this.monitors = mapped((client) => ConnectionMonitor.acquire(links[client]));
   }
 
-  static async open(place: Place): Promise<Lane> {
+  static async open(target: CalibrationTarget): Promise<Lane> {
     const at = (index: number): NatsServer => {
-      const server = place.servers[index % place.servers.length];
-      if (server === undefined) throw new Error("a place needs a server");
+      const server = target.servers[index % target.servers.length];
+      if (server === undefined) throw new Error("a calibration target needs a server");
       return server;
     };
     const proxy = await startProxy({ target: { port: at(1).port } });
     const urls = { a: at(0).url, b: at(1).url, c: proxy.url, w: at(2).url, operator: at(0).url };
-    const made = await Promise.all(CLIENTS.map((client) => dial(urls[client], PATIENT_PING_MS)));
+    const made = await Promise.all(CLIENTS.map((client) => dial(urls[client], LONG_PING_MS)));
     return new Lane(
-      place,
+      target,
       proxy,
       mapped((client) => made[CLIENTS.indexOf(client)] as NatsConnection),
     );
@@ -75,7 +79,7 @@ export class Lane {
     return this.#links.operator;
   }
 
-  /** A call of the JetStream API, as an operator's tool makes it. */
+  /** Calls the JetStream API as an operator. */
   async api(name: string, body: object = {}): Promise<Record<string, unknown>> {
     const subject = `$JS.API.${name}`;
     const request = this.operator.request(subject, JSON.stringify(body), { timeout: API_TIMEOUT_MS });
@@ -85,10 +89,10 @@ export class Lane {
     return answer.json<Record<string, unknown>>();
   }
 
-  /** Every server knows of every subscription that was made here before. */
+  /** Waits until every server has every subscription that was made before. */
   async subscribed(): Promise<void> {
     const watchers = (["a", "w"] as const).map((client) => this.#links[client]);
-    const heard = watchers.map((connection) => {
+    const probed = watchers.map((connection) => {
       const subject = `calibration.${Math.random().toString(36).slice(2)}`;
       const from = new Set<string>();
       const subscription = connection.subscribe(subject, {
@@ -101,26 +105,27 @@ export class Lane {
       await waitFor(
         () => {
           for (const [client, connection] of probes)
-            for (const { subject, from } of heard) if (!from.has(client)) connection.publish(subject, client);
-          return heard.every(({ from }) => from.size === probes.length);
+            for (const { subject, from } of probed)
+              if (!from.has(client)) connection.publish(subject, client);
+          return probed.every(({ from }) => from.size === probes.length);
         },
         {
           timeoutMs: SUBSCRIBED_TIMEOUT_MS,
           intervalMs: 2,
-          message: "subscriptions to be known to all servers",
+          message: "the subscriptions to reach all servers",
         },
       );
     } finally {
-      for (const { subscription } of heard) subscription.unsubscribe();
+      for (const { subscription } of probed) subscription.unsubscribe();
     }
   }
 
-  /** Waits until all connections stand. */
+  /** Waits until all connections are open. */
   async connected(): Promise<void> {
     const all = Object.values(this.monitors);
     await waitFor(() => all.every((monitor) => monitor.connected), {
       timeoutMs: 30_000,
-      message: "every connection to stand again",
+      message: "every connection to reconnect",
     });
     await Promise.all(all.map((monitor) => within(monitor.connection.flush(), { message: "a flush" })));
   }

@@ -1,4 +1,4 @@
-/** Fakes that are wrong on purpose. A calibration that can't tell them from the server is worth nothing. */
+/** Deliberately wrong fakes. The calibration must detect each of them. */
 import type {
   LeaseEntry,
   LeaseWrite,
@@ -14,7 +14,7 @@ import type { SessionParts } from "./session/fake-session-world.ts";
 
 type Watcher = Parameters<FakeBucket["watch"]>[0];
 
-/** A write whose condition is replaced by one that holds. */
+/** The write with an expectation that holds. */
 function always(bucket: FakeBucket, write: LeaseWrite): LeaseWrite {
   return { ...write, expect: { revision: bucket.entry?.revision ?? 0 } };
 }
@@ -40,7 +40,7 @@ class ForgetsTheEndOfTheStream extends FakeBucket {
   }
 }
 
-class LooksOnlyAtTheEndOfTheStream extends FakeBucket {
+class ComparesOnlyTheEndOfTheStream extends FakeBucket {
   override write(write: LeaseWrite): Applied {
     const { expect } = write;
     const ends = "emptyAtSequence" in expect && expect.emptyAtSequence === this.snapshot().lastSequence;
@@ -56,7 +56,7 @@ class TakesMarkersForNothing extends FakeBucket {
   }
 }
 
-class BeginsAnewAfterRelease extends FakeBucket {
+class RestartsRevisionsAfterRelease extends FakeBucket {
   override write(write: LeaseWrite): Applied {
     const result = super.write(write);
     if (write.kind === "release" && result.kind === "applied") this.rollBackTo(0, null);
@@ -72,7 +72,7 @@ class LeavesNoMarker extends FakeBucket {
   }
 }
 
-class BeginsAnewAfterExpiry extends FakeBucket {
+class RestartsRevisionsAfterExpiry extends FakeBucket {
   override expire(): void {
     super.expire();
     this.rollBackTo(0, null);
@@ -87,7 +87,7 @@ class CountsEachKeyByItself extends FakeBucket {
   override writeOtherKey(): void {}
 }
 
-class CountsOnWhenMadeAnew extends FakeBucket {
+class ContinuesRevisionsWhenRecreated extends FakeBucket {
   override recreate(above: number): void {
     if (this.exists) return;
     const { lastSequence } = this.snapshot();
@@ -96,7 +96,7 @@ class CountsOnWhenMadeAnew extends FakeBucket {
   }
 }
 
-class BeginsElsewhere extends FakeBucket {
+class StartsAtAnotherRevision extends FakeBucket {
   override recreate(above: number): void {
     const { canBeginAbove } = this;
     this.canBeginAbove = !canBeginAbove;
@@ -105,7 +105,7 @@ class BeginsElsewhere extends FakeBucket {
   }
 }
 
-class IsTheSameWhenMadeAnew extends FakeBucket {
+class KeepsGenerationWhenRecreated extends FakeBucket {
   override get generation(): string {
     return "generation-1";
   }
@@ -119,7 +119,7 @@ class ShowsRefusedWrites extends FakeBucket {
   }
 }
 
-class TellsTwice extends FakeBucket {
+class ReportsTwice extends FakeBucket {
   override watch(watcher: Watcher): () => void {
     const entry = (seen: LeaseEntry): void => {
       watcher.entry(seen);
@@ -129,7 +129,7 @@ class TellsTwice extends FakeBucket {
   }
 }
 
-class HidesItsEnd extends FakeBucket {
+class HidesItsDeletion extends FakeBucket {
   override watch(watcher: Watcher): () => void {
     return super.watch({ entry: (entry) => watcher.entry(entry), gone: () => {} });
   }
@@ -142,28 +142,28 @@ class RefusesGarbage extends FakeBucket {
   }
 }
 
-class LosesWhatIsLate extends FakeStore {
+class LosesLateRequests extends FakeStore {
   override write(write: LeaseWrite, timeoutMs: number): PromiseLike<WriteOutcome> {
     if (this.network.delayNextWriteMs > 0) this.network.dropRequests = true;
     return super.write(write, timeoutMs);
   }
 }
 
-class LosesWhatIsNotAnswered extends FakeStore {
+class LosesUnansweredWrites extends FakeStore {
   override write(write: LeaseWrite, timeoutMs: number): PromiseLike<WriteOutcome> {
     if (this.network.dropResponses) this.network.dropRequests = true;
     return super.write(write, timeoutMs);
   }
 }
 
-class KnowsWhatIsUnknown extends FakeStore {
+class ReportsConflictForUnknown extends FakeStore {
   override async write(write: LeaseWrite, timeoutMs: number): Promise<WriteOutcome> {
     const outcome = await super.write(write, timeoutMs);
     return outcome.kind === "unknown" ? { kind: "conflict" } : outcome;
   }
 }
 
-class ReadsNoBucketAsFailure extends FakeStore {
+class ReportsMissingBucketAsFailure extends FakeStore {
   override async read(timeoutMs: number): Promise<ReadOutcome> {
     const outcome = await super.read(timeoutMs);
     return outcome.kind === "no-bucket" ? { kind: "failed", error: new Error("no bucket") } : outcome;
@@ -175,75 +175,75 @@ function store(Kind: typeof FakeStore): FakeParts {
 }
 
 export const WRONG_FAKES: readonly (readonly [wrong: string, FakeParts])[] = [
-  ["ignores what a write expects", { bucket: () => new IgnoresConditions() }],
-  ["takes an older revision for good enough", { bucket: () => new TakesOlderRevisions() }],
-  ["forgets to compare the end of the stream", { bucket: () => new ForgetsTheEndOfTheStream() }],
-  ["compares nothing but the end of the stream", { bucket: () => new LooksOnlyAtTheEndOfTheStream() }],
-  ["takes a delete marker for no message", { bucket: () => new TakesMarkersForNothing() }],
-  ["begins its revisions anew after a release", { bucket: () => new BeginsAnewAfterRelease() }],
+  ["ignores the expectation of a write", { bucket: () => new IgnoresConditions() }],
+  ["accepts an older revision", { bucket: () => new TakesOlderRevisions() }],
+  ["does not compare the last sequence", { bucket: () => new ForgetsTheEndOfTheStream() }],
+  ["compares only the last sequence", { bucket: () => new ComparesOnlyTheEndOfTheStream() }],
+  ["treats a delete marker as no message", { bucket: () => new TakesMarkersForNothing() }],
+  ["restarts its revisions after a release", { bucket: () => new RestartsRevisionsAfterRelease() }],
   ["leaves no marker after a release", { bucket: () => new LeavesNoMarker() }],
-  ["begins its revisions anew after an expiry or a purge", { bucket: () => new BeginsAnewAfterExpiry() }],
-  ["never lets a message go", { bucket: () => new NeverExpires() }],
-  ["counts each key by itself", { bucket: () => new CountsEachKeyByItself() }],
-  ["counts on when it is made anew", { bucket: () => new CountsOnWhenMadeAnew() }],
+  ["restarts its revisions after an expiry or a purge", { bucket: () => new RestartsRevisionsAfterExpiry() }],
+  ["never expires a message", { bucket: () => new NeverExpires() }],
+  ["counts revisions per key", { bucket: () => new CountsEachKeyByItself() }],
+  ["continues its revisions when recreated", { bucket: () => new ContinuesRevisionsWhenRecreated() }],
   [
-    "listens to its maker where the server does not, or not where it does",
-    { bucket: () => new BeginsElsewhere() },
+    "starts at the requested revision exactly where the server does not",
+    { bucket: () => new StartsAtAnotherRevision() },
   ],
-  ["is the same bucket when it is made anew", { bucket: () => new IsTheSameWhenMadeAnew() }],
-  ["shows watchers what was refused", { bucket: () => new ShowsRefusedWrites() }],
-  ["tells watchers everything twice", { bucket: () => new TellsTwice() }],
-  ["does not tell of its own deletion", { bucket: () => new HidesItsEnd() }],
-  ["does not store what is no record", { bucket: () => new RefusesGarbage() }],
-  ["loses a request that is late", store(LosesWhatIsLate)],
-  ["does not apply what it does not answer", store(LosesWhatIsNotAnswered)],
-  ["calls a conflict what is unknown", store(KnowsWhatIsUnknown)],
-  ["fails to read where there is no bucket", store(ReadsNoBucketAsFailure)],
+  ["keeps its generation when recreated", { bucket: () => new KeepsGenerationWhenRecreated() }],
+  ["reports refused writes to watchers", { bucket: () => new ShowsRefusedWrites() }],
+  ["reports everything twice to watchers", { bucket: () => new ReportsTwice() }],
+  ["does not report its deletion", { bucket: () => new HidesItsDeletion() }],
+  ["does not store garbage", { bucket: () => new RefusesGarbage() }],
+  ["loses late requests", store(LosesLateRequests)],
+  ["does not apply unanswered writes", store(LosesUnansweredWrites)],
+  ["reports unknown outcomes as conflicts", store(ReportsConflictForUnknown)],
+  ["reports a missing bucket as a failed read", store(ReportsMissingBucketAsFailure)],
 ];
 
-class BelievesEveryDeath extends FakeSession {
+class ConfirmsEveryDeath extends FakeSession {
   override async confirmDeath(): Promise<boolean> {
     return true;
   }
 }
 
-class BelievesNoDeath extends FakeSession {
+class ConfirmsNoDeath extends FakeSession {
   override async confirmDeath(): Promise<boolean> {
     return false;
   }
 }
 
-class TakesAnyServersWord extends FakeSession {
+class AcceptsAnyServer extends FakeSession {
   override confirmDeath(binding: SessionBinding, timeoutMs: number): PromiseLike<boolean> {
     return super.confirmDeath({ ...binding, serverId: "server" }, timeoutMs);
   }
 }
 
-class NeedsNoPresence extends FakeSession {
+class IgnoresMissingPresence extends FakeSession {
   override confirmDeath(binding: SessionBinding, timeoutMs: number): PromiseLike<boolean> {
     return super.confirmDeath({ presence: "any", ...binding }, timeoutMs);
   }
 }
 
-class HearsOfEverybody extends FakeSession {
+class ReportsEveryPresence extends FakeSession {
   override receiveAdvisory(presence: string): void {
     this.watchPresence(presence);
     super.receiveAdvisory(presence);
   }
 }
 
-class HearsOfNobody extends FakeSession {
+class ReportsNoPresence extends FakeSession {
   override receiveAdvisory(): void {}
 }
 
-class HearsTwice extends FakeSession {
+class ReportsPresenceTwice extends FakeSession {
   override receiveAdvisory(presence: string): void {
     super.receiveAdvisory(presence);
     super.receiveAdvisory(presence);
   }
 }
 
-class WatchesForEver extends FakeSession {
+class NeverStopsWatching extends FakeSession {
   override watchPresence(presence: string | null): void {
     if (presence !== null) super.watchPresence(presence);
   }
@@ -254,12 +254,12 @@ function session(Kind: typeof FakeSession): SessionParts {
 }
 
 export const WRONG_SESSIONS: readonly (readonly [wrong: string, SessionParts])[] = [
-  ["confirms every death", session(BelievesEveryDeath)],
-  ["confirms no death", session(BelievesNoDeath)],
-  ["takes any server's word", session(TakesAnyServersWord)],
-  ["confirms the death of who promised nothing", session(NeedsNoPresence)],
-  ["hears of everybody's end", session(HearsOfEverybody)],
-  ["hears of nobody's end", session(HearsOfNobody)],
-  ["hears everything twice", session(HearsTwice)],
-  ["goes on watching when it was told to stop", session(WatchesForEver)],
+  ["confirms every death", session(ConfirmsEveryDeath)],
+  ["confirms no death", session(ConfirmsNoDeath)],
+  ["accepts any server id", session(AcceptsAnyServer)],
+  ["confirms a death without presence", session(IgnoresMissingPresence)],
+  ["reports every presence", session(ReportsEveryPresence)],
+  ["reports no presence", session(ReportsNoPresence)],
+  ["reports every presence twice", session(ReportsPresenceTwice)],
+  ["does not stop watching", session(NeverStopsWatching)],
 ];

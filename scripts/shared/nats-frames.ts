@@ -1,18 +1,18 @@
-/** One message of the NATS client protocol, either way. */
+/** One message of the NATS client protocol, in either direction. */
 export interface Frame {
-  /** In capitals: MSG, HMSG, PUB, HPUB, SUB, PING, INFO, … */
+  /** In upper case: MSG, HMSG, PUB, HPUB, SUB, PING, INFO, … */
   readonly verb: string;
-  /** Of a message or a publish, otherwise "". */
+  /** Subject of a message or a publish, otherwise "". */
   readonly subject: string;
-  /** The reply subject of a message or a publish; "" when there is none. */
+  /** Reply subject of a message or a publish, "" if there is none. */
   readonly reply: string;
-  /** The whole of it: line, headers and payload. */
+  /** The whole frame: line, headers and payload. */
   readonly text: string;
   readonly bytes: Buffer;
 }
 
 const crlf = Buffer.from("\r\n");
-/** Where the reply subject stands when the line has that many words; the last one or two are sizes. */
+/** Number of words of a line without a reply subject, of which the last ones are sizes. */
 const replyAt: Readonly<Record<string, { readonly words: number; readonly sizes: number }>> = {
   PUB: { words: 3, sizes: 1 },
   HPUB: { words: 4, sizes: 2 },
@@ -20,7 +20,7 @@ const replyAt: Readonly<Record<string, { readonly words: number; readonly sizes:
   HMSG: { words: 5, sizes: 2 },
 };
 
-/** Cuts one direction of a connection into frames, so that whatever is left out, the rest stays valid. */
+/** Splits one direction of a connection into frames. Any frame can be dropped without corrupting the rest. */
 export class FrameReader {
   #rest: Buffer = Buffer.alloc(0);
 
@@ -52,7 +52,7 @@ export class FrameReader {
   }
 }
 
-/** Whether this is JetStream's answer to a publish: stored under this sequence, or refused. */
+/** Whether the frame is JetStream's ack of a stored publish. */
 export function isPubAck(frame: Frame): boolean {
   if (frame.verb !== "MSG") return false;
   try {

@@ -1,4 +1,4 @@
-/** What a test file opened and has not closed yet. Known apart from vitest, so that scripts can use the same helpers. */
+/** What a test file has opened and not closed yet. Independent of vitest, so that tools can use the same helpers. */
 export interface OpenThings {
   add(thing: Closable): void;
   delete(thing: Closable): void;
@@ -6,7 +6,7 @@ export interface OpenThings {
 }
 
 interface Closable extends AsyncDisposable {
-  /** How the failure calls it. */
+  /** Its name in the failure message. */
   readonly title: string;
 }
 

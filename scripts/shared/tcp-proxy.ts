@@ -1,9 +1,8 @@
 /**
- * A TCP proxy between NATS clients and one server, for faults of the network. It forwards whole protocol frames, so a
- * frame can be left out without damage to the rest. It doesn't read TLS.
+ * A TCP proxy between NATS clients and one server that injects network faults. It forwards whole protocol frames, so that a
+ * frame can be dropped without corrupting the rest. It does not support TLS.
  *
- * A server that advertises other addresses lets a client reconnect past the proxy: give the client
- * `ignoreClusterUpdates: true`.
+ * Connect clients with `ignoreClusterUpdates: true`: otherwise addresses that the server advertises bypass the proxy.
  */
 import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
 import { type Frame, FrameReader } from "./nats-frames.ts";
@@ -16,15 +15,15 @@ export type { Frame } from "./nats-frames.ts";
  * What happens to the frames of one direction.
  *
  * - `pass` they are forwarded
- * - `hold` they are kept, and forwarded in order on the next `pass`: late delivery. Also keeps the end of the connection
- * - `drop` they are gone; the end of the connection is passed on
+ * - `hold` they are kept, with the end of the connection, and forwarded in order on the next `pass`: late delivery
+ * - `drop` they are dropped; the end of the connection is forwarded
  */
 export type Flow = "pass" | "hold" | "drop";
 
-/** A frame taken out of the stream. Never released, it is lost. */
+/** A frame that was taken out of the stream. It is lost unless it is released. */
 export interface TakenFrame {
   readonly frame: Frame;
-  /** Sends it on now, behind whatever was forwarded meanwhile. Answers false when that connection is gone. */
+  /** Forwards it now, after everything that was forwarded since. Returns false if the connection is closed. */
   release(): boolean;
 }
 
@@ -32,27 +31,27 @@ export interface TcpProxy extends AsyncDisposable {
   readonly port: number;
   /** "nats://host:port" */
   readonly url: string;
-  /** Client connections open now. */
+  /** Number of open client connections. */
   readonly connections: number;
-  /** Client connections ever accepted. */
+  /** Number of client connections accepted so far. */
   readonly accepted: number;
-  /** Sets the flow from the clients to the server; connections made later are under it too. */
+  /** Sets the flow from the clients to the server, also for later connections. */
   toServer(flow: Flow): void;
   /** Sets the flow from the server to the clients. */
   toClient(flow: Flow): void;
-  /** Both directions held: nothing arrives, nothing is closed. `false`: everything held arrives. */
+  /** `true`: holds both directions, nothing is closed. `false`: everything held arrives. */
   blackhole(on: boolean): void;
-  /** Stops reading what the server sends, so that it waits in the server: what a client that doesn't read looks like there. */
+  /** Stops reading from the server, so that data pile up in the server as for a client that does not read. */
   stallToClient(on: boolean): void;
-  /** Delays each frame, each way. */
+  /** Delays every frame by `ms` in each direction. */
   delay(ms: number): void;
-  /** Drops the frames to the clients for which this answers false; `null`: keeps all. */
+  /** Drops the frames to the clients for which `keep` returns false. `null`: drops none. */
   filterToClient(keep: ((frame: Frame) => boolean) | null): void;
-  /** Takes out the next frame to the server that matches. Rejects after `timeoutMs` (5000). Never sees dropped frames. */
+  /** Takes out the next matching frame to the server. Rejects after `timeoutMs` (default 5000). Ignores dropped frames. */
   takeNextToServer(matches: (frame: Frame) => boolean, timeoutMs?: number): Promise<TakenFrame>;
-  /** Takes out the next frame to a client that matches. */
+  /** Takes out the next matching frame to a client. */
   takeNextToClient(matches: (frame: Frame) => boolean, timeoutMs?: number): Promise<TakenFrame>;
-  /** Takes out the answer to the next request to the server that matches: the server acts on it, the client never knows. */
+  /** Takes out the answer to the next matching request: the server acts on the request, the client gets no answer. */
   takeReplyTo(matches: (request: Frame) => boolean, timeoutMs?: number): Promise<TakenFrame>;
   /** Closes every connection, both sides. */
   cut(): void;
@@ -60,7 +59,7 @@ export interface TcpProxy extends AsyncDisposable {
   resetServerSide(): void;
   /** Resets the client's side of every connection. The server's side stays open and silent. */
   resetClientSide(): void;
-  /** Whether new connections are closed as soon as they are made. */
+  /** Whether new connections are closed at once. */
   refuse(on: boolean): void;
   /** Closes every connection and the port. */
   close(): Promise<void>;
@@ -74,14 +73,14 @@ export interface ProxyOptions {
 
 type Side = "server" | "client";
 
-/** One direction of one connection. `null` in the queue is the end of the stream. */
+/** One direction of one connection. A `null` frame in the queue is the end of the stream. */
 interface Pipe {
   readonly from: Socket;
   readonly to: Socket;
   readonly side: Side;
   readonly queue: { readonly frame: Frame | null; readonly dueMs: number }[];
   timer: NodeJS.Timeout | undefined;
-  /** Cut loose by a one-sided reset: whatever comes is ignored. */
+  /** Disconnected by a reset: further data are ignored. */
   severed: boolean;
 }
 
@@ -298,7 +297,7 @@ class RunningProxy implements TcpProxy {
     if (pipe.queue.length === 1) this.#forward(pipe);
   }
 
-  /** Sends what is due. The only place that writes, but for `release`. */
+  /** Forwards the frames that are due. Except for `release()`, only this method writes. */
   #forward(pipe: Pipe): void {
     clearTimeout(pipe.timer);
     if (this.#flows[pipe.side] === "hold") return;

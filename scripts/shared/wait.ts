@@ -6,29 +6,29 @@ const DEFAULT_MS = 15_000;
 export interface WaitOptions {
   /** Default 15000. */
   readonly timeoutMs?: number;
-  /** What was waited for; ends up in the error. A function is called when the wait has failed. */
+  /** What is waited for; part of the error's message. A function is called only if the wait fails. */
   readonly message?: string | (() => string);
-  /** Ends the wait with its reason. */
+  /** Aborts the wait. */
   readonly signal?: AbortSignal;
 }
 
 export interface WaitForOptions extends WaitOptions {
-  /** Pause between two looks. Default 10. */
+  /** Pause between two calls. Default 10. */
   readonly intervalMs?: number;
 }
 
 type Falsy = undefined | null | false | 0 | "";
 
-/** Calls `look` until it answers something truthy, and resolves with that. What `look` throws ends the wait at once. */
+/** Calls `condition` until it returns a truthy value, and resolves with it. An error of `condition` ends the wait. */
 export async function waitFor<T>(
-  look: () => T | Promise<T>,
+  condition: () => T | Promise<T>,
   options: WaitForOptions = {},
 ): Promise<Exclude<T, Falsy>> {
   const deadline = performance.now() + (options.timeoutMs ?? DEFAULT_MS);
   for (;;) {
     options.signal?.throwIfAborted();
-    const seen = await look();
-    if (seen) return seen as Exclude<T, Falsy>;
+    const value = await condition();
+    if (value) return value as Exclude<T, Falsy>;
     if (performance.now() >= deadline) throw timeoutError(options, "the condition");
     await sleep(
       options.intervalMs ?? 10,
@@ -38,7 +38,7 @@ export async function waitFor<T>(
   }
 }
 
-/** Settles as `promise` does, or rejects when the time is up or the signal aborts. */
+/** Settles as `promise` does, or rejects after the timeout or when the signal aborts. */
 export async function within<T>(promise: Promise<T>, options: WaitOptions = {}): Promise<T> {
   options.signal?.throwIfAborted();
   const ended = deferred<never>();
@@ -75,5 +75,5 @@ export function deferred<T = void>(): Deferred<T> {
 
 function timeoutError(options: WaitOptions, what: string): Error {
   const message = typeof options.message === "function" ? options.message() : (options.message ?? what);
-  return new Error(`waited ${options.timeoutMs ?? DEFAULT_MS} ms for ${message}`);
+  return new Error(`timed out after ${options.timeoutMs ?? DEFAULT_MS} ms waiting for ${message}`);
 }

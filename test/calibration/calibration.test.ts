@@ -3,8 +3,8 @@
  * are then compared with fakes that are wrong on purpose, each of which must be detected.
  */
 import { beforeAll, describe, expect, test } from "vitest";
-import { FakeWorld } from "../../scripts/calibrate/bucket/fake-bucket-world.ts";
-import { type Answer, contradicted, type Mismatch } from "../../scripts/calibrate/bucket/run-script.ts";
+import { FakeBucketWorld } from "../../scripts/calibrate/bucket/fake-bucket-world.ts";
+import { contradicted, type Mismatch, type RecordedStep } from "../../scripts/calibrate/bucket/run-script.ts";
 import {
   type Calibration,
   calibrateBuckets,
@@ -12,8 +12,8 @@ import {
   shortened,
 } from "../../scripts/calibrate/calibrate.ts";
 import { DEVIATIONS, type Subject } from "../../scripts/calibrate/deviations.ts";
-import type { Place } from "../../scripts/calibrate/nats-lane.ts";
-import { bucketStory } from "../../scripts/calibrate/report-text.ts";
+import type { CalibrationTarget } from "../../scripts/calibrate/nats-lane.ts";
+import { bucketMismatchText } from "../../scripts/calibrate/report-text.ts";
 import { FakeSessionWorld } from "../../scripts/calibrate/session/fake-session-world.ts";
 import {
   contradicted as contradictedSession,
@@ -28,9 +28,9 @@ const LANES = 6;
 const TIMEOUT_MS = 180_000;
 
 const server = useNatsServer();
-let place: Place;
+let target: CalibrationTarget;
 beforeAll(() => {
-  place = { servers: [server], version: server.version, replicas: 1 };
+  target = { servers: [server], version: server.version, replicas: 1 };
 });
 
 /** Outcomes that must occur, or the seeds prove nothing. */
@@ -40,12 +40,12 @@ function meets(calibration: Calibration, wanted: readonly string[]): void {
 }
 
 describe("a fake bucket", () => {
-  const recorded: (readonly Answer[])[] = [];
+  const recorded: (readonly RecordedStep[])[] = [];
 
   test("answers and reports like the server, whatever the operations", {
     timeout: TIMEOUT_MS,
   }, async () => {
-    const calibration = await calibrateBuckets(place, { seed: 1, scripts: 60, lanes: LANES }, (outcome) => {
+    const calibration = await calibrateBuckets(target, { seed: 1, scripts: 60, lanes: LANES }, (outcome) => {
       recorded.push(outcome.answers);
     });
     expect(calibration.mismatches).toEqual([]);
@@ -53,7 +53,7 @@ describe("a fake bucket", () => {
     meets(calibration, [
       ...["applied at n", "conflict", "unknown"].map((outcome) => `write: ${outcome}`),
       ...["applied at n + conflict", "conflict + conflict"].map((outcome) => `race: ${outcome}`),
-      ...["applied at n", "conflict", "nobody took it"].map((outcome) => `arrive: ${outcome}`),
+      ...["applied at n", "conflict", "no responders"].map((outcome) => `arrive: ${outcome}`),
       ...["applied at n + unknown", "conflict + unknown"].map((outcome) => `lose-answer: ${outcome}`),
       ...["pipeline: applied at n + applied at n", "read: no-bucket", "offline: failed + unknown"],
       ...["purge-key: purged n", "delete-message: refused", "delete-bucket: deleted", "expire: expired"],
@@ -70,11 +70,11 @@ describe("a fake bucket", () => {
       };
       const servers = [own];
       const calibration = await calibrateBuckets(
-        { ...place, servers, restart },
+        { ...target, servers, restart },
         { seed: 1, scripts: 4, lanes: 1 },
       );
       expect(calibration.mismatches).toEqual([]);
-      meets(calibration, ["restart: up again"]);
+      meets(calibration, ["restart: restarted"]);
     } finally {
       await own.dispose();
     }
@@ -83,21 +83,25 @@ describe("a fake bucket", () => {
   test.each(WRONG_FAKES)("that %s is detected", async (_wrong, parts) => {
     expect(recorded.length).toBeGreaterThan(0);
     const found = await Promise.all(
-      recorded.map((answers) => contradicted(place, answers, new FakeWorld(place, maxAgeOf(answers), parts))),
+      recorded.map((answers) =>
+        contradicted(target, answers, new FakeBucketWorld(target, maxAgeOf(answers), parts)),
+      ),
     );
     expect(found.filter((step) => step !== null)).not.toEqual([]);
   });
 
   test("that is correct agrees with every recorded answer", async () => {
     const found = await Promise.all(
-      recorded.map((answers) => contradicted(place, answers, new FakeWorld(place, maxAgeOf(answers)))),
+      recorded.map((answers) =>
+        contradicted(target, answers, new FakeBucketWorld(target, maxAgeOf(answers))),
+      ),
     );
     expect(found.filter((step) => step !== null)).toEqual([]);
   });
 });
 
 /** A bucket with max-age reports it when it is opened, which is the first step. */
-function maxAgeOf(answers: readonly Answer[]): number {
+function maxAgeOf(answers: readonly RecordedStep[]): number {
   return Number(/max-age (\d+) ms/.exec(answers[0]?.lines[0] ?? "")?.[1] ?? 0);
 }
 
@@ -105,7 +109,7 @@ describe("a fake session", () => {
   const recorded: (readonly SessionAnswer[])[] = [];
 
   test("reports and confirms the same closed connections", { timeout: TIMEOUT_MS }, async () => {
-    const calibration = await calibrateSessions(place, { seed: 1, scripts: 60, lanes: LANES }, (outcome) => {
+    const calibration = await calibrateSessions(target, { seed: 1, scripts: 60, lanes: LANES }, (outcome) => {
       recorded.push(outcome.answers);
     });
     expect(calibration.mismatches).toEqual([]);
@@ -140,18 +144,20 @@ describe("the calibration itself", () => {
 
   test("prints a mismatch step by step, with both sides", () => {
     const subject: Subject = { version: "2.9.10", replicas: 1 };
-    const answers: Answer[] = [{ step: { do: "force", what: "garbage" }, lines: ["applied at 1"], told: [] }];
+    const answers: RecordedStep[] = [
+      { step: { do: "force", what: "garbage" }, lines: ["applied at 1"], received: [] },
+    ];
     const write = { kind: "release", epoch: 1, incarnation: "i", expect: { revision: 1 } } as const;
     const step = { do: "write", by: "a", write } as const;
     const mismatch: Mismatch = { step, fake: ["conflict"], server: ["applied at 2"] };
     const outcome = { answers, mismatch, deviations: [], tooSlow: false };
-    expect(bucketStory(7, subject, outcome, mismatch).split("\n")).toEqual([
-      "bucket script 7 on nats-server 2.9.10, replicas 1: the fake is not the server",
-      "  1. anybody writes: garbage: applied at 1",
+    expect(bucketMismatchText(7, subject, outcome, mismatch).split("\n")).toEqual([
+      "bucket script 7 on nats-server 2.9.10, replicas 1: fake and server differ",
+      "  1. another client writes: garbage: applied at 1",
       "  2. a releases epoch 1 expecting revision 1",
-      "    the fake:",
+      "    fake:",
       "      > conflict",
-      "    the server:",
+      "    server:",
       "      > applied at 2",
     ]);
   });

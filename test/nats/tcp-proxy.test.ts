@@ -150,7 +150,7 @@ describe("single frames", () => {
 
   test("waiting for a frame that never arrives ends at the time limit, or with the proxy", async () => {
     await expect(proxy.takeNextToClient(() => false, 20)).rejects.toThrow(
-      "waited 20 ms for a frame to the client",
+      "timed out after 20 ms waiting for a frame to the client",
     );
     const waiting = expect(proxy.takeNextToServer(() => false)).rejects.toThrow("the proxy was closed");
     await proxy.close();

@@ -1,4 +1,4 @@
-/** Whoever else may do something to the bucket: operators, tools, nodes of another kind. */
+/** Actions of other clients on the bucket: operators, tools, nodes of another kind. */
 import { headers } from "@nats-io/transport-node";
 import { JsCode } from "../../../src/nats/api/js-api.ts";
 import { classify } from "../../../src/nats/api/request.ts";
@@ -10,19 +10,19 @@ import { foreignRecord } from "./bucket-world.ts";
 import type { Foreign, Step } from "./operations.ts";
 
 const TIMEOUT_MS = 5000;
-/** The shortest that the server takes. */
+/** The shortest max-age that the server accepts. */
 const SHORT_AGE_NANOS = 100_000_000;
 const EXPIRY_TIMEOUT_MS = 15_000;
 
-/** Writes that are no record. */
+/** Headers of writes that are not records. */
 const FOREIGN_HEADERS: Partial<Record<Foreign, Readonly<Record<string, string>>>> = {
   "delete-marker": { "KV-Operation": "DEL" },
   "purge-marker": { "KV-Operation": "PURGE", "Nats-Rollup": "sub" },
   "our-marker": { "KV-Operation": "DEL", "Nats-Leader-Epoch": "8", "Nats-Leader-Incarnation": "x1" },
 };
 
-/** What is done to the bucket of one cluster without going through a node. */
-export class Operator {
+/** Acts on the bucket of one cluster without a node. */
+export class BucketOperator {
   readonly #lane: Lane;
   readonly #clusterId: string;
   readonly #maxAgeMs: number;
@@ -33,7 +33,7 @@ export class Operator {
     this.#maxAgeMs = maxAgeMs;
   }
 
-  /** What came of it. */
+  /** Returns the outcome. */
   async run(step: Step): Promise<string> {
     const stream = streamName(this.#clusterId);
     const subject = leaseSubject(this.#clusterId);
@@ -56,12 +56,13 @@ export class Operator {
       case "expire":
         return this.#expire();
       case "restart":
-        if (this.#lane.place.restart === undefined) throw new Error("others use this server too");
-        await this.#lane.place.restart(step.how);
+        if (this.#lane.target.restart === undefined)
+          throw new Error("cannot restart the server: other lanes use it");
+        await this.#lane.target.restart(step.how);
         await this.#lane.connected();
-        return "up again";
+        return "restarted";
       default:
-        throw new Error(`not an operator's step: ${step.do}`);
+        throw new Error(`bug: ${step.do} is not an operator's step`);
     }
   }
 
@@ -90,7 +91,7 @@ export class Operator {
     return description === "message delete not permitted" ? "refused" : JSON.stringify(answer);
   }
 
-  /** In a bucket with max-age by waiting, in another one by giving it a max-age for a while. */
+  /** Waits for the expiry. A bucket without max-age temporarily gets one. */
   async #expire(): Promise<string> {
     const found = await this.#lastMessage();
     if (typeof found === "string") return found === "none" ? "nothing to expire" : found;
@@ -114,7 +115,7 @@ export class Operator {
     if (answer["error"] !== undefined) throw new Error(`update: ${JSON.stringify(answer["error"])}`);
   }
 
-  /** Its sequence. */
+  /** Returns its sequence. */
   async #lastMessage(): Promise<number | "none" | "no bucket"> {
     const query = { last_by_subj: leaseSubject(this.#clusterId) };
     const answer = await this.#lane.api(`STREAM.MSG.GET.${streamName(this.#clusterId)}`, query);
@@ -130,8 +131,8 @@ function foreignData(what: Foreign): Uint8Array {
   return new TextEncoder().encode(what === "garbage" ? "\u0000not a record" : "");
 }
 
-function outcomeOf(answer: Readonly<Record<string, unknown>>, fine: string): string {
+function outcomeOf(answer: Readonly<Record<string, unknown>>, success: string): string {
   const { err_code } = (answer["error"] ?? {}) as { err_code?: number };
   if (err_code === JsCode.streamNotFound) return "no bucket";
-  return answer["success"] === true ? fine : JSON.stringify(answer);
+  return answer["success"] === true ? success : JSON.stringify(answer);
 }

@@ -1,4 +1,4 @@
-/** What both worlds have in common: what can be done, and how what comes of it is written down. */
+/** Interface of both bucket worlds, and the texts for outcomes that are compared. */
 import type {
   LeaseEntry,
   LeaseRecord,
@@ -10,26 +10,26 @@ import { JsApiError } from "../../../src/nats/api/js-api.ts";
 import type { BucketInfo } from "../../../src/runtime/ports.ts";
 import type { Foreign, Step } from "./operations.ts";
 
-/** Who watches: a node that also writes, and one that does nothing else. */
+/** The watchers: a node that also writes, and one that only watches. */
 export type Watcher = "a" | "w";
 export const WATCHERS: readonly Watcher[] = ["a", "w"];
 
-/** One bucket with its nodes: the simulator's or a real server's. What comes of a step is text, to be compared and read. */
-export interface World {
-  /** What came of it, one line for each thing that was asked for. */
+/** One bucket with its nodes: the simulator's or a real server's. Outcomes are texts. */
+export interface BucketWorld {
+  /** Returns one line per request. */
   run(step: Step): Promise<readonly string[]>;
-  /** All that this watcher was told so far. */
+  /** Everything that this watcher has received. */
   seen(watcher: Watcher): readonly string[];
   close(): Promise<void>;
 }
 
-/** The lease record that is written from outside. */
+/** The lease record that another client writes. */
 export function foreignRecord(what: "go-record" | "our-record", epoch: number): LeaseRecord {
   if (what === "go-record") return { nodeId: "go1", epoch, acquiredAt: 1_700_000_000_000 };
   return { nodeId: "x", epoch, acquiredAt: 1_700_000_000_000, incarnation: "x1", nonce: 1, ttlMs: 10_000 };
 }
 
-/** What a foreign write is once it stands in the bucket. */
+/** Another client's write as an entry of the bucket. */
 export function foreignEntry(what: Foreign, revision: number): LeaseEntry {
   switch (what) {
     case "go-record":
@@ -48,7 +48,7 @@ export function foreignEntry(what: Foreign, revision: number): LeaseEntry {
   }
 }
 
-/** Numbers the buckets that stood under the name, in the order they were met. */
+/** Numbers the successive buckets of one name. */
 export class Generations {
   readonly #known: string[] = [];
 
@@ -69,7 +69,7 @@ function sortedJson(value: unknown): string {
 export function describeEntry(entry: LeaseEntry | null): string {
   if (entry === null) return "nothing on the key";
   const { kind, revision } = entry;
-  // Why it is garbage is for people only.
+  // The reason is informative only.
   if (kind === "garbage" || kind === "deleted") return `${kind} at ${revision}`;
   if (kind === "record") return `record at ${revision} ${sortedJson(entry.record)}`;
   const { epoch, incarnation = "?", successor } = entry;
@@ -86,7 +86,7 @@ export function describeRead(outcome: ReadOutcome, generations: Generations): st
   return outcome.kind === "snapshot" ? describeSnapshot(outcome.snapshot, generations) : outcome.kind;
 }
 
-/** Refused since another write on the key was in flight. */
+/** Refused because another write to the key was in flight. */
 export const IN_FLIGHT: string = "unknown: another write is in flight";
 const IN_FLIGHT_CODE = 10164;
 

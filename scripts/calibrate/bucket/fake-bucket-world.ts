@@ -1,4 +1,4 @@
-/** The simulator's bucket, with nodes on a perfect network that is made worse for the one write at a time. */
+/** The simulator's bucket, with nodes on a perfect network. Faults of the network apply to single writes. */
 import type { LeaseWrite, WriteOutcome } from "../../../src/election/types.ts";
 import { isAtLeast } from "../../../src/nats/api/server-version.ts";
 import { FakeBucket } from "../../../src/testing/simulation/fakes/fake-bucket.ts";
@@ -7,6 +7,7 @@ import { FakeStore } from "../../../src/testing/simulation/fakes/fake-store.ts";
 import { VirtualTime } from "../../../src/testing/simulation/time/virtual-time.ts";
 import type { Subject } from "../deviations.ts";
 import {
+  type BucketWorld,
   describeEntry,
   describeOpened,
   describeRead,
@@ -14,31 +15,30 @@ import {
   foreignEntry,
   Generations,
   type Watcher,
-  type World,
 } from "./bucket-world.ts";
-import type { Node, SentWrite, Step } from "./operations.ts";
+import type { NodeName, SentWrite, Step } from "./operations.ts";
 
 const ANSWER_MS = 20;
 const TIMEOUT_MS = 40;
-/** Older servers pass over the wish that a stream begin with another sequence than 1. */
+/** Older servers ignore the requested first sequence of a stream. */
 const FIRST_SEQUENCE_SINCE = "2.10.0";
-/** Held-up requests arrive that far from each other, long after everything else. */
+/** Distance between delayed requests: they arrive long after everything else. */
 const LATE_MS = 1_000_000;
 
-/** What a wrong fake has in place of the right one. */
+/** Parts that a deliberately wrong fake replaces. */
 export interface FakeParts {
   readonly bucket?: () => FakeBucket;
   readonly store?: (time: VirtualTime, bucket: FakeBucket, session: FakeSession) => FakeStore;
 }
 
-export class FakeWorld implements World {
+export class FakeBucketWorld implements BucketWorld {
   readonly bucket: FakeBucket;
   readonly #newBucket: () => FakeBucket;
   readonly #time = new VirtualTime();
   readonly #connections = new FakeConnections(this.#time);
   readonly #generations = new Generations();
   readonly #session: FakeSession;
-  readonly #stores: Readonly<Record<Node | "w", FakeStore>>;
+  readonly #stores: Readonly<Record<NodeName | "w", FakeStore>>;
   readonly #seen: Readonly<Record<Watcher, string[]>> = { a: [], w: [] };
   #lates = 0;
   #arrived = 0;
@@ -56,17 +56,17 @@ export class FakeWorld implements World {
     for (const watcher of ["a", "w"] as const) {
       this.#stores[watcher].watch({
         entry: (entry) => this.#seen[watcher].push(describeEntry(entry)),
-        gone: () => this.#seen[watcher].push("the bucket is gone"),
+        gone: () => this.#seen[watcher].push("the bucket is deleted"),
       });
     }
   }
 
-  /** Requests that are held up on their way. */
+  /** Number of delayed requests. */
   get pendingLate(): number {
     return this.#lates - this.#arrived;
   }
 
-  /** What would become of these writes in this order, without doing it. */
+  /** The outcomes that these writes would have in this order. Changes nothing. */
   tried(writes: readonly LeaseWrite[]): readonly string[] {
     const { lastSequence, entry } = this.bucket.snapshot();
     const scratch = this.#newBucket();
@@ -84,7 +84,7 @@ export class FakeWorld implements World {
 
   async run(step: Step): Promise<readonly string[]> {
     const result = await this.#run(step);
-    await this.#time.advance(ANSWER_MS); // the watchers' share
+    await this.#time.advance(ANSWER_MS); // for the watchers
     return result;
   }
 
@@ -111,7 +111,7 @@ export class FakeWorld implements World {
       case "lose-request":
       case "lose-answer":
       case "offline":
-        return this.#unlucky(step.do, step.write);
+        return this.#writeWithFault(step.do, step.write);
       case "arrive":
         return this.#arrive();
       default:
@@ -125,7 +125,10 @@ export class FakeWorld implements World {
     return outcomes.map(describeWrite);
   }
 
-  async #unlucky(how: Extract<Step, { write: LeaseWrite }>["do"], write: LeaseWrite): Promise<string[]> {
+  async #writeWithFault(
+    how: Extract<Step, { write: LeaseWrite }>["do"],
+    write: LeaseWrite,
+  ): Promise<string[]> {
     const { c } = this.#stores;
     const { network } = c;
     if (how === "late") {
@@ -148,18 +151,18 @@ export class FakeWorld implements World {
   }
 
   async #arrive(): Promise<readonly string[]> {
-    if (this.pendingLate === 0) return ["nothing is on its way"];
+    if (this.pendingLate === 0) return ["no delayed request"];
     this.#arrived += 1;
     const fate = this.#fate();
     await this.#time.advance(this.#arrived * LATE_MS + ANSWER_MS - this.#time.now);
     return [fate()];
   }
 
-  /** What became of the one write between this call and the next one. */
+  /** Returns a function that describes the outcome of the one write since this call. */
   #fate(): () => string {
     const before = this.bucket.log.length;
     return () => {
-      if (!this.bucket.exists) return "nobody took it";
+      if (!this.bucket.exists) return "no responders";
       const made = this.bucket.log[before];
       return describeWrite(
         made === undefined ? { kind: "conflict" } : { kind: "applied", revision: made.revision },
@@ -167,10 +170,10 @@ export class FakeWorld implements World {
     };
   }
 
-  /** What an operator does. */
+  /** The action of an operator. */
   #operate(step: Step): string {
     const { bucket } = this;
-    if (step.do === "restart") return "up again";
+    if (step.do === "restart") return "restarted";
     if (!bucket.exists) return "no bucket";
     switch (step.do) {
       case "force":
@@ -196,11 +199,11 @@ export class FakeWorld implements World {
         bucket.expire();
         return "expired";
       default:
-        throw new Error(`not an operator's step: ${step.do}`);
+        throw new Error(`bug: ${step.do} is not an operator's step`);
     }
   }
 
-  /** Lets time pass until it has settled. */
+  /** Advances time until the promise has settled. */
   async #soon<T>(promise: PromiseLike<T>, ms = 0): Promise<T> {
     await this.#time.advance(ms + ANSWER_MS);
     return promise;

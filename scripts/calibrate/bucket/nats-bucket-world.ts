@@ -1,4 +1,4 @@
-/** A bucket on a real server, with nodes that reach it by the adapter that is shipped. */
+/** A bucket on a real server, with nodes that use the real adapter. */
 import { headers } from "@nats-io/transport-node";
 import type { LeaseWrite } from "../../../src/election/types.ts";
 import { JsCode } from "../../../src/nats/api/js-api.ts";
@@ -9,8 +9,9 @@ import type { Frame, TakenFrame } from "../../shared/tcp-proxy.ts";
 import { waitFor } from "../../shared/wait.ts";
 import { YOUNG_BUCKET } from "../deviations.ts";
 import type { Lane } from "../nats-lane.ts";
-import { Operator } from "./bucket-operator.ts";
+import { BucketOperator } from "./bucket-operator.ts";
 import {
+  type BucketWorld,
   describeEntry,
   describeOpened,
   describeRead,
@@ -18,42 +19,41 @@ import {
   Generations,
   WATCHERS,
   type Watcher,
-  type World,
 } from "./bucket-world.ts";
-import type { Node, SentWrite, Step } from "./operations.ts";
+import type { NodeName, SentWrite, Step } from "./operations.ts";
 
 const TIMEOUT_MS = 5000;
-/** Of a write that gets no answer on purpose. */
-const HOPELESS_MS = 40;
+/** Timeout of a write that gets no answer on purpose. */
+const UNANSWERED_MS = 40;
 
-export class NatsWorld implements World {
+export class NatsBucketWorld implements BucketWorld {
   readonly #lane: Lane;
   readonly #clusterId: string;
-  readonly #operator: Operator;
+  readonly #operator: BucketOperator;
   readonly #generations = new Generations();
-  readonly #stores: Readonly<Record<Node | "w", NatsLeaseStore>>;
+  readonly #stores: Readonly<Record<NodeName | "w", NatsLeaseStore>>;
   readonly #seen: Readonly<Record<Watcher, string[]>> = { a: [], w: [] };
   readonly #lates: TakenFrame[] = [];
-  #waitedOut: string[] = [];
+  #passedDeviations: string[] = [];
 
   private constructor(lane: Lane, clusterId: string, maxAgeMs: number) {
     this.#lane = lane;
     this.#clusterId = clusterId;
-    this.#operator = new Operator(lane, clusterId, maxAgeMs);
-    const make = (node: Node | "w"): NatsLeaseStore =>
+    this.#operator = new BucketOperator(lane, clusterId, maxAgeMs);
+    const make = (node: NodeName | "w"): NatsLeaseStore =>
       new NatsLeaseStore(lane.monitors[node], {
         clusterId,
         leaseTtlMs: maxAgeMs === 0 ? 10_000 : maxAgeMs,
-        replicas: lane.place.replicas,
+        replicas: lane.target.replicas,
         interop: maxAgeMs === 0 ? "native" : "go-cluster",
         apiTimeoutMs: TIMEOUT_MS,
       });
     this.#stores = { a: make("a"), b: make("b"), c: make("c"), w: make("w") };
   }
 
-  /** The bucket is made, everybody has opened it, and the watchers watch. */
-  static async open(lane: Lane, clusterId: string, maxAgeMs: number): Promise<NatsWorld> {
-    const world = new NatsWorld(lane, clusterId, maxAgeMs);
+  /** Creates the bucket, opens it from every node, and starts the watchers. */
+  static async open(lane: Lane, clusterId: string, maxAgeMs: number): Promise<NatsBucketWorld> {
+    const world = new NatsBucketWorld(lane, clusterId, maxAgeMs);
     for (const store of Object.values(world.#stores)) await store.open(new AbortController().signal);
     for (const watcher of WATCHERS) world.#stores[watcher].watch(world.#listener(watcher));
     await lane.subscribed();
@@ -64,7 +64,7 @@ export class NatsWorld implements World {
   #listener(watcher: Watcher): StoreListener {
     return {
       entry: (entry) => this.#seen[watcher].push(describeEntry(entry)),
-      gone: () => this.#seen[watcher].push("the bucket is gone"),
+      gone: () => this.#seen[watcher].push("the bucket is deleted"),
     };
   }
 
@@ -72,16 +72,16 @@ export class NatsWorld implements World {
     return this.#seen[watcher];
   }
 
-  /** Names of the declared deviations that were met and waited out since the last call. */
-  waitedOut(): readonly string[] {
-    const names = this.#waitedOut;
-    this.#waitedOut = [];
+  /** Names of the declared deviations that occurred and passed since the last call. */
+  passedDeviations(): readonly string[] {
+    const names = this.#passedDeviations;
+    this.#passedDeviations = [];
     return names;
   }
 
-  /** Writes through every server find the bucket. Tried with one that must be refused. */
+  /** Waits until writes through every server reach the bucket. Probes with a write that must be refused. */
   async #known(): Promise<void> {
-    if (this.#lane.place.servers.length === 1) return;
+    if (this.#lane.target.servers.length === 1) return;
     const hdrs = headers();
     hdrs.set("Nats-Expected-Stream", "another");
     for (const client of ["a", "b", "w"] as const) {
@@ -92,14 +92,14 @@ export class NatsWorld implements World {
             timeout: 1000,
             headers: hdrs,
           });
-          const there = await tried.then(
+          const reachable = await tried.then(
             () => true,
             () => false,
           );
-          if (!there) this.#waitedOut.push(YOUNG_BUCKET);
-          return there;
+          if (!reachable) this.#passedDeviations.push(YOUNG_BUCKET);
+          return reachable;
         },
-        { timeoutMs: 15_000, intervalMs: 2, message: "a new bucket to be known to every server" },
+        { timeoutMs: 15_000, intervalMs: 2, message: "a new bucket to be reachable through every server" },
       );
     }
   }
@@ -114,7 +114,7 @@ export class NatsWorld implements World {
       case "open": {
         const info = await this.#stores[step.by].open(new AbortController().signal, step.above);
         await this.#known();
-        return [describeOpened(info, this.#lane.place.replicas, this.#generations)];
+        return [describeOpened(info, this.#lane.target.replicas, this.#generations)];
       }
       case "read":
         return [describeRead(await this.#stores[step.by].read(TIMEOUT_MS), this.#generations)];
@@ -146,30 +146,30 @@ export class NatsWorld implements World {
 
   async #late(write: LeaseWrite): Promise<readonly string[]> {
     const taken = this.#lane.proxy.takeNextToServer((frame) => this.#isWrite(frame));
-    const outcome = await this.#stores.c.write(write, HOPELESS_MS);
+    const outcome = await this.#stores.c.write(write, UNANSWERED_MS);
     this.#lates.push(await taken);
     return [describeWrite(outcome)];
   }
 
-  /** Its answer comes too late for whoever waited for it, but it comes, and says what became of the write. */
+  /** Releases the oldest delayed request. Its answer is too late for the sender but shows the outcome. */
   async #arrive(): Promise<string> {
     const late = this.#lates.shift();
-    if (late === undefined) return "nothing is on its way";
+    if (late === undefined) return "no delayed request";
     const answer = this.#lane.proxy.takeNextToClient((frame) => frame.subject === late.frame.reply);
-    if (!late.release()) throw new Error("the connection of a held-up request is gone");
+    if (!late.release()) throw new Error("the connection of a delayed request is closed");
     return describeFate((await answer).frame);
   }
 
   async #loseRequest(write: LeaseWrite): Promise<readonly string[]> {
     const taken = this.#lane.proxy.takeNextToServer((frame) => this.#isWrite(frame));
-    const outcome = await this.#stores.c.write(write, HOPELESS_MS);
+    const outcome = await this.#stores.c.write(write, UNANSWERED_MS);
     await taken;
     return [describeWrite(outcome)];
   }
 
   async #loseAnswer(write: LeaseWrite): Promise<readonly string[]> {
     const taken = this.#lane.proxy.takeReplyTo((frame) => this.#isWrite(frame));
-    const outcome = await this.#stores.c.write(write, HOPELESS_MS);
+    const outcome = await this.#stores.c.write(write, UNANSWERED_MS);
     return [describeWrite(outcome), describeFate((await taken).frame)];
   }
 
@@ -177,7 +177,10 @@ export class NatsWorld implements World {
     const { proxy, monitors } = this.#lane;
     proxy.refuse(true);
     proxy.cut();
-    await waitFor(() => !monitors.c.connected, { intervalMs: 1, message: "c to notice that it is cut off" });
+    await waitFor(() => !monitors.c.connected, {
+      intervalMs: 1,
+      message: "c to notice the closed connection",
+    });
     const outcome = await this.#stores.c.write(write, TIMEOUT_MS);
     const read = await this.#stores.c.read(TIMEOUT_MS);
     proxy.refuse(false);
@@ -190,9 +193,9 @@ export class NatsWorld implements World {
   }
 }
 
-/** The server's answer to a write, for which nobody waits any more. */
+/** The server's answer to a write whose sender has given up. */
 function describeFate(frame: Frame): string {
-  if (frame.verb === "HMSG" && frame.text.includes("NATS/1.0 503")) return "nobody took it";
+  if (frame.verb === "HMSG" && frame.text.includes("NATS/1.0 503")) return "no responders";
   const { seq, error } = JSON.parse(frame.text.slice(frame.text.indexOf("\r\n"))) as {
     seq?: number;
     error?: { err_code?: number };

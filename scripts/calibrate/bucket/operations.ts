@@ -1,31 +1,31 @@
 /**
- * What is done to a bucket in one script. A script says what is done relative to what stands in the bucket ("against the
- * present revision"), so that it still means something when operations are left out of it.
+ * The operations of a bucket script. They are relative to the state of the bucket ("expects the present revision"), so that a
+ * script stays meaningful when operations are removed from it.
  */
 
 import type { LeaseWrite } from "../../../src/election/types.ts";
 import type { Random } from "../../../src/testing/simulation/random.ts";
 
-/** Three nodes. `c` is the one whose requests and answers get lost. */
-export type Node = "a" | "b" | "c";
+/** Three nodes. Requests and responses of `c` can be lost. */
+export type NodeName = "a" | "b" | "c";
 
-/** What a write expects, relative to what stands in the bucket when it is sent. */
+/** The expectation of a write, relative to the state of the bucket when it is sent. */
 export type ExpectSpec =
-  /** The key's last revision; 0 when it has no message. */
+  /** The key's last revision, 0 if it has no message. */
   | "current"
-  /** One less. */
+  /** One below the last revision. */
   | "older"
-  /** The first revision of all. */
+  /** Revision 1. */
   | "first"
-  /** One that does not exist yet. */
+  /** A revision that does not exist yet. */
   | "ahead"
-  /** No message on the key, whatever the stream has seen. */
+  /** No message on the key. */
   | "none"
-  /** No message on the key, and the stream ends where it does. */
+  /** No message on the key, and the last sequence of the stream. */
   | "empty-at-end"
   | "empty-before-end"
   | "empty-past-end"
-  /** The revision that the n-th of several writes would be given if all before it were applied. */
+  /** The revision that the n-th of several writes gets if all before it are applied. */
   | "chained";
 
 export interface WriteSpec {
@@ -34,7 +34,7 @@ export interface WriteSpec {
   readonly successor?: string;
 }
 
-/** What others write to the key, without any condition. */
+/** Unconditional writes of other clients to the key. */
 export type Foreign =
   | "go-record"
   | "our-record"
@@ -45,36 +45,36 @@ export type Foreign =
   | "our-marker";
 
 export type Operation =
-  /** `above`: what the node remembers, if it has to make the bucket. */
-  | { readonly do: "open"; readonly by: Node; readonly above: number }
-  | { readonly do: "read"; readonly by: Node }
-  | { readonly do: "write"; readonly by: Node; readonly write: WriteSpec }
-  /** All at the same time, each from a node of its own. */
+  /** `above`: the revision above which a new bucket must start. */
+  | { readonly do: "open"; readonly by: NodeName; readonly above: number }
+  | { readonly do: "read"; readonly by: NodeName }
+  | { readonly do: "write"; readonly by: NodeName; readonly write: WriteSpec }
+  /** Concurrent writes, each from another node. */
   | { readonly do: "race"; readonly writes: readonly WriteSpec[] }
-  /** One after the other on one connection, none waited for. */
-  | { readonly do: "pipeline"; readonly by: Node; readonly writes: readonly WriteSpec[] }
-  /** The request is held up on its way, and the sender gives up. */
+  /** Consecutive writes on one connection without waiting for acks. */
+  | { readonly do: "pipeline"; readonly by: NodeName; readonly writes: readonly WriteSpec[] }
+  /** The request is delayed, and the sender gives up. */
   | { readonly do: "late"; readonly write: WriteSpec }
-  /** The oldest held-up request arrives. */
+  /** The oldest delayed request arrives. */
   | { readonly do: "arrive" }
   | { readonly do: "lose-request"; readonly write: WriteSpec }
   | { readonly do: "lose-answer"; readonly write: WriteSpec }
-  /** Written and read while disconnected, then connected again. */
+  /** A write and a read while disconnected, then a reconnect. */
   | { readonly do: "offline"; readonly write: WriteSpec }
   | { readonly do: "force"; readonly what: Foreign }
   | { readonly do: "other-key" }
   | { readonly do: "purge-key" | "purge-stream" }
-  /** An operator deletes the message itself; the bucket forbids it. */
+  /** An operator deletes the message itself, which the bucket denies. */
   | { readonly do: "delete-message" }
   | { readonly do: "delete-bucket" }
-  /** The message on the key outlives max-age. */
+  /** The message on the key expires. */
   | { readonly do: "expire" }
-  /** The server ends and starts again. Only on a server of the script's own. */
+  /** The server restarts. Only on a server that no other script uses. */
   | { readonly do: "restart"; readonly how: "stop" | "kill" };
 
 export interface Script {
   readonly seed: number;
-  /** A bucket with max-age from the beginning, as go-cluster makes it. */
+  /** The bucket has a max-age from the start, as go-cluster creates it. */
   readonly aging: boolean;
   readonly operations: readonly Operation[];
 }
@@ -116,7 +116,7 @@ function writeSpec(random: Random, expect: ExpectSpec = weighted(random, EXPECTS
 
 type Maker = (random: Random) => Operation;
 
-const node = (random: Random): Node => random.pick(["a", "b", "c"]);
+const node = (random: Random): NodeName => random.pick(["a", "b", "c"]);
 
 const open = (random: Random): Operation => ({
   do: "open",
@@ -159,11 +159,11 @@ const MAKERS: readonly (readonly [Maker, number])[] = [
 
 export interface GenerateOptions {
   readonly longest?: number;
-  /** Restarts of the server take part. */
+  /** Whether scripts contain restarts of the server. */
   readonly restarts?: boolean;
 }
 
-/** The script of a seed: the same one for ever. */
+/** Generates the script of a seed. */
 export function generate(seed: number, random: Random, options: GenerateOptions = {}): Script {
   const aging = random.next() < 0.15;
   const makers: (readonly [Maker, number])[] = [...MAKERS, [() => ({ do: "expire" }), aging ? 1.5 : 0.5]];
@@ -175,22 +175,22 @@ export function generate(seed: number, random: Random, options: GenerateOptions 
   for (let i = 0; i < count; i++) {
     const operation = weighted(random, makers)(random);
     operations.push(operation);
-    // Mostly the bucket is made again soon: while it is gone little happens.
+    // Mostly recreate the bucket soon: most operations need one.
     if (operation.do === "delete-bucket" && random.next() < 0.7) operations.push(open(random));
   }
   return { seed, aging, operations };
 }
 
-/** A write that is about to be sent, and who sends it. */
+/** A write and its sender. */
 export interface SentWrite {
-  readonly by: Node;
+  readonly by: NodeName;
   readonly write: LeaseWrite;
 }
 
-/** An operation as it is carried out, the same in both worlds. */
+/** A resolved operation, the same in both worlds. */
 export type Step =
   | Exclude<Operation, { readonly writes: readonly WriteSpec[] } | { readonly write: WriteSpec }>
-  | { readonly do: "write"; readonly by: Node; readonly write: LeaseWrite }
+  | { readonly do: "write"; readonly by: NodeName; readonly write: LeaseWrite }
   | { readonly do: "race"; readonly writes: readonly SentWrite[] }
-  | { readonly do: "pipeline"; readonly by: Node; readonly writes: readonly LeaseWrite[] }
+  | { readonly do: "pipeline"; readonly by: NodeName; readonly writes: readonly LeaseWrite[] }
   | { readonly do: "late" | "lose-request" | "lose-answer" | "offline"; readonly write: LeaseWrite };

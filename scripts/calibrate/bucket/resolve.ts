@@ -1,11 +1,11 @@
-/** From what is meant ("against the present revision") to what is sent ("against revision 7"). */
+/** Resolves relative operations ("expects the present revision") to concrete ones ("expects revision 7"). */
 import type { Expectation, LeaseWrite } from "../../../src/election/types.ts";
 import type { FakeBucket } from "../../../src/testing/simulation/fakes/fake-bucket.ts";
-import type { ExpectSpec, Node, Operation, Step, WriteSpec } from "./operations.ts";
+import type { ExpectSpec, NodeName, Operation, Step, WriteSpec } from "./operations.ts";
 
-const RACERS: readonly Node[] = ["a", "b", "c"];
+const RACERS: readonly NodeName[] = ["a", "b", "c"];
 
-/** Makes the writes of one script. Each record is another one, so that it is known which of them stands in the bucket. */
+/** Creates the writes of one script. Every record differs, so that the one in the bucket is identifiable. */
 export class Resolver {
   readonly #bucket: FakeBucket;
   #nonce = 0;
@@ -27,7 +27,7 @@ export class Resolver {
         return {
           do: "race",
           writes: operation.writes.map((spec, index) => ({
-            by: RACERS[index % RACERS.length] as Node,
+            by: RACERS[index % RACERS.length] as NodeName,
             write: this.#write(spec),
           })),
         };

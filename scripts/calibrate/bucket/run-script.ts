@@ -1,24 +1,24 @@
-/** One script in both worlds, step by step, until they disagree. */
+/** Runs one bucket script in both worlds, step by step, until they differ. */
 import { messageOf } from "../../../src/errors.ts";
 import { waitFor } from "../../shared/wait.ts";
 import { compare, type Subject } from "../deviations.ts";
 import type { Lane } from "../nats-lane.ts";
-import { IN_FLIGHT, WATCHERS, type World } from "./bucket-world.ts";
-import { FakeWorld } from "./fake-bucket-world.ts";
-import { NatsWorld } from "./nats-bucket-world.ts";
+import { type BucketWorld, IN_FLIGHT, WATCHERS } from "./bucket-world.ts";
+import { FakeBucketWorld } from "./fake-bucket-world.ts";
+import { NatsBucketWorld } from "./nats-bucket-world.ts";
 import type { Operation, Script, SentWrite, Step } from "./operations.ts";
 import { Resolver } from "./resolve.ts";
 
-/** Of a bucket that has one. A script that is slower than half of it proves nothing. */
+/** Max-age of a bucket that has one. A script that takes longer than half of it proves nothing. */
 export const MAX_AGE_MS = 1500;
 const EVENTS_TIMEOUT_MS = 5000;
 
-/** What the server said to one step, and the fake too. */
-export interface Answer {
+/** A step and its outcome, equal on server and fake. */
+export interface RecordedStep {
   readonly step: Step;
   readonly lines: readonly string[];
-  /** What each watcher had been told by then. */
-  readonly told: readonly (readonly string[])[];
+  /** What each watcher has received by then. */
+  readonly received: readonly (readonly string[])[];
 }
 
 export interface Mismatch {
@@ -27,16 +27,16 @@ export interface Mismatch {
   readonly server: readonly string[];
 }
 
-export interface Outcome {
-  readonly answers: readonly Answer[];
+export interface ScriptOutcome {
+  readonly answers: readonly RecordedStep[];
   readonly mismatch: Mismatch | null;
-  /** Names of the declared deviations that were met, as often as they were. */
+  /** Names of the declared deviations, once per occurrence. */
   readonly deviations: readonly string[];
-  /** The machine was too slow for a bucket with max-age: what was compared up to there agreed. */
+  /** The script ended early because the machine was too slow for the max-age. Everything until then agreed. */
   readonly tooSlow: boolean;
 }
 
-/** At the end everything that is held up arrives, everybody reads, and a last message shows that none came too many. */
+/** At the end delayed requests arrive, every node reads, and a last message shows that no watcher received too many. */
 const LAST: readonly Operation[] = [
   { do: "read", by: "a" },
   { do: "read", by: "b" },
@@ -47,14 +47,14 @@ const LAST: readonly Operation[] = [
 
 let runs = 0;
 
-/** Runs the script on the server and the fake side by side. */
-export async function runScript(lane: Lane, script: Script): Promise<Outcome> {
+/** Runs the script on the server and on the fake in parallel. */
+export async function runScript(lane: Lane, script: Script): Promise<ScriptOutcome> {
   const maxAgeMs = script.aging ? MAX_AGE_MS : 0;
-  const fake = new FakeWorld(lane.place, maxAgeMs);
+  const fake = new FakeBucketWorld(lane.target, maxAgeMs);
   runs += 1;
-  const server = await NatsWorld.open(lane, `cal${process.pid}_${runs}`, maxAgeMs);
+  const server = await NatsBucketWorld.open(lane, `cal${process.pid}_${runs}`, maxAgeMs);
   try {
-    return await sideBySide(lane.place, script, fake, server);
+    return await sideBySide(lane.target, script, fake, server);
   } finally {
     await server.close();
     await fake.close();
@@ -64,13 +64,13 @@ export async function runScript(lane: Lane, script: Script): Promise<Outcome> {
 async function sideBySide(
   subject: Subject,
   script: Script,
-  fake: FakeWorld,
-  server: NatsWorld,
-): Promise<Outcome> {
+  fake: FakeBucketWorld,
+  server: NatsBucketWorld,
+): Promise<ScriptOutcome> {
   const resolver = new Resolver(fake.bucket);
-  const answers: Answer[] = [];
+  const answers: RecordedStep[] = [];
   const deviations: string[] = [];
-  const ended = (mismatch: Mismatch | null, tooSlow = false): Outcome => ({
+  const ended = (mismatch: Mismatch | null, tooSlow = false): ScriptOutcome => ({
     answers,
     mismatch,
     deviations,
@@ -96,15 +96,15 @@ async function sideBySide(
     if (mayExpire && performance.now() - writtenAt > MAX_AGE_MS / 2) return ended(null, true);
     const explained = compare(subject, step, expected, lines);
     if (explained === null) return ended({ step, fake: expected, server: lines });
-    deviations.push(...explained, ...server.waitedOut());
-    const unlike = await toldAlike(step, fake, server);
-    if (unlike !== null) return ended(unlike);
-    answers.push({ step, lines, told: WATCHERS.map((watcher) => [...fake.seen(watcher)]) });
+    deviations.push(...explained, ...server.passedDeviations());
+    const difference = await differentEvents(step, fake, server);
+    if (difference !== null) return ended(difference);
+    answers.push({ step, lines, received: WATCHERS.map((watcher) => [...fake.seen(watcher)]) });
   }
 }
 
-/** A connection that goes takes what is held up on it along: that arrives before. */
-function nextOf(operations: Operation[], fake: FakeWorld, last: boolean): Operation | null {
+/** A closed connection would lose the delayed requests on it, so they arrive before it closes. */
+function nextOf(operations: Operation[], fake: FakeBucketWorld, last: boolean): Operation | null {
   const next = operations[0];
   const breaks = next?.do === "offline" || next?.do === "restart";
   if (fake.pendingLate > 0 && (breaks || (next === undefined && !last))) return { do: "arrive" };
@@ -112,12 +112,12 @@ function nextOf(operations: Operation[], fake: FakeWorld, last: boolean): Operat
 }
 
 /**
- * What the server alone decides, the fake is told: which requests it refused unread, and who was first in a race. The fake
- * gets the others in an order in which they come to the same.
+ * Runs a step on the fake with the decisions that only the server makes: which writes it refused as in flight, and the order of
+ * concurrent writes. The fake gets the other writes in an order that gives the same outcomes, if there is one.
  */
 export async function runFake(
   subject: Subject,
-  fake: FakeWorld,
+  fake: FakeBucketWorld,
   step: Step,
   server: readonly string[],
 ): Promise<readonly string[]> {
@@ -148,8 +148,8 @@ function permutations(items: readonly number[]): readonly (readonly number[])[] 
   );
 }
 
-/** The watchers of both worlds have been told the same. The server's are waited for. */
-async function toldAlike(step: Step, fake: World, server: World): Promise<Mismatch | null> {
+/** Compares what the watchers of both worlds have received, after waiting for the server's messages. */
+async function differentEvents(step: Step, fake: BucketWorld, server: BucketWorld): Promise<Mismatch | null> {
   for (const watcher of WATCHERS) {
     const expected = fake.seen(watcher);
     const seen = server.seen(watcher);
@@ -158,29 +158,30 @@ async function toldAlike(step: Step, fake: World, server: World): Promise<Mismat
       intervalMs: 1,
     }).catch(() => {});
     const common = seen.slice(0, expected.length);
-    if (!same(common, expected)) return { step, fake: told(watcher, expected), server: told(watcher, seen) };
+    if (!same(common, expected))
+      return { step, fake: received(watcher, expected), server: received(watcher, seen) };
   }
   return null;
 }
 
-function told(watcher: string, lines: readonly string[]): readonly string[] {
-  return lines.map((line) => `${watcher} was told: ${line}`);
+function received(watcher: string, lines: readonly string[]): readonly string[] {
+  return lines.map((line) => `${watcher} received: ${line}`);
 }
 
 function same(one: readonly string[], other: readonly string[]): boolean {
   return one.length === other.length && one.every((line, index) => line === other[index]);
 }
 
-/** Replays what a server said to another fake. The first step at which that fake says something else, or `null`. */
+/** Replays a server's outcomes to another fake. Returns the first step at which that fake differs, or `null`. */
 export async function contradicted(
   subject: Subject,
-  answers: readonly Answer[],
-  fake: FakeWorld,
+  answers: readonly RecordedStep[],
+  fake: FakeBucketWorld,
 ): Promise<Step | null> {
-  for (const { step, lines, told: heard } of answers) {
+  for (const { step, lines, received: events } of answers) {
     const expected = await runFake(subject, fake, step, lines);
     if (compare(subject, step, expected, lines) === null) return step;
-    if (!WATCHERS.every((watcher, index) => same(fake.seen(watcher), heard[index] ?? []))) return step;
+    if (!WATCHERS.every((watcher, index) => same(fake.seen(watcher), events[index] ?? []))) return step;
   }
   return null;
 }

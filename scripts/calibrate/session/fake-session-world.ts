@@ -1,4 +1,4 @@
-/** The simulator's connections. */
+/** Sessions on the simulator's connections. */
 import type { SessionBinding } from "../../../src/election/types.ts";
 import { FakeConnections, FakeSession } from "../../../src/testing/simulation/fakes/fake-session.ts";
 import { VirtualTime } from "../../../src/testing/simulation/time/virtual-time.ts";
@@ -7,14 +7,14 @@ import { ASKERS, type Asker, type Holder, type SessionStep, type Twist } from ".
 const SOON_MS = 20;
 const ANSWER_MS = 50;
 
-/** Both kinds of world. */
+/** Sessions on the fake or on a real server. */
 export interface SessionWorld {
   run(step: SessionStep): Promise<string>;
   seen(asker: Asker): readonly string[];
   close(): Promise<void>;
 }
 
-/** What a wrong fake has in place of the right one. */
+/** Parts that a deliberately wrong fake replaces. */
 export interface SessionParts {
   readonly session?: (connections: FakeConnections, presence: boolean) => FakeSession;
 }
@@ -105,7 +105,7 @@ export class FakeSessionWorld implements SessionWorld {
       const { presence = "" } = boundOf(session);
       this.#connections.advise(presence);
       await this.#time.advance(SOON_MS);
-      // Its consumer has another name from now on, or none.
+      // Its next consumer, if any, has another name.
       for (const asker of ASKERS) {
         if (this.#watched[asker]?.presence === presence) this.#askers[asker].watchPresence(null);
       }
@@ -118,7 +118,7 @@ export class FakeSessionWorld implements SessionWorld {
 
   #binding(index: number): SessionBinding {
     const binding = this.#bindings[index];
-    if (binding === undefined) throw new Error(`no binding ${index}`);
+    if (binding === undefined) throw new Error(`bug: the script has no binding ${index}`);
     return binding;
   }
 }

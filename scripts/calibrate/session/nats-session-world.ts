@@ -1,4 +1,4 @@
-/** Real connections with real presence, asked about through the adapter that is shipped. */
+/** Real connections with real presence, through the real adapter. */
 import type { NatsConnection } from "@nats-io/transport-node";
 import type { SessionBinding } from "../../../src/election/types.ts";
 import { consumerDeletedAdvisory } from "../../../src/nats/names.ts";
@@ -11,8 +11,8 @@ import { type SessionWorld, twisted } from "./fake-session-world.ts";
 import { ASKERS, type Asker, type Holder, type SessionStep } from "./session-script.ts";
 
 const ANSWER_MS = 3000;
-/** Where no answer is to be expected. */
-const HOPELESS_MS = 60;
+/** Timeout of an inquiry that gets no answer. */
+const UNANSWERED_MS = 60;
 const ADVISORY_TIMEOUT_MS = 10_000;
 
 async function hasPresence(session: NatsSession): Promise<void> {
@@ -22,12 +22,12 @@ async function hasPresence(session: NatsSession): Promise<void> {
   });
 }
 
-/** One process: its connection can be broken without its help. */
+/** One process behind a proxy that can break its connection. */
 interface Client {
   readonly proxy: TcpProxy;
   readonly connection: NatsConnection;
   readonly session: NatsSession;
-  /** Its connection is broken on purpose. */
+  /** Whether the script breaks its connection. */
   breaks: boolean;
 }
 
@@ -39,9 +39,9 @@ export class NatsSessionWorld implements SessionWorld {
   readonly #seen: Readonly<Record<Asker, string[]>> = { p: [], q: [] };
   readonly #watched: Record<Asker, string | null> = { p: null, q: null };
   readonly #bindings: SessionBinding[] = [];
-  /** What each holder was bound by when that was last looked at. */
+  /** The last known binding of each holder. */
   readonly #current = new Map<Holder, SessionBinding>();
-  /** Presences whose end the server has announced. */
+  /** Presences whose deletion the server has announced. */
   readonly #ended = new Set<string>();
   #started = 0;
   #starved = false;
@@ -51,7 +51,7 @@ export class NatsSessionWorld implements SessionWorld {
     this.#stream = stream;
   }
 
-  /** The stream must be there. */
+  /** The stream must exist. */
   static async open(lane: Lane, stream: string): Promise<NatsSessionWorld> {
     const world = new NatsSessionWorld(lane, stream);
     const prefix = consumerDeletedAdvisory(`${stream}.`);
@@ -76,7 +76,7 @@ export class NatsSessionWorld implements SessionWorld {
     return this.#seen[asker];
   }
 
-  /** A connection broke by itself: its pings were late. What follows shows nothing but a busy machine. */
+  /** A connection broke because its pings were late on a busy machine. What follows is not comparable. */
   get starved(): boolean {
     return this.#starved;
   }
@@ -92,8 +92,8 @@ export class NatsSessionWorld implements SessionWorld {
         return "done";
       case "ask": {
         const binding = twisted(this.#binding(step.binding), step.twist);
-        const hopeless = step.twist === "of another server" || step.twist === "without presence";
-        const timeoutMs = hopeless ? HOPELESS_MS : ANSWER_MS;
+        const unanswered = step.twist === "of another server" || step.twist === "without presence";
+        const timeoutMs = unanswered ? UNANSWERED_MS : ANSWER_MS;
         return (await this.#asker(step.asker).session.confirmDeath(binding, timeoutMs)) ? "gone" : "not gone";
       }
       case "asker-drops":
@@ -119,7 +119,7 @@ export class NatsSessionWorld implements SessionWorld {
       await this.#mended(client);
       return this.#bound(holder);
     }
-    // One that the server took away is being made anew.
+    // A consumer that the server deleted is being recreated.
     if (what === "delete-consumer") await hasPresence(client.session);
     const binding = this.#current.get(holder) ?? null;
     const presence = client.session.binding?.presence ?? null;
@@ -149,18 +149,18 @@ export class NatsSessionWorld implements SessionWorld {
         await this.#deleteConsumer(presence);
         break;
       default:
-        throw new Error(`not possible here: ${what}`);
+        throw new Error(`bug: step ${what} is not handled`);
     }
     if (presence !== null) await this.#announced(presence);
     await this.#after(what, holder, client, binding);
   }
 
-  /** Until everything that follows of itself has followed. */
+  /** Waits for the consequences of the step. */
   async #after(what: string, holder: Holder, client: Client, binding: SessionBinding | null): Promise<void> {
     if (what === "kill" || what === "leave" || what === "close") {
       this.#holders.delete(holder);
       await end(client);
-      if (binding !== null) await this.#forgotten(binding);
+      if (binding !== null) await this.#delisted(binding);
     }
     if (what === "cut") {
       await waitFor(
@@ -191,24 +191,24 @@ export class NatsSessionWorld implements SessionWorld {
     if (session.connected) await connection.flush();
   }
 
-  /** The server has said it, and whoever is connected and watches has been told: one more round trip shows it. */
+  /** Waits for the advisory, and then for one round trip of each connected asker, so that it has received the advisory. */
   async #announced(presence: string): Promise<void> {
     await waitFor(() => this.#ended.has(presence), {
       timeoutMs: ADVISORY_TIMEOUT_MS,
       intervalMs: 1,
-      message: `the end of presence ${presence}`,
+      message: `the advisory about presence ${presence}`,
     });
     for (const { session, connection } of this.#askers.values()) {
       if (session.connected) await connection.flush();
     }
   }
 
-  /** Its server no longer lists the connection. A clean close is over here before the server has seen it. */
-  async #forgotten(binding: SessionBinding): Promise<void> {
+  /** Waits until the server no longer lists the connection: a clean close ends here before the server has noticed it. */
+  async #delisted(binding: SessionBinding): Promise<void> {
     await waitFor(() => isConnectionGone(this.#lane.monitors.operator, binding, ANSWER_MS), {
       timeoutMs: ADVISORY_TIMEOUT_MS,
       intervalMs: 2,
-      message: "the server to forget a closed connection",
+      message: "the server to drop a closed connection from its list",
     });
   }
 
@@ -216,15 +216,15 @@ export class NatsSessionWorld implements SessionWorld {
     const { session } = this.#holder(holder);
     await session.usePresence(this.#stream);
     await hasPresence(session);
-    if (session.binding === null) throw new Error("the connection broke again");
+    if (session.binding === null) throw new Error("the connection broke before its presence was created");
     this.#bindings.push(session.binding);
     this.#current.set(holder, session.binding);
   }
 
   async #connect(): Promise<Client> {
-    const { servers } = this.#lane.place;
+    const { servers } = this.#lane.target;
     const server = servers[this.#started % servers.length];
-    if (server === undefined) throw new Error("a place needs a server");
+    if (server === undefined) throw new Error("a calibration target needs a server");
     this.#started += 1;
     const proxy = await startProxy({ target: { port: server.port } });
     const connection = await dial(proxy.url);
@@ -237,26 +237,26 @@ export class NatsSessionWorld implements SessionWorld {
 
   async #mended(client: Client): Promise<void> {
     client.proxy.refuse(false);
-    await waitFor(() => client.session.connected, { message: "the connection to stand again" });
+    await waitFor(() => client.session.connected, { message: "the connection to reopen" });
     await client.connection.flush();
     client.breaks = false;
   }
 
   #holder(holder: Holder): Client {
     const client = this.#holders.get(holder);
-    if (client === undefined) throw new Error(`no holder ${holder}`);
+    if (client === undefined) throw new Error(`bug: the script has no holder ${holder}`);
     return client;
   }
 
   #asker(asker: Asker): Client {
     const client = this.#askers.get(asker);
-    if (client === undefined) throw new Error(`no asker ${asker}`);
+    if (client === undefined) throw new Error(`bug: the script has no asker ${asker}`);
     return client;
   }
 
   #binding(index: number): SessionBinding {
     const binding = this.#bindings[index];
-    if (binding === undefined) throw new Error(`no binding ${index}`);
+    if (binding === undefined) throw new Error(`bug: the script has no binding ${index}`);
     return binding;
   }
 }
@@ -264,7 +264,10 @@ export class NatsSessionWorld implements SessionWorld {
 async function broken({ proxy, session }: Client): Promise<void> {
   proxy.refuse(true);
   proxy.cut();
-  await waitFor(() => !session.connected, { intervalMs: 1, message: "a broken connection to be noticed" });
+  await waitFor(() => !session.connected, {
+    intervalMs: 1,
+    message: "the client to notice the broken connection",
+  });
 }
 
 async function end({ proxy, connection, session }: Client): Promise<void> {

@@ -1,4 +1,4 @@
-/** One script of connections in both worlds, step by step, until they disagree. */
+/** Runs one session script in both worlds, step by step, until they differ. */
 import { messageOf } from "../../../src/errors.ts";
 import { NatsLeaseStore } from "../../../src/nats/lease/lease-store.ts";
 import { streamName } from "../../../src/nats/names.ts";
@@ -10,7 +10,7 @@ import { ASKERS, Cast, type SessionScript, type SessionStep } from "./session-sc
 
 const EVENTS_TIMEOUT_MS = 5000;
 
-/** What the server said to one step, and what the askers had been told by then. */
+/** A step, its outcome, and what the askers have received by then. */
 export interface SessionAnswer {
   readonly step: SessionStep;
   readonly lines: readonly string[];
@@ -19,16 +19,16 @@ export interface SessionAnswer {
 export interface SessionOutcome {
   readonly answers: readonly SessionAnswer[];
   readonly mismatch: { readonly fake: readonly string[]; readonly server: readonly string[] } | null;
-  /** The machine was too slow: what was compared up to there agreed. */
+  /** The script ended early because the machine was too slow. Everything until then agreed. */
   readonly tooSlow: boolean;
 }
 
 let runs = 0;
 
-export async function runSessions(lane: Lane, script: SessionScript): Promise<SessionOutcome> {
+export async function runSessionScript(lane: Lane, script: SessionScript): Promise<SessionOutcome> {
   runs += 1;
   const clusterId = `cals${process.pid}_${runs}`;
-  const { replicas } = lane.place;
+  const { replicas } = lane.target;
   const store = new NatsLeaseStore(lane.monitors.operator, {
     clusterId,
     leaseTtlMs: 10_000,
@@ -57,10 +57,10 @@ async function sideBySide(
   const answers: SessionAnswer[] = [];
   for (const step of steps.filter((one) => cast.takes(one))) {
     const line = await server.run(step).catch((thrown: unknown) => `threw: ${messageOf(thrown)}`);
-    const expected = [await fake.run(step), ...told(fake)];
-    await toldEnough(fake, server);
+    const expected = [await fake.run(step), ...received(fake)];
+    await waitForEvents(fake, server);
     if (server.starved) return { answers, mismatch: null, tooSlow: true };
-    const lines = [line, ...told(server)];
+    const lines = [line, ...received(server)];
     answers.push({ step, lines });
     if (lines.join("\n") !== expected.join("\n"))
       return { answers, mismatch: { fake: expected, server: lines }, tooSlow: false };
@@ -68,23 +68,23 @@ async function sideBySide(
   return { answers, mismatch: null, tooSlow: false };
 }
 
-/** Replays what a server said to another fake. The first step at which that fake says something else, or `null`. */
+/** Replays a server's outcomes to another fake. Returns the first step at which that fake differs, or `null`. */
 export async function contradicted(
   answers: readonly SessionAnswer[],
   fake: SessionWorld,
 ): Promise<SessionStep | null> {
   for (const { step, lines } of answers) {
-    const expected = [await fake.run(step), ...told(fake)];
+    const expected = [await fake.run(step), ...received(fake)];
     if (lines.join("\n") !== expected.join("\n")) return step;
   }
   return null;
 }
 
-function told(world: SessionWorld): readonly string[] {
-  return ASKERS.flatMap((asker) => world.seen(asker).map((line) => `${asker} was told: ${line}`));
+function received(world: SessionWorld): readonly string[] {
+  return ASKERS.flatMap((asker) => world.seen(asker).map((line) => `${asker} received: ${line}`));
 }
 
-async function toldEnough(fake: SessionWorld, server: SessionWorld): Promise<void> {
+async function waitForEvents(fake: SessionWorld, server: SessionWorld): Promise<void> {
   for (const asker of ASKERS) {
     await waitFor(() => server.seen(asker).length >= fake.seen(asker).length, {
       timeoutMs: EVENTS_TIMEOUT_MS,

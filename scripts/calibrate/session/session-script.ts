@@ -1,4 +1,4 @@
-/** What happens to connections in one script: some hold a presence, others watch and ask. */
+/** The steps of a session script: holders have a presence, askers watch presences and send inquiries. */
 import type { Random } from "../../../src/testing/simulation/random.ts";
 
 export type Holder = 0 | 1 | 2;
@@ -6,22 +6,22 @@ export type Asker = "p" | "q";
 export const HOLDERS: readonly Holder[] = [0, 1, 2];
 export const ASKERS: readonly Asker[] = ["p", "q"];
 
-/** A binding as the question names it: as it was, or not quite. */
+/** The binding in an inquiry: unchanged, or with one field changed. */
 export type Twist = "as it was" | "of another server" | "without presence" | "of no connection";
 
 export type SessionStep =
-  /** A new process with presence in this place. */
+  /** A new process with presence becomes this holder. */
   | { readonly do: "start"; readonly holder: Holder }
-  /** The process ends: killed, closed as a node does it, or its connection just closed. */
+  /** The process ends: killed, stopped as a node stops, or its connection closed. */
   | { readonly do: "kill" | "leave" | "close"; readonly holder: Holder }
-  /** The connection breaks and is made again. */
+  /** The connection breaks and reconnects. */
   | { readonly do: "cut"; readonly holder: Holder }
   | { readonly do: "drop" | "return"; readonly holder: Holder }
-  /** It gives up its presence and keeps its connection. */
+  /** It releases its presence and keeps its connection. */
   | { readonly do: "release"; readonly holder: Holder }
-  /** An operator deletes the presence consumer of a process that is well. */
+  /** An operator deletes the presence consumer of a running process. */
   | { readonly do: "delete-consumer"; readonly holder: Holder }
-  /** `binding`: the n-th that there was in this script. */
+  /** `binding`: index of the binding in this script. */
   | { readonly do: "watch"; readonly asker: Asker; readonly binding: number | null }
   | { readonly do: "ask"; readonly asker: Asker; readonly binding: number; readonly twist: Twist }
   | { readonly do: "asker-drops" | "asker-returns"; readonly asker: Asker };
@@ -64,7 +64,7 @@ function step(random: Random): SessionStep {
   return { do: random.next() < 0.3 ? "asker-drops" : "asker-returns", asker };
 }
 
-/** The script of a seed: the same one for ever. Steps that make no sense where they stand are skipped when it runs. */
+/** Generates the script of a seed. Steps that are impossible when they come are skipped. */
 export function generateSessions(seed: number, random: Random, longest = 36): SessionScript {
   const first: SessionStep[] = HOLDERS.slice(0, random.between(1, 3)).map((holder) => ({
     do: "start",
@@ -74,18 +74,18 @@ export function generateSessions(seed: number, random: Random, longest = 36): Se
   return { seed, steps: [...first, ...Array.from({ length: count }, () => step(random))] };
 }
 
-/** What there is in both worlds: enough to tell which steps are possible. */
+/** Tracks holders, askers and bindings, to decide which steps are possible. */
 export class Cast {
   /** The number of each holder's binding; `null` while its connection is broken. */
   readonly #holders = new Map<Holder, number | null>();
   readonly #away = new Set<Asker>();
-  /** Bindings whose presence was given up or deleted while the connection stands. */
+  /** Bindings whose presence was released or deleted while the connection is open. */
   readonly #without = new Set<number>();
-  /** They have given up their presence for good, and can only end. */
+  /** Holders that released their presence. They can only end. */
   readonly #released = new Set<Holder>();
   #bindings = 0;
 
-  /** Whether the step is possible; then it counts as done. */
+  /** Returns whether the step is possible, and if so records it as done. */
   takes(step: SessionStep): boolean {
     switch (step.do) {
       case "watch":
