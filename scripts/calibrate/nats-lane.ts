@@ -4,7 +4,8 @@ import { messageOf } from "../../src/errors.ts";
 import { MAX_PINGS_OUT, PING_INTERVAL_MS } from "../../src/nats/connection/connection.ts";
 import { ConnectionMonitor } from "../../src/nats/connection/connection-monitor.ts";
 import type { NatsServer } from "../../src/testing/server/types.ts";
-import { startProxy, type TcpProxy } from "../shared/tcp-proxy.ts";
+import type { TcpProxy } from "../shared/proxy-types.ts";
+import { startProxy } from "../shared/tcp-proxy.ts";
 import { waitFor, within } from "../shared/wait.ts";
 import type { NodeName } from "./bucket/operations.ts";
 

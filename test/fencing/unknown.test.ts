@@ -1,6 +1,7 @@
 /** A write without an answer has an unknown outcome: it is reported neither as refused nor as written, and is not repeated. */
 import { describe, expect, test } from "vitest";
-import { startProxy, type TcpProxy } from "../../scripts/shared/tcp-proxy.ts";
+import type { TcpProxy } from "../../scripts/shared/proxy-types.ts";
+import { startProxy } from "../../scripts/shared/tcp-proxy.ts";
 import { FencedStream } from "../../src/fencing.ts";
 import { atEnd } from "../support/at-end.ts";
 import { connection, contents, termOf } from "../support/fencing/terms-and-servers.ts";

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { startProxy, type TcpProxy } from "../../scripts/shared/tcp-proxy.ts";
+import type { TcpProxy } from "../../scripts/shared/proxy-types.ts";
+import { startProxy } from "../../scripts/shared/tcp-proxy.ts";
 import { waitFor, within } from "../../scripts/shared/wait.ts";
 import { leaseSubject, republishSubject, streamName } from "../../src/nats/names.ts";
 import { startNatsServer } from "../../src/testing.ts";

@@ -2,7 +2,8 @@ import { jetstream, jetstreamManager } from "@nats-io/jetstream";
 import { connect, type NatsConnection } from "@nats-io/transport-node";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { isPubAck } from "../../scripts/shared/nats-frames.ts";
-import { startProxy, type TcpProxy } from "../../scripts/shared/tcp-proxy.ts";
+import type { TcpProxy } from "../../scripts/shared/proxy-types.ts";
+import { startProxy } from "../../scripts/shared/tcp-proxy.ts";
 import { waitFor } from "../../scripts/shared/wait.ts";
 import { useNatsServer } from "../support/use-server.ts";
 

@@ -2,7 +2,7 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { connect } from "@nats-io/transport-node";
 import { describe, expect, test } from "vitest";
-import type { TcpProxy } from "../../scripts/shared/tcp-proxy.ts";
+import type { TcpProxy } from "../../scripts/shared/proxy-types.ts";
 import { waitFor, within } from "../../scripts/shared/wait.ts";
 import { leaseSpanMs } from "../../src/election/lease.ts";
 import { atEnd } from "../support/at-end.ts";

@@ -1,7 +1,7 @@
 /** Single messages that are lost or late, and connections that drop and come back. */
 import { setTimeout as pause } from "node:timers/promises";
 import { describe, expect, test } from "vitest";
-import type { Frame } from "../../scripts/shared/tcp-proxy.ts";
+import type { Frame } from "../../scripts/shared/nats-frames.ts";
 import { within } from "../../scripts/shared/wait.ts";
 import { leaseSubject } from "../../src/nats/names.ts";
 import { freshId } from "../support/fresh-id.ts";

@@ -3,7 +3,7 @@
  * answer of `isLeader()` must be right.
  */
 import { describe, expect, test } from "vitest";
-import type { TcpProxy } from "../../scripts/shared/tcp-proxy.ts";
+import type { TcpProxy } from "../../scripts/shared/proxy-types.ts";
 import { waitFor } from "../../scripts/shared/wait.ts";
 import { freshId } from "../support/fresh-id.ts";
 import { type ChildNode, startChildNode } from "../support/node/child-node.ts";

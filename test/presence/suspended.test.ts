@@ -1,6 +1,6 @@
 /** The leader loses its connection: it is suspended at once, and resumes only by a renewal that names the new connection. */
 import { expect, test } from "vitest";
-import type { TcpProxy } from "../../scripts/shared/tcp-proxy.ts";
+import type { TcpProxy } from "../../scripts/shared/proxy-types.ts";
 import { waitFor } from "../../scripts/shared/wait.ts";
 import { freshId } from "../support/fresh-id.ts";
 import { type Operator, operatorOf } from "../support/node/operator.ts";

@@ -2,7 +2,8 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { leaseSubject, republishSubject, statusSubject } from "../../../src/nats/names.ts";
 import type { NatsServer } from "../../../src/testing.ts";
-import type { Frame, TcpProxy } from "../../shared/tcp-proxy.ts";
+import type { Frame } from "../../shared/nats-frames.ts";
+import type { TcpProxy } from "../../shared/proxy-types.ts";
 import type { Namespace } from "../machine/namespace.ts";
 import { CLUSTER_ID } from "../node/messages.ts";
 import type { FaultName } from "./names.ts";

@@ -2,7 +2,7 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { leaseSpanMs } from "../../../src/election/lease.ts";
 import type { Random } from "../../../src/testing/simulation/random.ts";
-import type { TcpProxy } from "../../shared/tcp-proxy.ts";
+import type { TcpProxy } from "../../shared/proxy-types.ts";
 import type { NodeProcess } from "../node/node-process.ts";
 import type { Operator } from "../servers/operator.ts";
 import type { Servers } from "../servers/servers.ts";

@@ -1,6 +1,6 @@
 /** What the presence matrix shares: what stands in the record, who asks about connections, what servers can't do. */
 import { connect, type NatsConnection } from "@nats-io/transport-node";
-import type { Frame } from "../../../scripts/shared/tcp-proxy.ts";
+import type { Frame } from "../../../scripts/shared/nats-frames.ts";
 import { waitFor } from "../../../scripts/shared/wait.ts";
 import { CONNECTIONS_PING, leaseSubject, statusSubject, streamName } from "../../../src/nats/names.ts";
 import type { NatsServer } from "../../../src/testing.ts";

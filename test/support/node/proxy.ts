@@ -1,4 +1,5 @@
-import { startProxy, type TcpProxy } from "../../../scripts/shared/tcp-proxy.ts";
+import type { TcpProxy } from "../../../scripts/shared/proxy-types.ts";
+import { startProxy } from "../../../scripts/shared/tcp-proxy.ts";
 import type { NatsServer } from "../../../src/testing.ts";
 import { atEnd } from "../at-end.ts";
 import type { TestNode } from "./test-node.ts";
