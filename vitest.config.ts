@@ -30,7 +30,7 @@ const config: ViteUserConfig = defineConfig({
           isolate: false,
           // Most of a test is waiting. Each file runs up to three servers; two cores are the least this runs on.
           maxWorkers: 4,
-          testTimeout: 90_000,
+          testTimeout: 200_000,
           hookTimeout: 120_000,
           sequence: { groupOrder: 1 },
         },

@@ -15,7 +15,7 @@ function options(over: Partial<FailoverOptions>): FailoverOptions {
     crashDetection: "presence",
     how: "kill",
     target: "turn",
-    signal: AbortSignal.timeout(80_000),
+    signal: AbortSignal.timeout(180_000),
     onProgress: () => {},
     ...over,
   };

@@ -6,6 +6,7 @@ import { Node } from "../../src/index.ts";
 import { atEnd } from "../support/at-end.ts";
 import { json } from "../support/cli/run-cli.ts";
 import { freshId } from "../support/fresh-id.ts";
+import { LONG, PATIENCE_MS } from "../support/patience.ts";
 import { useNatsServer } from "../support/use-server.ts";
 
 const server = useNatsServer();
@@ -22,10 +23,17 @@ async function candidates(clusterId: string): Promise<Node[]> {
   for (let index = 0; index < CANDIDATES; index++) {
     const connection = connections[index % connections.length];
     if (connection === undefined) throw new Error("four connections were opened");
-    const node = new Node({ clusterId, nodeId: `n${index}`, connection, logger: false, cooldownMs: 100 });
+    const node = new Node({
+      ...LONG,
+      clusterId,
+      nodeId: `n${index}`,
+      connection,
+      logger: false,
+      cooldownMs: 100,
+    });
     atEnd(() => node[Symbol.asyncDispose]());
     await node.start();
-    if (index === 0) await node.campaign({ timeoutMs: 5_000 });
+    if (index === 0) await node.campaign({ timeoutMs: PATIENCE_MS });
     nodes.push(node);
   }
   await waitFor(() => nodes.every((node) => node.leader?.nodeId === "n0"));
@@ -39,14 +47,16 @@ test("among 22 candidates the named one leads next, every time", async () => {
   for (let round = 1; round <= ROUNDS; round++) {
     const next = (leader + 7) % CANDIDATES;
     const target = nodes[next];
-    const leading = target?.campaign({ timeoutMs: 5_000 });
+    const leading = target?.campaign({ timeoutMs: PATIENCE_MS });
     const started = performance.now();
     await nodes[leader]?.stepDown({ to: `n${next}` });
     const term = await leading;
     tookMs.push(performance.now() - started);
     expect(term).toMatchObject({ nodeId: `n${next}`, epoch: round + 1 });
     await waitFor(() => nodes.every((node) => node.epoch === round + 1));
-    expect(nodes.filter((node) => node.isLeader()).map((node) => node.nodeId)).toEqual([`n${next}`]);
+    // A busy event loop makes a leader answer no until it has turned once more.
+    await waitFor(() => target?.isLeader());
+    expect(nodes.filter((node) => node !== target && node.isLeader())).toEqual([]);
     leader = next;
   }
   tookMs.sort((a, b) => a - b);

@@ -129,7 +129,8 @@ describe("a connection that cannot be established", () => {
   });
 
   test("because no server answers: fails at the timeout", async () => {
-    const silent = createServer(() => {});
+    // nats.js does not close the socket of a connection attempt that has timed out.
+    const silent = createServer((socket) => void atEnd(() => socket.destroy()));
     await new Promise<void>((resolve) => silent.listen(0, "127.0.0.1", resolve));
     atEnd(() => silent.close());
     const address = silent.address();

@@ -103,7 +103,7 @@ describe("runWhileLeader()", () => {
     expect(a.events.items.find((event) => event.type === "hook-error")).toMatchObject({ hook: "work" });
   });
 
-  test("whose work throws because it was told to end has not failed", async () => {
+  test("whose work throws because its signal was aborted has not failed", async () => {
     const a = await startLeader(server, { clusterId: freshId(), nodeId: "a" });
     const running = deferred();
     const work = a.node.runWhileLeader(async (term) => {
@@ -118,7 +118,7 @@ describe("runWhileLeader()", () => {
     expect(a.count("hook-error")).toBe(0);
   });
 
-  test("ends with its signal: the work is told, the term goes on", async () => {
+  test("ends with its signal: the work is aborted, the term goes on", async () => {
     const a = await startLeader(server, { clusterId: freshId(), nodeId: "a" });
     const stop = new AbortController();
     const running = deferred<Term>();
@@ -273,7 +273,7 @@ describe("start()", () => {
     await waitFor(() => proxy.connections === 0);
   });
 
-  test("that is stopped meanwhile rejects, and the stop resolves", async () => {
+  test("that is stopped during the wait rejects, and the stop resolves", async () => {
     const proxy = await proxied(server);
     proxy.blackhole(true);
     const a = makeNode(proxy, { clusterId: freshId(), nodeId: "a" });
@@ -366,7 +366,7 @@ describe("a connection that is passed in", () => {
     expect(b.node.epoch).toBe(2);
   });
 
-  test("that pings too slowly for a presence is used without one, and that is said", async () => {
+  test("that pings too slowly for a presence is used without one, with a warning", async () => {
     const connection = await connect({ servers: server.url });
     atEnd(() => connection.close());
     const clusterId = freshId();

@@ -17,7 +17,7 @@ import { useForAll, useNatsServer } from "../support/use-server.ts";
 
 const text = (bytes: Uint8Array): string => new TextDecoder().decode(bytes);
 
-/** Everything a node has said, to people and to programs. */
+/** Everything that a node has logged and emitted. */
 function saidBy(node: TestNode): string {
   return inspect([node.log, node.events.items], { depth: 12, breakLength: Number.POSITIVE_INFINITY });
 }
@@ -130,7 +130,7 @@ describe("a user with too few permissions", () => {
     expect(b.node.epoch).toBe(1);
   });
 
-  test("(reader) never leads, says which subject to allow, and disturbs nobody", async () => {
+  test("(reader) never leads, names the subject to allow, and disturbs no other node", async () => {
     const clusterId = freshId();
     const admin = await startLeader(server, {
       ...QUICK,
@@ -156,7 +156,7 @@ describe("a user with too few permissions", () => {
     expect(reader.count("become-leader")).toBe(0);
   });
 
-  test("(no_presence) leads without a presence, and says so", async () => {
+  test("(no_presence) leads without a presence, with a warning", async () => {
     const clusterId = freshId();
     const a = await startLeader(server, { clusterId, nodeId: "a", user: "no_presence", pass: "p" });
     await a.until(() => a.count("warning") > 0);
@@ -168,7 +168,7 @@ describe("a user with too few permissions", () => {
     expect(status.json()).toMatchObject({ presence: "denied", role: "PRIMARY" });
   });
 
-  test("(no_service) leads without a service, and says so", async () => {
+  test("(no_service) leads without a service, with a warning", async () => {
     const a = await startLeader(server, { clusterId: freshId(), nodeId: "a", user: "no_service", pass: "p" });
     await a.until(() => a.count("warning") > 0);
     expect(saidBy(a)).toMatch(/service/);
@@ -177,7 +177,7 @@ describe("a user with too few permissions", () => {
 });
 
 describe("credentials that are revoked while leading", () => {
-  test("end the term at the deadline, clearly said; the node keeps trying and is back when they are", async () => {
+  test("end the term at the deadline with a clear warning; the node retries and recovers when they are restored", async () => {
     const folder = mkdtempSync(join(tmpdir(), "nats-leader-users-"));
     atEnd(() => rmSync(folder, { recursive: true, force: true }));
     const users = join(folder, "users.conf");
@@ -215,7 +215,7 @@ describe("credentials that are revoked while leading", () => {
 });
 
 describe("a user JWT that its account revokes while leading", () => {
-  test("ends the term at the deadline, clearly said; nobody leads by it any more", async () => {
+  test("ends the term at the deadline with a clear warning; no node leads with it afterwards", async () => {
     const { config, revoked, creds } = operatorMode();
     const folder = mkdtempSync(join(tmpdir(), "nats-leader-jwt-"));
     atEnd(() => rmSync(folder, { recursive: true, force: true }));

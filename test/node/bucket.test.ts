@@ -34,7 +34,7 @@ async function goBucket(maxAgeMs: number): Promise<{ clusterId: string; operator
 }
 
 describe("a bucket made by go-cluster", () => {
-  test("with its max-age of 10 s works: a dead Go leader is outwaited, then replaced with a larger epoch", async () => {
+  test("with its max-age of 10 s works: a dead Go leader is replaced with a larger epoch after its lease has expired", async () => {
     const { clusterId, operator } = await goBucket(10_000);
     await operator.put(goRecord("go-1", 5));
     const before = performance.now();
@@ -129,10 +129,10 @@ test("a bucket of ours has no max-age", async () => {
   expect(config).toMatchObject({ max_age: 0, max_msgs_per_subject: 1 });
 });
 
-/** Servers before 2.10 can't be told where a stream begins. */
+/** Servers before 2.10 do not support a first sequence for a stream. */
 const beginsAnywhere = process.env["NATS_TEST_VERSION"]?.startsWith("2.9.") !== true;
 
-describe.runIf(beginsAnywhere)("a bucket that was made anew by a node that remembers", () => {
+describe.runIf(beginsAnywhere)("a bucket recreated by a node that remembers its epoch", () => {
   async function leaderOfEpoch5(options: Partial<NodeOptions> & { clusterId: string }): Promise<TestNode> {
     const a = await startLeader(server, { ...QUICK, cooldownMs: 0, ...options, nodeId: "a" });
     for (let epoch = 2; epoch <= 5; epoch++) {
@@ -238,7 +238,7 @@ describe("a watch that fails", () => {
   test("by the deletion of its consumer: the next leader is found within 1.5 heartbeats", async () => {
     const clusterId = freshId();
     const operator = await operatorOf(server, clusterId);
-    // A republish that is somebody else's makes the watch use a consumer, on every version.
+    // A republish of another tool makes the watch use a consumer, on every version.
     const republish = { src: `$KV.${bucketName(clusterId)}.>`, dest: "elsewhere.>" };
     await operator.createBucket(0, { republish });
     const a = await startLeader(server, { clusterId, nodeId: "a" });
@@ -307,7 +307,7 @@ describe("an observer", () => {
     await watcher.sees(a);
   });
 
-  test("notices when a leader falls silent, and names nobody then", async () => {
+  test("notices when a leader falls silent, and then reports no leader", async () => {
     const clusterId = freshId();
     const proxy = await proxied(server);
     const a = await startLeader(proxy, { ...QUICK, clusterId, nodeId: "a", crashDetection: "lease" });

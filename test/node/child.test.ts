@@ -29,7 +29,7 @@ test("how a child ended can be awaited, and waiting for its next line ends with 
 test("a child that fails shows its stderr in the error", async () => {
   await using child = spawnChild(echo);
   child.send({ do: "throw" });
-  await expect(child.next((line) => "never" in line)).rejects.toThrow("as told");
+  await expect(child.next((line) => "never" in line)).rejects.toThrow("on demand");
 });
 
 test("disposing kills a frozen child", async () => {

@@ -12,7 +12,7 @@ const oldest = process.env["NATS_TEST_VERSION"]?.startsWith("2.9.") === true;
 
 const cluster = useNatsCluster();
 
-/** The server the leader is connected to, as the lease's record says. */
+/** The server that the leader is connected to, from the lease's record. */
 async function serverOf(clusterId: string): Promise<NatsServer> {
   const session = (await (await operator(clusterId)).record())["session"] as { server_id: string };
   for (const server of cluster.servers) {
@@ -37,14 +37,14 @@ describe.runIf(oldest)("on a server older than 2.9.21", () => {
     expect(a.node.role).toBe("stopped");
   });
 
-  test("a bucket that somebody else made with 3 replicas is refused as well", async () => {
+  test("a bucket that another tool created with 3 replicas is refused, too", async () => {
     const clusterId = freshId();
     await (await operator(clusterId)).createBucket(0, { num_replicas: 3 });
     const a = makeNode({ servers: cluster.urls }, { clusterId, nodeId: "a" });
     await expect(a.start()).rejects.toMatchObject({ code: "SERVER_TOO_OLD" });
   });
 
-  test("replicas: auto settles for one, says why, and leads", async () => {
+  test("replicas: auto uses one replica, warns with the reason, and leads", async () => {
     const clusterId = freshId();
     const a = await startLeader({ servers: cluster.urls }, { clusterId, nodeId: "a" });
     expect(await (await operator(clusterId)).config()).toMatchObject({ num_replicas: 1 });

@@ -36,8 +36,8 @@ describe("one node", () => {
   test("tells what it is before, during and after its life", async () => {
     const a = makeNode(server, { clusterId: freshId(), nodeId: "a" });
     const { node } = a;
-    const nobody = { role: "stopped", leader: null, epoch: 0, connected: false, term: null, service: null };
-    expect(node).toMatchObject(nobody);
+    const stopped = { role: "stopped", leader: null, epoch: 0, connected: false, term: null, service: null };
+    expect(node).toMatchObject(stopped);
     expect(node.isLeader()).toBe(false);
     await a.start();
     expect(node).toMatchObject({ connected: true, service: { name: `cluster_${node.clusterId}` } });
@@ -46,7 +46,7 @@ describe("one node", () => {
     expect(node.term).toBe(term);
     await a.leads();
     await node.stop();
-    expect(node).toMatchObject(nobody);
+    expect(node).toMatchObject(stopped);
     expect(node.isLeader()).toBe(false);
   });
 
@@ -200,7 +200,7 @@ describe("several nodes", () => {
 });
 
 describe("the cooldown", () => {
-  test("keeps a node that stepped down from leading, even when nobody else is there", async () => {
+  test("keeps a node that stepped down from leading, even without another candidate", async () => {
     const a = await startLeader(server, { clusterId: freshId(), nodeId: "a", cooldownMs: 800 });
     await a.becomes();
     const before = performance.now();
@@ -210,7 +210,7 @@ describe("the cooldown", () => {
     expect(a.node.epoch).toBe(2);
   });
 
-  test("is leaseTtlMs unless said otherwise", async () => {
+  test("is leaseTtlMs by default", async () => {
     const a = await startLeader(server, { clusterId: freshId(), nodeId: "a", ...QUICK });
     await a.becomes();
     const before = performance.now();

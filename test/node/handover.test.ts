@@ -1,4 +1,4 @@
-/** Giving leadership up: in order, to whom it is wanted, and never to nobody by mistake. */
+/** Handing leadership over: in order, to the named successor, and never to a node that cannot take it. */
 import { describe, expect, test } from "vitest";
 import { deferred } from "../../scripts/shared/wait.ts";
 import { freshId } from "../support/fresh-id.ts";
@@ -83,7 +83,7 @@ describe("work that stops slowly, for longer than the TTL", () => {
     gate.resolve();
   });
 
-  test("ends at the deadline when the network is gone meanwhile", async () => {
+  test("ends at the deadline when the network is lost during it", async () => {
     const proxy = await proxied(server);
     const gate = deferred();
     const a = await startLeader(

@@ -94,7 +94,7 @@ describe("a slow hook", () => {
     },
   );
 
-  test("for changes of leader is told the newest only, when several came meanwhile", async () => {
+  test("for changes of leader gets the newest only, when several occurred during a slow hook", async () => {
     const clusterId = freshId();
     const a = await startLeader(server, { clusterId, nodeId: "a", cooldownMs: 0 });
     const gate = deferred();

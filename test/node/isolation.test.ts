@@ -41,7 +41,7 @@ async function scene(crashDetection: "lease" | "presence", options = {}): Promis
   return { clusterId, proxy, leader, follower, heard };
 }
 
-/** When the leader was last heard to renew, and when the other became leader. */
+/** When the leader's last renewal was received, and when the other became leader. */
 async function takenOver({ follower, heard }: Scene): Promise<{ lastRenewalMs: number; becameMs: number }> {
   const become = await follower.called("onBecomeLeader");
   const renewals = heard.items.filter((write) => write.record?.["node_id"] === "leader");
@@ -53,7 +53,7 @@ describe.each(MODES)("a leader that is cut off (crashDetection: %s)", (crashDete
     ["both ways", (proxy: TcpProxy) => proxy.blackhole(true)],
     ["for requests only", (proxy: TcpProxy) => proxy.toServer("drop")],
     ["for responses only", (proxy: TcpProxy) => proxy.toClient("drop")],
-  ])("%s stops by its own deadline, and nobody takes over before W", async (_, cut) => {
+  ])("%s stops by its own deadline, and no node takes over before W", async (_, cut) => {
     const all = await scene(crashDetection);
     const { leader, follower, proxy, heard } = all;
     const overlapped = overlaps(leader, follower);
@@ -66,7 +66,7 @@ describe.each(MODES)("a leader that is cut off (crashDetection: %s)", (crashDete
     // S after the last renewal whose answer came, which cannot have been sent after the cut.
     expect(performance.now() - lastHeardMs).toBeGreaterThan(600);
     const { lastRenewalMs, becameMs } = await takenOver(all);
-    // A margin of 20 for the two ways the renewal was heard of: here and in the follower.
+    // A margin of 20: this test and the follower receive the renewal at different moments.
     expect(becameMs - lastRenewalMs).toBeGreaterThanOrEqual(QUICK.leaseTtlMs - 20);
     expect(overlapped()).toBe(0);
     expect(follower.node.epoch).toBe(2);
@@ -75,7 +75,7 @@ describe.each(MODES)("a leader that is cut off (crashDetection: %s)", (crashDete
     expect(leader.count("become-leader")).toBe(1);
   });
 
-  test("leads again when it is back, with a larger epoch, when nobody else has come", async () => {
+  test("leads again with a larger epoch after its return, if no other node leads", async () => {
     const proxy = await proxied(server);
     const a = await startLeader(proxy, { ...QUICK, clusterId: freshId(), nodeId: "a", crashDetection });
     proxy.blackhole(true);
@@ -98,7 +98,7 @@ describe.each(MODES)("a leader that is cut off (crashDetection: %s)", (crashDete
     expect([a.count("become-leader"), a.count("lose-leadership")]).toEqual([1, 1]);
   });
 
-  test("whose late renewals reach the server after all resurrects nobody", async () => {
+  test("whose late renewals still reach the server does not revive its term", async () => {
     const all = await scene(crashDetection);
     const { leader, follower, proxy, clusterId } = all;
     const operator = await operatorOf(server, clusterId);
@@ -115,7 +115,7 @@ describe.each(MODES)("a leader that is cut off (crashDetection: %s)", (crashDete
 });
 
 test("a takeover does not wait for a leader whose renewals arrive but whose answers don't", async () => {
-  // The other half of "responses only": while the leader still renews, nobody may take over.
+  // The other half of "responses only": while the leader still renews, no node may take over.
   const all = await scene("lease", { leaseTtlMs: 3000 });
   const { leader, follower, proxy, heard } = all;
   proxy.filterToClient((frame) => !frame.text.includes('"stream":'));

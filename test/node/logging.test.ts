@@ -72,7 +72,7 @@ describe("a passed-in logger", () => {
     }
   });
 
-  test("is told of a loss, of a suspension and of a disconnect at level warn", async () => {
+  test("gets losses, suspensions and disconnects at level warn", async () => {
     const proxy = await proxied(server);
     const a = await startLeader(proxy, { ...QUICK, clusterId: freshId(), nodeId: "a" });
     proxy.refuse(true);
@@ -191,7 +191,7 @@ describe("secrets", () => {
         said.push(await a.node.stepDown().catch((error: unknown) => error));
         said.push(await a.node.campaign({ timeoutMs: 50 }).catch((error: unknown) => error));
         await a.node.stop();
-        said.push(await a.node.start().catch((error: unknown) => error)); // nobody answers
+        said.push(await a.node.start().catch((error: unknown) => error)); // no server answers
         said.push(
           await makeNode(own, { clusterId, nodeId: "b" })
             .start()

@@ -96,7 +96,7 @@ describe("a request that is lost", () => {
     expect(a.count("become-leader")).toBe(1);
   });
 
-  test("an acquiring write that is applied after the node has stopped is nobody's lease for longer than W", async () => {
+  test("an acquiring write that is applied after the node has stopped holds the lease no longer than W", async () => {
     const clusterId = freshId();
     const proxy = await proxied(server);
     const taking = proxy.takeNextToServer(writes(clusterId));
@@ -127,7 +127,7 @@ describe("a connection that drops and comes back", () => {
     expect([a.count("become-leader"), a.count("lose-leadership"), a.count("suspended")]).toEqual([1, 0, 0]);
   });
 
-  test("suspends the term (crashDetection: presence) until a renewal has said so, and does not end it", async () => {
+  test("suspends the term (crashDetection: presence) until a renewal is acknowledged, and does not end it", async () => {
     const proxy = await proxied(server);
     const a = await startLeader(proxy, { clusterId: freshId(), nodeId: "a" });
     const { term } = a.node;

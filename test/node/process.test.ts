@@ -14,7 +14,7 @@ const server = useNatsServer();
 const MODES = ["lease", "presence"] as const;
 
 describe.each(MODES)("a leader frozen by SIGSTOP (crashDetection: %s)", (crashDetection) => {
-  test("past its span does not lead on its first look after SIGCONT, before any timer ran", async () => {
+  test("past its span does not lead at its first isLeader() after SIGCONT, before any timer ran", async () => {
     const clusterId = freshId();
     const leaseTtlMs = 2000;
     const frozen = await startChildNode(server, { leaseTtlMs, clusterId, nodeId: "frozen", crashDetection });
@@ -57,7 +57,7 @@ describe.each(MODES)("a leader frozen by SIGSTOP (crashDetection: %s)", (crashDe
     expect(other.types()).toEqual(["started", "leader-change"]);
   });
 
-  test("and cut off meanwhile does not lead on its first look, though its span is not over", async () => {
+  test("and cut off does not lead at its first isLeader(), although its span is not over", async () => {
     const clusterId = freshId();
     const proxy = await proxied(server);
     const leaseTtlMs = 5000;
@@ -70,7 +70,7 @@ describe.each(MODES)("a leader frozen by SIGSTOP (crashDetection: %s)", (crashDe
     frozen.child.kill("SIGSTOP");
     proxy.cut();
     if (crashDetection === "presence") {
-      // The server saw the connection close: nobody waits for the lease.
+      // The server has seen the connection close: the lease is not waited for.
       expect((await other.becomes(2000)).epoch).toBe(2);
     }
     await pause(600);
@@ -82,7 +82,7 @@ describe.each(MODES)("a leader frozen by SIGSTOP (crashDetection: %s)", (crashDe
       expect(await frozen.next("lose-ended")).toMatchObject({ epoch: 1, reason: "superseded" });
       await other.leads();
     } else {
-      // Nobody may have taken over yet, so it may carry on.
+      // No other node can have taken over yet, so it may continue.
       expect(spun).toMatchObject({ before: true, after: true });
       await frozen.next("reconnected");
       expect((await frozen.leads()).epoch).toBe(1);
@@ -102,7 +102,7 @@ describe("a leader killed by SIGKILL", () => {
     expect((await other.becomes()).epoch).toBe(2);
   });
 
-  test("is outwaited when it has none, and the next epoch is larger also for a node that comes fresh", async () => {
+  test("is replaced after its lease when it has none, and the next epoch is larger also for a new node", async () => {
     const clusterId = freshId();
     const dead = await startChildNode(server, {
       ...QUICK,
@@ -162,7 +162,7 @@ describe("a leader that is asked to end by SIGTERM", () => {
   });
 });
 
-test("a leader whose event loop is blocked past its span does not lead when it looks, and says so afterwards", async () => {
+test("a leader whose event loop is blocked past its span does not lead at its next isLeader(), and warns afterwards", async () => {
   const clusterId = freshId();
   const blocked = await startChildNode(server, {
     ...QUICK,

@@ -23,7 +23,7 @@ function foreign(nodeId: string, epoch: number, over: object = {}): object {
 }
 
 describe("a record with this node's id and another incarnation", () => {
-  test("does not promote it: the lease is outwaited like anybody's", async () => {
+  test("does not promote it: it waits for the lease to expire, as any other node does", async () => {
     const { clusterId, operator } = await usedBucket();
     await operator.put(foreign("a", 7));
     const before = performance.now();
@@ -82,7 +82,7 @@ test("of two nodes with the same id one leads, and the other warns and names bot
 
 describe("a step-down never touches a successor's lease", () => {
   test.each(["lease", "presence"] as const)(
-    "when the leader was cut off meanwhile (crashDetection: %s)",
+    "when the leader was cut off at that time (crashDetection: %s)",
     async (crashDetection) => {
       const clusterId = freshId();
       const proxy = await proxied(server);
@@ -124,7 +124,7 @@ describe("garbage in the key", () => {
     ["an empty value", ""],
     ["a record without an epoch", '{"node_id":"x","acquired_at":1}'],
     ["an epoch that is no number", '{"node_id":"x","epoch":"7","acquired_at":1}'],
-  ])("%s is outwaited, then replaced with a larger epoch", async (_, value) => {
+  ])("%s is replaced with a larger epoch after its lease has expired", async (_, value) => {
     const { clusterId, operator } = await usedBucket();
     const revision = await operator.put(value);
     const before = performance.now();
@@ -206,7 +206,7 @@ describe("an operator", () => {
     await a.start();
     await a.next("become-leader", ({ term }) => term.epoch === 2);
     const operator = await operatorOf(server, clusterId);
-    proxy.blackhole(true); // or it would make the bucket anew itself
+    proxy.blackhole(true); // or it would recreate the bucket itself
     await operator.deleteBucket();
     await operator.createBucket(0);
     proxy.blackhole(false);

@@ -1,4 +1,4 @@
-/** What docs/operations.md says of a bucket that is lost, and of a backup that is restored, tried. */
+/** The procedures of docs/operations.md for a lost bucket and for a restored backup. */
 import { expect, test } from "vitest";
 import { waitFor } from "../../scripts/shared/wait.ts";
 import { FencedStream } from "../../src/fencing.ts";
@@ -22,7 +22,7 @@ async function nextEpoch(clusterId: string): Promise<number> {
   return (await node.campaign({ signal: AbortSignal.timeout(15_000) })).epoch;
 }
 
-/** As many terms, and nobody runs. */
+/** Runs that many terms, then stops every node. */
 async function terms(clusterId: string, count: number): Promise<number> {
   let epoch = 0;
   for (let term = 0; term < count; term++) epoch = await nextEpoch(clusterId);
@@ -43,7 +43,7 @@ async function fencedWrite({ connection, clusterId }: Operator, epoch: number): 
   }
 }
 
-test("a bucket lost while no node runs: epochs begin anew, a fence (2.11 and later) refuses them, and a record put in goes above", async () => {
+test("a bucket lost while no node runs: epochs restart, a fence (2.11 and later) refuses them, and a record that is put there raises them", async () => {
   const clusterId = freshId();
   const operator = await operatorOf(server, clusterId);
   expect(await terms(clusterId, 4)).toBe(4);
@@ -64,7 +64,7 @@ test("a bucket lost while no node runs: epochs begin anew, a fence (2.11 and lat
   if (fences) await fencedWrite(operator, 5);
 });
 
-test("an empty bucket that an operator makes begins where the record put into it says", async () => {
+test("an empty bucket that an operator creates starts at the epoch of the record put into it", async () => {
   const clusterId = freshId();
   const operator = await operatorOf(server, clusterId);
   await operator.createBucket(0); // as `nats kv add KV_CLUSTER_<id> --history 1` does
@@ -87,7 +87,7 @@ test("an old backup while no node runs puts epochs back; a record with the large
   expect(await nextEpoch(clusterId)).toBe(6);
 });
 
-test("an old backup restored under running nodes ends the term; those that remember go on above it, and say so", async () => {
+test("an old backup restored under running nodes ends the term; nodes that remember a larger epoch continue above it, with a warning", async () => {
   const clusterId = freshId();
   const operator = await operatorOf(server, clusterId);
   await terms(clusterId, 1);
@@ -98,7 +98,7 @@ test("an old backup restored under running nodes ends the term; those that remem
   await b.sees(a);
   expect(a.node.epoch).toBe(5);
   await operator.deleteBucket();
-  // Nodes make the bucket anew at once: whoever restores under them has to be quicker, or finds it in use.
+  // Nodes recreate the bucket at once: a restore under running nodes must be quicker, or it finds the name in use.
   await restore(operator, backup).catch(() => {});
   expect(await a.next("lose-leadership")).toMatchObject({ term: { epoch: 5 } });
   const [next] = await settled([a, b], 5, 15_000);

@@ -51,7 +51,7 @@ describe.each(MODES)("a server that is gone (crashDetection: %s)", (crashDetecti
     expect(a.calls("onLoseLeadership")).toMatchObject([{ reason: "stopped" }]);
   });
 
-  test("and back before the deadline keeps its term, and nobody takes over meanwhile", async () => {
+  test("and back before the deadline keeps its term, and no node takes over", async () => {
     const server = await ownServer();
     const clusterId = freshId();
     const shared = { leaseTtlMs: 10_000, clusterId, crashDetection };

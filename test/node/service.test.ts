@@ -107,7 +107,7 @@ describe("stepdown", () => {
     await settled([b, a], 1);
   });
 
-  test("twice at once: one is done, the other is told that there is nothing to do", async () => {
+  test("twice at once: one succeeds, the other is refused because this node no longer leads", async () => {
     const { b, a, nc, clusterId } = await pair();
     const subject = `cluster_${clusterId}.control.a.stepdown`;
     const answers = await Promise.all([ask(nc, subject), ask(nc, subject)]);

@@ -1,6 +1,6 @@
 /**
- * Around one run of the real-server tests: finds the nats-server that all of them use, says which one it is, and fails
- * the run when it left a process behind.
+ * Before the real-server tests: finds the nats-server that they use, prints its version, and compiles the programs that they start.
+ * Afterwards: fails the run if it left a process behind.
  */
 import { randomUUID } from "node:crypto";
 import { readdirSync, readFileSync, rmSync } from "node:fs";
@@ -32,14 +32,14 @@ export async function setup(): Promise<void> {
 export async function teardown(): Promise<void> {
   rmSync(compiled, { recursive: true, force: true });
   const mark = `${runMark}=${process.env[runMark]}`;
-  // Workers and watchdogs of the last file may be on their way out.
+  // Workers and watchdogs of the last file may still be exiting.
   const gone = await waitFor(() => marked(mark).length === 0, { timeoutMs: 3000, intervalMs: 100 }).catch(
     () => false,
   );
   if (gone) return;
   const left = marked(mark);
   for (const { pid } of left) process.kill(pid, "SIGKILL");
-  process.exitCode = 1; // vitest only logs what a teardown throws
+  process.exitCode = 1; // vitest only logs an error of a teardown
   throw new Error(
     `processes left behind by the tests:\n${left.map((p) => `  ${p.pid} ${p.command}`).join("\n")}`,
   );
@@ -50,7 +50,7 @@ interface LeftProcess {
   readonly command: string;
 }
 
-/** The processes that inherited this run's mark, whoever their parent is by now; vitest's own workers apart. */
+/** The processes that inherited this run's mark, except vitest's workers. The mark survives a change of parent. */
 function marked(mark: string): LeftProcess[] {
   if (process.platform !== "linux") return [];
   const found: LeftProcess[] = [];
@@ -62,7 +62,7 @@ function marked(mark: string): LeftProcess[] {
       const command = readFileSync(`/proc/${pid}/cmdline`, "utf8").replaceAll("\0", " ").trim();
       if (!/[\\/]vitest[\\/]dist[\\/]workers[\\/]/.test(command)) found.push({ pid, command });
     } catch {
-      // it ended while it was looked at, or is another user's
+      // it has ended, or belongs to another user
     }
   }
   return found;

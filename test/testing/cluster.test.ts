@@ -1,8 +1,9 @@
 import { jetstream, jetstreamManager } from "@nats-io/jetstream";
 import { connect } from "@nats-io/transport-node";
-import { expect, onTestFinished, test } from "vitest";
+import { expect, test } from "vitest";
 import { waitFor } from "../../scripts/shared/wait.ts";
 import { openServers, startNatsCluster } from "../../src/testing.ts";
+import { atEnd } from "../support/at-end.ts";
 import { testVersion } from "../support/testing/fake-servers.ts";
 
 test("three servers form a cluster that accepts replicated streams at once and survives the stop of one", async () => {
@@ -10,12 +11,12 @@ test("three servers form a cluster that accepts replicated streams at once and s
     ...testVersion,
     config: (index) => `server_tags: [member-${index}]`,
   });
-  onTestFinished(async () => cluster.dispose());
+  atEnd(async () => cluster.dispose());
   expect(cluster.servers.map((server) => server.name)).toEqual([1, 2, 3].map((n) => `${cluster.name}-${n}`));
   expect(new Set(openServers())).toEqual(new Set(cluster.servers));
 
   const nc = await connect({ servers: cluster.urls, maxReconnectAttempts: -1, reconnectTimeWait: 50 });
-  onTestFinished(async () => nc.close());
+  atEnd(async () => nc.close());
   const manager = await jetstreamManager(nc);
   await manager.streams.add({ name: "KEPT", subjects: ["kept"], num_replicas: 3 });
   const publish = async (text: string): Promise<unknown> =>

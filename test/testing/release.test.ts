@@ -3,10 +3,11 @@ import { readdir, readFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
-import { expect, onTestFinished, test } from "vitest";
+import { expect, test } from "vitest";
 import { type RunCommand, runCommand } from "../../src/system/run-command.ts";
 import { type FetchBytes, fetchBytes } from "../../src/testing/server/find/fetch-bytes.ts";
 import { createFinder } from "../../src/testing/server/find/find.ts";
+import { atEnd } from "../support/at-end.ts";
 import { emptyWorld, fakeServer, tempDir } from "../support/testing/fake-servers.ts";
 
 const FOLDER = "nats-server-v2.15.1-linux-amd64";
@@ -57,12 +58,14 @@ test("a download fails if the host accepts and does not answer, and on a status 
     if (request.url !== "/silent") response.writeHead(404).end();
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  onTestFinished(() => {
+  atEnd(() => {
     server.closeAllConnections();
     server.close();
   });
   const base = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   const limits = { headersMs: 100, totalMs: 5000 };
   await expect(fetchBytes(`${base}/silent`, limits)).rejects.toThrow(/did not answer within 100 ms/);
-  await expect(fetchBytes(`${base}/missing`, limits)).rejects.toThrow(/answered 404/);
+  await expect(fetchBytes(`${base}/missing`, { headersMs: 15_000, totalMs: 15_000 })).rejects.toThrow(
+    /answered 404/,
+  );
 });

@@ -3,23 +3,24 @@ import { createServer } from "node:net";
 import { dirname, join } from "node:path";
 import { jetstream, jetstreamManager } from "@nats-io/jetstream";
 import { connect, type NatsConnection } from "@nats-io/transport-node";
-import { expect, onTestFinished, test } from "vitest";
+import { expect, test } from "vitest";
 import { waitFor } from "../../scripts/shared/wait.ts";
 import { isPortFree } from "../../src/testing/server/run/ports.ts";
 import { readInfo } from "../../src/testing/server/run/probe.ts";
 import { withNewPorts } from "../../src/testing/server/run/start.ts";
 import { type NatsServer, type NatsServerOptions, openServers, startNatsServer } from "../../src/testing.ts";
+import { atEnd } from "../support/at-end.ts";
 import { fakeServer, inContainers, isGone, tempDir, testVersion } from "../support/testing/fake-servers.ts";
 
 async function startOne(options: NatsServerOptions = {}): Promise<NatsServer> {
   const server = await startNatsServer({ ...testVersion, ...options });
-  onTestFinished(async () => server.dispose());
+  atEnd(async () => server.dispose());
   return server;
 }
 
 async function client(server: NatsServer): Promise<NatsConnection> {
   const nc = await connect({ servers: server.url, reconnect: false });
-  onTestFinished(async () => nc.close());
+  atEnd(async () => nc.close());
   return nc;
 }
 
@@ -122,7 +123,7 @@ test("additional configuration is applied, and JetStream can be disabled", async
   const config = "max_payload: 4242\nauthorization { user: u, password: p }";
   const server = await startOne({ jetstream: false, config, name: "given" });
   const nc = await connect({ servers: server.url, user: "u", pass: "p" });
-  onTestFinished(async () => nc.close());
+  atEnd(async () => nc.close());
   expect(nc.info).toMatchObject({ server_name: "given", max_payload: 4242 });
   expect(nc.info?.jetstream ?? false).toBe(false);
   await expect(connect({ servers: server.url, reconnect: false })).rejects.toThrow(/authorization/i);
@@ -165,7 +166,7 @@ test("a port that another process has taken causes a retry with new ports, five 
 async function occupied(): Promise<number> {
   const other = createServer();
   await new Promise<void>((resolve) => other.listen(0, "0.0.0.0", resolve));
-  onTestFinished(async () => new Promise<void>((resolve) => other.close(() => resolve())));
+  atEnd(async () => new Promise<void>((resolve) => other.close(() => resolve())));
   const address = other.address();
   return typeof address === "object" && address !== null ? address.port : 0;
 }

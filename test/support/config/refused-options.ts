@@ -3,10 +3,10 @@ import { ClusterError } from "../../../src/errors.ts";
 
 export const MINIMAL: NodeOptions = { clusterId: "c", nodeId: "a", servers: "nats://127.0.0.1:4222" };
 
-/** Has the shape of a seed and is none. */
+/** Has the form of a seed but is not valid. */
 export const FAKE_SEED: string = `SU${"A".repeat(56)}`;
 
-/** The refusal of these options; throws when they are accepted. */
+/** The error that these options cause; throws if they are accepted. */
 export function errorOf(options: unknown): ClusterError {
   try {
     resolveOptions(options as NodeOptions);
@@ -17,7 +17,7 @@ export function errorOf(options: unknown): ClusterError {
   throw new Error("the options were accepted");
 }
 
-/** The problems in the refusal, one each. */
+/** The lines of that error, one per problem. */
 export function linesOf(options: unknown): string[] {
   const [title, ...lines] = errorOf(options).message.split("\n");
   if (title !== "invalid node options:") throw new Error(`unexpected first line: ${title}`);

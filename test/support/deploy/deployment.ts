@@ -23,7 +23,7 @@ export interface Run {
 export class Deployment {
   readonly state: string;
   readonly portBase: number;
-  /** Called with each line of a command, as it says it. */
+  /** Called with each line of output of a command, as it is printed. */
   heard: (line: string) => void = () => {};
 
   private constructor(state: string, portBase: number) {

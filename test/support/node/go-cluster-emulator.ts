@@ -7,7 +7,7 @@
  *  - epoch: of the record last seen, plus one; 1 when it has seen none, also when others led before
  *  - a follower tries at the watch's first word, at every delete that the watch shows, and at every heartbeat
  *  - a heartbeat that fails is only logged: it stays leader until the watch shows another's record
- *  - a record under its own node id makes it leader, whoever wrote it
+ *  - a record under its own node id makes it leader, even if another node wrote it
  *  - step-down: a cooldown key, then a delete of whatever is there; `stop()` releases nothing
  */
 import { type KV, Kvm, type KvWatchEntry } from "@nats-io/kv";
@@ -111,7 +111,7 @@ export class GoClusterPeer {
 
   async #watch(): Promise<void> {
     const watch = await this.#kv.watch({ key: LEASE_KEY });
-    // Go's watch says when it has shown what is there; an empty key is that at once.
+    // Go's watch marks the end of the initial values; for an empty key that mark comes at once.
     let initialised = (await this.#get(LEASE_KEY)) === null;
     if (initialised) await this.#tryAcquire();
     void (async () => {

@@ -1,17 +1,17 @@
-/** What an operator, a Go node or an attacker does to the bucket, with plain NATS and none of this library's rules. */
+/** Acts on the bucket as an operator, a Go node or an attacker would: with plain NATS, outside of this library's rules. */
 import { connect, headers, type NatsConnection } from "@nats-io/transport-node";
 import { bucketName, leaseSubject, republishSubject, streamName } from "../../../src/nats/names.ts";
 import { atEnd } from "../at-end.ts";
 import { Recorder } from "../recorder.ts";
 
-/** What stands under the key. */
+/** The key's last message. */
 export interface Stored {
   readonly seq: number;
   readonly value: string;
   readonly headers: string;
 }
 
-/** A committed write of the lease, as it was heard of. */
+/** A committed write of the lease, as the republish reported it. */
 export interface HeardWrite {
   readonly atMs: number;
   readonly revision: number;
@@ -38,13 +38,13 @@ export class Operator {
     return json;
   }
 
-  /** Writes over whatever is there. Returns the revision. */
+  /** Overwrites the key without a condition. Returns the revision. */
   async put(value: string | object): Promise<number> {
     const data = typeof value === "string" ? value : JSON.stringify(value);
     return this.#publish(data);
   }
 
-  /** As go-cluster's step-down and `nats kv del` do it: a marker without any of our headers. */
+  /** Writes a delete marker without headers of this library, as go-cluster's step-down and `nats kv del` do. */
   async del(operation: "DEL" | "PURGE" = "DEL"): Promise<number> {
     const extra: [string, string][] = [["KV-Operation", operation]];
     if (operation === "PURGE") extra.push(["Nats-Rollup", "sub"]);
@@ -92,7 +92,7 @@ export class Operator {
     return (await this.api(`STREAM.INFO.${streamName(this.clusterId)}`))["config"] as Json;
   }
 
-  /** Makes the bucket as go-cluster's `CreateKeyValue(KeyValueConfig{Bucket, TTL, History: 1})` does. */
+  /** Creates the bucket as go-cluster's `CreateKeyValue(KeyValueConfig{Bucket, TTL, History: 1})` does. */
   async createBucket(maxAgeMs: number, over: object = {}): Promise<void> {
     const nanos = 1_000_000;
     const windowMs = maxAgeMs > 0 ? Math.min(maxAgeMs, 120_000) : 120_000;
@@ -131,7 +131,7 @@ export class Operator {
     return (answer["consumers"] ?? []) as string[];
   }
 
-  /** Hears of every committed write from now on. For buckets that our nodes made. */
+  /** Records every committed write from now on. Needs a bucket with republish, which nodes of this library create. */
   async hear(): Promise<Recorder<HeardWrite>> {
     const heard = new Recorder<HeardWrite>();
     this.connection.subscribe(republishSubject(this.clusterId), {
@@ -152,7 +152,7 @@ export class Operator {
   }
 }
 
-/** An operator of this cluster, with a connection of its own that ends with the test. */
+/** An operator of this cluster. Its connection is closed when the test ends. */
 export async function operatorOf(
   server: { readonly url: string | string[] },
   clusterId: string,

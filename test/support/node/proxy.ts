@@ -4,14 +4,14 @@ import type { NatsServer } from "../../../src/testing.ts";
 import { atEnd } from "../at-end.ts";
 import type { TestNode } from "./test-node.ts";
 
-/** A proxy in front of the server that ends with the test. */
+/** A proxy in front of the server, closed when the test ends. */
 export async function proxied(server: NatsServer): Promise<TcpProxy> {
   const proxy = await startProxy({ target: { port: server.port } });
   atEnd(() => proxy.close());
   return proxy;
 }
 
-/** Looks all the time, so that a moment of two leaders can't hide. Returns the longest overlap, in looks. */
+/** Samples every 2 ms how many of these nodes lead. Returns a function that counts the samples with two or more leaders. */
 export function overlaps(...nodes: TestNode[]): () => number {
   let seen = 0;
   const timer = setInterval(() => {

@@ -1,6 +1,6 @@
 /**
- * A node under test: everything it says is kept, and whatever it does is held against the invariants that every test
- * shares. It is stopped at the end of the test.
+ * A node under test: records its events, hook calls and log lines, and checks the invariants that hold in every test. It is
+ * stopped when the test ends.
  */
 import { expect } from "vitest";
 import { deferred, within } from "../../../scripts/shared/wait.ts";
@@ -22,7 +22,7 @@ export const CALM = { leaseTtlMs: 3000 } as const;
 /** The shortest lease there is, for tests that wait it out: S = 750, a heartbeat every 300. */
 export const QUICK = { leaseTtlMs: 1000 } as const;
 
-/** How late a busy machine may be to say what its clocks have made true already. */
+/** How late a busy machine may report what its clocks have already decided. */
 export const LATE_MS = 400;
 
 export interface LogLine {
@@ -66,7 +66,7 @@ export class TestNode {
   readonly hooks: Recorder<HookCall> = new Recorder<HookCall>();
   readonly log: LogLine[] = [];
   readonly #witness: Witness;
-  readonly #looks = new Set<() => void>();
+  readonly #checks = new Set<() => void>();
   #running: HookCall | null = null;
   #unlost = 0;
   #reading: Promise<void> = Promise.resolve();
@@ -104,7 +104,7 @@ export class TestNode {
     for await (const event of stream) {
       this.#judge(event);
       this.events.push(event);
-      for (const look of [...this.#looks]) look();
+      for (const check of [...this.#checks]) check();
     }
   }
 
@@ -125,7 +125,7 @@ export class TestNode {
     return (await this.next("become-leader", undefined, timeoutMs)).term;
   }
 
-  /** Resolves as soon as `holds`, which is looked at after every event of this node. */
+  /** Resolves as soon as `holds` is true; it is evaluated after every event of this node. */
   async until(holds: () => boolean, timeoutMs?: number): Promise<void> {
     await when([this], holds, timeoutMs);
   }
@@ -136,9 +136,9 @@ export class TestNode {
   }
 
   /** Calls back after every event. Returns the cancellation. */
-  onEvent(look: () => void): () => void {
-    this.#looks.add(look);
-    return () => void this.#looks.delete(look);
+  onEvent(check: () => void): () => void {
+    this.#checks.add(check);
+    return () => void this.#checks.delete(check);
   }
 
   /** Resolves when this node sees that one lead. */
@@ -245,7 +245,7 @@ export function makeNode(
   return new TestNode({ ...CALM, ...where, ...options }, hooks);
 }
 
-/** A node that takes part, whoever leads. */
+/** A started node, leader or follower. */
 export async function startNode(
   place: Place,
   options: Omit<NodeOptions, "servers" | "connection">,
@@ -265,10 +265,10 @@ export async function startLeader(
   return node;
 }
 
-/** What nodes answer can also change without an event: a deadline passes, the loop has turned again. */
-const LOOK_EVERY_MS = 20;
+/** A node's answers can change without an event: a deadline passes, the event loop turns. */
+const CHECK_EVERY_MS = 20;
 
-/** Resolves as soon as `holds`, which is looked at after every event of any of these nodes and from time to time. */
+/** Resolves as soon as `holds` is true; it is evaluated after every event of these nodes and every 20 ms. */
 export async function when(
   nodes: readonly TestNode[],
   holds: () => boolean,
@@ -279,7 +279,7 @@ export async function when(
     if (holds()) found.resolve();
   };
   const cancels = nodes.map((node) => node.onEvent(look));
-  const timer = setInterval(look, LOOK_EVERY_MS);
+  const timer = setInterval(look, CHECK_EVERY_MS);
   try {
     look();
     const message = (): string =>

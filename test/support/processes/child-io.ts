@@ -5,7 +5,7 @@
 import { writeSync } from "node:fs";
 import { createInterface } from "node:readline";
 
-/** Reports to the parent. Written before it returns: what was said before a SIGKILL arrives. */
+/** Reports to the parent. Synchronous: a report that was made before a SIGKILL arrives. */
 export function say(report: object): void {
   writeSync(1, `${JSON.stringify(report)}\n`);
 }

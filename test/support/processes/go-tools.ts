@@ -5,9 +5,9 @@ import { runCommand } from "../../../src/system/run-command.ts";
 import { cacheDir } from "../../../src/testing/server/find/cache.ts";
 
 const BUILD_MS = 240_000;
-const LOOK_MS = 30_000;
+const QUERY_MS = 30_000;
 
-/** A program, or one line that says why there is none: for the name of a skipped test. */
+/** A program, or one line with the reason why it is missing, for the name of a skipped test. */
 export type Tool = { readonly path: string } | { readonly missing: string };
 
 export interface GoTool {
@@ -29,8 +29,8 @@ export async function goTool(tool: GoTool): Promise<Tool> {
     await mkdir(folder, { recursive: true });
     const dir = await mkdtemp(join(folder, ".making-"));
     try {
-      // Says in a moment, instead of after a long build, that the module can't be had.
-      await go(["list", "-m", `${tool.module}@${tool.version}`], dir, LOOK_MS);
+      // Fails at once, instead of after a long build, when the module is not available.
+      await go(["list", "-m", `${tool.module}@${tool.version}`], dir, QUERY_MS);
       await rename(await build(tool, dir), path);
     } finally {
       await rm(dir, { recursive: true, force: true, maxRetries: 5 });
@@ -47,7 +47,7 @@ async function build(tool: GoTool, dir: string): Promise<string> {
     return join(dir, tool.name);
   }
   await writeFile(join(dir, "main.go"), tool.build.main);
-  await go(["mod", "init", "harness"], dir, LOOK_MS);
+  await go(["mod", "init", "harness"], dir, QUERY_MS);
   await go(["get", `${tool.module}@${tool.version}`], dir, BUILD_MS);
   await go(["mod", "tidy"], dir, BUILD_MS);
   await go(["build", "-o", tool.name, "."], dir, BUILD_MS);

@@ -4,7 +4,7 @@ import { findProgram } from "../../../src/system/find-program.ts";
 import { runCommand } from "../../../src/system/run-command.ts";
 import { goTool, type Tool } from "./go-tools.ts";
 
-/** The newest version that was known when this was written. */
+/** The version that the tests are written against. */
 export const NATS_CLI_VERSION = "v0.3.1";
 const MODULE = "github.com/nats-io/natscli";
 

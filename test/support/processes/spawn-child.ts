@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { createInterface } from "node:readline";
 import { openThings } from "../../../scripts/shared/open-things.ts";
 import { deferred, within } from "../../../scripts/shared/wait.ts";
-import { PATIENCE_MS } from "../patience.ts";
+import { START_MS } from "../patience.ts";
 import { nodeArgsFor, ROOT } from "./node-command.ts";
 
 const maxStderrChars = 20_000;
@@ -34,7 +34,7 @@ export interface Child<L extends object> extends AsyncDisposable {
   send(command: unknown): void;
   /**
    * The first line that matches, of those after the line that the last `next` resolved with; lines that came already
-   * count. Rejects when the child exits without one, or after `timeoutMs` (`PATIENCE_MS`).
+   * count. Rejects when the child exits without one, or after `timeoutMs` (`START_MS`).
    */
   next(matches: (line: L) => boolean, timeoutMs?: number): Promise<L>;
   kill(signal?: NodeJS.Signals): void;
@@ -86,7 +86,7 @@ class RunningChild<L extends object> implements Child<L> {
     this.title = `process ${pid} (${title})`;
     const { stdin, stdout, stderr } = child;
     if (stdin === null || stdout === null || stderr === null) throw new Error("the child has no pipes");
-    stdin.on("error", () => {}); // a child that has ended reads nothing; `exit` says so
+    stdin.on("error", () => {}); // the child has ended; `exit` reports it
     stderr.setEncoding("utf8").on("data", (text: string) => {
       this.stderr = (this.stderr + text).slice(-maxStderrChars);
     });
@@ -108,7 +108,7 @@ class RunningChild<L extends object> implements Child<L> {
     this.#child.stdin?.write(`${JSON.stringify(command)}\n`);
   }
 
-  async next(matches: (line: L) => boolean, timeoutMs = PATIENCE_MS): Promise<L> {
+  async next(matches: (line: L) => boolean, timeoutMs = START_MS): Promise<L> {
     const found = deferred<L>();
     const look = (): void => {
       const index = this.lines.findIndex((line, at) => at >= this.#taken && matches(line));

@@ -1,10 +1,10 @@
 import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { onTestFinished } from "vitest";
 import type { RunCommand } from "../../../src/system/run-command.ts";
 import type { FinderPorts } from "../../../src/testing/server/find/obtain.ts";
 import { WHEELS } from "../../../src/testing/server/find/wheels.ts";
+import { atEnd } from "../at-end.ts";
 
 /** The version of every server that these tests start, when the environment chooses one. */
 export const testVersion: { readonly version?: string } =
@@ -15,7 +15,7 @@ export const inContainers: boolean = process.env["NATS_TEST_BACKEND"] === "testc
 /** A new folder, removed after the test. */
 export async function tempDir(): Promise<string> {
   const dir = await mkdtemp(join(tmpdir(), "nats-leader-test-"));
-  onTestFinished(async () => rm(dir, { recursive: true, force: true, maxRetries: 5 }));
+  atEnd(async () => rm(dir, { recursive: true, force: true, maxRetries: 5 }));
   return dir;
 }
 

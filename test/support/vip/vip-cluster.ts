@@ -1,4 +1,4 @@
-/** Two hosts that compete for a virtual IP, a client that talks to it, and somebody who watches both hosts. */
+/** Two hosts that compete for a virtual IP, a client that connects to it, and a sampler on each host. */
 
 import { within } from "../../../scripts/shared/wait.ts";
 import { PATIENCE_MS, START_MS } from "../patience.ts";
@@ -108,7 +108,7 @@ export class VipCluster implements AsyncDisposable {
     return child;
   }
 
-  /** Resolves as soon as the client hears from this host. */
+  /** Resolves when the client gets an answer from this host. */
   async answeredBy(host: Host | undefined, timeoutMs: number = PATIENCE_MS): Promise<void> {
     const name = host?.name;
     await this.#pinger?.next((line) => line.answeredBy === name, timeoutMs);

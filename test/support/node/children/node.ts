@@ -84,7 +84,7 @@ function spin(gapMs: number, limitMs: number): Spin {
     }
     before = held;
     last = answered;
-    // Said from within: whoever stops the process on it stops it here, or a turn later.
+    // Reported from inside the loop: a SIGSTOP sent on this report stops the process in this turn or the next.
     if (turn === 0) say({ type: "spinning" });
     while (performance.now() - answered < 0.05) {
       // here

@@ -1,4 +1,4 @@
-/** For the tests of `spawnChild`: starts a child of its own, says its pid, and waits to be killed. */
+/** For the tests of `spawnChild`: starts a child of its own, reports its pid, and waits to be killed. */
 import { spawn } from "node:child_process";
 import { say } from "../child-io.ts";
 import { nodeArgsFor } from "../node-command.ts";

@@ -1,4 +1,4 @@
-/** Run by leak.test.ts: starts two servers, freezes one, tells of them, and ends as its argument says. */
+/** Run by leak.test.ts: starts two servers, freezes one, reports them, and ends in the way of its argument. */
 import { type NatsServerOptions, startNatsServer } from "../../../../src/testing.ts";
 import { say } from "../../processes/child-io.ts";
 
