@@ -1,4 +1,8 @@
-/** nats-leader/vip: an address that only the leader's host has. Linux. */
+/**
+ * nats-leader/vip: a virtual IP on Linux, which is on the leader's host and on no other.
+ *
+ * docs/vip.md states how this is kept after crashes, and the cases in which it is not.
+ */
 
 export { parseCidr } from "./vip/address.ts";
 export type { VirtualIpOptions } from "./vip/options.ts";

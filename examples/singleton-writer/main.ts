@@ -1,10 +1,10 @@
 /**
- * The frozen leader, on your own screen: two processes, one may write; it is frozen past its lease, the other takes
- * over, the first wakes up and tries to finish what it was doing.
+ * Demonstrates fencing with a frozen leader. Two processes compete for the right to write. The leader is frozen past its lease, the
+ * other process takes over, and the former leader resumes and attempts its late write.
  *
  *   node --import tsx examples/singleton-writer/main.ts [--no-postgres]
  *
- * Ends by itself: exit code 0 when the fenced ledgers refused the late write, 1 when one of them took it.
+ * Exit code: 0 if every fenced ledger refused the late write, 1 if one accepted it.
  */
 import { parseArgs } from "node:util";
 import { connect, type NatsConnection } from "@nats-io/transport-node";
@@ -26,7 +26,7 @@ const nats = await connect({ servers: server.url });
 const sql = await tryPostgres();
 const writers: Writer[] = [];
 try {
-  process.exitCode = await story(server, nats, sql);
+  process.exitCode = await demonstrate(server, nats, sql);
 } finally {
   await Promise.all(writers.map((writer) => writer.stop()));
   await nats.close();
@@ -34,12 +34,12 @@ try {
   await server.dispose();
 }
 
-async function story(
+async function demonstrate(
   on: NatsServer,
   connection: NatsConnection,
   postgres: PostgresServer | null,
 ): Promise<number> {
-  tell(
+  print(
     `nats-server ${on.version}${postgres === null ? "" : `, PostgreSQL ${postgres.version}`}; the lease is 2 s`,
   );
   await request(connection, "STREAM.CREATE.SHADOW", { name: "SHADOW", subjects: ["shadow.>"] });
@@ -57,10 +57,10 @@ async function story(
   a.skip();
   const { n } = await a.until((line) => line.event === "composing");
   a.freeze();
-  tell(`a is frozen (SIGSTOP) while it composes entry ${n}: it has asked, and it was the leader`);
+  print(`a is frozen (SIGSTOP) while it composes entry ${n}: it has checked that it leads`);
   await b.until((line) => line.event === "wrote" && line.n === 2, 15_000);
   a.thaw();
-  tell("a goes on (SIGCONT), and does what it was about to do");
+  print("a resumes (SIGCONT) and writes the entry");
   const stores: readonly Store[] =
     postgres === null ? ["stream", "unfenced"] : ["stream", "postgres", "unfenced"];
   const outcomes = new Map<Store, string>();
@@ -81,19 +81,19 @@ function verdict(
   outcomes: Map<Store, string>,
   ledgers: Record<Store, number[]>,
 ): number {
-  console.log("\nepochs as the ledgers have them, in order:");
+  console.log("\nepochs of the entries in each ledger, in order:");
   let failed = false;
   for (const store of stores) {
     const epochs = ledgers[store];
     const stale = epochs.filter((epoch, i) => i > 0 && epoch < Math.max(...epochs.slice(0, i))).length;
-    const fine = stale === 0 && outcomes.get(store) === "STALE_EPOCH";
-    if (store !== "unfenced") failed ||= !fine;
+    const correct = stale === 0 && outcomes.get(store) === "STALE_EPOCH";
+    if (store !== "unfenced") failed ||= !correct;
     const note = stale === 0 ? "no entry of a deposed leader" : `${stale} entry of a deposed leader`;
     console.log(`  ${NAMES[store]}  ${epochs.join(" ")}   ${note}`);
   }
   console.log(
     failed
-      ? "\nFAILED: a fenced ledger took the late write"
+      ? "\nFAILED: a fenced ledger accepted the late write"
       : "\nOK: every fenced ledger refused the late write",
   );
   return failed ? 1 : 0;
@@ -102,19 +102,19 @@ function verdict(
 function show(report: Report): void {
   switch (report.event) {
     case "started":
-      return tell(`${report.node} runs`);
+      return print(`${report.node} has started`);
     case "leads":
-      return tell(`${report.node} leads, epoch ${report.epoch}; the fences are moved`);
+      return print(`${report.node} leads with epoch ${report.epoch}; the fences have been moved`);
     case "lost":
-      return tell(`${report.node} has lost epoch ${report.epoch} (${report.reason})`);
+      return print(`${report.node} has lost epoch ${report.epoch} (${report.reason})`);
     case "composing":
       return;
     case "wrote":
-      return tell(
+      return print(
         `${report.node}   entry ${report.n} of epoch ${report.epoch}  ${NAMES[report.store]}  written`,
       );
     case "refused":
-      return tell(
+      return print(
         `${report.node}   entry ${report.n} of epoch ${report.epoch}  ${NAMES[report.store]}  ${report.code}: ${report.message}`,
       );
     default:
@@ -122,7 +122,7 @@ function show(report: Report): void {
   }
 }
 
-function tell(text: string): void {
+function print(text: string): void {
   const seconds = ((performance.now() - began) / 1000).toFixed(2).padStart(6);
   console.log(`${seconds} s  ${text}`);
 }
@@ -140,7 +140,7 @@ async function tryPostgres(): Promise<PostgresServer | null> {
     await client.end();
     return postgres;
   } catch (error) {
-    tell(`without PostgreSQL: ${(error as Error).message.split("\n")[0]}`);
+    print(`PostgreSQL is left out: ${(error as Error).message.split("\n")[0]}`);
     return null;
   }
 }

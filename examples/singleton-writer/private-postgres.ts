@@ -1,4 +1,4 @@
-/** A PostgreSQL of one's own: a fresh cluster in a temporary folder on a free port, gone with this process. */
+/** A private PostgreSQL: a new cluster in a temporary folder on a free port. It ends with this process. */
 import { execFile, spawn } from "node:child_process";
 import { chownSync, existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
@@ -17,7 +17,7 @@ export interface PostgresServer extends AsyncDisposable {
   stop(): Promise<void>;
 }
 
-/** The folder of `postgres` and `initdb`, or `null`. Debian keeps them off the path. */
+/** The folder of `postgres` and `initdb`, or `null`. On Debian it is not in PATH. */
 export function findPostgres(): string | null {
   const debian = "/usr/lib/postgresql";
   const versions = existsSync(debian) ? readdirSync(debian).sort((a, b) => Number(b) - Number(a)) : [];
@@ -30,12 +30,12 @@ export function findPostgres(): string | null {
   return dirs.find((dir) => existsSync(join(dir, "initdb")) && existsSync(join(dir, "postgres"))) ?? null;
 }
 
-/** Rejects when there is no PostgreSQL, and says why. */
+/** Rejects if PostgreSQL is not installed or does not start. */
 export async function startPostgres(): Promise<PostgresServer> {
   const bin = findPostgres();
-  if (bin === null) throw new Error("PostgreSQL is not installed (apt-get install postgresql)");
+  if (bin === null) throw new Error("PostgreSQL is not installed: apt-get install postgresql");
   const owner = await serverUser();
-  // Short, and not below a folder that only root may enter: the server's own user has to get there.
+  // A short path, because it contains the server's socket, in a folder that the server's own user can enter.
   const dir = mkdtempSync("/tmp/nl-pg-");
   if (owner !== null) chownSync(dir, owner.uid, owner.gid);
   const as = owner ?? {};
@@ -50,7 +50,7 @@ export async function startPostgres(): Promise<PostgresServer> {
   );
   const port = await freePort();
   const options = ["-h", "127.0.0.1", "-p", String(port), "-k", dir, "-c", "fsync=off"];
-  // The shell ends the server when its own input ends: also when this process is killed.
+  // The shell ends the server when its input ends, which also happens when this process is killed.
   const script = 'server=$1; shift; "$server" "$@" <&- & pid=$!; cat >/dev/null; kill -INT $pid; wait $pid';
   const child = spawn("/bin/sh", ["-c", script, "sh", join(bin, "postgres"), "-D", data, ...options], {
     ...as,
@@ -86,13 +86,14 @@ export async function startPostgres(): Promise<PostgresServer> {
   }
 }
 
-/** PostgreSQL does not run as root: then its own user has to. */
+/** PostgreSQL refuses to run as root. As root, run it as the user `postgres`; otherwise `null`. */
 async function serverUser(): Promise<{ readonly uid: number; readonly gid: number } | null> {
   if (process.getuid?.() !== 0) return null;
   const [uid, gid] = await Promise.all(
     ["-u", "-g"].map(async (flag) => Number((await run("id", [flag, "postgres"])).stdout)),
   );
-  if (uid === undefined || gid === undefined) throw new Error("there is no user postgres");
+  if (uid === undefined || gid === undefined)
+    throw new Error("the user postgres does not exist: PostgreSQL does not run as root");
   return { uid, gid };
 }
 

@@ -1,4 +1,4 @@
-/** What a writer says, one JSON line each. */
+/** The reports of a writer process, one JSON line each. */
 export type Store = "stream" | "postgres" | "unfenced";
 
 export type Report =

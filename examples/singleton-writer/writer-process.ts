@@ -1,17 +1,17 @@
-/** A writer as a process of its own, which can be frozen. */
+/** Runs a writer in a process of its own, which can be frozen. */
 import { spawn } from "node:child_process";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import type { Report } from "./report.ts";
 
 export interface Writer {
-  /** The next report that matches, of those not yet passed over. Rejects after `timeoutMs` (10000) or when it ends. */
+  /** The next matching report after those already returned or skipped. Rejects after `timeoutMs` (10000), or if the writer ends. */
   until<R extends Report>(matches: (report: Report) => report is R, timeoutMs?: number): Promise<R>;
   until(
     matches: (report: Report) => boolean,
     timeoutMs?: number,
   ): Promise<Report & { readonly n: number; readonly code: string }>;
-  /** Passes over everything reported so far. */
+  /** Skips all reports so far. */
   skip(): void;
   freeze(): void;
   thaw(): void;
@@ -25,18 +25,18 @@ export function startWriter(args: readonly string[], onReport: (report: Report) 
   });
   const reports: Report[] = [];
   let taken = 0;
-  let look: (() => void) | null = null;
-  let gone = false;
+  let search: (() => void) | null = null;
+  let hasEnded = false;
   createInterface({ input: child.stdout }).on("line", (line) => {
     const report = JSON.parse(line) as Report;
     reports.push(report);
     onReport(report);
-    look?.();
+    search?.();
   });
   const ended = new Promise<void>((resolve) => {
     child.once("close", () => {
-      gone = true;
-      look?.();
+      hasEnded = true;
+      search?.();
       resolve();
     });
   });
@@ -45,21 +45,25 @@ export function startWriter(args: readonly string[], onReport: (report: Report) 
       return new Promise<never>((resolve, reject) => {
         const settle = (run: () => void): void => {
           clearTimeout(timer);
-          look = null;
+          search = null;
           run();
         };
         const timer = setTimeout(
-          () => settle(() => reject(new Error(`writer ${args[0]}: waited ${timeoutMs} ms`))),
+          () =>
+            settle(() =>
+              reject(new Error(`timed out after ${timeoutMs} ms waiting for a report of writer ${args[0]}`)),
+            ),
           timeoutMs,
         );
-        look = () => {
+        search = () => {
           const index = reports.findIndex((report, at) => at >= taken && matches(report));
           if (index >= 0) {
             taken = index + 1;
             settle(() => resolve(reports[index] as never));
-          } else if (gone) settle(() => reject(new Error(`writer ${args[0]} has ended`)));
+          } else if (hasEnded)
+            settle(() => reject(new Error(`writer ${args[0]} ended before the expected report`)));
         };
-        look();
+        search();
       });
     },
     skip: () => {

@@ -1,8 +1,8 @@
 /**
- * One of the processes that want to write the ledgers. Whoever leads adds an entry now and then, to three of them: a
- * JetStream stream and a PostgreSQL table behind fences, and a stream without one, to show the difference.
+ * One of the competing writers. The leader repeatedly adds an entry to three ledgers: a JetStream stream and a PostgreSQL table with
+ * fences, and, for comparison, a stream without one.
  *
- * In your project the two imports below read "nats-leader" and "nats-leader/fencing".
+ * In your project, import from "nats-leader" and "nats-leader/fencing" instead of the two source files below.
  */
 import { setTimeout as pause } from "node:timers/promises";
 import { jetstream } from "@nats-io/jetstream";
@@ -19,14 +19,14 @@ import type { Report, Store } from "./report.ts";
 
 const [nodeId = "", servers = "", postgres = "null"] = process.argv.slice(2);
 const say = (report: Report): void => console.log(JSON.stringify(report));
-process.stdin.on("end", () => process.exit()).resume(); // goes with its parent
+process.stdin.on("end", () => process.exit()).resume(); // ends with its parent
 
 const nats = await connect({ servers, maxReconnectAttempts: -1 });
 const ledger = await FencedStream.connect(nats, { stream: "LEDGER", subjects: ["ledger.>"] });
 const sql = await openPostgres(JSON.parse(postgres) as object | null);
 const shadow = jetstream(nats);
 
-/** What a leader may write with. Exists only when every fence has been moved to its term. */
+/** The writers of one term. They exist only once every fence has been moved to this term. */
 interface Writers {
   readonly stream: FencedWriter;
 }
@@ -55,7 +55,7 @@ say({ node: nodeId, event: "started" });
 
 async function work(term: Term, writers: Writers): Promise<void> {
   for (let n = 1; term.held; n++) {
-    // It asked, and was the leader. Between here and the write it can be frozen for as long as the machine likes.
+    // The check has passed. Between here and the write the process can be frozen for any length of time.
     const entry = JSON.stringify({ epoch: term.epoch, node: nodeId, n });
     say({ node: nodeId, event: "composing", epoch: term.epoch, n });
     await pause(250);
@@ -88,7 +88,7 @@ async function openPostgres(connection: object | null) {
   if (connection === null) return null;
   const { default: pg } = await import("pg");
   const pool = new pg.Pool({ ...connection, max: 2 });
-  // A connection that idled through a freeze may be gone; the pool makes another one.
+  // The server may close a connection that idles during a freeze; the pool then opens another one.
   pool.on("error", () => {});
   const fence = new PostgresFence({ resource: "ledger", idleTimeoutMs: 1000 });
   return {

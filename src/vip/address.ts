@@ -1,19 +1,29 @@
-/** IP addresses as values: compared as numbers, never as text. */
+/** IP addresses as bytes, which are compared instead of text. */
 import { isIPv4, isIPv6 } from "node:net";
 
 /** An address with its prefix, such as `10.0.0.100/24`. */
 export interface CidrAddress {
   readonly family: 4 | 6;
-  /** Canonical text. */
+  /** The address in canonical form, without prefix. */
   readonly text: string;
   readonly prefix: number;
-  /** `text/prefix` */
+  /** `text/prefix`. */
   readonly cidr: string;
-  /** 4 or 16 of them. */
+  /** 4 or 16 bytes. */
   readonly bytes: Uint8Array;
 }
 
-/** Throws an `Error` that says why it can't be an address that moves between hosts. Without prefix: /32, /128. */
+/**
+ * Parses and validates a virtual IP.
+ *
+ * @param input - IPv4 or IPv6 address with an optional prefix; without one it is /32 or /128.
+ * @throws Error whose message completes "address ...": not an IP address, an invalid prefix, or an address that cannot move between
+ * hosts, such as a loopback, multicast or link-local one.
+ * @example
+ * ```ts
+ * parseCidr("2001:DB8::100/64").cidr; // "2001:db8::100/64"
+ * ```
+ */
 export function parseCidr(input: string): CidrAddress {
   const [, host = "", prefixText] = /^([^/]*)(?:\/(\d{1,3}))?$/.exec(input.trim()) ?? [];
   const bytes = addressBytes(host);
@@ -22,12 +32,12 @@ export function parseCidr(input: string): CidrAddress {
   const prefix = prefixText === undefined ? width : Number(prefixText);
   if (prefix < 1 || prefix > width) throw new Error(`must have a prefix between /1 and /${width}`);
   const unusable = whyUnusable(bytes);
-  if (unusable !== null) throw new Error(`is ${unusable}, which can't be moved between hosts`);
+  if (unusable !== null) throw new Error(`is ${unusable}, which cannot move between hosts`);
   const text = addressText(bytes);
   return { family: bytes.length === 4 ? 4 : 6, text, prefix, cidr: `${text}/${prefix}`, bytes };
 }
 
-/** `null` for what is not an address. Zone ids are refused: the interface is named apart. */
+/** `null` if the text is not an address. Zone ids are refused: the interface is an option of its own. */
 export function addressBytes(text: string): Uint8Array | null {
   if (isIPv4(text)) return Uint8Array.from(text.split("."), Number);
   if (!isIPv6(text) || text.includes("%")) return null;
@@ -46,7 +56,7 @@ export function addressBytes(text: string): Uint8Array | null {
   return bytes;
 }
 
-/** Canonical text: IPv6 lower case and compressed. */
+/** Canonical text; IPv6 is lower case and compressed. */
 export function addressText(bytes: Uint8Array): string {
   if (bytes.length === 4) return bytes.join(".");
   const groups: string[] = [];

@@ -1,4 +1,4 @@
-/** Tells the neighbours where the address is, several times: a broadcast is not acknowledged. */
+/** Announces the address to the neighbours several times, because broadcasts are not acknowledged. */
 import { setTimeout as pause } from "node:timers/promises";
 import { messageOf } from "../errors.ts";
 import type { EventLogger } from "../log/events.ts";
@@ -17,35 +17,35 @@ export class Announcer {
     this.#logger = logger;
   }
 
-  /** Begins anew. Resolves when the first announcement is out. */
+  /** Starts the announcements, and ends those of an earlier call. Resolves when the first one has been sent. */
   async announce(link: AskableLink): Promise<void> {
     this.stop();
     const round = new AbortController();
     this.#round = round;
     const [first, ...later] = this.#atMs;
     if (first === undefined) return;
-    for (const atMs of later) void this.#tellAt(link, atMs, round);
-    await this.#tellAt(link, first, round);
+    for (const atMs of later) void this.#announceAt(link, atMs, round);
+    await this.#announceAt(link, first, round);
   }
 
-  /** Nothing is sent any more when this returns, apart from what is on the wire. */
+  /** After it returns, no further announcement starts. One in progress may still be sent. */
   stop(): void {
     this.#round?.abort();
     this.#round = null;
   }
 
-  async #tellAt(link: AskableLink, atMs: number, round: AbortController): Promise<void> {
+  async #announceAt(link: AskableLink, atMs: number, round: AbortController): Promise<void> {
     try {
       if (atMs > 0) await pause(atMs, undefined, { signal: round.signal, ref: false });
       round.signal.throwIfAborted();
-      await this.#neighbours.tell(link);
+      await this.#neighbours.announce(link);
     } catch (error) {
       if (round.signal.aborted) return;
       round.abort();
       const why = messageOf(error);
       this.#logger.warn(
         { event: "vip-unannounced", why },
-        `can't announce the virtual IP (${why}); neighbours find it when their caches run out`,
+        `virtual IP not announced: ${why}; neighbours find it when their cache entries expire`,
       );
     }
   }

@@ -1,6 +1,6 @@
 /**
- * The Ethernet frames that move an address between hosts: IPv4's ARP (RFC 826, 5227) and IPv6's neighbour discovery
- * (RFC 4861, 4862). Built here, byte by byte, so that whatever can send bytes can send them.
+ * The Ethernet frames that move an address between hosts: ARP for IPv4 (RFC 826, 5227), neighbour discovery for IPv6 (RFC 4861,
+ * 4862). They are complete, so that any program with a raw socket can send them.
  */
 import type { CidrAddress } from "./address.ts";
 
@@ -14,7 +14,7 @@ const NEIGHBOUR_SOLICITATION = 135;
 const NEIGHBOUR_ADVERTISEMENT = 136;
 const OVERRIDE = 0x20;
 
-/** Bytes that a received frame must have at an offset. */
+/** Bytes that a received frame must contain at an offset. */
 export interface BytesAt {
   readonly offset: number;
   readonly bytes: Buffer;
@@ -25,8 +25,8 @@ export function ethertypeOf(address: CidrAddress): number {
 }
 
 /**
- * "This address is here now." IPv4: a gratuitous ARP request and the same as a reply, because some devices heed only one
- * of the two. IPv6: an unsolicited neighbour advertisement to all nodes, with the override flag.
+ * Announces that the address is now at this hardware address. IPv4: a gratuitous ARP request and reply, because some devices accept
+ * only one of them. IPv6: an unsolicited neighbour advertisement to all nodes with the override flag.
  */
 export function announcement(address: CidrAddress, mac: Buffer): Buffer[] {
   if (address.family === 4) {
@@ -49,7 +49,7 @@ export function announcement(address: CidrAddress, mac: Buffer): Buffer[] {
   return [icmpv6({ mac, source: Buffer.from(address.bytes), destination: ALL_NODES, body })];
 }
 
-/** "Does anybody have this address?" Asked so that nobody learns from the question: without a sender's address. */
+/** Asks which host has the address. The sender's IP address is empty, so that no neighbour updates its cache from the question. */
 export function question(address: CidrAddress, mac: Buffer): Buffer {
   if (address.family === 4) {
     const target = Buffer.from(address.bytes);
@@ -63,7 +63,7 @@ export function question(address: CidrAddress, mac: Buffer): Buffer {
   return icmpv6({ mac, source: Buffer.alloc(16), destination, body });
 }
 
-/** What every answer to `question` contains. The source of such a frame is the host that has the address. */
+/** Matches every answer to `question`. The source of a matching frame is the host that has the address. */
 export function answerPattern(address: CidrAddress): BytesAt[] {
   const bytes = Buffer.from(address.bytes);
   if (address.family === 4) return [{ offset: 28, bytes }];
@@ -90,7 +90,7 @@ interface Icmpv6 {
   readonly mac: Buffer;
   readonly source: Buffer;
   readonly destination: Buffer;
-  /** With a zero checksum. */
+  /** Its checksum field is zero and is filled in here. */
   readonly body: Buffer;
 }
 

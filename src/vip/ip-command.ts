@@ -1,18 +1,18 @@
-/** The `ip` command of iproute2: where it is, and what it says about an interface. */
+/** Finds the `ip` command of iproute2, and reads the state of an interface with it. */
 import { ClusterError, messageOf } from "../errors.ts";
 import { findProgram } from "../system/find-program.ts";
 import { runCommand } from "../system/run-command.ts";
 import { addressBytes, type CidrAddress, sameAddress } from "./address.ts";
 
 const TIMEOUT_MS = 2000;
-/** The kernel's word for "for ever". */
+/** The kernel's value for an unlimited lifetime. */
 const FOREVER_S = 0xffffffff;
 
 export interface LinkAddress {
-  /** `null` for what is neither IPv4 nor IPv6. */
+  /** `null` if it is neither IPv4 nor IPv6. */
   readonly bytes: Uint8Array | null;
   readonly prefix: number;
-  /** Seconds left; `null`: for ever. */
+  /** Remaining seconds; `null`: unlimited. */
   readonly lifetimeS: number | null;
 }
 
@@ -20,7 +20,7 @@ export interface LinkState {
   readonly index: number;
   readonly up: boolean;
   readonly loopback: boolean;
-  /** Of an Ethernet-like interface that resolves neighbours; `null` for any other. */
+  /** `null` unless the interface is Ethernet-like and resolves neighbours. */
   readonly mac: Buffer | null;
   readonly addresses: readonly LinkAddress[];
 }
@@ -35,21 +35,24 @@ export function askable(link: LinkState): AskableLink | null {
   return link.mac === null ? null : { index: link.index, mac: link.mac };
 }
 
-/** The same to its neighbours. */
+/** Whether questions and announcements for one are valid for the other. */
 export function sameLink(a: LinkState, b: LinkState): boolean {
   return a.index === b.index && (a.mac === null ? b.mac === null : b.mac !== null && a.mac.equals(b.mac));
 }
 
-/** The folders that the PATH of a service often lacks. */
+/** Folders that are often missing in the PATH of a service. */
 export const SYSTEM_FOLDERS: readonly string[] = ["/usr/sbin", "/sbin", "/usr/bin", "/bin"];
 
 export function requireIp(): string {
   const path = findProgram("ip", SYSTEM_FOLDERS);
   if (path !== null) return path;
-  throw new ClusterError("VIP_FAILED", 'a virtual IP needs the "ip" command: install iproute2');
+  throw new ClusterError(
+    "VIP_FAILED",
+    'a virtual IP needs the "ip" command, which was not found: install iproute2',
+  );
 }
 
-/** Asks the kernel. Rejects with `VIP_FAILED`: no such interface, no usable `ip`. */
+/** Reads the interface from the kernel. Rejects with `VIP_FAILED` if it does not exist or `ip` is not usable. */
 export async function readLink(ip: string, device: string): Promise<LinkState> {
   let text: string;
   try {
@@ -64,10 +67,13 @@ export async function readLink(ip: string, device: string): Promise<LinkState> {
   }
   const link = parseLink(text, device);
   if (link !== null) return link;
-  throw new ClusterError("VIP_FAILED", `virtual IP: "${ip} -json addr show" gave no JSON: install iproute2`);
+  throw new ClusterError(
+    "VIP_FAILED",
+    `virtual IP: "${ip} -json addr show" printed no JSON: install iproute2`,
+  );
 }
 
-/** `null` for anything that is not what iproute2 prints about this interface. */
+/** `null` if the text is not iproute2's JSON for this interface. */
 export function parseLink(text: string, device: string): LinkState | null {
   let json: unknown;
   try {
@@ -97,7 +103,7 @@ export function parseLink(text: string, device: string): LinkState | null {
   };
 }
 
-/** The address on this interface, whatever its prefix. `10.0.0.1` is not `10.0.0.100`. */
+/** The address on this interface, with any prefix. */
 export function findAddress(link: LinkState, wanted: CidrAddress): LinkAddress | null {
   return link.addresses.find((address) => sameAddress(wanted.bytes, address.bytes)) ?? null;
 }
@@ -106,7 +112,7 @@ function record(value: unknown): Record<string, unknown> {
   return typeof value === "object" && value !== null ? (value as Record<string, unknown>) : {};
 }
 
-/** Resolves to stdout, rejects with the last lines of stderr. */
+/** Resolves with stdout; rejects with the last lines of stderr. */
 export function run(command: string, args: readonly string[]): Promise<string> {
   return runCommand(command, args, { timeoutMs: TIMEOUT_MS });
 }

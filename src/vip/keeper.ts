@@ -1,15 +1,15 @@
 /**
- * The keeper: a small shell beside this process that is the only one to touch the address.
+ * The keeper: a shell process that makes all changes to the address.
  *
- *  - It waits on a pipe from this process. Whatever ends this process, SIGKILL too, closes the pipe, and the keeper
- *    removes the address, 5 to 25 ms after the kill. Not always before somebody has taken over: see `vacancy.ts`.
- *  - All changes go through it, one after the other. Were the address refreshed by a child of this process instead, that
- *    child could outlive the kill and put the address back behind the clean-up.
- *  - It looks at the clock itself, right before and right after each change: a command that was stuck in the pipe of a
- *    frozen machine must not give the address a lifetime that was right when it was sent.
+ *  - It reads a pipe from this process. Every end of this process, including SIGKILL, closes the pipe, and the keeper then removes the
+ *    address: 5 to 25 ms after the kill. That can be after another node has taken over; `vacancy.ts` covers this case.
+ *  - It makes changes one after the other. If children of this process changed the address instead, one of them could survive the
+ *    kill and add the address again after the keeper has removed it.
+ *  - It reads the clock immediately before and after each change. A command that was delayed in the pipe of a frozen machine would
+ *    otherwise set a lifetime that was correct only when the command was sent.
  *
- * Killed as well (a container or cgroup as a whole), it leaves the address to the kernel, which ends it before the
- * lease does. Ownership is bookkeeping: only an address whose exclusive `add` succeeded here is changed or deleted.
+ * If the keeper is killed, too (with its container or cgroup), the kernel removes the address before the lease expires. The keeper
+ * owns the address only if its own exclusive `add` succeeded; it never changes or deletes any other.
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
@@ -17,17 +17,17 @@ import { createInterface } from "node:readline";
 import type { CidrAddress } from "./address.ts";
 import { KERNEL_LATENESS_MS } from "./lifetime.ts";
 
-/** A change that took longer than this is looked at again, in hundredths of a second. */
+/** A change that took longer is repeated with the remaining time. Hundredths of a second. */
 const SUSPICIOUS_CENTIS = 20;
-/** Longest interface name of Linux, and so of an address's label. */
+/** Longest interface name on Linux, which also limits the label of an address. */
 const MAX_LABEL = 15;
 
-// Time is /proc/uptime: it counts while the machine is suspended. Signals of the terminal or the service manager are
-// not for the keeper; SIGPIPE would end it at the very moment it has to clean up.
+// The clock is /proc/uptime, which also counts while the machine is suspended. The keeper ignores signals of the terminal and the
+// service manager, which are meant for this process, and SIGPIPE, which would end it when it has to remove the address.
 const SCRIPT = `
 trap '' INT HUP TERM PIPE
 ip=$1 family=$2 cidr=$3 device=$4 owned=$5; shift 5
-look() { read -r up rest </proc/uptime; whole=\${up%.*}; now=$((whole * 100 + 1\${up#*.} - 100)); }
+read_clock() { read -r up rest </proc/uptime; whole=\${up%.*}; now=$((whole * 100 + 1\${up#*.} - 100)); }
 drop() {
   if [ "$owned" = 0 ]; then echo "$1 gone"; return; fi
   if said=$("$ip" "$family" addr del "$cidr" dev "$device" $label 2>&1); then owned=0; echo "$1 gone"; return; fi
@@ -39,9 +39,9 @@ drop() {
 hold() {
   changed=0
   while :; do
-    look; began=$now; seconds=$((($2 - now - ${KERNEL_LATENESS_MS / 10}) / 100))
+    read_clock; began=$now; seconds=$((($2 - now - ${KERNEL_LATENESS_MS / 10}) / 100))
     if [ "$seconds" -lt 1 ]; then
-      # What was set before still ends in time. What was set just now may not.
+      # A lifetime from an earlier command ends in time. One from this command may not.
       if [ "$changed" = 0 ]; then echo "$1 late"; else drop "$1"; fi
       return
     fi
@@ -49,7 +49,7 @@ hold() {
     preferred=$seconds; [ "$family" = -4 ] || preferred=0
     if ! said=$("$ip" "$family" addr "$verb" "$cidr" dev "$device" $flags valid_lft "$seconds" preferred_lft "$preferred" 2>&1)
     then echo "$1 failed" $said; return; fi
-    owned=1; changed=1; look
+    owned=1; changed=1; read_clock
     if [ $((now - began)) -le ${SUSPICIOUS_CENTIS} ]; then echo "$1 held $seconds"; return; fi
   done
 }
@@ -63,7 +63,7 @@ drop end
 
 export type KeeperAnswer =
   | { readonly kind: "held"; readonly seconds: number }
-  /** Too little of the lease was left when the keeper came to it: nothing was changed. */
+  /** Too little of the lease was left when the keeper read the command: the address was not added or extended. */
   | { readonly kind: "late" }
   | { readonly kind: "gone" }
   | { readonly kind: "failed"; readonly message: string };
@@ -73,11 +73,11 @@ export interface KeeperOptions {
   readonly ip: string;
   readonly address: CidrAddress;
   readonly device: string;
-  /** The address is there already and was added by an earlier keeper of ours that was killed. */
+  /** The address exists and was added by an earlier keeper of this process, which was killed. */
   readonly adopt: boolean;
 }
 
-/** Runs from construction to `close()`, or until somebody kills it. */
+/** Runs from construction to `close()`, or until it is killed. */
 export class Keeper {
   readonly #process: ChildProcess;
   readonly #pending = new Map<number, (answer: KeeperAnswer) => void>();
@@ -90,12 +90,12 @@ export class Keeper {
     const family = `-${address.family}`;
     const args = [ip, family, address.cidr, device, adopt ? "1" : "0", ...flagsOf(address, device)];
     this.#process = spawn("/bin/sh", ["-c", SCRIPT, "nats-leader-vip", ...args], {
-      // A session of its own: a Ctrl-C for the terminal's foreground group is not for it.
+      // A session of its own, so that Ctrl-C in the terminal does not reach it.
       detached: true,
       stdio: ["pipe", "pipe", "ignore"],
     });
     const { stdin, stdout } = this.#process;
-    stdin?.on("error", () => {}); // it has ended; its "close" says so
+    stdin?.on("error", () => {}); // the keeper has ended, which "close" reports
     if (stdout !== null) createInterface({ input: stdout }).on("line", (line) => this.#onLine(line));
     this.#process.on("error", (error) => {
       this.#error = `cannot start /bin/sh: ${error.message}`;
@@ -117,21 +117,21 @@ export class Keeper {
     return this.#running;
   }
 
-  /** For tests: what to kill. */
+  /** For tests, which kill it. */
   get pid(): number | undefined {
     return this.#process.pid;
   }
 
-  /** Adds the address, or extends it, for as long as this allows; `remainingMs` is called once, at once. */
+  /** Adds the address, or extends its lifetime, within `remainingMs`, which is called once and synchronously. */
   hold(remainingMs: () => number): Promise<KeeperAnswer> {
-    // In this order: frozen in between, the deadline comes out too early, which is the safe side.
+    // Read the clock first: if the process is frozen between the two, the deadline is too early, which is safe.
     const uptime = uptimeCentis();
-    return this.#ask(`hold ${uptime + Math.floor(remainingMs() / 10)}`);
+    return this.#request(`hold ${uptime + Math.floor(remainingMs() / 10)}`);
   }
 
   /** Removes the address if it was added here. */
   drop(): Promise<KeeperAnswer> {
-    return this.#ask("drop");
+    return this.#request("drop");
   }
 
   /** Removes the address and ends. Idempotent. */
@@ -140,13 +140,13 @@ export class Keeper {
     if (this.#running) await this.#ended;
   }
 
-  #ask(words: string): Promise<KeeperAnswer> {
+  #request(command: string): Promise<KeeperAnswer> {
     if (!this.#running) return Promise.resolve({ kind: "failed", message: this.#error });
     this.#lastId += 1;
     const id = this.#lastId;
     return new Promise((resolve) => {
       this.#pending.set(id, resolve);
-      this.#process.stdin?.write(`${id} ${words}\n`);
+      this.#process.stdin?.write(`${id} ${command}\n`);
     });
   }
 
@@ -168,9 +168,9 @@ export class Keeper {
 }
 
 /**
- * IPv4: a label, so that people see whose address it is and a delete can't hit another's. IPv6: no duplicate detection by
- * the kernel (it takes a second, and the question was asked already), and deprecated, so that no connection of this
- * host starts from an address that it will lose.
+ * IPv4: a label, which shows the owner and prevents the deletion of an address without it. IPv6: no duplicate detection by the
+ * kernel, which takes a second and has been done here. The script also makes the IPv6 address deprecated, so that this host does not
+ * open connections from an address that it will lose.
  */
 function flagsOf(address: CidrAddress, device: string): string[] {
   if (address.family === 6) return ["nodad"];
@@ -178,7 +178,7 @@ function flagsOf(address: CidrAddress, device: string): string[] {
   return label.length <= MAX_LABEL ? ["label", label] : [];
 }
 
-/** Hundredths of a second since boot, suspension included: the keeper's clock. */
+/** The keeper's clock: hundredths of a second since boot, including suspension. */
 function uptimeCentis(): number {
   const [seconds = "0"] = readFileSync("/proc/uptime", "utf8").split(" ");
   return Math.floor(Number(seconds) * 100);

@@ -1,4 +1,4 @@
-/** What other hosts of the network know and say about the address. */
+/** Asks the other hosts of the network about the address, and announces it to them. */
 import { messageOf } from "../errors.ts";
 import type { CidrAddress } from "./address.ts";
 import { announcement, answerPattern, ethertypeOf, question } from "./frames.ts";
@@ -7,36 +7,39 @@ import { type Exchange, isNotPermitted, RawLink, type RawTool, rawTools } from "
 
 const QUESTIONS = 3;
 
-/** Asks and tells. Remembers what works on this host. */
+/** Uses the first tool (perl, python3) that works on this host. */
 export class Neighbours {
   readonly #address: CidrAddress;
   readonly #tools: RawTool[];
   #link: RawLink | null = null;
-  #why = "there is neither perl nor python3 on this host";
+  #why = "neither perl nor python3 is installed on this host";
 
   constructor(address: CidrAddress, tools: RawTool[] = rawTools()) {
     this.#address = address;
     this.#tools = [...tools];
   }
 
-  /** Why neither asking nor telling is possible; `null` when it is, as far as is known. */
+  /** Why neither questions nor announcements are possible; `null` while no failure is known. */
   get impossible(): string | null {
     return this.#tools.length === 0 ? this.#why : null;
   }
 
-  /** Starts what it needs, so that nothing has to be started when time counts. */
+  /** Starts the tool's process in advance, which saves the time to start it during a takeover. */
   warm(): void {
     const [tool] = this.#tools;
     if (tool !== undefined && this.#link?.running !== true) this.#link = new RawLink(tool);
   }
 
-  /** Ends what was started. It is started again when needed. */
+  /** Ends the process. It is started again when needed. */
   close(): void {
     this.#link?.close();
     this.#link = null;
   }
 
-  /** The hardware address of a host that has the address, `null` when nobody answered for `silenceMs`. Rejects when it can't be asked. */
+  /**
+   * Sends three questions. Resolves with the hardware address of the host that has the address, or with `null` if no host answers
+   * within `silenceMs`. Rejects if the question cannot be sent.
+   */
   ask(link: AskableLink, silenceMs: number): Promise<string | null> {
     return this.#exchange({
       index: link.index,
@@ -47,8 +50,8 @@ export class Neighbours {
     });
   }
 
-  /** Tells everybody that the address is here. */
-  async tell(link: AskableLink): Promise<void> {
+  /** Announces to all hosts of the network that this host has the address. */
+  async announce(link: AskableLink): Promise<void> {
     await this.#exchange({
       index: link.index,
       ethertype: ethertypeOf(this.#address),
@@ -58,7 +61,7 @@ export class Neighbours {
     });
   }
 
-  /** With the first tool that works; one that doesn't is not tried again. */
+  /** Uses the first tool that works. A tool that has failed is not tried again. */
   async #exchange(what: Exchange): Promise<string | null> {
     for (;;) {
       this.warm();
@@ -68,9 +71,9 @@ export class Neighbours {
         return await used.exchange(what);
       } catch (error) {
         const why = messageOf(error);
-        // A link that is down is nobody's fault and passes.
+        // A link that is down is no failure of the tool, and is temporary.
         if (/network is down|no such device/i.test(why)) throw error;
-        if (this.#link !== used) continue; // ended by `close()`, or replaced already
+        if (this.#link !== used) continue; // ended by `close()`, or already replaced
         this.#why = isNotPermitted(error) ? `${why} (CAP_NET_RAW is missing)` : why;
         this.close();
         this.#tools.shift();

@@ -1,32 +1,49 @@
-/** What a virtual IP is told, checked at once. */
+/** The options of a virtual IP, and their validation. */
 import { ClusterError, messageOf } from "../errors.ts";
 import type { Logger, LogLevel } from "../log/logger.ts";
 import { type CidrAddress, parseCidr } from "./address.ts";
 
 export interface VirtualIpOptions {
   /**
-   * IPv4 or IPv6 with its prefix, such as `10.0.0.100/32` or `2001:db8::100/64`. Without prefix: a single address (/32, /128),
-   * which is right unless the network of the prefix should become reachable through it.
+   * IPv4 or IPv6 address with an optional prefix, such as `10.0.0.100/32` or `2001:db8::100/64`. With a shorter prefix than /32 or
+   * /128, the network of the prefix becomes reachable through the interface, too.
+   *
+   * @default prefix /32 for IPv4, /128 for IPv6
    */
   readonly address: string;
-  /** The network interface that gets it, such as `eth0`. */
+  /** Name of the network interface that gets the address, such as `eth0`. */
   readonly interface: string;
   /**
-   * Before the address is added, the network is asked whether another host still has it, and silence for this long
-   * means no. Default 30. Three questions are asked meanwhile.
+   * Before the address is added, three questions ask the other hosts whether one of them has it. No answer for this time, in
+   * milliseconds, means that none has.
+   *
+   * @default 30
    */
   readonly silenceMs?: number;
   /**
-   * Waits this long after every takeover instead of asking. Only for networks where asking makes no sense; 0 gives up the
-   * rule that two hosts never have the address at once. Default: ask; where that is impossible, the rest of the lease.
+   * Fixed wait after every takeover, in milliseconds, in place of the questions. For networks in which hosts do not answer them.
+   * With a wait shorter than the lease, two hosts can have the address at once after a crash.
+   *
+   * @default The other hosts are asked; where this is impossible, the wait is the remaining lease.
    */
   readonly acquireDelayMs?: number;
   /**
-   * When the address is announced, in milliseconds after it was added. Default `[0, 100, 500, 2000]`. Empty: never.
+   * Times of the announcements, in milliseconds after the address was added. Empty: no announcement.
+   *
+   * @default [0, 100, 500, 2000]
    */
   readonly announceAtMs?: readonly number[];
-  /** Default: the built-in logger, as a node's; `false`: silence. */
+  /**
+   * Receives the log lines `vip-*` (docs/reference.md); `false`: no logging.
+   *
+   * @default the built-in logger, as for a node
+   */
   readonly logger?: Logger | false;
+  /**
+   * Level of the built-in logger.
+   *
+   * @default The environment variable `LOG_LEVEL`, else "info".
+   */
   readonly logLevel?: LogLevel;
 }
 
@@ -42,7 +59,7 @@ const DEFAULT_SILENCE_MS = 30;
 const DEFAULT_ANNOUNCE_AT_MS = [0, 100, 500, 2000];
 const MAX_MS = 600_000;
 
-/** Throws one `INVALID_CONFIG` that lists every problem. */
+/** Throws one `INVALID_CONFIG` that lists all problems. */
 export function resolveVirtualIpOptions(options: VirtualIpOptions): ResolvedVirtualIpOptions {
   const problems: string[] = [];
   let address: CidrAddress | null = null;
@@ -60,7 +77,7 @@ export function resolveVirtualIpOptions(options: VirtualIpOptions): ResolvedVirt
   const ms = (name: string, value: number | undefined, least: number): void => {
     if (value === undefined || (Number.isInteger(value) && value >= least && value <= MAX_MS)) return;
     problems.push(
-      `${name} ${JSON.stringify(value)} must be whole milliseconds between ${least} and ${MAX_MS}`,
+      `${name} ${JSON.stringify(value)} must be an integer between ${least} and ${MAX_MS} (milliseconds)`,
     );
   };
   ms("silenceMs", options.silenceMs, 1);

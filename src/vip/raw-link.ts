@@ -1,7 +1,7 @@
 /**
- * Sends Ethernet frames and hears the answers. Node has no raw sockets, so a one-page script of perl (on every Debian and
- * Ubuntu) or python3 does it, in a process that waits for requests: starting one when it matters would cost more than
- * the question. It ends with its input. Needs CAP_NET_RAW.
+ * Sends Ethernet frames and receives the answers. Node has no raw sockets, so a script in perl (part of every Debian and Ubuntu) or
+ * python3 does it. Its process waits for requests, because to start one during a takeover would take longer than the question. The
+ * process ends with its input and needs CAP_NET_RAW.
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { createInterface } from "node:readline";
@@ -12,9 +12,9 @@ import { SYSTEM_FOLDERS } from "./ip-command.ts";
 
 const TIMEOUT_MS = 3000;
 
-// A request is one line: id, interface index, ethertype, milliseconds to listen after each frame, pattern
-// "offset:hex,..." or "-", frames in hex. The answer: id, then the source address of the first frame that fits, or
-// "silent", or "error" and why.
+// A request is one line: id, interface index, ethertype, milliseconds to listen after each frame, pattern ("offset:hex,..." or
+// "-"), frames in hex. The answer is the id, then the source address of the first frame that matches, or "silent", or "error" and the
+// reason.
 const PERL = `
 $| = 1;
 while (my $line = <STDIN>) {
@@ -68,13 +68,13 @@ for line in iter(sys.stdin.readline, ""):
     print(request[0], answer, flush=True)
 `;
 
-/** What runs the script. */
+/** An interpreter for the script. */
 export interface RawTool {
   readonly name: "perl" | "python3";
   readonly path: string;
 }
 
-/** The tools of this host, the quicker one first. */
+/** The tools that are installed on this host, the faster one first. */
 export function rawTools(): RawTool[] {
   const tools: RawTool[] = [];
   for (const name of ["perl", "python3"] as const) {
@@ -84,12 +84,15 @@ export function rawTools(): RawTool[] {
   return tools;
 }
 
+/** Frames to send, and the answer to wait for. */
 export interface Exchange {
+  /** Index of the interface. */
   readonly index: number;
   readonly ethertype: number;
   readonly frames: readonly Buffer[];
-  /** After each frame; 0: don't listen. */
+  /** Wait for an answer after each frame; 0: no wait. */
   readonly listenMs: number;
+  /** What a frame has to contain to be an answer. */
   readonly pattern: readonly BytesAt[];
 }
 
@@ -99,7 +102,7 @@ interface Waiting {
   readonly timer: NodeJS.Timeout;
 }
 
-/** One process with the script. Runs from construction to `close()`. */
+/** A process that runs the script, from construction to `close()`. */
 export class RawLink {
   readonly #tool: RawTool;
   readonly #process: ChildProcess;
@@ -112,10 +115,10 @@ export class RawLink {
     const args = tool.name === "perl" ? ["-e", PERL] : ["-I", "-S", "-c", PYTHON];
     this.#process = spawn(tool.path, args, { stdio: ["pipe", "pipe", "ignore"] });
     const { stdin, stdout } = this.#process;
-    stdin?.on("error", () => {}); // it has ended; "close" says so
+    stdin?.on("error", () => {}); // the process has ended, which "close" reports
     if (stdout !== null) createInterface({ input: stdout }).on("line", (line) => this.#onLine(line));
     this.#process.on("error", (error) => this.#onEnd(error.message));
-    this.#process.once("close", (code, signal) => this.#onEnd(`it ended with ${code ?? signal}`));
+    this.#process.once("close", (code, signal) => this.#onEnd(`the process ended with ${code ?? signal}`));
     this.#process.unref();
     for (const pipe of [stdin, stdout]) {
       if (pipe !== null && "unref" in pipe && typeof pipe.unref === "function") pipe.unref();
@@ -126,7 +129,7 @@ export class RawLink {
     return this.#running;
   }
 
-  /** Sends the frames. Resolves to the hardware address in the first answer that fits, `null` when none came. */
+  /** Sends the frames. Resolves with the source address of the first answer that matches, or with `null` if there is none. */
   exchange(what: Exchange): Promise<string | null> {
     const pattern = what.pattern.map(({ offset, bytes }) => `${offset}:${bytes.toString("hex")}`).join(",");
     const frames = what.frames.map((frame) => frame.toString("hex"));
@@ -134,7 +137,7 @@ export class RawLink {
     this.#lastId += 1;
     const id = this.#lastId;
     return new Promise((resolve, reject) => {
-      if (!this.#running) return reject(this.#failure("it has ended"));
+      if (!this.#running) return reject(this.#failure("the process has ended"));
       const timer = setTimeout(() => {
         this.#waiting.delete(id);
         reject(this.#failure(`no answer within ${TIMEOUT_MS} ms`));
@@ -147,7 +150,7 @@ export class RawLink {
 
   close(): void {
     this.#process.kill("SIGKILL");
-    this.#onEnd("it was ended");
+    this.#onEnd("the process was ended");
   }
 
   #onLine(line: string): void {
@@ -174,7 +177,7 @@ export class RawLink {
   }
 }
 
-/** True when the failure is the missing right, not a passing trouble. */
+/** True if a permission is missing, as opposed to a temporary failure. */
 export function isNotPermitted(thrown: unknown): boolean {
   return /not permitted|permission denied/i.test(messageOf(thrown));
 }

@@ -1,10 +1,10 @@
 /**
- * The address during one term. The order, which is the point:
+ * The address during one term. Its order guarantees that two hosts do not have the address at once:
  *
- *     lease won -> nobody answers for the address -> added -> announced -> the application's onBecomeLeader
+ *     lease won -> no host answers for the address -> added -> announced -> the application's onBecomeLeader
  *     term.signal aborts -> removed -> the application's onLoseLeadership -> lease released
  *
- * A suspended leader (its connection is down) gives the address up as well and takes it back when it resumes.
+ * The address is also removed when the term is suspended (the connection is down), and added again when it resumes.
  */
 import { setTimeout as pause } from "node:timers/promises";
 import { ClusterError } from "../errors.ts";
@@ -18,15 +18,18 @@ import type { Neighbours } from "./neighbours.ts";
 import type { ResolvedVirtualIpOptions } from "./options.ts";
 import { waitUntilFree } from "./vacancy.ts";
 
-const LOOK_EVERY_MS = 25;
-/** Not held at so many looks in a row is a suspension; a busy event loop alone makes it fewer. */
-const LOOKS_TO_SUSPEND = 4;
+const CHECK_EVERY_MS = 25;
+/** A term that is not held at so many checks in a row is suspended. A busy event loop alone causes fewer. */
+const CHECKS_TO_SUSPEND = 4;
 const RETRY_MS = 500;
 const LATE_RETRY_MS = 100;
-/** Pause before the address is added again that could not be. */
+/** Pause between two attempts to add the address. */
 const ADD_AGAIN_MS = 20;
 
-/** `waiting`: the lease is won, somebody else still has the address. */
+/**
+ * `absent`: not on this host. `waiting`: the lease is won, and the address is being acquired. `held`: on this host. `suspended`:
+ * removed until the term resumes.
+ */
 export type VirtualIpState = "absent" | "waiting" | "held" | "suspended";
 
 export interface TenureParts {
@@ -34,10 +37,12 @@ export interface TenureParts {
   readonly term: Term;
   readonly ip: string;
   readonly neighbours: Neighbours;
-  /** The interface as it was when somebody looked last. */
+  /** The interface as it was last read. */
   readonly lastLink: LinkState | null;
   readonly logger: EventLogger;
+  /** Called on every change of the state. */
   readonly changed: (state: VirtualIpState) => void;
+  /** Called with the interface when it was read. */
   readonly seen: (link: LinkState) => void;
 }
 
@@ -47,11 +52,12 @@ export class Tenure {
   #keeper: Keeper | null = null;
   #link: AskableLink | null = null;
   #state: VirtualIpState = "absent";
-  #looks: NodeJS.Timeout | null = null;
+  #checks: NodeJS.Timeout | null = null;
   readonly #announcer: Announcer;
+  /** Checks in a row at which the term was not held. */
   #notHeld = 0;
   #busy = false;
-  /** Monotonic milliseconds at which the kernel removes the address at the earliest. */
+  /** Earliest time at which the kernel removes the address, monotonic. */
   #endsAtMs = 0;
   #retryAtMs = 0;
   #ending: Promise<void> | null = null;
@@ -66,12 +72,12 @@ export class Tenure {
     return this.#state;
   }
 
-  /** Of the keeper, for tests. */
+  /** For tests. */
   get keeperPid(): number | undefined {
     return this.#keeper?.pid;
   }
 
-  /** Resolves when the address is here and its announcement on the way, or when the term has ended. Rejects with `VIP_FAILED`. */
+  /** Resolves when the address is on this host and is being announced, or when the term has ended. Rejects with `VIP_FAILED`. */
   async begin(): Promise<void> {
     const { term, logger, options } = this.#p;
     this.#set("waiting");
@@ -93,12 +99,12 @@ export class Tenure {
       tookMs,
     } as const;
     logger.info({ ...fields, epoch: term.epoch }, "virtual IP acquired");
-    this.#looks = setInterval(() => this.look(), LOOK_EVERY_MS);
-    this.#looks.unref();
+    this.#checks = setInterval(() => this.maintain(), CHECK_EVERY_MS);
+    this.#checks.unref();
     if (this.#link !== null) void this.#announcer.announce(this.#link);
   }
 
-  /** Removes the address, at once. Resolves when it is gone. Idempotent, never rejects. */
+  /** Removes the address. Resolves when it is removed, or when that has failed. Idempotent, never rejects. */
   end(): Promise<void> {
     this.#ending ??= this.#end();
     return this.#ending;
@@ -108,13 +114,13 @@ export class Tenure {
     const { options, logger } = this.#p;
     const wasHeld = this.#state === "held";
     this.#over.abort();
-    if (this.#looks !== null) clearInterval(this.#looks);
-    this.#looks = null;
+    if (this.#checks !== null) clearInterval(this.#checks);
+    this.#checks = null;
     this.#announcer.stop();
-    // Somebody killed the keeper: another one cleans up behind it.
+    // The keeper was killed: a new one removes the address.
     if (this.#keeper?.running === false && wasHeld) this.#keeper = this.#newKeeper(true);
     const keeper = this.#keeper;
-    // Behind whatever is on its way to the keeper, so nothing can put the address back.
+    // The keeper executes commands in order, so no earlier command can add the address after this one.
     const answer = (await keeper?.drop()) ?? { kind: "gone" };
     if (answer.kind === "failed") {
       const fields = {
@@ -124,7 +130,7 @@ export class Tenure {
       } as const;
       logger.error(
         { ...fields, why: answer.message },
-        "virtual IP not removed; the kernel does so before the lease ends",
+        `virtual IP not removed: ${answer.message}; the kernel removes it before the lease expires`,
       );
     } else if (wasHeld) {
       const fields = {
@@ -151,11 +157,11 @@ export class Tenure {
 
   // -------------------------------------------------------------------------------------------------- acquiring
 
-  /** The interface, once no other host has the address. Asked as it was last seen, while it is looked at anew. */
+  /** The interface, once no other host has the address. The question is sent on the last known interface while it is read again. */
   async #freeLink(): Promise<LinkState> {
     const { signal } = this.#over;
     const { lastLink } = this.#p;
-    // The question goes out first: starting processes keeps this one busy for some 10 ms each.
+    // Send the question first: to start a process occupies this one for about 10 ms.
     const asking = lastLink === null ? null : waitUntilFree(this.#p, lastLink, signal);
     asking?.catch(() => {}); // awaited below
     this.#keeper = this.#newKeeper(false);
@@ -174,11 +180,11 @@ export class Tenure {
     return link;
   }
 
-  /** Adds the address. One that is on this host already was not added by us: it is waited for, never touched. */
+  /** Adds the address. If it is already on this host, this process did not add it: wait until it is removed. */
   async #add(): Promise<void> {
     const { options, term } = this.#p;
     const { signal } = this.#over;
-    // Between two renewals there may be too little left; right after one there is enough, or never.
+    // Between two renewals too little of the lease may be left. Immediately after a renewal there is enough, or there never is.
     const giveUpAt = performance.now() + term.remainingMs;
     for (;;) {
       signal.throwIfAborted();
@@ -196,15 +202,15 @@ export class Tenure {
   #leaseTooShort(): ClusterError {
     return new ClusterError(
       "VIP_FAILED",
-      `virtual IP ${this.#p.options.address.cidr}: less than ${LEAST_REMAINING_MS} ms of the lease are left, and the kernel counts ` +
-        "an address's lifetime in seconds; use leaseTtlMs >= 3000",
+      `cannot add virtual IP ${this.#p.options.address.cidr}: less than ${LEAST_REMAINING_MS} ms of the lease are left, and the ` +
+        "kernel counts the lifetime of an address in seconds: set leaseTtlMs to at least 3000",
       { recoverable: true },
     );
   }
 
   async #hold(): Promise<KeeperAnswer> {
     const sentAt = performance.now();
-    // Not held: whatever is left of the lease is not ours to use.
+    // While the term is not held, the rest of the lease must not be used.
     this.#keeper ??= this.#newKeeper(false);
     const answer = await this.#keeper.hold(() => (this.#p.term.held ? this.#p.term.remainingMs : 0));
     if (answer.kind === "held") this.#endsAtMs = sentAt + answer.seconds * 1000;
@@ -213,12 +219,12 @@ export class Tenure {
 
   // ---------------------------------------------------------------------------------------------------- holding
 
-  /** Extends the address if that is worth it, and gives it up when the term is suspended. */
-  look(): void {
+  /** Extends the address if this gains enough, removes it when the term is suspended, and adds it when the term resumes. */
+  maintain(): void {
     const { term } = this.#p;
-    if (this.#over.signal.aborted || this.#looks === null) return;
+    if (this.#over.signal.aborted || this.#checks === null) return;
     this.#notHeld = term.held ? 0 : this.#notHeld + 1;
-    if (this.#notHeld >= LOOKS_TO_SUSPEND) this.suspend();
+    if (this.#notHeld >= CHECKS_TO_SUSPEND) this.suspend();
     if (!term.held || this.#busy) return;
     const now = performance.now();
     if (now < this.#retryAtMs) return;
@@ -226,23 +232,26 @@ export class Tenure {
     if (missing || worthRefreshing(term.remainingMs, this.#endsAtMs - now)) void this.#refresh(missing);
   }
 
-  /** The connection is down: others may be taking over. */
+  /** Removes the address unless the term is held: the connection is down, and another node may be taking over. */
   suspend(): void {
     if (this.#state !== "held" || this.#over.signal.aborted || this.#p.term.held) return;
     this.#set("suspended");
     this.#announcer.stop();
     this.#endsAtMs = 0;
     void this.#keeper?.drop();
-    this.#p.logger.warn({ event: "vip-suspended" }, "virtual IP removed: the leader is suspended");
+    this.#p.logger.warn(
+      { event: "vip-suspended" },
+      "virtual IP removed: the term is suspended; it is added again when the term resumes",
+    );
   }
 
   async #refresh(missing: boolean): Promise<void> {
     this.#busy = true;
-    // Somebody killed the keeper. What it added is still ours, and the kernel's clock runs on it.
+    // The keeper was killed. The address that it added belongs to this process, and its lifetime runs on.
     if (this.#keeper?.running !== true) this.#keeper = this.#newKeeper(true);
     const answer = await this.#hold();
     this.#busy = false;
-    // Late: it is there as long as it was going to be, or comes with the next renewal.
+    // Too late: the address keeps its lifetime, or is added after the next renewal.
     if (answer.kind === "late") this.#retryAtMs = performance.now() + LATE_RETRY_MS;
     if (this.#over.signal.aborted || answer.kind === "late") return;
     if (answer.kind !== "held") {
@@ -260,26 +269,26 @@ export class Tenure {
     const { logger, options } = this.#p;
     logger.error(
       { event: "vip-failing", address: options.address.cidr, interface: options.device, why: message },
-      "virtual IP can't be kept; trying again",
+      `virtual IP not added or extended: ${message}; next attempt in ${RETRY_MS} ms`,
     );
   }
 }
 
-/** Why the address can't be put on this interface; `null` when it can. */
+/** Why the address cannot be added to this interface; `null` if it can. */
 export function linkProblem(link: LinkState, options: ResolvedVirtualIpOptions): string | null {
   const { device, address } = options;
   if (link.loopback)
-    return `virtual IP: interface "${device}" is the loopback: nobody else could reach the address`;
+    return `virtual IP: interface "${device}" is the loopback, which other hosts cannot reach: use another one`;
   if (!link.up) return `virtual IP: interface "${device}" is down: ip link set ${device} up`;
   const present = findAddress(link, address);
   if (present === null || present.lifetimeS !== null) return null;
   return (
-    `virtual IP: ${address.text}/${present.prefix} is on "${device}" already, for good. Only what was added here is ` +
-    "ever removed: take it out of the host's own configuration"
+    `virtual IP: ${address.text}/${present.prefix} is already configured permanently on "${device}": remove it from the host's own ` +
+    "configuration, because only an address that this process has added is ever removed"
   );
 }
 
-/** What the kernel's refusal means. */
+/** The error for a refusal of the kernel. */
 export function addError(options: ResolvedVirtualIpOptions, message: string): ClusterError {
   const { device, address } = options;
   const hint = /not permitted/i.test(message)
@@ -288,7 +297,7 @@ export function addError(options: ResolvedVirtualIpOptions, message: string): Cl
     : "";
   return new ClusterError(
     "VIP_FAILED",
-    `can't put virtual IP ${address.cidr} on "${device}": ${message}${hint}`,
+    `cannot add virtual IP ${address.cidr} to "${device}": ${message}${hint}`,
     { recoverable: true },
   );
 }

@@ -1,10 +1,10 @@
 /**
  * Waits until no other host has the address.
  *
- * The lease alone does not say so after a crash: the next leader is there 15 ms after a `kill -9`, and whether the dead
- * process's keeper has removed the address by then is a matter of scheduling; killed together with its process it
- * never does, and the kernel ends the address up to S later. So the network itself is asked. A host answers for an
- * address as long as its kernel has it, whatever became of its processes.
+ * After a crash the lease alone does not guarantee this. The next leader takes over about 15 ms after a `kill -9`, and the keeper of
+ * the killed process may not have removed the address by then. If the keeper was killed, too, the kernel removes the address, up to
+ * one lease later. A new leader therefore asks the other hosts: the kernel of a host answers as long as it has the address, even if
+ * the processes have ended.
  */
 import { setTimeout as pause } from "node:timers/promises";
 import { ClusterError, messageOf } from "../errors.ts";
@@ -14,9 +14,9 @@ import { type AskableLink, askable, type LinkState } from "./ip-command.ts";
 import type { Neighbours } from "./neighbours.ts";
 import type { ResolvedVirtualIpOptions } from "./options.ts";
 
-/** Pause between two rounds of questions while another host still has the address. */
+/** Pause between two rounds of questions while another host has the address. */
 const ASK_AGAIN_MS = 5;
-/** Beyond the lease that was replaced nobody may have the address. */
+/** Added to the wait for another host, whose address ends before its lease does. */
 const GRACE_MS = 1000;
 
 export interface VacancyParts {
@@ -26,7 +26,7 @@ export interface VacancyParts {
   readonly logger: EventLogger;
 }
 
-/** Rejects with `VIP_FAILED` when a host keeps the address longer than any lease, or with the signal's reason. */
+/** Rejects with `VIP_FAILED` if a host has the address for longer than the remaining lease, or with the signal's reason. */
 export async function waitUntilFree(p: VacancyParts, link: LinkState, signal: AbortSignal): Promise<void> {
   const { acquireDelayMs, device } = p.options;
   if (acquireDelayMs !== null) {
@@ -34,18 +34,18 @@ export async function waitUntilFree(p: VacancyParts, link: LinkState, signal: Ab
     return;
   }
   const asked = askable(link);
-  if (asked === null) return waitBlindly(p, `interface "${device}" has no neighbours to ask`, signal);
-  const patienceMs = p.term.remainingMs + GRACE_MS;
-  const giveUpAt = performance.now() + patienceMs;
+  if (asked === null) return waitForLease(p, `interface "${device}" does not resolve neighbours`, signal);
+  const limitMs = p.term.remainingMs + GRACE_MS;
+  const giveUpAt = performance.now() + limitMs;
   for (let owner = await ask(p, asked, signal), first = true; owner !== null; first = false) {
-    if (first) reportOwner(p, owner);
-    if (performance.now() >= giveUpAt) throw inUse(p, owner, patienceMs);
+    if (first) reportOwner(p, owner, limitMs);
+    if (performance.now() >= giveUpAt) throw inUse(p, owner, limitMs);
     await pause(ASK_AGAIN_MS, undefined, { signal });
     owner = await ask(p, asked, signal);
   }
 }
 
-/** `null`: nobody has it, or so much time has passed that nobody can. */
+/** The hardware address of another host that has the address. `null`: no host answers, or none can have it any more. */
 async function ask(p: VacancyParts, link: AskableLink, signal: AbortSignal): Promise<string | null> {
   try {
     const owner = await p.neighbours.ask(link, p.options.silenceMs);
@@ -53,33 +53,33 @@ async function ask(p: VacancyParts, link: AskableLink, signal: AbortSignal): Pro
     return owner;
   } catch (error) {
     signal.throwIfAborted();
-    await waitBlindly(p, messageOf(error), signal);
+    await waitForLease(p, messageOf(error), signal);
     return null;
   }
 }
 
-/** Whoever held the lease before has lost the address by the time a lease ends that is renewed now. */
-async function waitBlindly(p: VacancyParts, why: string, signal: AbortSignal): Promise<void> {
+/** Waits for the rest of the lease: the previous holder's lease, and with it its address, ends before the lease that replaced it. */
+async function waitForLease(p: VacancyParts, why: string, signal: AbortSignal): Promise<void> {
   const waitMs = Math.ceil(p.term.remainingMs);
   p.logger.warn(
     { event: "vip-blind", why, waitMs },
-    `can't ask whether another host still has the virtual IP (${why}); waiting ${waitMs} ms instead`,
+    `cannot ask whether another host has the virtual IP: ${why}; waiting ${waitMs} ms, the rest of the lease`,
   );
   await pause(waitMs, undefined, { signal });
 }
 
-function reportOwner(p: VacancyParts, owner: string): void {
+function reportOwner(p: VacancyParts, owner: string, limitMs: number): void {
   p.logger.warn(
     { event: "vip-waiting", address: p.options.address.cidr, owner },
-    `another host (${owner}) still has the virtual IP; waiting until it lets go`,
+    `another host (${owner}) has the virtual IP; waiting at most ${Math.round(limitMs)} ms until it is removed there`,
   );
 }
 
 function inUse(p: VacancyParts, owner: string, waitedMs: number): ClusterError {
   return new ClusterError(
     "VIP_FAILED",
-    `virtual IP ${p.options.address.text} is in use by ${owner}, and has been for ${Math.round(waitedMs)} ms, longer than any ` +
-      "lease of this cluster: find that host and take the address off it",
+    `virtual IP ${p.options.address.text} is in use by ${owner}, which still answers after ${Math.round(waitedMs)} ms, longer than ` +
+      "a lease: remove the address from that host",
     { recoverable: true },
   );
 }

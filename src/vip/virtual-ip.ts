@@ -1,4 +1,4 @@
-/** An address that is on the leader's host and on no other. */
+/** A virtual IP that is on the leader's host and on no other. */
 import { ClusterError, messageOf } from "../errors.ts";
 import { type BoundLogger, createLogger } from "../log/logger.ts";
 import type { Hooks } from "../node/hooks.ts";
@@ -8,27 +8,30 @@ import { Neighbours } from "./neighbours.ts";
 import { type ResolvedVirtualIpOptions, resolveVirtualIpOptions, type VirtualIpOptions } from "./options.ts";
 import { addError, linkProblem, Tenure, type VirtualIpState } from "./tenure.ts";
 
-/** What `health()` found on the interface itself. */
+/** The result of `health()`. */
 export interface VirtualIpHealth {
+  /** This process has added the address. */
   readonly acquired: boolean;
+  /** The address without prefix. */
   readonly ip: string;
   readonly interface: string;
+  /** The kernel has the address on the interface. */
   readonly onInterface: boolean;
   /** Unix milliseconds. */
   readonly checkedAt: number;
 }
 
 /**
- * A virtual IP on Linux, driven by the terms of a node:
+ * A virtual IP on Linux that follows the terms of a node. When `onBecomeLeader` is called, the address is on this host and is being
+ * announced. When `onLoseLeadership` is called, it has been removed. If it cannot be acquired, the node steps down as if
+ * `onBecomeLeader` had thrown, and does not campaign for `cooldownMs`.
  *
+ * @example
  * ```ts
  * const vip = new VirtualIp({ address: "10.0.0.100/32", interface: "eth0" });
  * await vip.check();
- * const node = new Node(options, vip.hooks({ async onBecomeLeader(term) { ... } }));
+ * const node = new Node(options, vip.hooks({ onBecomeLeader: (term) => server.start(term.epoch) }));
  * ```
- *
- * When `onBecomeLeader` is called the address is here and is being announced; when `onLoseLeadership` is called it is gone. If it
- * can't be had, the node steps down as if `onBecomeLeader` had thrown, and cools down.
  */
 export class VirtualIp {
   readonly #options: ResolvedVirtualIpOptions;
@@ -37,41 +40,46 @@ export class VirtualIp {
   readonly #listeners = new Set<(state: VirtualIpState) => void>();
   #lastLink: LinkState | null = null;
   #tenure: Tenure | null = null;
-  /** The end of the tenure before, which the next one waits for. */
+  /** The end of the previous tenure, for which the next one waits. */
   #ended: Promise<void> = Promise.resolve();
 
-  /** @throws ClusterError `INVALID_CONFIG`, naming every option that is wrong. Does no I/O. */
+  /** @throws ClusterError `INVALID_CONFIG`, naming every invalid option. Does no I/O. */
   constructor(options: VirtualIpOptions) {
     this.#options = resolveVirtualIpOptions(options);
     this.#logger = createLogger({ level: options.logLevel, logger: options.logger });
     this.#neighbours = new Neighbours(this.#options.address);
   }
 
-  /** With prefix, in canonical form. */
+  /** The address with its prefix, in canonical form. */
   get address(): string {
     return this.#options.address.cidr;
   }
 
+  /** Name of the network interface. */
   get interface(): string {
     return this.#options.device;
   }
 
+  /** See {@link VirtualIpState}. Changes are reported by `onChange`. */
   get state(): VirtualIpState {
     return this.#tenure?.state ?? "absent";
   }
 
-  /** Is the address on this host now, put there by this object? */
+  /** `state` is `"held"`: this object has added the address and not removed it since. `health()` asks the kernel. */
   get held(): boolean {
     return this.state === "held";
   }
 
   /**
-   * Can this host have the address? Looks, and changes nothing. Rejects with `VIP_FAILED`: not Linux, no `ip` command, no such
-   * interface or down, no CAP_NET_ADMIN, the address is configured for good. Only logs what is merely a pity.
+   * Checks whether this host can hold the address, and changes nothing. If other hosts cannot be asked (no perl or python3), it logs
+   * `vip-blind` and resolves.
+   *
+   * @throws ClusterError `VIP_FAILED` when the system is not Linux, `ip` is missing, the interface does not exist or is down,
+   * CAP_NET_ADMIN is missing, or the address is configured permanently.
    */
   async check(): Promise<void> {
     if (process.platform !== "linux") {
-      throw new ClusterError("VIP_FAILED", `a virtual IP needs Linux, this is ${process.platform}`);
+      throw new ClusterError("VIP_FAILED", `a virtual IP needs Linux, and this is ${process.platform}`);
     }
     const ip = requireIp();
     const link = await readLink(ip, this.interface);
@@ -84,14 +92,14 @@ export class VirtualIp {
     if (impossible === null) return;
     this.#logger.warn(
       { event: "vip-blind", why: impossible },
-      `the virtual IP can't be asked for or announced: ${impossible}; takeovers take the whole lease`,
+      `other hosts cannot be asked about the virtual IP, and it cannot be announced: ${impossible}; each takeover waits for the rest of the lease`,
     );
   }
 
-  /** The kernel checks the right before it looks for the address, and nobody has this one. */
+  /** Deletes an address that no interface has: the kernel checks the permission before it searches for the address. */
   async #checkRights(ip: string): Promise<void> {
-    const nobodys = this.#options.address.family === 4 ? ["-4", "0.0.0.0/32"] : ["-6", "::/128"];
-    const [family = "", cidr = ""] = nobodys;
+    const unassigned = this.#options.address.family === 4 ? ["-4", "0.0.0.0/32"] : ["-6", "::/128"];
+    const [family = "", cidr = ""] = unassigned;
     try {
       await run(ip, [family, "addr", "del", cidr, "dev", this.interface]);
     } catch (error) {
@@ -99,7 +107,11 @@ export class VirtualIp {
     }
   }
 
-  /** These hooks with the address around them. For one node. */
+  /**
+   * Hooks that acquire the address before `onBecomeLeader` and remove it before `onLoseLeadership`. For one node only.
+   *
+   * @param application - The application's own hooks, which are called by the returned ones.
+   */
   hooks(application: Hooks = {}): Hooks {
     const announced = new WeakSet<Term>();
     return {
@@ -126,8 +138,10 @@ export class VirtualIp {
   }
 
   /**
-   * Takes the address for as long as the term lasts. Resolves when it is here and is being announced, or when the term has
-   * ended before that. Rejects with `VIP_FAILED`. The end of the term, announced by `term.signal`, removes it at once.
+   * Acquires the address until the term ends; `hooks()` does this by itself. Resolves when the address is on this host and is being
+   * announced, or when the term has ended before that. When `term.signal` aborts, the address is removed.
+   *
+   * @throws ClusterError `VIP_FAILED` when another host keeps the address for longer than a lease, or `ip` fails.
    */
   async acquire(term: Term): Promise<void> {
     await this.release();
@@ -142,7 +156,7 @@ export class VirtualIp {
       seen: (link) => {
         this.#lastLink = link;
       },
-      changed: (state) => this.#tell(state),
+      changed: (state) => this.#notify(state),
     });
     this.#tenure = tenure;
     const end = (): void => void this.#endOf(tenure);
@@ -155,24 +169,28 @@ export class VirtualIp {
     }
   }
 
-  /** Looks at once whether the address has to be extended. Not needed: it looks by itself. For a manager's daemon. */
+  /** Extends the address now if this gains enough. Not needed: the check also runs every 25 ms. */
   async refresh(_term: Term): Promise<void> {
-    this.#tenure?.look();
+    this.#tenure?.maintain();
   }
 
-  /** Removes the address if it was added here. Resolves when it is gone. Idempotent. */
+  /** Removes the address if this object added it. Resolves when it is removed. Idempotent. */
   async release(): Promise<void> {
     if (this.#tenure !== null) void this.#endOf(this.#tenure);
     await this.#ended;
   }
 
-  /** Removes the address and ends the helper process, which otherwise ends with this one. */
+  /** Removes the address, and ends the helper process for questions and announcements. Idempotent. */
   async close(): Promise<void> {
     await this.release();
     this.#neighbours.close();
   }
 
-  /** Is it really there? Asks the kernel. */
+  /**
+   * Reads from the kernel whether the address is on the interface.
+   *
+   * @throws ClusterError `VIP_FAILED` when `ip` or the interface is missing.
+   */
   async health(): Promise<VirtualIpHealth> {
     const link = await readLink(requireIp(), this.interface);
     return {
@@ -184,13 +202,13 @@ export class VirtualIp {
     };
   }
 
-  /** Hears of every change of `state`. Returns the cancellation. */
+  /** Calls the listener with the new `state` on every change. Returns the removal of the listener. */
   onChange(listener: (state: VirtualIpState) => void): () => void {
     this.#listeners.add(listener);
     return () => void this.#listeners.delete(listener);
   }
 
-  /** For tests: the process that removes the address when this one dies. */
+  /** For tests: the keeper, the process that removes the address when this one is killed. */
   get keeperPid(): number | undefined {
     return this.#tenure?.keeperPid;
   }
@@ -203,12 +221,12 @@ export class VirtualIp {
     return ended;
   }
 
-  #tell(state: VirtualIpState): void {
+  #notify(state: VirtualIpState): void {
     for (const listener of [...this.#listeners]) {
       try {
         listener(state);
       } catch (error) {
-        this.#logger.error({ event: "vip-listener", err: error }, "a listener of the virtual IP threw");
+        this.#logger.error({ event: "vip-listener", err: error }, "a listener of onChange threw");
       }
     }
   }

@@ -22,7 +22,7 @@ describe.skipIf(why !== null)(
     });
     afterEach(async () => {
       for (const child of running.splice(0)) await child[Symbol.asyncDispose]();
-      // A killed child's keeper needs a moment.
+      // The keeper of a killed child removes the address asynchronously.
       await waitFor(() => lab.addresses(a, vip).length + lab.addresses(b, vip).length === 0);
     });
     afterAll(() => lab[Symbol.asyncDispose]());
@@ -33,7 +33,7 @@ describe.skipIf(why !== null)(
       return child;
     }
 
-    test("is there when acquire has returned, with a label and a lifetime that ends before the lease", async () => {
+    test("is on the interface when acquire resolves, with a label and a lifetime that ends before the lease", async () => {
       const child = await on(a);
       expect(await child.does("check")).toMatchObject({ done: "check" });
       expect(await child.does("acquire", 9500)).toMatchObject({ done: "acquire", state: "held" });
@@ -48,7 +48,7 @@ describe.skipIf(why !== null)(
       expect(lab.addresses(a, vip)).toEqual([]);
     });
 
-    test("is not mistaken for one that begins or ends like it", async () => {
+    test("is distinguished from an address that is a prefix of its text", async () => {
       const other = lab.address(10);
       ip("-n", a.namespace, "addr", "add", `${other}/32`, "dev", a.device);
       const child = await on(a, { address: `${lab.address(1)}00/32` });
@@ -58,7 +58,7 @@ describe.skipIf(why !== null)(
       ip("-n", a.namespace, "addr", "del", `${other}/32`, "dev", a.device);
     });
 
-    test("is announced: a neighbour that knew the old host knows the new one at once", async () => {
+    test("is announced, so that a neighbour with the old host in its cache gets the new one at once", async () => {
       const peer = lab.host("peer");
       const [first, second] = [await on(a), await on(b)];
       await first.does("acquire", 9500);
@@ -69,7 +69,7 @@ describe.skipIf(why !== null)(
       await waitFor(() => lab.neighbour(peer, vip) === b.mac, { timeoutMs: 1000 });
     });
 
-    test("waits while another host answers for it, and takes it when that lets go", async () => {
+    test("is acquired as soon as another host that answers for it has removed it", async () => {
       const [first, second] = [await on(a), await on(b)];
       await first.does("acquire", 9500);
       second.child.send({ do: "acquire", ms: 9500 });
@@ -79,7 +79,7 @@ describe.skipIf(why !== null)(
       expect(await second.child.next((line) => line.done === "acquire")).toMatchObject({ state: "held" });
     });
 
-    test("is refused when a host has it that never lets go", async () => {
+    test("is refused if another host keeps it", async () => {
       ip("-n", b.namespace, "addr", "add", `${vip}/32`, "dev", b.device);
       try {
         const child = await on(a);
@@ -92,11 +92,11 @@ describe.skipIf(why !== null)(
       expect(lab.addresses(a, vip)).toEqual([]);
     });
 
-    test("that the host has for good is refused and left alone", async () => {
+    test("that is configured permanently is refused and not changed", async () => {
       ip("-n", a.namespace, "addr", "add", `${vip}/24`, "dev", a.device);
       try {
         const child = await on(a);
-        expect((await child.does("check")).message).toContain("already, for good");
+        expect((await child.does("check")).message).toContain("already configured permanently");
         expect(await child.does("acquire", 9500)).toMatchObject({ failed: "acquire", code: "VIP_FAILED" });
         await child.does("release");
         expect(lab.addresses(a, vip)).toHaveLength(1);
@@ -105,7 +105,7 @@ describe.skipIf(why !== null)(
       }
     });
 
-    test("that an earlier process left behind on this host is waited for, not taken over", async () => {
+    test("that an earlier process has left on this host is not changed, and acquired when it has expired", async () => {
       ip("-n", a.namespace, ...`addr add ${vip}/32 dev ${a.device} valid_lft 2 preferred_lft 2`.split(" "));
       const child = await on(a);
       const acquired = await child.does("acquire", 9500);
@@ -113,7 +113,7 @@ describe.skipIf(why !== null)(
       expect(lab.addresses(a, vip)[0]?.label).toBe(`${a.device}:vip`);
     });
 
-    test("lives on with every renewal, and ends by itself before the lease does when there is none", async () => {
+    test("is extended by every renewal, and without one expires before the lease", async () => {
       const child = await on(a);
       const began = performance.now();
       await child.does("acquire", 2800);
@@ -137,7 +137,7 @@ describe.skipIf(why !== null)(
       await waitFor(() => lab.addresses(a, vip).length === 0, { timeoutMs: 5000, intervalMs: 1 });
     });
 
-    test("survives its keeper, and is still removed when the process is killed after that", async () => {
+    test("remains when its keeper is killed, and is removed when the process is killed after that", async () => {
       const child = await on(a);
       await child.does("acquire", 9500);
       const { keeper } = await child.does("keeper");
@@ -151,7 +151,7 @@ describe.skipIf(why !== null)(
       await waitFor(() => lab.addresses(a, vip).length === 0, { timeoutMs: 1000, intervalMs: 5 });
     });
 
-    test("leaves a suspended leader and comes back when it resumes", async () => {
+    test("is removed when the term is suspended, and added when it resumes", async () => {
       const child = await on(a);
       await child.does("acquire", 9500);
       await child.does("suspend");
@@ -162,7 +162,7 @@ describe.skipIf(why !== null)(
       expect(lab.addresses(a, vip)).toHaveLength(1);
     });
 
-    test("comes back when somebody removes it", async () => {
+    test("is added again when it was removed by hand", async () => {
       const child = await on(a);
       await child.does("acquire", 9500);
       ip("-n", a.namespace, "addr", "del", `${vip}/32`, "dev", a.device);
@@ -170,7 +170,7 @@ describe.skipIf(why !== null)(
       await waitFor(() => lab.addresses(a, vip).length === 1);
     });
 
-    test("is not added for a term that ends while it is waited for", async () => {
+    test("is not added for a term that ends during the wait for it", async () => {
       const [first, second] = [await on(a), await on(b)];
       await first.does("acquire", 9500);
       second.child.send({ do: "acquire", ms: 9500 });
@@ -182,7 +182,7 @@ describe.skipIf(why !== null)(
       expect(lab.addresses(b, vip)).toEqual([]);
     });
 
-    test("without the right to ask, waits out a whole lease and says so", async () => {
+    test("waits for a whole lease, and logs the reason, without the permission to ask", async () => {
       const child = await on(a, {}, ["setpriv", "--bounding-set", "-net_raw", "--inh-caps", "-net_raw"]);
       const began = performance.now();
       expect(await child.does("acquire", 2600)).toMatchObject({ failed: "acquire" });
@@ -190,7 +190,7 @@ describe.skipIf(why !== null)(
       expect(child.child.lines.find((line) => line.event === "vip-blind")?.why).toContain("CAP_NET_RAW");
     });
 
-    test("without the right to change addresses, is refused in words that help", async () => {
+    test("is refused with the missing permission, CAP_NET_ADMIN", async () => {
       const child = await on(a, {}, ["setpriv", "--bounding-set", "-net_admin", "--inh-caps", "-net_admin"]);
       const refused = await child.does("check");
       expect(refused).toMatchObject({ failed: "check", code: "VIP_FAILED" });
@@ -198,7 +198,7 @@ describe.skipIf(why !== null)(
       expect(await child.does("acquire", 9500)).toMatchObject({ failed: "acquire", code: "VIP_FAILED" });
     });
 
-    test("needs an interface that exists, is up and is no loopback", async () => {
+    test("needs an interface that exists, is up and is not the loopback", async () => {
       const message = async (device: string): Promise<string | undefined> =>
         (await (await on(a, { interface: device })).does("check")).message;
       expect(await message("nosuch0")).toContain("there is no such interface");
@@ -208,7 +208,7 @@ describe.skipIf(why !== null)(
       ip("-n", a.namespace, "link", "del", "down0");
     });
 
-    test("may be IPv6: added without a second of doubt, deprecated, and gone with its process", async () => {
+    test("may be IPv6: added without duplicate detection, deprecated, and removed when its process is killed", async () => {
       const child = await on(a, { address: "FD77:0::00:64/64" });
       expect(await child.does("acquire", 9500)).toMatchObject({ state: "held" });
       const [address] = lab.addresses(a, "fd77::64");
@@ -225,7 +225,7 @@ describe.skipIf(why !== null)(
   },
 );
 
-/** Perl that sends one UDP datagram, so that the address is resolved. */
+/** A Perl script that sends one UDP datagram, so that the kernel resolves the address. */
 function ping(to: string): string {
   return `use Socket; socket(S, PF_INET, SOCK_DGRAM, 0); send(S, "x", 0, sockaddr_in(9, inet_aton("${to}"))); select(undef, undef, undef, 0.05)`;
 }

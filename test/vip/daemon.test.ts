@@ -31,7 +31,7 @@ describe.skipIf(why !== null)(`the daemon's virtual IP${why === null ? "" : ` (s
     return spawnChild("src/cli/main.ts", { args: ["daemon", "--config", config], within: host.exec });
   }
 
-  test("is on the leader's host, moves when the daemon is asked to end, and is gone with the last one", async () => {
+  test("is on the leader's host, moves when that daemon gets SIGTERM, and is removed when the last one ends", async () => {
     const [a, b] = [lab.host("a"), lab.host("b")];
     const vip = lab.address(100);
     const has = (host: Host): boolean => lab.addresses(host, vip).length === 1;
@@ -39,7 +39,7 @@ describe.skipIf(why !== null)(`the daemon's virtual IP${why === null ? "" : ` (s
     await waitFor(() => has(a), { timeoutMs: 15_000 });
     await using second = daemon(b, vip);
     await waitFor(() => /leader changed/.test(second.stderr + JSON.stringify(second.lines)), {
-      timeoutMs: 5_000,
+      timeoutMs: 15_000,
       message: () => second.stderr + JSON.stringify(second.lines),
     });
     first.kill("SIGTERM");
@@ -51,7 +51,7 @@ describe.skipIf(why !== null)(`the daemon's virtual IP${why === null ? "" : ` (s
     expect(has(b)).toBe(false);
   });
 
-  test("that this host can't have is said before the daemon competes", async () => {
+  test("that this host cannot hold ends the daemon before it competes", async () => {
     const host = lab.host("c");
     await using refused = daemon(host, lab.address(101), "nosuch0");
     expect((await refused.exit).code).not.toBe(0);

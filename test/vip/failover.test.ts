@@ -21,7 +21,7 @@ describe.skipIf(why !== null)(`a virtual IP of two hosts${why === null ? "" : ` 
   });
   afterAll(() => lab[Symbol.asyncDispose]());
 
-  /** `break it`, then what was seen once the client hears from the second host. */
+  /** Calls `breakIt`, and resolves with the measurements once the second host answers the client. */
   async function failover(
     options: VipClusterOptions,
     breakIt: (a: Member, b: Member, cluster: VipCluster) => unknown,
@@ -33,12 +33,12 @@ describe.skipIf(why !== null)(`a virtual IP of two hosts${why === null ? "" : ` 
     await breakIt(a, b, cluster);
     await cluster.answeredBy(b.host, timeoutMs);
     await b.child.next((line) => line.hook === "become");
-    const { gapMs, overlapMs, looks } = await cluster.outcome();
-    expect(looks).toBeGreaterThan(100);
+    const { gapMs, overlapMs, samples } = await cluster.outcome();
+    expect(samples).toBeGreaterThan(100);
     return { gapMs, overlapMs, a, b };
   }
 
-  test("moves on a step-down: removed before the lease is released, there before onBecomeLeader", async () => {
+  test("moves on a step-down: it is removed before the lease is released, and added before onBecomeLeader", async () => {
     const { gapMs, overlapMs, a, b } = await failover({}, ({ child }) =>
       child.send({ do: "stepdown", to: "b" }),
     );
@@ -66,7 +66,7 @@ describe.skipIf(why !== null)(`a virtual IP of two hosts${why === null ? "" : ` 
     expect(gapMs).toBeLessThan(DEFAULT_TTL_MS / 2);
   });
 
-  test("waits for the kernel when process and keeper are killed together, and never stands on both hosts", async () => {
+  test("moves when the kernel has removed it, if process and keeper are killed together, and is never on both hosts", async () => {
     const { overlapMs, b } = await failover({ leaseTtlMs: 4000 }, async ({ child }) => {
       child.send({ do: "keeper" });
       const { keeper = 0 } = await child.next((line) => line.keeper !== undefined);
@@ -76,7 +76,7 @@ describe.skipIf(why !== null)(`a virtual IP of two hosts${why === null ? "" : ` 
     expect(b.child.lines.some((line) => line.event === "vip-waiting")).toBe(true);
   });
 
-  test("leaves a frozen leader's host before anybody else can lead", async () => {
+  test("is removed from a frozen leader's host before another node can lead", async () => {
     const { overlapMs, a } = await failover({ leaseTtlMs: 4000 }, async ({ host, child }, b, { vip }) => {
       child.kill("SIGSTOP");
       await waitFor(() => lab.addresses(host, vip).length === 0, { timeoutMs: 4000, intervalMs: 5 });
@@ -94,7 +94,7 @@ describe.skipIf(why !== null)(`a virtual IP of two hosts${why === null ? "" : ` 
     ["kill -9", { family: 6 }],
     ["kill -9 of process and keeper, W = 4 s", { leaseTtlMs: 4000 }],
   ] as const)(
-    "again and again (NATS_LEADER_VIP_ROUNDS): %s %o",
+    "moves in every round of NATS_LEADER_VIP_ROUNDS: %s %o",
     async (how, options) => {
       const gaps: number[] = [];
       let nearest = Number.NEGATIVE_INFINITY;

@@ -12,7 +12,7 @@ import { type Host, ip, Lab, whyNoNamespaces } from "../support/vip/network-name
 const why = whyNoNamespaces();
 
 describe.skipIf(why !== null)(
-  `asking and telling neighbours${why === null ? "" : ` (skipped: ${why})`}`,
+  `questions and announcements to neighbours${why === null ? "" : ` (skipped: ${why})`}`,
   () => {
     let lab: Lab;
     let a: Host;
@@ -45,24 +45,24 @@ describe.skipIf(why !== null)(
     for (const name of ["perl", "python3"] as const) {
       const missing = findProgram(name, SYSTEM_FOLDERS) === null;
       test.skipIf(missing)(
-        `works with ${name}, IPv4 and IPv6${missing ? " (skipped: not installed)" : ""}`,
+        `work with ${name}, IPv4 and IPv6${missing ? " (skipped: not installed)" : ""}`,
         async () => {
           for (const theirs of [b.ipv4, "fd77::12"]) {
             const neighbours = on(name, theirs);
             expect(await neighbours.ask(link, 300)).toBe(b.mac);
             neighbours.close();
           }
-          for (const nobodys of [lab.address(200), "fd77::200"]) {
-            const neighbours = on(name, nobodys);
+          for (const unassigned of [lab.address(200), "fd77::200"]) {
+            const neighbours = on(name, unassigned);
             neighbours.warm();
             expect(await neighbours.ask(link, 30)).toBeNull();
-            // Whoever has an entry for the address corrects it.
+            // A neighbour updates an existing cache entry for the address.
             ip(
               "-n",
               b.namespace,
               "neigh",
               "replace",
-              nobodys,
+              unassigned,
               "lladdr",
               "02:00:00:00:00:01",
               "dev",
@@ -70,23 +70,23 @@ describe.skipIf(why !== null)(
               "nud",
               "stale",
             );
-            await neighbours.tell(link);
-            await waitFor(() => lab.neighbour(b, nobodys) === a.mac);
+            await neighbours.announce(link);
+            await waitFor(() => lab.neighbour(b, unassigned) === a.mac);
             neighbours.close();
           }
         },
       );
     }
 
-    test("starts its process anew when somebody killed it, and says why when nothing works", async () => {
+    test("start a process again when it has ended, and give the reason when no tool works", async () => {
       const neighbours = on("perl", b.ipv4);
       expect(await neighbours.ask(link, 300)).toBe(b.mac);
       neighbours.close();
       expect(await neighbours.ask(link, 300)).toBe(b.mac);
       neighbours.close();
       const broken = new Neighbours(parseCidr(b.ipv4), [{ name: "perl", path: "/bin/false" }]);
-      await expect(broken.ask(link, 30)).rejects.toThrow("perl: it ended with 1");
-      expect(broken.impossible).toContain("perl: it ended with 1");
+      await expect(broken.ask(link, 30)).rejects.toThrow("perl: the process ended with 1");
+      expect(broken.impossible).toContain("perl: the process ended with 1");
       expect(new Neighbours(parseCidr(b.ipv4), []).impossible).toContain("neither perl nor python3");
     });
   },

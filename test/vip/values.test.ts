@@ -14,7 +14,7 @@ describe("addresses", () => {
     [" 2001:DB8:0:0::100/64 ", "2001:db8::100/64", 6],
     ["2001:db8::1", "2001:db8::1/128", 6],
     ["64:ff9b::10.0.0.1", "64:ff9b::a00:1/128", 6],
-  ])("%s is %s", (input, cidr, family) => {
+  ])("%s is normalised to %s", (input, cidr, family) => {
     expect(parseCidr(input)).toMatchObject({ cidr, family });
   });
 
@@ -62,7 +62,7 @@ describe("addresses", () => {
     expect(parseLink("BusyBox v1.36", "eth0")).toBeNull();
   });
 
-  test("that are no addresses have no bytes", () => {
+  test("that are invalid have no bytes", () => {
     expect(addressBytes("undefined")).toBeNull();
     expect(addressBytes("::ffff:1.2.3.4")?.slice(-6)).toEqual(Uint8Array.from([255, 255, 1, 2, 3, 4]));
   });
@@ -72,14 +72,14 @@ describe("frames", () => {
   const v4 = parseCidr("10.0.0.100/24");
   const v6 = parseCidr("2001:db8::100/64");
 
-  test("of a gratuitous ARP: a request and a reply from us about us", () => {
+  test("of a gratuitous ARP are a request and a reply with the same sender and target", () => {
     expect(announcement(v4, mac).map((frame) => frame.toString("hex"))).toEqual([
       "ffffffffffff0a1b2c3d4e5f0806" + "0001080006040001" + "0a1b2c3d4e5f0a000064" + "0000000000000a000064",
       "ffffffffffff0a1b2c3d4e5f0806" + "0001080006040002" + "0a1b2c3d4e5f0a000064" + "ffffffffffff0a000064",
     ]);
   });
 
-  test("of the question teach nobody anything: there is no sender's address", () => {
+  test("of a question have no sender address, so that no neighbour updates its cache", () => {
     expect(question(v4, mac).toString("hex")).toBe(
       "ffffffffffff0a1b2c3d4e5f0806" + "0001080006040001" + "0a1b2c3d4e5f00000000" + "0000000000000a000064",
     );
@@ -88,7 +88,7 @@ describe("frames", () => {
     );
   });
 
-  test("of an unsolicited advertisement go to all nodes, override, and have a right checksum", () => {
+  test("of an unsolicited advertisement go to all nodes, override, and have a correct checksum", () => {
     const [frame] = announcement(v6, mac);
     if (frame === undefined) throw new Error("no frame");
     expect(frame.toString("hex")).toMatch(
@@ -98,7 +98,7 @@ describe("frames", () => {
     expect(checksum(Buffer.concat([pseudo, frame.subarray(54)]))).toBe(0);
   });
 
-  test("that answer are told from others", () => {
+  test("that answer a question are distinguished from others", () => {
     const fits = (frame: Buffer | undefined, address: typeof v4): boolean =>
       answerPattern(address).every(({ offset, bytes }) =>
         frame?.subarray(offset, offset + bytes.length).equals(bytes),
@@ -112,7 +112,7 @@ describe("frames", () => {
 });
 
 describe("lifetimes", () => {
-  test("never reach beyond the lease, however late the kernel is", () => {
+  test("never exceed the lease, even if the kernel is late", () => {
     for (let remaining = 0; remaining < 20_000; remaining += 7) {
       const seconds = lifetimeSeconds(remaining);
       expect(Number.isInteger(seconds)).toBe(true);
@@ -122,7 +122,7 @@ describe("lifetimes", () => {
     expect(lifetimeSeconds(2299)).toBe(0);
   });
 
-  test("are refreshed once per renewal of a long lease, and often when the end is near", () => {
+  test("are refreshed once per renewal of a long lease, and more often when the end is near", () => {
     expect(worthRefreshing(9500, 5000)).toBe(true);
     expect(worthRefreshing(8000, 6500)).toBe(false);
     expect(worthRefreshing(2400, 800)).toBe(true);
@@ -131,7 +131,7 @@ describe("lifetimes", () => {
 });
 
 describe("options", () => {
-  test("are all checked at once, and quoted", () => {
+  test("are all checked together, and quoted", () => {
     const make = (): VirtualIp =>
       new VirtualIp({
         address: "10.0.0.1000/24",
@@ -145,7 +145,7 @@ describe("options", () => {
     expect(make).toThrow(/announceAtMs -1 must be/);
   });
 
-  test("need no I/O to be accepted", async () => {
+  test("are accepted without I/O", async () => {
     const vip = new VirtualIp({ address: "10.0.0.100", interface: "nosuch0" });
     expect(vip).toMatchObject({
       address: "10.0.0.100/32",

@@ -1,6 +1,6 @@
 /**
- * A small network of namespaces: hosts on one bridge, which is in a namespace of its own. This process gets one interface
- * into it, so that it can reach the nats-server there. Everything is gone after `dispose()`.
+ * A network of namespaces: hosts on one bridge, which is in a namespace of its own. This process gets an interface to the network, so
+ * that it can reach the nats-server there. Disposal removes everything.
  */
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -12,7 +12,7 @@ import { findNatsServer, type NatsServer, startNatsServer } from "../../../src/t
 const DEVICE = "eth0";
 let labs = 0;
 
-/** Why no network can be made here; `null` when it can. */
+/** Why no network can be created on this machine; `null` if it can. */
 export function whyNoNamespaces(): string | null {
   if (process.platform !== "linux") return "not Linux";
   if (process.getuid?.() !== 0) return "not root";
@@ -48,7 +48,7 @@ export interface Host {
   readonly device: string;
   readonly ipv4: string;
   readonly mac: string;
-  /** In front of a command that is to run there. */
+  /** Prefix of a command that runs there. */
   readonly exec: readonly string[];
 }
 
@@ -77,7 +77,7 @@ export class Lab implements AsyncDisposable {
     ip("-n", this.#bridge, "link", "add", "br0", "type", "bridge");
     ip("-n", this.#bridge, "link", "set", "br0", "up");
     openThings.add(this);
-    // This process's own way in.
+    // The interface of this process.
     const own = `nl${this.#id}`.slice(0, 15);
     ip("link", "add", own, "type", "veth", "peer", "name", "up0", "netns", this.#bridge);
     ip("addr", "add", `${this.#net}.1/24`, "dev", own);
@@ -122,7 +122,7 @@ export class Lab implements AsyncDisposable {
     return this.#server;
   }
 
-  /** All of the host's addresses on its interface that are this one. */
+  /** The entries for this address on the host's interface. */
   addresses(host: Host, text: string): AddressInfo[] {
     const links = JSON.parse(ip("-n", host.namespace, "-json", "addr", "show", "dev", DEVICE)) as {
       addr_info?: AddressInfo[];
@@ -130,7 +130,7 @@ export class Lab implements AsyncDisposable {
     return links.flatMap((link) => link.addr_info ?? []).filter(({ local }) => local === text);
   }
 
-  /** Which hardware address this host has in mind for that IP address. */
+  /** The hardware address for that IP address in the host's neighbour cache. */
   neighbour(host: Host, text: string): string | null {
     const entries = JSON.parse(ip("-n", host.namespace, "-json", "neigh", "show", text) || "[]") as {
       lladdr?: string;

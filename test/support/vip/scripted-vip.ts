@@ -23,7 +23,7 @@ export interface Line {
   readonly tookMs?: number;
 }
 
-/** A process on that host with a `VirtualIp`. `within`: in front of Node, after the namespace. */
+/** A process on that host with a `VirtualIp`. `within`: a command that starts Node inside the namespace. */
 export async function scripted(
   host: Host,
   options: object,
@@ -44,7 +44,7 @@ export class Scripted implements AsyncDisposable {
     this.child = child;
   }
 
-  /** Sends a command; resolves with its result, or with its failure. */
+  /** Sends a command. Resolves with its result or its failure. */
   async does(what: string, ms?: number, timeoutMs?: number): Promise<Line> {
     this.child.send({ do: what, ms });
     return this.child.next((line) => line.done === what || line.failed === what, timeoutMs);

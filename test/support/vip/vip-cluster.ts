@@ -38,9 +38,10 @@ export interface Member {
 export interface Outcome {
   /** From the last answer of the old holder to the first of the new one, in milliseconds. */
   readonly gapMs: number;
-  /** Milliseconds in which both hosts were seen with the address; nothing or less is what it should be. */
+  /** Longest time for which both hosts had the address; negative: the shortest time for which neither had it. */
   readonly overlapMs: number;
-  readonly looks: number;
+  /** Number of samples on both hosts. */
+  readonly samples: number;
 }
 
 export interface VipClusterOptions {
@@ -54,7 +55,7 @@ export class VipCluster implements AsyncDisposable {
   readonly vip: string;
   readonly #options: VipClusterOptions;
   readonly #children: AsyncDisposable[] = [];
-  readonly #samplers: Child<{ ready?: boolean; seen?: Seen[]; looks?: number }>[] = [];
+  readonly #samplers: Child<{ ready?: boolean; seen?: Seen[]; samples?: number }>[] = [];
   #pinger: Child<{ ready?: boolean; answers?: Answer[]; answeredBy?: string }> | null = null;
   #members: Member[] = [];
 
@@ -65,7 +66,7 @@ export class VipCluster implements AsyncDisposable {
     this.vip = options.family === 6 ? `fd77::${99 + clusters}` : lab.address(99 + clusters);
   }
 
-  /** The first of them leads and has the address. */
+  /** Resolves when the first host leads and has the address. */
   async start(hosts: readonly Host[], client: Host, servers: string): Promise<Member[]> {
     for (const host of hosts) {
       const sampler = spawnChild<{ ready?: boolean }>("test/support/vip/children/sampler.ts", {
@@ -114,22 +115,22 @@ export class VipCluster implements AsyncDisposable {
     await this.#pinger?.next((line) => line.answeredBy === name, timeoutMs);
   }
 
-  /** What client and samplers saw until now. */
+  /** The measurements of client and samplers until now. */
   async outcome(): Promise<Outcome> {
     const seen: Seen[][] = [];
-    let looks = 0;
+    let samples = 0;
     for (const sampler of this.#samplers) {
       sampler.send({});
       const report = await sampler.next((line) => line.seen !== undefined);
       seen.push(report.seen ?? []);
-      looks += report.looks ?? 0;
+      samples += report.samples ?? 0;
     }
     this.#pinger?.send({});
     const answers = (await this.#pinger?.next((line) => line.answers !== undefined))?.answers ?? [];
     const change = answers.findIndex((answer, at) => at > 0 && answer.from !== answers[at - 1]?.from);
     const [before, after] = [answers[change - 1], answers[change]];
     const gapMs = before === undefined || after === undefined ? Number.NaN : after.at - before.at;
-    return { gapMs, overlapMs: overlap(seen[0] ?? [], seen[1] ?? []), looks };
+    return { gapMs, overlapMs: overlap(seen[0] ?? [], seen[1] ?? []), samples };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -139,7 +140,7 @@ export class VipCluster implements AsyncDisposable {
   }
 }
 
-/** The longest time in which both were seen; negative: how far apart the nearest two are. */
+/** The longest overlap of two periods; negative: the shortest gap between two. */
 function overlap(a: readonly Seen[], b: readonly Seen[]): number {
   let most = Number.NEGATIVE_INFINITY;
   for (const one of a) {

@@ -1,4 +1,4 @@
-/** A client that connects to an address again and again, and notes who answered when. */
+/** A client that connects to an address repeatedly, and records which host answered at what time. */
 import { connect } from "node:net";
 import { listen, say } from "../../processes/child-io.ts";
 

@@ -1,4 +1,4 @@
-/** A `VirtualIp` whose term the test writes: how much of the lease is left, whether it is held, when it ends. */
+/** A `VirtualIp` with a scripted term: the test sets the rest of the lease, whether the term is held, and when it ends. */
 
 import type { Term } from "../../../../src/index.ts";
 import { VirtualIp } from "../../../../src/vip.ts";
@@ -94,7 +94,7 @@ async function act(command: Command): Promise<object> {
 }
 
 listen<Command>((command) => {
-  // Not awaited: "end" must be able to overtake an "acquire" that waits.
+  // Not awaited, so that "end" can overtake an "acquire" that waits.
   void act(command).then(
     (result) => say({ done: command.do, ...result }),
     (error: Error & { code?: string }) =>
