@@ -1,5 +1,5 @@
 /**
- * The address during one term. Its order guarantees that two hosts do not have the address at once:
+ * The address during one term. This order keeps two hosts from having the address at once (exceptions: docs/vip.md):
  *
  *     lease won -> no host answers for the address -> added -> announced -> the application's onBecomeLeader
  *     term.signal aborts -> removed -> the application's onLoseLeadership -> lease released

@@ -1,4 +1,4 @@
-/** A virtual IP that is on the leader's host and on no other. */
+/** The public class of `nats-leader/vip`: acquires the address for each term of a node. */
 import { ClusterError, messageOf } from "../errors.ts";
 import { type BoundLogger, createLogger } from "../log/logger.ts";
 import type { Hooks } from "../node/hooks.ts";
@@ -23,8 +23,9 @@ export interface VirtualIpHealth {
 
 /**
  * A virtual IP on Linux that follows the terms of a node. When `onBecomeLeader` is called, the address is on this host and is being
- * announced. When `onLoseLeadership` is called, it has been removed. If it cannot be acquired, the node steps down as if
- * `onBecomeLeader` had thrown, and does not campaign for `cooldownMs`.
+ * announced. When `onLoseLeadership` is called, it has been removed, or that has failed (`vip-stuck`) and the kernel removes it before
+ * the lease expires. If it cannot be acquired, the node steps down as if `onBecomeLeader` had thrown, and does not campaign for
+ * `cooldownMs`.
  *
  * @example
  * ```ts

@@ -87,13 +87,14 @@ async function conflict(error: JsApiError, write: FailedWrite): Promise<ClusterE
     const detail = `fence sequence ${lane.sequence}, the stream has ${moved ? (found?.sequence ?? 0) : actual}`;
     return staleLeader(`stream ${on.stream}`, term, moved ? found : "unknown", { detail, cause: error });
   }
+  const hint = conditions
+    ? "a condition of the write does not hold"
+    : "the fence has not moved: check whether a server of this cluster is older than 2.11";
   const why =
-    error.code === IN_FLIGHT ? "another write under the same condition is in flight" : error.message;
-  const hint =
-    conditions || error.code === IN_FLIGHT
-      ? "a condition of the write does not hold"
-      : "the fence has not moved: check whether a server of this cluster is older than 2.11";
-  return new ClusterError("CONFLICT", `cannot ${doing}: ${why} (${hint}); nothing was written`, {
+    error.code === IN_FLIGHT
+      ? "another write under the same condition is in flight"
+      : `${error.message} (${hint})`;
+  return new ClusterError("CONFLICT", `cannot ${doing}: ${why}; nothing was written`, {
     cause: error,
     recoverable: true,
   });
