@@ -10,9 +10,9 @@ export const leavingMutants: readonly Mutant[] = [
   },
   {
     name: "a release does not wait for the renewal in flight",
-    file: "src/election/due.js",
-    from: "if (!isReady(state) || writes.inFlight !== null) return null;",
-    to: "if (!isReady(state)) return null;",
+    file: "src/election/act.js",
+    from: "const next = nextWrite(draft, draft.now);",
+    to: "const next = nextWrite({ ...draft, writes: { ...draft.writes, inFlight: null } }, draft.now);",
     equivalent:
       "both expect the same revision: the compare-and-set lets one through, whichever comes first, and a read follows the other",
   },
