@@ -11,6 +11,7 @@ export function setCompeting(draft: Draft, competes: boolean): void {
   draft.candidacy.competes = competes;
   if (!competes) return resign(draft, "released", undefined);
   draft.candidacy.cooldownUntilMono = Number.NEGATIVE_INFINITY;
+  draft.candidacy.pauseUntilMono = Number.NEGATIVE_INFINITY;
   // While this node did not compete it made no inquiries: the holder may have ended since.
   draft.holder.inquiryDue = true;
   if (termOf(draft) === null) draft.reads.due = true;

@@ -53,6 +53,7 @@ export function draftOf(state: ElectionState, now: Instant): Draft {
       competes: candidacy.competes,
       stopping: candidacy.stopping,
       cooldownUntilMono: candidacy.cooldownUntilMono,
+      pauseUntilMono: candidacy.pauseUntilMono,
     },
     link: { connected: link.connected, binding: link.binding },
     bucket: {

@@ -101,7 +101,7 @@ export function initialState(
     config,
     role: { name: "follower" },
     announced: null,
-    candidacy: { competes, stopping: false, cooldownUntilMono: past },
+    candidacy: { competes, stopping: false, cooldownUntilMono: past, pauseUntilMono: past },
     link: { connected: false, binding: null },
     bucket: { status: "missing", generation: null, maxAgeMs: 0, watchTrustedFromMono: past },
     lease: {
@@ -167,6 +167,7 @@ function handle(draft: Draft, event: ElectionEvent): void {
     case "death-confirmed":
       return onDeathConfirmed(draft, event.binding);
     case "resign":
+      if (event.pauseMs !== undefined) draft.candidacy.pauseUntilMono = draft.now.mono + event.pauseMs;
       return resign(draft, event.reason, event.successor);
     case "compete":
       return setCompeting(draft, event.competes);

@@ -12,11 +12,15 @@ import {
   warn,
 } from "./draft.ts";
 import { become } from "./leader.ts";
+import { MIN_MARGIN_MS } from "./lease.ts";
 import { observeOwnRelease } from "./observe.ts";
 import { epochFloor, expectationOf, isMine } from "./outlook.ts";
-import { hasReached, type Instant, waitedUntil } from "./time.ts";
+import { type Instant, remainingMs, waitedUntil } from "./time.ts";
 import type { ElectionState, SentWrite, SessionBinding, WriteOutcome } from "./types.ts";
 import { sameBinding, sendRecord, sendRelease } from "./writes.ts";
+
+/** Least time to the deadline with which a term begins: time enough for the next renewal. */
+const MIN_TERM_MS: number = MIN_MARGIN_MS;
 
 // ---------------------------------------------------------------------------------------------- campaigns
 
@@ -37,9 +41,14 @@ export function campaignAtMono(state: ElectionState): number {
   return Math.max(
     takeoverWait === null ? 0 : takeoverWait.since.mono + takeoverWait.waitMs,
     afterSuccessor,
-    named ? 0 : candidacy.cooldownUntilMono,
+    named ? 0 : willingAtMono(state),
     state.retry.atMono,
   );
+}
+
+/** From when on this node wants to lead again after it has stepped down or its application has failed. */
+function willingAtMono({ candidacy }: ElectionState): number {
+  return Math.max(candidacy.cooldownUntilMono, candidacy.pauseUntilMono);
 }
 
 /** Sends the acquiring write: a compare-and-set against exactly what was seen. */
@@ -110,7 +119,8 @@ function mayAdopt(draft: Draft, sent: SentWrite): boolean {
     !draft.link.connected ||
     // Another node leads with a larger epoch: in this bucket, or in the next one, where the write is not.
     sent.epoch < draft.lease.highestEpoch ||
-    hasReached(deadlineOf(draft, sent.sentAt), draft.now)
+    // A term that ends as it begins would only interrupt the application.
+    remainingMs(deadlineOf(draft, sent.sentAt), draft.now) < MIN_TERM_MS
   )
     return false;
   // Followers may already be asking about the connection that the record names: no term begins on one that has ended.
@@ -128,7 +138,7 @@ export function settleOrphan(draft: Draft): void {
   if (view.kind === "occupied" && isMine(draft, view.record)) {
     const nonce = view.record?.nonce;
     const sent = draft.writes.unsettled.find((write) => write.nonce === nonce);
-    const cooledDown = draft.now.mono >= draft.candidacy.cooldownUntilMono;
+    const cooledDown = draft.now.mono >= willingAtMono(draft);
     if (sent !== undefined && mayAdopt(draft, sent) && cooledDown) {
       endBackOff(draft);
       return become(draft, sent, view.revision);
@@ -155,9 +165,9 @@ export function endCampaign(draft: Draft): void {
  * where there is none.
  */
 export function orphanAtMono(state: ElectionState, now: Instant): number {
-  const { competes, stopping, cooldownUntilMono } = state.candidacy;
+  const { competes, stopping } = state.candidacy;
   const { view } = state.lease;
-  const unwanted = stopping || !competes || now.mono < cooldownUntilMono;
+  const unwanted = stopping || !competes || now.mono < willingAtMono(state);
   if (!unwanted || view.kind !== "occupied" || !isMine(state, view.record)) return Number.POSITIVE_INFINITY;
   return state.retry.atMono;
 }

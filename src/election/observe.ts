@@ -55,6 +55,8 @@ function observeRecord(draft: Draft, revision: number, record: LeaseRecord): voi
       );
     }
     if (record.nodeId === draft.config.nodeId) warnOfDuplicate(draft, record);
+    // The cooldown lets another node lead: one has. If it ends, this node must not be missing.
+    draft.candidacy.cooldownUntilMono = Number.NEGATIVE_INFINITY;
     // A renewal that was under way when its sender's connection closed entitles the sender to nothing (`suspend`).
     if (namesClosedBinding(draft, record)) draft.holder.takeoverWait = null;
     else wait(draft, takeoverWaitMs(draft.config.leaseTtlMs, record.ttlMs, draft.bucket.maxAgeMs));

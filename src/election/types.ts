@@ -229,8 +229,13 @@ export interface Candidacy {
   readonly competes: boolean;
   /** `stop()` was called. */
   readonly stopping: boolean;
-  /** Monotonic milliseconds before which this node campaigns only as the named successor. */
+  /**
+   * After a step-down: monotonic milliseconds before which this node campaigns only as the named successor. Ends early when
+   * another node has led since.
+   */
   readonly cooldownUntilMono: number;
+  /** After a failure of the application: monotonic milliseconds before which this node campaigns only as the named successor. */
+  readonly pauseUntilMono: number;
 }
 
 /** The connection to NATS. */
@@ -336,7 +341,13 @@ export type ElectionEvent =
   /** The server that held this connection confirmed that it is closed. */
   | { readonly type: "death-confirmed"; readonly binding: SessionBinding }
   /** Give up the term. Ignored without one. */
-  | { readonly type: "resign"; readonly reason: ResignReason; readonly successor?: string }
+  | {
+      readonly type: "resign";
+      readonly reason: ResignReason;
+      readonly successor?: string;
+      /** Least time before this node campaigns again. @default 0 */
+      readonly pauseMs?: number;
+    }
   /** `true`: compete from now on, without the rest of a cooldown. `false`: only follow; a term is drained. */
   | { readonly type: "compete"; readonly competes: boolean }
   /** The application's work for the draining term has ended, or its time limit has passed. */

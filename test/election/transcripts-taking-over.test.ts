@@ -150,7 +150,7 @@ test("a late acquire is overwritten after its span", async () => {
   await expectTranscript("orphan-overwritten", play);
 });
 
-test("a late acquire is deleted during the cooldown", async () => {
+test("a late acquire is deleted during the pause after a failure", async () => {
   const play = new Solo("An acquire is applied late, when its node has stepped down.")
     .opened()
     .connected()
@@ -165,20 +165,18 @@ test("a late acquire is deleted during the cooldown", async () => {
     .conflict()
     .at(1_256)
     .reads(record(1, "a", 1))
-    .send({ type: "resign", reason: "released" })
+    .send({ type: "resign", reason: "hook-failed", pauseMs: 60_000 })
     .send({ type: "drained" })
     .at(1_258)
     .applied(2)
-    .scene(
-      "Within the cooldown another leader names this node as successor: it campaigns, and the ack is lost.",
-    )
+    .scene("Within the pause another leader names this node as successor: it campaigns, and the ack is lost.")
     .at(1_300)
     .watched(record(3, "b", 2))
     .watched(released(4, 2, "a"))
     .at(2_300)
     .unanswered()
     .scene(
-      "The write was applied, but only a read shows it, during the cooldown: it is deleted, so that no node has to wait.",
+      "The write was applied, but only a read shows it, during the pause: it is deleted, so that no node has to wait.",
     )
     .at(2_302)
     .reads(record(5, "a", 3, { nonce: 4 }))
@@ -315,4 +313,37 @@ test("an observer never writes", async () => {
   await play.at(25_000);
   expect(o.store.writes).toBe(0);
   await expectTranscript("observer", play);
+});
+
+test("a cooldown ends as soon as another node has led", async () => {
+  const play = new Solo(
+    "a steps down. b leads and releases the lease 500 ms later: a is the only candidate left.",
+  )
+    .leading()
+    .at(1_000)
+    .send({ type: "resign", reason: "released" })
+    .send({ type: "drained" })
+    .at(1_002)
+    .applied(2)
+    .at(1_010)
+    .watched(record(3, "b", 2))
+    .at(1_500)
+    .watched(released(4, 2));
+  await expectTranscript("cooldown-ends-when-another-node-has-led", play);
+  expect(play.state.role.name).toBe("campaigning");
+});
+
+test("no term begins so late that it would end before its first renewal", async () => {
+  const play = new Solo(
+    "The ack of the acquire arrives 200 ms before the deadline: the node acquires the lease again, with the next epoch.",
+  )
+    .opened()
+    .connected()
+    .reads(null)
+    .at(9_300)
+    .applied(1)
+    .at(9_302)
+    .reads(record(1, "a", 1, { incarnation: "a1", nonce: 1 }));
+  await expectTranscript("ack-just-before-the-deadline", play);
+  expect(play.state.role.name).not.toBe("leader");
 });

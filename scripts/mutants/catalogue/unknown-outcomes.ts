@@ -5,7 +5,7 @@ export const unknownOutcomeMutants: readonly Mutant[] = [
   {
     name: "a late acquire is adopted after its deadline",
     file: "src/election/follower.js",
-    from: "hasReached(deadlineOf(draft, sent.sentAt), draft.now)",
+    from: "remainingMs(deadlineOf(draft, sent.sentAt), draft.now) < MIN_TERM_MS",
     to: "false",
   },
   {
