@@ -1,0 +1,13 @@
+/** What happens to a term whose application failed: it is given up, and the node pauses before it leads again. */
+import { type Draft, emit, termWith } from "./draft.ts";
+
+/** A term that has lasted this many times the back-off limit did not fail as it began: the count starts again. */
+export function failTerm(draft: Draft, epoch: number): void {
+  const term = termWith(draft, epoch);
+  if (term === null || term.ended !== null) return;
+  const { failureBackOffMs, maxFailureBackOffMs, slowAfterMs } = draft.config;
+  const lasted = draft.now.mono - term.beganMono >= slowAfterMs;
+  draft.failures = lasted ? 1 : draft.failures + 1;
+  const pauseMs = Math.min(maxFailureBackOffMs, failureBackOffMs * 2 ** Math.min(draft.failures - 1, 20));
+  emit(draft, { type: "resign", reason: "hook-failed", successor: undefined, pauseMs });
+}

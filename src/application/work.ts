@@ -1,0 +1,103 @@
+/** Work of `runWhileLeader()`: each worker runs once per term, and never twice at the same time. */
+import { type Draft, emit, nextNumber, notify, patchWorker, runningTerm, termWith } from "./draft.ts";
+import { failTerm } from "./failures.ts";
+import type { Outcome, TermState, Worker, WorkerSettlement } from "./types.ts";
+
+/**
+ * Registers a worker. Application code of a term that registers one, and so may wait for it, gets a worker of that term only:
+ * a hook or work that waits for a worker of all terms would never return.
+ */
+export function addWorker(draft: Draft, worker: number, inside: number | null): void {
+  draft.workers = [
+    ...draft.workers,
+    {
+      worker,
+      scope: inside === null ? null : epochOfCode(draft, inside),
+      lastEpoch: 0,
+      run: null,
+      ended: false,
+      settled: false,
+      blockedSinceMono: null,
+      reported: false,
+    },
+  ];
+}
+
+/** The term for which the hook call or run with this number was started. */
+function epochOfCode(draft: Draft, number: number): number | null {
+  if (draft.active?.call === number) return draft.active.epoch;
+  return draft.workers.find(({ run }) => run?.run === number)?.run?.epoch ?? null;
+}
+
+export function abortWorker(draft: Draft, worker: number): void {
+  const one = draft.workers.find((each) => each.worker === worker);
+  if (one === undefined || one.ended) return;
+  patchWorker(draft, worker, { ended: true });
+  if (one.run !== null) emit(draft, { type: "abort-run", run: one.run.run });
+}
+
+/** Starts what may run in the present term, and forgets workers that never run again. */
+export function startWork(draft: Draft): void {
+  const term = runningTerm(draft);
+  for (const worker of draft.workers) {
+    if (term !== null && isDue(worker, term)) {
+      if (worker.run === null) start(draft, worker, term);
+      else if (worker.blockedSinceMono === null) {
+        patchWorker(draft, worker.worker, { blockedSinceMono: term.beganMono, reported: false });
+      }
+    } else if (worker.blockedSinceMono !== null) {
+      patchWorker(draft, worker.worker, { blockedSinceMono: null, reported: false });
+    }
+  }
+  for (const { worker, scope, run, ended } of draft.workers) {
+    const scopeOver = scope !== null && scope !== term?.epoch;
+    if (run === null && (ended || scopeOver)) forget(draft, worker, { kind: "done" });
+  }
+}
+
+function isDue(worker: Worker, term: TermState): boolean {
+  if (worker.ended || worker.lastEpoch === term.epoch) return false;
+  if (worker.scope !== null) return worker.scope === term.epoch;
+  return term.become === "returned";
+}
+
+function start(draft: Draft, { worker }: Worker, { epoch }: TermState): void {
+  const run = nextNumber(draft);
+  patchWorker(draft, worker, {
+    run: { run, epoch, sinceMono: draft.now.mono },
+    lastEpoch: epoch,
+    blockedSinceMono: null,
+    reported: false,
+  });
+  emit(draft, { type: "start-run", run, worker, epoch });
+}
+
+/** Work has returned or thrown. */
+export function onRunEnded(draft: Draft, run: number, outcome: Outcome): void {
+  const worker = draft.workers.find((one) => one.run?.run === run);
+  if (worker?.run == null) return;
+  const { epoch } = worker.run;
+  const termEnded = termWith(draft, epoch)?.ended !== null;
+  patchWorker(draft, worker.worker, { run: null, ended: worker.ended || worker.scope !== null });
+  if (outcome.kind === "returned" || (outcome.abort && (termEnded || worker.ended))) return;
+  notify(draft, { type: "hook-error", hook: "work", epoch, error: outcome.error });
+  forget(draft, worker.worker, { kind: "failed", error: outcome.error });
+  failTerm(draft, epoch);
+}
+
+function forget(draft: Draft, id: number, settlement: WorkerSettlement): void {
+  const settled = draft.workers.find(({ worker }) => worker === id)?.settled;
+  draft.workers = draft.workers.filter(({ worker }) => worker !== id);
+  if (settled === false) emit(draft, { type: "settle-worker", worker: id, settlement });
+}
+
+/** The node has stopped: no worker runs again. One whose run has not ended stays, so that an error of it is reported. */
+export function settleWorkers(draft: Draft): void {
+  for (const { worker, run, settled } of draft.workers) {
+    if (run === null) forget(draft, worker, { kind: "done" });
+    else if (!settled) {
+      patchWorker(draft, worker, { ended: true, settled: true });
+      emit(draft, { type: "settle-worker", worker, settlement: { kind: "unfinished" } });
+    }
+  }
+}

@@ -1,0 +1,80 @@
+import { expect, test } from "vitest";
+import { expectTranscript, Scene } from "./play/scene.ts";
+
+test("stop waits for hooks and work once, and closes when the election has ended", async () => {
+  const scene = new Scene("The node leads and stops in good order.")
+    .worker(1)
+    .leads(1)
+    .hookReturns()
+    .until(1_000)
+    .stop(2)
+    .drains(1, "stopped")
+    .hookReturns()
+    .workReturns(1)
+    .released(1)
+    .election({ type: "stopped" })
+    .send({ type: "closed" });
+  await expectTranscript("stop", scene);
+});
+
+test("a hook that never returns delays stop by drainTimeoutMs once", async () => {
+  const scene = new Scene(
+    "onBecomeLeader hangs: the drain takes the whole time limit, and nothing is left for the rest.",
+  )
+    .leads(1)
+    .stop(1)
+    .drains(1, "stopped")
+    .until(10_000)
+    .released(1)
+    .election({ type: "stopped" })
+    .until(10_003)
+    .send({ type: "closed" });
+  await expectTranscript("stop-with-a-hung-hook", scene);
+});
+
+test("stop inside a hook is answered at once, and goes on when the hook has returned", async () => {
+  const scene = new Scene("The drain waits for the hook, so the hook must not wait for the drain.")
+    .leads(1)
+    .stop(1, true)
+    .drains(1, "stopped")
+    .until(50)
+    .hookReturns()
+    .hookReturns()
+    .released(1)
+    .election({ type: "stopped" })
+    .send({ type: "closed" });
+  await expectTranscript("stop-in-a-hook", scene);
+});
+
+test("a limit of the caller shortens the wait for the application, not the stop", async () => {
+  const scene = new Scene(
+    "Work does not end. stop({ timeoutMs: 500 }), and an abort a little later, both end the wait for it.",
+  )
+    .worker(1)
+    .leads(1)
+    .hookReturns()
+    .stop(2, false, 500)
+    .drains(1, "stopped")
+    .hookReturns()
+    .stop(3)
+    .until(200)
+    .send({ type: "abort-wait", wait: 3 })
+    .released(1)
+    .election({ type: "stopped" })
+    .send({ type: "closed" });
+  await expectTranscript("stop-with-a-limit", scene);
+});
+
+test("a connection that is closed for good ends the node and everything that waits for it", async () => {
+  const scene = new Scene("The connection was passed in and gave up.")
+    .worker(1)
+    .waits(2, { kind: "leadership" })
+    .send({ type: "connection-closed", error: null })
+    .waits(3, { kind: "leadership" })
+    .election({ type: "stopped" })
+    .send({ type: "closed" })
+    .waits(4, { kind: "leadership" })
+    .stop(5);
+  await expectTranscript("connection-closed", scene);
+  expect(scene.state.workers).toEqual([]);
+});
