@@ -52,7 +52,14 @@ export class History {
     const connections = new FakeConnections(time);
     const { remembers } = plan;
     this.#checker = new Checker({ time, bucket, connections, tally, hash: this.#hash, remembers });
-    this.#world = { time, bucket, connections, presence: plan.presence, witness: this.#checker };
+    this.#world = {
+      time,
+      bucket,
+      connections,
+      presence: plan.presence,
+      witness: this.#checker,
+      quiet: false,
+    };
     bucket.maxAgeMs = plan.maxAgeMs;
     bucket.canBeginAbove = plan.beginsAbove;
     if (plan.maxAgeMs > 0) this.#expireByAge(plan.maxAgeMs);
@@ -167,8 +174,10 @@ export class History {
 
   #heal(): void {
     this.#log(this.#time.now, "**", "every fault ends");
+    this.#world.quiet = true;
     this.#bucket.regainQuorum();
-    for (const { network } of this.#hosts) {
+    for (const { network, process } of this.#hosts) {
+      process.application?.becomeBenign();
       network.latencyMs = 1;
       network.dropRequests = false;
       network.dropResponses = false;
@@ -181,9 +190,10 @@ export class History {
   async #stopAll(check: () => void): Promise<void> {
     this.#log(this.#time.now, "**", "every node stops");
     const processes = this.#hosts.map((host) => host.process);
-    for (const { driver } of processes) driver.dispatch({ type: "stop" });
+    for (const process of processes) process.stop();
     await this.#time.advance(STOPPING_MS, check);
-    for (const { driver, incarnation, session } of processes) {
+    for (const { driver, incarnation, session, application } of processes) {
+      application?.assertSettled();
       if (driver.state.role.name !== "stopped") throw new Violation(`${incarnation} did not stop`);
       if (session.listeners > 0) throw new Violation(`${incarnation} left a listener behind`);
     }

@@ -13,8 +13,11 @@ import type { FakeBucket } from "../../src/testing/simulation/fakes/fake-bucket.
 import { type FakeConnections, FakeSession } from "../../src/testing/simulation/fakes/fake-session.ts";
 import { FakeStore } from "../../src/testing/simulation/fakes/fake-store.ts";
 import { type Network, perfectNetwork } from "../../src/testing/simulation/fakes/network.ts";
+import { SeededRandom } from "../../src/testing/simulation/random.ts";
 import { VirtualClock } from "../../src/testing/simulation/time/virtual-clock.ts";
 import type { VirtualTime } from "../../src/testing/simulation/time/virtual-time.ts";
+import { HostileApplication } from "./application/hostile-application.ts";
+import { Violation } from "./check/violation.ts";
 
 /** Options that are the same for all nodes: the library's defaults. */
 export const timing: Pick<
@@ -46,6 +49,8 @@ export interface SimulatedWorld {
   /** Whether every connection has a presence consumer, including those of nodes that do not use presence. */
   readonly presence: boolean;
   readonly witness: Witness;
+  /** The faults are over: applications behave well from now on. */
+  quiet: boolean;
 }
 
 export interface HostOptions {
@@ -57,8 +62,18 @@ export interface HostOptions {
   readonly leaseTtlMs: number;
   /** At most the heartbeat interval. */
   readonly renewIntervalMs: number;
-  /** How long the leader's work takes to stop. */
+  /** How long the leader's work takes to stop, if there is no `application`. */
   readonly drainMs: number;
+  /** An application that misbehaves. Absent in histories that were pinned before there was one. */
+  readonly application?: ApplicationPlan;
+}
+
+export interface ApplicationPlan {
+  /** Seed of everything that the application does. */
+  readonly seed: number;
+  /** Share of its hook calls and runs that misbehave. */
+  readonly hostility: number;
+  readonly drainTimeoutMs: number;
 }
 
 export class Process {
@@ -69,13 +84,15 @@ export class Process {
   readonly store: FakeStore;
   readonly driver: Driver;
   readonly spanMs: number;
+  readonly application: HostileApplication | null;
   alive = true;
   /** When it was last stopped (SIGSTOP) or suspended. */
   frozenAt = 0;
 
   constructor(host: Host, incarnation: string, rememberedEpoch: number) {
     const { time, bucket, connections, presence, witness } = host.world;
-    const { nodeId, competes, crashDetection, rate, drainMs, renewIntervalMs, leaseTtlMs } = host.options;
+    const { nodeId, competes, crashDetection, rate, drainMs, application, renewIntervalMs, leaseTtlMs } =
+      host.options;
     this.host = host;
     this.incarnation = incarnation;
     this.spanMs = leaseSpanMs(leaseTtlMs);
@@ -105,6 +122,7 @@ export class Process {
       rememberedEpoch,
       output: (output) => {
         witness.output(this, output);
+        if (this.application !== null) return this.application.output(output);
         if (output.type === "drain") {
           const drained = (): void => this.driver.dispatch({ type: "drained" });
           // An application without work to stop may report it at once, within the step that requests the drain.
@@ -127,7 +145,27 @@ export class Process {
         witness.threw(this, thrown);
       }
     };
+    this.application = application === undefined ? null : this.#applicationOf(application);
     this.driver.start(this.store.info());
+  }
+
+  #applicationOf({ seed, hostility, drainTimeoutMs }: ApplicationPlan): HostileApplication {
+    const { witness, quiet } = this.host.world;
+    return new HostileApplication({
+      clock: this.clock,
+      random: new SeededRandom(seed),
+      hostility: quiet ? 0 : hostility,
+      drainTimeoutMs,
+      election: (event) => this.driver.dispatch(event),
+      violated: (what) => witness.threw(this, new Violation(`application: ${what}`)),
+      closed: () => this.#end(),
+    });
+  }
+
+  /** `stop()` of the node. */
+  stop(): void {
+    if (this.application === null) this.driver.dispatch({ type: "stop" });
+    else this.application.stop();
   }
 
   /** `stop()` is complete: the process exits. */

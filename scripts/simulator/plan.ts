@@ -7,7 +7,7 @@ import {
   operatorFaultNames,
   type SimulatedFaultName,
 } from "./faults/names.ts";
-import { type HostOptions, timing } from "./host.ts";
+import { type ApplicationPlan, type HostOptions, timing } from "./host.ts";
 
 /** Every fault begins and ends before this true time, in milliseconds. */
 export const FAULTY_MS = 80_000;
@@ -79,6 +79,7 @@ export function planOf(seed: number, options: PlanOptions = {}): Plan {
       drainMs: random.pick([0, 5, 200, 1_500, 9_000]),
     });
   }
+  addApplications(seed, hosts);
   const faults: PlannedFault[] = [];
   for (let left = random.between(10, 30); left > 0; left -= 1) {
     faults.push(nextFault(random, kinds, count, faults.at(-1)));
@@ -93,6 +94,20 @@ export function planOf(seed: number, options: PlanOptions = {}): Plan {
     hosts,
     faults,
   };
+}
+
+/** In half of the histories the nodes run applications of all kinds. Drawn from a sequence of its own: the rest of the plan stays. */
+function addApplications(seed: number, hosts: HostOptions[]): void {
+  const random = new SeededRandom(seed ^ 0x5eed);
+  if (random.chance(0.5)) return;
+  for (const [index, host] of hosts.entries()) {
+    const application: ApplicationPlan = {
+      seed: random.between(0, 0x7fffffff),
+      hostility: random.pick([0, 0.2, 0.7]),
+      drainTimeoutMs: random.pick([0, 500, 5_000]),
+    };
+    hosts[index] = { ...host, application };
+  }
 }
 
 /** A third of the faults follow soon after the previous one, mostly on the same host, often of the same kind. */

@@ -29,7 +29,7 @@ export const processFaults: Readonly<Record<ProcessFaultName, SimulatedFault>> =
   stop: (context, host) => {
     context.log(`${host.process.incarnation}: stop()`);
     const { process } = host;
-    process.clock.deliver(() => process.driver.dispatch({ type: "stop" }));
+    process.clock.deliver(() => process.stop());
     restartLater(context, host, context.random.between(300, 20_000), true);
   },
   // An orchestrator stops a process that hangs. Mostly the process is cut off first: that is why it seems to hang.
@@ -42,7 +42,7 @@ export const processFaults: Readonly<Record<ProcessFaultName, SimulatedFault>> =
     if (random.chance(0.7)) cut(context, process, random.between(1, 2 * ms));
     if (process.clock.caughtUp) process.frozenAt = time.now;
     process.clock.pause(ms, random.chance(0.7) ? "messages" : "timers");
-    process.clock.deliver(() => process.driver.dispatch({ type: "stop" }));
+    process.clock.deliver(() => process.stop());
     restartLater(context, host, ms + random.between(1, 5_000), context.remembers);
   },
   "step down": ({ random, hosts, log }, { process }) => {
