@@ -1,4 +1,5 @@
 /** Every fault that the simulator's checker is tried with (`npm run mutants`), by area. A checker that misses one proves little. */
+import { applicationMutants } from "./catalogue/application.ts";
 import { epochMutants } from "./catalogue/epochs.ts";
 import { identityMutants } from "./catalogue/identity.ts";
 import { leaseMutants } from "./catalogue/lease.ts";
@@ -18,4 +19,5 @@ export const mutants: readonly Mutant[] = [
   ...presenceMutants,
   ...leavingMutants,
   ...runtimeMutants,
+  ...applicationMutants,
 ];
