@@ -1,3 +1,4 @@
+export type { DrainOutcome, HookName } from "./application/types.ts";
 export type { Interop, NodeOptions, Replicas } from "./config/resolve.ts";
 export type { CrashDetection, Leader, LossReason, RoleName } from "./election/types.ts";
 export type { ClusterErrorCode, ClusterErrorOptions } from "./errors.ts";
@@ -6,8 +7,9 @@ export type { Logger, LogLevel } from "./log/logger.ts";
 export type { TlsOptions } from "./nats/connection/connection.ts";
 export type { PermissionOptions, PermissionRole, Permissions } from "./nats/permissions.ts";
 export { permissionsFor } from "./nats/permissions.ts";
+export type { LeaderWork, StepDownResult, StopResult } from "./node/application-runner.ts";
 export type { NodeEvent } from "./node/events.ts";
-export type { HookName, Hooks } from "./node/hooks.ts";
+export type { Hooks } from "./node/hooks.ts";
 export type { NodeEnvironment } from "./node/node.ts";
 export { Node } from "./node/node.ts";
 export type { Term } from "./node/term.ts";

@@ -46,7 +46,8 @@ export function unknownKey(within: OptionName | undefined, key: string): string 
   return `${path}${shown} is not an option${suggestion === undefined ? "" : `; did you mean ${path}${suggestion}?`}`;
 }
 
-function nearest(
+/** The name that was probably meant. */
+export function nearest(
   key: string,
   names: readonly string[],
   aliases: Readonly<Record<string, string>>,

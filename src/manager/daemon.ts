@@ -47,7 +47,9 @@ export class Daemon {
     this.#recorder = recorderFor(options);
     const backend = managedBackend(natsBackend(resolved), {
       vipHeld: () => vip?.held,
-      compete: (competes) => this.node.setCompeting(competes),
+      compete: async (competes) => {
+        await (competes ? this.node.rejoin() : this.node.withdraw());
+      },
       ready: (status) => {
         this.#status = status;
       },

@@ -10,7 +10,7 @@ import { defaultFileConfig, writeConfig } from "../config/file/write.ts";
 import { type ResolvedOptions, resolveOptions } from "../config/resolve.ts";
 import { asError, ClusterError } from "../errors.ts";
 import { createLogger, type Logger } from "../log/logger.ts";
-import type { Hooks } from "../node/hooks.ts";
+import { checkHooks, type Hooks, nodeHooks } from "../node/hooks.ts";
 import type { Node } from "../node/node.ts";
 import { ClusterClient } from "./cluster-client.ts";
 import { type ClusterStatus, daemonStatus, unreachableStatus, viewedStatus } from "./cluster-status.ts";
@@ -69,6 +69,7 @@ export class Manager {
   constructor(config: FileConfig | LoadedConfig, hooks: ManagerHooks = {}, options: ManagerOptions = {}) {
     this.#loaded = "nodeOptions" in config ? config : checkConfig(config);
     this.#resolved = resolveOptions(this.#loaded.nodeOptions);
+    checkHooks(hooks, ["onDaemonStart", "onDaemonStop"]);
     this.#hooks = hooks;
     this.#options = options;
   }
@@ -129,7 +130,7 @@ export class Manager {
   async leave(): Promise<boolean> {
     const node = this.#daemon?.node;
     if (node !== undefined) {
-      await node.setCompeting(false);
+      await node.withdraw();
       return true;
     }
     return this.#withClient((client) => leaveCluster(client, this.#resolved.nodeId, this.#drainTimeoutMs));
@@ -172,7 +173,7 @@ export class Manager {
     const daemon = await Daemon.prepare({
       loaded: this.#loaded,
       resolved: this.#resolved,
-      hooks: this.#hooks,
+      hooks: nodeHooks(this.#hooks),
       logger: createLogger({ logger: this.#options.logger }),
       vip: this.#options.vip,
     });

@@ -1,6 +1,7 @@
 /** Events of a node. docs/reference.md is generated from the comments. */
+
+import type { DrainOutcome, HookName, StopReason } from "../application/types.ts";
 import type { Leader, LossReason } from "../election/types.ts";
-import type { HookName } from "./hooks.ts";
 import type { Term } from "./term.ts";
 import type { WarningCode } from "./warning-code.ts";
 
@@ -31,10 +32,16 @@ export type EventBody =
       readonly by: Leader | null;
     }
   /**
-   * The lease of a drained term is deleted or, with `deleted: false`, left to expire. Fires once per drain. Does not fire for a
-   * term that ended without one (`expired`, `superseded`, `deleted`).
+   * The lease of a drained term is deleted or, with `deleted: false`, left to expire. `drain` is `timed-out` if hooks or work had
+   * not ended after `drainTimeoutMs`: they may still run. Fires once per drain. Does not fire for a term that ended without one
+   * (`expired`, `superseded`, `deleted`).
    */
-  | { readonly type: "released"; readonly term: Term; readonly deleted: boolean }
+  | {
+      readonly type: "released";
+      readonly term: Term;
+      readonly deleted: boolean;
+      readonly drain: DrainOutcome;
+    }
   /** The leader changed; `null`: there is none. Does not fire for renewals. */
   | { readonly type: "leader-change"; readonly leader: Leader | null }
   /** The connection to NATS is lost. Does not fire for the first attempts to connect, nor on `stop()`. */
@@ -48,10 +55,21 @@ export type EventBody =
       readonly message: string;
       readonly error: Error | null;
     }
-  /** A hook or leader work (`"work"`) threw. Does not fire for work that throws after its signal aborted. */
-  | { readonly type: "hook-error"; readonly hook: HookName | "work"; readonly error: Error }
-  /** The node has released what it held and closed its connection. The last event: the iterator ends. */
-  | { readonly type: "stopped" }
+  /**
+   * A hook or leader work (`"work"`) threw; `epoch` is that of its term. Fires once for every error, also after the term has
+   * ended. Does not fire for an error that only repeats the abort of the term's signal.
+   */
+  | {
+      readonly type: "hook-error";
+      readonly hook: HookName | "work";
+      readonly epoch: number | null;
+      readonly error: Error;
+    }
+  /**
+   * The node has released what it held and closed its connection. `reason` is `connection-closed` if the connection was closed
+   * for good by something else. The last event: the iterator ends.
+   */
+  | { readonly type: "stopped"; readonly reason: StopReason }
   /**
    * This iterator was read too slowly: `dropped` older events were discarded. Yielded in their place; other iterators are not
    * affected.
@@ -66,12 +84,14 @@ const MAX_BUFFERED = 1_024;
 /** One reader of events: an async iterator with a bounded buffer. */
 export class EventStream implements AsyncIterableIterator<NodeEvent> {
   readonly #buffer: NodeEvent[] = [];
+  readonly #now: () => number;
   readonly #onClose: () => void;
   #waiting: (() => void)[] = [];
   #dropped = 0;
   #closed = false;
 
-  constructor(onClose: () => void) {
+  constructor(now: () => number, onClose: () => void) {
+    this.#now = now;
     this.#onClose = onClose;
   }
 
@@ -98,7 +118,7 @@ export class EventStream implements AsyncIterableIterator<NodeEvent> {
       if (this.#dropped > 0) {
         const dropped = this.#dropped;
         this.#dropped = 0;
-        return { done: false, value: { type: "overflow", at: Date.now(), dropped } };
+        return { done: false, value: { type: "overflow", at: this.#now(), dropped } };
       }
       const value = this.#buffer.shift();
       if (value !== undefined) return { done: false, value };

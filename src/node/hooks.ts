@@ -1,50 +1,43 @@
-/** Calls the hooks, one at a time and in order. Renewals never wait for a hook. */
-import { AsyncLocalStorage } from "node:async_hooks";
+/** The hooks of an application, and the check of what was passed as such. */
+import { HOOK_NAMES, type HookName } from "../application/types.ts";
+import { nearest } from "../config/suggest.ts";
 import type { Leader, LossReason } from "../election/types.ts";
+import { ClusterError } from "../errors.ts";
 import type { Term } from "./term.ts";
 
-type Awaitable = void | Promise<void>;
+/** A promise is awaited, any other result is ignored. */
+type Awaitable = unknown;
 
 /**
- * The application's hooks. All are optional and may be async; they are called one at a time and in order. A hook that throws
- * is logged and reported as a `hook-error` event; only `onBecomeLeader` has a further effect.
+ * Called on changes of leadership and of the connection. All are optional, may be async, and run one at a time and in order,
+ * never on the renewal path: a slow hook cannot cost the lease. A hook that throws is logged and reported as a `hook-error`
+ * event. A hook that keeps other hooks or work waiting for long is reported as a warning `HOOK_SLOW`.
  *
- * `stop()` and `stepDown()` may be awaited inside a hook: they resolve there as soon as the term is draining, and complete when
- * the hook has returned.
- *
- * @example
- * ```ts
- * const hooks: Hooks = {
- *   onBecomeLeader: (term) => scheduler.start(term.epoch),
- *   onLoseLeadership: () => scheduler.stop(),
- * };
- * ```
+ * `stop()`, `stepDown()` and `withdraw()` may be awaited inside a hook: the call resolves at once, and the rest follows when the
+ * hook has returned.
  */
 export interface Hooks {
   /**
-   * This node leads. If the hook throws or rejects, the node steps down (`hook-failed`) and does not campaign for `cooldownMs`.
+   * This node leads. If the hook throws, the node steps down (`hook-failed`) and pauses before it campaigns again; the pause
+   * doubles with every failure in a row. Leader work starts when the hook has returned.
    *
-   * Does not fire: for a term that ended before an earlier hook returned; for a term of another node; when a suspended term
-   * resumes.
-   *
-   * @param term - The running term. Pass `term.epoch` as fencing token, and end the work when `term.signal` aborts.
+   * Does not fire: for a term that ended before an earlier hook had returned; for a term of another node; when a suspended
+   * term resumes.
    */
   onBecomeLeader?(term: Term): Awaitable;
   /**
-   * The term has ended or is draining; `term.signal` is aborted already. On `released`, `stopped` and `hook-failed` the lease is
-   * kept until this hook and all leader work have ended (at most `drainTimeoutMs`): the next leader starts after them. On all
-   * other reasons another node may lead already.
+   * The term has ended or is being given up; `term.signal` has aborted. With the reasons `released`, `stopped` and `hook-failed`
+   * the lease is kept until this hook and all leader work have ended, at most for `drainTimeoutMs`, so that the next leader
+   * starts after them. With all other reasons another node may lead already.
    *
-   * Fires exactly once for every term whose `onBecomeLeader` was called, and after it. Does not fire: when the process is killed
-   * or frozen; on a suspension.
-   *
-   * @param reason - See docs/reference.md.
+   * Fires exactly once for every term whose `onBecomeLeader` was called, after that call. Does not fire: when the process is
+   * killed; when the term is suspended; when the node stops and an earlier hook has not returned after `drainTimeoutMs`.
    */
   onLoseLeadership?(term: Term, reason: LossReason): Awaitable;
   /**
-   * The leader changed: another node, this node, or none (`null`: the lease was released or has expired).
+   * The leader changed; `null`: there is none, because the lease was released or has expired.
    *
-   * Does not fire: for renewals; for a change that was followed by another one before an earlier hook returned.
+   * Does not fire: for renewals; for changes that follow each other faster than this hook returns, except the last.
    */
   onLeaderChange?(leader: Leader | null): Awaitable;
   /** The connection to NATS is lost. Does not fire: for the first attempts to connect; on `stop()`. */
@@ -53,99 +46,52 @@ export interface Hooks {
   onNatsReconnect?(): Awaitable;
 }
 
-export type HookName = keyof Hooks;
+// `Hooks` and the application side name the same hooks.
+HOOK_NAMES satisfies readonly (keyof Hooks)[];
+true satisfies keyof Hooks extends HookName ? true : never;
 
-interface Job {
-  readonly name: HookName;
-  readonly run: () => Awaitable;
-  readonly done: () => void;
+/**
+ * Checks that every hook is a function and has a known name.
+ *
+ * @param more - Names that are allowed besides.
+ * @throws ClusterError `INVALID_CONFIG`, naming every hook that is wrong.
+ */
+export function checkHooks(hooks: Hooks, more: readonly string[] = []): void {
+  const known: readonly string[] = [...HOOK_NAMES, ...more];
+  const problems: string[] = [];
+  for (const name of hookKeys(hooks)) {
+    const value = (hooks as Readonly<Record<string, unknown>>)[name];
+    if (known.includes(name)) {
+      if (value === undefined || typeof value === "function") continue;
+      problems.push(`hook ${name} must be a function, not ${value === null ? "null" : typeof value}`);
+    } else if (name.startsWith("on")) {
+      const meant = nearest(name, known, {});
+      problems.push(`${name} is not a hook${meant === undefined ? "" : `; did you mean ${meant}?`}`);
+    }
+  }
+  if (problems.length > 0) throw new ClusterError("INVALID_CONFIG", problems.join("; "));
 }
 
-/** A call of application code, and the call that it was made from, which can belong to another node. */
-interface Call {
-  readonly runner: HookRunner;
-  readonly from: Call | undefined;
-  active: boolean;
+/** Only the hooks of a node, of an object that has others besides. */
+export function nodeHooks(hooks: Hooks): Hooks {
+  const given = HOOK_NAMES.filter((name) => hooks[name] !== undefined);
+  return Object.fromEntries(
+    given.map((name) => [
+      name,
+      (...args: unknown[]) => (hooks[name] as (...args: unknown[]) => unknown).apply(hooks, args),
+    ]),
+  );
 }
 
-/** Shared by all nodes: each storage that was ever used makes every later promise of the process slower. */
-const inside = new AsyncLocalStorage<Call>();
-
-/** Queue limit. Beyond it, the oldest droppable call is discarded. */
-const MAX_WAITING = 256;
-
-export class HookRunner {
-  readonly #onError: (hook: HookName, error: unknown) => void;
-  readonly #waiting: Job[] = [];
-  #running = false;
-  #idle: Promise<void> = Promise.resolve();
-
-  constructor(onError: (hook: HookName, error: unknown) => void) {
-    this.#onError = onError;
+/** Own names and those of a class that the hooks are an instance of. */
+function hookKeys(hooks: object): string[] {
+  const keys = new Set<string>();
+  for (
+    let at: object | null = hooks;
+    at !== null && at !== Object.prototype;
+    at = Object.getPrototypeOf(at)
+  ) {
+    for (const key of Object.getOwnPropertyNames(at)) keys.add(key);
   }
-
-  /** Is the caller part of a hook or of leader work? Then it must not wait for either. */
-  get insideHook(): boolean {
-    for (let call = inside.getStore(); call !== undefined; call = call.from) {
-      if (call.runner === this && call.active) return true;
-    }
-    return false;
-  }
-
-  /** Calls a hook after all earlier ones. Resolves when it has returned or was discarded; never rejects. */
-  enqueue(name: HookName, run: () => Awaitable): Promise<void> {
-    return new Promise((resolve) => {
-      this.#makeRoom(name);
-      this.#waiting.push({ name, run, done: resolve });
-      if (!this.#running) this.#idle = this.#work();
-    });
-  }
-
-  /** Resolves when no call is running or waiting. */
-  idle(): Promise<void> {
-    return this.#idle;
-  }
-
-  /** Runs application code so that `insideHook` is true in everything it awaits. */
-  async runInside(run: () => Awaitable): Promise<void> {
-    // Calls that have ended are skipped: a chain of nodes that start each other must not grow without limit.
-    let from = inside.getStore();
-    while (from !== undefined && !from.active) from = from.from;
-    const call: Call = { runner: this, from, active: true };
-    try {
-      await inside.run(call, run);
-    } finally {
-      call.active = false;
-    }
-  }
-
-  async #work(): Promise<void> {
-    this.#running = true;
-    // The event that caused the first call is handled completely before application code runs.
-    await Promise.resolve();
-    for (let job = this.#waiting.shift(); job !== undefined; job = this.#waiting.shift()) {
-      try {
-        await this.runInside(job.run);
-      } catch (error) {
-        this.#onError(job.name, error);
-      }
-      job.done();
-    }
-    this.#running = false;
-  }
-
-  #makeRoom(name: HookName): void {
-    const last = this.#waiting.at(-1);
-    if (name === "onLeaderChange" && last?.name === "onLeaderChange") this.#drop(this.#waiting.length - 1);
-    if (this.#waiting.length < MAX_WAITING) return;
-    const droppable = this.#waiting.findIndex(
-      (job) => job.name !== "onBecomeLeader" && job.name !== "onLoseLeadership",
-    );
-    if (droppable >= 0) this.#drop(droppable);
-  }
-
-  #drop(index: number): void {
-    const [job] = this.#waiting.splice(index, 1);
-    job?.done();
-  }
+  return [...keys];
 }

@@ -1,18 +1,18 @@
+import { HOOK_NAMES, type HookName, type Notice } from "../application/types.ts";
 import type { ResolvedOptions } from "../config/resolve.ts";
-import { renewIntervalMs } from "../election/lease.ts";
-import type { Leader, LossReason, ResignReason } from "../election/types.ts";
+import { leaseSpanMs, renewIntervalMs } from "../election/lease.ts";
 import { asError, ClusterError } from "../errors.ts";
 import type { EventLogger } from "../log/events.ts";
 import type { Attachment, NodeStatus, ServiceHandle } from "../runtime/backend.ts";
-import { Driver, type Output } from "../runtime/driver.ts";
-import type { Clock } from "../runtime/ports.ts";
-import { deferred } from "../runtime/waiting.ts";
+import { Driver } from "../runtime/driver.ts";
+import type { Clock, SessionEvent } from "../runtime/ports.ts";
+import { deferred, type WaitOptions } from "../runtime/waiting.ts";
+import { ApplicationRunner, type StepDownResult } from "./application-runner.ts";
 import type { EventBody } from "./events.ts";
-import { type HookName, HookRunner, type Hooks } from "./hooks.ts";
-import { LeaderWork } from "./leader-work.ts";
-import { logConnection, logEffect } from "./log.ts";
-import { StepDown } from "./step-down.ts";
-import { RunningTerm, type Term } from "./term.ts";
+import type { Hooks } from "./hooks.ts";
+import { blockedText, logNotice } from "./log.ts";
+import { checkSuccessor } from "./step-down.ts";
+import type { Term } from "./term.ts";
 
 export interface IncarnationOptions {
   /** Random id of this incarnation. */
@@ -21,27 +21,25 @@ export interface IncarnationOptions {
   readonly hooks: Hooks;
   readonly attachment: Attachment;
   readonly clock: Clock;
+  readonly keepAlive: (limitMs: number) => () => void;
   readonly logger: EventLogger;
   readonly rememberedEpoch: number;
   readonly emit: (event: EventBody) => void;
 }
 
-/**
- * A node from `start()` to `stop()`. Translates the effects of the election into terms, hooks, events and log lines, and
- * requests of the application into events of the election.
- */
+/** Application code that blocks other application code is reported after this time at the earliest, in milliseconds. */
+const MIN_SLOW_AFTER_MS = 1_000;
+const FAILURE_BACK_OFF_MS = 250;
+const MAX_FAILURE_BACK_OFF_MS = 30_000;
+
+/** A node from `start()` to `stop()`: the election, the application side, and the log lines and events of both. */
 export class Incarnation {
   readonly driver: Driver;
-  readonly hooks: HookRunner;
-  readonly work: LeaderWork;
-  readonly stepDown: StepDown;
+  readonly application: ApplicationRunner;
   readonly #o: IncarnationOptions;
   readonly #startedAtMono: number;
-  readonly #leading = new Set<(term: Term) => void>();
   readonly #stopped = deferred<void>();
-  readonly #hurry = deferred<void>();
-  #term: RunningTerm | null = null;
-  #drainingTerm: RunningTerm | null = null;
+  #connected = true;
   #service: ServiceHandle | null = null;
   #serving: Promise<ServiceHandle | null> = Promise.resolve(null);
   #unlisten: (() => void) | null = null;
@@ -50,7 +48,6 @@ export class Incarnation {
     const { options, attachment, clock } = o;
     this.#o = o;
     this.#startedAtMono = clock.now().mono;
-    this.hooks = new HookRunner((hook, thrown) => this.#onHookError(hook, thrown, this.#term));
     this.driver = new Driver({
       config: {
         ...options.election,
@@ -61,20 +58,32 @@ export class Incarnation {
           attachment.bucket.replicas,
         ),
       },
+      competes: !options.observer,
       clock,
       store: attachment.store,
       session: attachment.session,
-      competes: !options.observer,
       rememberedEpoch: o.rememberedEpoch,
-      output: (effect) => this.#onEffect(effect),
+      output: (output) => this.application.dispatch({ type: "election", output }),
     });
-    this.work = new LeaderWork(this.hooks, (thrown, term) => this.#onHookError("work", thrown, term));
-    this.stepDown = new StepDown({ options, attachment, driver: this.driver, hooks: this.hooks });
-  }
-
-  /** The running term; `null` when there is none, or when it is draining. */
-  get term(): Term | null {
-    return this.#term;
+    this.application = new ApplicationRunner({
+      config: {
+        drainTimeoutMs: options.drainTimeoutMs,
+        slowAfterMs: Math.max(
+          MIN_SLOW_AFTER_MS,
+          Math.min(options.drainTimeoutMs, leaseSpanMs(options.leaseTtlMs)),
+        ),
+        hooks: hooksOf(o.hooks),
+        failureBackOffMs: FAILURE_BACK_OFF_MS,
+        maxFailureBackOffMs: MAX_FAILURE_BACK_OFF_MS,
+      },
+      identity: { clusterId: options.clusterId, nodeId: options.nodeId, incarnation: o.id },
+      hooks: o.hooks,
+      clock,
+      keepAlive: o.keepAlive,
+      driver: this.driver,
+      notify: (notice, term) => this.#notify(notice, term),
+      close: () => this.#close(),
+    });
   }
 
   get service(): ServiceHandle | null {
@@ -87,23 +96,17 @@ export class Incarnation {
   }
 
   async start(): Promise<void> {
-    const { attachment, hooks, logger, options } = this.#o;
-    this.#unlisten = attachment.session.listen((event) => {
-      logConnection(logger, event);
-      if (event.type === "disconnected" || event.type === "closed") {
-        this.#o.emit({ type: "nats-disconnect", error: event.error });
-        void this.hooks.enqueue("onNatsDisconnect", () => hooks.onNatsDisconnect?.(event.error));
-      } else if (event.type === "connected") {
-        this.#o.emit({ type: "nats-reconnect" });
-        void this.hooks.enqueue("onNatsReconnect", () => hooks.onNatsReconnect?.());
-      }
-    });
+    const { attachment, logger, options } = this.#o;
+    this.#unlisten = attachment.session.listen((event) => this.#onSession(event));
     this.driver.start(attachment.bucket);
     this.#o.emit({ type: "started" });
     logger.info({ event: "started", competes: !options.observer }, "node started");
     this.#serving = attachment.serve({
       status: () => this.status(),
-      stepDown: (to) => this.stepDown.request(to),
+      stepDown: async (to) => {
+        const { epoch, leaseDeleted } = await this.stepDown(to, {});
+        if (leaseDeleted === false) throw this.#notDeleted(epoch);
+      },
     });
     this.#service = await this.#serving;
   }
@@ -111,6 +114,7 @@ export class Incarnation {
   status(): NodeStatus {
     const { options, attachment, clock } = this.#o;
     const { role, announced, candidacy } = this.driver.state;
+    const { blocked } = this.application;
     const held = this.driver.isHeld();
     return {
       nodeId: options.nodeId,
@@ -127,152 +131,123 @@ export class Incarnation {
       presence: attachment.presence,
       leaseTtlMs: options.election.leaseTtlMs,
       version: options.serviceVersion,
+      ...(blocked === null ? {} : { blocked: blockedText(blocked) }),
     };
   }
 
-  /** Calls back with the running term if it is held, else with the next one. Returns the cancellation. */
-  onLeading(callback: (term: Term) => void): () => void {
-    if (this.#term !== null && this.driver.isHeld()) {
-      callback(this.#term);
-      return () => {};
+  /** Gives up the running term, or joins a step-down that has begun. Rejects if there is neither. */
+  async stepDown(to: string | undefined, options: WaitOptions): Promise<StepDownResult> {
+    const term = this.application.term;
+    if (to !== undefined) {
+      if (term === null) throw this.#notLeader();
+      await checkSuccessor(to, this.#o.options, this.#o.attachment);
+      // The check takes a round trip, during which the term may have ended.
+      if (this.application.term !== term) throw this.#notLeader();
     }
-    this.#leading.add(callback);
-    return () => this.#leading.delete(callback);
+    const what = `node "${this.#o.options.nodeId}" to step down`;
+    const result = await this.application.stepDown(what, to, options);
+    if (result === null) throw this.#notLeader();
+    return result;
   }
 
-  /** Begins to stop; `stopped` resolves at the end. */
-  stop(): void {
-    this.driver.dispatch({ type: "stop" });
+  #notLeader(): ClusterError {
+    const { announced, role } = this.driver.state;
+    const leader = announced === null ? "none" : `"${announced.nodeId}"`;
+    return new ClusterError(
+      "NOT_LEADER",
+      `node "${this.#o.options.nodeId}" is not the leader (role: ${role.name}, leader: ${leader})`,
+    );
   }
 
-  /** Ends the wait for hooks and leader work; the stop itself continues. */
-  hurry(): void {
-    this.#hurry.resolve();
+  #notDeleted(epoch: number): ClusterError {
+    const { leaseTtlMs } = this.#o.options;
+    return new ClusterError(
+      "STORE_UNAVAILABLE",
+      `stepped down, but the lease with epoch ${epoch} could not be deleted; it expires within ${leaseTtlMs} ms, and another node leads then`,
+      { recoverable: true },
+    );
   }
 
-  // ------------------------------------------------------------------------------------------ effects of the election
-
-  #onEffect(effect: Output): void {
-    const { logger, hooks, emit, options } = this.#o;
-    logEffect(logger, effect, options);
-    switch (effect.type) {
-      case "become-leader":
-        return this.#onBecomeLeader(effect.epoch, effect.acquiredAt);
-      case "suspended":
-      case "resumed":
-        if (this.#term !== null) emit({ type: effect.type, term: this.#term });
+  #onSession(event: SessionEvent): void {
+    switch (event.type) {
+      case "disconnected":
+      case "closed":
+        if (this.#connected) this.application.dispatch({ type: "nats-disconnect", error: event.error });
+        this.#connected = false;
+        if (event.type === "closed") {
+          this.application.dispatch({ type: "connection-closed", error: event.error });
+        }
         return;
-      case "lose-leadership":
-        void this.#endTerm(effect.reason, effect.by ?? null);
+      case "connected":
+        if (!this.#connected) this.application.dispatch({ type: "nats-reconnect" });
+        this.#connected = true;
         return;
-      case "drain":
-        void this.#drain(effect.reason);
-        return;
-      case "released":
-        return this.#onReleased(effect.epoch, effect.deleted);
-      case "leader-change":
-        emit(effect);
-        void this.hooks.enqueue("onLeaderChange", () => hooks.onLeaderChange?.(effect.leader));
-        return;
-      case "warning": {
-        const { code, message, error = null } = effect;
-        return emit({ type: "warning", code, message, error });
-      }
-      case "stopped":
-        void this.#onStopped();
+      case "rebound":
+      case "presence-lost":
         return;
       default:
-        effect satisfies never;
+        event satisfies never;
     }
   }
 
-  #onBecomeLeader(epoch: number, acquiredAt: number): void {
-    const { options, hooks, id } = this.#o;
-    const { clusterId, nodeId } = options;
-    const term = new RunningTerm({ clusterId, nodeId, incarnation: id, epoch, acquiredAt }, this.driver);
-    this.#term = term;
-    this.#o.emit({ type: "become-leader", term });
-    for (const callback of this.#leading) callback(term);
-    this.#leading.clear();
-    void this.hooks.enqueue("onBecomeLeader", async () => {
-      if (term.signal.aborted) return;
-      term.announced = true;
-      await hooks.onBecomeLeader?.(term);
-      this.work.startAll(term);
-    });
-  }
-
-  /** A failure that leaves a term without its work ends that term. */
-  #onHookError(hook: HookName | "work", thrown: unknown, term: RunningTerm | null): void {
-    const error = asError(thrown);
-    const message = hook === "work" ? "leader work failed" : `${hook} threw`;
-    const endsTerm = hook === "work" || hook === "onBecomeLeader";
-    this.#o.logger.error({ event: "hook-error", hook, err: error }, message);
-    this.#o.emit({ type: "hook-error", hook, error });
-    if (!endsTerm || term === null || term !== this.#term) return;
-    this.driver.dispatch({ type: "resign", reason: "hook-failed" });
-  }
-
-  /** Aborts the term's signal, calls `onLoseLeadership` after all earlier hooks, and waits for leader work to end. */
-  async #endTerm(reason: LossReason, by: Leader | null): Promise<void> {
-    const term = this.#term;
-    if (term === null) return;
-    this.#term = null;
-    term.end(
-      reason,
-      new ClusterError("NOT_LEADER", `the term with epoch ${term.epoch} has ended: ${reason}`),
-    );
-    this.#o.emit({ type: "lose-leadership", term, reason, by });
-    await this.hooks.enqueue("onLoseLeadership", async () => {
-      if (term.announced) await this.#o.hooks.onLoseLeadership?.(term, reason);
-    });
-    await Promise.all(term.work.values());
-  }
-
-  async #drain(reason: ResignReason): Promise<void> {
-    const term = this.#term;
-    this.#drainingTerm = term;
-    const { drainTimeoutMs } = this.#o.options;
-    const outcome = await this.#withPatience(this.#endTerm(reason, null));
-    if (outcome === "late") {
-      this.#o.logger.error(
-        { event: "drain-timeout", epoch: term?.epoch, drainTimeoutMs },
-        "drain cut short: leader work did not end in time; the lease is released while it may still run",
-      );
+  /** One line of the log and one event for whatever happens. */
+  #notify(notice: Notice, term: (epoch: number) => Term): void {
+    const { emit, logger, options } = this.#o;
+    logNotice(logger, notice, options);
+    switch (notice.type) {
+      case "become-leader":
+      case "suspended":
+      case "resumed":
+        return emit({ type: notice.type, term: term(notice.epoch) });
+      case "lose-leadership":
+        return emit({ type: notice.type, term: term(notice.epoch), reason: notice.reason, by: notice.by });
+      case "released": {
+        const { type, epoch, deleted, drain } = notice;
+        return emit({ type, term: term(epoch), deleted, drain });
+      }
+      case "hook-error": {
+        const { type, hook, epoch, error } = notice;
+        return emit({ type, hook, epoch, error: asError(error) });
+      }
+      case "warning":
+        return emit({
+          type: "warning",
+          code: notice.code,
+          message: notice.message,
+          error: notice.error ?? null,
+        });
+      case "blocked": {
+        const { code } = notice.blocked;
+        return emit({ type: "warning", code, message: blockedText(notice.blocked), error: null });
+      }
+      case "connection-closed": {
+        const message = "the NATS connection was closed for good; the node stops";
+        return emit({ type: "warning", code: "CONNECTION_CLOSED", message, error: notice.error });
+      }
+      case "drain":
+      case "drain-timeout":
+        return;
+      case "leader-change":
+      case "nats-disconnect":
+      case "nats-reconnect":
+        return emit(notice);
+      case "stopped":
+        emit(notice);
+        return this.#stopped.resolve();
+      default:
+        notice satisfies never;
     }
-    this.driver.dispatch({ type: "drained" });
   }
 
-  /** Waits for application code, at most for `drainTimeoutMs` or until `hurry()`. */
-  async #withPatience(application: Promise<void>): Promise<"done" | "late"> {
-    let cancel = (): void => {};
-    const timeout = new Promise<"late">((resolve) => {
-      cancel = this.#o.clock.setTimer(this.#o.options.drainTimeoutMs, () => resolve("late"));
-    });
-    const done = application.then(() => "done" as const);
-    const hurried = this.#hurry.promise.then(() => "late" as const);
-    const outcome = await Promise.race([done, timeout, hurried]);
-    cancel();
-    return outcome;
-  }
-
-  #onReleased(epoch: number, deleted: boolean): void {
-    const term = this.#drainingTerm;
-    this.#drainingTerm = null;
-    if (term !== null) this.#o.emit({ type: "released", term, deleted });
-    this.stepDown.released(epoch, deleted);
-  }
-
-  async #onStopped(): Promise<void> {
+  async #close(): Promise<void> {
     this.#unlisten?.();
-    await this.#withPatience(this.hooks.idle());
-    this.stepDown.end();
     // A stop may come while the service is still being set up.
     const service = await this.#serving.catch(() => null);
     await service?.stop().catch(() => {});
     await this.#o.attachment.close();
-    this.#o.logger.info({ event: "stopped" }, "node stopped");
-    this.#o.emit({ type: "stopped" });
-    this.#stopped.resolve();
   }
+}
+
+function hooksOf(hooks: Hooks): ReadonlySet<HookName> {
+  return new Set(HOOK_NAMES.filter((name) => hooks[name] !== undefined));
 }

@@ -5,9 +5,10 @@ import { type BoundLogger, createLogger } from "../log/logger.ts";
 import type { Attachment, Backend, ServiceHandle } from "../runtime/backend.ts";
 import type { Clock, Random } from "../runtime/ports.ts";
 import { SystemClock, systemRandom } from "../runtime/system-clock.ts";
-import { type WaitOptions, within } from "../runtime/waiting.ts";
+import { keepAlive, limitOf, type WaitOptions } from "../runtime/waiting.ts";
+import type { LeaderWork, StepDownResult, StopResult } from "./application-runner.ts";
 import { type EventBody, EventStream, type NodeEvent } from "./events.ts";
-import type { Hooks } from "./hooks.ts";
+import { checkHooks, type Hooks } from "./hooks.ts";
 import { Incarnation } from "./incarnation.ts";
 import { natsBackend } from "./nats-backend.ts";
 import type { Term } from "./term.ts";
@@ -19,6 +20,8 @@ export interface NodeEnvironment {
   readonly random: Random;
 }
 
+const NOTHING_TO_STOP: StopResult = { reason: "requested", term: null, unfinished: [] };
+
 /**
  * One participant of a cluster: competes for its leadership, or observes it.
  *
@@ -29,8 +32,8 @@ export interface NodeEnvironment {
  * ```ts
  * await using node = new Node({ clusterId: "billing", nodeId: "a", servers: "nats://localhost:4222" });
  * await node.start();
- * await node.runWhileLeader(async (term) => {
- *   while (!term.signal.aborted) await work(term.epoch);
+ * await node.runWhileLeader(async (term, { signal }) => {
+ *   while (!signal.aborted) await work(term.epoch);
  * });
  * ```
  */
@@ -38,26 +41,24 @@ export class Node implements AsyncDisposable {
   readonly #options: ResolvedOptions;
   readonly #hooks: Hooks;
   readonly #environment: NodeEnvironment;
-  /**
-   * Clock of waits with a `timeoutMs`. Undefined on the system's clock, whose timers do not keep the process alive: a wait
-   * has to.
-   */
-  readonly #waitClock: Clock | undefined;
   readonly #logger: BoundLogger;
   readonly #streams = new Set<EventStream>();
   #incarnation: Incarnation | null = null;
   #starting: { readonly done: Promise<void>; readonly abort: AbortController } | null = null;
-  #stopping: Promise<void> | null = null;
+  /** `stop()` was called since the last start. */
+  #stopRequested = false;
   #rememberedEpoch = 0;
 
   /**
    * @param options - See {@link NodeOptions}. Checked here; no I/O is done.
    * @param hooks - Called on changes of leadership and of the connection. See {@link Hooks}.
    * @param environment - Replaces NATS and the system's clocks, for tests.
-   * @throws ClusterError `INVALID_CONFIG`; the message names every invalid option with its value and rule.
+   * @throws ClusterError `INVALID_CONFIG`; the message names every invalid option with its value and rule, or every hook that is
+   * misspelt or no function.
    */
   constructor(options: NodeOptions, hooks: Hooks = {}, environment?: NodeEnvironment) {
     this.#options = resolveOptions(options);
+    checkHooks(hooks);
     this.#hooks = hooks;
     this.#logger = createLogger({ level: this.#options.logLevel, logger: this.#options.logger });
     this.#environment = environment ?? {
@@ -65,8 +66,6 @@ export class Node implements AsyncDisposable {
       clock: new SystemClock(),
       random: systemRandom,
     };
-    const { clock } = this.#environment;
-    this.#waitClock = clock instanceof SystemClock ? undefined : clock;
   }
 
   /** The option `clusterId`. */
@@ -112,7 +111,7 @@ export class Node implements AsyncDisposable {
 
   /** The running term; `null` when this node does not lead, or its term is draining. */
   get term(): Term | null {
-    return this.#incarnation?.term ?? null;
+    return this.#incarnation?.application.term ?? null;
   }
 
   /** The node's micro service (`nats micro ls`); `null` before `start()` and with `service: false`. */
@@ -121,13 +120,12 @@ export class Node implements AsyncDisposable {
   }
 
   /**
-   * Connects, opens or creates the bucket, and begins to compete. Resolves when the node takes part, as leader or follower. A start
-   * that rejects leaves nothing open.
+   * Connects, opens or creates the bucket, and begins to compete. Resolves when the node takes part, whoever leads, or
+   * when `stop()` has ended the start. A start that rejects leaves nothing open.
    *
    * @param options - `signal` aborts the start.
    * @throws ClusterError `ALREADY_STARTED`; `NO_CONNECTION`, `AUTHORIZATION`, `JETSTREAM_UNAVAILABLE`, `SERVER_TOO_OLD`,
-   * `BUCKET_INCOMPATIBLE`, `INSUFFICIENT_RESOURCES` or `STORE_UNAVAILABLE` when NATS cannot be used; `ABORTED` by the signal;
-   * `STOPPED` by `stop()`.
+   * `BUCKET_INCOMPATIBLE`, `INSUFFICIENT_RESOURCES` or `STORE_UNAVAILABLE` when NATS cannot be used; `ABORTED` by the signal.
    */
   async start(options: { readonly signal?: AbortSignal } = {}): Promise<void> {
     if (this.#incarnation !== null || this.#starting !== null) {
@@ -138,10 +136,13 @@ export class Node implements AsyncDisposable {
     const onAbort = (): void => abort.abort(signal?.reason);
     if (signal?.aborted === true) onAbort();
     signal?.addEventListener("abort", onAbort, { once: true });
+    this.#stopRequested = false;
     const done = this.#start(abort.signal);
     this.#starting = { done, abort };
     try {
       await done;
+    } catch (error) {
+      if (!this.#stopRequested) throw error;
     } finally {
       signal?.removeEventListener("abort", onAbort);
       this.#starting = null;
@@ -173,6 +174,7 @@ export class Node implements AsyncDisposable {
       hooks: this.#hooks,
       attachment,
       clock,
+      keepAlive: clock instanceof SystemClock ? keepAlive : () => () => {},
       logger,
       rememberedEpoch: this.#rememberedEpoch,
       emit: (event) => this.#emit(event),
@@ -188,87 +190,96 @@ export class Node implements AsyncDisposable {
 
   /**
    * Stops the work, releases the lease and closes the connection (unless it was passed in). While leading, the order is:
-   * `term.signal` aborts; `onLoseLeadership` and leader work end (at most `drainTimeoutMs`); the lease is deleted; the next node
-   * leads. Calls while the node is stopping join that stop. Inside a hook or leader work it resolves at once, and the stop
-   * completes when the hook or work has returned.
+   * `term.signal` aborts; `onLoseLeadership` and leader work end; the lease is deleted; the next node leads. All hooks and work
+   * together have `drainTimeoutMs` to end. Idempotent: further calls join the stop, and a node that is not running is left alone.
+   *
+   * Awaited by a hook or leader work, which the stop has to wait for, it resolves at once, and the stop completes when that has
+   * returned.
    *
    * @param options - An abort of `signal`, or `timeoutMs`, ends the wait for hooks and leader work, not the stop.
-   * @throws ClusterError `NOT_STARTED` when the node is not running.
+   * @returns What happened: whether the last term's work ended in time, and what has not returned.
    */
-  stop(options: WaitOptions = {}): Promise<void> {
+  async stop(options: WaitOptions = {}): Promise<StopResult> {
+    limitOf(options);
+    this.#stopRequested = true;
     const incarnation = this.#incarnation;
     if (this.#starting !== null && incarnation === null) {
       this.#starting.abort.abort(
         new ClusterError("STOPPED", "stop() was called while the node was starting"),
       );
-      return this.#starting.done.catch(() => {});
+      await this.#starting.done.catch(() => {});
+      return NOTHING_TO_STOP;
     }
-    if (incarnation === null) {
-      return Promise.reject(new ClusterError("NOT_STARTED", `node "${this.nodeId}" is not running`));
-    }
-    this.#stopping ??= this.#stop(incarnation);
-    if (incarnation.hooks.insideHook) return Promise.resolve();
-    if (options.signal === undefined && options.timeoutMs === undefined) return this.#stopping;
-    const stopping = this.#stopping;
-    return within(stopping, `node "${this.nodeId}" to stop`, options, this.#waitClock).catch(() => {
-      incarnation.hurry();
-      return stopping;
-    });
+    if (incarnation === null) return NOTHING_TO_STOP;
+    return incarnation.application.stop(`node "${this.nodeId}" to stop`, options);
   }
 
-  async #stop(incarnation: Incarnation): Promise<void> {
-    incarnation.stop();
-    await incarnation.stopped;
-    this.#stopping = null;
-  }
-
-  /** Like `stop()`, but does nothing when the node is not running. */
+  /** The same as `stop()`. */
   async [Symbol.asyncDispose](): Promise<void> {
-    if (this.#incarnation !== null || this.#starting !== null) await this.stop();
+    await this.stop();
   }
 
   /**
-   * Gives up leadership in the same order as `stop()`; the node stays and does not campaign for `cooldownMs`. Resolves when
-   * the lease is deleted. Inside a hook or leader work it resolves as soon as the term is draining.
+   * Gives up leadership in the same order as `stop()`; the node stays and does not campaign for `cooldownMs`, or until another
+   * node has led. A call while the term is being given up joins that.
+   *
+   * Awaited by a hook or leader work it resolves at once (`drain: "pending"`), and the rest follows when that has returned.
    *
    * @param options - `to`: node id of a successor, which campaigns before all others (a handover). `signal` and `timeoutMs` end
    * the wait, not the step-down.
+   * @returns Whether the lease was deleted, and whether hooks and work ended in time.
    * @throws ClusterError `NOT_STARTED`; `NOT_LEADER`; `HANDOVER_REFUSED` when the successor does not answer, does not compete or
-   * is not connected, and nothing was changed; `STORE_UNAVAILABLE` when the lease could not be deleted and is left to expire;
-   * `ABORTED` or `TIMEOUT`.
+   * is not connected, and nothing was changed; `ABORTED` or `TIMEOUT`.
    * @example
    * ```ts
-   * await node.stepDown({ to: "b", timeoutMs: 15_000 });
+   * const { drain } = await node.stepDown({ to: "b", timeoutMs: 15_000 });
    * ```
    */
-  async stepDown(options: { readonly to?: string | undefined } & WaitOptions = {}): Promise<void> {
-    const released = this.#require().stepDown.request(options.to);
-    await within(released, `node "${this.nodeId}" to step down`, options, this.#waitClock);
+  async stepDown(options: { readonly to?: string | undefined } & WaitOptions = {}): Promise<StepDownResult> {
+    limitOf(options);
+    return this.#require().stepDown(options.to, options);
   }
 
-  /** Does this node compete? True unless it is an observer or `setCompeting(false)` was called. */
+  /** Does this node compete? True unless it is an observer or `withdraw()` was called. */
   get competes(): boolean {
     return this.#incarnation?.driver.state.candidacy.competes ?? !this.#options.observer;
   }
 
   /**
-   * Changes whether this node competes, until the next `setCompeting()` or `stop()`.
+   * Stops competing until `rejoin()` or the next start: gives up leadership in the same order as `stop()` and follows.
    *
-   * @param competes - `false`: gives up leadership in the same order as `stop()` and follows; resolves when a lease that was
-   * held is released. `true`: competes at once; a cooldown ends.
-   * @param options - End the wait, not the change.
-   * @throws ClusterError `NOT_STARTED`; `INVALID_CONFIG` for an observer; `ABORTED` or `TIMEOUT`.
+   * @param options - End the wait, not the withdrawal.
+   * @returns How a term that was given up has ended; `null` if there was none.
+   * @throws ClusterError `NOT_STARTED`; `ABORTED` or `TIMEOUT`.
    */
-  async setCompeting(competes: boolean, options: WaitOptions = {}): Promise<void> {
-    const done = this.#require().stepDown.setCompeting(competes);
-    await within(done, `node "${this.nodeId}" to release its lease`, options, this.#waitClock);
+  async withdraw(options: WaitOptions = {}): Promise<StepDownResult | null> {
+    limitOf(options);
+    const what = `node "${this.nodeId}" to release its lease`;
+    return this.#require().application.setCompeting(what, false, options);
   }
 
   /**
-   * Resolves with the term as soon as this node leads: at once if it already does.
+   * Competes again at once, after `withdraw()` or in a cooldown.
+   *
+   * @throws ClusterError `NOT_STARTED`; `INVALID_CONFIG` for an observer.
+   */
+  async rejoin(): Promise<void> {
+    const incarnation = this.#require();
+    if (this.#options.observer) {
+      throw new ClusterError(
+        "INVALID_CONFIG",
+        `node "${this.nodeId}" cannot compete: it was created with observer: true`,
+      );
+    }
+    await incarnation.application.setCompeting("", true, {});
+  }
+
+  /**
+   * Resolves with the term as soon as this node leads: at once if it already does, and after a suspension when that has ended.
    *
    * @param options - End the wait.
-   * @throws ClusterError `NOT_STARTED`; `INVALID_CONFIG` for an observer; `STOPPED` when the node stops first; `ABORTED` or `TIMEOUT`.
+   * @throws ClusterError `NOT_STARTED`; `INVALID_CONFIG` for an observer; `STOPPED` when the node stops first; `NO_CONNECTION` when
+   * it stops because its connection was closed; `ABORTED` or `TIMEOUT`.
    * @example
    * ```ts
    * const term = await node.campaign({ timeoutMs: 30_000 });
@@ -282,50 +293,37 @@ export class Node implements AsyncDisposable {
         `node "${this.nodeId}" never leads: it was created with observer: true`,
       );
     }
-    let cancel = (): void => {};
-    const leading = new Promise<Term>((resolve) => {
-      cancel = incarnation.onLeading(resolve);
-    });
-    const stopped = incarnation.stopped.then(() => {
-      throw new ClusterError("STOPPED", `node "${this.nodeId}" was stopped before it became leader`);
-    });
-    stopped.catch(() => {});
-    const settled = Promise.race([leading, stopped]);
-    const what = `node "${this.nodeId}" to become leader`;
-    return within(settled, what, options, this.#waitClock).finally(cancel);
+    return incarnation.application.campaign(`node "${this.nodeId}" to become leader`, options);
   }
 
   /**
    * Runs `work` in every term of this node, after `onBecomeLeader`. Resolves when the node has stopped or `signal` has aborted,
    * and a run in progress has ended. Runs never overlap; work that returns early is not run again in the same term.
    *
-   * @param work - Must end when `term.signal` aborts: a drain waits for it, at most for `drainTimeoutMs`. Here `term.signal`
-   * aborts on `options.signal`, too.
+   * Called by a hook or by leader work, it runs `work` in that term only, at once, and resolves when the run has ended.
+   *
+   * @param work - Must end when `run.signal` aborts: a drain waits for it, at most for `drainTimeoutMs`. `run.signal` aborts with
+   * `term.signal` and with `options.signal`.
    * @param options - An abort of `signal` ends the registration.
-   * @throws ClusterError `NOT_STARTED`; `HOOK_FAILED` when `work` threw, `cause` is what it threw. The node steps down
-   * (`hook-failed`). A throw after `term.signal` has aborted is ignored.
+   * @throws ClusterError `NOT_STARTED`; `HOOK_FAILED` when `work` threw, also after its signal has aborted; `cause` is what it
+   * threw, and a term that still runs is given up (`hook-failed`). An error that only repeats the abort is not a failure.
+   * `STOPPED` when the node has stopped and a run has not ended.
+   * @example
+   * ```ts
+   * await node.runWhileLeader(async (term, { signal }) => {
+   *   while (!signal.aborted) {
+   *     await processNext(term.epoch);
+   *     await sleep(1_000, undefined, { signal });
+   *   }
+   * });
+   * ```
    */
   async runWhileLeader(
-    work: (term: Term) => void | Promise<void>,
-    options: { readonly signal?: AbortSignal } = {},
+    work: LeaderWork,
+    options: { readonly signal?: AbortSignal | undefined } = {},
   ): Promise<void> {
-    const incarnation = this.#require();
-    const own = new AbortController();
-    const signal = options.signal === undefined ? own.signal : AbortSignal.any([own.signal, options.signal]);
-    let remove = (): Promise<void> => Promise.resolve();
-    const failed = new Promise<never>((_, reject) => {
-      remove = incarnation.work.add({ work, signal, failed: reject });
-    });
-    const aborted = new Promise<void>((resolve) => {
-      if (options.signal?.aborted === true) resolve();
-      options.signal?.addEventListener("abort", () => resolve(), { once: true });
-    });
-    try {
-      await Promise.race([failed, incarnation.stopped, aborted]);
-    } finally {
-      own.abort(new ClusterError("ABORTED", "runWhileLeader() has ended"));
-      await remove();
-    }
+    if (this.#incarnation === null && this.#stopRequested) return;
+    await this.#require().application.runWhileLeader(work, options.signal);
   }
 
   /**
@@ -342,10 +340,14 @@ export class Node implements AsyncDisposable {
    */
   events(options: { readonly signal?: AbortSignal } = {}): AsyncIterableIterator<NodeEvent> {
     const { signal } = options;
-    const stream: EventStream = new EventStream(() => {
-      this.#streams.delete(stream);
-      signal?.removeEventListener("abort", onAbort);
-    });
+    const { clock } = this.#environment;
+    const stream: EventStream = new EventStream(
+      () => clock.now().wall,
+      () => {
+        this.#streams.delete(stream);
+        signal?.removeEventListener("abort", onAbort);
+      },
+    );
     const onAbort = (): void => stream.close();
     this.#streams.add(stream);
     if (signal?.aborted === true) stream.close();

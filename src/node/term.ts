@@ -1,42 +1,62 @@
 import type { LossReason } from "../election/types.ts";
+import type { WaitOptions } from "../runtime/waiting.ts";
 
-/** One unbroken period of leadership of one incarnation. Ends exactly once; a later term is another object. */
+/** One unbroken period of leadership. Each term is one object, the same in every hook, event and run of leader work. */
 export interface Term {
   readonly clusterId: string;
   readonly nodeId: string;
-  /** Drawn at random by each `start()`. Distinguishes two processes with one node id. */
+  /** Random id of the `start()` that the term belongs to. Distinguishes two processes with one node id. */
   readonly incarnation: string;
   /**
-   * The fencing token: a positive integer, larger than that of every earlier term of the cluster. Send it with every write to
-   * something that several leaders can reach, and make that refuse smaller tokens (`nats-leader/fencing`).
+   * The fencing token: a positive integer, larger than the epoch of every earlier term of the cluster. Send it with every write
+   * to a resource that several leaders can reach, and let the resource refuse smaller epochs.
    */
   readonly epoch: number;
-  /** Start of the term, Unix milliseconds on this node's wall clock. For display only. */
+  /** When the term began, in Unix milliseconds by this node's wall clock. For display only. */
   readonly acquiredAt: number;
   /**
-   * Aborts when the work must stop: on a step-down and on `stop()` *before* the lease is released, on any other loss at once.
-   * `signal.reason` is a `ClusterError`. Not aborted by a suspension (see `held`).
+   * Aborts when the work has to stop: on a step-down and on `stop()` *before* the lease is released, on every other loss at
+   * once. `signal.reason` is a `ClusterError`. `signal.aborted` compares clocks whenever it is read, so it is true from the
+   * deadline on even if no other code has run since. Does not abort when the term is suspended (see `held`).
    */
   readonly signal: AbortSignal;
   /**
-   * May this node act as the leader at this moment? Compares clocks at every access, so it is false from the deadline on
-   * even if no code has run since. Also false while the connection is down (`crashDetection: "presence"`) and while draining.
+   * May the leader act at this moment? Compares clocks at every call. False from the deadline on, while the connection is lost
+   * (`crashDetection: "presence"`) and while the term is being given up. It can become true again: end a loop on `signal`,
+   * and wait with `untilHeld()` where an interruption matters.
    */
   readonly held: boolean;
   /**
-   * Milliseconds until the deadline, if no further renewal is confirmed; 0 when the term has ended. As long as `held` is true, no
-   * other node leads before the deadline. For resources that end by themselves, such as a virtual IP.
+   * Milliseconds until the deadline if no further renewal is confirmed; 0 when the term has ended. No other node leads before
+   * that, unless the connection is lost (`held` is false then). For what has to end by itself, such as a virtual IP.
    */
   readonly remainingMs: number;
   /** Why the term ended; `null` while it runs. */
   readonly lossReason: LossReason | null;
+  /**
+   * Resolves when the term is held: at once if it is.
+   *
+   * @param options - End the wait.
+   * @throws ClusterError `NOT_LEADER` when the term ends first; `ABORTED` or `TIMEOUT`.
+   * @example
+   * ```ts
+   * while (!term.signal.aborted) {
+   *   await term.untilHeld();
+   *   await writeOnce(term.epoch);
+   * }
+   * ```
+   */
+  untilHeld(options?: WaitOptions): Promise<void>;
 }
 
-/** The election as a term asks it. */
+export type TermIdentity = Pick<Term, "clusterId" | "nodeId" | "incarnation" | "epoch" | "acquiredAt">;
+
+/** The lease of a term, by the clocks. */
 export interface LeaseClock {
-  /** May this node act as the leader at this moment? */
   isHeld(): boolean;
   remainingMs(epoch: number): number;
+  /** Ends a term whose deadline has passed, without waiting for a timer. */
+  expire(): void;
 }
 
 /** A `Term` as the incarnation keeps it. */
@@ -47,25 +67,20 @@ export class RunningTerm implements Term {
   readonly epoch: number;
   readonly acquiredAt: number;
   readonly signal: AbortSignal;
+  readonly untilHeld: (options?: WaitOptions) => Promise<void>;
   readonly #controller = new AbortController();
   readonly #lease: LeaseClock;
   #lossReason: LossReason | null = null;
-  /** Leader work of this term: each worker runs once, and a drain waits for all of them. */
-  readonly work: Map<object, Promise<void>> = new Map();
-  /** `onBecomeLeader` was called, so `onLoseLeadership` must be, too. */
-  announced = false;
 
-  constructor(
-    identity: Pick<Term, "clusterId" | "nodeId" | "incarnation" | "epoch" | "acquiredAt">,
-    lease: LeaseClock,
-  ) {
+  constructor(identity: TermIdentity, lease: LeaseClock, untilHeld: (options: WaitOptions) => Promise<void>) {
     this.clusterId = identity.clusterId;
     this.nodeId = identity.nodeId;
     this.incarnation = identity.incarnation;
     this.epoch = identity.epoch;
     this.acquiredAt = identity.acquiredAt;
-    this.signal = this.#controller.signal;
     this.#lease = lease;
+    this.untilHeld = (options = {}) => untilHeld(options);
+    this.signal = clockTrueSignal(this.#controller, () => this.#isOver());
   }
 
   get held(): boolean {
@@ -73,7 +88,7 @@ export class RunningTerm implements Term {
   }
 
   get remainingMs(): number {
-    return this.#lease.remainingMs(this.epoch);
+    return this.#lossReason === null ? this.#lease.remainingMs(this.epoch) : 0;
   }
 
   get lossReason(): LossReason | null {
@@ -85,25 +100,27 @@ export class RunningTerm implements Term {
     this.#lossReason = reason;
     this.#controller.abort(why);
   }
+
+  #isOver(): boolean {
+    if (this.#lossReason === null && this.#lease.remainingMs(this.epoch) <= 0) this.#lease.expire();
+    return this.#lossReason !== null || this.#lease.remainingMs(this.epoch) <= 0;
+  }
 }
 
-/** The same term with another signal. */
-export function withSignal(term: Term, signal: AbortSignal): Term {
-  return Object.freeze({
-    clusterId: term.clusterId,
-    nodeId: term.nodeId,
-    incarnation: term.incarnation,
-    epoch: term.epoch,
-    acquiredAt: term.acquiredAt,
-    signal,
-    get held(): boolean {
-      return term.held;
-    },
-    get remainingMs(): number {
-      return term.remainingMs;
-    },
-    get lossReason(): LossReason | null {
-      return term.lossReason;
+/**
+ * The controller's signal, whose `aborted` asks the clock whenever it is read. A process that was frozen reads it before any timer
+ * of its own has run.
+ */
+export function clockTrueSignal(controller: AbortController, isOver: () => boolean): AbortSignal {
+  const { signal } = controller;
+  const aborted = Object.getOwnPropertyDescriptor(AbortSignal.prototype, "aborted")?.get;
+  if (aborted === undefined) throw new Error("bug: AbortSignal.prototype has no getter aborted");
+  return Object.defineProperties(signal, {
+    aborted: { get: () => aborted.call(signal) === true || isOver() },
+    throwIfAborted: {
+      value: () => {
+        if (aborted.call(signal) === true || isOver()) throw signal.reason;
+      },
     },
   });
 }

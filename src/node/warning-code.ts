@@ -54,4 +54,19 @@ export type WarningCode =
    * The bucket works with limits: fewer replicas than wanted, kept in memory, or without republish. Cause: its configuration
    * or the version of nats-server. Remedy: as the message says.
    */
-  | "BUCKET";
+  | "BUCKET"
+  /**
+   * A hook has not returned for long, and other hooks or leader work wait for it: a leader may do no work. Cause: a call in the
+   * hook without a time limit. Remedy: give it one; start long work by `runWhileLeader()`.
+   */
+  | "HOOK_SLOW"
+  /**
+   * Leader work of an earlier term has not ended although its signal has aborted; the work of the present term waits for it.
+   * Cause: work that ignores its signal. Remedy: pass the signal on to whatever the work awaits, or step down.
+   */
+  | "WORK_BLOCKED"
+  /**
+   * The connection that was passed in was closed, or gave up reconnecting: the node stops. Cause: `close()`, or a limit of
+   * reconnects. Remedy: pass a connection with `maxReconnectAttempts: -1`, and start the node again.
+   */
+  | "CONNECTION_CLOSED";

@@ -26,6 +26,8 @@ export interface NodeStatus {
   readonly presence: "on" | "off" | "denied";
   readonly leaseTtlMs: number;
   readonly version: string;
+  /** Which hook or work keeps others from running, and for how long; absent if none does. */
+  readonly blocked?: string;
   /** Is the virtual IP on this host? Only in the status of a daemon that manages one. */
   readonly vipHeld?: boolean;
 }

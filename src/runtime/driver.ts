@@ -1,7 +1,7 @@
 import { wakeDelayMs } from "../election/due.ts";
 import { initialState, isHeld, step } from "../election/election.ts";
 import { dependsOnConnection, watchedPresence } from "../election/outlook.ts";
-import { type Instant, remainingMs } from "../election/time.ts";
+import { hasReached, type Instant, remainingMs } from "../election/time.ts";
 import type { Effect, ElectionConfig, ElectionEvent, ElectionState, LeaseWrite } from "../election/types.ts";
 import { asError } from "../errors.ts";
 import { Freshness } from "./freshness.ts";
@@ -64,6 +64,18 @@ export class Driver {
     const now = this.#options.clock.now();
     if (!isHeld(this.#state, now)) return false;
     return this.#options.config.crashDetection === "lease" || this.#freshness.isFresh(now);
+  }
+
+  /** Ends a term whose deadline has passed, without waiting for the timer. */
+  expire(): void {
+    const { role } = this.#state;
+    if ("term" in role && hasReached(role.term.deadline, this.#options.clock.now()))
+      this.dispatch({ type: "tick" });
+  }
+
+  /** Resolves when the event loop has checked its sockets, if it has not done so lately. */
+  freshened(): Promise<void> {
+    return new Promise((resolve) => this.#freshness.afterCheck(resolve));
   }
 
   /** Milliseconds until the deadline of the term with this epoch; 0 if that term is not running. */

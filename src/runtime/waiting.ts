@@ -52,10 +52,28 @@ export function within<T>(
   });
 }
 
+/** Longest delay of a platform timer. A longer one fires at once. */
+export const MAX_TIMER_MS: number = 2 ** 31 - 1;
+
 function startTimer(ms: number, fire: () => void, clock: Clock | undefined): () => void {
+  if (ms > MAX_TIMER_MS) return () => {};
   if (clock !== undefined) return clock.setTimer(ms, fire);
   const timer = setTimeout(fire, ms);
   return () => clearTimeout(timer);
+}
+
+/**
+ * The limit of a wait in milliseconds; infinite without one.
+ *
+ * @throws ClusterError `INVALID_CONFIG` for anything but a number of 0 or more.
+ */
+export function limitOf({ timeoutMs }: WaitOptions): number {
+  if (timeoutMs === undefined) return Number.POSITIVE_INFINITY;
+  if (typeof timeoutMs === "number" && timeoutMs >= 0) return timeoutMs;
+  throw new ClusterError(
+    "INVALID_CONFIG",
+    `timeoutMs ${String(timeoutMs)} must be a number of milliseconds from 0 to Infinity`,
+  );
 }
 
 /** A promise with its `resolve` and `reject`. */
@@ -73,4 +91,11 @@ export function deferred<T>(): Deferred<T> {
     reject = onReject;
   });
   return { promise, resolve, reject };
+}
+
+/** Keeps the process alive for as long as a wait with a limit lasts; the timers of `SystemClock` do not. Returns the end. */
+export function keepAlive(limitMs: number): () => void {
+  if (limitMs > MAX_TIMER_MS) return () => {};
+  const timer = setTimeout(() => {}, limitMs);
+  return () => clearTimeout(timer);
 }
