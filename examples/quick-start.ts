@@ -15,9 +15,9 @@ const node = new Node(
 );
 process.once("SIGTERM", () => void node.stop()); // ends the work, then releases the lease
 await node.start();
-await node.runWhileLeader(async (term) => {
-  while (!term.signal.aborted) {
-    console.log(`working with epoch ${term.epoch}`); // send the epoch with every write
-    await sleep(1_000, undefined, { signal: term.signal }); // throws when the term ends
+await node.runWhileLeader(async (term, { signal }) => {
+  while (!signal.aborted) {
+    console.log(`working with epoch ${term.epoch}`); // send the epoch along with what you write
+    await sleep(1_000, undefined, { signal }); // ends by throwing when the term does
   }
 });

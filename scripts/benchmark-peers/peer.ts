@@ -31,7 +31,7 @@ export interface Candidacy {
 
 export interface Candidate {
   /** Gives up leadership in an orderly way, as a program does on SIGTERM. */
-  leave(): Promise<void>;
+  leave(): Promise<unknown>;
 }
 
 export interface PeerServer {

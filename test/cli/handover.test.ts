@@ -54,9 +54,9 @@ test("among 22 candidates the named one leads next, every time", async () => {
     tookMs.push(performance.now() - started);
     expect(term).toMatchObject({ nodeId: `n${next}`, epoch: round + 1 });
     await waitFor(() => nodes.every((node) => node.epoch === round + 1));
-    // A busy event loop makes a leader answer no until it has turned once more.
-    await waitFor(() => target?.isLeader());
-    expect(nodes.filter((node) => node !== target && node.isLeader())).toEqual([]);
+    // A loop that stood still for a moment has to look at its sockets first.
+    await waitFor(() => target?.isLeader() === true);
+    expect(nodes.filter((node) => node.isLeader()).map((node) => node.nodeId)).toEqual([`n${next}`]);
     leader = next;
   }
   tookMs.sort((a, b) => a - b);
@@ -73,7 +73,7 @@ test("transfer does the same from another process; a node that does not compete 
   const moved = await json(["transfer", "n21", ...where]);
   expect(moved).toMatchObject({ code: 0, value: { nodeId: "n21", from: "n0", epoch: 2 } });
   expect(nodes[21]?.isLeader()).toBe(true);
-  await nodes[3]?.setCompeting(false);
+  await nodes[3]?.withdraw();
   await expect(nodes[21]?.stepDown({ to: "n3" })).rejects.toMatchObject({
     code: "HANDOVER_REFUSED",
     message: expect.stringContaining("does not compete"),

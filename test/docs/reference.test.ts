@@ -3,6 +3,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, expectTypeOf, test } from "vitest";
 import { referenceTables, UNIONS, unionMembers } from "../../scripts/build/reference.ts";
+import type { ApplicationWarningCode } from "../../src/application/types.ts";
 import type { ElectionWarningCode } from "../../src/election/types.ts";
 import type { LossReason, WarningCode } from "../../src/index.ts";
 import type { BackendWarningCode } from "../../src/runtime/backend.ts";
@@ -27,8 +28,10 @@ test.each(Object.entries(referenceTables()))(
   },
 );
 
-test("warning codes are those of the election and of the backend", () => {
-  expectTypeOf<WarningCode>().toEqualTypeOf<ElectionWarningCode | BackendWarningCode>();
+test("warning codes are those of the election, the application side and the backend", () => {
+  expectTypeOf<WarningCode>().toEqualTypeOf<
+    ElectionWarningCode | ApplicationWarningCode | BackendWarningCode
+  >();
   for (const { name, cause, remedy } of unionMembers(...UNIONS.warnings)) {
     expect([name, cause !== "", remedy !== ""]).toEqual([name, true, true]);
   }

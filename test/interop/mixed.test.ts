@@ -182,12 +182,12 @@ describe.each(["go-cluster", "nats-leader"] as const)("in a bucket that %s creat
     const { epoch } = await watcher.becomes(3 * LEASE_TTL_MS);
     expect(epoch).toBeGreaterThan(1);
     // As after an expiry, while no node of nats-leader competes.
-    await watcher.node.setCompeting(false);
+    await watcher.node.withdraw();
     await operator.purgeBucket();
     const peer = await goLeads(operator);
     expect(peer.epoch).toBe(1);
     await watcher.next("warning", (event) => event.code === "EPOCH_REGRESSED");
-    await watcher.node.setCompeting(true);
+    await watcher.node.rejoin();
     await peer.stepDown();
     expect((await watcher.becomes(3 * LEASE_TTL_MS)).epoch).toBeGreaterThan(epoch);
   });

@@ -50,7 +50,7 @@ describe("a passed-in logger", () => {
       "released 1",
       "leader-change",
       "leader-change 2",
-      "stopped",
+      "stopped requested",
     ]);
     expect(transitions(b.log)).toEqual([
       "started",
@@ -61,7 +61,7 @@ describe("a passed-in logger", () => {
       "drain 2 stopped",
       "released 2",
       "leader-change",
-      "stopped",
+      "stopped requested",
     ]);
     const incarnations = new Set(a.log.map((line) => line.fields["incarnation"]));
     expect(incarnations.size).toBe(1);

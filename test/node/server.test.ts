@@ -188,6 +188,6 @@ describe("several server urls", () => {
     expect(error).toMatchObject({ code: "NO_CONNECTION", recoverable: true });
     for (const port of dead) expect(String(error)).toContain(`127.0.0.1:${port}`);
     expect(a.node.role).toBe("stopped");
-    await expect(a.node.stop()).rejects.toMatchObject({ code: "NOT_STARTED" });
+    await within(a.node.stop());
   });
 });

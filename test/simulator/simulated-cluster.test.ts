@@ -393,5 +393,6 @@ test("stop() within a hook of one node waits for the hooks of another node", asy
   };
   cluster.process("b", programOf(nodes, { hooks: () => ({ onLeaderChange }) }));
   await cluster.until(() => nodes.get("b")?.role === "stopped" && seen.length > 2);
-  expect(seen).toEqual(["work of a ended", "a stopped", "b is stopping"]);
+  // The next call of the hook finds both nodes stopping or stopped, which is nothing to wait for.
+  expect(seen.slice(0, 3)).toEqual(["work of a ended", "a stopped", "b is stopping"]);
 });

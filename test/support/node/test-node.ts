@@ -201,7 +201,7 @@ export class TestNode {
   #observed(hooks: Hooks): Hooks {
     const run = async (
       call: Omit<HookCall, "atMs" | "endedMs">,
-      hook: (() => void | Promise<void>) | undefined,
+      hook: (() => unknown) | undefined,
     ): Promise<void> => {
       const running: HookCall = { ...call, atMs: performance.now(), endedMs: null };
       if (this.#running !== null) violations.push(`${this.id}: ${call.name} within ${this.#running.name}`);

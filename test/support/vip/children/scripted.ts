@@ -37,6 +37,7 @@ function term(): Term {
       return signal.aborted ? 0 : Math.max(0, deadlineMs - performance.now());
     },
     lossReason: null,
+    untilHeld: () => Promise.resolve(),
   };
 }
 
