@@ -4,7 +4,6 @@ import { Node } from "nats-leader";
 const node = new Node(
   {
     clusterId: "billing",
-    nodeId: process.env["NODE_ID"] ?? `node-${process.pid}`, // unique in the cluster
     servers: process.env["NATS_URL"] ?? "nats://localhost:4222",
   },
   {

@@ -89,7 +89,7 @@ export interface ClusterErrorOptions {
  * ```
  */
 export class ClusterError extends Error {
-  override readonly name = "ClusterError";
+  override readonly name: string = "ClusterError";
   readonly code: ClusterErrorCode;
   /** May the same call succeed later without a change of configuration? */
   readonly recoverable: boolean;

@@ -8,7 +8,7 @@ import { Node } from "nats-leader";
 const node = new Node(
   {
     clusterId: "example-basic",
-    nodeId: process.env["NODE_ID"] ?? `node-${process.pid}`, // unique in the cluster
+    nodeId: process.env["NODE_ID"], // default: the host name and random characters
     servers: process.env["NATS_URL"] ?? "nats://localhost:4222",
     logger: false, // default: JSON lines on stderr
   },

@@ -21,18 +21,25 @@ const NAMES: Record<Store, string> = {
   unfenced: "JetStream, unfenced",
 };
 
+// A frozen writer does not see that this process has ended: it is killed first.
+const interrupted = new Promise<number>((resolve) => {
+  process.once("SIGINT", () => resolve(130));
+  process.once("SIGTERM", () => resolve(143));
+});
+
 const server = await startNatsServer();
 const nats = await connect({ servers: server.url });
 const sql = await tryPostgres();
 const writers: Writer[] = [];
 try {
-  process.exitCode = await demonstrate(server, nats, sql);
+  process.exitCode = await Promise.race([demonstrate(server, nats, sql), interrupted]);
 } finally {
   await Promise.all(writers.map((writer) => writer.stop()));
   await nats.close();
   await sql?.stop();
   await server.dispose();
 }
+process.exit();
 
 async function demonstrate(
   on: NatsServer,

@@ -38,23 +38,27 @@ const fences = {
   },
 };
 
+let working: Promise<void> = Promise.resolve();
+
 const node: Node = new Node(
   { clusterId: "singleton-writer", nodeId, servers, leaseTtlMs: 2000, logger: false },
   withFence(fences, {
     onBecomeLeader(term, writers) {
       say({ node: nodeId, event: "leads", epoch: term.epoch });
-      void work(term, writers);
+      working = work(term, writers);
     },
-    onLoseLeadership(term, _writers, reason) {
+    async onLoseLeadership(term, _writers, reason) {
       say({ node: nodeId, event: "lost", epoch: term.epoch, reason });
+      await working; // on a stop, the lease is released after the last write
     },
   }),
 );
+process.once("SIGTERM", () => void node.stop().then(() => process.exit()));
 await node.start();
 say({ node: nodeId, event: "started" });
 
 async function work(term: Term, writers: Writers): Promise<void> {
-  for (let n = 1; term.held; n++) {
+  for (let n = 1; await canAct(term); n++) {
     // The check has passed. Between here and the write the process can be frozen for any length of time.
     const entry = JSON.stringify({ epoch: term.epoch, node: nodeId, n });
     say({ node: nodeId, event: "composing", epoch: term.epoch, n });
@@ -63,6 +67,14 @@ async function work(term: Term, writers: Writers): Promise<void> {
     await attempt("postgres", term, n, async () => sql?.insert(term, entry));
     await attempt("unfenced", term, n, () => shadow.publish("shadow.entry", entry));
   }
+}
+
+/** Waits for the end of a suspension; `false` when the term has ended. */
+async function canAct(term: Term): Promise<boolean> {
+  return term.untilHeld().then(
+    () => true,
+    () => false,
+  );
 }
 
 async function attempt(store: Store, term: Term, n: number, write: () => Promise<unknown>): Promise<void> {

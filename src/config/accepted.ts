@@ -77,7 +77,7 @@ function hasFunctions(...names: string[]): (value: unknown) => boolean {
 /** The source of validation, errors, suggestions and the table in the README. */
 export const OPTIONS: { readonly [Name in OptionName]-?: OptionInfo } = {
   clusterId: { ...ID, fallback: "required" },
-  nodeId: { ...ID, fallback: "required" },
+  nodeId: { ...ID, fallback: "host name and 6 random characters" },
   servers: {
     type: "string or string[]",
     fallback: "required without `connection`",
@@ -172,7 +172,7 @@ export const OPTIONS: { readonly [Name in OptionName]-?: OptionInfo } = {
 };
 
 export const NAMES: readonly OptionName[] = Object.keys(OPTIONS) as OptionName[];
-const REQUIRED: readonly OptionName[] = ["clusterId", "nodeId"];
+const REQUIRED: readonly OptionName[] = ["clusterId"];
 
 export const SCHEMA: z.ZodMiniType = z.strictObject(
   Object.fromEntries(

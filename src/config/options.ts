@@ -36,11 +36,14 @@ export interface NodeOptions {
    */
   readonly clusterId: string;
   /**
-   * Name of this node, unique in the cluster. Required; the same characters as in `clusterId`. It is not derived from the host
-   * name: two processes on one host would have the same. A second process with the same id does not share the lease of the
-   * first, but hooks and logs cannot distinguish the two.
+   * Name of this node, unique in the cluster; the same characters as in `clusterId`. Set it where a process keeps its name over
+   * restarts (`POD_NAME` of a stateful set). A second process with the same id does not share the lease of the first, but hooks,
+   * logs and requests by node id cannot distinguish the two; both report a warning `DUPLICATE_NODE_ID`.
+   *
+   * @default The host name and 6 random characters, such as "web-1-k3x90a"; drawn once for each `Node`. Characters of the host
+   * name outside `A-Z a-z 0-9 _ -` become `-`.
    */
-  readonly nodeId: string;
+  readonly nodeId?: string | undefined;
 
   /**
    * One server or a list: `nats://host:port`, `tls://host:port` or `host:port`. Required without `connection`. One `tls://` makes

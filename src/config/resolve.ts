@@ -16,6 +16,7 @@ import { ClusterError } from "../errors.ts";
 import type { NatsOptions } from "../nats/connection/connection.ts";
 import type { OptionName } from "./accepted.ts";
 import { checkEach, show } from "./check.ts";
+import { hostNodeId } from "./node-id.ts";
 import { DEFAULTS, GO_CLUSTER_SERVICE_VERSION, type NodeOptions, type ResolvedOptions } from "./options.ts";
 import { connectionProblems, type ParsedServers, parseServers } from "./servers.ts";
 import { type Timing, timingOf, timingProblems } from "./timing.ts";
@@ -26,9 +27,13 @@ export { DEFAULTS, PACKAGE_VERSION } from "./options.ts";
 /**
  * Does no I/O.
  *
+ * @param defaultNodeId - Draws the node id if the option is not given.
  * @throws ClusterError `INVALID_CONFIG`, with one line per problem.
  */
-export function resolveOptions(options: NodeOptions): ResolvedOptions {
+export function resolveOptions(
+  options: NodeOptions,
+  defaultNodeId: () => string = hostNodeId,
+): ResolvedOptions {
   if (typeof options !== "object" || options === null || Array.isArray(options)) {
     throw invalid([`options ${show(options)} must be an object`]);
   }
@@ -42,7 +47,7 @@ export function resolveOptions(options: NodeOptions): ResolvedOptions {
     ...connectionProblems(options, valid),
   ];
   if (problems.length > 0) throw invalid(problems);
-  return resolved(options, servers);
+  return resolved(options, options.nodeId ?? defaultNodeId(), servers);
 }
 
 function invalid(problems: readonly string[]): ClusterError {
@@ -70,9 +75,9 @@ function natsOptions(options: NodeOptions, servers: ParsedServers, timing: Timin
   };
 }
 
-function resolved(options: NodeOptions, servers: ParsedServers): ResolvedOptions {
+function resolved(options: NodeOptions, nodeId: string, servers: ParsedServers): ResolvedOptions {
   const timing = timingOf(options);
-  const { clusterId, nodeId, interop, logger, logLevel } = options;
+  const { clusterId, interop, logger, logLevel } = options;
   const { leaseTtlMs, heartbeatIntervalMs, requestTimeoutMs, retryDelayMs } = timing;
   const successorGraceMs = options.successorGraceMs ?? DEFAULTS.successorGraceMs;
   const cooldownMs = options.cooldownMs ?? leaseTtlMs;

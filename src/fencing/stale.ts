@@ -14,6 +14,7 @@ export interface Holder {
  * fence was purged. Nothing was written. The refusal is final for the term: a repetition is refused, too.
  */
 export class StaleEpochError extends ClusterError {
+  override readonly name: string = "StaleEpochError";
   /** The token that was refused; `null` if there was none. */
   readonly token: number | null;
   /** The largest token that the fence has seen; `null` if it is not known. */

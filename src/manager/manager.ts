@@ -138,13 +138,13 @@ export class Manager {
 
   /**
    * Makes this node's daemon the leader, by a handover from the present leader. Resolves when it leads.
-   * @param limits `timeoutMs`: time limit until it leads, default 15000.
+   * @param options `timeoutMs`: time limit until it leads, default 15000.
    * @throws ClusterError `NO_CONNECTION` if the daemon or the leader does not answer; `HANDOVER_REFUSED`; `TIMEOUT`.
    */
   promote(
-    limits: { readonly timeoutMs?: number; readonly signal?: AbortSignal } = {},
+    options: { readonly timeoutMs?: number; readonly signal?: AbortSignal } = {},
   ): Promise<HandoverResult> {
-    const { timeoutMs = PROMOTE_TIMEOUT_MS, signal } = limits;
+    const { timeoutMs = PROMOTE_TIMEOUT_MS, signal } = options;
     return this.#withClient((client) => handOver(client, this.#resolved.nodeId, timeoutMs, signal), signal);
   }
 

@@ -18,6 +18,12 @@ export interface NodeEnvironment {
   readonly backend: Backend;
   readonly clock: Clock;
   readonly random: Random;
+  /**
+   * Draws a node id for options without one.
+   *
+   * @default The host name and 6 random characters.
+   */
+  readonly nodeId?: () => string;
 }
 
 const NOTHING_TO_STOP: StopResult = { reason: "requested", term: null, unfinished: [] };
@@ -26,7 +32,7 @@ const NOTHING_TO_STOP: StopResult = { reason: "requested", term: null, unfinishe
  * One participant of a cluster: competes for its leadership, or observes it.
  *
  * The constructor only checks its options; `start()` connects. After `stop()` a node can be started again; each start is a new
- * incarnation.
+ * incarnation. Exported as `LeaderNode`, too: many editors complete `Node` as the one of the DOM.
  *
  * @example
  * ```ts
@@ -57,7 +63,7 @@ export class Node implements AsyncDisposable {
    * misspelt or no function.
    */
   constructor(options: NodeOptions, hooks: Hooks = {}, environment?: NodeEnvironment) {
-    this.#options = resolveOptions(options);
+    this.#options = resolveOptions(options, environment?.nodeId);
     checkHooks(hooks);
     this.#hooks = hooks;
     this.#logger = createLogger({ level: this.#options.logLevel, logger: this.#options.logger });
@@ -73,7 +79,7 @@ export class Node implements AsyncDisposable {
     return this.#options.clusterId;
   }
 
-  /** The option `nodeId`. */
+  /** The option `nodeId`, or the id that was drawn in its place. */
   get nodeId(): string {
     return this.#options.nodeId;
   }

@@ -1,4 +1,5 @@
 /** What a `Node` runs on: a real NATS (`src/node/nats-backend.ts`) or a simulated one (`src/testing/simulation`). */
+import type { RoleName } from "../election/types.ts";
 import type { BucketInfo, LeaseStore, Session } from "./ports.ts";
 
 /** The body of the micro service's status endpoint: go-cluster's fields (up to `connected`), then ours. */
@@ -17,7 +18,7 @@ export interface NodeStatus {
   readonly clusterId: string;
   readonly incarnation: string;
   /** The node's `role`: follower, campaigning, leader, suspended, draining or stopped. */
-  readonly state: string;
+  readonly state: RoleName;
   /** May this node act as the leader? */
   readonly held: boolean;
   /** False for an observer, and after `setCompeting(false)`. */

@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import type { NatsConnection } from "@nats-io/transport-node";
 import { expect, test } from "vitest";
 import { optionsTable } from "../../scripts/build/generated.ts";
+import { hostNodeId } from "../../src/config/node-id.ts";
 import {
   DEFAULTS,
   type NodeOptions,
@@ -10,6 +11,7 @@ import {
   resolveOptions,
 } from "../../src/config/resolve.ts";
 import { ClusterError } from "../../src/errors.ts";
+import { Node } from "../../src/node/node.ts";
 import { errorOf, FAKE_SEED, linesOf, MINIMAL } from "../support/config/refused-options.ts";
 
 const FAKE_JWT = "eyJ0eXAiOiJKV1QifQ.eyJqdGkiOiJYIn0.c2lnbmF0dXJl";
@@ -155,6 +157,24 @@ test("a given connection is all the connection there is", () => {
   const { nats } = resolveOptions({ clusterId: "c", nodeId: "a", connection });
   expect(Object.keys(nats)).toEqual(["connection"]);
   expect(nats.connection).toBe(connection);
+});
+
+test("without a node id, each node draws its own: the host name and random characters", () => {
+  const drawn = () => resolveOptions({ clusterId: "c", servers: "a" });
+  const [one, other] = [drawn(), drawn()];
+  expect(one.nodeId).toMatch(/^[A-Za-z0-9_-]{1,48}-[0-9a-z]{6}$/);
+  expect(one.election.nodeId).toBe(one.nodeId);
+  expect(one.nodeId).not.toBe(other.nodeId);
+  expect(new Node({ clusterId: "c", servers: "a" }).nodeId).toMatch(/-[0-9a-z]{6}$/);
+});
+
+test.each([
+  ["web-1.example.com", /^web-1-example-com-[0-9a-z]{6}$/],
+  ["größe 7", /^gr--e-7-[0-9a-z]{6}$/],
+  ["x".repeat(64), /^x{48}-[0-9a-z]{6}$/],
+  ["", /^node-[0-9a-z]{6}$/],
+])("the host name %j becomes a valid node id", (host, nodeId) => {
+  expect(hostNodeId(host)).toMatch(nodeId);
 });
 
 /** Each with the whole line: the messages are part of the product. */

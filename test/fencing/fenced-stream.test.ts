@@ -44,7 +44,13 @@ for (const version of FENCING_VERSIONS) {
       const b = await store.open(termOf(2));
       const refused = await a.publish(`${stream}.x`, "late").catch((error: unknown) => error);
       expect(refused).toBeInstanceOf(StaleEpochError);
-      expect(refused).toMatchObject({ code: "STALE_EPOCH", token: 1, newest: 2, recoverable: false });
+      expect(refused).toMatchObject({
+        name: "StaleEpochError",
+        code: "STALE_EPOCH",
+        token: 1,
+        newest: 2,
+        recoverable: false,
+      });
       expect((refused as Error).message).toMatch(
         /^stream .* refuses epoch 1 of node "a": the fence is at epoch 2 of node "b" \(fence sequence 1, the stream has 3\)$/,
       );

@@ -28,8 +28,8 @@ function maybe(description: string, schema: z.ZodMiniType): z.ZodMiniType {
 }
 
 /** The schema of the node option `name`. */
-function option(name: OptionName): z.ZodMiniType {
-  const { schema, rule, fallback } = OPTIONS[name];
+function option(name: OptionName, fallback: string = OPTIONS[name].fallback): z.ZodMiniType {
+  const { schema, rule } = OPTIONS[name];
   return described(
     `${capital(rule)}. ${fallback === "required" ? "Required" : `Default: ${fallback}`}.`,
     schema,
@@ -103,7 +103,7 @@ export const FILE_SCHEMA: z.ZodMiniType = z
   .strictObject({
     $schema: z.optional(z.string()),
     clusterId: option("clusterId"),
-    nodeId: option("nodeId"),
+    nodeId: option("nodeId", "required"),
     nats: described("How to reach NATS.", nats),
     vip: maybe("Virtual IP of the leader.", vip),
     election: maybe("Timing and rules of the election.", election),

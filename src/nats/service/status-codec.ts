@@ -2,6 +2,7 @@
  * The body of a status answer. Any user of the account that may publish to a reply subject can send one, so every field
  * is checked; decoding never throws.
  */
+import type { RoleName } from "../../election/types.ts";
 import type { NodeStatus, PeerStatus } from "../../runtime/backend.ts";
 import { type JsonObject, parseObject } from "../api/js-api.ts";
 
@@ -12,6 +13,7 @@ export const MAX_STATUS_BYTES: number = 16 * 1024;
 const MAX_TEXT_LENGTH = 255;
 
 const ROLES: readonly NodeStatus["role"][] = ["PRIMARY", "PASSIVE"];
+const STATES: readonly RoleName[] = ["follower", "campaigning", "leader", "suspended", "draining", "stopped"];
 const PRESENCES: readonly NodeStatus["presence"][] = ["on", "off", "denied"];
 
 /** The status in a response; `null` unless it is a JSON object with go-cluster's six fields. */
@@ -41,7 +43,7 @@ type OwnFields = Omit<PeerStatus, "nodeId" | "role" | "leader" | "epoch" | "upti
 function ownFields(json: JsonObject): OwnFields {
   const clusterId = text(json["clusterId"]);
   const incarnation = text(json["incarnation"]);
-  const state = text(json["state"]);
+  const state = oneOf(STATES, json["state"]);
   const held = flag(json["held"]);
   const competes = flag(json["competes"]);
   const presence = oneOf(PRESENCES, json["presence"]);

@@ -34,7 +34,7 @@ export interface ProcessContext {
   readonly sleep: <T = void>(
     delayMs?: number,
     value?: T,
-    limits?: { readonly signal?: AbortSignal | undefined },
+    options?: { readonly signal?: AbortSignal | undefined },
   ) => Promise<T>;
   /** Wall clock of this process: Unix milliseconds. */
   readonly now: () => number;
@@ -43,7 +43,7 @@ export interface ProcessContext {
    * if this process has ended by then. Its result or error returns after the latency. Rejects with `no_answer` after
    * `timeoutMs` (default 1000); `serve` may have run, may still run, or may never run.
    */
-  readonly call: <T>(serve: () => T | Promise<T>, limits?: { readonly timeoutMs?: number }) => Promise<T>;
+  readonly call: <T>(serve: () => T | Promise<T>, options?: { readonly timeoutMs?: number }) => Promise<T>;
   /** Adds a line to the cluster's trace. */
   readonly log: (text: string) => void;
 }
@@ -78,6 +78,7 @@ export class ProcessRun {
   readonly #world: SharedWorld;
   readonly #terminated = new AbortController();
   #incarnations = 0;
+  #nodeIds = 0;
   alive = true;
 
   constructor(world: SharedWorld, host: ProcessHost, runNumber: number, log: (text: string) => void) {
@@ -89,11 +90,11 @@ export class ProcessRun {
     const random = { id: () => `${host.name}-${runNumber}-${++this.#incarnations}` };
     this.context = {
       name: host.name,
-      environment: { backend, clock, random },
+      environment: { backend, clock, random, nodeId: () => `${host.name}-${runNumber}-${++this.#nodeIds}` },
       terminated: this.#terminated.signal,
-      sleep: (delayMs, value, limits) => this.#sleep(delayMs ?? 1, value as never, limits?.signal),
+      sleep: (delayMs, value, options) => this.#sleep(delayMs ?? 1, value as never, options?.signal),
       now: () => clock.now().wall,
-      call: (serve, limits) => this.#call(serve, host.callDelayMs, limits?.timeoutMs ?? CALL_TIMEOUT_MS),
+      call: (serve, options) => this.#call(serve, host.callDelayMs, options?.timeoutMs ?? CALL_TIMEOUT_MS),
       log,
     };
   }

@@ -73,8 +73,8 @@ export class TestNode {
 
   /** Not started. */
   constructor(options: NodeOptions, hooks: Hooks = {}) {
-    this.id = options.nodeId;
     this.node = new Node({ logger: collect(this.log), ...options }, this.#observed(hooks));
+    this.id = this.node.nodeId;
     const { clusterId } = options;
     const witness = witnesses.get(clusterId) ?? { nodes: new Set(), highestEpoch: 0 };
     witnesses.set(clusterId, witness);
