@@ -1,0 +1,291 @@
+/** Applications that hang, throw late, ignore their signals or call back into the node, on a real server. */
+import { setTimeout as pause } from "node:timers/promises";
+import { describe, expect, test } from "vitest";
+import { deferred, waitFor, within } from "../../scripts/shared/wait.ts";
+import type { Term } from "../../src/index.ts";
+import { freshId } from "../support/fresh-id.ts";
+import { operatorOf } from "../support/node/operator.ts";
+import { proxied } from "../support/node/proxy.ts";
+import { makeNode, QUICK, startLeader, startNode } from "../support/node/test-node.ts";
+import { useNatsServer } from "../support/use-server.ts";
+
+const server = useNatsServer();
+
+/** Stops the event loop. */
+function block(ms: number): void {
+  for (const until = performance.now() + ms; performance.now() < until; );
+}
+
+/** Ends the term of a leader from outside: the key is deleted, and the node leads again at once. */
+async function purge(clusterId: string): Promise<void> {
+  await (await operatorOf(server, clusterId)).purgeBucket();
+}
+
+describe("campaign() in a term that already runs", () => {
+  test("resolves after the event loop stood still", async () => {
+    const a = await startLeader(server, { clusterId: freshId(), nodeId: "a" });
+    block(400);
+    expect(await within(a.node.campaign())).toBe(a.node.term);
+  });
+
+  test("resolves with the same term when its suspension has ended", async () => {
+    const proxy = await proxied(server);
+    const a = await startLeader(proxy, { clusterId: freshId(), nodeId: "a" });
+    const { term } = a.node;
+    proxy.refuse(true);
+    proxy.cut();
+    await a.next("suspended");
+    const campaign = a.node.campaign();
+    const held = term?.untilHeld();
+    proxy.refuse(false);
+    expect(await within(campaign)).toBe(term);
+    await within(held ?? Promise.reject(new Error("no term")));
+    expect(term?.held).toBe(true);
+  });
+});
+
+test("a hook that fails after its term has ended does not end the next term", async () => {
+  const clusterId = freshId();
+  const a = await startNode(
+    server,
+    { clusterId, nodeId: "a" },
+    {
+      async onBecomeLeader(term) {
+        if (term.epoch > 1) return;
+        await new Promise((resolve) => term.signal.addEventListener("abort", resolve));
+        throw new Error("cleanup failed");
+      },
+    },
+  );
+  await a.becomes();
+  await a.called("onBecomeLeader");
+  await purge(clusterId);
+  const error = await a.next("hook-error");
+  expect(error).toMatchObject({ hook: "onBecomeLeader", epoch: 1, error: { message: "cleanup failed" } });
+  await waitFor(() => (a.node.term?.epoch ?? 0) > 1);
+  await a.called("onBecomeLeader", 2);
+  expect(a.events.items.filter((event) => event.type === "lose-leadership")).toHaveLength(1);
+});
+
+describe("an error that work throws after its signal has aborted", () => {
+  test("rejects runWhileLeader(), is logged, and is an event: once each", async () => {
+    const a = await startLeader(server, { clusterId: freshId(), nodeId: "a" });
+    const running = deferred<Term>();
+    const work = a.node.runWhileLeader(async (term, { signal }) => {
+      running.resolve(term);
+      await new Promise((resolve) => signal.addEventListener("abort", resolve));
+      throw new Error("flush failed");
+    });
+    const failed = expect(work).rejects.toMatchObject({
+      code: "HOOK_FAILED",
+      cause: { message: "flush failed" },
+    });
+    await running.promise;
+    await a.node.stop();
+    await failed;
+    expect(a.count("hook-error")).toBe(1);
+    expect(a.log.filter(({ fields }) => fields["event"] === "hook-error")).toHaveLength(1);
+  });
+
+  test("is no failure if it only repeats the abort", async () => {
+    const a = await startLeader(server, { clusterId: freshId(), nodeId: "a" });
+    const running = deferred<Term>();
+    const work = a.node.runWhileLeader(async (term, { signal }) => {
+      running.resolve(term);
+      await pause(60_000, undefined, { signal });
+    });
+    await running.promise;
+    await a.node.stop();
+    await within(work);
+    expect(a.count("hook-error")).toBe(0);
+  });
+});
+
+describe("a leader whose work cannot run says so", () => {
+  test("when a hook does not return: warning, log line and status", async () => {
+    const hung = deferred();
+    const a = await startNode(
+      server,
+      { clusterId: freshId(), nodeId: "a", drainTimeoutMs: 100 },
+      { onLeaderChange: () => hung.promise },
+    );
+    const term = await a.node.campaign();
+    const warning = await a.next("warning", ({ code }) => code === "HOOK_SLOW");
+    expect(warning.message).toMatch(/onLeaderChange has not returned for 1\.\d s/);
+    expect(a.log.some(({ level, fields }) => level === "error" && fields["code"] === "HOOK_SLOW")).toBe(true);
+    expect(term.held).toBe(true);
+    hung.resolve();
+    await a.called("onBecomeLeader");
+  });
+
+  test("when work of a lost term does not end: the work of the next term waits for it", async () => {
+    const clusterId = freshId();
+    const gate = deferred();
+    const epochs: number[] = [];
+    const a = await startNode(server, { clusterId, nodeId: "a", drainTimeoutMs: 100 });
+    const stop = new AbortController();
+    const work = a.node.runWhileLeader(
+      async (term) => {
+        epochs.push(term.epoch);
+        if (epochs.length === 1) await gate.promise;
+      },
+      { signal: stop.signal },
+    );
+    await waitFor(() => epochs.length === 1);
+    await purge(clusterId);
+    const warning = await a.next("warning", ({ code }) => code === "WORK_BLOCKED");
+    expect(warning.message).toMatch(/leader work of epoch 1 has not ended/);
+    expect(epochs).toHaveLength(1);
+    gate.resolve();
+    await waitFor(() => epochs.length === 2);
+    stop.abort();
+    await work;
+  });
+});
+
+describe("calls from inside of hooks and work", () => {
+  test("runWhileLeader() awaited in onBecomeLeader runs in that term and ends with it", async () => {
+    const ran: number[] = [];
+    const a = makeNode(
+      server,
+      { clusterId: freshId(), nodeId: "a", cooldownMs: 0 },
+      {
+        async onBecomeLeader() {
+          await a.node.runWhileLeader(async (term, { signal }) => {
+            ran.push(term.epoch);
+            await new Promise((resolve) => signal.addEventListener("abort", resolve));
+          });
+        },
+      },
+    );
+    await a.start();
+    await waitFor(() => ran.length === 1);
+    expect(await within(a.node.stepDown())).toMatchObject({ epoch: 1, drain: "complete" });
+    await waitFor(() => ran.length === 2);
+    expect(ran).toEqual([1, 2]);
+    expect(await within(a.node.stop())).toMatchObject({ term: { epoch: 2, drain: "complete" } });
+  });
+
+  test("stop() in a handler that work registered waits for the work", async () => {
+    const a = await startLeader(server, { clusterId: freshId(), nodeId: "a" });
+    const handler = deferred<() => Promise<boolean>>();
+    let cleaned = false;
+    const work = a.node.runWhileLeader(async (_, { signal }) => {
+      const timer = setInterval(() => {
+        if (requested) void stopped();
+      }, 5);
+      let requested = false;
+      const result = deferred<boolean>();
+      const stopped = async (): Promise<void> => {
+        clearInterval(timer);
+        await a.node.stop();
+        result.resolve(cleaned);
+      };
+      handler.resolve(() => {
+        requested = true;
+        return result.promise;
+      });
+      await new Promise((resolve) => signal.addEventListener("abort", resolve));
+      await pause(100);
+      cleaned = true;
+    });
+    const request = await handler.promise;
+    expect(await within(request())).toBe(true);
+    await work;
+  });
+
+  test("stop() and stepDown() awaited by work itself resolve at once", async () => {
+    const a = await startLeader(server, { clusterId: freshId(), nodeId: "a", cooldownMs: 0 });
+    const results: unknown[] = [];
+    await within(
+      a.node.runWhileLeader(async () => {
+        await pause(1);
+        results.push(await Promise.all([a.node.stepDown()]).then(([result]) => result));
+        if (results.length === 2) results.push(await a.node.stop());
+      }),
+    );
+    expect(results[0]).toEqual({ epoch: 1, leaseDeleted: null, drain: "pending" });
+    expect(a.node.role).toBe("stopped");
+  });
+});
+
+describe("a stop whose application does not end", () => {
+  test.each(["onBecomeLeader", "onLoseLeadership", "onLeaderChange"] as const)(
+    "is told apart by its result: %s never returns",
+    async (hook) => {
+      const never = deferred();
+      const a = makeNode(
+        server,
+        { clusterId: freshId(), nodeId: "a", drainTimeoutMs: 300 },
+        { [hook]: () => never.promise },
+      );
+      await a.node.start();
+      await a.node.campaign();
+      const result = await within(a.node.stop());
+      expect(result.unfinished).toEqual([hook]);
+      expect(a.events.items.filter(({ type }) => type === "stopped")).toHaveLength(1);
+      never.resolve();
+    },
+  );
+
+  test("tells the caller of stepDown() that the drain timed out", async () => {
+    const gate = deferred();
+    const a = await startLeader(server, { clusterId: freshId(), nodeId: "a", drainTimeoutMs: 100 });
+    const running = deferred();
+    const work = a.node.runWhileLeader(async () => {
+      running.resolve();
+      await gate.promise;
+    });
+    await running.promise;
+    expect(await a.node.stepDown()).toEqual({ epoch: 1, leaseDeleted: true, drain: "timed-out" });
+    expect(await a.next("released")).toMatchObject({ deleted: true, drain: "timed-out" });
+    gate.resolve();
+    await a.node.stop();
+    await work;
+  });
+});
+
+test("term.signal is true to the clock when it is read: no round begins after the deadline", async () => {
+  const a = await startLeader(server, { ...QUICK, clusterId: freshId(), nodeId: "a" });
+  const rounds: { readonly held: boolean }[] = [];
+  let unblocked = false;
+  const work = a.node.runWhileLeader(async (term, { signal }) => {
+    while (!signal.aborted) {
+      if (unblocked) rounds.push({ held: term.held });
+      await pause(50, undefined, { signal });
+    }
+    expect(term.signal.aborted).toBe(true);
+    expect(() => term.signal.throwIfAborted()).toThrow();
+  });
+  await pause(120);
+  block(1.5 * QUICK.leaseTtlMs);
+  unblocked = true;
+  await a.next("lose-leadership");
+  expect(rounds.filter(({ held }) => !held)).toEqual([]);
+  await a.node.stop();
+  await work.catch(() => {});
+});
+
+test("hooks that are misspelt or no function are refused, all at once", () => {
+  const hooks = { onBecomeLeadr: () => {}, onLeaderChange: 1, helper: () => {} };
+  expect(() => makeNode(server, { clusterId: "c", nodeId: "a" }, hooks as never)).toThrow(
+    "onBecomeLeadr is not a hook; did you mean onBecomeLeader?; hook onLeaderChange must be a function, not number",
+  );
+});
+
+test("onBecomeLeader that always throws pauses longer and longer, whatever the cooldown", async () => {
+  const a = await startNode(
+    server,
+    { clusterId: freshId(), nodeId: "a", cooldownMs: 0 },
+    {
+      onBecomeLeader() {
+        throw new Error("no database");
+      },
+    },
+  );
+  await waitFor(() => a.count("become-leader") === 4);
+  const begins = a.events.items.flatMap((event) => (event.type === "become-leader" ? [event.at] : []));
+  const gaps = begins.slice(1).map((at, index) => at - (begins[index] ?? 0));
+  expect(gaps[1]).toBeGreaterThan(1.5 * (gaps[0] ?? 0));
+  expect(gaps[2]).toBeGreaterThan(1.5 * (gaps[1] ?? 0));
+});
