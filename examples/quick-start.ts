@@ -16,6 +16,7 @@ process.once("SIGTERM", () => void node.stop()); // ends the work, then releases
 await node.start();
 await node.runWhileLeader(async (term, { signal }) => {
   while (!signal.aborted) {
+    await term.untilHeld(); // waits while the connection to NATS is lost
     console.log(`working with epoch ${term.epoch}`); // send the epoch along with what you write
     await sleep(1_000, undefined, { signal }); // ends by throwing when the term does
   }

@@ -28,14 +28,11 @@ export type LogEvent =
   | "released"
   /** info. The leader changed; `leader` is its node id, `null` if there is none. */
   | "leader-change"
-  /**
-   * warn. The connection to NATS is lost. With `final: true` it does not come back, and the node cannot work until it is
-   * restarted: a `connection` that was passed in was closed.
-   */
+  /** warn. The connection to NATS is lost; the node reconnects. */
   | "nats-disconnect"
   /** info. The connection to NATS is back. */
   | "nats-reconnect"
-  /** warn. A condition that needs attention; `code` is a `WarningCode`. */
+  /** warn. A condition that needs attention; `code` is a `WarningCode`. `HOOK_SLOW`, `WORK_BLOCKED` and `CONNECTION_CLOSED` are logged as errors. */
   | "warning"
   /** error. A hook (`hook` is its name) or leader work (`hook` is `work`) threw; `err` is what it threw. */
   | "hook-error"

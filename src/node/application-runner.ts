@@ -133,9 +133,12 @@ export class ApplicationRunner {
   async untilHeld(epoch: number, options: WaitOptions): Promise<void> {
     const what = `the term with epoch ${epoch} to be held`;
     const { driver } = this.#o;
+    const signal = this.#terms.get(epoch)?.signal;
     do {
       driver.expire();
       const settlement = await this.#wait(what, { kind: "held", epoch }, options);
+      // The signal's own reason: work that lets it pass has not failed.
+      if (settlement.kind === "term-over") signal?.throwIfAborted();
       if (settlement.kind !== "leading") throw refusal(what, settlement, options);
       // After a pause the loop first has to see that the connection is still open.
       if (!driver.isHeld()) await driver.freshened();

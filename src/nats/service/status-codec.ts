@@ -49,6 +49,7 @@ function ownFields(json: JsonObject): OwnFields {
   const presence = oneOf(PRESENCES, json["presence"]);
   const leaseTtlMs = duration(json["leaseTtlMs"]);
   const version = text(json["version"]);
+  const blocked = text(json["blocked"]);
   const vipHeld = flag(json["vipHeld"]);
   return {
     ...(clusterId === undefined ? {} : { clusterId }),
@@ -59,6 +60,7 @@ function ownFields(json: JsonObject): OwnFields {
     ...(presence === undefined ? {} : { presence }),
     ...(leaseTtlMs === undefined ? {} : { leaseTtlMs }),
     ...(version === undefined ? {} : { version }),
+    ...(blocked === undefined ? {} : { blocked }),
     ...(vipHeld === undefined ? {} : { vipHeld }),
   };
 }
