@@ -13,7 +13,7 @@ const config: ViteUserConfig = defineConfig({
           name: "unit",
           include: ["{test,examples}/**/*.test.ts"],
           exclude: [natsTests, packageTests],
-          // The files of a worker share their modules: importing them anew for each file costs more than most of these tests.
+          // The files of a worker share their modules: importing them again for each file takes longer than most of these tests.
           isolate: false,
           maxWorkers: 2,
           testTimeout: 60_000,

@@ -46,9 +46,7 @@ const verdicts = await verifyAll(chosen).catch((error: unknown) => {
   if (interrupted.signal.aborted) process.exit();
   throw error;
 });
-// The report names the trace "story", which programs may read.
-if (flags.json)
-  console.log(JSON.stringify(verdicts.map(({ trace, ...rest }) => ({ ...rest, story: trace }))));
+if (flags.json) console.log(JSON.stringify(verdicts));
 else report();
 process.exitCode = verdicts.every(({ asExpected }) => asExpected) ? 0 : 1;
 

@@ -99,7 +99,7 @@ export function onRenewalOutcome(draft: Draft, sent: SentWrite, outcome: WriteOu
       else setTerm(draft, { renewAtMono: draft.now.mono });
       return;
     case "conflict":
-      // An earlier renewal of ours was applied although its ack was lost, or the lease is another's. The read tells which.
+      // An earlier renewal of ours was applied although its ack was lost, or the lease is another's. The read shows which.
       draft.writes.unsettled = draft.writes.unsettled.filter((other) => other.nonce !== sent.nonce);
       readAtOnce(draft);
       setTerm(draft, { renewAtMono: retryAtMono });

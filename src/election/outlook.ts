@@ -48,7 +48,7 @@ export function asLeader({ nodeId, epoch, acquiredAt, incarnation }: LeaseRecord
   return { nodeId, epoch, acquiredAt, ...(incarnation === undefined ? {} : { incarnation }) };
 }
 
-/** The present leader as far as this node can tell; `null` once a lease has expired without a renewal. */
+/** The present leader as last seen by this node; `null` once a lease has expired without a renewal. */
 function leaderOf(state: ElectionState, now: Instant): Leader | null {
   const { config, role } = state;
   if ("term" in role) {

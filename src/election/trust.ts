@@ -14,7 +14,7 @@ export function trustsHint(state: ElectionState, entry: LeaseEntry, now: Instant
 
 /**
  * A message of a deleted bucket may arrive after the next bucket was read, and name a revision at which the next bucket holds
- * something else; a compare-and-set against that revision would be applied. Only the answer to a read tells which bucket it
+ * something else; a compare-and-set against that revision would be applied. Only the answer to a read identifies the bucket it
  * belongs to. So for W after a change of bucket, only reads are believed.
  */
 function mayBeStray({ bucket }: ElectionState, now: Instant): boolean {

@@ -167,10 +167,10 @@ describe("changing who leads", () => {
     await waitFor(() => leads(b));
     const refused = await cli(["stepdown", "a", ...where]);
     expect(refused).toMatchObject({ code: 1, stderr: expect.stringContaining("is not the leader") });
-    expect(await cli(["transfer", "nobody", ...where])).toMatchObject({ code: 4 });
-    expect(await cli(["stepdown", "--to", "nobody", ...where])).toMatchObject({
+    expect(await cli(["transfer", "absent", ...where])).toMatchObject({ code: 4 });
+    expect(await cli(["stepdown", "--to", "absent", ...where])).toMatchObject({
       code: 1,
-      stderr: expect.stringContaining('cannot hand over to node "nobody"'),
+      stderr: expect.stringContaining('cannot hand over to node "absent"'),
     });
     expect(leads(b)).toBe(true);
   });

@@ -82,15 +82,15 @@ describe("on a single server", () => {
   });
 
   test("exits 4 if nothing is reachable and 2 for invalid usage; an invalid monitoring port is a finding", async () => {
-    const nobody = accountOf("x", { servers: "nats://127.0.0.1:1" });
+    const unreachable = accountOf("x", { servers: "nats://127.0.0.1:1" });
     const none = ["--monitor", "http://127.0.0.1:1", "--cluster-id", "x", "--nats-url", "nats://127.0.0.1:1"];
     const [nothing, usage, half, foreign, alone] = await Promise.all([
       doctor(none),
       cli(["doctor", "--system-user", "x"]),
-      examined({ ...nobody, monitors: [new URL(server.monitorUrl)] }),
+      examined({ ...unreachable, monitors: [new URL(server.monitorUrl)] }),
       examined({ monitors: [new URL(server.url.replace("nats:", "http:"))], timeoutMs: 500 }),
       // A server without configured users puts every user into the global account.
-      examined({ system: { servers: [server.url], user: "nobody", pass: "" } }),
+      examined({ system: { servers: [server.url], user: "unknown", pass: "" } }),
     ]);
     expect([nothing.code, found(nothing.value)]).toEqual([
       4,

@@ -1,4 +1,4 @@
-/** Any object in place of the options: accepted with its timing in order, or refused by option, value and rule. */
+/** Arbitrary objects as options: accepted with a valid timing, or refused with option, value and rule. */
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { type NodeOptions, resolveOptions } from "../../src/config/resolve.ts";
@@ -30,7 +30,7 @@ const junk: fc.Arbitrary<unknown> = fc.oneof(
   fc.anything(),
 );
 
-/** Per option: what may be right, alone or with others. */
+/** Values of each option that are valid alone or together with other options. */
 const GOOD: Readonly<Record<string, fc.Arbitrary<unknown>>> = {
   clusterId: fc.stringMatching(/^[A-Za-z0-9_-]{1,64}$/),
   nodeId: fc.stringMatching(/^[A-Za-z0-9_-]{1,64}$/),
@@ -61,7 +61,7 @@ const GOOD: Readonly<Record<string, fc.Arbitrary<unknown>>> = {
 };
 const NAMES = Object.keys(GOOD);
 
-/** Some options, each mostly with something that may be right; sometimes a name that is no option. */
+/** A few options, mostly with a valid value; sometimes an unknown name. */
 const anyOptions = fc
   .record(
     Object.fromEntries([
@@ -74,7 +74,7 @@ const anyOptions = fc
     { requiredKeys: [] },
   )
   .chain((all) => {
-    // Few at a time: with all of them something is always wrong.
+    // A few at a time: with all options at once, one is almost always invalid.
     const values: Readonly<Record<string, unknown>> = all;
     const names = Object.keys(all);
     return fc.subarray(names, { maxLength: Math.min(7, names.length) }).map((some) => ({
@@ -92,7 +92,7 @@ function resolvedOrRefused(options: unknown): ReturnType<typeof resolveOptions> 
   }
 }
 
-test("any options are accepted with their timing in order, or refused with a line for each problem", () => {
+test("any options are accepted with a valid timing, or refused with a line for each problem", () => {
   let accepted = 0;
   let refused = 0;
   fc.assert(
@@ -119,14 +119,14 @@ test("any options are accepted with their timing in order, or refused with a lin
   expect(Math.min(accepted, refused)).toBeGreaterThan(150);
 });
 
-/** What was given and accepted is what holds. */
+/** An accepted option keeps its value. */
 function expectKept(name: string, value: unknown, result: ReturnType<typeof resolveOptions>): void {
   const found = { ...result.nats, ...result } as Readonly<Record<string, unknown>>;
   if (value === undefined || name === "servers" || name === "logger" || name === "tls") return;
   expect([name, found[name]]).toEqual([name, value]);
 }
 
-/** Option, value as far as it may be shown, rule. */
+/** A line has the option, its value unless that is secret, and the rule. */
 function expectLine(line: string, options: Readonly<Record<string, unknown>>): void {
   const name = /^[A-Za-z]+/.exec(line)?.[0] ?? "";
   expect([...NAMES, "leaseTTL", "credentials"], line).toContain(name);
@@ -135,7 +135,7 @@ function expectLine(line: string, options: Readonly<Record<string, unknown>>): v
   if (typeof value === "number" && name.endsWith("Ms")) expect(line).toContain(`${name} ${value}`);
 }
 
-test("what is wrong by itself is named, whatever else is wrong", () => {
+test("an option that is invalid by itself is named, whatever else is invalid", () => {
   const wrong = fc
     .uniqueArray(fc.constantFrom(...NAMES), { minLength: 1, maxLength: 5 })
     .chain((names) => fc.record(Object.fromEntries(names.map((name) => [name, junk]))));
@@ -157,7 +157,7 @@ test("what is wrong by itself is named, whatever else is wrong", () => {
   expect(several).toBeGreaterThan(50);
 });
 
-/** What depends on other options, and may be put right by them. */
+/** Rules about several options: another option can make the value valid. */
 const RELATION =
   / must come with| must be one auth| does not fit| must be at most lease| must be less than half/;
 

@@ -63,7 +63,7 @@ test.each(URLS)("the url %j is shown as %j", (url, expected) => {
   expect(redactUrl(url)).toBe(expected);
 });
 
-test("a password in a url is shown by neither redaction, whatever it consists of", () => {
+test("neither redaction shows a password in a url, whatever its characters", () => {
   const password = fc.stringMatching(/^[!-~]{0,10}Xq7Zk9[!-~]{0,10}$/);
   fc.assert(
     fc.property(password, (secret) => {
@@ -74,7 +74,7 @@ test("a password in a url is shown by neither redaction, whatever it consists of
   );
 });
 
-test("values of secret names are hidden at any depth, numbers and everything else pass", () => {
+test("values of secret names are hidden at any depth; numbers and all other values pass", () => {
   const fields = {
     nats: { user: "me", pass: "pw", nkeySeed: "s", creds: new Uint8Array(3), jwt: ["x"], auth_token: "t" },
     servers: ["nats://me:pw@a"],
@@ -103,7 +103,7 @@ test("values of secret names are hidden at any depth, numbers and everything els
   expect(fields.nats.pass).toBe("pw");
 });
 
-test("no string under a secret name is ever in the log, wherever it stands", () => {
+test("no string under a secret name reaches the log, at any depth", () => {
   const name = fc.constantFrom("pass", "token", "nkeySeed", "creds", "jwt", "Password", "nkey_seed");
   const path = fc.array(fc.constantFrom("nats", "options", "0"), { maxLength: 4 });
   fc.assert(
@@ -117,7 +117,7 @@ test("no string under a secret name is ever in the log, wherever it stands", () 
   );
 });
 
-test("circular and very deep values end", () => {
+test("circular and very deep values are cut off", () => {
   const loop: Record<string, unknown> = { name: "loop" };
   loop["self"] = loop;
   expect(redact(loop)).toEqual({ name: "loop", self: "[circular]" });
@@ -142,7 +142,7 @@ test("an error stays an error of its class, without the secrets in its message, 
   expect(error.message).toBe("no nats://me:pw@a");
 });
 
-test("a child adds its bindings to every line, whatever the logger below can do", () => {
+test("a child adds its bindings to every line", () => {
   const sink = recorder();
   const logger = createLogger({ logger: sink }).child({ cluster: "c", node: "a" });
   logger.child({ incarnation: "i1" }).warn({ epoch: 3 }, "suspended");
@@ -163,7 +163,7 @@ test("an error in place of the fields is logged as err", () => {
   expect(sink.lines[0]?.fields["err"]).toBeInstanceOf(Error);
 });
 
-test("pino fits as it is, and writes errors with their stack", () => {
+test("pino can be passed as it is, and writes errors with their stack", () => {
   const lines: string[] = [];
   const sink: PinoLogger = pino({ level: "info" }, { write: (line: string) => lines.push(line) });
   const logger = createLogger({ logger: sink }).child({ node: "a" });

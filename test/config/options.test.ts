@@ -28,7 +28,7 @@ function fakeConnection(): NatsConnection {
   } as unknown as NatsConnection;
 }
 
-test("two ids and a server are enough, the rest are the documented defaults", () => {
+test("two ids and a server are enough; the rest are the documented defaults", () => {
   const resolved = resolveOptions(MINIMAL);
   const { connectTimeoutMs, reconnectWaitMs, logLevel, ...flat } = DEFAULTS;
   expect(resolved).toMatchObject(flat);
@@ -46,7 +46,7 @@ test("two ids and a server are enough, the rest are the documented defaults", ()
   });
 });
 
-test("what was resolved cannot be changed", () => {
+test("resolved options cannot be changed", () => {
   const resolved = resolveOptions({ ...MINIMAL, tls: { ca: "ca.pem" } });
   for (const part of [resolved, resolved.nats, resolved.nats.servers, resolved.nats.tls, resolved.election]) {
     expect(Object.isFrozen(part)).toBe(true);
@@ -152,7 +152,7 @@ test.each(LOGINS)("%o reaches the connection as given", (login) => {
   expect(resolveOptions({ ...MINIMAL, ...login }).nats).toMatchObject(login);
 });
 
-test("a given connection is all the connection there is", () => {
+test("with a passed-in connection no other connection option is set", () => {
   const connection = fakeConnection();
   const { nats } = resolveOptions({ clusterId: "c", nodeId: "a", connection });
   expect(Object.keys(nats)).toEqual(["connection"]);
@@ -177,7 +177,7 @@ test.each([
   expect(hostNodeId(host)).toMatch(nodeId);
 });
 
-/** Each with the whole line: the messages are part of the product. */
+/** Each with its whole line: users depend on these messages. */
 const REFUSED: readonly (readonly [object, string])[] = [
   [
     { nodeId: "a.b" },

@@ -5,7 +5,7 @@ import { leaseSpanMs } from "../../src/election/lease.ts";
 import { ClusterError } from "../../src/errors.ts";
 import { errorOf, FAKE_SEED, linesOf, MINIMAL } from "../support/config/refused-options.ts";
 
-/** From within the range to well outside of it, so that both sides of every relation are tried. */
+/** Values inside and well outside of the range, so that both sides of every relation are tested. */
 function around(max: number): fc.Arbitrary<number | undefined> {
   return fc.oneof(fc.constant(undefined), fc.integer({ min: 1, max }), fc.integer({ min: 1, max: max / 10 }));
 }
@@ -29,7 +29,7 @@ function acceptedOrNull(options: NodeOptions): ReturnType<typeof resolveOptions>
   }
 }
 
-test("whatever is accepted leaves a leader time to repeat a lost renewal and to survive a lost connection", () => {
+test("an accepted timing leaves a leader time to repeat a lost renewal and to survive a lost connection", () => {
   let accepted = 0;
   fc.assert(
     fc.property(TIMING, (timing) => {
@@ -130,7 +130,7 @@ const NAMES = [
   "logLevel",
 ] as const satisfies readonly (keyof NodeOptions)[];
 
-test("whatever stands in place of an option, it is accepted or refused by name, never anything else", () => {
+test("any value of an option is accepted, or refused by the name of the option", () => {
   const anything = fc.oneof(fc.anything(), fc.constantFrom("", "x", 0, -1, true, null, [], {}, [[]]));
   fc.assert(
     fc.property(fc.constantFrom(...NAMES), anything, (name, value) => {

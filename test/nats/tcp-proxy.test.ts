@@ -87,7 +87,7 @@ describe("what is forwarded", () => {
     const atServer = await heard(direct);
     proxy.toServer("hold");
     for (const payload of ["1", "2", "3"]) client.publish("demo", payload);
-    await expect(client.request("nobody", "", { timeout: 100 })).rejects.toThrow();
+    await expect(client.request("unanswered", "", { timeout: 100 })).rejects.toThrow();
     expect(atServer).toEqual([]);
     proxy.toServer("pass");
     await waitFor(() => atServer.length === 3);
@@ -98,7 +98,7 @@ describe("what is forwarded", () => {
     const atServer = await heard(direct);
     proxy.toServer("drop");
     client.publish("demo", "lost");
-    await expect(client.request("nobody", "", { timeout: 100 })).rejects.toThrow();
+    await expect(client.request("unanswered", "", { timeout: 100 })).rejects.toThrow();
     proxy.toServer("pass");
     client.publish("demo", "after");
     await waitFor(() => atServer.length > 0);
@@ -164,7 +164,7 @@ describe("the connection", () => {
     const atServer = await heard(direct);
     proxy.blackhole(true);
     client.publish("demo", "1");
-    await expect(client.request("nobody", "", { timeout: 100 })).rejects.toThrow();
+    await expect(client.request("unanswered", "", { timeout: 100 })).rejects.toThrow();
     expect(client.isClosed()).toBe(false);
     expect(atServer).toEqual([]);
     proxy.blackhole(false);
@@ -201,7 +201,7 @@ describe("the connection", () => {
     const { cid } = await connectionInfo();
     proxy.resetServerSide();
     await waitFor(async () => !(await listed(cid)));
-    await expect(client.request("nobody", "", { timeout: 200 })).rejects.toThrow("timeout");
+    await expect(client.request("unanswered", "", { timeout: 200 })).rejects.toThrow("timeout");
     expect(proxy.connections).toBe(1);
   });
 

@@ -1,4 +1,4 @@
-/** What an application calls: campaign, runWhileLeader, events, limits of waits, connections of its own. */
+/** The calls of an application: campaign, runWhileLeader, events, limits of waits, passed-in connections. */
 import { connect } from "@nats-io/transport-node";
 import { describe, expect, test } from "vitest";
 import { deferred, waitFor, within } from "../../scripts/shared/wait.ts";
@@ -55,27 +55,27 @@ describe("campaign()", () => {
 describe("runWhileLeader()", () => {
   test("runs in each term of this node, after onBecomeLeader, and resolves when the node stops", async () => {
     const clusterId = freshId();
-    const story: string[] = [];
+    const calls: string[] = [];
     const a = await startNode(
       server,
       { clusterId, nodeId: "a", cooldownMs: 0 },
-      { onBecomeLeader: ({ epoch }) => void story.push(`become ${epoch}`) },
+      { onBecomeLeader: ({ epoch }) => void calls.push(`become ${epoch}`) },
     );
     const ran = deferred();
     const done = a.node.runWhileLeader(async (term) => {
-      story.push(`work ${term.epoch} ${term.held}`);
+      calls.push(`work ${term.epoch} ${term.held}`);
       if (term.epoch === 3) ran.resolve();
       await new Promise((resolve) => term.signal.addEventListener("abort", resolve));
-      story.push(`end ${term.epoch} ${term.lossReason}`);
+      calls.push(`end ${term.epoch} ${term.lossReason}`);
     });
     for (const epoch of [1, 2]) {
-      await waitFor(() => story.at(-1) === `work ${epoch} true`);
+      await waitFor(() => calls.at(-1) === `work ${epoch} true`);
       await a.node.stepDown();
     }
     await ran.promise;
     await a.node.stop();
     await within(done);
-    expect(story).toEqual([
+    expect(calls).toEqual([
       "become 1",
       "work 1 true",
       "end 1 released",
@@ -178,7 +178,7 @@ describe("runWhileLeader()", () => {
 });
 
 describe("events()", () => {
-  test("tells a life in order, to every reader, and ends with the stop", async () => {
+  test("yields all events of an incarnation, in order, to every reader, and ends with the stop", async () => {
     const a = makeNode(server, { clusterId: freshId(), nodeId: "a" });
     const read = async (events: AsyncIterable<NodeEvent>): Promise<NodeEvent[]> => {
       const all: NodeEvent[] = [];
@@ -205,7 +205,7 @@ describe("events()", () => {
     expect(times).toEqual([...times].sort((x, y) => x - y));
   });
 
-  test("tells a reader that is too slow how much it has missed, and the newest events", async () => {
+  test("reports to a slow reader how many events were dropped, and yields the newest", async () => {
     const a = await startLeader(server, { clusterId: freshId(), nodeId: "a", cooldownMs: 0 });
     const events = a.node.events();
     for (let term = 0; term < 220; term++) {
@@ -219,7 +219,7 @@ describe("events()", () => {
     for await (const event of events) rest.push(event);
     expect(rest).toHaveLength(1024);
     expect(rest.at(-1)?.type).toBe("stopped");
-    // 220 terms of lose, released, leader, become, leader; then lose, released, leader, stopped.
+    // 220 times lose-leadership, released, leader-change, become-leader, leader-change; then the first three and stopped.
     expect((first.value as { dropped: number }).dropped).toBe(220 * 5 + 4 - 1024);
   });
 
@@ -273,7 +273,7 @@ describe("start()", () => {
     await waitFor(() => proxy.connections === 0);
   });
 
-  test("that stop() ends resolves, and leaves nothing to do for runWhileLeader()", async () => {
+  test("that stop() ends resolves, and runWhileLeader() then resolves without running its work", async () => {
     const proxy = await proxied(server);
     proxy.blackhole(true);
     const a = makeNode(proxy, { clusterId: freshId(), nodeId: "a" });
@@ -286,7 +286,7 @@ describe("start()", () => {
     proxy.blackhole(false);
   });
 
-  test("that is stopped in its last moment leaves no service behind on a connection that was passed in", async () => {
+  test("that is stopped just before it completes leaves no service on a connection that was passed in", async () => {
     const proxy = await proxied(server);
     const connection = await connect({ servers: proxy.url, pingInterval: 1000, maxPingOut: 2 });
     atEnd(() => connection.close());
@@ -308,7 +308,7 @@ describe("start()", () => {
     }
   });
 
-  test("on a server without JetStream rejects with JETSTREAM_UNAVAILABLE within its patience", async () => {
+  test("on a server without JetStream rejects with JETSTREAM_UNAVAILABLE", async () => {
     await using own = await startNatsServer({ jetstream: false });
     const a = makeNode(own, { clusterId: freshId(), nodeId: "a", connectTimeoutMs: 500 });
     await expect(a.start()).rejects.toMatchObject({ code: "JETSTREAM_UNAVAILABLE", recoverable: true });
@@ -350,7 +350,7 @@ describe("a connection that is passed in", () => {
     expect(rest.map((node) => node.node.isLeader())).toEqual([true, true]);
     for (const node of rest) await node.node.stop();
     await connection.flush();
-    // Nothing of theirs is left on it.
+    // The stopped nodes left no service on the connection.
     const status = other.request(`cluster_${ids[0]}.status.a`, undefined, { timeout: 500 });
     await expect(status).rejects.toThrow(/no responders/i);
   });

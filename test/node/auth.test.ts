@@ -1,4 +1,4 @@
-/** Credentials, permissions and TLS: what works, what is refused and how, and that no secret is ever shown. */
+/** Credentials, permissions and TLS: which are accepted, how the others are refused, and that no secret is logged or emitted. */
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -185,7 +185,7 @@ describe("credentials that are revoked while leading", () => {
     const grant = (...more: string[]): void =>
       writeFileSync(users, `authorization { users: [${[admin, ...more].join(", ")}] }\n`);
     grant("{ user: leader, password: s3cr3t }");
-    // Paths of included files are relative to the including one, also absolute ones.
+    // nats-server resolves included paths relative to the including file, even absolute ones.
     const include = join("../".repeat(20), users);
     const server = await startNatsServer({ config: `include ${JSON.stringify(include)}` });
     atEnd(() => server.dispose());
@@ -268,7 +268,7 @@ describe("TLS", () => {
     }
   });
 
-  test("with an authority that is not known is refused with a hint what to check", async () => {
+  test("with an unknown authority is refused, and the error names what to check", async () => {
     const a = makeNode({ servers: server.url.replace("nats:", "tls:") }, options());
     await expect(a.start()).rejects.toMatchObject({
       code: "NO_CONNECTION",
@@ -298,7 +298,7 @@ describe("TLS", () => {
   });
 });
 
-// ------------------------------------------------------------------------------------------------- makings
+// ------------------------------------------------------------------------------------------------- fixtures
 
 interface Pki {
   readonly ca: string;
@@ -307,7 +307,7 @@ interface Pki {
   remove(): void;
 }
 
-/** An authority and one certificate for 127.0.0.1, good for servers and clients, made by openssl. */
+/** An authority, and a certificate for 127.0.0.1 that is valid for servers and clients; created by openssl. */
 function makePki(): Pki {
   const folder = mkdtempSync(join(tmpdir(), "nats-leader-pki-"));
   const at = (name: string): string => join(folder, name);
@@ -352,7 +352,7 @@ function makePki(): Pki {
 
 type KeyPair = ReturnType<typeof createUser>;
 
-/** The JWTs of operator mode are few lines: header, claims, signature by the issuer's nkey. */
+/** A JWT of operator mode: header, claims, and the signature by the issuer's nkey. */
 function jwt(issuer: KeyPair, subject: string, name: string, nats: object): string {
   const part = (value: object): string => Buffer.from(JSON.stringify(value)).toString("base64url");
   const iat = Math.floor(Date.now() / 1000);
@@ -417,7 +417,7 @@ ${userJwt}
 ${text(user.getSeed())}
 ------END USER NKEY SEED------
 `;
-  // What was issued before a moment in the future: all.
+  // Revokes every JWT that was issued before this time, which is in the future.
   const all = Math.floor(Date.now() / 1000) + 3600;
   return { config: config({}), revoked: config({ [user.getPublicKey()]: all }), creds };
 }

@@ -1,4 +1,4 @@
-/** Buckets that were there before: made by go-cluster, by hand, with a lifetime of records or without. */
+/** Buckets that exist before the node starts, created by go-cluster or by hand, with and without max-age; and watches that fail. */
 import { setTimeout as pause } from "node:timers/promises";
 import { describe, expect, test } from "vitest";
 import { waitFor } from "../../scripts/shared/wait.ts";
@@ -21,7 +21,7 @@ const NANOS_PER_MS = 1_000_000;
 
 const server = useNatsServer();
 
-/** A bucket as go-cluster makes it, in which its nodes have led a few terms: the last epoch is 5. */
+/** A bucket as go-cluster creates it, after some terms of go-cluster nodes: the last epoch is 5. */
 async function goBucket(maxAgeMs: number): Promise<{ clusterId: string; operator: Operator }> {
   const clusterId = freshId();
   const operator = await operatorOf(server, clusterId);
@@ -33,7 +33,7 @@ async function goBucket(maxAgeMs: number): Promise<{ clusterId: string; operator
   return { clusterId, operator };
 }
 
-describe("a bucket made by go-cluster", () => {
+describe("a bucket created by go-cluster", () => {
   test("with its max-age of 10 s works: a dead Go leader is replaced with a larger epoch after its lease has expired", async () => {
     const { clusterId, operator } = await goBucket(10_000);
     await operator.put(goRecord("go-1", 5));
@@ -45,7 +45,7 @@ describe("a bucket made by go-cluster", () => {
     expect(performance.now() - before).toBeGreaterThanOrEqual(9_900);
   });
 
-  test("is waited out by its max-age even where our own TTL is shorter", async () => {
+  test("makes a node wait for its max-age even if the node's own TTL is shorter", async () => {
     const { clusterId, operator } = await goBucket(2000);
     await operator.put(goRecord("go-1", 5));
     const before = performance.now();
@@ -54,7 +54,7 @@ describe("a bucket made by go-cluster", () => {
     expect(performance.now() - before).toBeGreaterThanOrEqual(1900);
   });
 
-  test("a Go leader that renews is never replaced, and one that steps down by its plain delete is at once", async () => {
+  test("a Go leader that renews is never replaced, and one that steps down by a plain delete is replaced at once", async () => {
     const { clusterId, operator } = await goBucket(2000);
     await operator.put(goRecord("go-1", 5));
     const a = await startNode(server, { ...QUICK, clusterId, nodeId: "a" });
@@ -67,12 +67,12 @@ describe("a bucket made by go-cluster", () => {
     const before = performance.now();
     await operator.del();
     const term = await a.becomes();
-    // A delete need not be waited out; a record would be, for its max-age.
+    // After a record the node would have waited for the max-age.
     expect(performance.now() - before).toBeLessThan(2000);
     expect(term.epoch).toBeGreaterThan(5);
   });
 
-  test("carries our terms past several of its lifetimes, in records that Go can read", async () => {
+  test("keeps the term of a node for several max-ages, in records that Go can read", async () => {
     const { clusterId, operator } = await goBucket(1500);
     const a = await startLeader(server, { ...QUICK, clusterId, nodeId: "a" });
     const { epoch } = a.node;
@@ -91,7 +91,7 @@ describe("a bucket made by go-cluster", () => {
     expect(marker?.headers).toContain("KV-Operation: DEL");
   });
 
-  test("in which the lease expired unseen: a fresh node's epoch is still larger", async () => {
+  test("in which the lease expired while no node ran: a new node's epoch is still larger", async () => {
     const { clusterId, operator } = await goBucket(1000);
     await operator.put(goRecord("go-1", 5));
     await waitFor(async () => (await operator.stored()) === null);
@@ -100,7 +100,7 @@ describe("a bucket made by go-cluster", () => {
   });
 });
 
-test("a bucket made with interop has the shape go-cluster makes: max-age = TTL, history 1", async () => {
+test("a bucket created with interop has the configuration of go-cluster: max-age = TTL, history 1", async () => {
   const clusterId = freshId();
   const a = await startLeader(server, { leaseTtlMs: 2000, clusterId, nodeId: "a", interop: "go-cluster" });
   const operator = await operatorOf(server, clusterId);
@@ -123,7 +123,7 @@ test("a bucket made with interop has the shape go-cluster makes: max-age = TTL, 
   await settled([a, b], 1);
 });
 
-test("a bucket of ours has no max-age", async () => {
+test("a bucket created without interop has no max-age", async () => {
   const a = await startLeader(server, { clusterId: freshId(), nodeId: "a" });
   const config = await (await operatorOf(server, a.node.clusterId)).config();
   expect(config).toMatchObject({ max_age: 0, max_msgs_per_subject: 1 });
@@ -142,7 +142,7 @@ describe.runIf(beginsAnywhere)("a bucket recreated by a node that remembers its 
     return a;
   }
 
-  test("keeps epochs rising for one that remembers nothing and finds nothing", async () => {
+  test("keeps epochs rising for a new node that finds it empty", async () => {
     const clusterId = freshId();
     const operator = await operatorOf(server, clusterId);
     const a = await leaderOfEpoch5({ clusterId });
@@ -154,7 +154,7 @@ describe.runIf(beginsAnywhere)("a bucket recreated by a node that remembers its 
     expect((await b.becomes()).epoch).toBeGreaterThan(term.epoch);
   });
 
-  test("the same where what was left of its term has expired", async () => {
+  test("keeps epochs rising for a new node when the last lease has expired", async () => {
     const clusterId = freshId();
     const operator = await operatorOf(server, clusterId);
     const a = await leaderOfEpoch5({ clusterId, interop: "go-cluster" });
@@ -166,7 +166,7 @@ describe.runIf(beginsAnywhere)("a bucket recreated by a node that remembers its 
     expect((await b.becomes()).epoch).toBeGreaterThan(term.epoch);
   });
 
-  test("the same where it was stopped while the bucket was lost", async () => {
+  test("keeps epochs rising when the bucket was deleted while the node was stopped", async () => {
     const clusterId = freshId();
     const operator = await operatorOf(server, clusterId);
     const a = await leaderOfEpoch5({ clusterId });
@@ -208,8 +208,8 @@ describe("a bucket that can't be used is refused with BUCKET_INCOMPATIBLE", () =
   });
 });
 
-describe("a lease that ran out", () => {
-  test("leaves its epoch behind: a fresh node's is larger", async () => {
+describe("a lease that expired", () => {
+  test("leaves its epoch in the bucket: a new node's epoch is larger", async () => {
     const clusterId = freshId();
     const operator = await operatorOf(server, clusterId);
     const first = await startLeader(server, { ...QUICK, clusterId, nodeId: "first" });
@@ -226,16 +226,13 @@ describe("a lease that ran out", () => {
     const before = performance.now();
     const fresh = await startNode(server, { ...QUICK, clusterId, nodeId: "fresh" });
     expect((await fresh.becomes()).epoch).toBe(42);
-    // It cannot know how long the lease has been dead.
+    // The new node cannot know when the lease was last renewed, so it waits for the whole TTL.
     expect(performance.now() - before).toBeGreaterThanOrEqual(QUICK.leaseTtlMs);
   });
 });
 
 describe("a watch that fails", () => {
-  /** One and a half heartbeats, the read, and what a busy machine adds. */
-  const _FOUND_WITHIN_MS = 1.5 * 900 + 500;
-
-  test("by the deletion of its consumer: the next leader is found within 1.5 heartbeats", async () => {
+  test("because its consumer was deleted does not keep other nodes from finding the next leader", async () => {
     const clusterId = freshId();
     const operator = await operatorOf(server, clusterId);
     // A republish of another tool makes the watch use a consumer, on every version.
@@ -253,7 +250,7 @@ describe("a watch that fails", () => {
     await c.sees(b);
   });
 
-  test("by silence: the next leader is found within 1.5 heartbeats", async () => {
+  test("without an error does not keep an observer from finding the next leader", async () => {
     const clusterId = freshId();
     const proxy = await proxied(server);
     const a = await startLeader(server, { clusterId, nodeId: "a" });
@@ -267,7 +264,7 @@ describe("a watch that fails", () => {
     expect(deaf.node.epoch).toBe(2);
   });
 
-  test("by silence does not end the term of a leader whose writes are fine", async () => {
+  test("without an error does not end the term of a leader whose writes are applied", async () => {
     const clusterId = freshId();
     const proxy = await proxied(server);
     const a = await startLeader(proxy, { ...QUICK, clusterId, nodeId: "a" });
@@ -299,7 +296,7 @@ describe("an observer", () => {
     await expect(watcher.node.stepDown()).rejects.toMatchObject({ code: "NOT_LEADER" });
   });
 
-  test("in a bucket it has to make itself sees the first leader come", async () => {
+  test("that creates the bucket itself sees the first leader", async () => {
     const clusterId = freshId();
     const watcher = await startNode(server, { clusterId, nodeId: "watcher", observer: true });
     expect(watcher.node.leader).toBeNull();
@@ -307,7 +304,7 @@ describe("an observer", () => {
     await watcher.sees(a);
   });
 
-  test("notices when a leader falls silent, and then reports no leader", async () => {
+  test("reports no leader when the leader has stopped renewing", async () => {
     const clusterId = freshId();
     const proxy = await proxied(server);
     const a = await startLeader(proxy, { ...QUICK, clusterId, nodeId: "a", crashDetection: "lease" });

@@ -19,7 +19,7 @@ test("a line that isn't JSON is kept as text", async () => {
   expect(await child.next((line) => "text" in line)).toEqual({ text: "not JSON" });
 });
 
-test("how a child ended can be awaited, and waiting for its next line ends with it", async () => {
+test("the exit of a child can be awaited, and ends a wait for its next line", async () => {
   await using child = spawnChild(echo);
   child.send({ do: "exit" });
   await expect(child.next((line) => "never" in line)).rejects.toThrow("the child has ended");

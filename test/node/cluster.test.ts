@@ -7,7 +7,7 @@ import { type Operator, operatorOf } from "../support/node/operator.ts";
 import { makeNode, settled, startLeader, startNode, type TestNode } from "../support/node/test-node.ts";
 import { useNatsCluster } from "../support/use-server.ts";
 
-/** Oldest servers: a compare-and-set on several replicas can have several winners there. */
+/** On these servers several writers can win one compare-and-set on a replicated stream. */
 const oldest = process.env["NATS_TEST_VERSION"]?.startsWith("2.9.") === true;
 
 const cluster = useNatsCluster();
@@ -61,7 +61,7 @@ describe.skipIf(oldest)(
       const clusterId = freshId();
       const nodes = await Promise.all(
         [0, 1, 2].map((index) =>
-          // Each begins at another server, and knows all.
+          // Every node knows all servers and connects to a different one first.
           startNode(
             { servers: [...cluster.urls.slice(index), ...cluster.urls.slice(0, index)] },
             { leaseTtlMs: 10_000, clusterId, nodeId: `n${index}` },
@@ -112,7 +112,7 @@ describe.skipIf(oldest)(
       expect((await serverOf(clusterId)).name).not.toBe(server.name);
     });
 
-    test("quorum lost: the leader stops by its deadline; quorum back: one leads with a larger epoch", async () => {
+    test("quorum lost: the leader stops by its deadline; quorum restored: a node leads with a larger epoch", async () => {
       const clusterId = freshId();
       const options = { leaseTtlMs: 2000, clusterId };
       const nodes = await Promise.all(

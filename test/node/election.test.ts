@@ -1,4 +1,4 @@
-/** What go-cluster's own end-to-end tests ask for, and what its users expect of any leader election. */
+/** The requirements of go-cluster's end-to-end tests, and what users expect of any leader election. */
 import { setTimeout as pause } from "node:timers/promises";
 import { describe, expect, test } from "vitest";
 import { freshId } from "../support/fresh-id.ts";
@@ -10,7 +10,7 @@ import { useNatsServer } from "../support/use-server.ts";
 const server = useNatsServer();
 
 describe("one node", () => {
-  test("leads with epoch 1 after exactly one become", async () => {
+  test("leads with epoch 1 after exactly one onBecomeLeader", async () => {
     const a = await startNode(server, { clusterId: freshId(), nodeId: "a" });
     const term = await a.becomes();
     expect(term).toMatchObject({
@@ -33,7 +33,7 @@ describe("one node", () => {
     expect(term).toMatchObject({ held: false, lossReason: "stopped" });
   });
 
-  test("tells what it is before, during and after its life", async () => {
+  test("reports its state before the start, while it runs and after the stop", async () => {
     const a = makeNode(server, { clusterId: freshId(), nodeId: "a" });
     const { node } = a;
     const stopped = { role: "stopped", leader: null, epoch: 0, connected: false, term: null, service: null };
@@ -82,7 +82,7 @@ describe("one node", () => {
   });
 });
 
-describe("calls that do not fit the node's life", () => {
+describe("calls in the wrong state", () => {
   test("a second start rejects with ALREADY_STARTED, also while the first one is under way", async () => {
     const a = makeNode(server, { clusterId: freshId(), nodeId: "a" });
     const first = a.start();
@@ -92,7 +92,7 @@ describe("calls that do not fit the node's life", () => {
     await a.becomes();
   });
 
-  test("all but stop reject with NOT_STARTED before the start, and stop has nothing to do", async () => {
+  test("all calls but stop() reject with NOT_STARTED before the start; stop() has nothing to do", async () => {
     const a = makeNode(server, { clusterId: freshId(), nodeId: "a" });
     const refused = async (): Promise<void> => {
       for (const call of [a.node.stepDown(), a.node.campaign(), a.node.withdraw(), a.node.rejoin()]) {
@@ -108,7 +108,7 @@ describe("calls that do not fit the node's life", () => {
     await a.node[Symbol.asyncDispose]();
   });
 
-  test("calls of stop join the one under way", async () => {
+  test("further calls of stop() join the first", async () => {
     const a = await startLeader(server, { clusterId: freshId(), nodeId: "a" });
     await Promise.all([a.node.stop(), a.node.stop(), a.node[Symbol.asyncDispose]()]);
     expect(a.calls("onLoseLeadership")).toHaveLength(1);
@@ -152,7 +152,7 @@ describe("several nodes", () => {
     expect(a.calls("onLoseLeadership")[0]).toMatchObject({ term: { epoch: 1 }, reason: "released" });
   });
 
-  test("leadership goes round by step-downs, and every term has the next epoch", async () => {
+  test("repeated step-downs move leadership, and every term has the next epoch", async () => {
     const clusterId = freshId();
     const nodes = await Promise.all(
       ["a", "b", "c"].map((nodeId) => startNode(server, { clusterId, nodeId, cooldownMs: 0 })),

@@ -1,4 +1,4 @@
-/** Handing leadership over: in order, to the named successor, and never to a node that cannot take it. */
+/** Step-downs and handovers: work ends first, the named successor leads, and a node that cannot lead is refused. */
 import { describe, expect, test } from "vitest";
 import { deferred } from "../../scripts/shared/wait.ts";
 import { freshId } from "../support/fresh-id.ts";
@@ -19,7 +19,7 @@ async function cluster(size: number, options: object = {}): Promise<[TestNode, .
   return settled(nodes);
 }
 
-describe("work that stops slowly, for longer than the TTL", () => {
+describe("work that takes longer than the TTL to stop", () => {
   test("in onLoseLeadership: the lease is kept, and the next term begins after it", async () => {
     const clusterId = freshId();
     const gate = deferred();
@@ -100,7 +100,7 @@ describe("work that stops slowly, for longer than the TTL", () => {
 });
 
 describe("a step-down to a named node", () => {
-  test("among five hands over to that one, again and again", async () => {
+  test("among five makes it the next leader, every time", async () => {
     const nodes = await cluster(5, { successorGraceMs: 300, cooldownMs: 0 });
     for (let round = 0; round < 5; round++) {
       const { epoch } = nodes[0].node;
@@ -113,7 +113,7 @@ describe("a step-down to a named node", () => {
     }
   });
 
-  test("lets that one lead even while it cools down", async () => {
+  test("makes it the next leader even in its cooldown", async () => {
     const [first, second] = await cluster(2, { cooldownMs: 60_000 });
     if (second === undefined) throw new Error("no second node");
     await first.node.stepDown({ to: second.id });
@@ -123,12 +123,12 @@ describe("a step-down to a named node", () => {
     await first.leads();
   });
 
-  test("that is not there, is an observer, or leads already is refused, and the term goes on", async () => {
+  test("that is not running, is an observer or leads already is refused, and the term goes on", async () => {
     const [leader] = await cluster(2);
     const { clusterId } = leader.node;
     await startNode(server, { clusterId, nodeId: "watcher", observer: true });
     for (const [to, why] of [
-      ["nobody", /did not answer/],
+      ["absent", /did not answer/],
       ["watcher", /observer/],
       [leader.id, /is the leader already/],
     ] as const) {
@@ -141,14 +141,14 @@ describe("a step-down to a named node", () => {
     expect(leader.count("lose-leadership")).toBe(0);
   });
 
-  test("that has died is refused", async () => {
+  test("that was killed is refused", async () => {
     const [leader, other] = await cluster(2);
     await other?.node.stop();
     await expect(leader.node.stepDown({ to: other?.id })).rejects.toMatchObject({ code: "HANDOVER_REFUSED" });
     await leader.leads();
   });
 
-  test("that dies at that moment: another leads after the grace", async () => {
+  test("that crashes during the handover: another node leads after successorGraceMs", async () => {
     const [leader, second, third] = await cluster(3, { successorGraceMs: 200 });
     if (second === undefined || third === undefined) throw new Error("too few nodes");
     const gate = deferred();
@@ -164,7 +164,7 @@ describe("a step-down to a named node", () => {
   });
 });
 
-test("a step-down within limits: an abort ends the wait, and does not take the step-down back", async () => {
+test("an abort ends the wait for a step-down, not the step-down", async () => {
   const clusterId = freshId();
   const gate = deferred();
   const a = await startLeader(server, { clusterId, nodeId: "a" }, { onLoseLeadership: () => gate.promise });

@@ -1,4 +1,4 @@
-/** What hooks and leader work may do: be slow, throw, stop the node, never return. */
+/** Hooks and leader work that are slow, throw, stop the node or never return. */
 import { setTimeout as pause } from "node:timers/promises";
 import { describe, expect, test } from "vitest";
 import { deferred, within } from "../../scripts/shared/wait.ts";
@@ -11,7 +11,7 @@ import { useNatsServer } from "../support/use-server.ts";
 const server = useNatsServer();
 
 describe("a slow hook", () => {
-  test("cannot lose the lease: a become that takes several TTLs", async () => {
+  test("does not cost the lease: onBecomeLeader takes several TTLs", async () => {
     const clusterId = freshId();
     const a = await startNode(
       server,
@@ -53,7 +53,7 @@ describe("a slow hook", () => {
     ]);
   });
 
-  test("that outlives the term: the lose hook comes after it, the signal aborts at once", async () => {
+  test("that outlives its term: the signal aborts at once, and onLoseLeadership is called when the hook has returned", async () => {
     const gate = deferred();
     const a = await startLeader(
       server,
@@ -72,7 +72,7 @@ describe("a slow hook", () => {
   });
 
   test.each([0, 300])(
-    "that never returns holds a step-down back no longer than drainTimeoutMs (%d), and not the next leader",
+    "that never returns delays a step-down only until drainTimeoutMs (%d), and then another node leads",
     async (drainTimeoutMs) => {
       const clusterId = freshId();
       const gate = deferred();
@@ -94,7 +94,7 @@ describe("a slow hook", () => {
     },
   );
 
-  test("for changes of leader gets the newest only, when several occurred during a slow hook", async () => {
+  test("delays onLeaderChange, which is then called with the newest change only", async () => {
     const clusterId = freshId();
     const a = await startLeader(server, { clusterId, nodeId: "a", cooldownMs: 0 });
     const gate = deferred();
@@ -141,7 +141,7 @@ describe("onBecomeLeader that throws", () => {
     expect(a.node.role).toBe("follower");
   });
 
-  test("does not make it campaign again before its cooldown is over", async () => {
+  test("keeps the node from campaigning until its cooldown ends", async () => {
     let calls = 0;
     const a = await startNode(
       server,

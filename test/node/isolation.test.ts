@@ -1,4 +1,4 @@
-/** A leader and its server lose sight of each other, one way or both, for longer than the lease. */
+/** A partition between a leader and its server, in one or both directions, for longer than the lease. */
 import { setTimeout as pause } from "node:timers/promises";
 import { connect } from "@nats-io/transport-node";
 import { describe, expect, test } from "vitest";
@@ -20,9 +20,9 @@ const MODES = ["lease", "presence"] as const;
 interface Scene {
   readonly clusterId: string;
   readonly proxy: TcpProxy;
-  /** Behind the proxy, and leads. */
+  /** Leads, connected through the proxy. */
   readonly leader: TestNode;
-  /** Not behind it, and follows. */
+  /** Follows, connected directly. */
   readonly follower: TestNode;
   readonly heard: Recorder<HeardWrite>;
 }
@@ -37,11 +37,11 @@ async function scene(crashDetection: "lease" | "presence", options = {}): Promis
   const heard = await (await operatorOf(server, clusterId)).hear();
   await heard.next(() => true); // a renewal, just now
   const freshMs = leaseSpanMs(shared.leaseTtlMs) - 0.15 * shared.leaseTtlMs; // half a heartbeat after a renewal
-  await waitFor(() => (leader.node.term?.remainingMs ?? 0) > freshMs, { intervalMs: 1 }); // and its answer
+  await waitFor(() => (leader.node.term?.remainingMs ?? 0) > freshMs, { intervalMs: 1 }); // its answer has arrived
   return { clusterId, proxy, leader, follower, heard };
 }
 
-/** When the leader's last renewal was received, and when the other became leader. */
+/** When the leader's last renewal was received, and when the follower became leader. */
 async function takenOver({ follower, heard }: Scene): Promise<{ lastRenewalMs: number; becameMs: number }> {
   const become = await follower.called("onBecomeLeader");
   const renewals = heard.items.filter((write) => write.record?.["node_id"] === "leader");
@@ -63,10 +63,10 @@ describe.each(MODES)("a leader that is cut off (crashDetection: %s)", (crashDete
     const lost = await leader.next("lose-leadership");
     expect(lost.reason).toBe("expired");
     expect(signal?.aborted).toBe(true);
-    // S after the last renewal whose answer came, which cannot have been sent after the cut.
+    // The deadline is S after the last answered renewal, which was sent before the cut.
     expect(performance.now() - lastHeardMs).toBeGreaterThan(600);
     const { lastRenewalMs, becameMs } = await takenOver(all);
-    // A margin of 20: this test and the follower receive the renewal at different moments.
+    // A tolerance of 20 ms: this test and the follower receive the renewal at different moments.
     expect(becameMs - lastRenewalMs).toBeGreaterThanOrEqual(QUICK.leaseTtlMs - 20);
     expect(overlapped()).toBe(0);
     expect(follower.node.epoch).toBe(2);
@@ -98,14 +98,14 @@ describe.each(MODES)("a leader that is cut off (crashDetection: %s)", (crashDete
     expect([a.count("become-leader"), a.count("lose-leadership")]).toEqual([1, 1]);
   });
 
-  test("whose late renewals still reach the server does not revive its term", async () => {
+  test("does not resume its term when its late renewals reach the server", async () => {
     const all = await scene(crashDetection);
     const { leader, follower, proxy, clusterId } = all;
     const operator = await operatorOf(server, clusterId);
     proxy.toServer("hold");
     await leader.next("lose-leadership");
     await follower.until(() => follower.node.isLeader());
-    proxy.toServer("pass"); // now they come, in a bunch
+    proxy.toServer("pass"); // the held renewals arrive together
     await leader.sees(follower);
     await pause(QUICK.leaseTtlMs);
     await follower.leads();
@@ -114,8 +114,7 @@ describe.each(MODES)("a leader that is cut off (crashDetection: %s)", (crashDete
   });
 });
 
-test("a takeover does not wait for a leader whose renewals arrive but whose answers don't", async () => {
-  // The other half of "responses only": while the leader still renews, no node may take over.
+test("while a leader can renew, although answers to its writes are lost, no node takes over", async () => {
   const all = await scene("lease", { leaseTtlMs: 3000 });
   const { leader, follower, proxy, heard } = all;
   proxy.filterToClient((frame) => !frame.text.includes('"stream":'));
@@ -129,7 +128,7 @@ test("a takeover does not wait for a leader whose renewals arrive but whose answ
   expect(leader.count("become-leader")).toBe(1);
 });
 
-test("a node on a connection that was passed in can be stopped too while nothing gets through", async () => {
+test("a node on a connection that was passed in can be stopped while nothing gets through", async () => {
   const proxy = await proxied(server);
   const connection = await connect({ servers: proxy.url, pingInterval: 120_000 });
   atEnd(() => connection.close());
@@ -142,7 +141,7 @@ test("a node on a connection that was passed in can be stopped too while nothing
 });
 
 describe("a slow network", () => {
-  test("below the request timeout changes nothing", async () => {
+  test("whose latency is below the request timeout changes nothing", async () => {
     const clusterId = freshId();
     const proxy = await proxied(server);
     proxy.delay(40);
@@ -154,7 +153,7 @@ describe("a slow network", () => {
     expect(b.types()).toEqual(["started", "leader-change"]);
   });
 
-  test("above the span makes no leader, and never two", async () => {
+  test("whose latency exceeds the span allows no leader, and never two", async () => {
     const clusterId = freshId();
     const proxy = await proxied(server);
     const a = await startLeader(proxy, { ...QUICK, clusterId, nodeId: "a", crashDetection: "lease" });

@@ -1,4 +1,4 @@
-/** What is logged: one line for each transition, with who and why, and never a secret. */
+/** Log lines: one for each transition, with node and reason, and never a secret. */
 import { PassThrough } from "node:stream";
 import { inspect } from "node:util";
 import { pino } from "pino";
@@ -23,7 +23,7 @@ import { useNatsServer } from "../support/use-server.ts";
 
 const server = useNatsServer();
 
-/** Event, epoch and reason of each line that tells a transition. */
+/** Event, epoch and reason of each line except warnings. */
 function transitions(lines: readonly LogLine[]): string[] {
   return lines
     .filter((line) => line.fields["event"] !== "warning")
@@ -110,7 +110,7 @@ describe("a passed-in logger", () => {
     expect(lines[1]).toMatchObject({ level: 30, node: "a", epoch: 1, msg: "became leader" });
   });
 
-  test("that throws disturbs nothing", async () => {
+  test("that throws does not affect the node", async () => {
     const fail = (): never => {
       throw new Error("disk full");
     };
@@ -143,7 +143,7 @@ test("the built-in logger writes JSON lines to stderr, and nothing to stdout", a
 });
 
 describe("secrets", () => {
-  // Chosen to be found in any form: plain, percent-encoded, base64.
+  // Its plain, percent-encoded and base64 forms can all be recognized.
   const SECRET = "Zq7-s3cr3t-Xw9";
   const forms = [
     SECRET,
@@ -170,7 +170,7 @@ describe("secrets", () => {
   ];
 
   test.each(logins)(
-    "(%s) appear in no log line, event or error of a whole life",
+    "(%s) appear in no log line, event or error of an incarnation",
     async (_, config, login) => {
       const own = await startNatsServer({ config });
       try {
@@ -218,7 +218,7 @@ describe("secrets", () => {
     expect(inspect(a.log, { depth: 15, showHidden: true })).not.toContain(SECRET);
   });
 
-  test("appear in no error of options that are wrong", () => {
+  test("appear in no error about invalid options", () => {
     const wrong: readonly object[] = [
       { servers: `nats://u:${SECRET}@host:99999` },
       { servers: `nats://u:${SECRET}@` },
@@ -241,7 +241,7 @@ describe("secrets", () => {
   });
 });
 
-test("a record with hostile text in it is logged, not obeyed", async () => {
+test("a node id with control characters in a foreign record does not affect the node", async () => {
   const clusterId = freshId();
   const a = await startLeader(server, { ...QUICK, clusterId, nodeId: "a" });
   const operator = await operatorOf(server, clusterId);

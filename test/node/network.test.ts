@@ -21,7 +21,7 @@ function writes(clusterId: string): (frame: Frame) => boolean {
 }
 
 describe.each(MODES)("an answer that is lost (crashDetection: %s)", (crashDetection) => {
-  test("to a renewal: the same term goes on, with no second become", async () => {
+  test("to a renewal: the same term goes on, without a second become-leader", async () => {
     const clusterId = freshId();
     const proxy = await proxied(server);
     const a = await startLeader(proxy, { ...CALM, clusterId, nodeId: "a", crashDetection });
@@ -34,7 +34,7 @@ describe.each(MODES)("an answer that is lost (crashDetection: %s)", (crashDetect
     expect(a.warnings("STORE_FAILING")).toHaveLength(1);
   });
 
-  test("to a renewal, again and again: the same term, as long as reads tell that it was applied", async () => {
+  test("to several renewals: the same term goes on, because reads show that they were applied", async () => {
     const clusterId = freshId();
     const proxy = await proxied(server);
     const a = await startLeader(proxy, { ...QUICK, clusterId, nodeId: "a", crashDetection });
@@ -44,7 +44,7 @@ describe.each(MODES)("an answer that is lost (crashDetection: %s)", (crashDetect
     expect(a.count("become-leader")).toBe(1);
   });
 
-  test("to the acquiring write: one become, with epoch 1, and no waiting for W", async () => {
+  test("to the acquiring write: the node leads once, with epoch 1, without waiting for W", async () => {
     const clusterId = freshId();
     const proxy = await proxied(server);
     const taking = proxy.takeReplyTo(writes(clusterId));
@@ -83,13 +83,13 @@ describe("a request that is lost", () => {
     expect(a.count("become-leader")).toBe(1);
   });
 
-  test("an acquiring write that arrives when its node has given it up does not disturb the term", async () => {
+  test("an acquiring write that arrives after its request timed out does not affect the term", async () => {
     const clusterId = freshId();
     const proxy = await proxied(server);
     const taking = proxy.takeNextToServer(writes(clusterId));
     const a = await startNode(proxy, { ...CALM, clusterId, nodeId: "a" });
     const late = await taking;
-    const term = await a.becomes(); // by its second try
+    const term = await a.becomes(); // by its second acquiring write
     late.release();
     await pause(CALM.leaseTtlMs);
     expect(a.node).toMatchObject({ role: "leader", epoch: term.epoch });
@@ -150,7 +150,7 @@ describe("a connection that drops and comes back", () => {
     ]);
   });
 
-  test("lets another lead at once (crashDetection: presence) while the old one knows that it may not", async () => {
+  test("lets another node lead at once (crashDetection: presence), and the former leader is not held", async () => {
     const clusterId = freshId();
     const proxy = await proxied(server);
     const shared = { ...LONG, clusterId };
@@ -170,7 +170,7 @@ describe("a connection that drops and comes back", () => {
     expect(overlapped()).toBe(0);
   });
 
-  test("does not make a follower take over from a leader that is fine", async () => {
+  test("of a follower does not make it take over from a live leader", async () => {
     const clusterId = freshId();
     const proxy = await proxied(server);
     const a = await startLeader(server, { clusterId, nodeId: "a" });
@@ -186,7 +186,7 @@ describe("a connection that drops and comes back", () => {
     expect(a.count("suspended") + b.count("become-leader")).toBe(0);
   });
 
-  test("finds a follower that learns of a change it has missed", async () => {
+  test("of a follower does not hide a change of leader that occurred before the reconnect", async () => {
     const clusterId = freshId();
     const proxy = await proxied(server);
     const a = await startLeader(server, { clusterId, nodeId: "a" });
@@ -208,7 +208,7 @@ test("a leader whose server forgets its connection is suspended or stopped withi
   const clusterId = freshId();
   const proxy = await proxied(server);
   const a = await startLeader(proxy, { ...LONG, clusterId, nodeId: "a" });
-  proxy.resetServerSide(); // its own side stays open and silent
+  proxy.resetServerSide(); // the client's side stays open and receives nothing
   await a.next("suspended");
   await a.next("resumed");
   expect(a.node.epoch).toBe(1);

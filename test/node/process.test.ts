@@ -28,7 +28,7 @@ describe.each(MODES)("a leader frozen by SIGSTOP (crashDetection: %s)", (crashDe
     const spun = await frozen.next("spun");
     expect(spun.after).toBe(false);
     expect(spun.gapMs).toBeGreaterThan(leaseTtlMs - 700);
-    // With a presence the loop itself is doubted as soon as it blocks for long.
+    // With presence a node that blocks its event loop for long is not held.
     if (crashDetection === "lease") expect(spun.before).toBe(true);
     expect(await frozen.next("lose-ended")).toMatchObject({ epoch: 1, reason: "expired" });
     expect(await frozen.status()).toMatchObject({ held: false, role: "follower" });
@@ -70,7 +70,7 @@ describe.each(MODES)("a leader frozen by SIGSTOP (crashDetection: %s)", (crashDe
     frozen.child.kill("SIGSTOP");
     proxy.cut();
     if (crashDetection === "presence") {
-      // The server has seen the connection close: the lease is not waited for.
+      // The server saw the connection close, so the follower does not wait for the lease.
       expect((await other.becomes(2000)).epoch).toBe(2);
     }
     await pause(600);
@@ -82,7 +82,7 @@ describe.each(MODES)("a leader frozen by SIGSTOP (crashDetection: %s)", (crashDe
       expect(await frozen.next("lose-ended")).toMatchObject({ epoch: 1, reason: "superseded" });
       await other.leads();
     } else {
-      // No other node can have taken over yet, so it may continue.
+      // Without presence no node takes over before the lease expires, so the term goes on.
       expect(spun).toMatchObject({ before: true, after: true });
       await frozen.next("reconnected");
       expect((await frozen.leads()).epoch).toBe(1);
@@ -102,7 +102,7 @@ describe("a leader killed by SIGKILL", () => {
     expect((await other.becomes()).epoch).toBe(2);
   });
 
-  test("is replaced after its lease when it has none, and the next epoch is larger also for a new node", async () => {
+  test("is replaced after its lease when it has none, and the epoch of a new node is larger, too", async () => {
     const clusterId = freshId();
     const dead = await startChildNode(server, {
       ...QUICK,
@@ -146,7 +146,7 @@ describe("a leader that is asked to end by SIGTERM", () => {
     },
   );
 
-  test("keeps its lease while its lose hook takes longer than the TTL", async () => {
+  test("keeps its lease while onLoseLeadership takes longer than the TTL", async () => {
     const clusterId = freshId();
     const old = await startChildNode(server, { ...QUICK, clusterId, nodeId: "old" }, { loseTakesMs: 2500 });
     await old.next("become");

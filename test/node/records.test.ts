@@ -1,4 +1,4 @@
-/** What a node makes of records it did not write: other incarnations, operators, garbage, a bucket that goes away. */
+/** Records that the node did not write, from other incarnations, operators and other programs; and deleted buckets. */
 import { setTimeout as pause } from "node:timers/promises";
 import { describe, expect, test } from "vitest";
 import { leaseSubject, streamName } from "../../src/nats/names.ts";
@@ -10,7 +10,7 @@ import { useNatsServer } from "../support/use-server.ts";
 
 const server = useNatsServer();
 
-/** A bucket that a node of ours has made and left. */
+/** A bucket that a node has created and left. */
 async function usedBucket(): Promise<{ clusterId: string; operator: Operator }> {
   const clusterId = freshId();
   const first = await startLeader(server, { clusterId, nodeId: "first" });
@@ -52,7 +52,7 @@ describe("a record with this node's id and another incarnation", () => {
     expect(performance.now() - before).toBeGreaterThanOrEqual(CALM.leaseTtlMs);
   });
 
-  test("does not keep a leader going whose lease it replaced", async () => {
+  test("ends the term of the leader whose lease it replaced", async () => {
     const a = await startLeader(server, { clusterId: freshId(), nodeId: "a" });
     const operator = await operatorOf(server, a.node.clusterId);
     await operator.put(foreign("a", 3));
@@ -90,7 +90,7 @@ describe("a step-down never touches a successor's lease", () => {
       const operator = await operatorOf(server, clusterId);
       proxy.blackhole(true);
       const revision = await operator.put(foreign("successor", 2));
-      await stale.leads(); // it can't know yet
+      await stale.leads(); // the record cannot have reached it
       const down = stale.node.stepDown();
       await stale.called("onLoseLeadership");
       proxy.blackhole(false);
@@ -101,7 +101,7 @@ describe("a step-down never touches a successor's lease", () => {
     },
   );
 
-  test("nor does one whose release stands unanswered when the successor writes", async () => {
+  test("when the successor writes while the release is on its way", async () => {
     const clusterId = freshId();
     const proxy = await proxied(server);
     const stale = await startLeader(proxy, { clusterId, nodeId: "stale" });
@@ -174,7 +174,7 @@ describe("an operator", () => {
     await a.next("become-leader", ({ term }) => term.epoch > 1);
   });
 
-  test("who deletes the bucket: the lease is lost at once, loudly, and epochs go on above it", async () => {
+  test("who deletes the bucket ends the term at once, with a warning; epochs go on above it", async () => {
     const clusterId = freshId();
     const options = { ...QUICK, clusterId, cooldownMs: 0, successorGraceMs: 1000 };
     const a = await startLeader(server, { ...options, nodeId: "a" });
@@ -206,7 +206,7 @@ describe("an operator", () => {
     await a.start();
     await a.next("become-leader", ({ term }) => term.epoch === 2);
     const operator = await operatorOf(server, clusterId);
-    proxy.blackhole(true); // or it would recreate the bucket itself
+    proxy.blackhole(true); // so that the node does not recreate the bucket first
     await operator.deleteBucket();
     await operator.createBucket(0);
     proxy.blackhole(false);
@@ -216,7 +216,7 @@ describe("an operator", () => {
     expect(await operator.record()).toMatchObject({ node_id: "a", epoch: a.node.epoch });
   });
 
-  test("who restores an older record is outvoted: the next epoch is above what was seen", async () => {
+  test("who restores an older record does not lower epochs: the next one is above all that were seen", async () => {
     const clusterId = freshId();
     const a = await startLeader(server, { ...QUICK, clusterId, nodeId: "a", cooldownMs: 0 });
     for (let epoch = 2; epoch <= 4; epoch++) {

@@ -13,8 +13,8 @@ import { useNatsServer } from "../support/use-server.ts";
 const server = useNatsServer();
 
 /**
- * The epoch of a process that is started now, remembers nothing, and is stopped as soon as it has led. Not a TestNode:
- * here epochs do fall.
+ * The epoch of a new node, which remembers no epoch and stops as soon as it has led. No TestNode: that one requires rising
+ * epochs.
  */
 async function nextEpoch(clusterId: string): Promise<number> {
   await using node = new Node({ ...QUICK, clusterId, nodeId: "fresh", servers: server.url, logger: false });
@@ -43,7 +43,7 @@ async function fencedWrite({ connection, clusterId }: Operator, epoch: number): 
   }
 }
 
-test("a bucket lost while no node runs: epochs restart, a fence (2.11 and later) refuses them, and a record that is put there raises them", async () => {
+test("a bucket lost while no node runs: epochs restart, a fence (2.11 and later) refuses them, and a record that an operator writes raises them", async () => {
   const clusterId = freshId();
   const operator = await operatorOf(server, clusterId);
   expect(await terms(clusterId, 4)).toBe(4);
@@ -72,7 +72,7 @@ test("an empty bucket that an operator creates starts at the epoch of the record
   expect(await nextEpoch(clusterId)).toBe(42);
 });
 
-test("an old backup while no node runs puts epochs back; a record with the largest known one undoes that", async () => {
+test("an old backup restored while no node runs sets epochs back; a record with the largest known epoch raises them again", async () => {
   const clusterId = freshId();
   const operator = await operatorOf(server, clusterId);
   await terms(clusterId, 2);
@@ -82,7 +82,7 @@ test("an old backup while no node runs puts epochs back; a record with the large
 
   await operator.deleteBucket();
   await restore(operator, backup);
-  expect(await nextEpoch(clusterId)).toBe(3); // was there before
+  expect(await nextEpoch(clusterId)).toBe(3); // existed before the restore
   await operator.put(goRecord("restored", 5));
   expect(await nextEpoch(clusterId)).toBe(6);
 });
@@ -98,7 +98,7 @@ test("an old backup restored under running nodes ends the term; nodes that remem
   await b.sees(a);
   expect(a.node.epoch).toBe(5);
   await operator.deleteBucket();
-  // Nodes recreate the bucket at once: a restore under running nodes must be quicker, or it finds the name in use.
+  // Running nodes recreate the bucket at once. If they are faster than the restore, it fails: the name is in use.
   await restore(operator, backup).catch(() => {});
   expect(await a.next("lose-leadership")).toMatchObject({ term: { epoch: 5 } });
   const [next] = await settled([a, b], 5, 15_000);

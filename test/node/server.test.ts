@@ -1,4 +1,4 @@
-/** The server goes away: frozen, stopped, killed, for a moment or for longer than the lease. */
+/** A server that is frozen, stopped or killed, for a moment or for longer than the lease. */
 import { setTimeout as pause } from "node:timers/promises";
 import { describe, expect, test } from "vitest";
 import { within } from "../../scripts/shared/wait.ts";
@@ -12,7 +12,7 @@ import { LONG, PATIENCE_MS } from "../support/patience.ts";
 
 const MODES = ["lease", "presence"] as const;
 
-/** A server of the test's own: it does not survive. */
+/** A server for one test, which stops or kills it. */
 async function ownServer(): Promise<NatsServer> {
   const server = await startNatsServer();
   atEnd(() => server.dispose());
@@ -75,7 +75,7 @@ describe.each(MODES)("a server that is gone (crashDetection: %s)", (crashDetecti
     expect(a.count("suspended")).toBe(crashDetection === "presence" ? 1 : 0);
   });
 
-  test("and back after the deadline: the term has ended, and one leads with a larger epoch", async () => {
+  test("and back after the deadline: the term has ended, and a node leads with a larger epoch", async () => {
     const server = await ownServer();
     const clusterId = freshId();
     const a = await startLeader(server, { ...QUICK, clusterId, nodeId: "a", crashDetection });
@@ -131,7 +131,7 @@ describe.each(MODES)("a server that is frozen (crashDetection: %s)", (crashDetec
   });
 });
 
-test("a server that is frozen for a moment is not even noticed", async () => {
+test("a server that is frozen for a moment causes no event", async () => {
   const server = await ownServer();
   const a = await startLeader(server, { ...CALM, clusterId: freshId(), nodeId: "a" });
   await server.pause();
@@ -155,7 +155,7 @@ test("several leases on one server survive its restart, each with its leader", a
   expect(nodes.map((node) => node.node.epoch)).toEqual(nodes.map(() => 1));
 });
 
-test("a server that lost its store: the term ends loudly, and the next epoch is above all that were seen", async () => {
+test("a server that lost its store: the term ends with a warning, and the next epoch is above all that were seen", async () => {
   const server = await ownServer();
   const a = await startLeader(server, { ...QUICK, clusterId: freshId(), nodeId: "a", cooldownMs: 0 });
   for (let epoch = 2; epoch <= 3; epoch++) {

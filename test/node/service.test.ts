@@ -12,7 +12,7 @@ const server = useNatsServer();
 
 type Json = Record<string, unknown>;
 
-/** Two nodes, the first leads, and a connection to ask them. */
+/** Two nodes, of which the first leads, and a connection for requests to them. */
 async function pair(): Promise<{ a: TestNode; b: TestNode; nc: NatsConnection; clusterId: string }> {
   const clusterId = freshId();
   const a = await startLeader(server, { clusterId, nodeId: "a" });
@@ -26,7 +26,7 @@ async function ask(nc: NatsConnection, subject: string, body?: string): Promise<
   return (await nc.request(subject, body, { timeout: 2000 })).json<Json>();
 }
 
-/** Every answer that comes within a short while, by node id. */
+/** All answers within a short time, by node id. */
 async function askAll(nc: NatsConnection, subject: string, expected: number): Promise<Json[]> {
   const answers: Json[] = [];
   const many = await nc.requestMany(subject, undefined, {
@@ -46,7 +46,7 @@ function endpointsOf(answer: Json | undefined): Json[] {
   return (answer?.["endpoints"] ?? []) as Json[];
 }
 
-test("status tells go-cluster's six fields of each node", async () => {
+test("status answers with go-cluster's six fields for each node", async () => {
   const { nc, clusterId } = await pair();
   const leader = await ask(nc, `cluster_${clusterId}.status.a`);
   expect(leader).toMatchObject({ nodeId: "a", role: "PRIMARY", leader: "a", epoch: 1, connected: true });
@@ -96,10 +96,10 @@ describe("stepdown", () => {
     expect(a.node).toMatchObject({ role: "leader", epoch: 1 });
   });
 
-  test("to a named node hands over to it; to one that is not there it is refused", async () => {
+  test("to a named node hands over to it; to a node that is not running it is refused", async () => {
     const { a, b, nc, clusterId } = await pair();
     const subject = `cluster_${clusterId}.control.a.stepdown`;
-    expect(await ask(nc, subject, '{"to":"nobody"}')).toMatchObject({ ok: false });
+    expect(await ask(nc, subject, '{"to":"absent"}')).toMatchObject({ ok: false });
     expect(await ask(nc, subject, "not JSON")).toMatchObject({ ok: false });
     expect(await ask(nc, subject, '{"to":"a.b"}')).toMatchObject({ ok: false });
     await a.leads();
@@ -132,7 +132,7 @@ describe("discovery", () => {
     expect(nodeOf(one ?? {})).toBe("b");
   });
 
-  test("INFO lists the three endpoints and the state of the moment", async () => {
+  test("INFO lists the three endpoints and the current state", async () => {
     const { nc, clusterId, a, b } = await pair();
     await a.node.stepDown();
     await settled([b, a], 1);
@@ -167,7 +167,7 @@ describe("discovery", () => {
   });
 });
 
-describe("a node that is not there", () => {
+describe("a node without a service", () => {
   test("does not answer after its stop, and the other still does", async () => {
     const { a, nc, clusterId } = await pair();
     await a.node.stop();
@@ -184,7 +184,7 @@ describe("a node that is not there", () => {
   });
 });
 
-test("the service is back after a reconnect, and its answers are true", async () => {
+test("after a reconnect the service answers again, with the current state", async () => {
   const own = await startNatsServer();
   try {
     const clusterId = freshId();

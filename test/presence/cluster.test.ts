@@ -103,7 +103,7 @@ test(`its presence is deleted by hand on whatever server it is: no change of lea
 });
 
 test.skipIf(oldest)(
-  "the server of its presence is frozen: no change of leader, and its presence comes anew elsewhere (not on 2.9.10: the stream is only there)",
+  "the server of the leader's presence consumer is frozen: the leader stays, and recreates its presence on another server (not on 2.9.10: the stream is only there)",
   async () => {
     const all = await scene("with the stream");
     const { operator, leader, followers } = all;

@@ -46,7 +46,7 @@ export const applicationMutants: readonly Mutant[] = [
     to: "while (true) {",
   },
   {
-    name: "a term that was not announced is told that it has ended",
+    name: "onLoseLeadership is called for a term that was not announced",
     file: "src/application/terms.js",
     from: 'if (term.become === "queued") {',
     to: "if (false) {",
@@ -58,7 +58,7 @@ export const applicationMutants: readonly Mutant[] = [
     to: 'patchTerm(draft, epoch, { lose: "returned" });',
   },
   {
-    name: "of two changes of the leader the first one is told",
+    name: "of two waiting changes of the leader the first one is reported",
     file: "src/application/calls.js",
     from: "draft.waiting = draft.waiting.slice(0, -1);",
     to: "return;",

@@ -8,6 +8,6 @@ export interface Mutant {
   readonly to: string;
   /** Which occurrence of `from` is replaced, counted from 1. */
   readonly occurrence?: number;
-  /** Why no history can tell the mutant from the original. Such a mutant must not be found. */
+  /** Why no history can distinguish the mutant from the original. Such a mutant must not be found. */
   readonly equivalent?: string;
 }

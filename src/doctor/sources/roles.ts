@@ -136,7 +136,7 @@ function operating({ clusterId, unique }: RoleContext): WantedPermission[] {
       `$SRV.STATS.${service}.${unique}`,
       "read",
       false,
-      "telling nodes with the same node id apart",
+      "distinguishing nodes with the same node id",
     ),
   ];
 }

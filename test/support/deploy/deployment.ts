@@ -1,4 +1,4 @@
-/** Runs the command lines of `scripts/deploy-nats-cluster/main.ts` as a person does, on ports and in a folder of the test's own. */
+/** Runs the command lines of `scripts/deploy-nats-cluster/main.ts` on ports and in a folder of its own. */
 import { randomInt } from "node:crypto";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -19,7 +19,7 @@ export interface Run {
   readonly stderr: string;
 }
 
-/** A folder with what is deployed in it. Whatever runs is ended with the test. */
+/** A folder with one deployment. Its servers are stopped at the end of the test. */
 export class Deployment {
   readonly state: string;
   readonly portBase: number;
@@ -60,13 +60,13 @@ export class Deployment {
     return join(this.state, "tls/ca.pem");
   }
 
-  /** How a node, or a plain connection, logs in as this user of a secured deployment. */
+  /** The login of a node or a plain connection as this user of a secured deployment. */
   async login(user: User): Promise<Pick<NodeOptions, "user" | "pass" | "inboxPrefix">> {
     const passwords = await readPasswords(join(this.state, "users.env"));
     return { user, pass: passwords[user], inboxPrefix: `_INBOX_${user}` };
   }
 
-  /** A connection as this user, ended with the test. */
+  /** A connection as this user, closed at the end of the test. */
   async connectAs(user: User, urls: string[]): Promise<NatsConnection> {
     const { user: name = "", pass = "", inboxPrefix = "" } = await this.login(user);
     const login = { user: name, pass, inboxPrefix };
@@ -76,7 +76,7 @@ export class Deployment {
   }
 }
 
-/** In this process: a new one for each command line costs a second of a busy machine. */
+/** Runs in this process: starting one for each command line takes a second on a busy machine. */
 async function runScript(args: readonly string[], heard: (line: string) => void): Promise<Run> {
   const [out, err]: [string[], string[]] = [[], []];
   const into = (lines: string[]) => (line: string) => {
@@ -100,7 +100,7 @@ async function freePortBase(topology: Topology): Promise<number> {
   throw new Error("no ports for a deployment in 100 tries");
 }
 
-/** The commands that a README of the examples tells to run. */
+/** The commands in the README of an example. */
 export function readmeCommands(folder: string): string[] {
   const text = readFileSync(join(import.meta.dirname, "../../../examples", folder, "README.md"), "utf8");
   return [...text.matchAll(/^npm run --silent deploy-nats-cluster -- (.*?)(?:\s+#.*)?$/gm)].map(

@@ -1,4 +1,4 @@
-/** Streams of all kinds for a migration, and what is in them, read in another way than the script reads it. */
+/** Streams of all kinds for a migration, and their content, read in another way than the script does. */
 import { createHash, randomBytes } from "node:crypto";
 import { AckPolicy, jetstream, jetstreamManager, RetentionPolicy, StorageType } from "@nats-io/jetstream";
 import { Kvm } from "@nats-io/kv";
@@ -14,7 +14,7 @@ export interface Kept {
   readonly messages: readonly string[];
 }
 
-/** Of every kind that is on disk; the largest has this many chunks of 128 KiB. Resolves to their names. */
+/** Creates one stream of every kind with file storage; the largest has this many chunks of 128 KiB. Resolves with their names. */
 export async function fillStreams(nats: NatsConnection, chunks: number): Promise<string[]> {
   const [js, jsm] = [jetstream(nats), await jetstreamManager(nats)];
   await jsm.streams.add({ name: "ORDERS", subjects: ["orders.>"] });
@@ -29,7 +29,7 @@ export async function fillStreams(nats: NatsConnection, chunks: number): Promise
     ack_policy: AckPolicy.Explicit,
     ack_wait: 3600e9,
   });
-  // Delivered 10, acknowledged every second of them.
+  // Takes 10 messages and acknowledges every second one.
   const billing = await js.consumers.get("ORDERS", "billing");
   let taken = 0;
   for await (const message of await billing.fetch({ max_messages: 10, expires: 5000 }))
@@ -48,7 +48,7 @@ export async function fillStreams(nats: NatsConnection, chunks: number): Promise
 
   await jsm.streams.add({ name: "MIRROR", mirror: { name: "ORDERS" } });
   await jsm.streams.add({ name: "ALL", sources: [{ name: "ORDERS" }] });
-  // They fill on their own: what is compared later must be there first.
+  // The server fills these streams by itself; they must be complete before they are compared.
   for (const copy of ["MIRROR", "ALL"]) {
     await waitFor(async () => (await jsm.streams.info(copy)).state.messages === 53, {
       message: `${copy} full`,
@@ -63,7 +63,7 @@ export async function fillStreams(nats: NatsConnection, chunks: number): Promise
   return ["ALL", "JOBS", "KV_settings", "MIRROR", "OBJ_files", "ORDERS", "RECENT"];
 }
 
-/** As the nats command writes an object: chunks, then a description that rolls up the one before. */
+/** An object as the nats command writes it: chunks, then a description that replaces the previous one. */
 async function putObject(nats: NatsConnection, chunks: number): Promise<void> {
   const [js, jsm] = [jetstream(nats), await jetstreamManager(nats)];
   await jsm.streams.add({
@@ -75,7 +75,7 @@ async function putObject(nats: NatsConnection, chunks: number): Promise<void> {
   rollup.set("Nats-Rollup", "sub");
   const digest = createHash("sha256");
   for (let chunk = 0; chunk < chunks; chunk++) {
-    const data = randomBytes(CHUNK_BYTES); // does not get smaller by compression
+    const data = randomBytes(CHUNK_BYTES); // cannot be compressed
     digest.update(data);
     await js.publish("$O.files.C.backup", data);
   }
@@ -90,7 +90,7 @@ export async function addMemoryStream(nats: NatsConnection): Promise<void> {
   await jetstream(nats).publish("cache", "1");
 }
 
-/** All of it, by a consumer that is gone afterwards; a work queue by single reads. */
+/** Everything in the stream, by a temporary consumer; a work queue by single reads. */
 export async function readStream(nats: NatsConnection, name: string): Promise<Kept> {
   const jsm = await jetstreamManager(nats);
   const { state, config } = await jsm.streams.info(name);

@@ -1,7 +1,6 @@
 /**
- * What the nats CLI demands of the answers to `$SRV.PING`, `INFO` and `STATS`: it checks each against the schemas
- * `io.nats.micro.v1.*` (of jsm.go) and shows nothing at all when one answer does not pass. Then Go reads durations and
- * counters as 64-bit integers.
+ * The nats CLI checks answers to `$SRV.PING`, `INFO` and `STATS` against the schemas `io.nats.micro.v1.*` of jsm.go, and shows
+ * nothing if one answer does not pass. Go then reads durations and counters as 64-bit integers.
  */
 import { z } from "zod";
 

@@ -37,7 +37,7 @@ export function startSecured(version?: string): Promise<NatsServer> {
   return startNatsServer({ config: accountsConfig(), ...(version === undefined ? {} : { version }) });
 }
 
-/** What a node of this role is given. */
+/** The options of a node with this role. */
 export function login(
   server: NatsServer,
   role: Role,
@@ -45,7 +45,7 @@ export function login(
   return { servers: server.url, user: role, pass: secret(role), inboxPrefix: ROLES[role] };
 }
 
-/** A connection that remembers what it was refused. */
+/** A connection that records what the server refuses it. */
 export class RoleConnection {
   readonly connection: NatsConnection;
   readonly #refusals: string[] = [];
@@ -59,7 +59,7 @@ export class RoleConnection {
     })();
   }
 
-  /** Of these subjects, those that this role may publish to. Nothing is in the messages. */
+  /** Those of these subjects that this role may publish to. Publishes empty messages. */
   async mayPublish(subjects: readonly string[], data = ""): Promise<string[]> {
     for (const subject of subjects) this.connection.publish(subject, data);
     return this.#allowed(subjects, "Publish");
@@ -74,7 +74,7 @@ export class RoleConnection {
     return allowed;
   }
 
-  /** The server refuses before it answers the ping of a flush. */
+  /** The server reports a refusal before it answers the ping of a flush. */
   async #allowed(subjects: readonly string[], what: string): Promise<string[]> {
     const before = this.#refusals.length;
     await this.connection.flush();

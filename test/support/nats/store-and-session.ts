@@ -1,4 +1,4 @@
-/** What the tests of `src/nats` share: connections, stores and sessions that end with the test, and things to wait on. */
+/** Helpers of the tests of `src/nats`: connections, stores and sessions that are closed at the end of the test. */
 
 import type {
   Expectation,
@@ -34,7 +34,7 @@ export async function link(
   return made;
 }
 
-/** A store with what it warned about. */
+/** A store with its warnings. */
 export interface OpenStore {
   readonly store: NatsLeaseStore;
   readonly monitor: ConnectionMonitor;
@@ -71,7 +71,7 @@ export function noAbort(): AbortSignal {
   return new AbortController().signal;
 }
 
-/** The snapshot of a read that must succeed. */
+/** The snapshot of a read; throws if the read failed. */
 export async function snapshot(store: NatsLeaseStore): Promise<Snapshot> {
   const outcome = await store.read(2000);
   if (outcome.kind !== "snapshot") throw new Error(`read: ${JSON.stringify(outcome)}`);
@@ -95,7 +95,7 @@ export function put(expect: Expectation, over: Partial<LeaseRecord> = {}): Lease
   return { kind: "put", record: record(over), expect };
 }
 
-/** The revision of a write that must be applied. */
+/** The revision of a write; throws if it was not applied. */
 export function applied(outcome: WriteOutcome): number {
   if (outcome.kind !== "applied") throw new Error(`write: ${outcome.kind} ${JSON.stringify(outcome)}`);
   return outcome.revision;
@@ -114,7 +114,7 @@ export function watching(store: NatsLeaseStore): Recorder<Seen> {
   return seen;
 }
 
-/** The entry of this revision, once it was seen. */
+/** The entry of this revision, as soon as the watch has reported it. */
 export async function entryAt(seen: Recorder<Seen>, revision: number): Promise<LeaseEntry> {
   const found = await seen.next((item) => item.type === "entry" && item.entry.revision === revision);
   if (found.type !== "entry") throw new Error("not an entry");
@@ -151,13 +151,13 @@ export function isRebound(event: SessionEvent): event is Extract<SessionEvent, {
   return event.type === "rebound";
 }
 
-/** The presence of a binding that must have one. */
+/** The presence of a binding; throws if it has none. */
 export function presenceOf(binding: SessionBinding | null): string {
   if (binding?.presence === undefined) throw new Error(`no presence in ${JSON.stringify(binding)}`);
   return binding.presence;
 }
 
-/** A new bucket's stream, to have presence on. */
+/** The stream of a new bucket, for presence consumers. */
 export async function freshStream(on: { readonly url: string }): Promise<string> {
   const clusterId = freshId();
   const { store } = await storeOn(on, clusterId);

@@ -26,16 +26,16 @@ export class ChildNode {
   async next<T extends ChildLine["type"]>(type: T, timeoutMs: number = PATIENCE_MS): Promise<LineOf<T>> {
     const index = this.#taken.get(type) ?? 0;
     this.#taken.set(type, index + 1);
-    const look = (): ChildLine | undefined => {
+    const check = (): ChildLine | undefined => {
       const line = this.child.lines.filter((one) => one.type === type)[index];
-      if (line === undefined && this.#ended) throw new Error(`the child has ended. ${this.#story(type)}`);
+      if (line === undefined && this.#ended) throw new Error(`the child has ended. ${this.#describe(type)}`);
       return line;
     };
-    const message = (): string => this.#story(type);
-    return (await waitFor(look, { timeoutMs, message, intervalMs: 2 })) as LineOf<T>;
+    const message = (): string => this.#describe(type);
+    return (await waitFor(check, { timeoutMs, message, intervalMs: 2 })) as LineOf<T>;
   }
 
-  #story(type: string): string {
+  #describe(type: string): string {
     return `"${type}" after ${JSON.stringify(this.child.lines)}\n${this.child.stderr}`;
   }
 

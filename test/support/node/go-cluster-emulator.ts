@@ -1,14 +1,14 @@
 /**
- * A peer that behaves on the wire as go-cluster does (at about 23f86f49), faults and all. Written from its behaviour, for
+ * A peer with the wire behaviour of go-cluster (at about 23f86f49), including its faults. Written from its behaviour, for
  * tests of clusters that have nodes of both kinds:
  *
  *  - bucket with max-age = lease TTL; one that exists is used as it is
  *  - key `leader`: `{"node_id","epoch","acquired_at"}`; acquired by create, renewed by update on the last revision seen
  *  - epoch: of the record last seen, plus one; 1 when it has seen none, also when others led before
- *  - a follower tries at the watch's first word, at every delete that the watch shows, and at every heartbeat
+ *  - a follower campaigns at the first message of its watch, at every delete in it, and at every heartbeat
  *  - a heartbeat that fails is only logged: it stays leader until the watch shows another's record
  *  - a record under its own node id makes it leader, even if another node wrote it
- *  - step-down: a cooldown key, then a delete of whatever is there; `stop()` releases nothing
+ *  - step-down: a cooldown key, then an unconditional delete of the record; `stop()` releases nothing
  */
 import { type KV, Kvm, type KvWatchEntry } from "@nats-io/kv";
 import { connect, type NatsConnection } from "@nats-io/transport-node";
@@ -89,7 +89,7 @@ export class GoClusterPeer {
     return this.#lease?.node_id ?? "";
   }
 
-  /** Ends without a word, as go-cluster's `Stop` and as a crash do: the record stays. */
+  /** Ends without a release, as `Stop` of go-cluster and a crash do: the record stays. */
   async stop(): Promise<void> {
     if (this.#stopped) return;
     this.#stopped = true;
@@ -133,7 +133,7 @@ export class GoClusterPeer {
     if (mine !== this.isLeader) this.#become(mine ? "PRIMARY" : "PASSIVE");
   }
 
-  /** One at a time: in Go the watch and the heartbeat race, which the create decides. */
+  /** One attempt at a time. In Go the watch and the heartbeat race, and the create decides. */
   #tryAcquire(): Promise<void> {
     this.#acquiring = this.#acquiring.then(() => this.#acquire()).catch(() => {});
     return this.#acquiring;

@@ -1,4 +1,4 @@
-/** Acts on the bucket as an operator, a Go node or an attacker would: with plain NATS, outside of this library's rules. */
+/** Acts on the bucket as an operator, a Go node or an attacker: with plain NATS, outside of this library's rules. */
 import { connect, headers, type NatsConnection } from "@nats-io/transport-node";
 import { bucketName, leaseSubject, republishSubject, streamName } from "../../../src/nats/names.ts";
 import { atEnd } from "../at-end.ts";

@@ -1,4 +1,4 @@
-/** What the presence matrix shares: what stands in the record, who asks about connections, what servers can't do. */
+/** Helpers of the presence tests: the session in the record, inquiries about connections, attempts to write the lease. */
 import { connect, type NatsConnection } from "@nats-io/transport-node";
 import type { Frame } from "../../../scripts/shared/nats-frames.ts";
 import { waitFor } from "../../../scripts/shared/wait.ts";
@@ -9,10 +9,10 @@ import { PATIENCE_MS } from "../patience.ts";
 import { Recorder } from "../recorder.ts";
 import type { Operator } from "./operator.ts";
 
-/** A compare-and-set on several replicas can have several winners there. */
+/** On these servers several writers can win one compare-and-set on a replicated stream. */
 export const oldest: boolean = process.env["NATS_TEST_VERSION"]?.startsWith("2.9.") === true;
 
-/** How the record names its holder's connection. */
+/** The holder's connection, as the record names it. */
 export interface StoredSession {
   readonly server_id: string;
   readonly client_id: number;
@@ -43,7 +43,7 @@ export async function deletePresence(operator: Operator, presence: string): Prom
   await operator.api(`CONSUMER.DELETE.${presence}`);
 }
 
-/** Consumers of the cluster's stream. */
+/** Waits until the cluster's stream has that many consumers, and returns their names. */
 export async function consumersLeft(operator: Operator, expected: number): Promise<readonly string[]> {
   await waitFor(async () => (await operator.consumers()).length === expected, {
     message: `${expected} consumers on ${streamName(operator.clusterId)}`,
@@ -59,7 +59,7 @@ export function isLeaseWrite(clusterId: string): (frame: Frame) => boolean {
   return (frame) => frame.subject === leaseSubject(clusterId);
 }
 
-/** Hears of every question about a connection (its client id) in this operator's account from now on. */
+/** Records every inquiry about a connection (its client id) in this operator's account from now on. */
 export async function hearQuestions(operator: Operator): Promise<Recorder<number>> {
   const questions = new Recorder<number>();
   operator.connection.subscribe(CONNECTIONS_PING, {
@@ -73,7 +73,7 @@ export async function hearQuestions(operator: Operator): Promise<Recorder<number
   return questions;
 }
 
-/** Hears of every attempt to write the lease, also of those that are refused. */
+/** Records every attempt to write the lease from now on, including refused ones. */
 export async function hearAttempts(operator: Operator): Promise<Recorder<unknown>> {
   const attempts = new Recorder<unknown>();
   operator.connection.subscribe(leaseSubject(operator.clusterId), {
@@ -88,13 +88,13 @@ export async function statusOf(operator: Operator, nodeId: string): Promise<Reco
   return (await operator.connection.request(subject, undefined, { timeout: 2000 })).json();
 }
 
-/** The id a server calls itself by in this life. */
+/** The current id of the server; it changes with every start. */
 export async function serverIdOf(server: NatsServer): Promise<string> {
   const varz = await fetch(`${server.monitorUrl}/varz`, { headers: { connection: "close" } });
   return ((await varz.json()) as { server_id: string }).server_id;
 }
 
-/** Resolves when these nodes have handled what is in the record by now, and listen for the end of its presence. */
+/** Resolves when these nodes have handled the current record, and listen for the end of its presence. */
 export async function listening(
   operator: Operator,
   ...nodes: readonly { readonly id: string }[]

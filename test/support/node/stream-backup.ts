@@ -1,4 +1,4 @@
-/** What `nats stream backup` and `nats stream restore` ask the server for, with the snapshot kept in memory. */
+/** The requests of `nats stream backup` and `nats stream restore`, with the snapshot in memory. */
 import { createInbox } from "@nats-io/transport-node";
 import { streamName } from "../../../src/nats/names.ts";
 import type { Operator } from "./operator.ts";
@@ -25,7 +25,7 @@ export async function backUp(operator: Operator): Promise<Backup> {
   return { config, state, chunks };
 }
 
-/** Refused while the stream is there. */
+/** The server refuses it while the stream exists. */
 export async function restore(operator: Operator, backup: Backup): Promise<void> {
   const { connection, clusterId } = operator;
   const { config, state, chunks } = backup;

@@ -17,13 +17,10 @@ import { atEnd, checkAfterCleanup } from "../at-end.ts";
 import { PATIENCE_MS } from "../patience.ts";
 import { Recorder } from "../recorder.ts";
 
-/** A lease that is short, but not so short that a busy machine ends it: S = 2750, a heartbeat every 900. */
+/** A short lease that survives delays of a busy machine: S = 2750, a heartbeat every 900. */
 export const CALM = { leaseTtlMs: 3000 } as const;
-/** The shortest lease there is, for tests that wait it out: S = 750, a heartbeat every 300. */
+/** The shortest lease, for tests that wait until it expires: S = 750, a heartbeat every 300. */
 export const QUICK = { leaseTtlMs: 1000 } as const;
-
-/** How late a busy machine may report what its clocks have already decided. */
-export const LATE_MS = 400;
 
 export interface LogLine {
   readonly level: "debug" | "info" | "warn" | "error";
@@ -45,7 +42,7 @@ export interface HookCall {
 
 export type EventOf<T extends NodeEvent["type"]> = Extract<NodeEvent, { type: T }>;
 
-/** What the nodes of one cluster did together. */
+/** State that the nodes of one cluster share for the checks. */
 interface Witness {
   readonly nodes: Set<TestNode>;
   highestEpoch: number;
@@ -71,7 +68,7 @@ export class TestNode {
   #unlost = 0;
   #reading: Promise<void> = Promise.resolve();
 
-  /** Not started. */
+  /** Does not start the node. */
   constructor(options: NodeOptions, hooks: Hooks = {}) {
     this.node = new Node({ logger: collect(this.log), ...options }, this.#observed(hooks));
     this.id = this.node.nodeId;
@@ -99,7 +96,7 @@ export class TestNode {
     return this;
   }
 
-  /** Until the node stops. */
+  /** Ends when the node stops. */
   async #read(stream: AsyncIterable<NodeEvent>): Promise<void> {
     for await (const event of stream) {
       this.#judge(event);
@@ -108,7 +105,7 @@ export class TestNode {
     }
   }
 
-  /** The next event of this type that no earlier call has passed over. */
+  /** The first matching event of this type, after the event that the previous call resolved with. */
   async next<T extends NodeEvent["type"]>(
     type: T,
     matches: (event: EventOf<T>) => boolean = () => true,
@@ -120,7 +117,7 @@ export class TestNode {
     );
   }
 
-  /** The term of its next `become`. */
+  /** The term of its next `become-leader`. */
   async becomes(timeoutMs?: number): Promise<Term> {
     return (await this.next("become-leader", undefined, timeoutMs)).term;
   }
@@ -130,12 +127,12 @@ export class TestNode {
     await when([this], holds, timeoutMs);
   }
 
-  /** Resolves when it may act as the leader. Not always at once: a busy machine makes it doubt itself for a moment. */
+  /** Resolves when it may act as the leader. On a busy machine `isLeader()` may be false for a moment after the term began. */
   async leads(timeoutMs?: number): Promise<void> {
     await this.until(() => this.node.isLeader(), timeoutMs);
   }
 
-  /** Calls back after every event. Returns the cancellation. */
+  /** Calls `check` after every event. Returns a function that ends this. */
   onEvent(check: () => void): () => void {
     this.#checks.add(check);
     return () => void this.#checks.delete(check);
@@ -150,7 +147,7 @@ export class TestNode {
   async called(name: keyof Hooks, times = 1, timeoutMs?: number): Promise<HookCall> {
     await this.hooks.until((calls) => calls.filter((call) => call.name === name).length >= times, timeoutMs);
     const call = this.calls(name)[times - 1];
-    if (call === undefined) throw new Error("it was there a moment ago");
+    if (call === undefined) throw new Error("unreachable");
     return call;
   }
 
@@ -162,7 +159,7 @@ export class TestNode {
     return this.events.items.filter((event) => event.type === type).length;
   }
 
-  /** Types of all events so far but warnings: a busy machine may add some. */
+  /** Types of all events so far, except warnings, which a busy machine may add. */
   types(): NodeEvent["type"][] {
     return this.events.items.map((event) => event.type).filter((type) => type !== "warning");
   }
@@ -173,7 +170,7 @@ export class TestNode {
     );
   }
 
-  /** Invariants 1, 2 and 6, as far as a process can see them that runs all nodes of the cluster. */
+  /** Checks invariants 1, 2 and 6 (docs/simulator.md) among the nodes in this process. */
   #judge(event: NodeEvent): void {
     if (event.type === "become-leader") {
       const { epoch } = event.term;
@@ -193,11 +190,11 @@ export class TestNode {
     if (event.type === "lose-leadership") {
       this.#unlost -= 1;
       if (this.#unlost < 0) violations.push(`${this.id}: term ${event.term.epoch} was lost twice`);
-      if (!event.term.signal.aborted) violations.push(`${this.id}: lose before the signal was aborted`);
+      if (!event.term.signal.aborted) violations.push(`${this.id}: lose-leadership before the signal was aborted`);
     }
   }
 
-  /** Records every call, and that no two run at once. */
+  /** Records every call, and checks that no two run at the same time. */
   #observed(hooks: Hooks): Hooks {
     const run = async (
       call: Omit<HookCall, "atMs" | "endedMs">,
@@ -232,7 +229,7 @@ export class TestNode {
   }
 }
 
-/** The options a test of this cluster gives, apart from its own. */
+/** The server or the connection of a node. */
 export type Place = { readonly url: string } | Pick<NodeOptions, "servers" | "connection">;
 
 /** A node that is not started yet. */
@@ -275,13 +272,13 @@ export async function when(
   timeoutMs: number = PATIENCE_MS,
 ): Promise<void> {
   const found = deferred();
-  const look = (): void => {
+  const check = (): void => {
     if (holds()) found.resolve();
   };
-  const cancels = nodes.map((node) => node.onEvent(look));
-  const timer = setInterval(look, CHECK_EVERY_MS);
+  const cancels = nodes.map((node) => node.onEvent(check));
+  const timer = setInterval(check, CHECK_EVERY_MS);
   try {
-    look();
+    check();
     const message = (): string =>
       `${holds}; ${nodes.map((node) => `${node.id}: ${node.types().join(" ")}`).join("; ")}`;
     await within(found.promise, { timeoutMs, message });
@@ -320,7 +317,7 @@ export async function settled(
   return [leader, ...nodes.filter((node) => node !== leader)];
 }
 
-/** A pino-shaped logger that keeps what it is given. */
+/** A logger in the form of pino that collects its lines. */
 export function collect(
   lines: LogLine[],
 ): Record<LogLine["level"], (fields: object, message?: string) => void> {

@@ -14,13 +14,13 @@ export interface GoTool {
   /** File name, and folder in the cache. */
   readonly name: string;
   readonly version: string;
-  /** The module that must be had, as `go list -m` takes it. */
+  /** The module to check for, as an argument of `go list -m`. */
   readonly module: string;
   /** A package to install, or the text of a `main.go` that imports the module. */
   readonly build: { readonly package: string } | { readonly main: string };
 }
 
-/** From the cache, or built. Never throws. */
+/** Takes it from the cache, or builds it. Never throws. */
 export async function goTool(tool: GoTool): Promise<Tool> {
   const folder = join(cacheDir(process.env), tool.name, tool.version);
   const path = join(folder, tool.name);

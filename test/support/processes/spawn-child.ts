@@ -110,24 +110,24 @@ class RunningChild<L extends object> implements Child<L> {
 
   async next(matches: (line: L) => boolean, timeoutMs = START_MS): Promise<L> {
     const found = deferred<L>();
-    const look = (): void => {
+    const check = (): void => {
       const index = this.lines.findIndex((line, at) => at >= this.#taken && matches(line));
       const line = this.lines[index];
       if (line !== undefined) {
         this.#taken = index + 1;
-        this.#waiting.delete(look); // at once: the next line may be in the same chunk
+        this.#waiting.delete(check); // at once: the next line may be in the same chunk
         found.resolve(line);
-      } else if (this.#ended !== undefined) found.reject(new Error(`the child has ended. ${this.#story()}`));
+      } else if (this.#ended !== undefined) found.reject(new Error(`the child has ended. ${this.#describe()}`));
     };
-    this.#waiting.add(look);
+    this.#waiting.add(check);
     try {
-      look();
+      check();
       return await within(found.promise, {
         timeoutMs,
-        message: () => `a line of the child. ${this.#story()}`,
+        message: () => `a line of the child. ${this.#describe()}`,
       });
     } finally {
-      this.#waiting.delete(look);
+      this.#waiting.delete(check);
     }
   }
 
@@ -141,10 +141,10 @@ class RunningChild<L extends object> implements Child<L> {
   }
 
   #wake(): void {
-    for (const look of [...this.#waiting]) look();
+    for (const check of [...this.#waiting]) check();
   }
 
-  #story(): string {
+  #describe(): string {
     const last = this.lines.slice(-5).map((line) => JSON.stringify(line));
     return `${this.title}, ended: ${JSON.stringify(this.#ended ?? false)}, last lines: ${last.join(" ")}\n${this.stderr}`;
   }

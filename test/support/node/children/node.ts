@@ -31,7 +31,7 @@ export type ChildLine =
   | { readonly type: "status"; readonly held: boolean; readonly role: string; readonly epoch: number }
   | Spin;
 
-/** What a synchronous loop saw that was frozen in between. */
+/** What a synchronous loop recorded around a freeze of the process. */
 export interface Spin {
   readonly type: "spun";
   /** The longest pause between two turns of the loop. */
@@ -65,8 +65,8 @@ const node = new Node(
 );
 
 /**
- * No event, timer or message is handled in here: what `isLeader()` answers, it answers from the clocks alone. Most of the
- * loop's time goes by between two answers, so that is where it is frozen; if not, the first answer is left out.
+ * The loop handles no event, timer or message, so `isLeader()` has only the clocks. Most of the loop's time passes between two
+ * calls of `isLeader()`, so a freeze usually falls there; if it falls into a call, the result of that call is discarded.
  */
 function spin(gapMs: number, limitMs: number): Spin {
   const begun = performance.now();
@@ -87,7 +87,7 @@ function spin(gapMs: number, limitMs: number): Spin {
     // Reported from inside the loop: a SIGSTOP sent on this report stops the process in this turn or the next.
     if (turn === 0) say({ type: "spinning" });
     while (performance.now() - answered < 0.05) {
-      // here
+      // busy wait: the loop must not return to the event loop
     }
   }
 }

@@ -22,5 +22,5 @@ switch (process.argv[2]) {
   case "exit":
     process.exit(0);
     break;
-  default: // ends by itself: nothing but the servers is left
+  default: // the process ends by itself, because only the servers are left
 }
