@@ -190,7 +190,8 @@ export class TestNode {
     if (event.type === "lose-leadership") {
       this.#unlost -= 1;
       if (this.#unlost < 0) violations.push(`${this.id}: term ${event.term.epoch} was lost twice`);
-      if (!event.term.signal.aborted) violations.push(`${this.id}: lose-leadership before the signal was aborted`);
+      if (!event.term.signal.aborted)
+        violations.push(`${this.id}: lose-leadership before the signal was aborted`);
     }
   }
 

@@ -117,7 +117,8 @@ class RunningChild<L extends object> implements Child<L> {
         this.#taken = index + 1;
         this.#waiting.delete(check); // at once: the next line may be in the same chunk
         found.resolve(line);
-      } else if (this.#ended !== undefined) found.reject(new Error(`the child has ended. ${this.#describe()}`));
+      } else if (this.#ended !== undefined)
+        found.reject(new Error(`the child has ended. ${this.#describe()}`));
     };
     this.#waiting.add(check);
     try {
