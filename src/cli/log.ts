@@ -1,4 +1,5 @@
 /** The log of `daemon` and `run`: go-cluster's format (slog's text format), or JSON lines. */
+import { LineWriter } from "../log/line-writer.ts";
 import type { Logger, LogLevel } from "../log/logger.ts";
 
 type Level = Exclude<LogLevel, "silent">;
@@ -18,6 +19,15 @@ export interface LogOptions {
   readonly level: LogLevel;
   readonly json: boolean;
   readonly write: (line: string) => void;
+}
+
+/** Writes without waiting for the reader, and survives its end and a full disk: a log must not end a node. */
+export function logTo(fd: 1 | 2): (line: string) => void {
+  const name = fd === 1 ? "stdout" : "stderr";
+  const writer = new LineWriter(fd, (dropped) =>
+    textLine("warn", { dropped }, `log lines were dropped: ${name} did not accept them`),
+  );
+  return (line) => writer.write(line);
 }
 
 export function cliLogger({ level, json, write }: LogOptions): Logger {

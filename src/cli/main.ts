@@ -11,6 +11,9 @@ process.stdout.on("error", (error: NodeJS.ErrnoException) => {
   throw error;
 });
 
+// A message that cannot be written must not end a daemon.
+process.stderr.on("error", () => {});
+
 const EXIT_TIMEOUT_MS = 300;
 
 const args = withGoFlags(process.argv.slice(2));

@@ -36,6 +36,11 @@ export type LogEvent =
   | "warning"
   /** error. A hook (`hook` is its name) or leader work (`hook` is `work`) threw; `err` is what it threw. */
   | "hook-error"
+  /**
+   * warn. The built-in logger dropped `dropped` lines because stderr did not accept them: its reader is too slow or its disk is
+   * full. The election is unaffected.
+   */
+  | "log-dropped"
   // ---------------------------------------------------------------------------------------------- a daemon
   /** warn. Terms are not being recorded, `err` says why; the election is unaffected. */
   | "history-failed"

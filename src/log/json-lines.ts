@@ -1,13 +1,12 @@
 /**
  * The built-in logger: one JSON object per line on stderr, with pino's field names and level numbers. pino itself and its ten
- * packages would be most of a bundled library.
+ * packages would be most of a bundled library. It never waits for the reader of stderr (`line-writer.ts`).
  */
-import { writeSync } from "node:fs";
 import { hostname } from "node:os";
+import type { LogFields } from "./events.ts";
+import { LineWriter } from "./line-writer.ts";
 
 const LEVELS = { debug: 20, info: 30, warn: 40, error: 50 } as const;
-const STDERR = 2;
-const BUSY_WAIT_MS = 10;
 
 export type JsonLineLevel = keyof typeof LEVELS;
 
@@ -41,7 +40,7 @@ export class JsonLines {
 
   #write(level: JsonLineLevel, fields: object, msg: string | undefined): void {
     if (!this.isLevelEnabled(level)) return;
-    writeAll(`${jsonLine(level, fields, msg)}\n`);
+    writeLine(jsonLine(level, fields, msg), level === "error");
   }
 }
 
@@ -87,23 +86,16 @@ function causesOf(error: Error): Error[] {
   return chain;
 }
 
-let closed = false;
+let stderr: LineWriter | undefined;
 
-/** Synchronous, so that the last line before an exit is written. Waits while a non-blocking pipe is full. */
-function writeAll(text: string): void {
-  let rest: Uint8Array = Buffer.from(text);
-  while (rest.length > 0 && !closed) {
-    try {
-      rest = rest.subarray(writeSync(STDERR, rest));
-    } catch (error) {
-      const code = error instanceof Error && "code" in error ? error.code : undefined;
-      if (code === "EAGAIN" || code === "EBUSY") sleep(BUSY_WAIT_MS);
-      else if (code === "EPIPE") closed = true;
-      else throw error;
-    }
-  }
-}
-
-function sleep(ms: number): void {
-  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
+/** One for all loggers of the process: the bound holds for their sum. */
+function writeLine(line: string, urgent: boolean): void {
+  stderr ??= new LineWriter(2, (dropped) =>
+    jsonLine(
+      "warn",
+      { event: "log-dropped", dropped } satisfies LogFields,
+      `${dropped} log lines were dropped: stderr did not accept them`,
+    ),
+  );
+  stderr.write(line, urgent);
 }

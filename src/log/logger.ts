@@ -51,7 +51,7 @@ export interface LoggerOptions {
   readonly logger?: Logger | false | undefined;
 }
 
-/** The built-in logger writes JSON lines to stderr, synchronously: the last line before an exit is not lost. */
+/** The built-in logger writes JSON lines to stderr without waiting for its reader; at the exit it writes what is accepted at once. */
 export function createLogger(options: LoggerOptions = {}): BoundLogger {
   const { logger } = options;
   if (logger === false) return SILENT;

@@ -2,9 +2,8 @@ import type { Command } from "commander";
 import type { Logger } from "../../log/logger.ts";
 import { withoutLogin } from "../../log/redact.ts";
 import { Manager, type ManagerHooks } from "../../manager/manager.ts";
-import { cliLogger } from "../log.ts";
+import { cliLogger, logTo } from "../log.ts";
 import { type ClusterFlags, configOf, logLevelOption, withClusterOptions } from "../options.ts";
-import { print } from "../output.ts";
 import { untilSignal } from "../signals.ts";
 import { makeVip } from "../vip.ts";
 
@@ -22,7 +21,7 @@ Example:
 
 async function run(flags: ClusterFlags): Promise<void> {
   const loaded = configOf(flags, true);
-  const log = cliLogger({ level: flags.logLevel ?? "info", json: flags.json === true, write: print });
+  const log = cliLogger({ level: flags.logLevel ?? "info", json: flags.json === true, write: logTo(1) });
   const { clusterId, nodeId, nats } = loaded.config;
   log.info(
     { nodeID: nodeId, clusterID: clusterId, natsServers: nats.servers.map(withoutLogin) },

@@ -2,9 +2,8 @@ import { type Command, Option } from "commander";
 import type { LoadedConfig } from "../../config/file/load.ts";
 import { DEFAULTS } from "../../config/resolve.ts";
 import { Manager } from "../../manager/manager.ts";
-import { cliLogger } from "../log.ts";
+import { cliLogger, logTo } from "../log.ts";
 import { type ClusterFlags, configOf, duration, logLevelOption, withClusterOptions } from "../options.ts";
-import { note } from "../output.ts";
 import { untilSignal } from "../signals.ts";
 import { ProgramRunner, RESTARTS, type Restart } from "../supervise/program-runner.ts";
 import { makeVip } from "../vip.ts";
@@ -62,7 +61,7 @@ Example:
 
 async function act(command: string[], flags: Flags): Promise<void> {
   const loaded = configOf(flags, true);
-  const log = cliLogger({ level: flags.logLevel ?? "info", json: flags.json === true, write: note });
+  const log = cliLogger({ level: flags.logLevel ?? "info", json: flags.json === true, write: logTo(2) });
   for (const line of loaded.notes) log.warn({}, line);
   const finished = new AbortController();
   const [program = "", ...args] = command;
