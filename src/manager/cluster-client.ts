@@ -3,6 +3,7 @@
  * the bucket. Every change is a request to a node.
  */
 import { setTimeout as pause } from "node:timers/promises";
+import { headers } from "@nats-io/transport-node";
 import { type NodeOptions, resolveOptions } from "../config/resolve.ts";
 import type { LeaseRecord } from "../election/types.ts";
 import { ClusterError } from "../errors.ts";
@@ -12,6 +13,7 @@ import { connectNats, type NatsLink } from "../nats/connection/connection.ts";
 import { ConnectionMonitor } from "../nats/connection/connection-monitor.ts";
 import { competeSubject, statusSubject, stepdownSubject } from "../nats/names.ts";
 import { decodeStatus } from "../nats/service/status-codec.ts";
+import { choose, statusesOf, TARGET_HEADER } from "../nats/service/twins.ts";
 import type { PeerStatus } from "../runtime/backend.ts";
 import { type LeaseView, readLeaseView } from "./lease-view.ts";
 
@@ -42,6 +44,8 @@ export interface Situation {
   readonly holder: NodeAnswer | null;
   /** Node id; `null`: no record, or its holder neither renewed it in time nor claims it in its status. */
   readonly leader: string | null;
+  /** Incarnation of the leader; `undefined`: it does not answer, or has none. */
+  readonly incarnation: string | undefined;
   /** 0 if there is no leader. */
   readonly epoch: number;
 }
@@ -76,36 +80,53 @@ export class ClusterClient {
     return readLeaseView(this.monitor, this.clusterId, this.timeoutMs);
   }
 
-  /** `null` if no node with this id answers. */
-  async statusOf(nodeId: string): Promise<NodeAnswer | null> {
+  /**
+   * `null` if no node with this id answers. If two processes with this id do, the answer is that of `incarnation`, or of the
+   * leader, and its status has `duplicate`.
+   */
+  async statusOf(nodeId: string, incarnation?: string): Promise<NodeAnswer | null> {
     const asked = performance.now();
-    const answer = await this.#request(statusSubject(this.clusterId, nodeId), undefined, this.timeoutMs);
+    const subject = statusSubject(this.clusterId, nodeId);
+    const answer = await this.#request(subject, undefined, this.timeoutMs);
     const status = answer === null ? null : decodeStatus(answer);
-    return status === null ? null : { status, roundTripMs: performance.now() - asked };
+    if (status === null) return null;
+    const roundTripMs = performance.now() - asked;
+    const isMeant = incarnation === undefined || status.incarnation === incarnation;
+    if (isMeant && status.duplicate === undefined) return { status, roundTripMs };
+    const all = await statusesOf(this.monitor.connection, subject, this.timeoutMs);
+    return { status: choose(all, incarnation) ?? status, roundTripMs };
   }
 
   async situation(): Promise<Situation> {
     const lease = await this.lease();
     const record = lease.entry?.kind === "record" ? lease.entry.record : null;
-    if (record === null) return { lease, record, holder: null, leader: null, epoch: 0 };
-    const holder = await this.statusOf(record.nodeId);
+    if (record === null)
+      return { lease, record, holder: null, leader: null, incarnation: undefined, epoch: 0 };
+    const holder = await this.statusOf(record.nodeId, record.incarnation);
     const leads = isHeldBy(record, holder) || lease.ageMs < lease.ttlMs;
     return {
       lease,
       record,
       holder,
       leader: leads ? record.nodeId : null,
+      incarnation: isHeldBy(record, holder) ? record.incarnation : undefined,
       epoch: leads ? record.epoch : 0,
     };
   }
 
   /**
    * Requests a step-down. Resolves after the node's work has ended and its lease is released.
+   * @param incarnation Of several processes with this node id, the one that is meant.
    * @throws ClusterError `NOT_LEADER` or `HANDOVER_REFUSED` if the node refuses, `NO_CONNECTION` if it does not answer.
    */
-  async stepDown(nodeId: string, to: string | undefined, timeoutMs: number): Promise<void> {
+  async stepDown(
+    nodeId: string,
+    to: string | undefined,
+    timeoutMs: number,
+    incarnation?: string,
+  ): Promise<void> {
     const body = to === undefined ? undefined : { to };
-    const answer = await this.#ask(stepdownSubject(this.clusterId, nodeId), body, timeoutMs);
+    const answer = await this.#ask(stepdownSubject(this.clusterId, nodeId), body, timeoutMs, incarnation);
     this.#require(nodeId, answer, to === undefined ? "NOT_LEADER" : "HANDOVER_REFUSED", timeoutMs);
   }
 
@@ -137,16 +158,29 @@ export class ClusterClient {
     }
   }
 
-  async #ask(subject: string, body: object | undefined, timeoutMs: number): Promise<JsonObject | null> {
-    const answer = await this.#request(subject, body, timeoutMs);
+  async #ask(
+    subject: string,
+    body: object | undefined,
+    timeoutMs: number,
+    incarnation?: string,
+  ): Promise<JsonObject | null> {
+    const answer = await this.#request(subject, body, timeoutMs, incarnation);
     return answer === null ? null : parseObject(answer);
   }
 
   /** The bytes of the response, or `null` without one. Rejects if the request could not be sent. */
-  async #request(subject: string, body: object | undefined, timeoutMs: number): Promise<Uint8Array | null> {
+  async #request(
+    subject: string,
+    body: object | undefined,
+    timeoutMs: number,
+    incarnation?: string,
+  ): Promise<Uint8Array | null> {
+    const target = headers();
+    if (incarnation !== undefined) target.set(TARGET_HEADER, incarnation);
     try {
       const data = body === undefined ? new Uint8Array(0) : jsonBody(body);
-      return (await request(this.monitor, subject, data, { timeoutMs })).data;
+      const options = incarnation === undefined ? { timeoutMs } : { timeoutMs, headers: target };
+      return (await request(this.monitor, subject, data, options)).data;
     } catch (thrown) {
       const unanswered = thrown instanceof RequestFailure && /^(timeout|no-responders)$/.test(thrown.kind);
       if (unanswered) return null;

@@ -1,8 +1,8 @@
 /** Lists the nodes of a cluster: discovers them through `$SRV` and requests the status of each. Writes nothing. */
-import { asError } from "../errors.ts";
 import { asObject, type JsonObject, parseObject } from "../nats/api/js-api.ts";
 import { serviceName } from "../nats/names.ts";
 import { readStatus } from "../nats/service/status-codec.ts";
+import { answersOf } from "../nats/service/twins.ts";
 import type { PeerStatus } from "../runtime/backend.ts";
 import type { ClusterClient, Situation } from "./cluster-client.ts";
 
@@ -78,24 +78,8 @@ async function discover(client: ClusterClient): Promise<Instance[]> {
 }
 
 async function askAll(client: ClusterClient, subject: string): Promise<JsonObject[]> {
-  const { connection } = client.monitor;
-  const found: JsonObject[] = [];
-  try {
-    const answers = await connection.requestMany(subject, "", {
-      strategy: "stall",
-      stall: STALL_MS,
-      maxWait: client.timeoutMs,
-    });
-    for await (const answer of answers) {
-      const info = parseObject(answer.data);
-      if (info !== null) found.push(info);
-    }
-  } catch (thrown) {
-    // No responders: the cluster has no nodes.
-    if (!/NoResponders|no responders|503/i.test(`${asError(thrown).name} ${asError(thrown).message}`))
-      throw thrown;
-  }
-  return found;
+  const bodies = await answersOf(client.monitor.connection, subject, client.timeoutMs, STALL_MS);
+  return bodies.map(parseObject).filter((info) => info !== null);
 }
 
 /** From the metadata, or from the subject of the status endpoint, which go-cluster's nodes also have. */

@@ -15,7 +15,14 @@ import type { Node } from "../node/node.ts";
 import { ClusterClient } from "./cluster-client.ts";
 import { type ClusterStatus, daemonStatus, unreachableStatus, viewedStatus } from "./cluster-status.ts";
 import { Daemon } from "./daemon.ts";
-import { type Demotion, demoteNode, type HandoverResult, handOver, leaveCluster } from "./operations.ts";
+import {
+  type Demotion,
+  demoteNode,
+  type HandoverResult,
+  handOver,
+  leaveCluster,
+  requireOne,
+} from "./operations.ts";
 import type { TermResource } from "./term-resource.ts";
 
 const DEFAULT_TIMEOUT_MS = 2_000;
@@ -117,6 +124,7 @@ export class Manager {
     return this.#withClient(async (client) => {
       const { nodeId } = this.#resolved;
       const answer = await client.statusOf(nodeId);
+      if (answer !== null) requireOne(answer, "INVALID_CONFIG");
       if (answer?.status.competes === false) await client.setCompeting(nodeId, true, client.timeoutMs);
       return viewedStatus(client, nodeId);
     });

@@ -35,14 +35,15 @@ export async function handOver(
       `node "${nodeId}" does not compete: it is an observer, or it left the cluster ("nats-leader join" reverses that)`,
     );
   }
-  const { leader } = await client.situation();
+  requireOne(target, "HANDOVER_REFUSED");
+  const { leader, incarnation } = await client.situation();
   if (leader === nodeId && target.status.role === "PRIMARY") return result(target, null, true, started);
   if (leader === null || leader === nodeId) {
     // There is no leader to ask. The request ends the cooldown of the node; go-cluster's nodes do not support it.
     if (target.status.competes === true)
       await client.setCompeting(nodeId, true, client.timeoutMs).catch(ignore);
   } else {
-    await client.stepDown(leader, nodeId, timeoutMs);
+    await client.stepDown(leader, nodeId, timeoutMs, incarnation);
   }
   const remainingMs = Math.max(client.timeoutMs, timeoutMs - (performance.now() - started));
   const answer = await client.untilLeads(nodeId, remainingMs, signal);
@@ -60,9 +61,9 @@ export async function demoteNode(
   nodeId: string,
   timeoutMs: number,
 ): Promise<Demotion> {
-  const { leader, epoch } = await client.situation();
+  const { leader, epoch, incarnation } = await client.situation();
   if (leader !== nodeId) return { demoted: false, leader };
-  await client.stepDown(nodeId, undefined, timeoutMs);
+  await client.stepDown(nodeId, undefined, timeoutMs, incarnation);
   return { demoted: true, epoch };
 }
 
@@ -74,6 +75,7 @@ export async function leaveCluster(
 ): Promise<boolean> {
   const answer = await client.statusOf(nodeId);
   if (answer !== null) {
+    requireOne(answer, "INVALID_CONFIG");
     await client.setCompeting(nodeId, false, timeoutMs);
     return true;
   }
@@ -84,6 +86,15 @@ export async function leaveCluster(
     `node "${nodeId}" holds the lease and does not answer; if it does not renew the lease, the lease expires within ` +
       `${Math.max(0, Math.round(lease.ttlMs - lease.ageMs))} ms`,
     { recoverable: true },
+  );
+}
+
+/** A request that changes a node must not reach two processes. */
+export function requireOne({ status }: NodeAnswer, code: "HANDOVER_REFUSED" | "INVALID_CONFIG"): void {
+  if (status.duplicate === undefined) return;
+  throw new ClusterError(
+    code,
+    `two processes answer for node id "${status.nodeId}"; give each process its own nodeId ("nats-leader nodes" lists both)`,
   );
 }
 

@@ -29,6 +29,8 @@ export interface IncarnationOptions {
 
 /** Application code that blocks other application code is reported after this time at the earliest, in milliseconds. */
 const MIN_SLOW_AFTER_MS = 1_000;
+/** Any user of the account can pretend to be another process with this node id. */
+const MAX_TWINS_REPORTED = 8;
 const FAILURE_BACK_OFF_MS = 250;
 const MAX_FAILURE_BACK_OFF_MS = 30_000;
 
@@ -39,6 +41,9 @@ export class Incarnation {
   readonly #o: IncarnationOptions;
   readonly #startedAtMono: number;
   readonly #stopped = deferred<void>();
+  /** Other processes with this node id that were reported: incarnations, `""` for one without. */
+  readonly #twins = new Set<string>();
+  #lastTwin: string | null = null;
   #connected = true;
   #service: ServiceHandle | null = null;
   #serving: Promise<ServiceHandle | null> = Promise.resolve(null);
@@ -107,6 +112,7 @@ export class Incarnation {
         const { epoch, leaseDeleted } = await this.stepDown(to, {});
         if (leaseDeleted === false) throw this.#notDeleted(epoch);
       },
+      twin: (incarnation) => this.#onTwin(incarnation),
     });
     this.#service = await this.#serving;
   }
@@ -132,6 +138,7 @@ export class Incarnation {
       leaseTtlMs: options.election.leaseTtlMs,
       version: options.serviceVersion,
       ...(blocked === null ? {} : { blocked: blockedText(blocked) }),
+      ...(this.#lastTwin === null ? {} : { duplicate: this.#lastTwin }),
     };
   }
 
@@ -190,9 +197,30 @@ export class Incarnation {
     }
   }
 
+  #onTwin(incarnation: string | null): void {
+    const { id, options } = this.#o;
+    if (!this.#isNewTwin(incarnation ?? "")) return;
+    const other = incarnation === null ? "a go-cluster node" : `incarnation ${incarnation}`;
+    const message = `two processes use node id "${options.nodeId}": ${other} runs besides this process, which is incarnation ${id}; give each process its own nodeId`;
+    const warning = { type: "warning", code: "DUPLICATE_NODE_ID", message } as const;
+    logNotice(this.#o.logger, warning, options);
+    this.#o.emit({ ...warning, error: null });
+  }
+
+  #isNewTwin(incarnation: string): boolean {
+    this.#lastTwin = incarnation;
+    if (this.#twins.has(incarnation) || this.#twins.size >= MAX_TWINS_REPORTED) return false;
+    this.#twins.add(incarnation);
+    return true;
+  }
+
   /** One line of the log and one event for whatever happens. */
   #notify(notice: Notice, term: (epoch: number) => Term): void {
     const { emit, logger, options } = this.#o;
+    if (notice.type === "warning" && notice.code === "DUPLICATE_NODE_ID") {
+      const { duplicate } = this.driver.state.holder;
+      if (duplicate !== null && !this.#isNewTwin(duplicate)) return;
+    }
     logNotice(logger, notice, options);
     switch (notice.type) {
       case "become-leader":

@@ -8,6 +8,7 @@ import { serviceName, statusSubject, streamName } from "../nats/names.ts";
 import { type NatsSession, openSession } from "../nats/presence/session.ts";
 import { startService } from "../nats/service/service.ts";
 import { decodeStatus } from "../nats/service/status-codec.ts";
+import { choose, statusesOf } from "../nats/service/twins.ts";
 import type { Attachment, AttachRequest, Backend } from "../runtime/backend.ts";
 import type { BucketInfo, LeaseStore } from "../runtime/ports.ts";
 
@@ -120,10 +121,12 @@ function attachment(options: ResolvedOptions, parts: Parts): Attachment {
     },
     async statusOf(other, timeoutMs) {
       try {
-        const answer = await link.connection.request(statusSubject(clusterId, other), undefined, {
-          timeout: timeoutMs,
-        });
-        return decodeStatus(answer.data);
+        const subject = statusSubject(clusterId, other);
+        const answer = await link.connection.request(subject, undefined, { timeout: timeoutMs });
+        const status = decodeStatus(answer.data);
+        if (status?.duplicate === undefined) return status;
+        // The other process may be gone by now.
+        return choose(await statusesOf(link.connection, subject, timeoutMs), undefined) ?? status;
       } catch {
         return null;
       }

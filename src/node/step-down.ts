@@ -20,5 +20,7 @@ export async function checkSuccessor(
     refuse(`it did not answer within ${requestTimeoutMs} ms; is it running in this cluster?`);
   // A go-cluster node's status has no `competes`: all of them compete.
   else if (status.competes === false) refuse("it does not compete: it is an observer or has withdrawn");
+  else if (status.duplicate !== undefined)
+    refuse("two processes use this node id; give each process its own nodeId");
   else if (!status.connected) refuse("it is not connected to NATS");
 }

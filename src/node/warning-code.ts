@@ -3,8 +3,8 @@
 /** What a `warning` is about. The strings stay the same between versions; docs/reference.md has cause and remedy of each. */
 export type WarningCode =
   /**
-   * Two running processes have the same `nodeId`; hooks and logs cannot distinguish them. Cause: a configuration that was copied,
-   * or a predecessor that was not stopped. Remedy: give each process its own `nodeId`.
+   * Two running processes have the same `nodeId`; hooks, logs and requests by node id cannot distinguish them. Both report it.
+   * Cause: a configuration that was copied, or a predecessor that was not stopped. Remedy: give each process its own `nodeId`.
    */
   | "DUPLICATE_NODE_ID"
   /**

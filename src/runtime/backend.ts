@@ -29,6 +29,8 @@ export interface NodeStatus {
   readonly version: string;
   /** Which hook or work keeps others from running, and for how long; absent if none does. */
   readonly blocked?: string;
+  /** Incarnation of another process with this node id, the last one that was noticed; absent if none was. */
+  readonly duplicate?: string;
   /** Is the virtual IP on this host? Only in the status of a daemon that manages one. */
   readonly vipHeld?: boolean;
 }
@@ -44,6 +46,8 @@ export interface ServiceHandlers {
   stepDown(to: string | undefined): Promise<void>;
   /** Competes or only follows from now on; resolves when a lease that was held is released. Absent: not offered as a request. */
   compete?(competes: boolean): Promise<void>;
+  /** Another process has this node id. `null`: one without incarnations, such as a go-cluster node. */
+  twin(incarnation: string | null): void;
 }
 
 /** The node's micro service while it runs. */
@@ -63,7 +67,10 @@ export interface Attachment {
   readonly presence: "on" | "off" | "denied";
   /** Starts the micro service; `null`: it is switched off, could not be started, or the backend has none. */
   serve(handlers: ServiceHandlers): Promise<ServiceHandle | null>;
-  /** Asks another node of the cluster for its status; `null` when it does not answer in time. */
+  /**
+   * Asks another node of the cluster for its status; `null` when it does not answer in time. The status has `duplicate` if two
+   * processes with that node id answer.
+   */
   statusOf(nodeId: string, timeoutMs: number): Promise<PeerStatus | null>;
   /** Closes store and session, and the connection unless it was passed in. Never rejects. */
   close(): Promise<void>;

@@ -99,10 +99,12 @@ describe.skipIf(process.platform !== "linux")("a reader that does not read", () 
       await once(reader, "close");
       const lines = linesOf(text);
       expect(lines.at(-1)).toMatchObject({ msg: "after" });
-      const dropped = lines.find((line) => line["event"] === "log-dropped");
-      expect(dropped).toMatchObject({ level: 40, dropped: expect.any(Number) });
+      const notes = lines.filter((line) => line["event"] === "log-dropped");
+      expect(notes[0]).toMatchObject({ level: 40, dropped: expect.any(Number) });
+      const dropped = notes.reduce((sum, line) => sum + Number(line["dropped"]), 0);
       const written = lines.filter((line) => line["msg"] === "line" || line["msg"] === "an error").length;
-      expect(written + Number(dropped?.["dropped"])).toBe(40 * 251);
+      expect(dropped).toBeGreaterThan(0);
+      expect(written + dropped).toBe(40 * 251);
     },
     TIMEOUT_MS,
   );

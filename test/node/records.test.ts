@@ -63,7 +63,7 @@ describe("a record with this node's id and another incarnation", () => {
   });
 });
 
-test("of two nodes with the same id one leads, and the other warns and names both", async () => {
+test("of two nodes with the same id one leads, and both warn once and name both", async () => {
   const clusterId = freshId();
   const first = await startLeader(server, { ...CALM, heartbeatIntervalMs: 200, clusterId, nodeId: "twin" });
   const second = await startNode(server, { ...CALM, heartbeatIntervalMs: 200, clusterId, nodeId: "twin" });
@@ -78,6 +78,10 @@ test("of two nodes with the same id one leads, and the other warns and names bot
   await first.leads();
   expect(second.node.isLeader()).toBe(false);
   expect(second.warnings("DUPLICATE_NODE_ID")).toHaveLength(1);
+  const [fromLeader = "", ...more] = first.warnings("DUPLICATE_NODE_ID");
+  expect(fromLeader).toContain(first.node.leader?.incarnation);
+  expect(fromLeader).toContain(String(lines[0]?.fields["incarnation"]));
+  expect(more).toEqual([]);
 });
 
 describe("a step-down never touches a successor's lease", () => {

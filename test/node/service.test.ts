@@ -2,7 +2,10 @@
 import type { NatsConnection } from "@nats-io/transport-node";
 import { describe, expect, test } from "vitest";
 import { PACKAGE_VERSION } from "../../src/config/resolve.ts";
+import { ClusterClient } from "../../src/manager/cluster-client.ts";
+import { handOver, leaveCluster } from "../../src/manager/operations.ts";
 import { startNatsServer } from "../../src/testing.ts";
+import { atEnd } from "../support/at-end.ts";
 import { freshId } from "../support/fresh-id.ts";
 import { operatorOf } from "../support/node/operator.ts";
 import { settled, startLeader, startNode, type TestNode } from "../support/node/test-node.ts";
@@ -69,6 +72,56 @@ test("status of a node that sees no leader has an empty leader and epoch 0", asy
   const { connection } = await operatorOf(server, clusterId);
   const status = await ask(connection, `cluster_${clusterId}.status.watcher`);
   expect(status).toMatchObject({ role: "PASSIVE", leader: "", epoch: 0, competes: false });
+});
+
+describe("two processes with one node id", () => {
+  async function twins() {
+    const clusterId = freshId();
+    const leader = await startLeader(server, { clusterId, nodeId: "twin" });
+    const other = await startNode(server, { clusterId, nodeId: "twin", observer: true });
+    await leader.until(() => leader.warnings("DUPLICATE_NODE_ID").length > 0);
+    await other.until(() => other.warnings("DUPLICATE_NODE_ID").length > 0);
+    const client = await ClusterClient.connect({ clusterId, servers: server.url });
+    atEnd(() => client.close());
+    return { leader, other, client };
+  }
+
+  test("a step-down reaches the one that leads", async () => {
+    const { leader, client } = await twins();
+    const { leader: nodeId, incarnation } = await client.situation();
+    expect([nodeId, incarnation]).toEqual(["twin", leader.node.leader?.incarnation]);
+    await client.stepDown("twin", undefined, 2000, incarnation);
+    await leader.next("released");
+  });
+
+  test("a status is the leader's and names the other process; leave and handover are refused", async () => {
+    const { leader, client } = await twins();
+    const answer = await client.statusOf("twin");
+    expect(answer?.status).toMatchObject({
+      role: "PRIMARY",
+      incarnation: leader.node.leader?.incarnation,
+      duplicate: expect.stringMatching(/./),
+    });
+    await expect(leaveCluster(client, "twin", 2000)).rejects.toThrow(
+      /two processes answer for node id "twin"/,
+    );
+    await expect(handOver(client, "twin", 2000)).rejects.toMatchObject({ code: "HANDOVER_REFUSED" });
+    expect(leader.node.isLeader()).toBe(true);
+  });
+
+  test("are one again when the other has stopped", async () => {
+    const { other, client } = await twins();
+    await other.node.stop();
+    expect((await client.statusOf("twin"))?.status).not.toHaveProperty("duplicate");
+  });
+
+  test("a node that is started again is no duplicate of its earlier incarnation", async () => {
+    const a = await startLeader(server, { clusterId: freshId(), nodeId: "a" });
+    await a.node.stop();
+    await a.node.start();
+    await a.node.campaign({ timeoutMs: 5000 });
+    expect(a.warnings("DUPLICATE_NODE_ID")).toEqual([]);
+  });
 });
 
 test("ping answers ok with the time in milliseconds", async () => {

@@ -108,11 +108,11 @@ export function stepdown(command: Command): Command {
     .action(async (node: string | undefined, flags: StepdownFlags) => {
       const timeoutMs = flags.timeout ?? CHANGE_TIMEOUT_MS;
       const done = await withCluster({ ...flags, timeout: DEFAULT_TIMEOUT_MS }, async (client) => {
-        const { leader, epoch } = await client.situation();
+        const { leader, epoch, incarnation } = await client.situation();
         const target = node ?? leader;
         if (target === null) throw noLeader(client.clusterId);
         const started = performance.now();
-        await client.stepDown(target, flags.to, timeoutMs);
+        await client.stepDown(target, flags.to, timeoutMs, target === leader ? incarnation : undefined);
         return { ok: true, nodeId: target, epoch, to: flags.to ?? null, tookMs: since(started) };
       });
       if (flags.json === true) return printJson(done);

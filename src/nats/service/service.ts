@@ -14,6 +14,7 @@ import { ConnectionMonitor, guarded } from "../connection/connection-monitor.ts"
 import { forServices } from "../connection/internals.ts";
 import { competeSubject, pingSubject, serviceName, statusSubject, stepdownSubject } from "../names.ts";
 import { EndpointTally } from "./service-stats.ts";
+import { INCARNATION_HEADER, idIn, TARGET_HEADER, TwinWatch } from "./twins.ts";
 
 const STOP_TIMEOUT_MS = 500;
 
@@ -34,6 +35,8 @@ export interface ServiceCallbacks {
   stepDown(to: string | undefined): Promise<void>;
   /** Makes the node compete, or only follow. Without this callback there is no such endpoint. */
   compete?(competes: boolean): Promise<void>;
+  /** Another process has this node id. `null`: one without incarnations. May be called repeatedly. */
+  twin?(incarnation: string | null): void;
 }
 
 export interface ServiceOptions {
@@ -66,12 +69,17 @@ export async function startService(
   const name = serviceName(clusterId);
   const monitor = ConnectionMonitor.acquire(connection);
   // The library does not report a denied subscription without a queue group.
+  const twins = watchTwins(connection, options, callbacks);
   const unlisten = monitor.listen((change) => {
+    if (change.type === "up") twins?.ask();
     if (change.type !== "denied" || !isOurs(change.subject, name)) return;
+    // Without this permission, a node does not look for others with its id. The service is complete.
+    if (/Violation for Publish/i.test(change.error.message)) return;
     options.onWarning?.(`the micro service is incomplete: ${change.error.message}`, change.error);
   });
   const unwatch = (): void => {
     unlisten();
+    twins?.close();
     monitor.release();
   };
   const services = new Svcm(forServices(connection));
@@ -92,6 +100,7 @@ export async function startService(
     addEndpoints(service, clusterId, nodeId, callbacks, tallies);
     // The service must answer requests over other connections as soon as the node reports `started`.
     await flushed(connection);
+    twins?.ask();
     void service.stopped.then((error) => {
       unwatch();
       if (!stopping) guarded(() => onEnded?.(error));
@@ -120,6 +129,17 @@ export async function startService(
   }
 }
 
+function watchTwins(
+  connection: NatsConnection,
+  { clusterId, nodeId }: ServiceOptions,
+  callbacks: ServiceCallbacks,
+): TwinWatch | null {
+  const { incarnation } = callbacks.status();
+  if (incarnation === undefined || callbacks.twin === undefined) return null;
+  const onTwin = callbacks.twin.bind(callbacks);
+  return new TwinWatch(connection, statusSubject(clusterId, nodeId), incarnation, onTwin);
+}
+
 /** Whether a subject belongs to this service: other services may share the connection. */
 function isOurs(subject: string, name: string): boolean {
   const [first, , third] = subject.split(".");
@@ -133,34 +153,46 @@ function addEndpoints(
   callbacks: ServiceCallbacks,
   tallies: Map<string, EndpointTally>,
 ): void {
-  const endpoint = (
-    name: string,
-    subject: string,
-    answer: (message: ServiceMsg) => Promise<object>,
-  ): void => {
+  const endpoint = (name: string, subject: string, answer: Answer): void => {
     const tally = new EndpointTally();
     tallies.set(subject, tally);
     service.addEndpoint(name, { subject, queue: "", handler: handlerOf(answer, tally) });
   };
-  endpoint("status", statusSubject(clusterId, nodeId), async () => callbacks.status());
+  endpoint("status", statusSubject(clusterId, nodeId), async (message) => {
+    const status = callbacks.status();
+    const asker = idIn(message.headers, INCARNATION_HEADER);
+    if (asker !== null && asker !== status.incarnation) callbacks.twin?.(asker);
+    return status;
+  });
   endpoint(
     "ping",
     pingSubject(clusterId, nodeId),
     async () => ({ ok: true, timestamp: Date.now() }) satisfies PingBody,
   );
-  endpoint("stepdown", stepdownSubject(clusterId, nodeId), (message) => stepdown(message, callbacks));
+  const control = (name: string, subject: string, answer: Answer): void =>
+    endpoint(name, subject, async (message) => (isMeant(message, callbacks) ? answer(message) : null));
+  control("stepdown", stepdownSubject(clusterId, nodeId), (message) => stepdown(message, callbacks));
   const change = callbacks.compete?.bind(callbacks);
   if (change !== undefined) {
-    endpoint("compete", competeSubject(clusterId, nodeId), (message) => compete(message, change));
+    control("compete", competeSubject(clusterId, nodeId), (message) => compete(message, change));
   }
 }
 
+/** `null`: the request is for another process, which answers it. */
+type Answer = (message: ServiceMsg) => Promise<object | null>;
+
+function isMeant(message: ServiceMsg, callbacks: ServiceCallbacks): boolean {
+  const target = idIn(message.headers, TARGET_HEADER);
+  return target === null || target === callbacks.status().incarnation;
+}
+
 /** A rejection becomes an error response; the library would leave it unhandled. */
-function handlerOf(answer: (message: ServiceMsg) => Promise<object>, tally: EndpointTally): ServiceHandler {
+function handlerOf(answer: Answer, tally: EndpointTally): ServiceHandler {
   return (_error, message) => {
     const began = performance.now();
     void answer(message).then(
       (body) => {
+        if (body === null) return;
         tally.count(began);
         respond(() => message.respond(JSON.stringify(body)));
       },

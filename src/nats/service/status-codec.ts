@@ -50,6 +50,7 @@ function ownFields(json: JsonObject): OwnFields {
   const leaseTtlMs = duration(json["leaseTtlMs"]);
   const version = text(json["version"]);
   const blocked = text(json["blocked"]);
+  const duplicate = text(json["duplicate"]);
   const vipHeld = flag(json["vipHeld"]);
   return {
     ...(clusterId === undefined ? {} : { clusterId }),
@@ -61,6 +62,7 @@ function ownFields(json: JsonObject): OwnFields {
     ...(leaseTtlMs === undefined ? {} : { leaseTtlMs }),
     ...(version === undefined ? {} : { version }),
     ...(blocked === undefined ? {} : { blocked }),
+    ...(duplicate === undefined ? {} : { duplicate }),
     ...(vipHeld === undefined ? {} : { vipHeld }),
   };
 }

@@ -1,0 +1,103 @@
+/**
+ * Other processes with the node id of this one. A request by node id reaches them all, and the requester sees one answer. So a
+ * node requests its own status when its service starts and after every reconnect, and names its incarnation in the request: it
+ * learns of the others by their answers, and they learn of it by the request.
+ */
+import { headers, type NatsConnection } from "@nats-io/transport-node";
+import type { PeerStatus } from "../../runtime/backend.ts";
+import { inboxOf } from "../connection/inbox.ts";
+import { decodeStatus } from "./status-codec.ts";
+
+/** In a status request: the incarnation of the node that looks for others with its id. */
+export const INCARNATION_HEADER = "Nats-Leader-Incarnation";
+/** In a control request: the incarnation that is meant. All others ignore the request. */
+export const TARGET_HEADER = "Nats-Leader-Target";
+
+/** After this time without another answer, all processes count as having answered. */
+const STALL_MS = 150;
+
+/** `null`: a process without incarnations, such as a go-cluster node. */
+export type OnTwin = (incarnation: string | null) => void;
+
+export class TwinWatch {
+  readonly #connection: NatsConnection;
+  readonly #subject: string;
+  readonly #own: string;
+  readonly #inbox: string;
+  readonly #close: () => void;
+
+  constructor(connection: NatsConnection, subject: string, own: string, onTwin: OnTwin) {
+    this.#connection = connection;
+    this.#subject = subject;
+    this.#own = own;
+    this.#inbox = inboxOf(connection);
+    const subscription = connection.subscribe(this.#inbox, {
+      callback: (error, message) => {
+        const status = error === null ? decodeStatus(message.data) : null;
+        if (status !== null && status.incarnation !== own) onTwin(status.incarnation ?? null);
+      },
+    });
+    this.#close = () => subscription.unsubscribe();
+  }
+
+  ask(): void {
+    if (this.#connection.isClosed()) return;
+    const hdrs = headers();
+    hdrs.set(INCARNATION_HEADER, this.#own);
+    this.#connection.publish(this.#subject, undefined, { reply: this.#inbox, headers: hdrs });
+  }
+
+  close(): void {
+    if (!this.#connection.isClosed()) this.#close();
+  }
+}
+
+/** An id in a header; `null` if there is none. */
+export function idIn(hdrs: { get(name: string): string } | undefined, name: string): string | null {
+  const id = hdrs?.get(name) ?? "";
+  return /^[A-Za-z0-9_-]{1,64}$/.test(id) ? id : null;
+}
+
+/** The bodies of all answers to a request. */
+export async function answersOf(
+  connection: NatsConnection,
+  subject: string,
+  timeoutMs: number,
+  stallMs: number = STALL_MS,
+): Promise<Uint8Array[]> {
+  const found: Uint8Array[] = [];
+  try {
+    const answers = await connection.requestMany(subject, "", {
+      strategy: "stall",
+      stall: stallMs,
+      maxWait: timeoutMs,
+    });
+    for await (const answer of answers) found.push(answer.data);
+  } catch (thrown) {
+    const { name, message } = thrown as Error;
+    if (!/NoResponders|no responders|503/i.test(`${name} ${message}`)) throw thrown;
+  }
+  return found;
+}
+
+/** The statuses of all processes with one node id. */
+export async function statusesOf(
+  connection: NatsConnection,
+  subject: string,
+  timeoutMs: number,
+): Promise<PeerStatus[]> {
+  const bodies = await answersOf(connection, subject, timeoutMs);
+  return bodies.map(decodeStatus).filter((status) => status !== null);
+}
+
+/** The status that is meant: of this incarnation, else of a leader. `duplicate` is true to the statuses. */
+export function choose(statuses: readonly PeerStatus[], incarnation: string | undefined): PeerStatus | null {
+  const chosen =
+    statuses.find((status) => incarnation !== undefined && status.incarnation === incarnation) ??
+    statuses.find((status) => status.role === "PRIMARY") ??
+    statuses[0];
+  if (chosen === undefined) return null;
+  const { duplicate: _, ...rest } = chosen;
+  const other = statuses.find((status) => status.incarnation !== chosen.incarnation);
+  return other === undefined ? rest : { ...rest, duplicate: other.incarnation ?? "" };
+}
