@@ -61,7 +61,9 @@ test("every error code is thrown somewhere, and none is missing", () => {
 
 test("every event that is logged is in the table, and every one in the table is logged", () => {
   const logged = new Set(
-    [...sources("node", "manager", "vip").matchAll(/\bevent: "([\w-]+)"/g)].map(([, name = ""]) => name),
+    [...sources("node", "log", "manager", "vip").matchAll(/\bevent: "([\w-]+)"/g)].map(
+      ([, name = ""]) => name,
+    ),
   );
   expect([...logged].sort()).toEqual(
     unionMembers(...UNIONS.log)

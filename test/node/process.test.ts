@@ -179,3 +179,23 @@ test("a leader whose event loop is blocked past its span does not lead at its ne
   expect(await blocked.next("lose-ended")).toMatchObject({ epoch: 1, reason: "expired" });
   expect((await blocked.status()).held).toBe(false);
 });
+
+test.skipIf(process.platform !== "linux")(
+  "a leader whose log is not read keeps renewing, and stops when it is asked to",
+  async () => {
+    const clusterId = freshId();
+    const leader = await startChildNode(
+      server,
+      { ...QUICK, clusterId, nodeId: "a", crashDetection: "lease" },
+      { floodsLogWithoutReader: true },
+    );
+    await leader.next("become");
+    const renewals = await (await operatorOf(server, clusterId)).hear();
+    await renewals.until((items) => items.length >= 6);
+    expect(await leader.leads()).toMatchObject({ epoch: 1 });
+    expect(leader.hooks()).toEqual(["become"]);
+    leader.child.kill("SIGTERM");
+    await leader.next("stopped");
+    expect(await leader.child.exit).toEqual({ code: 0, signal: null });
+  },
+);

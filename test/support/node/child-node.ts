@@ -74,7 +74,10 @@ export async function startChildNode(
   behaviour: Omit<ChildNodeOptions, "node"> = {},
 ): Promise<ChildNode> {
   const all: ChildNodeOptions = { node: { ...CALM, servers: place.url, ...options }, ...behaviour };
-  const child = spawnChild<ChildLine>("test/support/node/children/node.ts", { args: [JSON.stringify(all)] });
+  const child = spawnChild<ChildLine>("test/support/node/children/node.ts", {
+    args: [JSON.stringify(all)],
+    readsStderr: behaviour.floodsLogWithoutReader !== true,
+  });
   atEnd(() => child[Symbol.asyncDispose]());
   const node = new ChildNode(child);
   await node.next("started", START_MS);

@@ -15,6 +15,8 @@ export interface ChildOptions {
   readonly within?: readonly string[];
   /** Flags of Node itself, in front of the file. */
   readonly nodeArgs?: readonly string[];
+  /** @default true */
+  readonly readsStderr?: boolean;
 }
 
 export interface ChildExit {
@@ -59,7 +61,8 @@ export function spawnChild<L extends object = Record<string, unknown>>(
   });
   const { pid } = child;
   if (pid === undefined) throw new Error(`cannot start ${process.execPath}`);
-  const handle = new RunningChild<L>(child, pid, [file, ...(options.args ?? [])].join(" "));
+  const reads = options.readsStderr !== false;
+  const handle = new RunningChild<L>(child, pid, [file, ...(options.args ?? [])].join(" "), reads);
   openThings.add(handle);
   running.add(handle);
   void handle.exit.then(() => {
@@ -80,22 +83,25 @@ class RunningChild<L extends object> implements Child<L> {
   #ended: ChildExit | undefined;
   readonly #waiting = new Set<() => void>();
 
-  constructor(child: ChildProcess, pid: number, title: string) {
+  constructor(child: ChildProcess, pid: number, title: string, readsStderr: boolean) {
     this.#child = child;
     this.pid = pid;
     this.title = `process ${pid} (${title})`;
     const { stdin, stdout, stderr } = child;
     if (stdin === null || stdout === null || stderr === null) throw new Error("the child has no pipes");
     stdin.on("error", () => {}); // the child has ended; `exit` reports it
-    stderr.setEncoding("utf8").on("data", (text: string) => {
-      this.stderr = (this.stderr + text).slice(-maxStderrChars);
-    });
+    if (readsStderr) {
+      stderr.setEncoding("utf8").on("data", (text: string) => {
+        this.stderr = (this.stderr + text).slice(-maxStderrChars);
+      });
+    }
     createInterface({ input: stdout }).on("line", (line) => {
       this.lines.push(parseLine(line) as L);
       this.#wake();
     });
     const exit = deferred<ChildExit>();
     this.exit = exit.promise;
+    child.once("exit", () => stderr.resume());
     // "close", not "exit": its last lines have been read then.
     child.once("close", (code, signal) => {
       this.#ended = { code, signal };

@@ -4,12 +4,15 @@
  */
 import { setTimeout as pause } from "node:timers/promises";
 import { Node, type NodeOptions } from "../../../../src/index.ts";
+import { createLogger } from "../../../../src/log/logger.ts";
 import { listen, say } from "../../processes/child-io.ts";
 
 export interface ChildNodeOptions {
   readonly node: NodeOptions;
   /** How long onLoseLeadership takes. */
   readonly loseTakesMs?: number;
+  /** It logs 1 MB a second to its stderr, which the parent does not read. */
+  readonly floodsLogWithoutReader?: boolean;
 }
 
 export interface HookLine<T extends string> {
@@ -47,7 +50,11 @@ export type ChildCommand =
   | { readonly do: "spin"; readonly gapMs: number; readonly limitMs: number }
   | { readonly do: "block"; readonly ms: number };
 
-const { node: options, loseTakesMs = 0 } = JSON.parse(process.argv[2] ?? "") as ChildNodeOptions;
+const {
+  node: options,
+  loseTakesMs = 0,
+  floodsLogWithoutReader = false,
+} = JSON.parse(process.argv[2] ?? "") as ChildNodeOptions;
 const atNs = (): string => String(process.hrtime.bigint());
 
 const node = new Node(
@@ -98,6 +105,11 @@ process.on("SIGTERM", () => {
     process.exit(0);
   });
 });
+
+if (floodsLogWithoutReader) {
+  const logger = createLogger({ level: "info" });
+  setInterval(() => logger.info({ text: "x".repeat(10_000) }, "flood"), 10);
+}
 
 await node.start();
 say({ type: "started" });
