@@ -1,12 +1,42 @@
 import { defineConfig, type ViteUserConfig } from "vitest/config";
+import { BaseSequencer, type TestSpecification } from "vitest/node";
 
 /** Folders whose tests start servers and processes. */
 const natsTests =
   "test/{nats,node,calibration,presence,testing,deploy,fencing,bench,cli,vip,discovery,permissions,interop,examples}/**/*.test.ts";
 const packageTests = "test/package/**/*.test.ts";
 
+/** The files that take longest, longest first. Started last, they would run alone at the end. */
+const longest = [
+  "deploy/migrate",
+  "examples/demo",
+  "bench/failover",
+  "examples/cli",
+  "cli/commands",
+  "vip/address-on-interface",
+  "fencing/example",
+  "interop/mixed",
+  "node/process",
+  "cli/run",
+  "fencing/chaos",
+  "simulator/election.sim",
+  "simulator/pinned",
+];
+
+class LongestFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const rank = ({ moduleId }: TestSpecification): number => {
+      const index = longest.findIndex((name) => moduleId.includes(`/test/${name}.test.`));
+      return index < 0 ? longest.length : index;
+    };
+    const order = ({ project }: TestSpecification): number => project.config.sequence.groupOrder;
+    return (await super.sort(files)).sort((a, b) => order(a) - order(b) || rank(a) - rank(b));
+  }
+}
+
 const config: ViteUserConfig = defineConfig({
   test: {
+    sequence: { sequencer: LongestFirst },
     projects: [
       {
         test: {

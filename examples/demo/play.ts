@@ -10,7 +10,7 @@ import { milliseconds, type View } from "./view.ts";
 export const NODES: readonly string[] = ["a", "b", "c"];
 
 /** Longer than a lease (10 s), so that even the worst case is measured. */
-const PATIENCE_MS = 15_000;
+const PATIENCE_MS = 60_000;
 
 /** A scene did not end as the library guarantees. */
 export class UnexpectedOutcome extends Error {}

@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url";
 import type { Report } from "./report.ts";
 
 export interface Writer {
-  /** The next matching report after those already returned or skipped. Rejects after `timeoutMs` (10000), or if the writer ends. */
+  /** The next matching report after those already returned or skipped. Rejects after `timeoutMs` (60000), or if the writer ends. */
   until<R extends Report>(matches: (report: Report) => report is R, timeoutMs?: number): Promise<R>;
   until(
     matches: (report: Report) => boolean,
@@ -41,7 +41,7 @@ export function startWriter(args: readonly string[], onReport: (report: Report) 
     });
   });
   return {
-    until(matches: (report: Report) => boolean, timeoutMs = 10_000) {
+    until(matches: (report: Report) => boolean, timeoutMs = 60_000) {
       return new Promise<never>((resolve, reject) => {
         const settle = (run: () => void): void => {
           clearTimeout(timer);

@@ -193,6 +193,8 @@ describe("on a cluster of three", () => {
       expect(routes.map((one) => one?.where)).toEqual(others.map(({ name }) => name));
       for (const one of routes) expect(one?.what).toContain(`none to ${lost.name}`);
     }
-    expect(found(account)).toEqual(["critical bucket-peer-offline"]);
+    // A leader on the frozen server may not have renewed in time: that is right, and not the point here.
+    const faults = found(account).filter((finding) => finding !== "warning leader-silent");
+    expect(faults).toEqual(["critical bucket-peer-offline"]);
   }, 60_000);
 });
