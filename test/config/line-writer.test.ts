@@ -1,4 +1,4 @@
-/** The built-in log never waits: not for a reader, and not for a disk. */
+/** The built-in logger waits neither for its reader nor for a disk. */
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
@@ -11,7 +11,7 @@ import { describe, expect, onTestFinished, test } from "vitest";
 const MODULE = fileURLToPath(new URL("../../src/log/logger.ts", import.meta.url));
 const TIMEOUT_MS = 30_000;
 
-/** A process whose stderr is `stderr`; it reports on stdout. */
+/** A process with this stderr; it reports on stdout. */
 function start(script: string, stderr: number | "pipe"): ChildProcess {
   const code = `const { createLogger } = await import(${JSON.stringify(MODULE)});
     const l = createLogger({ level: "info" });
@@ -41,7 +41,7 @@ function linesOf(text: string): Record<string, unknown>[] {
     .map((line) => JSON.parse(line) as Record<string, unknown>);
 }
 
-/** 4 MB of lines, then the longest time for which the event loop stood still. */
+/** Logs 4 MB of lines, then reports the longest time for which the event loop was blocked. */
 const FLOOD = `
   let worst = 0, last = performance.now();
   const turn = setInterval(() => { worst = Math.max(worst, performance.now() - last); last = performance.now(); }, 5);
@@ -57,7 +57,7 @@ const worstMs = (text: string): number => Number(/worst (\d+)/.exec(text)?.[1]);
 
 describe.skipIf(process.platform !== "linux")("a reader that does not read", () => {
   test(
-    "of a socket does not stop the process, which exits",
+    "does not keep a process from exiting (socket)",
     async () => {
       // Node's own pipes are sockets.
       const child = start(FLOOD, "pipe");
@@ -68,13 +68,13 @@ describe.skipIf(process.platform !== "linux")("a reader that does not read", () 
   );
 
   test(
-    "of a pipe does not stop the process; when it reads, it gets whole lines and the number of those that were dropped",
+    "does not block the process (pipe); when it reads again, it gets whole lines and the number of dropped ones",
     async () => {
       const folder = mkdtempSync(join(tmpdir(), "nl-log-"));
       onTestFinished(() => rmSync(folder, { recursive: true }));
       const path = join(folder, "pipe");
       execFileSync("mkfifo", [path]);
-      // Opened for both: the write end has a reader, which does not read.
+      // Opened for reading and writing, so that the pipe has a reader, which does not read.
       const fd = openSync(path, "r+");
       const child = start(
         `${FLOOD} process.once("SIGUSR2", () => { l.info({}, "after"); setTimeout(() => process.exit(), 100); });
@@ -110,7 +110,7 @@ describe.skipIf(process.platform !== "linux")("a reader that does not read", () 
   );
 
   test(
-    "and that has exited does not end the process",
+    "does not end the process when it exits",
     async () => {
       const child = start(
         'await new Promise((resolve) => setTimeout(resolve, 200)); l.info({}, "one"); l.error({}, "two"); say("alive");',
@@ -135,7 +135,7 @@ test.skipIf(process.platform !== "linux")(
 );
 
 test(
-  "a file gets every line in order, also those directly before an exit",
+  "a file gets every line in order, including those directly before an exit",
   async () => {
     const folder = mkdtempSync(join(tmpdir(), "nl-log-"));
     onTestFinished(() => rmSync(folder, { recursive: true }));

@@ -11,7 +11,7 @@ import { useNatsServer } from "../support/use-server.ts";
 
 const server = useNatsServer();
 
-/** Stops the event loop. */
+/** Blocks the event loop. */
 function block(ms: number): void {
   for (const until = performance.now() + ms; performance.now() < until; );
 }
@@ -22,7 +22,7 @@ async function purge(clusterId: string): Promise<void> {
 }
 
 describe("campaign() in a term that already runs", () => {
-  test("resolves after the event loop stood still", async () => {
+  test("resolves after the event loop was blocked", async () => {
     const a = await startLeader(server, { clusterId: freshId(), nodeId: "a" });
     block(400);
     expect(await within(a.node.campaign())).toBe(a.node.term);
@@ -68,7 +68,7 @@ test("a hook that fails after its term has ended does not end the next term", as
 });
 
 describe("an error that work throws after its signal has aborted", () => {
-  test("rejects runWhileLeader(), is logged, and is an event: once each", async () => {
+  test("rejects runWhileLeader(), and is logged and emitted exactly once", async () => {
     const a = await startLeader(server, { clusterId: freshId(), nodeId: "a" });
     const running = deferred<Term>();
     const work = a.node.runWhileLeader(async (term, { signal }) => {
@@ -101,7 +101,7 @@ describe("an error that work throws after its signal has aborted", () => {
   });
 });
 
-describe("a leader whose work cannot run says so", () => {
+describe("a leader whose work cannot run reports it", () => {
   test("when a hook does not return: warning, log line and status", async () => {
     const clusterId = freshId();
     const hung = deferred();
@@ -147,7 +147,7 @@ describe("a leader whose work cannot run says so", () => {
   });
 });
 
-describe("calls from inside of hooks and work", () => {
+describe("calls inside hooks and work", () => {
   test("runWhileLeader() awaited in onBecomeLeader runs in that term and ends with it", async () => {
     const ran: number[] = [];
     const a = makeNode(
@@ -213,9 +213,9 @@ describe("calls from inside of hooks and work", () => {
   });
 });
 
-describe("a stop whose application does not end", () => {
+describe("a stop or step-down whose application does not end", () => {
   test.each(["onBecomeLeader", "onLoseLeadership", "onLeaderChange"] as const)(
-    "is told apart by its result: %s never returns",
+    "resolves, and its result names the code that has not returned: %s",
     async (hook) => {
       const never = deferred();
       const a = makeNode(
@@ -232,7 +232,7 @@ describe("a stop whose application does not end", () => {
     },
   );
 
-  test("tells the caller of stepDown() that the drain timed out", async () => {
+  test("does not hold up stepDown(), whose result has the drain as timed out", async () => {
     const gate = deferred();
     const a = await startLeader(server, { clusterId: freshId(), nodeId: "a", drainTimeoutMs: 100 });
     const running = deferred();
@@ -249,7 +249,7 @@ describe("a stop whose application does not end", () => {
   });
 });
 
-test("term.signal is true to the clock when it is read: no round begins after the deadline", async () => {
+test("term.signal.aborted compares clocks: no round of work begins after the deadline", async () => {
   const a = await startLeader(server, { ...QUICK, clusterId: freshId(), nodeId: "a" });
   const rounds: { readonly held: boolean }[] = [];
   let unblocked = false;
@@ -270,14 +270,14 @@ test("term.signal is true to the clock when it is read: no round begins after th
   await work.catch(() => {});
 });
 
-test("hooks that are misspelt or no function are refused, all at once", () => {
+test("hooks that are misspelt or no function are refused, all in one error", () => {
   const hooks = { onBecomeLeadr: () => {}, onLeaderChange: 1, helper: () => {} };
   expect(() => new Node({ clusterId: "c", nodeId: "a", servers: server.url }, hooks as never)).toThrow(
     "onBecomeLeadr is not a hook; did you mean onBecomeLeader?; hook onLeaderChange must be a function, not number",
   );
 });
 
-test("onBecomeLeader that always throws pauses longer and longer, whatever the cooldown", async () => {
+test("while onBecomeLeader keeps throwing, the node pauses longer each time, whatever the cooldown", async () => {
   const a = await startNode(
     server,
     { clusterId: freshId(), nodeId: "a", cooldownMs: 0 },
