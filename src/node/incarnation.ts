@@ -1,4 +1,4 @@
-import { HOOK_NAMES, type HookName, type Notice } from "../application/types.ts";
+import { HOOK_NAMES, type HookName, type Notice, type StopReason } from "../application/types.ts";
 import type { ResolvedOptions } from "../config/resolve.ts";
 import { leaseSpanMs, renewIntervalMs } from "../election/lease.ts";
 import { asError, ClusterError } from "../errors.ts";
@@ -40,7 +40,7 @@ export class Incarnation {
   readonly application: ApplicationRunner;
   readonly #o: IncarnationOptions;
   readonly #startedAtMono: number;
-  readonly #stopped = deferred<void>();
+  readonly #stopped = deferred<StopReason>();
   /** Other processes with this node id that were reported: incarnations, `""` for one without. */
   readonly #twins = new Set<string>();
   #lastTwin: string | null = null;
@@ -96,7 +96,7 @@ export class Incarnation {
   }
 
   /** Resolves when the incarnation has ended and everything it opened is closed. */
-  get stopped(): Promise<void> {
+  get stopped(): Promise<StopReason> {
     return this.#stopped.promise;
   }
 
@@ -261,7 +261,7 @@ export class Incarnation {
         return emit(notice);
       case "stopped":
         emit(notice);
-        return this.#stopped.resolve();
+        return this.#stopped.resolve(notice.reason);
       default:
         notice satisfies never;
     }

@@ -51,6 +51,8 @@ export class Node implements AsyncDisposable {
   readonly #streams = new Set<EventStream>();
   #incarnation: Incarnation | null = null;
   #starting: { readonly done: Promise<void>; readonly abort: AbortController } | null = null;
+  /** The last incarnation ended because its connection was closed for good. */
+  #lostConnection = false;
   /** `stop()` was called since the last start. */
   #stopRequested = false;
   #rememberedEpoch = 0;
@@ -186,7 +188,8 @@ export class Node implements AsyncDisposable {
       emit: (event) => this.#emit(event),
     });
     this.#incarnation = incarnation;
-    void incarnation.stopped.then(() => {
+    void incarnation.stopped.then((reason) => {
+      this.#lostConnection = reason === "connection-closed";
       this.#rememberedEpoch = incarnation.driver.state.lease.highestEpoch;
       if (this.#incarnation === incarnation) this.#incarnation = null;
       for (const stream of this.#streams) stream.close();
@@ -369,6 +372,12 @@ export class Node implements AsyncDisposable {
 
   #require(): Incarnation {
     if (this.#incarnation !== null) return this.#incarnation;
+    if (this.#lostConnection) {
+      throw new ClusterError(
+        "NO_CONNECTION",
+        `node "${this.nodeId}" has stopped: its NATS connection was closed for good; start it again with an open one`,
+      );
+    }
     throw new ClusterError("NOT_STARTED", `node "${this.nodeId}" is not running: call start() first`);
   }
 }

@@ -388,6 +388,7 @@ describe("a connection that is passed in", () => {
     expect((await a.next("lose-leadership")).reason).toBe("stopped");
     expect((await a.next("stopped")).reason).toBe("connection-closed");
     expect(a.warnings("CONNECTION_CLOSED")).toHaveLength(1);
+    await expect(a.node.campaign()).rejects.toMatchObject({ code: "NO_CONNECTION" });
     const again = makeNode({ connection }, { clusterId: freshId(), nodeId: "a" });
     await expect(again.start()).rejects.toMatchObject({ code: "NO_CONNECTION" });
   });
