@@ -194,6 +194,7 @@ export class History {
     await this.#time.advance(STOPPING_MS, check);
     for (const { driver, incarnation, session, application } of processes) {
       application?.assertSettled();
+      check();
       if (driver.state.role.name !== "stopped") throw new Violation(`${incarnation} did not stop`);
       if (session.listeners > 0) throw new Violation(`${incarnation} left a listener behind`);
     }

@@ -93,6 +93,8 @@ export class ScriptedElection {
     const leads = this.#role === "leader" || this.#role === "suspended";
     switch (event.type) {
       case "resign":
+        // The deadline may pass in the very moment of the request.
+        if (leads && this.#random.chance(0.1)) return this.#lose();
         if (leads) this.#drain(event.reason);
         return;
       case "compete":

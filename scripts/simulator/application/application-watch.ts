@@ -41,7 +41,10 @@ export class ApplicationWatch {
   readonly #config: ApplicationConfig;
   readonly #violated: (what: string) => void;
   readonly #terms = new Map<number, TermRecord>();
-  readonly #waits = new Map<number, { limitMono: number; readonly stop: boolean }>();
+  readonly #waits = new Map<
+    number,
+    { limitMono: number; readonly stop: boolean; readonly release: number | null }
+  >();
   readonly #workers = new Map<
     number,
     {
@@ -113,6 +116,7 @@ export class ApplicationWatch {
     this.#checkSignals(event);
     this.#checkLimits(after, now);
     this.#checkScopes(after);
+    this.#checkReleases();
     this.#checkStarvation(after, now);
     this.#checkSize(after);
     if (before.stage === "stopped" && after.stage !== "stopped")
@@ -145,14 +149,18 @@ export class ApplicationWatch {
   #take(event: ApplicationEvent, now: Instant): void {
     switch (event.type) {
       case "wait":
-        this.#waits.set(event.wait, { limitMono: now.mono + event.timeoutMs, stop: false });
+        this.#waits.set(event.wait, { limitMono: now.mono + event.timeoutMs, stop: false, release: null });
         return;
       case "step-down":
       case "compete":
-        this.#waits.set(event.wait, { limitMono: now.mono + event.timeoutMs, stop: false });
+        this.#waits.set(event.wait, {
+          limitMono: now.mono + event.timeoutMs,
+          stop: false,
+          release: this.#current,
+        });
         return;
       case "stop":
-        this.#waits.set(event.wait, { limitMono: Number.POSITIVE_INFINITY, stop: true });
+        this.#waits.set(event.wait, { limitMono: Number.POSITIVE_INFINITY, stop: true, release: null });
         this.#stopBeganMono ??= now.mono;
         this.#stopLimitMono = Math.min(
           this.#stopLimitMono,
@@ -316,6 +324,8 @@ export class ApplicationWatch {
         return this.#checkDrained(now);
       case "close":
         if (!this.#electionEnded) this.#violated("closes before the election has ended");
+        if (this.#codes.size > 0 && now.mono < this.#stopLimitMono)
+          this.#violated("closes while application code runs");
         this.#closedMono = now.mono;
         return;
       case "notify":
@@ -435,6 +445,15 @@ export class ApplicationWatch {
   }
 
   readonly #abortedBefore = new Set<number>();
+
+  /** A step-down whose term was lost instead has nothing to wait for. */
+  #checkReleases(): void {
+    for (const [wait, { release }] of this.#waits) {
+      const term = release === null ? undefined : this.#terms.get(release);
+      if (term?.running === false && term.drainBeganMono === null)
+        this.#violated(`wait ${wait} outlives its term`);
+    }
+  }
 
   /** A worker of one term ends with it. */
   #checkScopes({ stage }: ApplicationState): void {
