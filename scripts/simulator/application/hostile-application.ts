@@ -56,6 +56,8 @@ interface Code {
 
 const FOREVER = Number.POSITIVE_INFINITY;
 const SLOW_AFTER_MS = 4_000;
+/** How late a timer may be: timers fire on whole milliseconds. */
+const LATE_MS = 5;
 
 export class HostileApplication {
   readonly #o: HostileOptions;
@@ -178,7 +180,31 @@ export class HostileApplication {
     this.#state = state;
     this.#o.trace?.(event, effects, state);
     this.#watch.step(before, event, effects, state, now);
+    this.#expectLimits(event);
     for (const effect of effects) this.#carryOut(effect);
+  }
+
+  /** Everything with a limit has its own timer in the application side; these, set a little later, find out if one is missing. */
+  #expectLimits(event: ApplicationEvent): void {
+    const { drainTimeoutMs } = this.#state.config;
+    if (event.type === "election" && event.output.type === "drain") {
+      const { epoch } = event.output;
+      this.#expect(drainTimeoutMs, `the drain of term ${epoch}`, () => {
+        const drain = this.#state.terms.find((term) => term.epoch === epoch)?.drain;
+        return drain?.outcome !== null;
+      });
+    } else if (event.type === "stop") {
+      const limitMs = Math.min(drainTimeoutMs, event.timeoutMs);
+      this.#expect(limitMs, "the stop", () => this.#state.stage !== "finishing");
+    } else if ("timeoutMs" in event && event.timeoutMs !== FOREVER) {
+      this.#expect(event.timeoutMs, `wait ${event.wait}`, () => !this.#answers.has(event.wait));
+    }
+  }
+
+  #expect(limitMs: number, what: string, ended: () => boolean): void {
+    this.#later(limitMs + LATE_MS, () => {
+      if (!ended()) this.#o.violated(`${what} outlasts its limit`);
+    });
   }
 
   #carryOut(effect: ApplicationEffect): void {
