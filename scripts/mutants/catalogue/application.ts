@@ -182,6 +182,8 @@ export const applicationMutants: readonly Mutant[] = [
     file: "src/application/waits.js",
     from: "if (term === null || (term.ended !== null && term.drain === null))",
     to: "if (false)",
+    equivalent:
+      "a simulated process ends a term whose deadline has passed before it handles a call; test/application/hostile.test.ts finds it",
   },
   {
     name: "campaign() is answered by a suspended term",
