@@ -24,6 +24,8 @@ export interface ClusterStatus {
   /** False after `leave`, and for an observer. */
   readonly competes: boolean | null;
   readonly presence: string | null;
+  /** Which hook or leader work of the daemon keeps others from running, and for how long; `null` if none does. */
+  readonly blocked: string | null;
   /** The record in the bucket; `null`: none, or it could not be read. */
   readonly lease: LeaseStatus | null;
   /** Why the cluster could not be read. */
@@ -97,6 +99,7 @@ function ofDaemon(status: PeerStatus): Base {
     state: status.state ?? null,
     competes: status.competes ?? null,
     presence: status.presence ?? null,
+    blocked: status.blocked ?? null,
     error: null,
   };
 }
@@ -112,6 +115,7 @@ function noDaemon(nodeId: string | null, daemon: ClusterStatus["daemon"]): Base 
     state: null,
     competes: null,
     presence: null,
+    blocked: null,
     error: null,
   };
 }

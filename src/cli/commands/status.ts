@@ -55,6 +55,7 @@ export function statusLines(status: ClusterStatus, colours: Colours): string[] {
     if (status.uptimeMs > 0) lines.push(`Uptime:    ${showSeconds(status.uptimeMs)}`);
     lines.push(`VIP Held:  ${status.vipHeld}`);
     lines.push(`Daemon:    ${daemonText(status)}`);
+    if (status.blocked !== null) lines.push(`Blocked:   ${colours.bad(status.blocked)}`);
   }
   if (lease !== null) lines.push(`Lease:     ${leaseText(lease, leader)}`);
   return lines;
