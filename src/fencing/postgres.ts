@@ -31,6 +31,9 @@ export interface SqlClient {
   query(text: string, values: (string | number)[]): Promise<{ readonly rows: readonly Row[] }>;
 }
 
+/** Largest `idle_in_transaction_session_timeout` of PostgreSQL. */
+const MAX_IDLE_TIMEOUT_MS = 2 ** 31 - 1;
+
 export interface PostgresFenceOptions {
   /** Name of the guarded resource: each resource has one row. */
   readonly resource: string;
@@ -79,10 +82,10 @@ export class PostgresFence {
       );
     }
     if (resource === "") throw new ClusterError("INVALID_CONFIG", "resource must not be empty");
-    if (!Number.isInteger(idleTimeoutMs) || idleTimeoutMs < 0) {
+    if (!Number.isInteger(idleTimeoutMs) || idleTimeoutMs < 0 || idleTimeoutMs > MAX_IDLE_TIMEOUT_MS) {
       throw new ClusterError(
         "INVALID_CONFIG",
-        `idleTimeoutMs is ${idleTimeoutMs}: it must be an integer of at least 0`,
+        `idleTimeoutMs is ${idleTimeoutMs}: it must be an integer from 0 to ${MAX_IDLE_TIMEOUT_MS}`,
       );
     }
     this.resource = resource;

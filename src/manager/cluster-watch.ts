@@ -4,6 +4,7 @@
  */
 import type { LeaseEntry, LeaseRecord } from "../election/types.ts";
 import { LeaseWatch } from "../nats/lease/lease-watch.ts";
+import { MAX_TIMER_MS } from "../runtime/waiting.ts";
 import type { ClusterClient } from "./cluster-client.ts";
 
 /** A change of leadership. `at`: when it was received, in Unix milliseconds of this machine. */
@@ -126,8 +127,17 @@ export class ClusterWatch {
     const { nodeId, epoch, acquiredAt } = record;
     const leftMs = this.#ttlMs - ageMs;
     if (leftMs <= 0) return this.#report({ kind: "expired", leader: nodeId, epoch });
-    this.#timer = setTimeout(() => this.#report({ kind: "expired", leader: nodeId, epoch }), leftMs);
+    this.#expireIn(leftMs, { kind: "expired", leader: nodeId, epoch });
     this.#report({ kind: "leader", leader: nodeId, epoch, acquiredAt });
+  }
+
+  /** The TTL is what some client wrote: it may be longer than any timer. */
+  #expireIn(leftMs: number, expired: Body): void {
+    const delayMs = Math.min(leftMs, MAX_TIMER_MS);
+    this.#timer = setTimeout(() => {
+      if (leftMs > delayMs) this.#expireIn(leftMs - delayMs, expired);
+      else this.#report(expired);
+    }, delayMs);
   }
 
   #settle(record: LeaseRecord | null): void {

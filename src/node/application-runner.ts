@@ -20,7 +20,7 @@ import type {
 import { ClusterError, messageOf } from "../errors.ts";
 import type { Driver } from "../runtime/driver.ts";
 import type { Clock } from "../runtime/ports.ts";
-import { limitOf, MAX_TIMER_MS, type WaitOptions } from "../runtime/waiting.ts";
+import { limitOf, type WaitOptions } from "../runtime/waiting.ts";
 import { codeOf, runCode } from "./application-code.ts";
 import type { Hooks } from "./hooks.ts";
 import { clockTrueSignal, RunningTerm, type Term, type TermIdentity } from "./term.ts";
@@ -407,7 +407,7 @@ export class ApplicationRunner {
     this.#cancelTimer = null;
     const delayMs = applicationWakeMs(this.#state, this.#o.clock.now());
     if (delayMs === null) return;
-    this.#cancelTimer = this.#o.clock.setTimer(Math.min(delayMs, MAX_TIMER_MS), () => {
+    this.#cancelTimer = this.#o.clock.setTimer(delayMs, () => {
       this.#cancelTimer = null;
       this.dispatch({ type: "tick" });
     });

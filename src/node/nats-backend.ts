@@ -2,7 +2,7 @@
 import { setTimeout as pause } from "node:timers/promises";
 import type { ResolvedOptions } from "../config/resolve.ts";
 import { asError, ClusterError } from "../errors.ts";
-import { connectNats, type NatsLink } from "../nats/connection/connection.ts";
+import { connectNats, type NatsLink, reconnectLimit } from "../nats/connection/connection.ts";
 import { NatsLeaseStore } from "../nats/lease/lease-store.ts";
 import { serviceName, statusSubject, streamName } from "../nats/names.ts";
 import { type NatsSession, openSession } from "../nats/presence/session.ts";
@@ -28,6 +28,14 @@ async function attach(options: ResolvedOptions, request: AttachRequest): Promise
     onWarning: (message, error) => request.warn("SESSION", message, error),
     reconnectOnLameDuck: link.owned,
   });
+  const limit = link.owned ? null : reconnectLimit(link.connection);
+  if (limit !== null) {
+    request.warn(
+      "SESSION",
+      `the given connection can close for good, and the node then stops: ${limit}; ` +
+        "connect with maxReconnectAttempts: -1, or pass servers instead of a connection",
+    );
+  }
   const store = new NatsLeaseStore(session.monitor, {
     clusterId,
     leaseTtlMs: options.leaseTtlMs,

@@ -145,6 +145,7 @@ export class Node implements AsyncDisposable {
     if (signal?.aborted === true) onAbort();
     signal?.addEventListener("abort", onAbort, { once: true });
     this.#stopRequested = false;
+    this.#lostConnection = false;
     const done = this.#start(abort.signal);
     this.#starting = { done, abort };
     try {
@@ -237,8 +238,8 @@ export class Node implements AsyncDisposable {
    * @param options - `to`: node id of a successor, which campaigns before all others (a handover). `signal` and `timeoutMs` end
    * the wait, not the step-down.
    * @returns Whether the lease was deleted, and whether hooks and work ended in time.
-   * @throws ClusterError `NOT_STARTED`; `NOT_LEADER`; `HANDOVER_REFUSED` when the successor does not answer, does not compete or
-   * is not connected, and nothing was changed; `ABORTED` or `TIMEOUT`.
+   * @throws ClusterError `NOT_STARTED`, `NO_CONNECTION`; `NOT_LEADER`; `HANDOVER_REFUSED` when the successor does not answer, does
+   * not compete or is not connected, and nothing was changed; `ABORTED` or `TIMEOUT`.
    * @example
    * ```ts
    * const { drain } = await node.stepDown({ to: "b", timeoutMs: 15_000 });
@@ -259,7 +260,7 @@ export class Node implements AsyncDisposable {
    *
    * @param options - End the wait, not the withdrawal.
    * @returns How a term that was given up has ended; `null` if there was none.
-   * @throws ClusterError `NOT_STARTED`; `ABORTED` or `TIMEOUT`.
+   * @throws ClusterError `NOT_STARTED`, `NO_CONNECTION`; `ABORTED` or `TIMEOUT`.
    */
   async withdraw(options: WaitOptions = {}): Promise<StepDownResult | null> {
     limitOf(options);
@@ -270,7 +271,7 @@ export class Node implements AsyncDisposable {
   /**
    * Competes again at once, after `withdraw()` or in a cooldown.
    *
-   * @throws ClusterError `NOT_STARTED`; `INVALID_CONFIG` for an observer.
+   * @throws ClusterError `NOT_STARTED`, `NO_CONNECTION`; `INVALID_CONFIG` for an observer.
    */
   async rejoin(): Promise<void> {
     const incarnation = this.#require();
@@ -288,7 +289,7 @@ export class Node implements AsyncDisposable {
    *
    * @param options - End the wait.
    * @throws ClusterError `NOT_STARTED`; `INVALID_CONFIG` for an observer; `STOPPED` when the node stops first; `NO_CONNECTION` when
-   * it stops because its connection was closed; `ABORTED` or `TIMEOUT`.
+   * it stops, or has stopped, because its connection was closed; `ABORTED` or `TIMEOUT`.
    * @example
    * ```ts
    * const term = await node.campaign({ timeoutMs: 30_000 });
@@ -314,9 +315,10 @@ export class Node implements AsyncDisposable {
    * @param work - Must end when `run.signal` aborts: a drain waits for it, at most for `drainTimeoutMs`. `run.signal` aborts with
    * `term.signal` and with `options.signal`.
    * @param options - An abort of `signal` ends the registration.
-   * @throws ClusterError `NOT_STARTED`; `HOOK_FAILED` when `work` threw, also after its signal has aborted; `cause` is what it
-   * threw, and a term that still runs is given up (`hook-failed`). An error that only repeats the abort is not a failure.
-   * `STOPPED` when the node has stopped and a run has not ended.
+   * @throws ClusterError `NOT_STARTED`; `NO_CONNECTION` when the node has stopped because its connection was closed; `HOOK_FAILED`
+   * when `work` threw, also after its signal has aborted; `cause` is what it threw, and a term that still runs is given up
+   * (`hook-failed`). An error that only repeats the abort is not a failure. `STOPPED` when the node has stopped and a run has not
+   * ended.
    * @example
    * ```ts
    * await node.runWhileLeader(async (term, { signal }) => {
@@ -370,6 +372,7 @@ export class Node implements AsyncDisposable {
     for (const stream of this.#streams) stream.push({ at, ...event } as NodeEvent);
   }
 
+  /** Rejects with `NOT_STARTED`, or with `NO_CONNECTION` when the connection was closed under the node. */
   #require(): Incarnation {
     if (this.#incarnation !== null) return this.#incarnation;
     if (this.#lostConnection) {

@@ -46,8 +46,9 @@ export type WarningCode =
    */
   | "SERVICE"
   /**
-   * The connection works with limits: crashes are not detected early, or the server refuses the credentials at a reconnect.
-   * Cause: a missing permission, a passed-in connection with slow pings, or expired credentials. Remedy: as the message says.
+   * The connection works with limits: crashes are not detected early, it can close for good, or the server refuses the
+   * credentials at a reconnect. Cause: a missing permission, a passed-in connection with slow pings or a limit of reconnects, or
+   * expired credentials. Remedy: as the message says.
    */
   | "SESSION"
   /**

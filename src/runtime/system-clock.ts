@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import { uptime } from "node:os";
 import type { Instant } from "../election/time.ts";
 import type { Clock, Random } from "./ports.ts";
+import { MAX_TIMER_MS } from "./waiting.ts";
 
 /** If the wall clock has moved by this much against the monotonic clock, it was set or the machine was suspended. */
 const SUSPICIOUS_MS = 50;
@@ -51,7 +52,7 @@ export class SystemClock implements Clock {
 
   setTimer(delayMs: number, fire: () => void): () => void {
     // Rounded up: Node truncates to whole milliseconds, and a timer that fires early would be set again at once.
-    const timer = setTimeout(fire, Math.ceil(delayMs));
+    const timer = setTimeout(fire, Math.min(Math.ceil(delayMs), MAX_TIMER_MS));
     timer.unref();
     return () => clearTimeout(timer);
   }

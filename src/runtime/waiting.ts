@@ -1,5 +1,4 @@
 import { ClusterError } from "../errors.ts";
-import type { Clock } from "./ports.ts";
 
 /** Limits of a wait. Both may be given; the first to occur ends it. */
 export interface WaitOptions {
@@ -9,58 +8,8 @@ export interface WaitOptions {
   readonly timeoutMs?: number | undefined;
 }
 
-/**
- * Settles as `promise` does, or rejects with `ABORTED` or `TIMEOUT` at a limit. The operation behind the promise continues.
- *
- * @param what - Completes "waiting for ..." in the error.
- */
-export function within<T>(
-  promise: Promise<T>,
-  what: string,
-  options: WaitOptions,
-  clock?: Clock,
-): Promise<T> {
-  const { signal, timeoutMs } = options;
-  if (signal === undefined && timeoutMs === undefined) return promise;
-  return new Promise<T>((resolve, reject) => {
-    const end = (): void => {
-      cancel();
-      signal?.removeEventListener("abort", onAbort);
-    };
-    const onAbort = (): void => {
-      end();
-      reject(
-        new ClusterError("ABORTED", `aborted while waiting for ${what}`, {
-          cause: signal?.reason,
-          recoverable: true,
-        }),
-      );
-    };
-    const onTimeout = (): void => {
-      end();
-      reject(
-        new ClusterError("TIMEOUT", `timed out after ${timeoutMs} ms waiting for ${what}`, {
-          recoverable: true,
-        }),
-      );
-    };
-    const cancel = timeoutMs === undefined ? (): void => {} : startTimer(timeoutMs, onTimeout, clock);
-    // Also after an early end of the wait: an unhandled rejection would end the process.
-    promise.then(resolve, reject).finally(end);
-    if (signal?.aborted === true) onAbort();
-    else signal?.addEventListener("abort", onAbort, { once: true });
-  });
-}
-
-/** Longest delay of a platform timer. A longer one fires at once. */
+/** Longest delay of a platform timer, 24.8 days. With a longer one it fires after 1 ms. */
 export const MAX_TIMER_MS: number = 2 ** 31 - 1;
-
-function startTimer(ms: number, fire: () => void, clock: Clock | undefined): () => void {
-  if (ms > MAX_TIMER_MS) return () => {};
-  if (clock !== undefined) return clock.setTimer(ms, fire);
-  const timer = setTimeout(fire, ms);
-  return () => clearTimeout(timer);
-}
 
 /**
  * The limit of a wait in milliseconds; infinite without one.
@@ -74,6 +23,30 @@ export function limitOf({ timeoutMs }: WaitOptions): number {
     "INVALID_CONFIG",
     `timeoutMs ${String(timeoutMs)} must be a number of milliseconds from 0 to Infinity`,
   );
+}
+
+/**
+ * A signal that aborts with the first of `signals`, until `release()`. `AbortSignal.any` would leave a trace on each of them that
+ * Node never removes.
+ */
+export function linkSignals(signals: readonly (AbortSignal | undefined)[]): {
+  readonly signal: AbortSignal;
+  readonly release: () => void;
+} {
+  const controller = new AbortController();
+  const links = signals.flatMap((signal) => {
+    if (signal === undefined) return [];
+    const onAbort = (): void => controller.abort(signal.reason);
+    if (signal.aborted) onAbort();
+    else signal.addEventListener("abort", onAbort, { once: true });
+    return () => signal.removeEventListener("abort", onAbort);
+  });
+  return {
+    signal: controller.signal,
+    release: () => {
+      for (const unlink of links) unlink();
+    },
+  };
 }
 
 /** A promise with its `resolve` and `reject`. */
@@ -93,7 +66,10 @@ export function deferred<T>(): Deferred<T> {
   return { promise, resolve, reject };
 }
 
-/** Keeps the process alive for as long as a wait with a limit lasts; the timers of `SystemClock` do not. Returns the end. */
+/**
+ * Keeps the process alive for as long as a wait with a limit lasts; the timers of `SystemClock` do not. A wait that is longer than
+ * any timer counts as one without a limit. Returns the end.
+ */
 export function keepAlive(limitMs: number): () => void {
   if (limitMs > MAX_TIMER_MS) return () => {};
   const timer = setTimeout(() => {}, limitMs);

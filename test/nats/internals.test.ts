@@ -30,10 +30,11 @@ test("every field exists with its type", async () => {
     inboxPrefix: "_INBOX_x",
     pingIntervalMs: 1234,
     maxPingsOut: 3,
+    maxReconnectAttempts: -1,
   });
 
   let asked: Endpoint | undefined;
-  const service = await new Svcm(forServices(connection)).add({
+  const service = await new Svcm(forServices(connection, new Promise(() => {}))).add({
     name: "s",
     version: "1.0.0",
     queue: "",

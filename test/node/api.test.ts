@@ -379,6 +379,34 @@ describe("a connection that is passed in", () => {
     expect((record["session"] as Record<string, unknown>)["presence"]).toBeUndefined();
   });
 
+  test("that gives up reconnecting is used with a warning; when it has given up, campaign() rejects and the node stops", async () => {
+    const own = await startNatsServer();
+    atEnd(() => own.dispose());
+    const connection = await connect({
+      servers: own.url,
+      maxReconnectAttempts: 2,
+      reconnectTimeWait: 10,
+      pingInterval: 1000,
+      maxPingOut: 2,
+    });
+    atEnd(() => connection.close());
+    const options = { ...QUICK, clusterId: freshId() };
+    const a = await startLeader({ connection }, { ...options, nodeId: "a" });
+    expect(a.warnings("SESSION")).toEqual([expect.stringMatching(/maxReconnectAttempts: -1/)]);
+    const b = await startNode({ connection }, { ...options, nodeId: "b", crashDetection: "lease" });
+    expect(b.warnings("SESSION")).toEqual([expect.stringMatching(/after 2 attempts/)]);
+    const patient = await startNode(own, { ...options, nodeId: "p" });
+    expect(patient.warnings("SESSION")).toEqual([]);
+    const waiting = expect(b.node.campaign()).rejects.toMatchObject({ code: "NO_CONNECTION" });
+    await own.kill();
+    await waiting;
+    expect((await a.next("stopped")).reason).toBe("connection-closed");
+    expect((await b.next("stopped")).reason).toBe("connection-closed");
+    expect(a.node.role).toBe("stopped");
+    await expect(b.node.campaign()).rejects.toMatchObject({ code: "NO_CONNECTION" });
+    expect(patient.node.role).not.toBe("stopped");
+  });
+
   test("that is closed already is refused, and one that is closed under a leader stops it", async () => {
     const connection = await connect({ servers: server.url, pingInterval: 1000, maxPingOut: 2 });
     const a = await startLeader({ connection }, { ...QUICK, clusterId: freshId(), nodeId: "a" });

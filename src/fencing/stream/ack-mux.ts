@@ -3,11 +3,12 @@
  * connection listener per call; here all calls share them, which compensates for the cost of the fence. Failures are the same as
  * those of `request` in `nats/api`.
  */
-import type { Msg, MsgHdrs, Status, Subscription } from "@nats-io/transport-node";
+import type { Msg, MsgHdrs, Subscription } from "@nats-io/transport-node";
 import { asError } from "../../errors.ts";
 import { RequestFailure } from "../../nats/api/request.ts";
 import type { ConnectionMonitor } from "../../nats/connection/connection-monitor.ts";
 import { inboxOf } from "../../nats/connection/inbox.ts";
+import { MAX_TIMER_MS } from "../../runtime/waiting.ts";
 
 export interface AckOptions {
   readonly timeoutMs: number;
@@ -28,7 +29,6 @@ export class AckMux {
   readonly #prefix: string;
   readonly #subscription: Subscription;
   readonly #unlisten: () => void;
-  readonly #statuses: AsyncIterator<Status>;
   readonly #waiting = new Map<number, Waiting>();
   #lastId = 0;
   #sweepAt = Number.POSITIVE_INFINITY;
@@ -42,11 +42,10 @@ export class AckMux {
       callback: (error, message) => this.#onAnswer(error, message),
     });
     this.#unlisten = monitor.listen((change) => {
+      if (change.type === "denied") return this.#onDenied(change.subject, change.error);
       if (change.type !== "down" && change.type !== "closed") return;
       this.#failAll("disconnected", "the connection dropped before the answer", change.error);
     });
-    this.#statuses = connection.status()[Symbol.asyncIterator]();
-    void this.#watchDenials();
   }
 
   /**
@@ -85,7 +84,6 @@ export class AckMux {
     this.#unlisten();
     clearTimeout(this.#sweeper);
     this.#failAll("disconnected", "closed before the answer", null);
-    void this.#statuses.return?.();
     if (!this.#monitor.closed) this.#subscription.unsubscribe();
   }
 
@@ -118,7 +116,8 @@ export class AckMux {
     clearTimeout(this.#sweeper);
     this.#sweepAt = at;
     // The timer need not keep the process alive: the connection's socket does.
-    this.#sweeper = setTimeout(() => this.#sweep(), Math.max(1, Math.ceil(at - performance.now()))).unref();
+    const delayMs = Math.max(1, Math.ceil(at - performance.now()));
+    this.#sweeper = setTimeout(() => this.#sweep(), Math.min(delayMs, MAX_TIMER_MS)).unref();
   }
 
   /** One timer serves all requests. It is set for the earliest deadline; under load it fires about once per timeout. */
@@ -157,19 +156,12 @@ export class AckMux {
   }
 
   /** A publish without permission gets no answer. The server reports it as an error of the connection only. */
-  async #watchDenials(): Promise<void> {
-    for (;;) {
-      const next = await this.#statuses.next();
-      if (next.done === true) return;
-      if (next.value.type !== "error") continue;
-      const { error } = next.value;
-      const { operation, subject } = error as Error & { operation?: unknown; subject?: unknown };
-      if (operation !== "publish") continue;
-      for (const [id, waiting] of [...this.#waiting]) {
-        if (waiting.subject !== subject) continue;
-        this.#waiting.delete(id);
-        waiting.reject(new RequestFailure("denied", waiting.subject, error.message, error));
-      }
+  #onDenied(denied: string, error: Error): void {
+    if ((error as Error & { operation?: unknown }).operation !== "publish") return;
+    for (const [id, { subject, reject }] of [...this.#waiting]) {
+      if (subject !== denied) continue;
+      this.#waiting.delete(id);
+      reject(new RequestFailure("denied", subject, error.message, error));
     }
   }
 }

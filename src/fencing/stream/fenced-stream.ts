@@ -2,9 +2,11 @@
 import type { NatsConnection } from "@nats-io/transport-node";
 import { ClusterError } from "../../errors.ts";
 import type { Term } from "../../node/term.ts";
+import { limitOf, linkSignals } from "../../runtime/waiting.ts";
 import { type FenceTerm, tokenOf } from "../token.ts";
 import { FencedWriter } from "./fenced-writer.ts";
 import type { GuardedStream } from "./guarded-stream.ts";
+import type { Lane } from "./lanes.ts";
 import { checkSubject, defaultFence } from "./names.ts";
 import { type FencedLimits, openGuarded } from "./open-guarded.ts";
 import { readFence, takeFence } from "./take-fence.ts";
@@ -111,7 +113,7 @@ export class FencedStream implements AsyncDisposable {
 
   /**
    * Moves the fence to this term and returns its writer. When it resolves, the server accepts no write of an earlier term any more.
-   * A second `open` of the same term returns a writer with the same token.
+   * A second `open` of the same term returns the same writer.
    *
    * @param term - From `onBecomeLeader`.
    * @throws StaleEpochError when a newer term, or another one with the same epoch, holds the fence.
@@ -121,15 +123,21 @@ export class FencedStream implements AsyncDisposable {
   async open(term: OpenTerm, options: OpenOptions = {}): Promise<FencedWriter> {
     tokenOf(term);
     if (this.#closed) throw new ClusterError("STOPPED", `stream ${this.#on.stream} is closed`);
-    const signals = [term.signal, options.signal].filter((signal) => signal !== undefined);
-    const lanes = await takeFence(this.#on, term, {
-      timeoutMs: options.timeoutMs ?? 5000,
-      signal: signals.length === 0 ? undefined : AbortSignal.any(signals),
-    });
-    const { epoch, nodeId, incarnation } = term;
-    const writer = new FencedWriter(this.#on, { epoch, nodeId, incarnation }, lanes);
+    const timeoutMs = options.timeoutMs === undefined ? 5000 : limitOf(options);
+    const { signal, release } = linkSignals([term.signal, options.signal]);
+    let lanes: readonly Lane[];
+    try {
+      lanes = await takeFence(this.#on, term, { timeoutMs, signal });
+    } finally {
+      release();
+    }
     if (this.#closed) throw new ClusterError("STOPPED", `stream ${this.#on.stream} was closed`);
-    for (const other of this.#writers) if (other.epoch < epoch) this.#writers.delete(other);
+    const { epoch, nodeId, incarnation } = term;
+    for (const other of this.#writers) {
+      if (other.epoch < epoch || other.ended !== null) this.#writers.delete(other);
+      else if (other.uses(lanes)) return other;
+    }
+    const writer = new FencedWriter(this.#on, { epoch, nodeId, incarnation }, lanes);
     this.#writers.add(writer);
     return writer;
   }

@@ -10,6 +10,7 @@
  */
 import type { MsgHdrs } from "@nats-io/transport-node";
 import { ClusterError } from "../../errors.ts";
+import { limitOf } from "../../runtime/waiting.ts";
 import { StaleEpochError } from "../stale.ts";
 import type { FenceTerm } from "../token.ts";
 import { BATCH_LIMIT, encodeBatch, sendBatch } from "./batch.ts";
@@ -199,6 +200,14 @@ export class FencedWriter {
     for (const outcome of inFlight) yield await outcome;
   }
 
+  /** @internal Are its lanes these ones? */
+  uses(lanes: readonly Lane[]): boolean {
+    return (
+      lanes.length === this.#lanes.length &&
+      lanes.every(({ sequence }, i) => sequence === this.#lanes[i]?.sequence)
+    );
+  }
+
   /** @internal Refuses all further writes. Writes in flight complete. */
   close(error: ClusterError): void {
     this.#ended ??= error;
@@ -224,11 +233,11 @@ export class FencedWriter {
     send: (lane: Lane, timeoutMs: number) => Promise<Uint8Array>,
   ): Promise<PubAck> {
     if (this.#ended !== null) throw this.#ended;
+    const timeoutMs = options.timeoutMs === undefined ? this.#on.timeoutMs : limitOf(options);
     const lane = this.#pool.tryTake() ?? (await this.#pool.take());
     let restMs = 0;
     try {
       this.#checkSendable(options.signal, doing);
-      const timeoutMs = options.timeoutMs ?? this.#on.timeoutMs;
       try {
         return parsePubAck(await send(lane, timeoutMs), this.#on.stream, subject);
       } catch (thrown) {

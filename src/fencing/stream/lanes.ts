@@ -1,6 +1,9 @@
 /** Assigns lanes to writes and limits the number of writes in flight. */
 import type { MsgHdrs } from "@nats-io/transport-node";
 
+/** A write may have any time limit; its slot is used again. */
+const MAX_REST_MS = 60_000;
+
 /** One subject of the fence and the sequence of its message, which together are the condition of a write. */
 export interface Lane {
   readonly subject: string;
@@ -38,13 +41,18 @@ export class LanePool {
     });
   }
 
-  /** @param restMs - The slot stays unused for so long, because the server may still be processing its write. */
+  /**
+   * @param restMs - The slot stays unused for so long, at most for a minute, because the server may still be processing its write.
+   */
   giveBack(lane: Lane, restMs = 0): void {
     if (restMs > 0) {
-      const timer = setTimeout(() => {
-        this.#resting.delete(timer);
-        this.giveBack(lane);
-      }, restMs);
+      const timer = setTimeout(
+        () => {
+          this.#resting.delete(timer);
+          this.giveBack(lane);
+        },
+        Math.min(restMs, MAX_REST_MS),
+      );
       timer.unref();
       this.#resting.add(timer);
       return;

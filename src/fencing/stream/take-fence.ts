@@ -25,7 +25,8 @@ const RETRY_MS = 20;
 export interface TakeOptions {
   /** Limit for the whole takeover. Failed attempts are repeated until then, because a leader without the fence cannot write. */
   readonly timeoutMs: number;
-  readonly signal: AbortSignal | undefined;
+  /** Of this call alone. */
+  readonly signal: AbortSignal;
 }
 
 /** Rejects with `STALE_EPOCH`, `ABORTED`, an error that a repetition cannot cure, or the last failure after `timeoutMs`. */
@@ -35,8 +36,8 @@ export async function takeFence(
   options: TakeOptions,
 ): Promise<readonly Lane[]> {
   const deadline = performance.now() + options.timeoutMs;
-  const signal = options.signal === undefined ? undefined : AbortSignal.any([options.signal]);
-  if (signal !== undefined) setMaxListeners(0, signal); // each lane adds a listener: not a leak
+  const { signal } = options;
+  setMaxListeners(0, signal); // each lane adds a listener, and removes it
   const bounds = { deadline, signal };
   const first = await takeLane(on, term, 0, on.lanes, bounds);
   const others = await Promise.all(
@@ -48,7 +49,7 @@ export async function takeFence(
 interface Bounds {
   /** Monotonic milliseconds. */
   readonly deadline: number;
-  readonly signal: AbortSignal | undefined;
+  readonly signal: AbortSignal;
 }
 
 async function takeLane(
@@ -60,7 +61,7 @@ async function takeLane(
 ): Promise<FenceRecord> {
   const doing = `move the fence of stream ${on.stream} to epoch ${term.epoch}`;
   for (;;) {
-    if (signal?.aborted === true) {
+    if (signal.aborted) {
       throw new ClusterError("ABORTED", `${doing}: aborted`, { cause: signal.reason });
     }
     try {
@@ -108,7 +109,7 @@ async function moveLane(
   index: number,
   lanes: number,
   expected: number,
-  signal: AbortSignal | undefined,
+  signal: AbortSignal,
 ): Promise<FenceRecord | null> {
   const subject = laneSubject(on.fence, index);
   const { data, headers: fields } = encodeFence(term, lanes);
@@ -119,7 +120,7 @@ async function moveLane(
   if (on.neverExpires) hdrs.set("Nats-TTL", "never");
   // Lane 0 keeps its earlier messages as a history of the leaders; of the other lanes only the last message matters.
   if (on.rollup && index > 0) hdrs.set("Nats-Rollup", "sub");
-  const options = { timeoutMs: on.timeoutMs, headers: hdrs, ...(signal === undefined ? {} : { signal }) };
+  const options = { timeoutMs: on.timeoutMs, headers: hdrs, signal };
   try {
     const answer = await request(on.monitor, subject, data, options);
     const { sequence } = parsePubAck(answer.data, on.stream, subject);

@@ -1,6 +1,7 @@
 /** A NATS request that also settles when the connection drops, the caller aborts, or the server denies it. */
 import type { Msg, MsgHdrs } from "@nats-io/transport-node";
 import { asError, ClusterError, messageOf } from "../../errors.ts";
+import { MAX_TIMER_MS } from "../../runtime/waiting.ts";
 import type { ConnectionMonitor } from "../connection/connection-monitor.ts";
 
 export type RequestFailureKind =
@@ -58,7 +59,7 @@ export function request(
       reject(disconnected(subject, "the connection dropped before the answer", change.error));
     });
     signal?.addEventListener("abort", onAbort, { once: true });
-    const timeout = Math.max(1, Math.ceil(options.timeoutMs));
+    const timeout = Math.min(Math.max(1, Math.ceil(options.timeoutMs)), MAX_TIMER_MS);
     send(monitor, subject, data, headers === undefined ? { timeout } : { timeout, headers }).then(
       (answer) => {
         settled();

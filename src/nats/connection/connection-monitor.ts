@@ -6,7 +6,7 @@
  */
 import type { NatsConnection, ServerInfo, Status } from "@nats-io/transport-node";
 import { asError } from "../../errors.ts";
-import { isProtocolConnected } from "./internals.ts";
+import { endStatuses, isProtocolConnected } from "./internals.ts";
 
 /** The connection as its server identifies it. Every reconnect makes a new one. */
 export interface Endpoint {
@@ -28,22 +28,25 @@ export type ConnectionChange =
 
 export type ConnectionListener = (change: ConnectionChange) => void;
 
+/** A monitor is kept as long as its connection: a reaction on `connection.closed()` cannot be removed, so there is only one. */
 const monitors = new WeakMap<NatsConnection, ConnectionMonitor>();
 
-/** Observes one connection until each `acquire()` has been released. */
+/** Observes one connection while it is acquired. */
 export class ConnectionMonitor {
   readonly connection: NatsConnection;
   readonly #listeners = new Set<ConnectionListener>();
   #holders = 0;
-  #endpoint: Endpoint | null;
+  #endpoint: Endpoint | null = null;
   #closed = false;
   #lastError: Error | null = null;
-  #statuses: AsyncIterator<Status> | null = null;
+  #statuses: AsyncIterable<Status> | null = null;
 
   private constructor(connection: NatsConnection) {
     this.connection = connection;
-    this.#endpoint = isUp(connection) ? endpointOf(connection.info) : null;
-    this.#closed = connection.isClosed();
+    void connection.closed().then(
+      (error) => this.#onClosed(error ?? null),
+      (error) => this.#onClosed(asError(error)),
+    );
   }
 
   /** The monitor of the connection. Pair every call with `release()`. */
@@ -52,8 +55,8 @@ export class ConnectionMonitor {
     if (monitor === undefined) {
       monitor = new ConnectionMonitor(connection);
       monitors.set(connection, monitor);
-      monitor.#start();
     }
+    if (monitor.#holders === 0) monitor.#start();
     monitor.#holders += 1;
     return monitor;
   }
@@ -61,9 +64,9 @@ export class ConnectionMonitor {
   release(): void {
     this.#holders -= 1;
     if (this.#holders > 0) return;
-    if (monitors.get(this.connection) === this) monitors.delete(this.connection);
     this.#listeners.clear();
-    void this.#statuses?.return?.();
+    if (this.#statuses !== null) endStatuses(this.#statuses);
+    this.#statuses = null;
   }
 
   /** True while nats.js would send a message at once instead of buffering it. */
@@ -87,20 +90,17 @@ export class ConnectionMonitor {
   }
 
   #start(): void {
-    const statuses = this.connection.status()[Symbol.asyncIterator]();
-    this.#statuses = statuses;
-    void this.#follow(statuses);
-    void this.connection.closed().then(
-      (error) => this.#onClosed(error ?? null),
-      (error) => this.#onClosed(asError(error)),
-    );
+    this.#endpoint = isUp(this.connection) ? endpointOf(this.connection.info) : null;
+    this.#closed = this.connection.isClosed();
+    this.#lastError = null;
+    this.#statuses = this.connection.status();
+    void this.#follow(this.#statuses);
   }
 
-  async #follow(statuses: AsyncIterator<Status>): Promise<void> {
-    for (;;) {
-      const next = await statuses.next();
-      if (next.done === true) return;
-      this.#onStatus(next.value);
+  async #follow(statuses: AsyncIterable<Status>): Promise<void> {
+    for await (const status of statuses) {
+      if (statuses !== this.#statuses) return;
+      this.#onStatus(status);
     }
   }
 

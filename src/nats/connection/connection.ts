@@ -236,6 +236,17 @@ export async function settledWithin(promise: Promise<unknown>, timeoutMs: number
 function ignore(): void {}
 
 /**
+ * How a connection that was passed in gives up, or `null` if it never does or the limit is unknown. A connection that has given up
+ * is closed, and its nodes stop.
+ */
+export function reconnectLimit(connection: NatsConnection): string | null {
+  const { maxReconnectAttempts } = connectedWith(connection);
+  if (maxReconnectAttempts === undefined || maxReconnectAttempts === -1) return null;
+  if (maxReconnectAttempts <= 0) return "it does not reconnect";
+  return `it gives up a server after ${maxReconnectAttempts} attempts to reconnect (maxReconnectAttempts)`;
+}
+
+/**
  * Why a connection that was passed in cannot carry presence, or `null`. A leader with presence has to detect a dead server
  * within seconds.
  */

@@ -5,13 +5,15 @@
  * optional here, and its type is checked.
  */
 import type { Endpoint as ServiceEndpoint, Svcm } from "@nats-io/services";
-import type { NatsConnection } from "@nats-io/transport-node";
+import type { NatsConnection, Status } from "@nats-io/transport-node";
 
 /** Options that a connection was made with. */
 export interface ConnectedWith {
   readonly inboxPrefix: string | undefined;
   readonly pingIntervalMs: number | undefined;
   readonly maxPingsOut: number | undefined;
+  /** Attempts to reconnect to one server before it is given up; -1: no limit. 0 without reconnecting. */
+  readonly maxReconnectAttempts: number | undefined;
 }
 
 /**
@@ -29,11 +31,22 @@ export function connectedWith(connection: NatsConnection): ConnectedWith {
   const inboxPrefix = options?.["inboxPrefix"];
   const pingIntervalMs = options?.["pingInterval"];
   const maxPingsOut = options?.["maxPingOut"];
+  const maxReconnectAttempts = options?.["reconnect"] === false ? 0 : options?.["maxReconnectAttempts"];
   return {
     inboxPrefix: typeof inboxPrefix === "string" ? inboxPrefix : undefined,
     pingIntervalMs: typeof pingIntervalMs === "number" ? pingIntervalMs : undefined,
     maxPingsOut: typeof maxPingsOut === "number" ? maxPingsOut : undefined,
+    maxReconnectAttempts: typeof maxReconnectAttempts === "number" ? maxReconnectAttempts : undefined,
   };
+}
+
+/**
+ * Ends the loop over `connection.status()`, and the connection forgets it. Public means take effect at the next status only: until
+ * then the connection keeps everything that the loop refers to.
+ */
+export function endStatuses(statuses: AsyncIterable<Status>): void {
+  const { stop } = statuses as AsyncIterable<Status> & { readonly stop?: unknown };
+  if (typeof stop === "function") stop.call(statuses);
 }
 
 /** The counters that the library renders into an endpoint's entry of a STATS response. Times in nanoseconds. */
@@ -50,7 +63,22 @@ export function renderedStatsOf(endpoint: ServiceEndpoint): RenderedStats | unde
   return typeof stats === "object" && stats !== null ? stats : undefined;
 }
 
-/** The connection as `@nats-io/services` types it: it depends on another version of nats-core, compatible at run time. */
-export function forServices(connection: NatsConnection): ConstructorParameters<typeof Svcm>[0] {
-  return connection as unknown as ConstructorParameters<typeof Svcm>[0];
+/**
+ * The connection as `@nats-io/services` types it: it depends on another version of nats-core, compatible at run time.
+ *
+ * @param closed - Replaces the promise of the connection, from which the library never removes its reaction: the connection would
+ * keep every service that ran on it, and the service its node.
+ */
+export function forServices(
+  connection: NatsConnection,
+  closed: Promise<void>,
+): ConstructorParameters<typeof Svcm>[0] {
+  const facade = new Proxy(connection, {
+    get(target, name) {
+      if (name === "closed") return () => closed;
+      const value: unknown = Reflect.get(target, name, target);
+      return typeof value === "function" ? value.bind(target) : value;
+    },
+  });
+  return facade as unknown as ConstructorParameters<typeof Svcm>[0];
 }

@@ -27,7 +27,7 @@ export type PresenceState = "on" | "off" | "denied";
 export interface PresenceListener {
   /** Presence was created, recreated under another name, or lost. Not called for a disconnect. */
   changed(): void;
-  /** Presence cannot be created. Called once per reason. */
+  /** Presence cannot be created. Called once for as long as the reason stays the same. */
   warn(message: string, error?: Error): void;
 }
 
@@ -44,7 +44,6 @@ export class Presence {
   readonly #unlisten: () => void;
   /** Streams of the elections that want presence, with the number of elections. The consumer is on the first. */
   readonly #wanted = new Map<string, number>();
-  readonly #warned = new Set<string>();
   #consumer: PushConsumer | null = null;
   #stream: string | null = null;
   #starting: Promise<void> = Promise.resolve();
@@ -163,9 +162,8 @@ export class Presence {
 
   #warn(text: string, error?: Error): void {
     const message = text.replaceAll(OF_ONE_ATTEMPT, "*");
-    if (this.#problem?.message !== message) this.#problem = { message, error };
-    if (this.#warned.has(message)) return;
-    this.#warned.add(message);
+    if (this.#problem?.message === message) return;
+    this.#problem = { message, error };
     this.#listener.warn(message, error);
   }
 }

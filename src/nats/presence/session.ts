@@ -15,6 +15,9 @@ import { Presence, type PresenceState } from "./presence.ts";
 /** Spreads the clients that leave a server. It waits 10 s before it closes connections itself. */
 const LAME_DUCK_SPREAD_MS = 500;
 
+/** Warnings that a session remembers, so that it does not repeat them. */
+const MAX_WARNED = 64;
+
 export interface SessionOptions {
   /** Something that an operator should know and that stops nothing. */
   readonly onWarning?: (message: string, error?: Error) => void;
@@ -133,6 +136,8 @@ export class NatsSession implements Session {
   /** For the shared session only. Late sessions receive earlier warnings; duplicates are suppressed. */
   warnOnce(message: string, error?: Error): void {
     if (this.#warned.has(message)) return;
+    // The messages name streams of other elections on the connection: there can be any number of them.
+    if (this.#warned.size >= MAX_WARNED) this.#warned.clear();
     this.#warned.add(message);
     this.warn(message, error);
   }

@@ -8,6 +8,7 @@ import { type Service, type ServiceHandler, type ServiceMsg, Svcm } from "@nats-
 import type { NatsConnection } from "@nats-io/transport-node";
 import { asError, ClusterError, messageOf } from "../../errors.ts";
 import type { PeerStatus } from "../../runtime/backend.ts";
+import { deferred } from "../../runtime/waiting.ts";
 import { parseObject } from "../api/js-api.ts";
 import { flushed, settledWithin } from "../connection/connection.ts";
 import { ConnectionMonitor, guarded } from "../connection/connection-monitor.ts";
@@ -68,10 +69,12 @@ export async function startService(
   const { clusterId, nodeId, version, onEnded } = options;
   const name = serviceName(clusterId);
   const monitor = ConnectionMonitor.acquire(connection);
-  // The library does not report a denied subscription without a queue group.
+  const closed = deferred<void>();
   const twins = watchTwins(connection, options, callbacks);
   const unlisten = monitor.listen((change) => {
+    if (change.type === "closed") return closed.resolve();
     if (change.type === "up") twins?.ask();
+    // The library does not report a denied subscription without a queue group.
     if (change.type !== "denied" || !isOurs(change.subject, name)) return;
     // Without this permission, a node does not look for others with its id. The service is complete.
     if (/Violation for Publish/i.test(change.error.message)) return;
@@ -82,7 +85,7 @@ export async function startService(
     twins?.close();
     monitor.release();
   };
-  const services = new Svcm(forServices(connection));
+  const services = new Svcm(forServices(connection, closed.promise));
   const tallies = new Map<string, EndpointTally>();
   let stopping = false;
   try {

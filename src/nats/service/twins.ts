@@ -5,6 +5,7 @@
  */
 import { headers, type NatsConnection } from "@nats-io/transport-node";
 import type { PeerStatus } from "../../runtime/backend.ts";
+import { MAX_TIMER_MS } from "../../runtime/waiting.ts";
 import { inboxOf } from "../connection/inbox.ts";
 import { decodeStatus } from "./status-codec.ts";
 
@@ -70,7 +71,7 @@ export async function answersOf(
     const answers = await connection.requestMany(subject, "", {
       strategy: "stall",
       stall: stallMs,
-      maxWait: timeoutMs,
+      maxWait: Math.min(timeoutMs, MAX_TIMER_MS),
     });
     for await (const answer of answers) found.push(answer.data);
   } catch (thrown) {
