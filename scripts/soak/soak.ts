@@ -1,5 +1,5 @@
 /** The load of `main.ts`: one connection, on which nodes lead and follow all the time while others come and go. */
-import { type EventEmitter, getEventListeners } from "node:events";
+import { type EventEmitter, getEventListeners, setMaxListeners } from "node:events";
 import { setTimeout as pause } from "node:timers/promises";
 import { connect, type NatsConnection } from "@nats-io/transport-node";
 import { type ClusterError, Node, type NodeOptions } from "../../src/index.ts";
@@ -38,6 +38,7 @@ export class Soak {
 
   private constructor(connection: NatsConnection) {
     this.#connection = connection;
+    setMaxListeners(0, this.#application.signal);
   }
 
   static async on(url: string): Promise<Soak> {

@@ -372,9 +372,7 @@ describe("a connection that is passed in", () => {
     atEnd(() => connection.close());
     const clusterId = freshId();
     const a = await startLeader({ connection }, { clusterId, nodeId: "a" });
-    expect(a.events.items.find((event) => event.type === "warning")).toMatchObject({
-      message: expect.stringMatching(/pingInterval/),
-    });
+    expect(a.warnings("SESSION")).toContainEqual(expect.stringMatching(/pingInterval/));
     const record = await (await operatorOf(server, clusterId)).record();
     expect((record["session"] as Record<string, unknown>)["presence"]).toBeUndefined();
   });

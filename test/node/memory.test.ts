@@ -2,14 +2,21 @@
 import { getEventListeners } from "node:events";
 import { connect, type NatsConnection } from "@nats-io/transport-node";
 import { describe, expect, test, vi } from "vitest";
-import { keptBy, survivors } from "../../scripts/shared/kept.ts";
+import { keptBy, survivors as survivorsOf } from "../../scripts/shared/kept.ts";
 import { FencedStream } from "../../src/fencing.ts";
 import { Node, type NodeOptions, type Term } from "../../src/index.ts";
 import { atEnd } from "../support/at-end.ts";
 import { freshId } from "../support/fresh-id.ts";
+import { pendingTimers } from "../support/timers.ts";
 import { useNatsServer } from "../support/use-server.ts";
 
 const server = useNatsServer();
+
+function survivors(refs: readonly WeakRef<object>[]): Promise<number> {
+  // Forgets timers that have fired: the stacks in their record keep what set them.
+  pendingTimers();
+  return survivorsOf(refs);
+}
 
 async function connected(): Promise<NatsConnection> {
   const connection = await connect({
