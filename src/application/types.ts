@@ -249,11 +249,11 @@ export type Notice =
   | { readonly type: "stopped"; readonly reason: StopReason };
 
 /** Explained in `src/node/warning-code.ts`. */
-export type ApplicationWarningCode = Blocked["code"] | "CONNECTION_CLOSED";
+export type ApplicationWarningCode = "HOOK_SLOW" | "WORK_BLOCKED" | "CONNECTION_CLOSED";
 
 /** Application code that has not returned and keeps other application code from running. */
 export interface Blocked {
-  readonly code: "HOOK_SLOW" | "WORK_BLOCKED";
+  readonly code: Exclude<ApplicationWarningCode, "CONNECTION_CLOSED">;
   /** The hook, or `work`, that has not returned. */
   readonly by: HookName | "work";
   /** The term it was called for. */

@@ -128,7 +128,7 @@ export class Node implements AsyncDisposable {
   }
 
   /**
-   * Connects, opens or creates the bucket, and begins to compete. Resolves when the node takes part, whoever leads, or
+   * Connects, opens or creates the bucket, and begins to compete. Resolves when the node takes part, whichever node leads, or
    * when `stop()` has ended the start. A start that rejects leaves nothing open.
    *
    * @param options - `signal` aborts the start.
