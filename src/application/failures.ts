@@ -1,7 +1,7 @@
 /** What happens to a term whose application failed: it is given up, and the node pauses before it leads again. */
 import { type Draft, emit, termWith } from "./draft.ts";
 
-/** A term that has lasted this many times the back-off limit did not fail as it began: the count starts again. */
+/** Gives the term up. The pause doubles with every failure in a row; a term that has lasted for `slowAfterMs` starts the count again. */
 export function failTerm(draft: Draft, epoch: number): void {
   const term = termWith(draft, epoch);
   if (term === null || term.ended !== null) return;

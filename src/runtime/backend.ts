@@ -21,7 +21,7 @@ export interface NodeStatus {
   readonly state: RoleName;
   /** May this node act as the leader? */
   readonly held: boolean;
-  /** False for an observer, and after `setCompeting(false)`. */
+  /** False for an observer, and after `withdraw()`. */
   readonly competes: boolean;
   /** Do other nodes notice a crash of this one early? `off`: by configuration. `denied`: a permission is missing. */
   readonly presence: "on" | "off" | "denied";
