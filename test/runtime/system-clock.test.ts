@@ -129,6 +129,15 @@ describe("SystemClock", () => {
     expect(fired).toEqual(["a"]);
   });
 
+  test("sets no timer that is longer than the platform's, which would fire after 1 ms", () => {
+    vi.useFakeTimers();
+    const timers = vi.spyOn(globalThis, "setTimeout");
+    const { clock } = started();
+    for (const delayMs of [2 ** 31, Number.POSITIVE_INFINITY]) clock.setTimer(delayMs, () => {})();
+    expect(timers.mock.calls.map(([, delayMs]) => delayMs)).toEqual([2 ** 31 - 1, 2 ** 31 - 1]);
+    timers.mockRestore();
+  });
+
   test("calls every period until cancelled", () => {
     vi.useFakeTimers();
     const clock = new SystemClock();
