@@ -283,6 +283,8 @@ describe("start()", () => {
     await within(starting);
     await within(stopping);
     await within(a.node.runWhileLeader(() => expect.unreachable()));
+    // An open socket would keep the process alive.
+    await waitFor(() => proxy.connections === 0);
     proxy.blackhole(false);
   });
 

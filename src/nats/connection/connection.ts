@@ -7,6 +7,7 @@ import type {
 import { asError, ClusterError } from "../../errors.ts";
 import { isRefusal, isUp } from "./connection-monitor.ts";
 import { authenticatorOf, type Credentials } from "./credentials.ts";
+import { startDial } from "./dial-sockets.ts";
 import { dialFirst } from "./first-dial.ts";
 import { connectedWith } from "./internals.ts";
 
@@ -83,12 +84,11 @@ export async function connectNats(options: NatsOptions, context: ConnectContext)
   }
   const addresses = (options.servers ?? []).map((url) => url.replace(/^(nats|tls):\/\//, ""));
   if (addresses.length === 0) throw new ClusterError("INVALID_CONFIG", "servers must not be empty");
-  const dialling = dialFirst(connectionOptions(options, addresses, context), addresses.length).catch(
-    (error: unknown) => {
-      throw connectError(error, addresses);
-    },
-  );
-  return link(await untilAborted(dialling, signal));
+  const dial = startDial(() => dialFirst(connectionOptions(options, addresses, context), addresses.length));
+  const dialling = dial.result.catch((error: unknown) => {
+    throw connectError(error, addresses);
+  });
+  return link(await untilAborted(dialling, dial.abandon, signal));
 }
 
 function link(connection: NatsConnection): NatsLink {
@@ -196,15 +196,17 @@ function abortedConnect(signal: AbortSignal): ClusterError {
   });
 }
 
-/** nats.js cannot abort a dial. A connection that it opens after the abort is closed. */
+/** nats.js cannot abort a dial: its sockets are ended, and a connection that it opens after the abort is closed. */
 function untilAborted(
   dialling: Promise<NatsConnection>,
+  abandon: () => void,
   signal: AbortSignal | undefined,
 ): Promise<NatsConnection> {
   if (signal === undefined) return dialling;
   return new Promise((resolve, reject) => {
     const onAbort = (): void => {
       reject(abortedConnect(signal));
+      abandon();
       dialling.then(
         (connection) => void connection.close(),
         () => {},
