@@ -67,8 +67,9 @@ describe("responses as other tools require them", () => {
       endpoints.find(
         (endpoint) => endpoint.node === node.node.service?.id && "name" in endpoint && endpoint.name === name,
       );
+    // Three requests of these tests, and the node's own: whether another process has its id.
     expect(of(a, "status")).toMatchObject({
-      num_requests: 3,
+      num_requests: 4,
       num_errors: 0,
       last_error: "",
       queue_group: "",
