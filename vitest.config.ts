@@ -59,7 +59,7 @@ const config: ViteUserConfig = defineConfig({
           pool: "forks",
           isolate: false,
           // Most of a test is waiting. Each file runs up to three servers; two cores are the least this runs on.
-          maxWorkers: 4,
+          maxWorkers: 5,
           testTimeout: 200_000,
           hookTimeout: 120_000,
           sequence: { groupOrder: 1 },
