@@ -151,37 +151,28 @@ export class ApplicationRunner {
     successor: string | undefined,
     options: WaitOptions,
   ): Promise<StepDownResult | null> {
-    const blocking = codeOf(this) !== null;
-    const epoch = this.#state.terms.at(-1)?.epoch ?? 0;
-    const settlement = await this.#ask(what, options, (wait, timeoutMs) => ({
-      type: "step-down",
-      wait,
-      successor,
-      blocking,
-      timeoutMs,
-    }));
-    return this.#released(what, settlement, epoch, options);
+    return this.#giveUp(what, options, { type: "step-down", successor });
   }
 
   async setCompeting(what: string, competes: boolean, options: WaitOptions): Promise<StepDownResult | null> {
+    return this.#giveUp(what, options, { type: "compete", competes });
+  }
+
+  async #giveUp(
+    what: string,
+    options: WaitOptions,
+    request:
+      | { readonly type: "step-down"; readonly successor: string | undefined }
+      | { readonly type: "compete"; readonly competes: boolean },
+  ): Promise<StepDownResult | null> {
     const blocking = codeOf(this) !== null;
     const epoch = this.#state.terms.at(-1)?.epoch ?? 0;
     const settlement = await this.#ask(what, options, (wait, timeoutMs) => ({
-      type: "compete",
+      ...request,
       wait,
-      competes,
       blocking,
       timeoutMs,
     }));
-    return this.#released(what, settlement, epoch, options);
-  }
-
-  #released(
-    what: string,
-    settlement: Settlement,
-    epoch: number,
-    options: WaitOptions,
-  ): StepDownResult | null {
     switch (settlement.kind) {
       case "released": {
         const { leaseDeleted, drain } = settlement;
