@@ -58,7 +58,7 @@ export class History {
       connections,
       presence: plan.presence,
       witness: this.#checker,
-      quiet: false,
+      quietFrom: FAULTY_MS,
     };
     bucket.maxAgeMs = plan.maxAgeMs;
     bucket.canBeginAbove = plan.beginsAbove;
@@ -149,7 +149,7 @@ export class History {
       time: this.#time,
       bucket: this.#bucket,
       hosts: this.#hosts,
-      quietFrom: FAULTY_MS,
+      quietFrom: this.#world.quietFrom,
       remembers: this.#plan.remembers,
       log: (text) => this.#log(this.#time.now, "**", text),
       strike: (name, host) => strike(name, context, host),
@@ -174,7 +174,6 @@ export class History {
 
   #heal(): void {
     this.#log(this.#time.now, "**", "every fault ends");
-    this.#world.quiet = true;
     this.#bucket.regainQuorum();
     for (const { network, process } of this.#hosts) {
       process.application?.becomeBenign();

@@ -49,8 +49,8 @@ export interface SimulatedWorld {
   /** Whether every connection has a presence consumer, including those of nodes that do not use presence. */
   readonly presence: boolean;
   readonly witness: Witness;
-  /** The faults are over: applications behave well from now on. */
-  quiet: boolean;
+  /** From then on there are no faults, and applications behave well. */
+  readonly quietFrom: number;
 }
 
 export interface HostOptions {
@@ -150,11 +150,15 @@ export class Process {
   }
 
   #applicationOf({ seed, hostility, drainTimeoutMs }: ApplicationPlan): HostileApplication {
-    const { witness, quiet } = this.host.world;
+    const { witness, time, quietFrom } = this.host.world;
     return new HostileApplication({
       clock: this.clock,
       random: new SeededRandom(seed),
-      hostility: quiet ? 0 : hostility,
+      hostility: time.now >= quietFrom ? 0 : hostility,
+      block: (ms, then) => {
+        if (this.clock.caughtUp) this.frozenAt = time.now;
+        this.clock.block(Math.min(ms, Math.max(0, quietFrom - time.now)), then);
+      },
       drainTimeoutMs,
       election: (event) => this.driver.dispatch(event),
       violated: (what) => witness.threw(this, new Violation(`application: ${what}`)),

@@ -21,6 +21,7 @@ async function play(seed: number): Promise<{ violation: string | null; terms: nu
     drainTimeoutMs: random.pick([0, 500, 5_000]),
     hostility: random.pick([0, 0.3, 0.8]),
     election: (event) => election.dispatch(event),
+    block: (forMs, then) => clock.block(Math.min(forMs, BUSY_MS - time.now), then),
     violated: (what) => {
       violation ??= `${what} at ${time.now} ms`;
     },

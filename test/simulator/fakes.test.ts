@@ -49,6 +49,20 @@ describe("virtual time", () => {
 });
 
 describe("a virtual clock", () => {
+  test("goes on with the code that blocked it before anything that came meanwhile", async () => {
+    const time = new VirtualTime();
+    const clock = new VirtualClock(time);
+    const order: string[] = [];
+    clock.setTimer(50, () => order.push("timer"));
+    time.at(60, () => clock.deliver(() => order.push("message")));
+    clock.block(100, () => {
+      order.push(`the code, at ${time.now}`);
+      clock.block(100, () => order.push(`its end, at ${time.now}`));
+    });
+    await time.advance(300);
+    expect(order).toEqual(["the code, at 100", "its end, at 200", "timer", "message"]);
+  });
+
   test("runs at its rate, and so do its timers", async () => {
     const time = new VirtualTime();
     const clock = new VirtualClock(time, { rate: 2 });

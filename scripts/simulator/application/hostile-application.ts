@@ -1,6 +1,6 @@
 /**
- * An application that misbehaves, on the application side of a simulated node: hooks and work that hang, throw early, late,
- * synchronously or after the abort, ignore their signal, and call back into the node; callers that come and go at any time.
+ * An application that misbehaves, on the application side of a simulated node: hooks and work that hang, block the event loop,
+ * throw early, late, synchronously or after the abort, ignore their signal, and call back into the node; callers that come and go at any time.
  *
  * Executes the effects of `src/application` on the clock of its process and reports every step to the watch, which checks it.
  */
@@ -31,6 +31,8 @@ export interface HostileOptions {
   /** Share of calls and runs that do not simply return. 0: a well-behaved application. */
   readonly hostility: number;
   readonly election: (event: ElectionEvent) => void;
+  /** Blocks the event loop of the process. `then` runs before anything that has come meanwhile. */
+  readonly block: (forMs: number, then: () => void) => void;
   readonly violated: (what: string) => void;
   /** Sees every step; for traces. */
   readonly trace?: (
@@ -70,6 +72,7 @@ export class HostileApplication {
   readonly #workers = new Map<number, (failed: boolean) => void>();
   #state: ApplicationState;
   #busy = false;
+  #blocked = false;
   /** Of application code, ended with the process. */
   readonly #timers = new Set<() => void>();
   #cancelTimer: (() => void) | null = null;
@@ -170,7 +173,25 @@ export class HostileApplication {
       this.#busy = false;
     }
     this.#setTimer();
-    for (let enter = this.#entries.shift(); enter !== undefined; enter = this.#entries.shift()) enter();
+    this.#enterAll();
+  }
+
+  /** Nothing is entered while application code blocks the loop. */
+  #enterAll(): void {
+    while (!this.#blocked) {
+      const enter = this.#entries.shift();
+      if (enter === undefined) return;
+      enter();
+    }
+  }
+
+  #block(forMs: number, then: () => void): void {
+    this.#blocked = true;
+    this.#o.block(forMs, () => {
+      this.#blocked = false;
+      then();
+      this.#enterAll();
+    });
   }
 
   #step(event: ApplicationEvent): void {
@@ -330,9 +351,12 @@ export class HostileApplication {
         return random.chance(0.5) ? returns() : soon(returns, 200);
       return onAbort(() => (random.chance(0.5) ? abortError() : soon(returns, 200)));
     }
-    switch (random.between(0, 9)) {
+    switch (random.between(0, 10)) {
       case 0:
         return; // hangs
+      case 10:
+        // Blocks the loop, and is still running when the loop goes on.
+        return this.#block(random.between(1, random.chance(0.8) ? 3_000 : 15_000), () => this.#behave(code));
       case 1:
         return fails();
       case 2:

@@ -45,7 +45,7 @@ export const EXACT_AFTER_PAUSE_MS = 500;
 
 /** Something that waits for a stopped process to continue. */
 interface Late {
-  readonly kind: "timers" | "messages" | "turns";
+  readonly kind: "blocking code" | "timers" | "messages" | "turns";
   readonly run: () => void;
 }
 
@@ -237,6 +237,12 @@ export class VirtualClock implements Clock {
       this.#time.at(this.#pausedUntil, () => this.#continue());
   }
 
+  /** Code of this process blocks its event loop for `ms`. `then` is the rest of that code: it runs before anything that has waited. */
+  block(ms: number, then: () => void): void {
+    this.#late.unshift({ kind: "blocking code", run: then });
+    this.pause(ms, this.#first);
+  }
+
   /** SIGCONT: ends the pause early. */
   resume(): void {
     const { now } = this.#time;
@@ -288,9 +294,8 @@ export class VirtualClock implements Clock {
     this.onContinue?.();
     const late = this.#late;
     this.#late = [];
-    const order =
-      this.#first === "timers" ? ["timers", "messages", "turns"] : ["messages", "timers", "turns"];
-    for (const kind of order) {
+    const [first, second] = this.#first === "timers" ? ["timers", "messages"] : ["messages", "timers"];
+    for (const kind of ["blocking code", first, second, "turns"]) {
       for (const { run } of late.filter((one) => one.kind === kind)) {
         this.#catchingUp += 1;
         this.#time.after(0, () => {
