@@ -49,7 +49,7 @@ describe("virtual time", () => {
 });
 
 describe("a virtual clock", () => {
-  test("goes on with the code that blocked it before anything that came meanwhile", async () => {
+  test("goes on with the code that blocked it before anything that came in the meantime", async () => {
     const time = new VirtualTime();
     const clock = new VirtualClock(time);
     const order: string[] = [];

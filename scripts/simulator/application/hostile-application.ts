@@ -31,7 +31,7 @@ export interface HostileOptions {
   /** Share of calls and runs that do not simply return. 0: a well-behaved application. */
   readonly hostility: number;
   readonly election: (event: ElectionEvent) => void;
-  /** Blocks the event loop of the process. `then` runs before anything that has come meanwhile. */
+  /** Blocks the event loop of the process. `then` runs before anything that has come by then. */
   readonly block: (forMs: number, then: () => void) => void;
   readonly violated: (what: string) => void;
   /** Sees every step; for traces. */
