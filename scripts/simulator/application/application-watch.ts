@@ -8,76 +8,34 @@ import type {
   Outcome,
 } from "../../../src/application/types.ts";
 import type { Instant } from "../../../src/election/time.ts";
+import { ApplicationBook } from "./application-book.ts";
 
 /** Timers fire on whole milliseconds, rounded up. */
 const TIMER_SLACK_MS = 2;
-/** Terms whose code has not ended: one hook call and one run per worker, and the present term. */
 const MAX_WORKERS_OF_A_HISTORY = 200;
-
-interface TermRecord {
-  readonly beganMono: number;
-  running: boolean;
-  suspended: boolean;
-  signalEnded: boolean;
-  becomeCalled: boolean;
-  becomeEnded: boolean;
-  loseCalled: boolean;
-  loseEnded: boolean;
-  drainBeganMono: number | null;
-  drained: boolean;
-  released: boolean;
-  /** Whether everything of the term had ended when `drained` was reported. */
-  endedInTime: boolean | null;
-  runs: number;
-}
-
-interface CodeRecord {
-  readonly kind: "call" | "run";
-  readonly epoch: number | null;
-  readonly worker: number | null;
-}
 
 export class ApplicationWatch {
   readonly #config: ApplicationConfig;
   readonly #violated: (what: string) => void;
-  readonly #terms = new Map<number, TermRecord>();
-  readonly #waits = new Map<
-    number,
-    { limitMono: number; readonly stop: boolean; readonly release: number | null }
-  >();
-  readonly #workers = new Map<
-    number,
-    {
-      run: number | null;
-      lastEpoch: number;
-      aborted: boolean;
-      readonly scoped: boolean;
-      readonly scope: number | null;
-    }
-  >();
-  readonly #codes = new Map<number, CodeRecord>();
+  readonly #book: ApplicationBook;
   /** Errors that must be reported, in order. */
   readonly #errors: unknown[] = [];
-  #activeCall: number | null = null;
-  #current: number | null = null;
-  #stopBeganMono: number | null = null;
-  #stopLimitMono = Number.POSITIVE_INFINITY;
-  #electionEnded = false;
-  #electionEndedMono = Number.POSITIVE_INFINITY;
   #closedMono: number | null = null;
-  /** Since when the present term has had application code that cannot run, and whether that was reported. */
   /** The present step reports blocked code. */
   #noticed = false;
   /** The run whose signal the present step aborts. */
   #abortedRun: number | null = null;
-  #closed = false;
   #failures = 0;
-  #lastLeader: unknown = undefined;
   #calledLeader: unknown = undefined;
+  /** Of the last reported error of application code. */
+  #failedEpoch: number | null = null;
+  readonly #abortedBefore = new Set<number>();
+  /** Since when the present term has had application code that cannot run, and whether that was reported. */
   #starved: { readonly sinceMono: number; reported: boolean } | null = null;
 
   constructor(config: ApplicationConfig, violated: (what: string) => void) {
     this.#config = config;
+    this.#book = new ApplicationBook(config);
     this.#violated = violated;
   }
 
@@ -87,9 +45,10 @@ export class ApplicationWatch {
     outcome: Outcome,
   ): void {
     if (outcome.kind !== "threw") return;
-    const term = code.epoch === null ? undefined : this.#terms.get(code.epoch);
+    const term = code.epoch === null ? undefined : this.#book.terms.get(code.epoch);
     const aborted =
-      term?.running === false || (code.worker !== null && this.#workers.get(code.worker)?.aborted !== false);
+      term?.running === false ||
+      (code.worker !== null && this.#book.workers.get(code.worker)?.aborted !== false);
     if (!outcome.abort || !aborted) this.#errors.push(outcome.error);
   }
 
@@ -102,7 +61,7 @@ export class ApplicationWatch {
   ): void {
     this.#noticed = false;
     this.#abortedRun = null;
-    this.#take(event, now);
+    this.#book.take(event, now);
     for (const effect of effects) this.#check(effect, event, now);
     if (
       after.stage !== "stopped" &&
@@ -126,144 +85,23 @@ export class ApplicationWatch {
   /** After the history: the node has stopped. */
   assertEnded(state: ApplicationState): void {
     if (state.stage !== "stopped") this.#violated(`the application side ends in stage "${state.stage}"`);
-    if (this.#waits.size > 0) this.#violated(`${this.#waits.size} waits never settle`);
+    if (this.#book.waits.size > 0) this.#violated(`${this.#book.waits.size} waits never settle`);
     if (state.waits.length > 0) this.#violated("settled waits are kept");
-    for (const [id, { run }] of this.#workers) if (run === null) this.#violated(`worker ${id} never settles`);
+    for (const [id, { run }] of this.#book.workers)
+      if (run === null) this.#violated(`worker ${id} never settles`);
   }
 
   /** Every call has been made and has returned: nothing may be missing. */
   #checkComplete(): void {
     const { hooks } = this.#config;
-    if (hooks.has("onLeaderChange") && this.#calledLeader !== this.#lastLeader) {
+    if (hooks.has("onLeaderChange") && this.#calledLeader !== this.#book.lastLeader) {
       this.#violated("the application has not been notified of the last leader");
     }
     if (!hooks.has("onBecomeLeader") || !hooks.has("onLoseLeadership")) return;
-    for (const [epoch, { becomeCalled, loseCalled, running }] of this.#terms) {
+    for (const [epoch, { becomeCalled, loseCalled, running }] of this.#book.terms) {
       if (!running && becomeCalled !== loseCalled)
         this.#violated(`term ${epoch} has one hook and not the other`);
     }
-  }
-
-  // ------------------------------------------------------------------------------------------ what happens
-
-  #take(event: ApplicationEvent, now: Instant): void {
-    switch (event.type) {
-      case "wait":
-        this.#waits.set(event.wait, { limitMono: now.mono + event.timeoutMs, stop: false, release: null });
-        return;
-      case "step-down":
-      case "compete":
-        this.#waits.set(event.wait, {
-          limitMono: now.mono + event.timeoutMs,
-          stop: false,
-          release: this.#current,
-        });
-        return;
-      case "stop":
-        this.#waits.set(event.wait, { limitMono: Number.POSITIVE_INFINITY, stop: true, release: null });
-        this.#stopBeganMono ??= now.mono;
-        this.#stopLimitMono = Math.min(
-          this.#stopLimitMono,
-          this.#stopBeganMono + this.#config.drainTimeoutMs,
-          now.mono + event.timeoutMs,
-        );
-        return;
-      case "abort-wait":
-        if (this.#waits.get(event.wait)?.stop === true)
-          this.#stopLimitMono = Math.min(this.#stopLimitMono, now.mono);
-        return;
-      case "add-worker": {
-        const code = event.inside === null ? undefined : this.#codes.get(event.inside);
-        const scoped = code !== undefined && code.epoch !== null;
-        const scope = code?.epoch ?? null;
-        this.#workers.set(event.worker, { run: null, lastEpoch: 0, aborted: false, scoped, scope });
-        return;
-      }
-      case "abort-worker": {
-        const worker = this.#workers.get(event.worker);
-        if (worker !== undefined) worker.aborted = true;
-        return;
-      }
-      case "closed":
-        this.#closed = true;
-        return;
-      case "call-ended":
-        return this.#onCallEnded(event.call);
-      case "run-ended":
-        return this.#onRunEnded(event.run);
-      case "election":
-        return this.#onElection(event, now);
-      default:
-    }
-  }
-
-  #onElection({ output }: Extract<ApplicationEvent, { type: "election" }>, now: Instant): void {
-    switch (output.type) {
-      case "become-leader":
-        this.#current = output.epoch;
-        this.#terms.set(output.epoch, {
-          beganMono: now.mono,
-          running: true,
-          suspended: false,
-          signalEnded: false,
-          becomeCalled: false,
-          becomeEnded: false,
-          loseCalled: false,
-          loseEnded: false,
-          drainBeganMono: null,
-          drained: false,
-          released: false,
-          endedInTime: null,
-          runs: 0,
-        });
-        return;
-      case "drain":
-      case "lose-leadership": {
-        const term = this.#term(output.epoch);
-        term.running = false;
-        this.#current = null;
-        this.#starved = null;
-        if (output.type === "drain") term.drainBeganMono = now.mono;
-        return;
-      }
-      case "suspended":
-      case "resumed":
-        this.#term(output.epoch).suspended = output.type === "suspended";
-        return;
-      case "leader-change":
-        this.#lastLeader = output.leader;
-        return;
-      case "stopped":
-        this.#electionEnded = true;
-        this.#electionEndedMono = now.mono;
-        return;
-      default:
-    }
-  }
-
-  #onCallEnded(call: number): void {
-    const code = this.#codes.get(call);
-    this.#codes.delete(call);
-    if (this.#activeCall === call) this.#activeCall = null;
-    if (code?.epoch == null) return;
-    const term = this.#term(code.epoch);
-    if (term.loseCalled) term.loseEnded = true;
-    else term.becomeEnded = true;
-  }
-
-  #onRunEnded(run: number): void {
-    const code = this.#codes.get(run);
-    this.#codes.delete(run);
-    if (code?.epoch == null || code.worker === null) return;
-    this.#term(code.epoch).runs -= 1;
-    const worker = this.#workers.get(code.worker);
-    if (worker !== undefined) worker.run = null;
-  }
-
-  #term(epoch: number): TermRecord {
-    const term = this.#terms.get(epoch);
-    if (term === undefined) throw new Error(`no term ${epoch}`);
-    return term;
   }
 
   // ------------------------------------------------------------------------------------------ what is done about it
@@ -275,43 +113,43 @@ export class ApplicationWatch {
       case "start-run":
         return this.#checkRun(effect);
       case "settle": {
-        const wait = this.#waits.get(effect.wait);
+        const wait = this.#book.waits.get(effect.wait);
         if (wait === undefined) return this.#violated(`wait ${effect.wait} settles twice`);
         if (effect.settlement.kind === "timeout" && now.mono < wait.limitMono)
           this.#violated("a wait times out early");
         if (effect.settlement.kind === "leading") {
-          const term = this.#terms.get(effect.settlement.epoch);
+          const term = this.#book.terms.get(effect.settlement.epoch);
           if (term?.running !== true || term.suspended)
             this.#violated("a wait is answered by a term that may not be acted on");
         }
-        if (effect.settlement.kind === "stopped" && wait.stop && this.#closed !== true) {
+        if (effect.settlement.kind === "stopped" && wait.stop && this.#book.closed !== true) {
           this.#violated("stop() is answered before everything is closed");
         }
-        if (effect.settlement.kind === "nothing" && event.type === "step-down" && this.#isDraining()) {
+        if (effect.settlement.kind === "nothing" && event.type === "step-down" && this.#book.isDraining) {
           this.#violated("a step-down that joins another one is not answered by it");
         }
         if (effect.settlement.kind === "released") {
-          const term = this.#terms.get(effect.settlement.epoch);
-          const complete = term !== undefined && this.#hasEnded(term);
+          const term = this.#book.terms.get(effect.settlement.epoch);
+          const complete = term !== undefined && this.#book.hasEnded(term);
           if (effect.settlement.drain === "complete" && !complete)
             this.#violated("a drain that is called complete is not");
         }
-        this.#waits.delete(effect.wait);
+        this.#book.waits.delete(effect.wait);
         return;
       }
       case "settle-worker": {
-        const worker = this.#workers.get(effect.worker);
+        const worker = this.#book.workers.get(effect.worker);
         if (worker === undefined) return this.#violated(`worker ${effect.worker} settles twice`);
         if (worker.run !== null && effect.settlement.kind !== "unfinished")
           this.#violated(`worker ${effect.worker} settles while it runs`);
-        this.#workers.delete(effect.worker);
+        this.#book.workers.delete(effect.worker);
         return;
       }
       case "resign":
         if (effect.reason === "hook-failed") this.#checkFailure(event, effect.pauseMs, now);
         return;
       case "end-term": {
-        const term = this.#term(effect.epoch);
+        const term = this.#book.term(effect.epoch);
         if (term.signalEnded || term.running)
           this.#violated(`the signal of term ${effect.epoch} aborts out of place`);
         term.signalEnded = true;
@@ -323,8 +161,8 @@ export class ApplicationWatch {
       case "drained":
         return this.#checkDrained(now);
       case "close":
-        if (!this.#electionEnded) this.#violated("closes before the election has ended");
-        if (this.#codes.size > 0 && now.mono < this.#stopLimitMono)
+        if (!this.#book.electionEnded) this.#violated("closes before the election has ended");
+        if (this.#book.codes.size > 0 && now.mono < this.#book.stopLimitMono)
           this.#violated("closes while application code runs");
         this.#closedMono = now.mono;
         return;
@@ -335,13 +173,13 @@ export class ApplicationWatch {
   }
 
   #checkCall(effect: Extract<ApplicationEffect, { type: "call-hook" }>): void {
-    if (this.#activeCall !== null) this.#violated(`${effect.hook} is called while another hook runs`);
-    this.#activeCall = effect.call;
+    if (this.#book.activeCall !== null) this.#violated(`${effect.hook} is called while another hook runs`);
+    this.#book.activeCall = effect.call;
     const epoch = "epoch" in effect ? effect.epoch : null;
-    this.#codes.set(effect.call, { kind: "call", epoch, worker: null });
+    this.#book.codes.set(effect.call, { kind: "call", epoch, worker: null });
     if (effect.hook === "onLeaderChange") this.#calledLeader = effect.leader;
     if (epoch === null) return;
-    const term = this.#term(epoch);
+    const term = this.#book.term(epoch);
     if (effect.hook === "onBecomeLeader") {
       if (term.becomeCalled || !term.running)
         this.#violated(`onBecomeLeader of term ${epoch} is called out of place`);
@@ -356,9 +194,9 @@ export class ApplicationWatch {
   }
 
   #checkRun({ run, worker: id, epoch }: Extract<ApplicationEffect, { type: "start-run" }>): void {
-    const worker = this.#workers.get(id);
-    const term = this.#term(epoch);
-    this.#codes.set(run, { kind: "run", epoch, worker: id });
+    const worker = this.#book.workers.get(id);
+    const term = this.#book.term(epoch);
+    this.#book.codes.set(run, { kind: "run", epoch, worker: id });
     term.runs += 1;
     if (worker === undefined) return this.#violated(`worker ${id} runs after it has settled`);
     if (worker.run !== null) this.#violated(`worker ${id} runs twice at the same time`);
@@ -372,45 +210,32 @@ export class ApplicationWatch {
     worker.lastEpoch = epoch;
   }
 
-  #isDraining(): boolean {
-    return [...this.#terms.values()].some(
-      ({ drainBeganMono, released }) => drainBeganMono !== null && !released,
-    );
-  }
-
   /** Only the code of the running term may end it, and terms that fail as they begin follow each other ever more slowly. */
   #checkFailure(event: ApplicationEvent, pauseMs: number, now: Instant): void {
     const failing = event.type === "call-ended" || event.type === "run-ended" ? event.outcome : null;
     const { failureBackOffMs, maxFailureBackOffMs, slowAfterMs } = this.#config;
-    const term = this.#current === null ? undefined : this.#terms.get(this.#current);
+    const term = this.#book.current === null ? undefined : this.#book.terms.get(this.#book.current);
     const lasted = term !== undefined && now.mono - term.beganMono >= slowAfterMs;
     this.#failures = lasted ? 1 : this.#failures + 1;
     const least = Math.min(maxFailureBackOffMs, failureBackOffMs * 2 ** (this.#failures - 1));
     if (pauseMs < least)
       this.#violated(`after ${this.#failures} failures the node pauses for ${pauseMs} ms only`);
     if (failing?.kind !== "threw") return this.#violated("a term ends by a failure, and nothing has failed");
-    if (this.#failedEpoch !== this.#current)
-      this.#violated(`a failure in term ${this.#failedEpoch} ends term ${this.#current}`);
-  }
-
-  #failedEpoch: number | null = null;
-
-  #hasEnded(term: TermRecord): boolean {
-    const called = term.becomeCalled || term.loseCalled;
-    const owed = called && this.#config.hooks.has("onLoseLeadership") && !term.loseEnded;
-    return term.runs === 0 && !(term.becomeCalled && !term.becomeEnded) && !owed;
+    if (this.#failedEpoch !== this.#book.current)
+      this.#violated(`a failure in term ${this.#failedEpoch} ends term ${this.#book.current}`);
   }
 
   #checkDrained(now: Instant): void {
-    const term = [...this.#terms.values()].find(
+    const term = [...this.#book.terms.values()].find(
       ({ drainBeganMono, drained }) => drainBeganMono !== null && !drained,
     );
     if (term?.drainBeganMono == null) return this.#violated("drained without a drain");
     term.drained = true;
     // Without onBecomeLeader it cannot be seen from outside whether onLoseLeadership is still to be called.
     const visible = this.#config.hooks.has("onBecomeLeader") || !this.#config.hooks.has("onLoseLeadership");
-    term.endedInTime = visible ? this.#hasEnded(term) : null;
-    const late = now.mono >= Math.min(term.drainBeganMono + this.#config.drainTimeoutMs, this.#stopLimitMono);
+    term.endedInTime = visible ? this.#book.hasEnded(term) : null;
+    const late =
+      now.mono >= Math.min(term.drainBeganMono + this.#config.drainTimeoutMs, this.#book.stopLimitMono);
     if (!late && (term.runs > 0 || (term.becomeCalled && !term.becomeEnded)))
       this.#violated("drained while code of the term runs");
     if (!late && term.loseCalled && !term.loseEnded)
@@ -420,7 +245,7 @@ export class ApplicationWatch {
   #checkNotice(notice: Notice): void {
     if (notice.type === "blocked") this.#noticed = true;
     if (notice.type === "released") {
-      const term = this.#term(notice.epoch);
+      const term = this.#book.term(notice.epoch);
       if (notice.drain === "timed-out" && term.endedInTime === true)
         this.#violated("a drain that was complete is called timed out");
       term.drained = true;
@@ -434,22 +259,20 @@ export class ApplicationWatch {
 
   /** Signals abort in the step that ends their term or worker. */
   #checkSignals(event: ApplicationEvent): void {
-    for (const [epoch, { running, signalEnded }] of this.#terms) {
+    for (const [epoch, { running, signalEnded }] of this.#book.terms) {
       if (!running && !signalEnded) this.#violated(`the signal of term ${epoch} does not abort`);
     }
     if (event.type !== "abort-worker") return;
-    const run = this.#workers.get(event.worker)?.run ?? null;
+    const run = this.#book.workers.get(event.worker)?.run ?? null;
     if (run !== null && run !== this.#abortedRun && !this.#abortedBefore.has(run))
       this.#violated(`run ${run} is not aborted with its worker`);
     if (run !== null) this.#abortedBefore.add(run);
   }
 
-  readonly #abortedBefore = new Set<number>();
-
   /** A step-down whose term was lost instead has nothing to wait for. */
   #checkReleases(): void {
-    for (const [wait, { release }] of this.#waits) {
-      const term = release === null ? undefined : this.#terms.get(release);
+    for (const [wait, { release }] of this.#book.waits) {
+      const term = release === null ? undefined : this.#book.terms.get(release);
       if (term?.running === false && term.drainBeganMono === null)
         this.#violated(`wait ${wait} outlives its term`);
     }
@@ -458,8 +281,8 @@ export class ApplicationWatch {
   /** A worker of one term ends with it. */
   #checkScopes({ stage }: ApplicationState): void {
     if (stage === "stopped" || stage === "closing") return;
-    for (const [id, { scope, run }] of this.#workers) {
-      if (scope !== null && run === null && this.#terms.get(scope)?.running !== true)
+    for (const [id, { scope, run }] of this.#book.workers) {
+      if (scope !== null && run === null && this.#book.terms.get(scope)?.running !== true)
         this.#violated(`worker ${id} outlives its term`);
     }
   }
@@ -471,16 +294,16 @@ export class ApplicationWatch {
 
   #checkLimits(state: ApplicationState, now: Instant): void {
     if (state.stage === "stopped") return;
-    for (const [wait, { limitMono }] of this.#waits) {
+    for (const [wait, { limitMono }] of this.#book.waits) {
       if (now.mono >= limitMono) this.#violated(`wait ${wait} outlasts its limit`);
     }
-    const over = Math.max(this.#stopLimitMono, this.#electionEndedMono);
+    const over = Math.max(this.#book.stopLimitMono, this.#book.electionEndedMono);
     if (this.#closedMono === null && now.mono > over + TIMER_SLACK_MS && state.stage === "finishing") {
       this.#violated("the stop waits longer than its limit for the application");
     }
-    for (const [epoch, { drainBeganMono, drained }] of this.#terms) {
+    for (const [epoch, { drainBeganMono, drained }] of this.#book.terms) {
       if (drainBeganMono === null || drained) continue;
-      if (now.mono >= Math.min(drainBeganMono + this.#config.drainTimeoutMs, this.#stopLimitMono)) {
+      if (now.mono >= Math.min(drainBeganMono + this.#config.drainTimeoutMs, this.#book.stopLimitMono)) {
         this.#violated(`the drain of term ${epoch} outlasts its limit`);
       }
     }
@@ -488,15 +311,18 @@ export class ApplicationWatch {
 
   /** A leader whose application code cannot run has to say so in time. */
   #checkStarvation({ stage, waiting }: ApplicationState, now: Instant): void {
-    const term = this.#current === null ? undefined : this.#terms.get(this.#current);
-    if (term === undefined || stage === "stopped") return;
+    const term = this.#book.current === null ? undefined : this.#book.terms.get(this.#book.current);
+    if (term === undefined || stage === "stopped") {
+      this.#starved = null;
+      return;
+    }
     const hookDue = this.#config.hooks.has("onBecomeLeader") && !term.becomeCalled && waiting.length > 0;
     const announced = term.becomeEnded || !this.#config.hooks.has("onBecomeLeader");
     const workDue =
       announced &&
-      [...this.#workers.values()].some(
+      [...this.#book.workers.values()].some(
         ({ run, lastEpoch, aborted, scoped }) =>
-          !scoped && !aborted && run !== null && lastEpoch !== this.#current,
+          !scoped && !aborted && run !== null && lastEpoch !== this.#book.current,
       );
     if (!hookDue && !workDue) this.#starved = null;
     else if (this.#starved === null) this.#starved = { sinceMono: now.mono, reported: this.#noticed };
@@ -513,7 +339,7 @@ export class ApplicationWatch {
     const live = 2 + workers.filter(({ run }) => run !== null).length;
     if (terms.length > live + 1) this.#violated(`${terms.length} terms are kept`);
     if (waiting.length > 256) this.#violated(`${waiting.length} calls wait`);
-    if (waits.length > this.#waits.size) this.#violated("settled waits are kept");
+    if (waits.length > this.#book.waits.size) this.#violated("settled waits are kept");
     if (workers.length > MAX_WORKERS_OF_A_HISTORY) this.#violated(`${workers.length} workers are kept`);
   }
 }
