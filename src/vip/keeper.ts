@@ -31,10 +31,10 @@ read_clock() { read -r up rest </proc/uptime; whole=\${up%.*}; now=$((whole * 10
 drop() {
   if [ "$owned" = 0 ]; then echo "$1 gone"; return; fi
   if said=$("$ip" "$family" addr del "$cidr" dev "$device" $label 2>&1); then owned=0; echo "$1 gone"; return; fi
-  case $said in
-    *"annot assign"*|*"annot find device"*|*"does not exist"*) owned=0; echo "$1 gone";;
-    *) echo "$1 failed" $said;;
-  esac
+  # After a thaw the kernel has removed the address already. Its refusal has other words in each version, so it is asked as well.
+  case $said in *"annot assign"*|*"not found"*|*"annot find device"*|*"does not exist"*) owned=0; echo "$1 gone"; return;; esac
+  if left=$("$ip" "$family" -o addr show dev "$device" to "\${cidr%/*}" 2>/dev/null) && [ -z "$left" ]
+  then owned=0; echo "$1 gone"; else echo "$1 failed" $said; fi
 }
 hold() {
   changed=0

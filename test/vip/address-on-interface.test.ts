@@ -1,10 +1,16 @@
 import { execFileSync } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { waitFor } from "../../scripts/shared/wait.ts";
+import { findProgram } from "../../src/system/find-program.ts";
+import { SYSTEM_FOLDERS } from "../../src/vip/ip-command.ts";
 import { type Host, ip, Lab, whyNoNamespaces } from "../support/vip/network-namespaces.ts";
 import { type Scripted, scripted } from "../support/vip/scripted-vip.ts";
 
 const why = whyNoNamespaces();
+const IP = findProgram("ip", SYSTEM_FOLDERS);
 
 describe.skipIf(why !== null)(
   `an address on a real interface${why === null ? "" : ` (skipped: ${why})`}`,
@@ -128,6 +134,38 @@ describe.skipIf(why !== null)(
       const livedMs = performance.now() - renewedAt;
       expect(livedMs).toBeLessThan(2800);
       expect(livedMs).toBeGreaterThan(400);
+      child.child.kill("SIGCONT");
+      expect(await child.does("release")).toMatchObject({ state: "absent" });
+      expect(child.child.lines.map(({ event }) => event)).not.toContain("vip-stuck");
+    });
+
+    test.each([
+      ["IPv4", 4],
+      ["IPv6", 6],
+    ])("that has been removed before the term ends is released without an error: %s", async (_, family) => {
+      const text = family === 4 ? vip : "fd77::64";
+      const cidr = family === 4 ? `${vip}/32` : "fd77::64/64";
+      const child = await on(a, { address: cidr });
+      await child.does("acquire", 9500);
+      ip("-n", a.namespace, "addr", "del", cidr, "dev", a.device);
+      expect(await child.does("release")).toMatchObject({ state: "absent" });
+      expect(child.child.lines.filter(({ level }) => level === "error")).toEqual([]);
+      expect(child.child.lines.map(({ event }) => event)).toContain("vip-released");
+      expect(lab.addresses(a, text)).toEqual([]);
+    });
+
+    test("that cannot be removed is an error with the kernel's reason", async () => {
+      const folder = mkdtempSync(join(tmpdir(), "nats-leader-ip-"));
+      try {
+        const refusing = `#!/bin/sh\ncase $* in *"addr del"*${vip}*) echo "Error: busy." >&2; exit 2;; esac\nexec ${IP} "$@"\n`;
+        writeFileSync(join(folder, "ip"), refusing, { mode: 0o755 });
+        const child = await on(a, {}, ["env", `PATH=${folder}:${process.env["PATH"]}`]);
+        await child.does("acquire", 3500);
+        child.child.send({ do: "end" });
+        expect(await child.event("vip-stuck")).toMatchObject({ level: "error", why: "Error: busy." });
+      } finally {
+        rmSync(folder, { recursive: true });
+      }
     });
 
     test("is removed when its process is killed, before its lifetime ends", async () => {
