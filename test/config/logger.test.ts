@@ -50,6 +50,43 @@ test.each(TEXTS)("the text %j is logged as %j", (text, expected) => {
   expect(redactText(text)).toBe(expected);
 });
 
+const JWT_TEXTS: readonly (readonly [string, string])[] = [
+  [`-eyJa-${JWT}`, "-***"],
+  [`x.${JWT}.rest`, "x.***.rest"],
+  [`${JWT}.${JWT}`, "***.***"],
+  ["eyJ0eXAi.eyJqdGki.", "***"],
+  ["a file eyJ.eyJ.txt", "a file eyJ.eyJ.txt"],
+  ["keyJar.name.txt", "keyJar.name.txt"],
+];
+
+test.each(JWT_TEXTS)("a JWT is found inside other text: %j becomes %j", (text, expected) => {
+  expect(redactText(text)).toBe(expected);
+});
+
+test("a text of more than 64 Ki characters is cut, and no secret is torn by the cut", () => {
+  const secrets = [FAKE_SEED, JWT, "nats://me:Xq7Zk9Xq7Zk9@host:4222"];
+  for (const secret of secrets) {
+    for (let shown = 1; shown < secret.length; shown++) {
+      const before = "word ".repeat(20_000).slice(0, 65_536 - shown - 1);
+      const text = redactText(`${before} ${secret} end`);
+      expect(text).toMatch(/ [word]{1,4} +\.\.\. \[\d+ characters\]$/);
+      expect(text.length).toBeLessThan(66_000);
+    }
+  }
+});
+
+test("an object whose parts refer to each other is copied in bounded time", () => {
+  let nested: object = {};
+  for (let level = 0; level < 6; level++) nested = Object.fromEntries(Array(100).fill(nested).entries());
+  expect(JSON.stringify(redact(nested)).length).toBeLessThan(500_000);
+});
+
+test("a field named __proto__ is copied as a field", () => {
+  const copied = redact(JSON.parse('{"__proto__":{"polluted":"nats://me:pw@host"}}')) as object;
+  expect(Object.getPrototypeOf(copied)).toBe(Object.prototype);
+  expect(JSON.stringify(copied)).toBe('{"__proto__":{"polluted":"nats://***@host"}}');
+});
+
 const URLS: readonly (readonly [string, string])[] = [
   ["nats://host:4222", "nats://host:4222"],
   ["nats://me:pw@host:4222", "nats://***@host:4222"],

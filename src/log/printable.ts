@@ -1,0 +1,16 @@
+/** The only place that makes text from outside safe to print: terminals act on control characters and reorder text by bidi ones. */
+
+/** Controls (C0, DEL, C1), format characters (bidi, zero width, tags), line and paragraph separators, halves of surrogate pairs. */
+const UNSAFE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}\u2065]/gu;
+
+/** The text with each such character as its escape, such as `\u001b`, and beyond `limit` characters cut, with `...`. */
+export function printable(text: string, limit: number = Number.POSITIVE_INFINITY): string {
+  const cut = text.length > limit ? `${text.slice(0, limit)}...` : text;
+  return cut.replace(UNSAFE, escaped);
+}
+
+function escaped(character: string): string {
+  const code = character.codePointAt(0) ?? 0;
+  const hex = code.toString(16).padStart(4, "0");
+  return code > 0xffff ? `\\u{${hex}}` : `\\u${hex}`;
+}
