@@ -17,7 +17,7 @@ export type {
 export type { ClusterErrorCode, ClusterErrorOptions } from "./errors.ts";
 export { ClusterError } from "./errors.ts";
 export type { Logger, LogLevel } from "./log/logger.ts";
-export type { TlsOptions } from "./nats/connection/connection.ts";
+export type { TlsOptions } from "./nats/connection/tls.ts";
 export type { PermissionOptions, PermissionRole, Permissions } from "./nats/permissions.ts";
 export { permissionsFor } from "./nats/permissions.ts";
 export type { LeaderWork, StepDownResult, StopResult } from "./node/application-runner.ts";

@@ -1,7 +1,8 @@
 import type { NatsConnection } from "@nats-io/transport-node";
 import type { CrashDetection, ElectionConfig } from "../election/types.ts";
 import type { Logger, LogLevel } from "../log/logger.ts";
-import type { NatsOptions, TlsOptions } from "../nats/connection/connection.ts";
+import type { NatsOptions } from "../nats/connection/connection.ts";
+import type { TlsOptions } from "../nats/connection/tls.ts";
 
 /** Version of this package, compared with package.json by a test: a bundled application has no package.json to read. */
 export const PACKAGE_VERSION = "0.1.0";

@@ -1,12 +1,21 @@
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from "node:fs";
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { createServer } from "node:net";
-import { tmpdir } from "node:os";
+import { networkInterfaces, tmpdir } from "node:os";
 import { join } from "node:path";
 import { connect, nkeys } from "@nats-io/transport-node";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { isAtLeast } from "../../src/nats/api/server-version.ts";
 import { connectNats, type NatsOptions } from "../../src/nats/connection/connection.ts";
+import { ConnectionMonitor } from "../../src/nats/connection/connection-monitor.ts";
 import { authenticatorOf } from "../../src/nats/connection/credentials.ts";
 import { startNatsCluster, startNatsServer } from "../../src/testing.ts";
 import { atEnd } from "../support/at-end.ts";
@@ -213,14 +222,25 @@ function hasOpenssl(): boolean {
   }
 }
 
+/** A key and a certificate that is its own authority, for these names. */
+function makeCertificate(dir: string, names: string): { readonly key: string; readonly cert: string } {
+  const [key, cert] = [join(dir, "key.pem"), join(dir, "cert.pem")];
+  mkdirSync(dir, { recursive: true });
+  const args = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=test";
+  const rest = ["-addext", `subjectAltName=${names}`, "-keyout", key, "-out", cert];
+  execFileSync("openssl", [...args.split(" "), ...rest], { stdio: "ignore" });
+  return { key, cert };
+}
+
+function hasIpv6(): boolean {
+  return Object.values(networkInterfaces()).some((infos) => infos?.some(({ address }) => address === "::1"));
+}
+
 describe.skipIf(!hasOpenssl())("TLS", () => {
   let dir: string;
   beforeAll(() => {
     dir = mkdtempSync(join(tmpdir(), "nats-leader-tls-"));
-    const args = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=localhost";
-    const extensions = ["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"];
-    const files = ["-keyout", join(dir, "key.pem"), "-out", join(dir, "cert.pem")];
-    execFileSync("openssl", [...args.split(" "), ...extensions, ...files], { stdio: "ignore" });
+    makeCertificate(dir, "DNS:localhost,IP:127.0.0.1");
   });
   afterAll(() => rmSync(dir, { recursive: true }));
 
@@ -252,6 +272,57 @@ describe.skipIf(!hasOpenssl())("TLS", () => {
     const own = await tlsServer();
     const error = await refusal({ servers: [`tls://localhost:${own.port}`] });
     expect(error).toMatchObject({ code: "NO_CONNECTION", recoverable: false });
-    expect(error.message).toMatch(/no TLS connection.*check tls.ca/);
+    expect(error.message).toMatch(/no TLS connection.*; check tls.ca/);
+    const plain = await refusal({ servers: [`nats://127.0.0.1:${own.port}`] });
+    expect(plain.message).toMatch(/no TLS connection.*; ask for TLS with tls:\/\/ in servers/);
+  });
+
+  const HOSTS = { "127.0.0.1": "IP:127.0.0.1", "[::1]": "IP:::1", localhost: "DNS:localhost" };
+
+  test.each(Object.entries(HOSTS))(
+    "to %s needs a certificate with %s, at the first connection and at a reconnect",
+    async (host, right) => {
+      if (host === "[::1]" && !hasIpv6()) return;
+      const { key, cert } = makeCertificate(join(dir, right.replaceAll(":", "_")), right);
+      // This host replaces the one that was generated: all addresses of the machine.
+      const config = `host: "::"\ntls { cert_file: "${cert}", key_file: "${key}", timeout: 5 }`;
+      const own = await startNatsServer({ jetstream: false, config });
+      atEnd(() => own.dispose());
+      for (const other of Object.keys(HOSTS)) {
+        if (other === "[::1]" && !hasIpv6()) continue;
+        const options = { servers: [`tls://${other}:${own.port}`], tls: { ca: cert } };
+        if (other !== host) {
+          expect((await refusal(options)).message).toMatch(
+            /does not match certificate's altnames.*host name in servers/,
+          );
+          continue;
+        }
+        const { connection } = await link(options.servers, options);
+        const monitor = ConnectionMonitor.acquire(connection);
+        const back = new Promise<void>((resolve) => monitor.listen(({ type }) => type === "up" && resolve()));
+        await connection.reconnect();
+        await back;
+        monitor.release();
+        await connection.flush();
+      }
+    },
+  );
+
+  test("that starts before the server's first message checks an IP address, too", async () => {
+    if (!isAtLeast(server.version, "2.11.0")) return;
+    const own = await tlsServer(", handshake_first: auto");
+    const tls = { ca: join(dir, "cert.pem"), handshakeFirst: true };
+    const { connection } = await link([`tls://127.0.0.1:${own.port}`], { tls });
+    await connection.flush();
+    const { key, cert } = makeCertificate(join(dir, "name"), "DNS:localhost");
+    const named = await startNatsServer({
+      config: `tls { cert_file: "${cert}", key_file: "${key}", handshake_first: auto }`,
+    });
+    atEnd(() => named.dispose());
+    const error = await refusal({
+      servers: [`tls://127.0.0.1:${named.port}`],
+      tls: { ca: cert, handshakeFirst: true },
+    });
+    expect(error.message).toMatch(/IP: 127.0.0.1 is not in the cert's list/);
   });
 });

@@ -1,15 +1,12 @@
 /** Connecting to NATS as an election needs it: unlimited reconnects, and a dead server detected within about 2 s. */
-import type {
-  ConnectionOptions,
-  NatsConnection,
-  TlsOptions as NatsTlsOptions,
-} from "@nats-io/transport-node";
+import type { ConnectionOptions, NatsConnection } from "@nats-io/transport-node";
 import { asError, ClusterError } from "../../errors.ts";
 import { isRefusal, isUp } from "./connection-monitor.ts";
 import { authenticatorOf, type Credentials } from "./credentials.ts";
 import { startDial } from "./dial-sockets.ts";
 import { dialFirst } from "./first-dial.ts";
 import { connectedWith } from "./internals.ts";
+import { type TlsOptions, tlsOptions } from "./tls.ts";
 
 /** Client pings, of which two may be outstanding, limit how long a half-open connection goes undetected. */
 export const PING_INTERVAL_MS = 1000;
@@ -19,15 +16,6 @@ export const MAX_PINGS_OUT = 2;
 export const CHECK_CREDENTIALS = "check user and password, token, nkey or creds file";
 
 const FLUSH_TIMEOUT_MS = 500;
-
-/** `ca`, `cert` and `key` are each a path or the PEM text. Files are read again at every reconnect. */
-export interface TlsOptions {
-  readonly ca?: string;
-  readonly cert?: string;
-  readonly key?: string;
-  /** Start TLS before the server's first message, for a server with `handshake_first`. */
-  readonly handshakeFirst?: boolean;
-}
 
 /** How to reach NATS. */
 export interface NatsOptions extends Credentials {
@@ -86,7 +74,7 @@ export async function connectNats(options: NatsOptions, context: ConnectContext)
   if (addresses.length === 0) throw new ClusterError("INVALID_CONFIG", "servers must not be empty");
   const dial = startDial(() => dialFirst(connectionOptions(options, addresses, context), addresses.length));
   const dialling = dial.result.catch((error: unknown) => {
-    throw connectError(error, addresses);
+    throw connectError(error, addresses, options.tls !== undefined);
   });
   return link(await untilAborted(dialling, dial.abandon, signal));
 }
@@ -135,20 +123,7 @@ function connectionOptions(
   };
 }
 
-function tlsOptions(tls: TlsOptions): NatsTlsOptions {
-  const result: NatsTlsOptions = {};
-  if (tls.ca !== undefined) result[isPem(tls.ca) ? "ca" : "caFile"] = tls.ca;
-  if (tls.cert !== undefined) result[isPem(tls.cert) ? "cert" : "certFile"] = tls.cert;
-  if (tls.key !== undefined) result[isPem(tls.key) ? "key" : "keyFile"] = tls.key;
-  if (tls.handshakeFirst !== undefined) result.handshakeFirst = tls.handshakeFirst;
-  return result;
-}
-
-function isPem(text: string): boolean {
-  return text.includes("-----BEGIN");
-}
-
-function connectError(thrown: unknown, addresses: readonly string[]): ClusterError {
+function connectError(thrown: unknown, addresses: readonly string[], tls: boolean): ClusterError {
   if (thrown instanceof ClusterError) return thrown;
   const error = asError(thrown ?? new Error("the connection was closed"));
   const where = addresses.join(", ");
@@ -164,7 +139,9 @@ function connectError(thrown: unknown, addresses: readonly string[]): ClusterErr
     );
   }
   if (isTlsProblem(error)) {
-    const todo = "check tls.ca, tls.cert and tls.key, and the host name in servers";
+    // Without the option, nats.js follows a server that uses TLS, but not with all checks of this library.
+    const asked = tls ? "" : "ask for TLS with tls:// in servers or the option tls; ";
+    const todo = `${asked}check tls.ca, tls.cert and tls.key, and the host name in servers`;
     return new ClusterError(
       "NO_CONNECTION",
       `no TLS connection to NATS at ${where}: ${error.message}; ${todo}`,
