@@ -115,9 +115,11 @@ export class ClusterClient {
   }
 
   /**
-   * Requests a step-down. Resolves after the node's work has ended and its lease is released.
+   * Requests a step-down. Resolves after the node's work has ended and its lease is released, which the bucket confirms: the
+   * answer alone may be any program's that may subscribe to the subject.
    * @param incarnation Of several processes with this node id, the one that is meant.
-   * @throws ClusterError `NOT_LEADER` or `HANDOVER_REFUSED` if the node refuses, `NO_CONNECTION` if it does not answer.
+   * @throws ClusterError `NOT_LEADER` or `HANDOVER_REFUSED` if the node refuses, `NO_CONNECTION` if it does not answer, `TIMEOUT` if
+   * it accepts and the lease does not change.
    */
   async stepDown(
     nodeId: string,
@@ -125,9 +127,18 @@ export class ClusterClient {
     timeoutMs: number,
     incarnation?: string,
   ): Promise<void> {
+    const before = await this.lease();
     const body = to === undefined ? undefined : { to };
     const answer = await this.#ask(stepdownSubject(this.clusterId, nodeId), body, timeoutMs, incarnation);
     this.#require(nodeId, answer, to === undefined ? "NOT_LEADER" : "HANDOVER_REFUSED", timeoutMs);
+    const ended = await this.#untilLease((now) => !isSameTerm(before, now), this.timeoutMs);
+    if (ended !== null) return;
+    throw new ClusterError(
+      "TIMEOUT",
+      `node "${nodeId}" confirmed a step-down, and the lease has not changed within ${this.timeoutMs} ms: ` +
+        "the node does not lead, or another program answers in its name",
+      { recoverable: true },
+    );
   }
 
   /** Requests that a daemon competes, or only follows. */
@@ -136,24 +147,54 @@ export class ClusterClient {
     this.#require(nodeId, answer, "STORE_UNAVAILABLE", timeoutMs);
   }
 
-  /** Resolves when the node's own status shows that it leads. Rejects with `TIMEOUT`. */
-  async untilLeads(nodeId: string, timeoutMs: number, signal?: AbortSignal): Promise<NodeAnswer> {
+  /**
+   * Resolves when the lease names the node, in a record that is newer than `since`, and its own status shows that it leads.
+   * Rejects with `TIMEOUT`.
+   */
+  async untilLeads(
+    nodeId: string,
+    since: LeaseView,
+    timeoutMs: number,
+    signal?: AbortSignal,
+  ): Promise<NodeAnswer> {
+    const deadline = performance.now() + timeoutMs;
+    const isNamed = ({ entry }: LeaseView): boolean =>
+      entry?.kind === "record" && entry.record.nodeId === nodeId && entry.revision !== since.entry?.revision;
+    const named = await this.#untilLease(isNamed, timeoutMs, signal);
+    while (named !== null) {
+      signal?.throwIfAborted();
+      const answer = await this.statusOf(nodeId);
+      if (answer?.status.role === "PRIMARY" && answer.status.leader === nodeId) return answer;
+      if (performance.now() >= deadline) break;
+      await pause(POLL_MS);
+    }
+    const { leader } = await this.situation();
+    const who = leader === null ? "there is no leader" : `"${leader}" leads`;
+    throw new ClusterError(
+      "TIMEOUT",
+      `timed out after ${timeoutMs} ms waiting for node "${nodeId}" to become leader: ${
+        leader === nodeId ? "it does not confirm that it leads" : who
+      }`,
+      { recoverable: true },
+    );
+  }
+
+  /** The lease as soon as it is as wanted; `null` if it is not in time. Reads that fail for now are repeated. */
+  async #untilLease(
+    isWanted: (lease: LeaseView) => boolean,
+    timeoutMs: number,
+    signal?: AbortSignal,
+  ): Promise<LeaseView | null> {
     const deadline = performance.now() + timeoutMs;
     for (;;) {
       signal?.throwIfAborted();
-      const answer = await this.statusOf(nodeId);
-      if (answer !== null && answer.status.role === "PRIMARY" && answer.status.leader === nodeId)
-        return answer;
-      if (performance.now() >= deadline) {
-        const leader = answer?.status.leader ?? "";
-        const who = leader === "" ? "there is no leader" : `"${leader}" leads`;
-        const why = answer === null ? "it does not answer" : who;
-        throw new ClusterError(
-          "TIMEOUT",
-          `timed out after ${timeoutMs} ms waiting for node "${nodeId}" to become leader: ${why}`,
-          { recoverable: true },
-        );
-      }
+      const late = performance.now() >= deadline;
+      const lease = await this.lease().catch((error: unknown) => {
+        if (!late && error instanceof ClusterError && error.recoverable) return null;
+        throw error;
+      });
+      if (lease !== null && isWanted(lease)) return lease;
+      if (late) return null;
       await pause(POLL_MS);
     }
   }
@@ -205,6 +246,13 @@ export class ClusterClient {
     if (answer["ok"] === true) return;
     throw new ClusterError(code, `node "${nodeId}" refused: ${String(answer["error"] ?? "no reason given")}`);
   }
+}
+
+/** Whether the key still has the term, or still the release or the garbage, that it had. */
+function isSameTerm({ entry: before }: LeaseView, { entry: now }: LeaseView): boolean {
+  if (before?.kind !== "record" || now?.kind !== "record") return before?.revision === now?.revision;
+  const [a, b] = [before.record, now.record];
+  return a.nodeId === b.nodeId && a.incarnation === b.incarnation && a.epoch === b.epoch;
 }
 
 /** Whether the holder's status confirms the record: the same incarnation, with a term that has not ended. */

@@ -10,7 +10,7 @@ export interface HandoverResult {
   readonly from: string | null;
   /** The node already led. */
   readonly already: boolean;
-  /** Time from the request until the node's own status shows that it leads. */
+  /** Time from the request until the lease names the node and its own status shows that it leads. */
   readonly tookMs: number;
 }
 
@@ -19,7 +19,7 @@ export type Demotion =
   /** The node did not lead. `leader`: the present leader, or `null`. */
   | { readonly demoted: false; readonly leader: string | null };
 
-/** Moves the leadership to this node. Resolves when the node's own status shows that it leads. */
+/** Moves the leadership to this node. Resolves when the lease names it and its own status shows that it leads. */
 export async function handOver(
   client: ClusterClient,
   nodeId: string,
@@ -36,7 +36,7 @@ export async function handOver(
     );
   }
   requireOne(target, "HANDOVER_REFUSED");
-  const { leader, incarnation } = await client.situation();
+  const { leader, incarnation, lease } = await client.situation();
   if (leader === nodeId && target.status.role === "PRIMARY") return result(target, null, true, started);
   if (leader === null || leader === nodeId) {
     // There is no leader to ask. The request ends the cooldown of the node; go-cluster's nodes do not support it.
@@ -46,7 +46,7 @@ export async function handOver(
     await client.stepDown(leader, nodeId, timeoutMs, incarnation);
   }
   const remainingMs = Math.max(client.timeoutMs, timeoutMs - (performance.now() - started));
-  const answer = await client.untilLeads(nodeId, remainingMs, signal);
+  const answer = await client.untilLeads(nodeId, lease, remainingMs, signal);
   return result(answer, leader === nodeId ? null : leader, false, started);
 }
 

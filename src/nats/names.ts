@@ -50,6 +50,14 @@ export function stepdownSubject(clusterId: string, nodeId: string): string {
   return `${serviceName(clusterId)}.control.${nodeId}.stepdown`;
 }
 
+/**
+ * Whether a node can take over. Under `control`, where only users that may lead can answer: an observer's user may not
+ * subscribe there. Not in go-cluster.
+ */
+export function candidateSubject(clusterId: string, nodeId: string): string {
+  return `${serviceName(clusterId)}.control.${nodeId}.candidate`;
+}
+
 /** Makes a daemon compete, or only follow. Not in go-cluster. */
 export function competeSubject(clusterId: string, nodeId: string): string {
   return `${serviceName(clusterId)}.control.${nodeId}.compete`;

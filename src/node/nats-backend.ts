@@ -1,15 +1,16 @@
 /** The backend of a node on NATS: connection, session, lease store and micro service. */
 import { setTimeout as pause } from "node:timers/promises";
+import type { NatsConnection } from "@nats-io/transport-node";
 import type { ResolvedOptions } from "../config/resolve.ts";
 import { asError, ClusterError } from "../errors.ts";
 import { connectNats, type NatsLink, reconnectLimit } from "../nats/connection/connection.ts";
 import { NatsLeaseStore } from "../nats/lease/lease-store.ts";
-import { serviceName, statusSubject, streamName } from "../nats/names.ts";
+import { candidateSubject, serviceName, statusSubject, streamName } from "../nats/names.ts";
 import { type NatsSession, openSession } from "../nats/presence/session.ts";
 import { startService } from "../nats/service/service.ts";
 import { decodeStatus } from "../nats/service/status-codec.ts";
 import { choose, statusesOf } from "../nats/service/twins.ts";
-import type { Attachment, AttachRequest, Backend } from "../runtime/backend.ts";
+import type { Attachment, AttachRequest, Backend, PeerStatus } from "../runtime/backend.ts";
 import type { BucketInfo, LeaseStore } from "../runtime/ports.ts";
 
 /** Pause between two attempts to open the bucket while JetStream starts. */
@@ -106,6 +107,7 @@ function attachment(options: ResolvedOptions, parts: Parts): Attachment {
             clusterId,
             nodeId,
             version: options.serviceVersion,
+            control: !options.observer,
             onWarning: (message, error) => warn("SERVICE", message, error),
             onEnded: (error) =>
               warn(
@@ -128,16 +130,32 @@ function attachment(options: ResolvedOptions, parts: Parts): Attachment {
       }
     },
     async statusOf(other, timeoutMs) {
-      try {
-        const subject = statusSubject(clusterId, other);
-        const answer = await link.connection.request(subject, undefined, { timeout: timeoutMs });
-        const status = decodeStatus(answer.data);
-        if (status?.duplicate === undefined) return status;
-        // The other process may be gone by now.
-        return choose(await statusesOf(link.connection, subject, timeoutMs), undefined) ?? status;
-      } catch {
-        return null;
-      }
+      const ask = (subject: string) => askStatus(link.connection, subject, other, timeoutMs);
+      const candidate = await ask(candidateSubject(clusterId, other));
+      if (candidate !== null) return candidate;
+      // An observer's user may answer on this subject, and so it may only say what refuses a handover.
+      const status = await ask(statusSubject(clusterId, other));
+      const isRefusal = status?.competes === false;
+      const isGoCluster = options.interop === "go-cluster" && status?.incarnation === undefined;
+      return isRefusal || isGoCluster ? status : null;
     },
   };
+}
+
+async function askStatus(
+  connection: NatsConnection,
+  subject: string,
+  nodeId: string,
+  timeoutMs: number,
+): Promise<PeerStatus | null> {
+  try {
+    const answer = await connection.request(subject, undefined, { timeout: timeoutMs });
+    const status = decodeStatus(answer.data);
+    if (status === null || status.nodeId !== nodeId) return null;
+    if (status.duplicate === undefined) return status;
+    // The other process may be gone by now.
+    return choose(await statusesOf(connection, subject, timeoutMs), undefined) ?? status;
+  } catch {
+    return null;
+  }
 }

@@ -17,7 +17,9 @@ export async function checkSuccessor(
   if (to === nodeId) refuse("it is the leader already");
   const status = await attachment.statusOf(to, requestTimeoutMs);
   if (status === null)
-    refuse(`it did not answer within ${requestTimeoutMs} ms; is it running in this cluster?`);
+    refuse(
+      `it did not answer as a candidate within ${requestTimeoutMs} ms; is it running in this cluster, and as new as this node?`,
+    );
   // A go-cluster node's status has no `competes`: all of them compete.
   else if (status.competes === false) refuse("it does not compete: it is an observer or has withdrawn");
   else if (status.duplicate !== undefined)

@@ -68,8 +68,9 @@ export interface Attachment {
   /** Starts the micro service; `null`: it is switched off, could not be started, or the backend has none. */
   serve(handlers: ServiceHandlers): Promise<ServiceHandle | null>;
   /**
-   * Asks another node of the cluster for its status; `null` when it does not answer in time. The status has `duplicate` if two
-   * processes with that node id answer.
+   * The status of another node of the cluster that can take over, from a source that only a node that may lead has. Also that of
+   * a node that says it does not compete. `null` when there is none in time. It has `duplicate` if two processes with that node
+   * id answer.
    */
   statusOf(nodeId: string, timeoutMs: number): Promise<PeerStatus | null>;
   /** Closes store and session, and the connection unless it was passed in. Never rejects. */

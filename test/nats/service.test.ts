@@ -2,7 +2,14 @@ import { Svcm } from "@nats-io/services";
 import type { NatsConnection } from "@nats-io/transport-node";
 import { describe, expect, test } from "vitest";
 import { deferred, within } from "../../scripts/shared/wait.ts";
-import { pingSubject, serviceName, statusSubject, stepdownSubject } from "../../src/nats/names.ts";
+import {
+  candidateSubject,
+  competeSubject,
+  pingSubject,
+  serviceName,
+  statusSubject,
+  stepdownSubject,
+} from "../../src/nats/names.ts";
 import { type ServiceCallbacks, startService } from "../../src/nats/service/service.ts";
 import type { PeerStatus } from "../../src/runtime/backend.ts";
 import { startNatsServer } from "../../src/testing.ts";
@@ -165,6 +172,7 @@ describe("the endpoints of two nodes", () => {
         .flatMap((id) => [
           statusSubject(clusterId, id),
           pingSubject(clusterId, id),
+          candidateSubject(clusterId, id),
           stepdownSubject(clusterId, id),
         ])
         .sort(),
@@ -194,6 +202,84 @@ describe("the endpoints of two nodes", () => {
     await expect(ask(connection, statusSubject(clusterId, "a"))).rejects.toThrow(/no responders/);
     expect(await ask(connection, statusSubject(clusterId, "b"))).toMatchObject({ nodeId: "b" });
   });
+});
+
+describe("a message on a control subject that is no request", () => {
+  const STREAM = "S";
+
+  /** A node whose control endpoints record what reaches them, and a stream whose consumers deliver there. */
+  async function reachable() {
+    const clusterId = freshId();
+    const node = fakeNode("a");
+    const competed: boolean[] = [];
+    await serve(clusterId, { ...node, compete: async (competes) => void competed.push(competes) });
+    const { connection } = await link(server);
+    const api = async (call: string, body: object): Promise<unknown> =>
+      (await connection.request(`$JS.API.${call}`, JSON.stringify(body))).json();
+    const subjects = [stepdownSubject(clusterId, "a"), competeSubject(clusterId, "a")];
+    return { clusterId, node, competed, connection, api, subjects };
+  }
+
+  test("is ignored: a response of the server to another user's request", async () => {
+    const { clusterId, node, competed, connection, subjects } = await reachable();
+    const arrived = subjects.map((subject) => {
+      const heard = deferred();
+      connection.subscribe(subject, { callback: () => heard.resolve(), max: 1 });
+      return heard.promise;
+    });
+    for (const reply of subjects) connection.publish("$JS.API.INFO", "", { reply });
+    await within(Promise.all(arrived));
+    for (const subject of subjects) connection.publish(subject, '{"competes":true}');
+    await ask(connection, statusSubject(clusterId, "a")); // the endpoints have handled everything before this request
+    expect([node.stepDowns, competed]).toEqual([[], []]);
+  });
+
+  test("is ignored: a message or an idle heartbeat of a consumer", async () => {
+    const { clusterId, node, competed, connection, api, subjects } = await reachable();
+    const stream = `${STREAM}_${clusterId}`;
+    const stored = `${stream}.x`;
+    await api(`STREAM.CREATE.${stream}`, { name: stream, subjects: [stored], storage: "memory" });
+    atEnd(() => api(`STREAM.DELETE.${stream}`, {}));
+    await connection.request(stored, '{"competes":true}');
+    for (const [index, deliver_subject] of subjects.entries()) {
+      const heard = deferred();
+      const listener = connection.subscribe(deliver_subject, {
+        callback: (_error, message) => {
+          if (message.headers?.code === 100) heard.resolve();
+        },
+      });
+      const name = `c${index}`;
+      const created = await api(`CONSUMER.CREATE.${stream}.${name}.${stored}`, {
+        stream_name: stream,
+        config: {
+          name,
+          deliver_subject,
+          deliver_policy: "all",
+          ack_policy: "none",
+          filter_subject: stored,
+          inactive_threshold: 1e9,
+          idle_heartbeat: 1e8,
+        },
+      });
+      expect(created).not.toHaveProperty("error");
+      await within(heard.promise); // the message was delivered before it
+      listener.unsubscribe();
+    }
+    await ask(connection, statusSubject(clusterId, "a"));
+    expect([node.stepDowns, competed]).toEqual([[], []]);
+  });
+});
+
+test("without control, nothing is served under it", async () => {
+  const nats = await link(server);
+  const clusterId = freshId();
+  const options = { clusterId, nodeId: "w", version: "1.0.0", control: false };
+  const service = await startService(nats.connection, options, { ...fakeNode("w"), compete: async () => {} });
+  atEnd(() => service.stop());
+  for (const subject of [candidateSubject, stepdownSubject, competeSubject]) {
+    await expect(ask(nats.connection, subject(clusterId, "w"))).rejects.toThrow(/no responders/);
+  }
+  expect(await ask(nats.connection, statusSubject(clusterId, "w"))).toMatchObject({ nodeId: "w" });
 });
 
 test("a response that is ready after the connection was closed causes no error", async () => {

@@ -141,6 +141,33 @@ describe("a step-down to a named node", () => {
     expect(leader.count("lose-leadership")).toBe(0);
   });
 
+  test("in whose name a program answers that cannot serve control subjects is refused, and the lease is kept", async () => {
+    const [leader] = await cluster(2);
+    const { clusterId } = leader.node;
+    const operator = await operatorOf(server, clusterId);
+    const ghost = {
+      nodeId: "ghost",
+      role: "PASSIVE",
+      leader: leader.id,
+      epoch: 1,
+      uptimeMs: 1,
+      connected: true,
+    };
+    for (const more of [{}, { incarnation: "g", competes: true, state: "follower" }]) {
+      const subscription = operator.connection.subscribe(`cluster_${clusterId}.status.ghost`, {
+        callback: (_error, message) => void message.respond(JSON.stringify({ ...ghost, ...more })),
+      });
+      await operator.connection.flush();
+      await expect(leader.node.stepDown({ to: "ghost" })).rejects.toMatchObject({
+        code: "HANDOVER_REFUSED",
+        message: expect.stringContaining("did not answer as a candidate"),
+      });
+      subscription.unsubscribe();
+    }
+    expect(leader.node).toMatchObject({ role: "leader", epoch: 1 });
+    expect([leader.count("lose-leadership"), leader.count("released")]).toEqual([0, 0]);
+  });
+
   test("that was killed is refused", async () => {
     const [leader, other] = await cluster(2);
     await other?.node.stop();

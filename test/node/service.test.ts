@@ -124,6 +124,53 @@ describe("two processes with one node id", () => {
   });
 });
 
+describe("a client that changes the leadership believes the lease, not the answers", () => {
+  /** Answers `ok` on a control subject, and as a leader on the status subject, in the name of a node that does not exist. */
+  async function pretender() {
+    const { a, nc, clusterId } = await pair();
+    const status = {
+      nodeId: "ghost",
+      role: "PRIMARY",
+      leader: "ghost",
+      epoch: 9,
+      uptimeMs: 1,
+      connected: true,
+    };
+    const answer = (subject: string, body: object): void =>
+      void nc.subscribe(subject, {
+        callback: (_error, message) => void message.respond(JSON.stringify(body)),
+      });
+    answer(`cluster_${clusterId}.status.ghost`, status);
+    answer(`cluster_${clusterId}.control.ghost.stepdown`, { ok: true });
+    await nc.flush();
+    const client = await ClusterClient.connect({ clusterId, servers: server.url }, { timeoutMs: 300 });
+    atEnd(() => client.close());
+    return { a, client };
+  }
+
+  test("a step-down that is confirmed and did not happen", async () => {
+    const { a, client } = await pretender();
+    await expect(client.stepDown("ghost", undefined, 2000)).rejects.toMatchObject({
+      code: "TIMEOUT",
+      message: expect.stringContaining('node "ghost" confirmed a step-down, and the lease has not changed'),
+    });
+    await a.leads();
+    expect(a.count("lose-leadership")).toBe(0);
+  });
+
+  test("a node that says that it leads and is not in the lease", async () => {
+    const { a, client } = await pretender();
+    const since = await client.lease();
+    await expect(client.untilLeads("ghost", since, 300)).rejects.toMatchObject({
+      code: "TIMEOUT",
+      message: expect.stringContaining('"a" leads'),
+    });
+    await expect(handOver(client, "ghost", 300)).rejects.toMatchObject({ code: "HANDOVER_REFUSED" });
+    await a.leads();
+    expect(a.count("lose-leadership")).toBe(0);
+  });
+});
+
 test("ping answers ok with the time in milliseconds", async () => {
   const { nc, clusterId } = await pair();
   for (const id of ["a", "b"]) {
@@ -185,7 +232,7 @@ describe("discovery", () => {
     expect(nodeOf(one ?? {})).toBe("b");
   });
 
-  test("INFO lists the three endpoints and the current state", async () => {
+  test("INFO lists the four endpoints and the current state", async () => {
     const { nc, clusterId, a, b } = await pair();
     await a.node.stepDown();
     await settled([b, a], 1);
@@ -194,6 +241,7 @@ describe("discovery", () => {
     expect(subjects).toEqual([
       `cluster_${clusterId}.status.a`,
       `cluster_${clusterId}.ping.a`,
+      `cluster_${clusterId}.control.a.candidate`,
       `cluster_${clusterId}.control.a.stepdown`,
     ]);
     expect(first).toMatchObject({

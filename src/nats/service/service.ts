@@ -1,5 +1,5 @@
 /**
- * The cluster's micro service: go-cluster's three endpoints, one instance per node.
+ * The cluster's micro service: go-cluster's three endpoints and two more, one instance per node.
  *
  * The metadata in `$SRV` INFO and STATS responses, and the `data` of each endpoint in STATS, are current. The metadata in a PING
  * response are those of the service's start, because `@nats-io/services` renders that response once.
@@ -13,7 +13,14 @@ import { parseObject } from "../api/js-api.ts";
 import { flushed, settledWithin } from "../connection/connection.ts";
 import { ConnectionMonitor, guarded } from "../connection/connection-monitor.ts";
 import { forServices } from "../connection/internals.ts";
-import { competeSubject, pingSubject, serviceName, statusSubject, stepdownSubject } from "../names.ts";
+import {
+  candidateSubject,
+  competeSubject,
+  pingSubject,
+  serviceName,
+  statusSubject,
+  stepdownSubject,
+} from "../names.ts";
 import { EndpointTally } from "./service-stats.ts";
 import { INCARNATION_HEADER, idIn, TARGET_HEADER, TwinWatch } from "./twins.ts";
 
@@ -45,6 +52,11 @@ export interface ServiceOptions {
   readonly nodeId: string;
   /** Semantic version, which the micro protocol requires. */
   readonly version: string;
+  /**
+   * Whether the node serves the subjects under `control`. An observer does not: its user may not subscribe to them.
+   * @default true
+   */
+  readonly control?: boolean;
   /** The service ended without `stop()`, for example because its connection was closed. The node continues. */
   readonly onEnded?: (error: Error | null) => void;
   /** Part of the service is missing: the user may not subscribe to one of its subjects. */
@@ -66,7 +78,7 @@ export async function startService(
   options: ServiceOptions,
   callbacks: ServiceCallbacks,
 ): Promise<ClusterService> {
-  const { clusterId, nodeId, version, onEnded } = options;
+  const { clusterId, version, onEnded } = options;
   const name = serviceName(clusterId);
   const monitor = ConnectionMonitor.acquire(connection);
   const closed = deferred<void>();
@@ -100,7 +112,7 @@ export async function startService(
         return callbacks.status();
       },
     });
-    addEndpoints(service, clusterId, nodeId, callbacks, tallies);
+    addEndpoints(service, options, callbacks, tallies);
     // The service must answer requests over other connections as soon as the node reports `started`.
     await flushed(connection);
     twins?.ask();
@@ -151,8 +163,7 @@ function isOurs(subject: string, name: string): boolean {
 
 function addEndpoints(
   service: Service,
-  clusterId: string,
-  nodeId: string,
+  { clusterId, nodeId, control = true }: ServiceOptions,
   callbacks: ServiceCallbacks,
   tallies: Map<string, EndpointTally>,
 ): void {
@@ -172,16 +183,30 @@ function addEndpoints(
     pingSubject(clusterId, nodeId),
     async () => ({ ok: true, timestamp: Date.now() }) satisfies PingBody,
   );
-  const control = (name: string, subject: string, answer: Answer): void =>
-    endpoint(name, subject, async (message) => (isMeant(message, callbacks) ? answer(message) : null));
-  control("stepdown", stepdownSubject(clusterId, nodeId), (message) => stepdown(message, callbacks));
+  if (!control) return;
+  const request = (name: string, subject: string, answer: Answer): void =>
+    endpoint(name, subject, async (message) =>
+      isRequestOn(subject, message) && isMeant(message, callbacks) ? answer(message) : null,
+    );
+  request("candidate", candidateSubject(clusterId, nodeId), async () => callbacks.status());
+  request("stepdown", stepdownSubject(clusterId, nodeId), (message) => stepdown(message, callbacks));
   const change = callbacks.compete?.bind(callbacks);
   if (change !== undefined) {
-    control("compete", competeSubject(clusterId, nodeId), (message) => compete(message, change));
+    request("compete", competeSubject(clusterId, nodeId), (message) => compete(message, change));
   }
 }
 
-/** `null`: the request is for another process, which answers it. */
+/**
+ * False for a message that a user without permission for the subject can cause to arrive on it, in a server's name:
+ * - the response to a request of that user, whose reply subject is this one (no server checks it): it has no reply subject;
+ * - what a consumer delivers whose deliver subject is this one: a message has the subject of the stream and a reply subject under
+ *   `$JS`, an idle heartbeat no reply subject, a flow control message one under `$JS`.
+ */
+function isRequestOn(subject: string, { subject: sentTo, reply }: ServiceMsg): boolean {
+  return sentTo === subject && reply !== undefined && reply !== "" && !reply.startsWith("$JS.");
+}
+
+/** `null`: not a request, or one for another process, which answers it. */
 type Answer = (message: ServiceMsg) => Promise<object | null>;
 
 function isMeant(message: ServiceMsg, callbacks: ServiceCallbacks): boolean {
