@@ -2,8 +2,9 @@
 import { CommanderError } from "commander";
 import { ClusterError, messageOf } from "../errors.ts";
 import { CliError, EXIT, exitCodeOf } from "./exit.ts";
-import { coloursFor, note } from "./output.ts";
-import { programFor, withGoFlags } from "./program.ts";
+import { noteJson, noteLines } from "./output.ts";
+import { programFor, wantsJson, withGoFlags } from "./program.ts";
+import { errorJson, errorLines } from "./render/error-lines.ts";
 
 // The reader of stdout has exited: `nats-leader watch | head`.
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {
@@ -27,13 +28,21 @@ try {
 setTimeout(() => process.exit(), EXIT_TIMEOUT_MS).unref();
 
 function fail(error: unknown): number {
-  // Commander has already printed its message.
-  if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
+  const json = wantsJson(args);
+  if (error instanceof CommanderError) {
+    if (error.exitCode === 0) return EXIT.ok;
+    // As text, commander has already printed it.
+    if (json) noteJson(errorJson("INVALID_USAGE", usageMessage(error), EXIT.usage));
+    return EXIT.usage;
+  }
   const exitCode = exitCodeOf(error);
-  const end = args.includes("--") ? args.indexOf("--") : args.length;
-  if (args.slice(0, end).includes("--json")) {
-    const code = error instanceof ClusterError || error instanceof CliError ? error.code : "ERROR";
-    note(JSON.stringify({ ok: false, code, message: messageOf(error), exitCode }));
-  } else note(`${coloursFor(process.stderr).bad("Error:")} ${messageOf(error)}`);
+  const code = error instanceof ClusterError || error instanceof CliError ? error.code : "ERROR";
+  if (json) noteJson(errorJson(code, messageOf(error), exitCode));
+  else noteLines(errorLines(messageOf(error)));
   return exitCode;
+}
+
+function usageMessage({ code, message }: CommanderError): string {
+  if (code === "commander.help") return "no command was given; nats-leader --help lists the commands";
+  return message.replace(/^error: /, "");
 }

@@ -4,8 +4,8 @@ import { type LoadedConfig, loadConfig } from "../config/file/load.ts";
 import type { NodeOptions } from "../config/resolve.ts";
 import { LOG_LEVELS, type LogLevel } from "../log/logger.ts";
 import { ClusterClient } from "../manager/cluster-client.ts";
-import { parseDuration } from "./duration.ts";
 import { note } from "./output.ts";
+import { parseDuration } from "./render/duration.ts";
 
 /** go-cluster's name. */
 export const DEFAULT_CONFIG = "cluster.json";

@@ -1,73 +1,119 @@
-/** Output to the terminal. */
+/**
+ * The only place that writes to stdout and stderr, apart from the log of `daemon` and `run`. Everything it writes is printable:
+ * text of records, answers and errors cannot reach the terminal as control characters.
+ */
+import { printable } from "../log/printable.ts";
+import type { ScreenSize } from "./render/fit-screen.ts";
+import { type Line, type Part, showLine } from "./render/text.ts";
 
-type Paint = (text: string) => string;
+const HOME = "\x1b[H";
+const CLEAR_SCREEN = "\x1b[2J";
+const CLEAR_LINE = "\x1b[K";
+const CLEAR_BELOW = "\x1b[J";
 
-export interface Colours {
-  readonly good: Paint;
-  readonly bad: Paint;
-  readonly dim: Paint;
-  readonly strong: Paint;
-}
-
-const PLAIN: Colours = { good: same, bad: same, dim: same, strong: same };
-const BRIGHT: Colours = { good: paint(32), bad: paint(31), dim: paint(2), strong: paint(1) };
+/** A terminal that does not say its size. */
+const DEFAULT_SIZE: ScreenSize = { columns: 80, rows: 24 };
 
 /** Follows https://no-color.org and https://force-color.org; otherwise colours only a terminal that is not dumb. */
-export function coloursFor(
+export function hasColours(
   stream: { readonly isTTY?: boolean },
   env: NodeJS.ProcessEnv = process.env,
-): Colours {
-  if ((env["NO_COLOR"] ?? "") !== "") return PLAIN;
-  if ((env["FORCE_COLOR"] ?? "0") !== "0") return BRIGHT;
-  return stream.isTTY === true && env["TERM"] !== "dumb" ? BRIGHT : PLAIN;
+): boolean {
+  if ((env["NO_COLOR"] ?? "") !== "") return false;
+  if ((env["FORCE_COLOR"] ?? "0") !== "0") return true;
+  return stream.isTTY === true && env["TERM"] !== "dumb";
 }
 
-function same(text: string): string {
-  return text;
+export function isTerminal(): boolean {
+  return process.stdout.isTTY === true;
 }
 
-function paint(code: number): Paint {
-  return (text) => `\x1b[${code}m${text}\x1b[0m`;
+/** Columns for a table on stdout: unlimited unless it is a terminal. */
+export function columnsOfOutput(): number {
+  return isTerminal() ? sizeOfTerminal().columns : Number.POSITIVE_INFINITY;
 }
 
-export function print(text: string): void {
-  process.stdout.write(`${text}\n`);
+function sizeOfTerminal(): ScreenSize {
+  const { columns, rows } = process.stdout;
+  return {
+    columns: columns > 0 ? columns : DEFAULT_SIZE.columns,
+    rows: rows > 0 ? rows : DEFAULT_SIZE.rows,
+  };
+}
+
+export function print(part: Part): void {
+  printLines([part]);
+}
+
+export function printLines(lines: readonly Part[]): void {
+  write(process.stdout, lines);
+}
+
+/** A message for people. It goes to stderr because a program may read stdout. */
+export function note(part: Part): void {
+  noteLines([part]);
+}
+
+export function noteLines(lines: readonly Part[]): void {
+  write(process.stderr, lines);
 }
 
 /** Indented like go-cluster's output. */
 export function printJson(value: unknown): void {
-  print(JSON.stringify(value, null, 2));
+  printText(JSON.stringify(value, null, 2));
 }
 
 /** One value per line, for commands that print more than one. */
 export function printJsonLine(value: unknown): void {
-  print(JSON.stringify(value));
+  printText(JSON.stringify(value));
 }
 
-/** A message for people. It goes to stderr because a program may read stdout. */
-export function note(text: string): void {
-  process.stderr.write(`${text}\n`);
+export function noteJson(value: unknown): void {
+  process.stderr.write(safeText(JSON.stringify(value)));
 }
 
-// biome-ignore lint/suspicious/noControlCharactersInRegex: escape sequences have no width
-const ESCAPES = /\x1b\[\d+m/g;
+/** Several lines of the program's own, such as a script. Not cut. */
+export function printText(text: string): void {
+  process.stdout.write(safeText(text));
+}
 
-/** Pads each column to its widest cell, except the last column. */
-export function table(
-  head: readonly string[],
-  rows: readonly (readonly string[])[],
-  colours: Colours,
-): string[] {
-  const width = (text: string): number => text.replace(ESCAPES, "").length;
-  const widths = head.map((title, column) =>
-    Math.max(width(title), ...rows.map((row) => width(row[column] ?? ""))),
-  );
-  const line = (cells: readonly string[]): string =>
-    cells
-      .map((cell, column) =>
-        column === cells.length - 1 ? cell : cell + " ".repeat((widths[column] ?? 0) - width(cell)),
-      )
-      .join("  ")
-      .trimEnd();
-  return [colours.dim(line(head)), ...rows.map(line)];
+export function noteText(text: string): void {
+  process.stderr.write(safeText(text));
+}
+
+function safeText(text: string): string {
+  return `${text.split("\n").map(printable).join("\n")}\n`;
+}
+
+function write(stream: NodeJS.WriteStream, lines: readonly Part[]): void {
+  const colours = hasColours(stream);
+  stream.write(lines.map((line) => `${showLine(line, colours)}\n`).join(""));
+}
+
+/** A terminal that is redrawn as a whole, also when its size changes. */
+export class Screen {
+  readonly #content: (size: ScreenSize) => readonly Line[];
+  readonly #onResize = (): void => this.draw();
+  #drawn = false;
+
+  /** @param content the lines for a size: at most `rows` lines of at most `columns` columns. */
+  constructor(content: (size: ScreenSize) => readonly Line[]) {
+    this.#content = content;
+    process.stdout.on("resize", this.#onResize);
+  }
+
+  draw(): void {
+    const lines = this.#content(sizeOfTerminal());
+    const colours = hasColours(process.stdout);
+    // Overwriting line by line and clearing the rest avoids the flicker of clearing the screen first.
+    const text = lines.map((one) => `${showLine(one, colours)}${CLEAR_LINE}`).join("\r\n");
+    process.stdout.write(`${this.#drawn ? "" : CLEAR_SCREEN}${HOME}${text}${CLEAR_BELOW}`);
+    this.#drawn = true;
+  }
+
+  /** Leaves the content on the screen. */
+  close(): void {
+    process.stdout.off("resize", this.#onResize);
+    if (this.#drawn) process.stdout.write("\n");
+  }
 }

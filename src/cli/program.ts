@@ -2,6 +2,7 @@ import { type Argument, Command } from "commander";
 import { PACKAGE_VERSION } from "../config/options.ts";
 import { COMMANDS } from "./commands.ts";
 import { EXIT_CODES } from "./exit.ts";
+import { noteText, printText } from "./output.ts";
 
 const WIDTH = 80;
 
@@ -9,16 +10,23 @@ const WIDTH = 80;
 export function programFor(args: readonly string[]): Promise<Command> {
   const [first, second] = args.filter((arg) => !arg.startsWith("-"));
   const name = first === "help" ? second : first;
+  const json = wantsJson(args);
   // A completion script lists the options of every command.
-  return name === "completion" ? fullProgram() : build((one) => one === name);
+  return name === "completion" ? fullProgram() : build((one) => one === name, json);
 }
 
 /** The program with every command loaded. */
 export function fullProgram(): Promise<Command> {
-  return build(() => true);
+  return build(() => true, false);
 }
 
-async function build(isLoaded: (name: string) => boolean): Promise<Command> {
+/** Whether errors are printed as JSON. Arguments after `--` belong to the program that `run` starts. */
+export function wantsJson(args: readonly string[]): boolean {
+  const end = args.includes("--") ? args.indexOf("--") : args.length;
+  return args.slice(0, end).includes("--json");
+}
+
+async function build(isLoaded: (name: string) => boolean, json: boolean): Promise<Command> {
   const program = new Command("nats-leader")
     .description("Leader election for services on NATS JetStream")
     .version(PACKAGE_VERSION, "-V, --version", "print the version")
@@ -31,7 +39,7 @@ async function build(isLoaded: (name: string) => boolean): Promise<Command> {
     program.addCommand(command);
   }
   program.helpCommand("help [command]", "show the help of a command");
-  configure(program);
+  configure(program, json);
   return program;
 }
 
@@ -47,7 +55,7 @@ NATS_URL and NATS_CREDS apply if neither a flag, a NATS_LEADER_* variable nor
 the file sets the servers and the credentials.`;
 
 /** Commander does not pass these settings on to commands that `addCommand` adds. */
-function configure(command: Command): void {
+function configure(command: Command, json: boolean): void {
   command
     .exitOverride()
     .configureHelp({
@@ -55,9 +63,15 @@ function configure(command: Command): void {
       subcommandTerm: (sub) =>
         [sub.name(), ...sub.registeredArguments.map((argument) => humanReadable(argument))].join(" "),
     })
-    .configureOutput({ getOutHelpWidth: () => WIDTH, getErrHelpWidth: () => WIDTH })
+    .configureOutput({
+      writeOut: (text) => printText(text.trimEnd()),
+      // With --json, main.ts prints the error.
+      writeErr: (text) => (json ? undefined : noteText(text.trimEnd())),
+      getOutHelpWidth: () => WIDTH,
+      getErrHelpWidth: () => WIDTH,
+    })
     .showHelpAfterError("(--help lists the arguments and options)");
-  for (const sub of command.commands) configure(sub);
+  for (const sub of command.commands) configure(sub, json);
 }
 
 function humanReadable(argument: Argument): string {

@@ -1,12 +1,13 @@
 /**
  * Writes lines to stdout or stderr and never waits for the reader: a leader whose log is not read, or whose disk is full, has to
  * go on renewing. Lines wait in a queue of at most 1 MiB; beyond it they are dropped, and the next line that is written is
- * preceded by their number. No failure of a write is thrown.
+ * preceded by their number. No failure of a write is thrown. Control characters in a line are escaped.
  *
  * A write to a pipe whose reader is slow blocks the process unless the open file is non-blocking. That flag belongs to the open
  * file, which other processes may share, so on Linux pipes and terminals are opened a second time.
  */
 import { constants, fstatSync, openSync, write, writeSync } from "node:fs";
+import { printable } from "./printable.ts";
 
 export const MAX_QUEUED_BYTES: number = 1024 * 1024;
 
@@ -44,7 +45,7 @@ export class LineWriter {
   /** `urgent`: is written at once if that is possible without waiting. */
   write(line: string, urgent = false): void {
     if (this.#closed) return;
-    const bytes = Buffer.from(`${line}\n`);
+    const bytes = Buffer.from(`${printable(line)}\n`);
     if (this.#queuedBytes + this.#chunk.length + bytes.length > MAX_QUEUED_BYTES) {
       this.#dropped += 1;
       return;

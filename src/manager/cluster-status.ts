@@ -35,8 +35,8 @@ export interface ClusterStatus {
 export interface LeaseStatus {
   readonly holder: string;
   readonly epoch: number;
-  /** ISO 8601, as the holder wrote it. */
-  readonly acquiredAt: string;
+  /** ISO 8601, as the holder wrote it; `null` if that is not a time. */
+  readonly acquiredAt: string | null;
   /** Time since the last renewal, by the server's clock. */
   readonly ageMs: number;
   readonly ttlMs: number;
@@ -125,9 +125,17 @@ function leaseOf({ record, lease, holder }: Situation): LeaseStatus | null {
   return {
     holder: record.nodeId,
     epoch: record.epoch,
-    acquiredAt: new Date(record.acquiredAt).toISOString(),
+    acquiredAt: isoTime(record.acquiredAt),
     ageMs: Math.round(lease.ageMs),
     ttlMs: lease.ttlMs,
     answers: holder !== null,
   };
+}
+
+/** The largest distance from 1970 that a `Date` can express, in milliseconds. */
+const MAX_TIME_MS = 8.64e15;
+
+/** ISO 8601; `null` for a number of milliseconds that is not a time. */
+export function isoTime(at: number): string | null {
+  return Math.abs(at) <= MAX_TIME_MS ? new Date(at).toISOString() : null;
 }

@@ -1,6 +1,6 @@
 /** Completion scripts for shells, generated from the commands. */
 import { Argument, type Command } from "commander";
-import { print } from "../output.ts";
+import { printText } from "../output.ts";
 
 const SHELLS = ["bash", "zsh", "fish"] as const;
 
@@ -24,7 +24,7 @@ export function completion(command: Command): Command {
       const program = self.parent;
       if (program === null) throw new Error("bug: completion without a program");
       const words = program.commands.map(wordsOf);
-      print({ bash, zsh, fish }[shell](words));
+      printText({ bash, zsh, fish }[shell](words));
     });
 }
 

@@ -7,7 +7,8 @@ import { ClusterError } from "../../errors.ts";
 import { withoutLogin } from "../../log/redact.ts";
 import { EXIT } from "../exit.ts";
 import { type ClusterFlags, configOf, printNotes, withClusterOptions } from "../options.ts";
-import { coloursFor, note, print, printJson, table } from "../output.ts";
+import { columnsOfOutput, note, printJson, printLines } from "../output.ts";
+import { table } from "../render/table.ts";
 
 /** Settings that name a file which is opened only when a node connects. */
 const FILES = ["nats.credentials", "nats.tls.ca", "nats.tls.cert", "nats.tls.key"];
@@ -57,9 +58,8 @@ function check(flags: ClusterFlags): void {
       from: loaded.origins.get(path) ?? "default",
     }));
   if (flags.json === true) return printJson({ ok: true, path: loaded.path, settings, notes: loaded.notes });
-  const colours = coloursFor(process.stdout);
   const rows = settings.map(({ path, value, from }) => [path, JSON.stringify(value), from]);
-  print(table(["SETTING", "VALUE", "FROM"], rows, colours).join("\n"));
+  printLines(table(["SETTING", "VALUE", "FROM"], rows, columnsOfOutput()));
   printNotes(loaded);
   note(`${loaded.path ?? "the configuration"} is valid`);
 }

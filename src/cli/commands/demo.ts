@@ -5,7 +5,8 @@ import type { Command } from "commander";
 import { startNatsServer } from "../../testing/server/run/start.ts";
 import type { NatsServer } from "../../testing/server/types.ts";
 import { CliError, EXIT } from "../exit.ts";
-import { type Colours, coloursFor, note, print, printJson } from "../output.ts";
+import { note, print, printJson } from "../output.ts";
+import { good, line, type Part, strong } from "../render/text.ts";
 import { untilSignal } from "../signals.ts";
 
 const CLUSTER = "demo";
@@ -38,10 +39,9 @@ Example:
   nats-leader demo`;
 
 async function act(flags: { readonly json?: boolean }): Promise<void> {
-  const colours = coloursFor(process.stdout);
-  const show = (text: string): void => (flags.json === true ? note(text) : print(text));
+  const show = (part: Part): void => (flags.json === true ? note(part) : print(part));
   const ending = untilSignal();
-  const stage = new Stage(show, colours);
+  const stage = new Stage(show);
   try {
     const results = await stage.play(ending.signal);
     if (flags.json === true) printJson({ ok: true, results });
@@ -52,16 +52,14 @@ async function act(flags: { readonly json?: boolean }): Promise<void> {
 }
 
 class Stage {
-  readonly #show: (text: string) => void;
-  readonly #colours: Colours;
+  readonly #show: (part: Part) => void;
   readonly #nodes = new Map<string, ChildProcess>();
   readonly #elections: Election[] = [];
   readonly #listeners = new Set<() => void>();
   #server: NatsServer | null = null;
 
-  constructor(show: (text: string) => void, colours: Colours) {
+  constructor(show: (part: Part) => void) {
     this.#show = show;
-    this.#colours = colours;
   }
 
   async play(signal: AbortSignal): Promise<Result[]> {
@@ -69,7 +67,7 @@ class Stage {
     this.#show(`nats-server ${this.#server.version} at ${this.#server.url}`);
     for (const node of ["a", "b", "c"]) this.#start(node, this.#server.url);
     const first = await this.#next(0, signal);
-    this.#show(`${this.#colours.strong(first.node)} leads, epoch ${first.epoch}`);
+    this.#show(line`${strong(first.node)} leads, epoch ${first.epoch}`);
     const stopped = await this.#replace("SIGTERM: hands over and exits", first.node, "SIGTERM", signal);
     const killed = await this.#replace(
       "kill -9: its server reports the closed connection",
@@ -77,7 +75,7 @@ class Stage {
       "SIGKILL",
       signal,
     );
-    this.#show(this.#colours.good("each epoch was larger than the one before"));
+    this.#show(good("each epoch was larger than the one before"));
     return [stopped, killed];
   }
 
@@ -96,7 +94,7 @@ class Stage {
     this.#nodes.delete(node);
     const tookMs = Math.round((next.at - started) * 10) / 10;
     this.#show(`${node}: ${what}`);
-    this.#show(`${this.#colours.strong(next.node)} leads, epoch ${next.epoch}, ${tookMs} ms later`);
+    this.#show(line`${strong(next.node)} leads, epoch ${next.epoch}, ${tookMs} ms later`);
     return { act: name, from: node, to: next.node, epoch: next.epoch, tookMs };
   }
 

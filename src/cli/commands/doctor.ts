@@ -7,8 +7,6 @@ import type { Facts } from "../../doctor/facts.ts";
 import { ClusterError, messageOf } from "../../errors.ts";
 import type { NatsOptions } from "../../nats/connection/connection.ts";
 import { PERMISSION_ROLES, type PermissionRole } from "../../nats/permissions.ts";
-import { examinationJson, reportLines } from "../doctor-report.ts";
-import { showTime } from "../duration.ts";
 import { EXIT } from "../exit.ts";
 import {
   type ClusterFlags,
@@ -19,7 +17,17 @@ import {
   withConnectLimit,
   withQueryOptions,
 } from "../options.ts";
-import { coloursFor, print, printJson, printJsonLine } from "../output.ts";
+import {
+  columnsOfOutput,
+  isTerminal,
+  print,
+  printJson,
+  printJsonLine,
+  printLines,
+  Screen,
+} from "../output.ts";
+import { examinationJson, reportLines, reportScreen } from "../render/doctor-report.ts";
+import { showTime } from "../render/duration.ts";
 import { untilSignal } from "../signals.ts";
 
 const DEFAULT_INTERVAL_MS = 5_000;
@@ -87,8 +95,8 @@ async function run(flags: Flags): Promise<void> {
 
 async function once(examiner: Doctor, flags: Flags): Promise<Examination> {
   const found = await examiner.examine();
-  if (flags.json === true) printJson(examinationJson(found, exitCodeFor(found)));
-  else print(reportLines(found, exitCodeFor(found), coloursFor(process.stdout)).join("\n"));
+  if (flags.json === true) printJson(examinationJson(found, exitCodeFor(found), Date.now()));
+  else printLines(reportLines(found, exitCodeFor(found), columnsOfOutput()));
   return found;
 }
 
@@ -96,47 +104,52 @@ async function once(examiner: Doctor, flags: Flags): Promise<Examination> {
 async function watched(examiner: Doctor, flags: Flags): Promise<Examination | null> {
   const ending = untilSignal();
   const { signal } = ending;
-  const show = viewFor(flags);
+  const view = viewFor(flags);
   let last: Examination | null = null;
   try {
     while (!signal.aborted) {
       last = await examiner.examine();
-      show(last);
+      view.show(last);
       await pause(flags.interval ?? DEFAULT_INTERVAL_MS, undefined, { signal }).catch(() => {});
     }
   } finally {
+    view.close();
     ending.close();
   }
   return last;
 }
 
-type View = (found: Examination) => void;
+interface View {
+  show(found: Examination): void;
+  close(): void;
+}
 
 /** JSON lines; on a terminal the whole report, redrawn; otherwise a line when a finding starts or ends. */
 function viewFor(flags: Flags): View {
-  if (flags.json === true) return (found) => printJsonLine(examinationJson(found, exitCodeFor(found)));
-  return process.stdout.isTTY ? liveView() : changesView();
+  if (flags.json === true) {
+    const show = (found: Examination): void =>
+      printJsonLine(examinationJson(found, exitCodeFor(found), Date.now()));
+    return { show, close: () => {} };
+  }
+  return isTerminal() ? liveView() : { show: changesView(), close: () => {} };
 }
 
 function liveView(): View {
-  const colours = coloursFor(process.stdout);
-  let drawn = false;
-  return (found) => {
-    const lines = [
-      colours.strong(`=== nats-leader doctor [${showTime(Date.now())}] ===`),
-      "",
-      ...reportLines(found, exitCodeFor(found), colours),
-      "",
-      colours.dim("Press Ctrl+C to stop watching..."),
-    ];
-    if (!drawn) process.stdout.write("\x1b[2J");
-    drawn = true;
-    process.stdout.write(`\x1b[H${lines.map((line) => `${line}\x1b[K\n`).join("")}\x1b[J`);
+  let last: Examination | null = null;
+  const screen = new Screen((size) =>
+    last === null ? [] : reportScreen(last, exitCodeFor(last), size, Date.now()),
+  );
+  return {
+    show: (found) => {
+      last = found;
+      screen.draw();
+    },
+    close: () => screen.close(),
   };
 }
 
 /** Findings are compared without their text, since the figures in it change. */
-function changesView(): View {
+function changesView(): View["show"] {
   let before: ReadonlyMap<string, string> | null = null;
   return ({ findings, verdict }) => {
     const now = new Map(

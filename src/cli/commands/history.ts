@@ -1,9 +1,10 @@
 import type { Command } from "commander";
+import { isoTime } from "../../manager/cluster-status.ts";
 import { type History, readHistory } from "../../manager/history-reader.ts";
 import type { PastTerm } from "../../manager/history-record.ts";
-import { showInstant, showSeconds } from "../duration.ts";
 import { type ClusterFlags, wholeNumber, withCluster, withQueryOptions } from "../options.ts";
-import { coloursFor, note, print, printJson, table } from "../output.ts";
+import { columnsOfOutput, note, printJson, printLines } from "../output.ts";
+import { historyTable } from "../render/history-table.ts";
 
 const DEFAULT_LAST = 20;
 
@@ -33,12 +34,12 @@ async function run(flags: Flags): Promise<void> {
     ...(await readHistory(client, await client.situation(), flags.last ?? DEFAULT_LAST)),
   }));
   if (flags.json === true) return printJson({ ...found, terms: found.terms.map(jsonTerm) });
-  if (found.terms.length > 0) print(historyTable(found.terms).join("\n"));
+  if (found.terms.length > 0) printLines(historyTable(found.terms, columnsOfOutput(), Date.now()));
   noteMissing(found);
 }
 
 function jsonTerm(term: PastTerm): object {
-  const iso = (at: number | null): string | null => (at === null ? null : new Date(at).toISOString());
+  const iso = (at: number | null): string | null => (at === null ? null : isoTime(at));
   return { ...term, from: iso(term.from), until: iso(term.until) };
 }
 
@@ -46,26 +47,4 @@ function noteMissing({ recorded, terms }: History): void {
   if (!recorded) {
     note("this cluster has no recorded terms: only daemons of nats-leader with history enabled record them");
   } else if (terms.length === 0) note("this cluster has not had a leader yet");
-}
-
-function historyTable(terms: readonly PastTerm[]): string[] {
-  const colours = coloursFor(process.stdout);
-  const rows = terms.map((term) => {
-    const running = term.until === null && term.why === null;
-    const end = term.until ?? (running ? Date.now() : null);
-    return [
-      String(term.epoch),
-      running ? colours.strong(term.nodeId) : term.nodeId,
-      term.from === null ? "-" : showInstant(term.from),
-      running ? colours.good("leads") : untilText(term),
-      end === null || term.from === null ? "-" : showSeconds(Math.max(0, end - term.from)),
-      term.why ?? "",
-    ];
-  });
-  return table(["EPOCH", "NODE", "FROM", "UNTIL", "FOR", "WHY"], rows, colours);
-}
-
-function untilText({ until, untilAtMost }: PastTerm): string {
-  if (until === null) return "-";
-  return `${untilAtMost ? "<= " : ""}${showInstant(until)}`;
 }

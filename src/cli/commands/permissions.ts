@@ -9,7 +9,7 @@ import {
   permissionsFor,
 } from "../../nats/permissions.ts";
 import { CliError, EXIT } from "../exit.ts";
-import { print, printJson } from "../output.ts";
+import { printJson, printText } from "../output.ts";
 
 interface Flags {
   readonly clusterId?: string;
@@ -58,7 +58,7 @@ function run(role: PermissionRole, flags: Flags): void {
     ...(inboxPrefix === undefined ? {} : { inboxPrefix }),
   };
   if (flags.json === true) printJson(permissionsFor(options));
-  else print(permissionsText(options));
+  else printText(permissionsText(options));
 }
 
 /** The lines of a `permissions` block in a nats-server configuration. */

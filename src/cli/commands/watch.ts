@@ -1,17 +1,16 @@
 import type { Command } from "commander";
 import { messageOf } from "../../errors.ts";
 import type { ClusterClient } from "../../manager/cluster-client.ts";
-import { listNodes, type NodeRow } from "../../manager/cluster-nodes.ts";
+import { listNodes } from "../../manager/cluster-nodes.ts";
 import { type ClusterStatus, viewedStatus } from "../../manager/cluster-status.ts";
 import { type Change, ClusterWatch } from "../../manager/cluster-watch.ts";
-import { showInstant, showTime } from "../duration.ts";
 import { type ClusterFlags, positiveDuration, withCluster, withQueryOptions } from "../options.ts";
-import { coloursFor, print, printJsonLine } from "../output.ts";
+import { isTerminal, print, printJsonLine, Screen } from "../output.ts";
+import { ChangeTexts } from "../render/change-text.ts";
+import { showTime } from "../render/duration.ts";
+import { MAX_EVENTS, type WatchState, watchScreen } from "../render/watch-screen.ts";
 import { untilSignal } from "../signals.ts";
-import { nodeTable } from "./nodes.ts";
-import { statusLines } from "./status.ts";
 
-const EVENTS_SHOWN = 8;
 const DEFAULT_INTERVAL_MS = 2_000;
 
 interface Flags extends ClusterFlags {
@@ -46,13 +45,14 @@ async function run(flags: Flags): Promise<void> {
         await view.refresh();
         await every(flags.interval ?? DEFAULT_INTERVAL_MS, ending.signal, () => view.refresh());
       } finally {
+        view.close();
         await watching.close();
       }
     });
   } finally {
     ending.close();
   }
-  if (flags.json !== true && process.stdout.isTTY) print("\nStopping watch...");
+  if (flags.json !== true && isTerminal()) print("Stopping watch...");
 }
 
 async function every(ms: number, signal: AbortSignal, act: () => Promise<void>): Promise<void> {
@@ -79,11 +79,12 @@ interface View {
   prepare(): Promise<void>;
   changed(change: Change): void;
   refresh(): Promise<void>;
+  close(): void;
 }
 
 function viewFor(flags: Flags, client: ClusterClient, nodeId: string | null): View {
   if (flags.json === true) return new JsonView(client, nodeId);
-  return process.stdout.isTTY ? new LiveView(client, nodeId) : new LineView();
+  return isTerminal() ? new LiveView(client, nodeId) : new LineView();
 }
 
 /** One line for each change. */
@@ -91,47 +92,14 @@ class LineView implements View {
   readonly #texts = new ChangeTexts();
 
   changed(change: Change): void {
-    print(`${showInstant(change.at)}  ${this.#texts.textOf(change)}`);
+    print(this.#texts.lineOf(change));
   }
 
   async prepare(): Promise<void> {}
 
   async refresh(): Promise<void> {}
-}
 
-/** The text of each change. Remembers when the last term ended. */
-class ChangeTexts {
-  #vacantSince: number | null = null;
-
-  textOf(change: Change): string {
-    const since = this.#vacantSince;
-    switch (change.kind) {
-      case "leader": {
-        this.#vacantSince = null;
-        const after = since === null ? "" : `, after ${change.at - since} ms without a leader`;
-        return `${change.leader} leads, epoch ${change.epoch}${after}`;
-      }
-      case "released":
-        this.#vacantSince = change.at;
-        return `epoch ${change.epoch} was released${change.successor === null ? "" : ` to ${change.successor}`}`;
-      case "deleted":
-        this.#vacantSince = change.at;
-        return "lease deleted: there is no leader";
-      case "expired":
-        this.#vacantSince = change.at;
-        return `lease expired: ${change.leader}, epoch ${change.epoch}, no longer leads`;
-      case "vacant":
-        return "this cluster has not had a leader yet";
-      case "disconnected":
-        return "connection to NATS lost; reconnecting";
-      case "reconnected":
-        return "reconnected to NATS";
-      case "failed":
-        return `reading the lease failed: ${change.error.message}`;
-      default:
-        return change satisfies never;
-    }
-  }
+  close(): void {}
 }
 
 /** Lines with go-cluster's `timestamp` and `status`, and the `event` that caused them. */
@@ -139,6 +107,8 @@ class JsonView implements View {
   readonly #client: ClusterClient;
   readonly #nodeId: string | null;
   #status: ClusterStatus | null = null;
+  /** An outage is reported once. */
+  #isOut = false;
 
   constructor(client: ClusterClient, nodeId: string | null) {
     this.#client = client;
@@ -160,6 +130,7 @@ class JsonView implements View {
       const { leader, epoch } = leads ? change : { leader: "", epoch: 0 };
       this.#status = { ...known, leader, epoch, role };
     }
+    if (kind === "disconnected" || kind === "failed") this.#isOut = true;
     const shown = "error" in rest ? { error: rest.error.message } : rest;
     this.#print(at, { event: kind, ...shown });
   }
@@ -167,63 +138,60 @@ class JsonView implements View {
   async refresh(): Promise<void> {
     try {
       this.#status = await viewedStatus(this.#client, this.#nodeId);
+      this.#isOut = false;
       this.#print(Date.now(), { event: "status" });
     } catch (error) {
+      if (this.#isOut) return;
+      this.#isOut = true;
       this.#print(Date.now(), { event: "failed", error: messageOf(error) });
     }
   }
+
+  close(): void {}
 
   #print(at: number, rest: object): void {
     printJsonLine({ timestamp: showTime(at), at: new Date(at).toISOString(), ...rest, status: this.#status });
   }
 }
 
-/** The screen, redrawn at every change and at every interval. */
+/** The screen, redrawn at every change, at every interval, and when the terminal's size changes. */
 class LiveView implements View {
   readonly #client: ClusterClient;
   readonly #nodeId: string | null;
   readonly #texts = new ChangeTexts();
-  readonly #events: string[] = [];
-  #status: ClusterStatus | null = null;
-  #rows: readonly NodeRow[] = [];
-  #problem: string | null = null;
-  #drawn = false;
+  readonly #screen: Screen;
+  #state: WatchState = { status: null, nodes: [], problem: null, events: [] };
+  /** The outage is the newest change on the screen. */
+  #isOut = false;
 
   constructor(client: ClusterClient, nodeId: string | null) {
     this.#client = client;
     this.#nodeId = nodeId;
+    this.#screen = new Screen((size) => watchScreen(this.#state, size, Date.now()));
   }
 
   async prepare(): Promise<void> {}
 
   changed(change: Change): void {
-    this.#events.push(`${showInstant(change.at)}  ${this.#texts.textOf(change)}`);
-    if (this.#events.length > EVENTS_SHOWN) this.#events.shift();
-    this.#draw();
+    this.#isOut = change.kind === "disconnected" || change.kind === "failed";
+    const events = [...this.#state.events, this.#texts.lineOf(change)].slice(-MAX_EVENTS);
+    this.#state = { ...this.#state, events };
+    this.#screen.draw();
     void this.refresh();
   }
 
   async refresh(): Promise<void> {
     try {
-      this.#status = await viewedStatus(this.#client, this.#nodeId);
-      this.#rows = await listNodes(this.#client, await this.#client.situation());
-      this.#problem = null;
+      const status = await viewedStatus(this.#client, this.#nodeId);
+      const nodes = await listNodes(this.#client, await this.#client.situation());
+      this.#state = { ...this.#state, status, nodes, problem: null };
     } catch (error) {
-      this.#problem = messageOf(error);
+      this.#state = { ...this.#state, problem: this.#isOut ? null : messageOf(error) };
     }
-    this.#draw();
+    this.#screen.draw();
   }
 
-  #draw(): void {
-    const colours = coloursFor(process.stdout);
-    const lines = [colours.strong(`=== Cluster Status [${showTime(Date.now())}] ===`), ""];
-    if (this.#status !== null) lines.push(...statusLines(this.#status, colours), "");
-    if (this.#problem !== null) lines.push(colours.bad(this.#problem), "");
-    if (this.#rows.length > 0) lines.push(...nodeTable(this.#rows, colours), "");
-    lines.push(...this.#events, "", colours.dim("Press Ctrl+C to stop watching..."));
-    if (!this.#drawn) process.stdout.write("\x1b[2J");
-    this.#drawn = true;
-    // Overwriting line by line and clearing the rest avoids the flicker of clearing the screen first.
-    process.stdout.write(`\x1b[H${lines.map((line) => `${line}\x1b[K\n`).join("")}\x1b[J`);
+  close(): void {
+    this.#screen.close();
   }
 }

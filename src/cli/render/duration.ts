@@ -27,8 +27,13 @@ export function showSeconds(ms: number): string {
   return minutes > 0 ? `${minutes}m${seconds}` : seconds;
 }
 
+/** The largest distance from 1970 that a `Date` can express, in milliseconds. */
+const MAX_TIME_MS = 8.64e15;
+const NO_TIME = "(invalid time)";
+
 /** `2026-01-31 15:04:05`, local time, as go-cluster's `watch` prints it. */
 export function showTime(at: number): string {
+  if (!isTime(at)) return NO_TIME;
   const date = new Date(at);
   const two = (value: number): string => String(value).padStart(2, "0");
   const day = `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())}`;
@@ -37,5 +42,9 @@ export function showTime(at: number): string {
 
 /** `2026-01-31 15:04:05.678`, local time. */
 export function showInstant(at: number): string {
-  return `${showTime(at)}.${String(at % 1_000).padStart(3, "0")}`;
+  return isTime(at) ? `${showTime(at)}.${String(new Date(at).getMilliseconds()).padStart(3, "0")}` : NO_TIME;
+}
+
+function isTime(at: number): boolean {
+  return Math.abs(at) <= MAX_TIME_MS;
 }

@@ -1,6 +1,6 @@
 /** The report of an examination, as text and as JSON. */
-import type { ClockReading } from "../doctor/clocks/clock.ts";
-import type { Examination } from "../doctor/doctor.ts";
+import type { ClockReading } from "../../doctor/clocks/clock.ts";
+import type { Examination } from "../../doctor/doctor.ts";
 import {
   type BucketFacts,
   type Facts,
@@ -8,18 +8,26 @@ import {
   percentOf,
   type ServerFacts,
   type Usage,
-} from "../doctor/facts.ts";
-import { type KnownCluster, knownClusters } from "../doctor/findings/cluster-findings.ts";
-import type { Finding } from "../doctor/findings/finding.ts";
-import { showSeconds } from "./duration.ts";
-import { type Colours, table } from "./output.ts";
+} from "../../doctor/facts.ts";
+import { type KnownCluster, knownClusters } from "../../doctor/findings/cluster-findings.ts";
+import type { Finding } from "../../doctor/findings/finding.ts";
+import { showSeconds, showTime } from "./duration.ts";
+import { fitScreen, type ScreenSize } from "./fit-screen.ts";
+import { table } from "./table.ts";
+import { bad, dim, good, type Line, line, type Part, type Style, strong, styled, wrap } from "./text.ts";
+
+const TODO_INDENT = " ".repeat(10);
 
 /** The output of `--json`: the verdict, the findings, and all the facts that they are derived from. */
-export function examinationJson({ facts, findings, verdict }: Examination, exitCode: number): object {
+export function examinationJson(
+  { facts, findings, verdict }: Examination,
+  exitCode: number,
+  now: number,
+): object {
   const { unseen, bucket, ...rest } = facts;
   const { config, ...shown } = bucket ?? { config: null };
   return {
-    at: new Date().toISOString(),
+    at: new Date(now).toISOString(),
     verdict,
     exitCode,
     findings,
@@ -29,46 +37,74 @@ export function examinationJson({ facts, findings, verdict }: Examination, exitC
   };
 }
 
-export function reportLines({ facts, findings }: Examination, exitCode: number, colours: Colours): string[] {
-  const lines: string[] = [];
-  if (facts.servers.length > 0) lines.push(...serverTable(facts, colours), "");
-  if (facts.bucket !== null) lines.push(bucketText(facts.bucket));
-  if (facts.lease !== null && facts.bucket?.exists !== false) lines.push(leaseText(facts));
-  if (facts.bucket !== null || facts.lease !== null) lines.push("");
-  if (facts.nodes !== null && facts.nodes.length > 0) lines.push(...nodeTable(facts.nodes, colours), "");
-  for (const finding of findings) lines.push(...findingLines(finding, colours));
-  for (const { what, how } of facts.unseen) {
-    lines.push(`${colours.dim("NOT SEEN")}  ${what}`, `          to see it: ${how}`);
-  }
-  if (findings.length + facts.unseen.length > 0) lines.push("");
-  lines.push(verdictText(findings, exitCode, colours));
+/** @param columns width of a terminal; infinite for other outputs. */
+export function reportLines(found: Examination, exitCode: number, columns: number): Line[] {
+  return [...factLines(found, columns), ...problemLines(found), verdictText(found.findings, exitCode)];
+}
+
+/** The report for a terminal that is redrawn: the findings come first, since the rest may not fit. */
+export function reportScreen(found: Examination, exitCode: number, size: ScreenSize, now: number): Line[] {
+  const { columns } = size;
+  const title = line`${strong(`=== nats-leader doctor [${showTime(now)}] ===`)}`;
+  const problems = problemLines(found).flatMap((one) => wrap(one, columns, TODO_INDENT.length));
+  return fitScreen(
+    [title, [], verdictText(found.findings, exitCode), []],
+    [...problems, ...factLines(found, columns)],
+    [[], line`${dim("Press Ctrl+C to stop watching...")}`],
+    size,
+  );
+}
+
+function factLines({ facts }: Examination, columns: number): Line[] {
+  const lines: Line[] = [];
+  if (facts.servers.length > 0) lines.push(...serverTable(facts, columns), []);
+  if (facts.bucket !== null) lines.push(line`${bucketText(facts.bucket)}`);
+  if (facts.lease !== null && facts.bucket?.exists !== false) lines.push(line`${leaseText(facts)}`);
+  if (facts.bucket !== null || facts.lease !== null) lines.push([]);
+  if (facts.nodes !== null && facts.nodes.length > 0) lines.push(...nodeTable(facts.nodes, columns), []);
   return lines;
 }
 
-function verdictText(findings: readonly Finding[], exitCode: number, colours: Colours): string {
+function problemLines({ facts, findings }: Examination): Line[] {
+  const lines = findings.flatMap(findingLines);
+  for (const { what, how } of facts.unseen) {
+    lines.push(line`${dim("NOT SEEN")}  ${what}`, line`${TODO_INDENT}to see it: ${how}`);
+  }
+  return lines.length === 0 ? lines : [...lines, []];
+}
+
+function verdictText(findings: readonly Finding[], exitCode: number): Line {
   const count = (severity: Finding["severity"]): number =>
     findings.filter((finding) => finding.severity === severity).length;
   const [critical, warnings] = [count("critical"), count("warning")];
-  if (critical + warnings === 0) return colours.good("No problems found in what was examined.");
+  if (critical + warnings === 0) return line`${good("No problems found in what was examined.")}`;
   const text = `${critical} critical, ${warnings} ${warnings === 1 ? "warning" : "warnings"} (exit code ${exitCode})`;
-  return critical > 0 ? colours.bad(text) : colours.strong(text);
+  return line`${critical > 0 ? bad(text) : strong(text)}`;
 }
 
-function findingLines(finding: Finding, colours: Colours): string[] {
+const SEVERITY_STYLES: Readonly<Record<Finding["severity"], Style>> = {
+  critical: "bad",
+  warning: "strong",
+  note: "dim",
+};
+
+function findingLines(finding: Finding): Line[] {
   const { severity, where, what, todo, consequences = [] } = finding;
-  const word = severity.toUpperCase().padEnd(8);
-  const paint = { critical: colours.bad, warning: colours.strong, note: colours.dim }[severity];
-  const beneath = consequences.map((one) => colours.dim(`          consequence: ${one.where}: ${one.what}`));
-  return [`${paint(word)}  ${where}: ${what}`, `          ${todo}`, ...beneath];
+  const word = styled(severity.toUpperCase().padEnd(8), SEVERITY_STYLES[severity]);
+  return [
+    line`${word}  ${where}: ${what}`,
+    line`${TODO_INDENT}${todo}`,
+    ...consequences.map((one) => line`${dim(`${TODO_INDENT}consequence: ${one.where}: ${one.what}`)}`),
+  ];
 }
 
-function serverTable(facts: Facts, colours: Colours): string[] {
+function serverTable(facts: Facts, columns: number): Line[] {
   const { servers } = facts;
   const clusters = knownClusters(facts);
   const head = "SERVER HEALTH VERSION UPTIME ROUTES GATEWAYS CONNS SLOW MEMORY STORAGE META CLOCK".split(" ");
   const rows = servers.map((server) => [
     server.name,
-    healthText(server, colours),
+    healthText(server),
     server.version ?? "-",
     server.uptimeMs === null ? "-" : showSeconds(server.uptimeMs),
     routesText(server, clusters),
@@ -82,7 +118,7 @@ function serverTable(facts: Facts, colours: Colours): string[] {
     metaText(server),
     clockText(server.clock),
   ]);
-  return table(head, rows, colours);
+  return table(head, rows, columns);
 }
 
 function routesText({ routes, cluster }: ServerFacts, clusters: readonly KnownCluster[]): string {
@@ -95,11 +131,11 @@ function shown(value: number | null): string {
   return value === null ? "-" : String(value);
 }
 
-function healthText({ error, health, jetstream }: ServerFacts, colours: Colours): string {
-  if (error !== null) return colours.bad("down");
+function healthText({ error, health, jetstream }: ServerFacts): Part {
+  if (error !== null) return bad("down");
   if (health === null) return "-";
-  if (!health.ok) return colours.bad("bad");
-  return jetstream === false ? "ok, no JS" : colours.good("ok");
+  if (!health.ok) return bad("bad");
+  return jetstream === false ? "ok, no JS" : good("ok");
 }
 
 function usageText(usage: Usage | null): string {
@@ -161,11 +197,11 @@ function leaseText({ lease }: Facts): string {
   return `Leader:  ${lease.leader}, epoch ${lease.epoch}, ${age}`;
 }
 
-function nodeTable(nodes: readonly NodeFacts[], colours: Colours): string[] {
+function nodeTable(nodes: readonly NodeFacts[], columns: number): Line[] {
   const head = "NODE ROLE UPTIME PRESENCE TTL RTT VERSION CLOCK".split(" ");
   const rows = nodes.map((node) => [
-    node.leads ? colours.strong(node.nodeId) : node.nodeId,
-    node.instance === null ? colours.bad("silent") : (node.state ?? (node.leads ? "leader" : "follower")),
+    node.leads ? strong(node.nodeId) : node.nodeId,
+    node.instance === null ? bad("silent") : (node.state ?? (node.leads ? "leader" : "follower")),
     node.uptimeMs === null ? "-" : showSeconds(node.uptimeMs),
     node.presence ?? "-",
     node.leaseTtlMs === null ? "-" : `${node.leaseTtlMs / 1_000} s`,
@@ -173,5 +209,5 @@ function nodeTable(nodes: readonly NodeFacts[], colours: Colours): string[] {
     node.version ?? "-",
     clockText(node.clock),
   ]);
-  return table(head, rows, colours);
+  return table(head, rows, columns);
 }

@@ -1,0 +1,35 @@
+/** The table of nodes. */
+import type { NodeRow } from "../../manager/cluster-nodes.ts";
+import { showSeconds } from "./duration.ts";
+import { table } from "./table.ts";
+import { bad, dim, good, type Line, line, type Part, strong } from "./text.ts";
+
+export function nodeTable(rows: readonly NodeRow[], columns: number): Line[] {
+  const head = ["NODE", "ROLE", "EPOCH", "UPTIME", "PRESENCE", "RTT", "VERSION"];
+  const cells = rows.map((row) => [
+    row.leads ? strong(row.nodeId) : row.nodeId,
+    roleText(row),
+    row.epoch === 0 ? "-" : String(row.epoch),
+    row.uptimeMs === null ? "-" : showSeconds(row.uptimeMs),
+    row.presence ?? "-",
+    row.roundTripMs === null ? "-" : `${row.roundTripMs.toFixed(1)} ms`,
+    row.version ?? "-",
+  ]);
+  const lines = table(head, cells, columns);
+  for (const id of repeated(rows.map((row) => row.nodeId))) {
+    lines.push(line`${bad(`several processes run as node "${id}": give each process its own node id`)}`);
+  }
+  return lines;
+}
+
+function roleText(row: NodeRow): Part {
+  if (row.instance === null) return bad(row.leads ? "leader, silent" : "silent");
+  const word = row.state ?? (row.role === "PRIMARY" ? "leader" : "follower");
+  if (row.competes === false && word === "follower") return dim("observer");
+  return row.leads ? good(word) : word;
+}
+
+function repeated(ids: readonly string[]): Set<string> {
+  const seen = new Set<string>();
+  return new Set(ids.filter((id) => seen.has(id) || !seen.add(id)));
+}
