@@ -82,7 +82,10 @@ export function noteText(text: string): void {
 }
 
 function safeText(text: string): string {
-  return `${text.split("\n").map(printable).join("\n")}\n`;
+  return `${text
+    .split("\n")
+    .map((one) => printable(one))
+    .join("\n")}\n`;
 }
 
 function write(stream: NodeJS.WriteStream, lines: readonly Part[]): void {

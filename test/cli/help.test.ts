@@ -46,7 +46,9 @@ describe("the program without loaded commands", () => {
     for (const entry of ["src/cli/main.ts", "src/cli/commands/version.ts"]) {
       const { files, packages } = staticImports(entry);
       expect(packages.filter((name) => !name.startsWith("node:") && name !== "commander")).toEqual([]);
-      expect(files.filter((file) => /^src\/(?!cli\/|config\/options|errors)/.test(file))).toEqual([]);
+      expect(
+        files.filter((file) => /^src\/(?!cli\/|config\/options|errors|log\/printable)/.test(file)),
+      ).toEqual([]);
     }
   });
 });
@@ -119,13 +121,21 @@ test.each([
 });
 
 test("invalid usage exits 2; version and help exit 0", async () => {
-  const [unknown, version, json, help] = await Promise.all([
+  const [unknown, unknownJson, version, json, help] = await Promise.all([
     cli(["frobnicate"]),
+    cli(["status", "--timeout", "soon", "--json"]),
     cli(["version"]),
     cli(["version", "--json"]),
     cli(["help", "run"]),
   ]);
-  expect(unknown.code).toBe(2);
+  expect(unknown).toMatchObject({ code: 2, stdout: "", stderr: expect.stringContaining("frobnicate") });
+  expect(unknownJson).toMatchObject({ code: 2, stdout: "" });
+  expect(JSON.parse(unknownJson.stderr)).toEqual({
+    ok: false,
+    code: "INVALID_USAGE",
+    message: expect.stringContaining("500ms, 2s or 1m30s"),
+    exitCode: 2,
+  });
   expect(version).toMatchObject({ code: 0, stdout: expect.stringMatching(/^nats-leader \d+\.\d+\.\d+\n$/) });
   expect(JSON.parse(json.stdout)).toMatchObject({ version: expect.any(String) });
   expect(help).toMatchObject({ code: 0, stdout: expect.stringContaining("LEADER_EPOCH") });

@@ -11,7 +11,7 @@ const TEXTS: readonly (readonly [string, string])[] = [
   ["abc\u202egnp.exe", "abc\\u202egnp.exe"],
   ["a\u200bb\ufeffc\u2028d", "a\\u200bb\\ufeffc\\u2028d"],
   ["half \ud83d", "half \\ud83d"],
-  ["tag \u{e0041}", "tag \\u{e0041}"],
+  ["tag \u{e0041}", "tag \\udb40\\udc41"],
 ];
 
 test.each(TEXTS)("%j is printed as %j", (text, expected) => {

@@ -64,6 +64,10 @@ test.each(HOSTILE)("no function of the printer lets %j through", (text) => {
   for (const print of printers) expect(withoutStyles(writtenBy(print))).not.toMatch(UNSAFE);
 });
 
+test("text of several lines stays as it is", () => {
+  expect(writtenBy(() => output.printText("one\ntwo\n  three"))).toBe("one\ntwo\n  three\n");
+});
+
 test("a screen has only the control sequences that draw it", () => {
   const drawn = writtenBy(() => {
     const screen = new output.Screen(() => HOSTILE.map((text) => line`${text}`));
