@@ -27,8 +27,9 @@ export interface Term {
    */
   readonly held: boolean;
   /**
-   * Milliseconds until the deadline if no further renewal is confirmed; 0 when the term has ended. No other node leads before
-   * that, unless the connection is lost (`held` is false then). For what has to end by itself, such as a virtual IP.
+   * Milliseconds until the deadline if no further renewal is confirmed; 0 when the lease is released or lost. No other node leads
+   * before that, unless the connection is lost (`held` is false then). While the term is being given up the lease is kept, and this
+   * stays above 0. For what has to end by itself, such as a virtual IP.
    */
   readonly remainingMs: number;
   /** Why the term ended; `null` while it runs. */
@@ -88,7 +89,7 @@ export class RunningTerm implements Term {
   }
 
   get remainingMs(): number {
-    return this.#lossReason === null ? this.#lease.remainingMs(this.epoch) : 0;
+    return this.#lease.remainingMs(this.epoch);
   }
 
   get lossReason(): LossReason | null {
