@@ -39,3 +39,22 @@ export function untilSignal(
     },
   };
 }
+
+/**
+ * Handles SIGTSTP (Ctrl-Z): calls `before`, stops this process as the signal does by default, and calls `after` when it is continued.
+ * The kernel does not stop a process that no shell could continue; then `after` is called at once.
+ *
+ * @returns removes the handler.
+ */
+export function beforeTerminalStop(before: () => void, after: () => void): () => void {
+  const handler = (): void => {
+    before();
+    // Without a listener the signal has its default effect, which takes place before `kill` returns.
+    process.off("SIGTSTP", handler);
+    process.kill(process.pid, "SIGTSTP");
+    process.on("SIGTSTP", handler);
+    after();
+  };
+  process.on("SIGTSTP", handler);
+  return () => void process.off("SIGTSTP", handler);
+}

@@ -1,12 +1,17 @@
 /** `run -- CMD`: runs a program only while its host leads. */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { startProxy } from "../../scripts/shared/tcp-proxy.ts";
 import { waitFor } from "../../scripts/shared/wait.ts";
+import { findProgram } from "../../src/system/find-program.ts";
 import { atEnd } from "../support/at-end.ts";
 import { cli, configFile, configFor, folder, start } from "../support/cli/run-cli.ts";
 import { freshId } from "../support/fresh-id.ts";
+import { nodeArgsFor } from "../support/processes/node-command.ts";
+import { stateOf } from "../support/processes/proc.ts";
 import type { Child } from "../support/processes/spawn-child.ts";
 import { useNatsServer } from "../support/use-server.ts";
 
@@ -30,16 +35,6 @@ async function program(child: Child<Line>): Promise<{ readonly pid: number; read
   return { pid, epoch };
 }
 
-/** The kernel's state letter of a process; `X` if it does not exist or is a zombie. */
-function stateOf(pid: number): string {
-  try {
-    const [state = "X"] = readFileSync(`/proc/${pid}/stat`, "utf8").replace(/^.*\) /s, "");
-    return state === "Z" ? "X" : state;
-  } catch {
-    return "X";
-  }
-}
-
 async function gone(pid: number): Promise<void> {
   await waitFor(() => stateOf(pid) === "X", { message: `the end of process ${pid}` });
 }
@@ -57,17 +52,23 @@ describe("a program that exits by itself", () => {
       .split("\n")
       .map((line) => JSON.parse(line) as { msg: string });
     expect(logged.map(({ msg }) => msg)).toContain("program started");
+    expect(logged).toContainEqual(
+      expect.objectContaining({ level: "warn", msg: "program ended by itself", code: 7, signal: null }),
+    );
   });
 
   test("gives 128 + n after signal n, and 127 or 126 if it cannot be run", async () => {
     const run = (...program: string[]) =>
-      cli(["run", "--config", file("a"), "--log-level", "error", "--", ...program]);
+      cli(["run", "--config", file("a"), "--log-level", "warn", "--", ...program]);
     const [killed, missing, forbidden] = await Promise.all([
       run("sh", "-c", "kill -9 $$"),
       run("/does/not/exist"),
       run("/etc/passwd"),
     ]);
-    expect(killed.code).toBe(137);
+    expect(killed).toMatchObject({
+      code: 137,
+      stderr: expect.stringMatching(/msg="program ended by itself".* code=137 signal=SIGKILL/),
+    });
     expect(missing).toMatchObject({
       code: 127,
       stderr: expect.stringContaining('cannot run \\"/does/not/exist\\"'),
@@ -91,6 +92,25 @@ describe("a program that exits by itself", () => {
     expect(await child.exit).toEqual({ code: 0, signal: null });
     await gone(second.pid);
   });
+});
+
+test("a program gets no NATS credentials, unless --pass-credentials is given", async () => {
+  const env = {
+    NATS_LEADER_SYSTEM_PASSWORD: "s3cret",
+    NATS_LEADER_TLS_KEY: "",
+    NATS_LEADER_HISTORY: "no",
+    OTHER: "other",
+  };
+  const print = 'printenv NATS_LEADER_SYSTEM_PASSWORD || echo none; echo "$NATS_LEADER_HISTORY $OTHER"';
+  const [kept, passed] = await Promise.all(
+    [[], ["--pass-credentials"]].map((flags) =>
+      cli(["run", "--config", file("a"), ...flags, "--", "sh", "-c", print], { env }),
+    ),
+  );
+  expect(kept?.stdout).toBe("none\nno other\n");
+  expect(kept?.stderr).toContain('variables="[NATS_LEADER_SYSTEM_PASSWORD NATS_LEADER_TLS_KEY]"');
+  expect(kept?.stderr).not.toContain("s3cret");
+  expect(passed?.stdout).toBe("s3cret\nno other\n");
 });
 
 describe("leadership that is given up", () => {
@@ -153,7 +173,76 @@ test("run exits with the code of a program that fails after SIGTERM", async () =
   expect(await child.exit).toEqual({ code: 9, signal: null });
 });
 
+describe.skipIf(findProgram("python3") === null || findProgram("bash") === null)("in a terminal", () => {
+  /** A shell with job control in a pseudo-terminal; what is sent is typed. */
+  function terminal(
+    clusterId: string,
+    line: string,
+  ): { readonly typed: (keys: string) => void; text(): string } {
+    const env = { ...process.env, CONFIG: file("a", clusterId), NO_COLOR: "1" };
+    const run = [process.execPath, ...nodeArgsFor("src/cli/main.ts")].join(" ");
+    const script = `set -m; ${run} run --config $CONFIG ${line}; echo "job stopped $?"; read -r _; fg >/dev/null; echo "job ended $?"`;
+    const pty = ["-c", "import pty, sys; pty.spawn(sys.argv[1:])", "bash", "-c", script];
+    const child = spawn("python3", pty, { env, stdio: ["pipe", "pipe", "inherit"] });
+    let text = "";
+    child.stdout.setEncoding("utf8").on("data", (part: string) => {
+      text += part;
+    });
+    atEnd(async () => {
+      const ended = once(child, "exit");
+      if (child.exitCode === null && child.kill("SIGKILL")) await ended;
+    });
+    return { typed: (keys) => void child.stdin.write(keys), text: () => text };
+  }
+
+  async function started(text: () => string): Promise<number> {
+    const [, pid = ""] = await waitFor(() => /up (\d+)/.exec(text()), { timeoutMs: 60_000, message: text });
+    return Number(pid);
+  }
+
+  test("Ctrl-Z freezes the program before run stops, and fg continues both in the same term", async () => {
+    const { typed, text } = terminal(freshId(), `-- sh -c '${LOOP}'`);
+    const pid = await started(text);
+    typed("\x1a");
+    await waitFor(() => text().includes("job stopped"), { message: text });
+    expect(stateOf(pid)).toBe("T");
+    typed("\n");
+    await waitFor(() => stateOf(pid) !== "T", { message: text });
+    expect(stateOf(pid)).not.toBe("X");
+    typed("\x03");
+    await waitFor(() => text().includes("job ended 0"), { message: text });
+    expect(stateOf(pid)).toBe("X");
+  });
+
+  test("a job that is stopped for longer than its lease has lost its program, and starts it again in the next term", async () => {
+    const { typed, text } = terminal(freshId(), `-- sh -c '${LOOP}'`);
+    const pid = await started(text);
+    typed("\x1a");
+    await gone(pid);
+    expect(text()).toContain("job stopped");
+    typed("\n");
+    await waitFor(() => /up \d+ 2/.test(text()), { message: text });
+    typed("\x03");
+    await waitFor(() => text().includes("job ended 0"), { message: text });
+  });
+});
+
 describe("leadership that is lost", () => {
+  test("while the program has its grace period: it is killed at the deadline", async () => {
+    const proxy = await startProxy({ target: { port: server.port } });
+    atEnd(() => proxy.close());
+    const config = ["--config", file("a", freshId(), proxy.url), "--grace", "10m"];
+    const child = start<Line>(["run", ...config, "--", "sh", "-c", `trap 'echo "up $$ 0"' TERM; ${LOOP}`]);
+    const { pid } = await program(child);
+    child.kill("SIGTERM");
+    // It has the signal, and goes on.
+    expect((await program(child)).pid).toBe(pid);
+    proxy.refuse(true);
+    proxy.cut();
+    await gone(pid);
+    expect((await child.exit).code).toBe(0);
+  });
+
   test("by kill -9 of run: the program is killed, too", async () => {
     const child = start<Line>(["run", "--config", file("a"), "--", "sh", "-c", `trap '' TERM; ${LOOP}`]);
     const { pid } = await program(child);

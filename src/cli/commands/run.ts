@@ -4,7 +4,8 @@ import { DEFAULTS } from "../../config/resolve.ts";
 import { Manager } from "../../manager/manager.ts";
 import { cliLogger, logTo } from "../log.ts";
 import { type ClusterFlags, configOf, duration, logLevelOption, withClusterOptions } from "../options.ts";
-import { untilSignal } from "../signals.ts";
+import { beforeTerminalStop, untilSignal } from "../signals.ts";
+import { withoutCredentials } from "../supervise/environment.ts";
 import { ProgramRunner, RESTARTS, type Restart } from "../supervise/program-runner.ts";
 import { makeVip } from "../vip.ts";
 
@@ -13,6 +14,7 @@ interface Flags extends ClusterFlags {
   readonly restart: Restart;
   readonly restartDelay: number;
   readonly onSuspend: "freeze" | "continue";
+  readonly passCredentials?: boolean;
 }
 
 /** Time after the grace period for SIGKILL to take effect and for the release of the lease. */
@@ -39,6 +41,7 @@ export function run(command: Command): Command {
         .choices(["freeze", "continue"])
         .default("freeze"),
     )
+    .option("--pass-credentials", "leave NATS credentials in the program's environment")
     .addOption(logLevelOption())
     .addHelpText("after", HELP)
     .action(act);
@@ -49,8 +52,10 @@ This host competes as a node. When it becomes the leader, the program starts
 with LEADER_EPOCH, LEADER_NODE_ID and LEADER_CLUSTER_ID in its environment.
 When it steps down, the program gets SIGTERM, and SIGKILL after the grace
 period; then the lease is released. When it loses its leadership, the program
-gets SIGKILL. If this process is killed, the program is killed, too. Signals
-reach all processes of the program's process group.
+gets SIGKILL. If this process is killed, the program is killed, too; if it is
+stopped (Ctrl-Z), the program is frozen. Signals reach all processes of the
+program's process group. Variables that contain NATS credentials, such as
+NATS_LEADER_PASSWORD and NATS_CREDS, are not passed on.
 
 If the program exits by itself, this host steps down and exits with the same
 code (128 + signal; 126 or 127 if the program cannot be run), unless --restart
@@ -66,9 +71,13 @@ async function act(command: string[], flags: Flags): Promise<void> {
   const finished = new AbortController();
   const [program = "", ...args] = command;
   let code = 0;
+  const { env, withheld } =
+    flags.passCredentials === true ? { env: process.env, withheld: [] } : withoutCredentials(process.env);
+  if (withheld.length > 0) log.info({ variables: withheld }, "credentials are not passed to the program");
   const runner = new ProgramRunner({
     command: program,
     args,
+    env,
     graceMs: flags.grace,
     restart: flags.restart,
     restartDelayMs: flags.restartDelay,
@@ -86,6 +95,10 @@ async function act(command: string[], flags: Flags): Promise<void> {
     (signal) => log.info({ signal }, "Received signal, shutting down..."),
     () => runner.kill(),
   );
+  const ignoreStops = beforeTerminalStop(
+    () => runner.freeze(),
+    () => runner.thaw(),
+  );
   const manager: Manager = new Manager(
     withDrainTimeout(loaded, flags.grace),
     {
@@ -98,6 +111,7 @@ async function act(command: string[], flags: Flags): Promise<void> {
     await manager.runDaemon({ signal: AbortSignal.any([ending.signal, finished.signal]) });
   } finally {
     ending.close();
+    ignoreStops();
   }
   process.exitCode = code;
 }

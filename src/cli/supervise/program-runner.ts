@@ -7,12 +7,15 @@
  *    lease's margin (at least 250 ms).
  *  - The connection is lost (`crashDetection: "presence"`): other nodes may take over from that moment, so the program is
  *    frozen (SIGSTOP) until the same term is confirmed or lost.
+ *  - This process is stopped by the terminal (Ctrl-Z): the program is frozen before.
+ *  - This process ends, or is stopped otherwise: a guard kills the program (`guard.ts`), at the deadline at the latest.
  */
 import { setTimeout as pause } from "node:timers/promises";
 import type { LossReason } from "../../election/types.ts";
 import type { Logger } from "../../log/logger.ts";
 import type { Node } from "../../node/node.ts";
 import type { Term } from "../../node/term.ts";
+import { leash } from "./leash.ts";
 import { type ProgramExit, SupervisedProgram } from "./supervised-program.ts";
 
 export const RESTARTS = ["never", "on-failure", "always"] as const;
@@ -21,6 +24,8 @@ export type Restart = (typeof RESTARTS)[number];
 export interface RunnerOptions {
   readonly command: string;
   readonly args: readonly string[];
+  /** The program's environment, to which the term is added. */
+  readonly env: NodeJS.ProcessEnv;
   readonly graceMs: number;
   readonly restart: Restart;
   readonly restartDelayMs: number;
@@ -41,6 +46,7 @@ const GRACEFUL: ReadonlySet<LossReason | null> = new Set(["released", "stopped",
 export class ProgramRunner {
   readonly #o: RunnerOptions;
   #program: SupervisedProgram | null = null;
+  #term: Term | null = null;
   #running: Promise<void> = Promise.resolve();
 
   constructor(options: RunnerOptions) {
@@ -63,30 +69,78 @@ export class ProgramRunner {
     this.#program?.kill();
   }
 
+  /** Before this process is stopped. */
+  freeze(): void {
+    if (this.#program === null) return;
+    this.#o.log.warn(
+      {},
+      "stopped by the terminal: the program is frozen, and killed if the term ends before it is continued",
+    );
+    this.#program.freeze();
+  }
+
+  /** After this process was continued. */
+  thaw(): void {
+    const program = this.#program;
+    const term = this.#term;
+    // A term that is over ends the program by itself.
+    if (program === null || term === null || term.signal.aborted) return;
+    if (this.#o.onSuspend === "continue") return program.thaw();
+    term.untilHeld().then(
+      () => program.thaw(),
+      () => {},
+    );
+  }
+
   async #run(term: Term): Promise<void> {
-    const { log, command, args, restartDelayMs } = this.#o;
+    const { log, restartDelayMs } = this.#o;
+    this.#term = term;
     while (!term.signal.aborted) {
-      const env = {
-        ...process.env,
-        LEADER_EPOCH: String(term.epoch),
-        LEADER_NODE_ID: term.nodeId,
-        LEADER_CLUSTER_ID: term.clusterId,
-      };
-      const program = new SupervisedProgram({ command, args, env });
-      this.#program = program;
-      if (program.pid !== undefined) log.info({ pid: program.pid, epoch: term.epoch }, "program started");
+      const program = this.#start(term);
       const { exit, byTerm } = await this.#untilEnded(program, term);
       this.#program = null;
+      const ended = { pid: program.pid, code: exit.code, signal: exit.signal };
       if (byTerm) {
-        log.info({ code: exit.code }, "program ended");
+        log.info(ended, "program ended");
         const own = exit.signal === null && !ORDERLY.includes(exit.code);
         if (term.lossReason === "stopped" && own) this.#o.onStopped(exit.code);
         return;
       }
-      if (!this.#restarts(exit)) return this.#o.onFinished(exit.code);
-      log.warn({ code: exit.code }, `program exited; restarting it in ${restartDelayMs} ms`);
+      if (!this.#restarts(exit)) {
+        if (exit.started) log[exit.code === 0 ? "info" : "warn"](ended, "program ended by itself");
+        return this.#o.onFinished(exit.code);
+      }
+      log.warn(ended, `program ended by itself; restarting it in ${restartDelayMs} ms`);
       await pause(restartDelayMs, undefined, { signal: term.signal }).catch(() => {});
     }
+  }
+
+  #start(term: Term): SupervisedProgram {
+    const { log, command, args } = this.#o;
+    const env = {
+      ...this.#o.env,
+      LEADER_EPOCH: String(term.epoch),
+      LEADER_NODE_ID: term.nodeId,
+      LEADER_CLUSTER_ID: term.clusterId,
+    };
+    const program: SupervisedProgram = new SupervisedProgram({
+      command,
+      args,
+      env,
+      onGuardLost: ({ signal, replaced }) => {
+        const { guardPid } = program;
+        if (replaced) log.warn({ signal, guardPid }, "the guard of the program was killed; another one runs");
+        else
+          log.error(
+            { signal },
+            "the guards of the program are killed again and again: the program is killed",
+          );
+      },
+    });
+    this.#program = program;
+    const { pid, guardPid } = program;
+    if (pid !== undefined) log.info({ pid, epoch: term.epoch, guardPid }, "program started");
+    return program;
   }
 
   /** `byTerm`: the program was stopped because the term ended. */
@@ -109,9 +163,12 @@ export class ProgramRunner {
     };
     if (term.signal.aborted) onAbort();
     else term.signal.addEventListener("abort", onAbort, { once: true });
+    const release = leash(term, program);
     const exit = await program.ended;
+    release();
     term.signal.removeEventListener("abort", onAbort);
-    return { exit, byTerm };
+    // After this process was stopped, the guard has killed the program before the end of the term is known here.
+    return { exit, byTerm: byTerm || term.signal.aborted };
   }
 
   #restarts(exit: ProgramExit): boolean {

@@ -1,12 +1,18 @@
-/** A program in a process group of its own, which is signalled as a whole. */
+/** A program in a process group of its own, which is signalled as a whole and never runs without a guard. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { constants as os } from "node:os";
 import { isExecutable, pathsOf } from "../../system/find-program.ts";
+import { Guard } from "./guard.ts";
 
 export interface ProgramOptions {
   readonly command: string;
   readonly args: readonly string[];
   readonly env: NodeJS.ProcessEnv;
+  /** A guard was killed. `replaced`: another one runs; otherwise the program has been killed. */
+  readonly onGuardLost: (lost: {
+    readonly signal: NodeJS.Signals | null;
+    readonly replaced: boolean;
+  }) => void;
 }
 
 export interface ProgramExit {
@@ -21,56 +27,59 @@ export interface ProgramExit {
 }
 
 /**
- * Kills the group when this process ends, even by SIGKILL: the pipe then closes. It reads the group's id, and a second line
- * once the group has ended. It ignores the terminal's signals.
+ * Writes the group's id to the guard from inside the group, before the program is executed. If this process wrote the id, a
+ * SIGKILL right after the spawn would leave a program without a guard.
  *
- * `START` writes the id from inside the group, before it executes the program. If this process wrote the id, a SIGKILL
- * right after the spawn would leave a program without a guard.
+ * Where util-linux has `setpriv`, the kernel also kills the program itself when this process ends. The last line checks that this
+ * process had not ended before that was set up; its id is the first argument.
  */
-const GUARD = `trap '' INT HUP TERM
-read -r group || exit 0
-read -r word && exit 0
-kill -s KILL -- "-$group"`;
-const START = 'echo $$ >&3; exec 3>&-; exec "$@"';
+const START = `echo $$ >&3; exec 3>&-
+parent=$1; shift
+setpriv --pdeathsig KILL true 2>/dev/null || exec "$@"
+exec setpriv --pdeathsig KILL -- /bin/sh -c '[ "$PPID" = "$1" ] || exit 1; shift; exec "$@"' sh "$parent" "$@"`;
+
+/** A guard that ends before this age counts as one that cannot be kept running. */
+const MIN_GUARD_AGE_MS = 1_000;
+const MAX_SHORT_LIVED_GUARDS = 3;
 
 export class SupervisedProgram {
   readonly ended: Promise<ProgramExit>;
-  readonly #child: ChildProcess;
-  readonly #guard: ChildProcess;
-  #alive: boolean;
+  readonly #onGuardLost: ProgramOptions["onGuardLost"];
+  readonly #child: ChildProcess | null;
+  #guard: Guard;
+  #guardStartedAt = performance.now();
+  #shortLivedGuards = 0;
+  /** By `performance.now()`; `null`: none. */
+  #deadlineAt: number | null = null;
+  #alive = false;
   #killer: NodeJS.Timeout | null = null;
 
-  constructor({ command, args, env }: ProgramOptions) {
-    this.#guard = spawn("/bin/sh", ["-c", GUARD], { stdio: ["pipe", "ignore", "ignore"], detached: true });
-    this.#guard.stdin?.on("error", () => {}); // the guard has exited, and with it the need to write to it
-    this.#guard.on("error", () => {});
-    this.#guard.unref();
+  constructor({ command, args, env, onGuardLost }: ProgramOptions) {
+    this.#onGuardLost = onGuardLost;
+    this.#guard = new Guard(null, (signal) => this.#replaceGuard(signal));
+    if (this.#guard.input === null) {
+      this.#child = null;
+      const error = new Error("its guard cannot be started: /bin/sh does not run");
+      this.ended = Promise.resolve({ started: false, code: 126, signal: null, error });
+      return;
+    }
     const problem = whyNotRunnable(command, env);
-    this.#child = spawn("/bin/sh", ["-c", START, "sh", command, ...args], {
+    this.#child = spawn("/bin/sh", ["-c", START, "sh", String(process.pid), command, ...args], {
       env,
-      stdio: ["inherit", "inherit", "inherit", this.#guard.stdin],
+      stdio: ["inherit", "inherit", "inherit", this.#guard.input],
       detached: true,
     });
     this.#alive = this.#child.pid !== undefined;
-    this.ended = new Promise((resolve) => {
-      this.#child.once("error", (error) => {
-        if (this.#alive) return;
-        this.#settle();
-        resolve({ started: false, code: 126, signal: null, error });
-      });
-      this.#child.once("exit", (code, signal) => {
-        // Processes that the program left in its group must not outlive the term either.
-        this.#signal("SIGKILL");
-        this.#settle();
-        const shown = signal === null ? (code ?? 1) : 128 + os.signals[signal];
-        const started = problem === null || problem.code !== shown;
-        resolve({ started, code: shown, signal, error: started ? null : problem.error });
-      });
-    });
+    this.ended = this.#untilEnded(this.#child, problem);
   }
 
   get pid(): number | undefined {
-    return this.#child.pid;
+    return this.#child?.pid;
+  }
+
+  /** The process that kills the program if this one cannot. */
+  get guardPid(): number | undefined {
+    return this.#guard.pid;
   }
 
   /** Sends SIGTERM, and SIGKILL after the grace period. Resolves when the program has ended. */
@@ -94,14 +103,54 @@ export class SupervisedProgram {
     this.#signal("SIGCONT");
   }
 
+  /** From now on the guard kills the program after `remainingMs`, unless it is called again before. */
+  limit(remainingMs: number): void {
+    this.#deadlineAt = performance.now() + remainingMs;
+    if (this.#alive && this.pid !== undefined) this.#guard.limit(this.pid, remainingMs);
+  }
+
+  #untilEnded(child: ChildProcess, problem: Unrunnable | null): Promise<ProgramExit> {
+    return new Promise((resolve) => {
+      child.once("error", (error) => {
+        if (this.#alive) return;
+        this.#settle();
+        resolve({ started: false, code: 126, signal: null, error });
+      });
+      child.once("exit", (code, signal) => {
+        // Processes that the program left in its group must not outlive the term either.
+        this.#signal("SIGKILL");
+        this.#settle();
+        const shown = signal === null ? (code ?? 1) : 128 + os.signals[signal];
+        const started = problem === null || problem.code !== shown;
+        resolve({ started, code: shown, signal, error: started ? null : problem.error });
+      });
+    });
+  }
+
+  /** The timers of the old guard go on until the new one runs. */
+  #replaceGuard(signal: NodeJS.Signals | null): void {
+    if (!this.#alive || this.pid === undefined) return;
+    const old = this.#guard;
+    const isShortLived = performance.now() - this.#guardStartedAt < MIN_GUARD_AGE_MS;
+    this.#shortLivedGuards = isShortLived ? this.#shortLivedGuards + 1 : 0;
+    const replaced = this.#shortLivedGuards < MAX_SHORT_LIVED_GUARDS;
+    if (replaced) {
+      this.#guard = new Guard(this.pid, (next) => this.#replaceGuard(next));
+      this.#guardStartedAt = performance.now();
+      if (this.#deadlineAt !== null) this.limit(Math.max(0, this.#deadlineAt - performance.now()));
+    } else this.kill();
+    old.clear();
+    this.#onGuardLost({ signal, replaced });
+  }
+
   #settle(): void {
     this.#alive = false;
     if (this.#killer !== null) clearTimeout(this.#killer);
-    this.#guard.stdin?.end("done\n");
+    this.#guard.close();
   }
 
   #signal(name: NodeJS.Signals): void {
-    const { pid } = this.#child;
+    const { pid } = this;
     if (pid === undefined || !this.#alive) return;
     try {
       process.kill(-pid, name);
@@ -111,11 +160,13 @@ export class SupervisedProgram {
   }
 }
 
+interface Unrunnable {
+  readonly code: number;
+  readonly error: Error;
+}
+
 /** Why the shell cannot run the command, with the exit code that it will report; `null` if it can. */
-function whyNotRunnable(
-  command: string,
-  env: NodeJS.ProcessEnv,
-): { readonly code: number; readonly error: Error } | null {
+function whyNotRunnable(command: string, env: NodeJS.ProcessEnv): Unrunnable | null {
   const found = pathsOf(command, env["PATH"] ?? "");
   if (found.length === 0) {
     const why = command.includes("/") ? "the file does not exist" : "no folder of PATH contains it";

@@ -1,0 +1,91 @@
+/**
+ * A process that kills a program's process group when this process ends, even by SIGKILL, and when the lease's deadline passes
+ * without an extension, as while this process is stopped (SIGSTOP).
+ *
+ * Each line that it reads is the id of the group and, after a space, the seconds until the deadline. The end of its input means
+ * that this process has ended. Every deadline has a process of its own (`sleep` and the shell that waits for it): a guard that is
+ * killed leaves the last one behind, which still kills the group at the deadline. The new one is started before the old one is killed.
+ */
+import { type ChildProcess, spawn } from "node:child_process";
+import type { Writable } from "node:stream";
+
+const SCRIPT = `trap '' INT HUP TERM
+group=$1 timer=
+end() { kill -s KILL -- "-$group"; }
+while read -r id seconds; do
+  group=$id
+  [ -n "$seconds" ] || continue
+  { sleep "$seconds" && end; } &
+  new=$!
+  [ -z "$timer" ] || { kill -s KILL "$timer"; wait "$timer"; }
+  timer=$new
+done
+[ -z "$group" ] || end
+kill -s KILL 0`;
+
+export class Guard {
+  /** Where lines are written. The program's group writes its own id here. `null`: the guard could not be started. */
+  readonly input: Writable | null;
+  readonly #process: ChildProcess;
+  readonly #onLost: (signal: NodeJS.Signals | null) => void;
+  #isClosed = false;
+
+  /**
+   * @param group The group's id, if the group exists.
+   * @param onLost Called when the guard has ended before `close()`, or could not be started.
+   */
+  constructor(group: number | null, onLost: (signal: NodeJS.Signals | null) => void) {
+    this.#onLost = onLost;
+    // In a session of its own the terminal's signals do not reach it, and its timers are in a group that can be killed.
+    this.#process = spawn(
+      "/bin/sh",
+      ["-c", SCRIPT, "nats-leader-guard", group === null ? "" : String(group)],
+      {
+        stdio: ["pipe", "ignore", "ignore"],
+        detached: true,
+      },
+    );
+    this.input = this.#process.pid === undefined ? null : this.#process.stdin;
+    this.#process.stdin?.on("error", () => {}); // the guard has ended, which "exit" reports
+    this.#process.once("error", () => this.#ended(null));
+    this.#process.once("exit", (_code, signal) => this.#ended(signal));
+    this.#process.unref();
+  }
+
+  get pid(): number | undefined {
+    return this.#process.pid;
+  }
+
+  /** Replaces the deadline. */
+  limit(group: number, remainingMs: number): void {
+    this.input?.write(`${group} ${(remainingMs / 1000).toFixed(3)}\n`);
+  }
+
+  /** Ends the guard and its timers. The group stays as it is. */
+  close(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#killAll();
+    this.#process.stdin?.destroy();
+  }
+
+  /** Kills what a killed guard left behind. */
+  clear(): void {
+    this.#isClosed = true;
+    this.#killAll();
+  }
+
+  #ended(signal: NodeJS.Signals | null): void {
+    if (!this.#isClosed) this.#onLost(signal);
+  }
+
+  #killAll(): void {
+    const { pid } = this.#process;
+    if (pid === undefined) return;
+    try {
+      process.kill(-pid, "SIGKILL");
+    } catch {
+      // the group has no processes left
+    }
+  }
+}
