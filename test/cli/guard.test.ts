@@ -53,7 +53,7 @@ async function supervise(path: string, script = "exec sleep 600"): Promise<Super
   return { supervisor, pid, guard };
 }
 
-async function tell(supervisor: Child<Line>, command: object): Promise<void> {
+async function order(supervisor: Child<Line>, command: object): Promise<void> {
   supervisor.send(command);
   await supervisor.next((line) => line.done === true);
 }
@@ -91,7 +91,7 @@ describe.skipIf(process.platform !== "linux")("a program", () => {
 
   test("is killed with its whole group when the supervisor is killed, and leaves no process of the guard", async () => {
     const { supervisor, pid, guard } = await supervise(plainPath(), "sleep 600 & exec sleep 600");
-    await tell(supervisor, { limit: 600_000 });
+    await order(supervisor, { limit: 600_000 });
     supervisor.kill("SIGKILL");
     await gone(pid);
     await gone(guard);
@@ -99,7 +99,7 @@ describe.skipIf(process.platform !== "linux")("a program", () => {
 
   test("gets another guard at once when its guard is killed", async () => {
     const { supervisor, pid, guard } = await supervise(plainPath());
-    await tell(supervisor, { limit: 600_000 });
+    await order(supervisor, { limit: 600_000 });
     process.kill(guard, "SIGKILL");
     const lost = await supervisor.next((line) => line.lost !== undefined);
     expect(lost).toMatchObject({ lost: "SIGKILL", replaced: true });
@@ -136,7 +136,7 @@ describe.skipIf(process.platform !== "linux")("a program", () => {
 
   test("is killed at the deadline when supervisor and guard are killed together and the kernel does not help", async () => {
     const supervised = await supervise(plainPath());
-    await tell(supervised.supervisor, { limit: 1_500 });
+    await order(supervised.supervisor, { limit: 1_500 });
     await waitFor(() => membersOf(supervised.guard).length > 1, { message: "the guard's timer" });
     await killTogether(supervised);
     expect(membersOf(supervised.pid)).not.toEqual([]);
@@ -145,27 +145,27 @@ describe.skipIf(process.platform !== "linux")("a program", () => {
 
   test("is killed at the deadline while the supervisor is stopped", async () => {
     const { supervisor, pid } = await supervise(everywhere);
-    await tell(supervisor, { limit: 300 });
+    await order(supervisor, { limit: 300 });
     supervisor.kill("SIGSTOP");
     await gone(pid);
   });
 
   test("is not killed at a deadline that was replaced", async () => {
     const { supervisor, pid, guard } = await supervise(everywhere);
-    await tell(supervisor, { limit: 300 });
+    await order(supervisor, { limit: 300 });
     const timers = (): string[] =>
       membersOf(guard)
         .map(commandOf)
         .filter((line) => line.startsWith("sleep"));
     await waitFor(() => timers().some((line) => line.startsWith("sleep 0.300")));
-    await tell(supervisor, { limit: 600_000 });
+    await order(supervisor, { limit: 600_000 });
     await waitFor(() => timers().length === 1 && timers()[0]?.startsWith("sleep 600.000"));
     expect(membersOf(pid)).not.toEqual([]);
   });
 
   test("is killed at the deadline by the supervisor itself", async () => {
     const { supervisor, pid, guard } = await supervise(everywhere);
-    await tell(supervisor, { lease: 300 });
+    await order(supervisor, { lease: 300 });
     expect(await supervisor.next((line) => line.ended !== undefined)).toMatchObject({ ended: 137 });
     await gone(pid);
     await gone(guard);

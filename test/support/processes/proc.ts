@@ -1,4 +1,4 @@
-/** What the kernel of Linux tells about a process. */
+/** States and groups of processes, from the kernel of Linux. */
 import { readFileSync } from "node:fs";
 
 /** The kernel's state letter of a process; `X` if it does not exist or is a zombie. */
