@@ -66,7 +66,7 @@ describe("a death", () => {
     B { jetstream: enabled, users: [{ user: b, password: p }] } }`;
   const own = useNatsServer({ config: accounts });
 
-  /** The binding of a holder in account A (or of another user), and a connection id that is not in use. */
+  /** The binding of a holder in account A (or of another user), and the same with a connection that is closed. */
   async function holder(user = "a") {
     const clusterId = freshId();
     const { store } = await storeOn(own, clusterId, {}, { user, pass: "p" });
@@ -75,7 +75,10 @@ describe("a death", () => {
     await session.usePresence(streamName(clusterId));
     const alive = session.binding;
     if (alive?.presence === undefined) throw new Error("no presence");
-    return { alive, dead: { ...alive, clientId: 999_999 } };
+    const closed = await link(own, { user, pass: "p" });
+    const clientId = closed.connection.info?.client_id ?? 0;
+    await closed.connection.close();
+    return { alive, dead: { ...alive, clientId }, unknown: { ...alive, clientId: 999_999 } };
   }
 
   async function asker(user = "a") {
@@ -83,10 +86,12 @@ describe("a death", () => {
   }
 
   test("is not confirmed while the connection is open, nor without a clear answer", async () => {
-    const { alive, dead } = await holder();
+    const { alive, dead, unknown } = await holder();
     const session = await asker();
     expect(await session.confirmDeath(dead, 1000)).toBe(true);
     expect(await session.confirmDeath(alive, 1000)).toBe(false);
+    // Absence from a list is no evidence: the server may have omitted the connection.
+    expect(await session.confirmDeath(unknown, 50)).toBe(false);
     expect(await session.confirmDeath({ ...dead, serverId: "NSOMEBODYELSE" }, 50)).toBe(false);
     expect(await session.confirmDeath(dead, 0)).toBe(false);
     const { presence: _promised, ...unpromised } = dead;

@@ -4,17 +4,21 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { waitFor } from "../../scripts/shared/wait.ts";
+import { openSession } from "../../src/nats/presence/session.ts";
 import { freePort } from "../../src/testing/server/run/ports.ts";
 import { type NatsServer, startNatsServer } from "../../src/testing.ts";
 import { freshId } from "../support/fresh-id.ts";
 import { startChildNode } from "../support/node/child-node.ts";
 import { operatorOf } from "../support/node/operator.ts";
-import { hearQuestions, presenceIn } from "../support/node/presence.ts";
+import { hearQuestions, oldest, presenceIn, sessionIn } from "../support/node/presence.ts";
 import { overlaps } from "../support/node/proxy.ts";
 import { startLeader, startNode } from "../support/node/test-node.ts";
 import { LONG } from "../support/patience.ts";
 
 const APP = { user: "app", pass: "p" };
+
+/** Accounts of the leaf node that are bound to the hub's account. 2.9 refuses the second. */
+const bound = oldest ? ["APP"] : ["OTHER", "APP"];
 
 let hub: NatsServer;
 let leaf: NatsServer;
@@ -30,12 +34,12 @@ beforeAll(async () => {
   leaf = await startNatsServer({
     jetstream: false,
     config: `default_js_domain: { APP: hub }
-      accounts { APP { users: [{ user: app, password: p }] } }
-      leafnodes { remotes: [{ url: "nats-leaf://app:p@127.0.0.1:${port}", account: APP }] }`,
+      accounts { APP { users: [{ user: app, password: p }] }, OTHER { users: [{ user: other, password: p }] } }
+      leafnodes { remotes: [${bound.map((account) => `{ url: "nats-leaf://app:p@127.0.0.1:${port}", account: ${account} }`).join(", ")}] }`,
   });
   await waitFor(async () => {
     const leafz = await fetch(`${hub.monitorUrl}/leafz`, { headers: { connection: "close" } });
-    return ((await leafz.json()) as { leafnodes: number }).leafnodes === 1;
+    return ((await leafz.json()) as { leafnodes: number }).leafnodes === bound.length;
   });
 });
 afterAll(async () => {
@@ -58,6 +62,23 @@ test.each([
     await presenceIn(await operatorOf(hub, shared.clusterId, APP));
     dead.child.kill("SIGKILL");
     expect((await b.becomes()).epoch).toBe(2);
+  },
+);
+
+test.skipIf(oldest)(
+  "a leader on a leaf node is alive: the answer for another account of the leaf node does not list it, and confirms nothing (2.9 refuses the other account)",
+  async () => {
+    const clusterId = freshId();
+    await startLeader(leaf, { ...LONG, ...APP, clusterId, nodeId: "leader" });
+    const operator = await operatorOf(hub, clusterId, APP);
+    const presence = await presenceIn(operator);
+    const { server_id, client_id } = await sessionIn(operator);
+    const binding = { serverId: server_id, clientId: client_id, presence };
+    const asker = openSession(operator.connection);
+    for (let question = 0; question < 20; question += 1) {
+      expect(await asker.confirmDeath(binding, 1000)).toBe(false);
+    }
+    await asker.release();
   },
 );
 

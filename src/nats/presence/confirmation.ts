@@ -4,15 +4,29 @@ import type { SessionBinding } from "../../election/types.ts";
 import { asObject, type JsonObject, parseObject } from "../api/js-api.ts";
 import { classify, jsonBody, RequestFailure } from "../api/request.ts";
 import type { ConnectionMonitor } from "../connection/connection-monitor.ts";
+import { inboxOf } from "../connection/inbox.ts";
 import { CONNECTIONS_PING } from "../names.ts";
 
 const ACCOUNT_TIMEOUT_MS = 1000;
+/** How long after an answer that decides nothing the server is asked again; doubled each time. */
+const ASK_AGAIN_MS = 2;
+/** `state` in a request. 2.9 does not list an open connection in answer to a request for both, which is 2. */
+const OPEN = 0;
+const CLOSED = 1;
 const PRESENCE = /\.presence_([0-9a-f]{12})_/;
 
 /** Name of a presence consumer. It contains the tag of its account, which `isConnectionGone` compares. */
 export function presenceName(accountTag: string, id: string, count: number): string {
   return `presence_${accountTag}_${id}_${count}`;
 }
+
+function tagOf(account: string): string {
+  return createHash("sha256").update(account).digest("hex").slice(0, 12);
+}
+
+/** The account of clients without one. A server omits its name, and lists none of its closed connections. */
+const GLOBAL_ACCOUNT = "$G";
+const GLOBAL_TAG = tagOf(GLOBAL_ACCOUNT);
 
 interface Known {
   readonly serverId: string;
@@ -45,30 +59,46 @@ async function askForAccount(
   serverId: string,
   clientId: number,
 ): Promise<string> {
-  const connections = await ask(monitor, serverId, { cid: clientId, auth: true }, ACCOUNT_TIMEOUT_MS);
-  const own = connections?.find((connection) => connection["cid"] === clientId);
-  if (own === undefined) {
-    const why =
-      connections === null ? `no answer within ${ACCOUNT_TIMEOUT_MS} ms` : "this connection is not listed";
-    throw new RequestFailure(
-      "timeout",
+  let answered = false;
+  try {
+    const answers = await monitor.connection.requestMany(
       CONNECTIONS_PING,
-      `the server does not report the account of this connection: ${why}`,
+      jsonBody({ cid: clientId, auth: true }),
+      { maxWait: ACCOUNT_TIMEOUT_MS, strategy: "timer" },
     );
+    // A leaf node answers once for each of its accounts that is bound to the account of the request.
+    for await (const { data } of answers) {
+      const connections = connectionsIn(data, serverId);
+      answered ||= connections !== null;
+      const own = connections?.find(({ cid }) => cid === clientId);
+      if (own === undefined) continue;
+      return tagOf(typeof own["account"] === "string" ? own["account"] : GLOBAL_ACCOUNT);
+    }
+  } catch (thrown) {
+    throw classify(CONNECTIONS_PING, ACCOUNT_TIMEOUT_MS, thrown);
   }
-  // A server omits the name of the global account.
-  const account = typeof own["account"] === "string" ? own["account"] : "$G";
-  return createHash("sha256").update(account).digest("hex").slice(0, 12);
+  const why = answered ? "this connection is not listed" : `no answer within ${ACCOUNT_TIMEOUT_MS} ms`;
+  throw new RequestFailure(
+    "timeout",
+    CONNECTIONS_PING,
+    `the server does not report the account of this connection: ${why}`,
+  );
 }
 
 /**
- * True only if the server named in the binding answers that it has no such connection. Every server of the NATS cluster answers;
- * the other answers are ignored, because none of those servers ever held the connection. False without an answer, with a denied
- * request, and with an answer that cannot be decoded. Never rejects.
+ * True only if the server named in the binding answers that this connection is closed. Every server of the NATS cluster answers;
+ * the other answers are ignored, because none of those servers ever held the connection. False without a clear answer, with a
+ * denied request, and with an answer that cannot be decoded. Never rejects.
  *
- * A server lists connections of the requester's account only (since about 2.11): from another account, the connection of a live
- * leader is not listed. Therefore the account must be the holder's, whose tag is part of the presence name. The death of a
- * holder without presence is never confirmed, because such a holder does not suspend its term when it is disconnected.
+ * Absence from a list proves nothing: a leaf node answers once for each account that is bound to the account of the request, and
+ * nats-server 2.15.1 omits an open connection in one of several thousand answers. Therefore a closed connection must be listed as
+ * such, with the time at which it was closed. The server does so within milliseconds, and is asked again until then. An answer that
+ * lists the connection as open ends the inquiry. In the
+ * account `$G` servers list no closed connections: there, and only there, absence from the open connections counts.
+ *
+ * A server lists connections of the requester's account only (since about 2.11). Therefore the account must be the holder's,
+ * whose tag is part of the presence name. The death of a holder without presence is never confirmed, because such a holder does
+ * not suspend its term when it is disconnected.
  */
 export async function isConnectionGone(
   monitor: ConnectionMonitor,
@@ -77,43 +107,92 @@ export async function isConnectionGone(
 ): Promise<boolean> {
   const holdersTag = PRESENCE.exec(binding.presence ?? "")?.[1];
   if (holdersTag === undefined || !monitor.connected || timeoutMs < 1) return false;
-  const { serverId, clientId } = binding;
+  const sameAccount = accountTag(monitor).then(
+    (tag) => tag === holdersTag,
+    () => false,
+  );
   try {
-    const tag = accountTag(monitor);
-    tag.catch(() => {});
-    // `state: 0` lists open connections only. A closed one stays listed for a while, except in `$G`.
-    const connections = await ask(monitor, serverId, { cid: clientId, state: 0 }, timeoutMs);
-    if (connections === null || (await tag) !== holdersTag) return false;
-    // An entry without an id may be the connection in question.
-    return connections.every(({ cid }) => typeof cid === "number" && cid !== clientId);
+    return (
+      (await inquire(monitor, binding, holdersTag === GLOBAL_TAG, timeoutMs, sameAccount)) &&
+      (await sameAccount)
+    );
   } catch {
-    return false;
+    return false; // The connection is being closed.
   }
 }
 
-/** The connections that this server lists; `null` without a valid answer in time. */
-async function ask(
+/** Asks until an answer decides, the time is over, or the inquiry has become useless. */
+function inquire(
   monitor: ConnectionMonitor,
-  serverId: string,
-  query: JsonObject,
+  { serverId, clientId }: SessionBinding,
+  absenceCounts: boolean,
   timeoutMs: number,
-): Promise<JsonObject[] | null> {
-  try {
-    const answers = await monitor.connection.requestMany(CONNECTIONS_PING, jsonBody(query), {
-      maxWait: Math.ceil(timeoutMs),
-      strategy: "timer",
+  useful: Promise<boolean>,
+): Promise<boolean> {
+  const { connection } = monitor;
+  const states = absenceCounts ? [OPEN] : [OPEN, CLOSED];
+  return new Promise((resolve) => {
+    const inbox = inboxOf(connection);
+    let delayMs = ASK_AGAIN_MS;
+    let again: NodeJS.Timeout | undefined;
+    const ask = (): void => {
+      again = undefined;
+      try {
+        if (!monitor.connected) return;
+        for (const state of states)
+          connection.publish(CONNECTIONS_PING, jsonBody({ cid: clientId, state }), { reply: inbox });
+      } catch {
+        settle(false);
+      }
+    };
+    const askAgain = (): void => {
+      if (again !== undefined) return;
+      again = setTimeout(ask, delayMs);
+      delayMs *= 2;
+    };
+    // One subscription for all questions: an answer to an earlier one counts, however late.
+    const answers = connection.subscribe(inbox, {
+      callback: (error, { data }) => {
+        if (error !== null) return settle(false);
+        switch (stateOf(clientId, connectionsIn(data, serverId))) {
+          case "open":
+            return settle(false);
+          case "closed":
+            return settle(true);
+          case "absent":
+            return absenceCounts ? settle(true) : askAgain();
+          case "unknown":
+            return;
+        }
+      },
     });
-    for await (const answer of answers) {
-      const json = parseObject(answer.data);
-      if (asObject(json?.["server"])?.["id"] === serverId) return connectionsIn(json, serverId);
-    }
-    return null;
-  } catch (thrown) {
-    throw classify(CONNECTIONS_PING, timeoutMs, thrown);
-  }
+    const limit = setTimeout(() => settle(false), timeoutMs);
+    const settle = (gone: boolean): void => {
+      clearTimeout(limit);
+      clearTimeout(again);
+      answers.unsubscribe();
+      resolve(gone);
+    };
+    void useful.then((is) => is || settle(false));
+    ask();
+  });
 }
 
-function connectionsIn(json: JsonObject | null, serverId: string): JsonObject[] | null {
+function stateOf(
+  clientId: number,
+  connections: readonly JsonObject[] | null,
+): "open" | "closed" | "absent" | "unknown" {
+  if (connections === null) return "unknown";
+  const own = connections.find(({ cid }) => cid === clientId);
+  if (own !== undefined) return typeof own["stop"] === "string" ? "closed" : "open";
+  // An entry without an id may be the connection in question.
+  return connections.every(({ cid }) => typeof cid === "number") ? "absent" : "unknown";
+}
+
+/** The connections that this server lists; `null` in every other answer. */
+function connectionsIn(answer: Uint8Array, serverId: string): JsonObject[] | null {
+  const json = parseObject(answer);
+  if (asObject(json?.["server"])?.["id"] !== serverId) return null;
   const data = asObject(json?.["data"]);
   // An answer without the server's id contains no connection list: for example, the server does not know the account.
   if (data === null || data["server_id"] !== serverId || !Array.isArray(data["connections"])) return null;
