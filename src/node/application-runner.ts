@@ -14,39 +14,18 @@ import type {
   Notice,
   Outcome,
   Settlement,
-  WaitFor,
   WorkerSettlement,
 } from "../application/types.ts";
-import { ClusterError, messageOf } from "../errors.ts";
+import { ClusterError } from "../errors.ts";
 import type { Driver } from "../runtime/driver.ts";
 import type { Clock } from "../runtime/ports.ts";
 import { limitOf, type WaitOptions } from "../runtime/waiting.ts";
-import { codeOf, runCode } from "./application-code.ts";
+import { runCode } from "./application-code.ts";
 import type { Hooks } from "./hooks.ts";
 import { clockTrueSignal, RunningTerm, type Term, type TermIdentity } from "./term.ts";
 
 /** Leader work: what `runWhileLeader()` runs in every term. */
 export type LeaderWork = (term: Term, run: { readonly signal: AbortSignal }) => unknown;
-
-/** How a term that was given up has ended. */
-export interface StepDownResult {
-  readonly epoch: number;
-  /**
-   * Whether the lease was deleted. `false`: it expires within `leaseTtlMs`. `null`: not known yet, because the caller is
-   * application code whose end the step-down waits for.
-   */
-  readonly leaseDeleted: boolean | null;
-  /** `timed-out`: hooks or work had not ended after `drainTimeoutMs` and may still run. `pending`: the caller has to end first. */
-  readonly drain: "complete" | "timed-out" | "pending";
-}
-
-export interface StopResult {
-  readonly reason: "requested" | "connection-closed";
-  /** The last term that this node gave up, by the stop or before; `null` if there was none. */
-  readonly term: StepDownResult | null;
-  /** Names of hooks, and `work`, that had not returned when the node stopped. */
-  readonly unfinished: readonly string[];
-}
 
 export interface RunnerOptions {
   readonly config: ApplicationConfig;
@@ -58,12 +37,12 @@ export interface RunnerOptions {
   readonly keepAlive: (limitMs: number) => () => void;
   /** Reports a notice as log line and event. */
   readonly notify: (notice: Notice, term: (epoch: number) => Term) => void;
+  readonly untilHeld: (epoch: number, options: WaitOptions) => Promise<void>;
   /** Closes what the incarnation opened. */
   readonly close: () => Promise<void>;
 }
 
 interface PendingWait {
-  readonly what: string;
   readonly resolve: (settlement: Settlement) => void;
   readonly release: () => void;
 }
@@ -95,10 +74,26 @@ export class ApplicationRunner {
     this.#state = initialApplication(options.config);
   }
 
+  /** Epoch of the last term that is not over for the application; 0 if there is none. */
+  get lastEpoch(): number {
+    return this.#state.terms.at(-1)?.epoch ?? 0;
+  }
+
+  /** A term that is not over for the application. */
+  termOf(epoch: number): RunningTerm | undefined {
+    return this.#terms.get(epoch);
+  }
+
+  knownTerm(epoch: number): RunningTerm {
+    const term = this.#terms.get(epoch);
+    if (term === undefined) throw new Error(`bug: no term with epoch ${epoch}`);
+    return term;
+  }
+
   /** The running term; `null` when there is none, or it is being given up. */
   get term(): Term | null {
     const last = this.#state.terms.at(-1);
-    return last === undefined || last.ended !== null ? null : this.#term(last.epoch);
+    return last === undefined || last.ended !== null ? null : this.knownTerm(last.epoch);
   }
 
   /** Application code that keeps other application code from running, once that has been reported. */
@@ -119,130 +114,10 @@ export class ApplicationRunner {
     this.#setTimer();
   }
 
-  // ------------------------------------------------------------------------------------------ calls of the application
-
-  async campaign(what: string, options: WaitOptions): Promise<Term> {
-    // A deadline that has passed ends the term before the wait can be answered with it.
-    this.#o.driver.expire();
-    const settlement = await this.#wait(what, { kind: "leadership" }, options);
-    if (settlement.kind === "leading") return this.#term(settlement.epoch);
-    throw refusal(what, settlement, options);
-  }
-
-  /** Resolves when the term may be acted on. */
-  async untilHeld(epoch: number, options: WaitOptions): Promise<void> {
-    const what = `the term with epoch ${epoch} to be held`;
-    const { driver } = this.#o;
-    const signal = this.#terms.get(epoch)?.signal;
-    do {
-      driver.expire();
-      const settlement = await this.#wait(what, { kind: "held", epoch }, options);
-      // The signal's own reason: work that lets it pass has not failed.
-      if (settlement.kind === "term-over") signal?.throwIfAborted();
-      if (settlement.kind !== "leading") throw refusal(what, settlement, options);
-      // After a pause the loop first has to see that the connection is still open.
-      if (!driver.isHeld()) await driver.freshened();
-    } while (!driver.isHeld());
-  }
-
-  /** `null`: the node does not lead. */
-  async stepDown(
-    what: string,
-    successor: string | undefined,
-    options: WaitOptions,
-  ): Promise<StepDownResult | null> {
-    return this.#giveUp(what, options, { type: "step-down", successor });
-  }
-
-  async setCompeting(what: string, competes: boolean, options: WaitOptions): Promise<StepDownResult | null> {
-    return this.#giveUp(what, options, { type: "compete", competes });
-  }
-
-  async #giveUp(
-    what: string,
-    options: WaitOptions,
-    request:
-      | { readonly type: "step-down"; readonly successor: string | undefined }
-      | { readonly type: "compete"; readonly competes: boolean },
-  ): Promise<StepDownResult | null> {
-    const blocking = codeOf(this) !== null;
-    const epoch = this.#state.terms.at(-1)?.epoch ?? 0;
-    const settlement = await this.#ask(what, options, (wait, timeoutMs) => ({
-      ...request,
-      wait,
-      blocking,
-      timeoutMs,
-    }));
-    switch (settlement.kind) {
-      case "released": {
-        const { leaseDeleted, drain } = settlement;
-        return { epoch: settlement.epoch, leaseDeleted, drain };
-      }
-      case "begun":
-        return { epoch, leaseDeleted: null, drain: "pending" };
-      case "nothing":
-      case "term-over":
-        return null;
-      default:
-        throw refusal(what, settlement, options);
-    }
-  }
-
-  /** Joins a stop that has begun. Never rejects. */
-  async stop(what: string, options: WaitOptions): Promise<StopResult> {
-    const blocking = codeOf(this) !== null;
-    const settlement = await this.#ask(what, options, (wait, timeoutMs) => ({
-      type: "stop",
-      wait,
-      blocking,
-      timeoutMs,
-    }));
-    if (settlement.kind !== "stopped") return { reason: "requested", term: null, unfinished: [] };
-    const { reason, givenUp, unfinished } = settlement;
-    const term =
-      givenUp === null
-        ? null
-        : { epoch: givenUp.epoch, leaseDeleted: givenUp.leaseDeleted, drain: givenUp.drain };
-    return { reason, term, unfinished };
-  }
-
-  async runWhileLeader(work: LeaderWork, signal: AbortSignal | undefined): Promise<void> {
-    if (signal?.aborted === true) return;
-    const worker = ++this.#lastId;
-    const inside = codeOf(this);
-    const onAbort = (): void => this.dispatch({ type: "abort-worker", worker });
-    const settlement = await new Promise<WorkerSettlement>((resolve) => {
-      this.#workers.set(worker, { work, resolve });
-      signal?.addEventListener("abort", onAbort, { once: true });
-      this.dispatch({ type: "add-worker", worker, inside });
-    });
-    signal?.removeEventListener("abort", onAbort);
-    switch (settlement.kind) {
-      case "done":
-        return;
-      case "failed":
-        throw new ClusterError("HOOK_FAILED", `leader work failed: ${messageOf(settlement.error)}`, {
-          cause: settlement.error,
-        });
-      case "unfinished":
-        throw new ClusterError(
-          "STOPPED",
-          "the node has stopped and leader work has not ended; make it end when its signal aborts",
-        );
-      default:
-        settlement satisfies never;
-    }
-  }
-
-  // ------------------------------------------------------------------------------------------ waits
-
-  #wait(what: string, condition: WaitFor, options: WaitOptions): Promise<Settlement> {
-    return this.#ask(what, options, (wait, timeoutMs) => ({ type: "wait", wait, for: condition, timeoutMs }));
-  }
+  // ------------------------------------------------------------------------------------------ waits and work
 
   /** Dispatches an event that adds a wait; resolves with its settlement. */
-  #ask(
-    what: string,
+  ask(
     options: WaitOptions,
     event: (wait: number, timeoutMs: number) => ApplicationEvent,
   ): Promise<Settlement> {
@@ -253,7 +128,6 @@ export class ApplicationRunner {
       const onAbort = (): void => this.dispatch({ type: "abort-wait", wait });
       const release = this.#o.keepAlive(timeoutMs);
       this.#waits.set(wait, {
-        what,
         resolve,
         release: () => {
           release();
@@ -263,6 +137,27 @@ export class ApplicationRunner {
       signal?.addEventListener("abort", onAbort, { once: true });
       this.dispatch(event(wait, timeoutMs));
       if (signal?.aborted === true) onAbort();
+    });
+  }
+
+  /** Adds leader work; resolves when it is over. `signal` has not aborted. */
+  addWorker(
+    work: LeaderWork,
+    inside: number | null,
+    signal: AbortSignal | undefined,
+  ): Promise<WorkerSettlement> {
+    const worker = ++this.#lastId;
+    return new Promise((resolve) => {
+      const onAbort = (): void => this.dispatch({ type: "abort-worker", worker });
+      this.#workers.set(worker, {
+        work,
+        resolve: (settlement) => {
+          signal?.removeEventListener("abort", onAbort);
+          resolve(settlement);
+        },
+      });
+      signal?.addEventListener("abort", onAbort, { once: true });
+      this.dispatch({ type: "add-worker", worker, inside });
     });
   }
 
@@ -282,7 +177,7 @@ export class ApplicationRunner {
       case "notify":
         if (effect.notice.type === "become-leader")
           this.#addTerm(effect.notice.epoch, effect.notice.acquiredAt);
-        return this.#o.notify(effect.notice, (epoch) => this.#term(epoch));
+        return this.#o.notify(effect.notice, (epoch) => this.knownTerm(epoch));
       case "call-hook":
         return this.#callHook(effect);
       case "start-run":
@@ -339,25 +234,19 @@ export class ApplicationRunner {
     const identity: TermIdentity = { ...this.#o.identity, epoch, acquiredAt };
     this.#terms.set(
       epoch,
-      new RunningTerm(identity, this.#o.driver, (options) => this.untilHeld(epoch, options)),
+      new RunningTerm(identity, this.#o.driver, (options) => this.#o.untilHeld(epoch, options)),
     );
-  }
-
-  #term(epoch: number): RunningTerm {
-    const term = this.#terms.get(epoch);
-    if (term === undefined) throw new Error(`bug: no term with epoch ${epoch}`);
-    return term;
   }
 
   #callHook(call: HookCall): void {
     const { hooks } = this.#o;
-    const term = "epoch" in call ? this.#term(call.epoch) : null;
+    const term = "epoch" in call ? this.knownTerm(call.epoch) : null;
     this.#run(call.call, term?.signal, () => {
       switch (call.hook) {
         case "onBecomeLeader":
-          return hooks.onBecomeLeader?.(this.#term(call.epoch));
+          return hooks.onBecomeLeader?.(this.knownTerm(call.epoch));
         case "onLoseLeadership":
-          return hooks.onLoseLeadership?.(this.#term(call.epoch), call.reason);
+          return hooks.onLoseLeadership?.(this.knownTerm(call.epoch), call.reason);
         case "onLeaderChange":
           return hooks.onLeaderChange?.(call.leader);
         case "onNatsDisconnect":
@@ -372,7 +261,7 @@ export class ApplicationRunner {
 
   #startRun(run: number, worker: number, epoch: number): void {
     const controller = new AbortController();
-    const term = this.#term(epoch);
+    const term = this.knownTerm(epoch);
     const signal = clockTrueSignal(controller, () => term.signal.aborted);
     this.#runs.set(run, { epoch, controller });
     const work = this.#workers.get(worker)?.work;
@@ -411,36 +300,4 @@ function isAbort(error: unknown, signal: AbortSignal | undefined): boolean {
   if (error === signal.reason) return true;
   if (!(error instanceof Error)) return false;
   return error.name === "AbortError" || error.cause === signal.reason;
-}
-
-/** Why a call of the application rejects. */
-function refusal(what: string, settlement: Settlement, { signal }: WaitOptions): ClusterError {
-  switch (settlement.kind) {
-    case "timeout":
-      return new ClusterError("TIMEOUT", `timed out waiting for ${what}`, { recoverable: true });
-    case "aborted":
-      return new ClusterError("ABORTED", `aborted while waiting for ${what}`, {
-        cause: signal?.reason,
-        recoverable: true,
-      });
-    case "term-over":
-      return new ClusterError(
-        "NOT_LEADER",
-        `waiting for ${what}: the term with epoch ${settlement.epoch} has ended`,
-      );
-    case "stopped":
-      return settlement.reason === "connection-closed"
-        ? new ClusterError(
-            "NO_CONNECTION",
-            `waiting for ${what}: the NATS connection was closed and the node has stopped`,
-          )
-        : new ClusterError("STOPPED", `waiting for ${what}: the node has stopped`);
-    case "leading":
-    case "released":
-    case "begun":
-    case "nothing":
-      throw new Error(`bug: the wait for ${what} is settled with "${settlement.kind}"`);
-    default:
-      return settlement satisfies never;
-  }
 }

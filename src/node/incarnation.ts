@@ -7,7 +7,8 @@ import type { Attachment, NodeStatus, ServiceHandle } from "../runtime/backend.t
 import { Driver } from "../runtime/driver.ts";
 import type { Clock, SessionEvent } from "../runtime/ports.ts";
 import { deferred, type WaitOptions } from "../runtime/waiting.ts";
-import { ApplicationRunner, type StepDownResult } from "./application-runner.ts";
+import { ApplicationCalls, type StepDownResult } from "./application-calls.ts";
+import { ApplicationRunner } from "./application-runner.ts";
 import type { EventBody } from "./events.ts";
 import type { Hooks } from "./hooks.ts";
 import { blockedText, logNotice } from "./log.ts";
@@ -38,6 +39,7 @@ const MAX_FAILURE_BACK_OFF_MS = 30_000;
 export class Incarnation {
   readonly driver: Driver;
   readonly application: ApplicationRunner;
+  readonly calls: ApplicationCalls;
   readonly #o: IncarnationOptions;
   readonly #startedAtMono: number;
   readonly #stopped = deferred<StopReason>();
@@ -87,8 +89,10 @@ export class Incarnation {
       keepAlive: o.keepAlive,
       driver: this.driver,
       notify: (notice, term) => this.#notify(notice, term),
+      untilHeld: (epoch, options) => this.calls.untilHeld(epoch, options),
       close: () => this.#close(),
     });
+    this.calls = new ApplicationCalls(this.application, this.driver);
   }
 
   get service(): ServiceHandle | null {
@@ -152,7 +156,7 @@ export class Incarnation {
       if (this.application.term !== term) throw this.#notLeader();
     }
     const what = `node "${this.#o.options.nodeId}" to step down`;
-    const result = await this.application.stepDown(what, to, options);
+    const result = await this.calls.stepDown(what, to, options);
     if (result === null) throw this.#notLeader();
     return result;
   }

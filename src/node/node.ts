@@ -6,7 +6,8 @@ import type { Attachment, Backend, ServiceHandle } from "../runtime/backend.ts";
 import type { Clock, Random } from "../runtime/ports.ts";
 import { SystemClock, systemRandom } from "../runtime/system-clock.ts";
 import { keepAlive, limitOf, type WaitOptions } from "../runtime/waiting.ts";
-import type { LeaderWork, StepDownResult, StopResult } from "./application-runner.ts";
+import type { StepDownResult, StopResult } from "./application-calls.ts";
+import type { LeaderWork } from "./application-runner.ts";
 import { type EventBody, EventStream, type NodeEvent } from "./events.ts";
 import { checkHooks, type Hooks } from "./hooks.ts";
 import { Incarnation } from "./incarnation.ts";
@@ -221,7 +222,7 @@ export class Node implements AsyncDisposable {
       return NOTHING_TO_STOP;
     }
     if (incarnation === null) return NOTHING_TO_STOP;
-    return incarnation.application.stop(`node "${this.nodeId}" to stop`, options);
+    return incarnation.calls.stop(`node "${this.nodeId}" to stop`, options);
   }
 
   /** The same as `stop()`. */
@@ -265,7 +266,7 @@ export class Node implements AsyncDisposable {
   async withdraw(options: WaitOptions = {}): Promise<StepDownResult | null> {
     limitOf(options);
     const what = `node "${this.nodeId}" to release its lease`;
-    return this.#require().application.setCompeting(what, false, options);
+    return this.#require().calls.setCompeting(what, false, options);
   }
 
   /**
@@ -281,7 +282,7 @@ export class Node implements AsyncDisposable {
         `node "${this.nodeId}" cannot compete: it was created with observer: true`,
       );
     }
-    await incarnation.application.setCompeting("", true, {});
+    await incarnation.calls.setCompeting("", true, {});
   }
 
   /**
@@ -303,7 +304,7 @@ export class Node implements AsyncDisposable {
         `node "${this.nodeId}" never leads: it was created with observer: true`,
       );
     }
-    return incarnation.application.campaign(`node "${this.nodeId}" to become leader`, options);
+    return incarnation.calls.campaign(`node "${this.nodeId}" to become leader`, options);
   }
 
   /**
@@ -334,7 +335,7 @@ export class Node implements AsyncDisposable {
     options: { readonly signal?: AbortSignal | undefined } = {},
   ): Promise<void> {
     if (this.#incarnation === null && this.#stopRequested) return;
-    await this.#require().application.runWhileLeader(work, options.signal);
+    await this.#require().calls.runWhileLeader(work, options.signal);
   }
 
   /**

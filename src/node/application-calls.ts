@@ -1,0 +1,185 @@
+/** Calls of the application that take time: each is a wait of the application side, and settles with its settlement. */
+import type { Settlement, WaitFor } from "../application/types.ts";
+import { ClusterError, messageOf } from "../errors.ts";
+import type { Driver } from "../runtime/driver.ts";
+import type { WaitOptions } from "../runtime/waiting.ts";
+import { codeOf } from "./application-code.ts";
+import type { ApplicationRunner, LeaderWork } from "./application-runner.ts";
+import type { Term } from "./term.ts";
+
+/** How a term that was given up has ended. */
+export interface StepDownResult {
+  readonly epoch: number;
+  /**
+   * Whether the lease was deleted. `false`: it expires within `leaseTtlMs`. `null`: not known yet, because the caller is
+   * application code whose end the step-down waits for.
+   */
+  readonly leaseDeleted: boolean | null;
+  /** `timed-out`: hooks or work had not ended after `drainTimeoutMs` and may still run. `pending`: the caller has to end first. */
+  readonly drain: "complete" | "timed-out" | "pending";
+}
+
+export interface StopResult {
+  readonly reason: "requested" | "connection-closed";
+  /** The last term that this node gave up, by the stop or before; `null` if there was none. */
+  readonly term: StepDownResult | null;
+  /** Names of hooks, and `work`, that had not returned when the node stopped. */
+  readonly unfinished: readonly string[];
+}
+
+/** `what` of a call completes "waiting for ...". */
+export class ApplicationCalls {
+  readonly #runner: ApplicationRunner;
+  readonly #driver: Driver;
+
+  constructor(runner: ApplicationRunner, driver: Driver) {
+    this.#runner = runner;
+    this.#driver = driver;
+  }
+
+  async campaign(what: string, options: WaitOptions): Promise<Term> {
+    // A deadline that has passed ends the term before the wait can be answered with it.
+    this.#driver.expire();
+    const settlement = await this.#wait({ kind: "leadership" }, options);
+    if (settlement.kind === "leading") return this.#runner.knownTerm(settlement.epoch);
+    throw refusal(what, settlement, options);
+  }
+
+  /** Resolves when the term may be acted on. */
+  async untilHeld(epoch: number, options: WaitOptions): Promise<void> {
+    const what = `the term with epoch ${epoch} to be held`;
+    const driver = this.#driver;
+    const signal = this.#runner.termOf(epoch)?.signal;
+    do {
+      driver.expire();
+      const settlement = await this.#wait({ kind: "held", epoch }, options);
+      // The signal's own reason: work that lets it pass has not failed.
+      if (settlement.kind === "term-over") signal?.throwIfAborted();
+      if (settlement.kind !== "leading") throw refusal(what, settlement, options);
+      // After a pause the loop first has to see that the connection is still open.
+      if (!driver.isHeld()) await driver.freshened();
+    } while (!driver.isHeld());
+  }
+
+  /** `null`: the node does not lead. */
+  async stepDown(
+    what: string,
+    successor: string | undefined,
+    options: WaitOptions,
+  ): Promise<StepDownResult | null> {
+    return this.#giveUp(what, options, { type: "step-down", successor });
+  }
+
+  async setCompeting(what: string, competes: boolean, options: WaitOptions): Promise<StepDownResult | null> {
+    return this.#giveUp(what, options, { type: "compete", competes });
+  }
+
+  async #giveUp(
+    what: string,
+    options: WaitOptions,
+    request:
+      | { readonly type: "step-down"; readonly successor: string | undefined }
+      | { readonly type: "compete"; readonly competes: boolean },
+  ): Promise<StepDownResult | null> {
+    const blocking = codeOf(this.#runner) !== null;
+    const epoch = this.#runner.lastEpoch;
+    const settlement = await this.#runner.ask(options, (wait, timeoutMs) => ({
+      ...request,
+      wait,
+      blocking,
+      timeoutMs,
+    }));
+    switch (settlement.kind) {
+      case "released": {
+        const { leaseDeleted, drain } = settlement;
+        return { epoch: settlement.epoch, leaseDeleted, drain };
+      }
+      case "begun":
+        return { epoch, leaseDeleted: null, drain: "pending" };
+      case "nothing":
+      case "term-over":
+        return null;
+      default:
+        throw refusal(what, settlement, options);
+    }
+  }
+
+  /** Joins a stop that has begun. Never rejects. */
+  async stop(_what: string, options: WaitOptions): Promise<StopResult> {
+    const blocking = codeOf(this.#runner) !== null;
+    const settlement = await this.#runner.ask(options, (wait, timeoutMs) => ({
+      type: "stop",
+      wait,
+      blocking,
+      timeoutMs,
+    }));
+    if (settlement.kind !== "stopped") return { reason: "requested", term: null, unfinished: [] };
+    const { reason, givenUp, unfinished } = settlement;
+    const term =
+      givenUp === null
+        ? null
+        : { epoch: givenUp.epoch, leaseDeleted: givenUp.leaseDeleted, drain: givenUp.drain };
+    return { reason, term, unfinished };
+  }
+
+  async runWhileLeader(work: LeaderWork, signal: AbortSignal | undefined): Promise<void> {
+    if (signal?.aborted === true) return;
+    const settlement = await this.#runner.addWorker(work, codeOf(this.#runner), signal);
+    switch (settlement.kind) {
+      case "done":
+        return;
+      case "failed":
+        throw new ClusterError("HOOK_FAILED", `leader work failed: ${messageOf(settlement.error)}`, {
+          cause: settlement.error,
+        });
+      case "unfinished":
+        throw new ClusterError(
+          "STOPPED",
+          "the node has stopped and leader work has not ended; make it end when its signal aborts",
+        );
+      default:
+        settlement satisfies never;
+    }
+  }
+
+  #wait(_what: string, condition: WaitFor, options: WaitOptions): Promise<Settlement> {
+    return this.#runner.ask(options, (wait, timeoutMs) => ({
+      type: "wait",
+      wait,
+      for: condition,
+      timeoutMs,
+    }));
+  }
+}
+
+/** Why a call of the application rejects. */
+function refusal(what: string, settlement: Settlement, { signal }: WaitOptions): ClusterError {
+  switch (settlement.kind) {
+    case "timeout":
+      return new ClusterError("TIMEOUT", `timed out waiting for ${what}`, { recoverable: true });
+    case "aborted":
+      return new ClusterError("ABORTED", `aborted while waiting for ${what}`, {
+        cause: signal?.reason,
+        recoverable: true,
+      });
+    case "term-over":
+      return new ClusterError(
+        "NOT_LEADER",
+        `waiting for ${what}: the term with epoch ${settlement.epoch} has ended`,
+      );
+    case "stopped":
+      return settlement.reason === "connection-closed"
+        ? new ClusterError(
+            "NO_CONNECTION",
+            `waiting for ${what}: the NATS connection was closed and the node has stopped`,
+          )
+        : new ClusterError("STOPPED", `waiting for ${what}: the node has stopped`);
+    case "leading":
+    case "released":
+    case "begun":
+    case "nothing":
+      throw new Error(`bug: the wait for ${what} is settled with "${settlement.kind}"`);
+    default:
+      return settlement satisfies never;
+  }
+}
