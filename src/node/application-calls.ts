@@ -142,7 +142,7 @@ export class ApplicationCalls {
     }
   }
 
-  #wait(_what: string, condition: WaitFor, options: WaitOptions): Promise<Settlement> {
+  #wait(condition: WaitFor, options: WaitOptions): Promise<Settlement> {
     return this.#runner.ask(options, (wait, timeoutMs) => ({
       type: "wait",
       wait,
