@@ -26,8 +26,17 @@ export {
   STALE_STATUS,
   throwIfRefused,
 } from "./fencing/middleware.ts";
-export type { PostgresFenceOptions, SqlClient, SqlRunner, SqlStatement } from "./fencing/postgres.ts";
-export { PostgresFence } from "./fencing/postgres.ts";
+export type { PostgresFenceOptions, TakeTerm } from "./fencing/postgres/postgres-fence.ts";
+export { PostgresFence } from "./fencing/postgres/postgres-fence.ts";
+export type {
+  ClientOf,
+  PooledSqlClient,
+  SqlClient,
+  SqlPool,
+  SqlRunner,
+  SqlStatement,
+} from "./fencing/postgres/sql-client.ts";
+export type { TransactionOptions } from "./fencing/postgres/transaction.ts";
 export { StaleEpochError } from "./fencing/stale.ts";
 export type {
   FencedStreamOptions,

@@ -100,28 +100,16 @@ async function openPostgres(connection: object | null) {
   if (connection === null) return null;
   const { default: pg } = await import("pg");
   const pool = new pg.Pool({ ...connection, max: 2 });
-  // The server may close a connection that idles during a freeze; the pool then opens another one.
+  // The server ends a connection that idles in its transaction during a freeze; the pool then opens another one.
   pool.on("error", () => {});
   const fence = new PostgresFence({ resource: "ledger", idleTimeoutMs: 1000 });
   return {
     pool,
     fence,
     async insert(term: Term, entry: string): Promise<void> {
-      const client = await pool.connect();
-      let broken: Error | undefined;
-      try {
-        await client.query("BEGIN");
-        await fence.guard(client, term);
+      await fence.transaction(pool, term, async (client) => {
         await client.query("INSERT INTO ledger (entry) VALUES ($1)", [entry]);
-        await client.query("COMMIT");
-      } catch (error) {
-        await client.query("ROLLBACK").catch((failure: Error) => {
-          broken = failure;
-        });
-        throw error;
-      } finally {
-        client.release(broken);
-      }
+      });
     },
   };
 }

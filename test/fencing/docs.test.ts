@@ -98,32 +98,32 @@ test.skipIf(noSql)(`PostgreSQL${noSql ? " (SKIPPED, not installed)" : ""}`, asyn
   const sql = await startPostgres();
   atEnd(() => sql.stop());
   const { host, port, user, database } = sql;
-  const pool = new Pool({ host, port, user, database });
-  atEnd(() => pool.end());
-  await pool.query("CREATE TABLE ledger (entry text)");
   const term = termOf(1);
+  atEnd(() => pool.end());
+
+  const pool = new Pool({ host, port, user, database });
+  pool.on("error", console.error); // without a listener, a connection that the server ends can end the process
+  pool.on("connect", (client) => client.on("error", console.error));
+
+  await pool.query("CREATE TABLE ledger (entry text)");
+
   const fence = new PostgresFence({ resource: "ledger" });
   await fence.setup(pool); // CREATE TABLE IF NOT EXISTS; or run fence.setupSql() as a migration
-  await fence.take(pool, term); // first in onBecomeLeader
+  await fence.take(pool, term, { timeoutMs: 10_000 }); // first in onBecomeLeader
+
+  await pool.query(fence.requireSql("ledger")); // from now on, an unguarded write fails with PostgreSQL's error 55000
+
   const write = async (term: FenceTerm) => {
-    const client = await pool.connect();
-    try {
-      await client.query("BEGIN");
-      try {
-        await fence.guard(client, term); // rejects with STALE_EPOCH if the fence has moved
-        await client.query("INSERT INTO ledger (entry) VALUES ($1)", ["+10"]);
-        await client.query("COMMIT");
-      } catch (error) {
-        await client.query("ROLLBACK");
-        throw error;
-      }
-    } finally {
-      client.release();
-    }
+    await fence.transaction(pool, term, async (client) => {
+      await client.query("INSERT INTO ledger (entry) VALUES ($1)", ["+10"]);
+    });
   };
   await write(term);
   await fence.take(pool, termOf(2));
   await expect(write(term)).rejects.toMatchObject({ code: "STALE_EPOCH" });
+  await expect(pool.query("INSERT INTO ledger (entry) VALUES ('late')")).rejects.toMatchObject({
+    code: "55000",
+  });
   expect((await pool.query("SELECT * FROM ledger")).rowCount).toBe(1);
 });
 
