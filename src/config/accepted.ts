@@ -2,6 +2,7 @@
 // zod/mini: bundlers drop unused parts; 22 kB remain instead of 454.
 import * as z from "zod/mini";
 import { LOG_LEVELS } from "../log/logger.ts";
+import { ID as ID_PATTERN, MAX_TEXT_LENGTH, SEMVER } from "../nats/identity.ts";
 import { DEFAULTS, GO_CLUSTER_SERVICE_VERSION, type NodeOptions } from "./options.ts";
 
 export interface OptionInfo {
@@ -28,7 +29,7 @@ const NON_EMPTY = z.string().check(z.minLength(1));
 const ID: Omit<OptionInfo, "fallback"> = {
   type: "string",
   rule: "1 to 64 of the characters A-Z a-z 0-9 _ - (it becomes a token of NATS subjects)",
-  schema: matching(/^[A-Za-z0-9_-]{1,64}$/),
+  schema: matching(ID_PATTERN),
 };
 
 function duration(min: number, max: number, fallback: string, relation = ""): OptionInfo {
@@ -63,9 +64,6 @@ function yesOrNo(rule: string, fallback: boolean): OptionInfo {
     schema: z.boolean(),
   };
 }
-
-const SEMVER =
-  /^(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(-(0|[1-9]\d*|\d*[A-Za-z-][\dA-Za-z-]*)(\.(0|[1-9]\d*|\d*[A-Za-z-][\dA-Za-z-]*))*)?(\+[\dA-Za-z-]+(\.[\dA-Za-z-]+)*)?$/;
 
 function hasFunctions(...names: string[]): (value: unknown) => boolean {
   return (value) =>
@@ -159,8 +157,8 @@ export const OPTIONS: { readonly [Name in OptionName]-?: OptionInfo } = {
   serviceVersion: {
     type: "string",
     fallback: `this package's; with interop ${GO_CLUSTER_SERVICE_VERSION}`,
-    rule: "a semantic version such as 1.2.3",
-    schema: matching(SEMVER),
+    rule: `a semantic version such as 1.2.3, of at most ${MAX_TEXT_LENGTH} characters`,
+    schema: z.string().check(z.maxLength(MAX_TEXT_LENGTH), z.regex(SEMVER)),
   },
   logger: {
     type: "Logger or false",

@@ -1,5 +1,6 @@
 /** Lists the nodes of a cluster: discovers them through `$SRV` and requests the status of each. Writes nothing. */
 import { asObject, type JsonObject, parseObject } from "../nats/api/js-api.ts";
+import { isId, isVersion } from "../nats/identity.ts";
 import { serviceName } from "../nats/names.ts";
 import { readStatus } from "../nats/service/status-codec.ts";
 import { answersOf } from "../nats/service/twins.ts";
@@ -72,7 +73,7 @@ async function discover(client: ClusterClient): Promise<Instance[]> {
   for (const info of await askAll(client, `$SRV.INFO.${serviceName(client.clusterId)}`)) {
     const { id, version } = info;
     const nodeId = nodeIdIn(info);
-    if (typeof id === "string" && nodeId !== null) found.push({ id, nodeId, version: String(version ?? "") });
+    if (isId(id) && nodeId !== null) found.push({ id, nodeId, version: isVersion(version) ? version : "" });
   }
   return found;
 }
@@ -85,11 +86,12 @@ async function askAll(client: ClusterClient, subject: string): Promise<JsonObjec
 /** From the metadata, or from the subject of the status endpoint, which go-cluster's nodes also have. */
 function nodeIdIn(info: JsonObject): string | null {
   const node = asObject(info["metadata"])?.["node"];
-  if (typeof node === "string" && node !== "") return node;
+  if (isId(node)) return node;
   const endpoints = Array.isArray(info["endpoints"]) ? (info["endpoints"] as unknown[]) : [];
   for (const endpoint of endpoints) {
     const subject = asObject(endpoint)?.["subject"];
-    const [, id] = typeof subject === "string" ? (/\.status\.([A-Za-z0-9_-]+)$/.exec(subject) ?? []) : [];
+    const [, id] =
+      typeof subject === "string" ? (/\.status\.([A-Za-z0-9_-]{1,64})$/.exec(subject) ?? []) : [];
     if (id !== undefined) return id;
   }
   return null;

@@ -2,8 +2,10 @@
  * The records of past terms. The bucket has only the newest lease record, so each leader writes the begin and the end of its
  * term to a small stream. A leader that crashes writes no end; its successor writes which leader preceded it.
  */
-import type { JsonObject } from "../nats/api/js-api.ts";
-import { asObject } from "../nats/api/js-api.ts";
+import { MAX_EPOCH } from "../election/epochs.ts";
+import { asObject, type JsonObject } from "../nats/api/js-api.ts";
+import { isId } from "../nats/identity.ts";
+import { MAX_ACQUIRED_AT } from "../nats/lease/record-codec.ts";
 
 /** One message of the stream. `at`: Unix milliseconds by the wall clock of the recording node. */
 export type HistoryEntry =
@@ -38,23 +40,31 @@ export interface PastTerm {
   readonly why: string | null;
 }
 
-/** `null` for any other JSON. */
+/** `null` for any other JSON. Anyone who may publish to the subject can write an entry, so every field is checked. */
 export function parseHistoryEntry(json: JsonObject | null): HistoryEntry | null {
   if (json === null) return null;
   const { kind, node_id, epoch, at, reason, by } = json;
-  if (typeof node_id !== "string" || typeof epoch !== "number" || typeof at !== "number") return null;
-  if (kind === "end" && typeof reason === "string") {
-    return { kind, node_id, epoch, at, reason, ...(typeof by === "string" ? { by } : {}) };
+  if (!isId(node_id) || !isEpoch(epoch) || !isTime(at)) return null;
+  if (kind === "end") {
+    if (!isId(reason)) return null;
+    return { kind, node_id, epoch, at, reason, ...(isId(by) ? { by } : {}) };
   }
   if (kind !== "begin") return null;
   const before = asObject(json["previous"]);
   const previous =
-    typeof before?.["node_id"] === "string" &&
-    typeof before["epoch"] === "number" &&
-    typeof before["acquired_at"] === "number"
+    before !== null && isId(before["node_id"]) && isEpoch(before["epoch"]) && isTime(before["acquired_at"])
       ? { node_id: before["node_id"], epoch: before["epoch"], acquired_at: before["acquired_at"] }
       : null;
   return { kind, node_id, epoch, at, ...(previous === null ? {} : { previous }) };
+}
+
+function isEpoch(value: unknown): value is number {
+  return typeof value === "number" && Number.isInteger(value) && value >= 1 && value <= MAX_EPOCH;
+}
+
+/** Unix milliseconds that are a date. */
+function isTime(value: unknown): value is number {
+  return typeof value === "number" && Number.isInteger(value) && value >= 0 && value <= MAX_ACQUIRED_AT;
 }
 
 interface Draft {

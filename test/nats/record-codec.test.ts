@@ -1,12 +1,16 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { EPOCH_SLACK, MAX_EPOCH, maxEpochAt } from "../../src/election/epochs.ts";
 import type { LeaseRecord, LeaseWrite } from "../../src/election/types.ts";
 import { parseHeaders } from "../../src/nats/api/stored-message.ts";
 import {
   decodeEntry,
   encodeRecord,
   encodeWrite,
+  MAX_ACQUIRED_AT,
+  MAX_NONCE,
   MAX_RECORD_BYTES,
+  MAX_TTL_MS,
 } from "../../src/nats/lease/record-codec.ts";
 import { record } from "../support/nats/store-and-session.ts";
 
@@ -15,22 +19,21 @@ function decode(data: Uint8Array | string, headers: Record<string, string> = {})
   return decodeEntry({ revision: 5, data: bytes, header: (name) => headers[name] ?? "" });
 }
 
-const text = fc.string({ minLength: 1, maxLength: 40, unit: "grapheme" });
+const id = fc.stringMatching(/^[A-Za-z0-9_-]{1,64}$/);
 const positive = fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER });
-const token = fc.stringMatching(/^[A-Za-z0-9_-]{1,20}$/);
-const presence = fc.tuple(token, token).map(([stream, consumer]) => `${stream}.${consumer}`);
+const presence = fc.tuple(id, id).map(([stream, consumer]) => `${stream}.${consumer}`);
 const session = fc.record(
-  { serverId: text, clientId: positive, presence },
+  { serverId: id, clientId: positive, presence },
   { requiredKeys: ["serverId", "clientId"] },
 );
 const records: fc.Arbitrary<LeaseRecord> = fc.record(
   {
-    nodeId: text,
-    epoch: positive,
-    acquiredAt: fc.nat(),
-    incarnation: text,
-    nonce: fc.nat(),
-    ttlMs: positive,
+    nodeId: id,
+    epoch: fc.integer({ min: 1, max: maxEpochAt(5) }),
+    acquiredAt: fc.integer({ min: 0, max: MAX_ACQUIRED_AT }),
+    incarnation: id,
+    nonce: fc.integer({ min: 0, max: MAX_NONCE }),
+    ttlMs: fc.integer({ min: 1, max: MAX_TTL_MS }),
     session,
   },
   { requiredKeys: ["nodeId", "epoch", "acquiredAt"] },
@@ -99,6 +102,58 @@ describe("a record", () => {
     expect(entry.kind === "garbage" && entry.reason).toContain(reason);
   });
 
+  test("may have an epoch up to 2^40 above its own revision, whatever the node remembers", () => {
+    const withEpoch = (epoch: number) => decode(JSON.stringify({ node_id: "a", epoch, acquired_at: 1 }));
+    expect(withEpoch(5 + EPOCH_SLACK)).toMatchObject({ kind: "record", record: { epoch: 5 + EPOCH_SLACK } });
+    expect(withEpoch(5 + EPOCH_SLACK + 1)).toEqual({
+      kind: "garbage",
+      revision: 5,
+      reason: "epoch 1099511627782 is impossible at revision 5: at most 1099511627781",
+    });
+    expect(withEpoch(Number.MAX_SAFE_INTEGER).kind).toBe("garbage");
+    expect(maxEpochAt(Number.MAX_SAFE_INTEGER)).toBe(MAX_EPOCH);
+  });
+
+  test.each([
+    ["acquired_at", MAX_ACQUIRED_AT],
+    ["nonce", MAX_NONCE],
+    ["ttl_ms", MAX_TTL_MS],
+    ["node_id", "n".repeat(64)],
+    ["incarnation", "i".repeat(64)],
+  ])("may have %s up to %s, and no more", (field, most) => {
+    const go = { node_id: "a", epoch: 1, acquired_at: 1 };
+    expect(decode(JSON.stringify({ ...go, [field]: most })).kind).toBe("record");
+    const beyond = typeof most === "number" ? most + 1 : `${most}x`;
+    const entry = decode(JSON.stringify({ ...go, [field]: beyond }));
+    expect(entry).toMatchObject({ kind: "garbage", reason: expect.stringContaining(field) });
+  });
+
+  test.each(["a b", "a.b", "*", "a>", "\u001b[2J", "a\u0000", "\u202egnp", "é", "", "__proto__ "])(
+    "with the node id %j is garbage, and the reason quotes nothing of it",
+    (node_id) => {
+      const entry = decode(JSON.stringify({ node_id, epoch: 1, acquired_at: 1 }));
+      expect(entry).toEqual({
+        kind: "garbage",
+        revision: 5,
+        reason: "node_id is not 1 to 64 of the characters A-Z a-z 0-9 _ -",
+      });
+    },
+  );
+
+  test("is written with a time within the limits, whatever the wall clock shows", () => {
+    for (const acquiredAt of [-1, 8.64e15, 17.5])
+      expect(decode(encodeRecord({ ...record(), acquiredAt })).kind).toBe("record");
+  });
+
+  test("that is not JSON is garbage whose reason quotes nothing of it", () => {
+    expect(decode("\u001b[31mred")).toEqual({
+      kind: "garbage",
+      revision: 5,
+      reason: "the value is not JSON",
+    });
+    expect(decode(Uint8Array.of(0xff))).toMatchObject({ reason: "the value is not UTF-8" });
+  });
+
   test("of more than 16 KiB is garbage without being parsed", () => {
     const huge = `{"node_id":"a","epoch":1,"acquired_at":1,"x":"${"y".repeat(MAX_RECORD_BYTES)}"}`;
     expect(decode(huge)).toMatchObject({ kind: "garbage", reason: expect.stringContaining("bytes") });
@@ -160,6 +215,23 @@ describe("a delete marker", () => {
     [
       "with a huge epoch",
       { "KV-Operation": "DEL", "Nats-Leader-Epoch": "9999999999999999", "Nats-Leader-Incarnation": "i" },
+    ],
+    [
+      "with an epoch that is impossible at its revision",
+      { "KV-Operation": "DEL", "Nats-Leader-Epoch": "9007199254740991", "Nats-Leader-Incarnation": "i" },
+    ],
+    [
+      "with an incarnation that is no id",
+      { "KV-Operation": "DEL", "Nats-Leader-Epoch": "4", "Nats-Leader-Incarnation": "\u001b[2J" },
+    ],
+    [
+      "with a successor that is no node id",
+      {
+        "KV-Operation": "DEL",
+        "Nats-Leader-Epoch": "4",
+        "Nats-Leader-Incarnation": "i",
+        "Nats-Leader-Successor": "b c",
+      },
     ],
   ])("%s is a plain delete", (_name, headers) => {
     expect(decode("", headers)).toEqual({ kind: "deleted", revision: 5 });

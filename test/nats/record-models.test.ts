@@ -2,9 +2,17 @@
 import { headers } from "@nats-io/transport-node";
 import fc from "fast-check";
 import { expect, test } from "vitest";
+import { maxEpochAt } from "../../src/election/epochs.ts";
 import type { LeaseEntry, LeaseRecord } from "../../src/election/types.ts";
 import { parseHeaders } from "../../src/nats/api/stored-message.ts";
-import { decodeEntry, encodeRecord, encodeWrite } from "../../src/nats/lease/record-codec.ts";
+import {
+  decodeEntry,
+  encodeRecord,
+  encodeWrite,
+  MAX_ACQUIRED_AT,
+  MAX_NONCE,
+  MAX_TTL_MS,
+} from "../../src/nats/lease/record-codec.ts";
 
 const REVISION = 5;
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
@@ -13,6 +21,7 @@ const decode = (data: Uint8Array, header: (name: string) => string = () => ""): 
 
 const nodeId = fc.stringMatching(/^[A-Za-z0-9_-]{1,64}$/);
 const positive = fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER });
+const epoch = fc.integer({ min: 1, max: maxEpochAt(REVISION) });
 const token = fc.stringMatching(/^[A-Za-z0-9_-]{1,20}$/);
 const session = fc.record(
   {
@@ -25,11 +34,11 @@ const session = fc.record(
 const records: fc.Arbitrary<LeaseRecord> = fc.record(
   {
     nodeId,
-    epoch: positive,
-    acquiredAt: fc.nat(Number.MAX_SAFE_INTEGER),
+    epoch,
+    acquiredAt: fc.integer({ min: 0, max: MAX_ACQUIRED_AT }),
     incarnation: token,
-    nonce: fc.nat(Number.MAX_SAFE_INTEGER),
-    ttlMs: positive,
+    nonce: fc.integer({ min: 0, max: MAX_NONCE }),
+    ttlMs: fc.integer({ min: 1, max: MAX_TTL_MS }),
     session,
   },
   { requiredKeys: ["nodeId", "epoch", "acquiredAt"] },
@@ -38,7 +47,7 @@ const records: fc.Arbitrary<LeaseRecord> = fc.record(
 const OURS = ["node_id", "epoch", "acquired_at", "incarnation", "nonce", "ttl_ms", "session"];
 
 test("a record of Go is decoded with any field order, whitespace and fields of a later version", () => {
-  const go = fc.record({ node_id: nodeId, epoch: positive, acquired_at: fc.nat() });
+  const go = fc.record({ node_id: nodeId, epoch, acquired_at: fc.nat() });
   const key = fc.oneof(fc.string(), fc.constantFrom("Epoch", "nodeId", "ttlMs", "toString", "__proto__"));
   const unknown = fc.dictionary(
     key.filter((name) => !OURS.includes(name)),
@@ -175,7 +184,7 @@ test("a message is the same entry for a read, whose headers are bytes, and for t
 test("a release is decoded as it was encoded, by a read and by the watch", () => {
   const successor = fc.option(nodeId, { nil: undefined });
   fc.assert(
-    fc.property(positive, token, successor, (epoch, incarnation, heir) => {
+    fc.property(epoch, token, successor, (epoch, incarnation, heir) => {
       const next = heir === undefined ? {} : { successor: heir };
       const written = encodeWrite({ kind: "release", epoch, incarnation, ...next, expect: { revision: 4 } });
       const block = `NATS/1.0\r\n${written.headers.map(([name, text]) => `${name}: ${text}\r\n`).join("")}\r\n`;

@@ -36,12 +36,15 @@ describe("one of the six fields is missing or invalid: no status", () => {
 
   test.each([
     ["nodeId", ""],
-    ["nodeId", "x".repeat(256)],
+    ["nodeId", "x".repeat(65)],
+    ["nodeId", "a b"],
+    ["nodeId", "\u001b[2J"],
+    ["leader", "a.b"],
     ["nodeId", 7],
     ["role", "primary"],
     ["role", null],
     ["leader", null],
-    ["leader", "x".repeat(256)],
+    ["leader", "x".repeat(65)],
     ["epoch", -1],
     ["epoch", 1.5],
     ["epoch", 2 ** 60],
@@ -64,6 +67,12 @@ test.each([
   ["presence", "maybe"],
   ["leaseTtlMs", -1],
   ["version", "x".repeat(256)],
+  ["version", "1.0.0\u001b[2J"],
+  ["version", `1.0.0-${"0".repeat(300)}`],
+  ["clusterId", "a*"],
+  ["incarnation", "a\u202eb"],
+  ["blocked", "onBecomeLeader\nfor 5 s"],
+  ["duplicate", "\u0000"],
   ["vipHeld", "no"],
 ])("an invalid %s is left out", (field, value) => {
   const { [field]: _, ...rest } = OURS as unknown as Record<string, unknown>;

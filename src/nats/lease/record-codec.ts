@@ -4,9 +4,11 @@
  * Decoding never throws: a client that may write to the bucket can store anything, which must not stop a node.
  */
 
+import { maxEpochAt } from "../../election/epochs.ts";
 import type { LeaseEntry, LeaseRecord, LeaseWrite, SessionBinding } from "../../election/types.ts";
 import { messageOf } from "../../errors.ts";
 import type { StoredMessage } from "../api/stored-message.ts";
+import { isId, MAX_ID_LENGTH } from "../identity.ts";
 
 const EPOCH_HEADER = "Nats-Leader-Epoch";
 const INCARNATION_HEADER = "Nats-Leader-Incarnation";
@@ -18,8 +20,15 @@ const MARKER_HEADER = "Nats-Marker-Reason";
 /** A record is about 400 bytes. A value above this limit is garbage and is not parsed. */
 export const MAX_RECORD_BYTES: number = 16 * 1024;
 
-/** `<stream>.<consumer>`: it becomes the end of a subject, so it must not contain wildcards or whitespace. */
-const PRESENCE = /^[^\s.*>]+\.[^\s.*>]+$/;
+/** `<stream>.<consumer>`: it becomes the end of a subject. NATS allows no longer names. */
+const PRESENCE = /^[A-Za-z0-9_-]{1,255}\.[A-Za-z0-9_-]{1,255}$/;
+
+/** The end of the year 9999. Later times have no place in a table, and the latest are no dates for `Date`. */
+export const MAX_ACQUIRED_AT: number = Date.UTC(9999, 11, 31, 23, 59, 59, 999);
+/** A write per millisecond reaches it after 8 900 years. */
+export const MAX_NONCE: number = 2 ** 48;
+/** As option `leaseTtlMs`. A follower waits for the holder's TTL, so it must end. */
+export const MAX_TTL_MS = 3_600_000;
 
 /** A message on the lease's subject, read or received. */
 export interface LeaseMessage {
@@ -53,7 +62,8 @@ export function encodeRecord(record: LeaseRecord): Uint8Array {
   const json = JSON.stringify({
     node_id: record.nodeId,
     epoch: record.epoch,
-    acquired_at: record.acquiredAt,
+    // A wall clock can show any time, and no decision depends on it.
+    acquired_at: Math.min(Math.max(0, Math.trunc(record.acquiredAt)), MAX_ACQUIRED_AT),
     incarnation: record.incarnation,
     nonce: record.nonce,
     ttl_ms: record.ttlMs,
@@ -79,7 +89,7 @@ export function decodeEntry(message: LeaseMessage): LeaseEntry {
   if (operation === "DEL") return decodeMarker(message);
   if (operation === "PURGE") return { kind: "deleted", revision };
   try {
-    return { kind: "record", revision, record: decodeRecord(message.data) };
+    return { kind: "record", revision, record: decodeRecord(message.data, revision) };
   } catch (error) {
     return { kind: "garbage", revision, reason: messageOf(error) };
   }
@@ -91,9 +101,11 @@ function decodeMarker(message: LeaseMessage): LeaseEntry {
   const epoch = decimal(message.header(EPOCH_HEADER));
   const incarnation = message.header(INCARNATION_HEADER);
   const successor = message.header(SUCCESSOR_HEADER);
-  if (epoch === null || incarnation === "") return { kind: "deleted", revision };
+  if (epoch === null || epoch > maxEpochAt(revision) || !isId(incarnation))
+    return { kind: "deleted", revision };
   const released = { kind: "released", revision, epoch, incarnation } as const;
-  return successor === "" ? released : { ...released, successor };
+  if (successor === "") return released;
+  return isId(successor) ? { ...released, successor } : { kind: "deleted", revision };
 }
 
 function decimal(text: string): number | null {
@@ -104,18 +116,22 @@ function decimal(text: string): number | null {
 
 type Json = Readonly<Record<string, unknown>>;
 
-function decodeRecord(data: Uint8Array): LeaseRecord {
-  if (data.length === 0) throw new Error("the value is empty");
-  if (data.length > MAX_RECORD_BYTES) throw new Error(`the value has ${data.length} bytes`);
-  const json = objectOf(JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(data)), "the value");
-  const incarnation = optional(json, "incarnation", text);
-  const nonce = optional(json, "nonce", natural);
-  const ttlMs = optional(json, "ttl_ms", positive);
+function decodeRecord(data: Uint8Array, revision: number): LeaseRecord {
+  const json = objectOf(parse(data), "the value");
+  const nodeId = id(json["node_id"], "node_id");
+  const epoch = natural(json["epoch"], "epoch", { least: 1 });
+  const most = maxEpochAt(revision);
+  if (epoch > most) throw new Error(`epoch ${epoch} is impossible at revision ${revision}: at most ${most}`);
+  const incarnation = optional(json, "incarnation", id);
+  const nonce = optional(json, "nonce", (value, name) => natural(value, name, { most: MAX_NONCE }));
+  const ttlMs = optional(json, "ttl_ms", (value, name) =>
+    natural(value, name, { least: 1, most: MAX_TTL_MS }),
+  );
   const session = optional(json, "session", decodeSession);
   return {
-    nodeId: text(json["node_id"], "node_id"),
-    epoch: positive(json["epoch"], "epoch"),
-    acquiredAt: natural(json["acquired_at"], "acquired_at"),
+    nodeId,
+    epoch,
+    acquiredAt: natural(json["acquired_at"], "acquired_at", { most: MAX_ACQUIRED_AT }),
     ...(incarnation === undefined ? {} : { incarnation }),
     ...(nonce === undefined ? {} : { nonce }),
     ...(ttlMs === undefined ? {} : { ttlMs }),
@@ -123,10 +139,27 @@ function decodeRecord(data: Uint8Array): LeaseRecord {
   };
 }
 
+/** The errors name the problem and quote nothing: the reason is shown to people. */
+function parse(data: Uint8Array): unknown {
+  if (data.length === 0) throw new Error("the value is empty");
+  if (data.length > MAX_RECORD_BYTES) throw new Error(`the value has ${data.length} bytes`);
+  let decoded: string;
+  try {
+    decoded = new TextDecoder("utf-8", { fatal: true }).decode(data);
+  } catch {
+    throw new Error("the value is not UTF-8");
+  }
+  try {
+    return JSON.parse(decoded);
+  } catch {
+    throw new Error("the value is not JSON");
+  }
+}
+
 function decodeSession(value: unknown, name: string): SessionBinding {
   const json = objectOf(value, name);
-  const serverId = text(json["server_id"], `${name}.server_id`);
-  const clientId = positive(json["client_id"], `${name}.client_id`);
+  const serverId = id(json["server_id"], `${name}.server_id`);
+  const clientId = natural(json["client_id"], `${name}.client_id`, { least: 1 });
   const presence = optional(json, "presence", presenceName, `${name}.presence`);
   return presence === undefined ? { serverId, clientId } : { serverId, clientId, presence };
 }
@@ -147,26 +180,28 @@ function objectOf(value: unknown, name: string): Json {
   return value as Json;
 }
 
-function text(value: unknown, name: string): string {
-  if (typeof value !== "string" || value === "") throw new Error(`${name} is not a non-empty string`);
-  return value;
+function id(value: unknown, name: string): string {
+  if (isId(value)) return value;
+  throw new Error(`${name} is not 1 to ${MAX_ID_LENGTH} of the characters A-Z a-z 0-9 _ -`);
 }
 
 function presenceName(value: unknown, name: string): string {
-  const presence = text(value, name);
-  if (!PRESENCE.test(presence)) throw new Error(`${name} is not <stream>.<consumer>`);
-  return presence;
+  if (typeof value === "string" && PRESENCE.test(value)) return value;
+  throw new Error(`${name} is not <stream>.<consumer>`);
 }
 
-function natural(value: unknown, name: string): number {
-  if (typeof value !== "number" || !Number.isSafeInteger(value) || value < 0) {
-    throw new Error(`${name} is not a whole number`);
-  }
-  return value;
+interface Range {
+  /** @default 0 */
+  readonly least?: number;
+  /** Default: the largest number that is held exactly. */
+  readonly most?: number;
 }
 
-function positive(value: unknown, name: string): number {
-  const number = natural(value, name);
-  if (number === 0) throw new Error(`${name} is 0`);
-  return number;
+function natural(
+  value: unknown,
+  name: string,
+  { least = 0, most = Number.MAX_SAFE_INTEGER }: Range = {},
+): number {
+  if (typeof value === "number" && Number.isInteger(value) && value >= least && value <= most) return value;
+  throw new Error(`${name} is not a whole number from ${least} to ${most}`);
 }

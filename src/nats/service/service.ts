@@ -13,6 +13,7 @@ import { parseObject } from "../api/js-api.ts";
 import { flushed, settledWithin } from "../connection/connection.ts";
 import { ConnectionMonitor, guarded } from "../connection/connection-monitor.ts";
 import { forServices } from "../connection/internals.ts";
+import { isId } from "../identity.ts";
 import {
   candidateSubject,
   competeSubject,
@@ -277,7 +278,7 @@ function successorIn(data: Uint8Array): string | undefined {
   if (body === null) throw new Error('the request is not a JSON object such as {"to":"node-b"}');
   const { to } = body;
   if (to === undefined) return undefined;
-  if (typeof to !== "string" || !/^[A-Za-z0-9_-]+$/.test(to)) throw new Error('"to" is not a node id');
+  if (!isId(to)) throw new Error('"to" is not a node id');
   return to;
 }
 

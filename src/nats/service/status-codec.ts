@@ -5,12 +5,10 @@
 import type { RoleName } from "../../election/types.ts";
 import type { NodeStatus, PeerStatus } from "../../runtime/backend.ts";
 import { type JsonObject, parseObject } from "../api/js-api.ts";
+import { isId, isPrintable, isVersion } from "../identity.ts";
 
 /** A status is about 350 bytes. A longer body is not parsed. */
 export const MAX_STATUS_BYTES: number = 16 * 1024;
-
-/** No id, version or state that a node sends is longer. */
-const MAX_TEXT_LENGTH = 255;
 
 const ROLES: readonly NodeStatus["role"][] = ["PRIMARY", "PASSIVE"];
 const STATES: readonly RoleName[] = ["follower", "campaigning", "leader", "suspended", "draining", "stopped"];
@@ -27,13 +25,13 @@ export function decodeStatus(bytes: Uint8Array): PeerStatus | null {
  */
 export function readStatus(json: JsonObject | null): PeerStatus | null {
   if (json === null) return null;
-  const nodeId = text(json["nodeId"]);
+  const nodeId = id(json["nodeId"]);
   const role = oneOf(ROLES, json["role"]);
-  const leader = text(json["leader"]);
+  const leader = json["leader"] === "" ? "" : id(json["leader"]);
   const epoch = natural(json["epoch"]);
   const uptimeMs = duration(json["uptimeMs"]);
   const connected = flag(json["connected"]);
-  if (nodeId === undefined || nodeId === "" || role === undefined || leader === undefined) return null;
+  if (nodeId === undefined || role === undefined || leader === undefined) return null;
   if (epoch === undefined || uptimeMs === undefined || connected === undefined) return null;
   return { nodeId, role, leader, epoch, uptimeMs, connected, ...ownFields(json) };
 }
@@ -41,16 +39,17 @@ export function readStatus(json: JsonObject | null): PeerStatus | null {
 type OwnFields = Omit<PeerStatus, "nodeId" | "role" | "leader" | "epoch" | "uptimeMs" | "connected">;
 
 function ownFields(json: JsonObject): OwnFields {
-  const clusterId = text(json["clusterId"]);
-  const incarnation = text(json["incarnation"]);
+  const clusterId = id(json["clusterId"]);
+  const incarnation = id(json["incarnation"]);
   const state = oneOf(STATES, json["state"]);
   const held = flag(json["held"]);
   const competes = flag(json["competes"]);
   const presence = oneOf(PRESENCES, json["presence"]);
   const leaseTtlMs = duration(json["leaseTtlMs"]);
-  const version = text(json["version"]);
-  const blocked = text(json["blocked"]);
-  const duplicate = text(json["duplicate"]);
+  const version = isVersion(json["version"]) ? json["version"] : undefined;
+  const blocked = isPrintable(json["blocked"]) ? json["blocked"] : undefined;
+  // Empty: the other process has no incarnation.
+  const duplicate = json["duplicate"] === "" ? "" : id(json["duplicate"]);
   const vipHeld = flag(json["vipHeld"]);
   return {
     ...(clusterId === undefined ? {} : { clusterId }),
@@ -67,8 +66,8 @@ function ownFields(json: JsonObject): OwnFields {
   };
 }
 
-function text(value: unknown): string | undefined {
-  return typeof value === "string" && value.length <= MAX_TEXT_LENGTH ? value : undefined;
+function id(value: unknown): string | undefined {
+  return isId(value) ? value : undefined;
 }
 
 function flag(value: unknown): boolean | undefined {

@@ -7,6 +7,7 @@ import { headers, type NatsConnection } from "@nats-io/transport-node";
 import type { PeerStatus } from "../../runtime/backend.ts";
 import { MAX_TIMER_MS } from "../../runtime/waiting.ts";
 import { inboxOf } from "../connection/inbox.ts";
+import { isId } from "../identity.ts";
 import { decodeStatus } from "./status-codec.ts";
 
 /** In a status request: the incarnation of the node that looks for others with its id. */
@@ -56,7 +57,7 @@ export class TwinWatch {
 /** An id in a header; `null` if there is none. */
 export function idIn(hdrs: { get(name: string): string } | undefined, name: string): string | null {
   const id = hdrs?.get(name) ?? "";
-  return /^[A-Za-z0-9_-]{1,64}$/.test(id) ? id : null;
+  return isId(id) ? id : null;
 }
 
 /** The bodies of all answers to a request. */
