@@ -14,7 +14,7 @@ const UNSAFE =
 const SIZES = [1_024, 16_384, 262_144] as const;
 /** Sixteen times the size may cost this many times as much: 16 is linear, 256 is quadratic. */
 const MAX_FACTOR = 64;
-/** Less than this is not told apart from the noise of the machine. */
+/** Differences below this are noise of the machine. */
 const NOISE_MS = 0.5;
 const ROUNDS = 5;
 const ROUND_MS = 0.2;
