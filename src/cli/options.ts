@@ -1,6 +1,6 @@
 /** Options that commands share, and the configuration that follows from them. */
 import { type Command, InvalidArgumentError, Option } from "commander";
-import { type LoadedConfig, loadConfig } from "../config/file/load.ts";
+import { type LoadedConfig, type LoadOptions, loadConfig } from "../config/file/load.ts";
 import type { NodeOptions } from "../config/resolve.ts";
 import { LOG_LEVELS, type LogLevel } from "../log/logger.ts";
 import { ClusterClient } from "../manager/cluster-client.ts";
@@ -72,7 +72,11 @@ export function wholeNumber(min: number, max: number): (text: string) => number 
 }
 
 /** The configuration from flags, NATS_LEADER_* variables, the file, and variables of other NATS tools, in this order. */
-export function configOf(flags: ClusterFlags, forNode: boolean, forCluster = true): LoadedConfig {
+export function configOf(
+  flags: ClusterFlags,
+  forNode: boolean,
+  { forCluster = true, requireFiles = false }: Pick<LoadOptions, "forCluster" | "requireFiles"> = {},
+): LoadedConfig {
   const { path, optional } = configPath(flags);
   const values = new Map<string, { value: unknown; flag: string }>();
   const give = (setting: string, flag: string, value: unknown): void => {
@@ -83,7 +87,7 @@ export function configOf(flags: ClusterFlags, forNode: boolean, forCluster = tru
   give("nats.servers", "--servers", listOf(flags.servers));
   give("nats.servers", "--nats-url", listOf(flags.natsUrl));
   give("nats.credentials", "--creds", flags.creds);
-  return loadConfig({ path, optional, flags: values, env: process.env, forNode, forCluster });
+  return loadConfig({ path, optional, flags: values, env: process.env, forNode, forCluster, requireFiles });
 }
 
 /** A file that a flag or a variable names must exist; the default file need not. */

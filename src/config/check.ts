@@ -1,5 +1,6 @@
 /** Checks each option by itself. A problem quotes option, value and rule. */
 import type * as z from "zod/mini";
+import { printable } from "../log/printable.ts";
 import { redactText, redactUrl } from "../log/redact.ts";
 import { OPTIONS, type OptionName, SCHEMA } from "./accepted.ts";
 import { unknownKey } from "./suggest.ts";
@@ -17,7 +18,10 @@ export function checkEach(options: object): EachChecked {
     const [name, part] = issue.path as [OptionName?, PropertyKey?];
     if (name !== undefined) invalid.add(name);
     if (issue.code === "unrecognized_keys") {
-      for (const key of issue.keys) problems.add(unknownKey(name, key));
+      const keys = issue.keys.slice(0, MAX_UNKNOWN);
+      for (const key of keys) problems.add(unknownKey(name, key));
+      if (keys.length < issue.keys.length)
+        problems.add(`${issue.keys.length - keys.length} more unknown options`);
     } else if (name !== undefined) {
       problems.add(wrong(name, part, (options as Record<OptionName, unknown>)[name]));
     } else throw new Error(`bug: unexpected issue ${issue.code}`);
@@ -54,6 +58,7 @@ function hintFor(schema: z.ZodMiniType, value: unknown): string {
   return "";
 }
 
+const MAX_UNKNOWN = 20;
 const MAX_SHOWN = 80;
 const MAX_ITEMS_SHOWN = 5;
 
@@ -61,7 +66,7 @@ const MAX_ITEMS_SHOWN = 5;
 export function show(value: unknown): string {
   if (typeof value === "string") {
     const safe = redactText(redactUrl(value));
-    return JSON.stringify(safe.length > MAX_SHOWN ? `${safe.slice(0, MAX_SHOWN)}...` : safe);
+    return printable(JSON.stringify(safe.length > MAX_SHOWN ? `${safe.slice(0, MAX_SHOWN)}...` : safe));
   }
   if (Array.isArray(value)) {
     const items = value

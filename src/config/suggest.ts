@@ -1,4 +1,5 @@
 /** Suggestions for unknown options. */
+import { printable } from "../log/printable.ts";
 import { redactText, redactUrl } from "../log/redact.ts";
 import { NAMES, type OptionName } from "./accepted.ts";
 
@@ -42,7 +43,7 @@ const MAX_KEY = 80;
 export function unknownKey(within: OptionName | undefined, key: string): string {
   const path = within === undefined ? "" : `${within}.`;
   const suggestion = within === undefined ? nearest(key, NAMES, ALIASES) : nearest(key, TLS_NAMES, {});
-  const shown = redactText(redactUrl(key)).slice(0, MAX_KEY);
+  const shown = printable(redactText(redactUrl(key)).slice(0, MAX_KEY));
   return `${path}${shown} is not an option${suggestion === undefined ? "" : `; did you mean ${path}${suggestion}?`}`;
 }
 
@@ -52,16 +53,20 @@ export function nearest(
   names: readonly string[],
   aliases: Readonly<Record<string, string>>,
 ): string | undefined {
-  const wanted = key.toLowerCase().replaceAll(/[_-]/g, "").slice(0, MAX_KEY);
+  const wanted = plain(key.slice(0, MAX_KEY));
   if (Object.hasOwn(aliases, wanted)) return aliases[wanted];
   const ranked = names
-    .map((name) => ({ name, distance: editDistance(wanted, name.toLowerCase()) }))
+    .map((name) => ({ name, distance: editDistance(wanted, plain(name)) }))
     .sort((a, b) => a.distance - b.distance);
   const [best] = ranked;
   if (best !== undefined && best.distance <= Math.max(1, Math.floor(wanted.length / 4))) return best.name;
-  const start = names.filter((name) => wanted.length >= 2 && name.toLowerCase().startsWith(wanted));
+  const start = names.filter((name) => wanted.length >= 2 && plain(name).startsWith(wanted));
   if (start.length === 1) return start[0];
-  return names.find((name) => name.length >= 2 && wanted.startsWith(name.toLowerCase()));
+  return names.find((name) => name.length >= 2 && wanted.startsWith(plain(name)));
+}
+
+function plain(name: string): string {
+  return name.toLowerCase().replaceAll(/[_-]/g, "");
 }
 
 /** Levenshtein, one row at a time. */

@@ -1,5 +1,6 @@
 /** A node with what a daemon adds: the virtual IP, the recorder of past terms, and a status for other processes. */
 
+import { DEFAULT_HISTORY_TERMS } from "../config/file/history.ts";
 import type { LoadedConfig } from "../config/file/load.ts";
 import type { VipConfig } from "../config/file/types.ts";
 import type { ResolvedOptions } from "../config/resolve.ts";
@@ -17,7 +18,6 @@ import { managedBackend } from "./managed-backend.ts";
 import type { TermResource } from "./term-resource.ts";
 
 const HISTORY_CLOSE_TIMEOUT_MS = 500;
-const DEFAULT_MAX_TERMS = 1_000;
 /** The longest interval that Node accepts. */
 const MAX_INTERVAL_MS = 2 ** 31 - 1;
 
@@ -110,7 +110,7 @@ function vipFor({ loaded, vip, logger }: DaemonOptions): TermResource | null {
 }
 
 function recorderFor({ loaded, resolved, logger }: DaemonOptions): HistoryRecorder | null {
-  const { enabled = true, maxTerms = DEFAULT_MAX_TERMS } = loaded.config.history ?? {};
+  const { enabled = true, maxTerms = DEFAULT_HISTORY_TERMS } = loaded.config.history ?? {};
   if (!enabled || resolved.observer) return null;
   return new HistoryRecorder({
     node: resolved,

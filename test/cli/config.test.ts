@@ -1,11 +1,19 @@
 /** The configuration file: go-cluster's format and ours, the sources of values, and the errors. */
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
 import { schemaText } from "../../scripts/build/generated.ts";
-import { type LoadedConfig, type LoadOptions, loadConfig } from "../../src/config/file/load.ts";
+import { settingsInForce } from "../../src/config/file/in-force.ts";
+import type { Environment } from "../../src/config/file/layers.ts";
+import { checkConfig, type LoadedConfig, type LoadOptions, loadConfig } from "../../src/config/file/load.ts";
 import { SCHEMA_URL } from "../../src/config/file/schema.ts";
+import type { FileConfig } from "../../src/config/file/types.ts";
+import { unknownVariables } from "../../src/config/file/variables.ts";
+import { writeConfig } from "../../src/config/file/write.ts";
+import { PACKAGE_VERSION, resolveOptions } from "../../src/config/resolve.ts";
+import { leaseSpanMs } from "../../src/election/lease.ts";
+import { lifetimeSeconds } from "../../src/vip/lifetime.ts";
 import { cli, folder, json } from "../support/cli/run-cli.ts";
 
 const GO = {
@@ -94,6 +102,59 @@ describe("errors", () => {
     expect(problems).not.toContain("geheim");
   });
 
+  test("list problems of the file, of URLs, of files with secrets and of relations together, each once", () => {
+    const problems = problemsOf({
+      ...GO,
+      clusterId: 7,
+      nats: { servers: ["nats://host:99999", "ftp://x"], user: "u", passwordFile: "/none" },
+      election: { leaseTtlMs: 10_000, heartbeatIntervalMs: 6_000, observer: "yes", unheard: 1 },
+      service: { version: "v1" },
+    });
+    expect(problems.split("\n  ").slice(1)).toEqual([
+      expect.stringMatching(/^clusterId 7 /),
+      expect.stringMatching(/^election\.observer "yes" /),
+      "election.unheard is not a setting",
+      expect.stringMatching(/^service\.version "v1" /),
+      expect.stringMatching(/^nats\.passwordFile "\/none" cannot be read: ENOENT/),
+      expect.stringMatching(/^election\.heartbeatIntervalMs 6000 must be less than half of leaseTtlMs 10000/),
+      expect.stringMatching(/^nats\.servers "nats:\/\/host:99999" must be nats:\/\/host:port/),
+      expect.stringMatching(/^nats\.servers "ftp:\/\/x" must be nats:\/\/host:port/),
+    ]);
+  });
+
+  test("a URL with a password belongs in a variable, not in the file", () => {
+    const file = { ...GO, nats: { servers: ["nats://me:geheim@host:4222"] } };
+    const problems = problemsOf(file);
+    expect(problems).toContain("nats.servers has a URL with a password or token (hidden)");
+    expect(problems).not.toContain("geheim");
+    const env = { NATS_LEADER_SERVERS: file.nats.servers.join() };
+    expect(load(GO, { env }).nodeOptions.servers).toEqual(file.nats.servers);
+    expect(checkConfig(file).nodeOptions.servers).toEqual(file.nats.servers);
+    expect(() => writeConfig(file, join(folder(), "a.json"))).toThrow(/a URL of a server has a password/);
+  });
+
+  test.each([
+    [{ leaseTtlMs: 2_999 }, "election.leaseTtlMs 2999 must be at least 3000, because vip.address is set"],
+    [
+      { leaseTtlMs: 3_000, heartbeatIntervalMs: 1_400 },
+      "election.heartbeatIntervalMs 1400 must be at most 900, because vip.address is set",
+    ],
+  ])("a virtual IP needs a lease with room for its lifetime: %j", (election, expected) => {
+    const vip = { address: "10.0.0.1", interface: "eth0" };
+    expect(problemsOf({ ...GO, vip, election })).toContain(expected);
+    expect(load({ ...GO, election }).vip).toBeNull();
+  });
+
+  test("every accepted lease gives an address a lifetime that lasts until the next renewal", () => {
+    const vip = { address: "10.0.0.1", interface: "eth0" };
+    for (let leaseTtlMs = 3_000; leaseTtlMs < 6_000; leaseTtlMs += 50) {
+      const { heartbeatIntervalMs } = resolveOptions(
+        load({ ...GO, vip, election: { leaseTtlMs } }).nodeOptions,
+      );
+      expect(lifetimeSeconds(leaseSpanMs(leaseTtlMs)) * 1000).toBeGreaterThan(heartbeatIntervalMs);
+    }
+  });
+
   test("name the path in the file for a relation between options", () => {
     const problems = problemsOf({ ...GO, election: { leaseTtlMs: 4_000, heartbeatIntervalMs: 2_000 } });
     expect(problems).toMatch(
@@ -106,6 +167,58 @@ describe("errors", () => {
   test("give line and column of a syntax error", () => {
     expect(problemsOf('{\n  "clusterId": "x",\n}')).toMatch(/cluster\.json:3:1 is not JSON/);
     expect(problemsOf("[]")).toContain("it must be an object");
+    const unquoted = problemsOf('{"nats":{"servers":["nats://me:geheim@host"], x}}');
+    expect(unquoted).toMatch(/is not JSON: /);
+    expect(problemsOf('["nats://me:geheim@host", geheim]')).not.toContain("geheim");
+  });
+});
+
+describe("names in a file", () => {
+  const NAMES = ["__proto__", "constructor", "prototype", "toString", "hasOwnProperty"];
+
+  test.each(NAMES)("%s is refused at every level, and pollutes nothing", (name) => {
+    const member = `${JSON.stringify(name)}:{"polluted":true,"servers":["nats://evil:4222"]}`;
+    const { nats, election, ...rest } = GO;
+    const open = (section: object): string => JSON.stringify(section).slice(0, -1);
+    for (const text of [
+      `${open(GO)},${member}}`,
+      `${open(rest)},"election":${open(election)},${member}},"nats":${JSON.stringify(nats)}}`,
+      `${open({ ...rest, election })},"nats":${open(nats)},"tls":{${member}}}}`,
+    ]) {
+      expect(problemsOf(text)).toMatch(new RegExp(`${name} is not a setting`));
+      expect(() => checkConfig(JSON.parse(text) as FileConfig)).toThrow(`${name} is not a setting`);
+    }
+    expect(({} as Record<string, unknown>)["polluted"]).toBeUndefined();
+    expect(Object.keys(Object.prototype)).toEqual([]);
+  });
+
+  test("with a dot do not stand for the path of another setting", () => {
+    const { nats, ...rest } = GO;
+    const problems = problemsOf({ ...rest, "nats.servers": nats.servers });
+    expect(problems).toContain("nats.servers is not a setting");
+    expect(problems).toContain("nats is missing");
+  });
+
+  test("are printed without their control characters, and only the first are listed", () => {
+    const bad = "\u001b[2J\u202e";
+    const problems = problemsOf({ ...GO, [bad]: 1, clusterId: bad, election: { [bad]: 2 } });
+    expect(problems).toContain("\n  \\u001b[2J\\u202e is not a setting");
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
+    expect(problems).not.toMatch(/[\u001b\u202e]/);
+    const many = Object.fromEntries(Array.from({ length: 5_000 }, (_, index) => [`name${index}`, index]));
+    expect(problemsOf({ ...GO, ...many })).toMatch(/4980 more names at the top level are not settings/);
+  });
+
+  test("nested more deeply than any setting are refused, however deep", () => {
+    const deep = `${'{"a":'.repeat(100_000)}1${"}".repeat(100_000)}`;
+    expect(problemsOf(`{"nats":${deep}}`)).toContain("nats.a is not a setting");
+    expect(problemsOf(`{"nats":{"tls":{"ca":${deep}}}}`)).toContain("nats.tls.ca (an object)");
+  });
+
+  test("a file of more than 1 MiB is refused", () => {
+    expect(problemsOf(`{"clusterId":"${"x".repeat(1024 * 1024)}"}`)).toMatch(
+      /cannot read configuration .*: it has more than 1048576 bytes/,
+    );
   });
 });
 
@@ -154,6 +267,60 @@ describe("the source of a value", () => {
   });
 });
 
+describe("settings in force", () => {
+  function inForce(config: unknown, env: Environment = {}): Record<string, readonly unknown[]> {
+    const settings = settingsInForce(load(config, { env }));
+    return Object.fromEntries(settings.map(({ path, value, from }) => [path, [value, from]]));
+  }
+
+  test("are all settings that have a value, with the source of each", () => {
+    const secret = join(folder(), "secret");
+    writeFileSync(secret, "geheim");
+    const config = { ...GO, nats: { ...GO.nats, user: "me", reconnectWaitMs: 9_000 } };
+    const found = inForce(config, { NATS_LEADER_PASSWORD: "geheim", NATS_LEADER_COOLDOWN_MS: "5" });
+    expect(found).toMatchObject({
+      clusterId: ["my-cluster", expect.stringContaining("cluster.json")],
+      "nats.password": ["(hidden)", "NATS_LEADER_PASSWORD"],
+      "nats.inboxPrefix": ["_INBOX", "default"],
+      "nats.connectTimeoutMs": [2_000, "default"],
+      "nats.reconnectWaitMs": [2_750, expect.stringContaining("cluster.json")],
+      "election.requestTimeoutMs": [1_000, "default"],
+      "election.cooldownMs": [5, "NATS_LEADER_COOLDOWN_MS"],
+      "election.crashDetection": ["presence", "default"],
+      "election.replicas": ["auto", "default"],
+      "service.version": ["1.0.0", expect.stringContaining("cluster.json")],
+      "history.enabled": [true, "default"],
+    });
+    expect(JSON.stringify(found)).not.toContain("geheim");
+    const { service, ...rest } = GO;
+    expect(inForce(rest)["service.version"]).toEqual([PACKAGE_VERSION, "default"]);
+    expect(service.version).toBe("1.0.0");
+  });
+
+  test("a variable with our prefix that is not known is named, with the one that was probably meant", () => {
+    const env = {
+      NATS_LEADER_LEASE_TTL: "5000",
+      NATS_LEADER_CONFIG: "a.json",
+      NATS_LEADER_MONITOR: "http://n1:8222",
+      NATS_LEADER_SERVICE_HOST: "10.0.0.1",
+      NATS_LEADER_PORT_4222_TCP_ADDR: "10.0.0.1",
+      NATS_LEADER_EMPTY: "",
+    };
+    expect(load(GO, { env }).notes).toEqual([
+      "the environment variable NATS_LEADER_LEASE_TTL is not known and has no effect; did you mean NATS_LEADER_LEASE_TTL_MS?",
+    ]);
+  });
+
+  test("every variable that the sources name is known", () => {
+    const sources = fileURLToPath(new URL("../../src", import.meta.url));
+    const named = readdirSync(sources, { recursive: true, encoding: "utf8" })
+      .filter((file) => file.endsWith(".ts"))
+      .flatMap((file) => readFileSync(join(sources, file), "utf8").match(/NATS_LEADER_[A-Z_]*[A-Z]/g) ?? []);
+    const env = Object.fromEntries(named.map((name) => [name, "x"]));
+    expect(unknownVariables(env)).toEqual([]);
+  });
+});
+
 describe("the command", () => {
   test("config check lists the values and their sources, as text and as JSON", async () => {
     const path = join(folder(), "a.json");
@@ -162,9 +329,11 @@ describe("the command", () => {
     const text = await cli(["config", "check", "--config", path], { env });
     expect(text.code).toBe(0);
     expect(text.stdout).toMatch(/^election\.leaseTtlMs +12000 +NATS_LEADER_LEASE_TTL_MS$/m);
+    expect(text.stdout).toMatch(/^election\.drainTimeoutMs +10000 +default$/m);
     const { value } = await json<{ settings: object[] }>(["config", "check", "--config", path]);
     expect(value).toMatchObject({ ok: true, path });
     expect(value.settings).toContainEqual({ path: "nodeId", value: "node1", from: path });
+    expect(value.settings).toContainEqual({ path: "history.maxTerms", value: 1_000, from: "default" });
     writeFileSync(path, JSON.stringify({ ...GO, nodeId: "a b" }));
     const wrong = await json<{ problems: string[] }>(["config", "check", "--config", path]);
     expect(wrong).toMatchObject({ code: 2, value: { ok: false } });
@@ -174,6 +343,24 @@ describe("the command", () => {
       code: 2,
       stderr: expect.stringContaining('create one with "nats-leader init"'),
     });
+  });
+
+  test("config check lists all problems, also missing files and a virtual IP that no host can take", async () => {
+    const path = join(folder(), "a.json");
+    const nats = { servers: ["nats://host:0"], credentials: "/none.creds" };
+    writeFileSync(path, JSON.stringify({ ...GO, nodeId: "a b", nats }));
+    const many = await json<{ problems: string[] }>(["config", "check", "--config", path]);
+    expect(many).toMatchObject({ code: 2, value: { ok: false } });
+    expect(many.value.problems).toEqual([
+      expect.stringMatching(/^nodeId "a b"/),
+      'nats.credentials "/none.creds": the file does not exist',
+      expect.stringMatching(/^nats\.servers "nats:\/\/host:0"/),
+    ]);
+    writeFileSync(path, JSON.stringify({ ...GO, vip: { address: "127.0.0.9", interface: "eth0" } }));
+    const loopback = await json<{ problems: string[] }>(["config", "check", "--config", path]);
+    expect(loopback.value.problems).toEqual([
+      expect.stringMatching(/^address "127.0.0.9\/24" is a loopback/),
+    ]);
   });
 
   test("init writes go-cluster's file with our schema, and keeps the file that it replaces", async () => {
@@ -188,7 +375,6 @@ describe("the command", () => {
       nats: { servers: ["nats://localhost:4222"] },
       vip: {},
       election: { leaseTtlMs: 10_000, heartbeatIntervalMs: 3_000 },
-      service: { version: "1.0.0" },
     });
     const vip = ["--vip-address", "10.0.0.9", "--vip-netmask", "32", "--vip-interface", "eth1"];
     expect((await json([...args, ...vip])).value).toEqual({ ok: true, path, kept: `${path}.bak` });

@@ -1,17 +1,15 @@
-import { existsSync } from "node:fs";
 import type { Command } from "commander";
+import { type SettingInForce, settingsInForce } from "../../config/file/in-force.ts";
 import type { LoadedConfig } from "../../config/file/load.ts";
 import { jsonSchema } from "../../config/file/schema.ts";
-import { get, leaves, type Tree } from "../../config/file/tree.ts";
 import { ClusterError } from "../../errors.ts";
+import { createLogger } from "../../log/logger.ts";
 import { withoutLogin } from "../../log/redact.ts";
 import { EXIT } from "../exit.ts";
 import { type ClusterFlags, configOf, printNotes, withClusterOptions } from "../options.ts";
 import { columnsOfOutput, note, printJson, printLines } from "../output.ts";
 import { table } from "../render/table.ts";
-
-/** Settings that name a file which is opened only when a node connects. */
-const FILES = ["nats.credentials", "nats.tls.ca", "nats.tls.cert", "nats.tls.key"];
+import { makeVip } from "../vip.ts";
 
 export function config(command: Command): Command {
   command.addHelpText("after", "\nExample:\n  nats-leader config check --config a.json");
@@ -30,6 +28,7 @@ export function config(command: Command): Command {
 }
 
 const CHECK_HELP = `
+Lists every setting that is in force, also the defaults, and where it is from.
 A value comes from the first source that sets it: flags, NATS_LEADER_*
 variables, the file, variables of other NATS tools (NATS_URL, NATS_CREDS, ...),
 the default. Does not connect to NATS. Exits 2 if anything is invalid.
@@ -40,8 +39,8 @@ Example:
 function check(flags: ClusterFlags): void {
   let loaded: LoadedConfig;
   try {
-    loaded = configOf(flags, true);
-    requireFiles(loaded);
+    loaded = configOf(flags, true, { requireFiles: true });
+    if (loaded.vip !== null) makeVip(loaded.vip, createLogger({ logger: false }));
   } catch (error) {
     if (flags.json !== true || !(error instanceof ClusterError)) throw error;
     const [what = "", ...problems] = error.message.split("\n  ");
@@ -49,14 +48,7 @@ function check(flags: ClusterFlags): void {
     process.exitCode = EXIT.usage;
     return;
   }
-  const values = loaded.config as unknown as Tree;
-  const settings = leaves(values)
-    .filter((path) => path !== "$schema")
-    .map((path) => ({
-      path,
-      value: shown(path, get(values, path)),
-      from: loaded.origins.get(path) ?? "default",
-    }));
+  const settings = settingsInForce(loaded).map((setting) => ({ ...setting, value: shown(setting) }));
   if (flags.json === true) return printJson({ ok: true, path: loaded.path, settings, notes: loaded.notes });
   const rows = settings.map(({ path, value, from }) => [path, JSON.stringify(value), from]);
   printLines(table(["SETTING", "VALUE", "FROM"], rows, columnsOfOutput()));
@@ -64,14 +56,6 @@ function check(flags: ClusterFlags): void {
   note(`${loaded.path ?? "the configuration"} is valid`);
 }
 
-function shown(path: string, value: unknown): unknown {
+function shown({ path, value }: SettingInForce): unknown {
   return path === "nats.servers" && Array.isArray(value) ? value.map(String).map(withoutLogin) : value;
-}
-
-function requireFiles({ config: tree }: LoadedConfig): void {
-  for (const path of FILES) {
-    const file = get(tree as unknown as Tree, path);
-    if (typeof file !== "string" || file.includes("-----BEGIN") || existsSync(file)) continue;
-    throw new ClusterError("INVALID_CONFIG", `${path} "${file}": the file does not exist`);
-  }
 }

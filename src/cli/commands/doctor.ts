@@ -178,7 +178,7 @@ function reachedNothing({ servers, connection, system }: Facts): boolean {
 }
 
 function doctorOptions(flags: Flags): DoctorOptions {
-  const loaded = configOf(flags, false, false);
+  const loaded = configOf(flags, false, { forCluster: false });
   const { nodeOptions, origins, nodeId } = loaded;
   const timeoutMs = flags.timeout ?? DEFAULT_TIMEOUT_MS;
   const resolved = resolveOptions(withConnectLimit(nodeOptions, timeoutMs));

@@ -1,32 +1,23 @@
 /** Reads, merges and checks a configuration. All problems are reported together. */
-import { readFileSync } from "node:fs";
-import { isIPv6 } from "node:net";
-import { ClusterError, messageOf } from "../../errors.ts";
+import { existsSync } from "node:fs";
+import { ClusterError } from "../../errors.ts";
+import { printable } from "../../log/printable.ts";
+import { show } from "../check.ts";
 import { type NodeOptions, resolveOptions } from "../resolve.ts";
 import { type Environment, environmentLayer, type Layer, type Merged, merge } from "./layers.ts";
-import { fittingReconnectWaitMs, type Secrets, toNodeOptions } from "./node-options.ts";
+import { type Secrets, toNodeOptions } from "./node-options.ts";
 import { schemaProblems } from "./problems.ts";
+import { readLayer, settingsIn } from "./read.ts";
 import { SETTINGS } from "./settings.ts";
-import { get, isTree, put, type Tree } from "./tree.ts";
+import { get, prune, put, type Tree } from "./tree.ts";
 import type { FileConfig, VipConfig } from "./types.ts";
+import { unknownVariables } from "./variables.ts";
+import { vipOf, vipProblems } from "./vip.ts";
 
 /** Placeholders in commands that need no node of their own. */
 const NO_NODE = "cli";
 const NO_CLUSTER = "none";
 const DEFAULT_SERVER = "nats://localhost:4222";
-
-/** Settings whose zero value in go-cluster's file means "not given". */
-const ZERO_MEANS_ABSENT: readonly string[] = [
-  "nats.credentials",
-  "nats.reconnectWaitMs",
-  "nats.maxReconnects",
-  "vip.address",
-  "vip.netmask",
-  "vip.interface",
-  "election.leaseTtlMs",
-  "election.heartbeatIntervalMs",
-  "service.version",
-];
 
 export interface LoadOptions {
   /** The file; `null`: none. */
@@ -40,6 +31,8 @@ export interface LoadOptions {
   readonly forNode?: boolean;
   /** False: the command also works without a cluster id. `origins` has it only if it was given. */
   readonly forCluster?: boolean;
+  /** Also require that files exist which are opened only when a node connects: credentials and certificates. */
+  readonly requireFiles?: boolean;
 }
 
 export interface LoadedConfig {
@@ -59,27 +52,44 @@ export interface LoadedConfig {
 
 /** @throws ClusterError `INVALID_CONFIG`, with path, value, rule and source of every problem. */
 export function loadConfig(options: LoadOptions): LoadedConfig {
-  const file = readLayer(options);
+  const { env = {}, path } = options;
+  const file = path === null ? null : readLayer(path, options.optional === true);
   const layers: Layer[] = [
     flagLayer(options.flags),
-    environmentLayer(options.env ?? {}, "variable"),
+    environmentLayer(env, "variable"),
     ...(file === null ? [] : [file]),
-    environmentLayer(options.env ?? {}, "shared"),
+    environmentLayer(env, "shared"),
   ];
   const merged = merge(layers);
   if (options.forCluster === false && get(merged.values, "clusterId") === undefined) {
     put(merged.values, "clusterId", NO_CLUSTER);
   }
-  return finish(merged, file === null ? null : options.path, options.forNode !== false);
+  return finish(merged, {
+    path: file === null ? null : path,
+    forNode: options.forNode !== false,
+    problems: file?.problems ?? [],
+    notes: unknownVariables(env),
+    requireFiles: options.requireFiles === true,
+  });
 }
 
 /** Checks a configuration that a program passes as an object. */
 export function checkConfig(config: FileConfig): LoadedConfig {
-  const values = withoutZeros(structuredClone(config) as unknown as Tree);
-  return finish({ values, origins: new Map() }, null, true);
+  const { values, problems } = settingsIn(structuredClone(config) as unknown as Tree);
+  const merged = { values, origins: new Map<string, string>() };
+  return finish(merged, { path: null, forNode: true, problems, notes: [], requireFiles: false });
 }
 
-function finish(merged: Merged, path: string | null, forNode: boolean): LoadedConfig {
+interface Finishing {
+  readonly path: string | null;
+  readonly forNode: boolean;
+  /** Found before. */
+  readonly problems: readonly string[];
+  readonly notes: readonly string[];
+  readonly requireFiles: boolean;
+}
+
+function finish(merged: Merged, { path, forNode, requireFiles, ...before }: Finishing): LoadedConfig {
   const { values, origins } = merged;
   const secrets = takeSecrets(merged, path);
   const hasNode = get(values, "nodeId") !== undefined;
@@ -88,64 +98,29 @@ function finish(merged: Merged, path: string | null, forNode: boolean): LoadedCo
     if (get(values, "nats.servers") === undefined) put(values, "nats.servers", [DEFAULT_SERVER]);
   }
   prune(values);
-  const problems = [...schemaProblems(values, origins), ...vipProblems(values)];
+  const found = schemaProblems(values, origins);
+  const built = toNodeOptions(values, secrets);
+  const refused = [...found.keys(), ...built.problems.keys()];
+  const isValid = (setting: string): boolean => !refused.some((bad) => overlap(bad, setting));
+  const problems = [
+    ...before.problems,
+    ...found.values(),
+    ...urlSecrets(values, origins, path),
+    ...built.problems.values(),
+    ...(requireFiles ? missingFiles(values) : []),
+    ...vipProblems(values, isValid),
+    ...optionProblems(built.options, isValid),
+  ];
   if (problems.length > 0) throw invalid(path, problems);
   const config = values as unknown as FileConfig;
-  const nodeOptions = optionsOf(config, secrets, path);
-  const vip = vipOf(config);
   const nodeId = hasNode ? config.nodeId : null;
-  return { config, nodeId, path, origins, notes: notesOn(config), vip, nodeOptions };
+  const notes = [...notesOn(config, built.options), ...before.notes.map((line) => printable(line))];
+  return { config, nodeId, path, origins, notes, vip: vipOf(config), nodeOptions: built.options };
 }
 
-function readLayer({ path, optional = false }: LoadOptions): Layer | null {
-  if (path === null) return null;
-  let text: string;
-  try {
-    text = readFileSync(path, "utf8");
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (optional && code === "ENOENT") return null;
-    const todo = code === "ENOENT" ? '; create one with "nats-leader init"' : "";
-    const why = code === "ENOENT" ? "the file does not exist" : messageOf(error);
-    throw new ClusterError("INVALID_CONFIG", `cannot read configuration ${path}: ${why}${todo}`, {
-      cause: error,
-    });
-  }
-  return { name: path, values: withoutZeros(parse(path, text)) };
-}
-
-/** A zero value must not hide the value of a weaker source. */
-function withoutZeros(values: Tree): Tree {
-  for (const path of ZERO_MEANS_ABSENT) {
-    const value = get(values, path);
-    if (value === 0 || value === "") put(values, path, undefined);
-  }
-  prune(values);
-  return values;
-}
-
-function parse(path: string, text: string): Tree {
-  try {
-    const value: unknown = JSON.parse(text.replace(/^\uFEFF/, ""));
-    if (isTree(value)) return value;
-  } catch (error) {
-    throw new ClusterError(
-      "INVALID_CONFIG",
-      `${path}${place(text, error)} is not JSON: ${messageOf(error)}`,
-      {
-        cause: error,
-      },
-    );
-  }
-  throw invalid(path, ['it must be an object, such as {"clusterId":"billing", ...}']);
-}
-
-/** Line and column, if the parser reports a position. */
-function place(text: string, error: unknown): string {
-  const at = /position (\d+)/.exec(messageOf(error))?.[1];
-  if (at === undefined) return "";
-  const lines = text.slice(0, Number(at)).split("\n");
-  return `:${lines.length}:${(lines.at(-1)?.length ?? 0) + 1}`;
+/** Whether one of the two paths contains the other. */
+function overlap(a: string, b: string): boolean {
+  return a === b || a.startsWith(`${b}.`) || b.startsWith(`${a}.`);
 }
 
 function flagLayer(flags: LoadOptions["flags"] = new Map()): Layer {
@@ -171,47 +146,39 @@ function takeSecrets({ values, origins }: Merged, file: string | null): Secrets 
   return taken;
 }
 
-/** Removes `undefined` members: only given values are checked and printed. */
-function prune(tree: Tree): void {
-  for (const [name, value] of Object.entries(tree)) {
-    if (value === undefined) delete tree[name];
-    else if (isTree(value)) prune(value);
-  }
+/** A URL with a password is a secret like any other. */
+function urlSecrets(values: Tree, origins: ReadonlyMap<string, string>, file: string | null): string[] {
+  const servers = get(values, "nats.servers");
+  if (file === null || origins.get("nats.servers") !== file || !Array.isArray(servers)) return [];
+  if (!servers.some((url) => typeof url === "string" && url.includes("@"))) return [];
+  return [
+    "nats.servers has a URL with a password or token (hidden), which must not be in the file: use nats.user and nats.passwordFile, nats.tokenFile, or NATS_LEADER_SERVERS",
+  ];
 }
 
-function vipProblems(values: Tree): string[] {
-  const address = get(values, "vip.address");
-  if (typeof address !== "string") return [];
-  const problems: string[] = [];
-  if (get(values, "vip.interface") === undefined) {
-    problems.push(
-      "vip.interface is missing; it must be the name of a network interface, because vip.address is set",
-    );
-  }
-  const netmask = get(values, "vip.netmask");
-  if (typeof netmask === "number" && netmask > 32 && !isIPv6(address)) {
-    problems.push(`vip.netmask ${netmask} must be from 0 to 32 for the IPv4 address "${address}"`);
-  }
-  return problems;
+/** Settings that name a file which is opened only when a node connects. */
+const FILES = ["nats.credentials", "nats.tls.ca", "nats.tls.cert", "nats.tls.key"];
+
+function missingFiles(values: Tree): string[] {
+  return FILES.flatMap((path) => {
+    const file = get(values, path);
+    if (typeof file !== "string" || file.includes("-----BEGIN") || existsSync(file)) return [];
+    return [`${path} ${show(file)}: the file does not exist`];
+  });
 }
 
-function vipOf({ vip }: FileConfig): VipConfig | null {
-  if (vip?.address === undefined || vip.interface === undefined) return null;
-  const netmask = vip.netmask ?? (isIPv6(vip.address) ? 64 : 24);
-  return { address: vip.address, netmask, interface: vip.interface };
-}
-
-/** Contradictions between options are found by the node's own checks; here option names are replaced by paths in the file. */
-function optionsOf(config: FileConfig, secrets: Secrets, path: string | null): NodeOptions {
+/**
+ * Contradictions between options are found by the node's own checks; here option names are replaced by paths in the file. A
+ * setting that `isValid` refuses has been reported already.
+ */
+function optionProblems(options: NodeOptions, isValid: (path: string) => boolean): string[] {
   try {
-    const options = toNodeOptions(config, secrets);
     resolveOptions(options);
-    return options;
+    return [];
   } catch (error) {
     if (!(error instanceof ClusterError)) throw error;
-    const lines = error.message.split("\n  ");
-    const problems = lines.length > 1 ? lines.slice(1).map(withPath) : lines;
-    throw invalid(path, problems);
+    const lines = error.message.split("\n  ").slice(1);
+    return lines.filter((line) => isValid(pathOf(line))).map(withPath);
   }
 }
 
@@ -225,19 +192,41 @@ const OPTION_PATHS: Readonly<Record<string, string>> = {
   "tls.key": "nats.tls.key",
 };
 
+/** Settings of options whose path does not end with their name. */
+const SETTING_OF: Readonly<Record<string, string>> = {
+  credsFile: "nats.credentials",
+  pass: "nats.passwordFile",
+  token: "nats.tokenFile",
+  nkeySeed: "nats.nkeyFile",
+  serviceVersion: "service.version",
+  tls: "nats.tls",
+  "tls.ca": "nats.tls.ca",
+  "tls.cert": "nats.tls.cert",
+  "tls.key": "nats.tls.key",
+};
+
 function withPath(problem: string): string {
-  const [name = ""] = /^[\w.]+/.exec(problem) ?? [];
-  const setting = SETTINGS.find(({ path }) => path.split(".").at(-1) === name)?.path;
-  return `${OPTION_PATHS[name] ?? setting ?? name}${problem.slice(name.length)}`;
+  const name = nameIn(problem);
+  return `${OPTION_PATHS[name] ?? pathOf(problem)}${problem.slice(name.length)}`;
 }
 
-function notesOn(config: FileConfig): string[] {
+/** The setting that a problem of an option is about. */
+function pathOf(problem: string): string {
+  const name = nameIn(problem);
+  const path = SETTINGS.find((setting) => setting.path.split(".").at(-1) === name)?.path;
+  return SETTING_OF[name] ?? path ?? name;
+}
+
+function nameIn(problem: string): string {
+  return /^[\w.]+/.exec(problem)?.[0] ?? "";
+}
+
+function notesOn(config: FileConfig, { reconnectWaitMs: inForce }: NodeOptions): string[] {
   const notes: string[] = [];
   const { reconnectWaitMs, maxReconnects } = config.nats;
-  const fitting = fittingReconnectWaitMs(config);
-  if (reconnectWaitMs !== undefined && fitting !== reconnectWaitMs) {
+  if (reconnectWaitMs !== undefined && inForce !== reconnectWaitMs) {
     notes.push(
-      `nats.reconnectWaitMs ${reconnectWaitMs} is reduced to ${fitting}: a leader must be able to reconnect before its deadline`,
+      `nats.reconnectWaitMs ${reconnectWaitMs} is reduced to ${inForce}: a leader must be able to reconnect before its deadline`,
     );
   }
   if (maxReconnects !== undefined && maxReconnects >= 0) {
@@ -247,9 +236,9 @@ function notesOn(config: FileConfig): string[] {
 }
 
 function invalid(path: string | null, problems: readonly string[]): ClusterError {
-  const what = path === null ? "the configuration" : `configuration ${path}`;
+  const what = path === null ? "the configuration" : `configuration ${printable(path)}`;
   return new ClusterError(
     "INVALID_CONFIG",
-    `${what} is not valid:${problems.map((line) => `\n  ${line}`).join("")}`,
+    `${what} is not valid:${problems.map((line) => `\n  ${printable(line)}`).join("")}`,
   );
 }

@@ -1,10 +1,28 @@
 /** Turns the settings of a file into the options of a node: reads secrets, and adapts go-cluster's reconnect wait. */
-import { readFileSync } from "node:fs";
 import { leaseSpanMs } from "../../election/lease.ts";
-import { ClusterError, messageOf } from "../../errors.ts";
+import { messageOf } from "../../errors.ts";
+import type { TlsOptions } from "../../nats/connection/tls.ts";
+import { show } from "../check.ts";
 import type { NodeOptions } from "../resolve.ts";
 import { timingOf } from "../timing.ts";
-import type { FileConfig } from "./types.ts";
+import { readText } from "./read.ts";
+import { get, isTree, type Tree } from "./tree.ts";
+import type { ElectionSection, NatsSection } from "./types.ts";
+import { vipHeartbeatLimitMs } from "./vip.ts";
+
+const MAX_SECRET_BYTES = 64 * 1024;
+/** Keeps a problem from being followed by another one: that a user must come with a password. */
+const UNREADABLE = "unreadable";
+
+const TIMING = [
+  "leaseTtlMs",
+  "heartbeatIntervalMs",
+  "requestTimeoutMs",
+  "retryDelayMs",
+  "successorGraceMs",
+  "cooldownMs",
+  "drainTimeoutMs",
+] as const;
 
 /** Secrets from environment variables. */
 export interface Secrets {
@@ -12,58 +30,90 @@ export interface Secrets {
   readonly token?: string | undefined;
 }
 
-/** @throws ClusterError `INVALID_CONFIG` when a file with a secret cannot be read. */
-export function toNodeOptions(config: FileConfig, secrets: Secrets = {}): NodeOptions {
-  const { nats, election = {}, service } = config;
-  const { interop, replicas, crashDetection, observer, ...timing } = election;
-  return defined<NodeOptions>({
-    clusterId: config.clusterId,
-    nodeId: config.nodeId,
+export interface BuiltOptions {
+  /** Values that validation refuses are in it, too. */
+  readonly options: NodeOptions;
+  /** Files with a secret that cannot be read, by the path of their setting. */
+  readonly problems: ReadonlyMap<string, string>;
+}
+
+export function toNodeOptions(values: Tree, secrets: Secrets = {}): BuiltOptions {
+  const problems = new Map<string, string>();
+  const secretIn = (path: string, other: string | undefined): string | undefined => {
+    const file = get(values, path);
+    if (other !== undefined || typeof file !== "string") return other;
+    try {
+      return readSecret(path, file);
+    } catch (error) {
+      problems.set(path, `${path} ${show(file)} ${messageOf(error)}`);
+      return UNREADABLE;
+    }
+  };
+  const nats = section<NatsSection>(values, "nats");
+  const election = section<ElectionSection>(values, "election");
+  const given = Object.fromEntries(TIMING.map((name) => [name, election[name]]));
+  const timing = { ...given, heartbeatIntervalMs: fittingHeartbeatMs(values, given) };
+  const options = defined<NodeOptions>({
+    clusterId: get(values, "clusterId") as string,
+    nodeId: get(values, "nodeId") as string,
     servers: nats.servers,
     credsFile: nats.credentials,
     user: nats.user,
-    pass: secrets.password ?? secretIn("nats.passwordFile", nats.passwordFile),
-    token: secrets.token ?? secretIn("nats.tokenFile", nats.tokenFile),
-    nkeySeed: secretIn("nats.nkeyFile", nats.nkeyFile),
-    tls: nats.tls === undefined ? undefined : defined(nats.tls),
+    pass: secretIn("nats.passwordFile", secrets.password),
+    token: secretIn("nats.tokenFile", secrets.token),
+    nkeySeed: secretIn("nats.nkeyFile", undefined),
+    tls: isTree(nats.tls) ? defined<TlsOptions>(nats.tls) : undefined,
     inboxPrefix: nats.inboxPrefix,
     connectTimeoutMs: nats.connectTimeoutMs,
-    reconnectWaitMs: fittingReconnectWaitMs(config),
+    reconnectWaitMs: fittingReconnectWaitMs(nats.reconnectWaitMs, timing),
     ...timing,
-    crashDetection,
-    observer,
-    interop,
-    replicas,
-    serviceVersion: service?.version,
+    crashDetection: election.crashDetection,
+    observer: election.observer,
+    interop: election.interop,
+    replicas: election.replicas,
+    serviceVersion: get(values, "service.version") as string | undefined,
   });
+  return { options, problems };
+}
+
+/** Its members are not checked yet. */
+function section<T>(values: Tree, name: string): Partial<T> {
+  const value = get(values, name);
+  return isTree(value) ? (value as Partial<T>) : {};
 }
 
 /**
  * go-cluster writes 2000 into every file, regardless of the lease. Reduced where a leader could then not reconnect before its
  * deadline.
  */
-export function fittingReconnectWaitMs(config: FileConfig): number | undefined {
-  const { reconnectWaitMs } = config.nats;
-  if (reconnectWaitMs === undefined) return undefined;
-  const { clusterId, nodeId, election = {} } = config;
-  const { leaseTtlMs, heartbeatIntervalMs, requestTimeoutMs } = timingOf({ clusterId, nodeId, ...election });
+function fittingReconnectWaitMs(given: number | undefined, election: ElectionSection): number | undefined {
+  if (typeof given !== "number") return given;
+  const { leaseTtlMs, heartbeatIntervalMs, requestTimeoutMs } = timingOf({ clusterId: "any", ...election });
   const room = Math.floor((leaseSpanMs(leaseTtlMs) - heartbeatIntervalMs - requestTimeoutMs) / 2);
-  return room >= 10 ? Math.min(reconnectWaitMs, room) : reconnectWaitMs;
+  return room >= 10 ? Math.min(given, room) : given;
 }
 
-function secretIn(name: string, path: string | undefined): string | undefined {
-  if (path === undefined) return undefined;
+/** The default may be too long for a virtual IP. A value that is given is checked, not changed. */
+function fittingHeartbeatMs(values: Tree, given: ElectionSection): number | undefined {
+  const { leaseTtlMs, heartbeatIntervalMs } = given;
+  if (heartbeatIntervalMs !== undefined || get(values, "vip.address") === undefined)
+    return heartbeatIntervalMs;
+  const timing = timingOf({ clusterId: "any", leaseTtlMs });
+  const limitMs = vipHeartbeatLimitMs(timing.leaseTtlMs);
+  return limitMs > 0 && limitMs < timing.heartbeatIntervalMs ? limitMs : undefined;
+}
+
+/** Throws an error whose message completes "nats.passwordFile PATH ...". */
+function readSecret(path: string, file: string): string {
   let text: string;
   try {
-    text = readFileSync(path, "utf8").trim();
+    text = readText(file, MAX_SECRET_BYTES).trim();
   } catch (error) {
-    throw new ClusterError("INVALID_CONFIG", `${name} "${path}" cannot be read: ${messageOf(error)}`, {
-      cause: error,
-    });
+    throw new Error(`cannot be read: ${messageOf(error)}`);
   }
-  if (text === "") throw new ClusterError("INVALID_CONFIG", `${name} "${path}" is an empty file`);
+  if (text === "") throw new Error("is an empty file");
   // Files with a seed often contain comments, too.
-  return name === "nats.nkeyFile" ? (/SU[A-Z2-7]{56}/.exec(text)?.[0] ?? text) : text;
+  return path === "nats.nkeyFile" ? (/SU[A-Z2-7]{56}/.exec(text)?.[0] ?? text) : text;
 }
 
 function defined<T extends object>(values: { readonly [Name in keyof T]: T[Name] | undefined }): T {

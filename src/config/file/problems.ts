@@ -1,4 +1,5 @@
 /** Problems of a configuration: path, value, source and rule. */
+import { redactText, redactUrl } from "../../log/redact.ts";
 import { OPTIONS, type OptionName } from "../accepted.ts";
 import { show } from "../check.ts";
 import { editDistance } from "../suggest.ts";
@@ -42,24 +43,41 @@ const SECRETS: Readonly<Record<string, string>> = {
   "nats.nkeySeed": "nats.nkeyFile or NATS_LEADER_NKEY_FILE",
 };
 
+/** A longer name is cut. */
+const MAX_NAME = 80;
+
 interface Issue {
   readonly code: string;
   readonly path: readonly PropertyKey[];
   readonly keys?: readonly string[];
 }
 
-/** One line for each problem. */
-export function schemaProblems(values: Tree, origins: ReadonlyMap<string, string>): string[] {
-  const found = new Set<string>();
+/** So many unknown names of one object are listed. */
+export const MAX_UNKNOWN = 20;
+
+/** One line for each problem, by the path that it is about. */
+export function schemaProblems(values: Tree, origins: ReadonlyMap<string, string>): Map<string, string> {
+  const found = new Map<string, string>();
   for (const issue of (FILE_SCHEMA.safeParse(values).error?.issues ?? []) as readonly Issue[]) {
     const path = pathOf(issue);
     if (issue.keys !== undefined && issue.code === "unrecognized_keys") {
-      for (const key of issue.keys) found.add(unknown(path, key));
-    } else {
-      found.add(wrong(path, values, origins));
+      const keys = issue.keys.slice(0, MAX_UNKNOWN);
+      for (const key of keys) found.set(join(path, key), unknownSetting(path, key));
+      const more = issue.keys.length - keys.length;
+      if (more > 0) found.set(join(path, "..."), `${more} more names ${within(path)} are not settings`);
+    } else if (!found.has(path)) {
+      found.set(path, wrong(path, values, origins));
     }
   }
-  return [...found];
+  return found;
+}
+
+function join(path: string, name: string): string {
+  return path === "" ? name : `${path}.${name}`;
+}
+
+function within(path: string): string {
+  return path === "" ? "at the top level" : `in ${path}`;
 }
 
 /** A problem of an item is reported for its list. */
@@ -99,22 +117,24 @@ function todo(path: string): string {
   }
 }
 
-function unknown(within: string, key: string): string {
-  const path = within === "" ? key : `${within}.${key}`;
+/** The problem of a name that is no setting. `section`: the path of the object that contains it. */
+export function unknownSetting(section: string, key: string): string {
+  const path = join(section, key);
   const place = Object.hasOwn(SECRETS, path) ? SECRETS[path] : undefined;
   if (place !== undefined) return `${path} (hidden) is a secret and must not be in the file: use ${place}`;
   const meant = nearest(path, key);
-  return `${path} is not a setting${meant === undefined ? "" : `; did you mean ${meant}?`}`;
+  const shown = join(section, redactText(redactUrl(key)).slice(0, MAX_NAME));
+  return `${shown} is not a setting${meant === undefined ? "" : `; did you mean ${meant}?`}`;
 }
 
 function nearest(path: string, key: string): string | undefined {
   const name = (setting: string): string => setting.split(".").at(-1)?.toLowerCase() ?? "";
-  const wanted = key.toLowerCase().replaceAll(/[_-]/g, "");
+  const wanted = key.slice(0, MAX_NAME).toLowerCase().replaceAll(/[_-]/g, "");
   const paths = SETTINGS.filter((setting) => setting.secret !== true).map((setting) => setting.path);
   const same = paths.find((setting) => name(setting) === wanted);
   if (same !== undefined) return same === path ? undefined : same;
   const [best] = paths
-    .map((setting) => ({ setting, distance: editDistance(wanted.slice(0, 80), name(setting)) }))
+    .map((setting) => ({ setting, distance: editDistance(wanted, name(setting)) }))
     .sort((a, b) => a.distance - b.distance);
   return best !== undefined && best.distance <= Math.max(1, wanted.length / 4) ? best.setting : undefined;
 }

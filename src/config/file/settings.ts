@@ -68,6 +68,16 @@ export const SETTINGS: readonly Setting[] = [
   { path: "history.maxTerms", kind: "number", variable: "NATS_LEADER_HISTORY_MAX_TERMS" },
 ];
 
+/** Our variables that are no settings. */
+export const OTHER_VARIABLES: readonly string[] = [
+  "NATS_LEADER_CONFIG",
+  "NATS_LEADER_MONITOR",
+  "NATS_LEADER_SYSTEM_USER",
+  "NATS_LEADER_SYSTEM_PASSWORD",
+  "NATS_LEADER_SYSTEM_CREDS",
+  "NATS_LEADER_CACHE",
+];
+
 /** A variable's text as a value of the file. Text that cannot be converted is kept; validation refuses it and quotes it. */
 export function convert(kind: Kind, text: string): unknown {
   switch (kind) {

@@ -22,17 +22,39 @@ export function put(tree: Tree, path: string, value: unknown): void {
   if (last === undefined) return;
   let at = tree;
   for (const name of names) {
-    const next = at[name] ?? {};
+    const next = own(at, name) ?? {};
     if (!isTree(next)) return;
-    at[name] = next;
+    define(at, name, next);
     at = next;
   }
-  at[last] = value;
+  define(at, last, value);
 }
 
+/** Not a member of `Object.prototype`, such as `constructor`. */
+function own(tree: Tree, name: string): unknown {
+  return Object.hasOwn(tree, name) ? tree[name] : undefined;
+}
+
+/** An assignment to `__proto__` would replace the prototype instead. */
+function define(tree: Tree, name: string, value: unknown): void {
+  Object.defineProperty(tree, name, { value, writable: true, enumerable: true, configurable: true });
+}
+
+/** Settings are at most three names deep: `nats.tls.ca`. An object below that is a value, which validation refuses. */
+export const MAX_DEPTH = 3;
+
 /** Paths of all values that are not objects. */
-export function leaves(tree: Tree, prefix = ""): string[] {
-  return Object.entries(tree).flatMap(([name, value]) =>
-    isTree(value) ? leaves(value, `${prefix}${name}.`) : [`${prefix}${name}`],
-  );
+export function leaves(tree: Tree, above: readonly string[] = []): string[] {
+  return Object.entries(tree).flatMap(([name, value]) => {
+    const path = [...above, name];
+    return isTree(value) && path.length < MAX_DEPTH ? leaves(value, path) : [path.join(".")];
+  });
+}
+
+/** Removes `undefined` members: only given values are checked and printed. */
+export function prune(tree: Tree, depth = 1): void {
+  for (const [name, value] of Object.entries(tree)) {
+    if (value === undefined) delete tree[name];
+    else if (isTree(value) && depth < MAX_DEPTH) prune(value, depth + 1);
+  }
 }

@@ -23,7 +23,6 @@ export function defaultFileConfig(
       leaseTtlMs: DEFAULTS.leaseTtlMs,
       heartbeatIntervalMs: DEFAULTS.heartbeatIntervalMs,
     },
-    service: { version: "1.0.0" },
   };
 }
 
@@ -31,9 +30,15 @@ export function defaultFileConfig(
  * Writes the file and its folders. An existing file with other content is kept as `<path>.bak`.
  *
  * @returns The path of the kept file, or `null`.
- * @throws ClusterError `INVALID_CONFIG` when the file cannot be written.
+ * @throws ClusterError `INVALID_CONFIG` when the file cannot be written, or a URL contains a password, which a file must not.
  */
 export function writeConfig(config: FileConfig, path: string): string | null {
+  if (config.nats.servers.some((url) => url.includes("@"))) {
+    throw new ClusterError(
+      "INVALID_CONFIG",
+      `cannot write configuration ${path}: a URL of a server has a password or token (hidden), which must not be in the file: use nats.user and nats.passwordFile, nats.tokenFile, or NATS_LEADER_SERVERS`,
+    );
+  }
   const text = `${JSON.stringify(config, null, 2)}\n`;
   try {
     mkdirSync(dirname(path), { recursive: true });

@@ -1,0 +1,60 @@
+/** Every setting that is in force, with its source. */
+import { resolveOptions } from "../resolve.ts";
+import { DEFAULT_HISTORY_TERMS } from "./history.ts";
+import type { LoadedConfig } from "./load.ts";
+import { SETTINGS } from "./settings.ts";
+import { get, leaves, type Tree } from "./tree.ts";
+
+export interface SettingInForce {
+  readonly path: string;
+  /** A secret is `"(hidden)"`. */
+  readonly value: unknown;
+  /** A flag, a variable, the file's path, or `"default"`. */
+  readonly from: string;
+}
+
+const FROM_DEFAULT = "default";
+
+/** In the order of the documentation. A setting without value and without default is left out. */
+export function settingsInForce(loaded: LoadedConfig): SettingInForce[] {
+  const given = loaded.config as unknown as Tree;
+  const known = new Set([...SETTINGS.map(({ path }) => path), ...leaves(given)]);
+  known.delete("$schema");
+  const inForce = resolvedValues(loaded);
+  const secrets = new Set(SETTINGS.filter(({ secret }) => secret === true).map(({ path }) => path));
+  return [...known].flatMap((path) => {
+    const from = loaded.origins.get(path);
+    if (secrets.has(path)) return from === undefined ? [] : [{ path, value: "(hidden)", from }];
+    const value = inForce.get(path) ?? get(given, path);
+    return value === undefined ? [] : [{ path, value, from: from ?? FROM_DEFAULT }];
+  });
+}
+
+/** Settings that have a default, or are adapted. */
+function resolvedValues({ nodeOptions, config, vip }: LoadedConfig): Map<string, unknown> {
+  const options = resolveOptions(nodeOptions);
+  const { nats, serviceVersion } = options;
+  const election = [
+    "leaseTtlMs",
+    "heartbeatIntervalMs",
+    "requestTimeoutMs",
+    "retryDelayMs",
+    "successorGraceMs",
+    "cooldownMs",
+    "drainTimeoutMs",
+    "crashDetection",
+    "observer",
+    "interop",
+    "replicas",
+  ] as const;
+  return new Map<string, unknown>([
+    ["nats.inboxPrefix", nats.inboxPrefix ?? "_INBOX"],
+    ["nats.connectTimeoutMs", nats.connectTimeoutMs],
+    ["nats.reconnectWaitMs", nats.reconnectWaitMs],
+    ["vip.netmask", vip?.netmask],
+    ...election.map((name): [string, unknown] => [`election.${name}`, options[name]]),
+    ["service.version", serviceVersion],
+    ["history.enabled", config.history?.enabled ?? true],
+    ["history.maxTerms", config.history?.maxTerms ?? DEFAULT_HISTORY_TERMS],
+  ]);
+}

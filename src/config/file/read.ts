@@ -1,0 +1,118 @@
+/** Reads a configuration file, whoever wrote it: the names in it become paths only if they can be names of settings. */
+import { closeSync, openSync, readSync } from "node:fs";
+import { ClusterError, messageOf } from "../../errors.ts";
+import { printable } from "../../log/printable.ts";
+import type { Layer } from "./layers.ts";
+import { MAX_UNKNOWN, unknownSetting } from "./problems.ts";
+import { get, isTree, MAX_DEPTH, prune, put, type Tree } from "./tree.ts";
+
+const MAX_BYTES = 1024 * 1024;
+const NAME = /^[A-Za-z$][A-Za-z0-9_-]{0,63}$/;
+
+/** Settings whose zero value in go-cluster's file means "not given". */
+const ZERO_MEANS_ABSENT: readonly string[] = [
+  "nats.credentials",
+  "nats.reconnectWaitMs",
+  "nats.maxReconnects",
+  "vip.address",
+  "vip.netmask",
+  "vip.interface",
+  "election.leaseTtlMs",
+  "election.heartbeatIntervalMs",
+  "service.version",
+];
+
+/** A file's settings, and the names in it that cannot be settings. */
+export interface FileLayer extends Layer {
+  readonly problems: readonly string[];
+}
+
+/** `null`: the file does not exist, and `optional` is true. */
+export function readLayer(path: string, optional: boolean): FileLayer | null {
+  let text: string;
+  try {
+    text = readText(path, MAX_BYTES);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (optional && code === "ENOENT") return null;
+    const todo = code === "ENOENT" ? '; create one with "nats-leader init"' : "";
+    const why = code === "ENOENT" ? "the file does not exist" : messageOf(error);
+    throw invalidFile(`cannot read configuration ${path}: ${why}${todo}`, error);
+  }
+  return { name: path, ...settingsIn(parse(path, text)) };
+}
+
+/** The file's text. Throws if it has more than `maxBytes`. Also reads pipes, whose size is not known before. */
+export function readText(path: string, maxBytes: number): string {
+  const file = openSync(path, "r");
+  try {
+    const bytes = Buffer.alloc(maxBytes + 1);
+    let length = 0;
+    for (let read = -1; read !== 0 && length < bytes.length; length += read) {
+      read = readSync(file, bytes, length, bytes.length - length, null);
+    }
+    if (length > maxBytes) throw new Error(`it has more than ${maxBytes} bytes`);
+    return bytes.toString("utf8", 0, length);
+  } finally {
+    closeSync(file);
+  }
+}
+
+/** Settings of a file or of an object in its format. Zero values are left out: they must not hide the value of a weaker source. */
+export function settingsIn(tree: Tree): { readonly values: Tree; readonly problems: readonly string[] } {
+  const problems: string[] = [];
+  const values = copyOf(tree, [], problems);
+  for (const path of ZERO_MEANS_ABSENT) {
+    const value = get(values, path);
+    if (value === 0 || value === "") put(values, path, undefined);
+  }
+  prune(values);
+  return { values, problems };
+}
+
+/** A name with a dot would become another setting's path, `__proto__` the prototype, and deep nesting is no setting. */
+function copyOf(tree: Tree, above: readonly string[], problems: string[]): Tree {
+  const copy: Tree = {};
+  for (const [name, value] of Object.entries(tree)) {
+    if (!NAME.test(name)) {
+      if (problems.length < MAX_UNKNOWN) problems.push(unknownSetting(above.join("."), name));
+      continue;
+    }
+    const isSection = isTree(value) && above.length + 1 < MAX_DEPTH;
+    put(copy, name, isSection ? copyOf(value, [...above, name], problems) : value);
+  }
+  return copy;
+}
+
+function parse(path: string, text: string): Tree {
+  let value: unknown;
+  try {
+    value = JSON.parse(text.replace(/^\uFEFF/, ""));
+  } catch (error) {
+    throw invalidFile(`${path}${place(text, error)} is not JSON: ${syntaxProblem(error)}`);
+  }
+  if (isTree(value)) return value;
+  throw invalidFile(
+    `configuration ${path} is not valid:\n  it must be an object, such as {"clusterId":"billing", ...}`,
+  );
+}
+
+/** Without the quoted part of the file, which can contain a password. For the same reason the error is no `cause`. */
+function syntaxProblem(error: unknown): string {
+  const message = messageOf(error);
+  const quoted = message.search(/, (\.\.\.)?"/);
+  return quoted < 0 ? message : message.slice(0, quoted);
+}
+
+/** Line and column, if the parser reports a position. */
+function place(text: string, error: unknown): string {
+  const at = /position (\d{1,9})/.exec(messageOf(error))?.[1];
+  if (at === undefined) return "";
+  const lines = text.slice(0, Number(at)).split("\n");
+  return `:${lines.length}:${(lines.at(-1)?.length ?? 0) + 1}`;
+}
+
+function invalidFile(message: string, cause?: unknown): ClusterError {
+  const lines = message.split("\n").map((line) => printable(line));
+  return new ClusterError("INVALID_CONFIG", lines.join("\n"), cause === undefined ? {} : { cause });
+}
