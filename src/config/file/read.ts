@@ -1,4 +1,4 @@
-/** Reads a configuration file, whoever wrote it: the names in it become paths only if they can be names of settings. */
+/** Reads a configuration file. Names in it become paths only if they can be names of settings: it may be written by others. */
 import { closeSync, openSync, readSync } from "node:fs";
 import { ClusterError, messageOf } from "../../errors.ts";
 import { printable } from "../../log/printable.ts";
