@@ -6,23 +6,27 @@
  *   npm run --silent bench:fencing -- [--json] [--rounds 9] [--messages 20000] [--bytes 256] [--replicas 1]
  *                                     [--in-flight 256] [--version 2.15.1]
  *
- * - `unfenced` is `js.publish()` of nats.js, the call of an application without fencing.
- * - `fenced` is `FencedWriter.publish()`.
- * - `sameClient` writes unfenced, but waits for its acks in the fenced writer's faster way. There the server is the
- *   bottleneck, and the ratio is the cost of the condition on the server at full load.
+ * The connection has the options of the connections that this library opens.
  *
- * `--json` prints `{unfencedPerSecond, fencedPerSecond, ratio, unfencedP50Ms, fencedP50Ms, latencyRatio, sameClient:
- * {unfencedPerSecond, ratio, unfencedP50Ms, latencyRatio}, server, replicas, rounds, inFlight}`. `ratio` is fenced
- * throughput divided by unfenced throughput (larger is better); `latencyRatio` is fenced latency divided by unfenced latency
- * (smaller is better); `server` is the version of the nats-server.
+ * - `jsPublish` is `js.publish()` of nats.js, the call of an application without fencing.
+ * - `fenced` is `FencedWriter.publish()`.
+ * - `sameClient` is the same code, and the same message with the header of the epoch, but without the two headers of the
+ *   condition. Compared with it, a fenced write shows the cost of the condition.
+ * - `bare` is the same code with a message that has no header at all.
+ *
+ * `--json` prints `{sameClientRatio, bareRatio, jsPublishRatio, perSecond: {jsPublish, fenced, sameClient, bare}, p50Ms: {...},
+ * latencyRatio, server, replicas, rounds, inFlight}`. A ratio is the throughput of `fenced` divided by that of the other variant
+ * (larger is better); `latencyRatio` is the latency of `fenced` divided by that of `sameClient` (smaller is better); `server` is
+ * the version of the nats-server.
  */
 import { parseArgs } from "node:util";
 import { jetstream } from "@nats-io/jetstream";
-import { connect, type NatsConnection } from "@nats-io/transport-node";
-import { AckMux } from "../../src/fencing/stream/ack-mux.ts";
-import { parsePubAck } from "../../src/fencing/stream/js-messages.ts";
-import { FencedStream, type FencedWriter } from "../../src/fencing.ts";
-import { ConnectionMonitor } from "../../src/nats/connection/connection-monitor.ts";
+import type { MsgHdrs, NatsConnection } from "@nats-io/transport-node";
+import { FencedWriter } from "../../src/fencing/stream/fenced-writer.ts";
+import { type GuardedPlan, openGuarded } from "../../src/fencing/stream/open-guarded.ts";
+import { encodedOnce, takeFence } from "../../src/fencing/stream/take-fence.ts";
+import { natsHeaders } from "../../src/fencing.ts";
+import { connectNats } from "../../src/nats/connection/connection.ts";
 import { startNatsCluster, startNatsServer } from "../../src/testing.ts";
 
 const { values } = parseArgs({
@@ -46,8 +50,8 @@ const plan = {
 };
 
 type Send = () => Promise<unknown>;
-type Way = "unfenced" | "fenced" | "sameClient";
-const WAYS: readonly Way[] = ["unfenced", "fenced", "sameClient"];
+const WAYS = ["jsPublish", "fenced", "sameClient", "bare"] as const;
+type Way = (typeof WAYS)[number];
 
 interface Samples {
   readonly perSecond: number[];
@@ -55,10 +59,7 @@ interface Samples {
 }
 
 const report = await withServer(async (nats) => {
-  const store = await open(nats);
-  const writer = await store.open({ epoch: 1, nodeId: "bench", incarnation: "bench" });
-  const measured = await measure(nats, writer);
-  store.close();
+  const measured = await measure(nats, await open(nats));
   return {
     ...measured,
     server: nats.info?.version ?? "",
@@ -70,47 +71,43 @@ const report = await withServer(async (nats) => {
 if (values.json) console.log(JSON.stringify(report));
 else console.log(text(report));
 
-async function measure(nats: NatsConnection, writer: FencedWriter) {
+async function measure(nats: NatsConnection, writers: Writers) {
   const js = jetstream(nats);
-  const monitor = ConnectionMonitor.acquire(nats);
-  const mux = new AckMux(monitor);
+  // A subject per variant, of the same length: none is larger on the disk for its name.
   const ways: Record<Way, Send> = {
-    unfenced: () => js.publish("bench.js", plan.data),
-    fenced: () => writer.publish("bench.fenced", plan.data),
-    sameClient: async () =>
-      parsePubAck(
-        await mux.request("bench.unfenced", plan.data, { timeoutMs: 2000 }),
-        "BENCH",
-        "bench.unfenced",
-      ),
+    jsPublish: () => js.publish("bench.a", plan.data),
+    fenced: () => writers.fenced.publish("bench.b", plan.data),
+    sameClient: () => writers.sameClient.publish("bench.c", plan.data),
+    bare: () => writers.bare.publish("bench.d", plan.data),
   };
-  const samples: Record<Way, Samples> = { unfenced: empty(), fenced: empty(), sameClient: empty() };
+  const samples: Record<Way, Samples> = {
+    jsPublish: empty(),
+    fenced: empty(),
+    sameClient: empty(),
+    bare: empty(),
+  };
   for (const send of Object.values(ways)) await pipelined(send, Math.min(plan.messages, 5000));
   for (let round = 0; round < plan.rounds; round++) {
     // The order alternates: a later variant finds a warmer disk cache, or a busier disk.
     const order = round % 2 === 0 ? WAYS : WAYS.toReversed();
-    for (const way of order) {
-      samples[way].perSecond.push(await pipelined(ways[way], plan.messages));
-    }
+    for (const way of order) samples[way].perSecond.push(await pipelined(ways[way], plan.messages));
     for (const way of order) samples[way].p50Ms.push(await oneByOne(ways[way], plan.latencies));
     if (!values.json) process.stderr.write(`round ${round + 1} of ${plan.rounds}\r`);
   }
-  mux.close();
-  monitor.release();
-  const { unfenced, fenced, sameClient } = samples;
+  const { jsPublish, fenced, sameClient, bare } = samples;
+  const each = (of: (it: Samples) => number): Record<Way, number> => ({
+    jsPublish: of(jsPublish),
+    fenced: of(fenced),
+    sameClient: of(sameClient),
+    bare: of(bare),
+  });
   return {
-    unfencedPerSecond: Math.round(median(unfenced.perSecond)),
-    fencedPerSecond: Math.round(median(fenced.perSecond)),
-    ratio: medianRatio(fenced.perSecond, unfenced.perSecond),
-    unfencedP50Ms: round3(median(unfenced.p50Ms)),
-    fencedP50Ms: round3(median(fenced.p50Ms)),
-    latencyRatio: medianRatio(fenced.p50Ms, unfenced.p50Ms),
-    sameClient: {
-      unfencedPerSecond: Math.round(median(sameClient.perSecond)),
-      ratio: medianRatio(fenced.perSecond, sameClient.perSecond),
-      unfencedP50Ms: round3(median(sameClient.p50Ms)),
-      latencyRatio: medianRatio(fenced.p50Ms, sameClient.p50Ms),
-    },
+    sameClientRatio: medianRatio(fenced.perSecond, sameClient.perSecond),
+    bareRatio: medianRatio(fenced.perSecond, bare.perSecond),
+    jsPublishRatio: medianRatio(fenced.perSecond, jsPublish.perSecond),
+    perSecond: each((it) => Math.round(median(it.perSecond))),
+    p50Ms: each((it) => round3(median(it.p50Ms))),
+    latencyRatio: medianRatio(fenced.p50Ms, sameClient.p50Ms),
   };
 }
 
@@ -148,23 +145,58 @@ async function withServer<T>(run: (nats: NatsConnection) => Promise<T>): Promise
   const server =
     replicas > 1 ? await startNatsCluster({ size: replicas, ...version }) : await startNatsServer(version);
   try {
-    const nats = await connect({ servers: "urls" in server ? server.urls : [server.url] });
+    const servers = "urls" in server ? server.urls : [server.url];
+    const link = await connectNats({ servers }, { clusterId: "bench", nodeId: "bench" });
     try {
-      return await run(nats);
+      return await run(link.connection);
     } finally {
-      await nats.close();
+      await link.close();
     }
   } finally {
     await server.dispose();
   }
 }
 
+interface Writers {
+  readonly fenced: FencedWriter;
+  readonly sameClient: FencedWriter;
+  readonly bare: FencedWriter;
+}
+
+/** The writer of a term, and two like it whose messages have no condition. */
+async function open(nats: NatsConnection): Promise<Writers> {
+  const on = await guarded(nats);
+  const term = { epoch: 1, nodeId: "bench", incarnation: "bench" };
+  const options = { timeoutMs: 5000, signal: new AbortController().signal };
+  const lanes = await takeFence(on, term, options);
+  const like = (hdrs: MsgHdrs): FencedWriter =>
+    new FencedWriter(
+      on,
+      term,
+      lanes.map((lane) => ({ ...lane, headers: hdrs })),
+    );
+  return {
+    fenced: new FencedWriter(on, term, lanes),
+    sameClient: like(encodedOnce(natsHeaders(term))),
+    bare: like(undefined as unknown as MsgHdrs),
+  };
+}
+
 /** Retries: a cluster that has just started refuses to create streams for a while. */
-async function open(nats: NatsConnection): Promise<FencedStream> {
-  const options = { stream: "BENCH", subjects: ["bench.>"], replicas, timeoutMs: 5000 };
+async function guarded(nats: NatsConnection): ReturnType<typeof openGuarded> {
+  const fence = "nats_leader.fence.BENCH";
+  const config = {
+    name: "BENCH",
+    subjects: ["bench.>", `${fence}.>`],
+    allow_rollup_hdrs: true,
+    allow_msg_ttl: true,
+    num_replicas: replicas,
+  };
+  const options = { replicas, timeoutMs: 5000, maxInFlight: plan.inFlight };
+  const wanted: GuardedPlan = { what: "stream BENCH", stream: "BENCH", fence, options, create: () => config };
   for (let tries = 0; ; tries++) {
     try {
-      return await FencedStream.connect(nats, options);
+      return await openGuarded(nats, wanted);
     } catch (error) {
       if (tries === 20) throw error;
       await new Promise((resolve) => setTimeout(resolve, 250));
@@ -173,13 +205,14 @@ async function open(nats: NatsConnection): Promise<FencedStream> {
 }
 
 function text(it: typeof report): string {
+  const line = (way: Way, ratio: string): string =>
+    `${way.padEnd(10)} ${it.perSecond[way]} msg/s   p50 ${it.p50Ms[way]} ms   ${ratio}`;
   return [
     `nats-server ${it.server}, ${it.replicas} replica(s), ${it.inFlight} in flight, medians of ${it.rounds} rounds`,
-    `unfenced  ${it.unfencedPerSecond} msg/s   p50 ${it.unfencedP50Ms} ms`,
-    `fenced    ${it.fencedPerSecond} msg/s   p50 ${it.fencedP50Ms} ms`,
-    `ratio     ${it.ratio} (target >= 0.9)   latency ${it.latencyRatio} (target <= 1.1)`,
-    `unfenced through the same client: ${it.sameClient.unfencedPerSecond} msg/s (ratio ${it.sameClient.ratio}), ` +
-      `p50 ${it.sameClient.unfencedP50Ms} ms (${it.sameClient.latencyRatio})`,
+    line("jsPublish", `fenced / jsPublish ${it.jsPublishRatio}`),
+    line("bare", `fenced / bare ${it.bareRatio}`),
+    line("sameClient", `fenced / sameClient ${it.sameClientRatio} (target >= 0.9)`),
+    line("fenced", `latency / sameClient ${it.latencyRatio}`),
   ].join("\n");
 }
 

@@ -1,4 +1,9 @@
-/** The record in a fence, and when a term may replace it. Pure. */
+/**
+ * The records of a stream's fence, and what a term may do with them. Pure.
+ *
+ * The root names the holder and the lanes; it is moved first. A lane is the condition of writes: the server compares the sequence
+ * of its newest message.
+ */
 
 import { parseObject } from "../nats/api/js-api.ts";
 import type { StoredMessage } from "../nats/api/stored-message.ts";
@@ -6,48 +11,120 @@ import { isToken } from "./compare.ts";
 import type { Holder } from "./stale.ts";
 import { EPOCH_HEADER, type FenceTerm } from "./token.ts";
 
-/** The stored record of one lane. `sequence` is the condition of every write of its holder. */
-export interface FenceRecord extends Holder {
+/** The record of a lane. */
+export interface LaneRecord extends Holder {
   readonly nodeId: string;
   readonly incarnation: string;
-  /** Number of lanes of the fence. Never decreases: a deposed leader could write through a lane that is not moved. */
-  readonly lanes: number;
   readonly sequence: number;
 }
 
+/** The record of the root. */
+export interface RootRecord extends LaneRecord {
+  /** Cluster of the holder; `null` if its term did not name one. Epochs of different clusters cannot be compared. */
+  readonly cluster: string | null;
+  /** In the names of the lanes. `null` in a record of version 0.1, whose lanes are found by listing the subjects of the fence. */
+  readonly id: string | null;
+  /** Number of lanes. Never decreases: a deposed leader could write through a lane that is not moved. */
+  readonly lanes: number;
+}
+
 /**
- * - `move`: the lane is vacant or belongs to an earlier term; move it by compare-and-set.
- * - `keep`: the lane belongs to this term already, by an earlier attempt whose answer was lost or an earlier `open`.
- * - `stale`: the lane belongs to a term with a larger token, or to another incarnation with the same token.
+ * - `move`: the record is missing or belongs to an earlier term; move it by compare-and-set.
+ * - `keep`: it belongs to this term already, by an earlier attempt whose answer was lost or an earlier `open`.
+ * - `stale`: it belongs to a term with a larger token, or to another incarnation with the same token.
  */
 export type FenceMove = "move" | "keep" | "stale";
 
-export function fenceMove(found: FenceRecord | null, term: FenceTerm): FenceMove {
+export function fenceMove(found: LaneRecord | null, term: FenceTerm): FenceMove {
   if (found === null || found.epoch < term.epoch) return "move";
   return found.epoch === term.epoch && found.incarnation === term.incarnation ? "keep" : "stale";
 }
 
-/**
- * Number of lanes to move: the largest number that any process has configured. Lane 0 is moved first and records the number, so
- * that a process with a smaller configuration cannot lower it.
- */
-export function lanesToMove(found: FenceRecord | null, wanted: number): number {
-  return Math.max(found?.lanes ?? 1, wanted);
+/** The cluster that holds the fence, if it is not the term's. */
+export function foreignCluster(found: RootRecord | null, term: FenceTerm): string | null {
+  const cluster = found?.cluster ?? null;
+  return cluster === null || term.clusterId === undefined || cluster === term.clusterId ? null : cluster;
 }
 
-export function encodeFence(
+/** What a term has to do to hold the fence. */
+export interface TakePlan {
+  readonly root: Exclude<FenceMove, "stale">;
+  readonly id: string;
+  /**
+   * Number of lanes to move: the largest number that any process has configured. The root records it before the lanes are moved,
+   * so that a process with a smaller configuration cannot lower it.
+   */
+  readonly lanes: number;
+  /** The root does not name all lanes of earlier terms: they have to be found by listing the subjects of the fence. */
+  readonly search: boolean;
+}
+
+/** `null`: the term is stale. `freshId`: for a fence that begins. */
+export function planTake(
+  found: RootRecord | null,
   term: FenceTerm,
-  lanes: number,
-): { readonly data: Uint8Array; readonly headers: readonly [string, string][] } {
-  const { epoch, nodeId, incarnation } = term;
-  const body = { epoch, node_id: nodeId, incarnation, lanes };
-  return { data: new TextEncoder().encode(JSON.stringify(body)), headers: [[EPOCH_HEADER, String(epoch)]] };
+  wanted: number,
+  freshId: string,
+): TakePlan | null {
+  const root = fenceMove(found, term);
+  if (root === "stale") return null;
+  const id = found?.id ?? null;
+  const lanes = root === "keep" && id !== null ? (found?.lanes ?? 1) : Math.max(found?.lanes ?? 1, wanted);
+  if (id === null) return { root: "move", id: freshId, lanes, search: true };
+  return { root, id, lanes, search: false };
 }
 
-/** `null`: not a fence record. It must not be overwritten, because it may have replaced a record with a larger epoch. */
-export function decodeFence(message: StoredMessage): FenceRecord | null {
-  const { epoch, node_id: nodeId, incarnation, lanes } = parseObject(message.data) ?? {};
-  if (!isToken(epoch) || !isToken(lanes)) return null;
-  if (typeof nodeId !== "string" || typeof incarnation !== "string") return null;
-  return { epoch, nodeId, incarnation, lanes, sequence: message.sequence };
+/** The lanes of earlier terms among the subjects of the fence: all but the root, the guard and the lanes of the fence that begins. */
+export function strayLanes(
+  subjects: readonly string[],
+  known: { readonly root: string; readonly guard: string; readonly own: ReadonlySet<string> },
+): readonly string[] {
+  return subjects.filter(
+    (subject) => subject !== known.root && subject !== known.guard && !known.own.has(subject),
+  );
 }
+
+/** A record as it is written. */
+export interface EncodedRecord {
+  readonly data: Uint8Array;
+  readonly headers: readonly [string, string][];
+}
+
+export function encodeRoot(term: FenceTerm, plan: Pick<TakePlan, "id" | "lanes">): EncodedRecord {
+  const cluster = term.clusterId === undefined ? {} : { cluster: term.clusterId };
+  return encode(term, { ...cluster, fence: plan.id, lane_count: plan.lanes });
+}
+
+export function encodeLane(term: FenceTerm): EncodedRecord {
+  return encode(term, {});
+}
+
+function encode(term: FenceTerm, more: Readonly<Record<string, unknown>>): EncodedRecord {
+  const { epoch, nodeId, incarnation } = term;
+  const body = { epoch, node_id: nodeId, incarnation, ...more };
+  return {
+    data: new TextEncoder().encode(JSON.stringify(body)),
+    headers: [[EPOCH_HEADER, String(epoch)]],
+  };
+}
+
+/** `null`: not the record of a lane. Whatever it has replaced, its sequence is no condition of a writer. */
+export function decodeLane(message: StoredMessage): LaneRecord | null {
+  const { epoch, node_id: nodeId, incarnation } = parseObject(message.data) ?? {};
+  if (!isToken(epoch) || typeof nodeId !== "string" || typeof incarnation !== "string") return null;
+  return { epoch, nodeId, incarnation, sequence: message.sequence };
+}
+
+/** `null`: not the record of a root. It must not be overwritten, because it may have replaced a record with a larger epoch. */
+export function decodeRoot(message: StoredMessage): RootRecord | null {
+  const holder = decodeLane(message);
+  const { cluster, fence, lane_count: count, lanes } = parseObject(message.data) ?? {};
+  if (holder === null) return null;
+  if (fence === undefined && isToken(lanes)) return { ...holder, cluster: null, id: null, lanes };
+  if (typeof fence !== "string" || !/^[A-Za-z0-9]{1,64}$/.test(fence)) return null;
+  if (!isToken(count) || count > MAX_LANES) return null;
+  return { ...holder, cluster: typeof cluster === "string" ? cluster : null, id: fence, lanes: count };
+}
+
+/** Limit of the number of lanes. */
+export const MAX_LANES = 1024;

@@ -15,8 +15,11 @@ export const EPOCH_HEADER = "Nats-Leader-Epoch";
 /** A term, or its epoch. */
 export type TokenSource = number | Pick<Term, "epoch">;
 
-/** The identity of a term, as a fence stores it. A `Term` has all of it. */
-export type FenceTerm = Pick<Term, "epoch" | "nodeId" | "incarnation">;
+/**
+ * The identity of a term, as a fence stores it. A `Term` has all of it. With `clusterId` the fence of a stream or bucket refuses the
+ * terms of other clusters.
+ */
+export type FenceTerm = Pick<Term, "epoch" | "nodeId" | "incarnation"> & Partial<Pick<Term, "clusterId">>;
 
 /** The part of a NATS message's headers that is read. Structural, so that it accepts messages of any installed nats.js. */
 export interface NatsHeaders {

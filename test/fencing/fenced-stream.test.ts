@@ -52,7 +52,7 @@ for (const version of FENCING_VERSIONS) {
         recoverable: false,
       });
       expect((refused as Error).message).toMatch(
-        /^stream .* refuses epoch 1 of node "a": the fence is at epoch 2 of node "b" \(fence sequence 1, the stream has 3\)$/,
+        /^stream .* refuses epoch 1 of node "a": the fence is at epoch 2 of node "b" \(fence sequence 2, the stream has 5\)$/,
       );
       await b.publish(`${stream}.x`, "from b");
       expect(await data()).toEqual([`${stream}.x=from a`, `${stream}.x=from b`]);
@@ -85,7 +85,12 @@ for (const version of FENCING_VERSIONS) {
       const second = await store.open(termOf(3));
       expect(second.token).toBe(first.token);
       await Promise.all([first.publish(`${stream}.x`, "2"), second.publish(`${stream}.x`, "3")]);
-      expect(await store.holder()).toEqual({ epoch: 3, nodeId: "c", incarnation: "inc-3" });
+      expect(await store.holder()).toEqual({
+        epoch: 3,
+        nodeId: "c",
+        incarnation: "inc-3",
+        clusterId: null,
+      });
     });
 
     test("has one winner, the largest epoch, when many terms take over at once", async () => {
@@ -143,7 +148,7 @@ for (const version of FENCING_VERSIONS) {
       const own = headers();
       own.append("x", "1");
       own.append("x", "2");
-      own.set("Nats-Expected-Last-Subject-Sequence", "987654321");
+      own.set("nats-leader-epoch", "987654321");
       const { sequence } = await a.publish(`${stream}.x`, "1", { headers: own });
       const { message } = (await api(nats, `STREAM.MSG.GET.${stream}`, { seq: sequence })) as {
         message: { hdrs: string };

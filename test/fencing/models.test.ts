@@ -2,7 +2,7 @@
 import type { Msg, MsgHdrs } from "@nats-io/transport-node";
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { type FenceRecord, fenceMove } from "../../src/fencing/fence-record.ts";
+import { fenceMove, type LaneRecord } from "../../src/fencing/fence-record.ts";
 import {
   fencedCallback,
   MemoryFence,
@@ -142,10 +142,9 @@ test("a refusal gives the sender both tokens unchanged", async () => {
 
 test("of two terms only the larger may move the other's fence, and each term keeps its own", () => {
   const term = fc.record({ epoch: small, incarnation });
-  const held = (by: { epoch: number; incarnation: string }): FenceRecord => ({
+  const held = (by: { epoch: number; incarnation: string }): LaneRecord => ({
     ...by,
     nodeId: "a",
-    lanes: 1,
     sequence: 1,
   });
   const named = (by: { epoch: number; incarnation: string }) => ({ ...by, nodeId: "a" });

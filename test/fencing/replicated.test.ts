@@ -33,7 +33,11 @@ describe("a fence on three replicas", () => {
     const a = await store.open(termOf(1));
     const hdrs = headers();
     hdrs.set("Nats-Expected-Last-Subject-Sequence", String(a.token));
-    hdrs.set("Nats-Expected-Last-Subject-Sequence-Subject", `nats_leader.fence.${stream}.0`);
+    const { state } = (await api(nats, `STREAM.INFO.${stream}`, { subjects_filter: ">" })) as {
+      state: { subjects: Record<string, number> };
+    };
+    const lane = Object.keys(state.subjects).find((subject) => !subject.endsWith(`.${stream}.0`)) ?? "";
+    hdrs.set("Nats-Expected-Last-Subject-Sequence-Subject", lane);
     const writes = Array.from({ length: 20 }, () =>
       nats
         .request(`${stream}.x`, "", { timeout: 2000, headers: hdrs })

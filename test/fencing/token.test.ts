@@ -2,14 +2,6 @@ import { headers } from "@nats-io/transport-node";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import {
-  decodeFence,
-  encodeFence,
-  type FenceRecord,
-  fenceMove,
-  lanesToMove,
-} from "../../src/fencing/fence-record.ts";
-import { covers } from "../../src/fencing/stream/names.ts";
-import {
   httpHeaders,
   MemoryFence,
   natsHeaders,
@@ -18,7 +10,6 @@ import {
   tokenFromNats,
   tokenOf,
 } from "../../src/fencing.ts";
-import { termOf } from "../support/fencing/terms-and-servers.ts";
 
 const epoch = fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER });
 const small = fc.integer({ min: 1, max: 6 });
@@ -94,109 +85,4 @@ describe("a fence in memory", () => {
     };
     await expect(fence.admit(null)).rejects.toMatchObject(refused);
   });
-});
-
-const term = fc.record({ epoch: small, incarnation: fc.constantFrom("p", "q") });
-const asTerm = ({ epoch, incarnation }: { epoch: number; incarnation: string }) => termOf(epoch, incarnation);
-const record = fc.record({ term, lanes: small, sequence: epoch });
-const asRecord = (it: {
-  term: { epoch: number; incarnation: string };
-  lanes: number;
-  sequence: number;
-}): FenceRecord => ({
-  ...asTerm(it.term),
-  lanes: it.lanes,
-  sequence: it.sequence,
-});
-
-describe("a fence in a store", () => {
-  test("is moved by a larger epoch, kept by its own term, and refused to all other terms", () => {
-    fc.assert(
-      fc.property(fc.option(record.map(asRecord)), term.map(asTerm), (found, mine) => {
-        const move = fenceMove(found, mine);
-        if (found === null || found.epoch < mine.epoch) expect(move).toBe("move");
-        else if (found.epoch === mine.epoch && found.incarnation === mine.incarnation)
-          expect(move).toBe("keep");
-        else expect(move).toBe("stale");
-      }),
-    );
-  });
-
-  test("never decreases, for any terms in any order", () => {
-    fc.assert(
-      fc.property(fc.array(term.map(asTerm)), (terms) => {
-        let held = null as FenceRecord | null;
-        for (const mine of terms) {
-          const before: number = held?.epoch ?? 0;
-          if (fenceMove(held, mine) === "move") {
-            const lanes = lanesToMove(held, 1);
-            held = { ...mine, lanes, sequence: (held?.sequence ?? 0) + 1 };
-          }
-          expect(held?.epoch ?? 0).toBeGreaterThanOrEqual(before);
-        }
-        expect(held?.epoch ?? 0).toBe(Math.max(0, ...terms.map((mine) => mine.epoch)));
-      }),
-    );
-  });
-
-  test("never loses a lane to a smaller configuration", () => {
-    fc.assert(
-      fc.property(fc.option(record.map(asRecord)), small, (found, wanted) => {
-        const lanes = lanesToMove(found, wanted);
-        expect(lanes).toBeGreaterThanOrEqual(wanted);
-        expect(lanes).toBeGreaterThanOrEqual(found?.lanes ?? 1);
-      }),
-    );
-  });
-
-  test("is decoded as it was encoded, and no other data decodes to a fence", () => {
-    fc.assert(
-      fc.property(term.map(asTerm), small, epoch, (mine, lanes, sequence) => {
-        const { data } = encodeFence(mine, lanes);
-        expect(decodeFence({ sequence, data, headers: new Map(), storedAt: null })).toEqual({
-          ...mine,
-          lanes,
-          sequence,
-        });
-      }),
-    );
-    fc.assert(
-      fc.property(fc.uint8Array(), (data) => {
-        expect(decodeFence({ sequence: 1, data, headers: new Map(), storedAt: null })).toBeNull();
-      }),
-    );
-    fc.assert(
-      fc.property(fc.json(), (text) => {
-        expect(() =>
-          decodeFence({
-            sequence: 1,
-            data: new TextEncoder().encode(text),
-            headers: new Map(),
-            storedAt: null,
-          }),
-        ).not.toThrow();
-      }),
-    );
-  });
-});
-
-test("a filter covers the same subjects as on the server", () => {
-  const yes = [
-    ["a.>", "a.b.c"],
-    ["a.*", "a.b"],
-    ["a.b", "a.b"],
-    [">", "a"],
-    ["a.>", "a.*"],
-    ["a.>", "a.>"],
-  ] as const;
-  const no = [
-    ["a.>", "a"],
-    ["a.*", "a.b.c"],
-    ["a.b", "a.c"],
-    ["a.b", "a.*"],
-    ["a.*", "a.>"],
-    ["a.b.c", "a.b"],
-  ] as const;
-  for (const [filter, subject] of yes) expect(covers(filter, subject), `${filter} ${subject}`).toBe(true);
-  for (const [filter, subject] of no) expect(covers(filter, subject), `${filter} ${subject}`).toBe(false);
 });

@@ -52,7 +52,8 @@ test("the lease is won, then the fence is moved, then onBecomeLeader runs with t
   );
   await node.start();
   const term = await wrote.promise;
-  expect(await store.holder()).toEqual({ epoch: term.epoch, nodeId: "a", incarnation: term.incarnation });
+  const { epoch, clusterId, incarnation } = term;
+  expect(await store.holder()).toEqual({ epoch, clusterId, nodeId: "a", incarnation });
   await node.stop();
   expect(order).toEqual(["lease of epoch 1", "fence of epoch 1", "become", "lose: stopped"]);
 });

@@ -65,6 +65,7 @@ export async function readRegister(servers: string[]): Promise<RegisterContents>
     };
     if (left === 0) return found;
     let newest = 0;
+    let laneCount = Number.POSITIVE_INFINITY;
     const lanes = new Map<string, number>();
     for await (const message of await consumer.consume()) {
       const { subject, seq: sequence } = message;
@@ -72,15 +73,17 @@ export async function readRegister(servers: string[]): Promise<RegisterContents>
       const write = { subject, epoch, newest, sequence, atMs: Date.parse(message.timestamp) };
       if (subject === REGISTER) found.fenced += 1;
       else if (subject === SHADOW) found.shadow += 1;
-      else if (subject === `${FENCE}.0`) found.takeOvers += 1;
+      else if (subject === `${FENCE}.0`) {
+        found.takeOvers += 1;
+        laneCount = message.json<{ lane_count: number }>().lane_count;
+      }
       const isWrite = subject === REGISTER || subject === SHADOW;
       if (isWrite && epoch < newest) (subject === SHADOW ? found.shadowStale : found.stale).push(write);
       // Only fences and fenced writes show which term is the newest; the shadow accepts any write.
       if (subject === REGISTER) newest = Math.max(newest, epoch);
-      else if (subject.startsWith(`${FENCE}.`)) {
+      else if (subject.startsWith(`${FENCE}.`) && subject !== `${FENCE}.0`) {
         lanes.set(subject, epoch);
-        const { lanes: all } = message.json<{ lanes: number }>();
-        if (lanes.size >= all) newest = Math.max(newest, Math.min(...lanes.values()));
+        if (lanes.size >= laneCount) newest = Math.max(newest, Math.min(...lanes.values()));
       }
       left -= 1;
       if (left === 0) break;

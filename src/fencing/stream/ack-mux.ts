@@ -4,82 +4,86 @@
  * those of `request` in `nats/api`.
  */
 import type { Msg, MsgHdrs, Subscription } from "@nats-io/transport-node";
-import { asError } from "../../errors.ts";
-import { RequestFailure } from "../../nats/api/request.ts";
-import type { ConnectionMonitor } from "../../nats/connection/connection-monitor.ts";
+import { ClusterError } from "../../errors.ts";
+import { RequestFailure, type RequestFailureKind } from "../../nats/api/request.ts";
+import type { ConnectionChange, ConnectionMonitor } from "../../nats/connection/connection-monitor.ts";
 import { inboxOf } from "../../nats/connection/inbox.ts";
 import { MAX_TIMER_MS } from "../../runtime/waiting.ts";
 
-export interface AckOptions {
-  readonly timeoutMs: number;
-  readonly headers?: MsgHdrs;
-  readonly signal?: AbortSignal | undefined;
+/** What becomes of a message that was published. Exactly one of the two is called, once. */
+export interface AckSink {
+  answered(data: Uint8Array): void;
+  failed(failure: RequestFailure): void;
 }
 
 interface Waiting {
   readonly subject: string;
   readonly deadline: number;
   readonly timeoutMs: number;
-  readonly resolve: (data: Uint8Array) => void;
-  readonly reject: (failure: RequestFailure) => void;
+  readonly sink: AckSink;
 }
 
 export class AckMux {
   readonly #monitor: ConnectionMonitor;
   readonly #prefix: string;
-  readonly #subscription: Subscription;
   readonly #unlisten: () => void;
   readonly #waiting = new Map<number, Waiting>();
+  /** Refused publishes by subject, of which it is not known yet which of the waiting messages they were. */
+  readonly #refused = new Map<string, number>();
+  #subscription: Subscription;
+  /** Why no answer can be received; `null` as long as they can. */
+  #deaf: Error | null = null;
   #lastId = 0;
   #sweepAt = Number.POSITIVE_INFINITY;
   #sweeper: NodeJS.Timeout | undefined;
 
   constructor(monitor: ConnectionMonitor) {
     this.#monitor = monitor;
-    const { connection } = monitor;
-    this.#prefix = `${inboxOf(connection)}.`;
-    this.#subscription = connection.subscribe(`${this.#prefix}*`, {
-      callback: (error, message) => this.#onAnswer(error, message),
-    });
-    this.#unlisten = monitor.listen((change) => {
-      if (change.type === "denied") return this.#onDenied(change.subject, change.error);
-      if (change.type !== "down" && change.type !== "closed") return;
-      this.#failAll("disconnected", "the connection dropped before the answer", change.error);
-    });
+    this.#prefix = `${inboxOf(monitor.connection)}.`;
+    this.#subscription = this.#subscribe();
+    this.#unlisten = monitor.listen((change) => this.#onChange(change));
+  }
+
+  /** Why a message cannot be sent at this moment; `null` if it can. `doing` completes "cannot ...". */
+  problem(doing: () => string): ClusterError | null {
+    if (!this.#monitor.connected) {
+      const text = `cannot ${doing()}: not connected; nothing was sent`;
+      return new ClusterError("NO_CONNECTION", text, { recoverable: true });
+    }
+    if (this.#deaf === null) return null;
+    const text = `cannot ${doing()}: ${this.#deaf.message}, so no answer could be received; nothing was sent; allow this user to subscribe to "${this.#prefix}*"`;
+    void this.#listenAgain();
+    return new ClusterError("AUTHORIZATION", text, { cause: this.#deaf, recoverable: true });
   }
 
   /**
-   * Publishes and resolves with the answer's bytes. Rejects with a `RequestFailure`. The caller checks before that the connection
-   * is up and the signal is not aborted.
+   * Publishes; the caller checks `problem()` before. Returns the number for `abandon()`. Throws what nats.js throws: then nothing was
+   * sent, and the sink is not called.
    */
-  request(subject: string, data: Uint8Array, options: AckOptions): Promise<Uint8Array> {
-    return new Promise((resolve, reject) => {
-      this.#lastId += 1;
-      const id = this.#lastId;
-      const deadline = performance.now() + options.timeoutMs;
-      try {
-        const reply = this.#prefix + id;
-        const { headers } = options;
-        this.#monitor.connection.publish(
-          subject,
-          data,
-          headers === undefined ? { reply } : { reply, headers },
-        );
-      } catch (thrown) {
-        const error = asError(thrown);
-        reject(new RequestFailure("failed", subject, error.message, error));
-        return;
-      }
-      const waiting = { subject, deadline, timeoutMs: options.timeoutMs, resolve, reject };
-      this.#waiting.set(
-        id,
-        options.signal === undefined ? waiting : this.#abortable(id, waiting, options.signal),
-      );
-      if (deadline < this.#sweepAt) this.#sweepIn(deadline);
-    });
+  send(
+    subject: string,
+    data: Uint8Array,
+    headers: MsgHdrs | undefined,
+    timeoutMs: number,
+    sink: AckSink,
+  ): number {
+    const id = this.#lastId + 1;
+    const reply = this.#prefix + id;
+    this.#monitor.connection.publish(subject, data, headers === undefined ? { reply } : { reply, headers });
+    this.#lastId = id;
+    const deadline = performance.now() + timeoutMs;
+    this.#waiting.set(id, { subject, deadline, timeoutMs, sink });
+    if (deadline < this.#sweepAt) this.#sweepIn(deadline);
+    return id;
   }
 
-  /** Rejects the waiting requests with `disconnected`. Idempotent. */
+  /** Fails a message that is waiting. */
+  abandon(id: number, reason: unknown): void {
+    const waiting = this.#waiting.get(id);
+    if (waiting !== undefined) this.#fail(id, waiting, "aborted", "aborted", reason);
+  }
+
+  /** Fails the waiting messages with `disconnected`. Idempotent. */
   close(): void {
     this.#unlisten();
     clearTimeout(this.#sweeper);
@@ -87,29 +91,42 @@ export class AckMux {
     if (!this.#monitor.closed) this.#subscription.unsubscribe();
   }
 
-  #onAnswer(error: Error | null, message: Msg): void {
-    if (error !== null) return; // the subscription was refused: waiting requests time out
+  #subscribe(): Subscription {
+    return this.#monitor.connection.subscribe(`${this.#prefix}*`, {
+      callback: (error, message) => {
+        if (error === null) this.#onAnswer(message);
+      },
+    });
+  }
+
+  #onAnswer(message: Msg): void {
     const id = Number(message.subject.slice(this.#prefix.length));
-    const waiting = this.#take(id);
-    if (waiting === undefined) return;
-    if (message.data.length === 0 && message.headers?.code === 503) {
-      waiting.reject(
-        new RequestFailure("no-responders", waiting.subject, `no subscriber answers on ${waiting.subject}`),
-      );
-    } else waiting.resolve(message.data);
-  }
-
-  #take(id: number): Waiting | undefined {
     const waiting = this.#waiting.get(id);
+    if (waiting === undefined) return;
     this.#waiting.delete(id);
-    return waiting;
+    if (message.data.length === 0 && message.headers?.code === 503) {
+      const { subject, sink } = waiting;
+      sink.failed(new RequestFailure("no-responders", subject, `no subscriber answers on ${subject}`));
+    } else waiting.sink.answered(message.data);
+    if (this.#refused.size > 0) this.#settleRefused(waiting.subject);
   }
 
-  #failAll(kind: "disconnected", message: string, cause: Error | null): void {
-    for (const [id, { subject, reject }] of [...this.#waiting]) {
-      this.#waiting.delete(id);
-      reject(new RequestFailure(kind, subject, message, cause ?? undefined));
-    }
+  #onChange(change: ConnectionChange): void {
+    if (change.type === "denied") return this.#onDenied(change.subject, change.error);
+    if (change.type === "up" && this.#deaf !== null) void this.#listenAgain();
+    if (change.type !== "down" && change.type !== "closed") return;
+    this.#failAll("disconnected", "the connection dropped before the answer", change.error);
+  }
+
+  #fail(id: number, waiting: Waiting, kind: RequestFailureKind, message: string, cause?: unknown): void {
+    this.#waiting.delete(id);
+    waiting.sink.failed(new RequestFailure(kind, waiting.subject, message, cause));
+  }
+
+  #failAll(kind: RequestFailureKind, message: string, cause: Error | null): void {
+    this.#refused.clear();
+    for (const [id, waiting] of [...this.#waiting])
+      this.#fail(id, waiting, kind, message, cause ?? undefined);
   }
 
   #sweepIn(at: number): void {
@@ -120,48 +137,61 @@ export class AckMux {
     this.#sweeper = setTimeout(() => this.#sweep(), Math.min(delayMs, MAX_TIMER_MS)).unref();
   }
 
-  /** One timer serves all requests. It is set for the earliest deadline; under load it fires about once per timeout. */
+  /** One timer serves all messages. It is set for the earliest deadline; under load it fires about once per timeout. */
   #sweep(): void {
     this.#sweepAt = Number.POSITIVE_INFINITY;
     const now = performance.now();
     let next = Number.POSITIVE_INFINITY;
-    for (const [id, { subject, deadline, timeoutMs, reject }] of [...this.#waiting]) {
-      if (deadline > now) next = Math.min(next, deadline);
+    for (const [id, waiting] of [...this.#waiting]) {
+      if (waiting.deadline > now) next = Math.min(next, waiting.deadline);
       else {
-        this.#waiting.delete(id);
-        reject(new RequestFailure("timeout", subject, `no answer within ${timeoutMs} ms`));
+        // It may have been the refused one.
+        this.#refused.delete(waiting.subject);
+        this.#fail(id, waiting, "timeout", `no answer within ${waiting.timeoutMs} ms`);
       }
     }
     if (next < this.#sweepAt) this.#sweepIn(next);
   }
 
-  #abortable(id: number, waiting: Waiting, signal: AbortSignal): Waiting {
-    const settled = (): void => signal.removeEventListener("abort", onAbort);
-    const onAbort = (): void => {
-      const failure = new RequestFailure("aborted", waiting.subject, "aborted", signal.reason);
-      this.#take(id)?.reject(failure);
-    };
-    signal.addEventListener("abort", onAbort, { once: true });
-    return {
-      ...waiting,
-      resolve: (data) => {
-        settled();
-        waiting.resolve(data);
-      },
-      reject: (failure) => {
-        settled();
-        waiting.reject(failure);
-      },
-    };
+  /** A message or subscription without permission gets no answer. The server reports it as an error of the connection only. */
+  #onDenied(denied: string, error: Error): void {
+    const { operation } = error as Error & { operation?: unknown };
+    if (operation === "publish") {
+      this.#refused.set(denied, (this.#refused.get(denied) ?? 0) + 1);
+      this.#settleRefused(denied, error);
+    } else if (denied.startsWith(this.#prefix)) {
+      this.#deaf = error;
+      this.#failAll("denied", error.message, error);
+    }
   }
 
-  /** A publish without permission gets no answer. The server reports it as an error of the connection only. */
-  #onDenied(denied: string, error: Error): void {
-    if ((error as Error & { operation?: unknown }).operation !== "publish") return;
-    for (const [id, { subject, reject }] of [...this.#waiting]) {
-      if (subject !== denied) continue;
-      this.#waiting.delete(id);
-      reject(new RequestFailure("denied", subject, error.message, error));
+  /**
+   * The report names the subject and not the message, and a permission can be withdrawn while some messages have been accepted.
+   * When as many were refused as are waiting, all that are waiting were refused.
+   */
+  #settleRefused(subject: string, error?: Error): void {
+    const refused = this.#refused.get(subject);
+    if (refused === undefined) return;
+    const waiting = [...this.#waiting].filter(([, message]) => message.subject === subject);
+    if (refused < waiting.length) return;
+    this.#refused.delete(subject);
+    const text = error?.message ?? `Permissions Violation for Publish to "${subject}"`;
+    for (const [id, message] of waiting) this.#fail(id, message, "denied", text, error);
+  }
+
+  /** Subscribes again. The answer to the flush comes after the server's refusal, if there is one. */
+  async #listenAgain(): Promise<void> {
+    const before = this.#subscription;
+    if (this.#monitor.closed) return;
+    try {
+      before.unsubscribe();
+      const again = this.#subscribe();
+      this.#subscription = again;
+      const refusal = this.#deaf;
+      await this.#monitor.connection.flush();
+      if (this.#subscription === again && this.#deaf === refusal) this.#deaf = null;
+    } catch {
+      // The connection dropped: the next attempt to send subscribes again.
     }
   }
 }

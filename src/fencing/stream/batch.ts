@@ -1,12 +1,11 @@
 /** Encodes messages as an atomic batch, of which one carries the fence's condition, and sends it. */
 import { randomBytes } from "node:crypto";
-import { headers, type MsgHdrs, type NatsConnection } from "@nats-io/transport-node";
-import { ClusterError, messageOf } from "../../errors.ts";
+import { headers, type MsgHdrs } from "@nats-io/transport-node";
 import { type FenceTerm, natsHeaders } from "../token.ts";
-import type { AckOptions } from "./ack-mux.ts";
 import type { GuardedStream } from "./guarded-stream.ts";
 import type { Lane } from "./lanes.ts";
 import type { FencedMessage } from "./message.ts";
+import type { PendingWrite } from "./pending-write.ts";
 import { EXPECTED_ON_SUBJECT } from "./take-fence.ts";
 import { ownHeaders } from "./write-headers.ts";
 
@@ -49,34 +48,24 @@ function guardPart(subject: string, lane: Lane, rollup: boolean): Part {
 }
 
 /**
- * Publishes all parts synchronously, so that no other message of this connection comes between them. Resolves with the answer to
- * the last one.
+ * Publishes all parts synchronously, so that no other message of this connection comes between them. The last one gets the answer.
+ * Throws what nats.js throws: then the batch has no commit, so the server stores none of it.
  */
 export function sendBatch(
   on: Pick<GuardedStream, "monitor" | "mux">,
   term: FenceTerm,
   parts: readonly Part[],
-  options: Omit<AckOptions, "headers">,
-): Promise<Uint8Array> {
+  write: PendingWrite,
+): number {
   const id = randomBytes(12).toString("hex");
   const last = parts.length - 1;
   for (const [i, part] of parts.entries()) {
     natsHeaders(term, part.headers);
     part.headers.set("Nats-Batch-Id", id);
     part.headers.set("Nats-Batch-Sequence", String(i + 1));
-    if (i < last) publishPart(on.monitor.connection, part);
+    if (i < last) on.monitor.connection.publish(part.subject, part.data, { headers: part.headers });
   }
   const commit = parts[last] as Part;
   commit.headers.set("Nats-Batch-Commit", "1");
-  return on.mux.request(commit.subject, commit.data, { ...options, headers: commit.headers });
-}
-
-/** If nats.js refuses a part, the batch never gets its commit, so the server stores none of it. */
-function publishPart(connection: NatsConnection, part: Part): void {
-  try {
-    connection.publish(part.subject, part.data, { headers: part.headers });
-  } catch (thrown) {
-    const text = `cannot write to ${part.subject}: ${messageOf(thrown)}; nothing was written`;
-    throw new ClusterError("INVALID_CONFIG", text, { cause: thrown });
-  }
+  return on.mux.send(commit.subject, commit.data, commit.headers, write.spec.timeoutMs, write);
 }

@@ -1,15 +1,17 @@
 /** A stream that only the leader of the newest term can write to. */
 import type { NatsConnection } from "@nats-io/transport-node";
 import { ClusterError } from "../../errors.ts";
+import { jsToClusterError } from "../../nats/api/js-api.ts";
 import type { Term } from "../../node/term.ts";
 import { limitOf, linkSignals } from "../../runtime/waiting.ts";
 import { type FenceTerm, tokenOf } from "../token.ts";
 import { FencedWriter } from "./fenced-writer.ts";
 import type { GuardedStream } from "./guarded-stream.ts";
 import type { Lane } from "./lanes.ts";
-import { checkSubject, defaultFence } from "./names.ts";
+import { checkSubject, defaultFence, overlap } from "./names.ts";
 import { type FencedLimits, openGuarded } from "./open-guarded.ts";
-import { readFence, takeFence } from "./take-fence.ts";
+import { readRoot } from "./read-fence.ts";
+import { takeFence } from "./take-fence.ts";
 
 /** A term, or its identity alone. If it has a signal, `open` is aborted when the term ends. */
 export type OpenTerm = FenceTerm & Partial<Pick<Term, "signal">>;
@@ -36,7 +38,7 @@ export interface FencedStreamOptions extends FencedLimits {
    */
   readonly subjects?: readonly string[];
   /**
-   * Prefix of the fence's subjects. All writers must use the same one.
+   * Prefix of the fence's subjects. All writers must use the same one. It must not be among `subjects`.
    *
    * @default `nats_leader.fence.<stream>`
    */
@@ -50,6 +52,8 @@ export interface FenceHolder {
   readonly epoch: number;
   readonly nodeId: string;
   readonly incarnation: string;
+  /** `null` if the term was opened without one. */
+  readonly clusterId: string | null;
 }
 
 /**
@@ -90,6 +94,7 @@ export class FencedStream implements AsyncDisposable {
         `"${stream}" is not a valid stream name: it must have no blanks and none of . * > / \\`,
       );
     checkSubject("fence", fence);
+    for (const subject of subjects ?? []) checkApart(subject, fence);
     const on = await openGuarded(connection, {
       what: `stream ${stream}`,
       stream,
@@ -108,7 +113,7 @@ export class FencedStream implements AsyncDisposable {
 
   /** Why `batch` and `expectLast` do not work on this stream; `null` if they work. */
   get noBatches(): string | null {
-    return this.#on.noBatches?.why ?? null;
+    return this.#on.config.noBatches?.why ?? null;
   }
 
   /**
@@ -122,7 +127,7 @@ export class FencedStream implements AsyncDisposable {
    */
   async open(term: OpenTerm, options: OpenOptions = {}): Promise<FencedWriter> {
     tokenOf(term);
-    if (this.#closed) throw new ClusterError("STOPPED", `stream ${this.#on.stream} is closed`);
+    if (this.#closed) throw new ClusterError("STOPPED", `${this.#on.what} is closed`);
     const timeoutMs = options.timeoutMs === undefined ? 5000 : limitOf(options);
     const { signal, release } = linkSignals([term.signal, options.signal]);
     let lanes: readonly Lane[];
@@ -131,13 +136,17 @@ export class FencedStream implements AsyncDisposable {
     } finally {
       release();
     }
-    if (this.#closed) throw new ClusterError("STOPPED", `stream ${this.#on.stream} was closed`);
-    const { epoch, nodeId, incarnation } = term;
+    if (this.#closed) throw new ClusterError("STOPPED", `${this.#on.what} was closed`);
+    const { epoch, nodeId, incarnation, clusterId } = term;
     for (const other of this.#writers) {
       if (other.epoch < epoch || other.ended !== null) this.#writers.delete(other);
       else if (other.uses(lanes)) return other;
     }
-    const writer = new FencedWriter(this.#on, { epoch, nodeId, incarnation }, lanes);
+    const writer = new FencedWriter(
+      this.#on,
+      { epoch, nodeId, incarnation, ...(clusterId === undefined ? {} : { clusterId }) },
+      lanes,
+    );
     this.#writers.add(writer);
     return writer;
   }
@@ -145,13 +154,19 @@ export class FencedStream implements AsyncDisposable {
   /**
    * The term that holds the fence, read from the stream's leader; `null` if there is no fence yet.
    *
-   * @throws ClusterError `STREAM_INCOMPATIBLE` when the stored message is not a fence. A failed request rejects with another `Error`.
+   * @throws ClusterError `STREAM_INCOMPATIBLE` when the stored message is not a fence; `STOPPED`, `NO_CONNECTION`, `AUTHORIZATION`,
+   * `STORE_UNAVAILABLE` and others if the request fails.
    */
   async holder(): Promise<FenceHolder | null> {
-    const found = await readFence(this.#on, 0);
-    if (found === null) return null;
-    const { epoch, nodeId, incarnation } = found;
-    return { epoch, nodeId, incarnation };
+    if (this.#closed) throw new ClusterError("STOPPED", `${this.#on.what} is closed`);
+    try {
+      const found = await readRoot(this.#on);
+      if (found === null) return null;
+      const { epoch, nodeId, incarnation, cluster } = found;
+      return { epoch, nodeId, incarnation, clusterId: cluster };
+    } catch (thrown) {
+      throw jsToClusterError(thrown, `read the fence of ${this.#on.what}`);
+    }
   }
 
   /** Ends the writers. The connection stays open. Idempotent. */
@@ -159,7 +174,7 @@ export class FencedStream implements AsyncDisposable {
     if (this.#closed) return;
     this.#closed = true;
     for (const writer of this.#writers) {
-      writer.close(new ClusterError("STOPPED", `stream ${this.#on.stream} was closed`));
+      writer.close(new ClusterError("STOPPED", `${this.#on.what} was closed`));
     }
     this.#on.mux.close();
     this.#on.monitor.release();
@@ -168,6 +183,15 @@ export class FencedStream implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.close();
   }
+}
+
+/** A purge or a consumer of the data must not reach the fence. */
+function checkApart(subject: string, fence: string): void {
+  if (!overlap(subject, `${fence}.>`)) return;
+  throw new ClusterError(
+    "INVALID_CONFIG",
+    `subjects has "${subject}", which includes the fence ${fence}.>: choose data subjects or a fence apart from each other, because a purge of the data would remove the fence`,
+  );
 }
 
 function newStream(

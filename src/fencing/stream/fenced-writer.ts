@@ -15,11 +15,13 @@ import { StaleEpochError } from "../stale.ts";
 import type { FenceTerm } from "../token.ts";
 import { BATCH_LIMIT, encodeBatch, sendBatch } from "./batch.ts";
 import type { GuardedStream } from "./guarded-stream.ts";
-import { type PubAck, parsePubAck } from "./js-messages.ts";
+import { AckReader, type PubAck } from "./js-messages.ts";
 import { type Lane, LanePool } from "./lanes.ts";
 import type { FencedMessage, Payload, WriteOptions } from "./message.ts";
 import { guardSubject } from "./names.ts";
-import { unknownOutcome, writeFailure } from "./write-failure.ts";
+import { PendingWrite, type WriteOwner, type WriteSpec } from "./pending-write.ts";
+import { SubjectCheck } from "./subject-check.ts";
+import { notSent, unknownOutcome, writeFailure } from "./write-failure.ts";
 import { ownHeaders } from "./write-headers.ts";
 
 /** A stored message. */
@@ -48,6 +50,7 @@ export type WriteOutcome =
   | { readonly kind: "unknown"; readonly error: ClusterError };
 
 const EMPTY = new Uint8Array(0);
+const NO_OPTIONS: WriteOptions = {};
 const encoder = new TextEncoder();
 
 /**
@@ -65,6 +68,8 @@ export class FencedWriter {
   readonly #term: FenceTerm;
   readonly #lanes: readonly Lane[];
   readonly #pool: LanePool;
+  readonly #owner: WriteOwner;
+  readonly #subjects: SubjectCheck;
   #ended: ClusterError | null = null;
 
   /** @internal Use `FencedStream.open(term)`. */
@@ -72,8 +77,13 @@ export class FencedWriter {
     this.#on = on;
     this.#term = term;
     this.#lanes = lanes;
-    const slots = lanes.length > 1 ? lanes : Array.from({ length: on.maxInFlight }, () => lanes[0] as Lane);
-    this.#pool = new LanePool(slots);
+    this.#pool = new LanePool(lanes, on.maxInFlight);
+    this.#owner = {
+      acks: new AckReader(on.stream),
+      free: (write) => this.#pool.giveBack(write.lane),
+      fail: (write, thrown) => void this.#failed(write, thrown),
+    };
+    this.#subjects = new SubjectCheck(on);
   }
 
   /** The term's epoch. */
@@ -100,28 +110,28 @@ export class FencedWriter {
    * `AUTHORIZATION`, `JETSTREAM_UNAVAILABLE`, `INSUFFICIENT_RESOURCES`, `STREAM_INCOMPATIBLE`, `SERVER_TOO_OLD`, `INVALID_CONFIG`,
    * `ABORTED`, `STOPPED`.
    */
-  async publish(subject: string, data: Payload = EMPTY, options: WriteOptions = {}): Promise<Written> {
+  publish(subject: string, data: Payload = EMPTY, options: WriteOptions = NO_OPTIONS): Promise<Written> {
     if (options.expectLast !== undefined) {
-      const { sequence } = await this.batch([{ subject, data, options }], options);
-      return { sequence, duplicate: false };
+      return this.batch([{ subject, data, options }], options).then(({ sequence }) => ({
+        sequence,
+        duplicate: false,
+      }));
     }
-    this.#checkSubject(subject);
-    const body = typeof data === "string" ? encoder.encode(data) : data;
-    const doing = `write to ${subject}`;
-    const conditions = options.expectStreamLast !== undefined;
-    const { sequence, duplicate } = await this.#through(
-      subject,
-      options,
-      doing,
-      conditions,
-      (lane, timeoutMs) =>
-        this.#on.mux.request(subject, body, {
-          timeoutMs,
-          headers: this.#headers(lane, options),
-          signal: options.signal,
-        }),
-    );
-    return { sequence, duplicate };
+    return new Promise((resolve, reject) => {
+      const spec: WriteSpec = {
+        subject,
+        doing: () => `write to ${subject}`,
+        conditions: options.expectStreamLast !== undefined,
+        timeoutMs: options.timeoutMs === undefined ? this.#on.timeoutMs : limitOf(options),
+        signal: options.signal,
+      };
+      const body = typeof data === "string" ? encoder.encode(data) : data;
+      const send = (write: PendingWrite): number =>
+        this.#on.mux.send(subject, body, this.#headers(write.lane, options), spec.timeoutMs, write);
+      const admitted = this.#subjects.admit(subject);
+      if (admitted === null) this.#write(spec, send, resolve, reject);
+      else admitted.then(() => this.#write(spec, send, resolve, reject), reject);
+    });
   }
 
   /**
@@ -135,37 +145,38 @@ export class FencedWriter {
     messages: readonly FencedMessage[],
     options: Pick<WriteOptions, "timeoutMs" | "signal"> = {},
   ): Promise<BatchWritten> {
-    const { noBatches, stream } = this.#on;
-    if (noBatches !== null) throw new ClusterError(noBatches.code, `stream ${stream}: ${noBatches.why}`);
+    const { what, config } = this.#on;
+    const { noBatches } = config;
+    if (noBatches !== null) throw new ClusterError(noBatches.code, `${what}: ${noBatches.why}`);
     if (messages.length === 0 || messages.length > BATCH_LIMIT) {
       throw new ClusterError(
         "INVALID_CONFIG",
         `a batch must have 1 to ${BATCH_LIMIT} messages, not ${messages.length}`,
       );
     }
-    for (const { subject, options: own } of messages) {
-      this.#checkSubject(subject);
-      if (own?.expectStreamLast === undefined) continue;
+    if (messages.some((message) => message.options?.expectStreamLast !== undefined)) {
       throw new ClusterError(
         "INVALID_CONFIG",
         "expectStreamLast is not possible in a batch or together with expectLast",
       );
     }
-    const conditions = messages.some((message) => message.options?.expectLast !== undefined);
-    const subjects = [...new Set(messages.map((message) => message.subject))];
-    const doing = `write a batch of ${messages.length} to ${subjects.slice(0, 3).join(", ")}${subjects.length > 3 ? ", …" : ""}`;
-    const last = messages.at(-1)?.subject ?? "";
-    const ack = await this.#through(last, options, doing, conditions, (lane, timeoutMs) => {
-      const parts = encodeBatch(messages, lane, guardSubject(this.#on.fence), this.#on.rollup);
-      if (parts.length > BATCH_LIMIT) {
-        throw new ClusterError(
-          "INVALID_CONFIG",
-          `a batch in which every message has expectLast must have at most ${BATCH_LIMIT - 1} messages`,
-        );
-      }
-      return sendBatch(this.#on, this.#term, parts, { timeoutMs, signal: options.signal });
+    const subjects = new Set(messages.map((message) => message.subject));
+    for (const subject of subjects) {
+      const admitted = this.#subjects.admit(subject);
+      if (admitted !== null) await admitted;
+    }
+    const shown = [...subjects].slice(0, 3).join(", ");
+    const spec: WriteSpec = {
+      subject: messages.at(-1)?.subject ?? "",
+      doing: () => `write a batch of ${messages.length} to ${shown}${subjects.size > 3 ? ", …" : ""}`,
+      conditions: messages.some((message) => message.options?.expectLast !== undefined),
+      timeoutMs: options.timeoutMs === undefined ? this.#on.timeoutMs : limitOf(options),
+      signal: options.signal,
+    };
+    const { sequence } = await new Promise<PubAck>((resolve, reject) => {
+      this.#write(spec, (write) => this.#sendBatch(messages, write), resolve, reject);
     });
-    return { sequence: ack.sequence, count: messages.length };
+    return { sequence, count: messages.length };
   }
 
   /**
@@ -224,52 +235,79 @@ export class FencedWriter {
     }
   }
 
-  /** One write through one lane. Rejects with a `ClusterError` only. */
-  async #through(
-    subject: string,
-    options: Pick<WriteOptions, "timeoutMs" | "signal">,
-    doing: string,
-    conditions: boolean,
-    send: (lane: Lane, timeoutMs: number) => Promise<Uint8Array>,
-  ): Promise<PubAck> {
-    if (this.#ended !== null) throw this.#ended;
-    const timeoutMs = options.timeoutMs === undefined ? this.#on.timeoutMs : limitOf(options);
-    const lane = this.#pool.tryTake() ?? (await this.#pool.take());
-    let restMs = 0;
+  /** Takes a lane and sends the write. Throws nothing. */
+  #write(
+    spec: WriteSpec,
+    send: (write: PendingWrite) => number,
+    resolve: (ack: PubAck) => void,
+    reject: (error: ClusterError) => void,
+  ): void {
+    if (this.#ended !== null) return reject(this.#ended);
+    const lane = this.#pool.tryTake();
+    if (lane !== null) this.#send(new PendingWrite(this.#owner, lane, spec, resolve, reject), send);
+    else {
+      this.#pool
+        .take()
+        .then(
+          (given) => this.#send(new PendingWrite(this.#owner, given, spec, resolve, reject), send),
+          reject,
+        );
+    }
+  }
+
+  #send(write: PendingWrite, send: (write: PendingWrite) => number): void {
+    const problem = this.#problem(write.spec);
+    if (problem !== null) {
+      this.#pool.giveBack(write.lane);
+      write.reject(problem);
+      return;
+    }
     try {
-      this.#checkSendable(options.signal, doing);
-      try {
-        return parsePubAck(await send(lane, timeoutMs), this.#on.stream, subject);
-      } catch (thrown) {
-        const error = await writeFailure(thrown, { on: this.#on, term: this.#term, lane, doing, conditions });
-        if (error instanceof StaleEpochError) this.close(error);
-        // Until this write is settled, the server may refuse other writes on the same lane.
-        if (error.code === "OUTCOME_UNKNOWN" && this.#lanes.length > 1) restMs = timeoutMs;
-        throw error;
-      }
-    } finally {
-      this.#pool.giveBack(lane, restMs);
+      const id = send(write);
+      if (write.spec.signal !== undefined) write.listen((reason) => this.#on.mux.abandon(id, reason));
+    } catch (thrown) {
+      this.#pool.giveBack(write.lane);
+      const { subject, doing } = write.spec;
+      write.reject(thrown instanceof ClusterError ? thrown : notSent(thrown, subject, doing()));
     }
   }
 
-  /** The last check before the send: if it throws, nothing has been written. */
-  #checkSendable(signal: AbortSignal | undefined, doing: string): void {
-    if (this.#ended !== null) throw this.#ended;
-    if (signal?.aborted === true)
-      throw new ClusterError("ABORTED", `${doing}: aborted`, { cause: signal.reason });
-    if (!this.#on.monitor.connected) {
-      throw new ClusterError("NO_CONNECTION", `cannot ${doing}: not connected; nothing was sent`, {
-        recoverable: true,
-      });
+  /** The last check before the send: if there is a problem, nothing has been written. */
+  #problem({ signal, doing }: WriteSpec): ClusterError | null {
+    if (this.#ended !== null) return this.#ended;
+    if (signal?.aborted === true) {
+      return new ClusterError("ABORTED", `${doing()}: aborted; nothing was sent`, { cause: signal.reason });
     }
+    return this.#on.mux.problem(doing);
   }
 
-  #checkSubject(subject: string): void {
-    if (!subject.startsWith(`${this.#on.fence}.`)) return;
-    throw new ClusterError(
-      "INVALID_CONFIG",
-      `subject ${subject} belongs to the fence of stream ${this.#on.stream}: write to another one`,
-    );
+  async #failed(write: PendingWrite, thrown: unknown): Promise<void> {
+    const { lane, spec } = write;
+    const { doing, conditions, timeoutMs } = spec;
+    const error = await writeFailure(thrown, {
+      on: this.#on,
+      term: this.#term,
+      lane,
+      doing: doing(),
+      conditions,
+    });
+    if (error instanceof StaleEpochError) this.close(error);
+    // Until this write is settled, the server may refuse other writes on the same lane.
+    const rest = error.code === "OUTCOME_UNKNOWN" && this.#lanes.length > 1;
+    this.#pool.giveBack(lane, rest ? timeoutMs : 0);
+    write.reject(error);
+  }
+
+  #sendBatch(messages: readonly FencedMessage[], write: PendingWrite): number {
+    const { on, term } = { on: this.#on, term: this.#term };
+    const parts = encodeBatch(messages, write.lane, guardSubject(on.fence), on.config.rollup);
+    if (parts.length > BATCH_LIMIT) {
+      throw new ClusterError(
+        "INVALID_CONFIG",
+        `a batch in which every message has expectLast must have at most ${BATCH_LIMIT - 1} messages`,
+      );
+    }
+    return sendBatch(on, term, parts, write);
   }
 
   #headers(lane: Lane, options: WriteOptions): MsgHdrs {

@@ -18,17 +18,28 @@ export interface Lane {
  */
 export class LanePool {
   readonly #free: Lane[];
+  readonly #limit: number;
   readonly #waiting: { readonly give: (lane: Lane) => void; readonly fail: (error: Error) => void }[] = [];
   readonly #resting = new Set<NodeJS.Timeout>();
+  #taken = 0;
   #closed: Error | null = null;
 
-  constructor(slots: readonly Lane[]) {
-    this.#free = [...slots];
+  /** @param lanes - At least one. `maxInFlight` limits the number of slots in use. */
+  constructor(lanes: readonly Lane[], maxInFlight: number) {
+    const [only] = lanes;
+    const slots = lanes.length > 1 ? lanes.length : maxInFlight;
+    this.#free =
+      lanes.length > 1 || only === undefined ? [...lanes] : Array.from({ length: slots }, () => only);
+    this.#limit = Math.min(slots, maxInFlight);
   }
 
   /** A free slot, or `null`. */
   tryTake(): Lane | null {
-    return this.#waiting.length > 0 ? null : (this.#free.shift() ?? null);
+    if (this.#taken >= this.#limit || this.#waiting.length > 0) return null;
+    const lane = this.#free.shift();
+    if (lane === undefined) return null;
+    this.#taken += 1;
+    return lane;
   }
 
   /** Waits for a slot; calls are served in order. Rejects when the pool is closed. */
@@ -45,21 +56,11 @@ export class LanePool {
    * @param restMs - The slot stays unused for so long, at most for a minute, because the server may still be processing its write.
    */
   giveBack(lane: Lane, restMs = 0): void {
-    if (restMs > 0) {
-      const timer = setTimeout(
-        () => {
-          this.#resting.delete(timer);
-          this.giveBack(lane);
-        },
-        Math.min(restMs, MAX_REST_MS),
-      );
-      timer.unref();
-      this.#resting.add(timer);
-      return;
-    }
+    if (restMs > 0) return this.#rest(lane, restMs);
     const next = this.#waiting.shift();
-    if (next === undefined) this.#free.push(lane);
-    else next.give(lane);
+    if (next !== undefined) return next.give(lane);
+    this.#taken -= 1;
+    this.#free.push(lane);
   }
 
   /** Rejects all waiting calls. Idempotent. */
@@ -68,5 +69,14 @@ export class LanePool {
     for (const timer of this.#resting) clearTimeout(timer);
     this.#resting.clear();
     for (const { fail } of this.#waiting.splice(0)) fail(error);
+  }
+
+  #rest(lane: Lane, restMs: number): void {
+    const done = (): void => {
+      this.#resting.delete(timer);
+      this.giveBack(lane);
+    };
+    const timer = setTimeout(done, Math.min(restMs, MAX_REST_MS)).unref();
+    this.#resting.add(timer);
   }
 }

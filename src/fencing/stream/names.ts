@@ -9,12 +9,18 @@ export function defaultFence(stream: string): string {
   return `nats_leader.fence.${stream}`;
 }
 
+/** Subject of the fence's root, the record of its holder. A takeover moves it first. */
+export function rootSubject(fence: string): string {
+  return `${fence}.0`;
+}
+
 /**
- * Lane `index` of a fence. A takeover moves all lanes; on a replicated stream each lane admits one write at a time. A condition must
- * name a literal subject, not a wildcard: a server searches for a fence move in flight by the text of the condition.
+ * Lane `index` of a fence. Its sequence is the condition of writes. `id` is random and chosen when a fence begins, so that no write
+ * of an earlier fence, on a stream that was deleted and created again, can fulfil a condition of this one. A condition must name a
+ * literal subject, not a wildcard: a server searches for a fence move in flight by the text of the condition.
  */
-export function laneSubject(fence: string, index: number): string {
-  return `${fence}.${index}`;
+export function laneSubject(fence: string, id: string, index: number): string {
+  return `${fence}.${id}.${index}`;
 }
 
 /** Subject of the guard message, which carries the fence's condition in a batch whose messages all have conditions of their own. */
@@ -45,11 +51,29 @@ export function checkKey(key: string): void {
 
 /** Rejects a subject that is invalid or has wildcards. */
 export function checkSubject(what: string, subject: string): void {
-  if (/^[^\s.*>]+(\.[^\s.*>]+)*$/.test(subject)) return;
+  if (isLiteralSubject(subject)) return;
+  const shown = JSON.stringify(subject.length > 200 ? `${subject.slice(0, 200)}…` : subject);
   throw new ClusterError(
     "INVALID_CONFIG",
-    `${what} "${subject}" is invalid: it must be a subject without wildcards`,
+    `${what} ${shown} is invalid: it must be a subject without wildcards, blanks and empty tokens`,
   );
+}
+
+/** Whether it is a subject without wildcards, blanks and empty tokens. */
+export function isLiteralSubject(subject: string): boolean {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: the server accepts none of them in a subject
+  return typeof subject === "string" && /^[^\x00-\x20.*>]+(?:\.[^\x00-\x20.*>]+)*$/.test(subject);
+}
+
+/** Whether some subject matches both filters. */
+export function overlap(one: string, other: string): boolean {
+  const [a, b] = [one.split("."), other.split(".")];
+  for (let i = 0; ; i++) {
+    const [left, right] = [a[i], b[i]];
+    if (left === undefined || right === undefined) return left === right;
+    if (left === ">" || right === ">") return true;
+    if (left !== "*" && right !== "*" && left !== right) return false;
+  }
 }
 
 /** Whether the filter matches everything that the subject, which may have wildcards itself, matches. */

@@ -5,17 +5,11 @@ import { asObject, type JsonObject, jsToClusterError } from "../../nats/api/js-a
 import { isAtLeast, serverVersion } from "../../nats/api/server-version.ts";
 import { createStream, defaultReplicas, findOrCreate, findStream } from "../../nats/api/streams.ts";
 import { ConnectionMonitor } from "../../nats/connection/connection-monitor.ts";
+import { MAX_LANES } from "../fence-record.ts";
 import { AckMux } from "./ack-mux.ts";
 import type { GuardedStream } from "./guarded-stream.ts";
-import {
-  BATCHES_SINCE,
-  batchProblem,
-  fenceProblems,
-  numberOf,
-  peersOf,
-  requireFencing,
-  requireFencingServers,
-} from "./stream-check.ts";
+import { checkedFacts } from "./read-fence.ts";
+import { BATCHES_SINCE, peersOf, requireFencing, requireFencingServers } from "./stream-check.ts";
 
 /** Options of both `FencedStream` and `FencedKv`. */
 export interface FencedLimits {
@@ -26,8 +20,7 @@ export interface FencedLimits {
    */
   readonly timeoutMs?: number;
   /**
-   * Limit of unanswered writes. If the fence has more than one lane, its number of lanes is a limit, too; then `maxInFlight` applies
-   * to `pipeline` only.
+   * Limit of unanswered writes. If the fence has more than one lane, its number of lanes is a limit, too.
    *
    * @default 256
    */
@@ -47,9 +40,6 @@ export interface FencedLimits {
    */
   readonly replicas?: number;
 }
-
-const REPLICATED_LANES = 64;
-const MAX_LANES = 1024;
 
 export interface GuardedPlan {
   /** The name in error messages, such as `stream LEDGER`. */
@@ -82,27 +72,18 @@ async function openOn(monitor: ConnectionMonitor, plan: GuardedPlan): Promise<Gu
   const { stream, fence, options, what } = plan;
   const timeoutMs = options.timeoutMs ?? 2000;
   const info = await findOrCreateStream(monitor, plan, timeoutMs);
-  const config = asObject(info["config"]) ?? {};
   await requireFencingServers(monitor, `the fence of ${what}`, peersOf(info));
-  const problems = fenceProblems(config, fence);
-  if (problems.length > 0) {
-    throw new ClusterError(
-      "STREAM_INCOMPATIBLE",
-      `${what} cannot have the fence ${fence}: ${problems.join("; ")}`,
-    );
-  }
-  const replicated = numberOf(config, "num_replicas") > 1;
+  const config = checkedFacts({ monitor, what, fence }, asObject(info["config"]) ?? {});
   return {
     monitor,
     mux: new AckMux(monitor),
+    what,
     stream,
     fence,
-    lanes: options.lanes ?? (replicated ? REPLICATED_LANES : 1),
     maxInFlight: options.maxInFlight ?? 256,
     timeoutMs,
-    neverExpires: numberOf(config, "max_age") > 0,
-    rollup: config["allow_rollup_hdrs"] === true && config["deny_purge"] !== true,
-    noBatches: batchProblem(serverVersion(monitor.connection), config),
+    wantedLanes: options.lanes ?? null,
+    config,
   };
 }
 

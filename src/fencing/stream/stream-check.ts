@@ -4,7 +4,8 @@ import { asObject, type JsonObject } from "../../nats/api/js-api.ts";
 import { isAtLeast, serverVersion } from "../../nats/api/server-version.ts";
 import type { ConnectionMonitor } from "../../nats/connection/connection-monitor.ts";
 import { CONNECTIONS_PING } from "../../nats/names.ts";
-import { covers, guardSubject, laneSubject } from "./names.ts";
+import type { NoBatches, StreamFacts } from "./guarded-stream.ts";
+import { covers, guardSubject, laneSubject, rootSubject } from "./names.ts";
 
 /** The first version with `Nats-Expected-Last-Subject-Sequence-Subject`. Older servers compare the written subject instead. */
 export const FENCING_SINCE = "2.11.0";
@@ -82,7 +83,7 @@ async function askServers(
 export function fenceProblems(config: JsonObject, fence: string): string[] {
   const found: string[] = [];
   const subjects = Array.isArray(config["subjects"]) ? (config["subjects"] as unknown[]) : [];
-  for (const subject of [laneSubject(fence, 0), guardSubject(fence)]) {
+  for (const subject of [rootSubject(fence), laneSubject(fence, "0", 0), guardSubject(fence)]) {
     if (subjects.some((filter) => typeof filter === "string" && covers(filter, subject))) continue;
     found.push(`its subjects ${JSON.stringify(subjects)} do not include ${fence}.>`);
     break;
@@ -102,14 +103,20 @@ export function fenceProblems(config: JsonObject, fence: string): string[] {
   }
   if (config["subject_transform"] !== undefined)
     found.push("it has a subject_transform, which changes the subjects that the fence compares");
-  if (config["persist_mode"] === "async")
-    found.push("persist_mode is async: an acknowledged fence can be lost");
+  if (config["allow_msg_counter"] === true)
+    found.push(
+      "it has allow_msg_counter: a counter stream stores no other messages, so it cannot store the fence",
+    );
   return [...found, ...lossProblems(config)];
 }
 
 /** If the stream dropped the fence, a deposed leader could take the vacant one. */
-function lossProblems(config: JsonObject): string[] {
+export function lossProblems(config: JsonObject): string[] {
   const found: string[] = [];
+  if (config["storage"] === "memory")
+    found.push("its storage is memory: a restart of its servers loses the fence; use file");
+  if (config["persist_mode"] === "async")
+    found.push("persist_mode is async: an acknowledged fence can be lost");
   const limited = numberOf(config, "max_msgs") > 0 || numberOf(config, "max_bytes") > 0;
   if (limited && config["discard"] !== "new") {
     found.push("max_msgs or max_bytes with discard old can drop the fence; use discard new");
@@ -125,11 +132,20 @@ function lossProblems(config: JsonObject): string[] {
   return found;
 }
 
+/** What the configuration means for the fence. */
+export function streamFacts(version: string, config: JsonObject): StreamFacts {
+  const subjects = Array.isArray(config["subjects"]) ? (config["subjects"] as unknown[]) : [];
+  return {
+    subjects: subjects.filter((filter) => typeof filter === "string"),
+    replicated: numberOf(config, "num_replicas") > 1,
+    msgTtl: config["allow_msg_ttl"] === true,
+    rollup: config["allow_rollup_hdrs"] === true && config["deny_purge"] !== true,
+    noBatches: batchProblem(version, config),
+  };
+}
+
 /** Why atomic batches do not work on this stream; `null` if they work. */
-export function batchProblem(
-  version: string,
-  config: JsonObject,
-): { readonly code: "SERVER_TOO_OLD" | "STREAM_INCOMPATIBLE"; readonly why: string } | null {
+function batchProblem(version: string, config: JsonObject): NoBatches | null {
   if (!isAtLeast(version, BATCHES_SINCE)) {
     const why = `batches and expectLast need nats-server ${BATCHES_SINCE} or later, and this server is ${version}`;
     return { code: "SERVER_TOO_OLD", why };
@@ -139,7 +155,7 @@ export function batchProblem(
   return { code: "STREAM_INCOMPATIBLE", why };
 }
 
-export function numberOf(config: JsonObject, field: string): number {
+function numberOf(config: JsonObject, field: string): number {
   const value = config[field];
   return typeof value === "number" ? value : 0;
 }

@@ -1,26 +1,36 @@
 /**
- * A takeover: every lane of the fence is moved by compare-and-set, lane 0 first. When it resolves, the server accepts no write
- * of an earlier term any more, however late it arrives.
+ * A takeover: the root of the fence is moved by compare-and-set, then every lane. When it resolves, the server accepts no write of
+ * an earlier term any more, however late it arrives.
  */
+import { randomInt } from "node:crypto";
 import { setMaxListeners } from "node:events";
 import { setTimeout as pause } from "node:timers/promises";
 import { headers, type MsgHdrs } from "@nats-io/transport-node";
-import { ClusterError } from "../../errors.ts";
+import { ClusterError, messageOf } from "../../errors.ts";
 import { isJsError, JsApiError, JsCode, jsToClusterError } from "../../nats/api/js-api.ts";
 import { RequestFailure, request } from "../../nats/api/request.ts";
-import { getMessage } from "../../nats/api/stored-message.ts";
-import { decodeFence, encodeFence, type FenceRecord, fenceMove, lanesToMove } from "../fence-record.ts";
+import {
+  type EncodedRecord,
+  encodeLane,
+  encodeRoot,
+  fenceMove,
+  foreignCluster,
+  planTake,
+  strayLanes,
+} from "../fence-record.ts";
 import { staleLeader } from "../stale.ts";
 import { EPOCH_HEADER, type FenceTerm } from "../token.ts";
 import type { GuardedStream } from "./guarded-stream.ts";
 import { IN_FLIGHT, parsePubAck } from "./js-messages.ts";
 import type { Lane } from "./lanes.ts";
-import { laneSubject } from "./names.ts";
+import { guardSubject, laneSubject, rootSubject } from "./names.ts";
+import { fenceSubjects, inspect, readLane, readRoot } from "./read-fence.ts";
 
 export const EXPECTED_ON_SUBJECT = "Nats-Expected-Last-Subject-Sequence";
 export const EXPECTED_SUBJECT = "Nats-Expected-Last-Subject-Sequence-Subject";
 
 const RETRY_MS = 20;
+const REPLICATED_LANES = 64;
 
 export interface TakeOptions {
   /** Limit for the whole takeover. Failed attempts are repeated until then, because a leader without the fence cannot write. */
@@ -35,46 +45,83 @@ export async function takeFence(
   term: FenceTerm,
   options: TakeOptions,
 ): Promise<readonly Lane[]> {
-  const deadline = performance.now() + options.timeoutMs;
   const { signal } = options;
   setMaxListeners(0, signal); // each lane adds a listener, and removes it
-  const bounds = { deadline, signal };
-  const first = await takeLane(on, term, 0, on.lanes, bounds);
-  const others = await Promise.all(
-    Array.from({ length: first.lanes - 1 }, (_, i) => takeLane(on, term, i + 1, first.lanes, bounds)),
-  );
-  return [first, ...others].map((record, i) => lane(laneSubject(on.fence, i), record.sequence, term));
+  const take = { on, term, signal, deadline: performance.now() + options.timeoutMs };
+  const { id, lanes } = await takeRoot(take);
+  const subjects = Array.from({ length: lanes }, (_, i) => laneSubject(on.fence, id, i));
+  return Promise.all(subjects.map(async (subject) => lane(subject, await takeLane(take, subject), term)));
 }
 
-interface Bounds {
+interface Take {
+  readonly on: GuardedStream;
+  readonly term: FenceTerm;
+  readonly signal: AbortSignal;
   /** Monotonic milliseconds. */
   readonly deadline: number;
-  readonly signal: AbortSignal;
 }
 
-async function takeLane(
-  on: GuardedStream,
-  term: FenceTerm,
-  index: number,
-  lanes: number,
-  { deadline, signal }: Bounds,
-): Promise<FenceRecord> {
-  const doing = `move the fence of stream ${on.stream} to epoch ${term.epoch}`;
+async function takeRoot(take: Take): Promise<{ readonly id: string; readonly lanes: number }> {
+  const { on, term, signal } = take;
+  const subject = rootSubject(on.fence);
+  const freshId = newId();
+  return repeat(take, async () => {
+    // The limits of the stream may have changed since it was opened.
+    const [found] = await Promise.all([readRoot(on, signal), inspect(on, signal)]);
+    const wanted = on.wantedLanes ?? (on.config.replicated ? REPLICATED_LANES : 1);
+    const plan = planTake(found, term, wanted, freshId);
+    if (plan === null) throw staleLeader(on.what, term, found);
+    const other = foreignCluster(found, term);
+    if (other !== null) throw heldByOther(on, term, other);
+    // Before the root is moved: as long as it is not, an attempt that is interrupted here will be repeated by the next leader.
+    if (plan.search) await takeStrays(take, plan.id, plan.lanes);
+    if (plan.root === "move") {
+      const moved = await write(take, subject, encodeRoot(term, plan), found?.sequence ?? 0, false);
+      if (moved === null) return null;
+    }
+    // After it: a takeover that was under way while the fence was purged may have added some.
+    if (plan.search) await takeStrays(take, plan.id, plan.lanes);
+    return plan;
+  });
+}
+
+/** Moves the lanes of earlier terms that the root does not name, because it was purged or is of version 0.1. */
+async function takeStrays(take: Take, id: string, lanes: number): Promise<void> {
+  const { on, signal } = take;
+  const own = new Set(Array.from({ length: lanes }, (_, i) => laneSubject(on.fence, id, i)));
+  const known = { root: rootSubject(on.fence), guard: guardSubject(on.fence), own };
+  const strays = strayLanes(await fenceSubjects(on, signal), known);
+  await Promise.all(strays.map((subject) => takeLane(take, subject)));
+}
+
+/** Resolves with the sequence of the lane. */
+async function takeLane(take: Take, subject: string): Promise<number> {
+  const { on, term, signal } = take;
+  return repeat(take, async () => {
+    const found = await readLane(on, subject, signal);
+    const record = found?.record ?? null;
+    const move = fenceMove(record, term);
+    if (move === "stale") throw staleLeader(on.what, term, record);
+    if (record !== null && move === "keep") return record.sequence;
+    return write(take, subject, encodeLane(term), found?.sequence ?? 0, on.config.rollup);
+  });
+}
+
+/** Calls `attempt` until it resolves with a value. `null`: another term was faster, or the outcome is unknown. */
+async function repeat<T>(take: Take, attempt: () => Promise<T | null>): Promise<T> {
+  const { on, term, signal, deadline } = take;
+  const doing = `move the fence of ${on.what} to epoch ${term.epoch}`;
   for (;;) {
     if (signal.aborted) {
       throw new ClusterError("ABORTED", `${doing}: aborted`, { cause: signal.reason });
     }
     try {
-      const found = await readFence(on, index, signal);
-      const move = fenceMove(found, term);
-      if (found !== null && move === "stale") throw staleLeader(`stream ${on.stream}`, term, found);
-      if (found !== null && move === "keep") return found;
-      const moved = await moveLane(on, term, index, lanesToMove(found, lanes), found?.sequence ?? 0, signal);
-      if (moved !== null) return moved;
+      const done = await attempt();
+      if (done !== null) return done;
     } catch (thrown) {
-      if (isFinal(thrown) || performance.now() + RETRY_MS >= deadline) throw jsToClusterError(thrown, doing);
+      if (isFinal(thrown) || performance.now() + RETRY_MS >= deadline) throw takeFailure(thrown, doing);
     }
-    // Another term moved the lane, or the outcome of this move is unknown: the next read decides.
+    // The next read decides.
     if (performance.now() + RETRY_MS >= deadline) {
       throw new ClusterError("CONFLICT", `cannot ${doing}: other terms moved it at every attempt`, {
         recoverable: true,
@@ -84,48 +131,26 @@ async function takeLane(
   }
 }
 
-/** The lane, read from the stream's leader; `null`: it is vacant. Rejects with `STREAM_INCOMPATIBLE` if the message is not a fence. */
-export async function readFence(
-  on: GuardedStream,
-  index: number,
-  signal?: AbortSignal,
-): Promise<FenceRecord | null> {
-  const subject = laneSubject(on.fence, index);
-  const options = { timeoutMs: on.timeoutMs, ...(signal === undefined ? {} : { signal }) };
-  const message = await getMessage(on.monitor, on.stream, { last_by_subj: subject }, options);
-  if (message === null) return null;
-  const record = decodeFence(message);
-  if (record !== null) return record;
-  throw new ClusterError(
-    "STREAM_INCOMPATIBLE",
-    `message ${message.sequence} on ${subject} in stream ${on.stream} is not a fence: purge this subject while no leader runs`,
-  );
-}
-
-/** `null`: the lane is not at the expected sequence, or a write on it is in flight. */
-async function moveLane(
-  on: GuardedStream,
-  term: FenceTerm,
-  index: number,
-  lanes: number,
+/** The sequence of the record; `null`: the subject is not at the expected sequence, or a write on it is in flight. */
+async function write(
+  take: Take,
+  subject: string,
+  record: EncodedRecord,
   expected: number,
-  signal: AbortSignal,
-): Promise<FenceRecord | null> {
-  const subject = laneSubject(on.fence, index);
-  const { data, headers: fields } = encodeFence(term, lanes);
+  rollup: boolean,
+): Promise<number | null> {
+  const { on, signal } = take;
   const hdrs = headers();
-  for (const [name, value] of fields) hdrs.set(name, value);
+  for (const [name, value] of record.headers) hdrs.set(name, value);
   // 0 is safe here: the condition is on the written subject itself, which servers of all versions compare.
   hdrs.set(EXPECTED_ON_SUBJECT, String(expected));
-  if (on.neverExpires) hdrs.set("Nats-TTL", "never");
-  // Lane 0 keeps its earlier messages as a history of the leaders; of the other lanes only the last message matters.
-  if (on.rollup && index > 0) hdrs.set("Nats-Rollup", "sub");
+  if (on.config.msgTtl) hdrs.set("Nats-TTL", "never");
+  // The root keeps its earlier messages as a history of the leaders. An earlier message of a lane must not become its newest again.
+  if (rollup) hdrs.set("Nats-Rollup", "sub");
   const options = { timeoutMs: on.timeoutMs, headers: hdrs, signal };
   try {
-    const answer = await request(on.monitor, subject, data, options);
-    const { sequence } = parsePubAck(answer.data, on.stream, subject);
-    const { epoch, nodeId, incarnation } = term;
-    return { epoch, nodeId, incarnation, lanes, sequence };
+    const answer = await request(on.monitor, subject, record.data, options);
+    return parsePubAck(answer.data, on.stream, subject).sequence;
   } catch (thrown) {
     if (isJsError(thrown, JsCode.wrongLastSequence, IN_FLIGHT)) return null;
     throw thrown;
@@ -141,11 +166,44 @@ export function lane(subject: string, sequence: number, term: FenceTerm): Lane {
   return { subject, sequence, headers: encodedOnce(hdrs) };
 }
 
-function encodedOnce(hdrs: MsgHdrs): MsgHdrs {
+/** The headers must not be modified afterwards. */
+export function encodedOnce(hdrs: MsgHdrs): MsgHdrs {
   const { encode } = hdrs as MsgHdrs & { encode?: () => Uint8Array };
   if (typeof encode !== "function") return hdrs;
   const bytes = encode.call(hdrs);
   return Object.defineProperty(hdrs, "encode", { value: () => bytes });
+}
+
+const ID_CHARACTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+
+/** About 60 random bits. Short, because it is in every write. */
+function newId(): string {
+  return Array.from({ length: 10 }, () => ID_CHARACTERS[randomInt(ID_CHARACTERS.length)]).join("");
+}
+
+function heldByOther(on: GuardedStream, term: FenceTerm, cluster: string): ClusterError {
+  return new ClusterError(
+    "STREAM_INCOMPATIBLE",
+    `${on.what} is fenced by cluster "${cluster}", so a term of cluster "${term.clusterId}" cannot open it: epochs of two clusters cannot be compared. Give each cluster a stream of its own; to hand the stream over, purge ${on.fence}.> while no node of cluster "${cluster}" runs`,
+  );
+}
+
+function takeFailure(thrown: unknown, doing: string): ClusterError {
+  const error = jsToClusterError(thrown, doing);
+  if (!isFull(thrown)) return error;
+  return new ClusterError(
+    "INSUFFICIENT_RESOURCES",
+    `cannot ${doing}: the stream is full (${messageOf(thrown)}), so no leader can write to it; remove messages or raise max_msgs or max_bytes`,
+    { cause: thrown, recoverable: true },
+  );
+}
+
+/** A refusal by `discard: new`. Nothing was stored. */
+export function isFull(thrown: unknown): boolean {
+  return (
+    isJsError(thrown, JsCode.streamMaxBytesExceeded) ||
+    (isJsError(thrown, JsCode.streamStoreFailed) && /maximum (messages|bytes)/i.test(thrown.message))
+  );
 }
 
 /** True if a repetition cannot succeed. */
