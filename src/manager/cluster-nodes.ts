@@ -1,14 +1,16 @@
 /** Lists the nodes of a cluster: discovers them through `$SRV` and requests the status of each. Writes nothing. */
-import { asObject, type JsonObject, parseObject } from "../nats/api/js-api.ts";
 import { isId, isVersion } from "../nats/identity.ts";
+import { asObject, type JsonObject, jsToClusterError, parseObject } from "../nats/api/js-api.ts";
+import { requestMany } from "../nats/api/request-many.ts";
 import { serviceName } from "../nats/names.ts";
 import { readStatus } from "../nats/service/status-codec.ts";
-import { answersOf } from "../nats/service/twins.ts";
 import type { PeerStatus } from "../runtime/backend.ts";
 import type { ClusterClient, Situation } from "./cluster-client.ts";
 
 /** After this time without an answer, all nodes count as having answered. */
 const STALL_MS = 250;
+/** More answers are not read. */
+const MAX_NODES = 1_000;
 
 /** One process of the cluster, or a leader that does not answer. */
 export interface NodeRow {
@@ -79,8 +81,13 @@ async function discover(client: ClusterClient): Promise<Instance[]> {
 }
 
 async function askAll(client: ClusterClient, subject: string): Promise<JsonObject[]> {
-  const bodies = await answersOf(client.monitor.connection, subject, client.timeoutMs, STALL_MS);
-  return bodies.map(parseObject).filter((info) => info !== null);
+  const options = { timeoutMs: client.timeoutMs, stallMs: STALL_MS, most: MAX_NODES };
+  try {
+    const bodies = await requestMany(client.monitor.connection, subject, options);
+    return bodies.map(parseObject).filter((info) => info !== null);
+  } catch (thrown) {
+    throw jsToClusterError(thrown, "list the nodes");
+  }
 }
 
 /** From the metadata, or from the subject of the status endpoint, which go-cluster's nodes also have. */

@@ -1,7 +1,8 @@
 /** Sends a request that every server of a NATS system answers: `$SYS.REQ...PING...`. */
 
 import { type JsonObject, parseObject } from "../../nats/api/js-api.ts";
-import { classify, jsonBody } from "../../nats/api/request.ts";
+import { jsonBody } from "../../nats/api/request.ts";
+import { answersTo } from "../../nats/api/request-many.ts";
 import type { ConnectionMonitor } from "../../nats/connection/connection-monitor.ts";
 import { type Asked, askedNow } from "../clocks/clock.ts";
 import type { ClockBook } from "../clocks/clock-book.ts";
@@ -37,23 +38,16 @@ export async function askServers(
   const { subject, body, timeoutMs, expected = Number.POSITIVE_INFINITY } = question;
   const asked = askedNow();
   const found = new Map<string, ServerAnswer>();
-  try {
-    const answers = await monitor.connection.requestMany(subject, body === undefined ? "" : jsonBody(body), {
-      strategy: question.patient === true ? "timer" : "stall",
-      stall: STALL_MS,
-      maxWait: Math.ceil(timeoutMs),
-    });
-    for await (const answer of answers) {
-      const json = parseObject(answer.data);
-      const server = objectIn(json, "server");
-      const name = textIn(server, "name");
-      if (json === null || server === null || name === null) continue;
-      book.server(name, asked, timeIn(server, "time"));
-      found.set(name, { name, server, data: objectIn(json, "data") ?? {}, asked });
-      if (found.size >= expected) break;
-    }
-  } catch (thrown) {
-    throw classify(subject, timeoutMs, thrown);
+  const stallMs = question.patient === true ? Number.POSITIVE_INFINITY : STALL_MS;
+  const request = body === undefined ? "" : jsonBody(body);
+  for await (const data of answersTo(monitor.connection, subject, request, { timeoutMs, stallMs })) {
+    const json = parseObject(data);
+    const server = objectIn(json, "server");
+    const name = textIn(server, "name");
+    if (json === null || server === null || name === null) continue;
+    book.server(name, asked, timeIn(server, "time"));
+    found.set(name, { name, server, data: objectIn(json, "data") ?? {}, asked });
+    if (found.size >= expected) break;
   }
   return [...found.values()];
 }

@@ -5,7 +5,7 @@
  */
 import { headers, type NatsConnection } from "@nats-io/transport-node";
 import type { PeerStatus } from "../../runtime/backend.ts";
-import { MAX_TIMER_MS } from "../../runtime/waiting.ts";
+import { requestMany } from "../api/request-many.ts";
 import { inboxOf } from "../connection/inbox.ts";
 import { isId } from "../identity.ts";
 import { decodeStatus } from "./status-codec.ts";
@@ -17,6 +17,8 @@ export const TARGET_HEADER = "Nats-Leader-Target";
 
 /** After this time without another answer, all processes count as having answered. */
 const STALL_MS = 150;
+/** More processes with one node id are not looked at. */
+const MAX_TWINS = 100;
 
 /** `null`: a process without incarnations, such as a go-cluster node. */
 export type OnTwin = (incarnation: string | null) => void;
@@ -60,35 +62,13 @@ export function idIn(hdrs: { get(name: string): string } | undefined, name: stri
   return isId(id) ? id : null;
 }
 
-/** The bodies of all answers to a request. */
-export async function answersOf(
-  connection: NatsConnection,
-  subject: string,
-  timeoutMs: number,
-  stallMs: number = STALL_MS,
-): Promise<Uint8Array[]> {
-  const found: Uint8Array[] = [];
-  try {
-    const answers = await connection.requestMany(subject, "", {
-      strategy: "stall",
-      stall: stallMs,
-      maxWait: Math.min(timeoutMs, MAX_TIMER_MS),
-    });
-    for await (const answer of answers) found.push(answer.data);
-  } catch (thrown) {
-    const { name, message } = thrown as Error;
-    if (!/NoResponders|no responders|503/i.test(`${name} ${message}`)) throw thrown;
-  }
-  return found;
-}
-
 /** The statuses of all processes with one node id. */
 export async function statusesOf(
   connection: NatsConnection,
   subject: string,
   timeoutMs: number,
 ): Promise<PeerStatus[]> {
-  const bodies = await answersOf(connection, subject, timeoutMs);
+  const bodies = await requestMany(connection, subject, { timeoutMs, stallMs: STALL_MS, most: MAX_TWINS });
   return bodies.map(decodeStatus).filter((status) => status !== null);
 }
 

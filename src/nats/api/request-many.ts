@@ -1,0 +1,73 @@
+/**
+ * A NATS request with any number of answers. The strategy `stall` of nats.js has no limit for the whole: answers that arrive one
+ * after the other keep it waiting.
+ */
+import type { Msg, NatsConnection, QueuedIterator } from "@nats-io/transport-node";
+import { MAX_TIMER_MS } from "../../runtime/waiting.ts";
+import { classify, RequestFailure } from "./request.ts";
+
+export interface ManyOptions {
+  /** Limit for all answers together. */
+  readonly timeoutMs: number;
+  /** After the first answer: when no other comes for this time, all have come. `Infinity`: wait for `timeoutMs`. */
+  readonly stallMs: number;
+}
+
+/** The bodies of the answers, as they arrive. Throws `RequestFailure`, also without responders. */
+export async function* answersTo(
+  connection: NatsConnection,
+  subject: string,
+  body: Uint8Array | string,
+  { timeoutMs, stallMs }: ManyOptions,
+): AsyncGenerator<Uint8Array> {
+  const maxWait = Math.min(Math.max(1, Math.ceil(timeoutMs)), MAX_TIMER_MS);
+  const deadline = performance.now() + maxWait;
+  let answers: AsyncIterable<Msg> | null = null;
+  try {
+    answers = await connection.requestMany(subject, body, { strategy: "timer", maxWait });
+    const iterator = answers[Symbol.asyncIterator]();
+    for (let isFirst = true; ; isFirst = false) {
+      const leftMs = deadline - performance.now();
+      if (leftMs <= 0) return;
+      const next = await within(iterator.next(), isFirst ? leftMs : Math.min(stallMs, leftMs));
+      if (next === null || next.done === true) return;
+      yield next.value.data;
+    }
+  } catch (thrown) {
+    throw classify(subject, maxWait, thrown);
+  } finally {
+    // nats.js keeps the request until `maxWait` has passed; its further answers are dropped.
+    (answers as QueuedIterator<Msg> | null)?.stop();
+  }
+}
+
+/** The bodies of at most `most` answers, possibly none. Rejects with `RequestFailure` if the request was not sent. */
+export async function requestMany(
+  connection: NatsConnection,
+  subject: string,
+  options: ManyOptions & { readonly most: number },
+): Promise<Uint8Array[]> {
+  const found: Uint8Array[] = [];
+  try {
+    for await (const body of answersTo(connection, subject, "", options)) {
+      found.push(body);
+      if (found.length >= options.most) break;
+    }
+  } catch (thrown) {
+    if (!(thrown instanceof RequestFailure) || thrown.kind !== "no-responders") throw thrown;
+  }
+  return found;
+}
+
+/** `null` after this time. */
+async function within<T>(promise: Promise<T>, ms: number): Promise<T | null> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<null>((resolve) => {
+    timer = setTimeout(() => resolve(null), ms);
+  });
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
