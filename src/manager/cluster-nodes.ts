@@ -12,6 +12,7 @@ const STALL_MS = 250;
 /** More answers are not read. */
 const MAX_NODES = 1_000;
 
+
 /** One process of the cluster, or a leader that does not answer. */
 export interface NodeRow {
   readonly nodeId: string;
