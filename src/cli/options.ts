@@ -3,7 +3,7 @@ import { type Command, InvalidArgumentError, Option } from "commander";
 import { type LoadedConfig, type LoadOptions, loadConfig } from "../config/file/load.ts";
 import type { NodeOptions } from "../config/resolve.ts";
 import { LOG_LEVELS, type LogLevel } from "../log/logger.ts";
-import { ClusterClient } from "../manager/cluster-client.ts";
+import { type ClientOptions, ClusterClient } from "../manager/cluster-client.ts";
 import { note } from "./output.ts";
 import { parseDuration } from "./render/duration.ts";
 
@@ -41,7 +41,7 @@ export function withQueryOptions(command: Command): Command {
   return withClusterOptions(command).option(
     "--timeout <time>",
     "time limit for each answer (default: 2s)",
-    duration,
+    positiveDuration,
   );
 }
 
@@ -108,14 +108,19 @@ export function printNotes(loaded: LoadedConfig): void {
   for (const line of loaded.notes) note(`note: ${line}`);
 }
 
-/** Connects, calls `run`, and closes the connection. */
+/**
+ * Connects, calls `run`, and closes the connection. `--timeout` limits each answer.
+ * @param limits `limitMs`: time limit for everything together.
+ */
 export async function withCluster<T>(
   flags: ClusterFlags,
   run: (client: ClusterClient, loaded: LoadedConfig) => Promise<T>,
+  limits: Pick<ClientOptions, "limitMs" | "signal"> = {},
 ): Promise<T> {
   const loaded = configOf(flags, false);
   const timeoutMs = flags.timeout ?? DEFAULT_TIMEOUT_MS;
-  const client = await ClusterClient.connect(withConnectLimit(loaded.nodeOptions, timeoutMs), { timeoutMs });
+  const options = withConnectLimit(loaded.nodeOptions, timeoutMs);
+  const client = await ClusterClient.connect(options, { timeoutMs, ...limits });
   try {
     return await run(client, loaded);
   } finally {

@@ -98,6 +98,7 @@ export class Screen {
   readonly #content: (size: ScreenSize) => readonly Line[];
   readonly #onResize = (): void => this.draw();
   #drawn = false;
+  #closed = false;
 
   /** @param content the lines for a size: at most `rows` lines of at most `columns` columns. */
   constructor(content: (size: ScreenSize) => readonly Line[]) {
@@ -106,6 +107,7 @@ export class Screen {
   }
 
   draw(): void {
+    if (this.#closed) return;
     const lines = this.#content(sizeOfTerminal());
     const colours = hasColours(process.stdout);
     // Overwriting line by line and clearing the rest avoids the flicker of clearing the screen first.
@@ -116,6 +118,7 @@ export class Screen {
 
   /** Leaves the content on the screen. */
   close(): void {
+    this.#closed = true;
     process.stdout.off("resize", this.#onResize);
     if (this.#drawn) process.stdout.write("\n");
   }

@@ -58,3 +58,19 @@ export function beforeTerminalStop(before: () => void, after: () => void): () =>
   process.on("SIGTSTP", handler);
   return () => void process.off("SIGTSTP", handler);
 }
+
+/** What the promise resolves to, or `null` as soon as the signal aborts. The promise is then left to itself. */
+export async function unlessAborted<T>(signal: AbortSignal, promise: Promise<T>): Promise<T | null> {
+  promise.catch(() => {});
+  if (signal.aborted) return null;
+  let end = (): void => {};
+  const aborted = new Promise<null>((resolve) => {
+    end = () => resolve(null);
+    signal.addEventListener("abort", end, { once: true });
+  });
+  try {
+    return await Promise.race([promise, aborted]);
+  } finally {
+    signal.removeEventListener("abort", end);
+  }
+}

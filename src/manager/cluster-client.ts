@@ -7,7 +7,8 @@ import { headers } from "@nats-io/transport-node";
 import { type NodeOptions, resolveOptions } from "../config/resolve.ts";
 import type { LeaseRecord } from "../election/types.ts";
 import { ClusterError } from "../errors.ts";
-import { type JsonObject, jsToClusterError, parseObject } from "../nats/api/js-api.ts";
+import { printable } from "../log/printable.ts";
+import { jsToClusterError, parseObject } from "../nats/api/js-api.ts";
 import { jsonBody, RequestFailure, request } from "../nats/api/request.ts";
 import { connectNats, type NatsLink } from "../nats/connection/connection.ts";
 import { ConnectionMonitor } from "../nats/connection/connection-monitor.ts";
@@ -15,10 +16,13 @@ import { competeSubject, statusSubject, stepdownSubject } from "../nats/names.ts
 import { decodeStatus } from "../nats/service/status-codec.ts";
 import { choose, statusesOf, TARGET_HEADER } from "../nats/service/twins.ts";
 import type { PeerStatus } from "../runtime/backend.ts";
+import { MAX_TIMER_MS } from "../runtime/waiting.ts";
 import { type LeaseView, readLeaseView } from "./lease-view.ts";
 
 /** Pause between status requests to a node that is about to lead. */
 const POLL_MS = 5;
+/** Of a reason that a node sends, more is not quoted. */
+const MAX_REASON_LENGTH = 500;
 
 export interface ClientOptions {
   /**
@@ -26,6 +30,12 @@ export interface ClientOptions {
    * @default 2000
    */
   readonly timeoutMs?: number | undefined;
+  /**
+   * Time limit for the connection attempt and all requests together, in milliseconds. Each answer is then waited for until this
+   * limit at most.
+   * @default Infinity
+   */
+  readonly limitMs?: number | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -52,13 +62,15 @@ export interface Situation {
 
 export class ClusterClient {
   readonly clusterId: string;
-  readonly timeoutMs: number;
   readonly monitor: ConnectionMonitor;
+  readonly #answerMs: number;
+  readonly #deadline: number;
   readonly #link: NatsLink;
 
-  private constructor(clusterId: string, timeoutMs: number, link: NatsLink) {
+  private constructor(clusterId: string, answerMs: number, deadline: number, link: NatsLink) {
     this.clusterId = clusterId;
-    this.timeoutMs = timeoutMs;
+    this.#answerMs = answerMs;
+    this.#deadline = deadline;
     this.#link = link;
     this.monitor = ConnectionMonitor.acquire(link.connection);
   }
@@ -66,14 +78,34 @@ export class ClusterClient {
   /** @throws ClusterError `NO_CONNECTION`, `AUTHORIZATION`, `INVALID_CONFIG` or `ABORTED`. */
   static async connect(nodeOptions: NodeOptions, options: ClientOptions = {}): Promise<ClusterClient> {
     const { clusterId, nats } = resolveOptions(nodeOptions);
-    const { timeoutMs = 2_000, signal } = options;
-    const context = { clusterId, nodeId: "cli", ...(signal === undefined ? {} : { signal }) };
-    return new ClusterClient(clusterId, timeoutMs, await connectNats(nats, context));
+    const { timeoutMs = 2_000, limitMs = Number.POSITIVE_INFINITY, signal } = options;
+    const deadline = performance.now() + limitMs;
+    const late = limitMs <= MAX_TIMER_MS ? AbortSignal.timeout(Math.ceil(limitMs)) : null;
+    const ending = [signal, late].filter((one) => one != null);
+    const context = { clusterId, nodeId: "cli", signal: AbortSignal.any(ending) };
+    try {
+      return new ClusterClient(clusterId, timeoutMs, deadline, await connectNats(nats, context));
+    } catch (error) {
+      if (late?.aborted !== true || signal?.aborted === true) throw error;
+      throw new ClusterError("NO_CONNECTION", `no server accepted a connection within ${limitMs} ms`, {
+        cause: error,
+        recoverable: true,
+      });
+    }
   }
 
   async close(): Promise<void> {
     this.monitor.release();
     await this.#link.close();
+  }
+
+  /** Time limit of the next answer. */
+  get timeoutMs(): number {
+    return this.#withinLimit(this.#answerMs);
+  }
+
+  #withinLimit(ms: number): number {
+    return Math.max(1, Math.min(ms, this.#deadline - performance.now()));
   }
 
   lease(): Promise<LeaseView> {
@@ -88,7 +120,7 @@ export class ClusterClient {
     const asked = performance.now();
     const subject = statusSubject(this.clusterId, nodeId);
     const answer = await this.#request(subject, undefined, this.timeoutMs);
-    const status = answer === null ? null : decodeStatus(answer);
+    const status = typeof answer === "string" ? null : decodeStatus(answer);
     if (status === null) return null;
     const roundTripMs = performance.now() - asked;
     const isMeant = incarnation === undefined || status.incarnation === incarnation;
@@ -129,8 +161,8 @@ export class ClusterClient {
   ): Promise<void> {
     const before = await this.lease();
     const body = to === undefined ? undefined : { to };
-    const answer = await this.#ask(stepdownSubject(this.clusterId, nodeId), body, timeoutMs, incarnation);
-    this.#require(nodeId, answer, to === undefined ? "NOT_LEADER" : "HANDOVER_REFUSED", timeoutMs);
+    const refusal = to === undefined ? "NOT_LEADER" : "HANDOVER_REFUSED";
+    await this.#ask(nodeId, stepdownSubject(this.clusterId, nodeId), body, timeoutMs, refusal, incarnation);
     const ended = await this.#untilLease((now) => !isSameTerm(before, now), this.timeoutMs);
     if (ended !== null) return;
     throw new ClusterError(
@@ -143,8 +175,8 @@ export class ClusterClient {
 
   /** Requests that a daemon competes, or only follows. */
   async setCompeting(nodeId: string, competes: boolean, timeoutMs: number): Promise<void> {
-    const answer = await this.#ask(competeSubject(this.clusterId, nodeId), { competes }, timeoutMs);
-    this.#require(nodeId, answer, "STORE_UNAVAILABLE", timeoutMs);
+    const subject = competeSubject(this.clusterId, nodeId);
+    await this.#ask(nodeId, subject, { competes }, timeoutMs, "STORE_UNAVAILABLE");
   }
 
   /**
@@ -199,23 +231,50 @@ export class ClusterClient {
     }
   }
 
+  /** Sends a request to a node and waits until it is carried out. */
   async #ask(
+    nodeId: string,
     subject: string,
     body: object | undefined,
     timeoutMs: number,
+    refusal: "NOT_LEADER" | "HANDOVER_REFUSED" | "STORE_UNAVAILABLE",
     incarnation?: string,
-  ): Promise<JsonObject | null> {
+  ): Promise<void> {
+    const started = performance.now();
     const answer = await this.#request(subject, body, timeoutMs, incarnation);
-    return answer === null ? null : parseObject(answer);
+    if (typeof answer === "string") {
+      const waitedMs = Math.round(performance.now() - started);
+      throw new ClusterError("NO_CONNECTION", this.#unanswered(nodeId, answer, waitedMs), {
+        recoverable: true,
+      });
+    }
+    const json = parseObject(answer);
+    if (json?.["ok"] === true) return;
+    const reason = json === null ? "its answer is not a JSON object" : (json["error"] ?? "no reason given");
+    throw new ClusterError(
+      refusal,
+      `node "${nodeId}" refused: ${printable(String(reason), MAX_REASON_LENGTH)}`,
+    );
   }
 
-  /** The bytes of the response, or `null` without one. Rejects if the request could not be sent. */
+  #unanswered(nodeId: string, why: "timeout" | "no-responders", waitedMs: number): string {
+    const node = `node "${nodeId}" of cluster "${this.clusterId}"`;
+    const others = '"nats-leader nodes" lists the nodes that answer';
+    if (why === "no-responders") return `no process answers as ${node}; ${others}`;
+    return (
+      `${node} did not answer within ${waitedMs} ms; ${others}. ` +
+      "If its work takes longer to stop, raise the time limit (--timeout)"
+    );
+  }
+
+  /** The bytes of the response, or why there is none. Rejects if the request could not be sent. */
   async #request(
     subject: string,
     body: object | undefined,
-    timeoutMs: number,
+    wantedMs: number,
     incarnation?: string,
-  ): Promise<Uint8Array | null> {
+  ): Promise<Uint8Array | "timeout" | "no-responders"> {
+    const timeoutMs = this.#withinLimit(wantedMs);
     const target = headers();
     if (incarnation !== undefined) target.set(TARGET_HEADER, incarnation);
     try {
@@ -223,28 +282,10 @@ export class ClusterClient {
       const options = incarnation === undefined ? { timeoutMs } : { timeoutMs, headers: target };
       return (await request(this.monitor, subject, data, options)).data;
     } catch (thrown) {
-      const unanswered = thrown instanceof RequestFailure && /^(timeout|no-responders)$/.test(thrown.kind);
-      if (unanswered) return null;
+      const kind = thrown instanceof RequestFailure ? thrown.kind : null;
+      if (kind === "timeout" || kind === "no-responders") return kind;
       throw jsToClusterError(thrown, `send a request to ${subject}`);
     }
-  }
-
-  #require(
-    nodeId: string,
-    answer: JsonObject | null,
-    code: "NOT_LEADER" | "HANDOVER_REFUSED" | "STORE_UNAVAILABLE",
-    timeoutMs: number,
-  ): void {
-    if (answer === null) {
-      throw new ClusterError(
-        "NO_CONNECTION",
-        `node "${nodeId}" of cluster "${this.clusterId}" did not answer within ${timeoutMs} ms; ` +
-          '"nats-leader nodes" lists the nodes that do. If its work takes longer to stop, raise the time limit (--timeout)',
-        { recoverable: true },
-      );
-    }
-    if (answer["ok"] === true) return;
-    throw new ClusterError(code, `node "${nodeId}" refused: ${String(answer["error"] ?? "no reason given")}`);
   }
 }
 

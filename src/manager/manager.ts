@@ -12,7 +12,7 @@ import { asError, ClusterError } from "../errors.ts";
 import { createLogger, type Logger } from "../log/logger.ts";
 import { checkHooks, type Hooks, nodeHooks } from "../node/hooks.ts";
 import type { Node } from "../node/node.ts";
-import { ClusterClient } from "./cluster-client.ts";
+import { type ClientOptions, ClusterClient } from "./cluster-client.ts";
 import { type ClusterStatus, daemonStatus, unreachableStatus, viewedStatus } from "./cluster-status.ts";
 import { Daemon } from "./daemon.ts";
 import {
@@ -153,7 +153,10 @@ export class Manager {
     options: { readonly timeoutMs?: number; readonly signal?: AbortSignal } = {},
   ): Promise<HandoverResult> {
     const { timeoutMs = PROMOTE_TIMEOUT_MS, signal } = options;
-    return this.#withClient((client) => handOver(client, this.#resolved.nodeId, timeoutMs, signal), signal);
+    return this.#withClient((client) => handOver(client, this.#resolved.nodeId, timeoutMs, signal), {
+      limitMs: timeoutMs,
+      signal,
+    });
   }
 
   /** Makes this node's daemon step down, if it leads. Resolves when its work has ended and its lease is released. */
@@ -199,9 +202,12 @@ export class Manager {
     return this.#resolved.drainTimeoutMs + (this.#options.timeoutMs ?? DEFAULT_TIMEOUT_MS);
   }
 
-  async #withClient<T>(run: (client: ClusterClient) => Promise<T>, signal?: AbortSignal): Promise<T> {
+  async #withClient<T>(
+    run: (client: ClusterClient) => Promise<T>,
+    limits: Pick<ClientOptions, "limitMs" | "signal"> = {},
+  ): Promise<T> {
     const { timeoutMs } = this.#options;
-    const client = await ClusterClient.connect(this.#loaded.nodeOptions, { timeoutMs, signal });
+    const client = await ClusterClient.connect(this.#loaded.nodeOptions, { timeoutMs, ...limits });
     try {
       return await run(client);
     } finally {

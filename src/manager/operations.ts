@@ -1,6 +1,6 @@
 /** Operations on running nodes: handover, step-down, leave. */
 import { ClusterError } from "../errors.ts";
-import type { ClusterClient, NodeAnswer } from "./cluster-client.ts";
+import type { ClusterClient, NodeAnswer, Situation } from "./cluster-client.ts";
 
 /** The result of a handover. */
 export interface HandoverResult {
@@ -45,7 +45,7 @@ export async function handOver(
   } else {
     await client.stepDown(leader, nodeId, timeoutMs, incarnation);
   }
-  const remainingMs = Math.max(client.timeoutMs, timeoutMs - (performance.now() - started));
+  const remainingMs = Math.max(0, timeoutMs - (performance.now() - started));
   const answer = await client.untilLeads(nodeId, lease, remainingMs, signal);
   return result(answer, leader === nodeId ? null : leader, false, started);
 }
@@ -53,6 +53,28 @@ export async function handOver(
 function result(answer: NodeAnswer, from: string | null, already: boolean, started: number): HandoverResult {
   const { nodeId, epoch } = answer.status;
   return { nodeId, epoch, from, already, tookMs: Math.round((performance.now() - started) * 10) / 10 };
+}
+
+/**
+ * Makes the node, by default the leader, step down; with `to`, only in favour of this node.
+ * @throws ClusterError `HANDOVER_REFUSED` for a leader that runs go-cluster, which hands over to no named node.
+ */
+export async function stepDownNode(
+  client: ClusterClient,
+  nodeId: string,
+  to: string | undefined,
+  { record, leader, incarnation }: Situation,
+  timeoutMs: number,
+): Promise<void> {
+  const leads = nodeId === leader;
+  if (to !== undefined && leads && record !== null && record.incarnation === undefined) {
+    throw new ClusterError(
+      "HANDOVER_REFUSED",
+      `node "${nodeId}" leads and runs go-cluster, which hands over to no named node; nothing was changed. Without a ` +
+        "successor it steps down, and any node that competes may lead next",
+    );
+  }
+  await client.stepDown(nodeId, to, timeoutMs, leads ? incarnation : undefined);
 }
 
 /** Makes the node step down, if it leads. */

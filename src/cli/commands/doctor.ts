@@ -28,7 +28,7 @@ import {
 } from "../output.ts";
 import { examinationJson, reportLines, reportScreen } from "../render/doctor-report.ts";
 import { showTime } from "../render/duration.ts";
-import { untilSignal } from "../signals.ts";
+import { unlessAborted, untilSignal } from "../signals.ts";
 
 const DEFAULT_INTERVAL_MS = 5_000;
 
@@ -108,7 +108,9 @@ async function watched(examiner: Doctor, flags: Flags): Promise<Examination | nu
   let last: Examination | null = null;
   try {
     while (!signal.aborted) {
-      last = await examiner.examine();
+      const found = await unlessAborted(signal, examiner.examine());
+      if (found === null) break;
+      last = found;
       view.show(last);
       await pause(flags.interval ?? DEFAULT_INTERVAL_MS, undefined, { signal }).catch(() => {});
     }

@@ -1,8 +1,9 @@
 /** The commands that change the leader. Each sends requests to running nodes; none joins the election. */
 import type { Command } from "commander";
 import { ClusterError } from "../../errors.ts";
+import type { ClusterClient } from "../../manager/cluster-client.ts";
 import { Manager } from "../../manager/manager.ts";
-import { type HandoverResult, handOver } from "../../manager/operations.ts";
+import { type HandoverResult, handOver, stepDownNode } from "../../manager/operations.ts";
 import { noLeader } from "../exit.ts";
 import {
   type ClusterFlags,
@@ -11,6 +12,7 @@ import {
   positiveDuration,
   withCluster,
   withClusterOptions,
+  withConnectLimit,
   withQueryOptions,
 } from "../options.ts";
 import { note, print, printJson } from "../output.ts";
@@ -28,7 +30,7 @@ export function promote(command: Command): Command {
     .action(async (flags: ClusterFlags) => {
       const ending = untilSignal();
       const limits = { timeoutMs: flags.timeout ?? CHANGE_TIMEOUT_MS, signal: ending.signal };
-      const done = await managerFor(flags)
+      const done = await managerFor({ ...flags, timeout: Math.min(DEFAULT_TIMEOUT_MS, limits.timeoutMs) })
         .promote(limits)
         .finally(() => ending.close());
       const text = "Successfully promoted to leader";
@@ -107,13 +109,19 @@ export function stepdown(command: Command): Command {
     .addHelpText("after", STEPDOWN_HELP)
     .action(async (node: string | undefined, flags: StepdownFlags) => {
       const timeoutMs = flags.timeout ?? CHANGE_TIMEOUT_MS;
-      const done = await withCluster({ ...flags, timeout: DEFAULT_TIMEOUT_MS }, async (client) => {
-        const { leader, epoch, incarnation } = await client.situation();
-        const target = node ?? leader;
+      const done = await withinLimit(flags, async (client) => {
+        const situation = await client.situation();
+        const target = node ?? situation.leader;
         if (target === null) throw noLeader(client.clusterId);
         const started = performance.now();
-        await client.stepDown(target, flags.to, timeoutMs, target === leader ? incarnation : undefined);
-        return { ok: true, nodeId: target, epoch, to: flags.to ?? null, tookMs: since(started) };
+        await stepDownNode(client, target, flags.to, situation, timeoutMs);
+        return {
+          ok: true,
+          nodeId: target,
+          epoch: situation.epoch,
+          to: flags.to ?? null,
+          tookMs: since(started),
+        };
       });
       if (flags.json === true) return printJson(done);
       print(`${done.nodeId} has stepped down (${done.tookMs} ms)`);
@@ -134,7 +142,7 @@ export function transfer(command: Command): Command {
   )
     .addHelpText("after", TRANSFER_HELP)
     .action(async (node: string, flags: ClusterFlags) => {
-      const done = await withCluster({ ...flags, timeout: DEFAULT_TIMEOUT_MS }, async (client) => {
+      const done = await withinLimit(flags, async (client) => {
         const { leader } = await client.situation();
         if (leader === null) throw noLeader(client.clusterId);
         return handOver(client, node, flags.timeout ?? CHANGE_TIMEOUT_MS);
@@ -156,6 +164,12 @@ function withChangeTimeout(command: Command, what: string): Command {
   return withClusterOptions(command).option("--timeout <time>", `${what} (default: 15s)`, positiveDuration);
 }
 
+/** `--timeout` limits the whole command; within it, each answer is waited for as long as by the queries. */
+function withinLimit<T>(flags: ClusterFlags, run: (client: ClusterClient) => Promise<T>): Promise<T> {
+  const limitMs = flags.timeout ?? CHANGE_TIMEOUT_MS;
+  return withCluster({ ...flags, timeout: Math.min(DEFAULT_TIMEOUT_MS, limitMs) }, run, { limitMs });
+}
+
 function since(started: number): number {
   return Math.round((performance.now() - started) * 10) / 10;
 }
@@ -173,5 +187,7 @@ function managerFor(flags: ClusterFlags): Manager {
       "no node id: this command acts on one node; pass --node-id, or --config with the node's file",
     );
   }
-  return new Manager(loaded, {}, { timeoutMs: flags.timeout ?? DEFAULT_TIMEOUT_MS });
+  const timeoutMs = flags.timeout ?? DEFAULT_TIMEOUT_MS;
+  const limited = { ...loaded, nodeOptions: withConnectLimit(loaded.nodeOptions, timeoutMs) };
+  return new Manager(limited, {}, { timeoutMs });
 }

@@ -9,7 +9,7 @@ import { isTerminal, print, printJsonLine, Screen } from "../output.ts";
 import { ChangeTexts } from "../render/change-text.ts";
 import { showTime } from "../render/duration.ts";
 import { MAX_EVENTS, type WatchState, watchScreen } from "../render/watch-screen.ts";
-import { untilSignal } from "../signals.ts";
+import { unlessAborted, untilSignal } from "../signals.ts";
 
 const DEFAULT_INTERVAL_MS = 2_000;
 
@@ -35,24 +35,38 @@ Example:
 
 async function run(flags: Flags): Promise<void> {
   const ending = untilSignal();
+  const { signal } = ending;
   try {
-    await withCluster(flags, async (client, loaded) => {
-      const view = viewFor(flags, client, loaded.nodeId);
-      const watching = new ClusterWatch(client, (change) => view.changed(change));
-      try {
-        await view.prepare();
-        await watching.start();
-        await view.refresh();
-        await every(flags.interval ?? DEFAULT_INTERVAL_MS, ending.signal, () => view.refresh());
-      } finally {
-        view.close();
-        await watching.close();
-      }
-    });
+    await withCluster(flags, (client, loaded) => follow(client, loaded.nodeId, flags, signal), { signal });
+  } catch (error) {
+    // Ctrl-C during the connection attempt.
+    if (!signal.aborted) throw error;
   } finally {
     ending.close();
   }
   if (flags.json !== true && isTerminal()) print("Stopping watch...");
+}
+
+async function follow(
+  client: ClusterClient,
+  nodeId: string | null,
+  flags: Flags,
+  signal: AbortSignal,
+): Promise<void> {
+  const view = viewFor(flags, client, nodeId);
+  const watching = new ClusterWatch(client, (change) => view.changed(change));
+  const begin = async (): Promise<void> => {
+    await view.prepare();
+    await watching.start();
+    await view.refresh();
+  };
+  try {
+    await unlessAborted(signal, begin());
+    await every(flags.interval ?? DEFAULT_INTERVAL_MS, signal, () => view.refresh());
+  } finally {
+    view.close();
+    await watching.close();
+  }
 }
 
 async function every(ms: number, signal: AbortSignal, act: () => Promise<void>): Promise<void> {
@@ -69,7 +83,7 @@ async function every(ms: number, signal: AbortSignal, act: () => Promise<void>):
       clearInterval(timer);
       resolve();
     };
-    if (signal.aborted) end();
+    if (signal.aborted) return end();
     signal.addEventListener("abort", end, { once: true });
   });
 }
@@ -147,7 +161,9 @@ class JsonView implements View {
     }
   }
 
-  close(): void {}
+  close(): void {
+    this.#isOut = true;
+  }
 
   #print(at: number, rest: object): void {
     printJsonLine({ timestamp: showTime(at), at: new Date(at).toISOString(), ...rest, status: this.#status });
