@@ -1,7 +1,8 @@
 /** Lists the nodes of a cluster: discovers them through `$SRV` and requests the status of each. Writes nothing. */
-import { isId, isVersion } from "../nats/identity.ts";
+
 import { asObject, type JsonObject, jsToClusterError, parseObject } from "../nats/api/js-api.ts";
 import { requestMany } from "../nats/api/request-many.ts";
+import { isId, isVersion } from "../nats/identity.ts";
 import { serviceName } from "../nats/names.ts";
 import { readStatus } from "../nats/service/status-codec.ts";
 import type { PeerStatus } from "../runtime/backend.ts";
@@ -11,7 +12,6 @@ import type { ClusterClient, Situation } from "./cluster-client.ts";
 const STALL_MS = 250;
 /** More answers are not read. */
 const MAX_NODES = 1_000;
-
 
 /** One process of the cluster, or a leader that does not answer. */
 export interface NodeRow {

@@ -99,7 +99,8 @@ describe("the screen of watch", () => {
 
 test("a screen that does not fit says how many lines are missing", () => {
   const body = ["1", "2", "3", "4"].map((text) => line`${text}`);
-  const fitted = (rows: number): string[] => shown(fitScreen([line`head`], body, [line`foot`], { columns: 20, rows }));
+  const fitted = (rows: number): string[] =>
+    shown(fitScreen([line`head`], body, [line`foot`], { columns: 20, rows }));
   expect(fitted(6)).toEqual(["head", "1", "2", "3", "4", "foot"]);
   expect(fitted(5)).toEqual(["head", "1", "2", "… 2 more lines", "foot"]);
   expect(fitted(3)).toEqual(["head", "… 4 more lines", "foot"]);
