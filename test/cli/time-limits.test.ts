@@ -1,0 +1,71 @@
+/** Time limits of commands, Ctrl-C, and a leader that runs go-cluster. */
+import { createServer } from "node:net";
+import { describe, expect, test } from "vitest";
+import { waitFor } from "../../scripts/shared/wait.ts";
+import { atEnd } from "../support/at-end.ts";
+
+import { runHere } from "../support/cli/run-here.ts";
+import { freshId } from "../support/fresh-id.ts";
+import { GoClusterPeer } from "../support/node/go-cluster-emulator.ts";
+import { useNatsServer } from "../support/use-server.ts";
+
+const server = useNatsServer();
+
+/** A server that accepts connections and says nothing. */
+async function silentServer(): Promise<string> {
+  const listener = createServer((socket) => atEnd(() => socket.destroy()));
+  await new Promise<void>((resolve) => listener.listen(0, "127.0.0.1", resolve));
+  atEnd(() => listener.close());
+  const address = listener.address();
+  return `nats://127.0.0.1:${typeof address === "object" ? address?.port : ""}`;
+}
+
+describe("a leader that runs go-cluster", () => {
+  test("is not asked to hand over to a named node, since it would step down for any", async () => {
+    const clusterId = freshId();
+    const options = { url: server.url, clusterId, nodeId: "go", leaseTtlMs: 4_000, heartbeatMs: 1_000 };
+    const go = await GoClusterPeer.start(options);
+    await waitFor(() => go.isLeader);
+    const where = ["--cluster-id", clusterId, "--nats-url", server.url];
+    const refused = await runHere(["stepdown", "--to", "b", ...where, "--json"]);
+    expect(refused.code).toBe(1);
+    expect(JSON.parse(refused.stderr)).toMatchObject({
+      code: "HANDOVER_REFUSED",
+      message: expect.stringContaining("runs go-cluster"),
+    });
+    expect(go.isLeader).toBe(true);
+    expect(await runHere(["stepdown", ...where])).toMatchObject({ code: 0 });
+    expect(go.isLeader).toBe(false);
+  });
+});
+
+describe("--timeout", () => {
+  test("of stepdown limits the connection attempt to all servers together", async () => {
+    const servers = await Promise.all([silentServer(), silentServer(), silentServer()]);
+    const where = ["--cluster-id", "billing", "--nats-url", servers.join(","), "--timeout", "300ms"];
+    const { code, stderr } = await runHere(["stepdown", ...where]);
+    expect([code, stderr]).toEqual([4, expect.stringContaining("within 300 ms")]);
+  });
+
+  test("of 0 is refused", async () => {
+    const { code, stderr } = await runHere(["nodes", "--cluster-id", "billing", "--timeout", "0s"]);
+    expect([code, stderr]).toEqual([2, expect.stringContaining("above 0")]);
+  });
+});
+
+test("a request to a node that does not run says so, without a wait", async () => {
+  const where = ["--cluster-id", freshId(), "--nats-url", server.url];
+  const { code, stderr } = await runHere(["stepdown", "absent", ...where]);
+  expect([code, stderr]).toEqual([4, expect.stringContaining('no process answers as node "absent"')]);
+});
+
+test("Ctrl-C ends watch and doctor --watch with 0, also while they wait for an answer", async () => {
+  const clusterId = freshId();
+  const silent = ["--cluster-id", clusterId, "--nats-url", await silentServer(), "--timeout", "1m"];
+  for (const args of [["watch"], ["doctor", "--watch"]]) {
+    const running = runHere([...args, ...silent]);
+    await waitFor(() => process.listenerCount("SIGINT") > 0);
+    process.emit("SIGINT");
+    expect([args, (await running).code]).toEqual([args, 0]);
+  }
+});
