@@ -67,7 +67,7 @@ describe.each(COMMANDS)("%s %s %s %s", (...command) => {
 describe("without a permission", () => {
   const CONFIG = `authorization { users: [
     { user: admin, password: secret }
-    { user: nobody, password: secret, permissions: { publish: { deny: ">" } } }
+    { user: mute, password: secret, permissions: { publish: { deny: ">" } } }
     { user: reader, password: secret, permissions: { publish: [
       "$JS.API.STREAM.INFO.KV_KV_CLUSTER_billing", "$JS.API.STREAM.MSG.GET.KV_KV_CLUSTER_billing", "cluster_billing.status.*"
     ] } }
@@ -87,13 +87,13 @@ describe("without a permission", () => {
       ttl_ms: 60_000,
     });
     for (const [user, command, subject] of [
-      ["nobody", ["status"], "$JS.API.STREAM.INFO.KV_KV_CLUSTER_billing"],
-      ["nobody", ["watch"], "$JS.API.STREAM.INFO.KV_KV_CLUSTER_billing"],
-      ["nobody", ["nodes"], "$JS.API.STREAM.INFO.KV_KV_CLUSTER_billing"],
-      ["nobody", ["demote"], "$JS.API.STREAM.INFO.KV_KV_CLUSTER_billing"],
-      ["nobody", ["promote"], "cluster_billing.status.a"],
-      ["nobody", ["join"], "cluster_billing.status.a"],
-      ["nobody", ["leave"], "cluster_billing.status.a"],
+      ["mute", ["status"], "$JS.API.STREAM.INFO.KV_KV_CLUSTER_billing"],
+      ["mute", ["watch"], "$JS.API.STREAM.INFO.KV_KV_CLUSTER_billing"],
+      ["mute", ["nodes"], "$JS.API.STREAM.INFO.KV_KV_CLUSTER_billing"],
+      ["mute", ["demote"], "$JS.API.STREAM.INFO.KV_KV_CLUSTER_billing"],
+      ["mute", ["promote"], "cluster_billing.status.a"],
+      ["mute", ["join"], "cluster_billing.status.a"],
+      ["mute", ["leave"], "cluster_billing.status.a"],
       ["reader", ["nodes"], "$SRV.INFO.cluster_billing"],
       ["reader", ["history"], "$JS.API.STREAM.INFO.LEADER_HISTORY_billing"],
       ["reader", ["stepdown"], stepdownSubject("billing", "z")],
