@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
+import type { KV } from "@nats-io/kv";
 import type { NatsConnection } from "@nats-io/transport-node";
 import { Pool } from "pg";
 import { expect, test } from "vitest";
@@ -90,6 +91,12 @@ test("a bucket", async () => {
   const entry = await kv.get("colour");
   if (entry !== null) await settings.update("colour", "blue", entry.revision);
   expect(new TextDecoder().decode((await kv.get("colour"))?.value)).toBe("blue");
+
+  const standard: KV = await kv.asKv(term); // moves the fence, as open(term)
+  await standard.put("colour", "green");
+  for await (const key of await standard.keys()) console.log(key);
+
+  expect((await standard.get("colour"))?.string()).toBe("green");
   kv.close();
 });
 

@@ -1,4 +1,5 @@
 /** A key-value bucket that only the leader of the newest term can write to. */
+import type { KV } from "@nats-io/kv";
 import { headers, type NatsConnection } from "@nats-io/transport-node";
 import { ClusterError } from "../../errors.ts";
 import { jsToClusterError } from "../../nats/api/js-api.ts";
@@ -91,6 +92,29 @@ export class FencedKv implements AsyncDisposable {
    */
   async open(term: OpenTerm, options: OpenOptions = {}): Promise<FencedKvWriter> {
     return new FencedKvWriter(this, await this.#stream.open(term, options));
+  }
+
+  /**
+   * Moves the fence to this term, as `open`, and returns a standard `KV` of `@nats-io/kv`: code that is written for `KV` is fenced
+   * without a change. Needs the package `@nats-io/kv`.
+   *
+   * Reads do not show the keys of the fence. Writes reject with the errors of `FencedKvWriter`, such as `STALE_EPOCH`, and with `CONFLICT`
+   * where a plain `KV` rejects with JetStream error 10071. `create`, `update` and a condition (`previousSeq`) need nats-server 2.12 or
+   * later and a bucket with `allow_atomic`: otherwise they reject with `SERVER_TOO_OLD` or `STREAM_INCOMPATIBLE`. `destroy` always
+   * rejects with `INVALID_CONFIG`, because no fence can prevent it.
+   *
+   * @throws StaleEpochError and ClusterError, as `open`; `INVALID_CONFIG` if `@nats-io/kv` is not installed.
+   * @example
+   * ```ts
+   * const node = new Node(options, withFence({ open: (term) => kv.asKv(term) }, hooks));
+   * ```
+   */
+  async asKv(term: OpenTerm, options: OpenOptions = {}): Promise<KV> {
+    const { openForReading, StandardKv } = await import("./standard-kv.ts");
+    const { bucket } = this;
+    const reads = await openForReading(this.#on.monitor.connection, bucket);
+    const writer = await this.#stream.open(term, options);
+    return new StandardKv(reads, { bucket, writer, vacantRevision: (key) => this.vacantRevision(key) });
   }
 
   /**

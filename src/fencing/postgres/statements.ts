@@ -27,14 +27,7 @@ export function setupText(table: string): string {
 )`;
 }
 
-export interface TakeValues {
-  readonly resource: string;
-  readonly epoch: number;
-  readonly nodeId: string;
-  readonly incarnation: string;
-}
-
-/** @param settings - From `idleSetting`, `lockSetting`. */
+/** Values: resource, epoch, node id, incarnation. @param settings - From `idleSetting`, `lockSetting`. */
 export function takeText(table: string, settings: readonly string[]): string {
   return `WITH settings AS MATERIALIZED (SELECT ${[durably(), ...settings].join(", ")}),
 gate AS MATERIALIZED (SELECT ${lock("pg_advisory_xact_lock", table, "$1")} FROM settings)
