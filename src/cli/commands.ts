@@ -63,6 +63,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import("./commands/permissions.ts")).permissions,
   },
   {
+    name: "create-bucket",
+    description: "create the bucket of a cluster, as its administrator",
+    load: async () => (await import("./commands/create-bucket.ts")).createBucket,
+  },
+  {
     name: "promote",
     description: "make this node the leader",
     load: async () => (await import("./commands/leadership.ts")).promote,

@@ -50,7 +50,7 @@ export interface Situation {
   readonly lease: LeaseView;
   /** The record in the bucket; `null`: none, released or deleted. */
   readonly record: LeaseRecord | null;
-  /** The holder's answer; `null` if it does not answer or there is no record. */
+  /** The holder's answer; `null` if it does not answer, if this user may not ask it, or if there is no record. */
   readonly holder: NodeAnswer | null;
   /** Node id; `null`: no record, or its holder neither renewed it in time nor claims it in its status. */
   readonly leader: string | null;
@@ -134,7 +134,7 @@ export class ClusterClient {
     const record = lease.entry?.kind === "record" ? lease.entry.record : null;
     if (record === null)
       return { lease, record, holder: null, leader: null, incarnation: undefined, epoch: 0 };
-    const holder = await this.statusOf(record.nodeId, record.incarnation);
+    const holder = await this.#holderOf(record);
     const leads = isHeldBy(record, holder) || lease.ageMs < lease.ttlMs;
     return {
       lease,
@@ -144,6 +144,14 @@ export class ClusterClient {
       incarnation: isHeldBy(record, holder) ? record.incarnation : undefined,
       epoch: leads ? record.epoch : 0,
     };
+  }
+
+  /** `null` also for a user that may only read: the age of the record then decides whether its holder leads. */
+  #holderOf({ nodeId, incarnation }: LeaseRecord): Promise<NodeAnswer | null> {
+    return this.statusOf(nodeId, incarnation).catch((error: unknown) => {
+      if (error instanceof ClusterError && error.code === "AUTHORIZATION") return null;
+      throw error;
+    });
   }
 
   /**

@@ -8,12 +8,12 @@ import type { ResolvedOptions } from "../config/resolve.ts";
 import { asError, messageOf } from "../errors.ts";
 import { parseAnswer } from "../nats/api/js-api.ts";
 import { jsonBody, request } from "../nats/api/request.ts";
-import { createStream, defaultReplicas, isTooFewServers } from "../nats/api/streams.ts";
 import { connectNats, type NatsLink } from "../nats/connection/connection.ts";
 import { ConnectionMonitor } from "../nats/connection/connection-monitor.ts";
 import { historyStream, historySubject } from "../nats/names.ts";
 import type { NodeEvent } from "../node/events.ts";
 import type { HistoryEntry } from "./history-record.ts";
+import { openHistory } from "./history-stream.ts";
 
 const MAX_QUEUED = 64;
 const RETRY_MS = 2_000;
@@ -118,7 +118,8 @@ export class HistoryRecorder {
     const { clusterId } = this.#o.node;
     const { signal } = this.#ending;
     const monitor = await this.#connected();
-    if (!this.#ready) await this.#open(monitor);
+    if (!this.#ready) await openHistory(monitor, clusterId, { maxTerms: this.#o.maxTerms, signal });
+    this.#ready = true;
     const subject = historySubject(clusterId);
     const hdrs = headers();
     hdrs.set("Nats-Msg-Id", `${entry.epoch}.${entry.node_id}.${entry.kind}`);
@@ -142,36 +143,5 @@ export class HistoryRecorder {
     this.#link = await connectNats(nats, { clusterId, nodeId: `${nodeId}/history`, signal });
     this.#monitor = ConnectionMonitor.acquire(this.#link.connection);
     return this.#monitor;
-  }
-
-  async #open(monitor: ConnectionMonitor): Promise<void> {
-    const replicas = defaultReplicas(monitor.connection);
-    try {
-      await this.#create(monitor, replicas);
-    } catch (thrown) {
-      if (replicas === 1 || !isTooFewServers(thrown)) throw thrown;
-      await this.#create(monitor, 1);
-    }
-    this.#ready = true;
-  }
-
-  /** An existing stream is used with its present configuration. */
-  async #create(monitor: ConnectionMonitor, replicas: number): Promise<void> {
-    const { clusterId } = this.#o.node;
-    const name = historyStream(clusterId);
-    const config = {
-      name,
-      description: `Past terms of cluster ${clusterId}`,
-      subjects: [historySubject(clusterId)],
-      retention: "limits",
-      storage: "file",
-      discard: "old",
-      num_replicas: replicas,
-      // Each term has two messages, its begin and its end.
-      max_msgs: 2 * this.#o.maxTerms,
-      max_msg_size: 4096,
-      duplicate_window: 120_000_000_000,
-    };
-    await createStream(monitor, name, config, { timeoutMs: TIMEOUT_MS });
   }
 }

@@ -1,9 +1,11 @@
 /** What a NATS user needs for one cluster's election, role by role. `examples/permissions` holds the same sets as files. */
 import { ClusterError } from "../errors.ts";
 import {
+  bucketName,
   CONNECTIONS_PING,
   consumerDeletedAdvisory,
   historyStream,
+  historySubject,
   leaseSubject,
   republishSubject,
   serviceName,
@@ -15,10 +17,11 @@ import {
  * - `node`: competes for leadership.
  * - `observer`: a node with `observer: true`, or a program that only reads who leads.
  * - `operator`: a person or script that reads the state and asks nodes to step down.
+ * - `administrator`: creates, changes and deletes the bucket and the stream of past terms. No node needs it while it runs.
  */
-export type PermissionRole = "node" | "observer" | "operator";
+export type PermissionRole = "node" | "observer" | "operator" | "administrator";
 
-export const PERMISSION_ROLES: readonly PermissionRole[] = ["node", "observer", "operator"];
+export const PERMISSION_ROLES: readonly PermissionRole[] = ["node", "observer", "operator", "administrator"];
 
 /** For whom `permissionsFor()` computes a set. */
 export interface PermissionOptions {
@@ -27,16 +30,26 @@ export interface PermissionOptions {
   /** @default "node" */
   readonly role?: PermissionRole;
   /**
-   * The only node that will use these credentials: it can then not answer in another node's name.
+   * The only node that will use these credentials: it can then not answer in another node's name. An observer without a node id
+   * has no micro service: it sets `service: false`, and tools do not see it.
    * @default any node of the cluster
    */
   readonly nodeId?: string;
   /**
-   * Whether a node may create the bucket, and add `republish` to one that exists. False suits a bucket that was created
-   * beforehand. Observers and operators never create one.
-   * @default true
+   * Whether a node may create the bucket, and add `republish` to one that exists. It may then give the bucket any configuration:
+   * one that copies every stream of the account, publishes to any subject, or refuses every write. Without it an administrator
+   * creates the bucket.
+   * @default false
    */
   readonly createBucket?: boolean;
+  /** Whether a node may record past terms (`nats-leader daemon`). @default false */
+  readonly history?: boolean;
+  /**
+   * Whether a node may watch the lease by a consumer, which a bucket without `republish` needs. It can then have the records of
+   * the lease delivered to any subject of the account.
+   * @default false
+   */
+  readonly watchConsumer?: boolean;
   /**
    * Prefix of the subjects on which the user receives responses. The client must connect with the same one (option
    * `inboxPrefix`). Each role has its own by default, because a user that may subscribe to another user's inbox can read
@@ -63,6 +76,8 @@ export interface Permissions {
 export interface Grant {
   readonly subject: string;
   readonly purpose: string;
+  /** Without it the role cannot do its work at all. */
+  readonly vital: boolean;
 }
 
 export interface Grants extends Omit<Permissions, "publish" | "subscribe"> {
@@ -75,7 +90,8 @@ const RESPONSES = { max: 1, expires: "1h" } as const;
 
 /**
  * The permissions that a NATS user needs in one cluster. A user with these and no others takes part without a single
- * refusal. `nats-leader permissions` prints them for a server configuration; docs/security.md explains each subject.
+ * refusal. `nats-leader permissions` prints them for a server configuration; docs/security.md explains each subject, and what a
+ * program with these permissions can do beyond its role.
  *
  * @throws ClusterError `INVALID_CONFIG`: an id or prefix that is not valid, such as one with a wildcard.
  * @example
@@ -99,24 +115,35 @@ function subjectOf({ subject }: Grant): string {
 
 /** As `permissionsFor()`, with the purpose of every subject. */
 export function grantsFor(options: PermissionOptions): Grants {
-  const { clusterId, nodeId, role = "node", createBucket = true } = options;
+  const { clusterId, nodeId, role = "node" } = options;
   requireId("clusterId", clusterId);
   if (nodeId !== undefined) requireId("nodeId", nodeId);
   const inboxPrefix = options.inboxPrefix ?? `_INBOX_${role}${nodeId === undefined ? "" : `_${nodeId}`}`;
   requirePrefix(inboxPrefix);
-  const inbox = grant(`${inboxPrefix}.>`, "responses to its requests");
-  const service = [...serving(clusterId, nodeId), grant("$SRV.>", "discovery of the micro service")];
+  const inbox = vital(`${inboxPrefix}.>`, "responses to its requests");
   switch (role) {
     case "node":
       return {
         publish: [
-          grant(leaseSubject(clusterId), "the lease: compare-and-set, release"),
+          vital(leaseSubject(clusterId), "the lease: compare-and-set, release"),
           ...reading(clusterId),
-          ...(createBucket ? creating(clusterId) : []),
-          ...detecting(clusterId),
-          asking(clusterId, "status", "whether the successor of a handover is running"),
+          ...(options.createBucket === true ? creating(streamName(clusterId), "the bucket") : []),
+          ...detecting(clusterId, options.watchConsumer === true),
+          ...(options.history === true ? recording(clusterId, options.createBucket === true) : []),
+          asking(clusterId, "status", "another process with its node id; why a successor refuses"),
+          useful(
+            `${serviceName(clusterId)}.control.*.candidate`,
+            "whether the successor of a handover can lead",
+          ),
         ],
-        subscribe: [inbox, ...watching(clusterId), crashAdvisory(clusterId), ...service],
+        subscribe: [
+          inbox,
+          ...watching(clusterId),
+          useful(consumerDeletedAdvisory(`${streamName(clusterId)}.*`), "suspicion: presence deleted"),
+          ...serving(clusterId, nodeId ?? "*"),
+          useful(`${serviceName(clusterId)}.control.${nodeId ?? "*"}.*`, "handover, step-down, compete"),
+          ...discovery(clusterId, "discovery of its micro service"),
+        ],
         allowResponses: RESPONSES,
         inboxPrefix,
       };
@@ -124,17 +151,31 @@ export function grantsFor(options: PermissionOptions): Grants {
       return {
         publish: [
           ...reading(clusterId),
-          asking(clusterId, "status", "other nodes' status"),
-          asking(clusterId, "ping", "other nodes' wall clocks"),
+          ...(nodeId === undefined
+            ? []
+            : [useful(`${serviceName(clusterId)}.status.${nodeId}`, "another process with its node id")]),
         ],
-        subscribe: [inbox, ...watching(clusterId), ...service],
-        allowResponses: RESPONSES,
+        subscribe: [
+          inbox,
+          ...watching(clusterId),
+          ...(nodeId === undefined
+            ? []
+            : [...serving(clusterId, nodeId), ...discovery(clusterId, "discovery of its micro service")]),
+        ],
+        allowResponses: nodeId === undefined ? null : RESPONSES,
         inboxPrefix,
       };
     case "operator":
       return {
         publish: [...reading(clusterId), ...operating(clusterId)],
         subscribe: [inbox, ...watching(clusterId)],
+        allowResponses: null,
+        inboxPrefix,
+      };
+    case "administrator":
+      return {
+        publish: administrating(clusterId),
+        subscribe: [inbox],
         allowResponses: null,
         inboxPrefix,
       };
@@ -146,75 +187,117 @@ export function grantsFor(options: PermissionOptions): Grants {
   }
 }
 
-function grant(subject: string, purpose: string): Grant {
-  return { subject, purpose };
+function vital(subject: string, purpose: string): Grant {
+  return { subject, purpose, vital: true };
+}
+
+function useful(subject: string, purpose: string): Grant {
+  return { subject, purpose, vital: false };
 }
 
 function reading(clusterId: string): Grant[] {
   const stream = streamName(clusterId);
   return [
-    grant(`$JS.API.STREAM.INFO.${stream}`, "the bucket's configuration and state"),
-    grant(`$JS.API.STREAM.MSG.GET.${stream}`, "the lease, from the stream leader"),
+    vital(`$JS.API.STREAM.INFO.${stream}`, "the bucket's configuration and state"),
+    vital(`$JS.API.STREAM.MSG.GET.${stream}`, "the lease, from the stream leader"),
   ];
 }
 
-function creating(clusterId: string): Grant[] {
-  const stream = streamName(clusterId);
+function creating(stream: string, what: string): Grant[] {
   return [
-    grant(`$JS.API.STREAM.CREATE.${stream}`, "create the bucket"),
-    grant(`$JS.API.STREAM.UPDATE.${stream}`, "add republish to a bucket without it"),
+    vital(`$JS.API.STREAM.CREATE.${stream}`, `create ${what}`),
+    useful(`$JS.API.STREAM.UPDATE.${stream}`, `change ${what}, such as to add republish`),
   ];
 }
 
-/** Without any one of these a node still works, but detects a crashed leader only when the lease has expired. */
-function detecting(clusterId: string): Grant[] {
-  const stream = streamName(clusterId);
+/**
+ * Without any one of these a node still works, but detects a crashed leader only when the lease has expired. The subject names
+ * the consumer's filter, and the server rejects a request whose body has another: no message is ever published to the filter of
+ * a presence consumer, so none is delivered to wherever its deliver subject points.
+ */
+function detecting(clusterId: string, watchConsumer: boolean): Grant[] {
+  const create = `$JS.API.CONSUMER.CREATE.${streamName(clusterId)}.*`;
   return [
-    grant(`$JS.API.CONSUMER.CREATE.${stream}.>`, "presence; the watch of a bucket without republish"),
-    grant(`$JS.API.CONSUMER.DELETE.${stream}.*`, "remove its own consumers"),
-    grant(CONNECTIONS_PING, "whether the leader's connection is closed"),
+    useful(`${create}.$KV.${bucketName(clusterId)}.presence.*`, "presence"),
+    ...(watchConsumer
+      ? [useful(`${create}.${leaseSubject(clusterId)}`, "watch a bucket without republish")]
+      : []),
+    useful(CONNECTIONS_PING, "whether the leader's connection is closed"),
+  ];
+}
+
+function recording(clusterId: string, create: boolean): Grant[] {
+  const stream = historyStream(clusterId);
+  return [
+    useful(historySubject(clusterId), "record past terms"),
+    useful(`$JS.API.STREAM.INFO.${stream}`, "whether the stream of past terms exists"),
+    ...(create ? [useful(`$JS.API.STREAM.CREATE.${stream}`, "create the stream of past terms")] : []),
   ];
 }
 
 function asking(clusterId: string, endpoint: "status" | "ping", purpose: string): Grant {
-  return grant(`${serviceName(clusterId)}.${endpoint}.*`, purpose);
+  return useful(`${serviceName(clusterId)}.${endpoint}.*`, purpose);
 }
 
 function watching(clusterId: string): Grant[] {
   return [
-    grant(republishSubject(clusterId), "committed writes of the lease"),
-    grant(streamDeletedAdvisory(streamName(clusterId)), "deletion of the bucket"),
+    useful(republishSubject(clusterId), "committed writes of the lease"),
+    useful(streamDeletedAdvisory(streamName(clusterId)), "deletion of the bucket"),
   ];
 }
 
-function crashAdvisory(clusterId: string): Grant {
-  return grant(consumerDeletedAdvisory(`${streamName(clusterId)}.*`), "suspicion: presence deleted");
+function serving(clusterId: string, nodeId: string): Grant[] {
+  const service = serviceName(clusterId);
+  return [
+    useful(`${service}.status.${nodeId}`, "its status"),
+    useful(`${service}.ping.${nodeId}`, "its wall clock"),
+  ];
 }
 
-function serving(clusterId: string, nodeId: string | undefined): Grant[] {
+/**
+ * To all services, to those of the cluster, and to one instance. The verbs are listed, because a user that may subscribe to
+ * `$SRV.*` may also subscribe to `$SRV.>` (measured on 2.9.10 and 2.15.1): a last token `*` only where nothing is below it.
+ */
+function discovery(clusterId: string, purpose: string): Grant[] {
   const service = serviceName(clusterId);
-  if (nodeId === undefined) return [grant(`${service}.>`, "its micro service")];
-  const purpose = "its micro service, for this node only";
-  return [`status.${nodeId}`, `ping.${nodeId}`, `control.${nodeId}.*`].map((tail) =>
-    grant(`${service}.${tail}`, purpose),
+  return ["PING", "INFO", "STATS"].flatMap((verb) =>
+    [`$SRV.${verb}`, `$SRV.${verb}.${service}`, `$SRV.${verb}.${service}.*`].map((subject) =>
+      useful(subject, purpose),
+    ),
   );
 }
 
 function operating(clusterId: string): Grant[] {
   const service = serviceName(clusterId);
   const history = historyStream(clusterId);
-  const discovery = ["PING", "INFO", "STATS"].flatMap((verb) => [
-    grant(`$SRV.${verb}`, "nats micro"),
-    grant(`$SRV.${verb}.${service}`, "nats-leader nodes; nats micro"),
-    grant(`$SRV.${verb}.${service}.*`, "one instance"),
-  ]);
   return [
-    grant(`$JS.API.STREAM.INFO.${history}`, "past terms, where a daemon records them"),
-    grant(`$JS.API.STREAM.MSG.GET.${history}`, "past terms"),
+    useful(`$JS.API.STREAM.INFO.${history}`, "past terms, where a daemon records them"),
+    useful(`$JS.API.STREAM.MSG.GET.${history}`, "past terms"),
     asking(clusterId, "status", "nodes' status"),
     asking(clusterId, "ping", "nodes' wall clocks"),
-    grant(`${service}.control.>`, "stepdown, compete"),
-    ...discovery,
+    vital(`${service}.control.*.stepdown`, "step-downs and handovers"),
+    useful(`${service}.control.*.compete`, "leave, join, promote without a leader"),
+    ...discovery(clusterId, "nats-leader nodes; nats micro"),
+  ];
+}
+
+function administrating(clusterId: string): Grant[] {
+  const streams = [
+    [streamName(clusterId), "the bucket"],
+    [historyStream(clusterId), "the stream of past terms"],
+  ] as const;
+  return [
+    useful("$JS.API.INFO", "limits of the account"),
+    ...streams.flatMap(([stream, what]) => [
+      vital(`$JS.API.STREAM.INFO.${stream}`, `read the configuration of ${what}`),
+      vital(`$JS.API.STREAM.CREATE.${stream}`, `create ${what}`),
+      vital(`$JS.API.STREAM.UPDATE.${stream}`, `change ${what}`),
+      vital(`$JS.API.STREAM.DELETE.${stream}`, `delete ${what}, while no node runs`),
+    ]),
+    useful(`$JS.API.CONSUMER.NAMES.${streamName(clusterId)}`, "list consumers of the bucket"),
+    useful(`$JS.API.CONSUMER.LIST.${streamName(clusterId)}`, "list consumers of the bucket"),
+    useful(`$JS.API.CONSUMER.INFO.${streamName(clusterId)}.*`, "one of them"),
+    useful(`$JS.API.CONSUMER.DELETE.${streamName(clusterId)}.*`, "delete one"),
   ];
 }
 

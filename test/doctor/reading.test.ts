@@ -13,7 +13,7 @@ import {
 import { wantedBy } from "../../src/doctor/sources/roles.ts";
 import { covers, mayPublish } from "../../src/doctor/sources/try-permissions.ts";
 import { newStreamConfig } from "../../src/nats/lease/stream-config.ts";
-import { permissionsFor } from "../../src/nats/permissions.ts";
+import { PERMISSION_ROLES, type PermissionRole, permissionsFor } from "../../src/nats/permissions.ts";
 import { bucket } from "../support/doctor/healthy-cluster.ts";
 
 const VARZ = {
@@ -168,33 +168,53 @@ test("of an account with limits per replica count, the tier with the highest usa
 describe("the permissions of a role", () => {
   const who = { clusterId: "billing", nodeId: null, unique: "doctor_x" };
 
-  test("of a node are within permissionsFor()", () => {
-    const given = permissionsFor({ clusterId: "billing" });
-    for (const found of [bucket({ exists: false }), bucket({ republish: false }), bucket()]) {
-      for (const { direction, subject, probe } of wantedBy("node", { ...who, bucket: found })) {
-        const allowed = given[direction];
-        expect(
-          allowed.some((one) => one === subject || covers(one, subject)),
-          subject,
-        ).toBe(true);
-        expect(covers(subject, probe), `${subject} covers ${probe}`).toBe(true);
+  test.each(PERMISSION_ROLES)(
+    "%s are those of permissionsFor(), without the inbox, each with a probe",
+    (role) => {
+      for (const nodeId of [null, "a"]) {
+        const { publish, subscribe, inboxPrefix } = permissionsFor({
+          clusterId: "billing",
+          role,
+          ...(nodeId === null ? {} : { nodeId }),
+        });
+        const wanted = wantedBy(role, { ...who, nodeId, bucket: bucket() });
+        const own = subscribe.filter((subject) => subject !== `${inboxPrefix}.>`);
+        expect(wanted.map(({ subject }) => subject)).toEqual([...publish, ...own]);
+        for (const { subject, probe } of wanted) {
+          expect(covers(subject, probe), `${subject} covers ${probe}`).toBe(true);
+          expect(probe).not.toMatch(/[*>]/);
+        }
       }
-    }
+    },
+  );
+
+  test("of a node depend on the bucket: creation if there is none, a consumer if it does not republish", () => {
+    const more = (found: Parameters<typeof bucket>[0]): string[] => {
+      const usual = wantedBy("node", { ...who, bucket: bucket() }).map(({ subject }) => subject);
+      const wanted = wantedBy("node", { ...who, bucket: bucket(found) }).map(({ subject }) => subject);
+      return wanted.filter((subject) => !usual.includes(subject));
+    };
+    const stream = "KV_KV_CLUSTER_billing";
+    expect(more({ republish: false })).toEqual([
+      `$JS.API.CONSUMER.CREATE.${stream}.*.$KV.KV_CLUSTER_billing.leader`,
+    ]);
+    expect(more({ exists: false })).toEqual([
+      `$JS.API.STREAM.CREATE.${stream}`,
+      `$JS.API.STREAM.UPDATE.${stream}`,
+    ]);
   });
 
-  test("exclude a trial write of the lease, and creation of the bucket where it exists", () => {
-    const subjects = (found: Parameters<typeof bucket>[0]): string[] =>
-      wantedBy("node", { ...who, bucket: bucket(found) }).flatMap(({ subject, trial }) =>
-        trial === "never" ? [] : subject,
-      );
-    const making = (list: readonly string[]): string[] =>
-      list.filter((one) => /STREAM\.(CREATE|UPDATE)/.test(one));
-    expect(making(subjects({}))).toEqual([]);
-    expect(making(subjects({ republish: false }))).toEqual(["$JS.API.STREAM.UPDATE.KV_KV_CLUSTER_billing"]);
-    expect(making(subjects({ exists: false }))).toEqual(["$JS.API.STREAM.CREATE.KV_KV_CLUSTER_billing"]);
-    for (const change of [{}, { republish: false }, { exists: false }]) {
-      expect(subjects(change).filter((one) => one.startsWith("$KV."))).toEqual([]);
-    }
+  test("are tried without an effect: never the lease and a deletion, with garbage what changes a stream", () => {
+    const trialOf = (role: PermissionRole, found: Parameters<typeof bucket>[0], part: string): string[] =>
+      wantedBy(role, { ...who, bucket: bucket(found) })
+        .filter(({ direction, subject }) => direction === "publish" && subject.includes(part))
+        .map(({ trial }) => trial);
+    expect(trialOf("node", { exists: false }, "$KV.KV_CLUSTER_billing.leader")).toEqual(["never"]);
+    expect(trialOf("node", { exists: false }, "STREAM.CREATE")).toEqual(["garbage"]);
+    expect(trialOf("node", { republish: false }, "CONSUMER.CREATE")).toEqual(["garbage", "garbage"]);
+    expect(trialOf("administrator", {}, "STREAM.DELETE")).toEqual(["never", "never"]);
+    expect(trialOf("administrator", {}, "STREAM.UPDATE")).toEqual(["garbage", "garbage"]);
+    expect(trialOf("operator", {}, "control.*.stepdown")).toEqual(["read"]);
   });
 });
 

@@ -18,7 +18,10 @@ import {
 } from "../support/nats/store-and-session.ts";
 
 test("a user with the permissions of permissionsFor() and no others can do everything a node does", async () => {
-  const { publish, subscribe, allowResponses, inboxPrefix } = permissionsFor({ clusterId: "billing" });
+  const { publish, subscribe, allowResponses, inboxPrefix } = permissionsFor({
+    clusterId: "billing",
+    createBucket: true,
+  });
   const allow = (subjects: readonly string[]): string => `{ allow: ${JSON.stringify(subjects)} }`;
   const server = await startNatsServer({
     config: `accounts { A { jetstream: enabled, users: [

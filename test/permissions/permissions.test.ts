@@ -6,8 +6,16 @@ import { describe, expect, test, vi } from "vitest";
 import { waitFor } from "../../scripts/shared/wait.ts";
 import { permissionsText } from "../../src/cli/commands/permissions.ts";
 import { programFor } from "../../src/cli/program.ts";
+import { resolveOptions } from "../../src/config/resolve.ts";
+import { ClusterClient } from "../../src/manager/cluster-client.ts";
+import { listNodes } from "../../src/manager/cluster-nodes.ts";
+import { readHistory } from "../../src/manager/history-reader.ts";
+import { HistoryRecorder } from "../../src/manager/history-recorder.ts";
 import { permissionsFor } from "../../src/nats/permissions.ts";
+import type { NodeEvent } from "../../src/node/events.ts";
+import type { Term } from "../../src/node/term.ts";
 import { findNatsServer, OLDEST_NATS_VERSION, PINNED_NATS_VERSION } from "../../src/testing.ts";
+import { atEnd } from "../support/at-end.ts";
 import {
   CLUSTER,
   connectAs,
@@ -25,7 +33,7 @@ import { useForAll } from "../support/use-server.ts";
 
 test("nats-server accepts the example configuration with its includes", async () => {
   const { path } = await findNatsServer();
-  const names = ["NODE", "NODE_A", "OBSERVER", "OPERATOR", "APPLICATION"];
+  const names = ["ADMINISTRATOR", "NODE", "NODE_A", "OBSERVER", "OPERATOR", "APPLICATION"];
   const env = Object.fromEntries(names.map((name) => [`${name}_PASSWORD`, `pw-${name}`]));
   const said = execFileSync(path, ["-t", "-c", join(EXAMPLES, "nats-server.conf")], {
     env: { ...process.env, ...env },
@@ -56,6 +64,17 @@ const FORGERIES = [
   "_INBOX_operator.x.1",
 ];
 
+/** What a command prints. Runs in this process: a child process would only be slower. */
+async function printed(...line: string[]): Promise<string> {
+  const write = vi.spyOn(process.stdout, "write").mockReturnValue(true);
+  try {
+    await (await programFor(line)).parseAsync(line, { from: "user" });
+    return write.mock.calls.map(([text]) => String(text)).join("");
+  } finally {
+    write.mockRestore();
+  }
+}
+
 describe.each([PINNED_NATS_VERSION, OLDEST_NATS_VERSION])("on nats-server %s", (version) => {
   const server = useForAll(() => startSecured(version));
 
@@ -75,7 +94,47 @@ describe.each([PINNED_NATS_VERSION, OLDEST_NATS_VERSION])("on nats-server %s", (
       ({ level, message }) => level !== "info" && /permission|violation|allow|denied/i.test(message),
     );
 
-  test("nodes create the bucket, lead, detect a crashed leader at once, and hand over", async () => {
+  test("a node with permission to create the bucket does so, any other reports what is missing", async () => {
+    const administrator = await connectAs(server, "administrator");
+    const { connection } = administrator;
+    const deleted = await connection.request(`$JS.API.STREAM.DELETE.${STREAM}`);
+    expect(deleted.json()).toMatchObject({ success: true });
+    const { servers, ...credentials } = login(server, "node");
+    const other = makeNode({ servers }, { clusterId: CLUSTER, nodeId: "other", ...credentials });
+    await expect(other.node.start()).rejects.toMatchObject({
+      code: "AUTHORIZATION",
+      message: expect.stringContaining(`allow this user to publish to "$JS.API.STREAM.CREATE.${STREAM}"`),
+    });
+    const creator = await started("creator", "creator");
+    await creator.leads();
+    expect(refusals(creator)).toEqual([]);
+  });
+
+  test("an administrator creates the bucket and the stream of past terms with create-bucket", async () => {
+    const { connection } = await connectAs(server, "administrator");
+    const streams = [STREAM, `LEADER_HISTORY_${CLUSTER}`];
+    for (const stream of streams) await connection.request(`$JS.API.STREAM.DELETE.${stream}`);
+    const { servers, user, pass, inboxPrefix } = login(server, "administrator");
+    vi.stubEnv("NATS_LEADER_USER", user);
+    vi.stubEnv("NATS_LEADER_PASSWORD", pass);
+    vi.stubEnv("NATS_LEADER_INBOX_PREFIX", inboxPrefix);
+    atEnd(() => vi.unstubAllEnvs());
+    const args = ["create-bucket", "--cluster-id", CLUSTER, "--nats-url", servers];
+    expect(await printed(...args)).toBe(
+      `bucket KV_CLUSTER_${CLUSTER} created, 1 replica\nstream LEADER_HISTORY_${CLUSTER} created\n`,
+    );
+    expect(JSON.parse(await printed(...args, "--json"))).toMatchObject({
+      ok: true,
+      created: false,
+      historyCreated: false,
+      bucket: { name: `KV_CLUSTER_${CLUSTER}`, replicas: 1, republish: true },
+    });
+    const node = await started("node", "a");
+    await node.leads();
+    expect(refusals(node)).toEqual([]);
+  });
+
+  test("nodes lead, detect a crashed leader at once, and hand over", async () => {
     const options = { ...login(server, "node"), clusterId: CLUSTER, nodeId: "dying", ...LONG };
     const dying = await startChildNode(server, options);
     await dying.next("become");
@@ -90,7 +149,6 @@ describe.each([PINNED_NATS_VERSION, OLDEST_NATS_VERSION])("on nats-server %s", (
   });
 
   test("the user of a single node leads as that node and cannot answer for another", async () => {
-    await (await started("node", "maker")).node.stop();
     const a = await started("node_a", "a");
     await a.until(() => a.node.isLeader());
     expect(refusals(a)).toEqual([]);
@@ -105,17 +163,51 @@ describe.each([PINNED_NATS_VERSION, OLDEST_NATS_VERSION])("on nats-server %s", (
   test("an observer reads who leads and cannot change anything", async () => {
     const a = await started("node", "a");
     await a.until(() => a.node.isLeader());
-    const watcher = await started("observer", "w", { observer: true });
+    const watcher = await started("observer_w", "w", { observer: true });
+    const reader = await started("observer", "r", { observer: true, service: false });
     await watcher.sees(a);
+    await reader.sees(a);
     const b = await started("node", "b");
     await a.node.stop();
     await b.until(() => b.node.isLeader());
     await watcher.sees(b);
-    expect(refusals(watcher)).toEqual([]);
-    const own = await connectAs(server, "observer");
-    expect(await own.mayPublish(FORGERIES)).toEqual([]);
-    const status = await own.connection.request(`cluster_${CLUSTER}.status.b`, "");
-    expect(status.json()).toMatchObject({ nodeId: "b", role: "PRIMARY" });
+    await reader.sees(b);
+    expect([...refusals(watcher), ...refusals(reader)]).toEqual([]);
+    for (const role of ["observer", "observer_w"] as const) {
+      const own = await connectAs(server, role);
+      expect(await own.mayPublish(FORGERIES)).toEqual([]);
+    }
+  });
+
+  test("an observer's client knows who leads by the lease, and cannot list the nodes", async () => {
+    const a = await started("node", "a");
+    await a.leads();
+    const client = await ClusterClient.connect({ clusterId: CLUSTER, ...login(server, "observer") });
+    atEnd(() => client.close());
+    const situation = await client.situation();
+    expect(situation).toMatchObject({ leader: "a", holder: null });
+    await expect(listNodes(client, situation)).rejects.toMatchObject({
+      code: "AUTHORIZATION",
+      message: expect.stringContaining(`allow this user to publish to "$SRV.INFO.cluster_${CLUSTER}"`),
+    });
+  });
+
+  test("a node's user may record past terms in the stream that the administrator has created", async () => {
+    const { servers, user, pass, inboxPrefix } = login(server, "node");
+    const node = resolveOptions({ servers, user, pass, inboxPrefix, clusterId: CLUSTER, nodeId: "recorder" });
+    const failures: Error[] = [];
+    const recorder = new HistoryRecorder({ node, maxTerms: 10, onFailed: (error) => failures.push(error) });
+    const term = { epoch: 4711 } as Term;
+    async function* events(): AsyncGenerator<NodeEvent> {
+      yield { type: "become-leader", term, at: Date.now() } as NodeEvent;
+    }
+    await recorder.follow(events());
+    await recorder.close(5000);
+    expect(failures).toEqual([]);
+    const operator = await ClusterClient.connect({ clusterId: CLUSTER, ...login(server, "operator") });
+    atEnd(() => operator.close());
+    const { terms } = await readHistory(operator, await operator.situation(), 10);
+    expect(terms).toContainEqual(expect.objectContaining({ nodeId: "recorder", epoch: 4711 }));
   });
 
   test("an operator reads the state, moves the leadership, and cannot change lease or bucket", async () => {
@@ -177,9 +269,12 @@ describe.each([PINNED_NATS_VERSION, OLDEST_NATS_VERSION])("on nats-server %s", (
 });
 
 test.each([
-  ["node.conf", { role: "node" }],
-  ["single-node.conf", { role: "node", nodeId: "a", createBucket: false }],
+  ["node.conf", { role: "node", history: true }],
+  ["single-node.conf", { role: "node", nodeId: "a" }],
+  ["creating-node.conf", { role: "node", createBucket: true, history: true, inboxPrefix: "_INBOX_creator" }],
   ["observer.conf", { role: "observer" }],
+  ["observing-node.conf", { role: "observer", nodeId: "w" }],
+  ["administrator.conf", { role: "administrator" }],
   ["operator.conf", { role: "operator" }],
 ] as const)("%s is what `nats-leader permissions` prints", async (file, options) => {
   const written = await readFile(join(EXAMPLES, file), "utf8");
@@ -192,7 +287,7 @@ test.each([
 
 test("docs/security.md explains every subject of a node", async () => {
   const text = await readFile(join(EXAMPLES, "../../docs/security.md"), "utf8");
-  const { publish, subscribe } = permissionsFor({ clusterId: CLUSTER });
+  const { publish, subscribe } = permissionsFor({ clusterId: CLUSTER, history: true });
   const documented = (subject: string): boolean =>
     text.includes(`\`${subject.replace("_INBOX_node", "_INBOX_<role>")}\``);
   expect([...publish, ...subscribe].filter((subject) => !documented(subject))).toEqual([]);
@@ -210,35 +305,31 @@ test.each([
 });
 
 describe("nats-leader permissions", () => {
-  /** Runs in this process: a child process would only be slower. */
-  async function printed(...args: string[]): Promise<string> {
-    const write = vi.spyOn(process.stdout, "write").mockReturnValue(true);
-    try {
-      const line = ["permissions", ...args];
-      await (await programFor(line)).parseAsync(line, { from: "user" });
-      return write.mock.calls.map(([text]) => String(text)).join("");
-    } finally {
-      write.mockRestore();
-    }
-  }
+  const permissions = (...args: string[]): Promise<string> => printed("permissions", ...args);
 
   test("prints an example file", async () => {
     const single = await readFile(join(EXAMPLES, "single-node.conf"), "utf8");
-    expect(await printed("node", "--cluster-id", CLUSTER, "--node-id", "a", "--no-bucket-creator")).toBe(
+    expect(await permissions("node", "--cluster-id", CLUSTER, "--node-id", "a")).toBe(single);
+    expect(await permissions("node", "--cluster-id", CLUSTER, "--node-id", "a", "--no-bucket-creator")).toBe(
       single,
     );
     const node = await readFile(join(EXAMPLES, "node.conf"), "utf8");
-    expect(await printed("node", "--cluster", CLUSTER, "--bucket-creator")).toBe(node);
+    expect(await permissions("node", "--cluster", CLUSTER, "--history")).toBe(node);
+    const creating = await readFile(join(EXAMPLES, "creating-node.conf"), "utf8");
+    const more = ["--history", "--bucket-creator", "--inbox-prefix", "_INBOX_creator"];
+    expect(await permissions("node", "--cluster", CLUSTER, ...more)).toBe(creating);
+    const watching = await permissions("node", "--cluster", CLUSTER, "--watch-consumer");
+    expect(watching).toContain(`$JS.API.CONSUMER.CREATE.${STREAM}.*.${LEASE}`);
   });
 
   test("prints the value of permissionsFor() with --json", async () => {
     const options = { clusterId: CLUSTER, role: "observer", inboxPrefix: "_INBOX_x" } as const;
     const args = ["observer", "--cluster-id", CLUSTER, "--inbox-prefix", "_INBOX_x", "--json"];
-    expect(JSON.parse(await printed(...args))).toEqual(permissionsFor(options));
+    expect(JSON.parse(await permissions(...args))).toEqual(permissionsFor(options));
   });
 
   test("refuses to print without a valid cluster id", async () => {
-    await expect(printed("node")).rejects.toThrow(expect.objectContaining({ exitCode: 2 }));
-    await expect(printed("node", "--cluster-id", "a.b")).rejects.toThrow(/clusterId is "a.b"/);
+    await expect(permissions("node")).rejects.toThrow(expect.objectContaining({ exitCode: 2 }));
+    await expect(permissions("node", "--cluster-id", "a.b")).rejects.toThrow(/clusterId is "a.b"/);
   });
 });

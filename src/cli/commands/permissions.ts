@@ -17,6 +17,8 @@ interface Flags {
   readonly cluster?: string;
   readonly nodeId?: string;
   readonly bucketCreator: boolean;
+  readonly history?: boolean;
+  readonly watchConsumer?: boolean;
   readonly inboxPrefix?: string;
   readonly json?: boolean;
 }
@@ -27,8 +29,10 @@ export function permissions(command: Command): Command {
     .option("--cluster-id <id>", "cluster id (required)")
     .addOption(new Option("--cluster <id>").hideHelp())
     .option("--node-id <id>", "restrict the user to this node id")
-    .addOption(new Option("--bucket-creator").hideHelp().default(true))
-    .option("--no-bucket-creator", "without the permission to create the bucket")
+    .option("--bucket-creator", "node: may create the bucket, with any configuration", false)
+    .addOption(new Option("--no-bucket-creator").hideHelp())
+    .option("--history", "node: may record past terms, as the daemon does")
+    .option("--watch-consumer", "node: may watch a bucket without republish")
     .option("--inbox-prefix <prefix>", "inbox prefix of the user (default: _INBOX_<role>)")
     .option("--json", "print JSON")
     .addHelpText("after", HELP)
@@ -41,7 +45,8 @@ not connect to NATS. The client must use the inbox prefix in the output.
 
 Examples:
   nats-leader permissions node --cluster-id billing > node.conf
-  nats-leader permissions node --cluster-id billing --node-id a
+  nats-leader permissions node --cluster-id billing --node-id a --history
+  nats-leader permissions administrator --cluster-id billing
   nats-leader permissions operator --cluster-id billing --json`;
 
 function run(role: PermissionRole, flags: Flags): void {
@@ -54,6 +59,8 @@ function run(role: PermissionRole, flags: Flags): void {
     clusterId,
     role,
     createBucket: bucketCreator,
+    history: flags.history === true,
+    watchConsumer: flags.watchConsumer === true,
     ...(nodeId === undefined ? {} : { nodeId }),
     ...(inboxPrefix === undefined ? {} : { inboxPrefix }),
   };

@@ -1,18 +1,6 @@
-/** The permissions that the roles of `examples/permissions` need, and how to try each of them without an effect. */
-import {
-  bucketName,
-  CONNECTIONS_PING,
-  consumerDeletedAdvisory,
-  leaseSubject,
-  pingSubject,
-  republishSubject,
-  serviceName,
-  statusSubject,
-  stepdownSubject,
-  streamDeletedAdvisory,
-  streamName,
-} from "../../nats/names.ts";
-import type { PermissionRole } from "../../nats/permissions.ts";
+/** How each permission of a role is tried without an effect. The permissions themselves are those of `grantsFor()`. */
+import { historyStream, leaseSubject, streamName } from "../../nats/names.ts";
+import { type Grant, grantsFor, type PermissionRole } from "../../nats/permissions.ts";
 import type { BucketFacts, TriedPermission } from "../facts.ts";
 
 /**
@@ -38,105 +26,44 @@ export interface RoleContext {
   readonly unique: string;
 }
 
-export function wantedBy(role: PermissionRole, who: RoleContext): WantedPermission[] {
-  const wanted = [...reading(who), ...answering(role, who)];
-  if (role === "node") return [...wanted, ...leading(who)];
-  return role === "operator" ? [...wanted, ...operating(who)] : wanted;
+/**
+ * Of a node, the permissions for the bucket as it is: to create it only if it does not exist, to watch it by a consumer only if it
+ * does not republish. None to record past terms, which only some daemons need. Of every role, all but the inbox, without which
+ * nothing could be tried.
+ */
+export function wantedBy(role: PermissionRole, context: RoleContext): WantedPermission[] {
+  const { clusterId, nodeId, bucket } = context;
+  const { publish, subscribe, inboxPrefix } = grantsFor({
+    clusterId,
+    role,
+    ...(nodeId === null ? {} : { nodeId }),
+    createBucket: bucket !== null && !bucket.exists,
+    watchConsumer: bucket?.exists === true && !bucket.republish,
+  });
+  const isTried = ({ subject }: Grant): boolean => !subject.startsWith(`${inboxPrefix}.`);
+  return [
+    ...publish.map((one) => wanted("publish", one, context)),
+    ...subscribe.filter(isTried).map((one) => wanted("subscribe", one, context)),
+  ];
 }
 
-function publish(
-  subject: string,
-  probe: string,
-  trial: Trial,
-  vital: boolean,
-  purpose: string,
+function wanted(
+  direction: WantedPermission["direction"],
+  { subject, purpose, vital }: Grant,
+  context: RoleContext,
 ): WantedPermission {
-  return { direction: "publish", subject, probe, trial, vital, purpose };
+  const probe = subject
+    .split(".")
+    .map((token) => (token === "*" || token === ">" ? context.unique : token))
+    .join(".");
+  const trial = direction === "subscribe" ? "read" : trialOf(subject, context.clusterId);
+  return { direction, subject, purpose, vital, probe, trial };
 }
 
-function subscribe(subject: string, probe: string, vital: boolean, purpose: string): WantedPermission {
-  return { direction: "subscribe", subject, probe, trial: "read", vital, purpose };
-}
-
-function reading({ clusterId, unique }: RoleContext): WantedPermission[] {
-  const stream = streamName(clusterId);
-  const info = `$JS.API.STREAM.INFO.${stream}`;
-  const get = `$JS.API.STREAM.MSG.GET.${stream}`;
-  const republish = republishSubject(clusterId);
-  const deleted = streamDeletedAdvisory(stream);
-  const status = `${serviceName(clusterId)}.status.*`;
-  return [
-    publish(info, info, "read", true, "reading the bucket"),
-    publish(get, get, "read", true, "reading the lease"),
-    publish(status, statusSubject(clusterId, unique), "read", false, "querying the status of other nodes"),
-    subscribe(republish, republish, false, "receiving committed writes immediately"),
-    subscribe(deleted, deleted, false, "noticing that the bucket was deleted"),
-  ];
-}
-
-function answering(role: PermissionRole, { clusterId, nodeId, unique }: RoleContext): WantedPermission[] {
-  if (role === "operator") return [];
-  const service = serviceName(clusterId);
-  // The user of a single node may answer only under its own node id.
-  const id = nodeId ?? unique;
-  const all = nodeId === null ? `${service}.>` : `${service}.status.${nodeId}`;
-  return [
-    subscribe(all, statusSubject(clusterId, id), false, "answering status requests"),
-    subscribe("$SRV.>", `$SRV.PING.${service}.${unique}`, false, "discovery by `nats-leader nodes`"),
-  ];
-}
-
-function leading({ clusterId, bucket, unique }: RoleContext): WantedPermission[] {
-  const stream = streamName(clusterId);
-  const lease = leaseSubject(clusterId);
-  const create = `$JS.API.CONSUMER.CREATE.${stream}`;
-  const remove = `$JS.API.CONSUMER.DELETE.${stream}`;
-  const deaths = consumerDeletedAdvisory(`${stream}.*`);
-  const presence = "detecting a dead leader within milliseconds";
-  const filter = `$KV.${bucketName(clusterId)}.${unique}`;
-  return [
-    publish(lease, lease, "never", true, "writing the lease"),
-    ...creating(stream, bucket),
-    publish(`${create}.>`, `${create}.${unique}.${filter}`, "garbage", false, presence),
-    publish(`${remove}.*`, `${remove}.${unique}`, "read", false, presence),
-    publish(CONNECTIONS_PING, CONNECTIONS_PING, "read", false, presence),
-    subscribe(deaths, consumerDeletedAdvisory(`${stream}.${unique}`), false, presence),
-  ];
-}
-
-/** Needed only if the bucket does not exist or must be updated. */
-function creating(stream: string, bucket: BucketFacts | null): WantedPermission[] {
-  if (bucket === null || (bucket.exists && bucket.republish)) return [];
-  const [create, update] = [`$JS.API.STREAM.CREATE.${stream}`, `$JS.API.STREAM.UPDATE.${stream}`];
-  if (bucket.exists) return [publish(update, update, "garbage", false, "adding `republish` to the bucket")];
-  return [publish(create, create, "garbage", true, "creating the bucket")];
-}
-
-function operating({ clusterId, unique }: RoleContext): WantedPermission[] {
-  const service = serviceName(clusterId);
-  const info = `$SRV.INFO.${service}`;
-  return [
-    publish(
-      `${service}.ping.*`,
-      pingSubject(clusterId, unique),
-      "read",
-      false,
-      "reading the clocks of the nodes",
-    ),
-    publish(
-      `${service}.control.>`,
-      stepdownSubject(clusterId, unique),
-      "read",
-      true,
-      "step-downs and handovers",
-    ),
-    publish(info, info, "read", true, "listing the nodes"),
-    publish(
-      `$SRV.STATS.${service}.*`,
-      `$SRV.STATS.${service}.${unique}`,
-      "read",
-      false,
-      "distinguishing nodes with the same node id",
-    ),
-  ];
+function trialOf(subject: string, clusterId: string): Trial {
+  if (subject === leaseSubject(clusterId)) return "never";
+  const streams = [streamName(clusterId), historyStream(clusterId)];
+  // A delete needs no body, so that every request has an effect.
+  if (streams.some((stream) => subject === `$JS.API.STREAM.DELETE.${stream}`)) return "never";
+  return /^\$JS\.API\.(STREAM\.(CREATE|UPDATE)|CONSUMER\.CREATE)\./.test(subject) ? "garbage" : "read";
 }

@@ -115,7 +115,7 @@ export class LeaseWatch {
     this.#consumer = null;
     this.#subscription?.unsubscribe();
     this.#subscription = null;
-    await consumer?.close();
+    consumer?.close();
   }
 }
 

@@ -112,7 +112,7 @@ export class Presence {
     const [next] = this.#wanted.keys();
     if (next !== undefined) this.#use(next);
     else if (wasOn) this.#listener.changed();
-    await consumer?.close();
+    consumer?.close();
   }
 
   #use(stream: string): void {

@@ -15,7 +15,6 @@ import { consumerDeletedAdvisory } from "../names.ts";
 const IDLE_HEARTBEAT_MS = 1000;
 const MISSED_HEARTBEATS = 3;
 const CREATE_TIMEOUT_MS = 2000;
-const DELETE_TIMEOUT_MS = 500;
 const FIRST_RETRY_MS = 100;
 const LAST_RETRY_MS = 10_000;
 /** A consumer that is lost earlier than this is recreated after a pause only. */
@@ -88,15 +87,15 @@ export class PushConsumer {
     if (this.#monitor.connected) this.#begin();
   }
 
-  /** Deletes the consumer, if connected; otherwise the server does when its inbox has no subscriber. */
-  async close(): Promise<void> {
+  /**
+   * Ends the subscription to the inbox, and the server deletes the consumer. A request to delete it would need a permission with
+   * which a user can delete the consumers of all other nodes.
+   */
+  close(): void {
     if (this.#closed) return;
     this.#closed = true;
     this.#unlisten();
-    const [name, place] = [this.#name, this.#place];
     this.#abandon();
-    if (name === null || place === null || !this.#monitor.connected) return;
-    await this.#delete(place.stream, name);
   }
 
   #begin(): void {
@@ -137,11 +136,7 @@ export class PushConsumer {
       if (generation === this.#generation) this.#failed(thrown);
       return;
     }
-    if (generation !== this.#generation) {
-      // Abandoned during the request. The server deletes it when its inbox has no subscriber; a request is faster.
-      if (this.#closed && this.#monitor.connected) void this.#delete(stream, name);
-      return;
-    }
+    if (generation !== this.#generation) return;
     this.#name = name;
     this.#createdAt = performance.now();
     this.#restartHeartbeatTimer(generation);
@@ -227,11 +222,5 @@ export class PushConsumer {
       if (generation === this.#generation && this.#monitor.connected) this.#restart();
     }, this.#retryMs);
     this.#timer.unref();
-  }
-
-  async #delete(stream: string, name: string): Promise<void> {
-    const path = `CONSUMER.DELETE.${stream}.${name}`;
-    // Best effort: the server deletes the consumer by itself, but later.
-    await callApi(this.#monitor, path, {}, { timeoutMs: DELETE_TIMEOUT_MS }).catch(() => {});
   }
 }

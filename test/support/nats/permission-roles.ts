@@ -2,18 +2,26 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { connect, type NatsConnection } from "@nats-io/transport-node";
-import type { NodeOptions } from "../../../src/index.ts";
+import { newStreamConfig } from "../../../src/nats/lease/stream-config.ts";
 import { type NatsServer, startNatsServer } from "../../../src/testing.ts";
 import { atEnd } from "../at-end.ts";
 
 export const EXAMPLES: string = join(import.meta.dirname, "../../../examples/permissions");
 export const CLUSTER = "billing";
 export const STREAM = "KV_KV_CLUSTER_billing";
+const HISTORY = {
+  name: `LEADER_HISTORY_${CLUSTER}`,
+  subjects: [`nats_leader.history.${CLUSTER}`],
+  num_replicas: 1,
+};
 
 export const ROLES = {
+  administrator: "_INBOX_administrator",
+  creator: "_INBOX_creator",
   node: "_INBOX_node",
   node_a: "_INBOX_node_a",
   observer: "_INBOX_observer",
+  observer_w: "_INBOX_observer_w",
   operator: "_INBOX_operator",
   application: "_INBOX_application",
 } as const;
@@ -21,11 +29,17 @@ export type Role = keyof typeof ROLES;
 
 const secret = (role: string): string => `secret-of-${role}`;
 
-/** The `accounts` block of the example, its includes and variables resolved. */
+/** Further users of the account. */
+const MORE_USERS = `
+      { user: creator, password: $CREATOR_PASSWORD, permissions { include "creating-node.conf" } }
+      { user: observer_w, password: $OBSERVER_W_PASSWORD, permissions { include "observing-node.conf" } }`;
+
+/** The `accounts` block of the example and more users, its includes and variables resolved. */
 export function accountsConfig(): string {
   const text = readFileSync(join(EXAMPLES, "nats-server.conf"), "utf8");
   return text
     .slice(text.indexOf("accounts {"))
+    .replace("users: [", () => `users: [${MORE_USERS}`)
     .replace(
       /include "([\w-]+\.conf)"/g,
       (_, file: string) => `\n${readFileSync(join(EXAMPLES, file), "utf8")}\n`,
@@ -33,15 +47,31 @@ export function accountsConfig(): string {
     .replace(/\$([A-Z_]+)_PASSWORD/g, (_, role: string) => JSON.stringify(secret(role.toLowerCase())));
 }
 
-export function startSecured(version?: string): Promise<NatsServer> {
-  return startNatsServer({ config: accountsConfig(), ...(version === undefined ? {} : { version }) });
+/** A user without permissions, who sees what happens. Not one of the roles. */
+const WITNESS = "witness";
+
+/** A server with the users of the example and the bucket, which the administrator has created. */
+export async function startSecured(version?: string): Promise<NatsServer> {
+  const witness = `{ user: ${WITNESS}, password: ${JSON.stringify(secret(WITNESS))} }`;
+  const config = accountsConfig().replace(/users: \[/, `users: [\n${witness}`);
+  const server = await startNatsServer({ config, ...(version === undefined ? {} : { version }) });
+  const connection = await connect({ ...login(server, "administrator") });
+  for (const stream of [newStreamConfig(CLUSTER, 1, 0), HISTORY]) {
+    const answer = await connection.request(
+      `$JS.API.STREAM.CREATE.${stream["name"]}`,
+      JSON.stringify(stream),
+    );
+    if (answer.json<{ error?: object }>().error !== undefined) throw new Error(answer.string());
+  }
+  await connection.close();
+  return server;
 }
 
 /** The options of a node with this role. */
 export function login(
   server: NatsServer,
   role: Role,
-): Pick<NodeOptions, "servers" | "user" | "pass" | "inboxPrefix"> {
+): { servers: string; user: string; pass: string; inboxPrefix: string } {
   return { servers: server.url, user: role, pass: secret(role), inboxPrefix: ROLES[role] };
 }
 
@@ -84,13 +114,19 @@ export class RoleConnection {
   }
 }
 
+/** A connection of the user without permissions. The caller closes it. */
+export function openWitness(server: NatsServer): Promise<NatsConnection> {
+  return connect({ servers: server.url, user: WITNESS, pass: secret(WITNESS) });
+}
+
+/** The caller closes the connection. */
+export async function openAs(server: NatsServer, role: Role): Promise<RoleConnection> {
+  return new RoleConnection(await connect(login(server, role)));
+}
+
+/** As `openAs`, until the end of the test. */
 export async function connectAs(server: NatsServer, role: Role): Promise<RoleConnection> {
-  const connection = await connect({
-    servers: server.url,
-    user: role,
-    pass: secret(role),
-    inboxPrefix: ROLES[role],
-  });
-  atEnd(() => connection.close());
-  return new RoleConnection(connection);
+  const own = await openAs(server, role);
+  atEnd(() => own.connection.close());
+  return own;
 }
