@@ -14,7 +14,6 @@ import { Node } from "../node/node.ts";
 import type { NodeStatus } from "../runtime/backend.ts";
 import { SystemClock, systemRandom } from "../runtime/system-clock.ts";
 import { HistoryRecorder } from "./history-recorder.ts";
-import { DEFAULT_MAX_TERMS } from "./history-stream.ts";
 import { managedBackend } from "./managed-backend.ts";
 import type { TermResource } from "./term-resource.ts";
 

@@ -4,7 +4,6 @@ import { createStream, defaultReplicas, findStream, isTooFewServers } from "../n
 import type { ConnectionMonitor } from "../nats/connection/connection-monitor.ts";
 import { historyStream, historySubject } from "../nats/names.ts";
 
-export const DEFAULT_MAX_TERMS = 1_000;
 const TIMEOUT_MS = 2_000;
 
 export interface HistoryStreamOptions {

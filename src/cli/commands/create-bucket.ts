@@ -1,6 +1,7 @@
 import type { Command } from "commander";
+import { DEFAULT_HISTORY_TERMS } from "../../config/file/history.ts";
 import { resolveOptions } from "../../config/resolve.ts";
-import { DEFAULT_MAX_TERMS, openHistory } from "../../manager/history-stream.ts";
+import { openHistory } from "../../manager/history-stream.ts";
 import { findStream } from "../../nats/api/streams.ts";
 import { BucketOpener } from "../../nats/lease/bucket.ts";
 import { bucketName, historyStream, streamName } from "../../nats/names.ts";
@@ -32,7 +33,7 @@ async function run(flags: ClusterFlags): Promise<void> {
       onWarning: (message) => note(`note: ${message}`),
     });
     const bucket = await opener.open(AbortSignal.timeout(60_000), 0);
-    const { enabled = true, maxTerms = DEFAULT_MAX_TERMS } = loaded.config.history ?? {};
+    const { enabled = true, maxTerms = DEFAULT_HISTORY_TERMS } = loaded.config.history ?? {};
     const historyCreated = enabled ? await openHistory(monitor, clusterId, { maxTerms }) : null;
     return { clusterId, bucket, created: existed === null, historyCreated };
   });
