@@ -10,7 +10,8 @@ export interface Fence {
   /** The largest token that this process has seen; 0 before the first. */
   readonly highest: number;
   /**
-   * Resolves if the token is at least as large as every token admitted before.
+   * Resolves if the token is at least as large as every token admitted before. A token more than 2^40 above them is refused: it is
+   * not that of a term, and the fence would refuse all further leaders.
    *
    * @param token - `null` stands for a message without a token; it is always refused.
    * @throws ClusterError `STALE_EPOCH` for a refused token; `INVALID_CONFIG` for a value that is not a token. Any other error means
@@ -21,7 +22,8 @@ export interface Fence {
 
 /**
  * A fence in the memory of a process that is the only one to guard its resource. A restart loses the largest token: until the
- * first message of the current leader arrives, the fence admits a deposed one. `KvFence` survives restarts.
+ * first message of the current leader arrives, the fence admits a deposed one. `KvFence` survives restarts. To repair a fence that
+ * has admitted a forged epoch, restart the process.
  *
  * @example
  * ```ts

@@ -2,7 +2,10 @@
 
 import { headers, type Msg, type MsgHdrs } from "@nats-io/transport-node";
 import { asError, ClusterError, type ClusterErrorCode } from "../errors.ts";
+import { printable } from "../log/printable.ts";
+import { redactText } from "../log/redact.ts";
 import { parseObject } from "../nats/api/js-api.ts";
+import { guarded } from "../nats/connection/connection-monitor.ts";
 import { isToken } from "./compare.ts";
 import type { Fence } from "./fence.ts";
 import { StaleEpochError } from "./stale.ts";
@@ -11,6 +14,29 @@ import { type NatsHeaders, tokenFromNats } from "./token.ts";
 /** The status code of a refusal: HTTP's "conflict". */
 export const STALE_STATUS = 409;
 const FAILED_STATUS = 500;
+/** Longest text of an error, in characters, in an answer that is sent or read. */
+const MAX_TEXT = 1000;
+
+/** The codes of a refusal other than `STALE_EPOCH`. An answer with another code is reported as `STORE_UNAVAILABLE`. */
+const REFUSAL_CODES: ReadonlySet<unknown> = new Set<ClusterErrorCode>([
+  "ABORTED",
+  "AUTHORIZATION",
+  "BUCKET_MISSING",
+  "CONFLICT",
+  "INSUFFICIENT_RESOURCES",
+  "INVALID_CONFIG",
+  "JETSTREAM_UNAVAILABLE",
+  "NO_CONNECTION",
+  "OUTCOME_UNKNOWN",
+  "STOPPED",
+  "STORE_UNAVAILABLE",
+  "STREAM_INCOMPATIBLE",
+  "TIMEOUT",
+]);
+
+function isRefusalCode(code: string): code is ClusterErrorCode {
+  return REFUSAL_CODES.has(code);
+}
 
 /** The part of a message that the fence reads. Core messages, service requests and JetStream messages have it. */
 export interface Fenceable {
@@ -40,7 +66,8 @@ type Callback<M> = (error: Error | null, message: M) => void;
  * A callback for `connection.subscribe(subject, { callback })`. Handlers start in the order in which the fence decides. A
  * refused request gets an answer for `throwIfRefused`; a message without a reply subject gets none.
  *
- * @param handler - Called with every message that passes the fence. If it throws, the request is answered with status 500.
+ * @param handler - Called with every message that passes the fence. If it throws, the request is answered with status 500 and the message of
+ * what it threw, without secrets of a recognisable form.
  * @example
  * ```ts
  * const fence = new MemoryFence("the printer");
@@ -52,7 +79,7 @@ export function fencedCallback<M extends Msg>(
   handler: Handler<M>,
   options: FencedOptions<M> = {},
 ): Callback<M> {
-  return guarded(fence, handler, options, (message, error, status) => {
+  return fenced(fence, handler, options, (message, error, status) => {
     message.respond(refusalBody(error), { headers: refusalHeaders(error, status) });
   });
 }
@@ -67,8 +94,8 @@ export function fencedEndpoint<M extends FenceableRequest>(
   handler: Handler<M>,
   options: FencedOptions<M> = {},
 ): Callback<M> {
-  return guarded(fence, handler, options, (message, error, status) => {
-    message.respondError(status, oneLine(error.message), refusalBody(error));
+  return fenced(fence, handler, options, (message, error, status) => {
+    message.respondError(status, publicText(error), refusalBody(error));
   });
 }
 
@@ -93,7 +120,7 @@ export async function* fencedMessages<M extends Fenceable>(
   for await (const message of messages) {
     const error = await refusal(fence, message);
     if (error === null) yield message;
-    else options.onRefused?.(error, message);
+    else report(error, message, options);
   }
 }
 
@@ -108,8 +135,8 @@ export function throwIfRefused(answer: Msg): void {
   if (status !== String(STALE_STATUS)) return;
   const body = parseObject(answer.data);
   const { code, message, token, newest } = body ?? {};
-  const text =
-    typeof message === "string" ? message : (answer.headers?.get("Nats-Service-Error") ?? "refused");
+  const given = typeof message === "string" ? message : answer.headers?.get("Nats-Service-Error");
+  const text = printable(given || "refused", MAX_TEXT);
   if (code === "STALE_EPOCH") {
     throw new StaleEpochError(text, {
       token: isToken(token) ? token : null,
@@ -117,42 +144,44 @@ export function throwIfRefused(answer: Msg): void {
     });
   }
   if (typeof code !== "string") return;
-  throw new ClusterError(code as ClusterErrorCode, text, { recoverable: body?.["recoverable"] === true });
+  if (isRefusalCode(code))
+    throw new ClusterError(code, text, { recoverable: body?.["recoverable"] === true });
+  throw new ClusterError("STORE_UNAVAILABLE", `${text} (code ${printable(code, 50)})`, { recoverable: true });
 }
 
-function guarded<M extends Fenceable>(
+function fenced<M extends Fenceable>(
   fence: Fence,
   handler: Handler<M>,
   options: FencedOptions<M>,
   answer: (message: M, error: ClusterError, status: number) => void,
 ): Callback<M> {
+  const settle = (message: M, error: ClusterError, status: number): void => {
+    guarded(() => answer(message, error, status)); // throws on a connection that was closed
+    report(error, message, options);
+  };
   return (failure, message) => {
     if (failure !== null) {
-      options.onRefused?.(new ClusterError("ABORTED", failure.message, { cause: failure }), message);
+      report(new ClusterError("ABORTED", failure.message, { cause: failure }), message, options);
       return;
     }
     void (async () => {
       const error = await refusal(fence, message);
-      if (error !== null) {
-        answer(message, error, STALE_STATUS);
-        options.onRefused?.(error, message);
-        return;
+      if (error !== null) return settle(message, error, STALE_STATUS);
+      try {
+        await handler(message);
+      } catch (thrown) {
+        // nats.js does not await callbacks: without this, a handler that throws would end the process.
+        const text = `the handler of ${message.subject} failed: ${asError(thrown).message}`;
+        settle(message, new ClusterError("HOOK_FAILED", text, { cause: thrown }), FAILED_STATUS);
       }
-      await handler(message);
-    })().catch((thrown: unknown) => {
-      // nats.js does not await callbacks: without this, a handler that throws would end the process.
-      const error = new ClusterError(
-        "HOOK_FAILED",
-        `the handler of ${message.subject} failed: ${asError(thrown).message}`,
-        {
-          cause: thrown,
-        },
-      );
-      answer(message, error, FAILED_STATUS);
-      if (options.onRefused === undefined) process.emitWarning(error);
-      else options.onRefused(error, message);
-    });
+    })();
   };
+}
+
+/** An exception of `onRefused` becomes a process warning. */
+function report<M>(error: ClusterError, message: M, { onRefused }: FencedOptions<M>): void {
+  if (onRefused !== undefined) guarded(() => onRefused(error, message));
+  else if (error.code === "HOOK_FAILED") process.emitWarning(error);
 }
 
 /** `null`: the message passes. */
@@ -172,16 +201,19 @@ async function refusal(fence: Fence, message: Fenceable): Promise<ClusterError |
 function refusalHeaders(error: ClusterError, status: number): MsgHdrs {
   const hdrs = headers();
   hdrs.set("Nats-Service-Error-Code", String(status));
-  hdrs.set("Nats-Service-Error", oneLine(error.message));
+  hdrs.set("Nats-Service-Error", publicText(error));
   return hdrs;
 }
 
-function oneLine(text: string): string {
-  return text.replaceAll(/[\r\n]+/g, " ");
+/** What a caller may read of an error: one line without secrets. */
+function publicText(error: ClusterError): string {
+  return printable(redactText(error.message).replaceAll(/[\r\n]+/g, " "), MAX_TEXT);
 }
 
 function refusalBody(error: ClusterError): Uint8Array {
   const tokens = error instanceof StaleEpochError ? { token: error.token, newest: error.newest } : {};
-  const { code, message, recoverable } = error;
-  return new TextEncoder().encode(JSON.stringify({ code, message, recoverable, ...tokens }));
+  const { code, recoverable } = error;
+  return new TextEncoder().encode(
+    JSON.stringify({ code, message: publicText(error), recoverable, ...tokens }),
+  );
 }

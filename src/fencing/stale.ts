@@ -10,8 +10,8 @@ export interface Holder {
 }
 
 /**
- * `STALE_EPOCH`: the fence has seen a larger token, or the same token from another incarnation; or the token is missing, or the
- * fence was purged. Nothing was written. The refusal is final for the term: a repetition is refused, too.
+ * `STALE_EPOCH`: the fence has seen a larger token, or the same token from another incarnation; or the token is missing, or too large
+ * to be that of a term; or the fence was purged. Nothing was written. The refusal is final for the term: a repetition is refused, too.
  */
 export class StaleEpochError extends ClusterError {
   override readonly name: string = "StaleEpochError";
@@ -34,7 +34,11 @@ export class StaleEpochError extends ClusterError {
 /** The refusal of a receiver. `where` names the fence. */
 export function staleToken(where: string, token: number | null, newest: number): StaleEpochError {
   const sender = token === null ? "a message without an epoch" : `epoch ${token}`;
-  return new StaleEpochError(`${where} refuses ${sender}: it has seen epoch ${newest}`, { token, newest });
+  const why = token !== null && token > newest ? ", and no election can have come so far since" : "";
+  return new StaleEpochError(`${where} refuses ${sender}: it has seen epoch ${newest}${why}`, {
+    token,
+    newest,
+  });
 }
 
 /**

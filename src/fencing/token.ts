@@ -1,7 +1,7 @@
 /**
  * A term's epoch as a fencing token: how a sender attaches it and how a receiver reads it.
  *
- * A token is a positive safe integer. Received values are foreign: reading one never throws, and a value that is not a token
+ * A token is an integer from 1 to 2^52, the largest epoch of an election. Received values are foreign: reading one never throws, and a value that is not a token
  * reads as `null`.
  */
 import { headers, type MsgHdrs } from "@nats-io/transport-node";
@@ -34,12 +34,15 @@ export type HttpHeaders =
 /**
  * The token of a term or epoch, for a sender.
  *
- * @throws ClusterError `INVALID_CONFIG` for a value that is not a positive safe integer.
+ * @throws ClusterError `INVALID_CONFIG` for a value that is not an integer from 1 to 2^52.
  */
 export function tokenOf(source: TokenSource): number {
   const epoch = typeof source === "number" ? source : source.epoch;
   if (isToken(epoch)) return epoch;
-  throw new ClusterError("INVALID_CONFIG", `a fencing token is a positive integer, not ${String(epoch)}`);
+  throw new ClusterError(
+    "INVALID_CONFIG",
+    `a fencing token is an integer from 1 to 2^52, not ${String(epoch)}`,
+  );
 }
 
 /** The token in a header value. `null` unless the value is a decimal number without sign, leading zeros or blanks. */

@@ -1,6 +1,7 @@
 /** What a term does with the records of a fence, and the names of its subjects. */
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { MAX_EPOCH } from "../../src/election/epochs.ts";
 import {
   decodeLane,
   decodeRoot,
@@ -151,7 +152,8 @@ describe("a fence in a store", () => {
       { lane_count: MAX_LANES + 1 },
       { lane_count: "8" },
       { epoch: 0 },
-      { epoch: 2 ** 53 },
+      { epoch: MAX_EPOCH + 1 },
+      { epoch: Number.MAX_SAFE_INTEGER },
       { node_id: 1 },
       { incarnation: null },
     ];

@@ -1,8 +1,10 @@
 import { jetstream } from "@nats-io/jetstream";
 import { type ServiceMsg, Svcm } from "@nats-io/services";
+import { headers, type Msg } from "@nats-io/transport-node";
 import { describe, expect, test } from "vitest";
 import { startProxy } from "../../scripts/shared/tcp-proxy.ts";
 import { deferred } from "../../scripts/shared/wait.ts";
+import { EPOCH_SLACK } from "../../src/election/epochs.ts";
 import {
   type ClusterError,
   fencedCallback,
@@ -71,6 +73,39 @@ describe("a durable fence", () => {
     await expect(fence.admit(4)).rejects.toMatchObject({ code: "STALE_EPOCH" });
     await fence.admit(5);
     expect((await kvFence({ key })).highest).toBe(5);
+  });
+
+  test("refuses a token that no election reaches, and stores none", async () => {
+    const key = freshId("absurd");
+    const fence = await kvFence({ key });
+    for (const before of [0, 5]) {
+      if (before > 0) await fence.admit(before);
+      const refused = fence.admit(before + EPOCH_SLACK + 1);
+      await expect(refused).rejects.toMatchObject({ code: "STALE_EPOCH", newest: before });
+    }
+    expect((await kvFence({ key })).highest).toBe(5);
+    await fence.admit(6);
+  });
+
+  test("is not opened in a bucket that could lose its token", async () => {
+    const nats = await connection(server);
+    const problems = [
+      [{ max_age: 60_000_000_000 }, "max_age would drop the fence; set allow_msg_ttl"],
+      [{ storage: "memory" }, "its storage is memory"],
+      [{ max_msgs: 10, discard: "old" }, "discard old can drop the fence"],
+      [{ max_bytes: 1_000_000, discard: "old" }, "discard old can drop the fence"],
+      [{ subjects: ["$KV.other.>"] }, "do not include $KV."],
+    ] as const;
+    for (const [over, problem] of problems) {
+      const bucket = freshId("B");
+      const name = `KV_${bucket}`;
+      const config = { name, subjects: [`$KV.${bucket}.>`], max_msgs_per_subject: 1, ...over };
+      expect(await api(nats, `STREAM.CREATE.${name}`, config)).not.toHaveProperty("error");
+      const opening = KvFence.open(nats, { bucket, key: "printer" });
+      await expect(opening, problem).rejects.toMatchObject({ code: "STREAM_INCOMPATIBLE" });
+      await expect(opening).rejects.toThrow(problem);
+      await api(nats, `STREAM.DELETE.${name}`);
+    }
   });
 
   test("refuses every token while the key has a foreign value", async () => {
@@ -155,6 +190,63 @@ describe("in front of a receiver", () => {
     expect(answer.headers?.get("Nats-Service-Error-Code")).toBe("500");
     throwIfRefused(answer);
     await expect(reported.promise).resolves.toMatchObject({ code: "HOOK_FAILED" });
+  });
+
+  test("an answer has no secrets and no control characters of the error that it reports", async () => {
+    const nats = await connection(server);
+    const subject = freshId("work");
+    const handler = fencedCallback(
+      new MemoryFence(),
+      async () => {
+        throw new Error(`no route to nats://admin:hunter2@db\r\n\u001b[31m${"x".repeat(5000)}`);
+      },
+      { onRefused: () => {} },
+    );
+    nats.subscribe(subject, { callback: handler });
+    const answer = await nats.request(subject, "", { timeout: 2000, headers: natsHeaders(1) });
+    const shown = `${answer.headers?.get("Nats-Service-Error")} ${answer.string()}`;
+    expect(shown).toContain("no route to nats://***@db");
+    for (const hidden of ["hunter2", "\u001b"]) expect(shown).not.toContain(hidden);
+    expect(shown.length).toBeLessThan(3000);
+  });
+
+  test("an exception of onRefused becomes a warning, and the request is answered once", async () => {
+    const nats = await connection(server);
+    const subject = freshId("work");
+    const warned = deferred<Error>();
+    process.once("warning", warned.resolve);
+    const fence = new MemoryFence();
+    const onRefused = () => {
+      throw new Error("of onRefused");
+    };
+    nats.subscribe(subject, { callback: fencedCallback(fence, () => {}, { onRefused }) });
+    const answers = await nats.requestMany(subject, "", { strategy: "timer", maxWait: 100 });
+    const statuses: (string | undefined)[] = [];
+    for await (const answer of answers) statuses.push(answer.headers?.get("Nats-Service-Error-Code"));
+    expect(statuses).toEqual(["409"]);
+    await expect(warned.promise).resolves.toMatchObject({ message: "of onRefused" });
+  });
+
+  test("a refusal with a code of another program is an unavailable fence, with printable text", () => {
+    const answerOf = (body: object) => {
+      const hdrs = headers();
+      hdrs.set("Nats-Service-Error-Code", "409");
+      return { headers: hdrs, data: new TextEncoder().encode(JSON.stringify(body)) } as unknown as Msg;
+    };
+    const foreign = answerOf({ code: "__proto__\u001b", message: `gone\u001b[2J${"x".repeat(9999)}` });
+    let thrown: unknown;
+    try {
+      throwIfRefused(foreign);
+    } catch (error) {
+      thrown = error;
+    }
+    expect(thrown).toMatchObject({ code: "STORE_UNAVAILABLE", recoverable: true });
+    expect((thrown as Error).message).toMatch(/^gone\\u001b\[2Jx+\.\.\. \(code __proto__\\u001b\)$/);
+    expect((thrown as Error).message.length).toBeLessThan(1200);
+    expect(() => throwIfRefused(answerOf({ code: "NO_CONNECTION", message: "m" }))).toThrow(
+      expect.objectContaining({ code: "NO_CONNECTION" }),
+    );
+    expect(() => throwIfRefused(answerOf({ message: "an error of the application" }))).not.toThrow();
   });
 
   test("an endpoint of a service refuses with a service error", async () => {

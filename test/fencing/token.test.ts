@@ -1,6 +1,7 @@
 import { headers } from "@nats-io/transport-node";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { EPOCH_SLACK, MAX_EPOCH } from "../../src/election/epochs.ts";
 import {
   httpHeaders,
   MemoryFence,
@@ -11,7 +12,7 @@ import {
   tokenOf,
 } from "../../src/fencing.ts";
 
-const epoch = fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER });
+const epoch = fc.integer({ min: 1, max: EPOCH_SLACK });
 const small = fc.integer({ min: 1, max: 6 });
 
 describe("a token", () => {
@@ -54,8 +55,8 @@ describe("a token", () => {
   });
 
   test("that is invalid is an error of the sender", () => {
-    for (const value of [0, -1, 1.5, Number.NaN, 2 ** 53])
-      expect(() => tokenOf(value)).toThrow(/positive integer/);
+    for (const value of [0, -1, 1.5, Number.NaN, MAX_EPOCH + 1, 2 ** 53])
+      expect(() => tokenOf(value)).toThrow(/an integer from 1 to 2\^52/);
   });
 });
 
@@ -74,6 +75,22 @@ describe("a fence in memory", () => {
         }
       }),
     );
+  });
+
+  test("refuses a token that no election reaches, and admits the leader's afterwards", () => {
+    for (const seen of [0, 7]) {
+      const fence = new MemoryFence("the printer");
+      if (seen > 0) fence.check(seen);
+      for (const absurd of [seen + EPOCH_SLACK + 1, MAX_EPOCH]) {
+        expect(() => fence.check(absurd)).toThrow(
+          `the printer refuses epoch ${absurd}: it has seen epoch ${seen}, and no election can have come so far since`,
+        );
+      }
+      expect(() => fence.check(Number.MAX_SAFE_INTEGER)).toThrow(/an integer from 1 to 2\^52/);
+      expect(parseToken(String(Number.MAX_SAFE_INTEGER))).toBeNull();
+      fence.check(8);
+      expect(fence.highest).toBe(8);
+    }
   });
 
   test("refuses a message without a token, even before the first token", async () => {

@@ -2,16 +2,18 @@
 
 import { headers, type NatsConnection } from "@nats-io/transport-node";
 import { ClusterError } from "../../errors.ts";
-import { isJsError, JsCode, jsToClusterError, parseObject } from "../../nats/api/js-api.ts";
+import { printable } from "../../log/printable.ts";
+import { asObject, isJsError, JsCode, jsToClusterError, parseObject } from "../../nats/api/js-api.ts";
 import { request } from "../../nats/api/request.ts";
 import { getMessage, type StoredMessage } from "../../nats/api/stored-message.ts";
 import { createStream, defaultReplicas, findOrCreate, findStream } from "../../nats/api/streams.ts";
 import { ConnectionMonitor } from "../../nats/connection/connection-monitor.ts";
-import { isToken } from "../compare.ts";
+import { isBeyondReach, isToken } from "../compare.ts";
 import type { Fence } from "../fence.ts";
 import { staleToken } from "../stale.ts";
 import { IN_FLIGHT, parsePubAck } from "../stream/js-messages.ts";
 import { checkKey, kvStream, kvSubject, newBucketConfig } from "../stream/names.ts";
+import { storeProblems, subjectProblems } from "../stream/stream-check.ts";
 import { EXPECTED_ON_SUBJECT } from "../stream/take-fence.ts";
 import { type TokenSource, tokenOf } from "../token.ts";
 
@@ -58,7 +60,8 @@ interface Stored {
 
 /**
  * A durable fence, on every server version that this library supports. It fails closed: if the bucket cannot be reached, `admit`
- * rejects, and the message must not be acted upon.
+ * rejects, and the message must not be acted upon. To repair a fence that has admitted a forged epoch, delete its key while no leader
+ * runs, and restart its receivers.
  *
  * @example
  * ```ts
@@ -73,6 +76,8 @@ export class KvFence implements Fence, AsyncDisposable {
   readonly #key: string;
   readonly #exclusive: boolean;
   readonly #timeoutMs: number;
+  /** The bucket accepts `Nats-TTL`: the token is written without expiry, and so survives a TTL that the bucket is given later. */
+  #msgTtl = false;
   #stored: Stored = { revision: 0, token: 0 };
   /** Never decreases. If an operator deletes the key, the next admitted token is written to it again. */
   #highest = 0;
@@ -91,7 +96,8 @@ export class KvFence implements Fence, AsyncDisposable {
    * Opens the fence and reads its largest token. Creates the bucket if it does not exist.
    *
    * @param connection - Remains the caller's to close.
-   * @throws ClusterError `INVALID_CONFIG` for an invalid key; `NO_CONNECTION`, `AUTHORIZATION`, `JETSTREAM_UNAVAILABLE`,
+   * @throws ClusterError `INVALID_CONFIG` for an invalid key; `STREAM_INCOMPATIBLE` for a bucket that could lose the token, by a TTL,
+   * memory storage or a limit with `discard: old`; `NO_CONNECTION`, `AUTHORIZATION`, `JETSTREAM_UNAVAILABLE`,
    * `STORE_UNAVAILABLE` and others if a request fails.
    */
   static async open(connection: NatsConnection, options: KvFenceOptions): Promise<KvFence> {
@@ -124,7 +130,7 @@ export class KvFence implements Fence, AsyncDisposable {
     if (token === null || token < this.#highest) throw staleToken(this.name, token, this.#highest);
     try {
       if (!this.#exclusive) await this.#read();
-      for (let tries = 0; token >= this.#highest && token > this.#stored.token; tries++) {
+      for (let tries = 0; this.#mayRaise(token); tries++) {
         if (tries === MAX_TRIES)
           throw new Error(`${MAX_TRIES} compare-and-sets in a row lost against other receivers`);
         if (!(await this.#raise(token))) await this.#read();
@@ -132,7 +138,8 @@ export class KvFence implements Fence, AsyncDisposable {
     } catch (thrown) {
       throw jsToClusterError(thrown, `check epoch ${token} against ${this.name}`);
     }
-    if (token < this.#highest) throw staleToken(this.name, token, this.#highest);
+    if (token < this.#highest || isBeyondReach(this.#highest, token))
+      throw staleToken(this.name, token, this.#highest);
   }
 
   /** Further calls of `admit` reject. The connection stays open. Idempotent. */
@@ -144,6 +151,10 @@ export class KvFence implements Fence, AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.close();
+  }
+
+  #mayRaise(token: number): boolean {
+    return token >= this.#highest && token > this.#stored.token && !isBeyondReach(this.#highest, token);
   }
 
   async #read(): Promise<void> {
@@ -170,6 +181,7 @@ export class KvFence implements Fence, AsyncDisposable {
     const subject = kvSubject(this.#bucket, this.#key);
     const hdrs = headers();
     hdrs.set(EXPECTED_ON_SUBJECT, String(this.#stored.revision));
+    if (this.#msgTtl) hdrs.set("Nats-TTL", "never");
     const body = new TextEncoder().encode(JSON.stringify({ epoch: token }));
     try {
       const answer = await request(this.#monitor, subject, body, {
@@ -188,13 +200,21 @@ export class KvFence implements Fence, AsyncDisposable {
   async #ensureBucket(replicas: number): Promise<void> {
     const name = kvStream(this.#bucket);
     const timeoutMs = this.#timeoutMs;
-    await findOrCreate(
+    const info = await findOrCreate(
       () => findStream(this.#monitor, name, { timeoutMs }),
       () =>
         createStream(this.#monitor, name, newBucketConfig(this.#bucket, replicas), {
           timeoutMs: timeoutMs * 2,
         }),
     );
+    const config = asObject(info["config"]) ?? {};
+    const subject = kvSubject(this.#bucket, this.#key);
+    const problems = [...subjectProblems(config, [subject], subject), ...storeProblems(config)];
+    if (problems.length > 0) {
+      const text = `bucket ${this.#bucket} could lose ${this.name}: ${problems.join("; ")}`;
+      throw new ClusterError("STREAM_INCOMPATIBLE", text);
+    }
+    this.#msgTtl = config["allow_msg_ttl"] === true;
   }
 }
 
@@ -203,7 +223,8 @@ function stored(message: StoredMessage): number {
   if (message.data.length === 0) return 0;
   const epoch = parseObject(message.data)?.["epoch"];
   if (isToken(epoch)) return epoch;
+  const shown = printable(new TextDecoder().decode(message.data.slice(0, 80)));
   throw new Error(
-    `revision ${message.sequence} is not a fence: ${new TextDecoder().decode(message.data.slice(0, 80))}`,
+    `revision ${message.sequence} is not a fence: ${shown}; delete the key while no leader runs`,
   );
 }

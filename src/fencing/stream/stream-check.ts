@@ -81,13 +81,25 @@ async function askServers(
 
 /** The reasons why a fence would not hold on this stream; empty if it holds. */
 export function fenceProblems(config: JsonObject, fence: string): string[] {
-  const found: string[] = [];
+  const needed = [rootSubject(fence), laneSubject(fence, "0", 0), guardSubject(fence)];
+  return [...subjectProblems(config, needed, `${fence}.>`), ...storeProblems(config)];
+}
+
+/** The reason why the stream does not store one of these subjects. */
+export function subjectProblems(config: JsonObject, needed: readonly string[], all: string): string[] {
+  const filters = filtersOf(config);
+  if (needed.every((subject) => filters.some((filter) => covers(filter, subject)))) return [];
+  return [`its subjects ${JSON.stringify(filters)} do not include ${all}`];
+}
+
+function filtersOf(config: JsonObject): string[] {
   const subjects = Array.isArray(config["subjects"]) ? (config["subjects"] as unknown[]) : [];
-  for (const subject of [rootSubject(fence), laneSubject(fence, "0", 0), guardSubject(fence)]) {
-    if (subjects.some((filter) => typeof filter === "string" && covers(filter, subject))) continue;
-    found.push(`its subjects ${JSON.stringify(subjects)} do not include ${fence}.>`);
-    break;
-  }
+  return subjects.filter((filter) => typeof filter === "string");
+}
+
+/** The reasons why a stream could lose the message of a fence, or store others instead; empty if it cannot. */
+export function storeProblems(config: JsonObject): string[] {
+  const found: string[] = [];
   const retention = config["retention"];
   if (retention !== undefined && retention !== "limits") {
     found.push(
@@ -111,7 +123,7 @@ export function fenceProblems(config: JsonObject, fence: string): string[] {
 }
 
 /** If the stream dropped the fence, a deposed leader could take the vacant one. */
-export function lossProblems(config: JsonObject): string[] {
+function lossProblems(config: JsonObject): string[] {
   const found: string[] = [];
   if (config["storage"] === "memory")
     found.push("its storage is memory: a restart of its servers loses the fence; use file");
@@ -134,9 +146,8 @@ export function lossProblems(config: JsonObject): string[] {
 
 /** What the configuration means for the fence. */
 export function streamFacts(version: string, config: JsonObject): StreamFacts {
-  const subjects = Array.isArray(config["subjects"]) ? (config["subjects"] as unknown[]) : [];
   return {
-    subjects: subjects.filter((filter) => typeof filter === "string"),
+    subjects: filtersOf(config),
     replicated: numberOf(config, "num_replicas") > 1,
     msgTtl: config["allow_msg_ttl"] === true,
     rollup: config["allow_rollup_hdrs"] === true && config["deny_purge"] !== true,
