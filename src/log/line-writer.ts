@@ -4,7 +4,8 @@
  * preceded by their number. No failure of a write is thrown. Control characters in a line are escaped.
  *
  * A write to a pipe whose reader is slow blocks the process unless the open file is non-blocking. That flag belongs to the open
- * file, which other processes may share, so on Linux pipes and terminals are opened a second time.
+ * file, which other processes may share and change, as some do when they start or end. So on Linux pipes and terminals are opened a
+ * second time. A socket cannot be, and the flag is set before each write.
  */
 import { constants, fstatSync, openSync, write, writeSync } from "node:fs";
 import { printable } from "./printable.ts";
@@ -72,6 +73,7 @@ export class LineWriter {
       this.#target ??= open(this.#fd);
       while (this.#take()) {
         if (this.#target.kind === "file" && !urgent) return this.#writeLater(this.#target.fd);
+        this.#target.unblock?.();
         this.#written(writeSync(this.#target.fd, this.#chunk));
       }
     } catch (error) {
@@ -139,6 +141,8 @@ interface Target {
   /** `direct`: a write returns at once, with `EAGAIN` if nothing is accepted. `file`: it may take as long as the disk does. */
   readonly kind: "direct" | "file";
   readonly fd: number;
+  /** Makes writes return at once. */
+  readonly unblock?: () => void;
 }
 
 function open(fd: 1 | 2): Target {
@@ -153,8 +157,13 @@ function open(fd: 1 | 2): Target {
     }
   }
   // Node makes a pipe or socket non-blocking when its stream is first used.
-  void (fd === 1 ? process.stdout : process.stderr);
-  return { kind: "direct", fd };
+  const stream = (fd === 1 ? process.stdout : process.stderr) as Handled;
+  return { kind: "direct", fd, unblock: () => stream._handle?.setBlocking?.(false) };
+}
+
+/** libuv's handle of a stream. Not documented; without it the flag is set only once. */
+interface Handled {
+  readonly _handle?: { setBlocking?(blocking: boolean): void };
 }
 
 function linesIn(bytes: Buffer): number {
