@@ -23,5 +23,8 @@
  * Exits with 1 if two nodes led at once, an epoch did not increase, or a thawed leader still answered true.
  */
 import { failoverCommand } from "../../src/bench/command.ts";
+import { endWhenOutputFails } from "../../src/system/output-failures.ts";
+
+endWhenOutputFails();
 
 await failoverCommand().name("bench:failover").parseAsync();

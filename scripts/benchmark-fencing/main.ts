@@ -27,7 +27,10 @@ import { type GuardedPlan, openGuarded } from "../../src/fencing/stream/open-gua
 import { encodedOnce, takeFence } from "../../src/fencing/stream/take-fence.ts";
 import { natsHeaders } from "../../src/fencing.ts";
 import { connectNats } from "../../src/nats/connection/connection.ts";
+import { endWhenOutputFails } from "../../src/system/output-failures.ts";
 import { startNatsCluster, startNatsServer } from "../../src/testing.ts";
+
+endWhenOutputFails();
 
 const { values } = parseArgs({
   options: {

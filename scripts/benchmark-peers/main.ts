@@ -16,9 +16,12 @@
 import { spawnSync } from "node:child_process";
 import { loadavg } from "node:os";
 import { Command, InvalidArgumentError, Option } from "commander";
+import { endWhenOutputFails } from "../../src/system/output-failures.ts";
 import { PEERS } from "./all.ts";
 import { compare, MODES, type Mode, type Result } from "./compare.ts";
 import type { Peer } from "./peer.ts";
+
+endWhenOutputFails();
 
 interface Missing {
   readonly system: string;

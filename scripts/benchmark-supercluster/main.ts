@@ -21,6 +21,7 @@ import { connect } from "@nats-io/transport-node";
 import { hostNowMs } from "../../src/bench/messages.ts";
 import { round, summarize } from "../../src/bench/stats.ts";
 import type { CrashDetection } from "../../src/index.ts";
+import { endWhenOutputFails } from "../../src/system/output-failures.ts";
 import { moveStreamLeader } from "../shared/move-stream-leader.ts";
 import { LAYOUTS, type Layout, type RegionSize, Regions } from "../shared/regions.ts";
 import { Election, SUCCESSOR_GRACE_MS } from "./election.ts";
@@ -35,6 +36,8 @@ import {
   type WriteTimes,
 } from "./report.ts";
 import { WriteMeter } from "./write-meter.ts";
+
+endWhenOutputFails();
 
 const NAMES = ["eu", "us", "ap"] as const;
 /** Links in the order of `--link-ms`. */

@@ -16,9 +16,12 @@ import { connect, type NatsConnection } from "@nats-io/transport-node";
 import { waitForReplicas } from "../../src/bench/lease-stream.ts";
 import { hostNowMs } from "../../src/bench/messages.ts";
 import { round, type Summary, summarize } from "../../src/bench/stats.ts";
+import { endWhenOutputFails } from "../../src/system/output-failures.ts";
 import { type NatsServer, startNatsCluster, startNatsServer } from "../../src/testing.ts";
 import { moveStreamLeader } from "../shared/move-stream-leader.ts";
 import { Contest } from "./contest.ts";
+
+endWhenOutputFails();
 
 const DOWN_MS = 5_000;
 

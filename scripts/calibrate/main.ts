@@ -12,6 +12,7 @@
 import { loadavg } from "node:os";
 import { parseArgs } from "node:util";
 import { REPLICATED_CAS_SINCE } from "../../src/nats/api/server-version.ts";
+import { endWhenOutputFails } from "../../src/system/output-failures.ts";
 import { compareVersions } from "../../src/testing/server/find/versions.ts";
 import {
   OLDEST_NATS_VERSION,
@@ -23,6 +24,8 @@ import { wholeNumber } from "../shared/whole-number.ts";
 import { type Calibration, calibrateBuckets, calibrateSessions } from "./calibrate.ts";
 import { DEVIATIONS } from "./deviations.ts";
 import type { CalibrationTarget } from "./nats-lane.ts";
+
+endWhenOutputFails();
 
 const { values } = parseArgs({
   options: {

@@ -13,6 +13,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { leaseSpanMs } from "../../src/election/lease.ts";
+import { endWhenOutputFails } from "../../src/system/output-failures.ts";
 import { findNatsServer } from "../../src/testing.ts";
 import { Disk } from "./machine/disk.ts";
 import { findFaketime } from "./machine/fake-clock.ts";
@@ -25,6 +26,8 @@ import { readReports, sumReports } from "./report/sum.ts";
 import { reportText } from "./report/text.ts";
 import { makeSchedule, profiles } from "./schedule.ts";
 import { runWorld, type WorldReport } from "./world.ts";
+
+endWhenOutputFails();
 
 async function run(options: ChaosOptions): Promise<boolean> {
   const { seed, faults, only, leaseMs, keep } = options;

@@ -10,6 +10,10 @@
  * `{ok, urls, monitorUrls, ca?, users?, state}`, after `migrate` also `streams`; `status` prints
  * `{ok, missing, metaLeader, servers}`.
  */
+
+import { endWhenOutputFails } from "../../src/system/output-failures.ts";
 import { main } from "./cli.ts";
+
+endWhenOutputFails();
 
 process.exitCode = await main(process.argv.slice(2), { out: console.log, err: console.error });

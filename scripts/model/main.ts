@@ -2,10 +2,13 @@
 // model/README.md.
 import { availableParallelism } from "node:os";
 import { Command } from "commander";
+import { endWhenOutputFails } from "../../src/system/output-failures.ts";
 import { progressBar } from "../shared/progress-bar.ts";
 import { wholeNumberParser } from "../shared/whole-number.ts";
 import { type Run, runs } from "./runs.ts";
 import { missingTools, type Verdict, verify } from "./spin.ts";
+
+endWhenOutputFails();
 
 const flags = new Command("model")
   .description(

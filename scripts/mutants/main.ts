@@ -5,6 +5,7 @@ import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { Worker } from "node:worker_threads";
 import { Command } from "commander";
+import { endWhenOutputFails } from "../../src/system/output-failures.ts";
 import { progressBar } from "../shared/progress-bar.ts";
 import { wholeNumberParser } from "../shared/whole-number.ts";
 import { type NodesFlag, nodesOption, planOptionsOf } from "../simulator/nodes-option.ts";
@@ -15,6 +16,8 @@ import type { Mutant } from "./catalogue/mutant.ts";
 import { mutants } from "./list.ts";
 import type { WorkerAnswer, WorkerTask } from "./mutant-worker.ts";
 import { COPIED_PARTS, mutate } from "./mutate.ts";
+
+endWhenOutputFails();
 
 interface Verdict {
   readonly name: string;

@@ -9,10 +9,13 @@
  * or `{runtime, ok: false, error}` if the runtime cannot be obtained. Exits with 0 only if every scene passed everywhere.
  */
 import { parseArgs } from "node:util";
+import { endWhenOutputFails } from "../../src/system/output-failures.ts";
 import { startNatsServer } from "../../src/testing.ts";
 import { createProject, type Project } from "./project.ts";
 import { isRuntimeName, obtainRuntime, RUNTIME_NAMES, type Runtime, type RuntimeName } from "./runtimes.ts";
 import { type SceneResult, smokeTest } from "./smoke.ts";
+
+endWhenOutputFails();
 
 interface Result {
   readonly runtime: RuntimeName;

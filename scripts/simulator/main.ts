@@ -4,6 +4,7 @@ import { readFile } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import { Worker } from "node:worker_threads";
 import { Command } from "commander";
+import { endWhenOutputFails } from "../../src/system/output-failures.ts";
 import { progressBar } from "../shared/progress-bar.ts";
 import { wholeNumberParser } from "../shared/whole-number.ts";
 import { type Counts, TRANSITIONS, unseenTransitions } from "./check/tally.ts";
@@ -14,6 +15,8 @@ import { type Plan, planOf } from "./plan.ts";
 import { resourceLimits } from "./resource-limits.ts";
 import { merge, type SearchOptions, type SearchResult } from "./search.ts";
 import { shrink, traceOf } from "./shrink.ts";
+
+endWhenOutputFails();
 
 interface Flags extends NodesFlag {
   readonly seeds: number;

@@ -15,10 +15,13 @@
  */
 import { loadavg } from "node:os";
 import { parseArgs } from "node:util";
+import { endWhenOutputFails } from "../../src/system/output-failures.ts";
 import { startNatsServer } from "../../src/testing.ts";
 import { collectGarbage } from "../shared/kept.ts";
 import { wholeNumber } from "../shared/whole-number.ts";
 import { type Plan, Soak } from "./soak.ts";
+
+endWhenOutputFails();
 
 /** A leak of 160 bytes per term or campaign exceeds it in a run of 5 minutes. */
 const HEAP_GROWTH_MB = 3;

@@ -12,11 +12,14 @@
  */
 import { loadavg } from "node:os";
 import { parseArgs } from "node:util";
+import { endWhenOutputFails } from "../../src/system/output-failures.ts";
 import { startNatsServer } from "../../src/testing.ts";
 import { runFalseSuspicion } from "./false-suspicion.ts";
 import { runFlapping } from "./flapping.ts";
 import { runFollowers } from "./followers.ts";
 import type { Mode } from "./support.ts";
+
+endWhenOutputFails();
 
 const MODES: Readonly<Record<string, { readonly run: Mode; readonly rounds: number }>> = {
   "false-suspicion": { run: runFalseSuspicion, rounds: 1000 },

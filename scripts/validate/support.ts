@@ -7,6 +7,7 @@ import { createInterface } from "node:readline";
 import { setTimeout as pause } from "node:timers/promises";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import type { FileConfig } from "../../src/config/file/types.ts";
+import { endWhenOutputFails } from "../../src/system/output-failures.ts";
 import { type CommandOutput, runToExit } from "../../src/system/run-command.ts";
 import { startNatsServer } from "../../src/testing.ts";
 
@@ -139,6 +140,7 @@ export type Script = (say: (line: string) => void) => Promise<readonly CheckResu
 
 /** Runs scripts, prints the results and sets the exit code: 0 only if every check passed. */
 export async function main(scripts: readonly Script[]): Promise<void> {
+  endWhenOutputFails();
   const json = process.argv.includes("--json");
   const say = (line: string): void => void (json ? process.stderr : process.stdout).write(`${line}\n`);
   const results: CheckResult[] = [];

@@ -1,18 +1,13 @@
 #!/usr/bin/env node
+import { endWhenOutputFails } from "../system/output-failures.ts";
 import { EXIT } from "./exit.ts";
-import { runProgram } from "./run-program.ts";
-
-// The reader of stdout has exited: `nats-leader watch | head`.
-process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-  if (error.code === "EPIPE") process.exit(EXIT.ok);
-  throw error;
-});
-
-// A message that cannot be written must not end a daemon.
-process.stderr.on("error", () => {});
+import { wantsJson } from "./program.ts";
+import { report, runProgram } from "./run-program.ts";
 
 const EXIT_TIMEOUT_MS = 300;
 
-await runProgram(process.argv.slice(2));
+const args = process.argv.slice(2);
+endWhenOutputFails((message) => report("OUTPUT_FAILED", message, EXIT.error, wantsJson(args)));
+await runProgram(args);
 // Normally the process ends here by itself. A connection attempt to a frozen server would keep it alive.
 setTimeout(() => process.exit(), EXIT_TIMEOUT_MS).unref();

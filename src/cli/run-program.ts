@@ -26,9 +26,14 @@ function fail(error: unknown, json: boolean): number {
   }
   const exitCode = exitCodeOf(error);
   const code = error instanceof ClusterError || error instanceof CliError ? error.code : "ERROR";
-  if (json) noteJson(errorJson(code, messageOf(error), exitCode));
-  else noteLines(errorLines(messageOf(error)));
+  report(code, messageOf(error), exitCode, json);
   return exitCode;
+}
+
+/** Prints an error to stderr. */
+export function report(code: string, message: string, exitCode: number, json: boolean): void {
+  if (json) noteJson(errorJson(code, message, exitCode));
+  else noteLines(errorLines(message));
 }
 
 function usageMessage({ code, message }: CommanderError): string {

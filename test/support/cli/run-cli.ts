@@ -16,7 +16,7 @@ import { type Child, spawnChild } from "../processes/spawn-child.ts";
 
 const main = "src/cli/main.ts";
 /** Variables that configure nats-leader in the shell of the test run must not reach the commands. */
-const CLEAN = Object.fromEntries(
+export const CLEAN: NodeJS.ProcessEnv = Object.fromEntries(
   Object.entries(process.env).filter(
     ([name]) => !/^(NATS_(?!LEADER_TEST)|NATS_LEADER_(?!TEST)|FORCE_COLOR)/.test(name),
   ),
