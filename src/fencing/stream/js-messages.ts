@@ -78,7 +78,11 @@ function plainSequence(data: Uint8Array, prefix: Uint8Array): number | null {
     if (digit < ZERO || digit > NINE) return null;
     sequence = sequence * 10 + digit - ZERO;
   }
-  return Number.isSafeInteger(sequence) && sequence > 0 ? sequence : null;
+  return isSequence(sequence) ? sequence : null;
+}
+
+function isSequence(value: unknown): value is number {
+  return typeof value === "number" && Number.isSafeInteger(value) && value > 0;
 }
 
 /** As `AckReader.read`, for single answers. */
@@ -86,7 +90,7 @@ export function parsePubAck(data: Uint8Array, stream: string, subject: string): 
   const { stream: from, seq, duplicate, error } = parseJson(data);
   const failed = error !== undefined && error !== null;
   if (typeof from === "string" && from !== "" && from !== stream) throw new ForeignAnswer(from, !failed);
-  if (from !== stream || typeof seq !== "number" || seq < 1 || failed) {
+  if (from !== stream || !isSequence(seq) || failed) {
     parseAnswer(data, subject); // throws the server's error
     throw new RequestFailure(
       "failed",
