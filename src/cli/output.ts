@@ -2,9 +2,8 @@
  * The only place that writes to stdout and stderr, apart from the log of `daemon` and `run`. Everything it writes is printable:
  * text of records, answers and errors cannot reach the terminal as control characters.
  */
-import { printable } from "../log/printable.ts";
 import type { ScreenSize } from "./render/fit-screen.ts";
-import { type Line, type Part, showLine } from "./render/text.ts";
+import { type Line, type Part, safeLines, showLine } from "./render/text.ts";
 
 const HOME = "\x1b[H";
 const CLEAR_SCREEN = "\x1b[2J";
@@ -69,23 +68,16 @@ export function printJsonLine(value: unknown): void {
 }
 
 export function noteJson(value: unknown): void {
-  process.stderr.write(safeText(JSON.stringify(value)));
+  noteText(JSON.stringify(value));
 }
 
 /** Several lines of the program's own, such as a script. Not cut. */
 export function printText(text: string): void {
-  process.stdout.write(safeText(text));
+  process.stdout.write(`${safeLines(text).join("\n")}\n`);
 }
 
 export function noteText(text: string): void {
-  process.stderr.write(safeText(text));
-}
-
-function safeText(text: string): string {
-  return `${text
-    .split("\n")
-    .map((one) => printable(one))
-    .join("\n")}\n`;
+  process.stderr.write(`${safeLines(text).join("\n")}\n`);
 }
 
 function write(stream: NodeJS.WriteStream, lines: readonly Part[]): void {

@@ -66,6 +66,8 @@ describe("lines", () => {
     const texts = (lines: readonly Line[]): string[] => lines.map((one) => showLine(one, false));
     expect(texts(wrap("one two three four", 10, 2))).toEqual(["one two", "  three", "  four"]);
     expect(texts(wrap(`a ${"x".repeat(12)} b`, 8, 2))).toEqual(["a xxxxxx", "  xxxxxx", "  b"]);
+    for (const columns of [1, 2, 3, 5])
+      expect(wrap(HOSTILE.join(" "), columns, 10).length).toBeGreaterThan(1);
     for (const text of HOSTILE) {
       const lines = wrap(line`${good("WARNING")}  ${text}`, 60, 10);
       expect(lines.filter((one) => widthOf(showLine(one, false)) > 60)).toEqual([]);

@@ -22,10 +22,16 @@ const CODES: Readonly<Record<Style, number>> = { good: 32, bad: 31, dim: 2, stro
 /** Wider lines are cut, on every output: no answer may flood it. */
 export const MAX_COLUMNS = 2_000;
 
+/** UTF-16 units that are more than a line has columns: what follows them is never shown. */
+const MAX_UNITS = 2 * MAX_COLUMNS + 2;
+
+/** One column each. */
+const ASCII = /^[\x20-\x7e]*$/;
 /** Code points from U+1100 to U+FFFF that take one column. All others from U+1100 on count as two. */
 const NARROW =
   /^(?!\p{Emoji_Presentation})[\u1160-\u2328\u232b-\u2e7f\ufb00-\ufdff\ufe70-\ufeff\uff61-\uffdc\uffe8-\uffff]$/u;
 const FIRST_WIDE = 0x1100;
+const MAX_CHARACTER_COLUMNS = 2;
 const ELLIPSIS = "…";
 
 /** A template of parts: `` line`Leader:    ${strong(leader)}` ``. */
@@ -63,14 +69,15 @@ export function styled(part: Part, style: Style): Line {
 }
 
 function span(text: string, style: Style | null = null): Span {
-  return { text: printable(text), style };
+  return { text: printable(text.length > MAX_UNITS ? text.slice(0, MAX_UNITS) : text), style };
 }
 
 /** Columns that the text takes on a terminal, or more: what is not known to be narrow counts as wide. */
 export function widthOf(part: Part): number {
   let width = 0;
   for (const { text } of lineOf(part)) {
-    for (const character of text) width += columnsOf(character);
+    if (ASCII.test(text)) width += text.length;
+    else for (const character of text) width += columnsOf(character);
   }
   return width;
 }
@@ -106,8 +113,13 @@ function headOf(text: string, columns: number): string {
   return text.slice(0, length);
 }
 
-/** The line as several lines of at most this number of columns, broken at blanks. All but the first are indented. */
-export function wrap(part: Part, columns: number, indent: number): Line[] {
+/**
+ * The line as several lines of at most this number of columns, but at least 2, broken at blanks. All but the first are indented, by
+ * no more than half of the columns.
+ */
+export function wrap(part: Part, most: number, wantedIndent: number): Line[] {
+  const columns = Math.max(MAX_CHARACTER_COLUMNS, most);
+  const indent = Math.min(wantedIndent, Math.floor(columns / 2) - 1);
   const lines: Span[][] = [[]];
   let width = 0;
   const put = (text: string, style: Style | null): void => {
@@ -123,8 +135,8 @@ export function wrap(part: Part, columns: number, indent: number): Line[] {
     for (const word of text.split(/(?<= )(?=[^ ])/)) {
       if (width + widthOf(word.trimEnd()) > columns && width > indent) breakLine();
       let rest = word;
-      while (widthOf(rest.trimEnd()) > columns - width) {
-        const head = headOf(rest, Math.max(2, columns - width));
+      while (rest !== "" && widthOf(rest.trimEnd()) > columns - width) {
+        const head = headOf(rest, Math.max(MAX_CHARACTER_COLUMNS, columns - width));
         put(head, style);
         rest = rest.slice(head.length);
         breakLine();
@@ -144,4 +156,9 @@ export function showLine(part: Part, colours: boolean): string {
     })
     .join("")
     .trimEnd();
+}
+
+/** The lines of a text of the program's own: help, a script, JSON. They are not cut. */
+export function safeLines(text: string): string[] {
+  return text.split("\n").map((one) => printable(one));
 }
