@@ -45,6 +45,9 @@ export interface NodeAnswer {
   readonly roundTripMs: number;
 }
 
+/** `absent`: no process has this node id. `silent`: one is connected, and gives no valid answer in time, as when it is frozen. */
+export type Unanswered = "absent" | "silent";
+
 /** The leader, derived from the record and from the status of its holder. */
 export interface Situation {
   readonly lease: LeaseView;
@@ -52,6 +55,8 @@ export interface Situation {
   readonly record: LeaseRecord | null;
   /** The holder's answer; `null` if it does not answer, if this user may not ask it, or if there is no record. */
   readonly holder: NodeAnswer | null;
+  /** The holder is connected, and does not answer. */
+  readonly isHolderSilent: boolean;
   /** Node id; `null`: no record, or its holder neither renewed it in time nor claims it in its status. */
   readonly leader: string | null;
   /** Incarnation of the leader; `undefined`: it does not answer, or has none. */
@@ -59,6 +64,14 @@ export interface Situation {
   /** 0 if there is no leader. */
   readonly epoch: number;
 }
+
+const NO_HOLDER = {
+  holder: null,
+  isHolderSilent: false,
+  leader: null,
+  incarnation: undefined,
+  epoch: 0,
+} as const;
 
 export class ClusterClient {
   readonly clusterId: string;
@@ -117,11 +130,18 @@ export class ClusterClient {
    * leader, and its status has `duplicate`.
    */
   async statusOf(nodeId: string, incarnation?: string): Promise<NodeAnswer | null> {
+    const answer = await this.askStatus(nodeId, incarnation);
+    return typeof answer === "string" ? null : answer;
+  }
+
+  /** Like `statusOf`, and says why there is no answer. */
+  async askStatus(nodeId: string, incarnation?: string): Promise<NodeAnswer | Unanswered> {
     const asked = performance.now();
     const subject = statusSubject(this.clusterId, nodeId);
     const answer = await this.#request(subject, undefined, this.timeoutMs);
-    const status = typeof answer === "string" ? null : decodeStatus(answer);
-    if (status === null) return null;
+    if (answer === "no-responders") return "absent";
+    const status = answer === "timeout" ? null : decodeStatus(answer);
+    if (status === null) return "silent";
     const roundTripMs = performance.now() - asked;
     const isMeant = incarnation === undefined || status.incarnation === incarnation;
     if (isMeant && status.duplicate === undefined) return { status, roundTripMs };
@@ -132,24 +152,25 @@ export class ClusterClient {
   async situation(): Promise<Situation> {
     const lease = await this.lease();
     const record = lease.entry?.kind === "record" ? lease.entry.record : null;
-    if (record === null)
-      return { lease, record, holder: null, leader: null, incarnation: undefined, epoch: 0 };
-    const holder = await this.#holderOf(record);
+    if (record === null) return { lease, record, ...NO_HOLDER };
+    const answer = await this.#holderOf(record);
+    const holder = typeof answer === "string" ? null : answer;
     const leads = isHeldBy(record, holder) || lease.ageMs < lease.ttlMs;
     return {
       lease,
       record,
       holder,
+      isHolderSilent: answer === "silent",
       leader: leads ? record.nodeId : null,
       incarnation: isHeldBy(record, holder) ? record.incarnation : undefined,
       epoch: leads ? record.epoch : 0,
     };
   }
 
-  /** `null` also for a user that may only read: the age of the record then decides whether its holder leads. */
-  #holderOf({ nodeId, incarnation }: LeaseRecord): Promise<NodeAnswer | null> {
-    return this.statusOf(nodeId, incarnation).catch((error: unknown) => {
-      if (error instanceof ClusterError && error.code === "AUTHORIZATION") return null;
+  /** `absent` also for a user that may only read: the age of the record then decides whether its holder leads. */
+  #holderOf({ nodeId, incarnation }: LeaseRecord): Promise<NodeAnswer | Unanswered> {
+    return this.askStatus(nodeId, incarnation).catch((error: unknown) => {
+      if (error instanceof ClusterError && error.code === "AUTHORIZATION") return "absent";
       throw error;
     });
   }

@@ -17,8 +17,8 @@ export interface ClusterStatus {
   readonly uptimeMs: number;
   /** Whether this node's daemon is connected to NATS. */
   readonly connected: boolean;
-  /** `unknown`: NATS is unreachable, or no node id was given. */
-  readonly daemon: "running" | "not running" | "unknown";
+  /** `not answering`: it is connected, and frozen or overloaded. `unknown`: NATS is unreachable, or no node id was given. */
+  readonly daemon: "running" | "not answering" | "not running" | "unknown";
   /** State of the daemon: follower, campaigning, leader, suspended or draining. */
   readonly state: string | null;
   /** False after `leave`, and for an observer. */
@@ -52,9 +52,7 @@ export function daemonStatus(status: NodeStatus): ClusterStatus {
 /** For other processes. */
 export async function viewedStatus(client: ClusterClient, nodeId: string | null): Promise<ClusterStatus> {
   const situation = await client.situation();
-  const isHolder = situation.record?.nodeId === nodeId;
-  const own = nodeId === null ? null : isHolder ? situation.holder : await client.statusOf(nodeId);
-  const base = own === null ? noDaemon(nodeId, nodeId === null ? "unknown" : "not running") : ofAnswer(own);
+  const base = await baseOf(client, nodeId, situation);
   const leader = situation.leader ?? "";
   return {
     ...cluster(client.clusterId, leader, situation.epoch),
@@ -72,6 +70,18 @@ export function unreachableStatus(clusterId: string, nodeId: string | null, erro
     lease: null,
     error: error.message,
   };
+}
+
+async function baseOf(
+  client: ClusterClient,
+  nodeId: string | null,
+  { record, holder, isHolderSilent }: Situation,
+): Promise<Base> {
+  if (nodeId === null) return noDaemon(null, "unknown");
+  const ofHolder = holder ?? (isHolderSilent ? "silent" : "absent");
+  const own = record?.nodeId === nodeId ? ofHolder : await client.askStatus(nodeId);
+  if (typeof own !== "string") return ofAnswer(own);
+  return noDaemon(nodeId, own === "silent" ? "not answering" : "not running");
 }
 
 type Base = Omit<ClusterStatus, "clusterId" | "leader" | "epoch" | "lease">;

@@ -20,8 +20,8 @@ import {
   demoteNode,
   type HandoverResult,
   handOver,
+  joinCluster,
   leaveCluster,
-  requireOne,
 } from "./operations.ts";
 import type { TermResource } from "./term-resource.ts";
 
@@ -117,15 +117,14 @@ export class Manager {
 
   /**
    * Checks that the cluster is reachable, and makes a daemon that had left compete again. Does not start a daemon.
-   * @throws ClusterError `ALREADY_STARTED` if the daemon of this manager runs; `NO_CONNECTION`.
+   * @throws ClusterError `ALREADY_STARTED` if the daemon of this manager runs; `NO_CONNECTION`, also if the node's daemon is connected
+   * and does not answer; `INVALID_CONFIG` if two processes have this node id.
    */
   async join(): Promise<ClusterStatus> {
     if (this.#running) throw this.#alreadyRunning();
     return this.#withClient(async (client) => {
       const { nodeId } = this.#resolved;
-      const answer = await client.statusOf(nodeId);
-      if (answer !== null) requireOne(answer, "INVALID_CONFIG");
-      if (answer?.status.competes === false) await client.setCompeting(nodeId, true, client.timeoutMs);
+      await joinCluster(client, nodeId);
       return viewedStatus(client, nodeId);
     });
   }
@@ -133,7 +132,8 @@ export class Manager {
   /**
    * Makes the daemon release its leadership, if it has it, and stop competing until `join()` or its restart.
    * @returns false if no daemon of this node runs; nothing competes under this node id then.
-   * @throws ClusterError `NO_CONNECTION` if the lease names this node and its daemon does not answer.
+   * @throws ClusterError `NO_CONNECTION` if its daemon is connected or has the lease, and does not answer; `INVALID_CONFIG` if two
+   * processes have this node id.
    */
   async leave(): Promise<boolean> {
     const node = this.#daemon?.node;
@@ -159,7 +159,10 @@ export class Manager {
     });
   }
 
-  /** Makes this node's daemon step down, if it leads. Resolves when its work has ended and its lease is released. */
+  /**
+   * Makes this node's daemon step down, if it leads. Resolves when its work has ended and its lease is released.
+   * @throws ClusterError `NO_CONNECTION`; `INVALID_CONFIG` if two processes have this node id.
+   */
   demote(): Promise<Demotion> {
     return this.#withClient((client) => demoteNode(client, this.#resolved.nodeId, this.#drainTimeoutMs));
   }

@@ -27,8 +27,9 @@ export async function handOver(
   signal?: AbortSignal,
 ): Promise<HandoverResult> {
   const started = performance.now();
-  const target = await client.statusOf(nodeId);
-  if (target === null) throw noDaemon(client, nodeId);
+  const target = await client.askStatus(nodeId);
+  if (target === "silent") throw silentDaemon(client, nodeId);
+  if (target === "absent") throw noDaemon(client, nodeId);
   if (target.status.competes === false) {
     throw new ClusterError(
       "HANDOVER_REFUSED",
@@ -83,20 +84,26 @@ export async function demoteNode(
   nodeId: string,
   timeoutMs: number,
 ): Promise<Demotion> {
-  const { leader, epoch, incarnation } = await client.situation();
+  const { leader, epoch, incarnation, holder } = await client.situation();
   if (leader !== nodeId) return { demoted: false, leader };
+  // The other process of this node id might lead next, and the node would not be demoted.
+  if (holder !== null) requireOne(holder, "INVALID_CONFIG");
   await client.stepDown(nodeId, undefined, timeoutMs, incarnation);
   return { demoted: true, epoch };
 }
 
-/** Makes the node stop competing. Resolves to false if no daemon of the node runs. */
+/**
+ * Makes the node stop competing. Resolves to false if no daemon of the node runs.
+ * @throws ClusterError `NO_CONNECTION` if its daemon does not answer, or has just ended and still has the lease.
+ */
 export async function leaveCluster(
   client: ClusterClient,
   nodeId: string,
   timeoutMs: number,
 ): Promise<boolean> {
-  const answer = await client.statusOf(nodeId);
-  if (answer !== null) {
+  const answer = await client.askStatus(nodeId);
+  if (answer === "silent") throw silentDaemon(client, nodeId);
+  if (answer !== "absent") {
     requireOne(answer, "INVALID_CONFIG");
     await client.setCompeting(nodeId, false, timeoutMs);
     return true;
@@ -111,12 +118,30 @@ export async function leaveCluster(
   );
 }
 
+/** Makes a daemon that had left compete again. Without a daemon it does nothing. */
+export async function joinCluster(client: ClusterClient, nodeId: string): Promise<void> {
+  const answer = await client.askStatus(nodeId);
+  if (answer === "silent") throw silentDaemon(client, nodeId);
+  if (answer === "absent") return;
+  requireOne(answer, "INVALID_CONFIG");
+  if (answer.status.competes === false) await client.setCompeting(nodeId, true, client.timeoutMs);
+}
+
 /** A request that changes a node must not reach two processes. */
 export function requireOne({ status }: NodeAnswer, code: "HANDOVER_REFUSED" | "INVALID_CONFIG"): void {
   if (status.duplicate === undefined) return;
   throw new ClusterError(
     code,
     `two processes answer for node id "${status.nodeId}"; give each process its own nodeId ("nats-leader nodes" lists both)`,
+  );
+}
+
+function silentDaemon(client: ClusterClient, nodeId: string): ClusterError {
+  return new ClusterError(
+    "NO_CONNECTION",
+    `the daemon of node "${nodeId}" of cluster "${client.clusterId}" is connected and gives no valid answer in time: it is ` +
+      "frozen or overloaded. Nothing was changed: when it continues, it competes as before",
+    { recoverable: true },
   );
 }
 

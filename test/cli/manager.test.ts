@@ -9,11 +9,13 @@ import type { TermResource } from "../../src/manager/term-resource.ts";
 import { atEnd } from "../support/at-end.ts";
 import {
   cli,
+  configFile,
   configFor,
   ELECTION,
   folder,
   json,
   leads,
+  start,
   startCluster,
   startDaemon,
 } from "../support/cli/run-cli.ts";
@@ -113,6 +115,47 @@ test("promote, demote and leave act on a daemon through NATS, and status reads i
   await b.stop();
   expect(await remote.leave()).toBe(false);
   await expect(remote.promote()).rejects.toMatchObject({ code: "NO_CONNECTION" });
+});
+
+test("a daemon that is frozen is neither absent nor changed: join, leave, promote and status --self say so", async () => {
+  const config = configFor(server, freshId(), "a");
+  const daemon = start<{ readonly text?: string }>(["daemon", "--config", configFile(config)]);
+  await daemon.next((line) => line.text?.includes("This node is now the LEADER") === true);
+  const remote = new Manager(config, {}, { logger: false, timeoutMs: 500 });
+  const self = () => cli(["status", "--self", "--config", configFile(config)]);
+  daemon.kill("SIGSTOP");
+  const silent = { code: "NO_CONNECTION", message: expect.stringContaining("frozen or overloaded") };
+  await expect(remote.join()).rejects.toMatchObject(silent);
+  await waitFor(async () => (await remote.status()).leader === "", { message: "the end of its lease" });
+  await expect(remote.leave()).rejects.toMatchObject(silent);
+  await expect(remote.join()).rejects.toMatchObject(silent);
+  await expect(remote.promote()).rejects.toMatchObject(silent);
+  expect((await remote.status()).daemon).toBe("not answering");
+  expect(await self()).toMatchObject({
+    code: 1,
+    stderr: expect.stringContaining('the daemon of node "a" is not answering'),
+  });
+  daemon.kill("SIGCONT");
+  expect(await waitFor(() => remote.leave().catch(() => false))).toBe(true);
+  // Without a leader, too.
+  expect((await self()).code).toBe(0);
+  daemon.kill("SIGTERM");
+  await daemon.exit;
+  expect((await remote.status()).daemon).toBe("not running");
+});
+
+test("commands for one node refuse a node id that two processes have", async () => {
+  const config = configFor(server, freshId(), "twin");
+  const first = await startDaemon(config);
+  await waitFor(() => leads(first));
+  const second = await startDaemon(config);
+  const remote = new Manager(config, {}, { logger: false });
+  const twice = { code: "INVALID_CONFIG", message: expect.stringContaining("two processes answer") };
+  await expect(remote.demote()).rejects.toMatchObject(twice);
+  await expect(remote.leave()).rejects.toMatchObject(twice);
+  await expect(remote.join()).rejects.toMatchObject(twice);
+  await expect(remote.promote()).rejects.toMatchObject({ code: "HANDOVER_REFUSED" });
+  expect([leads(first), leads(second)]).toEqual([true, false]);
 });
 
 test("leave by the daemon itself waits for its work", async () => {
