@@ -3,8 +3,9 @@
  *
  * TERMS. W is the lease TTL (`leaseTtlMs`). S, the span, is W minus a margin of max(250 ms, 5 % of W). A node is *held* while it
  * may act as the leader. In this file held means `isHeld`: the role is `leader` and the deadline is ahead. In a running node it
- * means `Driver.isHeld` (`src/runtime/driver.ts`): `isHeld` and, unless `crashDetection` is `"lease"`, freshness as well: the
- * event loop has checked its sockets within the last 250 ms, and the connection was open (`src/runtime/freshness.ts`).
+ * means `Driver.isHeld` (`src/runtime/driver.ts`): `isHeld` and, unless `crashDetection` is `"lease"`, two more. Freshness: the
+ * event loop has checked its sockets within the last 250 ms, and the connection was open (`src/runtime/freshness.ts`). A round
+ * trip: the server has answered something that was sent within the last second (`src/runtime/round-trips.ts`).
  *
  * GUARANTEED while A1 to A3 hold, whatever else the network, the servers and the nodes do:
  *  1. The periods in which two running nodes are held never overlap. While the leader names a presence in its record, this needs
@@ -23,11 +24,12 @@
  *  P.  Before an acquiring write is applied because a server has confirmed that the holder's connection is closed, the holder's
  *      process has noticed the end of that connection, or its last check of the connection is 250 ms old.
  *
- * EXCEPTIONS TO P. In these cases two nodes can be held at once when the leader names a presence (README, "When something dies"):
- *  - The server's side of the connection is reset and the client's side is not: until the client's pings find out, about 2 s.
+ * EXCEPTIONS TO P. In these cases two nodes can be held at once when the leader names a presence (README, "When something dies"). What
+ * the server has answered was sent before it closed the connection, so each lasts 1 s at most:
+ *  - The server's side of the connection is reset and the client's side is not.
  *  - The connection is closed while the leader's event loop stands still for less than 250 ms: until the loop turns.
  *  - Unread data in the leader's socket precedes the end of the connection, for example when the server drops the leader as a
- *    slow consumer: until the leader has read it. There is no bound; megabytes took 69 to 607 ms.
+ *    slow consumer: until the leader has read it.
  *
  * WHY THERE ARE NEVER TWO LEADERS. The bucket holds one record, and the server applies a write only if the record is still the
  * one that the writer saw. A leader's deadline is S after it *sent* its newest renewal known to be applied. Every other node

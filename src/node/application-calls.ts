@@ -2,7 +2,8 @@
 import type { Settlement, WaitFor } from "../application/types.ts";
 import { ClusterError, messageOf } from "../errors.ts";
 import type { Driver } from "../runtime/driver.ts";
-import type { WaitOptions } from "../runtime/waiting.ts";
+import type { Clock } from "../runtime/ports.ts";
+import { limitOf, type WaitOptions } from "../runtime/waiting.ts";
 import { codeOf } from "./application-code.ts";
 import type { ApplicationRunner, LeaderWork } from "./application-runner.ts";
 import type { Term } from "./term.ts";
@@ -31,10 +32,12 @@ export interface StopResult {
 export class ApplicationCalls {
   readonly #runner: ApplicationRunner;
   readonly #driver: Driver;
+  readonly #clock: Clock;
 
-  constructor(runner: ApplicationRunner, driver: Driver) {
+  constructor(runner: ApplicationRunner, driver: Driver, clock: Clock) {
     this.#runner = runner;
     this.#driver = driver;
+    this.#clock = clock;
   }
 
   async campaign(what: string, options: WaitOptions): Promise<Term> {
@@ -49,16 +52,24 @@ export class ApplicationCalls {
   async untilHeld(epoch: number, options: WaitOptions): Promise<void> {
     const what = `the term with epoch ${epoch} to be held`;
     const driver = this.#driver;
-    const signal = this.#runner.termOf(epoch)?.signal;
-    do {
+    const termSignal = this.#runner.termOf(epoch)?.signal;
+    const limitMs = limitOf(options);
+    const { signal } = options;
+    const begunMono = this.#clock.now().mono;
+    for (;;) {
       driver.expire();
-      const settlement = await this.#wait({ kind: "held", epoch }, options);
+      const leftMs = Math.max(0, limitMs - (this.#clock.now().mono - begunMono));
+      const settlement = await this.#wait({ kind: "held", epoch }, { signal, timeoutMs: leftMs });
       // The signal's own reason: work that lets it pass has not failed.
-      if (settlement.kind === "term-over") signal?.throwIfAborted();
+      if (settlement.kind === "term-over") termSignal?.throwIfAborted();
       if (settlement.kind !== "leading") throw refusal(what, settlement, options);
-      // After a pause the loop first has to see that the connection is still open.
-      if (!driver.isHeld()) await driver.freshened();
-    } while (!driver.isHeld());
+      if (driver.isHeld()) return;
+      // After a pause the connection first has to prove that it is still open.
+      await driver.freshened(leftMs, signal);
+      if (driver.isHeld()) return;
+      if (signal?.aborted === true) throw refusal(what, { kind: "aborted" }, options);
+      if (this.#clock.now().mono - begunMono >= limitMs) throw refusal(what, { kind: "timeout" }, options);
+    }
   }
 
   /** `null`: the node does not lead. */

@@ -92,7 +92,7 @@ export class Incarnation {
       untilHeld: (epoch, options) => this.calls.untilHeld(epoch, options),
       close: () => this.#close(),
     });
-    this.calls = new ApplicationCalls(this.application, this.driver);
+    this.calls = new ApplicationCalls(this.application, this.driver, clock);
   }
 
   get service(): ServiceHandle | null {

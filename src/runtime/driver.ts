@@ -6,6 +6,7 @@ import type { Effect, ElectionConfig, ElectionEvent, ElectionState, LeaseWrite }
 import { asError } from "../errors.ts";
 import { Freshness } from "./freshness.ts";
 import type { BucketInfo, Clock, LeaseStore, Session } from "./ports.ts";
+import { RoundTrips } from "./round-trips.ts";
 
 /** Effects for the application. The driver carries out the others. */
 export type Output = Exclude<Effect, { type: "write" | "read" | "open-bucket" | "confirm-death" }>;
@@ -37,6 +38,7 @@ export interface DriverOptions {
 export class Driver {
   readonly #options: DriverOptions;
   readonly #freshness: Freshness;
+  readonly #roundTrips: RoundTrips;
   readonly #queue: ElectionEvent[] = [];
   /** Aborts the opening of the bucket: the only effect whose result may take long. */
   #opening: AbortController | null = null;
@@ -51,6 +53,7 @@ export class Driver {
   constructor(options: DriverOptions) {
     this.#options = options;
     this.#freshness = new Freshness(options.clock, () => options.session.connected);
+    this.#roundTrips = new RoundTrips(options.clock, options.session);
     this.#state = initialState(options.config, options.clock.now(), options);
   }
 
@@ -63,7 +66,8 @@ export class Driver {
     if (this.#state.role.name !== "leader") return false;
     const now = this.#options.clock.now();
     if (!isHeld(this.#state, now)) return false;
-    return this.#options.config.crashDetection === "lease" || this.#freshness.isFresh(now);
+    if (this.#options.config.crashDetection === "lease") return true;
+    return this.#freshness.isFresh(now) && this.#roundTrips.isProven(now);
   }
 
   /** Ends a term whose deadline has passed, without waiting for the timer. */
@@ -73,9 +77,28 @@ export class Driver {
       this.dispatch({ type: "tick" });
   }
 
-  /** Resolves when the event loop has checked its sockets, if it has not done so lately. */
-  freshened(): Promise<void> {
-    return new Promise((resolve) => this.#freshness.afterCheck(resolve));
+  /**
+   * Resolves when the event loop has checked its sockets and the server has answered, if that was not done lately; also when
+   * nothing depends on the connection any more, after `limitMs`, and when the signal aborts.
+   */
+  freshened(limitMs: number, signal: AbortSignal | undefined): Promise<void> {
+    return new Promise((resolve) => {
+      let isOver = false;
+      let cancelWait = (): void => {};
+      const end = (): void => {
+        isOver = true;
+        cancelTimer?.();
+        cancelWait();
+        signal?.removeEventListener("abort", end);
+        resolve();
+      };
+      const cancelTimer =
+        limitMs === Number.POSITIVE_INFINITY ? null : this.#options.clock.setTimer(limitMs, end);
+      signal?.addEventListener("abort", end, { once: true });
+      this.#freshness.afterCheck(() => {
+        if (!isOver) cancelWait = this.#roundTrips.whenProven(end);
+      });
+    });
   }
 
   /** Milliseconds until the deadline of the term with this epoch; 0 if that term is not running. */
@@ -143,8 +166,13 @@ export class Driver {
 
   /** Derives from the state whether to check the connection, and which presence to watch. */
   #follow(state: ElectionState): void {
-    if (dependsOnConnection(state)) this.#freshness.start();
-    else this.#freshness.stop();
+    if (dependsOnConnection(state)) {
+      this.#freshness.start();
+      this.#roundTrips.start();
+    } else {
+      this.#freshness.stop();
+      this.#roundTrips.stop();
+    }
     const presence = watchedPresence(state);
     if (presence !== this.#watchedPresence) {
       this.#watchedPresence = presence;
@@ -224,6 +252,7 @@ export class Driver {
   #end(): void {
     this.#opening?.abort();
     this.#freshness.stop();
+    this.#roundTrips.stop();
     this.#unlisten?.();
     this.#unlisten = null;
     if (this.#watchedPresence !== null) this.#options.session.watchPresence(null);

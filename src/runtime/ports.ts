@@ -78,6 +78,11 @@ export interface Session {
    * it, `false` in any other case. Never rejects.
    */
   confirmDeath(binding: SessionBinding, timeoutMs: number): PromiseLike<boolean>;
+  /**
+   * Resolves with the time at which a message was sent to the server, once the server has answered it over the same connection:
+   * `now`, or up to 50 ms earlier, since calls may share a message. Resolves with `null`, or never, if the connection ends first.
+   */
+  roundTrip(now: Instant): PromiseLike<Instant | null>;
   /** Watches for the deletion of this presence consumer instead of the previous one; `null`: of none. One per election. */
   watchPresence(presence: string | null): void;
 }

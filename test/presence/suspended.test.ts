@@ -131,3 +131,28 @@ test("a node that is stopped while suspended does not resume", async () => {
   expect(leader.count("resumed")).toBe(0);
   expect(leader.count("lose-leadership")).toBe(1);
 });
+
+test("it is not held while it hears nothing from its server, although the connection seems open, and the term goes on once it does", async () => {
+  const { proxy, leader } = await scene();
+  const { node } = leader;
+  const { term } = node;
+  const aborted = new AbortController();
+  proxy.toClient("hold");
+  await waitFor(() => !node.isLeader());
+  expect([node.connected, node.role, term?.held, term?.signal.aborted]).toEqual([
+    true,
+    "leader",
+    false,
+    false,
+  ]);
+  await expect(term?.untilHeld({ timeoutMs: 1 })).rejects.toMatchObject({ code: "TIMEOUT" });
+  const waits = expect(term?.untilHeld({ signal: aborted.signal })).rejects.toMatchObject({
+    code: "ABORTED",
+  });
+  aborted.abort();
+  await waits;
+  const again = term?.untilHeld();
+  proxy.toClient("pass");
+  await again;
+  expect([node.isLeader(), node.term]).toEqual([true, term]);
+});

@@ -7,6 +7,9 @@ import { needlessChangesOf, vacanciesOf } from "./vacancies.ts";
 /** `STALE_AFTER_MS` of src/runtime/freshness.ts: how long a leader trusts its connection while its event loop is blocked. */
 export const BUSY_LOOP_MS = 250;
 
+/** `PROVEN_FOR_MS` of src/runtime/round-trips.ts: how long a leader is held whose server has closed its connection silently. */
+export const UNPROVEN_MS = 1_000;
+
 /** `recording.held` is ordered by the start of the intervals. */
 export function check(recording: Recording, options: CheckOptions): Findings {
   const { held } = recording;

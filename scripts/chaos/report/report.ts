@@ -1,5 +1,5 @@
 /** Summarizes the worlds of a run into a report and lists the problems. */
-import { BUSY_LOOP_MS } from "../check/checker.ts";
+import { BUSY_LOOP_MS, UNPROVEN_MS } from "../check/checker.ts";
 import type { FaultMark, Overlap, Vacancy } from "../check/findings.ts";
 import { kindOf } from "../faults/catalogue.ts";
 import { FAR_RATE } from "../faults/clock.ts";
@@ -26,7 +26,7 @@ export interface ChaosReport {
   readonly terms: number;
   /** Total time during which two processes called themselves leader and no documented reason applies. */
   readonly overlapMs: number;
-  /** Longest overlap after a reset of the server's side of a connection only; documented, at most the span. */
+  /** Longest overlap after a reset of the server's side of a connection only; documented, at most `UNPROVEN_MS`. */
   readonly oneSidedResetOverlapMs: number;
   /** Longest overlap with a leader whose event loop was blocked while its connection was closed; at most 250 ms. */
   readonly busyLoopOverlapMs: number;
@@ -151,7 +151,7 @@ function rounded(ms: number): number {
 /** The longest overlap that each documented reason allows. Other clocks of such a world may be off by 0.5 %, too. */
 function boundsOf({ spanMs, options }: RunFacts): Partial<Record<Blame, number>> {
   const clockRate = Math.max(0, spanMs * FAR_RATE * 1.01 - options.leaseMs);
-  return { "one-sided": spanMs, "busy-loop": BUSY_LOOP_MS, "clock-rate": clockRate };
+  return { "one-sided": Math.min(spanMs, UNPROVEN_MS), "busy-loop": BUSY_LOOP_MS, "clock-rate": clockRate };
 }
 
 function problemsOf(worlds: readonly WorldReport[], facts: RunFacts, stale: readonly StaleWrite[]): string[] {

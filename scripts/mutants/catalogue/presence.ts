@@ -52,6 +52,30 @@ export const presenceMutants: readonly Mutant[] = [
     to: "const STALE_AFTER_MS = 5_000;",
   },
   {
+    name: "a loop that turns proves the connection",
+    file: "src/runtime/driver.js",
+    from: " && this.#roundTrips.isProven(now)",
+    to: "",
+  },
+  {
+    name: "a round trip counts from the reading of its answer",
+    file: "src/runtime/round-trips.js",
+    from: "this.#prove(sentAt)",
+    to: "this.#prove(this.#clock.now())",
+  },
+  {
+    name: "a round trip counts for five seconds",
+    file: "src/runtime/round-trips.js",
+    from: "const PROVEN_FOR_MS = 1_000;",
+    to: "const PROVEN_FOR_MS = 5_000;",
+  },
+  {
+    name: "the server is asked for one sign of life only",
+    file: "src/runtime/round-trips.js",
+    from: "this.#ask();\n            this.#askLater();",
+    to: "this.#ask();",
+  },
+  {
     name: "a thawed process checks its clock before its sockets",
     file: "src/runtime/freshness.js",
     from: "this.#clock.afterTurn(() => check(before))",

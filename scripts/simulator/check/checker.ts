@@ -17,6 +17,8 @@ import { StrayWrite, Violation } from "./violation.ts";
 
 /** A stopped process may be stale for 250 ms, checks every 50 ms, and needs a few for the turn of its event loop. */
 const STALE_MS = 320;
+/** A process that has yet to read what arrived before the end of its connection may be held for so long: documented. */
+const UNREAD_MS = 1_000 * RATE_SLACK;
 /**
  * After a pause a process may call itself leader again without an event, as soon as it has checked its connection. Shorter
  * than the time for which every check has its own timer.
@@ -161,6 +163,8 @@ export class Checker implements Witness {
       for (const other of held) {
         if (
           one !== other &&
+          !this.#isUnread(one) &&
+          !this.#isUnread(other) &&
           !this.#interventions.excuse(one, other) &&
           !this.#interventions.excuse(other, one)
         ) {
@@ -168,6 +172,13 @@ export class Checker implements Witness {
         }
       }
     }
+  }
+
+  /** The process has yet to read what arrived before the end of its connection. */
+  #isUnread({ session, host }: Process): boolean {
+    const { lostAt, lostUnread } = session;
+    if (host.options.crashDetection !== "presence" || lostAt === null || !lostUnread) return false;
+    return this.#world.time.now - lostAt <= UNREAD_MS;
   }
 
   /** Invariant 4, second half: a process ends its term at the deadline without any message. */
@@ -223,11 +234,12 @@ export class Checker implements Witness {
     if (
       process.host.options.crashDetection === "presence" &&
       lostAt !== null &&
-      time.now - lostAt > STALE_MS
+      time.now - lostAt > STALE_MS &&
+      !this.#isUnread(process)
     ) {
       throw new Violation(`${incarnation} holds without a connection`);
     }
-    this.#checkToken(process, epoch);
+    if (!this.#isUnread(process)) this.#checkToken(process, epoch);
   }
 
   /** Invariant 3, from the leader's side: a resource that earlier leaders wrote to accepts the holder's token. */

@@ -16,6 +16,7 @@ const NAMES = [
   "server restart",
   "quorum lost",
   "presence lost",
+  "backlog",
   "stale reads",
   "old event",
   "false hint",

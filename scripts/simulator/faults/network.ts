@@ -96,6 +96,22 @@ export const networkFaults: Readonly<Record<NetworkFaultName, SimulatedFault>> =
     bucket.loseQuorum(commitsLate);
     time.after(ms, () => bucket.regainQuorum());
   },
+  /** Megabytes wait in the socket of the process. Mostly the server drops the connection while they do, as that of a slow consumer. */
+  backlog: (context, { process }) => {
+    const { random, time, quietFrom, log } = context;
+    if (!process.alive || process.session.link === null) return;
+    const ms = Math.min(random.between(50, 4_000), quietFrom - time.now);
+    log(`${process.incarnation}: what arrives waits in its socket for ${ms} ms`);
+    process.session.stall(ms);
+    // An answer that has waited may make a term held without an event.
+    time.after(ms, () => context.invalidate());
+    if (!random.chance(0.6)) return;
+    const cutAfter = random.between(0, ms);
+    time.after(cutAfter, () => {
+      log(`${process.incarnation}: its server drops the connection`);
+      cut(context, process, ms - cutAfter + random.between(0, 1_500));
+    });
+  },
   "presence lost": ({ hosts, log }, host) => {
     const presence = host.process.session.link?.presence;
     if (presence === undefined) return;

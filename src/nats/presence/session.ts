@@ -3,6 +3,7 @@
  * subscription for each presence that they watch.
  */
 import type { NatsConnection, Subscription } from "@nats-io/transport-node";
+import { after, hasReached, type Instant } from "../../election/time.ts";
 import type { SessionBinding } from "../../election/types.ts";
 import type { Session, SessionEvent } from "../../runtime/ports.ts";
 import { CHECK_CREDENTIALS } from "../connection/connection.ts";
@@ -14,6 +15,9 @@ import { Presence, type PresenceState } from "./presence.ts";
 
 /** Spreads the clients that leave a server. It waits 10 s before it closes connections itself. */
 const LAME_DUCK_SPREAD_MS = 500;
+
+/** Elections on one connection share a round trip that began at most so long ago. */
+const SHARED_ROUND_TRIP_MS = 50;
 
 /** Warnings that a session remembers, so that it does not repeat them. */
 const MAX_WARNED = 64;
@@ -105,6 +109,10 @@ export class NatsSession implements Session {
     return this.#shared.inquiries.isGone(binding, timeoutMs);
   }
 
+  roundTrip(now: Instant): Promise<Instant | null> {
+    return this.#shared.roundTrip(now);
+  }
+
   watchPresence(presence: string | null): void {
     if (presence === this.#watched || this.#released !== null) return;
     if (this.#watched !== null) this.#shared.unwatch(this.#watched, this);
@@ -189,6 +197,7 @@ class SharedSession {
   /** Refused credentials were reported in this outage. */
   #refusalWarned = false;
   #deniedWatchWarned = false;
+  #roundTrip: { readonly sentAt: Instant; readonly answer: Promise<Instant | null> } | null = null;
 
   constructor(connection: NatsConnection) {
     this.#connection = connection;
@@ -227,6 +236,19 @@ class SharedSession {
     this.#unlisten();
     await this.presence.close();
     this.monitor.release();
+  }
+
+  /** A PING and its PONG: no permission forbids them, and no subject leads elsewhere. */
+  roundTrip(now: Instant): Promise<Instant | null> {
+    if (!this.monitor.connected) return Promise.resolve(null);
+    const last = this.#roundTrip;
+    if (last !== null && !hasReached(after(last.sentAt, SHARED_ROUND_TRIP_MS), now)) return last.answer;
+    const answer = this.#connection.flush().then(
+      () => now,
+      () => null,
+    );
+    this.#roundTrip = { sentAt: now, answer };
+    return answer;
   }
 
   watch(presence: string, session: NatsSession): void {

@@ -1,3 +1,4 @@
+import type { Instant } from "../../../election/time.ts";
 import type { SessionBinding } from "../../../election/types.ts";
 import type { Session, SessionEvent } from "../../../runtime/ports.ts";
 import type { VirtualClock } from "../time/virtual-clock.ts";
@@ -62,6 +63,9 @@ export class FakeSession implements Session {
   #watched: string | null = null;
   /** When the connection was lost, even if the process has not noticed yet; `null` while it is open. */
   lostAt: number | null = null;
+  /** Other messages waited in the socket when the connection was lost: the process notices once it has read them. */
+  lostUnread = false;
+  #stalledUntil = Number.NEGATIVE_INFINITY;
 
   constructor(connections: FakeConnections, options: FakeSessionOptions = {}) {
     this.#connections = connections;
@@ -102,7 +106,7 @@ export class FakeSession implements Session {
     const link = this.#link;
     const oneWayMs = this.#network?.latencyMs ?? ADVISORY_MS;
     return time.answer<boolean>((resolve) => {
-      const answer = (dead: boolean): void => this.#deliver(() => resolve(dead));
+      const answer = (dead: boolean): void => this.arrive(() => resolve(dead));
       time.after(timeoutMs, () => answer(false));
       if (link === null || this.#network?.dropRequests === true) return;
       time.after(oneWayMs, () => {
@@ -117,6 +121,37 @@ export class FakeSession implements Session {
     });
   }
 
+  roundTrip(now: Instant): PromiseLike<Instant | null> {
+    const { time } = this.#connections;
+    const link = this.#link;
+    const oneWayMs = this.#network?.latencyMs ?? ADVISORY_MS;
+    return time.answer<Instant | null>((resolve) => {
+      if (link === null || this.#network?.dropRequests === true) return;
+      time.after(oneWayMs, () => {
+        if (this.#link !== link || this.#network?.dropResponses === true) return;
+        time.after(oneWayMs, () => {
+          if (this.#link === link) this.arrive(() => resolve(now));
+        });
+      });
+    });
+  }
+
+  /** From now on what arrives waits in the socket of the process, for `ms`: it has much else to read. */
+  stall(ms: number): void {
+    this.#stalledUntil = Math.max(this.#stalledUntil, this.#connections.time.now + ms);
+  }
+
+  /** Something has arrived at the socket of the process. */
+  arrive(run: () => void): void {
+    const { time } = this.#connections;
+    if (time.now >= this.#stalledUntil) return this.#deliver(run);
+    time.at(this.#stalledUntil, () => this.#deliver(run));
+  }
+
+  get isStalled(): boolean {
+    return this.#connections.time.now < this.#stalledUntil;
+  }
+
   watchPresence(presence: string | null): void {
     this.#watched = presence;
   }
@@ -126,7 +161,7 @@ export class FakeSession implements Session {
     const link = this.#link;
     this.#connections.time.after(ADVISORY_MS, () => {
       if (this.#link === null || this.#link !== link || this.#network?.dropResponses === true) return;
-      this.#deliver(() => {
+      this.arrive(() => {
         if (presence === this.#watched) this.#emit({ type: "presence-lost", presence });
       });
     });
@@ -138,18 +173,22 @@ export class FakeSession implements Session {
     if (link === null) return;
     this.#link = null;
     this.lostAt = this.#connections.time.now;
-    this.#deliver(() => {
+    this.lostUnread = this.isStalled;
+    this.arrive(() => {
       this.#binding = null;
       this.#emit({ type: "disconnected", error: null });
     });
     this.#connections.close(link);
   }
 
+  /** A process that has not noticed the end of its connection reconnects once it has. */
   reconnect(): void {
-    if (this.#link !== null) return;
+    if (this.#link !== null || !this.#connections.sessions.has(this)) return;
+    if (this.isStalled) return void this.#connections.time.at(this.#stalledUntil, () => this.reconnect());
     const link = this.#connections.connect(this.#presence);
     this.#link = link;
     this.lostAt = null;
+    this.lostUnread = false;
     this.#deliver(() => {
       this.#binding = link;
       this.#emit({ type: "connected", binding: link });

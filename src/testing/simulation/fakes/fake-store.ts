@@ -47,6 +47,7 @@ class Arrival<T> implements Timer {
 
   fire(): void {
     if (this.#session?.link !== this.#link) return;
+    if (this.#session?.isStalled === true) return this.#session.arrive(() => this.#receive(this.#message));
     if (this.#clock === null) this.#receive(this.#message);
     else this.#clock.deliver(this.#receive, this.#message);
   }

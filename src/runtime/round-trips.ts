@@ -1,0 +1,91 @@
+import { after, hasReached, type Instant } from "../election/time.ts";
+import type { Clock, Session } from "./ports.ts";
+
+/** How often a leader with a presence asks its server for a sign of life, and for how long one counts. */
+const ASK_EVERY_MS = 250;
+/** The longest time for which a leader can be held after its server has closed the connection. */
+const PROVEN_FOR_MS = 1_000;
+
+/**
+ * Has the server answered lately?
+ *
+ * With crash detection by presence, a closed connection entitles other nodes to take over. A client may notice the end of its connection
+ * long after the server does: megabytes that it has yet to read can stand before it, or no packet says so. That the event
+ * loop turns proves nothing then. A round trip does: when it began, the server had not closed the connection. What is proven is
+ * the time of sending, whenever the answer is read.
+ */
+export class RoundTrips {
+  readonly #clock: Clock;
+  readonly #session: Pick<Session, "roundTrip">;
+  #provenUntil: Instant | null = null;
+  #cancelTimer: (() => void) | null = null;
+  /** Changes with `stop()`: an answer to an earlier question is none. */
+  #run = 0;
+  #waiting: (() => void)[] = [];
+
+  constructor(clock: Clock, session: Pick<Session, "roundTrip">) {
+    this.#clock = clock;
+    this.#session = session;
+  }
+
+  /**
+   * Starts asking. To be called when the write is sent whose ack may begin a term. That moment counts as proven: had the
+   * connection been closed by then, there would be no ack.
+   */
+  start(): void {
+    if (this.#provenUntil !== null) return;
+    this.#prove(this.#clock.now());
+    this.#askLater();
+  }
+
+  stop(): void {
+    this.#cancelTimer?.();
+    this.#cancelTimer = null;
+    this.#provenUntil = null;
+    this.#run += 1;
+    this.#release();
+  }
+
+  isProven(now: Instant): boolean {
+    return this.#provenUntil !== null && !hasReached(this.#provenUntil, now);
+  }
+
+  /** Calls back when the connection is proven, or `stop()` has been called: at once if so. Returns the cancellation. */
+  whenProven(run: () => void): () => void {
+    if (this.#provenUntil === null || this.isProven(this.#clock.now())) {
+      run();
+      return () => {};
+    }
+    this.#waiting.push(run);
+    return () => {
+      this.#waiting = this.#waiting.filter((one) => one !== run);
+    };
+  }
+
+  #askLater(): void {
+    this.#cancelTimer = this.#clock.setTimer(ASK_EVERY_MS, () => {
+      this.#ask();
+      this.#askLater();
+    });
+  }
+
+  #ask(): void {
+    const run = this.#run;
+    void this.#session.roundTrip(this.#clock.now()).then((sentAt) => {
+      if (run === this.#run && sentAt !== null) this.#prove(sentAt);
+    });
+  }
+
+  #prove(sentAt: Instant): void {
+    const until = after(sentAt, PROVEN_FOR_MS);
+    if (this.#provenUntil !== null && until.mono < this.#provenUntil.mono) return;
+    this.#provenUntil = until;
+    if (this.isProven(this.#clock.now())) this.#release();
+  }
+
+  #release(): void {
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const run of waiting) run();
+  }
+}
