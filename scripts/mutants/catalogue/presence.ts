@@ -42,8 +42,8 @@ export const presenceMutants: readonly Mutant[] = [
   {
     name: "a frozen process believes in its connection",
     file: "src/runtime/driver.js",
-    from: "|| this.#freshness.isFresh(now);",
-    to: "|| true;",
+    from: "return this.#freshness.isFresh(now) && ",
+    to: "return ",
   },
   {
     name: "a check of the connection counts for five seconds",
@@ -103,8 +103,8 @@ export const presenceMutants: readonly Mutant[] = [
   {
     name: "the connection is never checked",
     file: "src/runtime/driver.js",
-    from: "if (dependsOnConnection(state)) this.#freshness.start();",
-    to: "if (false) this.#freshness.start();",
+    from: "if (dependsOnConnection(state)) {",
+    to: "if (false) {",
   },
   {
     name: "the connection is checked only once a term runs",
