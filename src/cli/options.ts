@@ -19,6 +19,7 @@ export interface ClusterFlags {
   readonly natsUrl?: string;
   readonly servers?: string;
   readonly creds?: string;
+  readonly domain?: string;
   readonly json?: boolean;
   readonly timeout?: number;
   readonly logLevel?: LogLevel;
@@ -33,6 +34,7 @@ export function withClusterOptions(command: Command): Command {
     .option("-s, --nats-url <urls>", "URLs of NATS servers, separated by commas")
     .addOption(new Option("--servers <urls>").hideHelp())
     .option("--creds <file>", "NATS credentials file")
+    .option("--domain <name>", "JetStream domain that has the bucket")
     .option("--json", "print JSON");
 }
 
@@ -87,6 +89,7 @@ export function configOf(
   give("nats.servers", "--servers", listOf(flags.servers));
   give("nats.servers", "--nats-url", listOf(flags.natsUrl));
   give("nats.credentials", "--creds", flags.creds);
+  give("nats.domain", "--domain", flags.domain);
   return loadConfig({ path, optional, flags: values, env: process.env, forNode, forCluster, requireFiles });
 }
 

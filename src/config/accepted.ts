@@ -120,6 +120,12 @@ export const OPTIONS: { readonly [Name in OptionName]-?: OptionInfo } = {
     rule: "a subject without wildcards, such as _INBOX_billing",
     schema: matching(/^[^\s.*>]+(\.[^\s.*>]+)*$/),
   },
+  domain: {
+    type: "string",
+    fallback: "that of the server",
+    rule: "the name of a JetStream domain: 1 to 64 printable ASCII characters other than . * >",
+    schema: matching(/^[!-)+-\-/-=?-~]{1,64}$/),
+  },
   connectTimeoutMs: duration(100, 300_000, String(DEFAULTS.connectTimeoutMs)),
   reconnectWaitMs: duration(
     10,

@@ -117,6 +117,13 @@ export interface NodeOptions {
    */
   readonly inboxPrefix?: string | undefined;
   /**
+   * JetStream domain that has the bucket: 1 to 64 printable ASCII characters other than `.`, `*` and `>`. For nodes on a leaf node
+   * whose leadership is decided in the hub's domain, or the reverse. All nodes of a cluster must use the bucket of the same domain.
+   *
+   * @default The domain of the server that the node is connected to.
+   */
+  readonly domain?: string | undefined;
+  /**
    * Milliseconds to wait for one server to answer, at the first connection and at every reconnect; 100 to 300000. A frozen
    * server in the list costs this part of the leader's span.
    *

@@ -62,12 +62,14 @@ function definedOf<T extends object>(options: T): { [Name in keyof T]?: Exclude<
 }
 
 function natsOptions(options: NodeOptions, servers: ParsedServers, timing: Timing): NatsOptions {
-  if (options.connection !== undefined) return { connection: options.connection };
+  const domain = definedOf({ domain: options.domain });
+  if (options.connection !== undefined) return { connection: options.connection, ...domain };
   const { user, pass, token, nkeySeed, jwt, credsFile, creds, inboxPrefix } = options;
   const tls = options.tls ?? (servers.tls ? {} : undefined);
   return {
     ...definedOf({ user, pass, token, nkeySeed, jwt, credsFile, creds, inboxPrefix }),
     ...servers.login,
+    ...domain,
     ...(tls === undefined ? {} : { tls: Object.freeze(definedOf(tls)) }),
     servers: Object.freeze(servers.urls),
     connectTimeoutMs: options.connectTimeoutMs ?? DEFAULTS.connectTimeoutMs,

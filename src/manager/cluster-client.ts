@@ -80,12 +80,18 @@ export class ClusterClient {
   readonly #deadline: number;
   readonly #link: NatsLink;
 
-  private constructor(clusterId: string, answerMs: number, deadline: number, link: NatsLink) {
+  private constructor(
+    clusterId: string,
+    answerMs: number,
+    deadline: number,
+    link: NatsLink,
+    domain: string | null,
+  ) {
     this.clusterId = clusterId;
     this.#answerMs = answerMs;
     this.#deadline = deadline;
     this.#link = link;
-    this.monitor = ConnectionMonitor.acquire(link.connection);
+    this.monitor = ConnectionMonitor.acquire(link.connection, domain);
   }
 
   /** @throws ClusterError `NO_CONNECTION`, `AUTHORIZATION`, `INVALID_CONFIG` or `ABORTED`. */
@@ -97,7 +103,8 @@ export class ClusterClient {
     const ending = [signal, late].filter((one) => one != null);
     const context = { clusterId, nodeId: "cli", signal: AbortSignal.any(ending) };
     try {
-      return new ClusterClient(clusterId, timeoutMs, deadline, await connectNats(nats, context));
+      const link = await connectNats(nats, context);
+      return new ClusterClient(clusterId, timeoutMs, deadline, link, nats.domain ?? null);
     } catch (error) {
       if (late?.aborted !== true || signal?.aborted === true) throw error;
       throw new ClusterError("NO_CONNECTION", `no server accepted a connection within ${limitMs} ms`, {

@@ -4,6 +4,7 @@
  */
 import type { LeaseEntry, LeaseRecord } from "../election/types.ts";
 import { LeaseWatch } from "../nats/lease/lease-watch.ts";
+import { StreamIdentity } from "../nats/lease/stream-identity.ts";
 import { MAX_TIMER_MS } from "../runtime/waiting.ts";
 import type { ClusterClient } from "./cluster-client.ts";
 
@@ -31,6 +32,7 @@ const READ_RETRY_MS = 500;
 export class ClusterWatch {
   readonly #client: ClusterClient;
   readonly #onChange: (change: Change) => void;
+  readonly #identity = new StreamIdentity();
   readonly #watch: LeaseWatch;
   #unlisten: (() => void) | null = null;
   #timer: NodeJS.Timeout | null = null;
@@ -47,9 +49,11 @@ export class ClusterWatch {
     this.#watch = new LeaseWatch(
       client.monitor,
       client.clusterId,
+      this.#identity,
       {
         entry: (entry) => this.#observe(entry, 0),
         gone: () => this.#onGone(),
+        unknown: () => void this.#readWithRetry(),
       },
       () => {},
     );
@@ -77,8 +81,10 @@ export class ClusterWatch {
   }
 
   async #read(): Promise<void> {
+    const identified = this.#identity.reading();
     const view = await this.#client.lease();
     if (this.#closed) return;
+    if (view.created !== null) identified(view.created);
     if (!view.republish) this.#watch.start(false);
     this.#ttlMs = view.ttlMs;
     if (view.entry !== null) this.#observe(view.entry, view.ageMs);

@@ -141,7 +141,7 @@ export class HistoryRecorder {
     const { clusterId, nodeId, nats } = this.#o.node;
     const { signal } = this.#ending;
     this.#link = await connectNats(nats, { clusterId, nodeId: `${nodeId}/history`, signal });
-    this.#monitor = ConnectionMonitor.acquire(this.#link.connection);
+    this.#monitor = ConnectionMonitor.acquire(this.#link.connection, nats.domain ?? null);
     return this.#monitor;
   }
 }

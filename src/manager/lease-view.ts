@@ -13,6 +13,8 @@ const ASSUMED_TTL_MS = 10_000;
 export interface LeaseView {
   /** False: the bucket does not exist, since no node of this cluster has ever run. */
   readonly exists: boolean;
+  /** Creation time of the bucket's stream, as the server writes it; `null` if the bucket does not exist. */
+  readonly created: string | null;
   /** Whether committed writes can be received without a consumer. */
   readonly republish: boolean;
   /** The last message on the key. */
@@ -23,7 +25,14 @@ export interface LeaseView {
   readonly ttlMs: number;
 }
 
-const NOTHING: LeaseView = { exists: false, republish: true, entry: null, ageMs: 0, ttlMs: ASSUMED_TTL_MS };
+const NOTHING: LeaseView = {
+  exists: false,
+  created: null,
+  republish: true,
+  entry: null,
+  ageMs: 0,
+  ttlMs: ASSUMED_TTL_MS,
+};
 
 /** Reads from the stream leader. Rejects with a `ClusterError`. */
 export async function readLeaseView(
@@ -39,13 +48,13 @@ export async function readLeaseView(
     const answer = await callApi(monitor, `STREAM.INFO.${stream}`, {}, { timeoutMs });
     const info = parseStreamInfo(answer, clusterId);
     if (info === null) throw new Error("the answer is not stream information");
-    const { republish, maxAgeMs } = info;
+    const { created, republish, maxAgeMs } = info;
     const found = await message;
-    if (found === null) return { ...NOTHING, exists: true, republish };
+    if (found === null) return { ...NOTHING, exists: true, created, republish };
     const entry = decodeStored(found);
     const own = entry.kind === "record" ? entry.record.ttlMs : undefined;
     const ttlMs = own ?? (maxAgeMs > 0 ? maxAgeMs : ASSUMED_TTL_MS);
-    return { exists: true, republish, entry, ageMs: ageOf(found.storedAt, answer), ttlMs };
+    return { exists: true, created, republish, entry, ageMs: ageOf(found.storedAt, answer), ttlMs };
   } catch (thrown) {
     if (isJsError(thrown, JsCode.streamNotFound)) return NOTHING;
     throw jsToClusterError(thrown, `read the lease in bucket ${bucketName(clusterId)}`);

@@ -82,5 +82,16 @@ export function consumerDeletedAdvisory(consumer: string): string {
   return `$JS.EVENT.ADVISORY.CONSUMER.DELETED.${consumer}`;
 }
 
+/**
+ * The subject that reaches a JetStream domain: its API, and the keys of its buckets. Between domains, servers forward neither
+ * `$JS.API` nor `$KV`. All other subjects are the same in every domain.
+ * @param domain - `null`: the domain of the server that the client is connected to
+ */
+export function inDomain(subject: string, domain: string | null): string {
+  if (domain === null) return subject;
+  if (subject.startsWith("$JS.API.")) return `$JS.${domain}.API.${subject.slice("$JS.API.".length)}`;
+  return subject.startsWith("$KV.") ? `$JS.${domain}.API.${subject}` : subject;
+}
+
 /** Every server answers with the connections of the requesting account. */
 export const CONNECTIONS_PING = "$SYS.REQ.ACCOUNT.PING.CONNZ";

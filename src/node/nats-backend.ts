@@ -28,6 +28,7 @@ async function attach(options: ResolvedOptions, request: AttachRequest): Promise
   const session = openSession(link.connection, {
     onWarning: (message, error) => request.warn("SESSION", message, error),
     reconnectOnLameDuck: link.owned,
+    domain: options.nats.domain ?? null,
   });
   const limit = link.owned ? null : reconnectLimit(link.connection);
   if (limit !== null) {

@@ -159,6 +159,14 @@ test("with a passed-in connection no other connection option is set", () => {
   expect(nats.connection).toBe(connection);
 });
 
+test("a domain is used with a passed-in connection, too", () => {
+  const connection = fakeConnection();
+  expect(resolveOptions({ clusterId: "c", connection, domain: "hub-1,(eu)" }).nats).toEqual({
+    connection,
+    domain: "hub-1,(eu)",
+  });
+});
+
 test("without a node id, each node draws its own: the host name and random characters", () => {
   const drawn = () => resolveOptions({ clusterId: "c", servers: "a" });
   const [one, other] = [drawn(), drawn()];
@@ -237,7 +245,14 @@ const REFUSED: readonly (readonly [object, string])[] = [
   [{ replicas: 2 }, 'replicas 2 must be "auto", 1, 3 or 5'],
   [{ crashDetection: "none" }, 'crashDetection "none" must be "presence" or "lease"'],
   [{ interop: "go" }, 'interop "go" must be "go-cluster"'],
-  [{ serviceVersion: "1.0" }, 'serviceVersion "1.0" must be a semantic version such as 1.2.3'],
+  ...["a.b", "a*", ">", "", "a b", "d\u00f6main", "x".repeat(65)].map((domain): readonly [object, string] => [
+    { domain },
+    `domain ${JSON.stringify(domain)} must be the name of a JetStream domain: 1 to 64 printable ASCII characters other than . * >`,
+  ]),
+  [
+    { serviceVersion: "1.0" },
+    'serviceVersion "1.0" must be a semantic version such as 1.2.3, of at most 255 characters',
+  ],
   [
     { logger: {} },
     "logger (an object) must be an object with the functions debug, info, warn and error (pino has them), or false",

@@ -64,6 +64,7 @@ export function toNodeOptions(values: Tree, secrets: Secrets = {}): BuiltOptions
     nkeySeed: secretIn("nats.nkeyFile", undefined),
     tls: isTree(nats.tls) ? defined<TlsOptions>(nats.tls) : undefined,
     inboxPrefix: nats.inboxPrefix,
+    domain: nats.domain,
     connectTimeoutMs: nats.connectTimeoutMs,
     reconnectWaitMs: fittingReconnectWaitMs(nats.reconnectWaitMs, timing),
     ...timing,

@@ -64,6 +64,7 @@ const nats = z.strictObject({
   ),
   inboxPrefix: maybeOption("inboxPrefix"),
   connectTimeoutMs: maybeOption("connectTimeoutMs"),
+  domain: maybeOption("domain"),
 });
 
 const vip = z.strictObject({

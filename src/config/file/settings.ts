@@ -54,6 +54,7 @@ export const SETTINGS: readonly Setting[] = [
   { path: "nats.tls.key", kind: "text", variable: "NATS_LEADER_TLS_KEY", shared: "NATS_KEY" },
   ours("nats.inboxPrefix", "text"),
   ours("nats.connectTimeoutMs", "number"),
+  ours("nats.domain", "text"),
   ours("nats.reconnectWaitMs", "number"),
   { path: "vip.address", kind: "text", variable: "NATS_LEADER_VIP_ADDRESS" },
   { path: "vip.netmask", kind: "number", variable: "NATS_LEADER_VIP_NETMASK" },

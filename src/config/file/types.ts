@@ -35,6 +35,8 @@ export interface NatsSection {
   readonly tls?: TlsSection | undefined;
   readonly inboxPrefix?: string | undefined;
   readonly connectTimeoutMs?: number | undefined;
+  /** JetStream domain that has the bucket. */
+  readonly domain?: string | undefined;
 }
 
 export interface TlsSection {

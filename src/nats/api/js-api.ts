@@ -4,7 +4,14 @@
  */
 import { ClusterError } from "../../errors.ts";
 import type { ConnectionMonitor } from "../connection/connection-monitor.ts";
-import { failureToClusterError, jsonBody, RequestFailure, request, toClusterError } from "./request.ts";
+import {
+  failureToClusterError,
+  jsonBody,
+  OTHER_DOMAIN,
+  RequestFailure,
+  request,
+  toClusterError,
+} from "./request.ts";
 
 export type JsonObject = Readonly<Record<string, unknown>>;
 
@@ -113,15 +120,23 @@ export function jsToClusterError(thrown: unknown, doing: string): ClusterError {
   if (!(thrown instanceof JsApiError)) return toClusterError(thrown, doing);
   const what = `cannot ${doing}: ${thrown.message} (JetStream error ${thrown.code})`;
   if (thrown.code === JsCode.notEnabledForAccount) {
-    return new ClusterError("JETSTREAM_UNAVAILABLE", `${what}; enable JetStream for this account`, {
-      cause: thrown,
-    });
+    return new ClusterError(
+      "JETSTREAM_UNAVAILABLE",
+      `${what}; enable JetStream for this account; ${OTHER_DOMAIN}`,
+      {
+        cause: thrown,
+      },
+    );
   }
   if (thrown.code === JsCode.notEnabled) {
-    return new ClusterError("JETSTREAM_UNAVAILABLE", `${what}; enable JetStream on the server`, {
-      cause: thrown,
-      recoverable: true,
-    });
+    return new ClusterError(
+      "JETSTREAM_UNAVAILABLE",
+      `${what}; enable JetStream on the server; ${OTHER_DOMAIN}`,
+      {
+        cause: thrown,
+        recoverable: true,
+      },
+    );
   }
   if (thrown.code === JsCode.streamNotFound) {
     return new ClusterError("BUCKET_MISSING", what, { cause: thrown, recoverable: true });

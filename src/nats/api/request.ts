@@ -3,6 +3,7 @@ import type { Msg, MsgHdrs } from "@nats-io/transport-node";
 import { asError, ClusterError, messageOf } from "../../errors.ts";
 import { MAX_TIMER_MS } from "../../runtime/waiting.ts";
 import type { ConnectionMonitor } from "../connection/connection-monitor.ts";
+import { inDomain } from "../names.ts";
 
 export type RequestFailureKind =
   /** Not sent, or sent and the connection dropped before the answer. */
@@ -34,14 +35,15 @@ export interface RequestOptions {
   readonly signal?: AbortSignal;
 }
 
-/** Sends nothing while disconnected. Rejects with `RequestFailure` only. */
+/** Sends nothing while disconnected, else to the domain of the monitor (`inDomain()`). Rejects with `RequestFailure` only. */
 export function request(
   monitor: ConnectionMonitor,
-  subject: string,
+  to: string,
   data: Uint8Array,
   options: RequestOptions,
 ): Promise<Msg> {
   const { signal, headers } = options;
+  const subject = inDomain(to, monitor.domain);
   return new Promise<Msg>((resolve, reject) => {
     if (signal?.aborted === true) return reject(aborted(subject, signal));
     if (!monitor.connected) return reject(disconnected(subject, "not connected", null));
@@ -88,6 +90,10 @@ export function jsonBody(value: unknown): Uint8Array {
   return new TextEncoder().encode(JSON.stringify(value));
 }
 
+/** The remedy where JetStream runs behind a leaf node. */
+export const OTHER_DOMAIN =
+  "if it runs in another JetStream domain, behind a leaf node, set the option domain";
+
 function aborted(subject: string, signal: AbortSignal): RequestFailure {
   return new RequestFailure("aborted", subject, "aborted", signal.reason);
 }
@@ -131,9 +137,11 @@ export function failureToClusterError(failure: RequestFailure, doing: string): C
       if (subject.startsWith("$SYS.")) {
         return new ClusterError("STORE_UNAVAILABLE", `cannot ${doing}: ${message}`, options);
       }
-      const why = subject.startsWith("$JS.API.") ? "the JetStream API does not answer" : "no stream answers";
-      const hint = "JetStream is off on this server, or has no leader at the moment";
-      return new ClusterError("JETSTREAM_UNAVAILABLE", `cannot ${doing}: ${why} (${hint})`, options);
+      return new ClusterError(
+        "JETSTREAM_UNAVAILABLE",
+        `cannot ${doing}: ${whyNoJetStream(subject)}`,
+        options,
+      );
     }
     case "denied":
       return new ClusterError("AUTHORIZATION", `cannot ${doing}: ${message}; ${grantHint(failure)}`, {
@@ -146,6 +154,18 @@ export function failureToClusterError(failure: RequestFailure, doing: string): C
     default:
       return kind satisfies never;
   }
+}
+
+function whyNoJetStream(subject: string): string {
+  const [, domain] = /^\$JS\.([^.]+)\.API\./.exec(subject) ?? [];
+  if (domain !== undefined) {
+    return (
+      `JetStream domain "${domain}" does not answer (check the option domain, the leaf node connection to it, and that JetStream ` +
+      "runs there with a leader)"
+    );
+  }
+  const what = subject.startsWith("$JS.API.") ? "the JetStream API does not answer" : "no stream answers";
+  return `${what} (JetStream is off on this server, or has no leader at the moment; ${OTHER_DOMAIN})`;
 }
 
 function grantHint(failure: RequestFailure): string {

@@ -28,12 +28,17 @@ export type ConnectionChange =
 
 export type ConnectionListener = (change: ConnectionChange) => void;
 
-/** A monitor is kept as long as its connection: a reaction on `connection.closed()` cannot be removed, so there is only one. */
-const monitors = new WeakMap<NatsConnection, ConnectionMonitor>();
+/**
+ * By connection and domain. A monitor is kept as long as its connection: a reaction on `connection.closed()` cannot be removed, so
+ * there is only one for each domain.
+ */
+const monitors = new WeakMap<NatsConnection, Map<string | null, ConnectionMonitor>>();
 
 /** Observes one connection while it is acquired. */
 export class ConnectionMonitor {
   readonly connection: NatsConnection;
+  /** JetStream domain of all requests with this monitor. `null`: that of the server. */
+  readonly domain: string | null;
   readonly #listeners = new Set<ConnectionListener>();
   #holders = 0;
   #endpoint: Endpoint | null = null;
@@ -41,8 +46,9 @@ export class ConnectionMonitor {
   #lastError: Error | null = null;
   #statuses: AsyncIterable<Status> | null = null;
 
-  private constructor(connection: NatsConnection) {
+  private constructor(connection: NatsConnection, domain: string | null) {
     this.connection = connection;
+    this.domain = domain;
     void connection.closed().then(
       (error) => this.#onClosed(error ?? null),
       (error) => this.#onClosed(asError(error)),
@@ -50,12 +56,11 @@ export class ConnectionMonitor {
   }
 
   /** The monitor of the connection. Pair every call with `release()`. */
-  static acquire(connection: NatsConnection): ConnectionMonitor {
-    let monitor = monitors.get(connection);
-    if (monitor === undefined) {
-      monitor = new ConnectionMonitor(connection);
-      monitors.set(connection, monitor);
-    }
+  static acquire(connection: NatsConnection, domain: string | null = null): ConnectionMonitor {
+    const ofConnection = monitors.get(connection) ?? new Map<string | null, ConnectionMonitor>();
+    monitors.set(connection, ofConnection);
+    const monitor = ofConnection.get(domain) ?? new ConnectionMonitor(connection, domain);
+    ofConnection.set(domain, monitor);
     if (monitor.#holders === 0) monitor.#start();
     monitor.#holders += 1;
     return monitor;

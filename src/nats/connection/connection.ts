@@ -22,7 +22,9 @@ export interface NatsOptions extends Credentials {
   /** `nats://host:port` or `tls://host:port`, without credentials (see `config/servers.ts`). Required without `connection`. */
   readonly servers?: readonly string[];
   readonly tls?: TlsOptions;
-  /** An open connection to use instead. The other options are then ignored, and the connection is never closed. */
+  /** JetStream domain of the bucket, for requests (`ConnectionMonitor`); a connection has none. */
+  readonly domain?: string;
+  /** An open connection to use instead. The options for connecting are then ignored, and the connection is never closed. */
   readonly connection?: NatsConnection;
   /**
    * Longest wait for one server.

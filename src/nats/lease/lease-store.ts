@@ -3,7 +3,7 @@
  * returns a snapshot, no bucket, or a failure.
  */
 import { headers, type MsgHdrs } from "@nats-io/transport-node";
-import type { Expectation, LeaseWrite, ReadOutcome, WriteOutcome } from "../../election/types.ts";
+import type { Expectation, LeaseEntry, LeaseWrite, ReadOutcome, WriteOutcome } from "../../election/types.ts";
 import { ClusterError } from "../../errors.ts";
 import type { BucketInfo, LeaseStore, StoreListener } from "../../runtime/ports.ts";
 import { callApi, isJsError, JsCode, type JsonObject, jsToClusterError, parseAnswer } from "../api/js-api.ts";
@@ -15,6 +15,7 @@ import { BucketOpener, type BucketOptions } from "./bucket.ts";
 import { LeaseWatch } from "./lease-watch.ts";
 import { decodeStored, encodeWrite } from "./record-codec.ts";
 import { parseStreamInfo, type StreamState } from "./stream-config.ts";
+import { STREAM_HEADER, StreamIdentity } from "./stream-identity.ts";
 
 const EXPECTED_STREAM = "Nats-Expected-Stream";
 const EXPECTED_LAST = "Nats-Expected-Last-Sequence";
@@ -25,6 +26,7 @@ export class NatsLeaseStore implements LeaseStore {
   readonly #monitor: ConnectionMonitor;
   readonly #options: BucketOptions;
   readonly #opener: BucketOpener;
+  readonly #identity = new StreamIdentity();
   #watch: LeaseWatch | null = null;
   #republish: boolean | null = null;
   #closed = false;
@@ -37,7 +39,9 @@ export class NatsLeaseStore implements LeaseStore {
   }
 
   async open(signal: AbortSignal, above = 0): Promise<BucketInfo> {
+    const identified = this.#identity.reading();
     const info = await this.#opener.open(signal, above);
+    identified(info.generation);
     this.#republish = info.republish;
     this.#rewatch(true);
     return info;
@@ -46,6 +50,7 @@ export class NatsLeaseStore implements LeaseStore {
   async read(timeoutMs: number): Promise<ReadOutcome> {
     const stream = streamName(this.#options.clusterId);
     const subject = leaseSubject(this.#options.clusterId);
+    const identified = this.#identity.reading();
     // Two requests, so either answer may be older than the other. If they disagree, a write with both expectations fails.
     const message = getMessage(this.#monitor, stream, { last_by_subj: subject }, { timeoutMs });
     const state = callApi(this.#monitor, `STREAM.INFO.${stream}`, {}, { timeoutMs });
@@ -53,6 +58,7 @@ export class NatsLeaseStore implements LeaseStore {
     try {
       const info = parseStreamInfo(await state, this.#options.clusterId);
       if (info === null) throw new Error("the answer is not stream information");
+      identified(info.created);
       this.#noticeRepublish(info);
       const stored = await message;
       const entry = stored === null ? null : decodeStored(stored);
@@ -83,7 +89,14 @@ export class NatsLeaseStore implements LeaseStore {
   watch(listener: StoreListener): void {
     if (this.#watch !== null) throw new ClusterError("ALREADY_STARTED", "this store is already watched");
     const warn = (message: string, error?: Error): void => this.#options.onWarning?.(message, error);
-    this.#watch = new LeaseWatch(this.#monitor, this.#options.clusterId, listener, warn);
+    const { clusterId } = this.#options;
+    const entries = {
+      entry: (entry: LeaseEntry) => listener.entry(entry),
+      gone: () => listener.gone(),
+      // As after a deletion: the bucket may have been replaced, and a read decides.
+      unknown: () => listener.gone(),
+    };
+    this.#watch = new LeaseWatch(this.#monitor, clusterId, this.#identity, entries, warn);
     this.#rewatch();
   }
 
@@ -98,6 +111,7 @@ export class NatsLeaseStore implements LeaseStore {
   #expectation(expect: Expectation): MsgHdrs {
     const hdrs = headers();
     hdrs.set(EXPECTED_STREAM, streamName(this.#options.clusterId));
+    if (this.#identity.own !== null) hdrs.set(STREAM_HEADER, this.#identity.own);
     if ("revision" in expect) {
       hdrs.set(EXPECTED_LAST_ON_SUBJECT, String(expect.revision));
     } else {

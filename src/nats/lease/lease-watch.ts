@@ -3,21 +3,28 @@
  * writes, and works at once after a reconnect. From a consumer if the bucket has no `republish`. Either is only a hint.
  */
 import type { Msg, Subscription } from "@nats-io/transport-node";
-import type { LeaseEntry } from "../../election/types.ts";
 import type { StoreListener } from "../../runtime/ports.ts";
 import { type ConnectionMonitor, guarded } from "../connection/connection-monitor.ts";
 import { inboxOf } from "../connection/inbox.ts";
 import { leaseSubject, republishSubject, streamDeletedAdvisory, streamName } from "../names.ts";
 import { PushConsumer } from "../presence/push-consumer.ts";
 import { decodeEntry, type LeaseMessage } from "./record-codec.ts";
+import { STREAM_HEADER, type StreamIdentity } from "./stream-identity.ts";
 
 const CONSUMER_INACTIVE_MS = 5000;
+
+/** What a watch reports. */
+export interface LeaseListener extends StoreListener {
+  /** A message came from a stream that may be another one: read the lease. */
+  unknown(): void;
+}
 
 /** Watches the lease of one cluster for one listener. */
 export class LeaseWatch {
   readonly #monitor: ConnectionMonitor;
   readonly #clusterId: string;
-  readonly #listener: StoreListener;
+  readonly #identity: StreamIdentity;
+  readonly #listener: LeaseListener;
   readonly #onWarning: (message: string, error?: Error) => void;
   #mode: "idle" | "republish" | "consumer" = "idle";
   #republishDenied = false;
@@ -28,11 +35,13 @@ export class LeaseWatch {
   constructor(
     monitor: ConnectionMonitor,
     clusterId: string,
-    listener: StoreListener,
+    identity: StreamIdentity,
+    listener: LeaseListener,
     onWarning: (message: string, error?: Error) => void,
   ) {
     this.#monitor = monitor;
     this.#clusterId = clusterId;
+    this.#identity = identity;
     this.#listener = listener;
     this.#onWarning = onWarning;
   }
@@ -105,8 +114,11 @@ export class LeaseWatch {
   #report(message: Msg, revision: number | null): void {
     if (revision === null) return;
     guarded(() => {
-      const entry = entryOf(message, revision);
-      if (entry !== null) this.#listener.entry(entry);
+      const stored = storedOf(message, revision);
+      const from = stored === null ? "foreign" : this.#identity.of(stored.header(STREAM_HEADER));
+      if (stored === null || from === "foreign") return;
+      if (from === "unknown") this.#listener.unknown();
+      else this.#listener.entry(decodeEntry(stored));
     });
   }
 
@@ -120,15 +132,13 @@ export class LeaseWatch {
 }
 
 /** `null`: the headers cannot be parsed. The next read returns the entry. */
-function entryOf(message: Msg, revision: number): LeaseEntry | null {
-  let stored: LeaseMessage;
+function storedOf(message: Msg, revision: number): LeaseMessage | null {
   try {
     const { headers } = message;
-    stored = { revision, data: message.data, header: (name) => headers?.get(name) ?? "" };
+    return { revision, data: message.data, header: (name) => headers?.get(name) ?? "" };
   } catch {
     return null;
   }
-  return decodeEntry(stored);
 }
 
 function republishedSequence(message: Msg): number | null {

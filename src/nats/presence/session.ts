@@ -30,17 +30,23 @@ export interface SessionOptions {
    * @default true
    */
   readonly reconnectOnLameDuck?: boolean;
+  /**
+   * JetStream domain of the presence consumer, and of `monitor`. `null`: that of the server.
+   * @default null
+   */
+  readonly domain?: string | null;
 }
 
-const sessions = new WeakMap<NatsConnection, SharedSession>();
+/** By connection and JetStream domain. */
+const sessions = new WeakMap<NatsConnection, Map<string | null, SharedSession>>();
 
 /** One election's handle on the session of a connection. The caller releases it. */
 export function openSession(connection: NatsConnection, options: SessionOptions = {}): NatsSession {
-  let shared = sessions.get(connection);
-  if (shared === undefined) {
-    shared = new SharedSession(connection);
-    sessions.set(connection, shared);
-  }
+  const { domain = null } = options;
+  const ofConnection = sessions.get(connection) ?? new Map<string | null, SharedSession>();
+  sessions.set(connection, ofConnection);
+  const shared = ofConnection.get(domain) ?? new SharedSession(connection, domain);
+  ofConnection.set(domain, shared);
   const session = new NatsSession(shared, options);
   shared.add(session);
   return session;
@@ -199,9 +205,9 @@ class SharedSession {
   #deniedWatchWarned = false;
   #roundTrip: { readonly sentAt: Instant; readonly answer: Promise<Instant | null> } | null = null;
 
-  constructor(connection: NatsConnection) {
+  constructor(connection: NatsConnection, domain: string | null) {
     this.#connection = connection;
-    this.monitor = ConnectionMonitor.acquire(connection);
+    this.monitor = ConnectionMonitor.acquire(connection, domain);
     this.inquiries = new Inquiries((binding, timeoutMs) =>
       isConnectionGone(this.monitor, binding, timeoutMs),
     );
@@ -231,7 +237,8 @@ class SharedSession {
       if (presenceStream !== null) await this.presence.drop(presenceStream);
       return;
     }
-    if (sessions.get(this.#connection) === this) sessions.delete(this.#connection);
+    const ofConnection = sessions.get(this.#connection);
+    if (ofConnection?.get(this.monitor.domain) === this) ofConnection.delete(this.monitor.domain);
     if (this.#leaving !== null) clearTimeout(this.#leaving);
     this.#unlisten();
     await this.presence.close();

@@ -1,0 +1,109 @@
+/** Two sites joined by a leaf node, each with JetStream of its own: one cluster in the hub's domain, or one with the same id in each. */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { waitFor } from "../../scripts/shared/wait.ts";
+import { ConnectionMonitor } from "../../src/nats/connection/connection-monitor.ts";
+import { NatsLeaseStore } from "../../src/nats/lease/lease-store.ts";
+import { republishSubject, streamName } from "../../src/nats/names.ts";
+import { freePort } from "../../src/testing/server/run/ports.ts";
+import { type NatsServer, startNatsServer } from "../../src/testing.ts";
+import { atEnd } from "../support/at-end.ts";
+import { freshId } from "../support/fresh-id.ts";
+import { link } from "../support/nats/store-and-session.ts";
+import { startChildNode } from "../support/node/child-node.ts";
+import { operatorOf } from "../support/node/operator.ts";
+import { startNode } from "../support/node/test-node.ts";
+import { LONG, PATIENCE_MS } from "../support/patience.ts";
+import { Recorder } from "../support/recorder.ts";
+
+const APP = { user: "app", pass: "p" };
+const ACCOUNTS = "accounts { APP { jetstream: enabled, users: [{ user: app, password: p }] } }";
+
+let hub: NatsServer;
+let leaf: NatsServer;
+let folder: string;
+beforeAll(async () => {
+  const port = await freePort("127.0.0.1");
+  folder = mkdtempSync(join(tmpdir(), "nats-leader-domains-"));
+  const jetstream = (domain: string): string =>
+    `jetstream { store_dir: ${JSON.stringify(join(folder, domain))}, domain: ${domain} }\n${ACCOUNTS}`;
+  hub = await startNatsServer({
+    config: `${jetstream("hub")}\nleafnodes { listen: "127.0.0.1:${port}" }`,
+  });
+  leaf = await startNatsServer({
+    config: `${jetstream("leaf")}
+      leafnodes { remotes: [{ url: "nats-leaf://app:p@127.0.0.1:${port}", account: APP }] }`,
+  });
+  await waitFor(async () => {
+    const leafz = await fetch(`${hub.monitorUrl}/leafz`, { headers: { connection: "close" } });
+    return ((await leafz.json()) as { leafnodes: number }).leafnodes === 1;
+  });
+});
+afterAll(async () => {
+  await leaf.dispose();
+  await hub.dispose();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+async function domainOfBucket(at: NatsServer, clusterId: string): Promise<unknown> {
+  const { connection } = await operatorOf(at, clusterId, APP);
+  const answer = await connection.request(`$JS.API.STREAM.INFO.${streamName(clusterId)}`);
+  return (answer.json() as { domain?: string }).domain;
+}
+
+test("option domain: a leader on the leaf node uses the bucket of the hub, and a node on the hub replaces it at once", async () => {
+  const shared = { ...LONG, ...APP, clusterId: freshId() };
+  const dead = await startChildNode(leaf, { ...shared, domain: "hub", nodeId: "dead" });
+  await dead.next("become");
+  expect(await domainOfBucket(hub, shared.clusterId)).toBe("hub");
+  expect(await domainOfBucket(leaf, shared.clusterId)).toBeUndefined();
+  const b = await startNode(hub, { ...shared, nodeId: "b" });
+  await b.until(() => b.node.epoch === 1);
+  dead.child.kill("SIGKILL");
+  expect((await b.becomes()).epoch).toBe(2);
+  const c = await startNode(leaf, { ...shared, domain: "hub", nodeId: "c" });
+  await c.sees(b);
+  await b.node.stepDown();
+  expect((await c.becomes()).epoch).toBe(3);
+});
+
+test("the same cluster id in both domains: a node follows the leader of its own, and replaces it at once", async () => {
+  const shared = { ...LONG, ...APP, clusterId: freshId() };
+  // Renewals of the hub's leader, and a higher epoch there, cross the leaf node all the time.
+  const h1 = await startChildNode(hub, { ...shared, heartbeatIntervalMs: 100, nodeId: "h1" });
+  await h1.next("become");
+  const dead = await startChildNode(leaf, { ...shared, nodeId: "l1" });
+  await dead.next("become");
+  const l2 = await startNode(leaf, { ...shared, nodeId: "l2" });
+  await l2.until(() => l2.node.leader?.nodeId === "l1");
+  const { connection } = await operatorOf(leaf, shared.clusterId, APP);
+  const foreign = new Recorder<string>();
+  connection.subscribe(republishSubject(shared.clusterId), {
+    callback: (_, message) => foreign.push((message.json() as { node_id: string }).node_id),
+  });
+  let crossed = 0;
+  await foreign.next((nodeId) => nodeId === "h1" && ++crossed === 5);
+  expect(l2.events.items.filter(({ type }) => type === "leader-change")).toHaveLength(1);
+  dead.child.kill("SIGKILL");
+  expect((await l2.becomes()).epoch).toBe(2);
+  await foreign.next((nodeId) => nodeId === "h1");
+  expect(l2.node.isLeader()).toBe(true);
+});
+
+test("a domain that does not exist is named, with what to check", async () => {
+  const own = await link(leaf, APP);
+  const monitor = ConnectionMonitor.acquire(own.connection, "nope");
+  atEnd(() => monitor.release());
+  const store = new NatsLeaseStore(monitor, {
+    clusterId: freshId(),
+    leaseTtlMs: 10_000,
+    replicas: "auto",
+    interop: "native",
+  });
+  await expect(store.open(AbortSignal.timeout(PATIENCE_MS))).rejects.toMatchObject({
+    code: "JETSTREAM_UNAVAILABLE",
+    message: expect.stringMatching(/JetStream domain "nope" does not answer \(check the option domain/),
+  });
+});
