@@ -2,7 +2,7 @@
 // zod/mini: bundlers drop unused parts; 22 kB remain instead of 454.
 import * as z from "zod/mini";
 import { LOG_LEVELS } from "../log/logger.ts";
-import { ID as ID_PATTERN, MAX_TEXT_LENGTH, SEMVER } from "../nats/identity.ts";
+import { DOMAIN, ID as ID_PATTERN, MAX_TEXT_LENGTH, SEMVER } from "../nats/identity.ts";
 import { DEFAULTS, GO_CLUSTER_SERVICE_VERSION, type NodeOptions } from "./options.ts";
 
 export interface OptionInfo {
@@ -124,7 +124,7 @@ export const OPTIONS: { readonly [Name in OptionName]-?: OptionInfo } = {
     type: "string",
     fallback: "that of the server",
     rule: "the name of a JetStream domain: 1 to 64 printable ASCII characters other than . * >",
-    schema: matching(/^[!-)+-\-/-=?-~]{1,64}$/),
+    schema: matching(DOMAIN),
   },
   connectTimeoutMs: duration(100, 300_000, String(DEFAULTS.connectTimeoutMs)),
   reconnectWaitMs: duration(

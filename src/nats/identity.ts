@@ -9,6 +9,9 @@ export const MAX_ID_LENGTH = 64;
 /** Cluster ids, node ids, incarnations, ids of servers. */
 export const ID: RegExp = /^[A-Za-z0-9_-]{1,64}$/;
 
+/** JetStream domains: a token of subjects, which the server does not restrict any further. */
+export const DOMAIN: RegExp = /^[!-)+-\-/-=?-~]{1,64}$/;
+
 /** A semantic version. Only for texts of limited length: on a long one it takes quadratic time. */
 export const SEMVER: RegExp =
   /^(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(-(0|[1-9]\d*|\d*[A-Za-z-][\dA-Za-z-]*)(\.(0|[1-9]\d*|\d*[A-Za-z-][\dA-Za-z-]*))*)?(\+[\dA-Za-z-]+(\.[\dA-Za-z-]+)*)?$/;

@@ -1,11 +1,13 @@
 /** What a NATS user needs for one cluster's election, role by role. `examples/permissions` holds the same sets as files. */
 import { ClusterError } from "../errors.ts";
+import { DOMAIN } from "./identity.ts";
 import {
   bucketName,
   CONNECTIONS_PING,
   consumerDeletedAdvisory,
   historyStream,
   historySubject,
+  inDomain,
   leaseSubject,
   republishSubject,
   serviceName,
@@ -57,6 +59,11 @@ export interface PermissionOptions {
    * @default "_INBOX_<role>", with a node id "_INBOX_<role>_<nodeId>"
    */
   readonly inboxPrefix?: string;
+  /**
+   * JetStream domain of the bucket, if it is another one than that of the user's server (option `domain` of the client).
+   * @default that of the server
+   */
+  readonly domain?: string;
 }
 
 /** Subjects to allow; everything else is denied. The names are those of nats-server's `permissions`. */
@@ -115,6 +122,14 @@ function subjectOf({ subject }: Grant): string {
 
 /** As `permissionsFor()`, with the purpose of every subject. */
 export function grantsFor(options: PermissionOptions): Grants {
+  const { domain = null } = options;
+  if (domain !== null) requireDomain(domain);
+  const { publish, ...grants } = grantsOf(options);
+  return { ...grants, publish: publish.map((one) => ({ ...one, subject: inDomain(one.subject, domain) })) };
+}
+
+/** For the domain of the server. */
+function grantsOf(options: PermissionOptions): Grants {
   const { clusterId, nodeId, role = "node" } = options;
   requireId("clusterId", clusterId);
   if (nodeId !== undefined) requireId("nodeId", nodeId);
@@ -306,6 +321,14 @@ function requireId(name: string, id: string): void {
   throw new ClusterError(
     "INVALID_CONFIG",
     `${name} is ${JSON.stringify(id)}: it must be 1 to 64 of the characters A-Z a-z 0-9 _ -`,
+  );
+}
+
+function requireDomain(domain: string): void {
+  if (DOMAIN.test(domain)) return;
+  throw new ClusterError(
+    "INVALID_CONFIG",
+    `domain is ${JSON.stringify(domain)}: it must be 1 to 64 printable ASCII characters other than . * >`,
   );
 }
 

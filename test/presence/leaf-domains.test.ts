@@ -7,6 +7,7 @@ import { waitFor } from "../../scripts/shared/wait.ts";
 import { ConnectionMonitor } from "../../src/nats/connection/connection-monitor.ts";
 import { NatsLeaseStore } from "../../src/nats/lease/lease-store.ts";
 import { republishSubject, streamName } from "../../src/nats/names.ts";
+import { permissionsFor } from "../../src/nats/permissions.ts";
 import { freePort } from "../../src/testing/server/run/ports.ts";
 import { type NatsServer, startNatsServer } from "../../src/testing.ts";
 import { atEnd } from "../support/at-end.ts";
@@ -14,12 +15,19 @@ import { freshId } from "../support/fresh-id.ts";
 import { link } from "../support/nats/store-and-session.ts";
 import { startChildNode } from "../support/node/child-node.ts";
 import { operatorOf } from "../support/node/operator.ts";
-import { startNode } from "../support/node/test-node.ts";
+import { startLeader, startNode } from "../support/node/test-node.ts";
 import { LONG, PATIENCE_MS } from "../support/patience.ts";
 import { Recorder } from "../support/recorder.ts";
 
 const APP = { user: "app", pass: "p" };
-const ACCOUNTS = "accounts { APP { jetstream: enabled, users: [{ user: app, password: p }] } }";
+
+/** A user that may do what a node needs whose bucket is in the hub's domain, and nothing else. */
+const LIMITED_CLUSTER = "limited";
+const limited = permissionsFor({ clusterId: LIMITED_CLUSTER, createBucket: true, domain: "hub" });
+const USERS = `{ user: app, password: p }, { user: limited, password: p, permissions {
+  publish { allow: ${JSON.stringify(limited.publish)} }, subscribe { allow: ${JSON.stringify(limited.subscribe)} }
+  allow_responses: ${JSON.stringify(limited.allowResponses)} } }`;
+const ACCOUNTS = `accounts { APP { jetstream: enabled, users: [${USERS}] } }`;
 
 let hub: NatsServer;
 let leaf: NatsServer;
@@ -67,6 +75,22 @@ test("option domain: a leader on the leaf node uses the bucket of the hub, and a
   await c.sees(b);
   await b.node.stepDown();
   expect((await c.becomes()).epoch).toBe(3);
+});
+
+test("option domain: permissionsFor() with the domain lets a node lead, with presence and without a refusal", async () => {
+  const { inboxPrefix } = limited;
+  const options = {
+    ...LONG,
+    clusterId: LIMITED_CLUSTER,
+    domain: "hub",
+    user: "limited",
+    pass: "p",
+    inboxPrefix,
+  };
+  const a = await startLeader(leaf, { ...options, nodeId: "a" });
+  expect(a.log.filter(({ level }) => level === "warn" || level === "error")).toEqual([]);
+  expect(await domainOfBucket(hub, LIMITED_CLUSTER)).toBe("hub");
+  expect(() => permissionsFor({ clusterId: "c", domain: "a.b" })).toThrow(/domain is "a.b": it must be/);
 });
 
 test("the same cluster id in both domains: a node follows the leader of its own, and replaces it at once", async () => {

@@ -20,6 +20,7 @@ interface Flags {
   readonly history?: boolean;
   readonly watchConsumer?: boolean;
   readonly inboxPrefix?: string;
+  readonly domain?: string;
   readonly json?: boolean;
 }
 
@@ -34,6 +35,7 @@ export function permissions(command: Command): Command {
     .option("--history", "node: may record past terms, as the daemon does")
     .option("--watch-consumer", "node: may watch a bucket without republish")
     .option("--inbox-prefix <prefix>", "inbox prefix of the user (default: _INBOX_<role>)")
+    .option("--domain <name>", "JetStream domain of the bucket (default: that of the user's server)")
     .option("--json", "print JSON")
     .addHelpText("after", HELP)
     .action(run);
@@ -50,7 +52,7 @@ Examples:
   nats-leader permissions operator --cluster-id billing --json`;
 
 function run(role: PermissionRole, flags: Flags): void {
-  const { nodeId, inboxPrefix, bucketCreator } = flags;
+  const { nodeId, inboxPrefix, bucketCreator, domain } = flags;
   const clusterId = flags.clusterId ?? flags.cluster;
   if (clusterId === undefined) {
     throw new CliError(EXIT.usage, "INVALID_CONFIG", "--cluster-id is missing: pass the cluster id");
@@ -63,6 +65,7 @@ function run(role: PermissionRole, flags: Flags): void {
     watchConsumer: flags.watchConsumer === true,
     ...(nodeId === undefined ? {} : { nodeId }),
     ...(inboxPrefix === undefined ? {} : { inboxPrefix }),
+    ...(domain === undefined ? {} : { domain }),
   };
   if (flags.json === true) printJson(permissionsFor(options));
   else printText(permissionsText(options));

@@ -12,7 +12,7 @@ import {
   jsToClusterError,
 } from "../../nats/api/js-api.ts";
 import { RequestFailure } from "../../nats/api/request.ts";
-import { CONNECTIONS_PING, streamName } from "../../nats/names.ts";
+import { CONNECTIONS_PING, inDomain, streamName } from "../../nats/names.ts";
 import type { PermissionRole } from "../../nats/permissions.ts";
 import type { ClockBook } from "../clocks/clock-book.ts";
 import {
@@ -164,7 +164,7 @@ export class AccountSource {
       if (denied)
         unseen.push({
           what: "the account's JetStream limits",
-          how: "allow this user to publish to $JS.API.INFO",
+          how: `allow this user to publish to ${inDomain("$JS.API.INFO", client.monitor.domain)}`,
         });
       return null;
     }
@@ -217,7 +217,7 @@ export class AccountSource {
       if (thrown instanceof RequestFailure && thrown.kind === "denied") {
         unseen.push({
           what: "the bucket",
-          how: `allow this user to publish to $JS.API.STREAM.INFO.${stream}`,
+          how: `allow this user to publish to ${inDomain(`$JS.API.STREAM.INFO.${stream}`, monitor.domain)}`,
         });
         return { bucket: null, problem: null };
       }

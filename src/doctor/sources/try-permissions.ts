@@ -7,6 +7,7 @@ import { type JsonObject, parseObject } from "../../nats/api/js-api.ts";
 import { RequestFailure, request } from "../../nats/api/request.ts";
 import { flushed } from "../../nats/connection/connection.ts";
 import type { ConnectionMonitor } from "../../nats/connection/connection-monitor.ts";
+import { inDomain } from "../../nats/names.ts";
 import { PERMISSION_ROLES, type PermissionRole } from "../../nats/permissions.ts";
 import type { BucketFacts, PermissionFacts, TriedPermission } from "../facts.ts";
 import { objectIn, textsIn } from "./json.ts";
@@ -43,7 +44,8 @@ export async function tryPermissions(
       const wanted = wantedBy(role, { ...who, unique });
       const tried = await Promise.all(
         wanted.map(async (one): Promise<TriedPermission> => {
-          const { direction, subject, purpose, vital } = one;
+          const { direction, purpose, vital } = one;
+          const subject = direction === "publish" ? inDomain(one.subject, monitor.domain) : one.subject;
           return { direction, subject, purpose, vital, allowed: await allowed(one) };
         }),
       );
@@ -62,7 +64,8 @@ function tryOne(
   info: JsonObject | null,
 ): Promise<boolean | null> {
   if (wanted.direction === "subscribe") return maySubscribe(monitor, wanted.probe);
-  if (wanted.trial === "never") return Promise.resolve(info === null ? null : mayPublish(info, wanted.probe));
+  if (wanted.trial === "never")
+    return Promise.resolve(info === null ? null : mayPublish(info, inDomain(wanted.probe, monitor.domain)));
   return publishes(monitor, wanted.probe, wanted.trial === "garbage" ? "not JSON" : "");
 }
 

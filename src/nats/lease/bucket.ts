@@ -108,11 +108,15 @@ export class BucketOpener {
           { cause: thrown, recoverable: isJsError(thrown, JsCode.clusterNoPeers) },
         );
       }
-      this.#waitForServers(thrown, isJsError(thrown, JsCode.replicasNotSupported));
-      this.#warn(
-        `bucket ${bucketName(this.#options.clusterId)} gets 1 replica instead of ${replicas}: ${thrown.message}`,
-        thrown,
-      );
+      const isSingle = isJsError(thrown, JsCode.replicasNotSupported);
+      this.#waitForServers(thrown, isSingle);
+      // Whether another domain is a single server is known only now.
+      if (!isSingle || this.#monitor.domain === null) {
+        this.#warn(
+          `bucket ${bucketName(this.#options.clusterId)} gets 1 replica instead of ${replicas}: ${thrown.message}`,
+          thrown,
+        );
+      }
       return await this.#createWith(1, above, signal);
     }
   }
@@ -144,8 +148,9 @@ export class BucketOpener {
       if (replicas > 1) this.#requireReplicatedCas(replicas);
       return replicas;
     }
-    const { connection } = this.#monitor;
-    if (!isClustered(connection)) return 1;
+    const { connection, domain } = this.#monitor;
+    // The server of this connection says nothing about the servers of another domain.
+    if (domain === null && !isClustered(connection)) return 1;
     const version = serverVersion(connection);
     if (isAtLeast(version, REPLICATED_CAS_SINCE)) return CLUSTER_REPLICAS;
     this.#warn(
