@@ -7,8 +7,8 @@
  *     a term has both calls or neither.
  *  3. A hook or work that fails ends its own term and no other one.
  *  4. Every error that the application throws is reported exactly once, unless it only repeats that its signal has aborted.
- *  5. A worker runs at most once per term and never twice at the same time. Work of a term starts after its `onBecomeLeader` has
- *     returned, except work that this hook itself registers.
+ *  5. A worker runs at most once per term. Work of two terms never runs at the same time. Work of a term starts after its
+ *     `onBecomeLeader` has returned, except work that this hook itself registers.
  *  6. A term that is given up keeps its lease until its hooks and work have ended or `drainTimeoutMs` has passed, and the result
  *     says which. `stop()` waits for the application for at most `drainTimeoutMs` altogether.
  *  7. Application code that keeps other application code waiting for `slowAfterMs` is reported.

@@ -2,6 +2,7 @@
 import type { Instant } from "../election/time.ts";
 import { type Draft, notify, patchTerm, patchWorker, runningTerm } from "./draft.ts";
 import type { ApplicationState, Blocked, Worker } from "./types.ts";
+import { runOfEarlierTerm } from "./work.ts";
 
 /** The next time at which something is due without an event, on the monotonic clock; infinite if nothing is. */
 export function dueAtMono(state: ApplicationState): number {
@@ -35,8 +36,9 @@ function blockedAtMono({ config }: ApplicationState, { blockedSinceMono, reporte
   return blockedSinceMono + config.slowAfterMs;
 }
 
-/** Hook calls and workers that cannot start before the active call has returned. */
+/** Hook calls and workers that cannot start before the active call has returned. The application has no code for other calls. */
 function waitingFor(state: ApplicationState): number {
+  const calls = state.waiting.filter(({ hook }) => state.config.hooks.has(hook)).length;
   const term = runningTerm(state);
   const workers =
     term === null || term.become === "returned" || term.become === "failed"
@@ -44,7 +46,7 @@ function waitingFor(state: ApplicationState): number {
       : state.workers.filter(
           ({ ended, scope, lastEpoch }) => !ended && scope === null && lastEpoch !== term.epoch,
         ).length;
-  return state.waiting.length + workers;
+  return calls + workers;
 }
 
 /** Reports application code that has kept other application code from running for too long, once each. */
@@ -56,18 +58,18 @@ export function reportBlocked(draft: Draft): void {
     if (term?.become === "queued") patchTerm(draft, term.epoch, { starvedReported: true });
     notify(draft, { type: "blocked", blocked: slowCall(draft, active, draft.now) });
   }
-  for (const worker of draft.workers) {
-    if (draft.now.mono < blockedAtMono(draft, worker)) continue;
-    patchWorker(draft, worker.worker, { reported: true });
-    notify(draft, { type: "blocked", blocked: blockedWorker(worker, draft.now) });
+  if (!draft.workers.some((worker) => draft.now.mono >= blockedAtMono(draft, worker))) return;
+  for (const { worker, blockedSinceMono } of draft.workers) {
+    if (blockedSinceMono !== null) patchWorker(draft, worker, { reported: true });
   }
+  const blocked = blockedWork(draft, draft.now);
+  if (blocked !== null) notify(draft, { type: "blocked", blocked });
 }
 
 /** What has been reported and still lasts, for the node's status. */
 export function blockedNow(state: ApplicationState, now: Instant): Blocked | null {
   if (state.active?.reported === true) return slowCall(state, state.active, now);
-  const worker = state.workers.find(({ reported }) => reported);
-  return worker === undefined ? null : blockedWorker(worker, now);
+  return blockedWork(state, now);
 }
 
 function slowCall(
@@ -84,12 +86,16 @@ function slowCall(
   };
 }
 
-function blockedWorker({ run, blockedSinceMono }: Worker, now: Instant): Blocked {
+/** Work that waits for work of an earlier term to end, once that has been reported. */
+function blockedWork(state: ApplicationState, now: Instant): Blocked | null {
+  const waiting = state.workers.filter(({ reported }) => reported);
+  const [first] = waiting;
+  if (first === undefined) return null;
   return {
     code: "WORK_BLOCKED",
     by: "work",
-    epoch: run?.epoch ?? null,
-    forMs: now.mono - (blockedSinceMono ?? now.mono),
-    waiting: 1,
+    epoch: runOfEarlierTerm(state)?.epoch ?? null,
+    forMs: now.mono - (first.blockedSinceMono ?? now.mono),
+    waiting: waiting.length,
   };
 }

@@ -19,6 +19,7 @@ export function beginTerm(draft: Draft, epoch: number, acquiredAt: number): void
       drain: null,
       released: false,
       starvedReported: false,
+      failed: false,
     },
   ];
   notify(draft, { type: "become-leader", epoch, acquiredAt });
@@ -53,6 +54,7 @@ function endTerm(draft: Draft, epoch: number, reason: LossReason, by: Leader | n
   const term = termWith(draft, epoch);
   if (term === null || term.ended !== null) throw new Error(`bug: term ${epoch} ends and does not run`);
   patchTerm(draft, epoch, { ended: reason });
+  if (!term.failed) draft.failures = 0;
   emit(draft, { type: "end-term", epoch, reason });
   notify(draft, { type: "lose-leadership", epoch, reason, by });
   // Hooks of a term come in pairs, or not at all. Calls of terms that nothing has announced must not pile up behind a slow hook.

@@ -59,6 +59,8 @@ export interface TermState {
   readonly released: boolean;
   /** It was reported that `onBecomeLeader` could not be called for a long time. */
   readonly starvedReported: boolean;
+  /** It is given up because the application failed. */
+  readonly failed: boolean;
 }
 
 /** A hook call that waits for its turn. */
@@ -99,7 +101,7 @@ export interface Worker {
   readonly ended: boolean;
   /** Its caller has an answer; only its run has not ended. */
   readonly settled: boolean;
-  /** The beginning of the present term, if a run of an earlier term keeps the worker from running in it. */
+  /** The beginning of the present term, if work of an earlier term keeps the worker from running in it. */
   readonly blockedSinceMono: number | null;
   readonly reported: boolean;
 }
@@ -141,7 +143,7 @@ export interface ApplicationState {
   readonly waits: readonly Wait[];
   /** Numbers calls and runs. */
   readonly lastNumber: number;
-  /** Terms in a row that ended by a failure of the application soon after they began. */
+  /** Terms in a row that failed soon after they began. */
   readonly failures: number;
   readonly givenUp: GivenUp | null;
 }

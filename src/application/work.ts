@@ -1,7 +1,7 @@
-/** Work of `runWhileLeader()`: each worker runs once per term, and never twice at the same time. */
+/** Work of `runWhileLeader()`: each worker runs once per term, and work of two terms never runs at the same time. */
 import { type Draft, emit, nextNumber, notify, patchWorker, runningTerm, termWith } from "./draft.ts";
 import { failTerm } from "./failures.ts";
-import type { Outcome, TermState, Worker, WorkerSettlement } from "./types.ts";
+import type { ApplicationState, Outcome, Run, TermState, Worker, WorkerSettlement } from "./types.ts";
 
 /**
  * Registers a worker. Application code of a term that registers one, and so may wait for it, gets a worker of that term only:
@@ -39,9 +39,10 @@ export function abortWorker(draft: Draft, worker: number): void {
 /** Starts what may run in the present term, and forgets workers that never run again. */
 export function startWork(draft: Draft): void {
   const term = runningTerm(draft);
+  const isFree = runOfEarlierTerm(draft) === null;
   for (const worker of draft.workers) {
     if (term !== null && isDue(worker, term)) {
-      if (worker.run === null) start(draft, worker, term);
+      if (isFree) start(draft, worker, term);
       else if (worker.blockedSinceMono === null) {
         patchWorker(draft, worker.worker, { blockedSinceMono: term.beganMono, reported: false });
       }
@@ -53,6 +54,12 @@ export function startWork(draft: Draft): void {
     const scopeOver = scope !== null && scope !== term?.epoch;
     if (run === null && (ended || scopeOver)) forget(draft, worker, { kind: "done" });
   }
+}
+
+/** Work of a term that has ended, and has not returned: no other work may start. */
+export function runOfEarlierTerm(state: ApplicationState): Run | null {
+  const term = runningTerm(state);
+  return state.workers.find(({ run }) => run !== null && run.epoch !== term?.epoch)?.run ?? null;
 }
 
 function isDue(worker: Worker, term: TermState): boolean {

@@ -97,6 +97,29 @@ test("hooks that fail at the beginning of every term make the node pause longer 
   await expectTranscript("failing-terms", scene);
 });
 
+test("a term that has ended without a failure starts the count of failures again, however short it was", async () => {
+  const scene = new Scene(
+    "Two terms fail, the third is given up by stepDown(), the fourth fails: it pauses for 250 ms.",
+  );
+  const fails = (epoch: number): Scene =>
+    scene.leads(epoch).hookThrows("no database").drains(epoch, "hook-failed").hookReturns().released(epoch);
+  fails(1);
+  fails(2);
+  scene.leads(3).hookReturns().until(500).stepDown(9).drains(3).hookReturns().released(3);
+  fails(4);
+  await expectTranscript("failures-in-a-row", scene);
+});
+
+test("a slow hook with nothing behind it but calls that the application has no hook for is not reported", async () => {
+  const scene = new Scene("Only onBecomeLeader. It takes 20 s, and the leader changes in the meantime.", {
+    hooks: new Set<HookName>(["onBecomeLeader"]),
+  });
+  scene.leads(1).election({ type: "leader-change", leader: null }).until(20_000);
+  expect(scene.blocked).toBeNull();
+  scene.worker(1);
+  expect(scene.blocked).not.toBeNull();
+});
+
 test("calls of hooks that the application does not have return at once", async () => {
   const scene = new Scene("No hook at all: work starts with the term, and the drain waits for work only.", {
     hooks: new Set<HookName>(),

@@ -52,6 +52,25 @@ test("work of a lost term that does not end keeps later work waiting, and the le
   expect(scene.blocked).toBeNull();
 });
 
+test("work of a lost term keeps the work of other workers waiting, too", async () => {
+  const scene = new Scene(
+    "Two workers. The run of worker 1 in term 1 does not end; worker 2 runs in term 2 once it has.",
+  )
+    .worker(1)
+    .leads(1)
+    .hookReturns()
+    .until(300)
+    .loses(1, "deleted")
+    .hookReturns()
+    .worker(2)
+    .until(310)
+    .leads(2)
+    .hookReturns()
+    .until(20_000)
+    .workReturns(1);
+  await expectTranscript("work-blocked-by-another-worker", scene);
+});
+
 test("work that onBecomeLeader registers and awaits runs at once, and ends with the term", async () => {
   const scene = new Scene(
     "A hook that waits for a worker of all terms would never return: it gets one of its own term.",

@@ -66,8 +66,26 @@ export const applicationMutants: readonly Mutant[] = [
   {
     name: "work of two terms overlaps",
     file: "src/application/work.js",
-    from: "if (worker.run === null) start(draft, worker, term);",
+    from: "if (isFree) start(draft, worker, term);",
     to: "if (true) start(draft, worker, term);",
+  },
+  {
+    name: "only its own run of an earlier term keeps a worker waiting",
+    file: "src/application/work.js",
+    from: "if (isFree) start(draft, worker, term);",
+    to: "if (worker.run === null) start(draft, worker, term);",
+  },
+  {
+    name: "a good term does not end the count of failures",
+    file: "src/application/terms.js",
+    from: "if (!term.failed) draft.failures = 0;",
+    to: "",
+  },
+  {
+    name: "a failed term ends the count of failures",
+    file: "src/application/terms.js",
+    from: "if (!term.failed) draft.failures = 0;",
+    to: "draft.failures = 0;",
   },
   {
     name: "work starts before onBecomeLeader has returned",

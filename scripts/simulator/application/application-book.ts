@@ -17,6 +17,8 @@ interface TermRecord {
   /** Whether everything of the term had ended when `drained` was reported. */
   endedInTime: boolean | null;
   runs: number;
+  /** It is given up because the application failed. */
+  failed: boolean;
 }
 
 interface WaitRecord {
@@ -52,6 +54,8 @@ export class ApplicationBook {
   /** Epoch of the running term. */
   current: number | null = null;
   lastLeader: unknown = undefined;
+  /** Terms in a row that failed soon after they began. */
+  failures = 0;
   stopLimitMono: number = Number.POSITIVE_INFINITY;
   electionEnded = false;
   electionEndedMono: number = Number.POSITIVE_INFINITY;
@@ -131,6 +135,7 @@ export class ApplicationBook {
           released: false,
           endedInTime: null,
           runs: 0,
+          failed: false,
         });
         return;
       case "drain":
@@ -138,6 +143,7 @@ export class ApplicationBook {
         const term = this.term(output.epoch);
         term.running = false;
         this.current = null;
+        if (!term.failed) this.failures = 0;
         if (output.type === "drain") term.drainBeganMono = now.mono;
         return;
       }

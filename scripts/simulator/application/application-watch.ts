@@ -25,7 +25,6 @@ export class ApplicationWatch {
   #noticed = false;
   /** The run whose signal the present step aborts. */
   #abortedRun: number | null = null;
-  #failures = 0;
   #calledLeader: unknown = undefined;
   /** Of the last reported error of application code. */
   #failedEpoch: number | null = null;
@@ -199,7 +198,10 @@ export class ApplicationWatch {
     this.#book.codes.set(run, { kind: "run", epoch, worker: id });
     term.runs += 1;
     if (worker === undefined) return this.#violated(`worker ${id} runs after it has settled`);
-    if (worker.run !== null) this.#violated(`worker ${id} runs twice at the same time`);
+    for (const { kind, epoch: other } of this.#book.codes.values()) {
+      if (kind === "run" && other !== epoch)
+        this.#violated(`work of terms ${other} and ${epoch} runs at the same time`);
+    }
     if (worker.lastEpoch === epoch) this.#violated(`worker ${id} runs twice in term ${epoch}`);
     if (worker.aborted) this.#violated(`worker ${id} starts after its abort`);
     if (!term.running) this.#violated(`worker ${id} starts in term ${epoch}, which is over`);
@@ -216,10 +218,13 @@ export class ApplicationWatch {
     const { failureBackOffMs, maxFailureBackOffMs, slowAfterMs } = this.#config;
     const term = this.#book.current === null ? undefined : this.#book.terms.get(this.#book.current);
     const lasted = term !== undefined && now.mono - term.beganMono >= slowAfterMs;
-    this.#failures = lasted ? 1 : this.#failures + 1;
-    const least = Math.min(maxFailureBackOffMs, failureBackOffMs * 2 ** (this.#failures - 1));
-    if (pauseMs < least)
-      this.#violated(`after ${this.#failures} failures the node pauses for ${pauseMs} ms only`);
+    this.#book.failures = lasted ? 1 : this.#book.failures + 1;
+    if (term !== undefined) term.failed = true;
+    const expected = Math.min(maxFailureBackOffMs, failureBackOffMs * 2 ** (this.#book.failures - 1));
+    if (pauseMs !== expected)
+      this.#violated(
+        `after ${this.#book.failures} failures the node pauses for ${pauseMs} ms, not ${expected}`,
+      );
     if (failing?.kind !== "threw") return this.#violated("a term ends by a failure, and nothing has failed");
     if (this.#failedEpoch !== this.#book.current)
       this.#violated(`a failure in term ${this.#failedEpoch} ends term ${this.#book.current}`);
@@ -320,9 +325,11 @@ export class ApplicationWatch {
     const announced = term.becomeEnded || !this.#config.hooks.has("onBecomeLeader");
     const workDue =
       announced &&
+      [...this.#book.codes.values()].some(
+        ({ kind, epoch }) => kind === "run" && epoch !== this.#book.current,
+      ) &&
       [...this.#book.workers.values()].some(
-        ({ run, lastEpoch, aborted, scoped }) =>
-          !scoped && !aborted && run !== null && lastEpoch !== this.#book.current,
+        ({ lastEpoch, aborted, scoped }) => !scoped && !aborted && lastEpoch !== this.#book.current,
       );
     if (!hookDue && !workDue) this.#starved = null;
     else if (this.#starved === null) this.#starved = { sinceMono: now.mono, reported: this.#noticed };
