@@ -1,4 +1,5 @@
 /** The error that this library throws and rejects with. docs/reference.md is generated from the comments. */
+import { inspect, types } from "node:util";
 
 /** What went wrong, for programs. The strings stay the same between versions; docs/reference.md has cause and remedy of each. */
 export type ClusterErrorCode =
@@ -105,12 +106,62 @@ export class ClusterError extends Error {
   }
 }
 
-/** The message of a thrown value. */
+/** Longest text that is made of a thrown value. */
+const MAX_MESSAGE = 16 * 1024;
+
+/** The message of a thrown value, or a short description of one that is no error. Never throws, whatever was thrown. */
 export function messageOf(thrown: unknown): string {
-  return thrown instanceof Error ? thrown.message : String(thrown);
+  const text = attempt(() => textOf(thrown)) ?? attempt(() => describe(thrown));
+  if (text === undefined) return `a thrown ${typeof thrown} that cannot be shown`;
+  return text.length <= MAX_MESSAGE ? text : `${text.slice(0, MAX_MESSAGE)}... [${text.length} characters]`;
 }
 
-/** A thrown value as an `Error`. */
+/**
+ * A thrown value as an `Error` whose name, message, stack and cause can be read. Anything else becomes the `cause` of one.
+ * Never throws, whatever was thrown.
+ */
 export function asError(thrown: unknown): Error {
-  return thrown instanceof Error ? thrown : new Error(String(thrown));
+  const error = attempt(() => readableError(thrown));
+  return error ?? new Error(messageOf(thrown), { cause: thrown });
+}
+
+/** Reading a property of a thrown value, or its prototype, can run code of the application, which can throw. */
+function attempt<T>(read: () => T): T | undefined {
+  try {
+    return read();
+  } catch {
+    return undefined;
+  }
+}
+
+/** Errors of other realms, such as those of a test runner's sandbox, are errors. */
+function isError(thrown: unknown): thrown is Error {
+  return types.isNativeError(thrown) || thrown instanceof Error;
+}
+
+function readableError(thrown: unknown): Error | undefined {
+  if (!isError(thrown)) return undefined;
+  // All four are read, so that the readers of the error can.
+  const [name, message] = [thrown.name, thrown.message, thrown.stack, thrown.cause];
+  return typeof name === "string" && typeof message === "string" ? thrown : undefined;
+}
+
+function textOf(thrown: unknown): string | undefined {
+  if (typeof thrown === "string") return thrown;
+  if (isError(thrown)) {
+    const { message } = thrown;
+    return typeof message === "string" ? message : undefined;
+  }
+  const text = String(thrown);
+  return text.startsWith("[object ") ? undefined : text;
+}
+
+function describe(thrown: unknown): string {
+  return inspect(thrown, {
+    depth: 2,
+    customInspect: false,
+    maxArrayLength: 20,
+    maxStringLength: 1_000,
+    breakLength: Number.POSITIVE_INFINITY,
+  });
 }

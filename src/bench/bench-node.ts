@@ -3,6 +3,7 @@
  * parent. Not part of the package's interface.
  */
 import { connect } from "@nats-io/transport-node";
+import { messageOf } from "../errors.ts";
 import type { NodeEvent } from "../node/events.ts";
 import { Node } from "../node/node.ts";
 import { type ChildTask, flushReports, hostNowMs, report, type SpinCommand } from "./messages.ts";
@@ -122,7 +123,7 @@ function fail(error: unknown): void {
   report({
     type: "failed",
     at: hostNowMs(),
-    message: error instanceof Error ? error.message : String(error),
+    message: messageOf(error),
   });
   flushReports();
   process.exit(1);

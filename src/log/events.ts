@@ -37,6 +37,11 @@ export type LogEvent =
   /** error. A hook (`hook` is its name) or leader work (`hook` is `work`) threw; `err` is what it threw. */
   | "hook-error"
   /**
+   * error. A step of the node failed; `during` names it, `err` says why. The node goes on with the next one. Cause: a defect of this
+   * library. Remedy: report it.
+   */
+  | "internal-error"
+  /**
    * warn. The built-in logger dropped `dropped` lines because stderr did not accept them: its reader is too slow or its disk is
    * full. The election is unaffected.
    */

@@ -1,4 +1,5 @@
 /** Where log lines go. Every line passes `redact`, so that no secret is logged. */
+import { messageOf } from "../errors.ts";
 import { JsonLines } from "./json-lines.ts";
 import { redact, redactText } from "./redact.ts";
 
@@ -128,6 +129,6 @@ let reported = false;
 function reportOnce(error: unknown): void {
   if (reported) return;
   reported = true;
-  const why = redactText(error instanceof Error ? error.message : String(error));
+  const why = redactText(messageOf(error));
   process.emitWarning(`the logger threw: ${why}; further failures are not reported`, "NatsLeaderWarning");
 }

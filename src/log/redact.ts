@@ -1,6 +1,8 @@
 /** The only place that strips secrets from what is shown: log lines, errors, server URLs. */
 
 const HIDDEN = "***";
+/** In place of what throws when it is read. */
+const UNREADABLE = "[unreadable]";
 
 /** Names whose values are hidden, in lower case without `_` and `-`. Numbers are shown: a fencing token is one. */
 const SECRET_NAMES: ReadonlySet<string> = new Set([
@@ -104,7 +106,10 @@ export function withoutLogin(url: string): string {
   return url.replace(BEFORE_HOST, "$1");
 }
 
-/** A copy for the log: the same shape, with `***` for values of secret names and for secrets inside strings. */
+/**
+ * A copy for the log: the same shape, with `***` for values of secret names and for secrets inside strings. Values that throw when
+ * they are read become `[unreadable]`.
+ */
 export function redact(value: unknown): unknown {
   return copy(value, 0, { parents: new Set(), left: MAX_VALUES });
 }
@@ -128,6 +133,8 @@ function copy(value: unknown, depth: number, state: Copying): unknown {
   parents.add(value);
   try {
     return copyObject(value, depth, state);
+  } catch {
+    return UNREADABLE;
   } finally {
     parents.delete(value);
   }
@@ -162,12 +169,21 @@ function copyError(error: Error, depth: number, state: Copying): Error {
 }
 
 function copyFields(from: object, to: Record<string, unknown>, depth: number, state: Copying): void {
-  for (const [name, field] of Object.entries(from).slice(0, MAX_ITEMS)) {
+  for (const name of Object.keys(from).slice(0, MAX_ITEMS)) {
+    const field = fieldOf(from, name);
     const value = isSecret(name, field) ? HIDDEN : copy(field, depth + 1, state);
     // An assignment to "__proto__" would replace the prototype.
     if (name === "__proto__")
       Object.defineProperty(to, name, { value, enumerable: true, configurable: true });
     else to[name] = value;
+  }
+}
+
+function fieldOf(from: object, name: string): unknown {
+  try {
+    return (from as Readonly<Record<string, unknown>>)[name];
+  } catch {
+    return UNREADABLE;
   }
 }
 

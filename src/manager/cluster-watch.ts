@@ -3,6 +3,7 @@
  * nothing.
  */
 import type { LeaseEntry, LeaseRecord } from "../election/types.ts";
+import { asError } from "../errors.ts";
 import { LeaseWatch } from "../nats/lease/lease-watch.ts";
 import { StreamIdentity } from "../nats/lease/stream-identity.ts";
 import { MAX_TIMER_MS } from "../runtime/waiting.ts";
@@ -96,7 +97,7 @@ export class ClusterWatch {
       await this.#read();
     } catch (thrown) {
       if (this.#closed) return;
-      this.#report({ kind: "failed", error: thrown instanceof Error ? thrown : new Error(String(thrown)) });
+      this.#report({ kind: "failed", error: asError(thrown) });
       if (this.#retry !== null) clearTimeout(this.#retry);
       this.#retry = setTimeout(() => void this.#readWithRetry(), READ_RETRY_MS);
     }

@@ -21,7 +21,9 @@ import type { Driver } from "../runtime/driver.ts";
 import type { Clock } from "../runtime/ports.ts";
 import { limitOf, type WaitOptions } from "../runtime/waiting.ts";
 import { runCode } from "./application-code.ts";
+import { callHook } from "./call-hook.ts";
 import type { Hooks } from "./hooks.ts";
+import { repeatsAbort } from "./repeated-abort.ts";
 import { clockTrueSignal, RunningTerm, type Term, type TermIdentity } from "./term.ts";
 
 /** Leader work: what `runWhileLeader()` runs in every term. */
@@ -40,6 +42,8 @@ export interface RunnerOptions {
   readonly untilHeld: (epoch: number, options: WaitOptions) => Promise<void>;
   /** Closes what the incarnation opened. */
   readonly close: () => Promise<void>;
+  /** Reports that a step has failed, which is a defect: the steps after it are carried out. */
+  readonly defect: (during: string, error: unknown) => void;
 }
 
 interface PendingWait {
@@ -49,11 +53,13 @@ interface PendingWait {
 
 interface PendingWorker {
   readonly work: LeaderWork;
+  readonly signal: AbortSignal | undefined;
   readonly resolve: (settlement: WorkerSettlement) => void;
 }
 
 interface ActiveRun {
   readonly epoch: number;
+  readonly worker: number;
   readonly controller: AbortController;
 }
 
@@ -101,17 +107,31 @@ export class ApplicationRunner {
     return blockedNow(this.#state, this.#o.clock.now());
   }
 
-  /** Handles an event and everything that follows from it synchronously. */
+  /** Handles an event and everything that follows from it synchronously. Never throws. */
   dispatch(event: ApplicationEvent): void {
     this.#queue.push(event);
     if (this.#busy) return;
     this.#busy = true;
-    try {
-      for (let next = this.#queue.shift(); next !== undefined; next = this.#queue.shift()) this.#step(next);
-    } finally {
-      this.#busy = false;
+    for (let next = this.#queue.shift(); next !== undefined; next = this.#queue.shift()) {
+      const { type } = next;
+      const now = next;
+      this.#attempt(type, () => this.#step(now));
     }
-    this.#setTimer();
+    this.#busy = false;
+    this.#attempt("timer", () => this.#setTimer());
+  }
+
+  /** One failure must not take anything else with it: a lost effect would leave hooks uncalled and waits pending. */
+  #attempt(what: string, act: () => void): void {
+    try {
+      act();
+    } catch (error) {
+      try {
+        this.#o.defect(what, error);
+      } catch {
+        // There is no other place to report it to.
+      }
+    }
   }
 
   // ------------------------------------------------------------------------------------------ waits and work
@@ -151,9 +171,10 @@ export class ApplicationRunner {
       const onAbort = (): void => this.dispatch({ type: "abort-worker", worker });
       this.#workers.set(worker, {
         work,
+        signal,
         resolve: (settlement) => {
-          signal?.removeEventListener("abort", onAbort);
           resolve(settlement);
+          signal?.removeEventListener("abort", onAbort);
         },
       });
       signal?.addEventListener("abort", onAbort, { once: true });
@@ -166,7 +187,7 @@ export class ApplicationRunner {
   #step(event: ApplicationEvent): void {
     const { state, effects } = stepApplication(this.#state, event, this.#o.clock.now());
     this.#state = state;
-    for (const effect of effects) this.#carryOut(effect);
+    for (const effect of effects) this.#attempt(effect.type, () => this.#carryOut(effect));
     for (const epoch of this.#terms.keys()) {
       if (!state.terms.some((term) => term.epoch === epoch)) this.#terms.delete(epoch);
     }
@@ -183,24 +204,19 @@ export class ApplicationRunner {
       case "start-run":
         return this.#startRun(effect.run, effect.worker, effect.epoch);
       case "abort-run":
-        return this.#runs
-          .get(effect.run)
-          ?.controller.abort(new ClusterError("ABORTED", "the signal of runWhileLeader() has aborted"));
+        return this.#abortRun(effect.run);
       case "end-term": {
-        const why = new ClusterError(
-          "NOT_LEADER",
-          `the term with epoch ${effect.epoch} has ended: ${effect.reason}`,
-        );
-        this.#terms.get(effect.epoch)?.end(effect.reason, why);
+        const term = this.knownTerm(effect.epoch);
+        term.end(effect.reason);
         for (const { epoch, controller } of this.#runs.values())
-          if (epoch === effect.epoch) controller.abort(why);
+          if (epoch === effect.epoch) controller.abort(term.signal.reason);
         return;
       }
       case "settle": {
         const wait = this.#waits.get(effect.wait);
         this.#waits.delete(effect.wait);
-        wait?.release();
-        return wait?.resolve(effect.settlement);
+        wait?.resolve(effect.settlement);
+        return wait?.release();
       }
       case "settle-worker": {
         const worker = this.#workers.get(effect.worker);
@@ -223,7 +239,7 @@ export class ApplicationRunner {
       case "stop-election":
         return this.#o.driver.dispatch({ type: "stop" });
       case "close":
-        void this.#o.close().then(() => this.dispatch({ type: "closed" }));
+        void this.#close();
         return;
       default:
         effect satisfies never;
@@ -238,47 +254,63 @@ export class ApplicationRunner {
     );
   }
 
+  /** What cannot be closed must not keep the node from having stopped. */
+  async #close(): Promise<void> {
+    try {
+      await this.#o.close();
+    } catch (error) {
+      this.#attempt("close", () => this.#o.defect("close", error));
+    }
+    this.dispatch({ type: "closed" });
+  }
+
   #callHook(call: HookCall): void {
     const { hooks } = this.#o;
-    const term = "epoch" in call ? this.knownTerm(call.epoch) : null;
-    this.#run(call.call, term?.signal, () => {
-      switch (call.hook) {
-        case "onBecomeLeader":
-          return hooks.onBecomeLeader?.(this.knownTerm(call.epoch));
-        case "onLoseLeadership":
-          return hooks.onLoseLeadership?.(this.knownTerm(call.epoch), call.reason);
-        case "onLeaderChange":
-          return hooks.onLeaderChange?.(call.leader);
-        case "onNatsDisconnect":
-          return hooks.onNatsDisconnect?.(call.error);
-        case "onNatsReconnect":
-          return hooks.onNatsReconnect?.();
-        default:
-          return call satisfies never;
-      }
-    }).then((outcome) => this.dispatch({ type: "call-ended", call: call.call, outcome }));
+    const term = "epoch" in call ? this.#terms.get(call.epoch) : undefined;
+    const enter = (): unknown => callHook(hooks, call, term);
+    void this.#run(call.call, [term?.signal], enter).then((outcome) =>
+      this.dispatch({ type: "call-ended", call: call.call, outcome }),
+    );
   }
 
   #startRun(run: number, worker: number, epoch: number): void {
     const controller = new AbortController();
     const term = this.knownTerm(epoch);
-    const signal = clockTrueSignal(controller, () => term.signal.aborted);
-    this.#runs.set(run, { epoch, controller });
-    const work = this.#workers.get(worker)?.work;
-    this.#run(run, signal, () => work?.(term, { signal })).then((outcome) => {
+    const signal = clockTrueSignal(controller, () =>
+      term.signal.aborted ? { reason: term.signal.reason as unknown } : null,
+    );
+    const pending = this.#workers.get(worker);
+    this.#runs.set(run, { epoch, worker, controller });
+    const enter = (): unknown => pending?.work(term, { signal });
+    void this.#run(run, [term.signal, signal, pending?.signal], enter).then((outcome) => {
       this.#runs.delete(run);
       this.dispatch({ type: "run-ended", run, outcome });
     });
   }
 
-  /** Enters application code, after the present event has been handled completely. Never rejects. */
-  async #run(code: number, signal: AbortSignal | undefined, run: () => unknown): Promise<Outcome> {
+  #abortRun(run: number): void {
+    const active = this.#runs.get(run);
+    if (active === undefined) return;
+    const { signal } = this.#workers.get(active.worker) ?? {};
+    const message = "the signal that was passed to runWhileLeader() has aborted";
+    active.controller.abort(new ClusterError("ABORTED", message, { cause: signal?.reason }));
+  }
+
+  /**
+   * Enters application code that was given these signals, after the present event has been handled completely. Never rejects:
+   * whatever the code throws is a value here.
+   */
+  async #run(
+    code: number,
+    signals: readonly (AbortSignal | undefined)[],
+    enter: () => unknown,
+  ): Promise<Outcome> {
     await Promise.resolve();
     try {
-      await runCode(this, code, run);
+      await runCode(this, code, enter);
       return { kind: "returned" };
     } catch (error) {
-      return { kind: "threw", error, abort: isAbort(error, signal) };
+      return { kind: "threw", error, abort: repeatsAbort(error, signals) };
     }
   }
 
@@ -292,12 +324,4 @@ export class ApplicationRunner {
       this.dispatch({ type: "tick" });
     });
   }
-}
-
-/** Does the error only repeat that the signal has aborted? As `fetch`, timers and `signal.throwIfAborted()` throw it. */
-function isAbort(error: unknown, signal: AbortSignal | undefined): boolean {
-  if (signal?.aborted !== true) return false;
-  if (error === signal.reason) return true;
-  if (!(error instanceof Error)) return false;
-  return error.name === "AbortError" || error.cause === signal.reason;
 }

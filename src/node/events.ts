@@ -57,7 +57,8 @@ export type EventBody =
     }
   /**
    * A hook or leader work (`"work"`) threw; `epoch` is that of its term. Fires once for every error, also after the term has
-   * ended. Does not fire for an error that only repeats the abort of the term's signal.
+   * ended. Does not fire for an error that only repeats the abort of the signal that the code was given. A thrown value that is no
+   * `Error` is the `cause` of one.
    */
   | {
       readonly type: "hook-error";

@@ -91,6 +91,11 @@ export class Incarnation {
       notify: (notice, term) => this.#notify(notice, term),
       untilHeld: (epoch, options) => this.calls.untilHeld(epoch, options),
       close: () => this.#close(),
+      defect: (during, error) =>
+        o.logger.error(
+          { event: "internal-error", during, err: asError(error) },
+          "a step of the node failed; the node goes on",
+        ),
     });
     this.calls = new ApplicationCalls(this.application, this.driver, clock);
   }

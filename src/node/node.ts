@@ -314,12 +314,14 @@ export class Node implements AsyncDisposable {
    * Called by a hook or by leader work, it runs `work` in that term only, at once, and resolves when the run has ended.
    *
    * @param work - Must end when `run.signal` aborts: a drain waits for it, at most for `drainTimeoutMs`. `run.signal` aborts with
-   * `term.signal` and with `options.signal`.
+   * `term.signal`, and then has the same reason, and with `options.signal`, and then has a `ClusterError` `ABORTED` whose `cause`
+   * is the reason of that.
    * @param options - An abort of `signal` ends the registration.
    * @throws ClusterError `NOT_STARTED`; `NO_CONNECTION` when the node has stopped because its connection was closed; `HOOK_FAILED`
    * when `work` threw, also after its signal has aborted; `cause` is what it threw, and a term that still runs is given up
-   * (`hook-failed`). An error that only repeats the abort is not a failure. `STOPPED` when the node has stopped and a run has not
-   * ended.
+   * (`hook-failed`). An error that only repeats the abort is not a failure: the reason of a signal that the work was given (its
+   * run's, the term's or `options.signal`), or an `AbortError` with such a reason, or nothing, as its `cause`. `STOPPED` when the
+   * node has stopped and a run has not ended.
    * @example
    * ```ts
    * await node.runWhileLeader(async (term, { signal }) => {

@@ -1,4 +1,5 @@
 import type { LossReason } from "../election/types.ts";
+import { ClusterError } from "../errors.ts";
 import type { WaitOptions } from "../runtime/waiting.ts";
 
 /** One unbroken period of leadership. Each term is one object, the same in every hook, event and run of leader work. */
@@ -72,6 +73,7 @@ export class RunningTerm implements Term {
   readonly #controller = new AbortController();
   readonly #lease: LeaseClock;
   #lossReason: LossReason | null = null;
+  #why: Error | null = null;
 
   constructor(identity: TermIdentity, lease: LeaseClock, untilHeld: (options: WaitOptions) => Promise<void>) {
     this.clusterId = identity.clusterId;
@@ -81,7 +83,7 @@ export class RunningTerm implements Term {
     this.acquiredAt = identity.acquiredAt;
     this.#lease = lease;
     this.untilHeld = (options = {}) => untilHeld(options);
-    this.signal = clockTrueSignal(this.#controller, () => this.#isOver());
+    this.signal = clockTrueSignal(this.#controller, () => this.#over());
   }
 
   get held(): boolean {
@@ -96,32 +98,55 @@ export class RunningTerm implements Term {
     return this.#lossReason;
   }
 
-  end(reason: LossReason, why: Error): void {
+  end(reason: LossReason): void {
     if (this.#lossReason !== null) return;
     this.#lossReason = reason;
-    this.#controller.abort(why);
+    // It may have been read before, by the clocks.
+    this.#why ??= endOfTerm(this.epoch, reason);
+    this.#controller.abort(this.#why);
   }
 
-  #isOver(): boolean {
+  /** Why the term is over, by the clocks; `null` while it is not. */
+  #over(): { readonly reason: Error } | null {
     if (this.#lossReason === null && this.#lease.remainingMs(this.epoch) <= 0) this.#lease.expire();
-    return this.#lossReason !== null || this.#lease.remainingMs(this.epoch) <= 0;
+    if (this.#lossReason === null && this.#lease.remainingMs(this.epoch) > 0) return null;
+    this.#why ??= endOfTerm(this.epoch, "expired");
+    return { reason: this.#why };
   }
 }
 
+/** What the signals of a term abort with. */
+function endOfTerm(epoch: number, reason: LossReason): ClusterError {
+  return new ClusterError("NOT_LEADER", `the term with epoch ${epoch} has ended: ${reason}`);
+}
+
 /**
- * The controller's signal, whose `aborted` asks the clock whenever it is read. A process that was frozen reads it before any timer
- * of its own has run.
+ * The controller's signal, which asks the clock whenever it is read: a process that was frozen reads it before any timer of its
+ * own has run. `over` has the reason, which every reader gets, also one that is called before the controller has aborted.
  */
-export function clockTrueSignal(controller: AbortController, isOver: () => boolean): AbortSignal {
+export function clockTrueSignal(
+  controller: AbortController,
+  over: () => { readonly reason: unknown } | null,
+): AbortSignal {
   const { signal } = controller;
-  const aborted = Object.getOwnPropertyDescriptor(AbortSignal.prototype, "aborted")?.get;
-  if (aborted === undefined) throw new Error("bug: AbortSignal.prototype has no getter aborted");
+  const aborted = getterOf("aborted");
+  const reason = getterOf("reason");
+  const end = (): { readonly reason: unknown } | null =>
+    aborted.call(signal) === true ? { reason: reason.call(signal) } : over();
   return Object.defineProperties(signal, {
-    aborted: { get: () => aborted.call(signal) === true || isOver() },
+    aborted: { get: () => end() !== null },
+    reason: { get: () => end()?.reason },
     throwIfAborted: {
       value: () => {
-        if (aborted.call(signal) === true || isOver()) throw signal.reason;
+        const ended = end();
+        if (ended !== null) throw ended.reason;
       },
     },
   });
+}
+
+function getterOf(name: "aborted" | "reason"): () => unknown {
+  const getter = Object.getOwnPropertyDescriptor(AbortSignal.prototype, name)?.get;
+  if (getter === undefined) throw new Error(`bug: AbortSignal.prototype has no getter ${name}`);
+  return getter as () => unknown;
 }

@@ -1,3 +1,5 @@
+import { messageOf } from "../../errors.ts";
+
 /** Why a nats-server could not be found, started or used. */
 export type NatsServerErrorCode =
   /** no source provided a binary; `message` lists each source and the reason */
@@ -30,6 +32,6 @@ export class NatsServerError extends Error {
 
 /** The message of any thrown value, on one line. */
 export function reasonOf(error: unknown): string {
-  const text = error instanceof Error ? error.message : String(error);
+  const text = messageOf(error);
   return text.replaceAll(/\s+/g, " ").trim();
 }
