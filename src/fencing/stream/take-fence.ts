@@ -119,7 +119,8 @@ async function repeat<T>(take: Take, attempt: () => Promise<T | null>): Promise<
       const done = await attempt();
       if (done !== null) return done;
     } catch (thrown) {
-      if (isFinal(thrown) || performance.now() + RETRY_MS >= deadline) throw takeFailure(thrown, doing);
+      if (isFinal(thrown) || performance.now() + RETRY_MS >= deadline)
+        throw takeFailure(thrown, doing, on.what);
     }
     // The next read decides.
     if (performance.now() + RETRY_MS >= deadline) {
@@ -188,7 +189,11 @@ function heldByOther(on: GuardedStream, term: FenceTerm, cluster: string): Clust
   );
 }
 
-function takeFailure(thrown: unknown, doing: string): ClusterError {
+function takeFailure(thrown: unknown, doing: string, what: string): ClusterError {
+  if (isJsError(thrown, JsCode.streamNotFound)) {
+    const text = `cannot ${doing}: ${what} does not exist any more`;
+    return new ClusterError("STREAM_INCOMPATIBLE", text, { cause: thrown });
+  }
   const error = jsToClusterError(thrown, doing);
   if (!isFull(thrown)) return error;
   return new ClusterError(
