@@ -3,7 +3,7 @@
  * the one that sends something, and a lost event can only delay.
  */
 import { type Draft, emit, roleFrom, termOf } from "./draft.ts";
-import { nextWrite, openDelayMs, readDelayMs, silenceDelayMs } from "./due.ts";
+import { hintDelayMs, nextWrite, openDelayMs, readDelayMs, silenceDelayMs } from "./due.ts";
 import { campaign, dropOrphan, orphanAtMono } from "./follower.ts";
 import { endHopelessDrain, release, renew } from "./leader.ts";
 import { announce, newBucketFloor } from "./outlook.ts";
@@ -12,7 +12,7 @@ export function act(draft: Draft): void {
   endHopelessDrain(draft);
   if (draft.candidacy.stopping && mayStop(draft)) return stop(draft);
   if (openDelayMs(draft, draft.now) <= 0) return openBucket(draft);
-  if (readDelayMs(draft, draft.now) <= 0) sendRead(draft);
+  if (Math.min(readDelayMs(draft, draft.now), hintDelayMs(draft, draft.now)) <= 0) sendRead(draft);
   // A silent bucket is read before it is campaigned for: the view of a process that was stopped is out of date. Only once, so
   // that reads that are not believed cannot put off a campaign without end.
   if (draft.retry.failures === 0) readIfSilent(draft);
@@ -32,6 +32,8 @@ function readIfSilent(draft: Draft): void {
 function sendRead(draft: Draft): void {
   draft.reads.inFlight = true;
   draft.reads.due = false;
+  draft.reads.forHint = draft.reads.hinted > 0;
+  draft.reads.hinted = 0;
   emit(draft, { type: "read", timeoutMs: draft.config.requestTimeoutMs });
 }
 

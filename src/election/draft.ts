@@ -60,7 +60,6 @@ export function draftOf(state: ElectionState, now: Instant): Draft {
       status: bucket.status,
       generation: bucket.generation,
       maxAgeMs: bucket.maxAgeMs,
-      watchTrustedFromMono: bucket.watchTrustedFromMono,
     },
     lease: {
       view: lease.view,
@@ -76,7 +75,13 @@ export function draftOf(state: ElectionState, now: Instant): Draft {
       inquiryDue: holder.inquiryDue,
       duplicate: holder.duplicate,
     },
-    reads: { inFlight: reads.inFlight, due: reads.due },
+    reads: {
+      inFlight: reads.inFlight,
+      due: reads.due,
+      hinted: reads.hinted,
+      forHint: reads.forHint,
+      hintsFromMono: reads.hintsFromMono,
+    },
     writes: { lastNonce: writes.lastNonce, inFlight: writes.inFlight, unsettled: writes.unsettled },
     retry: { atMono: retry.atMono, failures: retry.failures, conflicts: retry.conflicts },
     now,

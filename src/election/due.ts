@@ -18,6 +18,7 @@ export function wakeDelayMs(state: ElectionState, now: Instant): number | null {
     announcementDelayMs(state, now),
     openDelayMs(state, now),
     readDelayMs(state, now),
+    hintDelayMs(state, now),
     silenceDelayMs(state, now),
     nextWrite(state, now)?.delayMs ?? NEVER,
   );
@@ -48,6 +49,12 @@ export function readDelayMs(state: ElectionState, now: Instant): number {
   return isReady(state) && reads.due && !reads.inFlight ? retry.atMono - now.mono : NEVER;
 }
 
+/** A read because a watched message is new. It waits for no back-off: the message shows that the bucket is alive. */
+export function hintDelayMs(state: ElectionState, now: Instant): number {
+  const { reads } = state;
+  return isReady(state) && reads.hinted > 0 && !reads.inFlight ? reads.hintsFromMono - now.mono : NEVER;
+}
+
 /** A read because the bucket has been silent: no heartbeat, and nothing under way that would show more. */
 export function silenceDelayMs(state: ElectionState, now: Instant): number {
   const { reads, writes } = state;
@@ -72,18 +79,18 @@ export function nextWrite(state: ElectionState, now: Instant): NextWrite | null 
     return reads.due || reads.inFlight ? null : { kind: "release", delayMs };
   }
   if (role.name !== "follower" || reads.due || awaitsRead(state)) return null;
-  // The deletion of an orphan has no timer of its own: it takes place in the first step after the back-off.
   const orphanMs = orphanAtMono(state, now) - now.mono;
-  if (orphanMs <= 0) return { kind: "drop-orphan", delayMs: orphanMs };
+  if (orphanMs < NEVER) return { kind: "drop-orphan", delayMs: orphanMs };
   return { kind: "campaign", delayMs: campaignAtMono(state) - now.mono };
 }
 
 /**
  * Does a campaign wait for the read that is under way? Not where the holder's connection is confirmed closed: there the
- * compare-and-set finds out sooner, unless it already did and was refused.
+ * compare-and-set finds out sooner, unless it already did and was refused, or a hint says that it would be.
  */
 function awaitsRead(state: ElectionState): boolean {
-  return state.reads.inFlight && (state.lease.disputed || !holderIsGone(state));
+  const { reads, lease } = state;
+  return reads.inFlight && (reads.forHint || lease.disputed || !holderIsGone(state));
 }
 
 function isReady({ link, bucket }: ElectionState): boolean {

@@ -69,10 +69,10 @@ import {
   resign,
   suspend,
 } from "./leader.ts";
-import { observe, observeRecreation, observeSnapshot } from "./observe.ts";
-import { announce, holderIsLate, isMine, isMyWrite } from "./outlook.ts";
+import { observeRecreation, observeSnapshot } from "./observe.ts";
+import { announce, holderIsLate, isMyWrite, nextEpoch } from "./outlook.ts";
 import { hasReached, type Instant } from "./time.ts";
-import { trustsHint } from "./trust.ts";
+import { isNews, shownRevision } from "./trust.ts";
 import type {
   ElectionConfig,
   ElectionEvent,
@@ -105,7 +105,7 @@ export function initialState(
     announced: null,
     candidacy: { competes, stopping: false, cooldownUntilMono: past, pauseUntilMono: past },
     link: { connected: false, binding: null },
-    bucket: { status: "missing", generation: null, maxAgeMs: 0, watchTrustedFromMono: past },
+    bucket: { status: "missing", generation: null, maxAgeMs: 0 },
     lease: {
       view: { kind: "unknown" },
       newestRevision: 0,
@@ -115,7 +115,7 @@ export function initialState(
       highestEpoch: rememberedEpoch,
     },
     holder: { takeoverWait: null, closedBinding: null, inquiryDue: true, duplicate: null },
-    reads: { inFlight: false, due: true },
+    reads: { inFlight: false, due: true, hinted: 0, forHint: false, hintsFromMono: past },
     writes: { lastNonce: 0, inFlight: null, unsettled: [] },
     retry: { atMono: past, failures: 0, conflicts: 0 },
   };
@@ -221,22 +221,27 @@ function onDisconnected(draft: Draft): void {
   if (draft.role.name === "leader" && draft.config.crashDetection === "presence") suspend(draft);
 }
 
+/** A hint: nothing that it says is taken in. What is new is read. */
 function onWatched(draft: Draft, entry: LeaseEntry): void {
   const term = termOf(draft);
-  if (term !== null) {
-    if (entry.revision > term.revision && !isMyWrite(draft, entry)) readAtOnce(draft);
-    return;
-  }
-  if (!trustsHint(draft, entry, draft.now)) return readAtOnce(draft);
-  observe(draft, entry);
-  // Only an ack or a read begins a term: a write of ours that the watch shows is read.
-  const mine = entry.kind === "record" && isMine(draft, entry.record);
-  if (mine && draft.writes.inFlight === null && entry.revision === draft.lease.newestRevision)
-    draft.reads.due = true;
+  // Our own write: its ack follows, and when an ack is lost a read is due anyway.
+  if (isMyWrite(draft, entry) && (term !== null || draft.writes.inFlight !== null)) return;
+  if (term === null ? isNews(draft, entry) : entry.revision > term.revision)
+    draft.reads.hinted = Math.max(draft.reads.hinted, entry.revision);
 }
 
 function onRead(draft: Draft, outcome: ReadOutcome): void {
+  const { view } = draft.lease;
+  const { forHint } = draft.reads;
   draft.reads.inFlight = false;
+  draft.reads.forHint = false;
+  takeInRead(draft, outcome);
+  // The hint was false, or NATS does not answer: the next one waits, so that a flood of them is no flood of reads.
+  if (forHint && draft.lease.view === view)
+    draft.reads.hintsFromMono = draft.now.mono + draft.config.retryDelayMs;
+}
+
+function takeInRead(draft: Draft, outcome: ReadOutcome): void {
   switch (outcome.kind) {
     case "snapshot":
       return onSnapshot(draft, outcome.snapshot);
@@ -264,11 +269,14 @@ function onRead(draft: Draft, outcome: ReadOutcome): void {
 
 function onSnapshot(draft: Draft, snapshot: Snapshot): void {
   const known = draft.bucket.generation;
+  const { view } = draft.lease;
   if (!observeSnapshot(draft, snapshot)) {
     // The view stays as it is: if it is wrong, a campaign on it ends with a conflict.
     endCampaign(draft);
     return backOff(draft);
   }
+  if (shownRevision(snapshot) >= draft.reads.hinted) draft.reads.hinted = 0;
+  if (draft.lease.view !== view) warnOfExhaustion(draft);
   judgeTerm(draft, snapshot, known === null || known === snapshot.generation);
   if (termOf(draft) === null) settleOrphan(draft);
   draft.retry.failures = 0;
@@ -277,6 +285,16 @@ function onSnapshot(draft: Draft, snapshot: Snapshot): void {
     draft.holder.inquiryDue = false;
     inquire(draft);
   }
+}
+
+function warnOfExhaustion(draft: Draft): void {
+  const { view, highestEpoch } = draft.lease;
+  if (view.kind === "unknown" || nextEpoch(draft, view) !== null) return;
+  warn(
+    draft,
+    "EPOCH_EXHAUSTED",
+    `no epoch is left for the next term: epoch ${highestEpoch} was seen, too far above revision ${view.revision} of this bucket; not campaigning`,
+  );
 }
 
 function onWritten(draft: Draft, nonce: number, outcome: WriteOutcome): void {

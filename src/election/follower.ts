@@ -14,7 +14,7 @@ import {
 import { become } from "./leader.ts";
 import { MIN_MARGIN_MS } from "./lease.ts";
 import { observeOwnRelease } from "./observe.ts";
-import { epochFloor, expectationOf, isMine } from "./outlook.ts";
+import { expectationOf, isMine, nextEpoch } from "./outlook.ts";
 import { type Instant, remainingMs, waitedUntil } from "./time.ts";
 import type { ElectionState, SentWrite, SessionBinding, WriteOutcome } from "./types.ts";
 import { sameBinding, sendRecord, sendRelease } from "./writes.ts";
@@ -33,6 +33,7 @@ export function campaignAtMono(state: ElectionState): number {
   const { view } = state.lease;
   const { takeoverWait } = state.holder;
   if (!candidacy.competes || candidacy.stopping || view.kind === "unknown") return Number.POSITIVE_INFINITY;
+  if (nextEpoch(state, view) === null) return Number.POSITIVE_INFINITY;
   const named = view.kind === "vacant" && view.successor === config.nodeId;
   const afterSuccessor =
     view.kind === "vacant" && view.successor !== undefined && !named
@@ -54,11 +55,12 @@ function willingAtMono({ candidacy }: ElectionState): number {
 /** Sends the acquiring write: a compare-and-set against exactly what was seen. */
 export function campaign(draft: Draft): void {
   roleFrom(draft, "follower");
-  const { view, highestEpoch } = draft.lease;
-  if (view.kind === "unknown") throw new Error("bug: campaign without a view");
+  const { view } = draft.lease;
+  const epoch = view.kind === "unknown" ? null : nextEpoch(draft, view);
+  if (view.kind === "unknown" || epoch === null) throw new Error("bug: campaign without a view or an epoch");
   draft.role = { name: "campaigning" };
   sendRecord(draft, "acquire", {
-    epoch: Math.max(epochFloor(view), highestEpoch) + 1,
+    epoch,
     acquiredAt: draft.now.wall,
     expect: expectationOf(view),
     timeoutMs: draft.config.requestTimeoutMs,

@@ -1,12 +1,12 @@
-/** What was seen: takes messages and answers that are believed (`trust.ts`) into the state. */
+/** What was seen: takes answers that are believed (`trust.ts`) into the state. */
 import { abandonCampaign, type Draft, warn } from "./draft.ts";
 import { takeoverWaitMs } from "./lease.ts";
 import { isMine, namesClosedBinding } from "./outlook.ts";
 import { contradictsView, isStale, shownRevision } from "./trust.ts";
 import type { LeaseEntry, LeaseRecord, Snapshot } from "./types.ts";
 
-/** Takes in one message of the key, from a read or the watch. A message that is not newer than what was seen changes nothing. */
-export function observe(draft: Draft, entry: LeaseEntry): void {
+/** Takes in the message on the key. A message that is not newer than what was seen changes nothing. */
+function observe(draft: Draft, entry: LeaseEntry): void {
   if (entry.revision <= draft.lease.newestRevision) return;
   noteRevision(draft, entry.revision);
   draft.retry.conflicts = 0;
@@ -167,7 +167,6 @@ export function observeRecreation(draft: Draft, generation: string): void {
     "BUCKET_RECREATED",
     `the bucket was deleted and recreated (created ${before}, now ${generation}); epochs continue above ${draft.lease.highestEpoch}`,
   );
-  draft.bucket.watchTrustedFromMono = draft.now.mono + draft.config.leaseTtlMs;
   draft.bucket.generation = generation;
   draft.lease.newestRevision = 0;
   draft.lease.newestAt = draft.now;

@@ -1,5 +1,6 @@
 /** What a node concludes from its state: whose the lease is, who leads, what the next term needs, what must be listened to. */
 import { type Draft, emit, termOf } from "./draft.ts";
+import { maxEpochAt } from "./epochs.ts";
 import { type Instant, waitedUntil } from "./time.ts";
 import type { ElectionState, Expectation, Leader, LeaseEntry, LeaseRecord, View } from "./types.ts";
 import { sameBinding } from "./writes.ts";
@@ -93,6 +94,16 @@ export function epochFloor(view: View): number {
     default:
       return view satisfies never;
   }
+}
+
+/**
+ * The epoch of the next term if it replaces what was seen: above everything that was seen; `null` where no epoch is left that the
+ * other nodes would accept (`epochs.ts`). The write takes a revision above every one that was seen.
+ */
+export function nextEpoch({ lease }: ElectionState, view: Exclude<View, { kind: "unknown" }>): number | null {
+  const epoch = Math.max(epochFloor(view), lease.highestEpoch) + 1;
+  const seen = view.kind === "vacant" ? Math.max(view.revision, view.lastSequence) : view.revision;
+  return epoch <= maxEpochAt(seen + 1) ? epoch : null;
 }
 
 /** The condition of a takeover: the key is exactly as it was seen. */

@@ -25,7 +25,7 @@ export interface SessionBinding {
 /** The value under the key `leader`. The first three fields are go-cluster's, the others are added by this library. */
 export interface LeaseRecord {
   readonly nodeId: string;
-  /** Fencing token: larger than every earlier term's. A positive safe integer. */
+  /** Fencing token: larger than every earlier term's. From 1 to `maxEpochAt` its revision (`epochs.ts`). */
   readonly epoch: number;
   /** Unix milliseconds of the term's start. For people; no decision reads it. */
   readonly acquiredAt: number;
@@ -251,14 +251,12 @@ export interface Bucket {
   /** The stream's creation time; `null` before the bucket was first opened. */
   readonly generation: string | null;
   readonly maxAgeMs: number;
-  /** Monotonic milliseconds before which a watched message may belong to the previous bucket and only causes a read. */
-  readonly watchTrustedFromMono: number;
 }
 
 /** What this node has learned about the lease. */
 export interface LeaseKnowledge {
   readonly view: View;
-  /** Largest revision received in this generation. A message that is not newer changes nothing. */
+  /** Largest revision that an answer or an ack has shown in this generation. A message that is not newer changes nothing. */
   readonly newestRevision: number;
   /** When `newestRevision` was received, or last confirmed by the ack of a renewal. */
   readonly newestAt: Instant;
@@ -266,7 +264,7 @@ export interface LeaseKnowledge {
   readonly refreshedAt: Instant;
   /** A conflict contradicted the view: after W, a read that shows less than was seen is believed (`trust.ts`). */
   readonly disputed: boolean;
-  /** Largest epoch ever read or written. Never decreases; survives the bucket and `stop()`. */
+  /** Largest epoch ever read from the bucket or written. Never decreases; survives the bucket and `stop()`. */
   readonly highestEpoch: number;
 }
 
@@ -286,6 +284,12 @@ export interface Reads {
   readonly inFlight: boolean;
   /** The view may be out of date: read before acting on it. */
   readonly due: boolean;
+  /** Largest revision that a watched message has named since the last read was sent, and that no answer has shown; 0: none. */
+  readonly hinted: number;
+  /** The read in flight was sent after a hint. */
+  readonly forHint: boolean;
+  /** Monotonic milliseconds before which a hint causes no read: the last one proved false. */
+  readonly hintsFromMono: number;
 }
 
 /** At most one write is in flight. */
@@ -330,7 +334,7 @@ export type ElectionEvent =
   /** The same connection with another presence: its consumer was created, recreated or given up. */
   | { readonly type: "rebound"; readonly binding: SessionBinding | null }
   | { readonly type: "disconnected" }
-  /** The watch delivered a message. A hint: it may be old, repeated, reordered or missing. */
+  /** The watch delivered a message. A hint: it may be old, repeated, reordered, missing or forged. At most, it causes a read. */
   | { readonly type: "watched"; readonly entry: LeaseEntry }
   | { readonly type: "read"; readonly outcome: ReadOutcome }
   | { readonly type: "written"; readonly nonce: number; readonly outcome: WriteOutcome }
@@ -361,6 +365,7 @@ export type ElectionEvent =
 /** Explained in `src/node/warning-code.ts`. */
 export type ElectionWarningCode =
   | "DUPLICATE_NODE_ID"
+  | "EPOCH_EXHAUSTED"
   | "EPOCH_REGRESSED"
   | "BUCKET_MISSING"
   | "BUCKET_RECREATED"

@@ -8,6 +8,12 @@ export type WarningCode =
    */
   | "DUPLICATE_NODE_ID"
   /**
+   * The node does not campaign: it has seen an epoch so far above the revisions of this bucket that the other nodes would take a
+   * record with a larger one for garbage. Cause: a client forged a record with a huge epoch, and the bucket was then recreated on
+   * a server before 2.10. Remedy: remove that client's permission, stop all nodes, delete the bucket, reset the fences, and start.
+   */
+  | "EPOCH_EXHAUSTED"
+  /**
    * The leader's epoch is smaller than one seen before: the bucket lost its history, and a fence may refuse the new leader.
    * Cause: the bucket was deleted or restored from a backup, or lost with a server that kept it in memory or on one replica.
    * Remedy: stop the leader (`nats-leader stepdown`): a node that has seen the larger epoch continues above it.

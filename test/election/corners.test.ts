@@ -2,11 +2,12 @@
 import { describe, expect, test } from "vitest";
 import { type Draft, draftOf, setTerm } from "../../src/election/draft.ts";
 import { initialState } from "../../src/election/election.ts";
+import { maxEpochAt } from "../../src/election/epochs.ts";
 import { campaign, dropOrphan } from "../../src/election/follower.ts";
 import { become, drain } from "../../src/election/leader.ts";
 import { after } from "../../src/election/time.ts";
-import type { Effect } from "../../src/election/types.ts";
-import { config, connection, garbage, record, released, Solo } from "./play/solo.ts";
+import type { Effect, ElectionConfig } from "../../src/election/types.ts";
+import { config, connection, deleted, garbage, record, released, Solo } from "./play/solo.ts";
 
 function writes(play: Solo): Extract<Effect, { type: "write" }>[] {
   return play.effects.filter((effect) => effect.type === "write");
@@ -38,6 +39,7 @@ describe("a leader", () => {
       .watched(record(1, "z", 9))
       .watched(released(2, 9));
     expect(play.effectTypes).toEqual([]);
+    expect(play.state.reads.hinted).toBe(0);
   });
 
   test("resigns while suspended; a follower has nothing to resign", () => {
@@ -223,29 +225,125 @@ describe("a connection that is confirmed closed", () => {
   });
 });
 
-describe("a watched message with a smaller epoch", () => {
-  test("causes a read instead of being believed", () => {
-    const play = new Solo("", { rememberedEpoch: 41 })
+describe("a watched message", () => {
+  const following = (changes: Partial<ElectionConfig> = {}): Solo =>
+    new Solo("", changes)
       .opened()
       .connected()
-      .reads(record(3, "b", 42))
-      .watched(record(9, "c", 7));
+      .reads(record(3, "b", 2));
+  const forged = [
+    record(900_000_000_000_000, "evil", Number.MAX_SAFE_INTEGER, { ttlMs: Number.MAX_SAFE_INTEGER }),
+    record(4, "evil", Number.MAX_SAFE_INTEGER),
+    released(4, Number.MAX_SAFE_INTEGER),
+    deleted(4),
+    garbage(4),
+  ];
+
+  test.each(forged)("causes a read, and nothing of it is remembered: %j", (entry) => {
+    const play = following().at(100);
+    const before = play.state;
+    play.watched(entry);
     expect(play.effectTypes).toEqual(["read"]);
-    expect(play.state.announced?.nodeId).toBe("b");
-    play.reads(record(3, "b", 42)).watched(released(8, 7));
-    expect(play.effectTypes).toEqual(["read"]);
+    play.reads(record(3, "b", 2));
+    expect(play.effectTypes).toEqual([]);
+    const { lease, holder, announced } = play.state;
+    expect({ ...lease, refreshedAt: before.lease.refreshedAt }).toEqual(before.lease);
+    expect(holder).toEqual(before.holder);
+    expect(announced).toEqual(before.announced);
   });
 
-  test("is believed when a read confirms it, with one warning", () => {
-    const play = new Solo("", { rememberedEpoch: 41 })
+  test.each(forged)("never becomes a write: the lease expires as if it had not come: %j", (entry) => {
+    const play = following()
+      .at(100)
+      .watched(entry)
+      .untilAnswering(20_000, record(3, "b", 2));
+    expect(writes(play)).toMatchObject([{ write: { record: { epoch: 3 }, expect: { revision: 3 } } }]);
+    expect(play.now.mono).toBe(10_000);
+  });
+
+  test("that an answer contradicts makes the next one wait for a retry delay: a flood of hints is no flood of reads", () => {
+    const play = following();
+    let reads = 0;
+    for (let ms = 1_000; ms < 2_000; ms += 1) {
+      play.until(ms).watched(garbage(1_000 + ms));
+      if (!play.state.reads.inFlight) continue;
+      reads += 1;
+      play.reads(record(3, "b", 2));
+    }
+    expect(reads).toBe(4);
+  });
+
+  test("that an answer confirms makes none wait", () => {
+    const play = following();
+    for (const revision of [4, 5, 6]) {
+      play.watched(record(revision, "b", 2, { nonce: revision }));
+      expect(play.effectTypes).toEqual(["read"]);
+      play.reads(record(revision, "b", 2, { nonce: revision }));
+    }
+  });
+
+  test("that comes while a read is under way causes another one, unless the answer shows it", () => {
+    const play = following().watched(record(4, "b", 2, { nonce: 4 }));
+    play.watched(record(5, "b", 2, { nonce: 5 })).reads(record(5, "b", 2, { nonce: 5 }));
+    expect(play.effectTypes).toEqual([]);
+    play.watched(record(6, "b", 2, { nonce: 6 })).watched(released(7, 2));
+    play.reads(record(6, "b", 2, { nonce: 6 }));
+    expect(play.effectTypes).toEqual(["read"]);
+    expect(writes(play.reads(released(7, 2)))).toMatchObject([{ write: { expect: { revision: 7 } } }]);
+  });
+
+  test("is waited for where the holder is confirmed dead: the write would be refused", () => {
+    const holder = { session: connection(9, true) };
+    const play = new Solo("", presence)
       .opened()
       .connected()
-      .reads(record(3, "b", 7));
-    expect(play.effectTypes).toContain("warning");
-    play.watched(record(4, "b", 7)).reads(record(4, "b", 7));
-    expect(play.effectTypes).toEqual([]);
-    expect(play.state.lease.newestRevision).toBe(4);
+      .reads(record(3, "b", 2, holder));
+    play.watched(record(4, "b", 2, { ...holder, nonce: 2 }));
+    play.send({ type: "death-confirmed", binding: connection(9, true) });
+    expect(writes(play)).toEqual([]);
+    play.reads(record(4, "b", 2, { ...holder, nonce: 2 }));
+    expect(writes(play)).toMatchObject([{ write: { expect: { revision: 4 } } }]);
   });
+
+  test("of a foreign write interrupts no term, whatever epoch it names", () => {
+    const play = new Solo("")
+      .leading()
+      .at(1_000)
+      .watched(record(2, "evil", Number.MAX_SAFE_INTEGER));
+    expect(play.effectTypes).toEqual(["read"]);
+    play.reads(record(1, "a", 1));
+    expect(play.effectTypes).toEqual([]);
+    expect(play.held).toBe(true);
+  });
+});
+
+describe("an epoch too far above the revisions of a new bucket", () => {
+  const limit = maxEpochAt(2);
+
+  test("is not exceeded: the node does not campaign, and says so once", () => {
+    const play = new Solo("", { rememberedEpoch: limit }).opened().connected().reads(garbage(1));
+    expect(play.effects).toContainEqual(
+      expect.objectContaining({ type: "warning", code: "EPOCH_EXHAUSTED" }),
+    );
+    play.untilAnswering(60_000, garbage(1));
+    expect(writes(play)).toEqual([]);
+    expect(play.effects.map((effect) => effect.type)).not.toContain("warning");
+  });
+
+  test("is the last one before it, with which a term begins", () => {
+    const play = new Solo("", { rememberedEpoch: limit - 1 }).opened().connected().reads(garbage(1));
+    play.untilAnswering(60_000, garbage(1));
+    expect(writes(play)).toMatchObject([{ write: { record: { epoch: limit } } }]);
+  });
+});
+
+test("an orphan that is not wanted is deleted when a back-off ends, without another event", () => {
+  const play = new Solo("").opened().connected().reads(null).at(1_000).unanswered().at(1_002).reads(null);
+  play.until(1_252).at(2_252).unanswered().send({ type: "compete", competes: false });
+  play.at(2_254).reads(record(1, "a", 1));
+  expect(writes(play)).toEqual([]);
+  play.until(2_600);
+  expect(writes(play)).toMatchObject([{ write: { kind: "release", expect: { revision: 1 } } }]);
 });
 
 describe("an orphan", () => {
@@ -282,8 +380,8 @@ describe("an orphan", () => {
 
   test("whose deletion is confirmed late does not hide a newer record", () => {
     const play = orphan()
-      .watched(released(2, 1))
-      .watched(record(3, "b", 2))
+      .learns(released(2, 1))
+      .learns(record(3, "b", 2))
       .applied(2);
     expect(play.state.lease.newestRevision).toBe(3);
     expect(play.state.announced?.nodeId).toBe("b");

@@ -12,7 +12,7 @@ describe("a campaign", () => {
       .opened()
       .connected()
       .reads(null)
-      .watched(record(2, "b", 2))
+      .learns(record(2, "b", 2))
       .applied(1);
     expect(play.effectTypes).toEqual(["read"]);
     expect(play.state.lease.newestRevision).toBe(2);
@@ -30,7 +30,7 @@ describe("a campaign", () => {
       .opened()
       .connected()
       .reads(null)
-      .watched(record(2, "b", 2))
+      .learns(record(2, "b", 2))
       .at(1_000);
     play.unanswered().reads(record(1, "c", 1));
     expect(play.state.role.name).toBe("follower");
@@ -39,7 +39,7 @@ describe("a campaign", () => {
   test("whose write strays into a new bucket does not shorten the takeover wait", () => {
     const play = new Solo("").opened().connected().reads(null).at(1_000).unanswered().reads(null).at(1_100);
     play
-      .watched(record(1, "b", 1))
+      .learns(record(1, "b", 1))
       .at(1_200)
       .opened("generation-2")
       .reads(play.own(1, 1, 1));
@@ -54,7 +54,7 @@ describe("a campaign", () => {
   test("in a bucket that lost messages begins only when the newest lease seen there has expired", () => {
     const play = new Solo("").opened().connected().reads(null).at(10);
     play
-      .watched(record(8, "b", 3, { ttlMs: 30_000 }))
+      .learns(record(8, "b", 3, { ttlMs: 30_000 }))
       .conflict()
       .reads(record(7, "c", 2));
     for (let now = 1_000; now < 30_000; now += 1_000) {

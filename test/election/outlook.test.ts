@@ -67,7 +67,7 @@ describe("the leader that a follower announces", () => {
 
   test("is announced again when only the incarnation has changed", () => {
     const play = following("").reads(record(7, "b", 3));
-    play.watched(record(8, "b", 3, { incarnation: "b2" }));
+    play.learns(record(8, "b", 3, { incarnation: "b2" }));
     expect(play.effectTypes).toEqual(["leader-change"]);
   });
 
@@ -75,14 +75,14 @@ describe("the leader that a follower announces", () => {
     expect(
       following("")
         .reads(record(7, "b", 3))
-        .watched(record(8, "b", 3, { nonce: 2 })).effectTypes,
+        .learns(record(8, "b", 3, { nonce: 2 })).effectTypes,
     ).toEqual([]);
   });
 });
 
 describe("a message of a deleted bucket that arrives after the next one was read", () => {
   const straggler = record(3, "a", 1, { nonce: 9 });
-  const following = (): Solo => new Solo("").opened().connected().watched(straggler);
+  const following = (): Solo => new Solo("").opened().connected().reads(straggler).until(4_500);
 
   test("is replaced by a record read at the same revision, which starts the takeover wait", () => {
     const play = following().reads(record(3, "b", 2));
@@ -113,8 +113,8 @@ describe("the takeover wait after garbage was written over a lease", () => {
       .opened()
       .connected()
       .reads(record(7, "b", 3, { ttlMs: 20_000 }));
-    expect(waitMs(play.watched(garbage(8)))).toBe(20_000);
-    expect(waitMs(play.watched(garbage(9)))).toBe(20_000);
+    expect(waitMs(play.learns(garbage(8)))).toBe(20_000);
+    expect(waitMs(play.learns(garbage(9)))).toBe(20_000);
   });
 
   test("is the node's own TTL without an earlier record", () => {
@@ -129,7 +129,7 @@ describe("the takeover wait after the key was deleted", () => {
       .connected()
       .reads(record(7, "b", 3))
       .at(1_000)
-      .watched(deleted(8));
+      .learns(deleted(8));
     play.untilAnswering(20_000, null);
     expect(play.now.mono).toBeLessThan(11_100);
   });
@@ -140,7 +140,7 @@ describe("the takeover wait after the key was deleted", () => {
       .connected()
       .reads(record(7, "b", 3, { ttlMs: 30_000 }))
       .at(1_000);
-    play.watched(deleted(8)).untilAnswering(60_000, deleted(8));
+    play.learns(deleted(8)).untilAnswering(60_000, deleted(8));
     expect(play.now.mono).toBe(31_000);
   });
 

@@ -99,7 +99,7 @@ test("a stale read is ignored", async () => {
     .connected()
     .reads(record(7, "b", 2))
     .at(3_000)
-    .watched(record(9, "c", 4))
+    .learns(record(9, "c", 4))
     .until(7_500)
     .reads(record(7, "b", 2))
     .scene("c still counts as the leader.");

@@ -62,7 +62,7 @@ test("a confirmation for a connection that the holder has replaced is ignored", 
     .at(1_000)
     .send({ type: "presence-lost", presence: "stream.presence-9" })
     .at(1_001)
-    .watched(record(8, "b", 2, { session: connection(10, true) }))
+    .learns(record(8, "b", 2, { session: connection(10, true) }))
     .scene("True, but the record names another connection now.")
     .at(1_002)
     .send({ type: "death-confirmed", binding: connection(9, true) })

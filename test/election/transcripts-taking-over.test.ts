@@ -171,8 +171,8 @@ test("a late acquire is deleted during the pause after a failure", async () => {
     .applied(2)
     .scene("Within the pause another leader names this node as successor: it campaigns, and the ack is lost.")
     .at(1_300)
-    .watched(record(3, "b", 2))
-    .watched(released(4, 2, "a"))
+    .learns(record(3, "b", 2))
+    .learns(released(4, 2, "a"))
     .at(2_300)
     .unanswered()
     .scene(
@@ -222,10 +222,10 @@ test("a record of an earlier incarnation is no duplicate; one that is renewed is
     .connected()
     .reads(record(7, "a", 2, mine))
     .at(3_000)
-    .watched(record(8, "a", 2, { incarnation: "a0", nonce: 2 }))
+    .learns(record(8, "a", 2, { incarnation: "a0", nonce: 2 }))
     .scene("No second warning.")
     .at(6_000)
-    .watched(record(9, "a", 2, { incarnation: "a0", nonce: 3 }));
+    .learns(record(9, "a", 2, { incarnation: "a0", nonce: 3 }));
   await expectTranscript("duplicate-node-ids", crash, duplicate);
 });
 
@@ -255,10 +255,10 @@ test("a takeover from a go-cluster leader waits the bucket's max-age, and follow
     .reads(goRecord(7, "g", 2))
     .scene("It renews.")
     .at(3_000)
-    .watched(goRecord(8, "g", 2))
+    .learns(goRecord(8, "g", 2))
     .scene("It steps down by a plain delete.")
     .at(4_000)
-    .watched({ kind: "deleted", revision: 9 });
+    .learns({ kind: "deleted", revision: 9 });
   const dies = new Solo("A go-cluster node dies: the server expires its record, without a marker.")
     .opened("generation-1", 12_000)
     .connected()
@@ -299,7 +299,7 @@ test("old, repeated and reordered messages change nothing", async () => {
     .watched(released(5, 1))
     .watched(record(6, "b", 2))
     .at(3_000)
-    .watched(record(8, "b", 2, { nonce: 4 }))
+    .learns(record(8, "b", 2, { nonce: 4 }))
     .watched(record(7, "b", 2, { nonce: 3 }));
   await expectTranscript("old-messages", play);
 });
@@ -326,9 +326,9 @@ test("a cooldown ends as soon as another node has led", async () => {
     .at(1_002)
     .applied(2)
     .at(1_010)
-    .watched(record(3, "b", 2))
+    .learns(record(3, "b", 2))
     .at(1_500)
-    .watched(released(4, 2));
+    .learns(released(4, 2));
   await expectTranscript("cooldown-ends-when-another-node-has-led", play);
   expect(play.state.role.name).toBe("campaigning");
 });

@@ -187,6 +187,12 @@ export class Solo {
     return this.send({ type: "watched", entry });
   }
 
+  /** A message is watched, and the read that it causes shows the same. */
+  learns(entry: LeaseEntry): this {
+    this.watched(entry);
+    return this.state.reads.inFlight ? this.reads(entry) : this;
+  }
+
   /** The answer to a read; `null`: no message on the key. */
   reads(
     entry: LeaseEntry | null,
