@@ -1,6 +1,7 @@
 /** Every fault that the simulator's checker is tried with (`npm run mutants`), by area. A checker that misses one proves little. */
 import { applicationMutants } from "./catalogue/application.ts";
 import { epochMutants } from "./catalogue/epochs.ts";
+import { forgeryMutants } from "./catalogue/forgery.ts";
 import { identityMutants } from "./catalogue/identity.ts";
 import { leaseMutants } from "./catalogue/lease.ts";
 import { leavingMutants } from "./catalogue/leaving.ts";
@@ -16,6 +17,7 @@ export const mutants: readonly Mutant[] = [
   ...identityMutants,
   ...unknownOutcomeMutants,
   ...takeoverMutants,
+  ...forgeryMutants,
   ...presenceMutants,
   ...leavingMutants,
   ...runtimeMutants,

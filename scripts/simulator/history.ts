@@ -118,6 +118,7 @@ export class History {
   /** Invariant 10. */
   #heldByOne(): string {
     this.#checker.check();
+    if (this.#checker.exhausted) return "no node: no epoch is left";
     const held = this.#checker.held.map(({ incarnation, driver }) => {
       const { role } = driver.state;
       return `${incarnation}${role.name === "leader" ? ` with epoch ${role.term.epoch}` : ""}`;
@@ -155,6 +156,7 @@ export class History {
       strike: (name, host) => strike(name, context, host),
       beforeIntervention: (kind, recreates) => this.#checker.beforeIntervention(kind, recreates),
       afterPurge: () => this.#checker.afterPurge(),
+      forging: (write) => this.#checker.forging(write),
       invalidate: () => this.#checker.invalidate(),
     };
     return context;

@@ -150,10 +150,13 @@ export function judgeTerm(draft: Draft, snapshot: Snapshot, sameGeneration: bool
     const sent = draft.writes.unsettled.find((write) => write.nonce === nonce);
     if (sent !== undefined) confirm(draft, sent, entry.revision);
     else setTerm(draft, { revision: entry.revision });
-    // Only an applied renewal that names the present connection ends a suspension, so it is sent at once. If the read showed
-    // no change since the renewal that failed, it waits for its retry: a stream without quorum answers reads and refuses writes.
+    // Only an applied renewal that names the present connection ends a suspension, so it is sent at once; so is the release of a
+    // lease whose work has ended. If the read showed no change since the write that failed, it waits for its retry: a stream
+    // without quorum answers reads and refuses writes.
     const changed = entry.revision !== term.revision;
-    if (changed && draft.role.name === "suspended") setTerm(draft, { renewAtMono: draft.now.mono });
+    const { role } = draft;
+    const urgent = role.name === "suspended" || (role.name === "draining" && role.drained);
+    if (changed && urgent) setTerm(draft, { renewAtMono: draft.now.mono });
     return;
   }
   if (entry?.kind === "record") lose(draft, "superseded", asLeader(entry.record));
@@ -210,7 +213,6 @@ export function onReleaseOutcome(draft: Draft, outcome: WriteOutcome): void {
       observeOwnRelease(draft, outcome.revision, successor);
       return endDrain(draft, true);
     case "conflict":
-      return readAtOnce(draft);
     case "unknown":
       readAtOnce(draft);
       return setTerm(draft, { renewAtMono: draft.now.mono + draft.config.retryDelayMs });

@@ -4,21 +4,21 @@ import type { Mutant } from "./mutant.ts";
 export const epochMutants: readonly Mutant[] = [
   {
     name: "every term has epoch 1",
-    file: "src/election/follower.js",
-    from: "Math.max(epochFloor(view), highestEpoch) + 1",
+    file: "src/election/outlook.js",
+    from: "Math.max(epochFloor(view), lease.highestEpoch) + 1",
     to: "1",
   },
   {
     name: "the next epoch follows from the bucket alone",
-    file: "src/election/follower.js",
-    from: "Math.max(epochFloor(view), highestEpoch) + 1",
+    file: "src/election/outlook.js",
+    from: "Math.max(epochFloor(view), lease.highestEpoch) + 1",
     to: "epochFloor(view) + 1",
   },
   {
     name: "the next epoch follows from memory alone",
-    file: "src/election/follower.js",
-    from: "Math.max(epochFloor(view), highestEpoch) + 1",
-    to: "highestEpoch + 1",
+    file: "src/election/outlook.js",
+    from: "Math.max(epochFloor(view), lease.highestEpoch) + 1",
+    to: "lease.highestEpoch + 1",
   },
   {
     name: "epochs start at 1 again on an empty key",

@@ -19,6 +19,8 @@ export const unknownOutcomeMutants: readonly Mutant[] = [
     file: "src/election/follower.js",
     from: "sent.epoch < draft.lease.highestEpoch ||",
     to: "",
+    equivalent:
+      "only an answer raises what is remembered: one of this bucket that shows more has a larger revision, one of another bucket ends the campaign",
   },
   {
     name: "an acquire is adopted without a connection",
@@ -69,8 +71,8 @@ export const unknownOutcomeMutants: readonly Mutant[] = [
   {
     name: "a term begins on an acquire that only the watch has shown",
     file: "src/election/election.js",
-    from: "observe(draft, entry);",
-    to: "observe(draft, entry); settleOrphan(draft);",
+    from: "draft.reads.hinted = Math.max(draft.reads.hinted, entry.revision);",
+    to: "observeSnapshot(draft, { generation: draft.bucket.generation, lastSequence: entry.revision, entry }); settleOrphan(draft);",
   },
   {
     name: "a term begins on any record of this node, whichever write it was",

@@ -2,6 +2,7 @@
  * What must hold in every history. The checker judges from outside and on true time: by the bucket, the clocks, and the
  * state and outputs of the nodes. docs/simulator.md lists the invariants with their numbers.
  */
+import { nextEpoch } from "../../../src/election/outlook.ts";
 import { remainingMs } from "../../../src/election/time.ts";
 import type { Effect, ElectionEvent, ElectionState } from "../../../src/election/types.ts";
 import { compareTokens } from "../../../src/fencing/compare.ts";
@@ -39,6 +40,7 @@ export class Checker implements Witness {
   #recheckUntil = 0;
   #dirty = true;
   #strayed = false;
+  #recreated = false;
   #failure: string | null = null;
   /** Called after every step; writes the trace of a history. */
   onStep: ((process: Process, event: ElectionEvent, effects: readonly Effect[]) => void) | null = null;
@@ -75,6 +77,7 @@ export class Checker implements Witness {
       this.#world.bucket.entry,
     );
     if (!recreates) return;
+    this.#recreated = true;
     this.#commits.bucketDeleted();
     this.#maxBegun = 0;
   }
@@ -82,6 +85,25 @@ export class Checker implements Witness {
   /** The message on the key was removed without a marker. */
   afterPurge(): void {
     this.#commits.purged();
+  }
+
+  /** Runs what writes a record of no node to the key. */
+  forging(write: () => void): void {
+    this.#commits.forging = true;
+    write();
+    this.#commits.forging = false;
+  }
+
+  /**
+   * No node can lead: a forged epoch at the limit was read, and the bucket was then recreated with small revisions. Documented:
+   * `EPOCH_EXHAUSTED`.
+   */
+  get exhausted(): boolean {
+    if (!this.#recreated) return false;
+    return this.#processes.alive.some(({ process }) => {
+      const { view } = process.driver.state.lease;
+      return view.kind !== "unknown" && nextEpoch(process.driver.state, view) === null;
+    });
   }
 
   event(process: Process, event: ElectionEvent, effects: readonly Effect[], state: ElectionState): void {
@@ -109,6 +131,10 @@ export class Checker implements Witness {
         `${process.incarnation} goes back from revision ${seen.lease.newestRevision} to ${state.lease.newestRevision}`,
       );
     }
+    if (event.type === "watched" && seen !== null && !sameKnowledge(seen, state))
+      this.#fail(`${process.incarnation} believes a hint without a read`);
+    if (effects.some(({ type }) => type === "read") && observed.floods(time.now))
+      this.#fail(`${process.incarnation} floods the bucket with reads`);
     observed.state = state;
     const { highestEpoch } = state.lease;
     if (highestEpoch < observed.highestEpoch) this.#fail(`${process.incarnation} forgot an epoch`);
@@ -259,6 +285,16 @@ export class Checker implements Witness {
     }
     this.#largestToken = highest;
   }
+}
+
+/** A hint changes nothing of what is known about the lease, not even in the same step. */
+function sameKnowledge(before: ElectionState, after: ElectionState): boolean {
+  return (
+    after.lease.view === before.lease.view &&
+    after.lease.newestRevision === before.lease.newestRevision &&
+    after.lease.highestEpoch === before.lease.highestEpoch &&
+    after.holder.takeoverWait === before.holder.takeoverWait
+  );
 }
 
 /** Length of the quiet end of a history: enough for the longest wait and a cooldown. */

@@ -1,4 +1,5 @@
 /** Checks what the bucket has committed: who wrote it, its epoch, and whether a takeover was allowed. */
+import { maxEpochAt } from "../../../src/election/epochs.ts";
 import type { LeaseEntry } from "../../../src/election/types.ts";
 import type { Process } from "../host.ts";
 import type { CheckedWorld } from "./checked-world.ts";
@@ -26,10 +27,16 @@ export class Commits {
   readonly #processes: ObservedProcesses;
   readonly #interventions: Interventions;
   readonly #reports: CommitReports;
+  /** What is committed now is forged by a client that is no node. */
+  forging = false;
   #last: Committed | null = null;
   #maxEpoch = 0;
   /** Of all buckets that were deleted. */
   #maxEpochBefore = 0;
+  /** A forged record whose epoch lies above its revision was believed: the revision bounds no epoch any more. */
+  #forgedAbove = false;
+  /** After that, such an epoch was overwritten with garbage or deleted, and a node without memory took over. */
+  #forgedEpochLost = false;
   #strayed = false;
 
   constructor(
@@ -59,14 +66,17 @@ export class Commits {
     this.#last = null;
     this.#maxEpochBefore = Math.max(this.#maxEpochBefore, this.#maxEpoch);
     this.#maxEpoch = 0;
+    this.#forgedAbove = false;
+    this.#forgedEpochLost = false;
   }
 
   /**
    * Whether a smaller epoch is a violation in this bucket. It is not if processes forget epochs and the bucket was recreated
-   * by an operator, or by a node that had not seen every epoch.
+   * by an operator, or by a node that had not seen every epoch; and not after a forged epoch above its revision was lost.
    */
   get epochsMustRise(): boolean {
     const { remembers, bucket } = this.#world;
+    if (this.#forgedEpochLost) return false;
     if (remembers || this.#maxEpochBefore === 0) return true;
     const creator = [...this.#processes.all].find(({ process }) => process.store === bucket.createdBy);
     return creator !== undefined && creator.epochAtOpen >= this.#maxEpochBefore;
@@ -79,17 +89,26 @@ export class Commits {
     if (entry.kind === "released") return this.#released(entry, before);
     if (entry.kind !== "record") return;
     const { incarnation, nonce, epoch } = entry.record;
+    if (this.forging) {
+      this.#forgedAbove ||= epoch > entry.revision;
+      return;
+    }
     const writer = this.#processes.withIncarnation(incarnation);
     const sent = writer?.sent.get(nonce ?? 0);
     if (writer === undefined || sent === undefined)
       return this.#reports.fail(`revision ${entry.revision} was never sent`);
     if (sent.generation !== bucket.generation) this.#stray();
+    // Every other node takes it for garbage, and so does its writer when it reads it.
+    else if (epoch > maxEpochAt(entry.revision))
+      this.#reports.fail(`revision ${entry.revision}: epoch ${epoch} is impossible`);
     writer.confirmedSend.set(epoch, Math.max(sent.at, writer.confirmedSend.get(epoch) ?? 0));
     const renews =
       before?.entry.kind === "record" &&
       before.entry.record.incarnation === incarnation &&
       before.entry.record.epoch === epoch;
     if (renews || this.#strayed) return;
+    const chained = before?.entry.kind === "record" || before?.entry.kind === "released";
+    if (epoch <= this.#maxEpoch && this.#forgedAbove && !chained) this.#forgedEpochLost = true;
     if (epoch <= this.#maxEpoch && this.epochsMustRise)
       this.#reports.fail(`revision ${entry.revision}: epoch ${epoch} after ${this.#maxEpoch}`);
     this.#maxEpoch = Math.max(this.#maxEpoch, epoch);

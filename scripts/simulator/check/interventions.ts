@@ -8,9 +8,9 @@ import type { Process } from "../host.ts";
 /**
  * `deleted`: the lease is replaced by a delete marker. `vanished`: it is removed without a marker. `aged`: the same in a
  * bucket with max-age, where it is indistinguishable from an expiry, so no node has to wait for the holder. `garbage`: it is
- * overwritten with something that is not a record.
+ * overwritten with something that is not a record. `forged`: it is overwritten with a record of no node.
  */
-export type InterventionKind = "deleted" | "vanished" | "aged" | "garbage";
+export type InterventionKind = "deleted" | "vanished" | "aged" | "garbage" | "forged";
 
 interface Intervention {
   readonly kind: InterventionKind;
@@ -64,9 +64,13 @@ export class Interventions {
 }
 
 function mustWait({ kind, leader, informed }: Intervention, process: Process): boolean {
-  if (informed.has(process)) return true;
-  // After garbage every node waits for the TTL that it would give its own lease.
-  return kind === "garbage" && process.host.options.leaseTtlMs >= leader.host.options.leaseTtlMs;
+  // A forged record that is believed takes the place of the lease that was known.
+  if (informed.has(process) && kind !== "forged") return true;
+  // After garbage or a forged record every node waits for the TTL that it would give its own lease.
+  return (
+    (kind === "garbage" || kind === "forged") &&
+    process.host.options.leaseTtlMs >= leader.host.options.leaseTtlMs
+  );
 }
 
 /** The epoch in which a process leads, or will lead when the ack of its write arrives. */

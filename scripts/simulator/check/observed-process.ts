@@ -1,5 +1,6 @@
 /** What the checker has observed of each process. */
 import type { ElectionState, RoleName } from "../../../src/election/types.ts";
+import { ID } from "../../../src/nats/identity.ts";
 import type { Output } from "../../../src/runtime/driver.ts";
 import type { Process } from "../host.ts";
 
@@ -15,6 +16,8 @@ export interface SentWrite {
 }
 
 const TICKS_PER_SECOND = 100;
+/** Each message may cause a read if it is true. A false one makes the next wait for a retry delay. */
+const READS_PER_SECOND = 30;
 
 export class ObservedProcess {
   readonly process: Process;
@@ -34,6 +37,8 @@ export class ObservedProcess {
   #announcedEpoch = 0;
   #ticks = 0;
   #ticksSince = 0;
+  #reads = 0;
+  #readsSince = 0;
 
   constructor(process: Process) {
     this.process = process;
@@ -67,6 +72,7 @@ export class ObservedProcess {
         return open || term?.ended === "drain" ? `${incarnation} stopped within its term` : null;
       case "leader-change":
         if (output.leader === null) return null;
+        if (!ID.test(output.leader.nodeId)) return `${incarnation} announces a leader whose id is none`;
         if (output.leader.epoch < this.#announcedEpoch) {
           return `${incarnation} goes back to ${output.leader.nodeId}, epoch ${output.leader.epoch}`;
         }
@@ -79,6 +85,16 @@ export class ObservedProcess {
       default:
         return output satisfies never;
     }
+  }
+
+  /** Counts the reads of the process. Returns whether there are too many. */
+  floods(now: number): boolean {
+    if (now - this.#readsSince >= 1_000) {
+      this.#reads = 0;
+      this.#readsSince = now;
+    }
+    this.#reads += 1;
+    return this.#reads > READS_PER_SECOND;
   }
 
   /** Counts the ticks of the process. Returns whether there are too many: the process schedules ticks in a busy loop. */

@@ -1,6 +1,7 @@
 /** What operators and other clients do to the bucket. */
 import type { Host } from "../host.ts";
-import type { FaultContext, SimulatedFault } from "./fault-tools.ts";
+import { type FaultContext, forgerOf, type SimulatedFault } from "./fault-tools.ts";
+import { forgedRecord } from "./forgery.ts";
 import type { BucketFaultName } from "./names.ts";
 
 export const bucketFaults: Readonly<Record<BucketFaultName, SimulatedFault>> = {
@@ -44,13 +45,17 @@ export const bucketFaults: Readonly<Record<BucketFaultName, SimulatedFault>> = {
     beforeIntervention("garbage");
     bucket.force((revision) => ({ kind: "garbage", revision, reason: "not JSON" }));
   },
+  "forged record": (context) => {
+    const { bucket, beforeIntervention, forging, log } = context;
+    const entry = forgedRecord(forgerOf(context), bucket.snapshot().lastSequence + 1);
+    log(`a client overwrites the lease with a forged record: ${entry.kind}`);
+    beforeIntervention(entry.kind === "record" ? "forged" : "garbage");
+    forging(() => bucket.force(() => entry));
+  },
   "bucket deleted": (context, host) => {
-    const { bucket, beforeIntervention, hosts, quietFrom, random, log, time } = context;
+    const { bucket, quietFrom, random, log, time } = context;
     if (!bucket.exists) return;
-    log("the bucket is deleted");
-    beforeIntervention("vanished", true);
-    for (const host of hosts) host.network.staleSnapshot = null;
-    bucket.delete();
+    deleteBucket(context, "the bucket is deleted");
     if (!random.chance(0.5)) return;
     time.after(random.between(1, 1_500), () => {
       if (!bucket.exists) log("the bucket is recreated");
@@ -64,6 +69,14 @@ export const bucketFaults: Readonly<Record<BucketFaultName, SimulatedFault>> = {
     time.after(againMs, () => context.strike("bucket deleted", host));
   },
 };
+
+/** Reads that returned an earlier state of the bucket end with it. */
+function deleteBucket({ bucket, beforeIntervention, hosts, log }: FaultContext, how: string): void {
+  log(how);
+  beforeIntervention("vanished", true);
+  for (const { network } of hosts) network.staleSnapshot = null;
+  bucket.delete();
+}
 
 /**
  * Deletes the next bucket right after its first write, while that message is under way to `host`. After that, `host` learns
@@ -85,8 +98,7 @@ function deleteBehindFirstWrite(context: FaultContext, host: Host): void {
       time.after(0, () => {
         network.latencyMs = 1;
         if (time.now + killAfterMs >= quietFrom || !bucket.exists) return;
-        context.beforeIntervention("vanished", true);
-        bucket.delete();
+        deleteBucket(context, "the bucket is deleted behind its first write");
         network.dropWatch = true;
         time.after(restMs, () => bucket.recreate());
         time.after(killAfterMs, () => context.strike("kill -9", writer ?? host));

@@ -6,6 +6,7 @@ import type { FirstAfterPause } from "../../../src/testing/simulation/time/virtu
 import type { VirtualTime } from "../../../src/testing/simulation/time/virtual-time.ts";
 import type { InterventionKind } from "../check/interventions.ts";
 import type { Host, Process } from "../host.ts";
+import type { Forger } from "./forgery.ts";
 import type { SimulatedFaultName } from "./names.ts";
 
 /** Longer than a stopped process may trust its connection, see `Freshness`. */
@@ -27,6 +28,8 @@ export interface FaultContext {
   readonly beforeIntervention: (kind: InterventionKind, recreates?: boolean) => void;
   /** The message on the key was removed without a marker. */
   readonly afterPurge: () => void;
+  /** Runs what writes a record of no node to the key. */
+  readonly forging: (write: () => void) => void;
   /** The state of a process may change without an event. */
   readonly invalidate: () => void;
 }
@@ -37,6 +40,17 @@ export type SimulatedFault = (context: FaultContext, host: Host) => void;
 export function lasting({ random, time, quietFrom }: FaultContext, longestMs: number = LONG_MS): number {
   const ms = random.between(1, random.chance(0.5) ? longestMs : SHORT_MS);
   return Math.max(0, Math.min(ms, quietFrom - time.now));
+}
+
+/** A client that knows the state of the bucket and the running nodes. */
+export function forgerOf({ random, bucket, hosts }: FaultContext): Forger {
+  const { lastSequence } = bucket.snapshot();
+  const written = bucket.log.map((entry) => (entry.kind === "record" ? entry.record.epoch : 0));
+  return {
+    random,
+    epoch: Math.max(lastSequence, ...written),
+    incarnations: hosts.map(({ process }) => process.incarnation),
+  };
 }
 
 export function network(

@@ -31,6 +31,7 @@ const NAMES = [
   "stream purged",
   "garbage",
   "bucket deleted",
+  "forged record",
 ] as const;
 
 export type SimulatedFaultName = (typeof NAMES)[number];
@@ -52,7 +53,8 @@ export type BucketFaultName =
   | "key deleted"
   | "stream purged"
   | "garbage"
-  | "bucket deleted";
+  | "bucket deleted"
+  | "forged record";
 export type NetworkFaultName = Exclude<SimulatedFaultName, ProcessFaultName | BucketFaultName>;
 
 /** An operator takes the lease away. */
@@ -61,6 +63,7 @@ export const operatorFaultNames: readonly SimulatedFaultName[] = [
   "stream purged",
   "garbage",
   "server clock",
+  "forged record",
 ];
 export const deletionFaultNames: readonly SimulatedFaultName[] = ["bucket deleted"];
 export const commonFaultNames: readonly SimulatedFaultName[] = NAMES.filter(

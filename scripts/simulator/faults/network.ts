@@ -1,6 +1,7 @@
 /** Faults of the network, of connections and of the servers. */
 import type { Snapshot } from "../../../src/election/types.ts";
-import { cut, lasting, network, type SimulatedFault } from "./fault-tools.ts";
+import { cut, forgerOf, lasting, network, type SimulatedFault } from "./fault-tools.ts";
+import { forgedHint } from "./forgery.ts";
 import type { NetworkFaultName, SimulatedFaultName } from "./names.ts";
 
 /** Faults that are injected between a write and its answer. */
@@ -133,14 +134,19 @@ export const networkFaults: Readonly<Record<NetworkFaultName, SimulatedFault>> =
     log(`the watchers receive revision ${entry.revision} again`);
     bucket.repeat(entry);
   },
-  // The forged revision is far above any that the bucket will reach, so a takeover that expects it is refused. A takeover
-  // after a forged message with the very next revision could be applied; see docs/security.md on other users of the account.
-  "false hint": ({ bucket, random, log }) => {
-    const revision = bucket.snapshot().lastSequence + random.between(1_000, 2_000);
-    log(`the watchers receive a forged message with revision ${revision}`);
-    bucket.forge(
-      random.chance(0.5) ? { kind: "deleted", revision } : { kind: "garbage", revision, reason: "not JSON" },
-    );
+  // Mostly one message, sometimes a flood. Its revision may be the very next one: a write that expects it would be applied.
+  "false hint": (context) => {
+    const { bucket, random, time, quietFrom, log } = context;
+    const forge = (): void => {
+      if (!bucket.exists || time.now >= quietFrom) return;
+      const { lastSequence } = bucket.snapshot();
+      const revision =
+        lastSequence + random.pick([1, 1, 2, random.between(1_000, 2_000), 9e14 - lastSequence]);
+      bucket.forge(forgedHint(forgerOf(context), revision));
+    };
+    const count = random.chance(0.8) ? 1 : random.between(50, 200);
+    log(`the watchers receive forged messages: ${count}`);
+    for (let index = 0; index < count; index += 1) time.after(index * 10, forge);
   },
   // Faults between a write and its answer matter most, but the answer takes milliseconds, so random times rarely hit it.
   "trouble under way": (context, host) => {
