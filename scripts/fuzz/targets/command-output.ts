@@ -325,7 +325,8 @@ export const target: FuzzTarget<Shown> = {
   show,
   grown: (piece, length) => ({
     command: COMMANDS[piece.length % COMMANDS.length] ?? "status",
-    texts: [fill(piece, length)],
+    // Handed out once or twice: the input is not many times as long as its texts.
+    texts: [...Array.from({ length: 22 }, () => "a"), fill(piece, length)],
     numbers: [1],
     flags: [true, false, true],
     rows: 2,
