@@ -71,6 +71,22 @@ function silent(nodeId: string): NodeRow {
   };
 }
 
+/** The ids of the nodes that answer, sorted. Each is an id as the options accept it. */
+export async function nodeIdsOf(client: ClusterClient): Promise<string[]> {
+  const found = await discover(client);
+  return [...new Set(found.map(({ nodeId }) => nodeId))].sort();
+}
+
+/** The ids of all clusters of the account of which a node answers, sorted. */
+export async function clusterIdsOf(client: ClusterClient): Promise<string[]> {
+  const prefix = serviceName("");
+  const names = (await askAll(client, "$SRV.PING")).map(({ name }) => name);
+  const ids = names.flatMap((name) =>
+    typeof name === "string" && name.startsWith(prefix) ? [name.slice(prefix.length)] : [],
+  );
+  return [...new Set(ids.filter((id) => isId(id)))].sort();
+}
+
 async function discover(client: ClusterClient): Promise<Instance[]> {
   const found: Instance[] = [];
   for (const info of await askAll(client, `$SRV.INFO.${serviceName(client.clusterId)}`)) {
