@@ -33,6 +33,7 @@ describe.skipIf(missing)(title, () => {
   afterAll(() => server?.stop());
   beforeEach(async () => {
     pool = new Pool({ ...connection, max: 10 });
+    pool.on("connect", (client) => client.on("error", () => {})); // as docs/fencing.md recommends
     atEnd(() => pool.end());
     fence = new PostgresFence({ resource: freshId("ledger") });
     ledger = freshId("entries");
@@ -184,6 +185,25 @@ describe.skipIf(missing)(title, () => {
     });
   });
 
+  test("a connection that the server ends fails a transaction of Kysely, not the process", async () => {
+    const hasty = new PostgresFence({ resource: fence.resource, idleTimeoutMs: 50 });
+    const ended = new Promise((resolve) => {
+      pool.once("acquire", (client) => client.once("end", resolve));
+    });
+    const db = new Kysely<Record<string, { entry: string }>>({ dialect: new PostgresDialect({ pool }) });
+    const lost = db.transaction().execute(async (tx) => {
+      const run: SqlRunner = async (text, values) =>
+        (await tx.executeQuery<Record<string, unknown>>(CompiledQuery.raw(text, values))).rows;
+      await hasty.guard(run, termOf(1));
+      await tx.insertInto(ledger).values({ entry: "undone" }).execute();
+      await ended;
+      await tx.insertInto(ledger).values({ entry: "late" }).execute();
+    });
+    await expect(lost).rejects.toThrow(/not queryable/);
+    await fence.transaction(pool, termOf(1), (client) => insert(client, "next"));
+    expect(await entries()).toEqual(["next"]);
+  });
+
   describe("a table that requires the fence", () => {
     const unguarded = { code: "55000", message: expect.stringMatching(/is not guarded by fence/) };
     beforeEach(async () => {
@@ -285,7 +305,9 @@ describe.skipIf(missing)(title, () => {
       ],
     ])("rejects with NO_CONNECTION when the server %s", async (_, act) => {
       const hasty = new PostgresFence({ resource: fence.resource, idleTimeoutMs: 100 });
-      const lost = hasty.transaction(pool, termOf(1), async (client) => {
+      const bare = new Pool(connection); // without a listener for errors of its connections
+      atEnd(() => bare.end());
+      const lost = hasty.transaction(bare, termOf(1), async (client) => {
         await insert(client, "undone");
         const { rows } = await client.query<{ pid: number }>("SELECT pg_backend_pid() AS pid");
         const ended = new Promise((resolve) => client.once("end", resolve));
@@ -295,7 +317,7 @@ describe.skipIf(missing)(title, () => {
       });
       await expect(lost).rejects.toMatchObject({ code: "NO_CONNECTION", recoverable: true });
       await expect(lost).rejects.toThrow(/terminating connection due to .*; nothing was written/);
-      await fence.transaction(pool, termOf(1), (client) => insert(client, "next"), {
+      await fence.transaction(bare, termOf(1), (client) => insert(client, "next"), {
         isolation: "serializable",
       });
       expect(await entries()).toEqual(["next"]);

@@ -159,6 +159,7 @@ test("TypeScript checks a project that uses it, including the declarations of th
     join(consumer, "consumer.ts"),
     `import * as leader from "nats-leader";
 import { type NatsServer, startNatsServer } from "nats-leader/testing";
+export type { FencedKv } from "nats-leader/fencing"; // compiles without the optional @nats-io/kv
 
 export const names: string[] = Object.keys(leader);
 export const start: () => Promise<NatsServer> = () => startNatsServer({ jetstream: true });

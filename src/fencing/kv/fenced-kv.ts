@@ -1,5 +1,4 @@
 /** A key-value bucket that only the leader of the newest term can write to. */
-import type { KV } from "@nats-io/kv";
 import { headers, type NatsConnection } from "@nats-io/transport-node";
 import { ClusterError } from "../../errors.ts";
 import { jsToClusterError } from "../../nats/api/js-api.ts";
@@ -18,6 +17,11 @@ import {
 } from "../stream/names.ts";
 import { type FencedLimits, openGuarded } from "../stream/open-guarded.ts";
 import { EPOCH_HEADER, parseToken } from "../token.ts";
+
+// The published types compile without the optional @nats-io/kv: asKv() then resolves with `any`.
+// biome-ignore lint/suspicious/noTsIgnore: there is no error where the package is installed
+/** @ts-ignore */
+type KV = import("@nats-io/kv").KV;
 
 export interface FencedKvOptions extends FencedLimits {
   /** Name of the bucket. A missing bucket is created, with a history of 1. A bucket that exists is used as it is. */
