@@ -3,7 +3,7 @@ import type { ConnectionOptions, NatsConnection } from "@nats-io/transport-node"
 import { asError, ClusterError } from "../../errors.ts";
 import { isRefusal, isUp } from "./connection-monitor.ts";
 import { authenticatorOf, type Credentials } from "./credentials.ts";
-import { startDial } from "./dial-sockets.ts";
+import { startDial } from "./dials.ts";
 import { dialFirst } from "./first-dial.ts";
 import { connectedWith } from "./internals.ts";
 import { type TlsOptions, tlsOptions } from "./tls.ts";
