@@ -16,7 +16,8 @@ const LOGGED_BY_DAEMON: ReadonlySet<unknown> = new Set([
 ]);
 
 export interface LogOptions {
-  readonly level: LogLevel;
+  /** Asked for each line. */
+  readonly level: () => LogLevel;
   readonly json: boolean;
   readonly write: (line: string) => void;
 }
@@ -36,7 +37,8 @@ export function cliLogger({ level, json, write }: LogOptions): Logger {
     (fields: object, message = ""): void => {
       const { event } = fields as { readonly event?: unknown };
       const shown: Level = own === "info" && LOGGED_BY_DAEMON.has(event) ? "debug" : own;
-      if (level === "silent" || RANK[shown] < RANK[level]) return;
+      const least = level();
+      if (least === "silent" || RANK[shown] < RANK[least]) return;
       write(json ? jsonLine(shown, fields, message) : textLine(shown, fields, message));
     };
   return { debug: at("debug"), info: at("info"), warn: at("warn"), error: at("error") };

@@ -1,7 +1,10 @@
-/** SIGINT and SIGTERM: the first signal requests a shutdown, the second one exits immediately. */
+/**
+ * What signals do. SIGINT, SIGTERM and SIGHUP: the first one requests a shutdown, the second one exits immediately. `node-signals.ts` has
+ * those that only `daemon` and `run` handle.
+ */
 import { constants } from "node:os";
 
-const SIGNALS = ["SIGINT", "SIGTERM"] as const;
+const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 export type EndSignal = (typeof SIGNALS)[number];
 
 export interface Ending {

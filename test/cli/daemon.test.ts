@@ -47,7 +47,7 @@ test("logs go-cluster's messages, as text and as JSON", async () => {
 });
 
 describe("a signal", () => {
-  test.each(["SIGINT", "SIGTERM"] as const)("%s hands over and exits 0", async (signal) => {
+  test.each(["SIGINT", "SIGTERM", "SIGHUP"] as const)("%s hands over and exits 0", async (signal) => {
     const clusterId = freshId();
     const { child } = await leading(clusterId);
     const b = await startDaemon(configFor(server, clusterId, "b"));
@@ -91,6 +91,21 @@ describe("a signal", () => {
       await other.dispose();
     }
   });
+});
+
+test("SIGUSR1 logs the state of the node; SIGUSR2 switches the log to debug and back; neither ends the daemon", async () => {
+  const { child } = await leading(freshId(), ["--json"]);
+  child.kill("SIGUSR1");
+  const state = await child.next((line) => line.msg === "Status");
+  expect(state).toMatchObject({ role: "leader", leader: "a", epoch: 1, connected: true, competes: true });
+  for (const logLevel of ["debug", "info"]) {
+    child.kill("SIGUSR2");
+    expect(await child.next((line) => line.msg === "Log level switched")).toMatchObject({ logLevel });
+  }
+  // Node's debugger does not listen.
+  expect(child.stderr).toBe("");
+  child.kill("SIGTERM");
+  expect(await child.exit).toEqual({ code: 0, signal: null });
 });
 
 test("a daemon that cannot reach NATS prints why and exits 4", async () => {

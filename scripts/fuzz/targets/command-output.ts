@@ -300,7 +300,11 @@ function show(shown: Shown): readonly string[] {
       return [true, false].flatMap((isJson) => {
         const lines: string[] = [];
         // The writer of the log makes each line printable.
-        const log = cliLogger({ level: "info", json: isJson, write: (one) => lines.push(printable(one)) });
+        const log = cliLogger({
+          level: () => "info",
+          json: isJson,
+          write: (one) => lines.push(printable(one)),
+        });
         log.info(
           { [give.text()]: give.text(), err: new Error(give.text()), list: [give.text()] },
           give.text(),

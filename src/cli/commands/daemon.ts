@@ -3,6 +3,7 @@ import type { Logger } from "../../log/logger.ts";
 import { withoutLogin } from "../../log/redact.ts";
 import { Manager, type ManagerHooks } from "../../manager/manager.ts";
 import { cliLogger, logTo } from "../log.ts";
+import { handleUserSignals, SwitchedLevel } from "../node-signals.ts";
 import { type ClusterFlags, configOf, logLevelOption, withClusterOptions } from "../options.ts";
 import { untilSignal } from "../signals.ts";
 import { makeVip } from "../vip.ts";
@@ -12,28 +13,34 @@ export function daemon(command: Command): Command {
 }
 
 const HELP = `
-The node competes for leadership. At SIGINT or SIGTERM it releases its
-leadership and exits 0; a second signal exits immediately. The log goes to
-stdout, as text or, with --json, as JSON lines.
+The node competes for leadership. At SIGINT, SIGTERM or SIGHUP it releases its
+leadership and exits 0; a second signal exits immediately. SIGUSR1 logs the
+state of the node, SIGUSR2 switches to the log level debug and back. The log
+goes to stdout, as text or, with --json, as JSON lines.
 
 Example:
   nats-leader daemon --config a.json --log-level debug`;
 
 async function run(flags: ClusterFlags): Promise<void> {
   const loaded = configOf(flags, true);
-  const log = cliLogger({ level: flags.logLevel ?? "info", json: flags.json === true, write: logTo(1) });
+  const level = new SwitchedLevel(flags.logLevel ?? "info");
+  const log = cliLogger({ level: level.now, json: flags.json === true, write: logTo(1) });
+  // Before the first line: who has read it may send signals.
+  const ending = untilSignal((signal) => log.info({ signal }, "Received signal, shutting down..."));
+  let manager: Manager | null = null;
+  const close = handleUserSignals(log, level, () => manager?.node ?? null);
   const { clusterId, nodeId, nats } = loaded.config;
   log.info(
     { nodeID: nodeId, clusterID: clusterId, natsServers: nats.servers.map(withoutLogin) },
     "Starting daemon",
   );
   for (const line of loaded.notes) log.warn({}, line);
-  const ending = untilSignal((signal) => log.info({ signal }, "Received signal, shutting down..."));
   try {
-    const manager = new Manager(loaded, hooksFor(log), { logger: log, vip: makeVip });
+    manager = new Manager(loaded, hooksFor(log), { logger: log, vip: makeVip });
     await manager.runDaemon({ signal: ending.signal });
   } finally {
     ending.close();
+    close();
   }
 }
 

@@ -3,6 +3,7 @@ import type { LoadedConfig } from "../../config/file/load.ts";
 import { DEFAULTS } from "../../config/resolve.ts";
 import { Manager } from "../../manager/manager.ts";
 import { cliLogger, logTo } from "../log.ts";
+import { handleUserSignals, SwitchedLevel } from "../node-signals.ts";
 import { type ClusterFlags, configOf, duration, logLevelOption, withClusterOptions } from "../options.ts";
 import { beforeTerminalStop, untilSignal } from "../signals.ts";
 import { withoutCredentials } from "../supervise/environment.ts";
@@ -66,7 +67,8 @@ Example:
 
 async function act(command: string[], flags: Flags): Promise<void> {
   const loaded = configOf(flags, true);
-  const log = cliLogger({ level: flags.logLevel ?? "info", json: flags.json === true, write: logTo(2) });
+  const level = new SwitchedLevel(flags.logLevel ?? "info");
+  const log = cliLogger({ level: level.now, json: flags.json === true, write: logTo(2) });
   for (const line of loaded.notes) log.warn({}, line);
   const finished = new AbortController();
   const [program = "", ...args] = command;
@@ -99,6 +101,7 @@ async function act(command: string[], flags: Flags): Promise<void> {
     () => runner.freeze(),
     () => runner.thaw(),
   );
+  const close = handleUserSignals(log, level, () => manager.node);
   const manager: Manager = new Manager(
     withDrainTimeout(loaded, flags.grace),
     {
@@ -112,6 +115,7 @@ async function act(command: string[], flags: Flags): Promise<void> {
   } finally {
     ending.close();
     ignoreStops();
+    close();
   }
   process.exitCode = code;
 }
