@@ -148,18 +148,17 @@ async function arrivesAt<T>(
   return done;
 }
 
-/** Sends every request of the role with this reply subject. `null`: the role may send none. */
+/** Sends requests of all kinds with this reply subject. `null`: the role may not send the first of them, so that none is answered. */
 async function misdirect({ own }: Actor, reply: string): Promise<readonly string[] | null> {
-  const requests = [
-    `$JS.API.STREAM.INFO.${STREAM}`,
-    `$JS.API.STREAM.MSG.GET.${STREAM}`,
-    CONNECTIONS_PING,
-    LEASE,
-  ];
-  for (const subject of requests.slice(0, 3)) {
+  const first = `$JS.API.STREAM.INFO.${STREAM}`;
+  const others = [`$JS.API.STREAM.MSG.GET.${STREAM}`, CONNECTIONS_PING, statusSubject(CLUSTER, LEADER)];
+  for (const subject of [first, ...others]) {
     own.connection.publish(subject, `{"last_by_subj":"${LEASE}"}`, { reply });
   }
-  const allowed = await own.mayPublish([`$JS.API.STREAM.INFO.${STREAM}`]);
+  const refused = headers();
+  refused.set("Nats-Expected-Last-Subject-Sequence", "999999");
+  own.connection.publish(LEASE, "", { reply, headers: refused });
+  const allowed = await own.mayPublish([first]);
   return allowed.length > 0 ? allowed : null;
 }
 
