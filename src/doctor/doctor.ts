@@ -29,6 +29,7 @@ const NO_ACCOUNT: Unseen = {
 export interface DoctorOptions {
   readonly clusterId: string | null;
   readonly expectedServers: number | null;
+  readonly expectedNodes: number | null;
   readonly leaseTtlMs: number;
   readonly timeoutMs: number;
   /** Monitoring ports. */
@@ -91,7 +92,7 @@ export class Doctor {
     system: (SourceFacts & Pick<AccountSourceFacts, "connection">) | null,
     account: AccountSourceFacts | null,
   ): Facts {
-    const { clusterId, expectedServers, leaseTtlMs } = this.#options;
+    const { clusterId, expectedServers, expectedNodes, leaseTtlMs } = this.#options;
     const ids = new Map([...monitoring.ids, ...(system?.ids ?? [])]);
     const all = [...monitoring.servers, ...(system?.servers ?? []), ...(account?.servers ?? [])];
     const servers = withNames(merged(all), ids).map((server) => ({
@@ -102,6 +103,7 @@ export class Doctor {
     return {
       clusterId,
       expectedServers,
+      expectedNodes,
       leaseTtlMs,
       connection: account?.connection ?? null,
       system: system?.connection ?? null,
@@ -109,6 +111,7 @@ export class Doctor {
       account: account?.account ?? null,
       bucket: account?.bucket ?? bucketIn(streams, clusterId),
       bucketProblem: account?.bucketProblem ?? null,
+      otherClusters: account?.otherClusters ?? [],
       lease: account?.lease ?? null,
       nodes: this.#account?.clocked(account?.nodes ?? null) ?? null,
       permissions: account?.permissions ?? null,

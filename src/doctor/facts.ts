@@ -110,6 +110,8 @@ export interface LeaseFacts {
   readonly epoch: number;
   /** The node in the record, even if the record has expired. */
   readonly holder: string | null;
+  /** Why the message on the key is not a lease record; `null`: it is one, or a release, or there is none. */
+  readonly garbage: string | null;
   /** Whether the holder answers; `null`: it could not be asked. */
   readonly answers: boolean | null;
   readonly ageMs: number;
@@ -156,6 +158,8 @@ export interface Facts {
   readonly clusterId: string | null;
   /** Number of servers in each NATS cluster, if the operator passed it. */
   readonly expectedServers: number | null;
+  /** Number of nodes that should compete, if the operator passed it. */
+  readonly expectedNodes: number | null;
   /** Lease TTL of the given configuration. */
   readonly leaseTtlMs: number;
   /** Through a normal account; `null`: not tried. */
@@ -168,6 +172,8 @@ export interface Facts {
   readonly bucket: BucketFacts | null;
   /** Why reading the bucket failed, other than by a missing permission. */
   readonly bucketProblem: string | null;
+  /** Ids of other clusters of the account. Read only if the bucket does not exist. */
+  readonly otherClusters: readonly string[];
   readonly lease: LeaseFacts | null;
   readonly nodes: readonly NodeFacts[] | null;
   readonly permissions: PermissionFacts | null;

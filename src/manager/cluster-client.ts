@@ -57,6 +57,8 @@ export interface Situation {
   readonly holder: NodeAnswer | null;
   /** The holder is connected, and does not answer. */
   readonly isHolderSilent: boolean;
+  /** This user may not ask the holder. */
+  readonly unasked: boolean;
   /** Node id; `null`: no record, or its holder neither renewed it in time nor claims it in its status. */
   readonly leader: string | null;
   /** Incarnation of the leader; `undefined`: it does not answer, or has none. */
@@ -68,6 +70,7 @@ export interface Situation {
 const NO_HOLDER = {
   holder: null,
   isHolderSilent: false,
+  unasked: false,
   leader: null,
   incarnation: undefined,
   epoch: 0,
@@ -168,16 +171,17 @@ export class ClusterClient {
       record,
       holder,
       isHolderSilent: answer === "silent",
+      unasked: answer === "denied",
       leader: leads ? record.nodeId : null,
       incarnation: isHeldBy(record, holder) ? record.incarnation : undefined,
       epoch: leads ? record.epoch : 0,
     };
   }
 
-  /** `absent` also for a user that may only read: the age of the record then decides whether its holder leads. */
-  #holderOf({ nodeId, incarnation }: LeaseRecord): Promise<NodeAnswer | Unanswered> {
+  /** `denied` for a user that may only read: the age of the record then decides whether its holder leads. */
+  #holderOf({ nodeId, incarnation }: LeaseRecord): Promise<NodeAnswer | Unanswered | "denied"> {
     return this.askStatus(nodeId, incarnation).catch((error: unknown) => {
-      if (error instanceof ClusterError && error.code === "AUTHORIZATION") return "absent";
+      if (error instanceof ClusterError && error.code === "AUTHORIZATION") return "denied" as const;
       throw error;
     });
   }

@@ -8,7 +8,8 @@ import { accountOf, examined, found } from "../support/cli/examine.ts";
 import { cli, configFor, json, start, startCluster, startDaemon } from "../support/cli/run-cli.ts";
 import { freshId } from "../support/fresh-id.ts";
 import { accountsConfig, CLUSTER, login, type Role as RoleName } from "../support/nats/permission-roles.ts";
-import { startLeader } from "../support/node/test-node.ts";
+import { operatorOf } from "../support/node/operator.ts";
+import { startLeader, startNode } from "../support/node/test-node.ts";
 import { useNatsCluster, useNatsServer } from "../support/use-server.ts";
 
 /** The part of the `--json` output that these tests read. */
@@ -31,8 +32,9 @@ describe("on a single server", () => {
     const monitors = [new URL(server.monitorUrl)];
     const examine = () => examined({ ...accountOf(clusterId, { servers: server.url }), monitors });
     const before = await examine();
-    expect(found(before)).toEqual(["note bucket-missing"]);
-    expect([before.verdict, before.facts.unseen]).toEqual(["ok", []]);
+    expect(found(before)).toEqual(["warning bucket-missing"]);
+    expect(before.findings[0]?.what).toBe(`it does not exist, and no node of cluster "${clusterId}" answers`);
+    expect(before.facts.unseen).toEqual([]);
 
     await startCluster(server, clusterId, ["a", "b"]);
     const { facts, findings } = await examine();
@@ -57,6 +59,32 @@ describe("on a single server", () => {
     const { code, value } = await doctor(where);
     expect([code, value.exitCode, value.verdict]).toEqual([5, 5, "warning"]);
     expect(codes(value).sort()).toEqual(["duplicate-id", "presence-off", "ttls-differ"]);
+  });
+
+  test("finds garbage on the key of the lease, nodes that are missing, and a mistake in the cluster id", async () => {
+    const clusterId = freshId();
+    const where = { servers: server.url };
+    await startLeader(server, { clusterId, nodeId: "a" });
+    const examine = () => examined({ ...accountOf(clusterId, where), expectedNodes: 3 });
+    const short = await examine();
+    expect(found(short)).toEqual(["warning nodes-missing"]);
+    expect(short.findings[0]?.what).toBe(
+      "1 of 3 expected nodes answer and compete (a): no node takes over from a",
+    );
+    // Without a node, nothing replaces it.
+    const abandoned = freshId();
+    const watcher = await startNode(server, { clusterId: abandoned, nodeId: "w" });
+    await watcher.node.stop();
+    await (await operatorOf(server, abandoned)).put("hello world");
+    const garbage = await examined(accountOf(abandoned, where));
+    expect(found(garbage)).toEqual(["critical lease-garbage"]);
+    expect(garbage.findings[0]?.what).toMatch(/is not a lease record \(.+\), stored \d+ ms ago/);
+    const mistaken = await examined(accountOf(`${clusterId}x`, where));
+    expect(found(mistaken)).toEqual(["warning bucket-missing"]);
+    expect(mistaken.facts.otherClusters).toContain(clusterId);
+    const args = ["--cluster-id", `${clusterId}x`, "--nats-url", server.url, "--expect-nodes", "2"];
+    const { code, value } = await doctor(args);
+    expect([code, codes(value)]).toEqual([5, ["bucket-missing", "nodes-missing"]]);
   });
 
   test("with --watch prints the start and the end of findings; the last examination decides the exit code", async () => {
@@ -135,17 +163,21 @@ describe("on a cluster of three", () => {
         names.map((name) => [name, 2, 3]),
       );
     }
-    // The bucket does not exist yet: a node needs permission to create it. A node can read little of the servers.
-    expect(found(early)).toEqual(["note bucket-missing"]);
+    // A node can read little of the servers, and may not create the bucket.
+    expect(found(early)).toEqual(["warning bucket-missing"]);
     expect(early.facts.servers.map(({ name }) => name)).toEqual(names);
     expect(early.facts.unseen.map(({ how }) => how).join()).toMatch(/\$SRV\.INFO.*--monitor/);
 
-    await startLeader(loginOf("node"), { clusterId: CLUSTER, nodeId: "a", ...loginOf("node") });
-    const [operator, application] = await Promise.all([
+    await startLeader(loginOf("creator"), { clusterId: CLUSTER, nodeId: "a", ...loginOf("creator") });
+    const [operator, observer, application] = await Promise.all([
       examined(as("operator", "operator")),
+      examined(as("observer", "observer")),
       examined(as("application", null)),
     ]);
-    expect(operator.findings).toEqual([]);
+    // It may not ask the leader, so that its silence means nothing.
+    expect(found(observer)).toEqual([]);
+    expect(observer.facts.lease).toMatchObject({ leader: "a", answers: null });
+    expect(found(operator)).toEqual(["note no-standby"]);
     expect(operator.facts).toMatchObject({
       bucket: { replicas: 3 },
       lease: { leader: "a" },
@@ -160,7 +192,7 @@ describe("on a cluster of three", () => {
   }, 60_000);
 
   test("every source reports a frozen server and a lost server", async () => {
-    await startLeader(loginOf("node"), { clusterId: CLUSTER, nodeId: "a", ...loginOf("node") });
+    await startLeader(loginOf("creator"), { clusterId: CLUSTER, nodeId: "a", ...loginOf("creator") });
     const { facts } = await examined(as("operator", "operator"));
     // Losing a server that leads neither the bucket nor the meta group causes no raft election, only the loss itself.
     const leaders = [facts.bucket?.leader, (await cluster.metaLeader())?.name];
@@ -193,8 +225,8 @@ describe("on a cluster of three", () => {
       expect(routes.map((one) => one?.where)).toEqual(others.map(({ name }) => name));
       for (const one of routes) expect(one?.what).toContain(`none to ${lost.name}`);
     }
-    // A leader on the frozen server may not have renewed in time: that is right, and not the point here.
-    const faults = found(account).filter((finding) => finding !== "warning leader-silent");
+    // A leader that was connected to the lost server may not answer yet: a consequence.
+    const faults = found(account).filter((finding) => finding !== "note no-standby");
     expect(faults).toEqual(["critical bucket-peer-offline"]);
   }, 60_000);
 });

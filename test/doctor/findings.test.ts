@@ -206,10 +206,43 @@ const states: readonly (readonly [string, Partial<Facts>, readonly string[]])[] 
     "a bucket that does not exist yet",
     {
       bucket: bucket({ exists: false }),
-      lease: { leader: null, epoch: 0, holder: null, answers: null, ageMs: 0, ttlMs: 10_000 },
+      lease: { leader: null, epoch: 0, holder: null, garbage: null, answers: null, ageMs: 0, ttlMs: 10_000 },
     },
-    [`note bucket-missing @ ${bucketName}`],
+    [`warning bucket-missing @ ${bucketName}`],
   ],
+  [
+    "garbage on the key of the lease, which is not called a missing leader",
+    {
+      lease: {
+        leader: null,
+        epoch: 0,
+        holder: null,
+        garbage: "not JSON",
+        answers: null,
+        ageMs: 5,
+        ttlMs: 10_000,
+      },
+    },
+    ["critical lease-garbage @ cluster billing"],
+  ],
+  [
+    "one node that competes",
+    { nodes: [node("a"), node("w", { competes: false })] },
+    ["note no-standby @ cluster billing"],
+  ],
+  ["one node that competes, as expected", { nodes: [node("a")], expectedNodes: 1 }, []],
+  ["two of two expected nodes", { expectedNodes: 2 }, []],
+  [
+    "two of three expected nodes: one does not answer",
+    { nodes: [node("a"), node("b"), node("c", { instance: null })], expectedNodes: 3 },
+    ["warning nodes-missing @ cluster billing"],
+  ],
+  [
+    "expected nodes of which one follows only, and one id is used twice",
+    { nodes: [node("a"), node("b", { competes: false }), node("a", { instance: "twin" })], expectedNodes: 3 },
+    ["warning nodes-missing @ cluster billing", "warning duplicate-id @ node a"],
+  ],
+  ["expected nodes that could not be listed", { nodes: null, expectedNodes: 3 }, []],
   [
     "a bucket without a leader",
     { bucket: bucket({ leader: null }) },
@@ -281,23 +314,25 @@ const states: readonly (readonly [string, Partial<Facts>, readonly string[]])[] 
   ],
   [
     "a leader that does not answer",
-    { lease: { leader: "a", epoch: 1, holder: "a", answers: false, ageMs: 9, ttlMs: 10_000 } },
+    { lease: { leader: "a", epoch: 1, holder: "a", garbage: null, answers: false, ageMs: 9, ttlMs: 10_000 } },
     ["warning leader-silent @ node a"],
   ],
   [
     "a leader that could not be asked",
-    { lease: { leader: "a", epoch: 1, holder: "a", answers: null, ageMs: 9, ttlMs: 10_000 } },
+    { lease: { leader: "a", epoch: 1, holder: "a", garbage: null, answers: null, ageMs: 9, ttlMs: 10_000 } },
     [],
   ],
   [
     "no leader although nodes compete",
-    { lease: { leader: null, epoch: 0, holder: null, answers: null, ageMs: 0, ttlMs: 10_000 } },
+    {
+      lease: { leader: null, epoch: 0, holder: null, garbage: null, answers: null, ageMs: 0, ttlMs: 10_000 },
+    },
     ["critical nobody-leads @ cluster billing"],
   ],
   [
     "no leader and no competing node",
     {
-      lease: { leader: null, epoch: 0, holder: null, answers: null, ageMs: 0, ttlMs: 10_000 },
+      lease: { leader: null, epoch: 0, holder: null, garbage: null, answers: null, ageMs: 0, ttlMs: 10_000 },
       nodes: [node("a", { competes: false }), node("b", { instance: null })],
     },
     ["warning nobody-competes @ cluster billing"],
@@ -320,7 +355,7 @@ const states: readonly (readonly [string, Partial<Facts>, readonly string[]])[] 
   ],
   [
     "an observer without presence",
-    { nodes: [node("a"), node("b", { presence: "off", competes: false })] },
+    { nodes: [node("a"), node("b"), node("w", { presence: "off", competes: false })] },
     [],
   ],
   [
@@ -332,6 +367,36 @@ const states: readonly (readonly [string, Partial<Facts>, readonly string[]])[] 
 
 test.each(states)("%s", (_title, change, expected) => {
   expect(found(change)).toEqual(expected);
+});
+
+describe("a bucket that does not exist", () => {
+  const missing = { bucket: bucket({ exists: false }), lease: null };
+  const first = (change: Partial<Facts>) => diagnose(facts({ ...missing, ...change }))[0];
+
+  test("is a warning also if the nodes could not be listed", () => {
+    expect(first({ nodes: null })).toMatchObject({
+      severity: "warning",
+      code: "bucket-missing",
+      todo: expect.stringContaining("nats-leader create-bucket"),
+    });
+  });
+
+  test("is a warning that names the nodes which run", () => {
+    expect(first({})).toMatchObject({
+      severity: "warning",
+      what: expect.stringContaining("nodes run: a, b"),
+    });
+  });
+
+  test("without nodes suggests a mistake in the cluster id, and names the clusters that exist", () => {
+    const found = first({ nodes: [], otherClusters: ["c1", "c2", "c3", "c4", "c5", "c6"] });
+    expect(found).toMatchObject({
+      severity: "warning",
+      what: 'it does not exist, and no node of cluster "billing" answers',
+      todo: expect.stringContaining("(this account has the clusters c1, c2, c3, c4, c5, ...)"),
+    });
+    expect(first({ nodes: [] })?.todo).toContain("check the cluster id and the account");
+  });
 });
 
 describe("a lost server is one finding, with the reports of other servers as consequences", () => {
@@ -372,6 +437,37 @@ describe("a lost server is one finding, with the reports of other servers as con
     expect(codes({ servers: early })).toEqual(["routes-missing (routes-missing)"]);
   });
 
+  test("in its first seconds: replicas that are not current or behind, no meta leader, no leader of the bucket, no node leads", () => {
+    const silent = server("127.0.0.1:8224", { error: "no answer", routes: null, meta: null, cluster: null });
+    const unhealthy = { ok: false, error: "JetStream is not current with the meta leader" };
+    const early = others.map((one) => ({
+      ...one,
+      health: unhealthy,
+      meta: meta({ leader: null, peers: [] }),
+    }));
+    const change: Partial<Facts> = {
+      servers: [...early, silent],
+      bucket: bucket({ leader: null, peers: [peer("n1"), peer("n2"), peer("n3", { current: false })] }),
+      lease: { leader: null, epoch: 0, holder: null, garbage: null, answers: null, ageMs: 0, ttlMs: 10_000 },
+    };
+    const health = "server-unhealthy,server-unhealthy";
+    const after = `meta-leaderless,bucket-leaderless,bucket-peer-behind,nobody-leads`;
+    expect(codes(change)).toEqual([`server-down (${health},${routes},${after})`]);
+    const lagging = bucket({ peers: [peer("n1"), peer("n3", { lag: 5_000 })] });
+    expect(codes({ servers: [...others, silent], bucket: lagging })).toEqual([
+      `server-down (${routes},meta-peer-offline,lag)`,
+    ]);
+  });
+
+  test("not so what concerns a server that runs", () => {
+    const silent = server("n3", { error: "no answer", routes: null, meta: null, cluster: null });
+    const behind = bucket({ leader: "n1", peers: [peer("n2", { current: false }), peer("n3", gone)] });
+    expect(codes({ servers: [...others, silent], bucket: behind })).toEqual([
+      `server-down (${routes},meta-peer-offline,bucket-peer-offline)`,
+      "bucket-peer-behind ()",
+    ]);
+  });
+
   test("two lost servers are two findings", () => {
     const down = ["n2", "n3"].map((name) =>
       server(name, { error: "no answer", routes: null, meta: null, cluster: null }),
@@ -401,7 +497,9 @@ describe("the expected number of servers", () => {
     const servers = ["n1", "n2"].map((name) =>
       server(name, { routes: [name === "n1" ? "n2" : "n1"], meta: meta({ size: 3, peers: [] }) }),
     );
-    expect(found({ servers })).toEqual(["n1", "n2"].map((name) => `critical routes-missing @ ${name}`));
+    expect(found({ servers, bucket: null })).toEqual(
+      ["n1", "n2"].map((name) => `critical routes-missing @ ${name}`),
+    );
   });
 
   test("is not the meta group's size if it spans several clusters", () => {
@@ -449,7 +547,7 @@ describe("clocks", () => {
 
   test("that were not read, or only in part, give no finding", () => {
     expect(found(other({ offsetMs: null, ratePpm: null }))).toEqual([]);
-    expect(found({ nodes: [node("a", { clock: clock({ offsetMs: 1e9 }) })] })).toEqual([]);
+    expect(found({ nodes: [node("b"), node("a", { clock: clock({ offsetMs: 1e9 }) })] })).toEqual([]);
   });
 });
 

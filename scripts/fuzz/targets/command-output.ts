@@ -175,6 +175,7 @@ function examination(give: Values): Examination {
     facts: {
       clusterId: give.text(),
       expectedServers: null,
+      expectedNodes: give.maybe(give.number()),
       leaseTtlMs: give.number(),
       connection: null,
       system: null,
@@ -209,10 +210,12 @@ function examination(give: Values): Examination {
         config: {},
       }),
       bucketProblem: null,
+      otherClusters: [give.text()],
       lease: give.maybe({
         leader: give.maybe(give.text()),
         epoch: give.number(),
         holder: null,
+        garbage: give.maybe(give.text()),
         answers: null,
         ageMs: give.number(),
         ttlMs: give.number(),

@@ -38,6 +38,7 @@ interface Flags extends ClusterFlags {
   readonly systemUser?: string;
   readonly systemPasswordFile?: string;
   readonly clusterSize?: number;
+  readonly expectNodes?: number;
   readonly role?: PermissionRole;
   readonly watch?: boolean;
   readonly interval?: number;
@@ -50,6 +51,7 @@ export function doctor(command: Command): Command {
     .option("--system-user <user>", "user of the system account")
     .option("--system-password-file <file>", "file with the password of the system user")
     .option("--cluster-size <n>", "servers in each NATS cluster (default: as found)", wholeNumber(1, 1_000))
+    .option("--expect-nodes <n>", "nodes that should compete (default: any number)", wholeNumber(1, 1_000))
     .addOption(
       new Option("--role <role>", "role whose permissions this user should have").choices(PERMISSION_ROLES),
     )
@@ -201,6 +203,7 @@ function doctorOptions(flags: Flags): DoctorOptions {
   return {
     clusterId: hasCluster ? resolved.clusterId : null,
     expectedServers: flags.clusterSize ?? null,
+    expectedNodes: flags.expectNodes ?? null,
     leaseTtlMs: resolved.leaseTtlMs,
     timeoutMs,
     monitors,

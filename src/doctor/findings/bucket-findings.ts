@@ -6,32 +6,29 @@ import { type BucketFacts, type Facts, percentOf } from "../facts.ts";
 import type { Finding, Severity, Sign } from "./finding.ts";
 import { LAG, STORAGE_PERCENT } from "./thresholds.ts";
 
+/** Other clusters that a finding names. */
+const MAX_NAMED = 5;
+
 export function bucketFindings(facts: Facts): Sign[] {
   const { bucket, bucketProblem } = facts;
   const where = `cluster ${facts.clusterId}`;
-  const unread: Finding[] =
+  const unread: Sign[] =
     bucketProblem === null
       ? []
       : [
-          finder(where)(
-            "critical",
-            "bucket-unreadable",
-            bucketProblem,
-            "check that JetStream is enabled and that the bucket's servers run",
-          ),
+          {
+            ...finder(where)(
+              "critical",
+              "bucket-unreadable",
+              bucketProblem,
+              "check that JetStream is enabled and that the bucket's servers run",
+            ),
+            aftermath: true,
+          },
         ];
   if (bucket === null) return unread;
   const find = finder(`bucket ${bucket.stream.replace(/^KV_/, "")}`);
-  if (!bucket.exists) {
-    return [
-      find(
-        "note",
-        "bucket-missing",
-        "it does not exist yet",
-        "the first node with permission to create it does so",
-      ),
-    ];
-  }
+  if (!bucket.exists) return [missingFinding(facts, find)];
   return [
     ...unread,
     ...incompatibilities(bucket.config, facts.clusterId ?? "", facts.leaseTtlMs).map((problem) =>
@@ -48,6 +45,27 @@ export function bucketFindings(facts: Facts): Sign[] {
   ];
 }
 
+/** Nodes create the bucket when they start. Without any node, the cluster id may be the mistake. */
+function missingFinding({ clusterId, nodes, otherClusters }: Facts, find: Find): Finding {
+  const running = (nodes ?? []).filter(({ instance }) => instance !== null).map(({ nodeId }) => nodeId);
+  const create =
+    'an administrator creates it with "nats-leader create-bucket", or the first node that may do so';
+  if (nodes === null) return find("warning", "bucket-missing", "it does not exist", create);
+  if (running.length > 0) {
+    const what = `it does not exist, although nodes run: ${running.join(", ")}`;
+    return find("warning", "bucket-missing", what, `${create}; the logs of the nodes have the reason`);
+  }
+  const others = otherClusters.slice(0, MAX_NAMED).join(", ");
+  const more = otherClusters.length > MAX_NAMED ? ", ..." : "";
+  const known = others === "" ? "" : ` (this account has the clusters ${others}${more})`;
+  return find(
+    "warning",
+    "bucket-missing",
+    `it does not exist, and no node of cluster "${clusterId}" answers`,
+    `check the cluster id${known} and the account; for a new cluster, ${create}`,
+  );
+}
+
 type Find = (severity: Severity, code: string, what: string, todo: string) => Finding;
 
 function finder(where: string): Find {
@@ -58,19 +76,17 @@ function groupFindings(bucket: BucketFacts, find: Find): Sign[] {
   if (!bucket.clustered) return [];
   const found: Sign[] = [];
   if (bucket.leader === null) {
-    found.push(
-      find(
-        "critical",
-        "bucket-leaderless",
-        "its raft group has no leader: no lease can be written",
-        "more than half of its servers must run and reach each other; a raft election takes a few seconds",
-      ),
+    const leaderless = find(
+      "critical",
+      "bucket-leaderless",
+      "its raft group has no leader: no lease can be written",
+      "more than half of its servers must run and reach each other; a raft election takes a few seconds",
     );
+    found.push({ ...leaderless, aftermath: true });
   }
   for (const { name, offline, current, lag } of bucket.peers) {
     if (offline) {
-      const todo =
-        "start the server; if it is gone permanently, remove it with `nats stream cluster peer-remove`";
+      const todo = `start the server; if it is gone permanently: nats stream cluster peer-remove ${bucket.stream} ${name}`;
       const offlineReplica = find(
         "critical",
         "bucket-peer-offline",
@@ -80,10 +96,14 @@ function groupFindings(bucket: BucketFacts, find: Find): Sign[] {
       found.push({ ...offlineReplica, lost: name });
     } else if (lag > LAG) {
       const what = `its replica on ${name} is ${lag} operations behind (more than ${LAG})`;
-      found.push(find("warning", "lag", what, "check the disk and the network of that server"));
+      found.push({
+        ...find("warning", "lag", what, "check the disk and the network of that server"),
+        concerns: name,
+      });
     } else if (!current) {
       const what = `its replica on ${name} is not current`;
-      found.push(find("warning", "bucket-peer-behind", what, "examine it again in a few seconds"));
+      const todo = "examine it again in a few seconds; if it persists, check whether that server runs";
+      found.push({ ...find("warning", "bucket-peer-behind", what, todo), concerns: name });
     }
   }
   return found;
@@ -133,7 +153,7 @@ function replicaFindings(facts: Facts, bucket: BucketFacts, find: Find): Finding
     const have = replicas === 1 ? "one replica" : `${replicas} replicas`;
     const what = `it has ${have} on a cluster of ${size} servers: the loss of one server can end all leadership`;
     const first = old.length === 0 ? "" : `upgrade ${names} to ${REPLICATED_CAS_SINCE} or later; then `;
-    const todo = `${first}nats stream edit ${bucket.stream} --replicas 3`;
+    const todo = `${first}nats kv edit ${bucket.stream.replace(/^KV_/, "")} --replicas 3`;
     found.push(find("warning", "replicas", what, todo));
   }
   if (replicas > 1 && old.length > 0) {

@@ -21,8 +21,11 @@ export interface KnownCluster {
   readonly members: readonly string[];
 }
 
-/** No server has a list of its cluster's servers. Known are those that answered, and those to which a server has a route. */
-export function knownClusters({ servers, expectedServers }: Facts): KnownCluster[] {
+/**
+ * No server has a list of its cluster's servers. Known are those that answered, those to which a server has a route, and, with one
+ * cluster, those that the meta group and the bucket name.
+ */
+export function knownClusters({ servers, expectedServers, bucket }: Facts): KnownCluster[] {
   const names = [...new Set(servers.flatMap(({ cluster }) => (cluster === null ? [] : [cluster])))];
   return names.map((name) => {
     const own = servers.filter(({ cluster }) => cluster === name);
@@ -32,7 +35,8 @@ export function knownClusters({ servers, expectedServers }: Facts): KnownCluster
     }
     // With one cluster, the meta group and the servers that do not answer belong to it.
     const meta = metaLeaderOf(servers)?.meta ?? null;
-    for (const peer of meta?.peers ?? []) members.add(peer.name);
+    for (const peer of [...(meta?.peers ?? []), ...(bucket?.peers ?? [])]) members.add(peer.name);
+    if (bucket?.clustered === true && bucket.leader !== null) members.add(bucket.leader);
     const sizes = servers.map((server) => server.meta?.size ?? 0);
     const asked = servers.filter(({ cluster, error }) => cluster === name || error !== null).length;
     return { name, size: expectedServers ?? Math.max(members.size, asked, ...sizes), members: [...members] };
@@ -71,7 +75,7 @@ function routeFindings(facts: Facts): Sign[] {
 function absent(count: number, missing: readonly string[], silent: readonly string[]): readonly string[] {
   if (missing.length >= count) return missing;
   const others = silent.filter((name) => !missing.includes(name));
-  return missing.length + others.length === count ? [...missing, ...others] : [];
+  return missing.length + others.length === count ? [...missing, ...others].sort() : [];
 }
 
 /** Every server needs its own connection to every other cluster. */
@@ -103,7 +107,7 @@ function metaFindings(servers: readonly ServerFacts[]): Sign[] {
   if (members.length === 0) return [];
   const leaderless = members.filter(({ meta }) => meta.leader === null).map(({ name }) => name);
   const leaders = [...new Set(members.flatMap(({ meta }) => meta.leader ?? []))].sort();
-  const found: Finding[] = [];
+  const found: Sign[] = [];
   if (leaderless.length > 0) {
     found.push({
       severity: "critical",
@@ -111,6 +115,7 @@ function metaFindings(servers: readonly ServerFacts[]): Sign[] {
       where: leaderless.sort().join(", "),
       what: "JetStream's meta group has no leader: no bucket, stream or consumer can be created",
       todo: "more than half of the servers with JetStream must run and reach each other; a raft election takes a few seconds",
+      aftermath: true,
     });
   }
   if (leaders.length > 1) {
@@ -120,6 +125,7 @@ function metaFindings(servers: readonly ServerFacts[]): Sign[] {
       where: leaders.join(", "),
       what: `the servers report different leaders of JetStream's meta group: ${leaders.join(", ")}`,
       todo: "examine it again in a few seconds; if it persists, the network between the servers is partitioned",
+      aftermath: true,
     });
   }
   const lead = metaLeaderOf(servers);
@@ -135,7 +141,7 @@ function peerFindings({ peers }: MetaGroup): Sign[] {
         code: "meta-peer-offline",
         where: peer.name,
         what: "JetStream's meta leader has no contact with it",
-        todo: "start it; if it is gone permanently, remove it with `nats server cluster peer-remove`, since it counts for every majority",
+        todo: `start it; if it is gone permanently: nats server cluster peer-remove ${peer.name} (until then it counts for every majority)`,
         lost: peer.name,
       },
     ];

@@ -26,6 +26,10 @@ export interface Sign extends Finding {
   readonly lost?: string;
   /** The finding follows from the loss of all these servers. */
   readonly follows?: readonly string[];
+  /** If another sign reports the loss of this server, the finding follows from it. Itself it is no sign of a loss. */
+  readonly concerns?: string;
+  /** The loss of one server causes this for some seconds, until the others have elected leaders and clients have reconnected. */
+  readonly aftermath?: true;
 }
 
 export type Verdict = "ok" | "warning" | "critical";

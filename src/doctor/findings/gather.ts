@@ -9,9 +9,8 @@ export function gather(signs: readonly Sign[], running: ReadonlySet<string>): Fi
   const heads = headsOf(signs, running);
   const consequencesOf = new Map<Sign, Finding[]>();
   const standing = signs.filter((sign) => {
-    const names = sign.lost === undefined ? (sign.follows ?? []) : [sign.lost];
-    const [head] = names.flatMap((name) => heads.get(name) ?? []);
-    if (head === undefined || head === sign || !names.every((name) => heads.has(name))) return true;
+    const head = headOf(sign, heads);
+    if (head === undefined || head === sign) return true;
     consequencesOf.set(head, [...(consequencesOf.get(head) ?? []), plain(sign)]);
     return false;
   });
@@ -19,6 +18,19 @@ export function gather(signs: readonly Sign[], running: ReadonlySet<string>): Fi
     const consequences = consequencesOf.get(sign);
     return consequences === undefined ? plain(sign) : { ...plain(sign), consequences };
   });
+}
+
+/** The finding about the loss from which this sign follows. */
+function headOf(
+  { lost, concerns, follows, aftermath }: Sign,
+  heads: ReadonlyMap<string, Sign>,
+): Sign | undefined {
+  const [only, another] = new Set(heads.values());
+  if (aftermath === true) return another === undefined ? only : undefined;
+  const name = lost ?? concerns;
+  const names = name === undefined ? (follows ?? []) : [name];
+  if (!names.every((one) => heads.has(one))) return undefined;
+  return names.flatMap((one) => heads.get(one) ?? [])[0];
 }
 
 /** The finding for each lost server. */
@@ -52,6 +64,6 @@ function unite(heads: Map<string, Sign>): Map<string, Sign> {
   return heads;
 }
 
-function plain({ lost: _, follows: __, ...finding }: Sign): Finding {
+function plain({ lost: _, follows: __, concerns: ___, aftermath: ____, ...finding }: Sign): Finding {
   return finding;
 }

@@ -1,20 +1,32 @@
 /** Findings about the nodes and about the permissions of this user. */
 import type { Facts, NodeFacts, PermissionFacts } from "../facts.ts";
-import type { Finding } from "./finding.ts";
+import type { Finding, Sign } from "./finding.ts";
 
-export function nodeFindings(facts: Facts): Finding[] {
+export function nodeFindings(facts: Facts): Sign[] {
   const nodes = facts.nodes ?? [];
   return [
     ...leadershipFindings(facts),
+    ...countFindings(facts),
     ...idFindings(nodes),
     ...ttlFindings(nodes),
     ...nodes.flatMap((node) => [...presenceFindings(node), ...goFindings(node)]),
   ];
 }
 
-function leadershipFindings({ clusterId, lease, nodes, bucket }: Facts): Finding[] {
+function leadershipFindings({ clusterId, lease, nodes, bucket }: Facts): Sign[] {
   const where = `cluster ${clusterId}`;
   if (lease === null || bucket?.exists === false) return [];
+  if (lease.garbage !== null) {
+    return [
+      {
+        severity: "critical",
+        code: "lease-garbage",
+        where,
+        what: `the key of the lease holds a message that is not a lease record (${lease.garbage}), stored ${Math.round(lease.ageMs)} ms ago`,
+        todo: "let only nodes write to the bucket (nats-leader permissions); a node replaces the message when a full lease has passed, if one runs and competes",
+      },
+    ];
+  }
   if (lease.leader !== null) {
     if (lease.answers !== false) return [];
     return [
@@ -24,12 +36,11 @@ function leadershipFindings({ clusterId, lease, nodes, bucket }: Facts): Finding
         where: `node ${lease.leader}`,
         what: `it holds the lease, renewed ${Math.round(lease.ageMs)} ms ago, but does not answer`,
         todo: "check whether it is frozen, cut off or runs without micro service (service: false); no other node leads before its lease expires",
+        aftermath: true,
       },
     ];
   }
-  const candidates = (nodes ?? []).filter(
-    ({ competes, instance }) => instance !== null && competes !== false,
-  );
+  const candidates = (nodes ?? []).filter(isCandidate);
   if (candidates.length === 0) {
     return [
       {
@@ -48,6 +59,41 @@ function leadershipFindings({ clusterId, lease, nodes, bucket }: Facts): Finding
       where,
       what: `there is no leader, although nodes compete: ${candidates.map(({ nodeId }) => nodeId).join(", ")}`,
       todo: "examine it again in a few seconds; if it persists, check the bucket and the logs of the nodes",
+      aftermath: true,
+    },
+  ];
+}
+
+function isCandidate({ competes, instance }: NodeFacts): boolean {
+  return instance !== null && competes !== false;
+}
+
+/** Which nodes a cluster should have is stored nowhere: it is known from the operator only. */
+function countFindings({ clusterId, nodes, expectedNodes }: Facts): Finding[] {
+  if (nodes === null) return [];
+  const ids = [...new Set(nodes.filter(isCandidate).map(({ nodeId }) => nodeId))];
+  const where = `cluster ${clusterId}`;
+  const alone = ids.length === 1 ? `: no node takes over from ${ids[0]}` : "";
+  if (expectedNodes !== null && ids.length < expectedNodes) {
+    const which = ids.length === 0 ? "" : ` (${ids.join(", ")})`;
+    return [
+      {
+        severity: "warning",
+        code: "nodes-missing",
+        where,
+        what: `${ids.length} of ${expectedNodes} expected nodes answer and compete${which}${alone}`,
+        todo: "start the others, or make a node that left compete again with nats-leader join; nodes without micro service are not seen",
+      },
+    ];
+  }
+  if (expectedNodes !== null || ids.length !== 1) return [];
+  return [
+    {
+      severity: "note",
+      code: "no-standby",
+      where,
+      what: `only one node answers and competes${alone}`,
+      todo: "start a second node; with --expect-nodes N, missing nodes are a warning",
     },
   ];
 }
@@ -94,7 +140,7 @@ function presenceFindings({ nodeId, presence, competes }: NodeFacts): Finding[] 
       where: `node ${nodeId}`,
       what: `its presence is ${denied ? "denied" : "off"}: if it crashes as the leader, takeover waits until its lease expires`,
       todo: denied
-        ? "give its user the consumer and advisory permissions of docs/security.md; its log names the missing one"
+        ? 'give its user the permissions that "nats-leader permissions node" prints; its log names the missing one'
         : 'set crashDetection to "presence", unless "lease" is intended; if presence was lost, its log has the reason',
     },
   ];
@@ -124,7 +170,7 @@ export function permissionFindings(permissions: PermissionFacts | null): Finding
         code: "permission-missing",
         where: "this user",
         what: `it may not ${direction} ${subject}; role "${role}" needs this for ${purpose}`,
-        todo: `allow ${direction} of ${subject} (examples/permissions/${role}.conf), or pass the intended role with --role`,
+        todo: `allow ${direction} of ${subject} ("nats-leader permissions ${role}" prints the whole set), or pass the intended role with --role`,
       },
     ];
   });

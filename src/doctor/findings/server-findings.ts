@@ -21,9 +21,11 @@ function healthFindings({ name, url, error, health, version }: ServerFacts): Sig
         : "check that the server runs and that its monitoring port is reachable from here";
     return [{ severity: "critical", code: "server-down", where: name, what: error, todo, lost: name }];
   }
-  const found: Finding[] = [];
+  const found: Sign[] = [];
   if (health?.ok === false) {
     found.push({
+      // Without a meta leader, every server says so.
+      ...(/\bmeta leader\b/i.test(health.error) ? { aftermath: true } : {}),
       severity: "critical",
       code: "server-unhealthy",
       where: name,
@@ -81,8 +83,8 @@ function slowFindings({ name, slowConsumers }: ServerFacts): Finding[] {
 }
 
 /** All consumers of a server give one finding, which names the one with the largest backlog. */
-function lagFindings({ name, streams, meta }: ServerFacts): Finding[] {
-  const found: Finding[] = [];
+function lagFindings({ name, streams, meta }: ServerFacts): Sign[] {
+  const found: Sign[] = [];
   const behind = (group: string, peers: StreamFacts["peers"]): void => {
     for (const peer of peers) {
       if (peer.offline || peer.lag <= LAG) continue;
@@ -92,6 +94,7 @@ function lagFindings({ name, streams, meta }: ServerFacts): Finding[] {
         where: peer.name,
         what: `its replica of ${group} is ${peer.lag} operations behind (more than ${LAG})`,
         todo: "check its disk and its network; it cannot lead the group until it has caught up",
+        concerns: peer.name,
       });
     }
   };

@@ -26,14 +26,17 @@ import {
   type Usage,
 } from "../facts.ts";
 import { askServers } from "./ask-servers.ts";
-import { objectIn, textIn } from "./json.ts";
+import { objectIn, textIn, textsIn } from "./json.ts";
 import { NodeSource } from "./node-source.ts";
 import { missingBucket, readBucket } from "./read-bucket.ts";
 import { unknownServer, usageOf } from "./read-server.ts";
 import { isInboxRefused, type PermissionQuery, tryPermissions } from "./try-permissions.ts";
 
 export interface AccountSourceFacts
-  extends Pick<Facts, "account" | "bucket" | "bucketProblem" | "lease" | "nodes" | "permissions"> {
+  extends Pick<
+    Facts,
+    "account" | "bucket" | "bucketProblem" | "otherClusters" | "lease" | "nodes" | "permissions"
+  > {
   readonly connection: ConnectionFacts;
   readonly servers: readonly ServerFacts[];
   readonly unseen: readonly Unseen[];
@@ -55,6 +58,7 @@ const NOTHING = {
   account: null,
   bucket: null,
   bucketProblem: null,
+  otherClusters: [],
   lease: null,
   nodes: null,
   permissions: null,
@@ -185,7 +189,24 @@ export class AccountSource {
     unseen.push(...found.unseen);
     const permissions = await this.#permissions(client, { clusterId, nodeId, bucket, role });
     unseen.push(...untried(permissions));
-    return { bucket, bucketProblem: problem, lease: found.lease, nodes: found.nodes, permissions };
+    const otherClusters = bucket?.exists === false ? await this.#otherClusters(client) : [];
+    return {
+      bucket,
+      bucketProblem: problem,
+      otherClusters,
+      lease: found.lease,
+      nodes: found.nodes,
+      permissions,
+    };
+  }
+
+  /** Empty also for a user that may not list streams. */
+  async #otherClusters({ monitor }: ClusterClient): Promise<string[]> {
+    const limits = { timeoutMs: this.#options.timeoutMs };
+    const answer = await callApi(monitor, "STREAM.NAMES", { subject: "$KV.>" }, limits).catch(() => null);
+    return textsIn(answer, "streams")
+      .flatMap((name) => /^KV_KV_CLUSTER_([A-Za-z0-9_-]+)$/.exec(name)?.[1] ?? [])
+      .sort();
   }
 
   /** Cached, since each denied attempt adds a line to the server's log. */

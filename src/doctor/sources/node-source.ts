@@ -89,7 +89,7 @@ export class NodeSource {
     try {
       return await listNodes(this.#client, situation);
     } catch {
-      const how = `allow this user to publish to $SRV.INFO.cluster_${this.#client.clusterId} (examples/permissions/operator.conf)`;
+      const how = `allow this user to publish to $SRV.INFO.cluster_${this.#client.clusterId} ("nats-leader permissions operator" prints the whole set)`;
       unseen.push({ what: NODES, how });
       return [];
     }
@@ -112,12 +112,13 @@ function processOf({ nodeId, instance }: NodeRow): string {
   return `${nodeId} ${instance}`;
 }
 
-function leaseOf({ leader, epoch, record, holder, lease }: Situation): LeaseFacts {
+function leaseOf({ leader, epoch, record, holder, unasked, lease }: Situation): LeaseFacts {
   return {
     leader,
     epoch,
     holder: record?.nodeId ?? null,
-    answers: record === null ? null : holder !== null,
+    garbage: lease.entry?.kind === "garbage" ? lease.entry.reason : null,
+    answers: record === null || unasked ? null : holder !== null,
     ageMs: Math.round(lease.ageMs),
     ttlMs: lease.ttlMs,
   };

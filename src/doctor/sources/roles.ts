@@ -27,9 +27,9 @@ export interface RoleContext {
 }
 
 /**
- * Of a node, the permissions for the bucket as it is: to create it only if it does not exist, to watch it by a consumer only if it
- * does not republish. None to record past terms, which only some daemons need. Of every role, all but the inbox, without which
- * nothing could be tried.
+ * Of a node, the permissions for a bucket that exists, and to watch it by a consumer only if it does not republish. None to create
+ * the bucket, which an administrator may do, and none to record past terms, which only some daemons need. Of every role, all but
+ * the inbox, without which nothing could be tried.
  */
 export function wantedBy(role: PermissionRole, context: RoleContext): WantedPermission[] {
   const { clusterId, nodeId, bucket } = context;
@@ -37,7 +37,6 @@ export function wantedBy(role: PermissionRole, context: RoleContext): WantedPerm
     clusterId,
     role,
     ...(nodeId === null ? {} : { nodeId }),
-    createBucket: bucket !== null && !bucket.exists,
     watchConsumer: bucket?.exists === true && !bucket.republish,
   });
   const isTried = ({ subject }: Grant): boolean => !subject.startsWith(`${inboxPrefix}.`);

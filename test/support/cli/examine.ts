@@ -10,6 +10,7 @@ export async function examined(options: Partial<DoctorOptions>): Promise<Examina
   const examiner = new Doctor({
     clusterId: null,
     expectedServers: null,
+    expectedNodes: null,
     leaseTtlMs: 10_000,
     timeoutMs: PATIENCE_MS,
     monitors: [],

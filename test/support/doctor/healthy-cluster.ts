@@ -82,6 +82,7 @@ export function facts(change: Partial<Facts> = {}): Facts {
   return {
     clusterId: "billing",
     expectedServers: null,
+    expectedNodes: null,
     leaseTtlMs: 10_000,
     connection: { server: "n1", problem: null },
     system: null,
@@ -89,7 +90,8 @@ export function facts(change: Partial<Facts> = {}): Facts {
     account: { memory: { usedBytes: 1, limitBytes: 100 }, storage: { usedBytes: 1, limitBytes: 100 } },
     bucket: bucket(),
     bucketProblem: null,
-    lease: { leader: "a", epoch: 7, holder: "a", answers: true, ageMs: 300, ttlMs: 10_000 },
+    otherClusters: [],
+    lease: { leader: "a", epoch: 7, holder: "a", garbage: null, answers: true, ageMs: 300, ttlMs: 10_000 },
     nodes: [node("a"), node("b")],
     permissions: { role: "node", tried: [] },
     unseen: [],
