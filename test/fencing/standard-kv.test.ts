@@ -28,7 +28,7 @@ async function fencedBucket(nats: NatsConnection, bucket = freshId("B")): Promis
     allow_msg_ttl: true,
     subject_delete_marker_ttl: LIMITS.markerTTL * 1e6,
   };
-  const kv = await FencedKv.connect(nats, { bucket, config });
+  const kv = await FencedKv.connect(nats, { bucket, config, lanes: 4 });
   atEnd(() => kv.close());
   return kv;
 }

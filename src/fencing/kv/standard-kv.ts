@@ -162,7 +162,7 @@ export class StandardKv implements KV {
     const first = new Set([keys].flat().map((key) => key.split(".")[0]));
     if (!["*", ">", KV_FENCE_KEY].some((token) => first.has(token))) return [];
     const entries: KvWatchEntry[] = [];
-    for await (const entry of await this.#reads.history({ key: `${KV_FENCE_KEY}.*` })) entries.push(entry);
+    for await (const entry of await this.#reads.history({ key: `${KV_FENCE_KEY}.>` })) entries.push(entry);
     return entries;
   }
 }
