@@ -215,6 +215,14 @@ describe("names in a file", () => {
     expect(problemsOf(`{"nats":{"tls":{"ca":${deep}}}}`)).toContain("nats.tls.ca (an object)");
   });
 
+  test("an object in place of a number is refused, whatever its members", () => {
+    const nats = { ...GO.nats, reconnectWaitMs: 100 };
+    const election = { requestTimeoutMs: { toString: "auto", valueOf: 1 }, leaseTtlMs: { toString: 1 } };
+    const problems = problemsOf({ ...GO, nats, election });
+    expect(problems).toContain("election.requestTimeoutMs (an object)");
+    expect(problems).toContain("election.leaseTtlMs (an object)");
+  });
+
   test("a file of more than 1 MiB is refused", () => {
     expect(problemsOf(`{"clusterId":"${"x".repeat(1024 * 1024)}"}`)).toMatch(
       /cannot read configuration .*: it has more than 1048576 bytes/,

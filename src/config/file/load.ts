@@ -7,7 +7,7 @@ import { type NodeOptions, resolveOptions } from "../resolve.ts";
 import { type Environment, environmentLayer, type Layer, type Merged, merge } from "./layers.ts";
 import { type Secrets, toNodeOptions } from "./node-options.ts";
 import { schemaProblems } from "./problems.ts";
-import { readLayer, settingsIn } from "./read.ts";
+import { type FileLayer, readLayer, settingsIn } from "./read.ts";
 import { SETTINGS } from "./settings.ts";
 import { get, prune, put, type Tree } from "./tree.ts";
 import type { FileConfig, VipConfig } from "./types.ts";
@@ -52,8 +52,13 @@ export interface LoadedConfig {
 
 /** @throws ClusterError `INVALID_CONFIG`, with path, value, rule and source of every problem. */
 export function loadConfig(options: LoadOptions): LoadedConfig {
+  const { path, optional = false } = options;
+  return loadLayer(path === null ? null : readLayer(path, optional), options);
+}
+
+/** As `loadConfig()`, with a file that has been read; `null`: none. */
+export function loadLayer(file: FileLayer | null, options: LoadOptions): LoadedConfig {
   const { env = {}, path } = options;
-  const file = path === null ? null : readLayer(path, options.optional === true);
   const layers: Layer[] = [
     flagLayer(options.flags),
     environmentLayer(env, "variable"),

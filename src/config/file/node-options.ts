@@ -4,7 +4,7 @@ import { messageOf } from "../../errors.ts";
 import type { TlsOptions } from "../../nats/connection/tls.ts";
 import { show } from "../check.ts";
 import type { NodeOptions } from "../resolve.ts";
-import { timingOf } from "../timing.ts";
+import { type Timing, timingOf } from "../timing.ts";
 import { readText } from "./read.ts";
 import { get, isTree, type Tree } from "./tree.ts";
 import type { ElectionSection, NatsSection } from "./types.ts";
@@ -89,19 +89,26 @@ function section<T>(values: Tree, name: string): Partial<T> {
  */
 function fittingReconnectWaitMs(given: number | undefined, election: ElectionSection): number | undefined {
   if (typeof given !== "number") return given;
-  const { leaseTtlMs, heartbeatIntervalMs, requestTimeoutMs } = timingOf({ clusterId: "any", ...election });
+  const { leaseTtlMs, heartbeatIntervalMs, requestTimeoutMs } = timingIn(election);
   const room = Math.floor((leaseSpanMs(leaseTtlMs) - heartbeatIntervalMs - requestTimeoutMs) / 2);
   return room >= 10 ? Math.min(given, room) : given;
 }
 
 /** The default may be too long for a virtual IP. A value that is given is checked, not changed. */
 function fittingHeartbeatMs(values: Tree, given: ElectionSection): number | undefined {
-  const { leaseTtlMs, heartbeatIntervalMs } = given;
-  if (heartbeatIntervalMs !== undefined || get(values, "vip.address") === undefined)
+  const { heartbeatIntervalMs } = given;
+  if (heartbeatIntervalMs !== undefined || get(values, "vip.address") === undefined) {
     return heartbeatIntervalMs;
-  const timing = timingOf({ clusterId: "any", leaseTtlMs });
+  }
+  const timing = timingIn(given);
   const limitMs = vipHeartbeatLimitMs(timing.leaseTtlMs);
   return limitMs > 0 && limitMs < timing.heartbeatIntervalMs ? limitMs : undefined;
+}
+
+/** With the default of every value that is no number, which validation refuses. */
+function timingIn(election: ElectionSection): Timing {
+  const numbers = Object.entries(election).filter(([, value]) => typeof value === "number");
+  return timingOf({ clusterId: "any", ...Object.fromEntries(numbers) });
 }
 
 /** Throws an error whose message completes "nats.passwordFile PATH ...". */

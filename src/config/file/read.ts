@@ -7,6 +7,7 @@ import { MAX_UNKNOWN, unknownSetting } from "./problems.ts";
 import { get, isTree, MAX_DEPTH, prune, put, type Tree } from "./tree.ts";
 
 const MAX_BYTES = 1024 * 1024;
+const CHUNK_BYTES = 16 * 1024;
 const NAME = /^[A-Za-z$][A-Za-z0-9_-]{0,63}$/;
 
 /** Settings whose zero value in go-cluster's file means "not given". */
@@ -39,6 +40,11 @@ export function readLayer(path: string, optional: boolean): FileLayer | null {
     const why = code === "ENOENT" ? "the file does not exist" : messageOf(error);
     throw invalidFile(`cannot read configuration ${path}: ${why}${todo}`, error);
   }
+  return layerOf(path, text);
+}
+
+/** The settings in the text of the file `path`. */
+export function layerOf(path: string, text: string): FileLayer {
   return { name: path, ...settingsIn(parse(path, text)) };
 }
 
@@ -46,13 +52,15 @@ export function readLayer(path: string, optional: boolean): FileLayer | null {
 export function readText(path: string, maxBytes: number): string {
   const file = openSync(path, "r");
   try {
-    const bytes = Buffer.alloc(maxBytes + 1);
-    let length = 0;
-    for (let read = -1; read !== 0 && length < bytes.length; length += read) {
-      read = readSync(file, bytes, length, bytes.length - length, null);
+    const chunks: Buffer[] = [];
+    for (let length = 0; ; ) {
+      const chunk = Buffer.allocUnsafe(Math.min(CHUNK_BYTES, maxBytes + 1 - length));
+      const read = readSync(file, chunk, 0, chunk.length, null);
+      if (read === 0) return Buffer.concat(chunks).toString("utf8");
+      chunks.push(chunk.subarray(0, read));
+      length += read;
+      if (length > maxBytes) throw new Error(`it has more than ${maxBytes} bytes`);
     }
-    if (length > maxBytes) throw new Error(`it has more than ${maxBytes} bytes`);
-    return bytes.toString("utf8", 0, length);
   } finally {
     closeSync(file);
   }
