@@ -11,9 +11,10 @@ url=${NATS_URL:-nats://localhost:4222}
 folder=$(mktemp -d)
 pids=
 
-# Stops the daemons in order: each SIGTERM releases the lease.
+# Stops the daemons in order: each SIGTERM releases the lease. A second Ctrl-C reaches the daemons, which then exit immediately.
 finish() {
   trap - EXIT
+  trap '' INT TERM
   for pid in $pids; do kill "$pid" 2>/dev/null || true; done
   wait
   rm -rf "$folder"
@@ -39,21 +40,28 @@ background() {
   show "$@" "&"
   : >"$output"
   $cli "$@" >"$output" 2>&1 &
-  pids="$pids $!"
+  newest=$!
+  pids="$pids $newest"
 }
 
-# Waits until a file contains a text.
+# Waits until a file contains a text, as long as the newest background command runs.
 wait_for() {
   tries=0
   until grep -q "$2" "$1"; do
     tries=$((tries + 1))
     if [ "$tries" -gt 300 ]; then
-      echo "timed out after 30 s waiting for \"$2\"; output so far:"
-      cat "$1"
-      exit 1
+      fail "timed out after 30 s waiting for \"$2\"" "$1"
+    elif ! kill -0 "$newest" 2>/dev/null; then
+      fail "the command has ended without \"$2\"" "$1"
     fi
     sleep 0.1
   done
+}
+
+fail() {
+  echo "$1; its output:" >&2
+  cat "$2" >&2
+  exit 1
 }
 
 a="$folder/a.json"
