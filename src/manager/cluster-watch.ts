@@ -22,7 +22,7 @@ export type Change = { readonly at: number } & (
   | { readonly kind: "vacant" }
   | { readonly kind: "disconnected" }
   | { readonly kind: "reconnected" }
-  /** Reading the lease failed; it is retried. */
+  /** Reading the lease failed. It is retried; further failures are not reported until one succeeds. */
   | { readonly kind: "failed"; readonly error: Error }
 );
 
@@ -42,6 +42,7 @@ export class ClusterWatch {
   #record: LeaseRecord | null = null;
   #ttlMs = 0;
   #lastReported = "";
+  #failing = false;
   #closed = false;
 
   constructor(client: ClusterClient, onChange: (change: Change) => void) {
@@ -95,9 +96,11 @@ export class ClusterWatch {
   async #readWithRetry(): Promise<void> {
     try {
       await this.#read();
+      this.#failing = false;
     } catch (thrown) {
       if (this.#closed) return;
-      this.#report({ kind: "failed", error: asError(thrown) });
+      if (!this.#failing) this.#report({ kind: "failed", error: asError(thrown) });
+      this.#failing = true;
       if (this.#retry !== null) clearTimeout(this.#retry);
       this.#retry = setTimeout(() => void this.#readWithRetry(), READ_RETRY_MS);
     }

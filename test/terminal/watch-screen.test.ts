@@ -50,7 +50,7 @@ function stateWith(nodeIds: readonly string[], events: number, problem: string |
   const shown = Array.from({ length: events }, (_, index) =>
     texts.lineOf({ kind: "leader", leader: "a", epoch: index + 1, acquiredAt: 0, at: NOW }),
   );
-  return { status: STATUS, nodes: nodeIds.map(row), problem, events: shown };
+  return { status: STATUS, nodes: nodeIds.map(row), outSince: null, problem, events: shown };
 }
 
 const shown = (lines: readonly Line[]): string[] => lines.map((one) => showLine(one, false));
@@ -76,6 +76,19 @@ describe("the screen of watch", () => {
       "",
       "Press Ctrl+C to stop watching...",
     ]);
+  });
+
+  test("gives up older changes before it cuts the nodes", () => {
+    const lines = shown(watchScreen(stateWith(["a", "b"], 8), { columns: 60, rows: 20 }, NOW));
+    expect(lines).toHaveLength(20);
+    expect(lines.filter((one) => /^[ab] {5}follower/.test(one))).toHaveLength(2);
+    expect(lines.at(-3)).toMatch(/epoch 8$/);
+  });
+
+  test("says since when the state is old", () => {
+    const state = { ...stateWith(["a"], 1), outSince: NOW };
+    const [title] = shown(watchScreen(state, { columns: 80, rows: 24 }, NOW));
+    expect(title).toMatch(/=== not connected: as of \d{4}-/);
   });
 
   test.each([

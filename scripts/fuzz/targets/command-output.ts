@@ -280,6 +280,7 @@ function show(shown: Shown): readonly string[] {
         status: give.maybe(status(give)),
         nodes: give.list(() => node(give)),
         problem: give.maybe(give.text()),
+        outSince: give.maybe(give.number()),
         events,
       };
       return within(watchScreen(state, screen, now), screen);

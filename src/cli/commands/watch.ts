@@ -176,9 +176,7 @@ class LiveView implements View {
   readonly #nodeId: string | null;
   readonly #texts = new ChangeTexts();
   readonly #screen: Screen;
-  #state: WatchState = { status: null, nodes: [], problem: null, events: [] };
-  /** The outage is the newest change on the screen. */
-  #isOut = false;
+  #state: WatchState = { status: null, nodes: [], outSince: null, problem: null, events: [] };
 
   constructor(client: ClusterClient, nodeId: string | null) {
     this.#client = client;
@@ -189,7 +187,8 @@ class LiveView implements View {
   async prepare(): Promise<void> {}
 
   changed(change: Change): void {
-    this.#isOut = change.kind === "disconnected" || change.kind === "failed";
+    if (change.kind === "disconnected") this.#state = { ...this.#state, outSince: change.at, problem: null };
+    if (change.kind === "reconnected") this.#state = { ...this.#state, outSince: null };
     const events = [...this.#state.events, this.#texts.lineOf(change)].slice(-MAX_EVENTS);
     this.#state = { ...this.#state, events };
     this.#screen.draw();
@@ -202,7 +201,8 @@ class LiveView implements View {
       const nodes = await listNodes(this.#client, await this.#client.situation());
       this.#state = { ...this.#state, status, nodes, problem: null };
     } catch (error) {
-      this.#state = { ...this.#state, problem: this.#isOut ? null : messageOf(error) };
+      // The title says that there is no connection.
+      if (this.#state.outSince === null) this.#state = { ...this.#state, problem: messageOf(error) };
     }
     this.#screen.draw();
   }
