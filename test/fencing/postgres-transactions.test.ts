@@ -1,6 +1,6 @@
 /** Which transactions a guard of PostgreSQL holds, with each client, and what becomes of them when the server ends the connection. */
 import { CompiledQuery, Kysely, PostgresDialect } from "kysely";
-import { Pool, type PoolClient } from "pg";
+import { Client, Pool, type PoolClient } from "pg";
 import postgres from "postgres";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import {
@@ -362,6 +362,16 @@ describe.skipIf(missing)(title, () => {
         fence.transaction(pool, termOf(1), async () => {}, { signal: controller.signal }),
       ).rejects.toMatchObject({ code: "ABORTED" });
       expect(await entries()).toEqual([]);
+    });
+
+    test("needs a pool of pg", async () => {
+      const needs = /transaction\(\) needs a pool of pg/;
+      await expect(fence.transaction(postgresJs() as never, termOf(1), async () => {})).rejects.toThrow(
+        needs,
+      );
+      const single = new Client(connection);
+      atEnd(() => single.end());
+      await expect(fence.transaction(single as never, termOf(1), async () => {})).rejects.toThrow(needs);
     });
 
     test("waits for a connection of the pool no longer than its time limit", async () => {

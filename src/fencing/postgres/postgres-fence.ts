@@ -241,9 +241,9 @@ export class PostgresFence {
    * rejects, so does the call, with the same error.
    * @param options - `timeoutMs` and `signal` end the connection, and with it the transaction.
    * @throws StaleEpochError if the fence is at another term; `work` was not called.
-   * @throws ClusterError `OUTCOME_UNKNOWN` if `COMMIT` got no answer: read before you repeat it. `NO_CONNECTION` (the connection was
-   * lost before), `TIMEOUT`, `ABORTED` and `INVALID_CONFIG` (an option, or work that ended the transaction): nothing was written. Other
-   * errors of the client are passed on; nothing was written.
+   * @throws ClusterError `OUTCOME_UNKNOWN` if `COMMIT` got no answer: read before you repeat it. After the others nothing was written:
+   * `NO_CONNECTION` (the connection was lost before `COMMIT`), `TIMEOUT`, `ABORTED`, `INVALID_CONFIG`, and errors of the client, which
+   * are passed on. Exception: `INVALID_CONFIG` for work that has ended the transaction itself; what it has committed is stored.
    */
   transaction<P extends SqlPool, R>(
     pool: P,

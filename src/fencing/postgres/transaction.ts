@@ -29,7 +29,7 @@ export async function guardedTransaction<R>(
   const begin = beginText(options);
   const limit = new Limit(`a transaction guarded by ${where}`, options);
   try {
-    const loan = new Loan(await limit.hold(() => pool.connect(), giveBack));
+    const loan = new Loan(await limit.hold(() => borrow(pool), giveBack));
     limit.atEnd((error) => loan.end(error));
     const run = async (): Promise<R> => {
       await loan.client.query(begin);
@@ -51,6 +51,15 @@ export async function guardedTransaction<R>(
   } finally {
     limit.release();
   }
+}
+
+async function borrow(pool: SqlPool): Promise<PooledSqlClient> {
+  const client = typeof pool.connect === "function" ? await pool.connect() : null;
+  if (typeof client?.release === "function") return client;
+  throw new ClusterError(
+    "INVALID_CONFIG",
+    "transaction() needs a pool of pg; in a transaction of another client, call guard()",
+  );
 }
 
 function giveBack(client: PooledSqlClient): void {
@@ -77,7 +86,7 @@ async function checkMark(
   if (row?.["mark"] === mark) return;
   throw new ClusterError(
     "INVALID_CONFIG",
-    `the work of a transaction guarded by ${where} has ended the transaction: it must not send COMMIT or ROLLBACK`,
+    `the work of a transaction guarded by ${where} has ended the transaction: it must not send COMMIT or ROLLBACK; what it has committed is stored`,
   );
 }
 
