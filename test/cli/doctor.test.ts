@@ -1,15 +1,27 @@
 /** `doctor` on real servers: facts, findings and exit codes. */
 import { describe, expect, test } from "vitest";
 import type { DoctorOptions } from "../../src/doctor/doctor.ts";
+import { diagnose } from "../../src/doctor/findings/diagnose.ts";
 import type { Finding } from "../../src/doctor/findings/finding.ts";
+import { newStreamConfig } from "../../src/nats/lease/stream-config.ts";
 import type { PermissionRole } from "../../src/nats/permissions.ts";
+import { runCommand } from "../../src/system/run-command.ts";
 import { startNatsServer } from "../../src/testing.ts";
 import { accountOf, examined, found } from "../support/cli/examine.ts";
 import { cli, configFor, json, start, startCluster, startDaemon } from "../support/cli/run-cli.ts";
+import { bucket as healthyBucket, facts as healthyFacts } from "../support/doctor/healthy-cluster.ts";
 import { freshId } from "../support/fresh-id.ts";
-import { accountsConfig, CLUSTER, login, type Role as RoleName } from "../support/nats/permission-roles.ts";
+import {
+  accountsConfig,
+  CLUSTER,
+  connectAs,
+  login,
+  type Role as RoleName,
+  STREAM,
+} from "../support/nats/permission-roles.ts";
 import { operatorOf } from "../support/node/operator.ts";
 import { startLeader, startNode } from "../support/node/test-node.ts";
+import { findNatsCli } from "../support/processes/nats-cli.ts";
 import { useNatsCluster, useNatsServer } from "../support/use-server.ts";
 
 /** The part of the `--json` output that these tests read. */
@@ -19,6 +31,8 @@ interface Report {
   readonly findings: readonly Finding[];
 }
 
+const nats = await findNatsCli();
+const why = "missing" in nats ? ` (skipped: ${nats.missing})` : "";
 const SECRET = { NATS_LEADER_SYSTEM_PASSWORD: "secret" };
 const codes = (report: Report): string[] => report.findings.map(({ code }) => code);
 const doctor = (args: readonly string[], env: Readonly<Record<string, string>> = SECRET) =>
@@ -190,6 +204,45 @@ describe("on a cluster of three", () => {
     expect(missing).toMatch(/^warning permission-missing it may not subscribe nats_leader\.lease\./m);
     expect(application.facts).toMatchObject({ bucket: null, lease: null, nodes: null });
   }, 60_000);
+
+  test.skipIf("missing" in nats)(
+    `its advice on replicas works with the nats command, as the administrator${why}`,
+    async () => {
+      const { url } = cluster.servers[0] ?? { url: "" };
+      const { user, pass, inboxPrefix } = loginOf("administrator");
+      const { connection } = await connectAs({ url }, "administrator");
+      const api = async (
+        call: string,
+        body: object | string,
+      ): Promise<{ config?: { num_replicas: number } }> =>
+        (
+          await connection.request(
+            `$JS.API.STREAM.${call}.${STREAM}`,
+            typeof body === "string" ? body : JSON.stringify(body),
+          )
+        ).json();
+      await api("DELETE", "");
+      await api("CREATE", newStreamConfig(CLUSTER, 1, 0));
+      const [advised] = diagnose(healthyFacts({ bucket: healthyBucket({ replicas: 1 }) }));
+      const command = /nats (kv edit .+)$/.exec(advised?.todo ?? "")?.[1]?.split(" ") ?? [];
+      expect(command).toEqual(["kv", "edit", `KV_CLUSTER_${CLUSTER}`, "--replicas", "3"]);
+      const credentials = [
+        "--server",
+        url,
+        "--user",
+        user,
+        "--password",
+        pass,
+        "--inbox-prefix",
+        inboxPrefix,
+      ];
+      await runCommand("path" in nats ? nats.path : "", [...credentials, ...command], { timeoutMs: 20_000 });
+      expect((await api("INFO", "")).config).toMatchObject({
+        num_replicas: 3,
+        republish: { src: `$KV.KV_CLUSTER_${CLUSTER}.leader` },
+      });
+    },
+  );
 
   test("every source reports a frozen server and a lost server", async () => {
     await startLeader(loginOf("creator"), { clusterId: CLUSTER, nodeId: "a", ...loginOf("creator") });

@@ -83,7 +83,15 @@ describe.each([PINNED_NATS_VERSION, OLDEST_NATS_VERSION])("on nats-server %s", (
     const { servers = "", ...credentials } = login(server, role);
     const node = makeNode(
       { servers },
-      { clusterId: CLUSTER, nodeId, cooldownMs: 0, ...credentials, ...options },
+      {
+        clusterId: CLUSTER,
+        nodeId,
+        cooldownMs: 0,
+        // Without a cooldown the former leader is as fast as a successor on a busy machine.
+        successorGraceMs: 5_000,
+        ...credentials,
+        ...options,
+      },
     );
     await node.start();
     return node;

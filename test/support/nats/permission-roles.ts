@@ -69,7 +69,7 @@ export async function startSecured(version?: string): Promise<NatsServer> {
 
 /** The options of a node with this role. */
 export function login(
-  server: NatsServer,
+  server: Pick<NatsServer, "url">,
   role: Role,
 ): { servers: string; user: string; pass: string; inboxPrefix: string } {
   return { servers: server.url, user: role, pass: secret(role), inboxPrefix: ROLES[role] };
@@ -120,12 +120,12 @@ export function openWitness(server: NatsServer): Promise<NatsConnection> {
 }
 
 /** The caller closes the connection. */
-export async function openAs(server: NatsServer, role: Role): Promise<RoleConnection> {
+export async function openAs(server: Pick<NatsServer, "url">, role: Role): Promise<RoleConnection> {
   return new RoleConnection(await connect(login(server, role)));
 }
 
 /** As `openAs`, until the end of the test. */
-export async function connectAs(server: NatsServer, role: Role): Promise<RoleConnection> {
+export async function connectAs(server: Pick<NatsServer, "url">, role: Role): Promise<RoleConnection> {
   const own = await openAs(server, role);
   atEnd(() => own.connection.close());
   return own;
