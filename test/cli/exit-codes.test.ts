@@ -22,6 +22,7 @@ const COMMANDS: readonly (readonly string[])[] = [
   ["stepdown", "b", "--to", "a"],
   ["join"],
   ["leave"],
+  ["create-bucket"],
 ];
 
 function errorIn(stderr: string): Record<string, unknown> {
