@@ -25,7 +25,8 @@ export type ClusterErrorCode =
   | "AUTHORIZATION"
   /**
    * JetStream cannot be used. Cause: it is disabled for the server or the account, its API does not answer, or a cluster is still
-   * starting. Remedy: enable JetStream, or wait until the servers are up.
+   * starting. Remedy: enable JetStream, or wait until the servers are up; on a leaf node whose bucket is in another JetStream
+   * domain, set the option `domain`.
    */
   | "JETSTREAM_UNAVAILABLE"
   /** The nats-server lacks what was asked for. Remedy: upgrade to the version that the message names. */

@@ -12,7 +12,7 @@ import { freePort } from "../../src/testing/server/run/ports.ts";
 import { type NatsServer, startNatsServer } from "../../src/testing.ts";
 import { atEnd } from "../support/at-end.ts";
 import { freshId } from "../support/fresh-id.ts";
-import { link } from "../support/nats/store-and-session.ts";
+import { link, storeOn } from "../support/nats/store-and-session.ts";
 import { startChildNode } from "../support/node/child-node.ts";
 import { operatorOf } from "../support/node/operator.ts";
 import { startLeader, startNode } from "../support/node/test-node.ts";
@@ -114,6 +114,18 @@ test("the same cluster id in both domains: a node follows the leader of its own,
   expect((await l2.becomes()).epoch).toBe(2);
   await foreign.next((nodeId) => nodeId === "h1");
   expect(l2.node.isLeader()).toBe(true);
+});
+
+test("the error of a server without JetStream names the option domain", async () => {
+  const plain = await startNatsServer({ jetstream: false });
+  atEnd(() => plain.dispose());
+  const { store } = await storeOn(plain, freshId());
+  await expect(store.open(AbortSignal.timeout(PATIENCE_MS))).rejects.toMatchObject({
+    code: "JETSTREAM_UNAVAILABLE",
+    message: expect.stringMatching(
+      /JetStream is off on this server.*behind a leaf node, set the option domain/,
+    ),
+  });
 });
 
 test("a domain that does not exist is named, with what to check", async () => {

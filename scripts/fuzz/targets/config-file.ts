@@ -91,7 +91,7 @@ export const target: FuzzTarget<Configured> = {
   grown: (piece, size) => {
     const long = fill(piece, size);
     const names = Array.from(
-      { length: Math.ceil(size / 32) },
+      { length: Math.ceil(size / 256) },
       (_, index) => `${JSON.stringify(`${piece}${index}`)}:1`,
     );
     const parts = [`"user":${JSON.stringify(long)}`, `"servers":[${JSON.stringify(long)}]`, names.join()];
