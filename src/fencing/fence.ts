@@ -10,7 +10,7 @@ export interface Fence {
   /** The largest token that this process has seen; 0 before the first. */
   readonly highest: number;
   /**
-   * Resolves if the token is at least as large as every token admitted before. A token more than 2^40 above them is refused: it is
+   * Resolves if the token is at least as large as every token admitted before. A token more than 2^41 above them is refused: it is
    * not that of a term, and the fence would refuse all further leaders.
    *
    * @param token - `null` stands for a message without a token; it is always refused.

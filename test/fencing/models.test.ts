@@ -2,7 +2,8 @@
 import type { Msg, MsgHdrs } from "@nats-io/transport-node";
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { EPOCH_SLACK, MAX_EPOCH } from "../../src/election/epochs.ts";
+import { MAX_EPOCH } from "../../src/election/epochs.ts";
+import { MAX_STEP } from "../../src/fencing/compare.ts";
 import { fenceMove, type LaneRecord } from "../../src/fencing/fence-record.ts";
 import {
   fencedCallback,
@@ -13,7 +14,7 @@ import {
 } from "../../src/fencing.ts";
 import { termOf } from "../support/fencing/terms-and-servers.ts";
 
-const epoch = fc.integer({ min: 1, max: EPOCH_SLACK });
+const epoch = fc.integer({ min: 1, max: MAX_STEP });
 const small = fc.integer({ min: 1, max: 5 });
 const incarnation = fc.constantFrom("p", "q");
 
@@ -32,7 +33,7 @@ test("a fence in memory accepts valid tokens only and never decreases, for any s
         const before = fence.highest;
         const value = typeof token === "object" ? (token?.epoch ?? null) : token;
         const possible = value !== null && Number.isSafeInteger(value) && value > 0;
-        const passes = possible && value >= before && value <= before + EPOCH_SLACK;
+        const passes = possible && value >= before && value <= before + MAX_STEP;
         if (passes) fence.check(token);
         else expect(() => fence.check(token)).toThrow();
         expect(fence.highest).toBe(passes ? value : before);

@@ -4,7 +4,7 @@ import { headers, type Msg } from "@nats-io/transport-node";
 import { describe, expect, test } from "vitest";
 import { startProxy } from "../../scripts/shared/tcp-proxy.ts";
 import { deferred } from "../../scripts/shared/wait.ts";
-import { EPOCH_SLACK } from "../../src/election/epochs.ts";
+import { MAX_STEP } from "../../src/fencing/compare.ts";
 import {
   type ClusterError,
   fencedCallback,
@@ -80,7 +80,7 @@ describe("a durable fence", () => {
     const fence = await kvFence({ key });
     for (const before of [0, 5]) {
       if (before > 0) await fence.admit(before);
-      const refused = fence.admit(before + EPOCH_SLACK + 1);
+      const refused = fence.admit(before + MAX_STEP + 1);
       await expect(refused).rejects.toMatchObject({ code: "STALE_EPOCH", newest: before });
     }
     expect((await kvFence({ key })).highest).toBe(5);
