@@ -82,18 +82,24 @@ export type NodeEvent = { readonly at: number } & EventBody;
 
 const MAX_BUFFERED = 1_024;
 
+interface StreamListener {
+  /** Whether somebody waits for the next event. */
+  awaited(stream: EventStream, waiting: boolean): void;
+  closed(): void;
+}
+
 /** One reader of events: an async iterator with a bounded buffer. */
 export class EventStream implements AsyncIterableIterator<NodeEvent> {
   readonly #buffer: NodeEvent[] = [];
   readonly #now: () => number;
-  readonly #onClose: () => void;
+  readonly #listener: StreamListener;
   #waiting: (() => void)[] = [];
   #dropped = 0;
   #closed = false;
 
-  constructor(now: () => number, onClose: () => void) {
+  constructor(now: () => number, listener: StreamListener) {
     this.#now = now;
-    this.#onClose = onClose;
+    this.#listener = listener;
   }
 
   push(event: NodeEvent): void {
@@ -110,7 +116,7 @@ export class EventStream implements AsyncIterableIterator<NodeEvent> {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    this.#onClose();
+    this.#listener.closed();
     this.#wake();
   }
 
@@ -124,6 +130,7 @@ export class EventStream implements AsyncIterableIterator<NodeEvent> {
       const value = this.#buffer.shift();
       if (value !== undefined) return { done: false, value };
       if (this.#closed) return { done: true, value: undefined };
+      this.#listener.awaited(this, true);
       await new Promise<void>((resolve) => this.#waiting.push(resolve));
     }
   }
@@ -141,6 +148,61 @@ export class EventStream implements AsyncIterableIterator<NodeEvent> {
   #wake(): void {
     const waiting = this.#waiting;
     this.#waiting = [];
+    this.#listener.awaited(this, false);
     for (const wake of waiting) wake();
+  }
+}
+
+interface Reader {
+  readonly stream: WeakRef<EventStream>;
+  readonly release: () => void;
+}
+
+/**
+ * The readers of one node's events. A reader that nobody waits for is referred to only by the application: an iterator that it drops
+ * without ending it is collected, with its buffer.
+ */
+export class EventStreams {
+  readonly #now: () => number;
+  readonly #readers = new Set<Reader>();
+  readonly #awaited = new Set<EventStream>();
+  readonly #dropped = new FinalizationRegistry<Reader>((reader) => this.#release(reader));
+
+  constructor(now: () => number) {
+    this.#now = now;
+  }
+
+  /** The events from now on, until the signal aborts or `close()` is called. */
+  open(signal: AbortSignal | undefined): EventStream {
+    const stream = new EventStream(this.#now, {
+      awaited: (one, waiting) => void (waiting ? this.#awaited.add(one) : this.#awaited.delete(one)),
+      closed: () => this.#release(reader),
+    });
+    const weak = new WeakRef(stream);
+    const onAbort = (): void => weak.deref()?.close();
+    const reader: Reader = {
+      stream: weak,
+      release: () => signal?.removeEventListener("abort", onAbort),
+    };
+    this.#readers.add(reader);
+    this.#dropped.register(stream, reader);
+    if (signal?.aborted === true) stream.close();
+    else signal?.addEventListener("abort", onAbort, { once: true });
+    return stream;
+  }
+
+  push(event: EventBody): void {
+    if (this.#readers.size === 0) return;
+    const at = this.#now();
+    for (const { stream } of this.#readers) stream.deref()?.push({ at, ...event } as NodeEvent);
+  }
+
+  close(): void {
+    for (const { stream } of [...this.#readers]) stream.deref()?.close();
+  }
+
+  #release(reader: Reader): void {
+    this.#readers.delete(reader);
+    reader.release();
   }
 }

@@ -57,14 +57,20 @@ true satisfies keyof Hooks extends HookName ? true : never;
  * @throws ClusterError `INVALID_CONFIG`, naming every hook that is wrong.
  */
 export function checkHooks(hooks: Hooks, more: readonly string[] = []): void {
+  if (typeof hooks !== "object" || hooks === null) {
+    throw new ClusterError(
+      "INVALID_CONFIG",
+      `hooks must be an object, not ${hooks === null ? "null" : typeof hooks}`,
+    );
+  }
   const known: readonly string[] = [...HOOK_NAMES, ...more];
   const problems: string[] = [];
   for (const name of hookKeys(hooks)) {
-    const value = (hooks as Readonly<Record<string, unknown>>)[name];
     if (known.includes(name)) {
+      const value = (hooks as Readonly<Record<string, unknown>>)[name];
       if (value === undefined || typeof value === "function") continue;
       problems.push(`hook ${name} must be a function, not ${value === null ? "null" : typeof value}`);
-    } else if (name.startsWith("on")) {
+    } else if (/^on[A-Z]/.test(name)) {
       const meant = nearest(name, known, {});
       problems.push(`${name} is not a hook${meant === undefined ? "" : `; did you mean ${meant}?`}`);
     }

@@ -154,9 +154,9 @@ export class Incarnation {
   /** Gives up the running term, or joins a step-down that has begun. Rejects if there is neither. */
   async stepDown(to: string | undefined, options: WaitOptions): Promise<StepDownResult> {
     const term = this.application.term;
-    if (to !== undefined) {
-      if (term === null) throw this.#notLeader();
-      await checkSuccessor(to, this.#o.options, this.#o.attachment);
+    // A term that is being given up already has its successor.
+    if (to !== undefined && term !== null) {
+      await checkSuccessor(to, this.#o.options, this.#o.attachment, options);
       // The check takes a round trip, during which the term may have ended.
       if (this.application.term !== term) throw this.#notLeader();
     }

@@ -8,7 +8,7 @@ import { SystemClock, systemRandom } from "../runtime/system-clock.ts";
 import { keepAlive, limitOf, type WaitOptions } from "../runtime/waiting.ts";
 import type { StepDownResult, StopResult } from "./application-calls.ts";
 import type { LeaderWork } from "./application-runner.ts";
-import { type EventBody, EventStream, type NodeEvent } from "./events.ts";
+import { EventStreams, type NodeEvent } from "./events.ts";
 import { checkHooks, type Hooks } from "./hooks.ts";
 import { Incarnation } from "./incarnation.ts";
 import { natsBackend } from "./nats-backend.ts";
@@ -49,7 +49,7 @@ export class Node implements AsyncDisposable {
   readonly #hooks: Hooks;
   readonly #environment: NodeEnvironment;
   readonly #logger: BoundLogger;
-  readonly #streams = new Set<EventStream>();
+  readonly #streams: EventStreams;
   #incarnation: Incarnation | null = null;
   #starting: { readonly done: Promise<void>; readonly abort: AbortController } | null = null;
   /** The last incarnation ended because its connection was closed for good. */
@@ -69,6 +69,7 @@ export class Node implements AsyncDisposable {
     this.#options = resolveOptions(options, environment?.nodeId);
     checkHooks(hooks);
     this.#hooks = hooks;
+    this.#streams = new EventStreams(() => this.#environment.clock.now().wall);
     this.#logger = createLogger({ level: this.#options.logLevel, logger: this.#options.logger });
     this.#environment = environment ?? {
       backend: natsBackend(this.#options),
@@ -120,7 +121,10 @@ export class Node implements AsyncDisposable {
 
   /** The running term; `null` when this node does not lead, or its term is draining. */
   get term(): Term | null {
-    return this.#incarnation?.application.term ?? null;
+    const incarnation = this.#incarnation;
+    const term = incarnation?.application.term ?? null;
+    // A deadline that has passed ends the term, even if no code has run since.
+    return term !== null && incarnation?.driver.remainingMs(term.epoch) === 0 ? null : term;
   }
 
   /** The node's micro service (`nats micro ls`); `null` before `start()` and with `service: false`. */
@@ -152,6 +156,7 @@ export class Node implements AsyncDisposable {
     try {
       await done;
     } catch (error) {
+      this.#streams.close();
       if (!this.#stopRequested) throw error;
     } finally {
       signal?.removeEventListener("abort", onAbort);
@@ -171,12 +176,12 @@ export class Node implements AsyncDisposable {
       rememberedEpoch: this.#rememberedEpoch,
       warn: (code, message, error) => {
         logger.warn({ event: "warning", code, err: error }, message);
-        this.#emit({ type: "warning", code, message, error: error ?? null });
+        this.#streams.push({ type: "warning", code, message, error: error ?? null });
       },
     });
     if (signal.aborted) {
       await attachment.close();
-      throw new ClusterError("ABORTED", `start of node "${nodeId}": aborted`, { cause: signal.reason });
+      throw startAborted(nodeId, signal);
     }
     const incarnation = new Incarnation({
       id,
@@ -187,16 +192,20 @@ export class Node implements AsyncDisposable {
       keepAlive: clock instanceof SystemClock ? keepAlive : () => () => {},
       logger,
       rememberedEpoch: this.#rememberedEpoch,
-      emit: (event) => this.#emit(event),
+      emit: (event) => this.#streams.push(event),
     });
     this.#incarnation = incarnation;
     void incarnation.stopped.then((reason) => {
       this.#lostConnection = reason === "connection-closed";
       this.#rememberedEpoch = incarnation.driver.state.lease.highestEpoch;
       if (this.#incarnation === incarnation) this.#incarnation = null;
-      for (const stream of this.#streams) stream.close();
+      this.#streams.close();
     });
     await incarnation.start();
+    // `stop()` stops an incarnation itself.
+    if (!signal.aborted || this.#stopRequested) return;
+    await incarnation.calls.stop(`node "${nodeId}" to stop`, {});
+    throw startAborted(nodeId, signal);
   }
 
   /**
@@ -239,7 +248,7 @@ export class Node implements AsyncDisposable {
    * @param options - `to`: node id of a successor, which campaigns before all others (a handover). `signal` and `timeoutMs` end
    * the wait, not the step-down.
    * @returns Whether the lease was deleted, and whether hooks and work ended in time.
-   * @throws ClusterError `NOT_STARTED`, `NO_CONNECTION`; `NOT_LEADER`; `HANDOVER_REFUSED` when the successor does not answer, does
+   * @throws ClusterError `NOT_STARTED`, `STOPPED`, `NO_CONNECTION`; `NOT_LEADER`; `HANDOVER_REFUSED` when the successor does not answer, does
    * not compete or is not connected, and nothing was changed; `ABORTED` or `TIMEOUT`.
    * @example
    * ```ts
@@ -261,7 +270,7 @@ export class Node implements AsyncDisposable {
    *
    * @param options - End the wait, not the withdrawal.
    * @returns How a term that was given up has ended; `null` if there was none.
-   * @throws ClusterError `NOT_STARTED`, `NO_CONNECTION`; `ABORTED` or `TIMEOUT`.
+   * @throws ClusterError `NOT_STARTED`, `STOPPED`, `NO_CONNECTION`; `ABORTED` or `TIMEOUT`.
    */
   async withdraw(options: WaitOptions = {}): Promise<StepDownResult | null> {
     limitOf(options);
@@ -272,7 +281,7 @@ export class Node implements AsyncDisposable {
   /**
    * Competes again at once, after `withdraw()` or in a cooldown.
    *
-   * @throws ClusterError `NOT_STARTED`, `NO_CONNECTION`; `INVALID_CONFIG` for an observer.
+   * @throws ClusterError `NOT_STARTED`, `STOPPED`, `NO_CONNECTION`; `INVALID_CONFIG` for an observer.
    */
   async rejoin(): Promise<void> {
     const incarnation = this.#require();
@@ -289,8 +298,8 @@ export class Node implements AsyncDisposable {
    * Resolves with the term as soon as this node leads: at once if it already does, and after a suspension when that has ended.
    *
    * @param options - End the wait.
-   * @throws ClusterError `NOT_STARTED`; `INVALID_CONFIG` for an observer; `STOPPED` when the node stops first; `NO_CONNECTION` when
-   * it stops, or has stopped, because its connection was closed; `ABORTED` or `TIMEOUT`.
+   * @throws ClusterError `NOT_STARTED`; `INVALID_CONFIG` for an observer; `STOPPED` when the node stops first, or has stopped; `NO_CONNECTION`
+   * when it stops, or has stopped, because its connection was closed; `ABORTED` or `TIMEOUT`.
    * @example
    * ```ts
    * const term = await node.campaign({ timeoutMs: 30_000 });
@@ -309,7 +318,7 @@ export class Node implements AsyncDisposable {
 
   /**
    * Runs `work` in every term of this node, after `onBecomeLeader`. Resolves when the node has stopped or `signal` has aborted,
-   * and a run in progress has ended. Runs never overlap; work that returns early is not run again in the same term.
+   * and a run in progress has ended; at once after `stop()`. Runs never overlap; work that returns early is not run again in the same term.
    *
    * Called by a hook or by leader work, it runs `work` in that term only, at once, and resolves when the run has ended.
    *
@@ -341,7 +350,7 @@ export class Node implements AsyncDisposable {
   }
 
   /**
-   * The events of this node from now on. The iterator ends when the node has stopped. Each call returns an independent reader
+   * The events of this node from now on. The iterator ends when the node has stopped, or a start has failed. Each call returns an independent reader
    * with a buffer of 1024 events; when it is full, the oldest are discarded (`overflow`). May be called before `start()`.
    *
    * @param options - An abort of `signal` ends the iterator.
@@ -353,29 +362,10 @@ export class Node implements AsyncDisposable {
    * ```
    */
   events(options: { readonly signal?: AbortSignal } = {}): AsyncIterableIterator<NodeEvent> {
-    const { signal } = options;
-    const { clock } = this.#environment;
-    const stream: EventStream = new EventStream(
-      () => clock.now().wall,
-      () => {
-        this.#streams.delete(stream);
-        signal?.removeEventListener("abort", onAbort);
-      },
-    );
-    const onAbort = (): void => stream.close();
-    this.#streams.add(stream);
-    if (signal?.aborted === true) stream.close();
-    signal?.addEventListener("abort", onAbort, { once: true });
-    return stream;
+    return this.#streams.open(options.signal);
   }
 
-  #emit(event: EventBody): void {
-    if (this.#streams.size === 0) return;
-    const at = this.#environment.clock.now().wall;
-    for (const stream of this.#streams) stream.push({ at, ...event } as NodeEvent);
-  }
-
-  /** Rejects with `NOT_STARTED`, or with `NO_CONNECTION` when the connection was closed under the node. */
+  /** Rejects with `NOT_STARTED`, with `STOPPED` after `stop()`, or with `NO_CONNECTION` when the connection was closed under the node. */
   #require(): Incarnation {
     if (this.#incarnation !== null) return this.#incarnation;
     if (this.#lostConnection) {
@@ -384,6 +374,12 @@ export class Node implements AsyncDisposable {
         `node "${this.nodeId}" has stopped: its NATS connection was closed for good; start it again with an open one`,
       );
     }
+    if (this.#stopRequested)
+      throw new ClusterError("STOPPED", `node "${this.nodeId}" has stopped; call start() to use it again`);
     throw new ClusterError("NOT_STARTED", `node "${this.nodeId}" is not running: call start() first`);
   }
+}
+
+function startAborted(nodeId: string, signal: AbortSignal): ClusterError {
+  return new ClusterError("ABORTED", `start of node "${nodeId}": aborted`, { cause: signal.reason });
 }

@@ -1,21 +1,39 @@
 /** Whether a named successor can take over. */
 import type { ResolvedOptions } from "../config/resolve.ts";
 import { ClusterError } from "../errors.ts";
-import type { Attachment } from "../runtime/backend.ts";
+import { isId } from "../nats/identity.ts";
+import type { Attachment, PeerStatus } from "../runtime/backend.ts";
+import { limitOf, type WaitOptions } from "../runtime/waiting.ts";
 
-/** @throws ClusterError `HANDOVER_REFUSED` if the node does not answer, does not compete or is not connected. */
+/**
+ * @throws ClusterError `INVALID_CONFIG` if `to` is no node id; `HANDOVER_REFUSED` if the node does not answer, does not compete or is not
+ * connected; `TIMEOUT` or `ABORTED` by the limits.
+ */
 export async function checkSuccessor(
   to: string,
   { nodeId, requestTimeoutMs }: ResolvedOptions,
   attachment: Attachment,
+  limits: WaitOptions,
 ): Promise<void> {
+  if (!isId(to))
+    throw new ClusterError("INVALID_CONFIG", `to must be a node id: 1 to 64 of A-Z a-z 0-9 _ -`);
   const refuse = (why: string): never => {
     throw new ClusterError("HANDOVER_REFUSED", `cannot hand over to node "${to}": ${why}`, {
       recoverable: true,
     });
   };
   if (to === nodeId) refuse("it is the leader already");
-  const status = await attachment.statusOf(to, requestTimeoutMs);
+  const limitMs = limitOf(limits);
+  const status = await untilAborted(
+    attachment.statusOf(to, Math.min(requestTimeoutMs, limitMs)),
+    to,
+    limits.signal,
+  );
+  if (status === null && limitMs < requestTimeoutMs) {
+    throw new ClusterError("TIMEOUT", `timed out waiting for an answer of node "${to}"`, {
+      recoverable: true,
+    });
+  }
   if (status === null)
     refuse(
       `it did not answer as a candidate within ${requestTimeoutMs} ms; is it running in this cluster, and as new as this node?`,
@@ -25,4 +43,24 @@ export async function checkSuccessor(
   else if (status.duplicate !== undefined)
     refuse("two processes use this node id; give each process its own nodeId");
   else if (!status.connected) refuse("it is not connected to NATS");
+}
+
+function untilAborted(
+  answer: Promise<PeerStatus | null>,
+  to: string,
+  signal: AbortSignal | undefined,
+): Promise<PeerStatus | null> {
+  if (signal === undefined) return answer;
+  return new Promise((resolve, reject) => {
+    const onAbort = (): void =>
+      reject(
+        new ClusterError("ABORTED", `aborted while waiting for an answer of node "${to}"`, {
+          cause: signal.reason,
+          recoverable: true,
+        }),
+      );
+    signal.addEventListener("abort", onAbort, { once: true });
+    answer.then(resolve, reject).finally(() => signal.removeEventListener("abort", onAbort));
+    if (signal.aborted) onAbort();
+  });
 }

@@ -430,3 +430,49 @@ test("heartbeats that are no shorter than half the TTL are refused before anythi
     expect(make).toThrow(/heartbeatIntervalMs \d+ must be less than half of leaseTtlMs 3000/);
   }
 });
+
+describe("a start that does not succeed", () => {
+  test("ends the iterators of its events: NATS is away, or stop() was called", async () => {
+    const away = new Node({ clusterId: freshId(), servers: "nats://127.0.0.1:1", logger: false });
+    const events = away.events();
+    await expect(away.start()).rejects.toMatchObject({ code: "NO_CONNECTION" });
+    expect(await events.next()).toEqual({ done: true, value: undefined });
+
+    const proxy = await proxied(server);
+    proxy.blackhole(true);
+    const stopped = new Node({ clusterId: freshId(), servers: proxy.url, logger: false });
+    const others = stopped.events();
+    const start = stopped.start();
+    await stopped.stop();
+    await start;
+    expect(await others.next()).toEqual({ done: true, value: undefined });
+    await expect(stopped.campaign()).rejects.toMatchObject({ code: "STOPPED" });
+    await stopped.runWhileLeader(() => {});
+  });
+
+  test("is aborted by its signal at any moment, also when the node already takes part", async () => {
+    const controller = new AbortController();
+    const { signal } = controller;
+    const log = ({ event }: { readonly event?: unknown }): void => {
+      if (event === "started") controller.abort();
+    };
+    const logger = { debug: log, info: log, warn: log, error: log };
+    const node = new Node({ clusterId: freshId(), servers: server.url, logger });
+    await expect(node.start({ signal })).rejects.toMatchObject({ code: "ABORTED" });
+    expect(node.role).toBe("stopped");
+    await node.start();
+    await node.campaign();
+    await node.stop();
+  });
+});
+
+test("a handover ends at the limits of its call while the successor does not answer, and the term goes on", async () => {
+  const { node } = await startLeader(server, { clusterId: freshId(), nodeId: "a" });
+  await expect(node.stepDown({ to: "nobody", timeoutMs: 1 })).rejects.toMatchObject({ code: "TIMEOUT" });
+  const signal = AbortSignal.timeout(1);
+  await expect(node.stepDown({ to: "nobody", signal })).rejects.toMatchObject({ code: "ABORTED" });
+  for (const to of ["", "*", "a.b", null as unknown as string]) {
+    await expect(node.stepDown({ to })).rejects.toMatchObject({ code: "INVALID_CONFIG" });
+  }
+  expect(node.term?.epoch).toBe(1);
+});

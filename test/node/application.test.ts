@@ -1,4 +1,5 @@
 /** Applications that hang, throw late, ignore their signals or call back into the node, on a real server. */
+import { EventEmitter } from "node:events";
 import { setTimeout as pause } from "node:timers/promises";
 import { describe, expect, test } from "vitest";
 import { deferred, waitFor, within } from "../../scripts/shared/wait.ts";
@@ -275,6 +276,23 @@ test("hooks that are misspelt or no function are refused, all in one error", () 
   expect(() => new Node({ clusterId: "c", nodeId: "a", servers: server.url }, hooks as never)).toThrow(
     "onBecomeLeadr is not a hook; did you mean onBecomeLeader?; hook onLeaderChange must be a function, not number",
   );
+});
+
+test("hooks may be any object; other methods of it are its own business", () => {
+  const options = { clusterId: "c", nodeId: "a", servers: server.url };
+  class Application extends EventEmitter {
+    onlineUsers(): void {}
+    onBecomeLeader(): void {}
+    get expensive(): never {
+      throw new Error("read");
+    }
+  }
+  expect(() => new Node(options, new Application())).not.toThrow();
+  for (const hooks of [null, 5, "x"]) {
+    expect(() => new Node(options, hooks as never)).toThrow(
+      /hooks must be an object, not (null|number|string)/,
+    );
+  }
 });
 
 test("while onBecomeLeader keeps throwing, the node pauses longer each time, whatever the cooldown", async () => {

@@ -92,18 +92,19 @@ describe("calls in the wrong state", () => {
     await a.becomes();
   });
 
-  test("all calls but stop() reject with NOT_STARTED before the start; stop() has nothing to do", async () => {
+  test("before the start all calls but stop() reject with NOT_STARTED, after the stop with STOPPED; stop() has nothing to do", async () => {
     const a = makeNode(server, { clusterId: freshId(), nodeId: "a" });
-    const refused = async (): Promise<void> => {
+    const refused = async (code: string): Promise<void> => {
       for (const call of [a.node.stepDown(), a.node.campaign(), a.node.withdraw(), a.node.rejoin()]) {
-        await expect(call).rejects.toMatchObject({ code: "NOT_STARTED" });
+        await expect(call).rejects.toMatchObject({ code });
       }
     };
-    await refused();
+    await refused("NOT_STARTED");
     await expect(a.node.runWhileLeader(() => {})).rejects.toMatchObject({ code: "NOT_STARTED" });
     await a.start();
     await a.node.stop();
-    await refused();
+    await refused("STOPPED");
+    await a.node.runWhileLeader(() => {});
     expect(await a.node.stop()).toEqual({ reason: "requested", term: null, unfinished: [] });
     await a.node[Symbol.asyncDispose]();
   });

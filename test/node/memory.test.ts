@@ -99,6 +99,27 @@ describe("a shared connection", () => {
 });
 
 describe("calls of a node", () => {
+  test("keep no iterator of events that the application has dropped, and every one that is waited for", async () => {
+    const node = await started();
+    await node.campaign();
+    const signal = new AbortController().signal;
+    const dropped: WeakRef<object>[] = [];
+    const drop = async (): Promise<void> => {
+      const events = node.events({ signal });
+      const next = events.next();
+      await node.stepDown();
+      await next;
+      await node.rejoin();
+      await node.campaign();
+      dropped.push(new WeakRef(events));
+    };
+    for (let i = 0; i < 5; i++) await drop();
+    const waited = node.events().next();
+    expect(await survivors(dropped)).toBe(0);
+    await node.stop();
+    expect((await waited).done).toBe(false);
+  });
+
   test("leave nothing when they have ended: campaign(), runWhileLeader(), events()", async () => {
     const clusterId = freshId();
     const leader = await started({ clusterId });
