@@ -5,11 +5,11 @@ import { inspect, types } from "node:util";
 export type ClusterErrorCode =
   /** An option or argument is invalid; the message quotes option, value and rule. Remedy: correct what the message names. */
   | "INVALID_CONFIG"
-  /** The call needs a running node. Cause: `start()` was not called, or `stop()` was. Remedy: call `start()` first. */
+  /** The call needs a running node. Cause: `start()` was not called. Remedy: call `start()` first. */
   | "NOT_STARTED"
   /** `start()` was called while the node is running. Remedy: start each node once; it can be started again after `stop()`. */
   | "ALREADY_STARTED"
-  /** The operation was ended by a `stop()` or `close()`. Remedy: none, if the stop was intended. */
+  /** The operation was ended by a `stop()` or `close()`, or came after it. Remedy: none, if the stop was intended. */
   | "STOPPED"
   /** Only the leader can do this. Cause: the term has ended, or another node leads. Remedy: send the request to the leader. */
   | "NOT_LEADER"

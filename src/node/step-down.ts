@@ -15,8 +15,7 @@ export async function checkSuccessor(
   attachment: Attachment,
   limits: WaitOptions,
 ): Promise<void> {
-  if (!isId(to))
-    throw new ClusterError("INVALID_CONFIG", `to must be a node id: 1 to 64 of A-Z a-z 0-9 _ -`);
+  if (!isId(to)) throw new ClusterError("INVALID_CONFIG", `to must be a node id: 1 to 64 of A-Z a-z 0-9 _ -`);
   const refuse = (why: string): never => {
     throw new ClusterError("HANDOVER_REFUSED", `cannot hand over to node "${to}": ${why}`, {
       recoverable: true,
