@@ -83,7 +83,7 @@ export type NodeEvent = { readonly at: number } & EventBody;
 const MAX_BUFFERED = 1_024;
 
 interface StreamListener {
-  /** Whether somebody waits for the next event. */
+  /** Whether the application waits for the next event. */
   awaited(stream: EventStream, waiting: boolean): void;
   closed(): void;
 }
@@ -159,7 +159,7 @@ interface Reader {
 }
 
 /**
- * The readers of one node's events. A reader that nobody waits for is referred to only by the application: an iterator that it drops
+ * The readers of one node's events. A reader without a pending `next()` is referred to only by the application: an iterator that it drops
  * without ending it is collected, with its buffer.
  */
 export class EventStreams {

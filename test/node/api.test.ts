@@ -468,9 +468,9 @@ describe("a start that does not succeed", () => {
 
 test("a handover ends at the limits of its call while the successor does not answer, and the term goes on", async () => {
   const { node } = await startLeader(server, { clusterId: freshId(), nodeId: "a" });
-  await expect(node.stepDown({ to: "nobody", timeoutMs: 1 })).rejects.toMatchObject({ code: "TIMEOUT" });
+  await expect(node.stepDown({ to: "absent", timeoutMs: 1 })).rejects.toMatchObject({ code: "TIMEOUT" });
   const signal = AbortSignal.timeout(1);
-  await expect(node.stepDown({ to: "nobody", signal })).rejects.toMatchObject({ code: "ABORTED" });
+  await expect(node.stepDown({ to: "absent", signal })).rejects.toMatchObject({ code: "ABORTED" });
   for (const to of ["", "*", "a.b", null as unknown as string]) {
     await expect(node.stepDown({ to })).rejects.toMatchObject({ code: "INVALID_CONFIG" });
   }
