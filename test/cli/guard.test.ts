@@ -150,6 +150,15 @@ describe.skipIf(process.platform !== "linux")("a program", () => {
     await gone(pid);
   });
 
+  test("is killed at the deadline that the guard read last when the guard is stopped", async () => {
+    const { supervisor, pid, guard } = await supervise(everywhere);
+    await order(supervisor, { limit: 500 });
+    await waitFor(() => membersOf(guard).length > 1, { message: "the guard's timer" });
+    process.kill(guard, "SIGSTOP");
+    await order(supervisor, { limit: 600_000 });
+    await gone(pid);
+  });
+
   test("is not killed at a deadline that was replaced", async () => {
     const { supervisor, pid, guard } = await supervise(everywhere);
     await order(supervisor, { limit: 300 });

@@ -35,6 +35,11 @@ async function program(child: Child<Line>): Promise<{ readonly pid: number; read
   return { pid, epoch };
 }
 
+/** Stopped, or waiting for a child that was stopped before it executed its program (vfork). */
+function isStopped(pid: number): boolean {
+  return ["T", "D"].includes(stateOf(pid));
+}
+
 async function gone(pid: number): Promise<void> {
   await waitFor(() => stateOf(pid) === "X", { message: `the end of process ${pid}` });
 }
@@ -205,9 +210,9 @@ describe.skipIf(findProgram("python3") === null || findProgram("bash") === null)
     const pid = await started(text);
     typed("\x1a");
     await waitFor(() => text().includes("job stopped"), { message: text });
-    expect(stateOf(pid)).toBe("T");
+    expect(isStopped(pid)).toBe(true);
     typed("\n");
-    await waitFor(() => stateOf(pid) !== "T", { message: text });
+    await waitFor(() => !isStopped(pid), { message: text });
     expect(stateOf(pid)).not.toBe("X");
     typed("\x03");
     await waitFor(() => text().includes("job ended 0"), { message: text });
@@ -228,19 +233,49 @@ describe.skipIf(findProgram("python3") === null || findProgram("bash") === null)
 });
 
 describe("leadership that is lost", () => {
-  test("while the program has its grace period: it is killed at the deadline", async () => {
+  test.each([
+    ["freeze", /killing the program before the end of its grace period/],
+    ["continue", /lease could not be|deleted=false|expire/],
+  ])(
+    "while the program has its grace period, with --on-suspend %s: it is killed",
+    async (onSuspend, said) => {
+      const proxy = await startProxy({ target: { port: server.port } });
+      atEnd(() => proxy.close());
+      const config = [
+        "--config",
+        file("a", freshId(), proxy.url),
+        "--grace",
+        "10m",
+        "--on-suspend",
+        onSuspend,
+      ];
+      const child = start<Line>(["run", ...config, "--", "sh", "-c", `trap 'echo "up $$ 0"' TERM; ${LOOP}`]);
+      const { pid } = await program(child);
+      child.kill("SIGTERM");
+      // It has the signal, and goes on.
+      expect((await program(child)).pid).toBe(pid);
+      proxy.refuse(true);
+      proxy.cut();
+      // At once, because another node may lead; or at the deadline.
+      await gone(pid);
+      expect((await child.exit).code).toBe(0);
+      expect(child.stderr).toMatch(said);
+    },
+  );
+
+  test("with the connection, before a SIGTERM to run: the frozen program is killed without a grace period", async () => {
     const proxy = await startProxy({ target: { port: server.port } });
     atEnd(() => proxy.close());
     const config = ["--config", file("a", freshId(), proxy.url), "--grace", "10m"];
     const child = start<Line>(["run", ...config, "--", "sh", "-c", `trap 'echo "up $$ 0"' TERM; ${LOOP}`]);
     const { pid } = await program(child);
-    child.kill("SIGTERM");
-    // It has the signal, and goes on.
-    expect((await program(child)).pid).toBe(pid);
     proxy.refuse(true);
     proxy.cut();
+    await waitFor(() => isStopped(pid), { message: "the program to be frozen" });
+    child.kill("SIGTERM");
     await gone(pid);
     expect((await child.exit).code).toBe(0);
+    expect(child.lines.filter((line) => line.text?.startsWith("up "))).toHaveLength(1);
   });
 
   test("by kill -9 of run: the program is killed, too", async () => {
@@ -258,9 +293,9 @@ describe("leadership that is lost", () => {
     const { pid } = await program(child);
     proxy.refuse(true);
     proxy.cut();
-    await waitFor(() => stateOf(pid) === "T", { message: "the program to be frozen" });
+    await waitFor(() => isStopped(pid), { message: "the program to be frozen" });
     proxy.refuse(false);
-    await waitFor(() => stateOf(pid) !== "T", { message: "the program to continue" });
+    await waitFor(() => !isStopped(pid), { message: "the program to continue" });
     expect(stateOf(pid)).not.toBe("X");
     child.kill("SIGTERM");
     expect((await child.exit).code).toBe(0);

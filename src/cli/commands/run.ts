@@ -83,7 +83,8 @@ async function act(command: string[], flags: Flags): Promise<void> {
     graceMs: flags.grace,
     restart: flags.restart,
     restartDelayMs: flags.restartDelay,
-    onSuspend: flags.onSuspend,
+    // Without presence no node takes over before the deadline.
+    onSuspend: loaded.nodeOptions.crashDetection === "lease" ? "continue" : flags.onSuspend,
     log,
     onFinished: (own) => {
       code = own;

@@ -55,8 +55,14 @@ export class ProgramRunner {
 
   /** For `onBecomeLeader`: starts the program and returns. */
   begin(term: Term, node: Node | null): void {
-    this.#running = this.#running.then(() => this.#run(term));
-    if (node !== null && this.#o.onSuspend === "freeze") void this.#followSuspensions(term, node);
+    this.#running = this.#running.then(async () => {
+      const ended = new AbortController();
+      if (node !== null && this.#o.onSuspend === "freeze")
+        void this.#followConnection(term, node, ended.signal);
+      const mayBeReplaced = (): boolean => this.#o.onSuspend === "freeze" && node?.connected === false;
+      await this.#run(term, mayBeReplaced);
+      ended.abort();
+    });
   }
 
   /** For `onLoseLeadership`: resolves when the program has ended. */
@@ -92,12 +98,13 @@ export class ProgramRunner {
     );
   }
 
-  async #run(term: Term): Promise<void> {
+  /** `mayBeReplaced`: another node may lead at this moment. */
+  async #run(term: Term, mayBeReplaced: () => boolean): Promise<void> {
     const { log, restartDelayMs } = this.#o;
     this.#term = term;
     while (!term.signal.aborted) {
       const program = this.#start(term);
-      const { exit, byTerm } = await this.#untilEnded(program, term);
+      const { exit, byTerm } = await this.#untilEnded(program, term, mayBeReplaced);
       this.#program = null;
       const ended = { pid: program.pid, code: exit.code, signal: exit.signal };
       if (byTerm) {
@@ -147,11 +154,12 @@ export class ProgramRunner {
   async #untilEnded(
     program: SupervisedProgram,
     term: Term,
+    mayBeReplaced: () => boolean,
   ): Promise<{ readonly exit: ProgramExit; readonly byTerm: boolean }> {
     let byTerm = false;
     const onAbort = (): void => {
       byTerm = true;
-      if (GRACEFUL.has(term.lossReason)) {
+      if (GRACEFUL.has(term.lossReason) && !mayBeReplaced()) {
         void program.stop(this.#o.graceMs);
         return;
       }
@@ -180,15 +188,21 @@ export class ProgramRunner {
     return restart === "always" || (restart === "on-failure" && exit.code !== 0);
   }
 
-  async #followSuspensions(term: Term, node: Node): Promise<void> {
-    for await (const event of node.events({ signal: term.signal })) {
+  async #followConnection(term: Term, node: Node, signal: AbortSignal): Promise<void> {
+    const { log } = this.#o;
+    const { epoch } = term;
+    for await (const event of node.events({ signal })) {
       if (event.type === "suspended") {
-        this.#o.log.warn(
-          { epoch: term.epoch },
-          "connection to NATS lost: program frozen until the term is confirmed or lost",
-        );
+        log.warn({ epoch }, "connection to NATS lost: program frozen until the term is confirmed or lost");
         this.#program?.freeze();
       } else if (event.type === "resumed") this.#program?.thaw();
+      else if (event.type === "nats-disconnect" && term.lossReason !== null) {
+        log.warn(
+          { epoch },
+          "connection to NATS lost: killing the program before the end of its grace period",
+        );
+        this.#program?.kill();
+      }
     }
   }
 }
