@@ -88,7 +88,7 @@ describe.each([PINNED_NATS_VERSION, OLDEST_NATS_VERSION])("on nats-server %s", (
         nodeId,
         cooldownMs: 0,
         // Without a cooldown the former leader is as fast as a successor on a busy machine.
-        successorGraceMs: 5_000,
+        successorGraceMs: 1_000,
         ...credentials,
         ...options,
       },
