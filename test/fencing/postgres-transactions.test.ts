@@ -9,6 +9,7 @@ import {
   startPostgres,
 } from "../../examples/singleton-writer/private-postgres.ts";
 import { PostgresFence, type SqlRunner } from "../../src/fencing.ts";
+import { deferred } from "../../src/runtime/waiting.ts";
 import { atEnd } from "../support/at-end.ts";
 import { termOf } from "../support/fencing/terms-and-servers.ts";
 import { freshId } from "../support/fresh-id.ts";
@@ -362,6 +363,29 @@ describe.skipIf(missing)(title, () => {
         fence.transaction(pool, termOf(1), async () => {}, { signal: controller.signal }),
       ).rejects.toMatchObject({ code: "ABORTED" });
       expect(await entries()).toEqual([]);
+    });
+
+    test("refuses statements that come after the work has settled, and a release of the connection", async () => {
+      const late: Promise<unknown>[] = [];
+      const go = deferred<void>();
+      const work = async (client: PoolClient) => {
+        const later = go.promise
+          .then(() => insert(client, "late"))
+          .catch((error: { code: string }) => error.code);
+        late.push(later);
+        await insert(client, "one");
+      };
+      await fence.transaction(pool, termOf(1), work);
+      const failing = fence.transaction(pool, termOf(1), (client) =>
+        Promise.all([work(client), client.query("SELECT 1/0")]),
+      );
+      await expect(failing).rejects.toMatchObject({ code: "22012" });
+      go.resolve();
+      expect(await Promise.all(late)).toEqual(["INVALID_CONFIG", "INVALID_CONFIG"]);
+      expect(await entries()).toEqual(["one"]);
+      const released = fence.transaction(pool, termOf(1), async (client) => client.release());
+      await expect(released).rejects.toThrow(/must not release its connection/);
+      await fence.transaction(pool, termOf(1), (client) => insert(client, "two"));
     });
 
     test("needs a pool of pg", async () => {

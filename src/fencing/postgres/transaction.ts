@@ -18,6 +18,9 @@ export interface GuardedWork<R> {
   readonly work: (client: PooledSqlClient) => Promise<R>;
 }
 
+const TOO_LATE =
+  "the work of this guarded transaction is over, so that the statement was not sent: await every statement in the work";
+
 const LEVELS: readonly unknown[] = ["read committed", "repeatable read", "serializable"];
 
 /** The documentation is that of `PostgresFence.transaction`. */
@@ -34,7 +37,8 @@ export async function guardedTransaction<R>(
     const run = async (): Promise<R> => {
       await loan.client.query(begin);
       const mark = await guard(loan.client);
-      const result = await work(loan.client);
+      const result = await work(loan.lent);
+      loan.workIsOver = true;
       await checkMark(loan.client, where, readMark(resource), mark);
       loan.committing = true;
       await loan.client.query("COMMIT");
@@ -43,6 +47,7 @@ export async function guardedTransaction<R>(
     try {
       return await limit.hold(run);
     } catch (thrown) {
+      loan.workIsOver = true;
       await limit.hold(() => loan.rollBack()).catch(() => {});
       throw loan.explain(thrown, where);
     } finally {
@@ -143,6 +148,24 @@ class Limit {
   }
 }
 
+/** The client without `release()`, and without `query()` once the work is over. */
+function lend(client: PooledSqlClient, isOver: () => boolean): PooledSqlClient {
+  return new Proxy(client, {
+    get(target, key) {
+      if (key === "release") {
+        return () => {
+          const text = "the work of a guarded transaction must not release its connection";
+          throw new ClusterError("INVALID_CONFIG", text);
+        };
+      }
+      if (key === "query" && isOver())
+        return () => Promise.reject(new ClusterError("INVALID_CONFIG", TOO_LATE));
+      const value: unknown = Reflect.get(target, key, target);
+      return typeof value === "function" ? value.bind(target) : value;
+    },
+  });
+}
+
 /** An error of the statement. Class 08 and 57P01 to 57P03 are those of the connection: the server may have done its work before. */
 function isRefusal(thrown: unknown): boolean {
   const state = sqlState(thrown);
@@ -152,6 +175,10 @@ function isRefusal(thrown: unknown): boolean {
 /** A connection of the pool for one transaction. */
 class Loan {
   readonly client: PooledSqlClient;
+  /** The client as the work sees it. */
+  readonly lent: PooledSqlClient;
+  /** A statement that the work sends later would run after `ROLLBACK` or `COMMIT`, or in a transaction of the next borrower. */
+  workIsOver = false;
   committing = false;
   /** Why the connection cannot be used again. */
   #broken: Error | null = null;
@@ -159,6 +186,7 @@ class Loan {
 
   constructor(client: PooledSqlClient) {
     this.client = client;
+    this.lent = lend(client, () => this.workIsOver);
     // Without a listener, a connection that the server ends would end the process: `pg` emits `error` on the client.
     client.on("error", this.#onError);
   }
@@ -195,6 +223,7 @@ class Loan {
 
   /** Ends the connection, and with it the transaction and the statements in flight. */
   end(error: Error): void {
+    this.workIsOver = true;
     this.#broken ??= error;
     this.giveBack();
   }
