@@ -80,7 +80,7 @@ typedef Entry {
   bit asked;     /* ghost: the deletion of this revision was requested */
   byte how;      /* ghost, for the probes: how the lease changed hands here */
 };
-/* Every entry of the key so far: a view, a hint and an answer of any age are revisions. */
+/* Every entry of the key so far: a view and an answer of any age are revisions. */
 Entry log[REVISIONS + 1];
 byte last;        /* the key's last revision */
 
@@ -439,6 +439,7 @@ inline arrive(q) {
   log[last].owner = w[q].owner;
   log[last].token = w[q].token;
   log[last].session = w[q].session;
+  assert(w[q].kind != ACQUIRE || w[q].token <= last);  /* epochs.ts: the revision bounds the epoch */
   since = 0;
   if
   :: (q) % 2 == 1 && !w[q].known -> settle(q)
@@ -542,7 +543,11 @@ inline give_up(i) {
 /* onRead with the entry of revision r: observeSnapshot, judgeTerm, settleOrphan, endCampaign */
 inline on_read(i, r) {
   if
+#ifdef BUG_OLD_ANSWERS_BELIEVED
+  :: r != seen[i] -> observe(i, r)
+#else
   :: r > seen[i] -> observe(i, r)
+#endif
   :: else
   fi;
   if
@@ -571,8 +576,8 @@ inline on_read(i, r) {
    stream leader that has lost its quorum. */
 #define READABLE(i, r) (RUNS(i) && LOOKED(i) && connected[i] && r <= last && \
   (r > seen[i] || (r == seen[i] && !IN_TERM(i) && (role[i] == CAMPAIGNING || MINE(i, r)))))
-/* What the watch may show: onWatched follows it only without a term, and only if it is newer. */
-#define WATCHABLE(i, r) (RUNS(i) && connected[i] && !IN_TERM(i) && r <= last && r > seen[i])
+/* A forged hint may say anything, and changes nothing: a read comes at any moment anyway. An epoch that it may name: */
+#define FORGED (REVISIONS + 2)
 
 /* Freshness.afterCheck: after a pause an answer is handled once the sockets were checked. */
 #ifdef BUG_ANSWER_BEFORE_LOOK
@@ -622,7 +627,7 @@ proctype Node(byte i) {
       RUNS(i) && LOOKED(i) && FLYING(i).net != FREE -> on_unknown(i); rest(i)
     }
 
-  /* ---- hints and answers of any age */
+  /* ---- answers of any age, and hints */
   :: atomic { /* onRead */
       if
       :: READABLE(i, seen[i]) -> r = seen[i]
@@ -631,22 +636,21 @@ proctype Node(byte i) {
       :: READABLE(i, seen[i] + 3) -> r = seen[i] + 3
       :: READABLE(i, seen[i] + 4) -> r = seen[i] + 4
       :: READABLE(i, seen[i] + 5) -> r = seen[i] + 5
+#ifdef BUG_OLD_ANSWERS_BELIEVED
+      :: RUNS(i) && LOOKED(i) && connected[i] && !IN_TERM(i) && seen[i] > 1 -> r = seen[i] - 1
+#endif
       fi;
       d_step { on_read(i, r); r = 0; rest(i) }
     }
-  :: atomic { /* onWatched */
-      if
-      :: WATCHABLE(i, seen[i] + 1) -> r = seen[i] + 1
-      :: WATCHABLE(i, seen[i] + 2) -> r = seen[i] + 2
-      :: WATCHABLE(i, seen[i] + 3) -> r = seen[i] + 3
-      :: WATCHABLE(i, seen[i] + 4) -> r = seen[i] + 4
-      :: WATCHABLE(i, seen[i] + 5) -> r = seen[i] + 5
-#ifdef BUG_OLD_EVENTS_BELIEVED
-      :: RUNS(i) && connected[i] && !IN_TERM(i) && seen[i] > 1 -> r = seen[i] - 1
-#endif
-      fi;
-      d_step { observe(i, r); r = 0; rest(i) }
+#ifdef BUG_HINT_ENDS_WAIT
+  :: d_step { /* onWatched */
+      RUNS(i) && connected[i] && !IN_TERM(i) && wait[i] > 0 -> wait[i] = 0; rest(i)
     }
+#elif defined(BUG_HINT_RAISES_EPOCH)
+  :: d_step { /* onWatched */
+      RUNS(i) && connected[i] && !IN_TERM(i) && high[i] == 1 -> high[i] = FORGED; rest(i)
+    }
+#endif
   :: d_step { /* onRead: an answer that shows less than was seen, endCampaign */
       RUNS(i) && LOOKED(i) && connected[i] && role[i] == CAMPAIGNING && IDLE(i) -> give_up(i); rest(i)
     }

@@ -111,6 +111,7 @@ export function macrosOf({ bounds, macros }: Run): string[] {
 const PROBE = "the probe";
 /** The properties, recognized by the text of the violated assertion in the verifier's output. */
 const PROPERTIES: readonly (readonly [pattern: RegExp, property: string])[] = [
+  [/token<=last/, "an epoch exceeds the revision of its first record"],
   [/\.asked/, "a term begins on a record whose deletion was requested"],
   [/lastTerm/, "an epoch does not increase"],
   [/since>=/, "a takeover before W, without release and without confirmed death"],

@@ -20,7 +20,9 @@
  *  A2. The server applies a compare-and-set atomically and loses no write that it has acknowledged. If it does lose some (power
  *      loss without sync), or if the bucket is deleted, a node still begins no term with an epoch up to the largest that it
  *      remembers.
- *  A3. Every writer of the key follows this protocol.
+ *  A3. Every writer of the key follows this protocol. A client that does not can take the lease away, but it cannot end the
+ *      election: a record or a marker that no node can have written is garbage (`record-codec.ts`; for its epoch `epochs.ts`), and
+ *      the next campaign replaces it by compare-and-set.
  *  P.  Before an acquiring write is applied because a server has confirmed that the holder's connection is closed, the holder's
  *      process has noticed the end of that connection, or its last check of the connection is 250 ms old.
  *
@@ -44,6 +46,15 @@
  * NOT GUARANTEED: that work already handed to another system stops in time (use the epoch as a fencing token); that there is a
  * leader while no quorum of NATS can be reached; anything after an operator writes or deletes the key, except that the other nodes
  * wait W from then on, as far as they knew the lease.
+ *
+ * WHAT IS BELIEVED. Only an ack, or an answer of the stream leader to a read, changes what is known of the lease, its epoch and its
+ * revision. A watched message can be forged by any client of the account. It causes a read and nothing else; one that proved false
+ * makes the next wait for `retryDelayMs`. So a follower learns of a release one round trip after the message, and then writes.
+ *
+ * WHY NO EPOCH ENDS THE ELECTION. A record at revision r is believed only with an epoch up to r + 2^40 (`epochs.ts`), and a node
+ * campaigns only with an epoch that the others will believe. A next term raises the epoch by one and takes at least one revision, so
+ * it stays within that range, whatever was forged: there is always a larger epoch, and every fence has seen a smaller one. Exception: a
+ * bucket that begins at revision 1 again after an epoch at the limit was believed. There the node warns with `EPOCH_EXHAUSTED`.
  *
  * THE SHAPE. An event only changes what is known (`handle`). Then one level-triggered pass (`act.ts`) sends whatever is due. A
  * lost event can delay the election, but cannot stop it: a later pass over the state sends the same.
