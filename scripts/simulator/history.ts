@@ -167,7 +167,9 @@ export class History {
     this.#bucket.watch({
       entry: (entry) => {
         this.#time.after(maxAgeMs, () => {
-          if (this.#bucket.entry === entry) this.#bucket.expire();
+          if (this.#bucket.entry !== entry) return;
+          this.#bucket.expire();
+          this.#checker.aged();
         });
       },
       gone: () => {},

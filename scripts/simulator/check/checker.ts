@@ -87,6 +87,11 @@ export class Checker implements Witness {
     this.#commits.purged();
   }
 
+  /** The server has removed the message on the key because of its age. */
+  aged(): void {
+    this.#commits.aged();
+  }
+
   /** Runs what writes a record of no node to the key. */
   forging(write: () => void): void {
     this.#commits.forging = true;

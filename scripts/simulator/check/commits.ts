@@ -37,6 +37,7 @@ export class Commits {
   #forgedAbove = false;
   /** After that, such an epoch was overwritten with garbage or deleted, and a node without memory took over. */
   #forgedEpochLost = false;
+  #aged = false;
   #strayed = false;
 
   constructor(
@@ -62,6 +63,11 @@ export class Commits {
     this.#last = null;
   }
 
+  /** The server has removed the message on the key because of its age: no node can read the epoch in it any more. */
+  aged(): void {
+    this.#aged = true;
+  }
+
   bucketDeleted(): void {
     this.#last = null;
     this.#maxEpochBefore = Math.max(this.#maxEpochBefore, this.#maxEpoch);
@@ -85,6 +91,8 @@ export class Commits {
   #committed(entry: LeaseEntry): void {
     const { time, bucket, tally } = this.#world;
     const before = this.#last;
+    const aged = this.#aged;
+    this.#aged = false;
     this.#last = { entry, at: time.now };
     if (entry.kind === "released") return this.#released(entry, before);
     if (entry.kind !== "record") return;
@@ -107,7 +115,7 @@ export class Commits {
       before.entry.record.incarnation === incarnation &&
       before.entry.record.epoch === epoch;
     if (renews || this.#strayed) return;
-    const chained = before?.entry.kind === "record" || before?.entry.kind === "released";
+    const chained = !aged && (before?.entry.kind === "record" || before?.entry.kind === "released");
     if (epoch <= this.#maxEpoch && this.#forgedAbove && !chained) this.#forgedEpochLost = true;
     if (epoch <= this.#maxEpoch && this.epochsMustRise)
       this.#reports.fail(`revision ${entry.revision}: epoch ${epoch} after ${this.#maxEpoch}`);
