@@ -16,6 +16,8 @@ export type Change = { readonly at: number } & (
   | { readonly kind: "released"; readonly epoch: number; readonly successor: string | null }
   /** The key or the bucket was deleted: go-cluster's step-down, or an operator. */
   | { readonly kind: "deleted" }
+  /** The key has a value that is not a lease record. Nodes replace it after a full lease. */
+  | { readonly kind: "garbage"; readonly reason: string }
   /** Not renewed for its whole TTL. */
   | { readonly kind: "expired"; readonly leader: string; readonly epoch: number }
   /** The cluster has never had a leader. */
@@ -124,9 +126,11 @@ export class ClusterWatch {
         this.#settle(null);
         return this.#report({ kind: "released", epoch: entry.epoch, successor: entry.successor ?? null });
       case "deleted":
-      case "garbage":
         this.#settle(null);
         return this.#report({ kind: "deleted" });
+      case "garbage":
+        this.#settle(null);
+        return this.#report({ kind: "garbage", reason: entry.reason });
       default:
         entry satisfies never;
     }

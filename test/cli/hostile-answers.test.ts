@@ -2,6 +2,7 @@
 import { expect, test } from "vitest";
 import { historyStream, historySubject, serviceName, statusSubject } from "../../src/nats/names.ts";
 import { atEnd } from "../support/at-end.ts";
+import { start } from "../support/cli/run-cli.ts";
 import { type HereOutput, runHere } from "../support/cli/run-here.ts";
 import { freshId } from "../support/fresh-id.ts";
 import { type Operator, operatorOf } from "../support/node/operator.ts";
@@ -138,4 +139,15 @@ test("answers that trickle in are waited for until the time limit of all, and no
   // The answers still come.
   const before = sent;
   await expect.poll(() => sent).toBeGreaterThan(before);
+});
+
+test("watch names a value on the key that is no lease record", async () => {
+  const { operator } = await clusterOf({ node_id: ESCAPES });
+  const watching = start<{ readonly event: string; readonly reason?: string }>([
+    ...["watch", "--json", "--cluster-id", operator.clusterId, "--nats-url", server.url],
+  ]);
+  const found = await watching.next((line) => line.event === "garbage");
+  expect(found.reason).toContain("node_id");
+  await operator.del();
+  await watching.next((line) => line.event === "deleted");
 });

@@ -69,3 +69,15 @@ test("Ctrl-C ends watch and doctor --watch with 0, also while they wait for an a
     expect([args, (await running).code]).toEqual([args, 0]);
   }
 });
+
+test("Ctrl-C ends promote with a message that says what is unknown", async () => {
+  const silent = ["--cluster-id", freshId(), "--node-id", "a", "--nats-url", await silentServer()];
+  const running = runHere(["promote", ...silent, "--timeout", "1m", "--json"]);
+  await waitFor(() => process.listenerCount("SIGINT") > 0);
+  process.emit("SIGINT");
+  const { code, stderr } = await running;
+  expect([code, JSON.parse(stderr)]).toEqual([
+    1,
+    expect.objectContaining({ code: "ABORTED", message: expect.stringContaining("interrupted by SIGINT") }),
+  ]);
+});

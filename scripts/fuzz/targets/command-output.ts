@@ -150,6 +150,7 @@ function changes(give: Values): Change[] {
     { kind: "leader", leader: give.text(), epoch: give.number(), acquiredAt: give.number(), at },
     { kind: "released", epoch: give.number(), successor: give.maybe(give.text()), at },
     { kind: "expired", leader: give.text(), epoch: give.number(), at },
+    { kind: "garbage", reason: give.text(), at },
     { kind: "failed", error: new Error(give.text()), at },
   ];
 }

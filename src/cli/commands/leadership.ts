@@ -4,7 +4,7 @@ import { ClusterError } from "../../errors.ts";
 import type { ClusterClient } from "../../manager/cluster-client.ts";
 import { Manager } from "../../manager/manager.ts";
 import { type HandoverResult, handOver, stepDownNode } from "../../manager/operations.ts";
-import { noLeader } from "../exit.ts";
+import { CliError, EXIT, noLeader } from "../exit.ts";
 import {
   type ClusterFlags,
   configOf,
@@ -32,10 +32,18 @@ export function promote(command: Command): Command {
       const limits = { timeoutMs: flags.timeout ?? CHANGE_TIMEOUT_MS, signal: ending.signal };
       const done = await managerFor({ ...flags, timeout: Math.min(DEFAULT_TIMEOUT_MS, limits.timeoutMs) })
         .promote(limits)
+        .catch((error: unknown) => {
+          throw ending.signal.aborted ? interrupted(String(ending.signal.reason)) : error;
+        })
         .finally(() => ending.close());
       const text = "Successfully promoted to leader";
       printHandover(flags, done, done.already ? `${done.nodeId} already leads` : text);
     });
+}
+
+function interrupted(signal: string): CliError {
+  const message = `interrupted by ${signal}: a handover that was requested may still take place`;
+  return new CliError(EXIT.error, "ABORTED", message);
 }
 
 const PROMOTE_HELP = `

@@ -25,6 +25,9 @@ export class ChangeTexts {
       case "deleted":
         this.#vacantSince = change.at;
         return "lease deleted: there is no leader";
+      case "garbage":
+        this.#vacantSince = change.at;
+        return `the key has no lease record: ${change.reason}; there is no leader`;
       case "expired":
         this.#vacantSince = change.at;
         return `lease expired: ${change.leader}, epoch ${change.epoch}, no longer leads`;
