@@ -7,7 +7,7 @@
  *     a term has both calls or neither.
  *  3. A hook or work that fails ends its own term and no other one.
  *  4. Every error that the application throws is reported exactly once, unless it only repeats that its signal has aborted.
- *  5. A worker runs at most once per term. Work of two terms never runs at the same time. Work of a term starts after its
+ *  5. A worker runs at most once per term. Work of two terms never runs at the same time, not even of two incarnations. Work of a term starts after its
  *     `onBecomeLeader` has returned, except work that this hook itself registers.
  *  6. A term that is given up keeps its lease until its hooks and work have ended or `drainTimeoutMs` has passed, and the result
  *     says which. `stop()` waits for the application for at most `drainTimeoutMs` altogether.
@@ -50,12 +50,18 @@ import type {
   ApplicationEvent,
   ApplicationState,
   ApplicationStep,
+  EarlierCode,
   ElectionOutput,
 } from "./types.ts";
 import { addWait, settleAllWaits, settleWaits } from "./waits.ts";
-import { abortWorker, addWorker, onRunEnded, settleWorkers, startWork } from "./work.ts";
+import { abortWorker, addWorker, earlierWorker, onRunEnded, settleWorkers, startWork } from "./work.ts";
 
-export function initialApplication(config: ApplicationConfig): ApplicationState {
+const NO_EARLIER_CODE: EarlierCode = { active: null, runs: [], lastNumber: 0 };
+
+export function initialApplication(
+  config: ApplicationConfig,
+  { active, runs, lastNumber }: EarlierCode = NO_EARLIER_CODE,
+): ApplicationState {
   return {
     config,
     stage: "running",
@@ -63,13 +69,18 @@ export function initialApplication(config: ApplicationConfig): ApplicationState 
     stopDeadlineMono: Number.POSITIVE_INFINITY,
     terms: [],
     waiting: [],
-    active: null,
-    workers: [],
+    active: active === null ? null : { ...active, reported: false },
+    workers: runs.map(earlierWorker),
     waits: [],
-    lastNumber: 0,
+    lastNumber,
     failures: 0,
     givenUp: null,
   };
+}
+
+/** What the next incarnation of the node has to know of this one, which has stopped. */
+export function unfinishedCode({ active, workers, lastNumber }: ApplicationState): EarlierCode {
+  return { active, runs: workers.flatMap(({ run }) => (run === null ? [] : [run])), lastNumber };
 }
 
 /** Handles one event. The only entry point. */

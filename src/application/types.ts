@@ -129,6 +129,14 @@ export interface GivenUp {
   readonly drain: DrainOutcome;
 }
 
+/** Application code of an earlier incarnation of the node that has not returned. Its end is an event of this one, too. */
+export interface EarlierCode {
+  readonly active: ActiveCall | null;
+  readonly runs: readonly Run[];
+  /** No number of a call or run is larger. */
+  readonly lastNumber: number;
+}
+
 export interface ApplicationState {
   readonly config: ApplicationConfig;
   readonly stage: Stage;

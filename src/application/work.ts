@@ -29,6 +29,20 @@ function epochOfCode(draft: Draft, number: number): number | null {
   return draft.workers.find(({ run }) => run?.run === number)?.run?.epoch ?? null;
 }
 
+/** Work of an earlier incarnation: its caller has an answer, and it does not start again. */
+export function earlierWorker(run: Run): Worker {
+  return {
+    worker: -run.run,
+    scope: null,
+    lastEpoch: run.epoch,
+    run,
+    ended: true,
+    settled: true,
+    blockedSinceMono: null,
+    reported: false,
+  };
+}
+
 export function abortWorker(draft: Draft, worker: number): void {
   const one = draft.workers.find((each) => each.worker === worker);
   if (one === undefined || one.ended) return;

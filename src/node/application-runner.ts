@@ -2,7 +2,12 @@
  * Runs the application side of one incarnation: one queue of events, one timer, and the promises, signals and calls of the
  * application that `src/application` decides about.
  */
-import { applicationWakeMs, initialApplication, stepApplication } from "../application/application.ts";
+import {
+  applicationWakeMs,
+  initialApplication,
+  stepApplication,
+  unfinishedCode,
+} from "../application/application.ts";
 import { blockedNow } from "../application/due.ts";
 import type {
   ApplicationConfig,
@@ -10,6 +15,7 @@ import type {
   ApplicationEvent,
   ApplicationState,
   Blocked,
+  EarlierCode,
   HookCall,
   Notice,
   Outcome,
@@ -30,6 +36,8 @@ import { clockTrueSignal, RunningTerm, type Term, type TermIdentity } from "./te
 export type LeaderWork = (term: Term, run: { readonly signal: AbortSignal }) => unknown;
 
 export interface RunnerOptions {
+  /** Of the last incarnation of the node. */
+  readonly earlier?: ApplicationRunner | null;
   readonly config: ApplicationConfig;
   readonly identity: Omit<TermIdentity, "epoch" | "acquiredAt">;
   readonly hooks: Hooks;
@@ -63,6 +71,8 @@ interface ActiveRun {
   readonly controller: AbortController;
 }
 
+type CodeEnded = Extract<ApplicationEvent, { type: "call-ended" | "run-ended" }>;
+
 export class ApplicationRunner {
   readonly #o: RunnerOptions;
   readonly #queue: ApplicationEvent[] = [];
@@ -74,10 +84,23 @@ export class ApplicationRunner {
   #busy = false;
   #cancelTimer: (() => void) | null = null;
   #lastId = 0;
+  /** The next incarnation of the node. */
+  #next: ApplicationRunner | null = null;
 
   constructor(options: RunnerOptions) {
     this.#o = options;
-    this.#state = initialApplication(options.config);
+    this.#state = initialApplication(options.config, options.earlier?.handOver(this));
+  }
+
+  /** Whether all hooks and work have returned. */
+  get isIdle(): boolean {
+    return this.#state.active === null && this.#state.workers.every(({ run }) => run === null);
+  }
+
+  /** Application code of this incarnation, which has stopped, may still run: its end is an event of the next one, too. */
+  handOver(next: ApplicationRunner): EarlierCode {
+    this.#next = next;
+    return unfinishedCode(this.#state);
   }
 
   /** Epoch of the last term that is not over for the application; 0 if there is none. */
@@ -269,7 +292,7 @@ export class ApplicationRunner {
     const term = "epoch" in call ? this.#terms.get(call.epoch) : undefined;
     const enter = (): unknown => callHook(hooks, call, term);
     void this.#run(call.call, [term?.signal], enter).then((outcome) =>
-      this.dispatch({ type: "call-ended", call: call.call, outcome }),
+      this.#codeEnded({ type: "call-ended", call: call.call, outcome }),
     );
   }
 
@@ -284,8 +307,14 @@ export class ApplicationRunner {
     const enter = (): unknown => pending?.work(term, { signal });
     void this.#run(run, [term.signal, signal, pending?.signal], enter).then((outcome) => {
       this.#runs.delete(run);
-      this.dispatch({ type: "run-ended", run, outcome });
+      this.#codeEnded({ type: "run-ended", run, outcome });
     });
+  }
+
+  #codeEnded(event: CodeEnded): void {
+    this.dispatch(event);
+    // Its error has been reported.
+    if (this.#next !== null) this.#next.#codeEnded({ ...event, outcome: { kind: "returned" } });
   }
 
   #abortRun(run: number): void {

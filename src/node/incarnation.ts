@@ -26,6 +26,8 @@ export interface IncarnationOptions {
   readonly logger: EventLogger;
   readonly rememberedEpoch: number;
   readonly emit: (event: EventBody) => void;
+  /** The application side of the last incarnation of this node. */
+  readonly earlier: ApplicationRunner | null;
 }
 
 /** Application code that blocks other application code is reported after this time at the earliest, in milliseconds. */
@@ -73,6 +75,7 @@ export class Incarnation {
       output: (output) => this.application.dispatch({ type: "election", output }),
     });
     this.application = new ApplicationRunner({
+      earlier: o.earlier,
       config: {
         drainTimeoutMs: options.drainTimeoutMs,
         slowAfterMs: Math.max(

@@ -7,7 +7,7 @@ import type { Clock, Random } from "../runtime/ports.ts";
 import { SystemClock, systemRandom } from "../runtime/system-clock.ts";
 import { keepAlive, limitOf, type WaitOptions } from "../runtime/waiting.ts";
 import type { StepDownResult, StopResult } from "./application-calls.ts";
-import type { LeaderWork } from "./application-runner.ts";
+import type { ApplicationRunner, LeaderWork } from "./application-runner.ts";
 import { EventStreams, type NodeEvent } from "./events.ts";
 import { checkHooks, type Hooks } from "./hooks.ts";
 import { Incarnation } from "./incarnation.ts";
@@ -51,6 +51,8 @@ export class Node implements AsyncDisposable {
   readonly #logger: BoundLogger;
   readonly #streams: EventStreams;
   #incarnation: Incarnation | null = null;
+  /** Hooks and work of the last incarnation may still run. */
+  #earlier: ApplicationRunner | null = null;
   #starting: { readonly done: Promise<void>; readonly abort: AbortController } | null = null;
   /** The last incarnation ended because its connection was closed for good. */
   #lostConnection = false;
@@ -193,12 +195,15 @@ export class Node implements AsyncDisposable {
       logger,
       rememberedEpoch: this.#rememberedEpoch,
       emit: (event) => this.#streams.push(event),
+      earlier: this.#earlier,
     });
     this.#incarnation = incarnation;
+    this.#earlier = null;
     void incarnation.stopped.then((reason) => {
       this.#lostConnection = reason === "connection-closed";
       this.#rememberedEpoch = incarnation.driver.state.lease.highestEpoch;
       if (this.#incarnation === incarnation) this.#incarnation = null;
+      this.#earlier = incarnation.application.isIdle ? null : incarnation.application;
       this.#streams.close();
     });
     await incarnation.start();

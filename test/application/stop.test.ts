@@ -78,3 +78,30 @@ test("a connection that is closed for good ends the node and everything that wai
   await expectTranscript("connection-closed", scene);
   expect(scene.state.workers).toEqual([]);
 });
+
+test("code that outlives the node keeps the code of its next incarnation waiting", async () => {
+  const first = new Scene("Work and onLoseLeadership ignore the stop, which waits for drainTimeoutMs.")
+    .worker(1)
+    .leads(1)
+    .hookReturns()
+    .stop(2)
+    .drains(1, "stopped")
+    .until(10_000)
+    .released(1)
+    .election({ type: "stopped" })
+    .until(10_003)
+    .send({ type: "closed" });
+  const { active } = first.state;
+  const [{ run } = { run: null }] = first.state.workers;
+  if (active === null || run === null) throw new Error("everything has returned");
+  const next = new Scene("The same node is started again.", {}, first)
+    .worker(1)
+    .until(11_000)
+    .leads(2)
+    .until(21_000)
+    .send({ type: "call-ended", call: active.call, outcome: { kind: "returned" } })
+    .hookReturns()
+    .until(31_000)
+    .send({ type: "run-ended", run: run.run, outcome: { kind: "returned" } });
+  await expectTranscript("started-again-beside-old-code", first, next);
+});

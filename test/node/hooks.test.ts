@@ -1,7 +1,8 @@
 /** Hooks and leader work that are slow, throw, stop the node or never return. */
 import { setTimeout as pause } from "node:timers/promises";
 import { describe, expect, test } from "vitest";
-import { deferred, within } from "../../scripts/shared/wait.ts";
+import { deferred, waitFor, within } from "../../scripts/shared/wait.ts";
+import type { Term } from "../../src/index.ts";
 import { startNatsServer } from "../../src/testing.ts";
 import { freshId } from "../support/fresh-id.ts";
 import { makeNode, QUICK, settled, startLeader, startNode } from "../support/node/test-node.ts";
@@ -336,4 +337,46 @@ describe("a stop that may not wait", () => {
     never.resolve();
     await expect(work).rejects.toMatchObject({ code: "STOPPED" });
   });
+});
+
+test("hooks and work that outlive a stop never run beside those of the next start", async () => {
+  const running = new Set<string>();
+  const pairs: string[] = [];
+  const ends = [deferred<void>(), deferred<void>()] as const;
+  let rounds = 0;
+  const enter = async (name: string, until: Promise<void> | null): Promise<void> => {
+    const kind = name.slice(0, 4);
+    for (const other of running) if (other.startsWith(kind)) pairs.push(`${name} beside ${other}`);
+    running.add(name);
+    if (until !== null) await until;
+    running.delete(name);
+  };
+  const a = makeNode(
+    server,
+    { clusterId: freshId(), nodeId: "a", drainTimeoutMs: 50 },
+    { onLoseLeadership: ({ epoch }) => enter(`hook ${epoch}`, epoch === 1 ? ends[0].promise : null) },
+  );
+  const work = ({ epoch }: Term): Promise<void> => {
+    rounds += 1;
+    return enter(`work ${epoch}`, epoch === 1 ? ends[1].promise : null);
+  };
+  await a.start();
+  const first = a.node.runWhileLeader(work).catch((error: unknown) => error);
+  await a.becomes();
+  await waitFor(() => rounds === 1);
+  expect((await a.node.stop()).unfinished).toEqual(["onLoseLeadership", "work"]);
+  expect(await first).toMatchObject({ code: "STOPPED" });
+  await a.start();
+  const second = a.node.runWhileLeader(work);
+  await a.until(() => a.node.term?.epoch === 2);
+  await waitFor(() => a.warnings("HOOK_SLOW").length > 0);
+  expect(rounds).toBe(1);
+  ends[0].resolve();
+  await a.next("become-leader");
+  expect(rounds).toBe(1);
+  ends[1].resolve();
+  await waitFor(() => rounds === 2);
+  await a.node.stop();
+  await second;
+  expect(pairs).toEqual([]);
 });

@@ -7,6 +7,7 @@ import {
   applicationWakeMs,
   initialApplication,
   stepApplication,
+  unfinishedCode,
 } from "../../../src/application/application.ts";
 import { blockedNow } from "../../../src/application/due.ts";
 import {
@@ -38,9 +39,12 @@ export class Scene {
   #now = 0;
   effects: readonly ApplicationEffect[] = [];
 
-  constructor(title: string, changes: Partial<ApplicationConfig> = {}) {
+  /** `earlier`: the last incarnation of the same node, which has stopped. */
+  constructor(title: string, changes: Partial<ApplicationConfig> = {}, earlier: Scene | null = null) {
     this.#lines = [title];
-    this.#state = initialApplication({ ...config, ...changes });
+    const code = earlier === null ? undefined : unfinishedCode(earlier.#state);
+    this.#state = initialApplication({ ...config, ...changes }, code);
+    if (earlier !== null) this.#now = earlier.#now;
   }
 
   get state(): ApplicationState {
