@@ -1,9 +1,9 @@
 /**
- * Measures the cost of fencing: fenced and unfenced writes of one process to one stream. The variants take turns within
- * each round, so that other load on the machine affects all of them. Throughput is pipelined; latency is one write at a
- * time. All figures are medians over the rounds; ratios are medians of the rounds' ratios.
+ * Measures the cost of fencing: fenced and unfenced writes of one process to one stream. The variants take turns within each
+ * round, and rounds are short, so that other load on the machine affects all of them. Throughput is pipelined; latency is one
+ * write at a time. All figures are medians over the rounds; ratios are medians of the rounds' ratios.
  *
- *   npm run --silent bench:fencing -- [--json] [--rounds 9] [--messages 20000] [--bytes 256] [--replicas 1]
+ *   npm run --silent bench:fencing -- [--json] [--rounds 41] [--messages 4000] [--bytes 256] [--replicas 1]
  *                                     [--in-flight 256] [--version 2.15.1]
  *
  * The connection has the options of the connections that this library opens.
@@ -35,8 +35,8 @@ endWhenOutputFails();
 const { values } = parseArgs({
   options: {
     json: { type: "boolean", default: false },
-    rounds: { type: "string", default: "9" },
-    messages: { type: "string", default: "20000" },
+    rounds: { type: "string", default: "41" },
+    messages: { type: "string", default: "4000" },
     bytes: { type: "string", default: "256" },
     replicas: { type: "string", default: "1" },
     "in-flight": { type: "string" },
@@ -48,9 +48,11 @@ const plan = {
   rounds: positive("rounds", values.rounds),
   messages: positive("messages", values.messages),
   inFlight: positive("in-flight", values["in-flight"] ?? (replicas > 1 ? "64" : "256")),
-  latencies: 1000,
+  latencies: 200,
   data: new Uint8Array(positive("bytes", values.bytes)).fill(120),
 };
+
+const WARM_UP = 20_000;
 
 type Send = () => Promise<unknown>;
 const WAYS = ["jsPublish", "fenced", "sameClient", "bare"] as const;
@@ -89,7 +91,7 @@ async function measure(nats: NatsConnection, writers: Writers) {
     sameClient: empty(),
     bare: empty(),
   };
-  for (const send of Object.values(ways)) await pipelined(send, Math.min(plan.messages, 5000));
+  for (const send of Object.values(ways)) await pipelined(send, WARM_UP);
   for (let round = 0; round < plan.rounds; round++) {
     // The order alternates: a later variant finds a warmer disk cache, or a busier disk.
     const order = round % 2 === 0 ? WAYS : WAYS.toReversed();
