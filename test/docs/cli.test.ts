@@ -33,7 +33,7 @@ test("the text names no other command or option", () => {
   const named = [...ownText.matchAll(/(?<![\w-])--[a-z][a-z-]*/g)].map(([option]) => option);
   expect(named.filter((option) => !known.has(option))).toEqual([]);
   const names = new Set([...commands.map((command) => command.name()), "help"]);
-  const used = [...text.matchAll(/(?<![/\w])nats-leader ([a-z]+)/g)].map(([, name = ""]) => name);
+  const used = [...text.matchAll(/(?<![/\w])nats-leader ([a-z]+(?:-[a-z]+)*)/g)].map(([, name = ""]) => name);
   expect(used.filter((name) => !names.has(name))).toEqual([]);
 });
 
