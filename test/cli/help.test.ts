@@ -47,7 +47,9 @@ describe("the program without loaded commands", () => {
       const { files, packages } = staticImports(entry);
       expect(packages.filter((name) => !name.startsWith("node:") && name !== "commander")).toEqual([]);
       expect(
-        files.filter((file) => /^src\/(?!cli\/|config\/options|errors|log\/printable|system\/output-failures)/.test(file)),
+        files.filter((file) =>
+          /^src\/(?!cli\/|config\/options|errors|log\/printable|system\/output-failures)/.test(file),
+        ),
       ).toEqual([]);
     }
   });
