@@ -388,6 +388,28 @@ describe("an orphan", () => {
   });
 });
 
+describe("a release that is refused", () => {
+  const refused = (): Solo =>
+    new Solo("").leading().at(100).send({ type: "resign", reason: "released" }).send({ type: "drained" });
+
+  test("is repeated after a retry delay if a read shows no change: an isolated stream leader answers", () => {
+    const play = refused()
+      .at(102)
+      .conflict()
+      .at(104)
+      .reads(record(1, "a", 1));
+    expect(writes(play)).toEqual([]);
+    play.until(400);
+    expect(writes(play)).toMatchObject([{ write: { kind: "release", expect: { revision: 1 } } }]);
+  });
+
+  test("is repeated at once if a read shows another revision of ours", () => {
+    const play = refused().at(102).conflict().at(104);
+    play.reads(play.own(2, 1, 7));
+    expect(writes(play)).toMatchObject([{ write: { kind: "release", expect: { revision: 2 } } }]);
+  });
+});
+
 describe("a follower", () => {
   test("makes no inquiry about a holder whose takeover wait is over", () => {
     const holder = record(7, "b", 2, { session: connection(9, true) });
