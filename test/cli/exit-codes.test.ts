@@ -1,5 +1,7 @@
 /** The exit code and the error of every command: invalid usage, no server, no permission, as text and as JSON. */
 import { describe, expect, test } from "vitest";
+import { wordsOf } from "../../src/cli/completion/words.ts";
+import { fullProgram } from "../../src/cli/program.ts";
 import { stepdownSubject } from "../../src/nats/names.ts";
 import { runHere } from "../support/cli/run-here.ts";
 import { operatorOf } from "../support/node/operator.ts";
@@ -24,6 +26,17 @@ const COMMANDS: readonly (readonly string[])[] = [
   ["leave"],
   ["create-bucket"],
 ];
+
+/** They run or write something, or do not connect. */
+const OTHERS = ["init", "daemon", "run", "config check"];
+
+test("the table has every command that connects", async () => {
+  const connecting = wordsOf(await fullProgram()).filter(({ options }) =>
+    options.some(({ long }) => long === "--nats-url"),
+  );
+  const paths = connecting.map(({ path }) => path).filter((path) => !OTHERS.includes(path));
+  expect(new Set(COMMANDS.map(([name]) => name))).toEqual(new Set(paths));
+});
 
 function errorIn(stderr: string): Record<string, unknown> {
   expect(stderr.match(/\n/g)).toHaveLength(1);
