@@ -169,6 +169,8 @@ describe.skipIf(process.platform !== "linux")("a program", () => {
     await waitFor(() => timers().some((line) => line.startsWith("sleep 0.300")));
     await order(supervisor, { limit: 600_000 });
     await waitFor(() => timers().length === 1 && timers()[0]?.startsWith("sleep 600.000"));
+    // The guard, the timer and its sleep: what was cancelled has ended.
+    expect(membersOf(guard)).toHaveLength(3);
     expect(membersOf(pid)).not.toEqual([]);
   });
 

@@ -2,9 +2,10 @@
  * A process that kills a program's process group when this process ends, even by SIGKILL, and when the lease's deadline passes
  * without an extension, as while this process is stopped (SIGSTOP).
  *
- * Each line that it reads is the id of the group and, after a space, the seconds until the deadline. The end of its input means
- * that this process has ended. Every deadline has a process of its own (`sleep` and the shell that waits for it): a guard that is
- * killed leaves the last one behind, which still kills the group at the deadline. The new one is started before the old one is killed.
+ * Each line that it reads is the id of the group and, after a space, the seconds until the deadline; `done` ends it. The end of its
+ * input means that this process has ended. Every deadline has a timer, a shell that waits for `sleep`: a guard that is killed leaves the
+ * last one behind, which still kills the group at the deadline. The new one is started before the old one is cancelled, by SIGUSR1.
+ * Whoever starts a process also waits for it: if this process is the first of a container, nothing else collects orphans.
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import type { Writable } from "node:stream";
@@ -12,16 +13,25 @@ import type { Writable } from "node:stream";
 const SCRIPT = `trap '' INT HUP TERM
 group=$1 timer=
 end() { kill -s KILL -- "-$group"; }
+cancel() { [ -z "$1" ] || { kill -s USR1 "$1"; wait "$1"; }; }
 while read -r id seconds; do
+  [ "$id" != done ] || { cancel "$timer"; exit 0; }
   group=$id
   [ -n "$seconds" ] || continue
-  { sleep "$seconds" && end; } &
+  {
+    trap 'kill -s KILL "$!"; wait "$!"; exit' USR1
+    sleep "$seconds" &
+    wait "$!" && end
+  } &
   new=$!
-  [ -z "$timer" ] || { kill -s KILL "$timer"; wait "$timer"; }
+  cancel "$timer"
   timer=$new
 done
 [ -z "$group" ] || end
 kill -s KILL 0`;
+
+/** After this time a guard that has not ended by itself, because it is stopped, is killed. */
+const CLOSE_LIMIT_MS = 1_000;
 
 export class Guard {
   /** Where lines are written. The program's group writes its own id here. `null`: the guard could not be started. */
@@ -61,12 +71,14 @@ export class Guard {
     this.input?.write(`${group} ${(remainingMs / 1000).toFixed(3)}\n`);
   }
 
-  /** Ends the guard and its timers. The group stays as it is. */
+  /** Ends the guard and its timer. The group stays as it is. */
   close(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    this.#killAll();
-    this.#process.stdin?.destroy();
+    this.#process.stdin?.end("done\n");
+    const limit = setTimeout(() => this.#killAll(), CLOSE_LIMIT_MS);
+    limit.unref();
+    this.#process.once("exit", () => clearTimeout(limit));
   }
 
   /** Kills what a killed guard left behind. */

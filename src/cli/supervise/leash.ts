@@ -5,7 +5,7 @@ import type { SupervisedProgram } from "./supervised-program.ts";
 const MIN_CHECK_MS = 10;
 const MAX_CHECK_MS = 1_000;
 /**
- * A later deadline is passed on when it is later by this part of the remaining time. It bounds the timers that the guard has at once,
+ * A later deadline is passed on when it is later by this part of the remaining time. It bounds how often the guard starts a timer,
  * however short the renewal interval is.
  */
 const EXTENSION = 1 / 8;
