@@ -25,7 +25,7 @@ async function run(flags: ClusterFlags): Promise<void> {
   const loaded = configOf(flags, true);
   const level = new SwitchedLevel(flags.logLevel ?? "info");
   const log = cliLogger({ level: level.now, json: flags.json === true, write: logTo(1) });
-  // Before the first line: who has read it may send signals.
+  // Before the first line: a program that has read it may send signals.
   const ending = untilSignal((signal) => log.info({ signal }, "Received signal, shutting down..."));
   let manager: Manager | null = null;
   const close = handleUserSignals(log, level, () => manager?.node ?? null);

@@ -5,7 +5,7 @@
  * Each line that it reads is the id of the group and, after a space, the seconds until the deadline; `done` ends it. The end of its
  * input means that this process has ended. Every deadline has a timer, a shell that waits for `sleep`: a guard that is killed leaves the
  * last one behind, which still kills the group at the deadline. The new one is started before the old one is cancelled, by SIGUSR1.
- * Whoever starts a process also waits for it: if this process is the first of a container, nothing else collects orphans.
+ * Each of these shells waits for the processes that it starts: if this process is the first of a container, nothing else collects orphans.
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import type { Writable } from "node:stream";
