@@ -7,12 +7,13 @@
  *     a term has both calls or neither.
  *  3. A hook or work that fails ends its own term and no other one.
  *  4. Every error that the application throws is reported exactly once, unless it only repeats that its signal has aborted.
- *  5. A worker runs at most once per term. Work of two terms never runs at the same time, not even of two incarnations. Work of a term starts after its
- *     `onBecomeLeader` has returned, except work that this hook itself registers.
+    selfWaitSinceMono: null,
+    lastNumber,
  *  6. A term that is given up keeps its lease until its hooks and work have ended or `drainTimeoutMs` has passed, and the result
  *     says which. `stop()` waits for the application for at most `drainTimeoutMs` altogether.
- *  7. Application code that keeps other application code waiting for `slowAfterMs` is reported.
- *  8. The state holds what has not returned or settled, and nothing of what has.
+ *  7. Code that may wait for a drain which waits for it delays that drain by `selfWaitMs` at most.
+ *  8. Application code that keeps other application code waiting for `slowAfterMs` is reported.
+ *  9. The state holds what has not returned or settled, and nothing of what has.
  *
  * NOT GUARANTEED: that application code ends. JavaScript cannot be interrupted: after a drain that timed out, work of an old term
  * may run beside the work of the next leader.
@@ -36,6 +37,7 @@ import {
   setCompeting,
   stepDown,
 } from "./leaving.ts";
+import { answerSelfWaits } from "./self-wait.ts";
 import {
   beginTerm,
   drainTerm,
@@ -72,6 +74,7 @@ export function initialApplication(
     active: active === null ? null : { ...active, reported: false },
     workers: runs.map(earlierWorker),
     waits: [],
+    selfWaitSinceMono: null,
     lastNumber,
     failures: 0,
     givenUp: null,
@@ -187,6 +190,7 @@ function progress(draft: Draft): void {
   startWork(draft);
   finishDrains(draft);
   settleWaits(draft);
+  answerSelfWaits(draft);
   finishStop(draft);
   reportBlocked(draft);
   forgetTerms(draft);

@@ -1,6 +1,7 @@
 /** What becomes due by time alone. `progress` acts on it, and the timer of the driver is its minimum. */
 import type { Instant } from "../election/time.ts";
 import { type Draft, notify, patchTerm, patchWorker, runningTerm } from "./draft.ts";
+import { selfWaitAtMono } from "./self-wait.ts";
 import type { ApplicationState, Blocked, Worker } from "./types.ts";
 import { runOfEarlierTerm } from "./work.ts";
 
@@ -11,7 +12,7 @@ export function dueAtMono(state: ApplicationState): number {
   for (const { drain } of state.terms) {
     if (drain?.outcome === null) due = Math.min(due, drain.deadlineMono, state.stopDeadlineMono);
   }
-  due = Math.min(due, slowAtMono(state));
+  due = Math.min(due, slowAtMono(state), selfWaitAtMono(state));
   for (const worker of state.workers) due = Math.min(due, blockedAtMono(state, worker));
   return due;
 }

@@ -1,12 +1,11 @@
 /** Giving a term up on request, and leaving for good. */
 import { type Draft, emit, notify, runningTerm, settle } from "./draft.ts";
-import type { StopReason } from "./types.ts";
+import type { Caller, Settlement, StopReason } from "./types.ts";
 import { addWait } from "./waits.ts";
 
 export interface Request {
   readonly wait: number;
-  /** Application code that the drain waits for awaits the answer: it gets one before it has ended. */
-  readonly blocking: boolean;
+  readonly caller: Caller;
   readonly timeoutMs: number;
 }
 
@@ -32,23 +31,28 @@ export function setCompeting(draft: Draft, request: Request, competes: boolean):
   else awaitRelease(draft, request);
 }
 
-function awaitRelease(draft: Draft, { wait, blocking, timeoutMs }: Request): void {
+function awaitRelease(draft: Draft, { wait, caller, timeoutMs }: Request): void {
   const epoch = termToRelease(draft);
   if (epoch === null) answer(draft, wait, { kind: "nothing" });
-  else if (blocking) answer(draft, wait, { kind: "begun" });
-  else addWait(draft, wait, { kind: "release", epoch }, timeoutMs);
+  else if (caller.awaited) answer(draft, wait, begun(draft));
+  else addWait(draft, wait, { kind: "release", epoch }, timeoutMs, caller.inside);
 }
 
-function answer(draft: Draft, wait: number, settlement: { readonly kind: "nothing" | "begun" }): void {
+function answer(draft: Draft, wait: number, settlement: Settlement): void {
   emit(draft, { type: "settle", wait, settlement });
 }
 
+/** The answer for code that has to end before there can be another one. */
+export function begun(draft: Draft): Settlement {
+  return { kind: "begun", epoch: termToRelease(draft), givenUp: draft.givenUp };
+}
+
 /** `stop()`. The limit of the caller shortens the wait for the application, never the stop itself. */
-export function requestStop(draft: Draft, { wait, blocking, timeoutMs }: Request): void {
-  addWait(draft, wait, { kind: "stop" }, Number.POSITIVE_INFINITY);
+export function requestStop(draft: Draft, { wait, caller, timeoutMs }: Request): void {
+  addWait(draft, wait, { kind: "stop" }, Number.POSITIVE_INFINITY, caller.inside);
   beginStop(draft, "requested");
   limitStop(draft, draft.now.mono + timeoutMs);
-  if (blocking) settle(draft, wait, { kind: "begun" });
+  if (caller.awaited) settle(draft, wait, begun(draft));
 }
 
 /** Begins to leave. The time limit for the application is set once, however often the stop is requested. */

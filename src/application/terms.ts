@@ -2,7 +2,7 @@
 import type { Leader, LossReason, ResignReason } from "../election/types.ts";
 import { cancelCall, enqueue } from "./calls.ts";
 import { type Draft, emit, notify, patchTerm, runningTerm, termWith } from "./draft.ts";
-import type { DrainOutcome, TermState } from "./types.ts";
+import type { ApplicationState, DrainOutcome, TermState } from "./types.ts";
 
 /** The election has acquired the lease. */
 export function beginTerm(draft: Draft, epoch: number, acquiredAt: number): void {
@@ -80,10 +80,15 @@ export function releaseTerm(draft: Draft, epoch: number, deleted: boolean): void
 
 /** Has the application finished with the term? */
 export function hasDrained(draft: Draft, term: TermState): boolean {
+  return !hookHoldsDrain(draft, term) && !draft.workers.some(({ run }) => run?.epoch === term.epoch);
+}
+
+/** Has a hook of the term not returned, or not been called yet? */
+export function hookHoldsDrain({ config }: ApplicationState, term: TermState): boolean {
   // A hook that the application does not have does not have to wait for its turn.
-  const owed = draft.config.hooks.has("onLoseLeadership") || term.become === "running";
+  const owed = config.hooks.has("onLoseLeadership") || term.become === "running";
   const called = term.lose === "returned" || term.lose === "skipped" || (term.lose === "queued" && !owed);
-  return called && !draft.workers.some(({ run }) => run?.epoch === term.epoch);
+  return !called;
 }
 
 /** Ends drains whose work has ended or whose time is up. */

@@ -16,6 +16,8 @@ export interface ApplicationConfig {
   readonly drainTimeoutMs: number;
   /** A call or a run that keeps others waiting for this long is reported. */
   readonly slowAfterMs: number;
+  /** Code that all of a drain waits for, and that may itself wait for the drain, gets its answer after this time. */
+  readonly selfWaitMs: number;
   /** The hooks that the application has; a call of any other returns at once. */
   readonly hooks: ReadonlySet<HookName>;
   /** Least pause before the node may lead again after its application failed; doubles with every failure in a row. */
@@ -115,9 +117,20 @@ export type WaitFor =
   | { readonly kind: "release"; readonly epoch: number }
   | { readonly kind: "stop" };
 
+/** Where a call of the application comes from. */
+export interface Caller {
+  /** Hook calls and runs in whose asynchronous context the call is made, and that have not ended; innermost first. */
+  readonly inside: readonly number[];
+  /** It is certain that one of them awaits the answer. */
+  readonly awaited: boolean;
+}
+
 export interface Wait {
   readonly wait: number;
   readonly for: WaitFor;
+  /** Code that may await it, of a wait for a drain. */
+  readonly inside: readonly number[];
+  readonly beganMono: number;
   /** When it times out, on the monotonic clock; infinite without a limit. */
   readonly limitMono: number;
 }
@@ -149,6 +162,8 @@ export interface ApplicationState {
   readonly active: ActiveCall | null;
   readonly workers: readonly Worker[];
   readonly waits: readonly Wait[];
+  /** Since when a drain or the stop waits only for code that may wait for it; `null` if it does not. */
+  readonly selfWaitSinceMono: number | null;
   /** Numbers calls and runs. */
   readonly lastNumber: number;
   /** Terms in a row that failed soon after they began. */
@@ -177,27 +192,26 @@ export type ApplicationEvent =
   | { readonly type: "connection-closed"; readonly error: Error | null }
   | { readonly type: "call-ended"; readonly call: number; readonly outcome: Outcome }
   | { readonly type: "run-ended"; readonly run: number; readonly outcome: Outcome }
-  /** `inside`: number of the call or run that registers it, if any. */
+  /** `inside`: number of the call or run that registers it and has not ended, if any. */
   | { readonly type: "add-worker"; readonly worker: number; readonly inside: number | null }
   | { readonly type: "abort-worker"; readonly worker: number }
   | { readonly type: "wait"; readonly wait: number; readonly for: WaitFor; readonly timeoutMs: number }
   | { readonly type: "abort-wait"; readonly wait: number }
-  /** `blocking`: application code whose end the drain waits for awaits the answer. */
   | {
       readonly type: "step-down";
       readonly wait: number;
       readonly successor: string | undefined;
-      readonly blocking: boolean;
+      readonly caller: Caller;
       readonly timeoutMs: number;
     }
   | {
       readonly type: "compete";
       readonly wait: number;
       readonly competes: boolean;
-      readonly blocking: boolean;
+      readonly caller: Caller;
       readonly timeoutMs: number;
     }
-  | { readonly type: "stop"; readonly wait: number; readonly blocking: boolean; readonly timeoutMs: number }
+  | { readonly type: "stop"; readonly wait: number; readonly caller: Caller; readonly timeoutMs: number }
   /** Everything that the node had opened is closed. */
   | { readonly type: "closed" }
   | { readonly type: "tick" };
@@ -208,8 +222,11 @@ export type Settlement =
   /** The node leads with this epoch, or the term is held. */
   | { readonly kind: "leading"; readonly epoch: number }
   | ({ readonly kind: "released" } & GivenUp)
-  /** The step-down or stop has begun; its outcome is not known yet, because the caller has to end first. */
-  | { readonly kind: "begun" }
+  /**
+   * The step-down or stop has begun; its outcome is not known yet, because the caller has to end first. `epoch`: the term that is
+   * being given up.
+   */
+  | { readonly kind: "begun"; readonly epoch: number | null; readonly givenUp: GivenUp | null }
   /** There is nothing to wait for: the node does not lead, or competes again. */
   | { readonly kind: "nothing" }
   | {
@@ -227,7 +244,9 @@ export type WorkerSettlement =
   | { readonly kind: "done" }
   | { readonly kind: "failed"; readonly error: unknown }
   /** The node has stopped and its run has not ended. */
-  | { readonly kind: "unfinished" };
+  | { readonly kind: "unfinished" }
+  /** Registered by a hook without a term while there is no term for it: no term could begin before that hook returns. */
+  | { readonly kind: "refused"; readonly hook: HookName };
 
 /** What the application is notified of as an event and a log line. Terms are named by their epochs. */
 export type Notice =

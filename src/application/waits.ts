@@ -3,8 +3,15 @@ import { type Draft, runningTerm, settle, termWith } from "./draft.ts";
 import type { Settlement, Wait, WaitFor } from "./types.ts";
 
 /** Adds a wait. `progress` settles it in the same step if there is nothing to wait for. */
-export function addWait(draft: Draft, wait: number, what: WaitFor, timeoutMs: number): void {
-  draft.waits = [...draft.waits, { wait, for: what, limitMono: draft.now.mono + timeoutMs }];
+export function addWait(
+  draft: Draft,
+  wait: number,
+  what: WaitFor,
+  timeoutMs: number,
+  inside: readonly number[] = [],
+): void {
+  const beganMono = draft.now.mono;
+  draft.waits = [...draft.waits, { wait, for: what, inside, beganMono, limitMono: beganMono + timeoutMs }];
 }
 
 /** Settles the waits whose condition holds, or whose limit has passed. */

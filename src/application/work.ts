@@ -1,18 +1,33 @@
 /** Work of `runWhileLeader()`: each worker runs once per term, and work of two terms never runs at the same time. */
 import { type Draft, emit, nextNumber, notify, patchWorker, runningTerm, termWith } from "./draft.ts";
 import { failTerm } from "./failures.ts";
-import type { ApplicationState, Outcome, Run, TermState, Worker, WorkerSettlement } from "./types.ts";
+import type {
+  ApplicationState,
+  HookName,
+  Outcome,
+  Run,
+  TermState,
+  Worker,
+  WorkerSettlement,
+} from "./types.ts";
 
 /**
- * Registers a worker. Application code of a term that registers one, and so may wait for it, gets a worker of that term only:
- * a hook or work that waits for a worker of all terms would never return.
+ * Registers a worker. Application code that registers one may wait for it, and gets a worker of one term only: a hook or work that
+ * waits for a worker of all terms would never return. That term is the code's own. A hook without a term gets the running one, and
+ * is refused if there is none whose `onBecomeLeader` has returned: as long as it waits, no such hook can be called.
  */
 export function addWorker(draft: Draft, worker: number, inside: number | null): void {
+  const hook = hookWithoutTerm(draft, inside);
+  const running = runningTerm(draft);
+  if (hook !== null && running?.become !== "returned") {
+    emit(draft, { type: "settle-worker", worker, settlement: { kind: "refused", hook } });
+    return;
+  }
   draft.workers = [
     ...draft.workers,
     {
       worker,
-      scope: inside === null ? null : epochOfCode(draft, inside),
+      scope: hook === null ? epochOfCode(draft, inside) : (running?.epoch ?? null),
       lastEpoch: 0,
       run: null,
       ended: false,
@@ -23,8 +38,12 @@ export function addWorker(draft: Draft, worker: number, inside: number | null): 
   ];
 }
 
+function hookWithoutTerm({ active }: Draft, code: number | null): HookName | null {
+  return active !== null && active.call === code && active.epoch === null ? active.hook : null;
+}
+
 /** The term for which the hook call or run with this number was started. */
-function epochOfCode(draft: Draft, number: number): number | null {
+function epochOfCode(draft: Draft, number: number | null): number | null {
   if (draft.active?.call === number) return draft.active.epoch;
   return draft.workers.find(({ run }) => run?.run === number)?.run?.epoch ?? null;
 }

@@ -4,19 +4,22 @@ import { ClusterError, messageOf } from "../errors.ts";
 import type { Driver } from "../runtime/driver.ts";
 import type { Clock } from "../runtime/ports.ts";
 import { limitOf, type WaitOptions } from "../runtime/waiting.ts";
-import { codeOf } from "./application-code.ts";
-import type { ApplicationRunner, LeaderWork } from "./application-runner.ts";
+import { callerOf } from "./application-code.ts";
+import type { Answer, ApplicationRunner, LeaderWork } from "./application-runner.ts";
 import type { Term } from "./term.ts";
 
 /** How a term that was given up has ended. */
 export interface StepDownResult {
   readonly epoch: number;
   /**
-   * Whether the lease was deleted. `false`: it expires within `leaseTtlMs`. `null`: not known yet, because the caller is
-   * application code whose end the step-down waits for.
+   * Whether the lease was deleted. `false`: it expires within `leaseTtlMs`. `null`: not known yet, because the call was made by
+   * a hook or leader work that the step-down waits for.
    */
   readonly leaseDeleted: boolean | null;
-  /** `timed-out`: hooks or work had not ended after `drainTimeoutMs` and may still run. `pending`: the caller has to end first. */
+  /**
+   * `timed-out`: hooks or work had not ended after `drainTimeoutMs` and may still run. `pending`: the call was made by a hook or
+   * leader work, which has to end first.
+   */
   readonly drain: "complete" | "timed-out" | "pending";
 }
 
@@ -26,6 +29,11 @@ export interface StopResult {
   readonly term: StepDownResult | null;
   /** Names of hooks, and `work`, that had not returned when the node stopped. */
   readonly unfinished: readonly string[];
+  /**
+   * `true`: the node has not stopped yet, because the call was made by a hook or leader work that the stop waits for. The stop goes
+   * on when that has returned. Do not end the process before: that would end the work wherever it is.
+   */
+  readonly pending: boolean;
 }
 
 /** `what` of a call completes "waiting for ...". */
@@ -44,7 +52,7 @@ export class ApplicationCalls {
     // A deadline that has passed ends the term before the wait can be answered with it.
     this.#driver.expire();
     const settlement = await this.#wait({ kind: "leadership" }, options);
-    if (settlement.kind === "leading") return this.#runner.knownTerm(settlement.epoch);
+    if (settlement.kind === "leading" && settlement.term !== undefined) return settlement.term;
     throw refusal(what, settlement, options);
   }
 
@@ -92,12 +100,11 @@ export class ApplicationCalls {
       | { readonly type: "step-down"; readonly successor: string | undefined }
       | { readonly type: "compete"; readonly competes: boolean },
   ): Promise<StepDownResult | null> {
-    const blocking = codeOf(this.#runner) !== null;
-    const epoch = this.#runner.lastEpoch;
+    const caller = callerOf(this.#runner.codeOwner);
     const settlement = await this.#runner.ask(options, (wait, timeoutMs) => ({
       ...request,
       wait,
-      blocking,
+      caller,
       timeoutMs,
     }));
     switch (settlement.kind) {
@@ -106,7 +113,7 @@ export class ApplicationCalls {
         return { epoch: settlement.epoch, leaseDeleted, drain };
       }
       case "begun":
-        return { epoch, leaseDeleted: null, drain: "pending" };
+        return termOfBegun(settlement);
       case "nothing":
       case "term-over":
         return null;
@@ -117,25 +124,29 @@ export class ApplicationCalls {
 
   /** Joins a stop that has begun. Never rejects. */
   async stop(_what: string, options: WaitOptions): Promise<StopResult> {
-    const blocking = codeOf(this.#runner) !== null;
+    const caller = callerOf(this.#runner.codeOwner);
     const settlement = await this.#runner.ask(options, (wait, timeoutMs) => ({
       type: "stop",
       wait,
-      blocking,
+      caller,
       timeoutMs,
     }));
-    if (settlement.kind !== "stopped") return { reason: "requested", term: null, unfinished: [] };
-    const { reason, givenUp, unfinished } = settlement;
-    const term =
-      givenUp === null
-        ? null
-        : { epoch: givenUp.epoch, leaseDeleted: givenUp.leaseDeleted, drain: givenUp.drain };
-    return { reason, term, unfinished };
+    switch (settlement.kind) {
+      case "stopped": {
+        const { reason, givenUp, unfinished } = settlement;
+        return { reason, term: givenUp, unfinished, pending: false };
+      }
+      case "begun":
+        return { reason: "requested", term: termOfBegun(settlement), unfinished: [], pending: true };
+      default:
+        throw new Error(`bug: a stop is settled with "${settlement.kind}"`);
+    }
   }
 
   async runWhileLeader(work: LeaderWork, signal: AbortSignal | undefined): Promise<void> {
     if (signal?.aborted === true) return;
-    const settlement = await this.#runner.addWorker(work, codeOf(this.#runner), signal);
+    const [inside = null] = callerOf(this.#runner.codeOwner).inside;
+    const settlement = await this.#runner.addWorker(work, inside, signal);
     switch (settlement.kind) {
       case "done":
         return;
@@ -148,12 +159,14 @@ export class ApplicationCalls {
           "STOPPED",
           "the node has stopped and leader work has not ended; make it end when its signal aborts",
         );
+      case "refused":
+        throw refusalIn(settlement.hook);
       default:
         settlement satisfies never;
     }
   }
 
-  #wait(condition: WaitFor, options: WaitOptions): Promise<Settlement> {
+  #wait(condition: WaitFor, options: WaitOptions): Promise<Answer> {
     return this.#runner.ask(options, (wait, timeoutMs) => ({
       type: "wait",
       wait,
@@ -161,6 +174,18 @@ export class ApplicationCalls {
       timeoutMs,
     }));
   }
+}
+
+function termOfBegun(settlement: Extract<Settlement, { kind: "begun" }>): StepDownResult | null {
+  const { epoch, givenUp } = settlement;
+  return epoch === null ? givenUp : { epoch, leaseDeleted: null, drain: "pending" };
+}
+
+function refusalIn(hook: string): ClusterError {
+  return new ClusterError(
+    "NOT_LEADER",
+    `runWhileLeader() was called by ${hook}, and this node has no term whose onBecomeLeader has returned; hooks run one at a time, so no term can begin for the application before ${hook} returns: call runWhileLeader() in onBecomeLeader or outside of hooks`,
+  );
 }
 
 /** Why a call of the application rejects. */

@@ -4,10 +4,17 @@
  * Hooks and leader work may call the node that runs them: `await node.stop()` in a hook waits for the drain, and the drain waits
  * for the hook. Such a call is answered before the drain has ended. A handler that leader work merely registered, for a signal or
  * for requests, runs in the same asynchronous context and must not be answered early: nothing waits for it, and it may end the
- * process. The two differ in one way only: whether the promise of the application code waits for the caller. V8 keeps that chain
- * of awaits and shows it in stack traces, so the name of the function that runs application code is looked for there.
+ * process. The two differ in one way only: whether the promise of the application code waits for the caller.
+ *
+ * The asynchronous context says for certain which code a call does *not* come from. Whether code awaits the call is shown by V8's
+ * stack traces, which follow the chain of awaits: the name of the function that runs application code is looked for there. A stack
+ * proves it or proves nothing: other engines do not show awaits, and V8 loses the chain at a timer, a thenable, a promise made by
+ * hand (compiled `async` functions) and its frame limit. What is not proven is left to `application/self-wait.ts`.
+ *
+ * A listener that an emitter or event target calls synchronously has the emitting code on its stack, which does not await it.
  */
 import { AsyncLocalStorage } from "node:async_hooks";
+import type { Caller } from "../application/types.ts";
 
 /** A hook call or a run of leader work, and the one it was made from, perhaps of another node. */
 interface Entered {
@@ -23,7 +30,7 @@ const context = new AsyncLocalStorage<Entered>();
 const STACK_LIMIT = 100;
 let entries = 0;
 
-/** Runs application code. `code` identifies it to `codeOf` and `awaitedBy`. */
+/** Runs application code. `code` identifies it to `callerOf`. */
 export async function runCode(owner: object, code: number, run: () => unknown): Promise<void> {
   // Entries that have ended are left out: a chain of nodes that start each other must not grow without limit.
   let from = context.getStore();
@@ -42,22 +49,55 @@ export async function runCode(owner: object, code: number, run: () => unknown): 
   }
 }
 
-/** The innermost application code of this owner that awaits the caller, if any does. */
-export function codeOf(owner: object): number | null {
-  let stack: string | null = null;
+/** Where a call to this owner comes from. */
+export function callerOf(owner: object): Caller {
+  const inside: number[] = [];
+  let awaited = false;
+  let frames: readonly string[] | null = null;
   for (let entered = context.getStore(); entered !== undefined; entered = entered.from) {
     if (entered.owner !== owner || !entered.active) continue;
-    stack ??= stackOfCaller();
-    if (stack.includes(`${entered.name} `) || stack.includes(`${entered.name}\n`)) return entered.code;
+    inside.push(entered.code);
+    frames ??= framesOfCaller();
+    awaited ||= isAwaitedBy(entered.name, frames);
   }
-  return null;
+  return { inside, awaited };
 }
 
-function stackOfCaller(): string {
-  const before = Error.stackTraceLimit;
-  Error.stackTraceLimit = STACK_LIMIT;
-  const holder: { stack?: string } = {};
-  Error.captureStackTrace(holder, stackOfCaller);
-  Error.stackTraceLimit = before;
-  return String(holder.stack);
+/** Frames of Node and Bun through which listeners are called. */
+const EMITTERS = /\bnode:(?:events|internal\/event_target):/;
+
+function isAwaitedBy(name: string, frames: readonly string[]): boolean {
+  const at = frames.findIndex((frame) => frame.includes(`${name} `) || frame.endsWith(name));
+  return at >= 0 && !frames.slice(0, at).some((frame) => EMITTERS.test(frame));
+}
+
+/** Empty if the process does not allow stacks to be read as the engine writes them. */
+function framesOfCaller(): readonly string[] {
+  const settings = ["stackTraceLimit", "prepareStackTrace"] as const;
+  const before = settings.map((name) => Object.getOwnPropertyDescriptor(Error, name));
+  try {
+    // The application may have its own formatter, which may return anything, or throw.
+    Object.defineProperty(Error, "prepareStackTrace", changeable(undefined));
+    Object.defineProperty(Error, "stackTraceLimit", changeable(STACK_LIMIT));
+    const holder: { stack?: unknown } = {};
+    Error.captureStackTrace(holder, callerOf);
+    return typeof holder.stack === "string" ? holder.stack.split("\n") : [];
+  } catch {
+    return [];
+  } finally {
+    for (const [index, name] of settings.entries()) restore(name, before[index]);
+  }
+}
+
+function changeable(value: unknown): PropertyDescriptor {
+  return { value, configurable: true, enumerable: true, writable: true };
+}
+
+function restore(name: string, before: PropertyDescriptor | undefined): void {
+  try {
+    if (before === undefined) Reflect.deleteProperty(Error, name);
+    else Object.defineProperty(Error, name, before);
+  } catch {
+    // The process has frozen it, so it was not changed either.
+  }
 }

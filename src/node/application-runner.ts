@@ -54,8 +54,11 @@ export interface RunnerOptions {
   readonly defect: (during: string, error: unknown) => void;
 }
 
+/** A settlement; `term`: the one that it names, which may have ended before the caller goes on. */
+export type Answer = Settlement & { readonly term?: Term | undefined };
+
 interface PendingWait {
-  readonly resolve: (settlement: Settlement) => void;
+  readonly resolve: (answer: Answer) => void;
   readonly release: () => void;
 }
 
@@ -74,6 +77,8 @@ interface ActiveRun {
 type CodeEnded = Extract<ApplicationEvent, { type: "call-ended" | "run-ended" }>;
 
 export class ApplicationRunner {
+  /** Stands for this incarnation and those whose code has outlived them: that code holds up this one as its own does. */
+  readonly codeOwner: object;
   readonly #o: RunnerOptions;
   readonly #queue: ApplicationEvent[] = [];
   readonly #terms = new Map<number, RunningTerm>();
@@ -89,6 +94,7 @@ export class ApplicationRunner {
 
   constructor(options: RunnerOptions) {
     this.#o = options;
+    this.codeOwner = options.earlier?.codeOwner ?? {};
     this.#state = initialApplication(options.config, options.earlier?.handOver(this));
   }
 
@@ -101,11 +107,6 @@ export class ApplicationRunner {
   handOver(next: ApplicationRunner): EarlierCode {
     this.#next = next;
     return unfinishedCode(this.#state);
-  }
-
-  /** Epoch of the last term that is not over for the application; 0 if there is none. */
-  get lastEpoch(): number {
-    return this.#state.terms.at(-1)?.epoch ?? 0;
   }
 
   /** A term that is not over for the application. */
@@ -160,10 +161,7 @@ export class ApplicationRunner {
   // ------------------------------------------------------------------------------------------ waits and work
 
   /** Dispatches an event that adds a wait; resolves with its settlement. */
-  ask(
-    options: WaitOptions,
-    event: (wait: number, timeoutMs: number) => ApplicationEvent,
-  ): Promise<Settlement> {
+  ask(options: WaitOptions, event: (wait: number, timeoutMs: number) => ApplicationEvent): Promise<Answer> {
     const timeoutMs = limitOf(options);
     const { signal } = options;
     const wait = ++this.#lastId;
@@ -238,7 +236,9 @@ export class ApplicationRunner {
       case "settle": {
         const wait = this.#waits.get(effect.wait);
         this.#waits.delete(effect.wait);
-        wait?.resolve(effect.settlement);
+        const { settlement } = effect;
+        if (settlement.kind !== "leading") wait?.resolve(settlement);
+        else wait?.resolve({ ...settlement, term: this.#terms.get(settlement.epoch) });
         return wait?.release();
       }
       case "settle-worker": {
@@ -336,7 +336,7 @@ export class ApplicationRunner {
   ): Promise<Outcome> {
     await Promise.resolve();
     try {
-      await runCode(this, code, enter);
+      await runCode(this.codeOwner, code, enter);
       return { kind: "returned" };
     } catch (error) {
       return { kind: "threw", error, abort: repeatsAbort(error, signals) };

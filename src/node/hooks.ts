@@ -13,8 +13,8 @@ type Awaitable = unknown;
  * never on the renewal path: a slow hook cannot cost the lease. A hook that throws is logged and reported as a `hook-error`
  * event. A hook that keeps other hooks or work waiting for long is reported as a warning `HOOK_SLOW`.
  *
- * `stop()`, `stepDown()` and `withdraw()` may be awaited inside a hook: the call resolves at once, and the rest follows when the
- * hook has returned.
+ * `stop()`, `stepDown()` and `withdraw()` may be awaited inside a hook: the call resolves before the drain has ended (`pending`), and the
+ * rest follows when the hook has returned.
  */
 export interface Hooks {
   /**

@@ -34,6 +34,8 @@ export interface IncarnationOptions {
 const MIN_SLOW_AFTER_MS = 1_000;
 /** Any user of the account can pretend to be another process with this node id. */
 const MAX_TWINS_REPORTED = 8;
+/** Application code that may wait for its own end is answered after this time, in milliseconds. */
+const MAX_SELF_WAIT_MS = 1_000;
 const FAILURE_BACK_OFF_MS = 250;
 const MAX_FAILURE_BACK_OFF_MS = 30_000;
 
@@ -82,6 +84,7 @@ export class Incarnation {
           MIN_SLOW_AFTER_MS,
           Math.min(options.drainTimeoutMs, leaseSpanMs(options.leaseTtlMs)),
         ),
+        selfWaitMs: Math.min(MAX_SELF_WAIT_MS, options.drainTimeoutMs / 2),
         hooks: hooksOf(o.hooks),
         failureBackOffMs: FAILURE_BACK_OFF_MS,
         maxFailureBackOffMs: MAX_FAILURE_BACK_OFF_MS,

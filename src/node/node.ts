@@ -5,7 +5,7 @@ import { type BoundLogger, createLogger } from "../log/logger.ts";
 import type { Attachment, Backend, ServiceHandle } from "../runtime/backend.ts";
 import type { Clock, Random } from "../runtime/ports.ts";
 import { SystemClock, systemRandom } from "../runtime/system-clock.ts";
-import { keepAlive, limitOf, type WaitOptions } from "../runtime/waiting.ts";
+import { checkOptions, keepAlive, kindOf, limitOf, type WaitOptions } from "../runtime/waiting.ts";
 import type { StepDownResult, StopResult } from "./application-calls.ts";
 import type { ApplicationRunner, LeaderWork } from "./application-runner.ts";
 import { EventStreams, type NodeEvent } from "./events.ts";
@@ -27,7 +27,12 @@ export interface NodeEnvironment {
   readonly nodeId?: () => string;
 }
 
-const NOTHING_TO_STOP: StopResult = { reason: "requested", term: null, unfinished: [] };
+const NOTHING_TO_STOP: StopResult = {
+  reason: "requested",
+  term: null,
+  unfinished: [],
+  pending: false,
+};
 
 /**
  * One participant of a cluster: competes for its leadership, or observes it.
@@ -143,6 +148,7 @@ export class Node implements AsyncDisposable {
    * `BUCKET_INCOMPATIBLE`, `INSUFFICIENT_RESOURCES` or `STORE_UNAVAILABLE` when NATS cannot be used; `ABORTED` by the signal.
    */
   async start(options: { readonly signal?: AbortSignal } = {}): Promise<void> {
+    checkOptions(options);
     if (this.#incarnation !== null || this.#starting !== null) {
       throw new ClusterError("ALREADY_STARTED", `node "${this.nodeId}" is already running`);
     }
@@ -218,8 +224,11 @@ export class Node implements AsyncDisposable {
    * `term.signal` aborts; `onLoseLeadership` and leader work end; the lease is deleted; the next node leads. All hooks and work
    * together have `drainTimeoutMs` to end. Idempotent: further calls join the stop, and a node that is not running is left alone.
    *
-   * Awaited by a hook or leader work, which the stop has to wait for, it resolves at once, and the stop completes when that has
-   * returned.
+   * Awaited by a hook or leader work, which the stop has to wait for, it resolves before the node has stopped (`pending: true`), and
+   * the stop completes when that has returned. It resolves at once where V8's stack trace shows that the caller is awaited, or that it
+   * was called synchronously other than by an emitter. Elsewhere (Bun and Deno, async code compiled to ES2015 or ES2016, timers and other
+   * callbacks) it resolves as soon as nothing else keeps the node from stopping and min(1 s, `drainTimeoutMs` / 2) have passed. A handler
+   * that hooks or work have registered, and do not await, gets the final result if they end within that time.
    *
    * @param options - An abort of `signal`, or `timeoutMs`, ends the wait for hooks and leader work, not the stop.
    * @returns What happened: whether the last term's work ended in time, and what has not returned.
@@ -248,7 +257,8 @@ export class Node implements AsyncDisposable {
    * Gives up leadership in the same order as `stop()`; the node stays and does not campaign for `cooldownMs`, or until another
    * node has led. A call while the term is being given up joins that.
    *
-   * Awaited by a hook or leader work it resolves at once (`drain: "pending"`), and the rest follows when that has returned.
+   * Awaited by a hook or leader work it resolves as early as `stop()` does (`drain: "pending"`), and the rest follows when that has
+   * returned.
    *
    * @param options - `to`: node id of a successor, which campaigns before all others (a handover). `signal` and `timeoutMs` end
    * the wait, not the step-down.
@@ -311,6 +321,7 @@ export class Node implements AsyncDisposable {
    * ```
    */
   async campaign(options: WaitOptions = {}): Promise<Term> {
+    limitOf(options);
     const incarnation = this.#require();
     if (this.#options.observer) {
       throw new ClusterError(
@@ -325,13 +336,16 @@ export class Node implements AsyncDisposable {
    * Runs `work` in every term of this node, after `onBecomeLeader`. Resolves when the node has stopped or `signal` has aborted,
    * and a run in progress has ended; at once after `stop()`. Runs never overlap; work that returns early is not run again in the same term.
    *
-   * Called by a hook or by leader work, it runs `work` in that term only, at once, and resolves when the run has ended.
+   * Called in a hook or in leader work that has not ended, it runs `work` in that term only, at once, and resolves when the run has
+   * ended. A hook without a term (`onLeaderChange`, `onNatsDisconnect`, `onNatsReconnect`) gets the running term, or `NOT_LEADER` while
+   * there is none whose `onBecomeLeader` has returned: hooks run one at a time, so none could begin before that hook returns.
    *
    * @param work - Must end when `run.signal` aborts: a drain waits for it, at most for `drainTimeoutMs`. `run.signal` aborts with
    * `term.signal`, and then has the same reason, and with `options.signal`, and then has a `ClusterError` `ABORTED` whose `cause`
    * is the reason of that.
    * @param options - An abort of `signal` ends the registration.
-   * @throws ClusterError `NOT_STARTED`; `NO_CONNECTION` when the node has stopped because its connection was closed; `HOOK_FAILED`
+   * @throws ClusterError `INVALID_CONFIG`; `NOT_STARTED`; `NOT_LEADER` in a hook without a term; `NO_CONNECTION` when the node has
+   * stopped because its connection was closed; `HOOK_FAILED`
    * when `work` threw, also after its signal has aborted; `cause` is what it threw, and a term that still runs is given up
    * (`hook-failed`). An error that only repeats the abort is not a failure: the reason of a signal that the work was given (its
    * run's, the term's or `options.signal`), or an `AbortError` with such a reason, or nothing, as its `cause`. `STOPPED` when the
@@ -350,6 +364,11 @@ export class Node implements AsyncDisposable {
     work: LeaderWork,
     options: { readonly signal?: AbortSignal | undefined } = {},
   ): Promise<void> {
+    checkOptions(options);
+    if (typeof work !== "function") {
+      const rule = "runWhileLeader(work): work must be a function";
+      throw new ClusterError("INVALID_CONFIG", `${rule}, not ${kindOf(work)}`);
+    }
     if (this.#incarnation === null && this.#stopRequested) return;
     await this.#require().calls.runWhileLeader(work, options.signal);
   }
@@ -367,6 +386,7 @@ export class Node implements AsyncDisposable {
    * ```
    */
   events(options: { readonly signal?: AbortSignal } = {}): AsyncIterableIterator<NodeEvent> {
+    checkOptions(options);
     return this.#streams.open(options.signal);
   }
 

@@ -12,11 +12,47 @@ export interface WaitOptions {
 export const MAX_TIMER_MS: number = 2 ** 31 - 1;
 
 /**
+ * Checks the `options` of a call, as far as they concern an abort. What is no signal has to be found before anything waits for it.
+ *
+ * @throws ClusterError `INVALID_CONFIG` for options that are no object, and for a `signal` that is no `AbortSignal`.
+ */
+export function checkOptions(options: { readonly signal?: AbortSignal | undefined }): void {
+  const given: unknown = options;
+  if (typeof given !== "object" || given === null) {
+    throw new ClusterError("INVALID_CONFIG", `options must be an object, not ${kindOf(given)}`);
+  }
+  const signal: unknown = options.signal;
+  if (signal === undefined || isAbortSignal(signal)) return;
+  const hint = kindOf(signal) === "an AbortController" ? ": pass its property signal" : "";
+  throw new ClusterError("INVALID_CONFIG", `signal must be an AbortSignal, not ${kindOf(signal)}${hint}`);
+}
+
+/** Also one of another realm, or of a polyfill. */
+function isAbortSignal(value: unknown): value is AbortSignal {
+  if (typeof value !== "object" || value === null) return false;
+  const { aborted, addEventListener, removeEventListener } = value as Partial<AbortSignal>;
+  return (
+    typeof aborted === "boolean" &&
+    typeof addEventListener === "function" &&
+    typeof removeEventListener === "function"
+  );
+}
+
+/** What a value is, for a message. */
+export function kindOf(value: unknown): string {
+  if (value === null || value === undefined) return String(value);
+  if (value instanceof AbortController) return "an AbortController";
+  return typeof value === "object" ? "another object" : `a ${typeof value}`;
+}
+
+/**
  * The limit of a wait in milliseconds; infinite without one.
  *
- * @throws ClusterError `INVALID_CONFIG` for anything but a number of 0 or more.
+ * @throws ClusterError `INVALID_CONFIG` for anything but a number of 0 or more, and as `checkOptions()` does.
  */
-export function limitOf({ timeoutMs }: WaitOptions): number {
+export function limitOf(options: WaitOptions): number {
+  checkOptions(options);
+  const { timeoutMs } = options;
   if (timeoutMs === undefined) return Number.POSITIVE_INFINITY;
   if (typeof timeoutMs === "number" && timeoutMs >= 0) return timeoutMs;
   throw new ClusterError(

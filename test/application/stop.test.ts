@@ -35,7 +35,7 @@ test("a hook that never returns delays stop by drainTimeoutMs once", async () =>
 test("stop inside a hook is answered at once, and goes on when the hook has returned", async () => {
   const scene = new Scene("The drain waits for the hook, so the hook must not wait for the drain.")
     .leads(1)
-    .stop(1, true)
+    .stop(1, { inside: [1], awaited: true })
     .drains(1, "stopped")
     .until(50)
     .hookReturns()
@@ -53,7 +53,7 @@ test("a limit of the caller shortens the wait for the application, not the stop"
     .worker(1)
     .leads(1)
     .hookReturns()
-    .stop(2, false, 500)
+    .stop(2, undefined, 500)
     .drains(1, "stopped")
     .hookReturns()
     .stop(3)

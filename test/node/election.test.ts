@@ -105,7 +105,7 @@ describe("calls in the wrong state", () => {
     await a.node.stop();
     await refused("STOPPED");
     await a.node.runWhileLeader(() => {});
-    expect(await a.node.stop()).toEqual({ reason: "requested", term: null, unfinished: [] });
+    expect(await a.node.stop()).toEqual({ reason: "requested", term: null, unfinished: [], pending: false });
     await a.node[Symbol.asyncDispose]();
   });
 

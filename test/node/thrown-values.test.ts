@@ -2,14 +2,11 @@
 import vm from "node:vm";
 import { describe, expect, test } from "vitest";
 import { deferred } from "../../scripts/shared/wait.ts";
-import type { ApplicationConfig } from "../../src/application/types.ts";
 import { asError, messageOf } from "../../src/errors.ts";
 import { createLogger } from "../../src/log/logger.ts";
 import { redact } from "../../src/log/redact.ts";
-import { ApplicationRunner, type RunnerOptions } from "../../src/node/application-runner.ts";
 import { repeatsAbort } from "../../src/node/repeated-abort.ts";
-import type { Driver } from "../../src/runtime/driver.ts";
-import { SystemClock } from "../../src/runtime/system-clock.ts";
+import { runnerWith } from "../support/node/bare-runner.ts";
 
 const revoked = Proxy.revocable({}, {});
 revoked.revoke();
@@ -133,44 +130,8 @@ describe("an error only repeats the abort", () => {
 });
 
 describe("one step that fails takes nothing else with it", () => {
-  const config: ApplicationConfig = {
-    drainTimeoutMs: 1_000,
-    slowAfterMs: 1_000,
-    hooks: new Set(["onBecomeLeader", "onLoseLeadership"]),
-    failureBackOffMs: 250,
-    maxFailureBackOffMs: 8_000,
-  };
   const become = { type: "election", output: { type: "become-leader", epoch: 1, acquiredAt: 0 } } as const;
   const drain = { type: "election", output: { type: "drain", epoch: 1, reason: "released" } } as const;
-
-  function runnerWith(changes: Partial<RunnerOptions>): {
-    runner: ApplicationRunner;
-    sent: string[];
-    defects: string[];
-  } {
-    const sent: string[] = [];
-    const defects: string[] = [];
-    const driver = {
-      dispatch: ({ type }: { type: string }) => void sent.push(type),
-      isHeld: () => true,
-      remainingMs: () => 1_000,
-      expire() {},
-    };
-    const runner = new ApplicationRunner({
-      config,
-      identity: { clusterId: "c", nodeId: "a", incarnation: "i" },
-      hooks: {},
-      clock: new SystemClock(),
-      keepAlive: () => () => {},
-      driver: driver as unknown as Driver,
-      notify() {},
-      untilHeld: async () => {},
-      close: async () => {},
-      defect: (during) => void defects.push(during),
-      ...changes,
-    });
-    return { runner, sent, defects };
-  }
 
   test("a notification", async () => {
     const lost = deferred<string>();
@@ -216,7 +177,8 @@ describe("one step that fails takes nothing else with it", () => {
         throw new Error("socket");
       },
     });
-    const stopped = runner.ask({}, (wait, timeoutMs) => ({ type: "stop", wait, blocking: false, timeoutMs }));
+    const caller = { inside: [], awaited: false };
+    const stopped = runner.ask({}, (wait, timeoutMs) => ({ type: "stop", wait, caller, timeoutMs }));
     runner.dispatch({ type: "election", output: { type: "stopped" } });
     expect(await stopped).toMatchObject({ kind: "stopped" });
     expect(defects).toEqual(["close"]);

@@ -259,4 +259,52 @@ export const applicationMutants: readonly Mutant[] = [
     from: "failureBackOffMs * 2 ** Math.min(draft.failures - 1, 20)",
     to: "0",
   },
+  {
+    name: "code that waits for itself waits until the drain times out",
+    file: "src/application/self-wait.js",
+    from: "if (holders.length === 0 || !holders.every(mayWait)) {",
+    to: "if (true) {",
+  },
+  {
+    name: "no timer for code that waits for itself",
+    file: "src/application/due.js",
+    from: "due = Math.min(due, slowAtMono(state), selfWaitAtMono(state));",
+    to: "due = Math.min(due, slowAtMono(state));",
+  },
+  {
+    name: "a call of a handler is answered before other work has ended",
+    file: "src/application/self-wait.js",
+    from: "!holders.every(mayWait)",
+    to: "!holders.some(mayWait)",
+  },
+  {
+    name: "a call of a handler is answered at once",
+    file: "src/application/self-wait.js",
+    from: "if (isOwn && draft.now.mono >= answerAtMono(draft, sinceMono, wait))",
+    to: "if (isOwn)",
+  },
+  {
+    name: "a call of a handler is answered soon, because its code has waited before",
+    file: "src/application/self-wait.js",
+    from: "return Math.max(sinceMono, beganMono) + config.selfWaitMs;",
+    to: "return sinceMono + config.selfWaitMs;",
+  },
+  {
+    name: "code that awaits a drain which waits for it is not answered at once",
+    file: "src/application/leaving.js",
+    from: "else if (caller.awaited)",
+    to: "else if (false)",
+  },
+  {
+    name: "a hook without a term waits for work that cannot begin before it returns",
+    file: "src/application/work.js",
+    from: 'if (hook !== null && running?.become !== "returned") {',
+    to: "if (false) {",
+  },
+  {
+    name: "work that a hook without a term registers runs in all terms",
+    file: "src/application/work.js",
+    from: "scope: hook === null ? epochOfCode(draft, inside) : (running?.epoch ?? null)",
+    to: "scope: epochOfCode(draft, inside)",
+  },
 ];

@@ -32,9 +32,11 @@ interface WorkerRecord {
   run: number | null;
   lastEpoch: number;
   aborted: boolean;
-  /** It was added by code of a term, and ends with that term. */
+  /** It was added by application code, and ends with the term `scope`. */
   readonly scoped: boolean;
   readonly scope: number | null;
+  /** It was added by code of that term, and need not wait for `onBecomeLeader`. */
+  readonly early: boolean;
 }
 
 interface CodeRecord {
@@ -94,9 +96,10 @@ export class ApplicationBook {
         return;
       case "add-worker": {
         const code = event.inside === null ? undefined : this.codes.get(event.inside);
-        const scoped = code !== undefined && code.epoch !== null;
-        const scope = code?.epoch ?? null;
-        this.workers.set(event.worker, { run: null, lastEpoch: 0, aborted: false, scoped, scope });
+        const scoped = code !== undefined;
+        const early = code !== undefined && code.epoch !== null;
+        const scope = early ? code.epoch : scoped ? this.current : null;
+        this.workers.set(event.worker, { run: null, lastEpoch: 0, aborted: false, scoped, scope, early });
         return;
       }
       case "abort-worker": {

@@ -8,7 +8,9 @@ import type {
   Outcome,
 } from "../../../src/application/types.ts";
 import type { Instant } from "../../../src/election/time.ts";
+import { messageOf } from "../../../src/errors.ts";
 import { ApplicationBook } from "./application-book.ts";
+import { SelfWaitWatch } from "./self-wait-watch.ts";
 
 /** Timers fire on whole milliseconds, rounded up. */
 const TIMER_SLACK_MS = 2;
@@ -18,6 +20,7 @@ export class ApplicationWatch {
   readonly #config: ApplicationConfig;
   readonly #violated: (what: string) => void;
   readonly #book: ApplicationBook;
+  readonly selfWaits: SelfWaitWatch;
   /** Errors that must be reported, in order. */
   readonly #errors: unknown[] = [];
   #closedMono: number | null = null;
@@ -35,6 +38,7 @@ export class ApplicationWatch {
   constructor(config: ApplicationConfig, violated: (what: string) => void) {
     this.#config = config;
     this.#book = new ApplicationBook(config);
+    this.selfWaits = new SelfWaitWatch(config, this.#book, violated);
     this.#violated = violated;
   }
 
@@ -74,6 +78,7 @@ export class ApplicationWatch {
     this.#checkSignals(event);
     this.#checkLimits(after, now);
     this.#checkScopes(after);
+    this.selfWaits.step(event, effects, now);
     this.#checkReleases();
     this.#checkStarvation(after, now);
     this.#checkSize(after);
@@ -141,6 +146,7 @@ export class ApplicationWatch {
         if (worker === undefined) return this.#violated(`worker ${effect.worker} settles twice`);
         if (worker.run !== null && effect.settlement.kind !== "unfinished")
           this.#violated(`worker ${effect.worker} settles while it runs`);
+        if (effect.settlement.kind === "refused") this.#checkRefused(event);
         this.#book.workers.delete(effect.worker);
         return;
       }
@@ -169,6 +175,15 @@ export class ApplicationWatch {
         return this.#checkNotice(effect.notice);
       default:
     }
+  }
+
+  /** Only a hook without a term is refused, and only while no term has been announced. */
+  #checkRefused(event: ApplicationEvent): void {
+    const code =
+      event.type !== "add-worker" || event.inside === null ? undefined : this.#book.codes.get(event.inside);
+    if (code === undefined || code.epoch !== null) return this.#violated("a worker is refused without need");
+    const term = this.#book.current === null ? undefined : this.#book.terms.get(this.#book.current);
+    if (term?.becomeEnded === true && !term.failed) this.#violated("a worker of the running term is refused");
   }
 
   #checkCall(effect: Extract<ApplicationEffect, { type: "call-hook" }>): void {
@@ -206,8 +221,7 @@ export class ApplicationWatch {
     if (worker.aborted) this.#violated(`worker ${id} starts after its abort`);
     if (!term.running) this.#violated(`worker ${id} starts in term ${epoch}, which is over`);
     const announced = term.becomeEnded || !this.#config.hooks.has("onBecomeLeader");
-    if (!worker.scoped && !announced)
-      this.#violated(`worker ${id} starts before onBecomeLeader has returned`);
+    if (!worker.early && !announced) this.#violated(`worker ${id} starts before onBecomeLeader has returned`);
     worker.run = run;
     worker.lastEpoch = epoch;
   }
@@ -286,7 +300,8 @@ export class ApplicationWatch {
   /** A worker of one term ends with it. */
   #checkScopes({ stage }: ApplicationState): void {
     if (stage === "stopped" || stage === "closing") return;
-    for (const [id, { scope, run }] of this.#book.workers) {
+    for (const [id, { scoped, scope, run }] of this.#book.workers) {
+      if (scoped && scope === null) this.#violated(`worker ${id} keeps its own term from beginning`);
       if (scope !== null && run === null && this.#book.terms.get(scope)?.running !== true)
         this.#violated(`worker ${id} outlives its term`);
     }
@@ -294,7 +309,7 @@ export class ApplicationWatch {
 
   #checkErrors(): void {
     if (this.#errors.length > 0)
-      this.#violated(`an error of the application is not reported: ${String(this.#errors[0])}`);
+      this.#violated(`an error of the application is not reported: ${messageOf(this.#errors[0])}`);
   }
 
   #checkLimits(state: ApplicationState, now: Instant): void {

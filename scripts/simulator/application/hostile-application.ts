@@ -14,6 +14,7 @@ import {
   type ApplicationEffect,
   type ApplicationEvent,
   type ApplicationState,
+  type Caller,
   type ElectionOutput,
   HOOK_NAMES,
   type Outcome,
@@ -58,6 +59,9 @@ interface Code {
 
 const FOREVER = Number.POSITIVE_INFINITY;
 const SLOW_AFTER_MS = 4_000;
+const SELF_WAIT_MS = 1_000;
+/** Where a call comes from that no hook or work makes. */
+const OUTSIDE: Caller = { inside: [], awaited: false };
 /** How late a timer may be: timers fire on whole milliseconds. */
 const LATE_MS = 5;
 
@@ -76,6 +80,7 @@ export class HostileApplication {
   /** Of application code, ended with the process. */
   readonly #timers = new Set<() => void>();
   #cancelTimer: (() => void) | null = null;
+  #selfWaitSinceMono: number | null = null;
   #lastId = 0;
   #hostility: number;
   #withdrawn = false;
@@ -87,6 +92,7 @@ export class HostileApplication {
     const config: ApplicationConfig = {
       drainTimeoutMs: options.drainTimeoutMs,
       slowAfterMs: SLOW_AFTER_MS,
+      selfWaitMs: Math.min(SELF_WAIT_MS, options.drainTimeoutMs / 2),
       hooks: new Set(HOOK_NAMES.filter(() => random.chance(0.8))),
       failureBackOffMs: 250,
       maxFailureBackOffMs: 8_000,
@@ -127,7 +133,7 @@ export class HostileApplication {
       case 1:
         return this.#campaign();
       case 2:
-        return this.#stepDown(false, () => {});
+        return this.#stepDown(OUTSIDE, () => {});
       case 3:
         return this.#addWorker(null);
       case 4: {
@@ -148,12 +154,16 @@ export class HostileApplication {
     for (const code of this.#codes.values()) {
       this.#later(this.#o.random.between(0, 500), () => this.#end(code, { kind: "returned" }));
     }
-    if (this.#withdrawn) this.#compete(true, false);
+    if (this.#withdrawn) this.#compete(true, OUTSIDE);
   }
 
   stop(): void {
-    const timeoutMs = this.#o.random.chance(0.3) ? this.#o.random.between(0, 3_000) : FOREVER;
-    this.#dispatch({ type: "stop", wait: this.#ask(() => {}), blocking: false, timeoutMs });
+    const { random } = this.#o;
+    const timeoutMs = random.chance(0.3) ? random.between(0, 3_000) : FOREVER;
+    const codes = [...this.#codes.values()];
+    const code = codes.length > 0 && random.chance(0.3) ? random.pick(codes) : null;
+    const wait = this.#ask(() => code !== null && this.#end(code, { kind: "returned" }));
+    this.#dispatch({ type: "stop", wait, caller: code === null ? OUTSIDE : this.#in(code), timeoutMs });
   }
 
   /** At the end of a history. */
@@ -202,6 +212,7 @@ export class HostileApplication {
     this.#o.trace?.(event, effects, state);
     this.#watch.step(before, event, effects, state, now);
     this.#expectLimits(event);
+    this.#expectAnswer(event);
     for (const effect of effects) this.#carryOut(effect);
   }
 
@@ -220,6 +231,16 @@ export class HostileApplication {
     } else if ("timeoutMs" in event && event.timeoutMs !== FOREVER) {
       this.#expect(event.timeoutMs, `wait ${event.wait}`, () => !this.#answers.has(event.wait));
     }
+  }
+
+  /** Code that may wait for itself gets an answer by a timer, too. */
+  #expectAnswer(event: ApplicationEvent): void {
+    const { selfWaits } = this.#watch;
+    const { sinceMono } = selfWaits;
+    if (sinceMono !== null && (sinceMono !== this.#selfWaitSinceMono || "caller" in event)) {
+      this.#later(this.#state.config.selfWaitMs + LATE_MS, () => selfWaits.check(this.#o.clock.now()));
+    }
+    this.#selfWaitSinceMono = sinceMono;
   }
 
   #expect(limitMs: number, what: string, ended: () => boolean): void {
@@ -338,7 +359,7 @@ export class HostileApplication {
     const fails = (): void =>
       this.#hostility === 0
         ? returns()
-        : this.#end(code, { kind: "threw", error: new Error(`of ${code.kind} ${code.id}`), abort: false });
+        : this.#end(code, { kind: "threw", error: this.#thrown(code), abort: false });
     const abortError = (): void =>
       this.#end(code, { kind: "threw", error: new Error("aborted"), abort: true });
     const soon = (then: () => void, most = 3_000): void => this.#later(random.between(0, most), then);
@@ -351,7 +372,7 @@ export class HostileApplication {
         return random.chance(0.5) ? returns() : soon(returns, 200);
       return onAbort(() => (random.chance(0.5) ? abortError() : soon(returns, 200)));
     }
-    switch (random.between(0, 10)) {
+    switch (random.between(0, 11)) {
       case 0:
         return; // hangs
       case 10:
@@ -369,7 +390,11 @@ export class HostileApplication {
         // Ignores its signal.
         return soon(returns, 20_000);
       case 6:
-        return this.#stepDown(true, () => soon(returns, 100));
+        return this.#stepDown(this.#in(code), () => soon(returns, 100));
+      case 11:
+        // A handler that the code has registered, and does not wait for.
+        this.#stepDown({ inside: [code.id], awaited: false }, () => {});
+        return soon(returns, 20_000);
       case 7:
         return this.#addWorker(code.id, (failed) => (failed ? fails() : returns()));
       case 8: {
@@ -383,15 +408,25 @@ export class HostileApplication {
       }
       default: {
         const competes = random.chance(0.7);
-        this.#compete(competes, true, returns);
-        if (!competes) soon(() => this.#compete(true, false));
+        this.#compete(competes, this.#in(code), returns);
+        if (!competes) soon(() => this.#compete(true, OUTSIDE));
       }
     }
   }
 
-  #compete(competes: boolean, blocking: boolean, then: () => void = () => {}): void {
+  /** A call that the code awaits; only sometimes can that be seen. */
+  #in(code: Code): Caller {
+    return { inside: [code.id], awaited: this.#o.random.chance(0.5) };
+  }
+
+  /** Anything can be thrown. */
+  #thrown(code: Code): unknown {
+    return this.#o.random.chance(0.1) ? Object.create(null) : new Error(`of ${code.kind} ${code.id}`);
+  }
+
+  #compete(competes: boolean, caller: Caller, then: () => void = () => {}): void {
     this.#withdrawn = !competes;
-    this.#dispatch({ type: "compete", wait: this.#ask(then), competes, blocking, timeoutMs: FOREVER });
+    this.#dispatch({ type: "compete", wait: this.#ask(then), competes, caller, timeoutMs: FOREVER });
   }
 
   #campaign(): void {
@@ -410,9 +445,9 @@ export class HostileApplication {
     this.#dispatch({ type: "wait", wait, for: { kind: "leadership" }, timeoutMs });
   }
 
-  #stepDown(blocking: boolean, then: () => void): void {
+  #stepDown(caller: Caller, then: () => void): void {
     const timeoutMs = this.#o.random.chance(0.3) ? this.#o.random.between(0, 8_000) : FOREVER;
-    this.#dispatch({ type: "step-down", wait: this.#ask(then), successor: undefined, blocking, timeoutMs });
+    this.#dispatch({ type: "step-down", wait: this.#ask(then), successor: undefined, caller, timeoutMs });
   }
 
   #addWorker(inside: number | null, then: (failed: boolean) => void = () => {}): void {

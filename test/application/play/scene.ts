@@ -16,6 +16,7 @@ import {
   type ApplicationEvent,
   type ApplicationState,
   type Blocked,
+  type Caller,
   type ElectionOutput,
   HOOK_NAMES,
   type HookName,
@@ -28,10 +29,13 @@ import type { LossReason, ResignReason } from "../../../src/election/types.ts";
 const config: ApplicationConfig = {
   drainTimeoutMs: 10_000,
   slowAfterMs: 10_000,
+  selfWaitMs: 1_000,
   hooks: new Set<HookName>(HOOK_NAMES),
   failureBackOffMs: 250,
   maxFailureBackOffMs: 8_000,
 };
+
+const OUTSIDE: Caller = { inside: [], awaited: false };
 
 export class Scene {
   readonly #lines: string[];
@@ -128,13 +132,22 @@ export class Scene {
     return this.send({ type: "wait", wait, for: what, timeoutMs });
   }
 
-  stepDown(wait: number, blocking = false): this {
+  stepDown(wait: number, caller: Caller = OUTSIDE): this {
     const timeoutMs = Number.POSITIVE_INFINITY;
-    return this.send({ type: "step-down", wait, successor: undefined, blocking, timeoutMs });
+    return this.send({ type: "step-down", wait, successor: undefined, caller, timeoutMs });
   }
 
-  stop(wait: number, blocking = false, timeoutMs: number = Number.POSITIVE_INFINITY): this {
-    return this.send({ type: "stop", wait, blocking, timeoutMs });
+  stop(wait: number, caller: Caller = OUTSIDE, timeoutMs: number = Number.POSITIVE_INFINITY): this {
+    return this.send({ type: "stop", wait, caller, timeoutMs });
+  }
+
+  /** The active hook call, as the caller of a call that it certainly awaits, or perhaps. */
+  inHook(awaited: boolean): Caller {
+    return { inside: [this.#activeCall()], awaited };
+  }
+
+  inWork(worker: number, awaited: boolean): Caller {
+    return { inside: [this.#runOf(worker)], awaited };
   }
 
   #activeCall(): number {
@@ -179,11 +192,11 @@ function eventText(event: ApplicationEvent): string {
     case "abort-wait":
       return `abort wait ${event.wait}`;
     case "step-down":
-      return `stepDown: wait ${event.wait}${event.blocking ? ", called by code that the drain waits for" : ""}`;
+      return `stepDown: wait ${event.wait}${callerText(event.caller)}`;
     case "compete":
       return `compete ${event.competes}: wait ${event.wait}`;
     case "stop":
-      return `stop: wait ${event.wait}${event.blocking ? ", called by code that the drain waits for" : ""}${limitText(event.timeoutMs)}`;
+      return `stop: wait ${event.wait}${callerText(event.caller)}${limitText(event.timeoutMs)}`;
     case "nats-disconnect":
     case "nats-reconnect":
     case "connection-closed":
@@ -193,6 +206,11 @@ function eventText(event: ApplicationEvent): string {
     default:
       return event satisfies never;
   }
+}
+
+function callerText({ inside, awaited }: Caller): string {
+  if (inside.length === 0) return "";
+  return `, called in code ${inside.join(" in ")}, which ${awaited ? "awaits it" : "may await it"}`;
 }
 
 function outputText(output: ElectionOutput): string {
