@@ -12,6 +12,8 @@ export interface MemberEvent {
   readonly event: string;
   readonly epoch?: number;
   readonly reason?: string;
+  readonly drain?: string;
+  readonly pending?: boolean;
   readonly code?: string;
   readonly message?: string;
 }
@@ -22,8 +24,15 @@ export class MemberProcess implements AsyncDisposable {
   readonly #exited: Promise<unknown>;
   #stderr = "";
 
-  constructor(runtime: Runtime, project: Project, server: string, clusterId: string, nodeId: string) {
-    const args = [...runtime.args, project.program, server, clusterId, nodeId];
+  constructor(
+    runtime: Runtime,
+    project: Project,
+    server: string,
+    clusterId: string,
+    nodeId: string,
+    mode: "stop-in-hook" | "plain" = "plain",
+  ) {
+    const args = [...runtime.args, project.program, server, clusterId, nodeId, mode];
     this.#child = spawn(runtime.command, args, { cwd: project.folder, stdio: ["ignore", "pipe", "pipe"] });
     this.#exited = once(this.#child, "close");
     this.#exited.catch(() => {});

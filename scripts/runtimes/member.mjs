@@ -1,17 +1,24 @@
-// One node in a process of its own, run by each runtime: member.mjs SERVER CLUSTER NODE. Prints its events as JSON lines.
+// One node in a process of its own, run by each runtime: member.mjs SERVER CLUSTER NODE [stop-in-hook]. Prints its events as JSON
+// lines. With stop-in-hook, its onBecomeLeader runs work and stops the node.
 import process from "node:process";
 import { Node } from "nats-leader";
 
-const [servers, clusterId, nodeId] = process.argv.slice(2);
+const [servers, clusterId, nodeId, mode] = process.argv.slice(2);
 
 function print(event) {
   process.stdout.write(`${JSON.stringify(event)}\n`);
 }
 
 const node = new Node(
-  { servers, clusterId, nodeId, connectTimeoutMs: 2000, logger: false },
+  { servers, clusterId, nodeId, connectTimeoutMs: 2000, drainTimeoutMs: 800, logger: false },
   {
-    onBecomeLeader: (term) => print({ event: "become-leader", epoch: term.epoch }),
+    onBecomeLeader: async (term) => {
+      print({ event: "become-leader", epoch: term.epoch });
+      if (mode !== "stop-in-hook") return;
+      await node.runWhileLeader(({ epoch }) => print({ event: "work", epoch }));
+      const { pending } = await node.stop();
+      print({ event: "stop-answered", pending });
+    },
     onLoseLeadership: (_term, reason) => print({ event: "lose-leadership", reason }),
   },
 );
@@ -21,6 +28,12 @@ process.once("SIGTERM", () => {
     process.exit(0);
   });
 });
+async function printDrain() {
+  for await (const event of node.events())
+    if (event.type === "released") print({ event: "released", drain: event.drain });
+  print({ event: "ended" });
+}
+if (mode === "stop-in-hook") void printDrain();
 try {
   await node.start();
   print({ event: "started" });

@@ -12,6 +12,7 @@ import { asError, ClusterError } from "../errors.ts";
 import { createLogger, type Logger } from "../log/logger.ts";
 import { checkHooks, type Hooks, nodeHooks } from "../node/hooks.ts";
 import type { Node } from "../node/node.ts";
+import { checkOptions, limitOf } from "../runtime/waiting.ts";
 import { type ClientOptions, ClusterClient } from "./cluster-client.ts";
 import { type ClusterStatus, daemonStatus, unreachableStatus, viewedStatus } from "./cluster-status.ts";
 import { Daemon } from "./daemon.ts";
@@ -149,9 +150,10 @@ export class Manager {
    * @param options `timeoutMs`: time limit until it leads, default 15000.
    * @throws ClusterError `NO_CONNECTION` if the daemon or the leader does not answer; `HANDOVER_REFUSED`; `TIMEOUT`.
    */
-  promote(
+  async promote(
     options: { readonly timeoutMs?: number; readonly signal?: AbortSignal } = {},
   ): Promise<HandoverResult> {
+    limitOf(options);
     const { timeoutMs = PROMOTE_TIMEOUT_MS, signal } = options;
     return this.#withClient((client) => handOver(client, this.#resolved.nodeId, timeoutMs, signal), {
       limitMs: timeoutMs,
@@ -169,9 +171,10 @@ export class Manager {
 
   /**
    * Runs the daemon until `signal` aborts. Resolves after the daemon has released its leadership and stopped.
-   * @throws ClusterError `ALREADY_STARTED`, or the reason why the daemon cannot start.
+   * @throws ClusterError `INVALID_CONFIG`; `ALREADY_STARTED`, or the reason why the daemon cannot start.
    */
   async runDaemon(limits: { readonly signal?: AbortSignal } = {}): Promise<void> {
+    checkOptions(limits);
     if (this.#running) throw this.#alreadyRunning();
     this.#running = true;
     try {

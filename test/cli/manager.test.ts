@@ -34,6 +34,19 @@ test("the constructor checks the configuration as loadConfig does", () => {
   );
 });
 
+test("promote() and runDaemon() refuse a signal that is none before they begin", async () => {
+  const calls: string[] = [];
+  const hooks = { onDaemonStart: () => void calls.push("start") };
+  const manager = new Manager(configFor(server, "x", "a"), hooks, { logger: false });
+  for (const call of [manager.promote.bind(manager), manager.runDaemon.bind(manager)]) {
+    await expect(call({ signal: new AbortController() as never })).rejects.toMatchObject({
+      code: "INVALID_CONFIG",
+      message: "signal must be an AbortSignal, not an AbortController: pass its property signal",
+    });
+  }
+  expect(calls).toEqual([]);
+});
+
 test("init writes a file that a daemon can be started from", () => {
   const path = join(folder(), "sub", "cluster.json");
   expect(new Manager(configFor(server, "billing", "a")).init(path)).toBeNull();

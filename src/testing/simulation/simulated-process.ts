@@ -1,4 +1,5 @@
 /** A process of a simulated cluster: the test starts it, stops it and injects faults into it. */
+import { messageOf } from "../../errors.ts";
 import type { FakeSession } from "./fakes/fake-session.ts";
 import { perfectNetwork } from "./fakes/network.ts";
 import { type ProcessContext, type ProcessHost, ProcessRun, type SharedWorld } from "./process-run.ts";
@@ -79,7 +80,7 @@ export class SimulatedProcess {
     const ended = (error: unknown): void => {
       if (!run.alive) return;
       run.end();
-      this.#log(error === null ? "exits" : `exits: ${String(error)}`);
+      this.#log(error === null ? "exits" : `exits: ${messageOf(error)}`);
       if (error !== null && !terminated) this.#reports.failed(this.name, error);
     };
     void Promise.resolve()
