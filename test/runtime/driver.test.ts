@@ -234,17 +234,18 @@ describe("the timer", () => {
       set += 1;
       return setTimer(delayMs, fire);
     };
-    // Each renewal puts off the read that silence would cause by 1.5 heartbeat intervals.
+    // Each renewal is read, which puts off the read that silence would cause by 1.5 heartbeat intervals.
     for (let i = 0; i < 30; i += 1) {
       rig.bucket.force((revision) => record(revision, "b", 3));
       await rig.time.advance(1_000);
     }
-    expect(rig.log).toEqual(Array.from({ length: 30 }, () => "<watched"));
-    expect(set).toBeLessThan(15);
+    expect(rig.log).toEqual(Array.from({ length: 30 }, () => ["<watched", "<read"]).flat());
+    const timeouts = 30;
+    expect(set - timeouts).toBeLessThan(15);
     await rig.time.advance(3_499);
-    expect(rig.log.at(-1)).toBe("<watched");
-    await rig.time.advance(5);
-    expect(rig.log.slice(30, 32)).toEqual(["<tick", "<read"]);
+    expect(rig.log).toHaveLength(60);
+    await rig.time.advance(10);
+    expect(rig.log.slice(60, 62)).toEqual(["<tick", "<read"]);
     await rig.stop();
   });
 });

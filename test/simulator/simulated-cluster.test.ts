@@ -104,6 +104,8 @@ async function errorOf(promise: Promise<unknown>): Promise<SimulationError> {
 describe("leadership in a simulated cluster", () => {
   test("moves from a crashed process to another one in milliseconds, with a larger epoch", async () => {
     const made = await led();
+    // Until a follower has read the lease, it does not know whose end to watch for.
+    await made.cluster.advance(10);
     named(made, made.first).crash();
     const crashedAt = made.cluster.now;
     await made.cluster.until(() => leader(made) !== undefined);
@@ -194,6 +196,8 @@ describe("leadership in a simulated cluster", () => {
 
   test("is lost with the bucket and gained in the recreated one, where remembered epochs continue", async () => {
     const made = await led();
+    // Only what was read is remembered.
+    await made.cluster.advance(10);
     made.cluster.deleteBucket();
     await made.cluster.until(() => leader(made) === undefined);
     await made.cluster.until(() => leader(made) !== undefined);

@@ -337,7 +337,10 @@ export class ApplicationWatch {
       return;
     }
     const hookDue = this.#config.hooks.has("onBecomeLeader") && !term.becomeCalled && waiting.length > 0;
-    const announced = term.becomeEnded || !this.#config.hooks.has("onBecomeLeader");
+    // Without that hook, work waits for the calls before it all the same.
+    const announced = this.#config.hooks.has("onBecomeLeader")
+      ? term.becomeEnded
+      : this.#book.activeCall === null;
     const workDue =
       announced &&
       [...this.#book.codes.values()].some(

@@ -154,7 +154,8 @@ export class Checker implements Witness {
     if (output.type !== "become-leader") return;
     // Invariant 5. The driver has taken the step already.
     this.terms += 1;
-    if (output.epoch <= this.#maxBegun && this.#commits.epochsMustRise && !this.#interventions.any) {
+    const excused = this.#interventions.any || this.#isUnread(process);
+    if (output.epoch <= this.#maxBegun && this.#commits.epochsMustRise && !excused) {
       this.#fail(`${process.incarnation} begins epoch ${output.epoch} after ${this.#maxBegun} has begun`);
     }
     this.#maxBegun = Math.max(this.#maxBegun, output.epoch);
