@@ -8,6 +8,7 @@ import { refuseUnfinished } from "./migrate/journal.ts";
 import { migrate } from "./migrate/migrate.ts";
 import { rollBack } from "./migrate/undo.ts";
 import { DEFAULT_PORT_BASE, type Topology } from "./plan.ts";
+import { type Asked, completePlan, nameOf } from "./remembered.ts";
 import { afterMigration, statusLines, urlLines, urlsForPrograms } from "./report.ts";
 import { USERS, type User } from "./secrets.ts";
 import { type BackendName, DEFAULT_STATE_DIR, StateDir } from "./state.ts";
@@ -24,8 +25,8 @@ interface Common {
 }
 
 interface Up extends Common {
-  readonly backend: BackendName;
-  readonly portBase: number;
+  readonly backend?: BackendName;
+  readonly portBase?: number;
   readonly secure?: true;
   readonly supercluster?: true;
   readonly twoRegions?: true;
@@ -90,11 +91,12 @@ class Cli {
 
   /** A verb with the options that describe a plan. */
   #planned(name: string, description: string): Command {
-    const backend = new Option("--backend <name>", "how the servers run").choices(["process", "compose"]);
-    const ports = "client port of the first server; all other ports are derived from it";
+    const how = "how the servers run (default: process)";
+    const backend = new Option("--backend <name>", how).choices(["process", "compose"]);
+    const ports = `client port of the first server; all other ports are derived from it (default: ${DEFAULT_PORT_BASE})`;
     return this.#verb(name, description)
-      .addOption(backend.default("process"))
-      .option("--port-base <port>", ports, Number, DEFAULT_PORT_BASE)
+      .addOption(backend)
+      .option("--port-base <port>", ports, Number)
       .option("--secure", "TLS, accounts, the roles of examples/permissions, every write synced to disk")
       .option("--supercluster", "three regions of three servers, joined by gateways")
       .option("--two-regions", "a small super-cluster: regions of three servers and two")
@@ -102,20 +104,26 @@ class Cli {
   }
 
   #addUp(): void {
-    this.#planned("up", "start servers one after another; wait until the cluster is complete").action(
-      (options: Up) =>
+    const continues = "Without options it continues the deployment of the state folder, also after down.";
+    this.#planned("up", "start servers one after another; wait until the cluster is complete")
+      .addHelpText("after", `\n${continues}`)
+      .action((options: Up) =>
         this.#withState(options, async (state, say) => {
           await refuseUnfinished(state);
-          const running = await prepare(state, { ...options, ...planOf(options) }, say);
+          const plan = await completePlan(state, askedOf(options));
+          if ((await state.read()) !== undefined) say(`continuing the deployment here: ${nameOf(plan)}`);
+          const running = await prepare(state, plan, say);
           await running.up();
           this.#finish(options, state, running);
         }),
-    );
+      );
     this.#planned("prepare", "create certificates, passwords and compose.env; start nothing").action(
       (options: Up) =>
         this.#withState(options, async (state, say) => {
-          const plan = planOf(options);
-          await makeSecrets(state, { ...plan, portBase: options.portBase }, say);
+          const plan = await completePlan(state, askedOf(options));
+          if (plan.topology === "single")
+            throw new DeployError("prepare is for Compose, whose files define clusters only: omit --single");
+          await makeSecrets(state, plan, say);
           if (options.json) this.#result({ envFile: state.composeFile });
           else say(`docker compose --env-file ${state.composeFile} -f ${composeYaml(plan)} up -d --wait`);
         }),
@@ -171,29 +179,28 @@ class Cli {
       .option("--keep-backup <folder>", "keep the snapshots, for nats stream restore")
       .option("--leave-memory", "skip streams and consumers in memory, instead of refusing to migrate")
       .option("--undo", "roll back an interrupted migration")
-      .action((options: Migrate, command: Command) =>
-        this.#withState(options, (state, say) => this.#migrate(state, options, command, say)),
+      .action((options: Migrate) =>
+        this.#withState(options, (state, say) => this.#migrate(state, options, say)),
       );
   }
 
-  async #migrate(state: StateDir, options: Migrate, command: Command, say: Say): Promise<void> {
+  async #migrate(state: StateDir, options: Migrate, say: Say): Promise<void> {
     if (options.undo) {
       const result = await rollBack(state, say);
       if (options.json) this.#result({});
       else say(result);
       return;
     }
-    const plan = planOf(options);
-    if (plan.topology === "single") throw new DeployError("migrate creates a cluster: omit --single");
-    const given = command.getOptionValueSource("portBase") !== "default";
+    const { backend, topology } = askedOf(options);
+    if (topology === "single") throw new DeployError("migrate creates a cluster: omit --single");
     const { running, streams } = await migrate(
       state,
       {
         ...options,
         ...(options.keepBackup === undefined ? {} : { keepBackup: resolve(options.keepBackup) }),
-        target: { backend: options.backend, topology: plan.topology },
+        target: { backend, topology },
         secure: options.secure,
-        portBase: given ? options.portBase : undefined,
+        portBase: options.portBase,
         leaveMemory: options.leaveMemory === true,
       },
       say,
@@ -203,13 +210,16 @@ class Cli {
   }
 
   #addDown(): void {
-    this.#verb("down", "stop the servers that up started, and no others; keeps their data")
-      .option("--delete-data", "also delete their JetStream data")
+    this.#verb(
+      "down",
+      "stop the servers that up started, and no others; the next up continues with their data",
+    )
+      .option("--delete-data", "also delete their JetStream data and the record of the deployment")
       .action((options: Common & { readonly deleteData?: true }) =>
         this.#withState(options, async (state, say) => {
           const running = new Running(state, await state.mustRead(), say);
           await running.down({ deleteData: options.deleteData === true });
-          await state.forget();
+          if (options.deleteData) await state.forget();
           if (options.json) this.#result({});
         }),
       );
@@ -234,14 +244,14 @@ class Cli {
   }
 }
 
-function planOf(options: Up): { readonly topology: Topology; readonly secure: boolean } {
+function askedOf({ backend, secure, portBase, ...options }: Up): Asked {
   const asked: readonly Topology[] = [
     ...(options.supercluster ? (["supercluster"] as const) : []),
     ...(options.twoRegions ? (["two-regions"] as const) : []),
     ...(options.single ? (["single"] as const) : []),
   ];
   if (asked.length > 1) throw new DeployError(`--${asked.join(" and --")} exclude each other`);
-  return { topology: asked[0] ?? "cluster", secure: options.secure === true };
+  return { backend, topology: asked[0], secure, portBase };
 }
 
 function usersOf(names: readonly string[] | undefined): readonly User[] {

@@ -10,8 +10,9 @@ import { DeployError } from "./errors.ts";
 import { missingAtStart, missingInPlan, readHealth, type ServerHealth } from "./health.ts";
 import { type Plan, type PlannedServer, planServers, portsOf } from "./plan.ts";
 import { ProcessBackend } from "./process-backend.ts";
+import { refuseChange } from "./remembered.ts";
 import { ensureCertificates, ensurePasswords, renewPasswords, type User } from "./secrets.ts";
-import type { BackendName, Deployment, StateDir } from "./state.ts";
+import type { Deployment, StateDir, UpOptions } from "./state.ts";
 
 const SERVER_MS = 30_000;
 const WHOLE_MS = 60_000;
@@ -26,9 +27,12 @@ export class Running {
   readonly servers: readonly PlannedServer[];
   readonly #state: StateDir;
   readonly #say: Say;
+  readonly #isNew: boolean;
 
-  constructor(state: StateDir, deployment: Deployment, say: Say) {
+  /** @param isNew Whether the state folder had no deployment before. */
+  constructor(state: StateDir, deployment: Deployment, say: Say, isNew = false) {
     this.#state = state;
+    this.#isNew = isNew;
     this.deployment = deployment;
     this.servers = planServers(deployment);
     this.backend =
@@ -56,8 +60,8 @@ export class Running {
       if (until === "nothing is missing") await this.ready();
     } catch (error) {
       for (const server of started.reverse()) await this.backend.stop(server);
-      // Nothing of this plan runs: the next call may use another plan.
-      if (started.length === this.servers.length) await this.#state.forget();
+      // Nothing of this plan ever ran: the next call may use another plan.
+      if (this.#isNew) await this.#state.forget();
       throw error;
     }
   }
@@ -74,8 +78,30 @@ export class Running {
     await this.backend.remove(options);
   }
 
+  /**
+   * Rejects unless every server runs and nothing is missing. With one server down, stopping another one takes JetStream's
+   * quorum away. A single server has no quorum to keep.
+   */
+  async refuseIncomplete(): Promise<void> {
+    if (this.servers.length === 1) return;
+    const running = await Promise.all(this.servers.map((server) => this.backend.isRunning(server)));
+    const down = this.servers.filter((_, index) => !running[index]).map(({ name }) => name);
+    const refuse = (why: string, cause?: unknown): never => {
+      throw new DeployError(
+        `nothing was restarted: ${why}. Restarting another server now could take JetStream's quorum away`,
+        { cause },
+      );
+    };
+    if (down.length > 0)
+      refuse(`${down.join(", ")} ${down.length === 1 ? "is" : "are"} not running; run "up" first`);
+    await this.#waitFor(() => missingInPlan(this.deployment), SERVER_MS).catch((cause: unknown) =>
+      refuse(`the servers are ${cause instanceof Error ? cause.message : cause}`, cause),
+    );
+  }
+
   /** Restarts one server at a time, the next one after the previous has caught up, so that a quorum always exists. */
   async restart(): Promise<void> {
+    await this.refuseIncomplete();
     for (const server of this.servers) {
       await this.backend.stop(server);
       await this.backend.start(server);
@@ -112,25 +138,23 @@ export class Running {
   }
 }
 
-export interface UpOptions extends Plan {
-  readonly backend: BackendName;
-  readonly composeProject?: string;
-}
-
 /**
  * The deployment in this state folder, created if there is none. An existing deployment is not changed into another kind,
  * because its data would be left behind.
  */
 export async function prepare(state: StateDir, options: UpOptions, say: Say): Promise<Running> {
   const before = await state.read();
-  if (before !== undefined) refuseOther(before, options, state);
+  if (before !== undefined) {
+    refuseChange(before, options, state);
+    await refuseMovedPorts(new Running(state, before, say), options);
+  }
   await makeSecrets(state, options, say);
   const binary = options.backend === "process" ? await serverBinary(options, say) : {};
   const { backend, topology, secure, portBase } = options;
   const project = options.composeProject === undefined ? {} : { composeProject: options.composeProject };
   const plan = { backend, topology, secure, portBase, ...project };
   const deployment = { ...plan, ...binary, processes: before?.processes ?? {} };
-  const running = new Running(state, deployment, say);
+  const running = new Running(state, deployment, say, before === undefined);
   await refuseTakenPorts(running);
   await state.write(deployment);
   return running;
@@ -147,15 +171,17 @@ export async function makeSecrets(state: StateDir, plan: Plan, say: Say): Promis
   await writeFile(state.composeFile, await composeEnv(state, plan), { mode: 0o600 });
 }
 
-function refuseOther(before: Deployment, wanted: UpOptions, state: StateDir): void {
-  const differing = (["backend", "topology", "secure", "portBase"] as const).filter(
-    (name) => before[name] !== wanted[name],
-  );
-  if (differing.length === 0) return;
-  const text = differing.map((name) => `${name} ${before[name]}, not ${wanted[name]}`).join("; ");
-  throw new DeployError(
-    `${state.path} has a deployment with ${text}: run "down" first, or give the new one a folder of its own with --state`,
-  );
+/** Ports change only while no server runs. The volumes of containers belong to their ports. */
+async function refuseMovedPorts(before: Running, { portBase }: UpOptions): Promise<void> {
+  const { deployment, servers, backend } = before;
+  if (deployment.portBase === portBase) return;
+  const running = await Promise.all(servers.map((server) => backend.isRunning(server)));
+  const text = `the deployment is at port ${deployment.portBase}, not ${portBase}`;
+  if (running.includes(true)) throw new DeployError(`${text}, and its servers run: run "down" first`);
+  if (deployment.backend === "compose")
+    throw new DeployError(
+      `${text}, and its volumes belong to that port: omit --port-base, or select another folder with --state`,
+    );
 }
 
 async function serverBinary(plan: Plan, say: Say): Promise<{ readonly binary: string }> {
@@ -190,6 +216,7 @@ export async function rotate(state: StateDir, running: Running, users: readonly 
     throw new DeployError(
       "cannot rotate passwords: this deployment has none (it was created without --secure)",
     );
+  await running.refuseIncomplete();
   await renewPasswords(state.usersFile, users);
   await writeFile(state.composeFile, await composeEnv(state, running.deployment), { mode: 0o600 });
   await running.restart();

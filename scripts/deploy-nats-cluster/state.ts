@@ -16,10 +16,14 @@ export interface KnownProcess {
   readonly started: string;
 }
 
-export interface Deployment extends Plan {
+export interface UpOptions extends Plan {
   readonly backend: BackendName;
   /** Project name of the compose backend. @default derived from the port base */
   readonly composeProject?: string;
+}
+
+/** Kept while the servers are stopped, so that the next `up` starts the same ones. */
+export interface Deployment extends UpOptions {
   /** Path of the nats-server of the process backend. */
   readonly binary?: string;
   readonly processes: Readonly<Record<string, KnownProcess>>;

@@ -15,6 +15,7 @@ describe.skipIf(missing !== undefined)(`by Compose${why}`, () => {
     const cluster = await Deployment.make("cluster");
     const up = "up --backend compose --secure";
     const urls = urlsOf(await cluster.must(up));
+    await cluster.createBucket(urls);
     const names = ["n1", "n2", "n3"];
     const status = await cluster.must("status");
     expect(status).toMatchObject({
@@ -35,7 +36,7 @@ describe.skipIf(missing !== undefined)(`by Compose${why}`, () => {
     await cluster.must(up);
     await cluster.must("restart");
     await cluster.must("down");
-    await cluster.must(up);
+    await cluster.must("up"); // continues with containers, secured
     const next = await startLeader({ servers: urls }, { ...options, nodeId: "b" });
     expect(next.node.epoch).toBe(2);
     await next.node.stop();

@@ -209,6 +209,7 @@ test("a secured server stays secured, with roles and epochs; a user of another a
 }, async () => {
   const place = await Deployment.make("cluster");
   const urls = urlsOf(await place.must("up --single --secure"));
+  await place.createBucket(urls);
   const options = { clusterId: "billing", tls: { ca: place.ca }, ...(await place.login("node")) };
   const first = await startLeader({ servers: urls }, { ...options, nodeId: "a" });
   const { epoch } = first.node;
@@ -220,7 +221,10 @@ test("a secured server stays secured, with roles and epochs; a user of another a
   expect(foreign.stderr).toMatch(/STREAM\.NAMES: JetStream not enabled for account/);
 
   const result = await place.must("migrate");
-  expect(result["streams"]).toMatchObject([{ name: "KV_KV_CLUSTER_billing", messages: 1, replicas: 3 }]);
+  expect(result["streams"]).toMatchObject([
+    { name: "KV_KV_CLUSTER_billing", messages: 1, replicas: 3 },
+    { name: "LEADER_HISTORY_billing", replicas: 3 },
+  ]);
   const next = await startLeader({ servers: urlsOf(result) }, { ...options, nodeId: "b" });
   expect(next.node.epoch).toBe(epoch + 1);
 });

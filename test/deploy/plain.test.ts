@@ -40,6 +40,12 @@ test("up restarts only a killed server, down stops only its own processes and ke
     "n2 is not running",
   ]);
   const survivors = [pidOf(cluster, "n1"), pidOf(cluster, "n3")];
+  const restart = await cluster.run("restart");
+  expect([restart.code, restart.stderr]).toEqual([
+    1,
+    'error: nothing was restarted: n2 is not running; run "up" first. Restarting another server now could take JetStream\'s quorum away',
+  ]);
+  expect(survivors.map(startOf)).not.toContain(undefined);
   await cluster.must("up");
   expect([pidOf(cluster, "n1"), pidOf(cluster, "n3")]).toEqual(survivors);
   expect(pidOf(cluster, "n2")).not.toBe(killed);
@@ -47,10 +53,10 @@ test("up restarts only a killed server, down stops only its own processes and ke
   const pids = ["n1", "n2", "n3"].map((name) => pidOf(cluster, name));
   await cluster.must("down");
   expect(pids.map(startOf)).toEqual([undefined, undefined, undefined]);
-  expect((await cluster.run("status")).stderr).toMatch(/nothing is deployed in .*: run "up"/);
-  // In a separate process: the servers outlive it.
+  expect((await cluster.run("status")).result["missing"]).toBe("n1 is not running");
+  // Without --port-base: the folder remembers it. In a separate process: the servers outlive it.
   await using script = spawnChild("scripts/deploy-nats-cluster/main.ts", {
-    args: ["up", "--state", cluster.state, "--port-base", `${cluster.portBase}`],
+    args: ["up", "--state", cluster.state],
   });
   expect(await script.exit).toEqual({ code: 0, signal: null });
   expect(script.lines).toContainEqual({ text: `clients      ${urls.join(",")}` });
@@ -70,7 +76,7 @@ test("a port in use is refused, and a process that reuses a recorded pid is not 
     `port ${own.portBase} (clients of single) is in use on 127.0.0.1: stop the program that listens there, or choose other ports with --port-base`,
   );
   const changed = await own.run("up --single --secure");
-  expect(changed.stderr).toMatch(/has a deployment with secure false, not true: run "down" first/);
+  expect(changed.stderr).toMatch(/has a deployment with secure false, not true\. "up" without/);
 
   const stranger = spawn("sleep", ["60"]);
   atEnd(() => stranger.kill());
@@ -83,12 +89,21 @@ test("a port in use is refused, and a process that reuses a recorded pid is not 
   await own.must("down");
   expect(startOf(stranger.pid ?? 0)).toBeDefined();
   writeFileSync(file, text); // so that the cleanup of this test finds the server
+
+  const moved = await own.run("up", "--port-base", `${other.portBase}`);
+  expect(moved.stderr).toMatch(/and its servers run: run "down" first/);
+  await own.must("down");
+  expect(urlsOf(await own.must("up", "--port-base", `${other.portBase}`))).toEqual([
+    `nats://127.0.0.1:${other.portBase}`,
+  ]);
+  await own.must("down --delete-data");
+  expect((await own.run("status")).stderr).toMatch(/nothing is deployed in .*: run "up"/);
 });
 
 test("these tests run every command of the README except the one that needs a container engine", async () => {
   const [folder, commands] = [await Deployment.make("cluster"), readmeCommands("nats-cluster")];
   const elsewhere = ["up", "status", "restart", "down", "up --secure", "rotate --user node"];
-  elsewhere.push("up --single", "migrate");
+  elsewhere.push("up --single", "migrate", "down --delete-data");
   const [byCompose, prepare = ""] = commands.filter((line) => !elsewhere.includes(line));
   expect(byCompose).toBe("up --backend compose --secure");
   expect(prepare).toBe("prepare --secure");

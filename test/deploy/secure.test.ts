@@ -16,6 +16,7 @@ test("a leader keeps its term while all servers are restarted one by one; unauth
 }, async () => {
   const cluster = await Deployment.make("cluster");
   const urls = urlsOf(await cluster.must("up --secure"));
+  await cluster.createBucket(urls);
   const options = {
     ...(await cluster.login("node")),
     clusterId: "billing",
@@ -99,11 +100,12 @@ async function answered(socket: Socket): Promise<string> {
   return text;
 }
 
-test("after a password change the term ends at its deadline with a warning; a node with the new password leads", {
+test("after a password change the term ends at its deadline with a warning; a node with the new password leads, also after down and up", {
   timeout: 60_000,
 }, async () => {
   const single = await Deployment.make("single");
   const urls = urlsOf(await single.must("up --single --secure"));
+  await single.createBucket(urls);
   const options = { clusterId: "billing", tls: { ca: single.ca } };
   const old = await startLeader(
     { servers: urls },
@@ -119,4 +121,13 @@ test("after a password change the term ends at its deadline with a warning; a no
   );
   expect(next.node.epoch).toBe(2);
   expect(old.node.isLeader()).toBe(false);
+  await Promise.all([old.node.stop(), next.node.stop()]);
+
+  await single.must("down");
+  expect(await single.must("up")).toMatchObject({ urls, ca: single.ca });
+  const again = await startLeader(
+    { servers: urls },
+    { ...options, ...CALM, ...(await single.login("node")), nodeId: "again" },
+  );
+  expect(again.node.epoch).toBe(3); // the same bucket, in the same account
 });

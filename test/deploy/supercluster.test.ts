@@ -42,6 +42,7 @@ test("leadership moves between regions, the bucket is in the region of its tag, 
   const api = async (name: string, body: object = {}): Promise<unknown> =>
     (await admin.request(`$JS.API.${name}`, JSON.stringify(body), { timeout: 10_000 })).json();
   await api(`STREAM.CREATE.${STREAM}`, { ...BUCKET, placement: { tags: ["region:us"] } });
+  await world.createBucket(urls.slice(0, 3)); // adds what is missing: the republish
 
   const options = {
     ...(await world.login("node")),

@@ -2,9 +2,8 @@
 import { existsSync } from "node:fs";
 import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { UpOptions } from "../deployment.ts";
 import { DeployError } from "../errors.ts";
-import type { Deployment, StateDir } from "../state.ts";
+import type { Deployment, StateDir, UpOptions } from "../state.ts";
 
 export interface Journal {
   /** The single server deployed here, which was stopped; null if the source runs elsewhere. */

@@ -11,10 +11,11 @@
 import { readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { prepare, Running, refuseTakenPorts, type Say, type UpOptions } from "../deployment.ts";
+import { prepare, Running, refuseTakenPorts, type Say } from "../deployment.ts";
 import { DeployError } from "../errors.ts";
 import { DEFAULT_PORT_BASE, planServers, portsOf } from "../plan.ts";
-import type { Deployment, StateDir } from "../state.ts";
+import type { Asked } from "../remembered.ts";
+import type { Deployment, StateDir, UpOptions } from "../state.ts";
 import { readContents } from "./contents.ts";
 import { electionsAmong, refuseRunningNodes } from "./elections.ts";
 import { forgetJournal, type Journal, readJournal, unfinished, writeJournal } from "./journal.ts";
@@ -33,10 +34,11 @@ import { type Copied, hasLeader, refuseTaken, restore, type SavedStream } from "
 import { rollBack } from "./undo.ts";
 
 export interface MigrateOptions extends SourceOptions {
-  readonly target: Pick<UpOptions, "backend" | "topology">;
-  /** @default as the single server */
+  /** @default as deployed in the state folder, else a cluster of processes */
+  readonly target: Pick<Asked, "backend" | "topology">;
+  /** @default as deployed in the state folder */
   readonly secure?: boolean | undefined;
-  /** @default that of the single server */
+  /** @default that of the deployment in the state folder */
   readonly portBase?: number | undefined;
   /** Minimum number of replicas of each stream. */
   readonly replicas: number;
@@ -99,10 +101,12 @@ async function begin(state: StateDir, options: MigrateOptions): Promise<Journal>
   const { keepBackup: kept } = options;
   if (kept !== undefined && (await readdir(kept).catch(() => [])).length > 0)
     throw new DeployError(`--keep-backup ${kept} is not empty: use a new folder`);
+  const cluster = single === null ? deployed : undefined;
   const target = {
-    ...options.target,
-    secure: options.secure ?? single?.secure ?? false,
-    portBase: options.portBase ?? single?.portBase ?? DEFAULT_PORT_BASE,
+    backend: options.target.backend ?? cluster?.backend ?? "process",
+    topology: options.target.topology ?? cluster?.topology ?? "cluster",
+    secure: options.secure ?? deployed?.secure ?? false,
+    portBase: options.portBase ?? deployed?.portBase ?? DEFAULT_PORT_BASE,
   };
   const targetWasThere = single === null && deployed !== undefined;
   if (!targetWasThere) {

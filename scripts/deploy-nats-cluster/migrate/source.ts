@@ -10,11 +10,11 @@ import {
 } from "@nats-io/transport-node";
 import { isPortFree } from "../../../src/testing/server/run/ports.ts";
 import { composeProjectOf } from "../compose-backend.ts";
-import { Running, type Say, type UpOptions } from "../deployment.ts";
+import { Running, type Say } from "../deployment.ts";
 import { DeployError } from "../errors.ts";
 import { clientUrl, type Plan, planServers, portsOf } from "../plan.ts";
 import { readPasswords } from "../secrets.ts";
-import type { Deployment, StateDir } from "../state.ts";
+import type { Deployment, StateDir, UpOptions } from "../state.ts";
 
 /** How to reach the server at `from`. */
 export interface SourceOptions {

@@ -8,6 +8,7 @@ export interface StreamInfo {
   readonly created: string;
   readonly config: Json;
   readonly messages: number;
+  /** Of an empty stream: the sequence of its next message. */
   readonly firstSequence: number;
   readonly lastSequence: number;
   readonly consumers: readonly Json[];
@@ -18,13 +19,15 @@ export interface StreamInfo {
 export async function readInfo(nats: NatsConnection, stream: string): Promise<StreamInfo> {
   const info = await call(nats, `$JS.API.STREAM.INFO.${stream}`);
   const state = objectOf(info["state"]);
+  const [messages, lastSequence] = [Number(state["messages"]), Number(state["last_seq"])];
   return {
     name: stream,
     created: String(info["created"]),
     config: objectOf(info["config"]),
-    messages: Number(state["messages"]),
-    firstSequence: Number(state["first_seq"]),
-    lastSequence: Number(state["last_seq"]),
+    messages,
+    // A stream that never had a message reports 0, and 1 after its restore.
+    firstSequence: messages === 0 ? lastSequence + 1 : Number(state["first_seq"]),
+    lastSequence,
     consumers: (await pages(nats, `$JS.API.CONSUMER.LIST.${stream}`, "consumers")) as Json[],
     sources: (info["sources"] as Json[] | undefined) ?? [],
   };

@@ -1,4 +1,5 @@
 /** Runs the command lines of `scripts/deploy-nats-cluster/main.ts` on ports and in a folder of its own. */
+import { spawn } from "node:child_process";
 import { randomInt } from "node:crypto";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -9,7 +10,10 @@ import { planServers, portsOf, type Topology } from "../../../scripts/deploy-nat
 import { readPasswords, type User } from "../../../scripts/deploy-nats-cluster/secrets.ts";
 import type { NodeOptions } from "../../../src/index.ts";
 import { isPortFree } from "../../../src/testing/server/run/ports.ts";
+import { unref } from "../../../src/testing/server/run/watchdog.ts";
 import { atEnd } from "../at-end.ts";
+import { cli } from "../cli/run-cli.ts";
+import { nodeArgsFor, ROOT } from "../processes/node-command.ts";
 
 export interface Run {
   readonly code: number;
@@ -34,9 +38,11 @@ export class Deployment {
   static async make(topology: Topology): Promise<Deployment> {
     const state = mkdtempSync(join(tmpdir(), "nats-leader-deploy-"));
     const deployment = new Deployment(state, await freePortBase(topology));
+    const dismiss = watchDeployment(state);
     atEnd(async () => {
-      await deployment.run("down");
+      await deployment.run("down --delete-data"); // with compose, the data are volumes
       rmSync(state, { recursive: true, force: true, maxRetries: 5 });
+      dismiss();
     });
     return deployment;
   }
@@ -64,6 +70,15 @@ export class Deployment {
   async login(user: User): Promise<Pick<NodeOptions, "user" | "pass" | "inboxPrefix">> {
     const passwords = await readPasswords(join(this.state, "users.env"));
     return { user, pass: passwords[user], inboxPrefix: `_INBOX_${user}` };
+  }
+
+  /** As an administrator of a secured deployment does it, once: the nodes may not create the bucket. */
+  async createBucket(urls: readonly string[]): Promise<void> {
+    const { user = "", pass = "" } = await this.login("admin");
+    const login = { NATS_LEADER_USER: user, NATS_LEADER_PASSWORD: pass, NATS_LEADER_TLS_CA: this.ca };
+    const args = ["create-bucket", "--cluster-id", "billing", "--servers", urls.join(",")];
+    const { code, stderr } = await cli(args, { env: login });
+    if (code !== 0) throw new Error(`create-bucket ended with ${code}: ${stderr}`);
   }
 
   /** A connection as this user, closed at the end of the test. */
@@ -98,6 +113,26 @@ async function freePortBase(topology: Topology): Promise<number> {
     if (free.every(Boolean)) return plan.portBase;
   }
   throw new Error("no ports for a deployment in 100 tries");
+}
+
+// A shell that waits on a pipe from this process. The kernel closes the pipe when this process ends, also by SIGKILL; the
+// shell then stops the servers or containers. Its own session keeps it from a Ctrl-C in the terminal.
+const WATCH = `read -r line && exit 0
+state=$1; shift
+"$@" down --delete-data --state "$state"
+rm -rf -- "$state"`;
+
+/** Takes the deployment down if this process ends without doing so. Returns the function that ends the watch. */
+function watchDeployment(state: string): () => void {
+  const script = [process.execPath, ...nodeArgsFor("scripts/deploy-nats-cluster/main.ts")];
+  const shell = spawn("/bin/sh", ["-c", WATCH, "deployment-watchdog", state, ...script], {
+    cwd: ROOT,
+    detached: true,
+    stdio: ["pipe", "ignore", "ignore"],
+  });
+  shell.unref();
+  unref(shell.stdin);
+  return () => shell.stdin.end("bye\n");
 }
 
 /** The commands in the README of an example. */
