@@ -1,6 +1,6 @@
 /**
  * Runs the smoke test on each supported runtime, with the packed tarball: start and lead, answer a ping as micro service,
- * kill -9 of the leader, SIGTERM of the leader, no server.
+ * kill -9 of the leader, SIGTERM of the leader, a hook that stops its node, no server.
  *
  *   npm run --silent runtimes -- [--only node22,bun] [--json]
  *

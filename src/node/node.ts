@@ -226,7 +226,7 @@ export class Node implements AsyncDisposable {
    *
    * Awaited by a hook or leader work, which the stop has to wait for, it resolves before the node has stopped (`pending: true`), and
    * the stop completes when that has returned. It resolves at once where V8's stack trace shows that the caller is awaited, or that it
-   * was called synchronously other than by an emitter. Elsewhere (Bun and Deno, async code compiled to ES2015 or ES2016, timers and other
+   * was called synchronously other than by an emitter. Elsewhere (on Bun, in async code compiled to ES2015 or ES2016, in timers and other
    * callbacks) it resolves as soon as nothing else keeps the node from stopping and min(1 s, `drainTimeoutMs` / 2) have passed. A handler
    * that hooks or work have registered, and do not await, gets the final result if they end within that time.
    *
@@ -348,8 +348,8 @@ export class Node implements AsyncDisposable {
    * stopped because its connection was closed; `HOOK_FAILED`
    * when `work` threw, also after its signal has aborted; `cause` is what it threw, and a term that still runs is given up
    * (`hook-failed`). An error that only repeats the abort is not a failure: the reason of a signal that the work was given (its
-   * run's, the term's or `options.signal`), or an `AbortError` with such a reason, or nothing, as its `cause`. `STOPPED` when the
-   * node has stopped and a run has not ended.
+   * run's, the term's or `options.signal`), an `AbortError` with such a reason, or without one, as its `cause`, or what a call of this library
+   * throws when such a signal aborts it (`ABORTED`, `OUTCOME_UNKNOWN`). `STOPPED` when the node has stopped and a run has not ended.
    * @example
    * ```ts
    * await node.runWhileLeader(async (term, { signal }) => {

@@ -2,7 +2,7 @@
 import vm from "node:vm";
 import { describe, expect, test } from "vitest";
 import { deferred } from "../../scripts/shared/wait.ts";
-import { asError, messageOf } from "../../src/errors.ts";
+import { asError, ClusterError, messageOf } from "../../src/errors.ts";
 import { createLogger } from "../../src/log/logger.ts";
 import { redact } from "../../src/log/redact.ts";
 import { repeatsAbort } from "../../src/node/repeated-abort.ts";
@@ -102,6 +102,26 @@ describe("an error only repeats the abort", () => {
     ["the reason itself", reason, true],
     ["an AbortError of the platform with the reason", abortError({ code: "ABORT_ERR", cause: reason }), true],
     ["an AbortError around such an error", abortError({ cause: abortError({ cause: reason }) }), true],
+    [
+      "an error of this library for a call that was given the signal",
+      new ClusterError("ABORTED", "aborted", { cause: reason }),
+      true,
+    ],
+    [
+      "an error of this library around the failure of a request",
+      new ClusterError("OUTCOME_UNKNOWN", "unknown", { cause: new Error("request", { cause: reason }) }),
+      true,
+    ],
+    [
+      "an error of this library about an error of the application",
+      new ClusterError("HOOK_FAILED", "failed", { cause: new Error("not saved", { cause: reason }) }),
+      false,
+    ],
+    [
+      "an error of this library for a call that was given another one",
+      new ClusterError("ABORTED", "aborted", { cause: new Error("own") }),
+      false,
+    ],
     ["an AbortError of a library without a cause", abortError({}), true],
     [
       "an AbortError of another realm",

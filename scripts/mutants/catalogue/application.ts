@@ -132,13 +132,13 @@ export const applicationMutants: readonly Mutant[] = [
   {
     name: "a drain does not wait for work",
     file: "src/application/terms.js",
-    from: "return called && !draft.workers.some(({ run }) => run?.epoch === term.epoch);",
-    to: "return called;",
+    from: "return !hookHoldsDrain(draft, term) && !draft.workers.some(({ run }) => run?.epoch === term.epoch);",
+    to: "return !hookHoldsDrain(draft, term);",
   },
   {
     name: "a drain does not wait for hooks",
     file: "src/application/terms.js",
-    from: "return called && !draft.workers.some(({ run }) => run?.epoch === term.epoch);",
+    from: "return !hookHoldsDrain(draft, term) && !draft.workers.some(({ run }) => run?.epoch === term.epoch);",
     to: "return !draft.workers.some(({ run }) => run?.epoch === term.epoch);",
   },
   {
