@@ -17,6 +17,8 @@ interface TermRecord {
   /** Whether everything of the term had ended when `drained` was reported. */
   endedInTime: boolean | null;
   runs: number;
+  /** The calls before it have ended. */
+  reached: boolean;
   /** It is given up because the application failed. */
   failed: boolean;
 }
@@ -138,6 +140,7 @@ export class ApplicationBook {
           released: false,
           endedInTime: null,
           runs: 0,
+          reached: false,
           failed: false,
         });
         return;

@@ -338,9 +338,8 @@ export class ApplicationWatch {
     }
     const hookDue = this.#config.hooks.has("onBecomeLeader") && !term.becomeCalled && waiting.length > 0;
     // Without that hook, work waits for the calls before it all the same.
-    const announced = this.#config.hooks.has("onBecomeLeader")
-      ? term.becomeEnded
-      : this.#book.activeCall === null;
+    if (this.#book.activeCall === null) term.reached = true;
+    const announced = this.#config.hooks.has("onBecomeLeader") ? term.becomeEnded : term.reached;
     const workDue =
       announced &&
       [...this.#book.codes.values()].some(
