@@ -53,7 +53,10 @@ test("a user with the permissions of permissionsFor() and no others can do every
   const release = { kind: "release", epoch: 1, incarnation: "inc-a", expect: { revision: first } } as const;
   applied(await store.write(release, 2000));
   expect((await store.read(2000)).kind).toBe("snapshot");
-  expect(await session.confirmDeath({ ...binding, clientId: 999_999 }, 1000)).toBe(true);
+  const other = await link(server, { user: "node", pass: "p", inboxPrefix });
+  const clientId = other.connection.info?.client_id ?? 0;
+  await other.connection.close();
+  expect(await session.confirmDeath({ ...binding, clientId }, 1000)).toBe(true);
   expect(await session.confirmDeath(binding, 1000)).toBe(false);
 
   const status = () =>

@@ -26,6 +26,8 @@ export class ApplicationWatch {
   #closedMono: number | null = null;
   /** The present step reports blocked code. */
   #noticed = false;
+  /** The last term that has reported blocked work. Once that work may run, it does so for the rest of the term. */
+  #blockedWorkOf: number | null = null;
   /** The run whose signal the present step aborts. */
   #abortedRun: number | null = null;
   #calledLeader: unknown = undefined;
@@ -263,6 +265,8 @@ export class ApplicationWatch {
 
   #checkNotice(notice: Notice): void {
     if (notice.type === "blocked") this.#noticed = true;
+    if (notice.type === "blocked" && notice.blocked.code === "WORK_BLOCKED")
+      this.#blockedWorkOf = this.#book.current;
     if (notice.type === "released") {
       const term = this.#book.term(notice.epoch);
       if (notice.drain === "timed-out" && term.endedInTime === true)
@@ -349,8 +353,10 @@ export class ApplicationWatch {
         ({ lastEpoch, aborted, scoped }) => !scoped && !aborted && lastEpoch !== this.#book.current,
       );
     if (!hookDue && !workDue) this.#starved = null;
-    else if (this.#starved === null) this.#starved = { sinceMono: now.mono, reported: this.#noticed };
-    else if (this.#noticed) this.#starved.reported = true;
+    else if (this.#starved === null) {
+      const reported = this.#noticed || (!hookDue && this.#blockedWorkOf === this.#book.current);
+      this.#starved = { sinceMono: now.mono, reported };
+    } else if (this.#noticed) this.#starved.reported = true;
     else if (
       !this.#starved.reported &&
       now.mono > this.#starved.sinceMono + this.#config.slowAfterMs + TIMER_SLACK_MS
