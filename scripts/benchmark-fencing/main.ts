@@ -19,7 +19,6 @@
  * (larger is better); `latencyRatio` is the latency of `fenced` divided by that of `sameClient` (smaller is better); `server` is
  * the version of the nats-server.
  */
-import { parseArgs } from "node:util";
 import { jetstream } from "@nats-io/jetstream";
 import type { MsgHdrs, NatsConnection } from "@nats-io/transport-node";
 import { FencedWriter } from "../../src/fencing/stream/fenced-writer.ts";
@@ -29,20 +28,33 @@ import { natsHeaders } from "../../src/fencing.ts";
 import { connectNats } from "../../src/nats/connection/connection.ts";
 import { endWhenOutputFails } from "../../src/system/output-failures.ts";
 import { startNatsCluster, startNatsServer } from "../../src/testing.ts";
+import { readArguments } from "../shared/arguments.ts";
 
 endWhenOutputFails();
 
-const { values } = parseArgs({
-  options: {
-    json: { type: "boolean", default: false },
-    rounds: { type: "string", default: "41" },
-    messages: { type: "string", default: "4000" },
-    bytes: { type: "string", default: "256" },
-    replicas: { type: "string", default: "1" },
-    "in-flight": { type: "string" },
-    version: { type: "string" },
+const values = readArguments(
+  [
+    "npm run bench:fencing --",
+    "Measures the cost of fencing: fenced and unfenced writes of one process to one stream.",
+  ],
+  {
+    rounds: { type: "string", default: "41", value: "n", help: "rounds; all figures are medians over them" },
+    messages: { type: "string", default: "4000", value: "n", help: "messages of each variant in a round" },
+    bytes: { type: "string", default: "256", value: "n", help: "size of a message" },
+    replicas: { type: "string", default: "1", value: "n", help: "1: a single server; 3: a cluster" },
+    "in-flight": {
+      type: "string",
+      value: "n",
+      help: "unanswered writes at once (default: 256, with replicas 64)",
+    },
+    version: {
+      type: "string",
+      value: "version",
+      help: "nats-server to measure with (default: the pinned one)",
+    },
+    json: { type: "boolean", default: false, help: "print the report as one line of JSON on stdout" },
   },
-});
+);
 const replicas = positive("replicas", values.replicas);
 const plan = {
   rounds: positive("rounds", values.rounds),

@@ -16,12 +16,12 @@
  */
 import { loadavg } from "node:os";
 import { setTimeout as pause } from "node:timers/promises";
-import { parseArgs } from "node:util";
 import { connect } from "@nats-io/transport-node";
 import { hostNowMs } from "../../src/bench/messages.ts";
 import { round, summarize } from "../../src/bench/stats.ts";
 import type { CrashDetection } from "../../src/index.ts";
 import { endWhenOutputFails } from "../../src/system/output-failures.ts";
+import { readArguments } from "../shared/arguments.ts";
 import { moveStreamLeader } from "../shared/move-stream-leader.ts";
 import { LAYOUTS, type Layout, type RegionSize, Regions } from "../shared/regions.ts";
 import { Election, SUCCESSOR_GRACE_MS } from "./election.ts";
@@ -46,15 +46,29 @@ const RENEWALS = 20;
 /** Age of a term when its leader is killed: by then its presence is set up and all nodes see the leader. */
 const STEADY_MS = 2_000;
 
-const { values } = parseArgs({
-  options: {
-    layout: { type: "string", default: "gateways" },
-    rounds: { type: "string", default: "5" },
-    ttl: { type: "string", default: "10000" },
-    "link-ms": { type: "string", default: "30,55,80" },
-    json: { type: "boolean", default: false },
+const values = readArguments(
+  [
+    "npm run bench:supercluster --",
+    "Measures an election over three regions: lease writes, failover, step-down, faults between regions.",
+  ],
+  {
+    layout: {
+      type: "string",
+      default: "gateways",
+      value: "name",
+      help: "gateways: a cluster in each region; stretched: one cluster over all",
+    },
+    rounds: { type: "string", default: "5", value: "n", help: "rounds of each measurement" },
+    ttl: { type: "string", default: "10000", value: "ms", help: "lease TTL" },
+    "link-ms": {
+      type: "string",
+      default: "30,55,80",
+      value: "list",
+      help: "latency one way of the links eu-us, us-ap, eu-ap",
+    },
+    json: { type: "boolean", default: false, help: "print the report as one line of JSON on stdout" },
   },
-});
+);
 const layout =
   LAYOUTS.find((name) => name === values.layout) ?? refuse(`--layout must be ${LAYOUTS.join(" or ")}`);
 const rounds = number("rounds", values.rounds, 1);

@@ -11,13 +11,13 @@
  */
 import { loadavg } from "node:os";
 import { setTimeout as pause } from "node:timers/promises";
-import { parseArgs } from "node:util";
 import { connect, type NatsConnection } from "@nats-io/transport-node";
 import { waitForReplicas } from "../../src/bench/lease-stream.ts";
 import { hostNowMs } from "../../src/bench/messages.ts";
 import { round, type Summary, summarize } from "../../src/bench/stats.ts";
 import { endWhenOutputFails } from "../../src/system/output-failures.ts";
 import { type NatsServer, startNatsCluster, startNatsServer } from "../../src/testing.ts";
+import { readArguments } from "../shared/arguments.ts";
 import { moveStreamLeader } from "../shared/move-stream-leader.ts";
 import { Contest } from "./contest.ts";
 
@@ -25,14 +25,20 @@ endWhenOutputFails();
 
 const DOWN_MS = 5_000;
 
-const { values } = parseArgs({
-  options: {
-    ttl: { type: "string", default: "2000,5000,10000,15000,30000" },
-    rounds: { type: "string", default: "5" },
-    only: { type: "string" },
-    json: { type: "boolean", default: false },
+const values = readArguments(
+  ["npm run bench:ttl --", "Measures which lease TTL keeps its leader when NATS servers restart or crash."],
+  {
+    ttl: {
+      type: "string",
+      default: "2000,5000,10000,15000,30000",
+      value: "list",
+      help: "lease TTLs in ms, compared side by side",
+    },
+    rounds: { type: "string", default: "5", value: "n", help: "rounds of each fault" },
+    only: { type: "string", value: "text", help: "only faults whose name contains this text" },
+    json: { type: "boolean", default: false, help: "print the report as one line of JSON on stdout" },
   },
-});
+);
 const ttls = values.ttl.split(",").map((text) => number("ttl", text, 1_000));
 const rounds = number("rounds", values.rounds, 1);
 

@@ -10,7 +10,6 @@
  * mismatch is shortened and printed step by step, and the exit code is 1. With --json only the report goes to stdout.
  */
 import { loadavg } from "node:os";
-import { parseArgs } from "node:util";
 import { REPLICATED_CAS_SINCE } from "../../src/nats/api/server-version.ts";
 import { endWhenOutputFails } from "../../src/system/output-failures.ts";
 import { compareVersions } from "../../src/testing/server/find/versions.ts";
@@ -20,6 +19,7 @@ import {
   startNatsCluster,
   startNatsServer,
 } from "../../src/testing.ts";
+import { readArguments } from "../shared/arguments.ts";
 import { wholeNumber } from "../shared/whole-number.ts";
 import { type Calibration, calibrateBuckets, calibrateSessions } from "./calibrate.ts";
 import { DEVIATIONS } from "./deviations.ts";
@@ -27,16 +27,24 @@ import type { CalibrationTarget } from "./nats-lane.ts";
 
 endWhenOutputFails();
 
-const { values } = parseArgs({
-  options: {
-    scripts: { type: "string", default: "1000" },
-    seed: { type: "string", default: "1" },
-    versions: { type: "string", default: `${OLDEST_NATS_VERSION},${PINNED_NATS_VERSION}` },
-    replicas: { type: "string", default: "1" },
-    lanes: { type: "string", default: "6" },
-    kinds: { type: "string", default: "buckets,sessions,restarts" },
-    json: { type: "boolean", default: false },
+const values = readArguments(["npm run calibrate --", "Compares the simulator's fakes with real servers."], {
+  scripts: {
+    type: "string",
+    default: "1000",
+    value: "n",
+    help: "bucket scripts per version; half as many session scripts",
   },
+  seed: { type: "string", default: "1", value: "n", help: "seed of the first script" },
+  versions: {
+    type: "string",
+    default: `${OLDEST_NATS_VERSION},${PINNED_NATS_VERSION}`,
+    value: "list",
+    help: "nats-server versions",
+  },
+  replicas: { type: "string", default: "1", value: "list", help: "1: a single server; 3: a cluster" },
+  lanes: { type: "string", default: "6", value: "n", help: "scripts at once" },
+  kinds: { type: "string", default: "buckets,sessions,restarts", value: "list", help: "what to compare" },
+  json: { type: "boolean", default: false, help: "print the report as one line of JSON on stdout" },
 });
 const [scripts, seed, lanes] = [
   wholeNumber("scripts", values.scripts),

@@ -94,6 +94,10 @@ function sum({ sum: files, json }: ChaosOptions): boolean {
   return isSound(report);
 }
 
+if (process.argv.includes("--help")) {
+  console.log(USAGE);
+  process.exit(0);
+}
 let options: ChaosOptions;
 try {
   options = readOptions(process.argv.slice(2));

@@ -33,7 +33,8 @@ export const USAGE: string = `npm run --silent chaos -- [options]
   --html FILE    write a timeline of all nodes, terms and faults
   --keep FOLDER  keep the recordings of all processes
   --list         print every fault with its group and description
-  --sum FILE...  add up the reports (--json) of several runs instead of running`;
+  --sum FILE...  add up the reports (--json) of several runs instead of running
+  --help         print this help`;
 
 /** @throws `Error` that names the invalid argument. */
 export function readOptions(args: readonly string[]): ChaosOptions {

@@ -8,7 +8,8 @@
  * targets whose name contains one of these texts, separated by semicolons. `--json` prints one line: `{runs, seed, targets: {NAME:
  * INPUTS}, pieces, violations: [{target, what, seed, input}], seconds}`. Exits with 1 if `violations` is not empty.
  */
-import { parseArgs } from "node:util";
+
+import { readArguments } from "../shared/arguments.ts";
 import { progressBar } from "../shared/progress-bar.ts";
 import { wholeNumber } from "../shared/whole-number.ts";
 import { findTargets } from "./find-targets.ts";
@@ -18,14 +19,20 @@ import { checkGrowth, checkInputs, type FuzzFailure, piecesOf } from "./properti
 const BATCH = 10_000;
 const INPUTS_PER_PIECE = 2_000;
 
-const { values } = parseArgs({
-  options: {
-    runs: { type: "string", default: "100000" },
-    seed: { type: "string", default: "1" },
-    only: { type: "string", default: "" },
-    json: { type: "boolean", default: false },
+const values = readArguments(
+  ["npm run fuzz --", "Feeds random input to everything that handles input of others."],
+  {
+    runs: { type: "string", default: "100000", value: "n", help: "inputs per target" },
+    seed: { type: "string", default: "1", value: "n", help: "seed of the first input" },
+    only: {
+      type: "string",
+      default: "",
+      value: "texts",
+      help: "targets whose name contains one of these texts, separated by semicolons",
+    },
+    json: { type: "boolean", default: false, help: "print the report as one line of JSON on stdout" },
   },
-});
+);
 const runs = wholeNumber("runs", values.runs);
 const seed = wholeNumber("seed", values.seed, 0);
 const wanted = values.only.split(";").map((text) => text.trim());

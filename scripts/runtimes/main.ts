@@ -8,9 +8,9 @@
  * (NATS_LEADER_CACHE; about 100 MB each). `--json` prints `{failed, results}`; each result is `{runtime, version, ok, scenes}`
  * or `{runtime, ok: false, error}` if the runtime cannot be obtained. Exits with 0 only if every scene passed everywhere.
  */
-import { parseArgs } from "node:util";
 import { endWhenOutputFails } from "../../src/system/output-failures.ts";
 import { startNatsServer } from "../../src/testing.ts";
+import { readArguments } from "../shared/arguments.ts";
 import { createProject, type Project } from "./project.ts";
 import { isRuntimeName, obtainRuntime, RUNTIME_NAMES, type Runtime, type RuntimeName } from "./runtimes.ts";
 import { type SceneResult, smokeTest } from "./smoke.ts";
@@ -25,9 +25,13 @@ interface Result {
   readonly error?: string;
 }
 
-const { values } = parseArgs({
-  options: { only: { type: "string" }, json: { type: "boolean", default: false } },
-});
+const values = readArguments(
+  ["npm run runtimes --", "Runs the smoke test of the packed tarball on each supported runtime."],
+  {
+    only: { type: "string", value: "list", help: "runtimes, such as node22,bun (default: all)" },
+    json: { type: "boolean", default: false, help: "print the report as one line of JSON on stdout" },
+  },
+);
 const names = selected(values.only);
 const progress = values.json ? (line: string) => console.error(line) : (line: string) => console.log(line);
 

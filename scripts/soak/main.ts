@@ -14,9 +14,9 @@
  * connection. Exits with 1 if `violations` is not empty: the heap has grown by more than 3 MB, or something is left.
  */
 import { loadavg } from "node:os";
-import { parseArgs } from "node:util";
 import { endWhenOutputFails } from "../../src/system/output-failures.ts";
 import { startNatsServer } from "../../src/testing.ts";
+import { readArguments } from "../shared/arguments.ts";
 import { collectGarbage } from "../shared/kept.ts";
 import { wholeNumber } from "../shared/whole-number.ts";
 import { type Plan, Soak } from "./soak.ts";
@@ -27,15 +27,23 @@ endWhenOutputFails();
 const HEAP_GROWTH_MB = 3;
 const FULL_MINUTES = 5;
 
-const { values } = parseArgs({
-  options: {
-    minutes: { type: "string", default: String(FULL_MINUTES) },
-    cycles: { type: "string" },
-    campaigns: { type: "string" },
-    terms: { type: "string" },
-    json: { type: "boolean", default: false },
+const values = readArguments(
+  [
+    "npm run soak --",
+    "Repeats what an application does over years, on a real server, and checks that nothing grows.",
+  ],
+  {
+    minutes: { type: "string", default: String(FULL_MINUTES), value: "n", help: "scales the numbers below" },
+    cycles: { type: "string", value: "n", help: "starts and stops of a node (default: 2000 in 5 minutes)" },
+    campaigns: {
+      type: "string",
+      value: "n",
+      help: "campaigns that end by their limits (default: 20000 in 5 minutes)",
+    },
+    terms: { type: "string", value: "n", help: "terms (default: 20000 in 5 minutes)" },
+    json: { type: "boolean", default: false, help: "print the report as one line of JSON on stdout" },
   },
-});
+);
 const minutes = Number(values.minutes);
 if (!(minutes > 0)) throw new Error(`--minutes must be a number above 0, not ${values.minutes}`);
 const plan: Plan = {

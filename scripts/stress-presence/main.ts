@@ -11,9 +11,9 @@
  * milliseconds. Exits with 1 if `violations` is not empty.
  */
 import { loadavg } from "node:os";
-import { parseArgs } from "node:util";
 import { endWhenOutputFails } from "../../src/system/output-failures.ts";
 import { startNatsServer } from "../../src/testing.ts";
+import { readArguments } from "../shared/arguments.ts";
 import { runFalseSuspicion } from "./false-suspicion.ts";
 import { runFlapping } from "./flapping.ts";
 import { runFollowers } from "./followers.ts";
@@ -27,15 +27,28 @@ const MODES: Readonly<Record<string, { readonly run: Mode; readonly rounds: numb
   followers: { run: runFollowers, rounds: 10 },
 };
 
-const { values } = parseArgs({
-  options: {
-    mode: { type: "string", default: "false-suspicion" },
-    rounds: { type: "string" },
-    nodes: { type: "string" },
-    "server-version": { type: "string" },
-    json: { type: "boolean", default: false },
+const values = readArguments(
+  [
+    "npm run stress:presence --",
+    "Repeats the presence tests many times, on a real server with real processes.",
+  ],
+  {
+    mode: {
+      type: "string",
+      default: "false-suspicion",
+      value: "name",
+      help: "false-suspicion, flapping or followers",
+    },
+    rounds: { type: "string", value: "n", help: "rounds (default: 1000, 50 or 10, by mode)" },
+    nodes: { type: "string", value: "n", help: "number of nodes (default: by mode)" },
+    "server-version": {
+      type: "string",
+      value: "version",
+      help: "nats-server to test (default: the pinned one)",
+    },
+    json: { type: "boolean", default: false, help: "print the report as one line of JSON on stdout" },
   },
-});
+);
 const mode = MODES[values.mode];
 if (mode === undefined) throw new Error(`--mode must be one of ${Object.keys(MODES).join(", ")}`);
 const rounds = wholeNumber("rounds", values.rounds ?? String(mode.rounds));

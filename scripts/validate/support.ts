@@ -10,6 +10,7 @@ import type { FileConfig } from "../../src/config/file/types.ts";
 import { endWhenOutputFails } from "../../src/system/output-failures.ts";
 import { type CommandOutput, runToExit } from "../../src/system/run-command.ts";
 import { startNatsServer } from "../../src/testing.ts";
+import { readArguments } from "../shared/arguments.ts";
 
 const MAIN = fileURLToPath(new URL("../../src/cli/main.ts", import.meta.url));
 const TSX = fileURLToPath(new URL("../../node_modules/tsx/dist/loader.mjs", import.meta.url));
@@ -141,7 +142,13 @@ export type Script = (say: (line: string) => void) => Promise<readonly CheckResu
 /** Runs scripts, prints the results and sets the exit code: 0 only if every check passed. */
 export async function main(scripts: readonly Script[]): Promise<void> {
   endWhenOutputFails();
-  const json = process.argv.includes("--json");
+  const { json } = readArguments(
+    [
+      "npm run validate --",
+      "Runs validation scripts against real daemons, on the server at NATS_URL or one of its own.",
+    ],
+    { json: { type: "boolean", default: false, help: "print {checks, failed, results} on stdout" } },
+  );
   const say = (line: string): void => void (json ? process.stderr : process.stdout).write(`${line}\n`);
   const results: CheckResult[] = [];
   for (const script of scripts) results.push(...(await script(say)));
