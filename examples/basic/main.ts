@@ -1,7 +1,7 @@
 /**
  * The smallest program: one node with hooks.
  *
- *   NODE_ID=a npx tsx examples/basic/main.ts
+ *   NODE_ID=a node --import tsx examples/basic/main.ts
  */
 import { Node } from "nats-leader";
 
