@@ -49,6 +49,19 @@ describe("virtual time", () => {
 });
 
 describe("a virtual clock", () => {
+  test("runs the timers that were due in a pause in the order of their times, whenever they were set", async () => {
+    const time = new VirtualTime();
+    const clock = new VirtualClock(time);
+    const order: string[] = [];
+    clock.setTimer(310, () => order.push("second"));
+    clock.suspend(100);
+    await time.advance(200);
+    clock.setTimer(200, () => order.push("first"));
+    clock.pause(1_000);
+    await time.advance(1_100);
+    expect(order).toEqual(["first", "second"]);
+  });
+
   test("goes on with the code that blocked it before anything that came in the meantime", async () => {
     const time = new VirtualTime();
     const clock = new VirtualClock(time);

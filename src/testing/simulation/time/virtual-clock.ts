@@ -47,6 +47,8 @@ export const EXACT_AFTER_PAUSE_MS = 500;
 interface Late {
   readonly kind: "blocking code" | "timers" | "messages" | "turns";
   readonly run: () => void;
+  /** Of timers, which run in the order of these times; 0 for anything else. */
+  readonly dueMono: number;
 }
 
 /**
@@ -135,7 +137,7 @@ export class VirtualClock implements Clock {
 
   readonly #wake = (timer: ClockTimer): void => {
     if (this.caughtUp) this.#attempt(timer);
-    else this.#run("timers", () => this.#attempt(timer));
+    else this.#run("timers", () => this.#attempt(timer), timer.dueMono);
   };
 
   #attempt(timer: ClockTimer): void {
@@ -239,7 +241,7 @@ export class VirtualClock implements Clock {
 
   /** Code of this process blocks its event loop for `ms`. `then` is the rest of that code: it runs before anything that has waited. */
   block(ms: number, then: () => void): void {
-    this.#late.unshift({ kind: "blocking code", run: then });
+    this.#late.unshift({ kind: "blocking code", run: then, dueMono: 0 });
     this.pause(ms, this.#first);
   }
 
@@ -281,26 +283,26 @@ export class VirtualClock implements Clock {
     this.#checkDueAt = Number.POSITIVE_INFINITY;
   }
 
-  #run(kind: Late["kind"], run: () => void): void {
+  #run(kind: Late["kind"], run: () => void, dueMono = 0): void {
     if (this.#killed) return;
     if (this.#time.now >= this.#checkDueAt) this.#runOverdueChecks();
-    if (this.#time.now < this.#pausedUntil || this.#late.length > 0) this.#late.push({ kind, run });
-    else if (this.#catchingUp > 0) this.#time.after(0, () => this.#run(kind, run));
+    if (this.#time.now < this.#pausedUntil || this.#late.length > 0) this.#late.push({ kind, run, dueMono });
+    else if (this.#catchingUp > 0) this.#time.after(0, () => this.#run(kind, run, dueMono));
     else run();
   }
 
   #continue(): void {
     if (this.#time.now < this.#pausedUntil) return;
     this.onContinue?.();
-    const late = this.#late;
+    const late = this.#late.sort((one, other) => one.dueMono - other.dueMono);
     this.#late = [];
     const [first, second] = this.#first === "timers" ? ["timers", "messages"] : ["messages", "timers"];
     for (const kind of ["blocking code", first, second, "turns"]) {
-      for (const { run } of late.filter((one) => one.kind === kind)) {
+      for (const { run, dueMono } of late.filter((one) => one.kind === kind)) {
         this.#catchingUp += 1;
         this.#time.after(0, () => {
           this.#catchingUp -= 1;
-          if (this.#time.now < this.#pausedUntil) this.#run(kind as Late["kind"], run);
+          if (this.#time.now < this.#pausedUntil) this.#run(kind as Late["kind"], run, dueMono);
           else if (!this.#killed) run();
         });
       }
