@@ -22,6 +22,8 @@ interface Entered {
   readonly code: number;
   readonly name: string;
   readonly from: Entered | undefined;
+  /** The code that has registered this work, and may await it. */
+  readonly parent: number | null;
   active: boolean;
 }
 
@@ -30,13 +32,23 @@ const context = new AsyncLocalStorage<Entered>();
 const STACK_LIMIT = 100;
 let entries = 0;
 
-/** Runs application code. `code` identifies it to `callerOf`. */
-export async function runCode(owner: object, code: number, run: () => unknown): Promise<void> {
+/** Code that has not ended, by owner and number. */
+const running = new WeakMap<object, Map<number, Entered>>();
+
+/** Runs application code. `code` identifies it to `callerOf`; `parent`: the code that has registered it, if any. */
+export async function runCode(
+  owner: object,
+  code: number,
+  run: () => unknown,
+  parent: number | null = null,
+): Promise<void> {
   // Entries that have ended are left out: a chain of nodes that start each other must not grow without limit.
   let from = context.getStore();
   while (from !== undefined && !from.active) from = from.from;
   const name = `natsLeaderCode${++entries}`;
-  const entered: Entered = { owner, code, name, from, active: true };
+  const entered: Entered = { owner, code, name, from, parent, active: true };
+  const codes = running.get(owner) ?? new Map<number, Entered>();
+  running.set(owner, codes.set(code, entered));
   const named = {
     [name]: async () => {
       await run();
@@ -46,19 +58,25 @@ export async function runCode(owner: object, code: number, run: () => unknown): 
     await context.run(entered, named[name] as () => Promise<void>);
   } finally {
     entered.active = false;
+    codes.delete(code);
   }
 }
 
-/** Where a call to this owner comes from. */
+/**
+ * Where a call to this owner comes from. The asynchronous context names the innermost code; code around it is what has registered
+ * it. (The context in which hooks and work are started names whatever code has led to that.)
+ */
 export function callerOf(owner: object): Caller {
+  let entered = context.getStore();
+  while (entered !== undefined && (entered.owner !== owner || !entered.active)) entered = entered.from;
   const inside: number[] = [];
   let awaited = false;
   let frames: readonly string[] | null = null;
-  for (let entered = context.getStore(); entered !== undefined; entered = entered.from) {
-    if (entered.owner !== owner || !entered.active) continue;
+  while (entered !== undefined) {
     inside.push(entered.code);
     frames ??= framesOfCaller();
     awaited ||= isAwaitedBy(entered.name, frames);
+    entered = entered.parent === null ? undefined : running.get(owner)?.get(entered.parent);
   }
   return { inside, awaited };
 }

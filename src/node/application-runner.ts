@@ -64,6 +64,7 @@ interface PendingWait {
 
 interface PendingWorker {
   readonly work: LeaderWork;
+  readonly inside: number | null;
   readonly signal: AbortSignal | undefined;
   readonly resolve: (settlement: WorkerSettlement) => void;
 }
@@ -192,6 +193,7 @@ export class ApplicationRunner {
       const onAbort = (): void => this.dispatch({ type: "abort-worker", worker });
       this.#workers.set(worker, {
         work,
+        inside,
         signal,
         resolve: (settlement) => {
           resolve(settlement);
@@ -305,7 +307,7 @@ export class ApplicationRunner {
     const pending = this.#workers.get(worker);
     this.#runs.set(run, { epoch, worker, controller });
     const enter = (): unknown => pending?.work(term, { signal });
-    void this.#run(run, [term.signal, signal, pending?.signal], enter).then((outcome) => {
+    void this.#run(run, [term.signal, signal, pending?.signal], enter, pending?.inside).then((outcome) => {
       this.#runs.delete(run);
       this.#codeEnded({ type: "run-ended", run, outcome });
     });
@@ -333,10 +335,11 @@ export class ApplicationRunner {
     code: number,
     signals: readonly (AbortSignal | undefined)[],
     enter: () => unknown,
+    parent: number | null = null,
   ): Promise<Outcome> {
     await Promise.resolve();
     try {
-      await runCode(this.codeOwner, code, enter);
+      await runCode(this.codeOwner, code, enter, parent);
       return { kind: "returned" };
     } catch (error) {
       return { kind: "threw", error, abort: repeatsAbort(error, signals) };

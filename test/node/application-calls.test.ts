@@ -131,6 +131,15 @@ describe("the code that a call comes from", () => {
     ).toMatchObject({ awaited: false });
   });
 
+  test("includes the code that has registered it, and not the code that happened to start it", async () => {
+    const callers: Caller[] = [];
+    await runCode(owner, 7, async () => {
+      await runCode(owner, 8, () => void callers.push(callerOf(owner)), 7);
+      await runCode(owner, 9, () => void callers.push(callerOf(owner)));
+    });
+    expect(callers.map(({ inside }) => inside)).toEqual([[8, 7], [9]]);
+  });
+
   test("is none for another owner, and once it has ended", async () => {
     const late = deferred<Caller>();
     const gate = deferred();
