@@ -44,13 +44,22 @@ export function checkInputs(target: AnyFuzzTarget, runs: number, seed: number): 
   return { target: target.name, what, seed, input: fc.stringify(input) };
 }
 
-/** Checks that inputs which repeat `piece` cost no more than their size allows. Compares ratios, the smallest of several rounds. */
-export function checkGrowth(target: AnyFuzzTarget, piece: string, seed: number): FuzzFailure | null {
+/**
+ * Checks that inputs which repeat `piece` cost no more than their size allows. Compares ratios, the smallest of several rounds.
+ *
+ * @param now - Milliseconds spent.
+ */
+export function checkGrowth(
+  target: AnyFuzzTarget,
+  piece: string,
+  seed: number,
+  now: () => number = () => performance.now(),
+): FuzzFailure | null {
   const inputs = SIZES.map((size) => target.grown(piece, size));
   let what: string | null = null;
   // A pause of the machine can make one measurement wrong, but not three.
   for (let attempt = 0; attempt < 3; attempt += 1) {
-    what = excess(inputs.map((input) => costMs(target, input)));
+    what = excess(inputs.map((input) => costMs(target, input, now)));
     if (what === null) return null;
   }
   return what === null ? null : { target: target.name, what, seed, input: JSON.stringify(piece) };
@@ -77,15 +86,15 @@ function excess(costs: readonly number[]): string | null {
 }
 
 /** The shortest time that handling this input takes. */
-function costMs(target: AnyFuzzTarget, input: unknown): number {
+function costMs(target: AnyFuzzTarget, input: unknown, now: () => number): number {
   let least = Number.POSITIVE_INFINITY;
   for (let round = 0; round < ROUNDS; round += 1) {
-    const began = performance.now();
+    const began = now();
     let [calls, spent] = [0, 0];
     do {
       target.show(input);
       calls += 1;
-      spent = performance.now() - began;
+      spent = now() - began;
     } while (spent < ROUND_MS);
     least = Math.min(least, spent / calls);
   }

@@ -10,7 +10,7 @@ import { planOf } from "../../scripts/simulator/plan.ts";
 import { merge, search } from "../../scripts/simulator/search.ts";
 import { shrink, traceOf } from "../../scripts/simulator/shrink.ts";
 
-const SEEDS = 3_000;
+const SEEDS = 2_000;
 
 test("no history of faults violates an invariant", { timeout: 600_000 }, async () => {
   const { failures, tally, terms } = await search({ from: 1, seeds: SEEDS, maxFailures: 1 });
@@ -45,7 +45,7 @@ test("the number of threads does not change the histories", { timeout: 300_000 }
       "simulator",
       "--json",
       "--seeds",
-      "400",
+      "150",
       "--threads",
       String(threads),
     ];
@@ -56,7 +56,7 @@ test("the number of threads does not change the histories", { timeout: 300_000 }
     expect(stderr).toBe("");
     const found = JSON.parse(stdout) as { seeds: number; violations: number; traceHash: string };
     expect(found).toMatchObject({
-      seeds: 400,
+      seeds: 150,
       violations: 0,
       traceHash: expect.stringMatching(/^[0-9a-f]{16}$/),
     });
