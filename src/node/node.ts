@@ -230,11 +230,13 @@ export class Node implements AsyncDisposable {
    * callbacks) it resolves as soon as nothing else keeps the node from stopping and min(1 s, `drainTimeoutMs` / 2) have passed. A handler
    * that hooks or work have registered, and do not await, gets the final result if they end within that time.
    *
-   * @param options - An abort of `signal`, or `timeoutMs`, ends the wait for hooks and leader work, not the stop.
+   * @param options - An abort of `signal`, or `timeoutMs`, ends the wait for hooks and leader work, not the stop. What is no object is
+   * ignored: a listener of SIGTERM gets the signal's name.
    * @returns What happened: whether the last term's work ended in time, and what has not returned.
    */
   async stop(options: WaitOptions = {}): Promise<StopResult> {
-    limitOf(options);
+    const limits = typeof options === "object" && options !== null ? options : {};
+    limitOf(limits);
     this.#stopRequested = true;
     const incarnation = this.#incarnation;
     if (this.#starting !== null && incarnation === null) {
@@ -245,7 +247,7 @@ export class Node implements AsyncDisposable {
       return NOTHING_TO_STOP;
     }
     if (incarnation === null) return NOTHING_TO_STOP;
-    return incarnation.calls.stop(`node "${this.nodeId}" to stop`, options);
+    return incarnation.calls.stop(`node "${this.nodeId}" to stop`, limits);
   }
 
   /** The same as `stop()`. */

@@ -329,13 +329,19 @@ describe("arguments that are wrong reject with INVALID_CONFIG, and nothing is re
     for (const [, signal, message] of SIGNALS) {
       await expect(call({ signal })).rejects.toMatchObject({ code: "INVALID_CONFIG", message });
     }
-    for (const options of [null, 5, "SIGTERM"]) {
+    for (const options of method === "stop" ? [] : [null, 5, "x"]) {
       await expect(call(options)).rejects.toMatchObject({
         code: "INVALID_CONFIG",
         message: expect.stringContaining("options must be an object"),
       });
     }
     expect(node.isLeader()).toBe(true);
+  });
+
+  test("stop() ignores what is no object: it must not fail as a listener of a signal", async () => {
+    const { node } = await startLeader(server, { clusterId: freshId(), nodeId: "a" });
+    expect(await node.stop("SIGTERM" as never)).toMatchObject({ reason: "requested" });
+    expect(node.role).toBe("stopped");
   });
 
   test.each([undefined, null, "x", 42])("runWhileLeader(%s)", async (work) => {

@@ -114,7 +114,11 @@ describe("a slow hook", () => {
     await watcher.called("onLeaderChange", 2);
     await watcher.node.stop();
     expect(watcher.calls("onLeaderChange").map((call) => call.leader?.epoch)).toEqual([1, 4]);
-    expect(watcher.events.items.filter((event) => event.type === "leader-change")).toHaveLength(7);
+    // Between two leaders there is none, if the watcher reads the lease at that moment.
+    const leaders = watcher.events.items.flatMap((event) =>
+      event.type === "leader-change" && event.leader !== null ? [event.leader.epoch] : [],
+    );
+    expect(leaders).toEqual([1, 2, 3, 4]);
   });
 });
 
