@@ -6,9 +6,15 @@ import { waitFor } from "../../scripts/shared/wait.ts";
 import { startNatsServer } from "../../src/testing.ts";
 import { atEnd } from "../support/at-end.ts";
 import { Deployment, readmeCommands, urlsOf } from "../support/deploy/deployment.ts";
+import { blockOf } from "../support/docs/blocks.ts";
+import { Shell } from "../support/docs/shell.ts";
 import { STREAM } from "../support/nats/permission-roles.ts";
 import { startLeader, startNode } from "../support/node/test-node.ts";
+import { findNatsCli } from "../support/processes/nats-cli.ts";
 
+const nats = await findNatsCli();
+
+/** As "nats kv add" creates it. */
 const BUCKET = {
   name: STREAM,
   subjects: ["$KV.KV_CLUSTER_billing.>"],
@@ -37,11 +43,18 @@ test("leadership moves between regions, the bucket is in the region of its tag, 
     servers: names.map((name) => ({ name, running: true, health: "ok", routes: 2, gateways: 2 })),
   });
 
-  // As created by "nats kv add KV_CLUSTER_billing --replicas 3 --history 1 --tags region:us".
   const admin = await world.connectAs("admin", urls.slice(0, 3));
   const api = async (name: string, body: object = {}): Promise<unknown> =>
     (await admin.request(`$JS.API.${name}`, JSON.stringify(body), { timeout: 10_000 })).json();
-  await api(`STREAM.CREATE.${STREAM}`, { ...BUCKET, placement: { tags: ["region:us"] } });
+  const { code } = blockOf("examples/supercluster/README.md", "nats kv add");
+  if ("path" in nats) {
+    const login = { NATS_USER: "admin", NATS_PASSWORD: (await world.login("admin")).pass ?? "" };
+    const shell = new Shell({ NATS_URL: urls[0] ?? "", NATS_CA: world.ca, ...login }, { nats: nats.path });
+    expect(await shell.run(code)).toMatchObject({ code: 0 });
+  } else {
+    expect(code).toBe("nats kv add KV_CLUSTER_billing --replicas 3 --history 1 --tags region:us");
+    await api(`STREAM.CREATE.${STREAM}`, { ...BUCKET, placement: { tags: ["region:us"] } });
+  }
   await world.createBucket(urls.slice(0, 3)); // adds what is missing: the republish
 
   const options = {

@@ -12,7 +12,8 @@ function sources(): string {
   return files
     .filter((file) => file.endsWith(".ts"))
     .map((file) => readFileSync(join(ROOT, "src", file), "utf8"))
-    .join("\n");
+    .join("\n")
+    .replaceAll(/["`] \+\n\s*["`]/g, ""); // a text over several lines
 }
 
 test("every message in the troubleshooting table is printed by the library", () => {

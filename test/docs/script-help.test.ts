@@ -3,6 +3,7 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, expect, test } from "vitest";
 import { helpText } from "../../scripts/shared/arguments.ts";
+import { documents } from "../support/docs/blocks.ts";
 import { spawnChild } from "../support/processes/spawn-child.ts";
 
 const ROOT = join(import.meta.dirname, "../..");
@@ -39,6 +40,31 @@ test.each(names)("%s", (name) => {
   const [head = ""] = readFileSync(fileOf(name), "utf8").split("*/");
   const named = [...head.matchAll(/(?<!\w)--([a-z][a-z-]+)/g)].map(([, option = ""]) => option);
   expect(named.filter((option) => option !== "silent" && !stdout.includes(`--${option}`))).toEqual([]);
+});
+
+test("the documents use no other script and no other option", () => {
+  const scripts = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8")).scripts as Record<
+    string,
+    string
+  >;
+  const used = documents().flatMap((file) =>
+    [
+      ...readFileSync(join(ROOT, file), "utf8").matchAll(
+        /npm run (?:--silent )?([a-z][\w-]*(?::\w+)*)(?![\w:*])(?: -- ([^`#\n]*))?/g,
+      ),
+    ].map(([line, script = "", rest = ""]) => ({ where: `${file}: ${line}`, script, rest })),
+  );
+  expect(used.length).toBeGreaterThan(40);
+  const unknown = used.filter(({ script, rest }) => {
+    const command = scripts[script];
+    if (command === undefined) return true;
+    const [, name = ""] = /(?:run-compiled\.mjs |scripts\/)([\w-]+)(?:\/main\.ts)?$/.exec(command) ?? [];
+    const help = helps.find(({ file }) => file === fileOf(name));
+    const options = [...rest.matchAll(/(?<=^|\s)--([a-z][a-z-]*)/g)].map(([, option = ""]) => option);
+    if (help === undefined || HAS_COMMANDS.includes(name)) return false;
+    return options.some((option) => !help.stdout.includes(`--${option}`));
+  });
+  expect(unknown.map(({ where }) => where)).toEqual([]);
 });
 
 test("the help has every option with its value, text and default", () => {

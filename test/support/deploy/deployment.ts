@@ -12,7 +12,8 @@ import type { NodeOptions } from "../../../src/index.ts";
 import { isPortFree } from "../../../src/testing/server/run/ports.ts";
 import { unref } from "../../../src/testing/server/run/watchdog.ts";
 import { atEnd } from "../at-end.ts";
-import { cli } from "../cli/run-cli.ts";
+import { blockOf, commandsOf } from "../docs/blocks.ts";
+import { Shell } from "../docs/shell.ts";
 import { nodeArgsFor, ROOT } from "../processes/node-command.ts";
 
 export interface Run {
@@ -72,13 +73,20 @@ export class Deployment {
     return { user, pass: passwords[user], inboxPrefix: `_INBOX_${user}` };
   }
 
-  /** As an administrator of a secured deployment does it, once: the nodes may not create the bucket. */
+  /** As the README of examples/nats-cluster says: an administrator creates the bucket, which the nodes may not. */
   async createBucket(urls: readonly string[]): Promise<void> {
-    const { user = "", pass = "" } = await this.login("admin");
-    const login = { NATS_LEADER_USER: user, NATS_LEADER_PASSWORD: pass, NATS_LEADER_TLS_CA: this.ca };
-    const args = ["create-bucket", "--cluster-id", "billing", "--servers", urls.join(",")];
-    const { code, stderr } = await cli(args, { env: login });
-    if (code !== 0) throw new Error(`create-bucket ended with ${code}: ${stderr}`);
+    const block = blockOf(
+      "examples/nats-cluster/README.md",
+      "npm run --silent deploy-nats-cluster -- up --secure",
+    );
+    const lines = commandsOf(block).filter((line) => !line.startsWith("npm run"));
+    const text = lines
+      .join("\n")
+      .replaceAll("./.nats-cluster", this.state)
+      .replaceAll(".nats-cluster", this.state)
+      .replace("tls://127.0.0.1:4222", urls.join(","));
+    const { code, stderr } = await new Shell({}).run(text);
+    if (code !== 0) throw new Error(`${text}\nended with ${code}: ${stderr}`);
   }
 
   /** A connection as this user, closed at the end of the test. */

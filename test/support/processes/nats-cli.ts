@@ -5,7 +5,7 @@ import { runCommand } from "../../../src/system/run-command.ts";
 import { goTool, type Tool } from "./go-tools.ts";
 
 /** The version that the tests are written against. */
-export const NATS_CLI_VERSION = "v0.3.1";
+export const NATS_CLI_VERSION = "v0.5.0";
 const MODULE = "github.com/nats-io/natscli";
 
 /** `NATS_CLI`, the one on PATH, the cache, or built by Go. */
