@@ -35,7 +35,12 @@ const deployments = ["up\n", "up --single", "up --secure"];
 export const CLAIMS: readonly Claim[] = [
   claim("README.md", "npm ci && npm pack", "test/package/package.test.ts", '"pack"'),
   claim("README.md", "import { setTimeout", "test/examples/quick-start.test.ts", "examples/quick-start.ts"),
-  claim("README.md", "import { SimulatedCluster }", HERE, "simulatedJob("),
+  claim(
+    "README.md",
+    'import { Node } from "nats-leader";\nimport { SimulatedCluster }',
+    HERE,
+    "simulatedJob(",
+  ),
   claim("README.md", "npm start", "test/examples/demo.test.ts", "examples/demo.ts"),
   claim("docs/cli.md", "nats-leader init", SHELL, '"nats-leader init"'),
   claim("docs/cli.md", "{", HERE, '"config", "check"'),
