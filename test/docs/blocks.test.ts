@@ -4,12 +4,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, onTestFinished, test, vi } from "vitest";
 import { fullProgram } from "../../src/cli/program.ts";
+import { Node } from "../../src/index.ts";
 import { decodeEntry } from "../../src/nats/lease/record-codec.ts";
 import { decodeStatus } from "../../src/nats/service/status-codec.ts";
 import { everyCommand } from "../support/cli/run-cli.ts";
 import { runHere } from "../support/cli/run-here.ts";
 import { type Block, blockOf, blocksOf, commandsOf, documentBlocks } from "../support/docs/blocks.ts";
-import { securedNode, simulatedJob } from "../support/docs/snippets.ts";
+import { securedNode, simulatedJob, virtualIp } from "../support/docs/snippets.ts";
 import { ROOT } from "../support/processes/node-command.ts";
 import { CLAIMS } from "./claims.ts";
 
@@ -111,6 +112,18 @@ test("the simulated cluster of the README runs; the node of the secured cluster 
   vi.stubEnv("NODE_PASSWORD", "n");
   onTestFinished(() => void vi.unstubAllEnvs());
   expect(securedNode().isLeader()).toBe(false);
+});
+
+test("the code of docs/vip.md makes a node, or says why this host cannot hold the address", async () => {
+  const made = await virtualIp({ clusterId: "billing", servers: "nats://127.0.0.1:1" }).catch(
+    (error: unknown) => error,
+  );
+  if (made instanceof Node) expect(made.isLeader()).toBe(false);
+  else
+    expect(made).toMatchObject({
+      name: "ClusterError",
+      message: expect.stringMatching(/eth0|10\.0\.0\.100|ip/),
+    });
 });
 
 test("the configuration file of docs/cli.md is accepted, with files that exist", async () => {
