@@ -91,7 +91,7 @@ test("every statement has one placeholder for each value, and passes the epoch a
       const term = { epoch: value, nodeId: "a", incarnation: by };
       for (const [statement, from] of [
         [fence.takeSql(term), 1],
-        [fence.guardSql(), 1],
+        [fence.guardSql(term), 1],
         [fence.guardCte(term, first), first],
       ] as const) {
         const numbers = [...statement.text.matchAll(/\$(\d+)/g)].map(([, number]) => Number(number));

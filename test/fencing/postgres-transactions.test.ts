@@ -222,6 +222,94 @@ describe.skipIf(missing)(title, () => {
       await expect(insert(client, "late")).rejects.toMatchObject(unguarded);
     });
 
+    const insertOnce = (on: Pick<PoolClient, "query">, epoch: number, by = fence) => {
+      const guard = by.guardCte(termOf(epoch));
+      const text = `WITH ${guard.text} INSERT INTO ${ledger} (entry) SELECT 'one' FROM fence`;
+      return on.query(text, [...guard.values]);
+    };
+
+    test.each([
+      ["an earlier term", (client: PoolClient) => fence.guard(client, termOf(1))],
+      ["a later term", (client: PoolClient) => fence.guard(client, termOf(3))],
+      ["another incarnation", (client: PoolClient) => fence.guard(client, termOf(2, "twin"))],
+    ])("refuses a write after the guard of %s was refused", async (_, guard) => {
+      await fence.take(pool, termOf(2));
+      const client = await lent();
+      await client.query("BEGIN");
+      await expect(guard(client)).rejects.toMatchObject({ code: "STALE_EPOCH" });
+      await expect(insert(client, "late")).rejects.toMatchObject(unguarded);
+    });
+
+    test("refuses a write after a guard of a single statement that was refused, or rolled back", async () => {
+      const client = await lent();
+      await client.query("BEGIN; SAVEPOINT s");
+      expect((await insertOnce(client, 1)).rowCount).toBe(1);
+      await client.query("ROLLBACK TO SAVEPOINT s");
+      await fence.take(pool, termOf(2));
+      expect((await insertOnce(client, 1)).rowCount).toBe(0);
+      await expect(insert(client, "late")).rejects.toMatchObject(unguarded);
+    });
+
+    test("refuses a write after a guard that waited for a takeover", async () => {
+      const [old, next] = [await lent(), await lent()];
+      await next.query("BEGIN");
+      await fence.take(next, termOf(2));
+      await old.query("BEGIN");
+      const guarding = fence.guard(old, termOf(1)).catch((error: { code: string }) => error.code);
+      await waiting(1);
+      await next.query("COMMIT");
+      expect(await guarding).toBe("STALE_EPOCH");
+      await expect(insert(old, "late")).rejects.toMatchObject(unguarded);
+    });
+
+    test("refuses a write before the fence was taken once", async () => {
+      const untaken = new PostgresFence({ resource: freshId("untaken") });
+      await pool.query(untaken.requireSql(ledger));
+      const client = await lent();
+      await client.query("BEGIN");
+      await expect(untaken.guard(client, termOf(1))).rejects.toThrow(/call take\(\) first/);
+      await expect(insert(client, "early")).rejects.toMatchObject(unguarded);
+    });
+
+    test("refuses a write with the guard of another resource, or of the same resource in another table", async () => {
+      const table = freshId("fences").replaceAll("-", "_");
+      for (const other of [
+        new PostgresFence({ resource: freshId("other") }),
+        new PostgresFence({ resource: fence.resource, table }),
+      ]) {
+        await other.setup(pool);
+        await other.take(pool, termOf(1));
+        const client = await lent();
+        await client.query("BEGIN");
+        await other.guard(client, termOf(1));
+        await client.query("SAVEPOINT s");
+        await expect(insert(client, "foreign")).rejects.toMatchObject(unguarded);
+        await client.query("ROLLBACK TO SAVEPOINT s");
+        await expect(insertOnce(client, 1, other)).rejects.toMatchObject(unguarded);
+        await client.query("ROLLBACK TO SAVEPOINT s");
+        await fence.guard(client, termOf(1));
+        await insert(client, "guarded by both");
+      }
+    });
+
+    test("finds its fence whatever the search path and the spelling of the table's name", async () => {
+      const schema = freshId("elsewhere").replaceAll("-", "_");
+      await pool.query(
+        `CREATE SCHEMA ${schema}; CREATE TABLE ${schema}.nats_leader_fence (LIKE nats_leader_fence)`,
+      );
+      const client = await lent();
+      await client.query(`BEGIN; SET LOCAL search_path = ${schema}`);
+      const qualified = new PostgresFence({ resource: fence.resource, table: "public.nats_leader_fence" });
+      await qualified.guard(client, termOf(1));
+      await client.query(`INSERT INTO public.${ledger} (entry) VALUES ('guarded')`);
+      await client.query("ROLLBACK; BEGIN");
+      await client.query(`SET LOCAL search_path = ${schema}`);
+      await client.query("INSERT INTO nats_leader_fence SELECT * FROM public.nats_leader_fence");
+      await fence.guard(client, termOf(1)); // of the fence in the other schema
+      const foreign = client.query(`INSERT INTO public.${ledger} (entry) VALUES ('foreign')`);
+      await expect(foreign).rejects.toMatchObject(unguarded);
+    });
+
     test("refuses a write after COMMIT AND CHAIN, and in the next transaction", async () => {
       const client = await lent();
       await client.query("BEGIN");
@@ -238,9 +326,7 @@ describe.skipIf(missing)(title, () => {
     });
 
     test("accepts guarded statements and released savepoints", async () => {
-      const guard = fence.guardCte(termOf(1));
-      const text = `WITH ${guard.text} INSERT INTO ${ledger} (entry) SELECT 'one' FROM fence`;
-      expect((await pool.query(text, [...guard.values])).rowCount).toBe(1);
+      expect((await insertOnce(pool, 1)).rowCount).toBe(1);
       await fence.transaction(pool, termOf(1), async (client) => {
         await client.query("SAVEPOINT s");
         await insert(client, "undone");

@@ -37,6 +37,7 @@ import {
   guardText,
   idleSetting,
   lockSetting,
+  MAX_SETTING_MS,
   readMark,
   readText,
   requireText,
@@ -45,9 +46,6 @@ import {
 } from "./statements.ts";
 import { guardedTransaction, type TransactionOptions } from "./transaction.ts";
 import { untilAborted } from "./until-aborted.ts";
-
-/** Largest `idle_in_transaction_session_timeout` of PostgreSQL. */
-const MAX_IDLE_TIMEOUT_MS = 2 ** 31 - 1;
 
 export interface PostgresFenceOptions {
   /** Name of the guarded resource: each resource has one row. */
@@ -96,10 +94,10 @@ export class PostgresFence {
     if (typeof resource !== "string" || resource === "" || resource.includes("\0")) {
       throw new ClusterError("INVALID_CONFIG", "resource must be a string that is not empty, without NUL");
     }
-    if (!Number.isInteger(idleTimeoutMs) || idleTimeoutMs < 0 || idleTimeoutMs > MAX_IDLE_TIMEOUT_MS) {
+    if (!Number.isInteger(idleTimeoutMs) || idleTimeoutMs < 0 || idleTimeoutMs > MAX_SETTING_MS) {
       throw new ClusterError(
         "INVALID_CONFIG",
-        `idleTimeoutMs is ${idleTimeoutMs}: it must be an integer from 0 to ${MAX_IDLE_TIMEOUT_MS}`,
+        `idleTimeoutMs is ${idleTimeoutMs}: it must be an integer from 0 to ${MAX_SETTING_MS}`,
       );
     }
     this.resource = resource;
@@ -127,18 +125,23 @@ export class PostgresFence {
   }
 
   /**
-   * The statement of `guard`: locks the fence until the transaction ends, and returns its holder in the columns `epoch`, `node` and
-   * `incarnation`. It guards only if epoch and incarnation are those of the term.
+   * The statement of `guard`: locks the fence until the transaction ends. Its row is the holder, in the columns `epoch`, `node` and
+   * `incarnation`. The column `mark` is a text if the holder is this term: only then the transaction is guarded. It is `null` for every
+   * other term, and there is no row if the fence has never been taken.
+   *
+   * @throws ClusterError `INVALID_CONFIG` if the epoch is not a token.
    */
-  guardSql(): SqlStatement {
+  guardSql(term: FenceTerm): SqlStatement {
     const text = guardText(this.#table, this.resource, idleSetting(this.#idleTimeoutMs));
-    return { text, values: [this.resource, randomBytes(9).toString("base64url")] };
+    const mark = randomBytes(9).toString("base64url");
+    return { text, values: [this.resource, tokenOf(term), term.incarnation, mark] };
   }
 
   /**
-   * Statements, for a migration, that make the server refuse every change of `data` in a transaction without a guard of this fence:
-   * triggers on the table, which also find a guard that was lost in a rollback to a savepoint. The refusal is PostgreSQL's error 55000.
-   * The statements have no parameters; running them again changes nothing. A table can require one fence.
+   * Statements, for a migration, that make the server refuse every change of `data` in a transaction that no guard of this fence has
+   * passed: triggers on the table. A guard that was refused, or lost in a rollback to a savepoint, does not count. The refusal is
+   * PostgreSQL's error 55000. The statements have no parameters; running them again changes nothing. Run them after `setupSql`. A table
+   * can require one fence. The triggers depend on the table of the fence: PostgreSQL drops it with `CASCADE` only, and them with it.
    *
    * @param data - `table` or `schema.table`, in letters, digits, `_` and `$`.
    * @throws ClusterError `INVALID_CONFIG` for another name.
@@ -219,7 +222,8 @@ export class PostgresFence {
    * find out whether there is a transaction.
    * @throws StaleEpochError if the fence is at another term, or has never been taken. Under `REPEATABLE READ` and `SERIALIZABLE` a
    * move of the fence can appear as PostgreSQL's error 40001 instead; the repeated transaction then gets `STALE_EPOCH`.
-   * @throws ClusterError `INVALID_CONFIG` outside a transaction or on a pool, where the lock would be released at once.
+   * @throws ClusterError `INVALID_CONFIG` outside a transaction or on a pool, where the lock would be released at once, and if the epoch
+   * is not a token.
    */
   async guard(client: SqlClient | SqlRunner, term: FenceTerm): Promise<void> {
     if (isPool(client))
@@ -227,9 +231,7 @@ export class PostgresFence {
     const mark = await this.#guard(client, term);
     const status = typeof client === "function" ? null : (client.getTransactionStatus?.() ?? null);
     const inside =
-      status === null
-        ? (await runSql(client, readMark(this.resource)))[0]?.["mark"] === mark
-        : status !== "I";
+      status === null ? (await runSql(client, this.#readMark))[0]?.["mark"] === mark : status !== "I";
     if (!inside) throw this.#unguarded("there is no transaction");
   }
 
@@ -253,7 +255,7 @@ export class PostgresFence {
   ): Promise<R> {
     const guarded = {
       where: this.#where,
-      resource: this.resource,
+      readMark: this.#readMark,
       guard: (client: SqlClient) => this.#guard(client, term),
       work: (client: PooledSqlClient) => work(client as ClientOf<P>),
     };
@@ -264,9 +266,13 @@ export class PostgresFence {
     return `fence "${this.resource}" in PostgreSQL`;
   }
 
-  /** Resolves with the mark of this guard. */
+  get #readMark(): SqlStatement {
+    return readMark(this.#table, this.resource);
+  }
+
+  /** Resolves with the mark of the transaction. */
   async #guard(client: SqlClient | SqlRunner, term: FenceTerm): Promise<string> {
-    const rows = await runSql(client, this.guardSql());
+    const rows = await runSql(client, this.guardSql(term));
     this.#check(rows, term);
     return String(rows[0]?.["mark"]);
   }

@@ -9,12 +9,22 @@
 import { createHash } from "node:crypto";
 import type { SqlStatement } from "./sql-client.ts";
 
+/** Largest timeout that a setting of PostgreSQL can have. */
+export const MAX_SETTING_MS: number = 2 ** 31 - 1;
+
 /**
- * The *mark* of a guard: a setting of the transaction, which is not empty as long as the guard holds. PostgreSQL reverts it with the
- * guard's lock, at the end of the transaction or at the rollback to an earlier savepoint.
+ * SQL with the name of the *mark*, a setting of the transaction. A guard that has passed sets it: not before it holds the row and has
+ * compared it with its term. PostgreSQL reverts the mark with the guard's locks, at the end of the transaction or at the rollback to an
+ * earlier savepoint. It belongs to one fence, like the lock: the name has a hash of the resource, and the oid of the table.
  */
-export function markSetting(resource: string): string {
-  return `nats_leader.guard_${createHash("sha256").update(resource).digest("hex").slice(0, 16)}`;
+function markName(table: string, resource: string): string {
+  const hash = createHash("sha256").update(resource).digest("hex").slice(0, 16);
+  return `'nats_leader.guard_${hash}_' || '${table}'::regclass::oid::text`;
+}
+
+/** SQL with the mark; NULL or empty in a transaction without one. */
+function markOf(table: string, resource: string): string {
+  return `current_setting(${markName(table, resource)}, true)`;
 }
 
 export function setupText(table: string): string {
@@ -40,35 +50,44 @@ ON CONFLICT (resource) DO UPDATE
 RETURNING epoch`;
 }
 
-/** `$2` becomes the mark, unless an earlier guard of this transaction has set one. Returns the mark in the column `mark`. */
+/**
+ * Values: resource, epoch, incarnation, new mark. Returns the holder. `mark` is the mark of the transaction: the new one, unless an
+ * earlier guard has set one. It is NULL if the holder is another term.
+ */
 export function guardText(table: string, resource: string, settings: readonly string[]): string {
-  const all = [...settings, `${mark(resource, "$2::text")} AS mark`];
-  return `WITH settings AS MATERIALIZED (SELECT ${all.join(", ")}),
-gate AS MATERIALIZED (SELECT mark, ${lock("pg_advisory_xact_lock_shared", table, "$1")} FROM settings)
-SELECT ${holder("fence")}, gate.mark AS mark FROM gate CROSS JOIN ${table} AS fence
-WHERE fence.resource = $1::text FOR SHARE OF fence`;
+  const gate = [...settings, lock("pg_advisory_xact_lock_shared", table, "$1")];
+  return `WITH gate AS MATERIALIZED (SELECT ${gate.join(", ")}),
+held AS MATERIALIZED (
+  SELECT fence.epoch, fence.node_id, fence.incarnation FROM gate CROSS JOIN ${table} AS fence
+  WHERE fence.resource = $1::text FOR SHARE OF fence)
+SELECT ${holder("held")}, CASE
+  WHEN held.epoch = $2::bigint AND held.incarnation = $3::text THEN ${setMark(table, resource, "$4::text")}
+END AS mark FROM held`;
 }
 
+/** Values: resource, epoch, incarnation. */
 export function guardCteText(table: string, resource: string, first: number): string {
   return `fence AS MATERIALIZED (
-  WITH gate AS MATERIALIZED (SELECT ${lock("pg_advisory_xact_lock_shared", table, `$${first}`)}, ${mark(resource, "'statement'")})
-  SELECT 1 FROM gate CROSS JOIN ${table} AS held
-  WHERE held.resource = $${first}::text AND held.epoch = $${first + 1}::bigint AND held.incarnation = $${first + 2}::text
-  FOR SHARE OF held)`;
+  WITH gate AS MATERIALIZED (SELECT ${lock("pg_advisory_xact_lock_shared", table, `$${first}`)}),
+  passed AS MATERIALIZED (
+    SELECT 1 FROM gate CROSS JOIN ${table} AS held
+    WHERE held.resource = $${first}::text AND held.epoch = $${first + 1}::bigint AND held.incarnation = $${first + 2}::text
+    FOR SHARE OF held)
+  SELECT ${setMark(table, resource, "'statement'")} AS mark FROM passed)`;
 }
 
-/** Refuses every change of a row, and `TRUNCATE`, in a transaction without a mark. */
+/**
+ * Refuses every change of a row, and `TRUNCATE`, in a transaction without a mark. PostgreSQL resolves the name of the fence's table when
+ * it creates a trigger, so that the `search_path` of a writer cannot lead to another fence.
+ */
 export function requireText(table: string, resource: string, data: string): string {
-  const check = `${table}_check`;
-  const call = `EXECUTE FUNCTION ${check}('${markSetting(resource)}', '${resource.replaceAll("'", "''")}')`;
-  return `CREATE OR REPLACE FUNCTION ${check}() RETURNS trigger LANGUAGE plpgsql AS $check$
+  const call = `WHEN (coalesce(${markOf(table, resource)}, '') = '')
+  EXECUTE FUNCTION ${table}_check('${resource.replaceAll("'", "''")}')`;
+  return `CREATE OR REPLACE FUNCTION ${table}_check() RETURNS trigger LANGUAGE plpgsql AS $check$
 BEGIN
-  IF coalesce(current_setting(TG_ARGV[0], true), '') = '' THEN
-    RAISE EXCEPTION 'a write to % is not guarded by fence "%"', TG_TABLE_NAME, TG_ARGV[1]
-      USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Call guard() in this transaction, outside savepoints.';
-  END IF;
-  IF TG_OP = 'DELETE' THEN RETURN OLD; END IF;
-  RETURN NEW;
+  RAISE EXCEPTION 'a write to % is not guarded by fence "%"', TG_TABLE_NAME, TG_ARGV[0]
+    USING ERRCODE = 'object_not_in_prerequisite_state',
+      HINT = 'Call guard() in this transaction, outside savepoints, and roll back if it rejects.';
 END $check$;
 DROP TRIGGER IF EXISTS nats_leader_guard ON ${data};
 CREATE TRIGGER nats_leader_guard BEFORE INSERT OR UPDATE OR DELETE ON ${data} FOR EACH ROW ${call};
@@ -81,8 +100,8 @@ export function readText(table: string): string {
 }
 
 /** Reads the mark of this transaction into the column `mark`. */
-export function readMark(resource: string): SqlStatement {
-  return { text: `SELECT current_setting('${markSetting(resource)}', true) AS mark`, values: [] };
+export function readMark(table: string, resource: string): SqlStatement {
+  return { text: `SELECT ${markOf(table, resource)} AS mark`, values: [] };
 }
 
 /** The server ends the transaction when it idles for longer, together with its connection. */
@@ -90,9 +109,11 @@ export function idleSetting(idleTimeoutMs: number): readonly string[] {
   return idleTimeoutMs === 0 ? [] : [set("idle_in_transaction_session_timeout", `'${idleTimeoutMs}'`)];
 }
 
-/** The statement waits for a lock no longer than this. */
+/** The statement waits for a lock no longer than this. PostgreSQL has no limit above 24.8 days, except none. */
 export function lockSetting(timeoutMs: number): readonly string[] {
-  return Number.isFinite(timeoutMs) ? [set("lock_timeout", `'${Math.max(1, Math.ceil(timeoutMs))}'`)] : [];
+  if (!Number.isFinite(timeoutMs)) return [];
+  const limitMs = timeoutMs > MAX_SETTING_MS ? 0 : Math.max(1, Math.ceil(timeoutMs));
+  return [set("lock_timeout", `'${limitMs}'`)];
 }
 
 /** With `synchronous_commit` off, a crash of the server could move the fence back. All other values are kept. */
@@ -101,9 +122,9 @@ function durably(): string {
   return set("synchronous_commit", `CASE ${own} WHEN 'off' THEN 'on' ELSE ${own} END`);
 }
 
-function mark(resource: string, value: string): string {
-  const setting = markSetting(resource);
-  return set(setting, `coalesce(nullif(current_setting('${setting}', true), ''), ${value})`);
+function setMark(table: string, resource: string, value: string): string {
+  const kept = `coalesce(nullif(${markOf(table, resource)}, ''), ${value})`;
+  return `set_config(${markName(table, resource)}, ${kept}, true)`;
 }
 
 function lock(name: string, table: string, resource: string): string {

@@ -2,7 +2,6 @@
 import { ClusterError, messageOf } from "../../errors.ts";
 import { limitOf, MAX_TIMER_MS, type WaitOptions } from "../../runtime/waiting.ts";
 import { type PooledSqlClient, runSql, type SqlPool, type SqlStatement, sqlState } from "./sql-client.ts";
-import { readMark } from "./statements.ts";
 
 export interface TransactionOptions extends WaitOptions {
   /** @default the session's own level, usually `read committed` */
@@ -12,7 +11,8 @@ export interface TransactionOptions extends WaitOptions {
 export interface GuardedWork<R> {
   /** Names the fence in errors. */
   readonly where: string;
-  readonly resource: string;
+  /** Reads the mark of the transaction. */
+  readonly readMark: SqlStatement;
   /** Guards the transaction and resolves with the guard's mark. */
   readonly guard: (client: PooledSqlClient) => Promise<string>;
   readonly work: (client: PooledSqlClient) => Promise<R>;
@@ -26,7 +26,7 @@ const LEVELS: readonly unknown[] = ["read committed", "repeatable read", "serial
 /** The documentation is that of `PostgresFence.transaction`. */
 export async function guardedTransaction<R>(
   pool: SqlPool,
-  { where, resource, guard, work }: GuardedWork<R>,
+  { where, readMark, guard, work }: GuardedWork<R>,
   options: TransactionOptions,
 ): Promise<R> {
   const begin = beginText(options);
@@ -39,7 +39,7 @@ export async function guardedTransaction<R>(
       const mark = await guard(loan.client);
       const result = await work(loan.lent);
       loan.workIsOver = true;
-      await checkMark(loan.client, where, readMark(resource), mark);
+      await checkMark(loan.client, where, readMark, mark);
       loan.committing = true;
       await loan.client.query("COMMIT");
       return result;
