@@ -1,8 +1,7 @@
 /**
  * The records of a stream's fence, and what a term may do with them. Pure.
  *
- * The root names the holder and the lanes; it is moved first. A lane is the condition of writes: the server compares the sequence
- * of its newest message.
+ * The root names the holder and the lanes. A lane is the condition of writes: the server compares the sequence of its newest message.
  */
 
 import { parseObject } from "../nats/api/js-api.ts";
@@ -15,13 +14,13 @@ import { EPOCH_HEADER, type FenceTerm } from "./token.ts";
 export interface LaneRecord extends Holder {
   readonly nodeId: string;
   readonly incarnation: string;
+  /** Cluster of the holder; `null` if its term did not name one. Epochs of different clusters cannot be compared. */
+  readonly cluster: string | null;
   readonly sequence: number;
 }
 
 /** The record of the root. */
 export interface RootRecord extends LaneRecord {
-  /** Cluster of the holder; `null` if its term did not name one. Epochs of different clusters cannot be compared. */
-  readonly cluster: string | null;
   /** In the names of the lanes. `null` in a record of version 0.1, whose lanes are found by listing the subjects of the fence. */
   readonly id: string | null;
   /** Number of lanes. Never decreases: a deposed leader could write through a lane that is not moved. */
@@ -40,8 +39,8 @@ export function fenceMove(found: LaneRecord | null, term: FenceTerm): FenceMove 
   return found.epoch === term.epoch && found.incarnation === term.incarnation ? "keep" : "stale";
 }
 
-/** The cluster that holds the fence, if it is not the term's. */
-export function foreignCluster(found: RootRecord | null, term: FenceTerm): string | null {
+/** The cluster that wrote the record, if it is not the term's. */
+export function foreignCluster(found: LaneRecord | null, term: FenceTerm): string | null {
   const cluster = found?.cluster ?? null;
   return cluster === null || term.clusterId === undefined || cluster === term.clusterId ? null : cluster;
 }
@@ -50,31 +49,44 @@ export function foreignCluster(found: RootRecord | null, term: FenceTerm): strin
 export interface TakePlan {
   readonly root: Exclude<FenceMove, "stale">;
   readonly id: string;
-  /**
-   * Number of lanes to move: the largest number that any process has configured. The root records it before the lanes are moved,
-   * so that a process with a smaller configuration cannot lower it.
-   */
+  /** Number of lanes: the largest number that any process has configured. */
   readonly lanes: number;
-  /** The root does not name all lanes of earlier terms: they have to be found by listing the subjects of the fence. */
-  readonly search: boolean;
+  /**
+   * The lanes have a fresh id, and are created before the root names them. Otherwise all of them existed when the plan was made. A lane
+   * that is missing after the root was moved was removed, together with the fence or its stream, and is never created again.
+   */
+  readonly begins: boolean;
 }
 
-/** `null`: the term is stale. `freshId`: for a fence that begins. */
+/**
+ * `null`: the term is stale.
+ *
+ * @param intact - All lanes that the root names exist.
+ * @param freshId - For a fence that begins.
+ */
 export function planTake(
   found: RootRecord | null,
   term: FenceTerm,
-  wanted: number,
-  freshId: string,
+  {
+    wanted,
+    intact,
+    freshId,
+  }: { readonly wanted: number; readonly intact: boolean; readonly freshId: string },
 ): TakePlan | null {
   const root = fenceMove(found, term);
   if (root === "stale") return null;
+  const named = found?.lanes ?? 1;
+  // A term that holds the fence already keeps its number of lanes: a writer of its first open uses them.
+  const lanes = root === "keep" && found?.id !== null ? named : Math.max(named, wanted);
   const id = found?.id ?? null;
-  const lanes = root === "keep" && id !== null ? (found?.lanes ?? 1) : Math.max(found?.lanes ?? 1, wanted);
-  if (id === null) return { root: "move", id: freshId, lanes, search: true };
-  return { root, id, lanes, search: false };
+  if (id === null || !intact || lanes > named) return { root: "move", id: freshId, lanes, begins: true };
+  return { root, id, lanes, begins: false };
 }
 
-/** The lanes of earlier terms among the subjects of the fence: all but the root, the guard and the lanes of the fence that begins. */
+/**
+ * The lanes of earlier terms that the root does not name: all subjects of the fence but the root, the guard and the lanes of the plan.
+ * The root may have been purged, forged or of version 0.1, or the fence has begun again.
+ */
 export function strayLanes(
   subjects: readonly string[],
   known: { readonly root: string; readonly guard: string; readonly own: ReadonlySet<string> },
@@ -91,8 +103,7 @@ export interface EncodedRecord {
 }
 
 export function encodeRoot(term: FenceTerm, plan: Pick<TakePlan, "id" | "lanes">): EncodedRecord {
-  const cluster = term.clusterId === undefined ? {} : { cluster: term.clusterId };
-  return encode(term, { ...cluster, fence: plan.id, lane_count: plan.lanes });
+  return encode(term, { fence: plan.id, lane_count: plan.lanes });
 }
 
 export function encodeLane(term: FenceTerm): EncodedRecord {
@@ -100,8 +111,8 @@ export function encodeLane(term: FenceTerm): EncodedRecord {
 }
 
 function encode(term: FenceTerm, more: Readonly<Record<string, unknown>>): EncodedRecord {
-  const { epoch, nodeId, incarnation } = term;
-  const body = { epoch, node_id: nodeId, incarnation, ...more };
+  const { epoch, nodeId, incarnation, clusterId: cluster } = term;
+  const body = { epoch, node_id: nodeId, incarnation, cluster, ...more };
   return {
     data: new TextEncoder().encode(JSON.stringify(body)),
     headers: [[EPOCH_HEADER, String(epoch)]],
@@ -110,20 +121,21 @@ function encode(term: FenceTerm, more: Readonly<Record<string, unknown>>): Encod
 
 /** `null`: not the record of a lane. Whatever it has replaced, its sequence is no condition of a writer. */
 export function decodeLane(message: StoredMessage): LaneRecord | null {
-  const { epoch, node_id: nodeId, incarnation } = parseObject(message.data) ?? {};
+  const { epoch, node_id: nodeId, incarnation, cluster } = parseObject(message.data) ?? {};
   if (!isToken(epoch) || typeof nodeId !== "string" || typeof incarnation !== "string") return null;
-  return { epoch, nodeId, incarnation, sequence: message.sequence };
+  const { sequence } = message;
+  return { epoch, nodeId, incarnation, cluster: typeof cluster === "string" ? cluster : null, sequence };
 }
 
-/** `null`: not the record of a root. It must not be overwritten, because it may have replaced a record with a larger epoch. */
+/** `null`: not the record of a root. It may have replaced a record with a larger epoch, which the lanes have, too. */
 export function decodeRoot(message: StoredMessage): RootRecord | null {
   const holder = decodeLane(message);
-  const { cluster, fence, lane_count: count, lanes } = parseObject(message.data) ?? {};
+  const { fence, lane_count: count, lanes } = parseObject(message.data) ?? {};
   if (holder === null) return null;
-  if (fence === undefined && isToken(lanes)) return { ...holder, cluster: null, id: null, lanes };
+  if (fence === undefined && isToken(lanes)) return { ...holder, id: null, lanes };
   if (typeof fence !== "string" || !/^[A-Za-z0-9]{1,64}$/.test(fence)) return null;
   if (!isToken(count) || count > MAX_LANES) return null;
-  return { ...holder, cluster: typeof cluster === "string" ? cluster : null, id: fence, lanes: count };
+  return { ...holder, id: fence, lanes: count };
 }
 
 /** Limit of the number of lanes. */

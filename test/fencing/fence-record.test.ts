@@ -18,6 +18,7 @@ import { covers, isLiteralSubject, overlap } from "../../src/fencing/stream/name
 import type { FenceTerm } from "../../src/fencing.ts";
 import { termOf } from "../support/fencing/terms-and-servers.ts";
 
+const intact = { wanted: 1, intact: true, freshId: "fresh" };
 const small = fc.integer({ min: 1, max: 6 });
 const sequence = fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER });
 const term: fc.Arbitrary<FenceTerm> = fc
@@ -53,7 +54,7 @@ describe("a fence in a store", () => {
         else if (found.epoch === mine.epoch && found.incarnation === mine.incarnation)
           expect(move).toBe("keep");
         else expect(move).toBe("stale");
-        expect(planTake(found, mine, 1, "fresh") === null).toBe(move === "stale");
+        expect(planTake(found, mine, intact) === null).toBe(move === "stale");
       }),
     );
   });
@@ -64,7 +65,7 @@ describe("a fence in a store", () => {
         let held = null as RootRecord | null;
         for (const mine of terms) {
           const before: number = held?.epoch ?? 0;
-          const plan = planTake(held, mine, 1, "fresh");
+          const plan = planTake(held, mine, intact);
           if (plan?.root === "move") {
             const { data } = encodeRoot(mine, plan);
             held = decodeRoot(stored(data, (held?.sequence ?? 0) + 1));
@@ -76,27 +77,25 @@ describe("a fence in a store", () => {
     );
   });
 
-  test("loses no lane to a smaller configuration, and keeps the id of its lanes", () => {
+  test("loses no lane to a smaller configuration, and begins again if it needs lanes that do not exist", () => {
     fc.assert(
-      fc.property(fc.option(root), term, small, (found, mine, wanted) => {
-        const plan = planTake(found, mine, wanted, "fresh");
+      fc.property(fc.option(root), term, small, fc.boolean(), (found, mine, wanted, whole) => {
+        const plan = planTake(found, mine, { wanted, intact: whole, freshId: "fresh" });
         if (plan === null) return;
         expect(plan.lanes).toBeGreaterThanOrEqual(found?.lanes ?? 1);
-        expect(plan.id).toBe(found?.id ?? "fresh");
         // A term that holds the fence already keeps its lanes: a writer of its first open uses them.
-        if (plan.root === "move") expect(plan.lanes).toBeGreaterThanOrEqual(wanted);
-        else expect(plan.lanes).toBe(found?.lanes);
+        const keeps = found !== null && found.id !== null && fenceMove(found, mine) === "keep";
+        if (keeps) expect(plan.lanes).toBe(found.lanes);
+        else expect(plan.lanes).toBeGreaterThanOrEqual(wanted);
+        const exist = found !== null && found.id !== null && whole && plan.lanes === found.lanes;
+        expect(plan.begins).toBe(!exist);
+        expect(plan.id).toBe(exist ? found.id : "fresh");
+        expect(plan.root).toBe(exist && keeps ? "keep" : "move");
       }),
     );
   });
 
-  test("is searched for lanes of earlier terms if its root does not name them", () => {
-    fc.assert(
-      fc.property(fc.option(root), term, (found, mine) => {
-        const plan = planTake(found, mine, 1, "fresh");
-        if (plan !== null) expect(plan.search).toBe(found === null || found.id === null);
-      }),
-    );
+  test("has lanes of earlier terms that its root does not name", () => {
     const own = new Set(["f.new.0", "f.new.1"]);
     const subjects = ["f.0", "f.1", "f.2", "f.guard", "f.old.0", "f.old.1", "f.new.0"];
     expect(strayLanes(subjects, { root: "f.0", guard: "f.guard", own })).toEqual([
@@ -128,7 +127,8 @@ describe("a fence in a store", () => {
           lanes,
           sequence: at,
         });
-        expect(decodeLane(stored(encodeLane(mine).data, at))).toEqual({ ...holder, sequence: at });
+        const lane = { ...holder, cluster: clusterId ?? null, sequence: at };
+        expect(decodeLane(stored(encodeLane(mine).data, at))).toEqual(lane);
       }),
     );
   });

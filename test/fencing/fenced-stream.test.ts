@@ -40,7 +40,7 @@ for (const version of FENCING_VERSIONS) {
     test("accepts writes of the newest term only, and refuses others with both tokens", async () => {
       const { store, stream, data } = await ledger();
       const a = await store.open(termOf(1));
-      expect(await a.publish(`${stream}.x`, "from a")).toEqual({ sequence: a.token + 1, duplicate: false });
+      expect(await a.publish(`${stream}.x`, "from a")).toEqual({ sequence: a.token + 2, duplicate: false });
       const b = await store.open(termOf(2));
       const refused = await a.publish(`${stream}.x`, "late").catch((error: unknown) => error);
       expect(refused).toBeInstanceOf(StaleEpochError);
@@ -52,7 +52,7 @@ for (const version of FENCING_VERSIONS) {
         recoverable: false,
       });
       expect((refused as Error).message).toMatch(
-        /^stream .* refuses epoch 1 of node "a": the fence is at epoch 2 of node "b" \(fence sequence 2, the stream has 5\)$/,
+        /^stream .* refuses epoch 1 of node "a": the fence is at epoch 2 of node "b" \(fence sequence 1, the stream has 5\)$/,
       );
       await b.publish(`${stream}.x`, "from b");
       expect(await data()).toEqual([`${stream}.x=from a`, `${stream}.x=from b`]);
@@ -132,8 +132,8 @@ for (const version of FENCING_VERSIONS) {
     test("checks a second condition on the whole stream", async () => {
       const { store, stream } = await ledger();
       const a = await store.open(termOf(1));
-      const { sequence } = await a.publish(`${stream}.x`, "1", { expectStreamLast: a.token });
-      await expect(a.publish(`${stream}.y`, "2", { expectStreamLast: a.token })).rejects.toMatchObject({
+      const { sequence } = await a.publish(`${stream}.x`, "1", { expectStreamLast: a.token + 1 });
+      await expect(a.publish(`${stream}.y`, "2", { expectStreamLast: a.token + 1 })).rejects.toMatchObject({
         code: "CONFLICT",
       });
       await a.publish(`${stream}.y`, "2", { expectStreamLast: sequence });
@@ -195,7 +195,7 @@ for (const version of FENCING_VERSIONS) {
       const { store, stream, data } = await ledger();
       const a = await store.open(termOf(1));
       const three = ["1", "2", "3"].map((text) => ({ subject: `${stream}.${text}`, data: text }));
-      expect(await a.batch(three)).toEqual({ sequence: a.token + 3, count: 3 });
+      expect(await a.batch(three)).toEqual({ sequence: a.token + 4, count: 3 });
       await store.open(termOf(2));
       await expect(a.batch(three)).rejects.toMatchObject({ code: "STALE_EPOCH", token: 1, newest: 2 });
       expect(await data()).toEqual(three.map(({ subject, data }) => `${subject}=${data}`));

@@ -211,14 +211,9 @@ describe("a purge", () => {
     await store.open(termOf(9));
   });
 
-  test("of the whole fence, which errors advise, ends the writers of all earlier terms", async () => {
+  test("of the whole fence ends the writers of all earlier terms", async () => {
     const { store, stream, nats, fence, data } = await ledger({ lanes: 3 });
     const a = await store.open(termOf(7));
-    await nats.request(`${fence}.0`, "garbage", { timeout: 2000 });
-    const opening = store.open(termOf(8));
-    await expect(opening).rejects.toMatchObject({ code: "STREAM_INCOMPATIBLE" });
-    await expect(opening).rejects.toThrow(`purge ${fence}.> while no leader runs`);
-    await expect(store.holder()).rejects.toMatchObject({ code: "STREAM_INCOMPATIBLE" });
     await api(nats, `STREAM.PURGE.${stream}`, { filter: `${fence}.>` });
     await store.open(termOf(8));
     await expect(a.publish(`${stream}.x`, "late")).rejects.toMatchObject({ code: "STALE_EPOCH", newest: 8 });
@@ -242,6 +237,41 @@ describe("a purge", () => {
   });
 });
 
+/** What a client without a fence can make of the root of a fence with four lanes. */
+const ROOTS: readonly (readonly [string, (root: object) => string])[] = [
+  ["another answer of the server", () => '{"type":"io.nats.jetstream.api.v1.stream_info_response"}'],
+  ["other lanes", (root) => JSON.stringify({ ...root, epoch: 3, incarnation: "f", fence: "FORGED" })],
+  ["fewer lanes", (root) => JSON.stringify({ ...root, epoch: 3, incarnation: "f", lane_count: 1 })],
+];
+
+describe("a root that another client wrote", () => {
+  test.each(ROOTS)("with %s hides no lane of an earlier term from a takeover", async (_, forged) => {
+    const { store, stream, nats, fence, data } = await ledger({ lanes: 4 });
+    const a = await store.open(termOf(7));
+    const { message } = (await api(nats, `STREAM.MSG.GET.${stream}`, { last_by_subj: `${fence}.0` })) as {
+      message: { data: string };
+    };
+    const root = JSON.parse(Buffer.from(message.data, "base64").toString()) as object;
+    await nats.request(`${fence}.0`, forged(root), { timeout: 2000 });
+    const next = await FencedStream.connect(nats, { stream });
+    atEnd(() => next.close());
+    await expect(next.open(termOf(5))).rejects.toMatchObject({ code: "STALE_EPOCH", newest: 7 });
+    await (await next.open(termOf(8))).publish(`${stream}.x`, "8");
+    const late = await Promise.allSettled(Array.from({ length: 4 }, () => a.publish(`${stream}.x`, "late")));
+    expect(new Set(late.map(({ status }) => status))).toEqual(new Set(["rejected"]));
+    expect(await next.holder()).toMatchObject({ epoch: 8 });
+    expect(await data()).toEqual([`${stream}.x=8`]);
+  });
+
+  test("and that is no record makes holder() reject", async () => {
+    const { store, nats, fence } = await ledger();
+    await nats.request(`${fence}.0`, "garbage", { timeout: 2000 });
+    const asking = store.holder();
+    await expect(asking).rejects.toMatchObject({ code: "STREAM_INCOMPATIBLE" });
+    await expect(asking).rejects.toThrow(/another client has written it; the next term .* replaces it/);
+  });
+});
+
 test("the fence of version 0.1 is taken over with all of its lanes", async () => {
   const { store, nats, fence, stream } = await ledger();
   const body = JSON.stringify({ epoch: 7, node_id: "g", incarnation: "inc-7", lanes: 3 });
@@ -262,13 +292,18 @@ test("the fence of version 0.1 is taken over with all of its lanes", async () =>
 });
 
 test("terms of two clusters do not depose each other", async () => {
-  const { store, stream } = await ledger();
+  const { store, stream, nats, fence } = await ledger();
   const one = await store.open({ ...termOf(3), clusterId: "one" });
   const two = store.open({ ...termOf(9), clusterId: "two" });
   await expect(two).rejects.toMatchObject({ code: "STREAM_INCOMPATIBLE", recoverable: false });
   await expect(two).rejects.toThrow('is fenced by cluster "one", so a term of cluster "two" cannot open it');
+  const earlier = store.open({ ...termOf(2), clusterId: "two" });
+  await expect(earlier).rejects.toMatchObject({ code: "STREAM_INCOMPATIBLE" });
   await one.publish(`${stream}.x`);
   expect(await store.holder()).toMatchObject({ epoch: 3, clusterId: "one" });
+  await api(nats, `STREAM.PURGE.${stream}`, { filter: `${fence}.0` });
+  const later = store.open({ ...termOf(9), clusterId: "two" });
+  await expect(later).rejects.toMatchObject({ code: "STREAM_INCOMPATIBLE" });
 });
 
 test("data subjects that include the fence are refused", async () => {

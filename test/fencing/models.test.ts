@@ -148,6 +148,7 @@ test("of two terms only the larger may move the other's fence, and each term kee
   const held = (by: { epoch: number; incarnation: string }): LaneRecord => ({
     ...by,
     nodeId: "a",
+    cluster: null,
     sequence: 1,
   });
   const named = (by: { epoch: number; incarnation: string }) => ({ ...by, nodeId: "a" });

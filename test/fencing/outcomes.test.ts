@@ -119,9 +119,9 @@ describe("an outcome", () => {
 
   test("is stale exactly if the lane is not where the term moved it", () => {
     const term = termOf(3);
-    const mine = { ...term, sequence: 10 };
-    const root = { ...mine, sequence: 9, cluster: null, id: "id", lanes: 1 };
-    const other = { ...termOf(4), sequence: 20 };
+    const mine = { ...term, cluster: null, sequence: 10 };
+    const root = { ...mine, sequence: 9, id: "id", lanes: 1 };
+    const other = { ...termOf(4), cluster: null, sequence: 20 };
     const write = { on, term, lane: lane(10), doing: "write to s" };
     const judge = (text: string, conditions: boolean, now: FenceNow) =>
       judgeConflict(api(10071, 400, text), { ...write, conditions }, now);

@@ -11,25 +11,30 @@ import { fenceProblems, streamFacts } from "./stream-check.ts";
 
 type Source = Pick<GuardedStream, "monitor" | "stream" | "fence" | "timeoutMs">;
 
+/** `null`: there is no message. `record: null`: the message is not the record of its subject. */
+export type Found<T> = { readonly sequence: number; readonly record: T | null } | null;
+
+export async function findRoot(on: Source, signal?: AbortSignal): Promise<Found<RootRecord>> {
+  const query = { last_by_subj: rootSubject(on.fence) };
+  const message = await getMessage(on.monitor, on.stream, query, callOptions(on, signal));
+  return message === null ? null : { sequence: message.sequence, record: decodeRoot(message) };
+}
+
 /** `null`: the fence is vacant. Rejects with `STREAM_INCOMPATIBLE` if the message is not a root. */
-export async function readRoot(on: Source, signal?: AbortSignal): Promise<RootRecord | null> {
-  const subject = rootSubject(on.fence);
-  const message = await getMessage(on.monitor, on.stream, { last_by_subj: subject }, callOptions(on, signal));
-  if (message === null) return null;
-  const record = decodeRoot(message);
-  if (record !== null) return record;
+export async function readRoot(on: Source): Promise<RootRecord | null> {
+  const found = await findRoot(on);
+  if (found === null || found.record !== null) return found?.record ?? null;
   throw new ClusterError(
     "STREAM_INCOMPATIBLE",
-    `message ${message.sequence} on ${subject} in stream ${on.stream} is not a fence of this version of nats-leader: use the version that wrote it, or purge ${on.fence}.> while no leader runs`,
+    `message ${found.sequence} on ${rootSubject(on.fence)} in stream ${on.stream} is not the record of a fence: another client has written it; the next term that opens the fence replaces it`,
   );
 }
 
-/** `null`: the lane has no message. `record: null`: the message is not the record of a lane. */
 export async function readLane(
   on: Source,
   subject: string,
   signal?: AbortSignal,
-): Promise<{ readonly sequence: number; readonly record: LaneRecord | null } | null> {
+): Promise<Found<LaneRecord>> {
   const message = await getMessage(on.monitor, on.stream, { last_by_subj: subject }, callOptions(on, signal));
   return message === null ? null : { sequence: message.sequence, record: decodeLane(message) };
 }

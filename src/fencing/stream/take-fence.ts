@@ -1,6 +1,11 @@
 /**
  * A takeover: the root of the fence is moved by compare-and-set, then every lane. When it resolves, the server accepts no write of
  * an earlier term any more, however late it arrives.
+ *
+ * A takeover can be frozen between any two requests, and the fence or its stream be removed and taken by a later term. It then fails:
+ * the lanes existed before it moved the root, and it never creates one after that. In the stream as it was, the compare-and-set of its
+ * root fails. In a stream that was created again, sequences repeat and it can succeed; its lanes do not exist there, and the plan
+ * that it then makes finds the lanes of the later term.
  */
 import { randomInt } from "node:crypto";
 import { setMaxListeners } from "node:events";
@@ -15,8 +20,11 @@ import {
   encodeRoot,
   fenceMove,
   foreignCluster,
+  type LaneRecord,
   planTake,
+  type RootRecord,
   strayLanes,
+  type TakePlan,
 } from "../fence-record.ts";
 import { staleLeader } from "../stale.ts";
 import { EPOCH_HEADER, type FenceTerm } from "../token.ts";
@@ -24,7 +32,7 @@ import type { GuardedStream } from "./guarded-stream.ts";
 import { IN_FLIGHT, parsePubAck } from "./js-messages.ts";
 import type { Lane } from "./lanes.ts";
 import { guardSubject, laneSubject, rootSubject } from "./names.ts";
-import { fenceSubjects, inspect, readLane, readRoot } from "./read-fence.ts";
+import { fenceSubjects, findRoot, inspect, readLane } from "./read-fence.ts";
 
 export const EXPECTED_ON_SUBJECT = "Nats-Expected-Last-Subject-Sequence";
 export const EXPECTED_SUBJECT = "Nats-Expected-Last-Subject-Sequence-Subject";
@@ -48,9 +56,8 @@ export async function takeFence(
   const { signal } = options;
   setMaxListeners(0, signal); // each lane adds a listener, and removes it
   const take = { on, term, signal, deadline: performance.now() + options.timeoutMs };
-  const { id, lanes } = await takeRoot(take);
-  const subjects = Array.from({ length: lanes }, (_, i) => laneSubject(on.fence, id, i));
-  return Promise.all(subjects.map(async (subject) => lane(subject, await takeLane(take, subject), term)));
+  const freshId = newId();
+  return repeat(take, () => attempt(take, freshId));
 }
 
 interface Take {
@@ -61,49 +68,77 @@ interface Take {
   readonly deadline: number;
 }
 
-async function takeRoot(take: Take): Promise<{ readonly id: string; readonly lanes: number }> {
+/** `null`: the fence was changed by another client while it was taken. */
+async function attempt(take: Take, freshId: string): Promise<readonly Lane[] | null> {
   const { on, term, signal } = take;
-  const subject = rootSubject(on.fence);
-  const freshId = newId();
-  return repeat(take, async () => {
-    // The limits of the stream may have changed since it was opened.
-    const [found] = await Promise.all([readRoot(on, signal), inspect(on, signal)]);
-    const wanted = on.wantedLanes ?? (on.config.replicated ? REPLICATED_LANES : 1);
-    const plan = planTake(found, term, wanted, freshId);
-    if (plan === null) throw staleLeader(on.what, term, found);
-    const other = foreignCluster(found, term);
-    if (other !== null) throw heldByOther(on, term, other);
-    // Before the root is moved: as long as it is not, an attempt that is interrupted here will be repeated by the next leader.
-    if (plan.search) await takeStrays(take, plan.id, plan.lanes);
-    if (plan.root === "move") {
-      const moved = await write(take, subject, encodeRoot(term, plan), found?.sequence ?? 0, false);
-      if (moved === null) return null;
-    }
-    // After it: a takeover that was under way while the fence was purged may have added some.
-    if (plan.search) await takeStrays(take, plan.id, plan.lanes);
-    return plan;
-  });
+  const [root, before] = await Promise.all([
+    findRoot(on, signal),
+    fenceSubjects(on, signal),
+    inspect(on, signal), // the limits of the stream may have changed since it was opened
+  ]);
+  const plan = planOf(take, root?.record ?? null, before, freshId);
+  const own = lanesOf(on, plan);
+  // Before the root is moved: as long as it is not, an attempt that is interrupted here will be repeated by the next leader.
+  await moveAll(take, strays(on, before, own));
+  if (plan.begins) await Promise.all(own.map((subject) => takeLane(take, subject, "create")));
+  if (plan.root === "move") {
+    const record = encodeRoot(term, plan);
+    const moved = await write(take, rootSubject(on.fence), record, root?.sequence ?? 0, false);
+    if (moved === null) return null;
+  }
+  // After it: a takeover that was under way may have added some. Later ones fail, because the root has moved.
+  const after = await fenceSubjects(on, signal);
+  await moveAll(take, strays(on, after, own));
+  const sequences = await moveAll(take, own);
+  if (sequences.includes(MISSING)) return null;
+  return own.map((subject, i) => lane(subject, sequences[i] ?? MISSING, term));
 }
 
-/** Moves the lanes of earlier terms that the root does not name, because it was purged or is of version 0.1. */
-async function takeStrays(take: Take, id: string, lanes: number): Promise<void> {
-  const { on, signal } = take;
-  const own = new Set(Array.from({ length: lanes }, (_, i) => laneSubject(on.fence, id, i)));
-  const known = { root: rootSubject(on.fence), guard: guardSubject(on.fence), own };
-  const strays = strayLanes(await fenceSubjects(on, signal), known);
-  await Promise.all(strays.map((subject) => takeLane(take, subject)));
+/** Throws for a term that may not have the fence. */
+function planOf(
+  { on, term }: Take,
+  found: RootRecord | null,
+  subjects: readonly string[],
+  freshId: string,
+): TakePlan {
+  refuseForeign(on, term, found);
+  const existing = new Set(subjects);
+  const named = found === null || found.id === null ? [] : lanesOf(on, { id: found.id, lanes: found.lanes });
+  const intact = named.every((subject) => existing.has(subject));
+  const wanted = on.wantedLanes ?? (on.config.replicated ? REPLICATED_LANES : 1);
+  const plan = planTake(found, term, { wanted, intact, freshId });
+  if (plan === null) throw staleLeader(on.what, term, found);
+  return plan;
 }
 
-/** Resolves with the sequence of the lane. */
-async function takeLane(take: Take, subject: string): Promise<number> {
+function lanesOf(on: GuardedStream, { id, lanes }: Pick<TakePlan, "id" | "lanes">): readonly string[] {
+  return Array.from({ length: lanes }, (_, i) => laneSubject(on.fence, id, i));
+}
+
+function strays(on: GuardedStream, subjects: readonly string[], own: readonly string[]): readonly string[] {
+  const known = { root: rootSubject(on.fence), guard: guardSubject(on.fence), own: new Set(own) };
+  return strayLanes(subjects, known);
+}
+
+function moveAll(take: Take, subjects: readonly string[]): Promise<number[]> {
+  return Promise.all(subjects.map((subject) => takeLane(take, subject, "move")));
+}
+
+/** No sequence: the lane has no message. */
+const MISSING = 0;
+
+/** Resolves with the sequence of the lane, or with `MISSING` unless it may be created. */
+async function takeLane(take: Take, subject: string, may: "move" | "create"): Promise<number> {
   const { on, term, signal } = take;
   return repeat(take, async () => {
     const found = await readLane(on, subject, signal);
+    if (found === null && may === "move") return MISSING;
     const record = found?.record ?? null;
+    refuseForeign(on, term, record);
     const move = fenceMove(record, term);
     if (move === "stale") throw staleLeader(on.what, term, record);
     if (record !== null && move === "keep") return record.sequence;
-    return write(take, subject, encodeLane(term), found?.sequence ?? 0, on.config.rollup);
+    return write(take, subject, encodeLane(term), found?.sequence ?? MISSING, on.config.rollup);
   });
 }
 
@@ -182,8 +217,11 @@ function newId(): string {
   return Array.from({ length: 10 }, () => ID_CHARACTERS[randomInt(ID_CHARACTERS.length)]).join("");
 }
 
-function heldByOther(on: GuardedStream, term: FenceTerm, cluster: string): ClusterError {
-  return new ClusterError(
+/** Before the epochs are compared: those of two clusters cannot be. */
+function refuseForeign(on: GuardedStream, term: FenceTerm, found: LaneRecord | null): void {
+  const cluster = foreignCluster(found, term);
+  if (cluster === null) return;
+  throw new ClusterError(
     "STREAM_INCOMPATIBLE",
     `${on.what} is fenced by cluster "${cluster}", so a term of cluster "${term.clusterId}" cannot open it: epochs of two clusters cannot be compared. Give each cluster a stream of its own; to hand the stream over, purge ${on.fence}.> while no node of cluster "${cluster}" runs`,
   );
