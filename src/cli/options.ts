@@ -77,7 +77,7 @@ export function wholeNumber(min: number, max: number): (text: string) => number 
 export function configOf(
   flags: ClusterFlags,
   forNode: boolean,
-  { forCluster = true, requireFiles = false }: Pick<LoadOptions, "forCluster" | "requireFiles"> = {},
+  more: Pick<LoadOptions, "forCluster" | "requireFiles" | "unusableAddress"> = {},
 ): LoadedConfig {
   const { path, optional } = configPath(flags);
   const values = new Map<string, { value: unknown; flag: string }>();
@@ -90,7 +90,7 @@ export function configOf(
   give("nats.servers", "--nats-url", listOf(flags.natsUrl));
   give("nats.credentials", "--creds", flags.creds);
   give("nats.domain", "--domain", flags.domain);
-  return loadConfig({ path, optional, flags: values, env: process.env, forNode, forCluster, requireFiles });
+  return loadConfig({ path, optional, flags: values, env: process.env, forNode, ...more });
 }
 
 /** A file that a flag or a variable names must exist; the default file need not. */

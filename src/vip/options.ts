@@ -1,6 +1,7 @@
 /** The options of a virtual IP, and their validation. */
 import { ClusterError, messageOf } from "../errors.ts";
 import type { Logger, LogLevel } from "../log/logger.ts";
+import { INTERFACE_NAME } from "../system/interface-name.ts";
 import { type CidrAddress, parseCidr } from "./address.ts";
 
 export interface VirtualIpOptions {
@@ -69,7 +70,7 @@ export function resolveVirtualIpOptions(options: VirtualIpOptions): ResolvedVirt
     problems.push(`address ${JSON.stringify(options.address)} ${messageOf(error)}`);
   }
   const device = options.interface;
-  if (typeof device !== "string" || !/^[A-Za-z0-9_][^\s/:%]{0,14}$/.test(device)) {
+  if (typeof device !== "string" || !INTERFACE_NAME.test(device)) {
     problems.push(
       `interface ${JSON.stringify(device)} must be the name of a network interface, such as "eth0"`,
     );

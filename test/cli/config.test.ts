@@ -88,16 +88,17 @@ describe("errors", () => {
       vip: { address: "10.0.0.300" },
     });
     expect(problems.split("\n  ").slice(1)).toEqual([
+      "nats.password (hidden) is a secret and must not be in the file: use nats.passwordFile or NATS_LEADER_PASSWORD",
       expect.stringMatching(/^clusterId "bil\.ling" \(from \S+cluster\.json\) must be 1 to 64 of/),
       "nodeId is missing; give --node-id, NATS_LEADER_NODE_ID or a file with it; it must be 1 to 64 of the characters A-Z a-z 0-9 _ - (it becomes a token of NATS subjects)",
       expect.stringMatching(/^nats\.servers "nats:\/\/x" \(from \S+\) must be a list of nats:\/\/host:port/),
-      "nats.password (hidden) is a secret and must not be in the file: use nats.passwordFile or NATS_LEADER_PASSWORD",
       expect.stringMatching(/^vip\.address "10\.0\.0\.300" \(from \S+\) must be an IPv4 or IPv6 address/),
       expect.stringMatching(/^election\.heartbeatIntervalMs "3000" \(from \S+\) must be a whole number/),
       expect.stringMatching(/^election\.replicas 2 \(from \S+\) must be "auto", 1, 3 or 5/),
       "election.leaseTTLMs is not a setting; did you mean election.leaseTtlMs?",
       "leaseTtlMs is not a setting; did you mean election.leaseTtlMs?",
       "vip.interface is missing; it must be the name of a network interface, because vip.address is set",
+      expect.stringMatching(/^nats\.password \(a hidden string\) \(from \S+\) must come with nats\.user$/),
     ]);
     expect(problems).not.toContain("geheim");
   });
@@ -115,10 +116,12 @@ describe("errors", () => {
       expect.stringMatching(/^election\.observer "yes" /),
       "election.unheard is not a setting",
       expect.stringMatching(/^service\.version "v1" /),
-      expect.stringMatching(/^nats\.passwordFile "\/none" cannot be read: ENOENT/),
-      expect.stringMatching(/^election\.heartbeatIntervalMs 6000 must be less than half of leaseTtlMs 10000/),
-      expect.stringMatching(/^nats\.servers "nats:\/\/host:99999" must be nats:\/\/host:port/),
-      expect.stringMatching(/^nats\.servers "ftp:\/\/x" must be nats:\/\/host:port/),
+      expect.stringMatching(/^nats\.passwordFile "\/none" \(from \S+\) cannot be read: ENOENT/),
+      expect.stringMatching(
+        /^election\.heartbeatIntervalMs 6000 \(from \S+\) must be less than half of leaseTtlMs 10000/,
+      ),
+      expect.stringMatching(/^nats\.servers "nats:\/\/host:99999" \(from \S+\) must be nats:\/\/host:port/),
+      expect.stringMatching(/^nats\.servers "ftp:\/\/x" \(from \S+\) must be nats:\/\/host:port/),
     ]);
   });
 
@@ -134,14 +137,17 @@ describe("errors", () => {
   });
 
   test.each([
-    [{ leaseTtlMs: 2_999 }, "election.leaseTtlMs 2999 must be at least 3000, because vip.address is set"],
+    [
+      { leaseTtlMs: 2_999 },
+      /election\.leaseTtlMs 2999 \(from \S+\) must be at least 3000, because vip\.address is set/,
+    ],
     [
       { leaseTtlMs: 3_000, heartbeatIntervalMs: 1_400 },
-      "election.heartbeatIntervalMs 1400 must be at most 900, because vip.address is set",
+      /election\.heartbeatIntervalMs 1400 \(from \S+\) must be at most 900, because vip\.address is set/,
     ],
   ])("a virtual IP needs a lease with room for its lifetime: %j", (election, expected) => {
     const vip = { address: "10.0.0.1", interface: "eth0" };
-    expect(problemsOf({ ...GO, vip, election })).toContain(expected);
+    expect(problemsOf({ ...GO, vip, election })).toMatch(expected);
     expect(load({ ...GO, election }).vip).toBeNull();
   });
 
@@ -158,10 +164,90 @@ describe("errors", () => {
   test("name the path in the file for a relation between options", () => {
     const problems = problemsOf({ ...GO, election: { leaseTtlMs: 4_000, heartbeatIntervalMs: 2_000 } });
     expect(problems).toMatch(
-      /\n {2}election\.heartbeatIntervalMs 2000 must be less than half of leaseTtlMs 4000/,
+      /\n {2}election\.heartbeatIntervalMs 2000 \(from \S+\) must be less than half of leaseTtlMs 4000/,
     );
     const vip = { address: "10.0.0.1", netmask: 33, interface: "eth0" };
-    expect(problemsOf({ ...GO, vip })).toContain("vip.netmask 33 must be from 0 to 32");
+    expect(problemsOf({ ...GO, vip })).toMatch(/vip\.netmask 33 \(from \S+\) must be from 0 to 32/);
+  });
+
+  test.each<[Environment, readonly string[]]>([
+    [
+      { NATS_PASSWORD: "geheim" },
+      ["nats.password (a hidden string) (from NATS_PASSWORD) must come with nats.user"],
+    ],
+    [
+      { NATS_LEADER_USER: "u" },
+      ['nats.user "u" (from NATS_LEADER_USER) must come with nats.passwordFile or NATS_LEADER_PASSWORD'],
+    ],
+    [
+      { NATS_USER: "u", NATS_PASSWORD: "geheim", NATS_LEADER_TOKEN: "geheim", NATS_LEADER_CREDS: "/c" },
+      [
+        "nats.credentials (from NATS_LEADER_CREDS), nats.token (from NATS_LEADER_TOKEN) (hidden): must be one authentication method, not 2",
+      ],
+    ],
+    [
+      { NATS_LEADER_SERVERS: "nats://me:geheim@h", NATS_LEADER_TOKEN: "geheim" },
+      [
+        "nats.token (from NATS_LEADER_TOKEN), nats.servers (from NATS_LEADER_SERVERS) (hidden): must be one authentication method, not 2",
+      ],
+    ],
+    [
+      { NATS_LEADER_SERVERS: "a:1,x y,c:2,geheim:@h,d:99999" },
+      [
+        'nats.servers "x y" (from NATS_LEADER_SERVERS) must be nats://host:port, tls://host:port or host:port, with a port from 1 to 65535',
+        'nats.servers "***@h" (from NATS_LEADER_SERVERS) must have credentials as user:pass@ or token@, special characters percent-encoded',
+        'nats.servers "d:99999" (from NATS_LEADER_SERVERS) must be nats://host:port, tls://host:port or host:port, with a port from 1 to 65535',
+      ],
+    ],
+    [
+      { NATS_LEADER_HEARTBEAT_INTERVAL_MS: "2000", NATS_LEADER_LEASE_TTL_MS: "4000" },
+      [
+        "election.heartbeatIntervalMs 2000 (from NATS_LEADER_HEARTBEAT_INTERVAL_MS) must be less than half of leaseTtlMs 4000 (from NATS_LEADER_LEASE_TTL_MS) (1999 at most), so that one lost renewal can be repeated before the deadline",
+      ],
+    ],
+  ])("name the setting and the source of every value: %j", (env, expected) => {
+    const { election, ...rest } = GO;
+    const problems = problemsOf(rest, { env });
+    expect(problems.split("\n  ").slice(1)).toEqual(expected);
+    expect(problems).not.toContain("geheim");
+    expect(election.leaseTtlMs).toBe(10_000);
+  });
+
+  test("name a file that has no seed in it, and an item of a list that is no text", () => {
+    const seed = join(folder(), "seed");
+    writeFileSync(seed, "geheim");
+    const env = { NATS_NKEY: seed };
+    const problems = problemsOf({ ...GO, nats: { servers: ["a:1", 5, "", "b:2"] } }, { env });
+    expect(problems.split("\n  ").slice(1)).toEqual([
+      expect.stringMatching(
+        /^nats\.servers\[1\] 5 \(from \S+cluster\.json\) must be a nats:\/\/host:port, such as/,
+      ),
+      expect.stringMatching(/^nats\.servers\[2\] "" \(from \S+cluster\.json\) must be a nats:/),
+      `nats.nkeyFile "${seed}" (from NATS_NKEY) must contain the seed of a user nkey (SU and 56 of A-Z 2-7)`,
+    ]);
+    expect(problems).not.toContain("geheim");
+  });
+
+  test("name every secret of a file, also one that another source replaces", () => {
+    const nats = { servers: ["a:1"], user: "u", password: "geheim", token: "geheim" };
+    for (const env of [{}, { NATS_LEADER_CREDS: "/c" }, { NATS_LEADER_PASSWORD: "x" }] as Environment[]) {
+      const problems = problemsOf({ ...GO, nats }, { env });
+      expect(problems).toContain("nats.password (hidden) is a secret and must not be in the file");
+      expect(problems).toContain("nats.token (hidden) is a secret and must not be in the file");
+      expect(problems).not.toContain("geheim");
+    }
+    const config = { ...GO, nats } as unknown as FileConfig;
+    expect(() => checkConfig(config)).toThrow("nats.password (hidden) is a secret");
+  });
+
+  test("name a bad interface beside a bad address", () => {
+    const problems = problemsOf({ ...GO, vip: { address: "10.0.0.300", interface: "a name/" } });
+    expect(problems.split("\n  ").slice(1)).toEqual([
+      expect.stringMatching(/^vip\.address "10\.0\.0\.300" \(from \S+\) must be an IPv4 or IPv6 address/),
+      expect.stringMatching(
+        /^vip\.interface "a name\/" \(from \S+\) must be the name of a network interface/,
+      ),
+    ]);
   });
 
   test("give line and column of a syntax error", () => {
@@ -269,8 +355,8 @@ describe("the source of a value", () => {
     expect(token.nodeOptions).toMatchObject({ token: "t" });
     expect(token.nodeOptions.user).toBeUndefined();
     expect(JSON.stringify([token.config, [...token.origins]])).not.toContain('"t"');
-    expect(problemsOf({ ...file, nats: { ...file.nats, passwordFile: "/none" } })).toContain(
-      'nats.passwordFile "/none" cannot be read',
+    expect(problemsOf({ ...file, nats: { ...file.nats, passwordFile: "/none" } })).toMatch(
+      /nats\.passwordFile "\/none" \(from \S+\) cannot be read/,
     );
   });
 });
@@ -305,9 +391,33 @@ describe("settings in force", () => {
     expect(service.version).toBe("1.0.0");
   });
 
+  test("contain a login in the URLs of the servers", () => {
+    const from = "NATS_LEADER_SERVERS";
+    const user = inForce(GO, { [from]: "nats://me:geheim@h" });
+    expect(user).toMatchObject({ "nats.user": ["me", from], "nats.password": ["(hidden)", from] });
+    const token = inForce(GO, { [from]: "nats://geheim@h" });
+    expect(token["nats.token"]).toEqual(["(hidden)", from]);
+    expect(token["nats.user"]).toBeUndefined();
+  });
+
+  test("switch the micro service off, from the file and from a variable", () => {
+    const { service, ...rest } = GO;
+    expect(inForce(GO)["service.enabled"]).toEqual([true, "default"]);
+    const off = { ...rest, service: { ...service, enabled: false } };
+    expect(inForce(off)["service.enabled"]).toEqual([false, expect.stringContaining("cluster.json")]);
+    expect(load(off).nodeOptions.service).toBe(false);
+    const env = { NATS_LEADER_SERVICE: "off" };
+    expect(inForce(GO, env)["service.enabled"]).toEqual([false, "NATS_LEADER_SERVICE"]);
+    expect(load(off, { env: { NATS_LEADER_SERVICE: "on" } }).nodeOptions.service).toBe(true);
+    expect(problemsOf(GO, { env: { NATS_LEADER_SERVICE: "maybe" } })).toContain(
+      'service.enabled "maybe" (from NATS_LEADER_SERVICE) must be true or false',
+    );
+  });
+
   test("a variable with our prefix that is not known is named, with the one that was probably meant", () => {
     const env = {
       NATS_LEADER_LEASE_TTL: "5000",
+      NATS_LEADER_HISTROY: "off",
       NATS_LEADER_CONFIG: "a.json",
       NATS_LEADER_MONITOR: "http://n1:8222",
       NATS_LEADER_SERVICE_HOST: "10.0.0.1",
@@ -316,6 +426,7 @@ describe("settings in force", () => {
     };
     expect(load(GO, { env }).notes).toEqual([
       "the environment variable NATS_LEADER_LEASE_TTL is not known and has no effect; did you mean NATS_LEADER_LEASE_TTL_MS?",
+      "the environment variable NATS_LEADER_HISTROY is not known and has no effect; did you mean NATS_LEADER_HISTORY?",
     ]);
   });
 
@@ -361,13 +472,13 @@ describe("the command", () => {
     expect(many).toMatchObject({ code: 2, value: { ok: false } });
     expect(many.value.problems).toEqual([
       expect.stringMatching(/^nodeId "a b"/),
-      'nats.credentials "/none.creds": the file does not exist',
+      `nats.credentials "/none.creds" (from ${path}): the file does not exist`,
       expect.stringMatching(/^nats\.servers "nats:\/\/host:0"/),
     ]);
     writeFileSync(path, JSON.stringify({ ...GO, vip: { address: "127.0.0.9", interface: "eth0" } }));
     const loopback = await json<{ problems: string[] }>(["config", "check", "--config", path]);
     expect(loopback.value.problems).toEqual([
-      expect.stringMatching(/^address "127.0.0.9\/24" is a loopback/),
+      `vip.address "127.0.0.9" (from ${path}) is a loopback address, which cannot move between hosts`,
     ]);
   });
 

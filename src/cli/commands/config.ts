@@ -3,13 +3,12 @@ import { type SettingInForce, settingsInForce } from "../../config/file/in-force
 import type { LoadedConfig } from "../../config/file/load.ts";
 import { jsonSchema } from "../../config/file/schema.ts";
 import { ClusterError } from "../../errors.ts";
-import { createLogger } from "../../log/logger.ts";
 import { withoutLogin } from "../../log/redact.ts";
 import { EXIT } from "../exit.ts";
 import { type ClusterFlags, configOf, printNotes, withClusterOptions } from "../options.ts";
 import { columnsOfOutput, note, printJson, printLines } from "../output.ts";
 import { table } from "../render/table.ts";
-import { makeVip } from "../vip.ts";
+import { unusableAddress } from "../vip.ts";
 
 export function config(command: Command): Command {
   command.addHelpText("after", "\nExample:\n  nats-leader config check --config a.json");
@@ -39,8 +38,7 @@ Example:
 function check(flags: ClusterFlags): void {
   let loaded: LoadedConfig;
   try {
-    loaded = configOf(flags, true, { requireFiles: true });
-    if (loaded.vip !== null) makeVip(loaded.vip, createLogger({ logger: false }));
+    loaded = configOf(flags, true, { requireFiles: true, unusableAddress });
   } catch (error) {
     if (flags.json !== true || !(error instanceof ClusterError)) throw error;
     const [what = "", ...problems] = error.message.split("\n  ");

@@ -6,7 +6,7 @@ import { cliLogger, logTo } from "../log.ts";
 import { handleUserSignals, SwitchedLevel } from "../node-signals.ts";
 import { type ClusterFlags, configOf, logLevelOption, withClusterOptions } from "../options.ts";
 import { untilSignal } from "../signals.ts";
-import { makeVip } from "../vip.ts";
+import { makeVip, unusableAddress } from "../vip.ts";
 
 export function daemon(command: Command): Command {
   return withClusterOptions(command).addOption(logLevelOption()).addHelpText("after", HELP).action(run);
@@ -22,7 +22,7 @@ Example:
   nats-leader daemon --config a.json --log-level debug`;
 
 async function run(flags: ClusterFlags): Promise<void> {
-  const loaded = configOf(flags, true);
+  const loaded = configOf(flags, true, { unusableAddress });
   const level = new SwitchedLevel(flags.logLevel ?? "info");
   const log = cliLogger({ level: level.now, json: flags.json === true, write: logTo(1) });
   // Before the first line: a program that has read it may send signals.

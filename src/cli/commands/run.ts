@@ -8,7 +8,7 @@ import { type ClusterFlags, configOf, duration, logLevelOption, withClusterOptio
 import { beforeTerminalStop, untilSignal } from "../signals.ts";
 import { withoutCredentials } from "../supervise/environment.ts";
 import { ProgramRunner, RESTARTS, type Restart } from "../supervise/program-runner.ts";
-import { makeVip } from "../vip.ts";
+import { makeVip, unusableAddress } from "../vip.ts";
 
 interface Flags extends ClusterFlags {
   readonly grace: number;
@@ -66,7 +66,7 @@ Example:
   nats-leader run --config a.json --grace 5s -- ./worker --queue jobs`;
 
 async function act(command: string[], flags: Flags): Promise<void> {
-  const loaded = configOf(flags, true);
+  const loaded = configOf(flags, true, { unusableAddress });
   const level = new SwitchedLevel(flags.logLevel ?? "info");
   const log = cliLogger({ level: level.now, json: flags.json === true, write: logTo(2) });
   for (const line of loaded.notes) log.warn({}, line);

@@ -1,5 +1,6 @@
 /** Every setting that is in force, with its source. */
 import { resolveOptions } from "../resolve.ts";
+import { parseServers } from "../servers.ts";
 import { DEFAULT_HISTORY_TERMS } from "./history.ts";
 import type { LoadedConfig } from "./load.ts";
 import { SETTINGS } from "./settings.ts";
@@ -21,19 +22,32 @@ export function settingsInForce(loaded: LoadedConfig): SettingInForce[] {
   const known = new Set([...SETTINGS.map(({ path }) => path), ...leaves(given)]);
   known.delete("$schema");
   const inForce = resolvedValues(loaded);
+  const inUrl = loginInUrl(loaded);
   const secrets = new Set(SETTINGS.filter(({ secret }) => secret === true).map(({ path }) => path));
   return [...known].flatMap((path) => {
-    const from = loaded.origins.get(path);
+    const from =
+      loaded.origins.get(path) ?? (inUrl.has(path) ? loaded.origins.get("nats.servers") : undefined);
     if (secrets.has(path)) return from === undefined ? [] : [{ path, value: "(hidden)", from }];
-    const value = inForce.get(path) ?? get(given, path);
+    const value = inForce.get(path) ?? inUrl.get(path) ?? get(given, path);
     return value === undefined ? [] : [{ path, value, from: from ?? FROM_DEFAULT }];
   });
+}
+
+/** A login in the URLs of the servers, as the settings that it stands for. */
+function loginInUrl({ nodeOptions }: LoadedConfig): Map<string, unknown> {
+  const { user, pass, token } = parseServers(nodeOptions.servers).login;
+  const login: [string, unknown][] = [
+    ["nats.user", user],
+    ["nats.password", pass],
+    ["nats.token", token],
+  ];
+  return new Map(login.filter(([, value]) => value !== undefined));
 }
 
 /** Settings that have a default, or are adapted. */
 function resolvedValues({ nodeOptions, config, vip }: LoadedConfig): Map<string, unknown> {
   const options = resolveOptions(nodeOptions);
-  const { nats, serviceVersion } = options;
+  const { nats, service, serviceVersion } = options;
   const election = [
     "leaseTtlMs",
     "heartbeatIntervalMs",
@@ -53,6 +67,7 @@ function resolvedValues({ nodeOptions, config, vip }: LoadedConfig): Map<string,
     ["nats.reconnectWaitMs", nats.reconnectWaitMs],
     ["vip.netmask", vip?.netmask],
     ...election.map((name): [string, unknown] => [`election.${name}`, options[name]]),
+    ["service.enabled", service],
     ["service.version", serviceVersion],
     ["history.enabled", config.history?.enabled ?? true],
     ["history.maxTerms", config.history?.maxTerms ?? DEFAULT_HISTORY_TERMS],

@@ -64,11 +64,14 @@ export function merge(layers: readonly Layer[]): Merged {
   return { values, origins };
 }
 
-/** `null`: no layer has credentials. An empty family: they are in the URLs. */
+/**
+ * `null`: no layer has credentials. An empty family: they are in the URLs. A layer with several methods keeps them all: validation
+ * refuses them, where a silent choice would connect as another user than the operator expects.
+ */
 function loginFamily(layers: readonly Layer[]): readonly string[] | null {
   for (const { values } of layers) {
-    const family = LOGIN_FAMILIES.find((paths) => paths.some((path) => isGiven(get(values, path))));
-    if (family !== undefined) return family;
+    const families = LOGIN_FAMILIES.filter((paths) => paths.some((path) => isGiven(get(values, path))));
+    if (families.length > 0) return families.flat();
     const servers = get(values, "nats.servers");
     if (Array.isArray(servers) && servers.some((url) => String(url).includes("@"))) return [];
   }

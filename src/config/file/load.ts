@@ -3,9 +3,10 @@ import { existsSync } from "node:fs";
 import { ClusterError } from "../../errors.ts";
 import { printable } from "../../log/printable.ts";
 import { show } from "../check.ts";
-import { type NodeOptions, resolveOptions } from "../resolve.ts";
+import type { NodeOptions } from "../resolve.ts";
 import { type Environment, environmentLayer, type Layer, type Merged, merge } from "./layers.ts";
 import { type Secrets, toNodeOptions } from "./node-options.ts";
+import { optionProblems, withSource } from "./option-problems.ts";
 import { schemaProblems } from "./problems.ts";
 import { type FileLayer, readLayer, settingsIn } from "./read.ts";
 import { SETTINGS } from "./settings.ts";
@@ -33,6 +34,8 @@ export interface LoadOptions {
   readonly forCluster?: boolean;
   /** Also require that files exist which are opened only when a node connects: credentials and certificates. */
   readonly requireFiles?: boolean;
+  /** Why no host can take the IP address as a virtual IP, completing "vip.address ..."; `null`: a host can. */
+  readonly unusableAddress?: ((address: string) => string | null) | undefined;
 }
 
 export interface LoadedConfig {
@@ -75,6 +78,7 @@ export function loadLayer(file: FileLayer | null, options: LoadOptions): LoadedC
     problems: file?.problems ?? [],
     notes: unknownVariables(env),
     requireFiles: options.requireFiles === true,
+    unusableAddress: options.unusableAddress,
   });
 }
 
@@ -92,11 +96,15 @@ interface Finishing {
   readonly problems: readonly string[];
   readonly notes: readonly string[];
   readonly requireFiles: boolean;
+  readonly unusableAddress?: LoadOptions["unusableAddress"];
 }
 
-function finish(merged: Merged, { path, forNode, requireFiles, ...before }: Finishing): LoadedConfig {
+function finish(
+  merged: Merged,
+  { path, forNode, requireFiles, unusableAddress, ...before }: Finishing,
+): LoadedConfig {
   const { values, origins } = merged;
-  const secrets = takeSecrets(merged, path);
+  const secrets = takeSecrets(merged);
   const hasNode = get(values, "nodeId") !== undefined;
   if (!forNode) {
     if (!hasNode) put(values, "nodeId", NO_NODE);
@@ -107,14 +115,17 @@ function finish(merged: Merged, { path, forNode, requireFiles, ...before }: Fini
   const built = toNodeOptions(values, secrets);
   const refused = [...found.keys(), ...built.problems.keys()];
   const isValid = (setting: string): boolean => !refused.some((bad) => overlap(bad, setting));
+  const related = [
+    ...built.problems.values(),
+    ...(requireFiles ? missingFiles(values) : []),
+    ...vipProblems(values, isValid, unusableAddress),
+  ];
   const problems = [
     ...before.problems,
     ...found.values(),
     ...urlSecrets(values, origins, path),
-    ...built.problems.values(),
-    ...(requireFiles ? missingFiles(values) : []),
-    ...vipProblems(values, isValid),
-    ...optionProblems(built.options, isValid),
+    ...related.map((line) => withSource(line, origins)),
+    ...optionProblems(built.options, { values, origins, isValid }),
   ];
   if (problems.length > 0) throw invalid(path, problems);
   const config = values as unknown as FileConfig;
@@ -138,14 +149,13 @@ function flagLayer(flags: LoadOptions["flags"] = new Map()): Layer {
   return { name: "the command line", values, sources };
 }
 
-/** Moves secrets out of the settings. A secret in the file stays, and validation refuses it. */
-function takeSecrets({ values, origins }: Merged, file: string | null): Secrets {
+/** Moves secrets out of the settings. One of a file counts as given, so that its refusal is the only problem. */
+function takeSecrets({ values }: Merged): Secrets {
   const taken: Record<string, string> = {};
   for (const { path, secret } of SETTINGS) {
     const value = secret === true ? get(values, path) : undefined;
-    const origin = origins.get(path);
-    if (typeof value !== "string" || origin === undefined || origin === file) continue;
-    taken[path.split(".").at(-1) ?? path] = value;
+    if (value === undefined) continue;
+    if (typeof value === "string") taken[path.split(".").at(-1) ?? path] = value;
     put(values, path, undefined);
   }
   return taken;
@@ -157,7 +167,7 @@ function urlSecrets(values: Tree, origins: ReadonlyMap<string, string>, file: st
   if (file === null || origins.get("nats.servers") !== file || !Array.isArray(servers)) return [];
   if (!servers.some((url) => typeof url === "string" && url.includes("@"))) return [];
   return [
-    "nats.servers has a URL with a password or token (hidden), which must not be in the file: use nats.user and nats.passwordFile, nats.tokenFile, or NATS_LEADER_SERVERS",
+    `nats.servers has a URL with a password or token (hidden) (from ${file}), which must not be in the file: use nats.user and nats.passwordFile, nats.tokenFile, or NATS_LEADER_SERVERS`,
   ];
 }
 
@@ -170,60 +180,6 @@ function missingFiles(values: Tree): string[] {
     if (typeof file !== "string" || file.includes("-----BEGIN") || existsSync(file)) return [];
     return [`${path} ${show(file)}: the file does not exist`];
   });
-}
-
-/**
- * Contradictions between options are found by the node's own checks; here option names are replaced by paths in the file. A
- * setting that `isValid` refuses has been reported already.
- */
-function optionProblems(options: NodeOptions, isValid: (path: string) => boolean): string[] {
-  try {
-    resolveOptions(options);
-    return [];
-  } catch (error) {
-    if (!(error instanceof ClusterError)) throw error;
-    const lines = error.message.split("\n  ").slice(1);
-    return lines.filter((line) => isValid(pathOf(line))).map(withPath);
-  }
-}
-
-const OPTION_PATHS: Readonly<Record<string, string>> = {
-  credsFile: "nats.credentials",
-  pass: "the password (nats.passwordFile)",
-  token: "the token (nats.tokenFile)",
-  nkeySeed: "the seed in nats.nkeyFile",
-  serviceVersion: "service.version",
-  "tls.cert": "nats.tls.cert",
-  "tls.key": "nats.tls.key",
-};
-
-/** Settings of options whose path does not end with their name. */
-const SETTING_OF: Readonly<Record<string, string>> = {
-  credsFile: "nats.credentials",
-  pass: "nats.passwordFile",
-  token: "nats.tokenFile",
-  nkeySeed: "nats.nkeyFile",
-  serviceVersion: "service.version",
-  tls: "nats.tls",
-  "tls.ca": "nats.tls.ca",
-  "tls.cert": "nats.tls.cert",
-  "tls.key": "nats.tls.key",
-};
-
-function withPath(problem: string): string {
-  const name = nameIn(problem);
-  return `${OPTION_PATHS[name] ?? pathOf(problem)}${problem.slice(name.length)}`;
-}
-
-/** The setting that a problem of an option is about. */
-function pathOf(problem: string): string {
-  const name = nameIn(problem);
-  const path = SETTINGS.find((setting) => setting.path.split(".").at(-1) === name)?.path;
-  return SETTING_OF[name] ?? path ?? name;
-}
-
-function nameIn(problem: string): string {
-  return /^[\w.]+/.exec(problem)?.[0] ?? "";
 }
 
 function notesOn(config: FileConfig, { reconnectWaitMs: inForce }: NodeOptions): string[] {

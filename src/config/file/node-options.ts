@@ -72,6 +72,7 @@ export function toNodeOptions(values: Tree, secrets: Secrets = {}): BuiltOptions
     observer: election.observer,
     interop: election.interop,
     replicas: election.replicas,
+    service: get(values, "service.enabled") as boolean | undefined,
     serviceVersion: get(values, "service.version") as string | undefined,
   });
   return { options, problems };

@@ -12,6 +12,7 @@ const RULES: Readonly<Record<string, string>> = {
   $schema: "the path or URL of a JSON Schema",
   nats: 'an object with servers, such as {"servers":["nats://localhost:4222"]}',
   "nats.servers": 'a list of nats://host:port, such as ["nats://localhost:4222"]',
+  "nats.servers[]": 'a nats://host:port, such as "nats://localhost:4222"',
   "nats.credentials": "the path of a .creds file",
   "nats.maxReconnects": "a whole number",
   "nats.user": "a user name",
@@ -27,7 +28,8 @@ const RULES: Readonly<Record<string, string>> = {
   "vip.netmask": "the length of a prefix, from 0 to 32, for IPv6 to 128",
   "vip.interface": "the name of a network interface, such as eth0",
   election: "an object with the timing and rules of the election",
-  service: "an object with version",
+  service: "an object with enabled and version",
+  "service.enabled": "true or false",
   "service.version": OPTIONS.serviceVersion.rule,
   history: "an object with enabled and maxTerms",
   "history.enabled": "true or false",
@@ -80,20 +82,33 @@ function within(path: string): string {
   return path === "" ? "at the top level" : `in ${path}`;
 }
 
-/** A problem of an item is reported for its list. */
+/** The path of an item is that of its list and its index. */
 function pathOf(issue: Issue): string {
-  const names = issue.path.map(String);
-  const index = names.findIndex((name) => /^\d+$/.test(name));
-  return (index < 0 ? names : names.slice(0, index)).join(".");
+  return issue.path.map(String).join(".");
 }
 
 function wrong(path: string, values: Tree, origins: ReadonlyMap<string, string>): string {
+  const [, list, index] = /^(.*)\.(\d+)$/.exec(path) ?? [];
+  if (list !== undefined) return wrongItem(list, Number(index), values, origins);
   const rule = ruleOf(path);
   const value = get(values, path);
   if (value === undefined) return `${path} is missing; ${todo(path)}it must be ${rule}`;
+  return `${path} ${shown(value)}${sourceOf(path, origins)} must be ${rule}`;
+}
+
+function wrongItem(list: string, index: number, values: Tree, origins: ReadonlyMap<string, string>): string {
+  const items = get(values, list);
+  const item: unknown = Array.isArray(items) ? items[index] : undefined;
+  return `${list}[${index}] ${shown(item)}${sourceOf(list, origins)} must be ${ruleOf(`${list}[]`)}`;
+}
+
+function shown(value: unknown): string {
+  return isTree(value) ? "(an object)" : show(value);
+}
+
+function sourceOf(path: string, origins: ReadonlyMap<string, string>): string {
   const origin = origins.get(path);
-  const from = origin === undefined ? "" : ` (from ${origin})`;
-  return `${path} ${isTree(value) ? "(an object)" : show(value)}${from} must be ${rule}`;
+  return origin === undefined ? "" : ` (from ${origin})`;
 }
 
 function ruleOf(path: string): string {

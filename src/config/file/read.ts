@@ -4,6 +4,7 @@ import { ClusterError, messageOf } from "../../errors.ts";
 import { printable } from "../../log/printable.ts";
 import type { Layer } from "./layers.ts";
 import { MAX_UNKNOWN, unknownSetting } from "./problems.ts";
+import { SETTINGS } from "./settings.ts";
 import { get, isTree, MAX_DEPTH, prune, put, type Tree } from "./tree.ts";
 
 const MAX_BYTES = 1024 * 1024;
@@ -66,7 +67,10 @@ export function readText(path: string, maxBytes: number): string {
   }
 }
 
-/** Settings of a file or of an object in its format. Zero values are left out: they must not hide the value of a weaker source. */
+/**
+ * Settings of a file or of an object in its format. A secret is refused here: a stronger source may replace it, and it is in the file
+ * all the same. Zero values are left out: they must not hide the value of a weaker source.
+ */
 export function settingsIn(tree: Tree): { readonly values: Tree; readonly problems: readonly string[] } {
   const problems: string[] = [];
   const values = copyOf(tree, [], problems);
@@ -75,6 +79,9 @@ export function settingsIn(tree: Tree): { readonly values: Tree; readonly proble
     if (value === 0 || value === "") put(values, path, undefined);
   }
   prune(values);
+  for (const { path, secret } of SETTINGS) {
+    if (secret === true && get(values, path) !== undefined) problems.push(unknownSetting("", path));
+  }
   return { values, problems };
 }
 

@@ -1,6 +1,7 @@
 /** The schema of the configuration file. `schema/config.schema.json` is generated from it, with the descriptions. */
 import { isIP } from "node:net";
 import * as z from "zod/mini";
+import { INTERFACE_NAME } from "../../system/interface-name.ts";
 import { OPTIONS, type OptionName } from "../accepted.ts";
 import { PACKAGE_VERSION } from "../resolve.ts";
 
@@ -76,7 +77,10 @@ const vip = z.strictObject({
     "Length of the prefix. Default: 24, for IPv6 64.",
     z.int().check(z.minimum(0), z.maximum(128)),
   ),
-  interface: maybe("Network interface that gets the address, such as eth0.", z.string()),
+  interface: maybe(
+    "Network interface that gets the address, such as eth0.",
+    z.string().check(z.refine((text) => text === "" || INTERFACE_NAME.test(text))),
+  ),
 });
 
 const election = z.strictObject({
@@ -93,7 +97,13 @@ const election = z.strictObject({
   replicas: maybeOption("replicas"),
 });
 
-const service = z.strictObject({ version: orEmpty(option("serviceVersion")) });
+const service = z.strictObject({
+  enabled: maybe(
+    "Answer status, ping and step-down requests. Without it tools do not see the node. Default: true.",
+    z.boolean(),
+  ),
+  version: orEmpty(option("serviceVersion")),
+});
 
 const history = z.strictObject({
   enabled: maybe("Record past terms in a small stream beside the bucket. Default: true.", z.boolean()),

@@ -64,6 +64,7 @@ export const SETTINGS: readonly Setting[] = [
   ours("election.observer", "boolean"),
   ours("election.interop", "text"),
   ours("election.replicas", "number"),
+  { path: "service.enabled", kind: "boolean", variable: "NATS_LEADER_SERVICE" },
   { path: "service.version", kind: "text", variable: "NATS_LEADER_SERVICE_VERSION" },
   { path: "history.enabled", kind: "boolean", variable: "NATS_LEADER_HISTORY" },
   { path: "history.maxTerms", kind: "number", variable: "NATS_LEADER_HISTORY_MAX_TERMS" },

@@ -73,6 +73,12 @@ export interface ElectionSection {
 }
 
 export interface ServiceSection {
+  /**
+   * False: the node has no micro service. Tools do not see it, and no request makes it step down, join or leave.
+   *
+   * @default true
+   */
+  readonly enabled?: boolean | undefined;
   readonly version?: string | undefined;
 }
 

@@ -18,11 +18,20 @@ export function vipOf({ vip }: FileConfig): VipConfig | null {
   return { address: vip.address, netmask, interface: vip.interface };
 }
 
-/** `isValid`: whether no other problem was found for the path. */
-export function vipProblems(values: Tree, isValid: (path: string) => boolean): string[] {
+/**
+ * `isValid`: whether no other problem was found for the path. `unusable`: why no host can take an IP address, completing
+ * "vip.address ..."; without it every address counts as usable.
+ */
+export function vipProblems(
+  values: Tree,
+  isValid: (path: string) => boolean,
+  unusable: (address: string) => string | null = () => null,
+): string[] {
   const address = get(values, "vip.address");
   if (typeof address !== "string") return [];
   const problems: string[] = [];
+  const why = isValid("vip.address") ? unusable(address) : null;
+  if (why !== null) problems.push(`vip.address "${address}" ${why}`);
   if (get(values, "vip.interface") === undefined) {
     problems.push(
       "vip.interface is missing; it must be the name of a network interface, because vip.address is set",
