@@ -83,8 +83,15 @@ describe("completion", () => {
     const free = commands.flatMap(({ path, options }) =>
       options.filter(({ values }) => values?.kind === "none").map(({ long }) => `${path} ${long}`),
     );
-    // Any text: an address, a number, a name.
-    expect(free.filter((one) => !/address|netmask|last|user|size|prefix|version/.test(one))).toEqual([]);
+    // Any text: an address, a name, a version.
+    expect(free.filter((one) => !/address|domain|user|inbox-prefix|server-version/.test(one))).toEqual([]);
+  });
+
+  test("offers network interfaces for the virtual IP only", () => {
+    const found = commands.flatMap(({ path, options }) =>
+      options.filter(({ values }) => values?.kind === "interface").map(({ long }) => `${path} ${long}`),
+    );
+    expect(found).toEqual(["init --vip-interface"]);
   });
 
   test.runIf(has("bash"))("in bash", () => {

@@ -23,7 +23,7 @@ export function init(command: Command): Command {
     .option("--nats-url <urls>", "URLs of NATS servers, separated by commas", "nats://localhost:4222")
     .option("--vip-address <ip>", "virtual IP of the leader")
     .option("--vip-netmask <bits>", "prefix length (default: 24 for IPv4, 64 for IPv6)", prefix)
-    .option("--vip-interface <name>", "network interface of the virtual IP")
+    .option("--vip-interface <interface>", "network interface of the virtual IP")
     .option("--json", "print JSON")
     .addHelpText("after", HELP)
     .action(run);

@@ -29,6 +29,9 @@ export interface CommandWords {
 }
 
 const DURATIONS = ["500ms", "1s", "2s", "5s", "10s", "30s", "1m"];
+/** Examples. */
+const NUMBERS = ["1", "2", "3", "5", "10", "20"];
+const PREFIX_LENGTHS = ["16", "24", "32", "64", "128"];
 
 /** Every command, and every subcommand after its command. */
 export function wordsOf(program: Command): CommandWords[] {
@@ -75,8 +78,13 @@ function optionValues(option: Option): Values {
       return { kind: "node-id" };
     case "id":
       return { kind: option.long === "--node-id" ? "node-id" : "cluster-id" };
-    case "name":
+    case "interface":
       return { kind: "interface" };
+    case "bits":
+      return words(PREFIX_LENGTHS);
+    case "n":
+    case "number":
+      return option.defaultValue === undefined ? words(NUMBERS) : defaultValue(option);
     default:
       return defaultValue(option);
   }
