@@ -50,6 +50,7 @@ export function exitCodeOf(error: unknown): number {
     case "NO_CONNECTION":
     case "AUTHORIZATION":
     case "JETSTREAM_UNAVAILABLE":
+    case "STORE_UNAVAILABLE":
       return EXIT.unreachable;
     default:
       return EXIT.error;

@@ -4,6 +4,7 @@ import { type LoadedConfig, type LoadOptions, loadConfig } from "../config/file/
 import type { NodeOptions } from "../config/resolve.ts";
 import { LOG_LEVELS, type LogLevel } from "../log/logger.ts";
 import { type ClientOptions, ClusterClient } from "../manager/cluster-client.ts";
+import { isId } from "../nats/identity.ts";
 import { note } from "./output.ts";
 import { parseDuration } from "./render/duration.ts";
 
@@ -63,6 +64,12 @@ export function positiveDuration(text: string): number {
   const ms = duration(text);
   if (ms > 0) return ms;
   throw new InvalidArgumentError("Must be a duration above 0, such as 500ms, 2s or 1m30s.");
+}
+
+/** Parses the node id in an argument or option. */
+export function nodeIdOf(text: string): string {
+  if (isId(text)) return text;
+  throw new InvalidArgumentError("A node id has 1 to 64 of the characters A-Z a-z 0-9 _ -.");
 }
 
 export function wholeNumber(min: number, max: number): (text: string) => number {

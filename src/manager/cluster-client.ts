@@ -43,6 +43,8 @@ export interface ClientOptions {
 export interface NodeAnswer {
   readonly status: PeerStatus;
   readonly roundTripMs: number;
+  /** Incarnation of another process with this node id that the node has noticed; that process may have ended. */
+  readonly noticed: string | undefined;
 }
 
 /** `absent`: no process has this node id. `silent`: one is connected, and gives no valid answer in time, as when it is frozen. */
@@ -53,10 +55,10 @@ export interface Situation {
   readonly lease: LeaseView;
   /** The record in the bucket; `null`: none, released or deleted. */
   readonly record: LeaseRecord | null;
-  /** The holder's answer; `null` if it does not answer, if this user may not ask it, or if there is no record. */
+  /** The answer of the process that has the lease; `null` if it does not answer, if this user may not ask it, or without a record. */
   readonly holder: NodeAnswer | null;
-  /** The holder is connected, and does not answer. */
-  readonly isHolderSilent: boolean;
+  /** The holder does not answer, but another process with its node id does: the holder has ended, or is frozen. */
+  readonly twin: NodeAnswer | null;
   /** This user may not ask the holder. */
   readonly unasked: boolean;
   /** Node id; `null`: no record, or its holder neither renewed it in time nor claims it in its status. */
@@ -69,7 +71,7 @@ export interface Situation {
 
 const NO_HOLDER = {
   holder: null,
-  isHolderSilent: false,
+  twin: null,
   unasked: false,
   leader: null,
   incarnation: undefined,
@@ -154,9 +156,10 @@ export class ClusterClient {
     if (status === null) return "silent";
     const roundTripMs = performance.now() - asked;
     const isMeant = incarnation === undefined || status.incarnation === incarnation;
-    if (isMeant && status.duplicate === undefined) return { status, roundTripMs };
+    const noticed = status.duplicate;
+    if (isMeant && noticed === undefined) return { status, roundTripMs, noticed };
     const all = await statusesOf(this.monitor.connection, subject, this.timeoutMs);
-    return { status: choose(all, incarnation) ?? status, roundTripMs };
+    return { status: choose(all, incarnation) ?? status, roundTripMs, noticed };
   }
 
   async situation(): Promise<Situation> {
@@ -164,13 +167,14 @@ export class ClusterClient {
     const record = lease.entry?.kind === "record" ? lease.entry.record : null;
     if (record === null) return { lease, record, ...NO_HOLDER };
     const answer = await this.#holderOf(record);
-    const holder = typeof answer === "string" ? null : answer;
+    const answered = typeof answer === "string" ? null : answer;
+    const holder = answered !== null && isHolder(record, answered) ? answered : null;
     const leads = isHeldBy(record, holder) || lease.ageMs < lease.ttlMs;
     return {
       lease,
       record,
       holder,
-      isHolderSilent: answer === "silent",
+      twin: holder === null ? answered : null,
       unasked: answer === "denied",
       leader: leads ? record.nodeId : null,
       incarnation: isHeldBy(record, holder) ? record.incarnation : undefined,
@@ -216,7 +220,7 @@ export class ClusterClient {
   /** Requests that a daemon competes, or only follows. */
   async setCompeting(nodeId: string, competes: boolean, timeoutMs: number): Promise<void> {
     const subject = competeSubject(this.clusterId, nodeId);
-    await this.#ask(nodeId, subject, { competes }, timeoutMs, "STORE_UNAVAILABLE");
+    await this.#ask(nodeId, subject, { competes }, timeoutMs, "CONFLICT");
   }
 
   /**
@@ -277,7 +281,7 @@ export class ClusterClient {
     subject: string,
     body: object | undefined,
     timeoutMs: number,
-    refusal: "NOT_LEADER" | "HANDOVER_REFUSED" | "STORE_UNAVAILABLE",
+    refusal: "NOT_LEADER" | "HANDOVER_REFUSED" | "CONFLICT",
     incarnation?: string,
   ): Promise<void> {
     const started = performance.now();
@@ -334,6 +338,11 @@ function isSameTerm({ entry: before }: LeaseView, { entry: now }: LeaseView): bo
   if (before?.kind !== "record" || now?.kind !== "record") return before?.revision === now?.revision;
   const [a, b] = [before.record, now.record];
   return a.nodeId === b.nodeId && a.incarnation === b.incarnation && a.epoch === b.epoch;
+}
+
+/** A go-cluster node writes no incarnation: it is known by its node id only. */
+function isHolder({ incarnation }: LeaseRecord, { status }: NodeAnswer): boolean {
+  return incarnation === undefined || incarnation === status.incarnation;
 }
 
 /** Whether the holder's status confirms the record: the same incarnation, with a term that has not ended. */

@@ -38,8 +38,11 @@ interface Instance {
   readonly version: string;
 }
 
-/** Sorted by node id. */
-export async function listNodes(client: ClusterClient, situation: Situation): Promise<NodeRow[]> {
+/**
+ * Sorted by node id.
+ * @param situation `null`: the lease could not be read. No row is then marked as the leader.
+ */
+export async function listNodes(client: ClusterClient, situation: Situation | null): Promise<NodeRow[]> {
   const instances = await discover(client);
   const rows = await Promise.all(
     instances.map((instance) => {
@@ -47,11 +50,18 @@ export async function listNodes(client: ClusterClient, situation: Situation): Pr
       return rowOf(client, instance, shared, situation);
     }),
   );
-  const { record, leader } = situation;
-  if (record !== null && leader !== null && !rows.some(({ nodeId }) => nodeId === record.nodeId)) {
-    rows.push({ ...silent(record.nodeId), leads: true, epoch: record.epoch });
-  }
-  return rows.sort((a, b) => (a.nodeId === b.nodeId ? 0 : a.nodeId < b.nodeId ? -1 : 1));
+  return withLeader(rows, situation).sort((a, b) =>
+    a.nodeId === b.nodeId ? 0 : a.nodeId < b.nodeId ? -1 : 1,
+  );
+}
+
+/** A leader that no row shows is a process without a status: one of the silent rows, or one that was not found. */
+function withLeader(rows: readonly NodeRow[], situation: Situation | null): NodeRow[] {
+  const record = situation?.record ?? null;
+  if (record === null || situation?.leader == null || rows.some(({ leads }) => leads)) return [...rows];
+  const found = rows.find(({ nodeId, role }) => nodeId === record.nodeId && role === "UNKNOWN");
+  const leader = { ...(found ?? silent(record.nodeId)), leads: true, epoch: record.epoch };
+  return [...rows.filter((row) => row !== found), leader];
 }
 
 function silent(nodeId: string): NodeRow {
@@ -125,19 +135,18 @@ async function rowOf(
   client: ClusterClient,
   instance: Instance,
   shared: boolean,
-  situation: Situation,
+  situation: Situation | null,
 ): Promise<NodeRow> {
   const answer = await client.statusOf(instance.nodeId);
   // Processes with the same node id answer on the same subject, but each has its own statistics.
   const own = shared ? await statistics(client, instance) : null;
   const status = own ?? answer?.status;
   if (status === undefined) return { ...silent(instance.nodeId), instance: instance.id };
-  const { record, leader } = situation;
-  const named = record !== null && leader === instance.nodeId;
+  const record = situation?.leader === instance.nodeId ? situation.record : null;
   return {
     nodeId: instance.nodeId,
     instance: instance.id,
-    leads: named && (record.incarnation === undefined || record.incarnation === status.incarnation),
+    leads: record !== null && (record.incarnation === undefined || record.incarnation === status.incarnation),
     role: status.role === "PRIMARY" ? "PRIMARY" : "PASSIVE",
     state: status.state ?? null,
     epoch: status.epoch,

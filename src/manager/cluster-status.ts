@@ -1,6 +1,7 @@
 /** The status of a cluster and of one node's daemon: go-cluster's fields and additional ones. */
+import { asError } from "../errors.ts";
 import type { NodeStatus, PeerStatus } from "../runtime/backend.ts";
-import type { ClusterClient, NodeAnswer, Situation } from "./cluster-client.ts";
+import type { ClusterClient, NodeAnswer, Situation, Unanswered } from "./cluster-client.ts";
 
 export interface ClusterStatus {
   readonly clusterId: string;
@@ -8,16 +9,18 @@ export interface ClusterStatus {
   readonly nodeId: string;
   /** Role of this node. */
   readonly role: "PRIMARY" | "PASSIVE";
-  /** Node id; `""` if there is no leader. */
+  /** Node id; `""` if there is no leader, or if it is unknown. */
   readonly leader: string;
-  /** 0 if there is no leader. */
+  /** 0 if there is no leader, or if it is unknown. */
   readonly epoch: number;
+  /** False: the lease could not be read, so the leader is unknown. */
+  readonly leaderKnown: boolean;
   readonly vipHeld: boolean;
   /** Uptime of this node's daemon; 0 if none runs. */
   readonly uptimeMs: number;
   /** Whether this node's daemon is connected to NATS. */
   readonly connected: boolean;
-  /** `not answering`: it is connected, and frozen or overloaded. `unknown`: NATS is unreachable, or no node id was given. */
+  /** `not answering`: it is connected, and frozen or overloaded. `unknown`: NATS is unreachable, this user may not ask it, or no node id was given. */
   readonly daemon: "running" | "not answering" | "not running" | "unknown";
   /** State of the daemon: follower, campaigning, leader, suspended or draining. */
   readonly state: string | null;
@@ -28,7 +31,7 @@ export interface ClusterStatus {
   readonly blocked: string | null;
   /** The record in the bucket; `null`: none, or it could not be read. */
   readonly lease: LeaseStatus | null;
-  /** Why the cluster could not be read. */
+  /** Why the lease could not be read or the daemon not be asked. */
   readonly error: string | null;
 }
 
@@ -40,51 +43,84 @@ export interface LeaseStatus {
   /** Time since the last renewal, by the server's clock. */
   readonly ageMs: number;
   readonly ttlMs: number;
-  /** Whether the holder answers. */
-  readonly answers: boolean;
+  /** Whether the holder answers; `null`: this user may not ask it. */
+  readonly answers: boolean | null;
+  /** The holder does not answer, but another process with its node id does: the holder has ended, or is frozen. */
+  readonly heldByOther: boolean;
+}
+
+/** What could be read, and why the rest could not. */
+export interface View {
+  readonly status: ClusterStatus;
+  readonly leaseError: Error | null;
+  readonly daemonError: Error | null;
 }
 
 /** For the daemon's own process. */
 export function daemonStatus(status: NodeStatus): ClusterStatus {
-  return { ...cluster(status.clusterId, status.leader, status.epoch), ...ofDaemon(status), lease: null };
+  return {
+    ...cluster(status.clusterId, status.leader, status.epoch),
+    ...ofDaemon(status),
+    leaderKnown: true,
+    lease: null,
+    error: null,
+  };
 }
 
-/** For other processes. */
+/** For other processes. Rejects if the lease cannot be read. */
 export async function viewedStatus(client: ClusterClient, nodeId: string | null): Promise<ClusterStatus> {
-  const situation = await client.situation();
-  const base = await baseOf(client, nodeId, situation);
-  const leader = situation.leader ?? "";
+  const { status, leaseError } = await viewOf(client, nodeId);
+  if (leaseError !== null) throw leaseError;
+  return status;
+}
+
+/** For other processes. The lease and the daemon are read independently of each other: JetStream may be out while nodes answer. */
+export async function viewOf(client: ClusterClient, nodeId: string | null): Promise<View> {
+  const [lease, daemon] = await Promise.allSettled([
+    client.situation(),
+    nodeId === null ? null : client.askStatus(nodeId),
+  ]);
+  const situation = lease.status === "fulfilled" ? lease.value : null;
+  const answer = daemon.status === "fulfilled" ? daemon.value : null;
+  const leaseError = lease.status === "fulfilled" ? null : asError(lease.reason);
+  const daemonError = daemon.status === "fulfilled" ? null : asError(daemon.reason);
+  const status = statusOf(client.clusterId, nodeId, situation, answer);
+  const error = (leaseError ?? daemonError)?.message ?? null;
+  return { status: { ...status, error }, leaseError, daemonError };
+}
+
+function statusOf(
+  clusterId: string,
+  nodeId: string | null,
+  situation: Situation | null,
+  answer: NodeAnswer | Unanswered | null,
+): Omit<ClusterStatus, "error"> {
+  const leader = situation?.leader ?? "";
+  // Of several processes with this node id, the one that has the lease.
+  const holder = situation !== null && situation.record?.nodeId === nodeId ? situation.holder : null;
+  const base = baseOf(nodeId, holder ?? answer);
   return {
-    ...cluster(client.clusterId, leader, situation.epoch),
+    ...cluster(clusterId, leader, situation?.epoch ?? 0),
     ...base,
     // The daemon may still report PRIMARY although its lease has expired or is another node's.
-    role: base.role === "PRIMARY" && leader !== nodeId ? "PASSIVE" : base.role,
-    lease: leaseOf(situation),
+    role: situation !== null && leader !== nodeId ? "PASSIVE" : base.role,
+    leaderKnown: situation !== null,
+    lease: situation === null ? null : leaseOf(situation),
   };
 }
 
 export function unreachableStatus(clusterId: string, nodeId: string | null, error: Error): ClusterStatus {
-  return {
-    ...cluster(clusterId, "", 0),
-    ...noDaemon(nodeId, "unknown"),
-    lease: null,
-    error: error.message,
-  };
+  return { ...statusOf(clusterId, nodeId, null, null), error: error.message };
 }
 
-async function baseOf(
-  client: ClusterClient,
-  nodeId: string | null,
-  { record, holder, isHolderSilent }: Situation,
-): Promise<Base> {
-  if (nodeId === null) return noDaemon(null, "unknown");
-  const ofHolder = holder ?? (isHolderSilent ? "silent" : "absent");
-  const own = record?.nodeId === nodeId ? ofHolder : await client.askStatus(nodeId);
-  if (typeof own !== "string") return ofAnswer(own);
-  return noDaemon(nodeId, own === "silent" ? "not answering" : "not running");
+/** `null`: nothing is known about the daemon. */
+function baseOf(nodeId: string | null, answer: NodeAnswer | Unanswered | null): Base {
+  if (nodeId === null || answer === null) return noDaemon(nodeId, "unknown");
+  if (typeof answer !== "string") return ofDaemon(answer.status);
+  return noDaemon(nodeId, answer === "silent" ? "not answering" : "not running");
 }
 
-type Base = Omit<ClusterStatus, "clusterId" | "leader" | "epoch" | "lease">;
+type Base = Omit<ClusterStatus, "clusterId" | "leader" | "epoch" | "leaderKnown" | "lease" | "error">;
 
 function cluster(
   clusterId: string,
@@ -92,10 +128,6 @@ function cluster(
   epoch: number,
 ): Pick<ClusterStatus, "clusterId" | "leader" | "epoch"> {
   return { clusterId, leader, epoch };
-}
-
-function ofAnswer({ status }: NodeAnswer): Base {
-  return ofDaemon(status);
 }
 
 function ofDaemon(status: PeerStatus): Base {
@@ -110,7 +142,6 @@ function ofDaemon(status: PeerStatus): Base {
     competes: status.competes ?? null,
     presence: status.presence ?? null,
     blocked: status.blocked ?? null,
-    error: null,
   };
 }
 
@@ -126,11 +157,10 @@ function noDaemon(nodeId: string | null, daemon: ClusterStatus["daemon"]): Base 
     competes: null,
     presence: null,
     blocked: null,
-    error: null,
   };
 }
 
-function leaseOf({ record, lease, holder }: Situation): LeaseStatus | null {
+function leaseOf({ record, lease, holder, twin, unasked }: Situation): LeaseStatus | null {
   if (record === null) return null;
   return {
     holder: record.nodeId,
@@ -138,7 +168,8 @@ function leaseOf({ record, lease, holder }: Situation): LeaseStatus | null {
     acquiredAt: isoTime(record.acquiredAt),
     ageMs: Math.round(lease.ageMs),
     ttlMs: lease.ttlMs,
-    answers: holder !== null,
+    answers: unasked ? null : holder !== null,
+    heldByOther: twin !== null,
   };
 }
 

@@ -14,7 +14,13 @@ import { checkHooks, type Hooks, nodeHooks } from "../node/hooks.ts";
 import type { Node } from "../node/node.ts";
 import { checkOptions, limitOf } from "../runtime/waiting.ts";
 import { type ClientOptions, ClusterClient } from "./cluster-client.ts";
-import { type ClusterStatus, daemonStatus, unreachableStatus, viewedStatus } from "./cluster-status.ts";
+import {
+  type ClusterStatus,
+  daemonStatus,
+  unreachableStatus,
+  viewedStatus,
+  viewOf,
+} from "./cluster-status.ts";
 import { Daemon } from "./daemon.ts";
 import {
   type Demotion,
@@ -103,14 +109,14 @@ export class Manager {
 
   /**
    * The leader of the cluster and the state of this node's daemon. In the daemon's own process it does not use NATS;
-   * elsewhere it reads the record and asks the daemon. Does not reject if NATS is unreachable: `connected` is then false,
-   * and `error` has the reason.
+   * elsewhere it reads the record and asks the daemon, each independently of the other. Does not reject if NATS or JetStream
+   * is unreachable: `error` then has the reason, and `leaderKnown` and `daemon` say what is unknown.
    */
   async status(): Promise<ClusterStatus> {
     const own = this.#daemon?.status();
     if (own !== undefined) return daemonStatus(own);
     try {
-      return await this.#withClient(async (client) => viewedStatus(client, this.#loaded.nodeId));
+      return await this.#withClient(async (client) => (await viewOf(client, this.#loaded.nodeId)).status);
     } catch (error) {
       return unreachableStatus(this.#resolved.clusterId, this.#loaded.nodeId, asError(error));
     }

@@ -37,13 +37,16 @@ export async function handOver(
     );
   }
   requireOne(target, "HANDOVER_REFUSED");
-  const { leader, incarnation, lease } = await client.situation();
+  const situation = await client.situation();
+  const { leader, incarnation, lease } = situation;
   if (leader === nodeId && target.status.role === "PRIMARY") return result(target, null, true, started);
+  if (leader === nodeId) refuseNoticedTwin(situation, "HANDOVER_REFUSED");
   if (leader === null || leader === nodeId) {
     // There is no leader to ask. The request ends the cooldown of the node; go-cluster's nodes do not support it.
     if (target.status.competes === true)
       await client.setCompeting(nodeId, true, client.timeoutMs).catch(ignore);
   } else {
+    requireHolder(situation);
     await client.stepDown(leader, nodeId, timeoutMs, incarnation);
   }
   const remainingMs = Math.max(0, timeoutMs - (performance.now() - started));
@@ -64,9 +67,10 @@ export async function stepDownNode(
   client: ClusterClient,
   nodeId: string,
   to: string | undefined,
-  { record, leader, incarnation }: Situation,
+  situation: Situation,
   timeoutMs: number,
 ): Promise<void> {
+  const { record, leader, incarnation } = situation;
   const leads = nodeId === leader;
   if (to !== undefined && leads && record !== null && record.incarnation === undefined) {
     throw new ClusterError(
@@ -75,6 +79,7 @@ export async function stepDownNode(
         "successor it steps down, and any node that competes may lead next",
     );
   }
+  if (leads) requireHolder(situation);
   await client.stepDown(nodeId, to, timeoutMs, leads ? incarnation : undefined);
 }
 
@@ -84,8 +89,11 @@ export async function demoteNode(
   nodeId: string,
   timeoutMs: number,
 ): Promise<Demotion> {
-  const { leader, epoch, incarnation, holder } = await client.situation();
+  const situation = await client.situation();
+  const { leader, epoch, incarnation, holder } = situation;
   if (leader !== nodeId) return { demoted: false, leader };
+  refuseNoticedTwin(situation, "INVALID_CONFIG");
+  requireHolder(situation);
   // The other process of this node id might lead next, and the node would not be demoted.
   if (holder !== null) requireOne(holder, "INVALID_CONFIG");
   await client.stepDown(nodeId, undefined, timeoutMs, incarnation);
@@ -94,7 +102,7 @@ export async function demoteNode(
 
 /**
  * Makes the node stop competing. Resolves to false if no daemon of the node runs.
- * @throws ClusterError `NO_CONNECTION` if its daemon does not answer, or has just ended and still has the lease.
+ * @throws ClusterError `NO_CONNECTION` if its daemon does not answer, or a process that does not answer has the lease.
  */
 export async function leaveCluster(
   client: ClusterClient,
@@ -103,17 +111,21 @@ export async function leaveCluster(
 ): Promise<boolean> {
   const answer = await client.askStatus(nodeId);
   if (answer === "silent") throw silentDaemon(client, nodeId);
+  if (answer !== "absent") requireOne(answer, "INVALID_CONFIG");
+  const situation = await client.situation();
+  const { leader, lease } = situation;
+  if (leader === nodeId) {
+    refuseNoticedTwin(situation, "INVALID_CONFIG");
+    requireHolder(situation);
+  }
   if (answer !== "absent") {
-    requireOne(answer, "INVALID_CONFIG");
     await client.setCompeting(nodeId, false, timeoutMs);
     return true;
   }
-  const { leader, lease } = await client.situation();
   if (leader !== nodeId) return false;
   throw new ClusterError(
     "NO_CONNECTION",
-    `node "${nodeId}" holds the lease and does not answer; if it does not renew the lease, the lease expires within ` +
-      `${Math.max(0, Math.round(lease.ttlMs - lease.ageMs))} ms`,
+    `node "${nodeId}" holds the lease and does not answer. ${expiry(lease)}`,
     { recoverable: true },
   );
 }
@@ -124,6 +136,7 @@ export async function joinCluster(client: ClusterClient, nodeId: string): Promis
   if (answer === "silent") throw silentDaemon(client, nodeId);
   if (answer === "absent") return;
   requireOne(answer, "INVALID_CONFIG");
+  if (answer.noticed !== undefined) refuseNoticedTwin(await client.situation(), "INVALID_CONFIG");
   if (answer.status.competes === false) await client.setCompeting(nodeId, true, client.timeoutMs);
 }
 
@@ -134,6 +147,35 @@ export function requireOne({ status }: NodeAnswer, code: "HANDOVER_REFUSED" | "I
     code,
     `two processes answer for node id "${status.nodeId}"; give each process its own nodeId ("nats-leader nodes" lists both)`,
   );
+}
+
+/** The process that answers has seen the one that has the lease: two processes have one node id, and the leader does not answer. */
+function refuseNoticedTwin(
+  { record, leader, twin }: Situation,
+  code: "HANDOVER_REFUSED" | "INVALID_CONFIG",
+): void {
+  if (leader === null || record === null || twin === null || twin.noticed !== record.incarnation) return;
+  throw new ClusterError(
+    code,
+    `two processes have node id "${leader}": the one that has the lease does not answer, and another one does. Nothing was ` +
+      'changed; give each process its own nodeId ("nats-leader nodes" lists both)',
+  );
+}
+
+/** Without it, a request would reach another process with the leader's node id. */
+function requireHolder({ leader, twin, lease }: Situation): void {
+  if (twin === null) return;
+  throw new ClusterError(
+    "NO_CONNECTION",
+    `the process of node "${leader}" that has the lease does not answer: it has ended, or is frozen. Another process with this ` +
+      `node id answers, and nothing was changed. ${expiry(lease)}`,
+    { recoverable: true },
+  );
+}
+
+function expiry({ ttlMs, ageMs }: Situation["lease"]): string {
+  const leftMs = Math.max(0, Math.round(ttlMs - ageMs));
+  return `If the lease is not renewed, it expires within ${leftMs} ms`;
 }
 
 function silentDaemon(client: ClusterClient, nodeId: string): ClusterError {

@@ -3,7 +3,9 @@ import { describe, expect, test } from "vitest";
 import { wordsOf } from "../../src/cli/completion/words.ts";
 import { fullProgram } from "../../src/cli/program.ts";
 import { stepdownSubject } from "../../src/nats/names.ts";
-import { runHere } from "../support/cli/run-here.ts";
+import { startService } from "../../src/nats/service/service.ts";
+import { atEnd } from "../support/at-end.ts";
+import { type HereOutput, runHere } from "../support/cli/run-here.ts";
 import { operatorOf } from "../support/node/operator.ts";
 import { useNatsServer } from "../support/use-server.ts";
 
@@ -43,6 +45,22 @@ function errorIn(stderr: string): Record<string, unknown> {
   return JSON.parse(stderr) as Record<string, unknown>;
 }
 
+test("a node id in an argument or option is checked as in the configuration", async () => {
+  for (const id of ["", "a b", "*", ">", "a.b", "x".repeat(65)]) {
+    for (const args of [
+      ["transfer", id],
+      ["stepdown", id],
+      ["stepdown", "--to", id],
+    ]) {
+      const text = await runHere([...args, ...NODE, ...NOWHERE]);
+      expect([args, text.code, text.stderr]).toEqual([args, 2, expect.stringContaining("1 to 64 of the")]);
+      const json = await runHere([...args, ...NODE, ...NOWHERE, "--json"]);
+      expect([json.code, json.stdout]).toEqual([2, ""]);
+      expect(errorIn(json.stderr)).toMatchObject({ code: "INVALID_USAGE", exitCode: 2 });
+    }
+  }
+});
+
 describe.each(COMMANDS)("%s %s %s %s", (...command) => {
   const args = command.filter((arg) => arg !== undefined);
 
@@ -78,9 +96,82 @@ describe.each(COMMANDS)("%s %s %s %s", (...command) => {
   });
 });
 
+describe("while JetStream is silent", () => {
+  const server = useNatsServer({ jetstream: false });
+  const DAEMON = {
+    role: "PASSIVE",
+    leader: "z",
+    epoch: 7,
+    uptimeMs: 1_000,
+    connected: true,
+    state: "follower",
+  };
+
+  /** JetStream's API without an answer, and the micro service of node a. */
+  async function silentJetStream(): Promise<(...args: string[]) => Promise<HereOutput>> {
+    const { connection } = await operatorOf(server, "billing");
+    connection.subscribe("$JS.API.>", { callback: () => {} });
+    const status = { ...DAEMON, nodeId: "a", clusterId: "billing", leaseHeld: false };
+    const options = { clusterId: "billing", nodeId: "a", version: "1.0.0" };
+    const service = await startService(connection, options, {
+      status: () => status as never,
+      stepDown: () => Promise.reject(new Error("not the leader")),
+    });
+    atEnd(() => service.stop());
+    return (...args) => runHere([...args, "--nats-url", server.url, "--timeout", "300ms"]);
+  }
+
+  test("every command exits 4, and says that there is no answer", async () => {
+    const run = await silentJetStream();
+    for (const command of COMMANDS) {
+      // doctor prints findings; create-bucket has a time limit of its own.
+      if (command[0] === "doctor" || command[0] === "create-bucket") continue;
+      const { code, stderr } = await run(...command, ...NODE, "--json");
+      expect([command, code, errorIn(stderr)]).toEqual([
+        command,
+        4,
+        expect.objectContaining({ ok: false, exitCode: 4, message: expect.stringMatching(/answer/) }),
+      ]);
+    }
+  });
+
+  test("status shows the daemon, and the leader as unknown; --self exits as the daemon does", async () => {
+    const run = await silentJetStream();
+    const text = await run("status", ...NODE);
+    expect(text).toMatchObject({ code: 4, stderr: expect.stringContaining("cannot read the lease") });
+    for (const shown of ["Leader:    unknown", "Epoch:     unknown", "Connected: true"]) {
+      expect(text.stdout).toContain(shown);
+    }
+    expect(text.stdout).toContain("Daemon:    running (follower)");
+    const self = await run("status", "--self", ...NODE, "--json");
+    expect([self.code, JSON.parse(self.stdout)]).toEqual([
+      0,
+      expect.objectContaining({ daemon: "running", leader: "", leaderKnown: false, lease: null }),
+    ]);
+    const other = await run("status", "--self", "--cluster-id", "billing", "--node-id", "b");
+    expect([other.code, other.stdout]).toEqual([1, expect.stringContaining("Daemon:    not running")]);
+  });
+
+  test("nodes shows the nodes that answer", async () => {
+    const run = await silentJetStream();
+    const { code, stdout } = await run("nodes", ...NODE, "--json");
+    expect([code, JSON.parse(stdout)]).toEqual([
+      4,
+      expect.objectContaining({
+        leader: "",
+        error: expect.stringContaining("cannot read the lease"),
+        nodes: [expect.objectContaining({ nodeId: "a", leads: false, state: "follower" })],
+      }),
+    ]);
+  });
+});
+
 describe("without a permission", () => {
   const CONFIG = `authorization { users: [
     { user: admin, password: secret }
+    { user: observer, password: secret, permissions: { publish: [
+      "$JS.API.STREAM.INFO.KV_KV_CLUSTER_billing", "$JS.API.STREAM.MSG.GET.KV_KV_CLUSTER_billing"
+    ] } }
     { user: mute, password: secret, permissions: { publish: { deny: ">" } } }
     { user: reader, password: secret, permissions: { publish: [
       "$JS.API.STREAM.INFO.KV_KV_CLUSTER_billing", "$JS.API.STREAM.MSG.GET.KV_KV_CLUSTER_billing", "cluster_billing.status.*"
@@ -108,6 +199,8 @@ describe("without a permission", () => {
       ["mute", ["promote"], "cluster_billing.status.a"],
       ["mute", ["join"], "cluster_billing.status.a"],
       ["mute", ["leave"], "cluster_billing.status.a"],
+      ["observer", ["status"], "cluster_billing.status.a"],
+      ["observer", ["status", "--self"], "cluster_billing.status.a"],
       ["reader", ["nodes"], "$SRV.INFO.cluster_billing"],
       ["reader", ["history"], "$JS.API.STREAM.INFO.LEADER_HISTORY_billing"],
       ["reader", ["stepdown"], stepdownSubject("billing", "z")],
@@ -119,5 +212,21 @@ describe("without a permission", () => {
       expect(errorIn(stderr)).toMatchObject({ ok: false, code: "AUTHORIZATION", exitCode: 4 });
       expect(errorIn(stderr)["message"]).toContain("allow this user to publish to");
     }
+  });
+
+  test("status of a user that may not ask the nodes shows them as unknown, not as dead", async () => {
+    const env = { ...PASSWORD, NATS_LEADER_USER: "observer" };
+    const where = ["--cluster-id", "billing", "--nats-url", server.url];
+    const own = await runHere(["status", ...where, "--node-id", "z"], env);
+    expect(own).toMatchObject({ code: 4, stderr: expect.stringContaining("cluster_billing.status.z") });
+    expect(own.stdout).toContain("Leader:    z");
+    expect(own.stdout).toContain("Daemon:    unknown");
+    const cluster = await runHere(["status", ...where], env);
+    expect(cluster).toMatchObject({
+      code: 0,
+      stdout: expect.stringContaining("this user may not ask node z"),
+    });
+    const { stdout } = await runHere(["status", ...where, "--json"], env);
+    expect(JSON.parse(stdout)).toMatchObject({ leader: "z", lease: { holder: "z", answers: null } });
   });
 });

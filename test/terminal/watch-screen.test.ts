@@ -16,6 +16,7 @@ const STATUS: ClusterStatus = {
   role: "PRIMARY",
   leader: "a",
   epoch: 3,
+  leaderKnown: true,
   vipHeld: false,
   uptimeMs: 61_000,
   connected: true,
@@ -24,7 +25,15 @@ const STATUS: ClusterStatus = {
   competes: true,
   presence: "on",
   blocked: null,
-  lease: { holder: "a", epoch: 3, acquiredAt: null, ageMs: 1_000, ttlMs: 10_000, answers: true },
+  lease: {
+    holder: "a",
+    epoch: 3,
+    acquiredAt: null,
+    ageMs: 1_000,
+    ttlMs: 10_000,
+    answers: true,
+    heldByOther: false,
+  },
   error: null,
 };
 

@@ -96,6 +96,7 @@ function status(give: Values): ClusterStatus {
     role: give.flag() ? "PRIMARY" : "PASSIVE",
     leader: give.text(),
     epoch: give.number(),
+    leaderKnown: give.flag(),
     vipHeld: give.flag(),
     uptimeMs: give.number(),
     connected: give.flag(),
@@ -110,7 +111,8 @@ function status(give: Values): ClusterStatus {
       acquiredAt: null,
       ageMs: give.number(),
       ttlMs: give.number(),
-      answers: give.flag(),
+      answers: give.maybe(give.flag()),
+      heldByOther: give.flag(),
     }),
     error: give.maybe(give.text()),
   };

@@ -9,6 +9,7 @@ import {
   type ClusterFlags,
   configOf,
   DEFAULT_TIMEOUT_MS,
+  nodeIdOf,
   positiveDuration,
   withCluster,
   withClusterOptions,
@@ -110,10 +111,10 @@ Example:
 
 export function stepdown(command: Command): Command {
   return withChangeTimeout(
-    command.argument("[node]", "node id of the leader (default: the present leader)"),
+    command.argument("[node]", "node id of the leader (default: the present leader)", nodeIdOf),
     "time limit until the leader's work has ended",
   )
-    .option("--to <node>", "node that takes over; the leader refuses if it cannot")
+    .option("--to <node>", "node that takes over; the leader refuses if it cannot", nodeIdOf)
     .addHelpText("after", STEPDOWN_HELP)
     .action(async (node: string | undefined, flags: StepdownFlags) => {
       const timeoutMs = flags.timeout ?? CHANGE_TIMEOUT_MS;
@@ -145,7 +146,7 @@ Example:
 
 export function transfer(command: Command): Command {
   return withChangeTimeout(
-    command.argument("<node>", "node id of the next leader"),
+    command.argument("<node>", "node id of the next leader", nodeIdOf),
     "time limit until the node leads",
   )
     .addHelpText("after", TRANSFER_HELP)

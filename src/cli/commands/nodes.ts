@@ -1,5 +1,7 @@
 import type { Command } from "commander";
-import { listNodes } from "../../manager/cluster-nodes.ts";
+import { asError } from "../../errors.ts";
+import type { ClusterClient, Situation } from "../../manager/cluster-client.ts";
+import { listNodes, type NodeRow } from "../../manager/cluster-nodes.ts";
 import { EXIT } from "../exit.ts";
 import { type ClusterFlags, withCluster, withQueryOptions } from "../options.ts";
 import { columnsOfOutput, note, printJson, printLines } from "../output.ts";
@@ -11,21 +13,44 @@ export function nodes(command: Command): Command {
 
 const HELP = `
 Asks the micro services of the nodes and writes nothing. Exits 3 if there is
-no leader.
+no leader. If the lease cannot be read it prints the nodes that answer, and
+exits 4.
 
 Example:
   nats-leader nodes --cluster-id billing`;
 
 async function run(flags: ClusterFlags): Promise<void> {
-  const { clusterId, leader, epoch, rows } = await withCluster(flags, async (client) => {
-    const situation = await client.situation();
-    const found = await listNodes(client, situation);
-    const { leader, epoch } = situation;
-    return { clusterId: client.clusterId, leader, epoch, rows: found };
-  });
-  if (flags.json === true) printJson({ clusterId, leader: leader ?? "", epoch, nodes: rows });
+  const { clusterId, situation, leaseError, rows } = await withCluster(flags, read);
+  const leader = situation?.leader ?? null;
+  const epoch = situation?.epoch ?? 0;
+  const error = leaseError?.message ?? null;
+  if (flags.json === true) printJson({ clusterId, leader: leader ?? "", epoch, error, nodes: rows });
   else if (rows.length === 0)
     note(`no node of cluster "${clusterId}" answers; "nats-leader daemon" starts one`);
   else printLines(nodeTable(rows, columnsOfOutput()));
+  if (leaseError !== null) throw leaseError;
   if (leader === null) process.exitCode = EXIT.noLeader;
+}
+
+interface Found {
+  readonly clusterId: string;
+  /** `null`: the lease could not be read. */
+  readonly situation: Situation | null;
+  readonly leaseError: Error | null;
+  readonly rows: readonly NodeRow[];
+}
+
+/** The micro services answer also while JetStream does not. */
+async function read(client: ClusterClient): Promise<Found> {
+  const { clusterId } = client;
+  const [lease] = await Promise.allSettled([client.situation()]);
+  if (lease.status === "fulfilled") {
+    const rows = await listNodes(client, lease.value);
+    return { clusterId, situation: lease.value, leaseError: null, rows };
+  }
+  const leaseError = asError(lease.reason);
+  const rows = await listNodes(client, null).catch(() => {
+    throw leaseError;
+  });
+  return { clusterId, situation: null, leaseError, rows };
 }

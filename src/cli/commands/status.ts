@@ -1,9 +1,9 @@
 import type { Command } from "commander";
 import { asError, ClusterError } from "../../errors.ts";
-import { type ClusterStatus, unreachableStatus, viewedStatus } from "../../manager/cluster-status.ts";
+import { unreachableStatus, type View, viewOf } from "../../manager/cluster-status.ts";
 import { CliError, EXIT, exitCodeOf } from "../exit.ts";
 import { type ClusterFlags, configOf, withCluster, withQueryOptions } from "../options.ts";
-import { printJson, printLines } from "../output.ts";
+import { note, printJson, printLines } from "../output.ts";
 import { statusLines } from "../render/status-lines.ts";
 
 export function status(command: Command): Command {
@@ -22,30 +22,33 @@ Writes nothing and does not join the election. Exits 3 if there is no leader
 and 4 if NATS is unreachable; it prints what is known in both cases.
 
 With --self the exit code is that of this node's daemon, for a health check: 0
-it answers, 1 it does not run or does not answer, 4 NATS is unreachable, so
-that nothing is known about it.
+it answers, 1 it does not run or does not answer, 4 NATS is unreachable or a
+permission is missing, so that nothing is known about it.
 
 Example:
   nats-leader status --config a.json --json`;
 
 async function run(flags: Flags): Promise<void> {
-  const found = await readStatus(flags);
-  if (flags.json === true) printJson(found.status);
-  else printLines(statusLines(found.status));
-  if (found.error !== null) throw found.error;
-  if (flags.self === true) return requireDaemon(found.status);
+  const view = await readView(flags);
+  const { status, leaseError, daemonError } = view;
+  if (flags.json === true) printJson(status);
+  else printLines(statusLines(status));
+  if (flags.self === true) return requireDaemon(view);
+  const error = leaseError ?? daemonError;
+  if (error !== null) throw error;
   // The output already shows that there is no leader.
-  if (found.status.leader === "") process.exitCode = EXIT.noLeader;
+  if (status.leader === "") process.exitCode = EXIT.noLeader;
 }
 
-function requireDaemon({ nodeId, daemon }: ClusterStatus): void {
+/** The state of the lease does not matter: an outage of JetStream is no fault of the daemon. */
+function requireDaemon({ status: { nodeId, daemon }, daemonError, leaseError }: View): void {
+  if (daemonError !== null) throw daemonError;
+  if (leaseError !== null) note(`note: ${leaseError.message}`);
   if (daemon === "running") return;
   throw new CliError(EXIT.error, "NO_DAEMON", `the daemon of node "${nodeId}" is ${daemon}`);
 }
 
-async function readStatus(
-  flags: Flags,
-): Promise<{ readonly status: ClusterStatus; readonly error: Error | null }> {
+async function readView(flags: Flags): Promise<View> {
   const loaded = configOf(flags, false);
   if (flags.self === true && loaded.nodeId === null) {
     throw new ClusterError(
@@ -54,11 +57,11 @@ async function readStatus(
     );
   }
   try {
-    const found = await withCluster(flags, (client) => viewedStatus(client, loaded.nodeId));
-    return { status: found, error: null };
+    return await withCluster(flags, (client) => viewOf(client, loaded.nodeId));
   } catch (thrown) {
     const error = asError(thrown);
     if (exitCodeOf(error) === EXIT.usage) throw error;
-    return { status: unreachableStatus(loaded.config.clusterId, loaded.nodeId, error), error };
+    const found = unreachableStatus(loaded.config.clusterId, loaded.nodeId, error);
+    return { status: found, leaseError: error, daemonError: error };
   }
 }

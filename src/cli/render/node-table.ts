@@ -16,17 +16,22 @@ export function nodeTable(rows: readonly NodeRow[], columns: number): Line[] {
     row.version ?? "-",
   ]);
   const lines = table(head, cells, columns);
-  for (const id of repeated(rows.map((row) => row.nodeId))) {
-    lines.push(line`${bad(`several processes run as node "${id}": give each process its own node id`)}`);
-  }
+  for (const id of repeated(rows.map((row) => row.nodeId))) lines.push(line`${bad(repeatedText(rows, id))}`);
   return lines;
 }
 
 function roleText(row: NodeRow): Part {
-  if (row.instance === null) return bad(row.leads ? "leader, silent" : "silent");
+  if (row.role === "UNKNOWN") return bad(row.leads ? "leader, silent" : "silent");
   const word = row.state ?? (row.role === "PRIMARY" ? "leader" : "follower");
   if (row.competes === false && word === "follower") return dim("observer");
   return row.leads ? good(word) : word;
+}
+
+function repeatedText(rows: readonly NodeRow[], id: string): string {
+  const isGone = rows.some((row) => row.nodeId === id && row.leads && row.instance === null);
+  const own = "give each process its own node id";
+  if (!isGone) return `several processes run as node "${id}": ${own}`;
+  return `a process of node "${id}" that does not answer has the lease: it has ended, or is frozen; if both run, ${own}`;
 }
 
 function repeated(ids: readonly string[]): Set<string> {

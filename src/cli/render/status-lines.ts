@@ -1,27 +1,37 @@
 /** The output of `status`. */
 import type { ClusterStatus } from "../../manager/cluster-status.ts";
 import { showSeconds } from "./duration.ts";
-import { bad, good, type Line, line, strong } from "./text.ts";
+import { bad, good, type Line, line, type Part, strong } from "./text.ts";
 
 /** go-cluster's lines come first. */
 export function statusLines(status: ClusterStatus): Line[] {
-  const { leader, lease } = status;
+  const { lease } = status;
+  const isNode = status.nodeId !== "";
+  const isKnown = status.daemon === "running" || status.daemon === "not running";
   const lines = [line`Cluster:   ${status.clusterId}`];
-  if (status.nodeId !== "") lines.push(line`Node:      ${status.nodeId}`);
-  if (status.nodeId !== "") {
-    lines.push(line`Role:      ${status.role === "PRIMARY" ? good(status.role) : status.role}`);
-    lines.push(line`Connected: ${status.connected}`);
+  if (isNode) {
+    const role = status.role === "PRIMARY" ? good(status.role) : status.role;
+    lines.push(line`Node:      ${status.nodeId}`);
+    lines.push(line`Role:      ${isKnown ? role : UNKNOWN}`);
+    lines.push(line`Connected: ${isKnown ? status.connected : UNKNOWN}`);
   }
-  lines.push(line`Leader:    ${leader === "" ? bad("(none)") : strong(leader)}`);
-  lines.push(line`Epoch:     ${status.epoch}`);
-  if (status.nodeId !== "") {
+  lines.push(line`Leader:    ${leaderText(status)}`);
+  lines.push(line`Epoch:     ${status.leaderKnown ? status.epoch : UNKNOWN}`);
+  if (isNode) {
     if (status.uptimeMs > 0) lines.push(line`Uptime:    ${showSeconds(status.uptimeMs)}`);
-    lines.push(line`VIP Held:  ${status.vipHeld}`);
+    lines.push(line`VIP Held:  ${isKnown ? status.vipHeld : UNKNOWN}`);
     lines.push(line`Daemon:    ${daemonText(status)}`);
     if (status.blocked !== null) lines.push(line`Blocked:   ${bad(status.blocked)}`);
   }
-  if (lease !== null) lines.push(line`Lease:     ${leaseText(lease, leader)}`);
+  if (lease !== null) lines.push(line`Lease:     ${leaseText(lease, status.leader)}`);
   return lines;
+}
+
+const UNKNOWN = "unknown";
+
+function leaderText({ leader, leaderKnown }: ClusterStatus): Part {
+  if (!leaderKnown) return UNKNOWN;
+  return leader === "" ? bad("(none)") : strong(leader);
 }
 
 function daemonText({ daemon, state, competes, presence }: ClusterStatus): string {
@@ -34,6 +44,13 @@ function leaseText(lease: NonNullable<ClusterStatus["lease"]>, leader: string): 
   const age = `renewed ${(lease.ageMs / 1_000).toFixed(1)} s ago`;
   const ttl = `TTL ${lease.ttlMs / 1_000} s`;
   if (leader === "") return `expired: node ${lease.holder}, epoch ${lease.epoch}, ${age}, ${ttl}`;
-  const silent = lease.answers ? "" : `; node ${lease.holder} does not answer`;
-  return `${age}, ${ttl}${silent}`;
+  return `${age}, ${ttl}${holderText(lease)}`;
+}
+
+function holderText({ holder, answers, heldByOther }: NonNullable<ClusterStatus["lease"]>): string {
+  if (heldByOther) {
+    return `; a process of node ${holder} that does not answer has it (ended or frozen), and another process has this node id`;
+  }
+  if (answers === null) return `; this user may not ask node ${holder}`;
+  return answers ? "" : `; node ${holder} does not answer`;
 }

@@ -99,7 +99,8 @@ function countFindings({ clusterId, nodes, expectedNodes }: Facts): Finding[] {
 }
 
 function idFindings(nodes: readonly NodeFacts[]): Finding[] {
-  const ids = nodes.map(({ nodeId }) => nodeId);
+  // A silent leader beside a node with its id is `leader-silent`: it may have ended.
+  const ids = nodes.filter(({ instance }) => instance !== null).map(({ nodeId }) => nodeId);
   const duplicates = [...new Set(ids.filter((id, index) => ids.indexOf(id) !== index))];
   return duplicates.map((id) => ({
     severity: "warning",
