@@ -108,11 +108,28 @@ describe("a durable fence", () => {
     }
   });
 
-  test("refuses every token while the key has a foreign value", async () => {
+  test("replaces a foreign value of its key, and knows the token from the messages before it", async () => {
     const key = freshId("garbage");
-    const fence = await kvFence({ key });
-    await (await connection(server)).request(`$KV.FENCES.${key}`, "hello", { timeout: 2000 });
-    await expect(fence.admit(9)).rejects.toThrow(/is not a fence: hello/);
+    const nats = await connection(server);
+    const put = async (subject: string, value: string) => {
+      const answer = (await nats.request(`$KV.FENCES.${subject}`, value, { timeout: 2000 })).json<object>();
+      expect(answer).not.toHaveProperty("error");
+    };
+    await (await kvFence({ key })).admit(7);
+    for (const value of ["hello", "", '{"epoch":"9"}']) await put(key, value);
+    const restarted = await kvFence({ key });
+    expect(restarted.highest).toBe(7);
+    await expect(restarted.admit(6)).rejects.toMatchObject({ code: "STALE_EPOCH", token: 6, newest: 7 });
+    await restarted.admit(7);
+    expect((await kvFence({ key })).highest).toBe(7);
+    // A receiver that runs, and a key that never had a token.
+    await put(key, "hello");
+    await restarted.admit(8);
+    const other = freshId("garbage");
+    await put(other, "hello");
+    const fresh = await kvFence({ key: other });
+    await fresh.admit(3);
+    await expect(fresh.admit(2)).rejects.toMatchObject({ code: "STALE_EPOCH", newest: 3 });
   });
 
   test("refuses every token while its bucket cannot be reached", async () => {

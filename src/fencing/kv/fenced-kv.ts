@@ -17,6 +17,7 @@ import {
 } from "../stream/names.ts";
 import { type FencedLimits, openGuarded } from "../stream/open-guarded.ts";
 import { EPOCH_HEADER, parseToken } from "../token.ts";
+import { isMarker } from "./marker.ts";
 
 // The published types compile without the optional @nats-io/kv: asKv() then resolves with `any`.
 // biome-ignore lint/suspicious/noTsIgnore: there is no error where the package is installed
@@ -261,9 +262,4 @@ function deletion(): ReturnType<typeof headers> {
   const hdrs = headers();
   hdrs.set("KV-Operation", "DEL");
   return hdrs;
-}
-
-function isMarker(message: StoredMessage): boolean {
-  const operation = message.headers.get("KV-Operation");
-  return operation === "DEL" || operation === "PURGE" || message.headers.has("Nats-Marker-Reason");
 }

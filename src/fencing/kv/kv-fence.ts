@@ -2,10 +2,9 @@
 
 import { headers, type NatsConnection } from "@nats-io/transport-node";
 import { ClusterError } from "../../errors.ts";
-import { printable } from "../../log/printable.ts";
 import { asObject, isJsError, JsCode, jsToClusterError, parseObject } from "../../nats/api/js-api.ts";
 import { request } from "../../nats/api/request.ts";
-import { getMessage, type StoredMessage } from "../../nats/api/stored-message.ts";
+import { getMessage, type MessageQuery, type StoredMessage } from "../../nats/api/stored-message.ts";
 import { createStream, defaultReplicas, findOrCreate, findStream } from "../../nats/api/streams.ts";
 import { ConnectionMonitor } from "../../nats/connection/connection-monitor.ts";
 import { isBeyondReach, isToken } from "../compare.ts";
@@ -16,6 +15,7 @@ import { checkKey, kvStream, kvSubject, newBucketConfig } from "../stream/names.
 import { storeProblems, subjectProblems } from "../stream/stream-check.ts";
 import { EXPECTED_ON_SUBJECT } from "../stream/take-fence.ts";
 import { type TokenSource, tokenOf } from "../token.ts";
+import { isMarker } from "./marker.ts";
 
 export interface KvFenceOptions {
   /**
@@ -49,6 +49,9 @@ export interface KvFenceOptions {
 
 /** Limit of attempts to raise the token. Each lost compare-and-set means that another receiver has written the key. */
 const MAX_TRIES = 8;
+
+/** Messages of a key in a bucket that is created. After a message that is no token, the token is read from the earlier ones. */
+const HISTORY = 8;
 
 /** The stored state of the key. */
 interface Stored {
@@ -158,17 +161,34 @@ export class KvFence implements Fence, AsyncDisposable {
   }
 
   async #read(): Promise<void> {
-    const subject = kvSubject(this.#bucket, this.#key);
     try {
-      const query = { last_by_subj: subject };
-      const options = { timeoutMs: this.#timeoutMs };
-      const message = await getMessage(this.#monitor, kvStream(this.#bucket), query, options);
-      this.#learn(
-        message === null ? { revision: 0, token: 0 } : { revision: message.sequence, token: stored(message) },
-      );
+      const message = await this.#get({ last_by_subj: kvSubject(this.#bucket, this.#key) });
+      const revision = message?.sequence ?? 0;
+      const token = message === null ? 0 : storedToken(message);
+      if (token !== null) return this.#learn({ revision, token });
+      const highest = await this.#highestBefore(revision);
+      // The message has to be replaced, also by a token that is not larger.
+      this.#learn({ revision, token: 0 });
+      this.#highest = Math.max(this.#highest, highest);
     } catch (thrown) {
       throw jsToClusterError(thrown, `read ${this.name}`);
     }
+  }
+
+  /** The largest token in the earlier messages of the key, since it was deleted last. */
+  async #highestBefore(revision: number): Promise<number> {
+    const subject = kvSubject(this.#bucket, this.#key);
+    let highest = 0;
+    for (let seq = 1; ; ) {
+      const message = await this.#get({ seq, next_by_subj: subject });
+      if (message === null || message.sequence >= revision) return highest;
+      highest = isMarker(message) ? 0 : Math.max(highest, storedToken(message) ?? 0);
+      seq = message.sequence + 1;
+    }
+  }
+
+  #get(query: MessageQuery): Promise<StoredMessage | null> {
+    return getMessage(this.#monitor, kvStream(this.#bucket), query, { timeoutMs: this.#timeoutMs });
   }
 
   #learn(read: Stored): void {
@@ -203,9 +223,12 @@ export class KvFence implements Fence, AsyncDisposable {
     const info = await findOrCreate(
       () => findStream(this.#monitor, name, { timeoutMs }),
       () =>
-        createStream(this.#monitor, name, newBucketConfig(this.#bucket, replicas), {
-          timeoutMs: timeoutMs * 2,
-        }),
+        createStream(
+          this.#monitor,
+          name,
+          { ...newBucketConfig(this.#bucket, replicas), max_msgs_per_subject: HISTORY },
+          { timeoutMs: timeoutMs * 2 },
+        ),
     );
     const config = asObject(info["config"]) ?? {};
     const subject = kvSubject(this.#bucket, this.#key);
@@ -218,13 +241,9 @@ export class KvFence implements Fence, AsyncDisposable {
   }
 }
 
-/** 0 for a delete marker, which is empty. Throws for any other foreign value, because it may have replaced a larger token. */
-function stored(message: StoredMessage): number {
-  if (message.data.length === 0) return 0;
+/** 0 for a delete marker. `null`: another client has written the message. */
+function storedToken(message: StoredMessage): number | null {
+  if (isMarker(message)) return 0;
   const epoch = parseObject(message.data)?.["epoch"];
-  if (isToken(epoch)) return epoch;
-  const shown = printable(new TextDecoder().decode(message.data.slice(0, 80)));
-  throw new Error(
-    `revision ${message.sequence} is not a fence: ${shown}; delete the key while no leader runs`,
-  );
+  return isToken(epoch) ? epoch : null;
 }

@@ -13,8 +13,10 @@ export interface StoredMessage {
   readonly storedAt: number | null;
 }
 
-/** Which message: the newest one on a subject, or the one at a sequence. */
-export type MessageQuery = { readonly last_by_subj: string } | { readonly seq: number };
+/** Which message: the newest one on a subject, the one at a sequence, or the first one on a subject from a sequence on. */
+export type MessageQuery =
+  | { readonly last_by_subj: string }
+  | { readonly seq: number; readonly next_by_subj?: string };
 
 /** `null`: there is no such message. Rejects like `callApi`, also if there is no such stream. */
 export async function getMessage(
