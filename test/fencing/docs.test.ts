@@ -118,7 +118,7 @@ test.skipIf(noSql)(`PostgreSQL${noSql ? " (SKIPPED, not installed)" : ""}`, asyn
   await fence.setup(pool); // CREATE TABLE IF NOT EXISTS; or run fence.setupSql() as a migration
   await fence.take(pool, term, { timeoutMs: 10_000 }); // first in onBecomeLeader
 
-  await pool.query(fence.requireSql("ledger")); // from now on, an unguarded write fails with PostgreSQL's error 55000
+  await pool.query(fence.requireSql("ledger")); // an unguarded write fails with PostgreSQL's error 55000
 
   const write = async (term: FenceTerm) => {
     await fence.transaction(pool, term, async (client) => {

@@ -1,6 +1,6 @@
 /** Which transactions a guard of PostgreSQL holds, with each client, and what becomes of them when the server ends the connection. */
 import { CompiledQuery, Kysely, PostgresDialect } from "kysely";
-import { Client, Pool, type PoolClient } from "pg";
+import { Client, Pool, type PoolClient, Query } from "pg";
 import postgres from "postgres";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import {
@@ -120,6 +120,56 @@ describe.skipIf(missing)(title, () => {
       await inside.query("COMMIT");
       await fence.take(pool, termOf(3));
       await expect(fence.take(pool, termOf(2))).rejects.toMatchObject({ code: "STALE_EPOCH", newest: 3 });
+    });
+
+    test.each(["repeatable read", "serializable"])(
+      "a takeover behind another one succeeds also if the session's default is %s",
+      async (isolation) => {
+        const strict = new Client({
+          ...connection,
+          options: `-c default_transaction_isolation=${isolation.replace(" ", "\\ ")}`,
+        });
+        await strict.connect();
+        atEnd(() => strict.end());
+        const behind = async (take: () => Promise<void>): Promise<void> => {
+          const other = await lent();
+          await other.query("BEGIN");
+          await fence.take(other, termOf(2));
+          const taking = take().then(
+            () => null,
+            (thrown: unknown) => thrown,
+          );
+          await waiting(1);
+          await other.query("COMMIT");
+          const thrown = await taking;
+          if (thrown !== null) throw thrown;
+        };
+        await strict.query("BEGIN");
+        await expect(behind(() => fence.take(strict, termOf(3)))).rejects.toMatchObject({ code: "40001" });
+        await strict.query("ROLLBACK");
+        await expect(behind(() => fence.take(strict, termOf(1)))).rejects.toMatchObject({
+          code: "STALE_EPOCH",
+          newest: 2,
+        });
+        await behind(() => fence.take(strict, termOf(3), { timeoutMs: 60_000 }));
+        await expect(fence.take(pool, termOf(2))).rejects.toMatchObject({ code: "STALE_EPOCH", newest: 3 });
+      },
+    );
+
+    test("a takeover accepts a time limit above the largest one of PostgreSQL", async () => {
+      const client = await lent();
+      for (const [timeoutMs, setting] of [
+        [2 ** 31 - 1, `${2 ** 31 - 1}ms`],
+        [2 ** 31, "0"],
+        [2 ** 40, "0"],
+        [Number.POSITIVE_INFINITY, "7s"],
+      ] as const) {
+        await client.query("BEGIN; SET LOCAL lock_timeout = '7s'");
+        await fence.take(client, termOf(1), { timeoutMs });
+        const { rows } = await client.query<{ v: string }>("SELECT current_setting('lock_timeout') AS v");
+        expect(rows[0]?.v, String(timeoutMs)).toBe(setting);
+        await client.query("ROLLBACK");
+      }
     });
 
     test("a takeover is durable and ends when it idles, also inside a transaction", async () => {
@@ -472,6 +522,29 @@ describe.skipIf(missing)(title, () => {
       const released = fence.transaction(pool, termOf(1), async (client) => client.release());
       await expect(released).rejects.toThrow(/must not release its connection/);
       await fence.transaction(pool, termOf(1), (client) => insert(client, "two"));
+    });
+
+    test("refuses late statements in the style of their call, and also those of a query() that was read before", async () => {
+      const late = { code: "INVALID_CONFIG", message: expect.stringMatching(/was not sent/) };
+      const text = `INSERT INTO ${ledger} (entry) VALUES ('late')`;
+      const [client, query] = await fence.transaction(pool, termOf(1), async (lentClient) => {
+        await new Promise((resolve) => lentClient.query("SELECT 1", resolve));
+        return [lentClient, lentClient.query.bind(lentClient)] as const;
+      });
+      const refusal = (send: (callback: (error: Error) => void) => unknown) =>
+        new Promise((resolve, reject) => {
+          if (send(resolve) !== undefined) reject(new Error("returned a value besides the callback"));
+        });
+      expect(await refusal((callback) => client.query(text, callback))).toMatchObject(late);
+      expect(await refusal((callback) => client.query(text, [], callback))).toMatchObject(late);
+      expect(await refusal((callback) => client.query({ text, callback } as never))).toMatchObject(late);
+      const [silent, heard] = [new Query(text), new Query(text)];
+      expect(client.query(silent)).toBe(silent);
+      expect(await new Promise((resolve) => silent.once("error", resolve))).toMatchObject(late);
+      const called = new Promise((resolve) => client.query(heard as never, resolve as never));
+      expect(await called).toMatchObject(late);
+      await expect(query(text)).rejects.toMatchObject(late);
+      expect(await entries()).toEqual([]);
     });
 
     test("needs a pool of pg", async () => {

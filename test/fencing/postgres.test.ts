@@ -1,4 +1,3 @@
-import { setTimeout as pause } from "node:timers/promises";
 import { CompiledQuery, Kysely, PostgresDialect } from "kysely";
 import { Client, Pool } from "pg";
 import postgres from "postgres";
@@ -9,6 +8,7 @@ import {
   startPostgres,
 } from "../../examples/singleton-writer/private-postgres.ts";
 import { PostgresFence, type SqlRunner } from "../../src/fencing.ts";
+import { deferred } from "../../src/runtime/waiting.ts";
 import { atEnd } from "../support/at-end.ts";
 import { termOf } from "../support/fencing/terms-and-servers.ts";
 import { freshId } from "../support/fresh-id.ts";
@@ -173,24 +173,32 @@ describe.skipIf(missing)(title, () => {
   });
 
   test("with concurrent writers and takeovers no entry follows one of a larger epoch", async () => {
-    await fence.take(pool, termOf(1));
-    const writers = [1, 2, 3, 4, 5].map(async (epoch) => {
+    const epochs = [1, 2, 3, 4, 5];
+    let over = false;
+    const writers: Promise<void>[] = [];
+    for (const epoch of epochs) {
       const own = await client();
-      await pause(epoch * 30);
       await fence.take(own, termOf(epoch));
-      for (let i = 0; i < 200; i++) {
-        const stale = await write(own, fence, epoch, ledger, String(epoch)).then(
-          () => false,
-          () => true,
-        );
-        if (stale) return i;
-      }
-      return 200;
-    });
+      const written = deferred<void>();
+      const writing = async () => {
+        for (let count = 0; !over; ) {
+          await write(own, fence, epoch, ledger, String(epoch)).then(
+            () => ++count,
+            (error: { code: string }) => expect(error).toMatchObject({ code: "STALE_EPOCH" }),
+          );
+          if (count === 5) written.resolve();
+        }
+      };
+      const running = writing();
+      running.catch(written.reject);
+      writers.push(running);
+      await written.promise; // the writers of all earlier epochs go on, and are refused
+    }
+    over = true;
     await Promise.all(writers);
-    const epochs = (await entries()).map(Number);
-    expect(epochs).toEqual([...epochs].sort((x, y) => x - y));
-    expect(new Set(epochs).size).toBeGreaterThan(1);
+    const stored = (await entries()).map(Number);
+    expect(stored).toEqual([...stored].sort((x, y) => x - y));
+    expect([...new Set(stored)]).toEqual(epochs);
   });
 
   test("works with postgres.js", async () => {
@@ -231,6 +239,36 @@ describe.skipIf(missing)(title, () => {
     await fence.take(on(db), termOf(2));
     await expect(insert(1)).rejects.toMatchObject({ code: "STALE_EPOCH", token: 1, newest: 2 });
     expect(await entries()).toEqual(["1"]);
+  });
+});
+
+describe("a takeover that PostgreSQL does not serialize", () => {
+  const fence = new PostgresFence({ resource: "x" });
+  const failure = (code: string) => Object.assign(new Error(`error ${code}`), { code });
+
+  test("is repeated until its time limit or its signal", async () => {
+    const never: SqlRunner = () => Promise.reject(failure("40001"));
+    const late = fence.take(never, termOf(1), { timeoutMs: 1 });
+    await expect(late).rejects.toMatchObject({ code: "TIMEOUT", recoverable: true });
+    await expect(late).rejects.toThrow(/other takeovers did not end within 1 ms/);
+    const controller = new AbortController();
+    let calls = 0;
+    const aborting: SqlRunner = async () => {
+      if (++calls === 3) controller.abort();
+      throw failure("40001");
+    };
+    const aborted = fence.take(aborting, termOf(1), { signal: controller.signal });
+    await expect(aborted).rejects.toMatchObject({ code: "ABORTED" });
+    expect(calls).toBe(3);
+  });
+
+  test("rejects with the first error in a transaction of the caller, which has failed", async () => {
+    const failures = ["40001", "25P02"].map(failure);
+    const failed: SqlRunner = () => Promise.reject(failures.shift());
+    await expect(fence.take(failed, termOf(1))).rejects.toMatchObject({ code: "40001" });
+    expect(failures).toEqual([]);
+    const other: SqlRunner = () => Promise.reject(failure("40P01"));
+    await expect(fence.take(other, termOf(1))).rejects.toMatchObject({ code: "40P01" });
   });
 });
 

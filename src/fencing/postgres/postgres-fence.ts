@@ -20,6 +20,7 @@ import { limitOf, type WaitOptions } from "../../runtime/waiting.ts";
 import { isToken } from "../compare.ts";
 import { staleLeader } from "../stale.ts";
 import { type FenceTerm, tokenOf } from "../token.ts";
+import { untilSerialized } from "./repeat.ts";
 import {
   type ClientOf,
   isPool,
@@ -195,20 +196,18 @@ export class PostgresFence {
    * statement itself goes on, and may still move the fence to this term, unless a later term has moved it.
    * @throws StaleEpochError if a term with a larger epoch, or another one with the same epoch, holds the fence.
    * @throws ClusterError `TIMEOUT`, and the fence has not moved; `ABORTED`; `INVALID_CONFIG` if the epoch is not a token. Errors of the
-   * client are passed on.
+   * client are passed on. Error 40001 can occur only inside a transaction at `REPEATABLE READ` or `SERIALIZABLE`: roll it back.
    */
   async take(client: SqlClient | SqlRunner, term: TakeTerm, options: WaitOptions = {}): Promise<void> {
-    const statement = this.takeSql(term, options);
     const doing = `cannot move ${this.#where} to epoch ${term.epoch}`;
+    const signals = [term.signal, options.signal];
+    const isOver = (): boolean => signals.some((signal) => signal?.aborted === true);
+    const run = (timeoutMs: number) => runSql(client, this.takeSql(term, { timeoutMs }));
     const taking = async (): Promise<void> => {
-      const rows = await runSql(client, statement).catch((thrown: unknown) => {
-        if (options.timeoutMs === undefined || sqlState(thrown) !== "55P03") throw thrown;
-        const text = `${doing}: a transaction that has passed the guard did not end within ${options.timeoutMs} ms`;
-        throw new ClusterError("TIMEOUT", text, { cause: thrown, recoverable: true });
-      });
+      const rows = await untilSerialized(doing, run, options, isOver);
       if (rows.length === 0) this.#check(await this.#read(client), term);
     };
-    await untilAborted(taking, doing, [term.signal, options.signal]);
+    await untilAborted(taking, doing, signals);
   }
 
   /**

@@ -1,6 +1,7 @@
 /** A guarded transaction on a connection that a pool lends. */
 import { ClusterError, messageOf } from "../../errors.ts";
 import { limitOf, MAX_TIMER_MS, type WaitOptions } from "../../runtime/waiting.ts";
+import { lend } from "./lent-client.ts";
 import { type PooledSqlClient, runSql, type SqlPool, type SqlStatement, sqlState } from "./sql-client.ts";
 
 export interface TransactionOptions extends WaitOptions {
@@ -17,9 +18,6 @@ export interface GuardedWork<R> {
   readonly guard: (client: PooledSqlClient) => Promise<string>;
   readonly work: (client: PooledSqlClient) => Promise<R>;
 }
-
-const TOO_LATE =
-  "the work of this guarded transaction is over, so that the statement was not sent: await every statement in the work";
 
 const LEVELS: readonly unknown[] = ["read committed", "repeatable read", "serializable"];
 
@@ -146,24 +144,6 @@ class Limit {
   release(): void {
     this.#unwatch();
   }
-}
-
-/** The client without `release()`, and without `query()` once the work is over. */
-function lend(client: PooledSqlClient, isOver: () => boolean): PooledSqlClient {
-  return new Proxy(client, {
-    get(target, key) {
-      if (key === "release") {
-        return () => {
-          const text = "the work of a guarded transaction must not release its connection";
-          throw new ClusterError("INVALID_CONFIG", text);
-        };
-      }
-      if (key === "query" && isOver())
-        return () => Promise.reject(new ClusterError("INVALID_CONFIG", TOO_LATE));
-      const value: unknown = Reflect.get(target, key, target);
-      return typeof value === "function" ? value.bind(target) : value;
-    },
-  });
 }
 
 /** An error of the statement. Class 08 and 57P01 to 57P03 are those of the connection: the server may have done its work before. */
