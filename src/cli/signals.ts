@@ -3,6 +3,7 @@
  * those that only `daemon` and `run` handle.
  */
 import { constants } from "node:os";
+import { CliError } from "./exit.ts";
 
 const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 export type EndSignal = (typeof SIGNALS)[number];
@@ -41,6 +42,31 @@ export function untilSignal(
       for (const { name, handler } of handlers) process.off(name, handler);
     },
   };
+}
+
+/**
+ * Waits for a command that changes something. A signal ends the wait at once: the command exits with 128 + the signal's number, as
+ * without a handler, and says that what it requested may still take place.
+ */
+export async function interruptible<T>(run: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  const ending = untilSignal();
+  try {
+    const done = await unlessAborted(
+      ending.signal,
+      run(ending.signal).then((value) => ({ value })),
+    );
+    if (done !== null) return done.value;
+    throw interrupted(ending.signal.reason as EndSignal);
+  } catch (error) {
+    throw ending.signal.aborted ? interrupted(ending.signal.reason as EndSignal) : error;
+  } finally {
+    ending.close();
+  }
+}
+
+function interrupted(name: EndSignal): CliError {
+  const message = `interrupted by ${name}: a change that was requested may still take place`;
+  return new CliError(128 + constants.signals[name], "ABORTED", message);
 }
 
 /**

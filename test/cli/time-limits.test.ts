@@ -70,14 +70,17 @@ test("Ctrl-C ends watch and doctor --watch with 0, also while they wait for an a
   }
 });
 
-test("Ctrl-C ends promote with a message that says what is unknown", async () => {
+test("Ctrl-C ends each command that changes something with 130 and a message that says what is unknown", async () => {
   const silent = ["--cluster-id", freshId(), "--node-id", "a", "--nats-url", await silentServer()];
-  const running = runHere(["promote", ...silent, "--timeout", "1m", "--json"]);
-  await waitFor(() => process.listenerCount("SIGINT") > 0);
-  process.emit("SIGINT");
-  const { code, stderr } = await running;
-  expect([code, JSON.parse(stderr)]).toEqual([
-    1,
-    expect.objectContaining({ code: "ABORTED", message: expect.stringContaining("interrupted by SIGINT") }),
-  ]);
+  for (const command of [["promote"], ["transfer", "b"], ["stepdown"], ["demote"], ["join"], ["leave"]]) {
+    const running = runHere([...command, ...silent, "--timeout", "1m", "--json"]);
+    await waitFor(() => process.listenerCount("SIGINT") > 0);
+    process.emit("SIGINT");
+    const { code, stderr } = await running;
+    expect([command, code, JSON.parse(stderr)]).toEqual([
+      command,
+      130,
+      expect.objectContaining({ code: "ABORTED", message: expect.stringContaining("interrupted by SIGINT") }),
+    ]);
+  }
 });

@@ -4,7 +4,7 @@ import { ClusterError } from "../../errors.ts";
 import type { ClusterClient } from "../../manager/cluster-client.ts";
 import { Manager } from "../../manager/manager.ts";
 import { type HandoverResult, handOver, stepDownNode } from "../../manager/operations.ts";
-import { CliError, EXIT, noLeader } from "../exit.ts";
+import { noLeader } from "../exit.ts";
 import {
   type ClusterFlags,
   configOf,
@@ -17,7 +17,7 @@ import {
   withQueryOptions,
 } from "../options.ts";
 import { note, print, printJson } from "../output.ts";
-import { untilSignal } from "../signals.ts";
+import { interruptible } from "../signals.ts";
 
 const CHANGE_TIMEOUT_MS = 15_000;
 
@@ -29,22 +29,12 @@ export function promote(command: Command): Command {
   return withChangeTimeout(command, "time limit until this node leads")
     .addHelpText("after", PROMOTE_HELP)
     .action(async (flags: ClusterFlags) => {
-      const ending = untilSignal();
-      const limits = { timeoutMs: flags.timeout ?? CHANGE_TIMEOUT_MS, signal: ending.signal };
-      const done = await managerFor({ ...flags, timeout: Math.min(DEFAULT_TIMEOUT_MS, limits.timeoutMs) })
-        .promote(limits)
-        .catch((error: unknown) => {
-          throw ending.signal.aborted ? interrupted(String(ending.signal.reason)) : error;
-        })
-        .finally(() => ending.close());
+      const timeoutMs = flags.timeout ?? CHANGE_TIMEOUT_MS;
+      const manager = managerFor({ ...flags, timeout: Math.min(DEFAULT_TIMEOUT_MS, timeoutMs) });
+      const done = await interruptible((signal) => manager.promote({ timeoutMs, signal }));
       const text = "Successfully promoted to leader";
       printHandover(flags, done, done.already ? `${done.nodeId} already leads` : text);
     });
-}
-
-function interrupted(signal: string): CliError {
-  const message = `interrupted by ${signal}: a handover that was requested may still take place`;
-  return new CliError(EXIT.error, "ABORTED", message);
 }
 
 const PROMOTE_HELP = `
@@ -58,7 +48,8 @@ export function demote(command: Command): Command {
   return withQueryOptions(command)
     .addHelpText("after", DEMOTE_HELP)
     .action(async (flags: ClusterFlags) => {
-      const done = await managerFor(flags).demote();
+      const manager = managerFor(flags);
+      const done = await interruptible(() => manager.demote());
       if (flags.json === true) return printJson({ ok: true, ...done });
       if (done.demoted) return print("Successfully demoted");
       print(`Nothing to do: ${done.leader === null ? "there is no leader" : `"${done.leader}" leads`}`);
@@ -76,7 +67,8 @@ export function join(command: Command): Command {
   return withQueryOptions(command)
     .addHelpText("after", JOIN_HELP)
     .action(async (flags: ClusterFlags) => {
-      const found = await managerFor(flags).join();
+      const manager = managerFor(flags);
+      const found = await interruptible(() => manager.join());
       if (flags.json === true) return printJson({ ok: true, status: found });
       note(found.leader === "" ? "there is no leader" : `${found.leader} leads, epoch ${found.epoch}`);
       if (found.daemon !== "running") note('this node is not running: "nats-leader daemon" starts it');
@@ -95,7 +87,8 @@ export function leave(command: Command): Command {
   return withQueryOptions(command)
     .addHelpText("after", LEAVE_HELP)
     .action(async (flags: ClusterFlags) => {
-      if (!(await managerFor(flags).leave()))
+      const manager = managerFor(flags);
+      if (!(await interruptible(() => manager.leave())))
         note("note: no daemon of this node answers, so nothing competes under its node id");
       if (flags.json === true) printJson({ ok: true });
       else print("Successfully left cluster");
@@ -176,7 +169,8 @@ function withChangeTimeout(command: Command, what: string): Command {
 /** `--timeout` limits the whole command; within it, each answer is waited for as long as by the queries. */
 function withinLimit<T>(flags: ClusterFlags, run: (client: ClusterClient) => Promise<T>): Promise<T> {
   const limitMs = flags.timeout ?? CHANGE_TIMEOUT_MS;
-  return withCluster({ ...flags, timeout: Math.min(DEFAULT_TIMEOUT_MS, limitMs) }, run, { limitMs });
+  const answering = { ...flags, timeout: Math.min(DEFAULT_TIMEOUT_MS, limitMs) };
+  return interruptible((signal) => withCluster(answering, run, { limitMs, signal }));
 }
 
 function since(started: number): number {

@@ -33,7 +33,12 @@ async function run(flags: Flags): Promise<void> {
   const { status, leaseError, daemonError } = view;
   if (flags.json === true) printJson(status);
   else printLines(statusLines(status));
-  if (flags.self === true) return requireDaemon(view);
+  if (flags.self === true) {
+    // In the JSON, `error` has it.
+    if (flags.json !== true && leaseError !== null && daemonError === null)
+      note(`note: ${leaseError.message}`);
+    return requireDaemon(view);
+  }
   const error = leaseError ?? daemonError;
   if (error !== null) throw error;
   // The output already shows that there is no leader.
@@ -41,9 +46,8 @@ async function run(flags: Flags): Promise<void> {
 }
 
 /** The state of the lease does not matter: an outage of JetStream is no fault of the daemon. */
-function requireDaemon({ status: { nodeId, daemon }, daemonError, leaseError }: View): void {
+function requireDaemon({ status: { nodeId, daemon }, daemonError }: View): void {
   if (daemonError !== null) throw daemonError;
-  if (leaseError !== null) note(`note: ${leaseError.message}`);
   if (daemon === "running") return;
   throw new CliError(EXIT.error, "NO_DAEMON", `the daemon of node "${nodeId}" is ${daemon}`);
 }
