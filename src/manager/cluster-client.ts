@@ -12,7 +12,7 @@ import { jsToClusterError, parseObject } from "../nats/api/js-api.ts";
 import { jsonBody, RequestFailure, request } from "../nats/api/request.ts";
 import { connectNats, type NatsLink } from "../nats/connection/connection.ts";
 import { ConnectionMonitor } from "../nats/connection/connection-monitor.ts";
-import { competeSubject, statusSubject, stepdownSubject } from "../nats/names.ts";
+import { competeSubject, newReplySubject, statusSubject, stepdownSubject } from "../nats/names.ts";
 import { decodeStatus } from "../nats/service/status-codec.ts";
 import { choose, statusesOf, TARGET_HEADER } from "../nats/service/twins.ts";
 import type { PeerStatus } from "../runtime/backend.ts";
@@ -158,8 +158,13 @@ export class ClusterClient {
     const isMeant = incarnation === undefined || status.incarnation === incarnation;
     const noticed = status.duplicate;
     if (isMeant && noticed === undefined) return { status, roundTripMs, noticed };
-    const all = await statusesOf(this.monitor.connection, subject, this.timeoutMs);
+    const all = await statusesOf(this.monitor.connection, subject, this.newReply(), this.timeoutMs);
     return { status: choose(all, incarnation) ?? status, roundTripMs, noticed };
+  }
+
+  /** Where the answer of a node to one request is to arrive. */
+  newReply(): string {
+    return newReplySubject(this.clusterId, null);
   }
 
   async situation(): Promise<Situation> {
@@ -323,7 +328,9 @@ export class ClusterClient {
     if (incarnation !== undefined) target.set(TARGET_HEADER, incarnation);
     try {
       const data = body === undefined ? new Uint8Array(0) : jsonBody(body);
-      const options = incarnation === undefined ? { timeoutMs } : { timeoutMs, headers: target };
+      const reply = this.newReply();
+      const options =
+        incarnation === undefined ? { timeoutMs, reply } : { timeoutMs, reply, headers: target };
       return (await request(this.monitor, subject, data, options)).data;
     } catch (thrown) {
       const kind = thrown instanceof RequestFailure ? thrown.kind : null;

@@ -108,7 +108,8 @@ async function discover(client: ClusterClient): Promise<Instance[]> {
 }
 
 async function askAll(client: ClusterClient, subject: string): Promise<JsonObject[]> {
-  const options = { timeoutMs: client.timeoutMs, stallMs: STALL_MS, most: MAX_NODES };
+  const reply = client.newReply();
+  const options = { timeoutMs: client.timeoutMs, stallMs: STALL_MS, most: MAX_NODES, reply };
   try {
     const bodies = await requestMany(client.monitor.connection, subject, options);
     return bodies.map(parseObject).filter((info) => info !== null);

@@ -1,4 +1,5 @@
 /** Every name that the election uses on the wire (docs/wire.md). `clusterId` and `nodeId` are `[A-Za-z0-9_-]+`. */
+import { randomBytes } from "node:crypto";
 
 /** The key of the lease. */
 export const LEASE_KEY = "leader";
@@ -61,6 +62,30 @@ export function candidateSubject(clusterId: string, nodeId: string): string {
 /** Makes a daemon compete, or only follow. Not in go-cluster. */
 export function competeSubject(clusterId: string, nodeId: string): string {
   return `${serviceName(clusterId)}.control.${nodeId}.compete`;
+}
+
+/**
+ * Where responses of nodes may arrive. Not an inbox: a user that may answer on an inbox may also forge the servers' responses there.
+ * Every user that answers may publish to all of it, and each asker hears its own part.
+ */
+export function repliesTo(clusterId: string): string {
+  return `${serviceName(clusterId)}.reply`;
+}
+
+/** A reply subject that no other program can guess. @param nodeId - `null`: the asker is no node. */
+export function newReplySubject(clusterId: string, nodeId: string | null): string {
+  const asker = nodeId === null ? "client" : `node.${nodeId}`;
+  return `${repliesTo(clusterId)}.${asker}.${randomBytes(16).toString("hex")}`;
+}
+
+/**
+ * Whether a node answers a request with this reply subject. It does not where its user may publish for other reasons: the asker may
+ * not be allowed to publish there itself, and a server does not compare a reply subject with the permissions of the asker.
+ */
+export function takesResponses(reply: string): boolean {
+  const [first = "", second] = reply.split(".");
+  if (first.startsWith("$") || first === "nats_leader") return false;
+  return !first.startsWith("cluster_") || second === "reply";
 }
 
 /** The stream of past terms, if a daemon records them. Not part of the election. */

@@ -1,11 +1,12 @@
 /** The backend of a node on NATS: connection, session, lease store and micro service. */
 import { setTimeout as pause } from "node:timers/promises";
-import type { NatsConnection } from "@nats-io/transport-node";
 import type { ResolvedOptions } from "../config/resolve.ts";
 import { asError, ClusterError } from "../errors.ts";
+import { request } from "../nats/api/request.ts";
 import { connectNats, type NatsLink, reconnectLimit } from "../nats/connection/connection.ts";
+import type { ConnectionMonitor } from "../nats/connection/connection-monitor.ts";
 import { NatsLeaseStore } from "../nats/lease/lease-store.ts";
-import { candidateSubject, serviceName, statusSubject, streamName } from "../nats/names.ts";
+import { candidateSubject, newReplySubject, serviceName, statusSubject, streamName } from "../nats/names.ts";
 import { type NatsSession, openSession } from "../nats/presence/session.ts";
 import { startService } from "../nats/service/service.ts";
 import { decodeStatus } from "../nats/service/status-codec.ts";
@@ -131,7 +132,8 @@ function attachment(options: ResolvedOptions, parts: Parts): Attachment {
       }
     },
     async statusOf(other, timeoutMs) {
-      const ask = (subject: string) => askStatus(link.connection, subject, other, timeoutMs);
+      const reply = (): string => newReplySubject(clusterId, nodeId);
+      const ask = (subject: string) => askStatus(session.monitor, subject, reply, other, timeoutMs);
       const candidate = await ask(candidateSubject(clusterId, other));
       if (candidate !== null) return candidate;
       // An observer's user may answer on this subject, and so it may only say what refuses a handover.
@@ -144,18 +146,19 @@ function attachment(options: ResolvedOptions, parts: Parts): Attachment {
 }
 
 async function askStatus(
-  connection: NatsConnection,
+  monitor: ConnectionMonitor,
   subject: string,
+  reply: () => string,
   nodeId: string,
   timeoutMs: number,
 ): Promise<PeerStatus | null> {
   try {
-    const answer = await connection.request(subject, undefined, { timeout: timeoutMs });
+    const answer = await request(monitor, subject, new Uint8Array(0), { timeoutMs, reply: reply() });
     const status = decodeStatus(answer.data);
     if (status === null || status.nodeId !== nodeId) return null;
     if (status.duplicate === undefined) return status;
     // The other process may be gone by now.
-    return choose(await statusesOf(connection, subject, timeoutMs), undefined) ?? status;
+    return choose(await statusesOf(monitor.connection, subject, reply(), timeoutMs), undefined) ?? status;
   } catch {
     return null;
   }

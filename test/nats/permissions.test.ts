@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { waitFor } from "../../scripts/shared/wait.ts";
-import { statusSubject, streamName } from "../../src/nats/names.ts";
+import { newReplySubject, statusSubject, streamName } from "../../src/nats/names.ts";
 import { permissionsFor } from "../../src/nats/permissions.ts";
 import { startService } from "../../src/nats/service/service.ts";
 import { startNatsServer } from "../../src/testing.ts";
@@ -18,7 +18,7 @@ import {
 } from "../support/nats/store-and-session.ts";
 
 test("a user with the permissions of permissionsFor() and no others can do everything a node does", async () => {
-  const { publish, subscribe, allowResponses, inboxPrefix } = permissionsFor({
+  const { publish, subscribe, inboxPrefix } = permissionsFor({
     clusterId: "billing",
     createBucket: true,
   });
@@ -28,7 +28,6 @@ test("a user with the permissions of permissionsFor() and no others can do every
       { user: node, password: p, permissions {
         publish ${allow(publish)}
         subscribe ${allow(subscribe)}
-        allow_responses ${JSON.stringify(allowResponses)}
       } } ] } }`,
   });
   atEnd(() => server.dispose());
@@ -66,7 +65,8 @@ test("a user with the permissions of permissionsFor() and no others can do every
     { clusterId: "billing", nodeId: "a", version: "1.0.0" },
     { status, stepDown: async () => {} },
   );
-  const answer = await nats.connection.request(statusSubject("billing", "a"), "", { timeout: 2000 });
+  const asked = { timeout: 2000, noMux: true, reply: newReplySubject("billing", "a") };
+  const answer = await nats.connection.request(statusSubject("billing", "a"), "", asked);
   expect(answer.json()).toEqual(status());
   expect(
     (

@@ -12,6 +12,7 @@ import {
 } from "../../src/nats/names.ts";
 import { OLDEST_NATS_VERSION, PINNED_NATS_VERSION } from "../../src/testing.ts";
 import {
+  ASKING_NODES,
   CLUSTER,
   connectAs,
   login,
@@ -60,7 +61,7 @@ describe.each([PINNED_NATS_VERSION, OLDEST_NATS_VERSION])("on nats-server %s", (
     const follower = await node("follower").start();
     await follower.sees(leader);
     const [operator, forger] = await Promise.all([
-      connectAs(server, "operator"),
+      connectAs(server, "operator", ASKING_NODES),
       connectAs(server, "application"),
     ]);
     return { leader, follower, operator, forger };

@@ -17,6 +17,7 @@ import type { Term } from "../../src/node/term.ts";
 import { findNatsServer, OLDEST_NATS_VERSION, PINNED_NATS_VERSION } from "../../src/testing.ts";
 import { atEnd } from "../support/at-end.ts";
 import {
+  ASKING_NODES,
   CLUSTER,
   connectAs,
   EXAMPLES,
@@ -187,7 +188,7 @@ describe.each([PINNED_NATS_VERSION, OLDEST_NATS_VERSION])("on nats-server %s", (
     }
   });
 
-  test("an observer's client knows who leads by the lease, and cannot list the nodes", async () => {
+  test("a client with the user of an observer or a node knows who leads, and cannot list the nodes", async () => {
     const a = await started("node", "a");
     await a.leads();
     const client = await ClusterClient.connect({ clusterId: CLUSTER, ...login(server, "observer") });
@@ -195,6 +196,13 @@ describe.each([PINNED_NATS_VERSION, OLDEST_NATS_VERSION])("on nats-server %s", (
     const situation = await client.situation();
     expect(situation).toMatchObject({ leader: "a", holder: null });
     await expect(listNodes(client, situation)).rejects.toMatchObject({
+      code: "AUTHORIZATION",
+      message: expect.stringContaining(`allow this user to subscribe to "cluster_${CLUSTER}.reply.client.>"`),
+    });
+    const limited = await ClusterClient.connect({ clusterId: CLUSTER, ...login(server, "node") });
+    atEnd(() => limited.close());
+    expect(await limited.situation()).toMatchObject({ leader: "a", holder: { status: { nodeId: "a" } } });
+    await expect(listNodes(limited, situation)).rejects.toMatchObject({
       code: "AUTHORIZATION",
       message: expect.stringContaining(`allow this user to publish to "$SRV.INFO.cluster_${CLUSTER}"`),
     });
@@ -222,7 +230,7 @@ describe.each([PINNED_NATS_VERSION, OLDEST_NATS_VERSION])("on nats-server %s", (
     const [a, b] = [await started("node", "a"), await started("node", "b")];
     await waitFor(() => a.node.isLeader() || b.node.isLeader());
     const [leader, other] = a.node.isLeader() ? [a, b] : [b, a];
-    const own = await connectAs(server, "operator");
+    const own = await connectAs(server, "operator", ASKING_NODES);
     const { connection } = own;
     const answer = await connection.request(
       `cluster_${CLUSTER}.control.${leader.id}.stepdown`,

@@ -98,8 +98,10 @@ async function ask(
 
 const asker =
   ({ own }: Actor) =>
-  (subject: string, body?: unknown, hdrs?: Json) =>
-    ask(own.connection, subject, body, hdrs);
+  async (subject: string, body?: unknown, hdrs?: Json) => {
+    await own.echo([subject]);
+    return ask(own.connection, subject, body, hdrs);
+  };
 
 /** True if one of the requests is not denied. */
 async function reaches(actor: Actor, subjects: readonly string[], body: unknown): Promise<Cell> {
@@ -161,6 +163,39 @@ async function misdirect({ own }: Actor, reply: string): Promise<readonly string
   const allowed = await own.mayPublish([first]);
   return allowed.length > 0 ? allowed : null;
 }
+
+/** Sends requests to the leader's node with this reply subject. True if one of its responses arrives there. */
+async function isMisdirectedByNode({ own }: Actor, { witness }: Scene, reply: string): Promise<boolean> {
+  let arrived = false;
+  const subscription = witness.subscribe(reply, {
+    callback: (_error, { data }) => {
+      arrived ||= /"(PRIMARY|timestamp|io\.nats\.micro)/.test(new TextDecoder().decode(data));
+    },
+  });
+  await witness.flush();
+  const service = `cluster_${CLUSTER}`;
+  const subjects = [
+    statusSubject(CLUSTER, LEADER),
+    pingSubject(CLUSTER, LEADER),
+    candidateSubject(CLUSTER, LEADER),
+  ];
+  for (const subject of [...subjects, "$SRV.PING", `$SRV.INFO.${service}`, `$SRV.STATS.${service}`]) {
+    own.connection.publish(subject, "", { reply });
+  }
+  await own.connection.flush();
+  await ask(witness, statusSubject(CLUSTER, LEADER)); // the leader has handled everything before this request
+  await witness.flush();
+  subscription.unsubscribe();
+  return arrived;
+}
+
+/** Subjects that a user might both publish to and hear. */
+const echoesOf = (role: Role): string[] => {
+  const id = OWN_NODE[role] ?? "zz";
+  const endpoints = [statusSubject(CLUSTER, id), pingSubject(CLUSTER, id), candidateSubject(CLUSTER, id)];
+  const replies = ["client", `node.${id}`].map((asker) => `cluster_${CLUSTER}.reply.${asker}.echo`);
+  return ["app.echo", ...endpoints, ...replies, `${ROLES[role]}.echo`];
+};
 
 /** The deliver subject of the leader's presence is among the subscriptions that CONNZ lists. */
 async function disturbPresence(actor: Actor, { witness }: Scene): Promise<Cell> {
@@ -239,8 +274,8 @@ const ATTEMPTS: Record<string, (actor: Actor, scene: Scene) => Promise<Cell>> = 
     answersAs(actor, (id) => [statusSubject(CLUSTER, id), pingSubject(CLUSTER, id)]),
   "answer as a candidate, or an operator's request": (actor) =>
     answersAs(actor, (id) => [candidateSubject(CLUSTER, id), stepdownSubject(CLUSTER, id)]),
-  "order a step-down, handover, promotion or demotion": (actor) =>
-    reaches(actor, [STEPDOWN, `cluster_${CLUSTER}.control.${LEADER}.compete`], { to: LEADER }),
+  "order a step-down, handover, promotion or demotion": async ({ own }) =>
+    some(await own.mayPublish([STEPDOWN, `cluster_${CLUSTER}.control.${LEADER}.compete`])),
   "order one through a reply subject or a consumer": async (actor, scene) => {
     await arrivesAt(scene, STEPDOWN, () => misdirect(actor, STEPDOWN));
     const name = `order_by_${actor.role}`;
@@ -255,6 +290,15 @@ const ATTEMPTS: Record<string, (actor: Actor, scene: Scene) => Promise<Cell>> = 
     some(await own.mayPublish([statusSubject(CLUSTER, "other"), pingSubject(CLUSTER, "other")])),
   "have a server send its responses to any subject": async (actor, scene) =>
     some((await arrivesAt(scene, "elsewhere.reply", () => misdirect(actor, "elsewhere.reply"))) ?? []),
+  "have a node send its responses to another subject that it may publish to": async (actor, scene) => {
+    const elsewhere = [LEASE, historySubject(CLUSTER), statusSubject(CLUSTER, "x")];
+    for (const reply of elsewhere) if (await isMisdirectedByNode(actor, scene, reply)) return "yes";
+    return "";
+  },
+  "send responses to nodes and operators, also false ones": async ({ own }) => {
+    const askers = [`node.${LEADER}.x`, "client.x"];
+    return some(await own.mayPublish(askers.map((asker) => `cluster_${CLUSTER}.reply.${asker}`)));
+  },
   "have a consumer send idle heartbeats to any subject": async (actor, scene) => {
     const name = `beats_by_${actor.role}`;
     const subject = `elsewhere.${actor.role}`;
@@ -302,6 +346,8 @@ const ATTEMPTS: Record<string, (actor: Actor, scene: Scene) => Promise<Cell>> = 
     return some(await own.maySubscribe([...others, "_INBOX.>", "*.>"]));
   },
   "use other subjects of the account": async ({ own }) => some(await own.mayPublish(["app.orders"])),
+  "use subjects that neither the role nor this table names": async ({ own }) =>
+    some(await own.mayPublish(["elsewhere.orders"])),
 };
 
 /** The rows of the table: label and cells. */
@@ -334,6 +380,7 @@ async function setScene(version: string): Promise<Scene> {
   await leader.campaign({ timeoutMs: 10_000 });
   const witness = await openWitness(server);
   const actors = await Promise.all(COLUMNS.map(async (role) => ({ role, own: await openAs(server, role) })));
+  for (const { role, own } of actors) await own.hearItself(echoesOf(role));
   return {
     leader,
     witness,

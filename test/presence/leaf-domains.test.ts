@@ -25,8 +25,7 @@ const APP = { user: "app", pass: "p" };
 const LIMITED_CLUSTER = "limited";
 const limited = permissionsFor({ clusterId: LIMITED_CLUSTER, createBucket: true, domain: "hub" });
 const USERS = `{ user: app, password: p }, { user: limited, password: p, permissions {
-  publish { allow: ${JSON.stringify(limited.publish)} }, subscribe { allow: ${JSON.stringify(limited.subscribe)} }
-  allow_responses: ${JSON.stringify(limited.allowResponses)} } }`;
+  publish { allow: ${JSON.stringify(limited.publish)} }, subscribe { allow: ${JSON.stringify(limited.subscribe)} } } }`;
 const ACCOUNTS = `accounts { APP { jetstream: enabled, users: [${USERS}] } }`;
 
 let hub: NatsServer;

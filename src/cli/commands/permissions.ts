@@ -78,7 +78,6 @@ export function permissionsText(options: PermissionOptions): string {
     ...about(options, grants),
     ...block("publish", grants.publish),
     ...block("subscribe", grants.subscribe),
-    ...responses(grants),
   ].join("\n");
 }
 
@@ -96,13 +95,4 @@ function block(direction: "publish" | "subscribe", grants: readonly Grant[]): st
     ({ subject, purpose }) => `    "${subject}"${" ".repeat(width - subject.length)}  # ${purpose}`,
   );
   return [`${direction} {`, "  allow: [", ...lines, "  ]", "}"];
-}
-
-function responses({ allowResponses }: Grants): string[] {
-  if (allowResponses === null) return [];
-  const { max, expires } = allowResponses;
-  return [
-    "# One response to each request; a step-down is answered when the work has ended.",
-    `allow_responses: { max: ${max}, expires: "${expires}" }`,
-  ];
 }

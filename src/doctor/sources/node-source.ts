@@ -66,7 +66,8 @@ export class NodeSource {
     try {
       const subject = pingSubject(this.#client.clusterId, nodeId);
       const { timeoutMs, monitor } = this.#client;
-      const pong = await request(monitor, subject, new Uint8Array(0), { timeoutMs });
+      const reply = this.#client.newReply();
+      const pong = await request(monitor, subject, new Uint8Array(0), { timeoutMs, reply });
       const timestamp = numberIn(parseObject(pong.data), "timestamp");
       if (timestamp !== null) this.#book.nodeWall(processOf(row), pinged, timestamp);
     } catch (thrown) {

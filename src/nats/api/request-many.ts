@@ -2,8 +2,15 @@
  * A NATS request with any number of answers. The strategy `stall` of nats.js has no limit for the whole: answers that arrive one
  * after the other keep it waiting.
  */
-import type { Msg, NatsConnection, QueuedIterator } from "@nats-io/transport-node";
+import {
+  errors,
+  type Msg,
+  type NatsConnection,
+  type QueuedIterator,
+  type Subscription,
+} from "@nats-io/transport-node";
 import { MAX_TIMER_MS } from "../../runtime/waiting.ts";
+import { failsIfDenied } from "../connection/internals.ts";
 import { classify, RequestFailure } from "./request.ts";
 
 export interface ManyOptions {
@@ -11,6 +18,8 @@ export interface ManyOptions {
   readonly timeoutMs: number;
   /** After the first answer: when no other comes for this time, all have come. `Infinity`: wait for `timeoutMs`. */
   readonly stallMs: number;
+  /** Where the answers are to arrive: a subject for this request alone. @default an inbox of the connection */
+  readonly reply?: string;
 }
 
 /** The bodies of the answers, as they arrive. Throws `RequestFailure`, also without responders. */
@@ -18,27 +27,48 @@ export async function* answersTo(
   connection: NatsConnection,
   subject: string,
   body: Uint8Array | string,
-  { timeoutMs, stallMs }: ManyOptions,
+  { timeoutMs, stallMs, reply }: ManyOptions,
 ): AsyncGenerator<Uint8Array> {
   const maxWait = Math.min(Math.max(1, Math.ceil(timeoutMs)), MAX_TIMER_MS);
   const deadline = performance.now() + maxWait;
   let answers: AsyncIterable<Msg> | null = null;
   try {
-    answers = await connection.requestMany(subject, body, { strategy: "timer", maxWait });
+    answers =
+      reply === undefined
+        ? await connection.requestMany(subject, body, { strategy: "timer", maxWait })
+        : answersOn(connection, subject, body, reply);
     const iterator = answers[Symbol.asyncIterator]();
     for (let isFirst = true; ; isFirst = false) {
       const leftMs = deadline - performance.now();
       if (leftMs <= 0) return;
       const next = await within(iterator.next(), isFirst ? leftMs : Math.min(stallMs, leftMs));
       if (next === null || next.done === true) return;
+      if (isNoResponders(next.value)) throw new errors.NoRespondersError(subject);
       yield next.value.data;
     }
   } catch (thrown) {
     throw classify(subject, maxWait, thrown);
   } finally {
+    if (reply !== undefined) (answers as Subscription | null)?.unsubscribe();
     // nats.js keeps the request until `maxWait` has passed; its further answers are dropped.
-    (answers as QueuedIterator<Msg> | null)?.stop();
+    else (answers as QueuedIterator<Msg> | null)?.stop();
   }
+}
+
+function answersOn(
+  connection: NatsConnection,
+  subject: string,
+  body: Uint8Array | string,
+  reply: string,
+): Subscription {
+  const answers = connection.subscribe(reply);
+  failsIfDenied(answers, subject);
+  connection.publish(subject, body, { reply });
+  return answers;
+}
+
+function isNoResponders({ data, headers }: Msg): boolean {
+  return data.length === 0 && headers?.code === 503;
 }
 
 /** The bodies of at most `most` answers, possibly none. Rejects with `RequestFailure` if the request was not sent. */

@@ -33,6 +33,8 @@ export interface RequestOptions {
   readonly timeoutMs: number;
   readonly headers?: MsgHdrs;
   readonly signal?: AbortSignal;
+  /** Where the answer is to arrive: a subject for this request alone. @default an inbox of the connection */
+  readonly reply?: string;
 }
 
 /** Sends nothing while disconnected, else to the domain of the monitor (`inDomain()`). Rejects with `RequestFailure` only. */
@@ -42,7 +44,7 @@ export function request(
   data: Uint8Array,
   options: RequestOptions,
 ): Promise<Msg> {
-  const { signal, headers } = options;
+  const { signal, headers, reply } = options;
   const subject = inDomain(to, monitor.domain);
   return new Promise<Msg>((resolve, reject) => {
     if (signal?.aborted === true) return reject(aborted(subject, signal));
@@ -62,7 +64,8 @@ export function request(
     });
     signal?.addEventListener("abort", onAbort, { once: true });
     const timeout = Math.min(Math.max(1, Math.ceil(options.timeoutMs)), MAX_TIMER_MS);
-    send(monitor, subject, data, headers === undefined ? { timeout } : { timeout, headers }).then(
+    const more = reply === undefined ? {} : { noMux: true, reply };
+    send(monitor, subject, data, { timeout, ...(headers === undefined ? {} : { headers }), ...more }).then(
       (answer) => {
         settled();
         resolve(answer);
@@ -80,7 +83,7 @@ async function send(
   monitor: ConnectionMonitor,
   subject: string,
   data: Uint8Array,
-  options: { timeout: number; headers?: MsgHdrs },
+  options: { timeout: number; headers?: MsgHdrs; noMux?: boolean; reply?: string },
 ): Promise<Msg> {
   return monitor.connection.request(subject, data, options);
 }
@@ -170,7 +173,9 @@ function whyNoJetStream(subject: string): string {
 
 function grantHint(failure: RequestFailure): string {
   const subscription = /Subscription to "([^"]+)"/i.exec(failure.message);
-  if (subscription !== null) return `allow this user to subscribe to "${subscription[1]}"`;
+  // Each request to a node has a reply subject of its own (`newReplySubject()`).
+  const subscribed = subscription?.[1]?.replace(/(\.reply\..+)\.[0-9a-f]{32}$/, "$1.>");
+  if (subscribed !== undefined) return `allow this user to subscribe to "${subscribed}"`;
   return `allow this user to publish to "${failure.subject}"`;
 }
 

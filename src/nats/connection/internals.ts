@@ -5,7 +5,8 @@
  * optional here, and its type is checked.
  */
 import type { Endpoint as ServiceEndpoint, Svcm } from "@nats-io/services";
-import type { NatsConnection, Status } from "@nats-io/transport-node";
+import type { Msg, MsgCallback, NatsConnection, Status, Subscription } from "@nats-io/transport-node";
+import { takesResponses } from "../names.ts";
 
 /** Options that a connection was made with. */
 export interface ConnectedWith {
@@ -63,19 +64,38 @@ export function renderedStatsOf(endpoint: ServiceEndpoint): RenderedStats | unde
   return typeof stats === "object" && stats !== null ? stats : undefined;
 }
 
+/** The subscription to the answers of a request then ends with the error if the server denies the request. */
+export function failsIfDenied(answers: Subscription, requestSubject: string): void {
+  Object.assign(answers, { requestSubject });
+}
+
+/** The library answers on every reply subject. */
+function asked(callback: MsgCallback<Msg>): MsgCallback<Msg> {
+  return (error, message) => {
+    if (error === null && !takesResponses(message.reply ?? "")) return;
+    callback(error, message);
+  };
+}
+
 /**
  * The connection as `@nats-io/services` types it: it depends on another version of nats-core, compatible at run time.
  *
  * @param closed - Replaces the promise of the connection, from which the library never removes its reaction: the connection would
- * keep every service that ran on it, and the service its node.
+ * keep every service that ran on it, and the service its node. Requests with a reply subject that takes no responses are dropped.
  */
 export function forServices(
   connection: NatsConnection,
   closed: Promise<void>,
 ): ConstructorParameters<typeof Svcm>[0] {
+  const subscribe: NatsConnection["subscribe"] = (subject, { callback, ...options } = {}) =>
+    connection.subscribe(
+      subject,
+      callback === undefined ? options : { ...options, callback: asked(callback) },
+    );
   const facade = new Proxy(connection, {
     get(target, name) {
       if (name === "closed") return () => closed;
+      if (name === "subscribe") return subscribe;
       const value: unknown = Reflect.get(target, name, target);
       return typeof value === "function" ? value.bind(target) : value;
     },

@@ -17,6 +17,7 @@ import { isId } from "../identity.ts";
 import {
   candidateSubject,
   competeSubject,
+  newReplySubject,
   pingSubject,
   serviceName,
   statusSubject,
@@ -153,7 +154,8 @@ function watchTwins(
   const { incarnation } = callbacks.status();
   if (incarnation === undefined || callbacks.twin === undefined) return null;
   const onTwin = callbacks.twin.bind(callbacks);
-  return new TwinWatch(connection, statusSubject(clusterId, nodeId), incarnation, onTwin);
+  const reply = newReplySubject(clusterId, nodeId);
+  return new TwinWatch(connection, statusSubject(clusterId, nodeId), reply, incarnation, onTwin);
 }
 
 /** Whether a subject belongs to this service: other services may share the connection. */

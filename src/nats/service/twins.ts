@@ -6,7 +6,6 @@
 import { headers, type NatsConnection } from "@nats-io/transport-node";
 import type { PeerStatus } from "../../runtime/backend.ts";
 import { requestMany } from "../api/request-many.ts";
-import { inboxOf } from "../connection/inbox.ts";
 import { isId } from "../identity.ts";
 import { decodeStatus } from "./status-codec.ts";
 
@@ -27,15 +26,16 @@ export class TwinWatch {
   readonly #connection: NatsConnection;
   readonly #subject: string;
   readonly #own: string;
-  readonly #inbox: string;
+  readonly #reply: string;
   readonly #close: () => void;
 
-  constructor(connection: NatsConnection, subject: string, own: string, onTwin: OnTwin) {
+  /** @param reply - Where the answers are to arrive, a subject for this watch alone. */
+  constructor(connection: NatsConnection, subject: string, reply: string, own: string, onTwin: OnTwin) {
     this.#connection = connection;
     this.#subject = subject;
     this.#own = own;
-    this.#inbox = inboxOf(connection);
-    const subscription = connection.subscribe(this.#inbox, {
+    this.#reply = reply;
+    const subscription = connection.subscribe(reply, {
       callback: (error, message) => {
         const status = error === null ? decodeStatus(message.data) : null;
         if (status !== null && status.incarnation !== own) onTwin(status.incarnation ?? null);
@@ -48,7 +48,7 @@ export class TwinWatch {
     if (this.#connection.isClosed()) return;
     const hdrs = headers();
     hdrs.set(INCARNATION_HEADER, this.#own);
-    this.#connection.publish(this.#subject, undefined, { reply: this.#inbox, headers: hdrs });
+    this.#connection.publish(this.#subject, undefined, { reply: this.#reply, headers: hdrs });
   }
 
   close(): void {
@@ -66,9 +66,11 @@ export function idIn(hdrs: { get(name: string): string } | undefined, name: stri
 export async function statusesOf(
   connection: NatsConnection,
   subject: string,
+  reply: string,
   timeoutMs: number,
 ): Promise<PeerStatus[]> {
-  const bodies = await requestMany(connection, subject, { timeoutMs, stallMs: STALL_MS, most: MAX_TWINS });
+  const options = { timeoutMs, stallMs: STALL_MS, most: MAX_TWINS, reply };
+  const bodies = await requestMany(connection, subject, options);
   return bodies.map(decodeStatus).filter((status) => status !== null);
 }
 

@@ -25,6 +25,8 @@ export const ROLES = {
   operator: "_INBOX_operator",
   application: "_INBOX_application",
 } as const;
+/** The inbox prefix of a client that sends requests to nodes by `connection.request()`. */
+export const ASKING_NODES: string = `cluster_${CLUSTER}.reply.client`;
 export type Role = keyof typeof ROLES;
 
 const secret = (role: string): string => `secret-of-${role}`;
@@ -79,6 +81,8 @@ export function login(
 export class RoleConnection {
   readonly connection: NatsConnection;
   readonly #refusals: string[] = [];
+  /** Subjects that this user publishes to and hears. */
+  #echoes: readonly string[] = [];
 
   constructor(connection: NatsConnection) {
     this.connection = connection;
@@ -89,8 +93,26 @@ export class RoleConnection {
     })();
   }
 
+  /** Subscribes, until the connection is closed, to those of the subjects that the role may also publish to. */
+  async hearItself(subjects: readonly string[]): Promise<void> {
+    const echoes = await this.maySubscribe(await this.mayPublish(subjects));
+    for (const subject of echoes) this.connection.subscribe(subject, { callback: () => {} });
+    this.#echoes = echoes;
+  }
+
+  /**
+   * Sends itself messages whose reply subjects are these. A server with `allow_responses` for this user lets it publish to them from
+   * now on.
+   */
+  async echo(replies: readonly string[]): Promise<void> {
+    for (const echo of this.#echoes)
+      for (const reply of replies) this.connection.publish(echo, "", { reply });
+    await this.connection.flush();
+  }
+
   /** Those of these subjects that this role may publish to. Publishes empty messages. */
   async mayPublish(subjects: readonly string[], data = ""): Promise<string[]> {
+    await this.echo(subjects);
     for (const subject of subjects) this.connection.publish(subject, data);
     return this.#allowed(subjects, "Publish");
   }
@@ -116,17 +138,25 @@ export class RoleConnection {
 
 /** A connection of the user without permissions. The caller closes it. */
 export function openWitness(server: NatsServer): Promise<NatsConnection> {
-  return connect({ servers: server.url, user: WITNESS, pass: secret(WITNESS) });
+  return connect({ servers: server.url, user: WITNESS, pass: secret(WITNESS), inboxPrefix: ASKING_NODES });
 }
 
 /** The caller closes the connection. */
-export async function openAs(server: Pick<NatsServer, "url">, role: Role): Promise<RoleConnection> {
-  return new RoleConnection(await connect(login(server, role)));
+export async function openAs(
+  server: Pick<NatsServer, "url">,
+  role: Role,
+  inboxPrefix: string = ROLES[role],
+): Promise<RoleConnection> {
+  return new RoleConnection(await connect({ ...login(server, role), inboxPrefix }));
 }
 
 /** As `openAs`, until the end of the test. */
-export async function connectAs(server: Pick<NatsServer, "url">, role: Role): Promise<RoleConnection> {
-  const own = await openAs(server, role);
+export async function connectAs(
+  server: Pick<NatsServer, "url">,
+  role: Role,
+  inboxPrefix?: string,
+): Promise<RoleConnection> {
+  const own = await openAs(server, role, inboxPrefix);
   atEnd(() => own.connection.close());
   return own;
 }
