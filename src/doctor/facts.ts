@@ -137,6 +137,8 @@ export interface TriedPermission {
 
 export interface PermissionFacts {
   readonly role: PermissionRole;
+  /** The command that prints all permissions that were tried. */
+  readonly command: string;
   readonly tried: readonly TriedPermission[];
 }
 

@@ -555,6 +555,7 @@ describe("permissions", () => {
   const tried = (change: Partial<TriedPermission>): Partial<Facts> => ({
     permissions: {
       role: "node",
+      command: "nats-leader permissions node --cluster-id c",
       tried: [{ direction: "publish", subject: "x", purpose: "y", vital: true, allowed: true, ...change }],
     },
   });

@@ -10,7 +10,7 @@ import {
   unknownServer,
   withNames,
 } from "../../src/doctor/sources/read-server.ts";
-import { wantedBy } from "../../src/doctor/sources/roles.ts";
+import { permissionsCommand, wantedBy } from "../../src/doctor/sources/roles.ts";
 import { covers, mayPublish } from "../../src/doctor/sources/try-permissions.ts";
 import { newStreamConfig } from "../../src/nats/lease/stream-config.ts";
 import { PERMISSION_ROLES, type PermissionRole, permissionsFor } from "../../src/nats/permissions.ts";
@@ -199,6 +199,30 @@ describe("the permissions of a role", () => {
       `$JS.API.CONSUMER.CREATE.${stream}.*.$KV.KV_CLUSTER_billing.leader`,
     ]);
     expect(more({ exists: false })).toEqual([]);
+  });
+
+  test("are printed by the command that a finding names", () => {
+    const command = (role: PermissionRole, more: Partial<Parameters<typeof permissionsCommand>[1]>): string =>
+      permissionsCommand(role, { ...who, bucket: bucket(), domain: null, ...more });
+    const start = "nats-leader permissions";
+    expect(command("observer", { nodeId: "w" })).toBe(`${start} observer --cluster-id billing --node-id w`);
+    expect(command("observer", { nodeId: "w", withoutService: true })).toBe(
+      `${start} observer --cluster-id billing`,
+    );
+    expect(command("operator", { nodeId: "w" })).toBe(`${start} operator --cluster-id billing`);
+    expect(command("node", { nodeId: "a", bucket: bucket({ republish: false }), domain: "it's" })).toBe(
+      `${start} node --cluster-id billing --node-id a --watch-consumer --domain 'it'\\''s'`,
+    );
+  });
+
+  test("without micro service are those of an observer without node id, of a node all but its endpoints", () => {
+    const subjects = (role: PermissionRole, nodeId: string | null, withoutService: boolean): string[] =>
+      wantedBy(role, { ...who, nodeId, withoutService, bucket: bucket() }).map(({ subject }) => subject);
+    expect(subjects("observer", "w", true)).toEqual(subjects("observer", null, false));
+    const gone = subjects("node", "a", false).filter((one) => !subjects("node", "a", true).includes(one));
+    expect(gone).toContain("cluster_billing.ping.a");
+    expect(gone).toContain("$SRV.INFO");
+    expect(gone.every((one) => /^(cluster_billing|\$SRV)\./.test(one))).toBe(true);
   });
 
   test("are tried without an effect: never the lease and a deletion, with garbage what changes a stream", () => {

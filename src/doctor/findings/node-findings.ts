@@ -1,4 +1,6 @@
 /** Findings about the nodes and about the permissions of this user. */
+
+import type { PermissionRole } from "../../nats/permissions.ts";
 import type { Facts, NodeFacts, PermissionFacts } from "../facts.ts";
 import type { Finding, Sign } from "./finding.ts";
 
@@ -9,7 +11,7 @@ export function nodeFindings(facts: Facts): Sign[] {
     ...countFindings(facts),
     ...idFindings(nodes),
     ...ttlFindings(nodes),
-    ...nodes.flatMap((node) => [...presenceFindings(node), ...goFindings(node)]),
+    ...nodes.flatMap((node) => [...presenceFindings(node, facts.clusterId), ...goFindings(node)]),
   ];
 }
 
@@ -35,7 +37,7 @@ function leadershipFindings({ clusterId, lease, nodes, bucket }: Facts): Sign[] 
         code: "leader-silent",
         where: `node ${lease.leader}`,
         what: `it holds the lease, renewed ${Math.round(lease.ageMs)} ms ago, but does not answer`,
-        todo: "check whether it is frozen, cut off or runs without micro service (service: false); no other node leads before its lease expires",
+        todo: "check whether it is frozen, cut off or runs without micro service (service.enabled, in the library service: false); no other node leads before its lease expires",
         aftermath: true,
       },
     ];
@@ -131,7 +133,7 @@ function ttlFindings(nodes: readonly NodeFacts[]): Finding[] {
 }
 
 /** Observers need no presence. */
-function presenceFindings({ nodeId, presence, competes }: NodeFacts): Finding[] {
+function presenceFindings({ nodeId, presence, competes }: NodeFacts, clusterId: string | null): Finding[] {
   if (competes === false || presence === null || presence === "on") return [];
   const denied = presence === "denied";
   return [
@@ -141,7 +143,7 @@ function presenceFindings({ nodeId, presence, competes }: NodeFacts): Finding[] 
       where: `node ${nodeId}`,
       what: `its presence is ${denied ? "denied" : "off"}: if it crashes as the leader, takeover waits until its lease expires`,
       todo: denied
-        ? 'give its user the permissions that "nats-leader permissions node" prints; its log names the missing one'
+        ? `give its user the permissions that "nats-leader permissions node --cluster-id ${clusterId}" prints; its log names the missing one`
         : 'set crashDetection to "presence", unless "lease" is intended; if presence was lost, its log has the reason',
     },
   ];
@@ -160,9 +162,17 @@ function goFindings({ nodeId, instance, state }: NodeFacts): Finding[] {
   ];
 }
 
+/** Another way than the permission. */
+function todoOf(role: PermissionRole, direction: string, subject: string): string {
+  const isService = direction === "subscribe" && /^(\$SRV|cluster_[\w-]+)\./.test(subject);
+  return role === "observer" && isService
+    ? ", or switch its micro service off (service.enabled: false, in the library service: false)"
+    : "";
+}
+
 export function permissionFindings(permissions: PermissionFacts | null): Finding[] {
   if (permissions === null) return [];
-  const { role, tried } = permissions;
+  const { role, command, tried } = permissions;
   return tried.flatMap(({ direction, subject, purpose, vital, allowed }): Finding[] => {
     if (allowed !== false) return [];
     return [
@@ -171,7 +181,7 @@ export function permissionFindings(permissions: PermissionFacts | null): Finding
         code: "permission-missing",
         where: "this user",
         what: `it may not ${direction} ${subject}; role "${role}" needs this for ${purpose}`,
-        todo: `allow ${direction} of ${subject} ("nats-leader permissions ${role}" prints the whole set), or pass the intended role with --role`,
+        todo: `allow ${direction} of ${subject} ("${command}" prints the whole set)${todoOf(role, direction, subject)}, or pass the intended role with --role`,
       },
     ];
   });

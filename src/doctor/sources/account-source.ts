@@ -187,7 +187,13 @@ export class AccountSource {
     const { bucket, problem } = await this.#bucket(client, unseen);
     const found = (await this.#nodes?.read()) ?? { lease: null, nodes: null, unseen: [] };
     unseen.push(...found.unseen);
-    const permissions = await this.#permissions(client, { clusterId, nodeId, bucket, role });
+    const permissions = await this.#permissions(client, {
+      clusterId,
+      nodeId,
+      bucket,
+      role,
+      withoutService: this.#options.nodeOptions.service === false,
+    });
     unseen.push(...untried(permissions));
     const otherClusters = bucket?.exists === false ? await this.#otherClusters(client) : [];
     return {

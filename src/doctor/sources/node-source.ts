@@ -90,7 +90,7 @@ export class NodeSource {
     try {
       return await listNodes(this.#client, situation);
     } catch {
-      const how = `allow this user to publish to $SRV.INFO.cluster_${this.#client.clusterId} ("nats-leader permissions operator" prints the whole set)`;
+      const how = `allow this user to publish to $SRV.INFO.cluster_${this.#client.clusterId} ("nats-leader permissions operator --cluster-id ${this.#client.clusterId}" prints the whole set)`;
       unseen.push({ what: NODES, how });
       return [];
     }

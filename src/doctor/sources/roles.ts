@@ -1,5 +1,5 @@
 /** How each permission of a role is tried without an effect. The permissions themselves are those of `grantsFor()`. */
-import { historyStream, leaseSubject, streamName } from "../../nats/names.ts";
+import { historyStream, leaseSubject, serviceName, streamName } from "../../nats/names.ts";
 import { type Grant, grantsFor, type PermissionRole } from "../../nats/permissions.ts";
 import type { BucketFacts, TriedPermission } from "../facts.ts";
 
@@ -22,6 +22,8 @@ export interface RoleContext {
   /** `null`: permissions for every node id. */
   readonly nodeId: string | null;
   readonly bucket: BucketFacts | null;
+  /** The micro service is switched off: its permissions are not needed. */
+  readonly withoutService?: boolean;
   /** A token that no other client uses. */
   readonly unique: string;
 }
@@ -32,18 +34,53 @@ export interface RoleContext {
  * the inbox, without which nothing could be tried.
  */
 export function wantedBy(role: PermissionRole, context: RoleContext): WantedPermission[] {
-  const { clusterId, nodeId, bucket } = context;
+  const { clusterId, withoutService = false } = context;
+  const nodeId = nodeIdFor(role, context);
   const { publish, subscribe, inboxPrefix } = grantsFor({
     clusterId,
     role,
     ...(nodeId === null ? {} : { nodeId }),
-    watchConsumer: bucket?.exists === true && !bucket.republish,
+    watchConsumer: needsConsumer(role, context),
   });
-  const isTried = ({ subject }: Grant): boolean => !subject.startsWith(`${inboxPrefix}.`);
+  const service = [`${serviceName(clusterId)}.`, "$SRV."];
+  const untried = [`${inboxPrefix}.`, ...(withoutService ? service : [])];
+  const isTried = ({ subject }: Grant): boolean => !untried.some((start) => subject.startsWith(start));
   return [
     ...publish.map((one) => wanted("publish", one, context)),
     ...subscribe.filter(isTried).map((one) => wanted("subscribe", one, context)),
   ];
+}
+
+/** The command that prints the permissions of `wantedBy()`, and the inbox. */
+export function permissionsCommand(
+  role: PermissionRole,
+  context: Omit<RoleContext, "unique"> & { readonly domain: string | null },
+): string {
+  const nodeId = nodeIdFor(role, context);
+  const words = [
+    `nats-leader permissions ${role} --cluster-id ${context.clusterId}`,
+    ...(nodeId === null ? [] : [`--node-id ${nodeId}`]),
+    ...(needsConsumer(role, context) ? ["--watch-consumer"] : []),
+    ...(context.domain === null ? [] : [`--domain ${shellWord(context.domain)}`]),
+  ];
+  return words.join(" ");
+}
+
+type Which = Pick<RoleContext, "nodeId" | "bucket" | "withoutService">;
+
+/** An observer without micro service has the permissions of one without node id. Only nodes and observers serve an id. */
+function nodeIdFor(role: PermissionRole, { nodeId, withoutService = false }: Which): string | null {
+  if (role === "node") return nodeId;
+  return role === "observer" && !withoutService ? nodeId : null;
+}
+
+function needsConsumer(role: PermissionRole, { bucket }: Which): boolean {
+  return role === "node" && bucket?.exists === true && !bucket.republish;
+}
+
+/** A domain may contain any printable character. */
+function shellWord(text: string): string {
+  return /^[\w-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 }
 
 function wanted(

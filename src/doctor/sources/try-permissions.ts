@@ -11,7 +11,7 @@ import { inDomain } from "../../nats/names.ts";
 import { PERMISSION_ROLES, type PermissionRole } from "../../nats/permissions.ts";
 import type { BucketFacts, PermissionFacts, TriedPermission } from "../facts.ts";
 import { objectIn, textsIn } from "./json.ts";
-import { type WantedPermission, wantedBy } from "./roles.ts";
+import { permissionsCommand, type WantedPermission, wantedBy } from "./roles.ts";
 
 const USER_INFO = "$SYS.REQ.USER.INFO";
 /** For answers. Denials arrive faster. */
@@ -23,6 +23,8 @@ export interface PermissionQuery {
   readonly bucket: BucketFacts | null;
   /** `null`: the role with the fewest missing permissions. */
   readonly role: PermissionRole | null;
+  /** The micro service is switched off: its permissions are not needed. */
+  readonly withoutService?: boolean;
 }
 
 export async function tryPermissions(
@@ -49,7 +51,7 @@ export async function tryPermissions(
           return { direction, subject, purpose, vital, allowed: await allowed(one) };
         }),
       );
-      return { role, tried };
+      return { role, command: permissionsCommand(role, { ...who, domain: monitor.domain }), tried };
     }),
   );
   const lacks = ({ tried }: PermissionFacts): number => tried.filter((one) => one.allowed === false).length;
