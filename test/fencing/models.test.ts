@@ -101,7 +101,8 @@ test("every statement has one placeholder for each value, and passes the epoch a
         if (value > 99_999) expect(statement.text).not.toContain(String(value));
       }
       expect(fence.takeSql(term).values).toContain(value);
-      expect(fence.guardCte(term).values).toContain(value);
+      expect(fence.guardSql(term).values.slice(1, 3)).toEqual([value, by]);
+      expect(fence.guardCte(term).values.slice(1)).toEqual([value, by]);
     }),
   );
 });

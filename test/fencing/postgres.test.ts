@@ -272,6 +272,24 @@ describe("a takeover that PostgreSQL does not serialize", () => {
   });
 });
 
+test("a term that is incomplete is refused before any statement is sent", async () => {
+  const fence = new PostgresFence({ resource: "x" });
+  const never: SqlRunner = () => Promise.reject(new Error("a statement was sent"));
+  for (const [wrong, message] of [
+    [{ epoch: 1.5 }, /fencing token is an integer/],
+    [{ incarnation: undefined }, /^incarnation of the term is undefined: /],
+    [{ incarnation: "a\0b" }, /^incarnation of the term is "a\\u0000b": /],
+    [{ nodeId: "" }, /^nodeId of the term is "": /],
+    [{ nodeId: null }, /^nodeId of the term is null: /],
+  ] as const) {
+    const term = { ...termOf(1), ...wrong } as never;
+    const refused = { code: "INVALID_CONFIG", message: expect.stringMatching(message) };
+    await expect(fence.take(never, term)).rejects.toMatchObject(refused);
+    await expect(fence.guard(never, term)).rejects.toMatchObject(refused);
+    expect(() => fence.guardCte(term)).toThrow(message);
+  }
+});
+
 test("options that would allow SQL injection are refused", () => {
   for (const table of ["", "a b", "a;drop", 'a"b', "a.b.c", "1a"]) {
     expect(() => new PostgresFence({ resource: "x", table }), table).toThrow(/is not a plain name/);

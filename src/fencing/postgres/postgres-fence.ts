@@ -19,7 +19,8 @@ import type { Term } from "../../node/term.ts";
 import { limitOf, type WaitOptions } from "../../runtime/waiting.ts";
 import { isToken } from "../compare.ts";
 import { staleLeader } from "../stale.ts";
-import { type FenceTerm, tokenOf } from "../token.ts";
+import type { FenceTerm } from "../token.ts";
+import { checkTable, checkTerm, isText } from "./input.ts";
 import { untilSerialized } from "./repeat.ts";
 import {
   type ClientOf,
@@ -92,7 +93,7 @@ export class PostgresFence {
   constructor(options: PostgresFenceOptions) {
     const { resource, table = "nats_leader_fence", idleTimeoutMs = 5000 } = options;
     checkTable(table);
-    if (typeof resource !== "string" || resource === "" || resource.includes("\0")) {
+    if (!isText(resource)) {
       throw new ClusterError("INVALID_CONFIG", "resource must be a string that is not empty, without NUL");
     }
     if (!Number.isInteger(idleTimeoutMs) || idleTimeoutMs < 0 || idleTimeoutMs > MAX_SETTING_MS) {
@@ -115,13 +116,14 @@ export class PostgresFence {
    * The statement of `take`. It returns no row if the fence is at a larger epoch, or at the same epoch of another incarnation.
    *
    * @param options - `timeoutMs`, as for `take`: the server answers with error 55P03 when it has waited longer for a lock.
-   * @throws ClusterError `INVALID_CONFIG` if the epoch is not a token.
+   * @throws ClusterError `INVALID_CONFIG` if the term is incomplete or its epoch is not a token.
    */
   takeSql(term: FenceTerm, options: Pick<WaitOptions, "timeoutMs"> = {}): SqlStatement {
     const settings = [...idleSetting(this.#idleTimeoutMs), ...lockSetting(limitOf(options))];
+    const { epoch, nodeId, incarnation } = checkTerm(term);
     return {
       text: takeText(this.#table, settings),
-      values: [this.resource, tokenOf(term), term.nodeId, term.incarnation],
+      values: [this.resource, epoch, nodeId, incarnation],
     };
   }
 
@@ -130,12 +132,13 @@ export class PostgresFence {
    * `incarnation`. The column `mark` is a text if the holder is this term: only then the transaction is guarded. It is `null` for every
    * other term, and there is no row if the fence has never been taken.
    *
-   * @throws ClusterError `INVALID_CONFIG` if the epoch is not a token.
+   * @throws ClusterError `INVALID_CONFIG` if the term is incomplete or its epoch is not a token.
    */
   guardSql(term: FenceTerm): SqlStatement {
     const text = guardText(this.#table, this.resource, idleSetting(this.#idleTimeoutMs));
     const mark = randomBytes(9).toString("base64url");
-    return { text, values: [this.resource, tokenOf(term), term.incarnation, mark] };
+    const { epoch, incarnation } = checkTerm(term);
+    return { text, values: [this.resource, epoch, incarnation, mark] };
   }
 
   /**
@@ -157,7 +160,7 @@ export class PostgresFence {
    *
    * @param first - Number of the first of its three placeholders.
    * @default `first` is 1.
-   * @throws ClusterError `INVALID_CONFIG` if the epoch is not a token.
+   * @throws ClusterError `INVALID_CONFIG` if the term is incomplete or its epoch is not a token.
    * @example
    * ```ts
    * const guard = fence.guardCte(term, 2);
@@ -166,9 +169,10 @@ export class PostgresFence {
    * ```
    */
   guardCte(term: FenceTerm, first = 1): SqlStatement {
+    const { epoch, incarnation } = checkTerm(term);
     return {
       text: guardCteText(this.#table, this.resource, first),
-      values: [this.resource, tokenOf(term), term.incarnation],
+      values: [this.resource, epoch, incarnation],
     };
   }
 
@@ -195,8 +199,9 @@ export class PostgresFence {
    * @param options - `timeoutMs`: longest wait for the lock, by default `lock_timeout` of the session. `signal`: ends the wait; the
    * statement itself goes on, and may still move the fence to this term, unless a later term has moved it.
    * @throws StaleEpochError if a term with a larger epoch, or another one with the same epoch, holds the fence.
-   * @throws ClusterError `TIMEOUT`, and the fence has not moved; `ABORTED`; `INVALID_CONFIG` if the epoch is not a token. Errors of the
-   * client are passed on. Error 40001 can occur only inside a transaction at `REPEATABLE READ` or `SERIALIZABLE`: roll it back.
+   * @throws ClusterError `TIMEOUT`, and the fence has not moved; `ABORTED`; `INVALID_CONFIG` if the term is incomplete or its epoch is not
+   * a token. Errors of the client are passed on. Error 40001 can occur only inside a transaction at `REPEATABLE READ` or `SERIALIZABLE`:
+   * roll it back.
    */
   async take(client: SqlClient | SqlRunner, term: TakeTerm, options: WaitOptions = {}): Promise<void> {
     const doing = `cannot move ${this.#where} to epoch ${term.epoch}`;
@@ -221,8 +226,8 @@ export class PostgresFence {
    * find out whether there is a transaction.
    * @throws StaleEpochError if the fence is at another term, or has never been taken. Under `REPEATABLE READ` and `SERIALIZABLE` a
    * move of the fence can appear as PostgreSQL's error 40001 instead; the repeated transaction then gets `STALE_EPOCH`.
-   * @throws ClusterError `INVALID_CONFIG` outside a transaction or on a pool, where the lock would be released at once, and if the epoch
-   * is not a token.
+   * @throws ClusterError `INVALID_CONFIG` outside a transaction or on a pool, where the lock would be released at once, and for an
+   * incomplete term.
    */
   async guard(client: SqlClient | SqlRunner, term: FenceTerm): Promise<void> {
     if (isPool(client))
@@ -301,13 +306,4 @@ export class PostgresFence {
       `guard() of ${this.#where} guards nothing: ${why}. Call it between BEGIN and COMMIT, on the client that runs the transaction, or use transaction()`,
     );
   }
-}
-
-/** The name goes into SQL as it is. */
-function checkTable(table: string): string {
-  if (/^[A-Za-z_][A-Za-z0-9_$]*(\.[A-Za-z_][A-Za-z0-9_$]*)?$/.test(table)) return table;
-  throw new ClusterError(
-    "INVALID_CONFIG",
-    `table "${table}" is not a plain name or schema.name: use letters, digits, _ and $`,
-  );
 }
