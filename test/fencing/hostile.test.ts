@@ -4,7 +4,13 @@
  */
 import { headers, type NatsConnection } from "@nats-io/transport-node";
 import { describe, expect, test } from "vitest";
-import { FencedKv, FencedStream, type FencedStreamOptions, type FencedWriter } from "../../src/fencing.ts";
+import {
+  FencedKv,
+  FencedStream,
+  type FencedStreamOptions,
+  type FencedWriter,
+  KvFence,
+} from "../../src/fencing.ts";
 import { atEnd } from "../support/at-end.ts";
 import { api, connection, contents, termOf } from "../support/fencing/terms-and-servers.ts";
 import { freshId } from "../support/fresh-id.ts";
@@ -112,6 +118,81 @@ describe("a write", () => {
     expect(a.ended).toBeNull();
     await a.publish(`${stream}.x`, "2");
     expect(await data()).toEqual([`${stream}.x=2`]);
+  });
+
+  test("is refused with values of other types and conditions that are no sequence, and nothing is sent", async () => {
+    const { store, stream, nats, data } = await ledger();
+    const a = await store.open(termOf(1));
+    const subject = `${stream}.x`;
+    const { outMsgs } = nats.stats();
+    const calls: readonly (readonly [string, () => Promise<unknown>])[] = [
+      ["publish without a subject", () => a.publish(undefined as unknown as string)],
+      ["publish of a number", () => a.publish(subject, 5 as unknown as string)],
+      ["publish with null options", () => a.publish(subject, "", null as unknown as object)],
+      ["batch without messages", () => a.batch(undefined as unknown as [])],
+      ["batch of null", () => a.batch([null as unknown as { subject: string }])],
+      ["batch without a subject", () => a.batch([{} as { subject: string }])],
+      ...[Number.NaN, 1.5, -1, 2 ** 53].flatMap(
+        (value) =>
+          [
+            [`expectLast ${value}`, () => a.publish(subject, "", { expectLast: value })],
+            [`expectLast ${value} in a batch`, () => a.batch([{ subject, options: { expectLast: value } }])],
+            [`expectStreamLast ${value}`, () => a.publish(subject, "", { expectStreamLast: value })],
+          ] as const,
+      ),
+    ];
+    for (const [what, call] of calls)
+      await expect(call(), what).rejects.toMatchObject({ code: "INVALID_CONFIG" });
+    const outcomes: unknown[] = [];
+    for await (const outcome of a.pipeline([null as unknown as { subject: string }])) outcomes.push(outcome);
+    expect(outcomes).toMatchObject([{ kind: "refused", error: { code: "INVALID_CONFIG" } }]);
+    expect(nats.stats().outMsgs).toBe(outMsgs);
+    expect(await data()).toEqual([]);
+  });
+
+  test("has a subject, key or name of any length, and keeps the connection", async () => {
+    const { store, stream, nats } = await ledger();
+    const a = await store.open(termOf(1));
+    const kv = await FencedKv.connect(nats, { bucket: "b".repeat(252) });
+    atEnd(() => kv.close());
+    const writer = await kv.open(termOf(1));
+    const { outMsgs } = nats.stats();
+    const long = { code: "INVALID_CONFIG" };
+    for (const length of [3801, 4096, 100_000]) {
+      const text = `${"é".repeat(length / 2)}x`;
+      await expect(a.publish(`${stream}.${text}`)).rejects.toMatchObject(long);
+      await expect(a.publish(`${stream}.${text}`)).rejects.toThrow(/bytes: it must have at most 3800/);
+      await expect(writer.put("k".repeat(length), "1")).rejects.toMatchObject(long);
+      await expect(kv.get("k".repeat(length))).rejects.toMatchObject(long);
+      await expect(KvFence.open(nats, { key: "k".repeat(length) })).rejects.toMatchObject(long);
+      await expect(KvFence.open(nats, { key: "k", bucket: "b".repeat(length) })).rejects.toMatchObject(long);
+      await expect(FencedKv.connect(nats, { bucket: "b".repeat(length) })).rejects.toMatchObject(long);
+      await expect(FencedStream.connect(nats, { stream: "s".repeat(length) })).rejects.toMatchObject(long);
+      const fence = { stream: "S", fence: "f".repeat(length) };
+      await expect(FencedStream.connect(nats, fence)).rejects.toMatchObject(long);
+    }
+    expect(nats.stats().outMsgs).toBe(outMsgs);
+    // The longest ones are stored.
+    await a.publish(`${stream}.`.padEnd(3800, "x"));
+    await writer.put("k".repeat(3500), "1");
+    expect(nats.stats().inBytes).toBeGreaterThan(0);
+    expect(a.ended).toBeNull();
+  });
+
+  test("that the stream refuses for its size or its rollup has a certain outcome", async () => {
+    const { store, stream } = await foreign({ allow_atomic: true, max_msg_size: 1000 });
+    const a = await store.open(termOf(1));
+    const large = a.publish(`${stream}.x`, "x".repeat(2000));
+    await expect(large).rejects.toMatchObject({ code: "INVALID_CONFIG" });
+    await expect(large).rejects.toThrow(/nothing was written; write a smaller message or raise max_msg_size/);
+    const options = withHeaders({ "Nats-Rollup": "sub" });
+    for (const write of [
+      () => a.publish(`${stream}.x`, "1", options),
+      () => a.batch([{ subject: `${stream}.x`, options }, { subject: `${stream}.y` }]),
+    ])
+      await expect(write()).rejects.toMatchObject({ code: "STREAM_INCOMPATIBLE" });
+    expect(a.ended).toBeNull();
+    await a.publish(`${stream}.x`, "1");
   });
 
   test("reaches a subject that the stream was given after it was opened", async () => {

@@ -6,7 +6,7 @@ import { getMessage, type StoredMessage } from "../../nats/api/stored-message.ts
 import { FencedStream, type FenceHolder, type OpenOptions, type OpenTerm } from "../stream/fenced-stream.ts";
 import type { FencedWriter } from "../stream/fenced-writer.ts";
 import type { GuardedStream } from "../stream/guarded-stream.ts";
-import type { Payload, WriteOptions } from "../stream/message.ts";
+import { checkList, type Payload, type WriteOptions } from "../stream/message.ts";
 import {
   checkBucket,
   checkKey,
@@ -239,6 +239,7 @@ export class FencedKvWriter {
    * ```
    */
   async batch(changes: readonly KvChange[], options: KvWriteOptions = {}): Promise<number> {
+    checkList("changes", changes);
     const messages = changes.map((change) => {
       const condition = change.revision === undefined ? {} : { expectLast: change.revision };
       if ("put" in change)

@@ -2,16 +2,23 @@
 
 import { headers, type NatsConnection } from "@nats-io/transport-node";
 import { ClusterError } from "../../errors.ts";
-import { asObject, isJsError, JsCode, jsToClusterError, parseObject } from "../../nats/api/js-api.ts";
+import {
+  asObject,
+  isJsError,
+  JsCode,
+  type JsonObject,
+  jsToClusterError,
+  parseObject,
+} from "../../nats/api/js-api.ts";
 import { request } from "../../nats/api/request.ts";
 import { getMessage, type MessageQuery, type StoredMessage } from "../../nats/api/stored-message.ts";
-import { createStream, defaultReplicas, findOrCreate, findStream } from "../../nats/api/streams.ts";
+import { createStream, createWithDefault, findOrCreate, findStream } from "../../nats/api/streams.ts";
 import { ConnectionMonitor } from "../../nats/connection/connection-monitor.ts";
 import { isBeyondReach, isToken } from "../compare.ts";
 import type { Fence } from "../fence.ts";
 import { staleToken } from "../stale.ts";
 import { IN_FLIGHT, parsePubAck } from "../stream/js-messages.ts";
-import { checkKey, kvStream, kvSubject, newBucketConfig } from "../stream/names.ts";
+import { checkBucket, checkKey, kvStream, kvSubject, newBucketConfig } from "../stream/names.ts";
 import { storeProblems, subjectProblems } from "../stream/stream-check.ts";
 import { EXPECTED_ON_SUBJECT } from "../stream/take-fence.ts";
 import { type TokenSource, tokenOf } from "../token.ts";
@@ -105,10 +112,11 @@ export class KvFence implements Fence, AsyncDisposable {
    */
   static async open(connection: NatsConnection, options: KvFenceOptions): Promise<KvFence> {
     checkKey(options.key);
+    if (options.bucket !== undefined) checkBucket(options.bucket);
     const monitor = ConnectionMonitor.acquire(connection);
     const fence = new KvFence(monitor, options);
     try {
-      await fence.#ensureBucket(options.replicas ?? defaultReplicas(connection));
+      await fence.#ensureBucket(options.replicas);
       await fence.#read();
       return fence;
     } catch (thrown) {
@@ -217,18 +225,20 @@ export class KvFence implements Fence, AsyncDisposable {
     }
   }
 
-  async #ensureBucket(replicas: number): Promise<void> {
+  async #ensureBucket(wanted: number | undefined): Promise<void> {
     const name = kvStream(this.#bucket);
     const timeoutMs = this.#timeoutMs;
+    const limits = { timeoutMs: timeoutMs * 2 };
+    const configOf = (replicas: number): JsonObject => ({
+      ...newBucketConfig(this.#bucket, replicas),
+      max_msgs_per_subject: HISTORY,
+    });
     const info = await findOrCreate(
       () => findStream(this.#monitor, name, { timeoutMs }),
       () =>
-        createStream(
-          this.#monitor,
-          name,
-          { ...newBucketConfig(this.#bucket, replicas), max_msgs_per_subject: HISTORY },
-          { timeoutMs: timeoutMs * 2 },
-        ),
+        wanted === undefined
+          ? createWithDefault(this.#monitor, name, configOf, limits)
+          : createStream(this.#monitor, name, configOf(wanted), limits),
     );
     const config = asObject(info["config"]) ?? {};
     const subject = kvSubject(this.#bucket, this.#key);

@@ -8,7 +8,7 @@ import { type FenceTerm, tokenOf } from "../token.ts";
 import { FencedWriter } from "./fenced-writer.ts";
 import type { GuardedStream } from "./guarded-stream.ts";
 import type { Lane } from "./lanes.ts";
-import { checkSubject, defaultFence, overlap } from "./names.ts";
+import { checkStreamName, checkSubject, defaultFence, overlap } from "./names.ts";
 import { type FencedLimits, openGuarded } from "./open-guarded.ts";
 import { readRoot } from "./read-fence.ts";
 import { takeFence } from "./take-fence.ts";
@@ -88,11 +88,7 @@ export class FencedStream implements AsyncDisposable {
    */
   static async connect(connection: NatsConnection, options: FencedStreamOptions): Promise<FencedStream> {
     const { stream, subjects, fence = defaultFence(stream), config = {} } = options;
-    if (!/^[^\s.*>/\\]+$/.test(stream))
-      throw new ClusterError(
-        "INVALID_CONFIG",
-        `"${stream}" is not a valid stream name: it must have no blanks and none of . * > / \\`,
-      );
+    checkStreamName(stream);
     checkSubject("fence", fence);
     for (const subject of subjects ?? []) checkApart(subject, fence);
     const on = await openGuarded(connection, {

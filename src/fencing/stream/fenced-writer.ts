@@ -17,7 +17,7 @@ import { BATCH_LIMIT, encodeBatch, sendBatch } from "./batch.ts";
 import type { GuardedStream } from "./guarded-stream.ts";
 import { AckReader, type PubAck } from "./js-messages.ts";
 import { type Lane, LanePool } from "./lanes.ts";
-import type { FencedMessage, Payload, WriteOptions } from "./message.ts";
+import { checkList, checkOptions, type FencedMessage, type Payload, type WriteOptions } from "./message.ts";
 import { guardSubject } from "./names.ts";
 import { PendingWrite, type WriteOwner, type WriteSpec } from "./pending-write.ts";
 import { SubjectCheck } from "./subject-check.ts";
@@ -111,13 +111,14 @@ export class FencedWriter {
    * `ABORTED`, `STOPPED`.
    */
   publish(subject: string, data: Payload = EMPTY, options: WriteOptions = NO_OPTIONS): Promise<Written> {
-    if (options.expectLast !== undefined) {
+    if (options?.expectLast !== undefined) {
       return this.batch([{ subject, data, options }], options).then(({ sequence }) => ({
         sequence,
         duplicate: false,
       }));
     }
     return new Promise((resolve, reject) => {
+      if (options !== NO_OPTIONS) checkOptions(options);
       const spec: WriteSpec = {
         subject,
         doing: () => `write to ${subject}`,
@@ -148,6 +149,8 @@ export class FencedWriter {
     const { what, config } = this.#on;
     const { noBatches } = config;
     if (noBatches !== null) throw new ClusterError(noBatches.code, `${what}: ${noBatches.why}`);
+    checkList("messages", messages);
+    for (const { options: own } of messages) if (own !== undefined) checkOptions(own);
     if (messages.length === 0 || messages.length > BATCH_LIMIT) {
       throw new ClusterError(
         "INVALID_CONFIG",
@@ -227,6 +230,7 @@ export class FencedWriter {
 
   async #outcome(message: FencedMessage): Promise<WriteOutcome> {
     try {
+      checkList("messages", [message]);
       return { kind: "written", ...(await this.publish(message.subject, message.data, message.options)) };
     } catch (thrown) {
       const error =

@@ -76,7 +76,8 @@ function plainSequence(data: Uint8Array, prefix: Uint8Array): number | null {
   for (let i = prefix.length; i < last; i++) {
     const digit = data[i] ?? 0;
     if (digit < ZERO || digit > NINE) return null;
-    sequence = sequence * 10 + digit - ZERO;
+    // With `sequence * 10 + digit - ZERO` an intermediate result near 2^53 would be rounded.
+    sequence = sequence * 10 + (digit - ZERO);
   }
   return isSequence(sequence) ? sequence : null;
 }

@@ -1,5 +1,6 @@
-/** The messages and options of a fenced writer. */
+/** The messages and options of a fenced writer, and their checks. */
 import type { MsgHdrs } from "@nats-io/transport-node";
+import { ClusterError } from "../../errors.ts";
 
 /** A string is encoded as UTF-8. */
 export type Payload = Uint8Array | string;
@@ -35,4 +36,24 @@ export interface FencedMessage {
   /** @default empty */
   readonly data?: Payload;
   readonly options?: WriteOptions;
+}
+
+/** Throws `INVALID_CONFIG` for options that are none, and for a condition that no sequence can fulfil. */
+export function checkOptions(options: WriteOptions): void {
+  if (typeof options !== "object" || options === null)
+    throw new ClusterError("INVALID_CONFIG", `the options of a write are ${options}: they must be an object`);
+  for (const name of ["expectLast", "expectStreamLast"] as const) {
+    const value = options[name];
+    if (value === undefined || (Number.isSafeInteger(value) && value >= 0)) continue;
+    throw new ClusterError("INVALID_CONFIG", `${name} is ${value}: it must be a sequence, or 0`);
+  }
+}
+
+/** Throws `INVALID_CONFIG` for what is no list of objects. */
+export function checkList(what: string, list: readonly unknown[]): void {
+  if (!Array.isArray(list))
+    throw new ClusterError("INVALID_CONFIG", `${what} is ${list}: it must be an array`);
+  const wrong = list.findIndex((item) => typeof item !== "object" || item === null);
+  if (wrong < 0) return;
+  throw new ClusterError("INVALID_CONFIG", `${what}[${wrong}] is ${list[wrong]}: it must be an object`);
 }

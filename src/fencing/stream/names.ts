@@ -1,6 +1,16 @@
 /** Names of streams, subjects and keys, and their checks. */
 import { ClusterError } from "../../errors.ts";
 
+/**
+ * A server ends the connection of a client that sends a line of more than `max_control_line` bytes, by default 4096. Besides the subject,
+ * the line of a publish has an inbox and two sizes.
+ */
+export const MAX_SUBJECT_BYTES = 3800;
+/** The subject of a key also has the name of its bucket. */
+export const MAX_KEY_LENGTH = 3500;
+/** Servers refuse longer names of streams. */
+const MAX_STREAM_NAME = 255;
+
 /** Prefix of the keys of a bucket's fence; the lane's number follows. */
 export const KV_FENCE_KEY = "nats_leader_fence";
 
@@ -36,27 +46,57 @@ export function kvSubject(bucket: string, key: string): string {
   return `$KV.${bucket}.${key}`;
 }
 
+export function checkStreamName(stream: string): void {
+  if (typeof stream === "string" && stream.length <= MAX_STREAM_NAME && /^[^\s.*>/\\]+$/.test(stream)) return;
+  throw new ClusterError(
+    "INVALID_CONFIG",
+    `${shown(stream)} is not a valid stream name: it must have 1 to ${MAX_STREAM_NAME} characters, no blanks and none of . * > / \\`,
+  );
+}
+
 export function checkBucket(bucket: string): void {
-  if (/^[A-Za-z0-9_-]+$/.test(bucket)) return;
-  throw new ClusterError("INVALID_CONFIG", `bucket "${bucket}" is invalid: it must match [A-Za-z0-9_-]+`);
+  const most = MAX_STREAM_NAME - kvStream("").length;
+  if (typeof bucket === "string" && /^[A-Za-z0-9_-]+$/.test(bucket) && bucket.length <= most) return;
+  throw new ClusterError(
+    "INVALID_CONFIG",
+    `bucket ${shown(bucket)} is invalid: it must be 1 to ${most} of the characters [A-Za-z0-9_-]`,
+  );
 }
 
 export function checkKey(key: string): void {
-  if (/^[A-Za-z0-9/_=-]+(\.[A-Za-z0-9/_=-]+)*$/.test(key)) return;
+  if (typeof key !== "string" || !/^[A-Za-z0-9/_=-]+(\.[A-Za-z0-9/_=-]+)*$/.test(key)) {
+    throw new ClusterError(
+      "INVALID_CONFIG",
+      `key ${shown(key)} is invalid: it must be [A-Za-z0-9/_=-]+, or several of these separated by dots`,
+    );
+  }
+  if (key.length <= MAX_KEY_LENGTH) return;
   throw new ClusterError(
     "INVALID_CONFIG",
-    `key "${key}" is invalid: it must be [A-Za-z0-9/_=-]+, or several of these separated by dots`,
+    `key ${shown(key)} has ${key.length} characters: it must have at most ${MAX_KEY_LENGTH}, because the server ends the connection for a longer line`,
   );
 }
 
-/** Rejects a subject that is invalid or has wildcards. */
+/** Rejects a subject that is invalid, too long or has wildcards. */
 export function checkSubject(what: string, subject: string): void {
-  if (isLiteralSubject(subject)) return;
-  const shown = JSON.stringify(subject.length > 200 ? `${subject.slice(0, 200)}…` : subject);
+  if (!isLiteralSubject(subject)) {
+    throw new ClusterError(
+      "INVALID_CONFIG",
+      `${what} ${shown(subject)} is invalid: it must be a subject without wildcards, blanks and empty tokens`,
+    );
+  }
+  const bytes = Buffer.byteLength(subject);
+  if (bytes <= MAX_SUBJECT_BYTES) return;
   throw new ClusterError(
     "INVALID_CONFIG",
-    `${what} ${shown} is invalid: it must be a subject without wildcards, blanks and empty tokens`,
+    `${what} ${shown(subject)} has ${bytes} bytes: it must have at most ${MAX_SUBJECT_BYTES}, because the server ends the connection for a longer line`,
   );
+}
+
+/** In quotes, shortened. The value may be of any type. */
+function shown(value: unknown): string {
+  if (typeof value !== "string") return String(value);
+  return JSON.stringify(value.length > 200 ? `${value.slice(0, 200)}…` : value);
 }
 
 /** Whether it is a subject without wildcards, blanks and empty tokens. */

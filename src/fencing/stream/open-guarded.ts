@@ -3,7 +3,7 @@ import type { NatsConnection } from "@nats-io/transport-node";
 import { ClusterError } from "../../errors.ts";
 import { asObject, type JsonObject, jsToClusterError } from "../../nats/api/js-api.ts";
 import { isAtLeast, serverVersion } from "../../nats/api/server-version.ts";
-import { createStream, defaultReplicas, findOrCreate, findStream } from "../../nats/api/streams.ts";
+import { createStream, createWithDefault, findOrCreate, findStream } from "../../nats/api/streams.ts";
 import { ConnectionMonitor } from "../../nats/connection/connection-monitor.ts";
 import { MAX_LANES } from "../fence-record.ts";
 import { AckMux } from "./ack-mux.ts";
@@ -104,8 +104,11 @@ function findOrCreateStream(
       }
       const { connection } = monitor;
       const atomic = isAtLeast(serverVersion(connection), BATCHES_SINCE) ? { allow_atomic: true } : {};
-      const config = { ...atomic, ...create(options.replicas ?? defaultReplicas(connection)) };
-      return createStream(monitor, stream, config, { timeoutMs: timeoutMs * 2 });
+      const configOf = (replicas: number): JsonObject => ({ ...atomic, ...create(replicas) });
+      const limits = { timeoutMs: timeoutMs * 2 };
+      return options.replicas === undefined
+        ? createWithDefault(monitor, stream, configOf, limits)
+        : createStream(monitor, stream, configOf(options.replicas), limits);
     },
   );
 }

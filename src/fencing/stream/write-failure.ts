@@ -14,12 +14,15 @@ import type { Lane } from "./lanes.ts";
 import { readLane, readRoot } from "./read-fence.ts";
 import { isFull } from "./take-fence.ts";
 
+const ROLLUP_NOT_PERMITTED = 10111;
+
 /** Refusals with a 5xx status that the server sends before it stores anything. */
 const REFUSED_WITH_5XX: ReadonlySet<number> = new Set<number>([
   JsCode.accountResourcesExceeded,
   JsCode.insufficientResources,
   JsCode.memoryResourcesExceeded,
   JsCode.storageResourcesExceeded,
+  ROLLUP_NOT_PERMITTED,
 ]);
 
 /** The stream has a message with this `Nats-Msg-Id` already (a batch), or one in flight. */
@@ -48,7 +51,8 @@ export function answerFailure(
   { on, doing }: Pick<FailedWrite, "doing"> & { readonly on: Pick<GuardedStream, "stream" | "what"> },
 ): ClusterError {
   if (thrown instanceof ClusterError) return thrown;
-  if (thrown instanceof ForeignAnswer) return foreignAnswer(thrown, doing, on);
+  // Two streams have the subject, such as those of two joined domains: this one may have stored the message, too.
+  if (thrown instanceof ForeignAnswer) return unknownOutcome(thrown, `${doing}, a subject of ${on.what},`);
   const error =
     thrown instanceof JsApiError
       ? apiFailure(thrown, doing)
@@ -75,19 +79,6 @@ export function unknownOutcome(thrown: unknown, doing: string): ClusterError {
   );
 }
 
-function foreignAnswer(
-  answer: ForeignAnswer,
-  doing: string,
-  on: Pick<GuardedStream, "stream" | "what">,
-): ClusterError {
-  if (answer.stored) return unknownOutcome(answer, `${doing}, which is not a subject of ${on.what},`);
-  return new ClusterError(
-    "INVALID_CONFIG",
-    `cannot ${doing}: the subject belongs to stream ${answer.stream}, not to ${on.what}; nothing was written`,
-    { cause: answer },
-  );
-}
-
 /** `null`: the outcome is unknown. */
 function requestFailure(failure: RequestFailure, doing: string): ClusterError | null {
   const { kind, message } = failure;
@@ -102,6 +93,10 @@ function apiFailure(error: JsApiError, doing: string): ClusterError | null {
   if (isFull(error)) {
     const text = `cannot ${doing}: the stream is full (${error.message}); nothing was written; remove messages or raise max_msgs or max_bytes`;
     return new ClusterError("INSUFFICIENT_RESOURCES", text, { cause: error, recoverable: true });
+  }
+  if (error.code === JsCode.messageExceedsMaximum) {
+    const text = `cannot ${doing}: ${error.message}; nothing was written; write a smaller message or raise max_msg_size of the stream`;
+    return new ClusterError("INVALID_CONFIG", text, { cause: error });
   }
   if (REPEATED_ID.includes(error.code)) {
     const text = `cannot ${doing}: ${error.message}, so this attempt wrote nothing, and an earlier attempt with the same Nats-Msg-Id may have; read before you repeat it`;

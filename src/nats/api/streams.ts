@@ -40,6 +40,25 @@ export async function createStream(
 }
 
 /**
+ * As `createStream`, with the default number of replicas. The server of a leaf node, which is connected to a cluster and in none
+ * itself, is found out by its refusal.
+ */
+export async function createWithDefault(
+  monitor: ConnectionMonitor,
+  name: string,
+  configOf: (replicas: number) => JsonObject,
+  options: CallOptions,
+): Promise<JsonObject | null> {
+  const replicas = defaultReplicas(monitor.connection);
+  try {
+    return await createStream(monitor, name, configOf(replicas), options);
+  } catch (thrown) {
+    if (replicas === 1 || !isJsError(thrown, JsCode.replicasNotSupported)) throw thrown;
+    return await createStream(monitor, name, configOf(1), options);
+  }
+}
+
+/**
  * The stream that `find` returns, else the one that `create` makes. Another client may create it between the two: its stream
  * is then found, and the caller checks it like any stream that existed before.
  */
