@@ -87,3 +87,14 @@ export function withGoFlags(args: readonly string[]): string[] {
   if (!GO_COMMANDS.includes(args[0] ?? "")) return [...args];
   return args.map((arg) => arg.replace(GO_FLAGS, "--$1"));
 }
+
+/**
+ * `help foo` becomes `foo`, which is refused as an unknown command, and `help help` becomes `help`. For both, commander prints the overview
+ * as an error without a message.
+ */
+export function withoutUnknownHelp(args: readonly string[]): string[] {
+  const [first, second] = args;
+  if (first !== "help" || second === undefined || second.startsWith("-")) return [...args];
+  if (second === "help") return [first];
+  return COMMANDS.some(({ name }) => name === second) ? [...args] : args.slice(1);
+}

@@ -3,12 +3,12 @@ import { CommanderError } from "commander";
 import { ClusterError, messageOf } from "../errors.ts";
 import { CliError, EXIT, exitCodeOf } from "./exit.ts";
 import { noteJson, noteLines } from "./output.ts";
-import { programFor, wantsJson, withGoFlags } from "./program.ts";
+import { programFor, wantsJson, withGoFlags, withoutUnknownHelp } from "./program.ts";
 import { errorJson, errorLines } from "./render/error-lines.ts";
 
 /** Sets `process.exitCode`. Never rejects. */
 export async function runProgram(given: readonly string[]): Promise<void> {
-  const args = withGoFlags(given);
+  const args = withoutUnknownHelp(withGoFlags(given));
   try {
     const program = await programFor(args);
     await program.parseAsync(args, { from: "user" });

@@ -7,6 +7,7 @@ import { describe, expect, test, vi } from "vitest";
 import { COMMANDS } from "../../src/cli/commands.ts";
 import { fullProgram, programFor, withGoFlags } from "../../src/cli/program.ts";
 import { cli, everyCommand } from "../support/cli/run-cli.ts";
+import { runHere } from "../support/cli/run-here.ts";
 
 const program = await fullProgram();
 
@@ -141,6 +142,12 @@ test("invalid usage exits 2; version and help exit 0", async () => {
   expect(version).toMatchObject({ code: 0, stdout: expect.stringMatching(/^nats-leader \d+\.\d+\.\d+\n$/) });
   expect(JSON.parse(json.stdout)).toMatchObject({ version: expect.any(String) });
   expect(help).toMatchObject({ code: 0, stdout: expect.stringContaining("LEADER_EPOCH") });
+});
+
+test("help of an unknown command exits 2; help of help is the overview", async () => {
+  const unknown = await runHere(["help", "frobnicate"]);
+  expect(unknown).toMatchObject({ code: 2, stdout: "", stderr: expect.stringContaining("frobnicate") });
+  expect(await runHere(["help", "help"])).toMatchObject({ code: 0, stderr: "" });
 });
 
 test("completion scripts for bash, zsh and fish contain every command", async () => {

@@ -348,4 +348,18 @@ describe("nats-leader permissions", () => {
     await expect(permissions("node")).rejects.toThrow(expect.objectContaining({ exitCode: 2 }));
     await expect(permissions("node", "--cluster-id", "a.b")).rejects.toThrow(/clusterId is "a.b"/);
   });
+
+  test.each(["--history", "--bucket-creator", "--watch-consumer"])(
+    "refuses %s for a role without it",
+    async (option) => {
+      for (const role of ["observer", "operator", "administrator"]) {
+        await expect(permissions(role, "--cluster-id", CLUSTER, option)).rejects.toThrow(
+          expect.objectContaining({
+            exitCode: 2,
+            message: expect.stringContaining(`${option} has no effect`),
+          }),
+        );
+      }
+    },
+  );
 });

@@ -57,6 +57,7 @@ function run(role: PermissionRole, flags: Flags): void {
   if (clusterId === undefined) {
     throw new CliError(EXIT.usage, "INVALID_CONFIG", "--cluster-id is missing: pass the cluster id");
   }
+  requireNode(role, flags);
   const options: PermissionOptions = {
     clusterId,
     role,
@@ -69,6 +70,19 @@ function run(role: PermissionRole, flags: Flags): void {
   };
   if (flags.json === true) printJson(permissionsFor(options));
   else printText(permissionsText(options));
+}
+
+/** The other roles have fixed sets. */
+function requireNode(role: PermissionRole, { history, bucketCreator, watchConsumer }: Flags): void {
+  if (role === "node") return;
+  const given = [
+    ...(bucketCreator ? ["--bucket-creator"] : []),
+    ...(history === true ? ["--history"] : []),
+    ...(watchConsumer === true ? ["--watch-consumer"] : []),
+  ];
+  if (given.length === 0) return;
+  const message = `${given.join(", ")} has no effect for role "${role}": it adds permissions to role "node" only`;
+  throw new CliError(EXIT.usage, "INVALID_USAGE", message);
 }
 
 /** The lines of a `permissions` block in a nats-server configuration. */

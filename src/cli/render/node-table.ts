@@ -20,7 +20,8 @@ export function nodeTable(rows: readonly NodeRow[], columns: number): Line[] {
   return lines;
 }
 
-function roleText(row: NodeRow): Part {
+/** `observer`: it does not compete, by its configuration or after `leave`. */
+export function roleText(row: NodeRow): Part {
   if (row.role === "UNKNOWN") return bad(row.leads ? "leader, silent" : "silent");
   const word = row.state ?? (row.role === "PRIMARY" ? "leader" : "follower");
   if (row.competes === false && word === "follower") return dim("observer");
