@@ -79,6 +79,7 @@ async function commandLines(): Promise<ReadonlyMap<string, readonly string[]>> {
     ["stepdown", [...here, "--json"]],
     ["join", here],
     ["leave", [...here, "--node-id", "b"]],
+    ["create-bucket", here],
     ["config check", here],
     ["config schema", []],
     ["bench failover", ["--help"]],

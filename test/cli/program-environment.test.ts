@@ -3,7 +3,7 @@ import { withoutCredentials } from "../../src/cli/supervise/environment.ts";
 import { SETTINGS } from "../../src/config/file/settings.ts";
 
 test("every variable that configures a login is withheld, ours and shared ones", () => {
-  const login = SETTINGS.filter(({ path }) => /^nats\.(?!servers|inboxPrefix|.*Ms$|tls\.ca$)/.test(path));
+  const login = SETTINGS.filter(({ path }) => /^nats\.(?!servers|inboxPrefix|domain$|.*Ms$|tls\.ca$)/.test(path));
   const names = login.flatMap(({ variable, shared }) => [variable, shared ?? variable]);
   expect(names).toContain("NATS_LEADER_PASSWORD");
   expect(names).toContain("NATS_TOKEN");
@@ -17,6 +17,7 @@ test("a login in the URL of a server is withheld with its variable; other variab
     PATH: "/bin",
     NATS_URL: "nats://n1:4222,nats://n2:4222",
     NATS_LEADER_CLUSTER_ID: "billing",
+    NATS_LEADER_DOMAIN: "hub",
   };
   const withLogin = { NATS_LEADER_SERVERS: "nats://n1:4222,nats://user:p,w@n2:4222" };
   expect(withoutCredentials({ ...passed, ...withLogin })).toEqual({

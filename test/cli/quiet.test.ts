@@ -45,7 +45,7 @@ test("queries create no bucket if none exists", async () => {
   const ended = await Promise.all(["status", "nodes", "history"].map((command) => cli([command, ...flags])));
   expect(ended.map(({ code }) => code)).toEqual([3, 3, 0]);
   expect(found(await examined(accountOf(clusterId, { servers: server.url }, "node")))).toEqual([
-    "note bucket-missing",
+    "warning bucket-missing",
   ]);
   await onlooker.settled();
   expect(onlooker.writes).toEqual([]);
