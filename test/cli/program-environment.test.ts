@@ -3,7 +3,9 @@ import { withoutCredentials } from "../../src/cli/supervise/environment.ts";
 import { SETTINGS } from "../../src/config/file/settings.ts";
 
 test("every variable that configures a login is withheld, ours and shared ones", () => {
-  const login = SETTINGS.filter(({ path }) => /^nats\.(?!servers|inboxPrefix|domain$|.*Ms$|tls\.ca$)/.test(path));
+  const login = SETTINGS.filter(({ path }) =>
+    /^nats\.(?!servers|inboxPrefix|domain$|.*Ms$|tls\.ca$)/.test(path),
+  );
   const names = login.flatMap(({ variable, shared }) => [variable, shared ?? variable]);
   expect(names).toContain("NATS_LEADER_PASSWORD");
   expect(names).toContain("NATS_TOKEN");
