@@ -9,6 +9,11 @@ const TIMEOUT_MS = 2_000;
 export interface HistoryStreamOptions {
   /** Number of terms that a stream keeps which is created. */
   readonly maxTerms: number;
+  /**
+   * For each answer.
+   * @default 2000
+   */
+  readonly timeoutMs?: number;
   readonly signal?: AbortSignal;
 }
 
@@ -32,9 +37,9 @@ export async function openHistory(
 async function exists(
   monitor: ConnectionMonitor,
   clusterId: string,
-  { signal }: HistoryStreamOptions,
+  { signal, timeoutMs = TIMEOUT_MS }: HistoryStreamOptions,
 ): Promise<boolean> {
-  const limits = { timeoutMs: TIMEOUT_MS, ...(signal === undefined ? {} : { signal }) };
+  const limits = { timeoutMs, ...(signal === undefined ? {} : { signal }) };
   try {
     return (await findStream(monitor, historyStream(clusterId), limits)) !== null;
   } catch (thrown) {
@@ -47,7 +52,7 @@ async function create(
   monitor: ConnectionMonitor,
   clusterId: string,
   replicas: number,
-  { maxTerms, signal }: HistoryStreamOptions,
+  { maxTerms, signal, timeoutMs = TIMEOUT_MS }: HistoryStreamOptions,
 ): Promise<boolean> {
   const name = historyStream(clusterId);
   const config = {
@@ -63,6 +68,6 @@ async function create(
     max_msg_size: 4096,
     duplicate_window: 120_000_000_000,
   };
-  const limits = { timeoutMs: TIMEOUT_MS, ...(signal === undefined ? {} : { signal }) };
+  const limits = { timeoutMs, ...(signal === undefined ? {} : { signal }) };
   return (await createStream(monitor, name, config, limits)) !== null;
 }

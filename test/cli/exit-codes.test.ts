@@ -1,7 +1,9 @@
 /** The exit code and the error of every command: invalid usage, no server, no permission, as text and as JSON. */
+import type { Msg } from "@nats-io/transport-node";
 import { describe, expect, test } from "vitest";
 import { wordsOf } from "../../src/cli/completion/words.ts";
 import { fullProgram } from "../../src/cli/program.ts";
+import { newStreamConfig } from "../../src/nats/lease/stream-config.ts";
 import { stepdownSubject } from "../../src/nats/names.ts";
 import { startService } from "../../src/nats/service/service.ts";
 import { atEnd } from "../support/at-end.ts";
@@ -124,14 +126,44 @@ describe("while JetStream is silent", () => {
   test("every command exits 4, and says that there is no answer", async () => {
     const run = await silentJetStream();
     for (const command of COMMANDS) {
-      // doctor prints findings; create-bucket has a time limit of its own.
-      if (command[0] === "doctor" || command[0] === "create-bucket") continue;
+      // doctor prints findings.
+      if (command[0] === "doctor") continue;
       const { code, stderr } = await run(...command, ...NODE, "--json");
       expect([command, code, errorIn(stderr)]).toEqual([
         command,
         4,
         expect.objectContaining({ ok: false, exitCode: 4, message: expect.stringMatching(/answer/) }),
       ]);
+    }
+  });
+
+  test("create-bucket exits 4 for a bucket whose stream has no leader", async () => {
+    const { connection } = await operatorOf(server, "billing");
+    const info = {
+      config: newStreamConfig("billing", 3, 0),
+      created: new Date().toISOString(),
+      state: { messages: 0, bytes: 0, first_seq: 1, last_seq: 0 },
+      cluster: { name: "c", raft_group: "S-R3F-x", replicas: [{ name: "n2" }, { name: "n3" }] },
+    };
+    const callback = (_error: Error | null, message: Msg): void => {
+      message.respond(JSON.stringify(info));
+    };
+    connection.subscribe("$JS.API.STREAM.INFO.KV_KV_CLUSTER_billing", { callback });
+    const { code, stderr } = await runHere(["create-bucket", ...NODE, "--nats-url", server.url, "--json"]);
+    expect(code).toBe(4);
+    expect(errorIn(stderr)).toMatchObject({
+      code: "JETSTREAM_UNAVAILABLE",
+      message: expect.stringMatching(/none of its 3 replicas leads.*majority of its servers/),
+    });
+  });
+
+  test("create-bucket exits 4 without JetStream, and says so", async () => {
+    for (const [more, expected] of [
+      [[], "JetStream is off on this server"],
+      [["--domain", "hub"], 'JetStream domain "hub" does not answer'],
+    ] as const) {
+      const { code, stderr } = await runHere(["create-bucket", ...NODE, "--nats-url", server.url, ...more]);
+      expect([code, stderr]).toEqual([4, expect.stringContaining(expected)]);
     }
   });
 

@@ -16,6 +16,7 @@ import type { NodeEvent } from "../../src/node/events.ts";
 import type { Term } from "../../src/node/term.ts";
 import { findNatsServer, OLDEST_NATS_VERSION, PINNED_NATS_VERSION } from "../../src/testing.ts";
 import { atEnd } from "../support/at-end.ts";
+import { runHere } from "../support/cli/run-here.ts";
 import {
   ASKING_NODES,
   CLUSTER,
@@ -141,6 +142,19 @@ describe.each([PINNED_NATS_VERSION, OLDEST_NATS_VERSION])("on nats-server %s", (
     const node = await started("node", "a");
     await node.leads();
     expect(refusals(node)).toEqual([]);
+    const observer = login(server, "observer");
+    const env = {
+      NATS_LEADER_USER: observer.user,
+      NATS_LEADER_PASSWORD: observer.pass,
+      NATS_LEADER_INBOX_PREFIX: observer.inboxPrefix,
+    };
+    const other = ["create-bucket", "--cluster-id", "other", "--nats-url", servers];
+    expect(await runHere(other, env)).toMatchObject({
+      code: 4,
+      stderr: expect.stringContaining(
+        'allow this user to publish to "$JS.API.STREAM.INFO.KV_KV_CLUSTER_other"',
+      ),
+    });
   });
 
   test("nodes lead, detect a crashed leader at once, and hand over", async () => {
