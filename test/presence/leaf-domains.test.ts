@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { waitFor } from "../../scripts/shared/wait.ts";
+import { FencedStream, KvFence } from "../../src/fencing.ts";
 import { ConnectionMonitor } from "../../src/nats/connection/connection-monitor.ts";
 import { NatsLeaseStore } from "../../src/nats/lease/lease-store.ts";
 import { republishSubject, streamName } from "../../src/nats/names.ts";
@@ -11,10 +12,12 @@ import { permissionsFor } from "../../src/nats/permissions.ts";
 import { freePort } from "../../src/testing/server/run/ports.ts";
 import { type NatsServer, startNatsServer } from "../../src/testing.ts";
 import { atEnd } from "../support/at-end.ts";
+import { api, contents, termOf } from "../support/fencing/terms-and-servers.ts";
 import { freshId } from "../support/fresh-id.ts";
 import { link, storeOn } from "../support/nats/store-and-session.ts";
 import { startChildNode } from "../support/node/child-node.ts";
 import { operatorOf } from "../support/node/operator.ts";
+import { oldest } from "../support/node/presence.ts";
 import { startLeader, startNode } from "../support/node/test-node.ts";
 import { LONG, PATIENCE_MS } from "../support/patience.ts";
 import { Recorder } from "../support/recorder.ts";
@@ -142,3 +145,33 @@ test("a domain that does not exist is named, with what to check", async () => {
     message: expect.stringMatching(/JetStream domain "nope" does not answer \(check the option domain/),
   });
 });
+
+test.skipIf(oldest)(
+  "a fence on the leaf node creates its stream and bucket with one replica, and a second stream of the hub makes outcomes unknown only (fences need 2.11)",
+  async () => {
+    const { connection: onLeaf } = await operatorOf(leaf, freshId(), APP);
+    const { connection: onHub } = await operatorOf(hub, freshId(), APP);
+    const stream = freshId("FENCED");
+    const subject = `${stream}.x`;
+    const fence = await KvFence.open(onLeaf, { key: "printer", bucket: stream });
+    atEnd(() => fence.close());
+    await fence.admit(1);
+    const store = await FencedStream.connect(onLeaf, { stream, subjects: [subject] });
+    atEnd(() => store.close());
+    const writer = await store.open(termOf(1));
+    const other = { name: `OTHER_${stream}`, subjects: [subject] };
+    expect(await api(onHub, `STREAM.CREATE.${other.name}`, other)).not.toHaveProperty("error");
+    const outcomes: string[] = [];
+    for (let i = 0; i < 20; i++) {
+      const write = writer.publish(subject, String(i));
+      outcomes.push(
+        await write.then(
+          () => "written",
+          (error: { code: string }) => error.code,
+        ),
+      );
+    }
+    expect(["written", "OUTCOME_UNKNOWN"]).toEqual(expect.arrayContaining([...new Set(outcomes)]));
+    expect(await contents(onLeaf, stream, (name) => name === subject)).toHaveLength(20);
+  },
+);
