@@ -6,7 +6,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { headers, type NatsConnection } from "@nats-io/transport-node";
 import { describe, expect, test } from "vitest";
-import { deferred, within } from "../../scripts/shared/wait.ts";
+import { deferred, waitFor, within } from "../../scripts/shared/wait.ts";
 import { classify } from "../../src/nats/api/request.ts";
 import {
   bucketName,
@@ -290,6 +290,16 @@ const ATTEMPTS: Record<string, (actor: Actor, scene: Scene) => Promise<Cell>> = 
     some(await own.mayPublish([statusSubject(CLUSTER, "other"), pingSubject(CLUSTER, "other")])),
   "have a server send its responses to any subject": async (actor, scene) =>
     some((await arrivesAt(scene, "elsewhere.reply", () => misdirect(actor, "elsewhere.reply"))) ?? []),
+  "have garbage stored in any stream of the account, also as the lease": async (actor, { witness }) => {
+    const subject = `$KV.${bucketName(CLUSTER)}.stored_${actor.role}`; // the lease is a key like this one
+    if ((await misdirect(actor, subject)) === null) return "";
+    const body = { last_by_subj: subject };
+    await waitFor(async () => {
+      const answer = await ask(witness, `$JS.API.STREAM.MSG.GET.${STREAM}`, body);
+      return answer?.["message"] !== undefined;
+    });
+    return "yes";
+  },
   "have a node send its responses to another subject that it may publish to": async (actor, scene) => {
     const elsewhere = [LEASE, historySubject(CLUSTER), statusSubject(CLUSTER, "x")];
     for (const reply of elsewhere) if (await isMisdirectedByNode(actor, scene, reply)) return "yes";

@@ -37,8 +37,8 @@ const MORE_USERS = `
       { user: observer_w, password: $OBSERVER_W_PASSWORD, permissions { include "observing-node.conf" } }`;
 
 /** The `accounts` block of the example and more users, its includes and variables resolved. */
-export function accountsConfig(): string {
-  const text = readFileSync(join(EXAMPLES, "nats-server.conf"), "utf8");
+export function accountsConfig(file: string = "nats-server.conf"): string {
+  const text = readFileSync(join(EXAMPLES, file), "utf8");
   return text
     .slice(text.indexOf("accounts {"))
     .replace("users: [", () => `users: [${MORE_USERS}`)
@@ -53,9 +53,9 @@ export function accountsConfig(): string {
 const WITNESS = "witness";
 
 /** A server with the users of the example and the bucket, which the administrator has created. */
-export async function startSecured(version?: string): Promise<NatsServer> {
+export async function startSecured(version?: string, file?: string): Promise<NatsServer> {
   const witness = `{ user: ${WITNESS}, password: ${JSON.stringify(secret(WITNESS))} }`;
-  const config = accountsConfig().replace(/users: \[/, `users: [\n${witness}`);
+  const config = accountsConfig(file).replace(/users: \[/, `users: [\n${witness}`);
   const server = await startNatsServer({ config, ...(version === undefined ? {} : { version }) });
   const connection = await connect({ ...login(server, "administrator") });
   for (const stream of [newStreamConfig(CLUSTER, 1, 0), HISTORY]) {
