@@ -12,6 +12,8 @@ const BATCH_SIZE = 32;
 export interface History {
   /** False: no node of this cluster records its terms. */
   readonly recorded: boolean;
+  /** Messages that were read and are no records of terms, such as responses of a server that a client misdirected. */
+  readonly unreadable: number;
   /** Oldest first, including the present term. */
   readonly terms: readonly PastTerm[];
 }
@@ -22,10 +24,12 @@ export async function readHistory(
   situation: Situation,
   most: number,
 ): Promise<History> {
-  const entries = await readEntries(client, 2 * most + 2);
+  const read = await readEntries(client, 2 * most + 2);
   const { record, epoch } = situation;
   const running = situation.leader === null ? 0 : epoch;
-  const terms = termsOf(entries ?? [], running).filter((term) => term.from !== null || term.until !== null);
+  const terms = termsOf(read?.entries ?? [], running).filter(
+    (term) => term.from !== null || term.until !== null,
+  );
   if (record !== null && !terms.some((term) => term.epoch === record.epoch)) {
     terms.push({
       nodeId: record.nodeId,
@@ -36,11 +40,14 @@ export async function readHistory(
       why: running === 0 ? "silent" : null,
     });
   }
-  return { recorded: entries !== null, terms: terms.slice(-most) };
+  return { recorded: read !== null, unreadable: read?.unreadable ?? 0, terms: terms.slice(-most) };
 }
 
 /** `null` if the stream does not exist. */
-async function readEntries(client: ClusterClient, most: number): Promise<HistoryEntry[] | null> {
+async function readEntries(
+  client: ClusterClient,
+  most: number,
+): Promise<{ entries: HistoryEntry[]; unreadable: number } | null> {
   const stream = historyStream(client.clusterId);
   const call = { timeoutMs: client.timeoutMs };
   try {
@@ -50,6 +57,7 @@ async function readEntries(client: ClusterClient, most: number): Promise<History
     const first = Number(state?.["first_seq"] ?? 0);
     const last = Number(state?.["last_seq"] ?? 0);
     const found: HistoryEntry[] = [];
+    let unreadable = 0;
     for (let seq = Math.max(first, last - most + 1, 1); seq <= last; seq += BATCH_SIZE) {
       const batch = Array.from({ length: Math.min(BATCH_SIZE, last - seq + 1) }, (_, index) => seq + index);
       const messages = await Promise.all(
@@ -58,9 +66,10 @@ async function readEntries(client: ClusterClient, most: number): Promise<History
       for (const message of messages) {
         const entry = message === null ? null : parseHistoryEntry(parseObject(message.data));
         if (entry !== null) found.push(entry);
+        else if (message !== null) unreadable++;
       }
     }
-    return found;
+    return { entries: found, unreadable };
   } catch (thrown) {
     // Deleted since it was found.
     if (isJsError(thrown, JsCode.streamNotFound)) return null;

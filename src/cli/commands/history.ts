@@ -29,13 +29,17 @@ Example:
   nats-leader history --cluster-id billing --last 5`;
 
 async function run(flags: Flags): Promise<void> {
-  const found = await withCluster(flags, async (client) => ({
+  const { unreadable, ...found } = await withCluster(flags, async (client) => ({
     clusterId: client.clusterId,
     ...(await readHistory(client, await client.situation(), flags.last ?? DEFAULT_LAST)),
   }));
+  if (unreadable > 0)
+    note(
+      `${unreadable} of the newest messages in the stream of past terms are no records: another program writes there`,
+    );
   if (flags.json === true) return printJson({ ...found, terms: found.terms.map(jsonTerm) });
   if (found.terms.length > 0) printLines(historyTable(found.terms, columnsOfOutput(), Date.now()));
-  noteMissing(found);
+  if (unreadable === 0) noteMissing(found);
 }
 
 function jsonTerm(term: PastTerm): object {
@@ -43,7 +47,7 @@ function jsonTerm(term: PastTerm): object {
   return { ...term, from: iso(term.from), until: iso(term.until) };
 }
 
-function noteMissing({ recorded, terms }: History): void {
+function noteMissing({ recorded, terms }: Pick<History, "recorded" | "terms">): void {
   if (!recorded) {
     note("this cluster has no recorded terms: only daemons of nats-leader with history enabled record them");
   } else if (terms.length === 0) note("this cluster has not had a leader yet");
