@@ -9,8 +9,8 @@ export type WarningCode =
   | "DUPLICATE_NODE_ID"
   /**
    * The node does not campaign: it has seen an epoch so far above the revisions of this bucket that the other nodes would take a
-   * record with a larger one for garbage. Cause: a client forged a record with a huge epoch, and the bucket was then recreated on
-   * a server before 2.10. Remedy: remove that client's permission, stop all nodes, delete the bucket, reset the fences, and start.
+   * record with a larger one for garbage. Cause: a client forged a record with a huge epoch, and the bucket was then recreated with
+   * revisions from 1: by an administrator, or by a node on a server before 2.10. Remedy: remove that client's permission, stop all nodes, delete the bucket, reset the fences, and start.
    */
   | "EPOCH_EXHAUSTED"
   /**

@@ -79,6 +79,21 @@ test("control and bidi characters of records and answers do not reach the termin
   }
 });
 
+test("history says how many messages are no records of terms", async () => {
+  const { operator, run } = await clusterOf({ node_id: "a" });
+  const subject = historySubject(operator.clusterId);
+  await operator.api(`STREAM.CREATE.${historyStream(operator.clusterId)}`, {
+    name: historyStream(operator.clusterId),
+    subjects: [subject],
+  });
+  for (const garbage of ['{"type":"io.nats.jetstream.api.v1.stream_info_response"}', "no JSON"]) {
+    await operator.connection.request(subject, garbage);
+  }
+  const { stderr } = await run("history");
+  expect(stderr).toContain("2 of the newest messages in the stream of past terms are no records");
+  expect(stderr).not.toContain("has not had a leader");
+});
+
 test("times that no date can express fail no command", async () => {
   const { operator, run } = await clusterOf({ node_id: "a", acquired_at: ABSURD_TIME });
   pretend(operator, ["a"], {});
