@@ -47,6 +47,23 @@ function errorIn(stderr: string): Record<string, unknown> {
   return JSON.parse(stderr) as Record<string, unknown>;
 }
 
+test("a monitoring port of another protocol, and --self without micro service, are refused", async () => {
+  for (const url of ["ftp://x", "nats://n1:8222"]) {
+    const variable = await runHere(["doctor", ...NODE, ...NOWHERE], { NATS_LEADER_MONITOR: url });
+    expect([variable.code, variable.stderr]).toEqual([
+      2,
+      expect.stringContaining(`NATS_LEADER_MONITOR "${url}"`),
+    ]);
+    const flag = await runHere(["doctor", ...NODE, ...NOWHERE, "--monitor", url]);
+    expect([flag.code, flag.stderr]).toEqual([2, expect.stringContaining("Must be http or https URLs")]);
+  }
+  const self = await runHere(["status", "--self", ...NODE, ...NOWHERE], { NATS_LEADER_SERVICE: "off" });
+  expect([self.code, self.stderr]).toEqual([
+    2,
+    expect.stringContaining("service.enabled false (from NATS_LEADER_SERVICE) must be true for --self"),
+  ]);
+});
+
 test("a node id in an argument or option is checked as in the configuration", async () => {
   for (const id of ["", "a b", "*", ">", "a.b", "x".repeat(65)]) {
     for (const args of [

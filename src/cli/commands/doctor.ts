@@ -77,8 +77,8 @@ Example:
 function monitorUrls(text: string, previous: readonly URL[] = []): URL[] {
   const urls = text.split(",").map((part) => {
     const given = part.trim();
-    const full = /^https?:\/\//i.test(given) ? given : `http://${given}`;
-    if (!URL.canParse(full))
+    const full = given.includes("://") ? given : `http://${given}`;
+    if (!/^https?:/i.test(full) || !URL.canParse(full))
       throw new InvalidArgumentError("Must be http or https URLs, such as http://n1:8222.");
     return new URL(full);
   });

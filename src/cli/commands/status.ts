@@ -60,6 +60,13 @@ async function readView(flags: Flags): Promise<View> {
       "no node id: --self acts on one node; pass --node-id, or --config with the node's file",
     );
   }
+  if (flags.self === true && loaded.config.service?.enabled === false) {
+    const from = loaded.origins.get("service.enabled") ?? "the configuration";
+    throw new ClusterError(
+      "INVALID_CONFIG",
+      `service.enabled false (from ${from}) must be true for --self: a daemon without micro service answers no status request`,
+    );
+  }
   try {
     return await withCluster(flags, (client) => viewOf(client, loaded.nodeId));
   } catch (thrown) {
