@@ -175,6 +175,10 @@ function grantHint(failure: RequestFailure): string {
   const subscription = /Subscription to "([^"]+)"/i.exec(failure.message);
   // Each request to a node has a reply subject of its own (`newReplySubject()`).
   const subscribed = subscription?.[1]?.replace(/(\.reply\..+)\.[0-9a-f]{32}$/, "$1.>");
+  // The default inbox has a random token, which no permission can name.
+  if (subscribed?.startsWith("_INBOX.") === true) {
+    return 'set inboxPrefix (nats.inboxPrefix, NATS_LEADER_INBOX_PREFIX) to the one that "nats-leader permissions" prints for this user, or allow this user to subscribe to "_INBOX.>"';
+  }
   if (subscribed !== undefined) return `allow this user to subscribe to "${subscribed}"`;
   return `allow this user to publish to "${failure.subject}"`;
 }
