@@ -11,7 +11,7 @@ import { Node } from "../../src/node/node.ts";
 import { startNatsServer } from "../../src/testing.ts";
 import { atEnd } from "../support/at-end.ts";
 import { freshId } from "../support/fresh-id.ts";
-import { operatorOf } from "../support/node/operator.ts";
+import { goRecord, operatorOf } from "../support/node/operator.ts";
 import { oldest } from "../support/node/presence.ts";
 import { useNatsServer } from "../support/use-server.ts";
 
@@ -114,9 +114,11 @@ test.skipIf(oldest).each([Number.NaN, -1, "1" as unknown as number])(
   },
 );
 
-test("a record with a TTL longer than any timer has not expired", async () => {
+test("a record in a bucket with a max-age longer than any timer has not expired", async () => {
   const clusterId = freshId();
-  const options = { clusterId, servers: server.url, logger: false } as const;
+  const operator = await operatorOf(server, clusterId);
+  await operator.createBucket(2 ** 31);
+  const options = { clusterId, servers: server.url, logger: false, interop: "go-cluster" } as const;
   const node = new Node({ ...options, nodeId: "a", observer: true });
   atEnd(() => node.stop());
   await node.start();
@@ -126,8 +128,8 @@ test("a record with a TTL longer than any timer has not expired", async () => {
   const watch = new ClusterWatch(client, (change) => changes.push(change));
   atEnd(() => watch.close());
   await watch.start();
-  const record = { node_id: "x", epoch: 7, acquired_at: 1, ttl_ms: 2 ** 31 };
-  await (await operatorOf(server, clusterId)).put(record);
+  // Without a TTL of its own, a record has that of the bucket.
+  await operator.put(goRecord("x", 7));
   await waitFor(() => changes.some(({ kind }) => kind === "leader"));
   const timers = vi.spyOn(globalThis, "setTimeout");
   await pause(A_WHILE_MS);

@@ -241,12 +241,13 @@ describe("secrets", () => {
   });
 });
 
-test("a node id with control characters in a foreign record does not affect the node", async () => {
+test("a node id with control characters in a foreign record does not reach the hooks or the log", async () => {
   const clusterId = freshId();
   const a = await startLeader(server, { ...QUICK, clusterId, nodeId: "a" });
   const operator = await operatorOf(server, clusterId);
   const nodeId = 'x\n{"level":60}\u001b[2J';
   await operator.put({ node_id: nodeId, epoch: 2, acquired_at: 1, incarnation: "y", nonce: 1, ttl_ms: 1000 });
-  expect(await a.next("lose-leadership")).toMatchObject({ reason: "superseded", by: { nodeId } });
+  expect(await a.next("lose-leadership")).toMatchObject({ reason: "superseded", by: null });
   await a.next("become-leader", ({ term }) => term.epoch === 3);
+  expect(JSON.stringify(a.log)).not.toContain("[2J");
 });
