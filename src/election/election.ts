@@ -43,6 +43,11 @@
  *  - The server that held the holder's connection has confirmed that it is closed. By P the holder is not held any more (`suspend`,
  *    freshness), and becomes held again only when a renewal on a new connection is applied, which fails if it was replaced.
  *
+ * GARBAGE over a leader's record ends no term: the next renewal replaces it, against exactly that revision. Every other node waits W
+ * after it has read the garbage, and writes against that revision, too; the server applies one of the two. Whoever replaced the
+ * leader before the garbage came had waited W, so that its deadline has passed, or had its connection confirmed closed, so that it
+ * is suspended: a suspended or draining leader loses its term to garbage.
+ *
  * NOT GUARANTEED: that work already handed to another system stops in time (use the epoch as a fencing token); that there is a
  * leader while no quorum of NATS can be reached; anything after an operator writes or deletes the key, except that the other nodes
  * wait W from then on, as far as they knew the lease.

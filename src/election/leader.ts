@@ -160,8 +160,20 @@ export function judgeTerm(draft: Draft, snapshot: Snapshot, sameGeneration: bool
     return;
   }
   if (entry?.kind === "record") lose(draft, "superseded", asLeader(entry.record));
-  else if (entry?.kind === "garbage") lose(draft, "superseded");
+  else if (entry?.kind === "garbage") onGarbage(draft, term, entry.revision);
   else lose(draft, "deleted");
+}
+
+/**
+ * Something that is no record was written over ours: by a program that does not know what it does, or one that does. Every other
+ * node waits for W after it has read that, and then writes against exactly that revision. So does the next renewal. In these
+ * roles nobody may have replaced this leader: its deadline is ahead, and its connection has not ended since its last renewal.
+ */
+function onGarbage(draft: Draft, term: OwnTerm, revision: number): void {
+  if (draft.role.name !== "leader") return lose(draft, "superseded");
+  // A renewal that was refused just now has its pause: each one may meet new garbage.
+  const soonMono = draft.now.mono + draft.config.retryDelayMs;
+  setTerm(draft, { revision, renewAtMono: term.renewAtMono <= soonMono ? term.renewAtMono : draft.now.mono });
 }
 
 /** The connection ended and the record names a presence: from now on others may be replacing this leader. */

@@ -1,5 +1,5 @@
 /** What was seen: takes answers that are believed (`trust.ts`) into the state. */
-import { abandonCampaign, type Draft, warn } from "./draft.ts";
+import { abandonCampaign, type Draft, termOf, warn } from "./draft.ts";
 import { takeoverWaitMs } from "./lease.ts";
 import { isMine, namesClosedBinding } from "./outlook.ts";
 import { contradictsView, isStale, shownRevision } from "./trust.ts";
@@ -88,7 +88,7 @@ function observeGarbage(draft: Draft, revision: number, reason: string): void {
   warn(
     draft,
     "GARBAGE_RECORD",
-    `revision ${revision} is not a lease record (${reason}); replacing it after ${waitMs} ms`,
+    `revision ${revision} is not a lease record (${reason}); ${termOf(draft) === null ? `replacing it after ${waitMs} ms` : "replacing it with the next renewal"}`,
   );
   wait(draft, waitMs);
   draft.lease.view = { kind: "occupied", revision, record: null };

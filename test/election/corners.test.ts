@@ -23,8 +23,28 @@ describe("a leader", () => {
     );
   });
 
-  test("whose key contains garbage loses its term and waits", () => {
+  test("whose key contains garbage replaces it at once, and pauses if new garbage comes", () => {
     const play = new Solo("").leading().at(1_000).send({ type: "bucket-gone" }).reads(garbage(2));
+    expect(writes(play)).toEqual([
+      expect.objectContaining({ write: expect.objectContaining({ expect: { revision: 2 } }) }),
+    ]);
+    expect(play.effectTypes).not.toContain("lose-leadership");
+    play.conflict().reads(garbage(3));
+    expect(writes(play)).toEqual([]);
+    play.until(1_250);
+    expect(writes(play)).toEqual([
+      expect.objectContaining({ write: expect.objectContaining({ expect: { revision: 3 } }) }),
+    ]);
+    play.applied(4);
+    expect(play.state.role).toMatchObject({ name: "leader", term: { epoch: 1, revision: 4 } });
+  });
+
+  test("that has lost its connection in the meantime loses its term to garbage: another node may have led", () => {
+    const play = new Solo("", presence)
+      .leading(connection(1, true))
+      .disconnected()
+      .connected(connection(2, true));
+    play.conflict().reads(garbage(3));
     expect(play.effects).toContainEqual(
       expect.objectContaining({ type: "lose-leadership", reason: "superseded" }),
     );

@@ -3,6 +3,12 @@ import type { Mutant } from "./mutant.ts";
 /** Vacancies, waits and who may campaign. */
 export const takeoverMutants: readonly Mutant[] = [
   {
+    name: "a leader that was disconnected replaces garbage",
+    file: "src/election/leader.js",
+    from: 'if (draft.role.name !== "leader")\n        return lose(draft, "superseded");',
+    to: "",
+  },
+  {
     name: "no takeover wait after the record vanished",
     file: "src/election/observe.js",
     from: 'else if (takeoverWait !== null && !expired && view.kind !== "vacant") wait(draft, takeoverWait.waitMs);',

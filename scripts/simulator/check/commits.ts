@@ -30,6 +30,8 @@ export class Commits {
   /** What is committed now is forged by a client that is no node. */
   forging = false;
   #last: Committed | null = null;
+  /** The last record that was not released. If garbage replaces it, its holder may renew it until its deadline. */
+  #lastRecord: LeaseEntry | null = null;
   #maxEpoch = 0;
   /** Of all buckets that were deleted. */
   #maxEpochBefore = 0;
@@ -52,7 +54,10 @@ export class Commits {
     this.#reports = reports;
     world.bucket.watch({
       entry: (entry) => {
-        if (this.#last === null || entry.revision > this.#last.entry.revision) this.#committed(entry);
+        if (this.#last !== null && entry.revision <= this.#last.entry.revision) return;
+        this.#committed(entry);
+        if (entry.kind === "record") this.#lastRecord = entry;
+        else if (entry.kind === "released") this.#lastRecord = null;
       },
       gone: () => {},
     });
@@ -70,6 +75,7 @@ export class Commits {
 
   bucketDeleted(): void {
     this.#last = null;
+    this.#lastRecord = null;
     this.#maxEpochBefore = Math.max(this.#maxEpochBefore, this.#maxEpoch);
     this.#maxEpoch = 0;
     this.#forgedAbove = false;
@@ -110,10 +116,9 @@ export class Commits {
     else if (epoch > maxEpochAt(entry.revision))
       this.#reports.fail(`revision ${entry.revision}: epoch ${epoch} is impossible`);
     writer.confirmedSend.set(epoch, Math.max(sent.at, writer.confirmedSend.get(epoch) ?? 0));
+    const held = this.#held(before);
     const renews =
-      before?.entry.kind === "record" &&
-      before.entry.record.incarnation === incarnation &&
-      before.entry.record.epoch === epoch;
+      held?.kind === "record" && held.record.incarnation === incarnation && held.record.epoch === epoch;
     if (renews || this.#strayed) return;
     const chained = !aged && (before?.entry.kind === "record" || before?.entry.kind === "released");
     if (epoch <= this.#maxEpoch && this.#forgedAbove && !chained) this.#forgedEpochLost = true;
@@ -129,9 +134,15 @@ export class Commits {
       .withIncarnation(entry.incarnation)
       ?.releases.get(before?.entry.revision ?? 0);
     if (sent !== undefined && sent.generation !== this.#world.bucket.generation) this.#stray();
-    if (before?.entry.kind !== "record" || before.entry.record.incarnation !== entry.incarnation) {
+    const held = this.#held(before);
+    if (held?.kind !== "record" || held.record.incarnation !== entry.incarnation) {
       this.#reports.fail(`revision ${entry.revision} releases a lease that is not its own`);
     }
+  }
+
+  /** What was committed, or the record under the garbage that was. */
+  #held(before: Committed | null): LeaseEntry | null {
+    return before?.entry.kind === "garbage" ? this.#lastRecord : (before?.entry ?? null);
   }
 
   /** Invariant 11. Returns how the term came about. */
