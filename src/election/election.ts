@@ -44,7 +44,7 @@
  *    freshness), and becomes held again only when a renewal on a new connection is applied, which fails if it was replaced.
  *
  * GARBAGE over a leader's record ends no term: the next renewal replaces it, against exactly that revision. Every other node waits W
- * after it has read the garbage, and writes against that revision, too; the server applies one of the two. Whoever replaced the
+ * after it has read the garbage, and writes against that revision, too; the server applies one of the two. A node that replaced the
  * leader before the garbage came had waited W, so that its deadline has passed, or had its connection confirmed closed, so that it
  * is suspended: a suspended or draining leader loses its term to garbage.
  *

@@ -167,7 +167,7 @@ export function judgeTerm(draft: Draft, snapshot: Snapshot, sameGeneration: bool
 /**
  * Something that is no record was written over ours: by a program that does not know what it does, or one that does. Every other
  * node waits for W after it has read that, and then writes against exactly that revision. So does the next renewal. In these
- * roles nobody may have replaced this leader: its deadline is ahead, and its connection has not ended since its last renewal.
+ * roles no node can have replaced this leader: its deadline is ahead, and its connection has not ended since its last renewal.
  */
 function onGarbage(draft: Draft, term: OwnTerm, revision: number): void {
   if (draft.role.name !== "leader") return lose(draft, "superseded");
