@@ -55,7 +55,8 @@ test("a user with the permissions of permissionsFor() and no others can do every
   const other = await link(server, { user: "node", pass: "p", inboxPrefix });
   const clientId = other.connection.info?.client_id ?? 0;
   await other.connection.close();
-  expect(await session.confirmDeath({ ...binding, clientId }, 1000)).toBe(true);
+  // `close()` does not wait until the server has closed its side.
+  await waitFor(() => session.confirmDeath({ ...binding, clientId }, 1000));
   expect(await session.confirmDeath(binding, 1000)).toBe(false);
 
   const status = () =>

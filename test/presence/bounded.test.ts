@@ -5,7 +5,13 @@ import { waitFor } from "../../scripts/shared/wait.ts";
 import { streamName } from "../../src/nats/names.ts";
 import { freshId } from "../support/fresh-id.ts";
 import { type Operator, operatorOf } from "../support/node/operator.ts";
-import { deletePresence, hearAttempts, presenceIn, sharedConnection } from "../support/node/presence.ts";
+import {
+  deletePresence,
+  hearAttempts,
+  presenceIn,
+  sharedConnection,
+  watched,
+} from "../support/node/presence.ts";
 import { startLeader, startNode } from "../support/node/test-node.ts";
 import { LONG } from "../support/patience.ts";
 import { Recorder } from "../support/recorder.ts";
@@ -84,7 +90,7 @@ test("the stream of one election is deleted, and with it the presence of the con
   expect(before).toContain(streamName(clusterIds[0]));
   await gone.deleteBucket();
   expect(await one.next("lose-leadership")).toMatchObject({ reason: "deleted" });
-  await presenceIn(kept, before);
+  await watched(server, await presenceIn(kept, before));
   expect(two.types()).toEqual(["started", "become-leader", "leader-change"]);
   expect(follower.count("become-leader")).toBe(0);
   await connection.close();

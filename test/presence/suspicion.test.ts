@@ -10,11 +10,11 @@ import {
   hearQuestions,
   isLeaseWrite,
   isQuestion,
-  listening,
   presenceIn,
   sessionIn,
   sharedConnection,
   statusOf,
+  watched,
 } from "../support/node/presence.ts";
 import { proxied } from "../support/node/proxy.ts";
 import { CALM, startLeader, startNode, type TestNode } from "../support/node/test-node.ts";
@@ -40,9 +40,9 @@ async function scene(options: { readonly leaseTtlMs: number } = CALM): Promise<S
   return { clusterId, leader, followers, operator: await operatorOf(server, clusterId) };
 }
 
-function expectUntouched({ leader, followers }: Pick<Scene, "leader" | "followers">): void {
-  expect(leader.node).toMatchObject({ role: "leader", epoch: 1 });
-  expect(leader.node.isLeader()).toBe(true);
+async function expectUntouched({ leader, followers }: Pick<Scene, "leader" | "followers">): Promise<void> {
+  await leader.leads();
+  expect([leader.node.role, leader.node.epoch]).toEqual(["leader", 1]);
   expect(leader.types().filter((type) => type !== "started")).toEqual(["become-leader", "leader-change"]);
   for (const node of followers) {
     expect(node.types()).toEqual(["started", "leader-change"]);
@@ -57,12 +57,12 @@ test("its presence is deleted by an operator: the followers inquire, the leader 
   let presence = await presenceIn(operator);
   const names = new Set([presence]);
   for (let times = 1; times <= 4; times++) {
-    await listening(operator, ...all.followers);
+    await watched(server, presence, all.followers.length);
     await deletePresence(operator, presence);
     await questions.until((asked) => asked.length >= times * all.followers.length);
     presence = await presenceIn(operator, presence);
     names.add(presence);
-    expectUntouched(all);
+    await expectUntouched(all);
   }
   expect(names.size).toBe(5);
   const { client_id: own } = await sessionIn(operator);
@@ -79,7 +79,7 @@ test("a hundred advisories without a death: the leader stays, and one inquiry is
   await operator.connection.flush();
   await questions.until((asked) => asked.length >= all.followers.length);
   await (await operator.hear()).next(() => true);
-  expectUntouched(all);
+  await expectUntouched(all);
   // For each follower one open inquiry, and one more for all advisories that arrived during it.
   expect(questions.items.length).toBeLessThan(20);
 });
@@ -88,14 +88,15 @@ test("advisories about an unknown presence or another cluster's leader cause no 
   const one = await scene();
   const other = await scene();
   const questions = await hearQuestions(one.operator);
-  await listening(other.operator, ...other.followers);
-  await deletePresence(other.operator, await presenceIn(other.operator));
+  const presence = await presenceIn(other.operator);
+  await watched(server, presence, other.followers.length);
+  await deletePresence(other.operator, presence);
   one.operator.connection.publish(consumerDeletedAdvisory("KV_X.presence_1"), "{}");
   await questions.until((asked) => asked.length >= 2);
   await presenceIn(other.operator);
   expect(new Set(questions.items)).toEqual(new Set([(await sessionIn(other.operator)).client_id]));
-  expectUntouched(one);
-  expectUntouched(other);
+  await expectUntouched(one);
+  await expectUntouched(other);
 });
 
 describe("the leader has reconnected in between:", () => {
@@ -163,14 +164,15 @@ test("many elections on one connection inquire once about a leader that all of t
   const operator = await operatorOf(server, clusterIds[0] ?? "");
   const questions = await hearQuestions(operator);
   const presence = await presenceIn(operator);
-  await listening(operator, ...followers.slice(0, 1));
+  await watched(server, presence);
   await deletePresence(operator, presence);
   for (const [index, clusterId] of clusterIds.entries()) {
     const one = new Operator(operator.connection, clusterId);
     await presenceIn(one, presence);
-    await listening(one, ...followers.slice(index, index + 1));
+    await statusOf(one, followers[index]?.id ?? "");
   }
-  expect(leaders.every((node) => node.node.isLeader())).toBe(true);
+  await Promise.all(leaders.map((node) => node.leads()));
+  expect(leaders.map((node) => node.count("lose-leadership"))).toEqual(leaders.map(() => 0));
   expect(questions.items.length).toBeGreaterThan(0);
   expect(questions.items.length).toBeLessThan(5);
   await leading.close();

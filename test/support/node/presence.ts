@@ -2,7 +2,13 @@
 import { connect, type NatsConnection } from "@nats-io/transport-node";
 import type { Frame } from "../../../scripts/shared/nats-frames.ts";
 import { waitFor } from "../../../scripts/shared/wait.ts";
-import { CONNECTIONS_PING, leaseSubject, statusSubject, streamName } from "../../../src/nats/names.ts";
+import {
+  CONNECTIONS_PING,
+  consumerDeletedAdvisory,
+  leaseSubject,
+  statusSubject,
+  streamName,
+} from "../../../src/nats/names.ts";
 import type { NatsServer } from "../../../src/testing.ts";
 import { atEnd } from "../at-end.ts";
 import { PATIENCE_MS } from "../patience.ts";
@@ -94,12 +100,18 @@ export async function serverIdOf(server: NatsServer): Promise<string> {
   return ((await varz.json()) as { server_id: string }).server_id;
 }
 
-/** Resolves when these nodes have handled the current record, and listen for the end of its presence. */
-export async function listening(
-  operator: Operator,
-  ...nodes: readonly { readonly id: string }[]
-): Promise<void> {
-  for (const { id } of nodes) await statusOf(operator, id);
+/** Resolves when that many connections listen for the end of this presence. A node does so once it has read a record that names it. */
+export async function watched(server: NatsServer, presence: string, connections = 1): Promise<void> {
+  const subject = encodeURIComponent(consumerDeletedAdvisory(presence));
+  const url = `${server.monitorUrl}/subsz?subs=1&test=${subject}`;
+  await waitFor(
+    async () => {
+      const subsz = await fetch(url, { headers: { connection: "close" } });
+      const { subscriptions_list: found = [] } = (await subsz.json()) as { subscriptions_list?: unknown[] };
+      return found.length >= connections;
+    },
+    { message: `${connections} connections to listen for the end of ${presence}` },
+  );
 }
 
 /** A connection as this library makes it, for nodes that share one. Closed at the end of the test. */
