@@ -20,53 +20,53 @@ function always(bucket: FakeBucket, write: LeaseWrite): LeaseWrite {
 }
 
 class IgnoresConditions extends FakeBucket {
-  override write(write: LeaseWrite): Applied {
-    return super.write(always(this, write));
+  override write(write: LeaseWrite, stream?: string): Applied {
+    return super.write(always(this, write), stream);
   }
 }
 
 class TakesOlderRevisions extends FakeBucket {
-  override write(write: LeaseWrite): Applied {
+  override write(write: LeaseWrite, stream?: string): Applied {
     const { expect } = write;
     const older =
       "revision" in expect && expect.revision > 0 && expect.revision < (this.entry?.revision ?? 0);
-    return super.write(older ? always(this, write) : write);
+    return super.write(older ? always(this, write) : write, stream);
   }
 }
 
 class ForgetsTheEndOfTheStream extends FakeBucket {
-  override write(write: LeaseWrite): Applied {
-    return super.write("revision" in write.expect ? write : { ...write, expect: { revision: 0 } });
+  override write(write: LeaseWrite, stream?: string): Applied {
+    return super.write("revision" in write.expect ? write : { ...write, expect: { revision: 0 } }, stream);
   }
 }
 
 class ComparesOnlyTheEndOfTheStream extends FakeBucket {
-  override write(write: LeaseWrite): Applied {
+  override write(write: LeaseWrite, stream?: string): Applied {
     const { expect } = write;
     const ends = "emptyAtSequence" in expect && expect.emptyAtSequence === this.snapshot().lastSequence;
-    return super.write(ends ? always(this, write) : write);
+    return super.write(ends ? always(this, write) : write, stream);
   }
 }
 
 class TakesMarkersForNothing extends FakeBucket {
-  override write(write: LeaseWrite): Applied {
+  override write(write: LeaseWrite, stream?: string): Applied {
     const marker = this.entry?.kind === "released" || this.entry?.kind === "deleted";
     const fits = marker && "revision" in write.expect && write.expect.revision === 0;
-    return super.write(fits ? always(this, write) : write);
+    return super.write(fits ? always(this, write) : write, stream);
   }
 }
 
 class RestartsRevisionsAfterRelease extends FakeBucket {
-  override write(write: LeaseWrite): Applied {
-    const result = super.write(write);
+  override write(write: LeaseWrite, stream?: string): Applied {
+    const result = super.write(write, stream);
     if (write.kind === "release" && result.kind === "applied") this.rollBackTo(0, null);
     return result;
   }
 }
 
 class LeavesNoMarker extends FakeBucket {
-  override write(write: LeaseWrite): Applied {
-    const result = super.write(write);
+  override write(write: LeaseWrite, stream?: string): Applied {
+    const result = super.write(write, stream);
     if (write.kind === "release" && result.kind === "applied") this.rollBackTo(result.revision, null);
     return result;
   }
@@ -112,8 +112,8 @@ class KeepsGenerationWhenRecreated extends FakeBucket {
 }
 
 class ShowsRefusedWrites extends FakeBucket {
-  override write(write: LeaseWrite): Applied {
-    const result = super.write(write);
+  override write(write: LeaseWrite, stream?: string): Applied {
+    const result = super.write(write, stream);
     if (result.kind === "conflict" && this.entry !== null) this.repeat(this.entry);
     return result;
   }
@@ -121,9 +121,9 @@ class ShowsRefusedWrites extends FakeBucket {
 
 class ReportsTwice extends FakeBucket {
   override watch(watcher: Watcher): () => void {
-    const entry = (seen: LeaseEntry): void => {
-      watcher.entry(seen);
-      watcher.entry(seen);
+    const entry = (seen: LeaseEntry, stream: string): void => {
+      watcher.entry(seen, stream);
+      watcher.entry(seen, stream);
     };
     return super.watch({ entry, gone: () => watcher.gone() });
   }
@@ -131,7 +131,13 @@ class ReportsTwice extends FakeBucket {
 
 class HidesItsDeletion extends FakeBucket {
   override watch(watcher: Watcher): () => void {
-    return super.watch({ entry: (entry) => watcher.entry(entry), gone: () => {} });
+    return super.watch({ entry: (entry, stream) => watcher.entry(entry, stream), gone: () => {} });
+  }
+}
+
+class HidesTheStreamOfWrites extends FakeBucket {
+  override write(write: LeaseWrite): Applied {
+    return super.write(write);
   }
 }
 
@@ -194,6 +200,7 @@ export const WRONG_FAKES: readonly (readonly [wrong: string, FakeParts])[] = [
   ["reports refused writes to watchers", { bucket: () => new ShowsRefusedWrites() }],
   ["reports everything twice to watchers", { bucket: () => new ReportsTwice() }],
   ["does not report its deletion", { bucket: () => new HidesItsDeletion() }],
+  ["does not report for which stream a write was meant", { bucket: () => new HidesTheStreamOfWrites() }],
   ["does not store garbage", { bucket: () => new RefusesGarbage() }],
   ["loses late requests", store(LosesLateRequests)],
   ["does not apply unanswered writes", store(LosesUnansweredWrites)],

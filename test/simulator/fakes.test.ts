@@ -357,6 +357,36 @@ describe("a fake store", () => {
     expect(answers).toEqual(["snapshot", "no-bucket", "failed"]);
   });
 
+  test("reports a write that was meant for an unknown stream as a reason to read, and drops such writes after the read", async () => {
+    const { time, bucket, store } = setUp();
+    const writer = new FakeStore(time, bucket);
+    const seen: string[] = [];
+    store.watch({ entry: ({ revision }) => seen.push(`entry ${revision}`), gone: () => seen.push("gone") });
+    const done = async (action: PromiseLike<unknown>): Promise<void> => {
+      await time.advance(10);
+      await action;
+    };
+    const { signal } = new AbortController();
+    await done(store.open(signal));
+    await done(writer.open(signal));
+    await done(writer.write(put({ emptyAtSequence: 0 }), 300));
+    bucket.delete();
+    bucket.recreate();
+    await done(writer.read(300));
+    await done(writer.write(put({ emptyAtSequence: 0 }), 300));
+    expect(seen).toEqual(["entry 1", "gone", "gone"]);
+    await done(store.read(300));
+    await done(writer.write(put({ revision: 1 }), 300));
+    expect(seen.splice(0)).toEqual(["entry 1", "gone", "gone", "entry 2"]);
+    // A write that was sent before its sender noticed the new bucket.
+    bucket.write(put({ revision: 2 }), "generation-1");
+    await time.advance(10);
+    await done(store.read(300));
+    bucket.write(put({ revision: 3 }), "generation-1");
+    await time.advance(10);
+    expect(seen).toEqual(["gone"]);
+  });
+
   test("delivers no request and no response over a broken connection", async () => {
     const { time, bucket, session, store } = setUp();
     const seen: string[] = [];

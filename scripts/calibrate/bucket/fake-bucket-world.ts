@@ -40,6 +40,7 @@ export class FakeBucketWorld implements BucketWorld {
   readonly #session: FakeSession;
   readonly #stores: Readonly<Record<NodeName | "w", FakeStore>>;
   readonly #seen: Readonly<Record<Watcher, string[]>> = { a: [], w: [] };
+  #opened = false;
   #lates = 0;
   #arrived = 0;
 
@@ -83,9 +84,18 @@ export class FakeBucketWorld implements BucketWorld {
   }
 
   async run(step: Step): Promise<readonly string[]> {
+    await this.#openAll();
     const result = await this.#run(step);
     await this.#time.advance(ANSWER_MS); // for the watchers
     return result;
+  }
+
+  /** Every node begins with the first bucket open. */
+  async #openAll(): Promise<void> {
+    if (this.#opened) return;
+    this.#opened = true;
+    for (const store of Object.values(this.#stores))
+      await this.#soon(store.open(new AbortController().signal));
   }
 
   async #run(step: Step): Promise<readonly string[]> {

@@ -3,7 +3,8 @@ import type { Expectation, LeaseEntry, LeaseWrite, Snapshot } from "../../../ele
 export type Applied = { readonly kind: "applied"; readonly revision: number } | { readonly kind: "conflict" };
 
 export interface BucketWatcher {
-  entry(entry: LeaseEntry): void;
+  /** `stream`: the generation that the write was meant for, `""` if it does not say so. */
+  entry(entry: LeaseEntry, stream: string): void;
   gone(): void;
   /** A forged message, indistinguishable from a real one. Missing: this watcher is on the server and never sees it. */
   forged?(entry: LeaseEntry): void;
@@ -71,19 +72,15 @@ export class FakeBucket {
     return { generation: this.generation, lastSequence: this.#sequence, entry: this.#entry };
   }
 
-  write(write: LeaseWrite): Applied {
+  /** `stream`: the generation that the write is meant for. Watchers learn it; it is no condition. */
+  write(write: LeaseWrite, stream = ""): Applied {
     if (!this.#exists || !this.#meets(write.expect)) return { kind: "conflict" };
     const revision = this.#sequence + 1;
-    if (write.kind === "put") this.#commit({ kind: "record", revision, record: write.record });
+    if (write.kind === "put") this.#commit({ kind: "record", revision, record: write.record }, stream);
     else {
       const { epoch, incarnation, successor } = write;
-      this.#commit({
-        kind: "released",
-        revision,
-        epoch,
-        incarnation,
-        ...(successor === undefined ? {} : { successor }),
-      });
+      const heir = successor === undefined ? {} : { successor };
+      this.#commit({ kind: "released", revision, epoch, incarnation, ...heir }, stream);
     }
     return { kind: "applied", revision };
   }
@@ -91,7 +88,7 @@ export class FakeBucket {
   /** An unconditional write, as an operator or a go-cluster node makes it. Returns its revision, 0 if there is no bucket. */
   force(entry: (revision: number) => LeaseEntry): number {
     if (!this.#exists) return 0;
-    this.#commit(entry(this.#sequence + 1));
+    this.#commit(entry(this.#sequence + 1), "");
     return this.#sequence;
   }
 
@@ -129,9 +126,9 @@ export class FakeBucket {
     this.#entry = entry;
   }
 
-  /** Reports a message to the watchers again. */
+  /** Reports a message to the watchers again, without its stream: it counts in every generation. */
   repeat(entry: LeaseEntry): void {
-    for (const watcher of this.#watchers) watcher.entry(entry);
+    for (const watcher of this.#watchers) watcher.entry(entry, "");
   }
 
   /** Reports a message that was never committed to the watchers on the network. */
@@ -149,10 +146,10 @@ export class FakeBucket {
     return (this.#entry?.revision ?? 0) === expect.revision;
   }
 
-  #commit(entry: LeaseEntry): void {
+  #commit(entry: LeaseEntry, stream: string): void {
     this.#sequence = entry.revision;
     this.#entry = entry;
     this.log.push(entry);
-    for (const watcher of this.#watchers) watcher.entry(entry);
+    for (const watcher of this.#watchers) watcher.entry(entry, stream);
   }
 }

@@ -6,6 +6,7 @@ import type {
   WriteOutcome,
 } from "../../../election/types.ts";
 import { ClusterError } from "../../../errors.ts";
+import { StreamIdentity } from "../../../nats/lease/stream-identity.ts";
 import type { BucketInfo, LeaseStore, StoreListener } from "../../../runtime/ports.ts";
 import type { VirtualClock } from "../time/virtual-clock.ts";
 import type { Timer, VirtualTime } from "../time/virtual-time.ts";
@@ -60,6 +61,7 @@ export class FakeStore implements LeaseStore {
   readonly #bucket: FakeBucket;
   readonly #clock: VirtualClock | null;
   readonly #session: FakeSession | null;
+  readonly #identity = new StreamIdentity();
   #unwatch: (() => void) | null = null;
   /** Number of writes sent, whatever their outcome. */
   writes = 0;
@@ -74,11 +76,14 @@ export class FakeStore implements LeaseStore {
   }
 
   open(signal: AbortSignal, above = 0): Promise<BucketInfo> {
+    const identified = this.#identity.reading();
     return new Promise((resolve, reject) => {
       const done = (opened: boolean | null): void => {
         this.#time.announce();
-        if (opened === true && !signal.aborted) resolve(this.info());
-        else reject(noAnswer("open", OPEN_TIMEOUT_MS));
+        if (opened !== true || signal.aborted) return reject(noAnswer("open", OPEN_TIMEOUT_MS));
+        const info = this.info();
+        identified(info.generation);
+        resolve(info);
       };
       const serve = (): boolean => {
         this.#bucket.recreate(above, this);
@@ -99,10 +104,12 @@ export class FakeStore implements LeaseStore {
       if (!this.#bucket.exists) return { kind: "no-bucket" };
       return { kind: "snapshot", snapshot: this.network.staleSnapshot ?? this.#bucket.snapshot() };
     };
+    const identified = this.#identity.reading();
     return this.#time.answer<ReadOutcome>((resolve) =>
-      this.#roundTrip<ReadOutcome>(timeoutMs, serve, (outcome) =>
-        resolve(outcome ?? { kind: "failed", error: noAnswer("read", timeoutMs) }),
-      ),
+      this.#roundTrip<ReadOutcome>(timeoutMs, serve, (outcome) => {
+        if (outcome?.kind === "snapshot") identified(outcome.snapshot.generation);
+        resolve(outcome ?? { kind: "failed", error: noAnswer("read", timeoutMs) });
+      }),
     );
   }
 
@@ -110,7 +117,8 @@ export class FakeStore implements LeaseStore {
     this.writes += 1;
     const delayMs = this.network.delayNextWriteMs;
     this.network.delayNextWriteMs = 0;
-    const serve = (): WriteOutcome | null => (this.#bucket.exists ? this.#bucket.write(write) : null);
+    const stream = this.#identity.own ?? "";
+    const serve = (): WriteOutcome | null => (this.#bucket.exists ? this.#bucket.write(write, stream) : null);
     return this.#time.answer<WriteOutcome>((resolve) => {
       const done = (outcome: WriteOutcome | null): void =>
         resolve(outcome ?? { kind: "unknown", error: noAnswer("write", timeoutMs) });
@@ -124,11 +132,11 @@ export class FakeStore implements LeaseStore {
       if (this.network.dropWatch || this.network.dropResponses || !this.#isOpen()) return;
       this.#arrive(receive, message);
     };
-    const onEntry = (entry: LeaseEntry): void => listener.entry(entry);
-    const forwardEntry = (entry: LeaseEntry): void => forward(onEntry, entry);
+    const forwardEntry = (entry: LeaseEntry, stream: string): void =>
+      forward(() => this.#report(listener, entry, stream), undefined);
     this.#unwatch = this.#bucket.watch({
       entry: forwardEntry,
-      forged: forwardEntry,
+      forged: (entry) => forwardEntry(entry, ""),
       gone: () => forward(() => listener.gone(), undefined),
     });
   }
@@ -136,6 +144,13 @@ export class FakeStore implements LeaseStore {
   async close(): Promise<void> {
     this.#unwatch?.();
     this.#unwatch = null;
+  }
+
+  /** As the adapter for NATS: a message of an unknown stream is only a reason to read. */
+  #report(listener: StoreListener, entry: LeaseEntry, stream: string): void {
+    const from = this.#identity.of(stream);
+    if (from === "own") listener.entry(entry);
+    else if (from === "unknown") listener.gone();
   }
 
   /** Request, `serve` at the server, response. Calls `done(null)` when no answer arrives within `timeoutMs`. */
