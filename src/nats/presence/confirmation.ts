@@ -10,6 +10,8 @@ import { CONNECTIONS_PING } from "../names.ts";
 const ACCOUNT_TIMEOUT_MS = 1000;
 /** How long after an answer that decides nothing the server is asked again; doubled each time. */
 const ASK_AGAIN_MS = 2;
+/** How long the answer for another account of a leaf node may come after one that does not list the connection. */
+const OTHER_ANSWER_MS = 5;
 /** `state` in a request. 2.9 does not list an open connection in answer to a request for both, which is 2. */
 const OPEN = 0;
 const CLOSED = 1;
@@ -93,8 +95,8 @@ async function askForAccount(
  * Absence from a list proves nothing: a leaf node answers once for each account that is bound to the account of the request, and
  * nats-server 2.15.1 omits an open connection in one of several thousand answers. Therefore a closed connection must be listed as
  * such, with the time at which it was closed. The server does so within milliseconds, and is asked again until then. An answer that
- * lists the connection as open ends the inquiry. In the
- * account `$G` servers list no closed connections: there, and only there, absence from the open connections counts.
+ * lists the connection as open ends the inquiry. In the account `$G` servers list no closed connections: there, and only there, absence
+ * from the open connections counts, if no answer of the same server lists the connection within 5 ms.
  *
  * A server lists connections of the requester's account only (since about 2.11). Therefore the account must be the holder's,
  * whose tag is part of the presence name. The death of a holder without presence is never confirmed, because such a holder does
@@ -135,6 +137,7 @@ function inquire(
     const inbox = inboxOf(connection);
     let delayMs = ASK_AGAIN_MS;
     let again: NodeJS.Timeout | undefined;
+    let absent: NodeJS.Timeout | undefined;
     const ask = (): void => {
       again = undefined;
       try {
@@ -160,7 +163,11 @@ function inquire(
           case "closed":
             return settle(true);
           case "absent":
-            return absenceCounts ? settle(true) : askAgain();
+            if (!absenceCounts) return askAgain();
+            // The own server answers for the own account first.
+            if (serverId === monitor.endpoint?.serverId) return settle(true);
+            absent ??= setTimeout(() => settle(true), OTHER_ANSWER_MS);
+            return;
           case "unknown":
             return;
         }
@@ -170,6 +177,7 @@ function inquire(
     const settle = (gone: boolean): void => {
       clearTimeout(limit);
       clearTimeout(again);
+      clearTimeout(absent);
       answers.unsubscribe();
       resolve(gone);
     };
