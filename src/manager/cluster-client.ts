@@ -21,6 +21,8 @@ import { type LeaseView, readLeaseView } from "./lease-view.ts";
 
 /** Pause between status requests to a node that is about to lead. */
 const POLL_MS = 5;
+/** With less time left, no request is sent. */
+const LEAST_ANSWER_MS = 2;
 /** Of a reason that a node sends, more is not quoted. */
 const MAX_REASON_LENGTH = 500;
 
@@ -78,22 +80,29 @@ const NO_HOLDER = {
   epoch: 0,
 } as const;
 
+/** No time is left for a further request. */
+class LimitReached extends ClusterError {}
+
 export class ClusterClient {
   readonly clusterId: string;
   readonly monitor: ConnectionMonitor;
   readonly #answerMs: number;
+  readonly #limitMs: number;
   readonly #deadline: number;
   readonly #link: NatsLink;
+  #leaseWasRead = false;
 
   private constructor(
     clusterId: string,
     answerMs: number,
+    limitMs: number,
     deadline: number,
     link: NatsLink,
     domain: string | null,
   ) {
     this.clusterId = clusterId;
     this.#answerMs = answerMs;
+    this.#limitMs = limitMs;
     this.#deadline = deadline;
     this.#link = link;
     this.monitor = ConnectionMonitor.acquire(link.connection, domain);
@@ -109,7 +118,7 @@ export class ClusterClient {
     const context = { clusterId, nodeId: "cli", signal: AbortSignal.any(ending) };
     try {
       const link = await connectNats(nats, context);
-      return new ClusterClient(clusterId, timeoutMs, deadline, link, nats.domain ?? null);
+      return new ClusterClient(clusterId, timeoutMs, limitMs, deadline, link, nats.domain ?? null);
     } catch (error) {
       if (late?.aborted !== true || signal?.aborted === true) throw error;
       throw new ClusterError("NO_CONNECTION", `no server accepted a connection within ${limitMs} ms`, {
@@ -124,17 +133,43 @@ export class ClusterClient {
     await this.#link.close();
   }
 
-  /** Time limit of the next answer. */
+  /**
+   * Time limit of the next answer.
+   * @throws ClusterError `TIMEOUT` if the limit of all operations is used up.
+   */
   get timeoutMs(): number {
     return this.#withinLimit(this.#answerMs);
   }
 
   #withinLimit(ms: number): number {
-    return Math.max(1, Math.min(ms, this.#deadline - performance.now()));
+    if (this.#isUsedUp()) throw this.#limitReached();
+    return Math.min(ms, this.#deadline - performance.now());
   }
 
-  lease(): Promise<LeaseView> {
-    return readLeaseView(this.monitor, this.clusterId, this.timeoutMs);
+  #isUsedUp(): boolean {
+    return this.#deadline - performance.now() < LEAST_ANSWER_MS;
+  }
+
+  #limitReached(cause?: unknown): LimitReached {
+    return new LimitReached(
+      "TIMEOUT",
+      `the time limit of ${this.#limitMs} ms was reached before the result was known for cluster "${this.clusterId}"; ` +
+        'a change that was requested may still happen ("nats-leader status" shows the leader). Raise the limit (--timeout)',
+      { cause, recoverable: true },
+    );
+  }
+
+  /** Rejects with `TIMEOUT` if the limit of all operations, and not JetStream, is why there is no answer. */
+  async lease(): Promise<LeaseView> {
+    try {
+      const lease = await readLeaseView(this.monitor, this.clusterId, this.timeoutMs);
+      this.#leaseWasRead = true;
+      return lease;
+    } catch (error) {
+      const isLate = error instanceof ClusterError && error.code === "STORE_UNAVAILABLE" && this.#isUsedUp();
+      // JetStream that has given no answer at all is unreachable.
+      throw isLate && this.#leaseWasRead ? this.#limitReached(error) : error;
+    }
   }
 
   /**
@@ -212,11 +247,12 @@ export class ClusterClient {
     const body = to === undefined ? undefined : { to };
     const refusal = to === undefined ? "NOT_LEADER" : "HANDOVER_REFUSED";
     await this.#ask(nodeId, stepdownSubject(this.clusterId, nodeId), body, timeoutMs, refusal, incarnation);
-    const ended = await this.#untilLease((now) => !isSameTerm(before, now), this.timeoutMs);
+    const waitMs = Math.round(this.timeoutMs);
+    const ended = await this.#untilLease((now) => !isSameTerm(before, now), waitMs);
     if (ended !== null) return;
     throw new ClusterError(
       "TIMEOUT",
-      `node "${nodeId}" confirmed a step-down, and the lease has not changed within ${this.timeoutMs} ms: ` +
+      `node "${nodeId}" confirmed a step-down, and the lease has not changed within ${waitMs} ms: ` +
         "the node does not lead, or another program answers in its name",
       { recoverable: true },
     );
@@ -238,26 +274,25 @@ export class ClusterClient {
     timeoutMs: number,
     signal?: AbortSignal,
   ): Promise<NodeAnswer> {
-    const deadline = performance.now() + timeoutMs;
+    const deadline = Math.min(performance.now() + timeoutMs, this.#deadline - LEAST_ANSWER_MS);
     const isNamed = ({ entry }: LeaseView): boolean =>
       entry?.kind === "record" && entry.record.nodeId === nodeId && entry.revision !== since.entry?.revision;
-    const named = await this.#untilLease(isNamed, timeoutMs, signal);
-    while (named !== null) {
-      signal?.throwIfAborted();
-      const answer = await this.statusOf(nodeId);
-      if (answer?.status.role === "PRIMARY" && answer.status.leader === nodeId) return answer;
-      if (performance.now() >= deadline) break;
-      await pause(POLL_MS);
+    try {
+      const named = await this.#untilLease(isNamed, deadline - performance.now(), signal);
+      while (named !== null) {
+        signal?.throwIfAborted();
+        const answer = await this.statusOf(nodeId);
+        if (answer?.status.role === "PRIMARY" && answer.status.leader === nodeId) return answer;
+        if (performance.now() >= deadline) break;
+        await pause(POLL_MS);
+      }
+      const { leader } = await this.situation();
+      const who = leader === null ? "there is no leader" : `"${leader}" leads`;
+      throw notLeading(nodeId, timeoutMs, leader === nodeId ? "it does not confirm that it leads" : who);
+    } catch (error) {
+      if (!(error instanceof LimitReached)) throw error;
+      throw notLeading(nodeId, timeoutMs, "no time was left to read who leads");
     }
-    const { leader } = await this.situation();
-    const who = leader === null ? "there is no leader" : `"${leader}" leads`;
-    throw new ClusterError(
-      "TIMEOUT",
-      `timed out after ${timeoutMs} ms waiting for node "${nodeId}" to become leader: ${
-        leader === nodeId ? "it does not confirm that it leads" : who
-      }`,
-      { recoverable: true },
-    );
   }
 
   /** The lease as soon as it is as wanted; `null` if it is not in time. Reads that fail for now are repeated. */
@@ -338,6 +373,14 @@ export class ClusterClient {
       throw jsToClusterError(thrown, `send a request to ${subject}`);
     }
   }
+}
+
+function notLeading(nodeId: string, afterMs: number, why: string): ClusterError {
+  return new ClusterError(
+    "TIMEOUT",
+    `timed out after ${Math.round(afterMs)} ms waiting for node "${nodeId}" to become leader: ${why}`,
+    { recoverable: true },
+  );
 }
 
 /** Whether the key still has the term, or still the release or the garbage, that it had. */

@@ -2,8 +2,8 @@
 import { createServer } from "node:net";
 import { describe, expect, test } from "vitest";
 import { waitFor } from "../../scripts/shared/wait.ts";
+import { ClusterClient } from "../../src/manager/cluster-client.ts";
 import { atEnd } from "../support/at-end.ts";
-
 import { runHere } from "../support/cli/run-here.ts";
 import { freshId } from "../support/fresh-id.ts";
 import { GoClusterPeer } from "../support/node/go-cluster-emulator.ts";
@@ -45,6 +45,30 @@ describe("--timeout", () => {
     const where = ["--cluster-id", "billing", "--nats-url", servers.join(","), "--timeout", "300ms"];
     const { code, stderr } = await runHere(["stepdown", ...where]);
     expect([code, stderr]).toEqual([4, expect.stringContaining("within 300 ms")]);
+  });
+
+  test("of all operations that is used up is named as such, and no further request is sent", async () => {
+    const clusterId = freshId();
+    const client = await ClusterClient.connect({ clusterId, servers: server.url }, { limitMs: 1_000 });
+    atEnd(() => client.close());
+    const vacant = await client.lease();
+    const led = client.untilLeads("b", vacant, 15_000);
+    await expect(led).rejects.toMatchObject({
+      code: "TIMEOUT",
+      message: expect.stringContaining('waiting for node "b" to become leader'),
+    });
+    await waitFor(() =>
+      client.lease().then(
+        () => false,
+        () => true,
+      ),
+    );
+    const sent = client.monitor.connection.stats().outMsgs;
+    const usedUp = { code: "TIMEOUT", message: expect.stringContaining("time limit of 1000 ms was reached") };
+    await expect(client.lease()).rejects.toMatchObject(usedUp);
+    await expect(client.askStatus("b")).rejects.toMatchObject(usedUp);
+    await expect(client.stepDown("b", undefined, 15_000)).rejects.toMatchObject(usedUp);
+    expect(client.monitor.connection.stats().outMsgs).toBe(sent);
   });
 
   test("of 0 is refused", async () => {
