@@ -88,7 +88,9 @@ function observeGarbage(draft: Draft, revision: number, reason: string): void {
   warn(
     draft,
     "GARBAGE_RECORD",
-    `revision ${revision} is not a lease record (${reason}); ${termOf(draft) === null ? `replacing it after ${waitMs} ms` : "replacing it with the next renewal"}`,
+    termOf(draft) === null
+      ? `revision ${revision} is not a lease record (${reason}); replacing it after ${waitMs} ms`
+      : `revision ${revision} is not a lease record (${reason}); replacing it with the next renewal`,
   );
   wait(draft, waitMs);
   draft.lease.view = { kind: "occupied", revision, record: null };

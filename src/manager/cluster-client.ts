@@ -152,7 +152,8 @@ export class ClusterClient {
 
   #limitReached(cause?: unknown): LimitReached {
     return new LimitReached(
-      "TIMEOUT",
+      // JetStream that has given no answer at all is unreachable.
+      this.#leaseWasRead ? "TIMEOUT" : "STORE_UNAVAILABLE",
       `the time limit of ${this.#limitMs} ms was reached before the result was known for cluster "${this.clusterId}"; ` +
         'a change that was requested may still happen ("nats-leader status" shows the leader). Raise the limit (--timeout)',
       { cause, recoverable: true },
