@@ -30,7 +30,7 @@ export class Commits {
   /** What is committed now is forged by a client that is no node. */
   forging = false;
   #last: Committed | null = null;
-  /** The last record that was not released. If garbage replaces it, its holder may renew it until its deadline. */
+  /** The last record of a node that was not released. If garbage replaces it, its holder may renew it until its deadline. */
   #lastRecord: LeaseEntry | null = null;
   #maxEpoch = 0;
   /** Of all buckets that were deleted. */
@@ -56,6 +56,7 @@ export class Commits {
       entry: (entry) => {
         if (this.#last !== null && entry.revision <= this.#last.entry.revision) return;
         this.#committed(entry);
+        if (this.forging) return;
         if (entry.kind === "record") this.#lastRecord = entry;
         else if (entry.kind === "released") this.#lastRecord = null;
       },
