@@ -66,6 +66,9 @@ export class FakeSession implements Session {
   /** Other messages waited in the socket when the connection was lost: the process notices once it has read them. */
   lostUnread = false;
   #stalledUntil = Number.NEGATIVE_INFINITY;
+  /** The process has noticed the end of its last connection. */
+  #noticed = true;
+  #reconnects = false;
 
   constructor(connections: FakeConnections, options: FakeSessionOptions = {}) {
     this.#connections = connections;
@@ -174,9 +177,13 @@ export class FakeSession implements Session {
     this.#link = null;
     this.lostAt = this.#connections.time.now;
     this.lostUnread = this.isStalled;
+    this.#noticed = false;
+    this.#reconnects = false;
     this.arrive(() => {
+      this.#noticed = true;
       this.#binding = null;
       this.#emit({ type: "disconnected", error: null });
+      if (this.#reconnects) this.reconnect();
     });
     this.#connections.close(link);
   }
@@ -184,7 +191,10 @@ export class FakeSession implements Session {
   /** A process that has not noticed the end of its connection reconnects once it has. */
   reconnect(): void {
     if (this.#link !== null || !this.#connections.sessions.has(this)) return;
-    if (this.isStalled) return void this.#connections.time.at(this.#stalledUntil, () => this.reconnect());
+    if (this.lostUnread && !this.#noticed) {
+      this.#reconnects = true;
+      return;
+    }
     const link = this.#connections.connect(this.#presence);
     this.#link = link;
     this.lostAt = null;
