@@ -15,6 +15,7 @@ import type {
   Outcome,
   Settlement,
 } from "../../../src/application/types.ts";
+import { after } from "../../../src/election/time.ts";
 import type { ElectionEvent } from "../../../src/election/types.ts";
 import type { Clock } from "../../../src/runtime/ports.ts";
 import { ApplicationWatch } from "./application-watch.ts";
@@ -172,7 +173,10 @@ export class SimulatedRunner {
     const { selfWaits } = this.#watch;
     const { sinceMono } = selfWaits;
     if (sinceMono !== null && (sinceMono !== this.#selfWaitSinceMono || "caller" in event)) {
-      this.later(this.#state.config.selfWaitMs + LATE_MS, () => selfWaits.check(this.#o.clock.now()));
+      const delayMs = this.#state.config.selfWaitMs + LATE_MS;
+      const dueAt = after(this.#o.clock.now(), delayMs);
+      // After a pause, what was due later has not had its turn yet.
+      this.later(delayMs, () => selfWaits.check(dueAt));
     }
     this.#selfWaitSinceMono = sinceMono;
   }
