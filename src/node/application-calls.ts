@@ -123,7 +123,7 @@ export class ApplicationCalls {
   }
 
   /** Joins a stop that has begun. Never rejects. */
-  async stop(_what: string, options: WaitOptions): Promise<StopResult> {
+  async stop(options: WaitOptions): Promise<StopResult> {
     const caller = callerOf(this.#runner.codeOwner);
     const settlement = await this.#runner.ask(options, (wait, timeoutMs) => ({
       type: "stop",

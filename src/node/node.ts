@@ -215,7 +215,7 @@ export class Node implements AsyncDisposable {
     await incarnation.start();
     // `stop()` stops an incarnation itself.
     if (!signal.aborted || this.#stopRequested) return;
-    await incarnation.calls.stop(`node "${nodeId}" to stop`, {});
+    await incarnation.calls.stop({});
     throw startAborted(nodeId, signal);
   }
 
@@ -247,7 +247,7 @@ export class Node implements AsyncDisposable {
       return NOTHING_TO_STOP;
     }
     if (incarnation === null) return NOTHING_TO_STOP;
-    return incarnation.calls.stop(`node "${this.nodeId}" to stop`, limits);
+    return incarnation.calls.stop(limits);
   }
 
   /** The same as `stop()`. */
