@@ -3,7 +3,7 @@ import { resolveOptions } from "../resolve.ts";
 import { parseServers } from "../servers.ts";
 import { DEFAULT_HISTORY_TERMS } from "./history.ts";
 import type { LoadedConfig } from "./load.ts";
-import { SETTINGS } from "./settings.ts";
+import { SETTINGS, TIMING } from "./settings.ts";
 import { get, leaves, type Tree } from "./tree.ts";
 
 export interface SettingInForce {
@@ -48,19 +48,7 @@ function loginInUrl({ nodeOptions }: LoadedConfig): Map<string, unknown> {
 function resolvedValues({ nodeOptions, config, vip }: LoadedConfig): Map<string, unknown> {
   const options = resolveOptions(nodeOptions);
   const { nats, service, serviceVersion } = options;
-  const election = [
-    "leaseTtlMs",
-    "heartbeatIntervalMs",
-    "requestTimeoutMs",
-    "retryDelayMs",
-    "successorGraceMs",
-    "cooldownMs",
-    "drainTimeoutMs",
-    "crashDetection",
-    "observer",
-    "interop",
-    "replicas",
-  ] as const;
+  const election = [...TIMING, "crashDetection", "observer", "interop", "replicas"] as const;
   return new Map<string, unknown>([
     ["nats.inboxPrefix", nats.inboxPrefix ?? "_INBOX"],
     ["nats.connectTimeoutMs", nats.connectTimeoutMs],

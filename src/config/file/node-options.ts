@@ -6,6 +6,7 @@ import { show } from "../check.ts";
 import type { NodeOptions } from "../resolve.ts";
 import { type Timing, timingOf } from "../timing.ts";
 import { readText } from "./read.ts";
+import { TIMING } from "./settings.ts";
 import { get, isTree, type Tree } from "./tree.ts";
 import type { ElectionSection, NatsSection } from "./types.ts";
 import { vipHeartbeatLimitMs } from "./vip.ts";
@@ -13,16 +14,6 @@ import { vipHeartbeatLimitMs } from "./vip.ts";
 const MAX_SECRET_BYTES = 64 * 1024;
 /** Keeps a problem from being followed by another one: that a user must come with a password. */
 const UNREADABLE = "unreadable";
-
-const TIMING = [
-  "leaseTtlMs",
-  "heartbeatIntervalMs",
-  "requestTimeoutMs",
-  "retryDelayMs",
-  "successorGraceMs",
-  "cooldownMs",
-  "drainTimeoutMs",
-] as const;
 
 /** Secrets from environment variables. */
 export interface Secrets {

@@ -16,7 +16,8 @@ export interface Setting {
   readonly secret?: boolean;
 }
 
-const timing = [
+/** Durations of the section `election`. */
+export const TIMING = [
   "leaseTtlMs",
   "heartbeatIntervalMs",
   "requestTimeoutMs",
@@ -24,7 +25,7 @@ const timing = [
   "successorGraceMs",
   "cooldownMs",
   "drainTimeoutMs",
-];
+] as const;
 
 function snake(name: string): string {
   return name.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase();
@@ -59,7 +60,7 @@ export const SETTINGS: readonly Setting[] = [
   { path: "vip.address", kind: "text", variable: "NATS_LEADER_VIP_ADDRESS" },
   { path: "vip.netmask", kind: "number", variable: "NATS_LEADER_VIP_NETMASK" },
   { path: "vip.interface", kind: "text", variable: "NATS_LEADER_VIP_INTERFACE" },
-  ...timing.map((name) => ours(`election.${name}`, "number")),
+  ...TIMING.map((name) => ours(`election.${name}`, "number")),
   ours("election.crashDetection", "text"),
   ours("election.observer", "boolean"),
   ours("election.interop", "text"),
