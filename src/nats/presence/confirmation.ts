@@ -1,11 +1,11 @@
 /** Confirmation: the server that held a connection is asked whether the connection is closed. */
-import { createHash } from "node:crypto";
 import type { SessionBinding } from "../../election/types.ts";
 import { asObject, type JsonObject, parseObject } from "../api/js-api.ts";
 import { classify, jsonBody, RequestFailure } from "../api/request.ts";
 import type { ConnectionMonitor } from "../connection/connection-monitor.ts";
 import { inboxOf } from "../connection/inbox.ts";
 import { CONNECTIONS_PING } from "../names.ts";
+import { GLOBAL_ACCOUNT, tagOf } from "./connz-answer.ts";
 
 const ACCOUNT_TIMEOUT_MS = 1000;
 /** How long after an answer that decides nothing the server is asked again; doubled each time. */
@@ -22,12 +22,6 @@ export function presenceName(accountTag: string, id: string, count: number): str
   return `presence_${accountTag}_${id}_${count}`;
 }
 
-function tagOf(account: string): string {
-  return createHash("sha256").update(account).digest("hex").slice(0, 12);
-}
-
-/** The account of clients without one. A server omits its name, and lists none of its closed connections. */
-const GLOBAL_ACCOUNT = "$G";
 const GLOBAL_TAG = tagOf(GLOBAL_ACCOUNT);
 
 interface Known {
