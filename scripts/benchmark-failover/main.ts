@@ -20,11 +20,23 @@
  * - `leaderChanges`, `overlapMs` (must be 0), `epochs`, `epochsIncrease`: what makes the run sound.
  * - `thaws` (`freeze`), `how` and `blows` (`server-kill`), `cooldownMs` (`stepdown`), `load` (load average before, after).
  *
- * Exits with 1 if two nodes led at once, an epoch did not increase, or a thawed leader still answered true.
+ * Exits with 1 if two nodes led at once, an epoch did not increase, or a thawed leader still answered true; with 2 for invalid
+ * options.
  */
+import { CommanderError } from "commander";
 import { failoverCommand } from "../../src/bench/command.ts";
+import { messageOf } from "../../src/errors.ts";
 import { endWhenOutputFails } from "../../src/system/output-failures.ts";
 
 endWhenOutputFails();
 
-await failoverCommand().name("bench:failover").parseAsync();
+try {
+  await failoverCommand().name("bench:failover").exitOverride().parseAsync();
+} catch (error) {
+  if (error instanceof CommanderError) {
+    process.exitCode = error.exitCode === 0 ? 0 : 2;
+  } else {
+    process.stderr.write(`${messageOf(error)}\n`);
+    process.exitCode = 1;
+  }
+}

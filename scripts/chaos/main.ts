@@ -79,8 +79,8 @@ async function run(options: ChaosOptions): Promise<boolean> {
       namespaces: worlds.some((it) => it.namespaces),
     };
     const report = summarize(reports, facts);
-    if (options.html !== null) writeFileSync(options.html, timelineHtml(report, reports));
     console.log(options.json ? JSON.stringify(report) : reportText(report));
+    if (options.html !== null) writeFileSync(options.html, timelineHtml(report, reports));
     return isSound(report);
   } finally {
     stalls.stop();

@@ -1,6 +1,7 @@
 /** Command-line arguments of a chaos run. */
 import { parseArgs } from "node:util";
 import { MIN_MARGIN_MS } from "../../src/election/lease.ts";
+import { whyNotWritable } from "../../src/system/output-file.ts";
 import { kindOf } from "./faults/catalogue.ts";
 import { FAULT_NAMES, type FaultName, faultNamed, groupOf } from "./faults/names.ts";
 
@@ -58,6 +59,8 @@ export function readOptions(args: readonly string[]): ChaosOptions {
   const { servers, html = null, keep = null, json, list } = values;
   if (servers !== undefined && servers !== "1" && servers !== "3")
     throw new Error(`--servers must be 1 or 3, not ${servers}`);
+  const unwritable = html === null ? null : whyNotWritable(html);
+  if (unwritable !== null) throw new Error(`--html ${html} cannot be written: ${unwritable}`);
   if (values.sum !== positionals.length > 0)
     throw new Error(
       values.sum ? "--sum needs the report files to add up" : `unexpected argument "${positionals[0]}"`,

@@ -1,6 +1,8 @@
 /** The failover benchmark as a command, for `npm run bench:failover` and `nats-leader bench failover`. */
 import { writeFile } from "node:fs/promises";
 import { Command, InvalidArgumentError, Option } from "commander";
+import { parseVersion } from "../nats/api/server-version.ts";
+import { whyNotWritable } from "../system/output-file.ts";
 import { PINNED_NATS_VERSION } from "../testing/server/find/versions.ts";
 import { htmlChart, svgChart } from "./chart.ts";
 import { runFailover } from "./failover.ts";
@@ -14,7 +16,13 @@ type Parsed = Omit<FailoverOptions, "signal" | "onProgress" | "ttlMs" | "servers
   readonly chart?: string;
 };
 
-/** Sets `process.exitCode`: 0 sound; 1 two leaders at once, epochs that do not increase, or a failure; 130 interrupted. */
+/** Exit code of invalid options, as of every command. */
+const USAGE = 2;
+
+/**
+ * Sets `process.exitCode`: 0 sound; 1 two leaders at once or epochs that do not increase; 130 interrupted. Invalid options are a
+ * `CommanderError`. Other failures are thrown.
+ */
 export function failoverCommand(): Command {
   return new Command("failover")
     .description("Measure how long a failover takes, and whether two nodes ever led at once.")
@@ -25,6 +33,7 @@ export function failoverCommand(): Command {
     .option(
       "--server-version <version>",
       `nats-server version, such as 2.9.10 (default: ${PINNED_NATS_VERSION} or newer)`,
+      serverVersion,
     )
     .addOption(
       new Option(
@@ -47,7 +56,25 @@ export function failoverCommand(): Command {
     )
     .option("--json", "print the report as JSON on stdout; progress goes to stderr", false)
     .option("--chart <file>", "also write a histogram of the samples to a .svg or .html file", chartFile)
-    .action(async (parsed: Parsed) => run(parsed));
+    .action(async (parsed: Parsed, command: Command) => {
+      const wrong = contradiction(parsed, (name) => command.getOptionValueSource(name) === "cli");
+      if (wrong !== null) command.error(`error: ${wrong}`, { exitCode: USAGE });
+      await run(parsed);
+    });
+}
+
+/** What is wrong with options that are valid one by one, or `null`. */
+function contradiction({ mode, servers, chart }: Parsed, isGiven: (name: string) => boolean): string | null {
+  if (mode === "server-kill" && servers === "1") {
+    return "--mode server-kill needs --servers 3: while the only server is down there is no election to observe. Omit --servers 1";
+  }
+  const ignored = ["how", "target"].find(isGiven);
+  if (mode !== "server-kill" && ignored !== undefined) {
+    return `--${ignored} applies to --mode server-kill only, not to --mode ${mode}. Omit it, or add --mode server-kill`;
+  }
+  const unwritable = chart === undefined ? null : whyNotWritable(chart);
+  if (unwritable === null) return null;
+  return `--chart ${chart} cannot be written: ${unwritable}. Name a file in a folder that exists and can be written`;
 }
 
 async function run(parsed: Parsed): Promise<void> {
@@ -67,13 +94,13 @@ async function run(parsed: Parsed): Promise<void> {
       signal: abort.signal,
       onProgress: (line) => process.stderr.write(`${line}\n`),
     });
-    if (chart !== undefined) await drawChart(report, chart);
     process.stderr.write(`\n${textHistogram(report.samplesMs)}\n\n${summary(report)}\n`);
     if (json) process.stdout.write(`${JSON.stringify(report)}\n`);
     if (!isSound(report)) process.exitCode = 1;
+    if (chart !== undefined) await drawChart(report, chart);
   } catch (error) {
-    process.exitCode = abort.signal.aborted ? 130 : 1;
-    if (!abort.signal.aborted) process.stderr.write(`${error instanceof Error ? error.stack : error}\n`);
+    if (!abort.signal.aborted) throw error;
+    process.exitCode = 130;
   } finally {
     process.off("SIGINT", onSignal);
     process.off("SIGTERM", onSignal);
@@ -125,6 +152,11 @@ function wholeNumber(min: number, max: number): (text: string) => number {
     }
     return value;
   };
+}
+
+function serverVersion(text: string): string {
+  if (parseVersion(text) !== null) return text;
+  throw new InvalidArgumentError("must be a version such as 2.15.1");
 }
 
 function chartFile(text: string): string {

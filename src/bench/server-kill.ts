@@ -28,7 +28,7 @@ const PATIENT: ConnectionOptions = {
 
 export async function runServerKill(stage: Stage): Promise<Found> {
   const { options, fleet, servers } = stage;
-  if (stage.cluster === null) throw new Error("server-kill needs --servers 3");
+  if (stage.cluster === null) throw new Error("mode server-kill needs a cluster of three servers");
   const connection = await connect({ ...PATIENT, servers: servers.map(({ url }) => url) });
   const probe = new WriteProbe(connection);
   const blows: Blow[] = [];
