@@ -9,6 +9,8 @@
  * - `kill`, `term`: SIGKILL or SIGTERM of the leader, to the first instruction of the next leader's `onBecomeLeader`.
  * - `stepdown`: the step-down request, to the same instant.
  * - `freeze`: SIGSTOP of the leader, to the same instant; then checks that the thawed leader answers `isLeader()` with false.
+ * - `host`: the cable of the leader's host is pulled, to the same instant. Every node has a network namespace of its own, so this
+ *   needs Linux, root and iproute2. Nothing is closed; the leader runs on, and its `isLeader()` is asked every millisecond.
  * - `server-kill`: one server of a cluster of three goes down (`--how`); a sample is how long the leader was suspended.
  *
  * `--json` prints a `FailoverReport` (src/bench/options.ts), all times in milliseconds:
@@ -18,7 +20,7 @@
  * - `afterLoseHook` (`term`, `stepdown`): the same, counted from the end of `onLoseLeadership`.
  * - `floor`: what the server alone takes, from the same run: `advisory`, `connz`, `cas`, `handover`, `killP50`.
  * - `leaderChanges`, `overlapMs` (must be 0), `epochs`, `epochsIncrease`: what makes the run sound.
- * - `thaws` (`freeze`), `how` and `blows` (`server-kill`), `cooldownMs` (`stepdown`), `load` (load average before, after).
+ * - `thaws` (`freeze`), `cuts` (`host`), `how` and `blows` (`server-kill`), `cooldownMs` (`stepdown`), `load` (load average before, after).
  *
  * Exits with 1 if two nodes led at once, an epoch did not increase, or a thawed leader still answered true; with 2 for invalid
  * options.

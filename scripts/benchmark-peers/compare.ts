@@ -145,7 +145,7 @@ class Pair {
         }
         this.#wake();
       },
-      CANDIDATE,
+      { program: CANDIDATE },
     );
     this.#children.add(child);
     void child.exited.then(() => {

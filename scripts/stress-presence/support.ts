@@ -41,7 +41,7 @@ export function startChild(
   task: ChildTask,
   onReport: (report: ChildReport) => void,
 ): BenchChild<ChildTask> {
-  return new BenchChild(name, task, onReport, PROGRAM);
+  return new BenchChild(name, task, onReport, { program: PROGRAM });
 }
 
 /** Polls `probe` until it returns a value. */

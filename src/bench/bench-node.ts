@@ -6,24 +6,31 @@ import { connect } from "@nats-io/transport-node";
 import { messageOf } from "../errors.ts";
 import type { NodeEvent } from "../node/events.ts";
 import { Node } from "../node/node.ts";
+import { LeaderWatch } from "./leader-watch.ts";
 import { type ChildTask, flushReports, hostNowMs, report, type SpinCommand } from "./messages.ts";
 
 /** A gap of this length in a tight loop counts as a freeze. */
 const FROZEN_MS = 500;
 /** Maximum spin without a freeze. From 250 ms on, `isLeader()` would be false because the event loop is blocked. */
 const SPIN_MS = 200;
+const WATCH_EVERY_MS = 1;
 
 async function runNode(task: Extract<ChildTask, { role: "node" }>): Promise<void> {
-  const { role: _, ...options } = task;
+  const { role: _, watch = false, ...options } = task;
   const node = new Node(
     { ...options, logger: false },
     {
-      onBecomeLeader: (term) => report({ type: "become", at: hostNowMs(), epoch: term.epoch }),
+      onBecomeLeader: (term) => {
+        report({ type: "become", at: hostNowMs(), epoch: term.epoch });
+        watched?.ask();
+      },
       onLoseLeadership: (term, reason) =>
         report({ type: "lose-hook", at: hostNowMs(), epoch: term.epoch, reason }),
     },
   );
-  void follow(node.events());
+  const watched = watch ? new LeaderWatch(node) : null;
+  if (watched !== null) setInterval(() => watched.ask(), WATCH_EVERY_MS);
+  void follow(node.events(), watch);
   process.on("message", (command: SpinCommand) => {
     if (command.do === "spin") spin(node);
   });
@@ -37,17 +44,18 @@ async function runNode(task: Extract<ChildTask, { role: "node" }>): Promise<void
   report({ type: "ready", at: hostNowMs() });
 }
 
-async function follow(events: AsyncIterable<NodeEvent>): Promise<void> {
+/** @param watched Whether a `LeaderWatch` reports when the node is held. */
+async function follow(events: AsyncIterable<NodeEvent>, watched: boolean): Promise<void> {
   for await (const event of events) {
     const at = hostNowMs();
     switch (event.type) {
       case "become-leader":
       case "resumed":
-        report({ type: "held", at, epoch: event.term.epoch, by: event.type });
+        if (!watched) report({ type: "held", at, epoch: event.term.epoch, by: event.type });
         break;
       case "suspended":
       case "lose-leadership":
-        report({ type: "unheld", at, epoch: event.term.epoch, by: event.type });
+        if (!watched) report({ type: "unheld", at, epoch: event.term.epoch, by: event.type });
         break;
       case "leader-change":
         report({

@@ -10,6 +10,18 @@ const STDERR_KEPT = 4_000;
 const SOURCE = import.meta.url.endsWith(".ts");
 const BENCH_NODE = new URL(SOURCE ? "./bench-node.ts" : "./bench-node.js", import.meta.url);
 
+const LOADER = SOURCE ? ["--import", pathToFileURL(createRequire(import.meta.url).resolve("tsx")).href] : [];
+
+export interface ChildPlace {
+  /**
+   * Module to run. It must take its task and send its reports as `bench-node` does.
+   * @default bench-node
+   */
+  readonly program?: URL;
+  /** Prefix of the command, such as that of a {@link NetworkHost}. It must keep the process id. */
+  readonly exec?: readonly string[];
+}
+
 /** `T`: the task, passed to the child as JSON. */
 export class BenchChild<T = ChildTask> {
   readonly name: string;
@@ -20,11 +32,17 @@ export class BenchChild<T = ChildTask> {
   #gone = false;
   #stderr = "";
 
-  /** @param program Module to run; it must take its task and send its reports as `bench-node` does. */
-  constructor(name: string, task: T, onReport: (report: ChildReport) => void, program: URL = BENCH_NODE) {
+  constructor(
+    name: string,
+    task: T,
+    onReport: (report: ChildReport) => void,
+    { program = BENCH_NODE, exec = [] }: ChildPlace = {},
+  ) {
     this.name = name;
+    const [execPath = process.execPath, ...execArgv] = [...exec, process.execPath, ...LOADER];
     this.#process = fork(fileURLToPath(program), [JSON.stringify(task)], {
-      execArgv: SOURCE ? ["--import", pathToFileURL(createRequire(import.meta.url).resolve("tsx")).href] : [],
+      execPath,
+      execArgv,
       stdio: ["ignore", "ignore", "pipe", "ipc"],
     });
     const { pid, stderr } = this.#process;

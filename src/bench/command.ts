@@ -7,7 +7,7 @@ import { PINNED_NATS_VERSION } from "../testing/server/find/versions.ts";
 import { htmlChart, svgChart } from "./chart.ts";
 import { runFailover } from "./failover.ts";
 import { type FailoverOptions, type FailoverReport, isSound, MODES, TARGETS, WAYS } from "./options.ts";
-import { textHistogram } from "./stats.ts";
+import { summarize, textHistogram } from "./stats.ts";
 
 type Parsed = Omit<FailoverOptions, "signal" | "onProgress" | "ttlMs" | "servers"> & {
   readonly ttl: number;
@@ -112,7 +112,7 @@ async function drawChart(report: FailoverReport, file: string): Promise<void> {
 }
 
 function summary(report: FailoverReport): string {
-  const { p50, p90, p99, max, floor, afterLoseHook, load } = report;
+  const { p50, p90, p99, max, floor, afterLoseHook, cuts, load } = report;
   const lines = [
     `${report.sample}:`,
     `  p50 ${p50} ms, p90 ${p90} ms, p99 ${p99} ms, max ${max} ms (${report.rounds} rounds)`,
@@ -121,6 +121,12 @@ function summary(report: FailoverReport): string {
     lines.push(
       "from the end of onLoseLeadership:",
       `  p50 ${afterLoseHook.p50} ms, p90 ${afterLoseHook.p90} ms, p99 ${afterLoseHook.p99} ms, max ${afterLoseHook.max} ms`,
+    );
+  }
+  if (cuts !== undefined) {
+    const held = summarize(cuts.map(({ heldMs }) => heldMs));
+    lines.push(
+      `from the cut to the last isLeader() of the old leader that was true: p50 ${held.p50} ms, max ${held.max} ms`,
     );
   }
   lines.push(

@@ -5,14 +5,18 @@
 import { loadavg } from "node:os";
 import { setTimeout as pause } from "node:timers/promises";
 import { connect, type NatsConnection } from "@nats-io/transport-node";
+import { messageOf } from "../errors.ts";
 import { stepdownSubject } from "../nats/names.ts";
 import { startNatsCluster } from "../testing/server/run/cluster.ts";
 import { startNatsServer } from "../testing/server/run/start.ts";
 import type { NatsCluster, NatsServer } from "../testing/server/types.ts";
 import { type Begun, Fleet, type Member } from "./fleet.ts";
 import { type Floor, measureFloor } from "./floor.ts";
+import { runHost } from "./host.ts";
+import { HostNetwork, type NetworkHost } from "./host-network.ts";
 import { hostNowMs } from "./messages.ts";
 import type { FailoverOptions, FailoverReport, Samples } from "./options.ts";
+import { everyRound, newestEpoch } from "./rounds.ts";
 import { runServerKill } from "./server-kill.ts";
 import { CLUSTER_ID, type Found, type Stage } from "./stage.ts";
 import { round, summarize } from "./stats.ts";
@@ -28,7 +32,8 @@ const FROZEN_ON_MS = 100;
 export async function runFailover(options: FailoverOptions): Promise<FailoverReport> {
   const { mode, rounds, signal, onProgress } = options;
   const [loadBefore = 0] = loadavg();
-  await using servers = await startServers(options);
+  using network = mode === "host" ? createNetwork() : null;
+  await using servers = await startServers(options, network);
   const urls = servers.all.map((server) => server.url);
   const version = servers.all[0]?.version ?? "";
   onProgress(`nats-server ${version}, ${urls.length === 1 ? "one server" : `${urls.length} servers, R3`}`);
@@ -45,16 +50,23 @@ export async function runFailover(options: FailoverOptions): Promise<FailoverRep
     leaseTtlMs: options.ttlMs,
     crashDetection: options.crashDetection,
     cooldownMs,
+    watch: mode === "host",
     signal,
   });
+  const hosts = new Map<string, NetworkHost>();
   try {
-    for (let count = 0; count < options.nodes; count++) fleet.add();
+    for (let count = 0; count < options.nodes; count++) {
+      const host = network?.add();
+      const { id } = fleet.add(urls, host);
+      if (host !== undefined) hosts.set(id, host);
+    }
     await fleet.settled();
     const stage: Stage = {
       options,
       fleet,
       servers: servers.all,
       cluster: servers.cluster,
+      hosts,
       patienceMs: 3 * options.ttlMs + 10_000,
     };
     const found = await runMode(stage);
@@ -73,12 +85,24 @@ interface Servers extends AsyncDisposable {
 /** The shortest lame-duck durations that a nats-server accepts. */
 const QUICK_LAME_DUCK = 'lame_duck_duration: "30s"\nlame_duck_grace_period: "5s"';
 
-async function startServers(options: FailoverOptions): Promise<Servers> {
+function createNetwork(): HostNetwork {
+  try {
+    return HostNetwork.create();
+  } catch (error) {
+    throw new Error(
+      `--mode host pulls the cable of a network namespace, and ${messageOf(error)}. Run it as root on Linux with iproute2 installed; --mode freeze needs neither`,
+    );
+  }
+}
+
+/** With a `network`, the servers have its address, which the hosts in it can reach. */
+async function startServers(options: FailoverOptions, network: HostNetwork | null): Promise<Servers> {
   const { serverVersion, signal, onProgress, how } = options;
   const common = {
     signal,
     onProgress,
     ...(serverVersion === undefined ? {} : { version: serverVersion }),
+    ...(network === null ? {} : { host: network.address, backend: "process" as const }),
     ...(how === "lame-duck" ? { config: QUICK_LAME_DUCK } : {}),
   };
   if (options.servers === 1) {
@@ -99,6 +123,8 @@ function runMode(stage: Stage): Promise<Found> {
       return runStepdown(stage);
     case "freeze":
       return runFreeze(stage);
+    case "host":
+      return runHost(stage);
     case "server-kill":
       return runServerKill(stage);
     default:
@@ -141,24 +167,6 @@ function reportOf(options: FailoverOptions, parts: Parts): FailoverReport {
 
 function samplesOf(samplesMs: readonly number[]): Samples {
   return { samplesMs: samplesMs.map(round), ...summarize(samplesMs) };
-}
-
-/** Runs `one` for each round, reports progress, and waits until all nodes have settled before the next. */
-async function everyRound(stage: Stage, one: () => Promise<number>): Promise<number[]> {
-  const { options, fleet } = stage;
-  const samplesMs: number[] = [];
-  for (let number = 1; number <= options.rounds; number++) {
-    options.signal.throwIfAborted();
-    const sample = await one();
-    samplesMs.push(sample);
-    options.onProgress(`${options.mode} ${number}/${options.rounds}: ${round(sample)} ms`);
-    await fleet.settled();
-  }
-  return samplesMs;
-}
-
-function newestEpoch(fleet: Fleet): number {
-  return fleet.terms.at(-1)?.epoch ?? 0;
 }
 
 async function runKill(stage: Stage): Promise<Found> {

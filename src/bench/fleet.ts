@@ -1,5 +1,5 @@
 /** The competing child processes of one benchmark, and the record of their terms. */
-import { BenchChild } from "./child.ts";
+import { BenchChild, type ChildPlace } from "./child.ts";
 import { HeldLedger, largestOverlap } from "./held.ts";
 import { type ChildReport, type ChildTask, hostNowMs } from "./messages.ts";
 
@@ -56,6 +56,17 @@ export class Fleet {
     return largestOverlap(this.#ledger.intervals(hostNowMs()));
   }
 
+  isHeld(member: Member): boolean {
+    return this.#ledger.isHeld(member.id);
+  }
+
+  /** When the member was last held, by its reports. Now if it still is. */
+  lastHeld(member: Member): number {
+    const at = this.#ledger.lastHeld(member.id, hostNowMs());
+    if (at === null) throw new Error(`${member.id} has never led`);
+    return at;
+  }
+
   /** Calls `listener` for every report from now on. Returns the function that removes it. */
   listen(listener: (report: ChildReport, member: Member) => void): () => void {
     this.#listeners.add(listener);
@@ -65,13 +76,17 @@ export class Fleet {
   /**
    * Starts one more node.
    * @param servers The node's own servers. @default the fleet's
+   * @param place Where its process runs. @default like the other benchmark processes
    */
-  add(servers: readonly string[] = this.#options.servers): Member {
+  add(servers: readonly string[] = this.#options.servers, place: ChildPlace = {}): Member {
     this.#spawned += 1;
     const id = `node-${this.#spawned}`;
     const { signal: _, ...task } = this.#options;
-    const child = new BenchChild(id, { ...task, servers, role: "node", nodeId: id }, (report) =>
-      this.#onReport(member, report),
+    const child = new BenchChild(
+      id,
+      { ...task, servers, role: "node", nodeId: id },
+      (report) => this.#onReport(member, report),
+      place,
     );
     const member: Member = { child, id, ready: false, leaving: false, knows: null };
     this.#members.set(id, member);

@@ -43,6 +43,16 @@ export class HeldLedger {
     this.#closed.push({ ...open, until: Math.max(at, open.from) });
   }
 
+  isHeld(node: string): boolean {
+    return this.#open.has(node);
+  }
+
+  /** When the node was last held; `now` if it still is, `null` if it never was. */
+  lastHeld(node: string, now: number): number | null {
+    const ends = this.intervals(now).filter((one) => one.node === node);
+    return ends.length === 0 ? null : Math.max(...ends.map(({ until }) => until));
+  }
+
   /** All intervals; those that still last end at `now`. */
   intervals(now: number): HeldInterval[] {
     return [...this.#closed, ...[...this.#open.values()].map((open) => ({ ...open, until: now }))];

@@ -12,6 +12,11 @@ export type ChildTask =
       readonly crashDetection: CrashDetection;
       readonly cooldownMs: number;
       readonly successorGraceMs?: number;
+      /**
+       * Reports `held` and `unheld` by asking `isLeader()` every millisecond instead of by the node's events.
+       * @default false
+       */
+      readonly watch?: boolean;
     }
   /** A bare nats.js client with a presence consumer, to measure the floor of crash detection by presence. */
   | {
@@ -39,13 +44,14 @@ export type ChildReport =
       readonly type: "held";
       readonly at: number;
       readonly epoch: number;
-      readonly by: "become-leader" | "resumed" | "thaw";
+      readonly by: "become-leader" | "resumed" | "thaw" | "watch";
     }
   | {
       readonly type: "unheld";
       readonly at: number;
       readonly epoch: number;
-      readonly by: "suspended" | "lose-leadership" | "frozen";
+      /** `watch`: `at` is the time of the last `isLeader()` that was true. */
+      readonly by: "suspended" | "lose-leadership" | "frozen" | "watch";
     }
   /** The leader in the node's view; `null`: none. */
   | { readonly type: "leader"; readonly at: number; readonly nodeId: string | null; readonly epoch: number }

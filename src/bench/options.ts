@@ -3,7 +3,7 @@ import type { CrashDetection } from "../election/types.ts";
 import type { Floor } from "./floor.ts";
 import type { Summary } from "./stats.ts";
 
-export const MODES = ["kill", "term", "stepdown", "freeze", "server-kill"] as const;
+export const MODES = ["kill", "term", "stepdown", "freeze", "host", "server-kill"] as const;
 export type Mode = (typeof MODES)[number];
 
 export const WAYS = ["kill", "pause", "lame-duck"] as const;
@@ -65,6 +65,11 @@ export interface FailoverReport extends Samples {
   readonly cooldownMs?: number;
   /** Mode `freeze`: how long each leader was frozen, and the result of its first `isLeader()` afterwards. */
   readonly thaws?: readonly { readonly frozenMs: number; readonly leaderAfter: boolean }[];
+  /**
+   * Mode `host`: for how long each leader that was cut off still answered `isLeader()` with true, counted from the cut and from the
+   * entry of the next leader's `onBecomeLeader`.
+   */
+  readonly cuts?: readonly { readonly heldMs: number; readonly overlapMs: number }[];
   /** Mode `server-kill`. */
   readonly how?: Way;
   readonly blows?: readonly Blow[];

@@ -1,8 +1,11 @@
 import { describe, expect, test } from "vitest";
 import { htmlChart, svgChart } from "../../src/bench/chart.ts";
 import { HeldLedger, largestOverlap } from "../../src/bench/held.ts";
+import { LeaderWatch } from "../../src/bench/leader-watch.ts";
+import type { ChildReport } from "../../src/bench/messages.ts";
 import { type FailoverReport, isSound } from "../../src/bench/options.ts";
 import { bins, percentile, summarize, textHistogram } from "../../src/bench/stats.ts";
+import type { Term } from "../../src/node/term.ts";
 
 describe("percentiles", () => {
   const oneToHundred = Array.from({ length: 100 }, (_, index) => 100 - index);
@@ -85,6 +88,47 @@ describe("held intervals", () => {
     ledger.hold("a", 1, 12);
     ledger.release("a", 15);
     expect(largestOverlap(ledger.intervals(20))).toBe(3);
+  });
+});
+
+describe("a watched leader", () => {
+  test("is held from the first answer that is true to the last one", () => {
+    const reports: ChildReport[] = [];
+    let [now, epoch, leads] = [0, 1, false];
+    const node = { isLeader: () => leads, term: { epoch: 0 } as Term };
+    const watch = new LeaderWatch(
+      node,
+      (message) => reports.push(message),
+      () => now,
+    );
+    const ask = (at: number, answer: boolean): void => {
+      [now, leads, node.term] = [at, answer, { epoch } as Term];
+      watch.ask();
+    };
+    ask(1, false);
+    ask(2, true);
+    ask(5, true);
+    ask(9, false);
+    ask(10, true);
+    epoch = 2;
+    ask(12, true);
+    expect(reports).toEqual([
+      { type: "held", at: 2, epoch: 1, by: "watch" },
+      { type: "unheld", at: 5, epoch: 1, by: "watch" },
+      { type: "held", at: 10, epoch: 1, by: "watch" },
+      { type: "unheld", at: 10, epoch: 1, by: "watch" },
+      { type: "held", at: 12, epoch: 2, by: "watch" },
+    ]);
+  });
+
+  test("was last held when its last period ended, or is held now", () => {
+    const ledger = new HeldLedger();
+    expect([ledger.isHeld("a"), ledger.lastHeld("a", 9)]).toEqual([false, null]);
+    ledger.hold("a", 1, 1);
+    expect([ledger.isHeld("a"), ledger.lastHeld("a", 9)]).toEqual([true, 9]);
+    ledger.release("a", 4);
+    ledger.hold("b", 2, 5);
+    expect([ledger.isHeld("a"), ledger.lastHeld("a", 9)]).toEqual([false, 4]);
   });
 });
 

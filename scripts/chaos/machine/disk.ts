@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { runCommand, undoAtExit } from "./undo-at-exit.ts";
+import { runSync, undoAtExit } from "../../../src/bench/undo-at-exit.ts";
 
 const SIZE = "128m";
 const CHUNKS = [1 << 20, 1 << 12];
@@ -21,7 +21,7 @@ export class Disk {
   /** Throws if this process may not mount. */
   static mount(folder: string, size: string = SIZE): Disk {
     mkdirSync(folder, { recursive: true });
-    runCommand("mount", "-t", "tmpfs", "-o", `size=${size}`, "chaos", folder);
+    runSync("mount", "-t", "tmpfs", "-o", `size=${size}`, "chaos", folder);
     return new Disk(folder);
   }
 

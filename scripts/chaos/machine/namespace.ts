@@ -2,7 +2,7 @@
  * A network namespace for one node, joined to the host by a virtual cable (veth) that can be pulled. Faults here lose
  * packets, not bytes of a connection: the kernels on both sides retransmit until they give up. Needs Linux and root.
  */
-import { runCommand, undoAtExit } from "./undo-at-exit.ts";
+import { runSync, undoAtExit } from "../../../src/bench/undo-at-exit.ts";
 
 const DEVICE = "eth0";
 /** No device has this address, so packets sent to it are lost. */
@@ -60,34 +60,34 @@ export class Namespace {
 
   #build(): void {
     const name = this.#name;
-    runCommand("ip", "netns", "add", name);
-    runCommand("ip", "link", "add", this.#cable, "type", "veth", "peer", "name", DEVICE, "netns", name);
-    runCommand("ip", "addr", "add", `${this.host}/30`, "dev", this.#cable);
-    runCommand("ip", "link", "set", this.#cable, "up");
-    runCommand("ip", "-n", name, "addr", "add", `${this.#address}/30`, "dev", DEVICE);
-    runCommand("ip", "-n", name, "link", "set", DEVICE, "up");
-    runCommand("ip", "-n", name, "link", "set", "lo", "up");
+    runSync("ip", "netns", "add", name);
+    runSync("ip", "link", "add", this.#cable, "type", "veth", "peer", "name", DEVICE, "netns", name);
+    runSync("ip", "addr", "add", `${this.host}/30`, "dev", this.#cable);
+    runSync("ip", "link", "set", this.#cable, "up");
+    runSync("ip", "-n", name, "addr", "add", `${this.#address}/30`, "dev", DEVICE);
+    runSync("ip", "-n", name, "link", "set", DEVICE, "up");
+    runSync("ip", "-n", name, "link", "set", "lo", "up");
   }
 
   /** Nothing gets through, and new connections fail. */
   pull(): void {
-    runCommand("ip", "link", "set", this.#cable, "down");
+    runSync("ip", "link", "set", this.#cable, "down");
   }
 
   /** Packets from the node are lost. */
   loseOutgoing(): void {
-    runCommand("ip", "-n", this.#name, "neigh", "replace", this.host, ...toNoDevice(DEVICE));
+    runSync("ip", "-n", this.#name, "neigh", "replace", this.host, ...toNoDevice(DEVICE));
   }
 
   /** Packets to the node are lost. */
   loseIncoming(): void {
-    runCommand("ip", "neigh", "replace", this.#address, ...toNoDevice(this.#cable));
+    runSync("ip", "neigh", "replace", this.#address, ...toNoDevice(this.#cable));
   }
 
   mend(): void {
-    runCommand("ip", "link", "set", this.#cable, "up");
-    runCommand("ip", "neigh", "flush", "dev", this.#cable, "nud", "all");
-    runCommand("ip", "-n", this.#name, "neigh", "flush", "dev", DEVICE, "nud", "all");
+    runSync("ip", "link", "set", this.#cable, "up");
+    runSync("ip", "neigh", "flush", "dev", this.#cable, "nud", "all");
+    runSync("ip", "-n", this.#name, "neigh", "flush", "dev", DEVICE, "nud", "all");
   }
 }
 
@@ -97,7 +97,7 @@ function toNoDevice(device: string): string[] {
 
 /** A /30 that no other run on this machine uses. */
 function freeSubnet(): number {
-  const taken = runCommand("ip", "-4", "-o", "addr");
+  const taken = runSync("ip", "-4", "-o", "addr");
   for (let tries = 0; tries < SUBNETS; tries++) {
     const subnet = (process.pid * 61 + made + tries) % SUBNETS;
     if (!taken.includes(` 100.${64 + Math.floor(subnet / 64)}.${subnet % 64}.1/`)) return subnet;

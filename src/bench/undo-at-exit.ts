@@ -2,7 +2,7 @@
 import { execFileSync, spawn } from "node:child_process";
 
 /** Runs a command and returns its stdout. Throws with its stderr when it fails. */
-export function runCommand(name: string, ...args: string[]): string {
+export function runSync(name: string, ...args: string[]): string {
   return execFileSync(name, args, { encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] });
 }
 
