@@ -4,12 +4,14 @@
  */
 import { loadavg } from "node:os";
 import { setTimeout as pause } from "node:timers/promises";
-import { connect, type NatsConnection } from "@nats-io/transport-node";
+import type { NatsConnection } from "@nats-io/transport-node";
 import { messageOf } from "../errors.ts";
 import { stepdownSubject } from "../nats/names.ts";
+import { untilAborted } from "../runtime/waiting.ts";
 import { startNatsCluster } from "../testing/server/run/cluster.ts";
 import { startNatsServer } from "../testing/server/run/start.ts";
 import type { NatsCluster, NatsServer } from "../testing/server/types.ts";
+import { dial } from "./dial.ts";
 import { type Begun, Fleet, type Member } from "./fleet.ts";
 import { type Floor, measureFloor } from "./floor.ts";
 import { runHost } from "./host.ts";
@@ -218,7 +220,8 @@ async function runTerm(stage: Stage): Promise<Found> {
 async function runStepdown(stage: Stage): Promise<Found> {
   const { fleet, servers, options } = stage;
   const afterHook: number[] = [];
-  const connection = await connect({ servers: servers.map(({ url }) => url), noAsyncTraces: true });
+  const urls = servers.map(({ url }) => url);
+  const connection = await dial(urls, options.signal);
   try {
     const samplesMs = await everyRound(stage, async () => {
       // After the cooldown, the node that stepped down in the previous round competes again.
@@ -230,7 +233,7 @@ async function runStepdown(stage: Stage): Promise<Found> {
         start = hostNowMs();
         answer = askToStepDown(connection, leader);
       });
-      await answer;
+      await untilAborted(answer, options.signal);
       afterHook.push(next.at - hookAt);
       return next.at - start;
     });

@@ -3,12 +3,13 @@
  * consists of these steps can be faster than their sum.
  */
 import { setTimeout as pause } from "node:timers/promises";
-import { connect, headers, type NatsConnection } from "@nats-io/transport-node";
+import { headers, type NatsConnection } from "@nats-io/transport-node";
 import { asError } from "../errors.ts";
 import { callApi } from "../nats/api/js-api.ts";
 import { ConnectionMonitor } from "../nats/connection/connection-monitor.ts";
-import { type Deferred, deferred } from "../runtime/waiting.ts";
+import { type Deferred, deferred, untilAborted } from "../runtime/waiting.ts";
 import { BenchChild } from "./child.ts";
+import { dial } from "./dial.ts";
 import { hostNowMs } from "./messages.ts";
 import { percentile, round, type Summary, summarize } from "./stats.ts";
 
@@ -46,25 +47,26 @@ export interface FloorOptions {
 
 export async function measureFloor(options: FloorOptions): Promise<Floor> {
   const connections: NatsConnection[] = [];
-  const dial = async (): Promise<NatsConnection> => {
-    const connection = await connect({ servers: [...options.servers], noAsyncTraces: true });
+  const open = async (): Promise<NatsConnection> => {
+    const connection = await dial(options.servers, options.signal);
     connections.push(connection);
     return connection;
   };
   try {
-    const [one, other] = [await dial(), await dial()];
-    await callStreamApi(one, "CREATE", {
+    const [one, other] = [await open(), await open()];
+    const { signal } = options;
+    await callStreamApi(one, signal, "CREATE", {
       name: STREAM,
       subjects: [`${STREAM}.>`],
       max_msgs_per_subject: 1,
       num_replicas: options.replicas,
       republish: { src: SUBJECT, dest: REPUBLISHED },
     });
-    const cas = await repeat(options.signal, new CasChain(one));
-    const handover = await repeat(options.signal, await Handover.between(one, other));
-    const connz = await repeat(options.signal, { once: () => connzOnce(one) });
+    const cas = await repeat(signal, new CasChain(one));
+    const handover = await repeat(signal, await Handover.between(one, other));
+    const connz = await repeat(signal, { once: () => connzOnce(one) });
     const advisory = await advisories(one, options);
-    await callStreamApi(one, "DELETE", {});
+    await callStreamApi(one, signal, "DELETE", {});
     const dead = advisory.length > 0;
     const p50 = percentile(advisory, 50) + percentile(connz, 50) + percentile(cas, 50);
     return {
@@ -81,12 +83,14 @@ export async function measureFloor(options: FloorOptions): Promise<Floor> {
 
 async function callStreamApi(
   connection: NatsConnection,
+  signal: AbortSignal,
   call: "CREATE" | "DELETE",
   body: object,
 ): Promise<void> {
   const monitor = ConnectionMonitor.acquire(connection);
   try {
-    await callApi(monitor, `STREAM.${call}.${STREAM}`, body, { timeoutMs: TIMEOUT_MS });
+    const answer = callApi(monitor, `STREAM.${call}.${STREAM}`, body, { timeoutMs: TIMEOUT_MS });
+    await untilAborted(answer, signal);
   } finally {
     monitor.release();
   }
@@ -96,7 +100,11 @@ interface Repeatable {
   once(): Promise<void>;
 }
 
-async function repeat(signal: AbortSignal, what: Repeatable): Promise<number[]> {
+function repeat(signal: AbortSignal, what: Repeatable): Promise<number[]> {
+  return untilAborted(repeated(signal, what), signal);
+}
+
+async function repeated(signal: AbortSignal, what: Repeatable): Promise<number[]> {
   for (let warmUp = 0; warmUp < 10; warmUp++) await what.once();
   const samples: number[] = [];
   for (let count = 0; count < ROUND_TRIPS; count++) {
@@ -220,25 +228,22 @@ async function advisoryOnce(
       if (report.type === "failed") ready.reject(new Error(report.message));
     },
   );
-  const onAbort = (): void => ready.reject(asError(signal.reason));
-  signal.addEventListener("abort", onAbort, { once: true });
   void child.exited.then(() =>
     ready.reject(new Error(`floor: the presence client exited; stderr: ${child.stderr}`)),
   );
   try {
-    await ready.promise;
+    await untilAborted(ready.promise, signal);
     // A process that has just started takes longer to exit than one that has run for a while, as the leaders have.
     await pause(SETTLE_MS, undefined, { signal });
     const start = hostNowMs();
     child.signal("SIGKILL");
     const timer = setTimeout(() => received.reject(new Error("floor: no advisory")), TIMEOUT_MS);
     try {
-      return (await received.promise) - start;
+      return (await untilAborted(received.promise, signal)) - start;
     } finally {
       clearTimeout(timer);
     }
   } finally {
-    signal.removeEventListener("abort", onAbort);
     subscription.unsubscribe();
     await child.end();
   }

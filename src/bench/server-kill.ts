@@ -1,9 +1,11 @@
 /** Mode `server-kill`: servers of a cluster go down one at a time; the leader is expected to stay the same. */
 import { setTimeout as pause } from "node:timers/promises";
-import { type ConnectionOptions, connect, type NatsConnection } from "@nats-io/transport-node";
+import type { ConnectionOptions, NatsConnection } from "@nats-io/transport-node";
 import { bucketName } from "../nats/names.ts";
+import { untilAborted } from "../runtime/waiting.ts";
 import { readMonitor } from "../testing/server/run/probe.ts";
 import type { NatsServer } from "../testing/server/types.ts";
+import { dial } from "./dial.ts";
 import type { Fleet, Member } from "./fleet.ts";
 import { waitForReplicas } from "./lease-stream.ts";
 import { hostNowMs } from "./messages.ts";
@@ -23,13 +25,13 @@ const PATIENT: ConnectionOptions = {
   pingInterval: 1_000,
   maxPingOut: 2,
   timeout: 1_000, // a frozen server accepts connections without sending anything
-  noAsyncTraces: true,
 };
 
 export async function runServerKill(stage: Stage): Promise<Found> {
   const { options, fleet, servers } = stage;
   if (stage.cluster === null) throw new Error("mode server-kill needs a cluster of three servers");
-  const connection = await connect({ ...PATIENT, servers: servers.map(({ url }) => url) });
+  const urls = servers.map(({ url }) => url);
+  const connection = await dial(urls, options.signal, PATIENT);
   const probe = new WriteProbe(connection);
   const blows: Blow[] = [];
   try {
@@ -70,7 +72,7 @@ async function strike(stage: Stage, streamLeader: string, probe: WriteProbe, num
     options.target === "stream-leader" && named !== undefined ? named : servers[number % servers.length];
   if (server === undefined) throw new Error("no server to take down");
   const leader = fleet.leader();
-  const leaderConnected = await hasConnectionOf(server, leader);
+  const leaderConnected = await untilAborted(hasConnectionOf(server, leader), options.signal);
   const termsBefore = fleet.terms.length;
   const suspension = new SuspensionMeter(fleet, leader);
   probe.startRound();
@@ -105,14 +107,10 @@ async function takeDown({ options }: Stage, server: NatsServer): Promise<void> {
         await server.resume();
       }
       return;
-    case "lame-duck": {
+    case "lame-duck":
       await server.lameDuck();
-      const stop = (): void => void server.stop();
-      signal.addEventListener("abort", stop, { once: true });
-      await server.exited();
-      signal.removeEventListener("abort", stop);
+      await untilAborted(server.exited(), signal);
       return;
-    }
     default:
       return how satisfies never;
   }
@@ -178,10 +176,10 @@ class WriteProbe {
   /** Resolves on the next ack. */
   async written(signal: AbortSignal): Promise<void> {
     const limit = AbortSignal.any([signal, AbortSignal.timeout(CURRENT_TIMEOUT_MS)]);
-    await new Promise<void>((resolve, reject) => {
+    const ack = new Promise<void>((resolve) => {
       this.#onAck = resolve;
-      limit.addEventListener("abort", () => reject(limit.reason), { once: true });
     });
+    await untilAborted(ack, limit);
   }
 
   longestGap(): number {

@@ -65,8 +65,12 @@ export async function interruptible<T>(run: (signal: AbortSignal) => Promise<T>)
 }
 
 function interrupted(name: EndSignal): CliError {
-  const message = `interrupted by ${name}: a change that was requested may still take place`;
-  return new CliError(128 + constants.signals[name], "ABORTED", message);
+  return interruption(name, ": a change that was requested may still take place");
+}
+
+/** The error of a command that a signal has ended. */
+export function interruption(name: EndSignal, consequence = ""): CliError {
+  return new CliError(128 + constants.signals[name], "ABORTED", `interrupted by ${name}${consequence}`);
 }
 
 /**

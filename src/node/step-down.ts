@@ -2,8 +2,8 @@
 import type { ResolvedOptions } from "../config/resolve.ts";
 import { ClusterError } from "../errors.ts";
 import { isId } from "../nats/identity.ts";
-import type { Attachment, PeerStatus } from "../runtime/backend.ts";
-import { limitOf, type WaitOptions } from "../runtime/waiting.ts";
+import type { Attachment } from "../runtime/backend.ts";
+import { limitOf, untilAborted, type WaitOptions } from "../runtime/waiting.ts";
 
 /**
  * @throws ClusterError `INVALID_CONFIG` if `to` is no node id; `HANDOVER_REFUSED` if the node does not answer, does not compete or is not
@@ -25,8 +25,12 @@ export async function checkSuccessor(
   const limitMs = limitOf(limits);
   const status = await untilAborted(
     attachment.statusOf(to, Math.min(requestTimeoutMs, limitMs)),
-    to,
     limits.signal,
+    (cause) =>
+      new ClusterError("ABORTED", `aborted while waiting for an answer of node "${to}"`, {
+        cause,
+        recoverable: true,
+      }),
   );
   if (status === null && limitMs < requestTimeoutMs) {
     throw new ClusterError("TIMEOUT", `timed out waiting for an answer of node "${to}"`, {
@@ -42,24 +46,4 @@ export async function checkSuccessor(
   else if (status.duplicate !== undefined)
     refuse("two processes use this node id; give each process its own nodeId");
   else if (!status.connected) refuse("it is not connected to NATS");
-}
-
-function untilAborted(
-  answer: Promise<PeerStatus | null>,
-  to: string,
-  signal: AbortSignal | undefined,
-): Promise<PeerStatus | null> {
-  if (signal === undefined) return answer;
-  return new Promise((resolve, reject) => {
-    const onAbort = (): void =>
-      reject(
-        new ClusterError("ABORTED", `aborted while waiting for an answer of node "${to}"`, {
-          cause: signal.reason,
-          recoverable: true,
-        }),
-      );
-    signal.addEventListener("abort", onAbort, { once: true });
-    answer.then(resolve, reject).finally(() => signal.removeEventListener("abort", onAbort));
-    if (signal.aborted) onAbort();
-  });
 }

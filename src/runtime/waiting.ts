@@ -1,4 +1,4 @@
-import { ClusterError } from "../errors.ts";
+import { asError, ClusterError } from "../errors.ts";
 
 /** Limits of a wait. Both may be given; the first to occur ends it. */
 export interface WaitOptions {
@@ -83,6 +83,24 @@ export function linkSignals(signals: readonly (AbortSignal | undefined)[]): {
       for (const unlink of links) unlink();
     },
   };
+}
+
+/**
+ * Settles as `promise` does, or rejects as soon as the signal aborts, with the error that `onAbort` makes of the reason of the abort.
+ * What the promise waits for goes on.
+ */
+export function untilAborted<T>(
+  promise: Promise<T>,
+  signal: AbortSignal | undefined,
+  onAbort: (reason: unknown) => Error = asError,
+): Promise<T> {
+  if (signal === undefined) return promise;
+  return new Promise((resolve, reject) => {
+    const end = (): void => reject(onAbort(signal.reason));
+    promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", end));
+    if (signal.aborted) end();
+    else signal.addEventListener("abort", end, { once: true });
+  });
 }
 
 /** A promise with its `resolve` and `reject`. */

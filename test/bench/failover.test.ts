@@ -1,7 +1,10 @@
 import { expect, test } from "vitest";
+import { waitFor } from "../../scripts/shared/wait.ts";
 import { runFailover } from "../../src/bench/failover.ts";
+import { measureFloor } from "../../src/bench/floor.ts";
 import { type FailoverOptions, isSound } from "../../src/bench/options.ts";
-import { openServers } from "../../src/testing.ts";
+import { readMonitor } from "../../src/testing/server/run/probe.ts";
+import { openServers, startNatsServer } from "../../src/testing.ts";
 
 function options(over: Partial<FailoverOptions>): FailoverOptions {
   const version = process.env["NATS_TEST_VERSION"];
@@ -65,3 +68,25 @@ test("an aborted benchmark leaves no server running", async () => {
   await expect(running).rejects.toThrow("enough");
   expect(openServers()).toEqual([]);
 });
+
+test.each([
+  ["while its stream is created", "total_connections", 2],
+  ["while it writes", "in_msgs", 10],
+] as const)(
+  "an abort ends the measurement of the floor %s, although the server does not answer",
+  async (_when, counter, more) => {
+    await using server = await startNatsServer();
+    const count = async (): Promise<number> => {
+      const answer = await readMonitor(`${server.monitorUrl}/varz`, 1_000);
+      return (answer?.body as Record<string, number> | undefined)?.[counter] ?? 0;
+    };
+    const before = await count();
+    const abort = new AbortController();
+    const measuring = measureFloor({ servers: [server.url], replicas: 1, kills: 3, signal: abort.signal });
+    const ended = expect(measuring).rejects.toThrow("enough");
+    await waitFor(async () => (await count()) >= before + more);
+    await server.pause();
+    abort.abort(new Error("enough"));
+    await ended;
+  },
+);

@@ -1,6 +1,6 @@
-import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import { waitFor } from "../../scripts/shared/wait.ts";
+import { descendantsOf, stateOf } from "../support/processes/proc.ts";
 import { type Child, spawnChild } from "../support/processes/spawn-child.ts";
 
 type Line = { readonly text?: string };
@@ -46,12 +46,12 @@ test.skipIf(process.platform !== "linux").each([
     await using demo = spawnChild<Line>("examples/demo.ts");
     await demo.next((line) => line.text === scene, WHOLE_MS);
     if (scene.startsWith("6")) await demo.next((line) => line.text?.includes("SIGSTOP to") === true);
-    const pids = descendants(demo.pid);
+    const pids = descendantsOf(demo.pid);
     expect(pids.length).toBeGreaterThan(0);
     demo.kill(signal);
     expect(await demo.exit).toEqual({ code, signal: null });
     expect(demo.lines.at(-1)?.text).toBe("interrupted");
-    await waitFor(() => pids.every((pid) => !alive(pid)), { message: "its processes to end" });
+    await waitFor(() => pids.every((pid) => stateOf(pid) === "X"), { message: "its processes to end" });
   },
   WHOLE_MS,
 );
@@ -71,22 +71,4 @@ function summary(demo: Child<Line>): Row[] {
     const [, scene = "", epoch, took = "", overlap = ""] = found;
     return [{ scene, epoch: Number(epoch), tookMs: Number(took.replaceAll(",", "")), overlap }];
   });
-}
-
-/** All descendants of a process: the server, its watchdog and the nodes. */
-function descendants(pid: number): number[] {
-  const children = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8")
-    .split(" ")
-    .filter(Boolean)
-    .map(Number);
-  return children.flatMap((child) => [child, ...descendants(child)]);
-}
-
-/** False for a zombie, too: a process that has exited and is not reaped yet. */
-function alive(pid: number): boolean {
-  try {
-    return !/^State:\s*Z/m.test(readFileSync(`/proc/${pid}/status`, "utf8"));
-  } catch {
-    return false;
-  }
 }

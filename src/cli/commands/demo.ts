@@ -1,13 +1,15 @@
 /** A demonstration on one machine: a server and three daemons of this program, whose leader is stopped and then killed. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { createInterface } from "node:readline";
+import { setTimeout as pause } from "node:timers/promises";
 import type { Command } from "commander";
+import { deferred, untilAborted } from "../../runtime/waiting.ts";
 import { startNatsServer } from "../../testing/server/run/start.ts";
 import type { NatsServer } from "../../testing/server/types.ts";
 import { CliError, EXIT } from "../exit.ts";
 import { note, print, printJson } from "../output.ts";
 import { good, line, type Part, strong } from "../render/text.ts";
-import { untilSignal } from "../signals.ts";
+import { type EndSignal, interruption, untilSignal } from "../signals.ts";
 
 const CLUSTER = "demo";
 const LEADER_TIMEOUT_MS = 15_000;
@@ -45,6 +47,8 @@ async function act(flags: { readonly json?: boolean }): Promise<void> {
   try {
     const results = await stage.play(ending.signal);
     if (flags.json === true) printJson({ ok: true, results });
+  } catch (error) {
+    throw ending.signal.aborted ? interruption(ending.signal.reason as EndSignal) : error;
   } finally {
     ending.close();
     await stage.close();
@@ -86,7 +90,7 @@ class Stage {
 
   async #replace(what: string, node: string, name: NodeJS.Signals, signal: AbortSignal): Promise<Result> {
     // After this pause the other nodes know the leader, so that the times are those of a settled cluster.
-    await new Promise((resolve) => setTimeout(resolve, SETTLE_MS));
+    await pause(SETTLE_MS, undefined, { signal });
     const before = this.#elections.at(-1)?.epoch ?? 0;
     const started = performance.now();
     this.#nodes.get(node)?.kill(name);
@@ -112,32 +116,24 @@ class Stage {
   }
 
   /** Resolves to the first election with a larger epoch. */
-  #next(epochBefore: number, signal: AbortSignal): Promise<Election> {
-    return new Promise((resolve, reject) => {
-      const end = (): void => {
-        clearTimeout(timer);
-        this.#listeners.delete(check);
-        signal.removeEventListener("abort", onAbort);
-      };
-      const check = (): void => {
-        const found = this.#elections.find(({ epoch }) => epoch > epochBefore);
-        if (found === undefined) return;
-        end();
-        resolve(found);
-      };
-      const onAbort = (): void => {
-        end();
-        reject(new CliError(EXIT.error, "ABORTED", "interrupted"));
-      };
-      const timer = setTimeout(() => {
-        end();
-        const message = `timed out after ${LEADER_TIMEOUT_MS} ms waiting for a leader`;
-        reject(new CliError(EXIT.noLeader, "NO_LEADER", message));
-      }, LEADER_TIMEOUT_MS);
-      this.#listeners.add(check);
-      signal.addEventListener("abort", onAbort, { once: true });
-      check();
-    });
+  async #next(epochBefore: number, signal: AbortSignal): Promise<Election> {
+    const next = deferred<Election>();
+    const check = (): void => {
+      const found = this.#elections.find(({ epoch }) => epoch > epochBefore);
+      if (found !== undefined) next.resolve(found);
+    };
+    const timer = setTimeout(() => {
+      const message = `timed out after ${LEADER_TIMEOUT_MS} ms waiting for a leader`;
+      next.reject(new CliError(EXIT.noLeader, "NO_LEADER", message));
+    }, LEADER_TIMEOUT_MS);
+    this.#listeners.add(check);
+    check();
+    try {
+      return await untilAborted(next.promise, signal);
+    } finally {
+      clearTimeout(timer);
+      this.#listeners.delete(check);
+    }
   }
 }
 

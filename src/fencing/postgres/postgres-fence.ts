@@ -16,7 +16,7 @@
 import { randomBytes } from "node:crypto";
 import { ClusterError } from "../../errors.ts";
 import type { Term } from "../../node/term.ts";
-import { limitOf, type WaitOptions } from "../../runtime/waiting.ts";
+import { limitOf, linkSignals, untilAborted, type WaitOptions } from "../../runtime/waiting.ts";
 import { isToken } from "../compare.ts";
 import { staleLeader } from "../stale.ts";
 import type { FenceTerm } from "../token.ts";
@@ -47,7 +47,6 @@ import {
   takeText,
 } from "./statements.ts";
 import { guardedTransaction, type TransactionOptions } from "./transaction.ts";
-import { untilAborted } from "./until-aborted.ts";
 
 export interface PostgresFenceOptions {
   /** Name of the guarded resource: each resource has one row. */
@@ -212,7 +211,15 @@ export class PostgresFence {
       const rows = await untilSerialized(doing, run, options, isOver);
       if (rows.length === 0) this.#check(await this.#read(client), term);
     };
-    await untilAborted(taking, doing, signals);
+    const aborted = (cause: unknown): ClusterError =>
+      new ClusterError("ABORTED", `${doing}: aborted`, { cause });
+    const { signal, release } = linkSignals(signals);
+    try {
+      if (signal.aborted) throw aborted(signal.reason);
+      await untilAborted(taking(), signal, aborted);
+    } finally {
+      release();
+    }
   }
 
   /**

@@ -1,6 +1,7 @@
 /** Connecting to NATS as an election needs it: unlimited reconnects, and a dead server detected within about 2 s. */
 import type { ConnectionOptions, NatsConnection } from "@nats-io/transport-node";
 import { asError, ClusterError } from "../../errors.ts";
+import { untilAborted } from "../../runtime/waiting.ts";
 import { isRefusal, isUp } from "./connection-monitor.ts";
 import { authenticatorOf, type Credentials } from "./credentials.ts";
 import { startDial } from "./dials.ts";
@@ -66,7 +67,7 @@ export interface NatsLink {
  */
 export async function connectNats(options: NatsOptions, context: ConnectContext): Promise<NatsLink> {
   const { signal } = context;
-  if (signal?.aborted === true) throw abortedConnect(signal);
+  if (signal?.aborted === true) throw abortedConnect(signal.reason);
   const { connection } = options;
   if (connection !== undefined) {
     if (connection.isClosed()) throw new ClusterError("NO_CONNECTION", "the given NATS connection is closed");
@@ -78,7 +79,16 @@ export async function connectNats(options: NatsOptions, context: ConnectContext)
   const dialling = dial.result.catch((error: unknown) => {
     throw connectError(error, addresses, options.tls !== undefined);
   });
-  return link(await untilAborted(dialling, dial.abandon, signal));
+  // nats.js cannot abort a dial: its sockets are ended, and a connection that it opens after the abort is closed.
+  const abandoned = (reason: unknown): ClusterError => {
+    dial.abandon();
+    dialling.then(
+      (late) => void late.close(),
+      () => {},
+    );
+    return abortedConnect(reason);
+  };
+  return link(await untilAborted(dialling, signal, abandoned));
 }
 
 function link(connection: NatsConnection): NatsLink {
@@ -168,32 +178,8 @@ function isTlsProblem(error: Error): boolean {
   return /'tls'|^\/.* doesn't exist$|\bPEM\b/.test(error.message);
 }
 
-function abortedConnect(signal: AbortSignal): ClusterError {
-  return new ClusterError("ABORTED", "connecting to NATS was aborted", {
-    cause: signal.reason,
-    recoverable: true,
-  });
-}
-
-/** nats.js cannot abort a dial: its sockets are ended, and a connection that it opens after the abort is closed. */
-function untilAborted(
-  dialling: Promise<NatsConnection>,
-  abandon: () => void,
-  signal: AbortSignal | undefined,
-): Promise<NatsConnection> {
-  if (signal === undefined) return dialling;
-  return new Promise((resolve, reject) => {
-    const onAbort = (): void => {
-      reject(abortedConnect(signal));
-      abandon();
-      dialling.then(
-        (connection) => void connection.close(),
-        () => {},
-      );
-    };
-    signal.addEventListener("abort", onAbort, { once: true });
-    dialling.then(resolve, reject).finally(() => signal.removeEventListener("abort", onAbort));
-  });
+function abortedConnect(cause: unknown): ClusterError {
+  return new ClusterError("ABORTED", "connecting to NATS was aborted", { cause, recoverable: true });
 }
 
 /** Resolves when the server has processed everything sent so far, at the latest after 500 ms. */

@@ -13,6 +13,15 @@ export function groupOf(pid: number): number | null {
   return group === undefined ? null : Number(group);
 }
 
+/** All descendants of a process. */
+export function descendantsOf(pid: number): number[] {
+  const children = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8")
+    .split(" ")
+    .filter(Boolean)
+    .map(Number);
+  return children.flatMap((child) => [child, ...descendantsOf(child)]);
+}
+
 /** The fields after the name, which may contain blanks and brackets. */
 function statOf(pid: number): string[] {
   try {
