@@ -1,11 +1,13 @@
 /** Deliberately wrong fakes. The calibration must detect each of them. */
 import type {
+  HolderAnswer,
   LeaseEntry,
   LeaseWrite,
   ReadOutcome,
   SessionBinding,
   WriteOutcome,
 } from "../../src/election/types.ts";
+import type { InquiryOptions } from "../../src/runtime/ports.ts";
 import { type Applied, FakeBucket } from "../../src/testing/simulation/fakes/fake-bucket.ts";
 import { FakeSession } from "../../src/testing/simulation/fakes/fake-session.ts";
 import { FakeStore } from "../../src/testing/simulation/fakes/fake-store.ts";
@@ -209,32 +211,32 @@ export const WRONG_FAKES: readonly (readonly [wrong: string, FakeParts])[] = [
 ];
 
 class ConfirmsEveryDeath extends FakeSession {
-  override async confirmDeath(): Promise<boolean> {
-    return true;
+  override async inquire(): Promise<HolderAnswer> {
+    return { kind: "closed" };
   }
 }
 
 class ConfirmsNoDeath extends FakeSession {
-  override async confirmDeath(): Promise<boolean> {
-    return false;
+  override async inquire(): Promise<HolderAnswer> {
+    return { kind: "none" };
   }
 }
 
 class AcceptsAnyServer extends FakeSession {
-  override confirmDeath(binding: SessionBinding, timeoutMs: number): PromiseLike<boolean> {
-    return super.confirmDeath({ ...binding, serverId: "server" }, timeoutMs);
+  override inquire(binding: SessionBinding, options: InquiryOptions): PromiseLike<HolderAnswer> {
+    return super.inquire({ ...binding, serverId: "server" }, options);
   }
 }
 
 class IgnoresMissingPresence extends FakeSession {
-  override confirmDeath(binding: SessionBinding, timeoutMs: number): PromiseLike<boolean> {
-    return super.confirmDeath({ presence: "any", ...binding }, timeoutMs);
+  override inquire(binding: SessionBinding, options: InquiryOptions): PromiseLike<HolderAnswer> {
+    return super.inquire({ presence: "any", ...binding }, options);
   }
 }
 
 class ReportsEveryPresence extends FakeSession {
   override receiveAdvisory(presence: string): void {
-    this.watchPresence(presence);
+    this.watchHolder({ serverId: "server", clientId: 0, presence });
     super.receiveAdvisory(presence);
   }
 }
@@ -251,8 +253,8 @@ class ReportsPresenceTwice extends FakeSession {
 }
 
 class NeverStopsWatching extends FakeSession {
-  override watchPresence(presence: string | null): void {
-    if (presence !== null) super.watchPresence(presence);
+  override watchHolder(holder: SessionBinding | null): void {
+    if (holder !== null) super.watchHolder(holder);
   }
 }
 

@@ -4,8 +4,10 @@ import type {
   ElectionEvent,
   ElectionState,
   Expectation,
+  HolderAnswer,
   LeaseEntry,
   LeaseRecord,
+  OwnConnection,
   SessionBinding,
   Snapshot,
 } from "../../src/election/types.ts";
@@ -52,8 +54,14 @@ export function eventText(event: ElectionEvent): string {
       return "the bucket is reported as deleted";
     case "presence-lost":
       return `${event.presence} was deleted: suspicion`;
-    case "death-confirmed":
-      return `its server confirms that ${bindingText(event.binding)} is closed`;
+    case "beat-proven":
+      return `the beat of ${round(event.sentAt.mono)} is proven`;
+    case "holder-silent":
+      return `no beat of ${bindingText(event.connection)} is heard: suspicion`;
+    case "holder-heard":
+      return `a beat of ${bindingText(event.connection)} is heard`;
+    case "answered":
+      return `answer to question ${event.question}: ${answerText(event.answer)}`;
     case "resign":
       return `resign (${event.reason}${event.successor === undefined ? "" : `, in favour of ${event.successor}`})`;
     case "compete":
@@ -85,8 +93,8 @@ export function effectText(effect: Effect, state: ElectionState): string {
       return "read";
     case "open-bucket":
       return effect.above === 0 ? "open the bucket" : `open the bucket, a new one above ${effect.above}`;
-    case "confirm-death":
-      return `ask its server about ${bindingText(effect.binding)}`;
+    case "ask":
+      return `question ${effect.question}: ask its server about ${bindingText(effect.binding)}`;
     case "become-leader":
       return `become-leader epoch ${effect.epoch} (deadline at ${deadlineText(state)})`;
     case "suspended":
@@ -124,9 +132,27 @@ function expectationText(expect: Expectation): string {
     : `if empty at sequence ${expect.emptyAtSequence}`;
 }
 
-export function bindingText(binding: SessionBinding | null): string {
+export function bindingText(binding: SessionBinding | OwnConnection | null): string {
   if (binding === null) return "an unknown connection";
-  return `${binding.serverId}/${binding.clientId}${binding.presence === undefined ? "" : ` with ${binding.presence}`}`;
+  const presence = binding.presence === undefined ? [] : [binding.presence];
+  const promise =
+    "silence" in binding && binding.silence !== undefined ? [`silence of ${binding.silence.ms} ms`] : [];
+  const account = "account" in binding && binding.account !== undefined ? ["beats"] : [];
+  const named = [...presence, ...promise, ...account].join(" and ");
+  return `${binding.serverId}/${binding.clientId}${named === "" ? "" : ` with ${named}`}`;
+}
+
+function answerText(answer: HolderAnswer): string {
+  switch (answer.kind) {
+    case "open":
+      return `open, ${answer.inMsgs} messages counted`;
+    case "closed":
+      return "closed";
+    case "none":
+      return "none";
+    default:
+      return answer satisfies never;
+  }
 }
 
 export function recordText(record: LeaseRecord): string {

@@ -55,6 +55,8 @@ export interface SimulatedWorld {
 
 export interface HostOptions {
   readonly crashDetection: CrashDetection;
+  /** Absent in histories that were pinned before there was one: 0. */
+  readonly silenceMs?: number;
   readonly nodeId: string;
   readonly competes: boolean;
   /** Milliseconds on the host's clocks per true millisecond. */
@@ -93,18 +95,25 @@ export class Process {
     const { time, bucket, connections, presence, witness } = host.world;
     const { nodeId, competes, crashDetection, rate, drainMs, application, renewIntervalMs, leaseTtlMs } =
       host.options;
+    const silenceMs = host.options.silenceMs ?? 0;
     this.host = host;
     this.incarnation = incarnation;
     this.spanMs = leaseSpanMs(leaseTtlMs);
     this.clock = new VirtualClock(time, { rate });
     this.clock.onContinue = () => witness.invalidate();
     const { network } = host;
-    this.session = new FakeSession(connections, { presence, clock: this.clock, network });
+    this.session = new FakeSession(connections, {
+      presence,
+      clock: this.clock,
+      network,
+      echo: silenceMs > 0,
+    });
     this.store = new FakeStore(time, bucket, { network, clock: this.clock, session: this.session });
     const config: ElectionConfig = {
       nodeId,
       incarnation,
       crashDetection,
+      silenceMs,
       leaseTtlMs,
       renewIntervalMs,
       heartbeatIntervalMs: timing.heartbeatIntervalMs,

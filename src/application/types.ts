@@ -174,7 +174,7 @@ export interface ApplicationState {
 // ---------------------------------------------------------------------------------------------- events
 
 /** Effects of the election that concern the application. */
-export type ElectionOutput = Exclude<Effect, { type: "write" | "read" | "open-bucket" | "confirm-death" }>;
+export type ElectionOutput = Exclude<Effect, { type: "write" | "read" | "open-bucket" | "ask" }>;
 
 export type StopReason = "requested" | "connection-closed";
 

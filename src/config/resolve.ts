@@ -88,6 +88,7 @@ function resolved(options: NodeOptions, nodeId: string, servers: ParsedServers):
   const shared = {
     nodeId,
     crashDetection,
+    silenceMs: 0,
     leaseTtlMs,
     heartbeatIntervalMs,
     requestTimeoutMs,

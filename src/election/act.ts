@@ -5,12 +5,14 @@
 import { type Draft, emit, roleFrom, termOf } from "./draft.ts";
 import { hintDelayMs, nextWrite, openDelayMs, readDelayMs, silenceDelayMs } from "./due.ts";
 import { campaign, dropOrphan, orphanAtMono } from "./follower.ts";
+import { ask, questionDelayMs } from "./inquiry.ts";
 import { endHopelessDrain, release, renew } from "./leader.ts";
 import { announce, newBucketFloor } from "./outlook.ts";
 
 export function act(draft: Draft): void {
   endHopelessDrain(draft);
   if (draft.candidacy.stopping && mayStop(draft)) return stop(draft);
+  if (questionDelayMs(draft, draft.now) <= 0) ask(draft);
   if (openDelayMs(draft, draft.now) <= 0) return openBucket(draft);
   if (Math.min(readDelayMs(draft, draft.now), hintDelayMs(draft, draft.now)) <= 0) sendRead(draft);
   // A silent bucket is read before it is campaigned for: the view of a process that was stopped is out of date. Only once, so

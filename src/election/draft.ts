@@ -9,6 +9,7 @@ import type {
   ElectionState,
   ElectionWarningCode,
   HolderKnowledge,
+  Inquiry,
   Leader,
   LeaseKnowledge,
   Link,
@@ -35,6 +36,7 @@ export interface Draft {
   readonly bucket: Mutable<Bucket>;
   readonly lease: Mutable<LeaseKnowledge>;
   readonly holder: Mutable<HolderKnowledge>;
+  readonly inquiry: Mutable<Inquiry>;
   readonly reads: Mutable<Reads>;
   readonly writes: Mutable<Writes>;
   readonly retry: Mutable<Retry>;
@@ -44,7 +46,7 @@ export interface Draft {
 
 /** Copies field by field: a spread takes many times as long (Node 20), and every step copies. */
 export function draftOf(state: ElectionState, now: Instant): Draft {
-  const { candidacy, link, bucket, lease, holder, reads, writes, retry } = state;
+  const { candidacy, link, bucket, lease, holder, inquiry, reads, writes, retry } = state;
   return {
     config: state.config,
     role: state.role,
@@ -55,7 +57,12 @@ export function draftOf(state: ElectionState, now: Instant): Draft {
       cooldownUntilMono: candidacy.cooldownUntilMono,
       pauseUntilMono: candidacy.pauseUntilMono,
     },
-    link: { connected: link.connected, binding: link.binding },
+    link: {
+      connected: link.connected,
+      binding: link.binding,
+      stretch: link.stretch,
+      stretches: link.stretches,
+    },
     bucket: {
       status: bucket.status,
       generation: bucket.generation,
@@ -72,8 +79,18 @@ export function draftOf(state: ElectionState, now: Instant): Draft {
     holder: {
       takeoverWait: holder.takeoverWait,
       closedBinding: holder.closedBinding,
+      silentRevision: holder.silentRevision,
       inquiryDue: holder.inquiryDue,
       duplicate: holder.duplicate,
+    },
+    inquiry: {
+      due: inquiry.due,
+      silent: inquiry.silent,
+      lastQuestion: inquiry.lastQuestion,
+      open: inquiry.open,
+      first: inquiry.first,
+      quietUntilMono: inquiry.quietUntilMono,
+      lives: inquiry.lives,
     },
     reads: {
       inFlight: reads.inFlight,
@@ -100,6 +117,7 @@ export function stateOf(draft: Draft): ElectionState {
     bucket: draft.bucket,
     lease: draft.lease,
     holder: draft.holder,
+    inquiry: draft.inquiry,
     reads: draft.reads,
     writes: draft.writes,
     retry: draft.retry,
@@ -131,7 +149,7 @@ export function termOf({ role }: ElectionState): OwnTerm | null {
 /** Changes the running term. */
 export function setTerm(
   draft: Draft,
-  patch: Partial<Pick<OwnTerm, "revision" | "deadline" | "renewAtMono">>,
+  patch: Partial<Pick<OwnTerm, "revision" | "deadline" | "promises" | "renewAtMono">>,
 ): void {
   const role = roleFrom(draft, "leader", "suspended", "draining");
   const { term: before } = role;
@@ -140,6 +158,7 @@ export function setTerm(
     acquiredAt: before.acquiredAt,
     revision: patch.revision ?? before.revision,
     deadline: patch.deadline ?? before.deadline,
+    promises: patch.promises ?? before.promises,
     renewAtMono: patch.renewAtMono ?? before.renewAtMono,
   };
   // Field by field, as in `draftOf`: objects of one shape are read faster.

@@ -4,7 +4,9 @@
  */
 import { termOf } from "./draft.ts";
 import { campaignAtMono, orphanAtMono } from "./follower.ts";
+import { questionDelayMs } from "./inquiry.ts";
 import { holderIsGone, missedHeartbeatAtMono } from "./outlook.ts";
+import { isBound } from "./silence.ts";
 import { type Instant, remainingMs } from "./time.ts";
 import type { ElectionState } from "./types.ts";
 
@@ -15,6 +17,8 @@ export function wakeDelayMs(state: ElectionState, now: Instant): number | null {
   if (state.role.name === "stopped") return null;
   const delayMs = Math.min(
     deadlineDelayMs(state, now),
+    stretchDelayMs(state, now),
+    questionDelayMs(state, now),
     announcementDelayMs(state, now),
     openDelayMs(state, now),
     readDelayMs(state, now),
@@ -29,6 +33,13 @@ export function wakeDelayMs(state: ElectionState, now: Instant): number | null {
 function deadlineDelayMs(state: ElectionState, now: Instant): number {
   const term = termOf(state);
   return term === null ? NEVER : remainingMs(term.deadline, now);
+}
+
+/** The end of the stretch in which a leader is held (`expire`). */
+function stretchDelayMs(state: ElectionState, now: Instant): number {
+  const { stretch } = state.link;
+  if (stretch === null || state.role.name !== "leader" || !isBound(state)) return NEVER;
+  return remainingMs(stretch.deadline, now);
 }
 
 /** The announced leader counts as gone when its lease has expired (`announce`). */
@@ -85,7 +96,7 @@ export function nextWrite(state: ElectionState, now: Instant): NextWrite | null 
 }
 
 /**
- * Does a campaign wait for the read that is under way? Not where the holder's connection is confirmed closed: there the
+ * Does a campaign wait for the read that is under way? Not where the holder is confirmed gone: there the
  * compare-and-set finds out sooner, unless it already did and was refused, or a hint says that it would be.
  */
 function awaitsRead(state: ElectionState): boolean {

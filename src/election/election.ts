@@ -67,39 +67,36 @@
 import { act } from "./act.ts";
 import { setCompeting } from "./competing.ts";
 import { backOff, type Draft, draftOf, readAtOnce, setTerm, stateOf, termOf, warn } from "./draft.ts";
-import {
-  endCampaign,
-  inquire,
-  onAcquireOutcome,
-  onDeathConfirmed,
-  onOrphanDropped,
-  settleOrphan,
-} from "./follower.ts";
+import { endCampaign, onAcquireOutcome, onOrphanDropped, settleOrphan } from "./follower.ts";
+import { onAnswered, onHolderHeard, onHolderSilent, startOver, suspect } from "./inquiry.ts";
 import {
   expire,
   judgeTerm,
   lose,
+  onBeatProven,
+  onConnectionEnded,
   onDrained,
   onReleaseOutcome,
   onRenewalOutcome,
   resign,
-  suspend,
 } from "./leader.ts";
 import { observeRecreation, observeSnapshot } from "./observe.ts";
 import { announce, holderIsLate, isMyWrite, nextEpoch } from "./outlook.ts";
-import { hasReached, type Instant } from "./time.ts";
+import { isBound } from "./silence.ts";
+import { hasReached, type Instant, remainingMs } from "./time.ts";
 import { isNews, shownRevision } from "./trust.ts";
 import type {
   ElectionConfig,
   ElectionEvent,
   ElectionState,
   LeaseEntry,
+  OwnConnection,
   ReadOutcome,
-  SessionBinding,
   Snapshot,
   Step,
   WriteOutcome,
 } from "./types.ts";
+import { coversConnection } from "./writes.ts";
 
 export interface InitialOptions {
   /** @default true */
@@ -120,7 +117,7 @@ export function initialState(
     role: { name: "follower" },
     announced: null,
     candidacy: { competes, stopping: false, cooldownUntilMono: past, pauseUntilMono: past },
-    link: { connected: false, binding: null },
+    link: { connected: false, binding: null, stretch: null, stretches: 0 },
     bucket: { status: "missing", generation: null, maxAgeMs: 0 },
     lease: {
       view: { kind: "unknown" },
@@ -130,16 +127,40 @@ export function initialState(
       disputed: false,
       highestEpoch: rememberedEpoch,
     },
-    holder: { takeoverWait: null, closedBinding: null, inquiryDue: true, duplicate: null },
+    holder: {
+      takeoverWait: null,
+      closedBinding: null,
+      silentRevision: 0,
+      inquiryDue: true,
+      duplicate: null,
+    },
+    inquiry: {
+      due: false,
+      silent: null,
+      lastQuestion: 0,
+      open: null,
+      first: null,
+      quietUntilMono: past,
+      lives: 0,
+    },
     reads: { inFlight: false, due: true, hinted: 0, forHint: false, hintsFromMono: past },
     writes: { lastNonce: 0, inFlight: null, unsettled: [] },
     retry: { atMono: past, failures: 0, conflicts: 0 },
   };
 }
 
-/** May this node act as the leader now, by its lease? Compares clocks when called; needs no event to turn false. */
+/** May this node act as the leader now, by its lease and its stretch? Compares clocks when called; needs no event to turn false. */
 export function isHeld(state: ElectionState, now: Instant): boolean {
-  return state.role.name === "leader" && !hasReached(state.role.term.deadline, now);
+  const { role } = state;
+  if (role.name !== "leader" || hasReached(role.term.deadline, now)) return false;
+  return remainingStretchMs(state, now) > 0;
+}
+
+/** Milliseconds for which this node is still in a stretch; infinite while it need not be in one. */
+export function remainingStretchMs(state: ElectionState, now: Instant): number {
+  if (!isBound(state)) return Number.POSITIVE_INFINITY;
+  const { stretch } = state.link;
+  return stretch === null ? 0 : remainingMs(stretch.deadline, now);
 }
 
 /** Handles one event. The only entry point. */
@@ -179,11 +200,17 @@ function handle(draft: Draft, event: ElectionEvent): void {
       return readAtOnce(draft);
     case "presence-lost": {
       const { view } = draft.lease;
-      if (view.kind === "occupied" && view.record?.session?.presence === event.presence) inquire(draft);
+      if (view.kind === "occupied" && view.record?.session?.presence === event.presence) suspect(draft);
       return;
     }
-    case "death-confirmed":
-      return onDeathConfirmed(draft, event.binding);
+    case "beat-proven":
+      return onBeatProven(draft, event.sentAt);
+    case "holder-silent":
+      return onHolderSilent(draft, event.connection);
+    case "holder-heard":
+      return onHolderHeard(draft, event.connection);
+    case "answered":
+      return onAnswered(draft, event.question, event.answer);
     case "resign":
       if (event.pauseMs !== undefined) draft.candidacy.pauseUntilMono = draft.now.mono + event.pauseMs;
       return resign(draft, event.reason, event.successor);
@@ -212,7 +239,7 @@ function onBucketOpened(draft: Draft, generation: string, maxAgeMs: number): voi
   readAtOnce(draft);
 }
 
-function onConnected(draft: Draft, binding: SessionBinding | null): void {
+function onConnected(draft: Draft, binding: OwnConnection | null): void {
   draft.link.connected = true;
   draft.link.binding = binding;
   draft.holder.inquiryDue = true;
@@ -223,18 +250,23 @@ function onConnected(draft: Draft, binding: SessionBinding | null): void {
   else setTerm(draft, { renewAtMono: draft.now.mono });
 }
 
-function onRebound(draft: Draft, binding: SessionBinding | null): void {
+function onRebound(draft: Draft, binding: OwnConnection | null): void {
+  const before = draft.link.binding;
   draft.link.binding = binding;
-  // A new presence is put into the record at once: followers detect the leader's end by it. The loss of a presence that will
-  // be recreated is not worth a renewal.
-  if (binding?.presence !== undefined && termOf(draft) !== null && draft.link.connected)
+  // A new presence or promise is put into the record at once: followers detect the leader's end by it. The loss of a presence that
+  // will be recreated is not worth a renewal.
+  const isMore = !coversConnection(before, binding);
+  if (isMore && termOf(draft) !== null && draft.link.connected)
     setTerm(draft, { renewAtMono: draft.now.mono });
 }
 
 function onDisconnected(draft: Draft): void {
   draft.link.connected = false;
   draft.link.binding = null;
-  if (draft.role.name === "leader" && draft.config.crashDetection === "presence") suspend(draft);
+  draft.inquiry.open = null;
+  draft.inquiry.silent = null;
+  startOver(draft);
+  onConnectionEnded(draft);
 }
 
 /** A hint: nothing that it says is taken in. What is new is read. */
@@ -299,7 +331,7 @@ function onSnapshot(draft: Draft, snapshot: Snapshot): void {
   // The advisory of the holder's end may have been lost.
   if (draft.holder.inquiryDue || holderIsLate(draft, draft.now)) {
     draft.holder.inquiryDue = false;
-    inquire(draft);
+    suspect(draft);
   }
 }
 

@@ -4,20 +4,19 @@ import {
   backOff,
   type Draft,
   deadlineOf,
-  emit,
   endBackOff,
   readAtOnce,
   retryDelayMs,
   roleFrom,
   warn,
 } from "./draft.ts";
-import { become } from "./leader.ts";
+import { become, isInStretch } from "./leader.ts";
 import { MIN_MARGIN_MS } from "./lease.ts";
 import { observeOwnRelease } from "./observe.ts";
-import { expectationOf, isMine, nextEpoch } from "./outlook.ts";
-import { type Instant, remainingMs, waitedUntil } from "./time.ts";
-import type { ElectionState, SentWrite, SessionBinding, WriteOutcome } from "./types.ts";
-import { sameBinding, sendRecord, sendRelease } from "./writes.ts";
+import { expectationOf, holderIsGone, isMine, nextEpoch } from "./outlook.ts";
+import { type Instant, remainingMs } from "./time.ts";
+import type { ElectionState, SentWrite, WriteOutcome } from "./types.ts";
+import { sameConnection, sendRecord, sendRelease } from "./writes.ts";
 
 /** Least time to the deadline with which a term begins: time enough for the next renewal. */
 const MIN_TERM_MS: number = MIN_MARGIN_MS;
@@ -40,7 +39,7 @@ export function campaignAtMono(state: ElectionState): number {
       ? view.since.mono + config.successorGraceMs
       : 0;
   return Math.max(
-    takeoverWait === null ? 0 : takeoverWait.since.mono + takeoverWait.waitMs,
+    takeoverWait === null || holderIsGone(state) ? 0 : takeoverWait.since.mono + takeoverWait.waitMs,
     afterSuccessor,
     named ? 0 : willingAtMono(state),
     state.retry.atMono,
@@ -125,8 +124,10 @@ function mayAdopt(draft: Draft, sent: SentWrite): boolean {
     remainingMs(deadlineOf(draft, sent.sentAt), draft.now) < MIN_TERM_MS
   )
     return false;
-  // Followers may already be asking about the connection that the record names: no term begins on one that has ended.
-  return draft.config.crashDetection === "lease" || sameBinding(sent.binding, draft.link.binding);
+  // Followers may already be asking about the connection that the record names: no term begins on one that has ended, or after the
+  // stretch in which the record was sent.
+  if (draft.config.crashDetection === "lease") return true;
+  return sameConnection(sent.binding, draft.link.binding) && isInStretch(draft, sent);
 }
 
 // ---------------------------------------------------------------------------------------------- lost acks
@@ -192,36 +193,4 @@ export function onOrphanDropped(draft: Draft, outcome: WriteOutcome): void {
   if (outcome.kind === "applied") return observeOwnRelease(draft, outcome.revision, undefined);
   draft.reads.due = true;
   backOff(draft);
-}
-
-// ---------------------------------------------------------------------------------------------- the holder's end
-
-/** Asks the holder's server whether its connection is closed, if the holder's record promises that this is proof. */
-export function inquire(draft: Draft): void {
-  const { competes, stopping } = draft.candidacy;
-  const { view } = draft.lease;
-  const { takeoverWait } = draft.holder;
-  if (!draft.link.connected || !competes || stopping) return;
-  if (draft.config.crashDetection === "lease") return;
-  if (draft.role.name !== "follower" && draft.role.name !== "campaigning") return;
-  if (view.kind !== "occupied" || view.record?.session?.presence === undefined || isMine(draft, view.record))
-    return;
-  if (takeoverWait === null || waitedUntil(takeoverWait.since, takeoverWait.waitMs, draft.now)) return;
-  emit(draft, {
-    type: "confirm-death",
-    binding: view.record.session,
-    timeoutMs: draft.config.requestTimeoutMs,
-  });
-}
-
-/** The server that held the connection confirmed that it is closed: ends the takeover wait. */
-export function onDeathConfirmed(draft: Draft, { serverId, clientId }: SessionBinding): void {
-  const { view } = draft.lease;
-  if (view.kind !== "occupied" || view.record?.session?.presence === undefined || isMine(draft, view.record))
-    return;
-  const { session } = view.record;
-  // The holder may have reconnected since: then the answer is about its earlier connection.
-  if (session.serverId !== serverId || session.clientId !== clientId) return;
-  draft.holder.takeoverWait = null;
-  draft.holder.closedBinding = session;
 }

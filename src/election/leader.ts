@@ -12,8 +12,10 @@ import {
 } from "./draft.ts";
 import { noteRevision, observeOwnRelease } from "./observe.ts";
 import { asLeader, isMine } from "./outlook.ts";
-import { hasReached, remainingMs } from "./time.ts";
+import { isBound } from "./silence.ts";
+import { after, hasReached, type Instant, remainingMs } from "./time.ts";
 import type {
+  ElectionState,
   Leader,
   LeaseRecord,
   LossReason,
@@ -23,19 +25,20 @@ import type {
   Snapshot,
   WriteOutcome,
 } from "./types.ts";
-import { coversBinding, sameBinding, sendRecord, sendRelease } from "./writes.ts";
+import { coversConnection, sameConnection, sendRecord, sendRelease } from "./writes.ts";
 
 /** Begins a term: one of our acquiring writes is applied and its deadline is ahead. */
 export function become(draft: Draft, sent: SentWrite, revision: number): void {
   roleFrom(draft, "follower", "campaigning");
   const deadline = deadlineOf(draft, sent.sentAt);
   if (hasReached(deadline, draft.now)) throw new Error("bug: a term would begin after its deadline");
-  const upToDate = coversBinding(sent.binding, draft.link.binding);
+  const upToDate = coversConnection(sent.binding, draft.link.binding);
   const term: OwnTerm = {
     epoch: sent.epoch,
     acquiredAt: sent.sentAt.wall,
     revision,
     deadline,
+    promises: sent.promises,
     renewAtMono: upToDate ? sent.sentAt.mono + draft.config.renewIntervalMs : draft.now.mono,
   };
   draft.role = { name: "leader", term };
@@ -95,7 +98,7 @@ export function onRenewalOutcome(draft: Draft, sent: SentWrite, outcome: WriteOu
     case "applied":
       confirm(draft, sent, outcome.revision);
       if (draft.role.name !== "suspended" || !draft.link.connected) return;
-      if (sameBinding(sent.binding, draft.link.binding)) resume(draft);
+      if (sameConnection(sent.binding, draft.link.binding) && isInStretch(draft, sent)) resume(draft);
       else setTerm(draft, { renewAtMono: draft.now.mono });
       return;
     case "conflict":
@@ -128,11 +131,12 @@ function confirm(draft: Draft, sent: SentWrite, revision: number): void {
   const deadline = deadlineOf(draft, sent.sentAt);
   // At once: the release of a lease whose work has ended, and a renewal where the record lacks the present binding.
   const drained = role.name === "draining" && role.drained;
-  const upToDate = coversBinding(sent.binding, draft.link.binding);
+  const upToDate = coversConnection(sent.binding, draft.link.binding);
   const restMs = drained || !upToDate ? 0 : draft.config.renewIntervalMs;
   setTerm(draft, {
     revision,
     deadline,
+    promises: sent.promises,
     renewAtMono: Math.max(draft.now.mono, sent.sentAt.mono + restMs),
   });
   noteOwnRecord(draft, sent, role.term.acquiredAt, revision);
@@ -149,8 +153,8 @@ export function judgeTerm(draft: Draft, snapshot: Snapshot, sameGeneration: bool
     const { nonce } = entry.record;
     const sent = draft.writes.unsettled.find((write) => write.nonce === nonce);
     if (sent !== undefined) confirm(draft, sent, entry.revision);
-    else setTerm(draft, { revision: entry.revision });
-    // Only an applied renewal that names the present connection ends a suspension, so it is sent at once; so is the release of a
+    else setTerm(draft, { revision: entry.revision, promises: entry.record.session?.silence !== undefined });
+    // Only an applied renewal of the present connection and stretch ends a suspension, so it is sent at once; so is the release of a
     // lease whose work has ended. If the read showed no change since the write that failed, it waits for its retry: a stream
     // without quorum answers reads and refuses writes.
     const changed = entry.revision !== term.revision;
@@ -166,8 +170,9 @@ export function judgeTerm(draft: Draft, snapshot: Snapshot, sameGeneration: bool
 
 /**
  * Something that is no record was written over ours: by a program that does not know what it does, or one that does. Every other
- * node waits for W after it has read that, and then writes against exactly that revision. So does the next renewal. In these
- * roles no node can have replaced this leader: its deadline is ahead, and its connection has not ended since its last renewal.
+ * node waits for W after it has read that, and then writes against exactly that revision. So does the next renewal. In this
+ * role no node can have replaced this leader: its deadline is ahead, and neither its connection nor its stretch has ended since its
+ * last renewal.
  */
 function onGarbage(draft: Draft, term: OwnTerm, revision: number): void {
   if (draft.role.name !== "leader") return lose(draft, "superseded");
@@ -176,14 +181,37 @@ function onGarbage(draft: Draft, term: OwnTerm, revision: number): void {
   setTerm(draft, { revision, renewAtMono: term.renewAtMono <= soonMono ? term.renewAtMono : draft.now.mono });
 }
 
-/** The connection ended and the record names a presence: from now on others may be replacing this leader. */
-export function suspend(draft: Draft): void {
+/** The connection or the stretch ended, and the record names it as a promise: from now on others may be replacing this leader. */
+function suspend(draft: Draft): void {
   const { term } = roleFrom(draft, "leader");
   draft.role = { name: "suspended", term };
   emit(draft, { type: "suspended", epoch: term.epoch });
 }
 
-/** A renewal that names the present connection is applied: no other node has replaced this leader. */
+/** The connection ended, and the stretch with it. */
+export function onConnectionEnded(draft: Draft): void {
+  draft.link.stretch = null;
+  if (draft.role.name !== "leader") return;
+  if (draft.config.crashDetection === "presence" || isBound(draft)) suspend(draft);
+}
+
+/** The server has counted a beat that was sent then: the stretch goes on, if it still runs. */
+export function onBeatProven(draft: Draft, sentAt: Instant): void {
+  const { stretch } = draft.link;
+  if (stretch === null) return;
+  const deadline = after(sentAt, draft.config.silenceMs);
+  if (deadline.mono > stretch.deadline.mono) draft.link.stretch = { number: stretch.number, deadline };
+}
+
+/**
+ * May a term begin or be resumed on this write, once it is known to be applied? If it names the promise, only in the stretch in which
+ * it was sent: others may have confirmed the silence of every earlier one. If it does not, no other node asks about it.
+ */
+export function isInStretch({ link }: ElectionState, { promises, stretch }: SentWrite): boolean {
+  return !promises || stretch === link.stretch?.number;
+}
+
+/** A renewal of the present connection and stretch is applied: no other node has replaced this leader. */
 function resume(draft: Draft): void {
   const { term } = roleFrom(draft, "suspended");
   draft.role = { name: "leader", term };
@@ -264,8 +292,16 @@ export function lose(draft: Draft, reason: LossReason, by?: Leader): void {
   emit(draft, { type: "lose-leadership", epoch: term.epoch, reason, ...(by === undefined ? {} : { by }) });
 }
 
-/** Ends a term whose deadline has passed. Comes first in every step: before an event that arrived late is believed. */
+/**
+ * Ends a term whose deadline has passed, and a stretch, in whatever role. Comes first in every step: before an event that arrived
+ * late is believed.
+ */
 export function expire(draft: Draft): void {
+  const { stretch } = draft.link;
+  if (stretch !== null && hasReached(stretch.deadline, draft.now)) draft.link.stretch = null;
   const term = termOf(draft);
-  if (term !== null && hasReached(term.deadline, draft.now)) lose(draft, "expired");
+  if (term !== null && hasReached(term.deadline, draft.now)) return lose(draft, "expired");
+  if (draft.role.name !== "leader" || draft.link.stretch !== null || !isBound(draft)) return;
+  suspend(draft);
+  setTerm(draft, { renewAtMono: draft.now.mono });
 }

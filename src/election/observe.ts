@@ -1,5 +1,6 @@
 /** What was seen: takes answers that are believed (`trust.ts`) into the state. */
 import { abandonCampaign, type Draft, termOf, warn } from "./draft.ts";
+import { startOver } from "./inquiry.ts";
 import { takeoverWaitMs } from "./lease.ts";
 import { isMine, namesClosedBinding } from "./outlook.ts";
 import { contradictsView, isStale, shownRevision } from "./trust.ts";
@@ -10,6 +11,9 @@ function observe(draft: Draft, entry: LeaseEntry): void {
   if (entry.revision <= draft.lease.newestRevision) return;
   noteRevision(draft, entry.revision);
   draft.retry.conflicts = 0;
+  // What was confirmed and asked concerned another message.
+  draft.holder.silentRevision = 0;
+  startOver(draft);
   switch (entry.kind) {
     case "record":
       return observeRecord(draft, entry.revision, entry.record);
@@ -170,6 +174,8 @@ export function observeRecreation(draft: Draft, generation: string): void {
     `the bucket was deleted and recreated (created ${before}, now ${generation}); epochs continue above ${draft.lease.highestEpoch}`,
   );
   draft.bucket.generation = generation;
+  draft.holder.silentRevision = 0;
+  startOver(draft);
   draft.lease.newestRevision = 0;
   draft.lease.newestAt = draft.now;
   draft.lease.view = { kind: "unknown" };

@@ -1,9 +1,18 @@
 /** What a node concludes from its state: whose the lease is, who leads, what the next term needs, what must be listened to. */
 import { type Draft, emit, termOf } from "./draft.ts";
 import { maxEpochAt } from "./epochs.ts";
+import { beatIntervalMs } from "./silence.ts";
 import { type Instant, waitedUntil } from "./time.ts";
-import type { ElectionState, Expectation, Leader, LeaseEntry, LeaseRecord, View } from "./types.ts";
-import { sameBinding } from "./writes.ts";
+import type {
+  ElectionState,
+  Expectation,
+  Leader,
+  LeaseEntry,
+  LeaseRecord,
+  SessionBinding,
+  View,
+} from "./types.ts";
+import { sameConnection } from "./writes.ts";
 
 /** Silence of more than this many heartbeat intervals means that a heartbeat was missed. */
 const MISSED_HEARTBEAT = 1.5;
@@ -24,13 +33,14 @@ export function isMyWrite(state: ElectionState, entry: LeaseEntry): boolean {
 /** Does the record name, with a presence, the connection that is confirmed closed? */
 export function namesClosedBinding({ holder }: ElectionState, { session }: LeaseRecord): boolean {
   const { closedBinding } = holder;
-  return closedBinding !== null && session?.presence !== undefined && sameBinding(session, closedBinding);
+  return closedBinding !== null && session?.presence !== undefined && sameConnection(session, closedBinding);
 }
 
-/** Is the connection that the holder's last record names confirmed closed? */
+/** Is the connection that the holder's last record names confirmed closed, or its silence confirmed for this very record? */
 export function holderIsGone(state: ElectionState): boolean {
   const { view } = state.lease;
-  return view.kind === "occupied" && view.record !== null && namesClosedBinding(state, view.record);
+  if (view.kind !== "occupied" || view.record === null) return false;
+  return view.revision === state.holder.silentRevision || namesClosedBinding(state, view.record);
 }
 
 /** From when on the holder, if there is one, has missed a heartbeat. */
@@ -59,7 +69,8 @@ function leaderOf(state: ElectionState, now: Instant): Leader | null {
   const { view } = state.lease;
   const { takeoverWait } = state.holder;
   if (view.kind !== "occupied" || view.record === null || isMine(state, view.record)) return null;
-  if (takeoverWait === null || waitedUntil(takeoverWait.since, takeoverWait.waitMs, now)) return null;
+  if (holderIsGone(state) || takeoverWait === null) return null;
+  if (waitedUntil(takeoverWait.since, takeoverWait.waitMs, now)) return null;
   return asLeader(view.record);
 }
 
@@ -129,15 +140,26 @@ export function newBucketFloor({ lease }: ElectionState): number {
  * driver checks the connection (`Freshness`): with a presence, its end entitles others to lead.
  */
 export function dependsOnConnection(state: ElectionState): boolean {
-  if (state.config.crashDetection === "lease" || !state.link.connected) return false;
-  return termOf(state) !== null || state.writes.unsettled.length > 0;
+  return state.config.crashDetection === "presence" && mayBeHeld(state);
 }
 
-/** The presence consumer whose deletion is a suspicion against the holder; `null`: none. */
-export function watchedPresence(state: ElectionState): string | null {
+/** How often to send a beat, in milliseconds; `null`: not at all. From the send of the first write that may name the promise. */
+export function beatsEveryMs(state: ElectionState): number | null {
+  const { crashDetection, silenceMs } = state.config;
+  if (crashDetection === "lease" || silenceMs === 0 || !mayBeHeld(state)) return null;
+  return beatIntervalMs(silenceMs);
+}
+
+function mayBeHeld(state: ElectionState): boolean {
+  return state.link.connected && (termOf(state) !== null || state.writes.unsettled.length > 0);
+}
+
+/** The holder whose connection is watched: for the deletion of its presence consumer, and for its beats. `null`: none. */
+export function watchedHolder(state: ElectionState): SessionBinding | null {
   const { config, role } = state;
   const { view } = state.lease;
   if (!state.candidacy.competes || config.crashDetection === "lease" || role.name === "stopped") return null;
-  if (view.kind !== "occupied" || isMine(state, view.record)) return null;
-  return view.record?.session?.presence ?? null;
+  if (view.kind !== "occupied" || view.record === null || isMine(state, view.record)) return null;
+  const { session } = view.record;
+  return session?.presence === undefined && session?.silence === undefined ? null : session;
 }

@@ -9,18 +9,48 @@ import type { Instant } from "./time.ts";
 
 // ---------------------------------------------------------------------------------------------- what is stored
 
-/** One NATS connection of one process, as a lease record names it, so that other nodes can ask whether it is still open. */
-export interface SessionBinding {
-  /** Id of the NATS server that holds the connection. */
+/** One NATS connection: the server that holds it, and its number there. */
+export interface ConnectionId {
+  /** Id of the NATS server. */
   readonly serverId: string;
   /** The connection's id on that server (`cid`). */
   readonly clientId: number;
+}
+
+/** The connection of a holder as its lease record names it, with what the holder promises about it. */
+export interface SessionBinding extends ConnectionId {
   /**
-   * `<stream>.<consumer>` of the session's presence consumer: the tail of the advisory that announces its deletion. Absent when
-   * the holder does not promise to suspend itself on disconnect; a takeover from such a holder always waits.
+   * `<stream>.<consumer>` of the session's presence consumer: the tail of the advisory that announces its deletion. Its presence
+   * in a record is a promise: the holder suspends its term when this connection ends. Where it is absent, a closed connection
+   * alone ends no takeover wait.
    */
   readonly presence?: string;
+  /** Absent: the holder does not promise to suspend its term when its server is silent. */
+  readonly silence?: SilencePromise;
 }
+
+/** The holder suspends its term `ms` after the last beat that is proven to have reached its server (`silence.ts`). */
+export interface SilencePromise {
+  readonly ms: number;
+  /** Hash of the name of the connection's account: a server lists connections of the asker's account only. */
+  readonly account: string;
+}
+
+/** This process's own connection. */
+export interface OwnConnection extends ConnectionId {
+  /** `<stream>.<consumer>` of the presence consumer. Absent while there is none. */
+  readonly presence?: string;
+  /** Hash of the account's name. Absent until a beat has come back on this connection: without that there is no promise. */
+  readonly account?: string;
+}
+
+/** What the server that held a connection answers about it. */
+export type HolderAnswer =
+  /** The connection is open, and its server has counted so many messages from it. */
+  | { readonly kind: "open"; readonly inMsgs: number }
+  | { readonly kind: "closed" }
+  /** No answer, or none that says anything about this connection. */
+  | { readonly kind: "none" };
 
 /** The value under the key `leader`. The first three fields are go-cluster's, the others are added by this library. */
 export interface LeaseRecord {
@@ -96,16 +126,20 @@ export type ReadOutcome =
 // ---------------------------------------------------------------------------------------------- configuration
 
 /**
- * `presence`: a dead leader is detected by its closed connection; in exchange a disconnected leader suspends itself.
- * `lease`: a dead leader is replaced when its lease has expired.
+ * When a leader that has gone is replaced. In exchange a leader suspends its term in the same cases.
+ * `presence`: when its connection is closed, or has been silent for `silenceMs`.
+ * `silence`: when its connection has been closed or silent for `silenceMs`.
+ * `lease`: when its lease has expired.
  */
-export type CrashDetection = "presence" | "lease";
+export type CrashDetection = "presence" | "silence" | "lease";
 
 /** Constants of one election, validated by `src/config`. All durations in milliseconds. */
 export interface ElectionConfig {
   readonly nodeId: string;
   readonly incarnation: string;
   readonly crashDetection: CrashDetection;
+  /** F: how long a proven beat counts. 0: no promise of silence. */
+  readonly silenceMs: number;
   /** W */
   readonly leaseTtlMs: number;
   /** Pace that others may expect of a leader: a follower reads after 1.5 intervals without a message. */
@@ -160,7 +194,11 @@ export interface SentWrite {
   /** Read before the write was handed to the client. A deadline counts from here and from nothing else. */
   readonly sentAt: Instant;
   /** The connection that the record names. */
-  readonly binding: SessionBinding | null;
+  readonly binding: OwnConnection | null;
+  /** The record names a promise of silence. */
+  readonly promises: boolean;
+  /** The stretch that ran when it was sent; 0: none did. */
+  readonly stretch: number;
 }
 
 /** This node's term as the election keeps it; the application gets the `Term` of `src/node/term.ts`. */
@@ -171,6 +209,8 @@ export interface OwnTerm {
   readonly revision: number;
   /** The send time of the newest write known to be applied, plus S. */
   readonly deadline: Instant;
+  /** The record at `revision` names a promise of silence. */
+  readonly promises: boolean;
   /** Monotonic milliseconds from which the next renewal, or after a drain the release, is due. */
   readonly renewAtMono: number;
 }
@@ -198,7 +238,7 @@ export type Role =
   | { readonly name: "campaigning" }
   /** A write of ours is applied. The only role in which a term can be held. */
   | { readonly name: "leader"; readonly term: OwnTerm }
-  /** The term goes on but is not held: no renewal sent on the present connection is known to be applied. */
+  /** The term goes on but is not held: its connection or its stretch has ended, and no renewal sent since is known to be applied. */
   | { readonly name: "suspended"; readonly term: OwnTerm }
   /** The application stops its work; the lease is renewed until then, and deleted after. Not held. */
   | {
@@ -241,8 +281,20 @@ export interface Candidacy {
 /** The connection to NATS. */
 export interface Link {
   readonly connected: boolean;
-  /** How a lease record names the connection; `null` while disconnected. */
-  readonly binding: SessionBinding | null;
+  /** `null` while disconnected. */
+  readonly binding: OwnConnection | null;
+  /** `null`: none runs. */
+  readonly stretch: Stretch | null;
+  /** Number of stretches so far. */
+  readonly stretches: number;
+}
+
+/** The time for which the proven beats of the present connection count. It ends for good when its deadline has passed. */
+export interface Stretch {
+  /** From 1. */
+  readonly number: number;
+  /** The send time of the newest proven beat, or of the write that began the stretch, plus F. */
+  readonly deadline: Instant;
 }
 
 export interface Bucket {
@@ -273,10 +325,42 @@ export interface HolderKnowledge {
   readonly takeoverWait: TakeoverWait | null;
   /** The last connection confirmed as closed. Ids are not reused: every record that names it was sent before it closed. */
   readonly closedBinding: SessionBinding | null;
-  /** Ask for the holder after the next read: the suspicion that would have caused the inquiry may have been missed. */
+  /** This revision, and no other, may be replaced: the stretch in which its holder was held is over. 0: none. */
+  readonly silentRevision: number;
+  /** Ask about the holder after the next read: the suspicion that would have caused the inquiry may have been missed. */
   readonly inquiryDue: boolean;
   /** Another incarnation with our node id that was already warned about. */
   readonly duplicate: string | null;
+}
+
+/** The questions about the holder to the server that held its connection. At most one counts at a time. */
+export interface Inquiry {
+  /** A suspicion: ask now. */
+  readonly due: boolean;
+  /** The connection whose beats are missing: ask again and again. */
+  readonly silent: ConnectionId | null;
+  readonly lastQuestion: number;
+  readonly open: Question | null;
+  readonly first: FirstAnswer | null;
+  /** Monotonic milliseconds before which a missing beat causes no question. */
+  readonly quietUntilMono: number;
+  /** How many answers in a row showed a living holder, for back-off. */
+  readonly lives: number;
+}
+
+export interface Question {
+  readonly number: number;
+  readonly binding: SessionBinding;
+  /** The revision that the question is about. */
+  readonly revision: number;
+  /** Asked so late after the first answer that the same answer confirms. */
+  readonly confirms: boolean;
+}
+
+/** An answer about the present revision to which a later one is compared. */
+export interface FirstAnswer {
+  readonly answer: HolderAnswer;
+  readonly receivedAt: Instant;
 }
 
 /** At most one read is in flight. */
@@ -319,6 +403,7 @@ export interface ElectionState {
   readonly bucket: Bucket;
   readonly lease: LeaseKnowledge;
   readonly holder: HolderKnowledge;
+  readonly inquiry: Inquiry;
   readonly reads: Reads;
   readonly writes: Writes;
   readonly retry: Retry;
@@ -330,10 +415,12 @@ export type ElectionEvent =
   /** The bucket was opened or recreated. Causes a read. */
   | { readonly type: "bucket-opened"; readonly generation: string; readonly maxAgeMs: number }
   | { readonly type: "bucket-failed"; readonly error: Error }
-  | { readonly type: "connected"; readonly binding: SessionBinding | null }
-  /** The same connection with another presence: its consumer was created, recreated or given up. */
-  | { readonly type: "rebound"; readonly binding: SessionBinding | null }
+  | { readonly type: "connected"; readonly binding: OwnConnection | null }
+  /** The same connection: its presence consumer was created, recreated or given up, or its first beat has come back. */
+  | { readonly type: "rebound"; readonly binding: OwnConnection | null }
   | { readonly type: "disconnected" }
+  /** The server has counted a beat that was sent then, on the present connection. */
+  | { readonly type: "beat-proven"; readonly sentAt: Instant }
   /** The watch delivered a message. A hint: it may be old, repeated, reordered, missing or forged. At most, it causes a read. */
   | { readonly type: "watched"; readonly entry: LeaseEntry }
   | { readonly type: "read"; readonly outcome: ReadOutcome }
@@ -342,8 +429,12 @@ export type ElectionEvent =
   | { readonly type: "bucket-gone" }
   /** A presence consumer was deleted. A suspicion. */
   | { readonly type: "presence-lost"; readonly presence: string }
-  /** The server that held this connection confirmed that it is closed. */
-  | { readonly type: "death-confirmed"; readonly binding: SessionBinding }
+  /** No beat of the watched connection has been heard for 1.25 beat intervals. A suspicion. */
+  | { readonly type: "holder-silent"; readonly connection: ConnectionId }
+  /** A beat of a connection that was reported silent was heard. */
+  | { readonly type: "holder-heard"; readonly connection: ConnectionId }
+  /** What the holder's server has answered. */
+  | { readonly type: "answered"; readonly question: number; readonly answer: HolderAnswer }
   /** Give up the term. Ignored without one. */
   | {
       readonly type: "resign";
@@ -383,8 +474,15 @@ export type Effect =
    * `bucket-failed`.
    */
   | { readonly type: "open-bucket"; readonly above: number }
-  /** Ask the server named in the binding whether the connection is closed; answered only if it is. */
-  | { readonly type: "confirm-death"; readonly binding: SessionBinding; readonly timeoutMs: number }
+  /** Ask the server named in the binding about that connection; answered by `answered`. */
+  | {
+      readonly type: "ask";
+      readonly question: number;
+      readonly binding: SessionBinding;
+      readonly timeoutMs: number;
+      /** An answer that says "closed" entitles at once, whenever the server was asked. */
+      readonly closedIsEnough: boolean;
+    }
   | { readonly type: "become-leader"; readonly epoch: number; readonly acquiredAt: number }
   /** The term is not held until it is resumed. */
   | { readonly type: "suspended"; readonly epoch: number }

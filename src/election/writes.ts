@@ -1,6 +1,14 @@
 /** The two kinds of write. Both are compare-and-set; nothing else changes the bucket. */
 import { type Draft, emit } from "./draft.ts";
-import type { CrashDetection, Expectation, LeaseRecord, SessionBinding } from "./types.ts";
+import { after } from "./time.ts";
+import type {
+  ConnectionId,
+  ElectionConfig,
+  Expectation,
+  LeaseRecord,
+  OwnConnection,
+  SessionBinding,
+} from "./types.ts";
 
 /** Unsettled writes remembered at once. A forgotten one that is applied after all is overwritten instead of adopted. */
 const MAX_UNSETTLED = 16;
@@ -24,9 +32,12 @@ export function sendRecord(draft: Draft, kind: "acquire" | "renew", write: Recor
     incarnation: config.incarnation,
     nonce,
     ttlMs: config.leaseTtlMs,
-    ...(binding === null ? {} : { session: promised(config.crashDetection, binding) }),
+    ...(binding === null ? {} : { session: promised(config, binding) }),
   };
-  const sent = { nonce, epoch: write.epoch, sentAt: draft.now, binding };
+  const promises = record.session?.silence !== undefined;
+  if (promises) beginStretch(draft);
+  const stretch = draft.link.stretch?.number ?? 0;
+  const sent = { nonce, epoch: write.epoch, sentAt: draft.now, binding, promises, stretch };
   draft.writes.lastNonce = nonce;
   draft.writes.inFlight = { nonce, kind };
   draft.writes.unsettled = [...draft.writes.unsettled, sent].slice(-MAX_UNSETTLED);
@@ -38,10 +49,28 @@ export function sendRecord(draft: Draft, kind: "acquire" | "renew", write: Recor
   });
 }
 
-/** A presence in a record promises that its holder suspends itself on disconnect: named only where that is so. */
-function promised(crashDetection: CrashDetection, binding: SessionBinding): SessionBinding {
-  const { serverId, clientId } = binding;
-  return crashDetection === "presence" ? binding : { serverId, clientId };
+/** What a record names of the connection is a promise (`SessionBinding`): named only where it is kept. */
+function promised(
+  { crashDetection, silenceMs }: ElectionConfig,
+  { serverId, clientId, presence, account }: OwnConnection,
+): SessionBinding {
+  const isSilenceKept = crashDetection !== "lease" && silenceMs > 0 && account !== undefined;
+  return {
+    serverId,
+    clientId,
+    ...(crashDetection === "presence" && presence !== undefined ? { presence } : {}),
+    ...(isSilenceKept ? { silence: { ms: silenceMs, account } } : {}),
+  };
+}
+
+/** From now on this node is held in a stretch only. A write that promises so begins one where none runs. */
+function beginStretch(draft: Draft): void {
+  if (draft.link.stretch !== null) return;
+  draft.link.stretches += 1;
+  draft.link.stretch = {
+    number: draft.link.stretches,
+    deadline: after(draft.now, draft.config.silenceMs),
+  };
 }
 
 export interface ReleaseWrite {
@@ -72,13 +101,15 @@ export function sendRelease(draft: Draft, release: ReleaseWrite): void {
 }
 
 /** Can others detect the end of the present connection from a record that names `named`? */
-export function coversBinding(named: SessionBinding | null, present: SessionBinding | null): boolean {
+export function coversConnection(named: OwnConnection | null, present: OwnConnection | null): boolean {
   return (
-    sameBinding(named, present) && (present?.presence === undefined || named?.presence === present.presence)
+    sameConnection(named, present) &&
+    (present?.presence === undefined || named?.presence === present.presence) &&
+    (present?.account === undefined || named?.account === present.account)
   );
 }
 
-/** The same connection; its presence consumer may be another one. */
-export function sameBinding(a: SessionBinding | null, b: SessionBinding | null): boolean {
+/** The same connection, whatever else is known of it. */
+export function sameConnection(a: ConnectionId | null, b: ConnectionId | null): boolean {
   return a?.serverId === b?.serverId && a?.clientId === b?.clientId;
 }

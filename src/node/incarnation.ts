@@ -206,6 +206,9 @@ export class Incarnation {
         return;
       case "rebound":
       case "presence-lost":
+      case "beat-proven":
+      case "holder-silent":
+      case "holder-heard":
         return;
       default:
         event satisfies never;

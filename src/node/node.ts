@@ -131,7 +131,7 @@ export class Node implements AsyncDisposable {
     const incarnation = this.#incarnation;
     const term = incarnation?.application.term ?? null;
     // A deadline that has passed ends the term, even if no code has run since.
-    return term !== null && incarnation?.driver.remainingMs(term.epoch) === 0 ? null : term;
+    return term !== null && incarnation?.driver.leaseRemainingMs(term.epoch) === 0 ? null : term;
   }
 
   /** The node's micro service (`nats micro ls`); `null` before `start()` and with `service: false`. */

@@ -56,7 +56,9 @@ export type TermIdentity = Pick<Term, "clusterId" | "nodeId" | "incarnation" | "
 /** The lease of a term, by the clocks. */
 export interface LeaseClock {
   isHeld(): boolean;
+  /** Until the first of lease and stretch ends. */
   remainingMs(epoch: number): number;
+  leaseRemainingMs(epoch: number): number;
   /** Ends a term whose deadline has passed, without waiting for a timer. */
   expire(): void;
 }
@@ -108,8 +110,8 @@ export class RunningTerm implements Term {
 
   /** Why the term is over, by the clocks; `null` while it is not. */
   #over(): { readonly reason: Error } | null {
-    if (this.#lossReason === null && this.#lease.remainingMs(this.epoch) <= 0) this.#lease.expire();
-    if (this.#lossReason === null && this.#lease.remainingMs(this.epoch) > 0) return null;
+    if (this.#lossReason === null && this.#lease.leaseRemainingMs(this.epoch) <= 0) this.#lease.expire();
+    if (this.#lossReason === null && this.#lease.leaseRemainingMs(this.epoch) > 0) return null;
     this.#why ??= endOfTerm(this.epoch, "expired");
     return { reason: this.#why };
   }

@@ -1,15 +1,24 @@
 import { wakeDelayMs } from "../election/due.ts";
-import { initialState, isHeld, step } from "../election/election.ts";
-import { dependsOnConnection, watchedPresence } from "../election/outlook.ts";
+import { initialState, isHeld, remainingStretchMs, step } from "../election/election.ts";
+import { beatsEveryMs, dependsOnConnection, watchedHolder } from "../election/outlook.ts";
+import { roundTripMs } from "../election/silence.ts";
 import { hasReached, type Instant, remainingMs } from "../election/time.ts";
-import type { Effect, ElectionConfig, ElectionEvent, ElectionState, LeaseWrite } from "../election/types.ts";
+import type {
+  Effect,
+  ElectionConfig,
+  ElectionEvent,
+  ElectionState,
+  LeaseWrite,
+  SessionBinding,
+} from "../election/types.ts";
+import { sameConnection } from "../election/writes.ts";
 import { asError } from "../errors.ts";
 import { Freshness } from "./freshness.ts";
 import type { BucketInfo, Clock, LeaseStore, Session } from "./ports.ts";
 import { RoundTrips } from "./round-trips.ts";
 
 /** Effects for the application. The driver carries out the others. */
-export type Output = Exclude<Effect, { type: "write" | "read" | "open-bucket" | "confirm-death" }>;
+export type Output = Exclude<Effect, { type: "write" | "read" | "open-bucket" | "ask" }>;
 
 export interface DriverOptions {
   readonly config: ElectionConfig;
@@ -48,12 +57,13 @@ export class Driver {
   /** When the present timer fires, in monotonic milliseconds. */
   #timerAtMono = 0;
   #unlisten: (() => void) | null = null;
-  #watchedPresence: string | null = null;
+  #watchedHolder: SessionBinding | null = null;
+  #beatsEveryMs: number | null = null;
 
   constructor(options: DriverOptions) {
     this.#options = options;
     this.#freshness = new Freshness(options.clock, () => options.session.connected);
-    this.#roundTrips = new RoundTrips(options.clock, options.session);
+    this.#roundTrips = new RoundTrips(options.clock, options.session, roundTripMs(options.config.silenceMs));
     this.#state = initialState(options.config, options.clock.now(), options);
   }
 
@@ -61,12 +71,12 @@ export class Driver {
     return this.#state;
   }
 
-  /** May this node act as the leader now, by its lease and by its connection? Compares clocks at every call. */
+  /** May this node act as the leader now, by its lease, its stretch and its connection? Compares clocks at every call. */
   isHeld(): boolean {
     if (this.#state.role.name !== "leader") return false;
     const now = this.#options.clock.now();
     if (!isHeld(this.#state, now)) return false;
-    if (this.#options.config.crashDetection === "lease") return true;
+    if (this.#options.config.crashDetection !== "presence") return true;
     return this.#freshness.isFresh(now) && this.#roundTrips.isProven(now);
   }
 
@@ -101,11 +111,17 @@ export class Driver {
     });
   }
 
-  /** Milliseconds until the deadline of the term with this epoch; 0 if that term is not running. */
-  remainingMs(epoch: number): number {
+  /** Milliseconds until the lease of the term with this epoch ends; 0 if that term is not running. */
+  leaseRemainingMs(epoch: number): number {
     const { role } = this.#state;
     if (!("term" in role) || role.term.epoch !== epoch) return 0;
     return remainingMs(role.term.deadline, this.#options.clock.now());
+  }
+
+  /** As `leaseRemainingMs`, but until the first of lease and stretch ends: another node may lead from then on. */
+  remainingMs(epoch: number): number {
+    const leaseMs = this.leaseRemainingMs(epoch);
+    return Math.min(leaseMs, remainingStretchMs(this.#state, this.#options.clock.now()));
   }
 
   /** Starts the election in a bucket that is already open. */
@@ -122,7 +138,10 @@ export class Driver {
           this.dispatch({ type: "disconnected" });
           break;
         case "presence-lost":
-          this.dispatch({ type: "presence-lost", presence: event.presence });
+        case "beat-proven":
+        case "holder-silent":
+        case "holder-heard":
+          this.dispatch(event);
           break;
         default:
           event satisfies never;
@@ -164,7 +183,7 @@ export class Driver {
     this.#follow(state);
   }
 
-  /** Derives from the state whether to check the connection, and which presence to watch. */
+  /** Derives from the state whether to check the connection, how often to send beats, and which holder to watch. */
   #follow(state: ElectionState): void {
     if (dependsOnConnection(state)) {
       this.#freshness.start();
@@ -173,10 +192,15 @@ export class Driver {
       this.#freshness.stop();
       this.#roundTrips.stop();
     }
-    const presence = watchedPresence(state);
-    if (presence !== this.#watchedPresence) {
-      this.#watchedPresence = presence;
-      this.#options.session.watchPresence(presence);
+    const everyMs = beatsEveryMs(state);
+    if (everyMs !== this.#beatsEveryMs) {
+      this.#beatsEveryMs = everyMs;
+      this.#options.session.beat(everyMs);
+    }
+    const holder = watchedHolder(state);
+    if (!isSameHolder(holder, this.#watchedHolder)) {
+      this.#watchedHolder = holder;
+      this.#options.session.watchHolder(holder);
     }
   }
 
@@ -202,10 +226,10 @@ export class Driver {
           },
         );
         return;
-      case "confirm-death":
-        void session.confirmDeath(effect.binding, effect.timeoutMs).then((dead) => {
-          if (dead) this.dispatch({ type: "death-confirmed", binding: effect.binding });
-        });
+      case "ask":
+        void session
+          .inquire(effect.binding, { timeoutMs: effect.timeoutMs, closedIsEnough: effect.closedIsEnough })
+          .then((answer) => this.dispatch({ type: "answered", question: effect.question, answer }));
         return;
       case "stopped":
         this.#end();
@@ -255,7 +279,19 @@ export class Driver {
     this.#roundTrips.stop();
     this.#unlisten?.();
     this.#unlisten = null;
-    if (this.#watchedPresence !== null) this.#options.session.watchPresence(null);
-    this.#watchedPresence = null;
+    if (this.#beatsEveryMs !== null) this.#options.session.beat(null);
+    this.#beatsEveryMs = null;
+    if (this.#watchedHolder !== null) this.#options.session.watchHolder(null);
+    this.#watchedHolder = null;
   }
+}
+
+/** The same connection with the same promises. */
+function isSameHolder(one: SessionBinding | null, other: SessionBinding | null): boolean {
+  return (
+    sameConnection(one, other) &&
+    one?.presence === other?.presence &&
+    one?.silence?.ms === other?.silence?.ms &&
+    one?.silence?.account === other?.silence?.account
+  );
 }

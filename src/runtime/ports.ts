@@ -3,7 +3,16 @@
  * virtual time. Another kind of storage or transport implements these and changes nothing else.
  */
 import type { Instant } from "../election/time.ts";
-import type { LeaseEntry, LeaseWrite, ReadOutcome, SessionBinding, WriteOutcome } from "../election/types.ts";
+import type {
+  ConnectionId,
+  HolderAnswer,
+  LeaseEntry,
+  LeaseWrite,
+  OwnConnection,
+  ReadOutcome,
+  SessionBinding,
+  WriteOutcome,
+} from "../election/types.ts";
 
 export interface Clock {
   now(): Instant;
@@ -59,30 +68,48 @@ export interface StoreListener {
 }
 
 export type SessionEvent =
-  | { readonly type: "connected"; readonly binding: SessionBinding | null }
-  | { readonly type: "rebound"; readonly binding: SessionBinding | null }
+  | { readonly type: "connected"; readonly binding: OwnConnection | null }
+  | { readonly type: "rebound"; readonly binding: OwnConnection | null }
   | { readonly type: "disconnected"; readonly error: Error | null }
   /** The connection will not come back. */
   | { readonly type: "closed"; readonly error: Error | null }
-  | { readonly type: "presence-lost"; readonly presence: string };
+  | { readonly type: "presence-lost"; readonly presence: string }
+  /** The server has counted a beat that was sent then, on the present connection (`beats.ts`). */
+  | { readonly type: "beat-proven"; readonly sentAt: Instant }
+  /** No beat of the watched holder was heard for too long (`beat-watch.ts`). Once until it is heard again. */
+  | { readonly type: "holder-silent"; readonly connection: ConnectionId }
+  | { readonly type: "holder-heard"; readonly connection: ConnectionId };
+
+export interface InquiryOptions {
+  readonly timeoutMs: number;
+  /** The caller needs no more than the certainty that the connection is closed: a question that is under way will do for that. */
+  readonly closedIsEnough: boolean;
+}
 
 /** One NATS connection of this process. Several elections may share it. */
 export interface Session {
   readonly connected: boolean;
-  /** How a lease record names this connection; `null` while disconnected. */
-  readonly binding: SessionBinding | null;
+  /** This connection as a lease record can name it; `null` while disconnected. */
+  readonly binding: OwnConnection | null;
   /** Subscribes to events of the connection. Returns the cancellation. */
   listen(listener: (event: SessionEvent) => void): () => void;
   /**
-   * Asks the server named in the binding whether that connection is closed. Resolves `true` only if that very server confirms
-   * it, `false` in any other case. Never rejects.
+   * Asks the server named in the binding about that connection, after this call. "Open" and "closed" only if that very server says
+   * so, and no beat of the connection was heard while it was asked. Settles within twice `timeoutMs`. Never rejects.
    */
-  confirmDeath(binding: SessionBinding, timeoutMs: number): PromiseLike<boolean>;
+  inquire(binding: SessionBinding, options: InquiryOptions): PromiseLike<HolderAnswer>;
   /**
    * Resolves with the time at which a message was sent to the server, once the server has answered it over the same connection:
    * `now`, or up to 50 ms earlier, since calls may share a message. Resolves with `null`, or never, if the connection ends first.
    */
   roundTrip(now: Instant): PromiseLike<Instant | null>;
-  /** Watches for the deletion of this presence consumer instead of the previous one; `null`: of none. One per election. */
-  watchPresence(presence: string | null): void;
+  /**
+   * Watches this holder instead of the previous one: for the deletion of its presence consumer, and for its beats if it promises
+   * silence. `null`: none. One per election.
+   */
+  watchHolder(holder: SessionBinding | null): void;
+  /**
+   * Sends beats at least so often from now on, the first one at once; `null`: this election needs none. Reported as `beat-proven`.
+   */
+  beat(everyMs: number | null): void;
 }

@@ -1,10 +1,8 @@
 import { after, hasReached, type Instant } from "../election/time.ts";
 import type { Clock, Session } from "./ports.ts";
 
-/** How often a leader with a presence asks its server for a sign of life, and for how long one counts. */
-const ASK_EVERY_MS = 250;
-/** The longest time for which a leader can be held after its server has closed the connection. */
-const PROVEN_FOR_MS = 1_000;
+/** A leader with a presence asks its server for a sign of life four times in the time for which one counts. */
+const ASKS = 4;
 
 /**
  * Has the server answered lately?
@@ -17,15 +15,18 @@ const PROVEN_FOR_MS = 1_000;
 export class RoundTrips {
   readonly #clock: Clock;
   readonly #session: Pick<Session, "roundTrip">;
+  readonly #provenForMs: number;
   #provenUntil: Instant | null = null;
   #cancelTimer: (() => void) | null = null;
   /** Changes with `stop()`: an answer to an earlier question is none. */
   #run = 0;
   #waiting: (() => void)[] = [];
 
-  constructor(clock: Clock, session: Pick<Session, "roundTrip">) {
+  /** `provenForMs`: the longest time for which a leader can be held after its server has closed the connection. */
+  constructor(clock: Clock, session: Pick<Session, "roundTrip">, provenForMs: number) {
     this.#clock = clock;
     this.#session = session;
+    this.#provenForMs = provenForMs;
   }
 
   /**
@@ -63,7 +64,7 @@ export class RoundTrips {
   }
 
   #askLater(): void {
-    this.#cancelTimer = this.#clock.setTimer(ASK_EVERY_MS, () => {
+    this.#cancelTimer = this.#clock.setTimer(this.#provenForMs / ASKS, () => {
       this.#ask();
       this.#askLater();
     });
@@ -77,7 +78,7 @@ export class RoundTrips {
   }
 
   #prove(sentAt: Instant): void {
-    const until = after(sentAt, PROVEN_FOR_MS);
+    const until = after(sentAt, this.#provenForMs);
     if (this.#provenUntil !== null && until.mono < this.#provenUntil.mono) return;
     this.#provenUntil = until;
     if (this.isProven(this.#clock.now())) this.#release();

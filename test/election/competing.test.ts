@@ -54,7 +54,7 @@ describe("a node that stops competing", () => {
     const play = new Solo("", { crashDetection: "presence" }).opened().connected().send(leave);
     const held = record(1, "b", 1, { session: connection(9, true) });
     play.reads(held).at(500).send(rejoin).reads(held);
-    expect(play.effectTypes).toContain("confirm-death");
+    expect(play.effectTypes).toContain("ask");
   });
 
   test("stops like any other node", () => {

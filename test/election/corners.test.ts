@@ -229,7 +229,7 @@ describe("a connection that is confirmed closed", () => {
     record(revision, "b", 2, { nonce: revision, session: connection(client, true) });
   const bereft = (): Solo => {
     const play = new Solo("", { ...presence, cooldownMs: 0 }).opened().connected(connection(1, true));
-    play.reads(holder(7, 9)).send({ type: "death-confirmed", binding: connection(9, true) });
+    play.reads(holder(7, 9)).answered({ kind: "closed" });
     return play.conflict();
   };
 
@@ -319,7 +319,7 @@ describe("a watched message", () => {
       .connected()
       .reads(record(3, "b", 2, holder));
     play.watched(record(4, "b", 2, { ...holder, nonce: 2 }));
-    play.send({ type: "death-confirmed", binding: connection(9, true) });
+    play.answered({ kind: "closed" });
     expect(writes(play)).toEqual([]);
     play.reads(record(4, "b", 2, { ...holder, nonce: 2 }));
     expect(writes(play)).toMatchObject([{ write: { expect: { revision: 4 } } }]);
@@ -463,7 +463,7 @@ describe("a follower", () => {
 describe("a transition from a wrong state", () => {
   const now = { mono: 0, boot: 0, wall: 0 };
   const fresh = (): Draft => draftOf(initialState(config, now), now);
-  const sent = { nonce: 1, epoch: 1, sentAt: now, binding: null };
+  const sent = { nonce: 1, epoch: 1, sentAt: now, binding: null, promises: false, stretch: 0 };
 
   test.each<[string, (draft: Draft) => void]>([
     ["a drain without a term", (draft) => drain(draft, "released", undefined)],

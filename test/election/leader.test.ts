@@ -83,7 +83,7 @@ describe("the presence rule", () => {
   test("a node with crash detection by lease waits also for a holder with a presence", () => {
     const holder = record(7, "b", 2, { session: connection(9, true) });
     const play = alone(detached).opened().connected().reads(holder);
-    expect(play.effectTypes).not.toContain("confirm-death");
+    expect(play.effectTypes).not.toContain("ask");
     play.send({ type: "presence-lost", presence: "stream.presence-9" });
     expect(play.effectTypes).toEqual([]);
   });

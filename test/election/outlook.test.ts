@@ -1,12 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { wakeDelayMs } from "../../src/election/due.ts";
 import { isHeld } from "../../src/election/election.ts";
-import {
-  dependsOnConnection,
-  epochFloor,
-  expectationOf,
-  watchedPresence,
-} from "../../src/election/outlook.ts";
+import { dependsOnConnection, epochFloor, expectationOf, watchedHolder } from "../../src/election/outlook.ts";
 import { contradictsView } from "../../src/election/trust.ts";
 import type { View } from "../../src/election/types.ts";
 import { connection, deleted, garbage, goRecord, record, released, Solo } from "./play/solo.ts";
@@ -163,27 +158,27 @@ describe("timers, watches and checks", () => {
   test("end once the node has stopped", () => {
     const play = new Solo("", { crashDetection: "presence" }).opened().connected(connection(1, true));
     play.reads(record(7, "b", 3, { session: connection(9, true) }));
-    expect(watchedPresence(play.state)).toBe("stream.presence-9");
+    expect(watchedHolder(play.state)?.presence).toBe("stream.presence-9");
     play.send({ type: "stop" });
-    expect(watchedPresence(play.state)).toBeNull();
+    expect(watchedHolder(play.state)).toBeNull();
     expect(wakeDelayMs(play.state, play.now)).toBeNull();
     expect(dependsOnConnection(play.state)).toBe(false);
   });
 
   test("watch no presence of its own, of an unknown holder, or for a node that does not compete", () => {
     const presence = { crashDetection: "presence" as const };
-    expect(watchedPresence(new Solo("", presence).leading(connection(1, true)).state)).toBeNull();
-    expect(watchedPresence(new Solo("", presence).state)).toBeNull();
+    expect(watchedHolder(new Solo("", presence).leading(connection(1, true)).state)).toBeNull();
+    expect(watchedHolder(new Solo("", presence).state)).toBeNull();
     const holder = record(7, "b", 3, { session: connection(9, true) });
     const observer = new Solo("", { ...presence, competes: false }).opened().connected().reads(holder);
-    expect(watchedPresence(observer.state)).toBeNull();
+    expect(watchedHolder(observer.state)).toBeNull();
     const without = new Solo("", presence)
       .opened()
       .connected()
       .reads(record(7, "b", 3));
-    expect(watchedPresence(without.state)).toBeNull();
+    expect(watchedHolder(without.state)).toBeNull();
     const strange = new Solo("", presence).opened().connected().reads(garbage(7));
-    expect(watchedPresence(strange.state)).toBeNull();
+    expect(watchedHolder(strange.state)).toBeNull();
   });
 
   test("check the connection from the campaign on, while it is up", () => {

@@ -65,7 +65,7 @@ test("a confirmation for a connection that the holder has replaced is ignored", 
     .learns(record(8, "b", 2, { session: connection(10, true) }))
     .scene("True, but the record names another connection now.")
     .at(1_002)
-    .send({ type: "death-confirmed", binding: connection(9, true) })
+    .send({ type: "answered", question: 1, answer: { kind: "closed" } })
     .scene("A suspicion against the presence of another node.")
     .send({ type: "presence-lost", presence: "stream.presence-3" });
   await expectTranscript("death-of-an-old-binding", play);
@@ -83,7 +83,7 @@ test("after a reconnect the node asks for the holder, whose end it may have miss
     .at(2_002)
     .reads(record(7, "b", 2, { session: connection(9, true) }))
     .at(2_004)
-    .send({ type: "death-confirmed", binding: connection(9, true) })
+    .answered({ kind: "closed" })
     .at(2_006)
     .applied(8)
     .ask();
@@ -101,7 +101,7 @@ test("no inquiry is made about a holder without a presence", async () => {
     .connected(connection(1, true))
     .reads(record(7, "b", 2, { session: connection(9) }))
     .at(1_000)
-    .send({ type: "death-confirmed", binding: connection(9) });
+    .answered({ kind: "closed" });
   await expectTranscript("holder-without-presence", play);
 });
 

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { confirmsDeath, watchPresence } from "../../scripts/shared/presence-questions.ts";
 import { startProxy } from "../../scripts/shared/tcp-proxy.ts";
 import { waitFor } from "../../scripts/shared/wait.ts";
 import { isAtLeast } from "../../src/nats/api/server-version.ts";
@@ -127,12 +128,12 @@ describe("in a cluster", () => {
     const { binding } = holder.session;
     if (binding === null) throw new Error("no binding");
     const asker = sessionOn(await link([server(2).url]));
-    asker.session.watchPresence(presenceOf(binding));
+    watchPresence(asker.session, presenceOf(binding));
     await asker.session.monitor.connection.flush();
-    expect(await asker.session.confirmDeath(binding, 1000)).toBe(false);
+    expect(await confirmsDeath(asker.session, binding, 1000)).toBe(false);
     await nats.connection.close();
     await asker.events.next((event) => event.type === "presence-lost");
-    expect(await asker.session.confirmDeath(binding, 1000)).toBe(true);
+    expect(await confirmsDeath(asker.session, binding, 1000)).toBe(true);
   });
 
   test("the presence consumer is created after its subscription has had time to spread", async () => {

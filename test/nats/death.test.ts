@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { confirmsDeath, watchPresence } from "../../scripts/shared/presence-questions.ts";
 import { waitFor } from "../../scripts/shared/wait.ts";
 import type { SessionBinding } from "../../src/election/types.ts";
 import type { NatsLink } from "../../src/nats/connection/connection.ts";
@@ -28,17 +29,17 @@ describe("a process that is killed", () => {
     const { binding } = await child.next((line) => line.binding !== undefined);
     if (binding === undefined) throw new Error("no binding");
     const watcher = sessionOn(await link(server));
-    watcher.session.watchPresence(presenceOf(binding));
+    watchPresence(watcher.session, presenceOf(binding));
     const other = sessionOn(await link(server));
     await watcher.session.monitor.connection.flush();
-    expect(await watcher.session.confirmDeath(binding, 1000)).toBe(false);
+    expect(await confirmsDeath(watcher.session, binding, 1000)).toBe(false);
     child.kill("SIGKILL");
     await watcher.events.next(
       (event) => event.type === "presence-lost" && event.presence === presenceOf(binding),
     );
-    expect(await watcher.session.confirmDeath(binding, 1000)).toBe(true);
+    expect(await confirmsDeath(watcher.session, binding, 1000)).toBe(true);
     expect(other.events.items).toEqual([]);
-    expect(await watcher.session.confirmDeath({ ...binding, serverId: "NAOTHER" }, 100)).toBe(false);
+    expect(await confirmsDeath(watcher.session, { ...binding, serverId: "NAOTHER" }, 100)).toBe(false);
   });
 
   test("is reported to every election that watches it, until the election watches another", async () => {
@@ -48,9 +49,9 @@ describe("a process that is killed", () => {
     const presence = presenceOf(holder.session.binding);
     const nats = await link(server);
     const [one, two] = [sessionOn(nats), sessionOn(nats)];
-    one.session.watchPresence(presence);
-    two.session.watchPresence(presence);
-    one.session.watchPresence("OTHER.x");
+    watchPresence(one.session, presence);
+    watchPresence(two.session, presence);
+    watchPresence(one.session, "OTHER.x");
     await nats.connection.flush();
     await holder.session.release();
     await two.events.next((event) => event.type === "presence-lost");
@@ -88,32 +89,32 @@ describe("a death", () => {
   test("is not confirmed while the connection is open, nor without a clear answer", async () => {
     const { alive, dead, unknown } = await holder();
     const session = await asker();
-    expect(await session.confirmDeath(dead, 1000)).toBe(true);
-    expect(await session.confirmDeath(alive, 1000)).toBe(false);
+    expect(await confirmsDeath(session, dead, 1000)).toBe(true);
+    expect(await confirmsDeath(session, alive, 1000)).toBe(false);
     // Absence from a list is no evidence: the server may have omitted the connection.
-    expect(await session.confirmDeath(unknown, 50)).toBe(false);
-    expect(await session.confirmDeath({ ...dead, serverId: "NSOMEBODYELSE" }, 50)).toBe(false);
-    expect(await session.confirmDeath(dead, 0)).toBe(false);
+    expect(await confirmsDeath(session, unknown, 50)).toBe(false);
+    expect(await confirmsDeath(session, { ...dead, serverId: "NSOMEBODYELSE" }, 50)).toBe(false);
+    expect(await confirmsDeath(session, dead, 0)).toBe(false);
     const { presence: _promised, ...unpromised } = dead;
-    expect(await session.confirmDeath(unpromised, 1000)).toBe(false);
-    expect(await session.confirmDeath({ ...dead, presence: "S.presence_x" }, 1000)).toBe(false);
+    expect(await confirmsDeath(session, unpromised, 1000)).toBe(false);
+    expect(await confirmsDeath(session, { ...dead, presence: "S.presence_x" }, 1000)).toBe(false);
   });
 
   test("is not confirmed from another account, where the holder's connections are not listed", async () => {
     const { dead, alive } = await holder();
     const session = await asker("b");
-    expect(await session.confirmDeath(alive, 1000)).toBe(false);
-    expect(await session.confirmDeath(dead, 1000)).toBe(false);
+    expect(await confirmsDeath(session, alive, 1000)).toBe(false);
+    expect(await confirmsDeath(session, dead, 1000)).toBe(false);
   });
 
   test("is not confirmed by a frozen server", async () => {
     const { dead } = await holder();
     const session = await asker();
-    expect(await session.confirmDeath(dead, 1000)).toBe(true);
+    expect(await confirmsDeath(session, dead, 1000)).toBe(true);
     await own.pause();
-    expect(await session.confirmDeath(dead, 100)).toBe(false);
+    expect(await confirmsDeath(session, dead, 100)).toBe(false);
     await own.resume();
-    await waitFor(() => session.confirmDeath(dead, 1000));
+    await waitFor(() => confirmsDeath(session, dead, 1000));
   });
 
   test("is confirmed correctly with more than 1024 connections", async () => {
@@ -127,15 +128,15 @@ describe("a death", () => {
     }
     const ids = crowd.map((nats) => nats.connection.info?.client_id ?? 0).sort((a, b) => a - b);
     for (const clientId of [ids.at(0), ids.at(-1)]) {
-      expect(await session.confirmDeath({ ...dead, clientId: clientId ?? 0 }, 2000)).toBe(false);
+      expect(await confirmsDeath(session, { ...dead, clientId: clientId ?? 0 }, 2000)).toBe(false);
     }
-    expect(await session.confirmDeath(dead, 2000)).toBe(true);
+    expect(await confirmsDeath(session, dead, 2000)).toBe(true);
   });
 
   test("is not confirmed for a user without permission for CONNZ, which gets no presence either", async () => {
     const { dead } = await holder();
     const session = await asker("mute");
-    expect(await session.confirmDeath(dead, 1000)).toBe(false);
+    expect(await confirmsDeath(session, dead, 1000)).toBe(false);
     const clusterId = freshId();
     const { store } = await storeOn(own, clusterId, {}, { user: "mute", pass: "p" });
     await store.open(noAbort());

@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { confirmsDeath, watchPresence } from "../../scripts/shared/presence-questions.ts";
 import { waitFor } from "../../scripts/shared/wait.ts";
 import { newReplySubject, statusSubject, streamName } from "../../src/nats/names.ts";
 import { permissionsFor } from "../../src/nats/permissions.ts";
@@ -46,7 +47,7 @@ test("a user with the permissions of permissionsFor() and no others can do every
   expect(await session.usePresence(streamName("billing"))).toBe("on");
   const { binding } = session;
   if (binding === null) throw new Error("no binding");
-  session.watchPresence(presenceOf(binding));
+  watchPresence(session, presenceOf(binding));
   const first = applied(await store.write(put({ emptyAtSequence: 0 }), 2000));
   await entryAt(seen, first);
   const release = { kind: "release", epoch: 1, incarnation: "inc-a", expect: { revision: first } } as const;
@@ -56,8 +57,8 @@ test("a user with the permissions of permissionsFor() and no others can do every
   const clientId = other.connection.info?.client_id ?? 0;
   await other.connection.close();
   // `close()` does not wait until the server has closed its side.
-  await waitFor(() => session.confirmDeath({ ...binding, clientId }, 1000));
-  expect(await session.confirmDeath(binding, 1000)).toBe(false);
+  await waitFor(() => confirmsDeath(session, { ...binding, clientId }, 1000));
+  expect(await confirmsDeath(session, binding, 1000)).toBe(false);
 
   const status = () =>
     ({ nodeId: "a", role: "PASSIVE", leader: "", epoch: 0, uptimeMs: 1, connected: true }) as const;

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { watchPresence } from "../../scripts/shared/presence-questions.ts";
 import { startProxy } from "../../scripts/shared/tcp-proxy.ts";
 import { streamName } from "../../src/nats/names.ts";
 import { startNatsServer } from "../../src/testing.ts";
@@ -136,7 +137,7 @@ describe("presence", () => {
     const { session } = sessionOn(nats);
     await session.usePresence(stream);
     const watcher = sessionOn(await link(server));
-    watcher.session.watchPresence(presenceOf(session.binding));
+    watchPresence(watcher.session, presenceOf(session.binding));
     await watcher.session.monitor.connection.flush();
     const presence = presenceOf(session.binding);
     await session.release();

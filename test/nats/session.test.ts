@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { confirmsDeath } from "../../scripts/shared/presence-questions.ts";
 import { startProxy } from "../../scripts/shared/tcp-proxy.ts";
 import { waitFor } from "../../scripts/shared/wait.ts";
 import { openSession } from "../../src/nats/presence/session.ts";
@@ -76,7 +77,7 @@ describe("a session", () => {
     await events.next((event) => event.type === "closed");
     expect(events.items.map((event) => event.type)).toEqual(["disconnected", "closed"]);
     expect([session.connected, session.binding]).toEqual([false, null]);
-    expect(await session.confirmDeath({ serverId: "S", clientId: 1 }, 100)).toBe(false);
+    expect(await confirmsDeath(session, { serverId: "S", clientId: 1 }, 100)).toBe(false);
   });
 
   test("is shared by the elections on one connection, and outlives each of them", async () => {

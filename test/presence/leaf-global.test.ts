@@ -1,6 +1,7 @@
 /** A leaf node whose `$G` and another account are both bound to the hub's `$G`. Servers list no closed connections of `$G`. */
 import { connect, type NatsConnection } from "@nats-io/transport-node";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { confirmsDeath } from "../../scripts/shared/presence-questions.ts";
 import { waitFor } from "../../scripts/shared/wait.ts";
 import { openSession } from "../../src/nats/presence/session.ts";
 import { freePort } from "../../src/testing/server/run/ports.ts";
@@ -56,9 +57,9 @@ test.skipIf(oldest)(
     await closed.close();
     const asker = openSession(await connected(hub));
     for (let question = 0; question < 30; question += 1) {
-      expect(await asker.confirmDeath({ serverId, clientId, presence }, 1000)).toBe(false);
+      expect(await confirmsDeath(asker, { serverId, clientId, presence }, 1000)).toBe(false);
     }
-    expect(await asker.confirmDeath({ serverId, clientId: closedId, presence }, 1000)).toBe(true);
+    expect(await confirmsDeath(asker, { serverId, clientId: closedId, presence }, 1000)).toBe(true);
     await asker.release();
   },
 );

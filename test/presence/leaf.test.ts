@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { confirmsDeath } from "../../scripts/shared/presence-questions.ts";
 import { waitFor } from "../../scripts/shared/wait.ts";
 import { openSession } from "../../src/nats/presence/session.ts";
 import { freePort } from "../../src/testing/server/run/ports.ts";
@@ -76,7 +77,7 @@ test.skipIf(oldest)(
     const binding = { serverId: server_id, clientId: client_id, presence };
     const asker = openSession(operator.connection);
     for (let question = 0; question < 20; question += 1) {
-      expect(await asker.confirmDeath(binding, 1000)).toBe(false);
+      expect(await confirmsDeath(asker, binding, 1000)).toBe(false);
     }
     await asker.release();
   },

@@ -311,7 +311,7 @@ describe("stop", () => {
     const rig = await new Rig("presence").leading();
     const watched: (string | null)[] = [];
     const session = new FakeSession(rig.connections, { presence: true });
-    session.watchPresence = (presence) => watched.push(presence);
+    session.watchHolder = (holder) => watched.push(holder?.presence ?? null);
     const other = new Driver({
       config: { ...config, nodeId: "b", incarnation: "b1", crashDetection: "presence" },
       clock: new VirtualClock(rig.time),

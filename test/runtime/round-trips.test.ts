@@ -9,15 +9,16 @@ function setUp() {
   const clock = new VirtualClock(time);
   /** How long an answer takes; `null`: there is none. */
   const server = { answersAfterMs: 0 as number | null, asked: 0 };
-  const roundTrips = new RoundTrips(clock, {
-    roundTrip: (now) => {
+  const session = {
+    roundTrip: (now: Instant) => {
       server.asked += 1;
       const { answersAfterMs } = server;
       return new Promise<Instant | null>((resolve) => {
         if (answersAfterMs !== null) time.after(answersAfterMs, () => resolve(now));
       });
     },
-  });
+  };
+  const roundTrips = new RoundTrips(clock, session, 1_000);
   return { time, clock, server, roundTrips, proven: () => roundTrips.isProven(clock.now()) };
 }
 

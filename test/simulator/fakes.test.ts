@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { confirmsDeath, watchPresence } from "../../scripts/shared/presence-questions.ts";
 import type { LeaseEntry, LeaseWrite } from "../../src/election/types.ts";
 import type { SessionEvent } from "../../src/runtime/ports.ts";
 import { FakeBucket } from "../../src/testing/simulation/fakes/fake-bucket.ts";
@@ -488,7 +489,7 @@ describe("a fake session", () => {
     const [a, b, c] = [0, 1, 2].map(() => new FakeSession(connections, { presence: true }));
     if (a === undefined || b === undefined || c === undefined) throw new Error("three sessions");
     const heard = listening(a);
-    a.watchPresence("stream.presence-2");
+    watchPresence(a, "stream.presence-2");
     c.kill();
     await time.advance(5);
     expect(heard).toEqual([]);
@@ -511,7 +512,7 @@ describe("a fake session", () => {
     const binding = b.binding;
     if (binding === null) throw new Error("connected");
     const ask = async (): Promise<boolean> => {
-      const answer = a.confirmDeath(binding, 100);
+      const answer = confirmsDeath(a, binding, 100);
       await time.advance(100);
       await settle();
       return answer;

@@ -2,6 +2,7 @@
 import type { SessionBinding } from "../../../src/election/types.ts";
 import { FakeConnections, FakeSession } from "../../../src/testing/simulation/fakes/fake-session.ts";
 import { VirtualTime } from "../../../src/testing/simulation/time/virtual-time.ts";
+import { confirmsDeath, watchPresence } from "../../shared/presence-questions.ts";
 import { ASKERS, type Asker, type Holder, type SessionStep, type Twist } from "./session-script.ts";
 
 const SOON_MS = 20;
@@ -74,12 +75,12 @@ export class FakeSessionWorld implements SessionWorld {
       case "watch": {
         const binding = step.binding === null ? null : this.#binding(step.binding);
         this.#watched[step.asker] = binding;
-        this.#askers[step.asker].watchPresence(binding?.presence ?? null);
+        watchPresence(this.#askers[step.asker], binding?.presence ?? null);
         return "done";
       }
       case "ask": {
         const binding = twisted(this.#binding(step.binding), step.twist);
-        const answer = this.#askers[step.asker].confirmDeath(binding, ANSWER_MS);
+        const answer = confirmsDeath(this.#askers[step.asker], binding, ANSWER_MS);
         await this.#time.advance(ANSWER_MS + SOON_MS);
         return (await answer) ? "gone" : "not gone";
       }
@@ -107,7 +108,7 @@ export class FakeSessionWorld implements SessionWorld {
       await this.#time.advance(SOON_MS);
       // Its next consumer, if any, has another name.
       for (const asker of ASKERS) {
-        if (this.#watched[asker]?.presence === presence) this.#askers[asker].watchPresence(null);
+        if (this.#watched[asker]?.presence === presence) watchPresence(this.#askers[asker], null);
       }
     }
     if (what === "kill" || what === "leave" || what === "close") {

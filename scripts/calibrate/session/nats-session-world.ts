@@ -4,6 +4,7 @@ import type { SessionBinding } from "../../../src/election/types.ts";
 import { consumerDeletedAdvisory } from "../../../src/nats/names.ts";
 import { isConnectionGone } from "../../../src/nats/presence/confirmation.ts";
 import { type NatsSession, openSession } from "../../../src/nats/presence/session.ts";
+import { confirmsDeath, watchPresence } from "../../shared/presence-questions.ts";
 import type { TcpProxy } from "../../shared/proxy-types.ts";
 import { startProxy } from "../../shared/tcp-proxy.ts";
 import { waitFor } from "../../shared/wait.ts";
@@ -95,7 +96,9 @@ export class NatsSessionWorld implements SessionWorld {
         const binding = twisted(this.#binding(step.binding), step.twist);
         const unanswered = step.twist === "of another server" || step.twist === "without presence";
         const timeoutMs = unanswered ? UNANSWERED_MS : ANSWER_MS;
-        return (await this.#asker(step.asker).session.confirmDeath(binding, timeoutMs)) ? "gone" : "not gone";
+        return (await confirmsDeath(this.#asker(step.asker).session, binding, timeoutMs))
+          ? "gone"
+          : "not gone";
       }
       case "asker-drops":
         this.#asker(step.asker).breaks = true;
@@ -188,7 +191,7 @@ export class NatsSessionWorld implements SessionWorld {
   async #watch(asker: Asker, binding: SessionBinding | null): Promise<void> {
     const { session, connection } = this.#asker(asker);
     this.#watched[asker] = binding?.presence ?? null;
-    session.watchPresence(this.#watched[asker]);
+    watchPresence(session, this.#watched[asker]);
     if (session.connected) await connection.flush();
   }
 

@@ -25,8 +25,8 @@ export const leaseMutants: readonly Mutant[] = [
   {
     name: "isHeld ignores the deadline",
     file: "src/election/election.js",
-    from: 'return state.role.name === "leader" && !hasReached(state.role.term.deadline, now);',
-    to: 'return state.role.name === "leader";',
+    from: 'if (role.name !== "leader" || hasReached(role.term.deadline, now)) return false;',
+    to: 'if (role.name !== "leader") return false;',
   },
   {
     name: "a deadline is judged by the monotonic clock alone",
@@ -49,8 +49,8 @@ export const leaseMutants: readonly Mutant[] = [
   {
     name: "a candidate waits less than the takeover wait",
     file: "src/election/follower.js",
-    from: "takeoverWait === null ? 0 : takeoverWait.since.mono + takeoverWait.waitMs",
-    to: "takeoverWait === null ? 0 : takeoverWait.since.mono + takeoverWait.waitMs * 0.9",
+    from: "takeoverWait === null || holderIsGone(state) ? 0 : takeoverWait.since.mono + takeoverWait.waitMs",
+    to: "takeoverWait === null || holderIsGone(state) ? 0 : takeoverWait.since.mono + takeoverWait.waitMs * 0.9",
   },
   {
     name: "a follower waits its own TTL even if the holder's is longer",

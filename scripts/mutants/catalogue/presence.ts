@@ -4,15 +4,15 @@ import type { Mutant } from "./mutant.ts";
 export const presenceMutants: readonly Mutant[] = [
   {
     name: "a suspicion is enough",
-    file: "src/runtime/driver.js",
-    from: 'if (dead) this.dispatch({ type: "death-confirmed", binding: effect.binding });',
-    to: 'this.dispatch({ type: "death-confirmed", binding: effect.binding });',
+    file: "src/election/inquiry.js",
+    from: 'if (answer.kind === "closed" && closedIsEnough(draft, session)) {',
+    to: "if (closedIsEnough(draft, session)) {",
   },
   {
     name: "a confirmation for any connection counts against the holder",
-    file: "src/election/follower.js",
-    from: "if (session.serverId !== serverId || session.clientId !== clientId) return;",
-    to: "",
+    file: "src/election/inquiry.js",
+    from: "if (record === null || !sameConnection(record.session, open.binding)) return;",
+    to: "if (record === null) return;",
   },
   {
     name: "a leader is not suspended when its connection ends",
@@ -23,7 +23,7 @@ export const presenceMutants: readonly Mutant[] = [
   {
     name: "a renewal on any connection ends a suspension",
     file: "src/election/leader.js",
-    from: "if (sameBinding(sent.binding, draft.link.binding)) resume(draft); else setTerm(draft, { renewAtMono: draft.now.mono });",
+    from: "if (sameConnection(sent.binding, draft.link.binding) && isInStretch(draft, sent)) resume(draft); else setTerm(draft, { renewAtMono: draft.now.mono });",
     to: "resume(draft);",
   },
   {
@@ -36,8 +36,8 @@ export const presenceMutants: readonly Mutant[] = [
   {
     name: "a leader that does not suspend itself promises a presence",
     file: "src/election/writes.js",
-    from: 'return crashDetection === "presence" ? binding : { serverId, clientId };',
-    to: "return binding;",
+    from: 'crashDetection === "presence" && presence !== undefined ? { presence } : {}',
+    to: "presence !== undefined ? { presence } : {}",
   },
   {
     name: "a frozen process believes in its connection",
@@ -66,8 +66,8 @@ export const presenceMutants: readonly Mutant[] = [
   {
     name: "a round trip counts for five seconds",
     file: "src/runtime/round-trips.js",
-    from: "const PROVEN_FOR_MS = 1_000;",
-    to: "const PROVEN_FOR_MS = 5_000;",
+    from: "const until = after(sentAt, this.#provenForMs);",
+    to: "const until = after(sentAt, 5_000);",
   },
   {
     name: "the server is asked for one sign of life only",
@@ -109,13 +109,13 @@ export const presenceMutants: readonly Mutant[] = [
   {
     name: "the connection is checked only once a term runs",
     file: "src/election/outlook.js",
-    from: "return termOf(state) !== null || state.writes.unsettled.length > 0;",
-    to: "return termOf(state) !== null;",
+    from: "return state.link.connected && (termOf(state) !== null || state.writes.unsettled.length > 0);",
+    to: "return state.link.connected && termOf(state) !== null;",
   },
   {
     name: "a confirmation counts against every later holder",
     file: "src/election/outlook.js",
-    from: "return closedBinding !== null && session?.presence !== undefined && sameBinding(session, closedBinding);",
+    from: "return closedBinding !== null && session?.presence !== undefined && sameConnection(session, closedBinding);",
     to: "return closedBinding !== null && session?.presence !== undefined;",
   },
 ];

@@ -58,7 +58,7 @@ export const runtimeMutants: readonly Mutant[] = [
   {
     name: "adapter: the end of any presence is reported",
     file: "src/testing/simulation/fakes/fake-session.js",
-    from: "if (presence === this.#watched)",
+    from: "if (presence === this.#watched?.presence)",
     to: "if (true)",
     equivalent: "the election compares the presence with that of the record it has seen",
   },
@@ -83,8 +83,8 @@ export const runtimeMutants: readonly Mutant[] = [
   {
     name: "adapter: no answer to an inquiry is reported as closed",
     file: "src/testing/simulation/fakes/fake-session.js",
-    from: "time.after(timeoutMs, () => answer(false));",
-    to: "time.after(timeoutMs, () => answer(true));",
+    from: 'time.after(timeoutMs, () => answered({ kind: "none" }));',
+    to: 'time.after(timeoutMs, () => answered({ kind: "closed" }));',
   },
   {
     name: "adapter: a new connection keeps the id of the last one",

@@ -11,8 +11,8 @@ export const unknownOutcomeMutants: readonly Mutant[] = [
   {
     name: "an acquire made on another connection is adopted",
     file: "src/election/follower.js",
-    from: 'return draft.config.crashDetection === "lease" || sameBinding(sent.binding, draft.link.binding);',
-    to: "return true;",
+    from: "return sameConnection(sent.binding, draft.link.binding) && isInStretch(draft, sent);",
+    to: "return isInStretch(draft, sent);",
   },
   {
     name: "an acquire is adopted although a larger epoch was seen",

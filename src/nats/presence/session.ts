@@ -4,8 +4,8 @@
  */
 import type { NatsConnection, Subscription } from "@nats-io/transport-node";
 import { after, hasReached, type Instant } from "../../election/time.ts";
-import type { SessionBinding } from "../../election/types.ts";
-import type { Session, SessionEvent } from "../../runtime/ports.ts";
+import type { HolderAnswer, OwnConnection, SessionBinding } from "../../election/types.ts";
+import type { InquiryOptions, Session, SessionEvent } from "../../runtime/ports.ts";
 import { CHECK_CREDENTIALS } from "../connection/connection.ts";
 import { type ConnectionChange, ConnectionMonitor, guarded } from "../connection/connection-monitor.ts";
 import { consumerDeletedAdvisory } from "../names.ts";
@@ -77,7 +77,7 @@ export class NatsSession implements Session {
     return this.monitor.connected;
   }
 
-  get binding(): SessionBinding | null {
+  get binding(): OwnConnection | null {
     const { endpoint } = this.monitor;
     if (endpoint === null) return null;
     const presence = this.#presenceStream === null ? null : this.#shared.presence.current;
@@ -111,15 +111,19 @@ export class NatsSession implements Session {
     return () => void this.#listeners.delete(listener);
   }
 
-  confirmDeath(binding: SessionBinding, timeoutMs: number): Promise<boolean> {
-    return this.#shared.inquiries.isGone(binding, timeoutMs);
+  async inquire(binding: SessionBinding, { timeoutMs }: InquiryOptions): Promise<HolderAnswer> {
+    const isGone = await this.#shared.inquiries.isGone(binding, timeoutMs);
+    return { kind: isGone ? "closed" : "none" };
   }
+
+  beat(_everyMs: number | null): void {}
 
   roundTrip(now: Instant): Promise<Instant | null> {
     return this.#shared.roundTrip(now);
   }
 
-  watchPresence(presence: string | null): void {
+  watchHolder(holder: SessionBinding | null): void {
+    const presence = holder?.presence ?? null;
     if (presence === this.#watched || this.#released !== null) return;
     if (this.#watched !== null) this.#shared.unwatch(this.#watched, this);
     this.#watched = presence;

@@ -8,13 +8,15 @@ import { wakeDelayMs } from "../../../src/election/due.ts";
 import { type InitialOptions, initialState, isHeld, step } from "../../../src/election/election.ts";
 import type { Instant } from "../../../src/election/time.ts";
 import type {
+  ConnectionId,
   Effect,
   ElectionConfig,
   ElectionEvent,
   ElectionState,
+  HolderAnswer,
   LeaseEntry,
   LeaseRecord,
-  SessionBinding,
+  OwnConnection,
   WriteOutcome,
 } from "../../../src/election/types.ts";
 import { traceLine } from "../../../src/testing/simulation/trace-line.ts";
@@ -23,6 +25,7 @@ export const config: ElectionConfig = {
   nodeId: "a",
   incarnation: "a1",
   crashDetection: "lease",
+  silenceMs: 0,
   leaseTtlMs: 10_000,
   heartbeatIntervalMs: 3_000,
   renewIntervalMs: 3_000,
@@ -69,7 +72,7 @@ export function garbage(revision: number): LeaseEntry {
 }
 
 /** The n-th connection to the server, with a presence consumer or without. */
-export function connection(clientId: number, presence = false): SessionBinding {
+export function connection(clientId: number, presence = false): ConnectionId & { presence?: string } {
   return { serverId: "server", clientId, ...(presence ? { presence: `stream.presence-${clientId}` } : {}) };
 }
 
@@ -148,7 +151,12 @@ export class Solo {
     return this.send({ type: "bucket-opened", generation, maxAgeMs });
   }
 
-  connected(binding: SessionBinding | null = connection(1)): this {
+  /** The answer to the last question. */
+  answered(answer: HolderAnswer): this {
+    return this.send({ type: "answered", question: this.state.inquiry.lastQuestion, answer });
+  }
+
+  connected(binding: OwnConnection | null = connection(1)): this {
     return this.send({ type: "connected", binding });
   }
 
@@ -243,7 +251,7 @@ export class Solo {
   }
 
   /** Makes the node leader since 0 ms, with epoch 1 at revision 1. */
-  leading(binding: SessionBinding | null = connection(1)): this {
+  leading(binding: OwnConnection | null = connection(1)): this {
     const before = this.#lines.length;
     this.opened().connected(binding).reads(null).applied(1);
     this.#lines.length = before;

@@ -1,28 +1,36 @@
+import { missingBeatMs } from "../../../election/silence.ts";
 import type { Instant } from "../../../election/time.ts";
-import type { SessionBinding } from "../../../election/types.ts";
-import type { Session, SessionEvent } from "../../../runtime/ports.ts";
-import type { VirtualClock } from "../time/virtual-clock.ts";
+import type { ConnectionId, HolderAnswer, OwnConnection, SessionBinding } from "../../../election/types.ts";
+import { sameConnection } from "../../../election/writes.ts";
+import { BeatWatch } from "../../../runtime/beat-watch.ts";
+import { Beats } from "../../../runtime/beats.ts";
+import type { InquiryOptions, Session, SessionEvent } from "../../../runtime/ports.ts";
+import { VirtualClock } from "../time/virtual-clock.ts";
 import type { VirtualTime } from "../time/virtual-time.ts";
 import type { Network } from "./network.ts";
 
 /** Latency of an advisory, one way. */
 const ADVISORY_MS = 1;
 const SERVER_ID = "server";
+const ACCOUNT = "account";
 
 /** All connections of a simulated world as the server sees them. Distributes the advisories about presence consumers. */
 export class FakeConnections {
   readonly time: VirtualTime;
   readonly open: Set<number> = new Set();
   readonly sessions: Set<FakeSession> = new Set();
+  /** The messages that the server has counted, by open connection. */
+  readonly #counted = new Map<number, number>();
   #nextClientId = 1;
 
   constructor(time: VirtualTime) {
     this.time = time;
   }
 
-  connect(presence: boolean): SessionBinding {
+  connect(presence: boolean): OwnConnection {
     const clientId = this.#nextClientId++;
     this.open.add(clientId);
+    this.#counted.set(clientId, 0);
     return {
       serverId: SERVER_ID,
       clientId,
@@ -31,9 +39,24 @@ export class FakeConnections {
   }
 
   /** The server notices that a connection is closed and deletes its presence consumer. */
-  close(binding: SessionBinding): void {
+  close(binding: OwnConnection): void {
     this.open.delete(binding.clientId);
+    this.#counted.delete(binding.clientId);
     if (binding.presence !== undefined) this.advise(binding.presence);
+  }
+
+  /** A message of this connection reaches the server, which handles and counts it. */
+  receive(connection: ConnectionId | null, handle: () => void): void {
+    handle();
+    const counted = connection === null ? undefined : this.#counted.get(connection.clientId);
+    if (connection !== null && counted !== undefined) this.#counted.set(connection.clientId, counted + 1);
+  }
+
+  /** What the server answers about a connection. */
+  answer({ serverId, clientId }: ConnectionId): HolderAnswer {
+    if (serverId !== SERVER_ID) return { kind: "none" };
+    const inMsgs = this.#counted.get(clientId);
+    return inMsgs === undefined ? { kind: "closed" } : { kind: "open", inMsgs };
   }
 
   /** Announces the deletion of a presence consumer: a suspicion, true or false. */
@@ -49,18 +72,26 @@ export interface FakeSessionOptions {
   readonly clock?: VirtualClock;
   /** What happens to requests and responses. Default: nothing is lost. */
   readonly network?: Network;
+  /** Whether what the process sends to itself comes back. Without it no record names a promise of silence. Default: no. */
+  readonly echo?: boolean;
 }
 
 /** The connection of one process. The process learns later than the server that it is closed, for example while stopped. */
 export class FakeSession implements Session {
   readonly #connections: FakeConnections;
   readonly #presence: boolean;
+  readonly #echo: boolean;
   readonly #clock: VirtualClock | null;
   readonly #network: Network | null;
   readonly #listeners = new Set<(event: SessionEvent) => void>();
-  #binding: SessionBinding | null;
-  #link: SessionBinding | null;
-  #watched: string | null = null;
+  readonly #beats: Beats;
+  #binding: OwnConnection | null;
+  #link: OwnConnection | null;
+  #watched: SessionBinding | null = null;
+  #beatWatch: BeatWatch | null = null;
+  #beatCount = 0;
+  /** Number of beats of the watched holder that were heard. */
+  #heard = 0;
   /** When the connection was lost, even if the process has not noticed yet; `null` while it is open. */
   lostAt: number | null = null;
   /** Other messages waited in the socket when the connection was lost: the process notices once it has read them. */
@@ -75,8 +106,21 @@ export class FakeSession implements Session {
     this.#presence = options.presence ?? false;
     this.#clock = options.clock ?? null;
     this.#network = options.network ?? null;
-    this.#binding = connections.connect(this.#presence);
-    this.#link = this.#binding;
+    this.#echo = options.echo ?? false;
+    this.#link = connections.connect(this.#presence);
+    // As a real session that has waited for its first beat before the election began.
+    this.#binding = this.#echo ? { ...this.#link, account: ACCOUNT } : this.#link;
+    const id = (): string => `${this.#link?.clientId}-${++this.#beatCount}`;
+    this.#beats = new Beats(
+      this.#clock ?? new VirtualClock(connections.time),
+      { id },
+      {
+        send: (token) => this.#sendBeat(token),
+        comesBack: () => this.#comesBack(),
+        proven: (sentAt) => this.#emit({ type: "beat-proven", sentAt }),
+      },
+    );
+    if (this.#echo) this.#beats.connected();
     connections.sessions.add(this);
   }
 
@@ -85,12 +129,12 @@ export class FakeSession implements Session {
   }
 
   /** The connection as the process sees it. */
-  get binding(): SessionBinding | null {
+  get binding(): OwnConnection | null {
     return this.#binding;
   }
 
   /** The connection as it really is. */
-  get link(): SessionBinding | null {
+  get link(): OwnConnection | null {
     return this.#link;
   }
 
@@ -104,24 +148,77 @@ export class FakeSession implements Session {
     return () => this.#listeners.delete(listener);
   }
 
-  confirmDeath(binding: SessionBinding, timeoutMs: number): PromiseLike<boolean> {
-    const { time, open } = this.#connections;
+  inquire(binding: SessionBinding, { timeoutMs }: InquiryOptions): PromiseLike<HolderAnswer> {
+    const { time } = this.#connections;
     const link = this.#link;
     const oneWayMs = this.#network?.latencyMs ?? ADVISORY_MS;
-    return time.answer<boolean>((resolve) => {
-      const answer = (dead: boolean): void => this.arrive(() => resolve(dead));
-      time.after(timeoutMs, () => answer(false));
+    const heardBefore = this.#heard;
+    return time.answer<HolderAnswer>((resolve) => {
+      const answered = (answer: HolderAnswer): void =>
+        this.arrive(() => {
+          // A beat that was heard since the question is a veto.
+          const isVetoed = sameConnection(binding, this.#watched) && this.#heard > heardBefore;
+          resolve(isVetoed ? { kind: "none" } : answer);
+        });
+      time.after(timeoutMs, () => answered({ kind: "none" }));
       if (link === null || this.#network?.dropRequests === true) return;
-      time.after(oneWayMs, () => {
-        // As the real session: only for a holder with presence, and only the server that held its connection.
-        const gone =
-          binding.serverId === SERVER_ID && binding.presence !== undefined && !open.has(binding.clientId);
-        time.after(oneWayMs, () => {
-          if (this.#link !== link || this.#network?.dropResponses === true) return;
-          answer(gone);
+      time.after(oneWayMs, () =>
+        this.#connections.receive(link, () => {
+          // As the real session: only about a holder whose record names its account, with its presence or with its promise.
+          const isNamed = binding.presence !== undefined || binding.silence?.account === ACCOUNT;
+          const answer: HolderAnswer = isNamed ? this.#connections.answer(binding) : { kind: "none" };
+          time.after(oneWayMs, () => {
+            if (this.#link !== link || this.#network?.dropResponses === true) return;
+            answered(answer);
+          });
+        }),
+      );
+    });
+  }
+
+  /** The server handles and counts a message that was sent on this connection. */
+  receivedFrom(link: OwnConnection | null, handle: () => void): void {
+    this.#connections.receive(link, handle);
+  }
+
+  beat(everyMs: number | null): void {
+    if (this.#echo) this.#beats.every(everyMs);
+  }
+
+  #sendBeat(token: string): void {
+    const { time } = this.#connections;
+    const link = this.#link;
+    if (link === null || this.#network?.dropRequests === true) return;
+    time.after(this.#network?.latencyMs ?? ADVISORY_MS, () => {
+      this.#connections.receive(link, () => {
+        for (const session of this.#connections.sessions) session.receiveBeat(link);
+        if (this.#link !== link || this.#network?.dropResponses === true) return;
+        time.after(this.#network?.latencyMs ?? ADVISORY_MS, () => {
+          if (this.#link === link) this.arrive(() => this.#beats.echoed(token));
         });
       });
     });
+  }
+
+  /** A beat of some connection is delivered to this one. */
+  receiveBeat(connection: ConnectionId): void {
+    const link = this.#link;
+    if (link === null || this.#network?.dropResponses === true) return;
+    if (!sameConnection(connection, this.#watched)) return;
+    this.#connections.time.after(this.#network?.latencyMs ?? ADVISORY_MS, () => {
+      if (this.#link !== link) return;
+      this.arrive(() => {
+        if (!sameConnection(connection, this.#watched)) return;
+        this.#heard += 1;
+        this.#beatWatch?.heard();
+      });
+    });
+  }
+
+  #comesBack(): void {
+    if (this.#binding === null || this.#binding.account !== undefined) return;
+    this.#binding = { ...this.#binding, account: ACCOUNT };
+    this.#emit({ type: "rebound", binding: this.#binding });
   }
 
   roundTrip(now: Instant): PromiseLike<Instant | null> {
@@ -155,8 +252,24 @@ export class FakeSession implements Session {
     return this.#connections.time.now < this.#stalledUntil;
   }
 
-  watchPresence(presence: string | null): void {
-    this.#watched = presence;
+  watchHolder(holder: SessionBinding | null): void {
+    this.#watched = holder;
+    this.#watchBeats();
+  }
+
+  /** Begins to listen for the beats of the watched holder: on this connection, from now on. */
+  #watchBeats(): void {
+    this.#beatWatch?.stop();
+    this.#beatWatch = null;
+    const holder = this.#watched;
+    if (holder?.silence === undefined || this.#binding === null || this.#clock === null) return;
+    const { serverId, clientId } = holder;
+    this.#beatWatch = new BeatWatch(this.#clock, missingBeatMs(holder.silence.ms), (isSilent) =>
+      this.#emit({
+        type: isSilent ? "holder-silent" : "holder-heard",
+        connection: { serverId, clientId },
+      }),
+    );
   }
 
   /** The advisory that a presence consumer was deleted. */
@@ -165,7 +278,7 @@ export class FakeSession implements Session {
     this.#connections.time.after(ADVISORY_MS, () => {
       if (this.#link === null || this.#link !== link || this.#network?.dropResponses === true) return;
       this.arrive(() => {
-        if (presence === this.#watched) this.#emit({ type: "presence-lost", presence });
+        if (presence === this.#watched?.presence) this.#emit({ type: "presence-lost", presence });
       });
     });
   }
@@ -182,6 +295,8 @@ export class FakeSession implements Session {
     this.arrive(() => {
       this.#noticed = true;
       this.#binding = null;
+      this.#beats.ended();
+      this.#watchBeats();
       this.#emit({ type: "disconnected", error: null });
       if (this.#reconnects) this.reconnect();
     });
@@ -202,6 +317,8 @@ export class FakeSession implements Session {
     this.#deliver(() => {
       this.#binding = link;
       this.#emit({ type: "connected", binding: link });
+      this.#watchBeats();
+      if (this.#echo) this.#beats.connected();
     });
   }
 
@@ -214,6 +331,9 @@ export class FakeSession implements Session {
     this.#binding = null;
     this.#link = null;
     this.#listeners.clear();
+    this.#beats.ended();
+    this.#watched = null;
+    this.#watchBeats();
     this.#connections.sessions.delete(this);
     if (link === null) return;
     if (lingerMs === 0) this.#connections.close(link);

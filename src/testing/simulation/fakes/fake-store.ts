@@ -1,8 +1,8 @@
 import type {
   LeaseEntry,
   LeaseWrite,
+  OwnConnection,
   ReadOutcome,
-  SessionBinding,
   WriteOutcome,
 } from "../../../election/types.ts";
 import { ClusterError } from "../../../errors.ts";
@@ -28,7 +28,7 @@ export interface FakeStoreOptions {
 class Arrival<T> implements Timer {
   set = false;
   readonly #session: FakeSession | null;
-  readonly #link: SessionBinding | null | undefined;
+  readonly #link: OwnConnection | null | undefined;
   readonly #clock: VirtualClock | null;
   readonly #receive: (message: T) => void;
   readonly #message: T;
@@ -173,7 +173,16 @@ export class FakeStore implements LeaseStore {
       if (this.network.dropResponses || !this.#isOpen()) return;
       this.#arrive(receive, answer);
     };
-    this.#time.after(this.network.latencyMs + extraDelayMs, arrived);
+    // The connection's server counts the request when it comes. What delays it further is behind that server.
+    const session = this.#session;
+    if (session === null) return void this.#time.after(this.network.latencyMs + extraDelayMs, arrived);
+    const { link } = session;
+    this.#time.after(this.network.latencyMs, () =>
+      session.receivedFrom(link, () => {
+        if (extraDelayMs === 0) arrived();
+        else this.#time.after(extraDelayMs, arrived);
+      }),
+    );
   }
 
   #isOpen(): boolean {

@@ -1,0 +1,67 @@
+/**
+ * Silence: how a leader that has vanished without closing its connection is replaced long before its lease expires.
+ *
+ * F is the holder's `silenceMs`, as its record names it. The holder sends a beat to itself, through its server, every F / 8
+ * (`src/runtime/beats.ts`). A beat is *proven* by the echo of a later one: a beat that is sent after an echo has arrived is read by
+ * the server after the earlier beat was counted. A *stretch* begins with the send of a lease write and lasts until F after the send
+ * of the newest proven beat. The holder is held in a stretch only, and once that has ended only the ack of a write that was sent in
+ * the next one makes it held again.
+ *
+ *   holder     beat  beat  beat (the last one that is counted)
+ *   ------------|-----|-----|---------------------------|---------------------------> time
+ *                            <----------- F ----------->  stretch over: suspended
+ *   server                     count n          count n                  count n
+ *   follower            q1 -------|                                 |------- q2: same count: takeover by compare-and-set
+ *                                  <------- F + margin -------------->
+ *
+ * WHY NEVER TWO LEADERS. Let the server answer a follower's two questions about revision r, both asked after r was received, with the
+ * same count, and let the second be asked F + margin after the first answer was received. Every proven beat was counted between its
+ * send and its proof. No count changed between the two answers. So a proven beat was counted before the first answer, and its
+ * deadline, F after its send, passed before the second question; or after the second answer, and it is proven later still. The write of
+ * revision r was sent before r was received, so the same holds for the stretch that it began. Hence the stretch was over before the
+ * second question was asked; what is proven later finds it ended. Only an applied write that is newer than r makes the holder held
+ * again, and of that write and the follower's the server applies one: both name r. No latency, no server clock and no
+ * time without traffic is assumed, only that a connection's messages are counted in order.
+ *
+ * A count that rises proves nothing but life: every message of the connection raises it. That can only put off a takeover.
+ */
+import { leaseMarginMs } from "./lease.ts";
+import type { ElectionState } from "./types.ts";
+
+/** A beat is proven by the next one, so with eight of them a holder survives a pause of 0.75 F. */
+const BEATS = 8;
+/** A beat may be late by this part of the interval before it counts as missing. */
+const MISSING = 1.25;
+
+/** How often a holder sends a beat. */
+export function beatIntervalMs(silenceMs: number): number {
+  return silenceMs / BEATS;
+}
+
+/** After how long without a beat a follower suspects the holder. */
+export function missingBeatMs(silenceMs: number): number {
+  return MISSING * beatIntervalMs(silenceMs);
+}
+
+/**
+ * Least time from the receipt of the first answer to the second question: F, and a margin as that of a lease for the rates of the
+ * clocks and for work to stop.
+ */
+export function silenceWaitMs(silenceMs: number): number {
+  return silenceMs + leaseMarginMs(silenceMs);
+}
+
+/** For how long a round trip entitles a leader with a presence to be held: half of F. Without F, one second. */
+export function roundTripMs(silenceMs: number): number {
+  return silenceMs === 0 ? 1_000 : silenceMs / 2;
+}
+
+/**
+ * Must this node be in a stretch to be held? From the send of the first write that names the promise, until a write without it is
+ * known to be applied.
+ */
+export function isBound({ role, writes }: ElectionState): boolean {
+  if ("term" in role && role.term.promises) return true;
+  for (const { promises } of writes.unsettled) if (promises) return true;
+  return false;
+}

@@ -1,0 +1,98 @@
+import { type BeatsUnderWay, echo, NO_BEATS, sendBeat } from "../election/beats.ts";
+import type { Instant } from "../election/time.ts";
+import type { Clock, Random } from "./ports.ts";
+
+/** What `Beats` reports. */
+export interface BeatsListener {
+  /** Publishes a beat on the present connection. */
+  send(token: string): void;
+  /** The first echo on the present connection has arrived: what this process sends to itself comes back. */
+  comesBack(): void;
+  /** The server has counted a beat that was sent then, on the present connection. */
+  proven(sentAt: Instant): void;
+}
+
+/** Sends the beats of a connection and takes in their echoes. One per connection, whatever depends on it. */
+export class Beats {
+  readonly #clock: Clock;
+  readonly #random: Random;
+  readonly #listener: BeatsListener;
+  #connected = false;
+  #everyMs: number | null = null;
+  #underWay: BeatsUnderWay = NO_BEATS;
+  #returns = false;
+  #cancelTimer: (() => void) | null = null;
+  #timerAtMono = 0;
+
+  constructor(clock: Clock, random: Random, listener: BeatsListener) {
+    this.#clock = clock;
+    this.#random = random;
+    this.#listener = listener;
+  }
+
+  /** Has a beat come back on the present connection? */
+  get returns(): boolean {
+    return this.#returns;
+  }
+
+  /** A connection begins. One beat shows whether what is sent comes back. */
+  connected(): void {
+    this.ended();
+    this.#connected = true;
+    this.#send();
+    this.#setTimer();
+  }
+
+  /** The connection has ended: the echoes of its beats are none. */
+  ended(): void {
+    this.#connected = false;
+    this.#underWay = NO_BEATS;
+    this.#returns = false;
+    this.#cancelTimer?.();
+    this.#cancelTimer = null;
+  }
+
+  /** From now on a beat is sent so often; `null`: none. The first one at once. */
+  every(everyMs: number | null): void {
+    if (everyMs === this.#everyMs) return;
+    const began = this.#everyMs === null;
+    this.#everyMs = everyMs;
+    this.#cancelTimer?.();
+    this.#cancelTimer = null;
+    if (!this.#connected || everyMs === null) return;
+    if (began) this.#send();
+    this.#setTimer();
+  }
+
+  echoed(token: string): void {
+    const { beats, isOurs, proven } = echo(this.#underWay, token);
+    this.#underWay = beats;
+    if (!isOurs) return;
+    if (!this.#returns) {
+      this.#returns = true;
+      this.#listener.comesBack();
+    }
+    if (proven !== null) this.#listener.proven(proven);
+  }
+
+  #setTimer(): void {
+    const everyMs = this.#everyMs;
+    if (everyMs === null || this.#cancelTimer !== null) return;
+    // From the last planned time, so that the delays of timers do not add up; never to make up for missed beats.
+    const { mono } = this.#clock.now();
+    this.#timerAtMono = Math.max(this.#timerAtMono + everyMs, mono);
+    if (this.#timerAtMono > mono + everyMs || this.#timerAtMono <= mono) this.#timerAtMono = mono + everyMs;
+    this.#cancelTimer = this.#clock.setTimer(this.#timerAtMono - mono, () => {
+      this.#cancelTimer = null;
+      this.#send();
+      this.#setTimer();
+    });
+  }
+
+  #send(): void {
+    const token = this.#random.id();
+    // Read before the beat is handed to the client.
+    this.#underWay = sendBeat(this.#underWay, token, this.#clock.now());
+    this.#listener.send(token);
+  }
+}
