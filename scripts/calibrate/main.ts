@@ -3,10 +3,11 @@
  * and to connections on both, and compares every answer and every message to a watcher.
  *
  *   npm run calibrate -- [--scripts 1000] [--seed 1] [--versions 2.9.10,2.15.1] [--replicas 1,3] [--lanes 6]
- *     [--kinds buckets,sessions,restarts] [--json]
+ *     [--kinds buckets,sessions,restarts,connz] [--json]
  *
  * For each version: `scripts` bucket scripts, half as many session scripts, and on a single server a twentieth as many scripts
- * with restarts. Three replicas need a cluster of nats-server 2.9.21 or later; older versions are skipped. A script with a
+ * with restarts. `connz` checks facts about the answers to CONNZ, on servers of its own: `scripts` is their number, `steps` that
+ * of the questions. Three replicas need a cluster of nats-server 2.9.21 or later; older versions are skipped. A script with a
  * mismatch is shortened and printed step by step, and the exit code is 1. With --json only the report goes to stdout.
  */
 import { loadavg } from "node:os";
@@ -22,6 +23,7 @@ import {
 import { readArguments } from "../shared/arguments.ts";
 import { wholeNumber } from "../shared/whole-number.ts";
 import { type Calibration, calibrateBuckets, calibrateSessions } from "./calibrate.ts";
+import { CONNZ_FACTS, calibrateConnz } from "./connz/facts.ts";
 import { DEVIATIONS } from "./deviations.ts";
 import type { CalibrationTarget } from "./nats-lane.ts";
 
@@ -43,7 +45,12 @@ const values = readArguments(["npm run calibrate --", "Compares the simulator's 
   },
   replicas: { type: "string", default: "1", value: "list", help: "1: a single server; 3: a cluster" },
   lanes: { type: "string", default: "6", value: "n", help: "scripts at once" },
-  kinds: { type: "string", default: "buckets,sessions,restarts", value: "list", help: "what to compare" },
+  kinds: {
+    type: "string",
+    default: "buckets,sessions,restarts,connz",
+    value: "list",
+    help: "what to compare",
+  },
   json: { type: "boolean", default: false, help: "print the report as one line of JSON on stdout" },
 });
 const [scripts, seed, lanes] = [
@@ -56,7 +63,7 @@ const [scripts, seed, lanes] = [
 interface Result extends Calibration {
   readonly version: string;
   readonly replicas: number;
-  readonly kind: "buckets" | "restarts" | "sessions";
+  readonly kind: "buckets" | "connz" | "restarts" | "sessions";
   readonly seconds: number;
 }
 
@@ -88,6 +95,20 @@ async function onServer(version: string): Promise<void> {
   } finally {
     await server.dispose();
   }
+  await measureConnz(version);
+}
+
+async function measureConnz(version: string): Promise<void> {
+  if (!values.kinds.split(",").includes("connz")) return;
+  const began = performance.now();
+  let done = 0;
+  const calibration = await calibrateConnz(version, CONNZ_FACTS, () => {
+    done += 1;
+    process.stderr.write(`${version} connz: ${done} of ${CONNZ_FACTS.length}\r`);
+  });
+  process.stderr.write("\n");
+  const seconds = Math.round((performance.now() - began) / 100) / 10;
+  results.push({ version, replicas: 1, kind: "connz", seconds, ...calibration });
 }
 
 async function onCluster(version: string, replicas: number): Promise<void> {

@@ -92,9 +92,9 @@ async function askForAccount(
  * lists the connection as open ends the inquiry. In the account `$G` servers list no closed connections: there, and only there, absence
  * from the open connections counts, if no answer of the same server lists the connection within 5 ms.
  *
- * A server lists connections of the requester's account only (since about 2.11). Therefore the account must be the holder's,
- * whose tag is part of the presence name. The death of a holder without presence is never confirmed, because such a holder does
- * not suspend its term when it is disconnected.
+ * A server lists closed connections of the requester's account only; 2.15.1 open ones, too, while 2.12.15 and older list an open one of
+ * any account. Therefore the account must be the holder's, whose tag is part of the presence name. The death of a holder without
+ * presence is never confirmed, because such a holder does not suspend its term when it is disconnected.
  */
 export async function isConnectionGone(
   monitor: ConnectionMonitor,
