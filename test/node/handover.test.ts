@@ -1,7 +1,10 @@
 /** Step-downs and handovers: work ends first, the named successor leads, and a node that cannot lead is refused. */
 import { describe, expect, test } from "vitest";
 import { deferred } from "../../scripts/shared/wait.ts";
+import { leaseSubject, streamName } from "../../src/nats/names.ts";
 import { freshId } from "../support/fresh-id.ts";
+import { requestsOn } from "../support/nats/requests-on.ts";
+import { link } from "../support/nats/store-and-session.ts";
 import { operatorOf } from "../support/node/operator.ts";
 import { proxied } from "../support/node/proxy.ts";
 import { CALM, QUICK, settled, startLeader, startNode, type TestNode } from "../support/node/test-node.ts";
@@ -205,4 +208,22 @@ test("an abort ends the wait for a step-down, not the step-down", async () => {
   abort.abort(new Error("enough"));
   await expect(down).rejects.toMatchObject({ code: "ABORTED", cause: { message: "enough" } });
   await b.next("released");
+});
+
+test("a step-down costs one release, and for each other node one read before the next term begins", async () => {
+  const clusterId = freshId();
+  // Without heartbeats in between.
+  const options = { clusterId, leaseTtlMs: 60_000 };
+  const a = await startLeader(server, { ...options, nodeId: "a" });
+  const b = await startNode(server, { ...options, nodeId: "b" });
+  await b.sees(a);
+  const { connection } = await link(server);
+  const requests = await requestsOn(connection, "$JS.API.STREAM.>");
+  const writes = await requestsOn(connection, leaseSubject(clusterId));
+  await a.node.stepDown();
+  await b.leads();
+  await a.sees(b);
+  expect(await writes.taken()).toHaveLength(2);
+  // The release is read by b, the record of b by a.
+  expect(await requests.taken()).toEqual(Array(2).fill(`$JS.API.STREAM.MSG.GET.${streamName(clusterId)}`));
 });

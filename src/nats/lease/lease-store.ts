@@ -8,7 +8,7 @@ import { ClusterError } from "../../errors.ts";
 import type { BucketInfo, LeaseStore, StoreListener } from "../../runtime/ports.ts";
 import { callApi, isJsError, JsCode, type JsonObject, jsToClusterError, parseAnswer } from "../api/js-api.ts";
 import { RequestFailure, request } from "../api/request.ts";
-import { getMessage } from "../api/stored-message.ts";
+import { getMessage, type StoredMessage } from "../api/stored-message.ts";
 import type { ConnectionMonitor } from "../connection/connection-monitor.ts";
 import { bucketName, leaseSubject, streamName } from "../names.ts";
 import { BucketOpener, type BucketOptions } from "./bucket.ts";
@@ -29,6 +29,10 @@ export class NatsLeaseStore implements LeaseStore {
   readonly #identity = new StreamIdentity();
   #watch: LeaseWatch | null = null;
   #republish: boolean | null = null;
+  /** A message of this stream is being reported. A read that begins now is caused by it. */
+  #hinted = false;
+  /** The stream may have been replaced: the next read looks at its state. */
+  #stateDue = false;
   #closed = false;
 
   /** The caller releases the monitor after `close()`. */
@@ -48,13 +52,20 @@ export class NatsLeaseStore implements LeaseStore {
   }
 
   async read(timeoutMs: number): Promise<ReadOutcome> {
+    const deadline = performance.now() + timeoutMs;
     const stream = streamName(this.#options.clusterId);
-    const subject = leaseSubject(this.#options.clusterId);
+    const query = { last_by_subj: leaseSubject(this.#options.clusterId) };
     const identified = this.#identity.reading();
-    // Two requests, so either answer may be older than the other. If they disagree, a write with both expectations fails.
-    const message = getMessage(this.#monitor, stream, { last_by_subj: subject }, { timeoutMs });
-    const state = callApi(this.#monitor, `STREAM.INFO.${stream}`, {}, { timeoutMs });
+    const message = getMessage(this.#monitor, stream, query, { timeoutMs });
     message.catch(() => {}); // a missing stream is reported by the state
+    if (this.#hinted && !this.#stateDue) {
+      const proven = await this.#proven(message);
+      if (proven !== null) return proven;
+    }
+    // Two requests, so either answer may be older than the other. If they disagree, a write with both expectations fails.
+    this.#stateDue = false;
+    const leftMs = Math.max(1, deadline - performance.now());
+    const state = callApi(this.#monitor, `STREAM.INFO.${stream}`, {}, { timeoutMs: leftMs });
     try {
       const info = parseStreamInfo(await state, this.#options.clusterId);
       if (info === null) throw new Error("the answer is not stream information");
@@ -68,6 +79,20 @@ export class NatsLeaseStore implements LeaseStore {
       if (isJsError(thrown, JsCode.streamNotFound)) return { kind: "no-bucket" };
       return { kind: "failed", error: jsToClusterError(thrown, this.#doing("read the lease in")) };
     }
+  }
+
+  /**
+   * The snapshot that a stored message is by itself, if it was written for the stream that is known. After a release all followers
+   * read at the same moment, and the next term begins no sooner than the answers are there. `null` for a message of a client that
+   * does not name the stream, without a message, and after a failure: then the state of the stream is needed, too.
+   */
+  async #proven(message: Promise<StoredMessage | null>): Promise<ReadOutcome | null> {
+    const stored = await message.catch(() => null);
+    const generation = this.#identity.own;
+    if (stored === null || generation === null || stored.headers.get(STREAM_HEADER) !== generation)
+      return null;
+    const entry = decodeStored(stored);
+    return { kind: "snapshot", snapshot: { generation, lastSequence: entry.revision, entry } };
   }
 
   async write(write: LeaseWrite, timeoutMs: number): Promise<WriteOutcome> {
@@ -91,10 +116,18 @@ export class NatsLeaseStore implements LeaseStore {
     const warn = (message: string, error?: Error): void => this.#options.onWarning?.(message, error);
     const { clusterId } = this.#options;
     const entries = {
-      entry: (entry: LeaseEntry) => listener.entry(entry),
-      gone: () => listener.gone(),
+      entry: (entry: LeaseEntry) => {
+        // Without `republish` every read looks whether the stream has it by now.
+        this.#hinted = this.#republish === true;
+        try {
+          listener.entry(entry);
+        } finally {
+          this.#hinted = false;
+        }
+      },
+      gone: () => this.#gone(listener),
       // As after a deletion: the bucket may have been replaced, and a read decides.
-      unknown: () => listener.gone(),
+      unknown: () => this.#gone(listener),
     };
     this.#watch = new LeaseWatch(this.#monitor, clusterId, this.#identity, entries, warn);
     this.#rewatch();
@@ -131,6 +164,11 @@ export class NatsLeaseStore implements LeaseStore {
       subject,
       `the answer is not from this stream: ${JSON.stringify(answer)}`,
     );
+  }
+
+  #gone(listener: StoreListener): void {
+    this.#stateDue = true;
+    listener.gone();
   }
 
   /** Another client, such as a Go node, may have removed `republish` from the stream: then a consumer has to watch. */
