@@ -36,7 +36,7 @@ export type ClusterErrorCode =
    * lists, or delete the bucket while no node runs.
    */
   | "BUCKET_INCOMPATIBLE"
-  /** The bucket does not exist. Cause: it was deleted. Remedy: start a node, which creates it. */
+  /** The bucket does not exist. Cause: it was deleted, or the cluster id is wrong. Remedy: correct the id, or start a node, which creates it. */
   | "BUCKET_MISSING"
   /** A read or write got no usable answer; its outcome is unknown. Remedy: repeat it; if it repeats, check the servers. */
   | "STORE_UNAVAILABLE"

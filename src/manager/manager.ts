@@ -125,7 +125,8 @@ export class Manager {
   /**
    * Checks that the cluster is reachable, and makes a daemon that had left compete again. Does not start a daemon.
    * @throws ClusterError `ALREADY_STARTED` if the daemon of this manager runs; `NO_CONNECTION`, also if the node's daemon is connected
-   * and does not answer; `INVALID_CONFIG` if two processes have this node id.
+   * and does not answer; `INVALID_CONFIG` if two processes have this node id; `BUCKET_MISSING` if the cluster id has neither a bucket nor
+   * a daemon of this node.
    */
   async join(): Promise<ClusterStatus> {
     if (this.#running) throw this.#alreadyRunning();
@@ -140,7 +141,7 @@ export class Manager {
    * Makes the daemon release its leadership, if it has it, and stop competing until `join()` or its restart.
    * @returns false if no daemon of this node runs; nothing competes under this node id then.
    * @throws ClusterError `NO_CONNECTION` if its daemon is connected or has the lease, and does not answer; `INVALID_CONFIG` if two
-   * processes have this node id.
+   * processes have this node id; `BUCKET_MISSING` as for `join()`.
    */
   async leave(): Promise<boolean> {
     const node = this.#daemon?.node;
@@ -169,7 +170,7 @@ export class Manager {
 
   /**
    * Makes this node's daemon step down, if it leads. Resolves when its work has ended and its lease is released.
-   * @throws ClusterError `NO_CONNECTION`; `INVALID_CONFIG` if two processes have this node id.
+   * @throws ClusterError `NO_CONNECTION`; `INVALID_CONFIG` if two processes have this node id; `BUCKET_MISSING` as for `join()`.
    */
   demote(): Promise<Demotion> {
     return this.#withClient((client) => demoteNode(client, this.#resolved.nodeId, this.#drainTimeoutMs));

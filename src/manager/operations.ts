@@ -1,6 +1,7 @@
 /** Operations on running nodes: handover, step-down, leave. */
 import { ClusterError } from "../errors.ts";
 import type { ClusterClient, NodeAnswer, Situation } from "./cluster-client.ts";
+import { clustersText, knownClusters } from "./known-clusters.ts";
 
 /** The result of a handover. */
 export interface HandoverResult {
@@ -83,7 +84,10 @@ export async function stepDownNode(
   await client.stepDown(nodeId, to, timeoutMs, leads ? incarnation : undefined);
 }
 
-/** Makes the node step down, if it leads. */
+/**
+ * Makes the node step down, if it leads.
+ * @throws ClusterError `BUCKET_MISSING` if neither a bucket nor a daemon of the node has this cluster id.
+ */
 export async function demoteNode(
   client: ClusterClient,
   nodeId: string,
@@ -91,6 +95,7 @@ export async function demoteNode(
 ): Promise<Demotion> {
   const situation = await client.situation();
   const { leader, epoch, incarnation, holder } = situation;
+  if (leader === null && !situation.lease.exists) await requireDaemon(client, nodeId);
   if (leader !== nodeId) return { demoted: false, leader };
   refuseNoticedTwin(situation, "INVALID_CONFIG");
   requireHolder(situation);
@@ -122,6 +127,7 @@ export async function leaveCluster(
     await client.setCompeting(nodeId, false, timeoutMs);
     return true;
   }
+  if (!lease.exists) throw await unknownCluster(client, nodeId);
   if (leader !== nodeId) return false;
   throw new ClusterError(
     "NO_CONNECTION",
@@ -130,11 +136,17 @@ export async function leaveCluster(
   );
 }
 
-/** Makes a daemon that had left compete again. Without a daemon it does nothing. */
+/**
+ * Makes a daemon that had left compete again. Without a daemon it does nothing.
+ * @throws ClusterError `BUCKET_MISSING` if neither a bucket nor a daemon of the node has this cluster id.
+ */
 export async function joinCluster(client: ClusterClient, nodeId: string): Promise<void> {
   const answer = await client.askStatus(nodeId);
   if (answer === "silent") throw silentDaemon(client, nodeId);
-  if (answer === "absent") return;
+  if (answer === "absent") {
+    if (!(await client.lease()).exists) throw await unknownCluster(client, nodeId);
+    return;
+  }
   requireOne(answer, "INVALID_CONFIG");
   if (answer.noticed !== undefined) refuseNoticedTwin(await client.situation(), "INVALID_CONFIG");
   if (answer.status.competes === false) await client.setCompeting(nodeId, true, client.timeoutMs);
@@ -183,6 +195,22 @@ function silentDaemon(client: ClusterClient, nodeId: string): ClusterError {
     "NO_CONNECTION",
     `the daemon of node "${nodeId}" of cluster "${client.clusterId}" is connected and gives no valid answer in time: it is ` +
       "frozen or overloaded. Nothing was changed: when it continues, it competes as before",
+    { recoverable: true },
+  );
+}
+
+async function requireDaemon(client: ClusterClient, nodeId: string): Promise<void> {
+  if ((await client.askStatus(nodeId)) === "absent") throw await unknownCluster(client, nodeId);
+}
+
+/** Without a bucket and a daemon, the cluster id may be mistyped, or the account be another one. */
+async function unknownCluster(client: ClusterClient, nodeId: string): Promise<ClusterError> {
+  const { clusterId } = client;
+  const others = clustersText(await knownClusters(client));
+  return new ClusterError(
+    "BUCKET_MISSING",
+    `there is no cluster "${clusterId}": it has no bucket, and no daemon of node "${nodeId}" answers in it. Check the cluster ` +
+      `id${others} and the account; for a new cluster, start a node, which creates the bucket`,
     { recoverable: true },
   );
 }

@@ -221,6 +221,22 @@ describe("changing who leads", () => {
   });
 });
 
+describe("a cluster id that is mistyped", () => {
+  test("is an error of join, leave and demote, which names the clusters of the account", async () => {
+    const clusterId = freshId();
+    await startCluster(server, clusterId, ["a"]);
+    const typo = configFile(configFor(server, `${clusterId}x`, "a"));
+    for (const command of ["join", "leave", "demote"]) {
+      const { code, stdout, stderr } = await cli([command, "--config", typo]);
+      expect({ command, code, stdout }).toEqual({ command, code: 1, stdout: "" });
+      expect(stderr).toContain(
+        `Error: there is no cluster "${clusterId}x": it has no bucket, and no daemon of node "a"`,
+      );
+      expect(stderr).toMatch(new RegExp(`\\(this account has the clusters .*\\b(${clusterId}|\\.\\.\\.)`));
+    }
+  });
+});
+
 describe("history", () => {
   test("lists the past terms and the present one, with their times and the reason of their end", async () => {
     const { a, b } = await two();

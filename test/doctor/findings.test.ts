@@ -459,6 +459,19 @@ describe("a lost server is one finding, with the reports of other servers as con
     ]);
   });
 
+  test("in its first seconds: nodes that were connected to it, or could not create their consumer, have no presence", () => {
+    const silent = server("n3", { error: "no answer", routes: null, meta: null, cluster: null });
+    const early = [node("a", { presence: "off" }), node("b"), node("c", { presence: "off" })];
+    const change = { servers: [...others, silent], nodes: early };
+    expect(codes(change)).toEqual([`server-down (${routes},meta-peer-offline,presence-off,presence-off)`]);
+    expect(codes({ nodes: early })).toEqual(["presence-off ()", "presence-off ()"]);
+    const denied = [node("a", { presence: "denied" }), node("b")];
+    expect(codes({ ...change, nodes: denied })).toEqual([
+      `server-down (${routes},meta-peer-offline)`,
+      "presence-off ()",
+    ]);
+  });
+
   test("not so what concerns a server that runs", () => {
     const silent = server("n3", { error: "no answer", routes: null, meta: null, cluster: null });
     const behind = bucket({ leader: "n1", peers: [peer("n2", { current: false }), peer("n3", gone)] });

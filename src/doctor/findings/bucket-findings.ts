@@ -1,13 +1,11 @@
 /** Findings about the bucket of the lease. */
 
+import { clustersText } from "../../manager/known-clusters.ts";
 import { isAtLeast, REPLICATED_CAS_SINCE } from "../../nats/api/server-version.ts";
 import { incompatibilities } from "../../nats/lease/stream-config.ts";
 import { type BucketFacts, type Facts, percentOf } from "../facts.ts";
 import type { Finding, Severity, Sign } from "./finding.ts";
 import { LAG, STORAGE_PERCENT } from "./thresholds.ts";
-
-/** Other clusters that a finding names. */
-const MAX_NAMED = 5;
 
 export function bucketFindings(facts: Facts): Sign[] {
   const { bucket, bucketProblem } = facts;
@@ -55,14 +53,11 @@ function missingFinding({ clusterId, nodes, otherClusters }: Facts, find: Find):
     const what = `it does not exist, although nodes run: ${running.join(", ")}`;
     return find("warning", "bucket-missing", what, `${create}; the logs of the nodes have the reason`);
   }
-  const others = otherClusters.slice(0, MAX_NAMED).join(", ");
-  const more = otherClusters.length > MAX_NAMED ? ", ..." : "";
-  const known = others === "" ? "" : ` (this account has the clusters ${others}${more})`;
   return find(
     "warning",
     "bucket-missing",
     `it does not exist, and no node of cluster "${clusterId}" answers`,
-    `check the cluster id${known} and the account; for a new cluster, ${create}`,
+    `check the cluster id${clustersText(otherClusters)} and the account; for a new cluster, ${create}`,
   );
 }
 

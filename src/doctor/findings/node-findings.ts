@@ -133,7 +133,7 @@ function ttlFindings(nodes: readonly NodeFacts[]): Finding[] {
 }
 
 /** Observers need no presence. */
-function presenceFindings({ nodeId, presence, competes }: NodeFacts, clusterId: string | null): Finding[] {
+function presenceFindings({ nodeId, presence, competes }: NodeFacts, clusterId: string | null): Sign[] {
   if (competes === false || presence === null || presence === "on") return [];
   const denied = presence === "denied";
   return [
@@ -144,7 +144,9 @@ function presenceFindings({ nodeId, presence, competes }: NodeFacts, clusterId: 
       what: `its presence is ${denied ? "denied" : "off"}: if it crashes as the leader, takeover waits until its lease expires`,
       todo: denied
         ? `give its user the permissions that "nats-leader permissions node --cluster-id ${clusterId}" prints; its log names the missing one`
-        : 'set crashDetection to "presence", unless "lease" is intended; if presence was lost, its log has the reason',
+        : 'set crashDetection to "presence", unless "lease" is intended; if presence was lost, its log has the reason, and it returns within seconds of a reconnect',
+      // A node that has lost its server sets up its presence again once it has reconnected and the bucket has a leader.
+      ...(denied ? {} : { aftermath: true }),
     },
   ];
 }

@@ -3,6 +3,7 @@
 import type { NodeOptions } from "../../config/resolve.ts";
 import { asError } from "../../errors.ts";
 import { ClusterClient } from "../../manager/cluster-client.ts";
+import { knownClusters } from "../../manager/known-clusters.ts";
 import {
   asObject,
   callApi,
@@ -26,7 +27,7 @@ import {
   type Usage,
 } from "../facts.ts";
 import { askServers } from "./ask-servers.ts";
-import { objectIn, textIn, textsIn } from "./json.ts";
+import { objectIn, textIn } from "./json.ts";
 import { NodeSource } from "./node-source.ts";
 import { missingBucket, readBucket } from "./read-bucket.ts";
 import { unknownServer, usageOf } from "./read-server.ts";
@@ -195,7 +196,7 @@ export class AccountSource {
       withoutService: this.#options.nodeOptions.service === false,
     });
     unseen.push(...untried(permissions));
-    const otherClusters = bucket?.exists === false ? await this.#otherClusters(client) : [];
+    const otherClusters = bucket?.exists === false ? await knownClusters(client) : [];
     return {
       bucket,
       bucketProblem: problem,
@@ -204,15 +205,6 @@ export class AccountSource {
       nodes: found.nodes,
       permissions,
     };
-  }
-
-  /** Empty also for a user that may not list streams. */
-  async #otherClusters({ monitor }: ClusterClient): Promise<string[]> {
-    const limits = { timeoutMs: this.#options.timeoutMs };
-    const answer = await callApi(monitor, "STREAM.NAMES", { subject: "$KV.>" }, limits).catch(() => null);
-    return textsIn(answer, "streams")
-      .flatMap((name) => /^KV_KV_CLUSTER_([A-Za-z0-9_-]+)$/.exec(name)?.[1] ?? [])
-      .sort();
   }
 
   /** Cached, since each denied attempt adds a line to the server's log. */
