@@ -7,6 +7,8 @@ export const REPLICATED_CAS_SINCE = "2.9.21";
 export const OLDEST_SERVER = "2.9.0";
 /** The first version that can add `republish` to an existing stream. */
 export const REPUBLISH_UPDATE_SINCE = "2.10.0";
+/** From this version at the latest, no server of a cluster answers about a stream before the stream has its final creation time. */
+export const CREATION_TIME_SINCE = "2.12.5";
 
 export type Version = readonly [major: number, minor: number, patch: number];
 

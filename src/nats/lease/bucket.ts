@@ -3,6 +3,7 @@ import { ClusterError, messageOf } from "../../errors.ts";
 import type { BucketInfo } from "../../runtime/ports.ts";
 import { callApi, isJsError, JsCode, type JsonObject, jsToClusterError } from "../api/js-api.ts";
 import {
+  CREATION_TIME_SINCE,
   isAtLeast,
   OLDEST_SERVER,
   REPLICATED_CAS_SINCE,
@@ -31,6 +32,10 @@ import {
 
 /** A server drops a request about a stream whose raft group has no leader yet, so the request is repeated. */
 const INFO_ATTEMPTS = 4;
+
+/** Answers in a row that must have the same creation time, and all answers that are waited for. */
+const SETTLED_ANSWERS = 3;
+const SETTLING_ANSWERS = 8;
 
 /** Which bucket, and how it is created. */
 export interface BucketOptions {
@@ -73,10 +78,11 @@ export class BucketOpener {
   async open(signal: AbortSignal, above: number): Promise<BucketInfo> {
     const doing = `open bucket ${bucketName(this.#options.clusterId)}`;
     try {
-      const stream = await findOrCreate(
+      const found = await findOrCreate(
         () => this.#find(signal),
         () => this.#create(signal, above),
       );
+      const stream = await this.#settled(found, signal);
       this.#check(stream);
       const republish = await this.#ensureRepublish(stream, signal);
       return { generation: stream.created, maxAgeMs: stream.maxAgeMs, replicas: stream.replicas, republish };
@@ -93,6 +99,25 @@ export class BucketOpener {
     });
     this.#requireVersion();
     return answer === null ? null : this.#parse(answer);
+  }
+
+  /**
+   * The stream with its final creation time. While an older server of a cluster creates a stream, it may answer other clients with a
+   * provisional one. Taken for the generation, the final one would look like another bucket. The server replaces it within a
+   * millisecond, or within a few if it is short of CPU time.
+   */
+  async #settled(stream: StreamState, signal: AbortSignal): Promise<StreamState> {
+    const { connection, domain } = this.#monitor;
+    if (isAtLeast(serverVersion(connection), CREATION_TIME_SINCE)) return stream;
+    if (domain === null && !isClustered(connection)) return stream;
+    let last = stream;
+    for (let answers = 1, equal = 1; answers < SETTLING_ANSWERS && equal < SETTLED_ANSWERS; answers++) {
+      const next = await this.#find(signal);
+      if (next === null) throw new Error("the stream was deleted while it was being opened");
+      equal = next.created === last.created ? equal + 1 : 1;
+      last = next;
+    }
+    return last;
   }
 
   async #create(signal: AbortSignal, above: number): Promise<StreamState | null> {
