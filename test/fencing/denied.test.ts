@@ -7,7 +7,7 @@ import { startProxy } from "../../scripts/shared/tcp-proxy.ts";
 import { FencedStream } from "../../src/fencing.ts";
 import { startNatsServer } from "../../src/testing.ts";
 import { atEnd } from "../support/at-end.ts";
-import { api, termOf } from "../support/fencing/terms-and-servers.ts";
+import { api, deleteStream, termOf } from "../support/fencing/terms-and-servers.ts";
 
 test("a write without permission is refused at once, and the error names the subject to allow", async () => {
   const config = `authorization { users: [
@@ -127,6 +127,6 @@ test("a missing stream is not created without subjects, and a stream that could 
   for (const [problem, over] of problems) {
     await api(nats, "STREAM.CREATE.S", { name: "S", subjects: ["s.>", "nats_leader.fence.S.>"], ...over });
     await expect(FencedStream.connect(nats, { stream: "S" })).rejects.toThrow(problem);
-    await api(nats, "STREAM.DELETE.S");
+    await deleteStream(nats, "S");
   }
 });

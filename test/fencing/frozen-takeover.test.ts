@@ -7,7 +7,7 @@ import { expect, test } from "vitest";
 import { startProxy } from "../../scripts/shared/tcp-proxy.ts";
 import { FencedStream } from "../../src/fencing.ts";
 import { atEnd } from "../support/at-end.ts";
-import { api, connection, contents, termOf } from "../support/fencing/terms-and-servers.ts";
+import { api, connection, contents, deleteStream, termOf } from "../support/fencing/terms-and-servers.ts";
 import { freshId } from "../support/fresh-id.ts";
 import { useNatsServer } from "../support/use-server.ts";
 
@@ -22,7 +22,7 @@ async function removeFence(nats: NatsConnection, stream: string, how: "purge" | 
     return;
   }
   const { config } = (await api(nats, `STREAM.INFO.${stream}`)) as { config: object };
-  await api(nats, `STREAM.DELETE.${stream}`);
+  await deleteStream(nats, stream);
   await api(nats, `STREAM.CREATE.${stream}`, config);
 }
 

@@ -12,7 +12,7 @@ import {
   KvFence,
 } from "../../src/fencing.ts";
 import { atEnd } from "../support/at-end.ts";
-import { api, connection, contents, termOf } from "../support/fencing/terms-and-servers.ts";
+import { api, connection, contents, deleteStream, termOf } from "../support/fencing/terms-and-servers.ts";
 import { freshId } from "../support/fresh-id.ts";
 import { useNatsServer } from "../support/use-server.ts";
 
@@ -32,15 +32,13 @@ async function foreign(config: Record<string, unknown>) {
   const nats = await connection(server);
   const stream = freshId("F");
   const subjects = [`${stream}.>`, `nats_leader.fence.${stream}.>`];
-  const answer = await api(nats, `STREAM.CREATE.${stream}`, { name: stream, subjects, ...config });
-  expect(answer).not.toHaveProperty("error");
+  await api(nats, `STREAM.CREATE.${stream}`, { name: stream, subjects, ...config });
   return ledger({ stream });
 }
 
 async function update(nats: NatsConnection, stream: string, change: Record<string, unknown>): Promise<void> {
   const { config } = (await api(nats, `STREAM.INFO.${stream}`)) as { config: object };
-  const answer = await api(nats, `STREAM.UPDATE.${stream}`, { ...config, ...change });
-  expect(answer).not.toHaveProperty("error");
+  await api(nats, `STREAM.UPDATE.${stream}`, { ...config, ...change });
 }
 
 function withHeaders(fields: Readonly<Record<string, string>>) {
@@ -224,7 +222,7 @@ describe("a stream that was deleted and created again", () => {
     nats: NatsConnection,
     stream: string,
   ) {
-    await api(nats, `STREAM.DELETE.${stream}`);
+    await deleteStream(nats, stream);
     const again = await create();
     atEnd(() => again.close());
     const b = await again.open(termOf(8));
@@ -262,7 +260,7 @@ describe("a stream that was deleted and created again", () => {
     atEnd(() => before.close());
     const a = await before.open(termOf(7));
     await a.put("x", "1");
-    await api(nats, `STREAM.DELETE.KV_${bucket}`);
+    await deleteStream(nats, `KV_${bucket}`);
     const after = await FencedKv.connect(nats, { bucket });
     atEnd(() => after.close());
     const b = await after.open(termOf(8));

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { within } from "../../scripts/shared/wait.ts";
 import { ClusterError } from "../../src/errors.ts";
+import { isAtLeast, REPUBLISH_UPDATE_SINCE } from "../../src/nats/api/server-version.ts";
 import type { NatsLink } from "../../src/nats/connection/connection.ts";
 import { leaseSubject, streamName } from "../../src/nats/names.ts";
 import { atEnd } from "../support/at-end.ts";
@@ -224,8 +225,12 @@ describe("without republish", () => {
     const { store, clusterId, nats } = await openStore();
     const { config } = await api(nats, `STREAM.INFO.${streamName(clusterId)}`);
     const { republish, ...rest } = config as Record<string, unknown>;
-    const answer = await api(nats, `STREAM.UPDATE.${streamName(clusterId)}`, rest);
-    if (answer["error"] !== undefined) return; // a server before 2.10 cannot remove it either
+    const update = api(nats, `STREAM.UPDATE.${streamName(clusterId)}`, rest);
+    if (!isAtLeast(server.version, REPUBLISH_UPDATE_SINCE)) {
+      await expect(update).rejects.toThrow("can not change RePublish");
+      return;
+    }
+    await update;
     expect(republish).toBeDefined();
     const seen = watching(store);
     const first = applied(await store.write(put({ emptyAtSequence: 0 }), 2000));

@@ -39,14 +39,25 @@ export function termOf(epoch: number, incarnation = `inc-${epoch}`): FenceTerm {
   return { epoch, nodeId: String.fromCharCode(96 + epoch), incarnation };
 }
 
-/** A raw call of the JetStream API, as by an operator's tool. */
+/** A raw call of the JetStream API, as by an operator's tool. Rejects when the answer is an error. */
 export async function api(
   on: NatsConnection,
   name: string,
   body: unknown = {},
 ): Promise<Record<string, unknown>> {
   const answer = await on.request(`$JS.API.${name}`, JSON.stringify(body), { timeout: 5000 });
-  return answer.json<Record<string, unknown>>();
+  const json = answer.json<Record<string, unknown>>();
+  if (json["error"] !== undefined) throw new Error(`${name}: ${JSON.stringify(json["error"])}`);
+  return json;
+}
+
+/**
+ * Deletes a stream, so that it can be created again at once. Another stream of the account stays: after the deletion of its last one
+ * the server removes the account's folder, also after it has answered, and refuses a stream that is created meanwhile (10049).
+ */
+export async function deleteStream(on: NatsConnection, stream: string): Promise<void> {
+  await api(on, "STREAM.CREATE.STAYS", { name: "STAYS", subjects: ["stays"] });
+  await api(on, `STREAM.DELETE.${stream}`);
 }
 
 /** The stored messages of these subjects, in order, as "subject=data". */
@@ -59,12 +70,26 @@ export async function contents(
     state: { first_seq: number; last_seq: number };
   };
   const found: string[] = [];
-  for (let seq = state.first_seq; seq <= state.last_seq; seq++) {
-    const { message } = (await api(on, `STREAM.MSG.GET.${stream}`, { seq })) as {
-      message?: { subject: string; data?: string };
-    };
-    if (message === undefined || !matches(message.subject)) continue;
+  // An empty stream has first_seq 0 or last_seq + 1.
+  for (let seq = Math.max(1, state.first_seq); seq <= state.last_seq; seq++) {
+    const message = await messageAt(on, stream, seq);
+    if (message === null || !matches(message.subject)) continue;
     found.push(`${message.subject}=${Buffer.from(message.data ?? "", "base64").toString()}`);
   }
   return found;
+}
+
+/** `null`: the message was removed. */
+async function messageAt(
+  on: NatsConnection,
+  stream: string,
+  seq: number,
+): Promise<{ subject: string; data?: string } | null> {
+  try {
+    const answer = await api(on, `STREAM.MSG.GET.${stream}`, { seq });
+    return answer["message"] as { subject: string; data?: string };
+  } catch (error) {
+    if (String(error).includes("10037")) return null;
+    throw error;
+  }
 }

@@ -137,14 +137,16 @@ export function sessionOn(made: NatsLink): OpenedSession {
   return { session, events, warnings };
 }
 
-/** A raw call of the JetStream API, as an operator's tool makes it. */
+/** A raw call of the JetStream API, as an operator's tool makes it. Rejects when the answer is an error. */
 export async function api(
   made: NatsLink,
   name: string,
   body: unknown = {},
 ): Promise<Record<string, unknown>> {
   const answer = await made.connection.request(`$JS.API.${name}`, JSON.stringify(body), { timeout: 5000 });
-  return answer.json<Record<string, unknown>>();
+  const json = answer.json<Record<string, unknown>>();
+  if (json["error"] !== undefined) throw new Error(`${name}: ${JSON.stringify(json["error"])}`);
+  return json;
 }
 
 export function isRebound(event: SessionEvent): event is Extract<SessionEvent, { type: "rebound" }> {
