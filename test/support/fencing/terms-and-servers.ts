@@ -52,8 +52,8 @@ export async function api(
 }
 
 /**
- * Deletes a stream, so that it can be created again at once. Another stream of the account stays: after the deletion of its last one
- * the server removes the account's folder, also after it has answered, and refuses a stream that is created meanwhile (10049).
+ * Deletes a stream, so that it can be created again at once. Another stream of the account stays: with its last stream the server
+ * deletes the account's folder, after it has answered, and it refuses a stream that is created at that moment (10049).
  */
 export async function deleteStream(on: NatsConnection, stream: string): Promise<void> {
   await api(on, "STREAM.CREATE.STAYS", { name: "STAYS", subjects: ["stays"] });
