@@ -1,14 +1,17 @@
 /** A child process that runs nodes and reports their leadership. Exits with its parent. */
+import { connect, type NatsConnection } from "@nats-io/transport-node";
 import { flushReports, hostNowMs, report } from "../../src/bench/messages.ts";
 import { Node } from "../../src/node/node.ts";
-import type { ChildTask } from "./support.ts";
+import { runFlooder } from "./flooder.ts";
+import { BEAT_EVERY_MS, type ChildTask, reportToParent } from "./support.ts";
 
 const SAMPLE_EVERY_MS = 1;
 
-function nodeOf(task: ChildTask, nodeId: string): Node {
+function nodeOf(task: ChildTask, nodeId: string, connection: NatsConnection | null): Node {
   const { url, clusterId, leaseTtlMs } = task;
+  const place = connection === null ? { servers: url } : { connection };
   return new Node(
-    { clusterId, nodeId, servers: url, leaseTtlMs, logger: false },
+    { clusterId, nodeId, ...place, leaseTtlMs, logger: false },
     { onBecomeLeader: ({ epoch }) => report({ type: "become", at: hostNowMs(), epoch }) },
   );
 }
@@ -37,6 +40,42 @@ function sample(node: Node): void {
   setInterval(takeSample, SAMPLE_EVERY_MS);
 }
 
+function dial(url: string): Promise<NatsConnection> {
+  return connect({
+    servers: url,
+    pingInterval: 1000,
+    maxPingOut: 2,
+    maxReconnectAttempts: -1,
+    reconnectTimeWait: 100,
+    noAsyncTraces: true,
+  });
+}
+
+/** Numbered messages that the connection sends to itself. */
+function beat(connection: NatsConnection, lane: "lease" | "own"): void {
+  const subject = `stress.beat.${lane}.${process.pid}`;
+  let beats = 0;
+  const note = (what: "sent" | "echoed", number: number): void =>
+    reportToParent({ type: "beat", what, lane, beat: number, at: hostNowMs() });
+  connection.subscribe(subject, {
+    callback: (_error, message) => note("echoed", Number(message.string())),
+  });
+  setInterval(() => {
+    beats += 1;
+    note("sent", beats);
+    connection.publish(subject, String(beats));
+  }, BEAT_EVERY_MS);
+}
+
+async function withBeats({ url, appSubject }: ChildTask): Promise<NatsConnection | null> {
+  if (appSubject === undefined) return null;
+  const [connection, own] = [await dial(url), await dial(url)];
+  connection.subscribe(appSubject, { callback: () => {} });
+  beat(connection, "lease");
+  beat(own, "own");
+  return connection;
+}
+
 async function follow(node: Node, onChange: (epoch: number) => void): Promise<void> {
   for await (const event of node.events()) {
     if (event.type === "leader-change") onChange(event.leader?.epoch ?? 0);
@@ -44,7 +83,9 @@ async function follow(node: Node, onChange: (epoch: number) => void): Promise<vo
 }
 
 async function run(task: ChildTask): Promise<void> {
-  const nodes = task.nodeIds.map((nodeId) => nodeOf(task, nodeId));
+  if (task.flood !== undefined) return runFlooder(task.url, task.flood);
+  const connection = await withBeats(task);
+  const nodes = task.nodeIds.map((nodeId) => nodeOf(task, nodeId, connection));
   const known = nodes.map((node) => {
     return new Promise<void>((resolve) => {
       void follow(node, (epoch) => {

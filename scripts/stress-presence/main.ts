@@ -4,6 +4,8 @@
  *   false-suspicion  deletes presences while their leaders are alive: no leader may change
  *   flapping         cuts the leader's TCP connection repeatedly: no two `isLeader()` may be true at once
  *   followers        kills a leader with a hundred followers: exactly one wins; counts inquiries and writes
+ *   flood            floods what others can reach on the leader's connection: how late are beats, is the leader dropped
+ *   cost             CPU time of the server for questions about connections, and for beats
  *
  *   node scripts/build/run-compiled.mjs stress-presence --mode flapping [--rounds 50] [--server-version 2.9.10] [--json]
  *
@@ -14,8 +16,10 @@ import { loadavg } from "node:os";
 import { endWhenOutputFails } from "../../src/system/output-failures.ts";
 import { startNatsServer } from "../../src/testing.ts";
 import { readArguments } from "../shared/arguments.ts";
+import { runCost } from "./cost.ts";
 import { runFalseSuspicion } from "./false-suspicion.ts";
 import { runFlapping } from "./flapping.ts";
+import { runFlood } from "./flood.ts";
 import { runFollowers } from "./followers.ts";
 import type { Mode } from "./support.ts";
 
@@ -25,6 +29,8 @@ const MODES: Readonly<Record<string, { readonly run: Mode; readonly rounds: numb
   "false-suspicion": { run: runFalseSuspicion, rounds: 1000 },
   flapping: { run: runFlapping, rounds: 50 },
   followers: { run: runFollowers, rounds: 10 },
+  flood: { run: runFlood, rounds: 1 },
+  cost: { run: runCost, rounds: 1 },
 };
 
 const values = readArguments(
@@ -37,9 +43,9 @@ const values = readArguments(
       type: "string",
       default: "false-suspicion",
       value: "name",
-      help: "false-suspicion, flapping or followers",
+      help: "false-suspicion, flapping, followers, flood or cost",
     },
-    rounds: { type: "string", value: "n", help: "rounds (default: 1000, 50 or 10, by mode)" },
+    rounds: { type: "string", value: "n", help: "rounds (default: 1000, 50, 10 or 1, by mode)" },
     nodes: { type: "string", value: "n", help: "number of nodes (default: by mode)" },
     "server-version": {
       type: "string",

@@ -24,14 +24,54 @@ export type Mode = (
   options: ModeOptions,
 ) => Promise<{ readonly violations: readonly string[] } & Readonly<Record<string, unknown>>>;
 
+/** What a flooder sends. */
+export interface Flood {
+  readonly subject: string;
+  /** `""`: none. */
+  readonly reply: string;
+  /** Of each message. */
+  readonly bytes: number;
+  readonly connections: number;
+}
+
+/** How often a process sends a beat. */
+export const BEAT_EVERY_MS = 250;
+
+/** `at`: as in `ChildReport`. */
+export interface BeatReport {
+  readonly type: "beat";
+  readonly what: "sent" | "echoed";
+  /** `lease`: on the connection of the node. `own`: on another one of its process. */
+  readonly lane: "lease" | "own";
+  readonly beat: number;
+  readonly at: number;
+}
+
+/** How many messages the flooder has sent. */
+export interface FloodReport {
+  readonly type: "flooded";
+  readonly messages: number;
+}
+
+/** For children: sends a report at once. */
+export function reportToParent(message: BeatReport | FloodReport): void {
+  process.send?.(message);
+}
+
 /** A child's only argument, as JSON. */
 export interface ChildTask {
-  /** `sampler`: one node whose `isLeader()` is sampled. `crowd`: many nodes, which report when they become leader. */
-  readonly role: "sampler" | "crowd";
+  /**
+   * `sampler`: one node whose `isLeader()` is sampled. `crowd`: many nodes, which report when they become leader. `flooder`: no
+   * node, but messages without a pause.
+   */
+  readonly role: "sampler" | "crowd" | "flooder";
   readonly url: string;
   readonly clusterId: string;
   readonly nodeIds: readonly string[];
   readonly leaseTtlMs: number;
+  /** The application of a sampler subscribes here, on the connection of its node, and the process sends beats. */
+  readonly appSubject?: string;
+  readonly flood?: Flood;
 }
 
 const PROGRAM = new URL(import.meta.url.endsWith(".ts") ? "./child.ts" : "./child.js", import.meta.url);

@@ -12,6 +12,8 @@ export interface Login {
 }
 
 export class RawClient {
+  /** Called for every message. */
+  onMessage: (() => void) | null = null;
   readonly #socket: Socket;
   /** Messages received by subject, and lines of the protocol by their first word. */
   readonly #received = new Map<string, number>();
@@ -115,6 +117,7 @@ export class RawClient {
     }
     const what = word === "MSG" || word === "HMSG" ? subject : word;
     if (/^(INFO|PING|PONG|MSG|HMSG|-ERR)$/.test(word)) this.#received.set(what, this.count(what) + 1);
+    if (word === "MSG" || word === "HMSG") this.onMessage?.();
     if (word === "PING") this.write("PONG\r\n");
   }
 }
