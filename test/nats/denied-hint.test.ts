@@ -12,9 +12,42 @@ test("a denied default inbox is answered with the option, not with its random na
   expect(hint).toMatch(/^set inboxPrefix .*"nats-leader permissions".*subscribe to "_INBOX\.>"$/);
 });
 
-test("another denied subject is named as it must be allowed", () => {
-  expect(hintFor('Subscription to "_INBOX_node.x.*"')).toMatch(
-    /allow this user to subscribe to "_INBOX_node\.x\.\*"$/,
+test("a missing bucket that this user may not create is answered with the command of the administrator", () => {
+  const denied = (subject: string): string =>
+    failureToClusterError(new RequestFailure("denied", subject, "x"), "y").message;
+  const command = (more = ""): string =>
+    `; an administrator runs "nats-leader create-bucket --cluster-id billing${more}" (`;
+  expect(denied("$JS.API.STREAM.CREATE.KV_KV_CLUSTER_billing")).toContain(command());
+  expect(denied("$JS.API.STREAM.UPDATE.KV_KV_CLUSTER_billing")).toContain(command());
+  expect(denied("$JS.API.STREAM.CREATE.LEADER_HISTORY_billing")).toContain(command());
+  expect(denied("$JS.hub.API.STREAM.CREATE.KV_KV_CLUSTER_billing")).toContain(command(" --domain hub"));
+  expect(denied("$JS.API.STREAM.CREATE.ORDERS")).toMatch(
+    /allow this user to publish to "\$JS\.API\.STREAM\.CREATE\.ORDERS"$/,
   );
-  expect(hintFor('Publish to "$JS.API.INFO"')).toMatch(/allow this user to publish to "\$JS\.API\.INFO"$/);
+});
+
+const NUID = "RozjqFabc0123456789012";
+
+test.each([
+  ["publish", "$JS.API.INFO", "$JS.API.INFO"],
+  [
+    "publish",
+    "$JS.API.CONSUMER.CREATE.KV_KV_CLUSTER_x.presence_0123456789ab_q_1.$KV.KV_CLUSTER_x.presence.q",
+    "$JS.API.CONSUMER.CREATE.KV_KV_CLUSTER_x.*.$KV.KV_CLUSTER_x.presence.*",
+  ],
+  ["publish", "$KV.KV_CLUSTER_x.leader", "$KV.KV_CLUSTER_x.leader"],
+  ["subscribe", `_INBOX_node.${NUID}.*`, "_INBOX_node.>"],
+  ["subscribe", `_INBOX_node.x.${NUID}`, "_INBOX_node.x.>"],
+  ["subscribe", `cluster_x.reply.client.${"0".repeat(32)}`, "cluster_x.reply.client.>"],
+  ["subscribe", `cluster_x.status.${NUID}`, `cluster_x.status.${NUID}`],
+  [
+    "subscribe",
+    "$JS.EVENT.ADVISORY.CONSUMER.DELETED.KV_KV_CLUSTER_x.presence_0123456789ab_q_1",
+    "$JS.EVENT.ADVISORY.CONSUMER.DELETED.KV_KV_CLUSTER_x.*",
+  ],
+] as const)("a denied %s of %s is answered with the rule to allow", (direction, subject, rule) => {
+  const what = direction === "publish" ? "Publish" : "Subscription";
+  const failure = new RequestFailure("denied", subject, `Permissions Violation for ${what} to "${subject}"`);
+  const { message } = failureToClusterError(failure, "read");
+  expect(message.split("; ").at(-1)).toBe(`allow this user to ${direction} to "${rule}"`);
 });

@@ -170,7 +170,7 @@ describe("presence", () => {
     expect(session.binding?.presence).toBeUndefined();
     expect(warnings).toHaveLength(1);
     expect(warnings[0]).toMatch(
-      /no fast crash detection: .*allow this user to publish to "\$JS.API.CONSUMER.CREATE/,
+      /no fast crash detection: .*allow this user to publish to "\$JS\.API\.CONSUMER\.CREATE\.[^.]+\.\*\.\$KV\.[^.]+\.presence\.\*"$/,
     );
     expect(events.items).toEqual([]);
   });

@@ -113,7 +113,9 @@ describe.each([PINNED_NATS_VERSION, OLDEST_NATS_VERSION])("on nats-server %s", (
     const other = makeNode({ servers }, { clusterId: CLUSTER, nodeId: "other", ...credentials });
     await expect(other.node.start()).rejects.toMatchObject({
       code: "AUTHORIZATION",
-      message: expect.stringContaining(`allow this user to publish to "$JS.API.STREAM.CREATE.${STREAM}"`),
+      message: expect.stringContaining(
+        `an administrator runs "nats-leader create-bucket --cluster-id ${CLUSTER}"`,
+      ),
     });
     const creator = await started("creator", "creator");
     await creator.leads();

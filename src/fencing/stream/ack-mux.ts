@@ -5,6 +5,7 @@
  */
 import type { Msg, MsgHdrs, Subscription } from "@nats-io/transport-node";
 import { ClusterError } from "../../errors.ts";
+import { grantHint } from "../../nats/api/grant-hint.ts";
 import { RequestFailure, type RequestFailureKind } from "../../nats/api/request.ts";
 import type { ConnectionChange, ConnectionMonitor } from "../../nats/connection/connection-monitor.ts";
 import { inboxOf } from "../../nats/connection/inbox.ts";
@@ -51,7 +52,7 @@ export class AckMux {
       return new ClusterError("NO_CONNECTION", text, { recoverable: true });
     }
     if (this.#deaf === null) return null;
-    const text = `cannot ${doing()}: ${this.#deaf.message}, so no answer could be received; nothing was sent; allow this user to subscribe to "${this.#prefix}*"`;
+    const text = `cannot ${doing()}: ${this.#deaf.message}, so no answer could be received; nothing was sent; ${grantHint("subscribe", `${this.#prefix}*`)}`;
     void this.#listenAgain();
     return new ClusterError("AUTHORIZATION", text, { cause: this.#deaf, recoverable: true });
   }

@@ -4,6 +4,7 @@ import { asError, ClusterError, messageOf } from "../../errors.ts";
 import { MAX_TIMER_MS } from "../../runtime/waiting.ts";
 import type { ConnectionMonitor } from "../connection/connection-monitor.ts";
 import { inDomain } from "../names.ts";
+import { grantHint } from "./grant-hint.ts";
 
 export type RequestFailureKind =
   /** Not sent, or sent and the connection dropped before the answer. */
@@ -147,7 +148,7 @@ export function failureToClusterError(failure: RequestFailure, doing: string): C
       );
     }
     case "denied":
-      return new ClusterError("AUTHORIZATION", `cannot ${doing}: ${message}; ${grantHint(failure)}`, {
+      return new ClusterError("AUTHORIZATION", `cannot ${doing}: ${message}; ${hintFor(failure)}`, {
         cause: failure,
       });
     case "aborted":
@@ -171,16 +172,9 @@ function whyNoJetStream(subject: string): string {
   return `${what} (JetStream is off on this server, or has no leader at the moment; ${OTHER_DOMAIN})`;
 }
 
-function grantHint(failure: RequestFailure): string {
-  const subscription = /Subscription to "([^"]+)"/i.exec(failure.message);
-  // Each request to a node has a reply subject of its own (`newReplySubject()`).
-  const subscribed = subscription?.[1]?.replace(/(\.reply\..+)\.[0-9a-f]{32}$/, "$1.>");
-  // The default inbox has a random token, which no permission can name.
-  if (subscribed?.startsWith("_INBOX.") === true) {
-    return 'set inboxPrefix (nats.inboxPrefix, NATS_LEADER_INBOX_PREFIX) to the one that "nats-leader permissions" prints for this user, or allow this user to subscribe to "_INBOX.>"';
-  }
-  if (subscribed !== undefined) return `allow this user to subscribe to "${subscribed}"`;
-  return `allow this user to publish to "${failure.subject}"`;
+function hintFor({ subject, message }: RequestFailure): string {
+  const denied = /Subscription to "([^"]+)"/i.exec(message)?.[1];
+  return denied === undefined ? grantHint("publish", subject) : grantHint("subscribe", denied);
 }
 
 /** The `ClusterError` for any value that this layer throws. */

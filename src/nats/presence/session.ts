@@ -6,6 +6,7 @@ import type { NatsConnection, Subscription } from "@nats-io/transport-node";
 import { after, hasReached, type Instant } from "../../election/time.ts";
 import type { HolderAnswer, OwnConnection, SessionBinding } from "../../election/types.ts";
 import type { InquiryOptions, Session, SessionEvent } from "../../runtime/ports.ts";
+import { grantHint } from "../api/grant-hint.ts";
 import { CHECK_CREDENTIALS } from "../connection/connection.ts";
 import { type ConnectionChange, ConnectionMonitor, guarded } from "../connection/connection-monitor.ts";
 import { consumerDeletedAdvisory } from "../names.ts";
@@ -289,9 +290,9 @@ class SharedSession {
   #watchDenied(presence: string, error: Error): void {
     if (this.#deniedWatchWarned || this.presence.state === "denied") return;
     this.#deniedWatchWarned = true;
-    const subject = consumerDeletedAdvisory(presence.replace(/\..*/, ".*"));
+    const hint = grantHint("subscribe", consumerDeletedAdvisory(presence));
     this.#warn(
-      `a crash of the leader is detected only when its lease expires: ${error.message}; allow this user to subscribe to "${subject}"`,
+      `a crash of the leader is detected only when its lease expires: ${error.message}; ${hint}`,
       error,
     );
   }
