@@ -1,6 +1,7 @@
 /** The failover benchmark as a command, for `npm run bench:failover` and `nats-leader bench failover`. */
 import { writeFile } from "node:fs/promises";
 import { Command, InvalidArgumentError, Option } from "commander";
+import { CRASH_DETECTIONS } from "../config/resolve.ts";
 import { parseVersion } from "../nats/api/server-version.ts";
 import { whyNotWritable } from "../system/output-file.ts";
 import { PINNED_NATS_VERSION } from "../testing/server/find/versions.ts";
@@ -43,7 +44,7 @@ export function failoverCommand(): Command {
     )
     .addOption(
       new Option("--crash-detection <how>", "the node option crashDetection")
-        .choices(["presence", "lease"])
+        .choices(CRASH_DETECTIONS)
         .default("presence"),
     )
     .addOption(

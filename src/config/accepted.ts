@@ -3,7 +3,7 @@
 import * as z from "zod/mini";
 import { LOG_LEVELS } from "../log/logger.ts";
 import { DOMAIN, ID as ID_PATTERN, MAX_TEXT_LENGTH, SEMVER } from "../nats/identity.ts";
-import { DEFAULTS, GO_CLUSTER_SERVICE_VERSION, type NodeOptions } from "./options.ts";
+import { CRASH_DETECTIONS, DEFAULTS, GO_CLUSTER_SERVICE_VERSION, type NodeOptions } from "./options.ts";
 
 export interface OptionInfo {
   readonly type: string;
@@ -19,6 +19,10 @@ export interface OptionInfo {
 export type OptionName = keyof NodeOptions;
 
 export const MIN_REQUEST_TIMEOUT_MS = 50;
+/** Smaller values would suspend a leader whenever its machine is busy. */
+export const MIN_SILENCE_MS = 500;
+/** Half of the longest lease. */
+const MAX_SILENCE_MS = 1_800_000;
 
 function matching(pattern: RegExp): z.ZodMiniType {
   return z.string().check(z.regex(pattern));
@@ -155,7 +159,13 @@ export const OPTIONS: { readonly [Name in OptionName]-?: OptionInfo } = {
   successorGraceMs: duration(0, 60_000, String(DEFAULTS.successorGraceMs), "; at most leaseTtlMs"),
   cooldownMs: duration(0, 86_400_000, "leaseTtlMs"),
   drainTimeoutMs: duration(0, 3_600_000, String(DEFAULTS.drainTimeoutMs)),
-  crashDetection: oneOf(["presence", "lease"], DEFAULTS.crashDetection),
+  crashDetection: oneOf(CRASH_DETECTIONS, DEFAULTS.crashDetection),
+  silenceMs: {
+    type: "number",
+    fallback: `${DEFAULTS.silenceMs}, at most half of leaseTtlMs; 0 with crashDetection "lease"`,
+    rule: `0 (no promise of silence) or a whole number of milliseconds from ${MIN_SILENCE_MS} to ${MAX_SILENCE_MS}; at most half of leaseTtlMs`,
+    schema: z.union([z.literal(0), z.int().check(z.minimum(MIN_SILENCE_MS), z.maximum(MAX_SILENCE_MS))]),
+  },
   observer: yesOrNo("true: follow, never compete", DEFAULTS.observer),
   interop: oneOf(["go-cluster"], "none"),
   replicas: oneOf(["auto", 1, 3, 5], String(DEFAULTS.replicas)),

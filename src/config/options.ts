@@ -10,6 +10,9 @@ export const PACKAGE_VERSION = "0.1.0";
 /** Version that go-cluster's micro service reports. */
 export const GO_CLUSTER_SERVICE_VERSION = "1.0.0";
 
+/** The values of `crashDetection`. */
+export const CRASH_DETECTIONS: readonly CrashDetection[] = ["presence", "silence", "lease"];
+
 export type Interop = "go-cluster";
 export type Replicas = "auto" | 1 | 3 | 5;
 
@@ -24,6 +27,7 @@ export type Replicas = "auto" | 1 | 3 | 5;
  * - `heartbeatIntervalMs` + 2 x `requestTimeoutMs` + `retryDelayMs` <= S: a lost renewal can be repeated before the deadline
  * - `heartbeatIntervalMs` + 2 x `reconnectWaitMs` + `requestTimeoutMs` <= S: a leader whose connection drops can be back before it
  * - `successorGraceMs` <= W
+ * - `silenceMs` <= W / 2: a silent leader is replaced before its lease expires
  *
  * @example
  * ```ts
@@ -183,12 +187,26 @@ export interface NodeOptions {
    */
   readonly drainTimeoutMs?: number | undefined;
   /**
-   * `"presence"`: a crashed leader is replaced in milliseconds; in exchange a leader is suspended while its connection is down.
-   * `"lease"`: neither; a crashed leader is replaced when its lease has expired.
+   * When a crashed leader is replaced. In exchange a leader is suspended in the same cases.
+   *
+   * - `"presence"`: when its connection is closed, in milliseconds; or has been silent for `silenceMs`.
+   * - `"silence"`: when its connection has been closed or silent for `silenceMs`.
+   * - `"lease"`: when its lease has expired. A leader is not suspended.
+   *
+   * The record of a leader says by which of these it may be replaced, so nodes with different values can compete.
    *
    * @default "presence"
    */
   readonly crashDetection?: CrashDetection | undefined;
+  /**
+   * F: milliseconds of silence after which a leader suspends its term and another node may take over; 500 to half of `leaseTtlMs`.
+   * Silence is that the server of the leader's connection has received nothing from it: its host has vanished, its network is cut,
+   * its process is frozen. 0: a leader promises no silence, and such a leader is replaced when its lease has expired; with
+   * `crashDetection: "presence"` only. With `crashDetection: "lease"` it must be 0 or omitted.
+   *
+   * @default 2000, at most half of `leaseTtlMs`; 0 with `crashDetection: "lease"`
+   */
+  readonly silenceMs?: number | undefined;
 
   /**
    * The node follows and never competes.
@@ -248,6 +266,8 @@ export interface ResolvedOptions {
   readonly cooldownMs: number;
   readonly drainTimeoutMs: number;
   readonly crashDetection: CrashDetection;
+  /** 0: no promise of silence. */
+  readonly silenceMs: number;
   readonly observer: boolean;
   readonly interop: Interop | undefined;
   readonly replicas: Replicas;
@@ -273,6 +293,7 @@ export const DEFAULTS: Readonly<
     | "cooldownMs"
     | "drainTimeoutMs"
     | "crashDetection"
+    | "silenceMs"
     | "observer"
     | "replicas"
     | "service"
@@ -287,6 +308,7 @@ export const DEFAULTS: Readonly<
   cooldownMs: 10_000,
   drainTimeoutMs: 10_000,
   crashDetection: "presence",
+  silenceMs: 2_000,
   observer: false,
   replicas: "auto",
   service: true,

@@ -8,6 +8,7 @@
  *     heartbeatIntervalMs + 2 x requestTimeoutMs + retryDelayMs <= S        a lost renewal does not end the term
  *     heartbeatIntervalMs + 2 x reconnectWaitMs + requestTimeoutMs <= S     nor does a lost connection
  *     successorGraceMs <= W
+ *     silenceMs <= W / 2                                                    silence replaces a leader before its lease expires
  *
  * and the defaults satisfy the relations for any valid `leaseTtlMs` and `heartbeatIntervalMs`.
  */
@@ -19,10 +20,10 @@ import { checkEach, show } from "./check.ts";
 import { hostNodeId } from "./node-id.ts";
 import { DEFAULTS, GO_CLUSTER_SERVICE_VERSION, type NodeOptions, type ResolvedOptions } from "./options.ts";
 import { connectionProblems, type ParsedServers, parseServers } from "./servers.ts";
-import { type Timing, timingOf, timingProblems } from "./timing.ts";
+import { silenceMsOf, silenceProblems, type Timing, timingOf, timingProblems } from "./timing.ts";
 
 export type { Interop, NodeOptions, Replicas, ResolvedOptions } from "./options.ts";
-export { DEFAULTS, PACKAGE_VERSION } from "./options.ts";
+export { CRASH_DETECTIONS, DEFAULTS, PACKAGE_VERSION } from "./options.ts";
 
 /**
  * Does no I/O.
@@ -43,6 +44,7 @@ export function resolveOptions(
   const problems = [
     ...each.problems,
     ...timingProblems(options, valid),
+    ...silenceProblems(options, valid),
     ...servers.problems,
     ...connectionProblems(options, valid),
   ];
@@ -88,7 +90,7 @@ function resolved(options: NodeOptions, nodeId: string, servers: ParsedServers):
   const shared = {
     nodeId,
     crashDetection,
-    silenceMs: 0,
+    silenceMs: silenceMsOf(options),
     leaseTtlMs,
     heartbeatIntervalMs,
     requestTimeoutMs,

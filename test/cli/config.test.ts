@@ -13,6 +13,7 @@ import { unknownVariables } from "../../src/config/file/variables.ts";
 import { writeConfig } from "../../src/config/file/write.ts";
 import { PACKAGE_VERSION, resolveOptions } from "../../src/config/resolve.ts";
 import { leaseSpanMs } from "../../src/election/lease.ts";
+import { beatIntervalMs } from "../../src/election/silence.ts";
 import { lifetimeSeconds } from "../../src/vip/lifetime.ts";
 import { cli, folder, json } from "../support/cli/run-cli.ts";
 
@@ -161,6 +162,52 @@ describe("errors", () => {
     }
   });
 
+  test.each([
+    [{}, 5_000],
+    [{ leaseTtlMs: 60_000 }, 5_000],
+    [{ leaseTtlMs: 9_500 }, 4_750],
+    [{ leaseTtlMs: 9_068 }, 4_534],
+    [{ leaseTtlMs: 9_067 }, 0],
+    [{ crashDetection: "silence" }, 5_000],
+    [{ crashDetection: "lease" }, 0],
+    [{ silenceMs: 0 }, 0],
+    [{ silenceMs: 4_534 }, 4_534],
+  ])(
+    "a virtual IP gets a promise of silence with room for its lifetime, or none: %j",
+    (election, silenceMs) => {
+      const vip = { address: "10.0.0.1", interface: "eth0" };
+      const inForce = resolveOptions(load({ ...GO, vip, election }).nodeOptions).silenceMs;
+      expect(inForce).toBe(silenceMs);
+      if (inForce === 0) return;
+      // Of a stretch, all but two intervals are left when a beat is proven by the next one; 100 ms are for its way.
+      expect(lifetimeSeconds(inForce - 2 * beatIntervalMs(inForce) - 100)).toBeGreaterThanOrEqual(2);
+    },
+  );
+
+  test.each([
+    [
+      { silenceMs: 4_533 },
+      /election\.silenceMs 4533 \(from \S+\) must be 0 or at least 4534, because vip\.address is set/,
+    ],
+    [
+      { silenceMs: 2_000, crashDetection: "silence" },
+      /election\.silenceMs 2000 \(from \S+\) must be at least 4534, because vip\.address is set/,
+    ],
+    [
+      { leaseTtlMs: 9_067, crashDetection: "silence" },
+      /election\.leaseTtlMs 9067 \(from \S+\) must be at least 9068, because vip\.address is set and crashDetection is "silence"/,
+    ],
+  ])(
+    "a virtual IP needs a promise of silence with room for its lifetime, or none: %j",
+    (election, expected) => {
+      const vip = { address: "10.0.0.1", interface: "eth0" };
+      const problems = problemsOf({ ...GO, vip, election });
+      expect(problems).toMatch(expected);
+      expect(problems.split("\n  ")).toHaveLength(2);
+      expect(load({ ...GO, election }).vip).toBeNull();
+    },
+  );
+
   test("name the path in the file for a relation between options", () => {
     const problems = problemsOf({ ...GO, election: { leaseTtlMs: 4_000, heartbeatIntervalMs: 2_000 } });
     expect(problems).toMatch(
@@ -203,6 +250,18 @@ describe("errors", () => {
       { NATS_LEADER_HEARTBEAT_INTERVAL_MS: "2000", NATS_LEADER_LEASE_TTL_MS: "4000" },
       [
         "election.heartbeatIntervalMs 2000 (from NATS_LEADER_HEARTBEAT_INTERVAL_MS) must be less than half of leaseTtlMs 4000 (from NATS_LEADER_LEASE_TTL_MS) (1999 at most), so that one lost renewal can be repeated before the deadline",
+      ],
+    ],
+    [
+      { NATS_LEADER_SILENCE_MS: "2001", NATS_LEADER_LEASE_TTL_MS: "4000" },
+      [
+        "election.silenceMs 2001 (from NATS_LEADER_SILENCE_MS) must be at most half of leaseTtlMs 4000 (from NATS_LEADER_LEASE_TTL_MS) (2000), so that a silent leader is replaced before its lease expires",
+      ],
+    ],
+    [
+      { NATS_LEADER_SILENCE_MS: "0", NATS_LEADER_CRASH_DETECTION: "silence" },
+      [
+        'election.silenceMs 0 (from NATS_LEADER_SILENCE_MS) must be from 500 to 5000 with crashDetection "silence": without a promise of silence a leader that vanishes is replaced only when its lease has expired, which crashDetection "lease" says',
       ],
     ],
   ])("name the setting and the source of every value: %j", (env, expected) => {
@@ -381,11 +440,22 @@ describe("settings in force", () => {
       "election.requestTimeoutMs": [1_000, "default"],
       "election.cooldownMs": [5, "NATS_LEADER_COOLDOWN_MS"],
       "election.crashDetection": ["presence", "default"],
+      "election.silenceMs": [2_000, "default"],
       "election.replicas": ["auto", "default"],
       "service.version": ["1.0.0", expect.stringContaining("cluster.json")],
       "history.enabled": [true, "default"],
     });
     expect(JSON.stringify(found)).not.toContain("geheim");
+    const silent = {
+      NATS_LEADER_CRASH_DETECTION: "silence",
+      NATS_LEADER_SILENCE_MS: "700",
+    };
+    expect(inForce(GO, silent)).toMatchObject({
+      "election.crashDetection": ["silence", "NATS_LEADER_CRASH_DETECTION"],
+      "election.silenceMs": [700, "NATS_LEADER_SILENCE_MS"],
+    });
+    const vip = { address: "10.0.0.1", interface: "eth0" };
+    expect(inForce({ ...GO, vip })["election.silenceMs"]).toEqual([5_000, "default"]);
     const { service, ...rest } = GO;
     expect(inForce(rest)["service.version"]).toEqual([PACKAGE_VERSION, "default"]);
     expect(service.version).toBe("1.0.0");

@@ -50,7 +50,8 @@ const GOOD: Readonly<Record<string, fc.Arbitrary<unknown>>> = {
   successorGraceMs: ms(0, 50, 10_000),
   cooldownMs: ms(0, 10_000),
   drainTimeoutMs: ms(0, 5_000),
-  crashDetection: fc.constantFrom("presence", "lease"),
+  crashDetection: fc.constantFrom("presence", "silence", "lease"),
+  silenceMs: ms(0, 500, 2_000, 5_000, 5_001),
   observer: fc.boolean(),
   interop: fc.constant("go-cluster"),
   replicas: fc.constantFrom("auto", 1, 3, 5),
@@ -112,12 +113,22 @@ test("any options are accepted with a valid timing, or refused with a line for e
       const { reconnectWaitMs = 0 } = result.nats;
       expect(heartbeatIntervalMs + 2 * reconnectWaitMs + requestTimeoutMs).toBeLessThanOrEqual(span);
       expect(result.election.successorGraceMs).toBeLessThanOrEqual(leaseTtlMs);
+      expectSilence(result);
       for (const [name, value] of Object.entries(options)) expectKept(name, value, result);
     }),
     { numRuns: 1_500 },
   );
   expect(Math.min(accepted, refused)).toBeGreaterThan(150);
 });
+
+/** What a record may promise: at most half of the lease, and in mode "silence" always something. */
+function expectSilence({ silenceMs, election }: ReturnType<typeof resolveOptions>): void {
+  expect(election.silenceMs).toBe(silenceMs);
+  if (election.crashDetection === "lease") return void expect(silenceMs).toBe(0);
+  if (silenceMs === 0) return void expect(election.crashDetection).toBe("presence");
+  expect(silenceMs).toBeGreaterThanOrEqual(500);
+  expect(silenceMs).toBeLessThanOrEqual(election.leaseTtlMs / 2);
+}
 
 /** An accepted option keeps its value. */
 function expectKept(name: string, value: unknown, result: ReturnType<typeof resolveOptions>): void {
@@ -159,7 +170,7 @@ test("an option that is invalid by itself is named, whatever else is invalid", (
 
 /** Rules about several options: another option can make the value valid. */
 const RELATION =
-  / must come with| must be one auth| does not fit| must be at most lease| must be less than half/;
+  / must come with| must be one auth| does not fit| must be at most lease| must be less than half| must be at most half/;
 
 function isWrongAlone(name: string, value: unknown): boolean {
   const options = { ...MINIMAL, [name]: value };

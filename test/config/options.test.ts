@@ -37,6 +37,7 @@ test("two ids and a server are enough; the rest are the documented defaults", ()
   expect(resolved.election).toEqual({
     nodeId: "a",
     crashDetection: "presence",
+    silenceMs: 2_000,
     leaseTtlMs: 10_000,
     heartbeatIntervalMs: 3_000,
     requestTimeoutMs: 1_000,
@@ -243,7 +244,27 @@ const REFUSED: readonly (readonly [object, string])[] = [
     'replicas "3" must be "auto", 1, 3 or 5, as a number: environment variables are strings, convert them with Number(...)',
   ],
   [{ replicas: 2 }, 'replicas 2 must be "auto", 1, 3 or 5'],
-  [{ crashDetection: "none" }, 'crashDetection "none" must be "presence" or "lease"'],
+  [{ crashDetection: "none" }, 'crashDetection "none" must be "presence", "silence" or "lease"'],
+  ...[-1, 1, 499, 1_800_001, 700.5].map((silenceMs): readonly [object, string] => [
+    { silenceMs },
+    `silenceMs ${silenceMs} must be 0 (no promise of silence) or a whole number of milliseconds from 500 to 1800000; at most half of leaseTtlMs`,
+  ]),
+  [
+    { silenceMs: 5_001 },
+    "silenceMs 5001 must be at most half of leaseTtlMs 10000 (5000), so that a silent leader is replaced before its lease expires",
+  ],
+  [
+    { silenceMs: 2_000, leaseTtlMs: 3_999 },
+    "silenceMs 2000 must be at most half of leaseTtlMs 3999 (1999), so that a silent leader is replaced before its lease expires",
+  ],
+  [
+    { silenceMs: 0, crashDetection: "silence" },
+    'silenceMs 0 must be from 500 to 5000 with crashDetection "silence": without a promise of silence a leader that vanishes is replaced only when its lease has expired, which crashDetection "lease" says',
+  ],
+  [
+    { silenceMs: 2_000, crashDetection: "lease" },
+    'silenceMs 2000 must be 0 or omitted with crashDetection "lease", with which a leader is replaced only when its lease has expired',
+  ],
   [{ interop: "go" }, 'interop "go" must be "go-cluster"'],
   ...["a.b", "a*", ">", "", "a b", "d\u00f6main", "x".repeat(65)].map((domain): readonly [object, string] => [
     { domain },

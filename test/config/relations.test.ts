@@ -16,6 +16,7 @@ const TIMING = fc.record({
   requestTimeoutMs: around(10_000),
   retryDelayMs: around(5_000),
   reconnectWaitMs: around(5_000),
+  silenceMs: fc.oneof(fc.constantFrom(undefined, 0), fc.integer({ min: 500, max: 10_000 })),
   successorGraceMs: around(20_000),
   cooldownMs: around(20_000),
 });
@@ -45,6 +46,7 @@ test("an accepted timing leaves a leader time to repeat a lost renewal and to su
       expect(span).toBeGreaterThanOrEqual(heartbeat + 2 * timeout + resolved.retryDelayMs);
       expect(span).toBeGreaterThanOrEqual(heartbeat + 2 * wait + timeout);
       expect(resolved.successorGraceMs).toBeLessThanOrEqual(ttl);
+      expect(resolved.silenceMs).toBeLessThanOrEqual(ttl / 2);
       for (const ms of [ttl, heartbeat, timeout, wait, resolved.retryDelayMs, resolved.cooldownMs]) {
         expect(Number.isSafeInteger(ms) && ms >= 0).toBe(true);
       }
@@ -81,6 +83,21 @@ test("the defaults fit any lease and any heartbeat below half of it", () => {
     }),
     { numRuns: 2_000 },
   );
+});
+
+test("by default a leader promises 2 s of silence, or half of a short lease", () => {
+  const byDefault = (options: Partial<NodeOptions>) => resolveOptions({ ...MINIMAL, ...options }).silenceMs;
+  fc.assert(
+    fc.property(fc.integer({ min: 1_000, max: 3_600_000 }), (leaseTtlMs) => {
+      const silenceMs = byDefault({ leaseTtlMs });
+      expect(silenceMs).toBe(Math.min(2_000, Math.floor(leaseTtlMs / 2)));
+      // What is the default may be given.
+      expect(byDefault({ leaseTtlMs, silenceMs })).toBe(silenceMs);
+      expect(byDefault({ leaseTtlMs, crashDetection: "silence" })).toBe(silenceMs);
+      expect(byDefault({ leaseTtlMs, crashDetection: "lease" })).toBe(0);
+    }),
+  );
+  expect(byDefault({ leaseTtlMs: 1_000 })).toBe(500);
 });
 
 test("a refusal of the timing starts with an option that was given, and quotes its value", () => {
@@ -121,6 +138,7 @@ const NAMES = [
   "cooldownMs",
   "drainTimeoutMs",
   "crashDetection",
+  "silenceMs",
   "observer",
   "interop",
   "replicas",

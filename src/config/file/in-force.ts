@@ -48,7 +48,7 @@ function loginInUrl({ nodeOptions }: LoadedConfig): Map<string, unknown> {
 function resolvedValues({ nodeOptions, config, vip }: LoadedConfig): Map<string, unknown> {
   const options = resolveOptions(nodeOptions);
   const { nats, service, serviceVersion } = options;
-  const election = [...TIMING, "crashDetection", "observer", "interop", "replicas"] as const;
+  const election = [...TIMING, "crashDetection", "silenceMs", "observer", "interop", "replicas"] as const;
   return new Map<string, unknown>([
     ["nats.inboxPrefix", nats.inboxPrefix ?? "_INBOX"],
     ["nats.connectTimeoutMs", nats.connectTimeoutMs],

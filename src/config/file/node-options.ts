@@ -9,7 +9,7 @@ import { readText } from "./read.ts";
 import { TIMING } from "./settings.ts";
 import { get, isTree, type Tree } from "./tree.ts";
 import type { ElectionSection, NatsSection } from "./types.ts";
-import { vipHeartbeatLimitMs } from "./vip.ts";
+import { vipHeartbeatLimitMs, vipSilenceMs } from "./vip.ts";
 
 const MAX_SECRET_BYTES = 64 * 1024;
 /** Keeps a problem from being followed by another one: that a user must come with a password. */
@@ -60,6 +60,7 @@ export function toNodeOptions(values: Tree, secrets: Secrets = {}): BuiltOptions
     reconnectWaitMs: fittingReconnectWaitMs(nats.reconnectWaitMs, timing),
     ...timing,
     crashDetection: election.crashDetection,
+    silenceMs: fittingSilenceMs(values, election),
     observer: election.observer,
     interop: election.interop,
     replicas: election.replicas,
@@ -95,6 +96,16 @@ function fittingHeartbeatMs(values: Tree, given: ElectionSection): number | unde
   const timing = timingIn(given);
   const limitMs = vipHeartbeatLimitMs(timing.leaseTtlMs);
   return limitMs > 0 && limitMs < timing.heartbeatIntervalMs ? limitMs : undefined;
+}
+
+/** The default is too short for a virtual IP. A value that is given is checked, not changed. */
+function fittingSilenceMs(values: Tree, given: Partial<ElectionSection>): number | undefined {
+  const { silenceMs, crashDetection } = given;
+  if (silenceMs !== undefined || get(values, "vip.address") === undefined) return silenceMs;
+  if (crashDetection === "lease") return undefined;
+  const fitting = vipSilenceMs(timingIn(given).leaseTtlMs);
+  // With "silence", a lease that is too short is a problem of its own.
+  return fitting === 0 && crashDetection === "silence" ? undefined : fitting;
 }
 
 /** With the default of every value that is no number, which validation refuses. */

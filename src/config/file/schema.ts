@@ -92,6 +92,7 @@ const election = z.strictObject({
   cooldownMs: maybeOption("cooldownMs"),
   drainTimeoutMs: maybeOption("drainTimeoutMs"),
   crashDetection: maybeOption("crashDetection"),
+  silenceMs: maybeOption("silenceMs"),
   observer: maybeOption("observer"),
   interop: maybeOption("interop"),
   replicas: maybeOption("replicas"),

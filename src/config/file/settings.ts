@@ -62,6 +62,7 @@ export const SETTINGS: readonly Setting[] = [
   { path: "vip.interface", kind: "text", variable: "NATS_LEADER_VIP_INTERFACE" },
   ...TIMING.map((name) => ours(`election.${name}`, "number")),
   ours("election.crashDetection", "text"),
+  ours("election.silenceMs", "number"),
   ours("election.observer", "boolean"),
   ours("election.interop", "text"),
   ours("election.replicas", "number"),

@@ -67,6 +67,7 @@ export interface ElectionSection {
   readonly cooldownMs?: number | undefined;
   readonly drainTimeoutMs?: number | undefined;
   readonly crashDetection?: CrashDetection | undefined;
+  readonly silenceMs?: number | undefined;
   readonly observer?: boolean | undefined;
   readonly interop?: Interop | undefined;
   readonly replicas?: Replicas | undefined;

@@ -1,7 +1,9 @@
 /** The virtual IP of a configuration, and what it needs from the lease. */
 import { isIPv6 } from "node:net";
 import { leaseSpanMs } from "../../election/lease.ts";
+import { beatIntervalMs } from "../../election/silence.ts";
 import { DEFAULTS } from "../options.ts";
+import { largestSilenceMs } from "../timing.ts";
 import { get, type Tree } from "./tree.ts";
 import type { FileConfig, VipConfig } from "./types.ts";
 
@@ -9,8 +11,17 @@ import type { FileConfig, VipConfig } from "./types.ts";
 export const MIN_VIP_LEASE_TTL_MS = 3_000;
 /** Upper limit of the delay with which the kernel removes an address (`vip/lifetime.ts`). */
 const KERNEL_LATENESS_MS = 1_300;
-/** For the time that a renewal takes, and the rounding of the kernel. */
+/** For the time that a renewal or a beat takes, and the rounding of the kernel. */
 const RENEWAL_SLACK_MS = 100;
+/** An address that is extended to this lifetime in time outlasts a pause of a second. */
+const LEAST_LIFETIME_MS = 2_000;
+/** The part of a stretch that is always left while every beat comes back: a beat is proven by the next one. */
+const LEAST_STRETCH = 1 - 2 * beatIntervalMs(1);
+/** With a shorter one, the address would come and go between two beats. */
+export const MIN_VIP_SILENCE_MS: number = Math.ceil(
+  (KERNEL_LATENESS_MS + LEAST_LIFETIME_MS + RENEWAL_SLACK_MS) / LEAST_STRETCH,
+);
+const DEFAULT_VIP_SILENCE_MS = 5_000;
 
 export function vipOf({ vip }: FileConfig): VipConfig | null {
   if (vip?.address === undefined || vip.interface === undefined) return null;
@@ -41,8 +52,36 @@ export function vipProblems(
   if (typeof netmask === "number" && netmask > 32 && isValid("vip.netmask") && !isIPv6(address)) {
     problems.push(`vip.netmask ${netmask} must be from 0 to 32 for the IPv4 address "${address}"`);
   }
-  if (!isValid("election.leaseTtlMs") || !isValid("election.heartbeatIntervalMs")) return problems;
+  if (!isValid("election.leaseTtlMs")) return problems;
+  if (isValid("election.silenceMs") && isValid("election.crashDetection"))
+    problems.push(...silenceProblems(values));
+  if (!isValid("election.heartbeatIntervalMs")) return problems;
   return [...problems, ...leaseProblems(values)];
+}
+
+/** The kernel must have removed the address of a silent leader before another node may lead. */
+function silenceProblems(values: Tree): string[] {
+  const silenceMs = get(values, "election.silenceMs") as number | undefined;
+  const crashDetection = get(values, "election.crashDetection");
+  const leaseTtlMs = (get(values, "election.leaseTtlMs") as number | undefined) ?? DEFAULTS.leaseTtlMs;
+  if (crashDetection === "lease") return [];
+  const why =
+    "the lifetime of the address ends before another node may lead, and the kernel counts it in seconds";
+  if (crashDetection === "silence" && largestSilenceMs(leaseTtlMs) < MIN_VIP_SILENCE_MS)
+    return [
+      `election.leaseTtlMs ${leaseTtlMs} must be at least ${2 * MIN_VIP_SILENCE_MS}, because vip.address is set and crashDetection is "silence": silenceMs is at least ${MIN_VIP_SILENCE_MS} and at most half of it; ${why}`,
+    ];
+  if (silenceMs === undefined || silenceMs === 0 || silenceMs >= MIN_VIP_SILENCE_MS) return [];
+  const or0 = crashDetection === "silence" ? "" : "0 or ";
+  return [
+    `election.silenceMs ${silenceMs} must be ${or0}at least ${MIN_VIP_SILENCE_MS}, because vip.address is set: ${why}`,
+  ];
+}
+
+/** The default of `silenceMs` with a virtual IP. 0, no promise of silence: the lease is too short. */
+export function vipSilenceMs(leaseTtlMs: number): number {
+  const silenceMs = Math.min(DEFAULT_VIP_SILENCE_MS, largestSilenceMs(leaseTtlMs));
+  return silenceMs < MIN_VIP_SILENCE_MS ? 0 : silenceMs;
 }
 
 function leaseProblems(values: Tree): string[] {
