@@ -67,10 +67,16 @@ function beat(connection: NatsConnection, lane: "lease" | "own"): void {
   }, BEAT_EVERY_MS);
 }
 
+async function reportDowns(connection: NatsConnection): Promise<void> {
+  for await (const { type } of connection.status())
+    if (type === "disconnect") reportToParent({ type: "down" });
+}
+
 async function withBeats({ url, appSubject }: ChildTask): Promise<NatsConnection | null> {
   if (appSubject === undefined) return null;
   const [connection, own] = [await dial(url), await dial(url)];
   connection.subscribe(appSubject, { callback: () => {} });
+  void reportDowns(connection);
   beat(connection, "lease");
   beat(own, "own");
   return connection;

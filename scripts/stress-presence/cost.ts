@@ -77,13 +77,15 @@ async function beats(server: NatsServer, count: number) {
   echoMs.length = 0;
   const [before, from] = [cpuMs(server), performance.now()];
   await pause(BEATS_MS);
-  const cpuPercent = ((cpuMs(server) - before) / (performance.now() - from)) * 100;
+  const cpu = cpuMs(server) - before;
+  const cpuPercent = (cpu / (performance.now() - from)) * 100;
   for (const timer of stop) clearInterval(timer);
   for (const client of clients) client.close();
   return {
     sessions: count,
     beatsPerSecond: Math.round(echoMs.length / (BEATS_MS / 1000)),
     cpuPercent,
+    cpuMicrosPerBeat: (cpu / echoMs.length) * 1000,
     echoMs: summaryOf(echoMs),
   };
 }

@@ -11,6 +11,7 @@ import type { NatsServer } from "../../src/testing/server/types.ts";
 import {
   type BeatReport,
   type ChildTask,
+  type DownReport,
   type Flood,
   type FloodReport,
   type Mode,
@@ -98,6 +99,7 @@ class Pair {
   readonly ledger: HeldLedger = new HeldLedger();
   readonly lanes = { lease: new Lane(), own: new Lane() };
   becomes = 0;
+  downs = 0;
   flooded = 0;
   readonly #server: NatsServer;
   readonly #clusterId: string;
@@ -149,8 +151,9 @@ class Pair {
     return child;
   }
 
-  #take(id: string, report: ChildReport | BeatReport | FloodReport): void {
+  #take(id: string, report: ChildReport | BeatReport | DownReport | FloodReport): void {
     if (report.type === "beat") this.lanes[report.lane].take(report);
+    if (report.type === "down") this.downs += 1;
     if (report.type === "flooded") this.flooded = report.messages;
     if (report.type === "failed") this.#failure = report.message;
     if (report.type === "ready") this.#ready.add(id);
@@ -183,6 +186,7 @@ async function once(server: NatsServer, operator: Operator, clusterId: string, f
     return {
       messagesPerSecond: Math.round((pair.flooded / (to - from)) * 1000),
       slowConsumers: (await slowConsumers(server)) - before,
+      disconnects: pair.downs,
       leaderChanges: pair.becomes - 1,
       overlapMs: largestOverlap(pair.ledger.intervals(hostNowMs())),
       longestWithoutRenewalMs: Math.max(...times.slice(1).map((at, index) => at - (times[index] ?? at))),

@@ -47,6 +47,11 @@ export interface BeatReport {
   readonly at: number;
 }
 
+/** The connection of the node has ended. */
+export interface DownReport {
+  readonly type: "down";
+}
+
 /** How many messages the flooder has sent. */
 export interface FloodReport {
   readonly type: "flooded";
@@ -54,7 +59,7 @@ export interface FloodReport {
 }
 
 /** For children: sends a report at once. */
-export function reportToParent(message: BeatReport | FloodReport): void {
+export function reportToParent(message: BeatReport | DownReport | FloodReport): void {
   process.send?.(message);
 }
 
