@@ -100,7 +100,8 @@ class Pair {
   readonly lanes = { lease: new Lane(), own: new Lane() };
   becomes = 0;
   downs = 0;
-  flooded = 0;
+  /** `null` until the flooder has begun. */
+  flooded: number | null = null;
   readonly #server: NatsServer;
   readonly #clusterId: string;
   readonly #children: BenchChild<ChildTask>[] = [];
@@ -126,11 +127,15 @@ class Pair {
     await until(() => this.lanes.lease.echoedMs.length > 4 || undefined, "beats");
   }
 
-  async flood(flood: Flood | null): Promise<void> {
+  /** Resolves with when the flood began and when it ended. */
+  async flood(flood: Flood | null): Promise<{ readonly from: number; readonly to: number }> {
     const flooder = flood === null ? null : this.#spawn("flooder", { role: "flooder", flood });
+    if (flooder !== null) await until(() => this.flooded ?? undefined, "the flood");
+    const from = hostNowMs();
     await pause(FLOOD_MS);
     flooder?.signal("SIGINT");
     await flooder?.exited;
+    return { from, to: hostNowMs() };
   }
 
   async end(): Promise<void> {
@@ -177,14 +182,12 @@ async function once(server: NatsServer, operator: Operator, clusterId: string, f
       if (nodeId === "a") renewals.push(hostNowMs());
     });
     const before = await slowConsumers(server);
-    const from = hostNowMs();
-    await pair.flood(flood);
-    const to = hostNowMs();
+    const { from, to } = await pair.flood(flood);
     await pause(AFTERMATH_MS);
     for (const lane of Object.values(pair.lanes)) lane.grow(to);
     const times = [from, ...renewals.filter((at) => at > from && at < to), to];
     return {
-      messagesPerSecond: Math.round((pair.flooded / (to - from)) * 1000),
+      messagesPerSecond: Math.round(((pair.flooded ?? 0) / (to - from)) * 1000),
       slowConsumers: (await slowConsumers(server)) - before,
       disconnects: pair.downs,
       leaderChanges: pair.becomes - 1,

@@ -22,7 +22,10 @@ export function runFlooder(url: string, { subject, reply, bytes, connections }: 
       if (data.includes("PING")) socket.write("PONG\r\n");
     });
     socket.on("drain", pump);
-    socket.write('CONNECT {"verbose":false}\r\n', pump);
+    socket.write('CONNECT {"verbose":false}\r\n', () => {
+      reportToParent({ type: "flooded", messages: 0 });
+      pump();
+    });
   }
   process.removeAllListeners("SIGINT");
   process.on("SIGINT", () => {
