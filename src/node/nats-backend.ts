@@ -13,6 +13,7 @@ import { decodeStatus } from "../nats/service/status-codec.ts";
 import { choose, statusesOf } from "../nats/service/twins.ts";
 import type { Attachment, AttachRequest, Backend, PeerStatus } from "../runtime/backend.ts";
 import type { BucketInfo, LeaseStore } from "../runtime/ports.ts";
+import { rehearse } from "./rehearsal.ts";
 
 /** Pause between two attempts to open the bucket while JetStream starts. */
 const OPEN_RETRY_MS = 250;
@@ -25,7 +26,10 @@ export function natsBackend(options: ResolvedOptions): Backend {
 
 async function attach(options: ResolvedOptions, request: AttachRequest): Promise<Attachment> {
   const { clusterId, nodeId } = options;
-  const link = await connectNats(options.nats, { clusterId, nodeId, signal: request.signal });
+  const connecting = connectNats(options.nats, { clusterId, nodeId, signal: request.signal });
+  // Costs no time: nothing can be done before the connection is there.
+  if (!options.observer) void rehearse(options);
+  const link = await connecting;
   const session = openSession(link.connection, {
     onWarning: (message, error) => request.warn("SESSION", message, error),
     reconnectOnLameDuck: link.owned,
