@@ -236,21 +236,19 @@ class RunningProxy implements TcpProxy {
     if (pipe.queue.length === 1) this.#forward(pipe);
   }
 
-  /** Forwards the frames that are due. Except for `release()`, only this method writes. */
+  /** Forwards the frames that are due, in one write. Except for `release()`, only this method writes. */
   #forward(pipe: Pipe): void {
     clearTimeout(pipe.timer);
     if (this.#flows[pipe.side] === "hold") return;
-    for (let next = pipe.queue[0]; next !== undefined; next = pipe.queue[0]) {
-      const waitMs = next.dueMs - performance.now();
-      if (waitMs > 0) {
-        pipe.timer = setTimeout(() => this.#forward(pipe), Math.ceil(waitMs));
-        return;
-      }
-      pipe.queue.shift();
-      if (pipe.severed) continue;
-      if (next.frame === null) pipe.to.destroySoon();
-      else if (pipe.to.writable) pipe.to.write(next.frame.bytes);
-    }
+    const now = performance.now();
+    const later = pipe.queue.findIndex(({ dueMs }) => dueMs > now);
+    const due = pipe.queue.splice(0, later === -1 ? pipe.queue.length : later);
+    const wait = pipe.queue[0];
+    if (wait !== undefined) pipe.timer = setTimeout(() => this.#forward(pipe), Math.ceil(wait.dueMs - now));
+    if (pipe.severed || due.length === 0) return;
+    const bytes = due.flatMap(({ frame }) => (frame === null ? [] : [frame.bytes]));
+    if (bytes.length > 0 && pipe.to.writable) pipe.to.write(Buffer.concat(bytes));
+    if (due.some(({ frame }) => frame === null)) pipe.to.destroySoon();
   }
 
   #flow(side: Side, flow: Flow): void {

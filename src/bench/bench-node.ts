@@ -3,106 +3,9 @@
  * parent. Not part of the package's interface.
  */
 import { connect } from "@nats-io/transport-node";
-import { messageOf } from "../errors.ts";
-import type { NodeEvent } from "../node/events.ts";
-import { Node } from "../node/node.ts";
-import { LeaderWatch } from "./leader-watch.ts";
-import { type ChildTask, flushReports, hostNowMs, report, type SpinCommand } from "./messages.ts";
-
-/** A gap of this length in a tight loop counts as a freeze. */
-const FROZEN_MS = 500;
-/** Maximum spin without a freeze. From 250 ms on, `isLeader()` would be false because the event loop is blocked. */
-const SPIN_MS = 200;
-const WATCH_EVERY_MS = 1;
-
-async function runNode(task: Extract<ChildTask, { role: "node" }>): Promise<void> {
-  const { role: _, watch = false, ...options } = task;
-  const node = new Node(
-    { ...options, logger: false },
-    {
-      onBecomeLeader: (term) => {
-        report({ type: "become", at: hostNowMs(), epoch: term.epoch });
-        watched?.ask();
-      },
-      onLoseLeadership: (term, reason) =>
-        report({ type: "lose-hook", at: hostNowMs(), epoch: term.epoch, reason }),
-    },
-  );
-  const watched = watch ? new LeaderWatch(node) : null;
-  if (watched !== null) setInterval(() => watched.ask(), WATCH_EVERY_MS);
-  void follow(node.events(), watch);
-  process.on("message", (command: SpinCommand) => {
-    if (command.do === "spin") spin(node);
-  });
-  process.on("SIGTERM", () => {
-    node.stop().then(() => {
-      flushReports();
-      process.exit(0);
-    }, fail);
-  });
-  await node.start();
-  report({ type: "ready", at: hostNowMs() });
-}
-
-/** @param watched Whether a `LeaderWatch` reports when the node is held. */
-async function follow(events: AsyncIterable<NodeEvent>, watched: boolean): Promise<void> {
-  for await (const event of events) {
-    const at = hostNowMs();
-    switch (event.type) {
-      case "become-leader":
-      case "resumed":
-        if (!watched) report({ type: "held", at, epoch: event.term.epoch, by: event.type });
-        break;
-      case "suspended":
-      case "lose-leadership":
-        if (!watched) report({ type: "unheld", at, epoch: event.term.epoch, by: event.type });
-        break;
-      case "leader-change":
-        report({
-          type: "leader",
-          at,
-          nodeId: event.leader?.nodeId ?? null,
-          epoch: event.leader?.epoch ?? 0,
-        });
-        break;
-      default:
-    }
-  }
-}
-
-/**
- * Spins until the process is frozen and thawed, so that `isLeader()` is the first call after the thaw. The clock is read
- * before `isLeader()`: the answer then holds no later than the recorded time.
- */
-function spin(node: Node): void {
-  const epoch = node.term?.epoch ?? 0;
-  const start = hostNowMs();
-  report({ type: "spinning", at: start });
-  flushReports();
-  let before = start;
-  for (;;) {
-    const now = hostNowMs();
-    const held = node.isLeader();
-    if (now - before >= FROZEN_MS) {
-      report({ type: "unheld", at: before, epoch, by: "frozen" });
-      report({ type: "thawed", at: now, frozenMs: now - before, leaderAfter: held });
-      if (held) report({ type: "held", at: now, epoch, by: "thaw" });
-      // The tight loop observes only the first instant; later turns of the event loop must not restore leadership either.
-      return watchThaw(node, epoch, now);
-    }
-    if (now - start >= SPIN_MS) return;
-    before = now;
-  }
-}
-
-/** Checks `isLeader()` in every turn of the event loop until FROZEN_MS after the thaw. */
-function watchThaw(node: Node, epoch: number, since: number): void {
-  const now = hostNowMs();
-  const term = node.term;
-  if (term === null || term.epoch !== epoch || now - since > FROZEN_MS) return;
-  if (node.isLeader()) report({ type: "held", at: now, epoch, by: "thaw" });
-  setImmediate(() => watchThaw(node, epoch, since));
-}
+import { readTask } from "./child-task.ts";
+import { type ChildTask, hostNowMs, report } from "./messages.ts";
+import { fail, runNode } from "./run-node.ts";
 
 async function runPresence(task: Extract<ChildTask, { role: "presence" }>): Promise<void> {
   const { stream, consumer } = task;
@@ -127,21 +30,5 @@ async function runPresence(task: Extract<ChildTask, { role: "presence" }>): Prom
   report({ type: "ready", at: hostNowMs() });
 }
 
-function fail(error: unknown): void {
-  report({
-    type: "failed",
-    at: hostNowMs(),
-    message: messageOf(error),
-  });
-  flushReports();
-  process.exit(1);
-}
-
-process.on("disconnect", () => process.exit(1));
-// Ctrl-C reaches the whole process group; the parent ends its children.
-process.on("SIGINT", () => {});
-
-const task = JSON.parse(process.argv[2] ?? "null") as ChildTask | null;
-if (task === null || process.send === undefined)
-  throw new Error("bench-node must be started by the benchmark, with a task and an IPC channel");
+const task = readTask<ChildTask>();
 (task.role === "node" ? runNode(task) : runPresence(task)).catch(fail);

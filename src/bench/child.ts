@@ -2,7 +2,7 @@
 import { type ChildProcess, fork } from "node:child_process";
 import { createRequire } from "node:module";
 import { fileURLToPath, pathToFileURL } from "node:url";
-import type { ChildReport, ChildTask, SpinCommand } from "./messages.ts";
+import type { ChildReport, ChildTask, Command } from "./messages.ts";
 
 const STDERR_KEPT = 4_000;
 
@@ -80,7 +80,7 @@ export class BenchChild<T = ChildTask> {
     }
   }
 
-  send(command: SpinCommand): void {
+  send(command: Command): void {
     this.#process.send(command, () => {});
   }
 

@@ -52,8 +52,13 @@ export class Fleet {
     return [...this.#terms].sort((a, b) => a.at - b.at);
   }
 
-  overlapMs(): number {
-    return largestOverlap(this.#ledger.intervals(hostNowMs()));
+  /**
+   * The longest time for which two members were held at once.
+   * @param since Counts from this time on. @default the beginning
+   */
+  overlapMs(since: number = Number.NEGATIVE_INFINITY): number {
+    const intervals = this.#ledger.intervals(hostNowMs());
+    return largestOverlap(intervals.map((one) => ({ ...one, from: Math.max(one.from, since) })));
   }
 
   isHeld(member: Member): boolean {
@@ -160,8 +165,7 @@ export class Fleet {
     }, timeoutMs);
     try {
       for (;;) {
-        this.#options.signal.throwIfAborted();
-        if (this.#failure !== null) throw this.#failure;
+        this.check();
         const found = probe();
         if (found !== undefined) return found;
         if (expired) throw new Error(`timed out after ${timeoutMs} ms waiting for ${what()}`);
@@ -170,6 +174,12 @@ export class Fleet {
     } finally {
       clearTimeout(timer);
     }
+  }
+
+  /** Throws when the benchmark was aborted or a node has failed. */
+  check(): void {
+    this.#options.signal.throwIfAborted();
+    if (this.#failure !== null) throw this.#failure;
   }
 
   /** Kills every process. */
@@ -202,6 +212,7 @@ export class Fleet {
         break;
       case "lose-hook":
       case "spinning":
+      case "blocking":
       case "thawed":
         break;
       default:

@@ -12,6 +12,8 @@ export type ChildTask =
       readonly crashDetection: CrashDetection;
       readonly cooldownMs: number;
       readonly successorGraceMs?: number;
+      readonly user?: string;
+      readonly pass?: string;
       /**
        * Reports `held` and `unheld` by asking `isLeader()` every millisecond instead of by the node's events.
        * @default false
@@ -26,8 +28,13 @@ export type ChildTask =
       readonly consumer: string;
     };
 
+/** A message from the parent. */
+export interface Command {
+  readonly do: string;
+}
+
 /** Command to a node: call `isLeader()` in a tight loop until the loop detects that the process was frozen. */
-export interface SpinCommand {
+export interface SpinCommand extends Command {
   readonly do: "spin";
 }
 
@@ -56,6 +63,8 @@ export type ChildReport =
   /** The leader in the node's view; `null`: none. */
   | { readonly type: "leader"; readonly at: number; readonly nodeId: string | null; readonly epoch: number }
   | { readonly type: "spinning"; readonly at: number }
+  /** The event loop is blocked from now on. */
+  | { readonly type: "blocking"; readonly at: number }
   /** The tight loop stopped for `frozenMs`; `leaderAfter` is the result of the first `isLeader()` afterwards. */
   | {
       readonly type: "thawed";

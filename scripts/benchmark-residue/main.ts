@@ -1,0 +1,127 @@
+/**
+ * Measures the residue of crash detection: for how long two nodes call themselves leader when the server, or a follower, concludes that the
+ * leader is gone while the leader's process has not noticed anything. Real processes on a real server; one clock (CLOCK_MONOTONIC)
+ * times all of them.
+ *
+ *   npm run --silent bench:residue -- [--rounds 50] [--only shared-flood] [--crash-detection presence] [--account] [--json]
+ *
+ * Cases:
+ *
+ * - `service-flood`: a client floods a service subject of the leader, whose connection the server drops as a slow consumer. Megabytes
+ *   that the leader has yet to read stand before the end of its connection.
+ * - `shared-flood`: the same by the traffic of the application whose connection the leader shares.
+ * - `one-sided-reset`: the server's side of the leader's connection is reset, and the leader's side does not hear of it.
+ * - `count-lags`: the leader's loop is blocked, then publishes a beat and 1500 messages for 3000 subscriptions in one read buffer of the
+ *   server. The server delivers the beat at once, and counts it more than a second later.
+ *
+ * `--json` prints `{server, ttlMs, silenceMs, account, cases, load}`. Each of `cases` is `{case, crashDetection, rounds, hits, takeovers,
+ * twoLeadersMs: {max, p50}, bound}`, times in milliseconds; `count-lags` also has `lagMs: {max, p50}`. `hits` counts the rounds in which the
+ * fault had its effect, `takeovers` those after which another node led. Exits with 1 if `twoLeadersMs.max` is above `bound` (half of
+ * `silenceMs` with crash detection by presence, otherwise 0) or a case had no hit; with 2 for invalid arguments; with 130 if interrupted.
+ */
+import { loadavg } from "node:os";
+import type { CrashDetection } from "../../src/election/types.ts";
+import { messageOf } from "../../src/errors.ts";
+import { endWhenOutputFails } from "../../src/system/output-failures.ts";
+import { readArguments } from "../shared/arguments.ts";
+import { wholeNumber } from "../shared/whole-number.ts";
+import { CASE_NAMES, CASES, type CaseName } from "./cases.ts";
+import { isSound, type Row, runCase } from "./rounds.ts";
+
+endWhenOutputFails();
+
+const DETECTIONS: readonly CrashDetection[] = ["presence", "lease"];
+
+const values = readArguments(
+  [
+    "npm run bench:residue --",
+    "Measures for how long two nodes lead when the server drops a leader that does not notice.",
+  ],
+  {
+    rounds: { type: "string", default: "50", value: "n", help: "rounds of each case" },
+    only: { type: "string", value: "case", help: `one of ${CASE_NAMES.join(", ")} (default: all)` },
+    "crash-detection": {
+      type: "string",
+      default: "presence",
+      value: "how",
+      help: `the node option crashDetection: ${DETECTIONS.join(", ")}`,
+    },
+    ttl: { type: "string", default: "10000", value: "ms", help: "lease TTL" },
+    account: { type: "boolean", default: false, help: "run in a named account instead of $G" },
+    "server-version": { type: "string", value: "version", help: "nats-server version, such as 2.9.10" },
+    json: { type: "boolean", default: false, help: "print the report as one line of JSON on stdout" },
+  },
+);
+
+/** F of the nodes. */
+const SILENCE_MS = 2_000;
+
+function refuse(message: string): never {
+  console.error(`error: ${message}`);
+  process.exit(2);
+}
+
+function readNumber(option: "rounds" | "ttl", least: number): number {
+  try {
+    return wholeNumber(option, values[option], least);
+  } catch (error) {
+    return refuse(messageOf(error));
+  }
+}
+
+function oneOf<T extends string>(option: string, text: string, allowed: readonly T[]): T {
+  const found = allowed.find((one) => one === text);
+  return found ?? refuse(`--${option} must be one of ${allowed.join(", ")}, not ${text}`);
+}
+
+const rounds = readNumber("rounds", 1);
+const ttlMs = readNumber("ttl", 1_000);
+const crashDetection = oneOf("crash-detection", values["crash-detection"], DETECTIONS);
+const names: readonly CaseName[] =
+  values.only === undefined ? CASE_NAMES : [oneOf("only", values.only, CASE_NAMES)];
+const { account, json, "server-version": serverVersion } = values;
+
+const abort = new AbortController();
+const onSignal = (): void => {
+  process.stderr.write("interrupted: stopping the server and the nodes\n");
+  abort.abort(new Error("interrupted"));
+};
+process.once("SIGINT", onSignal).once("SIGTERM", onSignal);
+
+try {
+  const [before = 0] = loadavg();
+  const cases: Row[] = [];
+  for (const name of names) {
+    const row = await runCase(name, {
+      rounds,
+      ttlMs,
+      silenceMs: SILENCE_MS,
+      crashDetection,
+      account,
+      serverVersion,
+      signal: abort.signal,
+      onProgress: (line) => process.stderr.write(`${line}\n`),
+    });
+    cases.push(row);
+    process.stderr.write(`${inWords(row)}\n\n`);
+  }
+  const [after = 0] = loadavg();
+  const report = { ttlMs, silenceMs: SILENCE_MS, account, cases, load: [before, after] };
+  console.log(json ? JSON.stringify(report) : cases.map(inWords).join("\n"));
+  if (!cases.every(isSound)) process.exitCode = 1;
+} catch (error) {
+  if (!abort.signal.aborted) process.stderr.write(`${messageOf(error)}\n`);
+  process.exitCode = abort.signal.aborted ? 130 : 1;
+}
+
+function inWords(row: Row): string {
+  const { twoLeadersMs, bound, hits, takeovers, lagMs } = row;
+  const facts = [
+    `two leaders for at most ${twoLeadersMs.max} ms (p50 ${twoLeadersMs.p50} ms, bound ${bound} ms)`,
+    `${takeovers} takeovers in ${row.rounds} rounds`,
+    ...(lagMs === undefined ? [] : [`count lagged at most ${lagMs.max} ms (p50 ${lagMs.p50} ms)`]),
+    ...(hits === 0 ? [`SHOWS NOTHING: in no round ${CASES[row.case].hit}`] : []),
+    ...(twoLeadersMs.max > bound ? ["ABOVE THE BOUND"] : []),
+  ];
+  return `${row.case}, ${row.crashDetection}: ${facts.join("; ")}`;
+}
