@@ -16,7 +16,7 @@
  * `--json` prints a `FailoverReport` (src/bench/options.ts), all times in milliseconds:
  *
  * - `samplesMs`, `p50`, `p90`, `p99`, `max`; `sample` describes a sample in words; `rounds`, `mode`, `ttlMs`, `nodes`,
- *   `crashDetection`, `server` (version), `servers` repeat the conditions.
+ *   `crashDetection`, `silenceMs`, `server` (version), `servers` repeat the conditions.
  * - `afterLoseHook` (`term`, `stepdown`): the same, counted from the end of `onLoseLeadership`.
  * - `floor`: what the server alone takes, from the same run: `advisory`, `connz`, `cas`, `handover`, `killP50`.
  * - `leaderChanges`, `overlapMs` (must be 0), `epochs`, `epochsIncrease`: what makes the run sound.

@@ -2,6 +2,7 @@
 import { createConnection, type Socket } from "node:net";
 import type { Member } from "../../src/bench/fleet.ts";
 import { hostNowMs } from "../../src/bench/messages.ts";
+import { DEFAULTS } from "../../src/config/resolve.ts";
 import { pingSubject } from "../../src/nats/names.ts";
 import { app, type BlockCommand, CLUSTER_ID } from "./messages.ts";
 import type { Scene, SceneOptions } from "./scene.ts";
@@ -18,7 +19,7 @@ export interface Strike {
 export interface Round {
   /** From 1 on. */
   readonly number: number;
-  /** F of the nodes. */
+  /** F of the nodes. 0: none. */
   readonly silenceMs: number;
 }
 
@@ -144,7 +145,7 @@ async function resetServerSide(scene: Scene, leader: Member): Promise<Strike> {
   return { hit: true, closed: true };
 }
 
-/** Part of F for which the leader's event loop stands still. */
+/** Part of F for which the leader's event loop stands still. Without F, as with the default one. */
 const BLOCKED = 0.85;
 const NEWS = 1_500;
 const LAG_MS = 250;
@@ -158,7 +159,11 @@ async function countLags(scene: Scene, leader: Member, { silenceMs }: Round): Pr
   await scene.leaderConnection(leader);
   const proxy = scene.proxyOf(leader);
   const blocking = fleet.report(leader, "blocking", 30_000);
-  const command: BlockCommand = { do: "block", blockMs: BLOCKED * silenceMs, publishes: NEWS };
+  const command: BlockCommand = {
+    do: "block",
+    blockMs: BLOCKED * (silenceMs || DEFAULTS.silenceMs),
+    publishes: NEWS,
+  };
   leader.child.send(command);
   await blocking;
   proxy.toServer("hold");

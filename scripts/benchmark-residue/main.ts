@@ -3,7 +3,7 @@
  * leader is gone while the leader's process has not noticed anything. Real processes on a real server; one clock (CLOCK_MONOTONIC)
  * times all of them.
  *
- *   npm run --silent bench:residue -- [--rounds 50] [--only shared-flood] [--crash-detection presence] [--account] [--json]
+ *   npm run --silent bench:residue -- [--rounds 50] [--only shared-flood] [--crash-detection presence] [--silence-ms 2000] [--json]
  *
  * Cases:
  *
@@ -14,23 +14,22 @@
  * - `count-lags`: the leader's loop is blocked, then publishes a beat and 1500 messages for 3000 subscriptions in one read buffer of the
  *   server. The server delivers the beat at once, and counts it more than a second later.
  *
- * `--json` prints `{server, ttlMs, silenceMs, account, cases, load}`. Each of `cases` is `{case, crashDetection, rounds, hits, takeovers,
+ * `--json` prints `{ttlMs, silenceMs, account, cases, load}`. Each of `cases` is `{case, server, crashDetection, rounds, hits, takeovers,
  * twoLeadersMs: {max, p50}, bound}`, times in milliseconds; `count-lags` also has `lagMs: {max, p50}`. `hits` counts the rounds in which the
  * fault had its effect, `takeovers` those after which another node led. Exits with 1 if `twoLeadersMs.max` is above `bound` (half of
  * `silenceMs` with crash detection by presence, otherwise 0) or a case had no hit; with 2 for invalid arguments; with 130 if interrupted.
  */
 import { loadavg } from "node:os";
-import type { CrashDetection } from "../../src/election/types.ts";
+import { CRASH_DETECTIONS, resolveOptions } from "../../src/config/resolve.ts";
 import { messageOf } from "../../src/errors.ts";
 import { endWhenOutputFails } from "../../src/system/output-failures.ts";
 import { readArguments } from "../shared/arguments.ts";
 import { wholeNumber } from "../shared/whole-number.ts";
 import { CASE_NAMES, CASES, type CaseName } from "./cases.ts";
+import { CLUSTER_ID } from "./messages.ts";
 import { isSound, type Row, runCase } from "./rounds.ts";
 
 endWhenOutputFails();
-
-const DETECTIONS: readonly CrashDetection[] = ["presence", "lease"];
 
 const values = readArguments(
   [
@@ -44,7 +43,12 @@ const values = readArguments(
       type: "string",
       default: "presence",
       value: "how",
-      help: `the node option crashDetection: ${DETECTIONS.join(", ")}`,
+      help: `the node option crashDetection: ${CRASH_DETECTIONS.join(", ")}`,
+    },
+    "silence-ms": {
+      type: "string",
+      value: "ms",
+      help: "the node option silenceMs (default: that of a node)",
     },
     ttl: { type: "string", default: "10000", value: "ms", help: "lease TTL" },
     account: { type: "boolean", default: false, help: "run in a named account instead of $G" },
@@ -53,17 +57,14 @@ const values = readArguments(
   },
 );
 
-/** F of the nodes. */
-const SILENCE_MS = 2_000;
-
 function refuse(message: string): never {
   console.error(`error: ${message}`);
   process.exit(2);
 }
 
-function readNumber(option: "rounds" | "ttl", least: number): number {
+function readNumber(option: "rounds" | "ttl" | "silence-ms", text: string, least: number): number {
   try {
-    return wholeNumber(option, values[option], least);
+    return wholeNumber(option, text, least);
   } catch (error) {
     return refuse(messageOf(error));
   }
@@ -74,12 +75,25 @@ function oneOf<T extends string>(option: string, text: string, allowed: readonly
   return found ?? refuse(`--${option} must be one of ${allowed.join(", ")}, not ${text}`);
 }
 
-const rounds = readNumber("rounds", 1);
-const ttlMs = readNumber("ttl", 1_000);
-const crashDetection = oneOf("crash-detection", values["crash-detection"], DETECTIONS);
+const rounds = readNumber("rounds", values.rounds, 1);
+const ttlMs = readNumber("ttl", values.ttl, 1_000);
+const crashDetection = oneOf("crash-detection", values["crash-detection"], CRASH_DETECTIONS);
+const silenceMs = silenceMsOfNode();
 const names: readonly CaseName[] =
   values.only === undefined ? CASE_NAMES : [oneOf("only", values.only, CASE_NAMES)];
 const { account, json, "server-version": serverVersion } = values;
+
+/** F of nodes with these options. */
+function silenceMsOfNode(): number {
+  const text = values["silence-ms"];
+  const given = text === undefined ? undefined : readNumber("silence-ms", text, 0);
+  try {
+    const node = { clusterId: CLUSTER_ID, servers: "127.0.0.1", leaseTtlMs: ttlMs };
+    return resolveOptions({ ...node, crashDetection, silenceMs: given }).silenceMs;
+  } catch (error) {
+    return refuse(messageOf(error));
+  }
+}
 
 const abort = new AbortController();
 const onSignal = (): void => {
@@ -95,7 +109,7 @@ try {
     const row = await runCase(name, {
       rounds,
       ttlMs,
-      silenceMs: SILENCE_MS,
+      silenceMs,
       crashDetection,
       account,
       serverVersion,
@@ -106,7 +120,7 @@ try {
     process.stderr.write(`${inWords(row)}\n\n`);
   }
   const [after = 0] = loadavg();
-  const report = { ttlMs, silenceMs: SILENCE_MS, account, cases, load: [before, after] };
+  const report = { ttlMs, silenceMs, account, cases, load: [before, after] };
   console.log(json ? JSON.stringify(report) : cases.map(inWords).join("\n"));
   if (!cases.every(isSound)) process.exitCode = 1;
 } catch (error) {

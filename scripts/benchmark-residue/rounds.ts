@@ -3,13 +3,13 @@ import { setTimeout as pause } from "node:timers/promises";
 import type { Begun } from "../../src/bench/fleet.ts";
 import { hostNowMs } from "../../src/bench/messages.ts";
 import { round, summarize } from "../../src/bench/stats.ts";
+import { roundTripMs } from "../../src/election/silence.ts";
 import type { CrashDetection } from "../../src/election/types.ts";
 import { CASES, type CaseName, type Strike } from "./cases.ts";
 import { Scene, type SceneOptions } from "./scene.ts";
 
 export interface ResidueOptions extends Omit<SceneOptions, "shared" | "crowd" | "serverConfig"> {
   readonly rounds: number;
-  readonly silenceMs: number;
 }
 
 /** The largest sample and the median. */
@@ -21,6 +21,8 @@ interface Spread {
 /** Result of one case. Milliseconds. */
 export interface Row {
   readonly case: CaseName;
+  /** Version of the nats-server. */
+  readonly server: string;
   readonly crashDetection: CrashDetection;
   readonly rounds: number;
   /** Rounds in which the fault had the effect that the case is about. */
@@ -35,9 +37,9 @@ export interface Row {
   readonly lagMs?: Spread;
 }
 
-/** The residue that the crash detection has by design: B in `presence`, none otherwise. */
+/** The residue that the crash detection has by design: in `presence` B, none otherwise. */
 export function boundMs(crashDetection: CrashDetection, silenceMs: number): number {
-  return crashDetection === "presence" ? silenceMs / 2 : 0;
+  return crashDetection === "presence" ? roundTripMs(silenceMs) : 0;
 }
 
 /** False if two nodes led for longer than the bound, or the case had no effect and so shows nothing. */
@@ -50,14 +52,17 @@ export interface RoundResult extends Strike {
   readonly twoLeadersMs: number;
 }
 
+type Conditions = Pick<ResidueOptions, "crashDetection" | "silenceMs"> & Pick<Row, "server">;
+
 export function rowOf(
   name: CaseName,
-  { crashDetection, silenceMs }: Pick<ResidueOptions, "crashDetection" | "silenceMs">,
+  { server, crashDetection, silenceMs }: Conditions,
   results: readonly RoundResult[],
 ): Row {
   const lags = results.flatMap(({ lagMs }) => (lagMs === undefined ? [] : [lagMs]));
   return {
     case: name,
+    server,
     crashDetection,
     rounds: results.length,
     hits: results.filter(({ hit }) => hit).length,
@@ -82,7 +87,7 @@ export async function runCase(name: CaseName, options: ResidueOptions): Promise<
     results.push(result);
     options.onProgress(`${name} ${number}/${options.rounds}: ${inWords(result)}`);
   }
-  return rowOf(name, options, results);
+  return rowOf(name, { ...options, server: scene.server.version }, results);
 }
 
 function inWords({ hit, takeover, twoLeadersMs, lagMs }: RoundResult): string {

@@ -21,6 +21,8 @@ const LOGIN: Login = { user: "node", pass: "node" };
 
 export interface SceneOptions {
   readonly crashDetection: CrashDetection;
+  /** F of the nodes. 0: none. */
+  readonly silenceMs: number;
   readonly ttlMs: number;
   /** The clients are in a named account, where the server lists closed connections. Otherwise in `$G`. */
   readonly account: boolean;
@@ -60,6 +62,7 @@ export class Scene implements AsyncDisposable {
       servers: [],
       leaseTtlMs: options.ttlMs,
       crashDetection: options.crashDetection,
+      silenceMs: options.silenceMs,
       cooldownMs: options.ttlMs,
       watch: true,
       ...this.login,
@@ -184,4 +187,8 @@ export class Scene implements AsyncDisposable {
 }
 
 /** Fields of `session` in the lease record that let other nodes take over before the lease ends. */
-const PROMISES: Readonly<Record<CrashDetection, readonly string[]>> = { presence: ["presence"], lease: [] };
+const PROMISES: Readonly<Record<CrashDetection, readonly string[]>> = {
+  presence: ["presence"],
+  silence: ["silence"],
+  lease: [],
+};

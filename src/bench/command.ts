@@ -1,13 +1,15 @@
 /** The failover benchmark as a command, for `npm run bench:failover` and `nats-leader bench failover`. */
 import { writeFile } from "node:fs/promises";
 import { Command, InvalidArgumentError, Option } from "commander";
-import { CRASH_DETECTIONS } from "../config/resolve.ts";
+import { CRASH_DETECTIONS, resolveOptions } from "../config/resolve.ts";
+import { messageOf } from "../errors.ts";
 import { parseVersion } from "../nats/api/server-version.ts";
 import { whyNotWritable } from "../system/output-file.ts";
 import { PINNED_NATS_VERSION } from "../testing/server/find/versions.ts";
 import { htmlChart, svgChart } from "./chart.ts";
 import { runFailover } from "./failover.ts";
 import { type FailoverOptions, type FailoverReport, isSound, MODES, TARGETS, WAYS } from "./options.ts";
+import { CLUSTER_ID } from "./stage.ts";
 import { summarize, textHistogram } from "./stats.ts";
 
 type Parsed = Omit<FailoverOptions, "signal" | "onProgress" | "ttlMs" | "servers"> & {
@@ -47,6 +49,11 @@ export function failoverCommand(): Command {
         .choices(CRASH_DETECTIONS)
         .default("presence"),
     )
+    .option(
+      "--silence-ms <ms>",
+      "the node option silenceMs (default: that of a node)",
+      wholeNumber(0, 1_800_000),
+    )
     .addOption(
       new Option("--how <way>", "server-kill: how the server goes down").choices(WAYS).default("kill"),
     )
@@ -65,7 +72,8 @@ export function failoverCommand(): Command {
 }
 
 /** What is wrong with options that are valid one by one, or `null`. */
-function contradiction({ mode, servers, chart }: Parsed, isGiven: (name: string) => boolean): string | null {
+function contradiction(parsed: Parsed, isGiven: (name: string) => boolean): string | null {
+  const { mode, servers, chart } = parsed;
   if (mode === "server-kill" && servers === "1") {
     return "--mode server-kill needs --servers 3: while the only server is down there is no election to observe. Omit --servers 1";
   }
@@ -73,9 +81,22 @@ function contradiction({ mode, servers, chart }: Parsed, isGiven: (name: string)
   if (mode !== "server-kill" && ignored !== undefined) {
     return `--${ignored} applies to --mode server-kill only, not to --mode ${mode}. Omit it, or add --mode server-kill`;
   }
+  const refused = refusedByNode(parsed);
+  if (refused !== null) return refused;
   const unwritable = chart === undefined ? null : whyNotWritable(chart);
   if (unwritable === null) return null;
   return `--chart ${chart} cannot be written: ${unwritable}. Name a file in a folder that exists and can be written`;
+}
+
+/** Why a node would not start with these options, or `null`. */
+function refusedByNode({ ttl, crashDetection, silenceMs }: Parsed): string | null {
+  const node = { clusterId: CLUSTER_ID, nodeId: "node-1", servers: "127.0.0.1" };
+  try {
+    resolveOptions({ ...node, leaseTtlMs: ttl, crashDetection, silenceMs });
+    return null;
+  } catch (error) {
+    return messageOf(error);
+  }
 }
 
 async function run(parsed: Parsed): Promise<void> {

@@ -5,6 +5,7 @@
 import { loadavg } from "node:os";
 import { setTimeout as pause } from "node:timers/promises";
 import type { NatsConnection } from "@nats-io/transport-node";
+import { silenceMsOf } from "../config/timing.ts";
 import { messageOf } from "../errors.ts";
 import { stepdownSubject } from "../nats/names.ts";
 import { untilAborted } from "../runtime/waiting.ts";
@@ -51,6 +52,7 @@ export async function runFailover(options: FailoverOptions): Promise<FailoverRep
     servers: urls,
     leaseTtlMs: options.ttlMs,
     crashDetection: options.crashDetection,
+    silenceMs: options.silenceMs,
     cooldownMs,
     watch: mode === "host",
     signal,
@@ -161,6 +163,12 @@ function reportOf(options: FailoverOptions, parts: Parts): FailoverReport {
     servers: options.servers,
     nodes,
     crashDetection,
+    silenceMs: silenceMsOf({
+      clusterId: CLUSTER_ID,
+      leaseTtlMs: ttlMs,
+      crashDetection,
+      silenceMs: options.silenceMs,
+    }),
     load,
     ...(mode === "stepdown" ? { cooldownMs: SHORT_COOLDOWN_MS } : {}),
     ...(mode === "server-kill" ? { how } : {}),

@@ -10,6 +10,7 @@ export type ChildTask =
       readonly servers: readonly string[];
       readonly leaseTtlMs: number;
       readonly crashDetection: CrashDetection;
+      readonly silenceMs?: number | undefined;
       readonly cooldownMs: number;
       readonly successorGraceMs?: number;
       readonly user?: string;

@@ -24,6 +24,8 @@ export interface FailoverOptions {
   /** Version of the nats-server. @default the version that this library is developed with */
   readonly serverVersion?: string | undefined;
   readonly crashDetection: CrashDetection;
+  /** @default that of a node */
+  readonly silenceMs?: number | undefined;
   readonly how: Way;
   readonly target: Target;
   /** Aborts the benchmark. Every server and process is stopped before it rejects. */
@@ -47,6 +49,8 @@ export interface FailoverReport extends Samples {
   readonly servers: number;
   readonly nodes: number;
   readonly crashDetection: CrashDetection;
+  /** F of the nodes. 0: none. */
+  readonly silenceMs: number;
   /** Description of a sample: from which event to which. */
   readonly sample: string;
   /** Number of terms after the first one. */

@@ -3,6 +3,7 @@ import { execFileSync } from "node:child_process";
 import { expect, test } from "vitest";
 import { boundMs, isSound, type RoundResult, rowOf } from "../../scripts/benchmark-residue/rounds.ts";
 import { waitFor } from "../../scripts/shared/wait.ts";
+import type { CrashDetection } from "../../src/election/types.ts";
 import { START_MS } from "../support/patience.ts";
 import { runToEnd } from "../support/processes/run-to-end.ts";
 import { spawnChild } from "../support/processes/spawn-child.ts";
@@ -12,17 +13,22 @@ const SCRIPT = "scripts/benchmark-residue/main.ts";
 const quiet: RoundResult = { hit: true, closed: true, takeover: true, twoLeadersMs: 0 };
 
 test("two leaders may be at most half of silenceMs with presence, and never otherwise", () => {
-  expect([boundMs("presence", 2_000), boundMs("presence", 500), boundMs("lease", 2_000)]).toEqual([
+  expect([boundMs("presence", 2_000), boundMs("presence", 500), boundMs("silence", 2_000)]).toEqual([
     1_000, 250, 0,
   ]);
-  const judge = (crashDetection: "presence" | "lease", twoLeadersMs: number): boolean =>
-    isSound(rowOf("one-sided-reset", { crashDetection, silenceMs: 2_000 }, [{ ...quiet, twoLeadersMs }]));
+  const judge = (crashDetection: CrashDetection, twoLeadersMs: number): boolean =>
+    isSound(
+      rowOf("one-sided-reset", { server: "2.15.1", crashDetection, silenceMs: 2_000 }, [
+        { ...quiet, twoLeadersMs },
+      ]),
+    );
   expect([judge("presence", 1_000), judge("presence", 1_000.001)]).toEqual([true, false]);
+  expect([judge("silence", 0), judge("silence", 0.001)]).toEqual([true, false]);
   expect([judge("lease", 0), judge("lease", 0.001)]).toEqual([true, false]);
 });
 
 test("a case that had no effect in any round is not sound", () => {
-  const options = { crashDetection: "presence", silenceMs: 2_000 } as const;
+  const options = { server: "2.15.1", crashDetection: "presence", silenceMs: 2_000 } as const;
   const missed = { ...quiet, hit: false };
   expect(isSound(rowOf("service-flood", options, [missed, missed]))).toBe(false);
   expect(isSound(rowOf("service-flood", options, [missed, quiet]))).toBe(true);
@@ -34,8 +40,11 @@ test("a row sums up its rounds", () => {
     { ...quiet, hit: false, takeover: false, lagMs: 100 },
     { ...quiet, takeover: false, twoLeadersMs: 1, lagMs: 1_500 },
   ];
-  expect(rowOf("count-lags", { crashDetection: "presence", silenceMs: 2_000 }, rounds)).toEqual({
+  expect(
+    rowOf("count-lags", { server: "2.15.1", crashDetection: "presence", silenceMs: 2_000 }, rounds),
+  ).toEqual({
     case: "count-lags",
+    server: "2.15.1",
     crashDetection: "presence",
     rounds: 3,
     hits: 2,
@@ -44,9 +53,9 @@ test("a row sums up its rounds", () => {
     bound: 1_000,
     lagMs: { max: 1_500, p50: 900 },
   });
-  expect(rowOf("service-flood", { crashDetection: "lease", silenceMs: 2_000 }, [quiet])).not.toHaveProperty(
-    "lagMs",
-  );
+  expect(
+    rowOf("service-flood", { server: "2.15.1", crashDetection: "lease", silenceMs: 0 }, [quiet]),
+  ).not.toHaveProperty("lagMs");
 });
 
 test.each([
@@ -57,6 +66,14 @@ test.each([
     "error: --only must be one of service-flood, shared-flood, one-sided-reset, count-lags, not flood\n",
   ],
   ["--crash-detection never", /^error: --crash-detection must be one of presence, .*lease, not never\n$/],
+  [
+    "--silence-ms 6000",
+    /^error: invalid node options:\n {2}silenceMs 6000 must be at most half of leaseTtlMs 10000 /,
+  ],
+  [
+    "--crash-detection lease --silence-ms 500",
+    /silenceMs 500 must be 0 or omitted with crashDetection "lease"/,
+  ],
   ["--round 3", /^error: Unknown option '--round'/],
 ] as const)("%s is refused before anything starts", async (args, message) => {
   const { code, stdout, stderr } = await runToEnd(SCRIPT, args.split(" "));
@@ -81,6 +98,7 @@ test.each([
     expect(cases).toEqual([
       {
         case: "one-sided-reset",
+        server: version ?? expect.any(String),
         crashDetection: "presence",
         rounds: 1,
         hits: 1,

@@ -142,6 +142,7 @@ describe("a report", () => {
     servers: 1,
     nodes: 3,
     crashDetection: "presence",
+    silenceMs: 2_000,
     sample: "kill <to> become",
     samplesMs: [1, 2],
     ...summary,

@@ -24,6 +24,14 @@ const refused: readonly [args: string, message: string][] = [
     "--target applies to --mode server-kill only, not to --mode freeze. Omit it, or add --mode server-kill",
   ],
   [
+    "--silence-ms 6000",
+    "invalid node options:\n  silenceMs 6000 must be at most half of leaseTtlMs 10000 (5000), so that a silent leader is replaced before its lease expires",
+  ],
+  [
+    "--silence-ms 1e9",
+    "option '--silence-ms <ms>' argument '1e9' is invalid. must be a whole number from 0 to 1800000",
+  ],
+  [
     "--chart /nope/x.svg",
     "--chart /nope/x.svg cannot be written: its folder does not exist. Name a file in a folder that exists and can be written",
   ],
