@@ -17,6 +17,10 @@ import { FAULTY_MS, type Plan } from "./plan.ts";
 import { TraceHash } from "./trace-hash.ts";
 
 const STOPPING_MS = 2 * timing.leaseTtlMs;
+/** Least time between two false answers of the server: no follower compares both. */
+const LIE_EVERY_MS = 20_000;
+/** How long an orderly handover may take: the longest drain, and what follows. */
+const HANDOVER_MS = 12_000;
 
 export interface Outcome {
   /** Number of terms that began. */
@@ -41,6 +45,7 @@ export class History {
   readonly #checker: Checker;
   readonly #world: SimulatedWorld;
   readonly #hosts: Host[] = [];
+  #nextLieAt = 0;
 
   /** `settling` changes nothing but the run time. */
   constructor(plan: Plan, tally: Tally = new Tally(), withTrace = false, settling: Settling = "announced") {
@@ -65,6 +70,8 @@ export class History {
     if (plan.maxAgeMs > 0) this.#expireByAge(plan.maxAgeMs);
     if (withTrace) {
       this.#checker.onStep = ({ incarnation, driver }, event, effects) => {
+        // Four in a second.
+        if (event.type === "beat-proven" && effects.length === 0) return;
         this.#log(time.now, incarnation, `<- ${eventText(event)}`);
         for (const effect of effects) this.#log(null, incarnation, `-> ${effectText(effect, driver.state)}`);
       };
@@ -112,7 +119,17 @@ export class History {
       if (renewals < least)
         throw new Violation(`${incarnation} renewed ${renewals} times in ${STEADY_MS} ms, not ${least}`);
     }
+    await this.#handOver(check);
     await this.#stopAll(check);
+  }
+
+  /** Invariant 8, without faults: the leader steps down, and no other node leads before its work has ended. */
+  async #handOver(check: () => void): Promise<void> {
+    this.#log(this.#time.now, "**", "the leader steps down");
+    this.#checker.orderly = true;
+    for (const { driver } of this.#checker.held) driver.dispatch({ type: "resign", reason: "released" });
+    await this.#time.advance(HANDOVER_MS, check);
+    this.#checker.orderly = false;
   }
 
   /** Invariant 10. */
@@ -157,6 +174,11 @@ export class History {
       beforeIntervention: (kind, recreates) => this.#checker.beforeIntervention(kind, recreates),
       afterPurge: () => this.#checker.afterPurge(),
       forging: (write) => this.#checker.forging(write),
+      mayLie: () => {
+        if (this.#time.now < this.#nextLieAt) return false;
+        this.#nextLieAt = this.#time.now + LIE_EVERY_MS;
+        return true;
+      },
       invalidate: () => this.#checker.invalidate(),
     };
     return context;

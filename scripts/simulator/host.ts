@@ -57,6 +57,10 @@ export interface HostOptions {
   readonly crashDetection: CrashDetection;
   /** Absent in histories that were pinned before there was one: 0. */
   readonly silenceMs?: number;
+  /** What the process sends to itself does not come back (`noEcho`, a missing permission). */
+  readonly noEcho?: boolean;
+  /** The process may not hear the beats of others. */
+  readonly deaf?: boolean;
   readonly nodeId: string;
   readonly competes: boolean;
   /** Milliseconds on the host's clocks per true millisecond. */
@@ -106,7 +110,8 @@ export class Process {
       presence,
       clock: this.clock,
       network,
-      echo: silenceMs > 0,
+      echo: silenceMs > 0 && host.options.noEcho !== true,
+      deaf: host.options.deaf === true,
     });
     this.store = new FakeStore(time, bucket, { network, clock: this.clock, session: this.session });
     const config: ElectionConfig = {

@@ -80,6 +80,7 @@ export function planOf(seed: number, options: PlanOptions = {}): Plan {
     });
   }
   addApplications(seed, hosts);
+  addSilence(seed, hosts);
   const faults: PlannedFault[] = [];
   for (let left = random.between(10, 30); left > 0; left -= 1) {
     faults.push(nextFault(random, kinds, count, faults.at(-1)));
@@ -107,6 +108,28 @@ function addApplications(seed: number, hosts: HostOptions[]): void {
       drainTimeoutMs: random.pick([0, 500, 5_000]),
     };
     hosts[index] = { ...host, application };
+  }
+}
+
+/**
+ * In half of the histories the nodes promise silence: with a presence, and without it where connections have none. Drawn from a
+ * sequence of its own.
+ */
+function addSilence(seed: number, hosts: HostOptions[]): void {
+  const random = new SeededRandom(seed ^ 0x51e7ce);
+  if (random.chance(0.5)) return;
+  // Short ones cost the most time: there are sixteen beats in each second.
+  const usual = random.pick([500, 1_000, 2_000, 2_000, 2_000, 3_000, 3_000]);
+  for (const [index, host] of hosts.entries()) {
+    if (random.chance(0.1)) continue;
+    const silent = host.crashDetection === "lease" || random.chance(0.15);
+    hosts[index] = {
+      ...host,
+      crashDetection: silent ? "silence" : host.crashDetection,
+      silenceMs: random.chance(0.8) ? usual : random.pick([1_000, 2_000, 3_000]),
+      noEcho: random.chance(0.07),
+      deaf: random.chance(0.07),
+    };
   }
 }
 

@@ -149,7 +149,7 @@ export function termOf({ role }: ElectionState): OwnTerm | null {
 /** Changes the running term. */
 export function setTerm(
   draft: Draft,
-  patch: Partial<Pick<OwnTerm, "revision" | "deadline" | "promises" | "renewAtMono">>,
+  patch: Partial<Pick<OwnTerm, "revision" | "deadline" | "promises" | "stretch" | "renewAtMono">>,
 ): void {
   const role = roleFrom(draft, "leader", "suspended", "draining");
   const { term: before } = role;
@@ -159,6 +159,7 @@ export function setTerm(
     revision: patch.revision ?? before.revision,
     deadline: patch.deadline ?? before.deadline,
     promises: patch.promises ?? before.promises,
+    stretch: patch.stretch ?? before.stretch,
     renewAtMono: patch.renewAtMono ?? before.renewAtMono,
   };
   // Field by field, as in `draftOf`: objects of one shape are read faster.

@@ -82,7 +82,7 @@ import {
 } from "./leader.ts";
 import { observeRecreation, observeSnapshot } from "./observe.ts";
 import { announce, holderIsLate, isMyWrite, nextEpoch } from "./outlook.ts";
-import { isBound } from "./silence.ts";
+import { isBound, keepsPromises } from "./silence.ts";
 import { hasReached, type Instant, remainingMs } from "./time.ts";
 import { isNews, shownRevision } from "./trust.ts";
 import type {
@@ -160,7 +160,7 @@ export function isHeld(state: ElectionState, now: Instant): boolean {
 export function remainingStretchMs(state: ElectionState, now: Instant): number {
   if (!isBound(state)) return Number.POSITIVE_INFINITY;
   const { stretch } = state.link;
-  return stretch === null ? 0 : remainingMs(stretch.deadline, now);
+  return stretch === null || !keepsPromises(state) ? 0 : remainingMs(stretch.deadline, now);
 }
 
 /** Handles one event. The only entry point. */

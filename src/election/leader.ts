@@ -12,7 +12,7 @@ import {
 } from "./draft.ts";
 import { noteRevision, observeOwnRelease } from "./observe.ts";
 import { asLeader, isMine } from "./outlook.ts";
-import { isBound } from "./silence.ts";
+import { isBound, keepsPromises } from "./silence.ts";
 import { after, hasReached, type Instant, remainingMs } from "./time.ts";
 import type {
   ElectionState,
@@ -39,6 +39,7 @@ export function become(draft: Draft, sent: SentWrite, revision: number): void {
     revision,
     deadline,
     promises: sent.promises,
+    stretch: sent.stretch,
     renewAtMono: upToDate ? sent.sentAt.mono + draft.config.renewIntervalMs : draft.now.mono,
   };
   draft.role = { name: "leader", term };
@@ -137,6 +138,7 @@ function confirm(draft: Draft, sent: SentWrite, revision: number): void {
     revision,
     deadline,
     promises: sent.promises,
+    stretch: sent.stretch,
     renewAtMono: Math.max(draft.now.mono, sent.sentAt.mono + restMs),
   });
   noteOwnRecord(draft, sent, role.term.acquiredAt, revision);
@@ -153,7 +155,10 @@ export function judgeTerm(draft: Draft, snapshot: Snapshot, sameGeneration: bool
     const { nonce } = entry.record;
     const sent = draft.writes.unsettled.find((write) => write.nonce === nonce);
     if (sent !== undefined) confirm(draft, sent, entry.revision);
-    else setTerm(draft, { revision: entry.revision, promises: entry.record.session?.silence !== undefined });
+    else {
+      const promises = entry.record.session?.silence !== undefined;
+      setTerm(draft, { revision: entry.revision, promises, stretch: 0 });
+    }
     // Only an applied renewal of the present connection and stretch ends a suspension, so it is sent at once; so is the release of a
     // lease whose work has ended. If the read showed no change since the write that failed, it waits for its retry: a stream
     // without quorum answers reads and refuses writes.
@@ -301,7 +306,7 @@ export function expire(draft: Draft): void {
   if (stretch !== null && hasReached(stretch.deadline, draft.now)) draft.link.stretch = null;
   const term = termOf(draft);
   if (term !== null && hasReached(term.deadline, draft.now)) return lose(draft, "expired");
-  if (draft.role.name !== "leader" || draft.link.stretch !== null || !isBound(draft)) return;
+  if (draft.role.name !== "leader" || keepsPromises(draft)) return;
   suspend(draft);
   setTerm(draft, { renewAtMono: draft.now.mono });
 }

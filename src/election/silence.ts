@@ -57,6 +57,17 @@ export function roundTripMs(silenceMs: number): number {
 }
 
 /**
+ * Was every write that names the promise, and may be the lease now, sent in the stretch that runs? If not, another node may have
+ * confirmed the silence of an earlier stretch, and may lead.
+ */
+export function keepsPromises({ role, writes, link }: ElectionState): boolean {
+  const running = link.stretch?.number ?? 0;
+  if ("term" in role && role.term.promises && role.term.stretch !== running) return false;
+  for (const { promises, stretch } of writes.unsettled) if (promises && stretch !== running) return false;
+  return true;
+}
+
+/**
  * Must this node be in a stretch to be held? From the send of the first write that names the promise, until a write without it is
  * known to be applied.
  */

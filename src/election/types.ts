@@ -211,6 +211,8 @@ export interface OwnTerm {
   readonly deadline: Instant;
   /** The record at `revision` names a promise of silence. */
   readonly promises: boolean;
+  /** The stretch that ran when the write at `revision` was sent; 0: none did. */
+  readonly stretch: number;
   /** Monotonic milliseconds from which the next renewal, or after a drain the release, is due. */
   readonly renewAtMono: number;
 }

@@ -118,8 +118,13 @@ export class Driver {
     return remainingMs(role.term.deadline, this.#options.clock.now());
   }
 
-  /** As `leaseRemainingMs`, but until the first of lease and stretch ends: another node may lead from then on. */
+  /**
+   * As `leaseRemainingMs`, but until the first of lease and stretch ends, and 0 once the lease may be deleted: another node may lead
+   * from then on.
+   */
   remainingMs(epoch: number): number {
+    const { role } = this.#state;
+    if (role.name === "draining" && role.drained) return 0;
     const leaseMs = this.leaseRemainingMs(epoch);
     return Math.min(leaseMs, remainingStretchMs(this.#state, this.#options.clock.now()));
   }

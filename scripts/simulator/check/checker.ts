@@ -3,6 +3,7 @@
  * state and outputs of the nodes. docs/simulator.md lists the invariants with their numbers.
  */
 import { nextEpoch } from "../../../src/election/outlook.ts";
+import { isBound, roundTripMs } from "../../../src/election/silence.ts";
 import { remainingMs } from "../../../src/election/time.ts";
 import type { Effect, ElectionEvent, ElectionState } from "../../../src/election/types.ts";
 import { compareTokens } from "../../../src/fencing/compare.ts";
@@ -18,8 +19,6 @@ import { StrayWrite, Violation } from "./violation.ts";
 
 /** A stopped process may be stale for 250 ms, checks every 50 ms, and needs a few for the turn of its event loop. */
 const STALE_MS = 320;
-/** A process that has yet to read what arrived before the end of its connection may be held for so long: documented. */
-const UNREAD_MS = 1_000 * RATE_SLACK;
 /**
  * After a pause a process may call itself leader again without an event, as soon as it has checked its connection. Shorter
  * than the time for which every check has its own timer.
@@ -67,6 +66,11 @@ export class Checker implements Witness {
       if (process.alive && process.driver.isHeld()) held.push(process);
     }
     return held;
+  }
+
+  /** From now on nothing fails: a term begins only after the one before has been released. */
+  set orderly(orderly: boolean) {
+    this.#commits.orderly = orderly;
   }
 
   /** An operator is about to take the lease away; `recreates`: the whole bucket with it. */
@@ -189,8 +193,11 @@ export class Checker implements Witness {
       } else if (settled) this.#checkTermEnd(observed.process);
     }
     if (dead > 0) this.#processes.dropDead();
-    if (holders < 2) return;
+    if (holders === 0) return;
     const { held } = this;
+    const [only] = held;
+    if (only !== undefined) this.#checkRemaining(only);
+    if (holders < 2) return;
     for (const one of held) {
       for (const other of held) {
         if (
@@ -206,20 +213,48 @@ export class Checker implements Witness {
     }
   }
 
-  /** The process has yet to read what arrived before the end of its connection. */
+  /**
+   * The process has yet to read what arrived before the end of its connection, or no packet tells it of that end: with a presence it may
+   * be held until its last round trip counts no longer. Documented.
+   */
   #isUnread({ session, host }: Process): boolean {
     const { lostAt, lostUnread } = session;
     if (host.options.crashDetection !== "presence" || lostAt === null || !lostUnread) return false;
-    return this.#world.time.now - lostAt <= UNREAD_MS;
+    return this.#world.time.now - lostAt <= roundTripMs(host.options.silenceMs ?? 0) * RATE_SLACK;
   }
 
   /** Invariant 4, second half: a process ends its term at the deadline without any message. */
   #checkTermEnd({ clock, driver, incarnation }: Process): void {
-    const { role } = driver.state;
+    const { role, link } = driver.state;
     if (!("term" in role) || !clock.caughtUp) return;
-    const lateMs = clock.now().mono - role.term.deadline.mono;
+    const { mono } = clock.now();
+    const lateMs = mono - role.term.deadline.mono;
     if (lateMs > LATE_MS)
       throw new Violation(`${incarnation} is in its term ${lateMs} ms after its deadline`);
+    const fallenMs = link.stretch === null ? 0 : mono - link.stretch.deadline.mono;
+    if (role.name === "leader" && isBound(driver.state) && fallenMs > LATE_MS)
+      throw new Violation(`${incarnation} is not suspended ${fallenMs} ms after the end of its stretch`);
+  }
+
+  /** Invariant 16: what has to end by itself, such as a virtual IP, has ended before another node leads. */
+  #checkRemaining(holder: Process): void {
+    for (const { process } of this.#processes.alive) {
+      if (process === holder || !process.alive || process.host.options.crashDetection === "presence")
+        continue;
+      const { role } = process.driver.state;
+      if (
+        !("term" in role) ||
+        this.#interventions.excuse(process, holder) ||
+        this.#interventions.excuse(holder, process)
+      )
+        continue;
+      const remainingMs = process.driver.remainingMs(role.term.epoch);
+      if (remainingMs > 0) {
+        throw new Violation(
+          `${holder.incarnation} holds the lease, and ${process.incarnation} counts on ${remainingMs} ms more`,
+        );
+      }
+    }
   }
 
   /** The next `check()` throws. */
@@ -262,16 +297,22 @@ export class Checker implements Witness {
     if (spanMs > process.spanMs * RATE_SLACK) {
       throw new Violation(`${incarnation} holds until ${spanMs} ms after its newest applied send`);
     }
-    const { lostAt } = process.session;
-    if (
-      process.host.options.crashDetection === "presence" &&
-      lostAt !== null &&
-      time.now - lostAt > STALE_MS &&
-      !this.#isUnread(process)
-    ) {
-      throw new Violation(`${incarnation} holds without a connection`);
-    }
+    this.#checkConnection(process);
     if (!this.#isUnread(process)) this.#checkToken(process, epoch);
+  }
+
+  /** With a presence, a process that has lost its connection is not held; with a promise of silence it is for F at most. */
+  #checkConnection(process: Process): void {
+    const { crashDetection, silenceMs = 0 } = process.host.options;
+    const { lostAt } = process.session;
+    if (lostAt === null) return;
+    const lostMs = this.#world.time.now - lostAt;
+    const tooLong =
+      crashDetection === "presence"
+        ? lostMs > STALE_MS && !this.#isUnread(process)
+        : isBound(process.driver.state) && lostMs > silenceMs * RATE_SLACK;
+    if (tooLong)
+      throw new Violation(`${process.incarnation} holds ${lostMs} ms after its connection was lost`);
   }
 
   /** Invariant 3, from the leader's side: a resource that earlier leaders wrote to accepts the holder's token. */

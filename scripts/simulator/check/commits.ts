@@ -29,6 +29,8 @@ export class Commits {
   readonly #reports: CommitReports;
   /** What is committed now is forged by a client that is no node. */
   forging = false;
+  /** Nothing fails: see `Checker.orderly`. */
+  orderly = false;
   #last: Committed | null = null;
   /** The last record of a node that was not released. If garbage replaces it, its holder may renew it until its deadline. */
   #lastRecord: LeaseEntry | null = null;
@@ -127,7 +129,10 @@ export class Commits {
       this.#reports.fail(`revision ${entry.revision}: epoch ${epoch} after ${this.#maxEpoch}`);
     this.#maxEpoch = Math.max(this.#maxEpoch, epoch);
     this.#interventions.elected(writer.process);
-    tally.election(this.#takeover(before, writer.process));
+    const kind = this.#takeover(before, writer.process);
+    if (this.orderly && kind !== "released")
+      this.#reports.fail(`${incarnation} leads (${kind}) although nothing has failed`);
+    tally.election(kind);
   }
 
   #released(entry: Extract<LeaseEntry, { kind: "released" }>, before: Committed | null): void {
@@ -160,9 +165,18 @@ export class Commits {
     );
     if (waitedMs * RATE_SLACK >= ttlMs) return entry.kind === "record" ? "lease expired" : "garbage expired";
     const binding = entry.kind === "record" ? entry.record.session : undefined;
-    const dead = binding?.presence !== undefined && !this.#world.connections.open.has(binding.clientId);
-    if (!dead) this.#reports.fail(`${process.incarnation} took over after only ${waitedMs} ms`);
-    return "death confirmed";
+    const dead = binding !== undefined && !this.#world.connections.open.has(binding.clientId);
+    if (dead && binding.presence !== undefined && process.host.options.crashDetection === "presence")
+      return "death confirmed";
+    const silence = binding?.silence;
+    const silentMs = binding === undefined ? 0 : this.#world.connections.longestSilence(binding, at);
+    if (
+      silence === undefined ||
+      (!dead && silentMs * RATE_SLACK < silence.ms) ||
+      waitedMs * RATE_SLACK < silence.ms
+    )
+      this.#reports.fail(`${process.incarnation} took over after only ${waitedMs} ms`);
+    return "silence confirmed";
   }
 
   #stray(): void {

@@ -11,6 +11,7 @@ export type ElectionKind =
   | "garbage expired"
   | "lease expired"
   | "death confirmed"
+  | "silence confirmed"
   | "own lease";
 
 const ROLES: readonly RoleName[] = ["follower", "campaigning", "leader", "suspended", "draining", "stopped"];

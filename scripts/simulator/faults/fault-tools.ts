@@ -30,6 +30,8 @@ export interface FaultContext {
   readonly afterPurge: () => void;
   /** Runs what writes a record of no node to the key. */
   readonly forging: (write: () => void) => void;
+  /** Whether the server may give a false answer now. Asking uses it up. */
+  readonly mayLie: () => boolean;
   /** The state of a process may change without an event. */
   readonly invalidate: () => void;
 }

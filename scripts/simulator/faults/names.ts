@@ -32,6 +32,11 @@ const NAMES = [
   "garbage",
   "bucket deleted",
   "forged record",
+  "reset by the server",
+  "count late",
+  "server frozen",
+  "false answer",
+  "vanished",
 ] as const;
 
 export type SimulatedFaultName = (typeof NAMES)[number];

@@ -113,6 +113,55 @@ export const networkFaults: Readonly<Record<NetworkFaultName, SimulatedFault>> =
       cut(context, process, ms - cutAfter + random.between(0, 1_500));
     });
   },
+  /** No packet says that the server has closed the connection: the process notices by its own pings. */
+  "reset by the server": (context, { process }) => {
+    const { random, time, quietFrom, log } = context;
+    if (!process.alive || process.session.link === null) return;
+    const ms = Math.min(random.between(100, 4_000), quietFrom - time.now);
+    log(`${process.incarnation}: its server closes the connection; it notices after ${ms} ms`);
+    process.session.resetByServer(ms);
+    time.after(ms, () => context.invalidate());
+    const reconnectAt = Math.min(time.now + ms + random.between(0, 1_500), quietFrom);
+    time.at(reconnectAt, () => {
+      if (process.alive) process.session.reconnect();
+    });
+  },
+  /** A read buffer of the connection keeps the server busy: what is in it is delivered, and counted late. */
+  "count late": (context, { process }) => {
+    const { random, time, quietFrom, log } = context;
+    const { link } = process.session;
+    if (!process.alive || link === null) return;
+    const ms = Math.min(random.between(10, random.chance(0.5) ? 500 : 5_000), quietFrom - time.now);
+    log(`${process.incarnation}: the server needs ${ms} ms for its next read buffer`);
+    process.session.slowDown(ms);
+    // The messages of one buffer are those that a process sent while its loop stood still, or the server did not read.
+    if (random.chance(0.5)) return;
+    const before = random.between(1, 3_000);
+    if (process.clock.caughtUp) process.frozenAt = time.now;
+    process.clock.pause(Math.min(before, quietFrom - time.now), random.chance(0.5) ? "timers" : "messages");
+  },
+  "server frozen": (context, { process }) => {
+    const ms = lasting(context, 6_000);
+    context.log(`the server stands still for ${ms} ms`);
+    process.session.freezeServer(ms);
+  },
+  /** Once in 20 s at most: two false answers in a row are an exception that the documents name. */
+  "false answer": ({ log, mayLie }, { process }) => {
+    if (!mayLie()) return;
+    log("the server will answer once that an open connection is closed");
+    process.session.lieOnce();
+  },
+  /** The host is cut off, and nothing is closed. */
+  vanished: (context, host) => {
+    const ms = Math.min(context.random.between(1_000, 12_000), context.quietFrom - context.time.now);
+    context.log(`${host.name}: cut off for ${ms} ms`);
+    host.network.dropRequests = true;
+    host.network.dropResponses = true;
+    context.time.after(ms, () => {
+      host.network.dropRequests = false;
+      host.network.dropResponses = false;
+    });
+  },
   "presence lost": ({ hosts, log }, host) => {
     const presence = host.process.session.link?.presence;
     if (presence === undefined) return;

@@ -14,14 +14,34 @@ const ADVISORY_MS = 1;
 const SERVER_ID = "server";
 const ACCOUNT = "account";
 
+/** A read buffer of a connection that the server takes long to handle: what is in it is delivered at once, and counted at the end. */
+interface SlowBuffer {
+  readonly ms: number;
+  /** When its first message came; `null`: it is yet to come. */
+  openedAt: number | null;
+}
+
+/** What the server knows of an open connection. */
+interface ServedConnection {
+  /** The messages that it has counted. */
+  inMsgs: number;
+  /** When it counted the last one. */
+  countedAt: number;
+  /** Times without a count, and when they ended: each is shorter than all before it. */
+  readonly gaps: { readonly ms: number; readonly until: number }[];
+  slow: SlowBuffer | null;
+}
+
 /** All connections of a simulated world as the server sees them. Distributes the advisories about presence consumers. */
 export class FakeConnections {
   readonly time: VirtualTime;
   readonly open: Set<number> = new Set();
   readonly sessions: Set<FakeSession> = new Set();
-  /** The messages that the server has counted, by open connection. */
-  readonly #counted = new Map<number, number>();
+  readonly #served = new Map<number, ServedConnection>();
   #nextClientId = 1;
+  #frozenUntil = Number.NEGATIVE_INFINITY;
+  /** The next answer that says "open" says "closed" instead. */
+  #liesOnce = false;
 
   constructor(time: VirtualTime) {
     this.time = time;
@@ -30,7 +50,13 @@ export class FakeConnections {
   connect(presence: boolean): OwnConnection {
     const clientId = this.#nextClientId++;
     this.open.add(clientId);
-    this.#counted.set(clientId, 0);
+    const { now } = this.time;
+    this.#served.set(clientId, {
+      inMsgs: 0,
+      countedAt: now,
+      gaps: [],
+      slow: null,
+    });
     return {
       serverId: SERVER_ID,
       clientId,
@@ -40,23 +66,85 @@ export class FakeConnections {
 
   /** The server notices that a connection is closed and deletes its presence consumer. */
   close(binding: OwnConnection): void {
+    const busyUntil = Math.max(this.#frozenUntil, this.#busyUntil(binding.clientId));
+    if (this.time.now < busyUntil) return void this.time.at(busyUntil, () => this.close(binding));
     this.open.delete(binding.clientId);
-    this.#counted.delete(binding.clientId);
     if (binding.presence !== undefined) this.advise(binding.presence);
   }
 
-  /** A message of this connection reaches the server, which handles and counts it. */
+  /**
+   * A message of this connection reaches the server. It is handled at once, and counted at the end of its read buffer; what comes
+   * after that buffer was read waits until then.
+   */
   receive(connection: ConnectionId | null, handle: () => void): void {
+    const { now } = this.time;
+    const served = connection === null ? undefined : this.#served.get(connection.clientId);
+    const slow = served?.slow ?? null;
+    if (slow !== null) slow.openedAt ??= now;
+    const isInBuffer = slow !== null && slow.openedAt === now;
+    const busyUntil = Math.max(this.#frozenUntil, isInBuffer ? now : this.#busyOf(slow));
+    if (now < busyUntil) return void this.time.at(busyUntil, () => this.receive(connection, handle));
     handle();
-    const counted = connection === null ? undefined : this.#counted.get(connection.clientId);
-    if (connection !== null && counted !== undefined) this.#counted.set(connection.clientId, counted + 1);
+    if (served === undefined) return;
+    if (slow === null || !isInBuffer) return this.#count(served);
+    this.time.after(slow.ms, () => {
+      if (served.slow === slow) served.slow = null;
+      this.#count(served);
+    });
+  }
+
+  #count(served: ServedConnection): void {
+    const { now } = this.time;
+    served.inMsgs += 1;
+    const ms = now - served.countedAt;
+    for (let last = served.gaps.at(-1); last !== undefined && last.ms <= ms; last = served.gaps.at(-1))
+      served.gaps.pop();
+    served.gaps.push({ ms, until: now });
+    served.countedAt = now;
+  }
+
+  #busyUntil(clientId: number): number {
+    return this.#busyOf(this.#served.get(clientId)?.slow ?? null);
+  }
+
+  #busyOf(slow: SlowBuffer | null): number {
+    return slow === null || slow.openedAt === null ? Number.NEGATIVE_INFINITY : slow.openedAt + slow.ms;
+  }
+
+  /** The server will take `ms` for the read buffer that begins with the next message of this connection. */
+  slowDown({ clientId }: ConnectionId, ms: number): void {
+    const served = this.#served.get(clientId);
+    if (served !== undefined) served.slow ??= { ms, openedAt: null };
+  }
+
+  /** The server stands still for `ms`. */
+  freeze(ms: number): void {
+    this.#frozenUntil = Math.max(this.#frozenUntil, this.time.now + ms);
+  }
+
+  /** The server will answer once that an open connection is closed, where one such answer proves nothing. */
+  lieOnce(): void {
+    this.#liesOnce = true;
+  }
+
+  /** The longest time for which the server has counted nothing from this connection, as far as it ended after `since` or goes on. */
+  longestSilence({ clientId }: ConnectionId, since: number): number {
+    const served = this.#served.get(clientId);
+    if (served === undefined) return Number.POSITIVE_INFINITY;
+    const past = served.gaps.find(({ until }) => until >= since)?.ms ?? 0;
+    return Math.max(this.time.now - served.countedAt, past);
   }
 
   /** What the server answers about a connection. */
-  answer({ serverId, clientId }: ConnectionId): HolderAnswer {
+  answer({ serverId, clientId }: ConnectionId, closedIsEnough: boolean): HolderAnswer {
     if (serverId !== SERVER_ID) return { kind: "none" };
-    const inMsgs = this.#counted.get(clientId);
-    return inMsgs === undefined ? { kind: "closed" } : { kind: "open", inMsgs };
+    const served = this.#served.get(clientId);
+    if (served === undefined || !this.open.has(clientId)) return { kind: "closed" };
+    if (this.#liesOnce && !closedIsEnough) {
+      this.#liesOnce = false;
+      return { kind: "closed" };
+    }
+    return { kind: "open", inMsgs: served.inMsgs };
   }
 
   /** Announces the deletion of a presence consumer: a suspicion, true or false. */
@@ -74,6 +162,8 @@ export interface FakeSessionOptions {
   readonly network?: Network;
   /** Whether what the process sends to itself comes back. Without it no record names a promise of silence. Default: no. */
   readonly echo?: boolean;
+  /** The process cannot hear the beats of others. Default: it can. */
+  readonly deaf?: boolean;
 }
 
 /** The connection of one process. The process learns later than the server that it is closed, for example while stopped. */
@@ -81,6 +171,7 @@ export class FakeSession implements Session {
   readonly #connections: FakeConnections;
   readonly #presence: boolean;
   readonly #echo: boolean;
+  readonly #deaf: boolean;
   readonly #clock: VirtualClock | null;
   readonly #network: Network | null;
   readonly #listeners = new Set<(event: SessionEvent) => void>();
@@ -107,6 +198,7 @@ export class FakeSession implements Session {
     this.#clock = options.clock ?? null;
     this.#network = options.network ?? null;
     this.#echo = options.echo ?? false;
+    this.#deaf = options.deaf ?? false;
     this.#link = connections.connect(this.#presence);
     // As a real session that has waited for its first beat before the election began.
     this.#binding = this.#echo ? { ...this.#link, account: ACCOUNT } : this.#link;
@@ -148,7 +240,7 @@ export class FakeSession implements Session {
     return () => this.#listeners.delete(listener);
   }
 
-  inquire(binding: SessionBinding, { timeoutMs }: InquiryOptions): PromiseLike<HolderAnswer> {
+  inquire(binding: SessionBinding, { timeoutMs, closedIsEnough }: InquiryOptions): PromiseLike<HolderAnswer> {
     const { time } = this.#connections;
     const link = this.#link;
     const oneWayMs = this.#network?.latencyMs ?? ADVISORY_MS;
@@ -166,7 +258,9 @@ export class FakeSession implements Session {
         this.#connections.receive(link, () => {
           // As the real session: only about a holder whose record names its account, with its presence or with its promise.
           const isNamed = binding.presence !== undefined || binding.silence?.account === ACCOUNT;
-          const answer: HolderAnswer = isNamed ? this.#connections.answer(binding) : { kind: "none" };
+          const answer: HolderAnswer = isNamed
+            ? this.#connections.answer(binding, closedIsEnough)
+            : { kind: "none" };
           time.after(oneWayMs, () => {
             if (this.#link !== link || this.#network?.dropResponses === true) return;
             answered(answer);
@@ -174,6 +268,19 @@ export class FakeSession implements Session {
         }),
       );
     });
+  }
+
+  /** See `FakeConnections.slowDown`, `freeze` and `lieOnce`. */
+  slowDown(ms: number): void {
+    if (this.#link !== null) this.#connections.slowDown(this.#link, ms);
+  }
+
+  freezeServer(ms: number): void {
+    this.#connections.freeze(ms);
+  }
+
+  lieOnce(): void {
+    this.#connections.lieOnce();
   }
 
   /** The server handles and counts a message that was sent on this connection. */
@@ -204,7 +311,7 @@ export class FakeSession implements Session {
   receiveBeat(connection: ConnectionId): void {
     const link = this.#link;
     if (link === null || this.#network?.dropResponses === true) return;
-    if (!sameConnection(connection, this.#watched)) return;
+    if (this.#deaf || !sameConnection(connection, this.#watched)) return;
     this.#connections.time.after(this.#network?.latencyMs ?? ADVISORY_MS, () => {
       if (this.#link !== link) return;
       this.arrive(() => {
@@ -281,6 +388,15 @@ export class FakeSession implements Session {
         if (presence === this.#watched?.presence) this.#emit({ type: "presence-lost", presence });
       });
     });
+  }
+
+  /**
+   * The server closes the connection, and no packet says so to the process: it notices after `ms`, as by its own pings.
+   */
+  resetByServer(ms: number): void {
+    if (this.#link === null) return;
+    this.stall(ms);
+    this.disconnect();
   }
 
   /** The connection breaks. The process notices as soon as it runs, the server at once. */
