@@ -8,6 +8,7 @@ import { leavingMutants } from "./catalogue/leaving.ts";
 import type { Mutant } from "./catalogue/mutant.ts";
 import { presenceMutants } from "./catalogue/presence.ts";
 import { runtimeMutants } from "./catalogue/runtime.ts";
+import { silenceMutants } from "./catalogue/silence.ts";
 import { takeoverMutants } from "./catalogue/takeover.ts";
 import { unknownOutcomeMutants } from "./catalogue/unknown-outcomes.ts";
 
@@ -19,6 +20,7 @@ export const mutants: readonly Mutant[] = [
   ...takeoverMutants,
   ...forgeryMutants,
   ...presenceMutants,
+  ...silenceMutants,
   ...leavingMutants,
   ...runtimeMutants,
   ...applicationMutants,
