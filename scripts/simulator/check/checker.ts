@@ -214,7 +214,7 @@ export class Checker implements Witness {
   }
 
   /**
-   * The process has yet to read what arrived before the end of its connection, or no packet tells it of that end: with a presence it may
+   * The process has yet to read what arrived before the end of its connection, or no packet notifies it of that end: with a presence it may
    * be held until its last round trip counts no longer. Documented.
    */
   #isUnread({ session, host }: Process): boolean {
