@@ -62,6 +62,8 @@ const config: ViteUserConfig = defineConfig({
           maxWorkers: 5,
           testTimeout: 200_000,
           hookTimeout: 120_000,
+          // As `PATIENCE_MS` in test/support/patience.ts; the default is 1 s.
+          expect: { poll: { timeout: 15_000 } },
           sequence: { groupOrder: 1 },
         },
       },

@@ -36,4 +36,4 @@ test("a world recovers from revoked users, missing JetStream, a full disk and a 
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
-}, 180_000);
+});

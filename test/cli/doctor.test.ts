@@ -203,7 +203,7 @@ describe("on a cluster of three", () => {
     expect(missing).toMatch(/^critical permission-missing it may not publish \$JS\.API\.STREAM\.INFO/m);
     expect(missing).toMatch(/^warning permission-missing it may not subscribe nats_leader\.lease\./m);
     expect(application.facts).toMatchObject({ bucket: null, lease: null, nodes: null });
-  }, 60_000);
+  });
 
   test.skipIf("missing" in nats)(
     `its advice on replicas works with the nats command, as the administrator${why}`,
@@ -281,5 +281,5 @@ describe("on a cluster of three", () => {
     // A leader that was connected to the lost server may not answer yet: a consequence.
     const faults = found(account).filter((finding) => finding !== "note no-standby");
     expect(faults).toEqual(["critical bucket-peer-offline"]);
-  }, 60_000);
+  });
 });

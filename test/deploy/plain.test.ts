@@ -12,9 +12,7 @@ import { operatorOf } from "../support/node/operator.ts";
 import { startLeader } from "../support/node/test-node.ts";
 import { spawnChild } from "../support/processes/spawn-child.ts";
 
-test("up restarts only a killed server, down stops only its own processes and keeps the data", {
-  timeout: 90_000,
-}, async () => {
+test("up restarts only a killed server, down stops only its own processes and keeps the data", async () => {
   const cluster = await Deployment.make("cluster");
   const urls = urlsOf(await cluster.must("up"));
   expect(urls).toEqual([0, 1, 2].map((index) => `nats://127.0.0.1:${cluster.portBase + index}`));
@@ -64,9 +62,7 @@ test("up restarts only a killed server, down stops only its own processes and ke
   expect(again.node.epoch).toBe(2); // the same bucket: epochs continue after the first leader's
 });
 
-test("a port in use is refused, and a process that reuses a recorded pid is not stopped", {
-  timeout: 60_000,
-}, async () => {
+test("a port in use is refused, and a process that reuses a recorded pid is not stopped", async () => {
   const own = await Deployment.make("single");
   await own.must("up --single");
   const other = await Deployment.make("single");

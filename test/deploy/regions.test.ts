@@ -11,9 +11,7 @@ import { CALM, settled, startLeader, startNode, type TestNode } from "../support
 const LATENCY_MS = 30;
 const PATIENCE_MS = 20_000;
 
-test("a silent gateway, or the loss of the bucket's region, ends a remote leader's term at its deadline; no two nodes lead", {
-  timeout: 120_000,
-}, async () => {
+test("a silent gateway, or the loss of the bucket's region, ends a remote leader's term at its deadline; no two nodes lead", async () => {
   const regions = await Regions.start({
     layout: "gateways",
     regions: [

@@ -27,9 +27,7 @@ const BUCKET = {
   allow_direct: true,
 };
 
-test("leadership moves between regions, the bucket is in the region of its tag, and an unknown cluster is rejected", {
-  timeout: 120_000,
-}, async () => {
+test("leadership moves between regions, the bucket is in the region of its tag, and an unknown cluster is rejected", async () => {
   const commands = readmeCommands("supercluster");
   expect(commands).toEqual(["up --supercluster --secure", "status", "down"]);
   const [up = "", status = "", down = ""] = commands;

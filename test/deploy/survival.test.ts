@@ -9,9 +9,7 @@ import { settled, startNode, type TestNode } from "../support/node/test-node.ts"
 
 const PATIENCE_MS = 30_000;
 
-test("the term survives servers that stop one by one; with two stopped at once there is no leader until they are back", {
-  timeout: 180_000,
-}, async () => {
+test("the term survives servers that stop one by one; with two stopped at once there is no leader until they are back", async () => {
   const cluster = await Deployment.make("cluster");
   const urls = urlsOf(await cluster.must("up"));
   const options = { clusterId: "billing", leaseTtlMs: 10_000 };

@@ -5,9 +5,7 @@ import { runToEnd } from "../support/processes/run-to-end.ts";
 const ONLY =
   "kill,term,freeze,freeze-and-cut,requests-late,reset-client-side,server-restart,stranger,key-deleted,old-events";
 
-test("in a small chaos run no two processes lead at once, and the fenced register accepts no stale write, unlike its unfenced shadow", {
-  timeout: 120_000,
-}, async () => {
+test("in a small chaos run no two processes lead at once, and the fenced register accepts no stale write, unlike its unfenced shadow", async () => {
   const args = ["--faults", "10", "--seed", "7", "--worlds", "2", "--servers", "1", "--only", ONLY, "--json"];
   // The exit code is not checked: it also counts periods without a leader, which a loaded machine can cause.
   const { stdout, stderr } = await runToEnd("scripts/chaos/main.ts", args, { timeoutMs: 120_000 });

@@ -5,9 +5,7 @@ import { runToEnd } from "../support/processes/run-to-end.ts";
 const withSql = findPostgres() !== null;
 const stores = withSql ? "a stream and PostgreSQL" : "a stream (PostgreSQL SKIPPED, not installed)";
 
-test(`the example shows that ${stores} refuse the late write of a leader frozen past its lease`, {
-  timeout: 60_000,
-}, async () => {
+test(`the example shows that ${stores} refuse the late write of a leader frozen past its lease`, async () => {
   const { code, stdout: output, stderr } = await runToEnd("examples/singleton-writer/main.ts", []);
   expect(stderr).toBe("");
   expect(output).toMatch(

@@ -189,7 +189,7 @@ describe("in a cluster", () => {
     const { session, events } = sessionOn(made);
     const before = session.binding;
     await duck.lameDuck();
-    await events.next((event) => event.type === "connected", 5000);
+    await events.next((event) => event.type === "connected");
     expect(session.binding?.serverId).not.toBe(before?.serverId);
     await duck.stop();
     await duck.start();

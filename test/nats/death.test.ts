@@ -14,6 +14,7 @@ import {
   sessionOn,
   storeOn,
 } from "../support/nats/store-and-session.ts";
+import { START_MS } from "../support/patience.ts";
 import { spawnChild } from "../support/processes/spawn-child.ts";
 import { useNatsServer } from "../support/use-server.ts";
 
@@ -64,7 +65,9 @@ describe("a death", () => {
     A { jetstream: enabled, users: [
       { user: a, password: p }
       { user: mute, password: p, permissions { publish { deny: ["$SYS.>"] } } } ] }
-    B { jetstream: enabled, users: [{ user: b, password: p }] } }`;
+    B { jetstream: enabled, users: [{ user: b, password: p }] } }
+    # How long a client may take to authenticate: many connect at once.
+    authorization { timeout: 60 }`;
   const own = useNatsServer({ config: accounts });
 
   /** The binding of a holder in account A (or of another user), and the same with a connection that is closed. */
@@ -121,9 +124,10 @@ describe("a death", () => {
     const { dead } = await holder();
     const session = await asker();
     const crowd: NatsLink[] = [];
-    // In batches: each connection has a timeout, which a busy machine exceeds when all of them connect at once.
+    const login = { user: "a", pass: "p", connectTimeoutMs: START_MS };
+    // In batches: the server's queue of connections that it has not accepted is bounded.
     while (crowd.length < 1100) {
-      const batch = Array.from({ length: 50 }, () => link(own, { user: "a", pass: "p" }));
+      const batch = Array.from({ length: 50 }, () => link(own, login));
       crowd.push(...(await Promise.all(batch)));
     }
     const ids = crowd.map((nats) => nats.connection.info?.client_id ?? 0).sort((a, b) => a - b);

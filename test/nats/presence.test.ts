@@ -98,7 +98,7 @@ describe("presence", () => {
     await session.usePresence(await freshStream(server));
     const before = presenceOf(session.binding);
     proxy.filterToClient((frame) => !frame.text.includes("Idle Heartbeat"));
-    await events.next((event) => isRebound(event) && event.binding?.presence === undefined, 6000);
+    await events.next((event) => isRebound(event) && event.binding?.presence === undefined);
     proxy.filterToClient(null);
     await events.next((event) => isRebound(event) && event.binding?.presence !== undefined);
     expect(presenceOf(session.binding)).not.toBe(before);

@@ -63,13 +63,13 @@ describe("runWhileLeader()", () => {
     );
     const ran = deferred();
     const done = a.node.runWhileLeader(async (term) => {
-      calls.push(`work ${term.epoch} ${term.held}`);
+      calls.push(`work ${term.epoch} ${term.lossReason}`);
       if (term.epoch === 3) ran.resolve();
       await new Promise((resolve) => term.signal.addEventListener("abort", resolve));
       calls.push(`end ${term.epoch} ${term.lossReason}`);
     });
     for (const epoch of [1, 2]) {
-      await waitFor(() => calls.at(-1) === `work ${epoch} true`);
+      await waitFor(() => calls.at(-1) === `work ${epoch} null`);
       await a.node.stepDown();
     }
     await ran.promise;
@@ -77,13 +77,13 @@ describe("runWhileLeader()", () => {
     await within(done);
     expect(calls).toEqual([
       "become 1",
-      "work 1 true",
+      "work 1 null",
       "end 1 released",
       "become 2",
-      "work 2 true",
+      "work 2 null",
       "end 2 released",
       "become 3",
-      "work 3 true",
+      "work 3 null",
       "end 3 stopped",
     ]);
   });

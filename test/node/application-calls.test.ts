@@ -320,7 +320,8 @@ describe("arguments that are wrong reject with INVALID_CONFIG, and nothing is re
   const methods = ["start", "stop", "stepDown", "withdraw", "campaign", "runWhileLeader", "events"] as const;
 
   test.each(methods)("%s()", async (method) => {
-    const { node } = await startLeader(server, { clusterId: freshId(), nodeId: "a" });
+    const a = await startLeader(server, { clusterId: freshId(), nodeId: "a" });
+    const { node } = a;
     const call = async (options: unknown): Promise<void> => {
       const work = (): void => {};
       if (method === "runWhileLeader") await node.runWhileLeader(work, options as never);
@@ -335,7 +336,8 @@ describe("arguments that are wrong reject with INVALID_CONFIG, and nothing is re
         message: expect.stringContaining("options must be an object"),
       });
     }
-    expect(node.isLeader()).toBe(true);
+    await a.leads();
+    expect(a.count("lose-leadership")).toBe(0);
   });
 
   test("stop() ignores what is no object: it must not fail as a listener of a signal", async () => {
@@ -345,11 +347,12 @@ describe("arguments that are wrong reject with INVALID_CONFIG, and nothing is re
   });
 
   test.each([undefined, null, "x", 42])("runWhileLeader(%s)", async (work) => {
-    const { node } = await startLeader(server, { clusterId: freshId(), nodeId: "a" });
-    await expect(node.runWhileLeader(work as never)).rejects.toMatchObject({
+    const a = await startLeader(server, { clusterId: freshId(), nodeId: "a" });
+    await expect(a.node.runWhileLeader(work as never)).rejects.toMatchObject({
       code: "INVALID_CONFIG",
       message: expect.stringContaining("work must be a function, not "),
     });
-    expect(node.isLeader()).toBe(true);
+    await a.leads();
+    expect(a.count("lose-leadership")).toBe(0);
   });
 });

@@ -308,6 +308,8 @@ test("while onBecomeLeader keeps throwing, the node pauses longer each time, wha
   await waitFor(() => a.count("become-leader") === 4);
   const begins = a.events.items.flatMap((event) => (event.type === "become-leader" ? [event.at] : []));
   const gaps = begins.slice(1).map((at, index) => at - (begins[index] ?? 0));
-  expect(gaps[1]).toBeGreaterThan(1.5 * (gaps[0] ?? 0));
-  expect(gaps[2]).toBeGreaterThan(1.5 * (gaps[1] ?? 0));
+  // A busy machine makes a gap longer, never shorter. `event.at` has whole milliseconds.
+  for (const [index, pauseMs] of [250, 500, 1000].entries()) {
+    expect(gaps[index]).toBeGreaterThanOrEqual(pauseMs - 1);
+  }
 });

@@ -92,7 +92,7 @@ describe("a bucket created by go-cluster", () => {
   });
 
   test("in which the lease expired while no node ran: a new node's epoch is still larger", async () => {
-    const { clusterId, operator } = await goBucket(1000);
+    const { clusterId, operator } = await goBucket(QUICK.leaseTtlMs);
     await operator.put(goRecord("go-1", 5));
     await waitFor(async () => (await operator.stored()) === null);
     const a = await startNode(server, { ...QUICK, clusterId, nodeId: "a" });

@@ -104,7 +104,7 @@ describe("work that takes longer than the TTL to stop", () => {
 
 describe("a step-down to a named node", () => {
   test("among five makes it the next leader, every time", async () => {
-    const nodes = await cluster(5, { successorGraceMs: 300, cooldownMs: 0 });
+    const nodes = await cluster(5, { successorGraceMs: CALM.leaseTtlMs, cooldownMs: 0 });
     for (let round = 0; round < 5; round++) {
       const { epoch } = nodes[0].node;
       const [leader, ...followers] = await settled(nodes);

@@ -98,7 +98,9 @@ describe("a passed-in logger", () => {
       .trim()
       .split("\n")
       .map((line) => JSON.parse(line) as Record<string, unknown>);
-    expect(lines.map((line) => line["event"])).toEqual([
+    // Not the warnings, which a busy machine may add.
+    const events = lines.filter((line) => line["event"] !== "warning");
+    expect(events.map((line) => line["event"])).toEqual([
       "started",
       "become-leader",
       "leader-change",
@@ -107,7 +109,7 @@ describe("a passed-in logger", () => {
       "leader-change",
       "stopped",
     ]);
-    expect(lines[1]).toMatchObject({ level: 30, node: "a", epoch: 1, msg: "became leader" });
+    expect(events[1]).toMatchObject({ level: 30, node: "a", epoch: 1, msg: "became leader" });
   });
 
   test("that throws does not affect the node", async () => {

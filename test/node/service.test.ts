@@ -143,7 +143,7 @@ describe("a client that changes the leadership believes the lease, not the answe
     answer(`cluster_${clusterId}.status.ghost`, status);
     answer(`cluster_${clusterId}.control.ghost.stepdown`, { ok: true });
     await nc.flush();
-    const client = await ClusterClient.connect({ clusterId, servers: server.url }, { timeoutMs: 300 });
+    const client = await ClusterClient.connect({ clusterId, servers: server.url }, { timeoutMs: 1000 });
     atEnd(() => client.close());
     return { a, client };
   }
@@ -165,7 +165,7 @@ describe("a client that changes the leadership believes the lease, not the answe
       code: "TIMEOUT",
       message: expect.stringContaining('"a" leads'),
     });
-    await expect(handOver(client, "ghost", 300)).rejects.toMatchObject({ code: "HANDOVER_REFUSED" });
+    await expect(handOver(client, "ghost", 1000)).rejects.toMatchObject({ code: "HANDOVER_REFUSED" });
     await a.leads();
     expect(a.count("lose-leadership")).toBe(0);
   });

@@ -69,11 +69,11 @@ async function scene(where: "with the stream" | "elsewhere"): Promise<Scene> {
 /** Deletes the presence until it is recreated on another server than the leader's connection. */
 async function moveAway({ operator, own }: Scene): Promise<{ presence: string; host: string }> {
   let presence = await presenceIn(operator);
-  for (let tries = 0; tries < 7; tries++) {
+  for (let tries = 0; tries < 20; tries++) {
     const host = await hostOf(operator, presence);
     if (host !== own.name) return { presence, host };
     await deletePresence(operator, presence);
-    presence = await presenceIn(operator, presence, 8000);
+    presence = await presenceIn(operator, presence);
   }
   throw new Error("the presence was always on the leader's server");
 }
@@ -86,16 +86,17 @@ test(`a leader on another server than the stream's and its presence's is replace
   const [next] = await settled(all.followers, 1);
   expect(next.node.epoch).toBe(2);
   expect(all.followers.map((node) => node.count("become-leader")).reduce((sum, n) => sum + n)).toBe(1);
-}, 60_000);
+});
 
 test(`its presence is deleted by hand on whatever server it is: no change of leader (${replicas})`, async () => {
   const { operator, leader, followers } = await scene("elsewhere");
   let presence = await presenceIn(operator);
   for (let times = 0; times < 3; times++) {
     await deletePresence(operator, presence);
-    presence = await presenceIn(operator, presence, 8000);
+    presence = await presenceIn(operator, presence);
   }
-  expect(await leader.status()).toMatchObject({ held: true, epoch: 1 });
+  await waitFor(async () => (await leader.status()).held);
+  expect(await leader.status()).toMatchObject({ epoch: 1 });
   for (const node of followers) {
     // A cluster under load may drop a read: a warning, and no change of leader.
     expect(node.types().filter((type) => type !== "warning")).toEqual(["started", "leader-change"]);
@@ -125,7 +126,8 @@ test.skipIf(oldest)(
       { timeoutMs: 25_000, intervalMs: 100 },
     );
     expect(next).not.toBe(presence);
-    expect(await leader.status()).toMatchObject({ held: true, epoch: 1 });
+    await waitFor(async () => (await leader.status()).held);
+    expect(await leader.status()).toMatchObject({ epoch: 1 });
     for (const node of followers) expect(node.count("become-leader")).toBe(0);
   },
   60_000,

@@ -19,8 +19,8 @@ import { Recorder } from "../recorder.ts";
 
 /** A short lease that survives delays of a busy machine: S = 2750, a heartbeat every 900. */
 export const CALM = { leaseTtlMs: 3000 } as const;
-/** The shortest lease, for tests that wait until it expires: S = 750, a heartbeat every 300. */
-export const QUICK = { leaseTtlMs: 1000 } as const;
+/** The shortest lease, for tests that wait until it expires: S = 1250, a heartbeat every 450. */
+export const QUICK = { leaseTtlMs: 1500 } as const;
 
 export interface LogLine {
   readonly level: "debug" | "info" | "warn" | "error";
