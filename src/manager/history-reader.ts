@@ -1,4 +1,5 @@
 /** Reads past terms. Creates no consumer and writes nothing. */
+import { EPOCH_SLACK } from "../election/epochs.ts";
 import { asObject, isJsError, JsCode, jsToClusterError, parseObject } from "../nats/api/js-api.ts";
 import { getMessage } from "../nats/api/stored-message.ts";
 import { findStream } from "../nats/api/streams.ts";
@@ -41,6 +42,15 @@ export async function readHistory(
     });
   }
   return { recorded: read !== null, unreadable: read?.unreadable ?? 0, terms: terms.slice(-most) };
+}
+
+/**
+ * The largest epoch among the newest records; 0 if there is none. Any user that may record terms could store a huge one: an epoch that no
+ * node of a first bucket can have reached does not count.
+ */
+export async function newestRecordedEpoch(client: ClusterClient): Promise<number> {
+  const entries = (await readEntries(client, BATCH_SIZE))?.entries ?? [];
+  return Math.max(0, ...entries.map(({ epoch }) => epoch).filter((epoch) => epoch <= EPOCH_SLACK));
 }
 
 /** `null` if the stream does not exist. */

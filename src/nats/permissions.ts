@@ -323,6 +323,10 @@ function administrating(clusterId: string): Grant[] {
       vital(`$JS.API.STREAM.UPDATE.${stream}`, `change ${what}`),
       vital(`$JS.API.STREAM.DELETE.${stream}`, `delete ${what}, while no node runs`),
     ]),
+    useful(
+      `$JS.API.STREAM.MSG.GET.${historyStream(clusterId)}`,
+      "past terms: a new bucket begins behind their epochs",
+    ),
     useful(`$JS.API.CONSUMER.NAMES.${streamName(clusterId)}`, "list consumers of the bucket"),
     useful(`$JS.API.CONSUMER.LIST.${streamName(clusterId)}`, "list consumers of the bucket"),
     useful(`$JS.API.CONSUMER.INFO.${streamName(clusterId)}.*`, "one of them"),

@@ -29,6 +29,9 @@ export function isAtLeast(version: string, wanted: string): boolean {
   return have === null || want === null || versionDifference(have, want) >= 0;
 }
 
+/** The first version that lets a stream begin at a given sequence (`first_seq`); earlier ones ignore it. */
+export const FIRST_SEQUENCE_SINCE = "2.10.0";
+
 /** Version of the server that this connection is on; `""` if it has not been connected yet. */
 export function serverVersion(connection: NatsConnection): string {
   return connection.info?.version ?? "";
