@@ -1,6 +1,6 @@
 /** The receiver's side of fencing: it remembers the largest token and refuses smaller ones. */
 import { compareTokens } from "./compare.ts";
-import { staleToken } from "./stale.ts";
+import { refusedToken } from "./stale.ts";
 import { type TokenSource, tokenOf } from "./token.ts";
 
 /** Admits the tokens of the current leader. `MemoryFence` keeps the largest token in memory, `KvFence` in a key-value bucket. */
@@ -14,7 +14,7 @@ export interface Fence {
    * not that of a term, and the fence would refuse all further leaders.
    *
    * @param token - `null` stands for a message without a token; it is always refused.
-   * @throws ClusterError `STALE_EPOCH` for a refused token; `INVALID_CONFIG` for a value that is not a token. Any other error means
+   * @throws ClusterError `STALE_EPOCH` for a refused token; `INVALID_CONFIG` for no token, and for a value that is not one. Any other error means
    * that the fence could not decide: the message must not be acted upon.
    */
   admit(token: TokenSource | null): Promise<void>;
@@ -47,12 +47,12 @@ export class MemoryFence implements Fence {
   /**
    * As `admit`, but synchronous.
    *
-   * @throws ClusterError `STALE_EPOCH`; `INVALID_CONFIG` for a value that is not a token.
+   * @throws ClusterError `STALE_EPOCH`; `INVALID_CONFIG` for no token, and for a value that is not one.
    */
   check(token: TokenSource | null): void {
     const value = token === null ? null : tokenOf(token);
     const { pass, highest } = compareTokens(this.#highest, value);
-    if (!pass) throw staleToken(this.name, value, this.#highest);
+    if (!pass) throw refusedToken(this.name, value, this.#highest);
     this.#highest = highest;
   }
 

@@ -52,7 +52,7 @@ export interface FenceableRequest extends Fenceable {
 export interface FencedOptions<M> {
   /**
    * Called for every message that was not handled, after it was answered. `error.code` is `STALE_EPOCH` for a refused token,
-   * `HOOK_FAILED` for a handler that threw, `ABORTED` if the subscription failed, else the reason why the fence could not decide.
+   * `INVALID_CONFIG` for a message without a valid one, `HOOK_FAILED` for a handler that threw, `ABORTED` if the subscription failed, else the reason why the fence could not decide.
    *
    * @default Refusals are not reported; a handler that throws is reported with `process.emitWarning`.
    */

@@ -10,12 +10,12 @@ export interface Holder {
 }
 
 /**
- * `STALE_EPOCH`: the fence has seen a larger token, or the same token from another incarnation; or the token is missing, or too large
- * to be that of a term; or the fence was purged. Nothing was written. The refusal is final for the term: a repetition is refused, too.
+ * `STALE_EPOCH`: the fence has seen a larger token, or the same token from another incarnation; or the token is too large to be that of
+ * a term; or the fence was purged. Nothing was written. The refusal is final for the term: a repetition is refused, too.
  */
 export class StaleEpochError extends ClusterError {
   override readonly name: string = "StaleEpochError";
-  /** The token that was refused; `null` if there was none. */
+  /** The token that was refused; `null` if the receiver did not name it. */
   readonly token: number | null;
   /** The largest token that the fence has seen; `null` if it is not known. */
   readonly newest: number | null;
@@ -31,14 +31,15 @@ export class StaleEpochError extends ClusterError {
   }
 }
 
-/** The refusal of a receiver. `where` names the fence. */
-export function staleToken(where: string, token: number | null, newest: number): StaleEpochError {
-  const sender = token === null ? "a message without an epoch" : `epoch ${token}`;
-  const why = token !== null && token > newest ? ", and no election can have come so far since" : "";
-  return new StaleEpochError(`${where} refuses ${sender}: it has seen epoch ${newest}${why}`, {
-    token,
-    newest,
-  });
+/** The refusal of a receiver. `where` names the fence. A sender without an epoch is not deposed: it is not fenced. */
+export function refusedToken(where: string, token: number | null, newest: number): ClusterError {
+  if (token === null) {
+    const text = `${where} refuses a message without a valid epoch: its sender must attach that of its term`;
+    return new ClusterError("INVALID_CONFIG", `${text} (natsHeaders(term), httpHeaders(term))`);
+  }
+  const why = token > newest ? ", and no election can have come so far since" : "";
+  const message = `${where} refuses epoch ${token}: it has seen epoch ${newest}${why}`;
+  return new StaleEpochError(message, { token, newest });
 }
 
 /**

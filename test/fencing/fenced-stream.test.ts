@@ -213,6 +213,8 @@ for (const version of FENCING_VERSIONS) {
       expect(await data()).toEqual([`${stream}.x=1`]);
       await a.batch(change(x.sequence));
       expect(await data()).toEqual([`${stream}.x=1`, `${stream}.x=2`, `${stream}.y=2`]);
+      const taken = a.publish(`${stream}.x`, "3", { expectLast: 0 });
+      await expect(taken).rejects.toThrow(`cannot write to ${stream}.x: `);
       await store.open(termOf(2));
       await expect(a.publish(`${stream}.z`, "3", { expectLast: 0 })).rejects.toMatchObject({
         code: "STALE_EPOCH",

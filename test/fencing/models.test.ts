@@ -120,7 +120,7 @@ function ask(fence: MemoryFence, token: number | null): Promise<Msg | null> {
   });
 }
 
-test("a refusal gives the sender both tokens unchanged", async () => {
+test("a refusal gives the sender both tokens unchanged, and says if there was none", async () => {
   let refused = 0;
   await fc.assert(
     fc.asyncProperty(fc.oneof(epoch, small), fc.option(fc.oneof(epoch, small)), async (highest, token) => {
@@ -138,7 +138,8 @@ test("a refusal gives the sender both tokens unchanged", async () => {
       } catch (error) {
         thrown = error;
       }
-      expect(thrown).toMatchObject({ code: "STALE_EPOCH", token, newest: highest });
+      if (token === null) expect(thrown).toMatchObject({ code: "INVALID_CONFIG" });
+      else expect(thrown).toMatchObject({ code: "STALE_EPOCH", token, newest: highest });
     }),
   );
   expect(refused).toBeGreaterThan(20);

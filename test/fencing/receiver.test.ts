@@ -188,7 +188,13 @@ describe("in front of a receiver", () => {
     expect(() => throwIfRefused(late)).toThrow();
     expect(refusals).toHaveLength(1);
     const anonymous = await nats.request(subject, "", { timeout: 2000 });
-    expect(() => throwIfRefused(anonymous)).toThrow(/a message without an epoch/);
+    expect(() => throwIfRefused(anonymous)).toThrow(
+      expect.objectContaining({
+        code: "INVALID_CONFIG",
+        message: expect.stringMatching(/refuses a message without a valid epoch/),
+      }),
+    );
+    expect(ran).toEqual(["e2"]);
   });
 
   test("a handler that throws causes an answer with status 500 and a call of onRefused, and does not end the process", async () => {

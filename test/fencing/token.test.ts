@@ -103,9 +103,9 @@ describe("a fence in memory", () => {
   test("refuses a message without a token, even before the first token", async () => {
     const fence = new MemoryFence("the printer");
     const refused = {
-      code: "STALE_EPOCH",
-      token: null,
-      message: "the printer refuses a message without an epoch: it has seen epoch 0",
+      code: "INVALID_CONFIG",
+      message:
+        "the printer refuses a message without a valid epoch: its sender must attach that of its term (natsHeaders(term), httpHeaders(term))",
     };
     await expect(fence.admit(null)).rejects.toMatchObject(refused);
   });

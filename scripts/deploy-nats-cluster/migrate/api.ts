@@ -19,7 +19,7 @@ export class ApiRefusal extends DeployError {
 /** No subscriber for the request's subject. */
 export class NoResponders extends DeployError {}
 
-export function isNoResponders(error: unknown): boolean {
+function isNoResponders(error: unknown): boolean {
   return error instanceof NoRespondersError || (error instanceof RequestError && error.isNoResponders());
 }
 

@@ -1,14 +1,18 @@
 /** Finds elections among the streams; an election must not be copied while its nodes run. */
 import type { NatsConnection } from "@nats-io/transport-node";
 import type { LeaseEntry } from "../../../src/election/types.ts";
+import { messageOf } from "../../../src/errors.ts";
+import { parseObject } from "../../../src/nats/api/js-api.ts";
+import { RequestFailure } from "../../../src/nats/api/request.ts";
+import { answersTo } from "../../../src/nats/api/request-many.ts";
 import { parseStoredMessage } from "../../../src/nats/api/stored-message.ts";
 import { decodeStored } from "../../../src/nats/lease/record-codec.ts";
 import { leaseSubject, serviceName, streamName } from "../../../src/nats/names.ts";
 import { DeployError } from "../errors.ts";
-import { ApiRefusal, call, isNoResponders, objectOf } from "./api.ts";
+import { ApiRefusal, call, objectOf } from "./api.ts";
 
-/** How long to wait for nodes to answer. */
-const ANSWER_MS = 1000;
+/** How long to wait for the answers of all nodes together. */
+const ANSWERS_MS = 1000;
 const NO_MESSAGE = 10037;
 /** TTL of a record without one: go-cluster's default. */
 const DEFAULT_TTL_MS = 10_000;
@@ -63,15 +67,16 @@ export async function refuseRunningNodes(
 }
 
 async function nodesOf(nats: NatsConnection, clusterId: string): Promise<string[]> {
+  const subject = `$SRV.PING.${serviceName(clusterId)}`;
   const nodes = new Set<string>();
   try {
-    const options = { strategy: "stall", maxWait: ANSWER_MS } as const;
-    for await (const answer of await nats.requestMany(`$SRV.PING.${serviceName(clusterId)}`, "", options)) {
-      const { metadata, id } = objectOf(answer.json());
-      nodes.add(String(objectOf(metadata)["node"] ?? id));
+    for await (const body of answersTo(nats, subject, "", { timeoutMs: ANSWERS_MS, stallMs: ANSWERS_MS })) {
+      const answer = parseObject(body);
+      if (answer !== null) nodes.add(String(objectOf(answer["metadata"])["node"] ?? answer["id"]));
     }
-  } catch (error) {
-    if (!isNoResponders(error)) throw error;
+  } catch (thrown) {
+    if (thrown instanceof RequestFailure && thrown.kind === "no-responders") return [];
+    throw new DeployError(`${subject} at ${nats.getServer()}: ${messageOf(thrown)}`, { cause: thrown });
   }
   return [...nodes].sort();
 }

@@ -16,7 +16,7 @@ import { createStream, createWithDefault, findOrCreate, findStream } from "../..
 import { ConnectionMonitor } from "../../nats/connection/connection-monitor.ts";
 import { isBeyondReach, isToken } from "../compare.ts";
 import type { Fence } from "../fence.ts";
-import { staleToken } from "../stale.ts";
+import { refusedToken } from "../stale.ts";
 import { IN_FLIGHT, parsePubAck } from "../stream/js-messages.ts";
 import { checkBucket, checkKey, kvStream, kvSubject, newBucketConfig } from "../stream/names.ts";
 import { storeProblems, subjectProblems } from "../stream/stream-check.ts";
@@ -132,13 +132,13 @@ export class KvFence implements Fence, AsyncDisposable {
   /**
    * Resolves if the token is at least as large as every token admitted before, by any process with this fence.
    *
-   * @throws ClusterError `STALE_EPOCH`; `INVALID_CONFIG` for a value that is not a token; `STOPPED` after `close()`; `NO_CONNECTION`,
+   * @throws ClusterError `STALE_EPOCH`; `INVALID_CONFIG` for no token, and for a value that is not one; `STOPPED` after `close()`; `NO_CONNECTION`,
    * `STORE_UNAVAILABLE` and others if the fence cannot decide.
    */
   async admit(source: TokenSource | null): Promise<void> {
     const token = source === null ? null : tokenOf(source);
     if (this.#closed) throw new ClusterError("STOPPED", `${this.name} is closed`);
-    if (token === null || token < this.#highest) throw staleToken(this.name, token, this.#highest);
+    if (token === null || token < this.#highest) throw refusedToken(this.name, token, this.#highest);
     try {
       if (!this.#exclusive) await this.#read();
       for (let tries = 0; this.#mayRaise(token); tries++) {
@@ -150,7 +150,7 @@ export class KvFence implements Fence, AsyncDisposable {
       throw jsToClusterError(thrown, `check epoch ${token} against ${this.name}`);
     }
     if (token < this.#highest || isBeyondReach(this.#highest, token))
-      throw staleToken(this.name, token, this.#highest);
+      throw refusedToken(this.name, token, this.#highest);
   }
 
   /** Further calls of `admit` reject. The connection stays open. Idempotent. */

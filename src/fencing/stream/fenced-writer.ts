@@ -171,7 +171,10 @@ export class FencedWriter {
     const shown = [...subjects].slice(0, 3).join(", ");
     const spec: WriteSpec = {
       subject: messages.at(-1)?.subject ?? "",
-      doing: () => `write a batch of ${messages.length} to ${shown}${subjects.size > 3 ? ", …" : ""}`,
+      doing: () =>
+        messages.length === 1
+          ? `write to ${shown}`
+          : `write a batch of ${messages.length} to ${shown}${subjects.size > 3 ? ", …" : ""}`,
       conditions: messages.some((message) => message.options?.expectLast !== undefined),
       timeoutMs: options.timeoutMs === undefined ? this.#on.timeoutMs : limitOf(options),
       signal: options.signal,
