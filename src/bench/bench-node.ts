@@ -3,6 +3,7 @@
  * parent. Not part of the package's interface.
  */
 import { connect } from "@nats-io/transport-node";
+import { INACTIVE_THRESHOLD_MS } from "../nats/presence/presence.ts";
 import { readTask } from "./child-task.ts";
 import { type ChildTask, hostNowMs, report } from "./messages.ts";
 import { fail, runNode } from "./run-node.ts";
@@ -20,7 +21,7 @@ async function runPresence(task: Extract<ChildTask, { role: "presence" }>): Prom
     filter_subject: `${stream}.never`,
     mem_storage: true,
     num_replicas: 1,
-    inactive_threshold: 1_000_000,
+    inactive_threshold: INACTIVE_THRESHOLD_MS * 1_000_000,
     idle_heartbeat: 1_000_000_000,
   };
   const subject = `$JS.API.CONSUMER.CREATE.${stream}.${consumer}.${config.filter_subject}`;

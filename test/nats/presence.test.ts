@@ -36,7 +36,7 @@ describe("presence", () => {
       deliver_policy: "new",
       mem_storage: true,
       num_replicas: 1,
-      inactive_threshold: 1_000_000,
+      inactive_threshold: 1_000,
       filter_subject: expect.stringContaining(".presence."),
     });
     expect(warnings).toEqual([]);
