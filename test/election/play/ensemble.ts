@@ -45,6 +45,7 @@ export class Part {
     const { clock, network } = this;
     this.session = new FakeSession(play.connections, {
       presence: own.crashDetection === "presence",
+      echo: own.silenceMs > 0,
       clock,
       network,
     });
@@ -62,6 +63,8 @@ export class Part {
         clock.setTimer(options.drainMs ?? 1, () => this.driver.dispatch({ type: "drained" }));
       },
       trace: (event, _now, effects, state) => {
+        // Four in a second.
+        if (event.type === "beat-proven" && effects.length === 0) return;
         play.append(name, `<- ${eventText(event)}`);
         for (const effect of effects) play.appendLine(name, `-> ${effectText(effect, state)}`);
       },

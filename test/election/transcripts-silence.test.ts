@@ -1,0 +1,208 @@
+import { expect, test } from "vitest";
+import type { OwnConnection, SessionBinding } from "../../src/election/types.ts";
+import { Ensemble, type PartOptions } from "./play/ensemble.ts";
+import { connection, record, Solo } from "./play/solo.ts";
+import { expectTranscript } from "./play/transcript.ts";
+
+const presence: PartOptions = { config: { crashDetection: "presence", silenceMs: 2_000 } };
+const silence: PartOptions = { config: { crashDetection: "silence", silenceMs: 2_000 } };
+
+/** A connection on which a beat has come back. */
+function beating(clientId: number): OwnConnection {
+  return { ...connection(clientId), account: "account" };
+}
+
+/** The connection of another node, as its record names it. */
+function promising(clientId: number, ms = 2_000): { session: SessionBinding } {
+  return { session: { ...connection(clientId), silence: { ms, account: "account" } } };
+}
+
+test("a leader whose host has vanished is replaced after F and the margin, once it is suspended", async () => {
+  const play = new Ensemble("The cable of the leader's host is pulled: nothing is closed.");
+  const a = play.node("a", presence).start();
+  const b = play.node("b", presence).start();
+  await play.quietlyUntil(5_000, "a leads, b follows and hears a's beats");
+  await play.happens("the cable of a is pulled", () => {
+    a.network.dropRequests = true;
+    a.network.dropResponses = true;
+  });
+  await play.at(6_900);
+  play.ask(a, b);
+  await play.at(7_600);
+  play.ask(a, b);
+  await play.happens("the cable of a is plugged in again", () => {
+    a.network.dropRequests = false;
+    a.network.dropResponses = false;
+  });
+  await play.at(9_000);
+  play.ask(a, b);
+  expect(b.count("become-leader")).toBe(1);
+  await expectTranscript("vanished", play);
+});
+
+test("a frozen leader is replaced; when it is thawed, it is not held, from its first instruction on", async () => {
+  const play = new Ensemble("SIGSTOP of the leader for four seconds.");
+  const a = play.node("a", silence).start();
+  const b = play.node("b", silence).start();
+  await play.quietlyUntil(5_000, "a leads, b follows");
+  await play.happens("a is stopped", () => a.clock.pause(4_000));
+  await play.at(8_999);
+  play.ask(b);
+  await play.at(9_100);
+  play.ask(a, b);
+  await expectTranscript("frozen", play);
+});
+
+test("a leader that stands still for less than F is suspended for one renewal, and keeps its term", async () => {
+  const play = new Ensemble("SIGSTOP of the leader for 1.9 seconds.");
+  const a = play.node("a", silence).start();
+  const b = play.node("b", silence).start();
+  await play.quietlyUntil(5_000, "a leads, b follows");
+  await play.happens("a is stopped", () => a.clock.pause(1_900));
+  await play.at(8_000);
+  play.ask(a, b);
+  expect(a.count("suspended")).toBe(1);
+  expect(a.count("resumed")).toBe(1);
+  expect(b.count("become-leader")).toBe(0);
+  await expectTranscript("stood-still", play);
+});
+
+test("without a presence, a closed connection ends the wait only after F and the margin", async () => {
+  const play = new Ensemble("kill -9 of a leader that promises silence only.");
+  const a = play.node("a", silence).start();
+  const b = play.node("b", silence).start();
+  await play.quietlyUntil(5_000, "a leads, b follows");
+  await play.happens("kill -9 a", () => a.kill());
+  await play.at(8_000);
+  play.ask(b);
+  await expectTranscript("killed-without-presence", play);
+});
+
+test("an echo that is 1.4 s ahead of the server's count keeps no leader held for too long", async () => {
+  const play = new Ensemble(
+    "One read buffer keeps the server busy: it delivers a beat at once and counts it late.",
+  );
+  const a = play.node("a", silence).start();
+  const b = play.node("b", silence).start();
+  await play.quietlyUntil(5_000, "a leads, b follows");
+  await play.happens("a's loop stands still; the next buffer takes 4 s", () => {
+    a.session.slowDown(4_000);
+    a.clock.pause(1_700);
+  });
+  await play.at(9_500);
+  play.ask(a, b);
+  expect(a.driver.isHeld() && b.driver.isHeld()).toBe(false);
+  await expectTranscript("count-lags", play);
+});
+
+test("work that takes longer than F to end keeps the lease until it has ended", async () => {
+  const play = new Ensemble("A drain of five seconds.");
+  const a = play.node("a", { ...silence, drainMs: 5_000 }).start();
+  const b = play.node("b", silence).start();
+  await play.quietlyUntil(5_000, "a leads, b follows");
+  a.driver.dispatch({ type: "resign", reason: "released" });
+  await play.at(10_500);
+  play.ask(a, b);
+  await expectTranscript("long-drain", play);
+});
+
+test("the ack of a renewal from before the end of the stretch does not resume the term", async () => {
+  const play = new Solo("The ack of a renewal comes after the stretch in which it was sent.", {
+    crashDetection: "silence",
+    silenceMs: 2_000,
+  })
+    .leading(beating(1))
+    .at(1_900)
+    .send({ type: "beat-proven", sentAt: { mono: 1_600, boot: 1_600, wall: 0 } })
+    .at(3_000)
+    .tick()
+    .at(3_600)
+    .ask()
+    .tick()
+    .ask()
+    .scene("The renewal in flight is settled first.")
+    .at(3_700)
+    .applied(2)
+    .ask()
+    .at(3_702)
+    .applied(3)
+    .ask();
+  expect(play.held).toBe(true);
+  await expectTranscript("ack-of-an-earlier-stretch", play);
+});
+
+test("a beat that is proven after the end of the stretch counts for nothing", async () => {
+  const play = new Solo("The proof of a beat has waited in the socket.", {
+    crashDetection: "silence",
+    silenceMs: 2_000,
+  })
+    .leading(beating(1))
+    .at(2_001)
+    .send({ type: "beat-proven", sentAt: { mono: 1_500, boot: 1_500, wall: 0 } })
+    .ask()
+    .at(2_003)
+    .applied(2)
+    .ask();
+  await expectTranscript("beat-too-late", play);
+});
+
+test("a newer revision starts the inquiry over", async () => {
+  const play = new Solo("The holder renews once more between the two questions.", {
+    crashDetection: "silence",
+    silenceMs: 2_000,
+  })
+    .opened()
+    .connected(beating(1))
+    .reads(record(7, "b", 2, promising(9)))
+    .answered({ kind: "open", inMsgs: 70 })
+    .at(1_000)
+    .send({ type: "holder-silent", connection: connection(9) })
+    .at(1_002)
+    .answered({ kind: "open", inMsgs: 90 })
+    .at(2_000)
+    .learns(record(8, "b", 2, { ...promising(9), nonce: 2 }))
+    .at(2_002)
+    .answered({ kind: "open", inMsgs: 91 })
+    .until(4_500)
+    .answered({ kind: "open", inMsgs: 91 });
+  await expectTranscript("inquiry-starts-over", play);
+});
+
+test("a false answer, contradicted by the next one, entitles to nothing", async () => {
+  const play = new Solo("The server says once that an open connection is closed.", {
+    crashDetection: "silence",
+    silenceMs: 2_000,
+  })
+    .opened()
+    .connected(beating(1))
+    .reads(record(7, "b", 2, promising(9)))
+    .answered({ kind: "none" })
+    .at(1_000)
+    .send({ type: "holder-silent", connection: connection(9) })
+    .at(1_002)
+    .answered({ kind: "closed" })
+    .until(3_500)
+    .answered({ kind: "open", inMsgs: 90 })
+    .scene("It is the first answer of the next pair.")
+    .send({ type: "holder-heard", connection: connection(9) })
+    .until(7_000);
+  await expectTranscript("false-answer", play);
+});
+
+test("a promise is named once a beat has come back, and binds from the sending", async () => {
+  const play = new Solo("The first beat on a connection comes back while the node leads.", {
+    crashDetection: "silence",
+    silenceMs: 2_000,
+  })
+    .leading(connection(1))
+    .at(2_500)
+    .ask()
+    .send({ type: "rebound", binding: beating(1) })
+    .at(4_600)
+    .ask()
+    .tick()
+    .unanswered()
+    .at(4_900)
+    .ask();
+  await expectTranscript("promise-begins", play);
+});
