@@ -22,7 +22,8 @@ export class Beats {
   #underWay: BeatsUnderWay = NO_BEATS;
   #returns = false;
   #cancelTimer: (() => void) | null = null;
-  #timerAtMono = 0;
+  /** When the last beat was to be sent, in monotonic milliseconds. */
+  #plannedAtMono = 0;
 
   constructor(clock: Clock, random: Random, listener: BeatsListener) {
     this.#clock = clock;
@@ -78,21 +79,23 @@ export class Beats {
   #setTimer(): void {
     const everyMs = this.#everyMs;
     if (everyMs === null || this.#cancelTimer !== null) return;
-    // From the last planned time, so that the delays of timers do not add up; never to make up for missed beats.
     const { mono } = this.#clock.now();
-    this.#timerAtMono = Math.max(this.#timerAtMono + everyMs, mono);
-    if (this.#timerAtMono > mono + everyMs || this.#timerAtMono <= mono) this.#timerAtMono = mono + everyMs;
-    this.#cancelTimer = this.#clock.setTimer(this.#timerAtMono - mono, () => {
+    // From the last planned time, so that the delays of timers do not add up. What was missed is not made up for.
+    const dueAtMono = this.#plannedAtMono + everyMs;
+    const atMono = dueAtMono > mono ? dueAtMono : mono + everyMs;
+    this.#cancelTimer = this.#clock.setTimer(atMono - mono, () => {
       this.#cancelTimer = null;
-      this.#send();
+      this.#send(atMono);
       this.#setTimer();
     });
   }
 
-  #send(): void {
+  #send(plannedAtMono?: number): void {
     const token = this.#random.id();
     // Read before the beat is handed to the client.
-    this.#underWay = sendBeat(this.#underWay, token, this.#clock.now());
+    const now = this.#clock.now();
+    this.#plannedAtMono = plannedAtMono ?? now.mono;
+    this.#underWay = sendBeat(this.#underWay, token, now);
     this.#listener.send(token);
   }
 }
