@@ -14,8 +14,7 @@ import { CLUSTER_ID, type Login, type ResidueTask } from "./messages.ts";
 const NODES = 2;
 const POLL_MS = 5;
 const TIMEOUT_MS = 60_000;
-/** Long: a flood may keep the server from answering. */
-const MONITOR_TIMEOUT_MS = 30_000;
+const MONITOR_TIMEOUT_MS = 5_000;
 const PROGRAM = new URL(import.meta.url.endsWith(".ts") ? "./child.ts" : "./child.js", import.meta.url);
 const LOGIN: Login = { user: "node", pass: "node" };
 
@@ -40,6 +39,12 @@ export interface SceneOptions {
 export interface Seen {
   readonly cid: number;
   readonly inMsgs: number;
+}
+
+interface Listed {
+  readonly name?: string;
+  readonly cid: number;
+  readonly in_msgs: number;
 }
 
 export class Scene implements AsyncDisposable {
@@ -127,13 +132,20 @@ export class Scene implements AsyncDisposable {
 
   /** The node's open connection, `undefined` if the server lists none. */
   async connectionOf({ id }: Member): Promise<Seen | undefined> {
-    const answer = await readMonitor(`${this.server.monitorUrl}/connz?limit=10000`, MONITOR_TIMEOUT_MS);
-    const { connections } = (answer?.body ?? {}) as {
-      connections?: { name?: string; cid: number; in_msgs: number }[];
-    };
-    if (connections === undefined) throw new Error("the server's /connz does not answer");
-    const found = connections.find(({ name }) => name?.endsWith(`/${id}`));
+    const found = (await this.#connz()).find(({ name }) => name?.endsWith(`/${id}`));
     return found && { cid: found.cid, inMsgs: found.in_msgs };
+  }
+
+  /** The open connections. A flood may keep the server from answering for a while. */
+  #connz(): Promise<readonly Listed[]> {
+    const url = `${this.server.monitorUrl}/connz?limit=10000`;
+    return this.poll(
+      () => `an answer of ${url}; the server ${this.server.running ? "runs" : "has exited"}`,
+      async () => {
+        const answer = await readMonitor(url, MONITOR_TIMEOUT_MS);
+        return ((answer?.body ?? {}) as { connections?: readonly Listed[] }).connections;
+      },
+    );
   }
 
   /** Resolves with the leader's connection once the lease names it, and the evidence that others may use against it. */

@@ -27,7 +27,8 @@ export class LeaderWatch {
   /** The clock is read before `isLeader()`: the answer holds no later than the recorded time. */
   ask(): void {
     const at = this.#now();
-    const epoch = this.#node.isLeader() ? (this.#node.term?.epoch ?? null) : null;
+    // A node that answers true without a term is wrong and must be seen: the period goes on.
+    const epoch = this.#node.isLeader() ? (this.#node.term?.epoch ?? this.#epoch ?? 0) : null;
     if (epoch !== this.#epoch) {
       if (this.#epoch !== null) {
         this.#report({ type: "unheld", at: this.#lastTrue, epoch: this.#epoch, by: "watch" });

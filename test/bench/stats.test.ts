@@ -121,6 +121,26 @@ describe("a watched leader", () => {
     ]);
   });
 
+  test("is held while it answers true, even if it has no term any more", () => {
+    const reports: ChildReport[] = [];
+    let [now, leads] = [0, true];
+    const node = { isLeader: () => leads, term: { epoch: 7 } as Term | null };
+    const watch = new LeaderWatch(
+      node,
+      (message) => reports.push(message),
+      () => now,
+    );
+    watch.ask();
+    [now, node.term] = [3, null];
+    watch.ask();
+    [now, leads] = [4, false];
+    watch.ask();
+    expect(reports).toEqual([
+      { type: "held", at: 0, epoch: 7, by: "watch" },
+      { type: "unheld", at: 3, epoch: 7, by: "watch" },
+    ]);
+  });
+
   test("was last held when its last period ended, or is held now", () => {
     const ledger = new HeldLedger();
     expect([ledger.isHeld("a"), ledger.lastHeld("a", 9)]).toEqual([false, null]);
