@@ -2,6 +2,7 @@
 import type { NatsConnection } from "@nats-io/transport-node";
 import { HeldLedger, largestOverlap } from "../../src/bench/held.ts";
 import { hostNowMs } from "../../src/bench/messages.ts";
+import type { ResolvedOptions } from "../../src/config/options.ts";
 import { Node } from "../../src/index.ts";
 import { bucketName, republishSubject } from "../../src/nats/names.ts";
 import { type Deferred, deferred } from "../../src/runtime/waiting.ts";
@@ -15,9 +16,14 @@ export interface Round {
   readonly writeStallMs: number;
 }
 
+/** Options of the nodes. */
+export type ContestOptions = Pick<ResolvedOptions, "leaseTtlMs" | "crashDetection" | "silenceMs">;
+
 export class Contest {
   readonly clusterId: string;
   readonly ttlMs: number;
+  /** F. 0: none. */
+  readonly silenceMs: number;
   readonly #nodes: readonly Node[];
   readonly #ledger = new HeldLedger();
   readonly #waiting = new Set<() => void>();
@@ -29,13 +35,14 @@ export class Contest {
   #stall = 0;
   #failure: Error | null = null;
 
-  private constructor(clusterId: string, ttlMs: number, urls: string[], nats: NatsConnection) {
+  private constructor(clusterId: string, options: ContestOptions, urls: string[], nats: NatsConnection) {
     this.clusterId = clusterId;
-    this.ttlMs = ttlMs;
+    this.ttlMs = options.leaseTtlMs;
+    this.silenceMs = options.silenceMs;
     this.#nodes = ["a", "b"].map(
-      (nodeId) => new Node({ clusterId, nodeId, servers: urls, leaseTtlMs: ttlMs, logger: false }),
+      (nodeId) => new Node({ clusterId, nodeId, servers: urls, ...options, logger: false }),
     );
-    const inbox = `_INBOX.ttl_${process.pid}_${ttlMs}`;
+    const inbox = `_INBOX.ttl_${process.pid}_${this.ttlMs}`;
     nats.subscribe(inbox, {
       callback: (_error, message) => {
         if (message.string().includes('"seq"')) this.#acked();
@@ -56,11 +63,11 @@ export class Contest {
   /** Resolves when one of the two nodes leads. */
   static async start(
     clusterId: string,
-    ttlMs: number,
+    options: ContestOptions,
     urls: string[],
     nats: NatsConnection,
   ): Promise<Contest> {
-    const contest = new Contest(clusterId, ttlMs, urls, nats);
+    const contest = new Contest(clusterId, options, urls, nats);
     for (const node of contest.#nodes) {
       void contest.#follow(node);
       await node.start();

@@ -2,10 +2,11 @@
  * Measures which `leaseTtlMs` keeps its leader when NATS servers restart or crash. Elections with several TTLs run side by
  * side, on one server and on a cluster of three, so that the same fault hits all of them.
  *
- *   npm run --silent bench:ttl -- [--ttl 2000,5000,10000,15000,30000] [--rounds 5] [--only "rolling restart"] [--json]
+ *   npm run --silent bench:ttl -- [--ttl 2000,5000,10000,15000,30000] [--rounds 5] [--only "rolling restart"]
+ *     [--crash-detection presence] [--silence-ms 2000] [--json]
  *
- * `--json` prints `{server, rounds, rows, load}`. Each row is one fault and TTL, times in milliseconds: `{fault, replicas,
- * ttlMs, rounds, leaderChanges, withoutLeaderMs, writeStallMs, overlapMs}`. `withoutLeaderMs` is the longest time of a round
+ * `--json` prints `{server, rounds, crashDetection, rows, load}`. Each row is one fault and TTL, times in milliseconds: `{fault,
+ * replicas, ttlMs, silenceMs, rounds, leaderChanges, withoutLeaderMs, writeStallMs, overlapMs}`. `withoutLeaderMs` is the longest time of a round
  * without a leader, `writeStallMs` the longest time between two acks of writes to the lease's stream (each as percentiles
  * over the rounds). Exits with 1 if two nodes led at once (`overlapMs` > 0).
  */
@@ -15,11 +16,13 @@ import { connect, type NatsConnection } from "@nats-io/transport-node";
 import { waitForReplicas } from "../../src/bench/lease-stream.ts";
 import { hostNowMs } from "../../src/bench/messages.ts";
 import { round, type Summary, summarize } from "../../src/bench/stats.ts";
+import { CRASH_DETECTIONS, resolveOptions } from "../../src/config/resolve.ts";
+import { messageOf } from "../../src/errors.ts";
 import { endWhenOutputFails } from "../../src/system/output-failures.ts";
 import { type NatsServer, startNatsCluster, startNatsServer } from "../../src/testing.ts";
 import { readArguments } from "../shared/arguments.ts";
 import { moveStreamLeader } from "../shared/move-stream-leader.ts";
-import { Contest } from "./contest.ts";
+import { Contest, type ContestOptions } from "./contest.ts";
 
 endWhenOutputFails();
 
@@ -36,17 +39,40 @@ const values = readArguments(
     },
     rounds: { type: "string", default: "5", value: "n", help: "rounds of each fault" },
     only: { type: "string", value: "text", help: "only faults whose name contains this text" },
+    "crash-detection": {
+      type: "string",
+      default: "presence",
+      value: "how",
+      help: `the node option crashDetection: ${CRASH_DETECTIONS.join(", ")}`,
+    },
+    "silence-ms": {
+      type: "string",
+      value: "ms",
+      help: "the node option silenceMs (default: that of a node)",
+    },
     json: { type: "boolean", default: false, help: "print the report as one line of JSON on stdout" },
   },
 );
 const ttls = values.ttl.split(",").map((text) => number("ttl", text, 1_000));
 const rounds = number("rounds", values.rounds, 1);
+const crashDetection = CRASH_DETECTIONS.find((one) => one === values["crash-detection"]);
+if (crashDetection === undefined) {
+  console.error(
+    `--crash-detection must be one of ${CRASH_DETECTIONS.join(", ")}, not ${values["crash-detection"]}`,
+  );
+  process.exit(2);
+}
+const silenceMs =
+  values["silence-ms"] === undefined ? undefined : number("silence-ms", values["silence-ms"], 0);
+const options: readonly ContestOptions[] = ttls.map(optionsFor);
 
 /** Effect of a fault on the election with one TTL. Milliseconds. */
 interface Row {
   readonly fault: string;
   readonly replicas: number;
   readonly ttlMs: number;
+  /** F of the nodes. 0: none. */
+  readonly silenceMs: number;
   readonly rounds: number;
   readonly leaderChanges: number;
   /** Longest time without a leader; a leader that is suspended while it reconnects counts as none. */
@@ -111,18 +137,25 @@ const FAULTS: Readonly<Record<1 | 3, Readonly<Record<string, Fault>>>> = {
   },
 };
 
+const names = Object.values(FAULTS).flatMap((faults) => Object.keys(faults));
+const { only } = values;
+if (only !== undefined && !names.some((name) => name.includes(only))) {
+  console.error(`--only ${only} is in the name of no fault: ${names.join("; ")}`);
+  process.exit(2);
+}
+
 const [loadBefore = 0] = loadavg();
 const rows: Row[] = [];
 let version = "";
 for (const replicas of [1, 3] as const) rows.push(...(await measure(replicas)));
 const [loadAfter = 0] = loadavg();
-const report = { server: version, rounds, rows, load: [loadBefore, loadAfter] };
+const report = { server: version, rounds, crashDetection, rows, load: [loadBefore, loadAfter] };
 console.log(values.json ? JSON.stringify(report) : table(rows));
 if (rows.some(({ overlapMs }) => overlapMs > 0)) process.exitCode = 1;
 
 async function measure(replicas: 1 | 3): Promise<Row[]> {
   const faults = Object.entries(FAULTS[replicas]).filter(
-    ([name]) => values.only === undefined || values.only === name,
+    ([name]) => values.only === undefined || name.includes(values.only),
   );
   if (faults.length === 0) return [];
   await using nats = replicas === 1 ? await startNatsServer() : await startNatsCluster();
@@ -132,7 +165,9 @@ async function measure(replicas: 1 | 3): Promise<Row[]> {
   const connection = await connect({ servers: urls, maxReconnectAttempts: -1, reconnectTimeWait: 100 });
   const contests: Contest[] = [];
   try {
-    for (const ttlMs of ttls) contests.push(await Contest.start(`ttl_${ttlMs}`, ttlMs, urls, connection));
+    for (const one of options) {
+      contests.push(await Contest.start(`ttl_${one.leaseTtlMs}`, one, urls, connection));
+    }
     const whole = async (): Promise<void> => {
       if (!("servers" in nats)) return;
       await nats.ready({ timeoutMs: 60_000 });
@@ -172,6 +207,7 @@ async function repeat(stage: Stage, replicas: number, name: string, fault: Fault
     fault: name,
     replicas,
     ttlMs: contest.ttlMs,
+    silenceMs: contest.silenceMs,
     rounds,
     leaderChanges: kept[index]?.changes ?? 0,
     withoutLeaderMs: summarize(kept[index]?.without ?? []),
@@ -192,6 +228,18 @@ function table(all: readonly Row[]): string {
     ].join("  "),
   );
   return [`nats-server ${version}, ${rounds} rounds per fault, p50 / max`, ...lines].join("\n");
+}
+
+/** Exits if a node would refuse the options. */
+function optionsFor(leaseTtlMs: number): ContestOptions {
+  try {
+    const node = { clusterId: "ttl", servers: "127.0.0.1", leaseTtlMs, silenceMs };
+    const resolved = resolveOptions({ ...node, crashDetection });
+    return { leaseTtlMs, crashDetection: resolved.crashDetection, silenceMs: resolved.silenceMs };
+  } catch (error) {
+    console.error(messageOf(error));
+    process.exit(2);
+  }
 }
 
 function number(name: string, text: string, min: number): number {
