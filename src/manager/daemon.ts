@@ -12,7 +12,7 @@ import type { Hooks } from "../node/hooks.ts";
 import { natsBackend } from "../node/nats-backend.ts";
 import { Node } from "../node/node.ts";
 import type { NodeStatus } from "../runtime/backend.ts";
-import { SystemClock, systemRandom } from "../runtime/system-clock.ts";
+import { systemClock, systemRandom } from "../runtime/system-clock.ts";
 import { HistoryRecorder } from "./history-recorder.ts";
 import { managedBackend } from "./managed-backend.ts";
 import type { TermResource } from "./term-resource.ts";
@@ -54,7 +54,7 @@ export class Daemon {
         this.#status = status;
       },
     });
-    const environment = { backend, clock: new SystemClock(), random: systemRandom };
+    const environment = { backend, clock: systemClock(), random: systemRandom };
     const nodeOptions = { ...loaded.nodeOptions, logger };
     this.node = new Node(nodeOptions, vip === null ? hooks : vip.hooks(hooks), environment);
   }

@@ -1,5 +1,6 @@
 /** Every name that the election uses on the wire (docs/wire.md). `clusterId` and `nodeId` are `[A-Za-z0-9_-]+`. */
 import { randomBytes } from "node:crypto";
+import type { ConnectionId } from "../election/types.ts";
 
 /** The key of the lease. */
 export const LEASE_KEY = "leader";
@@ -28,6 +29,14 @@ export function leaseSubject(clusterId: string): string {
 export function republishSubject(clusterId: string): string {
   return `nats_leader.lease.${clusterId}`;
 }
+
+/** Where a connection publishes its beats, and hears them itself. One subject for all clusters that it serves. */
+export function beatSubject({ serverId, clientId }: ConnectionId): string {
+  return `nats_leader.beat.${serverId}.${clientId}`;
+}
+
+/** The beats of all connections of the account. */
+export const ALL_BEATS = "nats_leader.beat.>";
 
 /** A subject of the stream to which no client publishes: the filter of a presence consumer, which must never deliver. */
 export function presenceFilter(stream: string, id: string): string {

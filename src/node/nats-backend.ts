@@ -57,9 +57,11 @@ async function attach(options: ResolvedOptions, request: AttachRequest): Promise
   };
   try {
     const bucket = await openPatiently(store, request);
-    // Before the first campaign, so that the first record already names the presence.
+    // Before the first campaign, so that the first record already names the presence and promises silence.
     if (options.crashDetection === "presence" && !options.observer)
       await session.usePresence(streamName(clusterId));
+    if (options.crashDetection !== "lease" && options.election.silenceMs > 0 && !options.observer)
+      await session.useBeats();
     return attachment(options, { link, session, store, bucket, close, warn: request.warn });
   } catch (error) {
     await close();

@@ -4,7 +4,7 @@ import { ClusterError } from "../errors.ts";
 import { type BoundLogger, createLogger } from "../log/logger.ts";
 import type { Attachment, Backend, ServiceHandle } from "../runtime/backend.ts";
 import type { Clock, Random } from "../runtime/ports.ts";
-import { SystemClock, systemRandom } from "../runtime/system-clock.ts";
+import { SystemClock, systemClock, systemRandom } from "../runtime/system-clock.ts";
 import { checkOptions, keepAlive, kindOf, limitOf, type WaitOptions } from "../runtime/waiting.ts";
 import type { StepDownResult, StopResult } from "./application-calls.ts";
 import type { ApplicationRunner, LeaderWork } from "./application-runner.ts";
@@ -80,7 +80,7 @@ export class Node implements AsyncDisposable {
     this.#logger = createLogger({ level: this.#options.logLevel, logger: this.#options.logger });
     this.#environment = environment ?? {
       backend: natsBackend(this.#options),
-      clock: new SystemClock(),
+      clock: systemClock(),
       random: systemRandom,
     };
   }

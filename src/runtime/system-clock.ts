@@ -35,7 +35,8 @@ export class SystemClock implements Clock {
   #uptimeMinusMono: number;
   #suspendedMs = 0;
 
-  constructor(raw: RawClocks = operatingSystem) {
+  /** @param raw - For tests. A process has one clock: `systemClock()`. */
+  constructor(raw: RawClocks) {
     this.#raw = raw;
     const mono = raw.monotonicMs();
     this.#wallMinusMono = raw.wallMs() - mono;
@@ -73,6 +74,17 @@ export class SystemClock implements Clock {
     const suspendedMs = this.#raw.uptimeMs() - mono - this.#uptimeMinusMono;
     if (suspendedMs > this.#suspendedMs + SUSPICIOUS_MS) this.#suspendedMs = suspendedMs;
   }
+}
+
+let ofProcess: SystemClock | null = null;
+
+/**
+ * The clock of this process. One for all: `boot` counts the suspensions that its clock has seen, so the readings of two clocks have no
+ * common origin, and a deadline by one may never pass by the other.
+ */
+export function systemClock(): SystemClock {
+  ofProcess ??= new SystemClock(operatingSystem);
+  return ofProcess;
 }
 
 export const systemRandom: Random = {

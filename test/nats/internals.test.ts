@@ -22,7 +22,7 @@ test("every field exists with its type", async () => {
   const core = installed("@nats-io/nats-core");
   const server = await startNatsServer();
   atEnd(() => server.dispose());
-  const options = { inboxPrefix: "_INBOX_x", pingInterval: 1234, maxPingOut: 3 };
+  const options = { inboxPrefix: "_INBOX_x", pingInterval: 1234, maxPingOut: 3, noEcho: true };
   const connection = await connect({ servers: server.url, maxReconnectAttempts: -1, ...options });
   atEnd(() => connection.close());
   expect(isProtocolConnected(connection), `protocol.connected in ${core}`).toBe(true);
@@ -31,6 +31,7 @@ test("every field exists with its type", async () => {
     pingIntervalMs: 1234,
     maxPingsOut: 3,
     maxReconnectAttempts: -1,
+    echo: false,
   });
 
   let asked: Endpoint | undefined;
@@ -67,5 +68,7 @@ test("a connection without these fields is accepted", () => {
     inboxPrefix: undefined,
     pingIntervalMs: undefined,
     maxPingsOut: undefined,
+    maxReconnectAttempts: undefined,
+    echo: true,
   });
 });

@@ -10,8 +10,11 @@ import {
   MAX_ACQUIRED_AT,
   MAX_NONCE,
   MAX_RECORD_BYTES,
+  MAX_SILENCE_MS,
   MAX_TTL_MS,
+  MIN_SILENCE_MS,
 } from "../../src/nats/lease/record-codec.ts";
+import { tagOf } from "../../src/nats/presence/connz-answer.ts";
 import { record } from "../support/nats/store-and-session.ts";
 
 function decode(data: Uint8Array | string, headers: Record<string, string> = {}) {
@@ -22,8 +25,12 @@ function decode(data: Uint8Array | string, headers: Record<string, string> = {})
 const id = fc.stringMatching(/^[A-Za-z0-9_-]{1,64}$/);
 const positive = fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER });
 const presence = fc.tuple(id, id).map(([stream, consumer]) => `${stream}.${consumer}`);
+const silence = fc.record({
+  ms: fc.integer({ min: MIN_SILENCE_MS, max: MAX_SILENCE_MS }),
+  account: fc.stringMatching(/^[0-9a-f]{12}$/),
+});
 const session = fc.record(
-  { serverId: id, clientId: positive, presence },
+  { serverId: id, clientId: positive, presence, silence },
   { requiredKeys: ["serverId", "clientId"] },
 );
 const records: fc.Arbitrary<LeaseRecord> = fc.record(
@@ -57,6 +64,62 @@ describe("a record", () => {
       nonce: 1,
       ttl_ms: 10_000,
       session: { server_id: "S1", client_id: 7, presence: "KV_X.presence_1" },
+    });
+  });
+
+  test("names its promise of silence in the session", () => {
+    const account = tagOf("A");
+    const bytes = encodeRecord(
+      record({ session: { serverId: "S1", clientId: 7, silence: { ms: 2_000, account } } }),
+    );
+    expect(JSON.parse(new TextDecoder().decode(bytes))).toMatchObject({
+      session: { server_id: "S1", client_id: 7, silence: { ms: 2_000, account } },
+    });
+  });
+
+  const ACCOUNT = "0123456789ab";
+  test.each([
+    ["", null],
+    ["", []],
+    ["", "x"],
+    ["", {}],
+    ["", { ms: 2_000 }],
+    ["", { account: ACCOUNT }],
+    ["a time below the least", { ms: MIN_SILENCE_MS - 1, account: ACCOUNT }],
+    ["a time above the most", { ms: MAX_SILENCE_MS + 1, account: ACCOUNT }],
+    ["no whole time", { ms: 2_000.5, account: ACCOUNT }],
+    ["no number", { ms: "2000", account: ACCOUNT }],
+    ["no tag", { ms: 2_000, account: "A" }],
+    ["a tag in upper case", { ms: 2_000, account: ACCOUNT.toUpperCase() }],
+    ["a longer tag", { ms: 2_000, account: `${ACCOUNT}c` }],
+    ["a tag with a line end", { ms: 2_000, account: `${ACCOUNT}\n` }],
+    ["a number as tag", { ms: 2_000, account: 123_456_789_012 }],
+  ])("with a malformed promise of silence is a record without one: %s %j", (_, silence) => {
+    const session = { server_id: "S", client_id: 1, presence: "a.b", silence };
+    expect(decode(JSON.stringify({ node_id: "a", epoch: 1, acquired_at: 1, session }))).toEqual({
+      kind: "record",
+      revision: 5,
+      record: {
+        nodeId: "a",
+        epoch: 1,
+        acquiredAt: 1,
+        session: { serverId: "S", clientId: 1, presence: "a.b" },
+      },
+    });
+  });
+
+  test.each([MIN_SILENCE_MS, MAX_SILENCE_MS])("may promise silence of %i ms, and know more of it", (ms) => {
+    const silence = { ms, account: ACCOUNT, more: 1 };
+    const session = { server_id: "S", client_id: 1, silence };
+    expect(decode(JSON.stringify({ node_id: "a", epoch: 1, acquired_at: 1, session }))).toEqual({
+      kind: "record",
+      revision: 5,
+      record: {
+        nodeId: "a",
+        epoch: 1,
+        acquiredAt: 1,
+        session: { serverId: "S", clientId: 1, silence: { ms, account: ACCOUNT } },
+      },
     });
   });
 

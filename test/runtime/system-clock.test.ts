@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, test, vi } from "vitest";
-import { type RawClocks, SystemClock, systemRandom } from "../../src/runtime/system-clock.ts";
+import { type RawClocks, SystemClock, systemClock, systemRandom } from "../../src/runtime/system-clock.ts";
 
 /** Three clocks set by the test, and a count of the readings of the slow one. */
 class HandClocks implements RawClocks {
@@ -140,7 +140,7 @@ describe("SystemClock", () => {
 
   test("calls every period until cancelled", () => {
     vi.useFakeTimers();
-    const clock = new SystemClock();
+    const clock = systemClock();
     let looks = 0;
     const cancel = clock.every(50, () => {
       looks += 1;
@@ -153,7 +153,7 @@ describe("SystemClock", () => {
   });
 
   test("runs afterTurn once the loop has polled its sockets", async () => {
-    const clock = new SystemClock();
+    const clock = systemClock();
     const order: string[] = [];
     await new Promise<void>((resolve) => {
       clock.afterTurn(() => {
@@ -167,12 +167,22 @@ describe("SystemClock", () => {
   });
 
   test("reads the operating system's clocks by default", () => {
-    const clock = new SystemClock();
+    const clock = systemClock();
     const first = clock.now();
     const second = clock.now();
     expect(second.mono).toBeGreaterThanOrEqual(first.mono);
     expect(Math.abs(first.wall - Date.now())).toBeLessThan(1_000);
   });
+});
+
+test("a process has one clock: readings of two that have seen different suspensions must not be compared", () => {
+  const raw = new HandClocks();
+  const early = new SystemClock(raw);
+  raw.suspend(8_000);
+  const suspended = early.now();
+  const late = new SystemClock(raw).now();
+  expect([suspended.mono, suspended.boot - late.boot]).toEqual([late.mono, 8_000]);
+  expect(systemClock()).toBe(systemClock());
 });
 
 test("identifiers are long, safe in subjects, and unique", () => {

@@ -2,7 +2,7 @@
 import type { NatsConnection } from "@nats-io/transport-node";
 import type { SessionBinding } from "../../../src/election/types.ts";
 import { consumerDeletedAdvisory } from "../../../src/nats/names.ts";
-import { isConnectionGone } from "../../../src/nats/presence/confirmation.ts";
+import { askAbout } from "../../../src/nats/presence/confirmation.ts";
 import { type NatsSession, openSession } from "../../../src/nats/presence/session.ts";
 import { confirmsDeath, watchPresence } from "../../shared/presence-questions.ts";
 import type { TcpProxy } from "../../shared/proxy-types.ts";
@@ -209,7 +209,11 @@ export class NatsSessionWorld implements SessionWorld {
 
   /** Waits until the server no longer lists the connection: a clean close ends here before the server has noticed it. */
   async #delisted(binding: SessionBinding): Promise<void> {
-    await waitFor(() => isConnectionGone(this.#lane.monitors.operator, binding, ANSWER_MS), {
+    const isClosed = async (): Promise<boolean> => {
+      const options = { timeoutMs: ANSWER_MS, heard: () => 0 };
+      return (await askAbout(this.#lane.monitors.operator, binding, options)).kind === "closed";
+    };
+    await waitFor(isClosed, {
       timeoutMs: ADVISORY_TIMEOUT_MS,
       intervalMs: 2,
       message: "the server to drop a closed connection from its list",

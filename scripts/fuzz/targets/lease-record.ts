@@ -16,8 +16,13 @@ const presence = fc.oneof(
   fc.tuple(id, id).map(([stream, consumer]) => `${stream}.${consumer}`),
   fc.string({ unit: "binary" }),
 );
+const account = fc.oneof(fc.stringMatching(/^[0-9a-f]{12}$/), fc.string({ unit: "binary" }));
+const silence = fc.oneof(
+  { weight: 4, arbitrary: fc.record({ ms: number, account }, { requiredKeys: [] }) },
+  { weight: 1, arbitrary: fc.jsonValue() },
+);
 const session = fc.record(
-  { server_id: id, client_id: number, presence },
+  { server_id: id, client_id: number, presence, silence },
   { requiredKeys: ["server_id", "client_id"] },
 );
 const record = fc.record(
@@ -72,7 +77,8 @@ export const target: FuzzTarget<LeaseMessage> = {
     switch (entry.kind) {
       case "record": {
         const { nodeId, incarnation = "", session: binding } = entry.record;
-        return [nodeId, incarnation, binding?.serverId ?? "", binding?.presence ?? ""];
+        const { serverId = "", presence: name = "", silence: promise } = binding ?? {};
+        return [nodeId, incarnation, serverId, name, promise?.account ?? ""];
       }
       case "released":
         return [entry.incarnation ?? "", entry.successor ?? ""];

@@ -15,6 +15,8 @@ export interface ConnectedWith {
   readonly maxPingsOut: number | undefined;
   /** Attempts to reconnect to one server before it is given up; -1: no limit. 0 without reconnecting. */
   readonly maxReconnectAttempts: number | undefined;
+  /** The server delivers to the connection what it publishes itself. The default of nats.js. */
+  readonly echo: boolean;
 }
 
 /**
@@ -32,12 +34,14 @@ export function connectedWith(connection: NatsConnection): ConnectedWith {
   const inboxPrefix = options?.["inboxPrefix"];
   const pingIntervalMs = options?.["pingInterval"];
   const maxPingsOut = options?.["maxPingOut"];
+  const noEcho = options?.["noEcho"];
   const maxReconnectAttempts = options?.["reconnect"] === false ? 0 : options?.["maxReconnectAttempts"];
   return {
     inboxPrefix: typeof inboxPrefix === "string" ? inboxPrefix : undefined,
     pingIntervalMs: typeof pingIntervalMs === "number" ? pingIntervalMs : undefined,
     maxPingsOut: typeof maxPingsOut === "number" ? maxPingsOut : undefined,
     maxReconnectAttempts: typeof maxReconnectAttempts === "number" ? maxReconnectAttempts : undefined,
+    echo: noEcho !== true,
   };
 }
 

@@ -5,7 +5,13 @@
  */
 
 import { maxEpochAt } from "../../election/epochs.ts";
-import type { LeaseEntry, LeaseRecord, LeaseWrite, SessionBinding } from "../../election/types.ts";
+import type {
+  LeaseEntry,
+  LeaseRecord,
+  LeaseWrite,
+  SessionBinding,
+  SilencePromise,
+} from "../../election/types.ts";
 import { messageOf } from "../../errors.ts";
 import type { StoredMessage } from "../api/stored-message.ts";
 import { isId, MAX_ID_LENGTH } from "../identity.ts";
@@ -23,12 +29,19 @@ export const MAX_RECORD_BYTES: number = 16 * 1024;
 /** `<stream>.<consumer>`: it becomes the end of a subject. NATS allows no longer names. */
 const PRESENCE = /^[A-Za-z0-9_-]{1,255}\.[A-Za-z0-9_-]{1,255}$/;
 
+/** `tagOf` an account. */
+const ACCOUNT_TAG = /^[0-9a-f]{12}$/;
+
 /** The end of the year 9999. Later times have no place in a table, and the latest are no dates for `Date`. */
 export const MAX_ACQUIRED_AT: number = Date.UTC(9999, 11, 31, 23, 59, 59, 999);
 /** A write per millisecond reaches it after 8 900 years. */
 export const MAX_NONCE: number = 2 ** 48;
 /** As option `leaseTtlMs`. A follower waits for the holder's TTL, so it must end. */
 export const MAX_TTL_MS = 3_600_000;
+/** A shorter silence would be promised for pauses that any process makes. */
+export const MIN_SILENCE_MS = 500;
+/** As `MAX_TTL_MS`: a follower waits for it. */
+export const MAX_SILENCE_MS: number = MAX_TTL_MS;
 
 /** A message on the lease's subject, read or received. */
 export interface LeaseMessage {
@@ -71,6 +84,7 @@ export function encodeRecord(record: LeaseRecord): Uint8Array {
       server_id: session.serverId,
       client_id: session.clientId,
       presence: session.presence,
+      silence: session.silence && { ms: session.silence.ms, account: session.silence.account },
     },
   });
   return new TextEncoder().encode(json);
@@ -161,7 +175,25 @@ function decodeSession(value: unknown, name: string): SessionBinding {
   const serverId = id(json["server_id"], `${name}.server_id`);
   const clientId = natural(json["client_id"], `${name}.client_id`, { least: 1 });
   const presence = optional(json, "presence", presenceName, `${name}.presence`);
-  return presence === undefined ? { serverId, clientId } : { serverId, clientId, presence };
+  const silence = decodeSilence(json["silence"]);
+  return {
+    serverId,
+    clientId,
+    ...(presence === undefined ? {} : { presence }),
+    ...(silence === null ? {} : { silence }),
+  };
+}
+
+/**
+ * `null`: no promise, or a malformed one. The record stays valid: without the promise its reader waits for the lease, which is what
+ * a reader does that does not know the field.
+ */
+function decodeSilence(value: unknown): SilencePromise | null {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return null;
+  const { ms, account } = value as Json;
+  if (typeof ms !== "number" || !Number.isInteger(ms)) return null;
+  if (ms < MIN_SILENCE_MS || ms > MAX_SILENCE_MS) return null;
+  return typeof account === "string" && ACCOUNT_TAG.test(account) ? { ms, account } : null;
 }
 
 function optional<T>(

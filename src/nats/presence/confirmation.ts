@@ -1,28 +1,35 @@
-/** Confirmation: the server that held a connection is asked whether the connection is closed. */
-import type { SessionBinding } from "../../election/types.ts";
+/** Confirmation: the server that held a connection is asked whether it is closed, and how much it has received on it. */
+import type { HolderAnswer, SessionBinding } from "../../election/types.ts";
 import { asObject, type JsonObject, parseObject } from "../api/js-api.ts";
 import { classify, jsonBody, RequestFailure } from "../api/request.ts";
 import type { ConnectionMonitor } from "../connection/connection-monitor.ts";
 import { inboxOf } from "../connection/inbox.ts";
 import { CONNECTIONS_PING } from "../names.ts";
-import { GLOBAL_ACCOUNT, tagOf } from "./connz-answer.ts";
+import {
+  type AskedConnection,
+  ConnzState,
+  connzQuestion,
+  decodeConnzAnswer,
+  GLOBAL_ACCOUNT,
+  tagOf,
+} from "./connz-answer.ts";
 
 const ACCOUNT_TIMEOUT_MS = 1000;
 /** How long after an answer that decides nothing the server is asked again; doubled each time. */
 const ASK_AGAIN_MS = 2;
 /** How long the answer for another account of a leaf node may come after one that does not list the connection. */
 const OTHER_ANSWER_MS = 5;
-/** `state` in a request. 2.9 does not list an open connection in answer to a request for both, which is 2. */
-const OPEN = 0;
-const CLOSED = 1;
 const PRESENCE = /\.presence_([0-9a-f]{12})_/;
 
-/** Name of a presence consumer. It contains the tag of its account, which `isConnectionGone` compares. */
+/** Name of a presence consumer. It contains the tag of its account, which `askAbout` compares. */
 export function presenceName(accountTag: string, id: string, count: number): string {
   return `presence_${accountTag}_${id}_${count}`;
 }
 
 const GLOBAL_TAG = tagOf(GLOBAL_ACCOUNT);
+
+const NONE: HolderAnswer = { kind: "none" };
+const CLOSED: HolderAnswer = { kind: "closed" };
 
 interface Known {
   readonly serverId: string;
@@ -82,113 +89,125 @@ async function askForAccount(
 }
 
 /**
- * True only if the server named in the binding answers that this connection is closed. Every server of the NATS cluster answers;
- * the other answers are ignored, because none of those servers ever held the connection. False without a clear answer, with a
- * denied request, and with an answer that cannot be decoded. Never rejects.
+ * Asks the server named in the binding about that connection, after this call. Every server of the NATS cluster answers; the other
+ * answers are ignored, because none of those servers ever held the connection. "None" without a clear answer, with a denied request,
+ * and with an answer that cannot be decoded. Never rejects.
  *
  * Absence from a list proves nothing: a leaf node answers once for each account that is bound to the account of the request, and
  * nats-server 2.15.1 omits an open connection in one of several thousand answers. Therefore a closed connection must be listed as
- * such, with the time at which it was closed. The server does so within milliseconds, and is asked again until then. An answer that
- * lists the connection as open ends the inquiry. In the account `$G` servers list no closed connections: there, and only there, absence
+ * such, with the time at which it was closed. The server does so within milliseconds, and is asked again until then. The first answer
+ * that lists the connection decides. In the account `$G` servers list no closed connections: there, and only there, absence
  * from the open connections counts, if no answer of the same server lists the connection within 5 ms.
  *
  * A server lists closed connections of the requester's account only; 2.15.1 open ones, too, while 2.12.15 and older list an open one of
- * any account. Therefore the account must be the holder's, whose tag is part of the presence name. The death of a holder without
- * presence is never confirmed, because such a holder does not suspend its term when it is disconnected.
+ * any account. Therefore the account must be the holder's, whose tag is part of the presence name and of the promise of silence. A
+ * holder that names neither is not asked about: it does not suspend its term.
+ *
+ * A beat of the connection that is heard before the answer proves that it was open. "Open" is then not worth reporting, and after
+ * "closed" the server is asked once more: the beat may have been under way for longer than the answer.
+ *
+ * @param heard - Number of beats of the connection that were heard so far.
  */
-export async function isConnectionGone(
+export async function askAbout(
   monitor: ConnectionMonitor,
   binding: SessionBinding,
-  timeoutMs: number,
-): Promise<boolean> {
-  const holdersTag = PRESENCE.exec(binding.presence ?? "")?.[1];
-  if (holdersTag === undefined || !monitor.connected || timeoutMs < 1) return false;
+  { timeoutMs, heard }: { readonly timeoutMs: number; readonly heard: () => number },
+): Promise<HolderAnswer> {
+  const holdersTag = tagIn(binding);
+  if (holdersTag === null || !monitor.connected || timeoutMs < 1) return NONE;
   const sameAccount = accountTag(monitor).then(
     (tag) => tag === holdersTag,
     () => false,
   );
+  const asked = { serverId: binding.serverId, clientId: binding.clientId, accountTag: holdersTag };
+  const until = performance.now() + timeoutMs;
   try {
-    return (
-      (await inquire(monitor, binding, holdersTag === GLOBAL_TAG, timeoutMs, sameAccount)) &&
-      (await sameAccount)
-    );
+    for (let leftMs = timeoutMs; leftMs > 0; leftMs = until - performance.now()) {
+      const before = heard();
+      const answer = await ask(monitor, asked, leftMs, sameAccount);
+      if (!(await sameAccount)) return NONE;
+      if (heard() === before) return answer;
+      if (answer.kind !== "closed") return NONE;
+    }
   } catch {
-    return false; // The connection is being closed.
+    // The connection is being closed.
   }
+  return NONE;
+}
+
+/** The tag of the holder's account, if its record names one. */
+function tagIn({ presence, silence }: SessionBinding): string | null {
+  const ofPresence = PRESENCE.exec(presence ?? "")?.[1];
+  const ofSilence = silence?.account;
+  if (ofPresence !== undefined && ofSilence !== undefined && ofPresence !== ofSilence) return null;
+  return ofPresence ?? ofSilence ?? null;
 }
 
 /** Asks until an answer decides, the time is over, or the inquiry has become useless. */
-function inquire(
+function ask(
   monitor: ConnectionMonitor,
-  { serverId, clientId }: SessionBinding,
-  absenceCounts: boolean,
+  asked: AskedConnection,
   timeoutMs: number,
   useful: Promise<boolean>,
-): Promise<boolean> {
+): Promise<HolderAnswer> {
   const { connection } = monitor;
-  const states = absenceCounts ? [OPEN] : [OPEN, CLOSED];
+  const absenceCounts = asked.accountTag === GLOBAL_TAG;
+  const states = absenceCounts ? [ConnzState.open] : [ConnzState.open, ConnzState.closed];
+  const questions = states.map((state) => connzQuestion(asked.clientId, state));
   return new Promise((resolve) => {
+    // Of this inquiry alone: no answer on it is older.
     const inbox = inboxOf(connection);
     let delayMs = ASK_AGAIN_MS;
     let again: NodeJS.Timeout | undefined;
     let absent: NodeJS.Timeout | undefined;
-    const ask = (): void => {
+    const send = (): void => {
       again = undefined;
       try {
         if (!monitor.connected) return;
-        for (const state of states)
-          connection.publish(CONNECTIONS_PING, jsonBody({ cid: clientId, state }), { reply: inbox });
+        for (const question of questions) connection.publish(CONNECTIONS_PING, question, { reply: inbox });
       } catch {
-        settle(false);
+        settle(NONE);
       }
     };
-    const askAgain = (): void => {
+    const sendAgain = (): void => {
       if (again !== undefined) return;
-      again = setTimeout(ask, delayMs);
+      again = setTimeout(send, delayMs);
       delayMs *= 2;
     };
     // One subscription for all questions: an answer to an earlier one counts, however late.
     const answers = connection.subscribe(inbox, {
       callback: (error, { data }) => {
-        if (error !== null) return settle(false);
-        switch (stateOf(clientId, connectionsIn(data, serverId))) {
+        if (error !== null) return settle(NONE);
+        const answer = decodeConnzAnswer(data, asked);
+        switch (answer.kind) {
           case "open":
-            return settle(false);
           case "closed":
-            return settle(true);
+            return settle(answer);
           case "absent":
-            if (!absenceCounts) return askAgain();
+            if (!absenceCounts) return sendAgain();
             // The own server answers for the own account first.
-            if (serverId === monitor.endpoint?.serverId) return settle(true);
-            absent ??= setTimeout(() => settle(true), OTHER_ANSWER_MS);
+            if (asked.serverId === monitor.endpoint?.serverId) return settle(CLOSED);
+            absent ??= setTimeout(() => settle(CLOSED), OTHER_ANSWER_MS);
             return;
-          case "unknown":
+          case "foreign":
+          case "malformed":
             return;
+          default:
+            answer satisfies never;
         }
       },
     });
-    const limit = setTimeout(() => settle(false), timeoutMs);
-    const settle = (gone: boolean): void => {
+    const limit = setTimeout(() => settle(NONE), timeoutMs);
+    const settle = (answer: HolderAnswer): void => {
       clearTimeout(limit);
       clearTimeout(again);
       clearTimeout(absent);
       answers.unsubscribe();
-      resolve(gone);
+      resolve(answer);
     };
-    void useful.then((is) => is || settle(false));
-    ask();
+    void useful.then((is) => is || settle(NONE));
+    send();
   });
-}
-
-function stateOf(
-  clientId: number,
-  connections: readonly JsonObject[] | null,
-): "open" | "closed" | "absent" | "unknown" {
-  if (connections === null) return "unknown";
-  const own = connections.find(({ cid }) => cid === clientId);
-  if (own !== undefined) return typeof own["stop"] === "string" ? "closed" : "open";
-  // An entry without an id may be the connection in question.
-  return connections.every(({ cid }) => typeof cid === "number") ? "absent" : "unknown";
 }
 
 /** The connections that this server lists; `null` in every other answer. */

@@ -1,16 +1,18 @@
-/** Inquiries about connections that may be closed, shared by all elections on one connection. */
-import type { SessionBinding } from "../../election/types.ts";
+/** Questions about the connections of holders, shared by all elections on one connection. */
+import type { HolderAnswer, SessionBinding } from "../../election/types.ts";
+import type { InquiryOptions } from "../../runtime/ports.ts";
 
-/** Resolves to true if the server of the binding confirms that the connection is closed. Never rejects. */
-export type Ask = (binding: SessionBinding, timeoutMs: number) => Promise<boolean>;
+/** Asks the server of the binding about the connection, after the call. Settles within `timeoutMs`. Never rejects. */
+export type Ask = (binding: SessionBinding, timeoutMs: number) => Promise<HolderAnswer>;
 
 interface Inquiry {
-  readonly answer: Promise<boolean>;
-  next: Promise<boolean> | null;
+  readonly answer: Promise<HolderAnswer>;
+  /** The inquiry after this one. It is begun after the calls of all who wait for it. */
+  next: Promise<HolderAnswer> | null;
 }
 
 /**
- * One request at a time about each connection, independent of the number of elections: ten thousand elections that follow one
+ * One inquiry at a time about each connection, independent of the number of elections: ten thousand elections that follow one
  * process all suspect its death at the same moment.
  */
 export class Inquiries {
@@ -21,21 +23,30 @@ export class Inquiries {
     this.#ask = ask;
   }
 
-  /** Settles within twice `timeoutMs`. */
-  isGone(binding: SessionBinding, timeoutMs: number): Promise<boolean> {
-    const key = [binding.serverId, binding.clientId, binding.presence].join(" ");
+  /**
+   * Settles within twice `timeoutMs`. An inquiry that is under way may have been answered before this call. For the end of the
+   * connection that will do, since it is final. For every other answer a later inquiry serves all callers that arrived in between.
+   */
+  async inquire(
+    binding: SessionBinding,
+    { timeoutMs, closedIsEnough }: InquiryOptions,
+  ): Promise<HolderAnswer> {
+    const { serverId, clientId, presence, silence } = binding;
+    const key = [serverId, clientId, presence, silence?.account].join(" ");
     const open = this.#open.get(key);
     if (open === undefined) return this.#begin(key, binding, timeoutMs);
-    // The server may have answered the open request before the caller's suspicion arose. "Closed" is final; after any other
-    // answer one more request serves all callers that arrived in between.
-    open.next ??= open.answer.then((gone) => gone || this.isGone(binding, timeoutMs));
+    if (closedIsEnough) {
+      const answer = await open.answer;
+      if (answer.kind === "closed") return answer;
+    }
+    open.next ??= open.answer.then(() => this.#open.get(key)?.answer ?? this.#begin(key, binding, timeoutMs));
     return open.next;
   }
 
-  #begin(key: string, binding: SessionBinding, timeoutMs: number): Promise<boolean> {
-    const answer = this.#ask(binding, timeoutMs).then((gone) => {
+  #begin(key: string, binding: SessionBinding, timeoutMs: number): Promise<HolderAnswer> {
+    const answer = this.#ask(binding, timeoutMs).then((given) => {
       this.#open.delete(key);
-      return gone;
+      return given;
     });
     this.#open.set(key, { answer, next: null });
     return answer;

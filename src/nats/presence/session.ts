@@ -1,24 +1,17 @@
 /**
- * The session of a NATS connection. All elections on the connection share one monitor, one presence consumer, and one
- * subscription for each presence that they watch.
+ * The session of a NATS connection. All elections on the connection share one monitor, one presence consumer, one stream of beats,
+ * and one subscription for each presence and for the beats of each connection that they watch (`shared-session.ts`).
  */
-import type { NatsConnection, Subscription } from "@nats-io/transport-node";
-import { after, hasReached, type Instant } from "../../election/time.ts";
-import type { HolderAnswer, OwnConnection, SessionBinding } from "../../election/types.ts";
+import type { NatsConnection } from "@nats-io/transport-node";
+import type { Instant } from "../../election/time.ts";
+import type { ConnectionId, HolderAnswer, OwnConnection, SessionBinding } from "../../election/types.ts";
 import type { InquiryOptions, Session, SessionEvent } from "../../runtime/ports.ts";
-import { grantHint } from "../api/grant-hint.ts";
-import { CHECK_CREDENTIALS } from "../connection/connection.ts";
-import { type ConnectionChange, ConnectionMonitor, guarded } from "../connection/connection-monitor.ts";
-import { consumerDeletedAdvisory } from "../names.ts";
-import { accountTag, isConnectionGone } from "./confirmation.ts";
-import { Inquiries } from "./inquiries.ts";
-import { Presence, type PresenceState } from "./presence.ts";
-
-/** Spreads the clients that leave a server. It waits 10 s before it closes connections itself. */
-const LAME_DUCK_SPREAD_MS = 500;
-
-/** Elections on one connection share a round trip that began at most so long ago. */
-const SHARED_ROUND_TRIP_MS = 50;
+import { type ConnectionChange, type ConnectionMonitor, guarded } from "../connection/connection-monitor.ts";
+import { accountTag } from "./confirmation.ts";
+import type { BeatingHolder } from "./holder-beats.ts";
+import type { BeatsState } from "./own-beats.ts";
+import type { PresenceState } from "./presence.ts";
+import { type SessionHandle, SharedSession } from "./shared-session.ts";
 
 /** Warnings that a session remembers, so that it does not repeat them. */
 const MAX_WARNED = 64;
@@ -46,7 +39,8 @@ export function openSession(connection: NatsConnection, options: SessionOptions 
   const { domain = null } = options;
   const ofConnection = sessions.get(connection) ?? new Map<string | null, SharedSession>();
   sessions.set(connection, ofConnection);
-  const shared = ofConnection.get(domain) ?? new SharedSession(connection, domain);
+  const known = ofConnection.get(domain);
+  const shared = known ?? new SharedSession(connection, domain, () => ofConnection.delete(domain));
   ofConnection.set(domain, shared);
   const session = new NatsSession(shared, options);
   shared.add(session);
@@ -54,19 +48,22 @@ export function openSession(connection: NatsConnection, options: SessionOptions 
 }
 
 /** One election's handle on the session of a connection. */
-export class NatsSession implements Session {
-  readonly options: SessionOptions;
+export class NatsSession implements Session, SessionHandle {
+  readonly #options: SessionOptions;
   readonly #shared: SharedSession;
   readonly #listeners = new Set<(event: SessionEvent) => void>();
   readonly #warned = new Set<string>();
   #presenceStream: string | null = null;
-  #watched: string | null = null;
+  #usesBeats = false;
+  #beatsEveryMs: number | null = null;
+  #watchedPresence: string | null = null;
+  #watchedBeats: BeatingHolder | null = null;
   #released: Promise<void> | null = null;
 
   /** Use `openSession`. */
   constructor(shared: SharedSession, options: SessionOptions) {
     this.#shared = shared;
-    this.options = options;
+    this.#options = options;
   }
 
   /** The monitor for the lease store on the same connection, valid until `release()`. */
@@ -82,7 +79,12 @@ export class NatsSession implements Session {
     const { endpoint } = this.monitor;
     if (endpoint === null) return null;
     const presence = this.#presenceStream === null ? null : this.#shared.presence.current;
-    return presence === null ? endpoint : { ...endpoint, presence };
+    const account = this.#usesBeats ? this.#shared.beats.account : null;
+    return {
+      ...endpoint,
+      ...(presence === null ? {} : { presence }),
+      ...(account === null ? {} : { account }),
+    };
   }
 
   get presenceState(): PresenceState {
@@ -107,31 +109,84 @@ export class NatsSession implements Session {
     return this.presenceState;
   }
 
+  /**
+   * From now on the binding names the account of the connection once a beat has come back on it: the connection can keep a promise of
+   * silence. Settles when that is known, at the latest after a second; the event `rebound` reports that it has come true later, and
+   * after each reconnect. Never rejects.
+   */
+  async useBeats(): Promise<BeatsState> {
+    if (this.#released !== null) return "off";
+    const { beats } = this.#shared;
+    if (!this.#usesBeats) {
+      this.#usesBeats = true;
+      if (beats.account !== null) this.beatsCameBack();
+      this.#shared.beatsWanted();
+    }
+    await beats.settled();
+    if (this.#released !== null) return "off";
+    if (beats.problem !== null) this.#shared.warnOfBeats(this, beats.problem);
+    return beats.state;
+  }
+
+  /** For the shared session only. */
+  get usesBeats(): boolean {
+    return this.#usesBeats;
+  }
+
+  /** For the shared session only. */
+  get beatsEveryMs(): number | null {
+    return this.#beatsEveryMs;
+  }
+
+  /** For the shared session only. */
+  get reconnectsOnLameDuck(): boolean {
+    return this.#options.reconnectOnLameDuck !== false;
+  }
+
   listen(listener: (event: SessionEvent) => void): () => void {
     this.#listeners.add(listener);
     return () => void this.#listeners.delete(listener);
   }
 
-  async inquire(binding: SessionBinding, { timeoutMs }: InquiryOptions): Promise<HolderAnswer> {
-    const isGone = await this.#shared.inquiries.isGone(binding, timeoutMs);
-    return { kind: isGone ? "closed" : "none" };
+  inquire(binding: SessionBinding, options: InquiryOptions): Promise<HolderAnswer> {
+    return this.#shared.inquiries.inquire(binding, options);
   }
 
-  beat(_everyMs: number | null): void {}
+  beat(everyMs: number | null): void {
+    if (this.#released !== null) return;
+    this.#beatsEveryMs = everyMs;
+    this.#shared.beatsWanted();
+  }
 
   roundTrip(now: Instant): Promise<Instant | null> {
     return this.#shared.roundTrip(now);
   }
 
   watchHolder(holder: SessionBinding | null): void {
-    const presence = holder?.presence ?? null;
-    if (presence === this.#watched || this.#released !== null) return;
-    if (this.#watched !== null) this.#shared.unwatch(this.#watched, this);
-    this.#watched = presence;
-    if (presence === null) return;
-    this.#shared.watch(presence, this);
+    if (this.#released !== null) return;
+    this.#watchPresence(holder?.presence ?? null);
+    this.#watchBeats(holder);
+    if (holder === null) return;
     // Prefetched: saves a round trip during failover. An error surfaces when the tag is next requested.
     accountTag(this.monitor).catch(() => {});
+  }
+
+  #watchPresence(presence: string | null): void {
+    if (presence === this.#watchedPresence) return;
+    if (this.#watchedPresence !== null) this.#shared.unwatch(this.#watchedPresence, this);
+    this.#watchedPresence = presence;
+    if (presence !== null) this.#shared.watch(presence, this);
+  }
+
+  #watchBeats(holder: SessionBinding | null): void {
+    const before = this.#watchedBeats;
+    const { serverId = "", clientId = 0, silence } = holder ?? {};
+    const silenceMs = silence?.ms;
+    if (before?.serverId === serverId && before.clientId === clientId && before.silenceMs === silenceMs)
+      return;
+    if (before !== null) this.#shared.unwatchBeats(before, this);
+    this.#watchedBeats = silenceMs === undefined ? null : { serverId, clientId, silenceMs };
+    if (this.#watchedBeats !== null) this.#shared.watchBeats(this.#watchedBeats, this);
   }
 
   /** The last release deletes the presence consumer. The connection stays open. Idempotent. */
@@ -141,8 +196,10 @@ export class NatsSession implements Session {
   }
 
   async #release(): Promise<void> {
-    if (this.#watched !== null) this.#shared.unwatch(this.#watched, this);
-    this.#watched = null;
+    this.#watchPresence(null);
+    this.#watchBeats(null);
+    this.#usesBeats = false;
+    this.#beatsEveryMs = null;
     this.#listeners.clear();
     await this.#shared.remove(this, this.#presenceStream);
   }
@@ -163,12 +220,27 @@ export class NatsSession implements Session {
 
   /** For the shared session only. */
   warn(message: string, error?: Error): void {
-    guarded(() => this.options.onWarning?.(message, error));
+    guarded(() => this.#options.onWarning?.(message, error));
   }
 
   /** For the shared session only. */
-  rebound(): void {
+  presenceChanged(): void {
     if (this.#presenceStream !== null) this.emit({ type: "rebound", binding: this.binding });
+  }
+
+  /** For the shared session only. */
+  beatsCameBack(): void {
+    if (this.#usesBeats) this.emit({ type: "rebound", binding: this.binding });
+  }
+
+  /** For the shared session only. */
+  silent(connection: ConnectionId): void {
+    this.emit({ type: "holder-silent", connection });
+  }
+
+  /** For the shared session only. */
+  heard(connection: ConnectionId): void {
+    this.emit({ type: "holder-heard", connection });
   }
 
   /** For the shared session only. */
@@ -187,134 +259,5 @@ export class NatsSession implements Session {
       default:
         change satisfies never;
     }
-  }
-}
-
-interface PresenceWatch {
-  readonly subscription: Subscription;
-  readonly sessions: Set<NatsSession>;
-}
-
-/** The shared part of all sessions on one connection. */
-class SharedSession {
-  readonly monitor: ConnectionMonitor;
-  readonly presence: Presence;
-  readonly inquiries: Inquiries;
-  readonly #connection: NatsConnection;
-  readonly #unlisten: () => void;
-  readonly #sessions = new Set<NatsSession>();
-  readonly #watches = new Map<string, PresenceWatch>();
-  #leaving: NodeJS.Timeout | null = null;
-  /** Refused credentials were reported in this outage. */
-  #refusalWarned = false;
-  #deniedWatchWarned = false;
-  #roundTrip: { readonly sentAt: Instant; readonly answer: Promise<Instant | null> } | null = null;
-
-  constructor(connection: NatsConnection, domain: string | null) {
-    this.#connection = connection;
-    this.monitor = ConnectionMonitor.acquire(connection, domain);
-    this.inquiries = new Inquiries((binding, timeoutMs) =>
-      isConnectionGone(this.monitor, binding, timeoutMs),
-    );
-    this.presence = new Presence(this.monitor, {
-      changed: () => {
-        if (this.monitor.connected) for (const session of [...this.#sessions]) session.rebound();
-      },
-      warn: (message, error) => {
-        for (const session of [...this.#sessions]) session.warnOnce(message, error);
-      },
-    });
-    this.#unlisten = this.monitor.listen((change) => {
-      if (change.type === "lame-duck") this.#leave();
-      if (change.type === "refused") this.#refused(change.error);
-      if (change.type === "up") this.#refusalWarned = false;
-      for (const session of [...this.#sessions]) session.connectionChanged(change);
-    });
-  }
-
-  add(session: NatsSession): void {
-    this.#sessions.add(session);
-  }
-
-  async remove(session: NatsSession, presenceStream: string | null): Promise<void> {
-    this.#sessions.delete(session);
-    if (this.#sessions.size > 0) {
-      if (presenceStream !== null) await this.presence.drop(presenceStream);
-      return;
-    }
-    const ofConnection = sessions.get(this.#connection);
-    if (ofConnection?.get(this.monitor.domain) === this) ofConnection.delete(this.monitor.domain);
-    if (this.#leaving !== null) clearTimeout(this.#leaving);
-    this.#unlisten();
-    await this.presence.close();
-    this.monitor.release();
-  }
-
-  /** A PING and its PONG: no permission forbids them, and no subject leads elsewhere. */
-  roundTrip(now: Instant): Promise<Instant | null> {
-    if (!this.monitor.connected) return Promise.resolve(null);
-    const last = this.#roundTrip;
-    if (last !== null && !hasReached(after(last.sentAt, SHARED_ROUND_TRIP_MS), now)) return last.answer;
-    const answer = this.#connection.flush().then(
-      () => now,
-      () => null,
-    );
-    this.#roundTrip = { sentAt: now, answer };
-    return answer;
-  }
-
-  watch(presence: string, session: NatsSession): void {
-    const known = this.#watches.get(presence);
-    if (known !== undefined) return void known.sessions.add(session);
-    if (this.monitor.closed) return;
-    const watching = new Set([session]);
-    const subscription = this.#connection.subscribe(consumerDeletedAdvisory(presence), {
-      callback: (error) => {
-        if (error !== null) return this.#watchDenied(presence, error);
-        for (const watcher of [...watching]) watcher.emit({ type: "presence-lost", presence });
-      },
-    });
-    this.#watches.set(presence, { subscription, sessions: watching });
-  }
-
-  unwatch(presence: string, session: NatsSession): void {
-    const known = this.#watches.get(presence);
-    if (known === undefined) return;
-    known.sessions.delete(session);
-    if (known.sessions.size > 0) return;
-    this.#watches.delete(presence);
-    known.subscription.unsubscribe();
-  }
-
-  /** The user may not subscribe to the advisory. One warning, and none if presence is denied for the same reason. */
-  #watchDenied(presence: string, error: Error): void {
-    if (this.#deniedWatchWarned || this.presence.state === "denied") return;
-    this.#deniedWatchWarned = true;
-    const hint = grantHint("subscribe", consumerDeletedAdvisory(presence));
-    this.#warn(
-      `a crash of the leader is detected only when its lease expires: ${error.message}; ${hint}`,
-      error,
-    );
-  }
-
-  /** nats.js stays on a server in lame duck mode until the server closes the connection. Leaving now costs milliseconds. */
-  #leave(): void {
-    const isKept = [...this.#sessions].some((session) => session.options.reconnectOnLameDuck === false);
-    if (isKept || this.#leaving !== null || this.#connection.getServers().length < 2) return;
-    this.#leaving = setTimeout(() => {
-      this.#leaving = null;
-      if (this.monitor.connected) void this.#connection.reconnect().catch(() => {});
-    }, Math.random() * LAME_DUCK_SPREAD_MS);
-    this.#leaving.unref();
-  }
-
-  #refused(error: Error): void {
-    if (this.#refusalWarned) return;
-    this.#refusalWarned = true;
-    this.#warn(`NATS refuses the credentials: ${error.message}; ${CHECK_CREDENTIALS}; still trying`, error);
-  }
-
-  #warn(message: string, error?: Error): void {
-    for (const session of [...this.#sessions]) session.warn(message, error);
   }
 }

@@ -1,7 +1,7 @@
 /** The application side of a node without an election: what it would send to the election is recorded. */
 import { ApplicationRunner, type RunnerOptions } from "../../../src/node/application-runner.ts";
 import type { Driver } from "../../../src/runtime/driver.ts";
-import { SystemClock } from "../../../src/runtime/system-clock.ts";
+import { systemClock } from "../../../src/runtime/system-clock.ts";
 
 export interface BareRunner {
   readonly runner: ApplicationRunner;
@@ -31,7 +31,7 @@ export function runnerWith(changes: Partial<RunnerOptions> = {}): BareRunner {
     },
     identity: { clusterId: "c", nodeId: "a", incarnation: "i" },
     hooks: {},
-    clock: new SystemClock(),
+    clock: systemClock(),
     keepAlive: () => () => {},
     driver: driver as unknown as Driver,
     notify() {},

@@ -1,0 +1,134 @@
+/** The beats of other connections, heard on their subjects. Shared by all elections on this connection. */
+import type { Subscription } from "@nats-io/transport-node";
+import { missingBeatMs } from "../../election/silence.ts";
+import type { ConnectionId } from "../../election/types.ts";
+import { BeatWatch } from "../../runtime/beat-watch.ts";
+import { systemClock } from "../../runtime/system-clock.ts";
+import type { ConnectionMonitor } from "../connection/connection-monitor.ts";
+import { beatSubject } from "../names.ts";
+
+/** A holder that promises silence. */
+export interface BeatingHolder extends ConnectionId {
+  /** What it promises. Holders on one connection may promise different times: it sends beats for the shortest. */
+  readonly silenceMs: number;
+}
+
+/** Hears about one holder: an election. */
+export interface HolderListener {
+  /** No beat of the connection was heard for too long. Called once until it is heard again. */
+  silent(connection: ConnectionId): void;
+  heard(connection: ConnectionId): void;
+}
+
+/** All who wait for the beats of one connection by one promise. */
+interface Watch {
+  readonly listeners: Set<HolderListener>;
+  /** `null` while this process is disconnected: it can hear nothing then. */
+  beats: BeatWatch | null;
+}
+
+interface Heard {
+  readonly connection: ConnectionId;
+  /** By the time that is promised. */
+  readonly watches: Map<number, Watch>;
+  subscription: Subscription | null;
+  /** Number of beats. */
+  count: number;
+}
+
+/** One subscription for each connection that is watched, however many elections follow it. */
+export class HolderBeats {
+  readonly #monitor: ConnectionMonitor;
+  readonly #onDenied: (error: Error, subject: string) => void;
+  readonly #heard = new Map<string, Heard>();
+
+  constructor(monitor: ConnectionMonitor, onDenied: (error: Error, subject: string) => void) {
+    this.#monitor = monitor;
+    this.#onDenied = onDenied;
+  }
+
+  /** Number of beats of this connection that were heard while it was watched. */
+  countOf(connection: ConnectionId): number {
+    return this.#heard.get(beatSubject(connection))?.count ?? 0;
+  }
+
+  watch({ serverId, clientId, silenceMs }: BeatingHolder, listener: HolderListener): void {
+    const subject = beatSubject({ serverId, clientId });
+    let heard = this.#heard.get(subject);
+    if (heard === undefined) {
+      heard = { connection: { serverId, clientId }, watches: new Map(), subscription: null, count: 0 };
+      this.#heard.set(subject, heard);
+      if (this.#monitor.connected) this.#subscribe(heard);
+    }
+    let watch = heard.watches.get(silenceMs);
+    if (watch === undefined) {
+      watch = { listeners: new Set(), beats: null };
+      heard.watches.set(silenceMs, watch);
+      if (this.#monitor.connected) watch.beats = beatWatch(heard.connection, silenceMs, watch);
+    }
+    watch.listeners.add(listener);
+    if (watch.beats?.isSilent === true) listener.silent(heard.connection);
+  }
+
+  unwatch({ silenceMs, ...connection }: BeatingHolder, listener: HolderListener): void {
+    const subject = beatSubject(connection);
+    const heard = this.#heard.get(subject);
+    const watch = heard?.watches.get(silenceMs);
+    if (heard === undefined || watch === undefined) return;
+    watch.listeners.delete(listener);
+    if (watch.listeners.size > 0) return;
+    watch.beats?.stop();
+    heard.watches.delete(silenceMs);
+    if (heard.watches.size > 0) return;
+    heard.subscription?.unsubscribe();
+    this.#heard.delete(subject);
+  }
+
+  /** A connection has begun. Whatever was not heard before could not be. */
+  begin(): void {
+    this.end();
+    for (const heard of this.#heard.values()) {
+      this.#subscribe(heard);
+      for (const [silenceMs, watch] of heard.watches)
+        watch.beats = beatWatch(heard.connection, silenceMs, watch);
+    }
+  }
+
+  /** The connection has ended. */
+  end(): void {
+    for (const heard of this.#heard.values()) {
+      // Subscribed to again on the next connection: a server may have denied it on this one.
+      heard.subscription?.unsubscribe();
+      heard.subscription = null;
+      for (const watch of heard.watches.values()) {
+        watch.beats?.stop();
+        watch.beats = null;
+      }
+    }
+  }
+
+  #subscribe(heard: Heard): void {
+    const subject = beatSubject(heard.connection);
+    try {
+      heard.subscription = this.#monitor.connection.subscribe(subject, {
+        callback: (error) => {
+          // Nothing will be heard: the connection counts as silent, which entitles to questions only.
+          if (error !== null) return this.#onDenied(error, subject);
+          heard.count += 1;
+          for (const { beats } of heard.watches.values()) beats?.heard();
+        },
+      });
+    } catch {
+      // The connection is being closed.
+    }
+  }
+}
+
+function beatWatch(connection: ConnectionId, silenceMs: number, { listeners }: Watch): BeatWatch {
+  return new BeatWatch(systemClock(), missingBeatMs(silenceMs), (isSilent) => {
+    for (const listener of [...listeners]) {
+      if (isSilent) listener.silent(connection);
+      else listener.heard(connection);
+    }
+  });
+}
