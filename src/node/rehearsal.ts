@@ -14,7 +14,7 @@ import { parseHeaders } from "../nats/api/stored-message.ts";
 import { decodeEntry, type EncodedWrite, encodeRecord, encodeWrite } from "../nats/lease/record-codec.ts";
 import type { Attachment } from "../runtime/backend.ts";
 import type { LeaseStore, Session, SessionEvent, StoreListener } from "../runtime/ports.ts";
-import { SystemClock } from "../runtime/system-clock.ts";
+import { systemClock } from "../runtime/system-clock.ts";
 import type { Hooks } from "./hooks.ts";
 import { Incarnation } from "./incarnation.ts";
 
@@ -64,7 +64,7 @@ async function failover(options: ResolvedOptions): Promise<boolean> {
     },
     hooks,
     attachment: attachmentOf(store, session),
-    clock: new SystemClock(),
+    clock: systemClock(),
     keepAlive: () => () => {},
     logger: { debug() {}, info() {}, warn() {}, error() {} },
     rememberedEpoch: 0,
