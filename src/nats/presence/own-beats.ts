@@ -19,7 +19,7 @@ import { accountTag } from "./confirmation.ts";
 
 /** How long an election that is about to begin waits for the first beat. Its first record then already names the promise. */
 const FIRST_BEAT_MS = 1_000;
-/** After this time without a first beat an operator is told. */
+/** After this time without a first beat there is a warning. */
 const PATIENCE_MS = 5_000;
 const FIRST_RETRY_MS = 100;
 const LAST_RETRY_MS = 10_000;
