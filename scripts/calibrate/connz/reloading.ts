@@ -83,7 +83,7 @@ export const RELOADING: readonly ConnzFact[] = [false, true].map((global) => {
     fake: `${
       global
         ? "In $G no absence was seen."
-        : "One answer of thousands may lack an open connection (2.15.1); none lists it as closed."
+        : "One answer of many thousands may lack an open connection (2.15.1: 1 of 27 622), and a question may stay unanswered; no answer lists it as closed."
     } A server may stop answering for good (2.9.10).`,
     must: (version: string) => [
       `${place}: an open connection is open`,
