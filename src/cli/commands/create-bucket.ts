@@ -34,8 +34,9 @@ const HELP = `
 Creates the bucket of the cluster as a node would, and the stream of past terms
 unless the configuration disables it. Checks a bucket that exists, and changes
 nothing in it but a missing republish. If an earlier bucket was deleted, the new
-one begins behind the epochs of the recorded terms, as one that a node creates. For users with the permissions of
-"nats-leader permissions administrator"; nodes then need not create anything.
+one begins behind the epochs of the recorded terms, as one that a node creates.
+For users with the permissions of "nats-leader permissions administrator"; nodes
+then need not create anything.
 
 Example:
   nats-leader create-bucket --config a.json`;

@@ -31,6 +31,7 @@ export interface CommandWords {
 const DURATIONS = ["500ms", "1s", "2s", "5s", "10s", "30s", "1m"];
 /** Examples. */
 const NUMBERS = ["1", "2", "3", "5", "10", "20"];
+const MILLISECONDS = ["500", "1000", "2000", "5000", "10000"];
 const PREFIX_LENGTHS = ["16", "24", "32", "64", "128"];
 
 /** Every command, and every subcommand after its command. */
@@ -85,6 +86,8 @@ function optionValues(option: Option): Values {
     case "n":
     case "number":
       return option.defaultValue === undefined ? words(NUMBERS) : defaultValue(option);
+    case "ms":
+      return option.defaultValue === undefined ? words(MILLISECONDS) : defaultValue(option);
     default:
       return defaultValue(option);
   }
