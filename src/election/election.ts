@@ -2,12 +2,13 @@
  * The election: (state, event, now) -> (state, effects). No I/O, no clock, no timer, no randomness.
  *
  * TERMS. W is the lease TTL (`leaseTtlMs`). S, the span, is W minus a margin of max(250 ms, 5 % of W). A node is *held* while it
- * may act as the leader. In this file held means `isHeld`: the role is `leader` and the deadline is ahead. In a running node it
- * means `Driver.isHeld` (`src/runtime/driver.ts`): `isHeld` and, unless `crashDetection` is `"lease"`, two more. Freshness: the
- * event loop has checked its sockets within the last 250 ms, and the connection was open (`src/runtime/freshness.ts`). A round
- * trip: the server has answered something that was sent within the last second (`src/runtime/round-trips.ts`).
+ * may act as the leader. In this file held means `isHeld`: the role is `leader`, the deadline is ahead and, for a node that promises
+ * silence, its stretch goes on (`silence.ts`). In a running node it means `Driver.isHeld` (`src/runtime/driver.ts`): `isHeld` and, with
+ * `crashDetection: "presence"`, two more. Freshness: the event loop has checked its sockets within the last 250 ms, and the
+ * connection was open (`src/runtime/freshness.ts`). A round trip: the server has answered something that was sent within the last
+ * half of F (`src/runtime/round-trips.ts`).
  *
- * GUARANTEED while A1 to A3 hold, whatever else the network, the servers and the nodes do:
+ * GUARANTEED while A1 to A4 hold, whatever else the network, the servers and the nodes do:
  *  1. The periods in which two running nodes are held never overlap. While the leader names a presence in its record, this needs
  *     P, too.
  *  2. Epochs strictly increase from term to term, and stay the same within a term.
@@ -23,11 +24,14 @@
  *  A3. Every writer of the key follows this protocol. A client that does not can take the lease away, but it cannot end the
  *      election: a record or a marker that no node can have written is garbage (`record-codec.ts`; for its epoch `epochs.ts`), and
  *      the next campaign replaces it by compare-and-set.
+ *  A4. Where a record promises silence: the server that held a connection counts its messages in order, and does not answer
+ *      falsely twice in a row about one connection that it is closed.
  *  P.  Before an acquiring write is applied because a server has confirmed that the holder's connection is closed, the holder's
  *      process has noticed the end of that connection, or its last check of the connection is 250 ms old.
  *
  * EXCEPTIONS TO P. In these cases two nodes can be held at once when the leader names a presence (README, "When something dies"). What
- * the server has answered was sent before it closed the connection, so each lasts 1 s at most:
+ * the server has answered was sent before it closed the connection, so each lasts F / 2 at most (1 s without a promise of silence). With
+ * `crashDetection: "silence"` no record names a presence, and there is no exception:
  *  - The server's side of the connection is reset and the client's side is not.
  *  - The connection is closed while the leader's event loop stands still for less than 250 ms: until the loop turns.
  *  - Unread data in the leader's socket precedes the end of the connection, for example when the server drops the leader as a
@@ -37,16 +41,19 @@
  * one that the writer saw. A leader's deadline is S after it *sent* its newest renewal known to be applied. Every other node
  * waits at least W > S after it *received* that renewal, and then writes against exactly that revision. If such a write is
  * applied, the replaced revision was the leader's newest: its deadline counts from before the wait began, and has passed (see the
- * picture in `lease.ts`). A node waits less in three cases only:
+ * picture in `lease.ts`). A node waits less in four cases only:
  *  - The lease was its own.
  *  - The holder has released the lease, after its work had ended. A go-cluster holder releases by deleting the key.
  *  - The server that held the holder's connection has confirmed that it is closed. By P the holder is not held any more (`suspend`,
  *    freshness), and becomes held again only when a renewal on a new connection is applied, which fails if it was replaced.
+ *  - That server has twice given the same answer about the connection, with F and a margin in between: nothing that the holder sent was
+ *    counted in that time, or the connection is closed. Then the stretch in which the revision was held is over, and only an applied
+ *    write newer than that revision makes its holder held again (`silence.ts`).
  *
  * GARBAGE over a leader's record ends no term: the next renewal replaces it, against exactly that revision. Every other node waits W
  * after it has read the garbage, and writes against that revision, too; the server applies one of the two. A node that replaced the
- * leader before the garbage came had waited W, so that its deadline has passed, or had its connection confirmed closed, so that it
- * is suspended: a suspended or draining leader loses its term to garbage.
+ * leader before the garbage came had waited W, so that its deadline has passed, or had its connection confirmed closed or silent, so
+ * that it is suspended: a suspended or draining leader loses its term to garbage.
  *
  * NOT GUARANTEED: that work already handed to another system stops in time (use the epoch as a fencing token); that there is a
  * leader while no quorum of NATS can be reached; anything after an operator writes or deletes the key, except that the other nodes
