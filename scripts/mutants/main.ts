@@ -14,7 +14,7 @@ import type { Plan } from "../simulator/plan.ts";
 import { resourceLimits } from "../simulator/resource-limits.ts";
 import type { Mutant } from "./catalogue/mutant.ts";
 import { mutants } from "./list.ts";
-import type { WorkerAnswer, WorkerTask } from "./mutant-worker.ts";
+import type { Progress, WorkerAnswer, WorkerTask } from "./mutant-worker.ts";
 import { COPIED_PARTS, mutate } from "./mutate.ts";
 
 endWhenOutputFails();
@@ -34,9 +34,9 @@ interface Verdict {
 /** Number of seeds in which an equivalent mutant must not be found. */
 const EQUIVALENT_SEEDS = 5_000;
 const BATCH = 250;
-/** A mutant may loop endlessly. A batch that takes longer than this counts as found. */
-const BATCH_LIMIT_MS = 120_000;
-const ENDLESS_LOOP = "a batch of seeds does not end";
+/** A mutant may loop endlessly. If no history ends for so long, it counts as found. */
+const STUCK_MS = 120_000;
+const ENDLESS_LOOP = "a history does not end";
 
 const flags = new Command("mutants")
   .description("Tests the simulator's checker with mutants of the code that it must find.")
@@ -154,12 +154,13 @@ async function hunt({ name, equivalent }: Mutant, copy: string): Promise<Verdict
 
 function ask(worker: Worker, name: string, task: WorkerTask): Promise<WorkerAnswer | "timed out"> {
   return new Promise((resolve, reject) => {
-    const alarm = setTimeout(() => end("timed out"), BATCH_LIMIT_MS);
+    const alarm = setTimeout(() => end("timed out"), STUCK_MS);
     const onError = (error: unknown): void => {
       clearTimeout(alarm);
       reject(new Error(`the worker of mutant "${name}" failed`, { cause: error }));
     };
-    const end = (answer: WorkerAnswer | "timed out"): void => {
+    const end = (answer: WorkerAnswer | Progress | "timed out"): void => {
+      if (answer === "progress") return void alarm.refresh();
       clearTimeout(alarm);
       worker.off("message", end).off("error", onError);
       resolve(answer);

@@ -7,6 +7,8 @@ import type { shrink as Shrink } from "../simulator/shrink.ts";
 /** A search, answered with its result, or a failed seed to shrink, answered with the shrunk plan. */
 export type WorkerTask = SearchOptions | (PlanOptions & { readonly shrink: number });
 export type WorkerAnswer = { readonly result: SearchResult } | { readonly plan: Plan };
+/** Sent while a search goes on. */
+export type Progress = "progress";
 
 /** Folder with the compiled parts (`COPIED_PARTS`), ending in a slash. */
 const copy = workerData as string;
@@ -16,7 +18,8 @@ const { planOf } = (await import(`${copy}scripts/simulator/plan.js`)) as { planO
 
 async function answer(task: WorkerTask): Promise<WorkerAnswer> {
   if ("shrink" in task) return { plan: await shrink(planOf(task.shrink, task)) };
-  return { result: await search(task) };
+  const progress: Progress = "progress";
+  return { result: await search({ ...task, onProgress: () => parentPort?.postMessage(progress) }) };
 }
 
 parentPort?.on("message", (task: WorkerTask) => {

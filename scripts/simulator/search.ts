@@ -28,6 +28,8 @@ export interface SearchOptions extends PlanOptions {
   readonly seeds: number;
   /** Stops after that many failures. Default: never. */
   readonly maxFailures?: number;
+  /** Called every few histories. */
+  readonly onProgress?: () => void;
 }
 
 export async function search(options: SearchOptions): Promise<SearchResult> {
@@ -44,7 +46,10 @@ export async function search(options: SearchOptions): Promise<SearchResult> {
     if (outcome.violation !== null) failures.push({ seed, violation: outcome.violation });
     seed += 1;
     // The garbage of a history stays reachable until the event loop turns.
-    if (seed % TURN_EVERY === 0) await settle();
+    if (seed % TURN_EVERY === 0) {
+      options.onProgress?.();
+      await settle();
+    }
   }
   const { faults, elections, transitions } = tally;
   return {
