@@ -1,4 +1,5 @@
 /** A child process of the comparison: one candidate of one system. Sends the reports of the failover benchmark's children. */
+import { readTask } from "../../src/bench/child-task.ts";
 import { hostNowMs, report } from "../../src/bench/messages.ts";
 import { PEERS } from "./all.ts";
 
@@ -20,11 +21,7 @@ function fail(error: unknown): void {
   });
 }
 
-process.on("disconnect", () => process.exit(1));
-// Ctrl-C reaches the whole process group; the parent ends its children.
-process.on("SIGINT", () => {});
-
-const task = JSON.parse(process.argv[2] ?? "null") as CandidateTask;
+const task = readTask<CandidateTask>();
 const peer = PEERS.find(({ system }) => system === task.system);
 if (peer === undefined) throw new Error(`no system ${task.system}`);
 try {

@@ -1,5 +1,7 @@
 /** A child process that runs nodes and reports their leadership. Exits with its parent. */
+
 import { connect, type NatsConnection } from "@nats-io/transport-node";
+import { readTask } from "../../src/bench/child-task.ts";
 import { flushReports, hostNowMs, report } from "../../src/bench/messages.ts";
 import { Node } from "../../src/node/node.ts";
 import { runFlooder } from "./flooder.ts";
@@ -107,12 +109,7 @@ async function run(task: ChildTask): Promise<void> {
   report({ type: "ready", at: hostNowMs() });
 }
 
-process.on("disconnect", () => process.exit(1));
-process.on("SIGINT", () => {});
-const task = JSON.parse(process.argv[2] ?? "null") as ChildTask | null;
-if (task === null || process.send === undefined)
-  throw new Error("this program must be started by stress-presence, with a task and an IPC channel");
-run(task).catch((error: unknown) => {
+run(readTask<ChildTask>()).catch((error: unknown) => {
   report({ type: "failed", at: hostNowMs(), message: String(error) });
   flushReports();
   process.exit(1);

@@ -3,7 +3,7 @@ import { BenchChild, type ChildPlace } from "./child.ts";
 import { HeldLedger, largestOverlap } from "./held.ts";
 import { type ChildReport, type ChildTask, hostNowMs } from "./messages.ts";
 
-const READY_TIMEOUT_MS = 30_000;
+const READY_TIMEOUT_MS = 60_000;
 
 type NodeTask = Extract<ChildTask, { role: "node" }>;
 type ReportOf<T extends ChildReport["type"]> = Extract<ChildReport, { type: T }>;
