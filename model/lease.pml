@@ -657,7 +657,7 @@ proctype Node(byte i) {
 
   /* ---- presence */
 #if PRESENCE
-  :: d_step { /* onDeathConfirmed */
+  :: d_step { /* onAnswered: the connection is closed */
       RUNS(i) && connected[i] && FOREIGN(i, seen[i]) && (wait[i] > 0 || gone[i] != VIEW(i).session) &&
 #ifdef BUG_WRONG_DEATH
         (CLOSED(VIEW(i).session) || conn[(VIEW(i).session - 1) % NODES] > NODES) ->

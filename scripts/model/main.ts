@@ -1,20 +1,21 @@
-// Checks the lease protocol with the model checker Spin: it must hold, and every broken variant must be violated. See
-// model/README.md.
+// Checks the protocols with the model checker Spin: they must hold, and every broken variant must be violated. See model/README.md.
 import { availableParallelism } from "node:os";
 import { Command } from "commander";
 import { endWhenOutputFails } from "../../src/system/output-failures.ts";
 import { progressBar } from "../shared/progress-bar.ts";
 import { wholeNumberParser } from "../shared/whole-number.ts";
-import { type Run, runs } from "./runs.ts";
+import type { Run } from "./run.ts";
+import { runs } from "./runs.ts";
 import { missingTools, type Verdict, verify } from "./spin.ts";
 
 endWhenOutputFails();
 
 const flags = new Command("model")
   .description(
-    "Checks the lease protocol in model/lease.pml: it holds, its probes are reached, its broken variants are violated.",
+    "Checks the protocols in model/lease.pml and model/silence.pml: they hold, their probes are reached, their broken variants are violated.",
   )
   .option("--quick", "only the runs of the test suite", false)
+  .option("--full", "the largest runs, too", false)
   .option("--only <text>", "only runs whose name contains this text", "")
   .option("--trace", "print how each probe is reached and each variant is violated", false)
   .option(
@@ -25,14 +26,17 @@ const flags = new Command("model")
   )
   .option("--json", "print only one JSON array", false)
   .parse()
-  .opts<{ quick: boolean; only: string; trace: boolean; jobs: number; json: boolean }>();
+  .opts<{ quick: boolean; full: boolean; only: string; trace: boolean; jobs: number; json: boolean }>();
 
 const problem = await missingTools();
 if (problem !== null) {
   console.error(`model: ${problem}`);
   process.exit(2);
 }
-const chosen = runs.filter(({ name, quick }) => name.includes(flags.only) && (quick || !flags.quick));
+const chosen = runs.filter(({ name, size }) => {
+  const isAsked = flags.quick ? size === "quick" : flags.full || size !== "full";
+  return isAsked && name.includes(flags.only);
+});
 if (chosen.length === 0) {
   console.error(`model: --only: no run has a name that contains "${flags.only}"`);
   process.exit(2);

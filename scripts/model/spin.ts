@@ -1,12 +1,13 @@
-/** Runs `model/lease.pml` under Spin: generates, compiles and runs a verifier in a temporary folder, and parses its report. */
+/** Runs a model of `model/` under Spin: generates, compiles and runs a verifier in a temporary folder, and parses its report. */
 import { spawn } from "node:child_process";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import type { Run } from "./runs.ts";
+import type { Run } from "./run.ts";
 
-const MODEL = new URL("../../model/lease.pml", import.meta.url);
+const pathOf = ({ model }: Run): string =>
+  fileURLToPath(new URL(`../../model/${model}.pml`, import.meta.url));
 /** Memory limit of one verifier. A run that reaches it is `cut short`. */
 const MEMORY_MB = 8_000;
 /** Longest path of a depth-first search. A run that reaches it is `cut short`. */
@@ -66,7 +67,7 @@ async function verifyIn(folder: string, asked: Run, signal: AbortSignal | undefi
   const macros = macrosOf(asked);
   // Breadth-first search finds the shortest path to a violation.
   const search = asked.expect === "holds" ? ["-O2"] : ["-O0", "-DBFS"];
-  await must("spin", [...macros, "-a", fileURLToPath(MODEL)], folder, signal);
+  await must("spin", [...macros, "-a", pathOf(asked)], folder, signal);
   await must(
     "gcc",
     ["-w", "-DSAFETY", "-DNOFAIR", `-DMEMLIM=${MEMORY_MB}`, ...search, "-o", "pan", "pan.c"],
@@ -99,7 +100,7 @@ async function verifyIn(folder: string, asked: Run, signal: AbortSignal | undefi
     seconds: Math.round((Number(minutes?.[1]) * 60 + Number(minutes?.[2])) * 10) / 10,
     memoryMb: Math.round(number(/([\d.]+)\s+total actual memory usage/)),
     macros,
-    trace: found === "violated" ? await traceOf(folder, macros) : [],
+    trace: found === "violated" ? await traceOf(folder, asked) : [],
   };
 }
 
@@ -120,6 +121,8 @@ const PROPERTIES: readonly (readonly [pattern: RegExp, property: string])[] = [
   [/\.left>0/, "a term begins after its deadline"],
   [/how!=|assertion violated 0 |%2\)==0|role\[\(1-/, PROBE],
   [/role\[0\]==2/, "two terms are held at once"],
+  [/replaced&&/, "the holder acts after it was replaced"],
+  [/overlap<=/, "the holder acts for too long after it was replaced"],
   [/invalid end state/, "deadlock: no step is possible"],
 ];
 
@@ -134,11 +137,12 @@ function isAsExpected({ expect }: Run, found: Verdict["found"], property: string
 }
 
 /** Replays the trail. Each step is shown as the comment of the model's option that was taken. */
-async function traceOf(folder: string, macros: readonly string[]): Promise<string[]> {
-  const source = (await readFile(MODEL, "utf8")).split("\n");
+async function traceOf(folder: string, asked: Run): Promise<string[]> {
+  const path = pathOf(asked);
+  const source = (await readFile(path, "utf8")).split("\n");
   const { output } = await run(
     "spin",
-    ["-t", "-p", "-k", "lease.pml.trail", ...macros, fileURLToPath(MODEL)],
+    ["-t", "-p", "-k", `${asked.model}.pml.trail`, ...macrosOf(asked), path],
     folder,
   );
   const trace: string[] = [];
@@ -152,11 +156,15 @@ async function traceOf(folder: string, macros: readonly string[]): Promise<strin
     // The second half of a read or a watched message; its first half is in the trace.
     if (source[Number(line) - 1]?.trimStart().startsWith("d_step") === true) continue;
     const label = labelAt(source, Number(line));
-    // Process 0 is init, so node 0 is process 1.
-    const actor = process.startsWith("Node") ? `node ${Number(process.split(":")[1]) - 1}` : "time";
-    if (label !== null) trace.push(`${actor}: ${label}`);
+    if (label !== null) trace.push(`${actorOf(process)}: ${label}`);
   }
   return trace;
+}
+
+/** Process 0 is `init`; in `lease.pml` node 0 is process 1. */
+function actorOf(process: string): string {
+  const [name = "", number] = process.split(":");
+  return name === "Node" ? `node ${Number(number) - 1}` : name.toLowerCase();
 }
 
 /** The comment of the option to which this line belongs. */

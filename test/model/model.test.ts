@@ -5,9 +5,9 @@ import { missingTools, verify } from "../../scripts/model/spin.ts";
 
 const missing = await missingTools();
 const why = missing === null ? "" : ` (skipped: ${missing})`;
-const quick = runs.filter((run) => run.quick);
+const quick = runs.filter((run) => run.size === "quick");
 
-describe.skipIf(missing !== null).concurrent(`the model of the protocol${why}`, () => {
+describe.skipIf(missing !== null).concurrent(`the models of the protocols${why}`, () => {
   for (const run of quick) {
     const title = {
       holds: `${run.name}: no invariant is violated`,
@@ -24,18 +24,36 @@ describe.skipIf(missing !== null).concurrent(`the model of the protocol${why}`, 
   }
 });
 
-describe("the documentation of the model", () => {
-  test("covers every macro: each broken variant and probe is run", async () => {
-    const model = await readFile(new URL("../../model/lease.pml", import.meta.url), "utf8");
-    const known = new Set([...model.matchAll(/\b(?:BUG|PROBE)_\w+/g)].map(([name]) => name));
-    const run = new Set(runs.flatMap(({ macros }) => macros).filter((name) => name !== "PROBES"));
+describe.each([
+  { model: "lease", document: "README.md" },
+  { model: "silence", document: "silence.md" },
+])("the documentation of the model of $model", ({ model, document }) => {
+  const at = (path: string): URL => new URL(`../../${path}`, import.meta.url);
+
+  test("covers every macro: each broken variant and probe is run, and each rule that can be spared", async () => {
+    const source = await readFile(at(`model/${model}.pml`), "utf8");
+    const known = new Set([...source.matchAll(/\b(?:BUG|PROBE|SPARE)_\w+/g)].map(([name]) => name));
+    const run = new Set(
+      runs
+        .filter((one) => one.model === model)
+        .flatMap(({ macros }) => macros)
+        .filter((name) => name !== "PROBES"),
+    );
     expect([...run].sort()).toEqual([...known].sort());
   });
 
+  test("has a row for every run", async () => {
+    const readme = await readFile(at(`model/${document}`), "utf8");
+    const rows = new Set([...readme.matchAll(/^\| ([^|]+?) \|/gm)].map(([, name]) => name));
+    const names = runs
+      .filter((one) => one.model === model)
+      .map(({ name }) => name.replace(/^silence: /, "").replace(/^the protocol, /, ""));
+    expect(names.filter((name) => !rows.has(name))).toEqual([]);
+  });
+
   test("maps every step, to functions that exist", async () => {
-    const at = (path: string): URL => new URL(`../../${path}`, import.meta.url);
-    const readme = await readFile(at("model/README.md"), "utf8");
-    const model = await readFile(at("model/lease.pml"), "utf8");
+    const readme = await readFile(at(`model/${document}`), "utf8");
+    const source = await readFile(at(`model/${model}.pml`), "utf8");
     const folders = ["src/election", "src/runtime"];
     const files = await Promise.all(
       folders.map(async (folder) =>
@@ -48,7 +66,7 @@ describe("the documentation of the model", () => {
     const mapped = new Set(
       rows.flatMap(([, steps = ""]) => [...steps.matchAll(/`(.+?)`/g)].map(([, one]) => one)),
     );
-    const steps = [...model.matchAll(/^ {2}:: (?:d_step|atomic) \{ \/\* (.+) \*\//gm)].map(
+    const steps = [...source.matchAll(/^ {2}:: (?:d_step|atomic) \{ \/\* (.+) \*\//gm)].map(
       ([, label]) => label,
     );
     expect([...mapped].sort()).toEqual([...new Set(steps)].sort());

@@ -14,7 +14,7 @@ export interface Block {
   readonly notRun: string | null;
 }
 
-/** README.md, CONTRIBUTING.md, docs, and the README of the model and of every example. */
+/** README.md, CONTRIBUTING.md, docs, the documents of the models and the README of every example. */
 export function documents(): string[] {
   const markdownIn = (folder: string, recursive = false): string[] =>
     readdirSync(join(ROOT, folder), { recursive, encoding: "utf8" })
@@ -24,7 +24,7 @@ export function documents(): string[] {
   return [
     "README.md",
     "CONTRIBUTING.md",
-    "model/README.md",
+    ...markdownIn("model"),
     ...markdownIn("docs"),
     ...markdownIn("examples", true),
   ];
