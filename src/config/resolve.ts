@@ -20,7 +20,8 @@ import { checkEach, show } from "./check.ts";
 import { hostNodeId } from "./node-id.ts";
 import { DEFAULTS, GO_CLUSTER_SERVICE_VERSION, type NodeOptions, type ResolvedOptions } from "./options.ts";
 import { connectionProblems, type ParsedServers, parseServers } from "./servers.ts";
-import { silenceMsOf, silenceProblems, type Timing, timingOf, timingProblems } from "./timing.ts";
+import { type SilenceNeeds, silenceMsOf, silenceProblems, vipSilenceProblems } from "./silence.ts";
+import { type Timing, timingOf, timingProblems } from "./timing.ts";
 
 export type { Interop, NodeOptions, Replicas, ResolvedOptions } from "./options.ts";
 export { CRASH_DETECTIONS, DEFAULTS, PACKAGE_VERSION } from "./options.ts";
@@ -29,11 +30,13 @@ export { CRASH_DETECTIONS, DEFAULTS, PACKAGE_VERSION } from "./options.ts";
  * Does no I/O.
  *
  * @param defaultNodeId - Draws the node id if the option is not given.
+ * @param needs - What the parts of the node need of `silenceMs`.
  * @throws ClusterError `INVALID_CONFIG`, with one line per problem.
  */
 export function resolveOptions(
   options: NodeOptions,
   defaultNodeId: () => string = hostNodeId,
+  needs: SilenceNeeds = {},
 ): ResolvedOptions {
   if (typeof options !== "object" || options === null || Array.isArray(options)) {
     throw invalid([`options ${show(options)} must be an object`]);
@@ -45,11 +48,14 @@ export function resolveOptions(
     ...each.problems,
     ...timingProblems(options, valid),
     ...silenceProblems(options, valid),
+    ...(needs.vip === true && valid("leaseTtlMs", "crashDetection", "silenceMs")
+      ? vipSilenceProblems(options, "the node has a virtual IP")
+      : []),
     ...servers.problems,
     ...connectionProblems(options, valid),
   ];
   if (problems.length > 0) throw invalid(problems);
-  return resolved(options, options.nodeId ?? defaultNodeId(), servers);
+  return resolved(options, options.nodeId ?? defaultNodeId(), servers, needs);
 }
 
 function invalid(problems: readonly string[]): ClusterError {
@@ -79,7 +85,12 @@ function natsOptions(options: NodeOptions, servers: ParsedServers, timing: Timin
   };
 }
 
-function resolved(options: NodeOptions, nodeId: string, servers: ParsedServers): ResolvedOptions {
+function resolved(
+  options: NodeOptions,
+  nodeId: string,
+  servers: ParsedServers,
+  needs: SilenceNeeds,
+): ResolvedOptions {
   const timing = timingOf(options);
   const { clusterId, interop, logger, logLevel } = options;
   const { leaseTtlMs, heartbeatIntervalMs, requestTimeoutMs, retryDelayMs } = timing;
@@ -90,7 +101,7 @@ function resolved(options: NodeOptions, nodeId: string, servers: ParsedServers):
   const shared = {
     nodeId,
     crashDetection,
-    silenceMs: silenceMsOf(options),
+    silenceMs: silenceMsOf(options, needs),
     leaseTtlMs,
     heartbeatIntervalMs,
     requestTimeoutMs,

@@ -1,6 +1,6 @@
 /** Relations between durations, and defaults that satisfy them. */
 import { leaseMarginMs, leaseSpanMs } from "../election/lease.ts";
-import { MIN_REQUEST_TIMEOUT_MS, MIN_SILENCE_MS, type OptionName } from "./accepted.ts";
+import { MIN_REQUEST_TIMEOUT_MS, type OptionName } from "./accepted.ts";
 import { DEFAULTS, type NodeOptions } from "./options.ts";
 
 export interface Timing {
@@ -29,39 +29,6 @@ export function timingOf(options: NodeOptions): Timing {
     requestTimeoutMs: options.requestTimeoutMs ?? Math.max(MIN_REQUEST_TIMEOUT_MS, fitting),
     reconnectWaitMs: options.reconnectWaitMs ?? share(DEFAULTS.reconnectWaitMs, 0.05),
   };
-}
-
-/** F: the given value, or a default that fits the lease. 0: no promise of silence. */
-export function silenceMsOf({ leaseTtlMs, crashDetection, silenceMs }: NodeOptions): number {
-  if (crashDetection === "lease") return 0;
-  return silenceMs ?? Math.min(DEFAULTS.silenceMs, largestSilenceMs(leaseTtlMs ?? DEFAULTS.leaseTtlMs));
-}
-
-/** At least `MIN_SILENCE_MS` for every valid lease. */
-export function largestSilenceMs(leaseTtlMs: number): number {
-  return Math.floor(leaseTtlMs / 2);
-}
-
-/** One problem at most. */
-export function silenceProblems(options: NodeOptions, valid: IsValid): string[] {
-  const { silenceMs } = options;
-  if (silenceMs === undefined || !valid("silenceMs")) return [];
-  const crashDetection = valid("crashDetection") ? options.crashDetection : undefined;
-  if (crashDetection === "lease" && silenceMs > 0)
-    return [
-      `silenceMs ${silenceMs} must be 0 or omitted with crashDetection "lease", with which a leader is replaced only when its lease has expired`,
-    ];
-  if (!valid("leaseTtlMs")) return [];
-  const leaseTtlMs = options.leaseTtlMs ?? DEFAULTS.leaseTtlMs;
-  const largest = largestSilenceMs(leaseTtlMs);
-  if (crashDetection === "silence" && silenceMs === 0)
-    return [
-      `silenceMs 0 must be from ${MIN_SILENCE_MS} to ${largest} with crashDetection "silence": without a promise of silence a leader that vanishes is replaced only when its lease has expired, which crashDetection "lease" says`,
-    ];
-  if (silenceMs <= largest) return [];
-  return [
-    `silenceMs ${silenceMs} must be at most half of leaseTtlMs ${leaseTtlMs} (${largest}), so that a silent leader is replaced before its lease expires`,
-  ];
 }
 
 export type IsValid = (...names: OptionName[]) => boolean;

@@ -1,6 +1,6 @@
 /** Hooks of a node that fix the order of a takeover: lease won, fence moved, `onBecomeLeader`. */
 import type { LossReason } from "../election/types.ts";
-import type { Hooks } from "../node/hooks.ts";
+import { type Hooks, KEEPS_ADDRESS, keepsAddress } from "../node/hooks.ts";
 import type { Term } from "../node/term.ts";
 
 /** What a takeover opens first: a `FencedStream`, a `FencedKv`, or any object with such an `open`. */
@@ -46,6 +46,7 @@ export function withFence<W>(target: FenceTarget<W>, hooks: FencedHooks<W>): Hoo
     ...pass("onLeaderChange", hooks),
     ...pass("onNatsDisconnect", hooks),
     ...pass("onNatsReconnect", hooks),
+    ...(keepsAddress(hooks) ? { [KEEPS_ADDRESS]: true } : {}),
     async onBecomeLeader(term) {
       let writer: W;
       try {

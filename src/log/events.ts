@@ -9,11 +9,12 @@ export type LogEvent =
   /** info. This node leads; `epoch` is the fencing token of its term. */
   | "become-leader"
   /**
-   * warn. The connection to NATS is lost: the term goes on, but is not held until a renewal on a new connection is confirmed.
-   * Only with `crashDetection: "presence"`. If it repeats, check the network and the servers' logs.
+   * warn. The connection to NATS is lost, or no beat of the last `silenceMs` has come back through it (the line names the case): the
+   * term goes on, but is not held until a renewal is confirmed. Not with `crashDetection: "lease"`. If it repeats, check the network,
+   * the load of this machine and the servers' logs.
    */
   | "suspended"
-  /** warn. A renewal on the new connection was confirmed: the suspended term is held again. */
+  /** warn. A renewal that was sent after the suspension was confirmed: the term is held again. */
   | "resumed"
   /** warn. A term ended without having been given up; `reason` is a `LossReason`, `by` the new leader if it is known. */
   | "lose-leadership"

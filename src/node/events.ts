@@ -15,11 +15,11 @@ export type EventBody =
    */
   | { readonly type: "become-leader"; readonly term: Term }
   /**
-   * The connection to NATS is lost: the term goes on, but `term.held` is false. Followed by `resumed` or
-   * `lose-leadership`. Does not fire with `crashDetection: "lease"`.
+   * The connection to NATS is lost, or the leader has promised silence and no beat of the last `silenceMs` has come back through it: the
+   * term goes on, but `term.held` is false. Followed by `resumed` or `lose-leadership`. Does not fire with `crashDetection: "lease"`.
    */
   | { readonly type: "suspended"; readonly term: Term }
-  /** A renewal on the new connection was confirmed: the suspended term is held again. Does not fire with `crashDetection: "lease"`. */
+  /** A renewal that was sent after the suspension was confirmed: the term is held again. Does not fire with `crashDetection: "lease"`. */
   | { readonly type: "resumed"; readonly term: Term }
   /**
    * The term has ended or is draining: `term.signal` is aborted. `by` is the new leader, if it is known. Fires exactly once per

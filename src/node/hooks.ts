@@ -46,9 +46,20 @@ export interface Hooks {
   onNatsReconnect?(): Awaitable;
 }
 
+/**
+ * A key of hooks that keep an address on the host: its value is true. The kernel removes the address by itself when the process is
+ * frozen, at a time that depends on `silenceMs`. `new Node()` therefore checks this option, and chooses its default, for these.
+ */
+export const KEEPS_ADDRESS: unique symbol = Symbol.for("nats-leader.keeps-address");
+
 // `Hooks` and the application side name the same hooks.
 HOOK_NAMES satisfies readonly (keyof Hooks)[];
 true satisfies keyof Hooks extends HookName ? true : never;
+
+/** Do these hooks keep an address on the host? */
+export function keepsAddress(hooks: object): boolean {
+  return (hooks as { readonly [KEEPS_ADDRESS]?: boolean } | null)?.[KEEPS_ADDRESS] === true;
+}
 
 /**
  * Checks that every hook is a function and has a known name.

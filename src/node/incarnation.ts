@@ -11,7 +11,7 @@ import { ApplicationCalls, type StepDownResult } from "./application-calls.ts";
 import { ApplicationRunner } from "./application-runner.ts";
 import type { EventBody } from "./events.ts";
 import type { Hooks } from "./hooks.ts";
-import { blockedText, logNotice } from "./log.ts";
+import { type Bounds, blockedText, logNotice } from "./log.ts";
 import { checkSuccessor } from "./step-down.ts";
 import type { Term } from "./term.ts";
 
@@ -221,7 +221,7 @@ export class Incarnation {
     const other = incarnation === null ? "a go-cluster node" : `incarnation ${incarnation}`;
     const message = `two processes use node id "${options.nodeId}": ${other} runs besides this process, which is incarnation ${id}; give each process its own nodeId`;
     const warning = { type: "warning", code: "DUPLICATE_NODE_ID", message } as const;
-    logNotice(this.#o.logger, warning, options);
+    logNotice(this.#o.logger, warning, this.#bounds());
     this.#o.emit({ ...warning, error: null });
   }
 
@@ -234,12 +234,12 @@ export class Incarnation {
 
   /** One line of the log and one event for whatever happens. */
   #notify(notice: Notice, term: (epoch: number) => Term): void {
-    const { emit, logger, options } = this.#o;
+    const { emit, logger } = this.#o;
     if (notice.type === "warning" && notice.code === "DUPLICATE_NODE_ID") {
       const { duplicate } = this.driver.state.holder;
       if (duplicate !== null && !this.#isNewTwin(duplicate)) return;
     }
-    logNotice(logger, notice, options);
+    logNotice(logger, notice, this.#bounds());
     switch (notice.type) {
       case "become-leader":
       case "suspended":
@@ -283,6 +283,11 @@ export class Incarnation {
       default:
         notice satisfies never;
     }
+  }
+
+  #bounds(): Bounds {
+    const { leaseTtlMs, drainTimeoutMs, silenceMs } = this.#o.options;
+    return { leaseTtlMs, drainTimeoutMs, silenceMs, connected: this.#o.attachment.session.connected };
   }
 
   async #close(): Promise<void> {

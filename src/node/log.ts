@@ -4,9 +4,13 @@ import type { LossReason, ResignReason } from "../election/types.ts";
 import { asError } from "../errors.ts";
 import type { EventLogger } from "../log/events.ts";
 
-interface Bounds {
+/** What the lines name. */
+export interface Bounds {
   readonly leaseTtlMs: number;
   readonly drainTimeoutMs: number;
+  readonly silenceMs: number;
+  /** Is the connection to NATS up? */
+  readonly connected: boolean;
 }
 
 const RESIGNED: Readonly<Record<ResignReason, string>> = {
@@ -23,20 +27,19 @@ const LOST: Readonly<Record<LossReason, string>> = {
 };
 
 export function logNotice(logger: EventLogger, notice: Notice, bounds: Bounds): void {
-  const { leaseTtlMs, drainTimeoutMs } = bounds;
+  const { leaseTtlMs, drainTimeoutMs, silenceMs, connected } = bounds;
   switch (notice.type) {
     case "become-leader":
       return logger.info({ event: "become-leader", epoch: notice.epoch }, "became leader");
     case "suspended":
       return logger.warn(
         { event: "suspended", epoch: notice.epoch },
-        "term suspended: connection to NATS lost; not leading until a renewal on a new connection is confirmed",
+        connected
+          ? `term suspended: no beat of the last ${silenceMs} ms has come back through NATS; not leading until a renewal is confirmed`
+          : "term suspended: connection to NATS lost; not leading until a renewal on a new connection is confirmed",
       );
     case "resumed":
-      return logger.warn(
-        { event: "resumed", epoch: notice.epoch },
-        "term resumed: a renewal on the new connection was confirmed",
-      );
+      return logger.warn({ event: "resumed", epoch: notice.epoch }, "term resumed: a renewal was confirmed");
     case "lose-leadership": {
       const { epoch, reason, by } = notice;
       // A drain has its own line.

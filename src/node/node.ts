@@ -9,7 +9,7 @@ import { checkOptions, keepAlive, kindOf, limitOf, type WaitOptions } from "../r
 import type { StepDownResult, StopResult } from "./application-calls.ts";
 import type { ApplicationRunner, LeaderWork } from "./application-runner.ts";
 import { EventStreams, type NodeEvent } from "./events.ts";
-import { checkHooks, type Hooks } from "./hooks.ts";
+import { checkHooks, type Hooks, keepsAddress } from "./hooks.ts";
 import { Incarnation } from "./incarnation.ts";
 import { natsBackend } from "./nats-backend.ts";
 import type { Term } from "./term.ts";
@@ -73,7 +73,7 @@ export class Node implements AsyncDisposable {
    * misspelt or no function.
    */
   constructor(options: NodeOptions, hooks: Hooks = {}, environment?: NodeEnvironment) {
-    this.#options = resolveOptions(options, environment?.nodeId);
+    this.#options = resolveOptions(options, environment?.nodeId, { vip: keepsAddress(hooks) });
     checkHooks(hooks);
     this.#hooks = hooks;
     this.#streams = new EventStreams(() => this.#environment.clock.now().wall);

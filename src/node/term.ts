@@ -22,17 +22,26 @@ export interface Term {
    */
   readonly signal: AbortSignal;
   /**
-   * May the leader act at this moment? Compares clocks at every call. False from the deadline on, while the connection is lost
-   * (`crashDetection: "presence"`) and while the term is being given up. It can become true again: end a loop on `signal`,
-   * and wait with `untilHeld()` where an interruption matters.
+   * May the leader act at this moment? Compares clocks at every call. False from the deadline on, while the connection is lost or
+   * its server has been silent for `silenceMs` (neither with `crashDetection: "lease"`), and while the term is being given up. It
+   * can become true again: end a loop on `signal`, and wait with `untilHeld()` where an interruption matters.
    */
   readonly held: boolean;
   /**
-   * Milliseconds until the deadline if no further renewal is confirmed; 0 when the lease is released or lost. No other node leads
-   * before that, unless the connection is lost (`held` is false then). While the term is being given up the lease is kept, and this
-   * stays above 0. For what has to end by itself, such as a virtual IP.
+   * Milliseconds before which no other node leads, if nothing more is confirmed: until the lease ends or, while the leader promises
+   * silence (`silenceMs`), until `silenceMs` after it sent the last beat that is proven, whichever is first. For what has to end by
+   * itself, such as a virtual IP. 0 when the lease is released or lost, and while the term is suspended. While the term is being given
+   * up the lease is kept, and this stays above 0 as for a term that is held.
+   *
+   * Exception: with `crashDetection: "presence"` another node may lead as soon as the connection is closed. `held` is false then, at
+   * the latest half of `silenceMs` after (one second, if no silence is promised), and this can be above 0.
    */
   readonly remainingMs: number;
+  /**
+   * Milliseconds until the lease ends if no further renewal is confirmed; 0 when it is released or lost. Another node may lead before
+   * that, as soon as `remainingMs` is 0. Whatever an earlier leader with the same `leaseTtlMs` has left behind ends before this.
+   */
+  readonly leaseRemainingMs: number;
   /** Why the term ended; `null` while it runs. */
   readonly lossReason: LossReason | null;
   /**
@@ -56,7 +65,7 @@ export type TermIdentity = Pick<Term, "clusterId" | "nodeId" | "incarnation" | "
 /** The lease of a term, by the clocks. */
 export interface LeaseClock {
   isHeld(): boolean;
-  /** Until the first of lease and stretch ends. */
+  /** Until the first of lease and stretch ends (`src/election/silence.ts`). */
   remainingMs(epoch: number): number;
   leaseRemainingMs(epoch: number): number;
   /** Ends a term whose deadline has passed, without waiting for a timer. */
@@ -94,6 +103,10 @@ export class RunningTerm implements Term {
 
   get remainingMs(): number {
     return this.#lease.remainingMs(this.epoch);
+  }
+
+  get leaseRemainingMs(): number {
+    return this.#lease.leaseRemainingMs(this.epoch);
   }
 
   get lossReason(): LossReason | null {

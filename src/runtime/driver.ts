@@ -1,7 +1,7 @@
 import { wakeDelayMs } from "../election/due.ts";
 import { initialState, isHeld, remainingStretchMs, step } from "../election/election.ts";
 import { beatsEveryMs, dependsOnConnection, watchedHolder } from "../election/outlook.ts";
-import { roundTripMs } from "../election/silence.ts";
+import { isBound, roundTripMs } from "../election/silence.ts";
 import { hasReached, type Instant, remainingMs } from "../election/time.ts";
 import type {
   Effect,
@@ -59,6 +59,8 @@ export class Driver {
   #unlisten: (() => void) | null = null;
   #watchedHolder: SessionBinding | null = null;
   #beatsEveryMs: number | null = null;
+  /** Number of the last stretch in which the term was not suspended; `null`: it did not need one. */
+  #heldIn: number | null = null;
 
   constructor(options: DriverOptions) {
     this.#options = options;
@@ -80,11 +82,13 @@ export class Driver {
     return this.#freshness.isFresh(now) && this.#roundTrips.isProven(now);
   }
 
-  /** Ends a term whose deadline has passed, without waiting for the timer. */
+  /** Ends a term whose deadline has passed, and suspends one whose stretch has ended, without waiting for the timer. */
   expire(): void {
     const { role } = this.#state;
-    if ("term" in role && hasReached(role.term.deadline, this.#options.clock.now()))
-      this.dispatch({ type: "tick" });
+    if (!("term" in role)) return;
+    const now = this.#options.clock.now();
+    const hasFallen = role.name === "leader" && remainingStretchMs(this.#state, now) === 0;
+    if (hasFallen || hasReached(role.term.deadline, now)) this.dispatch({ type: "tick" });
   }
 
   /**
@@ -120,11 +124,14 @@ export class Driver {
 
   /**
    * As `leaseRemainingMs`, but until the first of lease and stretch ends, and 0 once the lease may be deleted: another node may lead
-   * from then on.
+   * from then on. 0 while suspended: a stretch that has begun since then is no reason to believe that no other node leads. The same
+   * holds while draining.
    */
   remainingMs(epoch: number): number {
-    const { role } = this.#state;
-    if (role.name === "draining" && role.drained) return 0;
+    const { role, link } = this.#state;
+    if (role.name === "suspended" || (role.name === "draining" && role.drained)) return 0;
+    const hasFallen = this.#heldIn !== null && link.stretch?.number !== this.#heldIn;
+    if (role.name === "draining" && hasFallen && isBound(this.#state)) return 0;
     const leaseMs = this.leaseRemainingMs(epoch);
     return Math.min(leaseMs, remainingStretchMs(this.#state, this.#options.clock.now()));
   }
@@ -183,9 +190,15 @@ export class Driver {
     const now = this.#options.clock.now();
     const { state, effects } = step(this.#state, event, now);
     this.#state = state;
+    this.#noteStretch(state);
     this.#options.trace?.(event, now, effects, state);
     for (const effect of effects) this.#carryOut(effect);
     this.#follow(state);
+  }
+
+  #noteStretch({ role, link }: ElectionState): void {
+    if (role.name === "draining" ? this.#heldIn !== null : role.name !== "leader") return;
+    this.#heldIn = isBound(this.#state) ? (link.stretch?.number ?? null) : null;
   }
 
   /** Derives from the state whether to check the connection, how often to send beats, and which holder to watch. */

@@ -8,14 +8,14 @@
  *  - It reads the clock immediately before and after each change. A command that was delayed in the pipe of a frozen machine would
  *    otherwise set a lifetime that was correct only when the command was sent.
  *
- * If the keeper is killed, too (with its container or cgroup), the kernel removes the address before the lease expires. The keeper
+ * If the keeper is killed, too (with its container or cgroup), the kernel removes the address before another node may lead (`lifetime.ts`). The keeper
  * owns the address only if its own exclusive `add` succeeded; it never changes or deletes any other.
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
+import { KERNEL_LATENESS_MS } from "../config/silence.ts";
 import type { CidrAddress } from "./address.ts";
-import { KERNEL_LATENESS_MS } from "./lifetime.ts";
 
 /** A change that took longer is repeated with the remaining time. Hundredths of a second. */
 const SUSPICIOUS_CENTIS = 20;
@@ -63,7 +63,7 @@ drop end
 
 export type KeeperAnswer =
   | { readonly kind: "held"; readonly seconds: number }
-  /** Too little of the lease was left when the keeper read the command: the address was not added or extended. */
+  /** Too little time was left when the keeper read the command: the address was not added or extended. */
   | { readonly kind: "late" }
   | { readonly kind: "gone" }
   | { readonly kind: "failed"; readonly message: string };

@@ -1,16 +1,16 @@
 /**
- * The address's lifetime in the kernel, which never exceeds the remaining lease.
+ * The address's lifetime in the kernel, which ends before another node may lead, also if this process is frozen or killed by then.
  *
  * The kernel counts whole seconds and removes addresses late: by up to 0.4 s as measured on Linux 6.18. By its source
  * (`check_lifetime`, `addrconf_verify_rtnl`), an expiry may be deferred to the next whole second, or to 1 s after the last expiry
- * that it handled, and be rounded by another quarter of a second. Therefore, with R ms of the lease left, the address gets
- * floor((R - 1300) / 1000) seconds. Refreshing more often than the lease is renewed recovers what rounding takes away.
+ * that it handled, and be rounded by another quarter of a second. Therefore, with R = `term.remainingMs`, the address gets
+ * floor((R - 1300) / 1000) seconds. R is the rest of the lease or, while the leader promises silence, of its stretch, whichever ends
+ * first. Refreshing more often than the lease is renewed recovers what rounding takes away.
  */
 
-/** Upper limit of the delay with which the kernel removes an address. */
-export const KERNEL_LATENESS_MS = 1300;
+import { KERNEL_LATENESS_MS } from "../config/silence.ts";
 
-/** With less than this left of the lease, the address cannot be added. */
+/** With less than this left, the address cannot be added. */
 export const LEAST_REMAINING_MS: number = KERNEL_LATENESS_MS + 1000;
 
 /** Gain that justifies a refresh at any time. */
@@ -19,7 +19,7 @@ const LARGE_GAIN_MS = 900;
 const SMALL_GAIN_MS = 100;
 const NEAR_END_MS = 1500;
 
-/** Whole seconds; 0: the address must not be added, because it could outlast the lease. */
+/** Whole seconds; 0: the address must not be added, because it another node could lead before its end. */
 export function lifetimeSeconds(remainingMs: number): number {
   return Math.max(0, Math.floor((remainingMs - KERNEL_LATENESS_MS) / 1000));
 }

@@ -4,9 +4,11 @@
  *     lease won -> no host answers for the address -> added -> announced -> the application's onBecomeLeader
  *     term.signal aborts -> removed -> the application's onLoseLeadership -> lease released
  *
- * The address is also removed when the term is suspended (the connection is down), and added again when it resumes.
+ * The address is also removed when the term is suspended (the connection is lost, or its server is silent), and added again when it
+ * resumes. Its lifetime in the kernel ends before another node may lead (`lifetime.ts`).
  */
 import { setTimeout as pause } from "node:timers/promises";
+import { MIN_VIP_SILENCE_MS } from "../config/silence.ts";
 import { ClusterError } from "../errors.ts";
 import type { EventLogger } from "../log/events.ts";
 import type { Term } from "../node/term.ts";
@@ -130,7 +132,7 @@ export class Tenure {
       } as const;
       logger.error(
         { ...fields, why: answer.message },
-        `virtual IP not removed: ${answer.message}; the kernel removes it before the lease expires`,
+        `virtual IP not removed: ${answer.message}; the kernel removes it before another node may lead`,
       );
     } else if (wasHeld) {
       const fields = {
@@ -184,33 +186,36 @@ export class Tenure {
   async #add(): Promise<void> {
     const { options, term } = this.#p;
     const { signal } = this.#over;
-    // Between two renewals too little of the lease may be left. Immediately after a renewal there is enough, or there never is.
-    const giveUpAt = performance.now() + term.remainingMs;
+    // Between two renewals or beats too little time may be left. Immediately after one there is enough, or there never is, unless
+    // the term is suspended.
+    let giveUpAt: number | null = null;
     for (;;) {
       signal.throwIfAborted();
+      giveUpAt = term.held ? (giveUpAt ?? performance.now() + term.remainingMs) : null;
       const answer = await this.#hold();
       signal.throwIfAborted();
       if (answer.kind === "held") return;
       const message = answer.kind === "failed" ? answer.message : "";
       if (/File exists|already assigned/i.test(message)) await this.#usableLink();
       else if (message !== "") throw addError(options, message);
-      else if (performance.now() >= giveUpAt) throw this.#leaseTooShort();
+      else if (isOver(term, giveUpAt)) throw this.#timeTooShort();
       await pause(ADD_AGAIN_MS, undefined, { signal });
     }
   }
 
-  #leaseTooShort(): ClusterError {
+  #timeTooShort(): ClusterError {
     return new ClusterError(
       "VIP_FAILED",
-      `cannot add virtual IP ${this.#p.options.address.cidr}: less than ${LEAST_REMAINING_MS} ms of the lease are left, and the ` +
-        "kernel counts the lifetime of an address in seconds: set leaseTtlMs to at least 3000",
+      `cannot add virtual IP ${this.#p.options.address.cidr}: another node may lead in less than ${LEAST_REMAINING_MS} ms, and the kernel ` +
+        "counts the lifetime of an address in seconds: set the node option leaseTtlMs to at least 3000, and the node option silenceMs to " +
+        `0 or at least ${MIN_VIP_SILENCE_MS}`,
       { recoverable: true },
     );
   }
 
   async #hold(): Promise<KeeperAnswer> {
     const sentAt = performance.now();
-    // While the term is not held, the rest of the lease must not be used.
+    // While the term is not held, the rest of the time must not be used.
     this.#keeper ??= this.#newKeeper(false);
     const answer = await this.#keeper.hold(() => (this.#p.term.held ? this.#p.term.remainingMs : 0));
     if (answer.kind === "held") this.#endsAtMs = sentAt + answer.seconds * 1000;
@@ -232,7 +237,7 @@ export class Tenure {
     if (missing || worthRefreshing(term.remainingMs, this.#endsAtMs - now)) void this.#refresh(missing);
   }
 
-  /** Removes the address unless the term is held: the connection is down, and another node may be taking over. */
+  /** Removes the address unless the term is held: another node may be taking over. */
   suspend(): void {
     if (this.#state !== "held" || this.#over.signal.aborted || this.#p.term.held) return;
     this.#set("suspended");
@@ -272,6 +277,11 @@ export class Tenure {
       `virtual IP not added or extended: ${message}; next attempt in ${RETRY_MS} ms`,
     );
   }
+}
+
+/** Has the time for the attempts to add the address passed, or the term's lease ended? */
+function isOver(term: Term, giveUpAt: number | null): boolean {
+  return giveUpAt === null ? term.leaseRemainingMs <= 0 : performance.now() >= giveUpAt;
 }
 
 /** Why the address cannot be added to this interface; `null` if it can. */

@@ -1,10 +1,16 @@
 /**
  * Waits until no other host has the address.
  *
- * After a crash the lease alone does not guarantee this. The next leader takes over about 15 ms after a `kill -9`, and the keeper of
- * the killed process may not have removed the address by then. If the keeper was killed, too, the kernel removes the address, up to
- * one lease later. A new leader therefore asks the other hosts: the kernel of a host answers as long as it has the address, even if
- * the processes have ended.
+ * After a takeover by a closed connection the lease alone does not guarantee this. The next leader takes over about 15 ms after a
+ * `kill -9`, and the keeper of the killed process may not have removed the address by then. If the keeper was killed, too, the kernel
+ * removes the address, up to one lease later. A new leader therefore asks the other hosts: the kernel of a host answers as long as it
+ * has the address, even if the processes have ended.
+ *
+ * HOW LONG AN EARLIER HOLDER CAN HAVE IT. The kernel's lifetime ends before the earlier holder's `remainingMs`, whatever it promised: F
+ * after a beat, or S after a write, that it sent before its record was replaced. Takeovers by silence and by an expired lease come
+ * after that time. One by a closed connection may come before it, at most S(earlier holder) less its age. The new leader's lease ends
+ * S(new leader) after the write that replaced the record, so its `leaseRemainingMs` covers every earlier holder with at most the same
+ * `leaseTtlMs`, whatever the two promise. Its `remainingMs` does not: the earlier holder may have promised more, or nothing.
  */
 import { setTimeout as pause } from "node:timers/promises";
 import { ClusterError, messageOf } from "../errors.ts";
@@ -35,7 +41,7 @@ export async function waitUntilFree(p: VacancyParts, link: LinkState, signal: Ab
   }
   const asked = askable(link);
   if (asked === null) return waitForLease(p, `interface "${device}" does not resolve neighbours`, signal);
-  const limitMs = p.term.remainingMs + GRACE_MS;
+  const limitMs = p.term.leaseRemainingMs + GRACE_MS;
   const giveUpAt = performance.now() + limitMs;
   for (let owner = await ask(p, asked, signal), first = true; owner !== null; first = false) {
     if (first) reportOwner(p, owner, limitMs);
@@ -60,7 +66,7 @@ async function ask(p: VacancyParts, link: AskableLink, signal: AbortSignal): Pro
 
 /** Waits for the rest of the lease: the previous holder's lease, and with it its address, ends before the lease that replaced it. */
 async function waitForLease(p: VacancyParts, why: string, signal: AbortSignal): Promise<void> {
-  const waitMs = Math.ceil(p.term.remainingMs);
+  const waitMs = Math.ceil(p.term.leaseRemainingMs);
   p.logger.warn(
     { event: "vip-blind", why, waitMs },
     `cannot ask whether another host has the virtual IP: ${why}; waiting ${waitMs} ms, the rest of the lease`,

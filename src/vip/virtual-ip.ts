@@ -1,7 +1,7 @@
 /** The public class of `nats-leader/vip`: acquires the address for each term of a node. */
 import { ClusterError, messageOf } from "../errors.ts";
 import { type BoundLogger, createLogger } from "../log/logger.ts";
-import type { Hooks } from "../node/hooks.ts";
+import { type Hooks, KEEPS_ADDRESS } from "../node/hooks.ts";
 import type { Term } from "../node/term.ts";
 import { findAddress, type LinkState, readLink, requireIp, run } from "./ip-command.ts";
 import { Neighbours } from "./neighbours.ts";
@@ -115,7 +115,7 @@ export class VirtualIp {
    */
   hooks(application: Hooks = {}): Hooks {
     const announced = new WeakSet<Term>();
-    return {
+    const hooks: Hooks = {
       onBecomeLeader: async (term) => {
         await this.acquire(term);
         if (term.signal.aborted) return;
@@ -136,6 +136,7 @@ export class VirtualIp {
       },
       onNatsReconnect: () => application.onNatsReconnect?.(),
     };
+    return Object.assign(hooks, { [KEEPS_ADDRESS]: true });
   }
 
   /**

@@ -76,6 +76,43 @@ function membersOf(group: number): number[] {
 const gone = (group: number): Promise<unknown> =>
   waitFor(() => membersOf(group).length === 0, { message: `the end of group ${group}` });
 
+const timersOf = (guard: number): string[] =>
+  membersOf(guard)
+    .map(commandOf)
+    .filter((line) => line.startsWith("sleep"));
+
+const statesOf = (group: number): string[] => membersOf(group).map(stateOf);
+
+const frozen = (group: number): Promise<unknown> =>
+  waitFor(
+    () => {
+      const states = statesOf(group);
+      return states.length > 0 && states.every((state) => state === "T");
+    },
+    { message: `group ${group} to be frozen`, intervalMs: 5 },
+  );
+
+const continued = (group: number): Promise<unknown> =>
+  waitFor(
+    () => {
+      const states = statesOf(group);
+      return states.length > 0 && !states.includes("T");
+    },
+    { message: `group ${group} to continue`, intervalMs: 5 },
+  );
+
+/** Calls back with the states of the group's processes again and again, until it has none. */
+async function whileMembers(group: number, look: (states: readonly string[]) => void): Promise<void> {
+  await waitFor(
+    () => {
+      const states = statesOf(group);
+      look(states);
+      return states.length === 0;
+    },
+    { message: `the end of group ${group}`, intervalMs: 5 },
+  );
+}
+
 /** Kills both before either can react to the other's end. */
 async function killTogether({ supervisor, guard }: Supervised): Promise<void> {
   supervisor.kill("SIGSTOP");
@@ -162,16 +199,62 @@ describe.skipIf(process.platform !== "linux")("a program", () => {
   test("is not killed at a deadline that was replaced", async () => {
     const { supervisor, pid, guard } = await supervise(everywhere);
     await order(supervisor, { limit: 300 });
-    const timers = (): string[] =>
-      membersOf(guard)
-        .map(commandOf)
-        .filter((line) => line.startsWith("sleep"));
+    const timers = (): string[] => timersOf(guard);
     await waitFor(() => timers().some((line) => line.startsWith("sleep 0.300")));
     await order(supervisor, { limit: 600_000 });
     await waitFor(() => timers().length === 1 && timers()[0]?.startsWith("sleep 600.000"));
     // The guard, the timer and its sleep: what was cancelled has ended.
     expect(membersOf(guard)).toHaveLength(3);
     expect(membersOf(pid)).not.toEqual([]);
+  });
+
+  test("is frozen when another node may lead, and killed at the deadline, while the supervisor is stopped", async () => {
+    const { supervisor, pid } = await supervise(everywhere, "sleep 600 & exec sleep 600");
+    await order(supervisor, { lease: 4_000, stretch: 700 });
+    supervisor.kill("SIGSTOP");
+    await frozen(pid);
+    await gone(pid);
+  });
+
+  test("is not frozen with onSuspend continue, and killed at the deadline, while the supervisor is stopped", async () => {
+    const { supervisor, pid, guard } = await supervise(everywhere);
+    await order(supervisor, { lease: 2_000, stretch: 100, onSuspend: "continue" });
+    supervisor.kill("SIGSTOP");
+    await waitFor(() =>
+      timersOf(guard).some((line) => line.startsWith("sleep 2.0") || line.startsWith("sleep 1.9")),
+    );
+    await whileMembers(pid, (states) => expect(states).not.toContain("T"));
+  });
+
+  test("is frozen when another node may lead, and continues when the term is confirmed", async () => {
+    const { supervisor, pid } = await supervise(everywhere, "sleep 600 & exec sleep 600");
+    await order(supervisor, { lease: 600_000, stretch: 200 });
+    await frozen(pid);
+    await order(supervisor, { stretch: 600_000 });
+    await continued(pid);
+  });
+
+  test("that the guard has frozen continues when the supervisor confirms the term, also through another guard", async () => {
+    const { supervisor, pid, guard } = await supervise(everywhere);
+    await order(supervisor, { limit: 600_000, freeze: 100 });
+    await frozen(pid);
+    await order(supervisor, { limit: 600_000, freeze: 300_000 });
+    await continued(pid);
+    await order(supervisor, { limit: 600_000, freeze: 100 });
+    await frozen(pid);
+    await order(supervisor, { limit: 500_000, freeze: 400_000 });
+    process.kill(guard, "SIGKILL");
+    await supervisor.next((line) => line.lost !== undefined);
+    await continued(pid);
+  });
+
+  test("is killed when another node may lead while the term is being given up", async () => {
+    const { supervisor, pid, guard } = await supervise(everywhere);
+    await order(supervisor, { lease: 600_000, stretch: 600_000 });
+    await order(supervisor, { drain: true, stretch: 200 });
+    expect(await supervisor.next((line) => line.ended !== undefined)).toMatchObject({ ended: 137 });
+    await gone(pid);
+    await gone(guard);
   });
 
   test("is killed at the deadline by the supervisor itself", async () => {

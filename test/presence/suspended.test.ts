@@ -42,7 +42,8 @@ test("it is suspended as soon as its connection ends, and emits the event before
   expect((await leader.next("suspended")).term).toBe(term);
   expect(atEvent).toEqual([false, false, "suspended"]);
   expect([term?.signal.aborted, term?.lossReason]).toEqual([false, null]);
-  expect(term?.remainingMs).toBeGreaterThan(0);
+  expect(term?.remainingMs).toBe(0);
+  expect(term?.leaseRemainingMs).toBeGreaterThan(0);
   expect(leader.node).toMatchObject({ term, connected: false, epoch: 1 });
   await expect(statusOf(operator, "leader")).rejects.toThrow();
   proxy.refuse(false);

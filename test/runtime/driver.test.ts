@@ -4,6 +4,7 @@ import { Driver, type Output } from "../../src/runtime/driver.ts";
 import { FakeBucket } from "../../src/testing/simulation/fakes/fake-bucket.ts";
 import { FakeConnections, FakeSession } from "../../src/testing/simulation/fakes/fake-session.ts";
 import { FakeStore } from "../../src/testing/simulation/fakes/fake-store.ts";
+import { perfectNetwork } from "../../src/testing/simulation/fakes/network.ts";
 import { VirtualClock } from "../../src/testing/simulation/time/virtual-clock.ts";
 import { VirtualTime } from "../../src/testing/simulation/time/virtual-time.ts";
 import { config, record } from "../election/play/solo.ts";
@@ -17,15 +18,25 @@ class Rig {
   readonly store: FakeStore;
   readonly driver: Driver;
   readonly log: string[] = [];
+  /** What happens to the messages of this node. */
+  readonly network = perfectNetwork();
   onOutput: (output: Output) => void = () => {};
   onTrace: (event: ElectionEvent) => void = () => {};
 
-  constructor(crashDetection: CrashDetection = "lease") {
-    const { clock, time } = this;
-    this.session = new FakeSession(this.connections, { presence: crashDetection === "presence", clock });
-    this.store = new FakeStore(time, this.bucket, { clock, session: this.session });
+  constructor(crashDetection: CrashDetection = "lease", silenceMs = 0) {
+    const { clock, time, network } = this;
+    this.session = new FakeSession(this.connections, {
+      presence: crashDetection === "presence",
+      clock,
+      ...(silenceMs === 0 ? {} : { echo: true, network }),
+    });
+    this.store = new FakeStore(time, this.bucket, {
+      clock,
+      session: this.session,
+      ...(silenceMs === 0 ? {} : { network }),
+    });
     this.driver = new Driver({
-      config: { ...config, crashDetection },
+      config: { ...config, crashDetection, silenceMs },
       clock,
       store: this.store,
       session: this.session,
@@ -272,6 +283,65 @@ describe("remainingMs", () => {
     await rig.stop();
     expect(rig.driver.remainingMs(1)).toBe(0);
   });
+
+  test.each(["silence", "presence"] as const)(
+    "ends with the stretch, and is 0 while the term is suspended, whatever is sent then (%s)",
+    async (crashDetection) => {
+      const rig = await new Rig(crashDetection, 2_000).leading();
+      for (let passedMs = 0; passedMs < 20_000; passedMs += 37) {
+        await rig.time.advance(37);
+        // A beat every 250 ms is proven by the next one.
+        if (passedMs > 500) expect(rig.driver.remainingMs(1)).toBeGreaterThan(2_000 - 2 * 250 - 10);
+        expect(rig.driver.remainingMs(1)).toBeLessThanOrEqual(2_000);
+        expect(rig.driver.leaseRemainingMs(1)).toBeGreaterThan(5_000);
+      }
+      rig.network.dropRequests = true;
+      await rig.time.advance(2_000);
+      expect(rig.driver.state.role.name).toBe("suspended");
+      // Renewals are sent, and each begins a stretch. Others may have confirmed the silence of the last one.
+      for (let passedMs = 0; passedMs < 3_000; passedMs += 37) {
+        await rig.time.advance(37);
+        expect(rig.driver.remainingMs(1)).toBe(0);
+        expect(rig.driver.leaseRemainingMs(1)).toBeGreaterThan(0);
+      }
+      expect(rig.driver.state.writes.lastNonce).toBeGreaterThan(2);
+      rig.network.dropRequests = false;
+      await rig.time.advance(2_000);
+      expect(rig.driver.state.role.name).toBe("leader");
+      expect(rig.driver.remainingMs(1)).toBeGreaterThan(1_400);
+      await rig.stop();
+    },
+  );
+
+  test("is 0 from the end of the stretch on while the term is being given up, whatever is sent then", async () => {
+    const rig = await new Rig("silence", 2_000).leading();
+    await rig.time.advance(1_000);
+    rig.driver.dispatch({ type: "resign", reason: "released" });
+    await rig.time.advance(3_000);
+    expect(rig.driver.remainingMs(1)).toBeGreaterThan(1_400);
+    rig.network.dropRequests = true;
+    await rig.time.advance(2_000);
+    const sent = rig.driver.state.writes.lastNonce;
+    for (let passedMs = 0; passedMs < 4_000; passedMs += 37) {
+      await rig.time.advance(37);
+      expect(rig.driver.remainingMs(1)).toBe(0);
+      expect(rig.driver.leaseRemainingMs(1)).toBeGreaterThan(0);
+    }
+    expect(rig.driver.state.writes.lastNonce).toBeGreaterThan(sent);
+    await rig.stop();
+  });
+});
+
+test("expire() suspends a term whose stretch has ended, before its timer has fired", async () => {
+  const rig = await new Rig("silence", 2_000).leading();
+  rig.clock.pause(20_000);
+  await rig.time.advance(3_000);
+  expect(rig.driver.state.role.name).toBe("leader");
+  expect(rig.driver.isHeld()).toBe(false);
+  rig.driver.expire();
+  expect(rig.driver.state.role.name).toBe("suspended");
+  await rig.time.advance(20_000);
+  await rig.stop();
 });
 
 describe("stop", () => {

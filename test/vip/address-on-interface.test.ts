@@ -139,6 +139,41 @@ describe.skipIf(why !== null)(
       expect(child.child.lines.map(({ event }) => event)).not.toContain("vip-stuck");
     });
 
+    test("expires before the end of the stretch, however long the lease is, and is added again by the next beat", async () => {
+      const child = await on(a);
+      await child.does("beat", 4_000);
+      const began = performance.now();
+      await child.does("acquire", 600_000);
+      await waitFor(() => lab.addresses(a, vip).length === 0, { intervalMs: 5 });
+      expect(performance.now() - began).toBeLessThan(4_000);
+      await child.does("beat", 4_000);
+      await waitFor(() => lab.addresses(a, vip).length === 1);
+      const beatAt = performance.now();
+      child.child.kill("SIGSTOP");
+      await waitFor(() => lab.addresses(a, vip).length === 0, { intervalMs: 5 });
+      expect(performance.now() - beatAt).toBeLessThan(4_000);
+      child.child.kill("SIGCONT");
+    });
+
+    test("that cannot be held from one beat to the next is refused, with the options to change", async () => {
+      const child = await on(a);
+      await child.does("beat", 2_000);
+      const beats = setInterval(() => child.child.send({ do: "beat", ms: 2_000 }), 100);
+      const refused = await child.does("acquire", 600_000).finally(() => clearInterval(beats));
+      expect(refused).toMatchObject({ failed: "acquire", code: "VIP_FAILED" });
+      expect(refused.message).toMatch(/the node option silenceMs to 0 or at least 4534/);
+    });
+
+    test("of a suspended term is added when it resumes, not refused", async () => {
+      const child = await on(a);
+      child.child.send({ do: "acquire", ms: 600_000 });
+      await child.does("suspend");
+      await waitFor(async () => (await child.does("keeper")).keeper !== undefined);
+      expect(lab.addresses(a, vip)).toEqual([]);
+      await child.does("hold");
+      expect(await child.child.next((line) => line.done === "acquire")).toMatchObject({ state: "held" });
+    });
+
     test.each([
       ["IPv4", 4],
       ["IPv6", 6],
@@ -226,6 +261,17 @@ describe.skipIf(why !== null)(
       expect(await child.does("acquire", 2600)).toMatchObject({ failed: "acquire" });
       expect(performance.now() - began).toBeGreaterThan(2500);
       expect(child.child.lines.find((line) => line.event === "vip-blind")?.why).toContain("CAP_NET_RAW");
+    });
+
+    test("waits for a whole lease without the permission to ask, whatever this leader promises", async () => {
+      const child = await on(a, {}, ["setpriv", "--bounding-set", "-net_raw", "--inh-caps", "-net_raw"]);
+      await child.does("beat", 600);
+      const began = performance.now();
+      child.child.send({ do: "acquire", ms: 2_600 });
+      const blind = await child.event("vip-blind");
+      expect(blind.waitMs).toBeGreaterThan(600);
+      await child.child.next((line) => line.failed === "acquire");
+      expect(performance.now() - began).toBeGreaterThan(2_500);
     });
 
     test("is refused with the missing permission, CAP_NET_ADMIN", async () => {

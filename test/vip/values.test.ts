@@ -1,4 +1,7 @@
 import { describe, expect, test } from "vitest";
+import { resolveOptions } from "../../src/config/resolve.ts";
+import { type FencedHooks, withFence } from "../../src/fencing.ts";
+import { Node } from "../../src/index.ts";
 import { addressBytes, parseCidr } from "../../src/vip/address.ts";
 import { announcement, answerPattern, checksum, question } from "../../src/vip/frames.ts";
 import { findAddress, parseLink } from "../../src/vip/ip-command.ts";
@@ -143,6 +146,25 @@ describe("options", () => {
     expect(make).toThrow(/interface "eth0; reboot" must be the name/);
     expect(make).toThrow(/silenceMs 0 must be/);
     expect(make).toThrow(/announceAtMs -1 must be/);
+  });
+
+  const server = { clusterId: "c", nodeId: "a", servers: "localhost" };
+
+  test("of the node leave room for the lifetime of its address, also behind a fence", () => {
+    const hooks = new VirtualIp({ address: "10.0.0.100", interface: "eth0" }).hooks();
+    const fenced = withFence({ open: async () => null }, hooks as FencedHooks<null>);
+    for (const kept of [hooks, { ...hooks }, fenced]) {
+      expect(() => new Node({ ...server, silenceMs: 4_533 }, kept)).toThrow(
+        "silenceMs 4533 must be 0 or at least 4534, because the node has a virtual IP",
+      );
+      const short = { ...server, leaseTtlMs: 9_000, crashDetection: "silence" } as const;
+      expect(() => new Node(short, kept)).toThrow("leaseTtlMs 9000 must be at least 9068");
+      new Node({ ...server, silenceMs: 4_534 }, kept);
+      new Node({ ...server, leaseTtlMs: 3_000 }, kept);
+    }
+    new Node({ ...server, silenceMs: 2_000 });
+    expect(resolveOptions(server, undefined, { vip: true }).silenceMs).toBe(5_000);
+    expect(resolveOptions({ ...server, leaseTtlMs: 9_000 }, undefined, { vip: true }).silenceMs).toBe(0);
   });
 
   test("are accepted without I/O", async () => {

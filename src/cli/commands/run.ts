@@ -38,7 +38,7 @@ export function run(command: Command): Command {
       new Option("--restart-delay <time>", "pause before a restart").argParser(duration).default(1_000, "1s"),
     )
     .addOption(
-      new Option("--on-suspend <what>", "what to do while the connection is lost")
+      new Option("--on-suspend <what>", "what to do while the term is suspended")
         .choices(["freeze", "continue"])
         .default("freeze"),
     )
@@ -83,7 +83,7 @@ async function act(command: string[], flags: Flags): Promise<void> {
     graceMs: flags.grace,
     restart: flags.restart,
     restartDelayMs: flags.restartDelay,
-    // Without presence no node takes over before the deadline.
+    // No node takes over before the deadline.
     onSuspend: loaded.nodeOptions.crashDetection === "lease" ? "continue" : flags.onSuspend,
     log,
     onFinished: (own) => {

@@ -1,34 +1,58 @@
 /**
  * A process that kills a program's process group when this process ends, even by SIGKILL, and when the lease's deadline passes
- * without an extension, as while this process is stopped (SIGSTOP).
+ * without an extension, as while this process is stopped (SIGSTOP). If another node may lead before that deadline, the guard also
+ * freezes the group (SIGSTOP) at that earlier time.
  *
- * Each line that it reads is the id of the group and, after a space, the seconds until the deadline; `done` ends it. The end of its
- * input means that this process has ended. Every deadline has a timer, a shell that waits for `sleep`: a guard that is killed leaves the
- * last one behind, which still kills the group at the deadline. The new one is started before the old one is cancelled, by SIGUSR1.
- * Each of these shells waits for the processes that it starts: if this process is the first of a container, nothing else collects orphans.
+ * Each line that it reads is the id of the group, `running` or `frozen`, the seconds until the group is killed, or until it is frozen
+ * and from then until it is killed; `done` ends it. The end of its input means that this process has ended. Every deadline has a
+ * timer, a shell that waits for `sleep`: a guard that is killed leaves the last one behind, which still freezes and kills the group. The
+ * new one is started before the old one is cancelled, by SIGUSR1. If the old one has frozen a group that should be running, the guard
+ * continues it. Each of these shells waits for the processes that it starts: if this process is the first of a container, nothing else
+ * collects orphans.
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import type { Writable } from "node:stream";
 
+/** Exit code of a timer that has frozen the group. */
+const FROZE = 9;
+
 const SCRIPT = `trap '' INT HUP TERM
-group=$1 timer=
+group=$1 timer= froze=0
 end() { kill -s KILL -- "-$group"; }
 cancel() { [ -z "$1" ] || { kill -s USR1 "$1"; wait "$1"; }; }
-while read -r id seconds; do
+while read -r id state seconds frozen; do
   [ "$id" != done ] || { cancel "$timer"; exit 0; }
   group=$id
   [ -n "$seconds" ] || continue
   {
-    trap 'kill -s KILL "$!"; wait "$!"; exit' USR1
+    trap 'kill -s KILL "$!"; wait "$!"; exit "$froze"' USR1
     sleep "$seconds" &
-    wait "$!" && end
+    wait "$!" || exit
+    [ -z "$frozen" ] || {
+      froze=${FROZE}
+      kill -s STOP -- "-$group"
+      sleep "$frozen" &
+      wait "$!" || exit
+    }
+    end
   } &
   new=$!
   cancel "$timer"
+  [ "$?" != ${FROZE} ] || [ "$state" != running ] || kill -s CONT -- "-$group"
   timer=$new
 done
 [ -z "$group" ] || end
 kill -s KILL 0`;
+
+/** When a program is frozen and killed, unless these times are replaced before. */
+export interface Limits {
+  /** The program is frozen now. */
+  readonly isFrozen: boolean;
+  /** Time until it is frozen; `null`: it is not. Less than `killMs`. */
+  readonly freezeMs: number | null;
+  /** Time until it is killed. */
+  readonly killMs: number;
+}
 
 /** After this time a guard that has not ended by itself, because it is stopped, is killed. */
 const CLOSE_LIMIT_MS = 1_000;
@@ -66,9 +90,11 @@ export class Guard {
     return this.#process.pid;
   }
 
-  /** Replaces the deadline. */
-  limit(group: number, remainingMs: number): void {
-    this.input?.write(`${group} ${(remainingMs / 1000).toFixed(3)}\n`);
+  /** Replaces the deadlines. */
+  limit(group: number, { isFrozen, freezeMs, killMs }: Limits): void {
+    const times = freezeMs === null ? [killMs] : [freezeMs, killMs - freezeMs];
+    const seconds = times.map((ms) => (ms / 1000).toFixed(3));
+    this.input?.write(`${[group, isFrozen ? "frozen" : "running", ...seconds].join(" ")}\n`);
   }
 
   /** Ends the guard and its timer. The group stays as it is. */

@@ -5,17 +5,19 @@
  *    program has ended.
  *  - Leadership is lost (deadline, another record): SIGKILL at once. The deadline precedes the earliest takeover by the
  *    lease's margin (at least 250 ms).
- *  - The connection is lost (`crashDetection: "presence"`): other nodes may take over from that moment, so the program is
- *    frozen (SIGSTOP) until the same term is confirmed or lost.
+ *  - The term is suspended, because the connection is lost or its server was silent for `silenceMs` (neither with
+ *    `crashDetection: "lease"`): other nodes may take over from that moment, so the program is frozen (SIGSTOP) until the same term is
+ *    confirmed or lost.
  *  - This process is stopped by the terminal (Ctrl-Z): the program is frozen before.
- *  - This process ends, or is stopped otherwise: a guard kills the program (`guard.ts`), at the deadline at the latest.
+ *  - This process ends: a guard kills the program (`guard.ts`). This process is stopped otherwise: the guard freezes the program when
+ *    another node may lead, and kills it at the deadline.
  */
 import { setTimeout as pause } from "node:timers/promises";
 import type { LossReason } from "../../election/types.ts";
 import type { Logger } from "../../log/logger.ts";
 import type { Node } from "../../node/node.ts";
 import type { Term } from "../../node/term.ts";
-import { leash } from "./leash.ts";
+import { Leash } from "./leash.ts";
 import { type ProgramExit, SupervisedProgram } from "./supervised-program.ts";
 
 export const RESTARTS = ["never", "on-failure", "always"] as const;
@@ -29,7 +31,7 @@ export interface RunnerOptions {
   readonly graceMs: number;
   readonly restart: Restart;
   readonly restartDelayMs: number;
-  /** What to do with the program while the connection is lost. */
+  /** What to do with the program while the term is suspended. */
   readonly onSuspend: "freeze" | "continue";
   readonly log: Logger;
   /** The program has exited by itself and is not restarted. */
@@ -46,6 +48,7 @@ const GRACEFUL: ReadonlySet<LossReason | null> = new Set(["released", "stopped",
 export class ProgramRunner {
   readonly #o: RunnerOptions;
   #program: SupervisedProgram | null = null;
+  #leash: Leash | null = null;
   #term: Term | null = null;
   #running: Promise<void> = Promise.resolve();
 
@@ -59,7 +62,8 @@ export class ProgramRunner {
       const ended = new AbortController();
       if (node !== null && this.#o.onSuspend === "freeze")
         void this.#followConnection(term, node, ended.signal);
-      const mayBeReplaced = (): boolean => this.#o.onSuspend === "freeze" && node?.connected === false;
+      const mayBeReplaced = (): boolean =>
+        this.#o.onSuspend === "freeze" && (node?.connected === false || term.remainingMs <= 0);
       await this.#run(term, mayBeReplaced);
       ended.abort();
     });
@@ -93,7 +97,12 @@ export class ProgramRunner {
     if (program === null || term === null || term.signal.aborted) return;
     if (this.#o.onSuspend === "continue") return program.thaw();
     term.untilHeld().then(
-      () => program.thaw(),
+      () => {
+        const leash = this.#leash;
+        // The guard gets the times of the continued term first: this process may be stopped at any time.
+        leash?.check();
+        if (this.#program === program && leash?.isFrozen === false) program.thaw();
+      },
       () => {},
     );
   }
@@ -171,9 +180,10 @@ export class ProgramRunner {
     };
     if (term.signal.aborted) onAbort();
     else term.signal.addEventListener("abort", onAbort, { once: true });
-    const release = leash(term, program);
+    const leash = new Leash({ term, program, onSuspend: this.#o.onSuspend });
+    this.#leash = leash;
     const exit = await program.ended;
-    release();
+    leash.end();
     term.signal.removeEventListener("abort", onAbort);
     // After this process was stopped, the guard has killed the program before the end of the term is known here.
     return { exit, byTerm: byTerm || term.signal.aborted };
@@ -193,9 +203,9 @@ export class ProgramRunner {
     const { epoch } = term;
     for await (const event of node.events({ signal })) {
       if (event.type === "suspended") {
-        log.warn({ epoch }, "connection to NATS lost: program frozen until the term is confirmed or lost");
-        this.#program?.freeze();
-      } else if (event.type === "resumed") this.#program?.thaw();
+        log.warn({ epoch }, "term suspended: program frozen until the term is confirmed or lost");
+        this.#leash?.check();
+      } else if (event.type === "resumed") this.#leash?.check();
       else if (event.type === "nats-disconnect" && term.lossReason !== null) {
         log.warn(
           { epoch },

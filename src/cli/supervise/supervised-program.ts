@@ -2,7 +2,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { constants as os } from "node:os";
 import { isExecutable, pathsOf } from "../../system/find-program.ts";
-import { Guard } from "./guard.ts";
+import { Guard, type Limits } from "./guard.ts";
 
 export interface ProgramOptions {
   readonly command: string;
@@ -49,8 +49,9 @@ export class SupervisedProgram {
   #guard: Guard;
   #guardStartedAt = performance.now();
   #shortLivedGuards = 0;
-  /** By `performance.now()`; `null`: none. */
-  #deadlineAt: number | null = null;
+  /** The limits of the guard, and when they were set, by `performance.now()`; `null`: none. */
+  #limits: { readonly limits: Limits; readonly setAt: number } | null = null;
+  #isFrozen = false;
   #alive = false;
   #killer: NodeJS.Timeout | null = null;
 
@@ -86,7 +87,7 @@ export class SupervisedProgram {
   stop(graceMs: number): Promise<ProgramExit> {
     this.#signal("SIGTERM");
     // A frozen program does not handle SIGTERM.
-    this.#signal("SIGCONT");
+    this.thaw();
     this.#killer ??= setTimeout(() => this.kill(), graceMs);
     return this.ended;
   }
@@ -96,17 +97,22 @@ export class SupervisedProgram {
   }
 
   freeze(): void {
+    this.#isFrozen = true;
     this.#signal("SIGSTOP");
   }
 
   thaw(): void {
+    this.#isFrozen = false;
     this.#signal("SIGCONT");
   }
 
-  /** From now on the guard kills the program after `remainingMs`, unless it is called again before. */
-  limit(remainingMs: number): void {
-    this.#deadlineAt = performance.now() + remainingMs;
-    if (this.#alive && this.pid !== undefined) this.#guard.limit(this.pid, remainingMs);
+  /**
+   * From now on the guard freezes and kills the program at these times, unless this is called again before. It continues a program
+   * that it has frozen at an earlier time, unless `isFrozen`.
+   */
+  limit(limits: Limits): void {
+    this.#limits = { limits, setAt: performance.now() };
+    if (this.#alive && this.pid !== undefined) this.#guard.limit(this.pid, limits);
   }
 
   #untilEnded(child: ChildProcess, problem: Unrunnable | null): Promise<ProgramExit> {
@@ -137,10 +143,19 @@ export class SupervisedProgram {
     if (replaced) {
       this.#guard = new Guard(this.pid, (next) => this.#replaceGuard(next));
       this.#guardStartedAt = performance.now();
-      if (this.#deadlineAt !== null) this.limit(Math.max(0, this.#deadlineAt - performance.now()));
+      if (this.#limits !== null) this.#guard.limit(this.pid, this.#restOfLimits(this.#limits));
     } else this.kill();
     old.clear();
+    // A timer of the old guard may have frozen it, which the new one does not know. If the time for that has come, it is frozen again.
+    if (!this.#isFrozen) this.#signal("SIGCONT");
     this.#onGuardLost({ signal, replaced });
+  }
+
+  #restOfLimits({ limits, setAt }: { readonly limits: Limits; readonly setAt: number }): Limits {
+    const passedMs = performance.now() - setAt;
+    const rest = (ms: number): number => Math.max(0, ms - passedMs);
+    const { freezeMs, killMs } = limits;
+    return { ...limits, freezeMs: freezeMs === null ? null : rest(freezeMs), killMs: rest(killMs) };
   }
 
   #settle(): void {

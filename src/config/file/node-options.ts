@@ -4,12 +4,13 @@ import { messageOf } from "../../errors.ts";
 import type { TlsOptions } from "../../nats/connection/tls.ts";
 import { show } from "../check.ts";
 import type { NodeOptions } from "../resolve.ts";
+import { vipSilenceMs } from "../silence.ts";
 import { type Timing, timingOf } from "../timing.ts";
 import { readText } from "./read.ts";
 import { TIMING } from "./settings.ts";
 import { get, isTree, type Tree } from "./tree.ts";
 import type { ElectionSection, NatsSection } from "./types.ts";
-import { vipHeartbeatLimitMs, vipSilenceMs } from "./vip.ts";
+import { vipHeartbeatLimitMs } from "./vip.ts";
 
 const MAX_SECRET_BYTES = 64 * 1024;
 /** Keeps a problem from being followed by another one: that a user must come with a password. */

@@ -1,28 +1,13 @@
 /** The virtual IP of a configuration, and what it needs from the lease. */
 import { isIPv6 } from "node:net";
 import { leaseSpanMs } from "../../election/lease.ts";
-import { beatIntervalMs } from "../../election/silence.ts";
 import { DEFAULTS } from "../options.ts";
-import { largestSilenceMs } from "../timing.ts";
+import { EXTENSION_SLACK_MS, KERNEL_LATENESS_MS, vipSilenceProblems } from "../silence.ts";
 import { get, type Tree } from "./tree.ts";
-import type { FileConfig, VipConfig } from "./types.ts";
+import type { ElectionSection, FileConfig, VipConfig } from "./types.ts";
 
 /** A shorter lease has no room for a lifetime in whole seconds. */
 export const MIN_VIP_LEASE_TTL_MS = 3_000;
-/** Upper limit of the delay with which the kernel removes an address (`vip/lifetime.ts`). */
-const KERNEL_LATENESS_MS = 1_300;
-/** For the time that a renewal or a beat takes, and the rounding of the kernel. */
-const RENEWAL_SLACK_MS = 100;
-/** An address that is extended to this lifetime in time outlasts a pause of a second. */
-const LEAST_LIFETIME_MS = 2_000;
-/** The part of a stretch that is always left while every beat comes back: a beat is proven by the next one. */
-const LEAST_STRETCH = 1 - 2 * beatIntervalMs(1);
-/** With a shorter one, the address would come and go between two beats. */
-export const MIN_VIP_SILENCE_MS: number = Math.ceil(
-  (KERNEL_LATENESS_MS + LEAST_LIFETIME_MS + RENEWAL_SLACK_MS) / LEAST_STRETCH,
-);
-const DEFAULT_VIP_SILENCE_MS = 5_000;
-
 export function vipOf({ vip }: FileConfig): VipConfig | null {
   if (vip?.address === undefined || vip.interface === undefined) return null;
   const netmask = vip.netmask ?? (isIPv6(vip.address) ? 64 : 24);
@@ -59,29 +44,9 @@ export function vipProblems(
   return [...problems, ...leaseProblems(values)];
 }
 
-/** The kernel must have removed the address of a silent leader before another node may lead. */
 function silenceProblems(values: Tree): string[] {
-  const silenceMs = get(values, "election.silenceMs") as number | undefined;
-  const crashDetection = get(values, "election.crashDetection");
-  const leaseTtlMs = (get(values, "election.leaseTtlMs") as number | undefined) ?? DEFAULTS.leaseTtlMs;
-  if (crashDetection === "lease") return [];
-  const why =
-    "the lifetime of the address ends before another node may lead, and the kernel counts it in seconds";
-  if (crashDetection === "silence" && largestSilenceMs(leaseTtlMs) < MIN_VIP_SILENCE_MS)
-    return [
-      `election.leaseTtlMs ${leaseTtlMs} must be at least ${2 * MIN_VIP_SILENCE_MS}, because vip.address is set and crashDetection is "silence": silenceMs is at least ${MIN_VIP_SILENCE_MS} and at most half of it; ${why}`,
-    ];
-  if (silenceMs === undefined || silenceMs === 0 || silenceMs >= MIN_VIP_SILENCE_MS) return [];
-  const or0 = crashDetection === "silence" ? "" : "0 or ";
-  return [
-    `election.silenceMs ${silenceMs} must be ${or0}at least ${MIN_VIP_SILENCE_MS}, because vip.address is set: ${why}`,
-  ];
-}
-
-/** The default of `silenceMs` with a virtual IP. 0, no promise of silence: the lease is too short. */
-export function vipSilenceMs(leaseTtlMs: number): number {
-  const silenceMs = Math.min(DEFAULT_VIP_SILENCE_MS, largestSilenceMs(leaseTtlMs));
-  return silenceMs < MIN_VIP_SILENCE_MS ? 0 : silenceMs;
+  const election = get(values, "election") as ElectionSection | undefined;
+  return vipSilenceProblems(election ?? {}, "vip.address is set").map((problem) => `election.${problem}`);
 }
 
 function leaseProblems(values: Tree): string[] {
@@ -105,5 +70,5 @@ function leaseProblems(values: Tree): string[] {
  * they must last until the next one.
  */
 export function vipHeartbeatLimitMs(leaseTtlMs: number): number {
-  return Math.floor((leaseSpanMs(leaseTtlMs) - KERNEL_LATENESS_MS) / 1_000) * 1_000 - RENEWAL_SLACK_MS;
+  return Math.floor((leaseSpanMs(leaseTtlMs) - KERNEL_LATENESS_MS) / 1_000) * 1_000 - EXTENSION_SLACK_MS;
 }

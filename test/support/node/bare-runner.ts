@@ -18,6 +18,7 @@ export function runnerWith(changes: Partial<RunnerOptions> = {}): BareRunner {
     dispatch: ({ type }: { type: string }) => void sent.push(type),
     isHeld: () => true,
     remainingMs: () => 1_000,
+    leaseRemainingMs: () => 1_000,
     expire() {},
   };
   const runner = new ApplicationRunner({

@@ -1,4 +1,4 @@
-/** A `VirtualIp` with a scripted term: the test sets the rest of the lease, whether the term is held, and when it ends. */
+/** A `VirtualIp` with a scripted term: the test sets the rest of the lease and of the stretch, whether the term is held, and when it ends. */
 
 import type { Term } from "../../../../src/index.ts";
 import { VirtualIp } from "../../../../src/vip.ts";
@@ -17,6 +17,8 @@ vip.onChange((state) => say({ state, at: Number(process.hrtime.bigint()) / 1e6 }
 
 let end = new AbortController();
 let deadlineMs = 0;
+/** Until when no other node leads because the leader promises silence. */
+let stretchMs = Number.POSITIVE_INFINITY;
 let held = true;
 let epoch = 0;
 
@@ -31,9 +33,12 @@ function term(): Term {
     acquiredAt: Date.now(),
     signal,
     get held() {
-      return held && !signal.aborted && performance.now() < deadlineMs;
+      return held && !signal.aborted && performance.now() < Math.min(deadlineMs, stretchMs);
     },
     get remainingMs() {
+      return signal.aborted ? 0 : Math.max(0, Math.min(deadlineMs, stretchMs) - performance.now());
+    },
+    get leaseRemainingMs() {
       return signal.aborted ? 0 : Math.max(0, deadlineMs - performance.now());
     },
     lossReason: null,
@@ -46,6 +51,7 @@ interface Command {
     | "check"
     | "acquire"
     | "renew"
+    | "beat"
     | "hold"
     | "suspend"
     | "end"
@@ -69,6 +75,9 @@ async function act(command: Command): Promise<object> {
       return { state: vip.state };
     case "renew":
       deadlineMs = performance.now() + (command.ms ?? 0);
+      return {};
+    case "beat":
+      stretchMs = performance.now() + (command.ms ?? 0);
       return {};
     case "hold":
     case "suspend":
