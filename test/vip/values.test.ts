@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { resolveOptions } from "../../src/config/resolve.ts";
-import { type FencedHooks, withFence } from "../../src/fencing.ts";
+import { withFence } from "../../src/fencing.ts";
 import { Node } from "../../src/index.ts";
 import { addressBytes, parseCidr } from "../../src/vip/address.ts";
 import { announcement, answerPattern, checksum, question } from "../../src/vip/frames.ts";
@@ -152,7 +152,14 @@ describe("options", () => {
 
   test("of the node leave room for the lifetime of its address, also behind a fence", () => {
     const hooks = new VirtualIp({ address: "10.0.0.100", interface: "eth0" }).hooks();
-    const fenced = withFence({ open: async () => null }, hooks as FencedHooks<null>);
+    const fenced = withFence(
+      { open: async () => null },
+      {
+        ...hooks,
+        onBecomeLeader: async (term) => void (await hooks.onBecomeLeader?.(term)),
+        onLoseLeadership: async (term, _, reason) => void (await hooks.onLoseLeadership?.(term, reason)),
+      },
+    );
     for (const kept of [hooks, { ...hooks }, fenced]) {
       expect(() => new Node({ ...server, silenceMs: 4_533 }, kept)).toThrow(
         "silenceMs 4533 must be 0 or at least 4534, because the node has a virtual IP",
