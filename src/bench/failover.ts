@@ -5,7 +5,7 @@
 import { loadavg } from "node:os";
 import { setTimeout as pause } from "node:timers/promises";
 import type { NatsConnection } from "@nats-io/transport-node";
-import { silenceMsOf } from "../config/timing.ts";
+import { silenceMsOf } from "../config/silence.ts";
 import { messageOf } from "../errors.ts";
 import { stepdownSubject } from "../nats/names.ts";
 import { untilAborted } from "../runtime/waiting.ts";
