@@ -20,15 +20,23 @@ const OPEN_RETRY_MS = 250;
 /** Longest time for all attempts: a NATS cluster elects its JetStream leader within a few seconds. */
 const OPEN_PATIENCE_MS = 5_000;
 
-export function natsBackend(options: ResolvedOptions): Backend {
-  return { attach: (request) => attach(options, request) };
+/** @param whileConnecting - Called for a node that competes, after the connection has been asked for. */
+export function natsBackend(
+  options: ResolvedOptions,
+  whileConnecting: (options: ResolvedOptions) => unknown = rehearse,
+): Backend {
+  return { attach: (request) => attach(options, request, whileConnecting) };
 }
 
-async function attach(options: ResolvedOptions, request: AttachRequest): Promise<Attachment> {
+async function attach(
+  options: ResolvedOptions,
+  request: AttachRequest,
+  whileConnecting: (options: ResolvedOptions) => unknown,
+): Promise<Attachment> {
   const { clusterId, nodeId } = options;
   const connecting = connectNats(options.nats, { clusterId, nodeId, signal: request.signal });
   // Costs no time: nothing can be done before the connection is there.
-  if (!options.observer) void rehearse(options);
+  if (!options.observer) whileConnecting(options);
   const link = await connecting;
   const session = openSession(link.connection, {
     onWarning: (message, error) => request.warn("SESSION", message, error),

@@ -38,11 +38,12 @@ let rehearsed: Promise<boolean> | null = null;
 
 /** Once per process. Resolves to whether it went as it should. Never rejects. */
 export function rehearse(options: ResolvedOptions): Promise<boolean> {
-  rehearsed ??= runs(options).catch(() => false);
+  rehearsed ??= rehearsal(options).catch(() => false);
   return rehearsed;
 }
 
-async function runs(options: ResolvedOptions): Promise<boolean> {
+/** As `rehearse()`, each time it is called. */
+export async function rehearsal(options: ResolvedOptions): Promise<boolean> {
   let complete = true;
   for (let run = 0; run < RUNS; run++) complete = (await failover(options)) && complete;
   return complete;
