@@ -2,6 +2,7 @@
 import { ClusterError } from "../errors.ts";
 import { DOMAIN } from "./identity.ts";
 import {
+  ALL_BEATS,
   bucketName,
   CONNECTIONS_PING,
   consumerDeletedAdvisory,
@@ -136,6 +137,7 @@ function grantsOf(options: PermissionOptions): Grants {
           ...reading(clusterId),
           ...(options.createBucket === true ? creating(streamName(clusterId), "the bucket") : []),
           ...detecting(clusterId, options.watchConsumer === true),
+          useful(ALL_BEATS, "beats: signs of life to its server"),
           ...(options.history === true ? recording(clusterId, options.createBucket === true) : []),
           asking(clusterId, "status", "another process with its node id; why a successor refuses"),
           useful(
@@ -148,6 +150,7 @@ function grantsOf(options: PermissionOptions): Grants {
           inbox,
           ...watching(clusterId),
           useful(consumerDeletedAdvisory(`${streamName(clusterId)}.*`), "suspicion: presence deleted"),
+          useful(ALL_BEATS, "its own beats; suspicion: the leader's are missing"),
           ...serving(clusterId, nodeId ?? "*"),
           useful(`${serviceName(clusterId)}.control.${nodeId ?? "*"}.*`, "handover, step-down, compete"),
           ...discovery(clusterId, "discovery of its micro service"),

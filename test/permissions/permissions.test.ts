@@ -60,6 +60,7 @@ const FORGERIES = [
   `$JS.EVENT.ADVISORY.STREAM.DELETED.${STREAM}`,
   "$SYS.REQ.ACCOUNT.PING.CONNZ",
   `nats_leader.lease.${CLUSTER}`,
+  "nats_leader.beat.NSERVER.7",
   `cluster_${CLUSTER}.control.a.stepdown`,
   `cluster_${CLUSTER}.control.a.compete`,
   "_INBOX_node.x.1",

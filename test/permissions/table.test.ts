@@ -9,6 +9,7 @@ import { describe, expect, test } from "vitest";
 import { deferred, waitFor, within } from "../../scripts/shared/wait.ts";
 import { classify } from "../../src/nats/api/request.ts";
 import {
+  beatSubject,
   bucketName,
   CONNECTIONS_PING,
   candidateSubject,
@@ -194,7 +195,7 @@ const echoesOf = (role: Role): string[] => {
   const id = OWN_NODE[role] ?? "zz";
   const endpoints = [statusSubject(CLUSTER, id), pingSubject(CLUSTER, id), candidateSubject(CLUSTER, id)];
   const replies = ["client", `node.${id}`].map((asker) => `cluster_${CLUSTER}.reply.${asker}.echo`);
-  return ["app.echo", ...endpoints, ...replies, `${ROLES[role]}.echo`];
+  return ["app.echo", "nats_leader.beat.echo", ...endpoints, ...replies, `${ROLES[role]}.echo`];
 };
 
 /** The deliver subject of the leader's presence is among the subscriptions that CONNZ lists. */
@@ -336,6 +337,10 @@ const ATTEMPTS: Record<string, (actor: Actor, scene: Scene) => Promise<Cell>> = 
     return answer !== null && JSON.stringify(answer).includes("subscriptions_list") ? "yes" : "";
   },
   "delay the crash detection of another node": disturbPresence,
+  "send beats in the name of another node": async ({ own }) => {
+    const subject = beatSubject({ serverId: "NSERVER", clientId: 7 });
+    return some(await own.mayPublish([subject], "0123456789abcdef"));
+  },
   "publish hints or advisories": async ({ own }) =>
     some(
       await own.mayPublish([

@@ -7,6 +7,13 @@ import { systemClock } from "../../runtime/system-clock.ts";
 import type { ConnectionMonitor } from "../connection/connection-monitor.ts";
 import { beatSubject } from "../names.ts";
 
+/**
+ * Beats look like this. Who may not publish to the subject can still have a server send its responses there, which must not look like
+ * signs of life.
+ */
+const BEAT = /^[A-Za-z0-9_-]{16,64}$/;
+const MAX_BEAT_BYTES = 64;
+
 /** A holder that promises silence. */
 export interface BeatingHolder extends ConnectionId {
   /** What it promises. Holders on one connection may promise different times: it sends beats for the shortest. */
@@ -111,9 +118,10 @@ export class HolderBeats {
     const subject = beatSubject(heard.connection);
     try {
       heard.subscription = this.#monitor.connection.subscribe(subject, {
-        callback: (error) => {
+        callback: (error, message) => {
           // Nothing will be heard: the connection counts as silent, which entitles to questions only.
           if (error !== null) return this.#onDenied(error, subject);
+          if (message.data.length > MAX_BEAT_BYTES || !BEAT.test(message.string())) return;
           heard.count += 1;
           for (const { beats } of heard.watches.values()) beats?.heard();
         },
