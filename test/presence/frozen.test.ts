@@ -70,7 +70,8 @@ describe("a leader that is frozen while its connection is reset on both sides", 
 });
 
 test("a leader that is frozen for less than its span keeps its term if its connection is kept", async () => {
-  const options = { leaseTtlMs: 10_000, heartbeatIntervalMs: 500 };
+  // Both the lease and the promised silence outlast the pause.
+  const options = { leaseTtlMs: 10_000, heartbeatIntervalMs: 500, silenceMs: 5_000 };
   const { clusterId, frozen, other } = await scene(options);
   const heard = await (await operatorOf(server, clusterId)).hear();
   frozen.send({ do: "spin", gapMs: 500, limitMs: 20_000 });
