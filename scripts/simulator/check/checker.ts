@@ -195,8 +195,7 @@ export class Checker implements Witness {
     if (dead > 0) this.#processes.dropDead();
     if (holders === 0) return;
     const { held } = this;
-    const [only] = held;
-    if (only !== undefined) this.#checkRemaining(only);
+    for (const holder of held) if (!this.#isUnread(holder)) this.#checkRemaining(holder);
     if (holders < 2) return;
     for (const one of held) {
       for (const other of held) {
