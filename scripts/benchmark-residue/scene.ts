@@ -150,7 +150,8 @@ export class Scene implements AsyncDisposable {
 
   /** Resolves with the leader's connection once the lease names it, and the evidence that others may use against it. */
   async leaderConnection(leader: Member): Promise<Seen> {
-    const needed = PROMISES[this.#options.crashDetection];
+    const { crashDetection, silenceMs } = this.#options;
+    const needed = evidenceOf(crashDetection, silenceMs);
     let seen: Seen | undefined;
     let session: Record<string, unknown> = {};
     const what = (): string =>
@@ -199,8 +200,9 @@ export class Scene implements AsyncDisposable {
 }
 
 /** Fields of `session` in the lease record that let other nodes take over before the lease ends. */
-const PROMISES: Readonly<Record<CrashDetection, readonly string[]>> = {
-  presence: ["presence"],
-  silence: ["silence"],
-  lease: [],
-};
+function evidenceOf(crashDetection: CrashDetection, silenceMs: number): readonly string[] {
+  return [
+    ...(crashDetection === "presence" ? ["presence"] : []),
+    ...(crashDetection !== "lease" && silenceMs > 0 ? ["silence"] : []),
+  ];
+}
