@@ -29,7 +29,7 @@ function options(over: Partial<FailoverOptions> = {}): FailoverOptions {
     mode: "host",
     rounds: 2,
     nodes: 2,
-    ttlMs: 1_000,
+    ttlMs: 10_000,
     servers: 1,
     serverVersion: process.env["NATS_TEST_VERSION"],
     crashDetection: "presence",
@@ -43,8 +43,11 @@ function options(over: Partial<FailoverOptions> = {}): FailoverOptions {
 
 /** The namespaces and network devices that a benchmark in this process has made. */
 function leftBy(pid: number): string[] {
-  const all = `${execFileSync("ip", ["netns", "list"], { encoding: "utf8" })}${execFileSync("ip", ["-o", "link"], { encoding: "utf8" })}`;
-  return all.split("\n").filter((line) => line.includes(`b${pid}-`));
+  const ip = (...args: string[]): string =>
+    // It complains about a namespace that is being removed.
+    execFileSync("ip", args, { encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] });
+  const lines = `${ip("netns", "list")}\n${ip("-o", "link")}`.split("\n");
+  return lines.filter((line) => line.includes(`b${pid}-`));
 }
 
 /** Resolves when the benchmark has pulled a cable in its second round. Its first round has ended by then: every cable was up. */
@@ -71,7 +74,8 @@ function withPath(path: string): void {
 describe.skipIf(why !== "")(`with network namespaces${why}`, () => {
   test("a leader whose cable is pulled is replaced without an overlap, and rejoins when the cable is back", async () => {
     const report = await runFailover(options());
-    expect(report).toMatchObject({ mode: "host", rounds: 2, leaderChanges: 2, overlapMs: 0 });
+    expect(report).toMatchObject({ mode: "host", rounds: 2, overlapMs: 0 });
+    expect(report.leaderChanges).toBeGreaterThanOrEqual(2);
     expect(report.samplesMs).toHaveLength(2);
     expect(report.cuts).toEqual([
       { heldMs: expect.any(Number), overlapMs: 0 },
@@ -85,6 +89,19 @@ describe.skipIf(why !== "")(`with network namespaces${why}`, () => {
     expect(isSound(report)).toBe(true);
     expect(leftBy(process.pid)).toEqual([]);
   });
+
+  test.each(["presence", "silence"] as const)(
+    "with crash detection by %s, its silence is enough, long before the lease expires",
+    async (crashDetection) => {
+      const ttlMs = 40_000;
+      const report = await runFailover(options({ crashDetection, ttlMs, silenceMs: 2_000, rounds: 1 }));
+      expect(report).toMatchObject({ crashDetection, silenceMs: 2_000, overlapMs: 0 });
+      expect(report.p50).toBeGreaterThan(report.silenceMs);
+      // A lease that was renewed within the heartbeat of 3 s does not expire earlier than this.
+      expect(report.max).toBeLessThan(0.75 * ttlMs);
+      expect(isSound(report)).toBe(true);
+    },
+  );
 
   test("an aborted run leaves no server, namespace or device, while the cable is pulled", async () => {
     const abort = new AbortController();
@@ -104,7 +121,7 @@ describe.skipIf(why !== "")(`with network namespaces${why}`, () => {
     ["SIGKILL", { code: null, signal: "SIGKILL" }],
   ] as const)("no namespace or device is left after %s", async (signal, exit) => {
     await using child = spawnChild("scripts/benchmark-failover/main.ts", {
-      args: ["--mode", "host", "--ttl", "1000", "--nodes", "2", "--rounds", "1000"],
+      args: ["--mode", "host", "--nodes", "2", "--rounds", "1000"],
     });
     await cablePulled(child.pid, () => child.stderr);
     child.kill(signal);
