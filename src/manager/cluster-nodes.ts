@@ -25,6 +25,10 @@ export interface NodeRow {
   readonly epoch: number;
   readonly uptimeMs: number | null;
   readonly presence: string | null;
+  /** `null` for a node of an earlier version. */
+  readonly crashDetection: string | null;
+  /** Silence after which it may be replaced as leader; 0: it promises none. `null` for a node of an earlier version. */
+  readonly silenceMs: number | null;
   readonly competes: boolean | null;
   /** `null` for a go-cluster node. */
   readonly leaseTtlMs: number | null;
@@ -74,6 +78,8 @@ function silent(nodeId: string): NodeRow {
     epoch: 0,
     uptimeMs: null,
     presence: null,
+    crashDetection: null,
+    silenceMs: null,
     competes: null,
     leaseTtlMs: null,
     version: null,
@@ -153,6 +159,8 @@ async function rowOf(
     epoch: status.epoch,
     uptimeMs: status.uptimeMs,
     presence: status.presence ?? null,
+    crashDetection: status.crashDetection ?? null,
+    silenceMs: status.silenceMs ?? null,
     competes: status.competes ?? null,
     leaseTtlMs: status.leaseTtlMs ?? null,
     version: status.version ?? instance.version,

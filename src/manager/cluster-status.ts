@@ -27,6 +27,10 @@ export interface ClusterStatus {
   /** False after `leave`, and for an observer. */
   readonly competes: boolean | null;
   readonly presence: string | null;
+  /** `null` if the daemon is of an earlier version. */
+  readonly crashDetection: string | null;
+  /** Silence after which the node may be replaced as leader; 0: it promises none. `null` if the daemon is of an earlier version. */
+  readonly silenceMs: number | null;
   /** Which hook or leader work of the daemon keeps others from running, and for how long; `null` if none does. */
   readonly blocked: string | null;
   /** The record in the bucket; `null`: none, or it could not be read. */
@@ -141,6 +145,8 @@ function ofDaemon(status: PeerStatus): Base {
     state: status.state ?? null,
     competes: status.competes ?? null,
     presence: status.presence ?? null,
+    crashDetection: status.crashDetection ?? null,
+    silenceMs: status.silenceMs ?? null,
     blocked: status.blocked ?? null,
   };
 }
@@ -156,6 +162,8 @@ function noDaemon(nodeId: string | null, daemon: ClusterStatus["daemon"]): Base 
     state: null,
     competes: null,
     presence: null,
+    crashDetection: null,
+    silenceMs: null,
     blocked: null,
   };
 }

@@ -150,6 +150,8 @@ export class Incarnation {
       held,
       competes: candidacy.competes,
       presence: attachment.presence,
+      crashDetection: options.crashDetection,
+      silenceMs: "term" in role && !role.term.promises ? 0 : options.silenceMs,
       leaseTtlMs: options.election.leaseTtlMs,
       version: options.serviceVersion,
       ...(blocked === null ? {} : { blocked: blockedText(blocked) }),

@@ -1,5 +1,5 @@
 /** What a `Node` runs on: a real NATS (`src/node/nats-backend.ts`) or a simulated one (`src/testing/simulation`). */
-import type { RoleName } from "../election/types.ts";
+import type { CrashDetection, RoleName } from "../election/types.ts";
 import type { BucketInfo, LeaseStore, Session } from "./ports.ts";
 
 /** The body of the micro service's status endpoint: go-cluster's fields (up to `connected`), then ours. */
@@ -25,6 +25,12 @@ export interface NodeStatus {
   readonly competes: boolean;
   /** Do other nodes notice a crash of this one early? `off`: by configuration. `denied`: a permission is missing. */
   readonly presence: "on" | "off" | "denied";
+  readonly crashDetection: CrashDetection;
+  /**
+   * After how many milliseconds of silence another node may replace this one as leader. While it has the lease: as its record
+   * promises; else as it is configured. 0: it promises no silence.
+   */
+  readonly silenceMs: number;
   readonly leaseTtlMs: number;
   readonly version: string;
   /** Which hook or work keeps others from running, and for how long; absent if none does. */

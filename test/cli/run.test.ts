@@ -233,6 +233,32 @@ describe.skipIf(findProgram("python3") === null || findProgram("bash") === null)
 });
 
 describe("leadership that is lost", () => {
+  test.each(["presence", "silence"] as const)(
+    "by silence, while run is stopped (crashDetection: %s): the program is frozen before the next leader's program starts, and killed",
+    async (crashDetection) => {
+      const clusterId = freshId();
+      const promising = (nodeId: string): string =>
+        configFile({
+          ...configFor({ url: server.url }, clusterId, nodeId),
+          election: { leaseTtlMs: 60_000, heartbeatIntervalMs: 3_000, crashDetection, silenceMs: 5_000 },
+        });
+      const a = start<Line>(["run", "--config", promising("a"), "--", "sh", "-c", LOOP]);
+      const first = await program(a);
+      // The next program's first instruction is to see what the first one does.
+      const look = `read -r _ _ state _ </proc/${first.pid}/stat; echo "seen $state"; ${LOOP}`;
+      const b = start<Line>(["run", "--config", promising("b"), "--", "sh", "-c", look]);
+      await waitFor(
+        async () => (await cli(["nodes", "--config", promising("b")])).stdout.includes("follower"),
+        { timeoutMs: 60_000 },
+      );
+      a.kill("SIGSTOP");
+      expect((await b.next((line) => line.text?.startsWith("seen ") === true)).text).toBe("seen T");
+      expect((await program(b)).epoch).toBe(first.epoch + 1);
+      a.kill("SIGCONT");
+      await gone(first.pid);
+    },
+  );
+
   test.each([
     ["freeze", /killing the program before the end of its grace period/],
     ["continue", /lease could not be|deleted=false|expire/],

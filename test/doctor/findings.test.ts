@@ -354,6 +354,31 @@ const states: readonly (readonly [string, Partial<Facts>, readonly string[]])[] 
     ["warning presence-off @ node b"],
   ],
   [
+    "presence off by intention, with a promise of silence",
+    { nodes: [node("a"), node("b", { presence: "off", crashDetection: "silence" })] },
+    [],
+  ],
+  [
+    "no promise of silence beside presence",
+    { nodes: [node("a", { silenceMs: 0 }), node("b")] },
+    ["note silence-off @ node a"],
+  ],
+  [
+    "no promise of silence, which is all there is",
+    { nodes: [node("a", { presence: "off", crashDetection: "silence", silenceMs: 0 }), node("b")] },
+    ["warning silence-off @ node a"],
+  ],
+  [
+    "a node of an earlier version",
+    { nodes: [node("a"), node("b", { crashDetection: null, silenceMs: null })] },
+    [],
+  ],
+  [
+    "an observer without a promise",
+    { nodes: [node("a"), node("b"), node("w", { silenceMs: 0, competes: false })] },
+    [],
+  ],
+  [
     "an observer without presence",
     { nodes: [node("a"), node("b"), node("w", { presence: "off", competes: false })] },
     [],

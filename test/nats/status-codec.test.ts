@@ -12,6 +12,8 @@ const OURS: NodeStatus = {
   held: true,
   competes: true,
   presence: "on",
+  crashDetection: "silence",
+  silenceMs: 2_000,
   leaseTtlMs: 10_000,
   version: "1.0.0",
   vipHeld: false,

@@ -24,6 +24,8 @@ const STATUS: ClusterStatus = {
   state: "leader",
   competes: true,
   presence: "on",
+  crashDetection: "presence",
+  silenceMs: 2_000,
   blocked: null,
   lease: {
     holder: "a",
@@ -47,6 +49,8 @@ function row(nodeId: string): NodeRow {
     epoch: 3,
     uptimeMs: 61_000,
     presence: "on",
+    crashDetection: "presence",
+    silenceMs: 2_000,
     competes: true,
     leaseTtlMs: 10_000,
     version: "1.0.0",
@@ -88,7 +92,7 @@ describe("the screen of watch", () => {
   });
 
   test("gives up older changes before it cuts the nodes", () => {
-    const lines = shown(watchScreen(stateWith(["a", "b"], 8), { columns: 60, rows: 20 }, NOW));
+    const lines = shown(watchScreen(stateWith(["a", "b"], 8), { columns: 70, rows: 20 }, NOW));
     expect(lines).toHaveLength(20);
     expect(lines.filter((one) => /^[ab] {5}follower/.test(one))).toHaveLength(2);
     expect(lines.at(-3)).toMatch(/epoch 8$/);

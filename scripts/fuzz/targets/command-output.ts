@@ -104,6 +104,8 @@ function status(give: Values): ClusterStatus {
     state: give.maybe(give.text()),
     competes: give.maybe(give.flag()),
     presence: give.maybe(give.text()),
+    crashDetection: give.maybe(give.text()),
+    silenceMs: give.maybe(give.number()),
     blocked: give.maybe(give.text()),
     lease: give.maybe({
       holder: give.text(),
@@ -128,6 +130,8 @@ function node(give: Values): NodeRow {
     epoch: give.number(),
     uptimeMs: give.maybe(give.number()),
     presence: give.maybe(give.text()),
+    crashDetection: give.maybe(give.text()),
+    silenceMs: give.maybe(give.number()),
     competes: give.maybe(give.flag()),
     leaseTtlMs: give.maybe(give.number()),
     version: give.maybe(give.text()),

@@ -13,7 +13,7 @@ import { type KnownCluster, knownClusters } from "../../doctor/findings/cluster-
 import type { Finding } from "../../doctor/findings/finding.ts";
 import { showSeconds, showTime } from "./duration.ts";
 import { fitScreen, type ScreenSize } from "./fit-screen.ts";
-import { roleText } from "./node-table.ts";
+import { roleText, silenceText } from "./node-table.ts";
 import { table } from "./table.ts";
 import { bad, dim, good, type Line, line, type Part, type Style, strong, styled, wrap } from "./text.ts";
 
@@ -199,12 +199,13 @@ function leaseText({ lease }: Facts): string {
 }
 
 function nodeTable(nodes: readonly NodeFacts[], columns: number): Line[] {
-  const head = "NODE ROLE UPTIME PRESENCE TTL RTT VERSION CLOCK".split(" ");
+  const head = "NODE ROLE UPTIME PRESENCE SILENCE TTL RTT VERSION CLOCK".split(" ");
   const rows = nodes.map((node) => [
     node.leads ? strong(node.nodeId) : node.nodeId,
     roleText(node),
     node.uptimeMs === null ? "-" : showSeconds(node.uptimeMs),
     node.presence ?? "-",
+    silenceText(node.silenceMs),
     node.leaseTtlMs === null ? "-" : `${node.leaseTtlMs / 1_000} s`,
     node.roundTripMs === null ? "-" : `${node.roundTripMs.toFixed(1)} ms`,
     node.version ?? "-",

@@ -5,19 +5,26 @@ import { table } from "./table.ts";
 import { bad, dim, good, type Line, line, type Part, strong } from "./text.ts";
 
 export function nodeTable(rows: readonly NodeRow[], columns: number): Line[] {
-  const head = ["NODE", "ROLE", "EPOCH", "UPTIME", "PRESENCE", "RTT", "VERSION"];
+  const head = ["NODE", "ROLE", "EPOCH", "UPTIME", "PRESENCE", "SILENCE", "RTT", "VERSION"];
   const cells = rows.map((row) => [
     row.leads ? strong(row.nodeId) : row.nodeId,
     roleText(row),
     row.epoch === 0 ? "-" : String(row.epoch),
     row.uptimeMs === null ? "-" : showSeconds(row.uptimeMs),
     row.presence ?? "-",
+    silenceText(row.silenceMs),
     row.roundTripMs === null ? "-" : `${row.roundTripMs.toFixed(1)} ms`,
     row.version ?? "-",
   ]);
   const lines = table(head, cells, columns);
   for (const id of repeated(rows.map((row) => row.nodeId))) lines.push(line`${bad(repeatedText(rows, id))}`);
   return lines;
+}
+
+/** After which silence a leader may be replaced. */
+export function silenceText(silenceMs: number | null): string {
+  if (silenceMs === null) return "-";
+  return silenceMs === 0 ? "off" : `${silenceMs / 1_000} s`;
 }
 
 /** `observer`: it does not compete, by its configuration or after `leave`. */

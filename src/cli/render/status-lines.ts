@@ -1,6 +1,7 @@
 /** The output of `status`. */
 import type { ClusterStatus } from "../../manager/cluster-status.ts";
 import { showSeconds } from "./duration.ts";
+import { silenceText } from "./node-table.ts";
 import { bad, good, type Line, line, type Part, strong } from "./text.ts";
 
 /** go-cluster's lines come first. */
@@ -34,10 +35,15 @@ function leaderText({ leader, leaderKnown }: ClusterStatus): Part {
   return leader === "" ? bad("(none)") : strong(leader);
 }
 
-function daemonText({ daemon, state, competes, presence }: ClusterStatus): string {
-  if (daemon !== "running") return daemon;
-  const left = competes === false ? ", does not compete" : "";
-  return `running${state === null ? "" : ` (${state}${left}${presence === null ? "" : `, presence ${presence}`})`}`;
+function daemonText({ daemon, state, competes, presence, silenceMs }: ClusterStatus): string {
+  if (daemon !== "running" || state === null) return daemon;
+  const parts = [
+    state,
+    ...(competes === false ? ["does not compete"] : []),
+    ...(presence === null ? [] : [`presence ${presence}`]),
+    ...(silenceMs === null ? [] : [`silence ${silenceText(silenceMs)}`]),
+  ];
+  return `running (${parts.join(", ")})`;
 }
 
 function leaseText(lease: NonNullable<ClusterStatus["lease"]>, leader: string): string {

@@ -11,7 +11,7 @@ export function nodeFindings(facts: Facts): Sign[] {
     ...countFindings(facts),
     ...idFindings(nodes),
     ...ttlFindings(nodes),
-    ...nodes.flatMap((node) => [...presenceFindings(node, facts.clusterId), ...goFindings(node)]),
+    ...nodes.flatMap((node) => [...detectionFindings(node, facts.clusterId), ...goFindings(node)]),
   ];
 }
 
@@ -132,23 +132,58 @@ function ttlFindings(nodes: readonly NodeFacts[]): Finding[] {
   ];
 }
 
-/** Observers need no presence. */
-function presenceFindings({ nodeId, presence, competes }: NodeFacts, clusterId: string | null): Sign[] {
-  if (competes === false || presence === null || presence === "on") return [];
+/** Observers need neither. A node of an earlier version has no silence. */
+function detectionFindings(node: NodeFacts, clusterId: string | null): Sign[] {
+  if (node.competes === false) return [];
+  const findings = presenceFindings(node, clusterId);
+  return findings.length > 0 ? findings : silenceFindings(node, clusterId);
+}
+
+/** With `crashDetection: "silence"` there is no presence. */
+function presenceFindings(
+  { nodeId, presence, crashDetection, silenceMs }: NodeFacts,
+  clusterId: string | null,
+): Sign[] {
+  if (presence === null || presence === "on" || crashDetection === "silence") return [];
   const denied = presence === "denied";
+  const takeover =
+    silenceMs === null || silenceMs === 0
+      ? "takeover waits until its lease expires"
+      : `takeover waits for ${silenceMs} ms of silence`;
   return [
     {
       severity: "warning",
       code: "presence-off",
       where: `node ${nodeId}`,
-      what: `its presence is ${denied ? "denied" : "off"}: if it crashes as the leader, takeover waits until its lease expires`,
+      what: `its presence is ${denied ? "denied" : "off"}: if it crashes as the leader, ${takeover}`,
       todo: denied
-        ? `give its user the permissions that "nats-leader permissions node --cluster-id ${clusterId}" prints; its log names the missing one`
+        ? permissionsTodo(clusterId)
         : 'set crashDetection to "presence", unless "lease" is intended; if presence was lost, its log has the reason, and it returns within seconds of a reconnect',
       // A node that has lost its server sets up its presence again once it has reconnected and the bucket has a leader.
       ...(denied ? {} : { aftermath: true }),
     },
   ];
+}
+
+/** A leader that is configured to promise silence and does not, or a node that is configured not to. */
+function silenceFindings({ nodeId, silenceMs, crashDetection }: NodeFacts, clusterId: string | null): Sign[] {
+  if (silenceMs !== 0) return [];
+  const isNeeded = crashDetection === "silence";
+  return [
+    {
+      severity: isNeeded ? "warning" : "note",
+      code: "silence-off",
+      where: `node ${nodeId}`,
+      what: "it promises no silence: if its host vanishes while it leads, takeover waits until its lease expires",
+      todo: `set silenceMs, unless 0 is intended; if it is set, what the node sends to itself does not come back: ${permissionsTodo(clusterId)}, and connect without noEcho`,
+      // Also for a moment after every reconnect.
+      aftermath: true,
+    },
+  ];
+}
+
+function permissionsTodo(clusterId: string | null): string {
+  return `give its user the permissions that "nats-leader permissions node --cluster-id ${clusterId}" prints; its log names the missing one`;
 }
 
 function goFindings({ nodeId, instance, state }: NodeFacts): Finding[] {

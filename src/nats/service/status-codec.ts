@@ -2,7 +2,7 @@
  * The body of a status answer. Any user of the account that may publish to a reply subject can send one, so every field
  * is checked; decoding never throws.
  */
-import type { RoleName } from "../../election/types.ts";
+import type { CrashDetection, RoleName } from "../../election/types.ts";
 import type { NodeStatus, PeerStatus } from "../../runtime/backend.ts";
 import { type JsonObject, parseObject } from "../api/js-api.ts";
 import { isId, isPrintable, isVersion } from "../identity.ts";
@@ -12,6 +12,7 @@ export const MAX_STATUS_BYTES: number = 16 * 1024;
 
 const ROLES: readonly NodeStatus["role"][] = ["PRIMARY", "PASSIVE"];
 const STATES: readonly RoleName[] = ["follower", "campaigning", "leader", "suspended", "draining", "stopped"];
+const DETECTIONS: readonly CrashDetection[] = ["presence", "silence", "lease"];
 const PRESENCES: readonly NodeStatus["presence"][] = ["on", "off", "denied"];
 
 /** The status in a response; `null` unless it is a JSON object with go-cluster's six fields. */
@@ -45,6 +46,8 @@ function ownFields(json: JsonObject): OwnFields {
   const held = flag(json["held"]);
   const competes = flag(json["competes"]);
   const presence = oneOf(PRESENCES, json["presence"]);
+  const crashDetection = oneOf(DETECTIONS, json["crashDetection"]);
+  const silenceMs = duration(json["silenceMs"]);
   const leaseTtlMs = duration(json["leaseTtlMs"]);
   const version = isVersion(json["version"]) ? json["version"] : undefined;
   const blocked = isPrintable(json["blocked"]) ? json["blocked"] : undefined;
@@ -58,6 +61,8 @@ function ownFields(json: JsonObject): OwnFields {
     ...(held === undefined ? {} : { held }),
     ...(competes === undefined ? {} : { competes }),
     ...(presence === undefined ? {} : { presence }),
+    ...(crashDetection === undefined ? {} : { crashDetection }),
+    ...(silenceMs === undefined ? {} : { silenceMs }),
     ...(leaseTtlMs === undefined ? {} : { leaseTtlMs }),
     ...(version === undefined ? {} : { version }),
     ...(blocked === undefined ? {} : { blocked }),

@@ -69,6 +69,8 @@ export function node(nodeId: string, change: Partial<NodeFacts> = {}): NodeFacts
     state: nodeId === "a" ? "leader" : "follower",
     uptimeMs: 5_000,
     presence: "on",
+    crashDetection: "presence",
+    silenceMs: 2_000,
     competes: true,
     leaseTtlMs: 10_000,
     version: "0.1.0",
