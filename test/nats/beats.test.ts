@@ -279,6 +279,29 @@ describe("the beats of a holder", () => {
     expect(await subscribed(nats.connection)).toEqual([]);
   });
 
+  test("are not what a server can be made to send to their subject", async () => {
+    const binding: SessionBinding = {
+      serverId: "NSERVER",
+      clientId: 7,
+      silence: { ms: 500, account: GLOBAL },
+    };
+    const nats = await link(server);
+    const { session, events } = sessionOn(nats);
+    session.watchHolder(binding);
+    await events.next(isSilent);
+    const heard = await tokensOn(beatSubject(binding));
+    const forger = (await link(server)).connection;
+    forger.publish(CONNECTIONS_PING, "{}", { reply: beatSubject(binding) });
+    await heard.until((items) => items.length > 0);
+    for (const payload of ["", "{}", "x".repeat(65), "0123456789abcde ", "0123456789abcde\n"])
+      forger.publish(beatSubject(binding), payload);
+    await forger.flush();
+    await nats.connection.flush();
+    expect(events.items.filter(isHeard)).toEqual([]);
+    forger.publish(beatSubject(binding), "0123456789abcdef");
+    await events.next(isHeard);
+  });
+
   test("are watched from the beginning after a reconnect of the follower", async () => {
     const holder = sessionOn(await link(server));
     await holder.session.useBeats();

@@ -8,6 +8,7 @@ import { presenceName } from "../../src/nats/presence/confirmation.ts";
 import { GLOBAL_ACCOUNT, tagOf } from "../../src/nats/presence/connz-answer.ts";
 import { Inquiries } from "../../src/nats/presence/inquiries.ts";
 import type { NatsSession } from "../../src/nats/presence/session.ts";
+import { systemRandom } from "../../src/runtime/system-clock.ts";
 import { OLDEST_NATS_VERSION, PINNED_NATS_VERSION } from "../../src/testing.ts";
 import { atEnd } from "../support/at-end.ts";
 import { link, sessionOn } from "../support/nats/store-and-session.ts";
@@ -136,7 +137,7 @@ describe("on nats-server", () => {
       const taken = proxy.takeNextToClient((frame) => frame.verb === "MSG" && frame.text.includes(text));
       const answer = session.inquire(binding, ASKED);
       const { release } = await taken;
-      other.connection.publish(beatSubject(own), "beat");
+      other.connection.publish(beatSubject(own), systemRandom.id());
       await other.connection.flush();
       await nats.connection.flush();
       expect(release()).toBe(true);

@@ -41,7 +41,8 @@ describe.each([
 ])("a user that may not %s", (_, user, hint) => {
   test("leads without presence, reports it in one warning and in its status, and is replaced after its lease", async () => {
     const clusterId = freshId();
-    const options = { ...QUICK, clusterId, user, pass: "p" };
+    // What remains without presence and without a promise of silence.
+    const options = { ...QUICK, silenceMs: 0, clusterId, user, pass: "p" };
     const proxy = await proxied(restricted);
     const leader = await startLeader(proxy, { ...options, nodeId: "leader" });
     const b = await startNode(restricted, { ...options, nodeId: "b" });
@@ -78,8 +79,9 @@ describe.each([
   test("follows a leader with presence, and leads at the latest after W", async () => {
     const clusterId = freshId();
     const proxy = await proxied(restricted);
-    const leader = await startLeader(proxy, { ...QUICK, ...ADMIN, clusterId, nodeId: "leader" });
-    const b = await startNode(restricted, { ...QUICK, clusterId, user, pass: "p", nodeId: "b" });
+    const shared = { ...QUICK, silenceMs: 0, clusterId };
+    const leader = await startLeader(proxy, { ...shared, ...ADMIN, nodeId: "leader" });
+    const b = await startNode(restricted, { ...shared, user, pass: "p", nodeId: "b" });
     await b.sees(leader);
     const operator = await admin(clusterId);
     await presenceIn(operator);

@@ -20,10 +20,10 @@ interface Scene {
   readonly operator: Operator;
 }
 
-async function scene(): Promise<Scene> {
+async function scene(options: object = {}): Promise<Scene> {
   const clusterId = freshId();
   const proxy = await proxied(server);
-  const leader = await startLeader(proxy, { ...LONG, clusterId, nodeId: "leader" });
+  const leader = await startLeader(proxy, { ...LONG, ...options, clusterId, nodeId: "leader" });
   const operator = await operatorOf(server, clusterId);
   await presenceIn(operator);
   return { clusterId, proxy, leader, operator };
@@ -134,7 +134,8 @@ test("a node that is stopped while suspended does not resume", async () => {
 });
 
 test("it is not held while it hears nothing from its server, although the connection seems open, and the term goes on once it does", async () => {
-  const { proxy, leader } = await scene();
+  // A leader that promises silence is suspended after it.
+  const { proxy, leader } = await scene({ silenceMs: 0 });
   const { node } = leader;
   const { term } = node;
   const aborted = new AbortController();
