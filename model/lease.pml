@@ -296,8 +296,9 @@ inline become(i, q) {
 inline confirm(i, q) {
   assert(IN_TERM(i));
   count_from(i, q);
-  assert(w[q].rev >= seen[i]);  /* invariant 9 */
-  seen[i] = w[q].rev;
+  /* Invariant 9; the ack of a renewal may come after garbage over it was read. */
+  assert(w[q].rev >= seen[i] || VIEW(i).kind == RUBBISH);
+  seen[i] = (w[q].rev > seen[i] -> w[q].rev : seen[i]);
   if
   :: (q) % 2 == 0 -> forget(i * 2 + 1)
   :: else
@@ -540,6 +541,15 @@ inline give_up(i) {
   fi
 }
 
+/* onGarbage: no other node can have replaced a leader, only one that is suspended or drains. */
+#ifdef BUG_SUSPENDED_REPLACES_GARBAGE
+#define OVER_GARBAGE(i, r) (log[r].kind == RUBBISH && role[i] != DRAINING)
+#else
+#define OVER_GARBAGE(i, r) (log[r].kind == RUBBISH && role[i] == LEADER)
+#endif
+/* The epoch of the running term. */
+#define TERM_EPOCH(i) (VIEW(i).kind == RUBBISH -> high[i] : VIEW(i).token)
+
 /* onRead with the entry of revision r: observeSnapshot, judgeTerm, settleOrphan, endCampaign */
 inline on_read(i, r) {
   if
@@ -561,7 +571,8 @@ inline on_read(i, r) {
       confirm(i, i * 2 + 1)
     :: else
     fi
-  :: IN_TERM(i) && !MINE(i, r) -> lose(i)
+  :: IN_TERM(i) && OVER_GARBAGE(i, r)  /* onGarbage: the next renewal replaces it */
+  :: IN_TERM(i) && !MINE(i, r) && !OVER_GARBAGE(i, r) -> lose(i)
   :: !IN_TERM(i) ->
     if
     :: MINE(i, r) && FLYING(i).net == APPLIED && FLYING(i).rev == r && MAY_ADOPT(i, i * 2) -> become(i, i * 2)
@@ -598,7 +609,7 @@ proctype Node(byte i) {
   :: d_step { /* renew */
       RUNS(i) && IN_TERM(i) && IDLE(i) && connected[i] && !drained[i] && last < REVISIONS &&
         (left[i] < SPAN || role[i] == SUSPENDED || (PRESENCE && VIEW(i).session != conn[i])) ->
-      FLYING(i).token = VIEW(i).token; send(i, RENEW); rest(i)
+      FLYING(i).token = TERM_EPOCH(i); send(i, RENEW); rest(i)
     }
   :: d_step { /* release */
 #ifdef BUG_RELEASE_BEFORE_WORK_STOPS
@@ -606,7 +617,7 @@ proctype Node(byte i) {
 #else
       RUNS(i) && role[i] == DRAINING && IDLE(i) && connected[i] && drained[i] && last < REVISIONS ->
 #endif
-      FLYING(i).token = VIEW(i).token; send(i, RELEASE); log[seen[i]].asked = 1; rest(i)
+      FLYING(i).token = TERM_EPOCH(i); send(i, RELEASE); log[seen[i]].asked = 1; rest(i)
     }
   :: d_step { /* dropOrphan */
       RUNS(i) && role[i] == FOLLOWER && IDLE(i) && connected[i] && !willing[i] && MINE(i, seen[i]) && last < REVISIONS ->

@@ -29,8 +29,8 @@ const holds = (name: string, bounds: Bounds, size: Run["size"] = "usual"): Run =
   run({ name, expect: "holds", macros: [], size }, bounds);
 const reached = (name: string, probe: string, bounds: Bounds): Run =>
   run({ name, expect: "reached", macros: [`PROBE_${probe}`, "PROBES"], size: "quick" }, bounds);
-const violated = (name: string, bug: string, bounds: Bounds): Run =>
-  run({ name, expect: "violated", macros: [`BUG_${bug}`], size: "quick" }, bounds);
+const violated = (name: string, bug: string, bounds: Bounds, size: Run["size"] = "quick"): Run =>
+  run({ name, expect: "violated", macros: [`BUG_${bug}`], size }, bounds);
 
 const calm: Bounds = { REVISIONS: 3, DELAY: 1, CUTS: 0 };
 const cut: Bounds = { ...calm, CUTS: 1 };
@@ -45,6 +45,8 @@ export const leaseRuns: readonly Run[] = [
   holds("the protocol, 2 nodes, presence, a step-down", { REVISIONS: 4, CUTS: 0, DRAINS: 1 }),
   holds("the protocol, 2 nodes, presence, one is frozen", { REVISIONS: 2, CUTS: 1, FREEZES: 1 }),
   holds("the protocol, 2 nodes, presence, one is killed", { REVISIONS: 2, CUTS: 1, CRASHES: 1 }),
+  holds("the protocol, 2 nodes, presence, garbage", { REVISIONS: 4, CUTS: 0, GARBAGE: 1 }),
+  holds("the protocol, 2 nodes, presence, garbage, a connection ends", { REVISIONS: 3, CUTS: 1, GARBAGE: 1 }),
   holds("the protocol, 3 nodes, presence", { NODES: 3, REVISIONS: 2, CUTS: 0 }),
   holds("the protocol, 3 nodes, presence, a connection ends", {
     NODES: 3,
@@ -72,6 +74,12 @@ export const leaseRuns: readonly Run[] = [
   violated("every term has epoch 1", "EPOCH_RESET", calm),
   violated("a takeover does not wait for a record to expire", "NO_WAIT", calm),
   violated("a takeover does not wait after garbage", "GARBAGE_IS_VACANT", garbage),
+  violated(
+    "a suspended leader replaces garbage",
+    "SUSPENDED_REPLACES_GARBAGE",
+    { REVISIONS: 4, CUTS: 1, GARBAGE: 1 },
+    "usual",
+  ),
   violated("old answers are accepted", "OLD_ANSWERS_BELIEVED", calm),
   violated("a forged hint ends the takeover wait", "HINT_ENDS_WAIT", calm),
   violated("a forged hint raises the epoch that is remembered", "HINT_RAISES_EPOCH", calm),
