@@ -24,6 +24,8 @@ const status = fc.record(
     held: fc.boolean(),
     competes: fc.boolean(),
     presence: text,
+    crashDetection: text,
+    silenceMs: number,
     leaseTtlMs: number,
     version: text,
     blocked: text,
