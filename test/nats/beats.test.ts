@@ -28,8 +28,8 @@ function ownOf(session: NatsSession): OwnConnection {
 }
 
 /** The connection as the record of a holder on it would name it. */
-function holderOf(session: NatsSession, ms = 1_000): SessionBinding {
-  const { serverId, clientId } = ownOf(session);
+function holderOf(session: NatsSession, ms = 1_000, own = ownOf(session)): SessionBinding {
+  const { serverId, clientId } = own;
   return { serverId, clientId, silence: { ms, account: GLOBAL } };
 }
 
@@ -121,6 +121,45 @@ describe("the own beats", () => {
     expect(ownOf(session).clientId).not.toBe(first.clientId);
     await events.next(isProven);
     expect(await subscribed(nats.connection)).toEqual([beatSubject(ownOf(session))]);
+  });
+
+  test("are not sent while the connection is down, nor later in their place", async () => {
+    const proxy = await startProxy({ target: { port: server.port } });
+    atEnd(() => proxy.close());
+    const { session, events } = sessionOn(await link(proxy));
+    const own = ownOf(session);
+    const ofOld = await tokensOn(beatSubject(own));
+    session.beat(20);
+    await events.next(isProven);
+    proxy.refuse(true);
+    proxy.cut();
+    await events.next((event) => event.type === "disconnected");
+    // An election that begins to need beats now has the first one sent at once.
+    session.beat(null);
+    session.beat(10);
+    const nats = await link(server);
+    const witness = sessionOn(nats).session;
+    const isClosed = async (): Promise<boolean> => {
+      const answer = await witness.inquire(holderOf(session, 1_000, own), {
+        timeoutMs: 1_000,
+        closedIsEnough: false,
+      });
+      return answer.kind === "closed";
+    };
+    await waitFor(isClosed);
+    const isEnd = (token: string): boolean => token === "end";
+    /** The beats that have been sent to the old subject by now. */
+    const beats = async (): Promise<number> => {
+      const ends = ofOld.items.filter(isEnd).length;
+      nats.connection.publish(beatSubject(own), "end");
+      await ofOld.until((items) => items.filter(isEnd).length > ends);
+      return ofOld.items.length - ends - 1;
+    };
+    const sent = await beats();
+    proxy.refuse(false);
+    await events.next((event) => event.type === "connected");
+    await events.next(isProven);
+    expect(await beats()).toBe(sent);
   });
 
   test("of an ended connection prove nothing, even if one comes back on the next", async () => {
