@@ -65,15 +65,17 @@ export class Beats {
     this.#setTimer();
   }
 
-  echoed(token: string): void {
+  /** Returns whether it is the echo of a beat of the present connection. */
+  echoed(token: string): boolean {
     const { beats, isOurs, proven } = echo(this.#underWay, token);
     this.#underWay = beats;
-    if (!isOurs) return;
+    if (!isOurs) return false;
     if (!this.#returns) {
       this.#returns = true;
       this.#listener.comesBack();
     }
     if (proven !== null) this.#listener.proven(proven);
+    return true;
   }
 
   #setTimer(): void {

@@ -1,4 +1,7 @@
 /** The beats of a connection on real servers: what an election hears of its own, and of those of a holder. */
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { connect, type NatsConnection } from "@nats-io/transport-node";
 import { describe, expect, test } from "vitest";
 import { startProxy } from "../../scripts/shared/tcp-proxy.ts";
@@ -280,6 +283,52 @@ describe("a connection that cannot hear itself promises nothing, with one warnin
     expect(await session.useBeats()).toBe("on");
     expect(warnings).toHaveLength(1);
   });
+});
+
+test("a promise that cannot be kept any more is not named any more, until beats come back", async () => {
+  const proxy = await startProxy({ target: { port: server.port } });
+  atEnd(() => proxy.close());
+  const { session, events, warnings } = sessionOn(await link(proxy));
+  expect(await session.useBeats()).toBe("on");
+  session.beat(20);
+  await events.next(isProven);
+  proxy.filterToClient(({ subject }) => !subject.startsWith("nats_leader.beat."));
+  await events.next((event) => isRebound(event) && event.binding?.account === undefined);
+  expect(await session.useBeats()).toBe("off");
+  expect(warnings).toEqual([expect.stringContaining('publishes to "nats_leader.beat.>" does not come back')]);
+  proxy.filterToClient(null);
+  await events.next(isNamed);
+  await events.next(isProven);
+  expect(await session.useBeats()).toBe("on");
+});
+
+test("a user who loses the permission to send beats promises nothing any more", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "nats-leader-beats-"));
+  atEnd(() => rmSync(folder, { recursive: true, force: true }));
+  const file = join(folder, "users.conf");
+  const deny = (subject: string): void =>
+    writeFileSync(
+      file,
+      `authorization { users: [ { user: node, password: p, permissions: { publish: { deny: "${subject}" } } } ] }`,
+    );
+  deny("none");
+  // nats-server resolves included paths relative to the including file, even absolute ones.
+  const own = await startNatsServer({
+    config: `include ${JSON.stringify(join("../".repeat(20), file))}`,
+  });
+  atEnd(() => own.dispose());
+  const { session, events, warnings } = sessionOn(await link(own, { user: "node", pass: "p" }));
+  expect(await session.useBeats()).toBe("on");
+  session.beat(20);
+  await events.next(isProven);
+  deny("nats_leader.>");
+  if (own.pid === undefined) throw new Error("the server has no process of its own");
+  process.kill(own.pid, "SIGHUP");
+  await events.next((event) => isRebound(event) && event.binding?.account === undefined);
+  expect(warnings).toEqual([
+    expect.stringContaining('allow this user to publish and to subscribe to "nats_leader.beat.>"'),
+  ]);
+  expect(await session.useBeats()).toBe("denied");
 });
 
 describe("the beats of a holder", () => {

@@ -21,6 +21,8 @@ import { accountTag } from "./confirmation.ts";
 const FIRST_BEAT_MS = 1_000;
 /** After this time without a first beat there is a warning. */
 const PATIENCE_MS = 5_000;
+/** So many beats without an echo are no delay: one and a half times the silence that is promised. */
+const LOST_BEATS = 12;
 const FIRST_RETRY_MS = 100;
 const LAST_RETRY_MS = 10_000;
 /** A token has 16 characters. Longer messages on the subject are no beats. */
@@ -30,8 +32,8 @@ const MAX_TOKEN_BYTES = 64;
 export type BeatsState = "on" | "off" | "denied";
 
 export interface OwnBeatsListener {
-  /** The account has become known on the present connection. */
-  cameBack(): void;
+  /** The account has become known on the present connection, or is not named any more: no beats come back. */
+  changed(): void;
   /** The server has counted a beat that was sent then, on the present connection. */
   proven(sentAt: Instant): void;
   /** No promise of silence can be made. Called once for as long as the reason stays the same. */
@@ -54,6 +56,8 @@ interface Run {
   account: string | null;
   /** Why the account is not known yet. */
   accountError: Error | null;
+  /** Number of beats since the last echo. */
+  unanswered: number;
   readonly cancels: Set<() => void>;
 }
 
@@ -131,6 +135,7 @@ export class OwnBeats {
       subscription: null,
       account: null,
       accountError: null,
+      unanswered: 0,
       cancels: new Set(),
     };
     try {
@@ -139,7 +144,7 @@ export class OwnBeats {
         callback: (error, message) => {
           if (run !== this.#run) return;
           if (error !== null) this.#deny(run, error);
-          else if (message.data.length <= MAX_TOKEN_BYTES) this.#beats.echoed(message.string());
+          else if (message.data.length <= MAX_TOKEN_BYTES) this.#echoed(run, message.string());
         },
       });
     } catch {
@@ -177,8 +182,23 @@ export class OwnBeats {
     try {
       this.#monitor.connection.publish(run.subject, token);
     } catch {
-      // The connection is being closed.
+      return; // The connection is being closed.
     }
+    run.unanswered += 1;
+    if (run.unanswered > LOST_BEATS && this.#account !== null) this.#withdraw(run);
+  }
+
+  #echoed(run: Run, token: string): void {
+    if (!this.#beats.echoed(token)) return;
+    run.unanswered = 0;
+    this.#check();
+  }
+
+  /** The connection is open, but no beat comes back any more: the next record promises nothing, so that the term can go on. */
+  #withdraw(run: Run): void {
+    this.#account = null;
+    this.#listener.changed();
+    this.#losePatience(run);
   }
 
   async #learnAccount(run: Run, retryMs: number): Promise<void> {
@@ -205,12 +225,14 @@ export class OwnBeats {
     this.#account = account;
     this.#problem = null;
     this.#settled.resolve();
-    this.#listener.cameBack();
+    this.#listener.changed();
   }
 
   #deny({ subject }: Run, error: Error, isAboutAccount = false): void {
+    const wasNamed = this.#account !== null;
     this.end();
     this.#denied = true;
+    if (wasNamed) this.#listener.changed();
     // The subject changes with every connection.
     const why = error.message.replaceAll(subject, ALL_BEATS);
     const todo = isAboutAccount ? "" : `; allow this user to publish and to subscribe to "${ALL_BEATS}"`;
@@ -221,9 +243,10 @@ export class OwnBeats {
   #losePatience(run: Run): void {
     if (this.#account !== null) return;
     const error = run.accountError ?? undefined;
-    const why = this.#beats.returns
-      ? (error?.message ?? "the server does not report the account of this connection")
-      : `what this connection publishes to "${ALL_BEATS}" does not come back; check the subject mappings of the account`;
+    const why =
+      this.#beats.returns && run.unanswered <= LOST_BEATS
+        ? (error?.message ?? "the server does not report the account of this connection")
+        : `what this connection publishes to "${ALL_BEATS}" does not come back; check the subject mappings of the account`;
     const message = `a silent leader is detected by its lease only, for now: ${why}`;
     this.#warn({ message, error, isAboutAccount: false });
   }

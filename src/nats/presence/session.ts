@@ -119,7 +119,7 @@ export class NatsSession implements Session, SessionHandle {
     const { beats } = this.#shared;
     if (!this.#usesBeats) {
       this.#usesBeats = true;
-      if (beats.account !== null) this.beatsCameBack();
+      if (beats.account !== null) this.beatsChanged();
       this.#shared.beatsWanted();
     }
     await beats.settled();
@@ -229,7 +229,7 @@ export class NatsSession implements Session, SessionHandle {
   }
 
   /** For the shared session only. */
-  beatsCameBack(): void {
+  beatsChanged(): void {
     if (this.#usesBeats) this.emit({ type: "rebound", binding: this.binding });
   }
 

@@ -34,8 +34,8 @@ export interface SessionHandle extends HolderListener {
   connectionChanged(change: ConnectionChange): void;
   /** The presence of the session has changed. */
   presenceChanged(): void;
-  /** A beat has come back, so that silence can be promised. */
-  beatsCameBack(): void;
+  /** Silence can be promised from now on, or not any more. */
+  beatsChanged(): void;
   warn(message: string, error?: Error): void;
   /** Late sessions receive earlier warnings; duplicates are suppressed. */
   warnOnce(message: string, error?: Error): void;
@@ -70,8 +70,8 @@ export class SharedSession {
       askAbout(this.monitor, binding, { timeoutMs, heard: () => this.#holders.countOf(binding) }),
     );
     this.beats = new OwnBeats(this.monitor, {
-      cameBack: () => {
-        for (const session of [...this.#sessions]) session.beatsCameBack();
+      changed: () => {
+        for (const session of [...this.#sessions]) session.beatsChanged();
       },
       proven: (sentAt) => {
         for (const session of [...this.#sessions])
