@@ -134,12 +134,13 @@ describe("the own beats", () => {
     const ofOld = await tokensOn(beatSubject(own));
     session.beat(20);
     await events.next(isProven);
-    proxy.refuse(true);
+    // The next connection begins and hears nothing from its server: what is published now would be sent on it later.
+    proxy.toClient("hold");
+    const { accepted } = proxy;
     proxy.cut();
     await events.next((event) => event.type === "disconnected");
-    // An election that begins to need beats now has the first one sent at once.
-    session.beat(null);
-    session.beat(10);
+    await waitFor(() => proxy.accepted > accepted);
+    session.beat(5);
     const nats = await link(server);
     const witness = sessionOn(nats).session;
     const isClosed = async (): Promise<boolean> => {
@@ -159,7 +160,7 @@ describe("the own beats", () => {
       return ofOld.items.length - ends - 1;
     };
     const sent = await beats();
-    proxy.refuse(false);
+    proxy.toClient("pass");
     await events.next((event) => event.type === "connected");
     await events.next(isProven);
     expect(await beats()).toBe(sent);
@@ -175,6 +176,7 @@ describe("the own beats", () => {
     // The echoes of the first connection are lost on their way: its beats stay without an answer.
     proxy.filterToClient((frame) => !isBeat(frame));
     const tokens = await tokensOn(beatSubject(ownOf(session)));
+    const used = session.useBeats();
     session.beat(20);
     await tokens.until((items) => items.length >= 3);
     const old = [...tokens.items];
@@ -197,7 +199,9 @@ describe("the own beats", () => {
     expect(events.items.filter((event) => isProven(event) || isNamed(event))).toEqual([]);
     // The very same messages count on the connection they were sent on.
     proxy.filterToClient(null);
+    await events.next(isNamed);
     await events.next(isProven);
+    await used;
   });
 
   test("end with the last election that needs them, and leave nothing behind", async () => {
