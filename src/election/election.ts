@@ -260,10 +260,12 @@ function onConnected(draft: Draft, binding: OwnConnection | null): void {
 function onRebound(draft: Draft, binding: OwnConnection | null): void {
   const before = draft.link.binding;
   draft.link.binding = binding;
-  // A new presence or promise is put into the record at once: followers detect the leader's end by it. The loss of a presence that
-  // will be recreated is not worth a renewal.
+  // A new presence or promise is put into the record at once: followers detect the leader's end by it. A promise that cannot be kept any
+  // more is taken out of it at once: until then the leader is suspended again and again. The loss of a presence that will be recreated
+  // is not worth a renewal.
   const isMore = !coversConnection(before, binding);
-  if (isMore && termOf(draft) !== null && draft.link.connected)
+  const isPromiseLost = before?.account !== undefined && binding?.account === undefined;
+  if ((isMore || isPromiseLost) && termOf(draft) !== null && draft.link.connected)
     setTerm(draft, { renewAtMono: draft.now.mono });
 }
 

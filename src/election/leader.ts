@@ -155,7 +155,8 @@ export function judgeTerm(draft: Draft, snapshot: Snapshot, sameGeneration: bool
     const { nonce } = entry.record;
     const sent = draft.writes.unsettled.find((write) => write.nonce === nonce);
     if (sent !== undefined) confirm(draft, sent, entry.revision);
-    else {
+    else if (entry.revision !== term.revision) {
+      // A write that was forgotten: in which stretch it was sent is not known.
       const promises = entry.record.session?.silence !== undefined;
       setTerm(draft, { revision: entry.revision, promises, stretch: 0 });
     }

@@ -1,5 +1,6 @@
 /** The two kinds of write. Both are compare-and-set; nothing else changes the bucket. */
 import { type Draft, emit } from "./draft.ts";
+import { isBound } from "./silence.ts";
 import { after } from "./time.ts";
 import type {
   ConnectionId,
@@ -63,9 +64,12 @@ function promised(
   };
 }
 
-/** From now on this node is held in a stretch only. A write that promises so begins one where none runs. */
+/**
+ * From now on this node is held in a stretch only. A write that promises so begins one where none runs, or where nothing depends on
+ * the one that does: no beats have been sent in it.
+ */
 function beginStretch(draft: Draft): void {
-  if (draft.link.stretch !== null) return;
+  if (draft.link.stretch !== null && isBound(draft)) return;
   draft.link.stretches += 1;
   draft.link.stretch = {
     number: draft.link.stretches,

@@ -206,3 +206,62 @@ test("a promise is named once a beat has come back, and binds from the sending",
     .ask();
   await expectTranscript("promise-begins", play);
 });
+
+test("a read of a leader changes nothing of its stretch", async () => {
+  const play = new Solo("A forged hint makes the leader read its own record.", {
+    crashDetection: "silence",
+    silenceMs: 2_000,
+  })
+    .leading(beating(1))
+    .at(1_000)
+    .watched(record(2, "b", 2))
+    .at(1_002)
+    .reads(record(1, "a", 1, { incarnation: "a1", nonce: 1, ...promising(1) }), 1)
+    .at(1_003)
+    .tick()
+    .ask();
+  expect(play.held).toBe(true);
+  await expectTranscript("read-while-leading", play);
+});
+
+test("a promise that cannot be kept any more is taken out of the record at once", async () => {
+  const play = new Solo("Beats no longer come back on the connection.", {
+    crashDetection: "silence",
+    silenceMs: 2_000,
+  })
+    .leading(beating(1))
+    .at(2_000)
+    .tick()
+    .ask()
+    .at(2_002)
+    .applied(2)
+    .ask()
+    .at(3_000)
+    .send({ type: "rebound", binding: connection(1) })
+    .at(3_002)
+    .applied(3)
+    .at(6_001)
+    .ask();
+  expect(play.held).toBe(true);
+  await expectTranscript("promise-ends", play);
+});
+
+test("a campaign begins a stretch of its own: that of a refused one has no beats", async () => {
+  const play = new Solo("The acquire is refused, and the next one is sent before F has passed.", {
+    crashDetection: "silence",
+    silenceMs: 2_000,
+  })
+    .opened()
+    .connected(beating(1))
+    .reads(null)
+    .conflict()
+    .reads(record(1, "b", 1))
+    .at(1_900)
+    .learns({ kind: "released", revision: 2, epoch: 1 })
+    .at(1_902)
+    .applied(3)
+    .at(2_100)
+    .ask();
+  expect(play.held).toBe(true);
+  await expectTranscript("stretch-of-a-refused-campaign", play);
+});
