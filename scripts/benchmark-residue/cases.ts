@@ -1,9 +1,9 @@
 /** The faults after which a leader may be replaced while its own process still calls itself leader. */
-import { createConnection, type Socket } from "node:net";
 import type { Member } from "../../src/bench/fleet.ts";
 import { hostNowMs } from "../../src/bench/messages.ts";
 import { DEFAULTS } from "../../src/config/resolve.ts";
 import { pingSubject } from "../../src/nats/names.ts";
+import { Flood } from "../shared/flood.ts";
 import { app, type BlockCommand, CLUSTER_ID } from "./messages.ts";
 import type { Scene, SceneOptions } from "./scene.ts";
 
@@ -39,14 +39,15 @@ export const CASES: Readonly<Record<CaseName, Case>> = {
     crowd: 0,
     serverConfig: "max_pending: 4MB",
     hit: "the server dropped the leader as a slow consumer",
-    strike: (scene, leader, round) => flood(scene, leader, pingSubject(CLUSTER_ID, leader.id), round),
+    strike: (scene, leader, round) =>
+      floodUntilDropped(scene, leader, pingSubject(CLUSTER_ID, leader.id), round),
   },
   "shared-flood": {
     shared: true,
     crowd: 0,
     serverConfig: "max_pending: 4MB",
     hit: "the server dropped the leader as a slow consumer",
-    strike: (scene, leader, round) => flood(scene, leader, app.feed(leader.id), round),
+    strike: (scene, leader, round) => floodUntilDropped(scene, leader, app.feed(leader.id), round),
   },
   "one-sided-reset": {
     shared: false,
@@ -65,7 +66,6 @@ export const CASES: Readonly<Record<CaseName, Case>> = {
   },
 };
 
-const CHUNK_BYTES = 65_536;
 /** Enough to fill the sockets and what the server keeps for a slow client. */
 const MAX_BYTES = 120e6;
 /** Several, because the server reads each of them on a thread of its own. */
@@ -74,63 +74,37 @@ const FLOODERS = 3;
 const SIZES = [0, 100, 1_000];
 
 /** Publishes to the subject as fast as the server reads, until it has dropped the leader's connection. */
-async function flood(scene: Scene, leader: Member, subject: string, { number }: Round): Promise<Strike> {
+async function floodUntilDropped(
+  scene: Scene,
+  leader: Member,
+  subject: string,
+  { number }: Round,
+): Promise<Strike> {
   const before = await scene.leaderConnection(leader);
   const { login, server } = scene;
-  const size = SIZES[number % SIZES.length] ?? 0;
-  const message = `PUB ${subject} ${size}\r\n${"x".repeat(size)}\r\n`;
-  const chunk = Buffer.from(message.repeat(Math.ceil(CHUNK_BYTES / message.length)));
-  let failure: Error | null = null;
-  const sockets = Array.from({ length: FLOODERS }, () => {
-    const socket = createConnection({ port: server.port, host: server.host });
-    socket.on("error", (error) => (failure = error)).resume();
-    socket.write(`CONNECT ${JSON.stringify({ verbose: false, ...login })}\r\n`);
-    return socket;
+  const flood = Flood.start({
+    server,
+    login,
+    subject,
+    payloadBytes: SIZES[number % SIZES.length] ?? 0,
+    maxBytes: MAX_BYTES,
+    sockets: FLOODERS,
   });
   try {
-    let isDone = false;
-    void Promise.all(sockets.map((socket) => pump(socket, chunk))).then(() => (isDone = true));
     const closed = await scene.poll(
       () => "the flood to end",
       async () => {
-        if (failure !== null) throw failure;
+        if (flood.failure !== null) throw flood.failure;
         // Asked after the flood has ended: the server may have dropped the connection since the answer before.
-        const wasDone = isDone;
+        const wasDone = flood.isDone;
         const isOpen = (await scene.connectionOf(leader))?.cid === before.cid;
         return !isOpen || wasDone ? !isOpen : undefined;
       },
     );
     return { hit: closed, closed };
   } finally {
-    for (const socket of sockets) socket.destroy();
+    flood.stop();
   }
-}
-
-/** Resolves when all bytes have been sent and processed by the server, or the socket is closed. */
-async function pump(socket: Socket, chunk: Buffer): Promise<void> {
-  for (let sent = 0; sent < MAX_BYTES / FLOODERS && !socket.destroyed; sent += chunk.length) {
-    if (!socket.write(chunk)) await drained(socket);
-  }
-  if (socket.destroyed) return;
-  await new Promise<void>((resolve) => {
-    socket
-      .on("close", () => resolve())
-      .on("data", (data: Buffer) => {
-        if (data.includes("PONG\r\n")) resolve();
-      });
-    socket.write("PING\r\n");
-  });
-}
-
-/** Resolves when the socket can take more, or is closed. */
-function drained(socket: Socket): Promise<void> {
-  return new Promise((resolve) => {
-    const done = (): void => {
-      socket.off("drain", done).off("close", done);
-      resolve();
-    };
-    socket.on("drain", done).on("close", done);
-  });
 }
 
 async function resetServerSide(scene: Scene, leader: Member): Promise<Strike> {

@@ -35,7 +35,7 @@ async function run(options: ChaosOptions): Promise<boolean> {
   await findNatsServer({ onProgress: (line) => process.stderr.write(`${line}\n`) });
   const faketime = findFaketime();
   const support = { clocks: faketime !== null, disks: Disk.possible(), namespaces: Namespace.possible() };
-  const worlds = profiles(Math.min(options.worlds, faults), options.servers, support);
+  const worlds = profiles({ ...options, worlds: Math.min(options.worlds, faults) }, support);
   const schedule = makeSchedule({ seed, faults, worlds, only });
   const folder = keep ?? mkdtempSync(join(tmpdir(), "nats-leader-chaos-"));
   mkdirSync(folder, { recursive: true });

@@ -1,6 +1,8 @@
 /** Command-line arguments of a chaos run. */
 import { parseArgs } from "node:util";
+import { CRASH_DETECTIONS } from "../../src/config/options.ts";
 import { MIN_MARGIN_MS } from "../../src/election/lease.ts";
+import type { CrashDetection } from "../../src/election/types.ts";
 import { whyNotWritable } from "../../src/system/output-file.ts";
 import { kindOf } from "./faults/catalogue.ts";
 import { FAULT_NAMES, type FaultName, faultNamed, groupOf } from "./faults/names.ts";
@@ -12,6 +14,8 @@ export interface ChaosOptions {
   /** `null`: both kinds. */
   readonly servers: 1 | 3 | null;
   readonly leaseMs: number;
+  /** Of all nodes. `null`: all modes play. */
+  readonly crashDetection: CrashDetection | null;
   readonly only: readonly FaultName[];
   readonly json: boolean;
   /** File to write the timeline to. */
@@ -30,6 +34,8 @@ export const USAGE: string = `npm run --silent chaos -- [options]
   --worlds N     number of parallel elections, each with its own servers (5)
   --servers 1|3  only worlds with one server, or only clusters of three (both)
   --lease N      leaseTtlMs of the nodes (2000)
+  --crash-detection MODE
+                 the node option crashDetection of all nodes: presence, silence or lease (all play)
   --json         print only the report, as JSON
   --html FILE    write a timeline of all nodes, terms and faults
   --keep FOLDER  keep the recordings of all processes
@@ -48,6 +54,7 @@ export function readOptions(args: readonly string[]): ChaosOptions {
       worlds: { type: "string", default: "5" },
       servers: { type: "string" },
       lease: { type: "string", default: "2000" },
+      "crash-detection": { type: "string" },
       only: { type: "string", default: "" },
       json: { type: "boolean", default: false },
       html: { type: "string" },
@@ -71,6 +78,7 @@ export function readOptions(args: readonly string[]): ChaosOptions {
     worlds: positive("worlds", values.worlds, 1),
     servers: servers === undefined ? null : servers === "1" ? 1 : 3,
     leaseMs: positive("lease", values.lease, 4 * MIN_MARGIN_MS),
+    crashDetection: modeNamed(values["crash-detection"]),
     only: names(values.only),
     json,
     html,
@@ -84,6 +92,13 @@ function positive(name: string, text: string, least: number): number {
   const value = Number(text);
   if (Number.isSafeInteger(value) && value >= least) return value;
   throw new Error(`--${name} must be a whole number of at least ${least}, not ${text}`);
+}
+
+function modeNamed(text: string | undefined): CrashDetection | null {
+  if (text === undefined) return null;
+  const found = CRASH_DETECTIONS.find((mode) => mode === text);
+  if (found !== undefined) return found;
+  throw new Error(`--crash-detection must be one of ${CRASH_DETECTIONS.join(", ")}, not ${text}`);
 }
 
 function names(text: string): FaultName[] {

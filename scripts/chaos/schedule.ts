@@ -1,4 +1,5 @@
 /** Decides from the seed, before anything runs, which faults come in which world, in which order and with which numbers. */
+import type { CrashDetection } from "../../src/election/types.ts";
 import { Random } from "../../src/testing/simulation/random.ts";
 import { costMs, isPossible, type WorldProfile } from "./faults/catalogue.ts";
 import { FAULT_NAMES, type FaultName, groupOf } from "./faults/names.ts";
@@ -73,13 +74,18 @@ class Deck {
   }
 }
 
-/** A run uses these in order. Five worlds cover one server and a cluster, both kinds of crash detection, and changed clocks. */
+/**
+ * A run uses these in order. Five worlds cover one server and a cluster, all modes of crash detection alone and mixed, and changed
+ * clocks.
+ */
 const PROFILES: readonly WorldProfile[] = [
   { servers: 1, crashDetection: "presence", clocks: false, disks: true, namespaces: false },
-  { servers: 3, crashDetection: "presence", clocks: false, disks: true, namespaces: true },
-  { servers: 1, crashDetection: "presence", clocks: true, disks: false, namespaces: false },
-  { servers: 1, crashDetection: "lease", clocks: false, disks: true, namespaces: true },
+  { servers: 3, crashDetection: "mixed", clocks: false, disks: true, namespaces: true },
+  { servers: 1, crashDetection: "mixed", clocks: true, disks: false, namespaces: false },
+  { servers: 1, crashDetection: "silence", clocks: false, disks: true, namespaces: true },
   { servers: 3, crashDetection: "lease", clocks: false, disks: true, namespaces: false },
+  { servers: 3, crashDetection: "presence", clocks: false, disks: true, namespaces: true },
+  { servers: 3, crashDetection: "silence", clocks: false, disks: true, namespaces: false },
 ];
 
 /** What this machine supports. */
@@ -92,13 +98,22 @@ export interface MachineSupport {
   readonly namespaces: boolean;
 }
 
-/** `servers` is `null`: both kinds. */
-export function profiles(count: number, servers: 1 | 3 | null, support: MachineSupport): WorldProfile[] {
+export interface ProfileOptions {
+  readonly worlds: number;
+  /** `null`: both kinds. */
+  readonly servers: 1 | 3 | null;
+  /** Of all nodes. `null`: as the profile says. */
+  readonly crashDetection: CrashDetection | null;
+}
+
+export function profiles(options: ProfileOptions, support: MachineSupport): WorldProfile[] {
+  const { worlds, servers, crashDetection } = options;
   const usable = PROFILES.filter((profile) => servers === null || profile.servers === servers);
-  return Array.from({ length: count }, (_, index) => {
+  return Array.from({ length: worlds }, (_, index) => {
     const profile = usable[index % usable.length] as WorldProfile;
     return {
       ...profile,
+      crashDetection: crashDetection ?? profile.crashDetection,
       clocks: profile.clocks && support.clocks,
       disks: profile.disks && support.disks,
       namespaces: profile.namespaces && support.namespaces,

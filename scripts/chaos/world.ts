@@ -7,6 +7,7 @@ import { Random } from "../../src/testing/simulation/random.ts";
 import { waitFor } from "../shared/wait.ts";
 import { check } from "./check/checker.ts";
 import type { FaultMark, Findings } from "./check/findings.ts";
+import { type Detection, detectionsOf } from "./detection.ts";
 import type { WorldProfile } from "./faults/catalogue.ts";
 import { inflict } from "./faults/inflict.ts";
 import type { Scene } from "./faults/scene.ts";
@@ -16,6 +17,7 @@ import { CLUSTER_ID, hostNowNs, STREAM } from "./node/messages.ts";
 import { NodeProcess } from "./node/node-process.ts";
 import { type HeldInterval, readRecording, type Stall } from "./node/recording.ts";
 import type { ScheduledFault } from "./schedule.ts";
+import { AnswerWatch } from "./servers/answer-watch.ts";
 import { Operator } from "./servers/operator.ts";
 import { createRegister, EMPTY_REGISTER, type RegisterContents, readRegister } from "./servers/register.ts";
 import { type Servers, STRANGER, startServers, userOf } from "./servers/servers.ts";
@@ -45,6 +47,8 @@ export interface WorldOptions {
 export interface WorldReport {
   readonly number: number;
   readonly profile: WorldProfile;
+  /** Options of the nodes, by node id. */
+  readonly detections: Readonly<Record<string, Detection>>;
   readonly version: string;
   readonly faults: readonly FaultMark[];
   readonly held: readonly HeldInterval[];
@@ -81,6 +85,8 @@ class World {
   readonly #nodes: NodeProcess[] = [];
   readonly #twins: NodeProcess[] = [];
   readonly #faults: FaultMark[] = [];
+  readonly #detections: Readonly<Record<string, Detection>>;
+  #answers: AnswerWatch | null = null;
   #operator: Operator | null = null;
   #stranger: Operator | null = null;
   #uptimeOffsetNs: number | null = null;
@@ -88,12 +94,16 @@ class World {
   constructor(options: WorldOptions, servers: Servers) {
     this.#options = options;
     this.#servers = servers;
+    const { profile, leaseMs, number } = options;
+    const detections = detectionsOf(profile.crashDetection, leaseMs, number - 1);
+    this.#detections = Object.fromEntries(NODES.map((id, index) => [id, detections[index] as Detection]));
     if (options.faketime !== null) this.#uptimeOffsetNs = uptimeOffsetNs();
   }
 
   async begin(): Promise<void> {
-    const { urls } = this.#servers;
+    const { urls, all } = this.#servers;
     await createRegister(urls, this.#options.profile.servers);
+    this.#answers = await AnswerWatch.of(all);
     this.#operator = await Operator.at(urls);
     this.#stranger = await Operator.at(urls, STRANGER);
     for (const [index, id] of NODES.entries()) {
@@ -114,7 +124,7 @@ class World {
       nodeId,
       user: userOf(nodeId),
       leaseTtlMs: leaseMs,
-      crashDetection: profile.crashDetection,
+      ...(this.#detections[nodeId] as Detection),
       sharedConnection: index === NODES.length - 1,
       uptimeOffsetNs: this.#uptimeOffsetNs,
     };
@@ -245,17 +255,28 @@ class World {
     const faults = this.#faults;
     // The lease expires, the next node campaigns, and on a cluster the streams elect leaders.
     const recoveryMs = 3 * leaseMs + (profile.servers === 1 ? 2_000 : 20_000);
-    const presence = profile.crashDetection === "presence";
-    const findings = check(recording, { faults, stalls, presence, recoveryMs });
+    const detections = this.#detections;
+    const seen = [...stalls, ...(this.#answers?.seen ?? [])];
+    const findings = check(recording, { faults, stalls: seen, detections, leaseMs, recoveryMs });
     const { contents, unread } = await readRegisterWhenReady(this.#servers);
     const version = this.#servers.all[0]?.version ?? "";
-    const report = { number, profile, version, faults, held: recording.held, findings, contents, outcomes };
+    const report = {
+      number,
+      profile,
+      detections,
+      version,
+      faults,
+      held: recording.held,
+      findings,
+      contents,
+      outcomes,
+    };
     return { ...report, failure: failure ?? unread };
   }
 
   async close(): Promise<void> {
     await Promise.all([...this.#nodes, ...this.#twins].map((node) => node.close()));
-    await Promise.all([this.#operator?.close(), this.#stranger?.close()]);
+    await Promise.all([this.#answers?.close(), this.#operator?.close(), this.#stranger?.close()]);
   }
 }
 

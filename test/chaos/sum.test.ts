@@ -23,7 +23,13 @@ test("reports of several runs add up: counts are summed, of the longest times th
   const sum = sumReports([
     report(1, {
       faults: 3,
-      oneSidedResetOverlapMs: 900,
+      overlaps: [
+        { kind: "one-sided-reset", count: 2, maxMs: 120, bound: 250 },
+        { kind: "one-sided-reset", count: 3, maxMs: 480, bound: 500 },
+      ],
+      falseTakeovers: 1,
+      termsByCrashDetection: { presence: 3, silence: 2, lease: 1 },
+      hostsLost: { cablePulled: 1, blackholed: 2 },
       longestVacancyMs: 70,
       longestVacancyFault: "kill",
       byFault: { kill: { ...kills, faults: 3, longestVacancyMs: 70 } },
@@ -31,7 +37,14 @@ test("reports of several runs add up: counts are summed, of the longest times th
     report(2, {
       faults: 4,
       overlapMs: 1.5,
-      oneSidedResetOverlapMs: 1200,
+      overlaps: [
+        { kind: "forbidden", count: 1, maxMs: 1.5, bound: 0 },
+        { kind: "one-sided-reset", count: 4, maxMs: 490, bound: 500 },
+        { kind: "operator", count: 1, maxMs: 700, bound: null },
+      ],
+      falseTakeovers: 2,
+      termsByCrashDetection: { presence: 1, silence: 1, lease: 1 },
+      hostsLost: { cablePulled: 4, blackholed: 0 },
       longestVacancyMs: 50,
       byFault: { kill: { ...kills, faults: 4, longestVacancyMs: 50 } },
       problems: ["two led at once"],
@@ -42,7 +55,15 @@ test("reports of several runs add up: counts are summed, of the longest times th
     faults: 7,
     seconds: 120,
     overlapMs: 1.5,
-    oneSidedResetOverlapMs: 1200,
+    overlaps: [
+      { kind: "forbidden", count: 1, maxMs: 1.5, bound: 0 },
+      { kind: "one-sided-reset", count: 2, maxMs: 120, bound: 250 },
+      { kind: "one-sided-reset", count: 7, maxMs: 490, bound: 500 },
+      { kind: "operator", count: 1, maxMs: 700, bound: null },
+    ],
+    falseTakeovers: 3,
+    termsByCrashDetection: { presence: 4, silence: 3, lease: 2 },
+    hostsLost: { cablePulled: 5, blackholed: 2 },
     longestVacancyMs: 70,
     longestVacancyFault: "kill",
     byFault: { kill: { faults: 7, newTerms: 4, longestVacancyMs: 70, shadowViolations: 2 } },

@@ -71,6 +71,6 @@ function coveredMs(span: Stall, stalls: readonly Stall[]): number {
   return covered;
 }
 
-function touchesAny(span: Stall, stalls: readonly Stall[]): boolean {
+export function touchesAny(span: Stall, stalls: readonly Stall[]): boolean {
   return stalls.some(({ fromMs, untilMs }) => untilMs > span.fromMs && fromMs < span.untilMs);
 }

@@ -1,4 +1,5 @@
 /** The kind of every fault, and which world can inject it. */
+import type { WorldDetection } from "../detection.ts";
 import { BUCKET_KINDS } from "./kinds/bucket.ts";
 import { CLOCK_KINDS } from "./kinds/clock.ts";
 import type { FaultKind } from "./kinds/kind.ts";
@@ -11,7 +12,7 @@ import { type FaultName, groupOf } from "./names.ts";
 export interface WorldProfile {
   /** 1: a single server. 3: a cluster with one replica and one node on each server. */
   readonly servers: 1 | 3;
-  readonly crashDetection: "presence" | "lease";
+  readonly crashDetection: WorldDetection;
   /** Whether libfaketime can change the clocks of the node processes. */
   readonly clocks: boolean;
   /** Whether each server has a small disk of its own. */
@@ -44,7 +45,7 @@ export function isPossible(name: FaultName, world: WorldProfile): boolean {
     case "clocks":
       return world.clocks;
     case "presence":
-      return world.crashDetection === "presence";
+      return world.crashDetection === "presence" || world.crashDetection === "mixed";
     case "disks":
       return world.disks && !world.clocks;
     case "namespaces":

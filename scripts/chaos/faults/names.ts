@@ -15,6 +15,7 @@ export const FAULT_GROUPS = {
     "block-and-cut",
     "duplicate-id",
     "different-ttls",
+    "freeze-seconds",
   ],
   network: [
     "blackhole",
@@ -39,6 +40,9 @@ export const FAULT_GROUPS = {
     "cable-pulled-and-kill",
     "packets-out-lost",
     "packets-in-lost",
+    "host-lost",
+    "backlog",
+    "service-flood",
   ],
   server: [
     "server-kill",

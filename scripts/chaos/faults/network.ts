@@ -1,7 +1,14 @@
 /** Faults of the network between a node and the servers. */
 import { setTimeout as pause } from "node:timers/promises";
-import { leaseSubject, republishSubject, statusSubject } from "../../../src/nats/names.ts";
+import {
+  leaseSubject,
+  newReplySubject,
+  pingSubject,
+  republishSubject,
+  statusSubject,
+} from "../../../src/nats/names.ts";
 import type { NatsServer } from "../../../src/testing.ts";
+import { Flood } from "../../shared/flood.ts";
 import type { Frame } from "../../shared/nats-frames.ts";
 import type { TcpProxy } from "../../shared/proxy-types.ts";
 import type { Namespace } from "../machine/namespace.ts";
@@ -17,10 +24,14 @@ import {
   spanMs,
 } from "./scene.ts";
 
-const FLOOD_BYTES = 900_000;
 /** More than the server's `max_pending` and the kernels' buffers hold. */
-const FLOOD_MESSAGES = 5;
-const FLOODS = 8;
+const FLOOD_BYTES = 60e6;
+const FLOODERS = 2;
+/** Payload of the flood's messages. Large ones fill the backlog sooner; small ones take the leader longer to read. */
+const PAYLOADS = [100, 1_000, 900_000] as const;
+/** Less than the server's `max_pending`: it delivers all of them. */
+const SERVICE_FLOOD_BYTES = 4e6;
+const POLL_MS = 5;
 
 /** Applies `hold` until another node leads. Then the held frames arrive (`late`) or the connection is reset (`lost`). */
 async function withHeldFrames(
@@ -57,15 +68,36 @@ const isLeaseWrite = ({ subject }: Frame): boolean => subject === leaseSubject(C
  * Floods the leader's connection, which must be stalled, until its server closes it as a slow consumer. On a busy machine
  * the client's own pings may close the connection first.
  */
-async function flood({ operator, servers, leader }: Scene): Promise<void> {
-  const noise = "x".repeat(FLOOD_BYTES);
+async function flood(scene: Scene): Promise<void> {
+  const { servers, leader, random } = scene;
   const before = await slowConsumers(servers.all);
-  for (let times = 0; times < FLOODS; times++) {
-    for (let messages = 0; messages < FLOOD_MESSAGES; messages++)
-      operator.connection.publish(statusSubject(CLUSTER_ID, leader.nodeId), noise);
-    await operator.connection.flush();
-    if ((await slowConsumers(servers.all)) > before) return;
+  const flooding = Flood.start({
+    server: await serverOfLeader(scene),
+    login: null,
+    subject: pingSubject(CLUSTER_ID, leader.nodeId),
+    payloadBytes: random.pick(PAYLOADS),
+    maxBytes: FLOOD_BYTES,
+    sockets: FLOODERS,
+  });
+  try {
+    while (!flooding.isDone && flooding.failure === null) {
+      if ((await slowConsumers(servers.all)) > before) return;
+      await pause(POLL_MS);
+    }
+  } finally {
+    flooding.stop();
   }
+}
+
+/** The server that holds the connection which the lease names: in a cluster, a flood through another would be slowed down by a route. */
+async function serverOfLeader({ servers, operator }: Scene): Promise<NatsServer> {
+  const serverId = await operator.serverOfHolder();
+  for (const server of servers.all) {
+    const answer = await fetch(`${server.monitorUrl}/varz`);
+    if (((await answer.json()) as { server_id: string }).server_id === serverId) return server;
+  }
+  // The lease has changed hands, or is that of a connection before the last one.
+  return servers.all[0] as NatsServer;
 }
 
 async function slowConsumers(servers: readonly NatsServer[]): Promise<number> {
@@ -193,5 +225,42 @@ export const NETWORK_FAULTS: Readonly<Record<FaultName<"network">, Fault>> = {
     // A machine that boots again has forgotten its old connections.
     resetBoth(leader.proxies);
     machine.mend();
+  },
+  async "host-lost"(scene) {
+    const { leader, followers, random } = scene;
+    const host = random.next() < 0.7 ? leader : random.pick(followers);
+    // Without a cable of its own, the proxies swallow what it sends and receives.
+    if (host.namespace === null) for (const proxy of host.proxies) proxy.blackhole(true);
+    else host.namespace.pull();
+    await (host === leader ? pastLease(scene) : longerThanLease(scene));
+    if (random.next() < 0.5) {
+      await host.end("SIGKILL");
+      // A host that boots has forgotten its connections.
+      resetBoth(host.proxies);
+    }
+    restoreAll(host.proxies);
+    host.namespace?.mend();
+  },
+  async backlog(scene) {
+    const { proxies } = scene.leader;
+    for (const proxy of proxies) proxy.stallToClient(true);
+    await flood(scene);
+    // The leader reads on: the end of its connection comes after the flood.
+    for (const proxy of proxies) proxy.stallToClient(false);
+    await pastSpan(scene);
+  },
+  async "service-flood"(scene) {
+    const { leader, random, leaseMs } = scene;
+    const flooding = Flood.start({
+      server: await serverOfLeader(scene),
+      login: null,
+      subject: statusSubject(CLUSTER_ID, leader.nodeId),
+      reply: newReplySubject(CLUSTER_ID, null),
+      payloadBytes: random.pick([0, 100]),
+      maxBytes: SERVICE_FLOOD_BYTES,
+      sockets: 1,
+    });
+    await pause(leaseMs + random.between(0, 500));
+    flooding.stop();
   },
 };

@@ -117,4 +117,10 @@ export const PROCESS_FAULTS: Readonly<Record<FaultName<"process">, Fault>> = {
     await node.end("SIGKILL");
     node.setLease(leaseMs);
   },
+  async "freeze-seconds"({ leader, followers, random }) {
+    const node = random.next() < 0.7 ? leader : random.pick(followers);
+    node.freeze();
+    await pause(random.between(1000, 6000));
+    node.thaw();
+  },
 };

@@ -136,6 +136,7 @@ function hooks(register: FencedStream): Hooks {
   });
 }
 
+/** Events of one start: they end when it fails. */
 async function follow(own: Node): Promise<void> {
   for await (const event of own.events()) {
     const detail =
@@ -185,20 +186,25 @@ async function connectRegister(): Promise<{ nats: NatsConnection; register: Fenc
 async function run(): Promise<void> {
   const { nats, register } = await connectRegister();
   shadow = jetstream(nats, { timeout: 1000 });
-  const { nodeId, leaseTtlMs, crashDetection, user } = task;
+  const { nodeId, leaseTtlMs, crashDetection, silenceMs, user } = task;
   const access = task.sharedConnection ? { connection: nats } : { servers: task.urls, user, pass: user };
-  const shared = { clusterId: CLUSTER_ID, nodeId, leaseTtlMs, crashDetection, logger: false } as const;
-  const own = new Node({ ...shared, ...access, cooldownMs: 500 }, hooks(register));
+  const timing = { leaseTtlMs, crashDetection, silenceMs, cooldownMs: 500 };
+  const own = new Node(
+    { clusterId: CLUSTER_ID, nodeId, ...timing, ...access, logger: false },
+    hooks(register),
+  );
   node = own;
   setInterval(sample, SAMPLE_EVERY_MS);
-  void follow(own);
   process.once("SIGTERM", () => {
     own.stop().then(
       () => process.exit(0),
       () => process.exit(0),
     );
   });
-  await retried(() => own.start());
+  await retried(() => {
+    void follow(own);
+    return own.start();
+  });
   send({ started: true });
 }
 

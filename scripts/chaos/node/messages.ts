@@ -20,6 +20,7 @@ export interface NodeTask {
   readonly urls: readonly string[];
   readonly leaseTtlMs: number;
   readonly crashDetection: CrashDetection;
+  readonly silenceMs: number;
   /** Whether the node uses the program's connection or opens its own. */
   readonly sharedConnection: boolean;
   /** Path of the recording. */

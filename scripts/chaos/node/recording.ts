@@ -4,7 +4,7 @@
  *
  *   held NODE PROCESS INCARNATION EPOCH FROM UNTIL SAMPLED   nanoseconds of the host's monotonic clock
  *   stall FROM UNTIL                                         the process itself did not run
- *   event NODE PROCESS TEXT AT                               node event; not checked
+ *   event NODE PROCESS TEXT AT                               node event
  *
  * FROM is read just after the first `isLeader()` that returned true and UNTIL just before the last one, so an overlap in
  * these files is a real one. SAMPLED is the last sample with a whole turn of the event loop between it and UNTIL: a process
@@ -32,9 +32,18 @@ export interface Stall {
   readonly untilMs: number;
 }
 
+/** An event of a node: its type and, after a hyphen, its reason or code. */
+export interface RecordedEvent {
+  readonly node: string;
+  readonly processNumber: number;
+  readonly text: string;
+  readonly atMs: number;
+}
+
 export interface Recording {
   readonly held: readonly HeldInterval[];
   readonly stalls: readonly Stall[];
+  readonly events: readonly RecordedEvent[];
 }
 
 const DIGITS = 20;
@@ -128,18 +137,26 @@ export function readRecording(folder: string): Recording {
 export function parseRecording(text: string): Recording {
   const held: HeldInterval[] = [];
   const stalls: Stall[] = [];
+  const events: RecordedEvent[] = [];
   for (const line of text.split("\n")) {
     const [kind, ...rest] = line.split(" ");
     if (rest.at(-1)?.length !== DIGITS) continue;
     if (kind === "stall") stalls.push({ fromMs: toMs(rest[0]), untilMs: toMs(rest[1]) });
-    if (kind !== "held") continue;
-    const [node = "", processNumber, incarnation = "", epoch, from, until, sampled] = rest;
+    if (kind !== "held" && kind !== "event") continue;
+    const [node = "", processNumber] = rest;
+    if (kind === "event") {
+      const [, , text = "", at] = rest;
+      events.push({ node, processNumber: Number(processNumber), text, atMs: toMs(at) });
+      continue;
+    }
+    const [, , incarnation = "", epoch, from, until, sampled] = rest;
     const times = { fromMs: toMs(from), untilMs: toMs(until), sampledMs: toMs(sampled) };
     held.push({ node, processNumber: Number(processNumber), incarnation, epoch: Number(epoch), ...times });
   }
   held.sort((one, other) => one.fromMs - other.fromMs);
   stalls.sort((one, other) => one.fromMs - other.fromMs);
-  return { held, stalls };
+  events.sort((one, other) => one.atMs - other.atMs);
+  return { held, stalls, events };
 }
 
 function toMs(ns: string | undefined): number {

@@ -34,7 +34,7 @@ i.server, b.server { color: var(--server); } i.bucket, b.bucket { color: var(--b
 u.process { background: var(--process); } u.network { background: var(--network); } u.server { background: var(--server); }
 u.bucket { background: var(--bucket); } u.clock { background: var(--clock); }
 .vacant { background: var(--vacant); } .vacant.machine { opacity: .45; } .vacant.none, .overlap { background: var(--bad); }
-.overlap.one-sided, .overlap.busy-loop, .overlap.operator, .overlap.clock, .overlap.clock-rate { background: var(--process); opacity: .45; }
+.overlap.documented { background: var(--process); opacity: .45; }
 .scroll { overflow-x: auto; background: var(--panel); border: 1px solid var(--line); border-radius: 8px; }
 .world { position: relative; width: calc(90px + var(--seconds) * var(--pps, 14) * 1px); min-width: 100%; padding: 6px 0 2px; }
 .bands { position: absolute; left: 84px; right: 6px; top: 0; bottom: 20px; }

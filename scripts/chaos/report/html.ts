@@ -1,6 +1,5 @@
 /** The timeline: one self-contained page. Time runs to the right; positions are percentages of a world's width. */
-import { UNPROVEN_MS } from "../check/checker.ts";
-import type { FaultMark, Overlap, Vacancy } from "../check/findings.ts";
+import { type FaultMark, isForbidden, type Overlap, type Vacancy } from "../check/findings.ts";
 import { kindOf } from "../faults/catalogue.ts";
 import { FAULT_GROUPS, type FaultGroup, type FaultName, groupOf } from "../faults/names.ts";
 import type { HeldInterval } from "../node/recording.ts";
@@ -46,11 +45,15 @@ function header(report: ChaosReport): string {
     ["faults", String(report.faults), true],
     ["terms", String(report.terms), true],
     ["two leaders at once", `${report.overlapMs} ms`, report.overlapMs === 0],
-    [
-      "… longest after a one-sided reset",
-      `${Math.round(report.oneSidedResetOverlapMs)} ms`,
-      report.oneSidedResetOverlapMs <= Math.min(report.spanMs, UNPROVEN_MS),
-    ],
+    ...report.overlaps.map(
+      ({ kind, count, maxMs, bound }) =>
+        [
+          `… ${kind}, ${count} times, longest${bound === null ? "" : ` (bound ${bound} ms)`}`,
+          `${Math.round(maxMs)} ms`,
+          !isForbidden({ ms: maxMs, boundMs: bound }),
+        ] as const,
+    ),
+    ["false takeovers", String(report.falseTakeovers), report.falseTakeovers === 0],
     [
       "stale writes in the fenced register",
       String(report.staleWritesAccepted),
@@ -87,7 +90,7 @@ function legend(): string {
     ...groups.map((group) => `<i class="key fault ${group}"></i>${group}`),
     '<i class="key vacant"></i>no leader',
     '<i class="key vacant machine"></i>no leader, machine busy',
-    '<i class="key overlap one-sided"></i>two leaders, documented',
+    '<i class="key overlap documented"></i>two leaders, documented',
     '<i class="key overlap"></i>two leaders, violation',
   ].join(" ");
 }
@@ -164,10 +167,12 @@ function vacancyBar(scale: Scale, { cause, fault, fromMs, ms }: Vacancy): string
   return bar(scale, `vacant ${cause}`, fromMs, fromMs + ms, `no leader for ${ms.toFixed(1)} ms\n${why}`);
 }
 
-function overlapBar(scale: Scale, { blame, fromMs, ms, one, other }: Overlap): string {
-  const verdict = blame === "none" ? "violation" : `documented: ${blame}`;
-  const text = `${one.node} (epoch ${one.epoch}) and ${other.node} (epoch ${other.epoch})\n${ms.toFixed(3)} ms, ${verdict}`;
-  return bar(scale, `overlap ${blame}`, fromMs, fromMs + ms, text);
+function overlapBar(scale: Scale, overlap: Overlap): string {
+  const { kind, boundMs, fromMs, ms, old, next } = overlap;
+  const isWrong = isForbidden(overlap);
+  const verdict = isWrong ? `violation: ${kind}, bound ${boundMs} ms` : `documented: ${kind}`;
+  const text = `${old.node} (epoch ${old.epoch}) and ${next.node} (epoch ${next.epoch})\n${ms.toFixed(3)} ms, ${verdict}`;
+  return bar(scale, isWrong ? "overlap" : "overlap documented", fromMs, fromMs + ms, text);
 }
 
 function row(name: string, inside: string, kind: string): string {

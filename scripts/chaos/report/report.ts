@@ -1,13 +1,13 @@
 /** Summarizes the worlds of a run into a report and lists the problems. */
-import { BUSY_LOOP_MS, UNPROVEN_MS } from "../check/checker.ts";
-import type { FaultMark, Overlap, Vacancy } from "../check/findings.ts";
+import type { CrashDetection } from "../../../src/election/types.ts";
+import { type FaultMark, isForbidden, type Vacancy } from "../check/findings.ts";
+import { detectionOf, lastFault } from "../check/lanes.ts";
 import { kindOf } from "../faults/catalogue.ts";
-import { FAR_RATE } from "../faults/clock.ts";
-import type { Blame } from "../faults/kinds/kind.ts";
 import { FAULT_NAMES, type FaultGroup, type FaultName, groupOf } from "../faults/names.ts";
 import type { ChaosOptions } from "../options.ts";
 import type { StaleWrite } from "../servers/register.ts";
 import type { WorldReport } from "../world.ts";
+import { type OverlapRow, overlapRows } from "./overlap-rows.ts";
 
 export interface FaultSummary {
   readonly group: FaultGroup;
@@ -24,24 +24,22 @@ export interface ChaosReport {
   readonly seed: number;
   readonly faults: number;
   readonly terms: number;
-  /** Total time during which two processes called themselves leader and no documented reason applies. */
+  /** Of these, the terms of nodes with each mode. */
+  readonly termsByCrashDetection: Readonly<Record<CrashDetection, number>>;
+  /** Total time during which two processes called themselves leader outside the documented residue. */
   readonly overlapMs: number;
-  /** Longest overlap after a reset of the server's side of a connection only; documented, at most `UNPROVEN_MS`. */
-  readonly oneSidedResetOverlapMs: number;
-  /** Longest overlap with a leader whose event loop was blocked while its connection was closed; at most 250 ms. */
-  readonly busyLoopOverlapMs: number;
+  /** All times with two leaders, by documented reason and bound. */
+  readonly overlaps: readonly OverlapRow[];
+  /** Leaders that were replaced by silence although they were alive, connected and not disturbed by a fault. */
+  readonly falseTakeovers: number;
+  /** The same while the machine did not schedule a process; not counted above. */
+  readonly falseTakeoversByBusyMachine: number;
   readonly staleWritesAccepted: number;
   readonly unfencedShadowViolations: number;
   readonly longestVacancyMs: number;
   readonly longestVacancyFault: FaultName | null;
   /** The part of it during which a process did not run: frozen by a fault or not scheduled by the machine. */
   readonly longestVacancyStalledMs: number;
-  /** Longest overlap after an operator deleted the lease under its holder; documented. */
-  readonly operatorOverlapMs: number;
-  /** Longest overlap after a process's clocks were set back; no lease can exclude it. */
-  readonly clockOverlapMs: number;
-  /** Longest overlap with clocks 1.25 times as fast or slow as the others'; bounded by `boundsOf`. */
-  readonly clockRateOverlapMs: number;
   readonly epochsNotIncreasing: number;
   /** Epochs that did not increase after a bucket was deleted: only nodes remember larger epochs; documented. */
   readonly operatorEpochsBack: number;
@@ -59,6 +57,8 @@ export interface ChaosReport {
   readonly servers: string;
   readonly worlds: readonly string[];
   readonly clocks: string;
+  /** How the hosts of `host-lost` vanished: their cable was pulled, or proxies swallowed what they sent and received. */
+  readonly hostsLost: { readonly cablePulled: number; readonly blackholed: number };
   readonly byFault: Readonly<Partial<Record<FaultName, FaultSummary>>>;
   /** Guarantees that did not hold, as text. */
   readonly problems: readonly string[];
@@ -87,6 +87,7 @@ export function summarize(worlds: readonly WorldReport[], facts: RunFacts): Chao
     null,
   );
   const overlaps = findings.flatMap((it) => it.overlaps);
+  const takeovers = findings.flatMap((it) => it.falseTakeovers);
   const stale = worlds.flatMap((world) => world.contents.stale);
   const total = (pick: (world: WorldReport) => number): number =>
     worlds.reduce((sum, it) => sum + pick(it), 0);
@@ -98,19 +99,18 @@ export function summarize(worlds: readonly WorldReport[], facts: RunFacts): Chao
     seed: options.seed,
     faults: faults.length,
     terms: findings.reduce((sum, it) => sum + it.terms, 0),
-    overlapMs: rounded(blamed(overlaps, "none").reduce((sum, { ms }) => sum + ms, 0)),
-    oneSidedResetOverlapMs: longestOf(blamed(overlaps, "one-sided")),
-    busyLoopOverlapMs: longestOf(blamed(overlaps, "busy-loop")),
+    termsByCrashDetection: termsByCrashDetection(worlds),
+    overlapMs: rounded(overlaps.filter(isForbidden).reduce((sum, { ms }) => sum + ms, 0)),
+    overlaps: overlapRows(overlaps),
+    falseTakeovers: takeovers.filter(({ cause }) => cause === "none").length,
+    falseTakeoversByBusyMachine: takeovers.filter(({ cause }) => cause === "machine").length,
     staleWritesAccepted: stale.length,
     unfencedShadowViolations: shadowStale,
     longestVacancyMs: rounded(longest?.ms ?? 0),
     longestVacancyFault: longest?.fault?.name ?? null,
     longestVacancyStalledMs: rounded(longest?.stalledMs ?? 0),
-    operatorOverlapMs: longestOf(blamed(overlaps, "operator")),
-    clockOverlapMs: longestOf(blamed(overlaps, "clock")),
-    clockRateOverlapMs: longestOf(blamed(overlaps, "clock-rate")),
-    epochsNotIncreasing: epochProblems.filter(({ blame }) => blame === "none").length,
-    operatorEpochsBack: epochProblems.filter(({ blame }) => blame === "operator").length,
+    epochsNotIncreasing: epochProblems.filter(({ isOperators }) => !isOperators).length,
+    operatorEpochsBack: epochProblems.filter(({ isOperators }) => isOperators).length,
     unexplainedVacancies: unexplained.length,
     needlessTermChanges: changes.filter(({ cause }) => cause === "none").length,
     byBusyMachine: [...vacancies, ...changes].filter(({ cause }) => cause === "machine").length,
@@ -124,20 +124,44 @@ export function summarize(worlds: readonly WorldReport[], facts: RunFacts): Chao
     servers: `nats-server ${worlds[0]?.version ?? ""}`,
     worlds: worlds.map(titleOf),
     clocks: faketime ? "changed by libfaketime in some worlds" : "unchanged",
+    hostsLost: hostsLost(worlds),
     byFault: byFault(worlds),
-    problems: problemsOf(worlds, facts, stale),
+    problems: problemsOf(worlds, facts),
     notes: notesOf(faults, shadowStale, facts),
   };
 }
 
-export function titleOf({ number, profile }: WorldReport): string {
-  const { servers, crashDetection, clocks, namespaces } = profile;
+export function titleOf({ number, profile, detections }: WorldReport): string {
+  const { servers, clocks, namespaces } = profile;
+  const modes = Object.entries(detections)
+    .map(([id, it]) => `${id} ${it.crashDetection}${it.silenceMs === 0 ? "" : ` ${it.silenceMs} ms`}`)
+    .join(", ");
   const special = `${clocks ? ", clocks changed" : ""}${namespaces ? ", namespaces" : ""}`;
-  return `${number}: R${servers}, ${crashDetection}${special}`;
+  return `${number}: R${servers}, ${modes}${special}`;
 }
 
-function blamed(overlaps: readonly Overlap[], blame: Blame): Overlap[] {
-  return overlaps.filter((overlap) => overlap.blame === blame);
+function termsByCrashDetection(worlds: readonly WorldReport[]): Record<CrashDetection, number> {
+  const terms: Record<CrashDetection, Set<string>> = {
+    presence: new Set(),
+    silence: new Set(),
+    lease: new Set(),
+  };
+  for (const world of worlds) {
+    for (const interval of world.held) {
+      const { crashDetection } = detectionOf(interval, world);
+      terms[crashDetection].add(`${world.number} ${interval.incarnation} ${interval.epoch}`);
+    }
+  }
+  return { presence: terms.presence.size, silence: terms.silence.size, lease: terms.lease.size };
+}
+
+function hostsLost(worlds: readonly WorldReport[]): ChaosReport["hostsLost"] {
+  const count = (namespaces: boolean): number =>
+    worlds
+      .filter(({ profile }) => profile.namespaces === namespaces)
+      .flatMap(({ faults }) => faults)
+      .filter(({ name }) => name === "host-lost").length;
+  return { cablePulled: count(true), blackholed: count(false) };
 }
 
 function longestOf(spans: readonly { readonly ms: number }[]): number {
@@ -148,30 +172,34 @@ function rounded(ms: number): number {
   return Math.round(ms * 1000) / 1000;
 }
 
-/** The longest overlap that each documented reason allows. Other clocks of such a world may be off by 0.5 %, too. */
-function boundsOf({ spanMs, options }: RunFacts): Partial<Record<Blame, number>> {
-  const clockRate = Math.max(0, spanMs * FAR_RATE * 1.01 - options.leaseMs);
-  return { "one-sided": Math.min(spanMs, UNPROVEN_MS), "busy-loop": BUSY_LOOP_MS, "clock-rate": clockRate };
-}
-
-function problemsOf(worlds: readonly WorldReport[], facts: RunFacts, stale: readonly StaleWrite[]): string[] {
-  const found = [...facts.broken];
-  const bounds = boundsOf(facts);
+function problemsOf(worlds: readonly WorldReport[], { broken }: RunFacts): string[] {
+  const found = [...broken];
   for (const world of worlds) {
     const where = `world ${titleOf(world)}`;
-    const { overlaps, epochProblems, vacancies, needlessChanges } = world.findings;
+    const { overlaps, epochProblems, vacancies, needlessChanges, falseTakeovers } = world.findings;
     if (world.failure !== null) found.push(`${where}: ${world.failure}`);
-    for (const { ms, blame, fault, one, other } of overlaps) {
-      if (blame !== "none" && ms <= (bounds[blame] ?? Number.POSITIVE_INFINITY)) continue;
+    found.push(...staleProblems(world.contents.stale).map((text) => `${where}: ${text}`));
+    for (const overlap of overlaps) {
+      if (!isForbidden(overlap)) continue;
+      const { ms, kind, boundMs, fault, old, next } = overlap;
+      const { crashDetection, silenceMs } = detectionOf(old, world);
+      const bound = kind === "forbidden" ? "" : `, ${kind} allows ${boundMs} ms`;
       found.push(
-        `${where}: ${one.node} (epoch ${one.epoch}) and ${other.node} (epoch ${other.epoch}) led at once for ${ms.toFixed(3)} ms ${under(fault)}`,
+        `${where}: ${old.node} (epoch ${old.epoch}, ${crashDetection} ${silenceMs} ms) and ${next.node} (epoch ${next.epoch}) led at once for ${ms.toFixed(3)} ms${bound}, ${under(fault)}`,
       );
     }
-    for (const { blame, text } of epochProblems) if (blame === "none") found.push(`${where}: ${text}`);
+    for (const { isOperators, text } of epochProblems) if (!isOperators) found.push(`${where}: ${text}`);
+    for (const { cause, atMs, old, next } of falseTakeovers) {
+      if (cause !== "none") continue;
+      found.push(
+        `${where}: ${next.node} (epoch ${next.epoch}) replaced ${old.node} (epoch ${old.epoch}), which was alive, connected and not disturbed, ${under(lastFault(world.faults, atMs))}`,
+      );
+    }
     for (const { cause, ms, fromMs } of vacancies) {
       if (cause !== "none") continue;
-      const last = world.faults.findLast((fault) => fault.fromMs <= fromMs) ?? null;
-      found.push(`${where}: unexplained vacancy of ${ms.toFixed(0)} ms ${under(last)}`);
+      found.push(
+        `${where}: unexplained vacancy of ${ms.toFixed(0)} ms ${under(lastFault(world.faults, fromMs))}`,
+      );
     }
     for (const { fault, cause } of needlessChanges) {
       if (cause === "none")
@@ -180,9 +208,22 @@ function problemsOf(worlds: readonly WorldReport[], facts: RunFacts, stale: read
         );
     }
   }
-  for (const { subject, epoch, newest } of stale)
-    found.push(`${subject} accepted a write of epoch ${epoch} after epoch ${newest}`);
   return found;
+}
+
+/** One line for the writes of one term after another. */
+function staleProblems(stale: readonly StaleWrite[]): string[] {
+  const groups = new Map<string, StaleWrite[]>();
+  for (const write of stale) {
+    const key = `${write.subject} ${write.epoch} ${write.newest}`;
+    groups.set(key, [...(groups.get(key) ?? []), write]);
+  }
+  return [...groups.values()].map((writes) => {
+    const [first, last] = [writes[0], writes.at(-1)] as [StaleWrite, StaleWrite];
+    const { subject, epoch, newest } = first;
+    const sequences = `sequences ${first.sequence} to ${last.sequence}`;
+    return `${subject} accepted ${writes.length} writes of epoch ${epoch} after epoch ${newest}, ${sequences}`;
+  });
 }
 
 function under(fault: FaultMark | null): string {
@@ -208,7 +249,9 @@ function notesOf(
   if (!disks && options.only.length === 0)
     notes.push("no disk-full faults: they need Linux and the permission to mount");
   if (!namespaces && options.only.length === 0)
-    notes.push("no cable and packet faults: they need Linux and root");
+    notes.push(
+      "no cable and packet faults: they need Linux and root; proxies swallow the bytes of lost hosts",
+    );
   if (faults.length < options.faults)
     notes.push(`${options.faults} faults were scheduled, ${faults.length} were injected`);
   return notes;

@@ -1,6 +1,7 @@
 /** Adds up the reports of several runs into one. */
 import { readFileSync } from "node:fs";
 import type { FaultName } from "../faults/names.ts";
+import { sumRows } from "./overlap-rows.ts";
 import type { ChaosReport, FaultSummary } from "./report.ts";
 
 type NumberOf<T> = { [K in keyof T]: T[K] extends number ? K : never }[keyof T];
@@ -9,6 +10,8 @@ const COUNTS = [
   "faults",
   "terms",
   "overlapMs",
+  "falseTakeovers",
+  "falseTakeoversByBusyMachine",
   "staleWritesAccepted",
   "unfencedShadowViolations",
   "epochsNotIncreasing",
@@ -21,14 +24,6 @@ const COUNTS = [
   "refusedStale",
   "unknownOutcomes",
   "seconds",
-] as const satisfies readonly NumberOf<ChaosReport>[];
-
-const LONGEST = [
-  "oneSidedResetOverlapMs",
-  "busyLoopOverlapMs",
-  "operatorOverlapMs",
-  "clockOverlapMs",
-  "clockRateOverlapMs",
 ] as const satisfies readonly NumberOf<ChaosReport>[];
 
 export interface ChaosSum extends Omit<ChaosReport, "seed"> {
@@ -45,7 +40,6 @@ export function sumReports(reports: readonly ChaosReport[]): ChaosSum {
       throw new Error(`--sum needs reports with the same --lease, not ${first.leaseMs} and ${leaseMs} ms`);
   const total = (key: NumberOf<ChaosReport>): number =>
     Math.round(reports.reduce((sum, it) => sum + it[key], 0) * 1000) / 1000;
-  const most = (key: NumberOf<ChaosReport>): number => Math.max(...reports.map((it) => it[key]));
   const longest = reports.reduce((one, other) =>
     other.longestVacancyMs > one.longestVacancyMs ? other : one,
   );
@@ -58,10 +52,9 @@ export function sumReports(reports: readonly ChaosReport[]): ChaosSum {
       ChaosReport,
       (typeof COUNTS)[number]
     >),
-    ...(Object.fromEntries(LONGEST.map((key) => [key, most(key)])) as Pick<
-      ChaosReport,
-      (typeof LONGEST)[number]
-    >),
+    termsByCrashDetection: sumOf(reports.map((it) => it.termsByCrashDetection)),
+    hostsLost: sumOf(reports.map((it) => it.hostsLost)),
+    overlaps: sumRows(reports.map((it) => it.overlaps)),
     longestVacancyMs,
     longestVacancyFault,
     longestVacancyStalledMs,
@@ -70,6 +63,14 @@ export function sumReports(reports: readonly ChaosReport[]): ChaosSum {
     problems: named("problems"),
     notes: named("notes"),
   };
+}
+
+function sumOf<K extends string>(counts: readonly Readonly<Record<K, number>>[]): Record<K, number> {
+  const [first] = counts;
+  if (first === undefined) throw new Error("bug: nothing to add up");
+  const names = Object.keys(first) as K[];
+  const total = (name: K): number => counts.reduce((sum, it) => sum + it[name], 0);
+  return Object.fromEntries(names.map((name) => [name, total(name)])) as Record<K, number>;
 }
 
 function sumByFault(reports: readonly ChaosReport[]): Partial<Record<FaultName, FaultSummary>> {

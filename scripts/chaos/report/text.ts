@@ -1,4 +1,5 @@
 /** The report as text. */
+import type { OverlapRow } from "./overlap-rows.ts";
 import type { ChaosReport, FaultSummary } from "./report.ts";
 import type { ChaosSum } from "./sum.ts";
 
@@ -17,7 +18,13 @@ export function reportText(report: ChaosReport | ChaosSum): string {
     ...rows,
     "",
     `terms                    ${report.terms}`,
-    `overlap of held terms    ${report.overlapMs} ms; longest documented: one-sided reset ${report.oneSidedResetOverlapMs} ms, blocked event loop ${report.busyLoopOverlapMs} ms, operator ${report.operatorOverlapMs} ms, clock set back ${report.clockOverlapMs} ms, clock rate ${report.clockRateOverlapMs} ms`,
+    `  by crash detection     ${Object.entries(report.termsByCrashDetection)
+      .map(([mode, terms]) => `${mode} ${terms}`)
+      .join(", ")}`,
+    `overlap of held terms    ${report.overlapMs} ms outside the documented residue`,
+    ...report.overlaps.map(overlap),
+    `false takeovers          ${report.falseTakeovers}, caused by the busy machine ${report.falseTakeoversByBusyMachine}`,
+    `hosts lost               ${report.hostsLost.cablePulled} by a pulled cable, ${report.hostsLost.blackholed} by proxies`,
     `longest without a leader ${report.longestVacancyMs} ms (${report.longestVacancyFault ?? "no fault"}; a process did not run for ${report.longestVacancyStalledMs} ms of it); unexplained ${report.unexplainedVacancies}, needless term changes ${report.needlessTermChanges}, caused by the busy machine ${report.byBusyMachine}`,
     `fenced register          ${report.fencedWrites} writes, ${report.staleWritesAccepted} stale; ${report.refusedStale} refused as stale, ${report.unknownOutcomes} with unknown outcome`,
     `unfenced shadow          ${report.shadowWrites} writes, ${report.unfencedShadowViolations} stale`,
@@ -36,6 +43,11 @@ function row(name: string, it: FaultSummary): string {
     ms(it.overlapMs),
     String(it.shadowViolations).padStart(6),
   ].join("  ");
+}
+
+function overlap({ kind, count, maxMs, bound }: OverlapRow): string {
+  const limit = bound === null ? "no bound" : `bound ${bound} ms`;
+  return `  ${kind.padEnd(23)}${count} times, longest ${maxMs} ms, ${limit}`;
 }
 
 function ms(value: number): string {

@@ -1,6 +1,7 @@
 /** A connection to the servers that belongs to no node: an operator, another user of the account, or a stranger. */
 import { setTimeout as pause } from "node:timers/promises";
 import { connect, headers, type Msg, type NatsConnection } from "@nats-io/transport-node";
+import type { SessionBinding } from "../../../src/election/types.ts";
 import { parseStoredMessage } from "../../../src/nats/api/stored-message.ts";
 import { decodeStored } from "../../../src/nats/lease/record-codec.ts";
 import { bucketName, leaseSubject, republishSubject, streamName } from "../../../src/nats/names.ts";
@@ -79,12 +80,21 @@ export class Operator {
 
   /** The presence consumer that the lease record names. */
   async presence(): Promise<string | undefined> {
+    return (await this.#session())?.presence;
+  }
+
+  /** Id of the server that holds the connection which the lease record names. */
+  async serverOfHolder(): Promise<string | undefined> {
+    return (await this.#session())?.serverId;
+  }
+
+  async #session(): Promise<SessionBinding | undefined> {
     const answer = await this.api(`STREAM.MSG.GET.${streamName(CLUSTER_ID)}`, {
       last_by_subj: leaseSubject(CLUSTER_ID),
     });
     const stored = parseStoredMessage(answer);
     const entry = stored === null ? null : decodeStored(stored);
-    return entry?.kind === "record" ? entry.record.session?.presence : undefined;
+    return entry?.kind === "record" ? entry.record.session : undefined;
   }
 
   async close(): Promise<void> {

@@ -44,12 +44,12 @@ export const NETWORK_KINDS: Readonly<Record<FaultName<"network">, FaultKind>> = 
   },
   "reset-server-side": {
     what: "only the server's side of the leader's connection is reset",
-    ...excused("one-sided"),
+    ...excused("one-sided-reset"),
     costMs: 3000,
   },
   "freeze-and-reset-server-side": {
     what: "SIGSTOP of the leader; the server's side of its connection is reset while it is stopped",
-    ...excused("one-sided"),
+    ...excused("one-sided-reset"),
     costMs: 4000,
   },
   slow: {
@@ -78,8 +78,8 @@ export const NETWORK_KINDS: Readonly<Record<FaultName<"network">, FaultKind>> = 
     costMs: 3500,
   },
   "slow-consumer": {
-    what: "the leader's connection reads nothing until its server closes it as a slow consumer",
-    ...termMayEnd,
+    what: "the leader's connection reads nothing until its server closes it as a slow consumer, and some time after",
+    ...excused("backlog"),
     costMs: 4500,
   },
   "cable-pulled": {
@@ -105,5 +105,20 @@ export const NETWORK_KINDS: Readonly<Record<FaultName<"network">, FaultKind>> = 
     ...termMayEnd,
     needs: "namespaces",
     costMs: 4000,
+  },
+  "host-lost": {
+    what: "the host of the leader or of a follower vanishes, nothing is closed; later it is back, or boots",
+    ...termMayEnd,
+    costMs: 4500,
+  },
+  backlog: {
+    what: "a flood that the leader reads late; its server closes the connection as that of a slow consumer",
+    ...excused("backlog"),
+    costMs: 4000,
+  },
+  "service-flood": {
+    what: "tens of thousands of requests to the leader's micro service",
+    ...termMayEnd,
+    costMs: 3000,
   },
 };

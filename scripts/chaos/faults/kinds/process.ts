@@ -41,7 +41,7 @@ export const PROCESS_KINDS: Readonly<Record<FaultName<"process">, FaultKind>> = 
   },
   "block-and-cut": {
     what: "the leader's event loop is blocked for less than 250 ms; its connection is cut at the same time",
-    ...excused("busy-loop"),
+    ...excused("blocked-loop"),
     costMs: 1000,
   },
   "duplicate-id": {
@@ -53,5 +53,10 @@ export const PROCESS_KINDS: Readonly<Record<FaultName<"process">, FaultKind>> = 
     what: "a node restarts with twice the lease TTL of the others and becomes leader; then SIGSTOP",
     ...termMayEnd,
     costMs: 8000,
+  },
+  "freeze-seconds": {
+    what: "SIGSTOP of any node for 1 to 6 s, whether or not another takes over",
+    ...termMayEnd,
+    costMs: 4500,
   },
 };
