@@ -204,7 +204,7 @@ export interface NodeOptions {
    * its process is frozen. 0: a leader promises no silence, and such a leader is replaced when its lease has expired; with
    * `crashDetection: "presence"` only. With `crashDetection: "lease"` it must be 0 or omitted.
    *
-   * @default 2000, at most half of `leaseTtlMs`; 0 with `crashDetection: "lease"`
+   * @default 2000; 0 with `crashDetection: "lease"`, and with `"presence"` and `leaseTtlMs` < 5000. With `"silence"`, at most half of `leaseTtlMs`
    */
   readonly silenceMs?: number | undefined;
 

@@ -18,6 +18,8 @@ export const MIN_VIP_SILENCE_MS: number = Math.ceil(
   (KERNEL_LATENESS_MS + LEAST_LIFETIME_MS + EXTENSION_SLACK_MS) / LEAST_STRETCH,
 );
 const DEFAULT_VIP_SILENCE_MS = 5_000;
+/** With a shorter lease a leader promises no silence by default. */
+const LEAST_LEASE_MS = 5_000;
 const WHY_VIP =
   "the lifetime of the address ends before another node may lead, and the kernel counts it in seconds";
 
@@ -32,7 +34,10 @@ export function silenceMsOf(options: NodeOptions, { vip = false }: SilenceNeeds 
   const { leaseTtlMs = DEFAULTS.leaseTtlMs, crashDetection, silenceMs } = options;
   if (crashDetection === "lease") return 0;
   if (silenceMs !== undefined) return silenceMs;
-  return vip ? vipSilenceMs(leaseTtlMs) : Math.min(DEFAULTS.silenceMs, largestSilenceMs(leaseTtlMs));
+  if (vip) return vipSilenceMs(leaseTtlMs);
+  // With a short lease a promise would gain little and cost terms: a pause of 0.75 F suspends.
+  if (crashDetection !== "silence" && leaseTtlMs < LEAST_LEASE_MS) return 0;
+  return Math.min(DEFAULTS.silenceMs, largestSilenceMs(leaseTtlMs));
 }
 
 /** At least `MIN_SILENCE_MS` for every valid lease. */

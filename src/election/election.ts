@@ -6,7 +6,7 @@
  * silence, its stretch goes on (`silence.ts`). In a running node it means `Driver.isHeld` (`src/runtime/driver.ts`): `isHeld` and, with
  * `crashDetection: "presence"`, two more. Freshness: the event loop has checked its sockets within the last 250 ms, and the
  * connection was open (`src/runtime/freshness.ts`). A round trip: the server has answered something that was sent within the last
- * half of F (`src/runtime/round-trips.ts`).
+ * half of F, at most 1 s (`src/runtime/round-trips.ts`).
  *
  * GUARANTEED while A1 to A4 hold, whatever else the network, the servers and the nodes do:
  *  1. The periods in which two running nodes are held never overlap. While the leader names a presence in its record, this needs
@@ -30,7 +30,7 @@
  *      process has noticed the end of that connection, or its last check of the connection is 250 ms old.
  *
  * EXCEPTIONS TO P. In these cases two nodes can be held at once when the leader names a presence (README, "When something dies"). What
- * the server has answered was sent before it closed the connection, so each lasts F / 2 at most (1 s without a promise of silence). With
+ * the server has answered was sent before it closed the connection, so each lasts F / 2 at most, and never more than 1 s. With
  * `crashDetection: "silence"` no record names a presence, and there is no exception:
  *  - The server's side of the connection is reset and the client's side is not.
  *  - The connection is closed while the leader's event loop stands still for less than 250 ms: until the loop turns.

@@ -30,6 +30,7 @@ import type { ElectionState } from "./types.ts";
 
 /** A beat is proven by the next one, so with eight of them a holder survives a pause of 0.75 F. */
 const BEATS = 8;
+const MAX_ROUND_TRIP_MS = 1_000;
 /** A beat may be late by this part of the interval before it counts as missing. */
 const MISSING = 1.25;
 
@@ -51,9 +52,9 @@ export function silenceWaitMs(silenceMs: number): number {
   return silenceMs + leaseMarginMs(silenceMs);
 }
 
-/** For how long a round trip entitles a leader with a presence to be held: half of F. Without F, one second. */
+/** For how long a round trip entitles a leader with a presence to be held: half of F, at most one second. */
 export function roundTripMs(silenceMs: number): number {
-  return silenceMs === 0 ? 1_000 : silenceMs / 2;
+  return silenceMs === 0 ? MAX_ROUND_TRIP_MS : Math.min(MAX_ROUND_TRIP_MS, silenceMs / 2);
 }
 
 /**

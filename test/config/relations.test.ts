@@ -85,19 +85,20 @@ test("the defaults fit any lease and any heartbeat below half of it", () => {
   );
 });
 
-test("by default a leader promises 2 s of silence, or half of a short lease", () => {
+test("by default a leader promises 2 s of silence, and none with a short lease unless that is its mode", () => {
   const byDefault = (options: Partial<NodeOptions>) => resolveOptions({ ...MINIMAL, ...options }).silenceMs;
   fc.assert(
     fc.property(fc.integer({ min: 1_000, max: 3_600_000 }), (leaseTtlMs) => {
       const silenceMs = byDefault({ leaseTtlMs });
-      expect(silenceMs).toBe(Math.min(2_000, Math.floor(leaseTtlMs / 2)));
+      expect(silenceMs).toBe(leaseTtlMs < 5_000 ? 0 : 2_000);
       // What is the default may be given.
       expect(byDefault({ leaseTtlMs, silenceMs })).toBe(silenceMs);
-      expect(byDefault({ leaseTtlMs, crashDetection: "silence" })).toBe(silenceMs);
+      expect(byDefault({ leaseTtlMs, crashDetection: "silence" })).toBe(
+        Math.min(2_000, Math.floor(leaseTtlMs / 2)),
+      );
       expect(byDefault({ leaseTtlMs, crashDetection: "lease" })).toBe(0);
     }),
   );
-  expect(byDefault({ leaseTtlMs: 1_000 })).toBe(500);
 });
 
 test("a refusal of the timing starts with an option that was given, and quotes its value", () => {
