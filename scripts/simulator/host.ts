@@ -61,6 +61,8 @@ export interface HostOptions {
   readonly noEcho?: boolean;
   /** The process may not hear the beats of others. */
   readonly deaf?: boolean;
+  /** Its connection is of another account than those of the other hosts. */
+  readonly foreign?: boolean;
   readonly nodeId: string;
   readonly competes: boolean;
   /** Milliseconds on the host's clocks per true millisecond. */
@@ -112,6 +114,7 @@ export class Process {
       network,
       echo: silenceMs > 0 && host.options.noEcho !== true,
       deaf: host.options.deaf === true,
+      account: host.options.foreign === true ? "other" : "account",
     });
     this.store = new FakeStore(time, bucket, { network, clock: this.clock, session: this.session });
     const config: ElectionConfig = {

@@ -129,6 +129,7 @@ function addSilence(seed: number, hosts: HostOptions[]): void {
       silenceMs: random.chance(0.8) ? usual : random.pick([1_000, 2_000, 3_000]),
       noEcho: random.chance(0.07),
       deaf: random.chance(0.07),
+      foreign: random.chance(0.05),
     };
   }
 }

@@ -75,7 +75,7 @@ import { act } from "./act.ts";
 import { setCompeting } from "./competing.ts";
 import { backOff, type Draft, draftOf, readAtOnce, setTerm, stateOf, termOf, warn } from "./draft.ts";
 import { endCampaign, onAcquireOutcome, onOrphanDropped, settleOrphan } from "./follower.ts";
-import { onAnswered, onHolderHeard, onHolderSilent, startOver, suspect } from "./inquiry.ts";
+import { onAnswered, onHolderHeard, onHolderSilent, onWatchChanged, startOver, suspect } from "./inquiry.ts";
 import {
   expire,
   judgeTerm,
@@ -176,6 +176,7 @@ export function step(state: ElectionState, event: ElectionEvent, now: Instant): 
   const draft = draftOf(state, now);
   expire(draft);
   handle(draft, event);
+  onWatchChanged(draft, state);
   act(draft);
   announce(draft);
   return { state: stateOf(draft), effects: draft.effects };

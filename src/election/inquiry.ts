@@ -3,7 +3,7 @@
  * of them: an unanswered question leaves the takeover wait as it is.
  */
 import { type Draft, emit } from "./draft.ts";
-import { isMine } from "./outlook.ts";
+import { isMine, isSameHolder, watchedHolder } from "./outlook.ts";
 import { beatIntervalMs, silenceWaitMs } from "./silence.ts";
 import { type Instant, waitedUntil } from "./time.ts";
 import type {
@@ -151,12 +151,8 @@ function judgeSilence(draft: Draft, question: Question, session: SessionBinding,
     draft.config.heartbeatIntervalMs,
   );
   draft.inquiry.quietUntilMono = draft.now.mono + pauseMs;
-  if (answer.kind === "none") {
-    draft.inquiry.first = null;
-    return;
-  }
   draft.inquiry.lives = lives + 1;
-  draft.inquiry.first = { answer, receivedAt: draft.now };
+  draft.inquiry.first = answer.kind === "none" ? null : { answer, receivedAt: draft.now };
 }
 
 function saysTheSame(one: HolderAnswer, other: HolderAnswer): boolean {
@@ -166,6 +162,8 @@ function saysTheSame(one: HolderAnswer, other: HolderAnswer): boolean {
 
 /** No beat of the connection that was watched has been heard for too long. */
 export function onHolderSilent(draft: Draft, connection: ConnectionId): void {
+  // A report that has waited may be about the holder that was watched before.
+  if (!sameConnection(connection, watchedHolder(draft))) return;
   draft.inquiry.silent = connection;
   draft.inquiry.first = null;
   // A holder that has been heard for a while since is suspected from the start.
@@ -178,6 +176,20 @@ export function onHolderHeard(draft: Draft, connection: ConnectionId): void {
   if (!sameConnection(draft.inquiry.silent, connection)) return;
   draft.inquiry.silent = null;
   draft.inquiry.first = null;
+}
+
+/**
+ * Another holder is watched than before this step: its beats are listened for from now on. The same holder that is watched again
+ * would not be reported as heard, because it was not reported as silent since.
+ */
+export function onWatchChanged(draft: Draft, before: ElectionState): void {
+  const isSame =
+    draft.lease.view === before.lease.view && draft.candidacy.competes === before.candidacy.competes;
+  if (isSame || isSameHolder(watchedHolder(draft), watchedHolder(before))) return;
+  draft.inquiry.silent = null;
+  draft.inquiry.first = null;
+  draft.inquiry.lives = 0;
+  draft.inquiry.quietUntilMono = Number.NEGATIVE_INFINITY;
 }
 
 /** A newer revision was seen, or the connection to NATS has ended: whatever was asked starts over. */

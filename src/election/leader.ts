@@ -159,6 +159,7 @@ export function judgeTerm(draft: Draft, snapshot: Snapshot, sameGeneration: bool
       // A write that was forgotten: in which stretch it was sent is not known.
       const promises = entry.record.session?.silence !== undefined;
       setTerm(draft, { revision: entry.revision, promises, stretch: 0 });
+      if (promises && draft.role.name === "leader") suspend(draft);
     }
     // Only an applied renewal of the present connection and stretch ends a suspension, so it is sent at once; so is the release of a
     // lease whose work has ended. If the read showed no change since the write that failed, it waits for its retry: a stream

@@ -2,7 +2,7 @@
 import { abandonCampaign, type Draft, termOf, warn } from "./draft.ts";
 import { startOver } from "./inquiry.ts";
 import { takeoverWaitMs } from "./lease.ts";
-import { isMine, namesClosedBinding } from "./outlook.ts";
+import { isMine, isMyWrite, namesClosedBinding } from "./outlook.ts";
 import { contradictsView, isStale, shownRevision } from "./trust.ts";
 import type { LeaseEntry, LeaseRecord, Snapshot } from "./types.ts";
 
@@ -14,6 +14,7 @@ function observe(draft: Draft, entry: LeaseEntry): void {
   // What was confirmed and asked concerned another message.
   draft.holder.silentRevision = 0;
   startOver(draft);
+  settleReplaced(draft, entry);
   switch (entry.kind) {
     case "record":
       return observeRecord(draft, entry.revision, entry.record);
@@ -36,6 +37,16 @@ function observe(draft: Draft, entry: LeaseEntry): void {
     default:
       return entry satisfies never;
   }
+}
+
+/**
+ * Without a term: what another wrote replaces every write of ours that was sent before, or makes it fail. The outcome of the one in
+ * flight is awaited all the same.
+ */
+function settleReplaced(draft: Draft, entry: LeaseEntry): void {
+  const { unsettled, inFlight } = draft.writes;
+  if (unsettled.length === 0 || termOf(draft) !== null || isMyWrite(draft, entry)) return;
+  draft.writes.unsettled = unsettled.filter(({ nonce }) => nonce === inFlight?.nonce);
 }
 
 /** This revision is the newest, as of now. */

@@ -163,3 +163,13 @@ export function watchedHolder(state: ElectionState): SessionBinding | null {
   const { session } = view.record;
   return session?.presence === undefined && session?.silence === undefined ? null : session;
 }
+
+/** The same connection with the same promises. */
+export function isSameHolder(one: SessionBinding | null, other: SessionBinding | null): boolean {
+  return (
+    sameConnection(one, other) &&
+    one?.presence === other?.presence &&
+    one?.silence?.ms === other?.silence?.ms &&
+    one?.silence?.account === other?.silence?.account
+  );
+}

@@ -62,7 +62,8 @@ export function roundTripMs(silenceMs: number): number {
  * confirmed the silence of an earlier stretch, and may lead.
  */
 export function keepsPromises({ role, writes, link }: ElectionState): boolean {
-  const running = link.stretch?.number ?? 0;
+  if (link.stretch === null) return !isBound({ role, writes });
+  const running = link.stretch.number;
   if ("term" in role && role.term.promises && role.term.stretch !== running) return false;
   for (const { promises, stretch } of writes.unsettled) if (promises && stretch !== running) return false;
   return true;
@@ -72,7 +73,7 @@ export function keepsPromises({ role, writes, link }: ElectionState): boolean {
  * Must this node be in a stretch to be held? From the send of the first write that names the promise, until a write without it is
  * known to be applied.
  */
-export function isBound({ role, writes }: ElectionState): boolean {
+export function isBound({ role, writes }: Pick<ElectionState, "role" | "writes">): boolean {
   if ("term" in role && role.term.promises) return true;
   for (const { promises } of writes.unsettled) if (promises) return true;
   return false;

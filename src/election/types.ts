@@ -346,7 +346,7 @@ export interface Inquiry {
   readonly first: FirstAnswer | null;
   /** Monotonic milliseconds before which a missing beat causes no question. */
   readonly quietUntilMono: number;
-  /** How many answers in a row showed a living holder, for back-off. */
+  /** How many questions in a row did not bear out the silence, for back-off. */
   readonly lives: number;
 }
 

@@ -1,6 +1,6 @@
 import { wakeDelayMs } from "../election/due.ts";
 import { initialState, isHeld, remainingStretchMs, step } from "../election/election.ts";
-import { beatsEveryMs, dependsOnConnection, watchedHolder } from "../election/outlook.ts";
+import { beatsEveryMs, dependsOnConnection, isSameHolder, watchedHolder } from "../election/outlook.ts";
 import { isBound, roundTripMs } from "../election/silence.ts";
 import { hasReached, type Instant, remainingMs } from "../election/time.ts";
 import type {
@@ -11,7 +11,6 @@ import type {
   LeaseWrite,
   SessionBinding,
 } from "../election/types.ts";
-import { sameConnection } from "../election/writes.ts";
 import { asError } from "../errors.ts";
 import { Freshness } from "./freshness.ts";
 import type { BucketInfo, Clock, LeaseStore, Session } from "./ports.ts";
@@ -302,14 +301,4 @@ export class Driver {
     if (this.#watchedHolder !== null) this.#options.session.watchHolder(null);
     this.#watchedHolder = null;
   }
-}
-
-/** The same connection with the same promises. */
-function isSameHolder(one: SessionBinding | null, other: SessionBinding | null): boolean {
-  return (
-    sameConnection(one, other) &&
-    one?.presence === other?.presence &&
-    one?.silence?.ms === other?.silence?.ms &&
-    one?.silence?.account === other?.silence?.account
-  );
 }

@@ -529,6 +529,77 @@ describe("a fake session", () => {
     expect(await ask()).toBe(false);
   });
 
+  test("may be listed as closed while the server still handles what it has sent", async () => {
+    const time = new VirtualTime();
+    const connections = new FakeConnections(time);
+    for (const closesEarly of [false, true]) {
+      const connection = connections.connect(false);
+      connections.slowDown(connection, 100, closesEarly);
+      const handled: string[] = [];
+      connections.receive(connection, () => handled.push("in the buffer"));
+      await time.advance(10);
+      connections.receive(connection, () => handled.push("after it"));
+      connections.close(connection);
+      const kind = closesEarly ? "closed" : "open";
+      expect(connections.answer(connection, false)).toMatchObject({ kind });
+      expect(handled).toEqual(["in the buffer"]);
+      await time.advance(100);
+      expect(connections.answer(connection, false)).toEqual({ kind: "closed" });
+      expect(handled).toEqual(["in the buffer", "after it"]);
+    }
+  });
+
+  test("that has ended is not listed any more once the server has forgotten it; an open one is", async () => {
+    const time = new VirtualTime();
+    const connections = new FakeConnections(time);
+    const [ended, open] = [connections.connect(true), connections.connect(true)];
+    connections.close(ended);
+    connections.forgetClosed();
+    expect(connections.answer(ended, true)).toBeNull();
+    expect(connections.answer(open, true)).toEqual({ kind: "open", inMsgs: 0 });
+    const later = connections.connect(true);
+    connections.close(later);
+    expect(connections.answer(later, true)).toEqual({ kind: "closed" });
+  });
+
+  test("is told nothing by a server that does not answer, until it does", async () => {
+    const time = new VirtualTime();
+    const connections = new FakeConnections(time);
+    const connection = connections.connect(false);
+    connections.mute(100);
+    connections.close(connection);
+    expect(connections.answer(connection, false)).toBeNull();
+    await time.advance(100);
+    expect(connections.answer(connection, false)).toEqual({ kind: "closed" });
+  });
+
+  test("of another account learns nothing about a connection, not even that it is closed, and does not hear its beats", async () => {
+    const time = new VirtualTime();
+    const connections = new FakeConnections(time);
+    const holder = new FakeSession(connections, { echo: true });
+    const clocks = [new VirtualClock(time), new VirtualClock(time)] as const;
+    const same = new FakeSession(connections, { clock: clocks[0] });
+    const other = new FakeSession(connections, { clock: clocks[1], account: "other" });
+    const { binding } = holder;
+    if (binding === null) throw new Error("connected");
+    const watched = { ...binding, silence: { ms: 2_000, account: "account" } };
+    const heard = [listening(same), listening(other)];
+    for (const session of [same, other]) session.watchHolder(watched);
+    holder.beat(250);
+    await time.advance(1_000);
+    expect(heard).toEqual([[], ["holder-silent"]]);
+    holder.kill();
+    // Its last beat is still under way.
+    await time.advance(10);
+    const answers = [same, other].map((session) =>
+      session.inquire(watched, { timeoutMs: 100, closedIsEnough: true }),
+    );
+    await time.advance(100);
+    expect(await Promise.all(answers)).toEqual([{ kind: "closed" }, { kind: "none" }]);
+    for (const session of [same, other]) session.kill();
+    expect(time.pending).toBe(0);
+  });
+
   test("reports what happened while its process was stopped only afterwards", async () => {
     const time = new VirtualTime();
     const clock = new VirtualClock(time);

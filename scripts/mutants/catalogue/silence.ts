@@ -103,8 +103,8 @@ export const silenceMutants: readonly Mutant[] = [
   {
     name: "silence: one answer is enough",
     file: "src/election/inquiry.js",
-    from: "draft.inquiry.first = { answer, receivedAt: draft.now };",
-    to: "draft.holder.silentRevision = view.revision;",
+    from: 'draft.inquiry.first = answer.kind === "none" ? null : { answer, receivedAt: draft.now };',
+    to: 'if (answer.kind !== "none") draft.holder.silentRevision = view.revision;',
   },
   {
     name: "silence: the second question may be asked at any time",
@@ -115,8 +115,8 @@ export const silenceMutants: readonly Mutant[] = [
   {
     name: "silence: the wait counts from before the first answer came",
     file: "src/election/inquiry.js",
-    from: "draft.inquiry.first = { answer, receivedAt: draft.now };",
-    to: "draft.inquiry.first = { answer, receivedAt: { ...draft.now, mono: draft.now.mono - 400 } };",
+    from: "{ answer, receivedAt: draft.now };",
+    to: "{ answer, receivedAt: { ...draft.now, mono: draft.now.mono - 400 } };",
   },
   {
     name: "silence: the wait ends with the second answer",
@@ -177,6 +177,7 @@ export const silenceMutants: readonly Mutant[] = [
     name: "silence: a holder that is heard is asked about all the same",
     file: "src/election/inquiry.js",
     from: "draft.inquiry.silent = null; draft.inquiry.first = null;",
+    occurrence: 1,
     to: "",
     equivalent:
       "each beat raises the count, so that no two answers are the same; the inquiry costs questions only",
@@ -214,8 +215,8 @@ export const silenceMutants: readonly Mutant[] = [
   {
     name: "silence: what is left of a term stays until the deletion of its lease is known",
     file: "src/runtime/driver.js",
-    from: 'if (role.name === "draining" && role.drained) return 0;',
-    to: "",
+    from: 'if (role.name === "suspended" || (role.name === "draining" && role.drained)) return 0;',
+    to: 'if (role.name === "suspended") return 0;',
   },
   {
     name: "silence: a follower waits by the clock that counts suspension",

@@ -131,6 +131,8 @@ export class Checker implements Witness {
     hash.step(time.now, this.#processes.alive.indexOf(observed), event, effects, state);
     for (const effect of effects) {
       if (effect.type === "write") this.#sends(observed, effect, state);
+      if (effect.type === "ask" && observed.asksTooOften(time.now))
+        this.#fail(`${process.incarnation} floods the servers with questions`);
       if (effect.type === "open-bucket") observed.epochAtOpen = state.lease.highestEpoch;
     }
     if (event.type === "tick" && observed.spins(time.now)) this.#fail(`${process.incarnation} spins`);
@@ -195,8 +197,12 @@ export class Checker implements Witness {
     if (dead > 0) this.#processes.dropDead();
     if (holders === 0) return;
     const { held } = this;
+    if (holders > 1) this.#checkOverlap(held);
     for (const holder of held) if (!this.#isUnread(holder)) this.#checkRemaining(holder);
-    if (holders < 2) return;
+  }
+
+  /** Invariant 1. */
+  #checkOverlap(held: readonly Process[]): void {
     for (const one of held) {
       for (const other of held) {
         if (

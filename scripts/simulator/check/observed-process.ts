@@ -18,6 +18,8 @@ export interface SentWrite {
 const TICKS_PER_SECOND = 100;
 /** Each message may cause a read if it is true. A false one makes the next wait for a retry delay. */
 const READS_PER_SECOND = 30;
+/** Each question costs the servers work for every connection that they hold. */
+const QUESTIONS_PER_SECOND = 10;
 
 export class ObservedProcess {
   readonly process: Process;
@@ -39,6 +41,8 @@ export class ObservedProcess {
   #ticksSince = 0;
   #reads = 0;
   #readsSince = 0;
+  #questions = 0;
+  #questionsSince = 0;
 
   constructor(process: Process) {
     this.process = process;
@@ -95,6 +99,16 @@ export class ObservedProcess {
     }
     this.#reads += 1;
     return this.#reads > READS_PER_SECOND;
+  }
+
+  /** Counts the questions of the process about holders. Returns whether there are too many. */
+  asksTooOften(now: number): boolean {
+    if (now - this.#questionsSince >= 1_000) {
+      this.#questions = 0;
+      this.#questionsSince = now;
+    }
+    this.#questions += 1;
+    return this.#questions > QUESTIONS_PER_SECOND;
   }
 
   /** Counts the ticks of the process. Returns whether there are too many: the process schedules ticks in a busy loop. */

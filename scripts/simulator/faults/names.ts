@@ -37,6 +37,8 @@ const NAMES = [
   "server frozen",
   "false answer",
   "vanished",
+  "no answers",
+  "closed forgotten",
 ] as const;
 
 export type SimulatedFaultName = (typeof NAMES)[number];

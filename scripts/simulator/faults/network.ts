@@ -132,8 +132,12 @@ export const networkFaults: Readonly<Record<NetworkFaultName, SimulatedFault>> =
     const { link } = process.session;
     if (!process.alive || link === null) return;
     const ms = Math.min(random.between(10, random.chance(0.5) ? 500 : 5_000), quietFrom - time.now);
-    log(`${process.incarnation}: the server needs ${ms} ms for its next read buffer`);
-    process.session.slowDown(ms);
+    // A server that drops the connection meanwhile lists it as closed before it has handled the buffer, or after.
+    const closesEarly = random.chance(0.5);
+    log(
+      `${process.incarnation}: the server needs ${ms} ms for its next read buffer${closesEarly ? ", even if it drops the connection" : ""}`,
+    );
+    process.session.slowDown(ms, closesEarly);
     // The messages of one buffer are those that a process sent while its loop stood still, or the server did not read.
     if (random.chance(0.5)) return;
     const before = random.between(1, 3_000);
@@ -150,6 +154,18 @@ export const networkFaults: Readonly<Record<NetworkFaultName, SimulatedFault>> =
     if (!mayLie()) return;
     log("the server will answer once that an open connection is closed");
     process.session.lieOnce();
+  },
+  /** Nobody is answered about any connection, as by a server of version 2.9 after a reload: often until the faults end. */
+  "no answers": (context, { process }) => {
+    const leftMs = Math.max(0, context.quietFrom - context.time.now);
+    const ms = context.random.chance(0.2) ? leftMs : lasting(context);
+    context.log(`the server answers nothing about connections for ${ms} ms`);
+    process.session.muteServer(ms);
+  },
+  /** After 10 000 other ends a server lists a closed connection no longer. */
+  "closed forgotten": ({ log }, { process }) => {
+    log("the server forgets its closed connections");
+    process.session.forgetClosed();
   },
   /** The host is cut off, and nothing is closed. */
   vanished: (context, host) => {

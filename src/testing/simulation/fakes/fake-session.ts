@@ -19,10 +19,13 @@ interface SlowBuffer {
   readonly ms: number;
   /** When its first message came; `null`: it is yet to come. */
   openedAt: number | null;
+  /** If the connection ends meanwhile, it is listed as closed at once, and what is in the buffer is handled all the same. */
+  readonly closesEarly: boolean;
 }
 
-/** What the server knows of an open connection. */
+/** What the server knows of a connection. */
 interface ServedConnection {
+  readonly account: string;
   /** The messages that it has counted. */
   inMsgs: number;
   /** When it counted the last one. */
@@ -42,16 +45,20 @@ export class FakeConnections {
   #frozenUntil = Number.NEGATIVE_INFINITY;
   /** The next answer that says "open" says "closed" instead. */
   #liesOnce = false;
+  #answersFrom = Number.NEGATIVE_INFINITY;
+  /** Closed connections up to this number are not listed any more. */
+  #forgottenUpTo = 0;
 
   constructor(time: VirtualTime) {
     this.time = time;
   }
 
-  connect(presence: boolean): OwnConnection {
+  connect(presence: boolean, account: string = ACCOUNT): OwnConnection {
     const clientId = this.#nextClientId++;
     this.open.add(clientId);
     const { now } = this.time;
     this.#served.set(clientId, {
+      account,
       inMsgs: 0,
       countedAt: now,
       gaps: [],
@@ -66,7 +73,8 @@ export class FakeConnections {
 
   /** The server notices that a connection is closed and deletes its presence consumer. */
   close(binding: OwnConnection): void {
-    const busyUntil = Math.max(this.#frozenUntil, this.#busyUntil(binding.clientId));
+    const slow = this.#served.get(binding.clientId)?.slow ?? null;
+    const busyUntil = Math.max(this.#frozenUntil, slow?.closesEarly === true ? 0 : this.#busyOf(slow));
     if (this.time.now < busyUntil) return void this.time.at(busyUntil, () => this.close(binding));
     this.open.delete(binding.clientId);
     if (binding.presence !== undefined) this.advise(binding.presence);
@@ -80,6 +88,11 @@ export class FakeConnections {
     const { now } = this.time;
     const served = connection === null ? undefined : this.#served.get(connection.clientId);
     const slow = served?.slow ?? null;
+    if (slow === null && now >= this.#frozenUntil) {
+      handle();
+      if (served !== undefined) this.#count(served);
+      return;
+    }
     if (slow !== null) slow.openedAt ??= now;
     const isInBuffer = slow !== null && slow.openedAt === now;
     const busyUntil = Math.max(this.#frozenUntil, isInBuffer ? now : this.#busyOf(slow));
@@ -103,18 +116,14 @@ export class FakeConnections {
     served.countedAt = now;
   }
 
-  #busyUntil(clientId: number): number {
-    return this.#busyOf(this.#served.get(clientId)?.slow ?? null);
-  }
-
   #busyOf(slow: SlowBuffer | null): number {
     return slow === null || slow.openedAt === null ? Number.NEGATIVE_INFINITY : slow.openedAt + slow.ms;
   }
 
   /** The server will take `ms` for the read buffer that begins with the next message of this connection. */
-  slowDown({ clientId }: ConnectionId, ms: number): void {
+  slowDown({ clientId }: ConnectionId, ms: number, closesEarly = false): void {
     const served = this.#served.get(clientId);
-    if (served !== undefined) served.slow ??= { ms, openedAt: null };
+    if (served !== undefined) served.slow ??= { ms, openedAt: null, closesEarly };
   }
 
   /** The server stands still for `ms`. */
@@ -127,6 +136,16 @@ export class FakeConnections {
     this.#liesOnce = true;
   }
 
+  /** The server gives no answer about any connection for `ms`. */
+  mute(ms: number): void {
+    this.#answersFrom = Math.max(this.#answersFrom, this.time.now + ms);
+  }
+
+  /** The server lists the connections that are closed by now no longer. */
+  forgetClosed(): void {
+    this.#forgottenUpTo = this.#nextClientId - 1;
+  }
+
   /** The longest time for which the server has counted nothing from this connection, as far as it ended after `since` or goes on. */
   longestSilence({ clientId }: ConnectionId, since: number): number {
     const served = this.#served.get(clientId);
@@ -135,11 +154,18 @@ export class FakeConnections {
     return Math.max(this.time.now - served.countedAt, past);
   }
 
-  /** What the server answers about a connection. */
-  answer({ serverId, clientId }: ConnectionId, closedIsEnough: boolean): HolderAnswer {
-    if (serverId !== SERVER_ID) return { kind: "none" };
+  /** What the server answers about a connection to a client of this account; `null`: nothing that says anything about it. */
+  answer(
+    { serverId, clientId }: ConnectionId,
+    closedIsEnough: boolean,
+    account: string = ACCOUNT,
+  ): HolderAnswer | null {
+    if (serverId !== SERVER_ID || this.time.now < this.#answersFrom) return null;
     const served = this.#served.get(clientId);
-    if (served === undefined || !this.open.has(clientId)) return { kind: "closed" };
+    // Absence is an answer in the account `$G` only.
+    if (served !== undefined && served.account !== account) return null;
+    if (served === undefined || !this.open.has(clientId))
+      return clientId <= this.#forgottenUpTo ? null : { kind: "closed" };
     if (this.#liesOnce && !closedIsEnough) {
       this.#liesOnce = false;
       return { kind: "closed" };
@@ -164,6 +190,8 @@ export interface FakeSessionOptions {
   readonly echo?: boolean;
   /** The process cannot hear the beats of others. Default: it can. */
   readonly deaf?: boolean;
+  /** The connection's account. Connections of another one are not listed, and their beats are not heard. Default: that of all. */
+  readonly account?: string;
 }
 
 /** The connection of one process. The process learns later than the server that it is closed, for example while stopped. */
@@ -172,6 +200,7 @@ export class FakeSession implements Session {
   readonly #presence: boolean;
   readonly #echo: boolean;
   readonly #deaf: boolean;
+  readonly #account: string;
   readonly #clock: VirtualClock | null;
   readonly #network: Network | null;
   readonly #listeners = new Set<(event: SessionEvent) => void>();
@@ -199,9 +228,10 @@ export class FakeSession implements Session {
     this.#network = options.network ?? null;
     this.#echo = options.echo ?? false;
     this.#deaf = options.deaf ?? false;
-    this.#link = connections.connect(this.#presence);
+    this.#account = options.account ?? ACCOUNT;
+    this.#link = connections.connect(this.#presence, this.#account);
     // As a real session that has waited for its first beat before the election began.
-    this.#binding = this.#echo ? { ...this.#link, account: ACCOUNT } : this.#link;
+    this.#binding = this.#echo ? { ...this.#link, account: this.#account } : this.#link;
     const id = (): string => `${this.#link?.clientId}-${++this.#beatCount}`;
     this.#beats = new Beats(
       this.#clock ?? new VirtualClock(connections.time),
@@ -257,10 +287,14 @@ export class FakeSession implements Session {
       time.after(oneWayMs, () =>
         this.#connections.receive(link, () => {
           // As the real session: only about a holder whose record names its account, with its presence or with its promise.
-          const isNamed = binding.presence !== undefined || binding.silence?.account === ACCOUNT;
-          const answer: HolderAnswer = isNamed
-            ? this.#connections.answer(binding, closedIsEnough)
+          const isNamed =
+            binding.silence === undefined
+              ? binding.presence !== undefined
+              : binding.silence.account === this.#account;
+          const answer: HolderAnswer | null = isNamed
+            ? this.#connections.answer(binding, closedIsEnough, this.#account)
             : { kind: "none" };
+          if (answer === null) return;
           time.after(oneWayMs, () => {
             if (this.#link !== link || this.#network?.dropResponses === true) return;
             answered(answer);
@@ -270,9 +304,17 @@ export class FakeSession implements Session {
     });
   }
 
-  /** See `FakeConnections.slowDown`, `freeze` and `lieOnce`. */
-  slowDown(ms: number): void {
-    if (this.#link !== null) this.#connections.slowDown(this.#link, ms);
+  /** See `FakeConnections.slowDown`, `freeze`, `lieOnce`, `mute` and `forgetClosed`. */
+  slowDown(ms: number, closesEarly = false): void {
+    if (this.#link !== null) this.#connections.slowDown(this.#link, ms, closesEarly);
+  }
+
+  muteServer(ms: number): void {
+    this.#connections.mute(ms);
+  }
+
+  forgetClosed(): void {
+    this.#connections.forgetClosed();
   }
 
   freezeServer(ms: number): void {
@@ -298,7 +340,7 @@ export class FakeSession implements Session {
     if (link === null || this.#network?.dropRequests === true) return;
     time.after(this.#network?.latencyMs ?? ADVISORY_MS, () => {
       this.#connections.receive(link, () => {
-        for (const session of this.#connections.sessions) session.receiveBeat(link);
+        for (const session of this.#connections.sessions) session.receiveBeat(link, this.#account);
         if (this.#link !== link || this.#network?.dropResponses === true) return;
         time.after(this.#network?.latencyMs ?? ADVISORY_MS, () => {
           if (this.#link === link) this.arrive(() => this.#beats.echoed(token));
@@ -308,10 +350,10 @@ export class FakeSession implements Session {
   }
 
   /** A beat of some connection is delivered to this one. */
-  receiveBeat(connection: ConnectionId): void {
+  receiveBeat(connection: ConnectionId, account: string): void {
     const link = this.#link;
-    if (link === null || this.#network?.dropResponses === true) return;
-    if (this.#deaf || !sameConnection(connection, this.#watched)) return;
+    if (link === null || this.#deaf || !sameConnection(connection, this.#watched)) return;
+    if (account !== this.#account || this.#network?.dropResponses === true) return;
     this.#connections.time.after(this.#network?.latencyMs ?? ADVISORY_MS, () => {
       if (this.#link !== link) return;
       this.arrive(() => {
@@ -324,7 +366,7 @@ export class FakeSession implements Session {
 
   #comesBack(): void {
     if (this.#binding === null || this.#binding.account !== undefined) return;
-    this.#binding = { ...this.#binding, account: ACCOUNT };
+    this.#binding = { ...this.#binding, account: this.#account };
     this.#emit({ type: "rebound", binding: this.#binding });
   }
 
@@ -426,7 +468,7 @@ export class FakeSession implements Session {
       this.#reconnects = true;
       return;
     }
-    const link = this.#connections.connect(this.#presence);
+    const link = this.#connections.connect(this.#presence, this.#account);
     this.#link = link;
     this.lostAt = null;
     this.lostUnread = false;
