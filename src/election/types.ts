@@ -382,7 +382,7 @@ export interface Reads {
 export interface Writes {
   readonly lastNonce: number;
   readonly inFlight: { readonly nonce: number; readonly kind: "acquire" | "renew" | "release" } | null;
-  /** Oldest first, at most `MAX_UNSETTLED`. */
+  /** Oldest first, at most `MAX_UNSETTLED`. A promise among them is not forgotten. */
   readonly unsettled: readonly SentWrite[];
 }
 

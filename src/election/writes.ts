@@ -8,6 +8,7 @@ import type {
   Expectation,
   LeaseRecord,
   OwnConnection,
+  SentWrite,
   SessionBinding,
 } from "./types.ts";
 
@@ -41,13 +42,20 @@ export function sendRecord(draft: Draft, kind: "acquire" | "renew", write: Recor
   const sent = { nonce, epoch: write.epoch, sentAt: draft.now, binding, promises, stretch };
   draft.writes.lastNonce = nonce;
   draft.writes.inFlight = { nonce, kind };
-  draft.writes.unsettled = [...draft.writes.unsettled, sent].slice(-MAX_UNSETTLED);
+  draft.writes.unsettled = [...withRoom(draft.writes.unsettled), sent];
   emit(draft, {
     type: "write",
     nonce,
     write: { kind: "put", record, expect: write.expect },
     timeoutMs: write.timeoutMs,
   });
+}
+
+/** Forgets the oldest of too many. One that promises silence binds this node until its outcome is known, so another is forgotten first. */
+function withRoom(unsettled: readonly SentWrite[]): readonly SentWrite[] {
+  if (unsettled.length < MAX_UNSETTLED) return unsettled;
+  const forgotten = unsettled.find(({ promises }) => !promises) ?? unsettled[0];
+  return unsettled.filter((sent) => sent !== forgotten);
 }
 
 /** What a record names of the connection is a promise (`SessionBinding`): named only where it is kept. */

@@ -37,7 +37,7 @@ function questionsUntil(play: Solo, ms: number, answer: Parameters<Solo["answere
 describe("missing beats", () => {
   test("of a holder that is not watched any more cause no questions about the next record", () => {
     const play = suspicious().answered({ kind: "open", inMsgs: 71 });
-    // Whoever listens begins again with the record that replaces the garbage, and hears every beat.
+    // The session listens again from the record on that replaces the garbage, and hears every beat.
     play.at(1_200).learns(garbage(8)).at(1_400);
     play.learns(record(9, "b", 2, { ...promising(9), nonce: 3 }));
     expect(play.state.inquiry.silent).toBeNull();

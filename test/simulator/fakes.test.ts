@@ -562,7 +562,7 @@ describe("a fake session", () => {
     expect(connections.answer(later, true)).toEqual({ kind: "closed" });
   });
 
-  test("is told nothing by a server that does not answer, until it does", async () => {
+  test("is neither open nor closed while the server does not answer", async () => {
     const time = new VirtualTime();
     const connections = new FakeConnections(time);
     const connection = connections.connect(false);

@@ -132,7 +132,7 @@ export const networkFaults: Readonly<Record<NetworkFaultName, SimulatedFault>> =
     const { link } = process.session;
     if (!process.alive || link === null) return;
     const ms = Math.min(random.between(10, random.chance(0.5) ? 500 : 5_000), quietFrom - time.now);
-    // A server that drops the connection meanwhile lists it as closed before it has handled the buffer, or after.
+    // A server that drops the connection in that time lists it as closed before it has handled the buffer, or after.
     const closesEarly = random.chance(0.5);
     log(
       `${process.incarnation}: the server needs ${ms} ms for its next read buffer${closesEarly ? ", even if it drops the connection" : ""}`,
@@ -155,7 +155,7 @@ export const networkFaults: Readonly<Record<NetworkFaultName, SimulatedFault>> =
     log("the server will answer once that an open connection is closed");
     process.session.lieOnce();
   },
-  /** Nobody is answered about any connection, as by a server of version 2.9 after a reload: often until the faults end. */
+  /** No question about a connection is answered, as by a server of version 2.9 after a reload: often until the faults end. */
   "no answers": (context, { process }) => {
     const leftMs = Math.max(0, context.quietFrom - context.time.now);
     const ms = context.random.chance(0.2) ? leftMs : lasting(context);

@@ -19,7 +19,7 @@ interface SlowBuffer {
   readonly ms: number;
   /** When its first message came; `null`: it is yet to come. */
   openedAt: number | null;
-  /** If the connection ends meanwhile, it is listed as closed at once, and what is in the buffer is handled all the same. */
+  /** If the connection ends in that time, it is listed as closed at once, and what is in the buffer is handled all the same. */
   readonly closesEarly: boolean;
 }
 
