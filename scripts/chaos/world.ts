@@ -258,7 +258,7 @@ class World {
     const detections = this.#detections;
     const seen = [...stalls, ...(this.#answers?.seen ?? [])];
     const findings = check(recording, { faults, stalls: seen, detections, leaseMs, recoveryMs });
-    const { contents, unread } = await readRegisterWhenReady(this.#servers);
+    const { contents, unread } = await readRegisterWhenReady(this.#servers, join(folder, "register.jsonl"));
     const version = this.#servers.all[0]?.version ?? "";
     const report = {
       number,
@@ -287,12 +287,13 @@ function nowMs(): number {
 /** After the last fault the register's stream may be without a leader for a while. */
 async function readRegisterWhenReady(
   servers: Servers,
+  log: string,
 ): Promise<{ readonly contents: RegisterContents; readonly unread: string | null }> {
   const giveUpAt = performance.now() + SETTLE_MS;
   for (;;) {
     try {
       await servers.whole();
-      return { contents: await readRegister(servers.urls), unread: null };
+      return { contents: await readRegister(servers.urls, log), unread: null };
     } catch (error) {
       if (performance.now() > giveUpAt)
         return { contents: EMPTY_REGISTER, unread: `cannot read the register: ${error}` };

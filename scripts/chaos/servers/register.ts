@@ -1,4 +1,5 @@
 /** Creates the stream of the two registers, reads it at the end of a run, and counts stale writes. */
+import { writeFileSync } from "node:fs";
 import { setTimeout as pause } from "node:timers/promises";
 import { jetstream } from "@nats-io/jetstream";
 import { connect } from "@nats-io/transport-node";
@@ -49,9 +50,9 @@ export async function createRegister(servers: string[], replicas: number): Promi
 }
 
 /**
- * Reads the stream in order. Once all lanes of the fence have moved to epoch e, no write below e may follow.
+ * Reads the stream in order and lists its messages in the file `log`, for `--keep`. Once all lanes of the fence have moved to epoch e, no write below e may follow.
  */
-export async function readRegister(servers: string[]): Promise<RegisterContents> {
+export async function readRegister(servers: string[], log: string): Promise<RegisterContents> {
   const nats = await connect({ servers, waitOnFirstConnect: true });
   try {
     const consumer = await jetstream(nats).consumers.get(STREAM);
@@ -64,13 +65,22 @@ export async function readRegister(servers: string[]): Promise<RegisterContents>
       shadowStale: [] as StaleWrite[],
     };
     if (left === 0) return found;
+    const lines: string[] = [];
+    let lastSequence = 0;
     let newest = 0;
     let laneCount = Number.POSITIVE_INFINITY;
     const lanes = new Map<string, number>();
     for await (const message of await consumer.consume()) {
       const { subject, seq: sequence } = message;
+      // The consumer may begin again while it is read. The order of the stream is that of its sequences.
+      if (sequence <= lastSequence) continue;
+      lastSequence = sequence;
       const epoch = tokenFromNats(message.headers) ?? 0;
       const write = { subject, epoch, newest, sequence, atMs: Date.parse(message.timestamp) };
+      const sent = Object.fromEntries(
+        [...(message.headers ?? [])].map(([name, values]) => [name, values[0]]),
+      );
+      lines.push(JSON.stringify({ ...write, headers: sent, data: message.string() }));
       if (subject === REGISTER) found.fenced += 1;
       else if (subject === SHADOW) found.shadow += 1;
       else if (subject === `${FENCE}.0`) {
@@ -88,6 +98,7 @@ export async function readRegister(servers: string[]): Promise<RegisterContents>
       left -= 1;
       if (left === 0) break;
     }
+    writeFileSync(log, lines.join("\n"));
     return found;
   } finally {
     await nats.close();
