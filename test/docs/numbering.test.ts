@@ -1,9 +1,15 @@
 /** Numbers and headings that are written by hand. */
-import { readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
+import {
+  commonFaultNames,
+  deletionFaultNames,
+  operatorFaultNames,
+} from "../../scripts/simulator/faults/names.ts";
 
-const read = (file: string): string => readFileSync(join(import.meta.dirname, "../..", file), "utf8");
+const root = join(import.meta.dirname, "../..");
+const read = (file: string): string => readFileSync(join(root, file), "utf8");
 
 test("the invariants of docs/simulator.md are numbered without a gap", () => {
   const numbers = [...read("docs/simulator.md").matchAll(/^\| (\d+) [a-z]/gm)].map(([, number]) =>
@@ -11,6 +17,22 @@ test("the invariants of docs/simulator.md are numbered without a gap", () => {
   );
   expect(numbers.length).toBeGreaterThan(10);
   expect(numbers).toEqual(numbers.map((_, index) => index + 1));
+});
+
+test("docs/simulator.md has the number of kinds of faults", () => {
+  const kinds = commonFaultNames.length + operatorFaultNames.length + deletionFaultNames.length;
+  const text = read("docs/simulator.md").replaceAll("\n", " ");
+  expect(/faults out of (\d+) kinds/.exec(text)?.[1]).toBe(String(kinds));
+});
+
+test("every test that a document names exists", () => {
+  const documents = ["README.md", ...readdirSync(join(root, "docs")).map((file) => `docs/${file}`)];
+  const named = documents
+    .filter((file) => file.endsWith(".md"))
+    .flatMap((file) => [...read(file).matchAll(/`(test\/[\w./-]+)`/g)].map(([, path = ""]) => path));
+  expect(named.length).toBeGreaterThan(30);
+  // The placeholder of a pinned history.
+  expect(named.filter((path) => !path.includes("NAME") && !existsSync(join(root, path)))).toEqual([]);
 });
 
 test("CHANGELOG.md has one heading for each version, and one of them for what is not released", () => {

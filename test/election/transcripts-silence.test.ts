@@ -67,6 +67,27 @@ test("a leader that stands still for less than F is suspended for one renewal, a
   await expectTranscript("stood-still", play);
 });
 
+test("a leader that stands still for less than 0.75 F less a round trip goes on, whenever that begins", async () => {
+  // F / 8 is 250 ms. A latency of 5 ms each way makes a round trip of 10.
+  const suspensions: number[] = [];
+  for (const pauseMs of [1_480, 1_760]) {
+    let suspended = 0;
+    for (let beginsMs = 5_000; beginsMs < 5_250; beginsMs += 7) {
+      const play = new Ensemble("SIGSTOP of the leader.");
+      const a = play.node("a", silence).start();
+      a.network.latencyMs = 5;
+      await play.at(beginsMs);
+      a.clock.pause(pauseMs);
+      await play.at(9_000);
+      expect(a.driver.isHeld()).toBe(true);
+      suspended += a.count("suspended");
+    }
+    suspensions.push(suspended);
+  }
+  // A pause that is a beat longer suspends, whenever it begins.
+  expect(suspensions).toEqual([0, 36]);
+});
+
 test("without a presence, a closed connection ends the wait only after F and the margin", async () => {
   const play = new Ensemble("kill -9 of a leader that promises silence only.");
   const a = play.node("a", silence).start();
