@@ -107,12 +107,15 @@ export class History {
     this.#heal();
     await this.#time.advance(QUIET_MS, check);
     const before = this.#heldByOne();
+    const { suspensions } = this.#checker;
     const written = this.#checker.held.map(({ store }) => store.writes);
     // Without faults the leader stays the same and renews its lease.
     await this.#time.advance(STEADY_MS, check);
     const after = this.#heldByOne();
     if (after !== before)
       throw new Violation(`without faults the lease was held by ${before}, then by ${after}`);
+    if (this.#checker.suspensions > suspensions)
+      throw new Violation(`without faults the term of ${before} is suspended`);
     for (const [index, { store, incarnation, host }] of this.#checker.held.entries()) {
       const renewals = store.writes - (written[index] ?? 0);
       const least = Math.floor(STEADY_MS / (host.options.renewIntervalMs * RATE_SLACK));

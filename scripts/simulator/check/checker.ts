@@ -45,6 +45,8 @@ export class Checker implements Witness {
   onStep: ((process: Process, event: ElectionEvent, effects: readonly Effect[]) => void) | null = null;
   /** Number of terms that have begun. */
   terms = 0;
+  /** How often a term was suspended. */
+  suspensions = 0;
   /** The largest epoch of a term that has begun. */
   #maxBegun = 0;
 
@@ -157,6 +159,7 @@ export class Checker implements Witness {
     const observed = this.#processes.of(process);
     const violation = observed.output(output);
     if (violation !== null) this.#fail(violation);
+    if (output.type === "suspended") this.suspensions += 1;
     if (output.type !== "become-leader") return;
     // Invariant 5. The driver has taken the step already.
     this.terms += 1;
@@ -303,6 +306,7 @@ export class Checker implements Witness {
       throw new Violation(`${incarnation} holds until ${spanMs} ms after its newest applied send`);
     }
     this.#checkConnection(process);
+    this.#checkSilence(process);
     if (!this.#isUnread(process)) this.#checkToken(process, epoch);
   }
 
@@ -318,6 +322,23 @@ export class Checker implements Witness {
         : isBound(process.driver.state) && lostMs > silenceMs * RATE_SLACK;
     if (tooLong)
       throw new Violation(`${process.incarnation} holds ${lostMs} ms after its connection was lost`);
+  }
+
+  /**
+   * Invariant 1, from the holder's side: a follower that asked at the worst times has not found it silent since the write was applied on
+   * which it is held. Most histories have no such follower.
+   */
+  #checkSilence({ driver, session, incarnation, host }: Process): void {
+    const { state } = driver;
+    const { role } = state;
+    const { binding } = session;
+    if (role.name !== "leader" || !role.term.promises || binding === null) return;
+    if (state.bucket.generation !== this.#world.bucket.generation) return;
+    const committedAt = this.#commits.committedAt(role.term.revision);
+    if (committedAt === null) return;
+    const silentMs = this.#world.connections.longestSilenceAfter(binding, committedAt);
+    if (silentMs > (host.options.silenceMs ?? 0) * RATE_SLACK)
+      throw new Violation(`${incarnation} holds, and its server has counted nothing for ${silentMs} ms`);
   }
 
   /** Invariant 3, from the leader's side: a resource that earlier leaders wrote to accepts the holder's token. */

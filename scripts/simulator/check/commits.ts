@@ -1,5 +1,6 @@
 /** Checks what the bucket has committed: who wrote it, its epoch, and whether a takeover was allowed. */
 import { maxEpochAt } from "../../../src/election/epochs.ts";
+import { silenceWaitMs } from "../../../src/election/silence.ts";
 import type { LeaseEntry } from "../../../src/election/types.ts";
 import type { Process } from "../host.ts";
 import type { CheckedWorld } from "./checked-world.ts";
@@ -43,6 +44,8 @@ export class Commits {
   #forgedEpochLost = false;
   #aged = false;
   #strayed = false;
+  /** When each revision of the present bucket was committed. */
+  readonly #committedAt = new Map<number, number>();
 
   constructor(
     world: CheckedWorld,
@@ -57,6 +60,7 @@ export class Commits {
     world.bucket.watch({
       entry: (entry) => {
         if (this.#last !== null && entry.revision <= this.#last.entry.revision) return;
+        this.#committedAt.set(entry.revision, world.time.now);
         this.#committed(entry);
         if (this.forging) return;
         if (entry.kind === "record") this.#lastRecord = entry;
@@ -76,7 +80,13 @@ export class Commits {
     this.#aged = true;
   }
 
+  /** When this revision of the present bucket was committed; `null`: it was not. */
+  committedAt(revision: number): number | null {
+    return this.#committedAt.get(revision) ?? null;
+  }
+
   bucketDeleted(): void {
+    this.#committedAt.clear();
     this.#last = null;
     this.#lastRecord = null;
     this.#maxEpochBefore = Math.max(this.#maxEpochBefore, this.#maxEpoch);
@@ -172,8 +182,8 @@ export class Commits {
     const silentMs = binding === undefined ? 0 : this.#world.connections.longestSilence(binding, at);
     if (
       silence === undefined ||
-      (!dead && silentMs * RATE_SLACK < silence.ms) ||
-      waitedMs * RATE_SLACK < silence.ms
+      (!dead && silentMs * RATE_SLACK < silenceWaitMs(silence.ms)) ||
+      waitedMs * RATE_SLACK < silenceWaitMs(silence.ms)
     )
       this.#reports.fail(`${process.incarnation} took over after only ${waitedMs} ms`);
     return "silence confirmed";

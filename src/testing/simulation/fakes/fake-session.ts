@@ -154,6 +154,16 @@ export class FakeConnections {
     return Math.max(this.time.now - served.countedAt, past);
   }
 
+  /** As `longestSilence`, but of each time only the part after `since`. */
+  longestSilenceAfter({ clientId }: ConnectionId, since: number): number {
+    const served = this.#served.get(clientId);
+    if (served === undefined) return 0;
+    let longest = this.time.now - Math.max(since, served.countedAt);
+    for (const { ms, until } of served.gaps)
+      if (until >= since) longest = Math.max(longest, until - Math.max(since, until - ms));
+    return longest;
+  }
+
   /** What the server answers about a connection to a client of this account; `null`: nothing that says anything about it. */
   answer(
     { serverId, clientId }: ConnectionId,
