@@ -239,7 +239,7 @@ export class Checker implements Witness {
     const lateMs = mono - role.term.deadline.mono;
     if (lateMs > LATE_MS)
       throw new Violation(`${incarnation} is in its term ${lateMs} ms after its deadline`);
-    const fallenMs = link.stretch === null ? 0 : mono - link.stretch.deadline.mono;
+    const fallenMs = link.stretch === null ? Number.POSITIVE_INFINITY : mono - link.stretch.deadline.mono;
     if (role.name === "leader" && isBound(driver.state) && fallenMs > LATE_MS)
       throw new Violation(`${incarnation} is not suspended ${fallenMs} ms after the end of its stretch`);
   }

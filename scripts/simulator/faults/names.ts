@@ -39,6 +39,7 @@ const NAMES = [
   "vanished",
   "no answers",
   "closed forgotten",
+  "frozen and cut off",
 ] as const;
 
 export type SimulatedFaultName = (typeof NAMES)[number];

@@ -18,6 +18,9 @@ const underWay: readonly SimulatedFaultName[] = [
   "stop",
   "step down",
   "only follow",
+  "vanished",
+  "count late",
+  "frozen and cut off",
 ];
 
 export const networkFaults: Readonly<Record<NetworkFaultName, SimulatedFault>> = {
@@ -176,6 +179,23 @@ export const networkFaults: Readonly<Record<NetworkFaultName, SimulatedFault>> =
     context.time.after(ms, () => {
       host.network.dropRequests = false;
       host.network.dropResponses = false;
+    });
+  },
+  /** As a virtual machine that is moved: what has arrived is read when it goes on, and what it sends is lost. */
+  "frozen and cut off": (context, host) => {
+    const { random, time, quietFrom, log } = context;
+    const { process, network } = host;
+    const leftMs = Math.max(0, quietFrom - time.now);
+    const ms = Math.min(random.between(50, 2_500), leftMs);
+    const cutMs = Math.min(ms + random.between(500, 5_000), leftMs);
+    log(`${process.incarnation}: stands still for ${ms} ms, and is cut off for ${cutMs} ms`);
+    if (process.clock.caughtUp) process.frozenAt = time.now;
+    process.clock.pause(ms, random.chance(0.5) ? "timers" : "messages");
+    network.dropRequests = true;
+    network.dropResponses = true;
+    time.after(cutMs, () => {
+      network.dropRequests = false;
+      network.dropResponses = false;
     });
   },
   "presence lost": ({ hosts, log }, host) => {
