@@ -19,7 +19,7 @@ export const MIN_VIP_SILENCE_MS: number = Math.ceil(
 );
 const DEFAULT_VIP_SILENCE_MS = 5_000;
 /** With a shorter lease a leader promises no silence by default. */
-const LEAST_LEASE_MS = 5_000;
+export const LEAST_PROMISING_LEASE_MS = 5_000;
 const WHY_VIP =
   "the lifetime of the address ends before another node may lead, and the kernel counts it in seconds";
 
@@ -36,7 +36,7 @@ export function silenceMsOf(options: NodeOptions, { vip = false }: SilenceNeeds 
   if (silenceMs !== undefined) return silenceMs;
   if (vip) return vipSilenceMs(leaseTtlMs);
   // With a short lease a promise would gain little and cost terms: a pause of 0.75 F suspends.
-  if (crashDetection !== "silence" && leaseTtlMs < LEAST_LEASE_MS) return 0;
+  if (crashDetection !== "silence" && leaseTtlMs < LEAST_PROMISING_LEASE_MS) return 0;
   return Math.min(DEFAULTS.silenceMs, largestSilenceMs(leaseTtlMs));
 }
 

@@ -4,7 +4,7 @@ import type { DoctorOptions } from "../../src/doctor/doctor.ts";
 import { diagnose } from "../../src/doctor/findings/diagnose.ts";
 import type { Finding } from "../../src/doctor/findings/finding.ts";
 import { newStreamConfig } from "../../src/nats/lease/stream-config.ts";
-import type { PermissionRole } from "../../src/nats/permissions.ts";
+import { type PermissionRole, permissionsFor } from "../../src/nats/permissions.ts";
 import { runCommand } from "../../src/system/run-command.ts";
 import { startNatsServer } from "../../src/testing.ts";
 import { accountOf, examined, found } from "../support/cli/examine.ts";
@@ -142,6 +142,30 @@ describe("on a single server", () => {
     expect(found(foreign)).toEqual(["critical server-down"]);
     expect(alone.findings).toMatchObject([{ where: "the system account", code: "no-connection" }]);
     expect(usage).toMatchObject({ code: 2, stderr: expect.stringContaining("NATS_LEADER_SYSTEM_PASSWORD") });
+  });
+});
+
+describe("a user who lacks one direction of a subject that nodes publish to and hear", () => {
+  const set = permissionsFor({ clusterId: CLUSTER, role: "node" });
+  const without = (list: readonly string[]): string =>
+    JSON.stringify(list.filter((subject) => subject !== "nats_leader.beat.>"));
+  const user = (name: string, publish: string, subscribe: string): string =>
+    `{ user: ${name}, password: p, permissions { publish { allow: ${publish} }, subscribe { allow: ${subscribe} } } }`;
+  const server = useNatsServer({
+    config: `accounts { A { jetstream: enabled, users: [
+      ${user("mute", without(set.publish), JSON.stringify(set.subscribe))}
+      ${user("deaf", JSON.stringify(set.publish), without(set.subscribe))}
+    ] } }`,
+  });
+
+  test.each([
+    ["mute", "publish"],
+    ["deaf", "subscribe"],
+  ])("(%s) lacks only this one", async (name, direction) => {
+    const login = { servers: server.url, user: name, pass: "p", inboxPrefix: "_INBOX_node" };
+    const { facts } = await examined(accountOf(CLUSTER, login, "node"));
+    const missing = facts.permissions?.tried.filter(({ allowed }) => allowed === false);
+    expect(missing).toMatchObject([{ direction, subject: "nats_leader.beat.>" }]);
   });
 });
 

@@ -364,6 +364,11 @@ const states: readonly (readonly [string, Partial<Facts>, readonly string[]])[] 
     ["note silence-off @ node a"],
   ],
   [
+    "no promise of silence with a lease for which it is not the default",
+    { nodes: [node("a", { silenceMs: 0, leaseTtlMs: 4_999 }), node("b", { leaseTtlMs: 4_999 })] },
+    [],
+  ],
+  [
     "no promise of silence, which is all there is",
     { nodes: [node("a", { presence: "off", crashDetection: "silence", silenceMs: 0 }), node("b")] },
     ["warning silence-off @ node a"],

@@ -1,5 +1,6 @@
 /** Findings about the nodes and about the permissions of this user. */
 
+import { LEAST_PROMISING_LEASE_MS } from "../../config/silence.ts";
 import type { PermissionRole } from "../../nats/permissions.ts";
 import type { Facts, NodeFacts, PermissionFacts } from "../facts.ts";
 import type { Finding, Sign } from "./finding.ts";
@@ -165,10 +166,14 @@ function presenceFindings(
   ];
 }
 
-/** A leader that is configured to promise silence and does not, or a node that is configured not to. */
-function silenceFindings({ nodeId, silenceMs, crashDetection }: NodeFacts, clusterId: string | null): Sign[] {
+/** A node that is configured to promise silence and cannot, or is configured not to. With a short lease that is the default. */
+function silenceFindings(
+  { nodeId, silenceMs, crashDetection, leaseTtlMs }: NodeFacts,
+  clusterId: string | null,
+): Sign[] {
   if (silenceMs !== 0) return [];
   const isNeeded = crashDetection === "silence";
+  if (!isNeeded && leaseTtlMs !== null && leaseTtlMs < LEAST_PROMISING_LEASE_MS) return [];
   return [
     {
       severity: isNeeded ? "warning" : "note",

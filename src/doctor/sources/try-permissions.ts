@@ -103,7 +103,11 @@ export function covers(pattern: string, subject: string): boolean {
 
 /** True if the subscription for answers was denied, not the request. */
 export function isInboxRefused(thrown: unknown): boolean {
-  return thrown instanceof RequestFailure && /Subscription to/i.test(thrown.message);
+  return thrown instanceof RequestFailure && isSubscriptionRefused(thrown);
+}
+
+function isSubscriptionRefused({ message }: Error): boolean {
+  return /Subscription to/i.test(message);
 }
 
 /** `null`: neither an answer nor a denial, or the inbox was denied, which does not decide about the subject. */
@@ -125,7 +129,9 @@ async function publishes(monitor: ConnectionMonitor, subject: string, text: stri
 async function maySubscribe(monitor: ConnectionMonitor, subject: string): Promise<boolean | null> {
   let denied = false;
   const unlisten = monitor.listen((change) => {
-    if (change.type === "denied" && change.subject === subject) denied = true;
+    // Publishing to the same subject may be tried at the same time.
+    if (change.type === "denied" && change.subject === subject && isSubscriptionRefused(change.error))
+      denied = true;
   });
   try {
     monitor.connection.subscribe(subject, { callback: () => {} }).unsubscribe();
