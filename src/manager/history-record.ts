@@ -3,6 +3,7 @@
  * term to a small stream. A leader that crashes writes no end; its successor writes which leader preceded it.
  */
 import { MAX_EPOCH } from "../election/epochs.ts";
+import type { LossReason } from "../election/types.ts";
 import { asObject, type JsonObject } from "../nats/api/js-api.ts";
 import { isId } from "../nats/identity.ts";
 import { MAX_ACQUIRED_AT } from "../nats/lease/record-codec.ts";
@@ -34,7 +35,7 @@ export interface PastTerm {
   readonly from: number | null;
   /** `null`: the term still runs, or its end is unknown. */
   readonly until: number | null;
-  /** The leader recorded no end, so `until` is an upper bound. */
+  /** The leader recorded no end, or only when another node led (it was frozen or cut off): `until` is an upper bound. */
   readonly untilAtMost: boolean;
   /** The loss reason; `silent`: the leader recorded no end (killed, cut off, or without history). */
   readonly why: string | null;
@@ -66,6 +67,9 @@ function isEpoch(value: unknown): value is number {
 function isTime(value: unknown): value is number {
   return typeof value === "number" && Number.isInteger(value) && value >= 0 && value <= MAX_ACQUIRED_AT;
 }
+
+/** Reasons that do not begin at the leader itself: it may learn of them late. */
+const LEARNED: ReadonlySet<string | null> = new Set<LossReason>(["expired", "superseded", "deleted"]);
 
 interface Draft {
   nodeId: string;
@@ -99,12 +103,15 @@ export function termsOf(entries: readonly HistoryEntry[], running: number): Past
   return sorted.map(([epoch, { nodeId, from, until, why }], index) => {
     const next = sorted[index + 1]?.[1].from ?? null;
     const ended = until !== null || epoch !== running;
+    // A leader that was frozen or cut off records its end when it learns of it. It has not led since the next one began.
+    const isLate = until !== null && next !== null && next < until && LEARNED.has(why);
+    const end = isLate ? null : until;
     return {
       nodeId,
       epoch,
       from,
-      until: until ?? (ended ? next : null),
-      untilAtMost: until === null && ended && next !== null,
+      until: end ?? (ended ? next : null),
+      untilAtMost: end === null && ended && next !== null,
       why: why ?? (ended ? "silent" : null),
     };
   });
