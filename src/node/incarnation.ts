@@ -137,6 +137,8 @@ export class Incarnation {
     const { role, announced, candidacy } = this.driver.state;
     const { blocked } = this.application;
     const held = this.driver.isHeld();
+    const promisesSilence =
+      "term" in role ? role.term.promises : attachment.session.binding?.account !== undefined;
     return {
       nodeId: options.nodeId,
       role: held || role.name === "draining" ? "PRIMARY" : "PASSIVE",
@@ -151,7 +153,7 @@ export class Incarnation {
       competes: candidacy.competes,
       presence: attachment.presence,
       crashDetection: options.crashDetection,
-      silenceMs: "term" in role && !role.term.promises ? 0 : options.silenceMs,
+      silenceMs: promisesSilence ? options.silenceMs : 0,
       leaseTtlMs: options.election.leaseTtlMs,
       version: options.serviceVersion,
       ...(blocked === null ? {} : { blocked: blockedText(blocked) }),

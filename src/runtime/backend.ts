@@ -28,7 +28,7 @@ export interface NodeStatus {
   readonly crashDetection: CrashDetection;
   /**
    * After how many milliseconds of silence another node may replace this one as leader. While it has the lease: as its record
-   * promises; else as it is configured. 0: it promises no silence.
+   * promises; else as its next record would. 0: it promises no silence, by configuration or because its beats do not come back.
    */
   readonly silenceMs: number;
   readonly leaseTtlMs: number;

@@ -102,6 +102,7 @@ describe("a user with too few permissions", () => {
       { user: no_create, password: p, permissions { publish { deny: ["$JS.API.STREAM.CREATE.>"] } } }
       { user: reader, password: p, permissions { publish { deny: ["$KV.>"] } } }
       { user: no_presence, password: p, permissions { publish { deny: ["$JS.API.CONSUMER.>"] } } }
+      { user: no_beats, password: p, permissions { publish { deny: ["nats_leader.beat.>"] } } }
       { user: no_service, password: p, permissions { subscribe { deny: ["$SRV.>", "cluster_*.>"] } } }
       { user: no_inbox, password: p, permissions { subscribe { allow: ["_MY.>", "nats_leader.>", "$JS.EVENT.>", "$SRV.>", "cluster_*.>"] } } }
     ] } }`,
@@ -164,6 +165,20 @@ describe("a user with too few permissions", () => {
       timeout: 2000,
     });
     expect(status.json()).toMatchObject({ presence: "denied", role: "PRIMARY" });
+  });
+
+  test("(no_beats) says in its status that it promises no silence, also before it leads", async () => {
+    const clusterId = freshId();
+    const shared = { ...CALM, silenceMs: 1_000, clusterId, pass: "p" };
+    await startLeader(server, { ...shared, nodeId: "admin", user: "admin" });
+    const a = await startNode(server, { ...shared, nodeId: "a", user: "no_beats" });
+    await a.until(() => a.warnings("SESSION").length > 0);
+    const operator = await operatorOf(server, clusterId, { user: "admin", pass: "p" });
+    const silenceOf = async (nodeId: string): Promise<unknown> => {
+      const answer = await operator.connection.request(`cluster_${clusterId}.status.${nodeId}`);
+      return answer.json<{ silenceMs: unknown }>().silenceMs;
+    };
+    expect(await Promise.all([silenceOf("admin"), silenceOf("a")])).toEqual([1_000, 0]);
   });
 
   test("(no_service) leads without a service, with a warning", async () => {

@@ -27,6 +27,7 @@ const FIRST_RETRY_MS = 100;
 const LAST_RETRY_MS = 10_000;
 /** A token has 16 characters. Longer messages on the subject are no beats. */
 const MAX_TOKEN_BYTES = 64;
+const EFFECT = "if this node falls silent while it leads, its lease has to expire";
 
 /** `denied`: this connection cannot hear itself, or cannot learn its account. `off`: not wanted, or not known yet. */
 export type BeatsState = "on" | "off" | "denied";
@@ -124,7 +125,7 @@ export class OwnBeats {
       this.#denied = true;
       const todo = "connect without noEcho, or pass servers instead of a connection";
       return this.#warn({
-        message: `a silent leader is detected by its lease only: the given connection has the option noEcho; ${todo}`,
+        message: `no promise of silence (${EFFECT}): the given connection has the option noEcho; ${todo}`,
         error: undefined,
         isAboutAccount: false,
       });
@@ -236,7 +237,7 @@ export class OwnBeats {
     // The subject changes with every connection.
     const why = error.message.replaceAll(subject, ALL_BEATS);
     const todo = isAboutAccount ? "" : `; allow this user to publish and to subscribe to "${ALL_BEATS}"`;
-    const message = `a silent leader is detected by its lease only: ${why}${todo}`;
+    const message = `no promise of silence (${EFFECT}): ${why}${todo}`;
     this.#warn({ message, error, isAboutAccount });
   }
 
@@ -247,7 +248,7 @@ export class OwnBeats {
       this.#beats.returns && run.unanswered <= LOST_BEATS
         ? (error?.message ?? "the server does not report the account of this connection")
         : `what this connection publishes to "${ALL_BEATS}" does not come back; check the subject mappings of the account`;
-    const message = `a silent leader is detected by its lease only, for now: ${why}`;
+    const message = `no promise of silence for now (${EFFECT}): ${why}`;
     this.#warn({ message, error, isAboutAccount: false });
   }
 
