@@ -243,8 +243,11 @@ function optionsFor(leaseTtlMs: number): ContestOptions {
 }
 
 function number(name: string, text: string, min: number): number {
-  const value = Number(text);
-  if (Number.isInteger(value) && value >= min) return value;
+  // Number("") is 0.
+  if (text.trim() !== "") {
+    const value = Number(text);
+    if (Number.isInteger(value) && value >= min) return value;
+  }
   console.error(`--${name} must be whole numbers from ${min}, not ${text}`);
   process.exit(2);
 }

@@ -2,7 +2,8 @@
 import { InvalidArgumentError } from "commander";
 
 function parse(text: string, least: number): number | null {
-  const value = Number(text);
+  // Number("") is 0.
+  const value = text.trim() === "" ? Number.NaN : Number(text);
   return Number.isSafeInteger(value) && value >= least ? value : null;
 }
 

@@ -174,7 +174,8 @@ function summary(report: FailoverReport): string {
 
 function wholeNumber(min: number, max: number): (text: string) => number {
   return (text) => {
-    const value = Number(text);
+    // Number("") is 0.
+    const value = text.trim() === "" ? Number.NaN : Number(text);
     if (!Number.isInteger(value) || value < min || value > max) {
       throw new InvalidArgumentError(`must be a whole number from ${min} to ${max}`);
     }

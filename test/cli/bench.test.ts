@@ -28,6 +28,10 @@ const refused: readonly [args: string, message: string][] = [
     "invalid node options:\n  silenceMs 6000 must be at most half of leaseTtlMs 10000 (5000), so that a silent leader is replaced before its lease expires",
   ],
   [
+    "--silence-ms=",
+    "option '--silence-ms <ms>' argument '' is invalid. must be a whole number from 0 to 1800000",
+  ],
+  [
     "--silence-ms 1e9",
     "option '--silence-ms <ms>' argument '1e9' is invalid. must be a whole number from 0 to 1800000",
   ],

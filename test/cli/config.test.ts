@@ -572,6 +572,8 @@ describe("the command", () => {
     });
     expect(existsSync(`${path}.bak`)).toBe(true);
     expect((await cli([...args, "--vip-address", "10.0.0.9"])).code).toBe(2);
+    const empty = ["--vip-address", "10.0.0.9", "--vip-netmask", "", "--vip-interface", "eth1"];
+    expect((await cli([...args, ...empty])).stderr).toMatch(/--vip-netmask <bits>' argument '' is invalid/);
   });
 });
 

@@ -36,7 +36,8 @@ Example:
   nats-leader init --cluster-id billing --node-id a --config a.json`;
 
 function prefix(text: string): number {
-  const bits = Number(text);
+  // Number("") is 0.
+  const bits = text.trim() === "" ? Number.NaN : Number(text);
   if (Number.isInteger(bits) && bits >= 0 && bits <= 128) return bits;
   throw new InvalidArgumentError("Must be a whole number from 0 to 32 for IPv4, from 0 to 128 for IPv6.");
 }
