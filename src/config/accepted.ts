@@ -162,7 +162,7 @@ export const OPTIONS: { readonly [Name in OptionName]-?: OptionInfo } = {
   crashDetection: oneOf(CRASH_DETECTIONS, DEFAULTS.crashDetection),
   silenceMs: {
     type: "number",
-    fallback: `${DEFAULTS.silenceMs}; 0 with crashDetection "lease", and with "presence" and leaseTtlMs < 5000`,
+    fallback: `${DEFAULTS.silenceMs}; 0 with crashDetection "lease", and with "presence" and leaseTtlMs < 5000; with "silence" at most half of leaseTtlMs`,
     rule: `0 (no promise of silence) or a whole number of milliseconds from ${MIN_SILENCE_MS} to ${MAX_SILENCE_MS}; at most half of leaseTtlMs`,
     schema: z.union([z.literal(0), z.int().check(z.minimum(MIN_SILENCE_MS), z.maximum(MAX_SILENCE_MS))]),
   },

@@ -23,8 +23,10 @@ export interface Term {
   readonly signal: AbortSignal;
   /**
    * May the leader act at this moment? Compares clocks at every call. False from the deadline on, while the connection is lost or
-   * its server has been silent for `silenceMs` (neither with `crashDetection: "lease"`), and while the term is being given up. It
-   * can become true again: end a loop on `signal`, and wait with `untilHeld()` where an interruption matters.
+   * its server has been silent for `silenceMs` (neither with `crashDetection: "lease"`), and while the term is being given up. With
+   * `crashDetection: "presence"` also, without the event `suspended`, from 250 ms after the event loop has stopped, or half of
+   * `silenceMs` (at most 1 s) after the last question that the server has answered, until it answers again. It can become true again:
+   * end a loop on `signal`, and wait with `untilHeld()` where an interruption matters.
    */
   readonly held: boolean;
   /**
@@ -34,7 +36,7 @@ export interface Term {
    * up the lease is kept, and this stays above 0 as for a term that is held.
    *
    * Exception: with `crashDetection: "presence"` another node may lead as soon as the connection is closed. `held` is false then, at
-   * the latest half of `silenceMs` after (one second, if no silence is promised), and this can be above 0.
+   * the latest half of `silenceMs` after (one second, if that is less or no silence is promised), and this can be above 0.
    */
   readonly remainingMs: number;
   /**
