@@ -34,8 +34,8 @@ export function sendBeat(beats: BeatsUnderWay, token: string, now: Instant): Bea
 
 export interface Echo {
   readonly beats: BeatsUnderWay;
-  /** The beat was one of this connection. */
-  readonly isOurs: boolean;
+  /** When the beat was sent; `null`: it is none of this connection. */
+  readonly sentAt: Instant | null;
   /** When the newest beat was sent that the echo proves; `null`: it proves none. */
   readonly proven: Instant | null;
 }
@@ -43,8 +43,8 @@ export interface Echo {
 /** An echo has arrived. */
 export function echo(beats: BeatsUnderWay, token: string): Echo {
   const beat = beats.sent.find((one) => one.token === token);
-  if (beat === undefined) return { beats, isOurs: false, proven: null };
+  if (beat === undefined) return { beats, sentAt: null, proven: null };
   const echoed = beats.echoed === null || beat.sentAt.mono > beats.echoed.mono ? beat.sentAt : beats.echoed;
   const sent = beats.sent.filter((one) => one !== beat);
-  return { beats: { sent, echoed }, isOurs: true, proven: beat.proves };
+  return { beats: { sent, echoed }, sentAt: beat.sentAt, proven: beat.proves };
 }

@@ -69,7 +69,7 @@ async function attach(
     if (options.crashDetection === "presence" && !options.observer)
       await session.usePresence(streamName(clusterId));
     if (options.crashDetection !== "lease" && options.election.silenceMs > 0 && !options.observer)
-      await session.useBeats();
+      await session.useBeats(options.election.silenceMs);
     return attachment(options, { link, session, store, bucket, close, warn: request.warn });
   } catch (error) {
     await close();

@@ -61,21 +61,22 @@ export class Beats {
     this.#cancelTimer?.();
     this.#cancelTimer = null;
     if (!this.#connected || everyMs === null) return;
-    if (began) this.#send();
+    // What is overdue at the new interval is not put off by it.
+    if (began || this.#clock.now().mono >= this.#plannedAtMono + everyMs) this.#send();
     this.#setTimer();
   }
 
-  /** Returns whether it is the echo of a beat of the present connection. */
-  echoed(token: string): boolean {
-    const { beats, isOurs, proven } = echo(this.#underWay, token);
+  /** Returns for how long the beat was under way; `null`: it is none of the present connection. */
+  echoed(token: string): number | null {
+    const { beats, sentAt, proven } = echo(this.#underWay, token);
     this.#underWay = beats;
-    if (!isOurs) return false;
+    if (sentAt === null) return null;
     if (!this.#returns) {
       this.#returns = true;
       this.#listener.comesBack();
     }
     if (proven !== null) this.#listener.proven(proven);
-    return true;
+    return this.#clock.now().mono - sentAt.mono;
   }
 
   #setTimer(): void {

@@ -64,7 +64,9 @@ export class Driver {
   constructor(options: DriverOptions) {
     this.#options = options;
     this.#freshness = new Freshness(options.clock, () => options.session.connected);
-    this.#roundTrips = new RoundTrips(options.clock, options.session, roundTripMs(options.config.silenceMs));
+    this.#roundTrips = new RoundTrips(options.clock, options.session, () =>
+      roundTripMs(isBound(this.#state) ? options.config.silenceMs : 0),
+    );
     this.#state = initialState(options.config, options.clock.now(), options);
   }
 
@@ -217,6 +219,10 @@ export class Driver {
     const holder = watchedHolder(state);
     if (!isSameHolder(holder, this.#watchedHolder)) {
       this.#watchedHolder = holder;
+      // The session begins to listen once more: what was missed before says nothing any more.
+      const { silent } = state.inquiry;
+      if (silent !== null && sameConnection(silent, holder))
+        this.dispatch({ type: "holder-heard", connection: silent });
       this.#options.session.watchHolder(holder);
     }
   }

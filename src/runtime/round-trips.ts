@@ -15,15 +15,15 @@ const ASKS = 4;
 export class RoundTrips {
   readonly #clock: Clock;
   readonly #session: Pick<Session, "roundTrip">;
-  readonly #provenForMs: number;
-  #provenUntil: Instant | null = null;
+  readonly #provenForMs: () => number;
+  #provenAt: Instant | null = null;
   #cancelTimer: (() => void) | null = null;
   /** Changes with `stop()`: an answer to an earlier question is none. */
   #run = 0;
   #waiting: (() => void)[] = [];
 
-  /** `provenForMs`: the longest time for which a leader can be held after its server has closed the connection. */
-  constructor(clock: Clock, session: Pick<Session, "roundTrip">, provenForMs: number) {
+  /** `provenForMs`: the longest time, at present, for which a leader can be held after its server has closed the connection. */
+  constructor(clock: Clock, session: Pick<Session, "roundTrip">, provenForMs: () => number) {
     this.#clock = clock;
     this.#session = session;
     this.#provenForMs = provenForMs;
@@ -34,7 +34,7 @@ export class RoundTrips {
    * connection been closed by then, there would be no ack.
    */
   start(): void {
-    if (this.#provenUntil !== null) return;
+    if (this.#provenAt !== null) return;
     this.#prove(this.#clock.now());
     this.#askLater();
   }
@@ -42,18 +42,18 @@ export class RoundTrips {
   stop(): void {
     this.#cancelTimer?.();
     this.#cancelTimer = null;
-    this.#provenUntil = null;
+    this.#provenAt = null;
     this.#run += 1;
     this.#release();
   }
 
   isProven(now: Instant): boolean {
-    return this.#provenUntil !== null && !hasReached(this.#provenUntil, now);
+    return this.#provenAt !== null && !hasReached(after(this.#provenAt, this.#provenForMs()), now);
   }
 
   /** Calls back when the connection is proven, or `stop()` has been called: at once if so. Returns the cancellation. */
   whenProven(run: () => void): () => void {
-    if (this.#provenUntil === null || this.isProven(this.#clock.now())) {
+    if (this.#provenAt === null || this.isProven(this.#clock.now())) {
       run();
       return () => {};
     }
@@ -64,7 +64,7 @@ export class RoundTrips {
   }
 
   #askLater(): void {
-    this.#cancelTimer = this.#clock.setTimer(this.#provenForMs / ASKS, () => {
+    this.#cancelTimer = this.#clock.setTimer(this.#provenForMs() / ASKS, () => {
       this.#ask();
       this.#askLater();
     });
@@ -78,9 +78,8 @@ export class RoundTrips {
   }
 
   #prove(sentAt: Instant): void {
-    const until = after(sentAt, this.#provenForMs);
-    if (this.#provenUntil !== null && until.mono < this.#provenUntil.mono) return;
-    this.#provenUntil = until;
+    if (this.#provenAt !== null && sentAt.mono < this.#provenAt.mono) return;
+    this.#provenAt = sentAt;
     if (this.isProven(this.#clock.now())) this.#release();
   }
 

@@ -32,17 +32,17 @@ describe("an echo", () => {
 
   test("counts once, and only if it is one of this connection's", () => {
     let beats = sendBeat(NO_BEATS, "a", at(0));
-    expect(echo(beats, "x")).toEqual({ beats, isOurs: false, proven: null });
+    expect(echo(beats, "x")).toEqual({ beats, sentAt: null, proven: null });
     beats = echo(beats, "a").beats;
-    expect(echo(beats, "a").isOurs).toBe(false);
-    expect(echo(NO_BEATS, "a").isOurs).toBe(false);
+    expect(echo(beats, "a").sentAt).toBeNull();
+    expect(echo(NO_BEATS, "a").sentAt).toBeNull();
   });
 
   test("that is 64 beats late is forgotten: nothing grows with a connection that does not answer", () => {
     let beats = NO_BEATS;
     for (let beat = 0; beat < 1_000; beat += 1) beats = sendBeat(beats, String(beat), at(beat));
     expect(beats.sent).toHaveLength(64);
-    expect(echo(beats, "935").isOurs).toBe(false);
-    expect(echo(beats, "936").isOurs).toBe(true);
+    expect(echo(beats, "935").sentAt).toBeNull();
+    expect(echo(beats, "936").sentAt).toEqual(at(936));
   });
 });

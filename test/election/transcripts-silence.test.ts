@@ -286,3 +286,25 @@ test("a campaign begins a stretch of its own: that of a refused one has no beats
   expect(play.held).toBe(true);
   await expectTranscript("stretch-of-a-refused-campaign", play);
 });
+
+test("a follower that listens once more asks about no holder that it hears", async () => {
+  const play = new Ensemble("The follower stops to compete while the leader stands still.");
+  const a = play.node("a", silence).start();
+  const b = play.node("b", silence).start();
+  let questions = 0;
+  const inquire = b.session.inquire.bind(b.session);
+  b.session.inquire = (...asked) => {
+    questions += 1;
+    return inquire(...asked);
+  };
+  await play.quietlyUntil(5_000, "a leads, b follows");
+  a.clock.pause(700);
+  await play.at(5_500);
+  b.driver.dispatch({ type: "compete", competes: false });
+  await play.at(8_000);
+  b.driver.dispatch({ type: "compete", competes: true });
+  await play.at(9_000);
+  questions = 0;
+  await play.quietlyUntil(30_000, "b hears every beat");
+  expect(questions).toBe(0);
+});

@@ -60,7 +60,7 @@ describe("the own beats", () => {
     const { session, events, warnings } = sessionOn(await link(server));
     const { serverId, clientId } = ownOf(session);
     const before = await tokensOn(beatSubject({ serverId, clientId }));
-    expect(await session.useBeats()).toBe("on");
+    expect(await session.useBeats(1_000)).toBe("on");
     expect(session.binding).toEqual({ serverId, clientId, account: GLOBAL });
     expect(events.items).toEqual([{ type: "rebound", binding: session.binding }]);
     // One beat shows it. No others are sent while no election depends on them.
@@ -72,11 +72,11 @@ describe("the own beats", () => {
   test("are named only by the elections that use them, and beside a presence", async () => {
     const nats = await link(server);
     const [uses, doesNot] = [sessionOn(nats), sessionOn(nats)];
-    await uses.session.useBeats();
+    await uses.session.useBeats(1_000);
     expect(doesNot.session.binding).toEqual({ serverId: expect.any(String), clientId: expect.any(Number) });
     expect(doesNot.events.items).toEqual([]);
     const later = sessionOn(nats);
-    expect(await later.session.useBeats()).toBe("on");
+    expect(await later.session.useBeats(1_000)).toBe("on");
     expect(later.session.binding).toEqual(uses.session.binding);
     expect(later.events.items).toEqual([{ type: "rebound", binding: later.session.binding }]);
   });
@@ -85,7 +85,7 @@ describe("the own beats", () => {
     const nats = await link(server);
     const all = Array.from({ length: 20 }, () => sessionOn(nats));
     const idle = sessionOn(nats);
-    await Promise.all([...all, idle].map(({ session }) => session.useBeats()));
+    await Promise.all([...all, idle].map(({ session }) => session.useBeats(1_000)));
     const tokens = await tokensOn(ALL_BEATS);
     for (const [index, { session }] of all.entries()) session.beat(20 + index);
     for (const { events } of all) await events.until((items) => items.filter(isProven).length >= 10);
@@ -101,7 +101,7 @@ describe("the own beats", () => {
     const sent = tokens.items.length;
     // A later beat of another connection arrives, and none of this one with it.
     const other = sessionOn(await link(server));
-    await other.session.useBeats();
+    await other.session.useBeats(1_000);
     await tokens.until((items) => items.length > sent);
     expect(tokens.items.length).toBe(sent + 1);
   });
@@ -109,7 +109,7 @@ describe("the own beats", () => {
   test("begin again with every connection; until one comes back, the account is not named", async () => {
     const nats = await link(server);
     const { session, events } = sessionOn(nats);
-    await session.useBeats();
+    await session.useBeats(1_000);
     session.beat(20);
     await events.next(isProven);
     const first = ownOf(session);
@@ -176,7 +176,7 @@ describe("the own beats", () => {
     // The echoes of the first connection are lost on their way: its beats stay without an answer.
     proxy.filterToClient((frame) => !isBeat(frame));
     const tokens = await tokensOn(beatSubject(ownOf(session)));
-    const used = session.useBeats();
+    const used = session.useBeats(1_000);
     session.beat(20);
     await tokens.until((items) => items.length >= 3);
     const old = [...tokens.items];
@@ -207,7 +207,7 @@ describe("the own beats", () => {
   test("end with the last election that needs them, and leave nothing behind", async () => {
     const nats = await link(server);
     const [one, two] = [sessionOn(nats), sessionOn(nats)];
-    await Promise.all([one.session.useBeats(), two.session.useBeats()]);
+    await Promise.all([one.session.useBeats(1_000), two.session.useBeats(1_000)]);
     one.session.beat(20);
     two.session.watchHolder(holderOf(one.session));
     await one.events.next(isProven);
@@ -219,7 +219,7 @@ describe("the own beats", () => {
     expect(await subscribed(nats.connection)).toEqual([]);
     const tokens = await tokensOn(ALL_BEATS);
     const other = sessionOn(await link(server));
-    await other.session.useBeats();
+    await other.session.useBeats(1_000);
     await tokens.until((items) => items.length > 0);
     expect(tokens.items.length).toBe(1);
   });
@@ -243,18 +243,18 @@ describe("a connection that cannot hear itself promises nothing, with one warnin
   ])("a user who may not %s", async (user, todo) => {
     const nats = await link(own, { user, pass: "p" });
     const { session, events, warnings } = sessionOn(nats);
-    expect(await session.useBeats()).toBe("denied");
+    expect(await session.useBeats(1_000)).toBe("denied");
     expect(warnings).toEqual([expect.stringContaining(todo)]);
     expect(warnings.join()).not.toMatch(/beat\.[A-Z0-9]/);
     session.beat(20);
     await nats.connection.reconnect();
     await events.next((event) => event.type === "connected");
-    expect(await session.useBeats()).toBe("denied");
+    expect(await session.useBeats(1_000)).toBe("denied");
     expect(session.binding).toEqual({ serverId: expect.any(String), clientId: expect.any(Number) });
     expect(warnings).toHaveLength(1);
     // A later election on the connection receives it, too.
     const later = sessionOn(nats);
-    await later.session.useBeats();
+    await later.session.useBeats(1_000);
     expect(later.warnings).toEqual(warnings);
     expect(events.items.filter((event) => isProven(event) || isRebound(event))).toEqual([]);
   });
@@ -263,7 +263,7 @@ describe("a connection that cannot hear itself promises nothing, with one warnin
     const connection = await connect({ servers: server.url, noEcho: true });
     atEnd(() => connection.close());
     const { session, events, warnings } = sessionOn({ connection, owned: false, close: async () => {} });
-    expect(await session.useBeats()).toBe("denied");
+    expect(await session.useBeats(1_000)).toBe("denied");
     session.beat(20);
     expect(warnings).toEqual([expect.stringMatching(/noEcho.*connect without noEcho/)]);
     expect(session.binding?.account).toBeUndefined();
@@ -276,7 +276,7 @@ describe("a connection that cannot hear itself promises nothing, with one warnin
     atEnd(() => proxy.close());
     proxy.filterToClient(({ subject }) => !subject.startsWith("nats_leader.beat."));
     const { session, events, warnings } = sessionOn(await link(proxy));
-    expect(await session.useBeats()).toBe("off");
+    expect(await session.useBeats(1_000)).toBe("off");
     await waitFor(() => warnings.length > 0, { timeoutMs: 20_000 });
     expect(warnings).toEqual([
       expect.stringContaining('publishes to "nats_leader.beat.>" does not come back'),
@@ -284,7 +284,7 @@ describe("a connection that cannot hear itself promises nothing, with one warnin
     proxy.filterToClient(null);
     session.beat(20);
     await events.next(isNamed);
-    expect(await session.useBeats()).toBe("on");
+    expect(await session.useBeats(1_000)).toBe("on");
     expect(warnings).toHaveLength(1);
   });
 });
@@ -293,17 +293,38 @@ test("a promise that cannot be kept any more is not named any more, until beats 
   const proxy = await startProxy({ target: { port: server.port } });
   atEnd(() => proxy.close());
   const { session, events, warnings } = sessionOn(await link(proxy));
-  expect(await session.useBeats()).toBe("on");
+  expect(await session.useBeats(1_000)).toBe("on");
   session.beat(20);
   await events.next(isProven);
   proxy.filterToClient(({ subject }) => !subject.startsWith("nats_leader.beat."));
   await events.next((event) => isRebound(event) && event.binding?.account === undefined);
-  expect(await session.useBeats()).toBe("off");
+  expect(await session.useBeats(1_000)).toBe("off");
   expect(warnings).toEqual([expect.stringContaining('publishes to "nats_leader.beat.>" does not come back')]);
   proxy.filterToClient(null);
   await events.next(isNamed);
   await events.next(isProven);
-  expect(await session.useBeats()).toBe("on");
+  expect(await session.useBeats(1_000)).toBe("on");
+});
+
+test("a round trip that is too long for a promise keeps that promise from being made, and no other", async () => {
+  const proxy = await startProxy({ target: { port: server.port } });
+  atEnd(() => proxy.close());
+  proxy.delay(200);
+  const nats = await link(proxy);
+  const [short, long] = [sessionOn(nats), sessionOn(nats)];
+  expect(await long.session.useBeats(30_000)).toBe("on");
+  expect(await short.session.useBeats(500)).toBe("off");
+  expect(short.session.binding?.account).toBeUndefined();
+  expect(long.session.binding?.account).toBe(GLOBAL);
+  expect(short.warnings).toEqual([
+    expect.stringMatching(
+      /a round trip to its server takes \d+ ms, and silenceMs 500 needs less than a third of that/,
+    ),
+  ]);
+  expect(long.warnings).toEqual([]);
+  proxy.delay(0);
+  short.session.beat(20);
+  await short.events.next(isNamed);
 });
 
 test("a user who loses the permission to send beats promises nothing any more", async () => {
@@ -322,7 +343,7 @@ test("a user who loses the permission to send beats promises nothing any more", 
   });
   atEnd(() => own.dispose());
   const { session, events, warnings } = sessionOn(await link(own, { user: "node", pass: "p" }));
-  expect(await session.useBeats()).toBe("on");
+  expect(await session.useBeats(1_000)).toBe("on");
   session.beat(20);
   await events.next(isProven);
   deny("nats_leader.>");
@@ -332,7 +353,7 @@ test("a user who loses the permission to send beats promises nothing any more", 
   expect(warnings).toEqual([
     expect.stringContaining('allow this user to publish and to subscribe to "nats_leader.beat.>"'),
   ]);
-  expect(await session.useBeats()).toBe("denied");
+  expect(await session.useBeats(1_000)).toBe("denied");
 });
 
 describe("the beats of a holder", () => {
@@ -342,7 +363,7 @@ describe("the beats of a holder", () => {
 
   test("are missed once they end, and heard once they go on, by every election that watches", async () => {
     const holder = sessionOn(await link(server));
-    await holder.session.useBeats();
+    await holder.session.useBeats(1_000);
     const nats = await link(server);
     const [one, two] = [sessionOn(nats), sessionOn(nats)];
     const binding = holderOf(holder.session);
@@ -396,7 +417,7 @@ describe("the beats of a holder", () => {
 
   test("are watched from the beginning after a reconnect of the follower", async () => {
     const holder = sessionOn(await link(server));
-    await holder.session.useBeats();
+    await holder.session.useBeats(1_000);
     const nats = await link(server);
     const { session, events } = sessionOn(nats);
     session.watchHolder(holderOf(holder.session, 500));
@@ -417,7 +438,7 @@ describe("the beats of a holder", () => {
     });
     atEnd(() => own.dispose());
     const holder = sessionOn(await link(own, { user: "holder", pass: "p" }));
-    await holder.session.useBeats();
+    await holder.session.useBeats(1_000);
     holder.session.beat(20);
     const nats = await link(own, { user: "deaf", pass: "p" });
     const [one, two] = [sessionOn(nats), sessionOn(nats)];

@@ -69,7 +69,7 @@ describe("beats", () => {
     beats.every(null);
   });
 
-  test("go on at another interval, without an extra one", async () => {
+  test("go on at another interval: what is overdue at it is sent at once", async () => {
     const { time, log, beats } = setUp(null);
     beats.connected();
     beats.every(1_000);
@@ -77,7 +77,18 @@ describe("beats", () => {
     log.length = 0;
     beats.every(50);
     await time.advance(100);
-    expect(log).toEqual(["150 sends 3", "200 sends 4"]);
+    expect(log).toEqual(["100 sends 3", "150 sends 4", "200 sends 5"]);
+    beats.every(null);
+  });
+
+  test("are sent although the interval changes all the time", async () => {
+    const { time, log, beats } = setUp(null);
+    beats.connected();
+    for (let change = 0; change < 50; change += 1) {
+      beats.every(change % 2 === 0 ? 62.5 : 250);
+      await time.advance(40);
+    }
+    expect(log.length).toBeGreaterThan(20);
     beats.every(null);
   });
 

@@ -18,7 +18,7 @@ function setUp() {
       });
     },
   };
-  const roundTrips = new RoundTrips(clock, session, 1_000);
+  const roundTrips = new RoundTrips(clock, session, () => 1_000);
   return { time, clock, server, roundTrips, proven: () => roundTrips.isProven(clock.now()) };
 }
 

@@ -66,8 +66,8 @@ export const presenceMutants: readonly Mutant[] = [
   {
     name: "a round trip counts for five seconds",
     file: "src/runtime/round-trips.js",
-    from: "const until = after(sentAt, this.#provenForMs);",
-    to: "const until = after(sentAt, 5_000);",
+    from: "after(this.#provenAt, this.#provenForMs())",
+    to: "after(this.#provenAt, 5_000)",
   },
   {
     name: "the server is asked for one sign of life only",

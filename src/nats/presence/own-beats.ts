@@ -21,6 +21,8 @@ import { accountTag } from "./confirmation.ts";
 const FIRST_BEAT_MS = 1_000;
 /** After this time without a first beat there is a warning. */
 const PATIENCE_MS = 5_000;
+/** F is longer than so many round trips, or no promise is made. */
+const ROUND_TRIPS = 3;
 /** So many beats without an echo are no delay: one and a half times the silence that is promised. */
 const LOST_BEATS = 12;
 const FIRST_RETRY_MS = 100;
@@ -59,6 +61,8 @@ interface Run {
   accountError: Error | null;
   /** Number of beats since the last echo. */
   unanswered: number;
+  /** The shortest round trip of a beat so far. */
+  fastestMs: number;
   readonly cancels: Set<() => void>;
 }
 
@@ -89,6 +93,16 @@ export class OwnBeats {
   /** The tag of the account of this connection; `null` while no promise can be made. */
   get account(): string | null {
     return this.#monitor.connected ? this.#account : null;
+  }
+
+  /** Can a leader on this connection be held with this promise? The echo that proves a beat is that of the next one, and takes as long. */
+  isFastEnoughFor(silenceMs: number): boolean {
+    return this.roundTripMs * ROUND_TRIPS < silenceMs;
+  }
+
+  /** The shortest round trip of a beat on the present connection; infinite while there was none. */
+  get roundTripMs(): number {
+    return this.#run?.fastestMs ?? Number.POSITIVE_INFINITY;
   }
 
   get state(): BeatsState {
@@ -137,6 +151,7 @@ export class OwnBeats {
       account: null,
       accountError: null,
       unanswered: 0,
+      fastestMs: Number.POSITIVE_INFINITY,
       cancels: new Set(),
     };
     try {
@@ -190,9 +205,13 @@ export class OwnBeats {
   }
 
   #echoed(run: Run, token: string): void {
-    if (!this.#beats.echoed(token)) return;
+    const roundTripMs = this.#beats.echoed(token);
+    if (roundTripMs === null) return;
     run.unanswered = 0;
-    this.#check();
+    const isFastest = roundTripMs < run.fastestMs;
+    if (isFastest) run.fastestMs = roundTripMs;
+    if (this.#account === null) this.#check();
+    else if (isFastest) this.#listener.changed();
   }
 
   /** The connection is open, but no beat comes back any more: the next record promises nothing, so that the term can go on. */

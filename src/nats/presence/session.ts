@@ -54,7 +54,10 @@ export class NatsSession implements Session, SessionHandle {
   readonly #listeners = new Set<(event: SessionEvent) => void>();
   readonly #warned = new Set<string>();
   #presenceStream: string | null = null;
-  #usesBeats = false;
+  /** What this election promises; `null`: nothing. */
+  #silenceMs: number | null = null;
+  /** The account that was last reported. */
+  #named: string | null = null;
   #beatsEveryMs: number | null = null;
   #watchedPresence: string | null = null;
   #watchedBeats: BeatingHolder | null = null;
@@ -79,12 +82,18 @@ export class NatsSession implements Session, SessionHandle {
     const { endpoint } = this.monitor;
     if (endpoint === null) return null;
     const presence = this.#presenceStream === null ? null : this.#shared.presence.current;
-    const account = this.#usesBeats ? this.#shared.beats.account : null;
+    const account = this.#account;
     return {
       ...endpoint,
       ...(presence === null ? {} : { presence }),
       ...(account === null ? {} : { account }),
     };
+  }
+
+  /** The account, if this election can keep its promise of silence on the connection. */
+  get #account(): string | null {
+    const { beats } = this.#shared;
+    return this.#silenceMs !== null && beats.isFastEnoughFor(this.#silenceMs) ? beats.account : null;
   }
 
   get presenceState(): PresenceState {
@@ -110,27 +119,34 @@ export class NatsSession implements Session, SessionHandle {
   }
 
   /**
-   * From now on the binding names the account of the connection once a beat has come back on it: the connection can keep a promise of
-   * silence. Settles when that is known, at the latest after a second; the event `rebound` reports that it has come true later, and
+   * From now on the binding names the account of the connection once a beat has come back on it, fast enough for this promise: the
+   * connection can keep it. Settles when that is known, at the latest after a second; the event `rebound` reports that it has come true later, and
    * after each reconnect. Never rejects.
    */
-  async useBeats(): Promise<BeatsState> {
+  async useBeats(silenceMs: number): Promise<BeatsState> {
     if (this.#released !== null) return "off";
     const { beats } = this.#shared;
-    if (!this.#usesBeats) {
-      this.#usesBeats = true;
-      if (beats.account !== null) this.beatsChanged();
+    if (this.#silenceMs === null) {
+      this.#silenceMs = silenceMs;
+      this.beatsChanged();
       this.#shared.beatsWanted();
     }
     await beats.settled();
     if (this.#released !== null) return "off";
     if (beats.problem !== null) this.#shared.warnOfBeats(this, beats.problem);
+    if (beats.account !== null && !beats.isFastEnoughFor(silenceMs)) {
+      const ms = Math.ceil(beats.roundTripMs);
+      this.warnOnce(
+        `a silent leader is detected by its lease only, for now: a round trip to its server takes ${ms} ms, and silenceMs ${silenceMs} needs less than a third of that; raise silenceMs, or connect to a closer server`,
+      );
+      return "off";
+    }
     return beats.state;
   }
 
   /** For the shared session only. */
   get usesBeats(): boolean {
-    return this.#usesBeats;
+    return this.#silenceMs !== null;
   }
 
   /** For the shared session only. */
@@ -198,7 +214,7 @@ export class NatsSession implements Session, SessionHandle {
   async #release(): Promise<void> {
     this.#watchPresence(null);
     this.#watchBeats(null);
-    this.#usesBeats = false;
+    this.#silenceMs = null;
     this.#beatsEveryMs = null;
     this.#listeners.clear();
     await this.#shared.remove(this, this.#presenceStream);
@@ -230,7 +246,10 @@ export class NatsSession implements Session, SessionHandle {
 
   /** For the shared session only. */
   beatsChanged(): void {
-    if (this.#usesBeats) this.emit({ type: "rebound", binding: this.binding });
+    const account = this.#account;
+    if (account === this.#named) return;
+    this.#named = account;
+    this.emit({ type: "rebound", binding: this.binding });
   }
 
   /** For the shared session only. */
@@ -247,6 +266,7 @@ export class NatsSession implements Session, SessionHandle {
   connectionChanged(change: ConnectionChange): void {
     switch (change.type) {
       case "up":
+        this.#named = this.#account;
         return this.emit({ type: "connected", binding: this.binding });
       case "down":
         return this.emit({ type: "disconnected", error: change.error });

@@ -10,7 +10,7 @@ const { connection } = await connectNats(
   { clusterId: "test", nodeId: "child" },
 );
 const session = openSession(connection);
-await session.useBeats();
+await session.useBeats(1_000);
 session.listen(({ type }) => {
   if (type === "beat-proven") say({ proven: true });
 });
