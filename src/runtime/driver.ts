@@ -219,10 +219,6 @@ export class Driver {
     const holder = watchedHolder(state);
     if (!isSameHolder(holder, this.#watchedHolder)) {
       this.#watchedHolder = holder;
-      // The session begins to listen once more: what was missed before says nothing any more.
-      const { silent } = state.inquiry;
-      if (silent !== null && sameConnection(silent, holder))
-        this.dispatch({ type: "holder-heard", connection: silent });
       this.#options.session.watchHolder(holder);
     }
   }

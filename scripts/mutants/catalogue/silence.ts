@@ -97,7 +97,7 @@ export const silenceMutants: readonly Mutant[] = [
   {
     name: "silence: the wait is F without a margin",
     file: "src/election/silence.js",
-    from: "return silenceMs + leaseMarginMs(silenceMs);",
+    from: "return silenceMs + Math.max(MIN_MARGIN_MS, Math.ceil(silenceMs / 19));",
     to: "return silenceMs * 0.97;",
   },
   {
