@@ -49,58 +49,83 @@ export async function createRegister(servers: string[], replicas: number): Promi
   await nats.close();
 }
 
-/**
- * Reads the stream in order and lists its messages in the file `log`, for `--keep`. Once all lanes of the fence have moved to epoch e, no write below e may follow.
- */
+/** Lists the messages of the stream in the file `log`, for `--keep`, and counts the stale writes. */
 export async function readRegister(servers: string[], log: string): Promise<RegisterContents> {
+  const messages = await readStream(servers);
+  const contents = contentsOf(messages);
+  writeFileSync(log, messages.map((message) => JSON.stringify(message)).join("\n"));
+  return contents;
+}
+
+/** A message of the stream. */
+export interface RegisterMessage {
+  readonly subject: string;
+  readonly sequence: number;
+  readonly epoch: number;
+  readonly atMs: number;
+  readonly data: string;
+}
+
+async function readStream(servers: string[]): Promise<RegisterMessage[]> {
   const nats = await connect({ servers, waitOnFirstConnect: true });
   try {
     const consumer = await jetstream(nats).consumers.get(STREAM);
     let left = (await consumer.info()).num_pending;
-    const found = {
-      fenced: 0,
-      shadow: 0,
-      takeOvers: 0,
-      stale: [] as StaleWrite[],
-      shadowStale: [] as StaleWrite[],
-    };
-    if (left === 0) return found;
-    const lines: string[] = [];
-    let lastSequence = 0;
-    let newest = 0;
-    let laneCount = Number.POSITIVE_INFINITY;
-    const lanes = new Map<string, number>();
+    const messages: RegisterMessage[] = [];
+    if (left === 0) return messages;
     for await (const message of await consumer.consume()) {
-      const { subject, seq: sequence } = message;
+      const { subject, seq: sequence, headers, timestamp } = message;
       // The consumer may begin again while it is read. The order of the stream is that of its sequences.
-      if (sequence <= lastSequence) continue;
-      lastSequence = sequence;
-      const epoch = tokenFromNats(message.headers) ?? 0;
-      const write = { subject, epoch, newest, sequence, atMs: Date.parse(message.timestamp) };
-      const sent = Object.fromEntries(
-        [...(message.headers ?? [])].map(([name, values]) => [name, values[0]]),
-      );
-      lines.push(JSON.stringify({ ...write, headers: sent, data: message.string() }));
-      if (subject === REGISTER) found.fenced += 1;
-      else if (subject === SHADOW) found.shadow += 1;
-      else if (subject === `${FENCE}.0`) {
-        found.takeOvers += 1;
-        laneCount = message.json<{ lane_count: number }>().lane_count;
-      }
-      const isWrite = subject === REGISTER || subject === SHADOW;
-      if (isWrite && epoch < newest) (subject === SHADOW ? found.shadowStale : found.stale).push(write);
-      // Only fences and fenced writes show which term is the newest; the shadow accepts any write.
-      if (subject === REGISTER) newest = Math.max(newest, epoch);
-      else if (subject.startsWith(`${FENCE}.`) && subject !== `${FENCE}.0`) {
-        lanes.set(subject, epoch);
-        if (lanes.size >= laneCount) newest = Math.max(newest, Math.min(...lanes.values()));
-      }
+      if (sequence <= (messages.at(-1)?.sequence ?? 0)) continue;
+      const epoch = tokenFromNats(headers) ?? 0;
+      messages.push({ subject, sequence, epoch, atMs: Date.parse(timestamp), data: message.string() });
       left -= 1;
       if (left === 0) break;
     }
-    writeFileSync(log, lines.join("\n"));
-    return found;
+    return messages;
   } finally {
     await nats.close();
   }
+}
+
+/**
+ * A term has the fence when all lanes have moved to it: no older write may follow. A lane keeps only its last message, so of the lanes
+ * only the last move is known. Of earlier terms, the first fenced write shows that they had the fence.
+ */
+export function contentsOf(messages: readonly RegisterMessage[]): RegisterContents {
+  const contents = { ...EMPTY_REGISTER, stale: [] as StaleWrite[], shadowStale: [] as StaleWrite[] };
+  const fence = lastMove(messages);
+  let newest = 0;
+  for (const { subject, sequence, epoch, atMs } of messages) {
+    if (sequence > fence.sequence) newest = Math.max(newest, fence.epoch);
+    if (subject === `${FENCE}.0`) contents.takeOvers += 1;
+    const isFenced = subject === REGISTER;
+    if (isFenced) contents.fenced += 1;
+    else if (subject === SHADOW) contents.shadow += 1;
+    else continue;
+    if (epoch < newest)
+      (isFenced ? contents.stale : contents.shadowStale).push({ subject, epoch, newest, sequence, atMs });
+    if (isFenced) newest = Math.max(newest, epoch);
+  }
+  return contents;
+}
+
+/**
+ * All lanes, also those that an interrupted takeover has left behind: these move first, and a write of the term before is still accepted
+ * on the others.
+ */
+function lastMove(messages: readonly RegisterMessage[]): Pick<RegisterMessage, "sequence" | "epoch"> {
+  const lanes = new Map<string, RegisterMessage>();
+  for (const message of messages) if (isLane(message.subject)) lanes.set(message.subject, message);
+  const all = [...lanes.values()];
+  if (all.length === 0) return { sequence: Number.POSITIVE_INFINITY, epoch: 0 };
+  return {
+    sequence: Math.max(...all.map(({ sequence }) => sequence)),
+    epoch: Math.min(...all.map(({ epoch }) => epoch)),
+  };
+}
+
+/** `FENCE.ID.INDEX`; the root and the guard have one token after the fence. */
+function isLane(subject: string): boolean {
+  return subject.startsWith(`${FENCE}.`) && subject.slice(FENCE.length + 1).includes(".");
 }
