@@ -142,8 +142,8 @@ export interface NodeOptions {
   readonly reconnectWaitMs?: number | undefined;
 
   /**
-   * W, the lease TTL: milliseconds that followers wait for a silent leader; 1000 to 3600000. Should be the same on all nodes;
-   * if not, a follower waits for the longer of its own and the leader's.
+   * W, the lease TTL: milliseconds that followers wait for a leader that has not released its lease and is not confirmed gone; 1000 to
+   * 3600000. Should be the same on all nodes; if not, a follower waits for the longer of its own and the leader's.
    *
    * @default 10000
    */

@@ -35,7 +35,7 @@ export function silenceMsOf(options: NodeOptions, { vip = false }: SilenceNeeds 
   if (crashDetection === "lease") return 0;
   if (silenceMs !== undefined) return silenceMs;
   if (vip) return vipSilenceMs(leaseTtlMs);
-  // With a short lease a promise would gain little and cost terms: a pause of 0.75 F suspends.
+  // With a short lease a promise would gain little and cost terms: a pause of 0.75 F less a round trip suspends.
   if (crashDetection !== "silence" && leaseTtlMs < LEAST_PROMISING_LEASE_MS) return 0;
   return Math.min(DEFAULTS.silenceMs, largestSilenceMs(leaseTtlMs));
 }

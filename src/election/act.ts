@@ -3,7 +3,7 @@
  * the one that sends something, and a lost event can only delay.
  */
 import { type Draft, emit, roleFrom, termOf } from "./draft.ts";
-import { hintDelayMs, nextWrite, openDelayMs, readDelayMs, silenceDelayMs } from "./due.ts";
+import { hintDelayMs, nextWrite, openDelayMs, readDelayMs, missedHeartbeatDelayMs } from "./due.ts";
 import { campaign, dropOrphan, orphanAtMono } from "./follower.ts";
 import { ask, questionDelayMs } from "./inquiry.ts";
 import { endHopelessDrain, release, renew } from "./leader.ts";
@@ -15,11 +15,11 @@ export function act(draft: Draft): void {
   if (questionDelayMs(draft, draft.now) <= 0) ask(draft);
   if (openDelayMs(draft, draft.now) <= 0) return openBucket(draft);
   if (Math.min(readDelayMs(draft, draft.now), hintDelayMs(draft, draft.now)) <= 0) sendRead(draft);
-  // A silent bucket is read before it is campaigned for: the view of a process that was stopped is out of date. Only once, so
+  // After a missed heartbeat the bucket is read before it is campaigned for: the view of a process that was stopped is out of date. Only once, so
   // that reads that are not believed cannot put off a campaign without end.
-  if (draft.retry.failures === 0) readIfSilent(draft);
+  if (draft.retry.failures === 0) readIfHeartbeatMissed(draft);
   sendDueWrite(draft);
-  readIfSilent(draft);
+  readIfHeartbeatMissed(draft);
 }
 
 function openBucket(draft: Draft): void {
@@ -27,8 +27,8 @@ function openBucket(draft: Draft): void {
   emit(draft, { type: "open-bucket", above: newBucketFloor(draft) });
 }
 
-function readIfSilent(draft: Draft): void {
-  if (silenceDelayMs(draft, draft.now) <= 0) sendRead(draft);
+function readIfHeartbeatMissed(draft: Draft): void {
+  if (missedHeartbeatDelayMs(draft, draft.now) <= 0) sendRead(draft);
 }
 
 function sendRead(draft: Draft): void {

@@ -23,7 +23,7 @@ export function wakeDelayMs(state: ElectionState, now: Instant): number | null {
     openDelayMs(state, now),
     readDelayMs(state, now),
     hintDelayMs(state, now),
-    silenceDelayMs(state, now),
+    missedHeartbeatDelayMs(state, now),
     nextWrite(state, now)?.delayMs ?? NEVER,
   );
   return delayMs === NEVER ? null : Math.max(0, delayMs);
@@ -66,8 +66,8 @@ export function hintDelayMs(state: ElectionState, now: Instant): number {
   return isReady(state) && reads.hinted > 0 && !reads.inFlight ? reads.hintsFromMono - now.mono : NEVER;
 }
 
-/** A read because the bucket has been silent: no heartbeat, and nothing under way that would show more. */
-export function silenceDelayMs(state: ElectionState, now: Instant): number {
+/** A read because a heartbeat was missed, and nothing is under way that would show more. */
+export function missedHeartbeatDelayMs(state: ElectionState, now: Instant): number {
   const { reads, writes } = state;
   if (!isReady(state) || reads.inFlight || reads.due || writes.inFlight !== null) return NEVER;
   if (termOf(state) !== null) return NEVER;

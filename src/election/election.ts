@@ -30,8 +30,8 @@
  *      process has noticed the end of that connection, or its last check of the connection is 250 ms old.
  *
  * EXCEPTIONS TO P. In these cases two nodes can be held at once when the leader names a presence (README, "When something dies"). What
- * the server has answered was sent before it closed the connection, so each lasts F / 2 at most, and never more than 1 s. With
- * `crashDetection: "silence"` no record names a presence, and there is no exception:
+ * the server has answered was sent before it closed the connection, so each lasts F / 2 at most, and never more than 1 s; 1 s if the
+ * leader promises no silence. With `crashDetection: "silence"` and `"lease"` no record names a presence, and there is no exception:
  *  - The server's side of the connection is reset and the client's side is not.
  *  - The connection is closed while the leader's event loop stands still for less than 250 ms: until the loop turns.
  *  - Unread data in the leader's socket precedes the end of the connection, for example when the server drops the leader as a

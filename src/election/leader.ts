@@ -188,7 +188,7 @@ function onGarbage(draft: Draft, term: OwnTerm, revision: number): void {
   setTerm(draft, { revision, renewAtMono: term.renewAtMono <= soonMono ? term.renewAtMono : draft.now.mono });
 }
 
-/** The connection or the stretch ended, and the record names it as a promise: from now on others may be replacing this leader. */
+/** The connection or the stretch ended, and the record may promise it: from now on others may be replacing this leader. */
 function suspend(draft: Draft): void {
   const { term } = roleFrom(draft, "leader");
   draft.role = { name: "suspended", term };

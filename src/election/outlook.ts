@@ -14,7 +14,7 @@ import type {
 } from "./types.ts";
 import { sameConnection } from "./writes.ts";
 
-/** Silence of more than this many heartbeat intervals means that a heartbeat was missed. */
+/** So many heartbeat intervals without a newer revision mean that a heartbeat was missed. */
 const MISSED_HEARTBEAT = 1.5;
 
 /** True when this incarnation wrote the record. The node id alone proves nothing: an earlier incarnation has the same. */

@@ -28,7 +28,7 @@
 import { MIN_MARGIN_MS } from "./lease.ts";
 import type { ElectionState } from "./types.ts";
 
-/** A beat is proven by the next one, so with eight of them a holder survives a pause of 0.75 F. */
+/** A beat is proven by the next one, so with eight of them a stretch outlasts a pause of 0.75 F less a round trip. */
 const BEATS = 8;
 const MAX_ROUND_TRIP_MS = 1_000;
 /** A beat may be late by this part of the interval before it counts as missing. */

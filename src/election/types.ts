@@ -29,7 +29,7 @@ export interface SessionBinding extends ConnectionId {
   readonly silence?: SilencePromise;
 }
 
-/** The holder suspends its term `ms` after the last beat that is proven to have reached its server (`silence.ts`). */
+/** The holder suspends its term `ms` after the send of the newest beat that is proven (`silence.ts`). */
 export interface SilencePromise {
   readonly ms: number;
   /** Hash of the name of the connection's account: a server lists connections of the asker's account only. */
@@ -180,7 +180,8 @@ export type View =
 
 /**
  * No takeover before `waitMs` have passed since `since`, when the lease of another holder was received; not even if its record
- * has vanished. Lifted when the holder released the lease or when its connection is confirmed closed.
+ * has vanished. Lifted when the holder released the lease or when its connection is confirmed closed. Does not protect the revision whose
+ * holder is confirmed silent (`HolderKnowledge.silentRevision`).
  */
 export interface TakeoverWait {
   readonly since: Instant;

@@ -1,10 +1,11 @@
 /**
  * A failover in memory, when the first node of the process starts.
  *
- * A node takes over once in its life, or never: all code of a failover would then run for the first time, and code that runs for the
+ * Most processes take over once, or never: all code of a failover would then run for the first time, and code that runs for the
  * first time is compiled first. That took a quarter of the time between the suspicion and `onBecomeLeader`. The rehearsal
- * runs this code while the connection is being made: 20 ms of CPU. It sends nothing, calls no hook of the application, and writes
- * no log line.
+ * runs the takeover from a leader whose connection has closed while the own connection is being made: 20 ms of CPU. A takeover after
+ * silence is not rehearsed, because it waits for seconds. The rehearsal sends nothing, calls no hook of the application, and writes no log
+ * line.
  */
 import { HOOK_NAMES } from "../application/types.ts";
 import type { ResolvedOptions } from "../config/resolve.ts";

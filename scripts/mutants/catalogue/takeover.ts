@@ -39,9 +39,9 @@ export const takeoverMutants: readonly Mutant[] = [
     to: 'if (candidacy.stopping || view.kind === "unknown")',
   },
   {
-    name: "silence causes no read",
+    name: "a missed heartbeat causes no read",
     file: "src/election/act.js",
-    from: "if (silenceDelayMs(draft, draft.now) <= 0)",
+    from: "if (missedHeartbeatDelayMs(draft, draft.now) <= 0)",
     to: "if (false)",
   },
   {

@@ -34,7 +34,7 @@ interface Watch {
   beats: BeatWatch | null;
 }
 
-interface Heard {
+interface WatchedConnection {
   readonly connection: ConnectionId;
   /** By the time that is promised. */
   readonly watches: Map<number, Watch>;
@@ -47,7 +47,7 @@ interface Heard {
 export class HolderBeats {
   readonly #monitor: ConnectionMonitor;
   readonly #onDenied: (error: Error, subject: string) => void;
-  readonly #heard = new Map<string, Heard>();
+  readonly #connections = new Map<string, WatchedConnection>();
 
   constructor(monitor: ConnectionMonitor, onDenied: (error: Error, subject: string) => void) {
     this.#monitor = monitor;
@@ -56,74 +56,74 @@ export class HolderBeats {
 
   /** Number of beats of this connection that were heard while it was watched. */
   countOf(connection: ConnectionId): number {
-    return this.#heard.get(beatSubject(connection))?.count ?? 0;
+    return this.#connections.get(beatSubject(connection))?.count ?? 0;
   }
 
   watch({ serverId, clientId, silenceMs }: BeatingHolder, listener: HolderListener): void {
     const subject = beatSubject({ serverId, clientId });
-    let heard = this.#heard.get(subject);
-    if (heard === undefined) {
-      heard = { connection: { serverId, clientId }, watches: new Map(), subscription: null, count: 0 };
-      this.#heard.set(subject, heard);
-      if (this.#monitor.connected) this.#subscribe(heard);
+    let watched = this.#connections.get(subject);
+    if (watched === undefined) {
+      watched = { connection: { serverId, clientId }, watches: new Map(), subscription: null, count: 0 };
+      this.#connections.set(subject, watched);
+      if (this.#monitor.connected) this.#subscribe(watched);
     }
-    let watch = heard.watches.get(silenceMs);
+    let watch = watched.watches.get(silenceMs);
     if (watch === undefined) {
       watch = { listeners: new Set(), beats: null };
-      heard.watches.set(silenceMs, watch);
-      if (this.#monitor.connected) watch.beats = beatWatch(heard.connection, silenceMs, watch);
+      watched.watches.set(silenceMs, watch);
+      if (this.#monitor.connected) watch.beats = beatWatch(watched.connection, silenceMs, watch);
     }
     watch.listeners.add(listener);
-    if (watch.beats?.isSilent === true) listener.silent(heard.connection);
+    if (watch.beats?.isSilent === true) listener.silent(watched.connection);
   }
 
   unwatch({ silenceMs, ...connection }: BeatingHolder, listener: HolderListener): void {
     const subject = beatSubject(connection);
-    const heard = this.#heard.get(subject);
-    const watch = heard?.watches.get(silenceMs);
-    if (heard === undefined || watch === undefined) return;
+    const watched = this.#connections.get(subject);
+    const watch = watched?.watches.get(silenceMs);
+    if (watched === undefined || watch === undefined) return;
     watch.listeners.delete(listener);
     if (watch.listeners.size > 0) return;
     watch.beats?.stop();
-    heard.watches.delete(silenceMs);
-    if (heard.watches.size > 0) return;
-    heard.subscription?.unsubscribe();
-    this.#heard.delete(subject);
+    watched.watches.delete(silenceMs);
+    if (watched.watches.size > 0) return;
+    watched.subscription?.unsubscribe();
+    this.#connections.delete(subject);
   }
 
   /** A connection has begun. Whatever was not heard before could not be. */
   begin(): void {
     this.end();
-    for (const heard of this.#heard.values()) {
-      this.#subscribe(heard);
-      for (const [silenceMs, watch] of heard.watches)
-        watch.beats = beatWatch(heard.connection, silenceMs, watch);
+    for (const watched of this.#connections.values()) {
+      this.#subscribe(watched);
+      for (const [silenceMs, watch] of watched.watches)
+        watch.beats = beatWatch(watched.connection, silenceMs, watch);
     }
   }
 
   /** The connection has ended. */
   end(): void {
-    for (const heard of this.#heard.values()) {
+    for (const watched of this.#connections.values()) {
       // Subscribed to again on the next connection: a server may have denied it on this one.
-      heard.subscription?.unsubscribe();
-      heard.subscription = null;
-      for (const watch of heard.watches.values()) {
+      watched.subscription?.unsubscribe();
+      watched.subscription = null;
+      for (const watch of watched.watches.values()) {
         watch.beats?.stop();
         watch.beats = null;
       }
     }
   }
 
-  #subscribe(heard: Heard): void {
-    const subject = beatSubject(heard.connection);
+  #subscribe(watched: WatchedConnection): void {
+    const subject = beatSubject(watched.connection);
     try {
-      heard.subscription = this.#monitor.connection.subscribe(subject, {
+      watched.subscription = this.#monitor.connection.subscribe(subject, {
         callback: (error, message) => {
           // Nothing will be heard: the connection counts as silent, which entitles to questions only.
           if (error !== null) return this.#onDenied(error, subject);
           if (message.data.length > MAX_BEAT_BYTES || !BEAT.test(message.string())) return;
-          heard.count += 1;
-          for (const { beats } of heard.watches.values()) beats?.heard();
+          watched.count += 1;
+          for (const { beats } of watched.watches.values()) beats?.heard();
         },
       });
     } catch {
