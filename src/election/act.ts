@@ -3,7 +3,7 @@
  * the one that sends something, and a lost event can only delay.
  */
 import { type Draft, emit, roleFrom, termOf } from "./draft.ts";
-import { hintDelayMs, nextWrite, openDelayMs, readDelayMs, missedHeartbeatDelayMs } from "./due.ts";
+import { hintDelayMs, missedHeartbeatDelayMs, nextWrite, openDelayMs, readDelayMs } from "./due.ts";
 import { campaign, dropOrphan, orphanAtMono } from "./follower.ts";
 import { ask, questionDelayMs } from "./inquiry.ts";
 import { endHopelessDrain, release, renew } from "./leader.ts";
