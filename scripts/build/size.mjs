@@ -16,7 +16,8 @@ import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 import { unreachableFiles } from "./reachable.mjs";
 
-const LIMITS = { bundleBytes: 450_000, installedBytes: 11_000_000, unreachableFiles: 0 };
+// The bundle was 431 kB before silence. A third of it is this library, the rest NATS and zod.
+const LIMITS = { bundleBytes: 460_000, installedBytes: 11_000_000, unreachableFiles: 0 };
 /** Packages that a bundle of the library must not contain: the command line's, and what only tests use. */
 const NOT_IN_BUNDLE = /node_modules\/(commander|pino|zod\/.*locales)\//;
 

@@ -10,7 +10,6 @@ import {
   MAX_ACQUIRED_AT,
   MAX_NONCE,
   MAX_RECORD_BYTES,
-  MAX_SILENCE_MS,
   MAX_TTL_MS,
   MIN_SILENCE_MS,
 } from "../../src/nats/lease/record-codec.ts";
@@ -26,7 +25,7 @@ const id = fc.stringMatching(/^[A-Za-z0-9_-]{1,64}$/);
 const positive = fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER });
 const presence = fc.tuple(id, id).map(([stream, consumer]) => `${stream}.${consumer}`);
 const silence = fc.record({
-  ms: fc.integer({ min: MIN_SILENCE_MS, max: MAX_SILENCE_MS }),
+  ms: fc.integer({ min: MIN_SILENCE_MS, max: MAX_TTL_MS }),
   account: fc.stringMatching(/^[0-9a-f]{12}$/),
 });
 const session = fc.record(
@@ -86,7 +85,7 @@ describe("a record", () => {
     ["", { ms: 2_000 }],
     ["", { account: ACCOUNT }],
     ["a time below the least", { ms: MIN_SILENCE_MS - 1, account: ACCOUNT }],
-    ["a time above the most", { ms: MAX_SILENCE_MS + 1, account: ACCOUNT }],
+    ["a time above the most", { ms: MAX_TTL_MS + 1, account: ACCOUNT }],
     ["no whole time", { ms: 2_000.5, account: ACCOUNT }],
     ["no number", { ms: "2000", account: ACCOUNT }],
     ["no tag", { ms: 2_000, account: "A" }],
@@ -108,7 +107,7 @@ describe("a record", () => {
     });
   });
 
-  test.each([MIN_SILENCE_MS, MAX_SILENCE_MS])("may promise silence of %i ms, and know more of it", (ms) => {
+  test.each([MIN_SILENCE_MS, MAX_TTL_MS])("may promise silence of %i ms, and know more of it", (ms) => {
     const silence = { ms, account: ACCOUNT, more: 1 };
     const session = { server_id: "S", client_id: 1, silence };
     expect(decode(JSON.stringify({ node_id: "a", epoch: 1, acquired_at: 1, session }))).toEqual({

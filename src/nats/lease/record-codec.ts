@@ -40,8 +40,6 @@ export const MAX_NONCE: number = 2 ** 48;
 export const MAX_TTL_MS = 3_600_000;
 /** A shorter silence would be promised for pauses that any process makes. */
 export const MIN_SILENCE_MS = 500;
-/** As `MAX_TTL_MS`: a follower waits for it. */
-export const MAX_SILENCE_MS: number = MAX_TTL_MS;
 
 /** A message on the lease's subject, read or received. */
 export interface LeaseMessage {
@@ -192,7 +190,7 @@ function decodeSilence(value: unknown): SilencePromise | null {
   if (typeof value !== "object" || value === null || Array.isArray(value)) return null;
   const { ms, account } = value as Json;
   if (typeof ms !== "number" || !Number.isInteger(ms)) return null;
-  if (ms < MIN_SILENCE_MS || ms > MAX_SILENCE_MS) return null;
+  if (ms < MIN_SILENCE_MS || ms > MAX_TTL_MS) return null;
   return typeof account === "string" && ACCOUNT_TAG.test(account) ? { ms, account } : null;
 }
 
