@@ -20,10 +20,12 @@
  * `silenceMs` with crash detection by presence, otherwise 0) or a case had no hit; with 2 for invalid arguments; with 130 if interrupted.
  */
 import { loadavg } from "node:os";
-import { CRASH_DETECTIONS, resolveOptions } from "../../src/config/resolve.ts";
+import { resolveOptions } from "../../src/config/resolve.ts";
+import type { CrashDetection } from "../../src/election/types.ts";
 import { messageOf } from "../../src/errors.ts";
 import { endWhenOutputFails } from "../../src/system/output-failures.ts";
 import { readArguments } from "../shared/arguments.ts";
+import { crashDetectionNamed, SILENCE_OPTIONS } from "../shared/silence-options.ts";
 import { wholeNumber } from "../shared/whole-number.ts";
 import { CASE_NAMES, CASES, type CaseName } from "./cases.ts";
 import { CLUSTER_ID } from "./messages.ts";
@@ -39,17 +41,7 @@ const values = readArguments(
   {
     rounds: { type: "string", default: "50", value: "n", help: "rounds of each case" },
     only: { type: "string", value: "case", help: `one of ${CASE_NAMES.join(", ")} (default: all)` },
-    "crash-detection": {
-      type: "string",
-      default: "presence",
-      value: "how",
-      help: `the node option crashDetection: ${CRASH_DETECTIONS.join(", ")}`,
-    },
-    "silence-ms": {
-      type: "string",
-      value: "ms",
-      help: "the node option silenceMs (default: that of a node)",
-    },
+    ...SILENCE_OPTIONS,
     ttl: { type: "string", default: "10000", value: "ms", help: "lease TTL" },
     account: { type: "boolean", default: false, help: "run in a named account instead of $G" },
     "server-version": { type: "string", value: "version", help: "nats-server version, such as 2.9.10" },
@@ -70,17 +62,24 @@ function readNumber(option: "rounds" | "ttl" | "silence-ms", text: string, least
   }
 }
 
-function oneOf<T extends string>(option: string, text: string, allowed: readonly T[]): T {
-  const found = allowed.find((one) => one === text);
-  return found ?? refuse(`--${option} must be one of ${allowed.join(", ")}, not ${text}`);
+function caseNamed(text: string): CaseName {
+  const found = CASE_NAMES.find((one) => one === text);
+  return found ?? refuse(`--only must be one of ${CASE_NAMES.join(", ")}, not ${text}`);
+}
+
+function readCrashDetection(): CrashDetection {
+  try {
+    return crashDetectionNamed(values["crash-detection"]);
+  } catch (error) {
+    return refuse(messageOf(error));
+  }
 }
 
 const rounds = readNumber("rounds", values.rounds, 1);
 const ttlMs = readNumber("ttl", values.ttl, 1_000);
-const crashDetection = oneOf("crash-detection", values["crash-detection"], CRASH_DETECTIONS);
+const crashDetection = readCrashDetection();
 const silenceMs = silenceMsOfNode();
-const names: readonly CaseName[] =
-  values.only === undefined ? CASE_NAMES : [oneOf("only", values.only, CASE_NAMES)];
+const names: readonly CaseName[] = values.only === undefined ? CASE_NAMES : [caseNamed(values.only)];
 const { account, json, "server-version": serverVersion } = values;
 
 /** F of nodes with these options. */

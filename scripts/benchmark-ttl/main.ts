@@ -16,12 +16,14 @@ import { connect, type NatsConnection } from "@nats-io/transport-node";
 import { waitForReplicas } from "../../src/bench/lease-stream.ts";
 import { hostNowMs } from "../../src/bench/messages.ts";
 import { round, type Summary, summarize } from "../../src/bench/stats.ts";
-import { CRASH_DETECTIONS, resolveOptions } from "../../src/config/resolve.ts";
+import { resolveOptions } from "../../src/config/resolve.ts";
+import type { CrashDetection } from "../../src/election/types.ts";
 import { messageOf } from "../../src/errors.ts";
 import { endWhenOutputFails } from "../../src/system/output-failures.ts";
 import { type NatsServer, startNatsCluster, startNatsServer } from "../../src/testing.ts";
 import { readArguments } from "../shared/arguments.ts";
 import { moveStreamLeader } from "../shared/move-stream-leader.ts";
+import { crashDetectionNamed, SILENCE_OPTIONS } from "../shared/silence-options.ts";
 import { Contest, type ContestOptions } from "./contest.ts";
 
 endWhenOutputFails();
@@ -39,29 +41,13 @@ const values = readArguments(
     },
     rounds: { type: "string", default: "5", value: "n", help: "rounds of each fault" },
     only: { type: "string", value: "text", help: "only faults whose name contains this text" },
-    "crash-detection": {
-      type: "string",
-      default: "presence",
-      value: "how",
-      help: `the node option crashDetection: ${CRASH_DETECTIONS.join(", ")}`,
-    },
-    "silence-ms": {
-      type: "string",
-      value: "ms",
-      help: "the node option silenceMs (default: that of a node)",
-    },
+    ...SILENCE_OPTIONS,
     json: { type: "boolean", default: false, help: "print the report as one line of JSON on stdout" },
   },
 );
 const ttls = values.ttl.split(",").map((text) => number("ttl", text, 1_000));
 const rounds = number("rounds", values.rounds, 1);
-const crashDetection = CRASH_DETECTIONS.find((one) => one === values["crash-detection"]);
-if (crashDetection === undefined) {
-  console.error(
-    `--crash-detection must be one of ${CRASH_DETECTIONS.join(", ")}, not ${values["crash-detection"]}`,
-  );
-  process.exit(2);
-}
+const crashDetection = readCrashDetection();
 const silenceMs =
   values["silence-ms"] === undefined ? undefined : number("silence-ms", values["silence-ms"], 0);
 const options: readonly ContestOptions[] = ttls.map(optionsFor);
@@ -236,6 +222,15 @@ function optionsFor(leaseTtlMs: number): ContestOptions {
     const node = { clusterId: "ttl", servers: "127.0.0.1", leaseTtlMs, silenceMs };
     const resolved = resolveOptions({ ...node, crashDetection });
     return { leaseTtlMs, crashDetection: resolved.crashDetection, silenceMs: resolved.silenceMs };
+  } catch (error) {
+    console.error(messageOf(error));
+    process.exit(2);
+  }
+}
+
+function readCrashDetection(): CrashDetection {
+  try {
+    return crashDetectionNamed(values["crash-detection"]);
   } catch (error) {
     console.error(messageOf(error));
     process.exit(2);

@@ -1,9 +1,9 @@
 /** Command-line arguments of a chaos run. */
 import { parseArgs } from "node:util";
-import { CRASH_DETECTIONS } from "../../src/config/options.ts";
 import { MIN_MARGIN_MS } from "../../src/election/lease.ts";
 import type { CrashDetection } from "../../src/election/types.ts";
 import { whyNotWritable } from "../../src/system/output-file.ts";
+import { crashDetectionNamed } from "../shared/silence-options.ts";
 import { kindOf } from "./faults/catalogue.ts";
 import { FAULT_NAMES, type FaultName, faultNamed, groupOf } from "./faults/names.ts";
 
@@ -95,10 +95,7 @@ function positive(name: string, text: string, least: number): number {
 }
 
 function modeNamed(text: string | undefined): CrashDetection | null {
-  if (text === undefined) return null;
-  const found = CRASH_DETECTIONS.find((mode) => mode === text);
-  if (found !== undefined) return found;
-  throw new Error(`--crash-detection must be one of ${CRASH_DETECTIONS.join(", ")}, not ${text}`);
+  return text === undefined ? null : crashDetectionNamed(text);
 }
 
 function names(text: string): FaultName[] {

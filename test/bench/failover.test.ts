@@ -2,30 +2,13 @@ import { expect, test } from "vitest";
 import { waitFor } from "../../scripts/shared/wait.ts";
 import { runFailover } from "../../src/bench/failover.ts";
 import { measureFloor } from "../../src/bench/floor.ts";
-import { type FailoverOptions, isSound } from "../../src/bench/options.ts";
+import { isSound } from "../../src/bench/options.ts";
 import { readMonitor } from "../../src/testing/server/run/probe.ts";
 import { openServers, startNatsServer } from "../../src/testing.ts";
-
-function options(over: Partial<FailoverOptions>): FailoverOptions {
-  const version = process.env["NATS_TEST_VERSION"];
-  return {
-    mode: "kill",
-    rounds: 3,
-    nodes: 3,
-    ttlMs: 10_000,
-    servers: 1,
-    serverVersion: version,
-    crashDetection: "presence",
-    how: "kill",
-    target: "turn",
-    signal: AbortSignal.timeout(180_000),
-    onProgress: () => {},
-    ...over,
-  };
-}
+import { failoverOptions } from "../support/bench/failover-options.ts";
 
 test("a killed leader is replaced long before its lease expires, by a leader with a larger epoch", async () => {
-  const report = await runFailover(options({ mode: "kill" }));
+  const report = await runFailover(failoverOptions({ mode: "kill" }));
   expect(report).toMatchObject({
     mode: "kill",
     rounds: 3,
@@ -46,7 +29,7 @@ test("a killed leader is replaced long before its lease expires, by a leader wit
 });
 
 test("a step-down is measured from the request and from the end of the lose hook", async () => {
-  const report = await runFailover(options({ mode: "stepdown", rounds: 2, nodes: 2 }));
+  const report = await runFailover(failoverOptions({ mode: "stepdown", rounds: 2, nodes: 2 }));
   expect(report.samplesMs).toHaveLength(2);
   expect(report.afterLoseHook?.samplesMs).toHaveLength(2);
   expect(report.afterLoseHook?.max).toBeLessThan(report.max);
@@ -55,7 +38,7 @@ test("a step-down is measured from the request and from the end of the lose hook
 });
 
 test("a frozen leader is replaced, and answers isLeader() with false when it thaws", async () => {
-  const report = await runFailover(options({ mode: "freeze", rounds: 1, nodes: 2, ttlMs: 1_000 }));
+  const report = await runFailover(failoverOptions({ mode: "freeze", rounds: 1, nodes: 2, ttlMs: 1_000 }));
   expect(report).toMatchObject({ crashDetection: "presence", silenceMs: 500 });
   expect(report.thaws).toEqual([{ frozenMs: expect.any(Number), leaderAfter: false }]);
   expect(report.overlapMs).toBe(0);
@@ -64,7 +47,11 @@ test("a frozen leader is replaced, and answers isLeader() with false when it tha
 test("an aborted benchmark leaves no server running", async () => {
   const abort = new AbortController();
   const running = runFailover(
-    options({ signal: abort.signal, rounds: 100, onProgress: () => abort.abort(new Error("enough")) }),
+    failoverOptions({
+      signal: abort.signal,
+      rounds: 100,
+      onProgress: () => abort.abort(new Error("enough")),
+    }),
   );
   await expect(running).rejects.toThrow("enough");
   expect(openServers()).toEqual([]);

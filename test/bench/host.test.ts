@@ -10,6 +10,7 @@ import { HostNetwork } from "../../src/bench/host-network.ts";
 import { type FailoverOptions, isSound } from "../../src/bench/options.ts";
 import { openServers } from "../../src/testing.ts";
 import { atEnd } from "../support/at-end.ts";
+import { failoverOptions } from "../support/bench/failover-options.ts";
 import { START_MS } from "../support/patience.ts";
 import { spawnChild } from "../support/processes/spawn-child.ts";
 
@@ -25,20 +26,7 @@ function whyNot(): string {
 const why = whyNot();
 
 function options(over: Partial<FailoverOptions> = {}): FailoverOptions {
-  return {
-    mode: "host",
-    rounds: 2,
-    nodes: 2,
-    ttlMs: 10_000,
-    servers: 1,
-    serverVersion: process.env["NATS_TEST_VERSION"],
-    crashDetection: "presence",
-    how: "kill",
-    target: "turn",
-    signal: AbortSignal.timeout(180_000),
-    onProgress: () => {},
-    ...over,
-  };
+  return failoverOptions({ mode: "host", rounds: 2, nodes: 2, ...over });
 }
 
 /** The namespaces and network devices that a benchmark in this process has made. */
