@@ -16,7 +16,8 @@ export type EventBody =
   | { readonly type: "become-leader"; readonly term: Term }
   /**
    * The connection to NATS is lost, or the leader has promised silence and no beat of the last `silenceMs` has come back through it: the
-   * term goes on, but `term.held` is false. Followed by `resumed` or `lose-leadership`. Does not fire with `crashDetection: "lease"`.
+   * term goes on, but `term.held` is false. Followed by `resumed` or `lose-leadership`. Does not fire with `crashDetection: "lease"`,
+   * nor with `"presence"` while `term.held` is false only because the event loop or the server has not answered for less than that.
    */
   | { readonly type: "suspended"; readonly term: Term }
   /** A renewal that was sent after the suspension was confirmed: the term is held again. Does not fire with `crashDetection: "lease"`. */
