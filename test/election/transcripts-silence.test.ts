@@ -88,6 +88,32 @@ test("a leader that stands still for less than 0.75 F less a round trip goes on,
   expect(suspensions).toEqual([0, 36]);
 });
 
+test.each([
+  { silenceMs: 3_000, boundMs: 1_000 },
+  { silenceMs: 2_000, boundMs: 1_000 },
+  { silenceMs: 1_000, boundMs: 500 },
+  { silenceMs: 0, boundMs: 1_000 },
+])(
+  "with a presence, a leader whose server alone knows of the end of its connection is held for $boundMs ms more at most (silenceMs $silenceMs)",
+  async ({ silenceMs, boundMs }) => {
+    const play = new Ensemble("The server closes the leader's connection, and no packet says so.");
+    const options: PartOptions = { config: { crashDetection: "presence", silenceMs } };
+    const a = play.node("a", options).start();
+    const b = play.node("b", options).start();
+    await play.at(5_000);
+    a.session.resetByServer(4_000);
+    let bothMs = 0;
+    for (let ms = 1; ms <= 3_000; ms += 1) {
+      await play.at(5_000 + ms);
+      if (a.driver.isHeld() && b.driver.isHeld()) bothMs += 1;
+    }
+    expect(b.driver.isHeld()).toBe(true);
+    expect(bothMs).toBeLessThanOrEqual(boundMs);
+    // A question is answered four times in that time.
+    expect(bothMs).toBeGreaterThan(boundMs / 2);
+  },
+);
+
 test("without a presence, a closed connection ends the wait only after F and the margin", async () => {
   const play = new Ensemble("kill -9 of a leader that promises silence only.");
   const a = play.node("a", silence).start();
