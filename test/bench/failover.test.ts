@@ -38,7 +38,9 @@ test("a step-down is measured from the request and from the end of the lose hook
 });
 
 test("a frozen leader is replaced, and answers isLeader() with false when it thaws", async () => {
-  const report = await runFailover(failoverOptions({ mode: "freeze", rounds: 1, nodes: 2, ttlMs: 1_000 }));
+  const report = await runFailover(
+    failoverOptions({ mode: "freeze", rounds: 1, nodes: 2, ttlMs: 1_000, silenceMs: 500 }),
+  );
   expect(report).toMatchObject({ crashDetection: "presence", silenceMs: 500 });
   expect(report.thaws).toEqual([{ frozenMs: expect.any(Number), leaderAfter: false }]);
   expect(report.overlapMs).toBe(0);
