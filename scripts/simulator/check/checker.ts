@@ -231,7 +231,7 @@ export class Checker implements Witness {
     return this.#world.time.now - lostAt <= roundTripMs(host.options.silenceMs ?? 0) * RATE_SLACK;
   }
 
-  /** Invariant 4, second half: a process ends its term at the deadline without any message. */
+  /** Invariants 4 and 14, second halves: no message is needed to end a term at its deadline, and to suspend it after its stretch. */
   #checkTermEnd({ clock, driver, incarnation }: Process): void {
     const { role, link } = driver.state;
     if (!("term" in role) || !clock.caughtUp) return;
@@ -310,7 +310,7 @@ export class Checker implements Witness {
     if (!this.#isUnread(process)) this.#checkToken(process, epoch);
   }
 
-  /** With a presence, a process that has lost its connection is not held; with a promise of silence it is for F at most. */
+  /** Invariants 15 and 14: with a presence, a process that has lost its connection is not held; with a promise it is for F at most. */
   #checkConnection(process: Process): void {
     const { crashDetection, silenceMs = 0 } = process.host.options;
     const { lostAt } = process.session;

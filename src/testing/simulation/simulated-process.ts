@@ -100,7 +100,8 @@ export class SimulatedProcess {
 
   /**
    * SIGKILL: none of its code runs again, except the rest of the present turn of the event loop. With `noticedAfterMs` its
-   * host is lost, too: the server notices the closed connection that many milliseconds later (default 0).
+   * host is lost, too: the server notices the closed connection that many milliseconds later (default 0). Simulated nodes promise no
+   * silence (`silenceMs`), so that a leader is then replaced when the server notices, or when its lease has expired.
    */
   crash(options: { readonly noticedAfterMs?: number } = {}): void {
     if (!this.alive) return;
