@@ -4,6 +4,7 @@ import { type Draft, draftOf, setTerm } from "../../src/election/draft.ts";
 import { initialState } from "../../src/election/election.ts";
 import { maxEpochAt } from "../../src/election/epochs.ts";
 import { campaign, dropOrphan } from "../../src/election/follower.ts";
+import { ask } from "../../src/election/inquiry.ts";
 import { become, drain } from "../../src/election/leader.ts";
 import { after } from "../../src/election/time.ts";
 import type { Effect, ElectionConfig } from "../../src/election/types.ts";
@@ -470,6 +471,7 @@ describe("a transition from a wrong state", () => {
     ["a change of a term without a term", (draft) => setTerm(draft, { revision: 1 })],
     ["a campaign without a view", campaign],
     ["the deletion of an orphan without a view", dropOrphan],
+    ["a question about no holder", ask],
     [
       "a term after its deadline",
       (draft) => become({ ...draft, now: after(now, config.leaseTtlMs) }, sent, 1),

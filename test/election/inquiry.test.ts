@@ -1,5 +1,6 @@
 /** Questions about a holder that promises silence: when they end, and how many there are. What a holder sends beats for. */
 import { describe, expect, test } from "vitest";
+import { remainingStretchMs } from "../../src/election/election.ts";
 import { beatsEveryMs } from "../../src/election/outlook.ts";
 import { isBound } from "../../src/election/silence.ts";
 import type { OwnConnection, SessionBinding } from "../../src/election/types.ts";
@@ -148,4 +149,37 @@ describe("a leader", () => {
     expect(isBound(play.state)).toBe(false);
     expect(play.held).toBe(true);
   });
+});
+
+describe("what is left of a stretch", () => {
+  const remaining = (play: Solo): number => remainingStretchMs(play.state, play.now);
+
+  test("is nothing while the work ends and only a write that is not known to be applied was sent in it", () => {
+    const play = new Solo("", silence).leading(beating(1));
+    play.at(100).send({ type: "resign", reason: "released" });
+    expect(remaining(play)).toBe(1_900);
+    play.at(3_000).tick();
+    expect(play.state.link.stretch?.number).toBe(2);
+    expect(remaining(play)).toBe(0);
+    play.at(3_002).applied(2);
+    expect(remaining(play)).toBe(1_998);
+  });
+
+  test("is nothing while a write of an earlier stretch that names the promise may still be applied", () => {
+    const play = new Solo("", silence).leading(connection(1));
+    expect(remaining(play)).toBe(Number.POSITIVE_INFINITY);
+    play.at(100).send({ type: "rebound", binding: beating(1) });
+    expect(remaining(play)).toBe(2_000);
+    play.at(1_100).unanswered().until(2_200);
+    // The renewal in flight is settled first; the next one begins a stretch.
+    play.at(2_350).unanswered().until(2_700);
+    expect(play.state.link.stretch?.number).toBe(2);
+    expect(play.state.role.name).toBe("suspended");
+    expect(remaining(play)).toBe(0);
+  });
+});
+
+test("a beat of another connection ends no suspicion", () => {
+  const play = suspicious().send({ type: "holder-heard", connection: connection(8) });
+  expect(play.state.inquiry.silent).toEqual(connection(9));
 });
