@@ -297,7 +297,10 @@ describe("leadership that is lost", () => {
     const { pid } = await program(child);
     proxy.refuse(true);
     proxy.cut();
-    await waitFor(() => isStopped(pid), { message: "the program to be frozen" });
+    // A shell that starts a program looks as if it were stopped, for a moment.
+    await waitFor(() => isStopped(pid) && child.stderr.includes("program frozen"), {
+      message: "the program to be frozen",
+    });
     child.kill("SIGTERM");
     await gone(pid);
     expect((await child.exit).code).toBe(0);
