@@ -8,6 +8,7 @@ import { leaseSubject, republishSubject, streamName } from "../../src/nats/names
 import { freshId } from "../support/fresh-id.ts";
 import { requestsOn } from "../support/nats/requests-on.ts";
 import { api, applied, link, noAbort, put, snapshot, storeOn } from "../support/nats/store-and-session.ts";
+import { oldest } from "../support/node/presence.ts";
 import { Recorder } from "../support/recorder.ts";
 import { useNatsServer } from "../support/use-server.ts";
 
@@ -135,17 +136,19 @@ test("a deleted stream is no bucket, whatever a message said", async () => {
   expect(read.outcome).toEqual({ kind: "no-bucket" });
 });
 
-test("without republish every read looks at the state of the stream", async () => {
-  const { nats, clusterId, writer, reader, reads, sent, state, message } = await writerAndReader();
-  const { config } = await api(nats, `STREAM.INFO.${streamName(clusterId)}`);
-  const { republish: _, ...rest } = config as Record<string, unknown>;
-  const answer = await api(nats, `STREAM.UPDATE.${streamName(clusterId)}`, rest);
-  if (answer["error"] !== undefined) return; // a server before 2.10 cannot remove it
-  await reader.read(2000);
-  const first = applied(await writer.write(put({ emptyAtSequence: 0 }), 2000));
-  await reads.next(({ because }) => because?.revision === first);
-  await sent();
-  applied(await writer.write(put({ revision: first }, { nonce: 2 }), 2000));
-  await reads.next(({ because }) => because?.revision === first + 1);
-  expect(await sent()).toEqual([state, message]);
-});
+test.skipIf(oldest)(
+  "without republish every read looks at the state of the stream (needs nats-server 2.10 to remove it)",
+  async () => {
+    const { nats, clusterId, writer, reader, reads, sent, state, message } = await writerAndReader();
+    const { config } = await api(nats, `STREAM.INFO.${streamName(clusterId)}`);
+    const { republish: _, ...rest } = config as Record<string, unknown>;
+    await api(nats, `STREAM.UPDATE.${streamName(clusterId)}`, rest);
+    await reader.read(2000);
+    const first = applied(await writer.write(put({ emptyAtSequence: 0 }), 2000));
+    await reads.next(({ because }) => because?.revision === first);
+    await sent();
+    applied(await writer.write(put({ revision: first }, { nonce: 2 }), 2000));
+    await reads.next(({ because }) => because?.revision === first + 1);
+    expect(await sent()).toEqual([state, message]);
+  },
+);
