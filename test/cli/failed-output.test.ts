@@ -63,6 +63,9 @@ async function commandLines(): Promise<ReadonlyMap<string, readonly string[]>> {
   const [a] = await startCluster(server, clusterId, ["a"]);
   if (a === undefined) throw new Error("one daemon was started");
   const here = ["--config", a.path];
+  // The commands run at the same time: one that ends the term has a cluster of its own, where the others do not miss a leader.
+  const [other] = await startCluster(server, freshId(), ["a"]);
+  if (other === undefined) throw new Error("one daemon was started");
   return new Map<string, readonly string[]>([
     ["init", ["--cluster-id", "x", "--node-id", "a", "--config", join(folder(), "new.json")]],
     ["daemon", ["--help"]],
@@ -76,7 +79,7 @@ async function commandLines(): Promise<ReadonlyMap<string, readonly string[]>> {
     ["promote", here],
     ["demote", [...here, "--node-id", "b"]],
     ["transfer", ["a", ...here]],
-    ["stepdown", [...here, "--json"]],
+    ["stepdown", ["--config", other.path, "--json"]],
     ["join", here],
     ["leave", [...here, "--node-id", "b"]],
     ["create-bucket", here],
