@@ -136,7 +136,7 @@ describe("a new node without any other waits for W if the death cannot be confir
   });
 });
 
-test("a stop before the end of the process is no crash: no node inquires about the connection", async () => {
+test("a stop before the end of the process is no crash: its release is followed, and the connection is asked about once at most", async () => {
   // Without a promise of silence: on a busy machine a beat may be late, which is worth a question.
   const shared = { ...LONG, silenceMs: 0, clusterId: freshId() };
   const a = await startChildNode(server, { ...shared, nodeId: "a" });
@@ -147,5 +147,7 @@ test("a stop before the end of the process is no crash: no node inquires about t
   a.child.kill("SIGTERM");
   await b.until(() => b.node.isLeader());
   await within(a.child.exit);
-  expect(questions.items).toEqual([]);
+  expect(b.node.epoch).toBe(2);
+  // The end of the presence may be announced before b has read the release.
+  expect(questions.items.length).toBeLessThanOrEqual(1);
 });
