@@ -10,7 +10,6 @@ import type {
   ConnectionId,
   ElectionState,
   HolderAnswer,
-  LeaseRecord,
   Question,
   SessionBinding,
   SilencePromise,
@@ -19,21 +18,20 @@ import { sameConnection } from "./writes.ts";
 
 const NEVER: number = Number.POSITIVE_INFINITY;
 
-/** The record that this node would have to wait for, if its holder can be asked about. */
-function askable(state: ElectionState, now: Instant): (LeaseRecord & { session: SessionBinding }) | null {
+/** The connection of the holder that this node would have to wait for, if it can be asked about. */
+function askable(state: ElectionState, now: Instant): SessionBinding | null {
   const { config, role, candidacy, link, lease, holder } = state;
   if (!link.connected || !candidacy.competes || candidacy.stopping) return null;
   if (config.crashDetection === "lease") return null;
   if (role.name !== "follower" && role.name !== "campaigning") return null;
   const { view } = lease;
   if (view.kind !== "occupied" || view.record === null || isMine(state, view.record)) return null;
-  const { record, revision } = view;
-  const { session } = record;
-  if (session === undefined || revision === holder.silentRevision) return null;
+  const { session } = view.record;
+  if (session === undefined || view.revision === holder.silentRevision) return null;
   if (session.presence === undefined && session.silence === undefined) return null;
   const { takeoverWait } = holder;
   if (takeoverWait === null || waitedUntil(takeoverWait.since, takeoverWait.waitMs, now)) return null;
-  return { ...record, session };
+  return session;
 }
 
 /** Is the end of the holder's connection enough, by its promise and by what this node takes for proof? */
@@ -55,9 +53,8 @@ export function suspect(draft: Draft): void {
 export function questionDelayMs(state: ElectionState, now: Instant): number {
   const { inquiry } = state;
   if (!inquiry.due && inquiry.silent === null) return NEVER;
-  const record = askable(state, now);
-  if (record === null) return NEVER;
-  const { session } = record;
+  const session = askable(state, now);
+  if (session === null) return NEVER;
   if (inquiry.open !== null && sameConnection(inquiry.open.binding, session)) return NEVER;
   if (inquiry.due) return 0;
   return silentDelayMs(state, session, now);
@@ -87,10 +84,9 @@ function headStartMs({ config, lease }: ElectionState, silenceMs: number): numbe
 
 /** Sends the question that is due. */
 export function ask(draft: Draft): void {
-  const record = askable(draft, draft.now);
+  const session = askable(draft, draft.now);
   const { view } = draft.lease;
-  if (record === null || view.kind === "unknown") throw new Error("bug: a question about no holder");
-  const { session } = record;
+  if (session === null || view.kind === "unknown") throw new Error("bug: a question about no holder");
   const silence = brokenSilence(draft, session);
   const { first } = draft.inquiry;
   const question: Question = {
@@ -119,10 +115,9 @@ export function onAnswered(draft: Draft, number: number, answer: HolderAnswer): 
   const { open } = draft.inquiry;
   if (open?.number !== number) return;
   draft.inquiry.open = null;
-  const record = askable(draft, draft.now);
+  const session = askable(draft, draft.now);
   // The holder may have reconnected since: then the answer is about its earlier connection.
-  if (record === null || !sameConnection(record.session, open.binding)) return;
-  const { session } = record;
+  if (session === null || !sameConnection(session, open.binding)) return;
   if (answer.kind === "closed" && closedIsEnough(draft, session)) {
     draft.holder.takeoverWait = null;
     draft.holder.closedBinding = session;

@@ -11,8 +11,8 @@ export const presenceMutants: readonly Mutant[] = [
   {
     name: "a confirmation for any connection counts against the holder",
     file: "src/election/inquiry.js",
-    from: "if (record === null || !sameConnection(record.session, open.binding)) return;",
-    to: "if (record === null) return;",
+    from: "if (session === null || !sameConnection(session, open.binding)) return;",
+    to: "if (session === null) return;",
   },
   {
     name: "a leader is not suspended when its connection ends",
