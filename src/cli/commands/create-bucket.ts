@@ -10,7 +10,8 @@ import { openHistory } from "../../manager/history-stream.ts";
 import { type JsonObject, jsToClusterError } from "../../nats/api/js-api.ts";
 import { FIRST_SEQUENCE_SINCE, isAtLeast, serverVersion } from "../../nats/api/server-version.ts";
 import { findStream } from "../../nats/api/streams.ts";
-import { BucketOpener } from "../../nats/lease/bucket.ts";
+import { BucketOpener } from "../../nats/bucket/bucket-opener.ts";
+import { leaseBucket } from "../../nats/lease/stream-config.ts";
 import { bucketName, historyStream, streamName } from "../../nats/names.ts";
 import type { BucketInfo } from "../../runtime/ports.ts";
 import { type ClusterFlags, wholeNumber, withCluster, withQueryOptions } from "../options.ts";
@@ -84,11 +85,8 @@ async function ensure(
   const find = (): Promise<JsonObject | null> =>
     findStream(monitor, streamName(clusterId), { timeoutMs, attempts: 2 });
   const before = await find();
-  const opener = new BucketOpener(monitor, {
-    clusterId,
-    leaseTtlMs,
+  const opener = new BucketOpener(monitor, leaseBucket({ clusterId, leaseTtlMs, interop }), {
     replicas,
-    interop,
     apiTimeoutMs: timeoutMs,
     onWarning: (message) => note(`note: ${message}`),
   });

@@ -9,22 +9,25 @@ import type { BucketInfo, LeaseStore, StoreListener } from "../../runtime/ports.
 import { callApi, isJsError, JsCode, type JsonObject, jsToClusterError, parseAnswer } from "../api/js-api.ts";
 import { RequestFailure, request } from "../api/request.ts";
 import { getMessage, type StoredMessage } from "../api/stored-message.ts";
+import { BucketOpener, type OpenOptions } from "../bucket/bucket-opener.ts";
+import type { StreamState } from "../bucket/stream-state.ts";
 import type { ConnectionMonitor } from "../connection/connection-monitor.ts";
 import { bucketName, leaseSubject, streamName } from "../names.ts";
-import { BucketOpener, type BucketOptions } from "./bucket.ts";
 import { LeaseWatch } from "./lease-watch.ts";
 import { decodeStored, encodeWrite } from "./record-codec.ts";
-import { parseStreamInfo, type StreamState } from "./stream-config.ts";
+import { type LeaseBucketOptions, leaseBucket, parseStreamInfo } from "./stream-config.ts";
 import { STREAM_HEADER, StreamIdentity } from "./stream-identity.ts";
 
 const EXPECTED_STREAM = "Nats-Expected-Stream";
 const EXPECTED_LAST = "Nats-Expected-Last-Sequence";
 const EXPECTED_LAST_ON_SUBJECT = "Nats-Expected-Last-Subject-Sequence";
 
+export interface LeaseStoreOptions extends LeaseBucketOptions, OpenOptions {}
+
 /** The lease store of one cluster on one connection. Sends nothing before `open()`. */
 export class NatsLeaseStore implements LeaseStore {
   readonly #monitor: ConnectionMonitor;
-  readonly #options: BucketOptions;
+  readonly #options: LeaseStoreOptions;
   readonly #opener: BucketOpener;
   readonly #identity = new StreamIdentity();
   #watch: LeaseWatch | null = null;
@@ -36,10 +39,10 @@ export class NatsLeaseStore implements LeaseStore {
   #closed = false;
 
   /** The caller releases the monitor after `close()`. */
-  constructor(monitor: ConnectionMonitor, options: BucketOptions) {
+  constructor(monitor: ConnectionMonitor, options: LeaseStoreOptions) {
     this.#monitor = monitor;
     this.#options = options;
-    this.#opener = new BucketOpener(monitor, options);
+    this.#opener = new BucketOpener(monitor, leaseBucket(options), options);
   }
 
   async open(signal: AbortSignal, above = 0): Promise<BucketInfo> {

@@ -11,8 +11,7 @@ import type {
 } from "../../../src/election/types.ts";
 import { connectNats, type NatsLink, type NatsOptions } from "../../../src/nats/connection/connection.ts";
 import { ConnectionMonitor } from "../../../src/nats/connection/connection-monitor.ts";
-import type { BucketOptions } from "../../../src/nats/lease/bucket.ts";
-import { NatsLeaseStore } from "../../../src/nats/lease/lease-store.ts";
+import { type LeaseStoreOptions, NatsLeaseStore } from "../../../src/nats/lease/lease-store.ts";
 import { streamName } from "../../../src/nats/names.ts";
 import { type NatsSession, openSession } from "../../../src/nats/presence/session.ts";
 import type { SessionEvent, StoreListener } from "../../../src/runtime/ports.ts";
@@ -45,7 +44,7 @@ export interface OpenStore {
 export async function storeOn(
   server: { readonly url: string } | readonly string[] | NatsLink,
   clusterId: string,
-  options: Partial<BucketOptions> = {},
+  options: Partial<LeaseStoreOptions> = {},
   natsOptions: NatsOptions = {},
 ): Promise<OpenStore> {
   const { connection } = "connection" in server ? server : await link(server, natsOptions);

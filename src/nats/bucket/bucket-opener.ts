@@ -1,4 +1,4 @@
-/** Opening the lease's bucket: create it, or check the one that exists. An incompatible bucket is never adopted. */
+/** Opening a bucket: create it, or check the one that exists. An incompatible bucket is never adopted. */
 import { ClusterError, messageOf } from "../../errors.ts";
 import type { BucketInfo } from "../../runtime/ports.ts";
 import { callApi, isJsError, JsCode, type JsonObject, jsToClusterError } from "../api/js-api.ts";
@@ -19,16 +19,7 @@ import {
   isTooFewServers,
 } from "../api/streams.ts";
 import type { ConnectionMonitor } from "../connection/connection-monitor.ts";
-import { bucketName, streamName } from "../names.ts";
-import {
-  hasForeignRepublish,
-  incompatibilities,
-  incompatibleMessage,
-  leaseRepublish,
-  newStreamConfig,
-  parseStreamInfo,
-  type StreamState,
-} from "./stream-config.ts";
+import { parseStream, type Republish, republishesElsewhere, type StreamState } from "./stream-state.ts";
 
 /** A server drops a request about a stream whose raft group has no leader yet, so the request is repeated. */
 const INFO_ATTEMPTS = 4;
@@ -37,14 +28,27 @@ const INFO_ATTEMPTS = 4;
 const SETTLED_ANSWERS = 3;
 const SETTLING_ANSWERS = 8;
 
-/** Which bucket, and how it is created. */
-export interface BucketOptions {
-  readonly clusterId: string;
-  readonly leaseTtlMs: number;
+/** What distinguishes the bucket of a cluster from that of a group. */
+export interface BucketKind {
+  readonly bucket: string;
+  readonly stream: string;
+  readonly republish: Republish;
+  /** What `republish` shows, such as "the lease". */
+  readonly republished: string;
+  /** What is in it and would be lost with its servers' memory, such as "the lease and every epoch". */
+  readonly kept: string;
+  /** What uses it: "node" or "member". */
+  readonly members: string;
+  /** @param above - the first revision is larger than this one */
+  newConfig(replicas: number, above: number): JsonObject;
+  /** Why an existing bucket cannot be used, one sentence each. */
+  problems(config: JsonObject): string[];
+}
+
+/** How a bucket is opened. */
+export interface OpenOptions {
   /** `"auto"`: 3 in a NATS cluster, 1 on a single server. */
   readonly replicas: number | "auto";
-  /** `"go-cluster"`: created with max-age = lease TTL, so that go-cluster's nodes see leases expire. */
-  readonly interop: "native" | "go-cluster";
   /** Something that an operator should know and that stops nothing. */
   readonly onWarning?: (message: string, error?: Error) => void;
   /**
@@ -59,15 +63,17 @@ export interface BucketOptions {
   readonly peerGraceMs?: number;
 }
 
-/** Opens the bucket of one cluster, as often as necessary. Emits each warning once. */
+/** Opens one bucket, as often as necessary. Emits each warning once. */
 export class BucketOpener {
   readonly #monitor: ConnectionMonitor;
-  readonly #options: BucketOptions;
+  readonly #kind: BucketKind;
+  readonly #options: OpenOptions;
   readonly #warned = new Set<string>();
   #tooFewServersSince: number | null = null;
 
-  constructor(monitor: ConnectionMonitor, options: BucketOptions) {
+  constructor(monitor: ConnectionMonitor, kind: BucketKind, options: OpenOptions) {
     this.#monitor = monitor;
+    this.#kind = kind;
     this.#options = options;
   }
 
@@ -76,7 +82,7 @@ export class BucketOpener {
    * @throws ClusterError: what is wrong and what to do; `recoverable` if a retry may succeed
    */
   async open(signal: AbortSignal, above: number): Promise<BucketInfo> {
-    const doing = `open bucket ${bucketName(this.#options.clusterId)}`;
+    const doing = `open bucket ${this.#kind.bucket}`;
     try {
       const found = await findOrCreate(
         () => this.#find(signal),
@@ -92,7 +98,7 @@ export class BucketOpener {
   }
 
   async #find(signal: AbortSignal): Promise<StreamState | null> {
-    const answer = await findStream(this.#monitor, streamName(this.#options.clusterId), {
+    const answer = await findStream(this.#monitor, this.#kind.stream, {
       timeoutMs: this.#apiTimeoutMs / 2,
       signal,
       attempts: INFO_ATTEMPTS,
@@ -138,7 +144,7 @@ export class BucketOpener {
       // Whether another domain is a single server is known only now.
       if (!isSingle || this.#monitor.domain === null) {
         this.#warn(
-          `bucket ${bucketName(this.#options.clusterId)} gets 1 replica instead of ${replicas}: ${thrown.message}`,
+          `bucket ${this.#kind.bucket} gets 1 replica instead of ${replicas}: ${thrown.message}`,
           thrown,
         );
       }
@@ -147,11 +153,9 @@ export class BucketOpener {
   }
 
   async #createWith(replicas: number, above: number, signal: AbortSignal): Promise<StreamState | null> {
-    const { clusterId, interop, leaseTtlMs } = this.#options;
-    const maxAgeMs = interop === "go-cluster" ? leaseTtlMs : 0;
-    const config = newStreamConfig(clusterId, replicas, maxAgeMs, above);
+    const config = this.#kind.newConfig(replicas, above);
     const limits = { timeoutMs: this.#apiTimeoutMs * 2, signal };
-    const answer = await createStream(this.#monitor, streamName(clusterId), config, limits);
+    const answer = await createStream(this.#monitor, this.#kind.stream, config, limits);
     return answer === null ? null : this.#parse(answer);
   }
 
@@ -179,7 +183,7 @@ export class BucketOpener {
     const version = serverVersion(connection);
     if (isAtLeast(version, REPLICATED_CAS_SINCE)) return CLUSTER_REPLICAS;
     this.#warn(
-      `bucket ${bucketName(this.#options.clusterId)} gets 1 replica: on nats-server ${version} a compare-and-set on ` +
+      `bucket ${this.#kind.bucket} gets 1 replica: on nats-server ${version} a compare-and-set on ` +
         `several replicas can have several winners; upgrade to ${REPLICATED_CAS_SINCE} or later`,
     );
     return 1;
@@ -196,38 +200,34 @@ export class BucketOpener {
     if (isAtLeast(version, REPLICATED_CAS_SINCE)) return;
     throw new ClusterError(
       "SERVER_TOO_OLD",
-      `bucket ${bucketName(this.#options.clusterId)} with ${replicas} replicas on nats-server ${version}: a ` +
-        `compare-and-set can have several winners there, and so could the election; upgrade to ` +
+      `bucket ${this.#kind.bucket} with ${replicas} replicas on nats-server ${version}: a ` +
+        `compare-and-set can have several winners there; upgrade to ` +
         `${REPLICATED_CAS_SINCE} or later, or use replicas: 1`,
     );
   }
 
   #check(stream: StreamState): void {
-    const { clusterId, leaseTtlMs, replicas } = this.#options;
-    const problems = incompatibilities(stream.config, clusterId, leaseTtlMs);
-    if (problems.length > 0) {
-      throw new ClusterError("BUCKET_INCOMPATIBLE", incompatibleMessage(clusterId, problems));
-    }
+    const { replicas } = this.#options;
+    const { bucket: name, kept } = this.#kind;
+    const problems = this.#kind.problems(stream.config);
+    if (problems.length > 0) throw new ClusterError("BUCKET_INCOMPATIBLE", this.#incompatible(problems));
     if (stream.replicas > 1) this.#requireReplicatedCas(stream.replicas);
-    const name = bucketName(clusterId);
     if (typeof replicas === "number" && replicas !== stream.replicas) {
       this.#warn(
         `bucket ${name} has ${stream.replicas} replicas and option replicas is ${replicas}; the bucket is not changed`,
       );
     }
     if (stream.config["storage"] === "memory") {
-      this.#warn(
-        `bucket ${name} is kept in memory: a restart of its servers loses the lease and every epoch`,
-      );
+      this.#warn(`bucket ${name} is kept in memory: a restart of its servers loses ${kept}`);
     }
   }
 
   /** Without `republish` the watch needs a consumer, which can die unnoticed. Not a reason to fail. */
   async #ensureRepublish(stream: StreamState, signal: AbortSignal): Promise<boolean> {
     if (stream.republish) return true;
-    const { clusterId } = this.#options;
-    const lacks = `bucket ${bucketName(clusterId)} does not republish the lease, a consumer watches it instead`;
-    if (hasForeignRepublish(stream.config, clusterId)) {
+    const { bucket, republish, republished, stream: name } = this.#kind;
+    const lacks = `bucket ${bucket} does not republish ${republished}, a consumer watches it instead`;
+    if (republishesElsewhere(stream.config, republish)) {
       this.#warn(`${lacks}: its republish is used for another purpose`);
       return false;
     }
@@ -237,13 +237,13 @@ export class BucketOpener {
       return false;
     }
     try {
-      const config = { ...stream.config, republish: leaseRepublish(clusterId) };
+      const config = { ...stream.config, republish };
       const limits = { timeoutMs: this.#apiTimeoutMs * 2, signal };
-      const answer = await callApi(this.#monitor, `STREAM.UPDATE.${streamName(clusterId)}`, config, limits);
+      const answer = await callApi(this.#monitor, `STREAM.UPDATE.${name}`, config, limits);
       return this.#parse(answer).republish;
     } catch (thrown) {
       if (signal.aborted) throw thrown;
-      const error = jsToClusterError(thrown, `add republish to stream ${streamName(clusterId)}`);
+      const error = jsToClusterError(thrown, `add republish to stream ${name}`);
       this.#warn(`${lacks}: ${messageOf(error)}`, error);
       return false;
     }
@@ -254,11 +254,15 @@ export class BucketOpener {
   }
 
   #parse(answer: JsonObject): StreamState {
-    const stream = parseStreamInfo(answer, this.#options.clusterId);
+    const stream = parseStream(answer, this.#kind.republish);
     if (stream !== null) return stream;
-    throw new Error(
-      `the answer about stream ${streamName(this.#options.clusterId)} is not stream information`,
-    );
+    throw new Error(`the answer about stream ${this.#kind.stream} is not stream information`);
+  }
+
+  #incompatible(problems: readonly string[]): string {
+    const { bucket, stream, members } = this.#kind;
+    const what = `bucket ${bucket} (stream ${stream}) exists and cannot be used: ${problems.join("; ")}`;
+    return `${what}. Change the bucket or the option, or delete the bucket while no ${members} runs`;
   }
 
   #warn(message: string, error?: Error): void {
