@@ -8,12 +8,10 @@ import {
   encodeRecord,
   encodeWrite,
   MAX_ACQUIRED_AT,
-  MAX_NONCE,
   MAX_RECORD_BYTES,
-  MAX_TTL_MS,
-  MIN_SILENCE_MS,
 } from "../../src/nats/lease/record-codec.ts";
 import { tagOf } from "../../src/nats/presence/connz-answer.ts";
+import { MAX_NONCE, MAX_TTL_MS, MIN_SILENCE_MS } from "../../src/nats/record-fields.ts";
 import { record } from "../support/nats/store-and-session.ts";
 
 function decode(data: Uint8Array | string, headers: Record<string, string> = {}) {

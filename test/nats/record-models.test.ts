@@ -10,9 +10,8 @@ import {
   encodeRecord,
   encodeWrite,
   MAX_ACQUIRED_AT,
-  MAX_NONCE,
-  MAX_TTL_MS,
 } from "../../src/nats/lease/record-codec.ts";
+import { MAX_NONCE, MAX_TTL_MS } from "../../src/nats/record-fields.ts";
 
 const REVISION = 5;
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);

@@ -1,6 +1,7 @@
 /** The lease record and the delete marker, read from the stream or received. */
 import fc from "fast-check";
-import { decodeEntry, type LeaseMessage } from "../../../src/nats/lease/record-codec.ts";
+import { decodeEntry } from "../../../src/nats/lease/record-codec.ts";
+import type { RecordMessage } from "../../../src/nats/record-fields.ts";
 import { type FuzzTarget, fill } from "../target.ts";
 
 const id = fc.oneof(
@@ -63,11 +64,11 @@ const headers = fc.dictionary(
   { maxKeys: 5 },
 );
 
-function messageOf(bytes: Uint8Array, fields: Readonly<Record<string, string>> = {}): LeaseMessage {
+function messageOf(bytes: Uint8Array, fields: Readonly<Record<string, string>> = {}): RecordMessage {
   return { revision: 7, data: bytes, header: (name) => fields[name] ?? "" };
 }
 
-export const target: FuzzTarget<LeaseMessage> = {
+export const target: FuzzTarget<RecordMessage> = {
   name: "lease record",
   inputs: fc
     .tuple(data, fc.option(headers, { nil: {}, freq: 3 }))

@@ -70,7 +70,7 @@ export const forgeryMutants: readonly Mutant[] = [
   },
   {
     name: "an id on the wire may be any text",
-    file: "src/nats/lease/record-codec.js",
+    file: "src/nats/record-fields.js",
     from: "if (isId(value))",
     to: 'if (typeof value === "string")',
   },

@@ -8,7 +8,8 @@ import { type ConnectionMonitor, guarded } from "../connection/connection-monito
 import { inboxOf } from "../connection/inbox.ts";
 import { leaseSubject, republishSubject, streamDeletedAdvisory, streamName } from "../names.ts";
 import { PushConsumer } from "../presence/push-consumer.ts";
-import { decodeEntry, type LeaseMessage } from "./record-codec.ts";
+import type { RecordMessage } from "../record-fields.ts";
+import { decodeEntry } from "./record-codec.ts";
 import { STREAM_HEADER, type StreamIdentity } from "./stream-identity.ts";
 
 const CONSUMER_INACTIVE_MS = 5000;
@@ -132,7 +133,7 @@ export class LeaseWatch {
 }
 
 /** `null`: the headers cannot be parsed. The next read returns the entry. */
-function storedOf(message: Msg, revision: number): LeaseMessage | null {
+function storedOf(message: Msg, revision: number): RecordMessage | null {
   try {
     const { headers } = message;
     return { revision, data: message.data, header: (name) => headers?.get(name) ?? "" };
