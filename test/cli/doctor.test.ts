@@ -1,4 +1,5 @@
 /** `doctor` on real servers: facts, findings and exit codes. */
+import { setTimeout as pause } from "node:timers/promises";
 import { describe, expect, test } from "vitest";
 import type { DoctorOptions } from "../../src/doctor/doctor.ts";
 import { diagnose } from "../../src/doctor/findings/diagnose.ts";
@@ -267,6 +268,21 @@ describe("on a cluster of three", () => {
       });
     },
   );
+
+  test("a node lists a server that answers long after the others", async () => {
+    const meta = await cluster.metaLeader();
+    const late = cluster.servers.find((server) => server !== meta);
+    if (late === undefined) throw new Error("three servers were started");
+    const others = cluster.servers.filter((server) => server !== late);
+    const login = { ...loginOf("node"), servers: others.map(({ url }) => url) };
+    const names = cluster.servers.map(({ name }) => name);
+    await late.pause();
+    const examining = examined(accountOf(CLUSTER, login, "node"));
+    // Twice the time that the doctor waits for further answers when all servers that it knows of have answered.
+    await pause(1_500);
+    await late.resume();
+    expect((await examining).facts.servers.map(({ name }) => name)).toEqual(names);
+  });
 
   test("every source reports a frozen server and a lost server", async () => {
     await startLeader(loginOf("creator"), { clusterId: CLUSTER, nodeId: "a", ...loginOf("creator") });

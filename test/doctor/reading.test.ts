@@ -1,6 +1,9 @@
 /** Decoding of server documents to facts, and the permissions that a role needs. */
 import { describe, expect, test } from "vitest";
+import { askedNow } from "../../src/doctor/clocks/clock.ts";
 import { accountUsage } from "../../src/doctor/sources/account-source.ts";
+import { AdvertisedServers } from "../../src/doctor/sources/advertised-servers.ts";
+import type { ServerAnswer } from "../../src/doctor/sources/ask-servers.ts";
 import { timeIn } from "../../src/doctor/sources/json.ts";
 import { readBucket } from "../../src/doctor/sources/read-bucket.ts";
 import {
@@ -258,4 +261,35 @@ test("mayPublish evaluates a user's permissions", () => {
   expect(may({ allow: ["app.>"] })).toBe(false);
   expect(may({ deny: ["$KV.>"] })).toBe(false);
   expect(may({ deny: ["app.>"] })).toBe(true);
+});
+
+describe("the servers that a server advertises", () => {
+  const answer = (name: string, cluster: string): ServerAnswer => ({
+    ...{ name, data: {}, asked: askedNow() },
+    server: { name, cluster },
+  });
+  const urls = (count: number): string[] =>
+    Array.from({ length: count }, (_, index) => `10.0.0.${index}:4222`);
+  const [one, two, far] = [answer("n1", "east"), answer("n2", "east"), answer("far", "west")];
+
+  test("may be missing while fewer servers of the cluster have answered than there are URLs", () => {
+    const servers = new AdvertisedServers();
+    const info = { cluster: "east", connect_urls: urls(2) };
+    expect([[one], [one, far], [one, two]].map((found) => servers.areMissing(info, found))).toEqual([
+      ...[true, true, false],
+    ]);
+    expect(servers.areMissing({}, [answer("n1", "")])).toBe(false);
+    expect(servers.areMissing(undefined, [])).toBe(false);
+  });
+
+  test("are not missing again when the same URLs belonged to fewer servers", () => {
+    const servers = new AdvertisedServers();
+    const info = { cluster: "east", connect_urls: urls(4) };
+    servers.learn(info, [one, far]);
+    expect(servers.areMissing(info, [one])).toBe(false);
+    servers.learn(info, [one, two]);
+    servers.learn(info, [one]);
+    expect([[one], [one, two]].map((found) => servers.areMissing(info, found))).toEqual([true, false]);
+    expect(servers.areMissing({ ...info, connect_urls: urls(5) }, [one, two])).toBe(true);
+  });
 });

@@ -26,7 +26,8 @@ import {
   type Unseen,
   type Usage,
 } from "../facts.ts";
-import { askServers } from "./ask-servers.ts";
+import { AdvertisedServers } from "./advertised-servers.ts";
+import { askServers, type ServerAnswer } from "./ask-servers.ts";
 import { objectIn, textIn } from "./json.ts";
 import { NodeSource } from "./node-source.ts";
 import { missingBucket, readBucket } from "./read-bucket.ts";
@@ -71,6 +72,7 @@ export class AccountSource {
   readonly #book: ClockBook;
   #client: ClusterClient | null = null;
   #nodes: NodeSource | null = null;
+  readonly #advertised = new AdvertisedServers();
   #serverCount = 0;
   #tried: { readonly facts: PermissionFacts; readonly at: number } | null = null;
 
@@ -126,7 +128,13 @@ export class AccountSource {
 
   async #servers(client: ClusterClient, unseen: Unseen[]): Promise<ServerFacts[]> {
     const { timeoutMs } = this.#options;
-    const question = { subject: CONNECTIONS_PING, body: { limit: 1 }, timeoutMs };
+    const { info } = client.monitor.connection;
+    const question = {
+      subject: CONNECTIONS_PING,
+      body: { limit: 1 },
+      timeoutMs,
+      patient: (found: readonly ServerAnswer[]) => this.#advertised.areMissing(info, found),
+    };
     const answers = await askServers(client.monitor, this.#book, question).catch((thrown: unknown) => {
       const denied = thrown instanceof RequestFailure && thrown.kind === "denied";
       unseen.push({
@@ -138,6 +146,7 @@ export class AccountSource {
       return [];
     });
     this.#serverCount = answers.length;
+    if (answers.length > 0) this.#advertised.learn(info, answers);
     const found = answers.map(
       ({ name, server }): ServerFacts => ({
         ...unknownServer(name, "account"),
@@ -146,7 +155,6 @@ export class AccountSource {
         jetstream: server["jetstream"] === true,
       }),
     );
-    const { info } = client.monitor.connection;
     if (info !== undefined && !found.some(({ name }) => name === info.server_name)) {
       const own = unknownServer(info.server_name, "account");
       found.push({

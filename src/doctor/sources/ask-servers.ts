@@ -25,8 +25,8 @@ export interface Question {
   readonly timeoutMs: number;
   /** Stop waiting after this number of answers. */
   readonly expected?: number;
-  /** Wait until `timeoutMs`, even without answers. */
-  readonly patient?: boolean;
+  /** While it returns true, wait for further answers until `timeoutMs`. Called after each answer. */
+  readonly patient?: (found: readonly ServerAnswer[]) => boolean;
 }
 
 /** Each answer also gives a clock sample. Rejects with a `RequestFailure`: denied, no responders, disconnected. */
@@ -38,7 +38,8 @@ export async function askServers(
   const { subject, body, timeoutMs, expected = Number.POSITIVE_INFINITY } = question;
   const asked = askedNow();
   const found = new Map<string, ServerAnswer>();
-  const stallMs = question.patient === true ? Number.POSITIVE_INFINITY : STALL_MS;
+  const stallMs = (): number =>
+    question.patient?.([...found.values()]) === true ? Number.POSITIVE_INFINITY : STALL_MS;
   const request = body === undefined ? "" : jsonBody(body);
   for await (const data of answersTo(monitor.connection, subject, request, { timeoutMs, stallMs })) {
     const json = parseObject(data);

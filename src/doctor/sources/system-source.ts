@@ -6,7 +6,7 @@ import { connectNats, type NatsLink, type NatsOptions } from "../../nats/connect
 import { ConnectionMonitor } from "../../nats/connection/connection-monitor.ts";
 import type { ClockBook } from "../clocks/clock-book.ts";
 import type { ConnectionFacts, ServerFacts } from "../facts.ts";
-import { askServers, type ServerAnswer } from "./ask-servers.ts";
+import { askServers, type Question, type ServerAnswer } from "./ask-servers.ts";
 import { textIn } from "./json.ts";
 import { NO_FACTS, type SourceFacts } from "./monitoring-source.ts";
 import { type Document, eachStream, JSZ_OPTIONS, readServer, unknownServer } from "./read-server.ts";
@@ -62,7 +62,7 @@ export class SystemSource {
   async #settled(monitor: ConnectionMonitor, first: SourceFacts): Promise<SourceFacts> {
     if (silentIn(first).length === 0) return first;
     const expected = first.servers.length + silentIn(first).length;
-    const second = await this.#round(monitor, { expected, patient: true });
+    const second = await this.#round(monitor, { expected, patient: () => true });
     const error = `no answer to the system account within ${this.#timeoutMs} ms, although other servers have routes to it`;
     const silent = silentIn(second).map((name): ServerFacts => ({ ...unknownServer(name, "system"), error }));
     return { ...second, servers: [...second.servers, ...silent] };
@@ -70,7 +70,7 @@ export class SystemSource {
 
   async #round(
     monitor: ConnectionMonitor,
-    options: { readonly expected?: number; readonly patient?: boolean },
+    options: Pick<Question, "expected" | "patient">,
   ): Promise<SourceFacts> {
     return factsFrom(await Promise.all(DOCUMENTS.map((document) => this.#ask(monitor, document, options))));
   }
@@ -79,7 +79,7 @@ export class SystemSource {
   #ask(
     monitor: ConnectionMonitor,
     document: Document,
-    options: { readonly expected?: number; readonly patient?: boolean },
+    options: Pick<Question, "expected" | "patient">,
   ): Promise<ServerAnswer[]> {
     const asking = askServers(monitor, this.#book, {
       subject: `${PING}.${document.toUpperCase()}`,

@@ -16,11 +16,18 @@ import { classify, RequestFailure } from "./request.ts";
 export interface ManyOptions {
   /** Limit for all answers together. */
   readonly timeoutMs: number;
-  /** After the first answer: when no other comes for this time, all have come. `Infinity`: wait for `timeoutMs`. */
-  readonly stallMs: number;
+  /**
+   * After the first answer: when no other comes for this time, all have come. `Infinity`: wait for `timeoutMs`. A function is called
+   * after each answer.
+   */
+  readonly stallMs: number | (() => number);
   /** Where the answers are to arrive: a subject for this request alone. @default an inbox of the connection */
   readonly reply?: string;
 }
+
+/** A wait consists of this number of short ones. One that takes so many times its time does not count. */
+const WAIT_STEPS = 8;
+const STOOD_STILL = 2;
 
 /** The bodies of the answers, as they arrive. Throws `RequestFailure`, also without responders. */
 export async function* answersTo(
@@ -39,9 +46,9 @@ export async function* answersTo(
         : answersOn(connection, subject, body, reply);
     const iterator = answers[Symbol.asyncIterator]();
     for (let isFirst = true; ; isFirst = false) {
-      const leftMs = deadline - performance.now();
-      if (leftMs <= 0) return;
-      const next = await within(iterator.next(), isFirst ? leftMs : Math.min(stallMs, leftMs));
+      if (performance.now() >= deadline) return;
+      const waitMs = isFirst ? Number.POSITIVE_INFINITY : typeof stallMs === "number" ? stallMs : stallMs();
+      const next = await within(iterator.next(), waitMs, deadline);
       if (next === null || next.done === true) return;
       if (isNoResponders(next.value)) throw new errors.NoRespondersError(subject);
       yield next.value.data;
@@ -89,15 +96,31 @@ export async function requestMany(
   return found;
 }
 
-/** `null` after this time. */
-async function within<T>(promise: Promise<T>, ms: number): Promise<T | null> {
+/**
+ * `null` after `ms`, at `deadline` at the latest. Time for which this process stood still does not count: the answers of that time are
+ * still in its socket, and answerers in this process have not seen the question.
+ */
+async function within<T>(promise: Promise<T>, ms: number, deadline: number): Promise<T | null> {
   let timer: NodeJS.Timeout | undefined;
+  let turn: NodeJS.Immediate | undefined;
   const late = new Promise<null>((resolve) => {
-    timer = setTimeout(() => resolve(null), ms);
+    const wait = (steps: number): void => {
+      const began = performance.now();
+      const stepMs = Math.max(1, Math.min(ms / WAIT_STEPS, deadline - began));
+      timer = setTimeout(() => {
+        const now = performance.now();
+        const left = now - began > STOOD_STILL * stepMs ? steps : steps - 1;
+        if (left > 0 && now < deadline) wait(left);
+        // The event loop polls the sockets before.
+        else turn = setImmediate(() => resolve(null));
+      }, stepMs);
+    };
+    wait(WAIT_STEPS);
   });
   try {
     return await Promise.race([promise, late]);
   } finally {
     clearTimeout(timer);
+    clearImmediate(turn);
   }
 }
