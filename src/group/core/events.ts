@@ -3,7 +3,7 @@
  * for. Types only.
  *
  * ```
- * initialState(config, now): GroupState
+ * initialState(config, profile, now): GroupState
  * step(state, event, now): readonly GroupEffect[]    changes the state in place: a member may have 10 000 resources
  * wakeDelayMs(state, now): number | null              when the state wants a `tick`
  * isSessionHeld(state, now): boolean                  the one comparison of clocks for all resources
@@ -99,8 +99,16 @@ export type GroupEvent =
   | { readonly type: "profile"; readonly profile: Profile }
   /** `true`: takes no resource and gives up those it has, `maxMoves` at a time. The session goes on. `false`: takes resources again. */
   | { readonly type: "draining"; readonly draining: boolean }
-  /** The work of this draining term has ended, or its time limit has passed. Ignored if no such term drains. */
-  | { readonly type: "drained"; readonly resource: string; readonly epoch: number }
+  /**
+   * The work of this draining term has ended, or its time limit has passed. Ignored if no such term drains. `position` is handed to
+   * the next owner; without it, it gets the one that this term got.
+   */
+  | {
+      readonly type: "drained";
+      readonly resource: string;
+      readonly epoch: number;
+      readonly position?: number;
+    }
   /**
    * Its hook or its work has failed: gives the resource up, and does not take it again for so long. More than 16 at a time make the
    * member drain.
@@ -192,9 +200,9 @@ export type GroupEffect =
   | { readonly type: "resumed" }
   /**
    * A term begins. Exactly one `lose` or `released` with the same resource and epoch follows, and a `drain` may come before that. Epochs of one
-   * resource increase.
+   * resource increase. `position`: as the predecessor left it.
    */
-  | { readonly type: "own"; readonly resource: string; readonly epoch: number }
+  | { readonly type: "own"; readonly resource: string; readonly epoch: number; readonly position?: number }
   /** The term is not held any more: stop its work, then send `drained`. */
   | {
       readonly type: "drain";

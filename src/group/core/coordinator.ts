@@ -1,0 +1,211 @@
+/**
+ * The coordinator: the owner of a reserved key, by the rules of any resource. It writes the plan, which is a hint for balance and nothing
+ * else. By compare-and-set on the plan's revision, only when the result differs, and never over the plan of a later coordinator: two
+ * members that both believe to coordinate exchange at most one plan.
+ *
+ * `place()` answers joins, deaths and new resources at once and moves nothing. `plan()` balances, once no member has joined, left or
+ * changed its weight for `settleMs`. Both start from the *planned* owner if it is there: moves under way are not planned again. Where a
+ * member has claimed a resource after the plan, because it was left without an owner, that member counts.
+ */
+
+import { maxEpochAt } from "../../election/epochs.ts";
+import type { WriteOutcome } from "../../election/types.ts";
+import type { Assignment, PlanMember, StoredPlan } from "./balance.ts";
+import { isReady, sendRead, sendWrite } from "./requests.ts";
+import { isInGrace } from "./sessions.ts";
+import { backOffMs, emit, type GroupState, NEVER, type ResourceView, warn } from "./state.ts";
+import { actualOwner, isFit, listedResources, planMembers } from "./targets.ts";
+import { readOwner } from "./terms.ts";
+import type { GroupEntry } from "./types.ts";
+
+// ---------------------------------------------------------------------------------------------- the plan that is stored
+
+/** The message on the key `plan`; `null`: it has none. */
+export function notePlan(group: GroupState, entry: GroupEntry | null): void {
+  const { bucket } = group;
+  const record = entry?.kind === "record" && entry.record.kind === "plan" ? entry.record : null;
+  const isOurs =
+    record !== null &&
+    record.generation === bucket.generation &&
+    record.coordinator <= maxEpochAt(entry?.revision ?? 0);
+  const stored = isOurs ? group.config.balance.decode(record.plan) : null;
+  if (entry !== null && stored === null) {
+    warn(
+      group,
+      "GARBAGE_RECORD",
+      `revision ${entry.revision} of the plan is not a plan of this group; the coordinator replaces it`,
+    );
+  }
+  setPlan(group, entry?.revision ?? 0, stored, record?.coordinator ?? 0, record?.memberId ?? "");
+}
+
+function setPlan(
+  group: GroupState,
+  revision: number,
+  stored: StoredPlan | null,
+  coordinator: number,
+  writtenBy: string,
+): void {
+  const { plan } = group;
+  plan.revision = revision;
+  plan.coordinator = stored === null ? 0 : coordinator;
+  plan.writtenBy = writtenBy;
+  plan.members = stored?.members ?? [];
+  plan.assignment = stored?.assignment ?? null;
+  group.targetsDue = true;
+  group.planDue = true;
+  if (stored !== null) emit(group, { type: "plan", revision, coordinator: writtenBy });
+}
+
+// ---------------------------------------------------------------------------------------------- planning
+
+/** Milliseconds until the coordinator has to look at the plan. */
+export function planDelayMs(group: GroupState): number {
+  const { plan, now, coordinator } = group;
+  if (coordinator.term === null || !isReady(group) || plan.write !== null) return NEVER;
+  if (plan.reads.due || plan.reads.inFlight) return NEVER;
+  const atMono = group.planDue ? plan.reads.atMono : group.planAtMono;
+  return atMono - now.mono;
+}
+
+/** Writes another plan, if the members, the resources or the balance require one. */
+export function coordinate(group: GroupState): void {
+  const { coordinator, plan, config, now } = group;
+  const epoch = coordinator.term?.epoch ?? 0;
+  group.planDue = false;
+  group.planAtMono = NEVER;
+  if (plan.coordinator > epoch) return readOwner(group, coordinator);
+  const settledAtMono = group.changedAtMono + config.settleMs;
+  const isSettled = settledAtMono <= now.mono;
+  if (!isSettled) group.planAtMono = settledAtMono;
+  const kept = [...group.sessions.keys()].filter((memberId) => isInGrace(group, memberId));
+  const members = [...planMembers(group), ...kept.map(absentMember)].sort((one, other) =>
+    one.memberId < other.memberId ? -1 : 1,
+  );
+  const resources = listedResources(group);
+  const byId = new Map(members.map((one) => [one.memberId, one]));
+  const owners = new Map<string, string>();
+  for (const { name } of resources) {
+    const view = group.resources.get(name);
+    const owner = view === undefined ? null : baseline(group, view, byId, kept);
+    if (owner !== null) owners.set(name, owner);
+  }
+  group.wishes.clear();
+  const input = { members, resources, owners };
+  const { balance } = config;
+  const assignment = isSettled && kept.length === 0 ? balance.plan(input) : balance.place(input);
+  write(group, epoch, { members: members.map(({ memberId }) => memberId), assignment });
+}
+
+/** A member that has gone and may come back: it keeps what it has, and takes nothing. */
+function absentMember(memberId: string): PlanMember {
+  return { memberId, weight: 0, refused: [] };
+}
+
+/** From which owner the plan starts for this resource. */
+function baseline(
+  group: GroupState,
+  view: ResourceView,
+  byId: ReadonlyMap<string, PlanMember>,
+  kept: readonly string[],
+): string | null {
+  const isKept = (memberId: string | null | undefined): memberId is string =>
+    typeof memberId === "string" && (kept.includes(memberId) || isFit(byId.get(memberId), view.name));
+  const actual = actualOwner(group, view);
+  const planned = group.plan.assignment?.get(view.name);
+  const wish = group.wishes.get(view.name);
+  if (isKept(wish)) return wish;
+  if (isKept(actual) && view.revision > group.plan.revision) return actual;
+  if (isKept(planned)) return planned;
+  return isKept(actual) ? actual : null;
+}
+
+function write(group: GroupState, epoch: number, stored: StoredPlan): void {
+  const { plan } = group;
+  if (isSamePlan(group, stored)) return;
+  const bytes = group.config.balance.encode(stored);
+  if (bytes === null) {
+    if (!group.planTooLarge)
+      warn(
+        group,
+        "PLAN_TOO_LARGE",
+        "the plan is too large for one message: every member places resources on its own, and nothing is moved for balance",
+      );
+    group.planTooLarge = true;
+    return;
+  }
+  group.planTooLarge = false;
+  plan.write = sendWrite(group, {
+    key: { kind: "plan" },
+    record: (authorship) => ({ ...authorship, kind: "plan", coordinator: epoch, plan: bytes }),
+    expect: plan.revision,
+    pending: { kind: "plan", stored, epoch },
+  });
+}
+
+function isSamePlan({ plan }: GroupState, { members, assignment }: StoredPlan): boolean {
+  if (plan.assignment === null || plan.members.length !== members.length) return false;
+  if (!members.every((memberId, at) => memberId === plan.members[at])) return false;
+  return isSameAssignment(plan.assignment, assignment);
+}
+
+function isSameAssignment(one: Assignment, other: Assignment): boolean {
+  if (one.size !== other.size) return false;
+  for (const [name, memberId] of one) if (other.get(name) !== memberId) return false;
+  return true;
+}
+
+export function onPlanWritten(
+  group: GroupState,
+  pending: { readonly stored: StoredPlan; readonly epoch: number },
+  outcome: WriteOutcome,
+): void {
+  const { plan, config, now } = group;
+  plan.write = null;
+  if (outcome.kind === "applied") {
+    plan.reads.failures = 0;
+    if (outcome.revision > plan.revision)
+      setPlan(group, outcome.revision, pending.stored, pending.epoch, config.memberId);
+    return;
+  }
+  // A message may have shown already what is there now.
+  plan.reads.due = true;
+  plan.reads.atMono = now.mono + (outcome.kind === "unknown" ? backOffMs(group, plan.reads.failures) : 0);
+  if (outcome.kind === "unknown") plan.reads.failures += 1;
+  group.planDue = true;
+}
+
+/** Reads the plan, if that is due. */
+export function readPlan(group: GroupState): void {
+  const { plan, now } = group;
+  if (planReadDelayMs(group) > 0) return;
+  plan.reads.atMono = now.mono;
+  sendRead(group, { kind: "plan" }, plan.reads, { kind: "plan" });
+}
+
+export function planReadDelayMs(group: GroupState): number {
+  const { reads } = group.plan;
+  return isReady(group) && reads.due && !reads.inFlight ? reads.atMono - group.now.mono : NEVER;
+}
+
+// ---------------------------------------------------------------------------------------------- wishes
+
+/** A wish: this resource for that member. */
+export function onMove(group: GroupState, resource: string, to: string): void {
+  const refuse = (reason: "not-coordinator" | "unknown-resource" | "unknown-member"): void => {
+    const { owner } = group.coordinator;
+    emit(group, {
+      type: "move-refused",
+      resource,
+      to,
+      reason,
+      ...(owner === null ? {} : { coordinator: owner }),
+    });
+  };
+  if (group.coordinator.term === null) return refuse("not-coordinator");
+  if ((group.resources.get(resource)?.spec ?? null) === null) return refuse("unknown-resource");
+  const member = planMembers(group).find(({ memberId }) => memberId === to);
+  if (!isFit(member, resource)) return refuse("unknown-member");
+  group.wishes.set(resource, to);
+  group.planDue = true;
+}

@@ -1,0 +1,105 @@
+/** What can be read off the state of a member: for the driver, the application and those who watch. */
+
+import { beatIntervalMs } from "../../election/silence.ts";
+import type { Instant } from "../../election/time.ts";
+import type { CrashDetection } from "../../election/types.ts";
+import type { MemberView } from "./events.ts";
+import { isBound, isSessionHeld } from "./held.ts";
+import type { GroupState } from "./state.ts";
+import { actualOwner, planMember } from "./targets.ts";
+
+/** May this member act as the owner of the resource now? Compares clocks when called; needs no event to turn false. */
+export function isHeld(group: GroupState, resource: string, now: Instant): boolean {
+  const term = group.resources.get(resource)?.term;
+  return term?.phase === "held" && isSessionHeld(group, now);
+}
+
+export interface OwnedView {
+  readonly resource: string;
+  readonly epoch: number;
+  readonly phase: "held" | "draining" | "drained" | "releasing";
+}
+
+/** The terms of this member, whether its session is held or not. */
+export function ownedBy({ terms, coordinator }: GroupState): OwnedView[] {
+  const owned: OwnedView[] = [];
+  for (const view of terms)
+    if (view !== coordinator && view.term !== null)
+      owned.push({ resource: view.name, epoch: view.term.epoch, phase: view.term.phase });
+  return owned;
+}
+
+/** Members whose sessions are not over, as far as is known, in order of their ids. */
+export function membersOf(group: GroupState): MemberView[] {
+  const { config, own, sessions } = group;
+  const members: MemberView[] = [];
+  for (const memberId of [...sessions.keys()].sort()) {
+    const member = planMember(group, memberId);
+    if (member === null) continue;
+    const record = sessions.get(memberId)?.record ?? null;
+    const isOwn = memberId === config.memberId;
+    members.push({
+      ...member,
+      weight: isOwn ? group.profile.weight : (record?.weight ?? 0),
+      incarnation: isOwn ? config.incarnation : (record?.incarnation ?? ""),
+      session: isOwn ? own.number : (sessions.get(memberId)?.number ?? 0),
+      draining: isOwn
+        ? group.draining || group.refusesTooMany || group.stopping !== null
+        : record?.draining === true,
+      listHash: isOwn ? group.listHash : (record?.listHash ?? ""),
+    });
+  }
+  return members;
+}
+
+export interface ResourceStatus {
+  readonly resource: string;
+  /** The member whose claim stands, as far as is known. */
+  readonly owner: string | null;
+  readonly epoch: number;
+  /** The member that is to own it. */
+  readonly target: string | null;
+  /** Monotonic milliseconds since which it has no owner; `null`: it has one. */
+  readonly unownedSinceMono: number | null;
+}
+
+/** Every resource of the own list. */
+export function resourcesOf(group: GroupState): ResourceStatus[] {
+  const all: ResourceStatus[] = [];
+  for (const view of group.resources.values()) {
+    if (view.spec === null) continue;
+    const owner = actualOwner(group, view);
+    const { epoch, target } = view;
+    const unownedSinceMono = owner === null ? view.unownedSinceMono : null;
+    all.push({ resource: view.name, owner, epoch, target, unownedSinceMono });
+  }
+  return all;
+}
+
+/** The member that coordinates, as far as is known. */
+export function coordinatorOf(group: GroupState): string | null {
+  return actualOwner(group, group.coordinator);
+}
+
+/**
+ * True while a session runs, or may begin by an outcome that is still open, on the present connection. Until then the driver checks
+ * the connection: with a presence, its end entitles others to claim.
+ */
+export function dependsOnConnection(group: GroupState): boolean {
+  return usesPresence(group.config.crashDetection) && mayBeHeld(group);
+}
+
+function usesPresence(crashDetection: CrashDetection): boolean {
+  return crashDetection === "presence";
+}
+
+/** How often to send beats; `null`: none is needed. */
+export function beatsEveryMs(group: GroupState): number | null {
+  return isBound(group) && mayBeHeld(group) ? beatIntervalMs(group.config.silenceMs) : null;
+}
+
+function mayBeHeld({ own, link }: GroupState): boolean {
+  return (
+    link.connected && (own.phase !== "none" || own.inFlight?.kind === "begin" || own.unsettled.length > 0)
+  );
+}

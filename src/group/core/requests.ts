@@ -1,0 +1,53 @@
+/** Requests to the driver: every one has a number, and what it is about is remembered until its result is here. */
+import { emit, type GroupState, type KeyReads, type PendingRead, type PendingWrite } from "./state.ts";
+import type { Authorship, GroupKey, GroupRecord } from "./types.ts";
+
+export interface WriteRequest {
+  readonly key: GroupKey;
+  readonly record: (authorship: Authorship) => GroupRecord;
+  readonly expect: number;
+  readonly pending: PendingWrite;
+  readonly timeoutMs?: number;
+}
+
+/** Sends one compare-and-set; returns its nonce. */
+export function sendWrite(group: GroupState, request: WriteRequest): number {
+  const { config, bucket } = group;
+  if (bucket.generation === null) throw new Error("bug: a write without a bucket");
+  group.lastNonce += 1;
+  const nonce = group.lastNonce;
+  const authorship: Authorship = {
+    memberId: config.memberId,
+    incarnation: config.incarnation,
+    nonce,
+    generation: bucket.generation,
+    above: group.above,
+  };
+  group.writes.set(nonce, { pending: request.pending, reached: group.reached });
+  emit(group, {
+    type: "write",
+    nonce,
+    write: { key: request.key, record: request.record(authorship), expect: request.expect },
+    timeoutMs: request.timeoutMs ?? config.requestTimeoutMs,
+  });
+  return nonce;
+}
+
+/** Sends a read of one key at the stream leader. */
+export function sendRead(group: GroupState, key: GroupKey, reads: KeyReads, pending: PendingRead): void {
+  group.lastRequest += 1;
+  reads.due = false;
+  reads.inFlight = true;
+  group.readsInFlight.set(group.lastRequest, pending);
+  emit(group, {
+    type: "read",
+    request: group.lastRequest,
+    key,
+    timeoutMs: group.config.requestTimeoutMs,
+  });
+}
+
+/** Can requests be sent? */
+export function isReady({ link, bucket }: GroupState): boolean {
+  return link.connected && bucket.status === "open";
+}

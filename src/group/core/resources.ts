@@ -1,0 +1,170 @@
+/**
+ * What is known of the owner keys. Messages of the watch are taken in: a claim that relies on a forged one is refused, because it is a
+ * compare-and-set on that very key; then the key is read. What a claim's compare-and-set does not check, whether the owner's session is
+ * over, is known from answers only (`sessions.ts`).
+ */
+import { maxEpochAt } from "../../election/epochs.ts";
+import { addDue } from "./queues.ts";
+import { isOver, readSession, sessionView } from "./sessions.ts";
+import { type GroupState, NEVER, noteNumber, type ResourceView, resourceView } from "./state.ts";
+import type { Claim, GroupEntry, GroupKey, Release } from "./types.ts";
+
+export function ownerView(group: GroupState, key: GroupKey): ResourceView {
+  if (key.kind !== "owner") return group.coordinator;
+  const known = group.resources.get(key.resource);
+  if (known !== undefined) return known;
+  const view = resourceView(key, key.resource, group.now);
+  group.resources.set(key.resource, view);
+  return view;
+}
+
+/** A message of the watch. It changes nothing unless it is newer. Returns whether it was. */
+export function noteOwnerMessage(group: GroupState, view: ResourceView, entry: GroupEntry): boolean {
+  if (entry.revision <= view.revision) return false;
+  replace(group, view, entry);
+  return true;
+}
+
+/** An answer that bears witness to revision `shown`. Returns whether it is believed. */
+export function noteOwnerAnswer(
+  group: GroupState,
+  view: ResourceView,
+  entry: GroupEntry | null,
+  shown: number,
+): boolean {
+  if (shown < view.revision) return false;
+  if (entry !== null) {
+    if (entry.revision !== view.revision || !isSameContent(view, entry)) replace(group, view, entry);
+  } else if (view.revision !== 0) {
+    view.kind = "absent";
+    view.revision = 0;
+    view.successor = null;
+    view.unownedSinceMono = group.now.mono;
+  }
+  return true;
+}
+
+function isSameContent({ kind, incarnation, nonce, epoch }: ResourceView, entry: GroupEntry): boolean {
+  if (entry.kind !== "record") return kind === "blocked";
+  const { record } = entry;
+  if (record.kind === "release") return kind === "released" && record.epoch === epoch;
+  return (
+    record.kind === "claim" &&
+    kind === "claimed" &&
+    record.incarnation === incarnation &&
+    record.nonce === nonce
+  );
+}
+
+function replace(group: GroupState, view: ResourceView, entry: GroupEntry): void {
+  view.revision = entry.revision;
+  view.conflicts = 0;
+  view.successor = null;
+  view.unownedSinceMono = group.now.mono;
+  const record = entry.kind === "record" ? believed(group, entry.record, entry.revision) : null;
+  if (record?.kind === "claim") {
+    const { memberId, session, incarnation, nonce, position, above } = record;
+    noteClaim(group, view, {
+      memberId,
+      session,
+      incarnation,
+      nonce,
+      position,
+      above,
+      revision: entry.revision,
+    });
+  } else if (record?.kind === "release") {
+    noteRelease(group, view, record.epoch, record.successor ?? null, record.position);
+  } else {
+    // Its owner, if there is one, sees the same message and ends its term.
+    view.kind = "blocked";
+    view.blockedUntilMono = group.now.mono + group.config.leaseTtlMs;
+    addDue(group.due, view.blockedUntilMono, view);
+  }
+}
+
+/** A record of this bucket, with numbers that are possible. */
+function believed({ bucket }: GroupState, record: unknown, revision: number): Claim | Release | null {
+  const shown = record as Claim | Release;
+  if (shown.generation !== bucket.generation || shown.above > maxEpochAt(revision)) return null;
+  if (shown.kind === "release") return shown.epoch <= maxEpochAt(revision) ? shown : null;
+  return shown.kind === "claim" ? shown : null;
+}
+
+export interface SeenClaim {
+  readonly memberId: string;
+  readonly session: number;
+  readonly incarnation: string;
+  readonly nonce: number;
+  readonly position: number | undefined;
+  readonly above: number;
+  readonly revision: number;
+}
+
+export function noteClaim(group: GroupState, view: ResourceView, claim: SeenClaim): void {
+  setOwner(group, view, claim.memberId);
+  view.kind = "claimed";
+  view.revision = claim.revision;
+  view.session = claim.session;
+  view.epoch = Math.max(claim.revision, claim.above + 1);
+  view.incarnation = claim.incarnation;
+  view.nonce = claim.nonce;
+  view.position = claim.position;
+  const session = sessionView(group, claim.memberId);
+  session.claimed = Math.max(session.claimed, claim.session);
+  noteNumber(group, view.epoch);
+}
+
+export function noteRelease(
+  group: GroupState,
+  view: ResourceView,
+  epoch: number,
+  successor: string | null,
+  position: number | undefined,
+): void {
+  setOwner(group, view, null);
+  view.kind = "released";
+  view.epoch = epoch;
+  view.successor = successor;
+  view.position = position;
+  view.unownedSinceMono = group.now.mono;
+  noteNumber(group, epoch);
+}
+
+function setOwner({ byOwner }: GroupState, view: ResourceView, owner: string | null): void {
+  if (view.owner === owner) return;
+  if (view.owner !== null) byOwner.get(view.owner)?.delete(view);
+  view.owner = owner;
+  if (owner === null) return;
+  const owned = byOwner.get(owner);
+  if (owned === undefined) byOwner.set(owner, new Set([view]));
+  else owned.add(view);
+}
+
+/** Does the key name the present session of this member? With no term that is an orphan. */
+export function isMine({ own, config }: GroupState, { kind, owner, session }: ResourceView): boolean {
+  return kind === "claimed" && owner === config.memberId && own.phase !== "none" && session === own.number;
+}
+
+/**
+ * Monotonic milliseconds from which the key may be claimed by a member that wants it; infinite while its owner's session is not known
+ * to be over. Where a claim has vanished or was written over, its owner still counts.
+ */
+export function freeAtMono(group: GroupState, view: ResourceView): number {
+  const { kind, owner, session } = view;
+  if (kind === "released" || owner === null || isMine(group, view))
+    return kind === "blocked" ? view.blockedUntilMono : 0;
+  if (isOver(group, owner, session)) return 0;
+  if (kind === "blocked") return view.blockedUntilMono;
+  const holder = group.sessions.get(owner);
+  const seemsOver =
+    holder !== undefined &&
+    (holder.kind === "ended" ? session <= holder.number : holder.kind === "live" && session < holder.number);
+  if (seemsOver && !holder.reads.inFlight && holder.fenceNonce === null) readSession(group, holder);
+  return NEVER;
+}
+
+/** Has the resource no owner, as far as is known? */
+export function isUnowned(group: GroupState, { kind, owner, session }: ResourceView): boolean {
+  return kind === "released" || owner === null || isOver(group, owner, session);
+}

@@ -1,0 +1,336 @@
+/**
+ * What is known of the sessions: whose key shows what, since when, and which sessions are over.
+ *
+ * Messages of the watch change what is known here, since there are too many to read each key after each of them. A message can be
+ * forged. So two things need an answer of the stream leader, or an ack of our own:
+ *  - that a session is *over*: its key shows its end marker or a larger number (`overUpTo`). Both stay true, so it may be remembered,
+ *    and an answer that is out of date only says "not yet";
+ *  - the revision that a fence replaces, its content (`proven`) and since when it is in the stream (`since`). The stream has reached
+ *    a revision when any answer or ack shows a later one: its record was sent before that, and the takeover wait counts from then.
+ */
+
+import { maxEpochAt } from "../../election/epochs.ts";
+import { isSameHolder } from "../../election/outlook.ts";
+import type { SessionBinding } from "../../election/types.ts";
+import { sameConnection } from "../../election/writes.ts";
+import { type GroupState, keyReads, NEVER, noteNumber, type SessionView, warn } from "./state.ts";
+import type { GroupEntry, SessionEnd, SessionRecord } from "./types.ts";
+
+const PAST: number = Number.NEGATIVE_INFINITY;
+/** So many heartbeat intervals without a newer revision mean that a renewal was missed. */
+const MISSED_HEARTBEAT = 1.5;
+
+export function sessionView(group: GroupState, memberId: string): SessionView {
+  const known = group.sessions.get(memberId);
+  if (known !== undefined) return known;
+  const view: SessionView = {
+    memberId,
+    kind: "unknown",
+    revision: 0,
+    record: null,
+    number: 0,
+    claimed: 0,
+    overUpTo: 0,
+    receivedAt: group.now,
+    since: null,
+    waitMs: 0,
+    proven: false,
+    closed: null,
+    silentRevision: 0,
+    inquiry: { dueAtMono: NEVER, silent: null, open: null, first: null, quietUntilMono: PAST, lives: 0 },
+    reads: keyReads(),
+    fenceNonce: null,
+    fenceAtMono: PAST,
+    endReason: null,
+    endedAtMono: PAST,
+    endedBy: null,
+    latenessSeen: 0,
+    warnedOf: null,
+  };
+  group.sessions.set(memberId, view);
+  return view;
+}
+
+export function ownView(group: GroupState): SessionView {
+  return sessionView(group, group.config.memberId);
+}
+
+/** Asks for an answer about this key. */
+export function readSession(group: GroupState, view: SessionView): void {
+  view.reads.due = true;
+  sessionDue(group, group.now.mono);
+}
+
+/** The sessions must be looked at by then. */
+export function sessionDue(group: GroupState, atMono: number): void {
+  if (atMono < group.sessionsDueAtMono) group.sessionsDueAtMono = atMono;
+}
+
+// ---------------------------------------------------------------------------------------------- over
+
+/** Is this session over? Numbers are compared by order: another number alone may belong to an earlier session. */
+export function isOver(group: GroupState, memberId: string, number: number): boolean {
+  const { own, config } = group;
+  if (memberId === config.memberId && own.phase !== "none" && number < own.number) return true;
+  return (group.sessions.get(memberId)?.overUpTo ?? 0) >= number;
+}
+
+/** Every session of the member up to this number is over, as an answer or the ack of our own fence shows. */
+export function noteOver(group: GroupState, view: SessionView, number: number): void {
+  if (number <= view.overUpTo) return;
+  view.overUpTo = number;
+  group.freed.add(view);
+}
+
+/** Is this member there, as far as is known? */
+export function isLive({ config, own, sessions }: GroupState, memberId: string): boolean {
+  if (memberId === config.memberId) return own.phase === "live" || own.phase === "suspended";
+  return sessions.get(memberId)?.kind === "live";
+}
+
+/** Are the resources of a member that has gone kept for it? */
+export function isInGrace({ config, now, sessions }: GroupState, memberId: string): boolean {
+  const view = sessions.get(memberId);
+  if (config.rejoinGraceMs === 0 || view?.kind !== "ended" || view.endReason === "left") return false;
+  return now.mono < view.endedAtMono + config.rejoinGraceMs;
+}
+
+// ---------------------------------------------------------------------------------------------- what is seen
+
+/** A message of the watch. It changes nothing unless it is newer. */
+export function noteSessionMessage(group: GroupState, view: SessionView, entry: GroupEntry): void {
+  if (entry.revision <= view.revision) return;
+  replace(group, view, entry, false);
+}
+
+/**
+ * An answer of the stream leader, or of a bulk read. `shown`: the revision that it bears witness to. Returns whether it is believed:
+ * one that shows less than is known is out of date.
+ */
+export function noteSessionAnswer(
+  group: GroupState,
+  view: SessionView,
+  entry: GroupEntry | null,
+  shown: number,
+): boolean {
+  if (shown < view.revision) return false;
+  if (entry === null) {
+    if (view.kind !== "vacant" || view.revision !== 0) replace(group, view, null, true);
+  } else if (entry.revision !== view.revision || !isSameContent(view, entry))
+    replace(group, view, entry, true);
+  else {
+    view.proven = true;
+    view.since ??= group.now;
+    group.unproven.delete(view);
+    if (view.kind === "ended") noteOver(group, view, view.number);
+    if (view.kind === "live") noteOver(group, view, view.number - 1);
+  }
+  sessionDue(group, group.now.mono);
+  return true;
+}
+
+function isSameContent({ kind, record, number }: SessionView, entry: GroupEntry): boolean {
+  if (entry.kind !== "record") return kind === "vacant";
+  const shown = entry.record;
+  if (shown.kind === "session-end") return kind === "ended" && shown.number === number;
+  return (
+    shown.kind === "session" && record?.incarnation === shown.incarnation && record.nonce === shown.nonce
+  );
+}
+
+function replace(group: GroupState, view: SessionView, entry: GroupEntry | null, answered: boolean): void {
+  const { now } = group;
+  const holder = view.record?.session ?? null;
+  view.revision = entry?.revision ?? 0;
+  view.receivedAt = now;
+  view.proven = answered;
+  view.since = answered ? now : null;
+  if (answered) group.unproven.delete(view);
+  else group.unproven.add(view);
+  // What was confirmed and asked concerned another message.
+  view.silentRevision = 0;
+  view.inquiry.first = null;
+  const record = entry?.kind === "record" ? believed(group, view, entry.record, entry.revision) : null;
+  if (record?.kind === "session") noteRecord(group, view, record, answered);
+  else if (record?.kind === "session-end") noteEnd(group, view, record, answered);
+  else noteVacancy(group, view, entry);
+  if (!isSameHolder(holder, view.record?.session ?? null)) watchOther(group, view);
+  const hasNews =
+    view.claimed > view.overUpTo && view.claimed < view.number + (view.kind === "ended" ? 1 : 0);
+  if (!answered && view.fenceNonce === null && (hasNews || view.kind === "vacant")) readSession(group, view);
+  sessionDue(group, view.kind === "live" ? now.mono + missedHeartbeatMs(group) : now.mono);
+}
+
+/** Another connection is watched from now on: what was heard and asked concerned the one before. */
+function watchOther(group: GroupState, { inquiry }: SessionView): void {
+  group.watchVersion += 1;
+  inquiry.silent = null;
+  inquiry.lives = 0;
+  inquiry.quietUntilMono = PAST;
+}
+
+/** A record of this key, of this bucket, with numbers that are possible. */
+function believed(
+  { bucket }: GroupState,
+  { memberId }: SessionView,
+  record: unknown,
+  revision: number,
+): SessionRecord | SessionEnd | null {
+  const shown = record as SessionRecord | SessionEnd;
+  if (shown.generation !== bucket.generation || shown.above > maxEpochAt(revision)) return null;
+  if (shown.kind === "session") return shown.memberId === memberId ? shown : null;
+  return shown.kind === "session-end" && shown.of === memberId ? shown : null;
+}
+
+function noteRecord(group: GroupState, view: SessionView, record: SessionRecord, answered: boolean): void {
+  const before = view.kind === "live" ? view.record : null;
+  const sameSession = before !== null && before.incarnation === record.incarnation;
+  const { config } = group;
+  const number = record.number ?? Math.max(view.revision, record.above + 1);
+  const isMine = record.incarnation === config.incarnation;
+  const hasJoined = view.kind !== "live" || view.number !== number;
+  view.kind = "live";
+  view.record = record;
+  view.number = number;
+  view.waitMs = isMine ? 0 : Math.max(config.leaseTtlMs, record.ttlMs);
+  noteNumber(group, Math.max(number, record.above));
+  if (answered) noteOver(group, view, number - 1);
+  if (view.memberId === config.memberId) {
+    if (!isMine && sameSession) warnOfDuplicate(group, view, record);
+    return;
+  }
+  if (hasJoined || before === null || !isSameProfile(before, record)) {
+    group.membersDue = true;
+    group.targetsDue = true;
+    if (hasJoined || before?.weight !== record.weight || before.draining !== record.draining)
+      group.changedAtMono = group.now.mono;
+  }
+  warnOfList(group, view, record);
+}
+
+function isSameProfile(one: SessionRecord, other: SessionRecord): boolean {
+  return (
+    one.weight === other.weight &&
+    one.zone === other.zone &&
+    one.maxOwned === other.maxOwned &&
+    one.draining === other.draining &&
+    one.listHash === other.listHash &&
+    one.refused.length === other.refused.length &&
+    one.refused.every((name, at) => name === other.refused[at])
+  );
+}
+
+function warnOfDuplicate(group: GroupState, view: SessionView, { incarnation }: SessionRecord): void {
+  if (view.warnedOf === incarnation) return;
+  view.warnedOf = incarnation;
+  warn(
+    group,
+    "DUPLICATE_MEMBER_ID",
+    `two processes use member id "${group.config.memberId}": incarnation ${incarnation} renews its session, this process is incarnation ${group.config.incarnation} and owns nothing; give each process its own memberId`,
+  );
+}
+
+function warnOfList(group: GroupState, view: SessionView, record: SessionRecord): void {
+  if (record.listHash === group.listHash || view.warnedOf === record.listHash) return;
+  view.warnedOf = record.listHash;
+  warn(
+    group,
+    "LIST_DIFFERS",
+    `member "${view.memberId}" has another list of resources (${record.listHash}) than this member (${group.listHash}); a resource is owned by members that have it on their lists only`,
+  );
+}
+
+function noteEnd(group: GroupState, view: SessionView, end: SessionEnd, answered: boolean): void {
+  view.kind = "ended";
+  view.record = null;
+  view.number = end.number;
+  view.endReason = end.reason;
+  view.endedBy = end.memberId;
+  view.endedAtMono = group.now.mono;
+  noteNumber(group, Math.max(end.number, end.above));
+  if (answered) noteOver(group, view, end.number);
+  noteGone(group);
+}
+
+/** The holder of what stood there may still count on its own TTL. */
+function noteVacancy(group: GroupState, view: SessionView, entry: GroupEntry | null): void {
+  const before = view.kind;
+  view.kind = "vacant";
+  view.record = null;
+  if (entry !== null) {
+    // What is no record of ours may have replaced one that was never seen.
+    view.waitMs = Math.max(view.waitMs, group.config.leaseTtlMs);
+    const what =
+      entry.kind === "garbage"
+        ? entry.reason
+        : entry.kind === "deleted"
+          ? "a delete marker"
+          : "of another bucket";
+    warn(
+      group,
+      "GARBAGE_RECORD",
+      `revision ${entry.revision} of the session of member "${view.memberId}" is no record of it (${what})`,
+    );
+  }
+  if (before === "live") noteGone(group);
+}
+
+function noteGone(group: GroupState): void {
+  group.membersDue = true;
+  group.targetsDue = true;
+  group.changedAtMono = group.now.mono;
+}
+
+/** The stream is known to have reached this sequence: what stands at a smaller one was sent before now. */
+export function noteReached(group: GroupState, sequence: number): void {
+  group.reached = Math.max(group.reached, sequence);
+  for (const view of group.unproven) {
+    if (view.revision > sequence) continue;
+    view.since = group.now;
+    group.unproven.delete(view);
+    sessionDue(group, group.now.mono + Math.max(view.waitMs, group.config.leaseTtlMs));
+  }
+}
+
+// ---------------------------------------------------------------------------------------------- evidence
+
+/** Does the record name, with a presence, the connection that is confirmed closed? */
+export function namesClosed({ closed, record }: SessionView): boolean {
+  return closed !== null && record?.session?.presence !== undefined && sameConnection(record.session, closed);
+}
+
+/**
+ * Monotonic milliseconds from which the newest revision may be replaced: its takeover wait is over, or its server has confirmed that its
+ * connection is closed or silent. Infinite while no answer has shown what stands there.
+ */
+export function replaceableAtMono(view: SessionView): number {
+  if (!view.proven || view.since === null) return NEVER;
+  if (view.kind === "live" && (namesClosed(view) || view.silentRevision === view.revision)) return PAST;
+  return view.since.mono + view.waitMs;
+}
+
+/** Milliseconds until this member may begin a session, as far as its key is concerned. */
+export function beginDelayMs(group: GroupState): number {
+  const view = ownView(group);
+  if (!view.proven) return NEVER;
+  const isOurs = view.kind === "live" && view.record?.incarnation === group.config.incarnation;
+  if (view.kind === "ended" || isOurs) return PAST;
+  return replaceableAtMono(view) - group.now.mono;
+}
+
+export function missedHeartbeatMs({ config }: GroupState): number {
+  return MISSED_HEARTBEAT * config.heartbeatIntervalMs;
+}
+
+/** The connections whose end and whose beats have to be watched. Changes only with `watchVersion`. */
+export function watchedSessions({ config, sessions }: GroupState): SessionBinding[] {
+  if (config.crashDetection === "lease") return [];
+  const watched: SessionBinding[] = [];
+  for (const { kind, memberId, record } of sessions.values()) {
+    const session = record?.session;
+    if (kind !== "live" || session === undefined) continue;
+    if (memberId === config.memberId && record?.incarnation === config.incarnation) continue;
+    if (session.presence !== undefined || session.silence !== undefined) watched.push(session);
+  }
+  return watched;
+}

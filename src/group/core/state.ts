@@ -1,0 +1,464 @@
+/**
+ * The state of one member. It is changed in place, by `step` and by nothing else: it belongs to the core, and others read it through
+ * `outlook.ts`. Values that came from outside (records, entries) are never changed.
+ */
+import type { Instant } from "../../election/time.ts";
+import type {
+  ConnectionId,
+  HolderAnswer,
+  OwnConnection,
+  SessionBinding,
+  Stretch,
+} from "../../election/types.ts";
+import type { Assignment, Resource, StoredPlan } from "./balance.ts";
+import type { DrainReason, GroupConfig, GroupEffect, GroupWarningCode, Profile } from "./events.ts";
+import { listHash } from "./hash.ts";
+import { type DueQueue, dueQueue, type Fifo, fifo } from "./queues.ts";
+import type { GroupEntry, GroupKey, SessionEndReason, SessionRecord } from "./types.ts";
+
+export const NEVER: number = Number.POSITIVE_INFINITY;
+const PAST: number = Number.NEGATIVE_INFINITY;
+
+/** A record of the own session that was sent and is not settled. */
+export interface SentSession {
+  readonly nonce: number;
+  /** `null`: it begins a session. */
+  readonly number: number | null;
+  /** The largest number that was known: the session's number is above it. */
+  readonly above: number;
+  /** Read before the write was handed to the client. A deadline counts from here and from nothing else. */
+  readonly sentAt: Instant;
+  readonly binding: OwnConnection | null;
+  readonly promises: boolean;
+  readonly stretch: number;
+  /** `OwnSession.version` when it was sent. */
+  readonly version: number;
+}
+
+/** The lease of this member. */
+export interface OwnSession {
+  /**
+   * `suspended`: it goes on but is not held, since its connection or stretch has ended. `leaving`: the end marker is being written; no
+   * term is held.
+   */
+  phase: "none" | "live" | "suspended" | "leaving";
+  /** Meaningful unless the phase is `none`. */
+  number: number;
+  /** Last revision known to be ours. */
+  revision: number;
+  deadline: Instant;
+  promises: boolean;
+  stretch: number;
+  /** Monotonic milliseconds from which the next renewal, begin or end marker is due. */
+  writeAtMono: number;
+  /** The largest number of a session of this incarnation that has ended: it never comes back. */
+  ended: number;
+  /** The largest revision that a begin of this incarnation expected: what stands at it may be replaced by that begin. */
+  expectedByBegin: number;
+  inFlight: { readonly nonce: number; readonly kind: "begin" | "renew" | "end" } | null;
+  /** Oldest first. */
+  unsettled: SentSession[];
+  failures: number;
+  /** Counts the changes of what the record says of this member. */
+  version: number;
+}
+
+/** One question about a session to the server that held its connection. */
+export interface OpenQuestion {
+  readonly number: number;
+  readonly binding: SessionBinding;
+  readonly revision: number;
+  readonly confirms: boolean;
+}
+
+/** As `Inquiry` of the election, for one session. */
+export interface SessionInquiry {
+  /** A suspicion: monotonic milliseconds from which to ask; infinite: none. */
+  dueAtMono: number;
+  silent: ConnectionId | null;
+  open: OpenQuestion | null;
+  first: { readonly answer: HolderAnswer; readonly receivedAt: Instant } | null;
+  quietUntilMono: number;
+  lives: number;
+}
+
+/** Reads of one key: at most one in flight. */
+export interface KeyReads {
+  due: boolean;
+  inFlight: boolean;
+  /** Monotonic milliseconds before which a failed read is not repeated. */
+  atMono: number;
+  failures: number;
+}
+
+/** What is known of `session.<memberId>`. */
+export interface SessionView {
+  readonly memberId: string;
+  /** `unknown`: never read. `vacant`: no record of ours stands there, because there never was one, or something else replaced it. */
+  kind: "unknown" | "vacant" | "live" | "ended";
+  revision: number;
+  /** The live record. */
+  record: SessionRecord | null;
+  /** The number of the record or end marker, or of the last one that was known. */
+  number: number;
+  /** The largest session number that a claim of this member names. */
+  claimed: number;
+  /** Every session of the member up to this number is over: by the ack of our own fence or by an answer, never by a message. */
+  overUpTo: number;
+  /** When the newest revision was received, by a message or an answer. */
+  receivedAt: Instant;
+  /** Since when the newest revision is known to be in the stream: the takeover wait counts from here. `null`: not known yet. */
+  since: Instant | null;
+  waitMs: number;
+  /** The content at the newest revision was in an answer, or is our own. */
+  proven: boolean;
+  /** A connection that is confirmed closed. */
+  closed: SessionBinding | null;
+  /** The revision whose silence is confirmed; 0: none. */
+  silentRevision: number;
+  readonly inquiry: SessionInquiry;
+  readonly reads: KeyReads;
+  fenceNonce: number | null;
+  fenceAtMono: number;
+  /** Why and when the last session ended, for `rejoinGraceMs`. */
+  endReason: SessionEndReason | null;
+  endedAtMono: number;
+  /** The writer of the end marker that was seen last. */
+  endedBy: string | null;
+  /** The revision that was found to be late. */
+  latenessSeen: number;
+  /** Warned about: another incarnation with our id; a list with this hash. */
+  warnedOf: string | null;
+}
+
+/** One period in which this member owns one resource. */
+export interface Term {
+  readonly epoch: number;
+  /** Revision of the claim. */
+  readonly revision: number;
+  /** `releasing`: the marker was sent, the term is over. */
+  phase: "held" | "draining" | "drained" | "releasing";
+  reason: DrainReason;
+  position: number | undefined;
+}
+
+/** What is known of one owner key, and what this member does with it. */
+export interface ResourceView {
+  readonly key: GroupKey;
+  readonly name: string;
+  /** Its entry in the own list; `null`: it is not on it. */
+  spec: Resource | null;
+  /** `blocked`: something that no member writes stands there. */
+  kind: "absent" | "claimed" | "released" | "blocked";
+  revision: number;
+  /** Of the last claim that was believed, also after its key has vanished. */
+  owner: string | null;
+  session: number;
+  epoch: number;
+  incarnation: string;
+  nonce: number;
+  successor: string | null;
+  position: number | undefined;
+  /** Monotonic milliseconds before which what stands there is not replaced. */
+  blockedUntilMono: number;
+  unownedSinceMono: number;
+  /** The member that is to own it. */
+  target: string | null;
+  term: Term | null;
+  /** Nonce of the write in flight. */
+  write: number | null;
+  /** Nonce of the newest claim whose outcome is not known, sent under session `adoptSession`; 0: none. */
+  adopt: number;
+  adoptSession: number;
+  readonly reads: KeyReads;
+  /** Refused claims in a row, and the monotonic milliseconds before which no other is sent. */
+  conflicts: number;
+  retryAtMono: number;
+}
+
+/** A write in flight. */
+export type PendingWrite =
+  | { readonly kind: "session" }
+  | { readonly kind: "fence"; readonly view: SessionView; readonly expect: number; readonly number: number }
+  | {
+      readonly kind: "claim" | "release";
+      readonly view: ResourceView;
+      readonly session: number;
+      readonly expect: number;
+      readonly above: number;
+      readonly epoch: number;
+      readonly successor: string | null;
+      readonly sentAt: Instant;
+    }
+  | { readonly kind: "plan"; readonly stored: StoredPlan; readonly epoch: number };
+
+export type PendingRead =
+  | { readonly kind: "session"; readonly view: SessionView }
+  | { readonly kind: "owner"; readonly view: ResourceView }
+  | { readonly kind: "plan" };
+
+export interface Knowing {
+  /** Everything in the bucket was read once. */
+  complete: boolean;
+  /** Everything up to this sequence is known. */
+  sequence: number;
+  /** What arrived ahead of a gap. `entry: null`: our own write. */
+  readonly ahead: Map<number, { readonly entry: GroupEntry | null; misses: number }>;
+  /** The bulk read in flight. */
+  request: number | null;
+  requestAfter: number;
+  /** Monotonic milliseconds from which a bulk read is due, unless everything up to `mustKnow` is known by then. */
+  readAtMono: number;
+  mustKnow: number;
+  /** What `readAtMono` was set for. */
+  dueFor: number;
+  failures: number;
+  /** Monotonic milliseconds before which a message that contradicts what is known causes no read. */
+  hintsFromMono: number;
+}
+
+export interface PlanKnowledge {
+  revision: number;
+  /** Epoch of the coordinator that wrote it. */
+  coordinator: number;
+  writtenBy: string;
+  members: readonly string[];
+  assignment: Assignment | null;
+  readonly reads: KeyReads;
+  write: number | null;
+}
+
+export interface Pace {
+  window: number;
+  inFlight: number;
+  /** The fastest answer so far, slowly forgotten. */
+  bestMs: number;
+  /** Members that may be claiming. */
+  members: number;
+}
+
+export interface GroupState {
+  readonly config: GroupConfig;
+  now: Instant;
+  effects: GroupEffect[];
+  profile: Profile;
+  /** Resources that this member does not take, until these monotonic milliseconds. */
+  readonly refused: Map<string, number>;
+  refusesTooMany: boolean;
+  draining: boolean;
+  stopping: { readonly restarting: boolean } | null;
+  stopped: boolean;
+  readonly link: {
+    connected: boolean;
+    binding: OwnConnection | null;
+    stretch: Stretch | null;
+    stretches: number;
+  };
+  readonly bucket: {
+    status: "missing" | "opening" | "open";
+    generation: string | null;
+    retryAtMono: number;
+    failures: number;
+  };
+  readonly own: OwnSession;
+  readonly sessions: Map<string, SessionView>;
+  /** No session needs anything before; a lower bound. */
+  sessionsDueAtMono: number;
+  /** Sessions whose newest revision is not known to be in the stream. */
+  readonly unproven: Set<SessionView>;
+  /** Sessions that were found to be over: what they owned is free. */
+  readonly freed: Set<SessionView>;
+  /** Counts the changes of which connections have to be watched. */
+  watchVersion: number;
+  readonly resources: Map<string, ResourceView>;
+  readonly coordinator: ResourceView;
+  /** Which keys name a member as the owner of a claim. */
+  readonly byOwner: Map<string, Set<ResourceView>>;
+  /** Own terms. */
+  readonly terms: Set<ResourceView>;
+  listHash: string;
+  readonly knowing: Knowing;
+  readonly plan: PlanKnowledge;
+  /** Targets must be computed again. */
+  targetsDue: boolean;
+  targetsKey: string;
+  membersKey: string;
+  listVersion: number;
+  /** The coordinator must look at the plan. */
+  planDue: boolean;
+  planAtMono: number;
+  /** When a member last joined, left or changed its weight. */
+  changedAtMono: number;
+  wishes: Map<string, string>;
+  planTooLarge: boolean;
+  membersDue: boolean;
+  /** The largest session number or epoch that is known. Survives the bucket. */
+  above: number;
+  /** An answer or an ack has shown that the stream has this sequence. */
+  reached: number;
+  /** Nothing is claimed before: a bucket that is gone had live sessions. */
+  quietUntilMono: number;
+  lastNonce: number;
+  lastRequest: number;
+  lastQuestion: number;
+  readonly writes: Map<number, { readonly pending: PendingWrite; readonly reached: number }>;
+  readonly readsInFlight: Map<number, PendingRead>;
+  readonly questions: Map<number, SessionView>;
+  readonly pace: Pace;
+  readonly claims: Fifo<ResourceView>;
+  readonly releases: Fifo<ResourceView>;
+  readonly moves: Fifo<ResourceView>;
+  readonly reads: Fifo<ResourceView>;
+  /** Own terms that are held or draining: their work may run. */
+  working: number;
+  /** Own terms that are given up: draining, drained or being released. */
+  leavingTerms: number;
+  readonly due: DueQueue<ResourceView>;
+  storeFailing: boolean;
+}
+
+export function keyReads(): KeyReads {
+  return { due: false, inFlight: false, atMono: PAST, failures: 0 };
+}
+
+export function initialState(config: GroupConfig, profile: Profile, now: Instant): GroupState {
+  const state: GroupState = {
+    config,
+    now,
+    effects: [],
+    profile,
+    refused: new Map(),
+    refusesTooMany: false,
+    draining: false,
+    stopping: null,
+    stopped: false,
+    link: { connected: false, binding: null, stretch: null, stretches: 0 },
+    bucket: { status: "missing", generation: null, retryAtMono: PAST, failures: 0 },
+    own: {
+      phase: "none",
+      number: 0,
+      revision: 0,
+      deadline: now,
+      promises: false,
+      stretch: 0,
+      writeAtMono: PAST,
+      ended: 0,
+      expectedByBegin: 0,
+      inFlight: null,
+      unsettled: [],
+      failures: 0,
+      version: 0,
+    },
+    sessions: new Map(),
+    sessionsDueAtMono: NEVER,
+    unproven: new Set(),
+    freed: new Set(),
+    watchVersion: 0,
+    resources: new Map(),
+    coordinator: resourceView({ kind: "coordinator" }, "", now),
+    byOwner: new Map(),
+    terms: new Set(),
+    listHash: listHash([]),
+    knowing: {
+      complete: false,
+      sequence: 0,
+      ahead: new Map(),
+      request: null,
+      requestAfter: 0,
+      readAtMono: NEVER,
+      mustKnow: 0,
+      dueFor: 0,
+      failures: 0,
+      hintsFromMono: PAST,
+    },
+    plan: {
+      revision: 0,
+      coordinator: 0,
+      writtenBy: "",
+      members: [],
+      assignment: null,
+      reads: keyReads(),
+      write: null,
+    },
+    targetsDue: true,
+    targetsKey: "",
+    membersKey: "",
+    listVersion: 0,
+    planDue: false,
+    planAtMono: NEVER,
+    changedAtMono: now.mono,
+    wishes: new Map(),
+    planTooLarge: false,
+    membersDue: false,
+    above: 0,
+    reached: 0,
+    quietUntilMono: PAST,
+    lastNonce: 0,
+    lastRequest: 0,
+    lastQuestion: 0,
+    writes: new Map(),
+    readsInFlight: new Map(),
+    questions: new Map(),
+    pace: { window: 1, inFlight: 0, bestMs: NEVER, members: 1 },
+    claims: fifo(),
+    releases: fifo(),
+    moves: fifo(),
+    reads: fifo(),
+    working: 0,
+    leavingTerms: 0,
+    due: dueQueue(),
+    storeFailing: false,
+  };
+  return state;
+}
+
+export function resourceView(key: GroupKey, name: string, now: Instant): ResourceView {
+  return {
+    key,
+    name,
+    spec: null,
+    kind: "absent",
+    revision: 0,
+    owner: null,
+    session: 0,
+    epoch: 0,
+    incarnation: "",
+    nonce: 0,
+    successor: null,
+    position: undefined,
+    blockedUntilMono: PAST,
+    unownedSinceMono: now.mono,
+    target: null,
+    term: null,
+    write: null,
+    adopt: 0,
+    adoptSession: 0,
+    reads: keyReads(),
+    conflicts: 0,
+    retryAtMono: PAST,
+  };
+}
+
+/** A deep copy. The constants are shared. */
+export function cloneState(state: GroupState): GroupState {
+  const { config, ...rest } = state;
+  return { config, ...structuredClone(rest) };
+}
+
+export function emit(group: GroupState, effect: GroupEffect): void {
+  group.effects.push(effect);
+}
+
+export function warn(group: GroupState, code: GroupWarningCode, message: string, error?: Error): void {
+  emit(group, { type: "warning", code, message, ...(error === undefined ? {} : { error }) });
+}
+
+/** The delay after so many failures in a row before this one. */
+export function backOffMs({ config }: GroupState, failures: number): number {
+  return Math.min(config.retryDelayMs * 2 ** Math.min(failures, 10), config.heartbeatIntervalMs);
+}
+
+/** This number is taken: later ones are larger. */
+export function noteNumber(group: GroupState, number: number): void {
+  if (number > group.above) group.above = number;
+}

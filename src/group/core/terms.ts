@@ -1,0 +1,419 @@
+/**
+ * Own terms: which resources to claim, when a term begins, how it is given up.
+ *
+ * A claim is a compare-and-set on the owner key, sent while the session is held, no other write of this key is in flight, and the key is
+ * absent, released, an orphan of ours, or owned by a session that is over. A term begins when the ack, or a read, shows that this claim
+ * was applied, its session is still the present one, and is held at that moment. Otherwise the key is an *orphan*: it names the present
+ * session and no term runs. An orphan is claimed again, with a larger epoch, or released.
+ *
+ * A release is sent after the work has ended. Once it is sent the term is over, whatever comes of it.
+ */
+import type { WriteOutcome } from "../../election/types.ts";
+import type { DrainReason, TermLossReason } from "./events.ts";
+import { rendezvousRank } from "./hash.ts";
+import { isSessionHeld, takesNothing } from "./held.ts";
+import { noteAnswered } from "./pace.ts";
+import { addDue, clearQueue, dequeue, enqueue, takeFirst } from "./queues.ts";
+import { sendWrite } from "./requests.ts";
+import { freeAtMono, isMine, isUnowned, noteClaim, noteRelease } from "./resources.ts";
+import { isLive } from "./sessions.ts";
+import {
+  backOffMs,
+  emit,
+  type GroupState,
+  NEVER,
+  type PendingWrite,
+  type ResourceView,
+  warn,
+} from "./state.ts";
+
+/** A member that is not the first in the rendezvous order waits so long for each that is before it. */
+const COORDINATOR_RANK_MS = 50;
+const FALLBACK_RANK_MS = 100;
+
+type OwnerWrite = Extract<PendingWrite, { kind: "claim" | "release" }>;
+
+export function isCoordinatorKey({ key }: ResourceView): boolean {
+  return key.kind === "coordinator";
+}
+
+/** May this member have the resource at all? */
+function mayOwn(group: GroupState, view: ResourceView): boolean {
+  if (group.stopping !== null) return false;
+  if (isCoordinatorKey(view)) return !group.draining;
+  return (
+    view.spec !== null && !takesNothing(group) && group.profile.weight > 0 && !group.refused.has(view.name)
+  );
+}
+
+// ---------------------------------------------------------------------------------------------- wanting
+
+/** Monotonic milliseconds from which this member wants the resource; infinite: it does not. */
+function wantedAtMono(group: GroupState, view: ResourceView): number {
+  const { config, now } = group;
+  if (!mayOwn(group, view)) return NEVER;
+  if (isCoordinatorKey(view)) return view.unownedSinceMono + COORDINATOR_RANK_MS * rankOf(group, view);
+  if (view.target === config.memberId) return 0;
+  if (group.terms.size >= (group.profile.maxOwned ?? NEVER)) return NEVER;
+  if (view.kind === "released" && view.successor === config.memberId) return 0;
+  // Its target is there and does not claim it: it is sick, or refuses.
+  if (view.target === null || !isLive(group, view.target)) return NEVER;
+  const atMono = view.unownedSinceMono + config.unownedGraceMs;
+  return atMono > now.mono ? atMono : atMono + FALLBACK_RANK_MS * rankOf(group, view);
+}
+
+/** The place of this member in the rendezvous order of the resource, among those that might claim it. */
+function rankOf(group: GroupState, view: ResourceView): number {
+  const others: string[] = [];
+  for (const memberId of group.sessions.keys())
+    if (memberId !== view.target && isLive(group, memberId) && isTaking(group, memberId))
+      others.push(memberId);
+  return rendezvousRank(view.name, group.config.memberId, others);
+}
+
+function isTaking({ sessions }: GroupState, memberId: string): boolean {
+  const record = sessions.get(memberId)?.record;
+  return record === null || record === undefined || (record.weight > 0 && !record.draining);
+}
+
+/** Decides what to do with a key on which no term of ours runs. Called whenever something about it has changed. */
+export function consider(group: GroupState, view: ResourceView): void {
+  const { own, now } = group;
+  dequeue(group.claims, view);
+  dequeue(group.releases, view);
+  if (own.phase === "none" || own.phase === "leaving" || !group.knowing.complete) return;
+  if (view.write !== null || view.reads.due || view.reads.inFlight) return;
+  if (view.term !== null) {
+    if (view.term.phase === "drained" || view.term.phase === "releasing") enqueue(group.releases, view);
+    return;
+  }
+  if (view.adopt !== 0) return;
+  const wantedMono = wantedAtMono(group, view);
+  if (wantedMono === NEVER && isMine(group, view)) {
+    if (group.stopping === null) enqueue(group.releases, view);
+    return;
+  }
+  if (wantedMono === NEVER) return;
+  const atMono = Math.max(wantedMono, freeAtMono(group, view), group.quietUntilMono, view.retryAtMono);
+  if (atMono <= now.mono) enqueue(group.claims, view);
+  else if (atMono < NEVER) addDue(group.due, atMono, view);
+}
+
+/** A session has begun: whatever is wanted and free. */
+export function considerAll(group: GroupState): void {
+  consider(group, group.coordinator);
+  for (const view of group.resources.values()) consider(group, view);
+}
+
+// ---------------------------------------------------------------------------------------------- claims
+
+/** Sends a claim that is due. Returns whether one was sent. */
+export function sendClaim(group: GroupState, view: ResourceView): boolean {
+  dequeue(group.claims, view);
+  if (view.term !== null || view.write !== null || view.adopt !== 0) return false;
+  const wantedMono = wantedAtMono(group, view);
+  if (Math.max(wantedMono, freeAtMono(group, view), group.quietUntilMono) > group.now.mono) {
+    consider(group, view);
+    return false;
+  }
+  const { own, now, above } = group;
+  const session = own.number;
+  const { position } = view;
+  view.write = sendWrite(group, {
+    key: view.key,
+    record: (authorship) => ({
+      ...authorship,
+      kind: "claim",
+      session,
+      ...(position === undefined ? {} : { position }),
+    }),
+    expect: view.revision,
+    pending: {
+      kind: "claim",
+      view,
+      session,
+      expect: view.revision,
+      above,
+      epoch: 0,
+      successor: null,
+      sentAt: now,
+    },
+  });
+  view.adopt = view.write;
+  view.adoptSession = session;
+  return true;
+}
+
+export function onClaimWritten(
+  group: GroupState,
+  nonce: number,
+  write: OwnerWrite,
+  outcome: WriteOutcome,
+): void {
+  const { view } = write;
+  view.write = null;
+  noteAnswered(group, group.now.mono - write.sentAt.mono, outcome.kind !== "unknown");
+  switch (outcome.kind) {
+    case "applied":
+      return onClaimed(group, nonce, write, outcome.revision);
+    case "conflict":
+      view.adopt = 0;
+      view.retryAtMono = group.now.mono + (view.conflicts === 0 ? 0 : backOffMs(group, view.conflicts - 1));
+      view.conflicts += 1;
+      // A message may have shown already what is there now.
+      if (view.revision > write.expect) return consider(group, view);
+      return readOwner(group, view);
+    case "unknown":
+      warnOfStore(group, outcome.error);
+      return readOwner(group, view);
+    default:
+      outcome satisfies never;
+  }
+}
+
+function onClaimed(group: GroupState, nonce: number, write: OwnerWrite, revision: number): void {
+  const { view, session, above } = write;
+  const isAdoptable = view.adopt === nonce;
+  view.adopt = 0;
+  group.storeFailing = false;
+  if (revision < view.revision) return readOwner(group, view);
+  const { memberId, incarnation } = group.config;
+  noteClaim(group, view, { memberId, session, incarnation, nonce, position: view.position, above, revision });
+  view.conflicts = 0;
+  if (isAdoptable) beginTerm(group, view, session);
+  consider(group, view);
+}
+
+/** Begins a term on a claim that is known to be applied, if its session is the present one and is held now. */
+function beginTerm(group: GroupState, view: ResourceView, session: number): void {
+  const { own, now } = group;
+  if (session !== own.number || !isSessionHeld(group, now) || !mayOwn(group, view)) return;
+  const { epoch, revision, position } = view;
+  view.term = { epoch, revision, phase: "held", reason: "moved", position };
+  group.terms.add(view);
+  group.working += 1;
+  if (isCoordinatorKey(view)) {
+    group.planDue = true;
+    group.changedAtMono = Math.max(group.changedAtMono, now.mono);
+    emit(group, { type: "coordinating", epoch });
+    return;
+  }
+  emit(group, {
+    type: "own",
+    resource: view.name,
+    epoch,
+    ...(position === undefined ? {} : { position }),
+  });
+  considerMove(group, view);
+}
+
+export function readOwner(group: GroupState, view: ResourceView): void {
+  view.reads.due = true;
+  dequeue(group.claims, view);
+  dequeue(group.releases, view);
+  enqueue(group.reads, view);
+}
+
+/** After an answer about the key was taken in: what it means for our claim or our term. */
+export function settleOwner(group: GroupState, view: ResourceView): void {
+  const { term } = view;
+  if (term !== null) {
+    if (view.kind === "claimed" && view.revision === term.revision) return consider(group, view);
+    if (term.phase === "releasing") return endReleased(group, view, null);
+    return lose(group, view, "superseded");
+  }
+  if (view.write === null && view.adopt !== 0) {
+    const isApplied = view.nonce === view.adopt && view.incarnation === group.config.incarnation;
+    const { adoptSession } = view;
+    view.adopt = 0;
+    if (isApplied && isMine(group, view)) beginTerm(group, view, adoptSession);
+  }
+  consider(group, view);
+}
+
+/** A message shows something newer on a key of ours. It may be forged. */
+export function doubtOwner(group: GroupState, view: ResourceView): void {
+  if (view.term !== null && view.write === null && view.revision !== view.term.revision)
+    readOwner(group, view);
+}
+
+// ---------------------------------------------------------------------------------------------- giving up
+
+/** Why the resource has to be given up; `null`: it is kept. */
+function moveReason(group: GroupState, view: ResourceView): DrainReason | null {
+  const { term, target } = view;
+  if (group.stopping !== null) return "stopped";
+  if (view.spec === null) return "unlisted";
+  if (group.refused.has(view.name)) return "refused";
+  if (takesNothing(group) || group.profile.weight === 0) return "draining";
+  // Only a plan that is newer than the claim moves: the claim may be the answer to a death, or to a release that named us.
+  if (term === null || group.plan.revision <= term.revision) return null;
+  return target !== null && target !== group.config.memberId && isLive(group, target) ? "moved" : null;
+}
+
+/** Gives the resource up if it has to be, at once or when it is its turn. */
+export function considerMove(group: GroupState, view: ResourceView): void {
+  dequeue(group.moves, view);
+  if (view.term?.phase !== "held") return;
+  if (isCoordinatorKey(view)) {
+    if (!mayOwn(group, view)) dropCoordinator(group, view);
+    return;
+  }
+  const reason = moveReason(group, view);
+  if (reason === null) return;
+  if (reason === "moved" || reason === "draining") enqueue(group.moves, view);
+  else drain(group, view, reason);
+}
+
+/** The coordinator has no work that must end. Its key becomes an orphan, which is released. */
+function dropCoordinator(group: GroupState, view: ResourceView): void {
+  endTerm(group, view);
+  emit(group, { type: "coordinating", epoch: null });
+  consider(group, view);
+}
+
+/** Begins the moves whose turn it is. */
+export function sendMoves(group: GroupState): void {
+  while (group.leavingTerms < group.config.maxMoves) {
+    const view = takeFirst(group.moves);
+    if (view === undefined) return;
+    const reason = moveReason(group, view);
+    if (view.term?.phase === "held" && reason !== null) drain(group, view, reason);
+  }
+}
+
+function drain(group: GroupState, view: ResourceView, reason: DrainReason): void {
+  const { term } = view;
+  if (term === null) return;
+  term.phase = "draining";
+  term.reason = reason;
+  group.leavingTerms += 1;
+  emit(group, { type: "drain", resource: view.name, epoch: term.epoch, reason });
+}
+
+/** The work has ended: the release is due. */
+export function onDrained(group: GroupState, resource: string, epoch: number, position?: number): void {
+  const view = group.resources.get(resource);
+  if (view?.term?.phase !== "draining" || view.term.epoch !== epoch) return;
+  view.term.phase = "drained";
+  group.working -= 1;
+  if (position !== undefined) view.term.position = position;
+  consider(group, view);
+}
+
+/** Sends the release of a drained term, or of an orphan. Returns whether one was sent. */
+export function sendRelease(group: GroupState, view: ResourceView): boolean {
+  dequeue(group.releases, view);
+  const { term, target } = view;
+  if (view.write !== null || (term === null && !isMine(group, view))) return false;
+  if (term !== null) term.phase = "releasing";
+  const successor =
+    target !== null && target !== group.config.memberId && isLive(group, target) ? target : null;
+  const { epoch } = term ?? view;
+  const position = term === null ? view.position : term.position;
+  const expect = term?.revision ?? view.revision;
+  const { now, above, own } = group;
+  view.adopt = 0;
+  view.write = sendWrite(group, {
+    key: view.key,
+    record: (authorship) => ({
+      ...authorship,
+      kind: "release",
+      epoch,
+      ...(successor === null ? {} : { successor }),
+      ...(position === undefined ? {} : { position }),
+    }),
+    expect,
+    pending: { kind: "release", view, session: own.number, expect, above, epoch, successor, sentAt: now },
+  });
+  return true;
+}
+
+export function onReleaseWritten(group: GroupState, write: OwnerWrite, outcome: WriteOutcome): void {
+  const { view, epoch, successor } = write;
+  view.write = null;
+  noteAnswered(group, group.now.mono - write.sentAt.mono, outcome.kind !== "unknown");
+  if (outcome.kind !== "applied") {
+    if (outcome.kind === "unknown") warnOfStore(group, outcome.error);
+    return readOwner(group, view);
+  }
+  group.storeFailing = false;
+  if (outcome.revision > view.revision) {
+    view.revision = outcome.revision;
+    noteRelease(group, view, epoch, successor, view.term?.position ?? view.position);
+  }
+  if (view.term !== null) endReleased(group, view, successor);
+  else consider(group, view);
+}
+
+/** The release is settled. */
+function endReleased(group: GroupState, view: ResourceView, successor: string | null): void {
+  const { term } = view;
+  if (term === null) return;
+  endTerm(group, view);
+  emit(group, {
+    type: "released",
+    resource: view.name,
+    epoch: term.epoch,
+    ...(successor === null ? {} : { successor }),
+  });
+  consider(group, view);
+}
+
+function endTerm(group: GroupState, view: ResourceView): void {
+  const phase = view.term?.phase;
+  if (phase !== "held") group.leavingTerms -= 1;
+  if (phase === "held" || phase === "draining") group.working -= 1;
+  view.term = null;
+  group.terms.delete(view);
+  dequeue(group.moves, view);
+}
+
+/** Another party has replaced our claim: the term is over. */
+function lose(group: GroupState, view: ResourceView, reason: TermLossReason): void {
+  const { term } = view;
+  if (term === null) return;
+  endTerm(group, view);
+  emitLoss(group, view, term.epoch, reason);
+  consider(group, view);
+}
+
+function emitLoss(group: GroupState, view: ResourceView, epoch: number, reason: TermLossReason): void {
+  if (isCoordinatorKey(view)) emit(group, { type: "coordinating", epoch: null });
+  else emit(group, { type: "lose", resource: view.name, epoch, reason });
+}
+
+/** The session has ended, and every term with it. After `stop` the work of all has ended: they are released. */
+export function endTerms(group: GroupState, reason: Exclude<TermLossReason, "superseded">): void {
+  for (const view of group.terms) {
+    const { term } = view;
+    view.term = null;
+    if (term === null) continue;
+    if (reason === "stopped") emit(group, { type: "released", resource: view.name, epoch: term.epoch });
+    else emitLoss(group, view, term.epoch, reason);
+  }
+  group.terms.clear();
+  clearQueue(group.claims);
+  clearQueue(group.releases);
+  clearQueue(group.moves);
+  group.leavingTerms = 0;
+  group.working = 0;
+}
+
+/** What the session owned is free. */
+export function considerFreed(group: GroupState): void {
+  for (const session of group.freed) {
+    group.freed.delete(session);
+    for (const view of group.byOwner.get(session.memberId) ?? []) {
+      if (!isUnowned(group, view)) continue;
+      view.unownedSinceMono = group.now.mono;
+      consider(group, view);
+    }
+  }
+}
+
+function warnOfStore(group: GroupState, error: Error): void {
+  if (!group.storeFailing)
+    warn(group, "STORE_FAILING", "a claim or a release got no answer; reading its key", error);
+  group.storeFailing = true;
+}
