@@ -51,7 +51,7 @@ const names = (entries: readonly GroupEntry[]) =>
   entries.map(({ key }) => (key.kind === "owner" ? key.resource : key.kind));
 
 describe("a bucket of a group", () => {
-  test("keeps the last message of each key, allows nobody to remove one, and republishes all keys", async () => {
+  test("keeps the last message of each key, lets no client remove one, and republishes all keys", async () => {
     const { nats, stream, groupId, info, warnings } = await openStore();
     const { config, created } = (await api(nats, `STREAM.INFO.${stream}`)) as {
       config: Record<string, unknown>;
