@@ -1,7 +1,7 @@
 /** One seed gives one history: some nodes, one bucket, many faults, then a quiet end. */
 
 import { FakeBucket } from "../../src/testing/simulation/fakes/fake-bucket.ts";
-import { FakeConnections } from "../../src/testing/simulation/fakes/fake-session.ts";
+import { FakeConnections } from "../../src/testing/simulation/fakes/fake-connections.ts";
 import { SeededRandom } from "../../src/testing/simulation/random.ts";
 import { type Settling, VirtualTime } from "../../src/testing/simulation/time/virtual-time.ts";
 import { traceLine } from "../../src/testing/simulation/trace-line.ts";

@@ -10,7 +10,8 @@ import type {
 } from "../../src/election/types.ts";
 import { Driver, type Output } from "../../src/runtime/driver.ts";
 import type { FakeBucket } from "../../src/testing/simulation/fakes/fake-bucket.ts";
-import { type FakeConnections, FakeSession } from "../../src/testing/simulation/fakes/fake-session.ts";
+import type { FakeConnections } from "../../src/testing/simulation/fakes/fake-connections.ts";
+import { FakeSession } from "../../src/testing/simulation/fakes/fake-session.ts";
 import { FakeStore } from "../../src/testing/simulation/fakes/fake-store.ts";
 import { type Network, perfectNetwork } from "../../src/testing/simulation/fakes/network.ts";
 import { SeededRandom } from "../../src/testing/simulation/random.ts";
@@ -112,7 +113,8 @@ export class Process {
       presence,
       clock: this.clock,
       network,
-      echo: silenceMs > 0 && host.options.noEcho !== true,
+      silenceMs,
+      noEcho: host.options.noEcho === true,
       deaf: host.options.deaf === true,
       account: host.options.foreign === true ? "other" : "account",
     });

@@ -2,7 +2,8 @@ import { describe, expect, test } from "vitest";
 import type { CrashDetection, ElectionEvent } from "../../src/election/types.ts";
 import { Driver, type Output } from "../../src/runtime/driver.ts";
 import { FakeBucket } from "../../src/testing/simulation/fakes/fake-bucket.ts";
-import { FakeConnections, FakeSession } from "../../src/testing/simulation/fakes/fake-session.ts";
+import { FakeConnections } from "../../src/testing/simulation/fakes/fake-connections.ts";
+import { FakeSession } from "../../src/testing/simulation/fakes/fake-session.ts";
 import { FakeStore } from "../../src/testing/simulation/fakes/fake-store.ts";
 import { perfectNetwork } from "../../src/testing/simulation/fakes/network.ts";
 import { VirtualClock } from "../../src/testing/simulation/time/virtual-clock.ts";
@@ -28,7 +29,7 @@ class Rig {
     this.session = new FakeSession(this.connections, {
       presence: crashDetection === "presence",
       clock,
-      ...(silenceMs === 0 ? {} : { echo: true, network }),
+      ...(silenceMs === 0 ? {} : { silenceMs, network }),
     });
     this.store = new FakeStore(time, this.bucket, {
       clock,
