@@ -122,6 +122,9 @@ export class History {
       if (renewals < least)
         throw new Violation(`${incarnation} renewed ${renewals} times in ${STEADY_MS} ms, not ${least}`);
     }
+    for (const process of this.#checker.held)
+      if (process.session.binding?.account !== undefined && !this.#checker.promises(process))
+        throw new Violation(`${process.incarnation} promises no silence although nothing fails`);
     await this.#handOver(check);
     await this.#stopAll(check);
   }

@@ -314,7 +314,7 @@ describe("remainingMs", () => {
     },
   );
 
-  test("is 0 from the end of the stretch on while the term is being given up, whatever is sent then", async () => {
+  test("is 0 from the end of the stretch on while the term is being given up, until a renewal is known to be applied", async () => {
     const rig = await new Rig("silence", 2_000).leading();
     await rig.time.advance(1_000);
     rig.driver.dispatch({ type: "resign", reason: "released" });
@@ -329,6 +329,11 @@ describe("remainingMs", () => {
       expect(rig.driver.leaseRemainingMs(1)).toBeGreaterThan(0);
     }
     expect(rig.driver.state.writes.lastNonce).toBeGreaterThan(sent);
+    // The next applied renewal shows that no other node leads.
+    rig.network.dropRequests = false;
+    await rig.time.advance(1_500);
+    expect(rig.driver.state.role.name).toBe("draining");
+    expect(rig.driver.remainingMs(1)).toBeGreaterThan(1_400);
     await rig.stop();
   });
 });

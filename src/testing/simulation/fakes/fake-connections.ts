@@ -46,6 +46,9 @@ export class FakeConnections {
   /** The next answer that says "open" says "closed" instead. */
   #liesOnce = false;
   #answersFrom = Number.NEGATIVE_INFINITY;
+  /** Until then an answer about a connection leaves the server so late. */
+  #answersLateUntil = Number.NEGATIVE_INFINITY;
+  #answersLateMs = 0;
   /** Closed connections up to this number are not listed any more. */
   #forgottenUpTo = 0;
 
@@ -87,19 +90,19 @@ export class FakeConnections {
   receive(connection: ConnectionId | null, handle: () => void): void {
     const { now } = this.time;
     const served = connection === null ? undefined : this.#served.get(connection.clientId);
+    // What waits for a server that stands still is read at once when it goes on: in one buffer.
+    if (now < this.#frozenUntil)
+      return void this.time.at(this.#frozenUntil, () => this.receive(connection, handle));
     const slow = served?.slow ?? null;
-    if (slow === null && now >= this.#frozenUntil) {
+    if (served === undefined || slow === null) {
       handle();
       if (served !== undefined) this.#count(served);
       return;
     }
-    if (slow !== null) slow.openedAt ??= now;
-    const isInBuffer = slow !== null && slow.openedAt === now;
-    const busyUntil = Math.max(this.#frozenUntil, isInBuffer ? now : this.#busyOf(slow));
-    if (now < busyUntil) return void this.time.at(busyUntil, () => this.receive(connection, handle));
+    slow.openedAt ??= now;
+    if (slow.openedAt !== now)
+      return void this.time.at(this.#busyOf(slow), () => this.receive(connection, handle));
     handle();
-    if (served === undefined) return;
-    if (slow === null || !isInBuffer) return this.#count(served);
     this.time.after(slow.ms, () => {
       if (served.slow === slow) served.slow = null;
       this.#count(served);
@@ -141,6 +144,16 @@ export class FakeConnections {
     this.#answersFrom = Math.max(this.#answersFrom, this.time.now + ms);
   }
 
+  /** For `forMs` an answer about a connection leaves the server `ms` after the server has looked. */
+  slowAnswers(ms: number, forMs: number): void {
+    this.#answersLateMs = ms;
+    this.#answersLateUntil = this.time.now + forMs;
+  }
+
+  get answerDelayMs(): number {
+    return this.time.now < this.#answersLateUntil ? this.#answersLateMs : 0;
+  }
+
   /** The server lists the connections that are closed by now no longer. */
   forgetClosed(): void {
     this.#forgottenUpTo = this.#nextClientId - 1;
@@ -154,13 +167,13 @@ export class FakeConnections {
     return Math.max(this.time.now - served.countedAt, past);
   }
 
-  /** As `longestSilence`, but of each time only the part after `since`. */
-  longestSilenceAfter({ clientId }: ConnectionId, since: number): number {
+  /** As `longestSilence`, but of each time only the part from `since` to `end`. */
+  longestSilenceBetween({ clientId }: ConnectionId, since: number, end: number): number {
     const served = this.#served.get(clientId);
     if (served === undefined) return 0;
-    let longest = this.time.now - Math.max(since, served.countedAt);
+    let longest = end - Math.max(since, served.countedAt);
     for (const { ms, until } of served.gaps)
-      if (until >= since) longest = Math.max(longest, until - Math.max(since, until - ms));
+      if (until >= since) longest = Math.max(longest, Math.min(end, until) - Math.max(since, until - ms));
     return longest;
   }
 

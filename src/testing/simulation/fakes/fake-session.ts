@@ -141,7 +141,7 @@ export class FakeSession implements Session, ConnectedSession {
             ? this.#connections.answer(binding, closedIsEnough, this.#account)
             : { kind: "none" };
           if (answer === null) return;
-          time.after(oneWayMs, () => {
+          time.after(this.#connections.answerDelayMs + oneWayMs, () => {
             if (this.#link !== link || this.#network?.dropResponses === true) return;
             answered(answer);
           });
@@ -150,13 +150,17 @@ export class FakeSession implements Session, ConnectedSession {
     });
   }
 
-  /** See `FakeConnections.slowDown`, `freeze`, `lieOnce`, `mute` and `forgetClosed`. */
+  /** See `FakeConnections.slowDown`, `freeze`, `lieOnce`, `mute`, `slowAnswers` and `forgetClosed`. */
   slowDown(ms: number, closesEarly = false): void {
     if (this.#link !== null) this.#connections.slowDown(this.#link, ms, closesEarly);
   }
 
   muteServer(ms: number): void {
     this.#connections.mute(ms);
+  }
+
+  slowAnswers(ms: number, forMs: number): void {
+    this.#connections.slowAnswers(ms, forMs);
   }
 
   forgetClosed(): void {
