@@ -36,7 +36,7 @@ const ID: Omit<OptionInfo, "fallback"> = {
   schema: matching(ID_PATTERN),
 };
 
-function duration(min: number, max: number, fallback: string, relation = ""): OptionInfo {
+export function duration(min: number, max: number, fallback: string, relation = ""): OptionInfo {
   return {
     type: "number",
     fallback,
@@ -185,14 +185,30 @@ export const OPTIONS: { readonly [Name in OptionName]-?: OptionInfo } = {
   logLevel: oneOf(LOG_LEVELS, "LOG_LEVEL, else info"),
 };
 
-export const NAMES: readonly OptionName[] = Object.keys(OPTIONS) as OptionName[];
-const REQUIRED: readonly OptionName[] = ["clusterId"];
+/** What an object of options may contain. */
+export interface OptionTable<Name extends string> {
+  readonly infos: Readonly<Record<Name, OptionInfo>>;
+  readonly names: readonly Name[];
+  readonly schema: z.ZodMiniType;
+  /** Names of the same options elsewhere, in lower case, besides the usual ones. */
+  readonly aliases: Readonly<Record<string, Name>>;
+}
 
-export const SCHEMA: z.ZodMiniType = z.strictObject(
-  Object.fromEntries(
-    NAMES.map((name) => {
-      const { schema } = OPTIONS[name];
-      return [name, REQUIRED.includes(name) ? schema : z.optional(schema)];
-    }),
-  ),
-);
+export function optionTable<Name extends string>(
+  infos: Readonly<Record<Name, OptionInfo>>,
+  required: readonly Name[],
+  aliases: Readonly<Record<string, Name>> = {},
+): OptionTable<Name> {
+  const names = Object.keys(infos) as Name[];
+  const schema = z.strictObject(
+    Object.fromEntries(
+      names.map((name) => [
+        name,
+        required.includes(name) ? infos[name].schema : z.optional(infos[name].schema),
+      ]),
+    ),
+  );
+  return { infos, names, schema, aliases };
+}
+
+export const NODE_OPTIONS: OptionTable<OptionName> = optionTable<OptionName>(OPTIONS, ["clusterId"]);

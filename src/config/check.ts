@@ -2,46 +2,50 @@
 import type * as z from "zod/mini";
 import { printable } from "../log/printable.ts";
 import { redactText, redactUrl } from "../log/redact.ts";
-import { OPTIONS, type OptionName, SCHEMA } from "./accepted.ts";
+import { OPTIONS, type OptionInfo, type OptionName, type OptionTable } from "./accepted.ts";
 import { unknownKey } from "./suggest.ts";
 
-export interface EachChecked {
+export interface EachChecked<Name> {
   readonly problems: readonly string[];
-  readonly invalid: ReadonlySet<OptionName>;
+  readonly invalid: ReadonlySet<Name>;
 }
 
 /** One line for each option that is invalid by itself, and for each that does not exist. */
-export function checkEach(options: object): EachChecked {
+export function checkEach<Name extends string>(options: object, table: OptionTable<Name>): EachChecked<Name> {
   const problems = new Set<string>();
-  const invalid = new Set<OptionName>();
-  for (const issue of SCHEMA.safeParse(options).error?.issues ?? []) {
-    const [name, part] = issue.path as [OptionName?, PropertyKey?];
+  const invalid = new Set<Name>();
+  for (const issue of table.schema.safeParse(options).error?.issues ?? []) {
+    const [name, part] = issue.path as [Name?, PropertyKey?];
     if (name !== undefined) invalid.add(name);
     if (issue.code === "unrecognized_keys") {
       const keys = issue.keys.slice(0, MAX_UNKNOWN);
-      for (const key of keys) problems.add(unknownKey(name, key));
+      for (const key of keys) problems.add(unknownKey(name, key, table));
       if (keys.length < issue.keys.length)
         problems.add(`${issue.keys.length - keys.length} more unknown options`);
     } else if (name !== undefined) {
-      problems.add(wrong(name, part, (options as Record<OptionName, unknown>)[name]));
+      problems.add(wrong(name, part, (options as Record<Name, unknown>)[name], table.infos[name]));
     } else throw new Error(`bug: unexpected issue ${issue.code}`);
   }
   return { problems: [...problems], invalid };
 }
 
-function wrong(name: OptionName, part: PropertyKey | undefined, value: unknown): string {
-  const { rule, schema } = OPTIONS[name];
+function wrong(name: string, part: PropertyKey | undefined, value: unknown, info: OptionInfo): string {
+  const { rule, schema } = info;
   if (value === undefined) return `${name} is missing; it must be ${rule}`;
   if (name === "tls" && part !== undefined) {
     const inner = (value as Record<PropertyKey, unknown>)[part];
     return `tls.${String(part)} ${kindOf(inner)} must fit into tls, ${rule}`;
   }
-  return `${quote(name, value)} must be ${rule}${hintFor(schema, value)}`;
+  return `${quoteAs(name, value, info)} must be ${rule}${hintFor(schema, value)}`;
 }
 
 /** Option and value; a secret value is replaced by its type. */
 export function quote(name: OptionName, value: unknown): string {
-  return `${name} ${OPTIONS[name].secret === true ? kindOf(value) : show(value)}`;
+  return quoteAs(name, value, OPTIONS[name]);
+}
+
+function quoteAs(name: string, value: unknown, { secret }: OptionInfo): string {
+  return `${name} ${secret === true ? kindOf(value) : show(value)}`;
 }
 
 /** A string in place of a number or boolean usually comes from an environment variable. */

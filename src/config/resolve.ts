@@ -15,7 +15,7 @@
 
 import { ClusterError } from "../errors.ts";
 import type { NatsOptions } from "../nats/connection/connection.ts";
-import type { OptionName } from "./accepted.ts";
+import { NODE_OPTIONS, type OptionName } from "./accepted.ts";
 import { checkEach, show } from "./check.ts";
 import { hostNodeId } from "./node-id.ts";
 import { DEFAULTS, GO_CLUSTER_SERVICE_VERSION, type NodeOptions, type ResolvedOptions } from "./options.ts";
@@ -41,7 +41,7 @@ export function resolveOptions(
   if (typeof options !== "object" || options === null || Array.isArray(options)) {
     throw invalid([`options ${show(options)} must be an object`]);
   }
-  const each = checkEach(options);
+  const each = checkEach(options, NODE_OPTIONS);
   const valid = (...names: OptionName[]): boolean => !names.some((name) => each.invalid.has(name));
   const servers = parseServers(valid("servers") ? options.servers : undefined);
   const problems = [

@@ -1,10 +1,10 @@
 /** Suggestions for unknown options. */
 import { printable } from "../log/printable.ts";
 import { redactText, redactUrl } from "../log/redact.ts";
-import { NAMES, type OptionName } from "./accepted.ts";
+import type { OptionTable } from "./accepted.ts";
 
 /** Names of the same options in other libraries, go-cluster included; in lower case. */
-const ALIASES: Readonly<Record<string, OptionName>> = {
+const ALIASES: Readonly<Record<string, string>> = {
   ttl: "leaseTtlMs",
   leasettl: "leaseTtlMs",
   leaseduration: "leaseTtlMs",
@@ -40,9 +40,14 @@ const TLS_NAMES = ["ca", "cert", "key", "handshakeFirst"] as const;
 const MAX_KEY = 80;
 
 /** `within`: the option whose value contains the key. */
-export function unknownKey(within: OptionName | undefined, key: string): string {
+export function unknownKey<Name extends string>(
+  within: Name | undefined,
+  key: string,
+  { names, aliases }: OptionTable<Name>,
+): string {
   const path = within === undefined ? "" : `${within}.`;
-  const suggestion = within === undefined ? nearest(key, NAMES, ALIASES) : nearest(key, TLS_NAMES, {});
+  const suggestion =
+    within === undefined ? nearest(key, names, { ...ALIASES, ...aliases }) : nearest(key, TLS_NAMES, {});
   const shown = printable(redactText(redactUrl(key)).slice(0, MAX_KEY));
   return `${path}${shown} is not an option${suggestion === undefined ? "" : `; did you mean ${path}${suggestion}?`}`;
 }

@@ -73,15 +73,15 @@ export type LogEvent =
   /** error. A listener that was passed to the virtual IP threw. */
   | "vip-listener";
 
-export interface LogFields {
-  readonly event: LogEvent;
+export interface LogFields<Event extends string = LogEvent> {
+  readonly event: Event;
   readonly [field: string]: unknown;
 }
 
 /** A `Logger` as this library writes to it: every line names its event. */
-export interface EventLogger {
-  debug(fields: LogFields, message: string): void;
-  info(fields: LogFields, message: string): void;
-  warn(fields: LogFields, message: string): void;
-  error(fields: LogFields, message: string): void;
+export interface EventLogger<Event extends string = LogEvent> {
+  debug(fields: LogFields<Event>, message: string): void;
+  info(fields: LogFields<Event>, message: string): void;
+  warn(fields: LogFields<Event>, message: string): void;
+  error(fields: LogFields<Event>, message: string): void;
 }

@@ -29,6 +29,8 @@ export interface Logger {
 export interface LogBindings {
   readonly cluster?: string;
   readonly node?: string;
+  readonly group?: string;
+  readonly member?: string;
   readonly incarnation?: string;
 }
 

@@ -68,13 +68,21 @@ export function keepsAddress(hooks: object): boolean {
  * @throws ClusterError `INVALID_CONFIG`, naming every hook that is wrong.
  */
 export function checkHooks(hooks: Hooks, more: readonly string[] = []): void {
+  checkHookNames(hooks, [...HOOK_NAMES, ...more]);
+}
+
+/**
+ * Checks that every hook is a function and has one of these names.
+ *
+ * @throws ClusterError `INVALID_CONFIG`, naming every hook that is wrong.
+ */
+export function checkHookNames(hooks: object, known: readonly string[]): void {
   if (typeof hooks !== "object" || hooks === null) {
     throw new ClusterError(
       "INVALID_CONFIG",
       `hooks must be an object, not ${hooks === null ? "null" : typeof hooks}`,
     );
   }
-  const known: readonly string[] = [...HOOK_NAMES, ...more];
   const problems: string[] = [];
   for (const name of hookKeys(hooks)) {
     if (known.includes(name)) {

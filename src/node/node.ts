@@ -3,12 +3,13 @@ import type { Leader, RoleName } from "../election/types.ts";
 import { ClusterError } from "../errors.ts";
 import { type BoundLogger, createLogger } from "../log/logger.ts";
 import type { Attachment, Backend, ServiceHandle } from "../runtime/backend.ts";
+import { EventStreams } from "../runtime/event-streams.ts";
 import type { Clock, Random } from "../runtime/ports.ts";
 import { SystemClock, systemClock, systemRandom } from "../runtime/system-clock.ts";
 import { checkOptions, keepAlive, kindOf, limitOf, type WaitOptions } from "../runtime/waiting.ts";
 import type { StepDownResult, StopResult } from "./application-calls.ts";
 import type { ApplicationRunner, LeaderWork } from "./application-runner.ts";
-import { EventStreams, type NodeEvent } from "./events.ts";
+import type { EventBody, NodeEvent } from "./events.ts";
 import { checkHooks, type Hooks, keepsAddress } from "./hooks.ts";
 import { Incarnation } from "./incarnation.ts";
 import { natsBackend } from "./nats-backend.ts";
@@ -54,7 +55,7 @@ export class Node implements AsyncDisposable {
   readonly #hooks: Hooks;
   readonly #environment: NodeEnvironment;
   readonly #logger: BoundLogger;
-  readonly #streams: EventStreams;
+  readonly #streams: EventStreams<EventBody>;
   #incarnation: Incarnation | null = null;
   /** Hooks and work of the last incarnation may still run. */
   #earlier: ApplicationRunner | null = null;
@@ -76,7 +77,7 @@ export class Node implements AsyncDisposable {
     this.#options = resolveOptions(options, environment?.nodeId, { vip: keepsAddress(hooks) });
     checkHooks(hooks);
     this.#hooks = hooks;
-    this.#streams = new EventStreams(() => this.#environment.clock.now().wall);
+    this.#streams = new EventStreams<EventBody>(() => this.#environment.clock.now().wall);
     this.#logger = createLogger({ level: this.#options.logLevel, logger: this.#options.logger });
     this.#environment = environment ?? {
       backend: natsBackend(this.#options),

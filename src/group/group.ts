@@ -1,0 +1,337 @@
+import { resolveGroupOptions } from "../config/group.ts";
+import type { GroupOptions, ResolvedGroupOptions } from "../config/group-options.ts";
+import { ClusterError } from "../errors.ts";
+import { type BoundLogger, createLogger } from "../log/logger.ts";
+import { checkHookNames } from "../node/hooks.ts";
+import { EventStreams } from "../runtime/event-streams.ts";
+import type { Clock, Random } from "../runtime/ports.ts";
+import { SystemClock } from "../runtime/system-clock.ts";
+import { checkOptions, keepAlive, kindOf, limitOf, type WaitOptions } from "../runtime/waiting.ts";
+import { GROUP_HOOK_NAMES } from "./application/types.ts";
+import type { GroupBackend } from "./backend.ts";
+import type { DrainResult, GroupStopResult } from "./calls.ts";
+import type { MemberView } from "./core/events.ts";
+import type { GroupEventBody, GroupMemberEvent } from "./events.ts";
+import type { GroupHooks } from "./hooks.ts";
+import { Membership, type MembershipOptions } from "./membership.ts";
+import { openResources } from "./resources.ts";
+import type { GroupRunner, ResourceWork } from "./runner.ts";
+import type { ResourceTerm } from "./term.ts";
+
+/** What a member runs on: by default NATS and the system's clocks. */
+export interface GroupEnvironment {
+  readonly backend: GroupBackend;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly makeDriver: MembershipOptions["makeDriver"];
+}
+
+const NOTHING_TO_STOP: GroupStopResult = {
+  reason: "requested",
+  drain: "complete",
+  unfinished: [],
+  pending: false,
+};
+
+/**
+ * One member of a group: owns a share of the group's resources, each of them alone.
+ *
+ * The constructor only checks its options; `start()` connects. After `stop()` a member can be started again; each start is a new
+ * incarnation.
+ *
+ * @example
+ * ```ts
+ * await using group = new Group({ groupId: "orders", servers: "nats://localhost:4222", resources: 64 });
+ * await group.start();
+ * await group.runOwned(async (term, { signal }) => {
+ *   while (!signal.aborted) await work(term.resource, term.epoch);
+ * });
+ * ```
+ */
+export class Group implements AsyncDisposable {
+  readonly #options: ResolvedGroupOptions;
+  readonly #hooks: GroupHooks;
+  readonly #environment: GroupEnvironment;
+  readonly #logger: BoundLogger;
+  readonly #streams: EventStreams<GroupEventBody>;
+  #membership: Membership | null = null;
+  /** Hooks and work of the last incarnation may still run. */
+  #earlier: GroupRunner | null = null;
+  #starting: { readonly done: Promise<void>; readonly abort: AbortController } | null = null;
+  /** The last incarnation ended because its connection was closed for good. */
+  #lostConnection = false;
+  /** `stop()` was called since the last start. */
+  #stopRequested = false;
+
+  /**
+   * @param options - See {@link GroupOptions}. Checked here; no I/O is done.
+   * @param hooks - Called on changes of what this member owns, of the members and of the connection. See {@link GroupHooks}.
+   * @param environment - Replaces NATS and the system's clocks, for tests.
+   * @throws ClusterError `INVALID_CONFIG`; the message names every invalid option with its value and rule, or every hook that is
+   * misspelt or no function.
+   */
+  constructor(options: GroupOptions, hooks: GroupHooks, environment: GroupEnvironment) {
+    this.#options = resolveGroupOptions(options);
+    checkHookNames(hooks, GROUP_HOOK_NAMES);
+    this.#hooks = hooks;
+    this.#environment = environment;
+    this.#streams = new EventStreams<GroupEventBody>(() => this.#environment.clock.now().wall);
+    this.#logger = createLogger({ level: this.#options.logLevel, logger: this.#options.logger });
+  }
+
+  /** The option `groupId`. */
+  get groupId(): string {
+    return this.#options.groupId;
+  }
+
+  /** The option `memberId`, or the id that was drawn in its place. */
+  get memberId(): string {
+    return this.#options.memberId;
+  }
+
+  /**
+   * The running terms, by resource. A snapshot: made at every call. A term that is being given up is not in it. To decide whether to act, ask
+   * `term.held`.
+   */
+  get owned(): ReadonlyMap<string, ResourceTerm> {
+    const owned = new Map<string, ResourceTerm>();
+    const membership = this.#membership;
+    // A deadline that has passed ends the terms, even if no code has run since.
+    if (membership === null || membership.driver.leaseRemainingMs() === 0) return owned;
+    for (const term of membership.application.running()) owned.set(term.resource, term);
+    return owned;
+  }
+
+  /** The running term of a resource; `null` when this member does not own it, or gives it up. */
+  term(resource: string): ResourceTerm | null {
+    const membership = this.#membership;
+    if (membership === null || membership.driver.leaseRemainingMs() === 0) return null;
+    return membership.application.runningTerm(resource);
+  }
+
+  /** The members whose sessions are not over, in order of their ids, as this member sees them. Empty before `start()`. */
+  members(): readonly MemberView[] {
+    return this.#membership?.application.members ?? [];
+  }
+
+  /**
+   * Connects, opens or creates the bucket, and begins to take part. Resolves when the member takes part, whatever it owns, or when
+   * `stop()` has ended the start. A start that rejects leaves nothing open.
+   *
+   * @param options - `signal` aborts the start.
+   * @throws ClusterError `ALREADY_STARTED`; `NO_CONNECTION`, `AUTHORIZATION`, `JETSTREAM_UNAVAILABLE`, `SERVER_TOO_OLD`,
+   * `BUCKET_INCOMPATIBLE`, `INSUFFICIENT_RESOURCES` or `STORE_UNAVAILABLE` when NATS cannot be used; `INVALID_CONFIG` when the source of
+   * resources fails, or yields no list that can be used; `ABORTED` by the signal.
+   */
+  async start(options: { readonly signal?: AbortSignal } = {}): Promise<void> {
+    checkOptions(options);
+    if (this.#membership !== null || this.#starting !== null)
+      throw new ClusterError("ALREADY_STARTED", `member "${this.memberId}" is already running`);
+    const { signal } = options;
+    const abort = new AbortController();
+    const onAbort = (): void => abort.abort(signal?.reason);
+    if (signal?.aborted === true) onAbort();
+    signal?.addEventListener("abort", onAbort, { once: true });
+    this.#stopRequested = false;
+    this.#lostConnection = false;
+    const done = this.#start(abort.signal);
+    this.#starting = { done, abort };
+    try {
+      await done;
+    } catch (error) {
+      this.#streams.close();
+      if (!this.#stopRequested) throw error;
+    } finally {
+      signal?.removeEventListener("abort", onAbort);
+      this.#starting = null;
+    }
+  }
+
+  async #start(signal: AbortSignal): Promise<void> {
+    const { backend, clock, random, makeDriver } = this.#environment;
+    const { groupId, memberId } = this.#options;
+    const id = random.id();
+    const logger = this.#logger.child({ group: groupId, member: memberId, incarnation: id });
+    const source = await openResources(this.#options.resources, signal);
+    try {
+      const attachment = await backend.attach({
+        groupId,
+        incarnation: id,
+        signal,
+        above: 0,
+        warn: (code, message, error) => {
+          logger.warn({ event: "warning", code, err: error }, message);
+          this.#streams.push({ type: "warning", code, message, error: error ?? null });
+        },
+      });
+      if (signal.aborted) {
+        await attachment.close();
+        throw startAborted(memberId, signal);
+      }
+      const membership = new Membership({
+        id,
+        options: this.#options,
+        hooks: this.#hooks,
+        resources: source.first,
+        laterResources: source.later,
+        attachment,
+        clock,
+        keepAlive: clock instanceof SystemClock ? keepAlive : () => () => {},
+        logger,
+        emit: (event) => this.#streams.push(event),
+        earlier: this.#earlier,
+        makeDriver,
+      });
+      this.#membership = membership;
+      this.#earlier = null;
+      void membership.stopped.then((reason) => {
+        source.close();
+        this.#lostConnection = reason === "connection-closed";
+        if (this.#membership === membership) this.#membership = null;
+        this.#earlier = membership.application.isIdle ? null : membership.application;
+        this.#streams.close();
+      });
+      membership.start();
+    } catch (error) {
+      source.close();
+      throw error;
+    }
+  }
+
+  /**
+   * Stops the work, releases everything and closes the connection (unless it was passed in). The order is: the signals of all terms abort;
+   * `onDisown` and work end; the resources are released and the session ends; the next owners begin. All hooks and work together have
+   * `drainTimeoutMs` to end. Idempotent: further calls join the stop, and a member that is not running is left alone.
+   *
+   * Awaited by a hook or work, which the stop has to wait for, it resolves before the member has stopped (`pending: true`), as `Node.stop()`
+   * does.
+   *
+   * @param options - `restarting`: the member will be back, and its resources are kept for it if the members have `rejoinGraceMs`. An
+   * abort of `signal`, or `timeoutMs`, ends the wait for hooks and work, not the stop. What is no object is ignored: a listener of
+   * SIGTERM gets the signal's name.
+   * @returns What happened: whether the work ended in time, and what has not returned.
+   */
+  async stop(options: { readonly restarting?: boolean } & WaitOptions = {}): Promise<GroupStopResult> {
+    const limits = typeof options === "object" && options !== null ? options : {};
+    limitOf(limits);
+    this.#stopRequested = true;
+    const membership = this.#membership;
+    if (this.#starting !== null && membership === null) {
+      this.#starting.abort.abort(
+        new ClusterError("STOPPED", "stop() was called while the member was starting"),
+      );
+      await this.#starting.done.catch(() => {});
+      return NOTHING_TO_STOP;
+    }
+    if (membership === null) return NOTHING_TO_STOP;
+    return membership.calls.stop(limits.restarting === true, limits);
+  }
+
+  /** The same as `stop()`. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop();
+  }
+
+  /**
+   * Takes no resource from now on, and gives up all it owns, `maxMoves` at a time, until `rejoin()` or the next start. The session goes
+   * on. Resolves when it owns nothing and all work has ended.
+   *
+   * Awaited by a hook or work it resolves as early as `stop()` does (`drain: "pending"`), and the rest follows when that has returned.
+   *
+   * @param options - End the wait, not the drain.
+   * @throws ClusterError `NOT_STARTED`, `STOPPED`, `NO_CONNECTION`; `ABORTED`, also by `rejoin()`, or `TIMEOUT`.
+   */
+  async drain(options: WaitOptions = {}): Promise<DrainResult> {
+    limitOf(options);
+    return this.#require().calls.drain(`member "${this.memberId}" to own nothing`, options);
+  }
+
+  /**
+   * Takes resources again, after `drain()`.
+   *
+   * @throws ClusterError `NOT_STARTED`, `STOPPED`, `NO_CONNECTION`.
+   */
+  async rejoin(): Promise<void> {
+    await this.#require().calls.rejoin();
+  }
+
+  /**
+   * Resolves with the term as soon as this member owns the resource: at once if it already does, and after a suspension when that has
+   * ended.
+   *
+   * @param options - End the wait.
+   * @throws ClusterError `NOT_STARTED`; `STOPPED` when the member stops first, or has stopped; `NO_CONNECTION`; `ABORTED` or `TIMEOUT`.
+   */
+  async untilOwned(resource: string, options: WaitOptions = {}): Promise<ResourceTerm> {
+    limitOf(options);
+    return this.#require().calls.untilOwned(resource, options);
+  }
+
+  /**
+   * Runs `work` in every term of every resource, after `onOwn`. Resolves when the member has stopped or `signal` has aborted, and all
+   * runs have ended; at once after `stop()`. Runs of one resource never overlap; those of different resources do. Work that returns early is not
+   * run again in the same term. Work that throws ends its own term: the resource is given up and refused for a while, and the work of the other
+   * resources goes on.
+   *
+   * Called in `onOwn`, `onDisown` or in work that has not ended, it runs `work` in that term only, at once, and resolves when the run
+   * has ended.
+   *
+   * @param work - Must end when `run.signal` aborts: the resource is kept until then, whichever member is to own it. `run.signal` aborts with
+   * `term.signal`, and with `options.signal`.
+   * @param options - An abort of `signal` ends the registration.
+   * @throws ClusterError `INVALID_CONFIG`; `NOT_STARTED`; `NO_CONNECTION`; `NOT_LEADER` in a hook that belongs to no term; `HOOK_FAILED`
+   * when `work` threw that was registered in a term; `STOPPED` when the member has stopped and a run has not ended.
+   * @example
+   * ```ts
+   * await group.runOwned(async (term, { signal }) => {
+   *   while (!signal.aborted) {
+   *     await processNext(term.resource, term.epoch);
+   *     await sleep(1_000, undefined, { signal });
+   *   }
+   * });
+   * ```
+   */
+  async runOwned(
+    work: ResourceWork,
+    options: { readonly signal?: AbortSignal | undefined } = {},
+  ): Promise<void> {
+    checkOptions(options);
+    if (typeof work !== "function")
+      throw new ClusterError(
+        "INVALID_CONFIG",
+        `runOwned(work): work must be a function, not ${kindOf(work)}`,
+      );
+    if (this.#membership === null && this.#stopRequested) return;
+    await this.#require().calls.runOwned(work, options.signal);
+  }
+
+  /**
+   * The events of this member from now on. The iterator ends when the member has stopped, or a start has failed. Each call returns an
+   * independent reader with a buffer of 1024 events; when it is full, the oldest are discarded (`overflow`). May be called before
+   * `start()`.
+   *
+   * @param options - An abort of `signal` ends the iterator.
+   */
+  events(options: { readonly signal?: AbortSignal } = {}): AsyncIterableIterator<GroupMemberEvent> {
+    checkOptions(options);
+    return this.#streams.open(options.signal);
+  }
+
+  #require(): Membership {
+    if (this.#membership !== null) return this.#membership;
+    const { memberId } = this;
+    if (this.#lostConnection) {
+      throw new ClusterError(
+        "NO_CONNECTION",
+        `member "${memberId}" has stopped: its NATS connection was closed for good; start it again with an open one`,
+      );
+    }
+    if (this.#stopRequested)
+      throw new ClusterError("STOPPED", `member "${memberId}" has stopped; call start() to use it again`);
+    throw new ClusterError("NOT_STARTED", `member "${memberId}" is not running: call start() first`);
+  }
+}
+
+function startAborted(memberId: string, signal: AbortSignal): ClusterError {
+  return new ClusterError("ABORTED", `start of member "${memberId}": aborted`, { cause: signal.reason });
+}

@@ -1,0 +1,257 @@
+import type { StopReason } from "../application/types.ts";
+import { checkResourceList } from "../config/group.ts";
+import type { ResolvedGroupOptions } from "../config/group-options.ts";
+import { asError, messageOf } from "../errors.ts";
+import type { Clock, SessionEvent } from "../runtime/ports.ts";
+import { deferred } from "../runtime/waiting.ts";
+import { GROUP_HOOK_NAMES, type GroupHookName, type GroupNotice } from "./application/types.ts";
+import type { GroupAttachment } from "./backend.ts";
+import { type FreshClock, GroupCalls } from "./calls.ts";
+import type { Resource } from "./core/balance.ts";
+import type { GroupConfig, GroupEvent } from "./core/events.ts";
+import type { GroupEventBody } from "./events.ts";
+import type { GroupHooks } from "./hooks.ts";
+import { groupBlockedText, logGroupNotice, Ownership } from "./log.ts";
+import type { GroupLogger } from "./log-events.ts";
+import { GroupRunner } from "./runner.ts";
+import type { ResourceTerm } from "./term.ts";
+
+/** The core of a member while it runs: `src/group/driver.ts`. */
+export interface MemberDriver extends FreshClock {
+  /** Begins to take part, in a bucket that is already open. */
+  start(): void;
+  dispatch(event: GroupEvent): void;
+}
+
+export interface MembershipOptions {
+  /** Random id of this incarnation. */
+  readonly id: string;
+  readonly options: ResolvedGroupOptions;
+  readonly hooks: GroupHooks;
+  /** The resources with which the member starts. */
+  readonly resources: readonly Resource[];
+  /** The lists that follow. */
+  readonly laterResources: AsyncIterator<unknown> | null;
+  readonly attachment: GroupAttachment;
+  readonly clock: Clock;
+  readonly keepAlive: (limitMs: number) => () => void;
+  readonly logger: GroupLogger;
+  readonly emit: (event: GroupEventBody) => void;
+  /** Of the last incarnation of this member. */
+  readonly earlier: GroupRunner | null;
+  readonly makeDriver: (
+    config: Pick<GroupConfig, "incarnation">,
+    output: GroupRunner["output"],
+  ) => MemberDriver;
+}
+
+/** Application code that blocks other application code is reported after this time at the earliest, in milliseconds. */
+const MIN_SLOW_AFTER_MS = 1_000;
+/** Application code that may wait for its own end is answered after this time, in milliseconds. */
+const MAX_SELF_WAIT_MS = 1_000;
+const FAILURE_BACK_OFF_MS = 250;
+const MAX_FAILURE_BACK_OFF_MS = 30_000;
+/** What is gained and lost within this time is logged in one line, in milliseconds. */
+const OWNERSHIP_LOG_MS = 500;
+
+/** A member from `start()` to `stop()`: the core, the application side, and the log lines and events of both. */
+export class Membership {
+  readonly driver: MemberDriver;
+  readonly application: GroupRunner;
+  readonly calls: GroupCalls;
+  readonly #o: MembershipOptions;
+  readonly #stopped = deferred<StopReason>();
+  readonly #ownership: Ownership;
+  #connected = true;
+  #unlisten: (() => void) | null = null;
+
+  constructor(o: MembershipOptions) {
+    const { options, clock, logger } = o;
+    this.#o = o;
+    this.#ownership = new Ownership(
+      (run) => void clock.setTimer(OWNERSHIP_LOG_MS, run),
+      (owned, gained, lost) => {
+        logger.info(
+          { event: "owned", owned, gained, lost },
+          `owns ${owned} resources (+${gained}, -${lost})`,
+        );
+      },
+    );
+    this.application = new GroupRunner({
+      earlier: o.earlier,
+      config: {
+        drainTimeoutMs: options.drainTimeoutMs,
+        slowAfterMs: Math.max(MIN_SLOW_AFTER_MS, Math.min(options.drainTimeoutMs, options.core.leaseTtlMs)),
+        selfWaitMs: Math.min(MAX_SELF_WAIT_MS, options.drainTimeoutMs / 2),
+        hooks: hooksOf(o.hooks),
+        failureBackOffMs: FAILURE_BACK_OFF_MS,
+        maxFailureBackOffMs: MAX_FAILURE_BACK_OFF_MS,
+      },
+      context: {
+        groupId: options.groupId,
+        memberId: options.memberId,
+        incarnation: o.id,
+        clock: {
+          isHeld: (resource) => this.driver.isHeld(resource),
+          remainingMs: () => this.driver.remainingMs(),
+          leaseRemainingMs: () => this.driver.leaseRemainingMs(),
+          expire: () => this.driver.expire(),
+        },
+        untilHeld: (term, limits) => this.calls.untilHeld(term, limits),
+      },
+      hooks: o.hooks,
+      clock,
+      toCore: (event) => this.driver.dispatch(event),
+      keepAlive: o.keepAlive,
+      notify: (notice, term) => this.#notify(notice, term),
+      close: () => this.#close(),
+      defect: (during, error) =>
+        logger.error(
+          { event: "internal-error", during, err: asError(error) },
+          "a step of the member failed; the member goes on",
+        ),
+    });
+    this.driver = o.makeDriver({ incarnation: o.id }, (output) => this.application.output(output));
+    this.calls = new GroupCalls(this.application, this.driver, clock);
+  }
+
+  /** Resolves when the incarnation has ended and everything it opened is closed. */
+  get stopped(): Promise<StopReason> {
+    return this.#stopped.promise;
+  }
+
+  start(): void {
+    const { attachment, logger, options, resources, laterResources } = this.#o;
+    this.#unlisten = attachment.session.listen((event) => this.#onSession(event));
+    this.#o.emit({ type: "started" });
+    logger.info({ event: "started", resources: resources.length }, "member started");
+    this.driver.dispatch({ type: "profile", profile: options.profile });
+    this.driver.dispatch({ type: "resources", resources });
+    this.driver.start();
+    if (laterResources !== null) void this.#follow(laterResources);
+  }
+
+  /** Passes on the lists that the source yields. */
+  async #follow(lists: AsyncIterator<unknown>): Promise<void> {
+    try {
+      for (;;) {
+        const { done, value } = await lists.next();
+        if (done === true) return;
+        this.#setResources(value);
+      }
+    } catch (error) {
+      // The signal of the source aborts when the member stops.
+      if (this.#unlisten === null) return;
+      this.#warn(
+        `the source of resources has failed; the member goes on with the last list: ${messageOf(error)}`,
+        error,
+      );
+    }
+  }
+
+  #setResources(list: unknown): void {
+    try {
+      this.driver.dispatch({ type: "resources", resources: checkResourceList(list) });
+    } catch (error) {
+      this.#warn(
+        `a list of resources cannot be used; the member goes on with the last one: ${messageOf(error)}`,
+        error,
+      );
+    }
+  }
+
+  #warn(message: string, error: unknown): void {
+    const code = "RESOURCES_FAILED";
+    this.#o.logger.warn({ event: "warning", code, err: asError(error) }, message);
+    this.#o.emit({ type: "warning", code, message, error: asError(error) });
+  }
+
+  #onSession(event: SessionEvent): void {
+    switch (event.type) {
+      case "disconnected":
+      case "closed":
+        if (this.#connected) this.application.dispatch({ type: "nats-disconnect", error: event.error });
+        this.#connected = false;
+        if (event.type === "closed")
+          this.application.dispatch({ type: "connection-closed", error: event.error });
+        return;
+      case "connected":
+        if (!this.#connected) this.application.dispatch({ type: "nats-reconnect" });
+        this.#connected = true;
+        return;
+      case "rebound":
+      case "presence-lost":
+      case "beat-proven":
+      case "holder-silent":
+      case "holder-heard":
+        return;
+      default:
+        event satisfies never;
+    }
+  }
+
+  /** One line of the log and one event for whatever happens. */
+  #notify(notice: GroupNotice, term: (resource: string, epoch: number) => ResourceTerm): void {
+    const { emit, logger, options, attachment } = this.#o;
+    const { drainTimeoutMs, core } = options;
+    if (notice.type === "own" || notice.type === "disown") this.#ownership.note(notice.type);
+    if (notice.type === "stopped") this.#ownership.flush();
+    const bounds = { silenceMs: core.silenceMs, drainTimeoutMs, connected: attachment.session.connected };
+    logGroupNotice(logger, notice, bounds);
+    switch (notice.type) {
+      case "own":
+        return emit({ type: "own", term: term(notice.resource, notice.epoch) });
+      case "disown": {
+        const { type, resource, epoch, reason } = notice;
+        return emit({ type, term: term(resource, epoch), reason });
+      }
+      case "released": {
+        const { type, resource, epoch, drain, successor } = notice;
+        return emit({ type, term: term(resource, epoch), drain, successor });
+      }
+      case "hook-error": {
+        const { type, hook, resource, epoch, error } = notice;
+        return emit({ type, hook, resource, epoch, error: asError(error) });
+      }
+      case "warning": {
+        const { type, code, message, error = null } = notice;
+        return emit({ type, code, message, error });
+      }
+      case "blocked": {
+        const { code } = notice.blocked;
+        return emit({ type: "warning", code, message: groupBlockedText(notice.blocked), error: null });
+      }
+      case "connection-closed": {
+        const message = "the NATS connection was closed for good; the member stops";
+        return emit({ type: "warning", code: "CONNECTION_CLOSED", message, error: notice.error });
+      }
+      case "move-refused":
+        return;
+      case "session-begun":
+      case "session-ended":
+      case "suspended":
+      case "resumed":
+      case "members":
+      case "plan":
+      case "coordinating":
+      case "nats-disconnect":
+      case "nats-reconnect":
+        return emit(notice);
+      case "stopped":
+        emit(notice);
+        return this.#stopped.resolve(notice.reason);
+      default:
+        notice satisfies never;
+    }
+  }
+
+  async #close(): Promise<void> {
+    this.#unlisten?.();
+    this.#unlisten = null;
+    await this.#o.attachment.close();
+  }
+}
+
+function hooksOf(hooks: GroupHooks): ReadonlySet<GroupHookName> {
+  return new Set(GROUP_HOOK_NAMES.filter((name) => hooks[name] !== undefined));
+}
