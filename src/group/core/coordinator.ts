@@ -47,6 +47,7 @@ function setPlan(
   writtenBy: string,
 ): void {
   const { plan } = group;
+  if (revision !== plan.revision) plan.reads.failures = 0;
   plan.revision = revision;
   plan.coordinator = stored === null ? 0 : coordinator;
   plan.writtenBy = writtenBy;
@@ -94,7 +95,32 @@ export function coordinate(group: GroupState): void {
   const input = { members, resources, owners };
   const { balance } = config;
   const assignment = isSettled && kept.length === 0 ? balance.plan(input) : balance.place(input);
-  write(group, epoch, { members: members.map(({ memberId }) => memberId), assignment });
+  const stored: StoredPlan = { members: members.map(({ memberId }) => memberId), assignment };
+  if (!isSamePlan(group, stored) || (isSettled && repeats(group, assignment))) write(group, epoch, stored);
+}
+
+/**
+ * Does a claim that is newer than the plan contradict it? Its owner keeps the resource until there is a newer plan, also one that says the same.
+ * That member claimed because the planned one did not: if it still does not, the next repetition waits longer.
+ */
+function repeats(group: GroupState, assignment: Assignment): boolean {
+  const { config, now } = group;
+  let isContradicted = false;
+  for (const [name, memberId] of assignment) {
+    const view = group.resources.get(name);
+    const owner = view === undefined ? null : actualOwner(group, view);
+    if (owner !== null && owner !== memberId && (view?.revision ?? 0) > group.plan.revision)
+      isContradicted = true;
+  }
+  if (!isContradicted) return false;
+  if (group.rewriteAtMono > now.mono) {
+    group.planAtMono = Math.min(group.planAtMono, group.rewriteAtMono);
+    return false;
+  }
+  group.rewriteAtMono =
+    now.mono + Math.max(config.settleMs, config.unownedGraceMs) * 2 ** Math.min(group.rewrites, 10);
+  group.rewrites += 1;
+  return true;
 }
 
 /** A member that has gone and may come back: it keeps what it has, and takes nothing. */
@@ -122,7 +148,6 @@ function baseline(
 
 function write(group: GroupState, epoch: number, stored: StoredPlan): void {
   const { plan } = group;
-  if (isSamePlan(group, stored)) return;
   const bytes = group.config.balance.encode(stored);
   if (bytes === null) {
     if (!group.planTooLarge)
@@ -163,15 +188,15 @@ export function onPlanWritten(
   const { plan, config, now } = group;
   plan.write = null;
   if (outcome.kind === "applied") {
-    plan.reads.failures = 0;
     if (outcome.revision > plan.revision)
       setPlan(group, outcome.revision, pending.stored, pending.epoch, config.memberId);
     return;
   }
   // A message may have shown already what is there now.
   plan.reads.due = true;
-  plan.reads.atMono = now.mono + (outcome.kind === "unknown" ? backOffMs(group, plan.reads.failures) : 0);
-  if (outcome.kind === "unknown") plan.reads.failures += 1;
+  const { failures } = plan.reads;
+  plan.reads.atMono = now.mono + (failures === 0 ? 0 : backOffMs(group, failures - 1));
+  plan.reads.failures += 1;
   group.planDue = true;
 }
 

@@ -15,6 +15,7 @@ import {
   sessionDue,
 } from "./sessions.ts";
 import { backOffMs, type GroupState, NEVER, type SessionView } from "./state.ts";
+import { readOwner } from "./terms.ts";
 import type { SessionEndReason } from "./types.ts";
 
 /** Sends what is due about every session, and notes when to look again. O(members), and only when something is due. */
@@ -74,6 +75,7 @@ function graceEndMono(group: GroupState, view: SessionView): number {
 
 function attendFence(group: GroupState, view: SessionView): number {
   const number = fencedNumber(view);
+  if (view.kind === "vacant" && view.claimed > view.shownUpTo) readOneClaim(group, view);
   if (number <= view.overUpTo || view.fenceNonce !== null || view.reads.due || view.reads.inFlight)
     return NEVER;
   const atMono = fenceAtMono(group, view);
@@ -82,10 +84,10 @@ function attendFence(group: GroupState, view: SessionView): number {
   return NEVER;
 }
 
-/** The session that a fence would end. Where no record shows one, a claim names it. */
-function fencedNumber({ kind, number, claimed }: SessionView): number {
+/** The session that a fence would end. Where no record shows one, an answer has: as a record, or in a claim. */
+function fencedNumber({ kind, number, shownUpTo }: SessionView): number {
   if (kind === "live") return number;
-  return kind === "vacant" ? Math.max(number, claimed) : 0;
+  return kind === "vacant" ? shownUpTo : 0;
 }
 
 /** May this session be replaced at once because a server has confirmed its end? */
@@ -104,6 +106,15 @@ function fenceAtMono(group: GroupState, view: SessionView): number {
   return Math.max(atMono, view.fenceAtMono);
 }
 
+/** A message shows a claim of a session that stands nowhere: before anything is written, an answer has to show it, too. */
+function readOneClaim(group: GroupState, { memberId, claimed }: SessionView): void {
+  for (const view of group.byOwner.get(memberId) ?? []) {
+    if (view.session !== claimed) continue;
+    if (!view.reads.due && !view.reads.inFlight) readOwner(group, view);
+    return;
+  }
+}
+
 function fence(group: GroupState, view: SessionView, number: number): void {
   const { memberId, revision } = view;
   const reason = endReasonOf(view);
@@ -116,13 +127,15 @@ function fence(group: GroupState, view: SessionView, number: number): void {
 }
 
 export function onFenced(group: GroupState, view: SessionView, number: number, outcome: WriteOutcome): void {
-  const { now, config } = group;
+  const { now } = group;
   view.fenceNonce = null;
   if (outcome.kind === "applied") {
     if (view.revision < outcome.revision) noteOwnFence(group, view, number, outcome.revision);
     return noteOver(group, view, number);
   }
-  view.fenceAtMono = now.mono + (outcome.kind === "unknown" ? config.retryDelayMs : 0);
+  // A conflict that the read does not explain comes from a read that is out of date.
+  view.fenceAtMono = now.mono + backOffMs(group, view.fenceFailures);
+  view.fenceFailures += 1;
   view.reads.atMono = now.mono;
   readSession(group, view);
 }

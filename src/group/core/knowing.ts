@@ -291,7 +291,7 @@ export function onRead(group: GroupState, request: number, outcome: KeyReadOutco
   reads.inFlight = false;
   switch (outcome.kind) {
     case "no-bucket":
-      reads.due = true;
+      onReadFailed(group, pending);
       return onNoBucket(group);
     case "failed":
       if (!group.storeFailing)
@@ -324,7 +324,6 @@ function onSnapshot(
   lastSequence: number,
 ): void {
   if (pending.kind === "plan") {
-    group.plan.reads.failures = 0;
     if ((entry?.revision ?? 0) !== group.plan.revision) notePlan(group, entry);
     return;
   }

@@ -10,7 +10,7 @@ import { coversConnection, sameConnection } from "../../election/writes.ts";
 import type { SessionLossReason } from "./events.ts";
 import { isBound, isSessionHeld, keepsPromises, takesNothing } from "./held.ts";
 import { isReady, sendWrite } from "./requests.ts";
-import { beginDelayMs, ownView } from "./sessions.ts";
+import { beginDelayMs, ownView, readSession } from "./sessions.ts";
 import { backOffMs, emit, type GroupState, NEVER, noteNumber, type SentSession, warn } from "./state.ts";
 import { considerAll, endTerms } from "./terms.ts";
 import type { Authorship, SessionRecord } from "./types.ts";
@@ -157,20 +157,17 @@ export function onOwnWritten(group: GroupState, nonce: number, outcome: WriteOut
     if (inFlight.kind === "end") return onEnded(group, outcome.revision);
     if (sent !== undefined) return onApplied(group, sent, outcome.revision);
     // A write of a session that is over.
-    view.reads.due = true;
-    return;
+    return readSession(group, view);
   }
   // Conflict: an earlier write of ours was applied although its ack was lost, or the key is another's. Unknown: it may be applied
   // now, later or never. A read shows.
-  view.reads.due = true;
   view.reads.atMono = now.mono;
-  own.writeAtMono = now.mono + backOffMs(group, outcome.kind === "unknown" ? own.failures : 0);
+  readSession(group, view);
+  own.writeAtMono = now.mono + backOffMs(group, own.failures);
   if (outcome.kind === "conflict") own.unsettled = own.unsettled.filter((write) => write !== sent);
-  else {
-    if (own.failures === 0)
-      warn(group, "STORE_FAILING", "a write of the session got no answer; retrying", outcome.error);
-    own.failures += 1;
-  }
+  else if (own.failures === 0)
+    warn(group, "STORE_FAILING", "a write of the session got no answer; retrying", outcome.error);
+  own.failures += 1;
 }
 
 function onApplied(group: GroupState, sent: SentSession, revision: number): void {
@@ -178,11 +175,10 @@ function onApplied(group: GroupState, sent: SentSession, revision: number): void
   if (sent.number === null) {
     if (own.phase === "none" && mayAdopt(group, sent, revision)) return beginSession(group, sent, revision);
     // It stands in the bucket and no session runs on it: the next begin replaces it.
-    ownView(group).reads.due = true;
-    return;
+    return readSession(group, ownView(group));
   }
   if (own.phase !== "none" && own.number === sent.number) confirm(group, sent, revision);
-  else ownView(group).reads.due = true;
+  else readSession(group, ownView(group));
 }
 
 /**
@@ -345,8 +341,7 @@ export function endSession(group: GroupState, reason: SessionLossReason): void {
   // No late ack of this session may begin another one with its number.
   own.unsettled = [];
   own.writeAtMono = now.mono;
-  const view = ownView(group);
-  view.reads.due = true;
+  readSession(group, ownView(group));
   group.changedAtMono = now.mono;
   // Once it is left, all work has ended.
   const why = phase === "leaving" ? "stopped" : reason;

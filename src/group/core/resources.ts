@@ -5,7 +5,7 @@
  */
 import { maxEpochAt } from "../../election/epochs.ts";
 import { addDue } from "./queues.ts";
-import { isOver, readSession, sessionView } from "./sessions.ts";
+import { isOver, readSession, sessionDue, sessionView } from "./sessions.ts";
 import { type GroupState, NEVER, noteNumber, type ResourceView, resourceView } from "./state.ts";
 import type { Claim, GroupEntry, GroupKey, Release } from "./types.ts";
 
@@ -35,6 +35,11 @@ export function noteOwnerAnswer(
   if (shown < view.revision) return false;
   if (entry !== null) {
     if (entry.revision !== view.revision || !isSameContent(view, entry)) replace(group, view, entry);
+    if (view.kind === "claimed" && view.owner !== null) {
+      const holder = sessionView(group, view.owner);
+      holder.shownUpTo = Math.max(holder.shownUpTo, view.session);
+      sessionDue(group, group.now.mono);
+    }
   } else if (view.revision !== 0) {
     view.kind = "absent";
     view.revision = 0;

@@ -39,8 +39,10 @@ export function sessionView(group: GroupState, memberId: string): SessionView {
     silentRevision: 0,
     inquiry: { dueAtMono: NEVER, silent: null, open: null, first: null, quietUntilMono: PAST, lives: 0 },
     reads: keyReads(),
+    shownUpTo: 0,
     fenceNonce: null,
     fenceAtMono: PAST,
+    fenceFailures: 0,
     endReason: null,
     endedAtMono: PAST,
     endedBy: null,
@@ -80,6 +82,12 @@ export function noteOver(group: GroupState, view: SessionView, number: number): 
   if (number <= view.overUpTo) return;
   view.overUpTo = number;
   group.freed.add(view);
+}
+
+/** An answer shows this session as the present one: every earlier one is over. */
+function noteShown(group: GroupState, view: SessionView, number: number): void {
+  view.shownUpTo = Math.max(view.shownUpTo, number);
+  noteOver(group, view, number - 1);
 }
 
 /** Is this member there, as far as is known? */
@@ -123,7 +131,7 @@ export function noteSessionAnswer(
     view.since ??= group.now;
     group.unproven.delete(view);
     if (view.kind === "ended") noteOver(group, view, view.number);
-    if (view.kind === "live") noteOver(group, view, view.number - 1);
+    if (view.kind === "live") noteShown(group, view, view.number);
   }
   sessionDue(group, group.now.mono);
   return true;
@@ -149,6 +157,8 @@ function replace(group: GroupState, view: SessionView, entry: GroupEntry | null,
   else group.unproven.add(view);
   // What was confirmed and asked concerned another message.
   view.silentRevision = 0;
+  view.fenceAtMono = PAST;
+  view.fenceFailures = 0;
   view.inquiry.first = null;
   const record = entry?.kind === "record" ? believed(group, view, entry.record, entry.revision) : null;
   if (record?.kind === "session") noteRecord(group, view, record, answered);
@@ -194,7 +204,7 @@ function noteRecord(group: GroupState, view: SessionView, record: SessionRecord,
   view.number = number;
   view.waitMs = isMine ? 0 : Math.max(config.leaseTtlMs, record.ttlMs);
   noteNumber(group, Math.max(number, record.above));
-  if (answered) noteOver(group, view, number - 1);
+  if (answered) noteShown(group, view, number);
   if (view.memberId === config.memberId) {
     if (!isMine && sameSession) warnOfDuplicate(group, view, record);
     return;

@@ -118,8 +118,11 @@ export interface SessionView {
   silentRevision: number;
   readonly inquiry: SessionInquiry;
   readonly reads: KeyReads;
+  /** The largest session number that an answer has shown, in a record or in a claim. */
+  shownUpTo: number;
   fenceNonce: number | null;
   fenceAtMono: number;
+  fenceFailures: number;
   /** Why and when the last session ended, for `rejoinGraceMs`. */
   endReason: SessionEndReason | null;
   endedAtMono: number;
@@ -289,6 +292,9 @@ export interface GroupState {
   planAtMono: number;
   /** When a member last joined, left or changed its weight. */
   changedAtMono: number;
+  /** Claims contradict the plan: it is written again, at the earliest then, and the more rarely the more often that was in vain. */
+  rewriteAtMono: number;
+  rewrites: number;
   wishes: Map<string, string>;
   planTooLarge: boolean;
   membersDue: boolean;
@@ -387,6 +393,8 @@ export function initialState(config: GroupConfig, profile: Profile, now: Instant
     planDue: false,
     planAtMono: NEVER,
     changedAtMono: now.mono,
+    rewriteAtMono: PAST,
+    rewrites: 0,
     wishes: new Map(),
     planTooLarge: false,
     membersDue: false,

@@ -77,9 +77,10 @@ export function retarget(group: GroupState): void {
   const members = plan.assignment === null ? all : all.filter(({ memberId }) => known.has(memberId));
   const kept = [...group.sessions.keys()].filter((memberId) => isInGrace(group, memberId)).sort();
   const key = JSON.stringify([plan.revision, group.listVersion, members, kept]);
-  const wholeKey = JSON.stringify([key, all]);
+  const wholeKey = JSON.stringify([group.listVersion, all, kept]);
   if (wholeKey !== group.membersKey) {
     group.membersKey = wholeKey;
+    group.rewrites = 0;
     group.planDue = true;
   }
   if (key === group.targetsKey) return;

@@ -84,19 +84,24 @@ export function consider(group: GroupState, view: ResourceView): void {
   if (own.phase === "none" || own.phase === "leaving" || !group.knowing.complete) return;
   if (view.write !== null || view.reads.due || view.reads.inFlight) return;
   if (view.term !== null) {
-    if (view.term.phase === "drained" || view.term.phase === "releasing") enqueue(group.releases, view);
+    if (view.term.phase === "drained" || view.term.phase === "releasing") releaseSoon(group, view);
     return;
   }
   if (view.adopt !== 0) return;
   const wantedMono = wantedAtMono(group, view);
   if (wantedMono === NEVER && isMine(group, view)) {
-    if (group.stopping === null) enqueue(group.releases, view);
+    if (group.stopping === null) releaseSoon(group, view);
     return;
   }
   if (wantedMono === NEVER) return;
   const atMono = Math.max(wantedMono, freeAtMono(group, view), group.quietUntilMono, view.retryAtMono);
   if (atMono <= now.mono) enqueue(group.claims, view);
   else if (atMono < NEVER) addDue(group.due, atMono, view);
+}
+
+function releaseSoon(group: GroupState, view: ResourceView): void {
+  if (view.retryAtMono <= group.now.mono) enqueue(group.releases, view);
+  else addDue(group.due, view.retryAtMono, view);
 }
 
 /** A session has begun: whatever is wanted and free. */
@@ -158,8 +163,7 @@ export function onClaimWritten(
       return onClaimed(group, nonce, write, outcome.revision);
     case "conflict":
       view.adopt = 0;
-      view.retryAtMono = group.now.mono + (view.conflicts === 0 ? 0 : backOffMs(group, view.conflicts - 1));
-      view.conflicts += 1;
+      noteConflict(group, view);
       // A message may have shown already what is there now.
       if (view.revision > write.expect) return consider(group, view);
       return readOwner(group, view);
@@ -169,6 +173,12 @@ export function onClaimWritten(
     default:
       outcome satisfies never;
   }
+}
+
+/** A conflict that the next read does not explain comes from a read that is out of date: the next write waits. */
+function noteConflict(group: GroupState, view: ResourceView): void {
+  view.retryAtMono = group.now.mono + (view.conflicts === 0 ? 0 : backOffMs(group, view.conflicts - 1));
+  view.conflicts += 1;
 }
 
 function onClaimed(group: GroupState, nonce: number, write: OwnerWrite, revision: number): void {
@@ -335,6 +345,7 @@ export function onReleaseWritten(group: GroupState, write: OwnerWrite, outcome: 
   noteAnswered(group, group.now.mono - write.sentAt.mono, outcome.kind !== "unknown");
   if (outcome.kind !== "applied") {
     if (outcome.kind === "unknown") warnOfStore(group, outcome.error);
+    else noteConflict(group, view);
     return readOwner(group, view);
   }
   group.storeFailing = false;

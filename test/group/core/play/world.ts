@@ -8,6 +8,7 @@ import { wakeDelayMs } from "../../../../src/group/core/act.ts";
 import type { GroupConfig, GroupEffect, GroupEvent, Profile } from "../../../../src/group/core/events.ts";
 import { step } from "../../../../src/group/core/group.ts";
 import { isHeld, ownedBy } from "../../../../src/group/core/outlook.ts";
+import { watchedSessions } from "../../../../src/group/core/sessions.ts";
 import { type GroupState, initialState } from "../../../../src/group/core/state.ts";
 import type {
   GroupEntry,
@@ -66,6 +67,12 @@ export class Member {
   hears: (entry: GroupEntry) => boolean = () => true;
   readonly drainMs: number | null;
   readonly owned: Map<string, number> = new Map();
+  /** Its beats do not reach the server. */
+  muted = false;
+  /** The process stands still: it handles nothing, and what arrives waits. */
+  frozen = false;
+  readonly #waiting: GroupEvent[] = [];
+  readonly #silent: Set<number> = new Set();
 
   constructor(world: World, name: string, options: MemberOptions) {
     this.world = world;
@@ -87,7 +94,41 @@ export class Member {
     this.connection = this.world.connections;
     this.world.open.add(this.connection);
     this.connected = true;
-    return this.send({ type: "connected", binding: this.binding() });
+    this.send({ type: "connected", binding: this.binding() });
+    if (this.state.config.silenceMs > 0) this.#beat(this.connection, this.world.now);
+    return this;
+  }
+
+  /** Beats every eighth of F while the connection is open and the process runs: each proves the one before. */
+  #beat(connection: number, sentAt: Instant): void {
+    const { world } = this;
+    const everyMs = this.state.config.silenceMs / 8;
+    world.in(everyMs, () => {
+      if (!this.alive || !this.connected || this.connection !== connection) return;
+      if (!this.frozen) {
+        if (!this.muted) {
+          world.count(connection);
+          world.heard(connection);
+          this.send({ type: "beat-proven", sentAt });
+        }
+        this.#listen(everyMs);
+      }
+      this.#beat(connection, world.now);
+    });
+  }
+
+  /** Reports connections whose beats are missing, and those that are heard again. */
+  #listen(everyMs: number): void {
+    const { world } = this;
+    for (const { serverId, clientId } of watchedSessions(this.state)) {
+      const quietMs = world.now.mono - (world.beats.get(clientId) ?? 0);
+      const connection = { serverId, clientId };
+      if (quietMs > 1.25 * everyMs && !this.#silent.has(clientId)) {
+        this.#silent.add(clientId);
+        this.send({ type: "holder-silent", connection });
+      } else if (quietMs <= 1.25 * everyMs && this.#silent.delete(clientId))
+        this.send({ type: "holder-heard", connection });
+    }
   }
 
   binding(): OwnConnection {
@@ -130,9 +171,13 @@ export class Member {
 
   send(event: GroupEvent): this {
     if (!this.alive) return this;
+    if (this.frozen) {
+      if (event.type !== "tick") this.#waiting.push(event);
+      return this;
+    }
     const effects = step(this.state, event, this.world.now);
     this.effects.push(...effects);
-    if (event.type !== "tick" || effects.length > 0)
+    if ((event.type !== "tick" && event.type !== "beat-proven") || effects.length > 0)
       this.world.append(this.name, `<- ${eventText(event)}`, event);
     for (const effect of effects) {
       this.world.appendLine(this.name, `-> ${effectText(effect)}`, effect);
@@ -140,6 +185,15 @@ export class Member {
       this.#carryOut(effect);
     }
     return this;
+  }
+
+  freeze(): void {
+    this.frozen = true;
+  }
+
+  thaw(): void {
+    this.frozen = false;
+    for (const event of this.#waiting.splice(0)) this.send(event);
   }
 
   #note(effect: GroupEffect): void {
@@ -210,6 +264,8 @@ export class Member {
     const { world } = this;
     const fate = this.connected ? this.fate(write) : "lost";
     const unknown: WriteOutcome = { kind: "unknown", error: new Error("no answer") };
+    const { connection } = this;
+    if (this.connected && fate !== "lost") world.in(LATENCY_MS, () => world.count(connection));
     const giveUp = (): void =>
       world.in(timeoutMs, () => this.send({ type: "written", nonce, outcome: unknown }));
     if (typeof fate === "object") {
@@ -226,6 +282,8 @@ export class Member {
   }
 
   held(resource: string): boolean {
+    // With a presence the driver has checked the connection within the last 250 ms (freshness): that is not the core's part.
+    if (this.state.config.crashDetection === "presence" && !this.connected) return false;
     return this.alive && isHeld(this.state, resource, this.world.now);
   }
 
@@ -253,6 +311,8 @@ export class World {
   readonly keys: Map<string, GroupEntry> = new Map();
   readonly open: Set<number> = new Set();
   readonly counted: Map<number, number> = new Map();
+  /** When the newest beat of a connection was heard. */
+  readonly beats: Map<number, number> = new Map();
   readonly epochs: Map<string, number> = new Map();
   generation = "g1";
   sequence = 0;
@@ -290,7 +350,7 @@ export class World {
       let waker: Member | null = null;
       let wakeAt = Number.POSITIVE_INFINITY;
       for (const member of this.members) {
-        if (!member.alive) continue;
+        if (!member.alive || member.frozen) continue;
         const delay = wakeDelayMs(member.state, this.now);
         if (delay !== null && this.now.mono + delay < wakeAt) {
           waker = member;
@@ -392,6 +452,15 @@ export class World {
     this.keys.clear();
     this.generation = `g${Number(this.generation.slice(1)) + 1}`;
     this.sequence = above;
+  }
+
+  /** The server has counted a message of this connection. */
+  count(connection: number): void {
+    this.counted.set(connection, (this.counted.get(connection) ?? 0) + 1);
+  }
+
+  heard(connection: number): void {
+    this.beats.set(connection, this.now.mono);
   }
 
   announceClosed(connection: number): void {
