@@ -1,7 +1,6 @@
 /** A host runs one node, process after process. Each process has a fresh incarnation. */
 import { DEFAULTS } from "../../src/config/options.ts";
 import { leaseSpanMs } from "../../src/election/lease.ts";
-import type { Instant } from "../../src/election/time.ts";
 import type {
   CrashDetection,
   Effect,
@@ -11,8 +10,7 @@ import type {
 } from "../../src/election/types.ts";
 import { Driver, type Output } from "../../src/runtime/driver.ts";
 import type { FakeBucket } from "../../src/testing/simulation/fakes/fake-bucket.ts";
-import type { FakeConnections } from "../../src/testing/simulation/fakes/fake-connections.ts";
-import { FakeSession } from "../../src/testing/simulation/fakes/fake-session.ts";
+import { type FakeConnections, FakeSession } from "../../src/testing/simulation/fakes/fake-session.ts";
 import { FakeStore } from "../../src/testing/simulation/fakes/fake-store.ts";
 import { type Network, perfectNetwork } from "../../src/testing/simulation/fakes/network.ts";
 import { SeededRandom } from "../../src/testing/simulation/random.ts";
@@ -32,18 +30,11 @@ export const timing: Pick<
   | "cooldownMs"
 > = DEFAULTS;
 
-/** `promise`: the first renewal of a term that names the promise of silence. */
-export type InFlightKind = NonNullable<ElectionState["writes"]["inFlight"]>["kind"] | "promise";
+export type InFlightKind = NonNullable<ElectionState["writes"]["inFlight"]>["kind"];
 
 /** Receives everything that happens in the processes. */
 export interface Witness {
-  event(
-    process: Process,
-    event: ElectionEvent,
-    now: Instant,
-    effects: readonly Effect[],
-    state: ElectionState,
-  ): void;
+  event(process: Process, event: ElectionEvent, effects: readonly Effect[], state: ElectionState): void;
   output(process: Process, output: Output): void;
   /** The driver threw, which it must never do. */
   threw(process: Process, thrown: unknown): void;
@@ -121,8 +112,7 @@ export class Process {
       presence,
       clock: this.clock,
       network,
-      silenceMs,
-      noEcho: host.options.noEcho === true,
+      echo: silenceMs > 0 && host.options.noEcho !== true,
       deaf: host.options.deaf === true,
       account: host.options.foreign === true ? "other" : "account",
     });
@@ -158,10 +148,10 @@ export class Process {
         }
         if (output.type === "stopped") this.#end();
       },
-      trace: (event, now, effects, state) => {
+      trace: (event, _now, effects, state) => {
         if (host.atNextWrite !== null && effects.some(({ type }) => type === "write"))
           host.beforeWrite(state);
-        witness.event(this, event, now, effects, state);
+        witness.event(this, event, effects, state);
       },
     });
     const dispatch = this.driver.dispatch.bind(this.driver);
@@ -234,15 +224,9 @@ export class Host {
   }
 
   /** Called before the process hands a write to the network. */
-  beforeWrite({ writes, role }: ElectionState): void {
+  beforeWrite({ writes }: ElectionState): void {
     const { atNextWrite } = this;
-    if (atNextWrite === null || writes.inFlight === null) return;
-    const promises = "term" in role && !role.term.promises && writes.unsettled.at(-1)?.promises === true;
-    const isWanted =
-      atNextWrite.kind === "promise"
-        ? promises && writes.inFlight.kind === "renew"
-        : writes.inFlight.kind === atNextWrite.kind;
-    if (!isWanted) return;
+    if (atNextWrite === null || writes.inFlight?.kind !== atNextWrite.kind) return;
     this.atNextWrite = null;
     atNextWrite.happen();
   }

@@ -2,18 +2,16 @@
 // npm run sim -- --seeds 100000 --seed 1 --nodes 3
 import { readFile } from "node:fs/promises";
 import { availableParallelism } from "node:os";
-import { Worker } from "node:worker_threads";
 import { Command } from "commander";
 import { endWhenOutputFails } from "../../src/system/output-failures.ts";
-import { progressBar } from "../shared/progress-bar.ts";
+import { searchOnThreads } from "../shared/search-on-threads.ts";
 import { wholeNumberParser } from "../shared/whole-number.ts";
 import { type Counts, TRANSITIONS, unseenTransitions } from "./check/tally.ts";
 import { History } from "./history.ts";
 import { type NodesFlag, nodesOption, planOptionsOf } from "./nodes-option.ts";
 import type { Pinned } from "./pinned.ts";
 import { type Plan, planOf } from "./plan.ts";
-import { resourceLimits } from "./resource-limits.ts";
-import { merge, type SearchOptions, type SearchResult } from "./search.ts";
+import { merge, type SearchResult } from "./search.ts";
 import { shrink, traceOf } from "./shrink.ts";
 
 endWhenOutputFails();
@@ -25,10 +23,6 @@ interface Flags extends NodesFlag {
   readonly json: boolean;
   readonly plan?: string;
 }
-
-/** Number of seeds that a thread plays before it reports. */
-const BATCH = 100;
-const MAX_FAILURES = 5;
 
 const command = new Command("sim")
   .description("Plays one random history of faults per seed and checks the invariants in each.")
@@ -48,7 +42,9 @@ if (flags.plan !== undefined) {
   process.exit((await printHistory(plan)) === null ? 0 : 1);
 }
 const began = performance.now();
-const result = await play();
+const worker = new URL("./search-worker.js", import.meta.url);
+const range = { from: flags.seed, seeds: flags.seeds };
+const result = merge(await searchOnThreads<SearchResult>({ worker, range, threads: flags.threads, options }));
 const seconds = (performance.now() - began) / 1000;
 
 if (flags.json) {
@@ -76,41 +72,6 @@ if (flags.json) {
 const [first] = result.failures;
 if (!flags.json && (first !== undefined || flags.seeds === 1)) await printSeed(first?.seed ?? flags.seed);
 process.exitCode = first === undefined ? 0 : 1;
-
-/** Hands batches of seeds in order to the threads. Ends early after `MAX_FAILURES` failures. */
-async function play(): Promise<SearchResult> {
-  const bar = progressBar(flags.seeds);
-  const done: SearchResult[] = [];
-  let next = flags.seed;
-  let failed = 0;
-  const end = flags.seed + flags.seeds;
-  const batchOf = (): SearchOptions | null => {
-    if (next >= end || failed >= MAX_FAILURES) return null;
-    const seeds = Math.min(BATCH, end - next);
-    next += seeds;
-    return { ...options, from: next - seeds, seeds };
-  };
-  const thread = (): Promise<void> =>
-    new Promise((resolve, reject) => {
-      const worker = new Worker(new URL("./search-worker.js", import.meta.url), { resourceLimits });
-      const send = (): void => {
-        const batch = batchOf();
-        if (batch === null) void worker.terminate().then(() => resolve());
-        else worker.postMessage(batch);
-      };
-      worker.on("message", (found: SearchResult) => {
-        done.push(found);
-        failed += found.failures.length;
-        bar.advance(found.seeds, failed);
-        send();
-      });
-      worker.on("error", reject);
-      send();
-    });
-  await Promise.all(Array.from({ length: flags.threads }, thread));
-  bar.end();
-  return merge(done);
-}
 
 function report({ seeds, failures, terms, tally, traceHash, strayed }: SearchResult): void {
   const rate = Math.round(seeds / seconds);

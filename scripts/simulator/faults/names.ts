@@ -40,7 +40,6 @@ const NAMES = [
   "no answers",
   "closed forgotten",
   "frozen and cut off",
-  "answers late",
 ] as const;
 
 export type SimulatedFaultName = (typeof NAMES)[number];
