@@ -6,15 +6,16 @@ import { join } from "node:path";
 import { Worker } from "node:worker_threads";
 import { Command } from "commander";
 import { endWhenOutputFails } from "../../src/system/output-failures.ts";
+import type { GroupPlan } from "../group-simulator/plan.ts";
 import { progressBar } from "../shared/progress-bar.ts";
+import { resourceLimits } from "../shared/resource-limits.ts";
 import { wholeNumberParser } from "../shared/whole-number.ts";
 import { type NodesFlag, nodesOption, planOptionsOf } from "../simulator/nodes-option.ts";
 import type { Pinned } from "../simulator/pinned.ts";
 import type { Plan } from "../simulator/plan.ts";
-import { resourceLimits } from "../simulator/resource-limits.ts";
 import type { Mutant } from "./catalogue/mutant.ts";
 import { mutants } from "./list.ts";
-import type { Progress, WorkerAnswer, WorkerTask } from "./mutant-worker.ts";
+import type { Progress, WorkerAnswer, WorkerData, WorkerTask } from "./mutant-worker.ts";
 import { COPIED_PARTS, mutate } from "./mutate.ts";
 
 endWhenOutputFails();
@@ -108,20 +109,22 @@ async function judge(mutant: Mutant, index: number): Promise<Verdict> {
   }
 }
 
-async function hunt({ name, equivalent }: Mutant, copy: string): Promise<Verdict> {
+async function hunt({ name, equivalent, file }: Mutant, copy: string): Promise<Verdict> {
   const limit = equivalent === undefined ? flags.seeds : Math.min(flags.seeds, EQUIVALENT_SEEDS);
   const counted = Math.min(flags.count, limit);
+  const data: WorkerData = {
+    copy,
+    simulator: file.startsWith("src/group/") ? "group-simulator" : "simulator",
+  };
   const worker = new Worker(new URL("./mutant-worker.js", import.meta.url), {
-    workerData: copy,
+    workerData: data,
     resourceLimits,
   });
   let [foundAtSeed, violation, foundIn, played] = [null as number | null, null as string | null, 0, 0];
   try {
     while (played < limit && (foundAtSeed === null || played < counted)) {
       const seeds = Math.min(BATCH, (played < counted ? counted : limit) - played);
-      // What is not counted ends with the first seed that finds it.
-      const end = played < counted ? {} : { maxFailures: 1 };
-      const answer = await ask(worker, name, { ...options, ...end, from: played + 1, seeds });
+      const answer = await ask(worker, name, { ...options, from: played + 1, seeds });
       if (answer === "timed out") {
         foundAtSeed ??= played + 1;
         violation ??= ENDLESS_LOOP;
@@ -172,10 +175,21 @@ function ask(worker: Worker, name: string, task: WorkerTask): Promise<WorkerAnsw
   });
 }
 
-/** Writes a plan for `test/simulator/pinned`. `what` and `fixedBy` are filled in by hand. */
-async function pin(folder: string, name: string, violation: string | null, plan: Plan): Promise<void> {
+/** Writes a plan for `test/simulator/pinned` or `test/sim/pinned`. `what` and `fixedBy` are filled in by hand. */
+async function pin(
+  folder: string,
+  name: string,
+  violation: string | null,
+  plan: Plan | GroupPlan,
+): Promise<void> {
   const file = join(folder, `${name.replaceAll(/[^a-z0-9]+/gi, "-")}.json`);
-  const kept: Pinned = { what: "", fixedBy: "", mutant: name, violation: brief(violation ?? ""), plan };
+  const kept: Omit<Pinned, "plan"> & { readonly plan: Plan | GroupPlan } = {
+    what: "",
+    fixedBy: "",
+    mutant: name,
+    violation: brief(violation ?? ""),
+    plan,
+  };
   await writeFile(file, `${JSON.stringify(kept, null, 2)}\n`);
 }
 

@@ -1,7 +1,12 @@
 import type { Mutant } from "./catalogue/mutant.ts";
 
-/** The parts of the compiled tree that a mutant copies: the mutated code and the simulator. */
-export const COPIED_PARTS: readonly string[] = ["src/", "scripts/simulator/", "scripts/shared/"];
+/** The parts of the compiled tree that a mutant copies: the mutated code and the simulators. */
+export const COPIED_PARTS: readonly string[] = [
+  "src/",
+  "scripts/simulator/",
+  "scripts/group-simulator/",
+  "scripts/shared/",
+];
 
 /**
  * Applies a mutant to the text of its compiled file.

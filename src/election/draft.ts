@@ -62,7 +62,6 @@ export function draftOf(state: ElectionState, now: Instant): Draft {
       binding: link.binding,
       stretch: link.stretch,
       stretches: link.stretches,
-      lateProofs: link.lateProofs,
     },
     bucket: {
       status: bucket.status,

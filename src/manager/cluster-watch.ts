@@ -4,9 +4,8 @@
  */
 import type { LeaseEntry, LeaseRecord } from "../election/types.ts";
 import { asError } from "../errors.ts";
-import type { BucketWatch } from "../nats/bucket/bucket-watch.ts";
-import { StreamIdentity } from "../nats/bucket/stream-identity.ts";
-import { leaseWatch } from "../nats/lease/lease-watch.ts";
+import { LeaseWatch } from "../nats/lease/lease-watch.ts";
+import { StreamIdentity } from "../nats/lease/stream-identity.ts";
 import { MAX_TIMER_MS } from "../runtime/waiting.ts";
 import type { ClusterClient } from "./cluster-client.ts";
 
@@ -37,7 +36,7 @@ export class ClusterWatch {
   readonly #client: ClusterClient;
   readonly #onChange: (change: Change) => void;
   readonly #identity = new StreamIdentity();
-  readonly #watch: BucketWatch;
+  readonly #watch: LeaseWatch;
   #unlisten: (() => void) | null = null;
   #timer: NodeJS.Timeout | null = null;
   #retry: NodeJS.Timeout | null = null;
@@ -51,7 +50,7 @@ export class ClusterWatch {
   constructor(client: ClusterClient, onChange: (change: Change) => void) {
     this.#client = client;
     this.#onChange = onChange;
-    this.#watch = leaseWatch(
+    this.#watch = new LeaseWatch(
       client.monitor,
       client.clusterId,
       this.#identity,
@@ -82,7 +81,7 @@ export class ClusterWatch {
     this.#unlisten?.();
     if (this.#timer !== null) clearTimeout(this.#timer);
     if (this.#retry !== null) clearTimeout(this.#retry);
-    this.#watch.close();
+    await this.#watch.close();
   }
 
   async #read(): Promise<void> {

@@ -1,0 +1,271 @@
+/**
+ * What must hold in every history of a group. The checker judges from outside and on true time: by what the bucket has committed, by
+ * `isHeld` asked of every member after everything that happens, and by the effects that the application receives.
+ * docs/simulator.md lists the invariants.
+ */
+import { roundTripMs } from "../../../src/election/silence.ts";
+import type { GroupEffect, GroupEvent } from "../../../src/group/core/events.ts";
+import type { GroupKey, GroupWrite } from "../../../src/group/core/types.ts";
+import type { FakeConnections } from "../../../src/testing/simulation/fakes/fake-session.ts";
+import { EXACT_AFTER_PAUSE_MS } from "../../../src/testing/simulation/time/virtual-clock.ts";
+import type { VirtualTime } from "../../../src/testing/simulation/time/virtual-time.ts";
+import { Violation } from "../../simulator/check/violation.ts";
+import { LEASE_TTL_MS, RATE_SLACK, SPAN_MS } from "../timing.ts";
+import { type Commit, type GroupBucket, keyName } from "../world/bucket.ts";
+import type { Member, Witness } from "../world/member.ts";
+import { ObservedMember } from "./observed-member.ts";
+import { numberOf, Truth } from "./truth.ts";
+
+/** A stopped process may be stale for 250 ms, checks every 50 ms, and needs a few for the turn of its event loop. */
+const STALE_MS = 320;
+/** For so long after an operator's intervention a member may not know of it: it finds out, or its session expires. */
+const UNAWARE_MS = LEASE_TTL_MS * RATE_SLACK + 500;
+/** After a pause a process may be held again without an event, as soon as it has checked its connection. */
+const RECHECK_MS = EXACT_AFTER_PAUSE_MS - 100;
+
+export interface CheckerOptions {
+  readonly time: VirtualTime;
+  readonly bucket: GroupBucket;
+  readonly connections: FakeConnections;
+}
+
+export class Checker implements Witness {
+  readonly #options: CheckerOptions;
+  readonly truth: Truth;
+  readonly #members = new Map<Member, ObservedMember>();
+  /** By name of the key, the true time until which its owners may differ from what it says. */
+  readonly #excusedUntil = new Map<string, number>();
+  #allExcusedUntil = Number.NEGATIVE_INFINITY;
+  /** Keys that an operator has removed without a message: their owners find out when another member writes them. */
+  readonly #removed = new Set<string>();
+  /** Largest epoch of a term that has begun, by resource. */
+  readonly #epochs = new Map<string, number>();
+  /** Revisions may repeat from now on: only what a member has seen itself bounds its epochs. */
+  #lostHistory = false;
+  #failure: string | null = null;
+  #dirty = true;
+  #recheckUntil = 0;
+  /** Called after every step; writes the trace. */
+  onStep: ((member: Member, event: GroupEvent, effects: readonly GroupEffect[]) => void) | null = null;
+  /** Called for every term that begins. */
+  onOwn: ((member: Member, resource: string) => void) | null = null;
+  terms = 0;
+  steps = 0;
+  readonly effects: Record<string, number> = {};
+
+  constructor(options: CheckerOptions) {
+    this.#options = options;
+    const { time, bucket, connections } = options;
+    this.truth = new Truth({
+      time,
+      bucket,
+      connections,
+      fail: (message) => this.#fail(message),
+      excuse: (key) => this.excuse(key),
+      isExcused: (key) => this.#isExcused(keyName(key)),
+    });
+    bucket.watch({ commit: (commit) => this.#onCommit(commit), gone: () => this.excuseAll() });
+  }
+
+  started(member: Member): void {
+    this.#members.set(member, new ObservedMember(member));
+  }
+
+  threw(member: Member, thrown: unknown): void {
+    this.#fail(`${member.incarnation} threw ${(thrown as Error).stack ?? thrown}`);
+  }
+
+  invalidate(): void {
+    this.#recheckUntil = this.#options.time.now + RECHECK_MS;
+  }
+
+  /** An operator changes this key: its owners find out in time, and not at once. */
+  excuse(key: GroupKey): void {
+    const until = this.#options.time.now + UNAWARE_MS;
+    this.#excusedUntil.set(keyName(key), until);
+    // All that this member owns hangs by its session.
+    if (key.kind === "session") this.#excusedUntil.set(`member ${key.memberId}`, until);
+  }
+
+  /** An operator removes this key without a message. */
+  removed(key: GroupKey): void {
+    this.#removed.add(keyName(key));
+    this.excuse(key);
+  }
+
+  excuseAll(): void {
+    this.#removed.clear();
+    this.#allExcusedUntil = this.#options.time.now + UNAWARE_MS;
+    this.#lostHistory = true;
+    this.truth.reset();
+  }
+
+  step(member: Member, event: GroupEvent, effects: readonly GroupEffect[]): void {
+    const { now } = this.#options.time;
+    const observed = this.#observed(member);
+    this.#dirty = true;
+    this.steps += 1;
+    const problem = observed.step(event, effects, now);
+    if (problem !== null) this.#fail(`${member.incarnation} ${problem}`);
+    for (const effect of effects) {
+      this.effects[effect.type] = (this.effects[effect.type] ?? 0) + 1;
+      if (effect.type === "write") this.#sends(observed, effect.write);
+      else if (effect.type === "own") this.#begins(observed, effect.resource, effect.epoch);
+    }
+    this.onStep?.(member, event, effects);
+  }
+
+  /** The alive members that hold this resource. */
+  holdersOf(resource: string): Member[] {
+    return [...this.#members.keys()].filter((member) => member.alive && member.isHeld(resource));
+  }
+
+  /** Called after everything that happened. */
+  check(): void {
+    if (this.#failure !== null) throw new Violation(this.#failure);
+    const { now } = this.#options.time;
+    if (!this.#dirty && now > this.#recheckUntil) return;
+    this.#dirty = false;
+    const busy = new Map<string, Member>();
+    for (const [member, observed] of this.#members) {
+      if (!member.alive) this.#members.delete(member);
+      else this.#checkMember(observed, busy);
+    }
+    if (this.#failure !== null) throw new Violation(this.#failure);
+  }
+
+  #checkMember(observed: ObservedMember, busy: Map<string, Member>): void {
+    const { member } = observed;
+    for (const [resource, term] of observed.terms) {
+      const isHeld = member.isHeld(resource);
+      if (isHeld && term.draining) this.#fail(`${member.incarnation} holds ${resource} while it drains`);
+      const drains = member.application.works.get(resource)?.draining === true && member.isSessionHeld();
+      if (!isHeld && !drains) continue;
+      const other = busy.get(resource);
+      if (
+        other !== undefined &&
+        !this.#isExcusedOwner(other, resource) &&
+        !this.#isExcusedOwner(member, resource)
+      ) {
+        const how = isHeld ? "holds" : "still works on";
+        this.#fail(
+          `${member.incarnation} ${how} ${resource} while ${other.incarnation} holds it or works on it`,
+        );
+      }
+      busy.set(resource, member);
+      if (isHeld) this.#checkHeld(observed, resource, term.epoch);
+    }
+  }
+
+  /** Held implies: its key stands, its session is not over, and its newest applied renewal is young enough. */
+  #checkHeld(observed: ObservedMember, resource: string, epoch: number): void {
+    const { member } = observed;
+    const { bucket, time } = this.#options;
+    const sinceMs = time.now - observed.confirmedSend;
+    if (sinceMs > SPAN_MS * RATE_SLACK + 1)
+      this.#fail(
+        `${member.incarnation} holds ${resource} ${Math.round(sinceMs)} ms after the send of its newest renewal`,
+      );
+    this.#checkConnection(member, resource);
+    if (this.#isExcusedOwner(member, resource)) return;
+    const entry = bucket.get({ kind: "owner", resource });
+    const record = entry?.kind === "record" && entry.record.kind === "claim" ? entry.record : null;
+    if (entry === null || record === null || record.incarnation !== member.incarnation) {
+      this.#fail(`${member.incarnation} holds ${resource} with epoch ${epoch}, and its key does not name it`);
+    } else if (numberOf(entry.revision, record.above) !== epoch) {
+      this.#fail(`${member.incarnation} holds ${resource} with epoch ${epoch}, and its key has another`);
+    } else if (this.truth.isOver(member.memberId, record.session)) {
+      this.#fail(`${member.incarnation} holds ${resource}, and its session ${record.session} is over`);
+    }
+  }
+
+  /** With a presence, its server's word about the connection entitles others to take over. */
+  #checkConnection(member: Member, resource: string): void {
+    const { lostAt, lostUnread } = member.session;
+    if (lostAt === null || member.config.crashDetection !== "presence") return;
+    const lostMs = this.#options.time.now - lostAt;
+    const limitMs = lostUnread ? roundTripMs(member.config.silenceMs) * RATE_SLACK : STALE_MS;
+    if (lostMs > limitMs)
+      this.#fail(
+        `${member.incarnation} holds ${resource} ${Math.round(lostMs)} ms after its connection was lost`,
+      );
+  }
+
+  #begins(observed: ObservedMember, resource: string, epoch: number): void {
+    const { member } = observed;
+    this.terms += 1;
+    const largest = this.#epochs.get(resource) ?? 0;
+    const own = observed.largestEpoch.get(resource) ?? 0;
+    if (epoch <= (this.#lostHistory ? own : largest))
+      this.#fail(
+        `${member.incarnation} begins epoch ${epoch} of ${resource} after ${this.#lostHistory ? own : largest} has begun`,
+      );
+    this.#epochs.set(resource, Math.max(largest, epoch));
+    observed.largestEpoch.set(resource, Math.max(own, epoch));
+    if (!member.isHeldByLease(resource))
+      this.#fail(`${member.incarnation} begins epoch ${epoch} of ${resource}, which it does not hold`);
+    this.onOwn?.(member, resource);
+  }
+
+  #sends(observed: ObservedMember, write: GroupWrite): void {
+    const { record } = write;
+    const { member } = observed;
+    if (record.kind === "release") {
+      const { resource } = write.key as { readonly resource?: string };
+      const work = resource === undefined ? undefined : member.application.works.get(resource);
+      if (work !== undefined && this.#isOwnClaim(member, write, work.epoch))
+        this.#fail(`${member.incarnation} releases ${resource} while it works on it`);
+    }
+    if (
+      record.kind === "session-end" &&
+      record.incarnation === member.incarnation &&
+      record.of === member.memberId
+    ) {
+      const [one] = member.application.works.keys();
+      if (one !== undefined) this.#fail(`${member.incarnation} ends its session while it works on ${one}`);
+    }
+    observed.sent(write, this.#options.time.now);
+  }
+
+  /** Whether this release is of the claim with that epoch: an orphan's is not. */
+  #isOwnClaim({ memberId }: Member, { key, record }: GroupWrite, epoch: number): boolean {
+    return (
+      key.kind === "owner" &&
+      record.memberId === memberId &&
+      record.kind === "release" &&
+      record.epoch === epoch
+    );
+  }
+
+  #onCommit(commit: Commit): void {
+    this.#dirty = true;
+    const { entry } = commit;
+    if (this.#removed.delete(keyName(entry.key))) this.excuse(entry.key);
+    this.truth.commit(commit);
+    if (entry.kind !== "record" || entry.record.kind !== "session") return;
+    for (const [member, observed] of this.#members)
+      if (member.incarnation === entry.record.incarnation) observed.applied(entry.record.nonce);
+  }
+
+  #isExcusedOwner(member: Member, resource: string): boolean {
+    const { lostAt } = member.session;
+    if (lostAt !== null && member.config.crashDetection === "presence") return true;
+    return this.#isExcused(`owner.${resource}`) || this.#isExcused(`member ${member.memberId}`);
+  }
+
+  #isExcused(name: string): boolean {
+    const { now } = this.#options.time;
+    if (this.#removed.has(name)) return true;
+    return now <= this.#allExcusedUntil || now <= (this.#excusedUntil.get(name) ?? Number.NEGATIVE_INFINITY);
+  }
+
+  #observed(member: Member): ObservedMember {
+    const observed = this.#members.get(member);
+    if (observed === undefined) throw new Error(`bug: ${member.incarnation} was not started`);
+    return observed;
+  }
+
+  #fail(message: string): void {
+    this.#failure ??= message;
+  }
+}

@@ -1,0 +1,131 @@
+/** What one process has done, as its effects show it, and how much of it. */
+import type { GroupEffect, GroupEvent } from "../../../src/group/core/events.ts";
+import type { GroupWrite } from "../../../src/group/core/types.ts";
+import type { Member } from "../world/member.ts";
+
+/** Requests that a member may send within one second, apart from claims and releases. */
+const MAX_READS = 40;
+const MAX_BULK_READS = 12;
+const MAX_QUESTIONS = 20;
+const MAX_WRITES = 30;
+/** Ticks at one moment of its clock. */
+const MAX_TICKS = 5;
+/** Claims and releases in flight at once: four windows. */
+const MAX_IN_FLIGHT = 64;
+
+export interface ObservedTerm {
+  readonly epoch: number;
+  draining: boolean;
+}
+
+export class ObservedMember {
+  readonly member: Member;
+  /** Terms that have begun and not ended, by resource. */
+  readonly terms: Map<string, ObservedTerm> = new Map();
+  /** Largest epoch that this process has begun, by resource. */
+  readonly largestEpoch: Map<string, number> = new Map();
+  /** True time of the newest send of a session record that is known to be applied. */
+  confirmedSend: number = Number.NEGATIVE_INFINITY;
+  readonly #sentAt = new Map<number, number>();
+  readonly #owning = new Set<number>();
+  #session: number | null = null;
+  readonly #counts = new Map<string, number>();
+  #countsFrom = 0;
+  #tickAt = Number.NEGATIVE_INFINITY;
+  #ticks = 0;
+
+  constructor(member: Member) {
+    this.member = member;
+  }
+
+  /** Returns what is wrong, or `null`. */
+  step(event: GroupEvent, effects: readonly GroupEffect[], now: number): string | null {
+    if (event.type === "written") this.#owning.delete(event.nonce);
+    let problem: string | null = event.type === "tick" && this.#spins() ? "spins" : null;
+    for (const effect of effects) problem ??= this.#term(effect) ?? this.#count(effect, now);
+    return problem;
+  }
+
+  sent({ key, record }: GroupWrite, now: number): void {
+    if (record.kind === "session" && key.kind === "session") this.#sentAt.set(record.nonce, now);
+  }
+
+  applied(nonce: number): void {
+    this.confirmedSend = Math.max(this.confirmedSend, this.#sentAt.get(nonce) ?? Number.NEGATIVE_INFINITY);
+  }
+
+  /** Every `own` is followed by exactly one `lose` or `released`, perhaps with a `drain` before. */
+  #term(effect: GroupEffect): string | null {
+    switch (effect.type) {
+      case "session-begun":
+        if (this.#session !== null) return `begins session ${effect.number} in session ${this.#session}`;
+        this.#session = effect.number;
+        return null;
+      case "session-ended":
+        if (this.#session !== effect.number) return `ends session ${effect.number}, which it has not begun`;
+        this.#session = null;
+        return null;
+      case "own":
+        if (this.#session === null) return `begins a term of ${effect.resource} without a session`;
+        if (this.terms.has(effect.resource)) return `begins a second term of ${effect.resource}`;
+        this.terms.set(effect.resource, { epoch: effect.epoch, draining: false });
+        return null;
+      case "drain": {
+        const term = this.terms.get(effect.resource);
+        if (term?.epoch !== effect.epoch) return `drains a term of ${effect.resource} that it does not have`;
+        if (term.draining) return `drains a term of ${effect.resource} twice`;
+        term.draining = true;
+        return null;
+      }
+      case "lose":
+      case "released": {
+        const term = this.terms.get(effect.resource);
+        if (term?.epoch !== effect.epoch) return `ends a term of ${effect.resource} that it does not have`;
+        this.terms.delete(effect.resource);
+        return null;
+      }
+      case "stopped":
+        return this.terms.size > 0 ? `stops with ${this.terms.size} terms` : null;
+      default:
+        return null;
+    }
+  }
+
+  #count(effect: GroupEffect, now: number): string | null {
+    if (now >= this.#countsFrom + 1_000) {
+      this.#countsFrom = now;
+      this.#counts.clear();
+    }
+    switch (effect.type) {
+      case "read":
+        return this.#exceeds("reads", MAX_READS);
+      case "read-after":
+        return this.#exceeds("bulk reads", MAX_BULK_READS);
+      case "ask":
+        return this.#exceeds("questions", MAX_QUESTIONS);
+      case "write": {
+        const { kind } = effect.write.record;
+        if (kind !== "claim" && kind !== "release") return this.#exceeds("writes", MAX_WRITES);
+        this.#owning.add(effect.nonce);
+        if (this.#owning.size > MAX_IN_FLIGHT)
+          return `has ${this.#owning.size} claims and releases in flight`;
+        return this.#exceeds(`claims and releases of ${JSON.stringify(effect.write.key)}`, 12);
+      }
+      default:
+        return null;
+    }
+  }
+
+  #exceeds(what: string, limit: number): string | null {
+    const count = (this.#counts.get(what) ?? 0) + 1;
+    this.#counts.set(what, count);
+    return count > limit ? `sends ${count} ${what} within a second` : null;
+  }
+
+  #spins(): boolean {
+    const { mono } = this.member.clock.now();
+    this.#ticks = mono === this.#tickAt ? this.#ticks + 1 : 1;
+    this.#tickAt = mono;
+    return this.#ticks > MAX_TICKS;
+  }
+}

@@ -1,0 +1,246 @@
+/**
+ * What is true of the group by what the bucket has committed: which sessions are over, which claims and releases, fences and plans
+ * were lawful. Knows the records, and nothing of the core.
+ */
+import { silenceWaitMs } from "../../../src/election/silence.ts";
+import type {
+  Claim,
+  GroupEntry,
+  GroupRecord,
+  PlanRecord,
+  Release,
+  SessionEnd,
+  SessionRecord,
+} from "../../../src/group/core/types.ts";
+import type { FakeConnections } from "../../../src/testing/simulation/fakes/fake-session.ts";
+import type { VirtualTime } from "../../../src/testing/simulation/time/virtual-time.ts";
+import { LEASE_TTL_MS, RATE_SLACK } from "../timing.ts";
+import { type Commit, type GroupBucket, keyName } from "../world/bucket.ts";
+
+/** A session as its key shows it. */
+interface LiveSession {
+  readonly number: number;
+  readonly incarnation: string;
+  readonly entry: GroupEntry;
+  readonly at: number;
+}
+
+export interface TruthOptions {
+  readonly time: VirtualTime;
+  readonly bucket: GroupBucket;
+  readonly connections: FakeConnections;
+  readonly fail: (message: string) => void;
+  /** A key does not say what its members believe it says: an operator, or a message that strayed from another bucket. */
+  readonly excuse: (key: GroupEntry["key"]) => void;
+  /** Whether that is so now. */
+  readonly isExcused: (key: GroupEntry["key"]) => boolean;
+}
+
+/** The number that a record's revision gives, as the protocol defines it. */
+export function numberOf(revision: number, above: number): number {
+  return Math.max(revision, above + 1);
+}
+
+export class Truth {
+  readonly #options: TruthOptions;
+  /** By member id: every session up to this number is over. */
+  readonly #overUpTo = new Map<string, number>();
+  readonly #live = new Map<string, LiveSession>();
+  /** By member id and number: the incarnation that began it. */
+  readonly #begun = new Map<string, string>();
+  /** By epoch: the incarnation whose claim of the coordinator's key it is. */
+  readonly #coordinators = new Map<number, string>();
+  /** When each revision of the present bucket was committed. */
+  readonly #committedAt = new Map<number, number>();
+  /** Counts what was committed, by kind of record and of what was on the key before. */
+  readonly kinds: Record<string, number> = {};
+
+  constructor(options: TruthOptions) {
+    this.#options = options;
+  }
+
+  isOver(memberId: string, session: number): boolean {
+    return session <= (this.#overUpTo.get(memberId) ?? 0);
+  }
+
+  /** The bucket was deleted, or has lost its newest messages: what counts is what is in it. */
+  reset(): void {
+    const { bucket, time } = this.#options;
+    this.#overUpTo.clear();
+    this.#live.clear();
+    this.#committedAt.clear();
+    for (const entry of bucket.state().keys.values()) {
+      this.#committedAt.set(entry.revision, time.now);
+      if (entry.kind === "record" && entry.record.generation === bucket.generation)
+        this.#takeIn(entry.key, entry, entry.record);
+    }
+  }
+
+  commit({ entry, before }: Commit): void {
+    const { bucket, time, excuse } = this.#options;
+    this.#committedAt.set(entry.revision, time.now);
+    const { key } = entry;
+    if (entry.kind !== "record") {
+      if (key.kind === "session") this.#live.delete(key.memberId);
+      return excuse(key);
+    }
+    const { record } = entry;
+    this.#count(record, before);
+    // It was meant for a bucket that is deleted. To the members it is garbage.
+    if (record.generation !== bucket.generation) return excuse(key);
+    switch (record.kind) {
+      case "session":
+        this.#session(entry, record, before);
+        break;
+      case "session-end":
+        this.#sessionEnd(entry, record);
+        break;
+      case "claim":
+        this.#claim(entry, record, before);
+        break;
+      case "release":
+        this.#release(record, before, keyName(key));
+        break;
+      case "plan":
+        this.#plan(record, before);
+        break;
+      default:
+        record satisfies never;
+    }
+    this.#takeIn(key, entry, record);
+  }
+
+  #takeIn(key: GroupEntry["key"], entry: GroupEntry, record: GroupRecord): void {
+    if (record.kind === "session" && key.kind === "session") {
+      const number = record.number ?? numberOf(entry.revision, record.above);
+      this.#endUpTo(key.memberId, number - 1);
+      this.#begun.set(`${key.memberId} ${number}`, record.incarnation);
+      const { incarnation } = record;
+      this.#live.set(key.memberId, { number, incarnation, entry, at: this.#options.time.now });
+    } else if (record.kind === "session-end" && key.kind === "session") {
+      this.#endUpTo(key.memberId, record.number);
+      this.#live.delete(key.memberId);
+    } else if (record.kind === "claim" && key.kind === "coordinator") {
+      this.#coordinators.set(numberOf(entry.revision, record.above), record.incarnation);
+    }
+  }
+
+  #endUpTo(memberId: string, number: number): void {
+    this.#overUpTo.set(memberId, Math.max(number, this.#overUpTo.get(memberId) ?? 0));
+  }
+
+  #session(entry: GroupEntry, record: SessionRecord, before: GroupEntry | null): void {
+    const live = this.#live.get(record.memberId);
+    const who = `${record.incarnation} (revision ${entry.revision})`;
+    if (record.number !== null) {
+      const isOwn = live?.number === record.number && live.incarnation === record.incarnation;
+      if (!isOwn && !this.#isExcused(entry))
+        this.#fail(`${who} renews session ${record.number}, which is not live`);
+      return;
+    }
+    // A begin over the live session of another incarnation is a fence.
+    if (live !== undefined && live.incarnation !== record.incarnation && before !== null)
+      this.#checkEvidence(live, `${who} begins a session`);
+  }
+
+  #sessionEnd(entry: GroupEntry, record: SessionEnd): void {
+    const live = this.#live.get(record.of);
+    const who = `${record.incarnation} (revision ${entry.revision})`;
+    if (live?.number !== record.number) {
+      // Where the record of a session has vanished, its claims name it.
+      const wasBegun = this.#begun.has(`${record.of} ${record.number}`);
+      if (live !== undefined || !wasBegun)
+        this.#failUnlessExcused(
+          entry,
+          `${who} ends session ${record.number} of ${record.of}, which is not live`,
+        );
+      return;
+    }
+    if (record.incarnation !== live.incarnation)
+      this.#checkEvidence(live, `${who} fences session ${record.number}`);
+  }
+
+  /** Invariant: a session is ended by another member only when it cannot be held any more, by the clocks or the server. */
+  #checkEvidence({ entry, at }: LiveSession, what: string): void {
+    const { time, connections } = this.#options;
+    if (entry.kind !== "record" || entry.record.kind !== "session" || this.#isExcused(entry)) return;
+    const { ttlMs, session } = entry.record;
+    const waitedMs = time.now - (this.#committedAt.get(entry.revision) ?? at);
+    if (waitedMs >= Math.max(LEASE_TTL_MS, ttlMs) / RATE_SLACK) return;
+    if (session?.presence !== undefined && !connections.open.has(session.clientId)) return;
+    if (session?.silence !== undefined) {
+      if (!connections.open.has(session.clientId)) return;
+      const silentMs = connections.longestSilence(session, at);
+      if (silentMs >= silenceWaitMs(session.silence.ms) / RATE_SLACK - 2) return;
+    }
+    this.#fail(`${what} ${Math.round(waitedMs)} ms after its newest renewal, and its connection is open`);
+  }
+
+  #claim(entry: GroupEntry, record: Claim, before: GroupEntry | null): void {
+    const name = keyName(entry.key);
+    const who = `${record.incarnation}'s claim of ${name} (revision ${entry.revision})`;
+    const beginner = this.#begun.get(`${record.memberId} ${record.session}`);
+    if (beginner !== record.incarnation && !this.#isExcused(entry))
+      this.#fail(`${who} names session ${record.session}, which is not its own`);
+    if (before?.kind !== "record" || before.record.kind !== "claim") return;
+    const other = before.record;
+    if (other.generation !== this.#options.bucket.generation) return;
+    const isOwn = other.memberId === record.memberId && other.session === record.session;
+    if (isOwn || this.isOver(other.memberId, other.session) || this.#isExcused(entry)) return;
+    this.#fail(
+      `${who} replaces the claim of ${other.incarnation} in session ${other.session}, which is not over`,
+    );
+  }
+
+  #release(record: Release, before: GroupEntry | null, name: string): void {
+    if (before?.kind !== "record" || before.record.kind !== "claim") {
+      if (before !== null && !this.#isExcused(before))
+        this.#fail(`${record.incarnation} releases ${name}, which has no owner`);
+      return;
+    }
+    const claim = before.record;
+    const isOwn = claim.incarnation === record.incarnation && claim.memberId === record.memberId;
+    if (!isOwn && !this.#isExcused(before))
+      this.#fail(`${record.incarnation} releases ${name} of ${claim.incarnation}`);
+  }
+
+  #plan(record: PlanRecord, before: GroupEntry | null): void {
+    const { bucket } = this.#options;
+    const writer = this.#coordinators.get(record.coordinator);
+    const key = { kind: "plan" } as const;
+    if (writer !== record.incarnation && !this.#options.isExcused({ kind: "coordinator" }))
+      this.#fail(
+        `${record.incarnation} writes a plan with epoch ${record.coordinator}, which is not its own`,
+      );
+    if (before?.kind !== "record" || before.record.kind !== "plan") return;
+    if (before.record.generation !== bucket.generation || this.#options.isExcused(key)) return;
+    if (record.coordinator < before.record.coordinator)
+      this.#fail(
+        `the plan of coordinator epoch ${record.coordinator} replaces that of ${before.record.coordinator}`,
+      );
+    if (sameBytes(record.plan, before.record.plan))
+      this.#fail(`${record.incarnation} writes the same plan again`);
+  }
+
+  #failUnlessExcused(entry: GroupEntry, message: string): void {
+    if (!this.#isExcused(entry)) this.#fail(message);
+  }
+
+  #isExcused({ key }: GroupEntry): boolean {
+    return this.#options.isExcused(key);
+  }
+
+  #fail(message: string): void {
+    this.#options.fail(message);
+  }
+
+  #count(record: GroupRecord, before: GroupEntry | null): void {
+    const was = before === null ? "nothing" : before.kind === "record" ? before.record.kind : before.kind;
+    const kind = `${record.kind} over ${was}`;
+    this.kinds[kind] = (this.kinds[kind] ?? 0) + 1;
+  }
+}
+
+function sameBytes(one: Uint8Array, other: Uint8Array): boolean {
+  return one.length === other.length && one.every((byte, index) => byte === other[index]);
+}

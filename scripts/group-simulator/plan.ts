@@ -1,0 +1,151 @@
+/** The plan of a history, decided by its seed: its members, its resources and its faults. Plain data, so that it can be shrunk. */
+import type { CrashDetection } from "../../src/election/types.ts";
+import { SeededRandom } from "../../src/testing/simulation/random.ts";
+import {
+  commonFaultNames,
+  deletionFaultNames,
+  type GroupFaultName,
+  operatorFaultNames,
+} from "./faults/names.ts";
+import { FAULTY_MS, RATE_SPREAD } from "./timing.ts";
+
+/** Faults of a burst follow each other within this time: about one request and its repetition. */
+const SOON_MS = 900;
+
+export interface PlannedFault {
+  readonly at: number;
+  readonly name: GroupFaultName;
+  /** Index of the host that the fault hits, if it hits one. */
+  readonly host: number;
+  /** Seed of the random numbers that it draws, so that it does the same whatever happens before it. */
+  readonly seed: number;
+}
+
+export interface MemberPlan {
+  readonly memberId: string;
+  readonly crashDetection: CrashDetection;
+  readonly silenceMs: number;
+  /** Milliseconds on its clocks per true millisecond. */
+  readonly rate: number;
+  readonly weight: number;
+  readonly zone?: string;
+  readonly maxOwned?: number;
+  /** How long its work takes to stop. */
+  readonly drainMs: number;
+  /** After so long `stop()` gives up work that does not end. */
+  readonly drainTimeoutMs: number;
+  /** Share of its terms whose hook fails: it refuses the resource. */
+  readonly refuses: number;
+  /** Milliseconds after the start of the history at which it first starts. */
+  readonly startsAt: number;
+}
+
+/**
+ * `faults`: random faults. `rolling`: every member is stopped and started again, one after the other, and nothing else happens: moves
+ * are counted. `takeover`: many resources; members are killed while they take over from the last one.
+ */
+export type Scenario = "faults" | "rolling" | "takeover";
+
+export interface GroupPlan {
+  readonly seed: number;
+  readonly scenario: Scenario;
+  readonly presence: boolean;
+  readonly resources: number;
+  /** Number of zones of resources and members; 0: they have none. */
+  readonly zones: number;
+  readonly settleMs: number;
+  readonly rejoinGraceMs: number;
+  readonly maxMoves: number;
+  /** A plan of more resources is too large for one message. */
+  readonly largestPlan: number;
+  readonly hosts: readonly MemberPlan[];
+  readonly faults: readonly PlannedFault[];
+}
+
+export function planOf(seed: number): GroupPlan {
+  const random = new SeededRandom(seed ^ 0x67726f75);
+  const scenario = random.pick<Scenario>([
+    ...Array.from({ length: 16 }, () => "faults" as const),
+    "rolling",
+    "takeover",
+  ]);
+  const hosts = membersOf(random, scenario);
+  const resources =
+    scenario === "takeover" ? random.between(60, 200) : random.pick([1, 1, 2, 2, 3, 4, 6, 9, 14]);
+  return {
+    seed,
+    scenario,
+    presence: random.chance(0.6),
+    resources,
+    zones: random.chance(0.2) ? 2 : 0,
+    settleMs: random.pick([200, 1_000, 3_000]),
+    rejoinGraceMs: random.chance(0.15) ? random.between(500, 3_000) : 0,
+    maxMoves: random.pick([1, 2, 5]),
+    largestPlan: random.chance(0.03) ? 2 : 1_000,
+    hosts,
+    faults: faultsOf(random, scenario, hosts.length),
+  };
+}
+
+function membersOf(random: SeededRandom, scenario: Scenario): MemberPlan[] {
+  const isCalm = scenario !== "faults";
+  const count = isCalm ? random.between(2, 5) : random.pick([1, 2, 2, 3, 3, 3, 4, 5]);
+  const twins = !isCalm && random.chance(0.1);
+  const weighted = random.chance(0.2);
+  const capped = random.chance(0.1);
+  const crashDetection = random.pick<CrashDetection>(["presence", "presence", "lease", "silence"]);
+  return Array.from({ length: count }, (_, index) => ({
+    memberId: "abcdefghij".charAt(twins && index === 1 ? 0 : index % 10),
+    crashDetection: random.chance(0.1) ? "lease" : crashDetection,
+    silenceMs: crashDetection === "silence" || random.chance(0.3) ? 1_000 : 0,
+    rate: 1 + (random.next() - 0.5) * RATE_SPREAD,
+    weight: weighted ? random.pick([1, 2, 3]) : 1,
+    ...(random.chance(0.5) ? { zone: random.pick(["z0", "z1"]) } : {}),
+    ...(capped ? { maxOwned: random.between(1, 6) } : {}),
+    drainMs: isCalm ? 20 : random.pick([0, 0, 5, 100, 700, 2_500]),
+    drainTimeoutMs: random.pick([300, 2_000, 6_000]),
+    refuses: !isCalm && random.chance(0.1) ? 0.2 : 0,
+    startsAt: random.chance(0.7) ? random.between(0, 20) : random.between(0, 8_000),
+  }));
+}
+
+function faultsOf(random: SeededRandom, scenario: Scenario, hosts: number): PlannedFault[] {
+  const fault = (at: number, name: GroupFaultName, host: number): PlannedFault => ({
+    at,
+    name,
+    host,
+    seed: random.between(0, 0x7fffffff),
+  });
+  if (scenario === "rolling") return [];
+  if (scenario === "takeover") {
+    return [
+      fault(random.between(9_000, 10_000), "kill -9", random.between(0, hosts - 1)),
+      ...Array.from({ length: random.between(1, 3) }, () =>
+        fault(random.between(9_000, 16_000), "killed while claiming", random.between(0, hosts - 1)),
+      ),
+    ].sort((one, other) => one.at - other.at);
+  }
+  const kinds = random.pick([
+    commonFaultNames,
+    commonFaultNames,
+    commonFaultNames,
+    [...commonFaultNames, ...operatorFaultNames],
+    [...commonFaultNames, ...deletionFaultNames, ...deletionFaultNames],
+  ]);
+  const faults: PlannedFault[] = [];
+  for (let left = random.between(4, 16); left > 0; left -= 1) {
+    const before = faults.at(-1);
+    const soon = before !== undefined && random.chance(0.4);
+    const same = soon && random.chance(0.6);
+    faults.push(
+      fault(
+        soon
+          ? Math.min(before.at + random.between(0, SOON_MS), FAULTY_MS - 1)
+          : random.between(0, FAULTY_MS - 1),
+        soon && random.chance(0.2) ? before.name : random.pick(kinds),
+        same ? before.host : random.between(0, hosts - 1),
+      ),
+    );
+  }
+  return faults.sort((one, other) => one.at - other.at);
+}
