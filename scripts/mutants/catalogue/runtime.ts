@@ -58,7 +58,7 @@ export const runtimeMutants: readonly Mutant[] = [
   {
     name: "adapter: the end of any presence is reported",
     file: "src/testing/simulation/fakes/fake-session.js",
-    from: "if (presence === this.#watched?.presence)",
+    from: "if (this.#watched.some(({ binding }) => binding.presence === presence))",
     to: "if (true)",
     equivalent: "the election compares the presence with that of the record it has seen",
   },
