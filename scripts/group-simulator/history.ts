@@ -1,6 +1,6 @@
 /** One seed gives one history: some members, one bucket, many faults, then a quiet end. */
 import type { Resource } from "../../src/group/core/balance.ts";
-import { FakeConnections } from "../../src/testing/simulation/fakes/fake-session.ts";
+import { FakeConnections } from "../../src/testing/simulation/fakes/fake-connections.ts";
 import { SeededRandom } from "../../src/testing/simulation/random.ts";
 import { VirtualTime } from "../../src/testing/simulation/time/virtual-time.ts";
 import { traceLine } from "../../src/testing/simulation/trace-line.ts";

@@ -124,7 +124,9 @@ async function hunt({ name, equivalent, file }: Mutant, copy: string): Promise<V
   try {
     while (played < limit && (foundAtSeed === null || played < counted)) {
       const seeds = Math.min(BATCH, (played < counted ? counted : limit) - played);
-      const answer = await ask(worker, name, { ...options, from: played + 1, seeds });
+      // What is not counted ends with the first seed that finds it.
+      const end = played < counted ? {} : { maxFailures: 1 };
+      const answer = await ask(worker, name, { ...options, ...end, from: played + 1, seeds });
       if (answer === "timed out") {
         foundAtSeed ??= played + 1;
         violation ??= ENDLESS_LOOP;

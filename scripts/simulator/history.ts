@@ -1,7 +1,7 @@
 /** One seed gives one history: some nodes, one bucket, many faults, then a quiet end. */
 
 import { FakeBucket } from "../../src/testing/simulation/fakes/fake-bucket.ts";
-import { FakeConnections } from "../../src/testing/simulation/fakes/fake-session.ts";
+import { FakeConnections } from "../../src/testing/simulation/fakes/fake-connections.ts";
 import { SeededRandom } from "../../src/testing/simulation/random.ts";
 import { type Settling, VirtualTime } from "../../src/testing/simulation/time/virtual-time.ts";
 import { traceLine } from "../../src/testing/simulation/trace-line.ts";
@@ -122,6 +122,9 @@ export class History {
       if (renewals < least)
         throw new Violation(`${incarnation} renewed ${renewals} times in ${STEADY_MS} ms, not ${least}`);
     }
+    for (const process of this.#checker.held)
+      if (process.session.binding?.account !== undefined && !this.#checker.promises(process))
+        throw new Violation(`${process.incarnation} promises no silence although nothing fails`);
     await this.#handOver(check);
     await this.#stopAll(check);
   }

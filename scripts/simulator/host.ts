@@ -1,6 +1,7 @@
 /** A host runs one node, process after process. Each process has a fresh incarnation. */
 import { DEFAULTS } from "../../src/config/options.ts";
 import { leaseSpanMs } from "../../src/election/lease.ts";
+import type { Instant } from "../../src/election/time.ts";
 import type {
   CrashDetection,
   Effect,
@@ -10,7 +11,8 @@ import type {
 } from "../../src/election/types.ts";
 import { Driver, type Output } from "../../src/runtime/driver.ts";
 import type { FakeBucket } from "../../src/testing/simulation/fakes/fake-bucket.ts";
-import { type FakeConnections, FakeSession } from "../../src/testing/simulation/fakes/fake-session.ts";
+import type { FakeConnections } from "../../src/testing/simulation/fakes/fake-connections.ts";
+import { FakeSession } from "../../src/testing/simulation/fakes/fake-session.ts";
 import { FakeStore } from "../../src/testing/simulation/fakes/fake-store.ts";
 import { type Network, perfectNetwork } from "../../src/testing/simulation/fakes/network.ts";
 import { SeededRandom } from "../../src/testing/simulation/random.ts";
@@ -30,11 +32,18 @@ export const timing: Pick<
   | "cooldownMs"
 > = DEFAULTS;
 
-export type InFlightKind = NonNullable<ElectionState["writes"]["inFlight"]>["kind"];
+/** `promise`: the first renewal of a term that names the promise of silence. */
+export type InFlightKind = NonNullable<ElectionState["writes"]["inFlight"]>["kind"] | "promise";
 
 /** Receives everything that happens in the processes. */
 export interface Witness {
-  event(process: Process, event: ElectionEvent, effects: readonly Effect[], state: ElectionState): void;
+  event(
+    process: Process,
+    event: ElectionEvent,
+    now: Instant,
+    effects: readonly Effect[],
+    state: ElectionState,
+  ): void;
   output(process: Process, output: Output): void;
   /** The driver threw, which it must never do. */
   threw(process: Process, thrown: unknown): void;
@@ -112,7 +121,8 @@ export class Process {
       presence,
       clock: this.clock,
       network,
-      echo: silenceMs > 0 && host.options.noEcho !== true,
+      silenceMs,
+      noEcho: host.options.noEcho === true,
       deaf: host.options.deaf === true,
       account: host.options.foreign === true ? "other" : "account",
     });
@@ -148,10 +158,10 @@ export class Process {
         }
         if (output.type === "stopped") this.#end();
       },
-      trace: (event, _now, effects, state) => {
+      trace: (event, now, effects, state) => {
         if (host.atNextWrite !== null && effects.some(({ type }) => type === "write"))
           host.beforeWrite(state);
-        witness.event(this, event, effects, state);
+        witness.event(this, event, now, effects, state);
       },
     });
     const dispatch = this.driver.dispatch.bind(this.driver);
@@ -224,9 +234,15 @@ export class Host {
   }
 
   /** Called before the process hands a write to the network. */
-  beforeWrite({ writes }: ElectionState): void {
+  beforeWrite({ writes, role }: ElectionState): void {
     const { atNextWrite } = this;
-    if (atNextWrite === null || writes.inFlight?.kind !== atNextWrite.kind) return;
+    if (atNextWrite === null || writes.inFlight === null) return;
+    const promises = "term" in role && !role.term.promises && writes.unsettled.at(-1)?.promises === true;
+    const isWanted =
+      atNextWrite.kind === "promise"
+        ? promises && writes.inFlight.kind === "renew"
+        : writes.inFlight.kind === atNextWrite.kind;
+    if (!isWanted) return;
     this.atNextWrite = null;
     atNextWrite.happen();
   }

@@ -62,6 +62,7 @@ export function draftOf(state: ElectionState, now: Instant): Draft {
       binding: link.binding,
       stretch: link.stretch,
       stretches: link.stretches,
+      lateProofs: link.lateProofs,
     },
     bucket: {
       status: bucket.status,

@@ -124,7 +124,7 @@ export function initialState(
     role: { name: "follower" },
     announced: null,
     candidacy: { competes, stopping: false, cooldownUntilMono: past, pauseUntilMono: past },
-    link: { connected: false, binding: null, stretch: null, stretches: 0 },
+    link: { connected: false, binding: null, stretch: null, stretches: 0, lateProofs: null },
     bucket: { status: "missing", generation: null, maxAgeMs: 0 },
     lease: {
       view: { kind: "unknown" },

@@ -12,7 +12,7 @@ import {
 } from "./draft.ts";
 import { noteRevision, observeOwnRelease } from "./observe.ts";
 import { asLeader, isMine } from "./outlook.ts";
-import { isBound, keepsPromises } from "./silence.ts";
+import { isBound, keepsPromises, lateProofMs } from "./silence.ts";
 import { after, hasReached, type Instant, remainingMs } from "./time.ts";
 import type {
   ElectionState,
@@ -198,13 +198,17 @@ function suspend(draft: Draft): void {
 /** The connection ended, and the stretch with it. */
 export function onConnectionEnded(draft: Draft): void {
   draft.link.stretch = null;
+  draft.link.lateProofs = null;
   if (draft.role.name !== "leader") return;
   if (draft.config.crashDetection === "presence" || isBound(draft)) suspend(draft);
 }
 
 /** The server has counted a beat that was sent then: the stretch goes on, if it still runs. */
 export function onBeatProven(draft: Draft, sentAt: Instant): void {
-  const { stretch } = draft.link;
+  const { mono } = draft.now;
+  const { stretch, lateProofs } = draft.link;
+  const isLate = mono - sentAt.mono >= lateProofMs(draft.config.silenceMs);
+  draft.link.lateProofs = isLate ? { sinceMono: lateProofs?.sinceMono ?? mono, newestMono: mono } : null;
   if (stretch === null) return;
   const deadline = after(sentAt, draft.config.silenceMs);
   if (deadline.mono > stretch.deadline.mono) draft.link.stretch = { number: stretch.number, deadline };

@@ -57,6 +57,21 @@ export function roundTripMs(silenceMs: number): number {
   return silenceMs === 0 ? MAX_ROUND_TRIP_MS : Math.min(MAX_ROUND_TRIP_MS, silenceMs / 2);
 }
 
+/** A proof that comes so long after the send of its beat is late: as late a proof of the next beat finds the stretch ended. */
+export function lateProofMs(silenceMs: number): number {
+  return silenceMs - beatIntervalMs(silenceMs);
+}
+
+/**
+ * Have round trips become so long that beats cannot keep a stretch alive, and have been for F? Then the next record promises nothing. With
+ * the promise, and round trips of F or more, the ack of every renewal would find the stretch of its send ended: the lease would be renewed,
+ * the term suspended, and no node would lead. The proofs of a process that stood still are late, too, but only those of a moment.
+ */
+export function isTooSlow({ config, link }: Pick<ElectionState, "config" | "link">): boolean {
+  const { lateProofs } = link;
+  return lateProofs !== null && lateProofs.newestMono - lateProofs.sinceMono >= config.silenceMs;
+}
+
 /**
  * Was every write that names the promise, and may be the lease now, sent in the stretch that runs? If not, another node may have
  * confirmed the silence of an earlier stretch, and may lead.

@@ -290,6 +290,14 @@ export interface Link {
   readonly stretch: Stretch | null;
   /** Number of stretches so far. */
   readonly stretches: number;
+  /** `null`: the newest proof of a beat came in time, or there was none on the present connection. */
+  readonly lateProofs: LateProofs | null;
+}
+
+/** Proofs of beats that came too late to keep a stretch alive, one after the other. */
+export interface LateProofs {
+  readonly sinceMono: number;
+  readonly newestMono: number;
 }
 
 /** The time for which the proven beats of the present connection count. It ends for good when its deadline has passed. */

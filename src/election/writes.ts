@@ -1,10 +1,9 @@
 /** The two kinds of write. Both are compare-and-set; nothing else changes the bucket. */
 import { type Draft, emit } from "./draft.ts";
-import { isBound } from "./silence.ts";
+import { isBound, isTooSlow } from "./silence.ts";
 import { after } from "./time.ts";
 import type {
   ConnectionId,
-  ElectionConfig,
   Expectation,
   LeaseRecord,
   OwnConnection,
@@ -34,7 +33,7 @@ export function sendRecord(draft: Draft, kind: "acquire" | "renew", write: Recor
     incarnation: config.incarnation,
     nonce,
     ttlMs: config.leaseTtlMs,
-    ...(binding === null ? {} : { session: promised(config, binding) }),
+    ...(binding === null ? {} : { session: promised(draft, binding) }),
   };
   const promises = record.session?.silence !== undefined;
   if (promises) beginStretch(draft);
@@ -59,11 +58,10 @@ function withRoom(unsettled: readonly SentWrite[]): readonly SentWrite[] {
 }
 
 /** What a record names of the connection is a promise (`SessionBinding`): named only where it is kept. */
-function promised(
-  { crashDetection, silenceMs }: ElectionConfig,
-  { serverId, clientId, presence, account }: OwnConnection,
-): SessionBinding {
-  const isSilenceKept = crashDetection !== "lease" && silenceMs > 0 && account !== undefined;
+function promised(draft: Draft, { serverId, clientId, presence, account }: OwnConnection): SessionBinding {
+  const { crashDetection, silenceMs } = draft.config;
+  const canKeepSilence = crashDetection !== "lease" && silenceMs > 0 && !isTooSlow(draft);
+  const isSilenceKept = canKeepSilence && account !== undefined;
   return {
     serverId,
     clientId,

@@ -4,8 +4,9 @@
  */
 import type { LeaseEntry, LeaseRecord } from "../election/types.ts";
 import { asError } from "../errors.ts";
-import { LeaseWatch } from "../nats/lease/lease-watch.ts";
-import { StreamIdentity } from "../nats/lease/stream-identity.ts";
+import type { BucketWatch } from "../nats/bucket/bucket-watch.ts";
+import { StreamIdentity } from "../nats/bucket/stream-identity.ts";
+import { leaseWatch } from "../nats/lease/lease-watch.ts";
 import { MAX_TIMER_MS } from "../runtime/waiting.ts";
 import type { ClusterClient } from "./cluster-client.ts";
 
@@ -36,7 +37,7 @@ export class ClusterWatch {
   readonly #client: ClusterClient;
   readonly #onChange: (change: Change) => void;
   readonly #identity = new StreamIdentity();
-  readonly #watch: LeaseWatch;
+  readonly #watch: BucketWatch;
   #unlisten: (() => void) | null = null;
   #timer: NodeJS.Timeout | null = null;
   #retry: NodeJS.Timeout | null = null;
@@ -50,7 +51,7 @@ export class ClusterWatch {
   constructor(client: ClusterClient, onChange: (change: Change) => void) {
     this.#client = client;
     this.#onChange = onChange;
-    this.#watch = new LeaseWatch(
+    this.#watch = leaseWatch(
       client.monitor,
       client.clusterId,
       this.#identity,
@@ -81,7 +82,7 @@ export class ClusterWatch {
     this.#unlisten?.();
     if (this.#timer !== null) clearTimeout(this.#timer);
     if (this.#retry !== null) clearTimeout(this.#retry);
-    await this.#watch.close();
+    this.#watch.close();
   }
 
   async #read(): Promise<void> {

@@ -1,4 +1,4 @@
-/** Every name that the election uses on the wire (docs/wire.md). `clusterId` and `nodeId` are `[A-Za-z0-9_-]+`. */
+/** Every name that elections and groups use on the wire (docs/wire.md). Ids are `[A-Za-z0-9_-]+`. */
 import { randomBytes } from "node:crypto";
 import type { ConnectionId } from "../election/types.ts";
 
@@ -104,6 +104,26 @@ export function historyStream(clusterId: string): string {
 
 export function historySubject(clusterId: string): string {
   return `nats_leader.history.${clusterId}`;
+}
+
+/** The key-value bucket of a group. No cluster's bucket begins like this: a group and a cluster may have one id. */
+export function groupBucketName(groupId: string): string {
+  return `GROUP_${groupId}`;
+}
+
+/** The stream under the bucket of a group. */
+export function groupStreamName(groupId: string): string {
+  return `KV_${groupBucketName(groupId)}`;
+}
+
+/** The subject of a key of a group's bucket, or with `>` of all. */
+export function groupSubject(groupId: string, key: string): string {
+  return `$KV.${groupBucketName(groupId)}.${key}`;
+}
+
+/** Where the stream republishes committed writes of a key, or with `>` of all. */
+export function groupRepublishSubject(groupId: string, key: string): string {
+  return `nats_leader.group.${groupId}.${key}`;
 }
 
 /** Announces that a stream was deleted. */

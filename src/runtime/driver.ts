@@ -58,8 +58,6 @@ export class Driver {
   #unlisten: (() => void) | null = null;
   #watchedHolder: SessionBinding | null = null;
   #beatsEveryMs: number | null = null;
-  /** Number of the last stretch in which the term was not suspended; `null`: it did not need one. */
-  #heldIn: number | null = null;
 
   constructor(options: DriverOptions) {
     this.#options = options;
@@ -124,15 +122,12 @@ export class Driver {
   }
 
   /**
-   * As `leaseRemainingMs`, but until the first of lease and stretch ends, and 0 once the lease may be deleted: another node may lead
-   * from then on. 0 while suspended: a stretch that has begun since then is no reason to believe that no other node leads. The same
-   * holds while draining.
+   * As `leaseRemainingMs`, but until the first of lease and stretch ends, and 0 while suspended and once the lease may be deleted: another
+   * node may lead from then on. While draining it is 0 from the end of a stretch until a write of the next one is known to be applied.
    */
   remainingMs(epoch: number): number {
-    const { role, link } = this.#state;
+    const { role } = this.#state;
     if (role.name === "suspended" || (role.name === "draining" && role.drained)) return 0;
-    const hasFallen = this.#heldIn !== null && link.stretch?.number !== this.#heldIn;
-    if (role.name === "draining" && hasFallen && isBound(this.#state)) return 0;
     const leaseMs = this.leaseRemainingMs(epoch);
     return Math.min(leaseMs, remainingStretchMs(this.#state, this.#options.clock.now()));
   }
@@ -191,15 +186,9 @@ export class Driver {
     const now = this.#options.clock.now();
     const { state, effects } = step(this.#state, event, now);
     this.#state = state;
-    this.#noteStretch(state);
     this.#options.trace?.(event, now, effects, state);
     for (const effect of effects) this.#carryOut(effect);
     this.#follow(state);
-  }
-
-  #noteStretch({ role, link }: ElectionState): void {
-    if (role.name === "draining" ? this.#heldIn !== null : role.name !== "leader") return;
-    this.#heldIn = isBound(this.#state) ? (link.stretch?.number ?? null) : null;
   }
 
   /** Derives from the state whether to check the connection, how often to send beats, and which holder to watch. */

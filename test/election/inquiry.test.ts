@@ -2,7 +2,7 @@
 import { describe, expect, test } from "vitest";
 import { remainingStretchMs } from "../../src/election/election.ts";
 import { beatsEveryMs } from "../../src/election/outlook.ts";
-import { isBound } from "../../src/election/silence.ts";
+import { isBound, isTooSlow } from "../../src/election/silence.ts";
 import type { OwnConnection, SessionBinding } from "../../src/election/types.ts";
 import { connection, garbage, record, released, Solo } from "./play/solo.ts";
 
@@ -126,6 +126,42 @@ describe("a leader", () => {
     play.applied(3);
     expect(play.effectTypes).toEqual(["resumed"]);
     expect(play.held).toBe(true);
+  });
+
+  test("whose beats have been proven late for F promises nothing until one is proven in time", () => {
+    const play = new Solo("", silence).leading(beating(1));
+    /** What each record that is sent until then promises, while a beat is proven every F / 8, at this age. */
+    const promises = (untilMs: number, ageMs: number): (number | undefined)[] => {
+      const all: (number | undefined)[] = [];
+      while (play.now.mono < untilMs) {
+        const mono = play.pass(250).now.mono - ageMs;
+        play.send({ type: "beat-proven", sentAt: { mono, boot: mono, wall: 0 } });
+        const write = play.effects.find((effect) => effect.type === "write")?.write;
+        if (write?.kind !== "put") continue;
+        all.push(write.record.session?.silence?.ms);
+        play.applied(play.state.lease.newestRevision + 1);
+      }
+      return all;
+    };
+    play.pass(100);
+    // At 7/8 of F the next beat is proven when the stretch has ended.
+    expect(promises(9_000, 1_749)).toEqual([2_000, 2_000, 2_000]);
+    expect(play.held).toBe(true);
+    expect(promises(11_000, 1_750)).toEqual([2_000]);
+    expect(promises(20_000, 1_750)).toEqual([undefined, undefined, undefined]);
+    expect(play.held).toBe(true);
+    expect(promises(22_500, 1_749)).toEqual([2_000]);
+  });
+
+  test("that stood still, or reconnected, promises silence although its last beats were proven late", () => {
+    const play = new Solo("", silence).leading(beating(1));
+    const late = { mono: 0, boot: 0, wall: 0 };
+    for (const ms of [5_000, 5_000, 6_999]) play.at(ms).send({ type: "beat-proven", sentAt: late });
+    expect(isTooSlow(play.state)).toBe(false);
+    play.at(7_000).send({ type: "beat-proven", sentAt: late });
+    expect(isTooSlow(play.state)).toBe(true);
+    play.send({ type: "disconnected" });
+    expect(isTooSlow(play.state)).toBe(false);
   });
 
   test("that has promised silence in a write without an answer is bound by it, however many writes without one follow", () => {

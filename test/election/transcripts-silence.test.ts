@@ -67,6 +67,34 @@ test("a leader that stands still for less than F is suspended for one renewal, a
   await expectTranscript("stood-still", play);
 });
 
+test("a leader whose round trips become longer than F promises nothing until they are short again, and keeps its term", async () => {
+  const short: PartOptions = { config: { crashDetection: "silence", silenceMs: 500 } };
+  const play = new Ensemble("Round trips of 600 ms, F = 500 ms.");
+  const a = play.node("a", short).start();
+  const b = play.node("b", short).start();
+  const promise = (): number | undefined => {
+    const { view } = b.driver.state.lease;
+    return view.kind === "occupied" ? view.record?.session?.silence?.ms : undefined;
+  };
+  await play.quietlyUntil(5_000, "a leads, b follows");
+  expect(promise()).toBe(500);
+  await play.happens("each way between a and its server takes 300 ms from now on", () => {
+    a.network.latencyMs = 300;
+  });
+  await play.at(9_000);
+  play.ask(a, b);
+  expect(a.driver.isHeld()).toBe(true);
+  expect(promise()).toBeUndefined();
+  await play.quietlyUntil(20_000, "a is held, by its lease");
+  expect([a.count("suspended"), a.count("resumed"), a.driver.isHeld()]).toEqual([1, 1, true]);
+  await play.happens("it takes 1 ms again", () => {
+    a.network.latencyMs = 1;
+  });
+  await play.at(25_000);
+  expect([a.count("suspended"), a.driver.isHeld(), promise()]).toEqual([1, true, 500]);
+  await expectTranscript("slow-round-trips", play);
+});
+
 test("a leader that stands still for less than 0.75 F less a round trip goes on, whenever that begins", async () => {
   // F / 8 is 250 ms. A latency of 5 ms each way makes a round trip of 10.
   const suspensions: number[] = [];

@@ -1,9 +1,9 @@
 import { headers } from "@nats-io/transport-node";
 import { expect, test } from "vitest";
 import type { LeaseEntry, ReadOutcome } from "../../src/election/types.ts";
+import { STREAM_HEADER } from "../../src/nats/bucket/stream-identity.ts";
 import type { NatsLink } from "../../src/nats/connection/connection.ts";
 import type { NatsLeaseStore } from "../../src/nats/lease/lease-store.ts";
-import { STREAM_HEADER } from "../../src/nats/lease/stream-identity.ts";
 import { leaseSubject, republishSubject, streamName } from "../../src/nats/names.ts";
 import { freshId } from "../support/fresh-id.ts";
 import { requestsOn } from "../support/nats/requests-on.ts";

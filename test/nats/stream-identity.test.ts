@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { StreamIdentity } from "../../src/nats/lease/stream-identity.ts";
+import { StreamIdentity } from "../../src/nats/bucket/stream-identity.ts";
 
 test("a message of an unknown stream counts until a read that began after it shows another stream", () => {
   const identity = new StreamIdentity();

@@ -2,7 +2,8 @@ import { describe, expect, test } from "vitest";
 import type { CrashDetection, ElectionEvent } from "../../src/election/types.ts";
 import { Driver, type Output } from "../../src/runtime/driver.ts";
 import { FakeBucket } from "../../src/testing/simulation/fakes/fake-bucket.ts";
-import { FakeConnections, FakeSession } from "../../src/testing/simulation/fakes/fake-session.ts";
+import { FakeConnections } from "../../src/testing/simulation/fakes/fake-connections.ts";
+import { FakeSession } from "../../src/testing/simulation/fakes/fake-session.ts";
 import { FakeStore } from "../../src/testing/simulation/fakes/fake-store.ts";
 import { perfectNetwork } from "../../src/testing/simulation/fakes/network.ts";
 import { VirtualClock } from "../../src/testing/simulation/time/virtual-clock.ts";
@@ -28,7 +29,7 @@ class Rig {
     this.session = new FakeSession(this.connections, {
       presence: crashDetection === "presence",
       clock,
-      ...(silenceMs === 0 ? {} : { echo: true, network }),
+      ...(silenceMs === 0 ? {} : { silenceMs, network }),
     });
     this.store = new FakeStore(time, this.bucket, {
       clock,
@@ -313,7 +314,7 @@ describe("remainingMs", () => {
     },
   );
 
-  test("is 0 from the end of the stretch on while the term is being given up, whatever is sent then", async () => {
+  test("is 0 from the end of the stretch on while the term is being given up, until a renewal is known to be applied", async () => {
     const rig = await new Rig("silence", 2_000).leading();
     await rig.time.advance(1_000);
     rig.driver.dispatch({ type: "resign", reason: "released" });
@@ -328,6 +329,11 @@ describe("remainingMs", () => {
       expect(rig.driver.leaseRemainingMs(1)).toBeGreaterThan(0);
     }
     expect(rig.driver.state.writes.lastNonce).toBeGreaterThan(sent);
+    // The next applied renewal shows that no other node leads.
+    rig.network.dropRequests = false;
+    await rig.time.advance(1_500);
+    expect(rig.driver.state.role.name).toBe("draining");
+    expect(rig.driver.remainingMs(1)).toBeGreaterThan(1_400);
     await rig.stop();
   });
 });

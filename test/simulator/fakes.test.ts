@@ -3,7 +3,8 @@ import { confirmsDeath, watchPresence } from "../../scripts/shared/presence-ques
 import type { LeaseEntry, LeaseWrite } from "../../src/election/types.ts";
 import type { SessionEvent } from "../../src/runtime/ports.ts";
 import { FakeBucket } from "../../src/testing/simulation/fakes/fake-bucket.ts";
-import { FakeConnections, FakeSession } from "../../src/testing/simulation/fakes/fake-session.ts";
+import { FakeConnections } from "../../src/testing/simulation/fakes/fake-connections.ts";
+import { FakeSession } from "../../src/testing/simulation/fakes/fake-session.ts";
 import { FakeStore } from "../../src/testing/simulation/fakes/fake-store.ts";
 import { VirtualClock } from "../../src/testing/simulation/time/virtual-clock.ts";
 import { settle, VirtualTime } from "../../src/testing/simulation/time/virtual-time.ts";
@@ -576,7 +577,7 @@ describe("a fake session", () => {
   test("of another account learns nothing about a connection, not even that it is closed, and does not hear its beats", async () => {
     const time = new VirtualTime();
     const connections = new FakeConnections(time);
-    const holder = new FakeSession(connections, { echo: true });
+    const holder = new FakeSession(connections, { silenceMs: 2_000 });
     const clocks = [new VirtualClock(time), new VirtualClock(time)] as const;
     const same = new FakeSession(connections, { clock: clocks[0] });
     const other = new FakeSession(connections, { clock: clocks[1], account: "other" });

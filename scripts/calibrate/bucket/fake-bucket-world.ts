@@ -2,7 +2,8 @@
 import type { LeaseWrite, WriteOutcome } from "../../../src/election/types.ts";
 import { isAtLeast } from "../../../src/nats/api/server-version.ts";
 import { FakeBucket } from "../../../src/testing/simulation/fakes/fake-bucket.ts";
-import { FakeConnections, FakeSession } from "../../../src/testing/simulation/fakes/fake-session.ts";
+import { FakeConnections } from "../../../src/testing/simulation/fakes/fake-connections.ts";
+import { FakeSession } from "../../../src/testing/simulation/fakes/fake-session.ts";
 import { FakeStore } from "../../../src/testing/simulation/fakes/fake-store.ts";
 import { VirtualTime } from "../../../src/testing/simulation/time/virtual-time.ts";
 import type { Subject } from "../deviations.ts";

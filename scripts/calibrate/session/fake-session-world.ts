@@ -1,6 +1,7 @@
 /** Sessions on the simulator's connections. */
 import type { SessionBinding } from "../../../src/election/types.ts";
-import { FakeConnections, FakeSession } from "../../../src/testing/simulation/fakes/fake-session.ts";
+import { FakeConnections } from "../../../src/testing/simulation/fakes/fake-connections.ts";
+import { FakeSession } from "../../../src/testing/simulation/fakes/fake-session.ts";
 import { VirtualTime } from "../../../src/testing/simulation/time/virtual-time.ts";
 import { confirmsDeath, watchPresence } from "../../shared/presence-questions.ts";
 import { ASKERS, type Asker, type Holder, type SessionStep, type Twist } from "./session-script.ts";

@@ -6,7 +6,7 @@
 import { roundTripMs } from "../../../src/election/silence.ts";
 import type { GroupEffect, GroupEvent } from "../../../src/group/core/events.ts";
 import type { GroupKey, GroupWrite } from "../../../src/group/core/types.ts";
-import type { FakeConnections } from "../../../src/testing/simulation/fakes/fake-session.ts";
+import type { FakeConnections } from "../../../src/testing/simulation/fakes/fake-connections.ts";
 import { EXACT_AFTER_PAUSE_MS } from "../../../src/testing/simulation/time/virtual-clock.ts";
 import type { VirtualTime } from "../../../src/testing/simulation/time/virtual-time.ts";
 import { Violation } from "../../simulator/check/violation.ts";

@@ -12,7 +12,7 @@ import type {
   SessionEnd,
   SessionRecord,
 } from "../../../src/group/core/types.ts";
-import type { FakeConnections } from "../../../src/testing/simulation/fakes/fake-session.ts";
+import type { FakeConnections } from "../../../src/testing/simulation/fakes/fake-connections.ts";
 import type { VirtualTime } from "../../../src/testing/simulation/time/virtual-time.ts";
 import { LEASE_TTL_MS, RATE_SLACK } from "../timing.ts";
 import { type Commit, type GroupBucket, keyName } from "../world/bucket.ts";

@@ -12,7 +12,8 @@ import type { GroupWrite } from "../../../src/group/core/types.ts";
 import { Freshness } from "../../../src/runtime/freshness.ts";
 import type { SessionEvent } from "../../../src/runtime/ports.ts";
 import { RoundTrips } from "../../../src/runtime/round-trips.ts";
-import { type FakeConnections, FakeSession } from "../../../src/testing/simulation/fakes/fake-session.ts";
+import type { FakeConnections } from "../../../src/testing/simulation/fakes/fake-connections.ts";
+import { FakeSession } from "../../../src/testing/simulation/fakes/fake-session.ts";
 import { SeededRandom } from "../../../src/testing/simulation/random.ts";
 import { VirtualClock } from "../../../src/testing/simulation/time/virtual-clock.ts";
 import type { VirtualTime } from "../../../src/testing/simulation/time/virtual-time.ts";
@@ -90,7 +91,7 @@ export class Member {
       presence: plan.presence && crashDetection === "presence",
       clock: this.clock,
       network,
-      echo: silenceMs > 0,
+      silenceMs,
     });
     const ownRandom = new SeededRandom(random.between(0, 0x7fffffff));
     this.store = new SimulatedStore({

@@ -88,7 +88,7 @@ export const runtimeMutants: readonly Mutant[] = [
   },
   {
     name: "adapter: a new connection keeps the id of the last one",
-    file: "src/testing/simulation/fakes/fake-session.js",
+    file: "src/testing/simulation/fakes/fake-connections.js",
     from: "const clientId = this.#nextClientId++;",
     to: "const clientId = 1;",
   },

@@ -85,14 +85,32 @@ export const silenceMutants: readonly Mutant[] = [
   {
     name: "silence: the promise is named before a beat has come back",
     file: "src/election/writes.js",
-    from: 'const isSilenceKept = crashDetection !== "lease" && silenceMs > 0 && account !== undefined;',
-    to: 'account = "account"; const isSilenceKept = crashDetection !== "lease" && silenceMs > 0;',
+    from: "const isSilenceKept = canKeepSilence && account !== undefined;",
+    to: 'account = "account"; const isSilenceKept = canKeepSilence;',
   },
   {
     name: "silence: a node that does not keep silence promises it",
     file: "src/election/writes.js",
-    from: 'const isSilenceKept = crashDetection !== "lease" && silenceMs > 0 && account !== undefined;',
-    to: "const isSilenceKept = account !== undefined; silenceMs = 500;",
+    from: "const { crashDetection, silenceMs } = draft.config;",
+    to: 'const { silenceMs = 500, crashDetection = "silence" } = {};',
+  },
+  {
+    name: "silence: a promise is named although round trips are too long for it",
+    file: "src/election/writes.js",
+    from: "silenceMs > 0 && !isTooSlow(draft)",
+    to: "silenceMs > 0",
+  },
+  {
+    name: "silence: a promise that round trips did not allow is not named again",
+    file: "src/election/leader.js",
+    from: "{ sinceMono: lateProofs?.sinceMono ?? mono, newestMono: mono } : null;",
+    to: "{ sinceMono: lateProofs?.sinceMono ?? mono, newestMono: mono } : lateProofs;",
+  },
+  {
+    name: "silence: proofs count as late only once they extend no stretch any more",
+    file: "src/election/silence.js",
+    from: "return silenceMs - beatIntervalMs(silenceMs);",
+    to: "return silenceMs;",
   },
   {
     name: "silence: the wait is F without a margin",
@@ -207,7 +225,7 @@ export const silenceMutants: readonly Mutant[] = [
     to: "return leaseMs;",
   },
   {
-    name: "silence: a suspended node counts on the stretch of a write that is not known to be applied",
+    name: "silence: what is left of a term counts on the stretch of a write that is not known to be applied",
     file: "src/election/election.js",
     from: "return stretch === null || !keepsPromises(state) ? 0 :",
     to: "return stretch === null ? 0 :",

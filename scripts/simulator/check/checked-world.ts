@@ -1,5 +1,5 @@
 import type { FakeBucket } from "../../../src/testing/simulation/fakes/fake-bucket.ts";
-import type { FakeConnections } from "../../../src/testing/simulation/fakes/fake-session.ts";
+import type { FakeConnections } from "../../../src/testing/simulation/fakes/fake-connections.ts";
 import type { VirtualTime } from "../../../src/testing/simulation/time/virtual-time.ts";
 import type { TraceHash } from "../trace-hash.ts";
 import type { Tally } from "./tally.ts";

@@ -2,16 +2,17 @@
  * What must hold in every history. The checker judges from outside and on true time: by the bucket, the clocks, and the
  * state and outputs of the nodes. docs/simulator.md lists the invariants with their numbers.
  */
+import { remainingStretchMs } from "../../../src/election/election.ts";
 import { nextEpoch } from "../../../src/election/outlook.ts";
 import { isBound, roundTripMs } from "../../../src/election/silence.ts";
-import { remainingMs } from "../../../src/election/time.ts";
+import { type Instant, remainingMs } from "../../../src/election/time.ts";
 import type { Effect, ElectionEvent, ElectionState } from "../../../src/election/types.ts";
 import { compareTokens } from "../../../src/fencing/compare.ts";
 import type { Output } from "../../../src/runtime/driver.ts";
 import { EXACT_AFTER_PAUSE_MS } from "../../../src/testing/simulation/time/virtual-clock.ts";
 import { type Process, timing, type Witness } from "../host.ts";
 import type { CheckedWorld } from "./checked-world.ts";
-import { Commits, RATE_SLACK } from "./commits.ts";
+import { Commits, type CommittedPromise, RATE_SLACK } from "./commits.ts";
 import { type InterventionKind, Interventions } from "./interventions.ts";
 import { type ObservedProcess, ObservedProcesses } from "./observed-process.ts";
 import { TRANSITIONS, transitionName } from "./tally.ts";
@@ -117,12 +118,25 @@ export class Checker implements Witness {
     });
   }
 
-  event(process: Process, event: ElectionEvent, effects: readonly Effect[], state: ElectionState): void {
+  /** Does it promise silence, by what it knows of its writes or by what the bucket has applied? */
+  promises(process: Process): boolean {
+    return isBound(process.driver.state) || this.#promiseOf(process) !== null;
+  }
+
+  event(
+    process: Process,
+    event: ElectionEvent,
+    now: Instant,
+    effects: readonly Effect[],
+    state: ElectionState,
+  ): void {
     const { time, tally, hash } = this.#world;
     const observed = this.#processes.of(process);
     this.#dirty = true;
     const before = observed.role;
     const after = state.role.name;
+    const suspended = observed.staysSuspended(event, state, time.now);
+    if (suspended !== null) this.#fail(suspended);
     observed.role = after;
     if (before !== after) {
       const transition = transitionName(before, after);
@@ -133,13 +147,14 @@ export class Checker implements Witness {
     hash.step(time.now, this.#processes.alive.indexOf(observed), event, effects, state);
     for (const effect of effects) {
       if (effect.type === "write") this.#sends(observed, effect, state);
-      if (effect.type === "ask" && observed.asksTooOften(time.now))
-        this.#fail(`${process.incarnation} floods the servers with questions`);
+      if (effect.type === "ask") this.#asks(observed, effect, now);
       if (effect.type === "open-bucket") observed.epochAtOpen = state.lease.highestEpoch;
     }
+    if (event.type === "answered") observed.inquiries.answered(event.question, event.answer, now.mono);
     if (event.type === "tick" && observed.spins(time.now)) this.#fail(`${process.incarnation} spins`);
     const seen = observed.state;
-    if (seen !== null && wentBack(seen, state, process.clock.now().mono)) {
+    if (seen !== null && before === "leader" && after !== "leader") this.#wasHeld(observed, seen, now);
+    if (seen !== null && wentBack(seen, state, now.mono)) {
       this.#fail(
         `${process.incarnation} goes back from revision ${seen.lease.newestRevision} to ${state.lease.newestRevision}`,
       );
@@ -149,6 +164,7 @@ export class Checker implements Witness {
     if (effects.some(({ type }) => type === "read") && observed.floods(time.now))
       this.#fail(`${process.incarnation} floods the bucket with reads`);
     observed.state = state;
+    observed.at = now;
     const { highestEpoch } = state.lease;
     if (highestEpoch < observed.highestEpoch) this.#fail(`${process.incarnation} forgot an epoch`);
     observed.highestEpoch = highestEpoch;
@@ -225,10 +241,12 @@ export class Checker implements Witness {
    * The process has yet to read what arrived before the end of its connection, or no packet notifies it of that end: with a presence it may
    * be held until its last round trip counts no longer. Documented.
    */
-  #isUnread({ session, host }: Process): boolean {
-    const { lostAt, lostUnread } = session;
-    if (host.options.crashDetection !== "presence" || lostAt === null || !lostUnread) return false;
-    return this.#world.time.now - lostAt <= roundTripMs(host.options.silenceMs ?? 0) * RATE_SLACK;
+  #isUnread(process: Process): boolean {
+    const { crashDetection, silenceMs = 0 } = process.host.options;
+    const { lostAt, lostUnread } = process.session;
+    if (crashDetection !== "presence" || lostAt === null || !lostUnread) return false;
+    const countsMs = roundTripMs(this.promises(process) ? silenceMs : 0);
+    return this.#world.time.now - lostAt <= countsMs * RATE_SLACK;
   }
 
   /** Invariants 4 and 14, second halves: no message is needed to end a term at its deadline, and to suspend it after its stretch. */
@@ -271,6 +289,17 @@ export class Checker implements Witness {
     this.#dirty = true;
   }
 
+  #asks(
+    observed: ObservedProcess,
+    { question, binding }: Extract<Effect, { type: "ask" }>,
+    { mono }: Instant,
+  ): void {
+    const { process, inquiries } = observed;
+    const { now } = this.#world.time;
+    inquiries.asked(question, binding, now, mono);
+    if (observed.asksTooOften(now)) this.#fail(`${process.incarnation} floods the servers with questions`);
+  }
+
   #sends(
     observed: ObservedProcess,
     { write, nonce }: Extract<Effect, { type: "write" }>,
@@ -306,7 +335,8 @@ export class Checker implements Witness {
       throw new Violation(`${incarnation} holds until ${spanMs} ms after its newest applied send`);
     }
     this.#checkConnection(process);
-    this.#checkSilence(process);
+    const violation = this.#checkSilence(process, time.now);
+    if (violation !== null) throw new Violation(violation);
     if (!this.#isUnread(process)) this.#checkToken(process, epoch);
   }
 
@@ -319,26 +349,38 @@ export class Checker implements Witness {
     const tooLong =
       crashDetection === "presence"
         ? lostMs > STALE_MS && !this.#isUnread(process)
-        : isBound(process.driver.state) && lostMs > silenceMs * RATE_SLACK;
+        : this.promises(process) && lostMs > silenceMs * RATE_SLACK;
     if (tooLong)
       throw new Violation(`${process.incarnation} holds ${lostMs} ms after its connection was lost`);
   }
 
   /**
-   * Invariant 1, from the holder's side: a follower that asked at the worst times has not found it silent since the write was applied on
-   * which it is held. Most histories have no such follower.
+   * Invariant 1, from the holder's side: a follower that asked at the worst times has not found it silent since its newest record was
+   * applied, if that promises silence. Most histories have no such follower.
    */
-  #checkSilence({ driver, session, incarnation, host }: Process): void {
-    const { state } = driver;
-    const { role } = state;
-    const { binding } = session;
-    if (role.name !== "leader" || !role.term.promises || binding === null) return;
-    if (state.bucket.generation !== this.#world.bucket.generation) return;
-    const committedAt = this.#commits.committedAt(role.term.revision);
-    if (committedAt === null) return;
-    const silentMs = this.#world.connections.longestSilenceAfter(binding, committedAt);
-    if (silentMs > (host.options.silenceMs ?? 0) * RATE_SLACK)
-      throw new Violation(`${incarnation} holds, and its server has counted nothing for ${silentMs} ms`);
+  #checkSilence(process: Process, until: number): string | null {
+    const promise = this.#promiseOf(process);
+    if (promise === null) return null;
+    const { at, connection, silence } = promise;
+    const silentMs = this.#world.connections.longestSilenceBetween(connection, at, until);
+    if (silentMs <= silence.ms * RATE_SLACK) return null;
+    return `${process.incarnation} holds, and its server has counted nothing for ${silentMs} ms`;
+  }
+
+  #promiseOf({ driver, incarnation }: Process): CommittedPromise | null {
+    if (driver.state.bucket.generation !== this.#world.bucket.generation) return null;
+    return this.#commits.promiseOf(incarnation);
+  }
+
+  /** A term was held in this state, until now or until it ended without an event. Presence limits it further. */
+  #wasHeld({ process, at }: ObservedProcess, state: ElectionState, now: Instant): void {
+    const { role, config } = state;
+    if (role.name !== "leader" || config.crashDetection === "presence") return;
+    const heldMs = Math.min(remainingMs(role.term.deadline, at), remainingStretchMs(state, at));
+    const lateMs = Math.max(0, now.boot - at.boot - heldMs);
+    const until = this.#world.time.now - lateMs / process.host.options.rate;
+    const violation = this.#checkSilence(process, until);
+    if (violation !== null) this.#fail(violation);
   }
 
   /** Invariant 3, from the leader's side: a resource that earlier leaders wrote to accepts the holder's token. */

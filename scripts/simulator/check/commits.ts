@@ -1,15 +1,25 @@
 /** Checks what the bucket has committed: who wrote it, its epoch, and whether a takeover was allowed. */
 import { maxEpochAt } from "../../../src/election/epochs.ts";
-import { silenceWaitMs } from "../../../src/election/silence.ts";
-import type { LeaseEntry } from "../../../src/election/types.ts";
-import type { Process } from "../host.ts";
+import type { ConnectionId, LeaseEntry, SilencePromise } from "../../../src/election/types.ts";
 import type { CheckedWorld } from "./checked-world.ts";
 import type { Interventions } from "./interventions.ts";
-import type { ObservedProcesses } from "./observed-process.ts";
+import type { ObservedProcess, ObservedProcesses } from "./observed-process.ts";
 import type { ElectionKind } from "./tally.ts";
 
 /** Every clock is within 2.4 % of true time; the rest allows for rounding. */
 export const RATE_SLACK = 1.026;
+
+/** Least time between two answers that confirm a silence. Not the function of the election: a mutant changes that one. */
+export function leastSilenceMs(silenceMs: number): number {
+  return silenceMs + Math.max(250, silenceMs / 20);
+}
+
+/** The newest record of a process in the present bucket, if it promises silence. */
+export interface CommittedPromise {
+  readonly at: number;
+  readonly connection: ConnectionId;
+  readonly silence: SilencePromise;
+}
 
 interface Committed {
   readonly entry: LeaseEntry;
@@ -44,8 +54,8 @@ export class Commits {
   #forgedEpochLost = false;
   #aged = false;
   #strayed = false;
-  /** When each revision of the present bucket was committed. */
-  readonly #committedAt = new Map<number, number>();
+  /** By incarnation. */
+  readonly #promises = new Map<string, CommittedPromise | null>();
 
   constructor(
     world: CheckedWorld,
@@ -60,7 +70,6 @@ export class Commits {
     world.bucket.watch({
       entry: (entry) => {
         if (this.#last !== null && entry.revision <= this.#last.entry.revision) return;
-        this.#committedAt.set(entry.revision, world.time.now);
         this.#committed(entry);
         if (this.forging) return;
         if (entry.kind === "record") this.#lastRecord = entry;
@@ -80,13 +89,13 @@ export class Commits {
     this.#aged = true;
   }
 
-  /** When this revision of the present bucket was committed; `null`: it was not. */
-  committedAt(revision: number): number | null {
-    return this.#committedAt.get(revision) ?? null;
+  /** `null`: the newest record of this process in the present bucket promises nothing, or there is none. */
+  promiseOf(incarnation: string): CommittedPromise | null {
+    return this.#promises.get(incarnation) ?? null;
   }
 
   bucketDeleted(): void {
-    this.#committedAt.clear();
+    this.#promises.clear();
     this.#last = null;
     this.#lastRecord = null;
     this.#maxEpochBefore = Math.max(this.#maxEpochBefore, this.#maxEpoch);
@@ -128,6 +137,12 @@ export class Commits {
     // Every other node takes it for garbage, and so does its writer when it reads it.
     else if (epoch > maxEpochAt(entry.revision))
       this.#reports.fail(`revision ${entry.revision}: epoch ${epoch} is impossible`);
+    const { session } = entry.record;
+    const silence = session?.silence;
+    this.#promises.set(
+      incarnation ?? "",
+      session === undefined || silence === undefined ? null : { at: time.now, connection: session, silence },
+    );
     writer.confirmedSend.set(epoch, Math.max(sent.at, writer.confirmedSend.get(epoch) ?? 0));
     const held = this.#held(before);
     const renews =
@@ -139,7 +154,7 @@ export class Commits {
       this.#reports.fail(`revision ${entry.revision}: epoch ${epoch} after ${this.#maxEpoch}`);
     this.#maxEpoch = Math.max(this.#maxEpoch, epoch);
     this.#interventions.elected(writer.process);
-    const kind = this.#takeover(before, writer.process);
+    const kind = this.#takeover(before, writer, sent.at);
     if (this.orderly && kind !== "released")
       this.#reports.fail(`${incarnation} leads (${kind}) although nothing has failed`);
     tally.election(kind);
@@ -162,7 +177,8 @@ export class Commits {
   }
 
   /** Invariant 11. Returns how the term came about. */
-  #takeover(before: Committed | null, process: Process): ElectionKind {
+  #takeover(before: Committed | null, writer: ObservedProcess, sentAt: number): ElectionKind {
+    const { process } = writer;
     if (before === null) return "empty bucket";
     const { entry, at } = before;
     if (entry.kind === "released") return "released";
@@ -178,14 +194,16 @@ export class Commits {
     const dead = binding !== undefined && !this.#world.connections.open.has(binding.clientId);
     if (dead && binding.presence !== undefined && process.host.options.crashDetection === "presence")
       return "death confirmed";
-    const silence = binding?.silence;
-    const silentMs = binding === undefined ? 0 : this.#world.connections.longestSilence(binding, at);
-    if (
-      silence === undefined ||
-      (!dead && silentMs * RATE_SLACK < silenceWaitMs(silence.ms)) ||
-      waitedMs * RATE_SLACK < silenceWaitMs(silence.ms)
-    )
+    if (binding?.silence === undefined) {
       this.#reports.fail(`${process.incarnation} took over after only ${waitedMs} ms`);
+      return "silence confirmed";
+    }
+    const leastMs = leastSilenceMs(binding.silence.ms);
+    const silentMs = dead ? waitedMs : this.#world.connections.longestSilence(binding, at);
+    if (Math.min(waitedMs, silentMs) * RATE_SLACK < leastMs)
+      this.#reports.fail(`${process.incarnation} took over after only ${waitedMs} ms`);
+    else if (!writer.inquiries.areEnough(binding, leastMs, at, sentAt))
+      this.#reports.fail(`${process.incarnation} took over without two answers that are far enough apart`);
     return "silence confirmed";
   }
 

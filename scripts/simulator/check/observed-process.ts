@@ -1,8 +1,10 @@
 /** What the checker has observed of each process. */
-import type { ElectionState, RoleName } from "../../../src/election/types.ts";
+import type { Instant } from "../../../src/election/time.ts";
+import type { ElectionEvent, ElectionState, RoleName } from "../../../src/election/types.ts";
 import { ID } from "../../../src/nats/identity.ts";
 import type { Output } from "../../../src/runtime/driver.ts";
 import type { Process } from "../host.ts";
+import { ObservedInquiries } from "./observed-inquiries.ts";
 
 export interface ObservedTerm {
   readonly epoch: number;
@@ -18,6 +20,11 @@ export interface SentWrite {
 const TICKS_PER_SECOND = 100;
 /** Each message may cause a read if it is true. A false one makes the next wait for a retry delay. */
 const READS_PER_SECOND = 30;
+/** A holder is suspended until a renewal on its connection is acknowledged. So many more of them are too many, in a row. */
+const ACKS_WHILE_SUSPENDED = 5;
+/** So many suspensions in so many times F are too many while the connection lasts. */
+const SUSPENSIONS = 8;
+const SUSPENSIONS_WITHIN = 12;
 /** Each question costs the servers work for every connection that they hold. */
 const QUESTIONS_PER_SECOND = 10;
 
@@ -29,14 +36,19 @@ export class ObservedProcess {
   readonly releases: Map<number, SentWrite> = new Map();
   /** Newest send time of a committed record, by epoch. */
   readonly confirmedSend: Map<number, number> = new Map();
+  readonly inquiries: ObservedInquiries = new ObservedInquiries();
   role: RoleName = "follower";
-  /** After its last step. */
+  /** After its last step, and the time of that by its clocks. */
   state: ElectionState | null = null;
+  at: Instant = { mono: 0, boot: 0, wall: 0 };
   term: ObservedTerm | null = null;
   highestEpoch = 0;
   /** The largest epoch that it remembered when it last opened or created a bucket. */
   epochAtOpen = 0;
   #announcedEpoch = 0;
+  #acksInVain = 0;
+  /** When the term was suspended on the present connection. */
+  #suspendedAt: number[] = [];
   #ticks = 0;
   #ticksSince = 0;
   #reads = 0;
@@ -89,6 +101,23 @@ export class ObservedProcess {
       default:
         return output satisfies never;
     }
+  }
+
+  /** Invariant 17: a holder whose renewals are acknowledged is held again and stays so. Returns the violation, or `null`. */
+  staysSuspended(event: ElectionEvent, { role, config }: ElectionState, now: number): string | null {
+    const { incarnation } = this.process;
+    if (event.type === "disconnected") this.#suspendedAt = [];
+    if (role.name !== "suspended") this.#acksInVain = 0;
+    else {
+      if (event.type === "written" && event.outcome.kind === "applied") this.#acksInVain += 1;
+      if (this.#acksInVain > ACKS_WHILE_SUSPENDED)
+        return `${incarnation} is suspended although ${this.#acksInVain} renewals were acknowledged`;
+      if (this.role === "leader") this.#suspendedAt.push(now);
+    }
+    if (this.#suspendedAt.length < SUSPENSIONS) return null;
+    const since = this.#suspendedAt.shift() ?? now;
+    if (now - since > SUSPENSIONS_WITHIN * config.silenceMs) return null;
+    return `${incarnation} is suspended again and again`;
   }
 
   /** Counts the reads of the process. Returns whether there are too many. */

@@ -40,6 +40,7 @@ const NAMES = [
   "no answers",
   "closed forgotten",
   "frozen and cut off",
+  "answers late",
 ] as const;
 
 export type SimulatedFaultName = (typeof NAMES)[number];

@@ -6,6 +6,7 @@ import type { NetworkFaultName, SimulatedFaultName } from "./names.ts";
 
 /** Faults that are injected between a write and its answer. */
 const underWay: readonly SimulatedFaultName[] = [
+  "requests lost",
   "responses lost",
   "watch lost",
   "late write",
@@ -27,7 +28,13 @@ export const networkFaults: Readonly<Record<NetworkFaultName, SimulatedFault>> =
   latency: network(
     "latency",
     (host, random) => {
-      host.network.latencyMs = random.between(1, 2_000);
+      // Requests take two ways, and time out after a second. A promise of silence allows round trips of up to three eighths of F.
+      const { silenceMs = 0 } = host.options;
+      const isNearLimit = silenceMs > 0 && random.chance(0.3);
+      const [least, most] = isNearLimit
+        ? [0.15 * silenceMs, 0.3 * silenceMs]
+        : [1, random.pick([500, 2_000])];
+      host.network.latencyMs = random.between(Math.round(least), Math.round(most));
     },
     (host) => {
       host.network.latencyMs = 1;
@@ -142,10 +149,15 @@ export const networkFaults: Readonly<Record<NetworkFaultName, SimulatedFault>> =
     );
     process.session.slowDown(ms, closesEarly);
     // The messages of one buffer are those that a process sent while its loop stood still, or the server did not read.
-    if (random.chance(0.5)) return;
-    const before = random.between(1, 3_000);
+    const before = Math.min(random.between(1, 3_000), quietFrom - time.now);
+    const first = random.pick(["timers", "messages", "server", "server", "none", "none"] as const);
+    if (first === "none") return;
+    if (first === "server") {
+      log(`the server stands still for ${before} ms`);
+      return process.session.freezeServer(before);
+    }
     if (process.clock.caughtUp) process.frozenAt = time.now;
-    process.clock.pause(Math.min(before, quietFrom - time.now), random.chance(0.5) ? "timers" : "messages");
+    process.clock.pause(before, first);
   },
   "server frozen": (context, { process }) => {
     const ms = lasting(context, 6_000);
@@ -164,6 +176,13 @@ export const networkFaults: Readonly<Record<NetworkFaultName, SimulatedFault>> =
     const ms = context.random.chance(0.2) ? leftMs : lasting(context);
     context.log(`the server answers nothing about connections for ${ms} ms`);
     process.session.muteServer(ms);
+  },
+  /** The server looks, and its answer about a connection takes long to leave. */
+  "answers late": (context, { process }) => {
+    const ms = context.random.between(10, 990);
+    const forMs = Math.min(context.random.between(2_000, 20_000), context.quietFrom - context.time.now);
+    context.log(`answers about connections leave the server ${ms} ms late, for ${forMs} ms`);
+    process.session.slowAnswers(ms, forMs);
   },
   /** After 10 000 other ends a server lists a closed connection no longer. */
   "closed forgotten": ({ log }, { process }) => {
@@ -236,7 +255,7 @@ export const networkFaults: Readonly<Record<NetworkFaultName, SimulatedFault>> =
   // Faults between a write and its answer matter most, but the answer takes milliseconds, so random times rarely hit it.
   "trouble under way": (context, host) => {
     const { random, time, quietFrom, log } = context;
-    const kind = random.pick(["acquire", "acquire", "renew", "release"] as const);
+    const kind = random.pick(["acquire", "acquire", "renew", "release", "promise"] as const);
     const latencyMs = random.between(5, 490);
     const troubles = Array.from({ length: random.between(1, 2) }, () => ({
       name: random.pick(underWay),
@@ -257,5 +276,10 @@ export const networkFaults: Readonly<Record<NetworkFaultName, SimulatedFault>> =
       }
     };
     host.atNextWrite = { kind, happen };
+    if (kind !== "promise" || !("term" in host.process.driver.state.role)) return;
+    // A leader that reconnects names its promise only once a beat has come back.
+    const ms = Math.min(random.between(1, 500), quietFrom - time.now);
+    log(`${host.process.incarnation}: disconnected for ${ms} ms`);
+    cut(context, host.process, ms);
   },
 };

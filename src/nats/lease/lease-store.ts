@@ -10,13 +10,14 @@ import { callApi, isJsError, JsCode, type JsonObject, jsToClusterError, parseAns
 import { RequestFailure, request } from "../api/request.ts";
 import { getMessage, type StoredMessage } from "../api/stored-message.ts";
 import { BucketOpener, type OpenOptions } from "../bucket/bucket-opener.ts";
+import type { BucketWatch } from "../bucket/bucket-watch.ts";
+import { STREAM_HEADER, StreamIdentity } from "../bucket/stream-identity.ts";
 import type { StreamState } from "../bucket/stream-state.ts";
 import type { ConnectionMonitor } from "../connection/connection-monitor.ts";
 import { bucketName, leaseSubject, streamName } from "../names.ts";
-import { LeaseWatch } from "./lease-watch.ts";
+import { leaseWatch } from "./lease-watch.ts";
 import { decodeStored, encodeWrite } from "./record-codec.ts";
 import { type LeaseBucketOptions, leaseBucket, parseStreamInfo } from "./stream-config.ts";
-import { STREAM_HEADER, StreamIdentity } from "./stream-identity.ts";
 
 const EXPECTED_STREAM = "Nats-Expected-Stream";
 const EXPECTED_LAST = "Nats-Expected-Last-Sequence";
@@ -30,7 +31,7 @@ export class NatsLeaseStore implements LeaseStore {
   readonly #options: LeaseStoreOptions;
   readonly #opener: BucketOpener;
   readonly #identity = new StreamIdentity();
-  #watch: LeaseWatch | null = null;
+  #watch: BucketWatch | null = null;
   #republish: boolean | null = null;
   /** A message of this stream is being reported. A read that begins now is caused by it. */
   #hinted = false;
@@ -132,7 +133,7 @@ export class NatsLeaseStore implements LeaseStore {
       // As after a deletion: the bucket may have been replaced, and a read decides.
       unknown: () => this.#gone(listener),
     };
-    this.#watch = new LeaseWatch(this.#monitor, clusterId, this.#identity, entries, warn);
+    this.#watch = leaseWatch(this.#monitor, clusterId, this.#identity, entries, warn);
     this.#rewatch();
   }
 
@@ -140,7 +141,7 @@ export class NatsLeaseStore implements LeaseStore {
     this.#closed = true;
     const watch = this.#watch;
     this.#watch = null;
-    await watch?.close();
+    watch?.close();
   }
 
   /** An empty key needs both conditions: the epoch is derived from the stream's last sequence, which must not have changed. */

@@ -9,7 +9,8 @@ import type {
   ServiceHandlers,
 } from "../../runtime/backend.ts";
 import type { FakeBucket } from "./fakes/fake-bucket.ts";
-import { type FakeConnections, FakeSession } from "./fakes/fake-session.ts";
+import type { FakeConnections } from "./fakes/fake-connections.ts";
+import { FakeSession } from "./fakes/fake-session.ts";
 import { FakeStore } from "./fakes/fake-store.ts";
 import type { Network } from "./fakes/network.ts";
 import { SimulationError } from "./simulation-error.ts";

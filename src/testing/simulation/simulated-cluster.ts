@@ -1,7 +1,7 @@
 /** A cluster on virtual time, for tests of an application's behaviour under leadership changes. */
 
 import { FakeBucket } from "./fakes/fake-bucket.ts";
-import { FakeConnections } from "./fakes/fake-session.ts";
+import { FakeConnections } from "./fakes/fake-connections.ts";
 import { type HeldBy, type HeldTerm, HeldTerms } from "./held-terms.ts";
 import type { SharedWorld } from "./process-run.ts";
 import { Random, SeededRandom } from "./random.ts";

@@ -6,7 +6,8 @@ import { effectText, eventText } from "../../../scripts/shared/election-text.ts"
 import type { ElectionConfig } from "../../../src/election/types.ts";
 import { Driver, type Output } from "../../../src/runtime/driver.ts";
 import { FakeBucket } from "../../../src/testing/simulation/fakes/fake-bucket.ts";
-import { FakeConnections, FakeSession } from "../../../src/testing/simulation/fakes/fake-session.ts";
+import { FakeConnections } from "../../../src/testing/simulation/fakes/fake-connections.ts";
+import { FakeSession } from "../../../src/testing/simulation/fakes/fake-session.ts";
 import { FakeStore } from "../../../src/testing/simulation/fakes/fake-store.ts";
 import { type Network, perfectNetwork } from "../../../src/testing/simulation/fakes/network.ts";
 import { VirtualClock } from "../../../src/testing/simulation/time/virtual-clock.ts";
@@ -45,7 +46,7 @@ export class Part {
     const { clock, network } = this;
     this.session = new FakeSession(play.connections, {
       presence: own.crashDetection === "presence",
-      echo: own.silenceMs > 0,
+      silenceMs: own.silenceMs,
       clock,
       network,
     });

@@ -8,188 +8,14 @@ import { BeatWatch } from "../../../runtime/beat-watch.ts";
 import { Beats } from "../../../runtime/beats.ts";
 import type { InquiryOptions, Session, SessionEvent } from "../../../runtime/ports.ts";
 import { VirtualClock } from "../time/virtual-clock.ts";
-import type { VirtualTime } from "../time/virtual-time.ts";
+import { ACCOUNT, type ConnectedSession, type FakeConnections } from "./fake-connections.ts";
 import type { Network } from "./network.ts";
 
 /** Latency of an advisory, one way. */
 const ADVISORY_MS = 1;
-const SERVER_ID = "server";
-const ACCOUNT = "account";
-
-/** A read buffer of a connection that the server takes long to handle: what is in it is delivered at once, and counted at the end. */
-interface SlowBuffer {
-  readonly ms: number;
-  /** When its first message came; `null`: it is yet to come. */
-  openedAt: number | null;
-  /** If the connection ends in that time, it is listed as closed at once, and what is in the buffer is handled all the same. */
-  readonly closesEarly: boolean;
-}
-
-/** What the server knows of a connection. */
-interface ServedConnection {
-  readonly account: string;
-  /** The messages that it has counted. */
-  inMsgs: number;
-  /** When it counted the last one. */
-  countedAt: number;
-  /** Times without a count, and when they ended: each is shorter than all before it. */
-  readonly gaps: { readonly ms: number; readonly until: number }[];
-  slow: SlowBuffer | null;
-}
-
-/** All connections of a simulated world as the server sees them. Distributes the advisories about presence consumers. */
-export class FakeConnections {
-  readonly time: VirtualTime;
-  readonly open: Set<number> = new Set();
-  readonly sessions: Set<FakeSession> = new Set();
-  readonly #served = new Map<number, ServedConnection>();
-  #nextClientId = 1;
-  #frozenUntil = Number.NEGATIVE_INFINITY;
-  /** The next answer that says "open" says "closed" instead. */
-  #liesOnce = false;
-  #answersFrom = Number.NEGATIVE_INFINITY;
-  /** Closed connections up to this number are not listed any more. */
-  #forgottenUpTo = 0;
-
-  constructor(time: VirtualTime) {
-    this.time = time;
-  }
-
-  connect(presence: boolean, account: string = ACCOUNT): OwnConnection {
-    const clientId = this.#nextClientId++;
-    this.open.add(clientId);
-    const { now } = this.time;
-    this.#served.set(clientId, {
-      account,
-      inMsgs: 0,
-      countedAt: now,
-      gaps: [],
-      slow: null,
-    });
-    return {
-      serverId: SERVER_ID,
-      clientId,
-      ...(presence ? { presence: `stream.presence-${clientId}` } : {}),
-    };
-  }
-
-  /** The server notices that a connection is closed and deletes its presence consumer. */
-  close(binding: OwnConnection): void {
-    const slow = this.#served.get(binding.clientId)?.slow ?? null;
-    const busyUntil = Math.max(this.#frozenUntil, slow?.closesEarly === true ? 0 : this.#busyOf(slow));
-    if (this.time.now < busyUntil) return void this.time.at(busyUntil, () => this.close(binding));
-    this.open.delete(binding.clientId);
-    if (binding.presence !== undefined) this.advise(binding.presence);
-  }
-
-  /**
-   * A message of this connection reaches the server. It is handled at once, and counted at the end of its read buffer; what comes
-   * after that buffer was read waits until then.
-   */
-  receive(connection: ConnectionId | null, handle: () => void): void {
-    const { now } = this.time;
-    const served = connection === null ? undefined : this.#served.get(connection.clientId);
-    const slow = served?.slow ?? null;
-    if (slow === null && now >= this.#frozenUntil) {
-      handle();
-      if (served !== undefined) this.#count(served);
-      return;
-    }
-    if (slow !== null) slow.openedAt ??= now;
-    const isInBuffer = slow !== null && slow.openedAt === now;
-    const busyUntil = Math.max(this.#frozenUntil, isInBuffer ? now : this.#busyOf(slow));
-    if (now < busyUntil) return void this.time.at(busyUntil, () => this.receive(connection, handle));
-    handle();
-    if (served === undefined) return;
-    if (slow === null || !isInBuffer) return this.#count(served);
-    this.time.after(slow.ms, () => {
-      if (served.slow === slow) served.slow = null;
-      this.#count(served);
-    });
-  }
-
-  #count(served: ServedConnection): void {
-    const { now } = this.time;
-    served.inMsgs += 1;
-    const ms = now - served.countedAt;
-    for (let last = served.gaps.at(-1); last !== undefined && last.ms <= ms; last = served.gaps.at(-1))
-      served.gaps.pop();
-    served.gaps.push({ ms, until: now });
-    served.countedAt = now;
-  }
-
-  #busyOf(slow: SlowBuffer | null): number {
-    return slow === null || slow.openedAt === null ? Number.NEGATIVE_INFINITY : slow.openedAt + slow.ms;
-  }
-
-  /** The server will take `ms` for the read buffer that begins with the next message of this connection. */
-  slowDown({ clientId }: ConnectionId, ms: number, closesEarly = false): void {
-    const served = this.#served.get(clientId);
-    if (served !== undefined) served.slow ??= { ms, openedAt: null, closesEarly };
-  }
-
-  /** The server stands still for `ms`. */
-  freeze(ms: number): void {
-    this.#frozenUntil = Math.max(this.#frozenUntil, this.time.now + ms);
-  }
-
-  /** The server will answer once that an open connection is closed, where one such answer proves nothing. */
-  lieOnce(): void {
-    this.#liesOnce = true;
-  }
-
-  /** The server gives no answer about any connection for `ms`. */
-  mute(ms: number): void {
-    this.#answersFrom = Math.max(this.#answersFrom, this.time.now + ms);
-  }
-
-  /** The server lists the connections that are closed by now no longer. */
-  forgetClosed(): void {
-    this.#forgottenUpTo = this.#nextClientId - 1;
-  }
-
-  /** The longest time for which the server has counted nothing from this connection, as far as it ended after `since` or goes on. */
-  longestSilence({ clientId }: ConnectionId, since: number): number {
-    const served = this.#served.get(clientId);
-    if (served === undefined) return Number.POSITIVE_INFINITY;
-    const past = served.gaps.find(({ until }) => until >= since)?.ms ?? 0;
-    return Math.max(this.time.now - served.countedAt, past);
-  }
-
-  /** As `longestSilence`, but of each time only the part after `since`. */
-  longestSilenceAfter({ clientId }: ConnectionId, since: number): number {
-    const served = this.#served.get(clientId);
-    if (served === undefined) return 0;
-    let longest = this.time.now - Math.max(since, served.countedAt);
-    for (const { ms, until } of served.gaps)
-      if (until >= since) longest = Math.max(longest, until - Math.max(since, until - ms));
-    return longest;
-  }
-
-  /** What the server answers about a connection to a client of this account; `null`: nothing that says anything about it. */
-  answer(
-    { serverId, clientId }: ConnectionId,
-    closedIsEnough: boolean,
-    account: string = ACCOUNT,
-  ): HolderAnswer | null {
-    if (serverId !== SERVER_ID || this.time.now < this.#answersFrom) return null;
-    const served = this.#served.get(clientId);
-    // Absence is an answer in the account `$G` only.
-    if (served !== undefined && served.account !== account) return null;
-    if (served === undefined || !this.open.has(clientId))
-      return clientId <= this.#forgottenUpTo ? null : { kind: "closed" };
-    if (this.#liesOnce && !closedIsEnough) {
-      this.#liesOnce = false;
-      return { kind: "closed" };
-    }
-    return { kind: "open", inMsgs: served.inMsgs };
-  }
-
-  /** Announces the deletion of a presence consumer: a suspicion, true or false. */
-  advise(presence: string): void {
-    for (const session of this.sessions) session.receiveAdvisory(presence);
-  }
-}
+/** As `src/nats/presence/own-beats.ts`: F is longer than so many round trips, and so many beats without an echo withdraw the promise. */
+const ROUND_TRIPS = 3;
+const LOST_BEATS = 12;
 
 export interface FakeSessionOptions {
   /** The connection has a presence consumer. */
@@ -198,8 +24,10 @@ export interface FakeSessionOptions {
   readonly clock?: VirtualClock;
   /** What happens to requests and responses. Default: nothing is lost. */
   readonly network?: Network;
-  /** Whether what the process sends to itself comes back. Without it no record names a promise of silence. Default: no. */
-  readonly echo?: boolean;
+  /** What the election promises about silence, if the connection can keep it. Default: nothing. */
+  readonly silenceMs?: number;
+  /** What the process sends to itself does not come back, so that no promise can be kept. Default: it does. */
+  readonly noEcho?: boolean;
   /** The process cannot hear the beats of others. Default: it can. */
   readonly deaf?: boolean;
   /** The connection's account. Connections of another one are not listed, and their beats are not heard. Default: that of all. */
@@ -215,10 +43,11 @@ interface WatchedHolder {
 }
 
 /** The connection of one process. The process learns later than the server that it is closed, for example while stopped. */
-export class FakeSession implements Session, GroupSession {
+export class FakeSession implements Session, GroupSession, ConnectedSession {
   readonly #connections: FakeConnections;
   readonly #presence: boolean;
-  readonly #echo: boolean;
+  /** 0: no beat is sent. */
+  readonly #silenceMs: number;
   readonly #deaf: boolean;
   readonly #account: string;
   readonly #clock: VirtualClock | null;
@@ -229,6 +58,9 @@ export class FakeSession implements Session, GroupSession {
   #link: OwnConnection | null;
   #watched: readonly WatchedHolder[] = [];
   #beatCount = 0;
+  /** Number of beats since the last echo, and the shortest round trip of one, on the present connection. */
+  #unanswered = 0;
+  #fastestMs = Number.POSITIVE_INFINITY;
   /** When the connection was lost, even if the process has not noticed yet; `null` while it is open. */
   lostAt: number | null = null;
   /** Other messages waited in the socket when the connection was lost: the process notices once it has read them. */
@@ -243,24 +75,28 @@ export class FakeSession implements Session, GroupSession {
     this.#presence = options.presence ?? false;
     this.#clock = options.clock ?? null;
     this.#network = options.network ?? null;
-    this.#echo = options.echo ?? false;
+    this.#silenceMs = options.noEcho === true ? 0 : (options.silenceMs ?? 0);
     this.#deaf = options.deaf ?? false;
     this.#account = options.account ?? ACCOUNT;
     this.#link = connections.connect(this.#presence, this.#account);
-    // As a real session that has waited for its first beat before the election began.
-    this.#binding = this.#echo ? { ...this.#link, account: this.#account } : this.#link;
+    this.#binding = this.#link;
     const id = (): string => `${this.#link?.clientId}-${++this.#beatCount}`;
     this.#beats = new Beats(
       this.#clock ?? new VirtualClock(connections.time),
       { id },
       {
         send: (token) => this.#sendBeat(token),
-        comesBack: () => this.#comesBack(),
+        comesBack: () => {},
         proven: (sentAt) => this.#emit({ type: "beat-proven", sentAt }),
       },
     );
-    if (this.#echo) this.#beats.connected();
     connections.sessions.add(this);
+    if (this.#silenceMs === 0) return;
+    // As a real session that has waited for its first beat before the election began.
+    const { latencyMs = ADVISORY_MS, dropRequests = false, dropResponses = false } = this.#network ?? {};
+    if (!dropRequests && !dropResponses) this.#fastestMs = 2 * latencyMs;
+    if (this.#isFastEnough) this.#binding = { ...this.#link, account: this.#account };
+    this.#beats.connected();
   }
 
   get connected(): boolean {
@@ -313,7 +149,7 @@ export class FakeSession implements Session, GroupSession {
             ? this.#connections.answer(binding, closedIsEnough, this.#account)
             : { kind: "none" };
           if (answer === null) return;
-          time.after(oneWayMs, () => {
+          time.after(this.#connections.answerDelayMs + oneWayMs, () => {
             if (this.#link !== link || this.#network?.dropResponses === true) return;
             answered(answer);
           });
@@ -322,13 +158,17 @@ export class FakeSession implements Session, GroupSession {
     });
   }
 
-  /** See `FakeConnections.slowDown`, `freeze`, `lieOnce`, `mute` and `forgetClosed`. */
+  /** See `FakeConnections.slowDown`, `freeze`, `lieOnce`, `mute`, `slowAnswers` and `forgetClosed`. */
   slowDown(ms: number, closesEarly = false): void {
     if (this.#link !== null) this.#connections.slowDown(this.#link, ms, closesEarly);
   }
 
   muteServer(ms: number): void {
     this.#connections.mute(ms);
+  }
+
+  slowAnswers(ms: number, forMs: number): void {
+    this.#connections.slowAnswers(ms, forMs);
   }
 
   forgetClosed(): void {
@@ -349,19 +189,21 @@ export class FakeSession implements Session, GroupSession {
   }
 
   beat(everyMs: number | null): void {
-    if (this.#echo) this.#beats.every(everyMs);
+    if (this.#silenceMs > 0) this.#beats.every(everyMs);
   }
 
   #sendBeat(token: string): void {
     const { time } = this.#connections;
     const link = this.#link;
+    this.#unanswered += 1;
+    if (this.#unanswered > LOST_BEATS) this.#nameAccount(false);
     if (link === null || this.#network?.dropRequests === true) return;
     time.after(this.#network?.latencyMs ?? ADVISORY_MS, () => {
       this.#connections.receive(link, () => {
-        for (const session of this.#connections.sessions) session.receiveBeat(link, this.#account);
+        this.#connections.distributeBeat(link, this.#account);
         if (this.#link !== link || this.#network?.dropResponses === true) return;
         time.after(this.#network?.latencyMs ?? ADVISORY_MS, () => {
-          if (this.#link === link) this.arrive(() => this.#beats.echoed(token));
+          if (this.#link === link) this.arrive(() => this.#echoed(token));
         });
       });
     });
@@ -383,9 +225,24 @@ export class FakeSession implements Session, GroupSession {
     });
   }
 
-  #comesBack(): void {
-    if (this.#binding === null || this.#binding.account !== undefined) return;
-    this.#binding = { ...this.#binding, account: this.#account };
+  #echoed(token: string): void {
+    const roundTripMs = this.#beats.echoed(token);
+    if (roundTripMs === null) return;
+    this.#unanswered = 0;
+    this.#fastestMs = Math.min(this.#fastestMs, roundTripMs);
+    if (this.#isFastEnough) this.#nameAccount(true);
+  }
+
+  get #isFastEnough(): boolean {
+    return this.#fastestMs * ROUND_TRIPS < this.#silenceMs;
+  }
+
+  /** A promise of silence can be made on the present connection, or cannot any more. */
+  #nameAccount(isNamed: boolean): void {
+    const binding = this.#binding;
+    if (binding === null || isNamed === (binding.account !== undefined)) return;
+    const { account, ...nameless } = binding;
+    this.#binding = isNamed ? { ...nameless, account: this.#account } : nameless;
     this.#emit({ type: "rebound", binding: this.#binding });
   }
 
@@ -513,7 +370,10 @@ export class FakeSession implements Session, GroupSession {
       this.#binding = link;
       this.#emit({ type: "connected", binding: link });
       this.#watchBeats();
-      if (this.#echo) this.#beats.connected();
+      if (this.#silenceMs === 0) return;
+      this.#unanswered = 0;
+      this.#fastestMs = Number.POSITIVE_INFINITY;
+      this.#beats.connected();
     });
   }
 

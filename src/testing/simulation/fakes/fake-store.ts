@@ -6,7 +6,7 @@ import type {
   WriteOutcome,
 } from "../../../election/types.ts";
 import { ClusterError } from "../../../errors.ts";
-import { StreamIdentity } from "../../../nats/lease/stream-identity.ts";
+import { StreamIdentity } from "../../../nats/bucket/stream-identity.ts";
 import type { BucketInfo, LeaseStore, StoreListener } from "../../../runtime/ports.ts";
 import type { VirtualClock } from "../time/virtual-clock.ts";
 import type { Timer, VirtualTime } from "../time/virtual-time.ts";

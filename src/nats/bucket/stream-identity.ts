@@ -1,9 +1,9 @@
 /**
- * From which stream a message about the lease is. Subjects of other sites cross leaf nodes, and with them the messages that a
+ * From which stream a message about a bucket is. Subjects of other sites cross leaf nodes, and with them the messages that a
  * stream with the same name republishes there. Each write carries the creation time of the stream that it was meant for.
  */
 
-/** The creation time of the lease's stream, as the server writes it. */
+/** Header of a lease write: the creation time of its stream, as the server writes it. */
 export const STREAM_HEADER = "Nats-Leader-Stream";
 
 /** Creation times of other streams that are remembered. */
