@@ -137,7 +137,7 @@ async function hunt({ name, equivalent, file }: Mutant, copy: string): Promise<V
       foundAtSeed ??= failure?.seed ?? null;
       violation ??= failure?.violation ?? null;
       if (played < counted) foundIn += answer.result.failures.length;
-      played += seeds;
+      played += answer.result.seeds;
     }
     if (flags.pin !== undefined && foundAtSeed !== null) {
       const answer = await ask(worker, name, { ...options, shrink: foundAtSeed });

@@ -68,8 +68,7 @@ async function attach(
     // Before the first campaign, so that the first record already names the presence and promises silence.
     if (options.crashDetection === "presence" && !options.observer)
       await session.usePresence(streamName(clusterId));
-    if (options.crashDetection !== "lease" && options.election.silenceMs > 0 && !options.observer)
-      await session.useBeats(options.election.silenceMs);
+    if (request.silenceMs > 0) await session.useBeats(request.silenceMs);
     return attachment(options, { link, session, store, bucket, close, warn: request.warn });
   } catch (error) {
     await close();

@@ -175,7 +175,7 @@ export class Node implements AsyncDisposable {
 
   async #start(signal: AbortSignal): Promise<void> {
     const { backend, clock, random } = this.#environment;
-    const { clusterId, nodeId } = this.#options;
+    const { clusterId, nodeId, observer, election } = this.#options;
     const id = random.id();
     const logger = this.#logger.child({ cluster: clusterId, node: nodeId, incarnation: id });
     const attachment: Attachment = await backend.attach({
@@ -183,6 +183,7 @@ export class Node implements AsyncDisposable {
       incarnation: id,
       signal,
       rememberedEpoch: this.#rememberedEpoch,
+      silenceMs: observer ? 0 : election.silenceMs,
       warn: (code, message, error) => {
         logger.warn({ event: "warning", code, err: error }, message);
         this.#streams.push({ type: "warning", code, message, error: error ?? null });

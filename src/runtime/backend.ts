@@ -92,6 +92,8 @@ export interface AttachRequest {
   readonly signal: AbortSignal;
   /** Largest epoch that an earlier incarnation of this `Node` has seen; 0: none. */
   readonly rememberedEpoch: number;
+  /** What the node promises about silence (`silenceMs`) once a beat has come back on its connection; 0: nothing. */
+  readonly silenceMs: number;
   /** Reports a limitation that does not keep the node from working. One sentence; each message at most once. */
   readonly warn: (code: BackendWarningCode, message: string, error?: Error) => void;
 }

@@ -32,8 +32,12 @@ test("a node that competes rehearses while it connects; an observer does not", a
   const whileConnecting = vi.fn();
   const connect = async (observer: boolean): Promise<void> => {
     const options = resolveOptions({ ...OPTIONS, observer, connectTimeoutMs: 500 });
-    const request = { clusterId: "billing", incarnation: "i", signal: noAbort(), rememberedEpoch: 0 };
-    const attaching = natsBackend(options, whileConnecting).attach({ ...request, warn: () => {} });
+    const request = { clusterId: "billing", incarnation: "i", signal: noAbort(), warn: () => {} };
+    const attaching = natsBackend(options, whileConnecting).attach({
+      ...request,
+      rememberedEpoch: 0,
+      silenceMs: 0,
+    });
     await expect(attaching).rejects.toThrow("no connection to NATS");
   };
   await connect(true);

@@ -249,6 +249,8 @@ export const silenceMutants: readonly Mutant[] = [
     file: "src/election/leader.js",
     from: "function onConnectionEnded(draft) { draft.link.stretch = null;",
     to: "function onConnectionEnded(draft) {",
+    equivalent:
+      "the term is suspended all the same, and only a write of the next connection resumes it; the stretch in which that is sent then ends sooner than its own would: F after a beat that was sent before. Without a presence no node takes over sooner than that, and with one the rest of a term that is given up is documented as no bound",
   },
   {
     name: "silence: a leader without a presence is not suspended when its connection ends",

@@ -167,7 +167,7 @@ export class ProcessRun {
     });
   }
 
-  async #attach({ clusterId, signal }: AttachRequest): Promise<Attachment> {
+  async #attach({ clusterId, silenceMs, signal }: AttachRequest): Promise<Attachment> {
     const world = this.#world;
     const { time, bucket, connections } = world;
     world.clusterId ??= clusterId;
@@ -180,7 +180,7 @@ export class ProcessRun {
     await this.#connect(signal);
     const { clock } = this;
     const { network } = this.host;
-    const session = new FakeSession(connections, { presence: true, clock, network });
+    const session = new FakeSession(connections, { presence: true, silenceMs, clock, network });
     this.sessions.add(session);
     const store = new FakeStore(time, bucket, { network, clock, session });
     let served: ServiceHandlers | null = null;

@@ -41,6 +41,9 @@ class Reached extends Error {}
  * After every event the cluster checks who holds the lease. Two holders at once, or an epoch that does not increase, end the
  * simulation with `violation`. Your test checks the guarantees of your own application.
  *
+ * Nodes detect crashes as on a real NATS: by the end of a connection, and by the silence that a leader promises (`silenceMs`, 2 s by
+ * default). A leader that is paused or partitioned for longer is suspended, and another one replaces it.
+ *
  * Programs may only wait for promises of this simulation. Real timers, files and sockets take real time, during which the
  * simulation does not advance.
  *

@@ -100,8 +100,8 @@ export class SimulatedProcess {
 
   /**
    * SIGKILL: none of its code runs again, except the rest of the present turn of the event loop. With `noticedAfterMs` its
-   * host is lost, too: the server notices the closed connection that many milliseconds later (default 0). Simulated nodes promise no
-   * silence (`silenceMs`), so that a leader is then replaced when the server notices, or when its lease has expired.
+   * host is lost, too: the server notices the closed connection that many milliseconds later (default 0). A leader is then replaced when
+   * the server notices, when it has been silent for as long as it has promised (`silenceMs`), or when its lease has expired.
    */
   crash(options: { readonly noticedAfterMs?: number } = {}): void {
     if (!this.alive) return;
