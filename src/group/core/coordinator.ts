@@ -14,7 +14,7 @@ import type { Assignment, PlanMember, StoredPlan } from "./balance.ts";
 import { isReady, sendRead, sendWrite } from "./requests.ts";
 import { isInGrace } from "./sessions.ts";
 import { backOffMs, emit, type GroupState, NEVER, type ResourceView, warn } from "./state.ts";
-import { actualOwner, isFit, listedResources, planMembers } from "./targets.ts";
+import { actualOwner, isFit, planMembers } from "./targets.ts";
 import { readOwner } from "./terms.ts";
 import type { GroupEntry } from "./types.ts";
 
@@ -83,7 +83,7 @@ export function coordinate(group: GroupState): void {
   const members = [...planMembers(group), ...kept.map(absentMember)].sort((one, other) =>
     one.memberId < other.memberId ? -1 : 1,
   );
-  const resources = listedResources(group);
+  const resources = group.listed;
   const byId = new Map(members.map((one) => [one.memberId, one]));
   const owners = new Map<string, string>();
   for (const { name } of resources) {

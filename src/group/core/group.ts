@@ -169,6 +169,7 @@ function setResources(group: GroupState, resources: readonly Resource[]): void {
     view.spec = spec;
   }
   for (const spec of resources) ownerView(group, { kind: "owner", resource: spec.name }).spec = spec;
+  group.listed = [...listed.values()].sort((one, other) => (one.name < other.name ? -1 : 1));
   group.listVersion += 1;
   group.listHash = listHash(listed.keys());
   onOwnChange(group);

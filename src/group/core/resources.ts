@@ -79,6 +79,7 @@ function replace(group: GroupState, view: ResourceView, entry: GroupEntry): void
       revision: entry.revision,
     });
   } else if (record?.kind === "release") {
+    noteNumber(group, record.above);
     noteRelease(group, view, record.epoch, record.successor ?? null, record.position);
   } else {
     // Its owner, if there is one, sees the same message and ends its term.

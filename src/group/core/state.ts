@@ -279,6 +279,8 @@ export interface GroupState {
   readonly byOwner: Map<string, Set<ResourceView>>;
   /** Own terms. */
   readonly terms: Set<ResourceView>;
+  /** Its list of resources, in order of their names. */
+  listed: readonly Resource[];
   listHash: string;
   readonly knowing: Knowing;
   readonly plan: PlanKnowledge;
@@ -364,6 +366,7 @@ export function initialState(config: GroupConfig, profile: Profile, now: Instant
     coordinator: resourceView({ kind: "coordinator" }, "", now),
     byOwner: new Map(),
     terms: new Set(),
+    listed: [],
     listHash: listHash([]),
     knowing: {
       complete: false,

@@ -59,13 +59,6 @@ export function actualOwner(group: GroupState, view: ResourceView): string | nul
   return view.kind === "claimed" && !isUnowned(group, view) ? view.owner : null;
 }
 
-/** Resources of the own list, in order of their names. */
-export function listedResources({ resources }: GroupState): Resource[] {
-  const listed: Resource[] = [];
-  for (const { spec } of resources.values()) if (spec !== null) listed.push(spec);
-  return listed.sort((one, other) => (one.name < other.name ? -1 : 1));
-}
-
 /** Computes the targets, if anything that they depend on has changed. */
 export function retarget(group: GroupState): void {
   if (!group.targetsDue) return;
@@ -93,7 +86,7 @@ function assign(group: GroupState, members: readonly PlanMember[], kept: Readonl
   const owners = new Map<string, string>();
   const open: Resource[] = [];
   let hasOrphans = false;
-  for (const spec of listedResources(group)) {
+  for (const spec of group.listed) {
     const view = group.resources.get(spec.name);
     const owner = view === undefined ? null : settledOwner(group, view, byId, kept);
     if (owner === null) hasOrphans = true;
