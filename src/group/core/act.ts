@@ -6,7 +6,7 @@
 import { type Instant, remainingMs } from "../../election/time.ts";
 import { coordinate, planDelayMs, planReadDelayMs, readPlan } from "./coordinator.ts";
 import { attendSessions } from "./fences.ts";
-import { isBound, isSessionHeld } from "./held.ts";
+import { isBound, isKeptWhileRestarting, isSessionHeld } from "./held.ts";
 import { bulkDelayMs, bulkRead } from "./knowing.ts";
 import { membersOf } from "./outlook.ts";
 import { dropOrphan, endSession, leave, ownWriteDelayMs, renewSoon, sendOwnWrite } from "./own-session.ts";
@@ -97,7 +97,7 @@ function pump(group: GroupState): void {
   sendMoves(group);
   const isHeldNow = isSessionHeld(group, group.now);
   // Once all work has ended, the end marker of the session releases the rest at once.
-  const isLeaving = group.stopping !== null && group.working === 0;
+  const isLeaving = isKeptWhileRestarting(group) || (group.stopping !== null && group.working === 0);
   while (hasRoom(group)) {
     const release = isLeaving ? undefined : takeFirst(group.releases);
     if (release !== undefined) {

@@ -140,6 +140,7 @@ function onConnected(group: GroupState, binding: OwnConnection | null): void {
   const { link, own, bucket, knowing, now } = group;
   link.connected = true;
   link.binding = binding;
+  link.inquiryDue = true;
   own.failures = 0;
   own.writeAtMono = now.mono;
   bucket.retryAtMono = now.mono;

@@ -33,6 +33,11 @@ export function keepsPromises(group: GroupState): boolean {
   return true;
 }
 
+/** Its resources stay for it while it restarts. */
+export function isKeptWhileRestarting({ stopping, config }: GroupState): boolean {
+  return stopping?.restarting === true && config.rejoinGraceMs > 0;
+}
+
 /** Does this member give up what it owns? */
 export function takesNothing({ draining, refusesTooMany, stopping }: GroupState): boolean {
   return draining || refusesTooMany || stopping !== null;

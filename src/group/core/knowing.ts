@@ -9,7 +9,8 @@
  */
 
 import { notePlan } from "./coordinator.ts";
-import { onSessionReadFailed } from "./fences.ts";
+import { onSessionReadFailed, suspectAll } from "./fences.ts";
+import { suspect } from "./inquiry.ts";
 import { adoptBegin, endAsFenced, endSession, judgeSession } from "./own-session.ts";
 import { addDue, clearQueue } from "./queues.ts";
 import { isReady } from "./requests.ts";
@@ -278,6 +279,7 @@ function completeFirst(group: GroupState, upTo: number, entries: readonly GroupE
   }
   group.targetsDue = true;
   group.membersDue = true;
+  suspectAll(group);
   considerAll(group);
 }
 
@@ -349,6 +351,8 @@ function onSessionSnapshot(
   if (!isOwn) return;
   judgeSession(group);
   adoptBegin(group);
+  if (group.own.phase === "none" && group.link.inquiryDue) suspect(group, view);
+  group.link.inquiryDue = false;
 }
 
 // ---------------------------------------------------------------------------------------------- the bucket

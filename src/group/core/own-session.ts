@@ -8,7 +8,7 @@ import { after, hasReached, type Instant, remainingMs } from "../../election/tim
 import type { OwnConnection, SessionBinding, WriteOutcome } from "../../election/types.ts";
 import { coversConnection, sameConnection } from "../../election/writes.ts";
 import type { SessionLossReason } from "./events.ts";
-import { isBound, isSessionHeld, keepsPromises, takesNothing } from "./held.ts";
+import { isBound, isKeptWhileRestarting, isSessionHeld, keepsPromises, takesNothing } from "./held.ts";
 import { isReady, sendWrite } from "./requests.ts";
 import { beginDelayMs, ownView, readSession } from "./sessions.ts";
 import { backOffMs, emit, type GroupState, NEVER, noteNumber, type SentSession, warn } from "./state.ts";
@@ -101,7 +101,8 @@ function sessionRecord(
     weight: profile.weight,
     ...(profile.zone === undefined ? {} : { zone: profile.zone }),
     ...(profile.maxOwned === undefined ? {} : { maxOwned: profile.maxOwned }),
-    draining: takesNothing(group),
+    // The others would place its resources again.
+    draining: takesNothing(group) && !isKeptWhileRestarting(group),
     refused: [...group.refused.keys()],
     listHash: group.listHash,
   };

@@ -256,6 +256,8 @@ export interface GroupState {
     binding: OwnConnection | null;
     stretch: Stretch | null;
     stretches: number;
+    /** A predecessor's connection may have ended before this one: ask after the next read of the own key. */
+    inquiryDue: boolean;
   };
   readonly bucket: {
     status: "missing" | "opening" | "open";
@@ -340,7 +342,7 @@ export function initialState(config: GroupConfig, profile: Profile, now: Instant
     draining: false,
     stopping: null,
     stopped: false,
-    link: { connected: false, binding: null, stretch: null, stretches: 0 },
+    link: { connected: false, binding: null, stretch: null, stretches: 0, inquiryDue: true },
     bucket: { status: "missing", generation: null, retryAtMono: PAST, failures: 0 },
     own: {
       phase: "none",
