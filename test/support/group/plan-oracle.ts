@@ -9,7 +9,7 @@ export type Mode = "plan" | "place";
 
 /**
  * Smaller is better, compared from the first number on: unplaced resources; members with 8, 7, ... 1 or more resources above the ceiling of
- * their share; members above the floor; resources outside their zone; resources that have lost their owner.
+ * their share; resources that are missing to the floors; resources outside their zone; resources that have lost their owner.
  */
 export type Score = readonly number[];
 
@@ -94,8 +94,11 @@ function score(
   const above = (level: number) =>
     members.filter(({ ceiling }, index) => (counts[index] as number) - ceiling >= level).length;
   const levels = Array.from({ length: MOST }, (_, index) => above(MOST - index));
-  const overFloor = members.filter(({ floor }, index) => (counts[index] as number) > floor).length;
-  return [resources.length - placed, ...levels, overFloor, outside, lost];
+  const missing = members.reduce(
+    (sum, { floor }, index) => sum + Math.max(floor - (counts[index] as number), 0),
+    0,
+  );
+  return [resources.length - placed, ...levels, missing, outside, lost];
 }
 
 function less(a: Score, b: Score): boolean {
