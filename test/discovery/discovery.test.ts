@@ -2,6 +2,7 @@ import { beforeEach, describe, expect, test } from "vitest";
 import { pingSubject, serviceName, statusSubject, stepdownSubject } from "../../src/nats/names.ts";
 import { runCommand } from "../../src/system/run-command.ts";
 import { freshId } from "../support/fresh-id.ts";
+import { allAnswers } from "../support/nats/all-answers.ts";
 import { INFO, PING, STATS } from "../support/nats/micro-schemas.ts";
 import { type Operator, operatorOf } from "../support/node/operator.ts";
 import { startLeader, startNode, type TestNode } from "../support/node/test-node.ts";
@@ -29,14 +30,7 @@ beforeEach(async () => {
   await operator.connection.request(pingSubject(clusterId, "b"), "");
 });
 
-async function discover(subject: string): Promise<Record<string, unknown>[]> {
-  const answers: Record<string, unknown>[] = [];
-  const options = { strategy: "stall", stall: 100, maxWait: 1000 } as const;
-  for await (const answer of await operator.connection.requestMany(subject, "", options)) {
-    answers.push(answer.json());
-  }
-  return answers;
-}
+const discover = (subject: string) => allAnswers(operator.connection, subject);
 
 describe("responses as other tools require them", () => {
   test.each([

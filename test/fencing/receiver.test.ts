@@ -243,11 +243,16 @@ describe("in front of a receiver", () => {
       throw new Error("of onRefused");
     };
     nats.subscribe(subject, { callback: fencedCallback(fence, () => {}, { onRefused }) });
-    const answers = await nats.requestMany(subject, "", { strategy: "timer", maxWait: 100 });
     const statuses: (string | undefined)[] = [];
-    for await (const answer of answers) statuses.push(answer.headers?.get("Nats-Service-Error-Code"));
-    expect(statuses).toEqual(["409"]);
+    const reply = freshId("reply");
+    nats.subscribe(reply, {
+      callback: (_, { headers: hdrs }) => void statuses.push(hdrs?.get("Nats-Service-Error-Code")),
+    });
+    nats.publish(subject, "", { reply });
     await expect(warned.promise).resolves.toMatchObject({ message: "of onRefused" });
+    // Whatever the callback has published has come back.
+    await nats.flush();
+    expect(statuses).toEqual(["409"]);
   });
 
   test("a refusal with a code of another program is an unavailable fence, with printable text", () => {

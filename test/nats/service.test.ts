@@ -15,6 +15,7 @@ import type { PeerStatus } from "../../src/runtime/backend.ts";
 import { startNatsServer } from "../../src/testing.ts";
 import { atEnd } from "../support/at-end.ts";
 import { freshId } from "../support/fresh-id.ts";
+import { allAnswers } from "../support/nats/all-answers.ts";
 import { link } from "../support/nats/store-and-session.ts";
 import { Recorder } from "../support/recorder.ts";
 import { useNatsServer } from "../support/use-server.ts";
@@ -65,19 +66,6 @@ async function serve(clusterId: string, node: FakeNode) {
 
 async function ask(nats: NatsConnection, subject: string, body = ""): Promise<unknown> {
   return (await nats.request(subject, body, { timeout: 2000 })).json();
-}
-
-/** All responses to a discovery request. */
-async function discover(nats: NatsConnection, subject: string): Promise<Record<string, unknown>[]> {
-  const found: Record<string, unknown>[] = [];
-  for await (const answer of await nats.requestMany(subject, "", {
-    strategy: "stall",
-    maxWait: 1000,
-    stall: 100,
-  })) {
-    found.push(answer.json());
-  }
-  return found;
 }
 
 describe("the endpoints of two nodes", () => {
@@ -149,11 +137,11 @@ describe("the endpoints of two nodes", () => {
     const { clusterId, connection, a, b } = await twoNodes();
     a.body = { ...a.body, role: "PASSIVE", leader: "b", epoch: 8 };
     b.body = { ...b.body, role: "PRIMARY", leader: "b", epoch: 8 };
-    const pings = await discover(connection, `$SRV.PING.${serviceName(clusterId)}`);
+    const pings = await allAnswers(connection, `$SRV.PING.${serviceName(clusterId)}`);
     expect(pings.map((ping) => [ping["name"], ping["version"]])).toEqual(
       Array(2).fill([serviceName(clusterId), "1.2.3"]),
     );
-    const infos = await discover(connection, `$SRV.INFO.${serviceName(clusterId)}`);
+    const infos = await allAnswers(connection, `$SRV.INFO.${serviceName(clusterId)}`);
     const metadata = infos.map((info) => info["metadata"] as Record<string, string>);
     expect(metadata).toContainEqual({
       node: "b",
@@ -178,7 +166,7 @@ describe("the endpoints of two nodes", () => {
         .sort(),
     );
     expect(endpoints.every((endpoint) => endpoint.queue_group === "")).toBe(true);
-    const stats = await discover(connection, `$SRV.STATS.${serviceName(clusterId)}`);
+    const stats = await allAnswers(connection, `$SRV.STATS.${serviceName(clusterId)}`);
     const data = stats.flatMap((stat) =>
       (stat["endpoints"] as { data: PeerStatus }[]).map((endpoint) => endpoint.data),
     );

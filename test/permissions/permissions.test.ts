@@ -17,6 +17,7 @@ import type { Term } from "../../src/node/term.ts";
 import { findNatsServer, OLDEST_NATS_VERSION, PINNED_NATS_VERSION } from "../../src/testing.ts";
 import { atEnd } from "../support/at-end.ts";
 import { runHere } from "../support/cli/run-here.ts";
+import { allAnswers } from "../support/nats/all-answers.ts";
 import {
   ASKING_NODES,
   CLUSTER,
@@ -256,15 +257,11 @@ describe.each([PINNED_NATS_VERSION, OLDEST_NATS_VERSION])("on nats-server %s", (
     );
     expect(answer.json()).toEqual({ ok: true });
     await other.until(() => other.node.isLeader());
-    const found: string[] = [];
-    for await (const info of await connection.requestMany(`$SRV.INFO.cluster_${CLUSTER}`, "", {
-      strategy: "stall",
-      stall: 100,
-      maxWait: 1000,
-    })) {
-      found.push(info.json<{ metadata: { node: string } }>().metadata.node);
-    }
-    expect(found.sort()).toEqual(["a", "b"]);
+    const infos = await allAnswers<{ metadata: { node: string } }>(
+      connection,
+      `$SRV.INFO.cluster_${CLUSTER}`,
+    );
+    expect(infos.map(({ metadata }) => metadata.node).sort()).toEqual(["a", "b"]);
     const record = await connection.request(
       `$JS.API.STREAM.MSG.GET.${STREAM}`,
       `{"last_by_subj":"${LEASE}"}`,
