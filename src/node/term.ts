@@ -36,9 +36,17 @@ export interface Term {
    * up the lease is kept, and this stays above 0 as for a term that is held.
    *
    * Exception: with `crashDetection: "presence"` another node may lead as soon as the connection is closed. `held` is false then, at
-   * the latest half of `silenceMs` after (one second, if that is less or no silence is promised), and this can be above 0.
+   * the latest half of `silenceMs` after (one second, if that is less or no silence is promised), and this can be above 0: see
+   * `provenRemainingMs`.
    */
   readonly remainingMs: number;
+  /**
+   * As `remainingMs`, and with `crashDetection: "presence"` at most until half of `silenceMs` (at most 1 s) after the last question
+   * that the server has answered was sent: for what has to end by itself and can be continued, such as another process. With
+   * `"presence"` it works beside another leader for at most that time, with any other crash detection not at all. A question is sent
+   * four times in that time. 0 while the server does not answer, without any event.
+   */
+  readonly provenRemainingMs: number;
   /**
    * Milliseconds until the lease ends if no further renewal is confirmed; 0 when it is released or lost. Another node may lead before
    * that, as soon as `remainingMs` is 0. Whatever an earlier leader with the same `leaseTtlMs` has left behind ends before this.
@@ -69,6 +77,7 @@ export interface LeaseClock {
   isHeld(): boolean;
   /** Until the first of lease and stretch ends (`src/election/silence.ts`). */
   remainingMs(epoch: number): number;
+  provenRemainingMs(epoch: number): number;
   leaseRemainingMs(epoch: number): number;
   /** Ends a term whose deadline has passed, without waiting for a timer. */
   expire(): void;
@@ -105,6 +114,10 @@ export class RunningTerm implements Term {
 
   get remainingMs(): number {
     return this.#lease.remainingMs(this.epoch);
+  }
+
+  get provenRemainingMs(): number {
+    return this.#lease.provenRemainingMs(this.epoch);
   }
 
   get leaseRemainingMs(): number {

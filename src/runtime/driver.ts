@@ -132,6 +132,13 @@ export class Driver {
     return Math.min(leaseMs, remainingStretchMs(this.#state, this.#options.clock.now()));
   }
 
+  /** As `remainingMs`, and with crash detection by presence no longer than the last round trip counts. */
+  provenRemainingMs(epoch: number): number {
+    const ms = this.remainingMs(epoch);
+    if (this.#options.config.crashDetection !== "presence") return ms;
+    return Math.min(ms, this.#roundTrips.remainingMs(this.#options.clock.now()));
+  }
+
   /** Starts the election in a bucket that is already open. */
   start(bucket: BucketInfo): void {
     const { session, store } = this.#options;

@@ -1,4 +1,4 @@
-import { after, hasReached, type Instant } from "../election/time.ts";
+import { after, type Instant, remainingMs } from "../election/time.ts";
 import type { Clock, Session } from "./ports.ts";
 
 /** A leader with a presence asks its server for a sign of life four times in the time for which one counts. */
@@ -48,7 +48,12 @@ export class RoundTrips {
   }
 
   isProven(now: Instant): boolean {
-    return this.#provenAt !== null && !hasReached(after(this.#provenAt, this.#provenForMs()), now);
+    return this.remainingMs(now) > 0;
+  }
+
+  /** For how long the last round trip still counts. */
+  remainingMs(now: Instant): number {
+    return this.#provenAt === null ? 0 : remainingMs(after(this.#provenAt, this.#provenForMs()), now);
   }
 
   /** Calls back when the connection is proven, or `stop()` has been called: at once if so. Returns the cancellation. */

@@ -13,6 +13,7 @@ interface Line {
   readonly pid?: number;
   readonly guard?: number;
   readonly lost?: string;
+  readonly unproven?: true;
   readonly replaced?: boolean;
   readonly ended?: number;
   readonly done?: true;
@@ -231,6 +232,34 @@ describe.skipIf(process.platform !== "linux")("a program", () => {
     await order(supervisor, { lease: 600_000, stretch: 200 });
     await frozen(pid);
     await order(supervisor, { stretch: 600_000 });
+    await continued(pid);
+  });
+
+  test("is frozen while the server does not answer, also while the term is being given up, and killed when the term is not confirmed", async () => {
+    const { supervisor, pid, guard } = await supervise(everywhere, "sleep 600 & exec sleep 600");
+    await order(supervisor, { lease: 600_000, proven: 200 });
+    await supervisor.next((line) => line.unproven === true);
+    await frozen(pid);
+    await order(supervisor, { proven: 600_000 });
+    await continued(pid);
+    await order(supervisor, { drain: true, proven: 200 });
+    await supervisor.next((line) => line.unproven === true);
+    await frozen(pid);
+    await order(supervisor, { proven: 600_000 });
+    await continued(pid);
+    await order(supervisor, { proven: 200, stretch: 200 });
+    expect(await supervisor.next((line) => line.ended !== undefined)).toMatchObject({ ended: 137 });
+    await gone(pid);
+    await gone(guard);
+  });
+
+  test("is frozen by the guard when the server may have closed the connection, while the supervisor is stopped", async () => {
+    const { supervisor, pid } = await supervise(everywhere, "sleep 600 & exec sleep 600");
+    await order(supervisor, { lease: 600_000, stretch: 300_000, proven: 700 });
+    supervisor.kill("SIGSTOP");
+    await frozen(pid);
+    supervisor.kill("SIGCONT");
+    await order(supervisor, { proven: 600_000 });
     await continued(pid);
   });
 

@@ -259,6 +259,28 @@ describe("leadership that is lost", () => {
     },
   );
 
+  test("by a reset that only the server sees: the program is frozen while run is connected, and killed", async () => {
+    const clusterId = freshId();
+    const proxy = await startProxy({ target: { port: server.port } });
+    atEnd(() => proxy.close());
+    const promising = (nodeId: string, url: string): string =>
+      configFile({
+        ...configFor({ url }, clusterId, nodeId),
+        election: { leaseTtlMs: 60_000, heartbeatIntervalMs: 3_000, silenceMs: 20_000 },
+      });
+    const a = start<Line>(["run", "--config", promising("a", proxy.url), "--", "sh", "-c", LOOP]);
+    const first = await program(a);
+    const b = start<Line>(["run", "--config", promising("b", server.url), "--", "sh", "-c", LOOP]);
+    const nodes = () => cli(["nodes", "--config", promising("b", server.url)]);
+    await waitFor(async () => (await nodes()).stdout.includes("follower"), { timeoutMs: 60_000 });
+    proxy.resetServerSide();
+    expect((await program(b)).epoch).toBe(first.epoch + 1);
+    await waitFor(() => a.stderr.includes("term suspended"), { message: "run to notice" });
+    expect(a.stderr).toMatch(/the server does not answer: program frozen[\s\S]*term suspended/);
+    // Back, on a new connection.
+    await gone(first.pid);
+  });
+
   test.each([
     ["freeze", /killing the program before the end of its grace period/],
     ["continue", /lease could not be|deleted=false|expire/],

@@ -314,6 +314,28 @@ describe("remainingMs", () => {
     },
   );
 
+  test("ends with the last round trip for what has to end by itself, with presence only, also while the term is being given up", async () => {
+    const ends: Record<string, number[]> = {};
+    for (const crashDetection of ["lease", "silence", "presence"] as const) {
+      const rig = await new Rig(crashDetection, 8_000).leading();
+      await rig.time.advance(3_000);
+      const proven: number[] = [rig.driver.provenRemainingMs(1)];
+      expect(rig.driver.provenRemainingMs(2)).toBe(0);
+      rig.network.dropRequests = true;
+      await rig.time.advance(900);
+      rig.driver.dispatch({ type: "resign", reason: "released" });
+      await rig.time.advance(200);
+      expect(rig.driver.remainingMs(1)).toBeGreaterThan(1_000);
+      proven.push(rig.driver.provenRemainingMs(1));
+      rig.network.dropRequests = false;
+      await rig.time.advance(600);
+      proven.push(rig.driver.provenRemainingMs(1));
+      ends[crashDetection] = proven.map((ms) => Math.sign(ms) * (ms <= 1_000 ? 1 : 2));
+      await rig.stop();
+    }
+    expect(ends).toEqual({ lease: [2, 2, 2], silence: [2, 2, 2], presence: [1, 0, 1] });
+  });
+
   test("is 0 from the end of the stretch on while the term is being given up, until a renewal is known to be applied", async () => {
     const rig = await new Rig("silence", 2_000).leading();
     await rig.time.advance(1_000);

@@ -4,6 +4,8 @@ import type { SupervisedProgram } from "./supervised-program.ts";
 
 const MIN_CHECK_MS = 10;
 const MAX_CHECK_MS = 1_000;
+/** While the program is frozen. No event reports that the server answers again. */
+const FROZEN_CHECK_MS = 25;
 /**
  * A later deadline is passed on when it is later by this part of the remaining time. It bounds how often the guard starts a timer,
  * however short the renewal interval is.
@@ -11,17 +13,19 @@ const MAX_CHECK_MS = 1_000;
 const EXTENSION = 1 / 8;
 
 export interface LeashOptions {
-  readonly term: Pick<Term, "remainingMs" | "leaseRemainingMs" | "lossReason">;
+  readonly term: Pick<Term, "remainingMs" | "provenRemainingMs" | "leaseRemainingMs" | "lossReason">;
   readonly program: Pick<SupervisedProgram, "freeze" | "thaw" | "kill" | "limit">;
   /** What to do with the program while the term is suspended. */
   readonly onSuspend: "freeze" | "continue";
+  /** Called when the program is frozen although the term is not suspended. */
+  readonly onUnproven?: () => void;
 }
 
 /**
  * Passes two deadlines on to the program's guard, and carries them out itself:
  *
- *  - From `remainingMs` on another node may lead: the program is frozen until the term is confirmed, or killed if the term is being
- *    given up. Not with `onSuspend: "continue"`.
+ *  - When `provenRemainingMs` has passed another node may lead: the program is frozen until the server answers and the term is confirmed.
+ *    It is killed if the term is being given up and `remainingMs` has passed. Not with `onSuspend: "continue"`.
  *  - When the lease ends, the program is killed.
  */
 export class Leash {
@@ -42,12 +46,14 @@ export class Leash {
     if (this.#isEnded) return;
     const { term, program, onSuspend } = this.#o;
     const killMs = term.leaseRemainingMs;
-    const freezeMs = onSuspend === "freeze" ? Math.min(term.remainingMs, killMs) : killMs;
+    const freezeMs = onSuspend === "freeze" ? Math.min(term.provenRemainingMs, killMs) : killMs;
     const mayBeReplaced = freezeMs <= 0;
-    if (killMs <= 0 || (mayBeReplaced && term.lossReason !== null)) return program.kill();
+    const isConfirmed = term.remainingMs > 0;
+    if (killMs <= 0 || (mayBeReplaced && !isConfirmed && term.lossReason !== null)) return program.kill();
     if (mayBeReplaced && !this.#isFrozen) {
       this.#isFrozen = true;
       program.freeze();
+      if (isConfirmed) this.#o.onUnproven?.();
     }
     this.#pass(freezeMs, killMs);
     // Not before the guard has the new limits: this process may be stopped at any time.
@@ -56,7 +62,7 @@ export class Leash {
       program.thaw();
     }
     if (this.#timer !== null) clearTimeout(this.#timer);
-    const nextMs = (mayBeReplaced ? killMs : freezeMs) / 4;
+    const nextMs = mayBeReplaced ? FROZEN_CHECK_MS : freezeMs / 4;
     this.#timer = setTimeout(() => this.check(), Math.min(MAX_CHECK_MS, Math.max(MIN_CHECK_MS, nextMs)));
   }
 

@@ -8,6 +8,8 @@
  *  - The term is suspended, because the connection is lost or its server was silent for `silenceMs` (neither with
  *    `crashDetection: "lease"`): other nodes may take over from that moment, so the program is frozen (SIGSTOP) until the same term is
  *    confirmed or lost.
+ *  - With `crashDetection: "presence"` the server has not answered for half of that time: it may have closed the connection, so the
+ *    program is frozen until it answers.
  *  - This process is stopped by the terminal (Ctrl-Z): the program is frozen before.
  *  - This process ends: a guard kills the program (`guard.ts`). This process is stopped otherwise: the guard freezes the program when
  *    another node may lead, and kills it at the deadline.
@@ -63,7 +65,7 @@ export class ProgramRunner {
       if (node !== null && this.#o.onSuspend === "freeze")
         void this.#followConnection(term, node, ended.signal);
       const mayBeReplaced = (): boolean =>
-        this.#o.onSuspend === "freeze" && (node?.connected === false || term.remainingMs <= 0);
+        this.#o.onSuspend === "freeze" && (node?.connected === false || term.provenRemainingMs <= 0);
       await this.#run(term, mayBeReplaced);
       ended.abort();
     });
@@ -180,7 +182,13 @@ export class ProgramRunner {
     };
     if (term.signal.aborted) onAbort();
     else term.signal.addEventListener("abort", onAbort, { once: true });
-    const leash = new Leash({ term, program, onSuspend: this.#o.onSuspend });
+    const { log, onSuspend } = this.#o;
+    const onUnproven = (): void =>
+      log.warn(
+        { epoch: term.epoch },
+        "the server does not answer: program frozen until it answers, or the term is lost",
+      );
+    const leash = new Leash({ term, program, onSuspend, onUnproven });
     this.#leash = leash;
     const exit = await program.ended;
     leash.end();

@@ -12,11 +12,15 @@ const program = new SupervisedProgram({
 });
 let leaseEndsAt = Number.POSITIVE_INFINITY;
 let stretchEndsAt = Number.POSITIVE_INFINITY;
+let provenUntil = Number.POSITIVE_INFINITY;
 let lossReason: "released" | null = null;
 const until = (at: number): number => Math.max(0, at - performance.now());
 const term = {
   get remainingMs() {
     return until(Math.min(leaseEndsAt, stretchEndsAt));
+  },
+  get provenRemainingMs() {
+    return until(Math.min(leaseEndsAt, stretchEndsAt, provenUntil));
   },
   get leaseRemainingMs() {
     return until(leaseEndsAt);
@@ -38,17 +42,21 @@ interface Order {
   readonly lease?: number;
   /** Rest of the stretch of that term. */
   readonly stretch?: number;
+  /** Time for which the last round trip of that term counts. */
+  readonly proven?: number;
   readonly onSuspend?: "freeze" | "continue";
   /** The term is being given up. */
   readonly drain?: true;
 }
 
-listen<Order>(({ limit, freeze, lease, stretch, onSuspend = "freeze", drain }) => {
+listen<Order>(({ limit, freeze, lease, stretch, proven, onSuspend = "freeze", drain }) => {
   if (limit !== undefined) program.limit({ isFrozen: false, freezeMs: freeze ?? null, killMs: limit });
   if (drain === true) lossReason = "released";
   if (lease !== undefined) leaseEndsAt = performance.now() + lease;
   if (stretch !== undefined) stretchEndsAt = performance.now() + stretch;
-  if (lease !== undefined) leash ??= new Leash({ term, program, onSuspend });
+  if (proven !== undefined) provenUntil = performance.now() + proven;
+  if (lease !== undefined)
+    leash ??= new Leash({ term, program, onSuspend, onUnproven: () => say({ unproven: true }) });
   leash?.check();
   say({ done: true });
 });

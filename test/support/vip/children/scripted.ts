@@ -38,6 +38,9 @@ function term(): Term {
     get remainingMs() {
       return signal.aborted ? 0 : Math.max(0, Math.min(deadlineMs, stretchMs) - performance.now());
     },
+    get provenRemainingMs() {
+      return this.remainingMs;
+    },
     get leaseRemainingMs() {
       return signal.aborted ? 0 : Math.max(0, deadlineMs - performance.now());
     },
