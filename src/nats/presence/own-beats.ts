@@ -16,6 +16,7 @@ import type { ConnectionMonitor, Endpoint } from "../connection/connection-monit
 import { connectedWith } from "../connection/internals.ts";
 import { ALL_BEATS, beatSubject } from "../names.ts";
 import { accountTag } from "./confirmation.ts";
+import { nextRetryMs } from "./retry-pause.ts";
 
 /** How long an election that is about to begin waits for the first beat. Its first record then already names the promise. */
 const FIRST_BEAT_MS = 1_000;
@@ -25,8 +26,6 @@ const PATIENCE_MS = 5_000;
 const ROUND_TRIPS = 3;
 /** So many beats without an echo are no delay: one and a half times the silence that is promised. */
 const LOST_BEATS = 12;
-const FIRST_RETRY_MS = 100;
-const LAST_RETRY_MS = 10_000;
 /** A token has 16 characters. Longer messages on the subject are no beats. */
 const MAX_TOKEN_BYTES = 64;
 const EFFECT = "if this node falls silent while it leads, its lease has to expire";
@@ -170,7 +169,7 @@ export class OwnBeats {
     this.#settled = deferred();
     this.#beats.connected();
     this.#later(run, PATIENCE_MS, () => this.#losePatience(run));
-    void this.#learnAccount(run, FIRST_RETRY_MS);
+    void this.#learnAccount(run, 0);
   }
 
   /** The connection has ended, or no election wants beats any more. */
@@ -221,7 +220,7 @@ export class OwnBeats {
     this.#losePatience(run);
   }
 
-  async #learnAccount(run: Run, retryMs: number): Promise<void> {
+  async #learnAccount(run: Run, pausedMs: number): Promise<void> {
     try {
       const account = await accountTag(this.#monitor);
       if (run !== this.#run) return;
@@ -233,9 +232,8 @@ export class OwnBeats {
       const error = toClusterError(thrown, "learn the account of this connection");
       if (error.code === "AUTHORIZATION") return this.#deny(run, error, true);
       run.accountError = error;
-      this.#later(run, retryMs, () => {
-        void this.#learnAccount(run, Math.min(LAST_RETRY_MS, retryMs * 2));
-      });
+      const pauseMs = nextRetryMs(pausedMs);
+      this.#later(run, pauseMs, () => void this.#learnAccount(run, pauseMs));
     }
   }
 

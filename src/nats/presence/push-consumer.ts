@@ -11,12 +11,11 @@ import { isClustered } from "../api/streams.ts";
 import { type ConnectionMonitor, guarded } from "../connection/connection-monitor.ts";
 import { inboxOf } from "../connection/inbox.ts";
 import { consumerDeletedAdvisory } from "../names.ts";
+import { nextRetryMs } from "./retry-pause.ts";
 
 const IDLE_HEARTBEAT_MS = 1000;
 const MISSED_HEARTBEATS = 3;
 const CREATE_TIMEOUT_MS = 2000;
-const FIRST_RETRY_MS = 100;
-const LAST_RETRY_MS = 10_000;
 /** A consumer that is lost earlier than this is recreated after a pause only. */
 const SETTLED_AFTER_MS = 5000;
 const NANOS_PER_MS = 1_000_000;
@@ -216,7 +215,7 @@ export class PushConsumer {
 
   #retryLater(): void {
     if (this.#closed) return;
-    this.#retryMs = Math.min(LAST_RETRY_MS, Math.max(FIRST_RETRY_MS, this.#retryMs * 2));
+    this.#retryMs = nextRetryMs(this.#retryMs);
     const generation = this.#generation;
     this.#timer = setTimeout(() => {
       if (generation === this.#generation && this.#monitor.connected) this.#restart();
