@@ -7,7 +7,8 @@ import type { DisownReason } from "./application/types.ts";
  * One unbroken period in which one member owns one resource. Each term is one object, the same in every hook, event and run of work.
  * It is a `Term` in all that concerns its work, and can be given to everything in `nats-leader/fencing`.
  */
-export interface ResourceTerm extends Omit<Term, "clusterId" | "nodeId" | "lossReason"> {
+export interface ResourceTerm
+  extends Omit<Term, "clusterId" | "nodeId" | "lossReason" | "provenRemainingMs"> {
   readonly groupId: string;
   readonly memberId: string;
   /** Name of the resource. */
