@@ -102,7 +102,13 @@ describe("a bucket of a group", () => {
     const { store, monitor } = await groupStoreOn(server, groupId);
     await store.open(noAbort(), 4_000);
     const can = isAtLeast(monitor.connection.info?.version ?? "", FIRST_SEQUENCE_SINCE);
+    // A bulk read of the empty bucket has read what the stream calls its last sequence.
+    const { lastSequence } = (await store.read(owner("r"), 2000)) as { lastSequence: number };
+    expect([lastSequence, entriesOf(await store.readAfter(0, 2000)).upTo]).toEqual(
+      can ? [4_000, 4_000] : [0, 0],
+    );
     expect(applied(await store.write(claimOf("r", 0), 2000))).toBe(can ? 4_001 : 1);
+    expect(entriesOf(await store.readAfter(0, 2000)).upTo).toBe(can ? 4_001 : 1);
   });
 
   test.each<[string, Record<string, unknown>]>([

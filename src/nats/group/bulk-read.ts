@@ -8,10 +8,10 @@
  */
 import { randomBytes } from "node:crypto";
 import type { Msg } from "@nats-io/transport-node";
-import { callApi } from "../api/js-api.ts";
+import { asObject, callApi } from "../api/js-api.ts";
 import { jsonBody, RequestFailure } from "../api/request.ts";
 import { deliveryOf } from "../bucket/bucket-watch.ts";
-import { NANOS_PER_MS } from "../bucket/stream-state.ts";
+import { NANOS_PER_MS, numberOf } from "../bucket/stream-state.ts";
 import type { ConnectionMonitor } from "../connection/connection-monitor.ts";
 import { inboxOf } from "../connection/inbox.ts";
 import { inDomain } from "../names.ts";
@@ -61,7 +61,8 @@ export async function readBulk(monitor: ConnectionMonitor, options: BulkReadOpti
     throw new RequestFailure("failed", `$JS.API.${path}`, "the answer is not about a consumer");
   }
   options.created();
-  if (pending === 0) return after;
+  // Where the consumer stands: in a stream that has sequences and no messages yet, at its end.
+  if (pending === 0) return Math.max(after, numberOf(asObject(made["delivered"]) ?? {}, "stream_seq"));
   return new Pull(monitor, name, pending, deadline, options).run();
 }
 

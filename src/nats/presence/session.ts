@@ -5,6 +5,7 @@
 import type { NatsConnection } from "@nats-io/transport-node";
 import type { Instant } from "../../election/time.ts";
 import type { ConnectionId, HolderAnswer, OwnConnection, SessionBinding } from "../../election/types.ts";
+import type { GroupSession } from "../../group/ports.ts";
 import type { InquiryOptions, Session, SessionEvent } from "../../runtime/ports.ts";
 import { type ConnectionChange, type ConnectionMonitor, guarded } from "../connection/connection-monitor.ts";
 import { accountTag } from "./confirmation.ts";
@@ -47,8 +48,8 @@ export function openSession(connection: NatsConnection, options: SessionOptions 
   return session;
 }
 
-/** One election's handle on the session of a connection. */
-export class NatsSession implements Session, SessionHandle {
+/** The handle of one election, or of one member of a group, on the session of a connection. */
+export class NatsSession implements Session, GroupSession, SessionHandle {
   readonly #options: SessionOptions;
   readonly #shared: SharedSession;
   readonly #listeners = new Set<(event: SessionEvent) => void>();
@@ -59,8 +60,8 @@ export class NatsSession implements Session, SessionHandle {
   /** The account that was last reported. */
   #named: string | null = null;
   #beatsEveryMs: number | null = null;
-  #watchedPresence: string | null = null;
-  #watchedBeats: BeatingHolder | null = null;
+  #watchedPresences: ReadonlySet<string> = new Set();
+  #watchedBeats: ReadonlyMap<string, BeatingHolder> = new Map();
   #released: Promise<void> | null = null;
 
   /** Use `openSession`. */
@@ -179,30 +180,30 @@ export class NatsSession implements Session, SessionHandle {
   }
 
   watchHolder(holder: SessionBinding | null): void {
+    this.watchHolders(holder === null ? [] : [holder]);
+  }
+
+  watchHolders(holders: readonly SessionBinding[]): void {
     if (this.#released !== null) return;
-    this.#watchPresence(holder?.presence ?? null);
-    this.#watchBeats(holder);
-    if (holder === null) return;
+    this.#watchPresences(new Set(holders.flatMap(({ presence }) => presence ?? [])));
+    this.#watchBeats(new Map(holders.flatMap(beatingHolder).map((holder) => [keyOf(holder), holder])));
+    if (holders.length === 0) return;
     // Prefetched: saves a round trip during failover. An error surfaces when the tag is next requested.
     accountTag(this.monitor).catch(() => {});
   }
 
-  #watchPresence(presence: string | null): void {
-    if (presence === this.#watchedPresence) return;
-    if (this.#watchedPresence !== null) this.#shared.unwatch(this.#watchedPresence, this);
-    this.#watchedPresence = presence;
-    if (presence !== null) this.#shared.watch(presence, this);
+  #watchPresences(wanted: ReadonlySet<string>): void {
+    const before = this.#watchedPresences;
+    this.#watchedPresences = wanted;
+    for (const presence of before) if (!wanted.has(presence)) this.#shared.unwatch(presence, this);
+    for (const presence of wanted) if (!before.has(presence)) this.#shared.watch(presence, this);
   }
 
-  #watchBeats(holder: SessionBinding | null): void {
+  #watchBeats(wanted: ReadonlyMap<string, BeatingHolder>): void {
     const before = this.#watchedBeats;
-    const { serverId = "", clientId = 0, silence } = holder ?? {};
-    const silenceMs = silence?.ms;
-    if (before?.serverId === serverId && before.clientId === clientId && before.silenceMs === silenceMs)
-      return;
-    if (before !== null) this.#shared.unwatchBeats(before, this);
-    this.#watchedBeats = silenceMs === undefined ? null : { serverId, clientId, silenceMs };
-    if (this.#watchedBeats !== null) this.#shared.watchBeats(this.#watchedBeats, this);
+    this.#watchedBeats = wanted;
+    for (const [key, holder] of before) if (!wanted.has(key)) this.#shared.unwatchBeats(holder, this);
+    for (const [key, holder] of wanted) if (!before.has(key)) this.#shared.watchBeats(holder, this);
   }
 
   /** The last release deletes the presence consumer. The connection stays open. Idempotent. */
@@ -212,8 +213,8 @@ export class NatsSession implements Session, SessionHandle {
   }
 
   async #release(): Promise<void> {
-    this.#watchPresence(null);
-    this.#watchBeats(null);
+    this.#watchPresences(new Set());
+    this.#watchBeats(new Map());
     this.#silenceMs = null;
     this.#beatsEveryMs = null;
     this.#listeners.clear();
@@ -280,4 +281,13 @@ export class NatsSession implements Session, SessionHandle {
         change satisfies never;
     }
   }
+}
+
+/** Empty for a holder that promises no silence. */
+function beatingHolder({ serverId, clientId, silence }: SessionBinding): BeatingHolder[] {
+  return silence === undefined ? [] : [{ serverId, clientId, silenceMs: silence.ms }];
+}
+
+function keyOf({ serverId, clientId, silenceMs }: BeatingHolder): string {
+  return `${serverId} ${clientId} ${silenceMs}`;
 }
