@@ -52,7 +52,7 @@ function setPlan(
   plan.coordinator = stored === null ? 0 : coordinator;
   plan.writtenBy = writtenBy;
   plan.members = stored?.members ?? [];
-  plan.assignment = stored?.assignment ?? null;
+  plan.assignment = plan.members.length === 0 ? null : (stored?.assignment ?? null);
   group.targetsDue = true;
   group.planDue = true;
   if (stored !== null) emit(group, { type: "plan", revision, coordinator: writtenBy });
@@ -150,6 +150,8 @@ function write(group: GroupState, epoch: number, stored: StoredPlan): void {
   const { plan } = group;
   const bytes = group.config.balance.encode(stored);
   if (bytes === null) {
+    // An old plan must not stay in force: one without members leaves everything to `place()`.
+    if (plan.assignment !== null) write(group, epoch, { members: [], assignment: new Map() });
     if (!group.planTooLarge)
       warn(
         group,
@@ -159,7 +161,7 @@ function write(group: GroupState, epoch: number, stored: StoredPlan): void {
     group.planTooLarge = true;
     return;
   }
-  group.planTooLarge = false;
+  if (stored.members.length > 0) group.planTooLarge = false;
   plan.write = sendWrite(group, {
     key: { kind: "plan" },
     record: (authorship) => ({ ...authorship, kind: "plan", coordinator: epoch, plan: bytes }),

@@ -34,7 +34,13 @@ export function noteOwnerAnswer(
 ): boolean {
   if (shown < view.revision) return false;
   if (entry !== null) {
-    if (entry.revision !== view.revision || !isSameContent(view, entry)) replace(group, view, entry);
+    const { revision, unownedSinceMono, conflicts } = view;
+    // What a message has shown at this revision may be forged in any part.
+    replace(group, view, entry);
+    if (entry.revision === revision) {
+      view.unownedSinceMono = unownedSinceMono;
+      view.conflicts = conflicts;
+    }
     if (view.kind === "claimed" && view.owner !== null) {
       const holder = sessionView(group, view.owner);
       holder.shownUpTo = Math.max(holder.shownUpTo, view.session);
@@ -47,18 +53,6 @@ export function noteOwnerAnswer(
     view.unownedSinceMono = group.now.mono;
   }
   return true;
-}
-
-function isSameContent({ kind, incarnation, nonce, epoch }: ResourceView, entry: GroupEntry): boolean {
-  if (entry.kind !== "record") return kind === "blocked";
-  const { record } = entry;
-  if (record.kind === "release") return kind === "released" && record.epoch === epoch;
-  return (
-    record.kind === "claim" &&
-    kind === "claimed" &&
-    record.incarnation === incarnation &&
-    record.nonce === nonce
-  );
 }
 
 function replace(group: GroupState, view: ResourceView, entry: GroupEntry): void {

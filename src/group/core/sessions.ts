@@ -122,23 +122,21 @@ export function noteSessionAnswer(
   shown: number,
 ): boolean {
   if (shown < view.revision) return false;
-  if (entry === null) {
-    if (view.kind !== "vacant" || view.revision !== 0) replace(group, view, null, true);
-  } else if (entry.revision !== view.revision || !isSameContent(view, entry))
-    replace(group, view, entry, true);
-  else {
-    view.proven = true;
-    view.since ??= group.now;
-    group.unproven.delete(view);
-    if (view.kind === "ended") noteOver(group, view, view.number);
-    if (view.kind === "live") noteShown(group, view, view.number);
+  const { revision, since, proven, receivedAt } = view;
+  const isSameMessage = (entry?.revision ?? 0) === revision && view.kind !== "unknown";
+  // What a message has shown at this revision may be forged in any part. Since when the stream has reached the revision is not.
+  if (!proven || !isSameMessage || !isSameContent(view, entry)) replace(group, view, entry, true);
+  if (isSameMessage) {
+    view.receivedAt = receivedAt;
+    view.since = since ?? view.since;
   }
   sessionDue(group, group.now.mono);
   return true;
 }
 
-function isSameContent({ kind, record, number }: SessionView, entry: GroupEntry): boolean {
-  if (entry.kind !== "record") return kind === "vacant";
+/** Of two answers. */
+function isSameContent({ kind, record, number }: SessionView, entry: GroupEntry | null): boolean {
+  if (entry?.kind !== "record") return kind === "vacant";
   const shown = entry.record;
   if (shown.kind === "session-end") return kind === "ended" && shown.number === number;
   return (
@@ -149,6 +147,7 @@ function isSameContent({ kind, record, number }: SessionView, entry: GroupEntry)
 function replace(group: GroupState, view: SessionView, entry: GroupEntry | null, answered: boolean): void {
   const { now } = group;
   const holder = view.record?.session ?? null;
+  const isNews = view.kind === "unknown" || (entry?.revision ?? 0) !== view.revision;
   view.revision = entry?.revision ?? 0;
   view.receivedAt = now;
   view.proven = answered;
@@ -163,7 +162,7 @@ function replace(group: GroupState, view: SessionView, entry: GroupEntry | null,
   const record = entry?.kind === "record" ? believed(group, view, entry.record, entry.revision) : null;
   if (record?.kind === "session") noteRecord(group, view, record, answered);
   else if (record?.kind === "session-end") noteEnd(group, view, record, answered);
-  else noteVacancy(group, view, entry);
+  else noteVacancy(group, view, entry, isNews);
   if (!isSameHolder(holder, view.record?.session ?? null)) watchOther(group, view);
   const hasNews =
     view.claimed > view.overUpTo && view.claimed < view.number + (view.kind === "ended" ? 1 : 0);
@@ -251,19 +250,21 @@ function warnOfList(group: GroupState, view: SessionView, record: SessionRecord)
 }
 
 function noteEnd(group: GroupState, view: SessionView, end: SessionEnd, answered: boolean): void {
+  const isNews = view.kind !== "ended" || view.number !== end.number;
   view.kind = "ended";
   view.record = null;
   view.number = end.number;
   view.endReason = end.reason;
   view.endedBy = end.memberId;
-  view.endedAtMono = group.now.mono;
   noteNumber(group, Math.max(end.number, end.above));
   if (answered) noteOver(group, view, end.number);
+  if (!isNews) return;
+  view.endedAtMono = group.now.mono;
   noteGone(group);
 }
 
 /** The holder of what stood there may still count on its own TTL. */
-function noteVacancy(group: GroupState, view: SessionView, entry: GroupEntry | null): void {
+function noteVacancy(group: GroupState, view: SessionView, entry: GroupEntry | null, isNews: boolean): void {
   const before = view.kind;
   view.kind = "vacant";
   view.record = null;
@@ -276,11 +277,12 @@ function noteVacancy(group: GroupState, view: SessionView, entry: GroupEntry | n
         : entry.kind === "deleted"
           ? "a delete marker"
           : "of another bucket";
-    warn(
-      group,
-      "GARBAGE_RECORD",
-      `revision ${entry.revision} of the session of member "${view.memberId}" is no record of it (${what})`,
-    );
+    if (isNews)
+      warn(
+        group,
+        "GARBAGE_RECORD",
+        `revision ${entry.revision} of the session of member "${view.memberId}" is no record of it (${what})`,
+      );
   }
   if (before === "live") noteGone(group);
 }

@@ -54,12 +54,17 @@ function wantedAtMono(group: GroupState, view: ResourceView): number {
   if (!mayOwn(group, view)) return NEVER;
   if (isCoordinatorKey(view)) return view.unownedSinceMono + COORDINATOR_RANK_MS * rankOf(group, view);
   if (view.target === config.memberId) return 0;
-  if (group.terms.size >= (group.profile.maxOwned ?? NEVER)) return NEVER;
+  if (ownedCount(group) >= (group.profile.maxOwned ?? NEVER)) return NEVER;
   if (view.kind === "released" && view.successor === config.memberId) return 0;
-  // Its target is there and does not claim it: it is sick, or refuses.
-  if (view.target === null || !isLive(group, view.target)) return NEVER;
+  // Its target is there and does not claim it: it is sick, or refuses. Or no member of the plan has room.
+  if (view.target !== null && !isLive(group, view.target)) return NEVER;
   const atMono = view.unownedSinceMono + config.unownedGraceMs;
   return atMono > now.mono ? atMono : atMono + FALLBACK_RANK_MS * rankOf(group, view);
+}
+
+/** Resources that this member has, also those that it is giving up. */
+function ownedCount({ terms, coordinator }: GroupState): number {
+  return coordinator.term === null ? terms.size : terms.size - 1;
 }
 
 /** The place of this member in the rendezvous order of the resource, among those that might claim it. */
@@ -258,7 +263,10 @@ function moveReason(group: GroupState, view: ResourceView): DrainReason | null {
   if (takesNothing(group) || group.profile.weight === 0) return "draining";
   // Only a plan that is newer than the claim moves: the claim may be the answer to a death, or to a release that named us.
   if (term === null || group.plan.revision <= term.revision) return null;
-  return target !== null && target !== group.config.memberId && isLive(group, target) ? "moved" : null;
+  // No member has room for it, this one neither.
+  if (target === null)
+    return ownedCount(group) - group.leavingTerms > (group.profile.maxOwned ?? NEVER) ? "moved" : null;
+  return target !== group.config.memberId && isLive(group, target) ? "moved" : null;
 }
 
 /** Gives the resource up if it has to be, at once or when it is its turn. */
