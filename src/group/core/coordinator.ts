@@ -21,7 +21,7 @@ import type { GroupEntry } from "./types.ts";
 // ---------------------------------------------------------------------------------------------- the plan that is stored
 
 /** The message on the key `plan`; `null`: it has none. */
-export function notePlan(group: GroupState, entry: GroupEntry | null): void {
+export function notePlan(group: GroupState, entry: GroupEntry | null, answered: boolean): void {
   const { bucket } = group;
   const record = entry?.kind === "record" && entry.record.kind === "plan" ? entry.record : null;
   const isOurs =
@@ -36,6 +36,7 @@ export function notePlan(group: GroupState, entry: GroupEntry | null): void {
       `revision ${entry.revision} of the plan is not a plan of this group; the coordinator replaces it`,
     );
   }
+  group.plan.proven = answered;
   setPlan(group, entry?.revision ?? 0, stored, record?.coordinator ?? 0, record?.memberId ?? "");
 }
 
@@ -73,6 +74,11 @@ export function planDelayMs(group: GroupState): number {
 export function coordinate(group: GroupState): void {
   const { coordinator, plan, config, now } = group;
   const epoch = coordinator.term?.epoch ?? 0;
+  if (!plan.proven) {
+    // Only a message shows this plan: it may be forged.
+    plan.reads.due = true;
+    return readPlan(group);
+  }
   group.planDue = false;
   group.planAtMono = NEVER;
   if (plan.coordinator > epoch) return readOwner(group, coordinator);
@@ -190,6 +196,7 @@ export function onPlanWritten(
   const { plan, config, now } = group;
   plan.write = null;
   if (outcome.kind === "applied") {
+    plan.proven = true;
     if (outcome.revision > plan.revision)
       setPlan(group, outcome.revision, pending.stored, pending.epoch, config.memberId);
     return;

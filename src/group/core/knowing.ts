@@ -12,7 +12,7 @@ import { notePlan } from "./coordinator.ts";
 import { onSessionReadFailed, suspectAll } from "./fences.ts";
 import { suspect } from "./inquiry.ts";
 import { adoptBegin, endAsFenced, endSession, judgeSession } from "./own-session.ts";
-import { addDue, clearQueue } from "./queues.ts";
+import { clearQueue, enqueue } from "./queues.ts";
 import { isReady } from "./requests.ts";
 import { noteOwnerAnswer, noteOwnerMessage, ownerView } from "./resources.ts";
 import {
@@ -99,7 +99,7 @@ function takeIn(group: GroupState, entry: GroupEntry): void {
         noteSessionMessage(group, sessionView(group, key.memberId), entry);
       return;
     case "plan":
-      if (entry.revision > group.plan.revision && group.plan.write === null) notePlan(group, entry);
+      if (entry.revision > group.plan.revision && group.plan.write === null) notePlan(group, entry, false);
       return;
     case "owner":
     case "coordinator": {
@@ -255,7 +255,7 @@ function takeInAnswer(group: GroupState, entry: GroupEntry, upTo: number): void 
     if (key.memberId !== group.config.memberId && entry.revision >= view.revision)
       noteSessionAnswer(group, view, entry, upTo);
   } else if (key.kind === "plan") {
-    if (entry.revision > group.plan.revision && group.plan.write === null) notePlan(group, entry);
+    if (entry.revision > group.plan.revision && group.plan.write === null) notePlan(group, entry, true);
   } else {
     const view = ownerView(group, key);
     if (entry.revision > view.revision && noteOwnerAnswer(group, view, entry, upTo)) onOwnerNews(group, view);
@@ -291,6 +291,12 @@ export function onRead(group: GroupState, request: number, outcome: KeyReadOutco
   if (pending === undefined) return;
   const reads = pending.kind === "plan" ? group.plan.reads : pending.view.reads;
   reads.inFlight = false;
+  takeInRead(group, pending, outcome);
+  // Asked for again while it was in flight.
+  if (pending.kind === "owner" && reads.due) enqueue(group.reads, pending.view);
+}
+
+function takeInRead(group: GroupState, pending: PendingRead, outcome: KeyReadOutcome): void {
   switch (outcome.kind) {
     case "no-bucket":
       onReadFailed(group, pending);
@@ -316,7 +322,6 @@ function onReadFailed(group: GroupState, pending: PendingRead): void {
   reads.due = true;
   reads.atMono = group.now.mono + backOffMs(group, reads.failures);
   reads.failures += 1;
-  if (pending.kind === "owner") addDue(group.due, reads.atMono, pending.view);
 }
 
 function onSnapshot(
@@ -326,7 +331,7 @@ function onSnapshot(
   lastSequence: number,
 ): void {
   if (pending.kind === "plan") {
-    if ((entry?.revision ?? 0) !== group.plan.revision) notePlan(group, entry);
+    if ((entry?.revision ?? 0) !== group.plan.revision || !group.plan.proven) notePlan(group, entry, true);
     return;
   }
   if (pending.kind === "session") return onSessionSnapshot(group, pending.view, entry, lastSequence);
@@ -444,6 +449,7 @@ function forget(group: GroupState): void {
   plan.coordinator = 0;
   plan.members = [];
   plan.assignment = null;
+  plan.proven = true;
   plan.write = null;
   plan.reads.inFlight = false;
   plan.reads.due = false;

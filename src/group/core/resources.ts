@@ -156,6 +156,8 @@ export function freeAtMono(group: GroupState, view: ResourceView): number {
     return kind === "blocked" ? view.blockedUntilMono : 0;
   if (isOver(group, owner, session)) return 0;
   if (kind === "blocked") return view.blockedUntilMono;
+  // Our own claim has vanished, and no term runs on it.
+  if (kind === "absent" && owner === group.config.memberId && session === group.own.number) return 0;
   const holder = group.sessions.get(owner);
   const seemsOver =
     holder !== undefined &&

@@ -227,6 +227,8 @@ export interface PlanKnowledge {
   writtenBy: string;
   members: readonly string[];
   assignment: Assignment | null;
+  /** An answer, or the ack of our own write, has shown it. */
+  proven: boolean;
   readonly reads: KeyReads;
   write: number | null;
 }
@@ -388,6 +390,7 @@ export function initialState(config: GroupConfig, profile: Profile, now: Instant
       writtenBy: "",
       members: [],
       assignment: null,
+      proven: true,
       reads: keyReads(),
       write: null,
     },
