@@ -2,11 +2,10 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { connect, type NatsConnection } from "@nats-io/transport-node";
 import { Fleet, type Member } from "../../src/bench/fleet.ts";
-import { waitForReplicas } from "../../src/bench/lease-stream.ts";
+import { moveStreamLeader, waitForReplicas } from "../../src/bench/lease-stream.ts";
 import { hostNowMs } from "../../src/bench/messages.ts";
 import type { CrashDetection } from "../../src/index.ts";
 import { stepdownSubject } from "../../src/nats/names.ts";
-import { moveStreamLeader } from "../shared/move-stream-leader.ts";
 import type { Regions } from "../shared/regions.ts";
 
 /** Longer than any round trip between regions, so that a node that stepped down is not the first to acquire. */

@@ -17,12 +17,12 @@
 import { loadavg } from "node:os";
 import { setTimeout as pause } from "node:timers/promises";
 import { connect } from "@nats-io/transport-node";
+import { moveStreamLeader } from "../../src/bench/lease-stream.ts";
 import { hostNowMs } from "../../src/bench/messages.ts";
 import { round, summarize } from "../../src/bench/stats.ts";
 import type { CrashDetection } from "../../src/index.ts";
 import { endWhenOutputFails } from "../../src/system/output-failures.ts";
 import { readArguments } from "../shared/arguments.ts";
-import { moveStreamLeader } from "../shared/move-stream-leader.ts";
 import { LAYOUTS, type Layout, type RegionSize, Regions } from "../shared/regions.ts";
 import { Election, SUCCESSOR_GRACE_MS } from "./election.ts";
 import { faultsOf, inflict } from "./faults.ts";

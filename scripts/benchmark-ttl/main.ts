@@ -13,7 +13,7 @@
 import { loadavg } from "node:os";
 import { setTimeout as pause } from "node:timers/promises";
 import { connect, type NatsConnection } from "@nats-io/transport-node";
-import { waitForReplicas } from "../../src/bench/lease-stream.ts";
+import { moveStreamLeader, waitForReplicas } from "../../src/bench/lease-stream.ts";
 import { hostNowMs } from "../../src/bench/messages.ts";
 import { round, type Summary, summarize } from "../../src/bench/stats.ts";
 import { resolveOptions } from "../../src/config/resolve.ts";
@@ -22,7 +22,6 @@ import { messageOf } from "../../src/errors.ts";
 import { endWhenOutputFails } from "../../src/system/output-failures.ts";
 import { type NatsServer, startNatsCluster, startNatsServer } from "../../src/testing.ts";
 import { readArguments } from "../shared/arguments.ts";
-import { moveStreamLeader } from "../shared/move-stream-leader.ts";
 import { crashDetectionNamed, SILENCE_OPTIONS } from "../shared/silence-options.ts";
 import { Contest, type ContestOptions } from "./contest.ts";
 

@@ -58,7 +58,10 @@ export function failoverCommand(): Command {
       new Option("--how <way>", "server-kill: how the server goes down").choices(WAYS).default("kill"),
     )
     .addOption(
-      new Option("--target <which>", "server-kill: each server in turn, or the stream leader")
+      new Option(
+        "--target <which>",
+        "server-kill: each server in turn, the stream leader, or the leader's server, made the stream leader before",
+      )
         .choices(TARGETS)
         .default("turn"),
     )

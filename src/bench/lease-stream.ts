@@ -1,4 +1,4 @@
-/** Waits for the stream of a lease to be fully replicated. */
+/** The stream of a lease: waits until it is fully replicated, and moves its leader to a chosen server. */
 import { setTimeout as pause } from "node:timers/promises";
 import type { NatsConnection } from "@nats-io/transport-node";
 import { asObject, callApi, type JsonObject } from "../nats/api/js-api.ts";
@@ -9,6 +9,7 @@ import { hostNowMs } from "./messages.ts";
 const REPLICAS = 3;
 const TIMEOUT_MS = 60_000;
 const POLL_MS = 50;
+const MOVE_POLL_MS = 100;
 const REQUEST_TIMEOUT_MS = 2_000;
 
 /**
@@ -44,6 +45,30 @@ export async function waitForReplicas(
     }
   } finally {
     monitor.release();
+  }
+}
+
+/** Resolves when one of `servers` leads the stream and every replica is current. */
+export async function moveStreamLeader(
+  connection: NatsConnection,
+  clusterId: string,
+  servers: readonly string[],
+  signal: AbortSignal = new AbortController().signal,
+): Promise<void> {
+  const stream = streamName(clusterId);
+  const body = JSON.stringify({ placement: { preferred: servers[0] } });
+  const deadline = hostNowMs() + TIMEOUT_MS;
+  while (!servers.includes(await waitForReplicas(connection, clusterId, signal))) {
+    if (hostNowMs() > deadline) {
+      throw new Error(
+        `stream ${stream}: leader not moved to ${servers.join(" or ")} within ${TIMEOUT_MS} ms`,
+      );
+    }
+    // The server refuses while an election is under way; the next poll shows whether it worked.
+    await connection
+      .request(`$JS.API.STREAM.LEADER.STEPDOWN.${stream}`, body, { timeout: REQUEST_TIMEOUT_MS })
+      .catch(() => null);
+    await pause(MOVE_POLL_MS, undefined, { signal });
   }
 }
 

@@ -10,8 +10,11 @@ export const WAYS = ["kill", "pause", "lame-duck"] as const;
 /** How a server goes down in mode `server-kill`. */
 export type Way = (typeof WAYS)[number];
 
-export const TARGETS = ["turn", "stream-leader"] as const;
-/** Which server goes down: each in turn, or the leader of the lease's stream. */
+export const TARGETS = ["turn", "stream-leader", "leader-server"] as const;
+/**
+ * Which server goes down: each in turn, the leader of the lease's stream, or the one that the leader is connected to, which is made the
+ * stream's leader before: then the leader of the election loses its connection, and cannot renew until NATS has elected another one.
+ */
 export type Target = (typeof TARGETS)[number];
 
 export interface FailoverOptions {

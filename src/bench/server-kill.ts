@@ -7,7 +7,7 @@ import { readMonitor } from "../testing/server/run/probe.ts";
 import type { NatsServer } from "../testing/server/types.ts";
 import { dial } from "./dial.ts";
 import type { Fleet, Member } from "./fleet.ts";
-import { waitForReplicas } from "./lease-stream.ts";
+import { moveStreamLeader, waitForReplicas } from "./lease-stream.ts";
 import { hostNowMs } from "./messages.ts";
 import type { Blow } from "./options.ts";
 import { CLUSTER_ID, type Found, type Stage } from "./stage.ts";
@@ -37,6 +37,7 @@ export async function runServerKill(stage: Stage): Promise<Found> {
   try {
     for (let number = 0; number < options.rounds; number++) {
       await stage.cluster.ready({ signal: options.signal, timeoutMs: CURRENT_TIMEOUT_MS });
+      if (options.target === "leader-server") await moveToLeader(stage, connection);
       const streamLeader = await waitForReplicas(connection, CLUSTER_ID, options.signal);
       const blow = await strike(stage, streamLeader, probe, number);
       blows.push(blow);
@@ -64,12 +65,22 @@ function inWords(blow: Blow): string {
   ].join(", ");
 }
 
+/** Makes the server that the leading node is connected to the stream's leader. */
+async function moveToLeader({ options, fleet, servers }: Stage, connection: NatsConnection): Promise<void> {
+  const leader = fleet.leader();
+  const { signal } = options;
+  for (const server of servers) {
+    if (await untilAborted(hasConnectionOf(server, leader), signal))
+      return moveStreamLeader(connection, CLUSTER_ID, [server.name], signal);
+  }
+  throw new Error(`no server has the connection of ${leader.id}`);
+}
+
 /** Takes one server down and observes the election until the failure can have no further effect. */
 async function strike(stage: Stage, streamLeader: string, probe: WriteProbe, number: number): Promise<Blow> {
   const { options, fleet, servers, cluster } = stage;
   const named = servers.find((server) => server.name === streamLeader);
-  const server =
-    options.target === "stream-leader" && named !== undefined ? named : servers[number % servers.length];
+  const server = options.target !== "turn" && named !== undefined ? named : servers[number % servers.length];
   if (server === undefined) throw new Error("no server to take down");
   const leader = fleet.leader();
   const leaderConnected = await untilAborted(hasConnectionOf(server, leader), options.signal);
