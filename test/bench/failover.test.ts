@@ -46,6 +46,14 @@ test("a frozen leader is replaced, and answers isLeader() with false when it tha
   expect(report.overlapMs).toBe(0);
 });
 
+test("a server of the leader that leads the stream, too, can be chosen to go down", async () => {
+  const how = { mode: "server-kill", target: "leader-server", servers: 3 } as const;
+  const report = await runFailover(failoverOptions({ ...how, rounds: 1, nodes: 2, ttlMs: 2_000 }));
+  expect(report.blows).toMatchObject([{ streamLeader: true, leaderConnected: true }]);
+  expect(report.blows?.[0]?.suspendedMs).toBeGreaterThan(0);
+  expect(isSound(report)).toBe(true);
+});
+
 test("an aborted benchmark leaves no server running", async () => {
   const abort = new AbortController();
   const running = runFailover(
