@@ -103,14 +103,15 @@ test("without a member, everything is unplaced", () => {
     });
 });
 
-test("the resources of a draining member go to the others at once, and are not counted as moves", () => {
+test("a draining member takes nothing; plan() gives its resources to the others, place() leaves them", () => {
   const members = [member("a", { draining: true }), member("b"), member("c")];
-  const resources = resourcesUpTo(4, { owner: "a" });
-  for (const call of [plan, place]) {
-    const after = call({ members, resources });
-    expect(counts(after)).toEqual({ b: 2, c: 2 });
-    expect(after.moves).toBe(0);
-  }
+  const resources = [...resourcesUpTo(4, { owner: "a" }), { name: "x1" }, { name: "x2" }];
+  const planned = plan({ members, resources });
+  expect(counts(planned)).toEqual({ b: 3, c: 3 });
+  expect(planned.moves).toBe(4);
+  const placed = place({ members, resources });
+  expect(counts(placed)).toEqual({ a: 4, b: 1, c: 1 });
+  expect(placed.moves).toBe(0);
 });
 
 test("as many resources as balance allows are in their zone, even if they move for it", () => {

@@ -152,7 +152,7 @@ function fill(
     left -= added;
     room -= added;
   };
-  for (const [index, { member }] of entrances.entries()) widen(index, intakes[member]?.floor ?? 0);
+  for (const [index, { member }] of entrances.entries()) widen(index, (intakes[member] as Intake).floor);
   run();
   for (const [index, { member }] of entrances.entries()) {
     const { floor, ceiling } = intakes[member] as Intake;

@@ -14,10 +14,10 @@ import { ClusterError, messageOf } from "../../errors.ts";
 
 /** Largest stored plan. Servers accept messages of 1 MB by default, headers included. */
 export const MAX_PLAN_BYTES = 900_000;
-/** Largest inflated plan: 100 000 resources with names of about 80 characters. */
+/** Largest inflated plan: 100 000 resources with names of about 75 characters. */
 export const MAX_INFLATED_PLAN_BYTES: number = 8 * 1024 * 1024;
-/** Longest member id or resource name in a plan, in UTF-16 code units. */
-const MAX_NAME_LENGTH = 1_024;
+/** Longest member id or resource name, in UTF-16 code units: what 255 bytes of UTF-8 become at most. */
+const MAX_NAME_LENGTH = 255;
 
 const UNPLACED = -1;
 

@@ -15,7 +15,7 @@ import { classesOf } from "./classes.ts";
 import { handOut } from "./names.ts";
 import { type Intake, routesOf } from "./network.ts";
 import { NONE, type Problem, problemOf, takes } from "./problem.ts";
-import { sharesOf } from "./shares.ts";
+import { type Claimant, type Share, sharesOf } from "./shares.ts";
 import type { Assignment, PlanInput } from "./types.ts";
 
 /**
@@ -29,7 +29,8 @@ export function plan(input: PlanInput): Assignment {
 }
 
 /**
- * An owner for every unowned resource; no other resource moves, even if its owner has more than its share, weight 0 or a smaller cap.
+ * An owner for every unowned resource. No other resource moves, even if its owner drains, has weight 0, or has more than its share or
+ * its cap.
  *
  * @throws RangeError as `plan`.
  */
@@ -49,15 +50,14 @@ function assign(problem: Problem, newOwnerOf: Int32Array): Assignment {
 function intakesOf({ members, resources }: Problem, keptBy: Int32Array): readonly Intake[] {
   const kept = new Int32Array(members.length);
   for (const owner of keptBy) if (owner !== NONE) kept[owner] = (kept[owner] as number) + 1;
-  const claimants = members.map((member, number) => ({
-    weight: takes(member) ? member.weight : 0,
-    kept: kept[number] as number,
-    cap: takes(member) ? (member.maxOwned ?? resources.length) : 0,
-  }));
-  return sharesOf(resources.length, claimants).map(({ floor, ceiling }, number) => {
-    const own = kept[number] as number;
-    const most = Math.max((claimants[number]?.cap ?? 0) - own, 0);
-    return { floor: floor - own, ceiling: ceiling - own, most };
+  const claimants = members.map((member, number): Claimant => {
+    const cap = takes(member) ? (member.maxOwned ?? resources.length) : 0;
+    return { weight: takes(member) ? member.weight : 0, kept: kept[number] as number, cap };
+  });
+  const shares = sharesOf(resources.length, claimants);
+  return claimants.map(({ kept: own, cap }, number) => {
+    const { floor, ceiling } = shares[number] as Share;
+    return { floor: floor - own, ceiling: ceiling - own, most: Math.max(cap - own, 0) };
   });
 }
 

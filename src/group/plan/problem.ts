@@ -34,8 +34,7 @@ export function problemOf(input: PlanInput): Problem {
   for (let resource = 0; resource < resources.length; resource += 1) {
     const owner = resources[resource]?.owner;
     const number = (owner === undefined ? undefined : memberNumbers.get(owner)) ?? NONE;
-    const gone = members[number]?.draining === true || refusedBy.get(resource)?.includes(number) === true;
-    ownerOf[resource] = gone ? NONE : number;
+    ownerOf[resource] = refusedBy.get(resource)?.includes(number) === true ? NONE : number;
   }
   return { members, resources, ownerOf, refusedBy, zones: zonesOf(members) };
 }

@@ -3,12 +3,12 @@
 /** A live member, as its session record describes it. */
 export interface PlanMember {
   readonly id: string;
-  /** Its part of the resources, relative to the other weights: a whole number from 0 to `MAX_WEIGHT`. 0: it takes nothing. */
+  /** Its part of the resources, relative to the other weights: a whole number from 0 to `MAX_WEIGHT`. 0: as `draining`. */
   readonly weight: number;
   readonly zone?: string;
   /** The most resources it may own: a whole number. @default unlimited */
   readonly maxOwned?: number;
-  /** It takes nothing and gives up what it owns: its resources count as unowned. */
+  /** It takes nothing. `plan` gives what it owns to others; `place` leaves it where it is, as it does everything that has an owner. */
   readonly draining: boolean;
 }
 
@@ -18,7 +18,7 @@ export interface PlanResource {
   readonly zone?: string;
   /**
    * The member that has it now: the planned owner if that one is alive, otherwise the actual one. A resource whose owner is not
-   * listed, drains or refuses it counts as unowned.
+   * listed, or refuses it, counts as unowned.
    */
   readonly owner?: string;
 }

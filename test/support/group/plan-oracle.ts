@@ -40,7 +40,7 @@ function caseOf({ members, resources, refusals = [] }: PlanInput, mode: Mode): C
   const refused = (resource: string, member: string) =>
     refusals.some((pair) => pair.resource === resource && pair.member === member);
   const ownerOf = (name: string, owner: string | undefined) =>
-    members.some(({ id, draining }) => id === owner && !draining && !refused(name, id)) ? owner : undefined;
+    members.some(({ id }) => id === owner && !refused(name, id)) ? owner : undefined;
   const owned = resources.map(({ name, zone, owner }) => ({ name, zone, owner: ownerOf(name, owner) }));
   const capped = members.map((member) => {
     const takes = !member.draining && member.weight > 0;
