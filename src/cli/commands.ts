@@ -47,6 +47,16 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import("./commands/nodes.ts")).nodes,
   },
   {
+    name: "groups",
+    description: "list the groups of the account",
+    load: async () => (await import("./commands/groups.ts")).groups,
+  },
+  {
+    name: "group",
+    description: "show a group, its members and what each owns",
+    load: async () => (await import("./commands/group.ts")).group,
+  },
+  {
     name: "history",
     description: "list past terms and why they ended",
     load: async () => (await import("./commands/history.ts")).history,

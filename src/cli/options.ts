@@ -28,10 +28,25 @@ export interface ClusterFlags {
 
 /** Adds the options that select the cluster, the node and the servers, and `--json`. */
 export function withClusterOptions(command: Command): Command {
+  return withServerOptions(
+    withConfigOption(command).option("--cluster-id <id>", "cluster id").option("--node-id <id>", "node id"),
+  );
+}
+
+/** Adds the options that select the servers, `--json`, and the time limit of one answer: for commands about groups. */
+export function withGroupOptions(command: Command): Command {
+  return withAnswerLimit(withServerOptions(withConfigOption(command)));
+}
+
+function withConfigOption(command: Command): Command {
+  return command.option(
+    "-c, --config <file>",
+    `configuration file (default: ${DEFAULT_CONFIG} if it exists)`,
+  );
+}
+
+function withServerOptions(command: Command): Command {
   return command
-    .option("-c, --config <file>", `configuration file (default: ${DEFAULT_CONFIG} if it exists)`)
-    .option("--cluster-id <id>", "cluster id")
-    .option("--node-id <id>", "node id")
     .option("-s, --nats-url <urls>", "URLs of NATS servers, separated by commas")
     .addOption(new Option("--servers <urls>").hideHelp())
     .option("--creds <file>", "NATS credentials file")
@@ -41,11 +56,11 @@ export function withClusterOptions(command: Command): Command {
 
 /** `withClusterOptions`, and the time limit of one answer. */
 export function withQueryOptions(command: Command): Command {
-  return withClusterOptions(command).option(
-    "--timeout <time>",
-    "time limit for each answer (default: 2s)",
-    positiveDuration,
-  );
+  return withAnswerLimit(withClusterOptions(command));
+}
+
+function withAnswerLimit(command: Command): Command {
+  return command.option("--timeout <time>", "time limit for each answer (default: 2s)", positiveDuration);
 }
 
 export function logLevelOption(): Option {
@@ -70,6 +85,12 @@ export function positiveDuration(text: string): number {
 export function nodeIdOf(text: string): string {
   if (isId(text)) return text;
   throw new InvalidArgumentError("A node id has 1 to 64 of the characters A-Z a-z 0-9 _ -.");
+}
+
+/** Parses the id of a group, or of a member, in an argument or option. */
+export function groupIdOf(text: string): string {
+  if (isId(text)) return text;
+  throw new InvalidArgumentError("An id has 1 to 64 of the characters A-Z a-z 0-9 _ -.");
 }
 
 export function wholeNumber(min: number, max: number): (text: string) => number {
@@ -128,11 +149,29 @@ export async function withCluster<T>(
   limits: Pick<ClientOptions, "limitMs" | "signal"> = {},
 ): Promise<T> {
   const loaded = configOf(flags, false);
+  return withConnection(loaded, flags, (client) => run(client, loaded), limits);
+}
+
+/** As `withCluster`, for commands that need the servers and no cluster. */
+export function withServers<T>(
+  flags: ClusterFlags,
+  run: (client: ClusterClient) => Promise<T>,
+  limits: Pick<ClientOptions, "limitMs" | "signal"> = {},
+): Promise<T> {
+  return withConnection(configOf(flags, false, { forCluster: false }), flags, run, limits);
+}
+
+async function withConnection<T>(
+  loaded: LoadedConfig,
+  flags: ClusterFlags,
+  run: (client: ClusterClient) => Promise<T>,
+  limits: Pick<ClientOptions, "limitMs" | "signal">,
+): Promise<T> {
   const timeoutMs = flags.timeout ?? DEFAULT_TIMEOUT_MS;
   const options = withConnectLimit(loaded.nodeOptions, timeoutMs);
   const client = await ClusterClient.connect(options, { timeoutMs, ...limits });
   try {
-    return await run(client, loaded);
+    return await run(client);
   } finally {
     await client.close();
   }

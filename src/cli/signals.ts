@@ -107,3 +107,23 @@ export async function unlessAborted<T>(signal: AbortSignal, promise: Promise<T>)
     signal.removeEventListener("abort", end);
   }
 }
+
+/** Calls `act` at every interval, unless the last call has not ended. Resolves when the signal aborts. */
+export async function every(ms: number, signal: AbortSignal, act: () => Promise<void>): Promise<void> {
+  await new Promise<void>((resolve) => {
+    let busy = false;
+    const timer = setInterval(() => {
+      if (busy) return;
+      busy = true;
+      void act().finally(() => {
+        busy = false;
+      });
+    }, ms);
+    const end = (): void => {
+      clearInterval(timer);
+      resolve();
+    };
+    if (signal.aborted) return end();
+    signal.addEventListener("abort", end, { once: true });
+  });
+}

@@ -99,7 +99,7 @@ export interface GroupOptions extends Pick<NodeOptions, SharedOptionName> {
    */
   readonly resources: number | ResourceList | ResourceSource;
   /**
-   * This member's share of the resources relative to that of the others; 0 to 1000. 0: it owns nothing.
+   * This member's share of the resources relative to that of the others: a whole number from 0 to 10000. 0: it owns nothing.
    *
    * @default 1
    */

@@ -56,12 +56,7 @@ export const GROUP_OPTIONS: { readonly [Name in GroupOptionName]-?: OptionInfo }
   groupId: { ...OPTIONS.clusterId },
   memberId: { ...OPTIONS.nodeId },
   resources: RESOURCES,
-  weight: {
-    type: "number",
-    fallback: String(GROUP_DEFAULTS.weight),
-    rule: "a number from 0 to 1000",
-    schema: z.number().check(z.minimum(0), z.maximum(1_000)),
-  },
+  weight: whole(0, 10_000, String(GROUP_DEFAULTS.weight), "the share relative to other members"),
   zone: { ...OPTIONS.nodeId, fallback: "none", rule: "1 to 64 of the characters A-Z a-z 0-9 _ -" },
   maxOwned: whole(0, 1_000_000, "no limit", "the most resources that this member owns"),
   settleMs: duration(0, 3_600_000, String(GROUP_DEFAULTS.settleMs)),

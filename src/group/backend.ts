@@ -7,8 +7,19 @@ export interface GroupAttachment {
   readonly session: GroupSession;
   readonly store: GroupStore;
   readonly bucket: BucketInfo;
+  /** Answers requests of operators from now on, until `close()`. */
+  serve(handlers: MemberHandlers): void;
   /** Closes store and session, and the connection unless it was passed in. Never rejects. */
   close(): Promise<void>;
+}
+
+/** What an operator may ask of a member. Each throws a `ClusterError` if it is refused. */
+export interface MemberHandlers {
+  /** Takes nothing from now on, and begins to give up everything. */
+  drain(): void;
+  rejoin(): void;
+  /** Only the coordinator can do this. */
+  move(resource: string, to: string): void;
 }
 
 export interface GroupAttachRequest {
@@ -18,7 +29,7 @@ export interface GroupAttachRequest {
   /** Largest number that an earlier incarnation of this `Group` has seen; 0: none. */
   readonly above: number;
   /** Reports a limitation that does not keep the member from working. One sentence; each message at most once. */
-  readonly warn: (code: Exclude<BackendWarningCode, "SERVICE">, message: string, error?: Error) => void;
+  readonly warn: (code: BackendWarningCode, message: string, error?: Error) => void;
 }
 
 export interface GroupBackend {

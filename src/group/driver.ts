@@ -137,6 +137,13 @@ export class GroupDriver {
     return Math.min(this.leaseRemainingMs(), remainingStretchMs(this.#state, now));
   }
 
+  /** As `remainingMs`, and with crash detection by presence no longer than the last round trip counts. */
+  provenRemainingMs(): number {
+    const ms = this.remainingMs();
+    if (this.#options.config.crashDetection !== "presence") return ms;
+    return Math.min(ms, this.#roundTrips.remainingMs(this.#options.clock.now()));
+  }
+
   /** Begins to take part. The list of resources comes before. */
   start(): void {
     const { bucket, session, store } = this.#options;

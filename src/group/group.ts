@@ -5,7 +5,7 @@ import { type BoundLogger, createLogger } from "../log/logger.ts";
 import { checkHookNames } from "../node/hooks.ts";
 import { EventStreams } from "../runtime/event-streams.ts";
 import type { Clock, Random } from "../runtime/ports.ts";
-import { SystemClock } from "../runtime/system-clock.ts";
+import { SystemClock, systemClock, systemRandom } from "../runtime/system-clock.ts";
 import { checkOptions, keepAlive, kindOf, limitOf, type WaitOptions } from "../runtime/waiting.ts";
 import { GROUP_HOOK_NAMES } from "./application/types.ts";
 import type { GroupBackend } from "./backend.ts";
@@ -13,7 +13,8 @@ import type { DrainResult, GroupStopResult } from "./calls.ts";
 import type { MemberView } from "./core/events.ts";
 import type { GroupEventBody, GroupMemberEvent } from "./events.ts";
 import type { GroupHooks } from "./hooks.ts";
-import { Membership, type MembershipOptions } from "./membership.ts";
+import { type GroupPlan, type MakeDriver, Membership } from "./membership.ts";
+import { groupDriver, natsGroupBackend } from "./nats-group-backend.ts";
 import { openResources } from "./resources.ts";
 import type { GroupRunner, ResourceWork } from "./runner.ts";
 import type { ResourceTerm } from "./term.ts";
@@ -23,7 +24,7 @@ export interface GroupEnvironment {
   readonly backend: GroupBackend;
   readonly clock: Clock;
   readonly random: Random;
-  readonly makeDriver: MembershipOptions["makeDriver"];
+  readonly makeDriver: MakeDriver;
 }
 
 const NOTHING_TO_STOP: GroupStopResult = {
@@ -70,11 +71,16 @@ export class Group implements AsyncDisposable {
    * @throws ClusterError `INVALID_CONFIG`; the message names every invalid option with its value and rule, or every hook that is
    * misspelt or no function.
    */
-  constructor(options: GroupOptions, hooks: GroupHooks, environment: GroupEnvironment) {
+  constructor(options: GroupOptions, hooks: GroupHooks = {}, environment?: GroupEnvironment) {
     this.#options = resolveGroupOptions(options);
     checkHookNames(hooks, GROUP_HOOK_NAMES);
     this.#hooks = hooks;
-    this.#environment = environment;
+    this.#environment = environment ?? {
+      backend: natsGroupBackend(this.#options),
+      clock: systemClock(),
+      random: systemRandom,
+      makeDriver: groupDriver,
+    };
     this.#streams = new EventStreams<GroupEventBody>(() => this.#environment.clock.now().wall);
     this.#logger = createLogger({ level: this.#options.logLevel, logger: this.#options.logger });
   }
@@ -87,6 +93,11 @@ export class Group implements AsyncDisposable {
   /** The option `memberId`, or the id that was drawn in its place. */
   get memberId(): string {
     return this.#options.memberId;
+  }
+
+  /** Is the connection to NATS up? */
+  get connected(): boolean {
+    return this.#membership?.connected ?? false;
   }
 
   /**
@@ -112,6 +123,15 @@ export class Group implements AsyncDisposable {
   /** The members whose sessions are not over, in order of their ids, as this member sees them. Empty before `start()`. */
   members(): readonly MemberView[] {
     return this.#membership?.application.members ?? [];
+  }
+
+  /**
+   * Who owns and who is to own each resource on this member's list, as this member sees it. A snapshot, for display: made at every call.
+   *
+   * @throws ClusterError `NOT_STARTED`, `STOPPED`, `NO_CONNECTION`.
+   */
+  plan(): GroupPlan {
+    return this.#require().plan();
   }
 
   /**
@@ -253,6 +273,17 @@ export class Group implements AsyncDisposable {
    */
   async rejoin(): Promise<void> {
     await this.#require().calls.rejoin();
+  }
+
+  /**
+   * Asks for a resource to be moved to another member. Only the coordinator (`plan().coordinator`) can do this; it plans the resource for
+   * that member, whose balance then makes another one move back.
+   *
+   * @throws ClusterError `NOT_STARTED`, `STOPPED`, `NO_CONNECTION`; `HANDOVER_REFUSED` when this member is not the coordinator, or the other one
+   * cannot take the resource.
+   */
+  async move(resource: string, to: string): Promise<void> {
+    this.#require().move(resource, to);
   }
 
   /**

@@ -1,14 +1,21 @@
 import type { StopReason } from "../application/types.ts";
 import { checkResourceList } from "../config/group.ts";
 import type { ResolvedGroupOptions } from "../config/group-options.ts";
-import { asError, messageOf } from "../errors.ts";
+import { asError, ClusterError, messageOf } from "../errors.ts";
 import type { Clock, SessionEvent } from "../runtime/ports.ts";
 import { deferred } from "../runtime/waiting.ts";
-import { GROUP_HOOK_NAMES, type GroupHookName, type GroupNotice } from "./application/types.ts";
+import {
+  GROUP_HOOK_NAMES,
+  type GroupHookName,
+  type GroupNotice,
+  type GroupOutput,
+} from "./application/types.ts";
 import type { GroupAttachment } from "./backend.ts";
 import { type FreshClock, GroupCalls } from "./calls.ts";
 import type { Resource } from "./core/balance.ts";
-import type { GroupConfig, GroupEvent } from "./core/events.ts";
+import type { GroupEvent } from "./core/events.ts";
+import { coordinatorOf, resourcesOf } from "./core/outlook.ts";
+import type { GroupState } from "./core/state.ts";
 import type { GroupEventBody } from "./events.ts";
 import type { GroupHooks } from "./hooks.ts";
 import { groupBlockedText, logGroupNotice, Ownership } from "./log.ts";
@@ -21,7 +28,17 @@ export interface MemberDriver extends FreshClock {
   /** Begins to take part, in a bucket that is already open. */
   start(): void;
   dispatch(event: GroupEvent): void;
+  /** To be read only. */
+  readonly state: GroupState;
 }
+
+type MoveRefused = Extract<GroupOutput, { type: "move-refused" }>;
+
+/** Makes the core of a member. */
+export type MakeDriver = (
+  on: Pick<MembershipOptions, "id" | "options" | "attachment" | "clock">,
+  output: GroupRunner["output"],
+) => MemberDriver;
 
 export interface MembershipOptions {
   /** Random id of this incarnation. */
@@ -39,10 +56,7 @@ export interface MembershipOptions {
   readonly emit: (event: GroupEventBody) => void;
   /** Of the last incarnation of this member. */
   readonly earlier: GroupRunner | null;
-  readonly makeDriver: (
-    config: Pick<GroupConfig, "incarnation">,
-    output: GroupRunner["output"],
-  ) => MemberDriver;
+  readonly makeDriver: MakeDriver;
 }
 
 /** Application code that blocks other application code is reported after this time at the earliest, in milliseconds. */
@@ -54,6 +68,26 @@ const MAX_FAILURE_BACK_OFF_MS = 30_000;
 /** What is gained and lost within this time is logged in one line, in milliseconds. */
 const OWNERSHIP_LOG_MS = 500;
 
+/** Who is to own what, as a member sees it. */
+export interface GroupPlan {
+  /** The member that plans; `null`: not known. */
+  readonly coordinator: string | null;
+  /** Every resource on the member's own list. */
+  readonly resources: readonly PlannedResource[];
+}
+
+export interface PlannedResource {
+  readonly resource: string;
+  /** The member that owns it; `null`: none does. */
+  readonly owner: string | null;
+  /** Of the owner's term, or of the last one. */
+  readonly epoch: number;
+  /** The member that is to own it. Another one than `owner`: it moves. */
+  readonly target: string | null;
+  /** Milliseconds for which it has had no owner; `null`: it has one. */
+  readonly unownedMs: number | null;
+}
+
 /** A member from `start()` to `stop()`: the core, the application side, and the log lines and events of both. */
 export class Membership {
   readonly driver: MemberDriver;
@@ -63,6 +97,8 @@ export class Membership {
   readonly #stopped = deferred<StopReason>();
   readonly #ownership: Ownership;
   #connected = true;
+  /** What the core has said about the last wish. */
+  #refused: MoveRefused | null = null;
   #unlisten: (() => void) | null = null;
 
   constructor(o: MembershipOptions) {
@@ -94,6 +130,7 @@ export class Membership {
         clock: {
           isHeld: (resource) => this.driver.isHeld(resource),
           remainingMs: () => this.driver.remainingMs(),
+          provenRemainingMs: () => this.driver.provenRemainingMs(),
           leaseRemainingMs: () => this.driver.leaseRemainingMs(),
           expire: () => this.driver.expire(),
         },
@@ -111,13 +148,49 @@ export class Membership {
           "a step of the member failed; the member goes on",
         ),
     });
-    this.driver = o.makeDriver({ incarnation: o.id }, (output) => this.application.output(output));
+    this.driver = o.makeDriver(o, (output) => {
+      if (output.type === "move-refused") this.#refused = output;
+      this.application.output(output);
+    });
     this.calls = new GroupCalls(this.application, this.driver, clock);
   }
 
   /** Resolves when the incarnation has ended and everything it opened is closed. */
   get stopped(): Promise<StopReason> {
     return this.#stopped.promise;
+  }
+
+  get connected(): boolean {
+    return this.#o.attachment.session.connected;
+  }
+
+  /** @throws ClusterError `HANDOVER_REFUSED` */
+  move(resource: string, to: string): void {
+    this.#refused = null;
+    this.driver.dispatch({ type: "move", resource, to });
+    const refused = this.#refused as MoveRefused | null;
+    if (refused === null) return;
+    const { reason, coordinator } = refused;
+    const whom = coordinator === undefined ? "there is none" : `it is "${coordinator}"`;
+    const why: Readonly<Record<MoveRefused["reason"], string>> = {
+      "not-coordinator": `member "${this.#o.options.memberId}" is not the coordinator: ${whom}`,
+      "unknown-resource": `"${resource}" is not on the coordinator's list of resources`,
+      "unknown-member": `"${to}" is no member that can take it: it is not alive, drains, has weight 0 or refuses the resource`,
+    };
+    throw new ClusterError("HANDOVER_REFUSED", `"${resource}" does not move to "${to}": ${why[reason]}`);
+  }
+
+  plan(): GroupPlan {
+    const { state } = this.driver;
+    const now = this.#o.clock.now().mono;
+    const resources = resourcesOf(state).map(({ resource, owner, epoch, target, unownedSinceMono }) => ({
+      resource,
+      owner,
+      epoch,
+      target,
+      unownedMs: unownedSinceMono === null ? null : Math.max(0, now - unownedSinceMono),
+    }));
+    return { coordinator: coordinatorOf(state), resources };
   }
 
   start(): void {
@@ -128,6 +201,12 @@ export class Membership {
     this.driver.dispatch({ type: "profile", profile: options.profile });
     this.driver.dispatch({ type: "resources", resources });
     this.driver.start();
+    attachment.serve({
+      // What comes of it is an event, and in the bucket.
+      drain: () => void this.calls.drain("", {}).catch(() => {}),
+      rejoin: () => void this.calls.rejoin().catch(() => {}),
+      move: (resource, to) => this.move(resource, to),
+    });
     if (laterResources !== null) void this.#follow(laterResources);
   }
 

@@ -7,8 +7,7 @@ import type { DisownReason } from "./application/types.ts";
  * One unbroken period in which one member owns one resource. Each term is one object, the same in every hook, event and run of work.
  * It is a `Term` in all that concerns its work, and can be given to everything in `nats-leader/fencing`.
  */
-export interface ResourceTerm
-  extends Omit<Term, "clusterId" | "nodeId" | "lossReason" | "provenRemainingMs"> {
+export interface ResourceTerm extends Omit<Term, "clusterId" | "nodeId" | "lossReason"> {
   readonly groupId: string;
   readonly memberId: string;
   /** Name of the resource. */
@@ -32,6 +31,8 @@ export interface SessionClock {
   isHeld(resource: string): boolean;
   /** Until the first of lease and stretch ends; 0 while suspended. */
   remainingMs(): number;
+  /** As `remainingMs`, and with crash detection by presence no longer than the last round trip counts. */
+  provenRemainingMs(): number;
   leaseRemainingMs(): number;
   /** Ends a session whose deadline has passed, without waiting for a timer. */
   expire(): void;
@@ -100,6 +101,10 @@ export class OwnTerm implements ResourceTerm {
 
   get remainingMs(): number {
     return this.#isClosed ? 0 : this.#context.clock.remainingMs();
+  }
+
+  get provenRemainingMs(): number {
+    return this.#isClosed ? 0 : this.#context.clock.provenRemainingMs();
   }
 
   get leaseRemainingMs(): number {

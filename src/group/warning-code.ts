@@ -50,6 +50,8 @@ export type GroupWarning =
    * passed-in connection with slow pings or a limit of reconnects. Remedy: as the message says.
    */
   | "SESSION"
+  /** Operators cannot drain this member, nor move resources through it. Cause: a missing permission. Remedy: allow the subject that the message names. */
+  | "SERVICE"
   /** The bucket works with limits. Cause: its configuration or the version of nats-server. Remedy: as the message says. */
   | "BUCKET"
   /**

@@ -94,7 +94,7 @@ export function newReplySubject(clusterId: string, nodeId: string | null): strin
 export function takesResponses(reply: string): boolean {
   const [first = "", second] = reply.split(".");
   if (first.startsWith("$") || first === "nats_leader") return false;
-  return !first.startsWith("cluster_") || second === "reply";
+  return !(first.startsWith("cluster_") || first.startsWith("group_")) || second === "reply";
 }
 
 /** The stream of past terms, if a daemon records them. Not part of the election. */
@@ -124,6 +124,16 @@ export function groupSubject(groupId: string, key: string): string {
 /** Where the stream republishes committed writes of a key, or with `>` of all. */
 export function groupRepublishSubject(groupId: string, key: string): string {
   return `nats_leader.group.${groupId}.${key}`;
+}
+
+/** Requests to a member of a group: `drain`, `rejoin` or `move`; `*`: any of them. */
+export function memberControlSubject(groupId: string, memberId: string, what: string): string {
+  return `group_${groupId}.control.${memberId}.${what}`;
+}
+
+/** A reply subject for a request to a member, that no other program can guess. */
+export function newMemberReplySubject(groupId: string): string {
+  return `group_${groupId}.reply.client.${randomBytes(16).toString("hex")}`;
 }
 
 /** Announces that a stream was deleted. */

@@ -424,10 +424,10 @@ test("the lists of a source are followed; one that fails leaves the last list in
     },
   );
   await member.group.start();
-  expect(member.core.resources).toEqual(["a", "b"]);
+  expect(member.core.list).toEqual(["a", "b"]);
   next.resolve();
   await member.time.advance(0);
-  expect(member.core.resources).toEqual(["a", "b", "c"]);
+  expect(member.core.list).toEqual(["a", "b", "c"]);
   expect(member.events.filter((one) => one === "warning RESOURCES_FAILED")).toHaveLength(2);
   await member.group.stop();
 });

@@ -2,21 +2,23 @@ import { type Command, Option } from "commander";
 import type { LoadedConfig } from "../../config/file/load.ts";
 import { DEFAULTS } from "../../config/resolve.ts";
 import { Manager } from "../../manager/manager.ts";
+import type { Term } from "../../node/term.ts";
+import type { RunFlags } from "../groups/run-flags.ts";
+import { checkNoGroupFlags, runGroup } from "../groups/run-group.ts";
 import { cliLogger, logTo } from "../log.ts";
 import { handleUserSignals, SwitchedLevel } from "../node-signals.ts";
-import { type ClusterFlags, configOf, duration, logLevelOption, withClusterOptions } from "../options.ts";
+import {
+  configOf,
+  duration,
+  groupIdOf,
+  logLevelOption,
+  wholeNumber,
+  withClusterOptions,
+} from "../options.ts";
 import { beforeTerminalStop, untilSignal } from "../signals.ts";
 import { withoutCredentials } from "../supervise/environment.ts";
-import { ProgramRunner, RESTARTS, type Restart } from "../supervise/program-runner.ts";
+import { ProgramRunner, RESTARTS } from "../supervise/program-runner.ts";
 import { makeVip, unusableAddress } from "../vip.ts";
-
-interface Flags extends ClusterFlags {
-  readonly grace: number;
-  readonly restart: Restart;
-  readonly restartDelay: number;
-  readonly onSuspend: "freeze" | "continue";
-  readonly passCredentials?: boolean;
-}
 
 /** Time after the grace period for SIGKILL to take effect and for the release of the lease. */
 const AFTER_GRACE_MS = 1_000;
@@ -42,6 +44,15 @@ export function run(command: Command): Command {
         .choices(["freeze", "continue"])
         .default("freeze"),
     )
+    .option("--group <id>", "run one program for each resource of a group that this host owns", groupIdOf)
+    .option("--resources <list>", "with --group: a number of partitions, or names separated by commas")
+    .option(
+      "--weight <number>",
+      "with --group: share relative to other members (default: 1)",
+      wholeNumber(0, 10_000),
+    )
+    .option("--zone <name>", "with --group: where this host is", groupIdOf)
+    .option("--max-owned <number>", "with --group: most resources of this host", wholeNumber(0, 1_000_000))
     .option("--pass-credentials", "leave NATS credentials in the program's environment")
     .addOption(logLevelOption())
     .addHelpText("after", HELP)
@@ -62,10 +73,19 @@ If the program exits by itself, this host steps down and exits with the same
 code (128 + signal; 126 or 127 if the program cannot be run), unless --restart
 applies. After a signal it exits 0, or with the program's own exit code.
 
-Example:
-  nats-leader run --config a.json --grace 5s -- ./worker --queue jobs`;
+With --group this host joins a group, as the member --node-id, and the program
+runs once for each resource that it owns, with LEADER_RESOURCE, LEADER_EPOCH,
+LEADER_GROUP_ID and LEADER_MEMBER_ID. A program that fails gives its resource up,
+which this host refuses for a while; one that exits with 0 is not run again until
+the resource comes back. A cluster id is not needed.
 
-async function act(command: string[], flags: Flags): Promise<void> {
+Examples:
+  nats-leader run --config a.json --grace 5s -- ./worker --queue jobs
+  nats-leader run --group orders --resources 16 -- ./worker`;
+
+async function act(command: string[], flags: RunFlags): Promise<void> {
+  if (flags.group !== undefined) return runGroup(flags.group, command, flags);
+  checkNoGroupFlags(flags);
   const loaded = configOf(flags, true, { unusableAddress });
   const level = new SwitchedLevel(flags.logLevel ?? "info");
   const log = cliLogger({ level: level.now, json: flags.json === true, write: logTo(2) });
@@ -106,7 +126,7 @@ async function act(command: string[], flags: Flags): Promise<void> {
   const manager: Manager = new Manager(
     withDrainTimeout(loaded, flags.grace),
     {
-      onBecomeLeader: (term) => runner.begin(term, manager.node),
+      onBecomeLeader: (term) => runner.begin(term, manager.node, environmentOf(term)),
       onLoseLeadership: () => runner.end(),
     },
     { logger: log, vip: makeVip },
@@ -119,6 +139,10 @@ async function act(command: string[], flags: Flags): Promise<void> {
     close();
   }
   process.exitCode = code;
+}
+
+function environmentOf({ epoch, nodeId, clusterId }: Term): NodeJS.ProcessEnv {
+  return { LEADER_EPOCH: String(epoch), LEADER_NODE_ID: nodeId, LEADER_CLUSTER_ID: clusterId };
 }
 
 /** The lease must be kept until the program has ended, so the node drains at least as long as the grace period. */

@@ -9,7 +9,7 @@ import { isTerminal, print, printJsonLine, Screen } from "../output.ts";
 import { ChangeTexts } from "../render/change-text.ts";
 import { showTime } from "../render/duration.ts";
 import { MAX_EVENTS, type WatchState, watchScreen } from "../render/watch-screen.ts";
-import { unlessAborted, untilSignal } from "../signals.ts";
+import { every, unlessAborted, untilSignal } from "../signals.ts";
 
 const DEFAULT_INTERVAL_MS = 2_000;
 
@@ -67,25 +67,6 @@ async function follow(
     view.close();
     await watching.close();
   }
-}
-
-async function every(ms: number, signal: AbortSignal, act: () => Promise<void>): Promise<void> {
-  await new Promise<void>((resolve) => {
-    let busy = false;
-    const timer = setInterval(() => {
-      if (busy) return;
-      busy = true;
-      void act().finally(() => {
-        busy = false;
-      });
-    }, ms);
-    const end = (): void => {
-      clearInterval(timer);
-      resolve();
-    };
-    if (signal.aborted) return end();
-    signal.addEventListener("abort", end, { once: true });
-  });
 }
 
 interface View {

@@ -1,5 +1,5 @@
 /** Limits a program to the times at which no other node leads, also while the term is being given up. */
-import type { Term } from "../../node/term.ts";
+import type { ProgramTerm } from "./program-term.ts";
 import type { SupervisedProgram } from "./supervised-program.ts";
 
 const MIN_CHECK_MS = 10;
@@ -13,7 +13,7 @@ const FROZEN_CHECK_MS = 25;
 const EXTENSION = 1 / 8;
 
 export interface LeashOptions {
-  readonly term: Pick<Term, "remainingMs" | "provenRemainingMs" | "leaseRemainingMs" | "lossReason">;
+  readonly term: Pick<ProgramTerm, "remainingMs" | "provenRemainingMs" | "leaseRemainingMs" | "lossReason">;
   readonly program: Pick<SupervisedProgram, "freeze" | "thaw" | "kill" | "limit">;
   /** What to do with the program while the term is suspended. */
   readonly onSuspend: "freeze" | "continue";

@@ -15,11 +15,9 @@
  *    another node may lead, and kills it at the deadline.
  */
 import { setTimeout as pause } from "node:timers/promises";
-import type { LossReason } from "../../election/types.ts";
 import type { Logger } from "../../log/logger.ts";
-import type { Node } from "../../node/node.ts";
-import type { Term } from "../../node/term.ts";
 import { Leash } from "./leash.ts";
+import type { ProgramTerm, TermHolder } from "./program-term.ts";
 import { type ProgramExit, SupervisedProgram } from "./supervised-program.ts";
 
 export const RESTARTS = ["never", "on-failure", "always"] as const;
@@ -28,8 +26,9 @@ export type Restart = (typeof RESTARTS)[number];
 export interface RunnerOptions {
   readonly command: string;
   readonly args: readonly string[];
-  /** The program's environment, to which the term is added. */
   readonly env: NodeJS.ProcessEnv;
+  /** For the log, besides the epoch: which of several programs it is. */
+  readonly fields?: Readonly<Record<string, string>>;
   readonly graceMs: number;
   readonly restart: Restart;
   readonly restartDelayMs: number;
@@ -45,33 +44,34 @@ export interface RunnerOptions {
 /** Exit codes of a program that ends as requested: 0, and 128 + SIGINT or SIGTERM. */
 const ORDERLY: readonly number[] = [0, 130, 143];
 
-const GRACEFUL: ReadonlySet<LossReason | null> = new Set(["released", "stopped", "hook-failed"]);
+/** Why a term ends that is not given up: another process may act already. */
+const LOST: ReadonlySet<string | null> = new Set(["expired", "superseded", "deleted", "fenced"]);
 
 export class ProgramRunner {
   readonly #o: RunnerOptions;
   #program: SupervisedProgram | null = null;
   #leash: Leash | null = null;
-  #term: Term | null = null;
+  #term: ProgramTerm | null = null;
   #running: Promise<void> = Promise.resolve();
 
   constructor(options: RunnerOptions) {
     this.#o = options;
   }
 
-  /** For `onBecomeLeader`: starts the program and returns. */
-  begin(term: Term, node: Node | null): void {
+  /** For `onBecomeLeader`: starts the program and returns. `env`: the variables of the term. */
+  begin(term: ProgramTerm, holder: TermHolder | null, env: NodeJS.ProcessEnv): void {
     this.#running = this.#running.then(async () => {
       const ended = new AbortController();
-      if (node !== null && this.#o.onSuspend === "freeze")
-        void this.#followConnection(term, node, ended.signal);
+      if (holder !== null && this.#o.onSuspend === "freeze")
+        void this.#followConnection(term, holder, ended.signal);
       const mayBeReplaced = (): boolean =>
-        this.#o.onSuspend === "freeze" && (node?.connected === false || term.provenRemainingMs <= 0);
-      await this.#run(term, mayBeReplaced);
+        this.#o.onSuspend === "freeze" && (holder?.connected === false || term.provenRemainingMs <= 0);
+      await this.#run(term, env, mayBeReplaced);
       ended.abort();
     });
   }
 
-  /** For `onLoseLeadership`: resolves when the program has ended. */
+  /** For `onLoseLeadership`: resolves when the program has ended and is not restarted. */
   end(): Promise<void> {
     return this.#running;
   }
@@ -110,14 +110,14 @@ export class ProgramRunner {
   }
 
   /** `mayBeReplaced`: another node may lead at this moment. */
-  async #run(term: Term, mayBeReplaced: () => boolean): Promise<void> {
+  async #run(term: ProgramTerm, env: NodeJS.ProcessEnv, mayBeReplaced: () => boolean): Promise<void> {
     const { log, restartDelayMs } = this.#o;
     this.#term = term;
     while (!term.signal.aborted) {
-      const program = this.#start(term);
+      const program = this.#start(term, env);
       const { exit, byTerm } = await this.#untilEnded(program, term, mayBeReplaced);
       this.#program = null;
-      const ended = { pid: program.pid, code: exit.code, signal: exit.signal };
+      const ended = { pid: program.pid, code: exit.code, signal: exit.signal, ...this.#o.fields };
       if (byTerm) {
         log.info(ended, "program ended");
         const own = exit.signal === null && !ORDERLY.includes(exit.code);
@@ -133,14 +133,9 @@ export class ProgramRunner {
     }
   }
 
-  #start(term: Term): SupervisedProgram {
-    const { log, command, args } = this.#o;
-    const env = {
-      ...this.#o.env,
-      LEADER_EPOCH: String(term.epoch),
-      LEADER_NODE_ID: term.nodeId,
-      LEADER_CLUSTER_ID: term.clusterId,
-    };
+  #start(term: ProgramTerm, ofTerm: NodeJS.ProcessEnv): SupervisedProgram {
+    const { log, command, args, fields } = this.#o;
+    const env = { ...this.#o.env, ...ofTerm };
     const program: SupervisedProgram = new SupervisedProgram({
       command,
       args,
@@ -157,20 +152,20 @@ export class ProgramRunner {
     });
     this.#program = program;
     const { pid, guardPid } = program;
-    if (pid !== undefined) log.info({ pid, epoch: term.epoch, guardPid }, "program started");
+    if (pid !== undefined) log.info({ pid, epoch: term.epoch, guardPid, ...fields }, "program started");
     return program;
   }
 
   /** `byTerm`: the program was stopped because the term ended. */
   async #untilEnded(
     program: SupervisedProgram,
-    term: Term,
+    term: ProgramTerm,
     mayBeReplaced: () => boolean,
   ): Promise<{ readonly exit: ProgramExit; readonly byTerm: boolean }> {
     let byTerm = false;
     const onAbort = (): void => {
       byTerm = true;
-      if (GRACEFUL.has(term.lossReason) && !mayBeReplaced()) {
+      if (!LOST.has(term.lossReason) && !mayBeReplaced()) {
         void program.stop(this.#o.graceMs);
         return;
       }
@@ -206,10 +201,10 @@ export class ProgramRunner {
     return restart === "always" || (restart === "on-failure" && exit.code !== 0);
   }
 
-  async #followConnection(term: Term, node: Node, signal: AbortSignal): Promise<void> {
+  async #followConnection(term: ProgramTerm, holder: TermHolder, signal: AbortSignal): Promise<void> {
     const { log } = this.#o;
     const { epoch } = term;
-    for await (const event of node.events({ signal })) {
+    for await (const event of holder.events({ signal })) {
       if (event.type === "suspended") {
         log.warn({ epoch }, "term suspended: program frozen until the term is confirmed or lost");
         this.#leash?.check();

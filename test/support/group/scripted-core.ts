@@ -1,6 +1,9 @@
 /** The core of a group's member without a store: does what a test says, within the contract of its outputs. */
+
+import { balance } from "../../../src/group/balance.ts";
 import type { DrainReason, GroupEvent, SessionLossReason } from "../../../src/group/core/events.ts";
-import type { MemberDriver } from "../../../src/group/membership.ts";
+import { type GroupState, initialState } from "../../../src/group/core/state.ts";
+import type { MakeDriver, MemberDriver } from "../../../src/group/membership.ts";
 import type { GroupRunner } from "../../../src/group/runner.ts";
 
 interface Owned {
@@ -13,7 +16,8 @@ export class ScriptedCore implements MemberDriver {
   readonly sent: string[] = [];
   readonly owned: Map<string, Owned> = new Map();
   /** The names of the list. */
-  resources: readonly string[] = [];
+  list: readonly string[] = [];
+  readonly state: GroupState;
   /** Whether a release is confirmed as soon as it is asked for. */
   releases: boolean;
   leaseMs: number;
@@ -24,7 +28,9 @@ export class ScriptedCore implements MemberDriver {
   #stopping = false;
   #stopped = false;
 
-  constructor(output: GroupRunner["output"]) {
+  constructor({ id, options, clock }: Parameters<MakeDriver>[0], output: GroupRunner["output"]) {
+    const config = { ...options.core, incarnation: id, renewIntervalMs: 3_000, bulkTimeoutMs: 10_000 };
+    this.state = initialState({ ...config, window: 16, balance }, options.profile, clock.now());
     this.#output = output;
     this.releases = true;
     this.held = true;
@@ -42,6 +48,10 @@ export class ScriptedCore implements MemberDriver {
 
   remainingMs(): number {
     return this.held ? this.leaseMs : 0;
+  }
+
+  provenRemainingMs(): number {
+    return this.remainingMs();
   }
 
   leaseRemainingMs(): number {
@@ -99,8 +109,8 @@ export class ScriptedCore implements MemberDriver {
   dispatch(event: GroupEvent): void {
     switch (event.type) {
       case "resources":
-        this.resources = event.resources.map(({ name }) => name);
-        this.sent.push(`resources ${this.resources.length}`);
+        this.list = event.resources.map(({ name }) => name);
+        this.sent.push(`resources ${this.list.length}`);
         return;
       case "refuse":
         this.sent.push(`refuse ${event.resource} ${event.forMs}`);

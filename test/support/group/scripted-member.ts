@@ -44,13 +44,14 @@ export function scriptedMember(hooks: GroupHooks = {}, options: Partial<GroupOpt
           session: session as never,
           store: {} as never,
           bucket: { generation: "now", maxAgeMs: 0, replicas: 1, republish: true },
+          serve() {},
           close: async () => {
             closed += 1;
           },
         }),
       },
-      makeDriver: (_config, output) => {
-        const core = new ScriptedCore(output);
+      makeDriver: (on, output) => {
+        const core = new ScriptedCore(on, output);
         cores.push(core);
         return core;
       },

@@ -1,0 +1,115 @@
+/** The commands that change who owns what. Each sends a request to a running member; none joins the group. */
+import { setTimeout as pause } from "node:timers/promises";
+import { ClusterError } from "../../errors.ts";
+import type { ClusterClient } from "../../manager/cluster-client.ts";
+import { askMember, type GroupContent, readGroup } from "../../manager/group-client.ts";
+import { type GroupView, groupView } from "../../manager/group-view.ts";
+import { CliError, EXIT } from "../exit.ts";
+import { type ClusterFlags, withServers } from "../options.ts";
+import { print, printJson } from "../output.ts";
+import { interruptible } from "../signals.ts";
+import { checkMember, readView, unknownGroup } from "./read-group.ts";
+
+export interface ChangeFlags extends ClusterFlags {
+  readonly wait?: number;
+}
+
+const CHANGE_TIMEOUT_MS = 15_000;
+const POLL_MS = 50;
+
+/** A change that was requested: how to tell that it is done, and what to say then. */
+interface Change {
+  readonly done: (view: GroupView) => boolean;
+  readonly text: string;
+  readonly pending: string;
+}
+
+/** Requests a change, and waits until it is done. */
+export async function changed(
+  groupId: string,
+  flags: ChangeFlags,
+  request: (client: ClusterClient) => Promise<Change>,
+): Promise<void> {
+  const started = performance.now();
+  const waitMs = flags.wait ?? CHANGE_TIMEOUT_MS;
+  const { text, pending, isDone } = await interruptible((signal) =>
+    withServers(
+      flags,
+      async (client) => {
+        const change = await request(client);
+        return { ...change, isDone: await untilDone(client, groupId, change, started + waitMs, signal) };
+      },
+      { signal },
+    ),
+  );
+  const tookMs = Math.round(performance.now() - started);
+  if (!isDone && waitMs > 0)
+    throw new ClusterError("TIMEOUT", `timed out after ${waitMs} ms: ${pending}`, { recoverable: true });
+  if (flags.json === true) printJson({ ok: true, done: isDone, tookMs });
+  else print(isDone ? `${text} (${tookMs} ms)` : "requested");
+}
+
+/** False: not in time. */
+async function untilDone(
+  client: ClusterClient,
+  groupId: string,
+  { done }: Change,
+  deadline: number,
+  signal: AbortSignal,
+): Promise<boolean> {
+  let content: GroupContent | null = null;
+  while (performance.now() < deadline) {
+    content = await readGroup(client, groupId, content);
+    if (content === null) throw await unknownGroup(client, groupId);
+    if (done(groupView(groupId, content))) return true;
+    await pause(POLL_MS, undefined, { signal });
+  }
+  return false;
+}
+
+export async function drain(client: ClusterClient, groupId: string, member: string): Promise<Change> {
+  checkMember(await readView(client, groupId), member);
+  await askMember(client, groupId, member, "drain");
+  return {
+    done: ({ members }) => {
+      const row = members.find(({ memberId }) => memberId === member);
+      return row === undefined || (row.state === "draining" && row.owns === 0);
+    },
+    text: `${member} owns nothing`,
+    pending: `member "${member}" drains, and its work has not ended yet ("nats-leader group ${groupId}" shows what it still owns)`,
+  };
+}
+
+export async function rejoin(client: ClusterClient, groupId: string, member: string): Promise<Change> {
+  checkMember(await readView(client, groupId), member);
+  await askMember(client, groupId, member, "rejoin");
+  return {
+    done: ({ members }) => members.find(({ memberId }) => memberId === member)?.state === "live",
+    text: `${member} takes resources again`,
+    pending: `member "${member}" has not renewed its session since`,
+  };
+}
+
+export async function move(
+  client: ClusterClient,
+  groupId: string,
+  resource: string,
+  member: string,
+): Promise<Change> {
+  const view = await readView(client, groupId);
+  checkMember(view, member);
+  if (!view.resources.some((row) => row.resource === resource))
+    throw new CliError(EXIT.usage, "INVALID_CONFIG", `group "${groupId}" has no resource "${resource}"`);
+  if (view.coordinator === null)
+    throw new CliError(
+      EXIT.noLeader,
+      "NO_LEADER",
+      `group "${groupId}" has no coordinator at the moment; try again`,
+    );
+  await askMember(client, groupId, view.coordinator, "move", { resource, to: member });
+  return {
+    done: ({ resources }) => resources.find((row) => row.resource === resource)?.owner === member,
+    text: `${member} owns ${resource}`,
+    pending: `"${resource}" has not moved yet: the work of its owner has not ended, or the plan has changed`,
+  };
+}

@@ -1,0 +1,169 @@
+/** `run --group`: one program for each resource that this host owns. */
+import type { LoadedConfig } from "../../config/file/load.ts";
+import { SHARED_OPTIONS } from "../../config/group-options.ts";
+import { ClusterError } from "../../errors.ts";
+import { Group } from "../../group/group.ts";
+import type { ResourceTerm } from "../../group/term.ts";
+import { cliLogger, logTo } from "../log.ts";
+import { configOf } from "../options.ts";
+import { beforeTerminalStop, untilSignal } from "../signals.ts";
+import { withoutCredentials } from "../supervise/environment.ts";
+import { ProgramRunner, type RunnerOptions } from "../supervise/program-runner.ts";
+import type { GroupRunFlags, RunFlags } from "./run-flags.ts";
+
+/** Time after the grace period for SIGKILL to take effect, and for the release. */
+const AFTER_GRACE_MS = 1_000;
+/** Exit codes of a program that cannot be run: it could not be for any other resource. */
+const CANNOT_RUN: readonly number[] = [126, 127];
+
+/** @throws ClusterError `INVALID_CONFIG` for flags that are of no use without `--group`. */
+export function checkNoGroupFlags({ resources, weight, zone, maxOwned }: GroupRunFlags): void {
+  const given = Object.entries({
+    "--resources": resources,
+    "--weight": weight,
+    "--zone": zone,
+    "--max-owned": maxOwned,
+  });
+  const useless = given.flatMap(([flag, value]) => (value === undefined ? [] : [flag]));
+  if (useless.length > 0)
+    throw new ClusterError("INVALID_CONFIG", `${useless.join(", ")} must come with --group`);
+}
+
+export async function runGroup(groupId: string, command: readonly string[], flags: RunFlags): Promise<void> {
+  const loaded = configOf(flags, false, { forCluster: false });
+  const log = cliLogger({
+    level: () => flags.logLevel ?? "info",
+    json: flags.json === true,
+    write: logTo(2),
+  });
+  for (const line of loaded.notes) log.warn({}, line);
+  const { env, withheld } =
+    flags.passCredentials === true ? { env: process.env, withheld: [] } : withoutCredentials(process.env);
+  if (withheld.length > 0) log.info({ variables: withheld }, "credentials are not passed to the program");
+  const group = new Group({
+    ...sharedOptions(loaded, flags),
+    groupId,
+    memberId: loaded.nodeId ?? undefined,
+    resources: resourcesIn(flags.resources),
+    weight: flags.weight,
+    zone: flags.zone,
+    maxOwned: flags.maxOwned,
+    logger: log,
+  });
+  const [program = "", ...args] = command;
+  const programs = new Programs(group, {
+    command: program,
+    args,
+    env,
+    graceMs: flags.grace,
+    restart: flags.restart,
+    restartDelayMs: flags.restartDelay,
+    onSuspend: loaded.nodeOptions.crashDetection === "lease" ? "continue" : flags.onSuspend,
+    log,
+  });
+  const ending = untilSignal(
+    (signal) => log.info({ signal }, "Received signal, shutting down..."),
+    () => programs.each((one) => one.kill()),
+  );
+  const ignoreStops = beforeTerminalStop(
+    () => programs.each((one) => one.freeze()),
+    () => programs.each((one) => one.thaw()),
+  );
+  try {
+    await group.start({ signal: ending.signal });
+    const working = group.runOwned((term) => programs.run(term));
+    await untilAny(ending.signal, programs.unusable, working);
+    await group.stop();
+    await working;
+  } catch (error) {
+    // A signal during the start.
+    if (!ending.signal.aborted) throw error;
+  } finally {
+    await group.stop();
+    ending.close();
+    ignoreStops();
+  }
+  process.exitCode = programs.exitCode;
+}
+
+/** The programs that run. */
+class Programs {
+  /** Aborts when the program cannot be run. */
+  readonly unusable: AbortSignal;
+  exitCode = 0;
+  readonly #unusable = new AbortController();
+  readonly #group: Group;
+  readonly #options: Omit<RunnerOptions, "onFinished" | "onStopped">;
+  readonly #runners = new Set<ProgramRunner>();
+
+  constructor(group: Group, options: Omit<RunnerOptions, "onFinished" | "onStopped">) {
+    this.#group = group;
+    this.#options = options;
+    this.unusable = this.#unusable.signal;
+  }
+
+  each(act: (runner: ProgramRunner) => void): void {
+    for (const runner of this.#runners) act(runner);
+  }
+
+  /** Resolves when the program of the term has ended; rejects if it has failed by itself. */
+  async run(term: ResourceTerm): Promise<void> {
+    const { resource, epoch, groupId, memberId } = term;
+    let own: number | null = null;
+    const runner = new ProgramRunner({
+      ...this.#options,
+      fields: { resource },
+      onFinished: (code) => {
+        own = code;
+      },
+      onStopped: () => {},
+    });
+    this.#runners.add(runner);
+    runner.begin(term, this.#group, {
+      LEADER_RESOURCE: resource,
+      LEADER_EPOCH: String(epoch),
+      LEADER_GROUP_ID: groupId,
+      LEADER_MEMBER_ID: memberId,
+    });
+    await runner.end();
+    this.#runners.delete(runner);
+    if (own === null || own === 0) return;
+    if (CANNOT_RUN.includes(own)) {
+      this.exitCode = own;
+      this.#unusable.abort();
+    }
+    throw new Error(`the program of resource "${resource}" has exited with code ${own}`);
+  }
+}
+
+/** The options that a member and a node have in common, from the configuration. The work must be able to end within the drain. */
+function sharedOptions({ nodeOptions }: LoadedConfig, { grace }: RunFlags): object {
+  const given = SHARED_OPTIONS.map((name) => [name, nodeOptions[name]] as const);
+  const drainTimeoutMs = Math.max(nodeOptions.drainTimeoutMs ?? 0, grace + AFTER_GRACE_MS);
+  return { ...Object.fromEntries(given), logLevel: undefined, drainTimeoutMs };
+}
+
+/** A number of partitions, or names. */
+function resourcesIn(text: string | undefined): number | readonly string[] {
+  if (text === undefined)
+    throw new ClusterError(
+      "INVALID_CONFIG",
+      "no resources: pass --resources with a number of partitions, or with names separated by commas",
+    );
+  if (/^\d{1,9}$/.test(text)) return Number(text);
+  return text
+    .split(",")
+    .map((name) => name.trim())
+    .filter((name) => name !== "");
+}
+
+/** Resolves when one of them has aborted or settled. */
+function untilAny(ending: AbortSignal, unusable: AbortSignal, working: Promise<void>): Promise<void> {
+  return new Promise((resolve) => {
+    for (const signal of [ending, unusable]) {
+      if (signal.aborted) resolve();
+      signal.addEventListener("abort", () => resolve(), { once: true });
+    }
+    working.then(resolve, () => resolve());
+  });
+}

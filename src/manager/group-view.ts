@@ -1,0 +1,315 @@
+/** What the content of a group's bucket says about its members and resources. Pure functions. */
+import { balance } from "../group/balance.ts";
+import type { PlanMember, StoredPlan } from "../group/core/balance.ts";
+import type { Authorship, Claim, SessionEndReason, SessionRecord } from "../group/core/types.ts";
+import type { GroupContent, StoredEntry } from "./group-client.ts";
+
+export interface GroupMemberRow {
+  readonly memberId: string;
+  /**
+   * `live`: its session is not known to be over. `draining`: so is it, and it gives up everything. `late`: it has not renewed its
+   * session in time, and nothing has ended it.
+   */
+  readonly state: "live" | "draining" | "late";
+  /** The number of its session. */
+  readonly session: number;
+  readonly incarnation: string;
+  readonly coordinates: boolean;
+  readonly weight: number;
+  readonly zone: string | null;
+  readonly maxOwned: number | null;
+  /** Number of resources that it owns. */
+  readonly owns: number;
+  /** Number of resources that the plan gives it; `null`: there is no plan. */
+  readonly planned: number | null;
+  /** Resources that it does not take for now. */
+  readonly refuses: readonly string[];
+  /** Hash of its list of resources. */
+  readonly listHash: string;
+  /** Time since its last renewal. */
+  readonly renewedMs: number;
+  readonly ttlMs: number;
+}
+
+export interface GroupResourceRow {
+  readonly resource: string;
+  /** `moving`: owned, and planned for another member. `unknown`: its key holds no record. */
+  readonly state: "owned" | "moving" | "unowned" | "unknown";
+  /** `null`: no member owns it. */
+  readonly owner: string | null;
+  /** Of the owner's term, or of the last one; 0: it never had one. */
+  readonly epoch: number;
+  /** The member that the plan gives it to; `null`: none, or there is no plan. */
+  readonly target: string | null;
+  /** For how long it has had this owner, or none; `null`: it never had one. */
+  readonly forMs: number | null;
+  /** Why it has no owner: the session's end, or `released`; `null`: it has one, or never had one. */
+  readonly why: SessionEndReason | "released" | "deleted" | null;
+}
+
+export interface GroupView {
+  readonly groupId: string;
+  readonly created: string;
+  /** The member that plans; `null`: none. */
+  readonly coordinator: string | null;
+  /** Revision and age of the plan; `null`: there is none. */
+  readonly plan: { readonly revision: number; readonly madeBy: string; readonly ageMs: number } | null;
+  /** In order of their ids. */
+  readonly members: readonly GroupMemberRow[];
+  /** By name; numbers in the order of their values. */
+  readonly resources: readonly GroupResourceRow[];
+  readonly owned: number;
+  readonly moving: number;
+  readonly unowned: number;
+}
+
+interface Session {
+  readonly memberId: string;
+  readonly number: number;
+  /** `null`: it is over. */
+  readonly record: SessionRecord | null;
+  readonly why: SessionEndReason | "deleted";
+  readonly at: number;
+}
+
+export function groupView(groupId: string, content: GroupContent): GroupView {
+  const stored = [...content.entries.values()];
+  const sessions = sessionsOf(stored);
+  const found = planOf(stored);
+  const assignment = found?.plan.assignment ?? new Map<string, string>();
+  const resources = resourceRows(stored, sessions, assignment, content.now);
+  const coordinator = coordinatorOf(stored, sessions);
+  const count = (state: GroupResourceRow["state"]): number =>
+    resources.filter((row) => row.state === state).length;
+  return {
+    groupId,
+    created: content.created,
+    coordinator,
+    plan:
+      found === null
+        ? null
+        : { revision: found.revision, madeBy: found.madeBy, ageMs: Math.max(0, content.now - found.at) },
+    members: memberRows(sessions, resources, found?.plan ?? null, coordinator, content.now),
+    resources,
+    owned: count("owned") + count("moving"),
+    moving: count("moving"),
+    unowned: count("unowned"),
+  };
+}
+
+/** The members as the planner sees them. */
+export function planMembersOf({ members }: GroupView): PlanMember[] {
+  return members.map(({ memberId, state, weight, zone, maxOwned, refuses }) => ({
+    memberId,
+    weight: state === "draining" ? 0 : weight,
+    refused: refuses,
+    ...(zone === null ? {} : { zone }),
+    ...(maxOwned === null ? {} : { maxOwned }),
+  }));
+}
+
+/** Numbers of sessions and epochs are revisions, above the largest one that the writer knew. */
+function numberOf(revision: number, { above }: Authorship): number {
+  return Math.max(revision, above + 1);
+}
+
+function sessionsOf(stored: readonly StoredEntry[]): ReadonlyMap<string, Session> {
+  const sessions = new Map<string, Session>();
+  for (const { entry, at } of stored) {
+    if (entry.key.kind !== "session") continue;
+    const { memberId } = entry.key;
+    const over = { memberId, record: null, at };
+    if (entry.kind === "deleted") sessions.set(memberId, { ...over, number: entry.revision, why: "deleted" });
+    if (entry.kind !== "record") continue;
+    const { record, revision } = entry;
+    if (record.kind === "session-end")
+      sessions.set(memberId, { ...over, number: record.number, why: record.reason });
+    if (record.kind === "session") {
+      const number = record.number ?? numberOf(revision, record);
+      sessions.set(memberId, { memberId, number, record, why: "expired", at });
+    }
+  }
+  return sessions;
+}
+
+interface FoundPlan {
+  readonly plan: StoredPlan;
+  readonly revision: number;
+  readonly madeBy: string;
+  readonly at: number;
+}
+
+function planOf(stored: readonly StoredEntry[]): FoundPlan | null {
+  for (const { entry, at } of stored) {
+    if (entry.kind !== "record" || entry.record.kind !== "plan") continue;
+    const plan = balance.decode(entry.record.plan);
+    if (plan !== null) return { plan, revision: entry.revision, madeBy: entry.record.memberId, at };
+  }
+  return null;
+}
+
+/** Why the claim does not stand any more; `null`: its session is not over. */
+function endOf(
+  { memberId, session }: Claim,
+  at: number,
+  sessions: ReadonlyMap<string, Session>,
+): { readonly at: number; readonly why: SessionEndReason | "deleted" } | null {
+  const held = sessions.get(memberId);
+  if (held === undefined) return { at, why: "deleted" };
+  if (held.record !== null && held.number === session) return null;
+  // A later session of the member has replaced the end marker.
+  return held.number === session ? held : { at: held.at, why: "expired" };
+}
+
+function coordinatorOf(
+  stored: readonly StoredEntry[],
+  sessions: ReadonlyMap<string, Session>,
+): string | null {
+  for (const { entry, at } of stored) {
+    if (entry.key.kind !== "coordinator" || entry.kind !== "record" || entry.record.kind !== "claim")
+      continue;
+    return endOf(entry.record, at, sessions) === null ? entry.record.memberId : null;
+  }
+  return null;
+}
+
+function resourceRows(
+  stored: readonly StoredEntry[],
+  sessions: ReadonlyMap<string, Session>,
+  assignment: ReadonlyMap<string, string>,
+  now: number,
+): GroupResourceRow[] {
+  const rows = new Map<string, GroupResourceRow>();
+  for (const resource of assignment.keys()) rows.set(resource, neverOwned(resource, assignment));
+  for (const one of stored) {
+    if (one.entry.key.kind !== "owner") continue;
+    const { resource } = one.entry.key;
+    rows.set(resource, resourceRow(resource, one, sessions, assignment, now));
+  }
+  return [...rows.values()].sort((a, b) => byName(a.resource, b.resource));
+}
+
+function neverOwned(resource: string, assignment: ReadonlyMap<string, string>): GroupResourceRow {
+  const target = assignment.get(resource) ?? null;
+  return { resource, state: "unowned", owner: null, epoch: 0, target, forMs: null, why: null };
+}
+
+function resourceRow(
+  resource: string,
+  { entry, at }: StoredEntry,
+  sessions: ReadonlyMap<string, Session>,
+  assignment: ReadonlyMap<string, string>,
+  now: number,
+): GroupResourceRow {
+  const none = neverOwned(resource, assignment);
+  const since = (time: number): number => Math.max(0, now - time);
+  if (entry.kind === "garbage") return { ...none, state: "unknown", forMs: since(at) };
+  if (entry.kind === "deleted") return { ...none, forMs: since(at), why: "deleted" };
+  const { record, revision } = entry;
+  if (record.kind === "release") return { ...none, epoch: record.epoch, forMs: since(at), why: "released" };
+  if (record.kind !== "claim") return { ...none, state: "unknown", forMs: since(at) };
+  const epoch = numberOf(revision, record);
+  const end = endOf(record, at, sessions);
+  if (end !== null) return { ...none, epoch, forMs: since(end.at), why: end.why };
+  const moves = none.target !== null && none.target !== record.memberId;
+  return { ...none, state: moves ? "moving" : "owned", owner: record.memberId, epoch, forMs: since(at) };
+}
+
+function memberRows(
+  sessions: ReadonlyMap<string, Session>,
+  resources: readonly GroupResourceRow[],
+  plan: StoredPlan | null,
+  coordinator: string | null,
+  now: number,
+): GroupMemberRow[] {
+  const owns = countBy(resources.flatMap(({ owner }) => owner ?? []));
+  const planned = countBy([...(plan?.assignment.values() ?? [])]);
+  const rows: GroupMemberRow[] = [];
+  for (const { memberId, number, record, at } of sessions.values()) {
+    if (record === null) continue;
+    const renewedMs = Math.max(0, now - at);
+    const alive = record.draining ? "draining" : "live";
+    rows.push({
+      memberId,
+      state: renewedMs > record.ttlMs ? "late" : alive,
+      session: number,
+      incarnation: record.incarnation,
+      coordinates: coordinator === memberId,
+      weight: record.weight,
+      zone: record.zone ?? null,
+      maxOwned: record.maxOwned ?? null,
+      owns: owns.get(memberId) ?? 0,
+      planned: plan === null ? null : (planned.get(memberId) ?? 0),
+      refuses: record.refused,
+      listHash: record.listHash,
+      renewedMs,
+      ttlMs: record.ttlMs,
+    });
+  }
+  return rows.sort((a, b) => (a.memberId < b.memberId ? -1 : 1));
+}
+
+function countBy(names: readonly string[]): ReadonlyMap<string, number> {
+  const counts = new Map<string, number>();
+  for (const name of names) counts.set(name, (counts.get(name) ?? 0) + 1);
+  return counts;
+}
+
+const NUMBER = /^\d{1,15}$/;
+
+/** Partitions have numbers as names. */
+function byName(a: string, b: string): number {
+  if (NUMBER.test(a) && NUMBER.test(b)) return Number(a) - Number(b);
+  return a < b ? -1 : 1;
+}
+
+export interface PlannedMove {
+  readonly resource: string;
+  /** `null`: it has no owner. */
+  readonly from: string | null;
+  /** `null`: no member can take it. */
+  readonly to: string | null;
+}
+
+export interface DryRun {
+  /** What happens at once: resources without an owner, and those of members that are gone. */
+  readonly taken: readonly PlannedMove[];
+  /** What moves for balance once the members have settled. */
+  readonly balanced: readonly PlannedMove[];
+  /** Resources of each member in the end, in order of their ids. */
+  readonly shares: ReadonlyArray<{
+    readonly memberId: string;
+    readonly before: number;
+    readonly after: number;
+  }>;
+}
+
+/** What would happen if some members left. The zones of resources are not in the bucket, so the members' lists may lead to other moves. */
+export function dryRun(view: GroupView, without: readonly string[]): DryRun {
+  const members = planMembersOf(view).filter(({ memberId }) => !without.includes(memberId));
+  const resources = view.resources.map(({ resource }) => ({ name: resource }));
+  const live = new Set(members.map(({ memberId }) => memberId));
+  const owners = new Map<string, string>();
+  for (const { resource, owner, target } of view.resources) {
+    // As the coordinator does: the planned owner if it is alive, otherwise the actual one.
+    const own = [target, owner].find((one) => one !== null && live.has(one));
+    if (own != null) owners.set(resource, own);
+  }
+  const placed = balance.place({ members, resources, owners });
+  const planned = balance.plan({ members, resources, owners: placed });
+  const before = new Map(view.resources.map(({ resource, owner }) => [resource, owner]));
+  const taken: PlannedMove[] = [];
+  const balanced: PlannedMove[] = [];
+  for (const { name } of resources) {
+    const [from, at, to] = [before.get(name) ?? null, placed.get(name) ?? null, planned.get(name) ?? null];
+    if (from !== at) taken.push({ resource: name, from, to: at });
+    if (at !== to) balanced.push({ resource: name, from: at, to });
+  }
+  const after = countBy([...planned.values()]);
+  const shares = view.members.map(({ memberId, owns }) => ({
+    memberId,
+    before: owns,
+    after: after.get(memberId) ?? 0,
+  }));
+  return { taken, balanced, shares };
+}
