@@ -1,6 +1,6 @@
 /** The generated tables of docs/cli.md: commands with their options, and settings with their variables. */
 import { Command, type Option } from "commander";
-import { withClusterOptions } from "../../src/cli/options.ts";
+import { withClusterOptions, withGroupOptions } from "../../src/cli/options.ts";
 import { fullProgram } from "../../src/cli/program.ts";
 import { SETTINGS } from "../../src/config/file/settings.ts";
 
@@ -32,11 +32,13 @@ function commandRows(command: Command, path: string): string[][] {
   const cluster = visible(withClusterOptions(new Command())).map(({ flags }) => flags);
   const options = visible(command);
   const hasCluster = cluster.every((flags) => options.some((option) => option.flags === flags));
-  const own = options.filter(({ flags }) => !hasCluster || !cluster.includes(flags));
-  return [
-    [code(usage), hasCluster ? "cluster options" : "", command.description()],
-    ...own.map((option) => ["", ...optionCells(option)]),
-  ];
+  const servers = visible(withGroupOptions(new Command())).map(({ flags }) => flags);
+  const hasServers =
+    !hasCluster && servers.every((flags) => options.some((option) => option.flags === flags));
+  const shared = hasCluster ? cluster : hasServers ? servers.filter((flags) => cluster.includes(flags)) : [];
+  const own = options.filter(({ flags }) => !shared.includes(flags));
+  const named = hasCluster ? "cluster options" : hasServers ? "cluster options but the ids" : "";
+  return [[code(usage), named, command.description()], ...own.map((option) => ["", ...optionCells(option)])];
 }
 
 function argumentText(argument: Command["registeredArguments"][number]): string {

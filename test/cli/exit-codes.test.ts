@@ -31,6 +31,17 @@ const COMMANDS: readonly (readonly string[])[] = [
   ["create-bucket"],
 ];
 
+/** Those that need the servers and no cluster. */
+const GROUP_COMMANDS: readonly (readonly string[])[] = [
+  ["groups"],
+  ["group", "show", "orders"],
+  ["group", "orders"],
+  ["group", "plan", "orders", "--without", "a"],
+  ["group", "drain", "orders", "a"],
+  ["group", "rejoin", "orders", "a"],
+  ["group", "move", "orders", "7", "a"],
+];
+
 /** They run or write something, or do not connect. */
 const OTHERS = ["init", "daemon", "run", "config check"];
 
@@ -39,7 +50,36 @@ test("the table has every command that connects", async () => {
     options.some(({ long }) => long === "--nats-url"),
   );
   const paths = connecting.map(({ path }) => path).filter((path) => !OTHERS.includes(path));
-  expect(new Set(COMMANDS.map(([name]) => name))).toEqual(new Set(paths));
+  const ofGroups = GROUP_COMMANDS.map(([name, sub]) => (name === "groups" ? name : `${name} ${sub}`));
+  const named = [...COMMANDS.map(([name]) => name), ...ofGroups.filter((path) => path !== "group orders")];
+  expect(new Set(named)).toEqual(new Set(paths));
+});
+
+describe.each(GROUP_COMMANDS)("%s %s %s %s %s", (...command) => {
+  const args = command.filter((arg) => arg !== undefined);
+
+  test("exits 2 for an unknown option, a value out of range and an invalid id", async () => {
+    const wrong = [
+      [...args, "--frobnicate"],
+      [...args, "--timeout", "soon"],
+      ...(args[0] === "groups" ? [] : [args.map((arg) => (arg === "orders" ? "a b" : arg))]),
+    ];
+    for (const line of wrong) {
+      const text = await runHere(line);
+      expect([line, text]).toMatchObject([line, { code: 2, stdout: "" }]);
+      const json = await runHere([...line, "--json"]);
+      expect([line, json]).toMatchObject([line, { code: 2, stdout: "" }]);
+      expect(errorIn(json.stderr)).toMatchObject({ ok: false, code: "INVALID_USAGE", exitCode: 2 });
+    }
+  });
+
+  test("exits 4 without a server", async () => {
+    const text = await runHere([...args, ...NOWHERE]);
+    expect([text.code, text.stderr]).toEqual([4, expect.stringContaining("127.0.0.1:1")]);
+    const json = await runHere([...args, ...NOWHERE, "--json"]);
+    expect(json.code).toBe(4);
+    expect(errorIn(json.stderr)).toMatchObject({ ok: false, code: "NO_CONNECTION", exitCode: 4 });
+  });
 });
 
 function errorIn(stderr: string): Record<string, unknown> {

@@ -22,7 +22,7 @@ export function group(command: Command): Command {
     command
       .command("show", { isDefault: true })
       .description("show the members of a group and what each owns")
-      .argument("<id>", "id of the group", groupIdOf),
+      .argument("<group>", "id of the group", groupIdOf),
   )
     .option("--all", "list every resource, not only those that move or have no owner")
     .option("--watch", "show changes until Ctrl-C")
@@ -33,14 +33,14 @@ export function group(command: Command): Command {
     command
       .command("plan")
       .description("show what would move if members left")
-      .argument("<id>", "id of the group", groupIdOf),
+      .argument("<group>", "id of the group", groupIdOf),
   )
-    .option("--without <member>", "a member that is gone; may be given more than once", listed, [])
+    .option("--without <member>", "a member that is gone; may be given more than once", listed)
     .addHelpText("after", PLAN_HELP)
     .action(plan);
   const change = (name: string, description: string): Command =>
     withGroupOptions(
-      command.command(name).description(description).argument("<id>", "id of the group", groupIdOf),
+      command.command(name).description(description).argument("<group>", "id of the group", groupIdOf),
     ).option("--wait <time>", "time limit until it is done; 0s: do not wait (default: 15s)", duration);
   change("drain", "make a member give up everything, and take nothing")
     .argument("<member>", "id of the member", groupIdOf)
@@ -60,7 +60,7 @@ export function group(command: Command): Command {
   return command;
 }
 
-function listed(text: string, before: readonly string[]): readonly string[] {
+function listed(text: string, before: readonly string[] = []): readonly string[] {
   return [...before, groupIdOf(text)];
 }
 
@@ -94,7 +94,7 @@ Example:
   nats-leader group move orders 7 worker-3`;
 
 interface PlanFlags extends ClusterFlags {
-  readonly without: readonly string[];
+  readonly without?: readonly string[];
 }
 
 async function show(groupId: string, flags: ShowFlags): Promise<void> {
@@ -105,7 +105,7 @@ async function show(groupId: string, flags: ShowFlags): Promise<void> {
   if (view.members.length === 0 || view.unowned > 0) process.exitCode = EXIT.noLeader;
 }
 
-async function plan(groupId: string, { without, ...flags }: PlanFlags): Promise<void> {
+async function plan(groupId: string, { without = [], ...flags }: PlanFlags): Promise<void> {
   const view = await withServers(flags, (client) => readView(client, groupId));
   for (const member of without) checkMember(view, member);
   const result = dryRun(view, without);

@@ -45,7 +45,7 @@ export function run(command: Command): Command {
         .default("freeze"),
     )
     .option("--group <id>", "run one program for each resource of a group that this host owns", groupIdOf)
-    .option("--resources <list>", "with --group: a number of partitions, or names separated by commas")
+    .option("--resources <number>", "with --group: a number of partitions, or names separated by commas")
     .option(
       "--weight <number>",
       "with --group: share relative to other members (default: 1)",
@@ -75,9 +75,9 @@ applies. After a signal it exits 0, or with the program's own exit code.
 
 With --group this host joins a group, as the member --node-id, and the program
 runs once for each resource that it owns, with LEADER_RESOURCE, LEADER_EPOCH,
-LEADER_GROUP_ID and LEADER_MEMBER_ID. A program that fails gives its resource up,
-which this host refuses for a while; one that exits with 0 is not run again until
-the resource comes back. A cluster id is not needed.
+LEADER_GROUP_ID and LEADER_MEMBER_ID. A program that fails gives its resource
+up, which this host refuses for a while; one that exits with 0 is not run again
+until the resource comes back. A cluster id is not needed.
 
 Examples:
   nats-leader run --config a.json --grace 5s -- ./worker --queue jobs

@@ -72,6 +72,8 @@ function wordsFor(values: Values): string {
       return '"<files>"';
     case "cluster-id":
     case "node-id":
+    case "group-id":
+    case "member-id":
       return `"$(_nats_leader_ids ${values.kind})"`;
     case "interface":
       return '"$(ls /sys/class/net 2>/dev/null)"';

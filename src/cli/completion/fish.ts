@@ -1,5 +1,5 @@
 /** The completion script for fish. */
-import type { CommandWords, OptionWords, Values } from "./words.ts";
+import type { CommandWords, IdKind, OptionWords, Values } from "./words.ts";
 
 export function fishScript(commands: readonly CommandWords[]): string {
   const names = commands.filter(({ path }) => !path.includes(" "));
@@ -49,6 +49,8 @@ function valueText(values: Values): string {
       return "-r -F";
     case "cluster-id":
     case "node-id":
+    case "group-id":
+    case "member-id":
     case "interface":
       return `-x -a ${quoted(`(${commandFor(values.kind)})`)}`;
     case "none":
@@ -68,6 +70,8 @@ function operandText(values: Values): string[] {
       return ["-F"];
     case "cluster-id":
     case "node-id":
+    case "group-id":
+    case "member-id":
     case "interface":
       return [`-a ${quoted(`(${commandFor(values.kind)})`)}`];
     case "none":
@@ -77,7 +81,7 @@ function operandText(values: Values): string[] {
   }
 }
 
-function commandFor(kind: "cluster-id" | "node-id" | "interface"): string {
+function commandFor(kind: IdKind | "interface"): string {
   if (kind === "interface") return "ls /sys/class/net 2>/dev/null";
   return `nats-leader completion fish --ids ${kind} -- (commandline -opc)[2..-1] 2>/dev/null`;
 }

@@ -1,7 +1,11 @@
-/** Ids for completion: of the clusters and nodes that answer, quickly or not at all. */
+/** Ids for completion: of clusters, of groups, and of the nodes and members that answer, quickly or not at all. */
 import { ClusterClient } from "../../manager/cluster-client.ts";
 import { clusterIdsOf, nodeIdsOf } from "../../manager/cluster-nodes.ts";
+import { groupIds, readGroup } from "../../manager/group-client.ts";
+import { groupView } from "../../manager/group-view.ts";
+import { isId } from "../../nats/identity.ts";
 import { type ClusterFlags, configOf, withConnectLimit } from "../options.ts";
+import type { IdKind } from "./words.ts";
 
 const ANSWER_MS = 400;
 /** A longer pause is felt at the prompt. */
@@ -18,7 +22,7 @@ const OPTIONS: Readonly<Record<string, keyof ClusterFlags>> = {
 };
 
 /** @param words the command line so far, without the name of the program. */
-export async function idsFor(kind: "cluster-id" | "node-id", words: readonly string[]): Promise<string[]> {
+export async function idsFor(kind: IdKind, words: readonly string[]): Promise<string[]> {
   const { clusterId, ...where } = flagsIn(words);
   const isNode = kind === "node-id";
   const flags = isNode && clusterId !== undefined ? { ...where, clusterId } : where;
@@ -26,10 +30,32 @@ export async function idsFor(kind: "cluster-id" | "node-id", words: readonly str
   const options = withConnectLimit(nodeOptions, ANSWER_MS);
   const client = await ClusterClient.connect(options, { timeoutMs: ANSWER_MS, limitMs: LIMIT_MS });
   try {
-    return await (kind === "cluster-id" ? clusterIdsOf(client) : nodeIdsOf(client));
+    return await ids(kind, client, words);
   } finally {
     await client.close();
   }
+}
+
+function ids(kind: IdKind, client: ClusterClient, words: readonly string[]): Promise<string[]> {
+  switch (kind) {
+    case "cluster-id":
+      return clusterIdsOf(client);
+    case "node-id":
+      return nodeIdsOf(client);
+    case "group-id":
+      return groupIds(client);
+    case "member-id":
+      return memberIdsOf(client, words);
+    default:
+      return kind satisfies never;
+  }
+}
+
+/** Of the group that is the first argument: `group <subcommand> <group> ...`. */
+async function memberIdsOf(client: ClusterClient, words: readonly string[]): Promise<string[]> {
+  const [, , groupId = ""] = words;
+  const content = isId(groupId) ? await readGroup(client, groupId) : null;
+  return content === null ? [] : groupView(groupId, content).members.map(({ memberId }) => memberId);
 }
 
 /** The options that say where to ask. The last word is being typed. */

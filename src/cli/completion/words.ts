@@ -1,9 +1,13 @@
 /** What can be completed, derived from the commands: names, options, and the values of each option and argument. */
 import type { Argument, Command, Option } from "commander";
 
+/** Ids that are asked for while a line is typed. */
+export const ID_KINDS = ["cluster-id", "node-id", "group-id", "member-id"] as const;
+export type IdKind = (typeof ID_KINDS)[number];
+
 /** The values that an option or argument takes. `none`: any text. */
 export type Values =
-  | { readonly kind: "none" | "file" | "cluster-id" | "node-id" | "interface" | "program" }
+  | { readonly kind: "none" | "file" | IdKind | "interface" | "program" }
   /** For choices, and as examples of durations and URLs. */
   | { readonly kind: "words"; readonly words: readonly string[] };
 
@@ -64,6 +68,8 @@ function optionWords(option: Option): OptionWords {
   };
 }
 
+const ID_OPTIONS: Readonly<Record<string, IdKind>> = { "--node-id": "node-id", "--group": "group-id" };
+
 function optionValues(option: Option): Values {
   if (option.argChoices !== undefined) return words(option.argChoices);
   if (option.long === "--monitor") return words(["http://localhost:8222"]);
@@ -78,7 +84,9 @@ function optionValues(option: Option): Values {
     case "node":
       return { kind: "node-id" };
     case "id":
-      return { kind: option.long === "--node-id" ? "node-id" : "cluster-id" };
+      return { kind: ID_OPTIONS[String(option.long)] ?? "cluster-id" };
+    case "member":
+      return { kind: "member-id" };
     case "interface":
       return { kind: "interface" };
     case "bits":
@@ -100,6 +108,7 @@ function defaultValue({ defaultValue: value }: Option): Values {
 function operandValues(argument: Argument): Values {
   if (argument.argChoices !== undefined) return words(argument.argChoices);
   if (argument.name() === "node") return { kind: "node-id" };
+  if (argument.name() === "group") return { kind: "group-id" };
   return { kind: argument.variadic ? "program" : "none" };
 }
 

@@ -80,6 +80,8 @@ function actionFor(values: Values): string {
       return "_command_names -e";
     case "cluster-id":
     case "node-id":
+    case "group-id":
+    case "member-id":
       return `_nats_leader_ids ${values.kind}`;
     case "interface":
       return "_net_interfaces";
