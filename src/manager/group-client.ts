@@ -33,7 +33,7 @@ export interface GroupContent {
   readonly entries: ReadonlyMap<string, StoredEntry>;
   /** Everything up to this sequence is in it. */
   readonly upTo: number;
-  /** The time at which it was read: by the server's clock if that tells it (2.10 and later), else by this one's. */
+  /** The time at which it was read: by the server's clock if its answers contain it (2.10 and later), else by this one's. */
   readonly now: number;
 }
 
@@ -54,7 +54,7 @@ export async function readGroup(
   try {
     const info = await callApi(monitor, `STREAM.INFO.${stream}`, {}, { timeoutMs });
     const created = String(info["created"] ?? "");
-    const told = Date.parse(String(info["ts"] ?? ""));
+    const stated = Date.parse(String(info["ts"] ?? ""));
     const known = before?.created === created ? before : null;
     const entries = new Map(known?.entries);
     const upTo = await readBulk(monitor, {
@@ -69,7 +69,7 @@ export async function readGroup(
         if (stored !== null) entries.set(message.subject, stored);
       },
     });
-    return { created, entries, upTo, now: Number.isNaN(told) ? Date.now() : told };
+    return { created, entries, upTo, now: Number.isNaN(stated) ? Date.now() : stated };
   } catch (thrown) {
     if (isJsError(thrown, JsCode.streamNotFound)) return null;
     throw jsToClusterError(thrown, `read bucket ${groupBucketName(groupId)}`);

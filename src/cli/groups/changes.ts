@@ -17,7 +17,7 @@ export interface ChangeFlags extends ClusterFlags {
 const CHANGE_TIMEOUT_MS = 15_000;
 const POLL_MS = 50;
 
-/** A change that was requested: how to tell that it is done, and what to say then. */
+/** A change that was requested: when it counts as done, and what to say then. */
 interface Change {
   readonly done: (view: GroupView) => boolean;
   readonly text: string;
