@@ -18,7 +18,13 @@ export type { ClusterErrorCode, ClusterErrorOptions } from "./errors.ts";
 export { ClusterError } from "./errors.ts";
 export type { Logger, LogLevel } from "./log/logger.ts";
 export type { TlsOptions } from "./nats/connection/tls.ts";
-export type { PermissionOptions, PermissionRole, Permissions } from "./nats/permissions.ts";
+export type {
+  GroupPermissionOptions,
+  GroupPermissionRole,
+  PermissionOptions,
+  PermissionRole,
+  Permissions,
+} from "./nats/permissions.ts";
 export { permissionsFor } from "./nats/permissions.ts";
 export type { StepDownResult, StopResult } from "./node/application-calls.ts";
 export type { LeaderWork } from "./node/application-runner.ts";

@@ -1,4 +1,4 @@
-/** What a NATS user needs for one cluster's election, role by role. `examples/permissions` holds the same sets as files. */
+/** What a NATS user needs for one cluster's election, or for one group, role by role. `examples/permissions` holds the same sets as files. */
 import { ClusterError } from "../errors.ts";
 import { DOMAIN } from "./identity.ts";
 import {
@@ -6,6 +6,9 @@ import {
   bucketName,
   CONNECTIONS_PING,
   consumerDeletedAdvisory,
+  groupRepublishSubject,
+  groupStreamName,
+  groupSubject,
   historyStream,
   historySubject,
   inDomain,
@@ -68,6 +71,28 @@ export interface PermissionOptions {
   readonly domain?: string;
 }
 
+/**
+ * - `member`: owns resources.
+ * - `observer`: a program that reads who owns what.
+ * - `administrator`: creates, changes and deletes the bucket. No member needs it while it runs.
+ */
+export type GroupPermissionRole = "member" | "observer" | "administrator";
+
+export const GROUP_PERMISSION_ROLES: readonly GroupPermissionRole[] = ["member", "observer", "administrator"];
+
+/** For whom in a group `permissionsFor()` computes a set. A member may end the session of any other, so there is no set for one of them. */
+export interface GroupPermissionOptions extends Pick<PermissionOptions, "createBucket" | "domain"> {
+  /** The group: 1 to 64 of the characters A-Z a-z 0-9 _ -. */
+  readonly groupId: string;
+  /** @default "member" */
+  readonly role?: GroupPermissionRole;
+  /**
+   * As in `PermissionOptions`.
+   * @default "_INBOX_group_<role>"
+   */
+  readonly inboxPrefix?: string;
+}
+
 /** Subjects to allow; everything else is denied. The names are those of nats-server's `permissions`. */
 export interface Permissions {
   readonly publish: readonly string[];
@@ -90,7 +115,7 @@ export interface Grants extends Omit<Permissions, "publish" | "subscribe"> {
 }
 
 /**
- * The permissions that a NATS user needs in one cluster. A user with these and no others takes part without a single
+ * The permissions that a NATS user needs in one cluster or in one group. A user with these and no others takes part without a single
  * refusal. `nats-leader permissions` prints them for a server configuration; docs/security.md explains each subject, and what a
  * program with these permissions can do beyond its role.
  *
@@ -100,8 +125,9 @@ export interface Grants extends Omit<Permissions, "publish" | "subscribe"> {
  * const { publish, subscribe, inboxPrefix } = permissionsFor({ clusterId: "billing", role: "observer" });
  * ```
  */
-export function permissionsFor(options: PermissionOptions): Permissions {
-  const { publish, subscribe, inboxPrefix } = grantsFor(options);
+export function permissionsFor(options: PermissionOptions | GroupPermissionOptions): Permissions {
+  const { publish, subscribe, inboxPrefix } =
+    "groupId" in options ? groupGrantsFor(options) : grantsFor(options);
   return {
     publish: publish.map(subjectOf),
     subscribe: subscribe.map(subjectOf),
@@ -119,6 +145,77 @@ export function grantsFor(options: PermissionOptions): Grants {
   if (domain !== null) requireDomain(domain);
   const { publish, ...grants } = grantsOf(options);
   return { ...grants, publish: publish.map((one) => ({ ...one, subject: inDomain(one.subject, domain) })) };
+}
+
+/** As `grantsFor()`, for a group. */
+function groupGrantsFor(options: GroupPermissionOptions): Grants {
+  const { domain = null, role = "member", groupId, createBucket = false } = options;
+  if (domain !== null) requireDomain(domain);
+  requireId("groupId", groupId);
+  const inboxPrefix = options.inboxPrefix ?? `_INBOX_group_${role}`;
+  requirePrefix(inboxPrefix);
+  const publish = groupPublishing(groupId, role, createBucket);
+  return {
+    publish: publish.map((one) => ({ ...one, subject: inDomain(one.subject, domain) })),
+    subscribe: [vital(`${inboxPrefix}.>`, "responses to its requests"), ...groupHearing(groupId, role)],
+    inboxPrefix,
+  };
+}
+
+function groupPublishing(groupId: string, role: GroupPermissionRole, createBucket: boolean): Grant[] {
+  const stream = groupStreamName(groupId);
+  const reading = [
+    vital(`$JS.API.STREAM.INFO.${stream}`, "the bucket's configuration and state"),
+    vital(`$JS.API.STREAM.MSG.GET.${stream}`, "one key, from the stream leader"),
+  ];
+  switch (role) {
+    case "member":
+      return [
+        vital(groupSubject(groupId, "session.*"), "its session, and the end of the session of a dead member"),
+        vital(groupSubject(groupId, "owner.*"), "claims and releases"),
+        vital(groupSubject(groupId, "coordinator"), "who plans"),
+        vital(groupSubject(groupId, "plan"), "the plan"),
+        ...reading,
+        ...(createBucket ? creating(stream, "the bucket") : []),
+        vital(
+          `$JS.API.CONSUMER.CREATE.${stream}.*.${groupSubject(groupId, ">")}`,
+          "read what has changed; presence",
+        ),
+        vital(`$JS.API.CONSUMER.MSG.NEXT.${stream}.*`, "read what has changed"),
+        useful(CONNECTIONS_PING, "whether the connection of a member is closed"),
+        useful(ALL_BEATS, "beats: signs of life to its server"),
+      ];
+    case "observer":
+      return reading;
+    case "administrator":
+      return [
+        useful("$JS.API.INFO", "limits of the account"),
+        vital(`$JS.API.STREAM.INFO.${stream}`, "read the configuration of the bucket"),
+        vital(`$JS.API.STREAM.CREATE.${stream}`, "create the bucket"),
+        vital(`$JS.API.STREAM.UPDATE.${stream}`, "change the bucket"),
+        vital(`$JS.API.STREAM.DELETE.${stream}`, "delete the bucket, while no member runs"),
+      ];
+    default:
+      throw new ClusterError(
+        "INVALID_CONFIG",
+        `role is "${String(role satisfies never)}": it must be one of ${GROUP_PERMISSION_ROLES.join(", ")}`,
+      );
+  }
+}
+
+function groupHearing(groupId: string, role: GroupPermissionRole): Grant[] {
+  if (role === "administrator") return [];
+  const stream = groupStreamName(groupId);
+  return [
+    useful(groupRepublishSubject(groupId, ">"), "committed writes of all keys"),
+    useful(streamDeletedAdvisory(stream), "deletion of the bucket"),
+    ...(role === "observer"
+      ? []
+      : [
+          useful(consumerDeletedAdvisory(`${stream}.*`), "suspicion: presence deleted"),
+          useful(ALL_BEATS, "its own beats; suspicion: those of a member are missing"),
+        ]),
+  ];
 }
 
 /** For the domain of the server. */
