@@ -11,7 +11,7 @@ function observe(draft: Draft, entry: LeaseEntry): void {
   if (entry.revision <= draft.lease.newestRevision) return;
   noteRevision(draft, entry.revision);
   draft.retry.conflicts = 0;
-  // What was confirmed and asked concerned another message.
+  // What was confirmed and asked concerned another message, or one of another bucket.
   draft.holder.silentRevision = 0;
   startOver(draft);
   settleReplaced(draft, entry);
@@ -185,7 +185,6 @@ export function observeRecreation(draft: Draft, generation: string): void {
     `the bucket was deleted and recreated (created ${before}, now ${generation}); epochs continue above ${draft.lease.highestEpoch}`,
   );
   draft.bucket.generation = generation;
-  draft.holder.silentRevision = 0;
   startOver(draft);
   draft.lease.newestRevision = 0;
   draft.lease.newestAt = draft.now;

@@ -159,6 +159,8 @@ export const silenceMutants: readonly Mutant[] = [
     file: "src/election/inquiry.js",
     from: 'if (silence === null || view.kind === "unknown" || view.revision !== question.revision) {',
     to: 'if (silence === null || view.kind === "unknown") {',
+    equivalent:
+      "the revision forgets the answers before it, so that the answer becomes a first one: its receipt, from which F and the margin count, comes after that of the revision all the same",
   },
   {
     name: "silence: a confirmation counts for later revisions, too",
@@ -170,7 +172,6 @@ export const silenceMutants: readonly Mutant[] = [
     name: "silence: a confirmation outlives the bucket",
     file: "src/election/observe.js",
     from: "draft.holder.silentRevision = 0;",
-    occurrence: 2,
     to: "",
   },
   {

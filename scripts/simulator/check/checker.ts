@@ -118,9 +118,9 @@ export class Checker implements Witness {
     });
   }
 
-  /** Does it promise silence, by what it knows of its writes or by what the bucket has applied? */
+  /** Does its newest record in the bucket promise silence? Until one does, no other node can take its silence for its end. */
   promises(process: Process): boolean {
-    return isBound(process.driver.state) || this.#promiseOf(process) !== null;
+    return this.#promiseOf(process) !== null;
   }
 
   event(
@@ -150,7 +150,8 @@ export class Checker implements Witness {
       if (effect.type === "ask") this.#asks(observed, effect, now);
       if (effect.type === "open-bucket") observed.epochAtOpen = state.lease.highestEpoch;
     }
-    if (event.type === "answered") observed.inquiries.answered(event.question, event.answer, now.mono);
+    if (event.type === "answered")
+      observed.inquiries.answered(event.question, event.answer, time.now, now.mono);
     if (event.type === "tick" && observed.spins(time.now)) this.#fail(`${process.incarnation} spins`);
     const seen = observed.state;
     if (seen !== null && before === "leader" && after !== "leader") this.#wasHeld(observed, seen, now);

@@ -50,13 +50,13 @@ export class Interventions {
     return this.#all.some(({ leader }) => leader === process);
   }
 
-  /** Whether `deposed` and `other` may lead at once: `other` could not know the lease that was taken away. */
+  /** Whether `other` may lead while `deposed` leads or counts on its lease: `other` could not know the lease that was taken away. */
   excuse(deposed: Process, other: Process): boolean {
     const { role } = deposed.driver.state;
     return this.#all.some(
       (intervention) =>
         intervention.leader === deposed &&
-        role.name === "leader" &&
+        "term" in role &&
         role.term.epoch === intervention.epoch &&
         (intervention.overtaken || !mustWait(intervention, other)),
     );

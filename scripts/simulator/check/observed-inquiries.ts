@@ -4,10 +4,11 @@ import type { ConnectionId, HolderAnswer } from "../../../src/election/types.ts"
 interface Question {
   readonly number: number;
   readonly connection: ConnectionId;
-  /** True time, and that of the process. */
+  /** True times, and those of the process. */
   readonly askedAt: number;
   readonly askedAtMono: number;
   answer: HolderAnswer | null;
+  answeredAt: number;
   answeredAtMono: number;
 }
 
@@ -20,27 +21,28 @@ export class ObservedInquiries {
   asked(number: number, { serverId, clientId }: ConnectionId, at: number, mono: number): void {
     if (this.#all.length >= MAX_QUESTIONS) this.#all.shift();
     const connection = { serverId, clientId };
-    this.#all.push({ number, connection, askedAt: at, askedAtMono: mono, answer: null, answeredAtMono: 0 });
+    const unanswered = { answer: null, answeredAt: 0, answeredAtMono: 0 };
+    this.#all.push({ number, connection, askedAt: at, askedAtMono: mono, ...unanswered });
   }
 
-  answered(number: number, answer: HolderAnswer, mono: number): void {
+  answered(number: number, answer: HolderAnswer, at: number, mono: number): void {
     const question = this.#all.find((one) => one.number === number);
     if (question === undefined) return;
     question.answer = answer;
+    question.answeredAt = at;
     question.answeredAtMono = mono;
   }
 
   /**
-   * Do they entitle to a write that was sent at `sentAt`? They do if two questions about the connection were answered alike, both asked
-   * after `since`, and the second one `leastMs` after the first answer came.
+   * Do they entitle to a write that was sent at `sentAt`? They do if two questions about the connection were answered alike, the first one
+   * after `since`, and the second one was asked `leastMs` after that answer came.
    */
   areEnough({ serverId, clientId }: ConnectionId, leastMs: number, since: number, sentAt: number): boolean {
     const valid = this.#all.filter(
-      ({ connection, askedAt, answer }) =>
+      ({ connection, askedAt, answeredAt }) =>
         connection.serverId === serverId &&
         connection.clientId === clientId &&
-        answer !== null &&
-        askedAt >= since &&
+        answeredAt >= since &&
         askedAt <= sentAt,
     );
     return valid.some((second) =>

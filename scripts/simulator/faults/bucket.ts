@@ -55,6 +55,7 @@ export const bucketFaults: Readonly<Record<BucketFaultName, SimulatedFault>> = {
   "bucket deleted": (context, host) => {
     const { bucket, quietFrom, random, log, time } = context;
     if (!bucket.exists) return;
+    if (afterSilence(context, () => context.strike("bucket deleted", host))) return;
     deleteBucket(context, "the bucket is deleted");
     if (!random.chance(0.5)) return;
     time.after(random.between(1, 1_500), () => {
@@ -69,6 +70,19 @@ export const bucketFaults: Readonly<Record<BucketFaultName, SimulatedFault>> = {
     time.after(againMs, () => context.strike("bucket deleted", host));
   },
 };
+
+/** Sometimes: `happen` when other nodes have confirmed the silence of a leader, if there is one that promises it, and time. */
+function afterSilence({ hosts, quietFrom, random, strike, time }: FaultContext, happen: () => void): boolean {
+  const leader = hosts.find(({ process }) => {
+    const { role } = process.driver.state;
+    return "term" in role && role.term.promises;
+  });
+  const silentMs = (leader?.options.silenceMs ?? 0) + 1_000;
+  if (leader === undefined || time.now + silentMs >= quietFrom || random.chance(0.7)) return false;
+  strike("vanished", leader);
+  time.after(silentMs, happen);
+  return true;
+}
 
 /** Reads that returned an earlier state of the bucket end with it. */
 function deleteBucket({ bucket, beforeIntervention, hosts, log }: FaultContext, how: string): void {
