@@ -57,12 +57,12 @@ export class Doctor {
 
   /** Its only I/O is reading TLS files. */
   constructor(options: DoctorOptions) {
-    const { monitors, tls, system, account, timeoutMs } = options;
+    const { monitors, tls, system, account, timeoutMs, expectedNodes } = options;
     this.#options = options;
     this.#monitoring =
       monitors.length === 0 ? null : new MonitoringSource(monitors, new HttpJson(timeoutMs, tls), this.#book);
     this.#system = system === null ? null : new SystemSource(system, timeoutMs, this.#book);
-    this.#account = account === null ? null : new AccountSource(account, this.#book);
+    this.#account = account === null ? null : new AccountSource(account, this.#book, expectedNodes ?? 0);
   }
 
   /** Does not reject if something is unreachable: that is a finding. */

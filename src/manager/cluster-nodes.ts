@@ -8,7 +8,7 @@ import { readStatus } from "../nats/service/status-codec.ts";
 import type { PeerStatus } from "../runtime/backend.ts";
 import type { ClusterClient, Situation } from "./cluster-client.ts";
 
-/** After this time without an answer, all nodes count as having answered. */
+/** After this time without an answer, all nodes count as having answered, if no more are expected. */
 const STALL_MS = 250;
 /** More answers are not read. */
 const MAX_NODES = 1_000;
@@ -45,9 +45,14 @@ interface Instance {
 /**
  * Sorted by node id.
  * @param situation `null`: the lease could not be read. No row is then marked as the leader.
+ * @param expected While fewer answer, the others have until the client's `timeoutMs`.
  */
-export async function listNodes(client: ClusterClient, situation: Situation | null): Promise<NodeRow[]> {
-  const instances = await discover(client);
+export async function listNodes(
+  client: ClusterClient,
+  situation: Situation | null,
+  expected = 0,
+): Promise<NodeRow[]> {
+  const instances = await discover(client, expected);
   const rows = await Promise.all(
     instances.map((instance) => {
       const shared = instances.filter(({ nodeId }) => nodeId === instance.nodeId).length > 1;
@@ -103,9 +108,9 @@ export async function clusterIdsOf(client: ClusterClient): Promise<string[]> {
   return [...new Set(ids.filter((id) => isId(id)))].sort();
 }
 
-async function discover(client: ClusterClient): Promise<Instance[]> {
+async function discover(client: ClusterClient, expected = 0): Promise<Instance[]> {
   const found: Instance[] = [];
-  for (const info of await askAll(client, `$SRV.INFO.${serviceName(client.clusterId)}`)) {
+  for (const info of await askAll(client, `$SRV.INFO.${serviceName(client.clusterId)}`, expected)) {
     const { id, version } = info;
     const nodeId = nodeIdIn(info);
     if (isId(id) && nodeId !== null) found.push({ id, nodeId, version: isVersion(version) ? version : "" });
@@ -113,9 +118,10 @@ async function discover(client: ClusterClient): Promise<Instance[]> {
   return found;
 }
 
-async function askAll(client: ClusterClient, subject: string): Promise<JsonObject[]> {
+async function askAll(client: ClusterClient, subject: string, expected = 0): Promise<JsonObject[]> {
   const reply = client.newReply();
-  const options = { timeoutMs: client.timeoutMs, stallMs: STALL_MS, most: MAX_NODES, reply };
+  const stallMs = (answers: number): number => (answers < expected ? Number.POSITIVE_INFINITY : STALL_MS);
+  const options = { timeoutMs: client.timeoutMs, stallMs, most: MAX_NODES, reply };
   try {
     const bodies = await requestMany(client.monitor.connection, subject, options);
     return bodies.map(parseObject).filter((info) => info !== null);

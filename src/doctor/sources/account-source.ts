@@ -70,15 +70,17 @@ const NOTHING = {
 export class AccountSource {
   readonly #options: AccountOptions;
   readonly #book: ClockBook;
+  readonly #expectedNodes: number;
   #client: ClusterClient | null = null;
   #nodes: NodeSource | null = null;
   readonly #advertised = new AdvertisedServers();
   #serverCount = 0;
   #tried: { readonly facts: PermissionFacts; readonly at: number } | null = null;
 
-  constructor(options: AccountOptions, book: ClockBook) {
+  constructor(options: AccountOptions, book: ClockBook, expectedNodes: number) {
     this.#options = options;
     this.#book = book;
+    this.#expectedNodes = expectedNodes;
   }
 
   async read(): Promise<AccountSourceFacts> {
@@ -122,7 +124,7 @@ export class AccountSource {
   async #connect(): Promise<ClusterClient> {
     const { nodeOptions, timeoutMs } = this.#options;
     this.#client ??= await ClusterClient.connect(nodeOptions, { timeoutMs });
-    this.#nodes ??= new NodeSource(this.#client, this.#book);
+    this.#nodes ??= new NodeSource(this.#client, this.#book, this.#expectedNodes);
     return this.#client;
   }
 

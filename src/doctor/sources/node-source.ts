@@ -22,13 +22,16 @@ export interface NodeSourceFacts {
 export class NodeSource {
   readonly #client: ClusterClient;
   readonly #book: ClockBook;
+  readonly #expected: number;
   /** The nodes whose clocks are sampled: those with a unique node id. */
   #rows: readonly NodeRow[] = [];
   #mayPing = true;
 
-  constructor(client: ClusterClient, book: ClockBook) {
+  /** @param expected Number of nodes that are to exist. A node counts as missing only after the whole time limit of the client. */
+  constructor(client: ClusterClient, book: ClockBook, expected: number) {
     this.#client = client;
     this.#book = book;
+    this.#expected = expected;
   }
 
   async read(): Promise<NodeSourceFacts> {
@@ -88,7 +91,7 @@ export class NodeSource {
 
   async #list(situation: Situation, unseen: Unseen[]): Promise<readonly NodeRow[]> {
     try {
-      return await listNodes(this.#client, situation);
+      return await listNodes(this.#client, situation, this.#expected);
     } catch {
       const how = `allow this user to publish to $SRV.INFO.cluster_${this.#client.clusterId} ("nats-leader permissions operator --cluster-id ${this.#client.clusterId}" prints the whole set)`;
       unseen.push({ what: NODES, how });

@@ -18,9 +18,9 @@ export interface ManyOptions {
   readonly timeoutMs: number;
   /**
    * After the first answer: when no other comes for this time, all have come. `Infinity`: wait for `timeoutMs`. A function is called
-   * after each answer.
+   * after each answer, with their number.
    */
-  readonly stallMs: number | (() => number);
+  readonly stallMs: number | ((answers: number) => number);
   /** Where the answers are to arrive: a subject for this request alone. @default an inbox of the connection */
   readonly reply?: string;
 }
@@ -45,9 +45,10 @@ export async function* answersTo(
         ? await connection.requestMany(subject, body, { strategy: "timer", maxWait })
         : answersOn(connection, subject, body, reply);
     const iterator = answers[Symbol.asyncIterator]();
-    for (let isFirst = true; ; isFirst = false) {
+    for (let count = 0; ; count += 1) {
       if (performance.now() >= deadline) return;
-      const waitMs = isFirst ? Number.POSITIVE_INFINITY : typeof stallMs === "number" ? stallMs : stallMs();
+      const afterOne = typeof stallMs === "number" ? stallMs : stallMs(count);
+      const waitMs = count === 0 ? Number.POSITIVE_INFINITY : afterOne;
       const next = await within(iterator.next(), waitMs, deadline);
       if (next === null || next.done === true) return;
       if (isNoResponders(next.value)) throw new errors.NoRespondersError(subject);
