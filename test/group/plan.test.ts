@@ -171,6 +171,21 @@ test("refusals may fill a member above its share, spread evenly, before a resour
   expect(after.unplaced).toHaveLength(2);
 });
 
+test("the order in which members refuse a resource does not matter", () => {
+  const members = [member("a", { maxOwned: 2 }), member("c", { weight: 0 }), member("d", { weight: 0 })];
+  const resources = [
+    { name: "1", owner: "a" },
+    ...["0", "2", "3", "4", "5", "6", "7"].map((name) => ({ name })),
+  ];
+  const pairs = (...list: string[]) =>
+    list.map((pair) => ({ resource: pair.charAt(0), member: pair.charAt(1) }));
+  const one = pairs("0a", "3c", "2c", "2d", "3d");
+  const other = pairs("2c", "2d", "3d", "3c", "0a");
+  expect(place({ members, resources, refusals: one })).toEqual(
+    place({ members, resources, refusals: other }),
+  );
+});
+
 test("refusals of unknown resources and members are ignored", () => {
   const refusals = [
     { resource: "unknown", member: "m00000" },

@@ -52,7 +52,7 @@ function intakesOf({ members, resources }: Problem, keptBy: Int32Array): readonl
   for (const owner of keptBy) if (owner !== NONE) kept[owner] = (kept[owner] as number) + 1;
   const claimants = members.map((member, number): Claimant => {
     const cap = takes(member) ? (member.maxOwned ?? resources.length) : 0;
-    return { weight: takes(member) ? member.weight : 0, kept: kept[number] as number, cap };
+    return { weight: member.weight, kept: kept[number] as number, cap };
   });
   const shares = sharesOf(resources.length, claimants);
   return claimants.map(({ kept: own, cap }, number) => {
