@@ -97,8 +97,8 @@ export function coordinate(group: GroupState): void {
     const owner = view === undefined ? null : baseline(group, view, byId, kept);
     if (owner !== null) owners.set(name, owner);
   }
+  const input = { members: members.map((one) => withWishes(group, one)), resources, owners };
   group.wishes.clear();
-  const input = { members, resources, owners };
   const { balance } = config;
   const assignment = isSettled && kept.length === 0 ? balance.plan(input) : balance.place(input);
   const stored: StoredPlan = { members: members.map(({ memberId }) => memberId), assignment };
@@ -132,6 +132,13 @@ function repeats(group: GroupState, assignment: Assignment): boolean {
 /** A member that has gone and may come back: it keeps what it has, and takes nothing. */
 function absentMember(memberId: string): PlanMember {
   return { memberId, weight: 0, refused: [] };
+}
+
+/** What is wished for one member is forbidden to the others: so another resource moves for balance. */
+function withWishes({ wishes }: GroupState, member: PlanMember): PlanMember {
+  const refused = [...member.refused];
+  for (const [name, to] of wishes) if (to !== member.memberId) refused.push(name);
+  return wishes.size === 0 ? member : { ...member, refused };
 }
 
 /** From which owner the plan starts for this resource. */

@@ -441,6 +441,7 @@ function forget(group: GroupState): void {
   group.due.items.length = 0;
   group.reached = 0;
   group.pace.inFlight = 0;
+  group.claiming = 0;
   group.watchVersion += 1;
   own.inFlight = null;
   own.unsettled = [];

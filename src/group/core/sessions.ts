@@ -124,9 +124,11 @@ export function noteSessionAnswer(
   if (shown < view.revision) return false;
   const { revision, since, proven, receivedAt } = view;
   const isSameMessage = (entry?.revision ?? 0) === revision && view.kind !== "unknown";
-  // What a message has shown at this revision may be forged in any part. Since when the stream has reached the revision is not.
-  if (!proven || !isSameMessage || !isSameContent(view, entry)) replace(group, view, entry, true);
-  if (isSameMessage) {
+  // Another content at the same revision: the message was forged, or the servers have lost what stood there before.
+  const isSame = isSameMessage && isSameContent(view, entry);
+  // What a message has shown may be forged in any part that is not compared.
+  if (!proven || !isSame) replace(group, view, entry, true);
+  if (isSame) {
     view.receivedAt = receivedAt;
     view.since = since ?? view.since;
   }
@@ -134,7 +136,7 @@ export function noteSessionAnswer(
   return true;
 }
 
-/** Of two answers. */
+/** Was it written by the same write? */
 function isSameContent({ kind, record, number }: SessionView, entry: GroupEntry | null): boolean {
   if (entry?.kind !== "record") return kind === "vacant";
   const shown = entry.record;

@@ -323,6 +323,8 @@ export interface GroupState {
   readonly reads: Fifo<ResourceView>;
   /** Own terms that are held or draining: their work may run. */
   working: number;
+  /** Claims of resources whose outcome is not known. */
+  claiming: number;
   /** Own terms that are given up: draining, drained or being released. */
   leavingTerms: number;
   readonly due: DueQueue<ResourceView>;
@@ -421,6 +423,7 @@ export function initialState(config: GroupConfig, profile: Profile, now: Instant
     moves: fifo(),
     reads: fifo(),
     working: 0,
+    claiming: 0,
     leavingTerms: 0,
     due: dueQueue(),
     storeFailing: false,

@@ -9,8 +9,8 @@
  * A release is sent after the work has ended. Once it is sent the term is over, whatever comes of it.
  */
 import type { WriteOutcome } from "../../election/types.ts";
+import { rendezvousRank } from "../plan/rendezvous.ts";
 import type { DrainReason, TermLossReason } from "./events.ts";
-import { rendezvousRank } from "./hash.ts";
 import { isSessionHeld, takesNothing } from "./held.ts";
 import { noteAnswered } from "./pace.ts";
 import { addDue, clearQueue, dequeue, enqueue, takeFirst } from "./queues.ts";
@@ -53,8 +53,10 @@ function wantedAtMono(group: GroupState, view: ResourceView): number {
   const { config, now } = group;
   if (!mayOwn(group, view)) return NEVER;
   if (isCoordinatorKey(view)) return view.unownedSinceMono + COORDINATOR_RANK_MS * rankOf(group, view);
+  // Above its cap it takes only what is planned for it: another resource is on its way out.
+  if (ownedCount(group) + group.claiming >= (group.profile.maxOwned ?? NEVER) && !isPlannedHere(group, view))
+    return now.mono + config.unownedGraceMs;
   if (view.target === config.memberId) return 0;
-  if (ownedCount(group) >= (group.profile.maxOwned ?? NEVER)) return NEVER;
   if (view.kind === "released" && view.successor === config.memberId) return 0;
   // Its target is there and does not claim it: it is sick, or refuses. Or no member of the plan has room.
   if (view.target !== null && !isLive(group, view.target)) return NEVER;
@@ -67,13 +69,27 @@ function ownedCount({ terms, coordinator }: GroupState): number {
   return coordinator.term === null ? terms.size : terms.size - 1;
 }
 
+/** The outcome of the newest claim is known, or does not matter any more. */
+function forgetClaim(group: GroupState, view: ResourceView): void {
+  if (view.adopt !== 0 && !isCoordinatorKey(view)) group.claiming -= 1;
+  view.adopt = 0;
+}
+
+function isAboveCap(group: GroupState): boolean {
+  return ownedCount(group) - group.leavingTerms > (group.profile.maxOwned ?? NEVER);
+}
+
+function isPlannedHere({ plan, config }: GroupState, { name }: ResourceView): boolean {
+  return plan.assignment?.get(name) === config.memberId;
+}
+
 /** The place of this member in the rendezvous order of the resource, among those that might claim it. */
 function rankOf(group: GroupState, view: ResourceView): number {
   const others: string[] = [];
   for (const memberId of group.sessions.keys())
     if (memberId !== view.target && isLive(group, memberId) && isTaking(group, memberId))
       others.push(memberId);
-  return rendezvousRank(view.name, group.config.memberId, others);
+  return rendezvousRank(view.name, others, group.config.memberId);
 }
 
 function isTaking({ sessions }: GroupState, memberId: string): boolean {
@@ -94,7 +110,7 @@ export function consider(group: GroupState, view: ResourceView): void {
   }
   if (view.adopt !== 0) return;
   const wantedMono = wantedAtMono(group, view);
-  if (wantedMono === NEVER && isMine(group, view)) {
+  if (wantedMono > now.mono && isMine(group, view)) {
     if (group.stopping === null) releaseSoon(group, view);
     return;
   }
@@ -151,6 +167,7 @@ export function sendClaim(group: GroupState, view: ResourceView): boolean {
   });
   view.adopt = view.write;
   view.adoptSession = session;
+  if (!isCoordinatorKey(view)) group.claiming += 1;
   return true;
 }
 
@@ -167,7 +184,7 @@ export function onClaimWritten(
     case "applied":
       return onClaimed(group, nonce, write, outcome.revision);
     case "conflict":
-      view.adopt = 0;
+      forgetClaim(group, view);
       noteConflict(group, view);
       // A message may have shown already what is there now.
       if (view.revision > write.expect) return consider(group, view);
@@ -189,7 +206,7 @@ function noteConflict(group: GroupState, view: ResourceView): void {
 function onClaimed(group: GroupState, nonce: number, write: OwnerWrite, revision: number): void {
   const { view, session, above } = write;
   const isAdoptable = view.adopt === nonce;
-  view.adopt = 0;
+  forgetClaim(group, view);
   group.storeFailing = false;
   if (revision < view.revision) return readOwner(group, view);
   const { memberId, incarnation } = group.config;
@@ -240,7 +257,7 @@ export function settleOwner(group: GroupState, view: ResourceView): void {
   if (view.write === null && view.adopt !== 0) {
     const isApplied = view.nonce === view.adopt && view.incarnation === group.config.incarnation;
     const { adoptSession } = view;
-    view.adopt = 0;
+    forgetClaim(group, view);
     if (isApplied && isMine(group, view)) beginTerm(group, view, adoptSession);
   }
   consider(group, view);
@@ -261,12 +278,10 @@ function moveReason(group: GroupState, view: ResourceView): DrainReason | null {
   if (view.spec === null) return "unlisted";
   if (group.refused.has(view.name)) return "refused";
   if (takesNothing(group) || group.profile.weight === 0) return "draining";
+  if (isAboveCap(group) && !isPlannedHere(group, view)) return "moved";
   // Only a plan that is newer than the claim moves: the claim may be the answer to a death, or to a release that named us.
   if (term === null || group.plan.revision <= term.revision) return null;
-  // No member has room for it, this one neither.
-  if (target === null)
-    return ownedCount(group) - group.leavingTerms > (group.profile.maxOwned ?? NEVER) ? "moved" : null;
-  return target !== group.config.memberId && isLive(group, target) ? "moved" : null;
+  return target !== null && target !== group.config.memberId && isLive(group, target) ? "moved" : null;
 }
 
 /** Gives the resource up if it has to be, at once or when it is its turn. */
@@ -331,7 +346,7 @@ export function sendRelease(group: GroupState, view: ResourceView): boolean {
   const position = term === null ? view.position : term.position;
   const expect = term?.revision ?? view.revision;
   const { now, above, own } = group;
-  view.adopt = 0;
+  forgetClaim(group, view);
   view.write = sendWrite(group, {
     key: view.key,
     record: (authorship) => ({

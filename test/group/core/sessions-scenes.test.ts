@@ -26,8 +26,8 @@ test("a second member joins: the plan moves half of the resources, once nothing 
   play.until(1_000);
   const b = play.member("b").start();
   play.until(4_000);
-  expect(a.ownedNames).toEqual(["r3", "r4"]);
-  expect(b.ownedNames).toEqual(["r1", "r2"]);
+  expect(a.ownedNames).toEqual(["r1", "r2"]);
+  expect(b.ownedNames).toEqual(["r3", "r4"]);
   await expectTranscript("second-member", play);
 });
 
