@@ -21,3 +21,18 @@ export function listHash(names: Iterable<string>): string {
   }
   return `${count}-${one.toString(36)}-${other.toString(36)}`;
 }
+
+/**
+ * How many of these members come before this one in the rendezvous order of the subject: every member computes the same order, and it
+ * differs from subject to subject.
+ */
+export function rendezvousRank(subject: string, memberId: string, members: Iterable<string>): number {
+  const own = hash32(`${subject}\n${memberId}`);
+  let rank = 0;
+  for (const other of members) {
+    if (other === memberId) continue;
+    const score = hash32(`${subject}\n${other}`);
+    if (score > own || (score === own && other < memberId)) rank += 1;
+  }
+  return rank;
+}

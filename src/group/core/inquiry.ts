@@ -9,7 +9,7 @@ import { beatIntervalMs, silenceWaitMs } from "../../election/silence.ts";
 import { waitedUntil } from "../../election/time.ts";
 import type { ConnectionId, HolderAnswer, SessionBinding, SilencePromise } from "../../election/types.ts";
 import { sameConnection } from "../../election/writes.ts";
-import { rendezvousRank } from "../plan/rendezvous.ts";
+import { rendezvousRank } from "./hash.ts";
 import { isLive, sessionDue } from "./sessions.ts";
 import { emit, type GroupState, NEVER, type OpenQuestion, type SessionView } from "./state.ts";
 
@@ -23,7 +23,7 @@ export function headStartMs(group: GroupState, view: SessionView): number {
   const others: string[] = [];
   for (const memberId of sessions.keys())
     if (memberId !== view.memberId && isLive(group, memberId)) others.push(memberId);
-  return rendezvousRank(view.memberId, others, config.memberId) < CONFIRMERS ? 0 : OTHERS_MS;
+  return rendezvousRank(view.memberId, config.memberId, others) < CONFIRMERS ? 0 : OTHERS_MS;
 }
 
 /** The connection of the session, if it can be asked about. */

@@ -9,8 +9,8 @@
  * A release is sent after the work has ended. Once it is sent the term is over, whatever comes of it.
  */
 import type { WriteOutcome } from "../../election/types.ts";
-import { rendezvousRank } from "../plan/rendezvous.ts";
 import type { DrainReason, TermLossReason } from "./events.ts";
+import { rendezvousRank } from "./hash.ts";
 import { isSessionHeld, takesNothing } from "./held.ts";
 import { noteAnswered } from "./pace.ts";
 import { addDue, clearQueue, dequeue, enqueue, takeFirst } from "./queues.ts";
@@ -89,7 +89,7 @@ function rankOf(group: GroupState, view: ResourceView): number {
   for (const memberId of group.sessions.keys())
     if (memberId !== view.target && isLive(group, memberId) && isTaking(group, memberId))
       others.push(memberId);
-  return rendezvousRank(view.name, others, group.config.memberId);
+  return rendezvousRank(view.name, group.config.memberId, others);
 }
 
 function isTaking({ sessions }: GroupState, memberId: string): boolean {
