@@ -59,6 +59,7 @@ export const CLAIMS: readonly Claim[] = [
   claim("docs/vip.md", "import { Node }", HERE, "blocks are in snippets.ts"),
   claim("docs/wire.md", '{"node_id"', HERE, "decodeEntry("),
   claim("docs/wire.md", '{"nodeId"', HERE, "decodeStatus("),
+  claim("docs/wire.md", '{"kind":"session"', "test/nats/group-codec.test.ts", "docs/wire.md"),
   claim(
     "examples/basic/README.md",
     "nats-server -js",

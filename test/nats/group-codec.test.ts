@@ -1,14 +1,16 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { maxEpochAt } from "../../src/election/epochs.ts";
 import type { GroupEntry, GroupKey, GroupRecord } from "../../src/group/core/types.ts";
+import { MAX_PLAN_BYTES } from "../../src/group/plan/plan-codec.ts";
+import { MAX_WEIGHT } from "../../src/group/plan/problem.ts";
 import {
   decodeEntry,
   encodeRecord,
-  MAX_PLAN_BYTES,
   MAX_RECORD_BYTES,
   MAX_REFUSED,
-  MAX_WEIGHT,
 } from "../../src/nats/group/group-codec.ts";
 import { MAX_RESOURCE_BYTES, resourceProblem } from "../../src/nats/group/group-keys.ts";
 import { MAX_NONCE, MAX_TTL_MS, MIN_SILENCE_MS } from "../../src/nats/record-fields.ts";
@@ -107,6 +109,18 @@ const plans = fc.record({
   ...author,
   coordinator: number,
   plan: fc.uint8Array(),
+});
+
+test("the records of docs/wire.md are decoded as such", () => {
+  const text = readFileSync(join(import.meta.dirname, "../../docs/wire.md"), "utf8");
+  const [, block = ""] = /```json\n(\{"kind":"session"[^`]*)```/.exec(text) ?? [];
+  const records = block.replaceAll("...", "0").replaceAll("\n ", "").trim().split("\n");
+  const kinds = records.map((record) => {
+    const { kind } = JSON.parse(record) as { kind: string };
+    expect(decode(kind.startsWith("session") ? SESSION : OWNER, record)).toMatchObject({ record: { kind } });
+    return kind;
+  });
+  expect(kinds).toEqual(["session", "session-end", "claim", "release"]);
 });
 
 describe("a record", () => {

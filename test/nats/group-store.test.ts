@@ -1,9 +1,9 @@
 import { headers } from "@nats-io/transport-node";
 import { describe, expect, test } from "vitest";
 import type { GroupEntry } from "../../src/group/core/types.ts";
+import { MAX_PLAN_BYTES } from "../../src/group/plan/plan-codec.ts";
 import { FIRST_SEQUENCE_SINCE, isAtLeast } from "../../src/nats/api/server-version.ts";
 import type { NatsLink } from "../../src/nats/connection/connection.ts";
-import { MAX_PLAN_BYTES } from "../../src/nats/group/group-codec.ts";
 import { groupRepublishSubject, groupStreamName, groupSubject, streamName } from "../../src/nats/names.ts";
 import { freshId } from "../support/fresh-id.ts";
 import {

@@ -17,6 +17,8 @@ import type {
   SessionEndReason,
   SessionRecord,
 } from "../../group/core/types.ts";
+import { MAX_PLAN_BYTES } from "../../group/plan/plan-codec.ts";
+import { MAX_WEIGHT } from "../../group/plan/problem.ts";
 import { isPrintable } from "../identity.ts";
 import {
   decodeSession,
@@ -41,11 +43,7 @@ const MARKER_HEADER = "Nats-Marker-Reason";
 
 /** A record is about 300 bytes, one with 16 refused resources at most 26 KiB. A value above this limit is garbage and is not parsed. */
 export const MAX_RECORD_BYTES: number = 32 * 1024;
-/** Servers accept messages of 1 MiB by default, headers included. */
-export const MAX_PLAN_BYTES = 900_000;
 export const MAX_REFUSED = 16;
-/** As the option `weight`. */
-export const MAX_WEIGHT = 10_000;
 const MAX_OWNED: number = 2 ** 31 - 1;
 const MAX_ZONE_LENGTH = 64;
 
