@@ -77,7 +77,8 @@ export function planOf(seed: number): GroupPlan {
     scenario,
     presence: random.chance(0.6),
     resources,
-    zones: random.chance(0.2) ? 2 : 0,
+    // With zones a plan after a death moves more than the minimum (groups.md, section 6).
+    zones: scenario !== "rolling" && random.chance(0.2) ? 2 : 0,
     settleMs: random.pick([200, 1_000, 3_000]),
     rejoinGraceMs: random.chance(0.15) ? random.between(500, 3_000) : 0,
     maxMoves: random.pick([1, 2, 5]),

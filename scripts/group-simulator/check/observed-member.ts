@@ -3,8 +3,8 @@ import type { GroupEffect, GroupEvent } from "../../../src/group/core/events.ts"
 import type { GroupWrite } from "../../../src/group/core/types.ts";
 import type { Member } from "../world/member.ts";
 
-/** Requests that a member may send within one second, apart from claims and releases. */
-const MAX_READS = 40;
+/** Requests that a member may send within one second, apart from claims and releases; reads may be as many more as there are resources. */
+const MAX_READS = 60;
 const MAX_BULK_READS = 12;
 const MAX_QUESTIONS = 20;
 const MAX_WRITES = 30;
@@ -98,7 +98,7 @@ export class ObservedMember {
     }
     switch (effect.type) {
       case "read":
-        return this.#exceeds("reads", MAX_READS);
+        return this.#exceeds("reads", MAX_READS + 2 * this.member.host.resources.length);
       case "read-after":
         return this.#exceeds("bulk reads", MAX_BULK_READS);
       case "ask":

@@ -15,6 +15,7 @@ import type {
 import type { FakeConnections } from "../../../src/testing/simulation/fakes/fake-connections.ts";
 import type { VirtualTime } from "../../../src/testing/simulation/time/virtual-time.ts";
 import { LEASE_TTL_MS, RATE_SLACK } from "../timing.ts";
+import { decodePlan } from "../world/balance.ts";
 import { type Commit, type GroupBucket, keyName } from "../world/bucket.ts";
 
 /** A session as its key shows it. */
@@ -218,8 +219,23 @@ export class Truth {
       this.#fail(
         `the plan of coordinator epoch ${record.coordinator} replaces that of ${before.record.coordinator}`,
       );
-    if (sameBytes(record.plan, before.record.plan))
+    if (sameBytes(record.plan, before.record.plan) && !this.#isContradicted(before.revision, record))
       this.#fail(`${record.incarnation} writes the same plan again`);
+  }
+
+  /** Whether a claim that is newer than the plan is not by the planned member: the plan is repeated to move the resource. */
+  #isContradicted(revision: number, { plan, generation }: PlanRecord): boolean {
+    const planned = decodePlan(plan)?.assignment;
+    const { committed } = this.#options.bucket;
+    for (let index = committed.length - 1; index >= 0; index -= 1) {
+      const entry = committed[index];
+      if (entry?.kind !== "record") continue;
+      const { key, record } = entry;
+      if (record.generation !== generation || entry.revision <= revision) return false;
+      if (record.kind === "claim" && key.kind === "owner" && planned?.get(key.resource) !== record.memberId)
+        return true;
+    }
+    return false;
   }
 
   #failUnlessExcused(entry: GroupEntry, message: string): void {

@@ -76,7 +76,7 @@ export const processFaults: Readonly<Record<ProcessFaultName, GroupFault>> = {
     const removes = resources.length > 1 && random.chance(0.5);
     const changed = removes
       ? resources.filter((_, index) => index !== 0)
-      : [...resources, { name: `n${Math.round(time.now)}` }];
+      : [...resources, { name: `n${resources.length}-${Math.round(time.now * 10)}` }];
     log(`the list of resources becomes ${changed.map(({ name }) => name).join(" ")}`);
     setResources(changed);
     for (const host of hosts) {

@@ -31,13 +31,16 @@ export function balanceWith(largest: number): Balance {
       const plain: PlainPlan = { members, owners: [...assignment] };
       return new TextEncoder().encode(JSON.stringify(plain));
     },
-    decode(bytes): StoredPlan | null {
-      try {
-        const { members, owners } = JSON.parse(new TextDecoder().decode(bytes)) as PlainPlan;
-        return { members, assignment: new Map(owners) };
-      } catch {
-        return null;
-      }
-    },
+    decode: decodePlan,
   };
+}
+
+/** `null`: not a plan. */
+export function decodePlan(bytes: Uint8Array): StoredPlan | null {
+  try {
+    const { members, owners } = JSON.parse(new TextDecoder().decode(bytes)) as PlainPlan;
+    return { members, assignment: new Map(owners) };
+  } catch {
+    return null;
+  }
 }
