@@ -1,7 +1,10 @@
-/** Every fault that the simulator's checker is tried with (`npm run mutants`), by area. A checker that misses one proves little. */
+/** Every fault that the simulators' checkers are tried with (`npm run mutants`), by area. A checker that misses one proves little. */
 import { applicationMutants } from "./catalogue/application.ts";
 import { epochMutants } from "./catalogue/epochs.ts";
 import { forgeryMutants } from "./catalogue/forgery.ts";
+import { groupPlanMutants } from "./catalogue/group-plan.ts";
+import { groupSessionMutants } from "./catalogue/group-sessions.ts";
+import { groupTermMutants } from "./catalogue/group-terms.ts";
 import { identityMutants } from "./catalogue/identity.ts";
 import { leaseMutants } from "./catalogue/lease.ts";
 import { leavingMutants } from "./catalogue/leaving.ts";
@@ -24,4 +27,7 @@ export const mutants: readonly Mutant[] = [
   ...leavingMutants,
   ...runtimeMutants,
   ...applicationMutants,
+  ...groupSessionMutants,
+  ...groupTermMutants,
+  ...groupPlanMutants,
 ];

@@ -16,7 +16,7 @@ import type { Plan } from "../simulator/plan.ts";
 import type { Mutant } from "./catalogue/mutant.ts";
 import { mutants } from "./list.ts";
 import type { Progress, WorkerAnswer, WorkerData, WorkerTask } from "./mutant-worker.ts";
-import { COPIED_PARTS, mutate } from "./mutate.ts";
+import { COPIED_PARTS, mutate, simulatorOf } from "./mutate.ts";
 
 endWhenOutputFails();
 

@@ -75,7 +75,7 @@ export class ObservedMember {
         if (term?.epoch !== effect.epoch) return `drains a term of ${effect.resource} that it does not have`;
         if (term.draining) return `drains a term of ${effect.resource} twice`;
         term.draining = true;
-        return null;
+        return effect.reason === "moved" || effect.reason === "draining" ? this.#moves() : null;
       }
       case "lose":
       case "released": {
@@ -89,6 +89,13 @@ export class ObservedMember {
       default:
         return null;
     }
+  }
+
+  /** Voluntary moves: the next one begins when one has ended. */
+  #moves(): string | null {
+    const leaving = [...this.terms.values()].filter(({ draining }) => draining).length;
+    const { maxMoves } = this.member.config;
+    return leaving > maxMoves ? `moves ${leaving} resources at once, not ${maxMoves}` : null;
   }
 
   #count(effect: GroupEffect, now: number): string | null {
