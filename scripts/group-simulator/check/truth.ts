@@ -208,13 +208,13 @@ export class Truth {
   #plan(record: PlanRecord, before: GroupEntry | null): void {
     const { bucket } = this.#options;
     const writer = this.#coordinators.get(record.coordinator);
-    const key = { kind: "plan" } as const;
+    if (this.#options.isExcused({ kind: "plan" })) return;
     if (writer !== record.incarnation && !this.#options.isExcused({ kind: "coordinator" }))
       this.#fail(
         `${record.incarnation} writes a plan with epoch ${record.coordinator}, which is not its own`,
       );
     if (before?.kind !== "record" || before.record.kind !== "plan") return;
-    if (before.record.generation !== bucket.generation || this.#options.isExcused(key)) return;
+    if (before.record.generation !== bucket.generation) return;
     if (record.coordinator < before.record.coordinator)
       this.#fail(
         `the plan of coordinator epoch ${record.coordinator} replaces that of ${before.record.coordinator}`,
