@@ -114,7 +114,7 @@ async function hunt({ name, equivalent, file }: Mutant, copy: string): Promise<V
   const counted = Math.min(flags.count, limit);
   const data: WorkerData = {
     copy,
-    simulator: file.startsWith("src/group/") ? "group-simulator" : "simulator",
+    simulator: simulatorOf(file),
   };
   const worker = new Worker(new URL("./mutant-worker.js", import.meta.url), {
     workerData: data,
