@@ -30,7 +30,7 @@ export const groupPlanMutants: readonly Mutant[] = [
     to: "",
   },
   {
-    name: "group: balances at once, whoever has joined or left",
+    name: "group: balances at once after a join or a departure",
     file: coordinator,
     from: "const isSettled = settledAtMono <= now.mono;",
     to: "const isSettled = true;",
