@@ -59,6 +59,7 @@ export class ClusterWatch {
         entry: (entry) => this.#observe(entry, 0),
         gone: () => this.#onGone(),
         unknown: () => void this.#readWithRetry(),
+        writing: false,
       },
       () => {},
     );

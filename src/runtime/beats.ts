@@ -2,6 +2,12 @@ import { type BeatsUnderWay, echo, NO_BEATS, sendBeat } from "../election/beats.
 import type { Instant } from "../election/time.ts";
 import type { Clock, Random } from "./ports.ts";
 
+/**
+ * When the first beat is sent, for an election that begins to depend on beats: it has just sent the write to acquire the lease. Its ack
+ * is not to wait for a beat and its echo, and nothing depends on beats before `silenceMs` is over.
+ */
+const FIRST_AFTER_MS = 10;
+
 /** What `Beats` reports. */
 export interface BeatsListener {
   /** Publishes a beat on the present connection. */
@@ -53,7 +59,7 @@ export class Beats {
     this.#cancelTimer = null;
   }
 
-  /** From now on a beat is sent so often; `null`: none. The first one at once. */
+  /** From now on a beat is sent so often; `null`: none. */
   every(everyMs: number | null): void {
     if (everyMs === this.#everyMs) return;
     const began = this.#everyMs === null;
@@ -61,8 +67,10 @@ export class Beats {
     this.#cancelTimer?.();
     this.#cancelTimer = null;
     if (!this.#connected || everyMs === null) return;
+    const { mono } = this.#clock.now();
+    if (began) this.#plannedAtMono = mono + Math.min(FIRST_AFTER_MS, everyMs) - everyMs;
     // What is overdue at the new interval is not put off by it.
-    if (began || this.#clock.now().mono >= this.#plannedAtMono + everyMs) this.#send();
+    else if (mono >= this.#plannedAtMono + everyMs) this.#send();
     this.#setTimer();
   }
 

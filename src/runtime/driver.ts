@@ -194,12 +194,13 @@ export class Driver {
     const { state, effects } = step(this.#state, event, now);
     this.#state = state;
     this.#options.trace?.(event, now, effects, state);
+    this.#checkConnection(state);
     for (const effect of effects) this.#carryOut(effect);
     this.#follow(state);
   }
 
-  /** Derives from the state whether to check the connection, how often to send beats, and which holder to watch. */
-  #follow(state: ElectionState): void {
+  /** Derives from the state whether to check the connection. Before a write is sent: its sending counts as a check. */
+  #checkConnection(state: ElectionState): void {
     if (dependsOnConnection(state)) {
       this.#freshness.start();
       this.#roundTrips.start();
@@ -207,6 +208,10 @@ export class Driver {
       this.#freshness.stop();
       this.#roundTrips.stop();
     }
+  }
+
+  /** Derives from the state how often to send beats, and which holder to watch. */
+  #follow(state: ElectionState): void {
     const everyMs = beatsEveryMs(state);
     if (everyMs !== this.#beatsEveryMs) {
       this.#beatsEveryMs = everyMs;

@@ -109,7 +109,7 @@ export interface Session {
    */
   watchHolder(holder: SessionBinding | null): void;
   /**
-   * Sends beats at least so often from now on, the first one at once; `null`: this election needs none. Reported as `beat-proven`.
+   * Sends beats at least so often from now on, the first one within milliseconds; `null`: this election needs none. Reported as `beat-proven`.
    */
   beat(everyMs: number | null): void;
 }

@@ -9,6 +9,7 @@ import {
   forServices,
   isProtocolConnected,
   renderedStatsOf,
+  sendNow,
 } from "../../src/nats/connection/internals.ts";
 import { startNatsServer } from "../../src/testing.ts";
 import { atEnd } from "../support/at-end.ts";
@@ -59,10 +60,25 @@ test("every field exists with its type", async () => {
   expect(connection.isClosed()).toBe(false);
 });
 
+test("what was published is sent at once", async () => {
+  const server = await startNatsServer();
+  atEnd(() => server.dispose());
+  const connection = await connect({ servers: server.url });
+  atEnd(() => connection.close());
+  const { protocol } = connection as unknown as {
+    readonly protocol: { readonly outbound: { size(): number } };
+  };
+  connection.publish("x");
+  expect(protocol.outbound.size(), "protocol.outbound").toBeGreaterThan(0);
+  sendNow(connection);
+  expect(protocol.outbound.size(), `protocol.flushPending in ${installed("@nats-io/nats-core")}`).toBe(0);
+});
+
 test("a connection without these fields is accepted", () => {
   const foreign = { options: { inboxPrefix: 1 }, protocol: {} } as unknown as Parameters<
     typeof connectedWith
   >[0];
+  sendNow(foreign);
   expect(isProtocolConnected(foreign)).toBeUndefined();
   expect(connectedWith(foreign)).toEqual({
     inboxPrefix: undefined,

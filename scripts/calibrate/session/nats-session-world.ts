@@ -2,6 +2,7 @@
 import type { NatsConnection } from "@nats-io/transport-node";
 import type { SessionBinding } from "../../../src/election/types.ts";
 import { consumerDeletedAdvisory } from "../../../src/nats/names.ts";
+import { AnswerInbox } from "../../../src/nats/presence/answer-inbox.ts";
 import { askAbout } from "../../../src/nats/presence/confirmation.ts";
 import { type NatsSession, openSession } from "../../../src/nats/presence/session.ts";
 import { confirmsDeath, watchPresence } from "../../shared/presence-questions.ts";
@@ -209,15 +210,18 @@ export class NatsSessionWorld implements SessionWorld {
 
   /** Waits until the server no longer lists the connection: a clean close ends here before the server has noticed it. */
   async #delisted(binding: SessionBinding): Promise<void> {
+    const monitor = this.#lane.monitors.operator;
+    const inbox = new AnswerInbox(monitor.connection);
     const isClosed = async (): Promise<boolean> => {
-      const options = { timeoutMs: ANSWER_MS, heard: () => 0 };
-      return (await askAbout(this.#lane.monitors.operator, binding, options)).kind === "closed";
+      const options = { timeoutMs: ANSWER_MS, heard: () => 0, inbox };
+      return (await askAbout(monitor, binding, options)).kind === "closed";
     };
     await waitFor(isClosed, {
       timeoutMs: ADVISORY_TIMEOUT_MS,
       intervalMs: 2,
       message: "the server to drop a closed connection from its list",
     });
+    inbox.close();
   }
 
   async #bound(holder: Holder): Promise<void> {

@@ -28,6 +28,12 @@ export interface BucketListener {
   message(message: RecordMessage, subject: string): void;
   /** The bucket was reported deleted. */
   gone(): void;
+  /**
+   * Whether a write waits for its ack. The server sends a write that was applied to its sender, too, just before the ack: what arrives is
+   * then reported after it.
+   * @default false
+   */
+  readonly writing?: boolean;
 }
 
 /** Watches one bucket for one listener. */
@@ -41,6 +47,8 @@ export class BucketWatch {
   #subscription: Subscription | null = null;
   #consumer: PushConsumer | null = null;
   #advisory: Subscription | null = null;
+  /** Number of messages that are put off. */
+  #putOff = 0;
 
   constructor(
     monitor: ConnectionMonitor,
@@ -79,7 +87,7 @@ export class BucketWatch {
     const { republish, what } = this.#source;
     this.#subscription = this.#monitor.connection.subscribe(republish.dest, {
       callback: (error, message) => {
-        if (error === null) return this.#report(message, republishedSequence(message));
+        if (error === null) return this.#take(() => this.#report(message, republishedSequence(message)));
         this.#republishDenied = true;
         this.#onWarning(
           `not allowed to subscribe to "${republish.dest}", a consumer watches ${what} instead`,
@@ -115,6 +123,16 @@ export class BucketWatch {
         // A denied subscription needs no warning: reads detect a missing bucket, too.
         if (error === null) guarded(() => this.#listener.gone());
       },
+    });
+  }
+
+  /** After the ack that may have arrived in the same packet: a term may begin with it, and it says all that the message could. */
+  #take(report: () => void): void {
+    if (this.#listener.writing !== true && this.#putOff === 0) return report();
+    this.#putOff += 1;
+    setImmediate(() => {
+      this.#putOff -= 1;
+      if (this.#mode !== "idle") report();
     });
   }
 

@@ -28,6 +28,16 @@ export function isProtocolConnected(connection: NatsConnection): boolean | undef
   return typeof protocol?.connected === "boolean" ? protocol.connected : undefined;
 }
 
+/**
+ * Sends what has been published and not sent yet. Without it, nats.js sends when the present event has been handled completely: on
+ * the way to a takeover, the rest of that event is as long as the round trip.
+ */
+export function sendNow(connection: NatsConnection): void {
+  const { protocol } = connection as unknown as { readonly protocol?: { readonly flushPending?: unknown } };
+  const flushPending = protocol?.flushPending;
+  if (typeof flushPending === "function") flushPending.call(protocol);
+}
+
 /** nats.js has no getter for the options of a connection. */
 export function connectedWith(connection: NatsConnection): ConnectedWith {
   const { options } = connection as unknown as { readonly options?: Readonly<Record<string, unknown>> };

@@ -14,6 +14,7 @@ import type { BucketWatch } from "../bucket/bucket-watch.ts";
 import { STREAM_HEADER, StreamIdentity } from "../bucket/stream-identity.ts";
 import type { StreamState } from "../bucket/stream-state.ts";
 import type { ConnectionMonitor } from "../connection/connection-monitor.ts";
+import { sendNow } from "../connection/internals.ts";
 import { bucketName, leaseSubject, streamName } from "../names.ts";
 import { leaseWatch } from "./lease-watch.ts";
 import { decodeStored, encodeWrite } from "./record-codec.ts";
@@ -37,6 +38,7 @@ export class NatsLeaseStore implements LeaseStore {
   #hinted = false;
   /** The stream may have been replaced: the next read looks at its state. */
   #stateDue = false;
+  #writesUnderWay = 0;
   #closed = false;
 
   /** The caller releases the monitor after `close()`. */
@@ -62,6 +64,7 @@ export class NatsLeaseStore implements LeaseStore {
     const identified = this.#identity.reading();
     const message = getMessage(this.#monitor, stream, query, { timeoutMs });
     message.catch(() => {}); // a missing stream is reported by the state
+    sendNow(this.#monitor.connection);
     if (this.#hinted && !this.#stateDue) {
       const proven = await this.#proven(message);
       if (proven !== null) return proven;
@@ -102,16 +105,20 @@ export class NatsLeaseStore implements LeaseStore {
   async write(write: LeaseWrite, timeoutMs: number): Promise<WriteOutcome> {
     const { clusterId } = this.#options;
     const subject = leaseSubject(clusterId);
+    this.#writesUnderWay += 1;
     try {
       const encoded = encodeWrite(write);
       const hdrs = this.#expectation(write.expect);
       for (const [name, value] of encoded.headers) hdrs.set(name, value);
-      const answer = await request(this.#monitor, subject, encoded.data, { timeoutMs, headers: hdrs });
-      return this.#applied(parseAnswer(answer.data, subject), subject);
+      const answer = request(this.#monitor, subject, encoded.data, { timeoutMs, headers: hdrs });
+      sendNow(this.#monitor.connection);
+      return this.#applied(parseAnswer((await answer).data, subject), subject);
     } catch (thrown) {
       // Not a conflict: 10164, "another write is in flight". The other write may be an earlier attempt of this node.
       if (isJsError(thrown, JsCode.wrongLastSequence)) return { kind: "conflict" };
       return { kind: "unknown", error: jsToClusterError(thrown, this.#doing("write the lease in")) };
+    } finally {
+      this.#writesUnderWay -= 1;
     }
   }
 
@@ -119,7 +126,11 @@ export class NatsLeaseStore implements LeaseStore {
     if (this.#watch !== null) throw new ClusterError("ALREADY_STARTED", "this store is already watched");
     const warn = (message: string, error?: Error): void => this.#options.onWarning?.(message, error);
     const { clusterId } = this.#options;
+    const isWriting = (): boolean => this.#writesUnderWay > 0;
     const entries = {
+      get writing() {
+        return isWriting();
+      },
       entry: (entry: LeaseEntry) => {
         // Without `republish` every read looks whether the stream has it by now.
         this.#hinted = this.#republish === true;

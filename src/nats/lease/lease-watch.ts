@@ -11,6 +11,8 @@ import { decodeEntry } from "./record-codec.ts";
 export interface LeaseListener extends StoreListener {
   /** A message came from a stream that may be another one: read the lease. */
   unknown(): void;
+  /** As in `BucketListener`. */
+  readonly writing: boolean;
 }
 
 /** The watch of one cluster's lease for one listener. */
@@ -34,5 +36,12 @@ export function leaseWatch(
     if (from === "unknown") listener.unknown();
     else if (from === "own") listener.entry(decodeEntry(record));
   };
-  return new BucketWatch(monitor, source, { message, gone: () => listener.gone() }, onWarning);
+  const listening = {
+    message,
+    gone: () => listener.gone(),
+    get writing() {
+      return listener.writing;
+    },
+  };
+  return new BucketWatch(monitor, source, listening, onWarning);
 }

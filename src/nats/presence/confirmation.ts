@@ -3,8 +3,9 @@ import type { HolderAnswer, SessionBinding } from "../../election/types.ts";
 import { asObject, type JsonObject, parseObject } from "../api/js-api.ts";
 import { classify, jsonBody, RequestFailure } from "../api/request.ts";
 import type { ConnectionMonitor } from "../connection/connection-monitor.ts";
-import { inboxOf } from "../connection/inbox.ts";
+import { sendNow } from "../connection/internals.ts";
 import { CONNECTIONS_PING } from "../names.ts";
+import type { AnswerInbox } from "./answer-inbox.ts";
 import {
   type AskedConnection,
   ConnzState,
@@ -88,6 +89,13 @@ async function askForAccount(
   );
 }
 
+export interface InquiryContext {
+  readonly timeoutMs: number;
+  /** Number of beats of the connection that were heard so far. */
+  readonly heard: () => number;
+  readonly inbox: AnswerInbox;
+}
+
 /**
  * Asks the server named in the binding about that connection, after this call. Every server of the NATS cluster answers; the other
  * answers are ignored, because none of those servers ever held the connection. "None" without a clear answer, with a denied request,
@@ -106,12 +114,11 @@ async function askForAccount(
  * A beat of the connection that is heard before the answer proves that it was open. "Open" is then not worth reporting, and after
  * "closed" the server is asked once more: the beat may have been under way for longer than the answer.
  *
- * @param heard - Number of beats of the connection that were heard so far.
  */
 export async function askAbout(
   monitor: ConnectionMonitor,
   binding: SessionBinding,
-  { timeoutMs, heard }: { readonly timeoutMs: number; readonly heard: () => number },
+  { timeoutMs, heard, inbox }: InquiryContext,
 ): Promise<HolderAnswer> {
   const holdersTag = tagIn(binding);
   if (holdersTag === null || !monitor.connected || timeoutMs < 1) return NONE;
@@ -124,7 +131,7 @@ export async function askAbout(
   try {
     for (let leftMs = timeoutMs; leftMs > 0; leftMs = until - performance.now()) {
       const before = heard();
-      const answer = await ask(monitor, asked, leftMs, sameAccount);
+      const answer = await ask(monitor, { asked, inbox, timeoutMs: leftMs, useful: sameAccount });
       if (!(await sameAccount)) return NONE;
       if (heard() === before) return answer;
       if (answer.kind !== "closed") return NONE;
@@ -143,20 +150,20 @@ function tagIn({ presence, silence }: SessionBinding): string | null {
   return ofPresence ?? ofSilence ?? null;
 }
 
+interface Asking {
+  readonly asked: AskedConnection;
+  readonly inbox: AnswerInbox;
+  readonly timeoutMs: number;
+  readonly useful: Promise<boolean>;
+}
+
 /** Asks until an answer decides, the time is over, or the inquiry has become useless. */
-function ask(
-  monitor: ConnectionMonitor,
-  asked: AskedConnection,
-  timeoutMs: number,
-  useful: Promise<boolean>,
-): Promise<HolderAnswer> {
+function ask(monitor: ConnectionMonitor, { asked, inbox, timeoutMs, useful }: Asking): Promise<HolderAnswer> {
   const { connection } = monitor;
   const absenceCounts = asked.accountTag === GLOBAL_TAG;
   const states = absenceCounts ? [ConnzState.open] : [ConnzState.open, ConnzState.closed];
   const questions = states.map((state) => connzQuestion(asked.clientId, state));
   return new Promise((resolve) => {
-    // Of this inquiry alone: no answer on it is older.
-    const inbox = inboxOf(connection);
     let delayMs = ASK_AGAIN_MS;
     let again: NodeJS.Timeout | undefined;
     let absent: NodeJS.Timeout | undefined;
@@ -164,7 +171,8 @@ function ask(
       again = undefined;
       try {
         if (!monitor.connected) return;
-        for (const question of questions) connection.publish(CONNECTIONS_PING, question, { reply: inbox });
+        for (const question of questions) connection.publish(CONNECTIONS_PING, question, { reply });
+        sendNow(connection);
       } catch {
         settle(NONE);
       }
@@ -174,36 +182,34 @@ function ask(
       again = setTimeout(send, delayMs);
       delayMs *= 2;
     };
-    // One subscription for all questions: an answer to an earlier one counts, however late.
-    const answers = connection.subscribe(inbox, {
-      callback: (error, { data }) => {
-        if (error !== null) return settle(NONE);
-        const answer = decodeConnzAnswer(data, asked);
-        switch (answer.kind) {
-          case "open":
-          case "closed":
-            return settle(answer);
-          case "absent":
-            if (!absenceCounts) return sendAgain();
-            // The own server answers for the own account first.
-            if (asked.serverId === monitor.endpoint?.serverId) return settle(CLOSED);
-            absent ??= setTimeout(() => settle(CLOSED), OTHER_ANSWER_MS);
-            return;
-          case "foreign":
-          case "malformed":
-            return;
-          default:
-            answer satisfies never;
-        }
-      },
+    // One reply subject for all questions: an answer to an earlier one counts, however late.
+    const { reply, end } = inbox.add((received) => {
+      if (received instanceof Error) return settle(NONE);
+      const answer = decodeConnzAnswer(received.data, asked);
+      switch (answer.kind) {
+        case "open":
+        case "closed":
+          return settle(answer);
+        case "absent":
+          if (!absenceCounts) return sendAgain();
+          // The own server answers for the own account first.
+          if (asked.serverId === monitor.endpoint?.serverId) return settle(CLOSED);
+          absent ??= setTimeout(() => settle(CLOSED), OTHER_ANSWER_MS);
+          return;
+        case "foreign":
+        case "malformed":
+          return;
+        default:
+          answer satisfies never;
+      }
     });
     const limit = setTimeout(() => settle(NONE), timeoutMs);
     const settle = (answer: HolderAnswer): void => {
       clearTimeout(limit);
       clearTimeout(again);
       clearTimeout(absent);
-      answers.unsubscribe();
       resolve(answer);
+      end();
     };
     void useful.then((is) => is || settle(NONE));
     send();

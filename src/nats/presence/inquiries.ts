@@ -27,20 +27,19 @@ export class Inquiries {
    * Settles within twice `timeoutMs`. An inquiry that is under way may have been answered before this call. For the end of the
    * connection that will do, since it is final. For every other answer a later inquiry serves all callers that arrived in between.
    */
-  async inquire(
-    binding: SessionBinding,
-    { timeoutMs, closedIsEnough }: InquiryOptions,
-  ): Promise<HolderAnswer> {
+  inquire(binding: SessionBinding, { timeoutMs, closedIsEnough }: InquiryOptions): Promise<HolderAnswer> {
     const { serverId, clientId, presence, silence } = binding;
     const key = [serverId, clientId, presence, silence?.account].join(" ");
     const open = this.#open.get(key);
     if (open === undefined) return this.#begin(key, binding, timeoutMs);
-    if (closedIsEnough) {
-      const answer = await open.answer;
-      if (answer.kind === "closed") return answer;
-    }
-    open.next ??= open.answer.then(() => this.#open.get(key)?.answer ?? this.#begin(key, binding, timeoutMs));
-    return open.next;
+    const askNext = (): Promise<HolderAnswer> => {
+      open.next ??= open.answer.then(
+        () => this.#open.get(key)?.answer ?? this.#begin(key, binding, timeoutMs),
+      );
+      return open.next;
+    };
+    if (!closedIsEnough) return askNext();
+    return open.answer.then((answer) => (answer.kind === "closed" ? answer : askNext()));
   }
 
   #begin(key: string, binding: SessionBinding, timeoutMs: number): Promise<HolderAnswer> {

@@ -8,7 +8,6 @@ import type { ConnectionId, HolderAnswer, OwnConnection, SessionBinding } from "
 import type { GroupSession } from "../../group/ports.ts";
 import type { InquiryOptions, Session, SessionEvent } from "../../runtime/ports.ts";
 import { type ConnectionChange, type ConnectionMonitor, guarded } from "../connection/connection-monitor.ts";
-import { accountTag } from "./confirmation.ts";
 import type { BeatingHolder } from "./holder-beats.ts";
 import type { BeatsState } from "./own-beats.ts";
 import type { PresenceState } from "./presence.ts";
@@ -62,6 +61,7 @@ export class NatsSession implements Session, GroupSession, SessionHandle {
   #beatsEveryMs: number | null = null;
   #watchedPresences: ReadonlySet<string> = new Set();
   #watchedBeats: ReadonlyMap<string, BeatingHolder> = new Map();
+  #unwatching: NodeJS.Immediate | undefined;
   #released: Promise<void> | null = null;
 
   /** Use `openSession`. */
@@ -185,11 +185,16 @@ export class NatsSession implements Session, GroupSession, SessionHandle {
 
   watchHolders(holders: readonly SessionBinding[]): void {
     if (this.#released !== null) return;
+    clearImmediate(this.#unwatching);
+    // This node may have just become the leader: the application is to know first.
+    if (holders.length === 0) this.#unwatching = setImmediate(() => this.#watch([]));
+    else this.#watch(holders);
+  }
+
+  #watch(holders: readonly SessionBinding[]): void {
     this.#watchPresences(new Set(holders.flatMap(({ presence }) => presence ?? [])));
     this.#watchBeats(new Map(holders.flatMap(beatingHolder).map((holder) => [keyOf(holder), holder])));
-    if (holders.length === 0) return;
-    // Prefetched: saves a round trip during failover. An error surfaces when the tag is next requested.
-    accountTag(this.monitor).catch(() => {});
+    if (holders.length > 0) this.#shared.prepareToAsk();
   }
 
   #watchPresences(wanted: ReadonlySet<string>): void {
@@ -213,6 +218,7 @@ export class NatsSession implements Session, GroupSession, SessionHandle {
   }
 
   async #release(): Promise<void> {
+    clearImmediate(this.#unwatching);
     this.#watchPresences(new Set());
     this.#watchBeats(new Map());
     this.#silenceMs = null;

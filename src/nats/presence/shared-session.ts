@@ -6,7 +6,8 @@ import { grantHint } from "../api/grant-hint.ts";
 import { CHECK_CREDENTIALS } from "../connection/connection.ts";
 import { type ConnectionChange, ConnectionMonitor } from "../connection/connection-monitor.ts";
 import { ALL_BEATS, consumerDeletedAdvisory } from "../names.ts";
-import { askAbout } from "./confirmation.ts";
+import { AnswerInbox } from "./answer-inbox.ts";
+import { accountTag, askAbout } from "./confirmation.ts";
 import { type BeatingHolder, HolderBeats, type HolderListener } from "./holder-beats.ts";
 import { Inquiries } from "./inquiries.ts";
 import { type BeatsProblem, OwnBeats } from "./own-beats.ts";
@@ -48,6 +49,7 @@ export class SharedSession {
   readonly beats: OwnBeats;
   readonly inquiries: Inquiries;
   readonly #holders: HolderBeats;
+  readonly #answers: AnswerInbox;
   readonly #connection: NatsConnection;
   readonly #unlisten: () => void;
   readonly #onUnused: () => void;
@@ -66,8 +68,13 @@ export class SharedSession {
     this.#onUnused = onUnused;
     this.monitor = ConnectionMonitor.acquire(connection, domain);
     this.#holders = new HolderBeats(this.monitor, (error, subject) => this.#beatsDenied(error, subject));
+    this.#answers = new AnswerInbox(connection);
     this.inquiries = new Inquiries((binding, timeoutMs) =>
-      askAbout(this.monitor, binding, { timeoutMs, heard: () => this.#holders.countOf(binding) }),
+      askAbout(this.monitor, binding, {
+        timeoutMs,
+        heard: () => this.#holders.countOf(binding),
+        inbox: this.#answers,
+      }),
     );
     this.beats = new OwnBeats(this.monitor, {
       changed: () => {
@@ -114,6 +121,7 @@ export class SharedSession {
     this.#onUnused();
     if (this.#leaving !== null) clearTimeout(this.#leaving);
     this.#unlisten();
+    this.#answers.close();
     await this.presence.close();
     this.monitor.release();
   }
@@ -166,6 +174,18 @@ export class SharedSession {
     );
     this.#roundTrip = { sentAt: now, answer };
     return answer;
+  }
+
+  /** A holder is watched: its server may have to be asked about it. */
+  prepareToAsk(): void {
+    if (this.monitor.closed) return;
+    try {
+      this.#answers.open();
+    } catch {
+      return; // The connection is being closed.
+    }
+    // Prefetched: saves a round trip during failover. An error surfaces when the tag is next requested.
+    accountTag(this.monitor).catch(() => {});
   }
 
   watch(presence: string, session: SessionHandle): void {
