@@ -79,15 +79,19 @@ export function hostNowMs(): number {
   return Number(process.hrtime.bigint()) / 1e6;
 }
 
+/** Longer than a takeover takes. */
+const REPORT_AFTER_MS = 20;
+
 const unsent: ChildReport[] = [];
 
 /**
- * Sends a report to the parent once the pending events have been handled: serializing and writing a message takes as long
- * as a compare-and-set. `at` must have been read before. A SIGKILL loses reports that have not been sent.
+ * Sends a report to the parent a little later. Serializing and writing a message takes as long as a compare-and-set, and the parent
+ * needs a processor to read it: neither is part of a takeover. `at` must have been read before. A SIGKILL loses reports that have
+ * not been sent.
  */
 export function report(message: ChildReport): void {
   unsent.push(message);
-  if (unsent.length === 1) setImmediate(flushReports);
+  if (unsent.length === 1) setTimeout(flushReports, REPORT_AFTER_MS);
 }
 
 /** Sends all pending reports at once. */
