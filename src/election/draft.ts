@@ -56,6 +56,8 @@ export function draftOf(state: ElectionState, now: Instant): Draft {
       stopping: candidacy.stopping,
       cooldownUntilMono: candidacy.cooldownUntilMono,
       pauseUntilMono: candidacy.pauseUntilMono,
+      hasFollowed: candidacy.hasFollowed,
+      outpaced: candidacy.outpaced,
     },
     link: {
       connected: link.connected,
@@ -86,6 +88,7 @@ export function draftOf(state: ElectionState, now: Instant): Draft {
     },
     inquiry: {
       due: inquiry.due,
+      dueAtMono: inquiry.dueAtMono,
       silent: inquiry.silent,
       lastQuestion: inquiry.lastQuestion,
       open: inquiry.open,

@@ -88,7 +88,7 @@ import {
   resign,
 } from "./leader.ts";
 import { observeRecreation, observeSnapshot } from "./observe.ts";
-import { announce, holderIsLate, isMyWrite, nextEpoch } from "./outlook.ts";
+import { announce, giveWayMs, holderIsLate, isMyWrite, nextEpoch } from "./outlook.ts";
 import { isBound, keepsPromises } from "./silence.ts";
 import { hasReached, type Instant, remainingMs } from "./time.ts";
 import { isNews, shownRevision } from "./trust.ts";
@@ -123,7 +123,14 @@ export function initialState(
     config,
     role: { name: "follower" },
     announced: null,
-    candidacy: { competes, stopping: false, cooldownUntilMono: past, pauseUntilMono: past },
+    candidacy: {
+      competes,
+      stopping: false,
+      cooldownUntilMono: past,
+      pauseUntilMono: past,
+      hasFollowed: false,
+      outpaced: false,
+    },
     link: { connected: false, binding: null, stretch: null, stretches: 0, lateProofs: null },
     bucket: { status: "missing", generation: null, maxAgeMs: 0 },
     lease: {
@@ -143,6 +150,7 @@ export function initialState(
     },
     inquiry: {
       due: false,
+      dueAtMono: past,
       silent: null,
       lastQuestion: 0,
       open: null,
@@ -284,8 +292,11 @@ function onWatched(draft: Draft, entry: LeaseEntry): void {
   const term = termOf(draft);
   // Our own write: its ack follows, and when an ack is lost a read is due anyway.
   if (isMyWrite(draft, entry) && (term !== null || draft.writes.inFlight !== null)) return;
-  if (term === null ? isNews(draft, entry) : entry.revision > term.revision)
-    draft.reads.hinted = Math.max(draft.reads.hinted, entry.revision);
+  if (term === null ? !isNews(draft, entry) : entry.revision <= term.revision) return;
+  const isReleased = entry.kind === "released" && entry.successor !== draft.config.nodeId;
+  if (isReleased && draft.reads.hinted === 0)
+    draft.reads.hintsFromMono = Math.max(draft.reads.hintsFromMono, draft.now.mono + giveWayMs(draft));
+  draft.reads.hinted = Math.max(draft.reads.hinted, entry.revision);
 }
 
 function onRead(draft: Draft, outcome: ReadOutcome): void {

@@ -95,6 +95,8 @@ export function onAcquireOutcome(draft: Draft, sent: SentWrite, outcome: WriteOu
 function onRefused(draft: Draft, refused: SentWrite): void {
   const { conflicts } = draft.retry;
   abandonCampaign(draft);
+  // In the first campaign of nodes that start together, it may have been quicker by chance.
+  draft.candidacy.outpaced = draft.candidacy.hasFollowed;
   draft.writes.unsettled = draft.writes.unsettled.filter((other) => other.nonce !== refused.nonce);
   draft.retry.conflicts = conflicts + 1;
   draft.retry.atMono = draft.now.mono + (conflicts === 0 ? 0 : retryDelayMs(draft, conflicts - 1));

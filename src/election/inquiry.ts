@@ -3,7 +3,7 @@
  * of them: an unanswered question leaves the takeover wait as it is.
  */
 import { type Draft, emit } from "./draft.ts";
-import { isMine, isSameHolder, watchedHolder } from "./outlook.ts";
+import { giveWayMs, isMine, isSameHolder, watchedHolder } from "./outlook.ts";
 import { beatIntervalMs, silenceWaitMs } from "./silence.ts";
 import { type Instant, waitedUntil } from "./time.ts";
 import type {
@@ -44,9 +44,14 @@ function brokenSilence({ inquiry }: ElectionState, session: SessionBinding): Sil
   return sameConnection(inquiry.silent, session) ? (session.silence ?? null) : null;
 }
 
-/** A suspicion: the holder's server is asked now. Where a question is open, once more after it: it may have been answered before. */
+/**
+ * A suspicion: the holder's server is asked now, or after the nodes to which this one gives way. Where a question is open, once more
+ * after it: it may have been answered before.
+ */
 export function suspect(draft: Draft): void {
-  if (askable(draft, draft.now) !== null) draft.inquiry.due = true;
+  if (askable(draft, draft.now) === null) return;
+  if (!draft.inquiry.due) draft.inquiry.dueAtMono = draft.now.mono + giveWayMs(draft);
+  draft.inquiry.due = true;
 }
 
 /** Milliseconds until the next question is due. */
@@ -56,7 +61,7 @@ export function questionDelayMs(state: ElectionState, now: Instant): number {
   const session = askable(state, now);
   if (session === null) return NEVER;
   if (inquiry.open !== null && sameConnection(inquiry.open.binding, session)) return NEVER;
-  if (inquiry.due) return 0;
+  if (inquiry.due) return inquiry.dueAtMono - now.mono;
   return silentDelayMs(state, session, now);
 }
 

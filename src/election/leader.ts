@@ -51,6 +51,7 @@ export function become(draft: Draft, sent: SentWrite, revision: number): void {
   draft.writes.unsettled = [];
   draft.reads.due = false;
   draft.retry.conflicts = 0;
+  draft.candidacy.outpaced = false;
   emit(draft, { type: "become-leader", epoch: term.epoch, acquiredAt: term.acquiredAt });
 }
 

@@ -70,6 +70,7 @@ function observeRecord(draft: Draft, revision: number, record: LeaseRecord): voi
       );
     }
     if (record.nodeId === draft.config.nodeId) warnOfDuplicate(draft, record);
+    draft.candidacy.hasFollowed = true;
     // The cooldown lets another node lead: one has. If it ends, this node must not be missing.
     draft.candidacy.cooldownUntilMono = Number.NEGATIVE_INFINITY;
     // A renewal that was under way when its sender's connection closed entitles the sender to nothing (`suspend`).

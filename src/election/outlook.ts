@@ -17,6 +17,9 @@ import { sameConnection } from "./writes.ts";
 /** So many heartbeat intervals without a newer revision mean that a heartbeat was missed. */
 const MISSED_HEARTBEAT = 1.5;
 
+/** How long a node that was outpaced lets the others go first. On one machine a takeover takes about as long. */
+const GIVE_WAY_MS = 5;
+
 /** True when this incarnation wrote the record. The node id alone proves nothing: an earlier incarnation has the same. */
 export function isMine({ config }: ElectionState, record: LeaseRecord | null): boolean {
   return record?.incarnation === config.incarnation;
@@ -51,6 +54,14 @@ export function missedHeartbeatAtMono({ config }: ElectionState, lastHeard: Inst
 /** Has the holder missed a heartbeat, as far as the newest revision shows? */
 export function holderIsLate({ lease, config }: ElectionState, now: Instant): boolean {
   return waitedUntil(lease.newestAt, MISSED_HEARTBEAT * config.heartbeatIntervalMs, now);
+}
+
+/**
+ * How long this node lets the others go first when the holder may be gone. All followers learn of it at the same moment, and one write
+ * is applied: the work of the others would only delay it, on a server or a machine that they share.
+ */
+export function giveWayMs({ candidacy }: ElectionState): number {
+  return candidacy.outpaced ? GIVE_WAY_MS : 0;
 }
 
 // ---------------------------------------------------------------------------------------------- the leader

@@ -279,6 +279,10 @@ export interface Candidacy {
   readonly cooldownUntilMono: number;
   /** After a failure of the application: monotonic milliseconds before which this node campaigns only as the named successor. */
   readonly pauseUntilMono: number;
+  /** This node has seen another one lead. */
+  readonly hasFollowed: boolean;
+  /** Another node was quicker to replace a leader. Until it has led, this node lets the others go first. */
+  readonly outpaced: boolean;
 }
 
 /** The connection to NATS. */
@@ -346,8 +350,9 @@ export interface HolderKnowledge {
 
 /** The questions about the holder to the server that held its connection. At most one counts at a time. */
 export interface Inquiry {
-  /** A suspicion: ask now. */
+  /** A suspicion: ask from `dueAtMono` on. */
   readonly due: boolean;
+  readonly dueAtMono: number;
   /** The connection whose beats are missing: ask again and again. */
   readonly silent: ConnectionId | null;
   readonly lastQuestion: number;

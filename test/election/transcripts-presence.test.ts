@@ -16,6 +16,31 @@ test("a dead leader is replaced as soon as its server confirms that its connecti
   await expectTranscript("presence-takeover", play);
 });
 
+test("a node that was outpaced gives way to the others, and loses 5 ms where there are none", async () => {
+  const play = new Ensemble(
+    "The leader dies three times. All followers learn of it at the same moment, and one write is applied.",
+    true,
+  );
+  const a = play.node("a").start();
+  const b = play.node("b").start();
+  await play.quietlyUntil(1_000, "a leads, b follows");
+  const c = play.node("c").start();
+  await play.quietlyUntil(4_000, "c follows, too");
+  await play.happens("kill -9 a", () => a.kill());
+  await play.at(4_100);
+  play.scene("c was outpaced. d, which has just started, goes first: c sends no write.");
+  const d = play.node("d").start();
+  await play.quietlyUntil(7_000, "b leads, c and d follow");
+  await play.happens("kill -9 b", () => b.kill());
+  await play.at(7_100);
+  play.scene("c is the only follower.");
+  await play.quietlyUntil(10_000, "d leads, c follows");
+  await play.happens("kill -9 d", () => d.kill());
+  await play.at(10_100);
+  play.ask(c);
+  await expectTranscript("outpaced", play);
+});
+
 test("a false suspicion changes nothing", async () => {
   const play = new Ensemble("A presence consumer is lost, but its holder is alive.", true);
   const a = play.node("a").start();

@@ -47,6 +47,24 @@ test("a released lease is acquired at once", async () => {
   await expectTranscript("vacancy-after-release", play);
 });
 
+test("a node that was outpaced lets the others read a marker first, unless it is the named successor", async () => {
+  const outpaced = (title: string): Solo =>
+    new Solo(title, { successorGraceMs: 50 })
+      .opened()
+      .connected()
+      .reads(record(1, "b", 1))
+      .learns(released(2, 1))
+      .conflict()
+      .reads(record(3, "c", 2));
+  const gives = outpaced(
+    "Another node was quicker after the first release. The second one is read 5 ms later.",
+  );
+  gives.watched(released(4, 2)).until(5);
+  const named = outpaced("The second release names this node: it is read at once.");
+  named.watched(released(4, 2, "a"));
+  await expectTranscript("outpaced-release", gives, named);
+});
+
 test("a named successor goes first, the others wait 50 ms", async () => {
   const play = new Ensemble(
     "Leadership is handed over to c. b is quicker, but gives it a head start of 50 ms.",

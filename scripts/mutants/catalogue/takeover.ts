@@ -3,6 +3,21 @@ import type { Mutant } from "./mutant.ts";
 /** Vacancies, waits and who may campaign. */
 export const takeoverMutants: readonly Mutant[] = [
   {
+    name: "a node that was outpaced gives way forever",
+    file: "src/election/outlook.js",
+    from: "const GIVE_WAY_MS = 5;",
+    to: "const GIVE_WAY_MS = 3_600_000;",
+    equivalent:
+      "a suspicion and a hint only make a takeover sooner: it comes when the lease has expired, or a heartbeat is missed",
+  },
+  {
+    name: "a node that was outpaced does not give way",
+    file: "src/election/outlook.js",
+    from: "return candidacy.outpaced ? GIVE_WAY_MS : 0;",
+    to: "return 0;",
+    equivalent: "its questions and its write fail, and nothing depends on them",
+  },
+  {
     name: "a leader that was disconnected replaces garbage",
     file: "src/election/leader.js",
     from: 'if (draft.role.name !== "leader")\n        return lose(draft, "superseded");',
