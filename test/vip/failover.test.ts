@@ -1,6 +1,7 @@
 import { execFileSync } from "node:child_process";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { waitFor } from "../../scripts/shared/wait.ts";
+import { atEnd } from "../support/at-end.ts";
 import { type Host, Lab, whyNoNamespaces } from "../support/vip/network-namespaces.ts";
 import { type Member, VipCluster, type VipClusterOptions } from "../support/vip/vip-cluster.ts";
 
@@ -92,6 +93,19 @@ describe.skipIf(why !== null)(`a virtual IP of two hosts${why === null ? "" : ` 
       });
       expect(overlapMs).toBeLessThan(0);
       a.child.kill("SIGCONT");
+    },
+  );
+
+  test.each([["runs"], ["is frozen"]])(
+    "is removed before the next leader adds it, if the server alone knows that the leader's connection is closed, and the leader %s",
+    async (how) => {
+      const { overlapMs, b } = await failover({}, ({ host, child }) => {
+        if (how === "is frozen") child.kill("SIGSTOP");
+        atEnd(lab.closeServerSide(host));
+      });
+      expect(overlapMs).toBeLessThan(0);
+      // It leads at once, and the address still answers.
+      expect(b.child.lines.some((line) => line.event === "vip-waiting")).toBe(true);
     },
   );
 

@@ -67,6 +67,7 @@ export class Lab implements AsyncDisposable {
   readonly #folder = mkdtempSync(join(tmpdir(), "nats-leader-lab-"));
   readonly #bridge: string;
   #hosts = 0;
+  #nats: Host | null = null;
   #server: NatsServer | null = null;
 
   constructor() {
@@ -114,12 +115,24 @@ export class Lab implements AsyncDisposable {
 
   /** A nats-server on a host of its own. */
   async natsServer(): Promise<NatsServer> {
-    const { exec, ipv4 } = this.host("nats");
+    this.#nats = this.host("nats");
+    const { exec, ipv4 } = this.#nats;
     const { path } = await findNatsServer();
     const binary = join(this.#folder, "nats-server");
     writeFileSync(binary, `#!/bin/sh\nexec ${exec.join(" ")} ${path} "$@"\n`, { mode: 0o755 });
     this.#server = await startNatsServer({ binary, host: ipv4, port: 4222, monitorPort: 8222 });
     return this.#server;
+  }
+
+  /** Closes the server's connections with that host, and lets no packet say so to the host until the returned function is called. */
+  closeServerSide({ ipv4 }: Host): () => void {
+    if (this.#nats === null) throw new Error("the server has not been started");
+    const { namespace, exec } = this.#nats;
+    const [command = "", ...args] = exec;
+    ip("-n", namespace, "route", "add", "blackhole", `${ipv4}/32`);
+    const kill = [...args, "ss", "--kill", "state", "established", "dst", ipv4];
+    execFileSync(command, kill, { stdio: ["ignore", "ignore", "pipe"] });
+    return () => void ip("-n", namespace, "route", "del", "blackhole", `${ipv4}/32`);
   }
 
   /** The entries for this address on the host's interface. */
