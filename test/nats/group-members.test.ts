@@ -10,7 +10,16 @@ import { atEnd } from "../support/at-end.ts";
 import { freshId } from "../support/fresh-id.ts";
 import type { ChildMemberOptions } from "../support/nats/children/group-member.ts";
 import { type MemberOptions, type NatsMember, startMember } from "../support/nats/group-member.ts";
-import { api, link } from "../support/nats/store-and-session.ts";
+import {
+  claimOf,
+  entriesOf,
+  groupStoreOn,
+  inFlight,
+  type OpenGroupStore,
+  revisionsIn,
+  watchingGroup,
+} from "../support/nats/group-store.ts";
+import { api, applied, link, noAbort } from "../support/nats/store-and-session.ts";
 import { oldest } from "../support/node/presence.ts";
 import { PATIENCE_MS, START_MS } from "../support/patience.ts";
 import { type Child, spawnChild } from "../support/processes/spawn-child.ts";
@@ -213,6 +222,44 @@ describe("on one server", () => {
 
 describe.skipIf(oldest)("on three servers, with three replicas", () => {
   const cluster = useNatsCluster();
+
+  test("every member receives every sequence once and in order, whichever writes are refused", async () => {
+    const groupId = freshId();
+    const resources = names(60);
+    const stores = await Promise.all(cluster.servers.map((server) => groupStoreOn(server, groupId)));
+    const { generation, replicas } = await (stores[0] as OpenGroupStore).store.open(noAbort(), 0);
+    expect(replicas).toBe(3);
+    const watches = await Promise.all(
+      stores.map(async ({ store, monitor }) => {
+        await store.open(noAbort(), 0);
+        const seen = watchingGroup(store);
+        await monitor.connection.flush();
+        return seen;
+      }),
+    );
+    // Once every server has passed a message of every other one, all of them know of all subscriptions.
+    const [first] = stores as [OpenGroupStore];
+    let warmUps = 0;
+    while (watches.some((seen) => seen.items.length === 0)) {
+      applied(await first.store.write(claimOf(`warm-up ${warmUps}`, 0, { generation }), 5_000));
+      warmUps += 1;
+    }
+    const before = warmUps;
+    const outcomes = await Promise.all(
+      stores.map(({ store }) =>
+        inFlight(resources, 16, (resource) => store.write(claimOf(resource, 0, { generation }), 10_000)),
+      ),
+    );
+    const all = outcomes.flat().map(({ kind }) => kind);
+    expect(all.filter((kind) => kind === "applied")).toHaveLength(resources.length);
+    const sequences = Array.from({ length: resources.length }, (_, index) => before + 1 + index);
+    for (const seen of watches) {
+      await seen.until(() => revisionsIn(seen).includes(before + resources.length));
+      expect(revisionsIn(seen).filter((revision) => revision > before)).toEqual(sequences);
+    }
+    const bulk = entriesOf(await first.store.readAfter(before, 10_000));
+    expect([bulk.upTo, bulk.entries.length]).toEqual([before + resources.length, resources.length]);
+  });
 
   test("each resource is held again by one member after the server that leads the stream was killed", async () => {
     const groupId = freshId();
