@@ -30,6 +30,7 @@ export function checkNoGroupFlags({ resources, weight, zone, maxOwned }: GroupRu
 }
 
 export async function runGroup(groupId: string, command: readonly string[], flags: RunFlags): Promise<void> {
+  const resources = resourcesIn(flags.resources);
   const loaded = configOf(flags, false, { forCluster: false });
   const log = cliLogger({
     level: () => flags.logLevel ?? "info",
@@ -44,7 +45,7 @@ export async function runGroup(groupId: string, command: readonly string[], flag
     ...sharedOptions(loaded, flags),
     groupId,
     memberId: loaded.nodeId ?? undefined,
-    resources: resourcesIn(flags.resources),
+    resources,
     weight: flags.weight,
     zone: flags.zone,
     maxOwned: flags.maxOwned,

@@ -1,0 +1,185 @@
+/** The commands about groups, on a real server. */
+import { describe, expect, test } from "vitest";
+import type { DryRun, GroupView } from "../../src/manager/group-view.ts";
+import { start } from "../support/cli/run-cli.ts";
+import { runHere } from "../support/cli/run-here.ts";
+import { freshId } from "../support/fresh-id.ts";
+import { RealGroup } from "../support/group/real-group.ts";
+import { useNatsServer } from "../support/use-server.ts";
+
+const server = useNatsServer();
+
+async function group(...args: readonly string[]): Promise<{ code: number; stdout: string; stderr: string }> {
+  return runHere(["group", ...args, "--nats-url", server.url]);
+}
+
+async function json<T>(...args: readonly string[]): Promise<T> {
+  const { stdout, stderr } = await group(...args, "--json");
+  if (stdout === "") throw new Error(stderr);
+  return JSON.parse(stdout) as T;
+}
+
+async function threeMembers(): Promise<RealGroup> {
+  const found = new RealGroup(server.url, { resources: 12 });
+  for (const id of ["a", "b", "c"]) await found.start(id);
+  await found.untilShares({ a: 4, b: 4, c: 4 });
+  return found;
+}
+
+describe("group", () => {
+  test("shows the members, what each owns, and who coordinates", async () => {
+    const { groupId } = await threeMembers();
+    const view = await json<GroupView>("show", groupId);
+    expect(view).toMatchObject({ groupId, owned: 12, moving: 0, unowned: 0, coordinator: "a" });
+    expect(
+      view.members.map(({ memberId, state, owns, planned }) => [memberId, state, owns, planned]),
+    ).toEqual([
+      ["a", "live", 4, 4],
+      ["b", "live", 4, 4],
+      ["c", "live", 4, 4],
+    ]);
+    expect(view.resources.map(({ resource }) => resource)).toEqual(
+      Array.from({ length: 12 }, (_, at) => String(at)),
+    );
+    const text = await group(groupId);
+    expect(text.code).toBe(0);
+    expect(text.stdout).toContain(`group ${groupId}: 12 resources, 12 owned, 0 moving, 0 unowned`);
+    expect(text.stdout).not.toContain("RESOURCE ");
+    expect((await group("show", groupId, "--all")).stdout).toMatch(/^11 +[abc] +\d+ +\d+s/m);
+  });
+
+  test("lists the groups of the account", async () => {
+    const { groupId } = await threeMembers();
+    const { stdout, code } = await runHere(["groups", "--nats-url", server.url]);
+    expect(code).toBe(0);
+    expect(stdout).toMatch(new RegExp(`^${groupId} +3 +12 +12 +0 +0 +a$`, "m"));
+  });
+
+  test("says what would move without a member", async () => {
+    const { groupId } = await threeMembers();
+    const { taken, balanced, shares } = await json<DryRun>("plan", groupId, "--without", "c");
+    expect(taken.map(({ from, to }) => [from, to === "a" || to === "b"])).toEqual(Array(4).fill(["c", true]));
+    expect(balanced).toEqual([]);
+    expect(shares).toEqual([
+      { memberId: "a", before: 4, after: 6 },
+      { memberId: "b", before: 4, after: 6 },
+      { memberId: "c", before: 4, after: 0 },
+    ]);
+    expect((await group("plan", groupId, "--without", "c")).stdout).toContain("4 taken over at once");
+  });
+
+  test("drains a member, lets it rejoin, and moves a resource", async () => {
+    const members = await threeMembers();
+    const { groupId } = members;
+    expect(await group("drain", groupId, "b")).toMatchObject({
+      code: 0,
+      stdout: expect.stringMatching(/^b owns nothing/),
+    });
+    expect(members.shares).toMatchObject({ b: 0 });
+    expect((await json<GroupView>(groupId)).members[1]).toMatchObject({ state: "draining", owns: 0 });
+    expect(await json("rejoin", groupId, "b")).toMatchObject({ ok: true, done: true });
+    await members.untilShares({ a: 4, b: 4, c: 4 });
+    const owner = members.members.get("a")?.term("0") === null ? "a" : "b";
+    expect(await group("move", groupId, "0", owner)).toMatchObject({
+      code: 0,
+      stdout: expect.stringMatching(new RegExp(`^${owner} owns 0 `)),
+    });
+    expect(members.members.get(owner)?.term("0")).not.toBeNull();
+  });
+
+  test("names what does not exist", async () => {
+    const { groupId } = await threeMembers();
+    const noGroup = await group("show", freshId("none"));
+    expect([noGroup.code, noGroup.stderr]).toEqual([
+      1,
+      expect.stringContaining("no member of it has ever run"),
+    ]);
+    expect(noGroup.stderr).toContain(groupId);
+    for (const args of [
+      ["plan", groupId, "--without", "x"],
+      ["drain", groupId, "x"],
+      ["move", groupId, "0", "x"],
+    ]) {
+      const { code, stderr } = await group(...args);
+      expect([code, stderr]).toEqual([2, expect.stringContaining("its members are a, b, c")]);
+    }
+    const noResource = await group("move", groupId, "99", "a");
+    expect([noResource.code, noResource.stderr]).toEqual([2, expect.stringContaining('no resource "99"')]);
+  });
+
+  test("exits 3 when no member is alive", async () => {
+    const members = await threeMembers();
+    for (const member of members.members.values()) await member.stop();
+    const { code, stdout } = await group(members.groupId);
+    expect([code, stdout]).toEqual([3, expect.stringContaining("no member is alive")]);
+    const view = await json<GroupView>(members.groupId);
+    expect(view).toMatchObject({ members: [], owned: 0, unowned: 12, coordinator: null });
+  });
+
+  test("--watch prints a line for each change until a signal", async () => {
+    const members = await threeMembers();
+    const { groupId } = members;
+    const args = ["group", groupId, "--watch", "--json", "--interval", "100ms", "--nats-url", server.url];
+    const watch = start<{ readonly owned?: number; readonly members?: { readonly memberId: string }[] }>(
+      args,
+    );
+    await watch.next(({ members: shown }) => shown?.length === 3);
+    await members.members.get("c")?.stop();
+    await watch.next(({ owned, members: shown }) => owned === 12 && shown?.length === 2);
+    watch.kill("SIGINT");
+    expect((await watch.exit).code).toBe(0);
+  });
+});
+
+describe("run --group", () => {
+  const LOOP = 'echo "up $LEADER_RESOURCE $LEADER_MEMBER_ID $LEADER_EPOCH"; while :; do sleep 0.02; done';
+
+  test("runs a program for each resource, moves them, and stops them by a signal", async () => {
+    const groupId = freshId("g");
+    const run = (id: string): ReturnType<typeof start<{ readonly text?: string }>> =>
+      start([
+        "run",
+        "--group",
+        groupId,
+        "--resources",
+        "4",
+        "--node-id",
+        id,
+        "--nats-url",
+        server.url,
+        "--",
+        "sh",
+        "-c",
+        LOOP,
+      ]);
+    const a = run("a");
+    const resources = new Set<string>();
+    while (resources.size < 4) {
+      const { text = "" } = await a.next((line) => line.text?.startsWith("up ") === true);
+      const [, resource = "", member] = text.split(" ");
+      expect(member).toBe("a");
+      resources.add(resource);
+    }
+    const b = run("b");
+    const moved = [];
+    for (let count = 0; count < 2; count++)
+      moved.push(await b.next((line) => line.text?.startsWith("up ") === true));
+    expect(new Set(moved.map(({ text }) => text?.split(" ")[1])).size).toBe(2);
+    b.kill("SIGTERM");
+    expect((await b.exit).code).toBe(0);
+    for (let count = 0; count < 2; count++) await a.next((line) => line.text?.startsWith("up ") === true);
+    a.kill("SIGTERM");
+    expect((await a.exit).code).toBe(0);
+    expect(await json<GroupView>(groupId)).toMatchObject({ members: [], owned: 0 });
+  });
+
+  test("ends with 127 for a program that does not exist, and with 2 without resources", async () => {
+    const args = ["run", "--group", freshId("g"), "--nats-url", server.url];
+    const missing = start([...args, "--resources", "2", "--", "/no/such/program"]);
+    expect((await missing.exit).code).toBe(127);
+    const none = await runHere([...args, "--", "true"]);
+    expect([none.code, none.stderr]).toEqual([2, expect.stringContaining("pass --resources")]);
+    const alone = await runHere(["run", "--resources", "2", "--nats-url", server.url, "--", "true"]);
+    expect([alone.code, alone.stderr]).toEqual([2, expect.stringContaining("must come with --group")]);
+  });
+});
