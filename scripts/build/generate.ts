@@ -1,8 +1,8 @@
 /** Writes the parts of README.md, docs/ and schema/ that are derived from the code: `npm run generate`. CI fails if that changes a file. */
 import { readFileSync, writeFileSync } from "node:fs";
 import { cliTables } from "./cli-reference.ts";
-import { optionsTable, schemaText } from "./generated.ts";
-import { referenceTables } from "./reference.ts";
+import { groupOptionsTable, optionsTable, schemaText } from "./generated.ts";
+import { groupTables, referenceTables } from "./reference.ts";
 
 const root = new URL("../../", import.meta.url);
 const quickStart = readFileSync(new URL("examples/quick-start.ts", root), "utf8").trim();
@@ -21,5 +21,6 @@ function fill(path: string, sections: Readonly<Record<string, string>>): void {
 
 fill("README.md", { "quick-start": `\`\`\`ts\n${quickStart}\n\`\`\`` });
 fill("docs/reference.md", { options: optionsTable().trim(), ...referenceTables() });
+fill("docs/groups.md", { "group-options": groupOptionsTable().trim(), ...groupTables() });
 fill("docs/cli.md", await cliTables());
 writeFileSync(new URL("schema/config.schema.json", root), schemaText());

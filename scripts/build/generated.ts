@@ -1,10 +1,22 @@
 /** Text that is derived from the code: `npm run generate` writes it, tests compare it. */
-import { OPTIONS } from "../../src/config/accepted.ts";
+import { OPTIONS, type OptionInfo } from "../../src/config/accepted.ts";
 import { jsonSchema } from "../../src/config/file/schema.ts";
+import { GROUP_OPTIONS } from "../../src/config/group.ts";
+import { SHARED_OPTIONS } from "../../src/config/group-options.ts";
 
-/** Every option as a Markdown table, for the README. */
+/** Every option as a Markdown table, for docs/reference.md. */
 export function optionsTable(): string {
-  const rows = Object.entries(OPTIONS).map(
+  return tableOf(Object.entries(OPTIONS));
+}
+
+/** The options that only a member of a group has, for docs/groups.md. */
+export function groupOptionsTable(): string {
+  const shared: readonly string[] = SHARED_OPTIONS;
+  return tableOf(Object.entries(GROUP_OPTIONS).filter(([name]) => !shared.includes(name)));
+}
+
+function tableOf(options: readonly (readonly [string, OptionInfo])[]): string {
+  const rows = options.map(
     ([name, { type, fallback, rule }]) => `| \`${name}\` | ${type} | ${fallback} | ${rule} |`,
   );
   return ["| option | type | default | must be |", "| --- | --- | --- | --- |", ...rows, ""].join("\n");

@@ -57,34 +57,52 @@ function capital(text: string): string {
   return text.charAt(0).toUpperCase() + text.slice(1);
 }
 
-/** By the name of the section. */
-export function referenceTables(): Readonly<Record<keyof typeof UNIONS, string>> {
-  const codes = (members: readonly Member[]): string =>
-    table(
-      ["code", "meaning", "cause", "remedy"],
-      members.map(({ name, meaning, cause, remedy }) => [
-        `\`${name}\``,
-        meaning,
-        capital(cause),
-        capital(remedy),
-      ]),
-    );
-  const events = unionMembers(...UNIONS.events);
-  const log = unionMembers(...UNIONS.log).map(({ name, meaning }) => {
+function codeTable(members: readonly Member[]): string {
+  return table(
+    ["code", "meaning", "cause", "remedy"],
+    members.map(({ name, meaning, cause, remedy }) => [
+      `\`${name}\``,
+      meaning,
+      capital(cause),
+      capital(remedy),
+    ]),
+  );
+}
+
+function eventTable(members: readonly Member[]): string {
+  return table(
+    ["type", "fields", "meaning, and when it does not fire"],
+    members.map(({ name, fields, meaning }) => [
+      `\`${name}\``,
+      fields.map((field) => `\`${field}\``).join(", "),
+      meaning,
+    ]),
+  );
+}
+
+function logTable(members: readonly Member[]): string {
+  const rows = members.map(({ name, meaning }) => {
     const [, level = "", text = ""] = /^(\w+)\. (.*)$/.exec(meaning) ?? [];
     return [`\`${name}\``, level, text];
   });
+  return table(["event", "level", "meaning"], rows);
+}
+
+/** By the name of the section. */
+export function referenceTables(): Readonly<Record<keyof typeof UNIONS, string>> {
   return {
-    events: table(
-      ["type", "fields", "meaning, and when it does not fire"],
-      events.map(({ name, fields, meaning }) => [
-        `\`${name}\``,
-        fields.map((field) => `\`${field}\``).join(", "),
-        meaning,
-      ]),
-    ),
-    warnings: codes(unionMembers(...UNIONS.warnings)),
-    errors: codes(unionMembers(...UNIONS.errors)),
-    log: table(["event", "level", "meaning"], log),
+    events: eventTable(unionMembers(...UNIONS.events)),
+    warnings: codeTable(unionMembers(...UNIONS.warnings)),
+    errors: codeTable(unionMembers(...UNIONS.errors)),
+    log: logTable(unionMembers(...UNIONS.log)),
+  };
+}
+
+/** The tables of docs/groups.md, by the name of the section. */
+export function groupTables(): Readonly<Record<string, string>> {
+  return {
+    "group-events": eventTable(unionMembers("src/group/events.ts", "GroupEventBody")),
+    "group-warnings": codeTable(unionMembers("src/group/warning-code.ts", "GroupWarning")),
+    "group-log": logTable(unionMembers("src/group/log-events.ts", "GroupLogEvent")),
   };
 }

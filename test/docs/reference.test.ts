@@ -2,9 +2,13 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, expectTypeOf, test } from "vitest";
-import { referenceTables, UNIONS, unionMembers } from "../../scripts/build/reference.ts";
+import { groupOptionsTable } from "../../scripts/build/generated.ts";
+import { groupTables, referenceTables, UNIONS, unionMembers } from "../../scripts/build/reference.ts";
 import type { ApplicationWarningCode } from "../../src/application/types.ts";
 import type { ElectionWarningCode } from "../../src/election/types.ts";
+import type { Blocked, DisownReason } from "../../src/group/application/types.ts";
+import type { GroupWarningCode } from "../../src/group/core/events.ts";
+import type { GroupWarning } from "../../src/group/warning-code.ts";
 import type { LossReason, WarningCode } from "../../src/index.ts";
 import type { BackendWarningCode } from "../../src/runtime/backend.ts";
 
@@ -27,6 +31,46 @@ test.each(Object.entries(referenceTables()))(
     expect(text).toContain(`<!-- generated: ${name} -->\n${table}\n<!-- /generated -->`);
   },
 );
+
+const groups = readFileSync(join(ROOT, "docs/groups.md"), "utf8");
+
+test.each(Object.entries({ "group-options": groupOptionsTable().trim(), ...groupTables() }))(
+  "the table of %s in docs/groups.md is as generated (npm run generate)",
+  (name, table) => {
+    expect(groups).toContain(`<!-- generated: ${name} -->\n${table}\n<!-- /generated -->`);
+  },
+);
+
+test("warning codes of a group are those of its core, its application side and its backend", () => {
+  expectTypeOf<GroupWarning>().toEqualTypeOf<
+    GroupWarningCode | Blocked["code"] | BackendWarningCode | "RESOURCES_FAILED" | "CONNECTION_CLOSED"
+  >();
+  for (const { name, cause, remedy } of unionMembers("src/group/warning-code.ts", "GroupWarning"))
+    expect([name, cause !== "", remedy !== ""]).toEqual([name, true, true]);
+});
+
+test("every reason for which a term of a resource ends is explained", () => {
+  const reasons: Readonly<Record<DisownReason, true>> = {
+    moved: true,
+    draining: true,
+    unlisted: true,
+    refused: true,
+    stopped: true,
+    expired: true,
+    fenced: true,
+    superseded: true,
+    deleted: true,
+  };
+  const section = groups.slice(groups.indexOf("| reason |"), groups.indexOf("## From the command line"));
+  const rows = [...section.matchAll(/^\| `([\w-]+)` \|/gm)].map(([, reason]) => reason);
+  expect(rows.sort()).toEqual(Object.keys(reasons).sort());
+});
+
+test("every event that a group logs is in its table, and every one in the table is logged", () => {
+  const logged = [...sources("group").matchAll(/\bevent: "([\w-]+)"/g)].map(([, name = ""]) => name);
+  const named = unionMembers("src/group/log-events.ts", "GroupLogEvent").map(({ name }) => name);
+  expect([...new Set(logged)].sort()).toEqual(named.sort());
+});
 
 test("warning codes are those of the election, the application side and the backend", () => {
   expectTypeOf<WarningCode>().toEqualTypeOf<

@@ -117,7 +117,7 @@ describe("a group", () => {
     await group.untilShares({ a: 3, b: 3 });
   });
 
-  test("observes weight and maxOwned, and takes what nobody else can", async () => {
+  test("observes weight and maxOwned, and takes what no other member can", async () => {
     const group = new RealGroup(server.url, { resources: 8 });
     await group.start("a", { weight: 3 });
     await group.start("b", { weight: 1 });
