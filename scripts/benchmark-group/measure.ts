@@ -1,0 +1,185 @@
+/** One run of the benchmark: server, stranger, members, idle time, rounds. */
+import { loadavg } from "node:os";
+import { jetstreamManager } from "@nats-io/jetstream";
+import type { NatsConnection } from "@nats-io/transport-node";
+import { dial } from "../../src/bench/dial.ts";
+import { hostNowMs } from "../../src/bench/messages.ts";
+import { percentile, round, type Summary, summarize } from "../../src/bench/stats.ts";
+import { DEFAULTS } from "../../src/config/options.ts";
+import { groupRepublishSubject, groupStreamName } from "../../src/nats/names.ts";
+import { readMonitor } from "../../src/testing/server/run/probe.ts";
+import { type NatsServer, startNatsServer } from "../../src/testing.ts";
+import { Crew, type CrewOptions } from "./crew.ts";
+import { GROUP_ID, STRANGER_STREAM, STRANGER_SUBJECT } from "./messages.ts";
+import { type Mode, p99, type Round, runRound, START_OF } from "./rounds.ts";
+
+const MONITOR_TIMEOUT_MS = 5_000;
+const BYTES_PER_MB = 1_048_576;
+
+export interface GroupBenchOptions extends Omit<CrewOptions, "servers"> {
+  readonly mode: Mode;
+  readonly members: number;
+  readonly to: number;
+  readonly rounds: number;
+  readonly idleMs: number;
+  readonly serverVersion: string | undefined;
+  readonly onProgress: (line: string) => void;
+}
+
+interface BeforeAndAfter {
+  readonly before: number;
+  readonly after: number;
+}
+
+/** The output of `--json`; main.ts describes the fields. */
+export interface GroupBenchReport
+  extends Pick<
+    GroupBenchOptions,
+    "resources" | "members" | "mode" | "settleMs" | "idleMs" | "crashDetection"
+  > {
+  readonly rounds: number;
+  readonly to?: number;
+  readonly server: string;
+  readonly idleCpuPercent: number;
+  readonly renewalsPerSecond: number;
+  readonly writesPerSecond: number;
+  readonly heartbeatsPerSecond: number;
+  readonly since: string;
+  readonly firstOwnedMs: number;
+  readonly lastOwnedMs: number;
+  readonly roundsMs: readonly { readonly first: number; readonly last: number }[];
+  readonly gapMs: Summary;
+  readonly moved: number;
+  readonly minimumMoves: number;
+  readonly overlapMs: number;
+  readonly lostTerms: number;
+  readonly strangerP99Ms: { readonly idle: number; readonly during: number; readonly samples: number };
+  readonly consumers: BeforeAndAfter;
+  readonly serverMemoryMb: BeforeAndAfter;
+  readonly load: readonly [before: number, after: number];
+}
+
+/** True if no resource had two owners, and no more resources moved than had to. */
+export function isSound({ overlapMs, moved, minimumMoves }: GroupBenchReport): boolean {
+  return overlapMs === 0 && moved === minimumMoves;
+}
+
+export async function measureGroup(options: GroupBenchOptions): Promise<GroupBenchReport> {
+  const { mode, members, to, rounds, serverVersion, signal, onProgress, ...rest } = options;
+  const { resources, settleMs, idleMs, crashDetection } = rest;
+  const [loadBefore = 0] = loadavg();
+  await using server = await startNatsServer({
+    signal,
+    onProgress,
+    ...(serverVersion === undefined ? {} : { version: serverVersion }),
+  });
+  const connection = await dial([server.url], signal, { name: "bench" });
+  try {
+    const jsm = await jetstreamManager(connection);
+    await jsm.streams.add({ name: STRANGER_STREAM, subjects: [STRANGER_SUBJECT] });
+    await using crew = new Crew({ servers: [server.url], resources, settleMs, crashDetection, signal });
+    await crew.addStranger();
+    const started = await crew.add(members);
+    await crew.settled();
+    const startedAt = Math.min(...started.map(({ startedAt: at }) => at ?? Number.POSITIVE_INFINITY));
+    const firstBegins = crew.begins.map(({ at }) => at - startedAt);
+    onProgress(`${members} members own ${resources} resources`);
+    const idle = await measureIdle(crew, connection, { ...rest, members });
+    const before = await serverState(server);
+    const done: Round[] = [];
+    for (let number = 0; mode !== "idle" && number < rounds; number += 1) {
+      const one = await runRound(crew, mode, number, to);
+      done.push(one);
+      const { firstOwnedMs, lastOwnedMs, moved, minimumMoves } = one;
+      onProgress(
+        `${mode} ${number + 1}/${rounds}: first ${round(firstOwnedMs)} ms, last ${round(lastOwnedMs)} ms, moved ${moved} of at least ${minimumMoves}`,
+      );
+    }
+    const after = await serverState(server);
+    const [loadAfter = 0] = loadavg();
+    const { strangerMs, ...idleReport } = idle;
+    const during = done.flatMap((one) => one.strangerMs);
+    const isIdle = mode === "idle";
+    const median = (of: (one: Round) => number): number => round(percentile(done.map(of), 50));
+    return {
+      resources,
+      members,
+      mode,
+      rounds: done.length,
+      ...(mode === "scale" ? { to } : {}),
+      settleMs,
+      idleMs,
+      crashDetection,
+      server: server.version,
+      ...idleReport,
+      since: START_OF[mode],
+      firstOwnedMs: isIdle ? round(Math.min(...firstBegins)) : median((one) => one.firstOwnedMs),
+      lastOwnedMs: isIdle ? round(Math.max(...firstBegins)) : median((one) => one.lastOwnedMs),
+      roundsMs: done.map((one) => ({ first: round(one.firstOwnedMs), last: round(one.lastOwnedMs) })),
+      gapMs: summarize(done.flatMap(({ gapsMs }) => gapsMs)),
+      moved: sum(done.map((one) => one.moved)),
+      minimumMoves: sum(done.map((one) => one.minimumMoves)),
+      overlapMs: round(crew.overlapMs()),
+      lostTerms: crew.lostTerms,
+      strangerP99Ms: { idle: round(p99(strangerMs)), during: round(p99(during)), samples: during.length },
+      consumers: { before: before.consumers, after: after.consumers },
+      serverMemoryMb: { before: before.memoryMb, after: after.memoryMb },
+      load: [loadBefore, loadAfter],
+    };
+  } finally {
+    await connection.close();
+  }
+}
+
+type Idle = Pick<
+  GroupBenchReport,
+  "idleCpuPercent" | "renewalsPerSecond" | "writesPerSecond" | "heartbeatsPerSecond"
+> & { readonly strangerMs: readonly number[] };
+
+async function measureIdle(
+  crew: Crew,
+  connection: NatsConnection,
+  { idleMs, members }: { readonly idleMs: number; readonly members: number },
+): Promise<Idle> {
+  const jsm = await jetstreamManager(connection);
+  const sequence = async (): Promise<number> =>
+    (await jsm.streams.info(groupStreamName(GROUP_ID))).state.last_seq;
+  let renewals = 0;
+  const subscription = connection.subscribe(groupRepublishSubject(GROUP_ID, "session.>"), {
+    callback: () => {
+      renewals += 1;
+    },
+  });
+  await connection.flush();
+  const start = hostNowMs();
+  const first = await sequence();
+  const percents = await crew.cpuPercents(idleMs);
+  const last = await sequence();
+  const end = hostNowMs();
+  subscription.unsubscribe();
+  const perSecond = (count: number): number => round((count * 1_000) / (end - start));
+  return {
+    idleCpuPercent: round(Math.max(...percents)),
+    renewalsPerSecond: perSecond(renewals),
+    writesPerSecond: perSecond(last - first),
+    heartbeatsPerSecond: round((members * 1_000) / DEFAULTS.heartbeatIntervalMs),
+    strangerMs: crew.published.filter(({ at }) => at >= start && at <= end).map(({ ms }) => ms),
+  };
+}
+
+async function serverState({ monitorUrl }: NatsServer): Promise<{ consumers: number; memoryMb: number }> {
+  const read = async (path: string, field: string): Promise<number> => {
+    const answer = await readMonitor(`${monitorUrl}${path}`, MONITOR_TIMEOUT_MS);
+    const value = (answer?.body as Readonly<Record<string, unknown>> | undefined)?.[field];
+    if (typeof value !== "number") throw new Error(`the server's ${path} has no ${field}`);
+    return value;
+  };
+  return {
+    consumers: await read("/jsz", "consumers"),
+    memoryMb: round((await read("/varz", "mem")) / BYTES_PER_MB),
+  };
+}
+
+function sum(numbers: readonly number[]): number {
+  return numbers.reduce((total, one) => total + one, 0);
+}

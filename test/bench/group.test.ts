@@ -1,0 +1,57 @@
+/** The benchmark of groups: its report, and its arguments. */
+import { expect, test } from "vitest";
+import { runToEnd } from "../support/processes/run-to-end.ts";
+
+const SCRIPT = "scripts/benchmark-group/main.ts";
+
+test("a member that is killed leaves its share to the others, and nothing else moves", async () => {
+  const args = "--resources 12 --members 3 --mode kill --rounds 1 --idle-ms 200 --settle-ms 300 --json";
+  const { code, stdout, stderr } = await runToEnd(SCRIPT, args.split(" "), { timeoutMs: 180_000 });
+  expect(stderr).toContain("kill 1/1: first ");
+  const report = JSON.parse(stdout);
+  const { roundsMs } = report;
+  expect(report).toEqual({
+    resources: 12,
+    members: 3,
+    mode: "kill",
+    rounds: 1,
+    settleMs: 300,
+    idleMs: 200,
+    crashDetection: "presence",
+    server: expect.stringMatching(/^\d+\.\d+\.\d+/),
+    idleCpuPercent: expect.any(Number),
+    renewalsPerSecond: expect.any(Number),
+    writesPerSecond: expect.any(Number),
+    heartbeatsPerSecond: 1,
+    since: "just before SIGKILL of a member",
+    firstOwnedMs: roundsMs[0].first,
+    lastOwnedMs: roundsMs[0].last,
+    roundsMs: [{ first: expect.any(Number), last: expect.any(Number) }],
+    gapMs: {
+      p50: expect.any(Number),
+      p90: expect.any(Number),
+      p99: expect.any(Number),
+      max: roundsMs[0].last,
+    },
+    moved: 4,
+    minimumMoves: 4,
+    overlapMs: 0,
+    lostTerms: expect.any(Number),
+    strangerP99Ms: { idle: expect.any(Number), during: expect.any(Number), samples: expect.any(Number) },
+    consumers: { before: expect.any(Number), after: expect.any(Number) },
+    serverMemoryMb: { before: expect.any(Number), after: expect.any(Number) },
+    load: [expect.any(Number), expect.any(Number)],
+  });
+  expect(roundsMs[0].first).toBeGreaterThan(0);
+  expect(roundsMs[0].last).toBeGreaterThanOrEqual(roundsMs[0].first);
+  expect(code).toBe(0);
+});
+
+test.each([
+  ["--rounds 0", "error: --rounds must be a whole number of at least 1, not 0\n"],
+  ["--mode host", "error: --mode must be one of idle, kill, leave, join, scale, not host\n"],
+  ["--mode kill --members 1", "error: --members must be a whole number of at least 2, not 1\n"],
+  ["--mode scale --to 3", "error: --to must be a whole number of at least 4, not 3\n"],
+] as const)("%s is refused before anything starts", async (args, message) => {
+  expect(await runToEnd(SCRIPT, args.split(" "))).toMatchObject({ code: 2, stdout: "", stderr: message });
+});
