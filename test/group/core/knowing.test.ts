@@ -1,0 +1,444 @@
+/** What a member knows, and from what: bulk reads, messages, gaps, answers, buckets that vanish or lose history. */
+import { describe, expect, test } from "vitest";
+import { wakeDelayMs } from "../../../src/group/core/act.ts";
+import type { GroupEntry } from "../../../src/group/core/types.ts";
+import { claimEntry, endEntry, ownerKey, releaseEntry, Solo, sessionEntry, sessionKey } from "./play/solo.ts";
+import { World } from "./play/world.ts";
+
+describe("gaps", () => {
+  test("a message ahead of a gap waits; a bulk read from the gap brings what was missed", () => {
+    const a = new Solo(["r"]).live([sessionEntry(1, "b", null), claimEntry(2, "r", "b", 1)]);
+    a.watched(endEntry(6, "b", 1));
+    expect(a.isReading("session.b")).toBe(false);
+    a.wait(25);
+    expect(a.texts).toContain("read-after #3 3");
+    a.changes([releaseEntry(4, "r", 2, { successor: "a" })], 5);
+    // The gap is closed: the message that waited is taken in, too.
+    expect(a.sent("owner.r")).toMatchObject({ expect: 4 });
+    expect(a.state.knowing.sequence).toBe(6);
+  });
+
+  test("a message that is late closes the gap without a bulk read", () => {
+    const a = new Solo(["r"]).live([sessionEntry(1, "b", null), claimEntry(2, "r", "b", 1)]);
+    a.watched(sessionEntry(5, "c", null)).watched(releaseEntry(4, "r", 2));
+    a.wait(900);
+    expect(a.count("read-after")).toBe(1);
+  });
+
+  test("the ack of an own renewal is a check point: what it shows to be missing is read", () => {
+    const a = new Solo(["r"]).live([sessionEntry(1, "b", null), claimEntry(2, "r", "b", 1)]);
+    a.wait(3_000).applied("session.a", 9);
+    a.wait(300);
+    expect(a.texts).toContain("read-after #3 3");
+    a.changes([releaseEntry(7, "r", 2)], 9);
+    expect(a.sent("owner.r")).toBeUndefined();
+    a.wait(1_100);
+    expect(a.sent("owner.r")).toMatchObject({ expect: 7 });
+  });
+
+  test("a forged message with a large revision is forgotten, and hides nothing", () => {
+    const a = new Solo(["r"]).live([sessionEntry(1, "b", null), claimEntry(2, "r", "b", 1)]);
+    a.watched(claimEntry(900, "r", "c", 5));
+    for (let reads = 0; reads < 3; reads += 1) a.wait(300).changes([], 3);
+    expect(a.state.knowing.ahead.size).toBe(0);
+    a.wait(1_000);
+    expect(a.count("read-after")).toBe(4);
+    a.watched(releaseEntry(4, "r", 2, { successor: "a" }));
+    expect(a.sent("owner.r")).toMatchObject({ expect: 4 });
+  });
+
+  test("a replica that is behind is asked again", () => {
+    const a = new Solo(["r"]).live([sessionEntry(5, "b", null)]);
+    a.watched(sessionEntry(9, "c", null))
+      .wait(25)
+      .changes([], 4);
+    expect(a.state.knowing.sequence).toBe(6);
+    a.wait(300).changes([releaseEntry(8, "r", 3)], 8);
+    expect(a.state.knowing.sequence).toBe(9);
+  });
+
+  test("a bulk read that fails is repeated, and warned about once", () => {
+    const a = new Solo();
+    a.send({ type: "bucket-opened", generation: "g1" })
+      .connected()
+      .changesFail()
+      .wait(300)
+      .changesFail()
+      .wait(600);
+    expect(a.count("read-after")).toBe(3);
+    expect(a.warnings()).toEqual(["STORE_FAILING"]);
+    a.changes([], 0);
+    expect(a.state.knowing.complete).toBe(true);
+    // An answer that was not asked for.
+    a.send({ type: "changes", request: 99, outcome: { kind: "no-bucket" } });
+    expect(a.effects).toEqual([]);
+  });
+
+  test("messages before the bucket is open, and strays of another bucket, are ignored", () => {
+    const a = new Solo().watched(claimEntry(1, "r", "b", 1));
+    a.live();
+    a.watched(claimEntry(2, "r", "b", 1, { generation: "g0" }));
+    expect(a.state.knowing.sequence).toBe(1);
+    expect(a.state.knowing.ahead.size).toBe(0);
+  });
+
+  test("a message that contradicts what should be known causes one read of its key", () => {
+    const a = new Solo(["r"]).live([sessionEntry(5, "b", null), claimEntry(6, "r", "b", 5)]);
+    a.watched(sessionEntry(4, "c", null));
+    expect(a.isReading("session.c")).toBe(true);
+    a.watched(claimEntry(3, "x", "b", 5));
+    expect(a.isReading("owner.x")).toBe(false);
+    a.pass(300).watched(claimEntry(3, "x", "b", 5));
+    expect(a.isReading("owner.x")).toBe(true);
+    // What is known already causes none.
+    a.pass(300).watched(claimEntry(6, "r", "b", 5));
+    a.watched({ kind: "garbage", key: { kind: "plan" }, revision: 2, reason: "x" });
+    expect(a.isReading("plan")).toBe(true);
+    a.reads("plan", null, 7);
+    expect(a.effects).toEqual([]);
+  });
+});
+
+describe("claims and releases without an answer", () => {
+  test("a read shows that the claim was applied: the term begins", () => {
+    const a = new Solo(["r"]).live();
+    const mine = a.own("owner.r", 2);
+    a.pass(1_000).unanswered("owner.r");
+    expect(a.warnings()).toEqual(["STORE_FAILING"]);
+    a.reads("owner.r", mine);
+    expect(a.texts).toContain("OWN r/2");
+  });
+
+  test("a claim that was applied without an answer and is not wanted any more is released", () => {
+    const a = new Solo(["r"]).live();
+    const mine = a.own("owner.r", 2);
+    a.pass(1_000).unanswered("owner.r").send({ type: "draining", draining: true });
+    a.reads("owner.r", mine);
+    expect(a.count("own")).toBe(0);
+    expect(a.sent("owner.r")).toMatchObject({ expect: 2, record: { kind: "release" } });
+    a.applied("owner.r", 3);
+    expect(a.count("released")).toBe(0);
+  });
+
+  test("of two claims without an answer only the newer one is adopted", () => {
+    const a = new Solo(["r"]).live();
+    const first = a.own("owner.r", 4);
+    a.pass(1_000).unanswered("owner.r").reads("owner.r", null, 3);
+    expect(a.sent("owner.r")).toMatchObject({ expect: 0 });
+    a.pass(1_000).unanswered("owner.r").reads("owner.r", first, 4);
+    // The first one stands there: an orphan, which is claimed again.
+    expect(a.count("own")).toBe(0);
+    expect(a.sent("owner.r")).toMatchObject({ expect: 4 });
+  });
+
+  test("an answer that is out of date is not believed; the read is repeated", () => {
+    const a = new Solo(["r"]).live([releaseEntry(5, "r", 2)]);
+    a.pass(1_000).unanswered("owner.r").reads("owner.r", null, 3);
+    expect(a.count("own")).toBe(0);
+    a.wait(300);
+    expect(a.isReading("owner.r")).toBe(true);
+    a.readFails("owner.r").wait(600);
+    expect(a.isReading("owner.r")).toBe(true);
+  });
+
+  test("refused claims back off when reads explain nothing", () => {
+    const a = new Solo(["r"]).live();
+    let claims = 0;
+    for (let round = 0; round < 40; round += 1) {
+      if (a.sent("owner.r") !== undefined) {
+        claims += 1;
+        a.conflict("owner.r");
+      }
+      if (a.isReading("owner.r")) a.reads("owner.r", null, 1);
+      a.wait(100);
+      if (a.sent("session.a") !== undefined) a.applied("session.a", 1_000 + round);
+    }
+    expect(claims).toBeLessThan(8);
+  });
+
+  test("the claim of a member that has been overtaken by a later message begins no term", () => {
+    const a = new Solo(["r"]).live();
+    a.watched(claimEntry(2, "r", "b", 1));
+    a.watched(releaseEntry(3, "r", 2));
+    a.applied("owner.r", 2);
+    expect(a.count("own")).toBe(0);
+    expect(a.isReading("owner.r")).toBe(true);
+  });
+
+  test("a message that shows another claim over ours causes a read; a false one ends nothing", () => {
+    const a = new Solo(["r"]).live();
+    const mine = a.own("owner.r", 2);
+    a.applied("owner.r", 2);
+    a.watched(claimEntry(3, "r", "b", 1));
+    expect(a.held("r")).toBe(true);
+    a.reads("owner.r", mine, 3);
+    expect(a.count("lose")).toBe(0);
+    a.watched(claimEntry(4, "r", "b", 1)).reads("owner.r", claimEntry(4, "r", "b", 1));
+    expect(a.texts).toContain("LOSE r/2: superseded");
+  });
+
+  test("a release that is refused: the key is another's, and the term over", () => {
+    const a = new Solo(["r"]).live();
+    a.applied("owner.r", 2);
+    a.send({ type: "draining", draining: true }).send({ type: "drained", resource: "r", epoch: 2 });
+    a.conflict("owner.r").reads("owner.r", null, 6);
+    expect(a.texts).toContain("RELEASED r/2");
+    // Reports that come too late, or are about nothing.
+    a.send({ type: "drained", resource: "r", epoch: 2 }).send({ type: "drained", resource: "x", epoch: 1 });
+    expect(a.effects).toEqual([]);
+  });
+
+  test("garbage on a key that is owned: nothing is claimed for W, and its owner ends its term", () => {
+    const a = new Solo(["r"]).live([sessionEntry(1, "b", null), claimEntry(2, "r", "b", 1)]);
+    a.watched({ kind: "garbage", key: ownerKey("r"), revision: 4, reason: "not JSON" });
+    a.wait(2_900);
+    expect(a.sent("owner.r")).toBeUndefined();
+
+    const b = new Solo(["r"]).live();
+    b.applied("owner.r", 2);
+    const garbage: GroupEntry = { kind: "garbage", key: ownerKey("r"), revision: 3, reason: "not JSON" };
+    b.watched(garbage).reads("owner.r", garbage);
+    expect(b.texts).toContain("LOSE r/2: superseded");
+  });
+
+  test("after W garbage is replaced", () => {
+    const play = new World("Garbage.", ["r"]);
+    play.garbage({ kind: "owner", resource: "r" });
+    const a = play.member("a").start();
+    play.until(9_000);
+    expect(a.ownedNames).toEqual([]);
+    play.until(11_500);
+    expect(a.ownedNames).toEqual(["r"]);
+  });
+
+  test("a claim that vanished still counts for the others while its session lives, and for its own member it is free", () => {
+    const play = new World("An operator purges keys.", ["r1", "r2"]);
+    const a = play.member("a").start();
+    play.until(1_000);
+    const b = play.member("b").start();
+    play.until(9_000);
+    const [ofB] = b.ownedNames;
+    play.purge({ kind: "owner", resource: ofB ?? "" });
+    a.send({ type: "stop", restarting: false });
+    b.send({ type: "draining", draining: true });
+    play.until(10_000);
+    b.send({ type: "draining", draining: false });
+    play.until(20_000);
+    expect(b.ownedNames).toEqual(["r1", "r2"]);
+  });
+});
+
+describe("the own key", () => {
+  test("a begin without an answer is found by a read and adopted", () => {
+    const a = new Solo().open();
+    const begin = a.own("session.a", 1);
+    a.pass(1_000).unanswered("session.a").reads("session.a", begin);
+    expect(a.texts).toContain("SESSION 1");
+  });
+
+  test("a begin without an answer that was not applied is sent again", () => {
+    const a = new Solo().open();
+    a.pass(1_000).unanswered("session.a").reads("session.a", null, 0).wait(300);
+    expect(a.sent("session.a")).toMatchObject({ expect: 0 });
+    // An answer that comes after the connection was lost begins nothing.
+    a.send({ type: "disconnected" }).applied("session.a", 1);
+    expect(a.count("session-begun")).toBe(0);
+    a.connected().reads("session.a", null, 0);
+    expect(a.warnings()).toEqual(["STORE_FAILING"]);
+  });
+
+  test("a begin whose ack comes when its deadline is near begins nothing, and is replaced at once", () => {
+    const a = new Solo().open();
+    const begin = a.own("session.a", 1);
+    a.pass(9_400).applied("session.a", 1);
+    expect(a.count("session-begun")).toBe(0);
+    a.reads("session.a", begin);
+    expect(a.sent("session.a")).toMatchObject({ expect: 1 });
+  });
+
+  test("a renewal without an answer is found by a read: the deadline counts from its send", () => {
+    const a = new Solo().live();
+    a.wait(3_000);
+    const renewal = a.own("session.a", 7);
+    a.pass(1_000).unanswered("session.a").reads("session.a", renewal, 8);
+    expect(a.state.own.deadline.mono).toBe(12_500);
+    a.wait(2_000);
+    expect(a.sent("session.a")).toMatchObject({ expect: 7 });
+    // One whose answer is a conflict was applied, or the session is over: the read shows which.
+    a.conflict("session.a").reads("session.a", endEntry(9, "a", 1, { memberId: "b", reason: "closed" }));
+    expect(a.texts).toContain("SESSION 1 ENDED: fenced");
+    expect(a.warnings()).toContain("FENCED_EARLY");
+  });
+
+  test("an answer that is older than the newest renewal ends nothing", () => {
+    const a = new Solo().live();
+    a.wait(3_000).applied("session.a", 9);
+    a.send({ type: "bucket-gone" }).reads("session.a", null, 3);
+    expect(a.count("session-ended")).toBe(0);
+    a.wait(300).reads("session.a", null, 12);
+    expect(a.texts).toContain("SESSION 1 ENDED: deleted");
+  });
+
+  test("a renewal that was forgotten is taken over without its deadline", () => {
+    const a = new Solo([], { crashDetection: "silence", silenceMs: 2_000 }).live([], {
+      serverId: "s",
+      clientId: 1,
+      account: "acc",
+    });
+    const silence = { ms: 2_000, account: "acc" };
+    const session = { serverId: "s", clientId: 1, silence };
+    const shown = sessionEntry(5, "a", 1, { nonce: 77, session });
+    const { deadline } = a.state.own;
+    a.send({ type: "bucket-gone" }).reads("session.a", shown);
+    expect(a.state.own).toMatchObject({ revision: 5, deadline });
+    expect(a.texts).toContain("SUSPENDED");
+    a.applied("session.a", 6);
+    expect(a.texts).toContain("RESUMED");
+    a.send({ type: "bucket-gone" }).reads("session.a", null, 6, "g1");
+  });
+
+  test("messages about the own key: of the own writes, garbage, another incarnation", () => {
+    const a = new Solo().open();
+    const begin = a.own("session.a", 1);
+    a.watched(begin).applied("session.a", 1);
+    a.watched({ kind: "garbage", key: sessionKey("a"), revision: 2, reason: "x" });
+    expect(a.isReading("session.a")).toBe(true);
+    a.reads("session.a", begin, 2);
+    expect(a.count("session-ended")).toBe(0);
+    a.watched(sessionEntry(3, "a", null, { incarnation: "a2" }));
+    expect(a.texts).toContain("SESSION 1 ENDED: fenced");
+    expect(a.warnings()).not.toContain("FENCED_EARLY");
+    // Without a session a message causes a read.
+    a.reads("session.a", sessionEntry(3, "a", null, { incarnation: "a2" }));
+    a.watched(sessionEntry(4, "a", 3, { incarnation: "a2" }));
+    expect(a.isReading("session.a")).toBe(true);
+    a.reads("session.a", sessionEntry(4, "a", 3, { incarnation: "a2" }));
+    expect(a.warnings()).toContain("DUPLICATE_MEMBER_ID");
+    a.watched(sessionEntry(5, "a", 3, { incarnation: "a2" })).reads(
+      "session.a",
+      sessionEntry(5, "a", 3, { incarnation: "a2" }),
+    );
+    expect(a.warnings().filter((code) => code === "DUPLICATE_MEMBER_ID")).toHaveLength(1);
+    // After W its key is replaced. It is late before that, and read once more.
+    a.wait(5_000).reads("session.a", sessionEntry(5, "a", 3, { incarnation: "a2" })).wait(4_900);
+    expect(a.sent("session.a")).toBeUndefined();
+    a.wait(200);
+    expect(a.sent("session.a")).toMatchObject({ expect: 5 });
+  });
+
+  test("garbage in place of a session that was never seen is waited out", () => {
+    const a = new Solo().open([{ kind: "garbage", key: sessionKey("a"), revision: 1, reason: "x" }]);
+    expect(a.warnings()).toEqual(["GARBAGE_RECORD"]);
+    a.wait(9_900);
+    expect(a.sent("session.a")).toBeUndefined();
+    a.wait(200);
+    expect(a.sent("session.a")).toMatchObject({ expect: 1 });
+  });
+
+  test("the same connection gets a presence: it is put into the record at once", () => {
+    const binding = { serverId: "s", clientId: 1 };
+    const a = new Solo([], { crashDetection: "presence", silenceMs: 2_000 }).live([], binding);
+    a.send({ type: "rebound", binding: { ...binding, presence: "p" } });
+    expect(a.sent("session.a")).toMatchObject({ record: { session: { presence: "p" } } });
+    a.applied("session.a", 2);
+    a.send({ type: "rebound", binding: { ...binding, presence: "p", account: "acc" } }).applied(
+      "session.a",
+      3,
+    );
+    // A promise that cannot be kept is taken out at once.
+    a.send({ type: "rebound", binding: { ...binding, presence: "p" } });
+    expect(a.sent("session.a")?.record).not.toHaveProperty("session.silence");
+    a.applied("session.a", 4);
+    a.send({ type: "rebound", binding });
+    expect(a.sent("session.a")).toBeUndefined();
+    // The connection is lost and back under another number before the answer is here: one more renewal.
+    a.send({ type: "disconnected" }).connected({ serverId: "s", clientId: 2, presence: "p2" });
+    a.send({ type: "disconnected" }).connected({ serverId: "s", clientId: 3, presence: "p3" });
+    a.applied("session.a", 5);
+    expect(a.texts).not.toContain("RESUMED");
+    a.applied("session.a", 6);
+    expect(a.texts).toContain("RESUMED");
+  });
+});
+
+describe("the bucket", () => {
+  test("it cannot be opened: retried, and each time warned about", () => {
+    const a = new Solo().connected();
+    expect(a.texts).toEqual(["open-bucket above 0"]);
+    a.send({ type: "bucket-failed", error: new Error("no") }).wait(300);
+    expect(a.texts).toEqual(["open-bucket above 0"]);
+    a.send({ type: "bucket-failed", error: new Error("no") });
+    expect(a.warnings()).toEqual(["BUCKET_UNUSABLE", "BUCKET_UNUSABLE"]);
+    expect(wakeDelayMs(a.state, a.now)).toBe(500);
+  });
+
+  test("it is deleted and recreated: every number continues above, and nothing is claimed before W", () => {
+    const play = new World("The bucket is deleted.", ["r"]);
+    const a = play.member("a").start();
+    play.until(1_000);
+    const b = play.member("b").start();
+    play.until(9_000);
+    const before = play.epochs.get("r") ?? 0;
+    play.recreate(50);
+    for (const member of [a, b]) member.send({ type: "bucket-gone" });
+    play.until(9_100);
+    expect(String(play)).toContain("WARNING BUCKET_RECREATED");
+    expect(a.ownedNames).toEqual([]);
+    play.until(18_900);
+    expect([...a.ownedNames, ...b.ownedNames]).toEqual([]);
+    play.until(22_000);
+    expect([...a.ownedNames, ...b.ownedNames]).toEqual(["r"]);
+    expect(play.epochs.get("r")).toBeGreaterThan(before);
+  });
+
+  test("a key is read and the bucket is gone: the session ends, and the bucket is opened again above every number", () => {
+    const a = new Solo(["r"]).live();
+    a.applied("owner.r", 7);
+    a.send({ type: "bucket-gone" }).readsNoBucket("session.a");
+    expect(a.texts).toContain("LOSE r/7: deleted");
+    expect(a.texts).toContain("open-bucket above 7");
+    expect(a.warnings()).toEqual(["BUCKET_MISSING"]);
+    // The write of the coordinator's key is answered after all: it was sent to the bucket that is gone.
+    a.send({ type: "bucket-opened", generation: "g2" });
+    a.applied("coordinator", 8);
+    expect(a.count("coordinating")).toBe(0);
+    a.reads("session.a", null, 7, "g2").changes([], 7, "g2");
+    expect(a.sent("session.a")).toMatchObject({ expect: 0, record: { above: 7 } });
+  });
+
+  test("a bulk read, or an answer about a key, shows another bucket", () => {
+    const a = new Solo(["r"]);
+    a.send({ type: "bucket-opened", generation: "g1" }).connected().changes([], 5, "g2");
+    expect(a.warnings()).toEqual(["BUCKET_RECREATED"]);
+    const b = new Solo(["r"]);
+    b.send({ type: "bucket-opened", generation: "g1" }).connected().reads("session.a", null, 5, "g2");
+    expect(b.warnings()).toEqual(["BUCKET_RECREATED"]);
+    const c = new Solo(["r"]);
+    c.send({ type: "bucket-opened", generation: "g1" }).connected();
+    c.send({ type: "changes", request: 2, outcome: { kind: "no-bucket" } });
+    expect(c.warnings()).toEqual(["BUCKET_MISSING"]);
+  });
+
+  test("the servers have lost history: the session ends, and nothing is claimed before W", () => {
+    const a = new Solo(["r"]).live([sessionEntry(40, "b", null)]);
+    a.watched(sessionEntry(42, "b", 40));
+    a.wait(3_000).applied("session.a", 12);
+    expect(a.warnings()).toContain("HISTORY_LOST");
+    expect(a.texts).toContain("SESSION 41 ENDED: deleted");
+    a.changes([], 12).reads("session.a", null, 12).applied("session.a", 13);
+    expect(a.texts).toContain("SESSION 42");
+    expect(a.sent("owner.r")).not.toMatchObject({ record: { session: 42 } });
+  });
+
+  test("a record of another bucket that stands in this one is not believed", () => {
+    const stray = claimEntry(3, "r", "b", 1, { generation: "g0" });
+    const a = new Solo(["r"]).live([stray]);
+    expect(a.state.resources.get("r")).toMatchObject({ kind: "blocked", owner: null });
+    const huge = claimEntry(3, "r", "b", 1, { above: 2 ** 60 });
+    expect(new Solo(["r"]).live([huge]).state.resources.get("r")).toMatchObject({ kind: "blocked" });
+    const release = releaseEntry(3, "r", 2 ** 60);
+    expect(new Solo(["r"]).live([release]).state.resources.get("r")).toMatchObject({ kind: "blocked" });
+    const wrong: GroupEntry = { ...endEntry(3, "b", 1), key: ownerKey("r") };
+    expect(new Solo(["r"]).live([wrong]).state.resources.get("r")).toMatchObject({ kind: "blocked" });
+  });
+});
