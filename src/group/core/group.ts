@@ -1,4 +1,70 @@
-/** The core of a group: (state, event, now) -> effects, with the state changed in place. No I/O, no clock, no timer, no randomness. */
+/**
+ * The core of a group: (state, event, now) -> effects. No I/O, no clock, no timer, no randomness. Unlike the election's, its state is
+ * changed in place: a member may have 10 000 resources, and a copy for each event would cost more than the event. The state belongs to the
+ * core; others read it through `outlook.ts`. `cloneState` copies it, for simulators and tests.
+ *
+ * TERMS. A member has one *session*: its lease, which it renews once per heartbeat, however many resources it has. A *claim* makes a
+ * member the owner of a resource: it names the member and the session, and is never renewed. A *term* is one period in which a member owns
+ * one resource; its *epoch* is the fencing token. The session is *held* while its deadline is ahead, its connection has not ended if the
+ * record names a presence, and its stretch goes on if the record promises silence, exactly as a leader's term in `src/election`. A
+ * resource is held while its term runs under the present session, that session is held, and the term does not drain (`isHeld`). A running
+ * node adds freshness and a round trip to that, as the election's driver does. A session is *over* when its key shows its end marker or
+ * a larger number. A *fence* is an end marker that another member has written.
+ *
+ * GUARANTEED while A1 to A4 of the election hold for the keys of the group (`src/election/election.ts`), and P where a record names a
+ * presence, whatever else the network, the servers and the members do:
+ *  1. The periods in which two members are held for one resource never overlap. The work of a term that drains in good order ends
+ *     before another member is held: as long as its session is not over.
+ *  2. The epochs of one resource strictly increase from term to term.
+ *  3. A term begins only on a claim that is known to be applied, under the session that is present and held at that moment.
+ *  4. Every term ends exactly once, with `released` or `lose`, and no resource is held from the deadline of the session on; that takes
+ *     no message and no timer.
+ *  5. A release replaces no claim but that of its own term, and a fence no revision but the one that its evidence is about.
+ *  6. While NATS can be reached by a majority of its servers: every resource on the list of a member that can take it gets an owner.
+ *
+ * EXCEPTIONS TO P are those of the election, for all resources of a member at once.
+ *
+ * WHY THERE ARE NEVER TWO OWNERS. The server applies a claim only if the key is still what the claimant saw: absent, released, owned by
+ * the claimant's own session, or owned by a session that is over. A release is sent after the work has ended. So it remains to be shown that
+ * a member whose session is over is not held.
+ *  - It wrote the end marker itself: it did so after all of its work had ended, and ended the session before.
+ *  - The key shows a larger number: a later incarnation, or it itself, began by compare-and-set against an end marker, against its own
+ *    record after its own session had ended, or as a fence would.
+ *  - Another member fenced it, by compare-and-set against exactly the revision r that was waited out for W, or for which the server has
+ *    confirmed that the connection is closed or silent. If that is applied, r was the newest renewal, from whose send the deadline
+ *    counts. W counts from when the stream was known to have reached r (an answer or an ack that shows r or a later sequence), which is
+ *    after r was sent, so the deadline has passed; the rest is the election's proof. No later renewal can be applied: it expects r.
+ * That a session is over is the one thing that a claim's compare-and-set does not check, since it concerns another key. So it is believed
+ * from the ack of one's own fence or an answer, never from a message. It stays true: an answer that is out of date only says
+ * "not yet". *Another* number is no evidence, a *larger* one is: an answer older than the claim shows another one, too.
+ *
+ * WHY EPOCHS INCREASE. The epoch is the revision of the claim, and no revision is used twice, whatever is released, purged or
+ * restarted. Where the servers have lost history, revisions come again: so every record carries the largest number that its writer
+ * knew (`above`), and an epoch is above that.
+ *
+ * LATE WRITES. A write whose answer was lost may be applied at any later time. Nothing is adopted at a revision that such a write of this
+ * member still expects, since it would replace what was adopted: of the claims of a key only the newest is adopted, and a begin only if no
+ * later begin expects its revision. A claim belongs to the session that it was sent under: applied under a later one, it begins no term.
+ * A claim that was applied and runs no term is an *orphan*: claimed again, with a larger epoch, or released. A release that was sent
+ * ends its term, whatever becomes of it.
+ *
+ * WHAT IS BELIEVED. Messages of the watch are taken in, because there are too many to read the key after each. So a forged message can cost
+ * a refused write or a read, or end this member's own session, which is safe; it can make no two owners: owner keys are compared by
+ * their claims, and sessions are replaced only after an answer has shown what stands there. A message ahead of a gap is not taken in
+ * before the gap is closed by a bulk read, so that none with an invented revision hides what is real. The coordinator believes answers
+ * about the plan only.
+ *
+ * THE PLAN is a hint for balance. Every member computes from it, and from who is there, which resources it is to have (`targets.ts`). Where
+ * two members differ, the compare-and-set decides. So neither a death nor a lost coordinator stops anything.
+ *
+ * NOT GUARANTEED: that work already handed to another system stops in time (use the epoch as a fencing token); anything about a key
+ * that an operator writes or purges, except that a member that knew its claim still counts it until that session is over; that what was
+ * owned in a bucket that was deleted is known to a process that has just started (one that knew it claims nothing for W).
+ *
+ * THE SHAPE. An event only changes what is known (`handle`). Then one level-triggered pass (`act.ts`) sends whatever is due: a lost event
+ * can delay, and cannot stop. No event costs O(resources), except the begin and the end of a session, a change of the plan, of the members or of the
+ * list, and a bulk read.
+ */
 import type { Instant } from "../../election/time.ts";
 import type { OwnConnection, WriteOutcome } from "../../election/types.ts";
 import { coversConnection } from "../../election/writes.ts";

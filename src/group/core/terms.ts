@@ -236,7 +236,9 @@ function beginTerm(group: GroupState, view: ResourceView, session: number): void
     epoch,
     ...(position === undefined ? {} : { position }),
   });
-  considerMove(group, view);
+  if (!isAboveCap(group)) return considerMove(group, view);
+  // What is planned for it has come, and something else has to go.
+  for (const other of group.terms) considerMove(group, other);
 }
 
 export function readOwner(group: GroupState, view: ResourceView): void {

@@ -320,7 +320,9 @@ describe("the own key", () => {
     );
     expect(a.warnings().filter((code) => code === "DUPLICATE_MEMBER_ID")).toHaveLength(1);
     // After W its key is replaced. It is late before that, and read once more.
-    a.wait(5_000).reads("session.a", sessionEntry(5, "a", 3, { incarnation: "a2" })).wait(4_900);
+    a.wait(5_000)
+      .reads("session.a", sessionEntry(5, "a", 3, { incarnation: "a2" }))
+      .wait(4_900);
     expect(a.sent("session.a")).toBeUndefined();
     a.wait(200);
     expect(a.sent("session.a")).toMatchObject({ expect: 5 });
