@@ -181,11 +181,12 @@ export class GroupDriver {
       return;
     }
     this.#handling = true;
+    let handled = 0;
     try {
       this.#step(event);
-      for (let next = 0; next < this.#queue.length; next++) this.#step(this.#queue[next] as GroupEvent);
+      while (handled < this.#queue.length) this.#step(this.#queue[handled++] as GroupEvent);
     } finally {
-      this.#queue.length = 0;
+      this.#queue.splice(0, handled);
       this.#handling = false;
     }
     this.#setTimer();
