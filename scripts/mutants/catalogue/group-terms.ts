@@ -58,8 +58,8 @@ export const groupTermMutants: readonly Mutant[] = [
   {
     name: "group: a claim stays adoptable once it was adopted",
     file: terms,
-    from: "const { adoptSession } = view; view.adopt = 0;",
-    to: "const { adoptSession } = view;",
+    from: "forgetClaim(group, view); if (isApplied && isMine(group, view))",
+    to: "if (!isCoordinatorKey(view)) group.claiming -= 1; if (isApplied && isMine(group, view))",
   },
   {
     name: "group: stale answers about an owner are believed",
