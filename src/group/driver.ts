@@ -196,8 +196,17 @@ export class GroupDriver {
     const now = this.#options.clock.now();
     const effects = step(this.#state, event, now);
     this.#options.trace?.(event, now, effects, this.#state);
-    for (const effect of effects) this.#carryOut(effect);
+    // A request that is not sent has no result: the core would wait for it. So the others are carried out when an output throws.
+    const failures: unknown[] = [];
+    for (const effect of effects) {
+      try {
+        this.#carryOut(effect);
+      } catch (thrown) {
+        failures.push(thrown);
+      }
+    }
     if (!this.#state.stopped) this.#follow();
+    if (failures.length > 0) throw failures[0];
   }
 
   /** Derives from the state whether to check the connection, how often to send beats, and which sessions to watch. */

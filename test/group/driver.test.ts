@@ -121,7 +121,7 @@ describe("the queue of a member", () => {
     expect(() => rig.driver.dispatch({ type: "draining", draining: true })).toThrow("a bug of the caller");
     rig.onOutput = () => {};
     rig.driver.dispatch({ type: "tick" });
-    expect(rig.log.filter((entry) => entry === "<tick")).toHaveLength(2);
+    expect(rig.log.filter((entry) => entry === "<tick")).toHaveLength(3);
     for (const { resource, epoch } of ownedBy(rig.driver.state))
       rig.driver.dispatch({ type: "drained", resource, epoch });
     await rig.stop();
