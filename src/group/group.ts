@@ -61,6 +61,8 @@ export class Group implements AsyncDisposable {
   #starting: { readonly done: Promise<void>; readonly abort: AbortController } | null = null;
   /** The last incarnation ended because its connection was closed for good. */
   #lostConnection = false;
+  /** The largest number that an incarnation has known: a bucket that is created again continues above it. */
+  #above = 0;
   /** `stop()` was called since the last start. */
   #stopRequested = false;
 
@@ -178,7 +180,7 @@ export class Group implements AsyncDisposable {
         groupId,
         incarnation: id,
         signal,
-        above: 0,
+        above: this.#above,
         warn: (code, message, error) => {
           logger.warn({ event: "warning", code, err: error }, message);
           this.#streams.push({ type: "warning", code, message, error: error ?? null });
@@ -207,6 +209,7 @@ export class Group implements AsyncDisposable {
       void membership.stopped.then((reason) => {
         source.close();
         this.#lostConnection = reason === "connection-closed";
+        this.#above = Math.max(this.#above, membership.driver.state.above);
         if (this.#membership === membership) this.#membership = null;
         this.#earlier = membership.application.isIdle ? null : membership.application;
         this.#streams.close();

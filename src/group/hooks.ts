@@ -1,6 +1,6 @@
 /** The hooks of a group's application. */
 
-import type { DisownReason, GroupHookName } from "./application/types.ts";
+import type { DisownReason } from "./application/types.ts";
 import type { MemberView } from "./core/events.ts";
 import type { ResourceTerm } from "./term.ts";
 
@@ -44,6 +44,3 @@ export interface GroupHooks {
   /** The connection to NATS is back. Does not fire: for the first connection. */
   onNatsReconnect?(): Awaitable;
 }
-
-true satisfies keyof GroupHooks extends GroupHookName ? true : never;
-true satisfies GroupHookName extends keyof GroupHooks ? true : never;

@@ -331,6 +331,10 @@ export class Membership {
   }
 }
 
+// `GroupHooks` and the application side name the same hooks.
+GROUP_HOOK_NAMES satisfies readonly (keyof GroupHooks)[];
+true satisfies keyof GroupHooks extends GroupHookName ? true : never;
+
 function hooksOf(hooks: GroupHooks): ReadonlySet<GroupHookName> {
   return new Set(GROUP_HOOK_NAMES.filter((name) => hooks[name] !== undefined));
 }

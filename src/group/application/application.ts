@@ -43,7 +43,7 @@ import {
 } from "./leaving.ts";
 import { reportBlocked, watchSlot } from "./reports.ts";
 import { answerSelfWaits, selfWaitAtMono } from "./self-wait.ts";
-import { beginTerm, drainTerm, finishDrains, forgetTerms, loseTerm, releaseTerm } from "./terms.ts";
+import { beginTerm, drainTerm, dropIdle, finishDrains, forgetTerms, loseTerm, releaseTerm } from "./terms.ts";
 import type {
   GroupApplicationConfig,
   GroupApplicationEffect,
@@ -193,6 +193,7 @@ function progress(draft: Draft): void {
 
 /** Nothing starts any more. */
 function end(draft: Draft): void {
+  for (const slot of draft.touched) dropIdle(draft, slot);
   if (draft.state.stage === "closing") return settleWaits(draft);
   settleAllWaits(draft);
   settleAllWorkers(draft);

@@ -124,3 +124,13 @@ export function forgetTerms(draft: Draft, slot: Slot): void {
   state.slots.delete(slot.resource);
   state.watched.delete(slot);
 }
+
+/** The member has stopped: only code that has not returned is kept, so that its end is known. */
+export function dropIdle(draft: Draft, slot: Slot): void {
+  slot.waiting = [];
+  if (slot.active !== null || slot.runs.length > 0) return;
+  for (const { epoch } of slot.terms) emit(draft, { type: "forget-term", resource: slot.resource, epoch });
+  slot.terms = [];
+  draft.state.slots.delete(slot.resource);
+  draft.state.watched.delete(slot);
+}
