@@ -56,8 +56,13 @@ export function suspect(group: GroupState, view: SessionView): void {
   if (askable(group, view) === null) return;
   const { inquiry } = view;
   inquiry.dueAtMono = Math.min(inquiry.dueAtMono, group.now.mono + headStartMs(group, view));
-  if (!view.proven) view.reads.due = true;
+  prove(view);
   sessionDue(group, group.now.mono);
+}
+
+/** Nothing is replaced before an answer has shown what stands there. */
+function prove({ proven, reads }: SessionView): void {
+  if (!proven && !reads.inFlight) reads.due = true;
 }
 
 /** Milliseconds until the next question about the session is due. */
@@ -125,7 +130,7 @@ export function onAnswered(group: GroupState, number: number, answer: HolderAnsw
   if (session === null || !sameConnection(session, open.binding)) return;
   if (answer.kind === "closed" && closedIsEnough(group, session)) {
     view.closed = session;
-    if (!view.proven) view.reads.due = true;
+    prove(view);
     return;
   }
   judgeSilence(group, view, open, session, answer);
@@ -181,7 +186,7 @@ export function onHolderSilent(group: GroupState, connection: ConnectionId): voi
   const { inquiry } = view;
   inquiry.silent = connection;
   inquiry.first = null;
-  if (!view.proven) view.reads.due = true;
+  prove(view);
   // A member that has been heard for a while since is suspected from the start.
   if (group.now.mono >= inquiry.quietUntilMono + group.config.heartbeatIntervalMs) inquiry.lives = 0;
   sessionDue(group, group.now.mono);

@@ -50,6 +50,7 @@ export function sessionView(group: GroupState, memberId: string): SessionView {
     warnedOf: null,
   };
   group.sessions.set(memberId, view);
+  sessionDue(group, group.now.mono);
   return view;
 }
 
