@@ -110,7 +110,12 @@ export class Checker implements Witness {
     for (const effect of effects) {
       this.effects[effect.type] = (this.effects[effect.type] ?? 0) + 1;
       if (effect.type === "write") this.#sends(observed, effect.write);
-      else if (effect.type === "own") this.#begins(observed, effect.resource, effect.epoch);
+      else if (effect.type === "own") {
+        this.#begins(observed, effect.resource, effect.epoch);
+        const isGivenUp = effects.some((one) => one.type === "drain" && one.resource === effect.resource);
+        if (!isGivenUp && !member.isHeldByLease(effect.resource))
+          this.#fail(`${member.incarnation} begins a term of ${effect.resource} that it does not hold`);
+      }
     }
     this.onStep?.(member, event, effects);
   }
@@ -202,8 +207,6 @@ export class Checker implements Witness {
       );
     this.#epochs.set(resource, Math.max(largest, epoch));
     observed.largestEpoch.set(resource, Math.max(own, epoch));
-    if (!member.isHeldByLease(resource))
-      this.#fail(`${member.incarnation} begins epoch ${epoch} of ${resource}, which it does not hold`);
     this.onOwn?.(member, resource);
   }
 
