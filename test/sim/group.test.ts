@@ -3,15 +3,19 @@
  * `npm run sim:group -- --seeds 100000` searches more seeds, on all cores.
  */
 import { expect, test } from "vitest";
+import {
+  commonFaultNames,
+  deletionFaultNames,
+  operatorFaultNames,
+} from "../../scripts/group-simulator/faults/names.ts";
 import { planOf, type Scenario } from "../../scripts/group-simulator/plan.ts";
 import { merge, search } from "../../scripts/group-simulator/search.ts";
 import { shrink, traceOf } from "../../scripts/group-simulator/shrink.ts";
 
-const FROM = 101;
-const SEEDS = 250;
+const SEEDS = 200;
 
 test("no history of faults violates an invariant of groups", { timeout: 300_000 }, async () => {
-  const { failures, tally, terms } = await search({ from: FROM, seeds: SEEDS, maxFailures: 1 });
+  const { failures, tally, terms } = await search({ from: 1, seeds: SEEDS, maxFailures: 1 });
   const [failure] = failures;
   if (failure !== undefined) {
     const trace = await traceOf(await shrink(planOf(failure.seed)));
@@ -23,12 +27,12 @@ test("no history of faults violates an invariant of groups", { timeout: 300_000 
   // The search proves nothing about what did not occur.
   expect(unseen(tally.commits, COMMITS)).toEqual([]);
   expect(unseen(tally.effects, EFFECTS)).toEqual([]);
-  expect(Object.keys(tally.faults)).toHaveLength(FAULTS);
+  expect(unseen(tally.faults, FAULTS)).toEqual([]);
 });
 
 test("every scenario is among the seeds of the search", () => {
   const scenarios = new Set<Scenario>();
-  for (let seed = FROM; seed < FROM + SEEDS; seed += 1) scenarios.add(planOf(seed).scenario);
+  for (let seed = 1; seed <= SEEDS; seed += 1) scenarios.add(planOf(seed).scenario);
   expect([...scenarios].sort()).toEqual(["faults", "rolling", "takeover"]);
 });
 
@@ -42,8 +46,7 @@ test("the same seeds give the same histories of groups, other seeds give others"
   expect(merge(parts).traceHash).toBe(once.traceHash);
 });
 
-/** Kinds of faults. */
-const FAULTS = 47;
+const FAULTS: readonly string[] = [...commonFaultNames, ...operatorFaultNames, ...deletionFaultNames];
 
 /** What must have been committed over what. */
 const COMMITS = [
