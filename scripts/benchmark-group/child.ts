@@ -5,8 +5,10 @@ import { dial } from "../../src/bench/dial.ts";
 import { type Command, hostNowMs } from "../../src/bench/messages.ts";
 import { messageOf } from "../../src/errors.ts";
 import { Group } from "../../src/group/group.ts";
+import { groupSubject } from "../../src/nats/names.ts";
 import {
   type Change,
+  FLOOR_ID,
   GROUP_ID,
   type GroupReport,
   type GroupTask,
@@ -17,6 +19,8 @@ import {
 /** Reports are put together for so long: sending them one by one would take more time than what is measured. */
 const REPORT_EVERY_MS = 100;
 const PAYLOAD = Buffer.alloc(64);
+/** As large as a claim. */
+const RECORD = Buffer.alloc(200, "x");
 
 function report(message: GroupReport): Promise<void> {
   return new Promise((resolve) => {
@@ -86,9 +90,47 @@ async function runStranger({ servers, everyMs }: Extract<GroupTask, { role: "str
   await report({ type: "ready", startedAt });
 }
 
+/** At `claim`: writes keys that no one has written, each by compare-and-set. */
+async function runClaimer(task: Extract<GroupTask, { role: "claimer" }>): Promise<void> {
+  const { name, servers, claims, window } = task;
+  const startedAt = hostNowMs();
+  const connection = await dial(servers, new AbortController().signal, { name });
+  const js = jetstream(connection);
+  let round = 0;
+  const claimAll = async (): Promise<void> => {
+    round += 1;
+    let next = 0;
+    const one = async (): Promise<void> => {
+      for (let claim = next++; claim < claims; claim = next++) {
+        const subject = groupSubject(FLOOR_ID, `owner.${name}.${round}.${claim}`);
+        await js.publish(subject, RECORD, { expect: { lastSubjectSequence: 0 } });
+      }
+    };
+    await Promise.all(Array.from({ length: window }, one));
+    await report({ type: "claimed", at: hostNowMs() });
+  };
+  process.on("message", ({ do: what }: Command) => {
+    if (what === "claim") void claimAll().catch(fail);
+  });
+  await report({ type: "ready", startedAt });
+}
+
 function fail(error: unknown): void {
   void report({ type: "failed", message: messageOf(error) }).then(() => process.exit(1));
 }
 
 const task = readTask<GroupTask>();
-(task.role === "member" ? runMember(task) : runStranger(task)).catch(fail);
+run(task).catch(fail);
+
+function run(given: GroupTask): Promise<void> {
+  switch (given.role) {
+    case "member":
+      return runMember(given);
+    case "claimer":
+      return runClaimer(given);
+    case "stranger":
+      return runStranger(given);
+    default:
+      return given satisfies never;
+  }
+}

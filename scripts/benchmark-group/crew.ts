@@ -8,7 +8,6 @@ import type { DisownReason } from "../../src/group/application/types.ts";
 import { waitFor } from "../shared/wait.ts";
 import type { Change, GroupReport, GroupTask, Published } from "./messages.ts";
 
-const PROGRAM = new URL(import.meta.url.endsWith(".ts") ? "./child.ts" : "./child.js", import.meta.url);
 const PATIENCE_MS = 120_000;
 const STRANGER_EVERY_MS = 5;
 /** Reasons of `onDisown` after which the resource was not kept for the work. */
@@ -45,6 +44,12 @@ export interface Begin {
   readonly resource: string;
   readonly at: number;
 }
+
+/** Where children of the benchmark run. */
+export const PROGRAM: URL = new URL(
+  import.meta.url.endsWith(".ts") ? "./child.ts" : "./child.js",
+  import.meta.url,
+);
 
 export class Crew implements AsyncDisposable {
   readonly #options: CrewOptions;
@@ -243,6 +248,8 @@ export class Crew implements AsyncDisposable {
         return;
       case "published":
         for (const one of report.published) this.published.push(one);
+        return;
+      case "claimed":
         return;
       default:
         report satisfies never;

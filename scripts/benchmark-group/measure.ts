@@ -10,6 +10,7 @@ import { groupRepublishSubject, groupStreamName } from "../../src/nats/names.ts"
 import { readMonitor } from "../../src/testing/server/run/probe.ts";
 import { type NatsServer, startNatsServer } from "../../src/testing.ts";
 import { Crew, type CrewOptions } from "./crew.ts";
+import { measureFloor } from "./floor.ts";
 import { GROUP_ID, STRANGER_STREAM, STRANGER_SUBJECT } from "./messages.ts";
 import { type Mode, p99, type Round, runRound, START_OF } from "./rounds.ts";
 
@@ -47,6 +48,7 @@ export interface GroupBenchReport
   readonly since: string;
   readonly firstOwnedMs: number;
   readonly lastOwnedMs: number;
+  readonly claimsFloorMs?: number;
   readonly roundsMs: readonly { readonly first: number; readonly last: number }[];
   readonly gapMs: Summary;
   readonly moved: number;
@@ -85,6 +87,15 @@ export async function measureGroup(options: GroupBenchOptions): Promise<GroupBen
     const firstBegins = crew.begins.map(({ at }) => at - startedAt);
     onProgress(`${members} members own ${resources} resources`);
     const idle = await measureIdle(crew, connection, { ...rest, members });
+    const isTakeover = mode === "kill" || mode === "leave";
+    const floorMs = isTakeover
+      ? await measureFloor(connection, {
+          servers: [server.url],
+          claimers: members - 1,
+          claims: Math.floor(resources / members),
+          signal,
+        })
+      : null;
     const before = await serverState(server);
     const done: Round[] = [];
     for (let number = 0; mode !== "idle" && number < rounds; number += 1) {
@@ -115,6 +126,7 @@ export async function measureGroup(options: GroupBenchOptions): Promise<GroupBen
       since: START_OF[mode],
       firstOwnedMs: isIdle ? round(Math.min(...firstBegins)) : median((one) => one.firstOwnedMs),
       lastOwnedMs: isIdle ? round(Math.max(...firstBegins)) : median((one) => one.lastOwnedMs),
+      ...(floorMs === null ? {} : { claimsFloorMs: round(floorMs) }),
       roundsMs: done.map((one) => ({ first: round(one.firstOwnedMs), last: round(one.lastOwnedMs) })),
       gapMs: summarize(done.flatMap(({ gapsMs }) => gapsMs)),
       moved: sum(done.map((one) => one.moved)),

@@ -5,6 +5,8 @@ export const GROUP_ID = "bench";
 /** No member has anything to do with it. */
 export const STRANGER_STREAM = "STRANGER";
 export const STRANGER_SUBJECT = "stranger.news";
+/** The bucket of the claimers: configured as that of a group. */
+export const FLOOR_ID = "floor";
 
 export type GroupTask =
   | {
@@ -14,6 +16,15 @@ export type GroupTask =
       readonly resources: number;
       readonly settleMs: number;
       readonly crashDetection: CrashDetection;
+    }
+  /** A bare client that writes as many keys as the members claim. */
+  | {
+      readonly role: "claimer";
+      readonly name: string;
+      readonly servers: readonly string[];
+      readonly claims: number;
+      /** Writes in flight. */
+      readonly window: number;
     }
   /** A client that publishes to a stream of its own. */
   | { readonly role: "stranger"; readonly servers: readonly string[]; readonly everyMs: number };
@@ -39,6 +50,8 @@ export type GroupReport =
   | { readonly type: "ready"; readonly startedAt: number }
   | { readonly type: "failed"; readonly message: string }
   | { readonly type: "changes"; readonly changes: readonly Change[] }
+  /** Answer to `claim`: all claims are acknowledged. */
+  | { readonly type: "claimed"; readonly at: number }
   /** Answer to `cpu`: the processor time that this process has used since its start. */
   | { readonly type: "cpu"; readonly at: number; readonly cpuMs: number }
   | { readonly type: "published"; readonly published: readonly Published[] };

@@ -26,6 +26,7 @@ test("a member that is killed leaves its share to the others, and nothing else m
     since: "just before SIGKILL of a member",
     firstOwnedMs: roundsMs[0].first,
     lastOwnedMs: roundsMs[0].last,
+    claimsFloorMs: expect.any(Number),
     roundsMs: [{ first: expect.any(Number), last: expect.any(Number) }],
     gapMs: {
       p50: expect.any(Number),
