@@ -422,3 +422,93 @@ describe("small parts", () => {
     expect(ownerKey("x")).toEqual({ kind: "owner", resource: "x" });
   });
 });
+
+describe("stretches and connections", () => {
+  test("a stretch that has ended does not go on: only a renewal of the next one makes the session held", () => {
+    const a = new Solo(["r"], { crashDetection: "silence", silenceMs: 2_000 });
+    a.live([], { serverId: "s", clientId: 1, account: "acc" });
+    a.applied("owner.r", 2);
+    a.pass(2_100).tick();
+    expect(a.texts).toContain("SUSPENDED");
+    // The renewal of the next stretch is under way: the record that stands there promises silence in the last one.
+    expect(a.held("r")).toBe(false);
+    // It ends, too, before the answer is here.
+    a.pass(2_100).applied("session.a", 3);
+    expect(a.texts).not.toContain("RESUMED");
+    a.applied("session.a", 4);
+    expect(a.texts).toContain("RESUMED");
+    expect(a.held("r")).toBe(true);
+  });
+
+  test("a connection whose number is not known: the record names none", () => {
+    const a = new Solo();
+    a.send({ type: "bucket-opened", generation: "g1" })
+      .connected(null)
+      .changes([], 0)
+      .reads("session.a", null);
+    expect(a.sent("session.a")?.record).not.toHaveProperty("session");
+    a.applied("session.a", 1);
+    expect(a.texts).toContain("SESSION 1");
+  });
+
+  test("from the send of a begin on, a member depends on its connection", () => {
+    const a = new Solo([], { crashDetection: "presence", silenceMs: 2_000 });
+    expect(dependsOnConnection(a.state)).toBe(false);
+    a.connected({ ...presence(1), account: "acc" });
+    expect(dependsOnConnection(a.state)).toBe(false);
+    expect(beatsEveryMs(a.state)).toBeNull();
+    a.send({ type: "bucket-opened", generation: "g1" }).changes([], 0).reads("session.a", null);
+    expect(dependsOnConnection(a.state)).toBe(true);
+    expect(beatsEveryMs(a.state)).toBe(250);
+    a.unanswered("session.a");
+    expect(dependsOnConnection(a.state)).toBe(true);
+  });
+
+  test("messages that are repeated or about nothing that is known", () => {
+    const a = new Solo(["r"]).open([sessionEntry(1, "b", null), claimEntry(2, "r", "b", 1)]);
+    const begin = a.own("session.a", 3);
+    a.watched(begin).watched(sessionEntry(4, "b", 1));
+    // The stream is known to have reached 3, not yet 4.
+    a.applied("session.a", 3);
+    expect(a.state.sessions.get("b")?.since).toBeNull();
+    a.send({ type: "read", request: 99, outcome: { kind: "no-bucket" } });
+    expect(a.effects).toEqual([]);
+    a.send({ type: "move", resource: "r", to: "b" });
+    expect(a.texts).toEqual(["move-refused r to b: not-coordinator"]);
+    a.watched(claimEntry(5, "x", "b", 1));
+    expect(resourcesOf(a.state).map(({ resource }) => resource)).toEqual(["r"]);
+    // A session of another bucket.
+    a.watched(sessionEntry(6, "c", null, { above: 2 ** 60 }));
+    expect(a.state.sessions.get("c")?.kind).toBe("vacant");
+  });
+
+  test("refused releases back off while reads are out of date", () => {
+    const a = new Solo(["r"]).live();
+    const mine = a.own("owner.r", 2);
+    a.applied("owner.r", 2);
+    a.send({ type: "draining", draining: true }).send({ type: "drained", resource: "r", epoch: 2 });
+    let releases = 0;
+    for (let round = 0; round < 20; round += 1) {
+      if (a.sent("owner.r") !== undefined) {
+        releases += 1;
+        a.conflict("owner.r");
+      }
+      if (a.isReading("owner.r")) a.reads("owner.r", mine, 2);
+      a.wait(50);
+      if (a.sent("session.a") !== undefined) a.applied("session.a", 100 + round);
+    }
+    expect(releases).toBeGreaterThan(1);
+    expect(releases).toBeLessThan(6);
+  });
+
+  test("bulk reads replace what messages have shown wrongly, and what is not in the first one is not there", () => {
+    const a = new Solo(["r"]);
+    a.send({ type: "bucket-opened", generation: "g1" }).connected();
+    a.reads("session.a", null, 0).applied("session.a", 1);
+    expect(a.count("session-begun")).toBe(1);
+    expect(a.sent("owner.r")).toBeUndefined();
+    a.changes([], 1);
+    expect(a.sent("owner.r")).toMatchObject({ expect: 0 });
+    expect(endEntry(1, "b", 1).kind).toBe("record");
+  });
+});
