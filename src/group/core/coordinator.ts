@@ -12,6 +12,7 @@ import { maxEpochAt } from "../../election/epochs.ts";
 import type { WriteOutcome } from "../../election/types.ts";
 import type { Assignment, PlanMember, StoredPlan } from "./balance.ts";
 import { isReady, sendRead, sendWrite } from "./requests.ts";
+import { ownerView } from "./resources.ts";
 import { isInGrace } from "./sessions.ts";
 import { backOffMs, emit, type GroupState, NEVER, type ResourceView, warn } from "./state.ts";
 import { actualOwner, isFit, planMembers } from "./targets.ts";
@@ -53,7 +54,7 @@ function setPlan(
   plan.coordinator = stored === null ? 0 : coordinator;
   plan.writtenBy = writtenBy;
   plan.members = stored?.members ?? [];
-  plan.assignment = plan.members.length === 0 ? null : (stored?.assignment ?? null);
+  plan.assignment = stored === null || stored.members.length === 0 ? null : stored.assignment;
   group.targetsDue = true;
   group.planDue = true;
   if (stored !== null) emit(group, { type: "plan", revision, coordinator: writtenBy });
@@ -93,8 +94,7 @@ export function coordinate(group: GroupState): void {
   const byId = new Map(members.map((one) => [one.memberId, one]));
   const owners = new Map<string, string>();
   for (const { name } of resources) {
-    const view = group.resources.get(name);
-    const owner = view === undefined ? null : baseline(group, view, byId, kept);
+    const owner = baseline(group, ownerView(group, { kind: "owner", resource: name }), byId, kept);
     if (owner !== null) owners.set(name, owner);
   }
   const input = { members: members.map((one) => withWishes(group, one)), resources, owners };
@@ -113,10 +113,9 @@ function repeats(group: GroupState, assignment: Assignment): boolean {
   const { config, now } = group;
   let isContradicted = false;
   for (const [name, memberId] of assignment) {
-    const view = group.resources.get(name);
-    const owner = view === undefined ? null : actualOwner(group, view);
-    if (owner !== null && owner !== memberId && (view?.revision ?? 0) > group.plan.revision)
-      isContradicted = true;
+    const view = ownerView(group, { kind: "owner", resource: name });
+    const owner = actualOwner(group, view);
+    if (owner !== null && owner !== memberId && view.revision > group.plan.revision) isContradicted = true;
   }
   if (!isContradicted) return false;
   if (group.rewriteAtMono > now.mono) {

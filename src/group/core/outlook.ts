@@ -4,7 +4,7 @@ import { beatIntervalMs } from "../../election/silence.ts";
 import type { Instant } from "../../election/time.ts";
 import type { CrashDetection } from "../../election/types.ts";
 import type { MemberView } from "./events.ts";
-import { isBound, isSessionHeld } from "./held.ts";
+import { isBound, isSessionHeld, takesNothing } from "./held.ts";
 import type { GroupState } from "./state.ts";
 import { actualOwner, planMember } from "./targets.ts";
 
@@ -36,18 +36,23 @@ export function membersOf(group: GroupState): MemberView[] {
   for (const memberId of [...sessions.keys()].sort()) {
     const member = planMember(group, memberId);
     if (member === null) continue;
-    const record = sessions.get(memberId)?.record ?? null;
-    const isOwn = memberId === config.memberId;
-    members.push({
-      ...member,
-      weight: isOwn ? group.profile.weight : (record?.weight ?? 0),
-      incarnation: isOwn ? config.incarnation : (record?.incarnation ?? ""),
-      session: isOwn ? own.number : (sessions.get(memberId)?.number ?? 0),
-      draining: isOwn
-        ? group.draining || group.refusesTooMany || group.stopping !== null
-        : record?.draining === true,
-      listHash: isOwn ? group.listHash : (record?.listHash ?? ""),
-    });
+    const view = sessions.get(memberId);
+    if (memberId !== config.memberId && view?.record != null) {
+      const { weight, incarnation, draining, listHash } = view.record;
+      members.push({ ...member, weight, incarnation, session: view.number, draining, listHash });
+    } else {
+      const { profile, listHash } = group;
+      const { incarnation } = config;
+      const draining = takesNothing(group);
+      members.push({
+        ...member,
+        weight: profile.weight,
+        incarnation,
+        session: own.number,
+        draining,
+        listHash,
+      });
+    }
   }
   return members;
 }

@@ -5,7 +5,7 @@
  */
 import type { BalanceInput, PlanMember, Resource } from "./balance.ts";
 import { takesNothing } from "./held.ts";
-import { isUnowned } from "./resources.ts";
+import { isUnowned, ownerView } from "./resources.ts";
 import { isInGrace, isLive } from "./sessions.ts";
 import type { GroupState, ResourceView } from "./state.ts";
 import { consider, considerMove } from "./terms.ts";
@@ -87,8 +87,7 @@ function assign(group: GroupState, members: readonly PlanMember[], kept: Readonl
   const open: Resource[] = [];
   let hasOrphans = false;
   for (const spec of group.listed) {
-    const view = group.resources.get(spec.name);
-    const owner = view === undefined ? null : settledOwner(group, view, byId, kept);
+    const owner = settledOwner(group, ownerView(group, { kind: "owner", resource: spec.name }), byId, kept);
     if (owner === null) hasOrphans = true;
     else owners.set(spec.name, owner);
     if (owner === null || !kept.has(owner)) open.push(spec);
