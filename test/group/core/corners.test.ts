@@ -512,3 +512,79 @@ describe("stretches and connections", () => {
     expect(endEntry(1, "b", 1).kind).toBe("record");
   });
 });
+
+describe("more rare orders", () => {
+  test("a write of another stretch that may still be applied: the session is not held", () => {
+    const binding = { serverId: "s", clientId: 1, account: "acc" };
+    const a = new Solo(["r"], { crashDetection: "silence", silenceMs: 2_000 }).live([], binding);
+    a.applied("owner.r", 2);
+    expect(a.held("r")).toBe(true);
+    const { own, link } = a.state;
+    own.unsettled = [
+      { nonce: 9, number: 1, above: 0, sentAt: a.now, binding, promises: true, stretch: 0, version: 0 },
+    ];
+    expect(a.held("r")).toBe(false);
+    own.unsettled = [];
+    own.stretch = 0;
+    expect(a.held("r")).toBe(false);
+    link.stretch = null;
+    expect(a.held("r")).toBe(false);
+  });
+
+  test("more than 16 renewals without an answer: the oldest is forgotten", () => {
+    const a = new Solo([], { leaseTtlMs: 600_000, heartbeatIntervalMs: 3_000 }).live();
+    const first = a.state.own.revision;
+    for (let renewals = 0; renewals < 40; renewals += 1) {
+      a.wait(3_000);
+      if (a.sent("session.a") !== undefined) a.unanswered("session.a");
+      if (a.isReading("session.a")) a.readFails("session.a");
+    }
+    expect(a.state.own.unsettled).toHaveLength(16);
+    expect(a.state.own.revision).toBe(first);
+  });
+
+  test("a message that shows what an answer has shown already changes nothing", () => {
+    const a = new Solo(["r"]).live();
+    a.conflict("owner.r").reads("owner.r", claimEntry(2, "r", "b", 2));
+    a.reads("session.b", sessionEntry(3, "b", 2));
+    a.watched(claimEntry(2, "r", "b", 2)).watched(sessionEntry(3, "b", 2));
+    expect(a.effects).toEqual([]);
+    expect(a.state.knowing.sequence).toBe(3);
+  });
+
+  test("a late renewal is read before anything has shown that the stream has reached it", () => {
+    const a = new Solo(["r"]).live();
+    a.watched(sessionEntry(2, "b", null)).wait(4_600);
+    expect(a.isReading("session.b")).toBe(true);
+    a.reads("session.b", sessionEntry(2, "b", null));
+    expect(a.state.sessions.get("b")?.since?.mono).toBe(a.now.mono);
+  });
+
+  test("two answers that the bucket is gone, and lost history without a session", () => {
+    const a = new Solo();
+    a.send({ type: "bucket-opened", generation: "g1" }).connected().readsNoBucket("session.a");
+    a.send({ type: "changes", request: 2, outcome: { kind: "no-bucket" } });
+    expect(a.warnings()).toEqual(["BUCKET_MISSING"]);
+    const b = new Solo().open([claimEntry(40, "x", "b", 3)]);
+    b.applied("session.a", 12);
+    expect(b.warnings()).toContain("HISTORY_LOST");
+    expect(b.count("session-ended")).toBe(0);
+    expect(b.state.resources.has("x")).toBe(false);
+  });
+
+  test("missing beats of a session that promises none, and a server that does not answer", () => {
+    const binding = { serverId: "s", clientId: 1, presence: "p1", account: "acc" };
+    const a = new Solo(["r"], { crashDetection: "presence", silenceMs: 2_000 });
+    a.live([sessionEntry(1, "b", null, { session: presence(2) })], binding);
+    a.send({ type: "holder-silent", connection: { serverId: "s", clientId: 2 } });
+    a.send({ type: "answered", question: a.state.lastQuestion, answer: { kind: "none" } });
+    a.wait(2_800);
+    expect(a.sent("session.b")).toBeUndefined();
+    const c = new Solo(["r"], { crashDetection: "silence", silenceMs: 2_000 });
+    c.live([sessionEntry(1, "b", null, { session: silence(2) })], { serverId: "s", clientId: 1 });
+    c.send({ type: "answered", question: c.state.lastQuestion, answer: { kind: "none" } });
+    c.send({ type: "holder-silent", connection: { serverId: "s", clientId: 2 } });
+    c.send({ type: "answered", question: c.state.lastQuestion, answer: { kind: "none" } });
+    expect(c.state.sessions.get("b")?.inquiry.first).toBeNull();
+  });
+});
