@@ -24,6 +24,7 @@ import {
   NEVER,
   type PendingWrite,
   type ResourceView,
+  type Term,
   warn,
 } from "./state.ts";
 
@@ -253,8 +254,8 @@ export function settleOwner(group: GroupState, view: ResourceView): void {
   const { term } = view;
   if (term !== null) {
     if (view.kind === "claimed" && view.revision === term.revision) return consider(group, view);
-    if (term.phase === "releasing") return endReleased(group, view, null);
-    return lose(group, view, "superseded");
+    if (term.phase === "releasing") return endReleased(group, view, term, null);
+    return lose(group, view, term);
   }
   if (view.write === null && view.adopt !== 0) {
     const isApplied = view.nonce === view.adopt && view.incarnation === group.config.incarnation;
@@ -297,7 +298,7 @@ export function considerMove(group: GroupState, view: ResourceView): void {
   const reason = moveReason(group, view);
   if (reason === null) return;
   if (reason === "moved" || reason === "draining") enqueue(group.moves, view);
-  else drain(group, view, reason);
+  else drain(group, view, view.term, reason);
 }
 
 /** The coordinator has no work that must end. Its key becomes an orphan, which is released. */
@@ -313,13 +314,11 @@ export function sendMoves(group: GroupState): void {
     const view = takeFirst(group.moves);
     if (view === undefined) return;
     const reason = moveReason(group, view);
-    if (view.term?.phase === "held" && reason !== null) drain(group, view, reason);
+    if (view.term?.phase === "held" && reason !== null) drain(group, view, view.term, reason);
   }
 }
 
-function drain(group: GroupState, view: ResourceView, reason: DrainReason): void {
-  const { term } = view;
-  if (term === null) return;
+function drain(group: GroupState, view: ResourceView, term: Term, reason: DrainReason): void {
   term.phase = "draining";
   term.reason = reason;
   group.leavingTerms += 1;
@@ -378,14 +377,12 @@ export function onReleaseWritten(group: GroupState, write: OwnerWrite, outcome: 
     view.revision = outcome.revision;
     noteRelease(group, view, epoch, successor, view.term?.position ?? view.position);
   }
-  if (view.term !== null) endReleased(group, view, successor);
+  if (view.term !== null) endReleased(group, view, view.term, successor);
   else consider(group, view);
 }
 
 /** The release is settled. */
-function endReleased(group: GroupState, view: ResourceView, successor: string | null): void {
-  const { term } = view;
-  if (term === null) return;
+function endReleased(group: GroupState, view: ResourceView, term: Term, successor: string | null): void {
   endTerm(group, view);
   emit(group, {
     type: "released",
@@ -406,11 +403,9 @@ function endTerm(group: GroupState, view: ResourceView): void {
 }
 
 /** Another party has replaced our claim: the term is over. */
-function lose(group: GroupState, view: ResourceView, reason: TermLossReason): void {
-  const { term } = view;
-  if (term === null) return;
+function lose(group: GroupState, view: ResourceView, term: Term): void {
   endTerm(group, view);
-  emitLoss(group, view, term.epoch, reason);
+  emitLoss(group, view, term.epoch, "superseded");
   consider(group, view);
 }
 
