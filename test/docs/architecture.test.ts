@@ -40,12 +40,42 @@ test("every other function that it names is declared somewhere", () => {
   expect([...new Set(names)].filter((name) => !declares(all, name))).toEqual([]);
 });
 
-test.each(["election", "application", "runtime", "node", "nats/presence"])(
-  "every file of %s is named",
-  (room) => {
-    const missing = readdirSync(join(root, "src", room))
-      .filter((file) => file.endsWith(".ts"))
-      .filter((file) => !text.includes(`${basename(file)}\``));
-    expect(missing).toEqual([]);
+test.each(["election", "application", "runtime", "node"])("every file of %s is named", (room) => {
+  const missing = readdirSync(join(root, "src", room))
+    .filter((file) => file.endsWith(".ts"))
+    .filter((file) => !text.includes(`${basename(file)}\``));
+  expect(missing).toEqual([]);
+});
+
+/** The rows of a room's table: the names in the first cell, the whole row. */
+function rowsOf(room: string): { readonly files: readonly string[]; readonly row: string }[] {
+  const [, section = ""] = text.split(`### ${room}/`);
+  const rows = (section.split("\n### ")[0] ?? "").split("\n").filter((line) => line.startsWith("| `"));
+  return rows.map((row) => ({
+    files: [...(row.split(" | ")[0] ?? "").matchAll(/`([^`]+)`/g)].map(([, name = ""]) => name),
+    row,
+  }));
+}
+
+function filesIn(folder: string): string[] {
+  return readdirSync(join(root, "src", folder)).filter((file) => file.endsWith(".ts"));
+}
+
+test.each(["core", "plan", "application", ""])(
+  "the rows of group/%s name its files, each of them once",
+  (folder) => {
+    const named: string[] = [];
+    for (const { files } of rowsOf("group")) {
+      const [first = ""] = files;
+      const [before = ""] = first.includes("/") ? first.split("/") : [];
+      if (before === folder) named.push(...files.map((file) => basename(file)));
+    }
+    expect(named.sort()).toEqual(filesIn(join("group", folder)).sort());
   },
 );
+
+test.each(["group", "bucket", "presence"])("the row of nats/%s names its files", (folder) => {
+  const row = rowsOf("nats").find(({ files }) => files[0] === `${folder}/`)?.row ?? "";
+  const files = [...row.matchAll(/`([\w-]+\.ts)`/g)].map(([, name = ""]) => name);
+  expect(files.sort()).toEqual(filesIn(join("nats", folder)).sort());
+});
