@@ -270,7 +270,7 @@ export class Group implements AsyncDisposable {
   }
 
   /**
-   * Takes resources again, after `drain()`.
+   * Takes resources again, after `drain()` or the warning `REFUSES_TOO_MANY`.
    *
    * @throws ClusterError `NOT_STARTED`, `STOPPED`, `NO_CONNECTION`.
    */

@@ -39,8 +39,8 @@ export type GroupWarning =
    */
   | "PLAN_TOO_LARGE"
   /**
-   * More than 16 resources are refused at a time, because their hooks or work have failed: the member gives everything up until fewer
-   * are. Cause: as the `hook-error` events say. Remedy: correct the hook or the work.
+   * More than 16 resources are refused at a time, because their hooks or work have failed: the member gives everything up until
+   * `rejoin()`. Cause: as the `hook-error` events say. Remedy: correct the hook or the work, and call `rejoin()`.
    */
   | "REFUSES_TOO_MANY"
   /** A read or write got no answer; it is repeated. Cause: a stream election, an overloaded server or the network. Remedy: check the servers if it repeats. */
