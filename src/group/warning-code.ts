@@ -3,8 +3,9 @@
 /** What a `warning` is about. The strings stay the same between versions; docs/groups.md has cause and remedy of each. */
 export type GroupWarning =
   /**
-   * Two running processes have the same `memberId`; the second one waits until the session of the first is over. Both report it. Cause: a
-   * configuration that was copied, or a predecessor that was not stopped. Remedy: give each process its own `memberId`.
+   * Another running process has the `memberId` of this one, which waits until the session of the other is over, and owns nothing. The
+   * other one does not report it. Cause: a configuration that was copied, or a predecessor that was not stopped. Remedy: give each
+   * process its own `memberId`.
    */
   | "DUPLICATE_MEMBER_ID"
   /**
