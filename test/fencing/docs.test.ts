@@ -23,9 +23,11 @@ import {
   tokenFromHttp,
   withFence,
 } from "../../src/fencing.ts";
+import { Group } from "../../src/group.ts";
 import { Node } from "../../src/index.ts";
+import { deferred } from "../../src/runtime/waiting.ts";
 import { atEnd } from "../support/at-end.ts";
-import { connection as connect, contents, termOf } from "../support/fencing/terms-and-servers.ts";
+import { api, connection as connect, contents, termOf } from "../support/fencing/terms-and-servers.ts";
 import { useNatsServer } from "../support/use-server.ts";
 
 const server = useNatsServer();
@@ -132,6 +134,89 @@ test.skipIf(noSql)(`PostgreSQL${noSql ? " (SKIPPED, not installed)" : ""}`, asyn
     code: "55000",
   });
   expect((await pool.query("SELECT * FROM ledger")).rowCount).toBe(1);
+});
+
+test("the resources of a group", async () => {
+  const connection = await connect(server);
+  const servers = server.url;
+  await api(connection, "STREAM.CREATE.ORDERS", {
+    name: "ORDERS",
+    subjects: ["orders.>", "ledger_fence.>"],
+    storage: "file",
+    allow_rollup_hdrs: true,
+    deny_delete: true,
+    allow_msg_ttl: true,
+    allow_atomic: true,
+  });
+  const ledgers = new Map<string, { readonly ledger: FencedStream; readonly writer: FencedWriter }>();
+
+  const token = (resource: string) => Buffer.from(resource).toString("base64url");
+
+  const group = new Group(
+    { groupId: "orders", memberId: "a", servers, resources: ["Zürich / 1", "2 > 1"] },
+    {
+      async onOwn(term) {
+        const fence = `ledger_fence.${token(term.resource)}`;
+        const ledger = await FencedStream.connect(connection, { stream: "ORDERS", fence });
+        ledgers.set(term.resource, { ledger, writer: await ledger.open(term) });
+      },
+      onDisown({ resource }) {
+        ledgers.get(resource)?.ledger.close();
+        ledgers.delete(resource);
+      },
+    },
+  );
+
+  await group.start();
+  const works = deferred<void>();
+  const worked: string[] = [];
+  void group.runOwned(async ({ resource }) => {
+    await ledgers.get(resource)?.writer.publish("orders.entry", resource);
+    if (worked.push(resource) === 2) works.resolve();
+  });
+  await works.promise;
+  await group.stop();
+  expect(ledgers.size).toBe(0);
+  const data = await contents(connection, "ORDERS", (subject) => subject === "orders.entry");
+  expect(data.sort()).toEqual(["orders.entry=2 > 1", "orders.entry=Zürich / 1"]);
+});
+
+test.skipIf(noSql)(`a position in PostgreSQL${noSql ? " (SKIPPED, not installed)" : ""}`, async () => {
+  const postgres = await startPostgres();
+  atEnd(() => postgres.stop());
+  const { host, port, user, database } = postgres;
+  const pool = new Pool({ host, port, user, database });
+  atEnd(() => pool.end());
+  pool.on("connect", (client) => client.on("error", console.error));
+  await new PostgresFence({ resource: "any" }).setup(pool);
+  await pool.query(
+    "CREATE TABLE positions (resource text PRIMARY KEY, seq bigint); CREATE TABLE effects (data text)",
+  );
+  const group = new Group({ groupId: "sink", memberId: "a", servers: server.url, resources: ["Zürich / 1"] });
+  atEnd(() => group.stop());
+  await group.start();
+  const term = await group.untilOwned("Zürich / 1");
+
+  const own = new PostgresFence({ resource: term.clusterId, clusterId: term.clusterId });
+  await own.take(pool, term, { timeoutMs: 10_000 }); // first in onOwn
+  const sql = "INSERT INTO positions (resource, seq) VALUES ($1, 0) ON CONFLICT DO NOTHING";
+  await pool.query(sql, [term.clusterId]);
+  const stored = await pool.query("SELECT seq FROM positions WHERE resource = $1", [term.clusterId]);
+  let position = Number(stored.rows[0].seq);
+
+  const write = async (batch: readonly string[], last: number) => {
+    await own.transaction(pool, term, async (client) => {
+      for (const data of batch) await client.query("INSERT INTO effects (data) VALUES ($1)", [data]);
+      const move = "UPDATE positions SET seq = $1 WHERE resource = $2 AND seq = $3";
+      const { rowCount } = await client.query(move, [last, term.clusterId, position]);
+      if (rowCount !== 1) throw new Error("this batch does not begin at the stored position: read it again");
+    });
+    position = last;
+  };
+  await write(["a", "b"], 2);
+  position = 0;
+  await expect(write(["a", "b"], 2)).rejects.toThrow("read it again");
+  expect((await pool.query("SELECT * FROM effects")).rowCount).toBe(2);
 });
 
 test("receivers, over NATS and HTTP", async () => {

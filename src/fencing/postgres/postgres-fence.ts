@@ -52,6 +52,13 @@ export interface PostgresFenceOptions {
   /** Name of the guarded resource: each resource has one row. */
   readonly resource: string;
   /**
+   * Terms of every other cluster are refused with `INVALID_CONFIG`, before any statement is sent: their epochs cannot be compared. For a
+   * resource of a group this is `<groupId>/<resource>`, as in its terms.
+   *
+   * @default Terms of any cluster are accepted: the row of a fence does not name its cluster.
+   */
+  readonly clusterId?: string;
+  /**
    * Table of the fences: `table` or `schema.table`, in letters, digits, `_` and `$`.
    *
    * @default "nats_leader_fence"
@@ -86,6 +93,7 @@ export type TakeTerm = FenceTerm & Partial<Pick<Term, "signal">>;
 export class PostgresFence {
   readonly resource: string;
   readonly #table: string;
+  readonly #clusterId: string | undefined;
   readonly #idleTimeoutMs: number;
 
   /** @throws ClusterError `INVALID_CONFIG`, naming the invalid option. Does no I/O. */
@@ -103,6 +111,7 @@ export class PostgresFence {
     }
     this.resource = resource;
     this.#table = table;
+    this.#clusterId = options.clusterId;
     this.#idleTimeoutMs = idleTimeoutMs;
   }
 
@@ -119,7 +128,7 @@ export class PostgresFence {
    */
   takeSql(term: FenceTerm, options: Pick<WaitOptions, "timeoutMs"> = {}): SqlStatement {
     const settings = [...idleSetting(this.#idleTimeoutMs), ...lockSetting(limitOf(options))];
-    const { epoch, nodeId, incarnation } = checkTerm(term);
+    const { epoch, nodeId, incarnation } = checkTerm(term, this.#clusterId);
     return {
       text: takeText(this.#table, settings),
       values: [this.resource, epoch, nodeId, incarnation],
@@ -136,7 +145,7 @@ export class PostgresFence {
   guardSql(term: FenceTerm): SqlStatement {
     const text = guardText(this.#table, this.resource, idleSetting(this.#idleTimeoutMs));
     const mark = randomBytes(9).toString("base64url");
-    const { epoch, incarnation } = checkTerm(term);
+    const { epoch, incarnation } = checkTerm(term, this.#clusterId);
     return { text, values: [this.resource, epoch, incarnation, mark] };
   }
 
@@ -168,7 +177,7 @@ export class PostgresFence {
    * ```
    */
   guardCte(term: FenceTerm, first = 1): SqlStatement {
-    const { epoch, incarnation } = checkTerm(term);
+    const { epoch, incarnation } = checkTerm(term, this.#clusterId);
     return {
       text: guardCteText(this.#table, this.resource, first),
       values: [this.resource, epoch, incarnation],
