@@ -223,7 +223,7 @@ function refuseForeign(on: GuardedStream, term: FenceTerm, found: LaneRecord | n
   if (cluster === null) return;
   throw new ClusterError(
     "STREAM_INCOMPATIBLE",
-    `${on.what} is fenced by cluster "${cluster}", so a term of cluster "${term.clusterId}" cannot open it: epochs of two clusters cannot be compared. Give each cluster a stream of its own; to hand the stream over, purge ${on.fence}.> while no node of cluster "${cluster}" runs`,
+    `${on.what} is fenced by cluster "${cluster}", so a term of cluster "${term.clusterId}" cannot open it: epochs of two clusters cannot be compared. Give each cluster, and each resource of a group, a fence of its own; to hand the stream over, purge ${on.fence}.> while no node of cluster "${cluster}" runs`,
   );
 }
 
