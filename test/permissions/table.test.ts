@@ -368,7 +368,7 @@ const ATTEMPTS: Record<string, (actor: Actor, scene: Scene) => Promise<Cell>> = 
 /** The rows of the table: label and cells. */
 function documentedTable(): [label: string, cells: string[]][] {
   const text = readFileSync(join(EXAMPLES, "../../docs/security.md"), "utf8");
-  const section = text.slice(text.indexOf("## What each role can do"), text.indexOf("## What is believed"));
+  const section = text.slice(text.indexOf("## What each role can do"), text.indexOf("## Groups"));
   return section
     .split("\n")
     .filter((line) => line.startsWith("| ") && !line.startsWith("| |"))
