@@ -131,9 +131,14 @@ export function memberControlSubject(groupId: string, memberId: string, what: st
   return `group_${groupId}.control.${memberId}.${what}`;
 }
 
+/** Where responses of members may arrive. As `repliesTo()`. */
+export function memberRepliesTo(groupId: string): string {
+  return `group_${groupId}.reply`;
+}
+
 /** A reply subject for a request to a member, that no other program can guess. */
 export function newMemberReplySubject(groupId: string): string {
-  return `group_${groupId}.reply.client.${randomBytes(16).toString("hex")}`;
+  return `${memberRepliesTo(groupId)}.client.${randomBytes(16).toString("hex")}`;
 }
 
 /** Announces that a stream was deleted. */

@@ -13,6 +13,8 @@ import {
   historySubject,
   inDomain,
   leaseSubject,
+  memberControlSubject,
+  memberRepliesTo,
   repliesTo,
   republishSubject,
   serviceName,
@@ -74,11 +76,17 @@ export interface PermissionOptions {
 /**
  * - `member`: owns resources.
  * - `observer`: a program that reads who owns what.
+ * - `operator`: a person or script that reads the state, and makes members drain, rejoin or move resources (`nats-leader group`).
  * - `administrator`: creates, changes and deletes the bucket. No member needs it while it runs.
  */
-export type GroupPermissionRole = "member" | "observer" | "administrator";
+export type GroupPermissionRole = "member" | "observer" | "operator" | "administrator";
 
-export const GROUP_PERMISSION_ROLES: readonly GroupPermissionRole[] = ["member", "observer", "administrator"];
+export const GROUP_PERMISSION_ROLES: readonly GroupPermissionRole[] = [
+  "member",
+  "observer",
+  "operator",
+  "administrator",
+];
 
 /** For whom in a group `permissionsFor()` computes a set. A member may end the session of any other, so there is no set for one of them. */
 export interface GroupPermissionOptions extends Pick<PermissionOptions, "createBucket" | "domain"> {
@@ -148,7 +156,7 @@ export function grantsFor(options: PermissionOptions): Grants {
 }
 
 /** As `grantsFor()`, for a group. */
-function groupGrantsFor(options: GroupPermissionOptions): Grants {
+export function groupGrantsFor(options: GroupPermissionOptions): Grants {
   const { domain = null, role = "member", groupId, createBucket = false } = options;
   if (domain !== null) requireDomain(domain);
   requireId("groupId", groupId);
@@ -164,9 +172,12 @@ function groupGrantsFor(options: GroupPermissionOptions): Grants {
 
 function groupPublishing(groupId: string, role: GroupPermissionRole, createBucket: boolean): Grant[] {
   const stream = groupStreamName(groupId);
-  const reading = [
-    vital(`$JS.API.STREAM.INFO.${stream}`, "the bucket's configuration and state"),
-    vital(`$JS.API.STREAM.MSG.GET.${stream}`, "one key, from the stream leader"),
+  const information = vital(`$JS.API.STREAM.INFO.${stream}`, "the bucket's configuration and state");
+  const reading = [information, vital(`$JS.API.STREAM.MSG.GET.${stream}`, "one key, from the stream leader")];
+  const readingAll = (purpose: string): Grant[] => [
+    // A permission cannot say "this filter only": the last token matches every key, and also the filter of a presence consumer.
+    vital(`$JS.API.CONSUMER.CREATE.${stream}.*.${groupSubject(groupId, ">")}`, purpose),
+    vital(`$JS.API.CONSUMER.MSG.NEXT.${stream}.*`, "messages of that consumer"),
   ];
   switch (role) {
     case "member":
@@ -177,16 +188,22 @@ function groupPublishing(groupId: string, role: GroupPermissionRole, createBucke
         vital(groupSubject(groupId, "plan"), "the plan"),
         ...reading,
         ...(createBucket ? creating(stream, "the bucket") : []),
-        vital(
-          `$JS.API.CONSUMER.CREATE.${stream}.*.${groupSubject(groupId, ">")}`,
-          "read what has changed; presence",
-        ),
-        vital(`$JS.API.CONSUMER.MSG.NEXT.${stream}.*`, "read what has changed"),
+        ...readingAll("read what has changed; presence"),
         useful(CONNECTIONS_PING, "whether the connection of a member is closed"),
         useful(ALL_BEATS, "beats: signs of life to its server"),
+        useful(`${memberRepliesTo(groupId)}.>`, "responses to operators"),
       ];
     case "observer":
       return reading;
+    case "operator":
+      return [
+        information,
+        ...readingAll("read all keys"),
+        useful("$JS.API.STREAM.NAMES", "nats-leader groups"),
+        useful(memberControlSubject(groupId, "*", "drain"), "make a member give up everything"),
+        useful(memberControlSubject(groupId, "*", "rejoin"), "make a member take resources again"),
+        useful(memberControlSubject(groupId, "*", "move"), "move a resource to another member"),
+      ];
     case "administrator":
       return [
         useful("$JS.API.INFO", "limits of the account"),
@@ -205,6 +222,7 @@ function groupPublishing(groupId: string, role: GroupPermissionRole, createBucke
 
 function groupHearing(groupId: string, role: GroupPermissionRole): Grant[] {
   if (role === "administrator") return [];
+  if (role === "operator") return [useful(`${memberRepliesTo(groupId)}.client.>`, "responses of members")];
   const stream = groupStreamName(groupId);
   return [
     useful(groupRepublishSubject(groupId, ">"), "committed writes of all keys"),
@@ -214,6 +232,7 @@ function groupHearing(groupId: string, role: GroupPermissionRole): Grant[] {
       : [
           useful(consumerDeletedAdvisory(`${stream}.*`), "suspicion: presence deleted"),
           useful(ALL_BEATS, "its own beats; suspicion: those of a member are missing"),
+          useful(memberControlSubject(groupId, "*", "*"), "drain, rejoin, move"),
         ]),
   ];
 }

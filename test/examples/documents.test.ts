@@ -46,9 +46,14 @@ test("the commands of docs/cli.md, docs/operations.md and docs/security.md work 
   const [run = ""] = commandsAt("docs/cli.md", "nats-leader run");
   expect(await shell.run(run)).toMatchObject({ code: 7, stdout: "epoch 2: --queue jobs\n" });
 
-  const printed = await shell.run(blockOf("docs/security.md", "nats-leader permissions").code);
-  expect(printed).toMatchObject({ code: 0, stderr: "" });
-  expect(printed.stdout).toContain("$KV.KV_CLUSTER_billing.leader");
+  for (const [start, subject] of [
+    ["nats-leader permissions administrator --cluster-id", "$KV.KV_CLUSTER_billing.leader"],
+    ["nats-leader permissions administrator --group", "$KV.GROUP_orders.owner.*"],
+  ] as const) {
+    const printed = await shell.run(blockOf("docs/security.md", start).code);
+    expect(printed).toMatchObject({ code: 0, stderr: "" });
+    expect(printed.stdout).toContain(subject);
+  }
 
   const [bash = "", , fish = ""] = commandsAt("docs/cli.md", "source <(");
   expect((await shell.run(`${bash}; complete -p nats-leader`, "bash")).stdout).toMatch(

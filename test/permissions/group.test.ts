@@ -4,7 +4,9 @@ import { join } from "node:path";
 import { connect, type NatsConnection } from "@nats-io/transport-node";
 import { describe, expect, test } from "vitest";
 import { deferred, within } from "../../scripts/shared/wait.ts";
+import { permissionsText } from "../../src/cli/commands/permissions.ts";
 import { classify } from "../../src/nats/api/request.ts";
+import { serveControl } from "../../src/nats/group/member-control.ts";
 import {
   GROUP_PERMISSION_ROLES,
   type GroupPermissionRole,
@@ -12,13 +14,15 @@ import {
 } from "../../src/nats/permissions.ts";
 import { OLDEST_NATS_VERSION, PINNED_NATS_VERSION, startNatsServer } from "../../src/testing.ts";
 import { atEnd } from "../support/at-end.ts";
-import { startMember } from "../support/nats/group-member.ts";
+import { runHere } from "../support/cli/run-here.ts";
+import { RealGroup } from "../support/group/real-group.ts";
 import { EXAMPLES, RoleConnection } from "../support/nats/permission-roles.ts";
 import { useForAll } from "../support/use-server.ts";
 
 const GROUP = "orders";
 const STREAM = `KV_GROUP_${GROUP}`;
 const KEYS = `$KV.GROUP_${GROUP}`;
+const CONTROL = `group_${GROUP}.control`;
 const CREATE = `$JS.API.CONSUMER.CREATE.${STREAM}`;
 
 type Json = Record<string, unknown>;
@@ -30,7 +34,8 @@ const CONFIG = `accounts { A { jetstream: enabled, users: [
   ${GROUP_PERMISSION_ROLES.map((role) => `{ user: ${role}, password: p, permissions {\n${fileOf(role)}\n} }`).join("\n")}
 ] } }`;
 
-test.each(GROUP_PERMISSION_ROLES)("group-%s.conf has the subjects of permissionsFor()", (role) => {
+test.each(GROUP_PERMISSION_ROLES)("group-%s.conf is what `nats-leader permissions` prints", (role) => {
+  expect(fileOf(role)).toBe(`${permissionsText({ groupId: GROUP, role })}\n`);
   const { publish, subscribe, inboxPrefix } = permissionsFor({ groupId: GROUP, role });
   const listed = [...fileOf(role).matchAll(/^ {4}"([^"]+)"/gm)].map(([, subject]) => subject);
   expect(listed).toEqual([...publish, ...subscribe]);
@@ -51,6 +56,35 @@ test("permissionsFor() of a member may include the creation of the bucket, and n
   expect(publish).toContain(`$JS.hub.API.$KV.GROUP_${GROUP}.owner.*`);
 });
 
+test("nats-leader permissions --group prints the sets of permissionsFor()", async () => {
+  const here = (...args: string[]) => runHere(["permissions", ...args]);
+  for (const role of GROUP_PERMISSION_ROLES) {
+    const printed = await here(role, "--group", GROUP, "--domain", "hub", "--inbox-prefix", "_X", "--json");
+    const options = { groupId: GROUP, role, domain: "hub", inboxPrefix: "_X" };
+    expect(JSON.parse(printed.stdout)).toEqual(permissionsFor(options));
+    expect((await here(role, "--group", GROUP)).stdout).toBe(fileOf(role));
+  }
+  const creator = await here("member", "--group", GROUP, "--bucket-creator", "--json");
+  expect(JSON.parse(creator.stdout)).toEqual(permissionsFor({ groupId: GROUP, createBucket: true }));
+});
+
+test.each([
+  [["member"], "pass the cluster id, or the id of a group with --group"],
+  [["member", "--cluster-id", "x"], 'a cluster has no role "member": it has node, observer'],
+  [["node", "--group", "x"], 'a group has no role "node": it has member, observer'],
+  [["operator", "--group", "x", "--cluster-id", "x"], "--cluster-id and --group exclude each other"],
+  [
+    ["member", "--group", "x", "--node-id", "a", "--history"],
+    "--node-id, --history has no effect with --group",
+  ],
+  [["member", "--group", "x", "--watch-consumer"], "--watch-consumer has no effect with --group"],
+  [["operator", "--group", "x", "--bucket-creator"], '--bucket-creator has no effect for role "operator"'],
+  [["member", "--group", "a.b"], 'groupId is "a.b"'],
+])("nats-leader permissions %j is a usage error", async (args, message) => {
+  const { code, stderr } = await runHere(["permissions", ...args]);
+  expect([code, stderr]).toEqual([2, expect.stringContaining(message)]);
+});
+
 /** The answer to a request; `null`: the server denies it to this user. */
 async function ask(connection: NatsConnection, subject: string, body: unknown = ""): Promise<Json | null> {
   const data = typeof body === "string" ? body : JSON.stringify(body);
@@ -68,6 +102,8 @@ interface Actor {
   readonly role: GroupPermissionRole;
   readonly own: RoleConnection;
   readonly witness: NatsConnection;
+  /** Serves the control subjects of member `a` on the connection of the witness, and counts the requests that it has carried out. */
+  readonly served: { count: number };
 }
 
 const isAllowed = (answers: readonly (Json | null)[]): boolean => answers.some((answer) => answer !== null);
@@ -83,6 +119,39 @@ function bucket(description: string): Json {
     republish: { src: `${KEYS}.>`, dest: `nats_leader.group.${GROUP}.>` },
     description,
   };
+}
+
+/** Whether the role can read all keys by a pull consumer. */
+async function readsAll({ role, own }: Actor): Promise<boolean> {
+  const name = `all_${role}`;
+  const config = { name, deliver_policy: "all", ack_policy: "none", filter_subject: `${KEYS}.>` };
+  const made = await ask(own.connection, `${CREATE}.${name}.${KEYS}.>`, { stream_name: STREAM, config });
+  const next = await own.mayPublish([`$JS.API.CONSUMER.MSG.NEXT.${STREAM}.${name}`]);
+  return made !== null && made["error"] === undefined && next.length > 0;
+}
+
+/** Whether the role can create a consumer that delivers the records of the group to this subject. */
+async function consume({ connection }: RoleConnection, name: string, deliver: string): Promise<boolean> {
+  const config = {
+    name,
+    deliver_subject: deliver,
+    deliver_policy: "all",
+    ack_policy: "none",
+    filter_subject: `${KEYS}.>`,
+    idle_heartbeat: 1e8,
+  };
+  const tails = [`${name}.${KEYS}.>`, `${name}.${KEYS}.owner.r`, name];
+  const answers = await Promise.all(
+    tails.map((tail) => ask(connection, `${CREATE}.${tail}`, { stream_name: STREAM, config })),
+  );
+  return answers.some((answer) => answer !== null && answer["error"] === undefined);
+}
+
+/** Whether the role can have a server send a response to this subject. */
+async function misdirect(own: RoleConnection, reply: string): Promise<boolean> {
+  const subject = `$JS.API.STREAM.INFO.${STREAM}`;
+  own.connection.publish(subject, "", { reply });
+  return (await own.mayPublish([subject])).length > 0;
 }
 
 /** Resolves with whether a message arrives on the subject, seen by the witness, after what `act` does; `false` if that is denied. */
@@ -122,21 +191,20 @@ const ATTEMPTS: Record<string, (actor: Actor) => Promise<boolean>> = {
     const allowed = await own.mayPublish(keys, "garbage");
     return allowed.length === keys.length;
   },
-  "read who owns what": async ({ own }) => {
-    const subject = `$JS.API.STREAM.MSG.GET.${STREAM}`;
-    return (
-      (await ask(own.connection, subject, { last_by_subj: `${KEYS}.owner.r` }))?.["message"] !== undefined
-    );
+  "read who owns what": async (actor) => {
+    const body = { last_by_subj: `${KEYS}.owner.r` };
+    const answer = await ask(actor.own.connection, `$JS.API.STREAM.MSG.GET.${STREAM}`, body);
+    return answer?.["message"] !== undefined || readsAll(actor);
   },
-  "read all keys at once": async ({ role, own }) => {
-    const name = `all_${role}`;
-    const config = { name, deliver_policy: "all", ack_policy: "none", filter_subject: `${KEYS}.>` };
-    const made = await ask(own.connection, `${CREATE}.${name}.${KEYS}.>`, { stream_name: STREAM, config });
-    const next = await own.mayPublish([`$JS.API.CONSUMER.MSG.NEXT.${STREAM}.${name}`]);
-    return made !== null && made["error"] === undefined && next.length > 0;
+  "read all keys at once": readsAll,
+  "hear of every change": async ({ role, own }) => {
+    const heard = await own.maySubscribe([`nats_leader.group.${GROUP}.>`]);
+    const inbox = `_INBOX_group_${role}.changes`;
+    const subscription = own.connection.subscribe(inbox, { callback: () => {} });
+    const delivered = await consume(own, `changes_${role}`, inbox);
+    subscription.unsubscribe();
+    return heard.length > 0 || delivered;
   },
-  "hear of every change": async ({ own }) =>
-    (await own.maySubscribe([`nats_leader.group.${GROUP}.>`])).length > 0,
   "detect a crashed member within milliseconds": async ({ role, own }) => {
     const inbox = `_INBOX_group_${role}.deliver`;
     const filter = `${KEYS}.presence.x`;
@@ -148,28 +216,52 @@ const ATTEMPTS: Record<string, (actor: Actor) => Promise<boolean>> = {
     subscription.unsubscribe();
     return made !== null && made["error"] === undefined && asked !== null && heard.length > 0;
   },
+  "change the presence consumer of another member": async ({ role, own, witness }) => {
+    const name = `presence_beside_${role}`;
+    const filter = `${KEYS}.presence.y`;
+    const deliver_subject = `_INBOX.presence_beside_${role}`;
+    const subscription = witness.subscribe(deliver_subject, { callback: () => {} });
+    const create = (connection: NatsConnection, more: Json): Promise<Json | null> => {
+      const config = { name, deliver_subject, ack_policy: "none", filter_subject: filter, ...more };
+      return ask(connection, `${CREATE}.${name}.${filter}`, { stream_name: STREAM, config });
+    };
+    await create(witness, { inactive_threshold: 60e9 });
+    await create(own.connection, { inactive_threshold: 3600e9 });
+    const deleted = await ask(own.connection, `$JS.API.CONSUMER.DELETE.${STREAM}.${name}`);
+    const after = await ask(witness, `$JS.API.CONSUMER.INFO.${STREAM}.${name}`);
+    subscription.unsubscribe();
+    const unchanged = JSON.stringify(after).includes('"inactive_threshold":60000000000');
+    return deleted !== null || !unchanged;
+  },
+  "make a member drain, rejoin or move a resource": async ({ own, witness, served }) => {
+    served.count = 0;
+    for (const what of ["drain", "rejoin", "move"]) {
+      const reply = `group_${GROUP}.reply.client.x`;
+      own.connection.publish(`${CONTROL}.a.${what}`, '{"resource":"r","to":"b"}', { reply });
+    }
+    await own.connection.flush();
+    await witness.flush();
+    return served.count > 0;
+  },
+  "order it through a reply subject or a consumer": async ({ role, own, witness, served }) => {
+    const drain = `${CONTROL}.a.drain`;
+    served.count = 0;
+    await arrives(witness, drain, () => misdirect(own, drain));
+    await arrives(witness, drain, () => consume(own, `order_by_${role}`, drain));
+    await ask(witness, `$JS.API.CONSUMER.DELETE.${STREAM}.order_by_${role}`); // the member has handled everything before
+    return served.count > 0;
+  },
+  "answer an operator's request, also in the name of another member": async ({ own }) => {
+    const heard = await own.maySubscribe([`${CONTROL}.a.*`]);
+    const sent = await own.mayPublish([`group_${GROUP}.reply.client.x`]);
+    return heard.length > 0 || sent.length > 0;
+  },
+  "list the streams of the account": async ({ own }) =>
+    isAllowed([await ask(own.connection, "$JS.API.STREAM.NAMES")]),
   "have a server send its responses to any subject": ({ own, witness }) =>
-    arrives(witness, "elsewhere.reply", async () => {
-      const subject = `$JS.API.STREAM.INFO.${STREAM}`;
-      own.connection.publish(subject, "", { reply: "elsewhere.reply" });
-      return (await own.mayPublish([subject])).length > 0;
-    }),
+    arrives(witness, "elsewhere.reply", () => misdirect(own, "elsewhere.reply")),
   "have a consumer send records of the group to any subject": ({ role, own, witness }) =>
-    arrives(witness, "elsewhere.records", async () => {
-      const name = `records_${role}`;
-      const config = {
-        name,
-        deliver_subject: "elsewhere.records",
-        deliver_policy: "all",
-        ack_policy: "none",
-        filter_subject: `${KEYS}.>`,
-      };
-      const tails = [`${name}.${KEYS}.>`, `${name}.${KEYS}.owner.r`, name];
-      const answers = await Promise.all(
-        tails.map((tail) => ask(own.connection, `${CREATE}.${tail}`, { stream_name: STREAM, config })),
-      );
-      return answers.some((answer) => answer !== null && answer["error"] === undefined);
-    }),
+    arrives(witness, "elsewhere.records", () => consume(own, `records_${role}`, "elsewhere.records")),
   "send beats in the name of another member": async ({ own }) =>
     (await own.mayPublish(["nats_leader.beat.NSERVER.7"])).length > 0,
   "publish hints or advisories": async ({ own }) => {
@@ -183,6 +275,7 @@ const ATTEMPTS: Record<string, (actor: Actor) => Promise<boolean>> = {
   "read responses to another user": async ({ role, own }) => {
     const others = GROUP_PERMISSION_ROLES.filter((other) => other !== role);
     const subjects = ["_INBOX.>", ...others.map((other) => `_INBOX_group_${other}.>`)];
+    if (role !== "operator") subjects.push(`group_${GROUP}.reply.>`, `group_${GROUP}.reply.client.>`);
     return (await own.maySubscribe(subjects)).length > 0;
   },
   "lead a cluster with the same id": async ({ own }) => {
@@ -192,14 +285,15 @@ const ATTEMPTS: Record<string, (actor: Actor) => Promise<boolean>> = {
   "use subjects that neither the role nor this table names": async ({ own }) => {
     const subjects = [
       "app.x",
-      "$JS.API.STREAM.NAMES",
+      "$JS.API.STREAM.LIST",
+      `${CONTROL}.a.other`,
       `${KEYS}.other`,
       `${KEYS}.owner.a.b`,
       "$SYS.REQ.USER.INFO",
     ];
     const allowed = [
       ...(await own.mayPublish(subjects)),
-      ...(await own.maySubscribe(["app.>", ">", "$SYS.>"])),
+      ...(await own.maySubscribe(["app.>", ">", "$SYS.>", `group_${GROUP}.>`])),
     ];
     return allowed.length > 0;
   },
@@ -227,33 +321,80 @@ describe.each([PINNED_NATS_VERSION, OLDEST_NATS_VERSION])("on nats-server %s", (
     const witness = await login("witness");
     atEnd(() => witness.close());
     await ask(witness, `$JS.API.STREAM.CREATE.${STREAM}`, bucket("by the witness"));
+    const served = { count: 0 };
+    const carryOut = (): void => {
+      served.count += 1;
+    };
+    const onWarning = (message: string): never => expect.unreachable(message);
+    const member = { groupId: GROUP, memberId: "a", onWarning };
+    atEnd(serveControl(witness, member, { drain: carryOut, rejoin: carryOut, move: carryOut }));
     return Promise.all(
       // In the order of the columns.
-      (["administrator", "member", "observer"] as const).map(async (role) => {
+      (["administrator", "member", "observer", "operator"] as const).map(async (role) => {
         const connection = await login(role, `_INBOX_group_${role}`);
         atEnd(() => connection.close());
-        return { role, own: new RoleConnection(connection), witness };
+        return { role, own: new RoleConnection(connection), witness, served };
       }),
     );
   }
 
-  test("members with no other permissions share resources and replace one that has left", async () => {
+  /** A bucket that the administrator has created, and members with no other permissions. */
+  async function twoMembers(): Promise<{ members: RealGroup; warnings: string[] }> {
     const admin = await login("administrator", "_INBOX_group_administrator");
     atEnd(() => admin.close());
     await ask(admin, `$JS.API.STREAM.DELETE.${STREAM}`);
     const made = await ask(admin, `$JS.API.STREAM.CREATE.${STREAM}`, bucket(""));
     expect(made?.["error"]).toBeUndefined();
-    const resources = ["r", "s", "t", "u"];
-    const options = { groupId: GROUP, resources, config: { silenceMs: 2_000 } };
     const nats = { user: "member", pass: "p", inboxPrefix: "_INBOX_group_member" };
-    const [a, b] = await Promise.all(
-      ["a", "b"].map((memberId) => startMember([server.url], { ...options, memberId, nats })),
-    );
-    atEnd(() => Promise.all([a?.stop(), b?.stop()]));
-    await expect.poll(() => [a?.held(), b?.held()]).toEqual([2, 2]);
-    await a?.stop();
-    await expect.poll(() => b?.held()).toBe(4);
-    expect([...(a?.warnings ?? ["none"]), ...(b?.warnings ?? ["none"])]).toEqual([]);
+    const members = new RealGroup(server.url, { groupId: GROUP, resources: 4, ...nats });
+    const warnings: string[] = [];
+    for (const id of ["a", "b"]) {
+      const events = members.make(id).events();
+      void (async () => {
+        for await (const event of events)
+          if (event.type === "warning") warnings.push(`${event.code}: ${event.message}`);
+      })();
+    }
+    await Promise.all([...members.members.values()].map((member) => members.begin(member)));
+    await members.untilShares({ a: 2, b: 2 });
+    return { members, warnings };
+  }
+
+  /** A command of `nats-leader` with the credentials of a role. */
+  const as = (role: GroupPermissionRole, ...args: readonly string[]) =>
+    runHere([...args, "--nats-url", server.url], {
+      NATS_LEADER_USER: role,
+      NATS_LEADER_PASSWORD: "p",
+      NATS_LEADER_INBOX_PREFIX: `_INBOX_group_${role}`,
+    });
+
+  test("members with no other permissions share resources and replace one that has left", async () => {
+    const { members, warnings } = await twoMembers();
+    await members.members.get("a")?.stop();
+    await members.untilShares({ a: 0, b: 4 });
+    expect(warnings).toEqual([]);
+  });
+
+  test("an operator with no other permissions can use every command about groups", async () => {
+    const { members, warnings } = await twoMembers();
+    const ok = { code: 0, stderr: "" };
+    expect(await as("operator", "group", GROUP)).toMatchObject({
+      ...ok,
+      stdout: expect.stringContaining("4 owned"),
+    });
+    expect(await as("operator", "groups")).toMatchObject({ ...ok, stdout: expect.stringContaining(GROUP) });
+    expect(await as("operator", "group", "plan", GROUP, "--without", "b")).toMatchObject({
+      ...ok,
+      stdout: expect.stringContaining("2 taken over at once"),
+    });
+    expect(await as("operator", "group", "drain", GROUP, "b")).toMatchObject(ok);
+    expect(members.shares).toEqual({ a: 4, b: 0 });
+    expect(await as("operator", "group", "rejoin", GROUP, "b")).toMatchObject(ok);
+    await members.untilShares({ a: 2, b: 2 });
+    const receiver = members.members.get("b")?.owned.has("0") === true ? "a" : "b";
+    expect(await as("operator", "group", "move", GROUP, "0", receiver)).toMatchObject(ok);
+    expect(members.members.get(receiver)?.owned.has("0")).toBe(true);
+    expect(warnings).toEqual([]);
   });
 
   test("each role can do what docs/security.md says, and nothing else of its table", async () => {

@@ -23,7 +23,7 @@ export class RealGroup {
   readonly #violations: string[];
 
   constructor(servers: string, options: Partial<GroupOptions> = {}) {
-    this.groupId = freshId("g");
+    this.groupId = options.groupId ?? freshId("g");
     this.#options = { servers, resources: 6, settleMs: 100, logger: false, ...options };
     this.members = new Map();
     this.runs = [];
@@ -47,9 +47,14 @@ export class RealGroup {
   /** A member that takes part, and works until the signal of each term aborts. */
   async start(memberId: string, options: Partial<GroupOptions> = {}, hooks: GroupHooks = {}): Promise<Group> {
     const member = this.make(memberId, options, hooks);
+    await this.begin(member);
+    return member;
+  }
+
+  /** Starts a member that `make()` has returned. As `start()`. */
+  async begin(member: Group): Promise<void> {
     await member.start();
     void this.work(member);
-    return member;
   }
 
   work(member: Group): Promise<void> {
