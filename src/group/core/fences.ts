@@ -39,8 +39,7 @@ function attend(group: GroupState, view: SessionView): number {
   let nextMono = NEVER;
   if (isOther) nextMono = attendLateness(group, view);
   if (view.reads.due && !view.reads.inFlight) {
-    if (view.reads.atMono <= nowMono)
-      sendRead(group, { kind: "session", memberId: view.memberId }, view.reads, { kind: "session", view });
+    if (view.reads.atMono <= nowMono) sendSessionRead(group, view);
     else nextMono = Math.min(nextMono, view.reads.atMono);
   }
   if (!isOther) return nextMono;
@@ -48,6 +47,11 @@ function attend(group: GroupState, view: SessionView): number {
   if (questionMs <= 0) ask(group, view);
   else nextMono = Math.min(nextMono, nowMono + questionMs);
   return Math.min(nextMono, isOwn ? NEVER : attendFence(group, view), graceEndMono(group, view));
+}
+
+function sendSessionRead(group: GroupState, view: SessionView): void {
+  const { memberId, reads, revision } = view;
+  sendRead(group, { kind: "session", memberId }, reads, { kind: "session", view, known: revision });
 }
 
 /** A renewal that is late: the key is read, and its connection asked about, since the message of its end may be lost. */

@@ -28,6 +28,7 @@ import {
   backOffMs,
   emit,
   type GroupState,
+  type KeyRead,
   NEVER,
   type PendingRead,
   type ResourceView,
@@ -334,24 +335,37 @@ function onSnapshot(
     if ((entry?.revision ?? 0) !== group.plan.revision || !group.plan.proven) notePlan(group, entry, true);
     return;
   }
-  if (pending.kind === "session") return onSessionSnapshot(group, pending.view, entry, lastSequence);
+  if (pending.kind === "session") return onSessionSnapshot(group, pending, entry, lastSequence);
   const { view } = pending;
-  if (!noteOwnerAnswer(group, view, entry, lastSequence)) return onReadFailed(group, pending);
+  if (!noteOwnerAnswer(group, view, entry, lastSequence)) return onOlderAnswer(group, pending, lastSequence);
   view.reads.failures = 0;
   settleOwner(group, view);
   considerMove(group, view);
 }
 
+/**
+ * An answer that shows less than is known now. If it shows all that was known when the read was sent, a message has overtaken it: the key is
+ * read again at once, at most once per newer revision. Otherwise the server that answered is behind, which counts as a failure.
+ */
+function onOlderAnswer(group: GroupState, pending: KeyRead, lastSequence: number): void {
+  if (lastSequence < pending.known) return onReadFailed(group, pending);
+  const { reads } = pending.view;
+  reads.due = true;
+  reads.atMono = group.now.mono;
+  if (pending.kind === "session") sessionDue(group, reads.atMono);
+}
+
 function onSessionSnapshot(
   group: GroupState,
-  view: SessionView,
+  pending: KeyRead & { readonly kind: "session" },
   entry: GroupEntry | null,
   lastSequence: number,
 ): void {
+  const { view } = pending;
   const isOwn = view.memberId === group.config.memberId;
   // Without a session nothing depends on it that this answer is new: a begin that relies on it is a compare-and-set on this key.
   const shown = isOwn && group.own.phase === "none" ? Math.max(lastSequence, view.revision) : lastSequence;
-  if (!noteSessionAnswer(group, view, entry, shown)) return onSessionReadFailed(group, view);
+  if (!noteSessionAnswer(group, view, entry, shown)) return onOlderAnswer(group, pending, lastSequence);
   view.reads.failures = 0;
   if (!isOwn) return;
   judgeSession(group);

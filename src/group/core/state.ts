@@ -195,10 +195,12 @@ export type PendingWrite =
     }
   | { readonly kind: "plan"; readonly stored: StoredPlan; readonly epoch: number };
 
-export type PendingRead =
-  | { readonly kind: "session"; readonly view: SessionView }
-  | { readonly kind: "owner"; readonly view: ResourceView }
-  | { readonly kind: "plan" };
+/** A read of a session's or an owner's key in flight. `known`: the revision that was known when it was sent. */
+export type KeyRead =
+  | { readonly kind: "session"; readonly view: SessionView; readonly known: number }
+  | { readonly kind: "owner"; readonly view: ResourceView; readonly known: number };
+
+export type PendingRead = KeyRead | { readonly kind: "plan" };
 
 export interface Knowing {
   /** Everything in the bucket was read once. */

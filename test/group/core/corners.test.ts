@@ -67,6 +67,50 @@ describe("inquiries", () => {
     expect(a.sent("session.b")).toBeUndefined();
   });
 
+  test("the read that is sent with the question suffices: after the answers to both the fence is the next request", () => {
+    for (const answeredFirst of [true, false]) {
+      const a = watching(presence(2));
+      const renewal = sessionEntry(4, "b", 1, { session: presence(2) });
+      a.watched(renewal).send({ type: "presence-lost", presence: "p2" });
+      const sent = [a.count("read"), a.count("ask"), a.count("write")] as const;
+      const answer = () =>
+        a.send({ type: "answered", question: a.state.lastQuestion, answer: { kind: "closed" } });
+      if (answeredFirst) answer();
+      a.reads("session.b", renewal);
+      if (!answeredFirst) answer();
+      expect([a.count("read"), a.count("ask"), a.count("write")]).toEqual([sent[0], sent[1], sent[2] + 1]);
+      expect(a.sent("session.b")).toMatchObject({ expect: 4, record: { reason: "closed" } });
+    }
+  });
+
+  test("an end marker that overtakes the read of a survivor: the key is read again at once, then claimed", () => {
+    const a = watching(presence(2));
+    const renewal = sessionEntry(4, "b", 1, { session: presence(2) });
+    a.watched(renewal).send({ type: "presence-lost", presence: "p2" });
+    const end = endEntry(5, "b", 1, { memberId: "c", reason: "closed" });
+    a.watched(end);
+    // The answer was given before the marker: by itself it does not free anything, and it is no failure.
+    a.reads("session.b", renewal);
+    expect(a.isReading("session.b")).toBe(true);
+    expect(a.sent("owner.r")).toBeUndefined();
+    a.reads("session.b", end);
+    expect(a.sent("owner.r")).toMatchObject({ expect: 2, record: { kind: "claim" } });
+  });
+
+  test("an answer that is older than what was known when it was asked for is a failure: the next read waits", () => {
+    const a = watching(presence(2));
+    const renewal = sessionEntry(4, "b", 1, { session: presence(2) });
+    a.watched(renewal).send({ type: "presence-lost", presence: "p2" });
+    a.watched(endEntry(5, "b", 1, { memberId: "c", reason: "closed" }));
+    a.reads("session.b", renewal).reads("session.b", renewal);
+    const reads = a.count("read");
+    expect(a.isReading("session.b")).toBe(false);
+    a.tick();
+    expect(a.count("read")).toBe(reads);
+    a.wait(300);
+    expect(a.count("read")).toBe(reads + 1);
+  });
+
   test("refused fences back off while reads are out of date", () => {
     const a = watching(presence(2));
     a.send({ type: "presence-lost", presence: "p2" });

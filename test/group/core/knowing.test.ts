@@ -141,6 +141,16 @@ describe("claims and releases without an answer", () => {
     expect(a.isReading("owner.r")).toBe(true);
   });
 
+  test("an answer that a message has overtaken is no failure; the read is repeated at once", () => {
+    const a = new Solo(["r"]).live();
+    a.conflict("owner.r").watched(claimEntry(2, "r", "b", 1));
+    a.reads("owner.r", null, 1);
+    expect(a.isReading("owner.r")).toBe(true);
+    a.reads("owner.r", claimEntry(2, "r", "b", 1));
+    expect(a.isReading("owner.r")).toBe(false);
+    expect(a.sent("owner.r")).toBeUndefined();
+  });
+
   test("refused claims back off when reads explain nothing", () => {
     const a = new Solo(["r"]).live();
     let claims = 0;
