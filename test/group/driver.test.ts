@@ -4,13 +4,13 @@ import { GroupBucket } from "../../scripts/group-simulator/world/bucket.ts";
 import { perfectGroupNetwork } from "../../scripts/group-simulator/world/network.ts";
 import { SimulatedStore } from "../../scripts/group-simulator/world/store.ts";
 import type { CrashDetection } from "../../src/election/types.ts";
-import { ownedBy } from "../../src/group/core/outlook.ts";
 import { GroupDriver, type GroupOutput } from "../../src/group/driver.ts";
 import { FakeConnections } from "../../src/testing/simulation/fakes/fake-connections.ts";
 import { FakeSession } from "../../src/testing/simulation/fakes/fake-session.ts";
 import { SeededRandom } from "../../src/testing/simulation/random.ts";
 import { VirtualClock } from "../../src/testing/simulation/time/virtual-clock.ts";
 import { VirtualTime } from "../../src/testing/simulation/time/virtual-time.ts";
+import { ownedBy } from "../support/group/owned-by.ts";
 
 const LEASE_MS = 10_000;
 

@@ -14,21 +14,6 @@ export function isHeld(group: GroupState, resource: string, now: Instant): boole
   return term?.phase === "held" && isSessionHeld(group, now);
 }
 
-export interface OwnedView {
-  readonly resource: string;
-  readonly epoch: number;
-  readonly phase: "held" | "draining" | "drained" | "releasing";
-}
-
-/** The terms of this member, whether its session is held or not. */
-export function ownedBy({ terms, coordinator }: GroupState): OwnedView[] {
-  const owned: OwnedView[] = [];
-  for (const view of terms)
-    if (view !== coordinator && view.term !== null)
-      owned.push({ resource: view.name, epoch: view.term.epoch, phase: view.term.phase });
-  return owned;
-}
-
 /** Members whose sessions are not over, as far as is known, in order of their ids. */
 export function membersOf(group: GroupState): MemberView[] {
   const { config, own, sessions } = group;

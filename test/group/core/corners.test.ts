@@ -9,7 +9,6 @@ import {
   coordinatorOf,
   dependsOnConnection,
   membersOf,
-  ownedBy,
   resourcesOf,
 } from "../../../src/group/core/outlook.ts";
 import { noteAnswered } from "../../../src/group/core/pace.ts";
@@ -25,6 +24,7 @@ import {
 import { watchedSessions } from "../../../src/group/core/sessions.ts";
 import { cloneState } from "../../../src/group/core/state.ts";
 import type { GroupEntry } from "../../../src/group/core/types.ts";
+import { ownedBy } from "../../support/group/owned-by.ts";
 import { balance } from "./play/balance.ts";
 import { claimEntry, endEntry, ownerKey, releaseEntry, Solo, sessionEntry, sessionKey } from "./play/solo.ts";
 import { World } from "./play/world.ts";

@@ -7,7 +7,7 @@ import type { HolderAnswer, OwnConnection, WriteOutcome } from "../../../../src/
 import { wakeDelayMs } from "../../../../src/group/core/act.ts";
 import type { GroupConfig, GroupEffect, GroupEvent, Profile } from "../../../../src/group/core/events.ts";
 import { step } from "../../../../src/group/core/group.ts";
-import { isHeld, ownedBy } from "../../../../src/group/core/outlook.ts";
+import { isHeld } from "../../../../src/group/core/outlook.ts";
 import { watchedSessions } from "../../../../src/group/core/sessions.ts";
 import { type GroupState, initialState } from "../../../../src/group/core/state.ts";
 import type {
@@ -18,6 +18,7 @@ import type {
   KeyReadOutcome,
 } from "../../../../src/group/core/types.ts";
 import { traceLine } from "../../../../src/testing/simulation/trace-line.ts";
+import { ownedBy } from "../../../support/group/owned-by.ts";
 import { balance } from "./balance.ts";
 import { effectText, eventText, keyText } from "./text.ts";
 
