@@ -72,7 +72,7 @@ export async function readGroup(
     return { created, entries, upTo, now: Number.isNaN(stated) ? Date.now() : stated };
   } catch (thrown) {
     if (isJsError(thrown, JsCode.streamNotFound)) return null;
-    throw jsToClusterError(thrown, `read bucket ${groupBucketName(groupId)}`);
+    throw failed(client, thrown, `read bucket ${groupBucketName(groupId)}`, groupId);
   }
 }
 
@@ -103,7 +103,8 @@ const MAX_PAGES = 100;
  *
  * @throws ClusterError
  */
-export async function groupIds({ monitor, timeoutMs }: ClusterClient): Promise<string[]> {
+export async function groupIds(client: ClusterClient): Promise<string[]> {
+  const { monitor, timeoutMs } = client;
   const names: string[] = [];
   try {
     for (let page = 0; page < MAX_PAGES; page++) {
@@ -116,7 +117,7 @@ export async function groupIds({ monitor, timeoutMs }: ClusterClient): Promise<s
       if (typeof total !== "number" || names.length >= total) break;
     }
   } catch (thrown) {
-    throw jsToClusterError(thrown, "list the streams of this account");
+    throw failed(client, thrown, "list the streams of this account", "ID");
   }
   return names
     .filter((name) => name.startsWith(PREFIX))
@@ -134,12 +135,13 @@ const MAX_REASON_LENGTH = 500;
  * @throws ClusterError `NO_CONNECTION` if it does not answer, `HANDOVER_REFUSED` if it refuses.
  */
 export async function askMember(
-  { monitor, timeoutMs }: ClusterClient,
+  client: ClusterClient,
   groupId: string,
   memberId: string,
   what: "drain" | "rejoin" | "move",
   body: object = {},
 ): Promise<void> {
+  const { monitor, timeoutMs } = client;
   const subject = memberControlSubject(groupId, memberId, what);
   const member = `member "${memberId}" of group "${groupId}"`;
   try {
@@ -161,6 +163,17 @@ export async function askMember(
       const waited = `${member} did not answer within ${Math.round(timeoutMs)} ms; ${hint}`;
       throw new ClusterError("NO_CONNECTION", waited, { recoverable: true });
     }
-    throw jsToClusterError(thrown, `send a request to ${subject}`);
+    throw failed(client, thrown, `send a request to ${subject}`, groupId);
   }
+}
+
+/** As `jsToClusterError()`. A denial names one subject of several that the command needs, so it also names the role that has them all. */
+function failed({ monitor }: ClusterClient, thrown: unknown, doing: string, groupId: string): ClusterError {
+  const error = jsToClusterError(thrown, doing);
+  if (error.code !== "AUTHORIZATION") return error;
+  const where = monitor.domain === null ? "" : ` --domain ${monitor.domain}`;
+  const prints = `"nats-leader permissions operator --group ${groupId}${where}"`;
+  return new ClusterError("AUTHORIZATION", `${error.message} (${prints} prints all that this takes)`, {
+    cause: thrown,
+  });
 }

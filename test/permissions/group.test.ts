@@ -397,6 +397,37 @@ describe.each([PINNED_NATS_VERSION, OLDEST_NATS_VERSION])("on nats-server %s", (
     expect(warnings).toEqual([]);
   });
 
+  test("to the other roles, a command that they may not use names what it takes", async () => {
+    await twoMembers();
+    const hint = (groupId: string): string =>
+      `("nats-leader permissions operator --group ${groupId}" prints all that this takes)`;
+    const consumer = `allow this user to publish to "${CREATE}.*.${KEYS}.>"`;
+    const names = 'allow this user to publish to "$JS.API.STREAM.NAMES"';
+    const denied: [GroupPermissionRole, string[], string][] = [
+      ["observer", ["group", GROUP], `${consumer} ${hint(GROUP)}`],
+      ["observer", ["group", "plan", GROUP], `${consumer} ${hint(GROUP)}`],
+      ["observer", ["group", "drain", GROUP, "a"], `${consumer} ${hint(GROUP)}`],
+      ["observer", ["groups"], `${names} ${hint("ID")}`],
+      ["administrator", ["group", GROUP], `${consumer} ${hint(GROUP)}`],
+      ["member", ["groups"], `${names} ${hint("ID")}`],
+      ["member", ["group", "drain", GROUP, "a"], hint(GROUP)],
+      ["operator", ["group", "other"], 'permissions operator --group other"'],
+    ];
+    for (const [role, args, message] of denied) {
+      const { code, stdout, stderr } = await as(role, ...args);
+      expect([role, args, code, stdout, stderr]).toEqual([
+        role,
+        args,
+        4,
+        "",
+        expect.stringContaining(message),
+      ]);
+    }
+    const { stdout, stderr } = await as("observer", "group", GROUP, "--json");
+    expect(stdout + stderr).toContain('"AUTHORIZATION"');
+    expect((await as("member", "group", GROUP)).code).toBe(0);
+  });
+
   test("each role can do what docs/security.md says, and nothing else of its table", async () => {
     const all = await actors();
     const found: Record<string, boolean[]> = {};
