@@ -30,7 +30,13 @@ describe("group", () => {
   test("shows the members, what each owns, and who coordinates", async () => {
     const { groupId } = await threeMembers();
     const view = await json<GroupView>("show", groupId);
-    expect(view).toMatchObject({ groupId, owned: 12, moving: 0, unowned: 0, coordinator: "a" });
+    expect(view).toMatchObject({
+      groupId,
+      owned: 12,
+      moving: 0,
+      unowned: 0,
+      coordinator: expect.stringMatching(/^[abc]$/),
+    });
     expect(
       view.members.map(({ memberId, state, owns, planned }) => [memberId, state, owns, planned]),
     ).toEqual([
@@ -52,7 +58,7 @@ describe("group", () => {
     const { groupId } = await threeMembers();
     const { stdout, code } = await runHere(["groups", "--nats-url", server.url]);
     expect(code).toBe(0);
-    expect(stdout).toMatch(new RegExp(`^${groupId} +3 +12 +12 +0 +0 +a$`, "m"));
+    expect(stdout).toMatch(new RegExp(`^${groupId} +3 +12 +12 +0 +0 +[abc]$`, "m"));
   });
 
   test("says what would move without a member", async () => {
