@@ -12,7 +12,7 @@ endWhenOutputFails();
 
 const flags = new Command("model")
   .description(
-    "Checks the protocols in model/lease.pml and model/silence.pml: they hold, their probes are reached, their broken variants are violated.",
+    "Checks the protocols in model/lease.pml, model/silence.pml and model/group.pml: they hold, their probes are reached, their broken variants are violated.",
   )
   .option("--quick", "only the runs of the test suite", false)
   .option("--full", "the largest runs, too", false)

@@ -112,6 +112,12 @@ export function macrosOf({ bounds, macros }: Run): string[] {
 const PROBE = "the probe";
 /** The properties, recognized by the text of the violated assertion in the verifier's output. */
 const PROPERTIES: readonly (readonly [pattern: RegExp, property: string])[] = [
+  [/shown_epoch>largest/, "an epoch does not increase"],
+  [/term\[0\]==1.*term\[1\]==1/, "two members are held at once"],
+  [/number>termSession/, "a term is held although its session is over"],
+  [/rev==termRev/, "a term is held without its key"],
+  [/o\.session==w\[.*s\[o\.id\]/, "a claim replaces the claim of a session that is not over"],
+  [/o\.session==w\[/, "a release removes the claim of another session"],
   [/token<=last/, "an epoch exceeds the revision of its first record"],
   [/\.asked/, "a term begins on a record whose deletion was requested"],
   [/lastTerm/, "an epoch does not increase"],
@@ -147,24 +153,24 @@ async function traceOf(folder: string, asked: Run): Promise<string[]> {
   );
   const trace: string[] = [];
   let last = "";
-  for (const [, step, process, line] of output.matchAll(
-    /^ *(\d+):\s+proc +\d+ \((\w+:\d+)\) \S+?:(\d+) /gm,
+  // The number in parentheses is a priority.
+  for (const [, step, number, name, line] of output.matchAll(
+    /^ *(\d+):\s+proc +(\d+) \((\w+):\d+\) \S+?:(\d+) /gm,
   )) {
-    if (step === undefined || step === last || process === undefined || process.startsWith(":init:"))
-      continue;
+    if (step === undefined || step === last || name === undefined) continue;
     last = step;
     // The second half of a read or a watched message; its first half is in the trace.
     if (source[Number(line) - 1]?.trimStart().startsWith("d_step") === true) continue;
     const label = labelAt(source, Number(line));
-    if (label !== null) trace.push(`${actorOf(process)}: ${label}`);
+    if (label !== null) trace.push(`${actorOf(name, Number(number))}: ${label}`);
   }
   return trace;
 }
 
-/** Process 0 is `init`; in `lease.pml` node 0 is process 1. */
-function actorOf(process: string): string {
-  const [name = "", number] = process.split(":");
-  return name === "Node" ? `node ${Number(number) - 1}` : name.toLowerCase();
+/** Process 0 is `init`; node 0 of `lease.pml` is process 1, and so is member 0 of `group.pml`. */
+function actorOf(name: string, number: number): string {
+  const actor = name.toLowerCase();
+  return name === "Node" || name === "Member" ? `${actor} ${number - 1}` : actor;
 }
 
 /** The comment of the option to which this line belongs. */
