@@ -149,7 +149,8 @@ function attendStop(group: GroupState): void {
   if (stopping === null || group.stopped || own.inFlight !== null) return;
   const canWrite = link.connected && bucket.status === "open";
   if (own.phase === "live" || own.phase === "suspended") {
-    if (group.working > 0 || (canWrite && group.pace.inFlight > 0)) return;
+    // A release or claim in flight may be applied after the end marker: what it names is free all the same, and no term begins.
+    if (group.working > 0) return;
     leave(group);
   }
   if (own.phase === "leaving") {

@@ -355,6 +355,27 @@ describe("stop", () => {
     expect(a.texts).toContain("STOPPED");
   });
 
+  test("the end marker does not wait for the answers to releases and claims in flight", () => {
+    const a = new Solo(["r1", "r2", "r3"]).live();
+    a.applied("owner.r1", 2).applied("owner.r2", 3);
+    expect(a.sent("owner.r3")).toMatchObject({ record: { kind: "claim" } });
+    a.send({ type: "stop", restarting: false }).applied("session.a", 4);
+    a.send({ type: "drained", resource: "r1", epoch: 2 });
+    expect(a.sent("owner.r1")).toMatchObject({ expect: 2, record: { kind: "release" } });
+    expect(a.sent("session.a")).toBeUndefined();
+    a.send({ type: "drained", resource: "r2", epoch: 3 });
+    expect(a.sent("session.a")).toMatchObject({ expect: 4, record: { kind: "session-end", reason: "left" } });
+    // The late claim begins no term, and every term ends once.
+    a.applied("owner.r3", 5).applied("owner.r1", 6).applied("session.a", 7);
+    expect(a.all.map(({ type }) => type).filter((type) => type === "own" || type === "released")).toEqual([
+      "own",
+      "own",
+      "released",
+      "released",
+    ]);
+    expect(a.state.stopped).toBe(true);
+  });
+
   test("the end marker is refused, or gets no answer: the key is read", () => {
     const a = new Solo().live();
     a.applied("coordinator", 2).applied("plan", 3).conflict("owner.r");
