@@ -146,7 +146,7 @@ export const groupSessionMutants: readonly Mutant[] = [
   {
     name: "group: a session is left before the work has ended",
     file: "src/group/core/act.js",
-    from: "if (group.working > 0 ||",
-    to: "if (",
+    from: "if (group.working > 0)",
+    to: "if (group.working < 0)",
   },
 ];
