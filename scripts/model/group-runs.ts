@@ -67,6 +67,17 @@ export const groupRuns: readonly Run[] = [
     { REVISIONS: 5, EXPIRIES: 1, PRESENCE: 1, CUTS: 1 },
     "full",
   ),
+  holds(
+    "the protocol, presence, a connection ends, more revisions",
+    { REVISIONS: 7, EXPIRIES: 0, PRESENCE: 1, CUTS: 1 },
+    "full",
+  ),
+  holds("the protocol, two answers are lost, more revisions", { REVISIONS: 7, EXPIRIES: 0, LOST: 2 }, "full"),
+  holds(
+    "the protocol, an answer is lost, a drain, more revisions",
+    { REVISIONS: 7, EXPIRIES: 0, LOST: 1, DRAINS: 1 },
+    "full",
+  ),
   holds("the protocol, more revisions", { REVISIONS: 7, EXPIRIES: 1 }, "full"),
   holds(
     "the protocol, an answer is lost, a drain",
@@ -74,7 +85,7 @@ export const groupRuns: readonly Run[] = [
     "full",
   ),
 
-  violated("epochs are counted in the record", "EPOCH_COUNTED", { ...drained, PURGES: 1 }),
+  violated("epochs are counted in the record", "EPOCH_COUNTED", { ...drained, REVISIONS: 6, PURGES: 1 }),
   violated("a term begins while its session is suspended", "TERM_WHILE_SUSPENDED", {
     ...cut,
     REVISIONS: 5,
@@ -85,10 +96,18 @@ export const groupRuns: readonly Run[] = [
   overlaps("the table is kept beyond the end of the session", "TABLE_KEPT", { ...expiry, REVISIONS: 6 }),
   overlaps("a reconnect ends a suspension", "RESUMED_BY_RECONNECT", cut),
   overlaps("a begin is adopted that a later begin expects", "BEGIN_ADOPTED", { ...calm, LOST: 2 }),
-  overlaps("the next process of a member does not wait", "NEXT_DOES_NOT_WAIT", { ...calm, TWINS: 1 }),
+  overlaps("the next process of a member does not wait", "NEXT_DOES_NOT_WAIT", {
+    ...calm,
+    REVISIONS: 6,
+    TWINS: 1,
+  }),
   overlaps("a number of a session is used again", "NUMBER_REUSED", expiry),
   overlaps("renewals are not compared", "RENEWAL_NOT_COMPARED", cut),
-  overlaps("a session is left before the work has ended", "LEFT_BEFORE_WORK_ENDED", { ...calm, LEAVES: 1 }),
+  overlaps("a session is left before the work has ended", "LEFT_BEFORE_WORK_ENDED", {
+    ...calm,
+    REVISIONS: 6,
+    LEAVES: 1,
+  }),
   overlaps("a suspicion is enough for a fence", "FENCE_ON_SUSPICION", calm),
   overlaps("a fence relies on evidence about an earlier revision", "EVIDENCE_OF_OLDER_REVISION", cut),
   overlaps("fences are not compared", "FENCE_NOT_COMPARED", expiry),
@@ -98,7 +117,12 @@ export const groupRuns: readonly Run[] = [
   overlaps("another number of the session means that it is over", "OVER_BY_INEQUALITY", calm),
   overlaps("a drain that takes too long is enough for a claim", "TAKEN_ON_DRAIN_TIMEOUT", drained),
   overlaps("claims are not compared", "CLAIM_NOT_COMPARED", calm),
-  violated("releases are not compared", "RELEASE_NOT_COMPARED", { ...expiry, DRAINS: 1, LOST: 1 }),
+  violated("releases are not compared", "RELEASE_NOT_COMPARED", {
+    ...expiry,
+    REVISIONS: 5,
+    DRAINS: 1,
+    LOST: 1,
+  }),
   overlaps("a claim of an earlier session begins a term", "ACK_OF_OLD_SESSION", expiry),
   overlaps("a claim is adopted twice", "ADOPTED_TWICE", { ...drained, LOST: 1 }),
   overlaps("a claim with the own member id is adopted", "ADOPTED_BY_MEMBER", expiry),
