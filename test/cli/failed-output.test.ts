@@ -20,6 +20,7 @@ import {
   startCluster,
 } from "../support/cli/run-cli.ts";
 import { freshId } from "../support/fresh-id.ts";
+import { RealGroup } from "../support/group/real-group.ts";
 import { nodeArgsFor, ROOT } from "../support/processes/node-command.ts";
 import { useNatsServer } from "../support/use-server.ts";
 
@@ -57,6 +58,14 @@ async function withStdout(
   return { code, stderr };
 }
 
+/** A group of two members with a resource each. */
+async function startGroup(): Promise<string> {
+  const group = new RealGroup(server.url, { resources: 2 });
+  for (const id of ["a", "b"]) await group.start(id);
+  await group.untilShares({ a: 1, b: 1 });
+  return group.groupId;
+}
+
 /** What each command prints on stdout, with the arguments for it. `demo` and `bench` print while they work: their help stands for them. */
 async function commandLines(): Promise<ReadonlyMap<string, readonly string[]>> {
   const clusterId = freshId();
@@ -66,7 +75,16 @@ async function commandLines(): Promise<ReadonlyMap<string, readonly string[]>> {
   // The commands run at the same time: one that ends the term has a cluster of its own, where the others do not miss a leader.
   const [other] = await startCluster(server, freshId(), ["a"]);
   if (other === undefined) throw new Error("one daemon was started");
+  // Nor does one that moves resources.
+  const [shown, drained, moved] = await Promise.all([startGroup(), startGroup(), startGroup()]);
+  const at = ["--nats-url", server.url];
   return new Map<string, readonly string[]>([
+    ["groups", at],
+    ["group show", [shown, ...at]],
+    ["group plan", [shown, "--without", "b", ...at]],
+    ["group rejoin", [shown, "a", ...at]],
+    ["group drain", [drained, "a", ...at]],
+    ["group move", [moved, "0", "b", ...at]],
     ["init", ["--cluster-id", "x", "--node-id", "a", "--config", join(folder(), "new.json")]],
     ["daemon", ["--help"]],
     ["run", ["--help"]],

@@ -25,6 +25,8 @@ import {
 import { RawClient } from "./raw-client.ts";
 
 const QUESTIONS = 20;
+/** After so long without all answers a question is asked again. */
+const UNANSWERED_MS = 500;
 
 /** All answers to one question, as they arrive. */
 class Question {
@@ -50,9 +52,10 @@ class Question {
     return this.answers.map((answer) => decodeConnzAnswer(answer, asked(subject)).kind);
   }
 
-  async received(count: number): Promise<this> {
+  async received(count: number, timeoutMs?: number): Promise<this> {
     await waitFor(() => this.answers.length >= count, {
       intervalMs: 1,
+      ...(timeoutMs === undefined ? {} : { timeoutMs }),
       message: () => `${count} answers; there are ${this.answers.length}`,
     });
     return this;
@@ -174,12 +177,15 @@ async function checkLeaf(version: string, notes: Notes): Promise<void> {
     return new Question(connection, connzQuestion(subject.clientId, state));
   };
   try {
+    // A question that was asked before the leaf node had connected all its accounts is never answered by all.
     await waitFor(async () => {
       const one = question(0);
-      return one.received(answers).then(
+      const isAnswered = await one.received(answers, UNANSWERED_MS).then(
         () => true,
         () => false,
       );
+      one.end();
+      return isAnswered;
     });
     const asked: Question[] = [];
     for (let time = 0; time < QUESTIONS; time += 1) {
