@@ -39,7 +39,7 @@ test("a single server becomes a cluster while nodes run: all streams are kept, a
     1,
     expect.stringMatching(/takes no snapshot: CACHE\. Delete them, or .* --leave-memory/),
   ]);
-  expect(await place.must("status")).toMatchObject({ ok: true, servers: [{ name: "single" }] });
+  expect(await place.healthy()).toMatchObject({ ok: true, servers: [{ name: "single" }] });
 
   await single.close();
   const backup = join(place.state, "backup");
@@ -63,7 +63,7 @@ test("a single server becomes a cluster while nodes run: all streams are kept, a
   expect(await moved.config()).toMatchObject({ num_replicas: 3 });
 
   await consumersResume(cluster);
-  expect(await place.must("status")).toMatchObject({ ok: true });
+  expect(await place.healthy()).toMatchObject({ ok: true });
 });
 
 /** Ten messages were delivered and five of them acknowledged; three jobs are done. Mirrors and sources follow. */
@@ -181,7 +181,7 @@ test("after a killed migration, only migrate and migrate --undo are allowed", {
     );
   }
   await place.must("migrate --undo");
-  expect(await place.must("status")).toMatchObject({ ok: true, servers: [{ name: "single" }] });
+  expect(await place.healthy()).toMatchObject({ ok: true, servers: [{ name: "single" }] });
   const again = await connectTo(url);
   expect(await readAll(again, names)).toEqual(before);
   await again.close();

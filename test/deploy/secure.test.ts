@@ -37,7 +37,7 @@ test("a leader keeps its term while all servers are restarted one by one; unauth
     [0, 0],
     [1, 0],
   ]);
-  expect(await cluster.must("status")).toMatchObject({ ok: true });
+  expect(await cluster.healthy()).toMatchObject({ ok: true });
   const admin = await cluster.connectAs("admin", urls);
   const info = (await admin.request(`$JS.API.STREAM.INFO.${STREAM}`, "", { timeout: 5000 })).json();
   expect(info).toMatchObject({ config: { num_replicas: 3 }, cluster: { name: "nats-leader" } });

@@ -8,12 +8,14 @@ import { connect, type NatsConnection } from "@nats-io/transport-node";
 import { main } from "../../../scripts/deploy-nats-cluster/cli.ts";
 import { planServers, portsOf, type Topology } from "../../../scripts/deploy-nats-cluster/plan.ts";
 import { readPasswords, type User } from "../../../scripts/deploy-nats-cluster/secrets.ts";
+import { waitFor } from "../../../scripts/shared/wait.ts";
 import type { NodeOptions } from "../../../src/index.ts";
 import { isPortFree } from "../../../src/testing/server/run/ports.ts";
 import { unref } from "../../../src/testing/server/run/watchdog.ts";
 import { atEnd } from "../at-end.ts";
 import { blockOf, commandsOf } from "../docs/blocks.ts";
 import { Shell } from "../docs/shell.ts";
+import { PATIENCE_MS } from "../patience.ts";
 import { nodeArgsFor, ROOT } from "../processes/node-command.ts";
 
 export interface Run {
@@ -61,6 +63,22 @@ export class Deployment {
     const run = await this.run(line, ...more);
     if (run.code !== 0) throw new Error(`${line} ended with ${run.code}:\n${run.stdout}\n${run.stderr}`);
     return run.result;
+  }
+
+  /**
+   * The status, once nothing is missing. It describes an instant: for moments after a restart or an election a replica of some stream is
+   * behind.
+   */
+  async healthy(): Promise<Record<string, unknown>> {
+    let last = "";
+    return waitFor(
+      async () => {
+        const run = await this.run("status");
+        last = `${run.stdout}\n${run.stderr}`;
+        return run.code === 0 && run.result;
+      },
+      { timeoutMs: PATIENCE_MS, message: () => `nothing to be missing:\n${last}` },
+    );
   }
 
   get ca(): string {
