@@ -8,9 +8,10 @@ import { wakeDelayMs } from "./core/act.ts";
 import type { GroupConfig, GroupEffect, GroupEvent, Profile } from "./core/events.ts";
 import { step } from "./core/group.ts";
 import { isBound, isSessionHeld, remainingStretchMs } from "./core/held.ts";
+import { initialState } from "./core/initial-state.ts";
 import { beatsEveryMs, dependsOnConnection, isHeld } from "./core/outlook.ts";
 import { watchedSessions } from "./core/sessions.ts";
-import { type GroupState, initialState } from "./core/state.ts";
+import type { GroupState } from "./core/state.ts";
 import type { GroupSession, GroupStore } from "./ports.ts";
 
 /** Effects for the application. The driver carries out the others. */

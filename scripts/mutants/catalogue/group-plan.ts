@@ -67,7 +67,7 @@ export const groupPlanMutants: readonly Mutant[] = [
   },
   {
     name: "group: the coordinator's key is claimed by no member that drains, also if all do",
-    file: "src/group/core/terms.js",
+    file: "src/group/core/wanted.js",
     from: "if (isCoordinatorKey(view)) return !group.draining;",
     to: "if (isCoordinatorKey(view)) return !takesNothing(group);",
     equivalent: "in the quiet end no member drains, and before nothing is balanced while all do",

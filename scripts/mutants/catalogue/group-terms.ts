@@ -3,6 +3,7 @@ import type { Mutant } from "./mutant.ts";
 const bucket = "scripts/group-simulator/world/bucket.js";
 const compared = "(this.get(key)?.revision ?? 0) !== expect";
 const terms = "src/group/core/terms.js";
+const wanted = "src/group/core/wanted.js";
 const resources = "src/group/core/resources.js";
 
 /** Groups: claims, terms and releases of resources, and what a member knows of them. */
@@ -33,7 +34,7 @@ export const groupTermMutants: readonly Mutant[] = [
   },
   {
     name: "group: an orphan is neither claimed nor released",
-    file: terms,
+    file: wanted,
     from: "if (view.adopt !== 0) return; const wantedMono = wantedAtMono(group, view);",
     to: "if (view.adopt !== 0 || isMine(group, view)) return; const wantedMono = wantedAtMono(group, view);",
   },
@@ -75,7 +76,7 @@ export const groupTermMutants: readonly Mutant[] = [
   },
   {
     name: "group: a resource is released while its work drains",
-    file: terms,
+    file: wanted,
     from: 'if (view.term.phase === "drained" || view.term.phase === "releasing")',
     to: 'if (view.term.phase !== "held")',
   },
@@ -117,7 +118,7 @@ export const groupTermMutants: readonly Mutant[] = [
   },
   {
     name: "group: a gap in the messages causes no read",
-    file: "src/group/core/knowing.js",
+    file: "src/group/core/requests.js",
     from: "if (atMono < knowing.readAtMono) {",
     to: "if (atMono < knowing.readAtMono && !knowing.complete) {",
   },
@@ -147,13 +148,13 @@ export const groupTermMutants: readonly Mutant[] = [
   },
   {
     name: "group: a refused resource is claimed again at once",
-    file: terms,
+    file: wanted,
     from: "&& !group.refused.has(view.name)",
     to: "",
   },
   {
     name: "group: a draining member claims",
-    file: terms,
+    file: wanted,
     from: "view.spec !== null && !takesNothing(group) &&",
     to: "view.spec !== null &&",
   },

@@ -16,7 +16,8 @@ import { isReady, sendRead } from "./requests.ts";
 import { ownView } from "./sessions.ts";
 import { emit, type GroupState, NEVER, type ResourceView } from "./state.ts";
 import { retarget } from "./targets.ts";
-import { consider, considerFreed, sendClaim, sendMoves, sendRelease } from "./terms.ts";
+import { considerFreed, sendClaim, sendMoves, sendRelease } from "./terms.ts";
+import { consider } from "./wanted.ts";
 
 /** Reads of owner keys in flight. */
 const MAX_READS = 16;

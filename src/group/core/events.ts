@@ -8,7 +8,6 @@
  * wakeDelayMs(state, now): number | null              when the state wants a `tick`
  * isSessionHeld(state, now): boolean                  the one comparison of clocks for all resources
  * isHeld(state, resource, now): boolean               may this member act as the owner of the resource now?
- * cloneState(state): GroupState                       a deep copy, for simulators and tests
  * ```
  *
  * The driver carries out effects in their order and feeds the results back as events. Every request has exactly one result:

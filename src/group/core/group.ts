@@ -1,7 +1,7 @@
 /**
  * The core of a group: (state, event, now) -> effects. No I/O, no clock, no timer, no randomness. Unlike the election's, its state is
  * changed in place: a member may have 10 000 resources, and a copy for each event would cost more than the event. The state belongs to the
- * core; others read it through `outlook.ts`. `cloneState` copies it, for simulators and tests.
+ * core; others read it through `outlook.ts`.
  *
  * TERMS. A member has one *session*: its lease, which it renews once per heartbeat, however many resources it has. A *claim* makes a
  * member the owner of a resource: it names the member and the session, and is never renewed. A *term* is one period in which a member owns
@@ -65,31 +65,28 @@
  * can delay, and cannot stop. No event costs O(resources), except the begin and the end of a session, a change of the plan, of the members or of the
  * list, and a bulk read.
  */
+
 import type { Instant } from "../../election/time.ts";
 import type { OwnConnection, WriteOutcome } from "../../election/types.ts";
 import { coversConnection } from "../../election/writes.ts";
 import { act } from "./act.ts";
 import type { Resource } from "./balance.ts";
+import { onBucketOpened, onHistoryLost } from "./bucket.ts";
 import { onMove, onPlanWritten } from "./coordinator.ts";
 import type { GroupEffect, GroupEvent, Profile } from "./events.ts";
 import { onFenced, suspectAll } from "./fences.ts";
 import { listHash } from "./hash.ts";
 import { onAnswered, onHolderHeard, onHolderSilent, onPresenceLost, startOver } from "./inquiry.ts";
-import {
-  bulkReadBy,
-  onBucketOpened,
-  onChanges,
-  onHistoryLost,
-  onOwnRevision,
-  onRead,
-  onWatched,
-} from "./knowing.ts";
+import { onRead } from "./key-reads.ts";
+import { onChanges, onOwnRevision, onWatched } from "./knowing.ts";
 import { expire, onBeatProven, onConnectionEnded, onOwnWritten, renewSoon } from "./own-session.ts";
 import { clearQueue } from "./queues.ts";
+import { bulkReadBy } from "./requests.ts";
 import { ownerView } from "./resources.ts";
 import { noteReached, ownView, readSession } from "./sessions.ts";
 import { backOffMs, type GroupState, warn } from "./state.ts";
-import { consider, considerMove, onClaimWritten, onDrained, onReleaseWritten } from "./terms.ts";
+import { considerMove, onClaimWritten, onDrained, onReleaseWritten } from "./terms.ts";
+import { consider } from "./wanted.ts";
 
 /** At most so many resources are refused at a time. */
 const MAX_REFUSED = 16;

@@ -7,13 +7,11 @@
  * A message ahead of a gap waits until the gap is closed. So a forged one with a large revision changes nothing: no bulk read ever
  * reaches it.
  */
-
+import { onGeneration, onNoBucket } from "./bucket.ts";
 import { notePlan } from "./coordinator.ts";
-import { onSessionReadFailed, suspectAll } from "./fences.ts";
-import { suspect } from "./inquiry.ts";
-import { adoptBegin, endAsFenced, endSession, judgeSession } from "./own-session.ts";
-import { clearQueue, enqueue } from "./queues.ts";
-import { isReady } from "./requests.ts";
+import { suspectAll } from "./fences.ts";
+import { endAsFenced } from "./own-session.ts";
+import { bulkReadBy, isReady } from "./requests.ts";
 import { noteOwnerAnswer, noteOwnerMessage, ownerView } from "./resources.ts";
 import {
   noteReached,
@@ -21,22 +19,20 @@ import {
   noteSessionMessage,
   ownView,
   readSession,
-  sessionDue,
   sessionView,
 } from "./sessions.ts";
 import {
   backOffMs,
   emit,
   type GroupState,
-  type KeyRead,
   NEVER,
-  type PendingRead,
   type ResourceView,
   type SessionView,
   warn,
 } from "./state.ts";
-import { consider, considerAll, considerMove, doubtOwner, readOwner, settleOwner } from "./terms.ts";
-import type { BulkOutcome, GroupEntry, KeyReadOutcome } from "./types.ts";
+import { doubtOwner, readOwner } from "./terms.ts";
+import type { BulkOutcome, GroupEntry } from "./types.ts";
+import { consider, considerAll } from "./wanted.ts";
 
 /** Messages may arrive out of order for so long, when the stream gets another leader. */
 const GAP_MS = 20;
@@ -148,15 +144,6 @@ function onOwnMessage(group: GroupState, entry: GroupEntry): void {
 }
 
 // ---------------------------------------------------------------------------------------------- bulk reads
-
-/** Everything up to this sequence must be known by then. */
-export function bulkReadBy({ knowing }: GroupState, atMono: number, sequence: number): void {
-  knowing.mustKnow = Math.max(knowing.mustKnow, sequence);
-  if (atMono < knowing.readAtMono) {
-    knowing.readAtMono = atMono;
-    knowing.dueFor = sequence;
-  }
-}
 
 /** A write of ours was applied at this revision: the messages up to it have to arrive. */
 export function onOwnRevision(group: GroupState, revision: number): void {
@@ -282,216 +269,4 @@ function completeFirst(group: GroupState, upTo: number, entries: readonly GroupE
   group.membersDue = true;
   suspectAll(group);
   considerAll(group);
-}
-
-// ---------------------------------------------------------------------------------------------- reads of one key
-
-export function onRead(group: GroupState, request: number, outcome: KeyReadOutcome): void {
-  const pending = group.readsInFlight.get(request);
-  group.readsInFlight.delete(request);
-  if (pending === undefined) return;
-  const reads = pending.kind === "plan" ? group.plan.reads : pending.view.reads;
-  reads.inFlight = false;
-  takeInRead(group, pending, outcome);
-  // Asked for again while it was in flight.
-  if (pending.kind === "owner" && reads.due) enqueue(group.reads, pending.view);
-}
-
-function takeInRead(group: GroupState, pending: PendingRead, outcome: KeyReadOutcome): void {
-  switch (outcome.kind) {
-    case "no-bucket":
-      onReadFailed(group, pending);
-      return onNoBucket(group);
-    case "failed":
-      if (!group.storeFailing)
-        warn(group, "STORE_FAILING", "a key could not be read; retrying", outcome.error);
-      group.storeFailing = true;
-      return onReadFailed(group, pending);
-    case "snapshot":
-      if (outcome.generation !== group.bucket.generation) return onGeneration(group, outcome.generation);
-      group.storeFailing = false;
-      noteReached(group, outcome.lastSequence);
-      return onSnapshot(group, pending, outcome.entry, outcome.lastSequence);
-    default:
-      outcome satisfies never;
-  }
-}
-
-function onReadFailed(group: GroupState, pending: PendingRead): void {
-  if (pending.kind === "session") return onSessionReadFailed(group, pending.view);
-  const { reads } = pending.kind === "plan" ? group.plan : pending.view;
-  reads.due = true;
-  reads.atMono = group.now.mono + backOffMs(group, reads.failures);
-  reads.failures += 1;
-}
-
-function onSnapshot(
-  group: GroupState,
-  pending: PendingRead,
-  entry: GroupEntry | null,
-  lastSequence: number,
-): void {
-  if (pending.kind === "plan") {
-    if ((entry?.revision ?? 0) !== group.plan.revision || !group.plan.proven) notePlan(group, entry, true);
-    return;
-  }
-  if (pending.kind === "session") return onSessionSnapshot(group, pending, entry, lastSequence);
-  const { view } = pending;
-  if (!noteOwnerAnswer(group, view, entry, lastSequence)) return onOlderAnswer(group, pending, lastSequence);
-  view.reads.failures = 0;
-  settleOwner(group, view);
-  considerMove(group, view);
-}
-
-/**
- * An answer that shows less than is known now. If it shows all that was known when the read was sent, a message has overtaken it: the key is
- * read again at once, at most once per newer revision. Otherwise the server that answered is behind, which counts as a failure.
- */
-function onOlderAnswer(group: GroupState, pending: KeyRead, lastSequence: number): void {
-  if (lastSequence < pending.known) return onReadFailed(group, pending);
-  const { reads } = pending.view;
-  reads.due = true;
-  reads.atMono = group.now.mono;
-  if (pending.kind === "session") sessionDue(group, reads.atMono);
-}
-
-function onSessionSnapshot(
-  group: GroupState,
-  pending: KeyRead & { readonly kind: "session" },
-  entry: GroupEntry | null,
-  lastSequence: number,
-): void {
-  const { view } = pending;
-  const isOwn = view.memberId === group.config.memberId;
-  // Without a session nothing depends on it that this answer is new: a begin that relies on it is a compare-and-set on this key.
-  const shown = isOwn && group.own.phase === "none" ? Math.max(lastSequence, view.revision) : lastSequence;
-  if (!noteSessionAnswer(group, view, entry, shown)) return onOlderAnswer(group, pending, lastSequence);
-  view.reads.failures = 0;
-  if (!isOwn) return;
-  judgeSession(group);
-  adoptBegin(group);
-  if (group.own.phase === "none" && group.link.inquiryDue) suspect(group, view);
-  group.link.inquiryDue = false;
-}
-
-// ---------------------------------------------------------------------------------------------- the bucket
-
-export function onBucketOpened(group: GroupState, generation: string): void {
-  const { bucket, now } = group;
-  const before = bucket.generation;
-  bucket.status = "open";
-  bucket.failures = 0;
-  if (before !== null && before !== generation) return onGeneration(group, generation);
-  bucket.generation = generation;
-  readEverything(group);
-  sessionDue(group, now.mono);
-}
-
-function readEverything(group: GroupState): void {
-  bulkReadBy(group, group.now.mono, group.knowing.sequence + 1);
-  readSession(group, ownView(group));
-  ownView(group).reads.atMono = group.now.mono;
-}
-
-/** Another bucket has the same name. */
-export function onGeneration(group: GroupState, generation: string): void {
-  const { bucket } = group;
-  warn(
-    group,
-    "BUCKET_RECREATED",
-    `the bucket was deleted and recreated (created ${bucket.generation}, now ${generation}); session numbers and epochs continue above ${group.above}`,
-  );
-  bucket.generation = generation;
-  bucket.status = "open";
-  if (group.own.phase !== "none") endSession(group, "deleted");
-  forget(group);
-  readEverything(group);
-}
-
-export function onNoBucket(group: GroupState): void {
-  const { bucket, own, now } = group;
-  if (bucket.status === "open") {
-    warn(
-      group,
-      "BUCKET_MISSING",
-      `the bucket does not exist any more; recreating it, session numbers and epochs continue above ${group.above}`,
-    );
-    bucket.status = "missing";
-    bucket.retryAtMono = now.mono;
-  }
-  if (own.phase !== "none") endSession(group, "deleted");
-}
-
-/** A write was applied at a revision that the stream had already passed: the servers have lost what they had acknowledged. */
-export function onHistoryLost(group: GroupState, revision: number): void {
-  warn(
-    group,
-    "HISTORY_LOST",
-    `a write was applied at revision ${revision}, but the stream had reached ${group.reached}: the servers have lost writes that they had acknowledged; nothing is claimed for ${group.config.leaseTtlMs} ms`,
-  );
-  if (group.own.phase !== "none") endSession(group, "deleted");
-  forget(group);
-  readEverything(group);
-}
-
-/**
- * Forgets what was in the bucket, and remembers the numbers. Members whose sessions were live may still be held: nothing is claimed before
- * their deadlines have passed.
- */
-function forget(group: GroupState): void {
-  const { knowing, now, config, own, plan } = group;
-  let waitMs = 0;
-  for (const view of group.sessions.values())
-    if (view.kind === "live") waitMs = Math.max(waitMs, view.waitMs, config.leaseTtlMs);
-  group.quietUntilMono = Math.max(group.quietUntilMono, now.mono + waitMs);
-  group.sessions.clear();
-  group.unproven.clear();
-  group.freed.clear();
-  group.byOwner.clear();
-  group.questions.clear();
-  group.writes.clear();
-  group.readsInFlight.clear();
-  clearQueue(group.reads);
-  group.due.items.length = 0;
-  group.reached = 0;
-  group.pace.inFlight = 0;
-  group.claiming = 0;
-  group.watchVersion += 1;
-  own.inFlight = null;
-  own.unsettled = [];
-  own.expectedByBegin = 0;
-  plan.revision = 0;
-  plan.coordinator = 0;
-  plan.members = [];
-  plan.assignment = null;
-  plan.proven = true;
-  plan.write = null;
-  plan.reads.inFlight = false;
-  plan.reads.due = false;
-  knowing.complete = false;
-  knowing.sequence = 0;
-  knowing.ahead.clear();
-  knowing.request = null;
-  knowing.mustKnow = 0;
-  group.targetsDue = true;
-  group.membersDue = true;
-  forgetOwners(group);
-}
-
-function forgetOwners({ resources, coordinator, now }: GroupState): void {
-  for (const view of [...resources.values(), coordinator]) {
-    view.kind = "absent";
-    view.revision = 0;
-    view.owner = null;
-    view.session = 0;
-    view.nonce = 0;
-    view.successor = null;
-    view.unownedSinceMono = now.mono;
-    view.write = null;
-    view.adopt = 0;
-    view.reads.due = false;
-    view.reads.inFlight = false;
-    view.conflicts = 0;
-    if (view.spec === null && view !== coordinator) resources.delete(view.name);
-  }
 }

@@ -12,8 +12,9 @@ import { isBound, isKeptWhileRestarting, isSessionHeld, keepsPromises, takesNoth
 import { isReady, sendWrite } from "./requests.ts";
 import { beginDelayMs, ownView, readSession } from "./sessions.ts";
 import { backOffMs, emit, type GroupState, NEVER, noteNumber, type SentSession, warn } from "./state.ts";
-import { considerAll, endTerms } from "./terms.ts";
+import { endTerms } from "./terms.ts";
 import type { Authorship, SessionRecord } from "./types.ts";
+import { considerAll } from "./wanted.ts";
 
 /** Unsettled writes remembered at once. */
 const MAX_UNSETTLED = 16;

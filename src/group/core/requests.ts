@@ -51,3 +51,12 @@ export function sendRead(group: GroupState, key: GroupKey, reads: KeyReads, pend
 export function isReady({ link, bucket }: GroupState): boolean {
   return link.connected && bucket.status === "open";
 }
+
+/** Everything up to this sequence must be known by then. */
+export function bulkReadBy({ knowing }: GroupState, atMono: number, sequence: number): void {
+  knowing.mustKnow = Math.max(knowing.mustKnow, sequence);
+  if (atMono < knowing.readAtMono) {
+    knowing.readAtMono = atMono;
+    knowing.dueFor = sequence;
+  }
+}

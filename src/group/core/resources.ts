@@ -4,9 +4,10 @@
  * over, is known from answers only (`sessions.ts`).
  */
 import { maxEpochAt } from "../../election/epochs.ts";
+import { resourceView } from "./initial-state.ts";
 import { addDue } from "./queues.ts";
 import { isOver, readSession, sessionDue, sessionView } from "./sessions.ts";
-import { type GroupState, NEVER, noteNumber, type ResourceView, resourceView } from "./state.ts";
+import { type GroupState, NEVER, noteNumber, type ResourceView } from "./state.ts";
 import type { Claim, GroupEntry, GroupKey, Release } from "./types.ts";
 
 export function ownerView(group: GroupState, key: GroupKey): ResourceView {

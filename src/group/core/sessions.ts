@@ -13,7 +13,8 @@ import { maxEpochAt } from "../../election/epochs.ts";
 import { isSameHolder } from "../../election/outlook.ts";
 import type { SessionBinding } from "../../election/types.ts";
 import { sameConnection } from "../../election/writes.ts";
-import { type GroupState, keyReads, NEVER, noteNumber, type SessionView, warn } from "./state.ts";
+import { keyReads } from "./initial-state.ts";
+import { type GroupState, NEVER, noteNumber, type SessionView, warn } from "./state.ts";
 import type { GroupEntry, SessionEnd, SessionRecord } from "./types.ts";
 
 const PAST: number = Number.NEGATIVE_INFINITY;

@@ -8,7 +8,8 @@ import { takesNothing } from "./held.ts";
 import { isUnowned, ownerView } from "./resources.ts";
 import { isInGrace, isLive } from "./sessions.ts";
 import type { GroupState, ResourceView } from "./state.ts";
-import { consider, considerMove } from "./terms.ts";
+import { considerMove } from "./terms.ts";
+import { consider } from "./wanted.ts";
 
 /** A member that is there, as the plan sees it. One that gives everything up has weight 0. */
 export function planMember(group: GroupState, memberId: string): PlanMember | null {

@@ -2,7 +2,8 @@
 
 import { balance } from "../../../src/group/balance.ts";
 import type { DrainReason, GroupEvent, SessionLossReason } from "../../../src/group/core/events.ts";
-import { type GroupState, initialState } from "../../../src/group/core/state.ts";
+import { initialState } from "../../../src/group/core/initial-state.ts";
+import type { GroupState } from "../../../src/group/core/state.ts";
 import type { MakeDriver, MemberDriver } from "../../../src/group/membership.ts";
 import type { GroupRunner } from "../../../src/group/runner.ts";
 

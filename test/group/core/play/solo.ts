@@ -7,8 +7,9 @@ import type { OwnConnection, WriteOutcome } from "../../../../src/election/types
 import { wakeDelayMs } from "../../../../src/group/core/act.ts";
 import type { GroupConfig, GroupEffect, GroupEvent, Profile } from "../../../../src/group/core/events.ts";
 import { step } from "../../../../src/group/core/group.ts";
+import { initialState } from "../../../../src/group/core/initial-state.ts";
 import { isHeld } from "../../../../src/group/core/outlook.ts";
-import { type GroupState, initialState } from "../../../../src/group/core/state.ts";
+import type { GroupState } from "../../../../src/group/core/state.ts";
 import type {
   Claim,
   GroupEntry,

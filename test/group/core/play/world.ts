@@ -7,9 +7,10 @@ import type { HolderAnswer, OwnConnection, WriteOutcome } from "../../../../src/
 import { wakeDelayMs } from "../../../../src/group/core/act.ts";
 import type { GroupConfig, GroupEffect, GroupEvent, Profile } from "../../../../src/group/core/events.ts";
 import { step } from "../../../../src/group/core/group.ts";
+import { initialState } from "../../../../src/group/core/initial-state.ts";
 import { isHeld } from "../../../../src/group/core/outlook.ts";
 import { watchedSessions } from "../../../../src/group/core/sessions.ts";
-import { type GroupState, initialState } from "../../../../src/group/core/state.ts";
+import type { GroupState } from "../../../../src/group/core/state.ts";
 import type {
   GroupEntry,
   GroupKey,

@@ -1,0 +1,100 @@
+/** What the answer to a read of one key means. */
+import { onGeneration, onNoBucket } from "./bucket.ts";
+import { notePlan } from "./coordinator.ts";
+import { onSessionReadFailed } from "./fences.ts";
+import { suspect } from "./inquiry.ts";
+import { adoptBegin, judgeSession } from "./own-session.ts";
+import { enqueue } from "./queues.ts";
+import { noteOwnerAnswer } from "./resources.ts";
+import { noteReached, noteSessionAnswer, sessionDue } from "./sessions.ts";
+import { backOffMs, type GroupState, type KeyRead, type PendingRead, warn } from "./state.ts";
+import { considerMove, settleOwner } from "./terms.ts";
+import type { GroupEntry, KeyReadOutcome } from "./types.ts";
+
+export function onRead(group: GroupState, request: number, outcome: KeyReadOutcome): void {
+  const pending = group.readsInFlight.get(request);
+  group.readsInFlight.delete(request);
+  if (pending === undefined) return;
+  const reads = pending.kind === "plan" ? group.plan.reads : pending.view.reads;
+  reads.inFlight = false;
+  takeInRead(group, pending, outcome);
+  // Asked for again while it was in flight.
+  if (pending.kind === "owner" && reads.due) enqueue(group.reads, pending.view);
+}
+
+function takeInRead(group: GroupState, pending: PendingRead, outcome: KeyReadOutcome): void {
+  switch (outcome.kind) {
+    case "no-bucket":
+      onReadFailed(group, pending);
+      return onNoBucket(group);
+    case "failed":
+      if (!group.storeFailing)
+        warn(group, "STORE_FAILING", "a key could not be read; retrying", outcome.error);
+      group.storeFailing = true;
+      return onReadFailed(group, pending);
+    case "snapshot":
+      if (outcome.generation !== group.bucket.generation) return onGeneration(group, outcome.generation);
+      group.storeFailing = false;
+      noteReached(group, outcome.lastSequence);
+      return onSnapshot(group, pending, outcome.entry, outcome.lastSequence);
+    default:
+      outcome satisfies never;
+  }
+}
+
+function onReadFailed(group: GroupState, pending: PendingRead): void {
+  if (pending.kind === "session") return onSessionReadFailed(group, pending.view);
+  const { reads } = pending.kind === "plan" ? group.plan : pending.view;
+  reads.due = true;
+  reads.atMono = group.now.mono + backOffMs(group, reads.failures);
+  reads.failures += 1;
+}
+
+function onSnapshot(
+  group: GroupState,
+  pending: PendingRead,
+  entry: GroupEntry | null,
+  lastSequence: number,
+): void {
+  if (pending.kind === "plan") {
+    if ((entry?.revision ?? 0) !== group.plan.revision || !group.plan.proven) notePlan(group, entry, true);
+    return;
+  }
+  if (pending.kind === "session") return onSessionSnapshot(group, pending, entry, lastSequence);
+  const { view } = pending;
+  if (!noteOwnerAnswer(group, view, entry, lastSequence)) return onOlderAnswer(group, pending, lastSequence);
+  view.reads.failures = 0;
+  settleOwner(group, view);
+  considerMove(group, view);
+}
+
+/**
+ * An answer that shows less than is known now. If it shows all that was known when the read was sent, a message has overtaken it: the key is
+ * read again at once, at most once per newer revision. Otherwise the server that answered is behind, which counts as a failure.
+ */
+function onOlderAnswer(group: GroupState, pending: KeyRead, lastSequence: number): void {
+  if (lastSequence < pending.known) return onReadFailed(group, pending);
+  const { reads } = pending.view;
+  reads.due = true;
+  reads.atMono = group.now.mono;
+  if (pending.kind === "session") sessionDue(group, reads.atMono);
+}
+
+function onSessionSnapshot(
+  group: GroupState,
+  pending: KeyRead & { readonly kind: "session" },
+  entry: GroupEntry | null,
+  lastSequence: number,
+): void {
+  const { view } = pending;
+  const isOwn = view.memberId === group.config.memberId;
+  // Without a session nothing depends on it that this answer is new: a begin that relies on it is a compare-and-set on this key.
+  const shown = isOwn && group.own.phase === "none" ? Math.max(lastSequence, view.revision) : lastSequence;
+  if (!noteSessionAnswer(group, view, entry, shown)) return onOlderAnswer(group, pending, lastSequence);
+  view.reads.failures = 0;
+  if (!isOwn) return;
+  judgeSession(group);
+  adoptBegin(group);
+  if (group.own.phase === "none" && group.link.inquiryDue) suspect(group, view);
+  group.link.inquiryDue = false;
+}
