@@ -44,7 +44,10 @@ export type GroupWarning =
    * `rejoin()`. Cause: as the `hook-error` events say. Remedy: correct the hook or the work, and call `rejoin()`.
    */
   | "REFUSES_TOO_MANY"
-  /** A read or write got no answer; it is repeated. Cause: a stream election, an overloaded server or the network. Remedy: check the servers if it repeats. */
+  /**
+   * A read or write got no answer; it is repeated. Cause: a stream election, an overloaded server, the network, or a missing permission;
+   * `error` says which. Remedy: check the servers if it repeats; with code `AUTHORIZATION`, allow the subject that `error` names.
+   */
   | "STORE_FAILING"
   /**
    * The connection works with limits: crashes are not detected early, or it can close for good. Cause: a missing permission, or a

@@ -21,6 +21,9 @@ test("a missing bucket that this user may not create is answered with the comman
   expect(denied("$JS.API.STREAM.UPDATE.KV_KV_CLUSTER_billing")).toContain(command());
   expect(denied("$JS.API.STREAM.CREATE.LEADER_HISTORY_billing")).toContain(command());
   expect(denied("$JS.hub.API.STREAM.CREATE.KV_KV_CLUSTER_billing")).toContain(command(" --domain hub"));
+  expect(denied("$JS.hub.API.STREAM.CREATE.KV_GROUP_orders")).toContain(
+    `; an administrator runs "nats-leader create-bucket --group orders --domain hub" (`,
+  );
   expect(denied("$JS.API.STREAM.CREATE.ORDERS")).toMatch(
     /allow this user to publish to "\$JS\.API\.STREAM\.CREATE\.ORDERS"$/,
   );
@@ -36,6 +39,12 @@ test.each([
     "$JS.API.CONSUMER.CREATE.KV_KV_CLUSTER_x.*.$KV.KV_CLUSTER_x.presence.*",
   ],
   ["publish", "$KV.KV_CLUSTER_x.leader", "$KV.KV_CLUSTER_x.leader"],
+  ["publish", "$KV.GROUP_x.owner.7", "$KV.GROUP_x.owner.*"],
+  ["publish", "$KV.GROUP_x.plan", "$KV.GROUP_x.plan"],
+  ["publish", "$JS.API.CONSUMER.MSG.NEXT.KV_GROUP_x.catch_up_0", "$JS.API.CONSUMER.MSG.NEXT.KV_GROUP_x.*"],
+  ["publish", "group_x.control.a.drain", "group_x.control.*.drain"],
+  ["subscribe", "group_x.control.a.*", "group_x.control.*.*"],
+  ["subscribe", `group_x.reply.client.${"0".repeat(32)}`, "group_x.reply.client.>"],
   ["subscribe", `_INBOX_node.${NUID}.*`, "_INBOX_node.>"],
   ["subscribe", `_INBOX_node.x.${NUID}`, "_INBOX_node.x.>"],
   ["subscribe", `cluster_x.reply.client.${"0".repeat(32)}`, "cluster_x.reply.client.>"],

@@ -207,6 +207,13 @@ export function onPlanWritten(
       setPlan(group, outcome.revision, pending.stored, pending.epoch, config.memberId);
     return;
   }
+  if (outcome.kind === "unknown" && plan.reads.failures === 0)
+    warn(
+      group,
+      "STORE_FAILING",
+      "a write of the plan got no answer; reading the plan, then retrying",
+      outcome.error,
+    );
   // A message may have shown already what is there now.
   plan.reads.due = true;
   const { failures } = plan.reads;

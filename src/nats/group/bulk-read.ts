@@ -70,6 +70,7 @@ export async function readBulk(monitor: ConnectionMonitor, options: BulkReadOpti
 class Pull {
   readonly #monitor: ConnectionMonitor;
   readonly #options: BulkReadOptions;
+  /** In the domain of the stream. */
   readonly #subject: string;
   readonly #inbox: string;
   readonly #deadline: number;
@@ -92,7 +93,7 @@ class Pull {
   ) {
     this.#monitor = monitor;
     this.#options = options;
-    this.#subject = `$JS.API.CONSUMER.MSG.NEXT.${options.stream}.${name}`;
+    this.#subject = inDomain(`$JS.API.CONSUMER.MSG.NEXT.${options.stream}.${name}`, monitor.domain);
     this.#inbox = inboxOf(monitor.connection);
     this.#wanted = wanted;
     this.#deadline = deadline;
@@ -115,6 +116,9 @@ class Pull {
     const unlisten = this.#monitor.listen((change) => {
       if (change.type === "down" || change.type === "closed")
         this.#reject(this.#failure("disconnected", "the connection dropped during the read"));
+      // A denied message has no answer: the server reports it to the connection.
+      if (change.type === "denied" && change.subject === this.#subject)
+        this.#reject(this.#failure("denied", change.error.message, change.error));
     });
     const subscription = this.#monitor.connection.subscribe(this.#inbox, {
       callback: (error, message) => {
@@ -139,9 +143,8 @@ class Pull {
     if (!this.#monitor.connected) return this.#reject(this.#failure("disconnected", "not connected"));
     this.#requested += batch;
     const expiresMs = Math.max(1, this.#deadline - performance.now());
-    const subject = inDomain(this.#subject, this.#monitor.domain);
     const body = jsonBody({ batch, expires: Math.ceil(expiresMs * NANOS_PER_MS) });
-    this.#monitor.connection.publish(subject, body, { reply: this.#inbox });
+    this.#monitor.connection.publish(this.#subject, body, { reply: this.#inbox });
   }
 
   #take(message: Msg): void {

@@ -5,10 +5,11 @@
 import type { Msg, NatsConnection } from "@nats-io/transport-node";
 import { messageOf } from "../../errors.ts";
 import type { MemberHandlers } from "../../group/backend.ts";
+import { grantHint } from "../api/grant-hint.ts";
 import { parseObject } from "../api/js-api.ts";
 import { jsonBody } from "../api/request.ts";
 import { ConnectionMonitor } from "../connection/connection-monitor.ts";
-import { memberControlSubject, takesResponses } from "../names.ts";
+import { memberControlSubject, memberRepliesTo, takesResponses } from "../names.ts";
 
 export interface ControlOptions {
   readonly groupId: string;
@@ -25,9 +26,19 @@ export function serveControl(
 ): () => void {
   const subject = memberControlSubject(groupId, memberId, "*");
   const monitor = ConnectionMonitor.acquire(connection);
+  let isWarned = false;
   const unlisten = monitor.listen((change) => {
-    if (change.type !== "denied" || change.subject !== subject) return;
-    onWarning(`operators cannot drain this member or move resources: ${change.error.message}`, change.error);
+    if (change.type !== "denied") return;
+    const { error, subject: denied } = change;
+    if (denied === subject) {
+      const todo = grantHint("subscribe", subject);
+      onWarning(`operators cannot drain this member or move resources: ${error.message}; ${todo}`, error);
+    } else if (!isWarned && denied.startsWith(`${memberRepliesTo(groupId)}.`)) {
+      // Each request has a reply subject of its own.
+      isWarned = true;
+      const todo = `allow this user to publish to "${memberRepliesTo(groupId)}.>"`;
+      onWarning(`operators get no answer from this member: ${error.message}; ${todo}`, error);
+    }
   });
   const subscription = connection.subscribe(subject, {
     callback: (error, message) => {
