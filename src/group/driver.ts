@@ -4,6 +4,7 @@ import { asError } from "../errors.ts";
 import { Freshness } from "../runtime/freshness.ts";
 import type { BucketInfo, Clock, SessionEvent } from "../runtime/ports.ts";
 import { RoundTrips } from "../runtime/round-trips.ts";
+import { WakeTimer } from "../runtime/wake-timer.ts";
 import { wakeDelayMs } from "./core/act.ts";
 import type { GroupConfig, GroupEffect, GroupEvent, Profile } from "./core/events.ts";
 import { step } from "./core/group.ts";
@@ -51,13 +52,11 @@ export class GroupDriver {
   readonly #state: GroupState;
   readonly #freshness: Freshness;
   readonly #roundTrips: RoundTrips;
+  readonly #timer: WakeTimer;
   readonly #queue: GroupEvent[] = [];
   #handling = false;
   /** Aborts the opening of the bucket: the only effect whose result may take long. */
   #opening: AbortController | null = null;
-  #cancelTimer: (() => void) | null = null;
-  /** When the present timer fires, in monotonic milliseconds. */
-  #timerAtMono = 0;
   #unlisten: (() => void) | null = null;
   #watchVersion: number;
   #beatsEveryMs: number | null = null;
@@ -68,6 +67,11 @@ export class GroupDriver {
     this.#freshness = new Freshness(clock, () => session.connected);
     this.#roundTrips = new RoundTrips(clock, session, () =>
       roundTripMs(isBound(this.#state) ? config.silenceMs : 0),
+    );
+    this.#timer = new WakeTimer(
+      clock,
+      (now) => wakeDelayMs(this.#state, now),
+      () => this.dispatch({ type: "tick" }),
     );
     this.#state = initialState(config, profile, clock.now());
     this.#watchVersion = this.#state.watchVersion;
@@ -190,7 +194,7 @@ export class GroupDriver {
       this.#queue.splice(0, handled);
       this.#handling = false;
     }
-    this.#setTimer();
+    this.#timer.update();
   }
 
   #step(event: GroupEvent): void {
@@ -289,29 +293,6 @@ export class GroupDriver {
   #answered(event: GroupEvent): void {
     this.#freshness.afterCheck(() => this.dispatch(event));
   }
-
-  /**
-   * Sets the timer for the next wake-up. A timer that fires sooner stays, and `#wake` sets the next one: most steps only put the
-   * wake-up off, and setting a timer each time would cost more.
-   */
-  #setTimer(): void {
-    const { clock } = this.#options;
-    const now = clock.now();
-    const delayMs = wakeDelayMs(this.#state, now);
-    if (delayMs !== null && this.#cancelTimer !== null && this.#timerAtMono <= now.mono + delayMs) return;
-    this.#cancelTimer?.();
-    this.#cancelTimer = null;
-    if (delayMs === null) return;
-    this.#timerAtMono = now.mono + delayMs;
-    this.#cancelTimer = clock.setTimer(delayMs, this.#wake);
-  }
-
-  readonly #wake = (): void => {
-    this.#cancelTimer = null;
-    const delayMs = wakeDelayMs(this.#state, this.#options.clock.now());
-    if (delayMs === 0) this.dispatch({ type: "tick" });
-    else this.#setTimer();
-  };
 
   #end(): void {
     this.#opening?.abort();

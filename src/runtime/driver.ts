@@ -15,6 +15,7 @@ import { asError } from "../errors.ts";
 import { Freshness } from "./freshness.ts";
 import type { BucketInfo, Clock, LeaseStore, Session } from "./ports.ts";
 import { RoundTrips } from "./round-trips.ts";
+import { WakeTimer } from "./wake-timer.ts";
 
 /** Effects for the application. The driver carries out the others. */
 export type Output = Exclude<Effect, { type: "write" | "read" | "open-bucket" | "ask" }>;
@@ -47,14 +48,12 @@ export class Driver {
   readonly #options: DriverOptions;
   readonly #freshness: Freshness;
   readonly #roundTrips: RoundTrips;
+  readonly #timer: WakeTimer;
   readonly #queue: ElectionEvent[] = [];
   /** Aborts the opening of the bucket: the only effect whose result may take long. */
   #opening: AbortController | null = null;
   #state: ElectionState;
   #handling = false;
-  #cancelTimer: (() => void) | null = null;
-  /** When the present timer fires, in monotonic milliseconds. */
-  #timerAtMono = 0;
   #unlisten: (() => void) | null = null;
   #watchedHolder: SessionBinding | null = null;
   #beatsEveryMs: number | null = null;
@@ -64,6 +63,11 @@ export class Driver {
     this.#freshness = new Freshness(options.clock, () => options.session.connected);
     this.#roundTrips = new RoundTrips(options.clock, options.session, () =>
       roundTripMs(isBound(this.#state) ? options.config.silenceMs : 0),
+    );
+    this.#timer = new WakeTimer(
+      options.clock,
+      (now) => wakeDelayMs(this.#state, now),
+      () => this.dispatch({ type: "tick" }),
     );
     this.#state = initialState(options.config, options.clock.now(), options);
   }
@@ -186,7 +190,7 @@ export class Driver {
     } finally {
       this.#handling = false;
     }
-    this.#setTimer();
+    this.#timer.update();
   }
 
   #step(event: ElectionEvent): void {
@@ -269,29 +273,6 @@ export class Driver {
   #answered(event: ElectionEvent): void {
     this.#freshness.afterCheck(() => this.dispatch(event));
   }
-
-  /**
-   * Sets the timer for the next wake-up. A timer that fires sooner stays, and `#wake` sets the next one: most steps only put the
-   * wake-up off, and setting a timer each time would cost more.
-   */
-  #setTimer(): void {
-    const { clock } = this.#options;
-    const now = clock.now();
-    const delayMs = wakeDelayMs(this.#state, now);
-    if (delayMs !== null && this.#cancelTimer !== null && this.#timerAtMono <= now.mono + delayMs) return;
-    this.#cancelTimer?.();
-    this.#cancelTimer = null;
-    if (delayMs === null) return;
-    this.#timerAtMono = now.mono + delayMs;
-    this.#cancelTimer = clock.setTimer(delayMs, this.#wake);
-  }
-
-  readonly #wake = (): void => {
-    this.#cancelTimer = null;
-    const delayMs = wakeDelayMs(this.#state, this.#options.clock.now());
-    if (delayMs === 0) this.dispatch({ type: "tick" });
-    else this.#setTimer();
-  };
 
   #end(): void {
     this.#opening?.abort();

@@ -1,9 +1,9 @@
 import { describe, expect, test } from "vitest";
-import { balanceWith } from "../../scripts/group-simulator/world/balance.ts";
 import { GroupBucket } from "../../scripts/group-simulator/world/bucket.ts";
 import { perfectGroupNetwork } from "../../scripts/group-simulator/world/network.ts";
 import { SimulatedStore } from "../../scripts/group-simulator/world/store.ts";
 import type { CrashDetection } from "../../src/election/types.ts";
+import { balance } from "../../src/group/balance.ts";
 import { GroupDriver, type GroupOutput } from "../../src/group/driver.ts";
 import { FakeConnections } from "../../src/testing/simulation/fakes/fake-connections.ts";
 import { FakeSession } from "../../src/testing/simulation/fakes/fake-session.ts";
@@ -54,7 +54,7 @@ class Rig {
         settleMs: 2_000,
         rejoinGraceMs: 0,
         unownedGraceMs: 1_000,
-        balance: balanceWith(100_000),
+        balance,
       },
       profile: { weight: 1 },
       clock,

@@ -3,6 +3,7 @@
  * were lawful. Knows the records, and nothing of the core.
  */
 import { silenceWaitMs } from "../../../src/election/silence.ts";
+import { balance } from "../../../src/group/balance.ts";
 import type {
   Claim,
   GroupEntry,
@@ -15,7 +16,7 @@ import type {
 import type { FakeConnections } from "../../../src/testing/simulation/fakes/fake-connections.ts";
 import type { VirtualTime } from "../../../src/testing/simulation/time/virtual-time.ts";
 import { LEASE_TTL_MS, RATE_SLACK } from "../timing.ts";
-import { decodePlan } from "../world/balance.ts";
+
 import { type Commit, type GroupBucket, keyName } from "../world/bucket.ts";
 
 /** A session as its key shows it. */
@@ -225,7 +226,7 @@ export class Truth {
 
   /** Whether a claim that is newer than the plan is not by the planned member: the plan is repeated to move the resource. */
   #isContradicted(revision: number, { plan, generation }: PlanRecord): boolean {
-    const planned = decodePlan(plan)?.assignment;
+    const planned = balance.decode(plan)?.assignment;
     const { committed } = this.#options.bucket;
     for (let index = committed.length - 1; index >= 0; index -= 1) {
       const entry = committed[index];

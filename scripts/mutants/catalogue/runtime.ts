@@ -25,9 +25,9 @@ export const runtimeMutants: readonly Mutant[] = [
   },
   {
     name: "an earlier timer does not replace a later one",
-    file: "src/runtime/driver.js",
-    from: "if (delayMs !== null && this.#cancelTimer !== null && this.#timerAtMono <= now.mono + delayMs) return;",
-    to: "if (delayMs !== null && this.#cancelTimer !== null) return;",
+    file: "src/runtime/wake-timer.js",
+    from: "if (delayMs !== null && this.#cancel !== null && this.#atMono <= now.mono + delayMs) return;",
+    to: "if (delayMs !== null && this.#cancel !== null) return;",
   },
   {
     name: "timers are not rounded up: they fire early",

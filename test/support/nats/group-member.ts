@@ -1,5 +1,5 @@
 /** A member of a group on NATS, without its application side: work that drains ends on the next turn of the loop. */
-import { balanceWith } from "../../../scripts/group-simulator/world/balance.ts";
+import { balance } from "../../../src/group/balance.ts";
 import type { GroupConfig } from "../../../src/group/core/events.ts";
 import { GroupDriver, type GroupOutput } from "../../../src/group/driver.ts";
 import { connectNats, type NatsOptions } from "../../../src/nats/connection/connection.ts";
@@ -45,7 +45,7 @@ const TIMES: Omit<GroupConfig, "memberId" | "incarnation"> = {
   settleMs: 300,
   rejoinGraceMs: 0,
   unownedGraceMs: 1_000,
-  balance: balanceWith(100_000),
+  balance,
 };
 
 /** The caller disposes of it. */
