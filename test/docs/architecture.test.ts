@@ -74,7 +74,7 @@ test.each(["core", "plan", "application", ""])(
   },
 );
 
-test.each(["group", "bucket", "presence"])("the row of nats/%s names its files", (folder) => {
+test.each(["group", "bucket", "presence", "consumer"])("the row of nats/%s names its files", (folder) => {
   const row = rowsOf("nats").find(({ files }) => files[0] === `${folder}/`)?.row ?? "";
   const files = [...row.matchAll(/`([\w-]+\.ts)`/g)].map(([, name = ""]) => name);
   expect(files.sort()).toEqual(filesIn(join("nats", folder)).sort());

@@ -14,8 +14,9 @@ import {
   type RootRecord,
   strayLanes,
 } from "../../src/fencing/fence-record.ts";
-import { covers, isLiteralSubject, overlap } from "../../src/fencing/stream/names.ts";
+import { isLiteralSubject } from "../../src/fencing/stream/names.ts";
 import type { FenceTerm } from "../../src/fencing.ts";
+import { covers, overlap } from "../../src/nats/subjects.ts";
 import { termOf } from "../support/fencing/terms-and-servers.ts";
 
 const intact = { wanted: 1, intact: true, freshId: "fresh" };

@@ -2,13 +2,14 @@
 import type { NatsConnection } from "@nats-io/transport-node";
 import { ClusterError } from "../../errors.ts";
 import { jsToClusterError } from "../../nats/api/js-api.ts";
+import { checkStreamName, overlap } from "../../nats/subjects.ts";
 import type { Term } from "../../node/term.ts";
 import { limitOf, linkSignals } from "../../runtime/waiting.ts";
 import { type FenceTerm, tokenOf } from "../token.ts";
 import { FencedWriter } from "./fenced-writer.ts";
 import type { GuardedStream } from "./guarded-stream.ts";
 import type { Lane } from "./lanes.ts";
-import { checkStreamName, checkSubject, defaultFence, overlap } from "./names.ts";
+import { checkSubject, defaultFence } from "./names.ts";
 import { type FencedLimits, openGuarded } from "./open-guarded.ts";
 import { readRoot } from "./read-fence.ts";
 import { takeFence } from "./take-fence.ts";

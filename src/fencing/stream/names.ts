@@ -1,5 +1,6 @@
-/** Names of streams, subjects and keys, and their checks. */
+/** Names of subjects and keys, and their checks. */
 import { ClusterError } from "../../errors.ts";
+import { MAX_STREAM_NAME, shown } from "../../nats/subjects.ts";
 
 /**
  * A server ends the connection of a client that sends a line of more than `max_control_line` bytes, by default 4096. Besides the subject,
@@ -8,9 +9,6 @@ import { ClusterError } from "../../errors.ts";
 export const MAX_SUBJECT_BYTES = 3800;
 /** The subject of a key also has the name of its bucket. */
 export const MAX_KEY_LENGTH = 3500;
-/** Servers refuse longer names of streams. */
-const MAX_STREAM_NAME = 255;
-
 /** Prefix of the keys of a bucket's fence; the lane's number follows. */
 export const KV_FENCE_KEY = "nats_leader_fence";
 
@@ -44,14 +42,6 @@ export function kvStream(bucket: string): string {
 
 export function kvSubject(bucket: string, key: string): string {
   return `$KV.${bucket}.${key}`;
-}
-
-export function checkStreamName(stream: string): void {
-  if (typeof stream === "string" && stream.length <= MAX_STREAM_NAME && /^[^\s.*>/\\]+$/.test(stream)) return;
-  throw new ClusterError(
-    "INVALID_CONFIG",
-    `${shown(stream)} is not a valid stream name: it must have 1 to ${MAX_STREAM_NAME} characters, no blanks and none of . * > / \\`,
-  );
 }
 
 export function checkBucket(bucket: string): void {
@@ -93,40 +83,10 @@ export function checkSubject(what: string, subject: string): void {
   );
 }
 
-/** In quotes, shortened. The value may be of any type. */
-function shown(value: unknown): string {
-  if (typeof value !== "string") return String(value);
-  return JSON.stringify(value.length > 200 ? `${value.slice(0, 200)}…` : value);
-}
-
 /** Whether it is a subject without wildcards, blanks and empty tokens. */
 export function isLiteralSubject(subject: string): boolean {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: the server accepts none of them in a subject
   return typeof subject === "string" && /^[^\x00-\x20.*>]+(?:\.[^\x00-\x20.*>]+)*$/.test(subject);
-}
-
-/** Whether some subject matches both filters. */
-export function overlap(one: string, other: string): boolean {
-  const [a, b] = [one.split("."), other.split(".")];
-  for (let i = 0; ; i++) {
-    const [left, right] = [a[i], b[i]];
-    if (left === undefined || right === undefined) return left === right;
-    if (left === ">" || right === ">") return true;
-    if (left !== "*" && right !== "*" && left !== right) return false;
-  }
-}
-
-/** Whether the filter matches everything that the subject, which may have wildcards itself, matches. */
-export function covers(filter: string, subject: string): boolean {
-  const want = filter.split(".");
-  const have = subject.split(".");
-  for (const [i, token] of want.entries()) {
-    if (token === ">") return have.length > i;
-    const other = have[i];
-    if (other === undefined || other === ">") return false;
-    if (token !== "*" && token !== other) return false;
-  }
-  return want.length === have.length;
 }
 
 /** The configuration that a key-value client would create a bucket with. */

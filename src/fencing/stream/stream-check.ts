@@ -1,11 +1,13 @@
 /** Checks that a fence holds on a stream and on the servers that hold the stream. */
+
 import { ClusterError } from "../../errors.ts";
 import { asObject, type JsonObject } from "../../nats/api/js-api.ts";
 import { isAtLeast, serverVersion } from "../../nats/api/server-version.ts";
 import type { ConnectionMonitor } from "../../nats/connection/connection-monitor.ts";
 import { CONNECTIONS_PING } from "../../nats/names.ts";
+import { covers } from "../../nats/subjects.ts";
 import type { NoBatches, StreamFacts } from "./guarded-stream.ts";
-import { covers, guardSubject, laneSubject, rootSubject } from "./names.ts";
+import { guardSubject, laneSubject, rootSubject } from "./names.ts";
 
 /** The first version with `Nats-Expected-Last-Subject-Sequence-Subject`. Older servers compare the written subject instead. */
 export const FENCING_SINCE = "2.11.0";

@@ -1,8 +1,10 @@
 /** Checks that a subject belongs to the stream, before the first write to it. */
+
 import { ClusterError } from "../../errors.ts";
 import { jsToClusterError } from "../../nats/api/js-api.ts";
+import { covers } from "../../nats/subjects.ts";
 import type { GuardedStream } from "./guarded-stream.ts";
-import { checkSubject, covers } from "./names.ts";
+import { checkSubject } from "./names.ts";
 import { inspect } from "./read-fence.ts";
 
 /** Subjects that are remembered; beyond that number all are checked again. */

@@ -54,7 +54,8 @@ export function decodeKey(text: string): GroupKey | null {
   return resource === null ? null : { kind: "owner", resource };
 }
 
-function encodeResource(name: string): string {
+/** One token of a subject. @throws RangeError for a name that is not allowed. */
+export function encodeResource(name: string): string {
   const problem = resourceProblem(name);
   if (problem !== null) throw new RangeError(`the name of a resource ${problem}`);
   if (PLAIN.test(name)) return name;
