@@ -19,6 +19,9 @@ import { actualOwner, isFit, planMembers } from "./targets.ts";
 import { readOwner } from "./terms.ts";
 import type { GroupEntry } from "./types.ts";
 
+/** A plan waits for the claims of this member for at most so long after a member has joined, left or changed. */
+const CLAIMS_FIRST_MS = 500;
+
 // ---------------------------------------------------------------------------------------------- the plan that is stored
 
 /** The message on the key `plan`; `null`: it has none. */
@@ -68,7 +71,15 @@ export function planDelayMs(group: GroupState): number {
   if (coordinator.term === null || !isReady(group) || plan.write !== null) return NEVER;
   if (plan.reads.due || plan.reads.inFlight) return NEVER;
   const atMono = group.planDue ? plan.reads.atMono : group.planAtMono;
-  return atMono - now.mono;
+  return Math.max(atMono, claimedByMono(group)) - now.mono;
+}
+
+/**
+ * Until when the plan waits for claims. After a death every member has computed its targets itself: the plan that says the same comes after
+ * the claims, because it takes milliseconds to compute and encode, in which resources have no owner.
+ */
+function claimedByMono({ claims, claiming, changedAtMono }: GroupState): number {
+  return claiming > 0 || claims.members.size > 0 ? changedAtMono + CLAIMS_FIRST_MS : 0;
 }
 
 /** Writes another plan, if the members, the resources or the balance require one. */

@@ -111,9 +111,21 @@ describe("the plan key", () => {
     expect(a.sent("plan")).toMatchObject({ expect: 0 });
   });
 
+  test("a plan waits until the claims that are due have been answered, but not for long", () => {
+    const a = new Solo(["r1", "r2"]).live();
+    a.applied("coordinator", 2).applied("owner.r1", 3);
+    expect(a.sent("plan")).toBeUndefined();
+    a.applied("owner.r2", 4);
+    expect(a.sent("plan")).toMatchObject({ expect: 0 });
+    const b = new Solo(["r1", "r2"]).live();
+    b.applied("coordinator", 2).applied("owner.r1", 3).wait(499);
+    expect(b.sent("plan")).toBeUndefined();
+    expect(b.wait(1).sent("plan")).toMatchObject({ expect: 0 });
+  });
+
   test("a plan that cannot be decoded is garbage", () => {
     const a = new Solo(["r"], { balance: unplannable }).live();
-    a.applied("coordinator", 2).applied("plan", 3);
+    a.applied("coordinator", 2).wait(500).applied("plan", 3);
     expect(a.state.plan.revision).toBe(3);
     const record = { memberId: "b", incarnation: "b1", nonce: 1, generation: "g1", above: 0 };
     const plan: GroupEntry = {
@@ -131,7 +143,7 @@ describe("the plan key", () => {
 
   test("the plan of a later coordinator: this one reads whether it still is one", () => {
     const a = new Solo(["r"]).live();
-    a.applied("coordinator", 2).applied("plan", 3).applied("owner.r", 4);
+    a.applied("coordinator", 2).applied("owner.r", 3).applied("plan", 4);
     const record = { memberId: "b", incarnation: "b1", nonce: 1, generation: "g1", above: 0 };
     const bytes = balance.encode({ members: ["a", "b"], assignment: new Map([["r", "b"]]) }) as Uint8Array;
     const plan: GroupEntry = {
@@ -196,7 +208,7 @@ describe("stop", () => {
 
   test("the end marker is refused, or gets no answer: the key is read", () => {
     const a = new Solo().live();
-    a.applied("coordinator", 2).applied("plan", 3).conflict("owner.r");
+    a.applied("coordinator", 2).conflict("owner.r");
     a.send({ type: "stop", restarting: true });
     expect(a.sent("session.a")).toMatchObject({ record: { kind: "session-end", reason: "restarting" } });
     const end = a.own("session.a", 5);
@@ -206,7 +218,7 @@ describe("stop", () => {
 
   test("the connection is lost while it leaves", () => {
     const a = new Solo().live();
-    a.applied("coordinator", 2).applied("plan", 3).conflict("owner.r");
+    a.applied("coordinator", 2).conflict("owner.r");
     a.send({ type: "stop", restarting: true });
     a.send({ type: "disconnected" }).unanswered("session.a");
     expect(a.texts).toContain("STOPPED");
