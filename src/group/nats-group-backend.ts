@@ -14,6 +14,7 @@ import { balance } from "./balance.ts";
 import { GroupDriver } from "./driver.ts";
 import type { MakeDriver } from "./membership.ts";
 import type { GroupStore } from "./ports.ts";
+import { rehearse } from "./rehearsal.ts";
 
 /** Pause between two attempts to open the bucket while JetStream starts. */
 const OPEN_RETRY_MS = 250;
@@ -24,17 +25,27 @@ const WINDOW = 16;
 /** Least time for a read of everything. 10 000 owners take 0.4 s on an idle server. */
 const MIN_BULK_TIMEOUT_MS = 10_000;
 
-export function natsGroupBackend(options: ResolvedGroupOptions): GroupBackend {
-  return { attach: (request) => attach(options, request) };
+/** @param whileConnecting - Called after the connection has been asked for. */
+export function natsGroupBackend(
+  options: ResolvedGroupOptions,
+  whileConnecting: (options: ResolvedGroupOptions, makeDriver: MakeDriver) => unknown = rehearse,
+): GroupBackend {
+  return { attach: (request) => attach(options, request, whileConnecting) };
 }
 
-async function attach(options: ResolvedGroupOptions, request: GroupAttachRequest): Promise<GroupAttachment> {
+async function attach(
+  options: ResolvedGroupOptions,
+  request: GroupAttachRequest,
+  whileConnecting: (options: ResolvedGroupOptions, makeDriver: MakeDriver) => unknown,
+): Promise<GroupAttachment> {
   const { groupId, memberId, core } = options;
-  const link = await connectNats(options.nats, {
+  const connecting = connectNats(options.nats, {
     clusterId: groupId,
     nodeId: memberId,
     signal: request.signal,
   });
+  whileConnecting(options, groupDriver);
+  const link = await connecting;
   const session = openSession(link.connection, {
     onWarning: (message, error) => request.warn("SESSION", message, error),
     reconnectOnLameDuck: link.owned,
