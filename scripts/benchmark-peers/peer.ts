@@ -73,6 +73,8 @@ export interface ServerProcess {
   /** Polled until it resolves with true. May reject while the server is starting. */
   readonly ready: () => Promise<boolean>;
   readonly stopSignal?: NodeJS.Signals;
+  /** @default 30000 */
+  readonly startTimeoutMs?: number;
 }
 
 const START_TIMEOUT_MS = 30_000;
@@ -109,13 +111,14 @@ export async function startProcess(server: ServerProcess, signal: AbortSignal): 
     await exited;
     clearTimeout(timer);
   };
-  const giveUpAt = performance.now() + START_TIMEOUT_MS;
+  const { startTimeoutMs = START_TIMEOUT_MS } = server;
+  const giveUpAt = performance.now() + startTimeoutMs;
   while (!(await server.ready().catch(() => false))) {
     if (ended !== undefined) throw ended;
     if (signal.aborted || performance.now() > giveUpAt) {
       await stop();
       signal.throwIfAborted();
-      throw new Error(`${server.command} not ready after ${START_TIMEOUT_MS} ms; stderr: ${log}`);
+      throw new Error(`${server.command} not ready after ${startTimeoutMs} ms; stderr: ${log}`);
     }
     await pause(50);
   }
