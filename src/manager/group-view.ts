@@ -1,8 +1,8 @@
 /** What the content of a group's bucket says about its members and resources. Pure functions. */
 import { balance } from "../group/balance.ts";
 import type { PlanMember, StoredPlan } from "../group/core/balance.ts";
-import type { Authorship, Claim, SessionEndReason, SessionRecord } from "../group/core/types.ts";
 import type { GroupContent, StoredEntry } from "./group-client.ts";
+import { endOf, groupSessions, type LossCause, numberOf, type SessionView } from "./group-sessions.ts";
 
 export interface GroupMemberRow {
   readonly memberId: string;
@@ -41,10 +41,10 @@ export interface GroupResourceRow {
   readonly epoch: number;
   /** The member that the plan gives it to; `null`: none, or there is no plan. */
   readonly target: string | null;
-  /** For how long it has had this owner, or none; `null`: it never had one. */
+  /** For how long it has had this owner, or none; `null`: it never had one, or that is not known. */
   readonly forMs: number | null;
   /** Why it has no owner: the session's end, or `released`; `null`: it has one, or never had one. */
-  readonly why: SessionEndReason | "released" | "deleted" | null;
+  readonly why: LossCause | "released" | null;
 }
 
 export interface GroupView {
@@ -63,18 +63,9 @@ export interface GroupView {
   readonly unowned: number;
 }
 
-interface Session {
-  readonly memberId: string;
-  readonly number: number;
-  /** `null`: it is over. */
-  readonly record: SessionRecord | null;
-  readonly why: SessionEndReason | "deleted";
-  readonly at: number;
-}
-
 export function groupView(groupId: string, content: GroupContent): GroupView {
   const stored = [...content.entries.values()];
-  const sessions = sessionsOf(stored);
+  const sessions = groupSessions(content);
   const found = planOf(stored);
   const assignment = found?.plan.assignment ?? new Map<string, string>();
   const resources = resourceRows(stored, sessions, assignment, content.now);
@@ -108,30 +99,6 @@ export function planMembersOf({ members }: GroupView): PlanMember[] {
   }));
 }
 
-/** Numbers of sessions and epochs are revisions, above the largest one that the writer knew. */
-function numberOf(revision: number, { above }: Authorship): number {
-  return Math.max(revision, above + 1);
-}
-
-function sessionsOf(stored: readonly StoredEntry[]): ReadonlyMap<string, Session> {
-  const sessions = new Map<string, Session>();
-  for (const { entry, at } of stored) {
-    if (entry.key.kind !== "session") continue;
-    const { memberId } = entry.key;
-    const over = { memberId, record: null, at };
-    if (entry.kind === "deleted") sessions.set(memberId, { ...over, number: entry.revision, why: "deleted" });
-    if (entry.kind !== "record") continue;
-    const { record, revision } = entry;
-    if (record.kind === "session-end")
-      sessions.set(memberId, { ...over, number: record.number, why: record.reason });
-    if (record.kind === "session") {
-      const number = record.number ?? numberOf(revision, record);
-      sessions.set(memberId, { memberId, number, record, why: "expired", at });
-    }
-  }
-  return sessions;
-}
-
 interface FoundPlan {
   readonly plan: StoredPlan;
   readonly revision: number;
@@ -148,34 +115,21 @@ function planOf(stored: readonly StoredEntry[]): FoundPlan | null {
   return null;
 }
 
-/** Why the claim does not stand any more; `null`: its session is not over. */
-function endOf(
-  { memberId, session }: Claim,
-  at: number,
-  sessions: ReadonlyMap<string, Session>,
-): { readonly at: number; readonly why: SessionEndReason | "deleted" } | null {
-  const held = sessions.get(memberId);
-  if (held === undefined) return { at, why: "deleted" };
-  if (held.record !== null && held.number === session) return null;
-  // A later session of the member has replaced the end marker.
-  return held.number === session ? held : { at: held.at, why: "expired" };
-}
-
 function coordinatorOf(
   stored: readonly StoredEntry[],
-  sessions: ReadonlyMap<string, Session>,
+  sessions: ReadonlyMap<string, SessionView>,
 ): string | null {
-  for (const { entry, at } of stored) {
+  for (const { entry } of stored) {
     if (entry.key.kind !== "coordinator" || entry.kind !== "record" || entry.record.kind !== "claim")
       continue;
-    return endOf(entry.record, at, sessions) === null ? entry.record.memberId : null;
+    return endOf(entry.record, sessions) === null ? entry.record.memberId : null;
   }
   return null;
 }
 
 function resourceRows(
   stored: readonly StoredEntry[],
-  sessions: ReadonlyMap<string, Session>,
+  sessions: ReadonlyMap<string, SessionView>,
   assignment: ReadonlyMap<string, string>,
   now: number,
 ): GroupResourceRow[] {
@@ -197,7 +151,7 @@ function neverOwned(resource: string, assignment: ReadonlyMap<string, string>): 
 function resourceRow(
   resource: string,
   { entry, at }: StoredEntry,
-  sessions: ReadonlyMap<string, Session>,
+  sessions: ReadonlyMap<string, SessionView>,
   assignment: ReadonlyMap<string, string>,
   now: number,
 ): GroupResourceRow {
@@ -209,14 +163,14 @@ function resourceRow(
   if (record.kind === "release") return { ...none, epoch: record.epoch, forMs: since(at), why: "released" };
   if (record.kind !== "claim") return { ...none, state: "unknown", forMs: since(at) };
   const epoch = numberOf(revision, record);
-  const end = endOf(record, at, sessions);
-  if (end !== null) return { ...none, epoch, forMs: since(end.at), why: end.why };
+  const end = endOf(record, sessions);
+  if (end !== null) return { ...none, epoch, forMs: end.at === null ? null : since(end.at), why: end.why };
   const moves = none.target !== null && none.target !== record.memberId;
   return { ...none, state: moves ? "moving" : "owned", owner: record.memberId, epoch, forMs: since(at) };
 }
 
 function memberRows(
-  sessions: ReadonlyMap<string, Session>,
+  sessions: ReadonlyMap<string, SessionView>,
   resources: readonly GroupResourceRow[],
   plan: StoredPlan | null,
   coordinator: string | null,

@@ -36,6 +36,7 @@ const GROUP_COMMANDS: readonly (readonly string[])[] = [
   ["groups"],
   ["group", "show", "orders"],
   ["group", "orders"],
+  ["group", "history", "orders"],
   ["group", "plan", "orders", "--without", "a"],
   ["group", "drain", "orders", "a"],
   ["group", "rejoin", "orders", "a"],

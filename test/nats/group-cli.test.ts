@@ -1,5 +1,7 @@
 /** The commands about groups, on a real server. */
 import { describe, expect, test } from "vitest";
+import { waitFor } from "../../scripts/shared/wait.ts";
+import type { GroupChange } from "../../src/manager/group-history.ts";
 import type { DryRun, GroupView } from "../../src/manager/group-view.ts";
 import { start } from "../support/cli/run-cli.ts";
 import { runHere } from "../support/cli/run-here.ts";
@@ -8,6 +10,15 @@ import { RealGroup } from "../support/group/real-group.ts";
 import { useNatsServer } from "../support/use-server.ts";
 
 const server = useNatsServer();
+
+interface Change extends Omit<GroupChange, "at"> {
+  readonly at: string;
+}
+
+interface History {
+  readonly changes: readonly Change[];
+  readonly omitted: number;
+}
 
 async function group(...args: readonly string[]): Promise<{ code: number; stdout: string; stderr: string }> {
   return runHere(["group", ...args, "--nats-url", server.url]);
@@ -61,6 +72,17 @@ describe("group", () => {
     expect(stdout).toMatch(new RegExp(`^${groupId} +3 +12 +12 +0 +0 +[abc]$`, "m"));
   });
 
+  test("lists resources on request only, and fits a narrow terminal", async () => {
+    const { groupId } = await threeMembers();
+    const spies = { isTTY: process.stdout.isTTY, columns: process.stdout.columns };
+    Object.assign(process.stdout, { isTTY: true, columns: 40 });
+    const { stdout } = await group(groupId).finally(() => Object.assign(process.stdout, spies));
+    expect(stdout.split("\n").filter((text) => text.length > 40)).toEqual([]);
+    expect(stdout).toMatch(/^MEMBER +STATE/m);
+    expect(stdout).not.toMatch(/^11 /m);
+    expect((await group(groupId, "--resources")).stdout).toMatch(/^11 +[abc] +\d+/m);
+  });
+
   test("says what would move without a member", async () => {
     const { groupId } = await threeMembers();
     const { taken, balanced, shares } = await json<DryRun>("plan", groupId, "--without", "c");
@@ -93,6 +115,100 @@ describe("group", () => {
     expect(members.members.get(owner)?.term("0")).not.toBeNull();
   });
 
+  test("history lists the last change of each resource and session, newest first", async () => {
+    const members = await threeMembers();
+    const { groupId } = members;
+    const all = await json<History>("history", groupId, "--limit", "100");
+    expect(all.omitted).toBe(0);
+    const claims = all.changes.filter(({ what }) => what === "resource");
+    expect(claims.map(({ resource }) => Number(resource)).sort((a, b) => a - b)).toEqual(
+      Array.from({ length: 12 }, (_, at) => at),
+    );
+    expect(new Set(claims.map(({ change }) => change))).toEqual(new Set(["claimed"]));
+    expect(all.changes.filter(({ what }) => what === "coordinator")).toMatchObject([{ change: "claimed" }]);
+    expect(all.changes.filter(({ what }) => what === "plan")).toMatchObject([{ change: "planned" }]);
+    const times = all.changes.map(({ at }) => Date.parse(at));
+    expect(times).toEqual([...times].sort((a, b) => b - a));
+
+    await members.members.get("c")?.stop();
+    await members.untilShares({ a: 6, b: 6, c: 0 });
+    const ofC = await json<History>("history", groupId, "--member", "c", "--since", "1h");
+    expect(ofC.changes).toMatchObject([
+      { what: "session", change: "ended", member: "c", reason: "left", by: null },
+    ]);
+    const one = await json<History>("history", groupId, "--resource", "3", "--resource", "4");
+    expect(one.changes.map(({ resource }) => resource).sort()).toEqual(["3", "4"]);
+    const text = await group("history", groupId, "-n", "2");
+    expect(text.stdout.split("\n")).toEqual([
+      expect.stringMatching(/^TIME +WHAT +CHANGE +MEMBER +EPOCH +NOTE$/),
+      expect.stringMatching(/^20\d\d-.* claimed +[ab] +\d+$/),
+      expect.stringMatching(/^20\d\d-/),
+      "",
+    ]);
+    expect(text.stderr).toMatch(/^\d+ more; --limit lists them$/m);
+  });
+
+  test("history --watch prints each change with the owner before, until a signal", async () => {
+    const members = await threeMembers();
+    const { groupId } = members;
+    const args = [
+      "group",
+      "history",
+      groupId,
+      "--watch",
+      "--json",
+      "--interval",
+      "50ms",
+      "--nats-url",
+      server.url,
+    ];
+    const watch = start<Change>(args);
+    await watch.next(({ what }) => what === "resource");
+    const moved = [...(members.members.get("c")?.owned.keys() ?? [])];
+    await members.members.get("c")?.stop();
+    const seen = new Set<string>();
+    let isEnded = false;
+    while (seen.size < moved.length || !isEnded) {
+      const { what, change, member, resource } = await watch.next(
+        (one) => (one.from === "c" && one.change === "claimed") || one.change === "ended",
+      );
+      if (what === "session") isEnded = member === "c";
+      else {
+        expect([change, ["a", "b"].includes(member ?? "")]).toEqual(["claimed", true]);
+        seen.add(resource ?? "");
+      }
+    }
+    expect([...seen].sort()).toEqual(moved.sort());
+    watch.kill("SIGINT");
+    expect((await watch.exit).code).toBe(0);
+    expect(await group("history", groupId, "--duration", "200ms", "-n", "1")).toMatchObject({
+      code: 0,
+      stdout: expect.stringMatching(/^20\d\d-\S+ \S+ {2}\S+ claimed [ab] \d+\n$/),
+    });
+  });
+
+  test("history shows who has ended the session of a killed member, and what it has lost", async () => {
+    const members = new RealGroup(server.url, { resources: 2, rejoinGraceMs: 600_000 });
+    await members.start("a", { weight: 0 });
+    const { groupId } = members;
+    const child = start<{ readonly text?: string }>([
+      ...["run", "--group", groupId, "--resources", "2", "--node-id", "b", "--nats-url", server.url],
+      ...["--", "sh", "-c", "echo up; while :; do sleep 0.02; done"],
+    ]);
+    for (let count = 0; count < 2; count++) await child.next(({ text }) => text === "up");
+    child.kill("SIGKILL");
+    const ended = await waitFor(async () => {
+      const { changes } = await json<History>("history", groupId, "--member", "b");
+      return changes.find(({ change }) => change === "ended") === undefined ? null : changes;
+    });
+    const end = { reason: expect.stringMatching(/^(closed|silent|expired)$/), by: "a" };
+    expect(ended).toMatchObject([
+      { what: "session", change: "ended", member: "b", ...end },
+      { what: "resource", change: "lost", member: "b", ...end },
+      { what: "resource", change: "lost", member: "b", ...end },
+    ]);
+  });
+
   test("names what does not exist", async () => {
     const { groupId } = await threeMembers();
     const noGroup = await group("show", freshId("none"));
@@ -100,7 +216,7 @@ describe("group", () => {
       1,
       expect.stringContaining("no member of it has ever run"),
     ]);
-    expect(noGroup.stderr).toContain(groupId);
+    expect(noGroup.stderr).toContain("(this account has the groups g");
     for (const args of [
       ["plan", groupId, "--without", "x"],
       ["drain", groupId, "x"],
@@ -108,6 +224,16 @@ describe("group", () => {
     ]) {
       const { code, stderr } = await group(...args);
       expect([code, stderr]).toEqual([2, expect.stringContaining("its members are a, b, c")]);
+    }
+    for (const [args, message] of [
+      [["--member", "x"], 'has never had a member "x"; it has had a, b, c'],
+      [["--resource", "99"], 'no resource "99"'],
+      [["--interval", "1s"], "must come with --watch"],
+      [["--limit", "0"], "whole number from 1"],
+      [["--since", "yesterday"], "Must be a duration"],
+    ] as const) {
+      const { code, stderr } = await group("history", groupId, ...args);
+      expect([code, stderr]).toEqual([2, expect.stringContaining(message)]);
     }
     const noResource = await group("move", groupId, "99", "a");
     expect([noResource.code, noResource.stderr]).toEqual([2, expect.stringContaining('no resource "99"')]);

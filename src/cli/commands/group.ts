@@ -1,15 +1,17 @@
 /** The commands about one group. */
-import type { Command } from "commander";
+import { type Command, Option } from "commander";
 import { dryRun } from "../../manager/group-view.ts";
 import { EXIT } from "../exit.ts";
 import { changed, drain, move, rejoin } from "../groups/changes.ts";
+import { DEFAULT_CHANGES, groupHistory } from "../groups/group-history.ts";
 import { checkMember, readView } from "../groups/read-group.ts";
-import { type ShowFlags, watchGroup } from "../groups/watch-group.ts";
+import { listsAll, type ShowFlags, watchGroup } from "../groups/watch-group.ts";
 import {
   type ClusterFlags,
   duration,
   groupIdOf,
   positiveDuration,
+  wholeNumber,
   withGroupOptions,
   withServers,
 } from "../options.ts";
@@ -24,11 +26,31 @@ export function group(command: Command): Command {
       .description("show the members of a group and what each owns")
       .argument("<group>", "id of the group", groupIdOf),
   )
-    .option("--all", "list every resource, not only those that move or have no owner")
+    .option("--resources", "list every resource, not only those that move or have no owner")
+    .addOption(new Option("--all").hideHelp())
     .option("--watch", "show changes until Ctrl-C")
     .option("--interval <time>", "pause between two reads with --watch (default: 1s)", positiveDuration)
     .addHelpText("after", SHOW_HELP)
     .action(show);
+  withGroupOptions(
+    command
+      .command("history")
+      .description("list the last change of each resource, session and plan, newest first")
+      .argument("<group>", "id of the group", groupIdOf),
+  )
+    .option("--resource <name>", "only this resource; may be given more than once", texts)
+    .option("--member <member>", "only what concerns this member; may be given more than once", listed)
+    .option("--since <time>", "only changes of this last time, such as 10m", positiveDuration)
+    .option(
+      "-n, --limit <number>",
+      `number of changes (default: ${DEFAULT_CHANGES})`,
+      wholeNumber(1, 1_000_000),
+    )
+    .option("--watch", "print changes as they happen, until Ctrl-C")
+    .option("--duration <time>", "as --watch, for this time", positiveDuration)
+    .option("--interval <time>", "pause between two reads with --watch (default: 1s)", positiveDuration)
+    .addHelpText("after", HISTORY_HELP)
+    .action(groupHistory);
   withGroupOptions(
     command
       .command("plan")
@@ -64,12 +86,26 @@ function listed(text: string, before: readonly string[] = []): readonly string[]
   return [...before, groupIdOf(text)];
 }
 
+function texts(text: string, before: readonly string[] = []): readonly string[] {
+  return [...before, text];
+}
+
 const SHOW_HELP = `
 Reads the group's bucket, and writes nothing. "nats-leader group ID" is the
-same. Exits 3 if no member is alive, or a resource has no owner.
+same. JSON has every resource. Exits 3 if no member is alive, or a resource has no owner.
 
 Example:
-  nats-leader group show orders --all --json`;
+  nats-leader group show orders --resources --json`;
+
+const HISTORY_HELP = `
+The bucket keeps one value for each key: of every resource this is its last
+change, not all of its changes. With --watch a change is missed only if the same
+resource changes again before the next read. Times are those of the server.
+Reads the group's bucket, and writes nothing.
+
+Examples:
+  nats-leader group history orders --since 10m --member worker-3
+  nats-leader group history orders --duration 1m --json`;
 
 const PLAN_HELP = `
 A dry run: nothing is changed. The zones of resources are not in the bucket, so
@@ -101,7 +137,7 @@ async function show(groupId: string, flags: ShowFlags): Promise<void> {
   if (flags.watch === true) return watchGroup(groupId, flags);
   const view = await withServers(flags, (client) => readView(client, groupId));
   if (flags.json === true) printJson(view);
-  else printLines(groupLines(view, flags.all === true, columnsOfOutput()));
+  else printLines(groupLines(view, listsAll(flags), columnsOfOutput()));
   if (view.members.length === 0 || view.unowned > 0) process.exitCode = EXIT.noLeader;
 }
 

@@ -13,9 +13,16 @@ import { every, unlessAborted, untilSignal } from "../signals.ts";
 import { unknownGroup } from "./read-group.ts";
 
 export interface ShowFlags extends ClusterFlags {
+  readonly resources?: boolean;
+  /** Hidden alias of `--resources`. */
   readonly all?: boolean;
   readonly watch?: boolean;
   readonly interval?: number;
+}
+
+/** Whether every resource is to be listed. */
+export function listsAll({ resources, all }: ShowFlags): boolean {
+  return resources === true || all === true;
 }
 
 const DEFAULT_INTERVAL_MS = 1_000;
@@ -123,7 +130,7 @@ class GroupWatch {
   #lines(size: { readonly columns: number; readonly rows: number }): Line[] {
     const title = line`${strong(`=== Group [${showTime(Date.now())}] ===`)}`;
     const problem = this.#problem === null ? [] : [line`${bad(this.#problem)}`];
-    const body = this.#view === null ? [] : groupLines(this.#view, this.#flags.all === true, size.columns);
+    const body = this.#view === null ? [] : groupLines(this.#view, listsAll(this.#flags), size.columns);
     return fitScreen(
       [title, ...problem, []],
       body,

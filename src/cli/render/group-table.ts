@@ -8,7 +8,7 @@ import type {
 } from "../../manager/group-view.ts";
 import { showSeconds } from "./duration.ts";
 import { table } from "./table.ts";
-import { bad, dim, good, type Line, line, type Part, strong } from "./text.ts";
+import { bad, dim, good, type Line, line, type Part, strong, wrap } from "./text.ts";
 
 /** Lists of more differing resources than this are cut, on terminals and elsewhere; `--json` has all. */
 const MAX_SHOWN = 50;
@@ -36,7 +36,7 @@ export function groupLines(view: GroupView, all: boolean, columns: number): Line
   ];
   const shown = all ? resources : resources.filter(({ state }) => state !== "owned");
   return [
-    ...head,
+    ...head.flatMap((one) => wrap(one, columns, 2)),
     [],
     ...(members.length === 0 ? [line`${bad("no member is alive")}`] : memberTable(members, columns)),
     ...differingLists(members),
@@ -100,7 +100,7 @@ function resourceTable(resources: readonly GroupResourceRow[], all: boolean, col
     ]);
   const lines = table(["RESOURCE", "OWNER", "EPOCH", "FOR", "NOTE"], rows, columns);
   const hidden = resources.length - rows.length;
-  return hidden <= 0 ? lines : [...lines, line`${dim(`… ${hidden} more; --all lists them`)}`];
+  return hidden <= 0 ? lines : [...lines, line`${dim(`… ${hidden} more; --resources lists them`)}`];
 }
 
 function noteOn({ state, target, why }: GroupResourceRow): Part {
