@@ -9,7 +9,7 @@ import { endOf, groupSessions, type LossCause, numberOf, type SessionView } from
 /**
  * - `claimed`: a member owns it since then.
  * - `released`: its owner has given it up.
- * - `lost`: the session of its owner is over, and nobody has claimed it since.
+ * - `lost`: the session of its owner is over, and no member has claimed it since.
  * - `deleted`: an operator has deleted the key.
  * - `garbage`: another program has written to the key.
  * - `began`, `ended`: of a session.
