@@ -210,13 +210,15 @@ export class Membership {
     if (laterResources !== null) void this.#follow(laterResources);
   }
 
-  /** Passes on the lists that the source yields. */
+  /** Passes on the lists that the source yields, one in each turn of the event loop: a source that never waits must not stop it. */
   async #follow(lists: AsyncIterator<unknown>): Promise<void> {
     try {
-      for (;;) {
+      while (this.#unlisten !== null) {
         const { done, value } = await lists.next();
-        if (done === true) return;
+        if (this.#unlisten === null) return;
+        if (done === true) throw new Error("it has ended");
         this.#setResources(value);
+        await new Promise<void>((resolve) => void this.#o.clock.setTimer(0, resolve));
       }
     } catch (error) {
       // The signal of the source aborts when the member stops.

@@ -28,8 +28,7 @@ export async function openResources(
   const close = (): void => {
     if (ended.signal.aborted) return;
     ended.abort();
-    // What the source throws at its end is of no interest.
-    void Promise.resolve(lists?.return?.()).catch(() => {});
+    void finish(lists);
   };
   try {
     lists = listsOf(resources, ended.signal);
@@ -40,6 +39,13 @@ export async function openResources(
     close();
     throw error instanceof ClusterError ? error : unusable(messageOf(error), error);
   }
+}
+
+/** What the source throws at its end is of no interest. */
+async function finish(lists: AsyncIterator<unknown> | null): Promise<void> {
+  try {
+    await lists?.return?.();
+  } catch {}
 }
 
 function listsOf(source: ResourceSource, signal: AbortSignal): AsyncIterator<unknown> {

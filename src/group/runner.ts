@@ -390,6 +390,7 @@ export class GroupRunner {
     const enter = (): unknown => pending?.work(run.term, run);
     void this.#run(id, signals, enter, pending?.inside).then((outcome) => {
       this.#runs.delete(id);
+      run.release();
       this.#codeEnded({ type: "run-ended", resource, run: id, outcome });
     });
   }
@@ -442,9 +443,15 @@ class OwnRun {
     this.worker = worker;
     this.#controller = hasSignal ? new AbortController() : null;
     if (this.#controller === null) return;
-    const controller = this.#controller;
-    clockTrueSignal(controller, () => term.over());
-    term.signal.addEventListener("abort", () => controller.abort(term.signal.reason), { once: true });
+    clockTrueSignal(this.#controller, () => term.over());
+    term.signal.addEventListener("abort", this.#follow, { once: true });
+  }
+
+  readonly #follow = (): void => this.#controller?.abort(this.term.signal.reason);
+
+  /** It has ended: nothing of it is left on the term, which may last for months. */
+  release(): void {
+    if (this.#controller !== null) this.term.signal.removeEventListener("abort", this.#follow);
   }
 
   get signal(): AbortSignal {

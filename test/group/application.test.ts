@@ -1,4 +1,5 @@
 /** What a group guarantees its application, with a core that does what the test says. */
+import { getEventListeners } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect, test } from "vitest";
 import { ClusterError } from "../../src/errors.ts";
@@ -129,6 +130,24 @@ test("work of an earlier incarnation keeps that of the next one waiting", async 
   end.resolve();
   await member.time.advance(0);
   expect(runs).toHaveLength(2);
+  await member.group.stop();
+});
+
+test("work that has ended leaves no listener on the signal of its term", async () => {
+  const member = scriptedMember();
+  await member.group.start();
+  member.core.owns("0");
+  const { signal } = member.group.term("0") as ResourceTerm;
+  for (let round = 0; round < 20; round += 1) {
+    const registration = new AbortController();
+    const working = member.group.runOwned((_, run) => aborted(run.signal), { signal: registration.signal });
+    await member.time.advance(0);
+    expect(getEventListeners(signal, "abort")).toHaveLength(1);
+    registration.abort();
+    await working;
+    expect(getEventListeners(signal, "abort")).toEqual([]);
+    expect(getEventListeners(registration.signal, "abort")).toEqual([]);
+  }
   await member.group.stop();
 });
 
