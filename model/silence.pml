@@ -172,6 +172,7 @@ byte drains;
 byte seen[FOLLOWERS];             /* the revision received last */
 byte phase[FOLLOWERS];
 bit closed[FOLLOWERS];            /* the first answer: the connection is closed */
+bit doubted[FOLLOWERS];           /* "closed" was said once, and is asked about again */
 bit moved[FOLLOWERS];             /* in_msgs has changed, or the connection was closed, since the first answer */
 byte wait[FOLLOWERS];
 byte wrong;
@@ -657,7 +658,7 @@ proctype Stream() {
 }
 
 /* ------------------------------------------------------------------------------------------------ a follower */
-inline forget(i) { phase[i] = IDLE; closed[i] = 0; moved[i] = 0; wait[i] = 0 }
+inline forget(i) { phase[i] = IDLE; closed[i] = 0; doubted[i] = 0; moved[i] = 0; wait[i] = 0 }
 
 /* Rule 8: without a promise there is no silence. With presence, closed is enough. */
 #ifdef BUG_NO_PROMISE_NEEDED
@@ -749,8 +750,15 @@ proctype Follower(byte i) {
 #else
       if
       :: closed[i] && CLOSED_IS_ENOUGH -> phase[i] = CONFIRMED
-      :: !(closed[i] && CLOSED_IS_ENOUGH) && MAY_WAIT(i) ->
-        phase[i] = WAITING;
+#ifndef BUG_CLOSED_ONCE
+      :: closed[i] && !CLOSED_IS_ENOUGH && MAY_WAIT(i) && !doubted[i] ->
+        phase[i] = ASKED; closed[i] = 0; doubted[i] = 1
+#define SAID_ENOUGH(i) (!closed[i] || doubted[i])
+#else
+#define SAID_ENOUGH(i) true
+#endif
+      :: !(closed[i] && CLOSED_IS_ENOUGH) && MAY_WAIT(i) && SAID_ENOUGH(i) ->
+        phase[i] = WAITING; doubted[i] = 0;
 #ifndef BUG_WAIT_FROM_ASKING
         wait[i] = WAIT
 #endif
@@ -762,7 +770,7 @@ proctype Follower(byte i) {
   :: d_step { /* does not ask again */
       phase[i] == WAITING && wait[i] == 0 -> phase[i] = CONFIRMED
     }
-#elif defined(BUG_ONE_ABSENCE)
+#elif defined(BUG_NO_LAST_QUESTION)
   :: d_step { /* does not ask again */
       phase[i] == WAITING && wait[i] == 0 && closed[i] -> phase[i] = CONFIRMED
     }

@@ -71,7 +71,7 @@ function silentDelayMs(state: ElectionState, session: SessionBinding, now: Insta
   if (silence === null) return NEVER;
   const { first, quietUntilMono } = state.inquiry;
   const confirmsAtMono =
-    first === null ? 0 : first.receivedAt.mono + silenceWaitMs(silence.ms) + headStartMs(state, silence.ms);
+    first?.counts ? first.receivedAt.mono + silenceWaitMs(silence.ms) + headStartMs(state, silence.ms) : 0;
   return Math.max(confirmsAtMono, quietUntilMono) - now.mono;
 }
 
@@ -100,7 +100,7 @@ export function ask(draft: Draft): void {
     revision: view.revision,
     confirms:
       silence !== null &&
-      first !== null &&
+      first?.counts === true &&
       waitedUntil(first.receivedAt, silenceWaitMs(silence.ms), draft.now),
   };
   draft.inquiry.due = false;
@@ -131,7 +131,11 @@ export function onAnswered(draft: Draft, number: number, answer: HolderAnswer): 
   judgeSilence(draft, open, session, answer);
 }
 
-/** Two answers that say the same, with F and the margin between them: nothing of the holder was counted in that time. */
+/**
+ * Two answers that say the same, with F and the margin between them: nothing of the holder was counted in that time, or the
+ * connection was closed before. One false "closed" proves nothing, also where the connection closes later: then the wait begins with
+ * the next answer that says so.
+ */
 function judgeSilence(draft: Draft, question: Question, session: SessionBinding, answer: HolderAnswer): void {
   const { view } = draft.lease;
   const silence = brokenSilence(draft, session);
@@ -142,7 +146,8 @@ function judgeSilence(draft: Draft, question: Question, session: SessionBinding,
     return;
   }
   if (first !== null && saysTheSame(first.answer, answer)) {
-    if (question.confirms) draft.holder.silentRevision = view.revision;
+    if (!first.counts) draft.inquiry.first = { answer, receivedAt: draft.now, counts: true };
+    else if (question.confirms) draft.holder.silentRevision = view.revision;
     return;
   }
   const { lives } = draft.inquiry;
@@ -152,7 +157,8 @@ function judgeSilence(draft: Draft, question: Question, session: SessionBinding,
   );
   draft.inquiry.quietUntilMono = draft.now.mono + pauseMs;
   draft.inquiry.lives = lives + 1;
-  draft.inquiry.first = answer.kind === "none" ? null : { answer, receivedAt: draft.now };
+  draft.inquiry.first =
+    answer.kind === "none" ? null : { answer, receivedAt: draft.now, counts: answer.kind === "open" };
 }
 
 function saysTheSame(one: HolderAnswer, other: HolderAnswer): boolean {

@@ -23,6 +23,10 @@
  * again, and of that write and the follower's the server applies one: both name r. No latency, no server clock and no
  * time without traffic is assumed, only that a connection's messages are counted in order.
  *
+ * A connection that is closed counts nothing any more. But one answer may be false (A4 of `election.ts`), and the connection close after
+ * it: then the last stretch ends F after that. So "closed" must be said twice in a row. One of the two is true, hence the
+ * connection was closed when the second was received, and the wait begins there.
+ *
  * A count that rises proves nothing but life: every message of the connection raises it. That can only put off a takeover.
  */
 import { MIN_MARGIN_MS } from "./lease.ts";

@@ -377,6 +377,8 @@ export interface Question {
 export interface FirstAnswer {
   readonly answer: HolderAnswer;
   readonly receivedAt: Instant;
+  /** May later answers confirm it? One that says "closed" must first be repeated: it may be false, and the connection close later. */
+  readonly counts: boolean;
 }
 
 /** At most one read is in flight. */

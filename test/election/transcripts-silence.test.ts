@@ -264,6 +264,29 @@ test("a false answer, contradicted by the next one, entitles to nothing", async 
   await expectTranscript("false-answer", play);
 });
 
+test("a false answer before the connection closes begins no wait", async () => {
+  const play = new Solo("The server says too early that the connection is closed; then it closes it.", {
+    crashDetection: "silence",
+    silenceMs: 2_000,
+  })
+    .opened()
+    .connected(beating(1))
+    .reads(record(7, "b", 2, promising(9)))
+    .answered({ kind: "none" })
+    .at(1_000)
+    .send({ type: "holder-silent", connection: connection(9) })
+    .at(1_002)
+    .answered({ kind: "closed" })
+    .scene("At 1 200 ms the connection closes: its last stretch may last until 3 200 ms.")
+    .until(1_253)
+    .answered({ kind: "closed" })
+    .until(3_300)
+    .scene("F and the margin after the second answer.")
+    .until(3_700)
+    .answered({ kind: "closed" });
+  await expectTranscript("false-answer-before-closing", play);
+});
+
 test("a promise is named once a beat has come back, and binds from the sending", async () => {
   const play = new Solo("The first beat on a connection comes back while the node leads.", {
     crashDetection: "silence",

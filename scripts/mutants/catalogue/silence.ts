@@ -121,8 +121,20 @@ export const silenceMutants: readonly Mutant[] = [
   {
     name: "silence: one answer is enough",
     file: "src/election/inquiry.js",
-    from: 'draft.inquiry.first = answer.kind === "none" ? null : { answer, receivedAt: draft.now };',
+    from: 'draft.inquiry.first = answer.kind === "none" ? null : { answer, receivedAt: draft.now, counts: answer.kind === "open" };',
     to: 'if (answer.kind !== "none") draft.holder.silentRevision = view.revision;',
+  },
+  {
+    name: "silence: one answer that says closed begins the wait",
+    file: "src/election/inquiry.js",
+    from: 'counts: answer.kind === "open" };',
+    to: "counts: true };",
+  },
+  {
+    name: "silence: the wait begins with the first of two answers that say closed",
+    file: "src/election/inquiry.js",
+    from: "draft.inquiry.first = { answer, receivedAt: draft.now, counts: true };",
+    to: "draft.inquiry.first = { ...first, counts: true };",
   },
   {
     name: "silence: the second question may be asked at any time",
@@ -133,8 +145,8 @@ export const silenceMutants: readonly Mutant[] = [
   {
     name: "silence: the wait counts from before the first answer came",
     file: "src/election/inquiry.js",
-    from: "{ answer, receivedAt: draft.now };",
-    to: "{ answer, receivedAt: { ...draft.now, mono: draft.now.mono - 400 } };",
+    from: "receivedAt: draft.now, counts: answer",
+    to: "receivedAt: { ...draft.now, mono: draft.now.mono - 400 }, counts: answer",
   },
   {
     name: "silence: the wait ends with the second answer",

@@ -83,7 +83,7 @@ function silentDelayMs(group: GroupState, view: SessionView, session: SessionBin
   if (silence === null) return NEVER;
   const { first, quietUntilMono } = view.inquiry;
   const confirmsAtMono =
-    first === null ? 0 : first.receivedAt.mono + silenceWaitMs(silence.ms) + headStartMs(group, view);
+    first?.counts ? first.receivedAt.mono + silenceWaitMs(silence.ms) + headStartMs(group, view) : 0;
   return Math.max(confirmsAtMono, quietUntilMono) - group.now.mono;
 }
 
@@ -102,7 +102,7 @@ export function ask(group: GroupState, view: SessionView): void {
     revision: view.proven && view.since !== null ? view.revision : 0,
     confirms:
       silence !== null &&
-      first !== null &&
+      first?.counts === true &&
       waitedUntil(first.receivedAt, silenceWaitMs(silence.ms), group.now),
   };
   inquiry.dueAtMono = NEVER;
@@ -136,7 +136,11 @@ export function onAnswered(group: GroupState, number: number, answer: HolderAnsw
   judgeSilence(group, view, open, session, answer);
 }
 
-/** Two answers that say the same, with F and the margin between them: nothing of the member was counted in that time. */
+/**
+ * Two answers that say the same, with F and the margin between them: nothing of the member was counted in that time, or the
+ * connection was closed before. One false "closed" proves nothing, also where the connection closes later: then the wait begins with
+ * the next answer that says so.
+ */
 function judgeSilence(
   group: GroupState,
   view: SessionView,
@@ -153,13 +157,15 @@ function judgeSilence(
   }
   const { first } = inquiry;
   if (first !== null && saysTheSame(first.answer, answer)) {
-    if (question.confirms) view.silentRevision = view.revision;
+    if (!first.counts) inquiry.first = { answer, receivedAt: group.now, counts: true };
+    else if (question.confirms) view.silentRevision = view.revision;
     return;
   }
   const pauseMs = beatIntervalMs(silence.ms) * 2 ** Math.min(inquiry.lives, 10);
   inquiry.quietUntilMono = group.now.mono + Math.min(pauseMs, group.config.heartbeatIntervalMs);
   inquiry.lives += 1;
-  inquiry.first = answer.kind === "none" ? null : { answer, receivedAt: group.now };
+  inquiry.first =
+    answer.kind === "none" ? null : { answer, receivedAt: group.now, counts: answer.kind === "open" };
 }
 
 function saysTheSame(one: HolderAnswer, other: HolderAnswer): boolean {

@@ -5,7 +5,7 @@
 import type { Instant } from "../../election/time.ts";
 import type {
   ConnectionId,
-  HolderAnswer,
+  FirstAnswer,
   OwnConnection,
   SessionBinding,
   Stretch,
@@ -75,7 +75,7 @@ export interface SessionInquiry {
   dueAtMono: number;
   silent: ConnectionId | null;
   open: OpenQuestion | null;
-  first: { readonly answer: HolderAnswer; readonly receivedAt: Instant } | null;
+  first: FirstAnswer | null;
   quietUntilMono: number;
   lives: number;
 }
