@@ -154,7 +154,12 @@ export const silenceRuns: readonly Run[] = [
   violated("closed is enough without a presence", "CLOSED_AT_ONCE", { CLOSES: 1 }),
   violated("one answer that says closed begins the wait", "CLOSED_ONCE", { WRONG: 1, CLOSES: 1 }, "usual"),
   violated("two answers that say closed are enough", "NO_LAST_QUESTION", { WRONG: 2 }, "usual"),
-  violated("an open connection after two that say closed is no veto", "OPEN_IS_NO_VETO", { WRONG: 2 }, "usual"),
+  violated(
+    "an open connection after two that say closed is no veto",
+    "OPEN_IS_NO_VETO",
+    { WRONG: 2 },
+    "usual",
+  ),
   violated("two answers in a row are wrong", null, { WRONG: 2, CLOSES: 1 }, "usual"),
   violated(
     "presence, one answer is wrong",

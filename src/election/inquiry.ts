@@ -70,8 +70,9 @@ function silentDelayMs(state: ElectionState, session: SessionBinding, now: Insta
   const silence = brokenSilence(state, session);
   if (silence === null) return NEVER;
   const { first, quietUntilMono } = state.inquiry;
-  const confirmsAtMono =
-    first?.counts ? first.receivedAt.mono + silenceWaitMs(silence.ms) + headStartMs(state, silence.ms) : 0;
+  const confirmsAtMono = first?.counts
+    ? first.receivedAt.mono + silenceWaitMs(silence.ms) + headStartMs(state, silence.ms)
+    : 0;
   return Math.max(confirmsAtMono, quietUntilMono) - now.mono;
 }
 

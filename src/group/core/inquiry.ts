@@ -82,8 +82,9 @@ function silentDelayMs(group: GroupState, view: SessionView, session: SessionBin
   const silence = brokenSilence(view, session);
   if (silence === null) return NEVER;
   const { first, quietUntilMono } = view.inquiry;
-  const confirmsAtMono =
-    first?.counts ? first.receivedAt.mono + silenceWaitMs(silence.ms) + headStartMs(group, view) : 0;
+  const confirmsAtMono = first?.counts
+    ? first.receivedAt.mono + silenceWaitMs(silence.ms) + headStartMs(group, view)
+    : 0;
   return Math.max(confirmsAtMono, quietUntilMono) - group.now.mono;
 }
 
