@@ -445,7 +445,7 @@ test("the lists of a source are followed; one that fails leaves the last list in
   await member.group.start();
   expect(member.core.list).toEqual(["a", "b"]);
   next.resolve();
-  await member.time.advance(0);
+  await member.time.advance(10);
   expect(member.core.list).toEqual(["a", "b", "c"]);
   expect(member.events.filter((one) => one === "warning RESOURCES_FAILED")).toHaveLength(2);
   await member.group.stop();

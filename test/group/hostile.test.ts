@@ -14,6 +14,7 @@ import {
   type GroupApplicationEffect,
   type GroupApplicationEvent,
   type GroupOutput,
+  type Wait,
 } from "../../src/group/application/types.ts";
 import { Random } from "../../src/testing/simulation/random.ts";
 
@@ -140,7 +141,19 @@ class Play {
       if (!isBusy && slot !== undefined) expect(slot.waiting.length).toBeGreaterThan(0);
       if (isBusy) expect(slot).toBeDefined();
     }
-    expect(this.#state.waits).toHaveLength(this.#waits.size);
+    expect(this.#state.waits.all.size).toBe(this.#waits.size);
+    for (const wait of this.#state.waits.all.values()) expect(this.#mayStillWait(wait)).toBe(true);
+  }
+
+  /** A wait is settled in the step that makes its condition hold, or hopeless. */
+  #mayStillWait({ for: what, limitMono }: Wait): boolean {
+    const { slots, held, stage } = this.#state;
+    if (limitMono <= this.#now) return false;
+    if (what.kind === "drained") return slots.size > 0;
+    if (what.kind === "stop") return stage !== "stopped";
+    const terms = slots.get(what.resource)?.terms ?? [];
+    if (what.kind === "owned") return stage === "running" && !(held && terms.at(-1)?.ended === null);
+    return !held && terms.find(({ epoch }) => epoch === what.epoch)?.ended === null;
   }
 
   /** Something happens. */

@@ -31,7 +31,7 @@ import {
   startNextCall,
   startNextMemberCall,
 } from "./calls.ts";
-import { type Draft, initialState, notify, settle } from "./draft.ts";
+import { type Draft, initialState, notify } from "./draft.ts";
 import {
   beginStop,
   finishStop,
@@ -51,7 +51,7 @@ import type {
   GroupApplicationState,
   GroupOutput,
 } from "./types.ts";
-import { addWait, settleAllWaits, settleWaits } from "./waits.ts";
+import { addWait, settle, settleAllWaits, settleWaits } from "./waits.ts";
 import {
   abortWorker,
   addWorker,
@@ -74,9 +74,10 @@ export function stepGroupApplication(
   event: GroupApplicationEvent,
   now: Instant,
 ): readonly GroupApplicationEffect[] {
-  const draft: Draft = { state, now, effects: [], touched: new Set() };
+  const draft: Draft = { state, now, effects: [], touched: new Set(), added: [] };
+  const { held, stage } = state;
   handle(draft, event);
-  progress(draft);
+  progress(draft, state.held !== held || state.stage !== stage);
   return draft.effects;
 }
 
@@ -86,7 +87,7 @@ export function groupApplicationWakeMs(state: GroupApplicationState, now: Instan
   let due = Math.min(state.sweepMono, selfWaitAtMono(state));
   const leaving = stage === "finishing" || (stage === "stopping" && now.mono < stopDeadlineMono);
   if (leaving) due = Math.min(due, stopDeadlineMono);
-  for (const { limitMono } of waits) due = Math.min(due, limitMono);
+  due = Math.min(due, waits.limitMono);
   return due === Number.POSITIVE_INFINITY ? null : Math.max(0, due - now.mono);
 }
 
@@ -166,13 +167,13 @@ function onCore(draft: Draft, output: GroupOutput): void {
 
 /** An aborted `stop()` ends the wait for the application, not the stop. */
 function abortWait(draft: Draft, wait: number): void {
-  const one = draft.state.waits.find((each) => each.wait === wait);
+  const one = draft.state.waits.all.get(wait);
   if (one?.for.kind === "stop") limitStop(draft, draft.now.mono);
   else settle(draft, wait, { kind: "aborted" });
 }
 
-/** Does what is due for the resources that were touched, then what concerns the member. */
-function progress(draft: Draft): void {
+/** Does what is due for the resources that were touched, then what concerns the member. `changed`: whether the member is held, or stops. */
+function progress(draft: Draft, changed: boolean): void {
   const { state, touched } = draft;
   if (state.stage === "closing" || state.stage === "stopped") return end(draft);
   touchAtDeadline(draft);
@@ -185,7 +186,7 @@ function progress(draft: Draft): void {
   }
   startNextMemberCall(draft);
   settleEndedWorkers(draft);
-  settleWaits(draft);
+  settleWaits(draft, changed);
   answerSelfWaits(draft);
   reportBlocked(draft);
   finishStop(draft);
@@ -194,7 +195,7 @@ function progress(draft: Draft): void {
 /** Nothing starts any more. */
 function end(draft: Draft): void {
   for (const slot of draft.touched) dropIdle(draft, slot);
-  if (draft.state.stage === "closing") return settleWaits(draft);
+  if (draft.state.stage === "closing") return settleWaits(draft, true);
   settleAllWaits(draft);
   settleAllWorkers(draft);
 }

@@ -5,9 +5,9 @@ import type {
   GroupApplicationEffect,
   GroupApplicationState,
   GroupNotice,
-  Settlement,
   Slot,
   TermState,
+  Wait,
 } from "./types.ts";
 
 export interface Draft {
@@ -16,6 +16,8 @@ export interface Draft {
   readonly effects: GroupApplicationEffect[];
   /** Slots that this step may have to do something for. */
   readonly touched: Set<Slot>;
+  /** Waits that this step has added. */
+  readonly added: Wait[];
 }
 
 /** Stands for the epochs of an earlier incarnation. Epochs are positive. */
@@ -50,7 +52,12 @@ export function initialState(
     sweepMono: Number.POSITIVE_INFINITY,
     workers: new Map(),
     scoped: new Map(),
-    waits: [],
+    waits: {
+      all: new Map(),
+      ofResource: new Map(),
+      ofMember: new Set(),
+      limitMono: Number.POSITIVE_INFINITY,
+    },
     waiting: [],
     active: earlier?.active ?? null,
     held: false,
@@ -103,13 +110,4 @@ export function runningTerm(slot: Slot | undefined): TermState | null {
 
 export function termWith(slot: Slot | undefined, epoch: number): TermState | null {
   return slot?.terms.find((term) => term.epoch === epoch) ?? null;
-}
-
-/** Settles a wait and forgets it. A wait that is not there has been settled before. */
-export function settle(draft: Draft, wait: number, settlement: Settlement): void {
-  const { state } = draft;
-  const left = state.waits.filter((one) => one.wait !== wait);
-  if (left.length === state.waits.length) return;
-  state.waits = left;
-  emit(draft, { type: "settle", wait, settlement });
 }

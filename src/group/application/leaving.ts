@@ -1,8 +1,8 @@
 /** Giving everything up on request, and leaving for good. */
 import type { Caller, StopReason } from "../../application/types.ts";
-import { type Draft, emit, notify, settle } from "./draft.ts";
+import { type Draft, emit, notify } from "./draft.ts";
 import type { Settlement } from "./types.ts";
-import { addWait } from "./waits.ts";
+import { addWait, settle } from "./waits.ts";
 
 export interface Request {
   readonly wait: number;
@@ -19,7 +19,7 @@ export function setDraining(draft: Draft, { wait, caller, timeoutMs }: Request, 
     return;
   }
   answer(draft, wait, { kind: "nothing" });
-  for (const one of draft.state.waits)
+  for (const one of draft.state.waits.ofMember)
     if (one.for.kind === "drained") settle(draft, one.wait, { kind: "rejoined" });
 }
 

@@ -140,6 +140,16 @@ export type MemberCall = { readonly call: number } & (
   | { readonly hook: "onNatsReconnect" }
 );
 
+/** Thousands may wait at a time, one or more for each resource: a step looks only at those that it may have settled. */
+export interface Waits {
+  readonly all: Map<number, Wait>;
+  readonly ofResource: Map<string, Set<Wait>>;
+  /** Those for a drain or the stop. */
+  readonly ofMember: Set<Wait>;
+  /** No wait has an earlier limit. */
+  limitMono: number;
+}
+
 /** Changed in place by `stepGroupApplication` only: a copy of thousands of slots for each step would cost more than the step. */
 export interface GroupApplicationState {
   readonly config: GroupApplicationConfig;
@@ -156,7 +166,7 @@ export interface GroupApplicationState {
   readonly workers: Map<number, Worker>;
   /** Workers of one term each. */
   readonly scoped: Map<number, Worker>;
-  waits: readonly Wait[];
+  readonly waits: Waits;
   waiting: readonly MemberCall[];
   active: ActiveCall | null;
   /** A session has begun, and is neither suspended nor over. */
