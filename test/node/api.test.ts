@@ -3,6 +3,7 @@ import { connect } from "@nats-io/transport-node";
 import { describe, expect, test } from "vitest";
 import { deferred, waitFor, within } from "../../scripts/shared/wait.ts";
 import { Node, type NodeEvent, type Term } from "../../src/index.ts";
+import { candidateSubject, statusSubject } from "../../src/nats/names.ts";
 import { startNatsServer } from "../../src/testing.ts";
 import { atEnd } from "../support/at-end.ts";
 import { freshId } from "../support/fresh-id.ts";
@@ -473,10 +474,17 @@ describe("a start that does not succeed", () => {
 });
 
 test("a handover ends at the limits of its call while the successor does not answer, and the term goes on", async () => {
-  const { node } = await startLeader(server, { clusterId: freshId(), nodeId: "a" });
-  await expect(node.stepDown({ to: "absent", timeoutMs: 1 })).rejects.toMatchObject({ code: "TIMEOUT" });
+  const clusterId = freshId();
+  const { node } = await startLeader(server, { clusterId, nodeId: "a" });
+  // Without a subscriber the server would answer at once.
+  const silent = await connect({ servers: server.url });
+  atEnd(() => silent.close());
+  for (const subject of [candidateSubject(clusterId, "silent"), statusSubject(clusterId, "silent")])
+    silent.subscribe(subject);
+  await silent.flush();
+  await expect(node.stepDown({ to: "silent", timeoutMs: 1 })).rejects.toMatchObject({ code: "TIMEOUT" });
   const signal = AbortSignal.timeout(1);
-  await expect(node.stepDown({ to: "absent", signal })).rejects.toMatchObject({ code: "ABORTED" });
+  await expect(node.stepDown({ to: "silent", signal })).rejects.toMatchObject({ code: "ABORTED" });
   for (const to of ["", "*", "a.b", null as unknown as string]) {
     await expect(node.stepDown({ to })).rejects.toMatchObject({ code: "INVALID_CONFIG" });
   }
