@@ -1,10 +1,11 @@
 /** Calls of a group's application that take time: each is a wait of the application side, and settles with its settlement. */
 import { ClusterError, messageOf } from "../errors.ts";
-import { callerOf } from "../node/application-code.ts";
+import { callerOf } from "../runtime/application/application-code.ts";
+import { untilHeld, waitEnded } from "../runtime/application/held-wait.ts";
 import type { Clock } from "../runtime/ports.ts";
-import { limitOf, type WaitOptions } from "../runtime/waiting.ts";
+import type { WaitOptions } from "../runtime/waiting.ts";
 import type { Settlement, Unfinished } from "./application/types.ts";
-import type { Answer, GroupRunner, ResourceWork } from "./runner.ts";
+import type { GroupRunner, ResourceWork } from "./runner.ts";
 import type { OwnTerm, ResourceTerm, SessionClock } from "./term.ts";
 
 export interface GroupStopResult {
@@ -60,34 +61,30 @@ export class GroupCalls {
   async untilHeld(term: OwnTerm, options: WaitOptions): Promise<void> {
     const { resource, epoch } = term;
     const what = `the term of resource "${resource}" with epoch ${epoch} to be held`;
-    const limitMs = limitOf(options);
-    const { signal } = options;
-    const begunMono = this.#clock.now().mono;
-    for (;;) {
-      if (term.held) return;
-      // The signal's own reason: work that lets it pass has not failed.
-      const over = term.over();
-      if (over !== null) throw over.reason;
-      const leftMs = Math.max(0, limitMs - (this.#clock.now().mono - begunMono));
-      const settlement = await this.#untilHeld(term, { signal, timeoutMs: leftMs });
-      if (settlement.kind === "term-over") throw term.over()?.reason ?? refusal(what, settlement, options);
-      if (settlement.kind !== "held") throw refusal(what, settlement, options);
-      if (term.held) return;
-      // After a pause the connection first has to prove that it is still open.
-      await this.#session.freshened(leftMs, signal);
-      if (term.held) return;
-      if (signal?.aborted === true) throw refusal(what, { kind: "aborted" }, options);
-      if (this.#clock.now().mono - begunMono >= limitMs) throw refusal(what, { kind: "timeout" }, options);
-    }
-  }
-
-  #untilHeld({ resource, epoch }: OwnTerm, options: WaitOptions): Promise<Answer> {
-    return this.#runner.ask(options, (wait, timeoutMs) => ({
-      type: "wait",
-      wait,
-      for: { kind: "held", resource, epoch },
-      timeoutMs,
-    }));
+    await untilHeld(
+      {
+        what,
+        clock: this.#clock,
+        isHeld: () => term.held,
+        untilReported: async (limits) => {
+          if (term.held) return;
+          // The signal's own reason: work that lets it pass has not failed.
+          const over = term.over();
+          if (over !== null) throw over.reason;
+          const settlement = await this.#runner.ask(limits, (wait, timeoutMs) => ({
+            type: "wait",
+            wait,
+            for: { kind: "held", resource, epoch },
+            timeoutMs,
+          }));
+          if (settlement.kind === "term-over")
+            throw term.over()?.reason ?? refusal(what, settlement, options);
+          if (settlement.kind !== "held") throw refusal(what, settlement, options);
+        },
+        freshened: (limitMs, signal) => this.#session.freshened(limitMs, signal),
+      },
+      options,
+    );
   }
 
   async drain(what: string, options: WaitOptions): Promise<DrainResult> {
@@ -161,26 +158,16 @@ export class GroupCalls {
 }
 
 /** Why a call of the application rejects. */
-function refusal(what: string, settlement: Settlement, { signal }: WaitOptions): ClusterError {
+function refusal(what: string, settlement: Settlement, options: WaitOptions): ClusterError {
   switch (settlement.kind) {
     case "timeout":
-      return new ClusterError("TIMEOUT", `timed out waiting for ${what}`, { recoverable: true });
     case "aborted":
-      return new ClusterError("ABORTED", `aborted while waiting for ${what}`, {
-        cause: signal?.reason,
-        recoverable: true,
-      });
+    case "stopped":
+      return waitEnded(what, "member", settlement, options);
     case "rejoined":
       return new ClusterError("ABORTED", `waiting for ${what}: rejoin() was called`, { recoverable: true });
     case "term-over":
       return new ClusterError("NOT_LEADER", `waiting for ${what}: the term has ended`);
-    case "stopped":
-      return settlement.reason === "connection-closed"
-        ? new ClusterError(
-            "NO_CONNECTION",
-            `waiting for ${what}: the NATS connection was closed and the member has stopped`,
-          )
-        : new ClusterError("STOPPED", `waiting for ${what}: the member has stopped`);
     case "owned":
     case "held":
     case "begun":

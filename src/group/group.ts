@@ -3,6 +3,7 @@ import type { GroupOptions, ResolvedGroupOptions } from "../config/group-options
 import { ClusterError } from "../errors.ts";
 import { type BoundLogger, createLogger } from "../log/logger.ts";
 import { checkHookNames } from "../node/hooks.ts";
+import { Lifecycle } from "../runtime/application/lifecycle.ts";
 import { EventStreams } from "../runtime/event-streams.ts";
 import type { Clock, Random } from "../runtime/ports.ts";
 import { SystemClock, systemClock, systemRandom } from "../runtime/system-clock.ts";
@@ -55,16 +56,11 @@ export class Group implements AsyncDisposable {
   readonly #environment: GroupEnvironment;
   readonly #logger: BoundLogger;
   readonly #streams: EventStreams<GroupEventBody>;
-  #membership: Membership | null = null;
+  readonly #lifecycle: Lifecycle<Membership>;
   /** Hooks and work of the last incarnation may still run. */
   #earlier: GroupRunner | null = null;
-  #starting: { readonly done: Promise<void>; readonly abort: AbortController } | null = null;
-  /** The last incarnation ended because its connection was closed for good. */
-  #lostConnection = false;
   /** The largest number that an incarnation has known: a bucket that is created again continues above it. */
   #above = 0;
-  /** `stop()` was called since the last start. */
-  #stopRequested = false;
 
   /**
    * @param options - See {@link GroupOptions}. Checked here; no I/O is done.
@@ -77,6 +73,7 @@ export class Group implements AsyncDisposable {
     this.#options = resolveGroupOptions(options);
     checkHookNames(hooks, GROUP_HOOK_NAMES);
     this.#hooks = hooks;
+    this.#lifecycle = new Lifecycle("member", this.#options.memberId);
     this.#environment = environment ?? {
       backend: natsGroupBackend(this.#options),
       clock: systemClock(),
@@ -99,7 +96,7 @@ export class Group implements AsyncDisposable {
 
   /** Is the connection to NATS up? */
   get connected(): boolean {
-    return this.#membership?.connected ?? false;
+    return this.#lifecycle.current?.connected ?? false;
   }
 
   /**
@@ -108,7 +105,7 @@ export class Group implements AsyncDisposable {
    */
   get owned(): ReadonlyMap<string, ResourceTerm> {
     const owned = new Map<string, ResourceTerm>();
-    const membership = this.#membership;
+    const membership = this.#lifecycle.current;
     // A deadline that has passed ends the terms, even if no code has run since.
     if (membership === null || membership.driver.leaseRemainingMs() === 0) return owned;
     for (const term of membership.application.running()) owned.set(term.resource, term);
@@ -117,14 +114,14 @@ export class Group implements AsyncDisposable {
 
   /** The running term of a resource; `null` when this member does not own it, or gives it up. */
   term(resource: string): ResourceTerm | null {
-    const membership = this.#membership;
+    const membership = this.#lifecycle.current;
     if (membership === null || membership.driver.leaseRemainingMs() === 0) return null;
     return membership.application.runningTerm(resource);
   }
 
   /** The members whose sessions are not over, in order of their ids, as this member sees them. Empty before `start()`. */
   members(): readonly MemberView[] {
-    return this.#membership?.application.members ?? [];
+    return this.#lifecycle.current?.application.members ?? [];
   }
 
   /**
@@ -133,7 +130,7 @@ export class Group implements AsyncDisposable {
    * @throws ClusterError `NOT_STARTED`, `STOPPED`, `NO_CONNECTION`.
    */
   plan(): GroupPlan {
-    return this.#require().plan();
+    return this.#lifecycle.require().plan();
   }
 
   /**
@@ -146,27 +143,11 @@ export class Group implements AsyncDisposable {
    * resources fails, or yields no list that can be used; `ABORTED` by the signal.
    */
   async start(options: { readonly signal?: AbortSignal } = {}): Promise<void> {
-    checkOptions(options);
-    if (this.#membership !== null || this.#starting !== null)
-      throw new ClusterError("ALREADY_STARTED", `member "${this.memberId}" is already running`);
-    const { signal } = options;
-    const abort = new AbortController();
-    const onAbort = (): void => abort.abort(signal?.reason);
-    if (signal?.aborted === true) onAbort();
-    signal?.addEventListener("abort", onAbort, { once: true });
-    this.#stopRequested = false;
-    this.#lostConnection = false;
-    const done = this.#start(abort.signal);
-    this.#starting = { done, abort };
-    try {
-      await done;
-    } catch (error) {
-      this.#streams.close();
-      if (!this.#stopRequested) throw error;
-    } finally {
-      signal?.removeEventListener("abort", onAbort);
-      this.#starting = null;
-    }
+    await this.#lifecycle.start(
+      options,
+      (signal) => this.#start(signal),
+      () => this.#streams.close(),
+    );
   }
 
   async #start(signal: AbortSignal): Promise<void> {
@@ -188,7 +169,7 @@ export class Group implements AsyncDisposable {
       });
       if (signal.aborted) {
         await attachment.close();
-        throw startAborted(memberId, signal);
+        throw this.#lifecycle.startAborted(signal);
       }
       const membership = new Membership({
         id,
@@ -204,13 +185,10 @@ export class Group implements AsyncDisposable {
         earlier: this.#earlier,
         makeDriver,
       });
-      this.#membership = membership;
       this.#earlier = null;
-      void membership.stopped.then((reason) => {
+      this.#lifecycle.began(membership, () => {
         source.close();
-        this.#lostConnection = reason === "connection-closed";
         this.#above = Math.max(this.#above, membership.driver.state.above);
-        if (this.#membership === membership) this.#membership = null;
         this.#earlier = membership.application.isIdle ? null : membership.application;
         this.#streams.close();
       });
@@ -237,17 +215,9 @@ export class Group implements AsyncDisposable {
   async stop(options: { readonly restarting?: boolean } & WaitOptions = {}): Promise<GroupStopResult> {
     const limits = typeof options === "object" && options !== null ? options : {};
     limitOf(limits);
-    this.#stopRequested = true;
-    const membership = this.#membership;
-    if (this.#starting !== null && membership === null) {
-      this.#starting.abort.abort(
-        new ClusterError("STOPPED", "stop() was called while the member was starting"),
-      );
-      await this.#starting.done.catch(() => {});
-      return NOTHING_TO_STOP;
-    }
-    if (membership === null) return NOTHING_TO_STOP;
-    return membership.calls.stop(limits.restarting === true, limits);
+    return this.#lifecycle.stop(NOTHING_TO_STOP, ({ calls }) =>
+      calls.stop(limits.restarting === true, limits),
+    );
   }
 
   /** The same as `stop()`. */
@@ -266,7 +236,7 @@ export class Group implements AsyncDisposable {
    */
   async drain(options: WaitOptions = {}): Promise<DrainResult> {
     limitOf(options);
-    return this.#require().calls.drain(`member "${this.memberId}" to own nothing`, options);
+    return this.#lifecycle.require().calls.drain(`member "${this.memberId}" to own nothing`, options);
   }
 
   /**
@@ -275,7 +245,7 @@ export class Group implements AsyncDisposable {
    * @throws ClusterError `NOT_STARTED`, `STOPPED`, `NO_CONNECTION`.
    */
   async rejoin(): Promise<void> {
-    await this.#require().calls.rejoin();
+    await this.#lifecycle.require().calls.rejoin();
   }
 
   /**
@@ -286,7 +256,7 @@ export class Group implements AsyncDisposable {
    * cannot take the resource.
    */
   async move(resource: string, to: string): Promise<void> {
-    this.#require().move(resource, to);
+    this.#lifecycle.require().move(resource, to);
   }
 
   /**
@@ -298,7 +268,7 @@ export class Group implements AsyncDisposable {
    */
   async untilOwned(resource: string, options: WaitOptions = {}): Promise<ResourceTerm> {
     limitOf(options);
-    return this.#require().calls.untilOwned(resource, options);
+    return this.#lifecycle.require().calls.untilOwned(resource, options);
   }
 
   /**
@@ -335,8 +305,8 @@ export class Group implements AsyncDisposable {
         "INVALID_CONFIG",
         `runOwned(work): work must be a function, not ${kindOf(work)}`,
       );
-    if (this.#membership === null && this.#stopRequested) return;
-    await this.#require().calls.runOwned(work, options.signal);
+    if (this.#lifecycle.current === null && this.#lifecycle.stopRequested) return;
+    await this.#lifecycle.require().calls.runOwned(work, options.signal);
   }
 
   /**
@@ -350,22 +320,4 @@ export class Group implements AsyncDisposable {
     checkOptions(options);
     return this.#streams.open(options.signal);
   }
-
-  #require(): Membership {
-    if (this.#membership !== null) return this.#membership;
-    const { memberId } = this;
-    if (this.#lostConnection) {
-      throw new ClusterError(
-        "NO_CONNECTION",
-        `member "${memberId}" has stopped: its NATS connection was closed for good; start it again with an open one`,
-      );
-    }
-    if (this.#stopRequested)
-      throw new ClusterError("STOPPED", `member "${memberId}" has stopped; call start() to use it again`);
-    throw new ClusterError("NOT_STARTED", `member "${memberId}" is not running: call start() first`);
-  }
-}
-
-function startAborted(memberId: string, signal: AbortSignal): ClusterError {
-  return new ClusterError("ABORTED", `start of member "${memberId}": aborted`, { cause: signal.reason });
 }

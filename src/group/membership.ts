@@ -2,7 +2,9 @@ import type { StopReason } from "../application/types.ts";
 import { checkResourceList } from "../config/group.ts";
 import type { ResolvedGroupOptions } from "../config/group-options.ts";
 import { asError, ClusterError, messageOf } from "../errors.ts";
-import type { Clock, SessionEvent } from "../runtime/ports.ts";
+import { applicationTimes } from "../runtime/application/application-times.ts";
+import { linkReports } from "../runtime/application/link-reports.ts";
+import type { Clock } from "../runtime/ports.ts";
 import { deferred } from "../runtime/waiting.ts";
 import {
   GROUP_HOOK_NAMES,
@@ -59,12 +61,6 @@ export interface MembershipOptions {
   readonly makeDriver: MakeDriver;
 }
 
-/** Application code that blocks other application code is reported after this time at the earliest, in milliseconds. */
-const MIN_SLOW_AFTER_MS = 1_000;
-/** Application code that may wait for its own end is answered after this time, in milliseconds. */
-const MAX_SELF_WAIT_MS = 1_000;
-const FAILURE_BACK_OFF_MS = 250;
-const MAX_FAILURE_BACK_OFF_MS = 30_000;
 /** What is gained and lost within this time is logged in one line, in milliseconds. */
 const OWNERSHIP_LOG_MS = 500;
 
@@ -96,7 +92,6 @@ export class Membership {
   readonly #o: MembershipOptions;
   readonly #stopped = deferred<StopReason>();
   readonly #ownership: Ownership;
-  #connected = true;
   /** What the core has said about the last wish. */
   #refused: MoveRefused | null = null;
   #unlisten: (() => void) | null = null;
@@ -116,12 +111,8 @@ export class Membership {
     this.application = new GroupRunner({
       earlier: o.earlier,
       config: {
-        drainTimeoutMs: options.drainTimeoutMs,
-        slowAfterMs: Math.max(MIN_SLOW_AFTER_MS, Math.min(options.drainTimeoutMs, options.core.leaseTtlMs)),
-        selfWaitMs: Math.min(MAX_SELF_WAIT_MS, options.drainTimeoutMs / 2),
+        ...applicationTimes(options.drainTimeoutMs, options.core.leaseTtlMs),
         hooks: hooksOf(o.hooks),
-        failureBackOffMs: FAILURE_BACK_OFF_MS,
-        maxFailureBackOffMs: MAX_FAILURE_BACK_OFF_MS,
       },
       context: {
         groupId: options.groupId,
@@ -195,7 +186,7 @@ export class Membership {
 
   start(): void {
     const { attachment, logger, options, resources, laterResources } = this.#o;
-    this.#unlisten = attachment.session.listen((event) => this.#onSession(event));
+    this.#unlisten = attachment.session.listen(linkReports((event) => this.application.dispatch(event)));
     this.#o.emit({ type: "started" });
     logger.info({ event: "started", resources: resources.length }, "member started");
     this.driver.dispatch({ type: "profile", profile: options.profile });
@@ -245,30 +236,6 @@ export class Membership {
     const code = "RESOURCES_FAILED";
     this.#o.logger.warn({ event: "warning", code, err: asError(error) }, message);
     this.#o.emit({ type: "warning", code, message, error: asError(error) });
-  }
-
-  #onSession(event: SessionEvent): void {
-    switch (event.type) {
-      case "disconnected":
-      case "closed":
-        if (this.#connected) this.application.dispatch({ type: "nats-disconnect", error: event.error });
-        this.#connected = false;
-        if (event.type === "closed")
-          this.application.dispatch({ type: "connection-closed", error: event.error });
-        return;
-      case "connected":
-        if (!this.#connected) this.application.dispatch({ type: "nats-reconnect" });
-        this.#connected = true;
-        return;
-      case "rebound":
-      case "presence-lost":
-      case "beat-proven":
-      case "holder-silent":
-      case "holder-heard":
-        return;
-      default:
-        event satisfies never;
-    }
   }
 
   /** One line of the log and one event for whatever happens. */

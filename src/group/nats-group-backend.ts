@@ -1,25 +1,17 @@
 /** The backend of a group's member on NATS: connection, session and store. */
-import { setTimeout as pause } from "node:timers/promises";
 import type { ResolvedGroupOptions } from "../config/group-options.ts";
 import { renewIntervalMs } from "../election/lease.ts";
-import { ClusterError } from "../errors.ts";
-import { connectNats, reconnectLimit } from "../nats/connection/connection.ts";
+import { closeAll, openPatiently, sessionOn } from "../nats/attaching.ts";
+import { connectNats } from "../nats/connection/connection.ts";
 import { NatsGroupStore } from "../nats/group/group-store.ts";
 import { serveControl } from "../nats/group/member-control.ts";
 import { groupStreamName } from "../nats/names.ts";
-import { openSession } from "../nats/presence/session.ts";
-import type { BucketInfo } from "../runtime/ports.ts";
 import type { GroupAttachment, GroupAttachRequest, GroupBackend } from "./backend.ts";
 import { balance } from "./balance.ts";
 import { GroupDriver } from "./driver.ts";
 import type { MakeDriver } from "./membership.ts";
-import type { GroupStore } from "./ports.ts";
 import { rehearse } from "./rehearsal.ts";
 
-/** Pause between two attempts to open the bucket while JetStream starts. */
-const OPEN_RETRY_MS = 250;
-/** Longest time for all attempts: a NATS cluster elects its JetStream leader within a few seconds. */
-const OPEN_PATIENCE_MS = 5_000;
 /** Claims and releases of all claiming members together that are in flight at once, while answers are not fast. */
 const WINDOW = 16;
 /** Least time for a read of everything. 10 000 owners take 0.4 s on an idle server. */
@@ -46,19 +38,7 @@ async function attach(
   });
   whileConnecting(options, groupDriver);
   const link = await connecting;
-  const session = openSession(link.connection, {
-    onWarning: (message, error) => request.warn("SESSION", message, error),
-    reconnectOnLameDuck: link.owned,
-    domain: options.nats.domain ?? null,
-  });
-  const limit = link.owned ? null : reconnectLimit(link.connection);
-  if (limit !== null) {
-    request.warn(
-      "SESSION",
-      `the given connection can close for good, and the member then stops: ${limit}; ` +
-        "connect with maxReconnectAttempts: -1, or pass servers instead of a connection",
-    );
-  }
+  const session = sessionOn(link, options.nats.domain, "member", request.warn);
   const store = new NatsGroupStore(session.monitor, {
     groupId,
     replicas: options.replicas,
@@ -67,12 +47,10 @@ async function attach(
   let endControl = (): void => {};
   const close = async (): Promise<void> => {
     endControl();
-    await store.close().catch(() => {});
-    await session.release().catch(() => {});
-    await link.close().catch(() => {});
+    await closeAll(store, session, link);
   };
   try {
-    const bucket = await openPatiently(store, request);
+    const bucket = await openPatiently(() => store.open(request.signal, request.above), request.signal);
     // Before the session begins, so that its first record already names the presence and promises silence.
     if (core.crashDetection === "presence") await session.usePresence(groupStreamName(groupId));
     if (core.crashDetection !== "lease" && core.silenceMs > 0) await session.useBeats(core.silenceMs);
@@ -89,20 +67,6 @@ async function attach(
   } catch (error) {
     await close();
     throw error;
-  }
-}
-
-/** JetStream of a NATS cluster that is starting rejects requests for some seconds. */
-async function openPatiently(store: GroupStore, { signal, above }: GroupAttachRequest): Promise<BucketInfo> {
-  const giveUpAt = performance.now() + OPEN_PATIENCE_MS;
-  for (;;) {
-    try {
-      return await store.open(signal, above);
-    } catch (error) {
-      const final = !(error instanceof ClusterError) || !error.recoverable;
-      if (final || signal.aborted || performance.now() + OPEN_RETRY_MS > giveUpAt) throw error;
-      await pause(OPEN_RETRY_MS, undefined, { signal }).catch(() => {});
-    }
   }
 }
 

@@ -5,13 +5,12 @@
  * A session that ends takes thousands of terms with it. Each of them is over at once (`OwnTerm.end`), and so is `held`; hooks, work and
  * listeners of their signals are called in slices, so that the connection is served in between.
  */
-import type { Outcome } from "../application/types.ts";
 import { ClusterError } from "../errors.ts";
-import { callerOf, runCode } from "../node/application-code.ts";
-import { repeatsAbort } from "../node/repeated-abort.ts";
 import { clockTrueSignal } from "../node/term.ts";
+import { callerOf } from "../runtime/application/application-code.ts";
+import { attempt, OpenRequests, outcomeOf } from "../runtime/application/open-requests.ts";
 import type { Clock } from "../runtime/ports.ts";
-import { limitOf, type WaitOptions } from "../runtime/waiting.ts";
+import type { WaitOptions } from "../runtime/waiting.ts";
 import {
   groupApplicationWakeMs,
   initialGroupApplication,
@@ -63,18 +62,6 @@ export type Answer = Settlement & { readonly term?: OwnTerm | undefined };
 /** Steps before the event loop gets its turn. */
 const SLICE = 256;
 
-interface PendingWait {
-  readonly resolve: (answer: Answer) => void;
-  readonly release: () => void;
-}
-
-interface PendingWorker {
-  readonly work: ResourceWork;
-  readonly inside: number | null;
-  readonly signal: AbortSignal | undefined;
-  readonly resolve: (settlement: WorkerSettlement) => void;
-}
-
 type CodeEnded = Extract<GroupApplicationEvent, { type: "call-ended" | "run-ended" }>;
 
 export class GroupRunner {
@@ -84,8 +71,7 @@ export class GroupRunner {
   readonly #queue: GroupApplicationEvent[] = [];
   /** Terms that are not over for the application: by resource, oldest first. */
   readonly #terms = new Map<string, OwnTerm[]>();
-  readonly #waits = new Map<number, PendingWait>();
-  readonly #workers = new Map<number, PendingWorker>();
+  readonly #open: OpenRequests<GroupApplicationEvent, Answer, ResourceWork, WorkerSettlement>;
   readonly #runs = new Map<number, OwnRun>();
   /** Hook calls of resources that have not returned. */
   readonly #calls = new Map<number, OwnTerm>();
@@ -96,12 +82,12 @@ export class GroupRunner {
   /** The queue is worked off later in this turn of the event loop, or in the next one. */
   #isWaiting = false;
   #cancelTimer: (() => void) | null = null;
-  #lastId = 0;
   /** The next incarnation of the member. */
   #successor: GroupRunner | null = null;
 
   constructor(options: GroupRunnerOptions) {
     this.#o = options;
+    this.#open = new OpenRequests((event) => this.dispatch(event), options.keepAlive);
     this.codeOwner = options.earlier?.codeOwner ?? {};
     this.#state = initialGroupApplication(options.config, options.earlier?.handOver(this));
   }
@@ -195,17 +181,9 @@ export class GroupRunner {
     this.#attempt("timer", () => this.#setTimer());
   }
 
-  /** One failure must not take anything else with it: a lost effect would leave hooks uncalled and waits pending. */
+  /** A lost effect would leave hooks uncalled. */
   #attempt(what: string, act: () => void): void {
-    try {
-      act();
-    } catch (error) {
-      try {
-        this.#o.defect(what, error);
-      } catch {
-        // There is no other place to report it to.
-      }
-    }
+    attempt(what, act, this.#o.defect);
   }
 
   // ------------------------------------------------------------------------------------------ terms
@@ -235,23 +213,7 @@ export class GroupRunner {
     options: WaitOptions,
     event: (wait: number, timeoutMs: number) => GroupApplicationEvent,
   ): Promise<Answer> {
-    const timeoutMs = limitOf(options);
-    const { signal } = options;
-    const wait = ++this.#lastId;
-    return new Promise((resolve) => {
-      const onAbort = (): void => this.dispatch({ type: "abort-wait", wait });
-      const release = this.#o.keepAlive(timeoutMs);
-      this.#waits.set(wait, {
-        resolve,
-        release: () => {
-          release();
-          signal?.removeEventListener("abort", onAbort);
-        },
-      });
-      signal?.addEventListener("abort", onAbort, { once: true });
-      this.dispatch(event(wait, timeoutMs));
-      if (signal?.aborted === true) onAbort();
-    });
+    return this.#open.ask(options, event);
   }
 
   /**
@@ -265,21 +227,7 @@ export class GroupRunner {
     const [inside = null] = callerOf(this.codeOwner).inside;
     const scope = inside === null ? null : this.#scopeOf(inside);
     if (typeof scope === "string") return Promise.resolve({ kind: "refused", hook: scope });
-    const worker = ++this.#lastId;
-    return new Promise((resolve) => {
-      const onAbort = (): void => this.dispatch({ type: "abort-worker", worker });
-      this.#workers.set(worker, {
-        work,
-        inside,
-        signal,
-        resolve: (settlement) => {
-          resolve(settlement);
-          signal?.removeEventListener("abort", onAbort);
-        },
-      });
-      signal?.addEventListener("abort", onAbort, { once: true });
-      this.dispatch({ type: "add-worker", worker, scope });
-    });
+    return this.#open.register({ work, inside, signal }, (worker) => ({ type: "add-worker", worker, scope }));
   }
 
   /** The term of this code; the name of a hook that has none. */
@@ -309,7 +257,7 @@ export class GroupRunner {
         return this.#startRun(effect);
       case "abort-run": {
         const run = this.#runs.get(effect.run);
-        const { signal } = this.#workers.get(run?.worker ?? 0) ?? {};
+        const { signal } = this.#open.registered(run?.worker ?? 0) ?? {};
         const message = "the signal that was passed to runOwned() has aborted";
         return run?.abort(new ClusterError("ABORTED", message, { cause: signal?.reason }));
       }
@@ -319,11 +267,8 @@ export class GroupRunner {
         return this.#forgetTerm(effect.resource, effect.epoch);
       case "settle":
         return this.#settle(effect.wait, effect.settlement);
-      case "settle-worker": {
-        const worker = this.#workers.get(effect.worker);
-        this.#workers.delete(effect.worker);
-        return worker?.resolve(effect.settlement);
-      }
+      case "settle-worker":
+        return this.#open.endWork(effect.worker, effect.settlement);
       case "refuse":
         return toCore({ type: "refuse", resource: effect.resource, forMs: effect.forMs });
       case "drained":
@@ -340,12 +285,12 @@ export class GroupRunner {
     }
   }
 
-  #settle(id: number, settlement: Settlement): void {
-    const wait = this.#waits.get(id);
-    this.#waits.delete(id);
-    if (settlement.kind !== "owned") wait?.resolve(settlement);
-    else wait?.resolve({ ...settlement, term: this.#term(settlement.resource, settlement.epoch) });
-    wait?.release();
+  #settle(wait: number, settlement: Settlement): void {
+    const isOwned = settlement.kind === "owned";
+    this.#open.answer(
+      wait,
+      isOwned ? { ...settlement, term: this.#term(settlement.resource, settlement.epoch) } : settlement,
+    );
   }
 
   /** What cannot be closed must not keep the member from having stopped. */
@@ -364,7 +309,7 @@ export class GroupRunner {
     const enter = (): unknown =>
       hook === "onOwn" ? hooks.onOwn?.(term) : hooks.onDisown?.(term, reason ?? "expired");
     this.#calls.set(call, term);
-    void this.#run(call, () => [term.givenSignal], enter).then((outcome) => {
+    void outcomeOf(this.codeOwner, call, () => [term.givenSignal], enter).then((outcome) => {
       this.#calls.delete(call);
       this.#codeEnded({ type: "call-ended", resource, call, outcome });
     });
@@ -372,7 +317,7 @@ export class GroupRunner {
 
   #callMemberHook(call: MemberCall): void {
     const enter = (): unknown => callMemberHook(this.#o.hooks, call, this.#members);
-    void this.#run(call.call, () => [], enter).then((outcome) =>
+    void outcomeOf(this.codeOwner, call.call, () => [], enter).then((outcome) =>
       this.#codeEnded({ type: "call-ended", resource: null, call: call.call, outcome }),
     );
   }
@@ -383,12 +328,12 @@ export class GroupRunner {
     worker,
     run: id,
   }: Extract<GroupApplicationEffect, { type: "start-run" }>): void {
-    const pending = this.#workers.get(worker);
+    const pending = this.#open.registered(worker);
     const run = new OwnRun(this.#term(resource, epoch), worker, pending?.signal !== undefined);
     this.#runs.set(id, run);
     const signals = (): readonly (AbortSignal | undefined)[] => [...run.givenSignals(), pending?.signal];
     const enter = (): unknown => pending?.work(run.term, run);
-    void this.#run(id, signals, enter, pending?.inside).then((outcome) => {
+    void outcomeOf(this.codeOwner, id, signals, enter, pending?.inside).then((outcome) => {
       this.#runs.delete(id);
       run.release();
       this.#codeEnded({ type: "run-ended", resource, run: id, outcome });
@@ -399,25 +344,6 @@ export class GroupRunner {
     this.dispatch(event);
     // Its error has been reported.
     if (this.#successor !== null) this.#successor.#codeEnded({ ...event, outcome: { kind: "returned" } });
-  }
-
-  /**
-   * Enters application code that was given these signals, after the present event has been handled completely. Never rejects:
-   * whatever the code throws is a value here.
-   */
-  async #run(
-    code: number,
-    signals: () => readonly (AbortSignal | undefined)[],
-    enter: () => unknown,
-    parent: number | null = null,
-  ): Promise<Outcome> {
-    await Promise.resolve();
-    try {
-      await runCode(this.codeOwner, code, enter, parent);
-      return { kind: "returned" };
-    } catch (error) {
-      return { kind: "threw", error, abort: repeatsAbort(error, signals()) };
-    }
   }
 
   #setTimer(): void {

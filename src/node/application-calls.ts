@@ -1,10 +1,11 @@
 /** Calls of the application that take time: each is a wait of the application side, and settles with its settlement. */
 import type { Settlement, WaitFor } from "../application/types.ts";
 import { ClusterError, messageOf } from "../errors.ts";
+import { callerOf } from "../runtime/application/application-code.ts";
+import { untilHeld, waitEnded } from "../runtime/application/held-wait.ts";
 import type { Driver } from "../runtime/driver.ts";
 import type { Clock } from "../runtime/ports.ts";
-import { limitOf, type WaitOptions } from "../runtime/waiting.ts";
-import { callerOf } from "./application-code.ts";
+import type { WaitOptions } from "../runtime/waiting.ts";
 import type { Answer, ApplicationRunner, LeaderWork } from "./application-runner.ts";
 import type { Term } from "./term.ts";
 
@@ -61,23 +62,22 @@ export class ApplicationCalls {
     const what = `the term with epoch ${epoch} to be held`;
     const driver = this.#driver;
     const termSignal = this.#runner.termOf(epoch)?.signal;
-    const limitMs = limitOf(options);
-    const { signal } = options;
-    const begunMono = this.#clock.now().mono;
-    for (;;) {
-      driver.expire();
-      const leftMs = Math.max(0, limitMs - (this.#clock.now().mono - begunMono));
-      const settlement = await this.#wait({ kind: "held", epoch }, { signal, timeoutMs: leftMs });
-      // The signal's own reason: work that lets it pass has not failed.
-      if (settlement.kind === "term-over") termSignal?.throwIfAborted();
-      if (settlement.kind !== "leading") throw refusal(what, settlement, options);
-      if (driver.isHeld()) return;
-      // After a pause the connection first has to prove that it is still open.
-      await driver.freshened(leftMs, signal);
-      if (driver.isHeld()) return;
-      if (signal?.aborted === true) throw refusal(what, { kind: "aborted" }, options);
-      if (this.#clock.now().mono - begunMono >= limitMs) throw refusal(what, { kind: "timeout" }, options);
-    }
+    await untilHeld(
+      {
+        what,
+        clock: this.#clock,
+        isHeld: () => driver.isHeld(),
+        untilReported: async (limits) => {
+          driver.expire();
+          const settlement = await this.#wait({ kind: "held", epoch }, limits);
+          // The signal's own reason: work that lets it pass has not failed.
+          if (settlement.kind === "term-over") termSignal?.throwIfAborted();
+          if (settlement.kind !== "leading") throw refusal(what, settlement, options);
+        },
+        freshened: (limitMs, signal) => driver.freshened(limitMs, signal),
+      },
+      options,
+    );
   }
 
   /** `null`: the node does not lead. */
@@ -189,27 +189,17 @@ function refusalIn(hook: string): ClusterError {
 }
 
 /** Why a call of the application rejects. */
-function refusal(what: string, settlement: Settlement, { signal }: WaitOptions): ClusterError {
+function refusal(what: string, settlement: Settlement, options: WaitOptions): ClusterError {
   switch (settlement.kind) {
     case "timeout":
-      return new ClusterError("TIMEOUT", `timed out waiting for ${what}`, { recoverable: true });
     case "aborted":
-      return new ClusterError("ABORTED", `aborted while waiting for ${what}`, {
-        cause: signal?.reason,
-        recoverable: true,
-      });
+    case "stopped":
+      return waitEnded(what, "node", settlement, options);
     case "term-over":
       return new ClusterError(
         "NOT_LEADER",
         `waiting for ${what}: the term with epoch ${settlement.epoch} has ended`,
       );
-    case "stopped":
-      return settlement.reason === "connection-closed"
-        ? new ClusterError(
-            "NO_CONNECTION",
-            `waiting for ${what}: the NATS connection was closed and the node has stopped`,
-          )
-        : new ClusterError("STOPPED", `waiting for ${what}: the node has stopped`);
     case "leading":
     case "released":
     case "begun":

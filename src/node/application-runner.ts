@@ -18,18 +18,16 @@ import type {
   EarlierCode,
   HookCall,
   Notice,
-  Outcome,
   Settlement,
   WorkerSettlement,
 } from "../application/types.ts";
 import { ClusterError } from "../errors.ts";
+import { attempt, OpenRequests, outcomeOf } from "../runtime/application/open-requests.ts";
 import type { Driver } from "../runtime/driver.ts";
 import type { Clock } from "../runtime/ports.ts";
-import { limitOf, type WaitOptions } from "../runtime/waiting.ts";
-import { runCode } from "./application-code.ts";
+import type { WaitOptions } from "../runtime/waiting.ts";
 import { callHook } from "./call-hook.ts";
 import type { Hooks } from "./hooks.ts";
-import { repeatsAbort } from "./repeated-abort.ts";
 import { clockTrueSignal, RunningTerm, type Term, type TermIdentity } from "./term.ts";
 
 /** Leader work: what `runWhileLeader()` runs in every term. */
@@ -57,18 +55,6 @@ export interface RunnerOptions {
 /** A settlement; `term`: the one that it names, which may have ended before the caller goes on. */
 export type Answer = Settlement & { readonly term?: Term | undefined };
 
-interface PendingWait {
-  readonly resolve: (answer: Answer) => void;
-  readonly release: () => void;
-}
-
-interface PendingWorker {
-  readonly work: LeaderWork;
-  readonly inside: number | null;
-  readonly signal: AbortSignal | undefined;
-  readonly resolve: (settlement: WorkerSettlement) => void;
-}
-
 interface ActiveRun {
   readonly epoch: number;
   readonly worker: number;
@@ -83,18 +69,17 @@ export class ApplicationRunner {
   readonly #o: RunnerOptions;
   readonly #queue: ApplicationEvent[] = [];
   readonly #terms = new Map<number, RunningTerm>();
-  readonly #waits = new Map<number, PendingWait>();
-  readonly #workers = new Map<number, PendingWorker>();
+  readonly #open: OpenRequests<ApplicationEvent, Answer, LeaderWork, WorkerSettlement>;
   readonly #runs = new Map<number, ActiveRun>();
   #state: ApplicationState;
   #busy = false;
   #cancelTimer: (() => void) | null = null;
-  #lastId = 0;
   /** The next incarnation of the node. */
   #next: ApplicationRunner | null = null;
 
   constructor(options: RunnerOptions) {
     this.#o = options;
+    this.#open = new OpenRequests((event) => this.dispatch(event), options.keepAlive);
     this.codeOwner = options.earlier?.codeOwner ?? {};
     this.#state = initialApplication(options.config, options.earlier?.handOver(this));
   }
@@ -146,40 +131,16 @@ export class ApplicationRunner {
     this.#attempt("timer", () => this.#setTimer());
   }
 
-  /** One failure must not take anything else with it: a lost effect would leave hooks uncalled and waits pending. */
+  /** A lost effect would leave hooks uncalled. */
   #attempt(what: string, act: () => void): void {
-    try {
-      act();
-    } catch (error) {
-      try {
-        this.#o.defect(what, error);
-      } catch {
-        // There is no other place to report it to.
-      }
-    }
+    attempt(what, act, this.#o.defect);
   }
 
   // ------------------------------------------------------------------------------------------ waits and work
 
   /** Dispatches an event that adds a wait; resolves with its settlement. */
   ask(options: WaitOptions, event: (wait: number, timeoutMs: number) => ApplicationEvent): Promise<Answer> {
-    const timeoutMs = limitOf(options);
-    const { signal } = options;
-    const wait = ++this.#lastId;
-    return new Promise((resolve) => {
-      const onAbort = (): void => this.dispatch({ type: "abort-wait", wait });
-      const release = this.#o.keepAlive(timeoutMs);
-      this.#waits.set(wait, {
-        resolve,
-        release: () => {
-          release();
-          signal?.removeEventListener("abort", onAbort);
-        },
-      });
-      signal?.addEventListener("abort", onAbort, { once: true });
-      this.dispatch(event(wait, timeoutMs));
-      if (signal?.aborted === true) onAbort();
-    });
+    return this.#open.ask(options, event);
   }
 
   /** Adds leader work; resolves when it is over. `signal` has not aborted. */
@@ -188,21 +149,11 @@ export class ApplicationRunner {
     inside: number | null,
     signal: AbortSignal | undefined,
   ): Promise<WorkerSettlement> {
-    const worker = ++this.#lastId;
-    return new Promise((resolve) => {
-      const onAbort = (): void => this.dispatch({ type: "abort-worker", worker });
-      this.#workers.set(worker, {
-        work,
-        inside,
-        signal,
-        resolve: (settlement) => {
-          resolve(settlement);
-          signal?.removeEventListener("abort", onAbort);
-        },
-      });
-      signal?.addEventListener("abort", onAbort, { once: true });
-      this.dispatch({ type: "add-worker", worker, inside });
-    });
+    return this.#open.register({ work, inside, signal }, (worker) => ({
+      type: "add-worker",
+      worker,
+      inside,
+    }));
   }
 
   // ------------------------------------------------------------------------------------------ effects
@@ -236,18 +187,15 @@ export class ApplicationRunner {
         return;
       }
       case "settle": {
-        const wait = this.#waits.get(effect.wait);
-        this.#waits.delete(effect.wait);
-        const { settlement } = effect;
-        if (settlement.kind !== "leading") wait?.resolve(settlement);
-        else wait?.resolve({ ...settlement, term: this.#terms.get(settlement.epoch) });
-        return wait?.release();
+        const { wait, settlement } = effect;
+        const isLeading = settlement.kind === "leading";
+        return this.#open.answer(
+          wait,
+          isLeading ? { ...settlement, term: this.#terms.get(settlement.epoch) } : settlement,
+        );
       }
-      case "settle-worker": {
-        const worker = this.#workers.get(effect.worker);
-        this.#workers.delete(effect.worker);
-        return worker?.resolve(effect.settlement);
-      }
+      case "settle-worker":
+        return this.#open.endWork(effect.worker, effect.settlement);
       case "resign": {
         const { reason, successor, pauseMs } = effect;
         return this.#o.driver.dispatch({
@@ -293,7 +241,7 @@ export class ApplicationRunner {
     const { hooks } = this.#o;
     const term = "epoch" in call ? this.#terms.get(call.epoch) : undefined;
     const enter = (): unknown => callHook(hooks, call, term);
-    void this.#run(call.call, [term?.signal], enter).then((outcome) =>
+    void outcomeOf(this.codeOwner, call.call, () => [term?.signal], enter).then((outcome) =>
       this.#codeEnded({ type: "call-ended", call: call.call, outcome }),
     );
   }
@@ -304,10 +252,11 @@ export class ApplicationRunner {
     const signal = clockTrueSignal(controller, () =>
       term.signal.aborted ? { reason: term.signal.reason as unknown } : null,
     );
-    const pending = this.#workers.get(worker);
+    const pending = this.#open.registered(worker);
     this.#runs.set(run, { epoch, worker, controller });
     const enter = (): unknown => pending?.work(term, { signal });
-    void this.#run(run, [term.signal, signal, pending?.signal], enter, pending?.inside).then((outcome) => {
+    const signals = (): (AbortSignal | undefined)[] => [term.signal, signal, pending?.signal];
+    void outcomeOf(this.codeOwner, run, signals, enter, pending?.inside).then((outcome) => {
       this.#runs.delete(run);
       this.#codeEnded({ type: "run-ended", run, outcome });
     });
@@ -322,28 +271,9 @@ export class ApplicationRunner {
   #abortRun(run: number): void {
     const active = this.#runs.get(run);
     if (active === undefined) return;
-    const { signal } = this.#workers.get(active.worker) ?? {};
+    const { signal } = this.#open.registered(active.worker) ?? {};
     const message = "the signal that was passed to runWhileLeader() has aborted";
     active.controller.abort(new ClusterError("ABORTED", message, { cause: signal?.reason }));
-  }
-
-  /**
-   * Enters application code that was given these signals, after the present event has been handled completely. Never rejects:
-   * whatever the code throws is a value here.
-   */
-  async #run(
-    code: number,
-    signals: readonly (AbortSignal | undefined)[],
-    enter: () => unknown,
-    parent: number | null = null,
-  ): Promise<Outcome> {
-    await Promise.resolve();
-    try {
-      await runCode(this.codeOwner, code, enter, parent);
-      return { kind: "returned" };
-    } catch (error) {
-      return { kind: "threw", error, abort: repeatsAbort(error, signals) };
-    }
   }
 
   #setTimer(): void {

@@ -3,9 +3,11 @@ import type { ResolvedOptions } from "../config/resolve.ts";
 import { leaseSpanMs, renewIntervalMs } from "../election/lease.ts";
 import { asError, ClusterError } from "../errors.ts";
 import type { EventLogger } from "../log/events.ts";
+import { applicationTimes } from "../runtime/application/application-times.ts";
+import { linkReports } from "../runtime/application/link-reports.ts";
 import type { Attachment, NodeStatus, ServiceHandle } from "../runtime/backend.ts";
 import { Driver } from "../runtime/driver.ts";
-import type { Clock, SessionEvent } from "../runtime/ports.ts";
+import type { Clock } from "../runtime/ports.ts";
 import { deferred, type WaitOptions } from "../runtime/waiting.ts";
 import { ApplicationCalls, type StepDownResult } from "./application-calls.ts";
 import { ApplicationRunner } from "./application-runner.ts";
@@ -30,15 +32,8 @@ export interface IncarnationOptions {
   readonly earlier: ApplicationRunner | null;
 }
 
-/** Application code that blocks other application code is reported after this time at the earliest, in milliseconds. */
-const MIN_SLOW_AFTER_MS = 1_000;
 /** Any user of the account can pretend to be another process with this node id. */
 const MAX_TWINS_REPORTED = 8;
-/** Application code that may wait for its own end is answered after this time, in milliseconds. */
-const MAX_SELF_WAIT_MS = 1_000;
-const FAILURE_BACK_OFF_MS = 250;
-const MAX_FAILURE_BACK_OFF_MS = 30_000;
-
 /** A node from `start()` to `stop()`: the election, the application side, and the log lines and events of both. */
 export class Incarnation {
   readonly driver: Driver;
@@ -50,7 +45,6 @@ export class Incarnation {
   /** Other processes with this node id that were reported: incarnations, `""` for one without. */
   readonly #twins = new Set<string>();
   #lastTwin: string | null = null;
-  #connected = true;
   #service: ServiceHandle | null = null;
   #serving: Promise<ServiceHandle | null> = Promise.resolve(null);
   #unlisten: (() => void) | null = null;
@@ -79,15 +73,8 @@ export class Incarnation {
     this.application = new ApplicationRunner({
       earlier: o.earlier,
       config: {
-        drainTimeoutMs: options.drainTimeoutMs,
-        slowAfterMs: Math.max(
-          MIN_SLOW_AFTER_MS,
-          Math.min(options.drainTimeoutMs, leaseSpanMs(options.leaseTtlMs)),
-        ),
-        selfWaitMs: Math.min(MAX_SELF_WAIT_MS, options.drainTimeoutMs / 2),
+        ...applicationTimes(options.drainTimeoutMs, leaseSpanMs(options.leaseTtlMs)),
         hooks: hooksOf(o.hooks),
-        failureBackOffMs: FAILURE_BACK_OFF_MS,
-        maxFailureBackOffMs: MAX_FAILURE_BACK_OFF_MS,
       },
       identity: { clusterId: options.clusterId, nodeId: options.nodeId, incarnation: o.id },
       hooks: o.hooks,
@@ -117,7 +104,7 @@ export class Incarnation {
 
   async start(): Promise<void> {
     const { attachment, logger, options } = this.#o;
-    this.#unlisten = attachment.session.listen((event) => this.#onSession(event));
+    this.#unlisten = attachment.session.listen(linkReports((event) => this.application.dispatch(event)));
     this.driver.start(attachment.bucket);
     this.#o.emit({ type: "started" });
     logger.info({ event: "started", competes: !options.observer }, "node started");
@@ -192,31 +179,6 @@ export class Incarnation {
       `stepped down, but the lease with epoch ${epoch} could not be deleted; it expires within ${leaseTtlMs} ms, and another node leads then`,
       { recoverable: true },
     );
-  }
-
-  #onSession(event: SessionEvent): void {
-    switch (event.type) {
-      case "disconnected":
-      case "closed":
-        if (this.#connected) this.application.dispatch({ type: "nats-disconnect", error: event.error });
-        this.#connected = false;
-        if (event.type === "closed") {
-          this.application.dispatch({ type: "connection-closed", error: event.error });
-        }
-        return;
-      case "connected":
-        if (!this.#connected) this.application.dispatch({ type: "nats-reconnect" });
-        this.#connected = true;
-        return;
-      case "rebound":
-      case "presence-lost":
-      case "beat-proven":
-      case "holder-silent":
-      case "holder-heard":
-        return;
-      default:
-        event satisfies never;
-    }
   }
 
   #onTwin(incarnation: string | null): void {

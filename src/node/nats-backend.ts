@@ -1,24 +1,19 @@
 /** The backend of a node on NATS: connection, session, lease store and micro service. */
-import { setTimeout as pause } from "node:timers/promises";
 import type { ResolvedOptions } from "../config/resolve.ts";
-import { asError, ClusterError } from "../errors.ts";
+import { asError } from "../errors.ts";
 import { request } from "../nats/api/request.ts";
-import { connectNats, type NatsLink, reconnectLimit } from "../nats/connection/connection.ts";
+import { closeAll, openPatiently, sessionOn } from "../nats/attaching.ts";
+import { connectNats, type NatsLink } from "../nats/connection/connection.ts";
 import type { ConnectionMonitor } from "../nats/connection/connection-monitor.ts";
 import { NatsLeaseStore } from "../nats/lease/lease-store.ts";
 import { candidateSubject, newReplySubject, serviceName, statusSubject, streamName } from "../nats/names.ts";
-import { type NatsSession, openSession } from "../nats/presence/session.ts";
+import type { NatsSession } from "../nats/presence/session.ts";
 import { startService } from "../nats/service/service.ts";
 import { decodeStatus } from "../nats/service/status-codec.ts";
 import { choose, statusesOf } from "../nats/service/twins.ts";
 import type { Attachment, AttachRequest, Backend, PeerStatus } from "../runtime/backend.ts";
-import type { BucketInfo, LeaseStore } from "../runtime/ports.ts";
+import type { BucketInfo } from "../runtime/ports.ts";
 import { rehearse } from "./rehearsal.ts";
-
-/** Pause between two attempts to open the bucket while JetStream starts. */
-const OPEN_RETRY_MS = 250;
-/** Longest time for all attempts: a NATS cluster elects its JetStream leader within a few seconds. */
-const OPEN_PATIENCE_MS = 5_000;
 
 /** @param whileConnecting - Called for a node that competes, after the connection has been asked for. */
 export function natsBackend(
@@ -38,19 +33,7 @@ async function attach(
   // Costs no time: nothing can be done before the connection is there.
   if (!options.observer) whileConnecting(options);
   const link = await connecting;
-  const session = openSession(link.connection, {
-    onWarning: (message, error) => request.warn("SESSION", message, error),
-    reconnectOnLameDuck: link.owned,
-    domain: options.nats.domain ?? null,
-  });
-  const limit = link.owned ? null : reconnectLimit(link.connection);
-  if (limit !== null) {
-    request.warn(
-      "SESSION",
-      `the given connection can close for good, and the node then stops: ${limit}; ` +
-        "connect with maxReconnectAttempts: -1, or pass servers instead of a connection",
-    );
-  }
+  const session = sessionOn(link, options.nats.domain, "node", request.warn);
   const store = new NatsLeaseStore(session.monitor, {
     clusterId,
     leaseTtlMs: options.leaseTtlMs,
@@ -58,13 +41,12 @@ async function attach(
     interop: options.interop ?? "native",
     onWarning: (message, error) => request.warn("BUCKET", message, error),
   });
-  const close = async (): Promise<void> => {
-    await store.close().catch(() => {});
-    await session.release().catch(() => {});
-    await link.close().catch(() => {});
-  };
+  const close = (): Promise<void> => closeAll(store, session, link);
   try {
-    const bucket = await openPatiently(store, request);
+    const bucket = await openPatiently(
+      () => store.open(request.signal, request.rememberedEpoch),
+      request.signal,
+    );
     // Before the first campaign, so that the first record already names the presence and promises silence.
     if (options.crashDetection === "presence" && !options.observer)
       await session.usePresence(streamName(clusterId));
@@ -73,23 +55,6 @@ async function attach(
   } catch (error) {
     await close();
     throw error;
-  }
-}
-
-/** JetStream of a NATS cluster that is starting rejects requests for some seconds. */
-async function openPatiently(
-  store: LeaseStore,
-  { signal, rememberedEpoch }: AttachRequest,
-): Promise<BucketInfo> {
-  const giveUpAt = performance.now() + OPEN_PATIENCE_MS;
-  for (;;) {
-    try {
-      return await store.open(signal, rememberedEpoch);
-    } catch (error) {
-      const final = !(error instanceof ClusterError) || !error.recoverable;
-      if (final || signal.aborted || performance.now() + OPEN_RETRY_MS > giveUpAt) throw error;
-      await pause(OPEN_RETRY_MS, undefined, { signal }).catch(() => {});
-    }
   }
 }
 

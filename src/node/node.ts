@@ -2,6 +2,7 @@ import { type NodeOptions, type ResolvedOptions, resolveOptions } from "../confi
 import type { Leader, RoleName } from "../election/types.ts";
 import { ClusterError } from "../errors.ts";
 import { type BoundLogger, createLogger } from "../log/logger.ts";
+import { Lifecycle } from "../runtime/application/lifecycle.ts";
 import type { Attachment, Backend, ServiceHandle } from "../runtime/backend.ts";
 import { EventStreams } from "../runtime/event-streams.ts";
 import type { Clock, Random } from "../runtime/ports.ts";
@@ -56,14 +57,9 @@ export class Node implements AsyncDisposable {
   readonly #environment: NodeEnvironment;
   readonly #logger: BoundLogger;
   readonly #streams: EventStreams<EventBody>;
-  #incarnation: Incarnation | null = null;
+  readonly #lifecycle: Lifecycle<Incarnation>;
   /** Hooks and work of the last incarnation may still run. */
   #earlier: ApplicationRunner | null = null;
-  #starting: { readonly done: Promise<void>; readonly abort: AbortController } | null = null;
-  /** The last incarnation ended because its connection was closed for good. */
-  #lostConnection = false;
-  /** `stop()` was called since the last start. */
-  #stopRequested = false;
   #rememberedEpoch = 0;
 
   /**
@@ -77,6 +73,7 @@ export class Node implements AsyncDisposable {
     this.#options = resolveOptions(options, environment?.nodeId, { vip: keepsAddress(hooks) });
     checkHooks(hooks);
     this.#hooks = hooks;
+    this.#lifecycle = new Lifecycle("node", this.#options.nodeId);
     this.#streams = new EventStreams<EventBody>(() => this.#environment.clock.now().wall);
     this.#logger = createLogger({ level: this.#options.logLevel, logger: this.#options.logger });
     this.#environment = environment ?? {
@@ -101,7 +98,7 @@ export class Node implements AsyncDisposable {
    * call `isLeader()`.
    */
   get role(): RoleName {
-    return this.#incarnation?.driver.state.role.name ?? "stopped";
+    return this.#lifecycle.current?.driver.state.role.name ?? "stopped";
   }
 
   /**
@@ -109,12 +106,12 @@ export class Node implements AsyncDisposable {
    * false from the deadline on even if no code has run since: offline, after SIGSTOP, with a blocked event loop.
    */
   isLeader(): boolean {
-    return this.#incarnation?.driver.isHeld() ?? false;
+    return this.#lifecycle.current?.driver.isHeld() ?? false;
   }
 
   /** The leader, as last seen by this node; `null` if there is none or it did not renew in time. */
   get leader(): Leader | null {
-    return this.#incarnation?.driver.state.announced ?? null;
+    return this.#lifecycle.current?.driver.state.announced ?? null;
   }
 
   /** Epoch of `leader`, 0 if there is none. The fencing token of this node's own term is `term.epoch`. */
@@ -124,12 +121,12 @@ export class Node implements AsyncDisposable {
 
   /** Is the connection to NATS up? */
   get connected(): boolean {
-    return this.#incarnation?.driver.state.link.connected ?? false;
+    return this.#lifecycle.current?.driver.state.link.connected ?? false;
   }
 
   /** The running term; `null` when this node does not lead, or its term is draining. */
   get term(): Term | null {
-    const incarnation = this.#incarnation;
+    const incarnation = this.#lifecycle.current;
     const term = incarnation?.application.term ?? null;
     // A deadline that has passed ends the term, even if no code has run since.
     return term !== null && incarnation?.driver.leaseRemainingMs(term.epoch) === 0 ? null : term;
@@ -137,7 +134,7 @@ export class Node implements AsyncDisposable {
 
   /** The node's micro service (`nats micro ls`); `null` before `start()` and with `service: false`. */
   get service(): ServiceHandle | null {
-    return this.#incarnation?.service ?? null;
+    return this.#lifecycle.current?.service ?? null;
   }
 
   /**
@@ -149,28 +146,11 @@ export class Node implements AsyncDisposable {
    * `BUCKET_INCOMPATIBLE`, `INSUFFICIENT_RESOURCES` or `STORE_UNAVAILABLE` when NATS cannot be used; `ABORTED` by the signal.
    */
   async start(options: { readonly signal?: AbortSignal } = {}): Promise<void> {
-    checkOptions(options);
-    if (this.#incarnation !== null || this.#starting !== null) {
-      throw new ClusterError("ALREADY_STARTED", `node "${this.nodeId}" is already running`);
-    }
-    const { signal } = options;
-    const abort = new AbortController();
-    const onAbort = (): void => abort.abort(signal?.reason);
-    if (signal?.aborted === true) onAbort();
-    signal?.addEventListener("abort", onAbort, { once: true });
-    this.#stopRequested = false;
-    this.#lostConnection = false;
-    const done = this.#start(abort.signal);
-    this.#starting = { done, abort };
-    try {
-      await done;
-    } catch (error) {
-      this.#streams.close();
-      if (!this.#stopRequested) throw error;
-    } finally {
-      signal?.removeEventListener("abort", onAbort);
-      this.#starting = null;
-    }
+    await this.#lifecycle.start(
+      options,
+      (signal) => this.#start(signal),
+      () => this.#streams.close(),
+    );
   }
 
   async #start(signal: AbortSignal): Promise<void> {
@@ -191,7 +171,7 @@ export class Node implements AsyncDisposable {
     });
     if (signal.aborted) {
       await attachment.close();
-      throw startAborted(nodeId, signal);
+      throw this.#lifecycle.startAborted(signal);
     }
     const incarnation = new Incarnation({
       id,
@@ -205,20 +185,17 @@ export class Node implements AsyncDisposable {
       emit: (event) => this.#streams.push(event),
       earlier: this.#earlier,
     });
-    this.#incarnation = incarnation;
     this.#earlier = null;
-    void incarnation.stopped.then((reason) => {
-      this.#lostConnection = reason === "connection-closed";
+    this.#lifecycle.began(incarnation, () => {
       this.#rememberedEpoch = incarnation.driver.state.lease.highestEpoch;
-      if (this.#incarnation === incarnation) this.#incarnation = null;
       this.#earlier = incarnation.application.isIdle ? null : incarnation.application;
       this.#streams.close();
     });
     await incarnation.start();
     // `stop()` stops an incarnation itself.
-    if (!signal.aborted || this.#stopRequested) return;
+    if (!signal.aborted || this.#lifecycle.stopRequested) return;
     await incarnation.calls.stop({});
-    throw startAborted(nodeId, signal);
+    throw this.#lifecycle.startAborted(signal);
   }
 
   /**
@@ -239,17 +216,7 @@ export class Node implements AsyncDisposable {
   async stop(options: WaitOptions = {}): Promise<StopResult> {
     const limits = typeof options === "object" && options !== null ? options : {};
     limitOf(limits);
-    this.#stopRequested = true;
-    const incarnation = this.#incarnation;
-    if (this.#starting !== null && incarnation === null) {
-      this.#starting.abort.abort(
-        new ClusterError("STOPPED", "stop() was called while the node was starting"),
-      );
-      await this.#starting.done.catch(() => {});
-      return NOTHING_TO_STOP;
-    }
-    if (incarnation === null) return NOTHING_TO_STOP;
-    return incarnation.calls.stop(limits);
+    return this.#lifecycle.stop(NOTHING_TO_STOP, ({ calls }) => calls.stop(limits));
   }
 
   /** The same as `stop()`. */
@@ -276,12 +243,12 @@ export class Node implements AsyncDisposable {
    */
   async stepDown(options: { readonly to?: string | undefined } & WaitOptions = {}): Promise<StepDownResult> {
     limitOf(options);
-    return this.#require().stepDown(options.to, options);
+    return this.#lifecycle.require().stepDown(options.to, options);
   }
 
   /** Does this node compete? True unless it is an observer or `withdraw()` was called. */
   get competes(): boolean {
-    return this.#incarnation?.driver.state.candidacy.competes ?? !this.#options.observer;
+    return this.#lifecycle.current?.driver.state.candidacy.competes ?? !this.#options.observer;
   }
 
   /**
@@ -294,7 +261,7 @@ export class Node implements AsyncDisposable {
   async withdraw(options: WaitOptions = {}): Promise<StepDownResult | null> {
     limitOf(options);
     const what = `node "${this.nodeId}" to release its lease`;
-    return this.#require().calls.setCompeting(what, false, options);
+    return this.#lifecycle.require().calls.setCompeting(what, false, options);
   }
 
   /**
@@ -303,7 +270,7 @@ export class Node implements AsyncDisposable {
    * @throws ClusterError `NOT_STARTED`, `STOPPED`, `NO_CONNECTION`; `INVALID_CONFIG` for an observer.
    */
   async rejoin(): Promise<void> {
-    const incarnation = this.#require();
+    const incarnation = this.#lifecycle.require();
     if (this.#options.observer) {
       throw new ClusterError(
         "INVALID_CONFIG",
@@ -326,7 +293,7 @@ export class Node implements AsyncDisposable {
    */
   async campaign(options: WaitOptions = {}): Promise<Term> {
     limitOf(options);
-    const incarnation = this.#require();
+    const incarnation = this.#lifecycle.require();
     if (this.#options.observer) {
       throw new ClusterError(
         "INVALID_CONFIG",
@@ -373,8 +340,8 @@ export class Node implements AsyncDisposable {
       const rule = "runWhileLeader(work): work must be a function";
       throw new ClusterError("INVALID_CONFIG", `${rule}, not ${kindOf(work)}`);
     }
-    if (this.#incarnation === null && this.#stopRequested) return;
-    await this.#require().calls.runWhileLeader(work, options.signal);
+    if (this.#lifecycle.current === null && this.#lifecycle.stopRequested) return;
+    await this.#lifecycle.require().calls.runWhileLeader(work, options.signal);
   }
 
   /**
@@ -393,22 +360,4 @@ export class Node implements AsyncDisposable {
     checkOptions(options);
     return this.#streams.open(options.signal);
   }
-
-  /** Rejects with `NOT_STARTED`, with `STOPPED` after `stop()`, or with `NO_CONNECTION` when the connection was closed under the node. */
-  #require(): Incarnation {
-    if (this.#incarnation !== null) return this.#incarnation;
-    if (this.#lostConnection) {
-      throw new ClusterError(
-        "NO_CONNECTION",
-        `node "${this.nodeId}" has stopped: its NATS connection was closed for good; start it again with an open one`,
-      );
-    }
-    if (this.#stopRequested)
-      throw new ClusterError("STOPPED", `node "${this.nodeId}" has stopped; call start() to use it again`);
-    throw new ClusterError("NOT_STARTED", `node "${this.nodeId}" is not running: call start() first`);
-  }
-}
-
-function startAborted(nodeId: string, signal: AbortSignal): ClusterError {
-  return new ClusterError("ABORTED", `start of node "${nodeId}": aborted`, { cause: signal.reason });
 }

@@ -5,7 +5,7 @@ import { afterEach, describe, expect, test } from "vitest";
 import { deferred, waitFor, within } from "../../scripts/shared/wait.ts";
 import type { Caller } from "../../src/application/types.ts";
 import type { StepDownResult, StopResult } from "../../src/index.ts";
-import { callerOf, runCode } from "../../src/node/application-code.ts";
+import { callerOf, runCode } from "../../src/runtime/application/application-code.ts";
 import { freshId } from "../support/fresh-id.ts";
 import { runnerWith } from "../support/node/bare-runner.ts";
 import { makeNode, startLeader } from "../support/node/test-node.ts";

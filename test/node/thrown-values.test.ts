@@ -5,7 +5,7 @@ import { deferred } from "../../scripts/shared/wait.ts";
 import { asError, ClusterError, messageOf } from "../../src/errors.ts";
 import { createLogger } from "../../src/log/logger.ts";
 import { redact } from "../../src/log/redact.ts";
-import { repeatsAbort } from "../../src/node/repeated-abort.ts";
+import { repeatsAbort } from "../../src/runtime/application/repeated-abort.ts";
 import { runnerWith } from "../support/node/bare-runner.ts";
 
 const revoked = Proxy.revocable({}, {});

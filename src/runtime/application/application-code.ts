@@ -14,7 +14,7 @@
  * A listener that an emitter or event target calls synchronously has the emitting code on its stack, which does not await it.
  */
 import { AsyncLocalStorage } from "node:async_hooks";
-import type { Caller } from "../application/types.ts";
+import type { Caller } from "../../application/types.ts";
 
 /** A hook call or a run of leader work, and the one it was made from, perhaps of another node. */
 interface Entered {
