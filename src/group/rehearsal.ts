@@ -35,10 +35,20 @@ const RUNS = 2;
 /** Enough that loops over all resources are optimized, and so few that a run takes some 30 ms. */
 const RESOURCES = 384;
 /** More turns of the event loop than a run takes: it consists of promises that are fulfilled at once, and of slices. */
-const MAX_TURNS = 500;
+const MAX_TURNS = 5_000;
+
+const OWN_ID = "rehearsal";
+/** Nothing is waited for, and a process that stands still loses no session. */
+const CORE = {
+  memberId: OWN_ID,
+  crashDetection: "presence",
+  leaseTtlMs: 3_600_000,
+  heartbeatIntervalMs: 1_000_000,
+  settleMs: 0,
+  rejoinGraceMs: 0,
+} as const;
 
 const GENERATION = "2000-01-01T00:00:00Z";
-const OWN_ID = "rehearsal";
 /** Owns a third, and dies. */
 const DEAD_ID = "dead";
 /** Owns a third and coordinates, and leaves. */
@@ -79,7 +89,7 @@ async function takeovers(options: ResolvedGroupOptions, makeDriver: MakeDriver):
       ...options,
       memberId: OWN_ID,
       profile: { weight: 1 },
-      core: { ...options.core, memberId: OWN_ID, crashDetection: "presence", settleMs: 0, rejoinGraceMs: 0 },
+      core: { ...options.core, ...CORE },
     },
     hooks,
     resources: names.map((name) => ({ name })),
