@@ -5,6 +5,7 @@ import { dial } from "../../src/bench/dial.ts";
 import { type Command, hostNowMs } from "../../src/bench/messages.ts";
 import { messageOf } from "../../src/errors.ts";
 import { Group } from "../../src/group/group.ts";
+import type { ResourceTerm } from "../../src/group/term.ts";
 import { groupSubject } from "../../src/nats/names.ts";
 import {
   type Change,
@@ -53,12 +54,19 @@ class Batch<T> {
 async function runMember(task: Extract<GroupTask, { role: "member" }>): Promise<void> {
   const batch = new Batch<Change>((changes) => report({ type: "changes", changes }));
   const { memberId, servers, resources, settleMs, crashDetection } = task;
+  const terms = new Map<string, ResourceTerm>();
   const group = new Group(
     { groupId: GROUP_ID, memberId, servers, resources, settleMs, crashDetection, logger: false },
     {
-      onOwn: ({ resource, epoch }) => batch.add({ kind: "own", resource, epoch, at: hostNowMs() }),
-      onDisown: ({ resource, epoch }, reason) =>
-        batch.add({ kind: "disown", resource, epoch, at: hostNowMs(), reason }),
+      onOwn: (term) => {
+        const { resource, epoch } = term;
+        batch.add({ kind: "own", resource, epoch, at: hostNowMs() });
+        terms.set(resource, term);
+      },
+      onDisown: ({ resource, epoch }, reason) => {
+        batch.add({ kind: "disown", resource, epoch, at: hostNowMs(), reason });
+        if (terms.get(resource)?.epoch === epoch) terms.delete(resource);
+      },
     },
   );
   process.once("SIGTERM", () => {
@@ -72,9 +80,26 @@ async function runMember(task: Extract<GroupTask, { role: "member" }>): Promise<
     const { user, system } = process.cpuUsage();
     void report({ type: "cpu", at: hostNowMs(), cpuMs: (user + system) / 1_000 });
   });
+  if (task.watch) watch(terms);
   const startedAt = hostNowMs();
   await group.start();
   await report({ type: "ready", startedAt });
+}
+
+/** All terms of a member are held while its session is: one of them answers for all. */
+function watch(terms: ReadonlyMap<string, ResourceTerm>): void {
+  let lastHeld: number | null = null;
+  setInterval(() => {
+    const [term] = terms.values();
+    const at = hostNowMs();
+    if (term?.held === true) {
+      if (lastHeld === null) void report({ type: "held", held: true, at });
+      lastHeld = at;
+    } else if (lastHeld !== null) {
+      void report({ type: "held", held: false, at: lastHeld });
+      lastHeld = null;
+    }
+  }, 1);
 }
 
 /** Publishes at a fixed rate, whether or not the answers come: a slow answer delays no later publish. */

@@ -2,6 +2,7 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { BenchChild } from "../../src/bench/child.ts";
 import { type HeldInterval, largestOverlap } from "../../src/bench/held.ts";
+import type { HostNetwork, NetworkHost } from "../../src/bench/host-network.ts";
 import { hostNowMs } from "../../src/bench/messages.ts";
 import type { CrashDetection } from "../../src/election/types.ts";
 import type { DisownReason } from "../../src/group/application/types.ts";
@@ -18,6 +19,8 @@ export interface CrewOptions {
   readonly resources: number;
   readonly settleMs: number;
   readonly crashDetection: CrashDetection;
+  /** Each member gets a host of its own in it. `null`: all run on this one. */
+  readonly network: HostNetwork | null;
   readonly signal: AbortSignal;
 }
 
@@ -28,6 +31,10 @@ export interface Crewman {
   leaving: boolean;
   killedAt: number | null;
   startedAt: number | null;
+  /** `null`: it runs on this host. */
+  readonly host: NetworkHost | null;
+  /** The last time at which a watched member held its terms; `null`: it does. */
+  heldUntil: number | null;
   cpu: { readonly at: number; readonly cpuMs: number } | null;
 }
 
@@ -61,6 +68,7 @@ export class Crew implements AsyncDisposable {
   readonly published: Published[] = [];
   /** Terms that ended because their session did, or by another member's claim. */
   lostTerms = 0;
+  readonly #cutOff = new Set<Crewman>();
   #stranger: Crewman | null = null;
   #failure: Error | null = null;
   #lastChangeAt = 0;
@@ -76,12 +84,13 @@ export class Crew implements AsyncDisposable {
 
   /** Starts members at the same time. Resolves when all of them take part. */
   async add(count: number): Promise<Crewman[]> {
-    const { servers, resources, settleMs, crashDetection } = this.#options;
+    const { servers, resources, settleMs, crashDetection, network } = this.#options;
     const added = Array.from({ length: count }, () => {
       this.#number += 1;
       const id = `m${this.#number}`;
-      const task: GroupTask = { role: "member", memberId: id, servers, resources, settleMs, crashDetection };
-      const member = this.#start(id, task);
+      const config = { memberId: id, servers, resources, settleMs, crashDetection };
+      const task: GroupTask = { role: "member", ...config, watch: network !== null };
+      const member = this.#start(id, task, network?.add() ?? null);
       this.#members.set(id, member);
       return member;
     });
@@ -120,6 +129,35 @@ export class Crew implements AsyncDisposable {
       if (last?.member === member.id) last.until = Math.min(last.until, at);
     }
     return at;
+  }
+
+  /** Pulls the cable of the member's host. Returns the time just before. Until `mend()` it does not count as a member. */
+  cut(member: Crewman): number {
+    const at = hostNowMs();
+    member.host?.pull();
+    this.#members.delete(member.id);
+    this.#cutOff.add(member);
+    return at;
+  }
+
+  /** Resolves when the member that is cut off has given its terms up, with the last time at which it held them. */
+  async givenUp(member: Crewman): Promise<number> {
+    await this.#until(
+      () => member.heldUntil !== null,
+      () => `${member.id}, which is cut off, to hold nothing`,
+    );
+    const heldUntil = member.heldUntil ?? 0;
+    for (const periods of this.#owned.values()) {
+      const last = periods.findLast((one) => one.member === member.id);
+      if (last !== undefined) last.until = Math.min(last.until, heldUntil);
+    }
+    return heldUntil;
+  }
+
+  mend(member: Crewman): void {
+    member.host?.mend();
+    this.#cutOff.delete(member);
+    this.#members.set(member.id, member);
   }
 
   /** SIGTERM. Resolves when the process has exited and all its reports have arrived. */
@@ -215,16 +253,30 @@ export class Crew implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    const all = [...this.#members.values(), ...(this.#stranger === null ? [] : [this.#stranger])];
+    const all = [
+      ...this.#members.values(),
+      ...this.#cutOff,
+      ...(this.#stranger === null ? [] : [this.#stranger]),
+    ];
     for (const member of all) member.leaving = true;
     await Promise.all(all.map(({ child }) => child.end()));
   }
 
-  #start(id: string, task: GroupTask): Crewman {
+  #start(id: string, task: GroupTask, host: NetworkHost | null = null): Crewman {
     const child = new BenchChild(id, task, (report) => this.#onReport(member, report as unknown), {
       program: PROGRAM,
+      ...(host === null ? {} : { exec: host.exec }),
     });
-    const member: Crewman = { id, child, leaving: false, killedAt: null, startedAt: null, cpu: null };
+    const member: Crewman = {
+      id,
+      child,
+      host,
+      leaving: false,
+      killedAt: null,
+      startedAt: null,
+      heldUntil: null,
+      cpu: null,
+    };
     void child.exited.then(() => {
       if (!member.leaving) this.#failure ??= new Error(`${id} exited unexpectedly: ${child.stderr}`);
     });
@@ -242,6 +294,9 @@ export class Crew implements AsyncDisposable {
         return;
       case "changes":
         for (const change of report.changes) this.#note(member, change);
+        return;
+      case "held":
+        member.heldUntil = report.held ? null : report.at;
         return;
       case "cpu":
         member.cpu = report;

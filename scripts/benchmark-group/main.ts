@@ -6,7 +6,8 @@
  *   npm run --silent bench:group -- --resources 10000 --members 1 --json
  *   npm run --silent bench:group -- --resources 3000 --members 3 --mode kill --rounds 10 --json
  *
- * Modes (`--mode`): `idle` (default), `kill`, `leave`, `join` (one member more), `scale` (`--to` members, at once). After each round the group
+ * Modes (`--mode`): `idle` (default), `kill`, `leave`, `host` (the cable of a member's host is pulled; every member
+ * has a network namespace of its own, so this needs Linux, root and iproute2), `join` (one member more), `scale` (`--to` members, at once). After each round the group
  * is brought back to `--members` members, and settles.
  *
  * `--json` prints one line, all times in milliseconds:
@@ -22,6 +23,8 @@
  *   in the same run. `lastOwnedMs / claimsFloorMs` compares runs on different machines better than milliseconds do.
  * - `gapMs: {p50, p90, p99, max}`: for how long a resource that moved had no owner.
  * - `moved`: terms that began in all rounds, until the group had settled; `minimumMoves`: how many had to.
+ * - `cuts: {heldMs, overlapMs}[]` (`host`): in each round, how long after the cut the member still held its terms (`term.held`, asked every
+ *   millisecond), and after the first term of another member. In this mode a member owns a resource for as long as it holds the term.
  * - `overlapMs`: the longest time during which two members owned one resource. `lostTerms`: terms whose session was lost.
  * - `strangerP99Ms: {idle, during, samples}`: publishes of another process to another stream, every 5 ms.
  * - `consumers: {before, after}`, `serverMemoryMb: {before, after}`: of the server, before the first round and after the last.
@@ -73,7 +76,11 @@ function modeNamed(text: string): Mode {
 const abort = new AbortController();
 const options = checked(() => {
   const mode = modeNamed(values.mode);
-  const members = wholeNumber("members", values.members, mode === "kill" || mode === "leave" ? 2 : 1);
+  const members = wholeNumber(
+    "members",
+    values.members,
+    mode === "idle" || mode === "join" || mode === "scale" ? 1 : 2,
+  );
   return {
     mode,
     members,

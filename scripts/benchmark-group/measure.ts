@@ -3,21 +3,23 @@ import { loadavg } from "node:os";
 import { jetstreamManager } from "@nats-io/jetstream";
 import type { NatsConnection } from "@nats-io/transport-node";
 import { dial } from "../../src/bench/dial.ts";
+import { HostNetwork } from "../../src/bench/host-network.ts";
 import { hostNowMs } from "../../src/bench/messages.ts";
 import { percentile, round, type Summary, summarize } from "../../src/bench/stats.ts";
 import { DEFAULTS } from "../../src/config/options.ts";
+import { messageOf } from "../../src/errors.ts";
 import { groupRepublishSubject, groupStreamName } from "../../src/nats/names.ts";
 import { readMonitor } from "../../src/testing/server/run/probe.ts";
 import { type NatsServer, startNatsServer } from "../../src/testing.ts";
 import { Crew, type CrewOptions } from "./crew.ts";
 import { measureFloor } from "./floor.ts";
 import { GROUP_ID, STRANGER_STREAM, STRANGER_SUBJECT } from "./messages.ts";
-import { type Mode, p99, type Round, runRound, START_OF } from "./rounds.ts";
+import { type Cut, type Mode, p99, type Round, runRound, START_OF } from "./rounds.ts";
 
 const MONITOR_TIMEOUT_MS = 5_000;
 const BYTES_PER_MB = 1_048_576;
 
-export interface GroupBenchOptions extends Omit<CrewOptions, "servers"> {
+export interface GroupBenchOptions extends Omit<CrewOptions, "servers" | "network"> {
   readonly mode: Mode;
   readonly members: number;
   readonly to: number;
@@ -54,6 +56,7 @@ export interface GroupBenchReport
   readonly moved: number;
   readonly minimumMoves: number;
   readonly overlapMs: number;
+  readonly cuts?: readonly Cut[];
   readonly lostTerms: number;
   readonly strangerP99Ms: { readonly idle: number; readonly during: number; readonly samples: number };
   readonly consumers: BeforeAndAfter;
@@ -70,16 +73,19 @@ export async function measureGroup(options: GroupBenchOptions): Promise<GroupBen
   const { mode, members, to, rounds, serverVersion, signal, onProgress, ...rest } = options;
   const { resources, settleMs, idleMs, crashDetection } = rest;
   const [loadBefore = 0] = loadavg();
+  using network = mode === "host" ? createNetwork() : null;
   await using server = await startNatsServer({
     signal,
     onProgress,
+    ...(network === null ? {} : { host: network.address, backend: "process" }),
     ...(serverVersion === undefined ? {} : { version: serverVersion }),
   });
   const connection = await dial([server.url], signal, { name: "bench" });
   try {
     const jsm = await jetstreamManager(connection);
     await jsm.streams.add({ name: STRANGER_STREAM, subjects: [STRANGER_SUBJECT] });
-    await using crew = new Crew({ servers: [server.url], resources, settleMs, crashDetection, signal });
+    const config = { servers: [server.url], resources, settleMs, crashDetection };
+    await using crew = new Crew({ ...config, network, signal });
     await crew.addStranger();
     const started = await crew.add(members);
     await crew.settled();
@@ -132,6 +138,9 @@ export async function measureGroup(options: GroupBenchOptions): Promise<GroupBen
       moved: sum(done.map((one) => one.moved)),
       minimumMoves: sum(done.map((one) => one.minimumMoves)),
       overlapMs: round(crew.overlapMs()),
+      ...(mode === "host"
+        ? { cuts: done.flatMap(({ cut }) => (cut === null ? [] : [roundedCut(cut)])) }
+        : {}),
       lostTerms: crew.lostTerms,
       strangerP99Ms: { idle: round(p99(strangerMs)), during: round(p99(during)), samples: during.length },
       consumers: { before: before.consumers, after: after.consumers },
@@ -141,6 +150,20 @@ export async function measureGroup(options: GroupBenchOptions): Promise<GroupBen
   } finally {
     await connection.close();
   }
+}
+
+function createNetwork(): HostNetwork {
+  try {
+    return HostNetwork.create();
+  } catch (error) {
+    throw new Error(
+      `--mode host pulls the cable of a network namespace, and ${messageOf(error)}. Run it as root on Linux with iproute2 installed`,
+    );
+  }
+}
+
+function roundedCut({ heldMs, overlapMs }: Cut): Cut {
+  return { heldMs: round(heldMs), overlapMs: round(overlapMs) };
 }
 
 type Idle = Pick<

@@ -16,6 +16,8 @@ export type GroupTask =
       readonly resources: number;
       readonly settleMs: number;
       readonly crashDetection: CrashDetection;
+      /** Asks `term.held` every millisecond, and reports when the answer changes. */
+      readonly watch: boolean;
     }
   /** A bare client that writes as many keys as the members claim. */
   | {
@@ -50,6 +52,8 @@ export type GroupReport =
   | { readonly type: "ready"; readonly startedAt: number }
   | { readonly type: "failed"; readonly message: string }
   | { readonly type: "changes"; readonly changes: readonly Change[] }
+  /** A watched member holds its terms, or none of them any more; then `at` is the last time at which it did. */
+  | { readonly type: "held"; readonly held: boolean; readonly at: number }
   /** Answer to `claim`: all claims are acknowledged. */
   | { readonly type: "claimed"; readonly at: number }
   /** Answer to `cpu`: the processor time that this process has used since its start. */

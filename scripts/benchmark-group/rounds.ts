@@ -5,7 +5,7 @@ import { place, plan } from "../../src/group/plan/plan.ts";
 import type { PlanInput } from "../../src/group/plan/types.ts";
 import type { Crew, Crewman } from "./crew.ts";
 
-export const MODES = ["idle", "kill", "leave", "join", "scale"] as const;
+export const MODES = ["idle", "kill", "leave", "host", "join", "scale"] as const;
 export type Mode = (typeof MODES)[number];
 
 /** One disturbance of a group that had settled, until it has settled again. Times are counted from the mode's start, see `startOf`. */
@@ -20,6 +20,14 @@ export interface Round {
   readonly gapsMs: readonly number[];
   /** The 99th percentile of the stranger's publishes from the start until the last resource was owned again. */
   readonly strangerMs: readonly number[];
+  /** Mode `host`. */
+  readonly cut: Cut | null;
+}
+
+/** From the cut: until when the member held its terms, and how long after another member had begun a term of the first of them. */
+export interface Cut {
+  readonly heldMs: number;
+  readonly overlapMs: number;
 }
 
 /** From what the times of a mode are counted. */
@@ -27,6 +35,7 @@ export const START_OF: Readonly<Record<Mode, string>> = {
   idle: "the start of the first member",
   kill: "just before SIGKILL of a member",
   leave: "the end of the last work (onDisown) of a member that got SIGTERM",
+  host: "just before the cable of a member's host is pulled",
   join: "the moment at which the new member takes part; it then waits for settleMs",
   scale: "the moment at which the last of the new members takes part; they then wait for settleMs",
 };
@@ -46,6 +55,7 @@ export async function runRound(
   let start: number;
   let minimumMoves: number;
   let added: Crewman[] = [];
+  let cut: Cut | null = null;
   switch (mode) {
     case "kill":
       start = crew.kill(victim);
@@ -57,6 +67,10 @@ export async function runRound(
       minimumMoves = minimumWithout(before, members, victim.id);
       break;
     }
+    case "host":
+      start = crew.cut(victim);
+      minimumMoves = minimumWithout(before, members, victim.id);
+      break;
     case "join":
     case "scale":
       added = await crew.add(mode === "join" ? 1 : to - members.length);
@@ -68,6 +82,12 @@ export async function runRound(
   }
   await crew.settled();
   const begins = crew.begins.slice(first);
+  if (mode === "host") {
+    const heldUntil = await crew.givenUp(victim);
+    const firstBegin = Math.min(...begins.map(({ at }) => at));
+    cut = { heldMs: heldUntil - start, overlapMs: Math.max(0, heldUntil - firstBegin) };
+    crew.mend(victim);
+  }
   const times = begins.map(({ at }) => at).sort((one, other) => one - other);
   const last = times.at(-1) ?? start;
   const gapsMs = begins.map(({ resource, at }) => {
@@ -76,7 +96,9 @@ export async function runRound(
   });
   const strangerMs = crew.published.filter(({ at }) => at >= start && at <= last).map(({ ms }) => ms);
   // Back to where it was.
-  if (added.length > 0) await Promise.all(added.map((member) => crew.leave(member)));
+  if (mode === "host") {
+    // The member that was cut off takes part again.
+  } else if (added.length > 0) await Promise.all(added.map((member) => crew.leave(member)));
   else await crew.add(1);
   await crew.settled();
   return {
@@ -86,6 +108,7 @@ export async function runRound(
     minimumMoves,
     gapsMs,
     strangerMs,
+    cut,
   };
 }
 

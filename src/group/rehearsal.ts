@@ -32,8 +32,8 @@ import type { GroupSession, GroupStore, GroupStoreListener } from "./ports.ts";
 
 /** The first run compiles, the second lets the engine optimize what a takeover repeats for each resource. */
 const RUNS = 2;
-/** Enough that loops over all resources are optimized, and so few that a run takes some 30 ms. */
-const RESOURCES = 384;
+/** Enough that loops over all resources are optimized, and so few that both runs take some 100 ms. */
+const RESOURCES = 120;
 /** More turns of the event loop than a run takes: it consists of promises that are fulfilled at once, and of slices. */
 const MAX_TURNS = 5_000;
 
