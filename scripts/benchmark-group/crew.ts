@@ -194,7 +194,11 @@ export class Crew implements AsyncDisposable {
     const quietMs = settleMs + 500;
     const isBalanced = (): boolean => {
       const counts = new Map(this.ids.map((id) => [id, 0]));
-      for (const owner of this.owners().values()) counts.set(owner, (counts.get(owner) ?? 0) + 1);
+      for (const owner of this.owners().values()) {
+        const count = counts.get(owner);
+        // One that is cut off is no member.
+        if (count !== undefined) counts.set(owner, count + 1);
+      }
       const all = [...counts.values()];
       const sum = all.reduce((total, one) => total + one, 0);
       return sum === resources && Math.max(...all) - Math.min(...all) <= 1;
