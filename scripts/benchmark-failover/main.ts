@@ -18,7 +18,8 @@
  * - `samplesMs`, `p50`, `p90`, `p99`, `max`; `sample` describes a sample in words; `rounds`, `mode`, `ttlMs`, `nodes`,
  *   `crashDetection`, `silenceMs`, `server` (version), `servers` repeat the conditions.
  * - `afterLoseHook` (`term`, `stepdown`): the same, counted from the end of `onLoseLeadership`.
- * - `floor`: what the server alone takes, from the same run: `advisory`, `connz`, `cas`, `handover`, `killP50`.
+ * - `floor`: what the server alone takes, from the same run: `advisory`, `connz`, `cas`, `handover`, `killP50`;
+ *   `scriptKill` (`kill`): a takeover written by hand on nats.js, with as many processes.
  * - `leaderChanges`, `overlapMs` (must be 0), `epochs`, `epochsIncrease`: what makes the run sound.
  * - `thaws` (`freeze`), `cuts` (`host`), `how` and `blows` (`server-kill`), `cooldownMs` (`stepdown`), `load` (load average before, after).
  *

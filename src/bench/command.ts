@@ -163,6 +163,8 @@ function summary(report: FailoverReport): string {
     const { p50: half, p99: most } = floor.advisory;
     lines.push(`  advisory of a crash ${half} / ${most} ms; advisory + CONNZ + CAS ${floor.killP50} ms`);
   }
+  if (floor.scriptKill !== null)
+    lines.push(`  takeover written by hand on nats.js ${floor.scriptKill.p50} / ${floor.scriptKill.p99} ms`);
   lines.push(
     `${report.leaderChanges} leader changes, overlap ${report.overlapMs} ms, epochs ${report.epochsIncrease ? "increase" : "DO NOT INCREASE"}`,
     `load average ${load[0].toFixed(2)} before, ${load[1].toFixed(2)} after`,

@@ -19,33 +19,35 @@ import { runHost } from "./host.ts";
 import { HostNetwork, type NetworkHost } from "./host-network.ts";
 import { hostNowMs } from "./messages.ts";
 import type { FailoverOptions, FailoverReport, Samples } from "./options.ts";
-import { everyRound, newestEpoch } from "./rounds.ts";
+import { everyRound, killRounds, newestEpoch } from "./rounds.ts";
+import { measureScript } from "./script-floor.ts";
 import { runServerKill } from "./server-kill.ts";
 import { CLUSTER_ID, type Found, type Stage } from "./stage.ts";
 import { round, summarize } from "./stats.ts";
 
 /** Mode `stepdown`: cooldown after which a node that stepped down competes again. */
 const SHORT_COOLDOWN_MS = 100;
-const FLOOR_KILLS = 20;
+const FLOOR_ROUNDS = 20;
 const THAW_TIMEOUT_MS = 5_000;
 /** Mode `freeze`: delay between the next leader's election and the thaw of the frozen leader. */
 const FROZEN_ON_MS = 100;
 
 /** Runs the benchmark. Every server and process is stopped before the promise settles. */
 export async function runFailover(options: FailoverOptions): Promise<FailoverReport> {
-  const { mode, rounds, signal, onProgress } = options;
+  const { mode, rounds, nodes, signal, onProgress } = options;
   const [loadBefore = 0] = loadavg();
   using network = mode === "host" ? createNetwork() : null;
   await using servers = await startServers(options, network);
   const urls = servers.all.map((server) => server.url);
   const version = servers.all[0]?.version ?? "";
   onProgress(`nats-server ${version}, ${urls.length === 1 ? "one server" : `${urls.length} servers, R3`}`);
-  const floor = await measureFloor({
-    servers: urls,
-    replicas: urls.length,
-    kills: mode === "kill" || mode === "term" ? Math.min(FLOOR_KILLS, rounds) : 0,
-    signal,
-  });
+  const conditions = { servers: urls, replicas: urls.length, signal };
+  const floorRounds = Math.min(FLOOR_ROUNDS, rounds);
+  const floor: Floor = {
+    ...(await measureFloor({ ...conditions, kills: mode === "kill" || mode === "term" ? floorRounds : 0 })),
+    scriptKill:
+      mode === "kill" ? await measureScript({ ...conditions, nodes, onProgress, rounds: floorRounds }) : null,
+  };
   const cooldownMs = mode === "stepdown" ? SHORT_COOLDOWN_MS : options.ttlMs;
   const fleet = new Fleet({
     clusterId: CLUSTER_ID,
@@ -59,7 +61,7 @@ export async function runFailover(options: FailoverOptions): Promise<FailoverRep
   });
   const hosts = new Map<string, NetworkHost>();
   try {
-    for (let count = 0; count < options.nodes; count++) {
+    for (let count = 0; count < nodes; count++) {
       const host = network?.add();
       const { id } = fleet.add(urls, host);
       if (host !== undefined) hosts.set(id, host);
@@ -180,17 +182,7 @@ function samplesOf(samplesMs: readonly number[]): Samples {
 }
 
 async function runKill(stage: Stage): Promise<Found> {
-  const { fleet, patienceMs } = stage;
-  const samplesMs = await everyRound(stage, async () => {
-    const leader = fleet.leader();
-    const epoch = newestEpoch(fleet);
-    const start = hostNowMs();
-    leader.child.signal("SIGKILL");
-    fleet.markDead(leader, hostNowMs());
-    const next = await fleet.nextTerm(epoch, patienceMs);
-    fleet.add();
-    return next.at - start;
-  });
+  const samplesMs = await killRounds(stage, "kill");
   return { samplesMs, sample: "SIGKILL of the leader to the entry of the next leader's onBecomeLeader" };
 }
 
@@ -208,7 +200,7 @@ async function handOver(stage: Stage, leader: Member, give: () => void): Promise
 async function runTerm(stage: Stage): Promise<Found> {
   const { fleet } = stage;
   const afterHook: number[] = [];
-  const samplesMs = await everyRound(stage, async () => {
+  const samplesMs = await everyRound(stage, stage.options.mode, async () => {
     const leader = fleet.leader();
     leader.leaving = true;
     let start = 0;
@@ -231,7 +223,7 @@ async function runStepdown(stage: Stage): Promise<Found> {
   const urls = servers.map(({ url }) => url);
   const connection = await dial(urls, options.signal);
   try {
-    const samplesMs = await everyRound(stage, async () => {
+    const samplesMs = await everyRound(stage, stage.options.mode, async () => {
       // After the cooldown, the node that stepped down in the previous round competes again.
       await pause(SHORT_COOLDOWN_MS, undefined, { signal: options.signal });
       const leader = fleet.leader();
@@ -262,7 +254,7 @@ async function askToStepDown(connection: NatsConnection, leader: Member): Promis
 async function runFreeze(stage: Stage): Promise<Found> {
   const { fleet, patienceMs, options } = stage;
   const thaws: { frozenMs: number; leaderAfter: boolean }[] = [];
-  const samplesMs = await everyRound(stage, async () => {
+  const samplesMs = await everyRound(stage, stage.options.mode, async () => {
     const leader = fleet.leader();
     const epoch = newestEpoch(fleet);
     const spinning = fleet.report(leader, "spinning", THAW_TIMEOUT_MS);

@@ -5,7 +5,7 @@ import { type ChildReport, type ChildTask, hostNowMs } from "./messages.ts";
 
 const READY_TIMEOUT_MS = 60_000;
 
-type NodeTask = Extract<ChildTask, { role: "node" }>;
+type TaskOf<R extends ChildTask["role"]> = Extract<ChildTask, { role: R }>;
 type ReportOf<T extends ChildReport["type"]> = Extract<ChildReport, { type: T }>;
 
 /** The begin of a term, as reported by its node. */
@@ -26,7 +26,11 @@ export interface Member {
   knows: { readonly nodeId: string | null; readonly epoch: number } | null;
 }
 
-export type FleetOptions = Omit<NodeTask, "role" | "nodeId"> & { readonly signal: AbortSignal };
+/** What all members have in common. They are nodes, unless the role says otherwise. */
+export type FleetOptions = (
+  | (Omit<TaskOf<"node">, "role" | "nodeId"> & { readonly role?: "node" })
+  | Omit<TaskOf<"script">, "nodeId">
+) & { readonly signal: AbortSignal };
 
 export class Fleet {
   readonly #options: FleetOptions;
@@ -89,7 +93,7 @@ export class Fleet {
     const { signal: _, ...task } = this.#options;
     const child = new BenchChild(
       id,
-      { ...task, servers, role: "node", nodeId: id },
+      { role: "node", ...task, servers, nodeId: id } as ChildTask,
       (report) => this.#onReport(member, report),
       place,
     );

@@ -35,6 +35,11 @@ export interface Floor {
   readonly handover: Summary;
   /** Sum of the medians of `advisory`, `connz` and `cas`: the minimum for a crash. `null` without `advisory`. */
   readonly killP50: number | null;
+  /**
+   * SIGKILL of a leader to the next one's first instruction, for a takeover written by hand on nats.js (`script.ts`), with as many
+   * processes: what remains above `killP50` is the price of a process that does each step once. `null` in modes other than `kill`.
+   */
+  readonly scriptKill: Summary | null;
 }
 
 export interface FloorOptions {
@@ -45,7 +50,8 @@ export interface FloorOptions {
   readonly signal: AbortSignal;
 }
 
-export async function measureFloor(options: FloorOptions): Promise<Floor> {
+/** All but `scriptKill`. */
+export async function measureFloor(options: FloorOptions): Promise<Omit<Floor, "scriptKill">> {
   const connections: NatsConnection[] = [];
   const open = async (): Promise<NatsConnection> => {
     const connection = await dial(options.servers, options.signal);
@@ -55,7 +61,7 @@ export async function measureFloor(options: FloorOptions): Promise<Floor> {
   try {
     const [one, other] = [await open(), await open()];
     const { signal } = options;
-    await callStreamApi(one, signal, "CREATE", {
+    await callStreamApi(one, signal, `CREATE.${STREAM}`, {
       name: STREAM,
       subjects: [`${STREAM}.>`],
       max_msgs_per_subject: 1,
@@ -66,7 +72,7 @@ export async function measureFloor(options: FloorOptions): Promise<Floor> {
     const handover = await repeat(signal, await Handover.between(one, other));
     const connz = await repeat(signal, { once: () => connzOnce(one) });
     const advisory = await advisories(one, options);
-    await callStreamApi(one, signal, "DELETE", {});
+    await callStreamApi(one, signal, `DELETE.${STREAM}`, {});
     const dead = advisory.length > 0;
     const p50 = percentile(advisory, 50) + percentile(connz, 50) + percentile(cas, 50);
     return {
@@ -81,15 +87,16 @@ export async function measureFloor(options: FloorOptions): Promise<Floor> {
   }
 }
 
-async function callStreamApi(
+/** `call`: such as `CREATE.<stream>`. */
+export async function callStreamApi(
   connection: NatsConnection,
   signal: AbortSignal,
-  call: "CREATE" | "DELETE",
+  call: string,
   body: object,
 ): Promise<void> {
   const monitor = ConnectionMonitor.acquire(connection);
   try {
-    const answer = callApi(monitor, `STREAM.${call}.${STREAM}`, body, { timeoutMs: TIMEOUT_MS });
+    const answer = callApi(monitor, `STREAM.${call}`, body, { timeoutMs: TIMEOUT_MS });
     await untilAborted(answer, signal);
   } finally {
     monitor.release();

@@ -7,7 +7,7 @@ import { round } from "./stats.ts";
 export async function runHost(stage: Stage): Promise<Found> {
   const { fleet, hosts, patienceMs } = stage;
   const cuts: { heldMs: number; overlapMs: number }[] = [];
-  const samplesMs = await everyRound(stage, async () => {
+  const samplesMs = await everyRound(stage, "host", async () => {
     const leader = fleet.leader();
     const host = hosts.get(leader.id);
     if (host === undefined) throw new Error(`${leader.id} has no host of its own`);

@@ -21,6 +21,13 @@ export type ChildTask =
        */
       readonly watch?: boolean;
     }
+  /** One candidate of the takeover that is written by hand (`script.ts`). */
+  | {
+      readonly role: "script";
+      readonly nodeId: string;
+      readonly servers: readonly string[];
+      readonly stream: string;
+    }
   /** A bare nats.js client with a presence consumer, to measure the floor of crash detection by presence. */
   | {
       readonly role: "presence";

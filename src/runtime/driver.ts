@@ -198,16 +198,16 @@ export class Driver {
     const { state, effects } = step(this.#state, event, now);
     this.#state = state;
     this.#options.trace?.(event, now, effects, state);
-    this.#checkConnection(state);
     for (const effect of effects) this.#carryOut(effect);
+    this.#checkConnection(state, now);
     this.#follow(state);
   }
 
-  /** Derives from the state whether to check the connection. Before a write is sent: its sending counts as a check. */
-  #checkConnection(state: ElectionState): void {
+  /** Derives from the state whether to check the connection. `now`: of the step, in which the write that counts as a check was sent. */
+  #checkConnection(state: ElectionState, now: Instant): void {
     if (dependsOnConnection(state)) {
-      this.#freshness.start();
-      this.#roundTrips.start();
+      this.#freshness.start(now);
+      this.#roundTrips.start(now);
     } else {
       this.#freshness.stop();
       this.#roundTrips.stop();

@@ -25,12 +25,12 @@ export class Freshness {
   }
 
   /**
-   * Starts the checks. To be called when the write is sent whose ack may begin a term. That moment counts as a check: had the
-   * connection been closed by then, there would be no ack.
+   * Starts the checks. To be called when the write is sent whose ack may begin a term, with a time before that. It counts as a check: had
+   * the connection been closed by then, there would be no ack.
    */
-  start(): void {
+  start(now: Instant = this.#clock.now()): void {
     if (this.#stop !== null) return;
-    this.#confirm(this.#clock.now());
+    this.#confirm(now);
     let stopped = false;
     const check = (before: Instant): void => {
       if (!stopped && this.#isConnected()) this.#confirm(before);

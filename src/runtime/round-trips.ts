@@ -30,12 +30,12 @@ export class RoundTrips {
   }
 
   /**
-   * Starts asking. To be called when the write is sent whose ack may begin a term. That moment counts as proven: had the
-   * connection been closed by then, there would be no ack.
+   * Starts asking. To be called when the write is sent whose ack may begin a term, with a time before that. It counts as proven: had
+   * the connection been closed by then, there would be no ack.
    */
-  start(): void {
+  start(now: Instant = this.#clock.now()): void {
     if (this.#provenAt !== null) return;
-    this.#prove(this.#clock.now());
+    this.#prove(now);
     this.#askLater();
   }
 

@@ -24,6 +24,7 @@ test("a killed leader is replaced long before its lease expires, by a leader wit
   expect(report.max).toBeLessThan(report.ttlMs);
   expect(report.epochs).toHaveLength(4);
   expect(report.floor.killP50).toBeGreaterThan(0);
+  expect(report.floor.scriptKill?.p50).toBeGreaterThan(0);
   expect(isSound(report)).toBe(true);
   expect(openServers()).toEqual([]);
 });

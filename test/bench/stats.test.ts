@@ -170,7 +170,14 @@ describe("a report", () => {
     overlapMs: 0,
     epochs: [1, 2, 3],
     epochsIncrease: true,
-    floor: { advisory: summary, connz: summary, cas: summary, handover: summary, killP50: 3 },
+    floor: {
+      advisory: summary,
+      connz: summary,
+      cas: summary,
+      handover: summary,
+      killP50: 3,
+      scriptKill: summary,
+    },
     load: [0, 0],
   };
 

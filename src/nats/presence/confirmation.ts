@@ -122,17 +122,21 @@ export async function askAbout(
 ): Promise<HolderAnswer> {
   const holdersTag = tagIn(binding);
   if (holdersTag === null || !monitor.connected || timeoutMs < 1) return NONE;
-  const sameAccount = accountTag(monitor).then(
-    (tag) => tag === holdersTag,
-    () => false,
-  );
+  let known: Promise<boolean> | null = null;
+  const sameAccount = (): Promise<boolean> => {
+    known ??= accountTag(monitor).then(
+      (tag) => tag === holdersTag,
+      () => false,
+    );
+    return known;
+  };
   const asked = { serverId: binding.serverId, clientId: binding.clientId, accountTag: holdersTag };
   const until = performance.now() + timeoutMs;
   try {
     for (let leftMs = timeoutMs; leftMs > 0; leftMs = until - performance.now()) {
       const before = heard();
       const answer = await ask(monitor, { asked, inbox, timeoutMs: leftMs, useful: sameAccount });
-      if (!(await sameAccount)) return NONE;
+      if (!(await sameAccount())) return NONE;
       if (heard() === before) return answer;
       if (answer.kind !== "closed") return NONE;
     }
@@ -154,7 +158,8 @@ interface Asking {
   readonly asked: AskedConnection;
   readonly inbox: AnswerInbox;
   readonly timeoutMs: number;
-  readonly useful: Promise<boolean>;
+  /** Called once the question has been sent. */
+  readonly useful: () => Promise<boolean>;
 }
 
 /** Asks until an answer decides, the time is over, or the inquiry has become useless. */
@@ -167,6 +172,7 @@ function ask(monitor: ConnectionMonitor, { asked, inbox, timeoutMs, useful }: As
     let delayMs = ASK_AGAIN_MS;
     let again: NodeJS.Timeout | undefined;
     let absent: NodeJS.Timeout | undefined;
+    let isSettled = false;
     const send = (): void => {
       again = undefined;
       try {
@@ -203,16 +209,20 @@ function ask(monitor: ConnectionMonitor, { asked, inbox, timeoutMs, useful }: As
           answer satisfies never;
       }
     });
-    const limit = setTimeout(() => settle(NONE), timeoutMs);
+    let limit: NodeJS.Timeout | undefined;
     const settle = (answer: HolderAnswer): void => {
+      isSettled = true;
       clearTimeout(limit);
       clearTimeout(again);
       clearTimeout(absent);
       resolve(answer);
       end();
     };
-    void useful.then((is) => is || settle(NONE));
+    // First: between a crash and the next term, the rest takes as long as the server needs for its answer.
     send();
+    if (isSettled) return;
+    limit = setTimeout(() => settle(NONE), timeoutMs);
+    void useful().then((is) => is || settle(NONE));
   });
 }
 
