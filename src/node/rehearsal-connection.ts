@@ -71,7 +71,7 @@ export class RehearsalConnection {
     return this.#ended.promise;
   }
 
-  /** Lets go of whatever waits for the end. */
+  /** Ends what waits for the end. */
   end(): void {
     this.#ended.resolve();
   }

@@ -33,6 +33,32 @@ export function whyNoNamespaces(): string | null {
   }
 }
 
+/** Opens a connection to itself, lets ss close it, and prints why that had no effect. */
+const KILL_PROBE = `
+const { createServer, connect } = require("node:net");
+const { spawnSync } = require("node:child_process");
+const end = (why) => { process.stdout.write(why); process.exit(); };
+const server = createServer((socket) => socket.on("error", () => {}));
+server.listen(0, "127.0.0.1", () => {
+  const { port } = server.address();
+  const socket = connect(port, "127.0.0.1", () => {
+    const which = ["state", "established", "dst", "127.0.0.1", "dport", "=", ":" + port];
+    const { error, status, stderr } = spawnSync("ss", ["--kill", ...which], { encoding: "utf8" });
+    if (error !== undefined) end(error.code === "ENOENT" ? "no program ss" : error.message);
+    if (status !== 0) end("ss --kill: " + stderr.trim().split(/\\n/).pop());
+    setTimeout(end, 1000, "ss --kill has no effect: the kernel lacks CONFIG_INET_DIAG_DESTROY");
+  });
+  socket.on("error", () => {});
+  socket.on("close", () => end(""));
+});
+`;
+
+/** Why `closeServerSide()` cannot work on this machine; `null` if it can. */
+export function whyNoSocketKill(): string | null {
+  const why = execFileSync(process.execPath, ["--eval", KILL_PROBE], { encoding: "utf8" });
+  return why === "" ? null : why;
+}
+
 function lastLine(error: unknown): string {
   return error instanceof Error ? (error.message.trim().split("\n").pop() ?? "") : String(error);
 }
