@@ -83,6 +83,20 @@ test("stop() gives up after drainTimeoutMs, and says what has not ended", async 
   expect(member.closed).toBe(1);
 });
 
+test("a member that has stopped sets no timer, also if its code has not returned", async () => {
+  const member = scriptedMember({ onOwn: () => never() }, { drainTimeoutMs: 10 });
+  await member.group.start();
+  member.core.owns("0");
+  await member.time.advance(0);
+  const stopping = member.group.stop();
+  await member.time.advance(10);
+  expect((await stopping).unfinished).toEqual([{ code: "onOwn", resource: "0" }]);
+  // What is left is the line of the log about what was lost.
+  expect(member.time.pending).toBe(1);
+  await member.time.advance(500);
+  expect(member.time.pending).toBe(0);
+});
+
 test("work of a lost term that has not ended keeps the work of the next term of that resource waiting, and of no other", async () => {
   const ends = [deferred<void>(), deferred<void>()];
   const runs: string[] = [];

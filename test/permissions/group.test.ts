@@ -303,7 +303,7 @@ const ATTEMPTS: Record<string, (actor: Actor) => Promise<boolean>> = {
 function documented(): Record<string, boolean[]> {
   const text = readFileSync(join(EXAMPLES, "../../docs/security.md"), "utf8");
   const [, section = ""] = text.split("\n## Groups\n");
-  const rows = [...(section.split("\n## ")[0]?.matchAll(/^\| (.*) \|$/gm) ?? [])].slice(1);
+  const rows = [...(section.split(/\n##+ /)[0]?.matchAll(/^\| (.*) \|$/gm) ?? [])].slice(1);
   return Object.fromEntries(
     rows.map(([, row = ""]) => {
       const [label = "", ...cells] = row.split("|").map((cell) => cell.trim());

@@ -84,10 +84,12 @@ export function stepGroupApplication(
 /** Milliseconds until the state needs a `tick`; `null` while only an event can change anything. */
 export function groupApplicationWakeMs(state: GroupApplicationState, now: Instant): number | null {
   const { stage, stopDeadlineMono, waits } = state;
-  let due = Math.min(state.sweepMono, selfWaitAtMono(state));
+  // As `progress`: a member that has stopped only learns that code has returned.
+  if (stage === "stopped") return null;
+  let due = waits.limitMono;
+  if (stage !== "closing") due = Math.min(due, state.sweepMono, selfWaitAtMono(state));
   const leaving = stage === "finishing" || (stage === "stopping" && now.mono < stopDeadlineMono);
   if (leaving) due = Math.min(due, stopDeadlineMono);
-  due = Math.min(due, waits.limitMono);
   return due === Number.POSITIVE_INFINITY ? null : Math.max(0, due - now.mono);
 }
 
