@@ -14,6 +14,8 @@ export interface PostgresServer extends AsyncDisposable {
   readonly user: string;
   readonly database: string;
   readonly version: string;
+  /** Ends the server, and with it all connections, and starts it again on the same port. */
+  restart(): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -50,21 +52,30 @@ export async function startPostgres(): Promise<PostgresServer> {
   );
   const port = await freePort();
   const options = ["-h", "127.0.0.1", "-p", String(port), "-k", dir, "-c", "fsync=off"];
-  // The shell ends the server when its input ends, which also happens when this process is killed.
+  // The shell ends the server when its input ends, which also happens when this process is killed. `detached`: Ctrl-C in a terminal is for
+  // this process, which may still write before it ends the server.
   const script = 'server=$1; shift; "$server" "$@" <&- & pid=$!; cat >/dev/null; kill -INT $pid; wait $pid';
-  const child = spawn("/bin/sh", ["-c", script, "sh", join(bin, "postgres"), "-D", data, ...options], {
-    ...as,
-    cwd: dir,
-    stdio: ["pipe", "ignore", "pipe"],
-  });
   let log = "";
-  child.stderr.on("data", (text: Buffer) => {
-    log = (log + text.toString()).slice(-4000);
-  });
-  const ended = new Promise<void>((resolve) => child.once("close", () => resolve()));
+  const start = () => {
+    const args = ["-c", script, "sh", join(bin, "postgres"), "-D", data, ...options];
+    const child = spawn("/bin/sh", args, {
+      ...as,
+      cwd: dir,
+      stdio: ["pipe", "ignore", "pipe"],
+      detached: true,
+    });
+    child.stderr.on("data", (text: Buffer) => {
+      log = (log + text.toString()).slice(-4000);
+    });
+    const ended = new Promise<void>((resolve) => child.once("close", () => resolve()));
+    return async (): Promise<void> => {
+      child.stdin.end();
+      await ended;
+    };
+  };
+  let end = start();
   const stop = async (): Promise<void> => {
-    child.stdin.end();
-    await ended;
+    await end();
     rmSync(dir, { recursive: true, force: true });
   };
   try {
@@ -77,6 +88,11 @@ export async function startPostgres(): Promise<PostgresServer> {
       user: "leader",
       database: "postgres",
       version,
+      async restart() {
+        await end();
+        end = start();
+        await untilReady(bin, port, () => log);
+      },
       stop,
       [Symbol.asyncDispose]: stop,
     };
