@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { blockOf } from "../../test/support/docs/blocks.ts";
 import { ConfigError, readSettings, type Settings } from "./config.ts";
 
 type Env = Record<string, string>;
@@ -101,6 +102,13 @@ test.each<[string, string[], Env, unknown, string[], string]>([
   ["an IPv6 address", ["--servers", "[::1]:4222"], {}, undefined, ["nats://[::1]:4222"], "--servers"],
 ])("servers are named by %s", (_how, argv, env, file, servers, from) => {
   expect(read(argv, env, file)).toMatchObject({ config: { servers }, serversFrom: from });
+});
+
+test("the file of README.md is accepted", () => {
+  const { code } = blockOf("examples/data-bridge/README.md", "{");
+  const { config, serversFrom } = read([], { NATS_PASSWORD: "p" }, code);
+  expect(config.servers).toEqual(["nats://n1:4222", "nats://n2:4222", "nats://n3:4222"]);
+  expect(serversFrom).toBe("bridge.json: cluster_urls");
 });
 
 test("numbers and names come from flags before the file", () => {

@@ -1,13 +1,11 @@
 /** What one instance counts: the source of its reports, of `/health` and of `/metrics`. */
+import type { PartitionConsumer } from "nats-leader/group";
 
-/** What of the consumer of a partition is shown. */
+/** What is shown of the consumer of a partition. */
 interface Reader {
-  /** Messages that are here and not taken. */
-  readonly buffered: number;
-  /** Messages that the stream has after them. */
-  readonly pending: number;
-  /** Nothing is asked for until some are taken. */
-  readonly paused: boolean;
+  readonly messages: Pick<PartitionConsumer, "buffered" | "pending">;
+  /** With more messages in the buffer nothing is asked for. */
+  readonly readAhead: number;
 }
 
 export class PartitionMeter {
@@ -25,11 +23,11 @@ export class PartitionMeter {
 
   /** Messages after the last one that was taken. */
   get lag(): number {
-    return this.reader === null ? 0 : this.reader.pending + this.reader.buffered;
+    return this.reader === null ? 0 : this.reader.messages.pending + this.reader.messages.buffered;
   }
 
   get paused(): boolean {
-    return this.reader?.paused ?? false;
+    return this.reader !== null && this.reader.messages.buffered > this.reader.readAhead;
   }
 }
 

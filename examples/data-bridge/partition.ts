@@ -2,13 +2,13 @@
 import { setTimeout as pause } from "node:timers/promises";
 import type { NatsConnection } from "@nats-io/transport-node";
 import { ClusterError } from "nats-leader/fencing";
-import type { ResourceTerm } from "nats-leader/group";
+import { partitionConsumer, type ResourceTerm } from "nats-leader/group";
 import type { BridgeConfig } from "./config.ts";
 import { type Meters, PartitionMeter } from "./meters.ts";
 import type { Names } from "./names.ts";
 import type { Report } from "./report.ts";
 import type { Batch, DeadLetter, SeqTick, Sink } from "./sink/sink.ts";
-import { partitionConsumer } from "./source.ts";
+
 import { work } from "./tick.ts";
 
 export interface Bridge {
@@ -77,17 +77,18 @@ async function run(
   if (signal.aborted) return;
   meter.position = at.position;
   report({ type: "open", partition, epoch, position: at.position });
+  const readAhead = Math.ceil(config.maxPending / 2);
   const messages = await partitionConsumer(term, {
     connection: nats,
     stream: names.ticks,
     subject: `${names.subject}.${partition}.*`,
     after: at.position,
-    // Back-pressure: while a batch is being stored nothing is taken. When so many messages are here, the consumer asks for no more, and
-    // they wait in the stream instead of in this process.
-    batch: config.maxPending,
+    // Back-pressure: while a batch is being stored nothing is taken. With more than this here the consumer asks for no more, so that at
+    // most twice as many are in memory, and the rest waits in the stream.
+    batch: readAhead,
     signal,
   });
-  meter.reader = messages;
+  meter.reader = { readAhead, messages };
   try {
     for await (const some of messages.batches({ max: config.batch })) {
       const batch = await workOn(some, at.position, signal, bridge);

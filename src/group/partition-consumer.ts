@@ -72,6 +72,7 @@ export class PartitionConsumer implements AsyncIterableIterator<PartitionMessage
   /** Messages of the buffer that were taken. */
   #taken = 0;
   #bytes = 0;
+  #pending = 0;
   #position: number;
   #passed = 0;
   #error: ClusterError | null = null;
@@ -154,6 +155,14 @@ export class PartitionConsumer implements AsyncIterableIterator<PartitionMessage
   /** Messages that have arrived and were not handed out. */
   get buffered(): number {
     return this.#count;
+  }
+
+  /**
+   * Messages of the partition that the stream had after the last one that has arrived, when that one was sent. With `buffered`: how far this owner
+   * is behind. 0 before the first message.
+   */
+  get pending(): number {
+    return this.#pending;
   }
 
   [Symbol.asyncIterator](): this {
@@ -256,6 +265,7 @@ export class PartitionConsumer implements AsyncIterableIterator<PartitionMessage
   #arrived(message: DeliveredMessage): void {
     this.#buffer.push(message);
     this.#bytes += message.bytes;
+    this.#pending = message.pending;
     this.#wakeReader();
   }
 

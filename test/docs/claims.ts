@@ -14,6 +14,7 @@ export interface Claim {
 
 const HERE = "test/docs/blocks.test.ts";
 const SHELL = "test/examples/documents.test.ts";
+const BRIDGE = "test/examples/data-bridge.test.ts";
 const FENCING = "test/fencing/docs.test.ts";
 
 const fencing = [
@@ -75,6 +76,19 @@ export const CLAIMS: readonly Claim[] = [
     "nats-server -js",
     "test/examples/basic.test.ts",
     "examples/basic/main.ts",
+  ),
+  claim(
+    "examples/data-bridge/README.md",
+    "npm run bridge -- --instances",
+    BRIDGE,
+    "examples/data-bridge/main.ts",
+  ),
+  claim("examples/data-bridge/README.md", "npm run bridge -- --check", BRIDGE, '"--check"'),
+  claim(
+    "examples/data-bridge/README.md",
+    "{",
+    "examples/data-bridge/config.test.ts",
+    "the file of README.md",
   ),
   claim("examples/cli/README.md", "nats-server -js", "test/examples/cli.test.ts", "walk-through.sh"),
   ...deployments.map((verb) =>

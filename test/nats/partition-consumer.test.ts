@@ -155,7 +155,9 @@ describe("a partition consumer", () => {
     const [name = ""] = await consumers();
     const { delivered } = await api(w.on, `CONSUMER.INFO.${w.stream}.${name}`, {});
     expect(delivered).toMatchObject({ consumer_seq: 10 });
+    expect(messages.pending).toBe(50);
     expect(await take(messages, 60)).toEqual(Array.from({ length: 60 }, (_, index) => index + 1));
+    expect(messages.pending).toBe(0);
   });
 
   test("stays within maxBytes, and goes on with large messages", async () => {

@@ -1,5 +1,6 @@
 /** A message of a partition, as the application is given it. */
 import type { Msg, MsgHdrs } from "@nats-io/transport-node";
+import type { Delivery } from "../bucket/bucket-watch.ts";
 import { sizeOf } from "./ordered-pull.ts";
 
 /** A message of the stream. It needs no acknowledgement. */
@@ -21,11 +22,14 @@ export class DeliveredMessage implements PartitionMessage {
   readonly sequence: number;
   /** Its size, as far as the buffer counts it. */
   readonly bytes: number;
+  /** How many more the partition had then, as far as the server knew. */
+  readonly pending: number;
   readonly #message: Msg;
 
-  constructor(message: Msg, sequence: number) {
+  constructor(message: Msg, { sequence, pending }: Pick<Delivery, "sequence" | "pending">) {
     this.#message = message;
     this.sequence = sequence;
+    this.pending = pending;
     this.bytes = sizeOf(message);
   }
 

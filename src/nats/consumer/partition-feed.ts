@@ -8,6 +8,7 @@ import type { Msg } from "@nats-io/transport-node";
 import { ClusterError, messageOf } from "../../errors.ts";
 import { callApi, JsApiError, JsCode, jsToClusterError } from "../api/js-api.ts";
 import { RequestFailure } from "../api/request.ts";
+import type { Delivery } from "../bucket/bucket-watch.ts";
 import { NANOS_PER_MS } from "../bucket/stream-state.ts";
 import type { ConnectionMonitor } from "../connection/connection-monitor.ts";
 import { newConsumerName } from "./consumer-name.ts";
@@ -130,7 +131,7 @@ export class PartitionFeed {
     const body = { stream_name: stream, config };
     const unconfirmed: DeliveredMessage[] = [];
     const pull = new OrderedPull(this.#monitor, { stream, name }, limits, {
-      message: (message, { sequence }) => this.#take(message, sequence),
+      message: (message, delivery) => this.#take(message, delivery),
       passed: (sequence) => this.#passed(sequence),
       ended: () => this.#listener.refill(),
       lost: (why, error) => void this.#lost(pull, why, error),
@@ -169,9 +170,9 @@ export class PartitionFeed {
     throw judgement.error;
   }
 
-  #take(message: Msg, sequence: number): void {
+  #take(message: Msg, delivery: Delivery): void {
     this.#failures = 0;
-    const delivered = new DeliveredMessage(message, sequence);
+    const delivered = new DeliveredMessage(message, delivery);
     if (this.#unconfirmed === null) this.#passOn(delivered);
     else this.#unconfirmed.push(delivered);
   }
