@@ -123,6 +123,9 @@ test("a login comes from the file, and its password from the environment", () =>
     pass: "p",
   });
   expect(read([], { NATS_TOKEN: "t" }).config.login).toMatchObject({ token: "t" });
+  const empty = { NATS_TOKEN: "", NATS_PASSWORD: "", NATS_URL: "", NATS_HOST: "", NATS_PORT: "" };
+  expect(read([], empty)).toMatchObject({ config: { login: {}, servers: null } });
+  expect(read([], empty).config.login.token).toBeUndefined();
 });
 
 test.each<[string, string[], Env, unknown, RegExp]>([

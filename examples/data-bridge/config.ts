@@ -334,8 +334,8 @@ function loginIn(
   problems: string[],
 ): Login {
   const user = text("user");
-  const pass = text("password") ?? (user === undefined ? undefined : env["NATS_PASSWORD"]);
-  const token = text("token") ?? env["NATS_TOKEN"];
+  const pass = text("password") ?? (user === undefined ? undefined : env["NATS_PASSWORD"] || undefined);
+  const token = text("token") ?? (env["NATS_TOKEN"] || undefined); // an empty variable counts as not set
   const credsFile = text("creds");
   if ((user === undefined) !== (pass === undefined))
     problems.push("user and password go together; the password can be in the variable NATS_PASSWORD");

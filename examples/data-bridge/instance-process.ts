@@ -34,6 +34,14 @@ let slowMs = start.slowMs;
 let isStopping = false;
 const report = (line: Report): void => void out.write(`${JSON.stringify(line)}\n`);
 
+// Also what the top level of this file throws.
+process.on("uncaughtException", (error) => {
+  log.error({ event: "failed", err: error }, error.message);
+  out.end(`${JSON.stringify({ type: "failed", message: error.message } satisfies Report)}\n`, () =>
+    process.exit(1),
+  );
+});
+
 // A connection of its own for the group: beats and renewals do not queue behind ticks.
 const group = new Group(
   {
@@ -73,7 +81,7 @@ const health = await serveHealth({
   isConnected: () => group.connected,
   isStopping: () => isStopping,
 });
-await group.start();
+if (!isStopping) await group.start();
 report({ type: "ready", http: health.url });
 const timer = setInterval(reportStatus, STATUS_MS);
 

@@ -4,7 +4,6 @@ import { createInterface } from "node:readline";
 import type { Order, Report, Start, Status } from "./report.ts";
 
 const running = new Set<InstanceProcess>();
-const STDERR_LINES = 10;
 
 export interface InstanceListener {
   onReport(instance: InstanceProcess, report: Report): void;
@@ -22,7 +21,6 @@ export class InstanceProcess {
   status: Status | null = null;
   isStopping = false;
   readonly #child: ChildProcess;
-  readonly #lastLines: string[] = [];
   #guard: ChildProcess | null = null;
 
   /** @param file - The compiled program. */
@@ -34,7 +32,7 @@ export class InstanceProcess {
     const child = spawn(process.execPath, args, { stdio: "pipe", detached: true });
     this.#child = child;
     running.add(this);
-    child.stdin.on("error", () => {}); // it has ended, and `onEnd` reports it
+    child.stdin.on("error", () => {}); // it has ended, as `onEnd` says
     child.stdin.write(`${JSON.stringify(start)}\n`);
     createInterface({ input: child.stdout }).on("line", (line) => {
       const report = JSON.parse(line) as Report;
@@ -43,12 +41,10 @@ export class InstanceProcess {
       listener.onReport(this, report);
     });
     createInterface({ input: child.stderr }).on("line", (line) => {
-      this.#lastLines.push(line);
-      if (this.#lastLines.length > STDERR_LINES) this.#lastLines.shift();
       listener.onLog(this, line);
     });
     this.ended = new Promise((resolve) => {
-      child.once("error", (error) => this.#lastLines.push(error.message));
+      child.once("error", (error) => listener.onReport(this, { type: "failed", message: error.message }));
       child.once("close", (code, signal) => {
         running.delete(this);
         this.#endGuard();
@@ -64,11 +60,6 @@ export class InstanceProcess {
 
   get isFrozen(): boolean {
     return this.#guard !== null;
-  }
-
-  /** The end of what it has logged: what went wrong, if it has not come up. */
-  get lastLines(): readonly string[] {
-    return this.#lastLines;
   }
 
   send(order: Order): void {
@@ -97,11 +88,15 @@ export class InstanceProcess {
     this.#endGuard();
   }
 
-  /** Stops in an orderly way: the batches at hand are stored, and the partitions released. After `limitMs` it is killed. */
+  /**
+   * Stops in an orderly way: the batches at hand are stored, and the partitions released. After `limitMs` it is killed; at once, if it has not
+   * come up and so owns nothing.
+   */
   async stop(limitMs: number): Promise<void> {
     this.isStopping = true;
     this.thaw();
-    this.send({ type: "stop" });
+    if (this.http === null) this.kill();
+    else this.send({ type: "stop" });
     const timer = setTimeout(() => this.kill(), limitMs);
     await this.ended;
     clearTimeout(timer);

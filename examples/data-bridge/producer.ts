@@ -116,7 +116,7 @@ export class Producer {
         return true;
       } catch {
         // No answer: it may be stored or not. Sent again it may be there twice, and the sink removes the second one.
-        await sleep(RETRY_MS, undefined, { signal }).catch(() => {});
+        await sleep(RETRY_MS);
       }
     }
     return false;

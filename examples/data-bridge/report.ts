@@ -19,6 +19,8 @@ export type Order = { readonly type: "slow"; readonly ms: number } | { readonly 
 /** What an instance reports on its stdout. */
 export type Report =
   | { readonly type: "ready"; readonly http: string }
+  /** The last report: what the instance cannot go on with. */
+  | { readonly type: "failed"; readonly message: string }
   | { readonly type: "open"; readonly partition: string; readonly epoch: number; readonly position: number }
   | { readonly type: "lost"; readonly partition: string; readonly epoch: number; readonly reason: string }
   | { readonly type: "paused" | "resumed"; readonly partition: string }

@@ -171,6 +171,8 @@ export class Supervisor {
         if (this.#owners.get(partition)?.epoch === epoch) this.#owners.delete(partition);
         return note(`instance ${number} gives up partition ${partition}: ${reason}`);
       }
+      case "failed":
+        return note(`instance ${number} fails: ${report.message}`);
       case "paused":
       case "resumed":
         return note(`instance ${number}: partition ${report.partition} is ${report.type}`);
@@ -201,7 +203,7 @@ export class Supervisor {
       return;
     }
     const wasReady = ended.http !== null;
-    note(`instance ${number} has ended (${how})${wasReady ? "" : `: ${ended.lastLines.join(" | ")}`}`);
+    note(`instance ${number} has ended (${how})`);
     if (!wasReady) this.#failedStarts += 1;
     if (this.#failedStarts >= MAX_FAILED_STARTS) {
       this.#failure = new Error(`instances do not start: ${MAX_FAILED_STARTS} attempts in a row have failed`);
