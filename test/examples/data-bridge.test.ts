@@ -91,8 +91,8 @@ test(
 
 test.skipIf(process.platform !== "linux").each([
   ["while instances start", /instance 2 is started/, "SIGINT", 130],
-  ["while it runs", /instance 1 owns partition/, "SIGTERM", 143],
-  ["while an instance is frozen", /^> wait 60s|^> pause 60000/, "SIGINT", 130],
+  ["while it runs", /instance \d owns partition/, "SIGTERM", 143],
+  ["while an instance is frozen", /^> pause 60000/, "SIGINT", 130],
 ] as const)(
   "no process is left behind when the starter is interrupted %s",
   async (_when, moment, signal, code) => {
