@@ -55,6 +55,9 @@ export type { FencedMessage, Payload, WriteOptions } from "./fencing/stream/mess
 export type { FencedLimits } from "./fencing/stream/open-guarded.ts";
 export type { FenceTerm, HttpHeaders, NatsHeaders, TokenSource } from "./fencing/token.ts";
 export {
+  CLUSTER_HEADER,
+  clusterIdFromHttp,
+  clusterIdFromNats,
   EPOCH_HEADER,
   httpHeaders,
   natsHeaders,
@@ -63,5 +66,10 @@ export {
   tokenFromNats,
   tokenOf,
 } from "./fencing/token.ts";
-export type { FencedHooks, FenceTarget } from "./fencing/with-fence.ts";
-export { withFence } from "./fencing/with-fence.ts";
+export type {
+  FencedGroupHooks,
+  FencedHooks,
+  FenceTarget,
+  ResourceFenceTarget,
+} from "./fencing/with-fence.ts";
+export { withFence, withGroupFence } from "./fencing/with-fence.ts";

@@ -105,7 +105,13 @@ export function wholeNumber(min: number, max: number): (text: string) => number 
 export function configOf(
   flags: ClusterFlags,
   forNode: boolean,
-  more: Pick<LoadOptions, "forCluster" | "requireFiles" | "unusableAddress"> = {},
+  {
+    settings = [],
+    ...more
+  }: Pick<LoadOptions, "forCluster" | "requireFiles" | "unusableAddress"> & {
+    /** Of flags that only this command has. */
+    readonly settings?: readonly (readonly [path: string, flag: string, value: unknown])[];
+  } = {},
 ): LoadedConfig {
   const { path, optional } = configPath(flags);
   const values = new Map<string, { value: unknown; flag: string }>();
@@ -118,6 +124,7 @@ export function configOf(
   give("nats.servers", "--nats-url", listOf(flags.natsUrl));
   give("nats.credentials", "--creds", flags.creds);
   give("nats.domain", "--domain", flags.domain);
+  for (const [path, flag, value] of settings) give(path, flag, value);
   return loadConfig({ path, optional, flags: values, env: process.env, forNode, ...more });
 }
 

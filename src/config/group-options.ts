@@ -142,6 +142,14 @@ export interface GroupOptions extends Pick<NodeOptions, SharedOptionName> {
    * @default 16
    */
   readonly maxMoves?: number | undefined;
+  /**
+   * Whether a member creates the bucket of the group if it does not exist. `false`: an administrator creates it (`nats-leader create-bucket
+   * --group ID`), and until then `start()` rejects with `BUCKET_MISSING`. A member that may not create it needs no setting: it reports
+   * `AUTHORIZATION`.
+   *
+   * @default true
+   */
+  readonly createBucket?: boolean | undefined;
 }
 
 /** `GroupOptions` after validation, with all defaults. `nats` contains secrets and must not be printed. */
@@ -152,6 +160,7 @@ export interface ResolvedGroupOptions {
   readonly profile: Profile;
   readonly drainTimeoutMs: number;
   readonly replicas: Replicas;
+  readonly createBucket: boolean;
   readonly logger: Logger | false | undefined;
   readonly logLevel: LogLevel | undefined;
   /** For `connectNats`. */

@@ -63,6 +63,12 @@ export const GROUP_OPTIONS: { readonly [Name in GroupOptionName]-?: OptionInfo }
   rejoinGraceMs: duration(0, 3_600_000, String(GROUP_DEFAULTS.rejoinGraceMs)),
   unownedGraceMs: duration(100, 3_600_000, String(GROUP_DEFAULTS.unownedGraceMs)),
   maxMoves: whole(1, 100_000, String(GROUP_DEFAULTS.maxMoves), "the most resources given up at a time"),
+  createBucket: {
+    type: "boolean",
+    fallback: "true",
+    rule: "true or false (create the bucket of the group if it does not exist)",
+    schema: z.boolean(),
+  },
   ...SHARED,
 };
 
@@ -135,6 +141,7 @@ function resolved(options: GroupOptions, node: ReturnType<typeof resolveOptions>
     }),
     drainTimeoutMs: node.drainTimeoutMs,
     replicas: node.replicas,
+    createBucket: options.createBucket ?? true,
     logger: node.logger,
     logLevel: node.logLevel,
     nats: node.nats,
@@ -179,7 +186,8 @@ export function checkResourceList(list: unknown): readonly Resource[] {
 
 const MAX_LIST_PROBLEMS = 5;
 
-function listProblems(list: readonly unknown[]): string[] {
+/** Why this cannot be a list of resources, one line each. */
+export function listProblems(list: readonly unknown[]): string[] {
   if (list.length > MAX_RESOURCES)
     return [`resources has ${list.length} entries; at most ${MAX_RESOURCES} are allowed`];
   const problems: string[] = [];

@@ -8,8 +8,8 @@ import { parseObject } from "../nats/api/js-api.ts";
 import { guarded } from "../nats/connection/connection-monitor.ts";
 import { isToken } from "./compare.ts";
 import type { Fence } from "./fence.ts";
-import { StaleEpochError } from "./stale.ts";
-import { type NatsHeaders, tokenFromNats } from "./token.ts";
+import { foreignTerm, StaleEpochError } from "./stale.ts";
+import { clusterIdFromNats, type NatsHeaders, tokenFromNats } from "./token.ts";
 
 /** The status code of a refusal: HTTP's "conflict". */
 export const STALE_STATUS = 409;
@@ -51,8 +51,17 @@ export interface FenceableRequest extends Fenceable {
 
 export interface FencedOptions<M> {
   /**
+   * Whose terms are admitted: `term.clusterId` of the sender. For the fence of a resource of a group this is `<groupId>/<resource>`. A message
+   * from a term of another cluster or resource, or that names none, is refused with `INVALID_CONFIG` before the fence sees its
+   * epoch. Epochs of two resources cannot be compared: without this option a message that is sent to the wrong resource can pass its
+   * fence, or move it so far that the terms of that resource are refused.
+   *
+   * @default The epoch alone decides.
+   */
+  readonly clusterId?: string;
+  /**
    * Called for every message that was not handled, after it was answered. `error.code` is `STALE_EPOCH` for a refused token,
-   * `INVALID_CONFIG` for a message without a valid one, `HOOK_FAILED` for a handler that threw, `ABORTED` if the subscription failed, else the reason why the fence could not decide.
+   * `INVALID_CONFIG` for a message without a valid one, or from a term of another `clusterId`, `HOOK_FAILED` for a handler that threw, `ABORTED` if the subscription failed, else the reason why the fence could not decide.
    *
    * @default Refusals are not reported; a handler that throws is reported with `process.emitWarning`.
    */
@@ -118,7 +127,7 @@ export async function* fencedMessages<M extends Fenceable>(
   options: FencedOptions<M> = {},
 ): AsyncGenerator<M, void, void> {
   for await (const message of messages) {
-    const error = await refusal(fence, message);
+    const error = await refusal(fence, message, options.clusterId);
     if (error === null) yield message;
     else report(error, message, options);
   }
@@ -165,7 +174,7 @@ function fenced<M extends Fenceable>(
       return;
     }
     void (async () => {
-      const error = await refusal(fence, message);
+      const error = await refusal(fence, message, options.clusterId);
       if (error !== null) return settle(message, error, STALE_STATUS);
       try {
         await handler(message);
@@ -185,8 +194,14 @@ function report<M>(error: ClusterError, message: M, { onRefused }: FencedOptions
 }
 
 /** `null`: the message passes. */
-async function refusal(fence: Fence, message: Fenceable): Promise<ClusterError | null> {
+async function refusal(
+  fence: Fence,
+  message: Fenceable,
+  clusterId: string | undefined,
+): Promise<ClusterError | null> {
   try {
+    const sender = clusterId === undefined ? null : clusterIdFromNats(message.headers);
+    if (clusterId !== undefined && sender !== clusterId) return foreignTerm(fence.name, clusterId, sender);
     await fence.admit(tokenFromNats(message.headers));
     return null;
   } catch (thrown) {

@@ -1,5 +1,6 @@
 /** `STALE_EPOCH`: the refusal of every fence. */
 import { ClusterError } from "../errors.ts";
+import { printable } from "../log/printable.ts";
 import type { FenceTerm } from "./token.ts";
 
 /** The holder of a fence, as far as it is known. */
@@ -41,6 +42,26 @@ export function refusedToken(where: string, token: number | null, newest: number
   const message = `${where} refuses epoch ${token}: it has seen epoch ${newest}${why}`;
   return new StaleEpochError(message, { token, newest });
 }
+
+/**
+ * The refusal of a message from a term of another cluster or resource: epochs of two of them cannot be compared.
+ *
+ * @param sender - `null`: the message names none.
+ */
+export function foreignTerm(where: string, clusterId: string, sender: string | null): ClusterError {
+  const name = printable(clusterId, MAX_ID);
+  const why =
+    sender === null
+      ? "it names none: its sender must attach its term, not the epoch alone (natsHeaders(term), httpHeaders(term))"
+      : `it is from a term of "${printable(sender, MAX_ID)}"`;
+  return new ClusterError(
+    "INVALID_CONFIG",
+    `${where} refuses a message: only terms of "${name}" are admitted, and ${why}`,
+  );
+}
+
+/** Characters of an id in an error. */
+const MAX_ID = 330;
 
 /**
  * The refusal of a store.

@@ -42,6 +42,7 @@ async function attach(
   const store = new NatsGroupStore(session.monitor, {
     groupId,
     replicas: options.replicas,
+    create: options.createBucket,
     onWarning: (message, error) => request.warn("BUCKET", message, error),
   });
   let endControl = (): void => {};

@@ -510,6 +510,84 @@ describe("settings in force", () => {
   });
 });
 
+describe("the options of a group", () => {
+  const GROUP = { id: "orders", resources: ["a", { name: "b", zone: "z1" }], weight: 3, settleMs: 500 };
+  const NATS = { servers: ["nats://localhost:4222"] };
+
+  test("come from a flag, else our variable, else the file, and name their source", () => {
+    const flags = new Map([["group.weight", { value: 7, flag: "--weight" }]]);
+    const env = {
+      NATS_LEADER_WEIGHT: "5",
+      NATS_LEADER_SETTLE_MS: "900",
+      NATS_LEADER_CREATE_BUCKET: "no",
+      NATS_LEADER_REJOIN_GRACE_MS: "100",
+    };
+    const { config, origins } = load({ ...GO, group: GROUP }, { env, flags });
+    expect(config.group).toEqual({
+      ...GROUP,
+      weight: 7,
+      settleMs: 900,
+      createBucket: false,
+      rejoinGraceMs: 100,
+    });
+    expect([origins.get("group.weight"), origins.get("group.settleMs")]).toEqual([
+      "--weight",
+      "NATS_LEADER_SETTLE_MS",
+    ]);
+    const only = { nodeId: "a", nats: NATS };
+    const given = (text: string): unknown =>
+      load(only, { env: { NATS_LEADER_GROUP: "g", NATS_LEADER_RESOURCES: text }, forCluster: false }).config
+        .group;
+    expect(given("64")).toEqual({ id: "g", resources: 64 });
+    expect(given("a, b,")).toEqual({ id: "g", resources: ["a", "b"] });
+  });
+
+  test("are checked like all others, with path, value, source and rule", () => {
+    const group = { id: "a.b", resources: 0, weight: -1, zone: "", maxMove: 3, createBucket: "maybe" };
+    expect(
+      problemsOf({ ...GO, group })
+        .split("\n  ")
+        .slice(1),
+    ).toEqual([
+      expect.stringMatching(/^group\.id "a\.b" \(from \S+cluster\.json\) must be 1 to 64 of/),
+      expect.stringMatching(
+        /^group\.resources 0 \(from \S+\) must be a number of partitions from 1 to 100000/,
+      ),
+      expect.stringMatching(/^group\.weight -1 \(from \S+\) must be the share relative to other members/),
+      expect.stringMatching(/^group\.zone "" \(from \S+\) must be 1 to 64 of/),
+      expect.stringMatching(/^group\.createBucket "maybe" \(from \S+\) must be true or false/),
+      "group.maxMove is not a setting; did you mean group.maxMoves?",
+    ]);
+    expect(problemsOf({ ...GO, group: { resources: ["a", "a", ""] } })).toContain(
+      '\n  group.resources[1] "a" is on the list twice\n  group.resources[2]',
+    );
+    expect(problemsOf(GO, { env: { NATS_LEADER_WEIGHT: "much" } })).toContain(
+      'group.weight "much" (from NATS_LEADER_WEIGHT) must be the share',
+    );
+  });
+
+  test("take the place of a cluster id where a command accepts that, and are shown with their defaults", () => {
+    const alone = { nodeId: "a", nats: NATS, group: GROUP };
+    expect(problemsOf(alone)).toContain("clusterId is missing");
+    const loaded = load(alone, { forCluster: "or-group" });
+    const shown = settingsInForce(loaded).filter(({ path }) => path.startsWith("group."));
+    expect(shown.map(({ path, value, from }) => [path, value, from === "default"])).toEqual([
+      ["group.id", "orders", false],
+      ["group.resources", GROUP.resources, false],
+      ["group.weight", 3, false],
+      ["group.settleMs", 500, false],
+      ["group.rejoinGraceMs", 0, true],
+      ["group.unownedGraceMs", 3_000, true],
+      ["group.maxMoves", 16, true],
+      ["group.createBucket", true, true],
+    ]);
+    expect(settingsInForce(load(GO)).filter(({ path }) => path.startsWith("group."))).toEqual([]);
+    expect(problemsOf({ nodeId: "a", nats: NATS }, { forCluster: "or-group" })).toContain(
+      "clusterId is missing",
+    );
+  });
+});
+
 describe("the command", () => {
   test("config check lists the values and their sources, as text and as JSON", async () => {
     const path = join(folder(), "a.json");

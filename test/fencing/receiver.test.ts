@@ -14,6 +14,7 @@ import {
   type KvFenceOptions,
   MemoryFence,
   natsHeaders,
+  type TokenSource,
   throwIfRefused,
 } from "../../src/fencing.ts";
 import { atEnd } from "../support/at-end.ts";
@@ -28,6 +29,48 @@ async function kvFence(options: Partial<KvFenceOptions> & { readonly key: string
   atEnd(() => fence.close());
   return fence;
 }
+
+describe("a receiver of one resource", () => {
+  const X = { epoch: 5, clusterId: "orders/Zürich / 1" };
+  const Y = { epoch: 900, clusterId: "orders/2 > 1" };
+
+  test("refuses a term of another one, and its epoch does not move the fence", async () => {
+    const nats = await connection(server);
+    const client = await connection(server);
+    const [subject, queued] = [freshId("print"), freshId("queued")];
+    const fence = new MemoryFence("the printer");
+    const options = { clusterId: X.clusterId };
+    const callback = fencedCallback(fence, (message: Msg) => void message.respond("printed"), options);
+    nats.subscribe(subject, { callback });
+    await nats.flush();
+    const print = async (source: TokenSource): Promise<void> =>
+      throwIfRefused(await client.request(subject, "", { timeout: 5000, headers: natsHeaders(source) }));
+    await print(X);
+    await expect(print(Y)).rejects.toMatchObject({
+      code: "INVALID_CONFIG",
+      message:
+        'the printer refuses a message: only terms of "orders/Zürich / 1" are admitted, and it is from a term of "orders/2 > 1"',
+    });
+    await expect(print(901)).rejects.toMatchObject({
+      code: "INVALID_CONFIG",
+      message: expect.stringContaining("its sender must attach its term, not the epoch alone"),
+    });
+    expect(fence.highest).toBe(5);
+    await print({ ...X, epoch: 6 });
+
+    const messages = nats.subscribe(queued, { max: 2 });
+    const refused: ClusterError[] = [];
+    await nats.flush();
+    for (const source of [Y, X])
+      client.publish(queued, "", { headers: natsHeaders({ ...source, epoch: 7 }) });
+    for await (const message of fencedMessages(fence, messages, {
+      ...options,
+      onRefused: (error) => void refused.push(error),
+    }))
+      expect(message.headers?.get("Nats-Leader-Cluster")).toBe("orders/Z%C3%BCrich%20/%201");
+    expect(refused).toMatchObject([{ code: "INVALID_CONFIG" }]);
+  });
+});
 
 describe("a durable fence", () => {
   test("keeps the largest token over a restart of its process", async () => {

@@ -4,6 +4,9 @@ import { describe, expect, test } from "vitest";
 import { MAX_EPOCH, maxEpochAt } from "../../src/election/epochs.ts";
 import { MAX_STEP } from "../../src/fencing/compare.ts";
 import {
+  CLUSTER_HEADER,
+  clusterIdFromHttp,
+  clusterIdFromNats,
   httpHeaders,
   MemoryFence,
   natsHeaders,
@@ -25,6 +28,27 @@ describe("a token", () => {
         expect(tokenFromHttp(new Headers(httpHeaders(value)))).toBe(value);
       }),
     );
+  });
+
+  test("of a term carries the cluster or resource with it, whatever characters its name has", () => {
+    const id = fc.string({ unit: "grapheme", minLength: 1, maxLength: 20 });
+    fc.assert(
+      fc.property(id, (name) => {
+        const term = { epoch: 3, clusterId: `orders/${name}` };
+        expect(clusterIdFromNats(natsHeaders(term))).toBe(term.clusterId);
+        expect(clusterIdFromHttp(httpHeaders(term))).toBe(term.clusterId);
+        expect(clusterIdFromHttp(new Headers(httpHeaders(term)))).toBe(term.clusterId);
+      }),
+    );
+    const own = natsHeaders({ epoch: 3, clusterId: "billing" });
+    expect(own.get(CLUSTER_HEADER)).toBe("billing");
+    expect(clusterIdFromNats(natsHeaders(4, own))).toBeNull();
+    expect([clusterIdFromHttp(httpHeaders(4)), clusterIdFromNats(undefined)]).toEqual([null, null]);
+    for (const text of ["", "%", "%ff", "x".repeat(2_000)])
+      expect(clusterIdFromHttp({ "nats-leader-cluster": text })).toBeNull();
+    own.append(CLUSTER_HEADER, "a");
+    own.append(CLUSTER_HEADER, "b");
+    expect(clusterIdFromNats(own)).toBeNull();
   });
 
   test("is added to existing headers, and replaces an earlier token", () => {

@@ -1,10 +1,12 @@
-import { expect, test } from "vitest";
-import { deferred } from "../../scripts/shared/wait.ts";
-import { FencedStream, type FencedWriter, withFence } from "../../src/fencing.ts";
+import { describe, expect, test } from "vitest";
+import { deferred, waitFor } from "../../scripts/shared/wait.ts";
+import { FencedStream, type FencedWriter, withFence, withGroupFence } from "../../src/fencing.ts";
+import type { ResourceTerm } from "../../src/group.ts";
 import { Node, type Term } from "../../src/index.ts";
 import { atEnd } from "../support/at-end.ts";
 import { connection, termOf } from "../support/fencing/terms-and-servers.ts";
 import { freshId } from "../support/fresh-id.ts";
+import { RealGroup } from "../support/group/real-group.ts";
 import { operatorOf } from "../support/node/operator.ts";
 import { useNatsServer } from "../support/use-server.ts";
 
@@ -101,4 +103,89 @@ test("a node that cannot move the fence steps down without a call of onBecomeLea
     }
   }
   expect(calls).toEqual([]);
+});
+
+describe("the fences of the resources of a group", () => {
+  test("are moved before onOwn, and a former owner is refused per resource", async () => {
+    const stores = await Promise.all(["x", "y"].map(async (name) => [name, await ledger()] as const));
+    const found = new Map(stores);
+    const of = ({ resource }: ResourceTerm): FencedStream => {
+      const store = found.get(resource)?.store;
+      if (store === undefined) throw new Error(`no ledger of ${resource}`);
+      return store;
+    };
+    const order: string[] = [];
+    const writers = new Map<string, FencedWriter>();
+    const target = {
+      async open(term: ResourceTerm): Promise<FencedWriter> {
+        const writer = await of(term).open(term);
+        order.push(`fence of ${term.resource}`);
+        return writer;
+      },
+      close: ({ resource }: ResourceTerm) => void order.push(`close ${resource}`),
+    };
+    const members = new RealGroup(server.url, { resources: ["x", "y"] });
+    const hooks = withGroupFence(target, {
+      onOwn({ resource }, writer) {
+        order.push(`own ${resource}`);
+        writers.set(resource, writer);
+      },
+      async onDisown({ resource }, writer, reason) {
+        await writer.publish(found.get(resource)?.subject ?? "", "the last word, while draining");
+        order.push(`disown ${resource}: ${reason}`);
+      },
+    });
+    const a = await members.start("a", {}, hooks);
+    await waitFor(() => writers.size === 2, { message: "onOwn of both" });
+    const [old] = [...writers.entries()].filter(([name]) => name === "x");
+    await a.stop();
+    for (const name of ["x", "y"]) {
+      const own = order.filter((text) => text.split(/[ :]/).includes(name));
+      expect(own).toEqual([`fence of ${name}`, `own ${name}`, `disown ${name}: stopped`, `close ${name}`]);
+    }
+    await members.start("b", {}, withGroupFence({ open: (term: ResourceTerm) => of(term).open(term) }, {}));
+    await members.untilShares({ b: 2 });
+    await waitFor(async () => (await found.get("x")?.store.holder())?.nodeId === "b");
+    await expect(old?.[1].publish(found.get("x")?.subject ?? "", "late")).rejects.toMatchObject({
+      code: "STALE_EPOCH",
+    });
+  });
+
+  test("that cannot be moved give the resource up, and a writer of a term that has ended is closed", async () => {
+    const refused = new RealGroup(server.url, { resources: ["x"] });
+    const a = refused.make(
+      "a",
+      {},
+      withGroupFence({ open: () => Promise.reject(new Error("no fence")) }, {}),
+    );
+    const events = a.events();
+    await refused.begin(a);
+    for await (const event of events) {
+      if (event.type !== "disown") continue;
+      expect(event.reason).toBe("refused");
+      break;
+    }
+    const ended = new RealGroup(server.url, { resources: ["x"] });
+    const [opening, mayOpen, closed] = [deferred(), deferred(), deferred<string>()];
+    const calls: string[] = [];
+    const late = {
+      async open(): Promise<string> {
+        opening.resolve();
+        await mayOpen.promise;
+        return "the writer";
+      },
+      close: (_term: ResourceTerm, writer: string) => closed.resolve(writer),
+    };
+    const hooks = withGroupFence(late, {
+      onOwn: () => void calls.push("own"),
+      onDisown: () => void calls.push("disown"),
+    });
+    const b = await ended.start("b", {}, hooks);
+    await opening.promise;
+    b.drain().catch(() => {});
+    await waitFor(() => b.term("x") === null || b.term("x")?.signal.aborted === true);
+    mayOpen.resolve();
+    expect(await closed.promise).toBe("the writer");
+    expect(calls).toEqual([]);
+  });
 });

@@ -1,9 +1,11 @@
 /** The commands about groups, on a real server. */
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { waitFor } from "../../scripts/shared/wait.ts";
 import type { GroupChange } from "../../src/manager/group-history.ts";
 import type { DryRun, GroupView } from "../../src/manager/group-view.ts";
-import { start } from "../support/cli/run-cli.ts";
+import { folder, start } from "../support/cli/run-cli.ts";
 import { runHere } from "../support/cli/run-here.ts";
 import { freshId } from "../support/fresh-id.ts";
 import { RealGroup } from "../support/group/real-group.ts";
@@ -303,6 +305,38 @@ describe("run --group", () => {
     a.kill("SIGTERM");
     expect((await a.exit).code).toBe(0);
     expect(await json<GroupView>(groupId)).toMatchObject({ members: [], owned: 0 });
+  });
+
+  test("takes the options of the group from the configuration, and creates no bucket if that is switched off", async () => {
+    const groupId = freshId("g");
+    const dir = folder();
+    const path = join(dir, "a.json");
+    const settings = { id: groupId, resources: ["x", "y"], weight: 3, zone: "z1", createBucket: false };
+    const config = { nodeId: "a", nats: { servers: [server.url] }, group: settings };
+    writeFileSync(path, JSON.stringify(config));
+    const args = ["run", "--config", path, "--weight", "5", "--", "sh", "-c", LOOP];
+    const refused = start(args);
+    const { code } = await refused.exit;
+    expect(code).toBe(1);
+    expect(refused.stderr).toContain(`an administrator runs "nats-leader create-bucket --group ${groupId}"`);
+
+    const where = ["--group", groupId, "--nats-url", server.url];
+    const made = await runHere(["create-bucket", ...where, "--first-revision", "500"]);
+    expect(made).toMatchObject({
+      code: 0,
+      stdout: `bucket GROUP_${groupId} created, 1 replica, revisions begin at 500\n`,
+    });
+    const again = await runHere(["create-bucket", ...where, "--json"]);
+    expect(JSON.parse(again.stdout)).toMatchObject({ ok: true, groupId, created: false });
+    const a = start<{ readonly text?: string }>(args);
+    const { text = "" } = await a.next((line) => line.text?.startsWith("up ") === true);
+    expect(text).toMatch(/^up [xy] a \d+$/);
+    expect(Number(text.split(" ")[3])).toBeGreaterThan(500);
+    expect((await json<GroupView>(groupId)).members).toMatchObject([
+      { memberId: "a", weight: 5, zone: "z1" },
+    ]);
+    a.kill("SIGTERM");
+    expect((await a.exit).code).toBe(0);
   });
 
   test("ends with 127 for a program that does not exist, and with 2 without resources", async () => {

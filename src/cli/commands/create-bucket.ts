@@ -1,8 +1,8 @@
 import type { Command } from "commander";
 import { DEFAULT_HISTORY_TERMS } from "../../config/file/history.ts";
 import type { LoadedConfig } from "../../config/file/load.ts";
-import { resolveOptions } from "../../config/resolve.ts";
-import { readBucket } from "../../doctor/sources/read-bucket.ts";
+import { type Replicas, resolveOptions } from "../../config/resolve.ts";
+import { readReplicas } from "../../doctor/sources/read-bucket.ts";
 import { ClusterError, messageOf } from "../../errors.ts";
 import type { ClusterClient } from "../../manager/cluster-client.ts";
 import { newestRecordedEpoch } from "../../manager/history-reader.ts";
@@ -10,11 +10,21 @@ import { openHistory } from "../../manager/history-stream.ts";
 import { type JsonObject, jsToClusterError } from "../../nats/api/js-api.ts";
 import { FIRST_SEQUENCE_SINCE, isAtLeast, serverVersion } from "../../nats/api/server-version.ts";
 import { findStream } from "../../nats/api/streams.ts";
-import { BucketOpener } from "../../nats/bucket/bucket-opener.ts";
+import { type BucketKind, BucketOpener } from "../../nats/bucket/bucket-opener.ts";
+import type { ConnectionMonitor } from "../../nats/connection/connection-monitor.ts";
+import { groupBucket } from "../../nats/group/group-bucket.ts";
 import { leaseBucket } from "../../nats/lease/stream-config.ts";
-import { bucketName, historyStream, streamName } from "../../nats/names.ts";
+import { bucketName, groupBucketName, groupStreamName, historyStream, streamName } from "../../nats/names.ts";
 import type { BucketInfo } from "../../runtime/ports.ts";
-import { type ClusterFlags, wholeNumber, withCluster, withQueryOptions } from "../options.ts";
+import {
+  type ClusterFlags,
+  configOf,
+  groupIdOf,
+  wholeNumber,
+  withCluster,
+  withQueryOptions,
+  withServers,
+} from "../options.ts";
 import { note, print, printJson } from "../output.ts";
 
 /** As `stream-config.ts` limits it. */
@@ -27,6 +37,7 @@ export function createBucket(command: Command): Command {
       "where the revisions of a new bucket begin (default: behind the recorded epochs)",
       wholeNumber(1, MAX_FIRST_REVISION),
     )
+    .option("--group <id>", "create the bucket of a group instead", groupIdOf)
     .addHelpText("after", HELP)
     .action(run);
 }
@@ -37,16 +48,21 @@ unless the configuration disables it. Checks a bucket that exists, and changes
 nothing in it but a missing republish. If an earlier bucket was deleted, the new
 one begins behind the epochs of the recorded terms, as one that a node creates.
 For users with the permissions of "nats-leader permissions administrator"; nodes
-then need not create anything.
+then need not create anything. The bucket of a group has no stream of past terms:
+if an earlier one was deleted, pass --first-revision with a number above every
+epoch that was seen.
 
-Example:
-  nats-leader create-bucket --config a.json`;
+Examples:
+  nats-leader create-bucket --config a.json
+  nats-leader create-bucket --group orders`;
 
 interface Flags extends ClusterFlags {
   readonly firstRevision?: number;
+  readonly group?: string;
 }
 
 async function run(flags: Flags): Promise<void> {
+  if (flags.group !== undefined) return runForGroup(flags.group, flags);
   const done = await withCluster(flags, async (client, loaded) => {
     try {
       return await ensure(client, loaded, flags.firstRevision);
@@ -57,12 +73,53 @@ async function run(flags: Flags): Promise<void> {
   const { clusterId, bucket, created, firstRevision, historyCreated } = done;
   if (flags.json === true)
     return printJson({ ok: true, ...done, bucket: { ...bucket, name: bucketName(clusterId) } });
-  const replicas = `${bucket.replicas} ${bucket.replicas === 1 ? "replica" : "replicas"}`;
-  const begin = firstRevision > 1 ? `, revisions begin at ${firstRevision}` : "";
-  print(`bucket ${bucketName(clusterId)} ${created ? "created" : "exists"}, ${replicas}${begin}`);
+  print(bucketText(bucketName(clusterId), bucket, created, firstRevision));
   if (historyCreated !== null) {
     print(`stream ${historyStream(clusterId)} ${historyCreated ? "created" : "exists"}`);
   }
+}
+
+function bucketText(name: string, { replicas }: BucketInfo, created: boolean, firstRevision: number): string {
+  const begin = firstRevision > 1 ? `, revisions begin at ${firstRevision}` : "";
+  const count = `${replicas} ${replicas === 1 ? "replica" : "replicas"}`;
+  return `bucket ${name} ${created ? "created" : "exists"}, ${count}${begin}`;
+}
+
+async function runForGroup(groupId: string, flags: Flags): Promise<void> {
+  const settings = [["group.id", "--group", groupId]] as const;
+  const { nodeOptions } = configOf(flags, false, { forCluster: false, settings });
+  const { replicas } = resolveOptions(nodeOptions);
+  const name = groupBucketName(groupId);
+  const { bucket, created, firstRevision } = await withServers(flags, async ({ monitor, timeoutMs }) => {
+    try {
+      const find = (): Promise<JsonObject | null> =>
+        findStream(monitor, groupStreamName(groupId), { timeoutMs, attempts: 2 });
+      const existed = (await find()) !== null;
+      if (existed && flags.firstRevision !== undefined)
+        note("note: the bucket exists, so --first-revision has no effect");
+      const above = existed ? 0 : floorFor(monitor, (flags.firstRevision ?? 1) - 1);
+      const opener = openerOf(monitor, groupBucket(groupId), replicas, timeoutMs);
+      // Each of its requests has a time limit.
+      const bucket = await opener.open(new AbortController().signal, above);
+      if (existed) requireStreamLeader(await find(), name);
+      return { bucket, created: !existed, firstRevision: above + 1 };
+    } catch (thrown) {
+      throw jsToClusterError(thrown, `create bucket ${name}`);
+    }
+  });
+  if (flags.json === true)
+    return printJson({ ok: true, groupId, bucket: { ...bucket, name }, created, firstRevision });
+  print(bucketText(name, bucket, created, firstRevision));
+}
+
+function openerOf(
+  monitor: ConnectionMonitor,
+  kind: BucketKind,
+  replicas: Replicas,
+  apiTimeoutMs: number,
+): BucketOpener {
+  const onWarning = (message: string): void => note(`note: ${message}`);
+  return new BucketOpener(monitor, kind, { replicas, apiTimeoutMs, onWarning });
 }
 
 interface Ensured {
@@ -85,17 +142,13 @@ async function ensure(
   const find = (): Promise<JsonObject | null> =>
     findStream(monitor, streamName(clusterId), { timeoutMs, attempts: 2 });
   const before = await find();
-  const opener = new BucketOpener(monitor, leaseBucket({ clusterId, leaseTtlMs, interop }), {
-    replicas,
-    apiTimeoutMs: timeoutMs,
-    onWarning: (message) => note(`note: ${message}`),
-  });
+  const opener = openerOf(monitor, leaseBucket({ clusterId, leaseTtlMs, interop }), replicas, timeoutMs);
   const above = before === null ? await floorOf(client, wanted) : 0;
   if (before !== null && wanted !== undefined)
     note("note: the bucket exists, so --first-revision has no effect");
   // Each of its requests has a time limit.
   const bucket = await opener.open(new AbortController().signal, above);
-  if (before !== null) requireStreamLeader(await find(), clusterId);
+  if (before !== null) requireStreamLeader(await find(), bucketName(clusterId));
   const { enabled = true, maxTerms = DEFAULT_HISTORY_TERMS } = loaded.config.history ?? {};
   const recording = enabled ? openHistory(monitor, clusterId, { maxTerms, timeoutMs }) : null;
   const historyCreated = await recording?.catch((thrown: unknown) => {
@@ -115,11 +168,15 @@ async function ensure(
  * and fences refuse an epoch below that of an earlier bucket.
  */
 async function floorOf(client: ClusterClient, wanted: number | undefined): Promise<number> {
-  const above = wanted === undefined ? await recordedEpoch(client) : wanted - 1;
-  const version = serverVersion(client.monitor.connection);
+  return floorFor(client.monitor, wanted === undefined ? await recordedEpoch(client) : wanted - 1);
+}
+
+/** 0 where a server cannot begin elsewhere. */
+function floorFor({ connection }: ConnectionMonitor, above: number): number {
+  const version = serverVersion(connection);
   if (above === 0 || isAtLeast(version, FIRST_SEQUENCE_SINCE)) return above;
   note(
-    `note: nats-server ${version} begins every bucket at revision 1; only a node that has seen epoch ${above} continues above it`,
+    `note: nats-server ${version} begins every bucket at revision 1; only one that has seen epoch ${above} continues above it`,
   );
   return 0;
 }
@@ -137,12 +194,12 @@ async function recordedEpoch(client: ClusterClient): Promise<number> {
 }
 
 /** Any replica sends the configuration of a stream, also without a majority, and then no node can write to it. */
-function requireStreamLeader(info: JsonObject | null, clusterId: string): void {
-  const found = info === null ? null : readBucket(info, clusterId);
+function requireStreamLeader(info: JsonObject | null, bucket: string): void {
+  const found = info === null ? null : readReplicas(info);
   if (found === null || !found.clustered || found.leader !== null) return;
   throw new ClusterError(
     "JETSTREAM_UNAVAILABLE",
-    `bucket ${bucketName(clusterId)} exists, but none of its ${found.replicas} replicas leads: no node can use it; check that a majority of its servers runs ("nats-leader doctor" lists them)`,
+    `bucket ${bucket} exists, but none of its ${found.replicas} replicas leads: nothing can use it; check that a majority of its servers runs ("nats-leader doctor" lists them)`,
     { recoverable: true },
   );
 }

@@ -4,7 +4,7 @@ import { DEFAULTS } from "../../config/resolve.ts";
 import { Manager } from "../../manager/manager.ts";
 import type { Term } from "../../node/term.ts";
 import type { RunFlags } from "../groups/run-flags.ts";
-import { checkNoGroupFlags, runGroup } from "../groups/run-group.ts";
+import { checkNoGroupFlags, groupConfigOf, runGroup } from "../groups/run-group.ts";
 import { cliLogger, logTo } from "../log.ts";
 import { handleUserSignals, SwitchedLevel } from "../node-signals.ts";
 import {
@@ -53,6 +53,27 @@ export function run(command: Command): Command {
     )
     .option("--zone <name>", "with --group: where this host is", groupIdOf)
     .option("--max-owned <number>", "with --group: most resources of this host", wholeNumber(0, 1_000_000))
+    .option(
+      "--settle <time>",
+      "with --group: time without a change of the members before resources move for balance (default: 3s)",
+      duration,
+    )
+    .option(
+      "--rejoin-grace <time>",
+      "with --group: time for which the resources of a member that vanished are kept for it (default: 0s)",
+      duration,
+    )
+    .option(
+      "--unowned-grace <time>",
+      "with --group: time without an owner until any member may take a resource (default: 3s)",
+      duration,
+    )
+    .option(
+      "--max-moves <number>",
+      "with --group: most resources given up at a time (default: 16)",
+      wholeNumber(1, 100_000),
+    )
+    .option("--no-create-bucket", "with --group: fail if the bucket of the group does not exist")
     .option("--pass-credentials", "leave NATS credentials in the program's environment")
     .addOption(logLevelOption())
     .addHelpText("after", HELP)
@@ -84,9 +105,10 @@ Examples:
   nats-leader run --group orders --resources 16 -- ./worker`;
 
 async function act(command: string[], flags: RunFlags): Promise<void> {
-  if (flags.group !== undefined) return runGroup(flags.group, command, flags);
+  const ofGroup = groupConfigOf(flags);
+  if (ofGroup !== null) return runGroup(ofGroup, command, flags);
   checkNoGroupFlags(flags);
-  const loaded = configOf(flags, true, { unusableAddress });
+  const loaded = configOf(flags, true, { unusableAddress, forCluster: "or-group" });
   const level = new SwitchedLevel(flags.logLevel ?? "info");
   const log = cliLogger({ level: level.now, json: flags.json === true, write: logTo(2) });
   for (const line of loaded.notes) log.warn({}, line);

@@ -8,6 +8,12 @@ export interface GroupRunFlags {
   readonly weight?: number;
   readonly zone?: string;
   readonly maxOwned?: number;
+  readonly settle?: number;
+  readonly rejoinGrace?: number;
+  readonly unownedGrace?: number;
+  readonly maxMoves?: number;
+  /** False with `--no-create-bucket`. */
+  readonly createBucket?: boolean;
 }
 
 export interface RunFlags extends ClusterFlags, GroupRunFlags {

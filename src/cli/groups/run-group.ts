@@ -1,5 +1,6 @@
 /** `run --group`: one program for each resource that this host owns. */
 import type { LoadedConfig } from "../../config/file/load.ts";
+import { convert } from "../../config/file/settings.ts";
 import { SHARED_OPTIONS } from "../../config/group-options.ts";
 import { ClusterError } from "../../errors.ts";
 import { Group } from "../../group/group.ts";
@@ -17,21 +18,56 @@ const AFTER_GRACE_MS = 1_000;
 const CANNOT_RUN: readonly number[] = [126, 127];
 
 /** @throws ClusterError `INVALID_CONFIG` for flags that are of no use without `--group`. */
-export function checkNoGroupFlags({ resources, weight, zone, maxOwned }: GroupRunFlags): void {
-  const given = Object.entries({
-    "--resources": resources,
-    "--weight": weight,
-    "--zone": zone,
-    "--max-owned": maxOwned,
-  });
-  const useless = given.flatMap(([flag, value]) => (value === undefined ? [] : [flag]));
+export function checkNoGroupFlags(flags: GroupRunFlags): void {
+  const useless = settingsOf(flags).flatMap(([, flag, value]) => (value === undefined ? [] : [flag]));
   if (useless.length > 0)
     throw new ClusterError("INVALID_CONFIG", `${useless.join(", ")} must come with --group`);
 }
 
-export async function runGroup(groupId: string, command: readonly string[], flags: RunFlags): Promise<void> {
-  const resources = resourcesIn(flags.resources);
-  const loaded = configOf(flags, false, { forCluster: false });
+/** The flags of a group, as settings. */
+function settingsOf(flags: GroupRunFlags): (readonly [path: string, flag: string, value: unknown])[] {
+  const { resources, createBucket } = flags;
+  return [
+    ["group.id", "--group", flags.group],
+    ["group.resources", "--resources", resources === undefined ? undefined : convert("resources", resources)],
+    ["group.weight", "--weight", flags.weight],
+    ["group.zone", "--zone", flags.zone],
+    ["group.maxOwned", "--max-owned", flags.maxOwned],
+    ["group.settleMs", "--settle", flags.settle],
+    ["group.rejoinGraceMs", "--rejoin-grace", flags.rejoinGrace],
+    ["group.unownedGraceMs", "--unowned-grace", flags.unownedGrace],
+    ["group.maxMoves", "--max-moves", flags.maxMoves],
+    ["group.createBucket", "--no-create-bucket", createBucket === false ? false : undefined],
+  ];
+}
+
+/**
+ * The configuration, if this is the run of a group: its id is a flag, or in the configuration that has no cluster id. `null`: it is the
+ * run of a node.
+ */
+export function groupConfigOf(flags: RunFlags): LoadedConfig | null {
+  try {
+    const loaded = configOf(flags, false, { forCluster: false, settings: settingsOf(flags) });
+    const isGroup = loaded.config.group?.id !== undefined && !loaded.origins.has("clusterId");
+    return flags.group !== undefined || isGroup ? loaded : null;
+  } catch (error) {
+    // The run of a node reports its problems together.
+    if (flags.group === undefined) return null;
+    throw error;
+  }
+}
+
+export async function runGroup(
+  loaded: LoadedConfig,
+  command: readonly string[],
+  flags: RunFlags,
+): Promise<void> {
+  const { id: groupId = "", resources, ...options } = loaded.config.group ?? {};
+  if (resources === undefined)
+    throw new ClusterError(
+      "INVALID_CONFIG",
+      "no resources: pass --resources with a number of partitions, or with names separated by commas; or set group.resources or NATS_LEADER_RESOURCES",
+    );
   const log = cliLogger({
     level: () => flags.logLevel ?? "info",
     json: flags.json === true,
@@ -46,9 +82,7 @@ export async function runGroup(groupId: string, command: readonly string[], flag
     groupId,
     memberId: loaded.nodeId ?? undefined,
     resources,
-    weight: flags.weight,
-    zone: flags.zone,
-    maxOwned: flags.maxOwned,
+    ...options,
     logger: log,
   });
   const [program = "", ...args] = command;
@@ -142,20 +176,6 @@ function sharedOptions({ nodeOptions }: LoadedConfig, { grace }: RunFlags): obje
   const given = SHARED_OPTIONS.map((name) => [name, nodeOptions[name]] as const);
   const drainTimeoutMs = Math.max(nodeOptions.drainTimeoutMs ?? 0, grace + AFTER_GRACE_MS);
   return { ...Object.fromEntries(given), logLevel: undefined, drainTimeoutMs };
-}
-
-/** A number of partitions, or names. */
-function resourcesIn(text: string | undefined): number | readonly string[] {
-  if (text === undefined)
-    throw new ClusterError(
-      "INVALID_CONFIG",
-      "no resources: pass --resources with a number of partitions, or with names separated by commas",
-    );
-  if (/^\d{1,9}$/.test(text)) return Number(text);
-  return text
-    .split(",")
-    .map((name) => name.trim())
-    .filter((name) => name !== "");
 }
 
 /** Resolves when one of them has aborted or settled. */

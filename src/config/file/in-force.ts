@@ -1,4 +1,5 @@
 /** Every setting that is in force, with its source. */
+import { GROUP_DEFAULTS } from "../group-options.ts";
 import { resolveOptions } from "../resolve.ts";
 import { parseServers } from "../servers.ts";
 import { DEFAULT_HISTORY_TERMS } from "./history.ts";
@@ -28,9 +29,15 @@ export function settingsInForce(loaded: LoadedConfig): SettingInForce[] {
     const from =
       loaded.origins.get(path) ?? (inUrl.has(path) ? loaded.origins.get("nats.servers") : undefined);
     if (secrets.has(path)) return from === undefined ? [] : [{ path, value: "(hidden)", from }];
-    const value = inForce.get(path) ?? inUrl.get(path) ?? get(given, path);
+    const own = path.startsWith("group.") ? get(given, path) : undefined;
+    const value = own ?? inForce.get(path) ?? inUrl.get(path) ?? get(given, path);
     return value === undefined ? [] : [{ path, value, from: from ?? FROM_DEFAULT }];
   });
+}
+
+function groupDefaults(): [string, unknown][] {
+  const defaults = { ...GROUP_DEFAULTS, createBucket: true };
+  return Object.entries(defaults).map(([name, value]) => [`group.${name}`, value]);
 }
 
 /** A login in the URLs of the servers, as the settings that it stands for. */
@@ -59,5 +66,6 @@ function resolvedValues({ nodeOptions, config, vip }: LoadedConfig): Map<string,
     ["service.version", serviceVersion],
     ["history.enabled", config.history?.enabled ?? true],
     ["history.maxTerms", config.history?.maxTerms ?? DEFAULT_HISTORY_TERMS],
+    ...(config.group === undefined ? [] : groupDefaults()),
   ]);
 }

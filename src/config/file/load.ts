@@ -3,6 +3,7 @@ import { existsSync } from "node:fs";
 import { ClusterError } from "../../errors.ts";
 import { printable } from "../../log/printable.ts";
 import { show } from "../check.ts";
+import { listProblems } from "../group.ts";
 import type { NodeOptions } from "../resolve.ts";
 import { type Environment, environmentLayer, type Layer, type Merged, merge } from "./layers.ts";
 import { type Secrets, toNodeOptions } from "./node-options.ts";
@@ -30,8 +31,11 @@ export interface LoadOptions {
   readonly env?: Environment;
   /** False: the command runs no node: the node id may be missing, and the server has a default. */
   readonly forNode?: boolean;
-  /** False: the command also works without a cluster id. `origins` has it only if it was given. */
-  readonly forCluster?: boolean;
+  /**
+   * False: the command also works without a cluster id. `"or-group"`: with the id of a group instead. `origins` has it only if it was
+   * given.
+   */
+  readonly forCluster?: boolean | "or-group";
   /** Also require that files exist which are opened only when a node connects: credentials and certificates. */
   readonly requireFiles?: boolean;
   /** Why no host can take the IP address as a virtual IP, completing "vip.address ..."; `null`: a host can. */
@@ -69,7 +73,10 @@ export function loadLayer(file: FileLayer | null, options: LoadOptions): LoadedC
     environmentLayer(env, "shared"),
   ];
   const merged = merge(layers);
-  if (options.forCluster === false && get(merged.values, "clusterId") === undefined) {
+  const mayLackCluster =
+    options.forCluster === false ||
+    (options.forCluster === "or-group" && get(merged.values, "group.id") !== undefined);
+  if (mayLackCluster && get(merged.values, "clusterId") === undefined) {
     put(merged.values, "clusterId", NO_CLUSTER);
   }
   return finish(merged, {
@@ -119,6 +126,7 @@ function finish(
     ...built.problems.values(),
     ...(requireFiles ? missingFiles(values) : []),
     ...vipProblems(values, isValid, unusableAddress),
+    ...resourceProblems(values, isValid),
   ];
   const problems = [
     ...before.problems,
@@ -169,6 +177,12 @@ function urlSecrets(values: Tree, origins: ReadonlyMap<string, string>, file: st
   return [
     `nats.servers has a URL with a password or token (hidden) (from ${file}), which must not be in the file: use nats.user and nats.passwordFile, nats.tokenFile, or NATS_LEADER_SERVERS`,
   ];
+}
+
+function resourceProblems(values: Tree, isValid: (path: string) => boolean): string[] {
+  const list = get(values, "group.resources");
+  if (!Array.isArray(list) || !isValid("group.resources")) return [];
+  return listProblems(list).map((problem) => `group.${problem}`);
 }
 
 /** Settings that name a file which is opened only when a node connects. */

@@ -2,6 +2,7 @@
 import { redactText, redactUrl } from "../../log/redact.ts";
 import { OPTIONS, type OptionName } from "../accepted.ts";
 import { show } from "../check.ts";
+import { GROUP_OPTIONS } from "../group.ts";
 import { editDistance } from "../suggest.ts";
 import { FILE_SCHEMA } from "./schema.ts";
 import { SETTINGS } from "./settings.ts";
@@ -31,6 +32,11 @@ const RULES: Readonly<Record<string, string>> = {
   service: "an object with enabled and version",
   "service.enabled": "true or false",
   "service.version": OPTIONS.serviceVersion.rule,
+  group: "an object with the options of a member of a group, such as id, resources and weight",
+  "group.id": OPTIONS.clusterId.rule,
+  "group.resources":
+    "a number of partitions from 1 to 100000, a list of names, or of objects with name and zone",
+  "group.resources[]": "a name, or an object with name and zone",
   history: "an object with enabled and maxTerms",
   "history.enabled": "true or false",
   "history.maxTerms": "a whole number from 1 to 100000",
@@ -114,6 +120,8 @@ function sourceOf(path: string, origins: ReadonlyMap<string, string>): string {
 function ruleOf(path: string): string {
   if (Object.hasOwn(RULES, path)) return RULES[path] ?? "valid";
   const name = path.split(".").at(-1) ?? path;
+  if (path.startsWith("group.") && Object.hasOwn(GROUP_OPTIONS, name))
+    return GROUP_OPTIONS[name as keyof typeof GROUP_OPTIONS].rule;
   return Object.hasOwn(OPTIONS, name) ? OPTIONS[name as OptionName].rule : "valid by config.schema.json";
 }
 

@@ -3,6 +3,7 @@ import { isIP } from "node:net";
 import * as z from "zod/mini";
 import { INTERFACE_NAME } from "../../system/interface-name.ts";
 import { OPTIONS, type OptionName } from "../accepted.ts";
+import { GROUP_OPTIONS } from "../group.ts";
 import { PACKAGE_VERSION } from "../resolve.ts";
 
 /** The schema in an installed package, for editors; `nats-leader config schema` prints it. */
@@ -39,6 +40,11 @@ function option(name: OptionName, fallback: string = OPTIONS[name].fallback): z.
 
 function maybeOption(name: OptionName): z.ZodMiniType {
   return z.optional(option(name));
+}
+
+function groupOption(name: Exclude<keyof typeof GROUP_OPTIONS, "resources">): z.ZodMiniType {
+  const { schema, rule, fallback } = GROUP_OPTIONS[name];
+  return z.optional(described(`${capital(rule)}. Default: ${fallback}.`, schema));
 }
 
 function capital(text: string): string {
@@ -106,6 +112,25 @@ const service = z.strictObject({
   version: orEmpty(option("serviceVersion")),
 });
 
+const group = z.strictObject({
+  id: z.optional(described(`${capital(GROUP_OPTIONS.groupId.rule)}.`, GROUP_OPTIONS.groupId.schema)),
+  resources: maybe(
+    "A number of partitions from 1 to 100000, a list of names, or of objects with name and zone.",
+    z.union([
+      z.int().check(z.minimum(1), z.maximum(100_000)),
+      z.array(z.union([z.string(), z.strictObject({ name: z.string(), zone: z.optional(z.string()) })])),
+    ]),
+  ),
+  weight: groupOption("weight"),
+  zone: groupOption("zone"),
+  maxOwned: groupOption("maxOwned"),
+  settleMs: groupOption("settleMs"),
+  rejoinGraceMs: groupOption("rejoinGraceMs"),
+  unownedGraceMs: groupOption("unownedGraceMs"),
+  maxMoves: groupOption("maxMoves"),
+  createBucket: groupOption("createBucket"),
+});
+
 const history = z.strictObject({
   enabled: maybe("Record past terms in a small stream beside the bucket. Default: true.", z.boolean()),
   maxTerms: maybe("Number of terms kept. Default: 1000.", z.int().check(z.minimum(1), z.maximum(MAX_TERMS))),
@@ -121,6 +146,7 @@ export const FILE_SCHEMA: z.ZodMiniType = z
     election: maybe("Timing and rules of the election.", election),
     service: maybe("The NATS micro service of every node.", service),
     history: maybe("Record of past terms.", history),
+    group: maybe("A group of which the host is a member: nats-leader run.", group),
   })
   .check(
     z.meta({

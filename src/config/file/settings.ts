@@ -1,6 +1,7 @@
 /** Every setting: its path in the file and its environment variables. */
 
-export type Kind = "text" | "number" | "boolean" | "list";
+/** `resources`: a number, or a list. */
+export type Kind = "text" | "number" | "boolean" | "list" | "resources";
 
 export interface Setting {
   /** As in the file: `election.leaseTtlMs`. */
@@ -70,6 +71,16 @@ export const SETTINGS: readonly Setting[] = [
   { path: "service.version", kind: "text", variable: "NATS_LEADER_SERVICE_VERSION" },
   { path: "history.enabled", kind: "boolean", variable: "NATS_LEADER_HISTORY" },
   { path: "history.maxTerms", kind: "number", variable: "NATS_LEADER_HISTORY_MAX_TERMS" },
+  { path: "group.id", kind: "text", variable: "NATS_LEADER_GROUP" },
+  ours("group.resources", "resources"),
+  ours("group.weight", "number"),
+  ours("group.zone", "text"),
+  ours("group.maxOwned", "number"),
+  ours("group.settleMs", "number"),
+  ours("group.rejoinGraceMs", "number"),
+  ours("group.unownedGraceMs", "number"),
+  ours("group.maxMoves", "number"),
+  ours("group.createBucket", "boolean"),
 ];
 
 /** Our variables that are no settings. */
@@ -90,6 +101,8 @@ export function convert(kind: Kind, text: string): unknown {
       return /^-?\d+$/.test(text.trim()) ? Number(text) : text;
     case "boolean":
       return /^(1|true|yes|on)$/i.test(text) ? true : /^(0|false|no|off)$/i.test(text) ? false : text;
+    case "resources":
+      return /^\d{1,9}$/.test(text.trim()) ? Number(text) : convert("list", text);
     case "list":
       return text
         .split(",")

@@ -1,6 +1,7 @@
 /** go-cluster's `config.json` and our additions. */
 
 import type { CrashDetection } from "../../election/types.ts";
+import type { GroupOptions, ResourceList } from "../group-options.ts";
 import type { Interop, Replicas } from "../resolve.ts";
 
 /**
@@ -17,6 +18,8 @@ export interface FileConfig {
   readonly election?: ElectionSection | undefined;
   readonly service?: ServiceSection | undefined;
   readonly history?: HistorySection | undefined;
+  /** For `nats-leader run` with a group. A node ignores it. */
+  readonly group?: GroupSection | undefined;
 }
 
 export interface NatsSection {
@@ -88,6 +91,25 @@ export interface HistorySection {
   readonly enabled?: boolean | undefined;
   /** @default 1000 */
   readonly maxTerms?: number | undefined;
+}
+
+/** The options of a member of a group, as in `GroupOptions`. Its `memberId` is `nodeId`. */
+export interface GroupSection
+  extends Pick<
+    GroupOptions,
+    | "weight"
+    | "zone"
+    | "maxOwned"
+    | "settleMs"
+    | "rejoinGraceMs"
+    | "unownedGraceMs"
+    | "maxMoves"
+    | "createBucket"
+  > {
+  /** The `groupId`. */
+  readonly id?: string | undefined;
+  /** A number of partitions, names, or objects with name and zone. */
+  readonly resources?: number | ResourceList | undefined;
 }
 
 /** A complete virtual-IP configuration. */

@@ -60,7 +60,7 @@ export function sendBatch(
   const id = randomBytes(12).toString("hex");
   const last = parts.length - 1;
   for (const [i, part] of parts.entries()) {
-    natsHeaders(term, part.headers);
+    natsHeaders(term.epoch, part.headers);
     part.headers.set("Nats-Batch-Id", id);
     part.headers.set("Nats-Batch-Sequence", String(i + 1));
     if (i < last) on.monitor.connection.publish(part.subject, part.data, { headers: part.headers });

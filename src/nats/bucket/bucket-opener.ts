@@ -39,6 +39,8 @@ export interface BucketKind {
   readonly kept: string;
   /** What uses it: "node" or "member". */
   readonly members: string;
+  /** The command with which an administrator creates it. */
+  readonly command: string;
   /** @param above - the first revision is larger than this one */
   newConfig(replicas: number, above: number): JsonObject;
   /** Why an existing bucket cannot be used, one sentence each. */
@@ -49,6 +51,11 @@ export interface BucketKind {
 export interface OpenOptions {
   /** `"auto"`: 3 in a NATS cluster, 1 on a single server. */
   readonly replicas: number | "auto";
+  /**
+   * Whether to create the bucket if it does not exist.
+   * @default true
+   */
+  readonly create?: boolean;
   /** Something that an operator should know and that stops nothing. */
   readonly onWarning?: (message: string, error?: Error) => void;
   /**
@@ -127,6 +134,7 @@ export class BucketOpener {
   }
 
   async #create(signal: AbortSignal, above: number): Promise<StreamState | null> {
+    if (this.#options.create === false) throw this.#missing();
     const replicas = this.#wantedReplicas();
     try {
       return await this.#createWith(replicas, above, signal);
@@ -257,6 +265,16 @@ export class BucketOpener {
     const stream = parseStream(answer, this.#kind.republish);
     if (stream !== null) return stream;
     throw new Error(`the answer about stream ${this.#kind.stream} is not stream information`);
+  }
+
+  #missing(): ClusterError {
+    const { bucket, members, command } = this.#kind;
+    const { domain } = this.#monitor;
+    const where = domain === null ? "" : ` --domain ${domain}`;
+    return new ClusterError(
+      "BUCKET_MISSING",
+      `bucket ${bucket} does not exist, and this ${members} is not to create it (createBucket is false): an administrator runs "nats-leader ${command}${where}"`,
+    );
   }
 
   #incompatible(problems: readonly string[]): string {

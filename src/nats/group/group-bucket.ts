@@ -24,6 +24,7 @@ export function groupBucket(groupId: string): BucketKind {
     republished: "its records",
     kept: "all sessions, owners and epochs",
     members: "member",
+    command: `create-bucket --group ${groupId}`,
     newConfig: (replicas, above) => newGroupConfig(groupId, replicas, above),
     problems: (config) => groupProblems(config, groupId),
   };

@@ -35,6 +35,7 @@ export function leaseBucket({ clusterId, leaseTtlMs, interop }: LeaseBucketOptio
     republished: "the lease",
     kept: "the lease and every epoch",
     members: "node",
+    command: `create-bucket --cluster-id ${clusterId}`,
     newConfig: (replicas, above) => newStreamConfig(clusterId, replicas, maxAgeMs, above),
     problems: (config) => incompatibilities(config, clusterId, leaseTtlMs),
   };
