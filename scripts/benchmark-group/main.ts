@@ -27,7 +27,8 @@
  *   millisecond), and after the first term of another member. In this mode a member owns a resource for as long as it holds the term.
  * - `overlapMs`: the longest time during which two members owned one resource. `lostTerms`: terms whose session was lost.
  * - `strangerP99Ms: {idle, during, samples}`: publishes of another process to another stream, every 5 ms.
- * - `consumers: {before, after}`, `serverMemoryMb: {before, after}`: of the server, before the first round and after the last.
+ * - `consumers: {before, after}`, `serverMemoryMb: {before, after}`: of the server, before the first round and after the last, when the
+ *   server has removed what has not been used for 2 s.
  *
  * Exits with 1 if two members owned a resource at once, or more resources moved than had to; with 2 for invalid arguments; with 130 if
  * interrupted.

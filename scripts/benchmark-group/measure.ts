@@ -1,5 +1,6 @@
 /** One run of the benchmark: server, stranger, members, idle time, rounds. */
 import { loadavg } from "node:os";
+import { setTimeout as pause } from "node:timers/promises";
 import { jetstreamManager } from "@nats-io/jetstream";
 import type { NatsConnection } from "@nats-io/transport-node";
 import { dial } from "../../src/bench/dial.ts";
@@ -17,6 +18,8 @@ import { GROUP_ID, STRANGER_STREAM, STRANGER_SUBJECT } from "./messages.ts";
 import { type Cut, type Mode, p99, type Round, runRound, START_OF } from "./rounds.ts";
 
 const MONITOR_TIMEOUT_MS = 5_000;
+const QUIET_TIMEOUT_MS = 30_000;
+const QUIET_POLL_MS = 250;
 const BYTES_PER_MB = 1_048_576;
 
 export interface GroupBenchOptions extends Omit<CrewOptions, "servers" | "network"> {
@@ -102,7 +105,7 @@ export async function measureGroup(options: GroupBenchOptions): Promise<GroupBen
           signal,
         })
       : null;
-    const before = await serverState(server);
+    const before = await stateOnceQuiet(server, crashDetection === "presence" ? members : 0);
     const done: Round[] = [];
     for (let number = 0; mode !== "idle" && number < rounds; number += 1) {
       const one = await runRound(crew, mode, number, to);
@@ -112,7 +115,7 @@ export async function measureGroup(options: GroupBenchOptions): Promise<GroupBen
         `${mode} ${number + 1}/${rounds}: first ${round(firstOwnedMs)} ms, last ${round(lastOwnedMs)} ms, moved ${moved} of at least ${minimumMoves}`,
       );
     }
-    const after = await serverState(server);
+    const after = await stateOnceQuiet(server, before.consumers);
     const [loadAfter = 0] = loadavg();
     const { strangerMs, ...idleReport } = idle;
     const during = done.flatMap((one) => one.strangerMs);
@@ -200,6 +203,16 @@ async function measureIdle(
     heartbeatsPerSecond: round((members * 1_000) / DEFAULTS.heartbeatIntervalMs),
     strangerMs: crew.published.filter(({ at }) => at >= start && at <= end).map(({ ms }) => ms),
   };
+}
+
+/** The consumer of a catch-up is removed by the server when it has not been used for 2 s. */
+async function stateOnceQuiet(server: NatsServer, consumers: number): ReturnType<typeof serverState> {
+  const giveUpAt = hostNowMs() + QUIET_TIMEOUT_MS;
+  for (;;) {
+    const state = await serverState(server);
+    if (state.consumers <= consumers || hostNowMs() > giveUpAt) return state;
+    await pause(QUIET_POLL_MS);
+  }
 }
 
 async function serverState({ monitorUrl }: NatsServer): Promise<{ consumers: number; memoryMb: number }> {
