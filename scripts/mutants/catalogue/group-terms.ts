@@ -33,6 +33,12 @@ export const groupTermMutants: readonly Mutant[] = [
     to: "readSession(group, holder); return view.unownedSinceMono + group.config.unownedGraceMs;",
   },
   {
+    name: "group: a claim is false as soon as its session seems not to have begun",
+    file: resources,
+    from: "if (holder !== undefined && seemsFalse(holder, session)) return falseUntilMono(group, view, holder);",
+    to: "if (holder !== undefined && seemsFalse(holder, session)) return 0;",
+  },
+  {
     name: "group: an orphan is neither claimed nor released",
     file: wanted,
     from: "if (view.adopt !== 0) return; const wantedMono = wantedAtMono(group, view);",

@@ -85,6 +85,7 @@ export function initialState(config: GroupConfig, profile: Profile, now: Instant
     wishes: new Map(),
     planTooLarge: false,
     membersDue: false,
+    garbageFromMono: Number.NEGATIVE_INFINITY,
     above: 0,
     reached: 0,
     quietUntilMono: PAST,

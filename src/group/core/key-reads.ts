@@ -90,7 +90,8 @@ function onSessionSnapshot(
   const isOwn = view.memberId === group.config.memberId;
   // Without a session nothing depends on it that this answer is new: a begin that relies on it is a compare-and-set on this key.
   const shown = isOwn && group.own.phase === "none" ? Math.max(lastSequence, view.revision) : lastSequence;
-  if (!noteSessionAnswer(group, view, entry, shown)) return onOlderAnswer(group, pending, lastSequence);
+  if (!noteSessionAnswer(group, view, entry, shown, lastSequence))
+    return onOlderAnswer(group, pending, lastSequence);
   view.reads.failures = 0;
   if (!isOwn) return;
   judgeSession(group);

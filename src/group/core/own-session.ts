@@ -10,7 +10,7 @@ import { coversConnection, sameConnection } from "../../election/writes.ts";
 import type { SessionLossReason } from "./events.ts";
 import { isBound, isKeptWhileRestarting, isSessionHeld, keepsPromises, takesNothing } from "./held.ts";
 import { isReady, sendWrite } from "./requests.ts";
-import { beginDelayMs, ownView, readSession } from "./sessions.ts";
+import { beginDelayMs, noteNumberShown, ownView, readSession } from "./sessions.ts";
 import { backOffMs, emit, type GroupState, NEVER, noteNumber, type SentSession, warn } from "./state.ts";
 import { endTerms } from "./terms.ts";
 import type { Authorship, SessionRecord } from "./types.ts";
@@ -257,6 +257,7 @@ function noteOwnRevision(group: GroupState, kind: "live" | "ended", revision: nu
   view.since = group.now;
   view.proven = true;
   group.unproven.delete(view);
+  noteNumberShown(group, view, revision);
 }
 
 /** An answer of the stream leader about the own key, while a session runs. */

@@ -6,8 +6,8 @@
 import { maxEpochAt } from "../../election/epochs.ts";
 import { resourceView } from "./initial-state.ts";
 import { addDue } from "./queues.ts";
-import { isOver, readSession, sessionDue, sessionView } from "./sessions.ts";
-import { type GroupState, NEVER, noteNumber, type ResourceView } from "./state.ts";
+import { isOver, readSession, sessionDue, sessionView, whatElse } from "./sessions.ts";
+import { type GroupState, NEVER, noteNumber, type ResourceView, type SessionView, warn } from "./state.ts";
 import type { Claim, GroupEntry, GroupKey, Release } from "./types.ts";
 
 export function ownerView(group: GroupState, key: GroupKey): ResourceView {
@@ -57,6 +57,7 @@ export function noteOwnerAnswer(
 }
 
 function replace(group: GroupState, view: ResourceView, entry: GroupEntry): void {
+  const isNews = view.kind !== "blocked" || view.revision !== entry.revision;
   view.revision = entry.revision;
   view.conflicts = 0;
   view.successor = null;
@@ -81,7 +82,22 @@ function replace(group: GroupState, view: ResourceView, entry: GroupEntry): void
     view.kind = "blocked";
     view.blockedUntilMono = group.now.mono + group.config.leaseTtlMs;
     addDue(group.due, view.blockedUntilMono, view);
+    if (isNews) warnOfGarbage(group, view, entry);
   }
+}
+
+/** A program that fills the bucket with garbage must not fill the log. */
+const GARBAGE_PAUSE_MS = 1_000;
+
+function warnOfGarbage(group: GroupState, { key, name, revision }: ResourceView, entry: GroupEntry): void {
+  if (group.now.mono < group.garbageFromMono) return;
+  group.garbageFromMono = group.now.mono + GARBAGE_PAUSE_MS;
+  const whose = key.kind === "owner" ? `the owner of resource "${name}"` : "the coordinator";
+  warn(
+    group,
+    "GARBAGE_RECORD",
+    `revision ${revision} of ${whose} is no record of it (${whatElse(entry)}); no member claims it for ${group.config.leaseTtlMs} ms`,
+  );
 }
 
 /** A record of this bucket, with numbers that are possible. */
@@ -160,11 +176,33 @@ export function freeAtMono(group: GroupState, view: ResourceView): number {
   // Our own claim has vanished, and no term runs on it.
   if (kind === "absent" && owner === group.config.memberId && session === group.own.number) return 0;
   const holder = group.sessions.get(owner);
+  if (holder !== undefined && seemsFalse(holder, session)) return falseUntilMono(group, view, holder);
   const seemsOver =
     holder !== undefined &&
     (holder.kind === "ended" ? session <= holder.number : holder.kind === "live" && session < holder.number);
   if (seemsOver && !holder.reads.inFlight && holder.fenceNonce === null) readSession(group, holder);
   return NEVER;
+}
+
+/**
+ * Does the claim name a session that has not begun? A member claims when its session stands in the bucket, and numbers only rise, so
+ * that no member has written it.
+ */
+function seemsFalse({ kind, number }: SessionView, session: number): boolean {
+  return (kind === "live" || kind === "ended") && session > number;
+}
+
+/**
+ * When a claim of a session that has not begun may be replaced, as anything else that no member writes. Only an answer about the session
+ * that is not older than the claim shows that it is false; it is asked for, and looked at when W is over.
+ */
+function falseUntilMono(group: GroupState, view: ResourceView, holder: SessionView): number {
+  const waitMs = Math.max(group.config.leaseTtlMs, holder.waitMs);
+  const { answered } = holder;
+  if (answered !== null && answered.upTo >= view.revision && answered.number < view.session)
+    return Math.max(answered.sinceMono, view.unownedSinceMono) + waitMs;
+  if (!holder.reads.inFlight) readSession(group, holder);
+  return group.now.mono + waitMs;
 }
 
 /** Has the resource no owner, as far as is known? */

@@ -41,6 +41,7 @@ export function sessionView(group: GroupState, memberId: string): SessionView {
     inquiry: { dueAtMono: NEVER, silent: null, open: null, first: null, quietUntilMono: PAST, lives: 0 },
     reads: keyReads(),
     shownUpTo: 0,
+    answered: null,
     fenceNonce: null,
     fenceAtMono: PAST,
     fenceFailures: 0,
@@ -114,14 +115,15 @@ export function noteSessionMessage(group: GroupState, view: SessionView, entry: 
 }
 
 /**
- * An answer of the stream leader, or of a bulk read. `shown`: the revision that it bears witness to. Returns whether it is believed:
- * one that shows less than is known is out of date.
+ * An answer of the stream leader, or of a bulk read. `shown`: the revision that it bears witness to; `upTo`: to which the stream was known to
+ * have come, if that is less. Returns whether it is believed: one that shows less than is known is out of date.
  */
 export function noteSessionAnswer(
   group: GroupState,
   view: SessionView,
   entry: GroupEntry | null,
   shown: number,
+  upTo: number = shown,
 ): boolean {
   if (shown < view.revision) return false;
   const { revision, since, proven, receivedAt } = view;
@@ -134,8 +136,17 @@ export function noteSessionAnswer(
     view.receivedAt = receivedAt;
     view.since = since ?? view.since;
   }
+  noteNumberShown(group, view, upTo);
   sessionDue(group, group.now.mono);
   return true;
+}
+
+/** An answer, or the ack of our own write, shows on this key what is known now. */
+export function noteNumberShown({ now }: GroupState, view: SessionView, upTo: number): void {
+  const { kind, number, answered } = view;
+  const isShown = kind === "live" || kind === "ended";
+  const sinceMono = answered?.number === number ? answered.sinceMono : now.mono;
+  view.answered = isShown ? { number, upTo, sinceMono } : null;
 }
 
 /** Was it written by the same write? */
@@ -275,20 +286,20 @@ function noteVacancy(group: GroupState, view: SessionView, entry: GroupEntry | n
   if (entry !== null) {
     // What is no record of ours may have replaced one that was never seen.
     view.waitMs = Math.max(view.waitMs, group.config.leaseTtlMs);
-    const what =
-      entry.kind === "garbage"
-        ? entry.reason
-        : entry.kind === "deleted"
-          ? "a delete marker"
-          : "of another bucket";
     if (isNews)
       warn(
         group,
         "GARBAGE_RECORD",
-        `revision ${entry.revision} of the session of member "${view.memberId}" is no record of it (${what})`,
+        `revision ${entry.revision} of the session of member "${view.memberId}" is no record of it (${whatElse(entry)})`,
       );
   }
   if (before === "live") noteGone(group);
+}
+
+/** What stands where a record of this bucket is expected. */
+export function whatElse(entry: GroupEntry): string {
+  if (entry.kind === "garbage") return entry.reason;
+  return entry.kind === "deleted" ? "a delete marker" : "of another bucket";
 }
 
 function noteGone(group: GroupState): void {

@@ -90,6 +90,15 @@ export interface KeyReads {
 }
 
 /** What is known of `session.<memberId>`. */
+/** What an answer has shown on the key of a session. */
+export interface SessionAnswer {
+  readonly number: number;
+  /** The stream had reached this revision. */
+  readonly upTo: number;
+  /** Since when answers show this number. */
+  readonly sinceMono: number;
+}
+
 export interface SessionView {
   readonly memberId: string;
   /** `unknown`: never read. `vacant`: no record of ours stands there, because there never was one, or something else replaced it. */
@@ -118,6 +127,8 @@ export interface SessionView {
   readonly reads: KeyReads;
   /** The largest session number that an answer has shown, in a record or in a claim. */
   shownUpTo: number;
+  /** The last answer about the key; `null`: none, or it showed no record of ours. */
+  answered: SessionAnswer | null;
   fenceNonce: number | null;
   fenceAtMono: number;
   fenceFailures: number;
@@ -304,6 +315,8 @@ export interface GroupState {
   wishes: Map<string, string>;
   planTooLarge: boolean;
   membersDue: boolean;
+  /** Garbage in the place of an owner is not reported before. */
+  garbageFromMono: number;
   /** The largest session number or epoch that is known. Survives the bucket. */
   above: number;
   /** An answer or an ack has shown that the stream has this sequence. */

@@ -15,6 +15,17 @@ import { balance } from "./play/balance.ts";
 import { claimEntry, endEntry, ownerKey, releaseEntry, Solo, sessionEntry, sessionKey } from "./play/solo.ts";
 import { World } from "./play/world.ts";
 
+/** Milliseconds until the member claims the resource r; `null`: not within 30 s. */
+function untilClaimed(a: Solo, answer: () => void): number | null {
+  for (let ms = 1_000; ms <= 30_000; ms += 1_000) {
+    a.wait(1_000);
+    if (a.sent("session.a") !== undefined) a.applied("session.a", 100 + a.now.mono);
+    answer();
+    if (a.sent("owner.r")?.record.kind === "claim") return ms;
+  }
+  return null;
+}
+
 describe("sessions of others", () => {
   test("a session whose key an operator has purged is fenced after W, if an answer shows a claim of it", () => {
     const a = new Solo(["r"]).live([claimEntry(2, "r", "b", 1)]);
@@ -39,6 +50,50 @@ describe("sessions of others", () => {
       if (a.isReading("session.evil")) a.reads("session.evil", null, 100 + ms);
     }
     expect(a.sent("session.evil")).toBeUndefined();
+  });
+
+  test("a claim of a session that has not begun is replaced after W", () => {
+    for (const session of [sessionEntry(1, "b", null, { weight: 0 }), endEntry(1, "b", 1)]) {
+      const a = new Solo(["r"]).live([session, claimEntry(2, "r", "b", 19)]);
+      const sentAfterMs = untilClaimed(a, () => {});
+      expect(sentAfterMs).toBe(10_000);
+      expect(a.sent("owner.r")).toMatchObject({ expect: 2, record: { kind: "claim", memberId: "a" } });
+    }
+  });
+
+  test("a claim is not false before an answer that is as new as the claim shows a smaller number", () => {
+    const session = sessionEntry(1, "b", null, { weight: 0 });
+    const claim = claimEntry(4, "r", "b", 19);
+    const a = new Solo(["r"]).live([session, claimEntry(2, "r", "b", 1)]);
+    a.watched(claim);
+    expect(a.isReading("session.b")).toBe(true);
+    // Of a server that is behind.
+    const behind = untilClaimed(a, () => {
+      if (a.isReading("session.b")) a.reads("session.b", session, 3);
+    });
+    expect(behind).toBeNull();
+    const upToDate = untilClaimed(a, () => {
+      if (a.isReading("session.b")) a.reads("session.b", session, 4);
+    });
+    expect(upToDate).toBeGreaterThan(0);
+    expect(a.sent("owner.r")).toMatchObject({ expect: 4, record: { kind: "claim", memberId: "a" } });
+  });
+
+  test("garbage in the place of an owner is reported, but not each of many at once", () => {
+    const a = new Solo(["r", "s"]).live();
+    const garbage = (revision: number, resource: string): GroupEntry => ({
+      kind: "garbage",
+      key: ownerKey(resource),
+      revision,
+      reason: "not JSON",
+    });
+    const reports = (): readonly string[] => a.warnings().filter((code) => code === "GARBAGE_RECORD");
+    a.watched(garbage(2, "r"));
+    a.watched(garbage(3, "s"));
+    expect(reports()).toHaveLength(1);
+    a.wait(1_000);
+    a.watched(garbage(4, "s"));
+    expect(reports()).toHaveLength(2);
   });
 
   test("garbage over a session is waited out, then ended", () => {
