@@ -1,11 +1,11 @@
-/** The application in 200 simulations with random faults: npx vitest run examples/simulated-job */
+/** The application in 100 simulations with random faults: npx vitest run examples/simulated-job */
 import { expect, test } from "vitest";
 import { SimulatedCluster } from "../../src/testing.ts";
 import { Database } from "./database.ts";
 import { type Job, serve, writeInvoices } from "./invoices.ts";
 import { skipsHeldCheck, type Takeable, takesFirst } from "./wrong-jobs.ts";
 
-const SEEDS = 200;
+const SEEDS = 100;
 const ORDERS = 60;
 const FAULTY_MS = 60_000;
 /** Enough time after the last fault for an election and the remaining orders. */

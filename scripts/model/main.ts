@@ -1,6 +1,6 @@
 // Checks the protocols with the model checker Spin: they must hold, and every broken variant must be violated. See model/README.md.
 import { availableParallelism } from "node:os";
-import { Command } from "commander";
+import { Command, Option } from "commander";
 import { endWhenOutputFails } from "../../src/system/output-failures.ts";
 import { progressBar } from "../shared/progress-bar.ts";
 import { wholeNumberParser } from "../shared/whole-number.ts";
@@ -14,9 +14,12 @@ const flags = new Command("model")
   .description(
     "Checks the protocols in model/lease.pml, model/silence.pml and model/group.pml: they hold, their probes are reached, their broken variants are violated.",
   )
-  .option("--quick", "only the runs of the test suite", false)
+  .option("--quick", "only the runs that take seconds; the test suite has some of them", false)
   .option("--full", "the largest runs, too", false)
   .option("--only <text>", "only runs whose name contains this text", "")
+  .addOption(
+    new Option("--expect <result>", "only runs that expect this").choices(["holds", "reached", "violated"]),
+  )
   .option("--trace", "print how each probe is reached and each variant is violated", false)
   .option(
     "--jobs <n>",
@@ -26,19 +29,27 @@ const flags = new Command("model")
   )
   .option("--json", "print only one JSON array", false)
   .parse()
-  .opts<{ quick: boolean; full: boolean; only: string; trace: boolean; jobs: number; json: boolean }>();
+  .opts<{
+    quick: boolean;
+    full: boolean;
+    only: string;
+    expect?: Run["expect"];
+    trace: boolean;
+    jobs: number;
+    json: boolean;
+  }>();
 
 const problem = await missingTools();
 if (problem !== null) {
   console.error(`model: ${problem}`);
   process.exit(2);
 }
-const chosen = runs.filter(({ name, size }) => {
+const chosen = runs.filter(({ name, size, expect }) => {
   const isAsked = flags.quick ? size === "quick" : flags.full || size !== "full";
-  return isAsked && name.includes(flags.only);
+  return isAsked && name.includes(flags.only) && (flags.expect ?? expect) === expect;
 });
 if (chosen.length === 0) {
-  console.error(`model: --only: no run has a name that contains "${flags.only}"`);
+  console.error(`model: --only: no run of those asked for has a name that contains "${flags.only}"`);
   process.exit(2);
 }
 

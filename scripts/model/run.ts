@@ -10,6 +10,6 @@ export interface Run {
   readonly bounds: Readonly<Record<string, number>>;
   /** Macros other than the bounds: `PROBE_…`, `BUG_…`, `SPARE_…`, `ONLY_OVERLAP`. */
   readonly macros: readonly string[];
-  /** `quick`: small enough to be part of the test suite. `full`: only if asked for. */
+  /** `quick`: takes seconds; the test suite has all of them that hold or are reached, `.ci/run` the others. `full`: only if asked for. */
   readonly size: "quick" | "usual" | "full";
 }

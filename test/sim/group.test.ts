@@ -12,7 +12,8 @@ import { planOf, type Scenario } from "../../scripts/group-simulator/plan.ts";
 import { merge, search } from "../../scripts/group-simulator/search.ts";
 import { shrink, traceOf } from "../../scripts/group-simulator/shrink.ts";
 
-const SEEDS = 200;
+/** `.ci/run` searches more. */
+const SEEDS = 100;
 
 test("no history of faults violates an invariant of groups", { timeout: 300_000 }, async () => {
   const { failures, tally, terms } = await search({ from: 1, seeds: SEEDS, maxFailures: 1 });
@@ -37,12 +38,12 @@ test("every scenario is among the seeds of the search", () => {
 });
 
 test("the same seeds give the same histories of groups, other seeds give others", async () => {
-  const once = await search({ from: 7, seeds: 16 });
-  const again = await search({ from: 7, seeds: 16 });
-  const other = await search({ from: 8, seeds: 16 });
+  const once = await search({ from: 7, seeds: 8 });
+  const again = await search({ from: 7, seeds: 8 });
+  const other = await search({ from: 8, seeds: 8 });
   expect(again.traceHash).toBe(once.traceHash);
   expect(other.traceHash).not.toBe(once.traceHash);
-  const parts = [await search({ from: 15, seeds: 8 }), await search({ from: 7, seeds: 8 })];
+  const parts = [await search({ from: 11, seeds: 4 }), await search({ from: 7, seeds: 4 })];
   expect(merge(parts).traceHash).toBe(once.traceHash);
 });
 
