@@ -1,11 +1,11 @@
 /** A child process of the benchmark: an instance, a bare consumer, or the producer. */
-import { jetstream, jetstreamManager } from "@nats-io/jetstream";
+import { type JsMsg, jetstream, jetstreamManager } from "@nats-io/jetstream";
 import { readTask } from "../../src/bench/child-task.ts";
 import { dial } from "../../src/bench/dial.ts";
 import { hostNowMs } from "../../src/bench/messages.ts";
 import { messageOf } from "../../src/errors.ts";
 import { Group, partitionConsumer, partitionOf } from "../../src/group.ts";
-import { deferred } from "../../src/runtime/waiting.ts";
+import { deferred, untilAborted } from "../../src/runtime/waiting.ts";
 import {
   type BridgeCommand,
   type BridgeReport,
@@ -14,7 +14,7 @@ import {
   STREAM,
   subjectOf,
 } from "./messages.ts";
-import { openSink, type Sink, type SinkTerm } from "./sinks.ts";
+import { openSink, type SinkTerm } from "./sinks.ts";
 
 /** Largest batch of one transaction. */
 const BATCH = 1_000;
@@ -39,6 +39,7 @@ function onCommand(handle: (command: BridgeCommand) => void): void {
 /** What a consumer has stored, and how long each message took. */
 class Progress {
   #total = 0;
+  #lastAt = 0;
   #isReporting = false;
   #latencies: number[] = [];
 
@@ -49,16 +50,14 @@ class Progress {
       const ms = Math.min(LONGEST_MS, Math.max(0, Math.ceil(now - viewOf(each).getFloat64(4))));
       this.#latencies[ms] = (this.#latencies[ms] ?? 0) + 1;
     }
+    this.#lastAt = now;
     if (this.#isReporting) return;
     this.#isReporting = true;
     setTimeout(() => {
       this.#isReporting = false;
       void report({ type: "stored", total: this.#total, at: this.#lastAt });
     }, REPORT_EVERY_MS);
-    this.#lastAt = now;
   }
-
-  #lastAt = 0;
 
   takeLatencies(): number[] {
     return Array.from(this.#latencies.splice(0), (count) => count ?? 0);
@@ -82,13 +81,26 @@ async function runInstance(task: Extract<BridgeTask, { role: "instance" }>): Pro
     if (command.do === "go") go.resolve();
     if (command.do === "latencies") void report({ type: "latencies", counts: progress.takeLatencies() });
   });
-  const owned = (): void => void report({ type: "owned", owned: [...group.owned.keys()] });
-  const options = { groupId, memberId, servers, resources: partitions, crashDetection };
-  const group = new Group({ ...options, settleMs: 200, logger: false }, { onOwn: owned, onDisown: owned });
+  const group = new Group({
+    groupId,
+    memberId,
+    servers,
+    resources: partitions,
+    crashDetection,
+    settleMs: 200,
+    logger: false,
+  });
+  let reported = "";
+  setInterval(() => {
+    const owned = [...group.owned.keys()];
+    if (owned.join() === reported) return;
+    reported = owned.join();
+    void report({ type: "owned", owned });
+  }, REPORT_EVERY_MS);
   await group.start();
   await report({ type: "ready" });
   await group.runOwned(async (term, { signal }) => {
-    await go.promise;
+    await untilAborted(go.promise, signal);
     const { resource, epoch } = term;
     let prev = await sink.take(term);
     const subject = subjectOf(resource, ">");
@@ -149,8 +161,25 @@ async function runBare({
       inactive_threshold: 30e9,
     });
     const consumer = await jetstream(connection).consumers.get(STREAM, name);
-    const messages = await consumer.consume({ max_messages: 2 * BATCH, threshold_messages: BATCH });
-    for await (const batch of inBatches(messages)) {
+    let arrived: JsMsg[] = [];
+    let wake: () => void = () => {};
+    // A loop over the messages cannot know whether another one has arrived.
+    await consumer.consume({
+      max_messages: 2 * BATCH,
+      threshold_messages: BATCH,
+      callback: (message) => {
+        arrived.push(message);
+        wake();
+      },
+    });
+    for (;;) {
+      if (arrived.length === 0) {
+        await new Promise<void>((resolve) => {
+          wake = resolve;
+        });
+      }
+      const batch = arrived.slice(0, BATCH);
+      arrived = arrived.slice(BATCH);
       const last = batch.at(-1)?.seq ?? prev;
       const data = batch.map((message) => message.data);
       const numbers = data.map((each) => viewOf(each).getUint32(0));
@@ -158,19 +187,6 @@ async function runBare({
       prev = last;
       progress.stored(data);
     }
-  }
-}
-
-/** What has arrived, up to the largest batch: nats.js hands messages out one by one. */
-async function* inBatches<T>(
-  messages: AsyncIterable<T> & { getPending(): number },
-): AsyncGenerator<readonly T[]> {
-  let batch: T[] = [];
-  for await (const message of messages) {
-    batch.push(message);
-    if (batch.length < BATCH && messages.getPending() > 0) continue;
-    yield batch;
-    batch = [];
   }
 }
 

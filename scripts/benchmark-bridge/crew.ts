@@ -122,7 +122,7 @@ export class Crew implements AsyncDisposable {
     return at;
   }
 
-  async until(condition: () => boolean, what: string): Promise<void> {
+  async until(condition: () => boolean, what: string | (() => string)): Promise<void> {
     await waitFor(
       () => {
         if (this.#failure !== null) throw this.#failure;

@@ -68,7 +68,7 @@ export async function measureBridge(options: BridgeBenchOptions): Promise<Bridge
   await using postgres = sink === "postgres" ? await startPostgres() : null;
   const connection = await dial([server.url], signal, { name: "bench" });
   try {
-    await api(connection, `STREAM.CREATE.${STREAM}`, { name: STREAM, subjects: [subjectOf("*", "*")] });
+    await api(connection, `STREAM.CREATE.${STREAM}`, { name: STREAM, subjects: [subjectOf("*", ">")] });
     const place = (name: string): SinkPlace => {
       const at = { kind: sink, name, servers: [server.url] };
       if (postgres === null) return at;
@@ -161,7 +161,7 @@ async function runGroup(world: World, crew: Crew, name: string): Promise<number>
     Array.from({ length: instances }, (_, index) => addInstance(world, crew, name, `i${index}`)),
   );
   await crew.untilShared(partitions);
-  return drain(world, crew);
+  return await drain(world, crew);
 }
 
 async function addInstance(world: World, crew: Crew, name: string, memberId: string): Promise<void> {
@@ -189,13 +189,16 @@ async function runBare(world: World, number: number): Promise<number> {
       return crew.add(`b${index}`, { role: "bare", servers, partitions: own, sink: place(name) });
     }),
   );
-  return drain(world, crew);
+  return await drain(world, crew);
 }
 
 async function drain({ messages }: World, crew: Crew): Promise<number> {
   const from = hostNowMs();
   crew.order({ do: "go" });
-  await crew.until(() => crew.stored.total >= messages, `${messages} messages to be stored`);
+  await crew.until(
+    () => crew.stored.total >= messages,
+    () => `${messages} messages to be stored, after ${crew.stored.total}`,
+  );
   return messages / ((crew.stored.at - from) / 1_000);
 }
 
