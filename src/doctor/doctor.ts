@@ -115,6 +115,7 @@ export class Doctor {
       lease: account?.lease ?? null,
       nodes: this.#account?.clocked(account?.nodes ?? null) ?? null,
       permissions: account?.permissions ?? null,
+      groups: account?.groups ?? [],
       unseen: [...(account?.unseen ?? [NO_ACCOUNT]), ...unseenServers(servers)],
     };
   }

@@ -3,8 +3,9 @@
  * finding follows from it. Servers are identified by name, which is unique within a NATS system.
  */
 import type { NodeRow } from "../manager/cluster-nodes.ts";
+import type { GroupResourceRow, GroupView } from "../manager/group-view.ts";
 import type { JsonObject } from "../nats/api/js-api.ts";
-import type { PermissionRole } from "../nats/permissions.ts";
+import type { GroupPermissionRole, PermissionRole } from "../nats/permissions.ts";
 import type { ClockReading } from "./clocks/clock.ts";
 
 /** What a server was read through: its monitoring port, the system account, or a normal account. */
@@ -136,7 +137,7 @@ export interface TriedPermission {
 }
 
 export interface PermissionFacts {
-  readonly role: PermissionRole;
+  readonly role: PermissionRole | GroupPermissionRole;
   /** The command that prints all permissions that were tried. */
   readonly command: string;
   readonly tried: readonly TriedPermission[];
@@ -153,6 +154,23 @@ export interface ConnectionFacts {
   readonly server: string | null;
   /** Why there is no usable connection. */
   readonly problem: string | null;
+}
+
+/** A group, without its list of resources. */
+export interface GroupSummary extends Omit<GroupView, "resources"> {
+  /** Number of resources. */
+  readonly resources: number;
+  /** Those that have had no owner for long. */
+  readonly overdue: readonly Pick<GroupResourceRow, "resource" | "why">[];
+}
+
+export interface GroupFacts {
+  readonly groupId: string;
+  readonly bucket: BucketFacts | null;
+  /** Why reading the bucket failed, other than by a missing permission. */
+  readonly problem: string | null;
+  readonly view: GroupSummary | null;
+  readonly permissions: PermissionFacts | null;
 }
 
 export interface Facts {
@@ -179,5 +197,7 @@ export interface Facts {
   readonly lease: LeaseFacts | null;
   readonly nodes: readonly NodeFacts[] | null;
   readonly permissions: PermissionFacts | null;
+  /** The groups that were asked for. */
+  readonly groups: readonly GroupFacts[];
   readonly unseen: readonly Unseen[];
 }

@@ -1,6 +1,7 @@
 /** What the content of a group's bucket says about its members and resources. Pure functions. */
 import { balance } from "../group/balance.ts";
 import type { PlanMember, StoredPlan } from "../group/core/balance.ts";
+import { MAX_PLAN_BYTES } from "../group/plan/plan-codec.ts";
 import type { GroupContent, StoredEntry } from "./group-client.ts";
 import { endOf, groupSessions, type LossCause, numberOf, type SessionView } from "./group-sessions.ts";
 
@@ -26,6 +27,8 @@ export interface GroupMemberRow {
   readonly refuses: readonly string[];
   /** Hash of its list of resources. */
   readonly listHash: string;
+  /** Whether its record names a presence: its crash is then noticed in milliseconds. */
+  readonly presence: boolean;
   /** Time since its last renewal. */
   readonly renewedMs: number;
   readonly ttlMs: number;
@@ -47,13 +50,25 @@ export interface GroupResourceRow {
   readonly why: LossCause | "released" | null;
 }
 
+export interface GroupPlanView {
+  readonly revision: number;
+  /** The member that has made it. */
+  readonly madeBy: string;
+  readonly ageMs: number;
+  /** Those for which it plans; empty: it is too large for one message, and there is none. */
+  readonly members: readonly string[];
+  /** Its size, and the largest that is possible. */
+  readonly bytes: number;
+  readonly limitBytes: number;
+}
+
 export interface GroupView {
   readonly groupId: string;
   readonly created: string;
   /** The member that plans; `null`: none. */
   readonly coordinator: string | null;
   /** Revision and age of the plan; `null`: there is none. */
-  readonly plan: { readonly revision: number; readonly madeBy: string; readonly ageMs: number } | null;
+  readonly plan: GroupPlanView | null;
   /** In order of their ids. */
   readonly members: readonly GroupMemberRow[];
   /** By name; numbers in the order of their values. */
@@ -79,7 +94,14 @@ export function groupView(groupId: string, content: GroupContent): GroupView {
     plan:
       found === null
         ? null
-        : { revision: found.revision, madeBy: found.madeBy, ageMs: Math.max(0, content.now - found.at) },
+        : {
+            revision: found.revision,
+            madeBy: found.madeBy,
+            ageMs: Math.max(0, content.now - found.at),
+            members: found.plan.members,
+            bytes: found.bytes,
+            limitBytes: MAX_PLAN_BYTES,
+          },
     members: memberRows(sessions, resources, found?.plan ?? null, coordinator, content.now),
     resources,
     owned: count("owned") + count("moving"),
@@ -104,13 +126,15 @@ interface FoundPlan {
   readonly revision: number;
   readonly madeBy: string;
   readonly at: number;
+  readonly bytes: number;
 }
 
 function planOf(stored: readonly StoredEntry[]): FoundPlan | null {
   for (const { entry, at } of stored) {
     if (entry.kind !== "record" || entry.record.kind !== "plan") continue;
     const plan = balance.decode(entry.record.plan);
-    if (plan !== null) return { plan, revision: entry.revision, madeBy: entry.record.memberId, at };
+    const { memberId: madeBy, plan: data } = entry.record;
+    if (plan !== null) return { plan, revision: entry.revision, madeBy, at, bytes: data.length };
   }
   return null;
 }
@@ -196,6 +220,7 @@ function memberRows(
       planned: plan === null ? null : (planned.get(memberId) ?? 0),
       refuses: record.refused,
       listHash: record.listHash,
+      presence: record.session?.presence !== undefined,
       renewedMs,
       ttlMs: record.ttlMs,
     });

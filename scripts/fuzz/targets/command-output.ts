@@ -229,6 +229,7 @@ function examination(give: Values): Examination {
       }),
       nodes: give.list(() => ({ ...node(give), clock: give.maybe(clock) })),
       permissions: null,
+      groups: [],
       unseen: [{ what: give.text(), how: give.text() }],
     },
   };

@@ -6,12 +6,13 @@ import { Doctor, type DoctorOptions, type Examination } from "../../doctor/docto
 import type { Facts } from "../../doctor/facts.ts";
 import { ClusterError, messageOf } from "../../errors.ts";
 import type { NatsOptions } from "../../nats/connection/connection.ts";
-import { PERMISSION_ROLES, type PermissionRole } from "../../nats/permissions.ts";
+import { type GroupPermissionRole, PERMISSION_ROLES, type PermissionRole } from "../../nats/permissions.ts";
 import { EXIT } from "../exit.ts";
 import {
   type ClusterFlags,
   configOf,
   DEFAULT_TIMEOUT_MS,
+  groupIdOf,
   positiveDuration,
   wholeNumber,
   withConnectLimit,
@@ -39,10 +40,16 @@ interface Flags extends ClusterFlags {
   readonly systemPasswordFile?: string;
   readonly clusterSize?: number;
   readonly expectNodes?: number;
-  readonly role?: PermissionRole;
+  readonly role?: AnyRole;
+  readonly group?: readonly string[];
   readonly watch?: boolean;
   readonly interval?: number;
 }
+
+type AnyRole = PermissionRole | GroupPermissionRole;
+
+/** A node of a cluster is to a group what its member is. */
+const ANY_ROLES: readonly AnyRole[] = [...PERMISSION_ROLES, "member"];
 
 export function doctor(command: Command): Command {
   return withQueryOptions(command)
@@ -52,9 +59,8 @@ export function doctor(command: Command): Command {
     .option("--system-password-file <file>", "file with the password of the system user")
     .option("--cluster-size <n>", "servers in each NATS cluster (default: as found)", wholeNumber(1, 1_000))
     .option("--expect-nodes <n>", "nodes that should compete (default: any number)", wholeNumber(1, 1_000))
-    .addOption(
-      new Option("--role <role>", "role whose permissions this user should have").choices(PERMISSION_ROLES),
-    )
+    .addOption(new Option("--role <role>", "role whose permissions this user should have").choices(ANY_ROLES))
+    .option("--group <id>", "examine this group, too; may be given more than once", groups)
     .option("--watch", "repeat until Ctrl-C")
     .option("--interval <time>", "pause between examinations (default: 5s)", positiveDuration)
     .addHelpText("after", HELP)
@@ -64,7 +70,8 @@ export function doctor(command: Command): Command {
 const HELP = `
 Changes nothing and does not join the election. Reads the servers' monitoring
 ports, or queries the servers through the system account; without either, it
-lists what it could not see. Without a cluster id it examines only the servers.
+lists what it could not see. Without a cluster id and a group it examines only
+the servers.
 The system password may also be in NATS_LEADER_SYSTEM_PASSWORD.
 
 Exits 0 without findings, 5 with warnings, 6 with critical findings, and 4 if
@@ -72,7 +79,12 @@ nothing was reachable. With --watch the last examination decides.
 
 Example:
   nats-leader doctor --config a.json --monitor http://n1:8222 http://n2:8222
-  nats-leader doctor --cluster-id billing --system-creds sys.creds --watch`;
+  nats-leader doctor --cluster-id billing --system-creds sys.creds --watch
+  nats-leader doctor --group orders`;
+
+function groups(text: string, before: readonly string[] = []): readonly string[] {
+  return [...before, groupIdOf(text)];
+}
 
 function monitorUrls(text: string, previous: readonly URL[] = []): URL[] {
   const urls = text.split(",").map((part) => {
@@ -189,15 +201,20 @@ function doctorOptions(flags: Flags): DoctorOptions {
   const monitors = flags.monitor ?? envMonitors();
   const system = systemLogin(flags, resolved.nats);
   const hasCluster = origins.has("clusterId");
+  const groupIds = flags.group ?? (loaded.config.group?.id === undefined ? [] : [loaded.config.group.id]);
   // With monitoring ports or a system login alone, nothing is queried through another account.
   const named = monitors.length === 0 || origins.has("nats.servers");
-  const usesAccount = hasCluster || (system === null && named);
-  const role = flags.role ?? (nodeId === null ? null : resolved.observer ? "observer" : "node");
+  const usesAccount = hasCluster || groupIds.length > 0 || (system === null && named);
+  const given = flags.role === "member" ? "node" : flags.role;
+  const role = given ?? (nodeId === null ? null : resolved.observer ? "observer" : "node");
+  const groupRole: GroupPermissionRole | null = flags.role === "node" ? "member" : (flags.role ?? null);
   const account = {
     nodeOptions: withConnectLimit(nodeOptions, timeoutMs),
     hasCluster,
     nodeId,
     role,
+    groupIds: [...new Set(groupIds)],
+    groupRole,
     timeoutMs,
   };
   return {

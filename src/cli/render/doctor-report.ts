@@ -25,7 +25,7 @@ export function examinationJson(
   exitCode: number,
   now: number,
 ): object {
-  const { unseen, bucket, ...rest } = facts;
+  const { unseen, bucket, groups, ...rest } = facts;
   const { config, ...shown } = bucket ?? { config: null };
   return {
     at: new Date(now).toISOString(),
@@ -35,7 +35,14 @@ export function examinationJson(
     unseen,
     ...rest,
     bucket: bucket === null ? null : shown,
+    groups: groups.map(({ bucket: own, ...group }) => ({ ...group, bucket: withoutConfig(own) })),
   };
+}
+
+function withoutConfig(bucket: BucketFacts | null): object | null {
+  if (bucket === null) return null;
+  const { config: _, ...shown } = bucket;
+  return shown;
 }
 
 /** @param columns width of a terminal; infinite for other outputs. */
@@ -62,6 +69,15 @@ function factLines({ facts }: Examination, columns: number): Line[] {
   if (facts.bucket !== null) lines.push(line`${bucketText(facts.bucket)}`);
   if (facts.lease !== null && facts.bucket?.exists !== false) lines.push(line`${leaseText(facts)}`);
   if (facts.bucket !== null || facts.lease !== null) lines.push([]);
+  for (const { groupId, view } of facts.groups) {
+    if (view === null) continue;
+    const { members, resources, owned, moving, unowned, coordinator } = view;
+    const counts = `${resources} resources, ${owned} owned, ${moving} moving, ${unowned} unowned`;
+    lines.push(
+      line`group ${groupId}: ${members.length} members, ${counts}, coordinator ${coordinator ?? "none"}`,
+      [],
+    );
+  }
   if (facts.nodes !== null && facts.nodes.length > 0) lines.push(...nodeTable(facts.nodes, columns), []);
   return lines;
 }

@@ -37,9 +37,41 @@ export function bucketFindings(facts: Facts): Sign[] {
         "change the bucket or the option, or delete the bucket while no node runs",
       ),
     ),
-    ...groupFindings(bucket, find),
-    ...settingFindings(bucket, find),
-    ...replicaFindings(facts, bucket, find),
+    ...raftFindings(bucket, find, OF_CLUSTER),
+    ...settingFindings(bucket, find, OF_CLUSTER),
+    ...replicaFindings(facts, bucket, find, OF_CLUSTER),
+  ];
+}
+
+/** What the two kinds of bucket hold, and for whom. */
+interface Words {
+  readonly written: string;
+  readonly republished: string;
+  readonly members: string;
+  readonly lost: string;
+}
+
+const OF_CLUSTER: Words = {
+  written: "no lease can be written",
+  republished: "the lease",
+  members: "node",
+  lost: "all leadership",
+};
+const OF_GROUP: Words = {
+  written: "no session can be renewed",
+  republished: "the group",
+  members: "member",
+  lost: "the sessions of all members",
+};
+
+/** Of the bucket of a group that exists: its raft group, its settings and its replicas. */
+export function groupStreamFindings(facts: Facts, bucket: BucketFacts): Sign[] {
+  const find = finder(`bucket ${bucket.stream.replace(/^KV_/, "")}`);
+  return [
+    ...raftFindings(bucket, find, OF_GROUP),
+    // A max-age is incompatible with a group.
+    ...settingFindings({ ...bucket, maxAgeMs: 0 }, find, OF_GROUP),
+    ...replicaFindings(facts, bucket, find, OF_GROUP),
   ];
 }
 
@@ -67,14 +99,14 @@ function finder(where: string): Find {
   return (severity, code, what, todo) => ({ severity, code, where, what, todo });
 }
 
-function groupFindings(bucket: BucketFacts, find: Find): Sign[] {
+function raftFindings(bucket: BucketFacts, find: Find, words: Words): Sign[] {
   if (!bucket.clustered) return [];
   const found: Sign[] = [];
   if (bucket.leader === null) {
     const leaderless = find(
       "critical",
       "bucket-leaderless",
-      "its raft group has no leader: no lease can be written",
+      `its raft group has no leader: ${words.written}`,
       "more than half of its servers must run and reach each other; a raft election takes a few seconds",
     );
     found.push({ ...leaderless, aftermath: true });
@@ -104,7 +136,7 @@ function groupFindings(bucket: BucketFacts, find: Find): Sign[] {
   return found;
 }
 
-function settingFindings(bucket: BucketFacts, find: Find): Finding[] {
+function settingFindings(bucket: BucketFacts, find: Find, { republished, members }: Words): Finding[] {
   const found: Finding[] = [];
   if (!bucket.republish) {
     const other = bucket.foreignRepublish ? " (it republishes other subjects)" : "";
@@ -112,14 +144,14 @@ function settingFindings(bucket: BucketFacts, find: Find): Finding[] {
       find(
         "warning",
         "no-republish",
-        `committed writes of the lease are not republished${other}: nodes fall back to a consumer, which can be silent for a long time if its server dies`,
-        "on servers from 2.10 a node with permission to update the stream adds it at its start; on older servers recreate the bucket while no node runs",
+        `committed writes of ${republished} are not republished${other}: ${members}s fall back to a consumer, which can be silent for a long time if its server dies`,
+        `on servers from 2.10 a ${members} with permission to update the stream adds it at its start; on older servers recreate the bucket while no ${members} runs`,
       ),
     );
   }
   if (bucket.storage === "memory") {
     const what = "it is stored in memory: when its servers stop, revisions and epochs restart";
-    const todo = "recreate it with file storage while no node runs; fenced stores keep the largest epoch";
+    const todo = `recreate it with file storage while no ${members} runs; fenced stores keep the largest epoch`;
     found.push(find("warning", "memory-storage", what, todo));
   }
   if (bucket.maxAgeMs > 0) {
@@ -135,7 +167,7 @@ function settingFindings(bucket: BucketFacts, find: Find): Finding[] {
   return found;
 }
 
-function replicaFindings(facts: Facts, bucket: BucketFacts, find: Find): Finding[] {
+function replicaFindings(facts: Facts, bucket: BucketFacts, find: Find, words: Words): Finding[] {
   const { replicas, placement } = bucket;
   const found: Finding[] = [];
   const servers = facts.servers.filter(({ jetstream }) => jetstream === true);
@@ -146,13 +178,13 @@ function replicaFindings(facts: Facts, bucket: BucketFacts, find: Find): Finding
   const names = old.map(({ name, version }) => `${name} (${version})`).join(", ");
   if (replicas < 3 && size >= 3) {
     const have = replicas === 1 ? "one replica" : `${replicas} replicas`;
-    const what = `it has ${have} on a cluster of ${size} servers: the loss of one server can end all leadership`;
+    const what = `it has ${have} on a cluster of ${size} servers: the loss of one server can end ${words.lost}`;
     const first = old.length === 0 ? "" : `upgrade ${names} to ${REPLICATED_CAS_SINCE} or later; then `;
     const todo = `${first}nats kv edit ${bucket.stream.replace(/^KV_/, "")} --replicas 3`;
     found.push(find("warning", "replicas", what, todo));
   }
   if (replicas > 1 && old.length > 0) {
-    const what = `it has ${replicas} replicas, and servers before ${REPLICATED_CAS_SINCE} can let several nodes win an election: ${names}`;
+    const what = `it has ${replicas} replicas, and servers before ${REPLICATED_CAS_SINCE} can let several ${words.members}s win the same write: ${names}`;
     found.push(find("critical", "server-version", what, "upgrade these servers, or use one replica"));
   }
   const cluster = placement?.cluster ?? "";

@@ -6,6 +6,7 @@ import { clockFindings } from "./clock-findings.ts";
 import { clusterFindings } from "./cluster-findings.ts";
 import { bySeverity, type Finding, type Sign } from "./finding.ts";
 import { gather } from "./gather.ts";
+import { groupFindings } from "./group-findings.ts";
 import { nodeFindings, permissionFindings } from "./node-findings.ts";
 import { serverFindings, usageFindings } from "./server-findings.ts";
 
@@ -20,6 +21,7 @@ export function diagnose(facts: Facts): Finding[] {
     ...(account === null ? [] : usageFindings("account", "the account's", account)),
     ...bucketFindings(facts),
     ...nodeFindings(facts),
+    ...groupFindings(facts),
     ...clockFindings(facts),
     ...permissionFindings(facts.permissions),
   ];

@@ -1,7 +1,6 @@
 /** Findings about the nodes and about the permissions of this user. */
 
 import { LEAST_PROMISING_LEASE_MS } from "../../config/silence.ts";
-import type { PermissionRole } from "../../nats/permissions.ts";
 import type { Facts, NodeFacts, PermissionFacts } from "../facts.ts";
 import type { Finding, Sign } from "./finding.ts";
 
@@ -205,7 +204,7 @@ function goFindings({ nodeId, instance, state }: NodeFacts): Finding[] {
 }
 
 /** Another way than the permission. */
-function todoOf(role: PermissionRole, direction: string, subject: string): string {
+function todoOf(role: PermissionFacts["role"], direction: string, subject: string): string {
   const isService = direction === "subscribe" && /^(\$SRV|cluster_[\w-]+)\./.test(subject);
   return role === "observer" && isService
     ? ", or switch its micro service off (service.enabled: false, in the library service: false)"

@@ -14,12 +14,13 @@ import {
 } from "../../nats/api/js-api.ts";
 import { RequestFailure } from "../../nats/api/request.ts";
 import { CONNECTIONS_PING, inDomain, streamName } from "../../nats/names.ts";
-import type { PermissionRole } from "../../nats/permissions.ts";
+import type { GroupPermissionRole, PermissionRole } from "../../nats/permissions.ts";
 import type { ClockBook } from "../clocks/clock-book.ts";
 import {
   type BucketFacts,
   type ConnectionFacts,
   type Facts,
+  type GroupFacts,
   type PermissionFacts,
   percentOf,
   type ServerFacts,
@@ -28,6 +29,7 @@ import {
 } from "../facts.ts";
 import { AdvertisedServers } from "./advertised-servers.ts";
 import { askServers, type ServerAnswer } from "./ask-servers.ts";
+import { GroupSource } from "./group-source.ts";
 import { objectIn, textIn } from "./json.ts";
 import { NodeSource } from "./node-source.ts";
 import { missingBucket, readBucket } from "./read-bucket.ts";
@@ -37,7 +39,7 @@ import { isInboxRefused, type PermissionQuery, tryPermissions } from "./try-perm
 export interface AccountSourceFacts
   extends Pick<
     Facts,
-    "account" | "bucket" | "bucketProblem" | "otherClusters" | "lease" | "nodes" | "permissions"
+    "account" | "bucket" | "bucketProblem" | "otherClusters" | "lease" | "nodes" | "permissions" | "groups"
   > {
   readonly connection: ConnectionFacts;
   readonly servers: readonly ServerFacts[];
@@ -51,6 +53,10 @@ export interface AccountOptions {
   readonly nodeId: string | null;
   /** `null`: the role with the fewest missing permissions. */
   readonly role: PermissionRole | null;
+  /** Groups to examine. */
+  readonly groupIds: readonly string[];
+  /** As `role`, in groups. */
+  readonly groupRole: GroupPermissionRole | null;
   readonly timeoutMs: number;
 }
 
@@ -64,6 +70,7 @@ const NOTHING = {
   lease: null,
   nodes: null,
   permissions: null,
+  groups: [],
   servers: [],
 } as const;
 
@@ -73,6 +80,7 @@ export class AccountSource {
   readonly #expectedNodes: number;
   #client: ClusterClient | null = null;
   #nodes: NodeSource | null = null;
+  #groups: GroupSource | null = null;
   readonly #advertised = new AdvertisedServers();
   #serverCount = 0;
   #tried: { readonly facts: PermissionFacts; readonly at: number } | null = null;
@@ -91,7 +99,8 @@ export class AccountSource {
       const account = await this.#account(client, unseen);
       const servers = await this.#servers(client, unseen);
       const cluster = await this.#cluster(client, unseen);
-      return { ...cluster, servers, account, connection: { server, problem: null }, unseen };
+      const groups = await this.#readGroups(unseen);
+      return { ...cluster, groups, servers, account, connection: { server, problem: null }, unseen };
     } catch (thrown) {
       return { ...NOTHING, connection: { server: null, problem: problemOf(thrown) }, unseen };
     }
@@ -125,7 +134,20 @@ export class AccountSource {
     const { nodeOptions, timeoutMs } = this.#options;
     this.#client ??= await ClusterClient.connect(nodeOptions, { timeoutMs });
     this.#nodes ??= new NodeSource(this.#client, this.#book, this.#expectedNodes);
+    this.#groups ??= new GroupSource(this.#client, this.#options.groupRole);
     return this.#client;
+  }
+
+  /** One after the other: each may have thousands of resources. */
+  async #readGroups(unseen: Unseen[]): Promise<GroupFacts[]> {
+    const found: GroupFacts[] = [];
+    for (const groupId of this.#options.groupIds) {
+      const facts = await this.#groups?.read(groupId, unseen);
+      if (facts === undefined) continue;
+      found.push(facts);
+      if (facts.permissions !== null) unseen.push(...untried(facts.permissions));
+    }
+    return found;
   }
 
   async #servers(client: ClusterClient, unseen: Unseen[]): Promise<ServerFacts[]> {
@@ -188,10 +210,11 @@ export class AccountSource {
   async #cluster(
     client: ClusterClient,
     unseen: Unseen[],
-  ): Promise<Omit<AccountSourceFacts, "connection" | "servers" | "account" | "unseen">> {
+  ): Promise<Omit<AccountSourceFacts, "connection" | "servers" | "account" | "groups" | "unseen">> {
     const { hasCluster, nodeId, role } = this.#options;
     if (!hasCluster) {
-      unseen.push({ what: "the bucket and the nodes", how: "pass --cluster-id ID" });
+      if (this.#options.groupIds.length === 0)
+        unseen.push({ what: "the bucket and the nodes", how: "pass --cluster-id ID, or --group ID" });
       return NOTHING;
     }
     const { clusterId } = client;

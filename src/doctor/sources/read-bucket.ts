@@ -9,9 +9,17 @@ import { numberIn, objectIn, textIn, textsIn } from "./json.ts";
 import { readPeers } from "./read-server.ts";
 
 export function missingBucket(clusterId: string): BucketFacts {
+  return missing(streamName(clusterId));
+}
+
+export function missingGroupBucket(groupId: string): BucketFacts {
+  return missing(groupStreamName(groupId));
+}
+
+function missing(stream: string): BucketFacts {
   return {
     exists: false,
-    stream: streamName(clusterId),
+    stream,
     replicas: 0,
     storage: "",
     maxAgeMs: 0,

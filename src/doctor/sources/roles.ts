@@ -1,6 +1,19 @@
 /** How each permission of a role is tried without an effect. The permissions themselves are those of `grantsFor()`. */
-import { historyStream, leaseSubject, serviceName, streamName } from "../../nats/names.ts";
-import { type Grant, grantsFor, type PermissionRole } from "../../nats/permissions.ts";
+import {
+  groupStreamName,
+  groupSubject,
+  historyStream,
+  leaseSubject,
+  serviceName,
+  streamName,
+} from "../../nats/names.ts";
+import {
+  type Grant,
+  type GroupPermissionRole,
+  grantsFor,
+  groupGrantsFor,
+  type PermissionRole,
+} from "../../nats/permissions.ts";
 import type { BucketFacts, TriedPermission } from "../facts.ts";
 
 /**
@@ -51,6 +64,34 @@ export function wantedBy(role: PermissionRole, context: RoleContext): WantedPerm
   ];
 }
 
+/** As `wantedBy()`, of a role of a group. */
+export function wantedInGroup(
+  role: GroupPermissionRole,
+  groupId: string,
+  unique: string,
+): WantedPermission[] {
+  const { publish, subscribe, inboxPrefix } = groupGrantsFor({ groupId, role });
+  const stream = groupStreamName(groupId);
+  const trial = (subject: string): Trial => {
+    if (subject.startsWith(groupSubject(groupId, ""))) return "never";
+    return subject === `$JS.API.STREAM.DELETE.${stream}` ? "never" : apiTrialOf(subject);
+  };
+  const own = ({ subject }: Grant): boolean => !subject.startsWith(`${inboxPrefix}.`);
+  return [
+    ...publish.map((one) => wantedAs("publish", one, unique, trial(one.subject))),
+    ...subscribe.filter(own).map((one) => wantedAs("subscribe", one, unique, "read")),
+  ];
+}
+
+export function groupPermissionsCommand(
+  role: GroupPermissionRole,
+  groupId: string,
+  domain: string | null,
+): string {
+  const where = domain === null ? "" : ` --domain ${shellWord(domain)}`;
+  return `nats-leader permissions ${role} --group ${groupId}${where}`;
+}
+
 /** The command that prints the permissions of `wantedBy()`, and the inbox. */
 export function permissionsCommand(
   role: PermissionRole,
@@ -85,14 +126,23 @@ function shellWord(text: string): string {
 
 function wanted(
   direction: WantedPermission["direction"],
-  { subject, purpose, vital }: Grant,
+  grant: Grant,
   context: RoleContext,
+): WantedPermission {
+  const trial = direction === "subscribe" ? "read" : trialOf(grant.subject, context.clusterId);
+  return wantedAs(direction, grant, context.unique, trial);
+}
+
+function wantedAs(
+  direction: WantedPermission["direction"],
+  { subject, purpose, vital }: Grant,
+  unique: string,
+  trial: Trial,
 ): WantedPermission {
   const probe = subject
     .split(".")
-    .map((token) => (token === "*" || token === ">" ? context.unique : token))
+    .map((token) => (token === "*" || token === ">" ? unique : token))
     .join(".");
-  const trial = direction === "subscribe" ? "read" : trialOf(subject, context.clusterId);
   return { direction, subject, purpose, vital, probe, trial };
 }
 
@@ -101,5 +151,9 @@ function trialOf(subject: string, clusterId: string): Trial {
   const streams = [streamName(clusterId), historyStream(clusterId)];
   // A delete needs no body, so that every request has an effect.
   if (streams.some((stream) => subject === `$JS.API.STREAM.DELETE.${stream}`)) return "never";
+  return apiTrialOf(subject);
+}
+
+function apiTrialOf(subject: string): Trial {
   return /^\$JS\.API\.(STREAM\.(CREATE|UPDATE)|CONSUMER\.CREATE)\./.test(subject) ? "garbage" : "read";
 }

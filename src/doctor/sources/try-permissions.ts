@@ -8,10 +8,21 @@ import { RequestFailure, request } from "../../nats/api/request.ts";
 import { flushed } from "../../nats/connection/connection.ts";
 import type { ConnectionMonitor } from "../../nats/connection/connection-monitor.ts";
 import { inDomain } from "../../nats/names.ts";
-import { PERMISSION_ROLES, type PermissionRole } from "../../nats/permissions.ts";
+import {
+  GROUP_PERMISSION_ROLES,
+  type GroupPermissionRole,
+  PERMISSION_ROLES,
+  type PermissionRole,
+} from "../../nats/permissions.ts";
 import type { BucketFacts, PermissionFacts, TriedPermission } from "../facts.ts";
 import { objectIn, textsIn } from "./json.ts";
-import { permissionsCommand, type WantedPermission, wantedBy } from "./roles.ts";
+import {
+  groupPermissionsCommand,
+  permissionsCommand,
+  type WantedPermission,
+  wantedBy,
+  wantedInGroup,
+} from "./roles.ts";
 
 const USER_INFO = "$SYS.REQ.USER.INFO";
 /** For answers. Denials arrive faster. */
@@ -31,8 +42,46 @@ export async function tryPermissions(
   monitor: ConnectionMonitor,
   who: PermissionQuery,
 ): Promise<PermissionFacts> {
-  const unique = `doctor_${randomBytes(6).toString("hex")}`;
+  const unique = uniqueToken();
   const roles = who.role === null ? PERMISSION_ROLES : [who.role];
+  return tryRoles(
+    monitor,
+    roles.map((role) => ({
+      role,
+      command: permissionsCommand(role, { ...who, domain: monitor.domain }),
+      wanted: wantedBy(role, { ...who, unique }),
+    })),
+  );
+}
+
+/** As `tryPermissions()`, in a group. */
+export async function tryGroupPermissions(
+  monitor: ConnectionMonitor,
+  groupId: string,
+  role: GroupPermissionRole | null,
+): Promise<PermissionFacts> {
+  const unique = uniqueToken();
+  const roles = role === null ? GROUP_PERMISSION_ROLES : [role];
+  return tryRoles(
+    monitor,
+    roles.map((one) => ({
+      role: one,
+      command: groupPermissionsCommand(one, groupId, monitor.domain),
+      wanted: wantedInGroup(one, groupId, unique),
+    })),
+  );
+}
+
+function uniqueToken(): string {
+  return `doctor_${randomBytes(6).toString("hex")}`;
+}
+
+interface WantedRole extends Pick<PermissionFacts, "role" | "command"> {
+  readonly wanted: readonly WantedPermission[];
+}
+
+/** The role with the fewest missing permissions. */
+async function tryRoles(monitor: ConnectionMonitor, roles: readonly WantedRole[]): Promise<PermissionFacts> {
   const info = await userInfo(monitor);
   const known = new Map<string, Promise<boolean | null>>();
   const allowed = (wanted: WantedPermission): Promise<boolean | null> => {
@@ -42,8 +91,7 @@ export async function tryPermissions(
     return tried;
   };
   const found = await Promise.all(
-    roles.map(async (role): Promise<PermissionFacts> => {
-      const wanted = wantedBy(role, { ...who, unique });
+    roles.map(async ({ role, command, wanted }): Promise<PermissionFacts> => {
       const tried = await Promise.all(
         wanted.map(async (one): Promise<TriedPermission> => {
           const { direction, purpose, vital } = one;
@@ -51,7 +99,7 @@ export async function tryPermissions(
           return { direction, subject, purpose, vital, allowed: await allowed(one) };
         }),
       );
-      return { role, command: permissionsCommand(role, { ...who, domain: monitor.domain }), tried };
+      return { role, command, tried };
     }),
   );
   const lacks = ({ tried }: PermissionFacts): number => tried.filter((one) => one.allowed === false).length;

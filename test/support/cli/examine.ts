@@ -35,7 +35,15 @@ export function accountOf(
   const nodeOptions = { clusterId, nodeId: "doctor", ...login };
   return {
     clusterId,
-    account: { nodeOptions, hasCluster: true, nodeId: null, role, timeoutMs: PATIENCE_MS },
+    account: {
+      nodeOptions,
+      hasCluster: true,
+      nodeId: null,
+      role,
+      groupIds: [],
+      groupRole: null,
+      timeoutMs: PATIENCE_MS,
+    },
   };
 }
 
