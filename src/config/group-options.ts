@@ -86,7 +86,7 @@ export interface GroupOptions extends Pick<NodeOptions, SharedOptionName> {
   /**
    * Name of this member, unique in the group; the same characters as in `groupId`. Set it where a process keeps its name over restarts:
    * with `rejoinGraceMs` its resources are kept for it. A second process with the same id waits until the session of the first is
-   * over; both report a warning `DUPLICATE_MEMBER_ID`.
+   * over, and reports a warning `DUPLICATE_MEMBER_ID`; the first does not.
    *
    * @default The host name and 6 random characters; drawn once for each `Group`.
    */

@@ -112,8 +112,13 @@ export class Group implements AsyncDisposable {
     return owned;
   }
 
-  /** The running term of a resource; `null` when this member does not own it, or gives it up. */
+  /**
+   * The running term of a resource; `null` when this member does not own it, or gives it up.
+   *
+   * @throws ClusterError `INVALID_CONFIG` for anything but a text. Partitions have texts as names: "0" to "n - 1".
+   */
   term(resource: string): ResourceTerm | null {
+    checkName("term(resource)", resource);
     const membership = this.#lifecycle.current;
     if (membership === null || membership.driver.leaseRemainingMs() === 0) return null;
     return membership.application.runningTerm(resource);
@@ -252,10 +257,12 @@ export class Group implements AsyncDisposable {
    * Asks for a resource to be moved to another member. Only the coordinator (`plan().coordinator`) can do this; it plans the resource for
    * that member, whose balance then makes another one move back.
    *
-   * @throws ClusterError `NOT_STARTED`, `STOPPED`, `NO_CONNECTION`; `HANDOVER_REFUSED` when this member is not the coordinator, or the other one
+   * @throws ClusterError `INVALID_CONFIG`; `NOT_STARTED`, `STOPPED`, `NO_CONNECTION`; `HANDOVER_REFUSED` when this member is not the coordinator, or the other one
    * cannot take the resource.
    */
   async move(resource: string, to: string): Promise<void> {
+    checkName("move(resource, to)", resource);
+    checkName("move(resource, to)", to, "to");
     this.#lifecycle.require().move(resource, to);
   }
 
@@ -264,9 +271,10 @@ export class Group implements AsyncDisposable {
    * ended.
    *
    * @param options - End the wait.
-   * @throws ClusterError `NOT_STARTED`; `STOPPED` when the member stops first, or has stopped; `NO_CONNECTION`; `ABORTED` or `TIMEOUT`.
+   * @throws ClusterError `INVALID_CONFIG`; `NOT_STARTED`; `STOPPED` when the member stops first, or has stopped; `NO_CONNECTION`; `ABORTED` or `TIMEOUT`.
    */
   async untilOwned(resource: string, options: WaitOptions = {}): Promise<ResourceTerm> {
+    checkName("untilOwned(resource)", resource);
     limitOf(options);
     return this.#lifecycle.require().calls.untilOwned(resource, options);
   }
@@ -277,8 +285,8 @@ export class Group implements AsyncDisposable {
    * run again in the same term. Work that throws ends its own term: the resource is given up and refused for a while, and the work of the other
    * resources goes on.
    *
-   * Called in `onOwn`, `onDisown` or in work that has not ended, it runs `work` in that term only, at once, and resolves when the run
-   * has ended.
+   * Called in `onOwn` or in work that has not ended, it runs `work` in that term only, at once, and resolves when the run has ended. In
+   * `onDisown`, and once that term has ended, it runs nothing, and resolves at once.
    *
    * @param work - Must end when `run.signal` aborts: the resource is kept until then, whichever member is to own it. `run.signal` aborts with
    * `term.signal`, and with `options.signal`.
@@ -320,4 +328,14 @@ export class Group implements AsyncDisposable {
     checkOptions(options);
     return this.#streams.open(options.signal);
   }
+}
+
+/** A partition is easily named by its number, which no resource is: the call would never settle. */
+function checkName(call: string, value: unknown, name = "resource"): void {
+  if (typeof value === "string" && value !== "") return;
+  const what = value === "" ? "empty" : kindOf(value);
+  const hint =
+    typeof value === "number" && name === "resource" ? `; the names of partitions are texts: "${value}"` : "";
+  const text = `${call}: ${name} must be a text that is not empty, not ${what}${hint}`;
+  throw new ClusterError("INVALID_CONFIG", text);
 }

@@ -290,6 +290,15 @@ test("a term that is incomplete is refused before any statement is sent", async 
   }
 });
 
+test.each([5, "", null, {}])("a fence of cluster %j is refused", (clusterId) => {
+  expect(() => new PostgresFence({ resource: "r", clusterId: clusterId as never })).toThrow(
+    expect.objectContaining({
+      code: "INVALID_CONFIG",
+      message: "clusterId must be a string that is not empty",
+    }),
+  );
+});
+
 test("options that would allow SQL injection are refused", () => {
   for (const table of ["", "a b", "a;drop", 'a"b', "a.b.c", "1a"]) {
     expect(() => new PostgresFence({ resource: "x", table }), table).toThrow(/is not a plain name/);

@@ -506,6 +506,16 @@ test("errors of the API are ClusterErrors that name the option or the call", asy
   const { group } = scriptedMember();
   await expect(group.runOwned("no" as never)).rejects.toBeInstanceOf(ClusterError);
   await expect(group.drain()).rejects.toMatchObject({ code: "NOT_STARTED" });
+  const texts =
+    'resource must be a text that is not empty, not a number; the names of partitions are texts: "5"';
+  expect(() => group.term(5 as never)).toThrow(`term(resource): ${texts}`);
+  await expect(group.untilOwned(5 as never)).rejects.toThrow(`untilOwned(resource): ${texts}`);
+  await expect(group.move(5 as never, "b")).rejects.toThrow(`move(resource, to): ${texts}`);
+  await expect(group.move("5", undefined as never)).rejects.toMatchObject({
+    code: "INVALID_CONFIG",
+    message: "move(resource, to): to must be a text that is not empty, not undefined",
+  });
+  await expect(group.untilOwned("")).rejects.toThrow("resource must be a text that is not empty, not empty");
   expect(await group.stop()).toEqual({
     reason: "requested",
     drain: "complete",

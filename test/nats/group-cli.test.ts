@@ -339,6 +339,16 @@ describe("run --group", () => {
     expect((await a.exit).code).toBe(0);
   });
 
+  test.each([
+    ["", /no resources: pass --resources/],
+    [" , ", /no resources: pass --resources/],
+    ["9999999999", /\b9999999999\b.* a number of partitions from 1 to 100000/],
+    ["0", /\b0\b.* a number of partitions from 1 to 100000/],
+  ])("run --group --resources %j is a usage error", async (resources, message) => {
+    const ran = await runHere(["run", "--group", "g", "--resources", resources, "--", "true"]);
+    expect([ran.code, ran.stderr]).toEqual([2, expect.stringMatching(message)]);
+  });
+
   test("ends with 127 for a program that does not exist, and with 2 without resources", async () => {
     const args = ["run", "--group", freshId("g"), "--nats-url", server.url];
     const missing = start([...args, "--resources", "2", "--", "/no/such/program"]);

@@ -92,6 +92,30 @@ describe("a bulk read", () => {
     },
   );
 
+  test("that the user may not continue fails at once, and names the permission", async () => {
+    const users = [
+      "{ user: all, password: p }",
+      '{ user: some, password: p, permissions: { publish: { deny: "$JS.API.CONSUMER.MSG.NEXT.>" } } }',
+    ];
+    const own = await startNatsServer({ config: `authorization { users = [ ${users.join(", ")} ] }` });
+    atEnd(() => own[Symbol.asyncDispose]());
+    const groupId = freshId();
+    const { store: all } = await groupStoreOn(own, groupId, {}, { user: "all", pass: "p" });
+    await all.open(noAbort(), 0);
+    applied(await all.write(claimOf("r", 0), 2000));
+    const { store: some } = await groupStoreOn(own, groupId, {}, { user: "some", pass: "p" });
+    await some.open(noAbort(), 0);
+    expect(await some.readAfter(0, 60_000)).toMatchObject({
+      kind: "failed",
+      error: {
+        code: "AUTHORIZATION",
+        message: expect.stringContaining(
+          `allow this user to publish to "$JS.API.CONSUMER.MSG.NEXT.${groupStreamName(groupId)}.*"`,
+        ),
+      },
+    });
+  });
+
   test("that lost a message on the way fails, and the next one has it", async () => {
     const { proxy, behind } = await openBehindProxy();
     for (const resource of ["r", "s", "t"]) applied(await behind.write(claimOf(resource, 0), 2000));

@@ -63,7 +63,8 @@ export async function runGroup(
   flags: RunFlags,
 ): Promise<void> {
   const { id: groupId = "", resources, ...options } = loaded.config.group ?? {};
-  if (resources === undefined)
+  // The programs of an empty list would never begin.
+  if (resources === undefined || (Array.isArray(resources) && resources.length === 0))
     throw new ClusterError(
       "INVALID_CONFIG",
       "no resources: pass --resources with a number of partitions, or with names separated by commas; or set group.resources or NATS_LEADER_RESOURCES",

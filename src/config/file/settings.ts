@@ -102,7 +102,7 @@ export function convert(kind: Kind, text: string): unknown {
     case "boolean":
       return /^(1|true|yes|on)$/i.test(text) ? true : /^(0|false|no|off)$/i.test(text) ? false : text;
     case "resources":
-      return /^\d{1,9}$/.test(text.trim()) ? Number(text) : convert("list", text);
+      return /^\d+$/.test(text.trim()) ? Number(text) : convert("list", text);
     case "list":
       return text
         .split(",")

@@ -98,10 +98,14 @@ export class PostgresFence {
 
   /** @throws ClusterError `INVALID_CONFIG`, naming the invalid option. Does no I/O. */
   constructor(options: PostgresFenceOptions) {
-    const { resource, table = "nats_leader_fence", idleTimeoutMs = 5000 } = options;
+    const { resource, clusterId, table = "nats_leader_fence", idleTimeoutMs = 5000 } = options;
     checkTable(table);
     if (!isText(resource)) {
       throw new ClusterError("INVALID_CONFIG", "resource must be a string that is not empty, without NUL");
+    }
+    // Without a text here every term would be refused, and each with an error that blames the term.
+    if (clusterId !== undefined && (typeof clusterId !== "string" || clusterId === "")) {
+      throw new ClusterError("INVALID_CONFIG", "clusterId must be a string that is not empty");
     }
     if (!Number.isInteger(idleTimeoutMs) || idleTimeoutMs < 0 || idleTimeoutMs > MAX_SETTING_MS) {
       throw new ClusterError(
@@ -111,7 +115,7 @@ export class PostgresFence {
     }
     this.resource = resource;
     this.#table = table;
-    this.#clusterId = options.clusterId;
+    this.#clusterId = clusterId;
     this.#idleTimeoutMs = idleTimeoutMs;
   }
 

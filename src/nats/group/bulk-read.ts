@@ -9,7 +9,7 @@
 import { randomBytes } from "node:crypto";
 import type { Msg } from "@nats-io/transport-node";
 import { asObject, callApi } from "../api/js-api.ts";
-import { jsonBody, RequestFailure } from "../api/request.ts";
+import { classify, jsonBody, RequestFailure } from "../api/request.ts";
 import { deliveryOf } from "../bucket/bucket-watch.ts";
 import { NANOS_PER_MS, numberOf } from "../bucket/stream-state.ts";
 import type { ConnectionMonitor } from "../connection/connection-monitor.ts";
@@ -116,6 +116,8 @@ class Pull {
     const unlisten = this.#monitor.listen((change) => {
       if (change.type === "down" || change.type === "closed")
         this.#reject(this.#failure("disconnected", "the connection dropped during the read"));
+      else if (change.type === "denied" && change.subject === inDomain(this.#subject, this.#monitor.domain))
+        this.#reject(classify(change.subject, 0, change.error));
       // A denied message has no answer: the server reports it to the connection.
       if (change.type === "denied" && change.subject === this.#subject)
         this.#reject(this.#failure("denied", change.error.message, change.error));

@@ -51,15 +51,18 @@ export interface HeldWait {
 export async function untilHeld(wait: HeldWait, options: WaitOptions): Promise<void> {
   const limitMs = limitOf(options);
   const { signal } = options;
+  const isAborted = (): boolean => signal?.aborted === true;
   const begunMono = wait.clock.now().mono;
   for (;;) {
     const leftMs = Math.max(0, limitMs - (wait.clock.now().mono - begunMono));
     await wait.untilReported({ signal, timeoutMs: leftMs });
     if (wait.isHeld()) return;
+    // It may have aborted before anything could listen for that.
+    if (isAborted()) throw limitReached(wait.what, { kind: "aborted" }, signal);
     // After a pause the connection first has to prove that it is still open.
     await wait.freshened(leftMs, signal);
     if (wait.isHeld()) return;
-    if (signal?.aborted === true) throw limitReached(wait.what, { kind: "aborted" }, signal);
+    if (isAborted()) throw limitReached(wait.what, { kind: "aborted" }, signal);
     if (wait.clock.now().mono - begunMono >= limitMs)
       throw limitReached(wait.what, { kind: "timeout" }, signal);
   }
