@@ -10,25 +10,13 @@ type LinkEvent = Extract<
 export function linkReports(dispatch: (event: LinkEvent) => void): (event: SessionEvent) => void {
   let isConnected = true;
   return (event) => {
-    switch (event.type) {
-      case "disconnected":
-      case "closed":
-        if (isConnected) dispatch({ type: "nats-disconnect", error: event.error });
-        isConnected = false;
-        if (event.type === "closed") dispatch({ type: "connection-closed", error: event.error });
-        return;
-      case "connected":
-        if (!isConnected) dispatch({ type: "nats-reconnect" });
-        isConnected = true;
-        return;
-      case "rebound":
-      case "presence-lost":
-      case "beat-proven":
-      case "holder-silent":
-      case "holder-heard":
-        return;
-      default:
-        event satisfies never;
+    if (event.type === "connected") {
+      if (!isConnected) dispatch({ type: "nats-reconnect" });
+      isConnected = true;
+    } else if (event.type === "disconnected" || event.type === "closed") {
+      if (isConnected) dispatch({ type: "nats-disconnect", error: event.error });
+      isConnected = false;
+      if (event.type === "closed") dispatch({ type: "connection-closed", error: event.error });
     }
   };
 }
