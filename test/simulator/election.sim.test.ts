@@ -2,11 +2,7 @@
  * Real drivers on virtual time against one fake bucket, with random faults. `scripts/simulator/check/checker.ts` checks the
  * invariants. `npm run sim -- --seeds 1000000` searches more seeds, on all cores.
  */
-import { spawnSync } from "node:child_process";
-import { rm } from "node:fs/promises";
-import { fileURLToPath } from "node:url";
-import { expect, onTestFinished, test } from "vitest";
-import { compile, compiledFolder } from "../../scripts/build/compile.mjs";
+import { expect, test } from "vitest";
 import { unseenTransitions } from "../../scripts/simulator/check/tally.ts";
 import { planOf } from "../../scripts/simulator/plan.ts";
 import { merge, search } from "../../scripts/simulator/search.ts";
@@ -38,24 +34,4 @@ test("the same seeds give the same histories, other seeds give others", async ()
   expect(other.traceHash).not.toBe(once.traceHash);
   const parts = [await search({ from: 30, seeds: 17 }), await search({ from: 7, seeds: 23 })];
   expect(merge(parts).traceHash).toBe(once.traceHash);
-});
-
-test("the number of threads does not change the histories", { timeout: 300_000 }, async () => {
-  const compiled = compiledFolder(`threads-${process.pid}`);
-  onTestFinished(() => rm(compiled, { recursive: true, force: true }));
-  expect(compile(compiled)).toBe(true);
-  const hashes = [1, 3].map((threads) => {
-    const program = fileURLToPath(new URL("scripts/simulator/main.js", compiled));
-    const run = [program, "--json", "--seeds", "100", "--threads", String(threads)];
-    const { stdout, stderr } = spawnSync(process.execPath, run, { encoding: "utf8" });
-    expect(stderr).toBe("");
-    const found = JSON.parse(stdout) as { seeds: number; violations: number; traceHash: string };
-    expect(found).toMatchObject({
-      seeds: 100,
-      violations: 0,
-      traceHash: expect.stringMatching(/^[0-9a-f]{16}$/),
-    });
-    return found.traceHash;
-  });
-  expect(new Set(hashes).size).toBe(1);
 });

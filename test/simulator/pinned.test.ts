@@ -3,6 +3,7 @@
  * must pass on the library as it is and fail on a mutant without its fix.
  * `npm run sim -- --plan test/simulator/pinned/NAME.json` prints its trace.
  */
+import { spawnSync } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
 import { cp, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { fileURLToPath, pathToFileURL } from "node:url";
@@ -26,7 +27,7 @@ beforeAll(() => {
   expect(compile(compiledFolder(`pinned-${process.pid}/plain`))).toBe(true);
 }, 60_000);
 
-afterAll(() => rm(compiled, { recursive: true, force: true }));
+afterAll(() => rm(compiled, { recursive: true, force: true }), 60_000); // thousands of files
 
 describe.each(pinned)("%s", (name, { what, fixedBy, mutant: mutantName, violation, plan }) => {
   test("passes, and is described", async () => {
@@ -63,4 +64,21 @@ test("the text of every mutant occurs in the compiled code", async () => {
     }
   }
   expect(lost).toEqual([]);
+});
+
+test("the number of threads does not change the histories", { timeout: 300_000 }, () => {
+  const hashes = [1, 3].map((threads) => {
+    const program = `${compiled}/plain/scripts/simulator/main.js`;
+    const run = [program, "--json", "--seeds", "100", "--threads", String(threads)];
+    const { stdout, stderr } = spawnSync(process.execPath, run, { encoding: "utf8" });
+    expect(stderr).toBe("");
+    const found = JSON.parse(stdout) as { seeds: number; violations: number; traceHash: string };
+    expect(found).toMatchObject({
+      seeds: 100,
+      violations: 0,
+      traceHash: expect.stringMatching(/^[0-9a-f]{16}$/),
+    });
+    return found.traceHash;
+  });
+  expect(new Set(hashes).size).toBe(1);
 });
