@@ -53,8 +53,9 @@ export async function bridgePartition(
         }
         if (signal.aborted) return;
         meters.counters.failures += 1;
+        const isFirst = meter.failing === null;
         meter.failing = error instanceof Error ? error.message : String(error);
-        report({ type: "failing", partition, message: meter.failing });
+        if (isFirst) report({ type: "failing", partition, message: meter.failing });
         await pause(backoffMs(failures), undefined, { signal }).catch(() => {});
       }
     }

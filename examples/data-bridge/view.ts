@@ -102,12 +102,12 @@ function liveView({ out, snapshot, onLine, onInterrupt }: ViewOptions): View {
   const silent = new Writable({ write: (_chunk, _encoding, done) => done() });
   const input = createInterface({ input: process.stdin, output: silent, terminal: true });
   let height = 0;
+  const erase = (): string => (height === 0 ? "" : `\x1b[${Math.max(1, height - 1)}A\r\x1b[J`);
   const draw = (notes: readonly string[] = []): void => {
     const width = (out.columns || DEFAULT_COLUMNS) - 1;
     const lines = ["", ...table(snapshot()), `> ${input.line}`];
-    const erase = height === 0 ? "" : `\x1b[${height - 1}A\r\x1b[J`;
     const all = [...notes.map((note) => note.slice(0, width)), ...lines.map((line) => line.slice(0, width))];
-    out.write(erase + all.join("\r\n"));
+    out.write(erase() + all.join("\r\n"));
     height = lines.length;
   };
   input.on("line", (line) => {
@@ -122,7 +122,7 @@ function liveView({ out, snapshot, onLine, onInterrupt }: ViewOptions): View {
     clearInterval(timer);
     process.stdin.off("keypress", onKey);
     input.close();
-    out.write("\r\n");
+    out.write(`${erase()}\r\n`);
   };
   return {
     note: (text) => draw([`${clock(began)}  ${text}`]),

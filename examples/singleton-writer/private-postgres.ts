@@ -52,12 +52,13 @@ export async function startPostgres(): Promise<PostgresServer> {
   );
   const port = await freePort();
   const options = ["-h", "127.0.0.1", "-p", String(port), "-k", dir, "-c", "fsync=off"];
-  // The shell ends the server when its input ends, which also happens when this process is killed. `detached`: Ctrl-C in a terminal is for
-  // this process, which may still write before it ends the server.
-  const script = 'server=$1; shift; "$server" "$@" <&- & pid=$!; cat >/dev/null; kill -INT $pid; wait $pid';
+  // The shell ends the server and removes its folder when its input ends, which also happens when this process is killed. `detached`: Ctrl-C
+  // in a terminal is for this process, which may still write before it ends the server.
+  const script =
+    'dir=$1; server=$2; shift 2; "$server" "$@" <&- & pid=$!; read -r order; kill -INT $pid; wait $pid; cd /; [ "$order" = keep ] || rm -rf "$dir"';
   let log = "";
   const start = () => {
-    const args = ["-c", script, "sh", join(bin, "postgres"), "-D", data, ...options];
+    const args = ["-c", script, "sh", dir, join(bin, "postgres"), "-D", data, ...options];
     const child = spawn("/bin/sh", args, {
       ...as,
       cwd: dir,
@@ -68,8 +69,8 @@ export async function startPostgres(): Promise<PostgresServer> {
       log = (log + text.toString()).slice(-4000);
     });
     const ended = new Promise<void>((resolve) => child.once("close", () => resolve()));
-    return async (): Promise<void> => {
-      child.stdin.end();
+    return async (order = ""): Promise<void> => {
+      child.stdin.end(order);
       await ended;
     };
   };
@@ -89,7 +90,7 @@ export async function startPostgres(): Promise<PostgresServer> {
       database: "postgres",
       version,
       async restart() {
-        await end();
+        await end("keep\n");
         end = start();
         await untilReady(bin, port, () => log);
       },
