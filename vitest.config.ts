@@ -1,3 +1,4 @@
+import { join } from "node:path";
 import { defineConfig, type ViteUserConfig } from "vitest/config";
 import { BaseSequencer, type TestSpecification } from "vitest/node";
 
@@ -63,6 +64,10 @@ const config: ViteUserConfig = defineConfig({
         },
       },
       {
+        // Examples import the package by its name.
+        resolve: {
+          alias: [{ find: /^nats-leader\/(\w+)$/, replacement: join(import.meta.dirname, "src/$1.ts") }],
+        },
         test: {
           name: "nats",
           include: [natsTests],

@@ -38,7 +38,9 @@ export async function openServers(
       notes.push(`NATS: a nats-server ${started.version} of its own, ${started.url}`);
     } else notes.push(`NATS: ${config.servers.join(", ")} (from ${serversFrom})`);
     const urls = own === null ? (config.servers ?? []) : [own.url];
-    const nats = await connectTo(urls, config.login, "data-bridge starter");
+    const nats = await connectTo(urls, config.login, "data-bridge starter").catch((error: Error) => {
+      throw new Error(`cannot connect to NATS at ${urls.join(", ")}: ${error.message}`, { cause: error });
+    });
     open.push(() => nats.close());
     signal.throwIfAborted();
 

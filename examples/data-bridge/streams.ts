@@ -2,6 +2,7 @@
 import {
   DeliverPolicy,
   JetStreamApiError,
+  type JetStreamManager,
   type JsMsg,
   jetstream,
   jetstreamManager,
@@ -11,16 +12,15 @@ import type { NatsConnection } from "@nats-io/transport-node";
 import type { SinkKind } from "./config.ts";
 import type { Names } from "./names.ts";
 
-/** Creates what is missing. `add` of a stream that exists with the same configuration changes nothing. */
+/** Creates what is missing. */
 export async function prepareStreams(nats: NatsConnection, names: Names, sink: SinkKind): Promise<void> {
-  const { streams } = await jetstreamManager(nats);
-  await streams.add({ name: names.ticks, subjects: [`${names.subject}.*.*`], allow_direct: true });
+  await create(nats, { name: names.ticks, subjects: [`${names.subject}.*.*`], allow_direct: true });
   if (sink === "postgres") {
-    await streams.add({ name: names.dead, subjects: [`${names.deadSubject}.>`], allow_direct: true });
+    await create(nats, { name: names.dead, subjects: [`${names.deadSubject}.>`], allow_direct: true });
     return;
   }
   // What a fence needs of its stream, and `allow_atomic` for batches. Dead letters are in the ledger, as a part of the batch.
-  await streams.add({
+  await create(nats, {
     name: names.ledger,
     subjects: [`${names.ledgerSubject}.>`, `${names.deadSubject}.>`, `${names.fenceSubject}.>`],
     allow_atomic: true,
@@ -30,6 +30,17 @@ export async function prepareStreams(nats: NatsConnection, names: Names, sink: S
     deny_delete: true,
   });
 }
+
+/** A stream that exists with the same configuration is left as it is. */
+async function create(nats: NatsConnection, config: StreamConfig): Promise<void> {
+  const { streams } = await jetstreamManager(nats);
+  await streams.add(config).catch((error: Error) => {
+    const remedy = "use another --stream, or the --sink of the earlier runs";
+    throw new Error(`cannot create stream ${config.name}: ${error.message}; ${remedy}`, { cause: error });
+  });
+}
+
+type StreamConfig = Parameters<JetStreamManager["streams"]["add"]>[0];
 
 /** The newest message of a subject, which may have wildcards; `null`: there is none. Asks the leader of the stream, not a replica. */
 export async function lastOn(

@@ -139,10 +139,13 @@ export function openLedgerSink({ nats, names, instance }: LedgerOptions): Sink {
   }
 }
 
+/** The first of each, in order. */
 function distinct(ticks: readonly SeqTick[]): readonly SeqTick[] {
-  return [
-    ...new Map(ticks.toReversed().map((tick) => [`${tick.symbol}.${tick.n}`, tick])).values(),
-  ].toReversed();
+  const seen = new Set<string>();
+  return ticks.filter(({ symbol, n }) => {
+    const key = `${symbol}.${n}`;
+    return !seen.has(key) && seen.add(key);
+  });
 }
 
 async function positionOf(nats: NatsConnection, names: Names, partition: string): Promise<Position> {
