@@ -1,16 +1,17 @@
 /** Partitions of a stream that change their owner: killed and frozen processes, a cluster that loses a server, and the permissions of a member. */
-import type { NatsConnection } from "@nats-io/transport-node";
+import { connect, headers, type NatsConnection } from "@nats-io/transport-node";
 import { describe, expect, test } from "vitest";
 import { CountingSink } from "../../scripts/shared/counting-sink.ts";
 import { waitFor, within } from "../../scripts/shared/wait.ts";
-import { partitionOf } from "../../src/group.ts";
+import { partitionConsumer, partitionOf } from "../../src/group.ts";
 import { atEnd } from "../support/at-end.ts";
 import { api, connection } from "../support/fencing/terms-and-servers.ts";
 import { freshId } from "../support/fresh-id.ts";
+import { ScriptedTerm } from "../support/group/owner-term.ts";
 import type { PartitionOwnerOptions } from "../support/nats/children/partition-owner.ts";
 import { PATIENCE_MS } from "../support/patience.ts";
 import { type Child, spawnChild } from "../support/processes/spawn-child.ts";
-import { useNatsServer } from "../support/use-server.ts";
+import { useNatsCluster, useNatsServer } from "../support/use-server.ts";
 
 const PARTITIONS = 6;
 const OWNER = "test/support/nats/children/partition-owner.ts";
@@ -171,5 +172,126 @@ describe("on one server", () => {
     await bridge.untilShared();
     await bridge.untilStored(ALL);
     await bridge.checkExactlyOnce();
+  });
+});
+
+describe("in a cluster of three", () => {
+  const cluster = useNatsCluster();
+
+  test("a consumer whose server is killed, and whose stream has lost its leader, goes on after its last message", async () => {
+    const urls = cluster.servers.map(({ url }) => url);
+    const producer = await connection(urls);
+    const stream = freshId("P");
+    await api(producer, `STREAM.CREATE.${stream}`, {
+      name: stream,
+      subjects: [`${stream}.>`],
+      num_replicas: 3,
+    });
+    const publish = async (from: number, to: number): Promise<void> => {
+      for (let n = from; n <= to; n++) await publishUntilStored(producer, `${stream}.0.x`, n);
+    };
+    await publish(1, 50);
+    const messages = await partitionConsumer(new ScriptedTerm("g", "0", 1), {
+      connection: await connection(urls),
+      stream,
+      subject: `${stream}.0.>`,
+      after: 0,
+      batch: 10,
+      heartbeatMs: 200,
+    });
+    atEnd(() => messages.close());
+    const seen: number[] = [];
+    const read = async (count: number): Promise<void> => {
+      while (seen.length < count) {
+        const { value } = await within(messages.next(), {
+          timeoutMs: PATIENCE_MS * 4,
+          message: () => `message ${seen.length + 1}`,
+        });
+        seen.push(Number(value?.headers?.get("Number")));
+      }
+    };
+    await read(25);
+    const { cluster: placement } = (await api(producer, `STREAM.INFO.${stream}`)) as { cluster: { leader: string } };
+    const leader = cluster.servers.find(({ name }) => name === placement.leader);
+    await leader?.kill();
+    await publish(51, 100);
+    await read(100);
+    expect(seen).toEqual(Array.from({ length: 100 }, (_, index) => index + 1));
+    await leader?.start();
+  });
+});
+
+/** Stores a message once, however often it takes. */
+async function publishUntilStored(on: NatsConnection, subject: string, number: number): Promise<void> {
+  const header = headers();
+  header.set("Number", String(number));
+  header.set("Nats-Msg-Id", String(number));
+  await waitFor(
+    async () => {
+      try {
+        const answer = await on.request(subject, "", { timeout: 1_000, headers: header });
+        return answer.json<{ error?: unknown }>().error === undefined;
+      } catch {
+        return false;
+      }
+    },
+    { timeoutMs: PATIENCE_MS * 4, message: `the message ${number} to be stored` },
+  );
+}
+
+describe("with the permissions of docs/security.md", () => {
+  const publish = [
+    "$JS.API.STREAM.INFO.TICKS",
+    "$JS.API.CONSUMER.CREATE.TICKS.*.ticks.>",
+    "$JS.API.CONSUMER.MSG.NEXT.TICKS.*",
+    "$JS.API.CONSUMER.DELETE.TICKS.*",
+    "$JS.API.CONSUMER.NAMES.TICKS",
+  ];
+  const user = (name: string, subjects: readonly string[]): string =>
+    `{ user: ${name}, password: p, permissions { publish: ${JSON.stringify(subjects)}, subscribe: ["_INBOX.>"] } }`;
+  const server = useNatsServer({
+    config: `accounts { A { jetstream: enabled, users: [
+      { user: owner, password: p }
+      ${user("all", publish)}
+      ${user("least", publish.slice(0, 3))}
+      ${user("none", publish.slice(0, 1))}
+    ] } }`,
+  });
+
+  async function consumeAs(name: string): Promise<{ readonly taken: string; readonly left: number }> {
+    const login = { servers: server.url, pass: "p", reconnectTimeWait: 20 };
+    const [owner, on] = await Promise.all([
+      connect({ ...login, user: "owner" }),
+      connect({ ...login, user: name }),
+    ]);
+    atEnd(() => Promise.all([owner.close(), on.close()]));
+    await api(owner, "STREAM.CREATE.TICKS", { name: "TICKS", subjects: ["ticks.>"] });
+    await owner.request("ticks.0.EURUSD", "1.08");
+    const messages = await partitionConsumer(new ScriptedTerm("g", "0", 2), {
+      connection: on,
+      stream: "TICKS",
+      subject: "ticks.0.>",
+      after: 0,
+      timeoutMs: PATIENCE_MS,
+    });
+    const { value } = await within(messages.next());
+    await messages.close();
+    const { total } = await api(owner, "CONSUMER.NAMES.TICKS", { offset: 0 });
+    return { taken: value?.string() ?? "", left: total as number };
+  }
+
+  test("all of them: it consumes, and leaves no consumer", async () => {
+    expect(await consumeAs("all")).toEqual({ taken: "1.08", left: 0 });
+  });
+
+  test("without those to delete: it consumes, and leaves the consumer to the server", async () => {
+    expect(await consumeAs("least")).toEqual({ taken: "1.08", left: 1 });
+  });
+
+  test("without that to create a consumer: AUTHORIZATION, and what to allow", async () => {
+    await expect(consumeAs("none")).rejects.toMatchObject({
+      code: "AUTHORIZATION",
+      message: expect.stringContaining("$JS.API.CONSUMER.CREATE.TICKS.*.ticks.0.>"),
+    });
   });
 });

@@ -42,6 +42,8 @@ export class OrderedPull {
   readonly #limits: PullLimits;
   readonly #listener: PullListener;
   readonly #inbox: string;
+  /** What the reply subjects of its messages begin with, unless they name a domain and an account. */
+  readonly #acks: string;
   #subscription: Subscription | null = null;
   #unlisten: () => void = () => {};
   #timer: NodeJS.Timeout | undefined;
@@ -49,6 +51,8 @@ export class OrderedPull {
   #requested = 0;
   #requests = 0;
   #received = 0;
+  /** Something has arrived since the last check. */
+  #isHeard = false;
   #heardAt = 0;
   #checkedAt = 0;
   #isOver = false;
@@ -65,6 +69,7 @@ export class OrderedPull {
     this.#limits = limits;
     this.#listener = listener;
     this.#inbox = inboxOf(monitor.connection);
+    this.#acks = `$JS.ACK.${stream}.${name}.1.`;
   }
 
   start(): void {
@@ -117,13 +122,25 @@ export class OrderedPull {
 
   #take(message: Msg): void {
     if (this.#isOver) return;
-    this.#heardAt = performance.now();
-    const delivery = deliveryOf(message.reply);
+    this.#isHeard = true;
+    const delivery = this.#deliveryOf(message.reply);
     if (delivery === null) return this.#onStatus(message);
     if (delivery.number !== this.#received + 1) return this.#lose("a message was lost on the way");
     this.#received = delivery.number;
     this.#requested = Math.max(0, this.#requested - 1);
     this.#listener.message(message, delivery);
+  }
+
+  /** As `deliveryOf()`, which takes several times as long. */
+  #deliveryOf(reply: string | undefined): Delivery | null {
+    if (reply?.startsWith(this.#acks) !== true) return deliveryOf(reply);
+    const from = this.#acks.length;
+    const middle = reply.indexOf(".", from);
+    const end = reply.indexOf(".", middle + 1);
+    const sequence = Number(reply.slice(from, middle));
+    const number = Number(reply.slice(middle + 1, end));
+    const pending = Number(reply.slice(reply.lastIndexOf(".") + 1));
+    return Number.isSafeInteger(sequence + number + pending) ? { sequence, number, pending } : null;
   }
 
   #onStatus({ headers }: Msg): void {
@@ -164,6 +181,8 @@ export class OrderedPull {
     // A process that stood still has not read what arrived in that time.
     const stoodStill = now - this.#checkedAt > heartbeatMs * 2;
     this.#checkedAt = now;
+    if (this.#isHeard) this.#heardAt = now;
+    this.#isHeard = false;
     if (stoodStill) this.#heardAt = Math.max(this.#heardAt, now - heartbeatMs);
     if (this.#requested === 0 || now - this.#heardAt < heartbeatMs * MISSED) return;
     this.#lose("heartbeats are missing");
@@ -182,7 +201,7 @@ function leftOf(headers: MsgHdrs | undefined, what: "Messages" | "Bytes"): numbe
   return Number.isSafeInteger(left) && left > 0 ? left : 0;
 }
 
-/** As a server counts it, but for the headers. */
-export function sizeOf({ subject, reply = "", data }: Msg): number {
-  return subject.length + reply.length + data.length;
+/** As a server counts it, but for headers and subject: the subject would have to be decoded. */
+export function sizeOf({ reply = "", data }: Msg): number {
+  return reply.length + data.length;
 }
