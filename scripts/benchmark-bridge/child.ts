@@ -101,8 +101,10 @@ async function runInstance(task: Extract<BridgeTask, { role: "instance" }>): Pro
   await report({ type: "ready" });
   await group.runOwned(async (term, { signal }) => {
     await untilAborted(go.promise, signal);
+    const ownedAt = hostNowMs();
     const { resource, epoch } = term;
     let prev = await sink.take(term);
+    const takenAt = hostNowMs();
     const subject = subjectOf(resource, ">");
     const messages = await partitionConsumer(term, {
       connection,
@@ -111,6 +113,7 @@ async function runInstance(task: Extract<BridgeTask, { role: "instance" }>): Pro
       after: prev,
       signal,
     });
+    const openedAt = hostNowMs();
     let isFirst = true;
     for await (const batch of messages.batches({ max: BATCH })) {
       const last = batch.at(-1)?.sequence ?? prev;
@@ -118,7 +121,8 @@ async function runInstance(task: Extract<BridgeTask, { role: "instance" }>): Pro
       const numbers = data.map((each) => viewOf(each).getUint32(0));
       if (!(await sink.store(term, { resource, epoch, prev, last, numbers }))) return;
       prev = last;
-      if (isFirst) void report({ type: "first", resource, epoch, at: hostNowMs() });
+      if (isFirst)
+        void report({ type: "first", resource, epoch, ownedAt, takenAt, openedAt, at: hostNowMs() });
       isFirst = false;
       progress.stored(data);
     }

@@ -2,7 +2,7 @@
 import { BenchChild } from "../../src/bench/child.ts";
 import { hostNowMs } from "../../src/bench/messages.ts";
 import { waitFor } from "../shared/wait.ts";
-import type { BridgeCommand, BridgeReport, BridgeTask } from "./messages.ts";
+import type { BridgeCommand, BridgeReport, BridgeTask, First } from "./messages.ts";
 
 const PATIENCE_MS = 120_000;
 
@@ -16,12 +16,6 @@ interface Worker {
   stored: { total: number; at: number };
   latencies: readonly number[] | null;
   published: readonly number[] | null;
-}
-
-export interface First {
-  readonly resource: string;
-  readonly epoch: number;
-  readonly at: number;
 }
 
 export class Crew implements AsyncDisposable {

@@ -23,7 +23,8 @@
  *   `roundsPerSecond` has. `ratio`: p50 of group / bare of each pair.
  * - `pacePerSecond`, `p99LatencyMs`, `latencyMs`: from the publish of a message to the answer of the sink, in whole milliseconds.
  * - `failoverMs`: from just before SIGKILL of an instance to the first message of a partition that its successor has stored, p50 over all
- *   partitions of all kills; `failoversMs` has the percentiles.
+ *   partitions of all kills; `failoversMs` has the percentiles. `failoverStepsMs`: p50 until the term began, the sink had the fence and the
+ *   position, the consumer was open, and that message was stored.
  * - `published`, `stored`, `lost`, `duplicatesAccepted`, `staleAccepted`: messages of the whole run, as the sink has them at the end. Stale: stored
  *   after a message of a later term.
  *

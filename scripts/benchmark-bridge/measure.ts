@@ -9,7 +9,7 @@ import type { CrashDetection } from "../../src/election/types.ts";
 import { startNatsServer } from "../../src/testing.ts";
 import { type Account, prepareSink } from "./accounts.ts";
 import { Crew } from "./crew.ts";
-import { MESSAGE_BYTES, type SinkKind, type SinkPlace, STREAM, subjectOf } from "./messages.ts";
+import { type First, MESSAGE_BYTES, type SinkKind, type SinkPlace, STREAM, subjectOf } from "./messages.ts";
 
 const PRODUCER = "producer";
 
@@ -46,6 +46,12 @@ export interface BridgeBenchReport extends Account {
   readonly latencyMs: Summary;
   readonly failoverMs: number;
   readonly failoversMs: Summary & { readonly samples: number };
+  readonly failoverStepsMs: {
+    readonly owned: number;
+    readonly taken: number;
+    readonly opened: number;
+    readonly stored: number;
+  };
   readonly published: number;
   readonly load: readonly [before: number, after: number];
 }
@@ -99,12 +105,16 @@ export async function measureBridge(options: BridgeBenchOptions): Promise<Bridge
     await pause(options.seconds * 1_000, signal);
     const latencies = await crew.takeLatencies();
     onProgress(`latency at ${pace}/s: p99 ${percentileOf(latencies, 99)} ms`);
-    const failovers: number[] = [];
+    const failovers: Failover[] = [];
     for (let number = 1; number <= options.kills; number++) {
-      const times = await killOne(world, crew, name, number);
-      onProgress(`kill ${number}/${options.kills}: ${times.map(round).join(", ")} ms`);
-      failovers.push(...times);
+      const found = await killOne(world, crew, name, number);
+      onProgress(
+        `kill ${number}/${options.kills}: ${found.map(({ storedMs }) => round(storedMs)).join(", ")} ms`,
+      );
+      failovers.push(...found);
     }
+    const stored = failovers.map(({ storedMs }) => storedMs);
+    const steps = (of: (failover: Failover) => number): number => round(percentile(failovers.map(of), 50));
     published = await producer.publish(PRODUCER, { do: "pause" });
     const total = published.reduce((sum, each) => sum + each, 0);
     const account = await settled(count, total, crew);
@@ -129,8 +139,14 @@ export async function measureBridge(options: BridgeBenchOptions): Promise<Bridge
         p99: percentileOf(latencies, 99),
         max: percentileOf(latencies, 100),
       },
-      failoverMs: round(percentile(failovers, 50)),
-      failoversMs: { ...summarize(failovers), samples: failovers.length },
+      failoverMs: round(percentile(stored, 50)),
+      failoversMs: { ...summarize(stored), samples: stored.length },
+      failoverStepsMs: {
+        owned: steps(({ ownedMs }) => ownedMs),
+        taken: steps(({ takenMs }) => takenMs),
+        opened: steps(({ openedMs }) => openedMs),
+        stored: steps(({ storedMs }) => storedMs),
+      },
       published: total,
       ...account,
       load: [loadBefore, loadAfter],
@@ -202,24 +218,37 @@ async function drain({ messages }: World, crew: Crew): Promise<number> {
   return messages / ((crew.stored.at - from) / 1_000);
 }
 
-/** From SIGKILL to the first batch that a successor has stored, for each partition of the killed instance. Starts another instance, and waits for its share. */
-async function killOne(world: World, crew: Crew, name: string, number: number): Promise<number[]> {
+/** Times since SIGKILL, of one partition. */
+interface Failover {
+  readonly ownedMs: number;
+  readonly takenMs: number;
+  readonly openedMs: number;
+  readonly storedMs: number;
+}
+
+/** Of each partition of the killed instance. Starts another instance, and waits for its share. */
+async function killOne(world: World, crew: Crew, name: string, number: number): Promise<Failover[]> {
   const victim = crew.names[number % crew.names.length] as string;
   const moved = crew.ownedBy(victim);
   const before = crew.firsts.length;
   const at = crew.kill(victim);
-  const firstOf = (resource: string): number | undefined =>
-    crew.firsts.slice(before).find((first) => first.resource === resource && first.at > at)?.at;
+  const firstOf = (resource: string): First | undefined =>
+    crew.firsts.slice(before).find((first) => first.resource === resource && first.at > at);
   await crew.until(
     () => moved.every((one) => firstOf(one) !== undefined),
     `a message of ${moved.join(", ")}`,
   );
-  const times = moved.map((one) => (firstOf(one) ?? 0) - at);
+  const firsts = moved.map(firstOf).filter((first) => first !== undefined);
   const memberId = `k${number}`;
   await addInstance(world, crew, name, memberId);
   crew.send(memberId, { do: "go" });
   await crew.untilShared(world.partitions);
-  return times;
+  return firsts.map((first) => ({
+    ownedMs: first.ownedAt - at,
+    takenMs: first.takenAt - at,
+    openedMs: first.openedAt - at,
+    storedMs: first.at - at,
+  }));
 }
 
 /** The account, when everything that was published is stored, or nothing more is. */

@@ -53,13 +53,23 @@ export type BridgeCommand =
   | { readonly do: "pace"; readonly perSecond: number }
   | { readonly do: "pause" };
 
+/** When a term has begun, had the fence and the position, had its consumer, and had stored its first batch. */
+export interface First {
+  readonly resource: string;
+  readonly epoch: number;
+  readonly ownedAt: number;
+  readonly takenAt: number;
+  readonly openedAt: number;
+  readonly at: number;
+}
+
 export type BridgeReport =
   | { readonly type: "ready" }
   | { readonly type: "failed"; readonly message: string }
   /** What the instance owns now, whenever it changes. */
   | { readonly type: "owned"; readonly owned: readonly string[] }
   /** The first batch of a term has been stored. */
-  | { readonly type: "first"; readonly resource: string; readonly epoch: number; readonly at: number }
+  | ({ readonly type: "first" } & First)
   /** So many messages have been stored, at most every 20 ms; the last report has the sum. */
   | { readonly type: "stored"; readonly total: number; readonly at: number }
   /** From publish to the sink's answer, in whole milliseconds: how often each, since the last `latencies`. */

@@ -211,7 +211,9 @@ describe("in a cluster of three", () => {
       }
     };
     await read(25);
-    const { cluster: placement } = (await api(producer, `STREAM.INFO.${stream}`)) as { cluster: { leader: string } };
+    const { cluster: placement } = (await api(producer, `STREAM.INFO.${stream}`)) as {
+      cluster: { leader: string };
+    };
     const leader = cluster.servers.find(({ name }) => name === placement.leader);
     await leader?.kill();
     await publish(51, 100);
