@@ -481,6 +481,7 @@ export type ElectionWarningCode =
   | "BUCKET_UNUSABLE"
   | "GARBAGE_RECORD"
   | "RELEASE_FAILED"
+  | "SLOW_CONNECTION"
   | "STORE_FAILING";
 
 /** Requests to the driver, and reports to the application. */

@@ -1,5 +1,5 @@
 /** The two kinds of write. Both are compare-and-set; nothing else changes the bucket. */
-import { type Draft, emit } from "./draft.ts";
+import { type Draft, emit, warn } from "./draft.ts";
 import { isBound, isTooSlow } from "./silence.ts";
 import { after } from "./time.ts";
 import type {
@@ -36,6 +36,7 @@ export function sendRecord(draft: Draft, kind: "acquire" | "renew", write: Recor
     ...(binding === null ? {} : { session: promised(draft, binding) }),
   };
   const promises = record.session?.silence !== undefined;
+  const isDropped = !promises && isTooSlow(draft) && isLastPromise(draft);
   if (promises) beginStretch(draft);
   const stretch = draft.link.stretch?.number ?? 0;
   const sent = { nonce, epoch: write.epoch, sentAt: draft.now, binding, promises, stretch };
@@ -48,6 +49,18 @@ export function sendRecord(draft: Draft, kind: "acquire" | "renew", write: Recor
     write: { kind: "put", record, expect: write.expect },
     timeoutMs: write.timeoutMs,
   });
+  if (!isDropped) return;
+  warn(
+    draft,
+    "SLOW_CONNECTION",
+    `round trips to the server have become too long for silenceMs ${config.silenceMs}: no promise of silence while that lasts, and a silent leader is detected by its lease only; raise silenceMs, or connect to a closer server`,
+  );
+}
+
+/** Does the newest record of the running term name the promise, whether its write is settled or not? */
+function isLastPromise({ role, writes }: Draft): boolean {
+  if (!("term" in role)) return false;
+  return writes.unsettled.at(-1)?.promises ?? role.term.promises;
 }
 
 /** Forgets the oldest of too many. One that promises silence binds this node until its outcome is known, so another is forgotten first. */

@@ -42,6 +42,13 @@ export type WarningCode =
    */
   | "RELEASE_FAILED"
   /**
+   * Round trips between the leader and its server have become too long: for its promise of silence, which it no longer makes (a silent
+   * leader is then replaced when its lease has expired), or for `crashDetection: "presence"` (`isLeader()` is then false while the node
+   * renews the lease). Cause: a distant or overloaded server, or the network. Remedy: connect to a closer server, raise `silenceMs`,
+   * or set `crashDetection: "lease"`, as the message says.
+   */
+  | "SLOW_CONNECTION"
+  /**
    * A read or write of the lease got no answer; it is repeated. If it was a renewal, the term ends at its deadline. Cause: a
    * stream election, an overloaded server or the network. Remedy: check the servers if it repeats.
    */

@@ -61,8 +61,11 @@ export class Driver {
   constructor(options: DriverOptions) {
     this.#options = options;
     this.#freshness = new Freshness(options.clock, () => options.session.connected);
-    this.#roundTrips = new RoundTrips(options.clock, options.session, () =>
-      roundTripMs(isBound(this.#state) ? options.config.silenceMs : 0),
+    this.#roundTrips = new RoundTrips(
+      options.clock,
+      options.session,
+      () => roundTripMs(isBound(this.#state) ? options.config.silenceMs : 0),
+      (tookMs, provenForMs) => this.#warnOfRoundTrips(tookMs, provenForMs),
     );
     this.#timer = new WakeTimer(
       options.clock,
@@ -212,6 +215,15 @@ export class Driver {
       this.#freshness.stop();
       this.#roundTrips.stop();
     }
+  }
+
+  #warnOfRoundTrips(tookMs: number, provenForMs: number): void {
+    if (this.#state.role.name !== "leader") return;
+    this.#options.output({
+      type: "warning",
+      code: "SLOW_CONNECTION",
+      message: `a round trip to the server takes ${Math.ceil(tookMs)} ms, and crashDetection "presence" needs less than ${provenForMs} ms: isLeader() is false, and no other node leads; connect to a closer server, or set crashDetection to "lease"`,
+    });
   }
 
   /** Derives from the state how often to send beats, and which holder to watch. */

@@ -21,12 +21,26 @@ export class RoundTrips {
   /** Changes with `stop()`: an answer to an earlier question is none. */
   #run = 0;
   #waiting: (() => void)[] = [];
+  /** Since when every answer has come too late to prove anything; `null`: the last one did not. */
+  #lateSinceMono: number | null = null;
+  #isReported = false;
+  readonly #onTooSlow: (tookMs: number, provenForMs: number) => void;
 
-  /** `provenForMs`: the longest time, at present, for which a leader can be held after its server has closed the connection. */
-  constructor(clock: Clock, session: Pick<Session, "roundTrip">, provenForMs: () => number) {
+  /**
+   * @param provenForMs - The longest time, at present, for which a leader can be held after its server has closed the connection.
+   * @param onTooSlow - Every answer has come too late for as long as one counts: the leader is not held, and will not be while that
+   * lasts. Called once, until an answer is in time again.
+   */
+  constructor(
+    clock: Clock,
+    session: Pick<Session, "roundTrip">,
+    provenForMs: () => number,
+    onTooSlow: (tookMs: number, provenForMs: number) => void = () => {},
+  ) {
     this.#clock = clock;
     this.#session = session;
     this.#provenForMs = provenForMs;
+    this.#onTooSlow = onTooSlow;
   }
 
   /**
@@ -43,6 +57,7 @@ export class RoundTrips {
     this.#cancelTimer?.();
     this.#cancelTimer = null;
     this.#provenAt = null;
+    this.#lateSinceMono = null;
     this.#run += 1;
     this.#release();
   }
@@ -78,8 +93,25 @@ export class RoundTrips {
   #ask(): void {
     const run = this.#run;
     void this.#session.roundTrip(this.#clock.now()).then((sentAt) => {
-      if (run === this.#run && sentAt !== null) this.#prove(sentAt);
+      if (run !== this.#run || sentAt === null) return;
+      this.#prove(sentAt);
+      this.#noteLateness(sentAt);
     });
+  }
+
+  /** Not of one moment: a process or a network that stood still has many answers at once, and all are late. */
+  #noteLateness(sentAt: Instant): void {
+    const { mono } = this.#clock.now();
+    const provenForMs = this.#provenForMs();
+    if (mono - sentAt.mono < provenForMs) {
+      this.#lateSinceMono = null;
+      this.#isReported = false;
+      return;
+    }
+    this.#lateSinceMono ??= mono;
+    if (this.#isReported || mono - this.#lateSinceMono < provenForMs) return;
+    this.#isReported = true;
+    this.#onTooSlow(mono - sentAt.mono, provenForMs);
   }
 
   #prove(sentAt: Instant): void {

@@ -213,3 +213,27 @@ test("a leader whose server forgets its connection is suspended or stopped withi
   await a.next("resumed");
   expect(a.node.epoch).toBe(1);
 });
+
+describe("round trips to the server that become too long", () => {
+  test("for presence: the leader keeps its lease, isLeader() is false, and a warning says why", async () => {
+    const proxy = await proxied(server);
+    const options = {
+      ...LONG,
+      clusterId: freshId(),
+      nodeId: "a",
+      crashDetection: "presence",
+      silenceMs: 0,
+    } as const;
+    const a = await startLeader(proxy, options);
+    proxy.delay(600);
+    await a.until(() => a.warnings("SLOW_CONNECTION").length > 0);
+    expect(a.warnings("SLOW_CONNECTION")[0]).toContain(
+      'crashDetection "presence" needs less than 1000 ms: isLeader() is false',
+    );
+    expect(a.node.isLeader()).toBe(false);
+    expect(a.node).toMatchObject({ role: "leader", epoch: 1 });
+    proxy.delay(0);
+    await a.node.term?.untilHeld({ timeoutMs: PATIENCE_MS });
+    expect(a.node.isLeader()).toBe(true);
+  });
+});

@@ -18,8 +18,14 @@ function setUp() {
       });
     },
   };
-  const roundTrips = new RoundTrips(clock, session, () => 1_000);
-  return { time, clock, server, roundTrips, proven: () => roundTrips.isProven(clock.now()) };
+  const tooSlow: number[] = [];
+  const roundTrips = new RoundTrips(
+    clock,
+    session,
+    () => 1_000,
+    (tookMs) => tooSlow.push(tookMs),
+  );
+  return { time, clock, server, roundTrips, tooSlow, proven: () => roundTrips.isProven(clock.now()) };
 }
 
 describe("round trips", () => {
@@ -90,5 +96,33 @@ describe("round trips", () => {
     roundTrips.whenProven(() => called.push("stopped"));
     roundTrips.stop();
     expect(called.at(-1)).toBe("stopped");
+  });
+
+  test("that take a second or more for a second are reported, once until one is in time again", async () => {
+    const { time, server, roundTrips, tooSlow } = setUp();
+    roundTrips.start();
+    server.answersAfterMs = 1_000;
+    await time.advance(2_000);
+    expect(tooSlow).toEqual([]);
+    await time.advance(10_000);
+    expect(tooSlow).toEqual([1_000]);
+    server.answersAfterMs = 999;
+    await time.advance(5_000);
+    server.answersAfterMs = 1_200;
+    await time.advance(5_000);
+    expect(tooSlow).toEqual([1_000, 1_200]);
+    roundTrips.stop();
+  });
+
+  test("that were late at one moment, because the network stood still, are not reported", async () => {
+    const { time, clock, roundTrips, server, tooSlow } = setUp();
+    roundTrips.start();
+    const until = clock.now().mono + 6_000;
+    for (; clock.now().mono < until - 250; await time.advance(250))
+      server.answersAfterMs = until - clock.now().mono;
+    server.answersAfterMs = 1;
+    await time.advance(5_000);
+    expect(tooSlow).toEqual([]);
+    roundTrips.stop();
   });
 });
