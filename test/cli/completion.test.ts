@@ -84,9 +84,9 @@ describe("completion", () => {
       options.filter(({ values }) => values?.kind === "none").map(({ long }) => `${path} ${long}`),
     );
     // Any text: an address, a name, a version.
-    expect(free.filter((one) => !/address|domain|user|inbox-prefix|server-version|zone/.test(one))).toEqual(
-      [],
-    );
+    expect(
+      free.filter((one) => !/address|domain|--resource$|user|inbox-prefix|server-version|zone/.test(one)),
+    ).toEqual([]);
   });
 
   test("offers network interfaces for the virtual IP only", () => {

@@ -143,9 +143,15 @@ describe("the fences of the resources of a group", () => {
       const own = order.filter((text) => text.split(/[ :]/).includes(name));
       expect(own).toEqual([`fence of ${name}`, `own ${name}`, `disown ${name}: stopped`, `close ${name}`]);
     }
-    await members.start("b", {}, withGroupFence({ open: (term: ResourceTerm) => of(term).open(term) }, {}));
-    await members.untilShares({ b: 2 });
-    await waitFor(async () => (await found.get("x")?.store.holder())?.nodeId === "b");
+    const fenced = new Set<string>();
+    const open = (term: ResourceTerm): Promise<FencedWriter> => of(term).open(term);
+    await members.start(
+      "b",
+      {},
+      withGroupFence({ open }, { onOwn: ({ resource }) => void fenced.add(resource) }),
+    );
+    await waitFor(() => fenced.size === 2, { message: "the fences of b" });
+    expect(await found.get("x")?.store.holder()).toMatchObject({ nodeId: "b" });
     await expect(old?.[1].publish(found.get("x")?.subject ?? "", "late")).rejects.toMatchObject({
       code: "STALE_EPOCH",
     });
