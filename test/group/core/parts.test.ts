@@ -1,7 +1,7 @@
 /** Queues, hashes and the window of claims. */
 import { expect, test } from "vitest";
 import { hash32, listHash, rendezvousRank } from "../../../src/group/core/hash.ts";
-import { noteAnswered } from "../../../src/group/core/pace.ts";
+import { hasRoom, noteAnswered } from "../../../src/group/core/pace.ts";
 import {
   addDue,
   dequeue,
@@ -36,13 +36,29 @@ test("hashes", () => {
   expect(members.map((member) => rendezvousRank("r", member, members)).sort()).toEqual([0, 1, 2]);
 });
 
-test("the window grows while answers are fast, and falls back when they are not", () => {
+test("to a server that is far away the window grows while answers are fast, and falls back when they are not", () => {
   const a = new Solo(["r"]);
   const { pace } = a.state;
-  for (let answers = 0; answers < 5_000; answers += 1) noteAnswered(a.state, 2, true);
+  for (let answers = 0; answers < 5_000; answers += 1) noteAnswered(a.state, 20, true);
   expect(pace.window).toBe(64);
-  for (let answers = 0; answers < 20; answers += 1) noteAnswered(a.state, 50, true);
+  for (let answers = 0; answers < 20; answers += 1) noteAnswered(a.state, 100, true);
   expect(pace.window).toBe(16);
   noteAnswered(a.state, 1, false);
   expect(pace.window).toBe(16);
+});
+
+test.each([
+  [0.5, 16],
+  [2, 16],
+  [4, 32],
+  [8, 64],
+  [100, 64],
+])("answers after %d ms need %d claims in flight", (afterMs, inFlight) => {
+  const a = new Solo(["r"]);
+  const { pace } = a.state;
+  for (let answers = 0; answers < 5_000; answers += 1) noteAnswered(a.state, afterMs, true);
+  pace.inFlight = inFlight - 1;
+  expect(hasRoom(a.state)).toBe(true);
+  pace.inFlight = inFlight;
+  expect(hasRoom(a.state)).toBe(false);
 });
