@@ -101,9 +101,11 @@ export class Crew implements AsyncDisposable {
     return added;
   }
 
-  async addStranger(): Promise<void> {
+  /** @param exec - Prefix of its command. */
+  async addStranger(exec: readonly string[]): Promise<void> {
     const { servers } = this.#options;
-    const stranger = this.#start("stranger", { role: "stranger", servers, everyMs: STRANGER_EVERY_MS });
+    const task: GroupTask = { role: "stranger", servers, everyMs: STRANGER_EVERY_MS };
+    const stranger = this.#start("stranger", task, null, exec);
     this.#stranger = stranger;
     await this.#until(
       () => stranger.startedAt !== null,
@@ -266,10 +268,15 @@ export class Crew implements AsyncDisposable {
     await Promise.all(all.map(({ child }) => child.end()));
   }
 
-  #start(id: string, task: GroupTask, host: NetworkHost | null = null): Crewman {
+  #start(
+    id: string,
+    task: GroupTask,
+    host: NetworkHost | null,
+    exec: readonly string[] = host?.exec ?? [],
+  ): Crewman {
     const child = new BenchChild(id, task, (report) => this.#onReport(member, report as unknown), {
       program: PROGRAM,
-      ...(host === null ? {} : { exec: host.exec }),
+      exec,
     });
     const member: Crewman = {
       id,

@@ -24,8 +24,14 @@ export interface FloorOptions {
   readonly signal: AbortSignal;
 }
 
-/** Milliseconds from the command to the last ack, p50. */
-export async function measureFloor(connection: NatsConnection, options: FloorOptions): Promise<number> {
+export interface GroupFloor {
+  /** Milliseconds from the command to the last ack, p50. */
+  readonly ms: number;
+  /** When the claimers claimed. */
+  readonly spans: readonly { readonly from: number; readonly to: number }[];
+}
+
+export async function measureFloor(connection: NatsConnection, options: FloorOptions): Promise<GroupFloor> {
   const { servers, claimers, claims, signal } = options;
   const { src, dest } = groupRepublish(FLOOR_ID);
   const jsm = await jetstreamManager(connection);
@@ -35,7 +41,7 @@ export async function measureFloor(connection: NatsConnection, options: FloorOpt
     max_msgs_per_subject: 1,
     republish: { src, dest },
   });
-  const samples: number[] = [];
+  const spans: { from: number; to: number }[] = [];
   let ready = 0;
   let claimed: number[] = [];
   const failures: string[] = [];
@@ -67,11 +73,12 @@ export async function measureFloor(connection: NatsConnection, options: FloorOpt
       const start = hostNowMs();
       for (const child of children) child.send({ do: "claim" });
       await until(() => claimed.length === claimers, "the claims of the floor");
-      samples.push(Math.max(...claimed) - start);
+      spans.push({ from: start, to: Math.max(...claimed) });
     }
   } finally {
     await Promise.all(children.map((child) => child.end()));
     await jsm.streams.delete(groupStreamName(FLOOR_ID));
   }
-  return percentile(samples, 50);
+  const samples = spans.map(({ from, to }) => to - from);
+  return { ms: percentile(samples, 50), spans };
 }

@@ -26,7 +26,9 @@
  * - `cuts: {heldMs, overlapMs}[]` (`host`): in each round, how long after the cut the member still held its terms (`term.held`, asked every
  *   millisecond), and after the first term of another member. In this mode a member owns a resource for as long as it holds the term.
  * - `overlapMs`: the longest time during which two members owned one resource. `lostTerms`: terms whose session was lost.
- * - `strangerP99Ms: {idle, during, samples}`: publishes of another process to another stream, every 5 ms.
+ * - `strangerP99Ms: {idle, floor, during, samples}`: publishes of another process to another stream, every 5 ms: while nothing happens, while
+ *   the bare clients claim, and until the last resource was owned again. With `--server-priority` the server and that process run before the
+ *   members: then it shows how long the server makes others wait, and not how long a processor does.
  * - `consumers: {before, after}`, `serverMemoryMb: {before, after}`: of the server, before the first round and after the last, when the
  *   server has removed what has not been used for 2 s.
  *
@@ -55,6 +57,11 @@ const values = readArguments(
     "idle-ms": { type: "string", default: "10000", value: "ms", help: "how long nothing happens" },
     "crash-detection": SILENCE_OPTIONS["crash-detection"],
     "server-version": { type: "string", value: "version", help: "nats-server version, such as 2.9.10" },
+    "server-priority": {
+      type: "string",
+      value: "n",
+      help: "real-time priority of the server and the stranger, by chrt",
+    },
     json: { type: "boolean", default: false, help: "print the report as one line of JSON on stdout" },
   },
 );
@@ -92,6 +99,10 @@ const options = checked(() => {
     idleMs: wholeNumber("idle-ms", values["idle-ms"], 1),
     crashDetection: crashDetectionNamed(values["crash-detection"]),
     serverVersion: values["server-version"],
+    serverPriority:
+      values["server-priority"] === undefined
+        ? undefined
+        : wholeNumber("server-priority", values["server-priority"]),
     signal: abort.signal,
     onProgress: (line: string) => process.stderr.write(`${line}\n`),
   };

@@ -7,13 +7,14 @@ import { dial } from "../../src/bench/dial.ts";
 import { HostNetwork } from "../../src/bench/host-network.ts";
 import { hostNowMs } from "../../src/bench/messages.ts";
 import { percentile, round, type Summary, summarize } from "../../src/bench/stats.ts";
+import { runSync } from "../../src/bench/undo-at-exit.ts";
 import { DEFAULTS } from "../../src/config/options.ts";
 import { messageOf } from "../../src/errors.ts";
 import { groupRepublishSubject, groupStreamName } from "../../src/nats/names.ts";
 import { readMonitor } from "../../src/testing/server/run/probe.ts";
 import { type NatsServer, startNatsServer } from "../../src/testing.ts";
 import { Crew, type CrewOptions } from "./crew.ts";
-import { measureFloor } from "./floor.ts";
+import { type GroupFloor, measureFloor } from "./floor.ts";
 import { GROUP_ID, STRANGER_STREAM, STRANGER_SUBJECT } from "./messages.ts";
 import { type Cut, type Mode, p99, type Round, runRound, START_OF } from "./rounds.ts";
 
@@ -29,6 +30,8 @@ export interface GroupBenchOptions extends Omit<CrewOptions, "servers" | "networ
   readonly rounds: number;
   readonly idleMs: number;
   readonly serverVersion: string | undefined;
+  /** Real-time priority of the server and of the stranger; `undefined`: as the members. */
+  readonly serverPriority: number | undefined;
   readonly onProgress: (line: string) => void;
 }
 
@@ -61,7 +64,12 @@ export interface GroupBenchReport
   readonly overlapMs: number;
   readonly cuts?: readonly Cut[];
   readonly lostTerms: number;
-  readonly strangerP99Ms: { readonly idle: number; readonly during: number; readonly samples: number };
+  readonly strangerP99Ms: {
+    readonly idle: number;
+    readonly floor?: number;
+    readonly during: number;
+    readonly samples: number;
+  };
   readonly consumers: BeforeAndAfter;
   readonly serverMemoryMb: BeforeAndAfter;
   readonly load: readonly [before: number, after: number];
@@ -73,7 +81,7 @@ export function isSound({ overlapMs, moved, minimumMoves }: GroupBenchReport): b
 }
 
 export async function measureGroup(options: GroupBenchOptions): Promise<GroupBenchReport> {
-  const { mode, members, to, rounds, serverVersion, signal, onProgress, ...rest } = options;
+  const { mode, members, to, rounds, serverVersion, serverPriority, signal, onProgress, ...rest } = options;
   const { resources, settleMs, idleMs, crashDetection } = rest;
   const [loadBefore = 0] = loadavg();
   using network = mode === "host" ? createNetwork() : null;
@@ -89,7 +97,9 @@ export async function measureGroup(options: GroupBenchOptions): Promise<GroupBen
     await jsm.streams.add({ name: STRANGER_STREAM, subjects: [STRANGER_SUBJECT] });
     const config = { servers: [server.url], resources, settleMs, crashDetection };
     await using crew = new Crew({ ...config, network, signal });
-    await crew.addStranger();
+    const priority = serverPriority === undefined ? [] : ["chrt", "-r", String(serverPriority)];
+    if (serverPriority !== undefined) prioritize(server, serverPriority);
+    await crew.addStranger(priority);
     const started = await crew.add(members);
     await crew.settled();
     const startedAt = Math.min(...started.map(({ startedAt: at }) => at ?? Number.POSITIVE_INFINITY));
@@ -97,7 +107,7 @@ export async function measureGroup(options: GroupBenchOptions): Promise<GroupBen
     onProgress(`${members} members own ${resources} resources`);
     const idle = await measureIdle(crew, connection, { ...rest, members });
     const isTakeover = mode === "kill" || mode === "leave";
-    const floorMs = isTakeover
+    const floor = isTakeover
       ? await measureFloor(connection, {
           servers: [server.url],
           claimers: members - 1,
@@ -135,7 +145,7 @@ export async function measureGroup(options: GroupBenchOptions): Promise<GroupBen
       since: START_OF[mode],
       firstOwnedMs: isIdle ? round(Math.min(...firstBegins)) : median((one) => one.firstOwnedMs),
       lastOwnedMs: isIdle ? round(Math.max(...firstBegins)) : median((one) => one.lastOwnedMs),
-      ...(floorMs === null ? {} : { claimsFloorMs: round(floorMs) }),
+      ...(floor === null ? {} : { claimsFloorMs: round(floor.ms) }),
       roundsMs: done.map((one) => ({ first: round(one.firstOwnedMs), last: round(one.lastOwnedMs) })),
       gapMs: summarize(done.flatMap(({ gapsMs }) => gapsMs)),
       moved: sum(done.map((one) => one.moved)),
@@ -145,7 +155,12 @@ export async function measureGroup(options: GroupBenchOptions): Promise<GroupBen
         ? { cuts: done.flatMap(({ cut }) => (cut === null ? [] : [roundedCut(cut)])) }
         : {}),
       lostTerms: crew.lostTerms,
-      strangerP99Ms: { idle: round(p99(strangerMs)), during: round(p99(during)), samples: during.length },
+      strangerP99Ms: {
+        idle: round(p99(strangerMs)),
+        ...(floor === null ? {} : { floor: round(p99(duringFloor(crew, floor))) }),
+        during: round(p99(during)),
+        samples: during.length,
+      },
       consumers: { before: before.consumers, after: after.consumers },
       serverMemoryMb: { before: before.memoryMb, after: after.memoryMb },
       load: [loadBefore, loadAfter],
@@ -153,6 +168,12 @@ export async function measureGroup(options: GroupBenchOptions): Promise<GroupBen
   } finally {
     await connection.close();
   }
+}
+
+function duringFloor({ published }: Crew, { spans }: GroupFloor): number[] {
+  return published
+    .filter(({ at }) => spans.some(({ from, to }) => at >= from && at <= to))
+    .map(({ ms }) => ms);
 }
 
 function createNetwork(): HostNetwork {
@@ -203,6 +224,19 @@ async function measureIdle(
     heartbeatsPerSecond: round((members * 1_000) / DEFAULTS.heartbeatIntervalMs),
     strangerMs: crew.published.filter(({ at }) => at >= start && at <= end).map(({ ms }) => ms),
   };
+}
+
+/** All threads of the server get this real-time priority. */
+function prioritize({ pid }: NatsServer, priority: number): void {
+  if (pid === undefined)
+    throw new Error("--server-priority needs a nats-server that is a process of this machine");
+  try {
+    runSync("chrt", "-a", "-r", "-p", String(priority), String(pid));
+  } catch (error) {
+    throw new Error(
+      `--server-priority: ${messageOf(error)}. It needs Linux, root and the program chrt (Debian: util-linux)`,
+    );
+  }
 }
 
 /** The consumer of a catch-up is removed by the server when it has not been used for 2 s. */

@@ -39,7 +39,12 @@ test("a member that is killed leaves its share to the others, and nothing else m
     minimumMoves: 4,
     overlapMs: 0,
     lostTerms: expect.any(Number),
-    strangerP99Ms: { idle: expect.any(Number), during: expect.any(Number), samples: expect.any(Number) },
+    strangerP99Ms: {
+      idle: expect.any(Number),
+      floor: expect.any(Number),
+      during: expect.any(Number),
+      samples: expect.any(Number),
+    },
     // A presence each: what the dead member and the catch-ups of the new one had is gone.
     consumers: { before: 3, after: 3 },
     serverMemoryMb: { before: expect.any(Number), after: expect.any(Number) },
