@@ -17,6 +17,7 @@ const longest = [
   "calibration/connz",
   "presence/silent",
   "node/server",
+  "examples/data-bridge",
   "examples/demo",
   "node/bucket",
   "cli/commands",
