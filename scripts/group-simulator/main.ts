@@ -94,7 +94,7 @@ async function printSeed(seed: number): Promise<void> {
 async function printHistory(plan: GroupPlan): Promise<string | null> {
   const faults = plan.faults.map(({ at, name, host }) => `${name} (host ${host}, ${at} ms)`).join(", ");
   console.log(
-    `${plan.scenario}: ${plan.hosts.length} members, ${plan.resources} resources; faults: ${faults || "none"}`,
+    `${plan.recipe ?? plan.scenario}: ${plan.hosts.length} members, ${plan.resources} resources; faults: ${faults || "none"}`,
   );
   for (const line of await traceOf(plan, flags.lines)) console.log(line);
   const { violation } = await new History(plan).run();

@@ -6,8 +6,11 @@ import {
   deletionFaultNames,
   type GroupFaultName,
   operatorFaultNames,
+  wrongClockFaultNames,
 } from "./faults/names.ts";
+import { type Recipe, recipes } from "./recipes.ts";
 import { FAULTY_MS, RATE_SPREAD } from "./timing.ts";
+import type { RequestKind } from "./world/network.ts";
 
 /** Faults of a burst follow each other within this time: about one request and its repetition. */
 const SOON_MS = 900;
@@ -17,6 +20,8 @@ export interface PlannedFault {
   readonly name: GroupFaultName;
   /** Index of the host that the fault hits, if it hits one. */
   readonly host: number;
+  /** The kind of request that it hits. Absent: it draws one, if it hits any. */
+  readonly kind?: RequestKind;
   /** Seed of the random numbers that it draws, so that it does the same whatever happens before it. */
   readonly seed: number;
 }
@@ -41,14 +46,16 @@ export interface MemberPlan {
 }
 
 /**
- * `faults`: random faults. `rolling`: every member is stopped and started again, one after the other, and nothing else happens: moves
+ * `faults`: random faults. `aimed`: those of a recipe. `wrong clock`: the clock of one member runs far too fast. `rolling`: every member is stopped and started again, one after the other, and nothing else happens: moves
  * are counted. `takeover`: many resources; members are killed while they take over from the last one.
  */
-export type Scenario = "faults" | "rolling" | "takeover";
+export type Scenario = "faults" | "aimed" | "wrong clock" | "rolling" | "takeover";
 
 export interface GroupPlan {
   readonly seed: number;
   readonly scenario: Scenario;
+  /** Which recipe the faults of an aimed history follow. */
+  readonly recipe?: string;
   readonly presence: boolean;
   readonly resources: number;
   /** Number of zones of resources and members; 0: they have none. */
@@ -65,18 +72,20 @@ export interface GroupPlan {
 export function planOf(seed: number): GroupPlan {
   const random = new SeededRandom(seed ^ 0x67726f75);
   const scenario = random.pick<Scenario>([
-    ...Array.from({ length: 16 }, () => "faults" as const),
+    ...Array.from({ length: 10 }, () => "faults" as const),
+    ...Array.from({ length: 10 }, () => "aimed" as const),
+    "wrong clock",
     "rolling",
     "takeover",
   ]);
-  const hosts = membersOf(random, scenario);
-  const resources =
-    scenario === "takeover" ? random.between(60, 200) : random.pick([1, 1, 2, 2, 3, 4, 6, 9, 14]);
+  const [name, recipe] = scenario === "aimed" ? random.pick(Object.entries(recipes)) : [null, null];
+  const hosts = recipe === null ? membersOf(random, scenario) : fewMembers(random, recipe);
   return {
     seed,
     scenario,
+    ...(name === null ? {} : { recipe: name }),
     presence: random.chance(0.6),
-    resources,
+    resources: resourcesOf(random, scenario),
     // With zones a plan after a death moves more than the minimum (groups.md, section 6).
     zones: scenario !== "rolling" && random.chance(0.2) ? 2 : 0,
     settleMs: random.pick([200, 1_000, 3_000]),
@@ -84,14 +93,63 @@ export function planOf(seed: number): GroupPlan {
     maxMoves: random.pick([1, 2, 5]),
     largestPlan: random.chance(0.03) ? 2 : 1_000,
     hosts,
-    faults: faultsOf(random, scenario, hosts.length),
+    faults:
+      recipe === null ? faultsOf(random, scenario, hosts.length) : aimedAt(random, recipe, hosts.length),
   };
 }
 
+function resourcesOf(random: SeededRandom, scenario: Scenario): number {
+  if (scenario === "aimed") return random.pick([1, 1, 2, 3]);
+  if (scenario !== "takeover") return random.pick([1, 1, 2, 2, 3, 4, 6, 9, 14]);
+  return random.chance(0.05) ? 1_000 : random.between(60, 200);
+}
+
+/** Two or three members that differ in nothing but what matters to most rules. */
+function fewMembers(random: SeededRandom, { twins }: Recipe): MemberPlan[] {
+  const count = twins === undefined ? random.pick([2, 2, 3]) : random.pick([2, 3]);
+  const crashDetection = random.pick<CrashDetection>(["presence", "presence", "lease", "silence"]);
+  const drainMs = random.pick([0, 5, 300, 900]);
+  return Array.from({ length: count }, (_, index) => ({
+    memberId: "abc".charAt(twins !== undefined && index === 1 ? 0 : index),
+    crashDetection,
+    silenceMs: crashDetection === "silence" || random.chance(0.3) ? 1_000 : 0,
+    rate: 1 + (random.next() - 0.5) * RATE_SPREAD,
+    weight: 1,
+    drainMs,
+    drainTimeoutMs: random.pick([300, 2_000]),
+    refuses: 0,
+    startsAt: random.chance(0.7) ? random.between(0, 20) : random.between(0, 3_000),
+  }));
+}
+
+/** Several bursts of faults of the recipe, most of them on one host. */
+function aimedAt(random: SeededRandom, { ingredients }: Recipe, hosts: number): PlannedFault[] {
+  const faults: PlannedFault[] = [];
+  for (let burst = random.between(2, 4); burst > 0; burst -= 1) {
+    const host = random.between(0, hosts - 1);
+    let at = random.between(0, FAULTY_MS - 4_000);
+    for (let left = random.between(2, 4); left > 0; left -= 1) {
+      const [name, ...kinds] = random.pick(ingredients);
+      const struck = random.chance(0.7) ? host : random.between(0, hosts - 1);
+      const seed = random.between(0, 0x7fffffff);
+      faults.push({
+        at,
+        name,
+        host: struck,
+        seed,
+        ...(kinds.length === 0 ? {} : { kind: random.pick(kinds) }),
+      });
+      at += random.between(0, random.chance(0.7) ? SOON_MS : 3_000);
+    }
+  }
+  return faults.filter(({ at }) => at < FAULTY_MS).sort((one, other) => one.at - other.at);
+}
+
 function membersOf(random: SeededRandom, scenario: Scenario): MemberPlan[] {
-  const isCalm = scenario !== "faults";
-  const count = isCalm ? random.between(2, 5) : random.pick([1, 2, 2, 3, 3, 3, 4, 5]);
-  const twins = !isCalm && random.chance(0.1);
+  const isCalm = scenario === "rolling" || scenario === "takeover";
+  const wrongClock = scenario === "wrong clock" ? random.between(0, 1) : null;
+  const count = isCalm || wrongClock !== null ? random.between(2, 5) : random.pick([1, 2, 2, 3, 3, 3, 4, 5]);
+  const twins = scenario === "faults" && random.chance(0.1);
   const weighted = random.chance(0.2);
   const capped = random.chance(0.1);
   const crashDetection = random.pick<CrashDetection>(["presence", "presence", "lease", "silence"]);
@@ -99,7 +157,7 @@ function membersOf(random: SeededRandom, scenario: Scenario): MemberPlan[] {
     memberId: "abcdefghij".charAt(twins && index === 1 ? 0 : index % 10),
     crashDetection: random.chance(0.1) ? "lease" : crashDetection,
     silenceMs: crashDetection === "silence" || random.chance(0.3) ? 1_000 : 0,
-    rate: 1 + (random.next() - 0.5) * RATE_SPREAD,
+    rate: index === wrongClock ? 1.2 + 0.3 * random.next() : 1 + (random.next() - 0.5) * RATE_SPREAD,
     weight: weighted ? random.pick([1, 2, 3]) : 1,
     ...(random.chance(0.5) ? { zone: random.pick(["z0", "z1"]) } : {}),
     ...(capped ? { maxOwned: random.between(1, 6) } : {}),
@@ -126,13 +184,16 @@ function faultsOf(random: SeededRandom, scenario: Scenario, hosts: number): Plan
       ),
     ].sort((one, other) => one.at - other.at);
   }
-  const kinds = random.pick([
-    commonFaultNames,
-    commonFaultNames,
-    commonFaultNames,
-    [...commonFaultNames, ...operatorFaultNames],
-    [...commonFaultNames, ...deletionFaultNames, ...deletionFaultNames],
-  ]);
+  const kinds =
+    scenario === "wrong clock"
+      ? wrongClockFaultNames
+      : random.pick([
+          commonFaultNames,
+          commonFaultNames,
+          commonFaultNames,
+          [...commonFaultNames, ...operatorFaultNames],
+          [...commonFaultNames, ...deletionFaultNames, ...deletionFaultNames],
+        ]);
   const faults: PlannedFault[] = [];
   for (let left = random.between(4, 16); left > 0; left -= 1) {
     const before = faults.at(-1);

@@ -10,7 +10,7 @@ import type { FakeConnections } from "../../../src/testing/simulation/fakes/fake
 import { EXACT_AFTER_PAUSE_MS } from "../../../src/testing/simulation/time/virtual-clock.ts";
 import type { VirtualTime } from "../../../src/testing/simulation/time/virtual-time.ts";
 import { Violation } from "../../simulator/check/violation.ts";
-import { LEASE_TTL_MS, RATE_SLACK, SPAN_MS } from "../timing.ts";
+import { HEARTBEAT_MS, LEASE_TTL_MS, RATE_SLACK, RETRY_DELAY_MS, SPAN_MS } from "../timing.ts";
 import { type Commit, type GroupBucket, keyName } from "../world/bucket.ts";
 import type { Member, Witness } from "../world/member.ts";
 import { ObservedMember } from "./observed-member.ts";
@@ -20,8 +20,14 @@ import { numberOf, Truth } from "./truth.ts";
 const STALE_MS = 320;
 /** For so long after an operator's intervention a member may not know of it: it finds out, or its session expires. */
 const UNAWARE_MS = LEASE_TTL_MS * RATE_SLACK + 500;
+/** Longer than a message takes to a member whose network has no fault. */
+const EARLY_MS = 20;
 /** After a pause a process may be held again without an event, as soon as it has checked its connection. */
 const RECHECK_MS = EXACT_AFTER_PAUSE_MS - 100;
+/** A heartbeat, the pause after its ack, a bulk read, and as much again. */
+const KNOWN_MS = 2 * (HEARTBEAT_MS + RETRY_DELAY_MS);
+/** A renewal that is later than this was not answered. */
+const RENEWED_MS = 1.3 * HEARTBEAT_MS;
 
 export interface CheckerOptions {
   readonly time: VirtualTime;
@@ -45,12 +51,19 @@ export class Checker implements Witness {
   #failure: string | null = null;
   #dirty = true;
   #recheckUntil = 0;
+  /** Of the last seconds, oldest first. */
+  readonly #commits: { readonly at: number; readonly sequence: number }[] = [];
+  /** When a fault struck last. */
+  #disturbedAt = Number.NEGATIVE_INFINITY;
   /** Called after every step; writes the trace. */
   onStep: ((member: Member, event: GroupEvent, effects: readonly GroupEffect[]) => void) | null = null;
   /** Called for every term that begins. */
   onOwn: ((member: Member, resource: string) => void) | null = null;
   terms = 0;
   steps = 0;
+  /** How often a session was ended by a wrong clock; how often its member was to know at once. */
+  earlyFences = 0;
+  promptFences = 0;
   readonly effects: Record<string, number> = {};
 
   constructor(options: CheckerOptions) {
@@ -63,6 +76,8 @@ export class Checker implements Witness {
       fail: (message) => this.#fail(message),
       excuse: (key) => this.excuse(key),
       isExcused: (key) => this.#isExcused(keyName(key)),
+      wrongRateOf: (incarnation) => wrongRateOf(this.#memberOf(incarnation)),
+      fencedEarly: (incarnation) => this.#fencedEarly(incarnation),
     });
     bucket.watch({ commit: (commit) => this.#onCommit(commit), gone: () => this.excuseAll() });
   }
@@ -76,7 +91,8 @@ export class Checker implements Witness {
   }
 
   invalidate(): void {
-    this.#recheckUntil = this.#options.time.now + RECHECK_MS;
+    this.#disturbedAt = this.#options.time.now;
+    this.#recheckUntil = this.#disturbedAt + RECHECK_MS;
   }
 
   /** An operator changes this key: its owners find out in time, and not at once. */
@@ -97,6 +113,7 @@ export class Checker implements Witness {
     this.#removed.clear();
     this.#allExcusedUntil = this.#options.time.now + UNAWARE_MS;
     this.#lostHistory = true;
+    this.#commits.length = 0;
     this.truth.reset();
   }
 
@@ -105,7 +122,7 @@ export class Checker implements Witness {
     const observed = this.#observed(member);
     this.#dirty = true;
     this.steps += 1;
-    const problem = observed.step(event, effects, now);
+    const problem = observed.step(event, effects, now) ?? this.#stays(observed, event);
     if (problem !== null) this.#fail(`${member.incarnation} ${problem}`);
     for (const effect of effects) {
       this.effects[effect.type] = (this.effects[effect.type] ?? 0) + 1;
@@ -134,7 +151,10 @@ export class Checker implements Witness {
     const busy = new Map<string, Member>();
     for (const [member, observed] of this.#members) {
       if (!member.alive) this.#members.delete(member);
-      else this.#checkMember(observed, busy);
+      else {
+        this.#checkMember(observed, busy);
+        this.#checkKnowledge(observed);
+      }
     }
     if (this.#failure !== null) throw new Violation(this.#failure);
   }
@@ -196,6 +216,34 @@ export class Checker implements Witness {
       );
   }
 
+  /** While its requests are answered, a member knows what was committed, whatever becomes of the messages. */
+  #checkKnowledge(observed: ObservedMember): void {
+    const { member } = observed;
+    const { time, bucket } = this.#options;
+    const { state } = member.driver;
+    const isServed =
+      state.own.phase === "live" &&
+      isAnswered(member) &&
+      bucket.exists &&
+      bucket.outage === null &&
+      time.now - observed.confirmedSend < RENEWED_MS;
+    if (!isServed) observed.servedSince = time.now;
+    if (time.now - observed.servedSince < KNOWN_MS) return;
+    const committed = this.#sequenceAt(time.now - KNOWN_MS);
+    if (state.knowing.sequence < committed)
+      this.#fail(
+        `${member.incarnation} knows everything up to ${state.knowing.sequence}, and ${committed} was committed ${KNOWN_MS} ms ago`,
+      );
+  }
+
+  /** The last sequence at this time, or earlier. */
+  #sequenceAt(at: number): number {
+    const commits = this.#commits;
+    while (commits.length > 1 && (commits[1]?.at ?? at + 1) <= at) commits.shift();
+    const [first] = commits;
+    return first === undefined || first.at > at ? 0 : first.sequence;
+  }
+
   #begins(observed: ObservedMember, resource: string, epoch: number): void {
     const { member } = observed;
     this.terms += 1;
@@ -243,11 +291,61 @@ export class Checker implements Witness {
   #onCommit(commit: Commit): void {
     this.#dirty = true;
     const { entry } = commit;
+    this.#commits.push({ at: this.#options.time.now, sequence: entry.revision });
     if (this.#removed.delete(keyName(entry.key))) this.excuse(entry.key);
     this.truth.commit(commit);
     if (entry.kind !== "record" || entry.record.kind !== "session") return;
     for (const [member, observed] of this.#members)
-      if (member.incarnation === entry.record.incarnation) observed.applied(entry.record.nonce);
+      if (member.incarnation === entry.record.incarnation) observed.applied(entry.record);
+  }
+
+  /** An answer has shown that its session is over: it ends in that step. */
+  #stays({ member, session }: ObservedMember, event: GroupEvent): string | null {
+    if (session === null || event.type !== "read" || event.outcome.kind !== "snapshot") return null;
+    const { entry, generation } = event.outcome;
+    if (entry?.kind !== "record" || generation !== entry.record.generation) return null;
+    const { key, record, revision } = entry;
+    if (key.kind !== "session" || key.memberId !== member.memberId) return null;
+    if (
+      record.kind === "session-end" &&
+      record.number === session &&
+      record.incarnation !== member.incarnation
+    )
+      return `goes on with session ${session}, whose end an answer has shown`;
+    const number = record.kind === "session" ? (record.number ?? numberOf(revision, record.above)) : 0;
+    return number > session
+      ? `goes on with session ${session}, although an answer has shown ${number}`
+      : null;
+  }
+
+  /**
+   * The clock of another member is wrong: both may be held until this one knows. Where nothing delays the message of the end, that takes a
+   * moment, and the member warns.
+   */
+  #fencedEarly(incarnation: string): void {
+    const { time } = this.#options;
+    const member = this.#memberOf(incarnation);
+    if (member === undefined) return;
+    const observed = this.#observed(member);
+    const { session, earlyWarnings } = observed;
+    const isHeld = member.driver.provenRemainingMs() > 2 * EARLY_MS;
+    const since = time.now;
+    this.excuse({ kind: "session", memberId: member.memberId });
+    this.earlyFences += 1;
+    if (!isReachable(member)) return;
+    time.after(EARLY_MS, () => {
+      if (this.#disturbedAt >= since || !isReachable(member)) return;
+      this.promptFences += 1;
+      if (observed.session === session)
+        this.#fail(`${incarnation} goes on ${EARLY_MS} ms after another has ended its session early`);
+      else if (isHeld && observed.earlyWarnings === earlyWarnings)
+        this.#fail(`${incarnation} was fenced before its deadline, and does not warn`);
+    });
+  }
+
+  #memberOf(incarnation: string): Member | undefined {
+    for (const member of this.#members.keys()) if (member.incarnation === incarnation) return member;
+    return undefined;
   }
 
   #isExcusedOwner(member: Member, resource: string): boolean {
@@ -271,4 +369,26 @@ export class Checker implements Witness {
   #fail(message: string): void {
     this.#failure ??= message;
   }
+}
+
+/** Its messages arrive at once: nothing has happened to its connection, its network and its process. */
+function isReachable({ alive, clock, session, host }: Member): boolean {
+  const { dropWatch, dropResponses, dropRequests, watchLoss, watchJitterMs, latencyMs } = host.network;
+  const isLossy = dropWatch || dropResponses || dropRequests || watchLoss > 0 || watchJitterMs > 0;
+  return alive && clock.caughtUp && session.connected && !session.isStalled && !isLossy && latencyMs === 1;
+}
+
+/** Its requests are answered at once, whatever becomes of the messages. */
+function isAnswered({ clock, session, host }: Member): boolean {
+  const { dropRequests, dropResponses, lostRequests, lostAnswers, lateWrites, stale, latencyMs } =
+    host.network;
+  if (!clock.caughtUp || !session.connected || session.link === null || session.isStalled) return false;
+  if (dropRequests || dropResponses || latencyMs > 1 || stale !== null) return false;
+  return lostRequests.size === 0 && lostAnswers.size === 0 && lateWrites.length === 0;
+}
+
+/** 1: its clock is right, as far as the margin allows for. */
+function wrongRateOf(member: Member | undefined): number {
+  const rate = member?.host.plan.rate ?? 1;
+  return rate > RATE_SLACK ? rate : 1;
 }

@@ -1,6 +1,6 @@
 /** What one process has done, as its effects show it, and how much of it. */
 import type { GroupEffect, GroupEvent } from "../../../src/group/core/events.ts";
-import type { GroupWrite } from "../../../src/group/core/types.ts";
+import type { GroupWrite, SessionRecord } from "../../../src/group/core/types.ts";
 import type { Member } from "../world/member.ts";
 
 /** Requests that a member may send within one second, apart from claims and releases; reads may be as many more as there are resources. */
@@ -12,6 +12,10 @@ const MAX_WRITES = 30;
 const MAX_TICKS = 5;
 /** Claims and releases in flight at once: four windows. */
 const MAX_IN_FLIGHT = 64;
+
+/** As in the core. */
+const MAX_REFUSED = 16;
+const MAX_COMPARED = 6;
 
 export interface ObservedTerm {
   readonly epoch: number;
@@ -26,9 +30,21 @@ export class ObservedMember {
   readonly largestEpoch: Map<string, number> = new Map();
   /** True time of the newest send of a session record that is known to be applied. */
   confirmedSend: number = Number.NEGATIVE_INFINITY;
+  /** Connections that an applied session record of this process names. */
+  readonly namedConnections: Set<number> = new Set();
   readonly #sentAt = new Map<number, number>();
+  /** Until when it refuses resources, by its monotonic clock. */
+  readonly #refusedUntil = new Map<string, number>();
+  #takesNothing = false;
+  /** Revisions of the owner keys as it knew them after the last step. */
+  #known = new Map<string, number>();
   readonly #owning = new Set<number>();
-  #session: number | null = null;
+  /** Number of the session that runs. */
+  session: number | null = null;
+  /** True time since which its requests are answered. */
+  servedSince: number = Number.NEGATIVE_INFINITY;
+  /** How often it has warned of a fence before its deadline. */
+  earlyWarnings = 0;
   readonly #counts = new Map<string, number>();
   #countsFrom = 0;
   #tickAt = Number.NEGATIVE_INFINITY;
@@ -41,6 +57,9 @@ export class ObservedMember {
   /** Returns what is wrong, or `null`. */
   step(event: GroupEvent, effects: readonly GroupEffect[], now: number): string | null {
     if (event.type === "written") this.#owning.delete(event.nonce);
+    this.#noteWish(event);
+    const stale = this.#wentBack(event);
+    if (stale !== null) return stale;
     let problem: string | null = event.type === "tick" && this.#spins() ? "spins" : null;
     for (const effect of effects) problem ??= this.#term(effect) ?? this.#count(effect, now);
     return problem;
@@ -50,7 +69,8 @@ export class ObservedMember {
     if (record.kind === "session" && key.kind === "session") this.#sentAt.set(record.nonce, now);
   }
 
-  applied(nonce: number): void {
+  applied({ nonce, session }: SessionRecord): void {
+    if (session !== undefined) this.namedConnections.add(session.clientId);
     this.confirmedSend = Math.max(this.confirmedSend, this.#sentAt.get(nonce) ?? Number.NEGATIVE_INFINITY);
   }
 
@@ -58,16 +78,18 @@ export class ObservedMember {
   #term(effect: GroupEffect): string | null {
     switch (effect.type) {
       case "session-begun":
-        if (this.#session !== null) return `begins session ${effect.number} in session ${this.#session}`;
-        this.#session = effect.number;
+        if (this.session !== null) return `begins session ${effect.number} in session ${this.session}`;
+        this.session = effect.number;
         return null;
       case "session-ended":
-        if (this.#session !== effect.number) return `ends session ${effect.number}, which it has not begun`;
-        this.#session = null;
+        if (this.session !== effect.number) return `ends session ${effect.number}, which it has not begun`;
+        this.session = null;
         return null;
       case "own":
-        if (this.#session === null) return `begins a term of ${effect.resource} without a session`;
+        if (this.session === null) return `begins a term of ${effect.resource} without a session`;
         if (this.terms.has(effect.resource)) return `begins a second term of ${effect.resource}`;
+        if (this.#takesNothing || this.#refuses(effect.resource))
+          return `begins a term of ${effect.resource}, which it was called not to take`;
         this.terms.set(effect.resource, { epoch: effect.epoch, draining: false });
         return null;
       case "drain": {
@@ -84,11 +106,55 @@ export class ObservedMember {
         this.terms.delete(effect.resource);
         return null;
       }
+      case "resumed":
+        return this.#isNamed() ? null : "resumes its session on a connection that no renewal has named yet";
+      case "warning":
+        if (effect.code === "FENCED_EARLY") this.earlyWarnings += 1;
+        return null;
       case "stopped":
         return this.terms.size > 0 ? `stops with ${this.terms.size} terms` : null;
       default:
         return null;
     }
+  }
+
+  #noteWish(event: GroupEvent): void {
+    if (event.type === "draining") this.#takesNothing = event.draining;
+    else if (event.type === "stop") this.#takesNothing = true;
+    else if (event.type === "refuse" && this.#refusedUntil.size < MAX_REFUSED)
+      this.#refusedUntil.set(event.resource, this.member.clock.now().mono + event.forMs);
+  }
+
+  #refuses(resource: string): boolean {
+    const { mono } = this.member.clock.now();
+    for (const [name, untilMono] of this.#refusedUntil)
+      if (untilMono <= mono) this.#refusedUntil.delete(name);
+    return this.#refusedUntil.has(resource);
+  }
+
+  /** What a record promises of a connection binds once it is applied: another member may rely on an earlier one until then. */
+  #isNamed(): boolean {
+    const { config, session } = this.member;
+    const { binding } = session;
+    return (
+      config.crashDetection === "lease" || binding === null || this.namedConnections.has(binding.clientId)
+    );
+  }
+
+  /** An answer that shows less than it knew changes nothing. In groups of few resources only: it costs a look at each of them. */
+  #wentBack(event: GroupEvent): string | null {
+    const { resources } = this.member.driver.state;
+    if (resources.size > MAX_COMPARED) return null;
+    const before = this.#known;
+    this.#known = new Map([...resources.values()].map(({ name, revision }) => [name, revision]));
+    if (event.type !== "read" || event.outcome.kind !== "snapshot") return null;
+    const { entry, lastSequence } = event.outcome;
+    if (entry?.key.kind !== "owner") return null;
+    const { resource } = entry.key;
+    const was = before.get(resource) ?? 0;
+    if (lastSequence >= was || (this.#known.get(resource) ?? 0) >= was || this.#known.get(resource) === 0)
+      return null;
+    return `knew revision ${was} of ${resource}, and believes an answer that is older`;
   }
 
   /** Voluntary moves: the next one begins when one has ended. */

@@ -34,6 +34,10 @@ export interface TruthOptions {
   readonly fail: (message: string) => void;
   /** A key does not say what its members believe it says: an operator, or a message that strayed from another bucket. */
   readonly excuse: (key: GroupEntry["key"]) => void;
+  /** Milliseconds on the clock of this process per true millisecond, if it is wrong by more than the margin allows for; otherwise 1. */
+  readonly wrongRateOf: (incarnation: string) => number;
+  /** A clock that is wrong has entitled a process to end this session, which may be held. */
+  readonly fencedEarly: (incarnation: string) => void;
   /** Whether that is so now. */
   readonly isExcused: (key: GroupEntry["key"]) => boolean;
 }
@@ -142,7 +146,7 @@ export class Truth {
     }
     // A begin over the live session of another incarnation is a fence.
     if (live !== undefined && live.incarnation !== record.incarnation && before !== null)
-      this.#checkEvidence(live, `${who} begins a session`);
+      this.#checkEvidence(live, record.incarnation, `${who} begins a session`);
   }
 
   #sessionEnd(entry: GroupEntry, record: SessionEnd): void {
@@ -159,23 +163,34 @@ export class Truth {
       return;
     }
     if (record.incarnation !== live.incarnation)
-      this.#checkEvidence(live, `${who} fences session ${record.number}`);
+      this.#checkEvidence(live, record.incarnation, `${who} fences session ${record.number}`);
   }
 
   /** Invariant: a session is ended by another member only when it cannot be held any more, by the clocks or the server. */
-  #checkEvidence({ entry, at }: LiveSession, what: string): void {
+  #checkEvidence(live: LiveSession, fencer: string, what: string): void {
+    if (this.#isExcused(live.entry) || this.#isOverBy(live, 1)) return;
+    const rate = this.#options.wrongRateOf(fencer);
+    if (rate > 1 && this.#isOverBy(live, rate)) return this.#options.fencedEarly(live.incarnation);
+    const waitedMs = Math.round(this.#options.time.now - this.#sinceOf(live));
+    this.#fail(`${what} ${waitedMs} ms after its newest renewal, and its connection is open`);
+  }
+
+  /** Is the session over by the server, or by a clock of this rate? */
+  #isOverBy(live: LiveSession, rate: number): boolean {
     const { time, connections } = this.#options;
-    if (entry.kind !== "record" || entry.record.kind !== "session" || this.#isExcused(entry)) return;
+    const { entry, at } = live;
+    if (entry.kind !== "record" || entry.record.kind !== "session") return true;
     const { ttlMs, session } = entry.record;
-    const waitedMs = time.now - (this.#committedAt.get(entry.revision) ?? at);
-    if (waitedMs >= Math.max(LEASE_TTL_MS, ttlMs) / RATE_SLACK) return;
-    if (session?.presence !== undefined && !connections.open.has(session.clientId)) return;
-    if (session?.silence !== undefined) {
-      if (!connections.open.has(session.clientId)) return;
-      const silentMs = connections.longestSilence(session, at);
-      if (silentMs >= silenceWaitMs(session.silence.ms) / RATE_SLACK - 2) return;
-    }
-    this.#fail(`${what} ${Math.round(waitedMs)} ms after its newest renewal, and its connection is open`);
+    const slack = RATE_SLACK * rate;
+    if (time.now - this.#sinceOf(live) >= Math.max(LEASE_TTL_MS, ttlMs) / slack) return true;
+    if (session?.presence !== undefined && !connections.open.has(session.clientId)) return true;
+    if (session?.silence === undefined) return false;
+    if (!connections.open.has(session.clientId)) return true;
+    return connections.longestSilence(session, at) >= silenceWaitMs(session.silence.ms) / slack - 2;
+  }
+
+  #sinceOf({ entry, at }: LiveSession): number {
+    return this.#committedAt.get(entry.revision) ?? at;
   }
 
   #claim(entry: GroupEntry, record: Claim, before: GroupEntry | null): void {

@@ -1,4 +1,5 @@
 /** What operators and servers do to the bucket. */
+import { balance } from "../../../src/group/balance.ts";
 import type { GroupEntry, GroupKey } from "../../../src/group/core/types.ts";
 import type { FaultContext, GroupFault } from "./fault-tools.ts";
 import type { BucketFaultName } from "./names.ts";
@@ -51,6 +52,30 @@ export const bucketFaults: Readonly<Record<BucketFaultName, GroupFault>> = {
       log("the plan is overwritten with garbage");
       bucket.force((revision) => ({ kind: "garbage", key, revision, reason: "not a plan" }));
     }
+  },
+  /** What a client may write that has the right to: bytes that are no plan, and a plan of members and resources that do not exist. */
+  "plan overwritten": ({ bucket, random, log, excuse }) => {
+    const key: GroupKey = { kind: "plan" };
+    const entry = bucket.get(key);
+    if (entry?.kind !== "record" || entry.record.kind !== "plan") return;
+    const { record } = entry;
+    const strange = balance.encode({
+      members: ["nobody", record.memberId].sort(),
+      assignment: new Map([
+        ["nothing", "nobody"],
+        ["r0", record.memberId],
+        ["r1", "nobody"],
+      ]),
+    });
+    const plan = random.pick([
+      new Uint8Array(),
+      record.plan.slice(0, record.plan.length / 2),
+      new TextEncoder().encode("not a plan"),
+      strange ?? record.plan,
+    ]);
+    log(`a client overwrites the plan with ${plan.length} bytes`);
+    excuse(key);
+    bucket.force((revision) => ({ kind: "record", key, revision, record: { ...record, plan } }));
   },
   "bucket deleted": ({ bucket, hosts, random, time, log, excuseAll }) => {
     if (!bucket.exists) return;

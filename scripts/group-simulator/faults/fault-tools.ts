@@ -7,7 +7,7 @@ import type { VirtualTime } from "../../../src/testing/simulation/time/virtual-t
 import type { GroupBucket } from "../world/bucket.ts";
 import type { Host } from "../world/host.ts";
 import type { Member } from "../world/member.ts";
-import type { GroupNetwork } from "../world/network.ts";
+import type { GroupNetwork, RequestKind } from "../world/network.ts";
 import type { GroupFaultName } from "./names.ts";
 
 /** Two leases. */
@@ -24,6 +24,8 @@ export interface FaultContext {
   readonly hosts: readonly Host[];
   /** The list that all members have in the end. */
   readonly resources: readonly Resource[];
+  /** The kind of request that the fault hits, if the plan says so. */
+  readonly kind: RequestKind | undefined;
   /** Every fault is over by then. */
   readonly quietFrom: number;
   /** Adds a line to the trace. */

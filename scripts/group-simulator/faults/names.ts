@@ -48,6 +48,9 @@ const NAMES = [
   "plan lost",
   "bucket deleted",
   "history lost",
+  "latency near the timeout",
+  "ended under way",
+  "plan overwritten",
 ] as const;
 
 export type GroupFaultName = (typeof NAMES)[number];
@@ -58,6 +61,7 @@ export type BucketFaultName =
   | "garbage"
   | "old plan"
   | "plan lost"
+  | "plan overwritten"
   | "bucket deleted"
   | "history lost";
 
@@ -89,3 +93,16 @@ export const deletionFaultNames: readonly GroupFaultName[] = ["bucket deleted", 
 export const commonFaultNames: readonly GroupFaultName[] = NAMES.filter(
   (name) => !operatorFaultNames.includes(name) && !deletionFaultNames.includes(name),
 );
+/** What keeps the renewals of a member from being applied for a part of its lease, and what does not disturb it. */
+export const wrongClockFaultNames: readonly GroupFaultName[] = [
+  "one kind of request lost",
+  "one kind of answer lost",
+  "requests lost",
+  "answers lost",
+  "late write",
+  "watch lost",
+  "pause",
+  "disconnected",
+  "kill -9",
+  "weight changes",
+];

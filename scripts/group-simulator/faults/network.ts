@@ -1,6 +1,7 @@
 /** Faults of the network, of connections and of the servers. */
 import type { GroupEntry, GroupKey, GroupRecord } from "../../../src/group/core/types.ts";
 import type { SeededRandom } from "../../../src/testing/simulation/random.ts";
+import { REQUEST_TIMEOUT_MS } from "../timing.ts";
 import type { RequestKind } from "../world/network.ts";
 import { cut, type FaultContext, type GroupFault, lasting, network } from "./fault-tools.ts";
 import type { GroupFaultName, NetworkFaultName } from "./names.ts";
@@ -38,6 +39,16 @@ export const networkFaults: Readonly<Record<NetworkFaultName, GroupFault>> = {
     "latency",
     (one, random) => {
       one.latencyMs = random.between(1, random.chance(0.5) ? 100 : 900);
+    },
+    (one) => {
+      one.latencyMs = 1;
+    },
+  ),
+  /** Some answers arrive just before their request is given up, others just after. */
+  "latency near the timeout": network(
+    "latency near the timeout",
+    (one, random) => {
+      one.latencyMs = REQUEST_TIMEOUT_MS / 2 + random.between(-25, 15);
     },
     (one) => {
       one.latencyMs = 1;
@@ -99,7 +110,7 @@ export const networkFaults: Readonly<Record<NetworkFaultName, GroupFault>> = {
   /** Often so late that its sender has just given it up, or has ended its session since. */
   "late write": (context, host) => {
     const { random, time, quietFrom, log } = context;
-    const kind = random.pick(WRITES);
+    const kind = context.kind ?? random.pick(WRITES);
     const ms = random.chance(0.5) ? random.between(500, 1_400) : lasting(context);
     if (time.now + ms >= quietFrom) return;
     log(`${host.name}: its next ${kind} arrives ${ms} ms late`);
@@ -159,7 +170,7 @@ export const networkFaults: Readonly<Record<NetworkFaultName, GroupFault>> = {
   // Faults between a write and its answer matter most, but the answer takes milliseconds, so random times rarely hit it.
   "trouble under way": (context, host) => {
     const { random, time, quietFrom, log } = context;
-    const kind = random.pick(WRITES);
+    const kind = context.kind ?? random.pick(WRITES);
     const latencyMs = random.between(5, 290);
     const troubles = Array.from({ length: random.between(1, 2) }, () => ({
       name: random.pick(underWay),
@@ -179,6 +190,23 @@ export const networkFaults: Readonly<Record<NetworkFaultName, GroupFault>> = {
         });
       }
     };
+    host.atNextWrite = { kind, happen };
+  },
+  /** A session ends while a write of it is under way, and the next one may have begun when the answer arrives. */
+  "ended under way": (context, host) => {
+    const { random, time, quietFrom, log } = context;
+    const kind = context.kind ?? random.pick(WRITES);
+    const ms = random.between(5, REQUEST_TIMEOUT_MS - 10);
+    const endsAfterMs = random.between(0, ms);
+    const happen = (): void => {
+      if (time.now + REQUEST_TIMEOUT_MS >= quietFrom) return;
+      log(`${host.name}: its ${kind} takes ${ms} ms; its session ends after ${endsAfterMs} ms`);
+      time.after(endsAfterMs, () => {
+        context.strike("forged end of a session", host);
+        context.invalidate();
+      });
+    };
+    host.network.lateWrites.push({ kind, ms });
     host.atNextWrite = { kind, happen };
   },
   "quorum lost": (context) => {
@@ -263,7 +291,7 @@ export const networkFaults: Readonly<Record<NetworkFaultName, GroupFault>> = {
 function oneKindLost(what: string, set: "lostRequests" | "lostAnswers"): GroupFault {
   return (context, host) => {
     const ms = lasting(context);
-    const kind = context.random.pick(KINDS);
+    const kind = context.kind ?? context.random.pick(KINDS);
     context.log(`${host.name}: ${what} of kind ${kind} lost for ${ms} ms`);
     host.network[set].add(kind);
     context.time.after(ms, () => host.network[set].delete(kind));

@@ -60,6 +60,12 @@ export const groupPlanMutants: readonly Mutant[] = [
     to: "",
   },
   {
+    name: "group: members that the plan does not know are given resources without a plan",
+    file: targets,
+    from: "plan.assignment === null ? all : all.filter(({ memberId }) => known.has(memberId))",
+    to: "all",
+  },
+  {
     name: "group: a death is answered by the coordinator alone",
     file: targets,
     from: "owners.get(view.name) ?? placed?.get(view.name) ?? null",

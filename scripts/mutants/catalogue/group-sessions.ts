@@ -106,6 +106,8 @@ export const groupSessionMutants: readonly Mutant[] = [
     file: "src/group/core/own-session.js",
     from: "revision <= own.expectedByBegin ||",
     to: "",
+    equivalent:
+      "a begin expects the revision of an earlier one only after a read has shown that one and it was not adopted; what forbade that (its deadline, its connection, its stretch, its number, stop()) does not end, and after a reconnect the key is read before a begin is sent. The model finds the rule without the others",
   },
   {
     name: "group: the session of another incarnation is taken for the own",

@@ -159,6 +159,12 @@ export const groupTermMutants: readonly Mutant[] = [
     to: "",
   },
   {
+    name: "group: the successor that a release names waits for its plan",
+    file: "src/group/core/wanted.js",
+    from: 'if (view.kind === "released" && view.successor === config.memberId) return 0;',
+    to: "",
+  },
+  {
     name: "group: a draining member claims",
     file: wanted,
     from: "view.spec !== null && !takesNothing(group) &&",
