@@ -126,10 +126,10 @@ function digits(ns: number): string {
   return String(Math.round(ns)).padStart(DIGITS, "0");
 }
 
-/** Reads all files of a world. Ignores a line that a SIGKILL truncated. */
-export function readRecording(folder: string): Recording {
+/** Reads the files of a world whose names begin with `prefix`. Ignores a line that a SIGKILL truncated. */
+export function readRecording(folder: string, prefix = ""): Recording {
   const texts = readdirSync(folder)
-    .filter((name) => name.endsWith(".held"))
+    .filter((name) => name.startsWith(prefix) && name.endsWith(".held"))
     .map((name) => readFileSync(join(folder, name), "utf8"));
   return parseRecording(texts.join("\n"));
 }

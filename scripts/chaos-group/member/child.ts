@@ -1,0 +1,207 @@
+/** One member process of a chaos run: a `Group`, whose work on each resource appends to its ledger, and records when it was held. */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { setTimeout as pause } from "node:timers/promises";
+import { jetstream } from "@nats-io/jetstream";
+import { connect, type NatsConnection } from "@nats-io/transport-node";
+import { ClusterError } from "../../../src/errors.ts";
+import { natsHeaders } from "../../../src/fencing.ts";
+import { Group, type ResourceTerm } from "../../../src/group.ts";
+import { hostNowNs } from "../../chaos/node/messages.ts";
+import { RecordingWriter } from "../../chaos/node/recording.ts";
+import { Ledger } from "./ledger.ts";
+import {
+  GROUP_ID,
+  type MemberCommand,
+  type MemberReport,
+  type MemberTask,
+  RESOURCES,
+  shadowOf,
+} from "./messages.ts";
+
+const SAMPLE_EVERY_MS = 5;
+const WRITE_EVERY_MS = 40;
+const RETRY_MS = 150;
+const STALL_MS = 40;
+/** Steps of /proc/uptime. */
+const UPTIME_STEP_NS = 10e6;
+
+const task = JSON.parse(process.argv[2] ?? "{}") as MemberTask;
+const by = `${task.lane} ${task.processNumber}`;
+const outcomes: Record<string, number> = {};
+let group: Group | null = null;
+/** Work does not end when its signal aborts. */
+let hangs = false;
+let turn = 0;
+const stepNs = task.uptimeOffsetNs === null ? 0 : UPTIME_STEP_NS;
+
+function send(report: MemberReport): void {
+  process.stdout.write(`${JSON.stringify(report)}\n`);
+}
+
+function nowNs(): number {
+  if (task.uptimeOffsetNs === null) return hostNowNs();
+  return Number(readFileSync("/proc/uptime", "utf8").split(" ")[0]) * 1e9 + task.uptimeOffsetNs;
+}
+
+function count(name: string): void {
+  outcomes[name] = (outcomes[name] ?? 0) + 1;
+}
+
+const recordings = new Map(
+  RESOURCES.map((resource) => {
+    const name = `${resource}~${task.lane}-${task.processNumber}.held`;
+    return [resource, new RecordingWriter(join(task.folder, name), task.lane, task.processNumber)];
+  }),
+);
+const general = recordings.get(RESOURCES[0] ?? "");
+
+let lastNs = nowNs();
+function sample(): void {
+  const beganNs = nowNs();
+  if (beganNs - lastNs > STALL_MS * 1e6) general?.stall(lastNs, beganNs);
+  lastNs = beganNs;
+  for (const [resource, recording] of recordings) {
+    const beforeNs = nowNs();
+    const term = group?.term(resource) ?? null;
+    if (term?.held !== true) recording.notHeld();
+    else recording.held(term.incarnation, term.epoch, beforeNs, nowNs() + stepNs, turn);
+  }
+}
+
+async function work(
+  nats: NatsConnection,
+  ledger: Ledger,
+  term: ResourceTerm,
+  signal: AbortSignal,
+): Promise<void> {
+  const { resource, epoch } = term;
+  const shadow = jetstream(nats, { timeout: 1_000 });
+  const taken = await untilDone(signal, () => ledger.take(term, signal));
+  while (taken !== null && (!signal.aborted || hangs)) {
+    // Decided while it owned the resource, and sent a moment later: the fence has to refuse what is late.
+    const isDecided = term.held;
+    await pause(WRITE_EVERY_MS);
+    if (!isDecided) continue;
+    shadow.publish(shadowOf(resource), by, { headers: natsHeaders(epoch) }).catch(() => {});
+    try {
+      const n = await taken.append();
+      count("written");
+      recordings.get(resource)?.event(`stored-${resource}-${n}`, nowNs());
+      send({ wrote: { resource, epoch } });
+    } catch (error) {
+      count(error instanceof ClusterError ? error.code : "OTHER");
+      if (error instanceof ClusterError && error.code === "STALE_EPOCH") return;
+      await pause(RETRY_MS);
+    }
+  }
+}
+
+/** Repeats while the servers do not answer. `null`: the term has ended. */
+async function untilDone<T>(signal: AbortSignal, attempt: () => Promise<T>): Promise<T | null> {
+  while (!signal.aborted) {
+    try {
+      return await attempt();
+    } catch (error) {
+      count(error instanceof ClusterError ? error.code : "OTHER");
+      if (error instanceof ClusterError && error.code === "STALE_EPOCH") return null;
+      await pause(RETRY_MS);
+    }
+  }
+  return null;
+}
+
+async function retried<T>(attempt: () => Promise<T>): Promise<T> {
+  for (;;) {
+    try {
+      return await attempt();
+    } catch (error) {
+      if (error instanceof ClusterError && error.code === "INVALID_CONFIG") throw error;
+      send({ warning: String(error) });
+      await pause(RETRY_MS);
+    }
+  }
+}
+
+async function run(): Promise<void> {
+  const { memberId, urls, leaseTtlMs, crashDetection, silenceMs, replicas } = task;
+  const nats = await retried(() =>
+    connect({
+      servers: [...urls],
+      noRandomize: true,
+      maxReconnectAttempts: -1,
+      reconnectTimeWait: 50,
+      timeout: 1_000,
+      pingInterval: 1_000,
+      maxPingOut: 2,
+      noAsyncTraces: true,
+      ignoreClusterUpdates: true, // advertised addresses would bypass the proxies
+    }),
+  );
+  const ledgers = new Map<string, Ledger>();
+  for (const resource of RESOURCES)
+    ledgers.set(resource, await retried(() => Ledger.open(nats, resource, { by, replicas })));
+  const own = new Group({
+    groupId: GROUP_ID,
+    memberId,
+    servers: [...urls],
+    resources: [...RESOURCES],
+    leaseTtlMs,
+    crashDetection,
+    silenceMs,
+    settleMs: 500,
+    drainTimeoutMs: 3_000,
+    logger: false,
+  });
+  group = own;
+  setInterval(() => {
+    turn += 1;
+    sample();
+  }, SAMPLE_EVERY_MS);
+  process.once("SIGTERM", () => {
+    hangs = false;
+    void own.stop().finally(() => process.exit(0));
+  });
+  void (async () => {
+    for await (const event of own.events()) if (event.type === "warning") send({ warning: event.code });
+  })();
+  await retried(() => own.start());
+  send({ started: true });
+  await own.runOwned(async (term, { signal }) => {
+    const ledger = ledgers.get(term.resource);
+    if (ledger !== undefined) await work(nats, ledger, term, signal);
+  });
+}
+
+function execute(command: MemberCommand): void {
+  const report = (error: unknown): void => send({ warning: String(error) });
+  switch (command.do) {
+    case "begin":
+      run().catch((error: unknown) => {
+        process.stderr.write(`${String(error)}\n`);
+        process.exit(1);
+      });
+      return;
+    case "drain":
+      group?.drain().catch(report);
+      return;
+    case "rejoin":
+      group?.rejoin().catch(report);
+      return;
+    case "hang":
+    case "unhang":
+      hangs = command.do === "hang";
+      return;
+    case "stats":
+      send({ outcomes });
+      return;
+    default:
+      command.do satisfies never;
+  }
+}
+
+createInterface({ input: process.stdin })
+  .on("line", (line) => execute(JSON.parse(line) as MemberCommand))
+  .on("close", () => process.exit());
+send({ booted: true });

@@ -1,0 +1,60 @@
+/** The protocol between a chaos run of groups and its member processes, and the names they share. */
+import type { CrashDetection } from "../../../src/election/types.ts";
+
+export const GROUP_ID = "chaos";
+export const RESOURCES: readonly string[] = ["r0", "r1", "r2", "r3", "r4", "r5"];
+/** Entries without a fence, with their epochs. */
+export const SHADOW_STREAM = "SHADOW";
+
+/** Each resource has a ledger of its own, behind a fence of its own: epochs of two resources cannot be compared. */
+export function ledgerOf(resource: string): { readonly stream: string; readonly subject: string } {
+  return { stream: `LEDGER_${resource}`, subject: `ledger.${resource}` };
+}
+
+export function shadowOf(resource: string): string {
+  return `shadow.${resource}`;
+}
+
+/** An entry of a ledger. */
+export interface Entry {
+  /** Counts the entries of the resource, from 1. */
+  readonly n: number;
+  readonly epoch: number;
+  /** `LANE PROCESS` of its writer. */
+  readonly by: string;
+}
+
+/** A member process's only argument, as JSON. */
+export interface MemberTask {
+  readonly memberId: string;
+  /** In the recordings: the member id, with a number for a process that a fault has started. */
+  readonly lane: string;
+  /** Number of the process in its lane, from 1. */
+  readonly processNumber: number;
+  /** Of its own proxies. */
+  readonly urls: readonly string[];
+  readonly leaseTtlMs: number;
+  readonly crashDetection: CrashDetection;
+  readonly silenceMs: number;
+  readonly replicas: number;
+  /** Of its recordings. */
+  readonly folder: string;
+  /** As in `scripts/chaos/node/messages.ts`. */
+  readonly uptimeOffsetNs: number | null;
+}
+
+/** A line to a member on stdin. */
+export type MemberCommand = { readonly do: "begin" | "drain" | "rejoin" | "hang" | "unhang" | "stats" };
+
+/** A line of a member on stdout. */
+export interface MemberReport {
+  /** The process runs; its member starts on `begin`. */
+  readonly booted?: true;
+  readonly started?: true;
+  /** An entry of this resource is stored. */
+  readonly wrote?: { readonly resource: string; readonly epoch: number };
+  /** Code of a warning. */
+  readonly warning?: string;
+  /** How its writes ended, by error code. */
+  readonly outcomes?: Readonly<Record<string, number>>;
+}

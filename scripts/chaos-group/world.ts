@@ -1,0 +1,280 @@
+/** One server or three, three members behind proxies, one fault after another. */
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
+import type { CrashDetection } from "../../src/election/types.ts";
+import { Random } from "../../src/testing/simulation/random.ts";
+import { type Detection, detectionsOf } from "../chaos/detection.ts";
+import { FakeClock, uptimeOffsetNs } from "../chaos/machine/fake-clock.ts";
+import { hostNowNs } from "../chaos/node/messages.ts";
+import { readRecording } from "../chaos/node/recording.ts";
+import { Operator } from "../chaos/servers/operator.ts";
+import { type Servers, startServers } from "../chaos/servers/servers.ts";
+import { waitFor } from "../shared/wait.ts";
+import {
+  type FaultMark,
+  findingsOf,
+  type LedgerFindings,
+  ledgerFindings,
+  type ResourceFindings,
+  type Stored,
+  staleEpochs,
+} from "./check/findings.ts";
+import { type FaultName, kindOf } from "./faults/faults.ts";
+import type { Scene } from "./faults/scene.ts";
+import { MemberProcess } from "./member/member-process.ts";
+import { RESOURCES } from "./member/messages.ts";
+import { createSinks, readSinks, type SinkContents } from "./sinks.ts";
+
+const MEMBERS: readonly string[] = ["a", "b", "c"];
+/** On a busy machine a process may get no turn for seconds, again and again. */
+const SETTLE_MS = 300_000;
+const STATS_MS = 2_000;
+const POLL_MS = 20;
+
+export interface WorldProfile {
+  readonly servers: 1 | 3;
+  /** Of all members; `mixed`: one of each. */
+  readonly crashDetection: CrashDetection | "mixed";
+  readonly clocks: boolean;
+}
+
+export interface WorldOptions {
+  readonly profile: WorldProfile;
+  /** From 1. */
+  readonly number: number;
+  readonly faults: readonly FaultName[];
+  readonly seed: number;
+  readonly leaseMs: number;
+  readonly faketime: string | null;
+  readonly folder: string;
+  /** When aborted, no further fault begins. */
+  readonly signal: AbortSignal;
+  readonly onFault: (mark: FaultMark) => void;
+}
+
+export interface WorldReport {
+  readonly number: number;
+  readonly profile: WorldProfile;
+  readonly version: string;
+  readonly faults: readonly FaultMark[];
+  readonly resources: readonly ResourceFindings[];
+  readonly ledgers: readonly LedgerFindings[];
+  readonly shadowEntries: number;
+  readonly shadowStale: number;
+  readonly outcomes: Readonly<Record<string, number>>;
+  readonly warnings: Readonly<Record<string, number>>;
+  /** Why the world ended before its schedule was complete, `null` if it did not. */
+  readonly failure: string | null;
+}
+
+export async function runWorld(options: WorldOptions): Promise<WorldReport> {
+  mkdirSync(options.folder, { recursive: true });
+  const servers = await startServers({ count: options.profile.servers, nodeIds: [], smallDisks: false });
+  const world = new World(options, servers);
+  try {
+    let failure: string | null = null;
+    try {
+      await world.begin();
+      await world.runFaults();
+    } catch (error) {
+      failure = String(error);
+    }
+    return await world.end(failure);
+  } finally {
+    await world.close();
+    await servers.dispose();
+  }
+}
+
+class World {
+  readonly #options: WorldOptions;
+  readonly #servers: Servers;
+  readonly #random: Random;
+  readonly #members: MemberProcess[] = [];
+  /** Members and processes that a fault has started. */
+  readonly #guests: MemberProcess[] = [];
+  readonly #faults: FaultMark[] = [];
+  readonly #detections: readonly Detection[];
+  readonly #outcomes: Record<string, number> = {};
+  #operator: Operator | null = null;
+  #lanes = 0;
+
+  constructor(options: WorldOptions, servers: Servers) {
+    const { seed, number, profile, leaseMs } = options;
+    this.#options = options;
+    this.#servers = servers;
+    this.#random = new Random(seed * 1_000 + number);
+    const mode = profile.crashDetection;
+    this.#detections = detectionsOf(mode, leaseMs, number - 1);
+  }
+
+  async begin(): Promise<void> {
+    const { urls } = this.#servers;
+    await createSinks(urls, this.#options.profile.servers);
+    this.#operator = await Operator.at(urls);
+    for (const [index, id] of MEMBERS.entries()) {
+      const member = await this.#prepare(id, id, index);
+      this.#members.push(member);
+      member.start();
+    }
+    await this.#settled(0);
+  }
+
+  async runFaults(): Promise<void> {
+    const { faults, signal, onFault } = this.#options;
+    for (const [index, name] of faults.entries()) {
+      if (signal.aborted) return;
+      await pause(this.#random.between(0, 600));
+      const fromMs = hostNowNs() / 1e6;
+      await kindOf(name).inflict(this.#scene());
+      const mendedMs = hostNowNs() / 1e6;
+      for (const guest of this.#guests.splice(0)) await this.#retire(guest);
+      for (const member of this.#members) member.start();
+      await this.#settled(mendedMs);
+      const mark = { number: index + 1, name, fromMs, mendedMs, settledMs: hostNowNs() / 1e6 };
+      this.#faults.push(mark);
+      onFault(mark);
+      for (const { failure } of this.#members) if (failure !== null) throw new Error(failure);
+    }
+  }
+
+  async end(failure: string | null): Promise<WorldReport> {
+    const { profile, number, folder } = this.#options;
+    for (const member of this.#members) {
+      add(this.#outcomes, await member.outcomes(STATS_MS));
+      if (member.frozen) member.thaw();
+      await member.end("SIGTERM");
+    }
+    const sinks: ReadonlyMap<string, SinkContents> = await readSinks(this.#servers.urls);
+    const { held, events } = readRecordings(folder);
+    const warnings: Record<string, number> = {};
+    for (const member of [...this.#members, ...this.#guests]) add(warnings, member.warnings);
+    const detectionOf = (lane: string): Detection => this.#detectionOf(lane);
+    return {
+      number,
+      profile,
+      version: this.#servers.all[0]?.version ?? "",
+      faults: this.#faults,
+      resources: RESOURCES.map((resource) =>
+        findingsOf(resource, held.get(resource) ?? [], { faults: this.#faults, detectionOf }),
+      ),
+      ledgers: RESOURCES.map((resource) =>
+        ledgerFindings(resource, sinks.get(resource)?.entries ?? [], events.get(resource) ?? []),
+      ),
+      shadowEntries: sum(RESOURCES.map((resource) => sinks.get(resource)?.shadow.length ?? 0)),
+      shadowStale: sum(RESOURCES.map((resource) => staleEpochs(sinks.get(resource)?.shadow ?? []))),
+      outcomes: this.#outcomes,
+      warnings,
+      failure,
+    };
+  }
+
+  async close(): Promise<void> {
+    for (const member of [...this.#members, ...this.#guests]) await member.close();
+    await this.#operator?.connection.close();
+  }
+
+  /** Every resource was written by its owner after `afterMs`. */
+  async #settled(afterMs: number): Promise<void> {
+    const missing = (): string[] =>
+      RESOURCES.filter(
+        (resource) => !this.#members.some(({ wroteAtMs }) => (wroteAtMs.get(resource) ?? 0) > afterMs),
+      );
+    await waitFor(() => missing().length === 0, {
+      timeoutMs: SETTLE_MS,
+      intervalMs: POLL_MS,
+      message: () => `an owner of ${missing().join(", ")} that writes`,
+    });
+    // The members that were started again take part.
+    await waitFor(() => this.#members.every(({ started, failure }) => started || failure !== null), {
+      timeoutMs: SETTLE_MS,
+      message: "every member to start",
+    });
+  }
+
+  #scene(): Scene {
+    const random = this.#random;
+    const first = random.pick(this.#members);
+    const others = this.#members.filter((member) => member !== first);
+    if (this.#operator === null) throw new Error("the world has not begun");
+    return {
+      members: [first, ...others],
+      servers: this.#servers,
+      operator: this.#operator,
+      random,
+      leaseMs: this.#options.leaseMs,
+      join: () => this.#guest("d", 0),
+      twin: (member) =>
+        this.#guest(
+          member.settings.memberId,
+          MEMBERS.indexOf(member.lane),
+        ),
+    };
+  }
+
+  async #guest(memberId: string, index: number): Promise<MemberProcess> {
+    this.#lanes += 1;
+    const guest = await this.#prepare(`${memberId}.${this.#lanes}`, memberId, index);
+    this.#guests.push(guest);
+    guest.start();
+    return guest;
+  }
+
+  async #retire(guest: MemberProcess): Promise<void> {
+    await guest.end("SIGTERM");
+    await guest.close();
+  }
+
+  async #prepare(lane: string, memberId: string, index: number): Promise<MemberProcess> {
+    const { folder, leaseMs, profile, faketime } = this.#options;
+    const { all } = this.#servers;
+    const servers = [...all.slice(index % all.length), ...all.slice(0, index % all.length)];
+    const clock = faketime === null ? null : new FakeClock(faketime, join(folder, `${lane}.clock`));
+    const settings = {
+      memberId,
+      leaseTtlMs: leaseMs,
+      ...this.#detectionOf(lane),
+      replicas: profile.servers,
+      folder,
+      uptimeOffsetNs: clock === null ? null : uptimeOffsetNs(),
+    };
+    return MemberProcess.prepare(lane, settings, servers, clock);
+  }
+
+  #detectionOf(lane: string): Detection {
+    const index = Math.max(
+      0,
+      MEMBERS.indexOf(lane.charAt(0)),
+    );
+    return this.#detections[index] as Detection;
+  }
+}
+
+function readRecordings(folder: string): {
+  readonly held: ReadonlyMap<string, ReturnType<typeof readRecording>["held"]>;
+  readonly events: ReadonlyMap<string, readonly Stored[]>;
+} {
+  const held = new Map<string, ReturnType<typeof readRecording>["held"]>();
+  const events = new Map<string, Stored[]>();
+  for (const resource of RESOURCES) {
+    const recording = readRecording(folder, `${resource}~`);
+    held.set(resource, recording.held);
+    events.set(
+      resource,
+      recording.events.map(({ node, processNumber, text }) => ({
+        n: Number(text.split("-").at(-1)),
+        by: `${node} ${processNumber}`,
+      })),
+    );
+  }
+  return { held, events };
+}
+
+function add(total: Record<string, number>, more: Readonly<Record<string, number>>): void {
+  for (const [name, times] of Object.entries(more)) total[name] = (total[name] ?? 0) + times;
+}
+
+function sum(numbers: readonly number[]): number {
+  return numbers.reduce((total, one) => total + one, 0);
+}
