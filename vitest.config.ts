@@ -99,9 +99,12 @@ const config: ViteUserConfig = defineConfig({
     // What is left: the `default` of switches that have every case.
     coverage: {
       provider: "v8",
-      include: ["src/election/**"],
+      include: ["src/election/**", "src/group/core/**"],
       reporter: ["text", "html"],
-      thresholds: { branches: 98, functions: 100, lines: 98, statements: 98 },
+      thresholds: {
+        "src/election/**": { branches: 98, functions: 100, lines: 98, statements: 98 },
+        "src/group/core/**": { branches: 97, functions: 100, lines: 98, statements: 98 },
+      },
     },
   },
 });

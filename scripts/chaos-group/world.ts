@@ -205,11 +205,7 @@ class World {
       random,
       leaseMs: this.#options.leaseMs,
       join: () => this.#guest("d", 0),
-      twin: (member) =>
-        this.#guest(
-          member.settings.memberId,
-          MEMBERS.indexOf(member.lane),
-        ),
+      twin: (member) => this.#guest(member.settings.memberId, MEMBERS.indexOf(member.lane)),
     };
   }
 
@@ -243,10 +239,7 @@ class World {
   }
 
   #detectionOf(lane: string): Detection {
-    const index = Math.max(
-      0,
-      MEMBERS.indexOf(lane.charAt(0)),
-    );
+    const index = Math.max(0, MEMBERS.indexOf(lane.charAt(0)));
     return this.#detections[index] as Detection;
   }
 }

@@ -104,7 +104,7 @@ describe("a ledger", () => {
     expect(ledgerFindings("r", [entry(1, 4), entry(3, 4)], []).lost).toHaveLength(1);
   });
 
-  test("shows an entry that its writer was told to be stored, and that is not there or another's", () => {
+  test("shows an entry that was acknowledged to its writer, and that is not there or of another writer", () => {
     expect(ledgerFindings("r", [entry(1, 4)], [{ n: 2, by: "a 1" }]).lost).toHaveLength(1);
     expect(ledgerFindings("r", [entry(1, 4, "b 1")], [{ n: 1, by: "a 1" }]).lost).toHaveLength(1);
   });

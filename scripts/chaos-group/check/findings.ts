@@ -141,7 +141,7 @@ export interface LedgerFindings {
   readonly lost: readonly string[];
 }
 
-/** An entry that its writer was told to be stored. */
+/** An entry that was acknowledged to its writer. */
 export interface Stored {
   readonly n: number;
   /** `LANE PROCESS` */
@@ -169,7 +169,7 @@ export function ledgerFindings(
   for (const { n, by } of stored)
     if (writers.get(n) !== by)
       lost.push(
-        `${resource}: ${by} was told that entry ${n} is stored; it is that of ${writers.get(n) ?? "nobody"}`,
+        `${resource}: ${by} has the acknowledgement of entry ${n}, which is that of ${writers.get(n) ?? "no process"}`,
       );
   return { entries: entries.length, stale, twice, lost };
 }

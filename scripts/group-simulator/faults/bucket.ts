@@ -60,11 +60,11 @@ export const bucketFaults: Readonly<Record<BucketFaultName, GroupFault>> = {
     if (entry?.kind !== "record" || entry.record.kind !== "plan") return;
     const { record } = entry;
     const strange = balance.encode({
-      members: ["nobody", record.memberId].sort(),
+      members: ["stranger", record.memberId].sort(),
       assignment: new Map([
-        ["nothing", "nobody"],
+        ["nothing", "stranger"],
         ["r0", record.memberId],
-        ["r1", "nobody"],
+        ["r1", "stranger"],
       ]),
     });
     const plan = random.pick([
