@@ -367,6 +367,61 @@ describe("while it consumes", () => {
     expect(await messages.next()).toEqual({ done: true, value: undefined });
   });
 
+  test.each(["fail", "skip"] as const)(
+    "messages that a limit removes before they are received: %s",
+    async (removed) => {
+      w = await world({ max_msgs: 5 });
+      await w.publish(1, 5);
+      const options = { subject: `${w.stream}.>`, removed, batch: 1, heartbeatMs: 100 } as const;
+      const messages = await open(new ScriptedTerm("g", "0", 5), options);
+      expect(await take(messages, 1)).toEqual([1]);
+      await waitFor(() => messages.buffered === 2);
+      await w.publish(6, 30);
+      const rest: number[] = [];
+      const reading = (async () => {
+        // Reads on only when the stream has been looked at again, which ends a consumer that must not skip.
+        if (removed === "fail") await waitFor(() => messages.buffered === 0);
+        for await (const message of messages) {
+          rest.push(Number(message.string()));
+          if (message.sequence === 30) break;
+        }
+      })();
+      if (removed === "skip") {
+        await within(reading);
+        expect(rest).toEqual([2, 3, 26, 27, 28, 29, 30]);
+      } else {
+        await expect(within(reading)).rejects.toMatchObject({
+          code: "STREAM_INCOMPATIBLE",
+          message: expect.stringContaining("its messages 4 to 25 were removed"),
+        });
+        expect(rest).toEqual([]);
+      }
+    },
+  );
+
+  test("an idle partition outlives limits that remove the messages of others", async () => {
+    w = await world({ max_msgs: 5 });
+    await w.publish(1, 5);
+    const options = { after: 1, heartbeatMs: 100 };
+    const messages = await open(new ScriptedTerm("g", "idle", 5), options);
+    const next = messages.next();
+    /** Two checks: one for every ten heartbeats. */
+    const checked = async (): Promise<void> => {
+      const { inMsgs } = w.on.stats();
+      await waitFor(() => w.on.stats().inMsgs > inMsgs + 25);
+    };
+    await checked();
+    for (const last of [8, 11, 14]) {
+      await w.publish(last - 2, last);
+      await waitFor(() => messages.position === last);
+      await checked();
+    }
+    const { state } = await api(w.on, `STREAM.INFO.${w.stream}`);
+    expect(state).toMatchObject({ first_seq: 10 });
+    await w.on.request(`${w.stream}.idle.x`, "99");
+    expect((await within(next)).value?.string()).toBe("99");
+  });
+
   test("a connection that is closed ends it with an error", async () => {
     const on = await connection(server);
     const messages = await open(new ScriptedTerm("g", "0", 5), { connection: on });

@@ -20,6 +20,8 @@ import { deleteConsumer } from "./superseded.ts";
 
 /** Longest wait for the answer to one request. A request to a stream without a leader is not answered. */
 const REQUEST_MS = 1_000;
+/** Heartbeats between two checks that the stream has not removed what was not received yet. */
+const CHECK_EVERY = 10;
 const FIRST_PAUSE_MS = 20;
 const LAST_PAUSE_MS = 1_000;
 /** How long a replicated stream may say that it ends before the position: its new leader may not have applied everything yet. */
@@ -69,6 +71,12 @@ export class PartitionFeed {
   #unconfirmed: DeliveredMessage[] | null = null;
   /** Everything up to here was passed on, or was there before. */
   #received: number;
+  /** The partition has no message up to here that was not passed on. */
+  #passedTo: number;
+  /** Up to here the stream had removed nothing before it was received, as its leader has said. */
+  #verified: number;
+  #timer: NodeJS.Timeout | undefined;
+  #isVerifying = false;
   #created: string | null = null;
   #aheadSince: number | null = null;
   #failure: ClusterError | null = null;
@@ -80,6 +88,8 @@ export class PartitionFeed {
     this.#options = options;
     this.#listener = listener;
     this.#received = options.after;
+    this.#passedTo = options.after;
+    this.#verified = options.after;
   }
 
   /** Rejects with a `ClusterError`, as `failed()` is called with later. */
@@ -108,6 +118,7 @@ export class PartitionFeed {
   async close(): Promise<void> {
     if (this.#abort.signal.aborted) return;
     this.#abort.abort();
+    clearInterval(this.#timer);
     await this.#drop();
   }
 
@@ -120,7 +131,7 @@ export class PartitionFeed {
     const config = {
       name,
       deliver_policy: "by_start_sequence",
-      opt_start_seq: this.#received + 1,
+      opt_start_seq: Math.max(this.#received, this.#passedTo) + 1,
       ack_policy: "none",
       replay_policy: "instant",
       filter_subject: subject,
@@ -151,15 +162,37 @@ export class PartitionFeed {
     if (this.#pull !== pull) throw new RequestFailure("failed", name, "the consumer ended at once");
     this.#unconfirmed = null;
     for (const message of unconfirmed) this.#passOn(message);
+    this.#timer ??= setInterval(() => void this.#verify(), limits.heartbeatMs * CHECK_EVERY).unref();
+  }
+
+  /**
+   * A consumer skips messages that the stream removes before it has come to them, and does not say so. While the first message of the stream is one
+   * that had been received at the check before, or the one after it, there were none.
+   */
+  async #verify(): Promise<void> {
+    if (this.#isVerifying || this.#unconfirmed !== null || this.#pull === null) return;
+    this.#isVerifying = true;
+    const passedTo = Math.max(this.#received, this.#passedTo);
+    try {
+      const call = { timeoutMs: REQUEST_MS, signal: this.#abort.signal };
+      const facts = await readStream(this.#monitor, this.#options.stream, call);
+      const wanted = { ...this.#options, after: this.#verified, created: this.#created };
+      const judgement = judgeStream(facts, wanted);
+      // An answer that is older than the position is no reason to stop: the next consumer will be checked.
+      if (judgement.kind === "no") this.#fail(judgement.error);
+      else if (judgement.kind === "ok") this.#verified = passedTo;
+    } catch {
+      // Without an answer the consumer shows whether the stream is there.
+    } finally {
+      this.#isVerifying = false;
+    }
   }
 
   #check(facts: StreamFacts): void {
-    const judgement = judgeStream(facts, {
-      ...this.#options,
-      after: this.#received,
-      created: this.#created,
-    });
+    const after = Math.max(this.#received, this.#passedTo);
+    const judgement = judgeStream(facts, { ...this.#options, after, created: this.#created });
     if (judgement.kind === "ok") {
+      this.#verified = after;
       this.#created = facts.created;
       this.#aheadSince = null;
       return;
@@ -186,7 +219,9 @@ export class PartitionFeed {
 
   #passed(sequence: number): void {
     this.#failures = 0;
-    if (this.#unconfirmed === null) this.#listener.passed(sequence);
+    if (this.#unconfirmed !== null) return;
+    this.#passedTo = Math.max(this.#passedTo, sequence);
+    this.#listener.passed(sequence);
   }
 
   async #lost(pull: OrderedPull, why: string, error: "too-large" | "refused" | null): Promise<void> {
