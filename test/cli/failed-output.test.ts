@@ -82,6 +82,7 @@ async function commandLines(): Promise<ReadonlyMap<string, readonly string[]>> {
     ["groups", at],
     ["group show", [shown, ...at]],
     ["group plan", [shown, "--without", "b", ...at]],
+    ["group history", [shown, ...at]],
     ["group rejoin", [shown, "a", ...at]],
     ["group drain", [drained, "a", ...at]],
     ["group move", [moved, "0", "b", ...at]],

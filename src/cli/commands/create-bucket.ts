@@ -48,9 +48,9 @@ unless the configuration disables it. Checks a bucket that exists, and changes
 nothing in it but a missing republish. If an earlier bucket was deleted, the new
 one begins behind the epochs of the recorded terms, as one that a node creates.
 For users with the permissions of "nats-leader permissions administrator"; nodes
-then need not create anything. The bucket of a group has no stream of past terms:
-if an earlier one was deleted, pass --first-revision with a number above every
-epoch that was seen.
+then need not create anything. The bucket of a group has no stream of past
+terms: if an earlier one was deleted, pass --first-revision with a number above
+every epoch that was seen.
 
 Examples:
   nats-leader create-bucket --config a.json

@@ -92,7 +92,8 @@ function texts(text: string, before: readonly string[] = []): readonly string[] 
 
 const SHOW_HELP = `
 Reads the group's bucket, and writes nothing. "nats-leader group ID" is the
-same. JSON has every resource. Exits 3 if no member is alive, or a resource has no owner.
+same. JSON has every resource. Exits 3 if no member is alive, or a resource has
+no owner.
 
 Example:
   nats-leader group show orders --resources --json`;
