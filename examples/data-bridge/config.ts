@@ -21,7 +21,7 @@ export interface BridgeConfig {
   readonly symbols: number;
   /** Most messages in one transaction of the sink. */
   readonly batch: number;
-  /** Messages of one partition that an instance holds in memory. When it has this many, it pauses the partition. */
+  /** Most messages of one partition that an instance holds in memory. With more than half as many it requests no more. */
   readonly maxPending: number;
   /** Attempts to work on one message, before it becomes a dead letter. */
   readonly tries: number;
