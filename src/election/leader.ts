@@ -12,7 +12,7 @@ import {
 } from "./draft.ts";
 import { noteRevision, observeOwnRelease } from "./observe.ts";
 import { asLeader, isMine } from "./outlook.ts";
-import { isBound, keepsPromises, lateProofMs } from "./silence.ts";
+import { isBound, keepsPromises, withProof } from "./silence.ts";
 import { after, hasReached, type Instant, remainingMs } from "./time.ts";
 import type {
   ElectionState,
@@ -206,10 +206,8 @@ export function onConnectionEnded(draft: Draft): void {
 
 /** The server has counted a beat that was sent then: the stretch goes on, if it still runs. */
 export function onBeatProven(draft: Draft, sentAt: Instant): void {
-  const { mono } = draft.now;
   const { stretch, lateProofs } = draft.link;
-  const isLate = mono - sentAt.mono >= lateProofMs(draft.config.silenceMs);
-  draft.link.lateProofs = isLate ? { sinceMono: lateProofs?.sinceMono ?? mono, newestMono: mono } : null;
+  draft.link.lateProofs = withProof(lateProofs, draft.config.silenceMs, sentAt, draft.now);
   if (stretch === null) return;
   const deadline = after(sentAt, draft.config.silenceMs);
   if (deadline.mono > stretch.deadline.mono) draft.link.stretch = { number: stretch.number, deadline };

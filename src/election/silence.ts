@@ -30,7 +30,8 @@
  * A count that rises proves nothing but life: every message of the connection raises it. That can only put off a takeover.
  */
 import { MIN_MARGIN_MS } from "./lease.ts";
-import type { ElectionState } from "./types.ts";
+import type { Instant } from "./time.ts";
+import type { ElectionState, LateProofs } from "./types.ts";
 
 /** A beat is proven by the next one, so with eight of them a stretch outlasts a pause of 0.75 F less a round trip. */
 const BEATS = 8;
@@ -62,8 +63,19 @@ export function roundTripMs(silenceMs: number): number {
 }
 
 /** A proof that comes so long after the send of its beat is late: as late a proof of the next beat finds the stretch ended. */
-export function lateProofMs(silenceMs: number): number {
+function lateProofMs(silenceMs: number): number {
   return silenceMs - beatIntervalMs(silenceMs);
+}
+
+/** The late proofs in a row, after a proof of a beat that was sent then; `null` if it came in time. */
+export function withProof(
+  late: LateProofs | null,
+  silenceMs: number,
+  sentAt: Instant,
+  { mono }: Instant,
+): LateProofs | null {
+  const isLate = mono - sentAt.mono >= lateProofMs(silenceMs);
+  return isLate ? { sinceMono: late?.sinceMono ?? mono, newestMono: mono } : null;
 }
 
 /**
@@ -71,9 +83,8 @@ export function lateProofMs(silenceMs: number): number {
  * the promise, and round trips of F or more, the ack of every renewal would find the stretch of its send ended: the lease would be renewed,
  * the term suspended, and no node would lead. The proofs of a process that stood still are late, too, but only those of a moment.
  */
-export function isTooSlow({ config, link }: Pick<ElectionState, "config" | "link">): boolean {
-  const { lateProofs } = link;
-  return lateProofs !== null && lateProofs.newestMono - lateProofs.sinceMono >= config.silenceMs;
+export function isTooSlow(late: LateProofs | null, silenceMs: number): boolean {
+  return late !== null && late.newestMono - late.sinceMono >= silenceMs;
 }
 
 /**

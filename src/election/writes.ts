@@ -36,7 +36,7 @@ export function sendRecord(draft: Draft, kind: "acquire" | "renew", write: Recor
     ...(binding === null ? {} : { session: promised(draft, binding) }),
   };
   const promises = record.session?.silence !== undefined;
-  const isDropped = !promises && isTooSlow(draft) && isLastPromise(draft);
+  const isDropped = !promises && isTooSlow(draft.link.lateProofs, config.silenceMs) && isLastPromise(draft);
   if (promises) beginStretch(draft);
   const stretch = draft.link.stretch?.number ?? 0;
   const sent = { nonce, epoch: write.epoch, sentAt: draft.now, binding, promises, stretch };
@@ -73,7 +73,8 @@ function withRoom(unsettled: readonly SentWrite[]): readonly SentWrite[] {
 /** What a record names of the connection is a promise (`SessionBinding`): named only where it is kept. */
 function promised(draft: Draft, { serverId, clientId, presence, account }: OwnConnection): SessionBinding {
   const { crashDetection, silenceMs } = draft.config;
-  const canKeepSilence = crashDetection !== "lease" && silenceMs > 0 && !isTooSlow(draft);
+  const canKeepSilence =
+    crashDetection !== "lease" && silenceMs > 0 && !isTooSlow(draft.link.lateProofs, silenceMs);
   const isSilenceKept = canKeepSilence && account !== undefined;
   return {
     serverId,

@@ -73,6 +73,12 @@ export type GroupWarning =
    * Cause: work that ignores its signal. Remedy: pass the signal on to whatever the work awaits, or stop the member.
    */
   | "DRAIN_SLOW"
+  /**
+   * Round trips between the member and its server have become too long for its promise of silence, which it no longer makes: if it falls
+   * silent, its resources are taken over when its lease has expired. Cause: a distant or overloaded server, or the network. Remedy: connect to
+   * a closer server, or raise `silenceMs`.
+   */
+  | "SLOW_CONNECTION"
   /** The source of resources has failed or ended; the member goes on with the last list. Cause: as `error` says. Remedy: restart the member, or make the source retry. */
   | "RESOURCES_FAILED"
   /**

@@ -97,14 +97,14 @@ export const silenceMutants: readonly Mutant[] = [
   {
     name: "silence: a promise is named although round trips are too long for it",
     file: "src/election/writes.js",
-    from: "silenceMs > 0 && !isTooSlow(draft)",
+    from: "silenceMs > 0 && !isTooSlow(draft.link.lateProofs, silenceMs)",
     to: "silenceMs > 0",
   },
   {
     name: "silence: a promise that round trips did not allow is not named again",
-    file: "src/election/leader.js",
-    from: "{ sinceMono: lateProofs?.sinceMono ?? mono, newestMono: mono } : null;",
-    to: "{ sinceMono: lateProofs?.sinceMono ?? mono, newestMono: mono } : lateProofs;",
+    file: "src/election/silence.js",
+    from: "{ sinceMono: late?.sinceMono ?? mono, newestMono: mono } : null;",
+    to: "{ sinceMono: late?.sinceMono ?? mono, newestMono: mono } : late;",
   },
   {
     name: "silence: proofs count as late only once they extend no stretch any more",

@@ -159,6 +159,7 @@ export type GroupWarningCode =
   | "LIST_DIFFERS"
   | "PLAN_TOO_LARGE"
   | "REFUSES_TOO_MANY"
+  | "SLOW_CONNECTION"
   | "STORE_FAILING";
 
 /** A member with a live session, as the others see it. */

@@ -23,7 +23,14 @@ export function initialState(config: GroupConfig, profile: Profile, now: Instant
     draining: false,
     stopping: null,
     stopped: false,
-    link: { connected: false, binding: null, stretch: null, stretches: 0, inquiryDue: true },
+    link: {
+      connected: false,
+      binding: null,
+      stretch: null,
+      stretches: 0,
+      lateProofs: null,
+      inquiryDue: true,
+    },
     bucket: { status: "missing", generation: null, retryAtMono: PAST, failures: 0 },
     own: {
       phase: "none",

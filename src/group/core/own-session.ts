@@ -4,6 +4,7 @@
  * ended never comes back: the next one has a new number.
  */
 import { leaseSpanMs, MIN_MARGIN_MS } from "../../election/lease.ts";
+import { isTooSlow, withProof } from "../../election/silence.ts";
 import { after, hasReached, type Instant, remainingMs } from "../../election/time.ts";
 import type { OwnConnection, SessionBinding, WriteOutcome } from "../../election/types.ts";
 import { coversConnection, sameConnection } from "../../election/writes.ts";
@@ -73,6 +74,7 @@ function sendRecord(group: GroupState, number: number | null, expect: number, ti
   const session = binding === null ? undefined : promised(group, binding);
   const promises = session?.silence !== undefined;
   if (promises) beginStretch(group);
+  else warnOfDroppedPromise(group);
   const nonce = sendWrite(group, {
     key: { kind: "session", memberId: group.config.memberId },
     record: (authorship) => sessionRecord(group, authorship, number, session),
@@ -118,16 +120,29 @@ function withRoom(unsettled: SentSession[]): SentSession[] {
 
 /** What a record names of the connection is a promise: named only where it is kept. */
 function promised(
-  { config: { crashDetection, silenceMs } }: GroupState,
+  { config: { crashDetection, silenceMs }, link: { lateProofs } }: GroupState,
   { serverId, clientId, presence, account }: OwnConnection,
 ): SessionBinding {
-  const isSilenceKept = crashDetection !== "lease" && silenceMs > 0 && account !== undefined;
+  const canKeepSilence = crashDetection !== "lease" && silenceMs > 0 && !isTooSlow(lateProofs, silenceMs);
+  const isSilenceKept = canKeepSilence && account !== undefined;
   return {
     serverId,
     clientId,
     ...(crashDetection === "presence" && presence !== undefined ? { presence } : {}),
     ...(isSilenceKept ? { silence: { ms: silenceMs, account } } : {}),
   };
+}
+
+/** The next record is the first without the promise that the one before it made, since round trips are too long for it. */
+function warnOfDroppedPromise(group: GroupState): void {
+  const { own, link, config } = group;
+  const { silenceMs } = config;
+  if (!(own.unsettled.at(-1)?.promises ?? own.promises) || !isTooSlow(link.lateProofs, silenceMs)) return;
+  warn(
+    group,
+    "SLOW_CONNECTION",
+    `round trips to the server have become too long for silenceMs ${silenceMs}: no promise of silence while that lasts, and if this member falls silent it is replaced when its lease expires; raise silenceMs, or connect to a closer server`,
+  );
 }
 
 /** A write that promises silence begins a stretch where none runs, or where nothing depends on the one that does. */
@@ -308,12 +323,14 @@ function resume(group: GroupState): void {
 /** The connection ended, and the stretch with it. */
 export function onConnectionEnded(group: GroupState): void {
   group.link.stretch = null;
+  group.link.lateProofs = null;
   if (group.own.phase !== "live") return;
   if (group.config.crashDetection === "presence" || isBound(group)) suspend(group);
 }
 
 /** The server has counted a beat that was sent then: the stretch goes on, if it still runs. */
-export function onBeatProven({ link, config }: GroupState, sentAt: Instant): void {
+export function onBeatProven({ link, config, now }: GroupState, sentAt: Instant): void {
+  link.lateProofs = withProof(link.lateProofs, config.silenceMs, sentAt, now);
   if (link.stretch === null) return;
   const deadline = after(sentAt, config.silenceMs);
   if (deadline.mono > link.stretch.deadline.mono) link.stretch = { number: link.stretch.number, deadline };

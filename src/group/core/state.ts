@@ -6,6 +6,7 @@ import type { Instant } from "../../election/time.ts";
 import type {
   ConnectionId,
   FirstAnswer,
+  LateProofs,
   OwnConnection,
   SessionBinding,
   Stretch,
@@ -269,6 +270,7 @@ export interface GroupState {
     binding: OwnConnection | null;
     stretch: Stretch | null;
     stretches: number;
+    lateProofs: LateProofs | null;
     /** A predecessor's connection may have ended before this one: ask after the next read of the own key. */
     inquiryDue: boolean;
   };

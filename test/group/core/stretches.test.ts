@@ -64,6 +64,41 @@ describe("stretches and connections", () => {
     expect(a.held("r")).toBe(false);
   });
 
+  test("round trips that are too long for beats: the session promises nothing while that lasts, and says so once", () => {
+    const a = new Solo(["r"], { crashDetection: "silence", silenceMs: 2_000 });
+    a.live([], { serverId: "s", clientId: 1, account: "acc" });
+    a.applied("owner.r", 2);
+    let revision = 2;
+    /** For so long a beat is proven every 250 ms, this long after its send. What the renewals of that time promise. */
+    const promises = (forMs: number, roundTripMs: number): unknown[] => {
+      const found: unknown[] = [];
+      for (let ms = 0; ms < forMs; ms += 250) {
+        a.wait(250);
+        const { mono, boot, wall } = a.now;
+        const sentAt = { mono: mono - roundTripMs, boot: boot - roundTripMs, wall: wall - roundTripMs };
+        a.send({ type: "beat-proven", sentAt });
+        const renewal = a.sent("session.a")?.record;
+        if (renewal?.kind !== "session") continue;
+        found.push(renewal.session?.silence?.ms);
+        revision += 1;
+        a.applied("session.a", revision);
+      }
+      return found;
+    };
+    expect(new Set(promises(9_000, 1_749))).toEqual(new Set([2_000]));
+    expect(a.warnings()).toEqual([]);
+    // From 7/8 of F on the next beat would be proven when the stretch has ended. For F that may have been a pause.
+    const dropped = promises(12_000, 1_750);
+    expect(dropped.at(-1)).toBeUndefined();
+    expect(dropped.filter((ms) => ms === undefined).length).toBeGreaterThan(1);
+    expect(a.warnings()).toEqual([expect.stringContaining("SLOW_CONNECTION")]);
+    // Without the promise round trips of any length keep the session held.
+    promises(9_000, 5_000);
+    expect(a.held("r")).toBe(true);
+    expect(promises(9_000, 100).at(-1)).toBe(2_000);
+    expect(a.warnings()).toHaveLength(1);
+  });
+
   test("the beats of the own session: how often, and what they are worth", () => {
     const a = new Solo(["r"], { crashDetection: "silence", silenceMs: 2_000 });
     a.send({ type: "beat-proven", sentAt: a.now });
