@@ -65,8 +65,11 @@ export class GroupDriver {
     const { clock, config, profile, session } = options;
     this.#options = options;
     this.#freshness = new Freshness(clock, () => session.connected);
-    this.#roundTrips = new RoundTrips(clock, session, () =>
-      roundTripMs(isBound(this.#state) ? config.silenceMs : 0),
+    this.#roundTrips = new RoundTrips(
+      clock,
+      session,
+      () => roundTripMs(isBound(this.#state) ? config.silenceMs : 0),
+      (tookMs, provenForMs) => this.#warnOfRoundTrips(tookMs, provenForMs),
     );
     this.#timer = new WakeTimer(
       clock,
@@ -212,6 +215,15 @@ export class GroupDriver {
     }
     if (!this.#state.stopped) this.#follow();
     if (failures.length > 0) throw failures[0];
+  }
+
+  #warnOfRoundTrips(tookMs: number, provenForMs: number): void {
+    if (this.#options.config.crashDetection !== "presence" || this.#state.own.phase !== "live") return;
+    this.#options.output({
+      type: "warning",
+      code: "SLOW_CONNECTION",
+      message: `a round trip to the server takes ${Math.ceil(tookMs)} ms, and crashDetection "presence" needs less than ${provenForMs} ms: no term is held, and no other member takes the resources; connect to a closer server, or set crashDetection to "lease"`,
+    });
   }
 
   /** Derives from the state whether to check the connection, how often to send beats, and which sessions to watch. */

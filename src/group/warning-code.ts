@@ -74,9 +74,10 @@ export type GroupWarning =
    */
   | "DRAIN_SLOW"
   /**
-   * Round trips between the member and its server have become too long for its promise of silence, which it no longer makes: if it falls
-   * silent, its resources are taken over when its lease has expired. Cause: a distant or overloaded server, or the network. Remedy: connect to
-   * a closer server, or raise `silenceMs`.
+   * Round trips between the member and its server have become too long: for its promise of silence, which it no longer makes (if it
+   * falls silent, its resources are taken over when its lease has expired), or for `crashDetection: "presence"` (`term.held` is then false
+   * while the member renews the lease). Cause: a distant or overloaded server, or the network. Remedy: connect to a closer server, raise
+   * `silenceMs`, or set `crashDetection: "lease"`, as the message says.
    */
   | "SLOW_CONNECTION"
   /** The source of resources has failed or ended; the member goes on with the last list. Cause: as `error` says. Remedy: restart the member, or make the source retry. */

@@ -9,6 +9,7 @@ import { Node } from "../../src/node/node.ts";
 import { deferred } from "../../src/runtime/waiting.ts";
 import { atEnd } from "../support/at-end.ts";
 import { RealGroup } from "../support/group/real-group.ts";
+import { proxied } from "../support/node/proxy.ts";
 import { LONG, PATIENCE_MS } from "../support/patience.ts";
 import { useNatsServer } from "../support/use-server.ts";
 
@@ -202,6 +203,33 @@ describe("a group", () => {
     await group.untilShares({ a: 6 });
     await node.stop();
     expect([...member.owned.values()].every(({ held }) => held)).toBe(true);
+  });
+
+  test("round trips that become too long for presence: the session goes on, no term is held, and a warning says why", async () => {
+    const proxy = await proxied(server);
+    const options = {
+      ...LONG,
+      servers: proxy.url,
+      resources: 1,
+      crashDetection: "presence",
+      silenceMs: 0,
+    } as const;
+    const group = new RealGroup(proxy.url, options);
+    const member = group.make("a");
+    const warning = nextEvent(member, "warning");
+    await group.begin(member);
+    await group.untilShares({ a: 1 });
+    const [term] = member.owned.values();
+    proxy.delay(600);
+    expect(await warning).toMatchObject({
+      code: "SLOW_CONNECTION",
+      message: expect.stringContaining("needs less than 1000 ms: no term is held"),
+    });
+    expect(term?.held).toBe(false);
+    expect(member.owned.size).toBe(1);
+    proxy.delay(0);
+    await term?.untilHeld({ timeoutMs: PATIENCE_MS });
+    expect(term?.held).toBe(true);
   });
 
   test("start() rejects without a server and leaves nothing open; stop() ends a start", async () => {
