@@ -361,7 +361,9 @@ describe("leadership that is lost", () => {
     proxy.refuse(true);
     proxy.cut();
     await gone(first.pid);
-    expect(child.stderr).toMatch(/leadership lost: killing the program.*reason=expired/);
+    await waitFor(() => /leadership lost: killing the program.*reason=expired/.test(child.stderr), {
+      message: () => `the line about the lost leadership, after ${child.stderr}`,
+    });
     proxy.refuse(false);
     const second = await program(child);
     expect(second.epoch).toBeGreaterThan(first.epoch);

@@ -187,6 +187,7 @@ test.skipIf(noSql)(`a position in PostgreSQL${noSql ? " (SKIPPED, not installed)
   const { host, port, user, database } = postgres;
   const pool = new Pool({ host, port, user, database });
   atEnd(() => pool.end());
+  pool.on("error", console.error); // without a listener, a connection that the server ends can end the process
   pool.on("connect", (client) => client.on("error", console.error));
   await new PostgresFence({ resource: "any" }).setup(pool);
   await pool.query(

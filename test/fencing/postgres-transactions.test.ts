@@ -34,6 +34,7 @@ describe.skipIf(missing)(title, () => {
   afterAll(() => server?.stop());
   beforeEach(async () => {
     pool = new Pool({ ...connection, max: 10 });
+    pool.on("error", () => {});
     pool.on("connect", (client) => client.on("error", () => {})); // as docs/fencing.md recommends
     atEnd(() => pool.end());
     fence = new PostgresFence({ resource: freshId("ledger") });

@@ -225,6 +225,7 @@ describe.skipIf(missing)(title, () => {
     postgres = await startPostgres();
     // One connection, so that no test opens another.
     pool = new Pool({ ...connectionOf(postgres), max: 1 });
+    pool.on("error", () => {});
     pool.on("connect", (client) => client.on("error", () => {}));
     await new PostgresFence({ resource: "any" }).setup(pool);
     await pool.query(SINK_TABLES);
