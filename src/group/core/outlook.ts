@@ -83,9 +83,14 @@ function usesPresence(crashDetection: CrashDetection): boolean {
   return crashDetection === "presence";
 }
 
-/** How often to send beats; `null`: none is needed. */
+/**
+ * How often to send beats; `null`: none is needed. Also while nothing is promised because round trips are too long: they show when that is
+ * over.
+ */
 export function beatsEveryMs(group: GroupState): number | null {
-  return isBound(group) && mayBeHeld(group) ? beatIntervalMs(group.config.silenceMs) : null;
+  const { link, config } = group;
+  const isNeeded = isBound(group) || link.lateProofs !== null;
+  return isNeeded && mayBeHeld(group) ? beatIntervalMs(config.silenceMs) : null;
 }
 
 function mayBeHeld({ own, link }: GroupState): boolean {

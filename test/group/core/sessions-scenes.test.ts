@@ -254,3 +254,28 @@ test("a member that is fenced while it is held stops at the message, and names t
   play.until(1_100).ask(a);
   await expectTranscript("fenced-early", play);
 });
+
+test("a member whose round trips become longer than F promises nothing until they are short again, and keeps what it owns", async () => {
+  const play = new World("Round trips of 600 ms, F = 500 ms.", ["r"]);
+  play.hides = hidesRoutine;
+  const short = mode("silence", { config: { silenceMs: 500 } });
+  const a = play.member("a", short).start();
+  const b = play.member("b", short).start();
+  const promise = (): number | undefined => b.state.sessions.get("a")?.record?.session?.silence?.ms;
+  play.quietlyUntil(9_000, "a owns r");
+  expect([a.held("r"), promise()]).toEqual([true, 500]);
+  play.happens("each way between a and its server takes 300 ms from now on", () => {
+    a.latencyMs = 300;
+  });
+  play.until(13_000).ask(a);
+  expect([a.held("r"), promise()]).toEqual([true, undefined]);
+  play.quietlyUntil(30_000, "a is held, by its lease");
+  expect([a.held("r"), a.count("suspended"), a.count("resumed")]).toEqual([true, 1, 1]);
+  play.happens("it takes 1 ms again", () => {
+    a.latencyMs = 1;
+  });
+  play.until(35_000).ask(a);
+  expect([a.held("r"), a.count("suspended"), promise()]).toEqual([true, 1, 500]);
+  expect(a.effects.filter((effect) => effect.type === "warning").length).toBe(1);
+  await expectTranscript("slow-round-trips", play);
+});

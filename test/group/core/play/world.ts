@@ -8,7 +8,7 @@ import { wakeDelayMs } from "../../../../src/group/core/act.ts";
 import type { GroupConfig, GroupEffect, GroupEvent, Profile } from "../../../../src/group/core/events.ts";
 import { step } from "../../../../src/group/core/group.ts";
 import { initialState } from "../../../../src/group/core/initial-state.ts";
-import { isHeld } from "../../../../src/group/core/outlook.ts";
+import { beatsEveryMs, isHeld } from "../../../../src/group/core/outlook.ts";
 import { watchedSessions } from "../../../../src/group/core/sessions.ts";
 import type { GroupState } from "../../../../src/group/core/state.ts";
 import type {
@@ -63,6 +63,8 @@ export class Member {
   alive = true;
   connected = false;
   connection = 0;
+  /** Each way between it and its server. */
+  latencyMs: number = LATENCY_MS;
   /** Decides the fate of each write; the default is normal. */
   fate: (write: GroupWrite) => Fate = () => "normal";
   /** Decides whether a message of the watch arrives. */
@@ -108,15 +110,22 @@ export class Member {
     world.in(everyMs, () => {
       if (!this.alive || !this.connected || this.connection !== connection) return;
       if (!this.frozen) {
-        if (!this.muted) {
+        if (!this.muted && beatsEveryMs(this.state) !== null) {
           world.count(connection);
           world.heard(connection);
-          this.send({ type: "beat-proven", sentAt });
+          // The beat that proves it is sent once its echo has arrived.
+          const lateMs = 4 * (this.latencyMs - LATENCY_MS);
+          if (lateMs > 0) world.in(lateMs, () => this.#proven(connection, sentAt));
+          else this.#proven(connection, sentAt);
         }
         this.#listen(everyMs);
       }
       this.#beat(connection, world.now);
     });
+  }
+
+  #proven(connection: number, sentAt: Instant): void {
+    if (this.connected && this.connection === connection) this.send({ type: "beat-proven", sentAt });
   }
 
   /** Reports connections whose beats are missing, and those that are heard again. */
@@ -225,14 +234,14 @@ export class Member {
           const outcome = { kind: "failed", error: new Error("no answer") } as const;
           return world.in(timeoutMs, () => this.send({ type: "read", request, outcome }));
         }
-        return world.in(LATENCY_MS, () => {
+        return world.in(this.latencyMs, () => {
           const outcome = world.read(key);
-          world.in(LATENCY_MS, () => this.send({ type: "read", request, outcome }));
+          world.in(this.latencyMs, () => this.send({ type: "read", request, outcome }));
         });
       }
       case "read-after": {
         const { request, after: sequence } = effect;
-        return world.in(2 * LATENCY_MS, () => {
+        return world.in(2 * this.latencyMs, () => {
           const entries = [...world.keys.values()].filter((entry) => entry.revision > sequence);
           const { generation, sequence: upTo } = world;
           this.send({ type: "changes", request, outcome: { kind: "entries", generation, upTo, entries } });
@@ -267,7 +276,7 @@ export class Member {
     const fate = this.connected ? this.fate(write) : "lost";
     const unknown: WriteOutcome = { kind: "unknown", error: new Error("no answer") };
     const { connection } = this;
-    if (this.connected && fate !== "lost") world.in(LATENCY_MS, () => world.count(connection));
+    if (this.connected && fate !== "lost") world.in(this.latencyMs, () => world.count(connection));
     const giveUp = (): void =>
       world.in(timeoutMs, () => this.send({ type: "written", nonce, outcome: unknown }));
     if (typeof fate === "object") {
@@ -275,10 +284,10 @@ export class Member {
       return giveUp();
     }
     if (fate === "lost") return giveUp();
-    world.in(LATENCY_MS, () => {
+    world.in(this.latencyMs, () => {
       const outcome = world.apply(write);
       if (fate === "answer-lost") return;
-      world.in(LATENCY_MS, () => this.send({ type: "written", nonce, outcome }));
+      world.in(this.latencyMs, () => this.send({ type: "written", nonce, outcome }));
     });
     if (fate === "answer-lost") giveUp();
   }
@@ -427,7 +436,7 @@ export class World {
     this.keys.set(keyText(entry.key), entry);
     for (const member of this.members) {
       if (!member.connected || !member.hears(entry)) continue;
-      this.in(LATENCY_MS, () => {
+      this.in(member.latencyMs, () => {
         if (member.connected) member.send({ type: "watched", entry });
       });
     }
