@@ -14,6 +14,7 @@ import { HEARTBEAT_MS, LEASE_TTL_MS, RATE_SLACK, RETRY_DELAY_MS, SPAN_MS } from 
 import { type Commit, type GroupBucket, keyName } from "../world/bucket.ts";
 import type { Member, Witness } from "../world/member.ts";
 import { ObservedMember } from "./observed-member.ts";
+import { Placement } from "./placement.ts";
 import { numberOf, Truth } from "./truth.ts";
 
 /** A stopped process may be stale for 250 ms, checks every 50 ms, and needs a few for the turn of its event loop. */
@@ -38,6 +39,7 @@ export interface CheckerOptions {
 export class Checker implements Witness {
   readonly #options: CheckerOptions;
   readonly truth: Truth;
+  readonly #placement: Placement;
   readonly #members = new Map<Member, ObservedMember>();
   /** By name of the key, the true time until which its owners may differ from what it says. */
   readonly #excusedUntil = new Map<string, number>();
@@ -78,6 +80,15 @@ export class Checker implements Witness {
       isExcused: (key) => this.#isExcused(keyName(key)),
       wrongRateOf: (incarnation) => wrongRateOf(this.#memberOf(incarnation)),
       fencedEarly: (incarnation) => this.#fencedEarly(incarnation),
+    });
+    this.#placement = new Placement({
+      time,
+      bucket,
+      truth: this.truth,
+      fail: (message) => this.#fail(message),
+      members: () => this.#members.values(),
+      isCalm: (observed) => this.#isCalm(observed),
+      isExcused: (name) => this.#isExcused(name),
     });
     bucket.watch({ commit: (commit) => this.#onCommit(commit), gone: () => this.excuseAll() });
   }
@@ -236,6 +247,16 @@ export class Checker implements Witness {
       );
   }
 
+  /** It knows everything, and nothing has kept it from knowing and acting at once for some time. */
+  #isCalm({ member, servedSince }: ObservedMember): boolean {
+    if (!member.alive) return false;
+    const { state } = member.driver;
+    // After it has found that writes are lost it claims nothing until the sessions are over that it knew of.
+    const isQuiet = state.quietUntilMono > member.clock.now().mono;
+    if (!isReachable(member) || !isAnswered(member) || isQuiet || state.own.phase !== "live") return false;
+    return this.#options.time.now - servedSince >= KNOWN_MS;
+  }
+
   /** The last sequence at this time, or earlier. */
   #sequenceAt(at: number): number {
     const commits = this.#commits;
@@ -275,6 +296,9 @@ export class Checker implements Witness {
       const [one] = member.application.works.keys();
       if (one !== undefined) this.#fail(`${member.incarnation} ends its session while it works on ${one}`);
     }
+    if (record.kind === "claim") this.#placement.claims(observed, write);
+    else if (record.kind === "release") this.#placement.releases(observed, write);
+    else if (record.kind === "plan") this.#placement.plans(observed, write);
     observed.sent(write, this.#options.time.now);
   }
 
@@ -294,6 +318,7 @@ export class Checker implements Witness {
     this.#commits.push({ at: this.#options.time.now, sequence: entry.revision });
     if (this.#removed.delete(keyName(entry.key))) this.excuse(entry.key);
     this.truth.commit(commit);
+    this.#placement.committed(commit);
     if (entry.kind !== "record" || entry.record.kind !== "session") return;
     for (const [member, observed] of this.#members)
       if (member.incarnation === entry.record.incarnation) observed.applied(entry.record);

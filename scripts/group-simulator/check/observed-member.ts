@@ -43,6 +43,8 @@ export class ObservedMember {
   session: number | null = null;
   /** True time since which its requests are answered. */
   servedSince: number = Number.NEGATIVE_INFINITY;
+  /** True time at which it was asked last to move a resource. */
+  wishedAt: number = Number.NEGATIVE_INFINITY;
   /** How often it has warned of a fence before its deadline. */
   earlyWarnings = 0;
   readonly #counts = new Map<string, number>();
@@ -57,7 +59,7 @@ export class ObservedMember {
   /** Returns what is wrong, or `null`. */
   step(event: GroupEvent, effects: readonly GroupEffect[], now: number): string | null {
     if (event.type === "written") this.#owning.delete(event.nonce);
-    this.#noteWish(event);
+    this.#noteWish(event, now);
     const stale = this.#wentBack(event);
     if (stale !== null) return stale;
     let problem: string | null = event.type === "tick" && this.#spins() ? "spins" : null;
@@ -88,7 +90,7 @@ export class ObservedMember {
       case "own":
         if (this.session === null) return `begins a term of ${effect.resource} without a session`;
         if (this.terms.has(effect.resource)) return `begins a second term of ${effect.resource}`;
-        if (this.#takesNothing || this.#refuses(effect.resource))
+        if (!this.takes(effect.resource))
           return `begins a term of ${effect.resource}, which it was called not to take`;
         this.terms.set(effect.resource, { epoch: effect.epoch, draining: false });
         return null;
@@ -118,8 +120,14 @@ export class ObservedMember {
     }
   }
 
-  #noteWish(event: GroupEvent): void {
-    if (event.type === "draining") this.#takesNothing = event.draining;
+  /** Was it called to take no resource, or not this one? */
+  takes(resource: string): boolean {
+    return !this.#takesNothing && !this.#refuses(resource);
+  }
+
+  #noteWish(event: GroupEvent, now: number): void {
+    if (event.type === "move") this.wishedAt = now;
+    else if (event.type === "draining") this.#takesNothing = event.draining;
     else if (event.type === "stop") this.#takesNothing = true;
     else if (event.type === "refuse" && this.#refusedUntil.size < MAX_REFUSED)
       this.#refusedUntil.set(event.resource, this.member.clock.now().mono + event.forMs);

@@ -4,6 +4,7 @@
  */
 import { silenceWaitMs } from "../../../src/election/silence.ts";
 import { balance } from "../../../src/group/balance.ts";
+import type { PlanMember, StoredPlan } from "../../../src/group/core/balance.ts";
 import type {
   Claim,
   GroupEntry,
@@ -25,6 +26,7 @@ interface LiveSession {
   readonly incarnation: string;
   readonly entry: GroupEntry;
   readonly at: number;
+  readonly begunAt: number;
 }
 
 export interface TruthOptions {
@@ -51,11 +53,17 @@ export class Truth {
   readonly #options: TruthOptions;
   /** By member id: every session up to this number is over. */
   readonly #overUpTo = new Map<string, number>();
+  /** By member id: when sessions turned out to be over, oldest first. */
+  readonly #ends = new Map<string, { readonly upTo: number; readonly at: number }[]>();
   readonly #live = new Map<string, LiveSession>();
   /** By member id and number: the incarnation that began it. */
   readonly #begun = new Map<string, string>();
   /** By epoch: the incarnation whose claim of the coordinator's key it is. */
   readonly #coordinators = new Map<number, string>();
+  /** By name of an owner key: its newest claim, unless it was released since. */
+  readonly #owners = new Map<string, Claim>();
+  /** By name of a key: what is no record of this bucket, and when it was committed. */
+  readonly #strays = new Map<string, { readonly revision: number; readonly at: number }>();
   /** When each revision of the present bucket was committed. */
   readonly #committedAt = new Map<number, number>();
   /** Counts what was committed, by kind of record and of what was on the key before. */
@@ -69,11 +77,67 @@ export class Truth {
     return session <= (this.#overUpTo.get(memberId) ?? 0);
   }
 
+  /** The members that are there, by their newest records, in order of their ids. One that gives everything up has weight 0. */
+  members(): PlanMember[] {
+    const members: PlanMember[] = [];
+    for (const [memberId, { entry }] of this.#live) {
+      if (entry.kind !== "record" || entry.record.kind !== "session") continue;
+      const { weight, draining, zone, maxOwned, refused } = entry.record;
+      members.push({
+        memberId,
+        weight: draining ? 0 : weight,
+        refused,
+        ...(zone === undefined ? {} : { zone }),
+        ...(maxOwned === undefined ? {} : { maxOwned }),
+      });
+    }
+    return members.sort((one, other) => (one.memberId < other.memberId ? -1 : 1));
+  }
+
+  /** When this session was begun, if it is the present one of its member; when the last one was over otherwise. */
+  changedAt(memberId: string): number {
+    const begun = this.#live.get(memberId)?.begunAt;
+    return begun ?? this.#ends.get(memberId)?.at(-1)?.at ?? Number.NEGATIVE_INFINITY;
+  }
+
+  /** The plan in the bucket, if it is one of this group. */
+  plan(): (StoredPlan & { readonly revision: number }) | null {
+    const { bucket } = this.#options;
+    const entry = bucket.get({ kind: "plan" });
+    if (entry?.kind !== "record" || entry.record.kind !== "plan") return null;
+    if (entry.record.generation !== bucket.generation) return null;
+    const stored = balance.decode(entry.record.plan);
+    return stored === null || stored.members.length === 0 ? null : { ...stored, revision: entry.revision };
+  }
+
+  /** The member whose claim stands; `null`: the resource has no owner. */
+  ownerOf(resource: string): string | null {
+    const entry = this.#options.bucket.get({ kind: "owner", resource });
+    if (entry?.kind !== "record" || entry.record.kind !== "claim") return null;
+    const { memberId, session } = entry.record;
+    return this.isOver(memberId, session) ? null : memberId;
+  }
+
+  /** Since when the resource has no owner; `null`: it has one, or its key shows none. */
+  freeSince(resource: string): number | null {
+    const entry = this.#options.bucket.get({ kind: "owner", resource });
+    if (entry?.kind !== "record") return null;
+    const { record } = entry;
+    const writtenAt = this.#committedAt.get(entry.revision) ?? 0;
+    if (record.kind === "release") return writtenAt;
+    if (record.kind !== "claim") return null;
+    const end = this.#ends.get(record.memberId)?.find(({ upTo }) => upTo >= record.session);
+    return end === undefined ? null : Math.max(writtenAt, end.at);
+  }
+
   /** The bucket was deleted, or has lost its newest messages: what counts is what is in it. */
   reset(): void {
     const { bucket, time } = this.#options;
     this.#overUpTo.clear();
+    this.#ends.clear();
     this.#live.clear();
+    this.#owners.clear();
+    this.#strays.clear();
     this.#committedAt.clear();
     for (const entry of bucket.state().keys.values()) {
       this.#committedAt.set(entry.revision, time.now);
@@ -88,12 +152,17 @@ export class Truth {
     const { key } = entry;
     if (entry.kind !== "record") {
       if (key.kind === "session") this.#live.delete(key.memberId);
+      this.#strays.set(keyName(key), { revision: entry.revision, at: time.now });
       return excuse(key);
     }
     const { record } = entry;
     this.#count(record, before);
     // It was meant for a bucket that is deleted. To the members it is garbage.
-    if (record.generation !== bucket.generation) return excuse(key);
+    if (record.generation !== bucket.generation) {
+      this.#strays.set(keyName(key), { revision: entry.revision, at: time.now });
+      return excuse(key);
+    }
+    this.#checkStray(key, record, before);
     switch (record.kind) {
       case "session":
         this.#session(entry, record, before);
@@ -116,23 +185,54 @@ export class Truth {
     this.#takeIn(key, entry, record);
   }
 
+  /**
+   * Invariant: what is no record of this bucket, W must pass before a claim, a begin or an end replaces it: it may have replaced what its
+   * holder counts on.
+   */
+  #checkStray(key: GroupEntry["key"], record: GroupRecord, before: GroupEntry | null): void {
+    const name = keyName(key);
+    const stray = this.#strays.get(name);
+    if (stray === undefined || before === null || stray.revision !== before.revision) return;
+    const isBegin = record.kind === "session" && record.number === null;
+    if (record.kind !== "claim" && record.kind !== "session-end" && !isBegin) return;
+    const owner = this.#owners.get(name);
+    if (owner !== undefined && this.isOver(owner.memberId, owner.session)) return;
+    const waitedMs = this.#options.time.now - stray.at;
+    if (waitedMs >= LEASE_TTL_MS / RATE_SLACK || this.#options.wrongRateOf(record.incarnation) > 1) return;
+    this.#fail(
+      `${record.incarnation} replaces what is no record of this bucket, on ${name}, after ${Math.round(waitedMs)} ms`,
+    );
+  }
+
   #takeIn(key: GroupEntry["key"], entry: GroupEntry, record: GroupRecord): void {
     if (record.kind === "session" && key.kind === "session") {
       const number = record.number ?? numberOf(entry.revision, record.above);
       this.#endUpTo(key.memberId, number - 1);
       this.#begun.set(`${key.memberId} ${number}`, record.incarnation);
       const { incarnation } = record;
-      this.#live.set(key.memberId, { number, incarnation, entry, at: this.#options.time.now });
+      const [at, before] = [this.#options.time.now, this.#live.get(key.memberId)];
+      const begunAt = before?.number === number ? before.begunAt : at;
+      this.#live.set(key.memberId, { number, incarnation, entry, at, begunAt });
     } else if (record.kind === "session-end" && key.kind === "session") {
       this.#endUpTo(key.memberId, record.number);
       this.#live.delete(key.memberId);
-    } else if (record.kind === "claim" && key.kind === "coordinator") {
+    } else if (record.kind === "claim") {
+      this.#owners.set(keyName(key), record);
+    } else if (record.kind === "release") {
+      this.#owners.delete(keyName(key));
+    }
+    if (record.kind === "claim" && key.kind === "coordinator") {
       this.#coordinators.set(numberOf(entry.revision, record.above), record.incarnation);
     }
   }
 
   #endUpTo(memberId: string, number: number): void {
-    this.#overUpTo.set(memberId, Math.max(number, this.#overUpTo.get(memberId) ?? 0));
+    const before = this.#overUpTo.get(memberId) ?? 0;
+    if (number <= before) return;
+    this.#overUpTo.set(memberId, number);
+    const ends = this.#ends.get(memberId) ?? [];
+    ends.push({ upTo: number, at: this.#options.time.now });
+    this.#ends.set(memberId, ends);
   }
 
   #session(entry: GroupEntry, record: SessionRecord, before: GroupEntry | null): void {
