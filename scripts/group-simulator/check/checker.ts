@@ -357,7 +357,8 @@ export class Checker implements Witness {
     const since = time.now;
     this.excuse({ kind: "session", memberId: member.memberId });
     this.earlyFences += 1;
-    if (!isReachable(member)) return;
+    // It may have ended its session itself: its renewals were not answered.
+    if (session === null || !isReachable(member)) return;
     time.after(EARLY_MS, () => {
       if (this.#disturbedAt >= since || !isReachable(member)) return;
       this.promptFences += 1;
