@@ -142,7 +142,7 @@ class World {
   async end(failure: string | null): Promise<WorldReport> {
     const { profile, number, folder } = this.#options;
     for (const member of this.#members) {
-      add(this.#outcomes, await member.outcomes(STATS_MS));
+      add(this.#outcomes, (await member.stats(STATS_MS))?.outcomes ?? {});
       if (member.frozen) member.thaw();
       await member.end("SIGTERM");
     }
@@ -181,16 +181,37 @@ class World {
       RESOURCES.filter(
         (resource) => !this.#members.some(({ wroteAtMs }) => (wroteAtMs.get(resource) ?? 0) > afterMs),
       );
-    await waitFor(() => missing().length === 0, {
-      timeoutMs: SETTLE_MS,
-      intervalMs: POLL_MS,
-      message: () => `an owner of ${missing().join(", ")} that writes`,
-    });
+    try {
+      await waitFor(() => missing().length === 0, {
+        timeoutMs: SETTLE_MS,
+        intervalMs: POLL_MS,
+        message: () => `an owner of ${missing().join(", ")} that writes`,
+      });
+    } catch (error) {
+      throw new Error(`${error}; ${await this.#describe(missing())}`);
+    }
     // The members that were started again take part.
     await waitFor(() => this.#members.every(({ started, failure }) => started || failure !== null), {
       timeoutMs: SETTLE_MS,
       message: "every member to start",
     });
+  }
+
+  /** What every member says about these resources. */
+  async #describe(resources: readonly string[]): Promise<string> {
+    const lines: string[] = [];
+    for (const member of this.#members) {
+      const stats = await member.stats(STATS_MS);
+      if (stats === null)
+        lines.push(`${member.lane} ${member.started ? "does not answer" : "has not started"}`);
+      for (const { resource, epoch, held, doing, forMs } of stats?.resources ?? []) {
+        if (!resources.includes(resource)) continue;
+        const term = epoch === null ? "no term" : `epoch ${epoch}, ${held ? "held" : "not held"}`;
+        const since = forMs === null ? "" : ` for ${Math.round(forMs)} ms`;
+        lines.push(`${member.lane} ${resource}: ${term}, work: ${doing}${since}`);
+      }
+    }
+    return lines.join("; ");
   }
 
   #scene(): Scene {
@@ -204,6 +225,7 @@ class World {
       operator: this.#operator,
       random,
       leaseMs: this.#options.leaseMs,
+      settled: () => this.#settled(hostNowNs() / 1e6),
       join: () => this.#guest("d", 0),
       twin: (member) => this.#guest(member.settings.memberId, MEMBERS.indexOf(member.lane)),
     };

@@ -93,6 +93,9 @@ async function withClock(member: MemberProcess, rate: number, whileSo: () => Pro
   await restarted(1);
 }
 
+/** Of the lease, each way: requests of members are given up after 15 %. */
+const SLOW_PART = 0.065;
+
 /** Their order is part of what a seed decides. */
 const NAMES = [
   "kill",
@@ -118,6 +121,7 @@ const NAMES = [
   "reset-client-side",
   "slow",
   "all-too-slow",
+  "slow-for-long",
   "watch-blocked",
   "claims-unanswered",
   "claims-late",
@@ -338,6 +342,17 @@ const FAULTS: Readonly<Record<FaultName, FaultKind>> = {
         scene.members.flatMap(({ proxies }) => proxies),
         (proxy) => proxy.delay(scene.leaseMs * (0.5 + 0.5 * scene.random.next())),
       ),
+  },
+  "slow-for-long": {
+    what: "round trips of every member are longer than the shortest promise allows, and the resources are written all the same",
+    blame: "none",
+    async inflict(scene) {
+      const proxies = scene.members.flatMap((member) => member.proxies);
+      for (const proxy of proxies) proxy.delay(scene.leaseMs * SLOW_PART);
+      await pastLease(scene);
+      await scene.settled();
+      restoreAll(proxies);
+    },
   },
   "watch-blocked": {
     what: "no member receives the messages of the bucket, while one drains",

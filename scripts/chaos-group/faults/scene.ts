@@ -13,6 +13,8 @@ export interface Scene {
   readonly operator: Operator;
   readonly random: Random;
   readonly leaseMs: number;
+  /** Resolves when every resource has been written by its owner from now on: what must go on under the fault. */
+  readonly settled: () => Promise<void>;
   /** Starts a member more; the world ends it. */
   readonly join: () => Promise<MemberProcess>;
   /** Starts a second process with the id of this member; the world ends it. */

@@ -1,5 +1,5 @@
 /** One member process of a chaos run: a `Group`, whose work on each resource appends to its ledger, and records when it was held. */
-import { readFileSync } from "node:fs";
+import { appendFileSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { setTimeout as pause } from "node:timers/promises";
@@ -8,6 +8,7 @@ import { connect, type NatsConnection } from "@nats-io/transport-node";
 import { ClusterError } from "../../../src/errors.ts";
 import { natsHeaders } from "../../../src/fencing.ts";
 import { Group, type ResourceTerm } from "../../../src/group.ts";
+import type { Logger } from "../../../src/log/logger.ts";
 import { hostNowNs } from "../../chaos/node/messages.ts";
 import { RecordingWriter } from "../../chaos/node/recording.ts";
 import { Ledger } from "./ledger.ts";
@@ -17,6 +18,7 @@ import {
   type MemberReport,
   type MemberTask,
   RESOURCES,
+  type ResourceState,
   shadowOf,
 } from "./messages.ts";
 
@@ -30,6 +32,8 @@ const UPTIME_STEP_NS = 10e6;
 const task = JSON.parse(process.argv[2] ?? "{}") as MemberTask;
 const by = `${task.lane} ${task.processNumber}`;
 const outcomes: Record<string, number> = {};
+/** What the work of each resource does, and since when, in milliseconds of the host's clock. */
+const doing = new Map<string, { readonly what: string; readonly sinceMs: number }>();
 let group: Group | null = null;
 /** Work does not end when its signal aborts. */
 let hangs = false;
@@ -47,6 +51,45 @@ function nowNs(): number {
 
 function count(name: string): void {
   outcomes[name] = (outcomes[name] ?? 0) + 1;
+}
+
+function note(resource: string, what: string): void {
+  if (doing.get(resource)?.what === what) return;
+  doing.set(resource, { what, sinceMs: nowNs() / 1e6 });
+  log("work", { resource }, what);
+}
+
+/** At once, for a process that is killed. */
+function log(level: string, fields: object, message = ""): void {
+  const line = JSON.stringify({ atMs: Math.round(nowNs() / 1e6), level, message, ...fields });
+  appendFileSync(join(task.folder, `${task.lane}-${task.processNumber}.log`), `${line}\n`);
+}
+
+const logger: Logger = {
+  debug: (fields, message) => log("debug", fields, message),
+  info: (fields, message) => log("info", fields, message),
+  warn: (fields, message) => log("warn", fields, message),
+  error: (fields, message) => log("error", fields, message),
+};
+
+/** Which resources the member has, and what their work does. */
+function states(): ResourceState[] {
+  return RESOURCES.map((resource) => {
+    const term = group?.term(resource) ?? null;
+    const { what = "nothing", sinceMs = null } = doing.get(resource) ?? {};
+    return {
+      resource,
+      epoch: term?.epoch ?? null,
+      held: term?.held === true,
+      doing: what,
+      forMs: sinceMs === null ? null : nowNs() / 1e6 - sinceMs,
+    };
+  });
+}
+
+function failed(resource: string, error: unknown): void {
+  count(error instanceof ClusterError ? error.code : "OTHER");
+  note(resource, String(error));
 }
 
 const recordings = new Map(
@@ -78,7 +121,8 @@ async function work(
 ): Promise<void> {
   const { resource, epoch } = term;
   const shadow = jetstream(nats, { timeout: 1_000 });
-  const taken = await untilDone(signal, () => ledger.take(term, signal));
+  note(resource, "takes its ledger");
+  const taken = await untilDone(term, signal, () => ledger.take(term, signal));
   while (taken !== null && (!signal.aborted || hangs)) {
     // Decided while it owned the resource, and sent a moment later: the fence has to refuse what is late.
     const isDecided = term.held;
@@ -88,10 +132,11 @@ async function work(
     try {
       const n = await taken.append();
       count("written");
+      note(resource, "writes");
       recordings.get(resource)?.event(`stored-${resource}-${n}`, nowNs());
       send({ wrote: { resource, epoch } });
     } catch (error) {
-      count(error instanceof ClusterError ? error.code : "OTHER");
+      failed(resource, error);
       if (error instanceof ClusterError && error.code === "STALE_EPOCH") return;
       await pause(RETRY_MS);
     }
@@ -99,12 +144,16 @@ async function work(
 }
 
 /** Repeats while the servers do not answer. `null`: the term has ended. */
-async function untilDone<T>(signal: AbortSignal, attempt: () => Promise<T>): Promise<T | null> {
+async function untilDone<T>(
+  { resource }: ResourceTerm,
+  signal: AbortSignal,
+  attempt: () => Promise<T>,
+): Promise<T | null> {
   while (!signal.aborted) {
     try {
       return await attempt();
     } catch (error) {
-      count(error instanceof ClusterError ? error.code : "OTHER");
+      failed(resource, error);
       if (error instanceof ClusterError && error.code === "STALE_EPOCH") return null;
       await pause(RETRY_MS);
     }
@@ -152,7 +201,7 @@ async function run(): Promise<void> {
     silenceMs,
     settleMs: 500,
     drainTimeoutMs: 3_000,
-    logger: false,
+    logger,
   });
   group = own;
   setInterval(() => {
@@ -194,7 +243,7 @@ function execute(command: MemberCommand): void {
       hangs = command.do === "hang";
       return;
     case "stats":
-      send({ outcomes });
+      send({ stats: { outcomes, resources: states() } });
       return;
     default:
       command.do satisfies never;

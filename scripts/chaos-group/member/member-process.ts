@@ -8,7 +8,7 @@ import type { FakeClock } from "../../chaos/machine/fake-clock.ts";
 import { hostNowNs } from "../../chaos/node/messages.ts";
 import type { TcpProxy } from "../../shared/proxy-types.ts";
 import { startProxy } from "../../shared/tcp-proxy.ts";
-import type { MemberCommand, MemberReport, MemberTask } from "./messages.ts";
+import type { MemberCommand, MemberReport, MemberStats, MemberTask } from "./messages.ts";
 
 const STDERR_KEPT = 4_000;
 const END_MS = 20_000;
@@ -36,7 +36,7 @@ export class MemberProcess {
   #processNumber = 0;
   #stderr = "";
   #isEndAwaited = false;
-  #outcomes: ((outcomes: Readonly<Record<string, number>>) => void) | null = null;
+  #onStats: ((stats: MemberStats) => void) | null = null;
 
   private constructor(
     lane: string,
@@ -131,14 +131,14 @@ export class MemberProcess {
     clearTimeout(late);
   }
 
-  /** How its writes ended, by error code. Empty if it does not answer. */
-  async outcomes(timeoutMs: number): Promise<Readonly<Record<string, number>>> {
-    if (!this.started) return {};
+  /** `null`: it does not run, or does not answer. */
+  async stats(timeoutMs: number): Promise<MemberStats | null> {
+    if (!this.started) return null;
     return new Promise((resolve) => {
-      const timer = setTimeout(() => resolve({}), timeoutMs);
-      this.#outcomes = (outcomes) => {
+      const timer = setTimeout(() => resolve(null), timeoutMs);
+      this.#onStats = (stats) => {
         clearTimeout(timer);
-        resolve(outcomes);
+        resolve(stats);
       };
       this.send({ do: "stats" });
     });
@@ -149,7 +149,7 @@ export class MemberProcess {
     await Promise.all(this.proxies.map((proxy) => proxy.close()));
   }
 
-  #onReport({ booted, started, wrote, warning, outcomes }: MemberReport): void {
+  #onReport({ booted, started, wrote, warning, stats }: MemberReport): void {
     if (booted) {
       this.clock?.set(0);
       this.send({ do: "begin" });
@@ -157,6 +157,6 @@ export class MemberProcess {
     if (started) this.started = true;
     if (wrote !== undefined) this.wroteAtMs.set(wrote.resource, hostNowNs() / 1e6);
     if (warning !== undefined) this.warnings[warning] = (this.warnings[warning] ?? 0) + 1;
-    if (outcomes !== undefined) this.#outcomes?.(outcomes);
+    if (stats !== undefined) this.#onStats?.(stats);
   }
 }

@@ -55,6 +55,23 @@ export interface MemberReport {
   readonly wrote?: { readonly resource: string; readonly epoch: number };
   /** Code of a warning. */
   readonly warning?: string;
+  readonly stats?: MemberStats;
+}
+
+export interface MemberStats {
   /** How its writes ended, by error code. */
-  readonly outcomes?: Readonly<Record<string, number>>;
+  readonly outcomes: Readonly<Record<string, number>>;
+  readonly resources: readonly ResourceState[];
+}
+
+/** A resource as one member sees it. */
+export interface ResourceState {
+  readonly resource: string;
+  /** Of its running term; `null`: it has none. */
+  readonly epoch: number | null;
+  readonly held: boolean;
+  /** What its work does, or the last error of it. */
+  readonly doing: string;
+  /** For how long; `null`: it has never run. */
+  readonly forMs: number | null;
 }
