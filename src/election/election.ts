@@ -47,8 +47,8 @@
  *  - The server that held the holder's connection has confirmed that it is closed. By P the holder is not held any more (`suspend`,
  *    freshness), and becomes held again only when a renewal on a new connection is applied, which fails if it was replaced.
  *  - That server has twice given the same answer about the connection, with F and a margin in between: nothing that the holder sent was
- *    counted in that time, or, after two answers in a row that say so, the connection was closed before. Then the stretch in which the revision was held is over, and only an applied
- *    write newer than that revision makes its holder held again (`silence.ts`).
+ *    counted in that time, or, after two answers in a row that say so, the connection was closed before. Then the stretch in which the
+ *    revision was held is over, and only an applied write newer than that revision makes its holder held again (`silence.ts`).
  *
  * GARBAGE over a leader's record ends no term: the next renewal replaces it, against exactly that revision. Every other node waits W
  * after it has read the garbage, and writes against that revision, too; the server applies one of the two. A node that replaced the

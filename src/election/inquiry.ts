@@ -4,7 +4,7 @@
  */
 import { type Draft, emit } from "./draft.ts";
 import { giveWayMs, isMine, isSameHolder, watchedHolder } from "./outlook.ts";
-import { beatIntervalMs, silenceWaitMs } from "./silence.ts";
+import { beatIntervalMs, saysTheSame, silenceWaitMs } from "./silence.ts";
 import { type Instant, waitedUntil } from "./time.ts";
 import type {
   ConnectionId,
@@ -160,11 +160,6 @@ function judgeSilence(draft: Draft, question: Question, session: SessionBinding,
   draft.inquiry.lives = lives + 1;
   draft.inquiry.first =
     answer.kind === "none" ? null : { answer, receivedAt: draft.now, counts: answer.kind === "open" };
-}
-
-function saysTheSame(one: HolderAnswer, other: HolderAnswer): boolean {
-  if (one.kind === "open") return other.kind === "open" && one.inMsgs === other.inMsgs;
-  return one.kind === "closed" && other.kind === "closed";
 }
 
 /** No beat of the connection that was watched has been heard for too long. */

@@ -31,7 +31,7 @@
  */
 import { MIN_MARGIN_MS } from "./lease.ts";
 import type { Instant } from "./time.ts";
-import type { ElectionState, LateProofs } from "./types.ts";
+import type { ElectionState, HolderAnswer, LateProofs } from "./types.ts";
 
 /** A beat is proven by the next one, so with eight of them a stretch outlasts a pause of 0.75 F less a round trip. */
 const BEATS = 8;
@@ -55,6 +55,12 @@ export function missingBeatMs(silenceMs: number): number {
  */
 export function silenceWaitMs(silenceMs: number): number {
   return silenceMs + Math.max(MIN_MARGIN_MS, Math.ceil(silenceMs / 19));
+}
+
+/** Do two answers show that nothing was counted between them? */
+export function saysTheSame(one: HolderAnswer, other: HolderAnswer): boolean {
+  if (one.kind === "open") return other.kind === "open" && one.inMsgs === other.inMsgs;
+  return one.kind === "closed" && other.kind === "closed";
 }
 
 /** For how long a round trip entitles a leader with a presence to be held: half of F, at most one second. */

@@ -5,7 +5,7 @@
  * The first three members in the rendezvous order of a session ask at once, the others 100 ms later: by then the session has been fenced
  * and there is nothing to ask. Safe without any answer: the takeover wait stays as it is.
  */
-import { beatIntervalMs, silenceWaitMs } from "../../election/silence.ts";
+import { beatIntervalMs, saysTheSame, silenceWaitMs } from "../../election/silence.ts";
 import { waitedUntil } from "../../election/time.ts";
 import type { ConnectionId, HolderAnswer, SessionBinding, SilencePromise } from "../../election/types.ts";
 import { sameConnection } from "../../election/writes.ts";
@@ -167,11 +167,6 @@ function judgeSilence(
   inquiry.lives += 1;
   inquiry.first =
     answer.kind === "none" ? null : { answer, receivedAt: group.now, counts: answer.kind === "open" };
-}
-
-function saysTheSame(one: HolderAnswer, other: HolderAnswer): boolean {
-  if (one.kind === "open") return other.kind === "open" && one.inMsgs === other.inMsgs;
-  return one.kind === "closed" && other.kind === "closed";
 }
 
 function viewOfConnection({ sessions }: GroupState, connection: ConnectionId): SessionView | undefined {
