@@ -32,7 +32,7 @@
  */
 import { messageOf } from "../../src/errors.ts";
 import { endWhenOutputFails } from "../../src/system/output-failures.ts";
-import { readArguments } from "../shared/arguments.ts";
+import { checked, readArguments } from "../shared/arguments.ts";
 import { crashDetectionNamed, SILENCE_OPTIONS } from "../shared/silence-options.ts";
 import { wholeNumber } from "../shared/whole-number.ts";
 import { type BridgeBenchReport, isSound, measureBridge } from "./measure.ts";
@@ -56,15 +56,6 @@ const values = readArguments(
     json: { type: "boolean", default: false, help: "print the report as one line of JSON on stdout" },
   },
 );
-
-function checked<T>(read: () => T): T {
-  try {
-    return read();
-  } catch (error) {
-    console.error(`error: ${messageOf(error)}`);
-    process.exit(2);
-  }
-}
 
 function sinkNamed(text: string): SinkKind {
   const found = SINKS.find((one) => one === text);

@@ -1,5 +1,7 @@
 /** The arguments of a script, with a `--help` that lists all of them. */
+
 import { type ParseArgsConfig, parseArgs } from "node:util";
+import { messageOf } from "../../src/errors.ts";
 
 /** An option of `parseArgs`, its text in the help, and the name of its value. */
 type Option = NonNullable<ParseArgsConfig["options"]>[string] & {
@@ -46,4 +48,14 @@ export function helpText([command, summary]: readonly [string, string], options:
   const width = Math.max(...rows.map(([flags]) => flags.length));
   const lines = rows.map(([flags, text]) => `  ${flags.padEnd(width)}  ${text}`);
   return [`Usage: ${command} [options]`, "", summary, "", "Options:", ...lines].join("\n");
+}
+
+/** What `read` makes of the arguments. If it throws, the process ends with 2 and the message. */
+export function checked<T>(read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    console.error(`error: ${messageOf(error)}`);
+    process.exit(2);
+  }
 }
