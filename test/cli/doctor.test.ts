@@ -7,7 +7,7 @@ import type { Finding } from "../../src/doctor/findings/finding.ts";
 import { newStreamConfig } from "../../src/nats/lease/stream-config.ts";
 import { type PermissionRole, permissionsFor } from "../../src/nats/permissions.ts";
 import { runCommand } from "../../src/system/run-command.ts";
-import { startNatsServer } from "../../src/testing.ts";
+import { type NatsServer, startNatsServer } from "../../src/testing.ts";
 import { accountOf, examined, found } from "../support/cli/examine.ts";
 import { cli, configFor, json, start, startCluster, startDaemon } from "../support/cli/run-cli.ts";
 import { bucket as healthyBucket, facts as healthyFacts } from "../support/doctor/healthy-cluster.ts";
@@ -288,19 +288,28 @@ describe("on a cluster of three", () => {
 
   test("every source reports a frozen server and a lost server", async () => {
     await startLeader(loginOf("creator"), { clusterId: CLUSTER, nodeId: "a", ...loginOf("creator") });
-    const { facts } = await examined(as("operator", "operator"));
     // Losing a server that leads neither the bucket nor the meta group causes no raft election, only the loss itself.
-    const leaders = [facts.bucket?.leader, (await cluster.metaLeader())?.name];
-    const lost = cluster.servers.find(({ name }) => !leaders.includes(name));
-    if (lost === undefined) throw new Error("every server leads the bucket or the meta group");
-    const others = cluster.servers.filter((server) => server !== lost);
-
-    await lost.pause();
-    const connected = { servers: others.map(({ url }) => url), user: "system", pass: "secret" };
+    const withoutLead = async (): Promise<NatsServer> => {
+      await cluster.ready();
+      const { facts } = await examined(as("operator", "operator"));
+      const leaders = [facts.bucket?.leader, (await cluster.metaLeader())?.name];
+      const found = cluster.servers.find(({ name }) => !leaders.includes(name));
+      if (found === undefined) throw new Error("every server leads the bucket or the meta group");
+      return found;
+    };
+    const frozenServer = await withoutLead();
+    await frozenServer.pause();
+    const awake = cluster.servers.filter((server) => server !== frozenServer);
+    const connected = { servers: awake.map(({ url }) => url), user: "system", pass: "secret" };
     const frozen = await examined({ system: connected, timeoutMs: 2_000 });
-    await lost.resume();
-    expect(frozen.findings.find(({ where }) => where === lost.name)).toMatchObject({ code: "server-down" });
+    await frozenServer.resume();
+    expect(frozen.findings.find(({ where }) => where === frozenServer.name)).toMatchObject({
+      code: "server-down",
+    });
 
+    // A server that was frozen may call for an election, after which another one leads.
+    const lost = await withoutLead();
+    const others = cluster.servers.filter((server) => server !== lost);
     await lost.stop();
     const monitors = ["--monitor", ...cluster.servers.map(({ monitorUrl }) => monitorUrl)];
     const [ports, all, account] = await Promise.all([
