@@ -57,8 +57,49 @@ export interface StreamFacts {
   readonly consumers: readonly { readonly name: string; readonly pending: number }[];
 }
 
+/** Of all connections, since the server's start. */
+export interface Traffic {
+  readonly inMsgs: number;
+  readonly outMsgs: number;
+  readonly inBytes: number;
+  readonly outBytes: number;
+}
+
+/** Open client connections, the ones with most pending bytes first. */
+export interface OpenConnections {
+  readonly total: number;
+  /** Number that was read: at most 256. The following fields are about these. */
+  readonly listed: number;
+  /** Number without a message for an hour. Pings do not count as messages. */
+  readonly idle: number;
+  /** Sum of the bytes that wait for slow clients. */
+  readonly pendingBytes: number;
+  /** The client with most pending bytes; `null`: none has any. */
+  readonly slowest: {
+    readonly id: number;
+    readonly name: string | null;
+    readonly pendingBytes: number;
+  } | null;
+}
+
+/**
+ * Client connections that ended within the last minute by the server's clock, by reason. At most 256 are read, the latest
+ * first, so each number is a lower bound if more ended.
+ */
+export interface ClosedConnections {
+  readonly all: number;
+  /** Refused: wrong credentials, no credentials in time, or expired ones. */
+  readonly authentication: number;
+  /** Closed by the server, because the client read too slowly. */
+  readonly slow: number;
+  /** Closed by the server, because the client did not answer pings. */
+  readonly stale: number;
+}
+
 export interface ServerFacts {
   readonly name: string;
+  /** Changes with every start. */
+  readonly serverId: string | null;
   readonly sources: readonly Source[];
   /** URL of its monitoring port. */
   readonly url: string | null;
@@ -74,8 +115,17 @@ export interface ServerFacts {
   readonly memory: Usage | null;
   readonly storage: Usage | null;
   readonly connections: number | null;
+  /** Number since its start, including those that have ended. */
+  readonly totalConnections: number | null;
   /** Number since its start. */
   readonly slowConsumers: number | null;
+  readonly traffic: Traffic | null;
+  readonly open: OpenConnections | null;
+  readonly closed: ClosedConnections | null;
+  /** Requests to JetStream's API that it served, and how many of them failed, since its start. */
+  readonly api: { readonly requests: number; readonly errors: number } | null;
+  /** Bytes that wait to be sent over routes, by the name of the other server. */
+  readonly routePending: readonly { readonly to: string; readonly bytes: number }[] | null;
   /** Names of the servers to which it has a route. */
   readonly routes: readonly string[] | null;
   readonly gateways: Gateways | null;

@@ -1,5 +1,6 @@
 /** `doctor` on real servers: facts, findings and exit codes. */
 import { setTimeout as pause } from "node:timers/promises";
+import { connect } from "@nats-io/transport-node";
 import { describe, expect, test } from "vitest";
 import type { DoctorOptions } from "../../src/doctor/doctor.ts";
 import { diagnose } from "../../src/doctor/findings/diagnose.ts";
@@ -270,6 +271,31 @@ describe("on a cluster of three", () => {
       });
     },
   );
+
+  test("both sources count traffic, failed requests of the API, logins that were refused, and bytes that wait for routes", async () => {
+    const [first] = cluster.servers;
+    if (first === undefined) throw new Error("three servers were started");
+    const refused = connect({ servers: first.url, user: "node", pass: "wrong", reconnect: false });
+    await expect(refused).rejects.toThrow(/Authorization/);
+    const { connection } = await connectAs(first, "administrator");
+    await connection.request(`$JS.API.STREAM.CREATE.${STREAM}`, "no JSON");
+    const [ports, all] = await Promise.all([examined(byMonitor()), examined(system())]);
+    for (const { facts } of [ports, all]) {
+      const server = facts.servers.find(({ name }) => name === first.name);
+      expect(server).toMatchObject({
+        serverId: expect.stringMatching(/^N[A-Z0-9]+$/),
+        traffic: { inMsgs: expect.any(Number), outBytes: expect.any(Number) },
+        routePending: cluster.servers.slice(1).map(({ name }) => ({ to: name, bytes: expect.any(Number) })),
+        open: { listed: server?.open?.total, idle: 0 },
+      });
+      expect(server?.closed?.authentication).toBeGreaterThanOrEqual(1);
+      expect(server?.closed?.all).toBeGreaterThanOrEqual(server?.closed?.authentication ?? 1);
+      expect(server?.totalConnections).toBeGreaterThan(server?.connections ?? 0);
+      // The request was served by the leader of the meta group, which may be any of the servers.
+      const errors = facts.servers.map(({ api }) => api?.errors ?? 0);
+      expect(Math.max(...errors)).toBeGreaterThanOrEqual(1);
+    }
+  });
 
   test("a node lists a server that answers long after the others", async () => {
     const meta = await cluster.metaLeader();

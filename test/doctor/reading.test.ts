@@ -38,6 +38,8 @@ function documents(change: Partial<Documents> = {}): Documents {
     routez: null,
     gatewayz: null,
     healthz: null,
+    connz: null,
+    closedz: null,
     ...change,
   };
 }
@@ -46,6 +48,7 @@ describe("a server's documents", () => {
   test("are decoded, and missing fields stay null", () => {
     expect(readServer(documents(), "monitoring")).toEqual({
       ...unknownServer("n1", "monitoring"),
+      serverId: "ID1",
       version: "2.15.1",
       cluster: "east",
       uptimeMs: 2_250,
@@ -54,6 +57,48 @@ describe("a server's documents", () => {
     });
     expect(readServer(documents({ varz: { hello: "world" } }), "monitoring")).toBeNull();
     expect(readServer(documents({ varz: null }), "system")).toBeNull();
+  });
+
+  test("count traffic, requests, and connections that are open or ended within a minute", () => {
+    const now = "2026-01-01T02:00:00Z";
+    const connections = [
+      { cid: 3, name: "reader", pending_bytes: 70, last_activity: "2026-01-01T01:59:59Z" },
+      { cid: 4, pending_bytes: 5, last_activity: "2026-01-01T01:00:00Z" },
+      { cid: 5, pending_bytes: 0, last_activity: "2026-01-01T01:00:01Z" },
+    ];
+    const closed = ["Authentication Failure", "Authentication Timeout", "Slow Consumer (Write Deadline)"];
+    closed.push("Slow Consumer (Pending Bytes)", "Stale Connection", "Client Closed");
+    const ended = closed.map((reason) => ({ reason, stop: "2026-01-01T01:59:01Z" }));
+    const long = { reason: "Authentication Failure", stop: "2026-01-01T01:59:00Z" };
+    const server = readServer(
+      documents({
+        varz: { ...VARZ, total_connections: 9, in_msgs: 1, out_msgs: 2, in_bytes: 3, out_bytes: 4 },
+        jsz: { config: { max_memory: 1 }, api: { total: 12, errors: 2 } },
+        routez: {
+          routes: [{ remote_name: "n3", pending_size: 4 }, { remote_name: "n2" }, { remote_name: "n3" }],
+        },
+        connz: { now, total: 300, connections },
+        closedz: { now, total: 7, connections: [...ended, long] },
+      }),
+      "monitoring",
+    );
+    expect(server).toMatchObject({
+      totalConnections: 9,
+      traffic: { inMsgs: 1, outMsgs: 2, inBytes: 3, outBytes: 4 },
+      api: { requests: 12, errors: 2 },
+      routePending: [
+        { to: "n2", bytes: 0 },
+        { to: "n3", bytes: 4 },
+      ],
+      open: {
+        total: 300,
+        listed: 3,
+        idle: 1,
+        pendingBytes: 75,
+        slowest: { id: 3, name: "reader", pendingBytes: 70 },
+      },
+      closed: { all: 6, authentication: 2, slow: 2, stale: 1 },
+    });
   });
 
   test("give one route per server, and ids in place of names on old servers", () => {

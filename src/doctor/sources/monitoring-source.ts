@@ -6,7 +6,15 @@ import type { ClockBook } from "../clocks/clock-book.ts";
 import type { ServerFacts } from "../facts.ts";
 import type { HttpJson } from "./http-json.ts";
 import { textIn, timeIn } from "./json.ts";
-import { eachStream, type FoundStream, JSZ_OPTIONS, readServer, unknownServer } from "./read-server.ts";
+import {
+  CLOSED_OPTIONS,
+  eachStream,
+  type FoundStream,
+  JSZ_OPTIONS,
+  OPEN_OPTIONS,
+  readServer,
+  unknownServer,
+} from "./read-server.ts";
 
 /** What one source found out. */
 export interface SourceFacts {
@@ -78,13 +86,16 @@ export class MonitoringSource {
     // The HTTP parameter has another name than the field of the NATS request.
     const options = Object.keys(JSZ_OPTIONS).map((name) => (name === "consumer" ? "consumers" : name));
     const jszQuery = options.map((name) => `${name}=true`).join("&");
-    const [jsz, routez, gatewayz, healthz] = await Promise.all([
+    const [jsz, routez, gatewayz, healthz, connz, closedz] = await Promise.all([
       get(`jsz?${jszQuery}`),
       get("routez"),
       get("gatewayz"),
       get("healthz"),
+      get(`connz?sort=${OPEN_OPTIONS.sort}&limit=${OPEN_OPTIONS.limit}`),
+      get(`connz?state=closed&sort=${CLOSED_OPTIONS.sort}&limit=${CLOSED_OPTIONS.limit}`),
     ]);
-    const server = readServer({ varz, jsz, routez, gatewayz, healthz }, "monitoring");
+    const documents = { varz, jsz, routez, gatewayz, healthz, connz, closedz };
+    const server = readServer(documents, "monitoring");
     if (server === null) {
       const error = `${shown} is not the monitoring port of a nats-server`;
       return { server: failed(error), id: null, streams: [] };

@@ -2,14 +2,17 @@
 import type { JsonObject } from "../../nats/api/js-api.ts";
 import type { Gateways, MetaGroup, Peer, ServerFacts, Source, StreamFacts, Usage } from "../facts.ts";
 import { listIn, numberIn, objectIn, textIn, timeIn } from "./json.ts";
+import { readApi, readClosed, readOpen, readRoutePending, readTraffic } from "./read-load.ts";
 
-/** The answers of `/varz`, `/jsz`, `/routez`, `/gatewayz` and `/healthz`. */
+/** The answers of `/varz`, `/jsz`, `/routez`, `/gatewayz`, `/healthz`, and of `/connz` for open and for closed connections. */
 export interface Documents {
   readonly varz: JsonObject | null;
   readonly jsz: JsonObject | null;
   readonly routez: JsonObject | null;
   readonly gatewayz: JsonObject | null;
   readonly healthz: JsonObject | null;
+  readonly connz: JsonObject | null;
+  readonly closedz: JsonObject | null;
 }
 
 export type Document = keyof Documents;
@@ -17,10 +20,22 @@ export type Document = keyof Documents;
 /** Includes accounts, streams and consumers with their lag. */
 export const JSZ_OPTIONS = { accounts: true, streams: true, consumer: true, config: true } as const;
 
+interface ListOptions {
+  readonly sort: string;
+  readonly limit: number;
+}
+
+const CONNECTIONS_LISTED = 256;
+/** The parameters of `/connz` for the open connections. */
+export const OPEN_OPTIONS: ListOptions = { sort: "pending", limit: CONNECTIONS_LISTED };
+/** The parameters of `/connz` for the closed ones. */
+export const CLOSED_OPTIONS: ListOptions = { sort: "stop", limit: CONNECTIONS_LISTED };
+
 /** A server of which only the name is known. */
 export function unknownServer(name: string, source: Source): ServerFacts {
   return {
     name,
+    serverId: null,
     sources: [source],
     url: null,
     error: null,
@@ -33,7 +48,13 @@ export function unknownServer(name: string, source: Source): ServerFacts {
     memory: null,
     storage: null,
     connections: null,
+    totalConnections: null,
     slowConsumers: null,
+    traffic: null,
+    open: null,
+    closed: null,
+    api: null,
+    routePending: null,
     routes: null,
     gateways: null,
     meta: null,
@@ -43,7 +64,7 @@ export function unknownServer(name: string, source: Source): ServerFacts {
 
 /** `null` without the server's name. */
 export function readServer(documents: Documents, source: Source): ServerFacts | null {
-  const { varz, jsz, routez, healthz } = documents;
+  const { varz, jsz, routez, healthz, connz, closedz } = documents;
   const name = textIn(varz, "server_name");
   if (name === null) return null;
   const cluster = textIn(objectIn(varz, "cluster"), "name");
@@ -55,6 +76,7 @@ export function readServer(documents: Documents, source: Source): ServerFacts | 
   const now = timeIn(varz, "now");
   return {
     ...unknownServer(name, source),
+    serverId: textIn(varz, "server_id"),
     version: textIn(varz, "version"),
     cluster,
     uptimeMs: started === null || now === null ? null : now - started,
@@ -63,7 +85,13 @@ export function readServer(documents: Documents, source: Source): ServerFacts | 
     memory: on === true ? usageOf(jsz, "memory", config, "max_memory") : null,
     storage: on === true ? usageOf(jsz, "storage", config, "max_storage") : null,
     connections: numberIn(varz, "connections"),
+    totalConnections: numberIn(varz, "total_connections"),
     slowConsumers: numberIn(varz, "slow_consumers"),
+    traffic: readTraffic(varz),
+    open: readOpen(connz),
+    closed: readClosed(closedz),
+    api: on === true ? readApi(jsz) : null,
+    routePending: routez === null || cluster === null ? null : readRoutePending(routez),
     routes: routez === null || cluster === null ? null : routesIn(routez),
     gateways: readGateways(documents),
     meta: readMeta(objectIn(jsz, "meta_cluster"), name),
@@ -163,8 +191,13 @@ export function withNames(
   names: ReadonlyMap<string, string>,
 ): ServerFacts[] {
   return servers.map((server) => {
-    if (server.routes === null) return server;
-    return { ...server, routes: [...new Set(server.routes.map((one) => names.get(one) ?? one))].sort() };
+    const { routes, routePending } = server;
+    const named = (name: string): string => names.get(name) ?? name;
+    return {
+      ...server,
+      routes: routes === null ? null : [...new Set(routes.map(named))].sort(),
+      routePending: routePending?.map(({ to, bytes }) => ({ to: named(to), bytes })) ?? null,
+    };
   });
 }
 

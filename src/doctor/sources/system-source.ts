@@ -9,10 +9,29 @@ import type { ConnectionFacts, ServerFacts } from "../facts.ts";
 import { askServers, type Question, type ServerAnswer } from "./ask-servers.ts";
 import { textIn } from "./json.ts";
 import { NO_FACTS, type SourceFacts } from "./monitoring-source.ts";
-import { type Document, eachStream, JSZ_OPTIONS, readServer, unknownServer } from "./read-server.ts";
+import {
+  CLOSED_OPTIONS,
+  type Document,
+  type Documents,
+  eachStream,
+  JSZ_OPTIONS,
+  OPEN_OPTIONS,
+  readServer,
+  unknownServer,
+} from "./read-server.ts";
 
 const PING = "$SYS.REQ.SERVER.PING";
-const DOCUMENTS: readonly Document[] = ["varz", "jsz", "routez", "gatewayz", "healthz"];
+/** In NATS requests, closed connections have the number 1. */
+const QUESTIONS: Readonly<Record<Document, { readonly ask: string; readonly body?: object }>> = {
+  varz: { ask: "VARZ" },
+  jsz: { ask: "JSZ", body: JSZ_OPTIONS },
+  routez: { ask: "ROUTEZ" },
+  gatewayz: { ask: "GATEWAYZ" },
+  healthz: { ask: "HEALTHZ" },
+  connz: { ask: "CONNZ", body: OPEN_OPTIONS },
+  closedz: { ask: "CONNZ", body: { ...CLOSED_OPTIONS, state: 1 } },
+};
+const DOCUMENTS = Object.keys(QUESTIONS) as readonly Document[];
 
 export class SystemSource {
   readonly #options: NatsOptions;
@@ -81,10 +100,11 @@ export class SystemSource {
     document: Document,
     options: Pick<Question, "expected" | "patient">,
   ): Promise<ServerAnswer[]> {
+    const { ask, body } = QUESTIONS[document];
     const asking = askServers(monitor, this.#book, {
-      subject: `${PING}.${document.toUpperCase()}`,
+      subject: `${PING}.${ask}`,
       timeoutMs: this.#timeoutMs,
-      ...(document === "jsz" ? { body: JSZ_OPTIONS } : {}),
+      ...(body === undefined ? {} : { body }),
       ...options,
     });
     return document === "varz" ? asking : asking.catch(() => []);
@@ -110,16 +130,8 @@ function factsFrom(answers: readonly (readonly ServerAnswer[])[]): SourceFacts {
     answers[DOCUMENTS.indexOf(document)]?.find((answer) => answer.name === name)?.data ?? null;
   const names = [...new Set(all.map(({ name }) => name))];
   const servers = names.map((name): ServerFacts => {
-    const server = readServer(
-      {
-        varz: of("varz", name),
-        jsz: of("jsz", name),
-        routez: of("routez", name),
-        gatewayz: of("gatewayz", name),
-        healthz: of("healthz", name),
-      },
-      "system",
-    );
+    const documents = Object.fromEntries(DOCUMENTS.map((document) => [document, of(document, name)]));
+    const server = readServer(documents as unknown as Documents, "system");
     return server ?? { ...unknownServer(name, "system"), error: "no answer to the system account in time" };
   });
   const streams = names.flatMap((name) => {
