@@ -3,7 +3,7 @@
  * the bucket. Every change is a request to a node.
  */
 import { setTimeout as pause } from "node:timers/promises";
-import { headers } from "@nats-io/transport-node";
+import { headers, type NatsConnection } from "@nats-io/transport-node";
 import { type NodeOptions, resolveOptions } from "../config/resolve.ts";
 import type { LeaseRecord } from "../election/types.ts";
 import { ClusterError } from "../errors.ts";
@@ -89,7 +89,8 @@ export class ClusterClient {
   readonly #answerMs: number;
   readonly #limitMs: number;
   readonly #deadline: number;
-  readonly #link: NatsLink;
+  /** `null`: the connection is another client's. */
+  readonly #link: NatsLink | null;
   #leaseWasRead = false;
 
   private constructor(
@@ -97,7 +98,8 @@ export class ClusterClient {
     answerMs: number,
     limitMs: number,
     deadline: number,
-    link: NatsLink,
+    link: NatsLink | null,
+    connection: NatsConnection,
     domain: string | null,
   ) {
     this.clusterId = clusterId;
@@ -105,7 +107,7 @@ export class ClusterClient {
     this.#limitMs = limitMs;
     this.#deadline = deadline;
     this.#link = link;
-    this.monitor = ConnectionMonitor.acquire(link.connection, domain);
+    this.monitor = ConnectionMonitor.acquire(connection, domain);
   }
 
   /** @throws ClusterError `NO_CONNECTION`, `AUTHORIZATION`, `INVALID_CONFIG` or `ABORTED`. */
@@ -118,7 +120,8 @@ export class ClusterClient {
     const context = { clusterId, nodeId: "cli", signal: AbortSignal.any(ending) };
     try {
       const link = await connectNats(nats, context);
-      return new ClusterClient(clusterId, timeoutMs, limitMs, deadline, link, nats.domain ?? null);
+      const domain = nats.domain ?? null;
+      return new ClusterClient(clusterId, timeoutMs, limitMs, deadline, link, link.connection, domain);
     } catch (error) {
       if (late?.aborted !== true || signal?.aborted === true) throw error;
       throw new ClusterError("NO_CONNECTION", `no server accepted a connection within ${limitMs} ms`, {
@@ -128,9 +131,23 @@ export class ClusterClient {
     }
   }
 
+  /** A client of another cluster on this connection, with the same limits. Closing it leaves the connection open. */
+  of(clusterId: string): ClusterClient {
+    const { connection, domain } = this.monitor;
+    return new ClusterClient(
+      clusterId,
+      this.#answerMs,
+      this.#limitMs,
+      this.#deadline,
+      null,
+      connection,
+      domain,
+    );
+  }
+
   async close(): Promise<void> {
     this.monitor.release();
-    await this.#link.close();
+    await this.#link?.close();
   }
 
   /**

@@ -5,7 +5,7 @@ import { requestMany } from "../nats/api/request-many.ts";
 import { isId, isVersion } from "../nats/identity.ts";
 import { serviceName } from "../nats/names.ts";
 import { readStatus } from "../nats/service/status-codec.ts";
-import type { PeerStatus } from "../runtime/backend.ts";
+import type { PeerStatus, Standby } from "../runtime/backend.ts";
 import type { ClusterClient, Situation } from "./cluster-client.ts";
 
 /** After this time without an answer, all nodes count as having answered, if no more are expected. */
@@ -30,6 +30,10 @@ export interface NodeRow {
   /** Silence after which it may be replaced as leader; 0: it promises none. `null` for a node of an earlier version. */
   readonly silenceMs: number | null;
   readonly competes: boolean | null;
+  /** Why it would not campaign for a free lease; `null`: it would, it leads, or it does not report it. */
+  readonly standby: Standby | null;
+  /** How long the cooldown or the pause lasts; `null` for the others. */
+  readonly standbyMs: number | null;
   /** `null` for a go-cluster node. */
   readonly leaseTtlMs: number | null;
   readonly version: string | null;
@@ -86,6 +90,8 @@ function silent(nodeId: string): NodeRow {
     crashDetection: null,
     silenceMs: null,
     competes: null,
+    standby: null,
+    standbyMs: null,
     leaseTtlMs: null,
     version: null,
     roundTripMs: null,
@@ -168,6 +174,8 @@ async function rowOf(
     crashDetection: status.crashDetection ?? null,
     silenceMs: status.silenceMs ?? null,
     competes: status.competes ?? null,
+    standby: status.standby ?? null,
+    standbyMs: status.standbyMs ?? null,
     leaseTtlMs: status.leaseTtlMs ?? null,
     version: status.version ?? instance.version,
     roundTripMs: answer === null ? null : Math.round(answer.roundTripMs * 100) / 100,

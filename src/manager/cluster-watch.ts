@@ -36,6 +36,7 @@ const READ_RETRY_MS = 500;
 export class ClusterWatch {
   readonly #client: ClusterClient;
   readonly #onChange: (change: Change) => void;
+  readonly #onRecord: (record: LeaseRecord, ageMs: number, ttlMs: number) => void;
   readonly #identity = new StreamIdentity();
   readonly #watch: BucketWatch;
   #unlisten: (() => void) | null = null;
@@ -48,9 +49,15 @@ export class ClusterWatch {
   #failing = false;
   #closed = false;
 
-  constructor(client: ClusterClient, onChange: (change: Change) => void) {
+  /** @param onRecord Called for every record, renewals included, before the change that it makes. `ageMs`: as far as it is known. */
+  constructor(
+    client: ClusterClient,
+    onChange: (change: Change) => void,
+    onRecord: (record: LeaseRecord, ageMs: number, ttlMs: number) => void = () => {},
+  ) {
     this.#client = client;
     this.#onChange = onChange;
+    this.#onRecord = onRecord;
     this.#watch = leaseWatch(
       client.monitor,
       client.clusterId,
@@ -140,6 +147,7 @@ export class ClusterWatch {
 
   #observeRecord(record: LeaseRecord, ageMs: number): void {
     this.#settle(record);
+    this.#onRecord(record, ageMs, this.#ttlMs);
     const { nodeId, epoch, acquiredAt } = record;
     const leftMs = this.#ttlMs - ageMs;
     if (leftMs <= 0) return this.#report({ kind: "expired", leader: nodeId, epoch });

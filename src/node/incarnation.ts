@@ -144,8 +144,22 @@ export class Incarnation {
       leaseTtlMs: options.election.leaseTtlMs,
       version: options.serviceVersion,
       ...(blocked === null ? {} : { blocked: blockedText(blocked) }),
+      ...this.#standby(),
       ...(this.#lastTwin === null ? {} : { duplicate: this.#lastTwin }),
     };
+  }
+
+  #standby(): Pick<NodeStatus, "standby" | "standbyMs"> {
+    const { options, clock } = this.#o;
+    const { role, candidacy } = this.driver.state;
+    if ("term" in role) return {};
+    if (options.observer) return { standby: "observer" };
+    if (!candidacy.competes) return { standby: "withdrawn" };
+    const { mono } = clock.now();
+    const cooldownMs = Math.ceil(candidacy.cooldownUntilMono - mono);
+    const pauseMs = Math.ceil(candidacy.pauseUntilMono - mono);
+    if (pauseMs > 0 && pauseMs >= cooldownMs) return { standby: "failed", standbyMs: pauseMs };
+    return cooldownMs > 0 ? { standby: "cooldown", standbyMs: cooldownMs } : {};
   }
 
   /** Gives up the running term, or joins a step-down that has begun. Rejects if there is neither. */

@@ -2,6 +2,12 @@
 import type { CrashDetection, RoleName } from "../election/types.ts";
 import type { BucketInfo, LeaseStore, Session } from "./ports.ts";
 
+/**
+ * Why a node that follows would not campaign for a free lease: `observer` by configuration, `withdrawn` by `withdraw()` or
+ * `nats-leader leave`, `cooldown` after a step-down, `failed` after a failure of the application.
+ */
+export type Standby = "observer" | "withdrawn" | "cooldown" | "failed";
+
 /** The body of the micro service's status endpoint: go-cluster's fields (up to `connected`), then ours. */
 export interface NodeStatus {
   readonly nodeId: string;
@@ -35,6 +41,10 @@ export interface NodeStatus {
   readonly version: string;
   /** Which hook or work keeps others from running, and for how long; absent if none does. */
   readonly blocked?: string;
+  /** Absent: it would campaign, or it has a term. */
+  readonly standby?: Standby;
+  /** When a cooldown ends, or the pause after a failure: in so many milliseconds. Absent for the others. */
+  readonly standbyMs?: number;
   /** Incarnation of another process with this node id, the last one that was noticed; absent if none was. */
   readonly duplicate?: string;
   /** Is the virtual IP on this host? Only in the status of a daemon that manages one. */

@@ -66,6 +66,8 @@ test.each([
   ["state", {}],
   ["held", "yes"],
   ["competes", 0],
+  ["standby", "asleep"],
+  ["standbyMs", -1],
   ["presence", "maybe"],
   ["leaseTtlMs", -1],
   ["version", "x".repeat(256)],

@@ -71,7 +71,31 @@ test("status of a node that sees no leader has an empty leader and epoch 0", asy
   await startNode(server, { clusterId, nodeId: "watcher", observer: true });
   const { connection } = await operatorOf(server, clusterId);
   const status = await ask(connection, `cluster_${clusterId}.status.watcher`);
-  expect(status).toMatchObject({ role: "PASSIVE", leader: "", epoch: 0, competes: false });
+  expect(status).toMatchObject({
+    role: "PASSIVE",
+    leader: "",
+    epoch: 0,
+    competes: false,
+    standby: "observer",
+  });
+});
+
+test("status says why a node would not campaign, and how long a cooldown lasts", async () => {
+  const clusterId = freshId();
+  const a = await startLeader(server, { clusterId, nodeId: "a", cooldownMs: 60_000 });
+  const { connection } = await operatorOf(server, clusterId);
+  const standby = async () => {
+    const { standby = null, standbyMs = null } = await ask(connection, `cluster_${clusterId}.status.a`);
+    return { standby, standbyMs };
+  };
+  expect(await standby()).toEqual({ standby: null, standbyMs: null });
+  await a.node.stepDown();
+  const cooldown = await standby();
+  expect(cooldown).toEqual({ standby: "cooldown", standbyMs: expect.any(Number) });
+  expect(cooldown.standbyMs).toBeGreaterThan(0);
+  expect(cooldown.standbyMs).toBeLessThanOrEqual(60_000);
+  await a.node.withdraw();
+  expect(await standby()).toEqual({ standby: "withdrawn", standbyMs: null });
 });
 
 describe("two processes with one node id", () => {

@@ -52,6 +52,8 @@ function row(nodeId: string): NodeRow {
     crashDetection: "presence",
     silenceMs: 2_000,
     competes: true,
+    standby: null,
+    standbyMs: null,
     leaseTtlMs: 10_000,
     version: "1.0.0",
     roundTripMs: 1.5,

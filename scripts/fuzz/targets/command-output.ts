@@ -133,6 +133,8 @@ function node(give: Values): NodeRow {
     crashDetection: give.maybe(give.text()),
     silenceMs: give.maybe(give.number()),
     competes: give.maybe(give.flag()),
+    standby: null,
+    standbyMs: null,
     leaseTtlMs: give.maybe(give.number()),
     version: give.maybe(give.text()),
     roundTripMs: give.maybe(give.number()),

@@ -3,7 +3,7 @@
  * is checked; decoding never throws.
  */
 import type { CrashDetection, RoleName } from "../../election/types.ts";
-import type { NodeStatus, PeerStatus } from "../../runtime/backend.ts";
+import type { NodeStatus, PeerStatus, Standby } from "../../runtime/backend.ts";
 import { type JsonObject, parseObject } from "../api/js-api.ts";
 import { isId, isPrintable, isVersion } from "../identity.ts";
 
@@ -13,6 +13,7 @@ export const MAX_STATUS_BYTES: number = 16 * 1024;
 const ROLES: readonly NodeStatus["role"][] = ["PRIMARY", "PASSIVE"];
 const STATES: readonly RoleName[] = ["follower", "campaigning", "leader", "suspended", "draining", "stopped"];
 const DETECTIONS: readonly CrashDetection[] = ["presence", "silence", "lease"];
+const STANDBYS: readonly Standby[] = ["observer", "withdrawn", "cooldown", "failed"];
 const PRESENCES: readonly NodeStatus["presence"][] = ["on", "off", "denied"];
 
 /** The status in a response; `null` unless it is a JSON object with go-cluster's six fields. */
@@ -51,6 +52,8 @@ function ownFields(json: JsonObject): OwnFields {
   const leaseTtlMs = duration(json["leaseTtlMs"]);
   const version = isVersion(json["version"]) ? json["version"] : undefined;
   const blocked = isPrintable(json["blocked"]) ? json["blocked"] : undefined;
+  const standby = oneOf(STANDBYS, json["standby"]);
+  const standbyMs = duration(json["standbyMs"]);
   // Empty: the other process has no incarnation.
   const duplicate = json["duplicate"] === "" ? "" : id(json["duplicate"]);
   const vipHeld = flag(json["vipHeld"]);
@@ -66,6 +69,8 @@ function ownFields(json: JsonObject): OwnFields {
     ...(leaseTtlMs === undefined ? {} : { leaseTtlMs }),
     ...(version === undefined ? {} : { version }),
     ...(blocked === undefined ? {} : { blocked }),
+    ...(standby === undefined ? {} : { standby }),
+    ...(standbyMs === undefined ? {} : { standbyMs }),
     ...(duplicate === undefined ? {} : { duplicate }),
     ...(vipHeld === undefined ? {} : { vipHeld }),
   };

@@ -79,6 +79,8 @@ export function node(nodeId: string, change: Partial<NodeFacts> = {}): NodeFacts
     crashDetection: "presence",
     silenceMs: 2_000,
     competes: true,
+    standby: null,
+    standbyMs: null,
     leaseTtlMs: 10_000,
     version: "0.1.0",
     roundTripMs: 1,
