@@ -48,11 +48,17 @@ class LongestFirst extends BaseSequencer {
   }
 }
 
+/** Examples import the package by its name. */
+const resolve = {
+  alias: [{ find: /^nats-leader\/(\w+)$/, replacement: join(import.meta.dirname, "src/$1.ts") }],
+};
+
 const config: ViteUserConfig = defineConfig({
   test: {
     sequence: { sequencer: LongestFirst },
     projects: [
       {
+        resolve,
         test: {
           name: "unit",
           include: ["{test,examples}/**/*.test.ts"],
@@ -65,10 +71,7 @@ const config: ViteUserConfig = defineConfig({
         },
       },
       {
-        // Examples import the package by its name.
-        resolve: {
-          alias: [{ find: /^nats-leader\/(\w+)$/, replacement: join(import.meta.dirname, "src/$1.ts") }],
-        },
+        resolve,
         test: {
           name: "nats",
           include: [natsTests],

@@ -1,5 +1,7 @@
 /** nats-leader/manager: a node as operators handle it, with a configuration file, a daemon and commands to that daemon. */
 
+export type { FoundServers, ServerSources } from "./config/file/find-servers.ts";
+export { findServers } from "./config/file/find-servers.ts";
 export type { LoadedConfig, LoadOptions } from "./config/file/load.ts";
 export { loadConfig } from "./config/file/load.ts";
 export type { FileConfig, VipConfig } from "./config/file/types.ts";

@@ -1,8 +1,10 @@
 /**
- * The settings of the bridge: flags, then the configuration file, then the environment, then defaults. All problems are reported
+ * The settings of the bridge: flags, then the configuration file, then the environment, then defaults. The servers are found by the library's
+ * `findServers()`. All problems are reported
  * together: a second run to find the second typing error would cost more than this code.
  */
 import { parseArgs } from "node:util";
+import { findServers } from "nats-leader/manager";
 
 /** What each instance process receives from the starter; secrets are in it, so that it goes through stdin and never through argv. */
 export interface BridgeConfig {
@@ -111,17 +113,9 @@ const NUMBERS = {
 
 type NumberName = keyof typeof NUMBERS;
 
-const TEXTS = [
-  "url",
-  "cluster_urls",
-  "user",
-  "password",
-  "token",
-  "creds",
-  "postgres",
-  "sink",
-  "stream",
-] as const;
+/** A list, or a text with commas: not read as the other settings are. */
+const SERVERS = ["url", "cluster_urls"];
+const TEXTS = ["user", "password", "token", "creds", "postgres", "sink", "stream"] as const;
 const SINKS = ["auto", "postgres", "ledger"];
 
 export const USAGE: string = `npm run bridge -- [options]
@@ -172,7 +166,12 @@ export function readSettings(
       return [name, numberIn(NUMBERS[name], place, value, problems)];
     }),
   ) as Record<NumberName, number>;
-  const where = serversIn(flags, file, from, env, problems);
+  const where = serversIn(
+    flags,
+    { name: String(flags["config"] ?? "the file"), settings: file },
+    env,
+    problems,
+  );
   const sink = text("sink", "sink") ?? "auto";
   if (!SINKS.includes(sink)) problems.push(`sink ${JSON.stringify(sink)} must be ${SINKS.join(", ")}`);
   const stream = text("stream", "stream") ?? "TICKS";
@@ -234,7 +233,7 @@ function parseFile(
     problems.push(`--config ${path} must be an object, such as {"cluster_urls": ["nats://localhost:4222"]}`);
     return {};
   }
-  const known: readonly string[] = [...TEXTS, ...Object.keys(NUMBERS)];
+  const known: readonly string[] = [...SERVERS, ...TEXTS, ...Object.keys(NUMBERS)];
   for (const key of Object.keys(value)) {
     if (!known.includes(key))
       problems.push(`${path}: ${JSON.stringify(key)} is no setting; there are ${known.join(", ")}`);
@@ -262,70 +261,21 @@ function numberIn(rule: NumberSetting, place: string, value: unknown, problems: 
   return rule.fallback;
 }
 
-/** Pipelines name their servers in one of these ways. The first source that names any decides. */
+/** The library knows the ways in which pipelines name their servers, and their order. */
 function serversIn(
   flags: Flags,
-  file: Record<string, unknown>,
-  from: string,
+  file: { readonly name: string; readonly settings: object },
   env: Readonly<Record<string, string | undefined>>,
   problems: string[],
 ): { readonly servers: readonly string[] | null; readonly from: string | null } {
-  const { url, cluster_urls: list } = file;
-  if (url !== undefined && list !== undefined)
-    problems.push(`${from}url and cluster_urls exclude each other: name all servers in one of them`);
-  if (list !== undefined && !(Array.isArray(list) && list.every((one) => typeof one === "string"))) {
-    problems.push(`${from}cluster_urls must be a list, such as ["nats://a:4222", "nats://b:4222"]`);
-    return { servers: null, from: null };
-  }
-  const hostAndPort = fromHostAndPort(env);
-  const sources: readonly (readonly [string, readonly string[] | undefined])[] = [
-    ["--servers", split(flags["servers"])],
-    [`${from}cluster_urls`, list as readonly string[] | undefined],
-    [`${from}url`, split(url)],
-    ["NATS_URL", split(env["NATS_URL"] || undefined)],
-    ["NATS_HOST and NATS_PORT", hostAndPort === null ? undefined : [hostAndPort]],
-  ];
-  const [name, given] = sources.find(([, servers]) => servers !== undefined) ?? [null, undefined];
-  if (name === null || given === undefined) return { servers: null, from: null };
-  if (given.length === 0) problems.push(`${name} names no server`);
-  return { servers: given.map((one) => serverUrl(name, one, problems)), from: name };
-}
-
-function split(value: unknown): readonly string[] | undefined {
-  if (typeof value !== "string") return undefined;
-  return value
-    .split(",")
-    .map((one) => one.trim())
-    .filter((one) => one !== "");
-}
-
-/**
- * `NATS_HOST` may name its port itself. In a Kubernetes namespace with a service "nats", `NATS_PORT` is set by Kubernetes, to
- * `tcp://10.0.0.1:4222`.
- */
-function fromHostAndPort(env: Readonly<Record<string, string | undefined>>): string | null {
-  const host = env["NATS_HOST"]?.trim() ?? "";
-  const port = env["NATS_PORT"]?.trim() ?? "";
-  if (host === "" && port === "") return null;
-  const link = /^tcp:\/\/(.+):(\d+)$/.exec(port);
-  if (host === "") return link === null ? `localhost:${port}` : `${link[1]}:${link[2]}`;
-  return /:\d+$/.test(host) || port === "" ? host : `${host}:${link?.[2] ?? port}`;
-}
-
-function serverUrl(source: string, text: string, problems: string[]): string {
-  const [, scheme = "nats", login, host, port = "4222"] =
-    /^(?:(nats|tls):\/\/)?(?:(.*)@)?([^\s@:/?#,[\]]+|\[[0-9a-f:.]+\])(?::(\d{1,5}))?\/?$/i.exec(
-      text.trim(),
-    ) ?? [];
-  if (login !== undefined)
+  const flag = { name: "--servers", value: flags["servers"] as string | undefined };
+  const found = findServers({ flag, file, env });
+  problems.push(...found.problems);
+  if (Object.keys(found.login).length > 0)
     problems.push(
-      `${source}: a server has a login (hidden); use user and NATS_PASSWORD, NATS_TOKEN or creds`,
+      `${found.from}: a server has a login (hidden); use user and NATS_PASSWORD, NATS_TOKEN or creds`,
     );
-  else if (host === undefined || Number(port) < 1 || Number(port) > 65_535)
-    problems.push(
-      `${source} ${JSON.stringify(text.replace(/.*@/, "***@"))} must be nats://host:port, tls://host:port or host:port`,
-    );
-  return `${scheme}://${host}:${port}`;
+  return found;
 }
 
 function loginIn(

@@ -59,12 +59,13 @@ function optionCells(option: Option): string[] {
 }
 
 function settingTable(): string {
-  const rows = SETTINGS.map(({ path, secret, variable, shared }) => [
+  const rows = SETTINGS.map(({ path, secret, variable, shared, platform }) => [
     secret === true ? `${code(path)} (not in the file)` : code(path),
     code(variable),
-    shared === undefined ? "" : code(shared),
+    (shared ?? []).map(code).join(", "),
+    platform === undefined ? "" : code(platform),
   ]);
-  return markdown(["setting", "variable", "shared variable"], rows);
+  return markdown(["setting", "variable", "shared variables", "platform"], rows);
 }
 
 function markdown(head: readonly string[], rows: readonly (readonly string[])[]): string {

@@ -1,7 +1,11 @@
 /** Options that commands share, and the configuration that follows from them. */
 import { type Command, InvalidArgumentError, Option } from "commander";
+import { show } from "../config/check.ts";
 import { type LoadedConfig, type LoadOptions, loadConfig } from "../config/file/load.ts";
+import { monitorUrl } from "../config/file/monitors.ts";
+import { meaningOfServers, splitList } from "../config/file/spellings.ts";
 import type { NodeOptions } from "../config/resolve.ts";
+import { ClusterError } from "../errors.ts";
 import { LOG_LEVELS, type LogLevel } from "../log/logger.ts";
 import { type ClientOptions, ClusterClient } from "../manager/cluster-client.ts";
 import { isId } from "../nats/identity.ts";
@@ -93,6 +97,14 @@ export function groupIdOf(text: string): string {
   throw new InvalidArgumentError("An id has 1 to 64 of the characters A-Z a-z 0-9 _ -.");
 }
 
+/** Parses monitoring ports: an option that may have several values, with commas or blanks between them. */
+export function monitors(text: string, previous: readonly string[] = []): string[] {
+  const urls = text.split(",").map((part) => part.trim());
+  if (urls.some((url) => monitorUrl(url) === null))
+    throw new InvalidArgumentError("Must be http or https URLs, such as http://n1:8222.");
+  return [...previous, ...urls];
+}
+
 export function wholeNumber(min: number, max: number): (text: string) => number {
   return (text) => {
     const value = Number(text);
@@ -101,14 +113,14 @@ export function wholeNumber(min: number, max: number): (text: string) => number 
   };
 }
 
-/** The configuration from flags, NATS_LEADER_* variables, the file, and variables of other NATS tools, in this order. */
+/** The configuration from flags, NATS_LEADER_* variables, the file, variables of other tools and of the platform, in this order. */
 export function configOf(
   flags: ClusterFlags,
   forNode: boolean,
   {
     settings = [],
     ...more
-  }: Pick<LoadOptions, "forCluster" | "requireFiles" | "unusableAddress"> & {
+  }: Pick<LoadOptions, "forCluster" | "namedByHost" | "requireFiles" | "unusableAddress"> & {
     /** Of flags that only this command has. */
     readonly settings?: readonly (readonly [path: string, flag: string, value: unknown])[];
   } = {},
@@ -122,6 +134,7 @@ export function configOf(
   give("nodeId", "--node-id", flags.nodeId);
   give("nats.servers", "--servers", listOf(flags.servers));
   give("nats.servers", "--nats-url", listOf(flags.natsUrl));
+  checkServerFlags(flags);
   give("nats.credentials", "--creds", flags.creds);
   give("nats.domain", "--domain", flags.domain);
   for (const [path, flag, value] of settings) give(path, flag, value);
@@ -135,10 +148,16 @@ export function configPath(flags: ClusterFlags): { readonly path: string; readon
 }
 
 function listOf(text: string | undefined): string[] | undefined {
-  return text
-    ?.split(",")
-    .map((part) => part.trim())
-    .filter((part) => part !== "");
+  return text === undefined ? undefined : splitList(text);
+}
+
+function checkServerFlags({ natsUrl, servers }: ClusterFlags): void {
+  if (natsUrl === undefined || servers === undefined) return;
+  if (meaningOfServers(listOf(natsUrl)) === meaningOfServers(listOf(servers))) return;
+  throw new ClusterError(
+    "INVALID_CONFIG",
+    `--nats-url ${show(listOf(natsUrl))} and --servers ${show(listOf(servers))} name different servers; keep one of them`,
+  );
 }
 
 /** Prints how the configuration is interpreted where that differs from its text. */
@@ -168,11 +187,12 @@ export function withServers<T>(
   return withConnection(configOf(flags, false, { forCluster: false }), flags, run, limits);
 }
 
-async function withConnection<T>(
+/** As `withCluster`, with a configuration that has been loaded. */
+export async function withConnection<T>(
   loaded: LoadedConfig,
   flags: ClusterFlags,
   run: (client: ClusterClient) => Promise<T>,
-  limits: Pick<ClientOptions, "limitMs" | "signal">,
+  limits: Pick<ClientOptions, "limitMs" | "signal"> = {},
 ): Promise<T> {
   const timeoutMs = flags.timeout ?? DEFAULT_TIMEOUT_MS;
   const options = withConnectLimit(loaded.nodeOptions, timeoutMs);

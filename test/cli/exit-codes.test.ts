@@ -93,7 +93,7 @@ test("a monitoring port of another protocol, and --self without micro service, a
     const variable = await runHere(["doctor", ...NODE, ...NOWHERE], { NATS_LEADER_MONITOR: url });
     expect([variable.code, variable.stderr]).toEqual([
       2,
-      expect.stringContaining(`NATS_LEADER_MONITOR "${url}"`),
+      expect.stringContaining(`nats.monitors[0] "${url}" (from NATS_LEADER_MONITOR) must be an http`),
     ]);
     const flag = await runHere(["doctor", ...NODE, ...NOWHERE, "--monitor", url]);
     expect([flag.code, flag.stderr]).toEqual([2, expect.stringContaining("Must be http or https URLs")]);

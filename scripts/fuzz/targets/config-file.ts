@@ -18,7 +18,18 @@ const name = fc.oneof(
   },
   {
     weight: 2,
-    arbitrary: fc.constantFrom("$schema", "nats", "tls", "vip", "election", "service", "history"),
+    arbitrary: fc.constantFrom(
+      "$schema",
+      "nats",
+      "tls",
+      "vip",
+      "election",
+      "service",
+      "history",
+      "url",
+      "cluster_urls",
+      "nodes",
+    ),
   },
   {
     weight: 2,
@@ -67,7 +78,10 @@ const text = fc.oneof(
 const variable = fc.oneof(
   {
     weight: 4,
-    arbitrary: fc.constantFrom(...SETTINGS.flatMap(({ variable: own, shared }) => [own, shared ?? own])),
+    arbitrary: fc.constantFrom(
+      ...SETTINGS.flatMap(({ variable: own, shared = [] }) => [own, ...shared]),
+      "HOSTNAME",
+    ),
   },
   { weight: 1, arbitrary: fc.string({ unit: "binary", maxLength: 90 }).map((rest) => `NATS_LEADER_${rest}`) },
 );

@@ -29,8 +29,10 @@ export function config(command: Command): Command {
 const CHECK_HELP = `
 Lists every setting that is in force, also the defaults, and where it is from.
 A value comes from the first source that sets it: flags, NATS_LEADER_*
-variables, the file, variables of other NATS tools (NATS_URL, NATS_CREDS, ...),
-the default. Does not connect to NATS. Exits 2 if anything is invalid.
+variables, the file, variables of other tools (NATS_URL or NATS_HOST and
+NATS_PORT, NATS_CREDS, INSTANCE_ID, ...), those of the platform (HOSTNAME, and
+NATS_PORT of Kubernetes), the default. Two ways of one source that differ are
+an error. Does not connect to NATS. Exits 2 if anything is invalid.
 
 Example:
   nats-leader config check --config a.json`;
@@ -55,5 +57,7 @@ function check(flags: ClusterFlags): void {
 }
 
 function shown({ path, value }: SettingInForce): unknown {
-  return path === "nats.servers" && Array.isArray(value) ? value.map(String).map(withoutLogin) : value;
+  return (path === "nats.servers" || path === "nats.monitors") && Array.isArray(value)
+    ? value.map(String).map(withoutLogin)
+    : value;
 }

@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { setTimeout as pause } from "node:timers/promises";
-import { type Command, InvalidArgumentError, Option } from "commander";
+import { type Command, Option } from "commander";
+import { monitorUrl } from "../../config/file/monitors.ts";
 import { resolveOptions } from "../../config/resolve.ts";
 import { Doctor, type DoctorOptions, type Examination } from "../../doctor/doctor.ts";
 import type { Facts } from "../../doctor/facts.ts";
@@ -13,6 +14,7 @@ import {
   configOf,
   DEFAULT_TIMEOUT_MS,
   groupIdOf,
+  monitors,
   positiveDuration,
   wholeNumber,
   withConnectLimit,
@@ -34,7 +36,7 @@ import { unlessAborted, untilSignal } from "../signals.ts";
 const DEFAULT_INTERVAL_MS = 5_000;
 
 interface Flags extends ClusterFlags {
-  readonly monitor?: readonly URL[];
+  readonly monitor?: readonly string[];
   readonly systemCreds?: string;
   readonly systemUser?: string;
   readonly systemPasswordFile?: string;
@@ -53,7 +55,7 @@ const ANY_ROLES: readonly AnyRole[] = [...PERMISSION_ROLES, "member"];
 
 export function doctor(command: Command): Command {
   return withQueryOptions(command)
-    .option("--monitor <urls...>", "monitoring ports, such as http://n1:8222", monitorUrls)
+    .option("--monitor <urls...>", "monitoring ports, such as http://n1:8222", monitors)
     .option("--system-creds <file>", "credentials file of the system account")
     .option("--system-user <user>", "user of the system account")
     .option("--system-password-file <file>", "file with the password of the system user")
@@ -70,7 +72,8 @@ export function doctor(command: Command): Command {
 const HELP = `
 Changes nothing and does not join the election. Reads the servers' monitoring
 ports, or queries the servers through the system account; without either, it
-lists what it could not see. Without a cluster id and a group it examines only
+lists what it could not see. The configuration may name the monitoring ports
+(nats.monitors, or nodes), so that --monitor is not needed. Without a cluster id and a group it examines only
 the servers.
 The system password may also be in NATS_LEADER_SYSTEM_PASSWORD.
 
@@ -78,23 +81,13 @@ Exits 0 without findings, 5 with warnings, 6 with critical findings, and 4 if
 nothing was reachable. With --watch the last examination decides.
 
 Example:
+  nats-leader doctor --config a.json
   nats-leader doctor --config a.json --monitor http://n1:8222 http://n2:8222
   nats-leader doctor --cluster-id billing --system-creds sys.creds --watch
   nats-leader doctor --group orders`;
 
 function groups(text: string, before: readonly string[] = []): readonly string[] {
   return [...before, groupIdOf(text)];
-}
-
-function monitorUrls(text: string, previous: readonly URL[] = []): URL[] {
-  const urls = text.split(",").map((part) => {
-    const given = part.trim();
-    const full = given.includes("://") ? given : `http://${given}`;
-    if (!/^https?:/i.test(full) || !URL.canParse(full))
-      throw new InvalidArgumentError("Must be http or https URLs, such as http://n1:8222.");
-    return new URL(full);
-  });
-  return [...previous, ...urls];
 }
 
 async function run(flags: Flags): Promise<void> {
@@ -194,16 +187,17 @@ function reachedNothing({ servers, connection, system }: Facts): boolean {
 }
 
 function doctorOptions(flags: Flags): DoctorOptions {
-  const loaded = configOf(flags, false, { forCluster: false });
+  const settings = [["nats.monitors", "--monitor", flags.monitor]] as const;
+  const loaded = configOf(flags, false, { forCluster: false, settings });
   const { nodeOptions, origins, nodeId } = loaded;
   const timeoutMs = flags.timeout ?? DEFAULT_TIMEOUT_MS;
   const resolved = resolveOptions(withConnectLimit(nodeOptions, timeoutMs));
-  const monitors = flags.monitor ?? envMonitors();
+  const ports = (loaded.config.nats.monitors ?? []).map(monitorUrl).filter((url) => url !== null);
   const system = systemLogin(flags, resolved.nats);
   const hasCluster = origins.has("clusterId");
   const groupIds = flags.group ?? (loaded.config.group?.id === undefined ? [] : [loaded.config.group.id]);
   // With monitoring ports or a system login alone, nothing is queried through another account.
-  const named = monitors.length === 0 || origins.has("nats.servers");
+  const named = ports.length === 0 || origins.has("nats.servers");
   const usesAccount = hasCluster || groupIds.length > 0 || (system === null && named);
   const given = flags.role === "member" ? "node" : flags.role;
   const role = given ?? (nodeId === null ? null : resolved.observer ? "observer" : "node");
@@ -223,20 +217,11 @@ function doctorOptions(flags: Flags): DoctorOptions {
     expectedNodes: flags.expectNodes ?? null,
     leaseTtlMs: resolved.leaseTtlMs,
     timeoutMs,
-    monitors,
+    monitors: ports,
     tls: resolved.nats.tls ?? {},
     system,
     account: usesAccount ? account : null,
   };
-}
-
-function envMonitors(): readonly URL[] {
-  const text = process.env["NATS_LEADER_MONITOR"] ?? "";
-  try {
-    return text === "" ? [] : monitorUrls(text);
-  } catch (error) {
-    throw new ClusterError("INVALID_CONFIG", `NATS_LEADER_MONITOR "${text}" is invalid: ${messageOf(error)}`);
-  }
 }
 
 /** The servers and TLS settings of the configuration, with the login of the system account. */

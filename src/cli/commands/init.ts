@@ -1,7 +1,8 @@
 import { type Command, InvalidArgumentError } from "commander";
 import { checkConfig } from "../../config/file/load.ts";
+import { splitList } from "../../config/file/spellings.ts";
 import { defaultFileConfig, writeConfig } from "../../config/file/write.ts";
-import { DEFAULT_CONFIG } from "../options.ts";
+import { DEFAULT_CONFIG, monitors } from "../options.ts";
 import { note, print, printJson } from "../output.ts";
 
 interface Flags {
@@ -9,6 +10,7 @@ interface Flags {
   readonly clusterId: string;
   readonly nodeId: string;
   readonly natsUrl: string;
+  readonly monitor?: readonly string[];
   readonly vipAddress?: string;
   readonly vipNetmask?: number;
   readonly vipInterface?: string;
@@ -21,6 +23,7 @@ export function init(command: Command): Command {
     .requiredOption("--node-id <id>", "node id (required)")
     .option("-c, --config <file>", "file to write", DEFAULT_CONFIG)
     .option("--nats-url <urls>", "URLs of NATS servers, separated by commas", "nats://localhost:4222")
+    .option("--monitor <urls...>", "monitoring ports of the servers, for doctor", monitors)
     .option("--vip-address <ip>", "virtual IP of the leader")
     .option("--vip-netmask <bits>", "prefix length (default: 24 for IPv4, 64 for IPv6)", prefix)
     .option("--vip-interface <interface>", "network interface of the virtual IP")
@@ -43,10 +46,12 @@ function prefix(text: string): number {
 }
 
 function run(flags: Flags): void {
-  const servers = flags.natsUrl.split(",").map((url) => url.trim());
+  const servers = splitList(flags.natsUrl);
   const { vipAddress: address, vipNetmask: netmask, vipInterface } = flags;
   const vip = address === undefined ? {} : defined({ address, netmask, interface: vipInterface });
-  const config = defaultFileConfig(flags.clusterId, flags.nodeId, servers, vip);
+  const basic = defaultFileConfig(flags.clusterId, flags.nodeId, servers, vip);
+  const { monitor } = flags;
+  const config = monitor === undefined ? basic : { ...basic, nats: { ...basic.nats, monitors: monitor } };
   checkConfig(config);
   const kept = writeConfig(config, flags.config);
   if (kept !== null) note(`note: the previous file was kept as ${kept}`);

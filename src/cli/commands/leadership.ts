@@ -183,7 +183,7 @@ function printHandover(flags: ClusterFlags, done: HandoverResult, text: string):
 }
 
 function managerFor(flags: ClusterFlags): Manager {
-  const loaded = configOf(flags, false);
+  const loaded = configOf(flags, false, { namedByHost: true });
   if (loaded.nodeId === null) {
     throw new ClusterError(
       "INVALID_CONFIG",

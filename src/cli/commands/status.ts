@@ -2,7 +2,7 @@ import type { Command } from "commander";
 import { asError, ClusterError } from "../../errors.ts";
 import { unreachableStatus, type View, viewOf } from "../../manager/cluster-status.ts";
 import { CliError, EXIT, exitCodeOf } from "../exit.ts";
-import { type ClusterFlags, configOf, withCluster, withQueryOptions } from "../options.ts";
+import { type ClusterFlags, configOf, withConnection, withQueryOptions } from "../options.ts";
 import { note, printJson, printLines } from "../output.ts";
 import { statusLines } from "../render/status-lines.ts";
 
@@ -53,7 +53,7 @@ function requireDaemon({ status: { nodeId, daemon }, daemonError }: View): void 
 }
 
 async function readView(flags: Flags): Promise<View> {
-  const loaded = configOf(flags, false);
+  const loaded = configOf(flags, false, { namedByHost: flags.self === true });
   if (flags.self === true && loaded.nodeId === null) {
     throw new ClusterError(
       "INVALID_CONFIG",
@@ -68,7 +68,7 @@ async function readView(flags: Flags): Promise<View> {
     );
   }
   try {
-    return await withCluster(flags, (client) => viewOf(client, loaded.nodeId));
+    return await withConnection(loaded, flags, (client) => viewOf(client, loaded.nodeId));
   } catch (thrown) {
     const error = asError(thrown);
     if (exitCodeOf(error) === EXIT.usage) throw error;

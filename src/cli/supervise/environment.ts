@@ -34,5 +34,5 @@ function isCredential({ path, login, secret }: Setting): boolean {
 }
 
 function names({ variable, shared }: Setting): string[] {
-  return shared === undefined ? [variable] : [variable, shared];
+  return [variable, ...(shared ?? [])];
 }

@@ -1,4 +1,7 @@
-/** Sources of settings, the strongest first: flags, our environment variables, the file, shared environment variables. */
+/**
+ * Sources of settings, the strongest first: flags, our environment variables, the file, shared environment variables, those that a
+ * platform sets by itself.
+ */
 import { convert, SETTINGS, type Setting } from "./settings.ts";
 import { get, leaves, put, type Tree } from "./tree.ts";
 
@@ -9,6 +12,10 @@ export interface Layer {
   readonly values: Tree;
   /** Source of a single value, where it is more precise than the layer's name. */
   readonly sources?: ReadonlyMap<string, string>;
+  /** By path: two ways to give this value that contradict each other. A problem only if this layer decides. */
+  readonly conflicts?: ReadonlyMap<string, string>;
+  /** By path: how the value differs from what was given. */
+  readonly notes?: ReadonlyMap<string, string>;
 }
 
 /** The effective settings. */
@@ -16,6 +23,9 @@ export interface Merged {
   readonly values: Tree;
   /** Path to source: `--node-id`, `NATS_LEADER_NODE_ID`, a file's path. */
   readonly origins: ReadonlyMap<string, string>;
+  /** Contradictions in the layers that decide. */
+  readonly problems: readonly string[];
+  readonly notes: readonly string[];
 }
 
 /** Settings of one authentication method. The strongest layer with any of them decides the method. */
@@ -34,16 +44,15 @@ const EITHER_OR: readonly (readonly [string, string])[] = [
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
-/** Our environment variables (`variable`), or those shared with other tools. An empty one counts as not set. */
-export function environmentLayer(env: Environment, which: "variable" | "shared"): Layer {
+/** Our environment variables. An empty one counts as not set. */
+export function environmentLayer(env: Environment): Layer {
   const values: Tree = {};
   const sources = new Map<string, string>();
-  for (const setting of SETTINGS) {
-    const name = setting[which];
-    const text = name === undefined ? undefined : env[name];
-    if (name === undefined || text === undefined || text === "") continue;
-    put(values, setting.path, convert(setting.kind, text));
-    sources.set(setting.path, name);
+  for (const { path, kind, variable } of SETTINGS) {
+    const text = env[variable];
+    if (text === undefined || text === "") continue;
+    put(values, path, convert(kind, text));
+    sources.set(path, variable);
   }
   return { name: "the environment", values, sources };
 }
@@ -52,6 +61,7 @@ export function environmentLayer(env: Environment, which: "variable" | "shared")
 export function merge(layers: readonly Layer[]): Merged {
   const values: Tree = {};
   const origins = new Map<string, string>();
+  const deciding = new Map<string, Layer>();
   const family = loginFamily(layers);
   for (const layer of [...layers].reverse()) {
     for (const path of leaves(layer.values)) {
@@ -59,9 +69,12 @@ export function merge(layers: readonly Layer[]): Merged {
       for (const other of counterparts(path)) forget(values, origins, other);
       put(values, path, get(layer.values, path));
       origins.set(path, layer.sources?.get(path) ?? layer.name);
+      deciding.set(path, layer);
     }
   }
-  return { values, origins };
+  const said = (what: "conflicts" | "notes"): string[] =>
+    [...deciding].flatMap(([path, layer]) => layer[what]?.get(path) ?? []);
+  return { values, origins, problems: said("conflicts"), notes: said("notes") };
 }
 
 /**

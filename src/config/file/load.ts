@@ -5,12 +5,14 @@ import { printable } from "../../log/printable.ts";
 import { show } from "../check.ts";
 import { listProblems } from "../group.ts";
 import type { NodeOptions } from "../resolve.ts";
+import { platformLayer, sharedLayer } from "./foreign-variables.ts";
 import { type Environment, environmentLayer, type Layer, type Merged, merge } from "./layers.ts";
 import { type Secrets, toNodeOptions } from "./node-options.ts";
 import { optionProblems, withSource } from "./option-problems.ts";
 import { schemaProblems } from "./problems.ts";
 import { type FileLayer, readLayer, settingsIn } from "./read.ts";
 import { SETTINGS } from "./settings.ts";
+import { respell } from "./spellings.ts";
 import { get, prune, put, type Tree } from "./tree.ts";
 import type { FileConfig, VipConfig } from "./types.ts";
 import { unknownVariables } from "./variables.ts";
@@ -31,6 +33,11 @@ export interface LoadOptions {
   readonly env?: Environment;
   /** False: the command runs no node: the node id may be missing, and the server has a default. */
   readonly forNode?: boolean;
+  /**
+   * Whether the name of the host (`HOSTNAME`) is the node id if nothing else names it.
+   * @default `forNode`
+   */
+  readonly namedByHost?: boolean;
   /**
    * False: the command also works without a cluster id. `"or-group"`: with the id of a group instead. `origins` has it only if it was
    * given.
@@ -68,9 +75,10 @@ export function loadLayer(file: FileLayer | null, options: LoadOptions): LoadedC
   const { env = {}, path } = options;
   const layers: Layer[] = [
     flagLayer(options.flags),
-    environmentLayer(env, "variable"),
+    environmentLayer(env),
     ...(file === null ? [] : [file]),
-    environmentLayer(env, "shared"),
+    sharedLayer(env),
+    platformLayer(env, { nodeId: options.namedByHost ?? options.forNode !== false }),
   ];
   const merged = merge(layers);
   const mayLackCluster =
@@ -82,8 +90,8 @@ export function loadLayer(file: FileLayer | null, options: LoadOptions): LoadedC
   return finish(merged, {
     path: file === null ? null : path,
     forNode: options.forNode !== false,
-    problems: file?.problems ?? [],
-    notes: unknownVariables(env),
+    problems: [...(file?.problems ?? []), ...merged.problems],
+    notes: [...merged.notes, ...unknownVariables(env)],
     requireFiles: options.requireFiles === true,
     unusableAddress: options.unusableAddress,
   });
@@ -92,8 +100,15 @@ export function loadLayer(file: FileLayer | null, options: LoadOptions): LoadedC
 /** Checks a configuration that a program passes as an object. */
 export function checkConfig(config: FileConfig): LoadedConfig {
   const { values, problems } = settingsIn(structuredClone(config) as unknown as Tree);
-  const merged = { values, origins: new Map<string, string>() };
-  return finish(merged, { path: null, forNode: true, problems, notes: [], requireFiles: false });
+  const { conflicts } = respell(values);
+  const merged = { values, origins: new Map<string, string>(), problems: [...conflicts.values()], notes: [] };
+  return finish(merged, {
+    path: null,
+    forNode: true,
+    problems: [...problems, ...merged.problems],
+    notes: [],
+    requireFiles: false,
+  });
 }
 
 interface Finishing {
@@ -171,11 +186,25 @@ function takeSecrets({ values }: Merged): Secrets {
 
 /** A URL with a password is a secret like any other. */
 function urlSecrets(values: Tree, origins: ReadonlyMap<string, string>, file: string | null): string[] {
-  const servers = get(values, "nats.servers");
-  if (file === null || origins.get("nats.servers") !== file || !Array.isArray(servers)) return [];
-  if (!servers.some((url) => typeof url === "string" && url.includes("@"))) return [];
+  const inFile = (path: string): string | null => {
+    const urls = get(values, path);
+    const from = origins.get(path) ?? "";
+    if (file === null || !(from === file || from.startsWith(`${file}: `)) || !Array.isArray(urls))
+      return null;
+    return urls.some((url) => typeof url === "string" && url.includes("@")) ? from : null;
+  };
+  const servers = inFile("nats.servers");
+  const monitors = inFile("nats.monitors");
+  const what = "has a URL with a password or token (hidden)";
   return [
-    `nats.servers has a URL with a password or token (hidden) (from ${file}), which must not be in the file: use nats.user and nats.passwordFile, nats.tokenFile, or NATS_LEADER_SERVERS`,
+    ...(servers === null
+      ? []
+      : [
+          `nats.servers ${what} (from ${servers}), which must not be in the file: use nats.user and nats.passwordFile, nats.tokenFile, or NATS_LEADER_SERVERS`,
+        ]),
+    ...(monitors === null
+      ? []
+      : [`nats.monitors ${what} (from ${monitors}), which must not be in the file: use NATS_LEADER_MONITOR`]),
   ];
 }
 

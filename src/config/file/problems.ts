@@ -14,6 +14,9 @@ const RULES: Readonly<Record<string, string>> = {
   nats: 'an object with servers, such as {"servers":["nats://localhost:4222"]}',
   "nats.servers": 'a list of nats://host:port, such as ["nats://localhost:4222"]',
   "nats.servers[]": 'a nats://host:port, such as "nats://localhost:4222"',
+  "nats.monitors": 'a list of http://host:port, such as ["http://n1:8222"]',
+  "nats.monitors[]":
+    'an http or https URL, host:port, or an object with host and one monitoringPort, such as "http://n1:8222"',
   "nats.credentials": "the path of a .creds file",
   "nats.maxReconnects": "a whole number",
   "nats.user": "a user name",
@@ -131,10 +134,10 @@ function todo(path: string): string {
     case "clusterId":
       return "give --cluster-id, NATS_LEADER_CLUSTER_ID or a file with it; ";
     case "nodeId":
-      return "give --node-id, NATS_LEADER_NODE_ID or a file with it; ";
+      return "give --node-id, NATS_LEADER_NODE_ID, INSTANCE_ID or a file with it; ";
     case "nats":
     case "nats.servers":
-      return "give --nats-url, NATS_URL or a file with it; ";
+      return "give --nats-url, NATS_URL, NATS_HOST or a file with it; ";
     default:
       return "";
   }

@@ -2,6 +2,7 @@
 import { closeSync, openSync, readSync } from "node:fs";
 import { ClusterError, messageOf } from "../../errors.ts";
 import { printable } from "../../log/printable.ts";
+import { respelledLayer } from "./find-servers.ts";
 import type { Layer } from "./layers.ts";
 import { MAX_UNKNOWN, unknownSetting } from "./problems.ts";
 import { SETTINGS } from "./settings.ts";
@@ -46,7 +47,8 @@ export function readLayer(path: string, optional: boolean): FileLayer | null {
 
 /** The settings in the text of the file `path`. */
 export function layerOf(path: string, text: string): FileLayer {
-  return { name: path, ...settingsIn(parse(path, text)) };
+  const { values, problems } = settingsIn(parse(path, text));
+  return { ...respelledLayer(path, values), problems };
 }
 
 /** The file's text. Throws if it has more than `maxBytes`. Also reads pipes, whose size is not known before. */

@@ -5,6 +5,7 @@ import { INTERFACE_NAME } from "../../system/interface-name.ts";
 import { OPTIONS, type OptionName } from "../accepted.ts";
 import { GROUP_OPTIONS } from "../group.ts";
 import { PACKAGE_VERSION } from "../resolve.ts";
+import { monitorUrl } from "./monitors.ts";
 
 /** The schema in an installed package, for editors; `nats-leader config schema` prints it. */
 export const SCHEMA_URL: string = "./node_modules/nats-leader/schema/config.schema.json";
@@ -53,11 +54,12 @@ function capital(text: string): string {
 
 const NON_EMPTY = z.string().check(z.minLength(1));
 
-const nats = z.strictObject({
-  servers: described(
-    "nats://host:port, tls://host:port or host:port; all of one NATS cluster.",
-    z.array(NON_EMPTY).check(z.minLength(1)),
-  ),
+const SERVERS = "nats://host:port, tls://host:port or host:port; all of one NATS cluster.";
+const MONITORS = "Monitoring ports of the servers, such as http://n1:8222, for nats-leader doctor.";
+
+const natsFields = {
+  servers: described(SERVERS, z.array(NON_EMPTY).check(z.minLength(1))),
+  monitors: maybe(MONITORS, z.array(z.string().check(z.refine((text) => monitorUrl(text) !== null)))),
   credentials: maybe("Path of a .creds file. Read again at every reconnect.", z.string()),
   reconnectWaitMs: orZero(option("reconnectWaitMs")),
   maxReconnects: maybe("go-cluster's; a node of this library reconnects without limit.", z.int()),
@@ -72,7 +74,30 @@ const nats = z.strictObject({
   inboxPrefix: maybeOption("inboxPrefix"),
   connectTimeoutMs: maybeOption("connectTimeoutMs"),
   domain: maybeOption("domain"),
-});
+};
+
+/** How a file may write them, too: `respell()`. */
+const TEXT_OR_LIST = z.union([z.string(), z.array(z.string())]);
+const SERVER_SPELLINGS = {
+  cluster_urls: maybe("Another name of nats.servers.", TEXT_OR_LIST),
+  url: maybe("Another name of nats.servers: one text, with commas between several.", TEXT_OR_LIST),
+};
+const PORT = z.optional(z.int().check(z.minimum(1), z.maximum(65_535)));
+const NODES = maybe(
+  "Another name of nats.monitors: URLs, or objects with host and monitoringPort (default 8222).",
+  z.array(
+    z.union([
+      z.string(),
+      z.looseObject({
+        host: z.string(),
+        monitoringPort: PORT,
+        monitoring_port: PORT,
+        monitor_port: PORT,
+        http_port: PORT,
+      }),
+    ]),
+  ),
+);
 
 const vip = z.strictObject({
   address: maybe(
@@ -136,17 +161,44 @@ const history = z.strictObject({
   maxTerms: maybe("Number of terms kept. Default: 1000.", z.int().check(z.minimum(1), z.maximum(MAX_TERMS))),
 });
 
-export const FILE_SCHEMA: z.ZodMiniType = z
+const sections = {
+  vip: maybe("Virtual IP of the leader.", vip),
+  election: maybe("Timing and rules of the election.", election),
+  service: maybe("The NATS micro service of every node.", service),
+  history: maybe("Record of past terms.", history),
+  group: maybe("A group of which the host is a member: nats-leader run.", group),
+};
+
+/** Of the settings that are in force, whatever source and spelling they have. */
+export const FILE_SCHEMA: z.ZodMiniType = z.strictObject({
+  $schema: z.optional(z.string()),
+  clusterId: option("clusterId"),
+  nodeId: option("nodeId", "required"),
+  nats: described("How to reach NATS.", z.strictObject(natsFields)),
+  ...sections,
+});
+
+/** Of the file as it is written. Flags and variables may have what it lacks, so that nothing is required. */
+const WRITTEN_SCHEMA = z
   .strictObject({
     $schema: z.optional(z.string()),
-    clusterId: option("clusterId"),
-    nodeId: option("nodeId", "required"),
-    nats: described("How to reach NATS.", nats),
-    vip: maybe("Virtual IP of the leader.", vip),
-    election: maybe("Timing and rules of the election.", election),
-    service: maybe("The NATS micro service of every node.", service),
-    history: maybe("Record of past terms.", history),
-    group: maybe("A group of which the host is a member: nats-leader run.", group),
+    clusterId: maybeOption("clusterId"),
+    nodeId: maybeOption("nodeId"),
+    nats: maybe(
+      "How to reach NATS.",
+      z.strictObject({
+        ...natsFields,
+        servers: maybe(
+          `${SERVERS} A list, or one text with commas.`,
+          z.union([NON_EMPTY, natsFields.servers]),
+        ),
+        ...SERVER_SPELLINGS,
+        nodes: NODES,
+      }),
+    ),
+    ...SERVER_SPELLINGS,
+    nodes: NODES,
+    ...sections,
   })
   .check(
     z.meta({
@@ -157,6 +209,6 @@ export const FILE_SCHEMA: z.ZodMiniType = z
 
 /** The JSON Schema of the file: the content of `schema/config.schema.json`. */
 export function jsonSchema(): Record<string, unknown> {
-  const { $schema, ...rest } = z.toJSONSchema(FILE_SCHEMA, { target: "draft-7", io: "input" });
+  const { $schema, ...rest } = z.toJSONSchema(WRITTEN_SCHEMA, { target: "draft-7", io: "input" });
   return { $schema, $id: `urn:nats-leader:config:${PACKAGE_VERSION}`, ...rest };
 }

@@ -9,8 +9,10 @@ export interface Setting {
   readonly kind: Kind;
   /** Our environment variable. Overrides the file. */
   readonly variable: string;
-  /** An environment variable shared with other NATS tools. Used only for what the file does not set. */
-  readonly shared?: string;
+  /** Environment variables shared with other tools. Used only for what the file does not set. */
+  readonly shared?: readonly string[];
+  /** An environment variable that a platform sets by itself: the weakest source. */
+  readonly platform?: string;
   /** Part of the authentication. Shared variables for it are used together or not at all. */
   readonly login?: boolean;
   /** Refused in the file, and never shown. */
@@ -37,13 +39,20 @@ function ours(path: string, kind: Kind): Setting {
 }
 
 function login(path: string, variable: string, shared: string, secret = false): Setting {
-  return { path, kind: "text", variable, shared, login: true, ...(secret ? { secret } : {}) };
+  return { path, kind: "text", variable, shared: [shared], login: true, ...(secret ? { secret } : {}) };
 }
 
 export const SETTINGS: readonly Setting[] = [
   ours("clusterId", "text"),
-  ours("nodeId", "text"),
-  { path: "nats.servers", kind: "list", variable: "NATS_LEADER_SERVERS", shared: "NATS_URL" },
+  { ...ours("nodeId", "text"), shared: ["INSTANCE_ID"], platform: "HOSTNAME" },
+  {
+    path: "nats.servers",
+    kind: "list",
+    variable: "NATS_LEADER_SERVERS",
+    shared: ["NATS_URL", "NATS_HOST", "NATS_PORT"],
+    platform: "NATS_PORT",
+  },
+  { path: "nats.monitors", kind: "list", variable: "NATS_LEADER_MONITOR" },
   login("nats.credentials", "NATS_LEADER_CREDS", "NATS_CREDS"),
   login("nats.user", "NATS_LEADER_USER", "NATS_USER"),
   login("nats.password", "NATS_LEADER_PASSWORD", "NATS_PASSWORD", true),
@@ -51,9 +60,9 @@ export const SETTINGS: readonly Setting[] = [
   login("nats.token", "NATS_LEADER_TOKEN", "NATS_TOKEN", true),
   login("nats.tokenFile", "NATS_LEADER_TOKEN_FILE", "NATS_TOKEN_FILE"),
   login("nats.nkeyFile", "NATS_LEADER_NKEY_FILE", "NATS_NKEY"),
-  { path: "nats.tls.ca", kind: "text", variable: "NATS_LEADER_TLS_CA", shared: "NATS_CA" },
-  { path: "nats.tls.cert", kind: "text", variable: "NATS_LEADER_TLS_CERT", shared: "NATS_CERT" },
-  { path: "nats.tls.key", kind: "text", variable: "NATS_LEADER_TLS_KEY", shared: "NATS_KEY" },
+  { path: "nats.tls.ca", kind: "text", variable: "NATS_LEADER_TLS_CA", shared: ["NATS_CA"] },
+  { path: "nats.tls.cert", kind: "text", variable: "NATS_LEADER_TLS_CERT", shared: ["NATS_CERT"] },
+  { path: "nats.tls.key", kind: "text", variable: "NATS_LEADER_TLS_KEY", shared: ["NATS_KEY"] },
   ours("nats.inboxPrefix", "text"),
   ours("nats.connectTimeoutMs", "number"),
   ours("nats.domain", "text"),
@@ -86,7 +95,6 @@ export const SETTINGS: readonly Setting[] = [
 /** Our variables that are no settings. */
 export const OTHER_VARIABLES: readonly string[] = [
   "NATS_LEADER_CONFIG",
-  "NATS_LEADER_MONITOR",
   "NATS_LEADER_SYSTEM_USER",
   "NATS_LEADER_SYSTEM_PASSWORD",
   "NATS_LEADER_SYSTEM_CREDS",

@@ -22,8 +22,15 @@ export interface FileConfig {
   readonly group?: GroupSection | undefined;
 }
 
+/**
+ * A file may name the servers by `cluster_urls` or `url`, and the monitoring ports by `nodes`, in this section or at the top level; these are
+ * read as `servers` and `monitors`.
+ */
 export interface NatsSection {
+  /** In a file also one text with commas. */
   readonly servers: readonly string[];
+  /** URLs of monitoring ports, for `nats-leader doctor`. A node ignores them. */
+  readonly monitors?: readonly string[] | undefined;
   /** Path of a `.creds` file. */
   readonly credentials?: string | undefined;
   /** Reduced to what the lease allows: a leader must be able to reconnect before its deadline. */

@@ -18,7 +18,7 @@ const main = "src/cli/main.ts";
 /** Variables that configure nats-leader in the shell of the test run must not reach the commands. */
 export const CLEAN: NodeJS.ProcessEnv = Object.fromEntries(
   Object.entries(process.env).filter(
-    ([name]) => !/^(NATS_(?!LEADER_TEST)|NATS_LEADER_(?!TEST)|FORCE_COLOR)/.test(name),
+    ([name]) => !/^(NATS_(?!LEADER_TEST)|NATS_LEADER_(?!TEST)|FORCE_COLOR|HOSTNAME$|INSTANCE_ID$)/.test(name),
   ),
 );
 
