@@ -153,7 +153,9 @@ export function termOf({ role }: ElectionState): OwnTerm | null {
 /** Changes the running term. */
 export function setTerm(
   draft: Draft,
-  patch: Partial<Pick<OwnTerm, "revision" | "deadline" | "promises" | "stretch" | "renewAtMono">>,
+  patch: Partial<
+    Pick<OwnTerm, "revision" | "harmlessUpTo" | "deadline" | "promises" | "stretch" | "renewAtMono">
+  >,
 ): void {
   const role = roleFrom(draft, "leader", "suspended", "draining");
   const { term: before } = role;
@@ -161,6 +163,7 @@ export function setTerm(
     epoch: before.epoch,
     acquiredAt: before.acquiredAt,
     revision: patch.revision ?? before.revision,
+    harmlessUpTo: patch.harmlessUpTo ?? before.harmlessUpTo,
     deadline: patch.deadline ?? before.deadline,
     promises: patch.promises ?? before.promises,
     stretch: patch.stretch ?? before.stretch,

@@ -53,15 +53,17 @@
  * GARBAGE over a leader's record ends no term: the next renewal replaces it, against exactly that revision. Every other node waits W
  * after it has read the garbage, and writes against that revision, too; the server applies one of the two. A node that replaced the
  * leader before the garbage came had waited W, so that its deadline has passed, or had its connection confirmed closed or silent, so
- * that it is suspended: a suspended or draining leader loses its term to garbage.
+ * that it is suspended: a suspended or draining leader loses its term to garbage. If somebody deleted the record, a node that has just
+ * been started leads at once, and garbage may cover its record, too: a leader replaces garbage only if it has watched everything that
+ * was stored since its own record, and that was garbage or its own. Otherwise it loses its term.
  *
  * NOT GUARANTEED: that work already handed to another system stops in time (use the epoch as a fencing token); that there is a
  * leader while no quorum of NATS can be reached; anything after an operator writes or deletes the key, except that the other nodes
  * wait W from then on, as far as they knew the lease.
  *
  * WHAT IS BELIEVED. Only an ack, or an answer of the stream leader to a read, changes what is known of the lease, its epoch and its
- * revision. A watched message can be forged by any client of the account. It causes a read and nothing else; one that proved false
- * makes the next wait for `retryDelayMs`. So a follower learns of a release one round trip after the message, and then writes.
+ * revision. A watched message can be forged by any client of the account. It causes a read, and may keep a leader from losing its term to
+ * garbage (see there); nothing else. One that proved false makes the next wait for `retryDelayMs`. So a follower learns of a release one round trip after the message, and then writes.
  *
  * WHY NO EPOCH ENDS THE ELECTION. A record at revision r is believed only with an epoch up to r + 2^40 (`epochs.ts`), and a node
  * campaigns only with an epoch that the others will believe. A next term raises the epoch by one and takes at least one revision, so
@@ -80,6 +82,7 @@ import {
   expire,
   judgeTerm,
   lose,
+  noteHarmless,
   onBeatProven,
   onConnectionEnded,
   onDrained,
@@ -287,8 +290,9 @@ function onDisconnected(draft: Draft): void {
   onConnectionEnded(draft);
 }
 
-/** A hint: nothing that it says is taken in. What is new is read. */
+/** A hint: what it says about the lease is not taken in. What is new is read. */
 function onWatched(draft: Draft, entry: LeaseEntry): void {
+  noteHarmless(draft, entry);
   const term = termOf(draft);
   // Our own write: its ack follows, and when an ack is lost a read is due anyway.
   if (isMyWrite(draft, entry) && (term !== null || draft.writes.inFlight !== null)) return;

@@ -11,12 +11,13 @@ import {
   warn,
 } from "./draft.ts";
 import { noteRevision, observeOwnRelease } from "./observe.ts";
-import { asLeader, isMine } from "./outlook.ts";
+import { asLeader, isMine, isMyWrite } from "./outlook.ts";
 import { isBound, keepsPromises, withProof } from "./silence.ts";
 import { after, hasReached, type Instant, remainingMs } from "./time.ts";
 import type {
   ElectionState,
   Leader,
+  LeaseEntry,
   LeaseRecord,
   LossReason,
   OwnTerm,
@@ -37,6 +38,7 @@ export function become(draft: Draft, sent: SentWrite, revision: number): void {
     epoch: sent.epoch,
     acquiredAt: sent.sentAt.wall,
     revision,
+    harmlessUpTo: revision,
     deadline,
     promises: sent.promises,
     stretch: sent.stretch,
@@ -180,13 +182,26 @@ export function judgeTerm(draft: Draft, snapshot: Snapshot, sameGeneration: bool
  * Something that is no record was written over ours: by a program that does not know what it does, or one that does. Every other
  * node waits for W after it has read that, and then writes against exactly that revision. So does the next renewal. In this
  * role no node can have replaced this leader: its deadline is ahead, and neither its connection nor its stretch has ended since its
- * last renewal.
+ * last renewal. Unless somebody had deleted our record: then a node that has just been started leads without a wait, with a larger epoch.
+ * So nothing may have been stored between our record and the garbage but what was watched, and was garbage or ours.
  */
 function onGarbage(draft: Draft, term: OwnTerm, revision: number): void {
-  if (draft.role.name !== "leader") return lose(draft, "superseded");
+  if (draft.role.name !== "leader" || revision > nextHarmless(term)) return lose(draft, "superseded");
   // A renewal that was refused just now has its pause: each one may meet new garbage.
   const soonMono = draft.now.mono + draft.config.retryDelayMs;
   setTerm(draft, { revision, renewAtMono: term.renewAtMono <= soonMono ? term.renewAtMono : draft.now.mono });
+}
+
+/** The revision after the last one of which it is known that no other node wrote it. */
+function nextHarmless({ revision, harmlessUpTo }: OwnTerm): number {
+  return Math.max(revision, harmlessUpTo) + 1;
+}
+
+/** A watched message is a hint, and can be forged: it must never do more than let a leader replace garbage. */
+export function noteHarmless(draft: Draft, entry: LeaseEntry): void {
+  const term = termOf(draft);
+  if (term === null || entry.revision !== nextHarmless(term)) return;
+  if (entry.kind === "garbage" || isMyWrite(draft, entry)) setTerm(draft, { harmlessUpTo: entry.revision });
 }
 
 /** The connection or the stretch ended, and the record may promise it: from now on others may be replacing this leader. */

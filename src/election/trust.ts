@@ -1,6 +1,6 @@
 /**
  * Which messages and answers are believed. A watched message is a hint and never believed: anyone who may publish to its subject can
- * forge one. It causes a read if it is new. An answer to a read is believed unless it shows less than was already
+ * forge one. It causes a read if it is new, and says whether garbage may be replaced (`leader.ts`). An answer to a read is believed unless it shows less than was already
  * seen.
  */
 

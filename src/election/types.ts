@@ -206,8 +206,10 @@ export interface SentWrite {
 export interface OwnTerm {
   readonly epoch: number;
   readonly acquiredAt: number;
-  /** Last revision known to be ours. */
+  /** Last revision known to be ours, or garbage over it. */
   readonly revision: number;
+  /** Every message after `revision` up to this one was watched, and was garbage or our own write. Older than `revision`: none was. */
+  readonly harmlessUpTo: number;
   /** The send time of the newest write known to be applied, plus S. */
   readonly deadline: Instant;
   /** The record at `revision` names a promise of silence. */

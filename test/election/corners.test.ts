@@ -40,12 +40,40 @@ describe("a leader", () => {
     expect(play.state.role).toMatchObject({ name: "leader", term: { epoch: 1, revision: 4 } });
   });
 
+  test("replaces garbage if it has watched garbage or its own renewals before it", () => {
+    const play = new Solo("").leading().until(3_000);
+    play
+      .unanswered()
+      .watched(play.own(2, 1, 2))
+      .watched(garbage(3))
+      .reads(garbage(4));
+    expect(play.effectTypes).not.toContain("lose-leadership");
+    play.until(3_250);
+    expect(writes(play)).toEqual([
+      expect.objectContaining({ write: expect.objectContaining({ expect: { revision: 4 } }) }),
+    ]);
+  });
+
+  test.each([
+    ["a record", [record(2, "z", 3), garbage(3)]],
+    ["a marker", [deleted(2), garbage(3)]],
+    ["something that was not watched", [garbage(3)]],
+  ])("loses its term to garbage that may cover the record of another leader: %s", (_, watched) => {
+    const play = new Solo("").leading().at(1_000);
+    for (const entry of watched) play.watched(entry);
+    play.reads(garbage(3));
+    expect(play.effects).toContainEqual(
+      expect.objectContaining({ type: "lose-leadership", reason: "superseded" }),
+    );
+    expect(writes(play)).toEqual([]);
+  });
+
   test("that has lost its connection in the meantime loses its term to garbage: another node may have led", () => {
     const play = new Solo("", presence)
       .leading(connection(1, true))
       .disconnected()
       .connected(connection(2, true));
-    play.conflict().reads(garbage(3));
+    play.watched(garbage(2)).conflict().reads(garbage(3));
     expect(play.effects).toContainEqual(
       expect.objectContaining({ type: "lose-leadership", reason: "superseded" }),
     );

@@ -20,8 +20,22 @@ export const takeoverMutants: readonly Mutant[] = [
   {
     name: "a leader that was disconnected replaces garbage",
     file: "src/election/leader.js",
-    from: 'if (draft.role.name !== "leader")\n        return lose(draft, "superseded");',
-    to: "",
+    from: 'draft.role.name !== "leader" || revision > nextHarmless(term)',
+    to: "revision > nextHarmless(term)",
+    equivalent:
+      "what replaced the leader was stored before the garbage, and was not watched as garbage. The role counts beside forged garbage only, which test/election/corners.test.ts has",
+  },
+  {
+    name: "a leader replaces garbage over the record of another leader",
+    file: "src/election/leader.js",
+    from: 'draft.role.name !== "leader" || revision > nextHarmless(term)',
+    to: 'draft.role.name !== "leader"',
+  },
+  {
+    name: "a leader replaces garbage whatever it has watched before",
+    file: "src/election/leader.js",
+    from: 'if (entry.kind === "garbage" || isMyWrite(draft, entry)) setTerm',
+    to: "setTerm",
   },
   {
     name: "no takeover wait after the record vanished",
