@@ -53,7 +53,7 @@
  * GARBAGE over a leader's record ends no term: the next renewal replaces it, against exactly that revision. Every other node waits W
  * after it has read the garbage, and writes against that revision, too; the server applies one of the two. A node that replaced the
  * leader before the garbage came had waited W, so that its deadline has passed, or had its connection confirmed closed or silent, so
- * that it is suspended: a suspended or draining leader loses its term to garbage. If somebody deleted the record, a node that has just
+ * that it is suspended: a suspended or draining leader loses its term to garbage. If an operator deleted the record, a node that has just
  * been started leads at once, and garbage may cover its record, too: a leader replaces garbage only if it has watched everything that
  * was stored since its own record, and that was garbage or its own. Otherwise it loses its term.
  *

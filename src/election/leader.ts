@@ -182,7 +182,7 @@ export function judgeTerm(draft: Draft, snapshot: Snapshot, sameGeneration: bool
  * Something that is no record was written over ours: by a program that does not know what it does, or one that does. Every other
  * node waits for W after it has read that, and then writes against exactly that revision. So does the next renewal. In this
  * role no node can have replaced this leader: its deadline is ahead, and neither its connection nor its stretch has ended since its
- * last renewal. Unless somebody had deleted our record: then a node that has just been started leads without a wait, with a larger epoch.
+ * last renewal. Unless an operator had deleted our record: then a node that has just been started leads without a wait, with a larger epoch.
  * So nothing may have been stored between our record and the garbage but what was watched, and was garbage or ours.
  */
 function onGarbage(draft: Draft, term: OwnTerm, revision: number): void {
