@@ -68,6 +68,11 @@ export type ClusterErrorCode =
    * the message says; see docs/vip.md.
    */
   | "VIP_FAILED"
+  /**
+   * The HTTP server cannot listen at its address. Cause: another process has the port, the address is not of this machine, or the user
+   * may not use the port. Remedy: as the message says.
+   */
+  | "LISTEN_FAILED"
   /** `timeoutMs` passed. The operation itself continues, unless its documentation says otherwise. */
   | "TIMEOUT"
   /** The `signal` aborted; `cause` is its reason. The operation itself continues, unless its documentation says otherwise. */

@@ -12,10 +12,12 @@ import { GROUP_HOOK_NAMES } from "./application/types.ts";
 import type { GroupBackend } from "./backend.ts";
 import type { DrainResult, GroupStopResult } from "./calls.ts";
 import type { MemberView } from "./core/events.ts";
+import { ownerOf } from "./core/outlook.ts";
 import type { GroupEventBody, GroupMemberEvent } from "./events.ts";
 import type { GroupHooks } from "./hooks.ts";
 import { type GroupPlan, type MakeDriver, Membership } from "./membership.ts";
 import { groupDriver, natsGroupBackend } from "./nats-group-backend.ts";
+import type { MemberReport } from "./report.ts";
 import { openResources } from "./resources.ts";
 import type { GroupRunner, ResourceWork } from "./runner.ts";
 import type { ResourceTerm } from "./term.ts";
@@ -124,9 +126,29 @@ export class Group implements AsyncDisposable {
     return membership.application.runningTerm(resource);
   }
 
+  /**
+   * The member that owns a resource, and the epoch of its term, as this member sees it; `null`: none does. For display only: to decide whether
+   * to act, ask `term(resource)?.held`.
+   *
+   * @throws ClusterError `INVALID_CONFIG` for anything but a text.
+   */
+  owner(resource: string): { readonly memberId: string; readonly epoch: number } | null {
+    checkName("owner(resource)", resource);
+    const membership = this.#lifecycle.current;
+    return membership === null ? null : ownerOf(membership.driver.state, resource);
+  }
+
   /** The members whose sessions are not over, in order of their ids, as this member sees them. Empty before `start()`. */
   members(): readonly MemberView[] {
     return this.#lifecycle.current?.application.members ?? [];
+  }
+
+  /**
+   * The state of this member, for health checks and displays; `null` before `start()` has connected and after the member has stopped. Compares
+   * clocks at every call.
+   */
+  status(): MemberReport | null {
+    return this.#lifecycle.current?.report() ?? null;
   }
 
   /**

@@ -1,6 +1,7 @@
 import type { StopReason } from "../application/types.ts";
 import { checkResourceList } from "../config/group.ts";
 import type { ResolvedGroupOptions } from "../config/group-options.ts";
+import { leaseSpanMs } from "../election/lease.ts";
 import { asError, ClusterError, messageOf } from "../errors.ts";
 import { applicationTimes } from "../runtime/application/application-times.ts";
 import { linkReports } from "../runtime/application/link-reports.ts";
@@ -16,12 +17,15 @@ import type { GroupAttachment } from "./backend.ts";
 import { type FreshClock, GroupCalls } from "./calls.ts";
 import type { Resource } from "./core/balance.ts";
 import type { GroupEvent } from "./core/events.ts";
+import { takesNothing } from "./core/held.ts";
 import { coordinatorOf, resourcesOf } from "./core/outlook.ts";
 import type { GroupState } from "./core/state.ts";
+import { ownedCount } from "./core/wanted.ts";
 import type { GroupEventBody } from "./events.ts";
 import type { GroupHooks } from "./hooks.ts";
 import { groupBlockedText, logGroupNotice, Ownership } from "./log.ts";
 import type { GroupLogger } from "./log-events.ts";
+import type { MemberReport } from "./report.ts";
 import { GroupRunner } from "./runner.ts";
 import type { ResourceTerm } from "./term.ts";
 
@@ -64,6 +68,14 @@ export interface MembershipOptions {
 /** What is gained and lost within this time is logged in one line, in milliseconds. */
 const OWNERSHIP_LOG_MS = 500;
 
+/** The state of a member by the phase of its session. */
+const PHASES: Readonly<Record<GroupState["own"]["phase"], MemberReport["state"]>> = {
+  none: "joining",
+  live: "member",
+  suspended: "suspended",
+  leaving: "leaving",
+};
+
 /** Who is to own what, as a member sees it. */
 export interface GroupPlan {
   /** The member that plans; `null`: not known. */
@@ -92,6 +104,7 @@ export class Membership {
   readonly #o: MembershipOptions;
   readonly #stopped = deferred<StopReason>();
   readonly #ownership: Ownership;
+  readonly #startedAtMono: number;
   /** What the core has said about the last wish. */
   #refused: MoveRefused | null = null;
   #unlisten: (() => void) | null = null;
@@ -99,6 +112,7 @@ export class Membership {
   constructor(o: MembershipOptions) {
     const { options, clock, logger } = o;
     this.#o = o;
+    this.#startedAtMono = clock.now().mono;
     this.#ownership = new Ownership(
       (run) => void clock.setTimer(OWNERSHIP_LOG_MS, run),
       (owned, gained, lost) => {
@@ -182,6 +196,36 @@ export class Membership {
       unownedMs: unownedSinceMono === null ? null : Math.max(0, now - unownedSinceMono),
     }));
     return { coordinator: coordinatorOf(state), resources };
+  }
+
+  report(): MemberReport {
+    const { options, attachment, clock } = this.#o;
+    const { state } = this.driver;
+    const { core } = options;
+    const spanMs = leaseSpanMs(core.leaseTtlMs);
+    const { own } = state;
+    const now = clock.now();
+    const remainingMs = this.driver.provenRemainingMs();
+    return {
+      groupId: options.groupId,
+      memberId: options.memberId,
+      incarnation: this.#o.id,
+      state: PHASES[own.phase],
+      held: remainingMs > 0,
+      remainingMs,
+      connected: attachment.session.connected,
+      answeredMs: own.phase === "none" ? null : Math.max(0, now.mono - own.deadline.mono + spanMs),
+      spanMs,
+      leaseTtlMs: core.leaseTtlMs,
+      crashDetection: core.crashDetection,
+      draining: takesNothing(state),
+      stopping: state.stopping !== null,
+      owned: this.driver.leaseRemainingMs() === 0 ? 0 : ownedCount(state) - state.leavingTerms,
+      resources: state.listed.length,
+      members: this.application.members.map(({ memberId }) => memberId),
+      coordinator: coordinatorOf(state),
+      uptimeMs: Math.round(now.mono - this.#startedAtMono),
+    };
   }
 
   start(): void {

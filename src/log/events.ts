@@ -50,6 +50,13 @@ export type LogEvent =
   // ---------------------------------------------------------------------------------------------- a daemon
   /** warn. Terms are not being recorded, `err` says why; the election is unaffected. */
   | "history-failed"
+  // ---------------------------------------------------------------------------------------------- the HTTP door
+  /** info. The HTTP server listens; `url` is where. */
+  | "http-listening"
+  /** warn. Other machines can reach the HTTP server, and no token is required. Set a token, or listen on 127.0.0.1. */
+  | "http-exposed"
+  /** error. An HTTP request could not be answered; `err` says why. The client got status 500, and the server goes on. */
+  | "http-failed"
   // ---------------------------------------------------------------------------------------------- the virtual IP
   /** info. The address is on this host. */
   | "vip-acquired"

@@ -14,6 +14,7 @@ import { ApplicationRunner } from "./application-runner.ts";
 import type { EventBody } from "./events.ts";
 import type { Hooks } from "./hooks.ts";
 import { type Bounds, blockedText, logNotice } from "./log.ts";
+import type { NodeReport } from "./report.ts";
 import { checkSuccessor } from "./step-down.ts";
 import type { Term } from "./term.ts";
 
@@ -160,6 +161,21 @@ export class Incarnation {
     const pauseMs = Math.ceil(candidacy.pauseUntilMono - mono);
     if (pauseMs > 0 && pauseMs >= cooldownMs) return { standby: "failed", standbyMs: pauseMs };
     return cooldownMs > 0 ? { standby: "cooldown", standbyMs: cooldownMs } : {};
+  }
+
+  report(): NodeReport {
+    const { options, clock } = this.#o;
+    const { role, announced, lease, candidacy } = this.driver.state;
+    const status = this.status();
+    const epoch = status.held && "term" in role ? role.term.epoch : 0;
+    return {
+      ...status,
+      leaderSince: announced?.acquiredAt ?? null,
+      remainingMs: status.held ? this.driver.provenRemainingMs(epoch) : 0,
+      answeredMs: Math.max(0, clock.now().mono - lease.refreshedAt.mono),
+      spanMs: leaseSpanMs(options.leaseTtlMs),
+      stopping: candidacy.stopping,
+    };
   }
 
   /** Gives up the running term, or joins a step-down that has begun. Rejects if there is neither. */

@@ -14,6 +14,7 @@ import type { EventBody, NodeEvent } from "./events.ts";
 import { checkHooks, type Hooks, keepsAddress } from "./hooks.ts";
 import { Incarnation } from "./incarnation.ts";
 import { natsBackend } from "./nats-backend.ts";
+import type { NodeReport } from "./report.ts";
 import type { Term } from "./term.ts";
 
 /** What a node runs on: by default NATS and the system's clocks. `nats-leader/testing` makes simulated ones. */
@@ -130,6 +131,14 @@ export class Node implements AsyncDisposable {
     const term = incarnation?.application.term ?? null;
     // A deadline that has passed ends the term, even if no code has run since.
     return term !== null && incarnation?.driver.leaseRemainingMs(term.epoch) === 0 ? null : term;
+  }
+
+  /**
+   * The state of this node, for health checks and displays; `null` before `start()` has connected and after the node has stopped. Compares
+   * clocks at every call.
+   */
+  status(): NodeReport | null {
+    return this.#lifecycle.current?.report() ?? null;
   }
 
   /** The node's micro service (`nats micro ls`); `null` before `start()` and with `service: false`. */

@@ -105,7 +105,7 @@ test("every error code is thrown somewhere, and none is missing", () => {
 
 test("every event that is logged is in the table, and every one in the table is logged", () => {
   const logged = new Set(
-    [...sources("node", "log", "manager", "vip").matchAll(/\bevent: "([\w-]+)"/g)].map(
+    [...sources("node", "log", "manager", "vip", "http").matchAll(/\bevent: "([\w-]+)"/g)].map(
       ([, name = ""]) => name,
     ),
   );

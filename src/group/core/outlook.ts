@@ -66,6 +66,16 @@ export function resourcesOf(group: GroupState): ResourceStatus[] {
   return all;
 }
 
+/** The member whose claim of the resource stands, as far as is known, and its epoch; `null`: none does. */
+export function ownerOf(
+  group: GroupState,
+  resource: string,
+): { readonly memberId: string; readonly epoch: number } | null {
+  const view = group.resources.get(resource);
+  const memberId = view === undefined ? null : actualOwner(group, view);
+  return view === undefined || memberId === null ? null : { memberId, epoch: view.epoch };
+}
+
 /** The member that coordinates, as far as is known. */
 export function coordinatorOf(group: GroupState): string | null {
   return actualOwner(group, group.coordinator);

@@ -1,0 +1,41 @@
+/** What /status shows: every node and member of the process. */
+import type { MemberReport } from "../group/report.ts";
+import type { NodeReport } from "../node/report.ts";
+import { type GroupView, groupsOf, type NodeView, nodesOf, type Sources } from "./views.ts";
+
+export interface ProcessStatus {
+  /** Milliseconds since the process began. */
+  readonly uptimeMs: number;
+  readonly nodes: readonly NodeEntry[];
+  readonly groups: readonly GroupEntry[];
+}
+
+export type NodeEntry =
+  | ({ readonly running: true } & NodeReport)
+  | { readonly running: false; readonly clusterId: string; readonly nodeId: string };
+
+export type GroupEntry =
+  /** `unowned`: number of resources on its list without an owner, as far as it knows. */
+  | ({ readonly running: true; readonly unowned: number } & MemberReport)
+  | { readonly running: false; readonly groupId: string; readonly memberId: string };
+
+export function statusOf(sources: Sources): ProcessStatus {
+  return {
+    uptimeMs: Math.round(process.uptime() * 1_000),
+    nodes: nodesOf(sources).map(nodeEntry),
+    groups: groupsOf(sources).map(groupEntry),
+  };
+}
+
+function nodeEntry(node: NodeView): NodeEntry {
+  const report = node.status();
+  if (report !== null) return { running: true, ...report };
+  return { running: false, clusterId: node.clusterId, nodeId: node.nodeId };
+}
+
+function groupEntry(group: GroupView): GroupEntry {
+  const report = group.status();
+  if (report === null) return { running: false, groupId: group.groupId, memberId: group.memberId };
+  const unowned = group.plan().resources.filter(({ owner }) => owner === null).length;
+  return { running: true, unowned, ...report };
+}

@@ -1,0 +1,16 @@
+/** What a node says about itself in its own process: for health checks and pages of status. */
+import type { NodeStatus } from "../runtime/backend.ts";
+
+/** The state of a running node. Durations are milliseconds; all values are of the moment of the call. */
+export interface NodeReport extends NodeStatus {
+  /** Start of the leader's term in Unix milliseconds, as the leader wrote it; `null`: there is no leader. */
+  readonly leaderSince: number | null;
+  /** How long this node may still act as the leader if no renewal is confirmed from now on; 0: it may not. */
+  readonly remainingMs: number;
+  /** Time since NATS last answered a read or a write of the lease. Below `spanMs` while NATS can be used. */
+  readonly answeredMs: number;
+  /** S: for how long a leader acts on a renewal, `leaseTtlMs` less the margin. */
+  readonly spanMs: number;
+  /** `stop()` was called. */
+  readonly stopping: boolean;
+}
