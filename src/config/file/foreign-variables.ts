@@ -1,6 +1,6 @@
 /**
  * Environment variables that are not ours: those that other NATS tools and services share, and those that a platform sets by itself.
- * Nobody has decided on the latter, so they are two layers.
+ * No operator has decided on the latter, so they are two layers.
  */
 import { show } from "../check.ts";
 import { idOfName } from "../node-id.ts";
@@ -13,7 +13,7 @@ import { put, type Tree } from "./tree.ts";
 const LINK = /^tcp:\/\/(.+):(\d{1,5})$/;
 const HAS_PORT = /:\d+$/;
 
-/** Variables that somebody has set for NATS tools, or for the service. An empty one counts as not set. */
+/** Variables that an operator has set for NATS tools, or for the service. An empty one counts as not set. */
 export function sharedLayer(env: Environment): Layer {
   const found = new Found();
   for (const { path, kind, shared } of SETTINGS) {
