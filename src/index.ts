@@ -1,4 +1,29 @@
 export type { DrainOutcome, HookName } from "./application/types.ts";
+export type {
+  BeatEvent,
+  ChannelEvents,
+  ChannelName,
+  DrainEvent,
+  FencedWriteEvent,
+  HandoverEvent,
+  HookEvent,
+  LeaderEvent,
+  MoveEvent,
+  RenewalEvent,
+  ResumedEvent,
+  SuspendedEvent,
+  SuspicionEvent,
+  TermTrace,
+} from "./channels/events.ts";
+export type { SuspicionOutcome } from "./channels/sets.ts";
+export type {
+  GroupFacts,
+  GroupSource,
+  LeaseFacts,
+  NodeFacts,
+  NodeSource,
+  Source,
+} from "./channels/source.ts";
 export type { Interop, NodeOptions, Replicas } from "./config/resolve.ts";
 export type { Instant } from "./election/time.ts";
 export type {

@@ -41,6 +41,13 @@ export interface GroupDriverOptions {
     effects: readonly GroupEffect[],
     state: GroupState,
   ) => void;
+  /** Receives every step once its effects have been carried out: for channels and facts. Must not throw. */
+  readonly observe?: (
+    event: GroupEvent,
+    now: Instant,
+    effects: readonly GroupEffect[],
+    state: GroupState,
+  ) => void;
 }
 
 /**
@@ -214,6 +221,7 @@ export class GroupDriver {
       }
     }
     if (!this.#state.stopped) this.#follow();
+    this.#options.observe?.(event, now, effects, this.#state);
     if (failures.length > 0) throw failures[0];
   }
 

@@ -1,3 +1,4 @@
+import { type GroupFacts, type GroupSource, register } from "../channels/source.ts";
 import { resolveGroupOptions } from "../config/group.ts";
 import type { GroupOptions, ResolvedGroupOptions } from "../config/group-options.ts";
 import { ClusterError } from "../errors.ts";
@@ -5,6 +6,7 @@ import { type BoundLogger, createLogger } from "../log/logger.ts";
 import { checkHookNames } from "../node/hooks.ts";
 import { Lifecycle } from "../runtime/application/lifecycle.ts";
 import { EventStreams } from "../runtime/event-streams.ts";
+import { NO_LEASE_FACTS } from "../runtime/lease-watch.ts";
 import type { Clock, Random } from "../runtime/ports.ts";
 import { SystemClock, systemClock, systemRandom } from "../runtime/system-clock.ts";
 import { checkOptions, keepAlive, kindOf, limitOf, type WaitOptions } from "../runtime/waiting.ts";
@@ -37,6 +39,8 @@ const NOTHING_TO_STOP: GroupStopResult = {
   pending: false,
 };
 
+const NOT_RUNNING: GroupFacts = { ...NO_LEASE_FACTS, owned: 0, unowned: 0 };
+
 /**
  * One member of a group: owns a share of the group's resources, each of them alone.
  *
@@ -59,6 +63,7 @@ export class Group implements AsyncDisposable {
   readonly #logger: BoundLogger;
   readonly #streams: EventStreams<GroupEventBody>;
   readonly #lifecycle: Lifecycle<Membership>;
+  readonly #source: GroupSource;
   /** Hooks and work of the last incarnation may still run. */
   #earlier: GroupRunner | null = null;
   /** The largest number that an incarnation has known: a bucket that is created again continues above it. */
@@ -84,6 +89,9 @@ export class Group implements AsyncDisposable {
     };
     this.#streams = new EventStreams<GroupEventBody>(() => this.#environment.clock.now().wall);
     this.#logger = createLogger({ level: this.#options.logLevel, logger: this.#options.logger });
+    const { groupId, memberId } = this.#options;
+    const read = (): GroupFacts => this.#lifecycle.current?.facts() ?? NOT_RUNNING;
+    this.#source = register<GroupSource>(this, { kind: "group", groupId, memberId, read });
   }
 
   /** The option `groupId`. */
@@ -211,6 +219,7 @@ export class Group implements AsyncDisposable {
         emit: (event) => this.#streams.push(event),
         earlier: this.#earlier,
         makeDriver,
+        source: this.#source,
       });
       this.#earlier = null;
       this.#lifecycle.began(membership, () => {

@@ -1,4 +1,6 @@
 import type { StopReason } from "../application/types.ts";
+import { Emitter } from "../channels/emitter.ts";
+import type { GroupFacts, GroupSource } from "../channels/source.ts";
 import { checkResourceList } from "../config/group.ts";
 import type { ResolvedGroupOptions } from "../config/group-options.ts";
 import { leaseSpanMs } from "../election/lease.ts";
@@ -22,6 +24,7 @@ import { coordinatorOf, resourcesOf } from "./core/outlook.ts";
 import type { GroupState } from "./core/state.ts";
 import { ownedCount } from "./core/wanted.ts";
 import type { GroupEventBody } from "./events.ts";
+import { GroupWatch } from "./group-watch.ts";
 import type { GroupHooks } from "./hooks.ts";
 import { groupBlockedText, logGroupNotice, Ownership } from "./log.ts";
 import type { GroupLogger } from "./log-events.ts";
@@ -44,6 +47,7 @@ type MoveRefused = Extract<GroupOutput, { type: "move-refused" }>;
 export type MakeDriver = (
   on: Pick<MembershipOptions, "id" | "options" | "attachment" | "clock">,
   output: GroupRunner["output"],
+  observe: GroupWatch["step"],
 ) => MemberDriver;
 
 export interface MembershipOptions {
@@ -63,6 +67,8 @@ export interface MembershipOptions {
   /** Of the last incarnation of this member. */
   readonly earlier: GroupRunner | null;
   readonly makeDriver: MakeDriver;
+  /** In whose name it publishes on the channels; `null` for a rehearsal. */
+  readonly source: GroupSource | null;
 }
 
 /** What is gained and lost within this time is logged in one line, in milliseconds. */
@@ -105,6 +111,7 @@ export class Membership {
   readonly #stopped = deferred<StopReason>();
   readonly #ownership: Ownership;
   readonly #startedAtMono: number;
+  readonly #watch: GroupWatch;
   /** What the core has said about the last wish. */
   #refused: MoveRefused | null = null;
   #unlisten: (() => void) | null = null;
@@ -113,6 +120,11 @@ export class Membership {
     const { options, clock, logger } = o;
     this.#o = o;
     this.#startedAtMono = clock.now().mono;
+    this.#watch = new GroupWatch({
+      incarnation: o.id,
+      emitter: new Emitter(o.source, o.id),
+      session: o.attachment.session,
+    });
     this.#ownership = new Ownership(
       (run) => void clock.setTimer(OWNERSHIP_LOG_MS, run),
       (owned, gained, lost) => {
@@ -145,6 +157,7 @@ export class Membership {
       clock,
       toCore: (event) => this.driver.dispatch(event),
       keepAlive: o.keepAlive,
+      hookEnded: (call) => this.#watch.hook(call),
       notify: (notice, term) => this.#notify(notice, term),
       close: () => this.#close(),
       defect: (during, error) =>
@@ -153,10 +166,14 @@ export class Membership {
           "a step of the member failed; the member goes on",
         ),
     });
-    this.driver = o.makeDriver(o, (output) => {
-      if (output.type === "move-refused") this.#refused = output;
-      this.application.output(output);
-    });
+    this.driver = o.makeDriver(
+      o,
+      (output) => {
+        if (output.type === "move-refused") this.#refused = output;
+        this.application.output(output);
+      },
+      (event, now, effects, state) => this.#watch.step(event, now, effects, state),
+    );
     this.calls = new GroupCalls(this.application, this.driver, clock);
   }
 
@@ -183,6 +200,11 @@ export class Membership {
       "unknown-member": `"${to}" is no member that can take it: it is not alive, drains, has weight 0 or refuses the resource`,
     };
     throw new ClusterError("HANDOVER_REFUSED", `"${resource}" does not move to "${to}": ${why[reason]}`);
+  }
+
+  /** What the channels report of it. */
+  facts(): GroupFacts {
+    return this.#watch.read(this.#o.clock.now(), this.driver.state);
   }
 
   plan(): GroupPlan {
@@ -230,7 +252,10 @@ export class Membership {
 
   start(): void {
     const { attachment, logger, options, resources, laterResources } = this.#o;
-    this.#unlisten = attachment.session.listen(linkReports((event) => this.application.dispatch(event)));
+    const report = linkReports((event) => this.application.dispatch(event));
+    this.#unlisten = attachment.session.listen((event) =>
+      event.type === "beat-proven" ? this.#watch.lease.beat() : report(event),
+    );
     this.#o.emit({ type: "started" });
     logger.info({ event: "started", resources: resources.length }, "member started");
     this.driver.dispatch({ type: "profile", profile: options.profile });
@@ -299,6 +324,7 @@ export class Membership {
       }
       case "released": {
         const { type, resource, epoch, drain, successor } = notice;
+        this.#watch.released(resource, epoch, drain, this.#o.clock.now());
         return emit({ type, term: term(resource, epoch), drain, successor });
       }
       case "hook-error": {

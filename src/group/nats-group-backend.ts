@@ -72,7 +72,7 @@ async function attach(
 }
 
 /** The core of a member, run on what it is attached to. */
-export const groupDriver: MakeDriver = ({ id, options, attachment, clock }, output) => {
+export const groupDriver: MakeDriver = ({ id, options, attachment, clock }, output, observe) => {
   const { core, profile } = options;
   const { bucket, session, store } = attachment;
   return new GroupDriver({
@@ -90,5 +90,6 @@ export const groupDriver: MakeDriver = ({ id, options, attachment, clock }, outp
     session,
     bucket,
     output,
+    observe,
   });
 };

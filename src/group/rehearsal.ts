@@ -103,6 +103,7 @@ async function takeovers(options: ResolvedGroupOptions, makeDriver: MakeDriver):
     },
     earlier: null,
     makeDriver,
+    source: null,
   });
   membership.start();
   // Its own share is free.

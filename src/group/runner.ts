@@ -5,6 +5,8 @@
  * A session that ends takes thousands of terms with it. Each of them is over at once (`OwnTerm.end`), and so is `held`; hooks, work and
  * listeners of their signals are called in slices, so that the connection is served in between.
  */
+import type { Outcome } from "../application/types.ts";
+import type { Instant } from "../election/time.ts";
 import { ClusterError } from "../errors.ts";
 import { clockTrueSignal } from "../node/term.ts";
 import { callerOf } from "../runtime/application/application-code.ts";
@@ -31,6 +33,7 @@ import type {
   WorkerSettlement,
 } from "./application/types.ts";
 import type { GroupEvent, MemberView } from "./core/events.ts";
+import type { EndedCall } from "./group-watch.ts";
 import type { GroupHooks } from "./hooks.ts";
 import { OwnTerm, type ResourceTerm, type TermContext } from "./term.ts";
 
@@ -52,6 +55,8 @@ export interface GroupRunnerOptions {
   readonly notify: (notice: GroupNotice, term: (resource: string, epoch: number) => ResourceTerm) => void;
   /** Closes what the incarnation opened. */
   readonly close: () => Promise<void>;
+  /** A hook that the application has was called, and has ended. */
+  readonly hookEnded?: (call: EndedCall) => void;
   /** Reports that a step has failed, which is a defect: the steps after it are carried out. */
   readonly defect: (during: string, error: unknown) => void;
 }
@@ -309,17 +314,28 @@ export class GroupRunner {
     const enter = (): unknown =>
       hook === "onOwn" ? hooks.onOwn?.(term) : hooks.onDisown?.(term, reason ?? "expired");
     this.#calls.set(call, term);
+    const began = this.#o.clock.now();
     void outcomeOf(this.codeOwner, call, () => [term.givenSignal], enter).then((outcome) => {
       this.#calls.delete(call);
       this.#codeEnded({ type: "call-ended", resource, call, outcome });
+      this.#hookEnded({ hook, epoch, resource }, outcome, began);
     });
   }
 
   #callMemberHook(call: MemberCall): void {
     const enter = (): unknown => callMemberHook(this.#o.hooks, call, this.#members);
-    void outcomeOf(this.codeOwner, call.call, () => [], enter).then((outcome) =>
-      this.#codeEnded({ type: "call-ended", resource: null, call: call.call, outcome }),
-    );
+    const began = this.#o.clock.now();
+    void outcomeOf(this.codeOwner, call.call, () => [], enter).then((outcome) => {
+      this.#codeEnded({ type: "call-ended", resource: null, call: call.call, outcome });
+      this.#hookEnded({ hook: call.hook, epoch: null, resource: null }, outcome, began);
+    });
+  }
+
+  #hookEnded(call: Pick<EndedCall, "hook" | "epoch" | "resource">, outcome: Outcome, began: Instant): void {
+    const { hooks, clock, hookEnded } = this.#o;
+    if (hooks[call.hook] === undefined) return;
+    const failed = outcome.kind === "threw" && !outcome.abort;
+    hookEnded?.({ ...call, failed, durationMs: clock.now().mono - began.mono });
   }
 
   #startRun({

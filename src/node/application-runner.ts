@@ -48,6 +48,8 @@ export interface RunnerOptions {
   readonly untilHeld: (epoch: number, options: WaitOptions) => Promise<void>;
   /** Closes what the incarnation opened. */
   readonly close: () => Promise<void>;
+  /** A hook that the application has was called, and has ended. */
+  readonly hookEnded?: (call: HookCall, failed: boolean, durationMs: number) => void;
   /** Reports that a step has failed, which is a defect: the steps after it are carried out. */
   readonly defect: (during: string, error: unknown) => void;
 }
@@ -241,9 +243,13 @@ export class ApplicationRunner {
     const { hooks } = this.#o;
     const term = "epoch" in call ? this.#terms.get(call.epoch) : undefined;
     const enter = (): unknown => callHook(hooks, call, term);
-    void outcomeOf(this.codeOwner, call.call, () => [term?.signal], enter).then((outcome) =>
-      this.#codeEnded({ type: "call-ended", call: call.call, outcome }),
-    );
+    const began = this.#o.clock.now();
+    void outcomeOf(this.codeOwner, call.call, () => [term?.signal], enter).then((outcome) => {
+      this.#codeEnded({ type: "call-ended", call: call.call, outcome });
+      if (hooks[call.hook] === undefined) return;
+      const failed = outcome.kind === "threw" && !outcome.abort;
+      this.#o.hookEnded?.(call, failed, this.#o.clock.now().mono - began.mono);
+    });
   }
 
   #startRun(run: number, worker: number, epoch: number): void {

@@ -1,4 +1,6 @@
 import { HOOK_NAMES, type HookName, type Notice, type StopReason } from "../application/types.ts";
+import { Emitter } from "../channels/emitter.ts";
+import type { NodeFacts, NodeSource } from "../channels/source.ts";
 import type { ResolvedOptions } from "../config/resolve.ts";
 import { leaseSpanMs, renewIntervalMs } from "../election/lease.ts";
 import { asError, ClusterError } from "../errors.ts";
@@ -14,6 +16,7 @@ import { ApplicationRunner } from "./application-runner.ts";
 import type { EventBody } from "./events.ts";
 import type { Hooks } from "./hooks.ts";
 import { type Bounds, blockedText, logNotice } from "./log.ts";
+import { NodeWatch } from "./node-watch.ts";
 import type { NodeReport } from "./report.ts";
 import { checkSuccessor } from "./step-down.ts";
 import type { Term } from "./term.ts";
@@ -29,6 +32,8 @@ export interface IncarnationOptions {
   readonly logger: EventLogger;
   readonly rememberedEpoch: number;
   readonly emit: (event: EventBody) => void;
+  /** In whose name it publishes on the channels; `null` for a rehearsal. */
+  readonly source: NodeSource | null;
   /** The application side of the last incarnation of this node. */
   readonly earlier: ApplicationRunner | null;
 }
@@ -40,6 +45,7 @@ export class Incarnation {
   readonly driver: Driver;
   readonly application: ApplicationRunner;
   readonly calls: ApplicationCalls;
+  readonly #watch: NodeWatch;
   readonly #o: IncarnationOptions;
   readonly #startedAtMono: number;
   readonly #stopped = deferred<StopReason>();
@@ -54,6 +60,11 @@ export class Incarnation {
     const { options, attachment, clock } = o;
     this.#o = o;
     this.#startedAtMono = clock.now().mono;
+    this.#watch = new NodeWatch({
+      incarnation: o.id,
+      emitter: new Emitter(o.source, o.id),
+      session: attachment.session,
+    });
     this.driver = new Driver({
       config: {
         ...options.election,
@@ -70,6 +81,7 @@ export class Incarnation {
       session: attachment.session,
       rememberedEpoch: o.rememberedEpoch,
       output: (output) => this.application.dispatch({ type: "election", output }),
+      observe: (event, now, effects, before, after) => this.#watch.step(event, now, effects, before, after),
     });
     this.application = new ApplicationRunner({
       earlier: o.earlier,
@@ -82,6 +94,7 @@ export class Incarnation {
       clock,
       keepAlive: o.keepAlive,
       driver: this.driver,
+      hookEnded: (call, failed, durationMs) => this.#watch.hook(call, failed, durationMs),
       notify: (notice, term) => this.#notify(notice, term),
       untilHeld: (epoch, options) => this.calls.untilHeld(epoch, options),
       close: () => this.#close(),
@@ -103,9 +116,17 @@ export class Incarnation {
     return this.#stopped.promise;
   }
 
+  /** What the channels report of it. */
+  facts(): NodeFacts {
+    return { ...this.#watch.read(this.#o.clock.now()), isLeader: this.driver.isHeld() };
+  }
+
   async start(): Promise<void> {
     const { attachment, logger, options } = this.#o;
-    this.#unlisten = attachment.session.listen(linkReports((event) => this.application.dispatch(event)));
+    const report = linkReports((event) => this.application.dispatch(event));
+    this.#unlisten = attachment.session.listen((event) =>
+      event.type === "beat-proven" ? this.#watch.lease.beat() : report(event),
+    );
     this.driver.start(attachment.bucket);
     this.#o.emit({ type: "started" });
     logger.info({ event: "started", competes: !options.observer }, "node started");
@@ -124,6 +145,9 @@ export class Incarnation {
     const { options, attachment, clock } = this.#o;
     const { role, announced, candidacy } = this.driver.state;
     const { blocked } = this.application;
+    const { leastMarginMs, suspensions, suspicions, beatRoundTripMs, server } = this.#watch.lease.read(
+      clock.now(),
+    );
     const held = this.driver.isHeld();
     const promisesSilence =
       "term" in role ? role.term.promises : attachment.session.binding?.account !== undefined;
@@ -147,6 +171,11 @@ export class Incarnation {
       ...(blocked === null ? {} : { blocked: blockedText(blocked) }),
       ...this.#standby(),
       ...(this.#lastTwin === null ? {} : { duplicate: this.#lastTwin }),
+      ...(leastMarginMs === null ? {} : { leastMarginMs }),
+      suspensions,
+      suspicions,
+      ...(beatRoundTripMs === null ? {} : { beatRoundTripMs }),
+      ...(server === null ? {} : { server }),
     };
   }
 
@@ -180,6 +209,17 @@ export class Incarnation {
 
   /** Gives up the running term, or joins a step-down that has begun. Rejects if there is neither. */
   async stepDown(to: string | undefined, options: WaitOptions): Promise<StepDownResult> {
+    if (to === undefined) return this.#stepDown(to, options);
+    const refused = this.#watch.handover(to, this.#o.clock.now());
+    try {
+      return await this.#stepDown(to, options);
+    } catch (error) {
+      refused(this.#o.clock.now());
+      throw error;
+    }
+  }
+
+  async #stepDown(to: string | undefined, options: WaitOptions): Promise<StepDownResult> {
     const term = this.application.term;
     // A term that is being given up already has its successor.
     if (to !== undefined && term !== null) {
@@ -245,6 +285,7 @@ export class Incarnation {
         return emit({ type: notice.type, term: term(notice.epoch), reason: notice.reason, by: notice.by });
       case "released": {
         const { type, epoch, deleted, drain } = notice;
+        this.#watch.released({ epoch, deleted, outcome: drain }, this.#o.clock.now());
         return emit({ type, term: term(epoch), deleted, drain });
       }
       case "hook-error": {

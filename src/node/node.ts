@@ -1,3 +1,4 @@
+import { type NodeFacts, type NodeSource, register } from "../channels/source.ts";
 import { type NodeOptions, type ResolvedOptions, resolveOptions } from "../config/resolve.ts";
 import type { Leader, RoleName } from "../election/types.ts";
 import { ClusterError } from "../errors.ts";
@@ -5,6 +6,7 @@ import { type BoundLogger, createLogger } from "../log/logger.ts";
 import { Lifecycle } from "../runtime/application/lifecycle.ts";
 import type { Attachment, Backend, ServiceHandle } from "../runtime/backend.ts";
 import { EventStreams } from "../runtime/event-streams.ts";
+import { NO_LEASE_FACTS } from "../runtime/lease-watch.ts";
 import type { Clock, Random } from "../runtime/ports.ts";
 import { SystemClock, systemClock, systemRandom } from "../runtime/system-clock.ts";
 import { checkOptions, keepAlive, kindOf, limitOf, type WaitOptions } from "../runtime/waiting.ts";
@@ -37,6 +39,14 @@ const NOTHING_TO_STOP: StopResult = {
   pending: false,
 };
 
+const NOT_RUNNING: NodeFacts = {
+  ...NO_LEASE_FACTS,
+  isLeader: false,
+  hasLeader: false,
+  role: "stopped",
+  epoch: 0,
+};
+
 /**
  * One participant of a cluster: competes for its leadership, or observes it.
  *
@@ -59,6 +69,7 @@ export class Node implements AsyncDisposable {
   readonly #logger: BoundLogger;
   readonly #streams: EventStreams<EventBody>;
   readonly #lifecycle: Lifecycle<Incarnation>;
+  readonly #source: NodeSource;
   /** Hooks and work of the last incarnation may still run. */
   #earlier: ApplicationRunner | null = null;
   #rememberedEpoch = 0;
@@ -82,6 +93,9 @@ export class Node implements AsyncDisposable {
       clock: systemClock(),
       random: systemRandom,
     };
+    const { clusterId, nodeId } = this.#options;
+    const read = (): NodeFacts => this.#lifecycle.current?.facts() ?? NOT_RUNNING;
+    this.#source = register<NodeSource>(this, { kind: "node", clusterId, nodeId, read });
   }
 
   /** The option `clusterId`. */
@@ -192,6 +206,7 @@ export class Node implements AsyncDisposable {
       logger,
       rememberedEpoch: this.#rememberedEpoch,
       emit: (event) => this.#streams.push(event),
+      source: this.#source,
       earlier: this.#earlier,
     });
     this.#earlier = null;

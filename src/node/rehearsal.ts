@@ -87,6 +87,7 @@ async function failover(options: ResolvedOptions): Promise<boolean> {
       logger: { debug() {}, info() {}, warn() {}, error() {} },
       rememberedEpoch: 0,
       emit: () => {},
+      source: null,
       earlier: null,
     });
     await incarnation.start();

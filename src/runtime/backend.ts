@@ -1,4 +1,5 @@
 /** What a `Node` runs on: a real NATS (`src/node/nats-backend.ts`) or a simulated one (`src/testing/simulation`). */
+import type { SuspicionOutcome } from "../channels/sets.ts";
 import type { CrashDetection, RoleName } from "../election/types.ts";
 import type { BucketInfo, LeaseStore, Session } from "./ports.ts";
 
@@ -47,6 +48,19 @@ export interface NodeStatus {
   readonly standbyMs?: number;
   /** Incarnation of another process with this node id, the last one that was noticed; absent if none was. */
   readonly duplicate?: string;
+  /**
+   * Least time to the deadline of its lease in the last minute, in milliseconds: how close it came to losing its term. Absent if it had none in
+   * that time.
+   */
+  readonly leastMarginMs?: number;
+  /** How often a term of this node was suspended since `start()`. */
+  readonly suspensions?: number;
+  /** Suspicions of this node about leaders since `start()`, by their outcome. */
+  readonly suspicions?: Readonly<Record<SuspicionOutcome, number>>;
+  /** Round trip of the newest beat on the present connection. Absent if none has come back. */
+  readonly beatRoundTripMs?: number;
+  /** Name of the NATS server that its connection is on. Absent while it is not connected. */
+  readonly server?: string;
   /** Is the virtual IP on this host? Only in the status of a daemon that manages one. */
   readonly vipHeld?: boolean;
 }

@@ -14,8 +14,8 @@ export interface BeatsListener {
   send(token: string): void;
   /** The first echo on the present connection has arrived: what this process sends to itself comes back. */
   comesBack(): void;
-  /** The server has counted a beat that was sent then, on the present connection. */
-  proven(sentAt: Instant): void;
+  /** The server has counted a beat that was sent then, on the present connection. `tookMs`: round trip of the beat that shows it. */
+  proven(sentAt: Instant, tookMs: number): void;
 }
 
 /** Sends the beats of a connection and takes in their echoes. One per connection, whatever depends on it. */
@@ -79,12 +79,13 @@ export class Beats {
     const { beats, sentAt, proven } = echo(this.#underWay, token);
     this.#underWay = beats;
     if (sentAt === null) return null;
+    const tookMs = this.#clock.now().mono - sentAt.mono;
     if (!this.#returns) {
       this.#returns = true;
       this.#listener.comesBack();
     }
-    if (proven !== null) this.#listener.proven(proven);
-    return this.#clock.now().mono - sentAt.mono;
+    if (proven !== null) this.#listener.proven(proven, tookMs);
+    return tookMs;
   }
 
   #setTimer(): void {

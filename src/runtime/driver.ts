@@ -38,6 +38,14 @@ export interface DriverOptions {
     effects: readonly Effect[],
     state: ElectionState,
   ) => void;
+  /** Receives every step once its effects have been carried out: for channels and facts. Must not throw. */
+  readonly observe?: (
+    event: ElectionEvent,
+    now: Instant,
+    effects: readonly Effect[],
+    before: ElectionState,
+    after: ElectionState,
+  ) => void;
 }
 
 /**
@@ -198,12 +206,14 @@ export class Driver {
 
   #step(event: ElectionEvent): void {
     const now = this.#options.clock.now();
-    const { state, effects } = step(this.#state, event, now);
+    const before = this.#state;
+    const { state, effects } = step(before, event, now);
     this.#state = state;
     this.#options.trace?.(event, now, effects, state);
     for (const effect of effects) this.#carryOut(effect);
     this.#checkConnection(state, now);
     this.#follow(state);
+    this.#options.observe?.(event, now, effects, before, state);
   }
 
   /** Derives from the state whether to check the connection. `now`: of the step, in which the write that counts as a check was sent. */

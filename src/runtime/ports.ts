@@ -80,6 +80,14 @@ export type SessionEvent =
   | { readonly type: "holder-silent"; readonly connection: ConnectionId }
   | { readonly type: "holder-heard"; readonly connection: ConnectionId };
 
+/** What is known about the present connection, for people and metrics. No decision reads it. */
+export interface LinkFacts {
+  /** Name of the server. */
+  readonly server: string;
+  /** Round trip of the newest beat; `null`: none has come back. */
+  readonly beatRoundTripMs: number | null;
+}
+
 export interface InquiryOptions {
   readonly timeoutMs: number;
   /** The caller needs no more than the certainty that the connection is closed: a question that is under way will do for that. */
@@ -91,6 +99,8 @@ export interface Session {
   readonly connected: boolean;
   /** This connection as a lease record can name it; `null` while disconnected. */
   readonly binding: OwnConnection | null;
+  /** `null` while disconnected. Absent: not known. */
+  readonly linkFacts?: LinkFacts | null;
   /** Subscribes to events of the connection. Returns the cancellation. */
   listen(listener: (event: SessionEvent) => void): () => void;
   /**

@@ -67,6 +67,7 @@ export const CLAIMS: readonly Claim[] = [
     "administrator --cluster-id",
   ),
   claim("docs/security.md", "nats-leader permissions administrator --group", SHELL, "administrator --group"),
+  claim("docs/telemetry.md", "import { subscribe }", "test/channels/channels.test.ts", "docs/telemetry.md"),
   claim("docs/vip.md", "import { Node }", HERE, "blocks are in snippets.ts"),
   claim("docs/wire.md", '{"node_id"', HERE, "decodeEntry("),
   claim("docs/wire.md", '{"nodeId"', HERE, "decodeStatus("),

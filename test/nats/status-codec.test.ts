@@ -16,6 +16,11 @@ const OURS: NodeStatus = {
   silenceMs: 2_000,
   leaseTtlMs: 10_000,
   version: "1.0.0",
+  leastMarginMs: 6_411.5,
+  suspensions: 1,
+  suspicions: { closed: 1, silent: 0, alive: 2, unanswered: 0, overtaken: 3 },
+  beatRoundTripMs: 0.4,
+  server: "n1",
   vipHeld: false,
 };
 
@@ -77,6 +82,13 @@ test.each([
   ["incarnation", "a\u202eb"],
   ["blocked", "onBecomeLeader\nfor 5 s"],
   ["duplicate", "\u0000"],
+  ["leastMarginMs", -1],
+  ["suspensions", 1.5],
+  ["suspicions", [1]],
+  ["suspicions", { closed: 1, silent: 0, alive: 2, unanswered: 0 }],
+  ["suspicions", { closed: 1, silent: 0, alive: 2, unanswered: 0, overtaken: "3" }],
+  ["beatRoundTripMs", "0.4"],
+  ["server", "n1\n"],
   ["vipHeld", "no"],
 ])("an invalid %s is left out", (field, value) => {
   const { [field]: _, ...rest } = OURS as unknown as Record<string, unknown>;

@@ -18,6 +18,7 @@ import { ClusterError } from "../../errors.ts";
 import type { Term } from "../../node/term.ts";
 import { limitOf, linkSignals, untilAborted, type WaitOptions } from "../../runtime/waiting.ts";
 import { isToken } from "../compare.ts";
+import { reported } from "../report-write.ts";
 import { staleLeader } from "../stale.ts";
 import type { FenceTerm } from "../token.ts";
 import { checkTable, checkTerm, isText } from "./input.ts";
@@ -252,7 +253,7 @@ export class PostgresFence {
   async guard(client: SqlClient | SqlRunner, term: FenceTerm): Promise<void> {
     if (isPool(client))
       throw this.#unguarded("it was called on a pool, which runs each statement on any connection");
-    const mark = await this.#guard(client, term);
+    const mark = await reported("postgres", term, this.#guard(client, term));
     const status = typeof client === "function" ? null : (client.getTransactionStatus?.() ?? null);
     const inside =
       status === null ? (await runSql(client, this.#readMark))[0]?.["mark"] === mark : status !== "I";
@@ -283,7 +284,7 @@ export class PostgresFence {
       guard: (client: SqlClient) => this.#guard(client, term),
       work: (client: PooledSqlClient) => work(client as ClientOf<P>),
     };
-    return guardedTransaction(pool, guarded, options);
+    return reported("postgres", term, guardedTransaction(pool, guarded, options));
   }
 
   get #where(): string {

@@ -11,6 +11,7 @@
 import type { MsgHdrs } from "@nats-io/transport-node";
 import { ClusterError } from "../../errors.ts";
 import { limitOf } from "../../runtime/waiting.ts";
+import { reportWrite } from "../report-write.ts";
 import { StaleEpochError } from "../stale.ts";
 import type { FenceTerm } from "../token.ts";
 import { BATCH_LIMIT, encodeBatch, sendBatch } from "./batch.ts";
@@ -80,7 +81,10 @@ export class FencedWriter {
     this.#pool = new LanePool(lanes, on.maxInFlight);
     this.#owner = {
       acks: new AckReader(on.stream),
-      free: (write) => this.#pool.giveBack(write.lane),
+      free: (write) => {
+        this.#pool.giveBack(write.lane);
+        reportWrite("stream", this.#term);
+      },
       fail: (write, thrown) => void this.#failed(write, thrown),
     };
     this.#subjects = new SubjectCheck(on);
@@ -249,7 +253,10 @@ export class FencedWriter {
     resolve: (ack: PubAck) => void,
     reject: (error: ClusterError) => void,
   ): void {
-    if (this.#ended !== null) return reject(this.#ended);
+    if (this.#ended !== null) {
+      reportWrite("stream", this.#term, this.#ended);
+      return reject(this.#ended);
+    }
     const lane = this.#pool.tryTake();
     if (lane !== null) this.#send(new PendingWrite(this.#owner, lane, spec, resolve, reject), send);
     else {
@@ -266,6 +273,7 @@ export class FencedWriter {
     const problem = this.#problem(write.spec);
     if (problem !== null) {
       this.#pool.giveBack(write.lane);
+      reportWrite("stream", this.#term, problem);
       write.reject(problem);
       return;
     }
@@ -302,6 +310,7 @@ export class FencedWriter {
     // Until this write is settled, the server may refuse other writes on the same lane.
     const rest = error.code === "OUTCOME_UNKNOWN" && this.#lanes.length > 1;
     this.#pool.giveBack(lane, rest ? timeoutMs : 0);
+    reportWrite("stream", this.#term, error);
     write.reject(error);
   }
 

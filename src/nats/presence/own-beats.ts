@@ -62,6 +62,8 @@ interface Run {
   unanswered: number;
   /** The shortest round trip of a beat so far. */
   fastestMs: number;
+  /** That of the newest echo; `null`: there was none. */
+  newestMs: number | null;
   readonly cancels: Set<() => void>;
 }
 
@@ -85,7 +87,10 @@ export class OwnBeats {
     this.#beats = new Beats(this.#clock, systemRandom, {
       send: (token) => this.#send(token),
       comesBack: () => this.#check(),
-      proven: (sentAt) => listener.proven(sentAt),
+      proven: (sentAt, tookMs) => {
+        if (this.#run !== null) this.#run.newestMs = tookMs;
+        listener.proven(sentAt);
+      },
     });
   }
 
@@ -102,6 +107,11 @@ export class OwnBeats {
   /** The shortest round trip of a beat on the present connection; infinite while there was none. */
   get roundTripMs(): number {
     return this.#run?.fastestMs ?? Number.POSITIVE_INFINITY;
+  }
+
+  /** Of the newest beat on the present connection that has come back. */
+  get newestRoundTripMs(): number | null {
+    return this.#run?.newestMs ?? null;
   }
 
   get state(): BeatsState {
@@ -151,6 +161,7 @@ export class OwnBeats {
       accountError: null,
       unanswered: 0,
       fastestMs: Number.POSITIVE_INFINITY,
+      newestMs: null,
       cancels: new Set(),
     };
     try {
@@ -207,6 +218,7 @@ export class OwnBeats {
     const roundTripMs = this.#beats.echoed(token);
     if (roundTripMs === null) return;
     run.unanswered = 0;
+    run.newestMs = roundTripMs;
     const isFastest = roundTripMs < run.fastestMs;
     if (isFastest) run.fastestMs = roundTripMs;
     if (this.#account === null) this.#check();

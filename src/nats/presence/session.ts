@@ -6,7 +6,7 @@ import type { NatsConnection } from "@nats-io/transport-node";
 import type { Instant } from "../../election/time.ts";
 import type { ConnectionId, HolderAnswer, OwnConnection, SessionBinding } from "../../election/types.ts";
 import type { GroupSession } from "../../group/ports.ts";
-import type { InquiryOptions, Session, SessionEvent } from "../../runtime/ports.ts";
+import type { InquiryOptions, LinkFacts, Session, SessionEvent } from "../../runtime/ports.ts";
 import { type ConnectionChange, type ConnectionMonitor, guarded } from "../connection/connection-monitor.ts";
 import type { BeatingHolder } from "./holder-beats.ts";
 import type { BeatsState } from "./own-beats.ts";
@@ -89,6 +89,12 @@ export class NatsSession implements Session, GroupSession, SessionHandle {
       ...(presence === null ? {} : { presence }),
       ...(account === null ? {} : { account }),
     };
+  }
+
+  get linkFacts(): LinkFacts | null {
+    if (!this.connected) return null;
+    const server = this.monitor.connection.info?.server_name ?? "";
+    return { server, beatRoundTripMs: this.#shared.beats.newestRoundTripMs };
   }
 
   /** The account, if this election can keep its promise of silence on the connection. */

@@ -2,6 +2,7 @@
  * The body of a status answer. Any user of the account that may publish to a reply subject can send one, so every field
  * is checked; decoding never throws.
  */
+import { SUSPICION_OUTCOMES, type SuspicionOutcome } from "../../channels/sets.ts";
 import type { CrashDetection, RoleName } from "../../election/types.ts";
 import type { NodeStatus, PeerStatus, Standby } from "../../runtime/backend.ts";
 import { type JsonObject, parseObject } from "../api/js-api.ts";
@@ -56,6 +57,11 @@ function ownFields(json: JsonObject): OwnFields {
   const standbyMs = duration(json["standbyMs"]);
   // Empty: the other process has no incarnation.
   const duplicate = json["duplicate"] === "" ? "" : id(json["duplicate"]);
+  const leastMarginMs = duration(json["leastMarginMs"]);
+  const suspensions = natural(json["suspensions"]);
+  const suspicions = readSuspicions(json["suspicions"]);
+  const beatRoundTripMs = duration(json["beatRoundTripMs"]);
+  const server = isPrintable(json["server"]) ? json["server"] : undefined;
   const vipHeld = flag(json["vipHeld"]);
   return {
     ...(clusterId === undefined ? {} : { clusterId }),
@@ -72,8 +78,22 @@ function ownFields(json: JsonObject): OwnFields {
     ...(standby === undefined ? {} : { standby }),
     ...(standbyMs === undefined ? {} : { standbyMs }),
     ...(duplicate === undefined ? {} : { duplicate }),
+    ...(leastMarginMs === undefined ? {} : { leastMarginMs }),
+    ...(suspensions === undefined ? {} : { suspensions }),
+    ...(suspicions === undefined ? {} : { suspicions }),
+    ...(beatRoundTripMs === undefined ? {} : { beatRoundTripMs }),
+    ...(server === undefined ? {} : { server }),
     ...(vipHeld === undefined ? {} : { vipHeld }),
   };
+}
+
+/** Every outcome must have its number: one that is missing would read as 0. */
+function readSuspicions(value: unknown): PeerStatus["suspicions"] {
+  if (typeof value !== "object" || value === null) return undefined;
+  const given = value as JsonObject;
+  const counts = SUSPICION_OUTCOMES.map((outcome) => [outcome, natural(given[outcome])] as const);
+  if (counts.some(([, count]) => count === undefined)) return undefined;
+  return Object.fromEntries(counts) as Record<SuspicionOutcome, number>;
 }
 
 function id(value: unknown): string | undefined {
