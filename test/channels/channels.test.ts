@@ -48,8 +48,8 @@ describe("a node", () => {
     ]);
     expect([begun.reason, begun.durationMs]).toEqual([undefined, undefined]);
 
-    await expect(a.node.stepDown({ to: "nobody" })).rejects.toThrow();
-    expect(await heard.handover.next()).toMatchObject({ to: "nobody", outcome: "refused" });
+    await expect(a.node.stepDown({ to: "missing" })).rejects.toThrow();
+    expect(await heard.handover.next()).toMatchObject({ to: "missing", outcome: "refused" });
     expect([heard.end.items, heard.drain.items]).toEqual([[], []]);
 
     await a.node.stepDown({ to: "b" });
