@@ -3,6 +3,8 @@
  *
  * docs/groups.md states how this is kept after crashes, and what is not guaranteed.
  */
+
+export type { ConnectedServer } from "./application/types.ts";
 export type { GroupOptions, ResourceList, ResourceSource } from "./config/group-options.ts";
 export type { DisownReason, GroupHookName, Unfinished } from "./group/application/types.ts";
 export type { DrainResult, GroupStopResult } from "./group/calls.ts";

@@ -1,4 +1,4 @@
-export type { DrainOutcome, HookName } from "./application/types.ts";
+export type { ConnectedServer, DrainOutcome, HookName } from "./application/types.ts";
 export type {
   BeatEvent,
   ChannelEvents,

@@ -111,11 +111,11 @@ function handle(draft: Draft, event: ApplicationEvent): void {
     case "election":
       return onElection(draft, event.output);
     case "nats-disconnect":
-      notify(draft, { type: "nats-disconnect", error: event.error });
-      return enqueue(draft, { hook: "onNatsDisconnect", error: event.error });
+      notify(draft, event);
+      return enqueue(draft, { hook: "onNatsDisconnect", error: event.error, server: event.server });
     case "nats-reconnect":
-      notify(draft, { type: "nats-reconnect" });
-      return enqueue(draft, { hook: "onNatsReconnect" });
+      notify(draft, event);
+      return enqueue(draft, { hook: "onNatsReconnect", server: event.server });
     case "connection-closed":
       if (draft.stage !== "running") return;
       notify(draft, { type: "connection-closed", error: event.error });

@@ -11,6 +11,14 @@ export const HOOK_NAMES = [
 ] as const;
 export type HookName = (typeof HOOK_NAMES)[number];
 
+/** The NATS server of a connection. */
+export interface ConnectedServer {
+  /** Its `server_name`; a server without one has its id as name. */
+  readonly name: string;
+  /** `nats://host:port` or `tls://host:port`, without a login. */
+  readonly url: string;
+}
+
 export interface ApplicationConfig {
   /** Longest wait for hooks and work of a term that is given up, and for everything once the node stops. */
   readonly drainTimeoutMs: number;
@@ -70,8 +78,12 @@ export type HookCall = { readonly call: number } & (
   | { readonly hook: "onBecomeLeader"; readonly epoch: number }
   | { readonly hook: "onLoseLeadership"; readonly epoch: number; readonly reason: LossReason }
   | { readonly hook: "onLeaderChange"; readonly leader: Leader | null }
-  | { readonly hook: "onNatsDisconnect"; readonly error: Error | null }
-  | { readonly hook: "onNatsReconnect" }
+  | {
+      readonly hook: "onNatsDisconnect";
+      readonly error: Error | null;
+      readonly server: ConnectedServer | null;
+    }
+  | { readonly hook: "onNatsReconnect"; readonly server: ConnectedServer | null }
 );
 
 /** The hook call that the application is executing. */
@@ -186,8 +198,12 @@ export type Outcome =
 
 export type ApplicationEvent =
   | { readonly type: "election"; readonly output: ElectionOutput }
-  | { readonly type: "nats-disconnect"; readonly error: Error | null }
-  | { readonly type: "nats-reconnect" }
+  | {
+      readonly type: "nats-disconnect";
+      readonly error: Error | null;
+      readonly server: ConnectedServer | null;
+    }
+  | { readonly type: "nats-reconnect"; readonly server: ConnectedServer | null }
   /** The connection will not come back. */
   | { readonly type: "connection-closed"; readonly error: Error | null }
   | { readonly type: "call-ended"; readonly call: number; readonly outcome: Outcome }
@@ -265,8 +281,12 @@ export type Notice =
       readonly deleted: boolean;
       readonly drain: DrainOutcome;
     }
-  | { readonly type: "nats-disconnect"; readonly error: Error | null }
-  | { readonly type: "nats-reconnect" }
+  | {
+      readonly type: "nats-disconnect";
+      readonly error: Error | null;
+      readonly server: ConnectedServer | null;
+    }
+  | { readonly type: "nats-reconnect"; readonly server: ConnectedServer | null }
   | {
       readonly type: "hook-error";
       readonly hook: HookName | "work";

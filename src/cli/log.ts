@@ -8,7 +8,6 @@ const RANK: Readonly<Record<Level, number>> = { debug: 0, info: 1, warn: 2, erro
 
 /** Events of the node that the daemon also logs, with go-cluster's message. The node's own line is shown at debug level. */
 const LOGGED_BY_DAEMON: ReadonlySet<unknown> = new Set([
-  "started",
   "become-leader",
   "leader-change",
   "nats-reconnect",

@@ -4,6 +4,7 @@
  */
 import type { Logger, LogLevel } from "../log/logger.ts";
 import type { Node } from "../node/node.ts";
+import { serverFields } from "../runtime/application/server-text.ts";
 
 /** The level of the log, which SIGUSR2 changes. */
 export class SwitchedLevel {
@@ -44,7 +45,7 @@ export function handleUserSignals(log: Logger, level: SwitchedLevel, node: () =>
 
 function stateOf(node: Node | null): object {
   if (node === null || node.role === "stopped") return { role: "starting" };
-  const { role, connected, competes, leader, term } = node;
+  const { role, connected, competes, leader, term, server } = node;
   return {
     role,
     held: node.isLeader(),
@@ -53,5 +54,6 @@ function stateOf(node: Node | null): object {
     remainingMs: term === null ? undefined : Math.round(term.remainingMs),
     connected,
     competes,
+    ...serverFields(server),
   };
 }

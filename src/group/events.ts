@@ -1,5 +1,5 @@
 /** Events of a group's member. docs/groups.md is generated from the comments. */
-import type { DrainOutcome, StopReason } from "../application/types.ts";
+import type { ConnectedServer, DrainOutcome, StopReason } from "../application/types.ts";
 import type { DisownReason, GroupHookName } from "./application/types.ts";
 import type { MemberView, SessionLossReason } from "./core/events.ts";
 import type { ResourceTerm } from "./term.ts";
@@ -8,7 +8,7 @@ import type { GroupWarning } from "./warning-code.ts";
 /** An event without its time. */
 export type GroupEventBody =
   /** The member takes part in the group. The first event of an incarnation, except for warnings of its start. */
-  | { readonly type: "started" }
+  | { readonly type: "started"; readonly server: ConnectedServer | null }
   /** The session has begun: from now on the member can own resources. */
   | { readonly type: "session-begun"; readonly number: number }
   /** The session is over, and with it all terms: `disown` follows for each of them. */
@@ -42,10 +42,14 @@ export type GroupEventBody =
   | { readonly type: "plan"; readonly revision: number; readonly coordinator: string }
   /** This member has become the coordinator, which plans; `null`: it is no longer. */
   | { readonly type: "coordinating"; readonly epoch: number | null }
-  /** The connection to NATS is lost. Does not fire for the first attempts to connect, nor on `stop()`. */
-  | { readonly type: "nats-disconnect"; readonly error: Error | null }
-  /** The connection to NATS is back. Does not fire for the first connection. */
-  | { readonly type: "nats-reconnect" }
+  /** The connection to NATS is lost; it was on `server`. Does not fire for the first attempts to connect, nor on `stop()`. */
+  | {
+      readonly type: "nats-disconnect";
+      readonly error: Error | null;
+      readonly server: ConnectedServer | null;
+    }
+  /** The connection to NATS is back, on `server`. Does not fire for the first connection. */
+  | { readonly type: "nats-reconnect"; readonly server: ConnectedServer | null }
   /** A condition that needs attention, described by `message`. */
   | {
       readonly type: "warning";

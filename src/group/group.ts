@@ -1,3 +1,4 @@
+import type { ConnectedServer } from "../application/types.ts";
 import { type GroupFacts, type GroupSource, register } from "../channels/source.ts";
 import { resolveGroupOptions } from "../config/group.ts";
 import type { GroupOptions, ResolvedGroupOptions } from "../config/group-options.ts";
@@ -107,6 +108,11 @@ export class Group implements AsyncDisposable {
   /** Is the connection to NATS up? */
   get connected(): boolean {
     return this.#lifecycle.current?.connected ?? false;
+  }
+
+  /** The NATS server that the connection is on; `null` while disconnected. */
+  get server(): ConnectedServer | null {
+    return this.#lifecycle.current?.server ?? null;
   }
 
   /**

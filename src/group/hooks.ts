@@ -1,5 +1,6 @@
 /** The hooks of a group's application. */
 
+import type { ConnectedServer } from "../application/types.ts";
 import type { DisownReason } from "./application/types.ts";
 import type { MemberView } from "./core/events.ts";
 import type { ResourceTerm } from "./term.ts";
@@ -39,8 +40,11 @@ export interface GroupHooks {
    * this hook returns, except the last.
    */
   onMembersChange?(members: readonly MemberView[]): Awaitable;
-  /** The connection to NATS is lost. Does not fire: for the first attempts to connect; on `stop()`. */
-  onNatsDisconnect?(error: Error | null): Awaitable;
-  /** The connection to NATS is back. Does not fire: for the first connection. */
-  onNatsReconnect?(): Awaitable;
+  /**
+   * The connection to NATS is lost. `server` is the server that it was on, `null` if that is not known. Does not fire: for the first
+   * attempts to connect; on `stop()`.
+   */
+  onNatsDisconnect?(error: Error | null, server: ConnectedServer | null): Awaitable;
+  /** The connection to NATS is back, on `server`; `null` if that is not known. Does not fire: for the first connection. */
+  onNatsReconnect?(server: ConnectedServer | null): Awaitable;
 }

@@ -2,7 +2,7 @@
 import type { EventLogger } from "../log/events.ts";
 
 export type GroupLogEvent =
-  /** info. The member takes part in the group; `resources` is the length of its list. */
+  /** info. The member takes part in the group; `resources` is the length of its list, `server` and `url` are the NATS server that it is on. */
   | "started"
   /** info. The member has released what it owned and closed its connection. */
   | "stopped"
@@ -33,9 +33,9 @@ export type GroupLogEvent =
   | "coordinating"
   /** warn. A resource cannot be moved to the member that was named; `reason` says why. */
   | "move-refused"
-  /** warn. The connection to NATS is lost; the member reconnects. */
+  /** warn. The connection to NATS is lost; the member reconnects. `server` and `url` are the server that it was on. */
   | "nats-disconnect"
-  /** info. The connection to NATS is back. */
+  /** info. The connection to NATS is back, on `server` at `url`. */
   | "nats-reconnect"
   /** warn. A condition that needs attention; `code` says which. `HOOK_SLOW`, `WORK_BLOCKED`, `DRAIN_SLOW` and `CONNECTION_CLOSED` are logged as errors. */
   | "warning"

@@ -1,6 +1,7 @@
 /** The log lines of a group's member: the event, then the reason and the bound. */
 
 import { asError } from "../errors.ts";
+import { serverFields, serverText } from "../runtime/application/server-text.ts";
 import type { Blocked, GroupNotice } from "./application/types.ts";
 import type { SessionLossReason } from "./core/events.ts";
 import type { GroupLogger } from "./log-events.ts";
@@ -76,11 +77,14 @@ export function logGroupNotice(logger: GroupLogger, notice: GroupNotice, bounds:
     }
     case "nats-disconnect":
       return logger.warn(
-        { event: "nats-disconnect", err: notice.error },
-        "disconnected from NATS; reconnecting",
+        { event: "nats-disconnect", err: notice.error, ...serverFields(notice.server) },
+        `disconnected from ${serverText(notice.server)}; reconnecting`,
       );
     case "nats-reconnect":
-      return logger.info({ event: "nats-reconnect" }, "reconnected to NATS");
+      return logger.info(
+        { event: "nats-reconnect", ...serverFields(notice.server) },
+        `reconnected to ${serverText(notice.server)}`,
+      );
     case "hook-error": {
       const { hook, resource, epoch, error } = notice;
       const fields = { event: "hook-error", hook, resource, epoch, err: asError(error) } as const;

@@ -1,4 +1,4 @@
-import type { StopReason } from "../application/types.ts";
+import type { ConnectedServer, StopReason } from "../application/types.ts";
 import { Emitter } from "../channels/emitter.ts";
 import type { GroupFacts, GroupSource } from "../channels/source.ts";
 import { checkResourceList } from "../config/group.ts";
@@ -7,6 +7,7 @@ import { leaseSpanMs } from "../election/lease.ts";
 import { asError, ClusterError, messageOf } from "../errors.ts";
 import { applicationTimes } from "../runtime/application/application-times.ts";
 import { linkReports } from "../runtime/application/link-reports.ts";
+import { serverFields, serverText } from "../runtime/application/server-text.ts";
 import type { Clock } from "../runtime/ports.ts";
 import { deferred } from "../runtime/waiting.ts";
 import {
@@ -186,6 +187,10 @@ export class Membership {
     return this.#o.attachment.session.connected;
   }
 
+  get server(): ConnectedServer | null {
+    return this.#o.attachment.session.linkFacts?.server ?? null;
+  }
+
   /** @throws ClusterError `HANDOVER_REFUSED` */
   move(resource: string, to: string): void {
     this.#refused = null;
@@ -252,12 +257,17 @@ export class Membership {
 
   start(): void {
     const { attachment, logger, options, resources, laterResources } = this.#o;
-    const report = linkReports((event) => this.application.dispatch(event));
-    this.#unlisten = attachment.session.listen((event) =>
+    const { session } = attachment;
+    const server = session.linkFacts?.server ?? null;
+    const report = linkReports(session, (event) => this.application.dispatch(event));
+    this.#unlisten = session.listen((event) =>
       event.type === "beat-proven" ? this.#watch.lease.beat() : report(event),
     );
-    this.#o.emit({ type: "started" });
-    logger.info({ event: "started", resources: resources.length }, "member started");
+    this.#o.emit({ type: "started", server });
+    logger.info(
+      { event: "started", resources: resources.length, ...serverFields(server) },
+      `member started, connected to ${serverText(server)}`,
+    );
     this.driver.dispatch({ type: "profile", profile: options.profile });
     this.driver.dispatch({ type: "resources", resources });
     this.driver.start();

@@ -414,9 +414,9 @@ function callMemberHook(hooks: GroupHooks, call: MemberCall, members: readonly M
     case "onMembersChange":
       return hooks.onMembersChange?.(members);
     case "onNatsDisconnect":
-      return hooks.onNatsDisconnect?.(call.error);
+      return hooks.onNatsDisconnect?.(call.error, call.server);
     case "onNatsReconnect":
-      return hooks.onNatsReconnect?.();
+      return hooks.onNatsReconnect?.(call.server);
     default:
       return call satisfies never;
   }

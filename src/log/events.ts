@@ -2,7 +2,7 @@
 
 export type LogEvent =
   // ---------------------------------------------------------------------------------------------- a node
-  /** info. The node takes part in the cluster, as leader or follower. */
+  /** info. The node takes part in the cluster, as leader or follower; `server` and `url` are the NATS server that it is connected to. */
   | "started"
   /** info. The node has released what it held and closed its connection. */
   | "stopped"
@@ -29,9 +29,9 @@ export type LogEvent =
   | "released"
   /** info. The leader changed; `leader` is its node id, `null` if there is none. */
   | "leader-change"
-  /** warn. The connection to NATS is lost; the node reconnects. */
+  /** warn. The connection to NATS is lost; the node reconnects. `server` and `url` are the server that it was on. */
   | "nats-disconnect"
-  /** info. The connection to NATS is back. */
+  /** info. The connection to NATS is back, on `server` at `url`. */
   | "nats-reconnect"
   /** warn. A condition that needs attention; `code` is a `WarningCode`. `HOOK_SLOW`, `WORK_BLOCKED` and `CONNECTION_CLOSED` are logged as errors. */
   | "warning"

@@ -13,9 +13,9 @@ export function callHook(hooks: Hooks, call: HookCall, term: Term | undefined): 
     case "onLeaderChange":
       return hooks.onLeaderChange?.(call.leader);
     case "onNatsDisconnect":
-      return hooks.onNatsDisconnect?.(call.error);
+      return hooks.onNatsDisconnect?.(call.error, call.server);
     case "onNatsReconnect":
-      return hooks.onNatsReconnect?.();
+      return hooks.onNatsReconnect?.(call.server);
     default:
       return call satisfies never;
   }

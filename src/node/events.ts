@@ -1,6 +1,6 @@
 /** Events of a node. docs/reference.md is generated from the comments. */
 
-import type { DrainOutcome, HookName, StopReason } from "../application/types.ts";
+import type { ConnectedServer, DrainOutcome, HookName, StopReason } from "../application/types.ts";
 import type { Leader, LossReason } from "../election/types.ts";
 import type { Term } from "./term.ts";
 import type { WarningCode } from "./warning-code.ts";
@@ -8,7 +8,7 @@ import type { WarningCode } from "./warning-code.ts";
 /** An event without its time. */
 export type EventBody =
   /** The node takes part in the cluster, as leader or follower. The first event of an incarnation, except for warnings of its start. */
-  | { readonly type: "started" }
+  | { readonly type: "started"; readonly server: ConnectedServer | null }
   /**
    * This node leads. Fires before `onBecomeLeader` is called, also when that call is skipped because the term has ended by then.
    * Does not fire again when a suspended term resumes.
@@ -45,10 +45,14 @@ export type EventBody =
     }
   /** The leader changed; `null`: there is none. Does not fire for renewals. */
   | { readonly type: "leader-change"; readonly leader: Leader | null }
-  /** The connection to NATS is lost. Does not fire for the first attempts to connect, nor on `stop()`. */
-  | { readonly type: "nats-disconnect"; readonly error: Error | null }
-  /** The connection to NATS is back. Does not fire for the first connection. */
-  | { readonly type: "nats-reconnect" }
+  /** The connection to NATS is lost; it was on `server`. Does not fire for the first attempts to connect, nor on `stop()`. */
+  | {
+      readonly type: "nats-disconnect";
+      readonly error: Error | null;
+      readonly server: ConnectedServer | null;
+    }
+  /** The connection to NATS is back, on `server`. Does not fire for the first connection. */
+  | { readonly type: "nats-reconnect"; readonly server: ConnectedServer | null }
   /** A condition that needs attention, described by `message`. */
   | {
       readonly type: "warning";

@@ -1,5 +1,5 @@
 /** The hooks of an application, and the check of what was passed as such. */
-import { HOOK_NAMES, type HookName } from "../application/types.ts";
+import { type ConnectedServer, HOOK_NAMES, type HookName } from "../application/types.ts";
 import { nearest } from "../config/suggest.ts";
 import type { Leader, LossReason } from "../election/types.ts";
 import { ClusterError } from "../errors.ts";
@@ -40,10 +40,13 @@ export interface Hooks {
    * Does not fire: for renewals; for changes that follow each other faster than this hook returns, except the last.
    */
   onLeaderChange?(leader: Leader | null): Awaitable;
-  /** The connection to NATS is lost. Does not fire: for the first attempts to connect; on `stop()`. */
-  onNatsDisconnect?(error: Error | null): Awaitable;
-  /** The connection to NATS is back. Does not fire: for the first connection. */
-  onNatsReconnect?(): Awaitable;
+  /**
+   * The connection to NATS is lost. `server` is the server that it was on, `null` if that is not known. Does not fire: for the first
+   * attempts to connect; on `stop()`.
+   */
+  onNatsDisconnect?(error: Error | null, server: ConnectedServer | null): Awaitable;
+  /** The connection to NATS is back, on `server`; `null` if that is not known. Does not fire: for the first connection. */
+  onNatsReconnect?(server: ConnectedServer | null): Awaitable;
 }
 
 /**

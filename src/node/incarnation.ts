@@ -1,4 +1,10 @@
-import { HOOK_NAMES, type HookName, type Notice, type StopReason } from "../application/types.ts";
+import {
+  type ConnectedServer,
+  HOOK_NAMES,
+  type HookName,
+  type Notice,
+  type StopReason,
+} from "../application/types.ts";
 import { Emitter } from "../channels/emitter.ts";
 import type { NodeFacts, NodeSource } from "../channels/source.ts";
 import type { ResolvedOptions } from "../config/resolve.ts";
@@ -7,6 +13,7 @@ import { asError, ClusterError } from "../errors.ts";
 import type { EventLogger } from "../log/events.ts";
 import { applicationTimes } from "../runtime/application/application-times.ts";
 import { linkReports } from "../runtime/application/link-reports.ts";
+import { serverFields, serverText } from "../runtime/application/server-text.ts";
 import type { Attachment, NodeStatus, ServiceHandle } from "../runtime/backend.ts";
 import { Driver } from "../runtime/driver.ts";
 import type { Clock } from "../runtime/ports.ts";
@@ -107,6 +114,10 @@ export class Incarnation {
     this.calls = new ApplicationCalls(this.application, this.driver, clock);
   }
 
+  get server(): ConnectedServer | null {
+    return this.#o.attachment.session.linkFacts?.server ?? null;
+  }
+
   get service(): ServiceHandle | null {
     return this.#service;
   }
@@ -123,13 +134,18 @@ export class Incarnation {
 
   async start(): Promise<void> {
     const { attachment, logger, options } = this.#o;
-    const report = linkReports((event) => this.application.dispatch(event));
-    this.#unlisten = attachment.session.listen((event) =>
+    const { session } = attachment;
+    const server = session.linkFacts?.server ?? null;
+    const report = linkReports(session, (event) => this.application.dispatch(event));
+    this.#unlisten = session.listen((event) =>
       event.type === "beat-proven" ? this.#watch.lease.beat() : report(event),
     );
     this.driver.start(attachment.bucket);
-    this.#o.emit({ type: "started" });
-    logger.info({ event: "started", competes: !options.observer }, "node started");
+    this.#o.emit({ type: "started", server });
+    logger.info(
+      { event: "started", competes: !options.observer, ...serverFields(server) },
+      `node started, connected to ${serverText(server)}`,
+    );
     this.#serving = attachment.serve({
       status: () => this.status(),
       stepDown: async (to) => {

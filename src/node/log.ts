@@ -3,6 +3,7 @@ import type { Blocked, Notice } from "../application/types.ts";
 import type { LossReason, ResignReason } from "../election/types.ts";
 import { asError } from "../errors.ts";
 import type { EventLogger } from "../log/events.ts";
+import { serverFields, serverText } from "../runtime/application/server-text.ts";
 
 /** What the lines name. */
 export interface Bounds {
@@ -76,11 +77,14 @@ export function logNotice(logger: EventLogger, notice: Notice, bounds: Bounds): 
     }
     case "nats-disconnect":
       return logger.warn(
-        { event: "nats-disconnect", err: notice.error },
-        "disconnected from NATS; reconnecting",
+        { event: "nats-disconnect", err: notice.error, ...serverFields(notice.server) },
+        `disconnected from ${serverText(notice.server)}; reconnecting`,
       );
     case "nats-reconnect":
-      return logger.info({ event: "nats-reconnect" }, "reconnected to NATS");
+      return logger.info(
+        { event: "nats-reconnect", ...serverFields(notice.server) },
+        `reconnected to ${serverText(notice.server)}`,
+      );
     case "hook-error": {
       const { hook, epoch, error } = notice;
       const fields = { event: "hook-error", hook, epoch, err: asError(error) } as const;

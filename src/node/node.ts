@@ -1,3 +1,4 @@
+import type { ConnectedServer } from "../application/types.ts";
 import { type NodeFacts, type NodeSource, register } from "../channels/source.ts";
 import { type NodeOptions, type ResolvedOptions, resolveOptions } from "../config/resolve.ts";
 import type { Leader, RoleName } from "../election/types.ts";
@@ -137,6 +138,11 @@ export class Node implements AsyncDisposable {
   /** Is the connection to NATS up? */
   get connected(): boolean {
     return this.#lifecycle.current?.driver.state.link.connected ?? false;
+  }
+
+  /** The NATS server that the connection is on; `null` while disconnected. */
+  get server(): ConnectedServer | null {
+    return this.#lifecycle.current?.server ?? null;
   }
 
   /** The running term; `null` when this node does not lead, or its term is draining. */

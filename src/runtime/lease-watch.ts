@@ -100,7 +100,7 @@ export class LeaseWatch {
       incarnation,
       connected: session.connected,
       presence: session.binding?.presence !== undefined,
-      server: session.linkFacts?.server ?? null,
+      server: session.linkFacts?.server.name ?? null,
       beatRoundTripMs: session.linkFacts?.beatRoundTripMs ?? null,
       leastMarginMs: this.#margin.read(now.mono),
       suspensions: this.#suspensions,

@@ -2,6 +2,7 @@
  * What the driver needs from the outside: four small ports. `src/nats` implements them on NATS, `src/testing/simulation` in
  * virtual time. Another kind of storage or transport implements these and changes nothing else.
  */
+import type { ConnectedServer } from "../application/types.ts";
 import type { Instant } from "../election/time.ts";
 import type {
   ConnectionId,
@@ -82,8 +83,7 @@ export type SessionEvent =
 
 /** What is known about the present connection, for people and metrics. No decision reads it. */
 export interface LinkFacts {
-  /** Name of the server. */
-  readonly server: string;
+  readonly server: ConnectedServer;
   /** Round trip of the newest beat; `null`: none has come back. */
   readonly beatRoundTripMs: number | null;
 }

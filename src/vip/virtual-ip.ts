@@ -130,11 +130,11 @@ export class VirtualIp {
         this.#neighbours.warm();
         return application.onLeaderChange?.(leader);
       },
-      onNatsDisconnect: (error) => {
+      onNatsDisconnect: (error, server) => {
         this.#tenure?.suspend();
-        return application.onNatsDisconnect?.(error);
+        return application.onNatsDisconnect?.(error, server);
       },
-      onNatsReconnect: () => application.onNatsReconnect?.(),
+      onNatsReconnect: (server) => application.onNatsReconnect?.(server),
     };
     return Object.assign(hooks, { [KEEPS_ADDRESS]: true });
   }

@@ -80,7 +80,7 @@ test("many quick hooks before onBecomeLeader are reported like one slow hook", a
   );
   scene.election({ type: "leader-change", leader: null });
   for (let at = 1; at <= 3; at += 1)
-    scene.send({ type: at % 2 === 1 ? "nats-disconnect" : "nats-reconnect", error: null });
+    scene.send({ type: at % 2 === 1 ? "nats-disconnect" : "nats-reconnect", error: null, server: null });
   scene.leads(1);
   for (let at = 4_000; at <= 16_000; at += 4_000) scene.until(at).hookReturns();
   await expectTranscript("busy-hooks", scene);
@@ -138,7 +138,7 @@ test("more calls than the queue holds never push out a call of a term", () => {
   const scene = new Scene("");
   scene.leads(1).loses(1);
   for (let times = 0; times < 600; times += 1) {
-    scene.send({ type: times % 2 === 0 ? "nats-disconnect" : "nats-reconnect", error: null });
+    scene.send({ type: times % 2 === 0 ? "nats-disconnect" : "nats-reconnect", error: null, server: null });
   }
   expect(scene.state.waiting.length).toBeLessThanOrEqual(256);
   expect(scene.state.waiting.filter((call) => "epoch" in call).map(({ hook }) => hook)).toEqual([

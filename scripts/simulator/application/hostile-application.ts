@@ -63,7 +63,10 @@ export class HostileApplication {
   }
 
   connection(event: "nats-disconnect" | "nats-reconnect"): void {
-    this.#runner.dispatch(event === "nats-disconnect" ? { type: event, error: null } : { type: event });
+    const server = null;
+    this.#runner.dispatch(
+      event === "nats-disconnect" ? { type: event, error: null, server } : { type: event, server },
+    );
   }
 
   /** Calls from outside of hooks and work, for as long as the application is hostile. */

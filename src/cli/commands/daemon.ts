@@ -2,6 +2,7 @@ import type { Command } from "commander";
 import type { Logger } from "../../log/logger.ts";
 import { withoutLogin } from "../../log/redact.ts";
 import { Manager, type ManagerHooks } from "../../manager/manager.ts";
+import { serverFields } from "../../runtime/application/server-text.ts";
 import { cliLogger, logTo } from "../log.ts";
 import { handleUserSignals, SwitchedLevel } from "../node-signals.ts";
 import { type ClusterFlags, configOf, logLevelOption, withClusterOptions } from "../options.ts";
@@ -54,7 +55,7 @@ function hooksFor(log: Logger): ManagerHooks {
       if (leader === null) log.info({}, "No leader currently elected");
       else log.info({ leader: leader.nodeId, epoch: leader.epoch }, "Cluster leader changed");
     },
-    onNatsReconnect: () => log.info({}, "NATS reconnected"),
+    onNatsReconnect: (server) => log.info(serverFields(server), "NATS reconnected"),
     onDaemonStart: () => log.info({}, "Daemon started"),
     onDaemonStop: () => log.info({}, "Daemon stopped"),
   };

@@ -100,11 +100,15 @@ function handle(draft: Draft, event: GroupApplicationEvent): void {
     case "core":
       return onCore(draft, event.output);
     case "nats-disconnect":
-      notify(draft, { type: "nats-disconnect", error: event.error });
-      return enqueueMemberCall(draft, { hook: "onNatsDisconnect", error: event.error });
+      notify(draft, event);
+      return enqueueMemberCall(draft, {
+        hook: "onNatsDisconnect",
+        error: event.error,
+        server: event.server,
+      });
     case "nats-reconnect":
-      notify(draft, { type: "nats-reconnect" });
-      return enqueueMemberCall(draft, { hook: "onNatsReconnect" });
+      notify(draft, event);
+      return enqueueMemberCall(draft, { hook: "onNatsReconnect", server: event.server });
     case "connection-closed":
       if (draft.state.stage !== "running") return;
       notify(draft, { type: "connection-closed", error: event.error });

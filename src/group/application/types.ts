@@ -1,5 +1,5 @@
 /** What the application side of a group's member consists of: its state, and what goes into and comes out of a step. */
-import type { Caller, DrainOutcome, Outcome, StopReason } from "../../application/types.ts";
+import type { Caller, ConnectedServer, DrainOutcome, Outcome, StopReason } from "../../application/types.ts";
 import type { DrainReason, GroupEffect, TermLossReason } from "../core/events.ts";
 
 /** The hooks of a group's application, by name. The first two belong to one resource and are serialized per resource, the others to the member. */
@@ -136,8 +136,12 @@ export interface Wait {
 /** A hook call of the member that waits for its turn. */
 export type MemberCall = { readonly call: number } & (
   | { readonly hook: "onMembersChange" }
-  | { readonly hook: "onNatsDisconnect"; readonly error: Error | null }
-  | { readonly hook: "onNatsReconnect" }
+  | {
+      readonly hook: "onNatsDisconnect";
+      readonly error: Error | null;
+      readonly server: ConnectedServer | null;
+    }
+  | { readonly hook: "onNatsReconnect"; readonly server: ConnectedServer | null }
 );
 
 /** Thousands may wait at a time, one or more for each resource: a step looks only at those that it may have settled. */
@@ -191,8 +195,12 @@ export type GroupOutput = Exclude<
 
 export type GroupApplicationEvent =
   | { readonly type: "core"; readonly output: GroupOutput }
-  | { readonly type: "nats-disconnect"; readonly error: Error | null }
-  | { readonly type: "nats-reconnect" }
+  | {
+      readonly type: "nats-disconnect";
+      readonly error: Error | null;
+      readonly server: ConnectedServer | null;
+    }
+  | { readonly type: "nats-reconnect"; readonly server: ConnectedServer | null }
   /** The connection will not come back. */
   | { readonly type: "connection-closed"; readonly error: Error | null }
   /** `resource`: of a hook that belongs to one. */
@@ -291,8 +299,12 @@ export type GroupNotice =
       /** The member that is to own the resource. */
       readonly successor: string | null;
     }
-  | { readonly type: "nats-disconnect"; readonly error: Error | null }
-  | { readonly type: "nats-reconnect" }
+  | {
+      readonly type: "nats-disconnect";
+      readonly error: Error | null;
+      readonly server: ConnectedServer | null;
+    }
+  | { readonly type: "nats-reconnect"; readonly server: ConnectedServer | null }
   | {
       readonly type: "hook-error";
       readonly hook: GroupHookName | "work";

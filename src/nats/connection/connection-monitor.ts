@@ -5,7 +5,10 @@
  * term early, and a write must not wait for its timeout on a dead socket.
  */
 import type { NatsConnection, ServerInfo, Status } from "@nats-io/transport-node";
+import type { ConnectedServer } from "../../application/types.ts";
 import { asError } from "../../errors.ts";
+import { printable } from "../../log/printable.ts";
+import { withoutLogin } from "../../log/redact.ts";
 import { endStatuses, isProtocolConnected } from "./internals.ts";
 
 /** The connection as its server identifies it. Every reconnect makes a new one. */
@@ -86,6 +89,11 @@ export class ConnectionMonitor {
   /** `null` while disconnected. */
   get endpoint(): Endpoint | null {
     return this.connected ? this.#endpoint : null;
+  }
+
+  /** `null` while disconnected. */
+  get server(): ConnectedServer | null {
+    return this.connected ? serverOf(this.connection) : null;
   }
 
   /** Returns the function that removes the listener. */
@@ -190,6 +198,18 @@ export function isRefusal(error: Error): boolean {
 function endpointOf(info: ServerInfo | undefined): Endpoint | null {
   if (info === undefined || !Number.isSafeInteger(info.client_id)) return null;
   return { serverId: info.server_id, clientId: info.client_id };
+}
+
+const MAX_NAME = 128;
+
+/** A server chooses its name, so that it may be any text. */
+function serverOf(connection: NatsConnection): ConnectedServer {
+  const { server_name: name, server_id: id, tls_required: tls } = connection.info ?? {};
+  const text = typeof name === "string" && name !== "" ? name : String(id ?? "");
+  return {
+    name: printable(text.slice(0, MAX_NAME)),
+    url: withoutLogin(`${tls === true ? "tls" : "nats"}://${printable(connection.getServer())}`),
+  };
 }
 
 /** Whether the connection is up at this moment, which nats.js does not show publicly. */

@@ -92,9 +92,8 @@ export class NatsSession implements Session, GroupSession, SessionHandle {
   }
 
   get linkFacts(): LinkFacts | null {
-    if (!this.connected) return null;
-    const server = this.monitor.connection.info?.server_name ?? "";
-    return { server, beatRoundTripMs: this.#shared.beats.newestRoundTripMs };
+    const { server } = this.monitor;
+    return server === null ? null : { server, beatRoundTripMs: this.#shared.beats.newestRoundTripMs };
   }
 
   /** The account, if this election can keep its promise of silence on the connection. */

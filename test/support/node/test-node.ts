@@ -5,6 +5,7 @@
 import { expect } from "vitest";
 import { deferred, within } from "../../../scripts/shared/wait.ts";
 import {
+  type ConnectedServer,
   type Hooks,
   type Leader,
   type LossReason,
@@ -35,6 +36,7 @@ export interface HookCall {
   readonly reason?: LossReason;
   readonly leader?: Leader | null;
   readonly error?: Error | null;
+  readonly server?: ConnectedServer | null;
   readonly atMs: number;
   /** When it returned or threw. */
   endedMs: number | null;
@@ -223,9 +225,10 @@ export class TestNode {
       },
       onLeaderChange: (leader) =>
         run({ name: "onLeaderChange", leader }, () => hooks.onLeaderChange?.(leader)),
-      onNatsDisconnect: (error) =>
-        run({ name: "onNatsDisconnect", error }, () => hooks.onNatsDisconnect?.(error)),
-      onNatsReconnect: () => run({ name: "onNatsReconnect" }, () => hooks.onNatsReconnect?.()),
+      onNatsDisconnect: (error, server) =>
+        run({ name: "onNatsDisconnect", error, server }, () => hooks.onNatsDisconnect?.(error, server)),
+      onNatsReconnect: (server) =>
+        run({ name: "onNatsReconnect", server }, () => hooks.onNatsReconnect?.(server)),
     };
   }
 }
