@@ -28,6 +28,7 @@ export interface ClusterFlags {
   readonly json?: boolean;
   readonly timeout?: number;
   readonly logLevel?: LogLevel;
+  readonly http?: string;
 }
 
 /** Adds the options that select the cluster, the node and the servers, and `--json`. */
@@ -69,6 +70,14 @@ function withAnswerLimit(command: Command): Command {
 
 export function logLevelOption(): Option {
   return new Option("--log-level <level>", "lowest level that is logged (default: info)").choices(LOG_LEVELS);
+}
+
+/** Where a command that runs a node or a member answers HTTP requests. */
+export function httpOption(): Option {
+  return new Option(
+    "--http <address>",
+    "answer health, leadership, status and metrics over HTTP there, such as 127.0.0.1:9465 (default: off)",
+  );
 }
 
 /** Parses the value of an option, in milliseconds. */
@@ -137,6 +146,7 @@ export function configOf(
   checkServerFlags(flags);
   give("nats.credentials", "--creds", flags.creds);
   give("nats.domain", "--domain", flags.domain);
+  give("http.listen", "--http", flags.http);
   for (const [path, flag, value] of settings) give(path, flag, value);
   return loadConfig({ path, optional, flags: values, env: process.env, forNode, ...more });
 }

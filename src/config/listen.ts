@@ -1,4 +1,4 @@
-/** The address at which a server listens. */
+/** Where an HTTP server listens, and what it demands of requests. */
 import { isIP } from "node:net";
 
 export interface ListenAddress {
@@ -16,6 +16,24 @@ const LOOPBACK = "127.0.0.1";
 const MAX_PORT = 65_535;
 const PORT_ONLY = /^\d{1,5}$/;
 const WITH_HOST = /^(?:\[([0-9a-f:.%]+)\]|([A-Za-z0-9][A-Za-z0-9._-]{0,252})):(\d{1,5})$/i;
+
+/** In place of an address in a configuration: there is no server, whatever a weaker source says. */
+export const HTTP_OFF = "off";
+
+/** What a token must be, completing "must be". */
+export const TOKEN_RULE = "16 to 1024 printable ASCII characters without blanks";
+const TOKEN = /^[!-~]{16,1024}$/;
+
+export function isToken(text: string): boolean {
+  return TOKEN.test(text);
+}
+
+/** What a list of host names must be, completing "must be". */
+export const HOSTS_RULE = 'a list of host names without a port, such as ["ops.example"]';
+
+export function isHostName(text: string): boolean {
+  return /^[A-Za-z0-9._-]{1,253}$/.test(text);
+}
 
 /** `null`: the text is no such address. */
 export function parseListenAddress(text: string): ListenAddress | null {

@@ -1,4 +1,5 @@
 /** What a door is made of, checked. */
+import { HOSTS_RULE, isHostName, isToken, TOKEN_RULE } from "../config/listen.ts";
 import { ClusterError } from "../errors.ts";
 import { kindOf } from "../runtime/waiting.ts";
 import type { GroupView, NodeHolder, NodeView } from "./views.ts";
@@ -67,7 +68,6 @@ export interface HandlerOptions {
 /** A path in the canonical form that `URL` has: no dot segments, nothing to be encoded, no query. */
 const BASE_PATH = /^(\/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*$/;
 const MOUNT_PATH = /^(\/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+\/$/;
-const TOKEN = /^[!-~]{16,1024}$/;
 const METHOD = /^[A-Z]{1,20}$/;
 
 /** @throws ClusterError `INVALID_CONFIG`, with every problem. Never quotes the token. */
@@ -76,10 +76,10 @@ export function checkHandlerOptions(options: HandlerOptions): void {
   const problems: string[] = [];
   if (typeof basePath !== "string" || !BASE_PATH.test(basePath))
     problems.push(`basePath ${shown(basePath)} must begin with / and not end with it, such as "/ops"`);
-  if (token !== undefined && (typeof token !== "string" || !TOKEN.test(token)))
+  if (token !== undefined && (typeof token !== "string" || !isToken(token)))
     problems.push(`token (hidden) must be ${TOKEN_RULE}`);
   if (!Array.isArray(hosts) || hosts.some((host) => typeof host !== "string" || !isHostName(host)))
-    problems.push(`hosts must be a list of host names without a port, such as ["ops.example"]`);
+    problems.push(`hosts must be ${HOSTS_RULE}`);
   if (metrics !== undefined && typeof metrics !== "function")
     problems.push(`metrics must be a function, not ${kindOf(metrics)}`);
   if (onError !== undefined && typeof onError !== "function")
@@ -94,13 +94,6 @@ export function checkHandlerOptions(options: HandlerOptions): void {
       problems.push(`mounts[${shown(path)}].methods must be a list of methods, such as ["POST"]`);
   }
   if (problems.length > 0) throw new ClusterError("INVALID_CONFIG", problems.join("; "));
-}
-
-/** What a token must be, completing "must be". */
-const TOKEN_RULE = "16 to 1024 printable ASCII characters without blanks";
-
-function isHostName(text: string): boolean {
-  return /^[A-Za-z0-9._-]{1,253}$/.test(text);
 }
 
 function shown(value: unknown): string {

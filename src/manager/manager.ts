@@ -4,11 +4,14 @@
  * requests to the daemons.
  */
 
+import { httpToken } from "../config/file/http.ts";
 import { checkConfig, type LoadedConfig } from "../config/file/load.ts";
 import type { FileConfig, VipConfig } from "../config/file/types.ts";
 import { defaultFileConfig, writeConfig } from "../config/file/write.ts";
 import { type ResolvedOptions, resolveOptions } from "../config/resolve.ts";
 import { asError, ClusterError } from "../errors.ts";
+import type { Mount } from "../http/options.ts";
+import { type HttpServer, startHttpServer } from "../http/server.ts";
 import { createLogger, type Logger } from "../log/logger.ts";
 import { checkHooks, type Hooks, nodeHooks } from "../node/hooks.ts";
 import type { Node } from "../node/node.ts";
@@ -55,6 +58,12 @@ export interface ManagerOptions {
    * `vip.address`.
    */
   readonly vip?: ((config: VipConfig, logger: Logger) => TermResource) | undefined;
+  /**
+   * What the HTTP server of the configuration answers besides its own routes, by path: `{ "/ui/": page }`.
+   *
+   * @default nothing
+   */
+  readonly mounts?: Readonly<Record<string, Mount>> | undefined;
   /**
    * Time limit for each answer, in milliseconds.
    * @default 2000
@@ -178,7 +187,7 @@ export class Manager {
 
   /**
    * Runs the daemon until `signal` aborts. Resolves after the daemon has released its leadership and stopped.
-   * @throws ClusterError `INVALID_CONFIG`; `ALREADY_STARTED`, or the reason why the daemon cannot start.
+   * @throws ClusterError `INVALID_CONFIG`; `ALREADY_STARTED`; `LISTEN_FAILED`, or the reason why the daemon cannot start.
    */
   async runDaemon(limits: { readonly signal?: AbortSignal } = {}): Promise<void> {
     checkOptions(limits);
@@ -194,6 +203,24 @@ export class Manager {
   }
 
   async #run(signal: AbortSignal): Promise<void> {
+    const door = await this.#openDoor();
+    try {
+      await this.#runNode(signal);
+    } finally {
+      await door?.close();
+    }
+  }
+
+  /** Before the node starts, so that it can be asked while NATS is out of reach. */
+  async #openDoor(): Promise<HttpServer | null> {
+    const { http } = this.#loaded;
+    if (http === null) return null;
+    const { logger, mounts } = this.#options;
+    const { listen, hosts } = http;
+    return startHttpServer({ listen, hosts, token: httpToken(http), manager: this, mounts, logger });
+  }
+
+  async #runNode(signal: AbortSignal): Promise<void> {
     const daemon = await Daemon.prepare({
       loaded: this.#loaded,
       resolved: this.#resolved,

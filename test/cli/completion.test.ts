@@ -85,7 +85,9 @@ describe("completion", () => {
     );
     // Any text: an address, a name, a version.
     expect(
-      free.filter((one) => !/address|domain|--resource$|user|inbox-prefix|server-version|zone/.test(one)),
+      free.filter(
+        (one) => !/address|domain|--http$|--resource$|user|inbox-prefix|server-version|zone/.test(one),
+      ),
     ).toEqual([]);
   });
 

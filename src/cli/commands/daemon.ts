@@ -5,12 +5,16 @@ import { Manager, type ManagerHooks } from "../../manager/manager.ts";
 import { serverFields } from "../../runtime/application/server-text.ts";
 import { cliLogger, logTo } from "../log.ts";
 import { handleUserSignals, SwitchedLevel } from "../node-signals.ts";
-import { type ClusterFlags, configOf, logLevelOption, withClusterOptions } from "../options.ts";
+import { type ClusterFlags, configOf, httpOption, logLevelOption, withClusterOptions } from "../options.ts";
 import { untilSignal } from "../signals.ts";
 import { makeVip, unusableAddress } from "../vip.ts";
 
 export function daemon(command: Command): Command {
-  return withClusterOptions(command).addOption(logLevelOption()).addHelpText("after", HELP).action(run);
+  return withClusterOptions(command)
+    .addOption(httpOption())
+    .addOption(logLevelOption())
+    .addHelpText("after", HELP)
+    .action(run);
 }
 
 const HELP = `
@@ -19,8 +23,12 @@ leadership and exits 0; a second signal exits immediately. SIGUSR1 logs the
 state of the node, SIGUSR2 switches to the log level debug and back. The log
 goes to stdout, as text or, with --json, as JSON lines.
 
-Example:
-  nats-leader daemon --config a.json --log-level debug`;
+With --http it answers /livez, /readyz, /leader and /status; port 0 takes a
+free port, which the log names. docs/http.md has the answers.
+
+Examples:
+  nats-leader daemon --config a.json --log-level debug
+  nats-leader daemon --config a.json --http 127.0.0.1:9465`;
 
 async function run(flags: ClusterFlags): Promise<void> {
   const loaded = configOf(flags, true, { unusableAddress });

@@ -11,6 +11,7 @@ import {
   configOf,
   duration,
   groupIdOf,
+  httpOption,
   logLevelOption,
   wholeNumber,
   withClusterOptions,
@@ -75,6 +76,7 @@ export function run(command: Command): Command {
     )
     .option("--no-create-bucket", "with --group: fail if the bucket of the group does not exist")
     .option("--pass-credentials", "leave NATS credentials in the program's environment")
+    .addOption(httpOption())
     .addOption(logLevelOption())
     .addHelpText("after", HELP)
     .action(act);

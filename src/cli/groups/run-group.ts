@@ -1,10 +1,13 @@
 /** `run --group`: one program for each resource that this host owns. */
+import { httpToken } from "../../config/file/http.ts";
 import type { LoadedConfig } from "../../config/file/load.ts";
 import { convert } from "../../config/file/settings.ts";
 import { SHARED_OPTIONS } from "../../config/group-options.ts";
 import { ClusterError } from "../../errors.ts";
 import { Group } from "../../group/group.ts";
 import type { ResourceTerm } from "../../group/term.ts";
+import { type HttpServer, startHttpServer } from "../../http/server.ts";
+import type { Logger } from "../../log/logger.ts";
 import { cliLogger, logTo } from "../log.ts";
 import { configOf } from "../options.ts";
 import { beforeTerminalStop, untilSignal } from "../signals.ts";
@@ -105,7 +108,9 @@ export async function runGroup(
     () => programs.each((one) => one.freeze()),
     () => programs.each((one) => one.thaw()),
   );
+  let door: HttpServer | null = null;
   try {
+    door = await openDoor(loaded, group, log);
     await group.start({ signal: ending.signal });
     const working = group.runOwned((term) => programs.run(term));
     await untilAny(ending.signal, programs.unusable, working);
@@ -116,10 +121,17 @@ export async function runGroup(
     if (!ending.signal.aborted) throw error;
   } finally {
     await group.stop();
+    await door?.close();
     ending.close();
     ignoreStops();
   }
   process.exitCode = programs.exitCode;
+}
+
+async function openDoor({ http }: LoadedConfig, group: Group, logger: Logger): Promise<HttpServer | null> {
+  if (http === null) return null;
+  const { listen, hosts } = http;
+  return startHttpServer({ listen, hosts, token: httpToken(http), groups: [group], logger });
 }
 
 /** The programs that run. */

@@ -1,5 +1,6 @@
 /** Every setting that is in force, with its source. */
 import { GROUP_DEFAULTS } from "../group-options.ts";
+import { HTTP_OFF } from "../listen.ts";
 import { resolveOptions } from "../resolve.ts";
 import { parseServers } from "../servers.ts";
 import { DEFAULT_HISTORY_TERMS } from "./history.ts";
@@ -64,6 +65,7 @@ function resolvedValues({ nodeOptions, config, vip }: LoadedConfig): Map<string,
     ...election.map((name): [string, unknown] => [`election.${name}`, options[name]]),
     ["service.enabled", service],
     ["service.version", serviceVersion],
+    ["http.listen", config.http?.listen ?? HTTP_OFF],
     ["history.enabled", config.history?.enabled ?? true],
     ["history.maxTerms", config.history?.maxTerms ?? DEFAULT_HISTORY_TERMS],
     ...(config.group === undefined ? [] : groupDefaults()),

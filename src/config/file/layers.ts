@@ -40,6 +40,7 @@ const LOGIN_FAMILIES: readonly (readonly string[])[] = [
 const EITHER_OR: readonly (readonly [string, string])[] = [
   ["nats.password", "nats.passwordFile"],
   ["nats.token", "nats.tokenFile"],
+  ["http.token", "http.tokenFile"],
 ];
 
 export type Environment = Readonly<Record<string, string | undefined>>;

@@ -6,6 +6,7 @@ import { show } from "../check.ts";
 import { listProblems } from "../group.ts";
 import type { NodeOptions } from "../resolve.ts";
 import { platformLayer, sharedLayer } from "./foreign-variables.ts";
+import { httpOf } from "./http.ts";
 import { type Environment, environmentLayer, type Layer, type Merged, merge } from "./layers.ts";
 import { type Secrets, toNodeOptions } from "./node-options.ts";
 import { optionProblems, withSource } from "./option-problems.ts";
@@ -14,7 +15,7 @@ import { type FileLayer, readLayer, settingsIn } from "./read.ts";
 import { SETTINGS } from "./settings.ts";
 import { respell } from "./spellings.ts";
 import { get, prune, put, type Tree } from "./tree.ts";
-import type { FileConfig, VipConfig } from "./types.ts";
+import type { FileConfig, HttpConfig, VipConfig } from "./types.ts";
 import { unknownVariables } from "./variables.ts";
 import { vipOf, vipProblems } from "./vip.ts";
 
@@ -60,6 +61,8 @@ export interface LoadedConfig {
   /** Values that are ignored or changed, with the reason. */
   readonly notes: readonly string[];
   readonly vip: VipConfig | null;
+  /** Contains a secret: must not be printed. `null`: there is no HTTP server. */
+  readonly http: HttpConfig | null;
   /** Contains secrets: must not be printed. */
   readonly nodeOptions: NodeOptions;
 }
@@ -154,7 +157,8 @@ function finish(
   const config = values as unknown as FileConfig;
   const nodeId = hasNode ? config.nodeId : null;
   const notes = [...notesOn(config, built.options), ...before.notes.map((line) => printable(line))];
-  return { config, nodeId, path, origins, notes, vip: vipOf(config), nodeOptions: built.options };
+  const http = httpOf(config, secrets["http.token"]);
+  return { config, nodeId, path, origins, notes, vip: vipOf(config), http, nodeOptions: built.options };
 }
 
 /** Whether one of the two paths contains the other. */
@@ -178,7 +182,7 @@ function takeSecrets({ values }: Merged): Secrets {
   for (const { path, secret } of SETTINGS) {
     const value = secret === true ? get(values, path) : undefined;
     if (value === undefined) continue;
-    if (typeof value === "string") taken[path.split(".").at(-1) ?? path] = value;
+    if (typeof value === "string") taken[path] = value;
     put(values, path, undefined);
   }
   return taken;
@@ -215,7 +219,7 @@ function resourceProblems(values: Tree, isValid: (path: string) => boolean): str
 }
 
 /** Settings that name a file which is opened only when a node connects. */
-const FILES = ["nats.credentials", "nats.tls.ca", "nats.tls.cert", "nats.tls.key"];
+const FILES = ["nats.credentials", "nats.tls.ca", "nats.tls.cert", "nats.tls.key", "http.tokenFile"];
 
 function missingFiles(values: Tree): string[] {
   return FILES.flatMap((path) => {

@@ -6,20 +6,20 @@ import { show } from "../check.ts";
 import type { NodeOptions } from "../resolve.ts";
 import { vipSilenceMs } from "../silence.ts";
 import { type Timing, timingOf } from "../timing.ts";
-import { readText } from "./read.ts";
+import { readSecret } from "./read.ts";
 import { TIMING } from "./settings.ts";
 import { get, isTree, type Tree } from "./tree.ts";
 import type { ElectionSection, NatsSection } from "./types.ts";
 import { vipHeartbeatLimitMs } from "./vip.ts";
 
-const MAX_SECRET_BYTES = 64 * 1024;
 /** Keeps a problem from being followed by another one: that a user must come with a password. */
 const UNREADABLE = "unreadable";
 
-/** Secrets from environment variables. */
+/** Secrets from environment variables, by the path of their setting. */
 export interface Secrets {
-  readonly password?: string | undefined;
-  readonly token?: string | undefined;
+  readonly "nats.password"?: string | undefined;
+  readonly "nats.token"?: string | undefined;
+  readonly "http.token"?: string | undefined;
 }
 
 export interface BuiltOptions {
@@ -35,7 +35,7 @@ export function toNodeOptions(values: Tree, secrets: Secrets = {}): BuiltOptions
     const file = get(values, path);
     if (other !== undefined || typeof file !== "string") return other;
     try {
-      return readSecret(path, file);
+      return secretOf(path, readSecret(file));
     } catch (error) {
       problems.set(path, `${path} ${show(file)} ${messageOf(error)}`);
       return UNREADABLE;
@@ -51,8 +51,8 @@ export function toNodeOptions(values: Tree, secrets: Secrets = {}): BuiltOptions
     servers: nats.servers,
     credsFile: nats.credentials,
     user: nats.user,
-    pass: secretIn("nats.passwordFile", secrets.password),
-    token: secretIn("nats.tokenFile", secrets.token),
+    pass: secretIn("nats.passwordFile", secrets["nats.password"]),
+    token: secretIn("nats.tokenFile", secrets["nats.token"]),
     nkeySeed: secretIn("nats.nkeyFile", undefined),
     tls: isTree(nats.tls) ? defined<TlsOptions>(nats.tls) : undefined,
     inboxPrefix: nats.inboxPrefix,
@@ -115,16 +115,8 @@ function timingIn(election: ElectionSection): Timing {
   return timingOf({ clusterId: "any", ...Object.fromEntries(numbers) });
 }
 
-/** Throws an error whose message completes "nats.passwordFile PATH ...". */
-function readSecret(path: string, file: string): string {
-  let text: string;
-  try {
-    text = readText(file, MAX_SECRET_BYTES).trim();
-  } catch (error) {
-    throw new Error(`cannot be read: ${messageOf(error)}`);
-  }
-  if (text === "") throw new Error("is an empty file");
-  // Files with a seed often contain comments, too.
+/** Files with a seed often contain comments, too. */
+function secretOf(path: string, text: string): string {
   return path === "nats.nkeyFile" ? (/SU[A-Z2-7]{56}/.exec(text)?.[0] ?? text) : text;
 }
 

@@ -3,6 +3,7 @@ import { redactText, redactUrl } from "../../log/redact.ts";
 import { OPTIONS, type OptionName } from "../accepted.ts";
 import { show } from "../check.ts";
 import { GROUP_OPTIONS } from "../group.ts";
+import { HOSTS_RULE, HTTP_OFF, LISTEN_RULE } from "../listen.ts";
 import { editDistance } from "../suggest.ts";
 import { FILE_SCHEMA } from "./schema.ts";
 import { SETTINGS } from "./settings.ts";
@@ -35,6 +36,11 @@ const RULES: Readonly<Record<string, string>> = {
   service: "an object with enabled and version",
   "service.enabled": "true or false",
   "service.version": OPTIONS.serviceVersion.rule,
+  http: "an object with listen, tokenFile and hosts",
+  "http.listen": `${LISTEN_RULE}; or "${HTTP_OFF}"`,
+  "http.tokenFile": "the path of a file with a token",
+  "http.hosts": HOSTS_RULE,
+  "http.hosts[]": "a host name without a port",
   group: "an object with the options of a member of a group, such as id, resources and weight",
   "group.id": OPTIONS.clusterId.rule,
   "group.resources":
@@ -50,6 +56,7 @@ const SECRETS: Readonly<Record<string, string>> = {
   "nats.password": "nats.passwordFile or NATS_LEADER_PASSWORD",
   "nats.pass": "nats.passwordFile or NATS_LEADER_PASSWORD",
   "nats.token": "nats.tokenFile or NATS_LEADER_TOKEN",
+  "http.token": "http.tokenFile or NATS_LEADER_HTTP_TOKEN",
   "nats.nkey": "nats.nkeyFile or NATS_LEADER_NKEY_FILE",
   "nats.nkeySeed": "nats.nkeyFile or NATS_LEADER_NKEY_FILE",
 };

@@ -9,6 +9,7 @@ import { SETTINGS } from "./settings.ts";
 import { get, isTree, MAX_DEPTH, prune, put, type Tree } from "./tree.ts";
 
 const MAX_BYTES = 1024 * 1024;
+const MAX_SECRET_BYTES = 64 * 1024;
 const CHUNK_BYTES = 16 * 1024;
 const NAME = /^[A-Za-z$][A-Za-z0-9_-]{0,63}$/;
 
@@ -67,6 +68,18 @@ export function readText(path: string, maxBytes: number): string {
   } finally {
     closeSync(file);
   }
+}
+
+/** The trimmed text of a file with a secret. Throws an error whose message completes "nats.passwordFile PATH ...". */
+export function readSecret(file: string): string {
+  let text: string;
+  try {
+    text = readText(file, MAX_SECRET_BYTES).trim();
+  } catch (error) {
+    throw new Error(`cannot be read: ${messageOf(error)}`);
+  }
+  if (text === "") throw new Error("is an empty file");
+  return text;
 }
 
 /**

@@ -4,6 +4,7 @@ import * as z from "zod/mini";
 import { INTERFACE_NAME } from "../../system/interface-name.ts";
 import { OPTIONS, type OptionName } from "../accepted.ts";
 import { GROUP_OPTIONS } from "../group.ts";
+import { HTTP_OFF, isHostName, parseListenAddress } from "../listen.ts";
 import { PACKAGE_VERSION } from "../resolve.ts";
 import { monitorUrl } from "./monitors.ts";
 
@@ -137,6 +138,18 @@ const service = z.strictObject({
   version: orEmpty(option("serviceVersion")),
 });
 
+const http = z.strictObject({
+  listen: maybe(
+    "Address and port: 127.0.0.1:9465, [::1]:9465, 0.0.0.0:9465; a port alone is on 127.0.0.1. Default: off.",
+    z.string().check(z.refine((text) => text === HTTP_OFF || parseListenAddress(text) !== null)),
+  ),
+  tokenFile: maybe("Path of a file with the token that requests need, but for health.", NON_EMPTY),
+  hosts: maybe(
+    "Names by which browsers may reach status, metrics and page without a token.",
+    z.array(z.string().check(z.refine(isHostName))),
+  ),
+});
+
 const group = z.strictObject({
   id: z.optional(described(`${capital(GROUP_OPTIONS.groupId.rule)}.`, GROUP_OPTIONS.groupId.schema)),
   resources: maybe(
@@ -166,6 +179,7 @@ const sections = {
   election: maybe("Timing and rules of the election.", election),
   service: maybe("The NATS micro service of every node.", service),
   history: maybe("Record of past terms.", history),
+  http: maybe("Health, leadership, status and metrics over HTTP.", http),
   group: maybe("A group of which the host is a member: nats-leader run.", group),
 };
 

@@ -18,6 +18,8 @@ export interface FileConfig {
   readonly election?: ElectionSection | undefined;
   readonly service?: ServiceSection | undefined;
   readonly history?: HistorySection | undefined;
+  /** Health, leadership, status and metrics over HTTP, of `daemon` and `run`. */
+  readonly http?: HttpSection | undefined;
   /** For `nats-leader run` with a group. A node ignores it. */
   readonly group?: GroupSection | undefined;
 }
@@ -100,6 +102,15 @@ export interface HistorySection {
   readonly maxTerms?: number | undefined;
 }
 
+export interface HttpSection {
+  /** `127.0.0.1:9465`, `[::1]:9465`, `0.0.0.0:9465`; a port alone is on 127.0.0.1. Not given, or `off`: there is no HTTP server. */
+  readonly listen?: string | undefined;
+  /** Path of a file with the token that requests need. */
+  readonly tokenFile?: string | undefined;
+  /** Host names by which browsers may reach status, metrics and page without a token, besides addresses and names without a dot. */
+  readonly hosts?: readonly string[] | undefined;
+}
+
 /** The options of a member of a group, as in `GroupOptions`. Its `memberId` is `nodeId`. */
 export interface GroupSection
   extends Pick<
@@ -117,6 +128,14 @@ export interface GroupSection
   readonly id?: string | undefined;
   /** A number of partitions, names, or objects with name and zone. */
   readonly resources?: number | ResourceList | undefined;
+}
+
+/** An HTTP server of the configuration. `token` is a secret, and must not be printed. */
+export interface HttpConfig {
+  readonly listen: string;
+  readonly token?: string | undefined;
+  readonly tokenFile?: string | undefined;
+  readonly hosts?: readonly string[] | undefined;
 }
 
 /** A complete virtual-IP configuration. */
