@@ -67,6 +67,10 @@ export class RehearsalConnection {
     return false;
   }
 
+  getServer(): string {
+    return "rehearsal:4222";
+  }
+
   closed(): Promise<void> {
     return this.#ended.promise;
   }
