@@ -30,8 +30,8 @@ export interface LeaseFacts {
   /** `null` while it does not run. */
   readonly incarnation: string | null;
   readonly connected: boolean;
-  /** Do the others notice at once when its connection ends? */
-  readonly presence: boolean;
+  /** Do the others notice at once when its connection ends? `null`: they need not, by its configuration. */
+  readonly presence: boolean | null;
   /** Name of the server that the connection is on; `null` without one. */
   readonly server: string | null;
   /** Round trip of the newest beat on the present connection; `null`: none has come back. */
@@ -41,6 +41,8 @@ export interface LeaseFacts {
   readonly suspensions: number;
   /** Milliseconds of all suspensions, the present one included. */
   readonly suspendedMs: number;
+  /** For how long it is suspended now; 0: it is not. */
+  readonly suspendedForMs: number;
   readonly suspicions: Readonly<Record<SuspicionOutcome, number>>;
 }
 

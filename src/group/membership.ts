@@ -124,6 +124,7 @@ export class Membership {
     this.#watch = new GroupWatch({
       incarnation: o.id,
       emitter: new Emitter(o.source, o.id),
+      usesPresence: options.core.crashDetection === "presence",
       session: o.attachment.session,
     });
     this.#ownership = new Ownership(

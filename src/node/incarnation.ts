@@ -70,6 +70,7 @@ export class Incarnation {
     this.#watch = new NodeWatch({
       incarnation: o.id,
       emitter: new Emitter(o.source, o.id),
+      usesPresence: options.crashDetection === "presence" && !options.observer,
       session: attachment.session,
     });
     this.driver = new Driver({

@@ -23,6 +23,8 @@ export interface LeaseStep {
 export interface LeaseWatchOptions {
   readonly incarnation: string;
   readonly emitter: Emitter;
+  /** The others are to notice when its connection ends. */
+  readonly usesPresence: boolean;
   readonly session: Pick<Session, "connected" | "linkFacts" | "binding">;
 }
 
@@ -92,19 +94,20 @@ export class LeaseWatch {
   }
 
   read(now: Instant): LeaseFacts {
-    const { session, incarnation } = this.#o;
+    const { session, incarnation, usesPresence } = this.#o;
     if (this.#deadline !== null) this.#margin.note(remainingMs(this.#deadline, now), now.mono);
     const openMs = this.#suspendedSinceMono === null ? 0 : now.mono - this.#suspendedSinceMono;
     return {
       running: true,
       incarnation,
       connected: session.connected,
-      presence: session.binding?.presence !== undefined,
+      presence: usesPresence ? session.binding?.presence !== undefined : null,
       server: session.linkFacts?.server.name ?? null,
       beatRoundTripMs: session.linkFacts?.beatRoundTripMs ?? null,
       leastMarginMs: this.#margin.read(now.mono),
       suspensions: this.#suspensions,
       suspendedMs: this.#suspendedMs + openMs,
+      suspendedForMs: openMs,
       suspicions: { ...this.#suspicions },
     };
   }
@@ -115,11 +118,12 @@ export const NO_LEASE_FACTS: LeaseFacts = {
   running: false,
   incarnation: null,
   connected: false,
-  presence: false,
+  presence: null,
   server: null,
   beatRoundTripMs: null,
   leastMarginMs: null,
   suspensions: 0,
   suspendedMs: 0,
+  suspendedForMs: 0,
   suspicions: { closed: 0, silent: 0, alive: 0, unanswered: 0, overtaken: 0 },
 };
