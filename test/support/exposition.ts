@@ -26,7 +26,7 @@ function sampleOf(line: string): Sample {
 }
 
 /** The value of the only sample with this name that has these labels and, besides those given, no `le`. */
-export function valueOf(
+export function sampleValue(
   samples: readonly Sample[],
   name: string,
   labels: Readonly<Record<string, string>> = {},

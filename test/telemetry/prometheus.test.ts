@@ -8,13 +8,13 @@ import { Node } from "../../src/index.ts";
 import { prometheusMetrics } from "../../src/prometheus.ts";
 import { INSTRUMENTS, instruments, PREFIX } from "../../src/telemetry/instruments.ts";
 import { atEnd } from "../support/at-end.ts";
-import { type Sample, samplesIn, valueOf } from "../support/exposition.ts";
+import { type Sample, samplesIn, sampleValue } from "../support/exposition.ts";
 import { connection } from "../support/fencing/terms-and-servers.ts";
 import { freshId } from "../support/fresh-id.ts";
 import { RealGroup } from "../support/group/real-group.ts";
 import { startChildNode } from "../support/node/child-node.ts";
 import { proxied } from "../support/node/proxy.ts";
-import { CALM, makeNode, QUICK, startLeader, startNode } from "../support/node/test-node.ts";
+import { CALM, makeNode, QUICK, startLeader } from "../support/node/test-node.ts";
 import { LONG } from "../support/patience.ts";
 import { useNatsServer } from "../support/use-server.ts";
 
@@ -30,7 +30,7 @@ async function scrape(...owners: readonly object[]): Promise<() => Promise<Scrap
   for (const owner of owners) atEnd(metrics.observe(owner));
   return async () => {
     const samples = samplesIn((await metrics.text()).body);
-    return { samples, of: (name, labels) => valueOf(samples, `${PREFIX}${name}`, labels) };
+    return { samples, of: (name, labels) => sampleValue(samples, `${PREFIX}${name}`, labels) };
   };
 }
 
@@ -250,7 +250,7 @@ test("two nodes with the same labels are two sets of series, and one that is mad
   await third.leads();
   expect(await labelsOf()).toEqual([["first", 1]]);
   const samples = samplesIn((await metrics.text()).body);
-  expect(valueOf(samples, `${PREFIX}terms_total`, { reason: "stopped" })).toBe(1);
+  expect(sampleValue(samples, `${PREFIX}terms_total`, { reason: "stopped" })).toBe(1);
   // The first one is back: it has lost its series, and hides behind no other.
   await first.start();
   await first.until(() => first.node.leader !== null);
