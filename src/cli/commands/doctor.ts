@@ -8,6 +8,7 @@ import type { Facts } from "../../doctor/facts.ts";
 import { ClusterError, messageOf } from "../../errors.ts";
 import type { NatsOptions } from "../../nats/connection/connection.ts";
 import { type GroupPermissionRole, PERMISSION_ROLES, type PermissionRole } from "../../nats/permissions.ts";
+import { exportServers, listenAddress, type PrometheusFlags } from "../doctor/prometheus.ts";
 import { EXIT } from "../exit.ts";
 import {
   type ClusterFlags,
@@ -35,7 +36,7 @@ import { unlessAborted, untilSignal } from "../signals.ts";
 
 const DEFAULT_INTERVAL_MS = 5_000;
 
-interface Flags extends ClusterFlags {
+interface Flags extends ClusterFlags, PrometheusFlags {
   readonly monitor?: readonly string[];
   readonly systemCreds?: string;
   readonly systemUser?: string;
@@ -46,6 +47,7 @@ interface Flags extends ClusterFlags {
   readonly group?: readonly string[];
   readonly watch?: boolean;
   readonly interval?: number;
+  readonly prometheus?: boolean;
 }
 
 type AnyRole = PermissionRole | GroupPermissionRole;
@@ -65,6 +67,14 @@ export function doctor(command: Command): Command {
     .option("--group <id>", "examine this group, too; may be given more than once", groups)
     .option("--watch", "repeat until Ctrl-C")
     .option("--interval <time>", "pause between examinations (default: 5s)", positiveDuration)
+    .addOption(
+      new Option("--prometheus", "print only facts about servers, as metrics of Prometheus").conflicts([
+        "json",
+        "watch",
+      ]),
+    )
+    .option("--listen <address>", "with --prometheus: serve them at HOST:PORT/metrics", listenAddress)
+    .option("--stream <name>", "with --prometheus: one more stream; * stands for any text", streams)
     .addHelpText("after", HELP)
     .action(run);
 }
@@ -84,13 +94,25 @@ Example:
   nats-leader doctor --config a.json
   nats-leader doctor --config a.json --monitor http://n1:8222 http://n2:8222
   nats-leader doctor --cluster-id billing --system-creds sys.creds --watch
-  nats-leader doctor --group orders`;
+  nats-leader doctor --group orders
+  nats-leader doctor --prometheus --listen 127.0.0.1:9466 --monitor http://n1:8222`;
 
 function groups(text: string, before: readonly string[] = []): readonly string[] {
   return [...before, groupIdOf(text)];
 }
 
+function streams(text: string, before: readonly string[] = []): readonly string[] {
+  if (text !== "") return [...before, text];
+  throw new InvalidArgumentError("Must be the name of a stream, such as ORDERS or ORDERS_*.");
+}
+
 async function run(flags: Flags): Promise<void> {
+  if (flags.prometheus === true) return exportServers(doctorOptions(flags), flags);
+  for (const name of ["listen", "stream"] as const) {
+    if (flags[name] !== undefined) {
+      throw new ClusterError("INVALID_CONFIG", `--${name} is for --prometheus, which is missing`);
+    }
+  }
   const examiner = new Doctor(doctorOptions(flags));
   try {
     const last = flags.watch === true ? await watched(examiner, flags) : await once(examiner, flags);

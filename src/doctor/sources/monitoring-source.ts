@@ -8,6 +8,7 @@ import type { HttpJson } from "./http-json.ts";
 import { textIn, timeIn } from "./json.ts";
 import {
   CLOSED_OPTIONS,
+  type Document,
   eachStream,
   type FoundStream,
   JSZ_OPTIONS,
@@ -26,6 +27,21 @@ export interface SourceFacts {
 }
 
 export const NO_FACTS: SourceFacts = { servers: [], ids: new Map(), streams: [] };
+
+/** The HTTP parameter has another name than the field of the NATS request. */
+const JSZ_QUERY = Object.keys(JSZ_OPTIONS)
+  .map((name) => `${name === "consumer" ? "consumers" : name}=true`)
+  .join("&");
+
+export const PATHS: Readonly<Record<Document, string>> = {
+  varz: "varz",
+  jsz: `jsz?${JSZ_QUERY}`,
+  routez: "routez",
+  gatewayz: "gatewayz",
+  healthz: "healthz",
+  connz: `connz?sort=${OPEN_OPTIONS.sort}&limit=${OPEN_OPTIONS.limit}`,
+  closedz: `connz?state=closed&sort=${CLOSED_OPTIONS.sort}&limit=${CLOSED_OPTIONS.limit}`,
+};
 
 export class MonitoringSource {
   readonly #urls: readonly URL[];
@@ -77,22 +93,19 @@ export class MonitoringSource {
     });
     let varz: JsonObject;
     try {
-      varz = await this.#http.get(endpoint(url, "varz"));
+      varz = await this.#http.get(endpoint(url, PATHS.varz));
     } catch (thrown) {
       return { server: failed(asError(thrown).message), id: null, streams: [] };
     }
     const get = (document: string): Promise<JsonObject | null> =>
       this.#http.get(endpoint(url, document)).catch(() => null);
-    // The HTTP parameter has another name than the field of the NATS request.
-    const options = Object.keys(JSZ_OPTIONS).map((name) => (name === "consumer" ? "consumers" : name));
-    const jszQuery = options.map((name) => `${name}=true`).join("&");
     const [jsz, routez, gatewayz, healthz, connz, closedz] = await Promise.all([
-      get(`jsz?${jszQuery}`),
-      get("routez"),
-      get("gatewayz"),
-      get("healthz"),
-      get(`connz?sort=${OPEN_OPTIONS.sort}&limit=${OPEN_OPTIONS.limit}`),
-      get(`connz?state=closed&sort=${CLOSED_OPTIONS.sort}&limit=${CLOSED_OPTIONS.limit}`),
+      get(PATHS.jsz),
+      get(PATHS.routez),
+      get(PATHS.gatewayz),
+      get(PATHS.healthz),
+      get(PATHS.connz),
+      get(PATHS.closedz),
     ]);
     const documents = { varz, jsz, routez, gatewayz, healthz, connz, closedz };
     const server = readServer(documents, "monitoring");
@@ -107,6 +120,6 @@ export class MonitoringSource {
 }
 
 /** Keeps the path of the URL (`http_base_path`). */
-function endpoint(url: URL, document: string): URL {
+export function endpoint(url: URL, document: string): URL {
   return new URL(document, url.pathname.endsWith("/") ? url : `${url.href}/`);
 }

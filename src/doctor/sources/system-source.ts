@@ -59,6 +59,22 @@ export class SystemSource {
     }
   }
 
+  /**
+   * One document of every server that answers, by the server's name. Waits for `expected` servers if that is above 0, and at most for the
+   * time limit. Rejects without a connection.
+   */
+  async documents(document: Document, expected: number): Promise<ReadonlyMap<string, JsonObject>> {
+    const monitor = await this.#connect();
+    const { ask, body } = QUESTIONS[document];
+    const answers = await askServers(monitor, this.#book, {
+      subject: `${PING}.${ask}`,
+      timeoutMs: this.#timeoutMs,
+      ...(body === undefined ? {} : { body }),
+      ...(expected === 0 ? {} : { expected }),
+    });
+    return new Map(answers.map(({ name, data }) => [name, data]));
+  }
+
   async clocks(): Promise<void> {
     if (this.#monitor?.connected !== true || this.#count === 0) return;
     const question = { subject: PING, timeoutMs: this.#timeoutMs, expected: this.#count };

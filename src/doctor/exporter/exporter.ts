@@ -1,0 +1,240 @@
+/**
+ * The facts about NATS servers in the text format of Prometheus. Every scrape reads the servers; scrapes at the same time share one
+ * reading. A server that is slow or gone costs the time limit, not the scrape: its `up` is 0.
+ */
+import { Counter, Gauge, Registry } from "prom-client";
+import type { NatsOptions } from "../../nats/connection/connection.ts";
+import { groupStreamName, historyStream, streamName } from "../../nats/names.ts";
+import { ClockBook } from "../clocks/clock-book.ts";
+import type { Facts, ServerFacts } from "../facts.ts";
+import { knownClusters } from "../findings/cluster-findings.ts";
+import { diagnose } from "../findings/diagnose.ts";
+import type { Finding, Severity } from "../findings/finding.ts";
+import { LAG, MEMORY_PERCENT, SLOW_CONSUMERS, STORAGE_PERCENT } from "../findings/thresholds.ts";
+import { HttpJson, type HttpTls } from "../sources/http-json.ts";
+import { textIn } from "../sources/json.ts";
+import { merged, readServer, unknownServer, withNames } from "../sources/read-server.ts";
+import { SystemSource } from "../sources/system-source.ts";
+import { LeaderChanges } from "./leader-changes.ts";
+import { SERVER_METRICS, type ServerMetricName, serverLabels, serverMetric } from "./metrics.ts";
+import { PortReader } from "./read-ports.ts";
+import { SystemReader } from "./read-system.ts";
+import {
+  omittedConsumers,
+  readStreams,
+  type Sample,
+  type Selection,
+  type ServerReading,
+  serverSamples,
+  streamSamples,
+} from "./samples.ts";
+
+/** The streams of elections, of groups, and of the history of terms. */
+export const OWN_STREAMS: readonly string[] = [streamName("*"), groupStreamName("*"), historyStream("*")];
+export const MAX_STREAMS = 200;
+export const MAX_CONSUMERS = 20;
+
+const META = "meta";
+const SEVERITIES: readonly Severity[] = ["critical", "warning", "note"];
+
+export interface ExporterOptions {
+  /** Monitoring ports. */
+  readonly monitors: readonly URL[];
+  readonly tls: HttpTls;
+  /** Login of the system account; `null`: not used. */
+  readonly system: NatsOptions | null;
+  /** Limit of one reading. Must be less than `scrape_timeout` of Prometheus. */
+  readonly timeoutMs: number;
+  /** Servers in each NATS cluster; `null`: as found. */
+  readonly expectedServers: number | null;
+  /** Further streams; `*` stands for any text. */
+  readonly streams: readonly string[];
+}
+
+export class Exporter {
+  readonly contentType: string = Registry.PROMETHEUS_CONTENT_TYPE;
+  readonly #readers: readonly { read(): Promise<ServerReading[]>; close(): void | Promise<void> }[];
+  readonly #expectedServers: number | null;
+  readonly #selection: Selection;
+  readonly #changes = new LeaderChanges();
+  /** Findings that were there before are exported as 0, so that their end can be seen. */
+  readonly #seen = new Map<string, Pick<Finding, "severity" | "code">>();
+  #reading: Promise<Reading> | null = null;
+
+  /** Its only I/O is reading TLS files. */
+  constructor(options: ExporterOptions) {
+    const { monitors, tls, system, timeoutMs, expectedServers, streams } = options;
+    this.#readers = [
+      ...(monitors.length === 0 ? [] : [new PortReader(monitors, new HttpJson(timeoutMs, tls))]),
+      ...(system === null ? [] : [new SystemReader(new SystemSource(system, timeoutMs, new ClockBook()))]),
+    ];
+    this.#expectedServers = expectedServers;
+    this.#selection = {
+      streams: [...OWN_STREAMS, ...streams],
+      maxStreams: MAX_STREAMS,
+      maxConsumers: MAX_CONSUMERS,
+    };
+  }
+
+  /** Reads the servers. Does not reject if none is reachable. */
+  read(): Promise<Reading> {
+    this.#reading ??= this.#readOnce().finally(() => {
+      this.#reading = null;
+    });
+    return this.#reading;
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.#readers.map((reader) => reader.close()));
+  }
+
+  async #readOnce(): Promise<Reading> {
+    const found = await Promise.all(this.#readers.map((reader) => reader.read()));
+    const readings = onePerServer(found.flat());
+    const samples = this.#samples(readings);
+    return {
+      text: await textOf(samples),
+      reached: readings.filter(({ error }) => error === null).length,
+      problems: readings.flatMap(({ server, error }) => (error === null ? [] : [{ server, error }])),
+    };
+  }
+
+  #samples(readings: readonly ServerReading[]): Sample[] {
+    const facts = factsOf(readings, this.#expectedServers);
+    const { streams, omitted } = readStreams(readings, this.#selection);
+    const groups = new Map<string, string | null>(
+      streams.map(({ account, stream, leader }) => [JSON.stringify([account, stream]), leader]),
+    );
+    const metaLeader = facts.servers.find(({ name, meta }) => meta?.leader === name)?.name ?? null;
+    if (facts.servers.some(({ meta }) => meta !== null)) groups.set(META, metaLeader);
+    const changes = this.#changes.note(groups);
+    const one = (name: ServerMetricName, value: number, labels: Sample["labels"] = {}): Sample => ({
+      name,
+      labels,
+      value,
+    });
+    return [
+      ...readings.flatMap(serverSamples),
+      ...expectedRoutes(facts),
+      ...streamSamples(streams, this.#selection),
+      ...streams.map(({ account, stream }) =>
+        one("stream_leader_changes_total", changes.get(JSON.stringify([account, stream])) ?? 0, {
+          account,
+          stream,
+        }),
+      ),
+      one("meta_leader_changes_total", changes.get(META) ?? 0),
+      one("streams_omitted", omitted),
+      one("consumers_omitted", omittedConsumers(streams, this.#selection)),
+      ...this.#findingSamples(diagnose(facts)),
+      ...thresholdSamples(),
+    ];
+  }
+
+  /** What follows from the loss of a server is counted with it. */
+  #findingSamples(findings: readonly Finding[]): Sample[] {
+    const all = findings.flatMap((finding) => [finding, ...(finding.consequences ?? [])]);
+    for (const { severity, code } of all) this.#seen.set(`${severity} ${code}`, { severity, code });
+    const count = (of: (finding: Finding) => boolean): number => all.filter(of).length;
+    return [
+      ...SEVERITIES.map((severity): Sample => {
+        const value = count((one) => one.severity === severity);
+        return { name: "findings", labels: { severity }, value };
+      }),
+      ...[...this.#seen.values()].map(({ severity, code }): Sample => {
+        const value = count((one) => one.severity === severity && one.code === code);
+        return { name: "finding", labels: { severity, code }, value };
+      }),
+    ];
+  }
+}
+
+export interface Reading {
+  /** In the text format of Prometheus. */
+  readonly text: string;
+  /** Number of servers that have answered. */
+  readonly reached: number;
+  readonly problems: readonly { readonly server: string; readonly error: string }[];
+}
+
+/** The same server through two sources: one that has answered wins. */
+function onePerServer(readings: readonly ServerReading[]): ServerReading[] {
+  const byName = new Map<string, ServerReading>();
+  for (const reading of readings) {
+    const known = byName.get(reading.server);
+    if (known === undefined || (known.error !== null && reading.error === null)) {
+      byName.set(reading.server, reading);
+    }
+  }
+  return [...byName.values()].sort((a, b) => (a.server < b.server ? -1 : 1));
+}
+
+/** For the findings: only servers, no bucket and no nodes. */
+function factsOf(readings: readonly ServerReading[], expectedServers: number | null): Facts {
+  const ids = new Map(
+    readings.flatMap(({ server, documents }) => {
+      const id = textIn(documents.varz, "server_id");
+      return id === null ? [] : [[id, server] as const];
+    }),
+  );
+  const servers = readings.map(({ server, error, documents }): ServerFacts => {
+    const read = error === null ? readServer(documents, "monitoring") : null;
+    return read ?? { ...unknownServer(server, "monitoring"), error: error ?? "no document" };
+  });
+  return {
+    clusterId: null,
+    expectedServers,
+    expectedNodes: null,
+    leaseTtlMs: 0,
+    connection: null,
+    system: null,
+    servers: withNames(merged(servers), ids),
+    account: null,
+    bucket: null,
+    bucketProblem: null,
+    otherClusters: [],
+    lease: null,
+    nodes: null,
+    permissions: null,
+    groups: [],
+    unseen: [],
+  };
+}
+
+function expectedRoutes(facts: Facts): Sample[] {
+  const clusters = knownClusters(facts);
+  return facts.servers.flatMap(({ name, cluster, routes }): Sample[] => {
+    const known = clusters.find((one) => one.name === cluster);
+    if (known === undefined || routes === null) return [];
+    return [{ name: "routes_expected", labels: { server: name }, value: known.size - 1 }];
+  });
+}
+
+function thresholdSamples(): Sample[] {
+  const values: Readonly<Record<string, number>> = {
+    jetstream_memory_ratio: MEMORY_PERCENT / 100,
+    jetstream_storage_ratio: STORAGE_PERCENT / 100,
+    slow_consumers: SLOW_CONSUMERS,
+    lag: LAG,
+  };
+  return Object.entries(values).map(([threshold, value]) => ({
+    name: "threshold",
+    labels: { threshold },
+    value,
+  }));
+}
+
+/** Of a registry of its own: a series that is not read any more is not exported any more. */
+function textOf(samples: readonly Sample[]): Promise<string> {
+  const registry = new Registry();
+  const byName = new Map<ServerMetricName, Sample[]>();
+  for (const sample of samples) byName.set(sample.name, [...(byName.get(sample.name) ?? []), sample]);
+  for (const [name, found] of byName) {
+    const { kind, help } = SERVER_METRICS[name];
+    const labelNames = [...serverLabels(name)];
+    const settings = { name: serverMetric(name), help, labelNames, registers: [registry] };
+    const metric = kind === "counter" ? new Counter(settings) : new Gauge(settings);
+    for (const { labels: values, value } of found) metric.inc(values, value);
+  }
+  return registry.metrics();
+}

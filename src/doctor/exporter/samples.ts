@@ -1,0 +1,306 @@
+/**
+ * Derives the samples of the exporter from the documents of the servers. Pure. The number of series is bounded: labels are names of
+ * servers, of selected streams and of durable consumers, up to a limit. Consumers without a durable name have random names and are
+ * added up under one label.
+ */
+import type { JsonObject } from "../../nats/api/js-api.ts";
+import type { ServerFacts } from "../facts.ts";
+import { listIn, numberIn, objectIn, textIn, timeIn } from "../sources/json.ts";
+import { type Documents, eachStream, readPeers, readServer, usageOf } from "../sources/read-server.ts";
+import type { ServerMetricName } from "./metrics.ts";
+
+export interface ServerReading {
+  /** The server's name; the URL of its monitoring port as long as it has not answered. */
+  readonly server: string;
+  /** Why there is no `varz`. */
+  readonly error: string | null;
+  readonly tookMs: number;
+  readonly documents: Documents;
+}
+
+export interface Selection {
+  /** Names of streams; `*` stands for any text. */
+  readonly streams: readonly string[];
+  readonly maxStreams: number;
+  /** Of each stream. */
+  readonly maxConsumers: number;
+}
+
+export interface Sample {
+  readonly name: ServerMetricName;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly value: number;
+}
+
+/** The label of all consumers of a stream that have no durable name. */
+export const EPHEMERAL = "(without a durable name)";
+
+type Values = readonly (readonly [ServerMetricName, number | null | undefined])[];
+
+export function serverSamples({ server, error, tookMs, documents }: ServerReading): Sample[] {
+  const facts = error === null ? readServer(documents, "monitoring") : null;
+  if (facts === null) return [{ name: "up", labels: { server }, value: 0 }];
+  const values: Values = [
+    ["up", 1],
+    ["read_seconds", tookMs / 1_000],
+    ...processValues(documents.varz, facts),
+    ...connectionValues(facts),
+    ...jetstreamValues(documents.jsz, facts),
+    ...metaValues(facts),
+  ];
+  const labels = { server, version: facts.version ?? "", nats_cluster: facts.cluster ?? "" };
+  return [
+    { name: "info", labels, value: 1 },
+    ...values.flatMap(([name, value]) => (value == null ? [] : [{ name, labels: { server }, value }])),
+    ...Object.entries(documents).map(([document, content]): Sample => {
+      return { name: "document_up", labels: { server, document }, value: content === null ? 0 : 1 };
+    }),
+    ...Object.entries(facts.closed ?? {}).map(([reason, value]): Sample => {
+      return { name: "connections_closed_lately", labels: { server, reason }, value };
+    }),
+  ];
+}
+
+function processValues(
+  varz: JsonObject | null,
+  { health, routes, routePending, gateways }: ServerFacts,
+): Values {
+  const started = timeIn(varz, "start");
+  const percent = numberIn(varz, "cpu");
+  return [
+    ["start_time_seconds", started === null ? null : started / 1_000],
+    ["healthy", health === null ? null : Number(health.ok)],
+    ["cpu_usage_cores", percent === null ? null : percent / 100],
+    ["resident_memory_bytes", numberIn(varz, "mem")],
+    ["connections_limit", numberIn(varz, "max_connections")],
+    ["subscriptions", numberIn(varz, "subscriptions")],
+    ["stale_connections_total", numberIn(varz, "stale_connections")],
+    ["routes", routes?.length],
+    [
+      "route_pending_bytes_max",
+      routePending === null ? null : largest(routePending.map(({ bytes }) => bytes)),
+    ],
+    ["gateways", gateways?.connected.length],
+    ["gateways_expected", gateways?.configured.length],
+  ];
+}
+
+function connectionValues({
+  connections,
+  totalConnections,
+  slowConsumers,
+  traffic,
+  open,
+}: ServerFacts): Values {
+  return [
+    ["connections", connections],
+    ["connections_total", totalConnections],
+    ["connections_idle", open?.idle],
+    ["connection_pending_bytes", open?.pendingBytes],
+    ["connection_pending_bytes_max", open === null ? null : (open.slowest?.pendingBytes ?? 0)],
+    ["slow_consumers_total", slowConsumers],
+    ["messages_received_total", traffic?.inMsgs],
+    ["messages_sent_total", traffic?.outMsgs],
+    ["bytes_received_total", traffic?.inBytes],
+    ["bytes_sent_total", traffic?.outBytes],
+  ];
+}
+
+function jetstreamValues(jsz: JsonObject | null, facts: ServerFacts): Values {
+  const { jetstream, memory, storage, api, streams } = facts;
+  if (jetstream !== true) return [["jetstream_enabled", jetstream === null ? null : 0]];
+  const pending = (streams ?? []).flatMap(({ consumers }) => consumers.map((one) => one.pending));
+  return [
+    ["jetstream_enabled", 1],
+    ["jetstream_memory_bytes", memory?.usedBytes],
+    ["jetstream_memory_limit_bytes", memory?.limitBytes],
+    ["jetstream_storage_bytes", storage?.usedBytes],
+    ["jetstream_storage_limit_bytes", storage?.limitBytes],
+    ["jetstream_streams", numberIn(jsz, "streams")],
+    ["jetstream_consumers", numberIn(jsz, "consumers")],
+    ["jetstream_messages", numberIn(jsz, "messages")],
+    ["jetstream_api_requests_total", api?.requests],
+    ["jetstream_api_errors_total", api?.errors],
+    ["jetstream_consumer_pending_max", largest(pending)],
+  ];
+}
+
+function metaValues({ name, meta }: ServerFacts): Values {
+  if (meta === null) return [];
+  const { leader, size, peers } = meta;
+  const known: Values = [
+    ["meta_has_leader", leader === null ? 0 : 1],
+    ["meta_is_leader", Number(leader === name)],
+    ["meta_size", size],
+  ];
+  if (leader !== name) return known;
+  // Only the leader knows the state of the others.
+  return [
+    ...known,
+    ["meta_peers_offline", peers.filter(({ offline }) => offline).length],
+    ["meta_lag_max", largest(peers.map(({ lag }) => lag))],
+  ];
+}
+
+/** 0 of nothing. */
+function largest(values: readonly number[]): number {
+  return values.reduce((most, one) => Math.max(most, one), 0);
+}
+
+/** A stream as the servers that have a replica of it describe it. */
+export interface StreamReading {
+  readonly account: string;
+  readonly stream: string;
+  /** Server name; `null`: its raft group has none. */
+  readonly leader: string | null;
+  /** Names of the servers that list it. */
+  readonly holders: readonly string[];
+  /** The leader's description, else any. */
+  readonly detail: JsonObject;
+  /** From the leader of each consumer, where it has answered. */
+  readonly consumers: readonly JsonObject[];
+}
+
+/** The selected streams of all servers, sorted by account and name. */
+export function readStreams(
+  readings: readonly ServerReading[],
+  selection: Selection,
+): { readonly streams: readonly StreamReading[]; readonly omitted: number } {
+  const matches = selection.streams.map(patternOf);
+  const found = new Map<string, { server: string; account: string; detail: JsonObject }[]>();
+  for (const { server, documents } of readings) {
+    if (documents.jsz === null) continue;
+    for (const { account, detail } of eachStream(documents.jsz)) {
+      const stream = textIn(detail, "name");
+      if (stream === null || !matches.some((pattern) => pattern.test(stream))) continue;
+      const key = JSON.stringify([account, stream]);
+      const seen = found.get(key) ?? [];
+      seen.push({ server, account, detail });
+      found.set(key, seen);
+    }
+  }
+  const keys = [...found.keys()].sort();
+  const streams = keys.slice(0, selection.maxStreams).flatMap((key) => streamOf(found.get(key) ?? []));
+  return { streams, omitted: Math.max(0, keys.length - selection.maxStreams) };
+}
+
+function patternOf(text: string): RegExp {
+  const parts = text.split("*").map((part) => part.replaceAll(/[\\^$.*+?()[\]{}|]/g, "\\$&"));
+  return new RegExp(`^${parts.join(".*")}$`);
+}
+
+function streamOf(seen: readonly { server: string; account: string; detail: JsonObject }[]): StreamReading[] {
+  const [first] = seen;
+  if (first === undefined) return [];
+  const led = seen.find(({ server, detail }) => leaderIn(detail) === server);
+  // A single server may describe a stream without a raft group.
+  const alone = seen.find(({ detail }) => objectIn(detail, "cluster") === null);
+  const named = seen.flatMap(({ detail }) => leaderIn(detail) ?? []);
+  const own = led ?? alone ?? first;
+  return [
+    {
+      account: own.account,
+      stream: textIn(own.detail, "name") ?? "?",
+      leader: led?.server ?? alone?.server ?? named[0] ?? null,
+      holders: seen.map(({ server }) => server),
+      detail: own.detail,
+      consumers: consumersOf(seen),
+    },
+  ];
+}
+
+function leaderIn(detail: JsonObject): string | null {
+  return textIn(objectIn(detail, "cluster"), "leader");
+}
+
+/** Each consumer once: as its own leader describes it, which may be another server than the leader of the stream. */
+function consumersOf(seen: readonly { server: string; detail: JsonObject }[]): JsonObject[] {
+  const byName = new Map<string, { consumer: JsonObject; led: boolean }>();
+  for (const { server, detail } of seen) {
+    for (const consumer of listIn(detail, "consumer_detail")) {
+      const name = textIn(consumer, "name");
+      const led = leaderIn(consumer) === server;
+      if (name !== null && (led || !byName.has(name))) byName.set(name, { consumer, led });
+    }
+  }
+  return [...byName.values()].map(({ consumer }) => consumer);
+}
+
+export function streamSamples(streams: readonly StreamReading[], selection: Selection): Sample[] {
+  return streams.flatMap((reading) => {
+    const { account, stream, leader, holders, detail } = reading;
+    const labels = { account, stream };
+    const state = objectIn(detail, "state");
+    const config = objectIn(detail, "config");
+    const limit = usageOf(state, "bytes", config, "max_bytes")?.limitBytes ?? null;
+    const peers = readPeers(objectIn(detail, "cluster"));
+    const isLed = leader !== null && holders.includes(leader);
+    const values: readonly (readonly [ServerMetricName, number | null])[] = [
+      ["stream_has_leader", leader === null ? 0 : 1],
+      ["stream_messages", numberIn(state, "messages")],
+      ["stream_bytes", numberIn(state, "bytes")],
+      ["stream_limit_bytes", limit],
+      ["stream_last_sequence", numberIn(state, "last_seq")],
+      ["stream_consumers", numberIn(state, "consumer_count")],
+      ["stream_replicas", numberIn(config, "num_replicas")],
+      // Only the leader knows the state of the replicas.
+      ["stream_replicas_offline", isLed ? peers.filter(({ offline }) => offline).length : null],
+      ["stream_replica_lag_max", isLed ? largest(peers.map(({ lag }) => lag)) : null],
+    ];
+    return [
+      ...values.flatMap(([name, value]) => (value === null ? [] : [{ name, labels, value }])),
+      ...holders.map((server): Sample => {
+        return { name: "stream_is_leader", labels: { server, ...labels }, value: Number(server === leader) };
+      }),
+      ...consumerSamples(reading, selection),
+    ];
+  });
+}
+
+const CONSUMER: readonly (readonly [ServerMetricName, string])[] = [
+  ["consumer_pending", "num_pending"],
+  ["consumer_ack_pending", "num_ack_pending"],
+  ["consumer_redelivered", "num_redelivered"],
+  ["consumer_waiting", "num_waiting"],
+];
+
+function consumerSamples({ account, stream, consumers }: StreamReading, selection: Selection): Sample[] {
+  const sums = new Map<string, number[]>();
+  for (const consumer of [...durable(consumers).slice(0, selection.maxConsumers), ...ephemeral(consumers)]) {
+    const label = durableName(consumer) ?? EPHEMERAL;
+    const before = sums.get(label) ?? CONSUMER.map(() => 0);
+    sums.set(
+      label,
+      CONSUMER.map(([, field], index) => (before[index] ?? 0) + (numberIn(consumer, field) ?? 0)),
+    );
+  }
+  return [...sums].flatMap(([consumer, values]) =>
+    CONSUMER.map(([name], index) => ({
+      name,
+      labels: { account, stream, consumer },
+      value: values[index] ?? 0,
+    })),
+  );
+}
+
+/** How many consumers with a durable name are left out. */
+export function omittedConsumers(streams: readonly StreamReading[], { maxConsumers }: Selection): number {
+  return streams.reduce(
+    (sum, { consumers }) => sum + Math.max(0, durable(consumers).length - maxConsumers),
+    0,
+  );
+}
+
+function durable(consumers: readonly JsonObject[]): JsonObject[] {
+  return consumers
+    .filter((one) => durableName(one) !== null)
+    .sort((a, b) => ((durableName(a) ?? "") < (durableName(b) ?? "") ? -1 : 1));
+}
+
+function ephemeral(consumers: readonly JsonObject[]): JsonObject[] {
+  return consumers.filter((one) => durableName(one) === null);
+}
+
+function durableName(consumer: JsonObject): string | null {
+  return textIn(objectIn(consumer, "config"), "durable_name");
+}
