@@ -86,7 +86,10 @@ describe("completion", () => {
     // Any text: an address, a name, a version.
     expect(
       free.filter(
-        (one) => !/address|domain|--http$|--resource$|user|inbox-prefix|server-version|zone/.test(one),
+        (one) =>
+          !/address|domain|--http$|listen|--stream$|--resource$|user|inbox-prefix|server-version|zone/.test(
+            one,
+          ),
       ),
     ).toEqual([]);
   });

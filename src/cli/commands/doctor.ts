@@ -95,7 +95,7 @@ Example:
   nats-leader doctor --config a.json --monitor http://n1:8222 http://n2:8222
   nats-leader doctor --cluster-id billing --system-creds sys.creds --watch
   nats-leader doctor --group orders
-  nats-leader doctor --prometheus --listen 127.0.0.1:9466 --monitor http://n1:8222`;
+  nats-leader doctor --monitor http://n1:8222 --prometheus --listen 9466`;
 
 function groups(text: string, before: readonly string[] = []): readonly string[] {
   return [...before, groupIdOf(text)];
