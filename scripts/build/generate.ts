@@ -1,7 +1,9 @@
-/** Writes the parts of README.md, docs/ and schema/ that are derived from the code: `npm run generate`. CI fails if that changes a file. */
-import { readFileSync, writeFileSync } from "node:fs";
+/** Writes the parts of README.md, docs/, schema/ and examples/observability that are derived from the code: `npm run generate`. CI fails if that changes a file. */
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { observabilityFiles } from "../../examples/observability/source/files.ts";
 import { cliTables } from "./cli-reference.ts";
 import { groupOptionsTable, optionsTable, schemaText } from "./generated.ts";
+import { alertTables, metricTables, runbook } from "./observability.ts";
 import { groupTables, referenceTables } from "./reference.ts";
 
 const root = new URL("../../", import.meta.url);
@@ -24,3 +26,10 @@ fill("docs/reference.md", { options: optionsTable().trim(), ...referenceTables()
 fill("docs/groups.md", { "group-options": groupOptionsTable().trim(), ...groupTables() });
 fill("docs/cli.md", await cliTables());
 writeFileSync(new URL("schema/config.schema.json", root), schemaText());
+fill("docs/observability.md", { ...metricTables(), ...alertTables() });
+fill("docs/operations.md", { runbook: runbook() });
+for (const [path, text] of observabilityFiles()) {
+  const file = new URL(`examples/observability/${path}`, root);
+  mkdirSync(new URL(".", file), { recursive: true });
+  writeFileSync(file, text);
+}

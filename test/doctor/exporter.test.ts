@@ -161,18 +161,21 @@ describe("of streams", () => {
     expect(value(of(single), "stream_is_leader", { server: "n1" })).toBe(1);
   });
 
-  test("consumers without a durable name have one series, whatever their number; others as their own leader sees them", () => {
+  test("consumers with random names have one series, whatever their number; others as their own leader sees them", () => {
     const random = Array.from({ length: 50 }, (_, index) => consumer(`r${index}`, 2));
     const durable = (pending: number): JsonObject =>
       consumer("d", pending, { config: { durable_name: "d" }, cluster: { leader: "n2" } });
     const readings = [
       reading("n1", { jsz: jsz([stream("S", "n1", { consumer_detail: [...random, durable(1)] })]) }),
-      reading("n2", { jsz: jsz([stream("S", "n1", { consumer_detail: [durable(8)] })]) }),
+      reading("n2", {
+        jsz: jsz([stream("S", "n1", { consumer_detail: [durable(8), consumer("g:7:12:abcd_-09", 4)] })]),
+      }),
     ];
     const samples = streamSamples(readStreams(readings, ALL).streams, ALL);
     const pending = samples.filter(({ name }) => name === "consumer_pending");
     expect(pending.map(({ labels, value: one }) => [labels["consumer"], one])).toEqual([
       ["d", 8],
+      ["g:7", 4],
       [EPHEMERAL, 100],
     ]);
   });

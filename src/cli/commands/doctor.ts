@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { setTimeout as pause } from "node:timers/promises";
-import { type Command, Option } from "commander";
+import { type Command, InvalidArgumentError, Option } from "commander";
 import { monitorUrl } from "../../config/file/monitors.ts";
 import { resolveOptions } from "../../config/resolve.ts";
 import { Doctor, type DoctorOptions, type Examination } from "../../doctor/doctor.ts";

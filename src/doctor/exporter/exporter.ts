@@ -32,7 +32,7 @@ import {
 /** The streams of elections, of groups, and of the history of terms. */
 export const OWN_STREAMS: readonly string[] = [streamName("*"), groupStreamName("*"), historyStream("*")];
 export const MAX_STREAMS = 200;
-export const MAX_CONSUMERS = 20;
+export const MAX_CONSUMERS = 100;
 
 const META = "meta";
 const SEVERITIES: readonly Severity[] = ["critical", "warning", "note"];

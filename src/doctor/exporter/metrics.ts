@@ -164,7 +164,7 @@ export const SERVER_METRICS = {
   stream_bytes: { kind: "gauge", of: "stream", help: "Stored bytes." },
   stream_limit_bytes: { kind: "gauge", of: "stream", help: "Limit of the stored bytes; missing: unlimited." },
   stream_last_sequence: { kind: "gauge", of: "stream", help: "Sequence of the last message." },
-  stream_consumers: { kind: "gauge", of: "stream", help: "Consumers, with and without a durable name." },
+  stream_consumers: { kind: "gauge", of: "stream", help: "Consumers of any kind." },
   stream_replicas: { kind: "gauge", of: "stream", help: "Replicas that the stream is configured with." },
   stream_replicas_offline: {
     kind: "gauge",
@@ -192,7 +192,7 @@ export const SERVER_METRICS = {
   consumers_omitted: {
     kind: "gauge",
     of: "exporter",
-    help: "Consumers with a durable name that were left out because of the limit.",
+    help: "Consumers with a stable name that were left out because of the limit.",
   },
   findings: { kind: "gauge", of: "severity", help: "Findings of doctor about the servers." },
   finding: {

@@ -1,7 +1,7 @@
 /**
  * Derives the samples of the exporter from the documents of the servers. Pure. The number of series is bounded: labels are names of
- * servers, of selected streams and of durable consumers, up to a limit. Consumers without a durable name have random names and are
- * added up under one label.
+ * servers, of selected streams and of consumers with a stable name, up to a limit. All others have random names and are added up
+ * under one label.
  */
 import type { JsonObject } from "../../nats/api/js-api.ts";
 import type { ServerFacts } from "../facts.ts";
@@ -32,8 +32,11 @@ export interface Sample {
   readonly value: number;
 }
 
-/** The label of all consumers of a stream that have no durable name. */
-export const EPHEMERAL = "(without a durable name)";
+/** The label of all consumers of a stream whose names are random. */
+export const EPHEMERAL = "(without a stable name)";
+
+/** As in `nats/consumer/consumer-name.ts`. */
+const OF_PARTITION = /^([^:]+:[^:]+):\d{1,16}:[A-Za-z0-9_-]{8}$/;
 
 type Values = readonly (readonly [ServerMetricName, number | null | undefined])[];
 
@@ -266,8 +269,8 @@ const CONSUMER: readonly (readonly [ServerMetricName, string])[] = [
 
 function consumerSamples({ account, stream, consumers }: StreamReading, selection: Selection): Sample[] {
   const sums = new Map<string, number[]>();
-  for (const consumer of [...durable(consumers).slice(0, selection.maxConsumers), ...ephemeral(consumers)]) {
-    const label = durableName(consumer) ?? EPHEMERAL;
+  for (const consumer of [...stable(consumers).slice(0, selection.maxConsumers), ...unnamed(consumers)]) {
+    const label = stableName(consumer) ?? EPHEMERAL;
     const before = sums.get(label) ?? CONSUMER.map(() => 0);
     sums.set(
       label,
@@ -283,24 +286,28 @@ function consumerSamples({ account, stream, consumers }: StreamReading, selectio
   );
 }
 
-/** How many consumers with a durable name are left out. */
+/** How many consumers with a stable name are left out. */
 export function omittedConsumers(streams: readonly StreamReading[], { maxConsumers }: Selection): number {
   return streams.reduce(
-    (sum, { consumers }) => sum + Math.max(0, durable(consumers).length - maxConsumers),
+    (sum, { consumers }) => sum + Math.max(0, stable(consumers).length - maxConsumers),
     0,
   );
 }
 
-function durable(consumers: readonly JsonObject[]): JsonObject[] {
+function stable(consumers: readonly JsonObject[]): JsonObject[] {
   return consumers
-    .filter((one) => durableName(one) !== null)
-    .sort((a, b) => ((durableName(a) ?? "") < (durableName(b) ?? "") ? -1 : 1));
+    .filter((one) => stableName(one) !== null)
+    .sort((a, b) => ((stableName(a) ?? "") < (stableName(b) ?? "") ? -1 : 1));
 }
 
-function ephemeral(consumers: readonly JsonObject[]): JsonObject[] {
-  return consumers.filter((one) => durableName(one) === null);
+function unnamed(consumers: readonly JsonObject[]): JsonObject[] {
+  return consumers.filter((one) => stableName(one) === null);
 }
 
-function durableName(consumer: JsonObject): string | null {
-  return textIn(objectIn(consumer, "config"), "durable_name");
+/** `<group>:<resource>` of a consumer of a partition, whose name also has the epoch and a random part; `null`: the name is random. */
+function stableName(consumer: JsonObject): string | null {
+  const durable = textIn(objectIn(consumer, "config"), "durable_name");
+  if (durable !== null) return durable;
+  const [, partition] = OF_PARTITION.exec(textIn(consumer, "name") ?? "") ?? [];
+  return partition ?? null;
 }

@@ -1,0 +1,91 @@
+/** Alerts about groups: from the metrics of their members. */
+import { type Alert, steady } from "../alert.ts";
+import { node } from "../names.ts";
+import type { Times } from "../time.ts";
+
+const of = (member: string, more = ""): string => `{group="orders",node="${member}"${more}}`;
+const GROUP = { group: "orders" };
+
+export function groupAlerts({ range }: Times): readonly Alert[] {
+  const unowned = node("resources_unowned");
+  const owned = node("resources_owned");
+  const moves = node("moves_total");
+  return [
+    {
+      name: "NatsLeaderResourceUnowned",
+      severity: "critical",
+      expr: `min by (group) (${unowned}) > 0`,
+      holdSeconds: 60,
+      summary: "Group {{ $labels.group }} has resources without an owner",
+      meaning:
+        "All members see resources that no member owns, for longer than a takeover takes: their work stands still.",
+      firstStep:
+        "`nats-leader group ID`: the note says why the last term ended, REFUSES and MAX why no member takes it.",
+      fires: {
+        series: { [`${unowned}${of("a")}`]: steady(2, 180), [`${unowned}${of("b")}`]: steady(2, 180) },
+        atSeconds: 90,
+        labels: [GROUP],
+      },
+      // A member that does not hear of the claims is not the group.
+      quiet: {
+        series: { [`${unowned}${of("a")}`]: steady(2, 180), [`${unowned}${of("b")}`]: steady(0, 180) },
+        atSeconds: 90,
+      },
+    },
+    {
+      name: "NatsLeaderGroupUneven",
+      severity: "warning",
+      expr: `max by (group) (${owned}) > 2 * avg by (group) (${owned}) and max by (group) (${owned}) - min by (group) (${owned}) > 2`,
+      holdSeconds: 600,
+      summary: "The resources of group {{ $labels.group }} are spread unevenly",
+      meaning:
+        "One member owns more than twice its share, for longer than moves take. Not with weights, zones or `maxOwned`, which may want that.",
+      firstStep: "`nats-leader group ID`: is a member draining, does it refuse resources, do moves not end?",
+      fires: {
+        series: {
+          [`${owned}${of("a")}`]: steady(10, 900),
+          [`${owned}${of("b")}`]: steady(1, 900),
+          [`${owned}${of("c")}`]: steady(1, 900),
+        },
+        atSeconds: 660,
+        labels: [GROUP],
+      },
+      quiet: {
+        series: {
+          [`${owned}${of("a")}`]: steady(2, 900),
+          [`${owned}${of("b")}`]: steady(0, 900),
+          [`${owned}${of("c")}`]: steady(0, 900),
+        },
+        atSeconds: 660,
+      },
+    },
+    {
+      name: "NatsLeaderGroupMovesOften",
+      severity: "warning",
+      expr: `sum by (group) (increase(${moves}{reason="claimed"}[${range(600)}])) > 5 * sum by (group) (${owned})`,
+      holdSeconds: 0,
+      summary: "The resources of group {{ $labels.group }} move all the time",
+      meaning:
+        "In ten minutes every resource was claimed more than five times on average: members come and go, or refuse what they claim.",
+      firstStep: "`nats-leader group history ID`: which member ends its terms, and why?",
+      fires: {
+        series: {
+          [`${moves}${of("a", ',reason="claimed"')}`]: [{ seconds: 900, from: 0, perSecond: 0.1 }],
+          [`${owned}${of("a")}`]: steady(6, 900),
+        },
+        atSeconds: 900,
+        labels: [GROUP],
+      },
+      quiet: {
+        series: {
+          [`${moves}${of("a", ',reason="claimed"')}`]: [
+            { seconds: 450, from: 0 },
+            { seconds: 450, from: 6 },
+          ],
+          [`${owned}${of("a")}`]: steady(6, 900),
+        },
+        atSeconds: 900,
+      },
+    },
+  ];
+}
