@@ -83,8 +83,8 @@ const HELP = `
 Changes nothing and does not join the election. Reads the servers' monitoring
 ports, or queries the servers through the system account; without either, it
 lists what it could not see. The configuration may name the monitoring ports
-(nats.monitors, or nodes), so that --monitor is not needed. Without a cluster id and a group it examines only
-the servers.
+(nats.monitors, or nodes), so that --monitor is not needed. Without a cluster
+id and a group it examines only the servers.
 The system password may also be in NATS_LEADER_SYSTEM_PASSWORD.
 
 Exits 0 without findings, 5 with warnings, 6 with critical findings, and 4 if
