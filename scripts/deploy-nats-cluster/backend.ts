@@ -11,6 +11,8 @@ export interface Backend {
   describe(server: PlannedServer): Promise<string>;
   /** The last lines of its log. */
   logTail(server: PlannedServer): Promise<string>;
+  /** Deletes the data of one server, which does not run and is not to be started again. */
+  discard(server: PlannedServer): Promise<void>;
   /** Called after the last `stop`: removes everything except data; with `deleteData` also the data. */
   remove(options: { readonly deleteData: boolean }): Promise<void>;
 }

@@ -2,26 +2,23 @@
 import { resolve } from "node:path";
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import { composeYaml } from "./compose-backend.ts";
-import { makeSecrets, prepare, Running, rotate, type Say, statusOf } from "./deployment.ts";
+import { makeSecrets, prepare, Running, rotate, type Say, statusOf, withExpected } from "./deployment.ts";
 import { DeployError } from "./errors.ts";
 import { refuseUnfinished } from "./migrate/journal.ts";
 import { migrate } from "./migrate/migrate.ts";
 import { rollBack } from "./migrate/undo.ts";
-import { DEFAULT_PORT_BASE, type Topology } from "./plan.ts";
+import { addOperations, testFailover } from "./operations.ts";
+import { DEFAULT_PORT_BASE, type Size, type Topology } from "./plan.ts";
 import { type Asked, completePlan, nameOf } from "./remembered.ts";
 import { afterMigration, statusLines, urlLines, urlsForPrograms } from "./report.ts";
 import { USERS, type User } from "./secrets.ts";
 import { type BackendName, DEFAULT_STATE_DIR, StateDir } from "./state.ts";
+import { type Common, serverCount, type Verbs, wholeNumber } from "./verbs.ts";
 
 /** Receives the lines for stdout and stderr. */
 export interface Output {
   readonly out: Say;
   readonly err: Say;
-}
-
-interface Common {
-  readonly state: string;
-  readonly json?: true;
 }
 
 interface Up extends Common {
@@ -31,6 +28,8 @@ interface Up extends Common {
   readonly supercluster?: true;
   readonly twoRegions?: true;
   readonly single?: true;
+  readonly size?: Size;
+  readonly failoverTest?: number | true;
 }
 
 interface Migrate extends Up {
@@ -61,7 +60,7 @@ export async function main(args: readonly string[], output: Output): Promise<num
   }
 }
 
-class Cli {
+class Cli implements Verbs {
   readonly program: Command = new Command("deploy-nats-cluster");
   readonly #output: Output;
   exitCode = 0;
@@ -79,9 +78,14 @@ class Cli {
     this.#addRestarts();
     this.#addMigrate();
     this.#addDown();
+    addOperations(this);
   }
 
-  #verb(name: string, description: string): Command {
+  line(text: string): void {
+    this.#output.out(text);
+  }
+
+  verb(name: string, description: string): Command {
     return this.program
       .command(name)
       .description(description)
@@ -94,73 +98,83 @@ class Cli {
     const how = "how the servers run (default: process)";
     const backend = new Option("--backend <name>", how).choices(["process", "compose"]);
     const ports = `client port of the first server; all other ports are derived from it (default: ${DEFAULT_PORT_BASE})`;
-    return this.#verb(name, description)
+    return this.verb(name, description)
       .addOption(backend)
       .option("--port-base <port>", ports, Number)
       .option("--secure", "TLS, accounts, the roles of examples/permissions, every write synced to disk")
       .option("--supercluster", "three regions of three servers, joined by gateways")
       .option("--two-regions", "a small super-cluster: regions of three servers and two")
+      .option("--size <n>", "servers of a cluster: 3, 5 or 7 (default: 3)", serverCount)
       .option("--single", "a single server");
   }
 
   #addUp(): void {
     const continues = "Without options it continues the deployment of the state folder, also after down.";
     this.#planned("up", "start servers one after another; wait until the cluster is complete")
+      .option(
+        "--failover-test [rounds]",
+        "then stop servers in use, and count what is lost",
+        wholeNumber(1, 1000),
+      )
       .addHelpText("after", `\n${continues}`)
       .action((options: Up) =>
-        this.#withState(options, async (state, say) => {
+        this.withState(options, async (state, say) => {
           await refuseUnfinished(state);
           const plan = await completePlan(state, askedOf(options));
           if ((await state.read()) !== undefined) say(`continuing the deployment here: ${nameOf(plan)}`);
           const running = await prepare(state, plan, say);
           await running.up();
-          this.#finish(options, state, running);
+          const { failoverTest: rounds } = options;
+          if (rounds === undefined) this.finish(options, state, running);
+          else await testFailover(this, options, state, running, rounds === true ? 1 : rounds);
         }),
       );
     this.#planned("prepare", "create certificates, passwords and compose.env; start nothing").action(
       (options: Up) =>
-        this.#withState(options, async (state, say) => {
+        this.withState(options, async (state, say) => {
           const plan = await completePlan(state, askedOf(options));
           if (plan.topology === "single")
             throw new DeployError("prepare is for Compose, whose files define clusters only: omit --single");
           await makeSecrets(state, plan, say);
-          if (options.json) this.#result({ envFile: state.composeFile });
+          if (options.json) this.result({ envFile: state.composeFile });
           else say(`docker compose --env-file ${state.composeFile} -f ${composeYaml(plan)} up -d --wait`);
         }),
     );
   }
 
   #addStatus(): void {
-    this.#verb("status", "show the state of the servers; exit code 1 if anything is missing").action(
-      async (options: Common) => {
+    const expected = "client connections that should be there, over all servers";
+    this.verb("status", "show the state of the servers; exit code 1 if anything is missing")
+      .option("--expect-connections <n>", expected, wholeNumber(0, 1_000_000))
+      .action(async (options: Common & { readonly expectConnections?: number }) => {
         const state = stateOf(options);
         await refuseUnfinished(state);
-        const status = await statusOf(new Running(state, await state.mustRead(), this.#sayTo(options)));
+        const running = new Running(state, await state.mustRead(), this.sayTo(options));
+        const status = withExpected(await statusOf(running), options.expectConnections);
         const lines = options.json ? [JSON.stringify(status)] : statusLines(status);
         for (const line of lines) this.#output.out(line);
         this.exitCode = status.ok ? 0 : 1;
-      },
-    );
+      });
   }
 
   #addRestarts(): void {
-    this.#verb("restart", "restart servers one after another; a leader keeps its term").action(
+    this.verb("restart", "restart servers one after another; a leader keeps its term").action(
       (options: Common) =>
-        this.#withState(options, async (state, say) => {
+        this.withState(options, async (state, say) => {
           await refuseUnfinished(state);
           const running = new Running(state, await state.mustRead(), say);
           await running.restart();
-          this.#finish(options, state, running);
+          this.finish(options, state, running);
         }),
     );
-    this.#verb("rotate", "create new passwords and restart; from then on the old ones are refused")
+    this.verb("rotate", "create new passwords and restart; from then on the old ones are refused")
       .option("--user <name...>", `only for these users: ${USERS.join(", ")}`)
       .action((options: Common & { readonly user?: readonly string[] }) =>
-        this.#withState(options, async (state, say) => {
+        this.withState(options, async (state, say) => {
           await refuseUnfinished(state);
           const running = new Running(state, await state.mustRead(), say);
           await rotate(state, running, usersOf(options.user));
-          this.#finish(options, state, running);
+          this.finish(options, state, running);
         }),
       );
   }
@@ -180,14 +194,14 @@ class Cli {
       .option("--leave-memory", "skip streams and consumers in memory, instead of refusing to migrate")
       .option("--undo", "roll back an interrupted migration")
       .action((options: Migrate) =>
-        this.#withState(options, (state, say) => this.#migrate(state, options, say)),
+        this.withState(options, (state, say) => this.#migrate(state, options, say)),
       );
   }
 
   async #migrate(state: StateDir, options: Migrate, say: Say): Promise<void> {
     if (options.undo) {
       const result = await rollBack(state, say);
-      if (options.json) this.#result({});
+      if (options.json) this.result({});
       else say(result);
       return;
     }
@@ -206,52 +220,52 @@ class Cli {
       say,
     );
     for (const line of afterMigration(state, options.from)) say(line);
-    this.#finish(options, state, running, { streams });
+    this.finish(options, state, running, { streams });
   }
 
   #addDown(): void {
-    this.#verb(
+    this.verb(
       "down",
       "stop the servers that up started, and no others; the next up continues with their data",
     )
       .option("--delete-data", "also delete their JetStream data and the record of the deployment")
       .action((options: Common & { readonly deleteData?: true }) =>
-        this.#withState(options, async (state, say) => {
+        this.withState(options, async (state, say) => {
           const running = new Running(state, await state.mustRead(), say);
           await running.down({ deleteData: options.deleteData === true });
           if (options.deleteData) await state.forget();
-          if (options.json) this.#result({});
+          if (options.json) this.result({});
         }),
       );
   }
 
-  #sayTo(options: Common): Say {
+  sayTo(options: Common): Say {
     return options.json ? this.#output.err : this.#output.out;
   }
 
-  async #withState(options: Common, job: (state: StateDir, say: Say) => Promise<void>): Promise<void> {
+  async withState(options: Common, job: (state: StateDir, say: Say) => Promise<void>): Promise<void> {
     const state = stateOf(options);
-    await state.locked(() => job(state, this.#sayTo(options)));
+    await state.locked(() => job(state, this.sayTo(options)));
   }
 
-  #result(result: object): void {
+  result(result: object): void {
     this.#output.out(JSON.stringify({ ok: true, ...result }));
   }
 
-  #finish(options: Common, state: StateDir, running: Running, more: object = {}): void {
-    if (options.json) this.#result({ ...urlsForPrograms(state, running), ...more });
+  finish(options: Common, state: StateDir, running: Running, more: object = {}): void {
+    if (options.json) this.result({ ...urlsForPrograms(state, running), ...more });
     else for (const line of ["", ...urlLines(state, running)]) this.#output.out(line);
   }
 }
 
-function askedOf({ backend, secure, portBase, ...options }: Up): Asked {
+function askedOf({ backend, secure, portBase, size, ...options }: Up): Asked {
   const asked: readonly Topology[] = [
     ...(options.supercluster ? (["supercluster"] as const) : []),
     ...(options.twoRegions ? (["two-regions"] as const) : []),
     ...(options.single ? (["single"] as const) : []),
   ];
   if (asked.length > 1) throw new DeployError(`--${asked.join(" and --")} exclude each other`);
-  return { backend, topology: asked[0], secure, portBase };
+  return { backend, topology: asked[0], secure, portBase, ...(size === undefined ? {} : { size }) };
 }
 
 function usersOf(names: readonly string[] | undefined): readonly User[] {

@@ -7,6 +7,8 @@ import { EXAMPLES, hasGateways, type Plan, type PlannedServer, planServers } fro
 import { readPasswords, USERS, variableOf } from "./secrets.ts";
 import type { Deployment, StateDir } from "./state.ts";
 
+/** Of the services that not every size of a cluster has. */
+export const COMPOSE_PROFILES: readonly string[] = ["five", "seven"];
 const COMMAND_MS = 300_000; // an image may have to be pulled
 const ASK_MS = 10_000;
 
@@ -37,6 +39,8 @@ export function composeYaml(plan: Pick<Plan, "topology">): string {
 /** The content of the env file for `compose.yaml`: ports, variant, and the secrets of a secured deployment. */
 export async function composeEnv(state: StateDir, plan: Plan): Promise<string> {
   const lines = [`NATS_VARIANT=${plan.secure ? "secure" : "plain"}`];
+  const size = plan.size ?? 3;
+  if (size > 3) lines.push(`COMPOSE_PROFILES=${COMPOSE_PROFILES.slice(0, size === 5 ? 1 : 2).join(",")}`);
   for (const server of planServers(plan)) {
     const prefix = server.name.toUpperCase().replaceAll("-", "_");
     lines.push(`${prefix}_CLIENT_PORT=${server.clientPort}`, `${prefix}_MONITOR_PORT=${server.monitorPort}`);
@@ -89,6 +93,13 @@ export class ComposeBackend implements Backend {
     await this.#compose("down", ...(deleteData ? ["--volumes"] : []));
   }
 
+  async discard({ name }: PlannedServer): Promise<void> {
+    await this.#compose("rm", "--stop", "--force", name);
+    await runCommand("docker", ["volume", "rm", "--force", `${this.#project}_${name}`], {
+      timeoutMs: COMMAND_MS,
+    });
+  }
+
   /** The id of the server's running container; empty if there is none. */
   async #container(server: PlannedServer): Promise<string> {
     // Fails if the project does not exist. A port that answers then belongs to another program.
@@ -101,6 +112,11 @@ export class ComposeBackend implements Backend {
     return state.trim() === "true" ? id : "";
   }
 
+  get #project(): string {
+    const { composeProject, portBase } = this.#deployment;
+    return composeProject ?? composeProjectOf(portBase);
+  }
+
   async #compose(...args: string[]): Promise<string> {
     const command = await findCompose();
     if (command === undefined)
@@ -108,11 +124,14 @@ export class ComposeBackend implements Backend {
         "--backend compose needs Docker Compose (docker compose, or docker-compose): install it, or use --backend process",
       );
     const [program = "", ...rest] = command;
-    const { composeProject, portBase } = this.#deployment;
     const files = ["-f", composeYaml(this.#deployment), "--env-file", this.#state.composeFile];
-    const project = ["-p", composeProject ?? composeProjectOf(portBase)];
+    // All servers that the file defines, so that "down" removes those of any size.
+    const profiles = COMPOSE_PROFILES.flatMap((name) => ["--profile", name]);
+    const project = ["-p", this.#project];
     try {
-      return await runCommand(program, [...rest, ...project, ...files, ...args], { timeoutMs: COMMAND_MS });
+      return await runCommand(program, [...rest, ...project, ...files, ...profiles, ...args], {
+        timeoutMs: COMMAND_MS,
+      });
     } catch (cause) {
       throw new DeployError(cause instanceof Error ? cause.message : String(cause), { cause });
     }

@@ -10,7 +10,7 @@ import { DeployError } from "./errors.ts";
 import { missingAtStart, missingInPlan, readHealth, type ServerHealth } from "./health.ts";
 import { type Plan, type PlannedServer, planServers, portsOf } from "./plan.ts";
 import { ProcessBackend } from "./process-backend.ts";
-import { refuseChange } from "./remembered.ts";
+import { refuseChange, settingsOf } from "./remembered.ts";
 import { ensureCertificates, ensurePasswords, renewPasswords, type User } from "./secrets.ts";
 import type { Deployment, StateDir, UpOptions } from "./state.ts";
 
@@ -99,16 +99,30 @@ export class Running {
     );
   }
 
-  /** Restarts one server at a time, the next one after the previous has caught up, so that a quorum always exists. */
-  async restart(): Promise<void> {
+  /**
+   * Restarts one server at a time, the next one after the previous has caught up, so that a quorum always exists.
+   *
+   * @param between Called after each server.
+   */
+  async restart(between: () => Promise<void> = async () => {}): Promise<void> {
     await this.refuseIncomplete();
     for (const server of this.servers) {
-      await this.backend.stop(server);
+      await this.without(server, async () => {});
+      this.#say(`${server.name.padEnd(6)} restarted, ${await this.backend.describe(server)}`);
+      await between();
+    }
+  }
+
+  /** Stops the server, awaits `job`, and starts it again in any case; resolves when nothing is missing. */
+  async without(server: PlannedServer, job: () => Promise<void>): Promise<void> {
+    await this.backend.stop(server);
+    try {
+      await job();
+    } finally {
       await this.backend.start(server);
       const others = this.servers.filter((other) => other !== server);
       await this.#waitFor(() => missingAtStart(server, others), SERVER_MS, server);
       await this.ready();
-      this.#say(`${server.name.padEnd(6)} restarted, ${await this.backend.describe(server)}`);
     }
   }
 
@@ -149,15 +163,24 @@ export async function prepare(state: StateDir, options: UpOptions, say: Say): Pr
     await refuseMovedPorts(new Running(state, before, say), options);
   }
   await makeSecrets(state, options, say);
-  const binary = options.backend === "process" ? await serverBinary(options, say) : {};
-  const { backend, topology, secure, portBase } = options;
-  const project = options.composeProject === undefined ? {} : { composeProject: options.composeProject };
-  const plan = { backend, topology, secure, portBase, ...project };
-  const deployment = { ...plan, ...binary, processes: before?.processes ?? {} };
+  const binary: Pick<Deployment, "binary"> =
+    options.backend === "process" ? await serverBinary(options, say) : {};
+  const deployment = {
+    ...settingsOf(options),
+    ...binary,
+    ...previousOf(before, binary.binary),
+    processes: before?.processes ?? {},
+  };
   const running = new Running(state, deployment, say, before === undefined);
   await refuseTakenPorts(running);
   await state.write(deployment);
   return running;
+}
+
+function previousOf(before: Deployment | undefined, binary: string | undefined): Partial<Deployment> {
+  const changed = before?.binary !== undefined && before.binary !== binary;
+  const previousBinary = changed ? before.binary : before?.previousBinary;
+  return previousBinary === undefined ? {} : { previousBinary };
 }
 
 /** Creates missing certificates and passwords, and writes the env file for Compose. Starts nothing. */
@@ -227,6 +250,8 @@ export interface Status {
   /** The first missing thing; null if nothing is missing. */
   readonly missing: string | null;
   readonly metaLeader: string | null;
+  /** Client connections of all servers. */
+  readonly connections: number;
   readonly servers: readonly (ServerHealth & { readonly running: boolean; readonly where: string })[];
 }
 
@@ -249,6 +274,18 @@ export async function statusOf(running: Running): Promise<Status> {
     ok: missing === undefined,
     missing: missing ?? null,
     metaLeader: leaders.size === 1 ? (servers[0]?.metaLeader ?? null) : null,
+    connections: servers.reduce((sum, { connections }) => sum + (connections ?? 0), 0),
     servers,
+  };
+}
+
+/** Adds what is missing if another number of client connections was expected. */
+export function withExpected(status: Status, expected: number | undefined): Status {
+  if (!status.ok || expected === undefined || status.connections === expected) return status;
+  const where = status.servers.map(({ name, connections }) => `${name} ${connections ?? "?"}`).join(", ");
+  return {
+    ...status,
+    ok: false,
+    missing: `${expected} client connections were expected, and there are ${status.connections} (${where})`,
   };
 }

@@ -20,6 +20,8 @@ export interface ServerHealth {
   /** Number of other clusters that it has a gateway to. */
   readonly gateways: number;
   readonly metaLeader: string | null;
+  /** Number of client connections; null without an answer. */
+  readonly connections: number | null;
 }
 
 export async function readHealth(server: PlannedServer): Promise<ServerHealth> {
@@ -38,6 +40,7 @@ export async function readHealth(server: PlannedServer): Promise<ServerHealth> {
     routes: new Set(arrayOf(routez["routes"]).map((route) => objectOf(route)["remote_id"])).size,
     gateways: Object.keys(objectOf(gatewayz["outbound_gateways"])).length,
     metaLeader: metaLeader ?? null,
+    connections: typeof varz["connections"] === "number" ? varz["connections"] : null,
   };
 }
 
@@ -73,6 +76,55 @@ export async function missingInPlan(plan: Plan): Promise<string | undefined> {
   }
   const leaders = new Set(await Promise.all(servers.map((server) => readMetaLeader(monitorUrl(server)))));
   return leaders.size > 1 ? `meta leaders: ${[...leaders].join(", ")}` : undefined;
+}
+
+/** A replica of a stream or of a consumer, as its leader reports it. */
+export interface Placed {
+  readonly account: string;
+  readonly stream: string;
+  /** Null for the stream itself. */
+  readonly consumer: string | null;
+  readonly durable: boolean;
+  /** Configured number of replicas. */
+  readonly replicas: number;
+  readonly leader: string | null;
+  readonly others: readonly { readonly name: string; readonly current: boolean }[];
+}
+
+/** Where the streams and consumers of all accounts are, read from their leaders. Rejects nothing: silent servers have none. */
+export async function readPlacement(servers: readonly PlannedServer[]): Promise<Placed[]> {
+  const found: Placed[] = [];
+  for (const server of servers) {
+    const jsz = await ask(server, "jsz?accounts=true&streams=true&consumers=true&config=true");
+    for (const account of arrayOf(jsz["account_details"]).map(objectOf))
+      for (const detail of arrayOf(account["stream_detail"]).map(objectOf)) {
+        const replicas = Number(objectOf(detail["config"])["num_replicas"] ?? 1);
+        const of = { account: String(account["name"]), stream: String(detail["name"]) };
+        const leads = (one: Json): boolean => objectOf(one["cluster"])["leader"] === server.name;
+        if (leads(detail)) found.push({ ...of, consumer: null, durable: true, replicas, ...groupOf(detail) });
+        for (const consumer of arrayOf(detail["consumer_detail"]).map(objectOf).filter(leads)) {
+          const config = objectOf(consumer["config"]);
+          found.push({
+            ...of,
+            consumer: String(consumer["name"]),
+            durable: typeof config["durable_name"] === "string",
+            replicas: Number(config["num_replicas"] ?? 0) || replicas,
+            ...groupOf(consumer),
+          });
+        }
+      }
+  }
+  return found;
+}
+
+type Json = Record<string, unknown>;
+
+function groupOf(detail: Json): Pick<Placed, "leader" | "others"> {
+  const { leader, replicas } = objectOf(detail["cluster"]);
+  const others = arrayOf(replicas)
+    .map(objectOf)
+    .map(({ name, current }) => ({ name: String(name), current: current === true }));
+  return { leader: typeof leader === "string" ? leader : null, others };
 }
 
 /** Every server must have an outbound gateway to each other cluster. */

@@ -5,10 +5,11 @@
  *   npm run --silent deploy-nats-cluster -- up [--secure] [--supercluster | --two-regions | --single] [--backend compose]
  *   npm run --silent deploy-nats-cluster -- status | restart | rotate | down
  *   npm run --silent deploy-nats-cluster -- migrate [--from nats://host:4222]
+ *   npm run --silent deploy-nats-cluster -- failover-test | scale | backup | drill | restore | rollback
  *
  * Both backends read the configuration files of examples/nats-cluster and examples/supercluster. `--json` prints one line:
  * `{ok, urls, monitorUrls, ca?, users?, state}`, after `migrate` also `streams`; `status` prints
- * `{ok, missing, metaLeader, servers}`.
+ * `{ok, missing, metaLeader, connections, servers}`.
  */
 
 import { endWhenOutputFails } from "../../src/system/output-failures.ts";

@@ -1,5 +1,5 @@
 /** Derives the servers of a plan, their ports and the variables of their configuration. Pure. */
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { DeployError } from "./errors.ts";
 
@@ -8,12 +8,18 @@ export const EXAMPLES: string = fileURLToPath(new URL("../../examples/", import.
 /** `single` is a single server; `two-regions` is the small super-cluster. */
 export type Topology = "single" | "cluster" | "supercluster" | "two-regions";
 
+/** Numbers of servers of the topology `cluster`: an even number survives no more losses than the one below it. */
+export const SIZES = [3, 5, 7] as const;
+export type Size = (typeof SIZES)[number];
+
 /** The requested servers. Kept in the state folder, so that `status` and `down` need no further options. */
 export interface Plan {
   readonly topology: Topology;
   readonly secure: boolean;
   /** Client port of the first server; all other ports are derived from it, see {@link planServers}. */
   readonly portBase: number;
+  /** Number of servers of the topology `cluster`. @default 3 */
+  readonly size?: Size;
 }
 
 export interface PlannedServer {
@@ -51,13 +57,15 @@ const REGIONS: Readonly<Record<Topology, readonly (readonly [cluster: string, si
 };
 
 /** The servers in the order in which they are started. */
-export function planServers({ topology, portBase }: Plan): readonly PlannedServer[] {
+export function planServers({ topology, portBase, size = 3 }: Plan): readonly PlannedServer[] {
+  if (topology !== "cluster" && size !== 3)
+    throw new DeployError(`--size ${size} is for a cluster: omit --single, --supercluster and --two-regions`);
   if (!Number.isInteger(portBase) || portBase < 1024 || portBase > LAST_PORT_BASE)
     throw new DeployError(
       `--port-base ${portBase} must be a whole number from 1024 to ${LAST_PORT_BASE}: routes listen at --port-base + ${ROUTE_OFFSET}, gateways at + ${GATEWAY_OFFSET}, monitoring at + ${MONITOR_OFFSET}`,
     );
-  return REGIONS[topology].flatMap(([cluster, size], region) =>
-    Array.from({ length: size }, (_, index): PlannedServer => {
+  return REGIONS[topology].flatMap(([cluster, regionSize], region) =>
+    Array.from({ length: topology === "cluster" ? size : regionSize }, (_, index): PlannedServer => {
       const clientPort = portBase + region * REGION_STEP + index;
       return {
         name: nameOf(topology, cluster, index),
@@ -101,6 +109,15 @@ export function configFile(plan: Plan): string {
   return join(EXAMPLES, "nats-cluster", `${plan.topology === "single" ? single : variant}.conf`);
 }
 
+/** Limits of a server, and their defaults. A variable of the environment with this name has precedence. */
+export const LIMITS: Readonly<Record<string, string>> = {
+  NATS_MAX_MEMORY: "1GB",
+  NATS_MAX_FILE: "10GB",
+  NATS_MAX_PAYLOAD: "1MB",
+  NATS_MAX_CONNECTIONS: "65536",
+  NATS_WRITE_DEADLINE: "10s",
+};
+
 /** Folders of one server. */
 export interface ServerPlace {
   readonly storeDir: string;
@@ -117,6 +134,8 @@ export function environmentOf(
   const servers = planServers(plan);
   const near = servers.filter(({ cluster }) => cluster === server.cluster);
   return {
+    ...LIMITS,
+    NATS_PID_FILE: JSON.stringify(join(dirname(place.storeDir), "nats-server.pid")),
     NATS_SERVER_NAME: server.name,
     NATS_REGION_TAG: `region:${server.cluster}`,
     NATS_SERVER_TAG: `server:${server.name}`,

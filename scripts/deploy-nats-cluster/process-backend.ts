@@ -6,7 +6,7 @@ import { dirname } from "node:path";
 import { poll } from "../../src/testing/server/run/wait.ts";
 import type { Backend } from "./backend.ts";
 import { DeployError } from "./errors.ts";
-import { configFile, environmentOf, type PlannedServer, planServers } from "./plan.ts";
+import { configFile, environmentOf, LIMITS, type PlannedServer, planServers } from "./plan.ts";
 import { startOf } from "./process-identity.ts";
 import { readPasswords, USERS, variableOf } from "./secrets.ts";
 import type { Deployment, KnownProcess, StateDir } from "./state.ts";
@@ -100,9 +100,11 @@ export class ProcessBackend implements Backend {
 
   async remove({ deleteData }: { readonly deleteData: boolean }): Promise<void> {
     if (!deleteData) return;
-    for (const { name } of planServers(this.#deployment)) {
-      await rm(dirname(this.#state.storeDir(name)), { recursive: true, force: true, maxRetries: 5 });
-    }
+    for (const server of planServers(this.#deployment)) await this.discard(server);
+  }
+
+  async discard({ name }: PlannedServer): Promise<void> {
+    await rm(dirname(this.#state.storeDir(name)), { recursive: true, force: true, maxRetries: 5 });
   }
 
   #running(server: PlannedServer): KnownProcess | undefined {
@@ -119,7 +121,11 @@ export class ProcessBackend implements Backend {
 
   async #environment(server: PlannedServer): Promise<Record<string, string>> {
     const place = { storeDir: this.#state.storeDir(server.name), tlsDir: this.#state.tlsDir };
-    const settings = environmentOf(this.#deployment, server, place);
+    const given = Object.keys(LIMITS).flatMap((name) => {
+      const value = process.env[name] ?? "";
+      return value === "" ? [] : [[name, value]];
+    });
+    const settings = { ...environmentOf(this.#deployment, server, place), ...Object.fromEntries(given) };
     if (!this.#deployment.secure || !existsSync(this.#state.usersFile)) return settings;
     const passwords = await readPasswords(this.#state.usersFile);
     return { ...settings, ...Object.fromEntries(USERS.map((user) => [variableOf(user), passwords[user]])) };

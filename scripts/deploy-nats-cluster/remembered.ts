@@ -2,13 +2,13 @@
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { DeployError } from "./errors.ts";
-import { DEFAULT_PORT_BASE, type Plan, planServers } from "./plan.ts";
+import { DEFAULT_PORT_BASE, type Plan, planServers, type Size } from "./plan.ts";
 import type { Deployment, StateDir, UpOptions } from "./state.ts";
 
 /** What the command line gave; undefined where it gave nothing. */
 export type Asked = {
   readonly [Name in "backend" | "topology" | "secure" | "portBase"]: UpOptions[Name] | undefined;
-};
+} & { readonly size?: Size | undefined };
 
 /** Account of a server without accounts. */
 const PLAIN_ACCOUNT = "$G";
@@ -40,7 +40,7 @@ export function refuseChange(before: Deployment, wanted: UpOptions, state: State
   const differing = (["backend", "topology", "secure"] as const).filter(
     (name) => before[name] !== wanted[name],
   );
-  if (differing.length === 0) return;
+  if (differing.length === 0) return refuseSize(before, wanted, state);
   const text = differing.map((name) => `${name} ${before[name]}, not ${wanted[name]}`).join("; ");
   const grows = before.topology === "single" && wanted.topology !== "single";
   const move = grows ? '"migrate" moves the streams of the single server to a cluster; ' : "";
@@ -49,14 +49,29 @@ export function refuseChange(before: Deployment, wanted: UpOptions, state: State
   );
 }
 
+function refuseSize(before: Deployment, wanted: UpOptions, state: StateDir): void {
+  const [is, asked] = [before, wanted].map((plan) => planServers(plan).length);
+  if (is !== asked)
+    throw new DeployError(
+      `${state.path} has a cluster of ${is} servers, not ${asked}: "scale ${asked}" changes their number`,
+    );
+}
+
 /** In words: "secured cluster at port 4222, process". */
 export function nameOf({ topology, secure, portBase, backend }: Plan & Pick<UpOptions, "backend">): string {
   return `${secure ? "secured" : "plain"} ${topology} at port ${portBase}, ${backend}`;
 }
 
-function settingsOf({ backend, topology, secure, portBase, composeProject }: Deployment): UpOptions {
-  const project = composeProject === undefined ? {} : { composeProject };
-  return { backend, topology, secure, portBase, ...project };
+export function settingsOf(options: UpOptions): UpOptions {
+  const { backend, topology, secure, portBase, size, composeProject } = options;
+  return {
+    backend,
+    topology,
+    secure,
+    portBase,
+    ...(size === undefined ? {} : { size }),
+    ...(composeProject === undefined ? {} : { composeProject }),
+  };
 }
 
 function definedOf(asked: Asked): Partial<UpOptions> {

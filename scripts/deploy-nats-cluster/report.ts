@@ -42,9 +42,10 @@ export function statusLines(status: Status): string[] {
     server.health,
     String(server.routes),
     String(server.gateways),
+    String(server.connections ?? "-"),
     server.metaLeader === server.name ? "leads" : "",
   ]);
-  const table = [["server", "where", "version", "health", "routes", "gateways", "meta"], ...rows];
+  const table = [["server", "where", "version", "health", "routes", "gateways", "clients", "meta"], ...rows];
   const widths =
     table[0]?.map((_, column) => Math.max(...table.map((row) => row[column]?.length ?? 0))) ?? [];
   const lines = table.map((row) =>

@@ -26,6 +26,8 @@ export interface UpOptions extends Plan {
 export interface Deployment extends UpOptions {
   /** Path of the nats-server of the process backend. */
   readonly binary?: string;
+  /** The one before, to which "rollback" returns. */
+  readonly previousBinary?: string;
   readonly processes: Readonly<Record<string, KnownProcess>>;
 }
 
@@ -48,6 +50,11 @@ export class StateDir {
   /** For `docker compose --env-file`. */
   get composeFile(): string {
     return join(this.path, "compose.env");
+  }
+
+  /** Where "backup" saves by default. */
+  get backupDir(): string {
+    return join(this.path, "backups");
   }
 
   storeDir(server: string): string {

@@ -21,6 +21,7 @@ import { StateDir } from "../../scripts/deploy-nats-cluster/state.ts";
 import { findNatsServer } from "../../src/testing.ts";
 
 interface Service {
+  readonly profiles?: readonly string[];
   readonly environment: Readonly<Record<string, string | number>>;
   readonly command: readonly string[];
   readonly healthcheck: { readonly test: readonly string[] };
@@ -45,6 +46,8 @@ const cases = (["cluster", "supercluster", "two-regions"] as const).flatMap((top
     kind: secure ? "secured, at other ports" : "plain, at the default ports",
   })),
 );
+for (const size of [5, 7] as const)
+  cases.push({ topology: "cluster", secure: true, portBase: 14_222, size, kind: `${size} servers, secured` });
 
 describe.each(cases)(`$topology, $kind, checked ${how}`, (plan) => {
   let services: Record<string, Service>;
@@ -117,7 +120,11 @@ function readServices(plan: Plan): Record<string, Service> {
     (_, name: string, fallback: string) => given.get(name) ?? fallback,
   );
   expect(text).not.toMatch(/\$/); // a variable without a default would be empty if it is not set
-  return parse(text, { merge: true }).services;
+  const all: Record<string, Service> = parse(text, { merge: true }).services;
+  const active = given.get("COMPOSE_PROFILES")?.split(",") ?? [];
+  return Object.fromEntries(
+    Object.entries(all).filter(([, { profiles }]) => profiles?.every((one) => active.includes(one)) ?? true),
+  );
 }
 
 /** Names of the variables in a configuration file and in all files that it includes. */

@@ -6,6 +6,8 @@ import { DeployError } from "../errors.ts";
 import type { Deployment, StateDir, UpOptions } from "../state.ts";
 
 export interface Journal {
+  /** @default "migration" */
+  readonly what?: "restore";
   /** The single server deployed here, which was stopped; null if the source runs elsewhere. */
   readonly single: Deployment | null;
   readonly target: UpOptions;
@@ -37,10 +39,13 @@ export async function forgetJournal(state: StateDir): Promise<void> {
 
 /** Rejects while a migration is unfinished: the deployment is incomplete then. */
 export async function refuseUnfinished(state: StateDir): Promise<void> {
-  if (existsSync(fileOf(state))) throw new DeployError(unfinished(state));
+  const journal = await readJournal(state);
+  if (journal !== undefined) throw new DeployError(unfinished(state, journal.what));
 }
 
-export function unfinished(state: StateDir): string {
+export function unfinished(state: StateDir, what?: Journal["what"]): string {
+  if (what === "restore")
+    return `a restore in ${state.path} was interrupted: run "rollback", which deletes its streams from the cluster`;
   return `a migration in ${state.path} was interrupted: run "migrate" to start again, or "migrate --undo" to roll it back`;
 }
 

@@ -107,6 +107,7 @@ async function begin(state: StateDir, options: MigrateOptions): Promise<Journal>
     topology: options.target.topology ?? cluster?.topology ?? "cluster",
     secure: options.secure ?? deployed?.secure ?? false,
     portBase: options.portBase ?? deployed?.portBase ?? DEFAULT_PORT_BASE,
+    ...(cluster?.size === undefined ? {} : { size: cluster.size }),
   };
   const targetWasThere = single === null && deployed !== undefined;
   if (!targetWasThere) {

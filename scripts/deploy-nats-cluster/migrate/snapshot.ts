@@ -48,6 +48,16 @@ export async function saveStream(nats: NatsConnection, stream: string, dir: stri
   }
 }
 
+/** What the snapshot in `dir` contains. */
+export async function readSavedState(
+  dir: string,
+): Promise<{ readonly messages: number; readonly firstSequence: number; readonly lastSequence: number }> {
+  const { state } = JSON.parse(await readFile(join(dir, INFO_FILE), "utf8")) as Saved;
+  const [messages, lastSequence] = [Number(state["messages"]), Number(state["last_seq"])];
+  const firstSequence = messages === 0 ? lastSequence + 1 : Number(state["first_seq"]);
+  return { messages, firstSequence, lastSequence };
+}
+
 /** The server sends the next chunks as earlier ones are acknowledged; an empty message ends the snapshot. */
 async function* chunksOf(chunks: Subscription, stream: string): AsyncGenerator<Uint8Array> {
   const iterator = chunks[Symbol.asyncIterator]();

@@ -73,18 +73,43 @@ export async function serveSingle(state: StateDir, single: Deployment): Promise<
   };
 }
 
-/** Connects with all permissions of the account. */
+/** Connects with all permissions of the account. `more` completes the options, for example for reconnects. */
 export async function connectDeployed(
   state: StateDir,
-  { deployment, servers }: Running,
+  running: Running,
+  more: ConnectionOptions = {},
 ): Promise<NatsConnection> {
+  const { urls, user, pass, ca } = await loginOf(state, running);
+  const login = user === undefined || pass === undefined ? {} : { user, pass };
+  const tls = ca === undefined ? {} : { tls: { caFile: ca } };
+  return dial(urls.join(), { servers: [...urls], ...login, ...tls, ...more });
+}
+
+/** Connects to the system account. That of the plain variant has a known password: all of its servers are open. */
+export async function connectSystem(state: StateDir, running: Running): Promise<NatsConnection> {
+  const { secure } = running.deployment;
+  const pass = secure ? (await readPasswords(state.usersFile)).system : "system";
+  const { urls, ca } = await loginOf(state, running);
+  const tls = ca === undefined ? {} : { tls: { caFile: ca } };
+  return dial(urls.join(), { servers: [...urls], user: "system", pass, ...tls });
+}
+
+/** How a client with all permissions of the account connects to the first NATS cluster of the deployment. */
+export async function loginOf(state: StateDir, { deployment, servers }: Running): Promise<Login> {
   const [first] = servers;
   const near = servers.filter(({ cluster }) => cluster === first?.cluster);
   const urls = near.map((server) => clientUrl(deployment, server));
-  if (!deployment.secure) return dial(urls.join(), { servers: urls });
+  if (!deployment.secure) return { urls };
   const { admin } = await readPasswords(state.usersFile);
-  const tls = { caFile: join(state.tlsDir, "ca.pem") };
-  return dial(urls.join(), { servers: urls, user: "admin", pass: admin, tls });
+  return { urls, user: "admin", pass: admin, ca: join(state.tlsDir, "ca.pem") };
+}
+
+export interface Login {
+  readonly urls: readonly string[];
+  readonly user?: string;
+  readonly pass?: string;
+  /** File of the certificate authority. */
+  readonly ca?: string;
 }
 
 /** The same servers and data at random ports. */

@@ -16,7 +16,8 @@ const CURRENT_MS = 120_000;
 /** A stream of the source as it was when its snapshot was taken. */
 export interface SavedStream {
   readonly info: StreamInfo;
-  readonly contents: Contents;
+  /** `null`: the stream was written during the snapshot, so that only the state in the snapshot can be compared. */
+  readonly contents: Contents | null;
   /** Folder of the snapshot. */
   readonly dir: string;
 }
@@ -46,9 +47,39 @@ export async function restore(
   to: {
     readonly nats: NatsConnection;
     readonly saved: readonly SavedStream[];
+    /** Minimum number of replicas. */
     readonly replicas: number;
     readonly say: Say;
   },
+): Promise<Copied[]> {
+  const record = (restoring: readonly string[]): Promise<void> =>
+    writeJournal(state, { ...journal, restoring });
+  return restoreAll(to, (configured) => Math.max(configured, to.replicas), record);
+}
+
+/** As `restore`, into servers that are deleted afterwards: anywhere, with at most `most` replicas. */
+export async function restoreToScratch(
+  nats: NatsConnection,
+  saved: readonly SavedStream[],
+  most: number,
+  say: Say,
+): Promise<Copied[]> {
+  const anywhere = saved.map((stream) => {
+    const { placement: _, ...config } = stream.info.config;
+    return { ...stream, info: { ...stream.info, config } };
+  });
+  return restoreAll(
+    { nats, saved: anywhere, say },
+    (configured) => Math.min(configured, most),
+    async () => {},
+  );
+}
+
+/** @param record Called before each change with the names of the streams that are, or are being, restored. */
+async function restoreAll(
+  to: { readonly nats: NatsConnection; readonly saved: readonly SavedStream[]; readonly say: Say },
+  replicasOf: (configured: number) => number,
+  record: (restoring: readonly string[]) => Promise<void>,
 ): Promise<Copied[]> {
   const restoring: string[] = [];
   const names = to.saved.map(({ info }) => info.name);
@@ -56,19 +87,20 @@ export async function restore(
   for (const stream of to.saved) {
     const { name } = stream.info;
     const config = restoredConfig(stream.info, names);
-    const wanted = { ...config, num_replicas: Math.max(Number(config["num_replicas"]), to.replicas) };
-    const later = refusesReplicas(stream.info);
+    const wanted = { ...config, num_replicas: replicasOf(Number(config["num_replicas"])) };
+    // Only towards more replicas: a single server has no other number than one.
+    const later = refusesReplicas(stream.info) && wanted.num_replicas > Number(config["num_replicas"]);
     await restoreStream(
       to.nats,
       { dir: stream.dir, config: later ? config : wanted },
       {
         begun: async () => {
           restoring.push(name);
-          await writeJournal(state, { ...journal, restoring });
+          await record(restoring);
         },
         refused: async () => {
           restoring.pop();
-          await writeJournal(state, { ...journal, restoring });
+          await record(restoring);
         },
       },
     );
@@ -94,7 +126,7 @@ async function consumersAsTheyWere(
   await poll(
     async () => {
       const consumers = await readInfo(nats, info.name).then(progressOf, () => undefined);
-      return sha256(consumers) === sha256(contents.consumers) ? true : undefined;
+      return contents === null || sha256(consumers) === sha256(contents.consumers) ? true : undefined;
     },
     { timeoutMs: CURRENT_MS, everyMs: 50 },
   );
@@ -104,7 +136,7 @@ async function compared(nats: NatsConnection, { info: was, contents }: SavedStre
   const replicas = await allCurrent(nats, was.name);
   await consumersAsTheyWere(nats, { info: was, contents });
   const is = await readContents(nats, await readInfo(nats, was.name));
-  const difference = differenceOf(contents, is);
+  const difference = contents === null ? stateDiffers(was, is) : differenceOf(contents, is);
   if (difference !== undefined) throw new DeployError(`${was.name} differs after its restore: ${difference}`);
   const { messages, firstSequence, lastSequence } = is;
   return {
@@ -115,6 +147,12 @@ async function compared(nats: NatsConnection, { info: was, contents }: SavedStre
     consumers: durablesOf(was).length,
     replicas,
   };
+}
+
+function stateDiffers(was: StreamInfo, is: Contents): string | undefined {
+  const text = (one: Pick<Contents, "messages" | "lastSequence">): string =>
+    `${one.messages} messages up to sequence ${one.lastSequence}`;
+  return text(was) === text(is) ? undefined : `${text(was)}, now ${text(is)}`;
 }
 
 /** The server answers a restore when one replica has the data. Resolves with the number of replicas when all have them. */

@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { connect, type NatsConnection } from "@nats-io/transport-node";
 import { main } from "../../../scripts/deploy-nats-cluster/cli.ts";
-import { planServers, portsOf, type Topology } from "../../../scripts/deploy-nats-cluster/plan.ts";
+import { planServers, portsOf, type Size, type Topology } from "../../../scripts/deploy-nats-cluster/plan.ts";
 import { readPasswords, type User } from "../../../scripts/deploy-nats-cluster/secrets.ts";
 import { waitFor } from "../../../scripts/shared/wait.ts";
 import type { NodeOptions } from "../../../src/index.ts";
@@ -38,9 +38,10 @@ export class Deployment {
     this.portBase = portBase;
   }
 
-  static async make(topology: Topology): Promise<Deployment> {
+  /** @param size Largest number of servers of a cluster. */
+  static async make(topology: Topology, size: Size = 3): Promise<Deployment> {
     const state = mkdtempSync(join(tmpdir(), "nats-leader-deploy-"));
-    const deployment = new Deployment(state, await freePortBase(topology));
+    const deployment = new Deployment(state, await freePortBase(topology, size));
     const dismiss = watchDeployment(state);
     atEnd(async () => {
       await deployment.run("down --delete-data"); // with compose, the data are volumes
@@ -131,9 +132,9 @@ async function runScript(args: readonly string[], heard: (line: string) => void)
 }
 
 /** Below the range of outgoing connections, see src/testing/server/run/ports.ts; the highest offset is that of monitoring. */
-async function freePortBase(topology: Topology): Promise<number> {
+async function freePortBase(topology: Topology, size: Size): Promise<number> {
   for (let attempt = 0; attempt < 100; attempt++) {
-    const plan = { topology, secure: false, portBase: randomInt(14_000, 27_000) };
+    const plan = { topology, size, secure: false, portBase: randomInt(14_000, 27_000) };
     const ports = planServers(plan).flatMap((server) => portsOf(plan, server).map(([, port]) => port));
     const free = await Promise.all(ports.map((port) => isPortFree(port, "127.0.0.1")));
     if (free.every(Boolean)) return plan.portBase;

@@ -1,0 +1,125 @@
+/** Saves the streams of the account while they are in use, and proves a backup by a restore into a server of its own. */
+import { join } from "node:path";
+import type { NatsConnection } from "@nats-io/transport-node";
+import { connect } from "@nats-io/transport-node";
+import { startNatsCluster, startNatsServer } from "../../../src/testing.ts";
+import type { Running, Say } from "../deployment.ts";
+import { DeployError } from "../errors.ts";
+import { objectOf } from "../migrate/api.ts";
+import { readContents } from "../migrate/contents.ts";
+import { forgetJournal, type Journal, readJournal, writeJournal } from "../migrate/journal.ts";
+import { leaveMemory } from "../migrate/kinds.ts";
+import { readSavedState, saveStream } from "../migrate/snapshot.ts";
+import { connectDeployed } from "../migrate/source.ts";
+import { fingerprintOf, readInfo, readInfos } from "../migrate/stream-info.ts";
+import { type Copied, refuseTaken, restore, restoreToScratch, type SavedStream } from "../migrate/target.ts";
+import { rollBack } from "../migrate/undo.ts";
+import { settingsOf } from "../remembered.ts";
+import type { StateDir } from "../state.ts";
+import { type ManifestStream, readSaved, retain, writeArchive, writeSaved } from "./archive.ts";
+
+/** A stream of an election is written every few seconds: one of a few attempts falls between two writes. */
+const ATTEMPTS = 5;
+
+export interface Backup {
+  readonly folder: string;
+  readonly streams: readonly ManifestStream[];
+  /** Names of older backups that were deleted. */
+  readonly deleted: readonly string[];
+}
+
+/** @param keep Number of backups that stay in the folder, including this one. */
+export async function backUp(
+  state: StateDir,
+  running: Running,
+  { to, keep }: { readonly to: string; readonly keep: number },
+  say: Say,
+): Promise<Backup> {
+  const nats = await connectDeployed(state, running);
+  try {
+    const { folder, manifest } = await writeArchive(to, Date.now(), async (draft) => {
+      const saved: ManifestStream[] = [];
+      for (const { name } of leaveMemory(await readInfos(nats), true, say)) {
+        const one = await saveOne(nats, name, join(draft, name));
+        const { messages, lastSequence, exact } = one;
+        say(`${name}: saved, ${messages} messages up to sequence ${lastSequence}${exact ? "" : ", in use"}`);
+        saved.push(one);
+      }
+      return saved;
+    });
+    return { folder, streams: manifest.streams, deleted: await retain(to, keep) };
+  } finally {
+    await nats.close();
+  }
+}
+
+/** Repeats the snapshot until the stream does not change while it is taken and read. */
+async function saveOne(nats: NatsConnection, name: string, dir: string): Promise<ManifestStream> {
+  for (let attempt = 1; ; attempt++) {
+    const before = await readInfo(nats, name);
+    const bytes = await saveStream(nats, name, dir);
+    const contents = await readContents(nats, before);
+    const exact = fingerprintOf(before) === fingerprintOf(await readInfo(nats, name));
+    if (!exact && attempt < ATTEMPTS) continue;
+    const info = exact ? before : { ...before, ...(await readSavedState(dir)) };
+    const { messages, lastSequence } = info;
+    await writeSaved({ dir, info, contents: exact ? contents : null });
+    return { name, messages, lastSequence, bytes, exact };
+  }
+}
+
+/** Restores every stream of the backup into new servers, compares them, and deletes the servers. */
+export async function drill(folder: string, binary: string | undefined, say: Say): Promise<Copied[]> {
+  const saved = await readSaved(folder);
+  const size = serversFor(saved);
+  const options = binary === undefined ? {} : { binary };
+  await using servers =
+    size === 1 ? await startNatsServer(options) : await startNatsCluster({ ...options, size });
+  const nats = await connect({ servers: "urls" in servers ? [...servers.urls] : servers.url });
+  try {
+    return await restoreToScratch(nats, saved, size, say);
+  } finally {
+    await nats.close();
+  }
+}
+
+/** The number of replicas of a consumer is part of a snapshot, and a stream must have as many. */
+function serversFor(saved: readonly SavedStream[]): number {
+  const replicated = saved.some(({ info }) =>
+    info.consumers.some(({ config }) => Number(objectOf(config)["num_replicas"] ?? 0) > 1),
+  );
+  return replicated ? Math.max(...saved.map(({ info }) => Number(info.config["num_replicas"]))) : 1;
+}
+
+/** Restores streams that the cluster does not have. If one of them fails or differs, all of them are deleted again. */
+export async function restoreBackup(
+  state: StateDir,
+  running: Running,
+  { from, only }: { readonly from: string; readonly only?: readonly string[] | undefined },
+  say: Say,
+): Promise<Copied[]> {
+  const saved: readonly SavedStream[] = await readSaved(from, only);
+  const journal: Journal = {
+    what: "restore",
+    single: null,
+    target: settingsOf(running.deployment),
+    targetWasThere: true,
+    restoring: [],
+    // Not the folder of the backup: a rollback deletes this one.
+    backup: { folder: join(state.path, "migration"), keep: false },
+  };
+  const nats = await connectDeployed(state, running);
+  try {
+    await refuseTaken(nats, saved);
+    await writeJournal(state, journal);
+    const copied = await restore(state, journal, { nats, saved, replicas: 1, say });
+    await forgetJournal(state);
+    return copied;
+  } catch (error) {
+    if ((await readJournal(state)) === undefined) throw error;
+    const message = error instanceof Error ? error.message : String(error);
+    throw new DeployError(`${message}\n${await rollBack(state, say)}`, { cause: error });
+  } finally {
+    await nats.close();
+  }
+}

@@ -1,0 +1,178 @@
+/** The commands for a cluster in operation. */
+import { resolve } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { positiveDuration } from "../../src/cli/options.ts";
+import { untilSignal } from "../../src/cli/signals.ts";
+import { latestIn } from "./backup/archive.ts";
+import { type Backup, backUp, drill, restoreBackup } from "./backup/backup.ts";
+import { Running } from "./deployment.ts";
+import { DeployError } from "./errors.ts";
+import { failoverLines, failoverTest } from "./failover/failover-test.ts";
+import { refuseUnfinished } from "./migrate/journal.ts";
+import type { Size } from "./plan.ts";
+import { rollbackPlan } from "./rollback.ts";
+import { scale } from "./scale.ts";
+import { StateDir } from "./state.ts";
+import { type Common, serverCount, type Verbs, wholeNumber } from "./verbs.ts";
+
+export function addOperations(cli: Verbs): void {
+  addFailoverTest(cli);
+  addScale(cli);
+  addBackup(cli);
+  addRestore(cli);
+  addRollback(cli);
+}
+
+function addScale(cli: Verbs): void {
+  cli
+    .verb("scale", "change the number of servers of the running cluster: 3, 5 or 7")
+    .argument("<size>", "number of servers", serverCount)
+    .action((size: Size, options: Common) =>
+      cli.withState(options, async (state, say) => {
+        await refuseUnfinished(state);
+        const running = new Running(state, await state.mustRead(), say);
+        cli.finish(options, state, await scale(state, running, size, say));
+      }),
+    );
+}
+
+function addFailoverTest(cli: Verbs): void {
+  cli
+    .verb(
+      "failover-test",
+      "stop servers in use, and count leader changes and lost messages: none are expected",
+    )
+    .option(
+      "--rounds <n>",
+      "rounds: stop the first server, the second, and all in turn",
+      wholeNumber(1, 1000),
+      1,
+    )
+    .addHelpText("after", "\nExit code 1 if the leader changed or an acknowledged message was lost.")
+    .action((options: Common & { readonly rounds: number }) =>
+      cli.withState(options, async (state, say) => {
+        await refuseUnfinished(state);
+        const running = new Running(state, await state.mustRead(), say);
+        await testFailover(cli, options, state, running, options.rounds);
+      }),
+    );
+}
+
+export async function testFailover(
+  cli: Verbs,
+  options: Common,
+  state: StateDir,
+  running: Running,
+  rounds: number,
+): Promise<void> {
+  const result = await failoverTest(state, running, rounds, cli.sayTo(options));
+  if (options.json) cli.finish(options, state, running, { ok: result.passed, failoverTest: result });
+  else for (const line of failoverLines(result)) cli.line(line);
+  if (!result.passed) cli.exitCode = 1;
+}
+
+interface BackupOptions extends Common {
+  readonly to?: string;
+  readonly keep: number;
+  readonly every?: number;
+  readonly drill?: true;
+}
+
+function addBackup(cli: Verbs): void {
+  cli
+    .verb("backup", "save the streams of the account, while they are in use")
+    .option("--to <folder>", "folder of the backups (default: backups in the state folder)")
+    .option("--keep <n>", "backups that stay there; older ones are deleted", wholeNumber(1, 100_000), 7)
+    .option("--drill", "prove the backup: restore it into a server of its own, and compare")
+    .option(
+      "--every <time>",
+      "repeat until a signal, such as 6h; a failed backup is reported",
+      positiveDuration,
+    )
+    .action((options: BackupOptions) =>
+      options.every === undefined ? once(cli, options) : repeated(cli, options, options.every),
+    );
+  cli
+    .verb("drill", "prove a backup: restore it into a server of its own, and compare")
+    .argument("[folder]", "a backup (default: the latest one in the state folder)")
+    .action(async (folder: string | undefined, options: Common) => {
+      const state = new StateDir(resolve(options.state));
+      const from = folder === undefined ? await latestIn(state.backupDir) : resolve(folder);
+      const streams = await drill(from, (await state.read())?.binary, cli.sayTo(options));
+      if (options.json) cli.result({ folder: from, streams });
+      else cli.line(`proven: ${from}, ${streams.length} streams`);
+    });
+}
+
+async function once(cli: Verbs, options: BackupOptions): Promise<void> {
+  // A drill needs no lock: it does not touch the deployment.
+  let binary: string | undefined;
+  let saved: Backup | undefined;
+  await cli.withState(options, async (state, say) => {
+    await refuseUnfinished(state);
+    const deployment = await state.mustRead();
+    binary = deployment.binary;
+    const to = options.to === undefined ? state.backupDir : resolve(options.to);
+    saved = await backUp(state, new Running(state, deployment, say), { to, keep: options.keep }, say);
+  });
+  if (saved === undefined) return;
+  const { folder, streams, deleted } = saved;
+  const proven = options.drill === true;
+  if (proven) await drill(folder, binary, cli.sayTo(options));
+  if (options.json) cli.result({ folder, streams, deleted, proven });
+  else cli.line(`${proven ? "saved and proven" : "saved"}: ${folder}, ${streams.length} streams`);
+}
+
+/** The first backup at once, and each at a multiple of the interval after it. */
+async function repeated(cli: Verbs, options: BackupOptions, everyMs: number): Promise<void> {
+  const ending = untilSignal();
+  const { signal } = ending;
+  const started = performance.now();
+  try {
+    while (!signal.aborted) {
+      cli.exitCode = 0;
+      await once(cli, options).catch((error: unknown) => {
+        if (!(error instanceof DeployError)) throw error;
+        cli.exitCode = 1;
+        cli.sayTo({ ...options, json: true })(`error: ${error.message}`);
+      });
+      const passed = performance.now() - started;
+      await sleep(everyMs - (passed % everyMs), undefined, { signal }).catch(() => {});
+    }
+  } finally {
+    ending.close();
+  }
+}
+
+function addRestore(cli: Verbs): void {
+  cli
+    .verb("restore", "restore a backup into the cluster; no existing stream is changed")
+    .argument("[folder]", "a backup (default: the latest one in the state folder)")
+    .option("--stream <name...>", "only these streams")
+    .action((folder: string | undefined, options: Common & { readonly stream?: readonly string[] }) =>
+      cli.withState(options, async (state, say) => {
+        await refuseUnfinished(state);
+        const from = folder === undefined ? await latestIn(state.backupDir) : resolve(folder);
+        const running = new Running(state, await state.mustRead(), say);
+        const streams = await restoreBackup(state, running, { from, only: options.stream }, say);
+        cli.finish(options, state, running, { streams });
+      }),
+    );
+}
+
+function addRollback(cli: Verbs): void {
+  cli
+    .verb("rollback", "undo an interrupted migration or restore, or return to the previous nats-server")
+    .option("--dry-run", "print the steps, and change nothing")
+    .action((options: Common & { readonly dryRun?: true }) =>
+      cli.withState(options, async (state, say) => {
+        const steps = await rollbackPlan(state, say);
+        for (const [index, step] of steps.entries()) {
+          say(`${index + 1}. ${step.what}`);
+          if (!options.dryRun) await step.run();
+        }
+        if (options.json)
+          cli.result({ dryRun: options.dryRun === true, steps: steps.map(({ what }) => what) });
+      }),
+    );
+}

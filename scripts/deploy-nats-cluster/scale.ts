@@ -1,0 +1,138 @@
+/**
+ * Changes the number of servers of a running cluster. A server that leaves is removed from JetStream's meta group, so that it
+ * no longer counts for a majority, and its replicas move to the servers that stay.
+ */
+import type { NatsConnection } from "@nats-io/transport-node";
+import { missingInCluster } from "../../src/testing/server/run/cluster-state.ts";
+import { poll } from "../../src/testing/server/run/wait.ts";
+import { makeSecrets, Running, refuseTakenPorts, type Say } from "./deployment.ts";
+import { DeployError } from "./errors.ts";
+import { type Placed, readPlacement } from "./health.ts";
+import { ApiRefusal, call } from "./migrate/api.ts";
+import { connectSystem } from "./migrate/source.ts";
+import { monitorUrl, type PlannedServer, planServers, type Size } from "./plan.ts";
+import { settingsOf } from "./remembered.ts";
+import type { StateDir } from "./state.ts";
+
+const MOVED_MS = 120_000;
+const REMOVE_ATTEMPT_MS = 2_000;
+/** "server is not a member of the cluster" */
+const NOT_A_MEMBER = 10044;
+
+export async function scale(state: StateDir, running: Running, size: Size, say: Say): Promise<Running> {
+  const { deployment, servers } = running;
+  if (deployment.topology !== "cluster")
+    throw new DeployError(
+      `a ${deployment.topology} cannot be scaled: "migrate" turns a single server into a cluster; a super-cluster has a fixed size`,
+    );
+  const wanted = { ...settingsOf(deployment), size };
+  if (size < servers.length) await shrink(state, running, planServers(wanted), say);
+  else await running.refuseIncomplete();
+  await makeSecrets(state, wanted, say);
+  const { processes } = (await state.read()) ?? deployment;
+  const scaled = { ...deployment, ...wanted, processes };
+  const after = new Running(state, scaled, say);
+  await refuseTakenPorts(after);
+  // From here on the record has the new servers: if one of them fails, "up" continues, and "scale" goes back.
+  await state.write(scaled);
+  await after.up();
+  // A server that has removed another one refuses its name for five minutes, unless it is restarted.
+  if (size < servers.length) await after.restart();
+  return after;
+}
+
+/** One server after the other, the last one first. May be repeated after an interruption. */
+async function shrink(
+  state: StateDir,
+  running: Running,
+  staying: readonly PlannedServer[],
+  say: Say,
+): Promise<void> {
+  const up = await Promise.all(staying.map((server) => running.backend.isRunning(server)));
+  const down = staying.filter((_, index) => !up[index]).map(({ name }) => name);
+  if (down.length > 0)
+    throw new DeployError(
+      `nothing was changed: ${down.join(", ")} must run while others leave; run "up" first`,
+    );
+  const leaving = running.servers.slice(staying.length);
+  refuseBound(await readPlacement(running.servers), leaving, staying.length);
+  const system = await connectSystem(state, running);
+  try {
+    for (const server of [...leaving].reverse()) {
+      const left = running.servers.slice(0, running.servers.indexOf(server));
+      await running.backend.stop(server);
+      await removePeer(system, server.name);
+      await complete(left, server);
+      await running.backend.discard(server);
+      say(`${server.name.padEnd(6)} removed; its replicas are on the other servers`);
+    }
+  } finally {
+    await system.close();
+  }
+}
+
+/** Repeated without an answer: if the stopped server led the meta group, the others first elect a leader. */
+async function removePeer(system: NatsConnection, peer: string): Promise<void> {
+  let last: unknown;
+  const removed = await poll(
+    async () => {
+      try {
+        await call(system, "$JS.API.SERVER.REMOVE", { peer }, REMOVE_ATTEMPT_MS);
+        return true;
+      } catch (error) {
+        last = error;
+        if (!(error instanceof ApiRefusal)) return undefined;
+        if (error.code === NOT_A_MEMBER) return true;
+        throw error;
+      }
+    },
+    { timeoutMs: MOVED_MS },
+  );
+  if (!removed) throw last;
+}
+
+/** Rejects if a stream or a durable consumer cannot follow: it would lose its data. */
+function refuseBound(placed: readonly Placed[], leaving: readonly PlannedServer[], size: number): void {
+  const names = leaving.map(({ name }) => name);
+  const reasons = placed.flatMap(({ account, stream, consumer, durable, replicas, leader }) => {
+    const what = consumer === null ? `stream ${stream}` : `consumer ${consumer} of stream ${stream}`;
+    const edit =
+      consumer === null ? `nats stream edit ${stream}` : `nats consumer edit ${stream} ${consumer}`;
+    const which = `${what} (account ${account})`;
+    if (replicas > size) return [`${which} has ${replicas} replicas: ${edit} --replicas ${size}`];
+    if (replicas === 1 && durable && leader !== null && names.includes(leader))
+      return [`${which} has its only replica on ${leader}: ${edit} --replicas 3`];
+    return [];
+  });
+  if (reasons.length === 0) return;
+  throw new DeployError(`nothing was changed, because data would be lost:\n  ${reasons.join("\n  ")}`);
+}
+
+/** Resolves when the meta group has only these servers, and every stream all of its replicas among them. */
+async function complete(servers: readonly PlannedServer[], removed: PlannedServer): Promise<void> {
+  const members = servers.map((server) => ({ name: server.name, monitorUrl: monitorUrl(server) }));
+  let missing: string | undefined;
+  const done = await poll(
+    async () => {
+      missing = (await missingInCluster(members)) ?? misplaced(await readPlacement(servers), servers);
+      return missing === undefined ? true : undefined;
+    },
+    { timeoutMs: MOVED_MS, everyMs: 100 },
+  );
+  if (done) return;
+  throw new DeployError(
+    `${removed.name} has left, and after ${MOVED_MS / 1000} s: ${missing}. Run "scale" again to continue`,
+  );
+}
+
+function misplaced(placed: readonly Placed[], servers: readonly PlannedServer[]): string | undefined {
+  for (const { stream, consumer, replicas, leader, others } of placed) {
+    const here = others.filter(({ name, current }) => current && servers.some((one) => one.name === name));
+    const ephemeral = consumer !== null && replicas === 1;
+    if (leader !== null && (ephemeral || (here.length === replicas - 1 && others.length === here.length)))
+      continue;
+    const what = consumer === null ? stream : `${stream} > ${consumer}`;
+    return `${what} has ${here.length + 1} of ${replicas} replicas`;
+  }
+  return undefined;
+}
