@@ -16,6 +16,7 @@ import { MonitoringSource, NO_FACTS, type SourceFacts } from "./sources/monitori
 import { readBucket } from "./sources/read-bucket.ts";
 import { merged, withNames } from "./sources/read-server.ts";
 import { SystemSource } from "./sources/system-source.ts";
+import type { ServerRates } from "./trends/rates.ts";
 
 /** Time between the first and the last reading of a clock. Two round trips of 1 ms then bound its rate to 0.1 %. */
 const CLOCK_BASE_MS = 1_000;
@@ -46,6 +47,8 @@ export interface Examination {
   /** Most severe first. */
   readonly findings: readonly Finding[];
   readonly verdict: Verdict;
+  /** Only of repeated examinations. */
+  readonly rates?: readonly ServerRates[];
 }
 
 export class Doctor {

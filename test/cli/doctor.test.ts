@@ -31,6 +31,8 @@ interface Report {
   readonly verdict: string;
   readonly exitCode: number;
   readonly findings: readonly Finding[];
+  /** Only with `--watch`. */
+  readonly rates?: readonly { readonly server: string; readonly inMsgsPerS: number | null }[];
 }
 
 const nats = await findNatsCli();
@@ -118,7 +120,10 @@ describe("on a single server", () => {
       await text.next((line) => /CRITICAL.*\[server-down\].*no answer from/.test(line.text ?? ""));
       await mortal.start();
       await text.next((line) => /over: CRITICAL.*\[server-down\]/.test(line.text ?? ""));
-      await lines.next((line) => line.verdict === "ok");
+      const restarted = await lines.next((line) => codes(line).includes("server-restarted"));
+      expect(restarted.verdict).toBe("ok");
+      const next = await lines.next((line) => line.rates?.[0]?.inMsgsPerS != null);
+      expect(next.rates).toMatchObject([{ server: mortal.name, connectsPerMin: 0 }]);
       lines.kill("SIGINT");
       text.kill("SIGTERM");
       expect([(await lines.exit).code, (await text.exit).code]).toEqual([0, 0]);

@@ -100,6 +100,12 @@ export const CLAIMS: readonly Claim[] = [
       'readmeCommands("nats-cluster")',
     ),
   ),
+  claim(
+    "examples/nats-cluster/README.md",
+    "npm run --silent deploy-nats-cluster -- failover-test",
+    "test/deploy/operations.test.ts",
+    '"rollback --dry-run"',
+  ),
   claim("examples/nats-cluster/README.md", "NATS_PASSWORD=", "test/deploy/migrate.test.ts", "migrate --from"),
   claim("examples/nats-cluster/README.md", "import { Node }", HERE, "blocks are in snippets.ts"),
   claim(

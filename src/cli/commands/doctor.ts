@@ -5,6 +5,7 @@ import { monitorUrl } from "../../config/file/monitors.ts";
 import { resolveOptions } from "../../config/resolve.ts";
 import { Doctor, type DoctorOptions, type Examination } from "../../doctor/doctor.ts";
 import type { Facts } from "../../doctor/facts.ts";
+import { follow, NO_TRENDS } from "../../doctor/trends/trends.ts";
 import { ClusterError, messageOf } from "../../errors.ts";
 import type { NatsOptions } from "../../nats/connection/connection.ts";
 import { type GroupPermissionRole, PERMISSION_ROLES, type PermissionRole } from "../../nats/permissions.ts";
@@ -88,7 +89,9 @@ id and a group it examines only the servers.
 The system password may also be in NATS_LEADER_SYSTEM_PASSWORD.
 
 Exits 0 without findings, 5 with warnings, 6 with critical findings, and 4 if
-nothing was reachable. With --watch the last examination decides.
+nothing was reachable. With --watch the last examination decides; it also counts
+rates, restarts and leader changes, and some findings are notes until they have
+lasted a minute.
 
 Example:
   nats-leader doctor --config a.json
@@ -135,11 +138,16 @@ async function watched(examiner: Doctor, flags: Flags): Promise<Examination | nu
   const { signal } = ending;
   const view = viewFor(flags);
   let last: Examination | null = null;
+  let trends = NO_TRENDS;
   try {
     while (!signal.aborted) {
       const found = await unlessAborted(signal, examiner.examine());
       if (found === null) break;
-      last = found;
+      const { facts } = found;
+      const followed = follow(trends, facts, found.findings, performance.now());
+      trends = followed.trends;
+      const { findings, verdict, rates } = followed;
+      last = { facts, findings, verdict, rates };
       view.show(last);
       await pause(flags.interval ?? DEFAULT_INTERVAL_MS, undefined, { signal }).catch(() => {});
     }

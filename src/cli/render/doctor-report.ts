@@ -11,6 +11,7 @@ import {
 } from "../../doctor/facts.ts";
 import { type KnownCluster, knownClusters } from "../../doctor/findings/cluster-findings.ts";
 import type { Finding } from "../../doctor/findings/finding.ts";
+import type { ServerRates } from "../../doctor/trends/rates.ts";
 import { showSeconds, showTime } from "./duration.ts";
 import { fitScreen, type ScreenSize } from "./fit-screen.ts";
 import { roleText, silenceText } from "./node-table.ts";
@@ -21,7 +22,7 @@ const TODO_INDENT = " ".repeat(10);
 
 /** The output of `--json`: the verdict, the findings, and all the facts that they are derived from. */
 export function examinationJson(
-  { facts, findings, verdict }: Examination,
+  { facts, findings, verdict, rates }: Examination,
   exitCode: number,
   now: number,
 ): object {
@@ -33,6 +34,7 @@ export function examinationJson(
     exitCode,
     findings,
     unseen,
+    ...(rates === undefined ? {} : { rates }),
     ...rest,
     bucket: bucket === null ? null : shown,
     groups: groups.map(({ bucket: own, ...group }) => ({ ...group, bucket: withoutConfig(own) })),
@@ -63,9 +65,10 @@ export function reportScreen(found: Examination, exitCode: number, size: ScreenS
   );
 }
 
-function factLines({ facts }: Examination, columns: number): Line[] {
+function factLines({ facts, rates = [] }: Examination, columns: number): Line[] {
   const lines: Line[] = [];
   if (facts.servers.length > 0) lines.push(...serverTable(facts, columns), []);
+  if (rates.length > 0) lines.push(...rateTable(rates, facts, columns), []);
   if (facts.bucket !== null) lines.push(line`${bucketText(facts.bucket)}`);
   if (facts.lease !== null && facts.bucket?.exists !== false) lines.push(line`${leaseText(facts)}`);
   if (facts.bucket !== null || facts.lease !== null) lines.push([]);
@@ -136,6 +139,33 @@ function serverTable(facts: Facts, columns: number): Line[] {
     clockText(server.clock),
   ]);
   return table(head, rows, columns);
+}
+
+/** Between the last two examinations; the columns after API ERR are those of this moment and of the last minute. */
+function rateTable(rates: readonly ServerRates[], facts: Facts, columns: number): Line[] {
+  const head = ["SERVER", "IN/S", "OUT/S", "BYTES IN/S", "BYTES OUT/S", "CONNECTS/MIN", "API ERR/MIN"];
+  const rows = rates.map((rate) => {
+    const server = facts.servers.find(({ name }) => name === rate.server);
+    const routes = server?.routePending?.reduce((sum, one) => sum + one.bytes, 0) ?? null;
+    return [
+      rate.server,
+      rounded(rate.inMsgsPerS),
+      rounded(rate.outMsgsPerS),
+      rate.inBytesPerS === null ? "-" : bytes(Math.round(rate.inBytesPerS)),
+      rate.outBytesPerS === null ? "-" : bytes(Math.round(rate.outBytesPerS)),
+      rounded(rate.connectsPerMin),
+      rounded(rate.apiErrorsPerMin),
+      server?.open == null ? "-" : `${bytes(server.open.pendingBytes)}`,
+      routes === null ? "-" : bytes(routes),
+      shown(server?.open?.idle ?? null),
+      shown(server?.closed?.authentication ?? null),
+    ];
+  });
+  return table([...head, "PENDING", "ROUTES PENDING", "IDLE", "REFUSED"], rows, columns);
+}
+
+function rounded(value: number | null): string {
+  return value === null ? "-" : String(Math.round(value));
 }
 
 function routesText({ routes, cluster }: ServerFacts, clusters: readonly KnownCluster[]): string {

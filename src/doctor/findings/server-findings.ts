@@ -2,13 +2,21 @@
 import { isAtLeast, OLDEST_SERVER } from "../../nats/api/server-version.ts";
 import { type Facts, percentOf, type ServerFacts, type StreamFacts, type Usage } from "../facts.ts";
 import type { Finding, Sign } from "./finding.ts";
-import { LAG, MEMORY_PERCENT, SLOW_CONSUMERS, STORAGE_PERCENT } from "./thresholds.ts";
+import {
+  AUTHENTICATION_FAILURES,
+  LAG,
+  MEMORY_PERCENT,
+  PENDING_BYTES,
+  SLOW_CONSUMERS,
+  STORAGE_PERCENT,
+} from "./thresholds.ts";
 
 export function serverFindings(facts: Facts): Sign[] {
   return facts.servers.flatMap((server) => [
     ...healthFindings(server),
     ...usageFindings(server.name, "JetStream", server),
     ...slowFindings(server),
+    ...connectionFindings(server),
     ...lagFindings(server),
   ]);
 }
@@ -80,6 +88,37 @@ function slowFindings({ name, slowConsumers }: ServerFacts): Finding[] {
       todo: "its log names them; a node among them loses its presence and its leadership each time",
     },
   ];
+}
+
+function connectionFindings({ name, open, closed, routePending }: ServerFacts): Finding[] {
+  const found: Finding[] = [];
+  const slowest = open?.slowest ?? null;
+  if (slowest !== null && slowest.pendingBytes > PENDING_BYTES)
+    found.push({
+      severity: "warning",
+      code: "slow-client",
+      where: name,
+      what: `${slowest.pendingBytes} bytes wait for client ${slowest.id}${slowest.name === null ? "" : ` (${slowest.name})`} (more than ${PENDING_BYTES})`,
+      todo: "its process is overloaded or stopped, or its network is slow; the server will disconnect it",
+    });
+  for (const { to, bytes } of routePending ?? [])
+    if (bytes > PENDING_BYTES)
+      found.push({
+        severity: "warning",
+        code: "route-pending",
+        where: name,
+        what: `${bytes} bytes wait for its route to ${to} (more than ${PENDING_BYTES})`,
+        todo: "check the network between the two servers, and the load of the other one: replicas there fall behind",
+      });
+  if (closed !== null && closed.authentication > AUTHENTICATION_FAILURES)
+    found.push({
+      severity: "warning",
+      code: "authentication-failures",
+      where: name,
+      what: `it has refused ${closed.authentication} logins within a minute (more than ${AUTHENTICATION_FAILURES})`,
+      todo: "a client has old or wrong credentials and tries again, or passwords are being guessed: connz?state=closed&auth=true of its monitoring port has the addresses",
+    });
+  return found;
 }
 
 /** All consumers of a server give one finding, which names the one with the largest backlog. */
