@@ -52,6 +52,8 @@ export interface RunOptions {
   readonly json: boolean;
   /** File that the log lines of all instances are appended to. */
   readonly logs: string | null;
+  /** File with the addresses of the instances, for `file_sd_configs` of Prometheus. */
+  readonly targets: string | null;
   readonly help: boolean;
 }
 
@@ -135,6 +137,7 @@ ${Object.values(NUMBERS)
   --script COMMANDS  runs commands, separated by ";", then stops and counts
   --check            the script that kills, freezes and scales
   --logs FILE        appends the log lines of all instances
+  --targets FILE     keeps the addresses of the instances there, for Prometheus (file_sd_configs)
   --json             prints JSON lines
 
 Exit codes: 0 every message was stored exactly once or is a dead letter, 1 not so, 2 wrong options, 130 after Ctrl-C.`;
@@ -193,6 +196,7 @@ export function readSettings(
       script: flags["check"] === true ? CHECK_SCRIPT : ((flags["script"] as string | undefined) ?? null),
       json: flags["json"] === true,
       logs: (flags["logs"] as string | undefined) ?? null,
+      targets: (flags["targets"] as string | undefined) ?? null,
       help: flags["help"] === true,
     },
     serversFrom: where.from,
@@ -202,7 +206,7 @@ export function readSettings(
 type Flags = Record<string, string | boolean | undefined>;
 
 function parseFlags(argv: readonly string[]): Flags {
-  const valued = ["config", "servers", "sink", "postgres", "stream", "script", "logs"];
+  const valued = ["config", "servers", "sink", "postgres", "stream", "script", "logs", "targets"];
   const options = {
     ...Object.fromEntries(valued.map((name) => [name, { type: "string" as const }])),
     ...Object.fromEntries(Object.values(NUMBERS).map(({ flag }) => [flag, { type: "string" as const }])),

@@ -1,12 +1,15 @@
 /** `/health` and `/metrics` of one instance, on a free port of 127.0.0.1. */
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
-import { type Meters, metricsText } from "./meters.ts";
+import type { PrometheusMetrics } from "nats-leader/prometheus";
+import { type Meters, metricsOf } from "./meters.ts";
 
 export interface HealthOptions {
   readonly instance: string;
   readonly number: number;
   readonly meters: Meters;
+  /** The metrics of the member of the group: owned resources, moves, renewals. */
+  readonly member: PrometheusMetrics;
   readonly isConnected: () => boolean;
   readonly isStopping: () => boolean;
 }
@@ -17,14 +20,26 @@ export interface Health {
 }
 
 export async function serveHealth(options: HealthOptions): Promise<Health> {
-  const { instance, number, meters } = options;
+  const { instance, number, meters, member } = options;
+  const registry = metricsOf(meters, options);
+  const metrics = async (): Promise<string> => `${await registry.metrics()}
+${(await member.text()).body}`;
   const server = createServer((request, response) => {
     const path = request.url?.split("?")[0];
     if (path === "/metrics") {
-      response.setHeader("content-type", "text/plain; version=0.0.4; charset=utf-8");
-      return response.end(metricsText(meters, { instance, number }));
+      response.setHeader("content-type", registry.contentType);
+      metrics().then(
+        (text) => response.end(text),
+        (error: unknown) =>
+          response.writeHead(500).end(`${(error as Error).message}
+`),
+      );
+      return;
     }
-    if (path !== "/health") return response.writeHead(404).end("/health or /metrics\n");
+    if (path !== "/health") {
+      response.writeHead(404).end("/health or /metrics\n");
+      return;
+    }
     const { status, code } = statusOf(options);
     response.writeHead(code, { "content-type": "application/json" });
     const partitions = [...meters.partitions].map(([partition, meter]) => ({
@@ -35,7 +50,7 @@ export async function serveHealth(options: HealthOptions): Promise<Health> {
       paused: meter.paused,
       failing: meter.failing,
     }));
-    return response.end(
+    response.end(
       `${JSON.stringify({ instanceId: instance, instanceNumber: number, status, connected: options.isConnected(), partitions })}\n`,
     );
   });

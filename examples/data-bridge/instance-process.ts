@@ -5,6 +5,7 @@
 import { Socket } from "node:net";
 import { createInterface } from "node:readline";
 import { Group } from "nats-leader/group";
+import { prometheusMetrics } from "nats-leader/prometheus";
 import { connectTo } from "./connect.ts";
 import { serveHealth } from "./health.ts";
 import { openLog } from "./log.ts";
@@ -78,6 +79,7 @@ const health = await serveHealth({
   instance,
   number,
   meters,
+  member: prometheusMetrics(group),
   isConnected: () => group.connected,
   isStopping: () => isStopping,
 });

@@ -16,6 +16,7 @@ import { preparePostgres } from "./sink/postgres.ts";
 import { Snapshots } from "./snapshot.ts";
 import { prepareStreams } from "./streams.ts";
 import { Supervisor } from "./supervisor.ts";
+import { Targets } from "./targets.ts";
 import { openView, type View } from "./view.ts";
 
 const SIGNALS = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 };
@@ -75,6 +76,7 @@ async function bridge(
       start: { config, servers: servers.urls, sink: servers.sink, postgres: servers.postgres },
       note: (text) => view?.note(text),
       onLog: logs.write,
+      targets: run.targets === null ? null : new Targets(run.targets),
     });
     const snapshots = new Snapshots(supervisor, producer);
     const typed = new Lines();

@@ -1,5 +1,6 @@
 /** What one instance counts: the source of its reports, of `/health` and of `/metrics`. */
 import type { PartitionConsumer } from "nats-leader/group";
+import { Counter, collectDefaultMetrics, Gauge, Registry } from "prom-client";
 
 /** What is shown of the consumer of a partition. */
 interface Reader {
@@ -73,28 +74,71 @@ const HELP: Record<keyof Counters, string> = {
   failures: "Failed writes, opens of the sink and reads of the stream.",
 };
 
-/** The text format of Prometheus. Every line has the id and the number of the instance. */
-export function metricsText(
-  meters: Meters,
-  labels: { readonly instance: string; readonly number: number },
-): string {
-  const own = `instance_id="${labels.instance}",instance_number="${labels.number}"`;
-  const lines: string[] = [];
+const PARTITION: readonly (readonly [
+  name: string,
+  help: string,
+  value: (meter: PartitionMeter) => number,
+])[] = [
+  ["owned", "The instance owns this partition.", () => 1],
+  ["epoch", "Fencing token of the term.", ({ epoch }) => epoch],
+  ["position", "Sequence of the last message that is dealt with.", ({ position }) => position],
+  ["lag", "Messages that wait, here and in the stream.", ({ lag }) => lag],
+  ["paused", "1: the partition is paused.", ({ paused }) => Number(paused)],
+  [
+    "failing",
+    "1: the partition does not move, because of an error.",
+    ({ failing }) => Number(failing !== null),
+  ],
+];
+
+export interface Instance {
+  readonly instance: string;
+  readonly number: number;
+  readonly isConnected: () => boolean;
+}
+
+/**
+ * The metrics of one instance, read when they are asked for. Every series has the id and the number of the instance; partitions that it does
+ * not own have none. The metrics of the process, such as CPU and memory, are those of prom-client.
+ */
+export function metricsOf(meters: Meters, { instance, number, isConnected }: Instance): Registry {
+  const registry = new Registry();
+  registry.setDefaultLabels({ instance_id: instance, instance_number: String(number) });
+  collectDefaultMetrics({ register: registry });
   for (const name of Object.keys(HELP) as (keyof Counters)[]) {
-    lines.push(`# HELP bridge_${name}_total ${HELP[name]}`, `# TYPE bridge_${name}_total counter`);
-    lines.push(`bridge_${name}_total{${own}} ${meters.counters[name]}`);
+    new Counter({
+      name: `bridge_${name}_total`,
+      help: HELP[name],
+      registers: [registry],
+      collect() {
+        this.reset();
+        this.inc(meters.counters[name]);
+      },
+    });
   }
-  const gauges: readonly (readonly [string, string, (meter: PartitionMeter) => number])[] = [
-    ["owned", "The instance owns this partition.", () => 1],
-    ["epoch", "Fencing token of the term.", ({ epoch }) => epoch],
-    ["position", "Sequence of the last message that is dealt with.", ({ position }) => position],
-    ["lag", "Messages that wait, here and in the stream.", ({ lag }) => lag],
-    ["paused", "1: the partition is paused.", ({ paused }) => Number(paused)],
-  ];
-  for (const [name, help, value] of gauges) {
-    lines.push(`# HELP bridge_partition_${name} ${help}`, `# TYPE bridge_partition_${name} gauge`);
-    for (const [partition, meter] of meters.partitions)
-      lines.push(`bridge_partition_${name}{${own},partition="${partition}"} ${value(meter)}`);
+  const gauge = (name: string, help: string, value: () => number): void => {
+    new Gauge({
+      name: `bridge_${name}`,
+      help,
+      registers: [registry],
+      collect() {
+        this.set(value());
+      },
+    });
+  };
+  gauge("partitions", "Number of partitions that the instance owns.", () => meters.partitions.size);
+  gauge("connected", "1: the instance has a connection to NATS.", () => Number(isConnected()));
+  for (const [name, help, value] of PARTITION) {
+    new Gauge({
+      name: `bridge_partition_${name}`,
+      help,
+      labelNames: ["partition"],
+      registers: [registry],
+      collect() {
+        this.reset();
+        for (const [partition, meter] of meters.partitions) this.set({ partition }, value(meter));
+      },
+    });
   }
-  return `${lines.join("\n")}\n`;
+  return registry;
 }

@@ -5,6 +5,7 @@ import type { Awaited } from "./commands.ts";
 import { InstanceProcess } from "./instance.ts";
 import { addCounters, type Counters, Meters } from "./meters.ts";
 import type { Report, Start } from "./report.ts";
+import type { Targets } from "./targets.ts";
 
 export interface SupervisorOptions {
   /** The compiled program of the instances. */
@@ -13,6 +14,8 @@ export interface SupervisorOptions {
   /** A sentence about an instance. */
   readonly note: (text: string) => void;
   readonly onLog: (line: string) => void;
+  /** Of what Prometheus is to scrape. */
+  readonly targets: Pick<Targets, "ready" | "stopped"> | null;
 }
 
 interface Owner {
@@ -156,6 +159,7 @@ export class Supervisor {
     switch (report.type) {
       case "ready":
         this.#failedStarts = 0;
+        this.#options.targets?.ready(number, report.http);
         return note(`instance ${number} is ready: ${report.http}/health, ${report.http}/metrics`);
       case "open": {
         const { partition, epoch, position } = report;
@@ -198,6 +202,7 @@ export class Supervisor {
     this.#ended = addCounters(this.#ended, ended.status?.counters);
     if (this.#instances.get(number) === ended) this.#instances.delete(number);
     if (ended.isStopping) {
+      this.#options.targets?.stopped(number);
       note(`instance ${number} has stopped (${how})`);
       if (number <= this.#wanted) this.#start(number); // scaled down and up again while it stopped
       return;

@@ -77,9 +77,21 @@ test(
     const health = JSON.parse(await read(`${base}/health`)) as { instanceId: string };
     expect(health).toMatchObject({ instanceId: expect.stringMatching(id), instanceNumber: 1 });
     const samples = (await read(`${base}/metrics`)).split("\n").filter((line) => /^[^#]/.test(line));
-    const own = `{instance_id="${health.instanceId}",instance_number="1"`;
-    expect(samples.length).toBeGreaterThan(5);
-    expect(samples.filter((line) => !line.includes(own))).toEqual([]);
+    const own = [`instance_id="${health.instanceId}"`, 'instance_number="1"'];
+    const member = `{group="ticks-bridge",node="${health.instanceId}"`;
+    const ofProcess = samples.filter((line) => !line.startsWith("nats_leader_"));
+    expect(ofProcess.filter((line) => !own.every((label) => line.includes(label)))).toEqual([]);
+    expect(samples.filter((line) => line.startsWith("nats_leader_") && !line.includes(member))).toEqual([]);
+    const value = (name: string): number =>
+      Number(
+        samples
+          .find((line) => line.startsWith(`${name}{`))
+          ?.split(" ")
+          .at(-1),
+      );
+    expect(value("nats_leader_resources_owned")).toBeGreaterThanOrEqual(0);
+    expect(value("bridge_connected")).toBe(1);
+    expect(value("bridge_partitions")).toBeLessThanOrEqual(6);
     await bridge.next(says(/partition \d is paused/), WHOLE_MS);
     await bridge.next(says(/partition \d is resumed/), WHOLE_MS);
     const result = await bridge.next(({ type }) => type === "result", WHOLE_MS);

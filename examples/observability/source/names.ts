@@ -1,36 +1,14 @@
 /** The names of all metrics that rules and dashboards use. A name that is not exported does not compile. */
+import type { MoveReason } from "../../../src/channels/events.ts";
+import type { FencedWriteResult, RenewalResult } from "../../../src/channels/sets.ts";
 import { SERVER_METRICS, type ServerMetricName, serverMetric } from "../../../src/doctor/exporter/metrics.ts";
+import { type InstrumentName, instruments, PREFIX } from "../../../src/telemetry/instruments.ts";
 
 /** Of daemons, members and applications (docs/telemetry.md). */
-const NODE_METRICS = [
-  "is_leader",
-  "has_leader",
-  "epoch",
-  "leader_changes_total",
-  "terms_total",
-  "term_duration_seconds",
-  "vacancy_seconds",
-  "renewals_total",
-  "renewal_duration_seconds",
-  "lease_margin_seconds",
-  "suspensions_total",
-  "suspended_seconds_total",
-  "suspicions_total",
-  "presence",
-  "beat_rtt_seconds",
-  "hook_duration_seconds",
-  "drain_duration_seconds",
-  "drain_timeouts_total",
-  "fenced_writes_total",
-  "resources_owned",
-  "resources_unowned",
-  "moves_total",
-] as const;
-
-export type NodeMetric = (typeof NODE_METRICS)[number];
+export type NodeMetric = InstrumentName;
 
 export function node(name: NodeMetric): string {
-  return `nats_leader_${name}`;
+  return `${PREFIX}${name}`;
 }
 
 /** Of the NATS servers (`nats-leader doctor --prometheus`). */
@@ -61,14 +39,21 @@ export function bridge(name: BridgeMetric): string {
 
 /** Every name, as it is in the exposition. */
 export function metricNames(): readonly string[] {
-  const histograms = NODE_METRICS.filter((name) => name.endsWith("_seconds"));
   return [
-    ...NODE_METRICS.map(node),
-    ...histograms.flatMap((name) => ["bucket", "count", "sum"].map((part) => `${node(name)}_${part}`)),
+    ...instruments.flatMap(([name, { kind }]) =>
+      kind === "histogram" ? ["bucket", "count", "sum"].map((part) => `${node(name)}_${part}`) : [node(name)],
+    ),
     ...(Object.keys(SERVER_METRICS) as ServerMetricName[]).map(server),
     ...BRIDGE_METRICS.map(bridge),
   ];
 }
+
+/** The values of the label that a metric has besides those of its source. A value that does not exist does not compile. */
+export const REASONS: {
+  readonly refused: FencedWriteResult;
+  readonly applied: RenewalResult;
+  readonly claimed: MoveReason;
+} = { refused: "refused", applied: "applied", claimed: "claimed" };
 
 /** The jobs of prometheus.yml. */
 export const JOBS = { nodes: "nats-leader", servers: "nats-servers", bridge: "data-bridge" } as const;

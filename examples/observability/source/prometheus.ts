@@ -41,7 +41,11 @@ export function prometheusYml(
     scrape_configs: [
       job(JOBS.nodes, fixed(targets.nodes)),
       job(JOBS.servers, fixed(targets.servers)),
-      job(JOBS.bridge, { file_sd_configs: [{ files: [...targets.bridge], refresh_interval: "5s" }] }),
+      // Instances name themselves: their own labels win over those of the target.
+      job(JOBS.bridge, {
+        honor_labels: true,
+        file_sd_configs: [{ files: [...targets.bridge], refresh_interval: "5s" }],
+      }),
     ],
   });
 }

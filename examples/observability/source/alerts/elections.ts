@@ -1,10 +1,12 @@
 /** Alerts about elections: from the metrics of daemons and of applications with a `Node`. */
 import { type Alert, steady } from "../alert.ts";
-import { JOBS, node } from "../names.ts";
+import { JOBS, node, REASONS } from "../names.ts";
 import { HOOK_LIMIT_SECONDS, MARGIN_LOW_SECONDS } from "../thresholds.ts";
 import type { Times } from "../time.ts";
 
 const of = (nodeId: string, more = ""): string => `{cluster="billing",node="${nodeId}"${more}}`;
+/** Metrics that nodes and members of groups share have one of the two labels. */
+const WHERE = "{{ $labels.cluster }}{{ $labels.group }}";
 const CLUSTER = { cluster: "billing" };
 const A = { ...CLUSTER, node: "a" };
 
@@ -198,32 +200,20 @@ export function electionAlerts(times: Times): readonly Alert[] {
     {
       name: "NatsLeaderMarginLow",
       severity: "warning",
-      expr: `min_over_time(${node("lease_margin_seconds")}[${range(120)}]) < ${MARGIN_LOW_SECONDS}`,
+      expr: `${node("lease_margin_seconds")} < ${MARGIN_LOW_SECONDS}`,
       holdSeconds: 0,
-      summary: "Node {{ $labels.node }} of {{ $labels.cluster }} almost lost its lease",
-      meaning: `A renewal was confirmed less than ${MARGIN_LOW_SECONDS} s before the deadline. With the next delay of that length the term ends. The threshold is for a lease of 10 s.`,
+      summary: `Node {{ $labels.node }} of ${WHERE} almost lost its lease`,
+      meaning: `Within the last minute less than ${MARGIN_LOW_SECONDS} s of the lease were left. With a delay that is longer by that, the term ends. The threshold is for a lease of 10 s.`,
       firstStep:
         "Compare the duration of renewals with the leader of the bucket's stream: is that server busy, or far away?",
       fires: {
-        series: {
-          [`${node("lease_margin_seconds")}${of("a")}`]: [
-            { seconds: 60, from: 6 },
-            { seconds: 5, from: 1.2 },
-            { seconds: 60, from: 6 },
-          ],
-        },
-        atSeconds: 90,
+        series: { [`${node("lease_margin_seconds")}${of("a")}`]: steady(1.9, 60) },
+        atSeconds: 30,
         labels: [A],
       },
       quiet: {
-        series: {
-          [`${node("lease_margin_seconds")}${of("a")}`]: [
-            { seconds: 60, from: 6 },
-            { seconds: 5, from: 2.5 },
-            { seconds: 60, from: 6 },
-          ],
-        },
-        atSeconds: 90,
+        series: { [`${node("lease_margin_seconds")}${of("a")}`]: steady(2, 60) },
+        atSeconds: 30,
       },
     },
     {
@@ -231,7 +221,7 @@ export function electionAlerts(times: Times): readonly Alert[] {
       severity: "warning",
       expr: `${node("presence")} == 0`,
       holdSeconds: 300,
-      summary: "Node {{ $labels.node }} of {{ $labels.cluster }} has no presence",
+      summary: `Node {{ $labels.node }} of ${WHERE} has no presence`,
       meaning: "If this node leads and is killed, the others have to wait for the whole lease.",
       firstStep: "`nats-leader doctor --role node`: a permission is missing, or JetStream is busy.",
       fires: {
@@ -254,7 +244,7 @@ export function electionAlerts(times: Times): readonly Alert[] {
       severity: "critical",
       expr: `rate(${suspended}[${range(60)}]) > 0.9`,
       holdSeconds: 30,
-      summary: "The term of node {{ $labels.node }} of {{ $labels.cluster }} stays suspended",
+      summary: `Node {{ $labels.node }} of ${WHERE} stays suspended`,
       meaning: "It holds the lease and may not act: nothing is done, and no other node takes over.",
       firstStep:
         "Its log names the cause: no connection, or round trips that are too long. `nats-leader stepdown` moves the leadership.",
@@ -274,7 +264,7 @@ export function electionAlerts(times: Times): readonly Alert[] {
       severity: "warning",
       expr: `increase(${hook}_count[${range(600)}]) - ignoring (le) increase(${hook}_bucket{le="${HOOK_LIMIT_SECONDS}"}[${range(600)}]) > 0`,
       holdSeconds: 0,
-      summary: "The hook {{ $labels.hook }} of node {{ $labels.node }} ({{ $labels.cluster }}) takes long",
+      summary: `The hook {{ $labels.hook }} of node {{ $labels.node }} (${WHERE}) takes long`,
       meaning: `A hook took longer than ${HOOK_LIMIT_SECONDS} s. Hooks run one after the other: work of a new leader begins after onBecomeLeader.`,
       firstStep: "Move work from the hook into `runWhileLeader()`, and respect the signal.",
       fires: {
@@ -307,8 +297,7 @@ export function electionAlerts(times: Times): readonly Alert[] {
       severity: "warning",
       expr: `increase(${node("drain_timeouts_total")}[${range(900)}]) > 0`,
       holdSeconds: 0,
-      summary:
-        "Node {{ $labels.node }} of {{ $labels.cluster }} gave up its lease while work was still running",
+      summary: `Node {{ $labels.node }} of ${WHERE} gave up a term while its work was still running`,
       meaning:
         "Hooks or work did not end within the limit of a drain. They may still run while another node leads.",
       firstStep: "Find the work that ignores `term.signal`; put a fence in front of what it writes.",
@@ -361,9 +350,9 @@ export function electionAlerts(times: Times): readonly Alert[] {
     {
       name: "NatsLeaderFencedWritesRefused",
       severity: "warning",
-      expr: `increase(${node("fenced_writes_total")}{result="refused"}[${range(600)}]) > 0`,
+      expr: `increase(${node("fenced_writes_total")}{result="${REASONS.refused}"}[${range(600)}]) > 0`,
       holdSeconds: 0,
-      summary: "A fence refused writes of node {{ $labels.node }} ({{ $labels.cluster }})",
+      summary: `A fence refused writes of node {{ $labels.node }} (${WHERE})`,
       meaning: "A former leader tried to write. The fence did its work; without it, data would be wrong now.",
       firstStep:
         "Find out why that node still wrote: work that ignores `term.signal`, or a process that was frozen.",

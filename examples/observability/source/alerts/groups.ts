@@ -1,6 +1,6 @@
 /** Alerts about groups: from the metrics of their members. */
 import { type Alert, steady } from "../alert.ts";
-import { node } from "../names.ts";
+import { node, REASONS } from "../names.ts";
 import type { Times } from "../time.ts";
 
 const of = (member: string, more = ""): string => `{group="orders",node="${member}"${more}}`;
@@ -62,7 +62,7 @@ export function groupAlerts({ range }: Times): readonly Alert[] {
     {
       name: "NatsLeaderGroupMovesOften",
       severity: "warning",
-      expr: `sum by (group) (increase(${moves}{reason="claimed"}[${range(600)}])) > 5 * sum by (group) (${owned})`,
+      expr: `sum by (group) (increase(${moves}{reason="${REASONS.claimed}"}[${range(600)}])) > 5 * sum by (group) (${owned})`,
       holdSeconds: 0,
       summary: "The resources of group {{ $labels.group }} move all the time",
       meaning:

@@ -1,5 +1,5 @@
 /** What went wrong, of nodes and of servers, on one page. */
-import { node, server } from "../names.ts";
+import { node, REASONS, server } from "../names.ts";
 import type { Dashboard } from "./panel.ts";
 
 const inc = (metric: string): string => `increase(${metric}[$__rate_interval])`;
@@ -31,10 +31,10 @@ export const errors: Dashboard = {
     {
       title: "Terms that were lost",
       kind: "timeseries",
-      text: "Ends of terms that no operator asked for: expired, superseded.",
+      text: "Terms that ended otherwise than by a step-down or a stop.",
       queries: [
         {
-          expr: `sum by (cluster, node, reason) (${inc(`${node("terms_total")}{reason!~"step-down|stopped|handover"}`)})`,
+          expr: `sum by (cluster, node, reason) (${inc(`${node("terms_total")}{reason!~"released|stopped"}`)})`,
           legend: "{{cluster}}/{{node}} {{reason}}",
         },
       ],
@@ -46,8 +46,8 @@ export const errors: Dashboard = {
       text: "unknown: no answer. conflict: another record.",
       queries: [
         {
-          expr: `sum by (cluster, node, result) (${inc(`${node("renewals_total")}{result!="applied"}`)})`,
-          legend: "{{cluster}}/{{node}} {{result}}",
+          expr: `sum by (cluster, group, node, result) (${inc(`${node("renewals_total")}{result!="${REASONS.applied}"}`)})`,
+          legend: "{{cluster}}{{group}}/{{node}} {{result}}",
         },
       ],
       unit: "short",
@@ -56,7 +56,7 @@ export const errors: Dashboard = {
       title: "Suspensions",
       kind: "timeseries",
       text: "The connection was lost, or round trips took too long.",
-      queries: [{ expr: inc(node("suspensions_total")), legend: "{{cluster}}/{{node}}" }],
+      queries: [{ expr: inc(node("suspensions_total")), legend: "{{cluster}}{{group}}/{{node}}" }],
       unit: "short",
     },
     {
@@ -72,8 +72,8 @@ export const errors: Dashboard = {
       text: "Hooks run one after the other.",
       queries: [
         {
-          expr: `histogram_quantile(0.99, sum by (cluster, node, hook, le) (increase(${node("hook_duration_seconds")}_bucket[1h])))`,
-          legend: "{{cluster}}/{{node}} {{hook}}",
+          expr: `histogram_quantile(0.99, sum by (cluster, group, node, hook, le) (increase(${node("hook_duration_seconds")}_bucket[1h])))`,
+          legend: "{{cluster}}{{group}}/{{node}} {{hook}}",
         },
       ],
       unit: "s",
@@ -84,8 +84,8 @@ export const errors: Dashboard = {
       text: "refused: a former leader tried to write.",
       queries: [
         {
-          expr: `sum by (cluster, result) (rate(${node("fenced_writes_total")}[$__rate_interval]))`,
-          legend: "{{cluster}} {{result}}",
+          expr: `sum by (cluster, group, result) (rate(${node("fenced_writes_total")}[$__rate_interval]))`,
+          legend: "{{cluster}}{{group}} {{result}}",
         },
       ],
       unit: "reqps",
