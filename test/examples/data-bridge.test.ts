@@ -78,7 +78,7 @@ test(
     expect(health).toMatchObject({ instanceId: expect.stringMatching(id), instanceNumber: 1 });
     const samples = (await read(`${base}/metrics`)).split("\n").filter((line) => /^[^#]/.test(line));
     const own = [`instance_id="${health.instanceId}"`, 'instance_number="1"'];
-    const member = `{group="ticks-bridge",node="${health.instanceId}"`;
+    const member = `group="ticks-bridge",node="${health.instanceId}"`;
     const ofProcess = samples.filter((line) => !line.startsWith("nats_leader_"));
     expect(ofProcess.filter((line) => !own.every((label) => line.includes(label)))).toEqual([]);
     expect(samples.filter((line) => line.startsWith("nats_leader_") && !line.includes(member))).toEqual([]);
