@@ -60,9 +60,11 @@ async function doorOfLeader(maxConnections?: number): Promise<HttpServer> {
 describe("one connection", () => {
   test("with requests that do not wait for answers is closed", async () => {
     const door = await doorOfLeader();
-    const { text, closed } = await exchange(door, REQUEST.repeat(1_000));
-    expect(closed).toBe(true);
-    expect(text.match(/HTTP\/1\.1 200/g) ?? []).toHaveLength(1);
+    const few = await exchange(door, REQUEST.repeat(10));
+    expect(few.closed).toBe(true);
+    expect(few.text.match(/HTTP\/1\.1 200/g)?.length ?? 0).toBeLessThanOrEqual(1);
+    // More than a request has: it is not even parsed.
+    expect(await exchange(door, REQUEST.repeat(1_000))).toEqual({ text: "", closed: true });
   });
 
   test("with one request after the other stays open", async () => {
@@ -80,7 +82,7 @@ describe("one connection", () => {
 
   test("with a body gets its answer and is closed, however long the body is", async () => {
     const door = await doorOfLeader();
-    const withLength = `Host: a\r\nContent-Length: 1000000000\r\n\r\n${"b".repeat(100_000)}`;
+    const withLength = `Host: a\r\nContent-Length: 1000000000\r\n\r\n${"b".repeat(1_000)}`;
     expect(statusOf(await exchange(door, `GET /leader HTTP/1.1\r\n${withLength}`))).toBe(200);
     expect(statusOf(await exchange(door, `POST /leader HTTP/1.1\r\n${withLength}`))).toBe(405);
     const chunked = "Host: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n";
@@ -96,7 +98,7 @@ describe("one connection", () => {
       `GET /leader HTTP/1.1\r\nHost: a\r\nX-A: ${"a".repeat(10_000)}\r\n\r\n`,
     );
     expect(statusOf(long)).toBe(431);
-    const many = await exchange(door, `GET /leader HTTP/1.1\r\nHost: a\r\n${"A: b\r\n".repeat(5_000)}\r\n`);
+    const many = await exchange(door, `GET /leader HTTP/1.1\r\nHost: a\r\n${"A: b\r\n".repeat(1_500)}\r\n`);
     expect(statusOf(many)).toBe(431);
   });
 
@@ -193,6 +195,7 @@ test.each([
   ["silent", 5_000],
   ["slow", 500],
   ["pipeline", 100],
+  ["bursts", 100],
   ["headers", 100],
   ["body", 100],
   ["noise", 100],

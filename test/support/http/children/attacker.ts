@@ -18,6 +18,8 @@ const ATTACKS: Readonly<
   slow: { first: "GET /leader HTTP/1.1\r\n", drip: "X-A: b\r\n", again: true },
   /** Many requests at once, again and again. */
   pipeline: { first: REQUEST.repeat(2_000), drip: REQUEST.repeat(2_000), again: true },
+  /** As many requests at once as are read. */
+  bursts: { first: REQUEST.repeat(300), drip: REQUEST.repeat(300), again: true },
   /** More headers than any client needs. */
   headers: { first: `GET /leader HTTP/1.1\r\nX-A: ${"a".repeat(60_000)}\r\n\r\n`, drip: "", again: true },
   /** A body without an end. */
@@ -45,8 +47,7 @@ function open(): void {
     if (attack.drip !== "")
       timer = setInterval(() => socket.writableLength === 0 && socket.write(attack.drip), DRIP_MS);
   });
-  // Answers are not read.
-  socket.once("connect", () => socket.pause());
+  socket.resume();
   socket.once("close", () => {
     clearInterval(timer);
     ended += 1;
