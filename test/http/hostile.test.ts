@@ -91,15 +91,18 @@ describe("one connection", () => {
     expect(statusOf(await exchange(door, `POST /leader HTTP/1.1\r\n${expecting}`))).toBe(405);
   });
 
-  test("with long or many headers gets 431", async () => {
+  test("with long headers gets 431, and of many short ones the first are read", async () => {
     const door = await doorOfLeader();
     const long = await exchange(
       door,
       `GET /leader HTTP/1.1\r\nHost: a\r\nX-A: ${"a".repeat(10_000)}\r\n\r\n`,
     );
     expect(statusOf(long)).toBe(431);
-    const many = await exchange(door, `GET /leader HTTP/1.1\r\nHost: a\r\n${"A: b\r\n".repeat(1_500)}\r\n`);
-    expect(statusOf(many)).toBe(431);
+    const many = await exchange(
+      door,
+      `GET /leader HTTP/1.1\r\nHost: a\r\nConnection: close\r\n${"A: b\r\n".repeat(1_500)}\r\n`,
+    );
+    expect(statusOf(many)).toBe(200);
   });
 
   test.each([
