@@ -1,5 +1,5 @@
 /**
- * A client that means harm, until it is told to end. Arguments: port, kind, number of connections. It reports once each connection has been
+ * A client that means harm, until the parent ends it. Arguments: port, kind, number of connections. It reports once each connection has been
  * opened, and how many of them the server has closed when it ends.
  */
 import { connect } from "node:net";
