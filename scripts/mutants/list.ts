@@ -2,6 +2,7 @@
 import { applicationMutants } from "./catalogue/application.ts";
 import { epochMutants } from "./catalogue/epochs.ts";
 import { forgeryMutants } from "./catalogue/forgery.ts";
+import { groupHistoryMutants } from "./catalogue/group-history.ts";
 import { groupPlanMutants } from "./catalogue/group-plan.ts";
 import { groupSessionMutants } from "./catalogue/group-sessions.ts";
 import { groupTermMutants } from "./catalogue/group-terms.ts";
@@ -30,4 +31,5 @@ export const mutants: readonly Mutant[] = [
   ...groupSessionMutants,
   ...groupTermMutants,
   ...groupPlanMutants,
+  ...groupHistoryMutants,
 ];

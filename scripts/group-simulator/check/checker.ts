@@ -46,6 +46,8 @@ export class Checker implements Witness {
   #allExcusedUntil = Number.NEGATIVE_INFINITY;
   /** Keys that an operator has removed without a message: their owners find out when another member writes them. */
   readonly #removed = new Set<string>();
+  /** Keys whose newest message the servers have lost: its writer finds out when another member writes them. */
+  readonly #lost = new Set<string>();
   /** Largest epoch of a term that has begun, by resource. */
   readonly #epochs = new Map<string, number>();
   /** Revisions may repeat from now on: only what a member has seen itself bounds its epochs. */
@@ -120,8 +122,15 @@ export class Checker implements Witness {
     this.excuse(key);
   }
 
+  /** The servers have lost the newest messages of these keys. */
+  lost(keys: Iterable<GroupKey>): void {
+    this.excuseAll();
+    for (const key of keys) this.#lost.add(keyName(key));
+  }
+
   excuseAll(): void {
     this.#removed.clear();
+    this.#lost.clear();
     this.#allExcusedUntil = this.#options.time.now + UNAWARE_MS;
     this.#lostHistory = true;
     this.#commits.length = 0;
@@ -317,6 +326,8 @@ export class Checker implements Witness {
     const { entry } = commit;
     this.#commits.push({ at: this.#options.time.now, sequence: entry.revision });
     if (this.#removed.delete(keyName(entry.key))) this.excuse(entry.key);
+    const name = keyName(entry.key);
+    if (this.#lost.delete(name)) this.#excusedUntil.set(`lost ${name}`, this.#options.time.now + UNAWARE_MS);
     this.truth.commit(commit);
     this.#placement.committed(commit);
     if (entry.kind !== "record" || entry.record.kind !== "session") return;
@@ -377,6 +388,7 @@ export class Checker implements Witness {
   #isExcusedOwner(member: Member, resource: string): boolean {
     const { lostAt } = member.session;
     if (lostAt !== null && member.config.crashDetection === "presence") return true;
+    if (this.#lost.has(`owner.${resource}`) || this.#isExcused(`lost owner.${resource}`)) return true;
     return this.#isExcused(`owner.${resource}`) || this.#isExcused(`member ${member.memberId}`);
   }
 

@@ -239,14 +239,25 @@ export class Truth {
     const live = this.#live.get(record.memberId);
     const who = `${record.incarnation} (revision ${entry.revision})`;
     if (record.number !== null) {
-      const isOwn = live?.number === record.number && live.incarnation === record.incarnation;
-      if (!isOwn && !this.#isExcused(entry))
-        this.#fail(`${who} renews session ${record.number}, which is not live`);
+      if (live?.number === record.number && live.incarnation === record.incarnation) return;
+      if (!this.#isExcused(entry))
+        return this.#fail(`${who} renews session ${record.number}, which is not live`);
+      // After lost history it may expect the revision that its end marker has got. Then it goes on.
+      if (this.#begun.get(`${record.memberId} ${record.number}`) === record.incarnation)
+        this.#goesOn(entry.key, record.memberId, record.number);
       return;
     }
     // A begin over the live session of another incarnation is a fence.
     if (live !== undefined && live.incarnation !== record.incarnation && before !== null)
       this.#checkEvidence(live, record.incarnation, `${who} begins a session`);
+  }
+
+  /** The end of this session was replaced: the members that know of it have to find out. */
+  #goesOn(key: GroupEntry["key"], memberId: string, number: number): void {
+    if (!this.isOver(memberId, number)) return;
+    this.#overUpTo.set(memberId, number - 1);
+    this.#ends.set(memberId, this.#ends.get(memberId)?.filter(({ upTo }) => upTo < number) ?? []);
+    this.#options.excuse(key);
   }
 
   #sessionEnd(entry: GroupEntry, record: SessionEnd): void {
@@ -304,9 +315,22 @@ export class Truth {
     if (other.generation !== this.#options.bucket.generation) return;
     const isOwn = other.memberId === record.memberId && other.session === record.session;
     if (isOwn || this.isOver(other.memberId, other.session) || this.#isExcused(entry)) return;
+    if (this.#isWaitedOut(other, before.revision)) return;
     this.#fail(
       `${who} replaces the claim of ${other.incarnation} in session ${other.session}, which is not over`,
     );
+  }
+
+  /**
+   * Its session has not begun, as far as the bucket shows: the claim was applied after the servers had lost the begin. As what is no
+   * record of this bucket, it is replaced W later.
+   */
+  #isWaitedOut({ memberId, session }: Claim, revision: number): boolean {
+    const { bucket, time } = this.#options;
+    const isShown = bucket.get({ kind: "session", memberId })?.kind === "record";
+    const number = this.#live.get(memberId)?.number ?? this.#overUpTo.get(memberId) ?? 0;
+    const waitedMs = time.now - (this.#committedAt.get(revision) ?? time.now);
+    return isShown && number < session && waitedMs >= LEASE_TTL_MS / RATE_SLACK;
   }
 
   #release(record: Release, before: GroupEntry | null, name: string): void {

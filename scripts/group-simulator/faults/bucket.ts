@@ -90,13 +90,14 @@ export const bucketFaults: Readonly<Record<BucketFaultName, GroupFault>> = {
       bucket.recreate(above);
     });
   },
-  "history lost": ({ bucket, hosts, random, log, excuseAll }) => {
+  "history lost": ({ bucket, hosts, random, log, lost }) => {
     if (!bucket.exists) return;
     const count = random.between(1, random.chance(0.5) ? 4 : 40);
     log(`the server loses its newest ${count} messages`);
     for (const { network } of hosts) network.stale = null;
+    const before = bucket.state().keys;
     bucket.loseNewest(count);
-    excuseAll();
+    lost([...before.values()].filter((entry) => bucket.get(entry.key) !== entry).map(({ key }) => key));
   },
 };
 

@@ -37,6 +37,8 @@ export interface FaultContext {
   /** This key vanishes without a message. */
   readonly removed: (key: GroupKey) => void;
   readonly excuseAll: () => void;
+  /** The servers have lost the newest messages of these keys. */
+  readonly lost: (keys: readonly GroupKey[]) => void;
   /** The state of a process may change without an event. */
   readonly invalidate: () => void;
   /** Changes the list that all members have in the end. */

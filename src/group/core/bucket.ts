@@ -51,12 +51,12 @@ export function onNoBucket(group: GroupState): void {
   if (own.phase !== "none") endSession(group, "deleted");
 }
 
-/** A write was applied at a revision that the stream had already passed: the servers have lost what they had acknowledged. */
-export function onHistoryLost(group: GroupState, revision: number): void {
+/** Something shows that the servers have lost what they had acknowledged. */
+export function onHistoryLost(group: GroupState, evidence: string): void {
   warn(
     group,
     "HISTORY_LOST",
-    `a write was applied at revision ${revision}, but the stream had reached ${group.reached}: the servers have lost writes that they had acknowledged; nothing is claimed for ${group.config.leaseTtlMs} ms`,
+    `${evidence}: the servers have lost writes that they had acknowledged; nothing is claimed for ${group.config.leaseTtlMs} ms`,
   );
   if (group.own.phase !== "none") endSession(group, "deleted");
   forget(group);
@@ -98,6 +98,7 @@ function forget(group: GroupState): void {
   plan.reads.inFlight = false;
   plan.reads.due = false;
   knowing.complete = false;
+  knowing.doubted = false;
   knowing.sequence = 0;
   knowing.ahead.clear();
   knowing.request = null;
@@ -111,6 +112,7 @@ function forgetOwners({ resources, coordinator, now }: GroupState): void {
   for (const view of [...resources.values(), coordinator]) {
     view.kind = "absent";
     view.revision = 0;
+    view.provenRevision = 0;
     view.owner = null;
     view.session = 0;
     view.nonce = 0;

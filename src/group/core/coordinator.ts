@@ -14,10 +14,11 @@ import type { Assignment, PlanMember, StoredPlan } from "./balance.ts";
 import { isReady, sendRead, sendWrite } from "./requests.ts";
 import { ownerView } from "./resources.ts";
 import { isInGrace } from "./sessions.ts";
-import { backOffMs, emit, type GroupState, NEVER, type ResourceView, warn } from "./state.ts";
+import { backOffMs, emit, type GroupState, NEVER, noteNumber, type ResourceView, warn } from "./state.ts";
 import { actualOwner, isFit, planMembers } from "./targets.ts";
 import { readOwner } from "./terms.ts";
 import type { GroupEntry } from "./types.ts";
+import { isPlanOfOther } from "./wanted.ts";
 
 /** A plan waits for the claims of this member for at most so long after a member has joined, left or changed. */
 const CLAIMS_FIRST_MS = 500;
@@ -41,6 +42,7 @@ export function notePlan(group: GroupState, entry: GroupEntry | null, answered: 
     );
   }
   group.plan.proven = answered;
+  if (answered && stored !== null && record !== null) noteNumber(group, record.coordinator);
   setPlan(group, entry?.revision ?? 0, stored, record?.coordinator ?? 0, record?.memberId ?? "");
 }
 
@@ -93,7 +95,7 @@ export function coordinate(group: GroupState): void {
   }
   group.planDue = false;
   group.planAtMono = NEVER;
-  if (plan.coordinator > epoch) return readOwner(group, coordinator);
+  if (isPlanOfOther(group, epoch)) return readOwner(group, coordinator);
   const settledAtMono = group.changedAtMono + config.settleMs;
   const isSettled = settledAtMono <= now.mono;
   if (!isSettled) group.planAtMono = settledAtMono;
@@ -124,9 +126,8 @@ function repeats(group: GroupState, assignment: Assignment): boolean {
   const { config, now } = group;
   let isContradicted = false;
   for (const [name, memberId] of assignment) {
-    const view = ownerView(group, { kind: "owner", resource: name });
-    const owner = actualOwner(group, view);
-    if (owner !== null && owner !== memberId && view.revision > group.plan.revision) isContradicted = true;
+    const { owner, revision } = standing(group, ownerView(group, { kind: "owner", resource: name }));
+    if (owner !== null && owner !== memberId && revision > group.plan.revision) isContradicted = true;
   }
   if (!isContradicted) return false;
   if (group.rewriteAtMono > now.mono) {
@@ -137,6 +138,16 @@ function repeats(group: GroupState, assignment: Assignment): boolean {
     now.mono + Math.max(config.settleMs, config.unownedGraceMs) * 2 ** Math.min(group.rewrites, 10);
   group.rewrites += 1;
   return true;
+}
+
+/** The claim that stands, as far as is known. Of a term of this member no message decides: it may be forged. */
+function standing(
+  group: GroupState,
+  view: ResourceView,
+): { readonly owner: string | null; readonly revision: number } {
+  const { term, revision } = view;
+  if (term !== null) return { owner: group.config.memberId, revision: term.revision };
+  return { owner: actualOwner(group, view), revision };
 }
 
 /** A member that has gone and may come back: it keeps what it has, and takes nothing. */
@@ -160,11 +171,11 @@ function baseline(
 ): string | null {
   const isKept = (memberId: string | null | undefined): memberId is string =>
     typeof memberId === "string" && (kept.includes(memberId) || isFit(byId.get(memberId), view.name));
-  const actual = actualOwner(group, view);
+  const { owner: actual, revision } = standing(group, view);
   const planned = group.plan.assignment?.get(view.name);
   const wish = group.wishes.get(view.name);
   if (isKept(wish)) return wish;
-  if (isKept(actual) && view.revision > group.plan.revision) return actual;
+  if (isKept(actual) && revision > group.plan.revision) return actual;
   if (isKept(planned)) return planned;
   return isKept(actual) ? actual : null;
 }

@@ -134,6 +134,7 @@ export function onFenced(group: GroupState, view: SessionView, number: number, o
   const { now } = group;
   view.fenceNonce = null;
   if (outcome.kind === "applied") {
+    view.provenRevision = Math.max(view.provenRevision, outcome.revision);
     if (view.revision < outcome.revision) noteOwnFence(group, view, number, outcome.revision);
     return noteOver(group, view, number);
   }

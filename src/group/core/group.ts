@@ -84,7 +84,7 @@ import { clearQueue } from "./queues.ts";
 import { bulkReadBy } from "./requests.ts";
 import { ownerView } from "./resources.ts";
 import { noteReached, ownView, readSession } from "./sessions.ts";
-import { backOffMs, type GroupState, warn } from "./state.ts";
+import { backOffMs, type GroupState, type PendingWrite, warn } from "./state.ts";
 import { considerMove, onClaimWritten, onDrained, onReleaseWritten } from "./terms.ts";
 import { consider } from "./wanted.ts";
 
@@ -173,9 +173,11 @@ function onWritten(group: GroupState, nonce: number, outcome: WriteOutcome): voi
   group.writes.delete(nonce);
   // Sent to a bucket that is gone.
   if (write === undefined) return;
-  if (outcome.kind === "applied" && outcome.revision <= write.reached)
-    return onHistoryLost(group, outcome.revision);
-  const { pending } = write;
+  const { pending, reached } = write;
+  if (outcome.kind === "applied") {
+    const contradiction = contradictionOfAck(group, pending, reached, outcome.revision);
+    if (contradiction !== null) return onHistoryLost(group, contradiction);
+  }
   if (outcome.kind === "applied") noteReached(group, outcome.revision);
   switch (pending.kind) {
     case "session":
@@ -197,6 +199,23 @@ function onWritten(group: GroupState, nonce: number, outcome: WriteOutcome): voi
       pending satisfies never;
   }
   if (outcome.kind === "applied") onOwnRevision(group, outcome.revision);
+}
+
+/** How a write that was applied at this revision contradicts what was known; `null`: it does not. */
+function contradictionOfAck(
+  group: GroupState,
+  pending: PendingWrite,
+  reached: number,
+  revision: number,
+): string | null {
+  if (revision <= reached)
+    return `a write was applied at revision ${revision}, but the stream had reached ${reached}`;
+  if (pending.kind === "plan") return null;
+  const { provenRevision } = pending.kind === "session" ? ownView(group) : pending.view;
+  const { expect } = pending;
+  return expect > 0 && expect < provenRevision && provenRevision < revision
+    ? `a write replaced revision ${expect} of a key that had reached ${provenRevision}`
+    : null;
 }
 
 function onConnected(group: GroupState, binding: OwnConnection | null): void {

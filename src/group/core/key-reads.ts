@@ -1,23 +1,27 @@
 /** What the answer to a read of one key means. */
-import { onGeneration, onNoBucket } from "./bucket.ts";
+import { onGeneration, onHistoryLost, onNoBucket } from "./bucket.ts";
 import { notePlan } from "./coordinator.ts";
 import { onSessionReadFailed } from "./fences.ts";
 import { suspect } from "./inquiry.ts";
 import { adoptBegin, judgeSession } from "./own-session.ts";
 import { enqueue } from "./queues.ts";
-import { noteOwnerAnswer } from "./resources.ts";
-import { noteReached, noteSessionAnswer, sessionDue } from "./sessions.ts";
+import { readAgain } from "./requests.ts";
+import { contradictionOfOwner, noteOwnerAnswer } from "./resources.ts";
+import { contradictionOf, noteReached, noteSessionAnswer, numberOf, sessionDue } from "./sessions.ts";
 import { backOffMs, type GroupState, type KeyRead, type PendingRead, warn } from "./state.ts";
 import { considerMove, settleOwner } from "./terms.ts";
 import type { GroupEntry, KeyReadOutcome } from "./types.ts";
 
 export function onRead(group: GroupState, request: number, outcome: KeyReadOutcome): void {
-  const pending = group.readsInFlight.get(request);
+  const read = group.readsInFlight.get(request);
   group.readsInFlight.delete(request);
-  if (pending === undefined) return;
+  if (read === undefined) return;
+  const { pending, reached } = read;
   const reads = pending.kind === "plan" ? group.plan.reads : pending.view.reads;
   reads.inFlight = false;
   takeInRead(group, pending, outcome);
+  // The server that answered is behind, or has lost what it had acknowledged.
+  if (outcome.kind === "snapshot" && outcome.lastSequence < reached && group.reached > 0) readAgain(group);
   // Asked for again while it was in flight.
   if (pending.kind === "owner" && reads.due) enqueue(group.reads, pending.view);
 }
@@ -62,6 +66,9 @@ function onSnapshot(
   }
   if (pending.kind === "session") return onSessionSnapshot(group, pending, entry, lastSequence);
   const { view } = pending;
+  const contradiction = entry === null ? null : contradictionOfOwner(group, view, entry);
+  if (contradiction !== null) return onHistoryLost(group, contradiction);
+  doubt(group, view, entry);
   if (!noteOwnerAnswer(group, view, entry, lastSequence)) return onOlderAnswer(group, pending, lastSequence);
   view.reads.failures = 0;
   settleOwner(group, view);
@@ -80,6 +87,16 @@ function onOlderAnswer(group: GroupState, pending: KeyRead, lastSequence: number
   if (pending.kind === "session") sessionDue(group, reads.atMono);
 }
 
+/** Everything up to this sequence is known, and not what stands there: something else did, or a message was forged. */
+function doubt(
+  group: GroupState,
+  { revision }: { readonly revision: number },
+  entry: GroupEntry | null,
+): void {
+  if (entry !== null && entry.revision > revision && entry.revision <= group.knowing.sequence)
+    readAgain(group);
+}
+
 function onSessionSnapshot(
   group: GroupState,
   pending: KeyRead & { readonly kind: "session" },
@@ -88,8 +105,13 @@ function onSessionSnapshot(
 ): void {
   const { view } = pending;
   const isOwn = view.memberId === group.config.memberId;
-  // Without a session nothing depends on it that this answer is new: a begin that relies on it is a compare-and-set on this key.
-  const shown = isOwn && group.own.phase === "none" ? Math.max(lastSequence, view.revision) : lastSequence;
+  const contradiction = entry === null ? null : contradictionOf(group, view, entry);
+  if (contradiction !== null) return onHistoryLost(group, contradiction);
+  if (!isOwn) doubt(group, view, entry);
+  // Without a session nothing depends on it that this answer is new: a begin that relies on it is a compare-and-set on this key. That
+  // the own session is over stays true.
+  const isAnyAge = isOwn && (group.own.phase === "none" || showsOwnEnd(group, entry));
+  const shown = isAnyAge ? Math.max(lastSequence, view.revision) : lastSequence;
   if (!noteSessionAnswer(group, view, entry, shown, lastSequence))
     return onOlderAnswer(group, pending, lastSequence);
   view.reads.failures = 0;
@@ -98,4 +120,13 @@ function onSessionSnapshot(
   adoptBegin(group);
   if (group.own.phase === "none" && group.link.inquiryDue) suspect(group, view);
   group.link.inquiryDue = false;
+}
+
+/** Is the own session over, by what stands on its key? */
+function showsOwnEnd({ own, config, bucket }: GroupState, entry: GroupEntry | null): boolean {
+  if (entry?.kind !== "record" || entry.record.generation !== bucket.generation) return false;
+  const { record, revision } = entry;
+  if (record.kind === "session")
+    return record.memberId === config.memberId && numberOf(record, revision) > own.number;
+  return record.kind === "session-end" && record.of === config.memberId && record.number >= own.number;
 }

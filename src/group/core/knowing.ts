@@ -7,13 +7,21 @@
  * A message ahead of a gap waits until the gap is closed. So a forged one with a large revision changes nothing: no bulk read ever
  * reaches it.
  */
-import { onGeneration, onNoBucket } from "./bucket.ts";
+import { onGeneration, onHistoryLost, onNoBucket } from "./bucket.ts";
 import { notePlan } from "./coordinator.ts";
 import { suspectAll } from "./fences.ts";
 import { endAsFenced } from "./own-session.ts";
 import { bulkReadBy, isReady } from "./requests.ts";
-import { noteOwnerAnswer, noteOwnerMessage, ownerView } from "./resources.ts";
 import {
+  contradictionOfOwner,
+  isOtherMessage,
+  noteOwnerAnswer,
+  noteOwnerMessage,
+  ownerView,
+} from "./resources.ts";
+import {
+  contradictionOf,
+  isSameContent,
   noteReached,
   noteSessionAnswer,
   noteSessionMessage,
@@ -81,11 +89,18 @@ function onOldMessage(group: GroupState, entry: GroupEntry): void {
     if (revision > group.plan.revision) group.plan.reads.due = true;
     return;
   }
-  const view = key.kind === "session" ? sessionView(group, key.memberId) : ownerView(group, key);
-  if (revision <= view.revision) return;
+  if (key.kind === "session") {
+    const view = sessionView(group, key.memberId);
+    const isKnown = key.memberId === config.memberId || isSameContent(view, entry);
+    if (revision < view.revision || (revision === view.revision && isKnown)) return;
+    readSession(group, view);
+  } else {
+    const view = ownerView(group, key);
+    if (revision < view.revision || (revision === view.revision && !isOtherMessage(group, view, entry)))
+      return;
+    readOwner(group, view);
+  }
   knowing.hintsFromMono = now.mono + config.retryDelayMs;
-  if ("memberId" in view) readSession(group, view);
-  else readOwner(group, view);
 }
 
 function takeIn(group: GroupState, entry: GroupEntry): void {
@@ -124,6 +139,11 @@ function onOwnMessage(group: GroupState, entry: GroupEntry): void {
   const view = ownView(group);
   const record = entry.kind === "record" ? entry.record : null;
   if (record?.incarnation === config.incarnation && record.kind === "session") return;
+  const isEnd =
+    record?.kind === "session-end" && record.of === config.memberId && record.number >= own.number;
+  // Where the servers have lost history, it may stand at any revision.
+  if (isEnd && own.phase !== "none" && own.phase !== "leaving" && record.generation === bucket.generation)
+    return onOwnEnd(group, view, entry);
   if (entry.revision <= view.revision) return;
   if (own.phase === "none") {
     noteSessionMessage(group, view, entry);
@@ -134,11 +154,13 @@ function onOwnMessage(group: GroupState, entry: GroupEntry): void {
     (own.phase === "leaving" && record?.incarnation === config.incarnation)
   )
     return;
-  const isEnd =
-    record?.kind === "session-end" && record.of === config.memberId && record.number >= own.number;
   const isSuccessor = record?.kind === "session" && record.memberId === config.memberId;
   if (!isEnd && !isSuccessor) return readSession(group, view);
   if (record.generation !== bucket.generation) return;
+  onOwnEnd(group, view, entry);
+}
+
+function onOwnEnd(group: GroupState, view: SessionView, entry: GroupEntry): void {
   noteSessionMessage(group, view, entry);
   endAsFenced(group);
 }
@@ -166,14 +188,15 @@ export function bulkDelayMs(group: GroupState): number {
 /** Sends the bulk read that is due, unless what was missed has arrived. */
 export function bulkRead(group: GroupState): void {
   const { knowing, now, config } = group;
-  if (knowing.complete && knowing.sequence >= knowing.dueFor) {
+  if (knowing.complete && knowing.sequence >= knowing.dueFor && !knowing.doubted) {
     knowing.readAtMono = NEVER;
     if (knowing.sequence < knowing.mustKnow)
       bulkReadBy(group, now.mono + config.retryDelayMs, knowing.mustKnow);
     return;
   }
   knowing.readAtMono = NEVER;
-  knowing.requestAfter = knowing.complete ? knowing.sequence : 0;
+  knowing.requestAfter = knowing.complete && !knowing.doubted ? knowing.sequence : 0;
+  knowing.requestReached = group.reached;
   group.lastRequest += 1;
   knowing.request = group.lastRequest;
   emit(group, {
@@ -218,13 +241,17 @@ function takeInBulk(group: GroupState, upTo: number, entries: readonly GroupEntr
   // A replica that is behind.
   if (upTo < knowing.requestAfter || upTo < Math.min(group.reached, knowing.mustKnow))
     return repeatBulk(group);
+  if (knowing.requestAfter === 0) knowing.doubted = false;
+  const contradiction = contradictionIn(group, entries, upTo);
+  if (contradiction !== null) return onHistoryLost(group, contradiction);
   const isFirst = !knowing.complete;
   knowing.failures = 0;
   knowing.complete = true;
   knowing.sequence = Math.max(knowing.sequence, upTo);
   noteReached(group, upTo);
   for (const entry of entries) takeInAnswer(group, entry, upTo);
-  if (isFirst) completeFirst(group, upTo, entries);
+  if (knowing.requestAfter === 0) forgetMissing(group, upTo, entries);
+  if (isFirst) completeFirst(group);
   for (const [revision, ahead] of knowing.ahead) {
     ahead.misses += 1;
     if (revision <= knowing.sequence || ahead.misses >= MAX_MISSES) knowing.ahead.delete(revision);
@@ -233,6 +260,25 @@ function takeInBulk(group: GroupState, upTo: number, entries: readonly GroupEntr
   knowing.mustKnow = Math.max(0, ...knowing.ahead.keys());
   if (knowing.mustKnow > knowing.sequence)
     bulkReadBy(group, group.now.mono + group.config.retryDelayMs, knowing.mustKnow);
+}
+
+/** How an entry contradicts what was known; `null`: none does. */
+function contradictionIn(group: GroupState, entries: readonly GroupEntry[], upTo: number): string | null {
+  const known = Math.min(upTo, group.knowing.requestReached);
+  for (const entry of entries) {
+    const { key, revision } = entry;
+    if (key.kind === "plan") continue;
+    const view = key.kind === "session" ? group.sessions.get(key.memberId) : ownerView(group, key);
+    if (view === undefined) continue;
+    const { provenRevision } = view;
+    // Known before the read was sent: the key cannot show an earlier message since.
+    if (revision < provenRevision && provenRevision <= known)
+      return `a key that had reached revision ${provenRevision} shows ${revision} in a stream that has reached ${upTo}`;
+    const contradiction =
+      "memberId" in view ? contradictionOf(group, view, entry) : contradictionOfOwner(group, view, entry);
+    if (contradiction !== null) return contradiction;
+  }
+  return null;
 }
 
 function takeInAnswer(group: GroupState, entry: GroupEntry, upTo: number): void {
@@ -250,8 +296,8 @@ function takeInAnswer(group: GroupState, entry: GroupEntry, upTo: number): void 
   }
 }
 
-/** The first bulk read of this bucket: what is not in it is not there. */
-function completeFirst(group: GroupState, upTo: number, entries: readonly GroupEntry[]): void {
+/** After a read of everything: what is not in it is not there. */
+function forgetMissing(group: GroupState, upTo: number, entries: readonly GroupEntry[]): void {
   const shown = new Set<ResourceView | SessionView>();
   for (const { key } of entries) {
     if (key.kind === "session") shown.add(sessionView(group, key.memberId));
@@ -265,6 +311,10 @@ function completeFirst(group: GroupState, upTo: number, entries: readonly GroupE
     if (!shown.has(view) && view.revision > 0 && noteOwnerAnswer(group, view, null, upTo))
       onOwnerNews(group, view);
   }
+}
+
+/** The first bulk read of this bucket. */
+function completeFirst(group: GroupState): void {
   group.targetsDue = true;
   group.membersDue = true;
   suspectAll(group);

@@ -79,7 +79,7 @@ function sendRecord(group: GroupState, number: number | null, expect: number, ti
     key: { kind: "session", memberId: group.config.memberId },
     record: (authorship) => sessionRecord(group, authorship, number, session),
     expect,
-    pending: { kind: "session" },
+    pending: { kind: "session", expect },
     timeoutMs,
   });
   own.inFlight = { nonce, kind: number === null ? "begin" : "renew" };
@@ -266,6 +266,7 @@ function noteOwnRevision(group: GroupState, kind: "live" | "ended", revision: nu
   const view = ownView(group);
   view.kind = kind;
   view.revision = revision;
+  view.provenRevision = Math.max(view.provenRevision, revision);
   view.number = group.own.number;
   view.record = null;
   view.receivedAt = group.now;
@@ -395,7 +396,7 @@ function sendEnd(group: GroupState, number: number, expect: number, leftMs: numb
       reason: stopping?.restarting === true ? "restarting" : "left",
     }),
     expect,
-    pending: { kind: "session" },
+    pending: { kind: "session", expect },
     timeoutMs: Math.min(config.requestTimeoutMs, leftMs),
   });
   own.inFlight = { nonce, kind: "end" };

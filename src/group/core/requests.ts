@@ -38,7 +38,7 @@ export function sendRead(group: GroupState, key: GroupKey, reads: KeyReads, pend
   group.lastRequest += 1;
   reads.due = false;
   reads.inFlight = true;
-  group.readsInFlight.set(group.lastRequest, pending);
+  group.readsInFlight.set(group.lastRequest, { pending, reached: group.reached });
   emit(group, {
     type: "read",
     request: group.lastRequest,
@@ -50,6 +50,13 @@ export function sendRead(group: GroupState, key: GroupKey, reads: KeyReads, pend
 /** Can requests be sent? */
 export function isReady({ link, bucket }: GroupState): boolean {
   return link.connected && bucket.status === "open";
+}
+
+/** What is known may be lost: everything is read once more. */
+export function readAgain(group: GroupState): void {
+  if (group.knowing.doubted) return;
+  group.knowing.doubted = true;
+  bulkReadBy(group, group.now.mono + group.config.retryDelayMs, group.knowing.sequence + 1);
 }
 
 /** Everything up to this sequence must be known by then. */

@@ -35,6 +35,7 @@ export function noteOwnerAnswer(
 ): boolean {
   if (shown < view.revision) return false;
   if (entry !== null) {
+    view.provenRevision = Math.max(view.provenRevision, entry.revision);
     const { revision, unownedSinceMono, conflicts } = view;
     // What a message has shown at this revision may be forged in any part.
     replace(group, view, entry);
@@ -54,6 +55,26 @@ export function noteOwnerAnswer(
     view.unownedSinceMono = group.now.mono;
   }
   return true;
+}
+
+/** As `contradictionOf` of a session: no revision is used twice. */
+export function contradictionOfOwner(
+  group: GroupState,
+  view: ResourceView,
+  entry: GroupEntry,
+): string | null {
+  return entry.revision === view.provenRevision && isOtherMessage(group, view, entry)
+    ? `revision ${entry.revision} of ${ownedName(view.key)} is another message than before`
+    : null;
+}
+
+/** Is it another message than the one that is known at its revision? */
+export function isOtherMessage(group: GroupState, view: ResourceView, entry: GroupEntry): boolean {
+  if (entry.revision !== view.revision || entry.kind !== "record") return false;
+  const record = believed(group, entry.record, entry.revision);
+  if (record === null) return false;
+  if (record.kind === "release") return view.kind !== "released" || view.epoch !== record.epoch;
+  return view.kind !== "claimed" || view.incarnation !== record.incarnation || view.nonce !== record.nonce;
 }
 
 function replace(group: GroupState, view: ResourceView, entry: GroupEntry): void {
@@ -89,15 +110,19 @@ function replace(group: GroupState, view: ResourceView, entry: GroupEntry): void
 /** A program that fills the bucket with garbage must not fill the log. */
 const GARBAGE_PAUSE_MS = 1_000;
 
-function warnOfGarbage(group: GroupState, { key, name, revision }: ResourceView, entry: GroupEntry): void {
+function warnOfGarbage(group: GroupState, { key, revision }: ResourceView, entry: GroupEntry): void {
   if (group.now.mono < group.garbageFromMono) return;
   group.garbageFromMono = group.now.mono + GARBAGE_PAUSE_MS;
-  const whose = key.kind === "owner" ? `the owner of resource "${name}"` : "the coordinator";
   warn(
     group,
     "GARBAGE_RECORD",
-    `revision ${revision} of ${whose} is no record of it (${whatElse(entry)}); no member claims it for ${group.config.leaseTtlMs} ms`,
+    `revision ${revision} of ${ownedName(key)} is no record of it (${whatElse(entry)}); no member claims it for ${group.config.leaseTtlMs} ms`,
   );
+}
+
+/** What stands on this key, for people. */
+function ownedName(key: GroupKey): string {
+  return key.kind === "owner" ? `the owner of resource "${key.resource}"` : "the coordinator";
 }
 
 /** A record of this bucket, with numbers that are possible. */
@@ -116,6 +141,11 @@ export interface SeenClaim {
   readonly position: number | undefined;
   readonly above: number;
   readonly revision: number;
+}
+
+/** The ack of our own write has shown this revision. */
+export function noteAck(view: ResourceView, revision: number): void {
+  view.provenRevision = Math.max(view.provenRevision, revision);
 }
 
 export function noteClaim(group: GroupState, view: ResourceView, claim: SeenClaim): void {

@@ -36,6 +36,7 @@ export function sessionView(group: GroupState, memberId: string): SessionView {
     since: null,
     waitMs: 0,
     proven: false,
+    provenRevision: 0,
     closed: null,
     silentRevision: 0,
     inquiry: { dueAtMono: NEVER, silent: null, open: null, first: null, quietUntilMono: PAST, lives: 0 },
@@ -127,6 +128,7 @@ export function noteSessionAnswer(
 ): boolean {
   if (shown < view.revision) return false;
   const { revision, since, proven, receivedAt } = view;
+  view.provenRevision = Math.max(view.provenRevision, entry?.revision ?? 0);
   const isSameMessage = (entry?.revision ?? 0) === revision && view.kind !== "unknown";
   // Another content at the same revision: the message was forged, or the servers have lost what stood there before.
   const isSame = isSameMessage && isSameContent(view, entry);
@@ -149,8 +151,34 @@ export function noteNumberShown({ now }: GroupState, view: SessionView, upTo: nu
   view.answered = isShown ? { number, upTo, sinceMono } : null;
 }
 
+/**
+ * How an answer contradicts what answers and acks have shown before; `null`: it does not. If it does, the servers have lost what they had
+ * acknowledged: no revision is used twice, and a session that is over never goes on.
+ */
+export function contradictionOf(group: GroupState, view: SessionView, entry: GroupEntry): string | null {
+  const { bucket, config } = group;
+  const { memberId, provenRevision, overUpTo } = view;
+  if (entry.kind !== "record" || entry.record.generation !== bucket.generation) return null;
+  const { revision, record } = entry;
+  // An older answer may show a session that is over now.
+  if (revision < provenRevision) return null;
+  const isOther = memberId !== config.memberId && view.kind !== "vacant" && view.proven;
+  if (isOther && revision === view.revision && !isSameContent(view, entry))
+    return `revision ${revision} of the session of member "${memberId}" is another message than before`;
+  if (record.kind !== "session" || record.memberId !== memberId) return null;
+  const number = numberOf(record, revision);
+  return number <= overUpTo
+    ? `session ${number} of member "${memberId}" goes on at revision ${revision}, but it was over`
+    : null;
+}
+
+/** The number of the session that this record begins or renews. */
+export function numberOf({ number, above }: SessionRecord, revision: number): number {
+  return number ?? Math.max(revision, above + 1);
+}
+
 /** Was it written by the same write? */
-function isSameContent({ kind, record, number }: SessionView, entry: GroupEntry | null): boolean {
+export function isSameContent({ kind, record, number }: SessionView, entry: GroupEntry | null): boolean {
   if (entry?.kind !== "record") return kind === "vacant";
   const shown = entry.record;
   if (shown.kind === "session-end") return kind === "ended" && shown.number === number;
@@ -210,7 +238,7 @@ function noteRecord(group: GroupState, view: SessionView, record: SessionRecord,
   const before = view.kind === "live" ? view.record : null;
   const sameSession = before !== null && before.incarnation === record.incarnation;
   const { config } = group;
-  const number = record.number ?? Math.max(view.revision, record.above + 1);
+  const number = numberOf(record, view.revision);
   const isMine = record.incarnation === config.incarnation;
   const hasJoined = view.kind !== "live" || view.number !== number;
   view.kind = "live";
@@ -219,6 +247,8 @@ function noteRecord(group: GroupState, view: SessionView, record: SessionRecord,
   view.waitMs = isMine ? 0 : Math.max(config.leaseTtlMs, record.ttlMs);
   noteNumber(group, Math.max(number, record.above));
   if (answered) noteShown(group, view, number);
+  // It is over, as far as is known.
+  else if (number <= view.overUpTo) readSession(group, view);
   if (view.memberId === config.memberId) {
     if (!isMine && sameSession) warnOfDuplicate(group, view, record);
     return;

@@ -120,6 +120,8 @@ export interface SessionView {
   waitMs: number;
   /** The content at the newest revision was in an answer, or is our own. */
   proven: boolean;
+  /** The largest revision that an answer, or an ack of our own, has shown on this key. */
+  provenRevision: number;
   /** A connection that is confirmed closed. */
   closed: SessionBinding | null;
   /** The revision whose silence is confirmed; 0: none. */
@@ -164,6 +166,8 @@ export interface ResourceView {
   /** `blocked`: something that no member writes stands there. */
   kind: "absent" | "claimed" | "released" | "blocked";
   revision: number;
+  /** As for a session. */
+  provenRevision: number;
   /** Of the last claim that was believed, also after its key has vanished. */
   owner: string | null;
   session: number;
@@ -191,7 +195,7 @@ export interface ResourceView {
 
 /** A write in flight. */
 export type PendingWrite =
-  | { readonly kind: "session" }
+  | { readonly kind: "session"; readonly expect: number }
   | { readonly kind: "fence"; readonly view: SessionView; readonly expect: number; readonly number: number }
   | {
       readonly kind: "claim" | "release";
@@ -222,11 +226,15 @@ export interface Knowing {
   /** The bulk read in flight. */
   request: number | null;
   requestAfter: number;
+  /** `GroupState.reached` when it was sent. */
+  requestReached: number;
   /** Monotonic milliseconds from which a bulk read is due, unless everything up to `mustKnow` is known by then. */
   readAtMono: number;
   mustKnow: number;
   /** What `readAtMono` was set for. */
   dueFor: number;
+  /** The next bulk read is one of everything: the servers may have lost what is known. */
+  doubted: boolean;
   failures: number;
   /** Monotonic milliseconds before which a message that contradicts what is known causes no read. */
   hintsFromMono: number;
@@ -329,7 +337,7 @@ export interface GroupState {
   lastRequest: number;
   lastQuestion: number;
   readonly writes: Map<number, { readonly pending: PendingWrite; readonly reached: number }>;
-  readonly readsInFlight: Map<number, PendingRead>;
+  readonly readsInFlight: Map<number, { readonly pending: PendingRead; readonly reached: number }>;
   readonly questions: Map<number, SessionView>;
   readonly pace: Pace;
   readonly claims: Fifo<ResourceView>;

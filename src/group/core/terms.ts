@@ -14,7 +14,7 @@ import { isSessionHeld, takesNothing } from "./held.ts";
 import { noteAnswered } from "./pace.ts";
 import { clearQueue, dequeue, enqueue, takeFirst } from "./queues.ts";
 import { sendWrite } from "./requests.ts";
-import { freeAtMono, isMine, isUnowned, noteClaim, noteRelease } from "./resources.ts";
+import { freeAtMono, isMine, isUnowned, noteAck, noteClaim, noteRelease } from "./resources.ts";
 import { isLive } from "./sessions.ts";
 import {
   backOffMs,
@@ -26,7 +26,15 @@ import {
   type Term,
   warn,
 } from "./state.ts";
-import { consider, isCoordinatorKey, isPlannedHere, mayOwn, ownedCount, wantedAtMono } from "./wanted.ts";
+import {
+  consider,
+  isCoordinatorKey,
+  isPlannedHere,
+  isPlanOfOther,
+  mayOwn,
+  ownedCount,
+  wantedAtMono,
+} from "./wanted.ts";
 
 type OwnerWrite = Extract<PendingWrite, { kind: "claim" | "release" }>;
 
@@ -116,6 +124,7 @@ function onClaimed(group: GroupState, nonce: number, write: OwnerWrite, revision
   const { view, session, above } = write;
   const isAdoptable = view.adopt === nonce;
   forgetClaim(group, view);
+  noteAck(view, revision);
   group.storeFailing = false;
   if (revision < view.revision) return readOwner(group, view);
   const { memberId, incarnation } = group.config;
@@ -161,7 +170,11 @@ export function readOwner(group: GroupState, view: ResourceView): void {
 export function settleOwner(group: GroupState, view: ResourceView): void {
   const { term } = view;
   if (term !== null) {
-    if (view.kind === "claimed" && view.revision === term.revision) return consider(group, view);
+    if (view.kind === "claimed" && view.revision === term.revision) {
+      // The claim stands, and the plan is that of another term: the servers have lost the claim of that one. The next term is above both.
+      if (isCoordinatorKey(view) && isPlanOfOther(group, term.epoch)) return dropCoordinator(group, view);
+      return consider(group, view);
+    }
     if (term.phase === "releasing") return endReleased(group, view, term, null);
     return lose(group, view, term);
   }
@@ -281,6 +294,7 @@ export function onReleaseWritten(group: GroupState, write: OwnerWrite, outcome: 
     return readOwner(group, view);
   }
   group.storeFailing = false;
+  noteAck(view, outcome.revision);
   if (outcome.revision > view.revision) {
     view.revision = outcome.revision;
     noteRelease(group, view, epoch, successor, view.term?.position ?? view.position);

@@ -51,6 +51,12 @@ export function isPlannedHere({ plan, config }: GroupState, { name }: ResourceVi
   return plan.assignment?.get(name) === config.memberId;
 }
 
+/** Is the plan, as an answer shows it, that of a later coordinator than this epoch, or of another one with the same epoch? */
+export function isPlanOfOther({ plan, config }: GroupState, epoch: number): boolean {
+  if (!plan.proven || plan.coordinator < epoch) return false;
+  return plan.coordinator > epoch || plan.writtenBy !== config.memberId;
+}
+
 /** The place of this member in the rendezvous order of the resource, among those that might claim it. */
 function rankOf(group: GroupState, view: ResourceView): number {
   const others: string[] = [];

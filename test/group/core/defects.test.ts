@@ -84,7 +84,7 @@ test("a release that was sent ends the term: wanting the resource again takes a 
   // The release gets no answer, and a read shows that it was not applied yet: it is sent again.
   a.pass(1_000)
     .unanswered("owner.r")
-    .reads("owner.r", claimEntry(2, "r", "a", 1, { nonce: 2 }), 5);
+    .reads("owner.r", claimEntry(2, "r", "a", 1, { nonce: 3 }), 5);
   expect(a.held("r")).toBe(false);
   expect(a.sent("owner.r")).toMatchObject({ expect: 2, record: { kind: "release", epoch: 2 } });
   // The first one was applied after all.

@@ -320,6 +320,7 @@ export class World {
   readonly resources: readonly string[];
   readonly members: Member[] = [];
   readonly keys: Map<string, GroupEntry> = new Map();
+  #log: GroupEntry[] = [];
   readonly open: Set<number> = new Set();
   readonly counted: Map<number, number> = new Map();
   /** When the newest beat of a connection was heard. */
@@ -434,6 +435,7 @@ export class World {
 
   store(entry: GroupEntry): number {
     this.keys.set(keyText(entry.key), entry);
+    this.#log.push(entry);
     for (const member of this.members) {
       if (!member.connected || !member.hears(entry)) continue;
       this.in(member.latencyMs, () => {
@@ -441,6 +443,14 @@ export class World {
       });
     }
     return entry.revision;
+  }
+
+  /** The servers lose the newest messages: their revisions come again. */
+  lose(count: number): void {
+    this.sequence -= count;
+    this.#log = this.#log.filter(({ revision }) => revision <= this.sequence);
+    this.keys.clear();
+    for (const entry of this.#log) this.keys.set(keyText(entry.key), entry);
   }
 
   /** Something that no member writes. */
