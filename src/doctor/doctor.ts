@@ -119,6 +119,7 @@ export class Doctor {
       nodes: this.#account?.clocked(account?.nodes ?? null) ?? null,
       permissions: account?.permissions ?? null,
       groups: account?.groups ?? [],
+      applications: account?.applications ?? [],
       unseen: [...(account?.unseen ?? [NO_ACCOUNT]), ...unseenServers(servers)],
     };
   }

@@ -223,6 +223,39 @@ export interface GroupFacts {
   readonly permissions: PermissionFacts | null;
 }
 
+/** The stream of a bucket that belongs to an application. */
+export interface ApplicationBucket {
+  readonly exists: boolean;
+  readonly replicas: number;
+  readonly storage: string;
+  readonly size: Usage;
+  readonly placement: BucketFacts["placement"];
+  readonly clustered: boolean;
+  readonly leader: string | null;
+  readonly peers: readonly Peer[];
+}
+
+/** What an application that uses a bucket gets with its credentials. */
+export interface ApplicationFacts {
+  /** Name of the bucket. */
+  readonly bucket: string;
+  /** Name of the NATS user; `null`: not known, for example with credentials in a file. */
+  readonly user: string | null;
+  readonly readOnly: boolean;
+  /** `null`: this user may not read it, or it could not be read. */
+  readonly stream: ApplicationBucket | null;
+  /** Why reading failed, other than by a missing permission. */
+  readonly problem: string | null;
+  readonly tried: readonly TriedPermission[];
+  /** What the account may have; `null`: not readable. A limit of `null`: none. */
+  readonly account: {
+    readonly storage: Usage;
+    readonly memory: Usage;
+    readonly streams: { readonly used: number; readonly limit: number | null };
+    readonly consumers: { readonly used: number; readonly limit: number | null };
+  } | null;
+}
+
 export interface Facts {
   /** `null`: none was given; only the servers are examined. */
   readonly clusterId: string | null;
@@ -249,5 +282,7 @@ export interface Facts {
   readonly permissions: PermissionFacts | null;
   /** The groups that were asked for. */
   readonly groups: readonly GroupFacts[];
+  /** The buckets of applications that were asked for. */
+  readonly applications: readonly ApplicationFacts[];
   readonly unseen: readonly Unseen[];
 }

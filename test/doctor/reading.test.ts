@@ -1,7 +1,7 @@
 /** Decoding of server documents to facts, and the permissions that a role needs. */
 import { describe, expect, test } from "vitest";
 import { askedNow } from "../../src/doctor/clocks/clock.ts";
-import { accountUsage } from "../../src/doctor/sources/account-source.ts";
+import { accountUsage } from "../../src/doctor/sources/account-usage.ts";
 import { AdvertisedServers } from "../../src/doctor/sources/advertised-servers.ts";
 import type { ServerAnswer } from "../../src/doctor/sources/ask-servers.ts";
 import { timeIn } from "../../src/doctor/sources/json.ts";

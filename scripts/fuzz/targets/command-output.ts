@@ -232,6 +232,7 @@ function examination(give: Values): Examination {
       nodes: give.list(() => ({ ...node(give), clock: give.maybe(clock) })),
       permissions: null,
       groups: [],
+      applications: [],
       unseen: [{ what: give.text(), how: give.text() }],
     },
   };

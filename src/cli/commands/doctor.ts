@@ -2,9 +2,10 @@ import { readFileSync } from "node:fs";
 import { setTimeout as pause } from "node:timers/promises";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { monitorUrl } from "../../config/file/monitors.ts";
-import { resolveOptions } from "../../config/resolve.ts";
+import { type NodeOptions, resolveOptions } from "../../config/resolve.ts";
 import { Doctor, type DoctorOptions, type Examination } from "../../doctor/doctor.ts";
 import type { Facts } from "../../doctor/facts.ts";
+import type { AccountOptions } from "../../doctor/sources/account-source.ts";
 import { follow, NO_TRENDS } from "../../doctor/trends/trends.ts";
 import { ClusterError, messageOf } from "../../errors.ts";
 import type { NatsOptions } from "../../nats/connection/connection.ts";
@@ -46,6 +47,9 @@ interface Flags extends ClusterFlags, PrometheusFlags {
   readonly expectNodes?: number;
   readonly role?: AnyRole;
   readonly group?: readonly string[];
+  readonly bucket?: readonly string[];
+  readonly readOnly?: boolean;
+  readonly permissions?: string;
   readonly watch?: boolean;
   readonly interval?: number;
   readonly prometheus?: boolean;
@@ -66,6 +70,9 @@ export function doctor(command: Command): Command {
     .option("--expect-nodes <n>", "nodes that should compete (default: any number)", wholeNumber(1, 1_000))
     .addOption(new Option("--role <role>", "role whose permissions this user should have").choices(ANY_ROLES))
     .option("--group <id>", "examine this group, too; may be given more than once", groups)
+    .option("--bucket <name>", "examine this bucket of an application; may be given more than once", buckets)
+    .option("--read-only", "with --bucket: the application only reads")
+    .option("--permissions <user>", "log in as this user, and try what it may do")
     .option("--watch", "repeat until Ctrl-C")
     .option("--interval <time>", "pause between examinations (default: 5s)", positiveDuration)
     .addOption(
@@ -98,10 +105,16 @@ Example:
   nats-leader doctor --config a.json --monitor http://n1:8222 http://n2:8222
   nats-leader doctor --cluster-id billing --system-creds sys.creds --watch
   nats-leader doctor --group orders
+  NATS_LEADER_PASSWORD=... nats-leader doctor --bucket prices --permissions shop
   nats-leader doctor --monitor http://n1:8222 --prometheus --listen 9466`;
 
 function groups(text: string, before: readonly string[] = []): readonly string[] {
   return [...before, groupIdOf(text)];
+}
+
+function buckets(text: string, before: readonly string[] = []): readonly string[] {
+  if (/^[\w-]+$/.test(text)) return [...before, text];
+  throw new InvalidArgumentError("The name of a bucket has the characters A-Z a-z 0-9 _ -.");
 }
 
 function streams(text: string, before: readonly string[] = []): readonly string[] {
@@ -217,7 +230,10 @@ function reachedNothing({ servers, connection, system }: Facts): boolean {
 }
 
 function doctorOptions(flags: Flags): DoctorOptions {
-  const settings = [["nats.monitors", "--monitor", flags.monitor]] as const;
+  const settings = [
+    ["nats.monitors", "--monitor", flags.monitor],
+    ["nats.user", "--permissions", flags.permissions],
+  ] as const;
   const loaded = configOf(flags, false, { forCluster: false, settings });
   const { nodeOptions, origins, nodeId } = loaded;
   const timeoutMs = flags.timeout ?? DEFAULT_TIMEOUT_MS;
@@ -228,7 +244,12 @@ function doctorOptions(flags: Flags): DoctorOptions {
   const groupIds = flags.group ?? (loaded.config.group?.id === undefined ? [] : [loaded.config.group.id]);
   // With monitoring ports or a system login alone, nothing is queried through another account.
   const named = ports.length === 0 || origins.has("nats.servers");
-  const usesAccount = hasCluster || groupIds.length > 0 || (system === null && named);
+  const usesAccount =
+    hasCluster ||
+    groupIds.length > 0 ||
+    flags.bucket !== undefined ||
+    flags.permissions !== undefined ||
+    (system === null && named);
   const given = flags.role === "member" ? "node" : flags.role;
   const role = given ?? (nodeId === null ? null : resolved.observer ? "observer" : "node");
   const groupRole: GroupPermissionRole | null = flags.role === "node" ? "member" : (flags.role ?? null);
@@ -239,6 +260,7 @@ function doctorOptions(flags: Flags): DoctorOptions {
     role,
     groupIds: [...new Set(groupIds)],
     groupRole,
+    ...(flags.bucket === undefined ? {} : { application: applicationOf(flags, nodeOptions) }),
     timeoutMs,
   };
   return {
@@ -252,6 +274,13 @@ function doctorOptions(flags: Flags): DoctorOptions {
     system,
     account: usesAccount ? account : null,
   };
+}
+
+function applicationOf(
+  { bucket = [], readOnly = false }: Flags,
+  { user }: NodeOptions,
+): NonNullable<AccountOptions["application"]> {
+  return { buckets: [...new Set(bucket)], readOnly, user: user ?? null };
 }
 
 /** The servers and TLS settings of the configuration, with the login of the system account. */

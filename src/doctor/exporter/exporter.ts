@@ -197,6 +197,7 @@ function factsOf(readings: readonly ServerReading[], expectedServers: number | n
     nodes: null,
     permissions: null,
     groups: [],
+    applications: [],
     unseen: [],
   };
 }

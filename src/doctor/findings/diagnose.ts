@@ -1,6 +1,7 @@
 /** Derives findings from facts. Pure: equal facts give equal findings. */
 
 import type { ConnectionFacts, Facts } from "../facts.ts";
+import { applicationFindings } from "./application-findings.ts";
 import { bucketFindings } from "./bucket-findings.ts";
 import { clockFindings } from "./clock-findings.ts";
 import { clusterFindings } from "./cluster-findings.ts";
@@ -22,6 +23,7 @@ export function diagnose(facts: Facts): Finding[] {
     ...bucketFindings(facts),
     ...nodeFindings(facts),
     ...groupFindings(facts),
+    ...applicationFindings(facts),
     ...clockFindings(facts),
     ...permissionFindings(facts.permissions),
   ];

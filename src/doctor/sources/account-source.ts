@@ -4,42 +4,43 @@ import type { NodeOptions } from "../../config/resolve.ts";
 import { asError } from "../../errors.ts";
 import { ClusterClient } from "../../manager/cluster-client.ts";
 import { knownClusters } from "../../manager/known-clusters.ts";
-import {
-  asObject,
-  callApi,
-  isJsError,
-  JsCode,
-  type JsonObject,
-  jsToClusterError,
-} from "../../nats/api/js-api.ts";
+import { callApi, isJsError, JsCode, jsToClusterError } from "../../nats/api/js-api.ts";
 import { RequestFailure } from "../../nats/api/request.ts";
 import { CONNECTIONS_PING, inDomain, streamName } from "../../nats/names.ts";
 import type { GroupPermissionRole, PermissionRole } from "../../nats/permissions.ts";
 import type { ClockBook } from "../clocks/clock-book.ts";
-import {
-  type BucketFacts,
-  type ConnectionFacts,
-  type Facts,
-  type GroupFacts,
-  type PermissionFacts,
-  percentOf,
-  type ServerFacts,
-  type Unseen,
-  type Usage,
+import type {
+  BucketFacts,
+  ConnectionFacts,
+  Facts,
+  GroupFacts,
+  PermissionFacts,
+  ServerFacts,
+  Unseen,
 } from "../facts.ts";
+import { accountUsage } from "./account-usage.ts";
 import { AdvertisedServers } from "./advertised-servers.ts";
+import { type ApplicationQuery, ApplicationSource } from "./application-source.ts";
 import { askServers, type ServerAnswer } from "./ask-servers.ts";
 import { GroupSource } from "./group-source.ts";
-import { objectIn, textIn } from "./json.ts";
+import { textIn } from "./json.ts";
 import { NodeSource } from "./node-source.ts";
 import { missingBucket, readBucket } from "./read-bucket.ts";
-import { unknownServer, usageOf } from "./read-server.ts";
+import { unknownServer } from "./read-server.ts";
 import { isInboxRefused, type PermissionQuery, tryPermissions } from "./try-permissions.ts";
 
 export interface AccountSourceFacts
   extends Pick<
     Facts,
-    "account" | "bucket" | "bucketProblem" | "otherClusters" | "lease" | "nodes" | "permissions" | "groups"
+    | "account"
+    | "bucket"
+    | "bucketProblem"
+    | "otherClusters"
+    | "lease"
+    | "nodes"
+    | "permissions"
+    | "groups"
+    | "applications"
   > {
   readonly connection: ConnectionFacts;
   readonly servers: readonly ServerFacts[];
@@ -57,6 +58,8 @@ export interface AccountOptions {
   readonly groupIds: readonly string[];
   /** As `role`, in groups. */
   readonly groupRole: GroupPermissionRole | null;
+  /** Buckets of applications to examine. @default none */
+  readonly application?: ApplicationQuery;
   readonly timeoutMs: number;
 }
 
@@ -71,6 +74,7 @@ const NOTHING = {
   nodes: null,
   permissions: null,
   groups: [],
+  applications: [],
   servers: [],
 } as const;
 
@@ -81,6 +85,7 @@ export class AccountSource {
   #client: ClusterClient | null = null;
   #nodes: NodeSource | null = null;
   #groups: GroupSource | null = null;
+  #applications: ApplicationSource | null = null;
   readonly #advertised = new AdvertisedServers();
   #serverCount = 0;
   #tried: { readonly facts: PermissionFacts; readonly at: number } | null = null;
@@ -100,7 +105,16 @@ export class AccountSource {
       const servers = await this.#servers(client, unseen);
       const cluster = await this.#cluster(client, unseen);
       const groups = await this.#readGroups(unseen);
-      return { ...cluster, groups, servers, account, connection: { server, problem: null }, unseen };
+      const applications = (await this.#applications?.read(unseen)) ?? [];
+      return {
+        ...cluster,
+        groups,
+        applications,
+        servers,
+        account,
+        connection: { server, problem: null },
+        unseen,
+      };
     } catch (thrown) {
       return { ...NOTHING, connection: { server: null, problem: problemOf(thrown) }, unseen };
     }
@@ -135,6 +149,8 @@ export class AccountSource {
     this.#client ??= await ClusterClient.connect(nodeOptions, { timeoutMs });
     this.#nodes ??= new NodeSource(this.#client, this.#book, this.#expectedNodes);
     this.#groups ??= new GroupSource(this.#client, this.#options.groupRole);
+    const { application } = this.#options;
+    if (application !== undefined) this.#applications ??= new ApplicationSource(this.#client, application);
     return this.#client;
   }
 
@@ -210,10 +226,12 @@ export class AccountSource {
   async #cluster(
     client: ClusterClient,
     unseen: Unseen[],
-  ): Promise<Omit<AccountSourceFacts, "connection" | "servers" | "account" | "groups" | "unseen">> {
+  ): Promise<
+    Omit<AccountSourceFacts, "connection" | "servers" | "account" | "groups" | "applications" | "unseen">
+  > {
     const { hasCluster, nodeId, role } = this.#options;
     if (!hasCluster) {
-      if (this.#options.groupIds.length === 0)
+      if (this.#options.groupIds.length === 0 && this.#options.application === undefined)
         unseen.push({ what: "the bucket and the nodes", how: "pass --cluster-id ID, or --group ID" });
       return NOTHING;
     }
@@ -283,22 +301,6 @@ function problemOf(thrown: unknown): string {
   const { message } = asError(thrown);
   if (!isInboxRefused(thrown)) return message;
   return `${message}: answers cannot be received; set nats.inboxPrefix (NATS_LEADER_INBOX_PREFIX) to a prefix that this user may subscribe to`;
-}
-
-/** An account may have limits per number of replicas (tiers). The tier with the highest usage counts. */
-export function accountUsage(info: JsonObject): Facts["account"] {
-  const tiers = Object.values(objectIn(info, "tiers") ?? {}).flatMap(
-    (tier) => asObject(tier) ?? [],
-  ) as JsonObject[];
-  const worst = (used: "memory" | "storage", limit: string): Usage | null => {
-    const all = (tiers.length === 0 ? [info] : tiers).flatMap((tier): Usage[] =>
-      [usageOf(tier, used, objectIn(tier, "limits"), limit)].filter((one) => one !== null),
-    );
-    return all.sort((a, b) => (percentOf(b) ?? 0) - (percentOf(a) ?? 0))[0] ?? null;
-  };
-  const memory = worst("memory", "max_memory");
-  const storage = worst("storage", "max_storage");
-  return memory === null || storage === null ? null : { memory, storage };
 }
 
 function untried({ role, tried }: PermissionFacts): Unseen[] {

@@ -83,6 +83,23 @@ export function wantedInGroup(
   ];
 }
 
+/** What clients of a bucket need, those of NATS itself and nats.js alike. */
+export function wantedForBucket(bucket: string, readOnly: boolean, unique: string): WantedPermission[] {
+  const stream = `KV_${bucket}`;
+  const one = (subject: string, purpose: string, vital: boolean, trial: Trial): WantedPermission =>
+    wantedAs("publish", { subject, purpose, vital }, unique, trial);
+  return [
+    one(`$JS.API.STREAM.INFO.${stream}`, "opening the bucket", true, "read"),
+    one(`$JS.API.DIRECT.GET.${stream}.>`, "reading a key", true, "read"),
+    one(`$JS.API.STREAM.MSG.GET.${stream}`, "reading a key at a revision", false, "garbage"),
+    one(`$JS.API.CONSUMER.CREATE.${stream}.>`, "watching keys, and listing them", true, "garbage"),
+    one(`$JS.API.CONSUMER.INFO.${stream}.*`, "watching keys", false, "read"),
+    one(`$JS.API.CONSUMER.DELETE.${stream}.*`, "ending a watch at once", false, "read"),
+    one(`$JS.FC.${stream}.>`, "watching many keys: flow control", false, "read"),
+    ...(readOnly ? [] : [one(`$KV.${bucket}.>`, "writing and deleting keys", true, "never")]),
+  ];
+}
+
 export function groupPermissionsCommand(
   role: GroupPermissionRole,
   groupId: string,

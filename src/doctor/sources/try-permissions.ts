@@ -21,6 +21,7 @@ import {
   permissionsCommand,
   type WantedPermission,
   wantedBy,
+  wantedForBucket,
   wantedInGroup,
 } from "./roles.ts";
 
@@ -82,6 +83,36 @@ interface WantedRole extends Pick<PermissionFacts, "role" | "command"> {
 
 /** The role with the fewest missing permissions. */
 async function tryRoles(monitor: ConnectionMonitor, roles: readonly WantedRole[]): Promise<PermissionFacts> {
+  const tryAll = await trier(monitor);
+  const found = await Promise.all(
+    roles.map(
+      async ({ role, command, wanted }): Promise<PermissionFacts> => ({
+        role,
+        command,
+        tried: await tryAll(wanted),
+      }),
+    ),
+  );
+  const lacks = ({ tried }: PermissionFacts): number => tried.filter((one) => one.allowed === false).length;
+  const [best] = [...found].sort((a, b) => lacks(a) - lacks(b));
+  if (best === undefined) throw new Error("bug: no role");
+  return best;
+}
+
+/** What an application needs that uses the bucket. */
+export async function tryBucketPermissions(
+  monitor: ConnectionMonitor,
+  bucket: string,
+  readOnly: boolean,
+): Promise<readonly TriedPermission[]> {
+  const tryAll = await trier(monitor);
+  return tryAll(wantedForBucket(bucket, readOnly, uniqueToken()));
+}
+
+/** Tries each permission once, also if several roles want it. */
+async function trier(
+  monitor: ConnectionMonitor,
+): Promise<(wanted: readonly WantedPermission[]) => Promise<TriedPermission[]>> {
   const info = await userInfo(monitor);
   const known = new Map<string, Promise<boolean | null>>();
   const allowed = (wanted: WantedPermission): Promise<boolean | null> => {
@@ -90,22 +121,14 @@ async function tryRoles(monitor: ConnectionMonitor, roles: readonly WantedRole[]
     known.set(key, tried);
     return tried;
   };
-  const found = await Promise.all(
-    roles.map(async ({ role, command, wanted }): Promise<PermissionFacts> => {
-      const tried = await Promise.all(
-        wanted.map(async (one): Promise<TriedPermission> => {
-          const { direction, purpose, vital } = one;
-          const subject = direction === "publish" ? inDomain(one.subject, monitor.domain) : one.subject;
-          return { direction, subject, purpose, vital, allowed: await allowed(one) };
-        }),
-      );
-      return { role, command, tried };
-    }),
-  );
-  const lacks = ({ tried }: PermissionFacts): number => tried.filter((one) => one.allowed === false).length;
-  const [best] = [...found].sort((a, b) => lacks(a) - lacks(b));
-  if (best === undefined) throw new Error("bug: no role");
-  return best;
+  return (wanted) =>
+    Promise.all(
+      wanted.map(async (one): Promise<TriedPermission> => {
+        const { direction, purpose, vital } = one;
+        const subject = direction === "publish" ? inDomain(one.subject, monitor.domain) : one.subject;
+        return { direction, subject, purpose, vital, allowed: await allowed(one) };
+      }),
+    );
 }
 
 function tryOne(

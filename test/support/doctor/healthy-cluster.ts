@@ -105,6 +105,7 @@ export function facts(change: Partial<Facts> = {}): Facts {
     lease: { leader: "a", epoch: 7, holder: "a", garbage: null, answers: true, ageMs: 300, ttlMs: 10_000 },
     nodes: [node("a"), node("b")],
     groups: [],
+    applications: [],
     permissions: { role: "node", command: "nats-leader permissions node --cluster-id billing", tried: [] },
     unseen: [],
     ...change,
