@@ -4,14 +4,12 @@
  * requests to the daemons.
  */
 
-import { httpToken } from "../config/file/http.ts";
 import { checkConfig, type LoadedConfig } from "../config/file/load.ts";
 import type { FileConfig, VipConfig } from "../config/file/types.ts";
 import { defaultFileConfig, writeConfig } from "../config/file/write.ts";
 import { type ResolvedOptions, resolveOptions } from "../config/resolve.ts";
 import { asError, ClusterError } from "../errors.ts";
 import type { Mount } from "../http/options.ts";
-import { type HttpServer, startHttpServer } from "../http/server.ts";
 import { createLogger, type Logger } from "../log/logger.ts";
 import { checkHooks, type Hooks, nodeHooks } from "../node/hooks.ts";
 import type { Node } from "../node/node.ts";
@@ -33,6 +31,7 @@ import {
   joinCluster,
   leaveCluster,
 } from "./operations.ts";
+import type { ProcessDoor } from "./process-door.ts";
 import type { TermResource } from "./term-resource.ts";
 
 const DEFAULT_TIMEOUT_MS = 2_000;
@@ -205,22 +204,22 @@ export class Manager {
   async #run(signal: AbortSignal): Promise<void> {
     const door = await this.#openDoor();
     try {
-      await this.#runNode(signal);
+      await this.#runNode(signal, door);
     } finally {
       await door?.close();
     }
   }
 
   /** Before the node starts, so that it can be asked while NATS is out of reach. */
-  async #openDoor(): Promise<HttpServer | null> {
+  async #openDoor(): Promise<ProcessDoor | null> {
     const { http } = this.#loaded;
     if (http === null) return null;
     const { logger, mounts } = this.#options;
-    const { listen, hosts } = http;
-    return startHttpServer({ listen, hosts, token: httpToken(http), manager: this, mounts, logger });
+    const { ProcessDoor } = await import("./process-door.ts");
+    return ProcessDoor.open({ http, manager: this, mounts, logger });
   }
 
-  async #runNode(signal: AbortSignal): Promise<void> {
+  async #runNode(signal: AbortSignal, door: ProcessDoor | null): Promise<void> {
     const daemon = await Daemon.prepare({
       loaded: this.#loaded,
       resolved: this.#resolved,
@@ -229,10 +228,12 @@ export class Manager {
       vip: this.#options.vip,
     });
     this.#daemon = daemon;
+    const endOfMetrics = door?.observe(daemon.node);
     try {
       await daemon.run(signal);
     } finally {
       this.#daemon = null;
+      endOfMetrics?.();
       await daemon.close();
     }
   }

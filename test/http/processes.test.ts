@@ -64,6 +64,9 @@ describe("daemon", () => {
     expect((await get(`${url}/status`)).json).toMatchObject({
       nodes: [{ running: true, nodeId: "a", held: true }],
     });
+    const metrics = await get(`${url}/metrics`);
+    expect(metrics.headers["content-type"]).toContain("text/plain");
+    expect(metrics.text).toMatch(/^nats_leader_is_leader\{cluster="replaced",node="a".*\} 1$/m);
     await ends(flag);
     await expect(get(`${url}/livez`)).rejects.toThrow("ECONNREFUSED");
 
@@ -249,15 +252,21 @@ describe("run", () => {
     ];
     const child = start<Line>([...args, "--http", "0", "--", "sleep", "60"]);
     const url = await urlOf(child);
+    await untilStatus(`${url}/leader?resource=r2`, 200);
     const got = await untilStatus(`${url}/leader?resource=r1`, 200);
     expect(got).toMatchObject({ json: { groupId: group, memberId: "a", resource: "r1", held: true } });
     expect((await get(`${url}/readyz`)).status).toBe(200);
+    const metrics = await get(`${url}/metrics`, { headers: { accept: "application/openmetrics-text" } });
+    expect(metrics.headers["content-type"]).toContain("application/openmetrics-text");
+    expect(metrics.text).toMatch(
+      new RegExp(`^nats_leader_resources_owned\\{group="${group}",node="a".*\\} 2$`, "m"),
+    );
     await ends(child);
     const taken = createServer().listen(0, "127.0.0.1");
     atEnd(() => taken.close());
     await waitFor(() => taken.listening);
     const { port } = taken.address() as { port: number };
-    const ended = await runHere([...args, "--http", String(port), "--", "true"]);
+    const ended = await runHere([...args, "--log-level", "silent", "--http", String(port), "--", "true"]);
     expect([ended.code, ended.stderr]).toEqual([
       1,
       expect.stringContaining("another process uses this port"),

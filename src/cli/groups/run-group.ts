@@ -1,13 +1,12 @@
 /** `run --group`: one program for each resource that this host owns. */
-import { httpToken } from "../../config/file/http.ts";
 import type { LoadedConfig } from "../../config/file/load.ts";
 import { convert } from "../../config/file/settings.ts";
 import { SHARED_OPTIONS } from "../../config/group-options.ts";
 import { ClusterError } from "../../errors.ts";
 import { Group } from "../../group/group.ts";
 import type { ResourceTerm } from "../../group/term.ts";
-import { type HttpServer, startHttpServer } from "../../http/server.ts";
 import type { Logger } from "../../log/logger.ts";
+import type { ProcessDoor } from "../../manager/process-door.ts";
 import { cliLogger, logTo } from "../log.ts";
 import { configOf } from "../options.ts";
 import { beforeTerminalStop, untilSignal } from "../signals.ts";
@@ -108,9 +107,10 @@ export async function runGroup(
     () => programs.each((one) => one.freeze()),
     () => programs.each((one) => one.thaw()),
   );
-  let door: HttpServer | null = null;
+  let door: ProcessDoor | null = null;
   try {
     door = await openDoor(loaded, group, log);
+    door?.observe(group);
     await group.start({ signal: ending.signal });
     const working = group.runOwned((term) => programs.run(term));
     await untilAny(ending.signal, programs.unusable, working);
@@ -128,10 +128,10 @@ export async function runGroup(
   process.exitCode = programs.exitCode;
 }
 
-async function openDoor({ http }: LoadedConfig, group: Group, logger: Logger): Promise<HttpServer | null> {
+async function openDoor({ http }: LoadedConfig, group: Group, logger: Logger): Promise<ProcessDoor | null> {
   if (http === null) return null;
-  const { listen, hosts } = http;
-  return startHttpServer({ listen, hosts, token: httpToken(http), groups: [group], logger });
+  const { ProcessDoor } = await import("../../manager/process-door.ts");
+  return ProcessDoor.open({ http, groups: [group], logger });
 }
 
 /** The programs that run. */
