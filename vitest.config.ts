@@ -4,7 +4,7 @@ import { BaseSequencer, type TestSpecification } from "vitest/node";
 
 /** Folders whose tests start servers and processes. */
 const natsTests =
-  "test/{channels,telemetry,nats,node,calibration,presence,testing,deploy,fencing,bench,cli,vip,discovery,permissions,interop,examples,http}/**/*.test.ts";
+  "test/{channels,telemetry,nats,node,calibration,presence,testing,deploy,fencing,bench,cli,vip,discovery,permissions,interop,examples,http,ui}/**/*.test.ts";
 const packageTests = "test/package/**/*.test.ts";
 
 /** The files that take longest, longest first. Started last, they would run alone at the end. */

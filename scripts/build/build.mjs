@@ -3,15 +3,20 @@
 // The JavaScript has neither source maps nor comments. It is the source without its types, line by line nearly the same, and
 // the comments for users are in the declarations. Both together were 2.6 MB of an installed package.
 import { spawnSync } from "node:child_process";
-import { chmodSync, existsSync, readFileSync, rmSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { buildPage } from "./page.mjs";
 import { unreachableFiles } from "./reachable.mjs";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
 rmSync(join(root, "dist"), { recursive: true, force: true });
 compile("--emitDeclarationOnly");
 compile("--declaration", "false", "--isolatedDeclarations", "false", "--removeComments", "--noCheck");
+
+const page = join(root, "dist/ui/page");
+mkdirSync(page, { recursive: true });
+for (const [kind, text] of Object.entries(buildPage())) writeFileSync(join(page, `page.${kind}`), text);
 
 // The compiler also writes the declarations of internal modules, and an empty module for each file of types. Other
 // unreachable files stay: `npm run size` reports them.

@@ -1,12 +1,12 @@
 // Which files of dist can be reached from package.json's exports and bin: by import, by import type, or as a child process
-// that is started by its URL.
+// that is started by its URL, or as a file of the page that is read by its URL.
 import { readdirSync, readFileSync } from "node:fs";
 import { join, relative } from "node:path";
 
 // The compiler's output has double quotes and no other forms.
 const REFERENCES = [
   /\b(?:from|import)\s*\(?\s*"(\.{1,2}\/[^"]+)"/g,
-  /\bnew URL\(\s*(?:\w+ \? "[^"]+" : )?"(\.{1,2}\/[^"]+\.js)"[^)]*import\.meta\.url/g,
+  /\bnew URL\(\s*(?:\w+ \? "[^"]+" : )?"(\.{1,2}\/[^"]+\.(?:js|css))"[^)]*import\.meta\.url/g,
 ];
 
 /** The files that package.json names as exports and commands. */

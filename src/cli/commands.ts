@@ -42,6 +42,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import("./commands/watch.ts")).watch,
   },
   {
+    name: "ui",
+    description: "serve a live page of all clusters and groups",
+    load: async () => (await import("./commands/ui.ts")).ui,
+  },
+  {
     name: "nodes",
     description: "list all nodes of the cluster",
     load: async () => (await import("./commands/nodes.ts")).nodes,

@@ -3,7 +3,8 @@ import { type Answer, jsonAnswer, toResponse } from "./answer.ts";
 import { Door, type Reply } from "./door.ts";
 import type { HandlerOptions } from "./options.ts";
 
-export type Handler = (request: Request) => Promise<Response>;
+/** @param from - The address of the client, for mounts that log it. */
+export type Handler = (request: Request, from?: string) => Promise<Response>;
 
 /** `nodeListener` answers most requests of these handlers without a `Request`. */
 const doors = new WeakMap<Handler, Door>();
@@ -21,13 +22,15 @@ const doors = new WeakMap<Handler, Door>();
  */
 export function createHandler(options: HandlerOptions): Handler {
   const door = new Door(options);
-  const handler: Handler = async (request) => {
+  const handler: Handler = async (request, from) => {
     const { method, headers } = request;
     try {
       const { pathname, search, host } = new URL(request.url);
       const header = (name: string): string | null => headers.get(name);
       const reply = door.reply({ method, path: pathname, search, host, header });
-      return isMount(reply) ? await reply.mount.handle(request) : toResponse(await reply, method);
+      return isMount(reply)
+        ? await reply.mount.handle(request, from ?? null)
+        : toResponse(await reply, method);
     } catch (error) {
       return toResponse(door.failure(error), method);
     }

@@ -1,6 +1,6 @@
 /** A Fetch handler as a listener of `node:http`: for the own server, and for frameworks on it. */
 import type { IncomingMessage, RequestListener, ServerResponse } from "node:http";
-import { createRequestListener } from "@remix-run/node-fetch-server";
+import { type ClientAddress, createRequestListener } from "@remix-run/node-fetch-server";
 import { type Answer, toResponse } from "./answer.ts";
 import type { Asked, Door } from "./door.ts";
 import { badRequest, doorOf, type Handler, isMount } from "./handler.ts";
@@ -16,7 +16,12 @@ import { badRequest, doorOf, type Handler, isMount } from "./handler.ts";
  */
 export function nodeListener(handler: Handler): RequestListener {
   const door = doorOf(handler);
-  const viaFetch = createRequestListener(handler, { onError: () => toResponse(UNREADABLE, "GET") });
+  const viaFetch = createRequestListener(
+    (request: Request, { address }: ClientAddress) => handler(request, address),
+    {
+      onError: () => toResponse(UNREADABLE, "GET"),
+    },
+  );
   return (request, response) => {
     // What is no path, such as the URL of a proxy request, would become part of the host name.
     if (request.url?.startsWith("/") !== true) return send(response, NO_PATH);

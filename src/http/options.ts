@@ -14,9 +14,12 @@ export interface MetricsText {
 /** @param accept - `application/openmetrics-text` if the client accepts that, else `text/plain`. */
 export type MetricsSource = (accept: string) => MetricsText | Promise<MetricsText>;
 
-/** Answers all requests below a path. Its response may be a stream: it has to end when `request.signal` aborts. */
+/**
+ * Answers all requests below a path. Its response may be a stream: it has to end when `request.signal` aborts. `from` is the address of the
+ * client, where that is known.
+ */
 export interface Mount {
-  handle(request: Request): Response | Promise<Response>;
+  handle(request: Request, from: string | null): Response | Promise<Response>;
   /**
    * Methods other than GET and HEAD that it accepts, such as POST. A request with one of them from a page of another site is refused.
    *

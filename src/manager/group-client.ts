@@ -9,7 +9,6 @@ import { readBulk } from "../nats/group/bulk-read.ts";
 import { groupRepublish } from "../nats/group/group-bucket.ts";
 import { decodeEntry } from "../nats/group/group-codec.ts";
 import { decodeKey } from "../nats/group/group-keys.ts";
-import { isId } from "../nats/identity.ts";
 import {
   groupBucketName,
   groupStreamName,
@@ -17,6 +16,7 @@ import {
   memberControlSubject,
   newMemberReplySubject,
 } from "../nats/names.ts";
+import { accountIds } from "./account-ids.ts";
 import type { ClusterClient } from "./cluster-client.ts";
 
 /** An entry, and when the server stored it: Unix milliseconds by its clock. */
@@ -94,9 +94,6 @@ function storedAt(reply: string | undefined): number {
   return /^\d{1,20}$/.test(time) ? Number(BigInt(time) / NANOS_PER_MS) : Date.now();
 }
 
-const PREFIX = groupStreamName("");
-/** No account has more streams than this many pages of the server's list. */
-const MAX_PAGES = 100;
 
 /**
  * Ids of the groups that have a bucket in this account, in order.
@@ -104,26 +101,11 @@ const MAX_PAGES = 100;
  * @throws ClusterError
  */
 export async function groupIds(client: ClusterClient): Promise<string[]> {
-  const { monitor, timeoutMs } = client;
-  const names: string[] = [];
   try {
-    for (let page = 0; page < MAX_PAGES; page++) {
-      const body = { subject: "$KV.>", offset: names.length };
-      const answer = await callApi(monitor, "STREAM.NAMES", body, { timeoutMs });
-      const streams: unknown = answer["streams"];
-      if (!Array.isArray(streams) || streams.length === 0) break;
-      names.push(...streams.map(String));
-      const total: unknown = answer["total"];
-      if (typeof total !== "number" || names.length >= total) break;
-    }
+    return (await accountIds(client)).groups;
   } catch (thrown) {
     throw failed(client, thrown, "list the streams of this account", "ID");
   }
-  return names
-    .filter((name) => name.startsWith(PREFIX))
-    .map((name) => name.slice(PREFIX.length))
-    .filter(isId)
-    .sort();
 }
 
 /** Of a reason that a member sends, more is not quoted. */

@@ -146,6 +146,11 @@ export function streamDeletedAdvisory(stream: string): string {
   return `$JS.EVENT.ADVISORY.STREAM.DELETED.${stream}`;
 }
 
+/** Announces that a stream was created. */
+export function streamCreatedAdvisory(stream: string): string {
+  return `$JS.EVENT.ADVISORY.STREAM.CREATED.${stream}`;
+}
+
 /** Announces that a consumer was deleted. `consumer` is `<stream>.<consumer>`, as `presence` in a record. */
 export function consumerDeletedAdvisory(consumer: string): string {
   return `$JS.EVENT.ADVISORY.CONSUMER.DELETED.${consumer}`;

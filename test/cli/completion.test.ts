@@ -87,7 +87,7 @@ describe("completion", () => {
     expect(
       free.filter(
         (one) =>
-          !/address|--bucket$|domain|--http$|listen|--permissions$|--stream$|--resource$|user|inbox-prefix|server-version|zone/.test(
+          !/address|allow-host|--bucket$|domain|--http$|listen|--permissions$|--stream$|--resource$|user|inbox-prefix|server-version|zone/.test(
             one,
           ),
       ),

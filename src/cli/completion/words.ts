@@ -73,6 +73,7 @@ const ID_OPTIONS: Readonly<Record<string, IdKind>> = { "--node-id": "node-id", "
 function optionValues(option: Option): Values {
   if (option.argChoices !== undefined) return words(option.argChoices);
   if (option.long === "--monitor") return words(["http://localhost:8222"]);
+  if (option.long === "--listen") return words(["127.0.0.1:9466", "0.0.0.0:9466"]);
   const [, placeholder = ""] = /[<[]([\w-]+)/.exec(option.flags) ?? [];
   switch (placeholder) {
     case "file":

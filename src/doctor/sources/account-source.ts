@@ -61,6 +61,11 @@ export interface AccountOptions {
   /** Buckets of applications to examine. @default none */
   readonly application?: ApplicationQuery;
   readonly timeoutMs: number;
+  /**
+   * Whether the permissions of this user are tried, which adds lines to the log of a server older than 2.10.
+   * @default true
+   */
+  readonly tryPermissions?: boolean;
 }
 
 const PERMISSIONS_CACHED_MS = 60_000;
@@ -148,8 +153,8 @@ export class AccountSource {
     const { nodeOptions, timeoutMs } = this.#options;
     this.#client ??= await ClusterClient.connect(nodeOptions, { timeoutMs });
     this.#nodes ??= new NodeSource(this.#client, this.#book, this.#expectedNodes);
-    this.#groups ??= new GroupSource(this.#client, this.#options.groupRole);
-    const { application } = this.#options;
+    const { groupRole, tryPermissions = true, application } = this.#options;
+    this.#groups ??= new GroupSource(this.#client, groupRole, tryPermissions);
     if (application !== undefined) this.#applications ??= new ApplicationSource(this.#client, application);
     return this.#client;
   }
@@ -239,14 +244,10 @@ export class AccountSource {
     const { bucket, problem } = await this.#bucket(client, unseen);
     const found = (await this.#nodes?.read()) ?? { lease: null, nodes: null, unseen: [] };
     unseen.push(...found.unseen);
-    const permissions = await this.#permissions(client, {
-      clusterId,
-      nodeId,
-      bucket,
-      role,
-      withoutService: this.#options.nodeOptions.service === false,
-    });
-    unseen.push(...untried(permissions));
+    const withoutService = this.#options.nodeOptions.service === false;
+    const who = { clusterId, nodeId, bucket, role, withoutService };
+    const permissions = this.#options.tryPermissions === false ? null : await this.#permissions(client, who);
+    if (permissions !== null) unseen.push(...untried(permissions));
     const otherClusters = bucket?.exists === false ? await knownClusters(client) : [];
     return {
       bucket,

@@ -17,18 +17,23 @@ const PERMISSIONS_CACHED_MS = 60_000;
 export class GroupSource {
   readonly #client: ClusterClient;
   readonly #role: GroupPermissionRole | null;
+  readonly #tries: boolean;
   readonly #tried = new Map<string, { readonly facts: PermissionFacts; readonly at: number }>();
 
-  /** @param role - `null`: the role with the fewest missing permissions. */
-  constructor(client: ClusterClient, role: GroupPermissionRole | null) {
+  /**
+   * @param role - `null`: the role with the fewest missing permissions.
+   * @param tries - Whether permissions are tried.
+   */
+  constructor(client: ClusterClient, role: GroupPermissionRole | null, tries: boolean) {
     this.#client = client;
     this.#role = role;
+    this.#tries = tries;
   }
 
   async read(groupId: string, unseen: Unseen[]): Promise<GroupFacts> {
     const { bucket, problem } = await this.#bucket(groupId, unseen);
     const view = bucket?.exists === true ? await this.#view(groupId, unseen) : null;
-    const permissions = await this.#permissions(groupId);
+    const permissions = this.#tries ? await this.#permissions(groupId) : null;
     return { groupId, bucket, problem, view, permissions };
   }
 

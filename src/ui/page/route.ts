@@ -1,0 +1,24 @@
+/** Which part of the page is shown: the fragment of the address. */
+import { type Signal, signal } from "@preact/signals";
+
+export type Route =
+  | { readonly page: "overview" }
+  | { readonly page: "cluster"; readonly id: string }
+  | { readonly page: "group"; readonly id: string };
+
+export const route: Signal<Route> = signal(routeOf(location.hash));
+
+addEventListener("hashchange", () => {
+  route.value = routeOf(location.hash);
+});
+
+function routeOf(hash: string): Route {
+  const [, page, id] = /^#\/(cluster|group)\/([A-Za-z0-9_-]{1,64})$/.exec(hash) ?? [];
+  if (id === undefined) return { page: "overview" };
+  return { page: page === "group" ? "group" : "cluster", id };
+}
+
+/** What the server sends details of. */
+export function topicOf(to: Route): string | null {
+  return to.page === "overview" ? null : `${to.page}/${to.id}`;
+}
