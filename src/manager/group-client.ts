@@ -94,7 +94,6 @@ function storedAt(reply: string | undefined): number {
   return /^\d{1,20}$/.test(time) ? Number(BigInt(time) / NANOS_PER_MS) : Date.now();
 }
 
-
 /**
  * Ids of the groups that have a bucket in this account, in order.
  *
