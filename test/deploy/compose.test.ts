@@ -22,6 +22,7 @@ import { findNatsServer } from "../../src/testing.ts";
 
 interface Service {
   readonly profiles?: readonly string[];
+  readonly depends_on?: Readonly<Record<string, { readonly condition: string }>>;
   readonly environment: Readonly<Record<string, string | number>>;
   readonly command: readonly string[];
   readonly healthcheck: { readonly test: readonly string[] };
@@ -103,28 +104,64 @@ describe.each(cases)(`$topology, $kind, checked ${how}`, (plan) => {
   });
 });
 
+describe(`an application beside the servers, checked ${how}`, () => {
+  test("starts when the servers are healthy, connects to all of them, and is behind the load balancer", () => {
+    const plan = { topology: "cluster", secure: false, portBase: DEFAULT_PORT_BASE } as const;
+    const services = readServices(plan, [join(EXAMPLES, "nats-cluster/compose.app.yaml")]);
+    const servers = planServers(plan).map(({ name }) => name);
+    const { "load-balancer": balancer, ...others } = services;
+    const leaders = Object.keys(others).filter((name) => !servers.includes(name));
+    expect(leaders).toEqual(["leader-a", "leader-b"]);
+    for (const name of leaders) {
+      const { depends_on: needed = {}, environment } = serviceOf(services, name);
+      expect(Object.keys(needed).sort()).toEqual(servers);
+      for (const { condition } of Object.values(needed)) expect(condition).toBe("service_healthy");
+      expect(environment["NATS_LEADER_SERVERS"]).toBe(servers.map((one) => `nats://${one}:4222`).join(","));
+    }
+    // The balancer's file names each of them with the port of its HTTP door.
+    const file = readFileSync(join(EXAMPLES, "nats-cluster/haproxy.cfg"), "utf8");
+    for (const name of leaders) {
+      const [, port] = String(serviceOf(services, name).environment["NATS_LEADER_HTTP"]).split(":");
+      expect(file).toContain(`-${name}:${port}}"`);
+    }
+    for (const name of servers) expect(file).toContain(`-${name}:4222}"`);
+    expect(balancer?.volumes.map(volumeText)).toEqual([expect.stringMatching(/haproxy\.cfg:\/usr\/local/)]);
+  });
+});
+
 /** The services with all variables substituted. */
-function readServices(plan: Plan): Record<string, Service> {
+function readServices(plan: Plan, more: readonly string[] = []): Record<string, Service> {
   const file = composeYaml(plan);
   // The plain variant must work without an env file, too.
   const withEnv = plan.secure ? ["--env-file", state.composeFile] : [];
   if (compose !== undefined) {
     const [program = "", ...args] = compose;
-    const text = execFileSync(program, [...args, "-f", file, ...withEnv, "config"], { encoding: "utf8" });
+    const text = execFileSync(
+      program,
+      [...args, ...[file, ...more].flatMap((one) => ["-f", one]), ...withEnv, "config"],
+      { encoding: "utf8" },
+    );
     return parse(text).services;
   }
   const lines = plan.secure ? readFileSync(state.composeFile, "utf8").split("\n") : [];
   const given = new Map(lines.map((line) => [line.replace(/=.*/, ""), line.replace(/^\w+=/, "")]));
+  const all = Object.assign({}, ...[file, ...more].map((one) => servicesIn(one, given))) as Record<
+    string,
+    Service
+  >;
+  const active = given.get("COMPOSE_PROFILES")?.split(",") ?? [];
+  return Object.fromEntries(
+    Object.entries(all).filter(([, { profiles }]) => profiles?.every((one) => active.includes(one)) ?? true),
+  );
+}
+
+function servicesIn(file: string, given: ReadonlyMap<string, string>): Record<string, Service> {
   const text = readFileSync(file, "utf8").replace(
     /\$\{(\w+):-([^}]*)\}/g,
     (_, name: string, fallback: string) => given.get(name) ?? fallback,
   );
   expect(text).not.toMatch(/\$/); // a variable without a default would be empty if it is not set
-  const all: Record<string, Service> = parse(text, { merge: true }).services;
-  const active = given.get("COMPOSE_PROFILES")?.split(",") ?? [];
-  return Object.fromEntries(
-    Object.entries(all).filter(([, { profiles }]) => profiles?.every((one) => active.includes(one)) ?? true),
-  );
+  return parse(text, { merge: true }).services;
 }
 
 /** Names of the variables in a configuration file and in all files that it includes. */
