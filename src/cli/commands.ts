@@ -37,6 +37,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import("./commands/status.ts")).status,
   },
   {
+    name: "health",
+    description: "check the daemon of this host by its HTTP server",
+    load: async () => (await import("./commands/health.ts")).health,
+  },
+  {
     name: "watch",
     description: "show changes of leadership until Ctrl-C",
     load: async () => (await import("./commands/watch.ts")).watch,

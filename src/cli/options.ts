@@ -29,6 +29,7 @@ export interface ClusterFlags {
   readonly timeout?: number;
   readonly logLevel?: LogLevel;
   readonly http?: string;
+  readonly requireNats?: boolean;
 }
 
 /** Adds the options that select the cluster, the node and the servers, and `--json`. */
@@ -77,6 +78,14 @@ export function httpOption(): Option {
   return new Option(
     "--http <address>",
     "answer health, leadership, status and metrics over HTTP there, such as 127.0.0.1:9465 (default: off)",
+  );
+}
+
+/** For commands that run a node or a member. */
+export function requireNatsOption(): Option {
+  return new Option(
+    "--require-nats",
+    "exit 4 if NATS cannot be reached at the start, instead of waiting for it",
   );
 }
 

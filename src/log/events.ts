@@ -48,6 +48,11 @@ export type LogEvent =
    */
   | "log-dropped"
   // ---------------------------------------------------------------------------------------------- a daemon
+  /**
+   * warn. The daemon waits for NATS, or for its JetStream, and tries again every second; `code` and the line say why. At most once in 30 s, if
+   * the reason changes once in 5 s. Not with `--require-nats`.
+   */
+  | "nats-wait"
   /** warn. Terms are not being recorded, `err` says why; the election is unaffected. */
   | "history-failed"
   // ---------------------------------------------------------------------------------------------- the HTTP door

@@ -15,6 +15,7 @@ import type { NodeStatus } from "../runtime/backend.ts";
 import { systemClock, systemRandom } from "../runtime/system-clock.ts";
 import { HistoryRecorder } from "./history-recorder.ts";
 import { managedBackend } from "./managed-backend.ts";
+import { startPatiently, waitingText } from "./patient-start.ts";
 import type { TermResource } from "./term-resource.ts";
 
 const HISTORY_CLOSE_TIMEOUT_MS = 500;
@@ -30,6 +31,8 @@ export interface DaemonOptions {
   readonly logger: EventLogger;
   /** Required if the configuration has a `vip` section. */
   readonly vip: VipFactory | undefined;
+  /** Wait for NATS instead of failing. */
+  readonly waits: boolean;
 }
 
 export class Daemon {
@@ -38,12 +41,16 @@ export class Daemon {
   readonly #recorder: HistoryRecorder | null;
   readonly #closing = new AbortController();
   #status: (() => NodeStatus) | null = null;
+  readonly #waits: boolean;
+  readonly #logger: EventLogger;
   #recording: Promise<void> | undefined;
   #keepAlive: NodeJS.Timeout | undefined;
 
   private constructor(options: DaemonOptions, vip: TermResource | null) {
     const { loaded, resolved, hooks, logger } = options;
     this.#vip = vip;
+    this.#waits = options.waits;
+    this.#logger = logger;
     this.#recorder = recorderFor(options);
     const backend = managedBackend(natsBackend(resolved), {
       vipHeld: () => vip?.held,
@@ -74,13 +81,10 @@ export class Daemon {
   /** Resolves after `signal` has aborted and the node has stopped. Rejects if the node cannot start. */
   async run(signal: AbortSignal): Promise<void> {
     const { node } = this;
-    const closing = { signal: this.#closing.signal };
-    this.#recording = this.#recorder?.follow(node.events(closing));
-    const stopped = untilStopped(node.events(closing));
     // While NATS is unreachable, nothing else keeps the process alive.
     this.#keepAlive = setInterval(() => {}, MAX_INTERVAL_MS);
     try {
-      await node.start({ signal });
+      const { stopped } = await this.#start(signal);
       await Promise.race([stopped, aborted(signal)]);
     } catch (error) {
       // The signal aborted during the start: there is no term to release.
@@ -88,6 +92,25 @@ export class Daemon {
     } finally {
       await node[Symbol.asyncDispose]();
     }
+  }
+
+  async #start(signal: AbortSignal): Promise<Running> {
+    if (!this.#waits) return this.#startOnce(signal);
+    return startPatiently(() => this.#startOnce(signal), {
+      signal,
+      onWaiting: (error, waitedMs) =>
+        this.#logger.warn({ event: "nats-wait", code: error.code, waitedMs }, waitingText(error)),
+    });
+  }
+
+  /** A failed start ends the readers of the events, so that each attempt has its own. */
+  async #startOnce(signal: AbortSignal): Promise<Running> {
+    const closing = { signal: this.#closing.signal };
+    const recording = this.#recorder?.follow(this.node.events(closing));
+    const stopped = untilStopped(this.node.events(closing));
+    await this.node.start({ signal });
+    this.#recording = recording;
+    return { stopped };
   }
 
   /** Call it after `run` has settled. */
@@ -98,6 +121,10 @@ export class Daemon {
     await this.#recorder?.close(HISTORY_CLOSE_TIMEOUT_MS);
     clearInterval(this.#keepAlive);
   }
+}
+
+interface Running {
+  readonly stopped: Promise<void>;
 }
 
 function vipFor({ loaded, vip, logger }: DaemonOptions): TermResource | null {

@@ -186,25 +186,28 @@ export class Manager {
 
   /**
    * Runs the daemon until `signal` aborts. Resolves after the daemon has released its leadership and stopped.
+   * @param limits `waitForNats`: wait until NATS and its JetStream can be reached, instead of rejecting; default false.
    * @throws ClusterError `INVALID_CONFIG`; `ALREADY_STARTED`; `LISTEN_FAILED`, or the reason why the daemon cannot start.
    */
-  async runDaemon(limits: { readonly signal?: AbortSignal } = {}): Promise<void> {
+  async runDaemon(
+    limits: { readonly signal?: AbortSignal; readonly waitForNats?: boolean } = {},
+  ): Promise<void> {
     checkOptions(limits);
     if (this.#running) throw this.#alreadyRunning();
     this.#running = true;
     try {
       await this.#hooks.onDaemonStart?.();
-      await this.#run(limits.signal ?? new AbortController().signal);
+      await this.#run(limits.signal ?? new AbortController().signal, limits.waitForNats === true);
     } finally {
       this.#running = false;
       await this.#hooks.onDaemonStop?.();
     }
   }
 
-  async #run(signal: AbortSignal): Promise<void> {
+  async #run(signal: AbortSignal, waits: boolean): Promise<void> {
     const door = await this.#openDoor();
     try {
-      await this.#runNode(signal, door);
+      await this.#runNode(signal, waits, door);
     } finally {
       await door?.close();
     }
@@ -219,13 +222,14 @@ export class Manager {
     return ProcessDoor.open({ http, manager: this, mounts, logger });
   }
 
-  async #runNode(signal: AbortSignal, door: ProcessDoor | null): Promise<void> {
+  async #runNode(signal: AbortSignal, waits: boolean, door: ProcessDoor | null): Promise<void> {
     const daemon = await Daemon.prepare({
       loaded: this.#loaded,
       resolved: this.#resolved,
       hooks: nodeHooks(this.#hooks),
       logger: createLogger({ logger: this.#options.logger }),
       vip: this.#options.vip,
+      waits,
     });
     this.#daemon = daemon;
     const endOfMetrics = door?.observe(daemon.node);

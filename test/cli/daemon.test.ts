@@ -108,9 +108,9 @@ test("SIGUSR1 logs the state of the node; SIGUSR2 switches the log to debug and 
   expect(await child.exit).toEqual({ code: 0, signal: null });
 });
 
-test("a daemon that cannot reach NATS prints why and exits 4", async () => {
+test("a daemon that requires NATS and cannot reach it prints why and exits 4", async () => {
   const path = configFile(configFor({ url: "nats://127.0.0.1:1" }, freshId(), "a"));
-  const ended = await cli(["daemon", "--config", path]);
+  const ended = await cli(["daemon", "--config", path, "--require-nats"]);
   expect(ended.code).toBe(4);
   expect(ended.stderr).toContain("no connection to NATS at 127.0.0.1:1");
 });

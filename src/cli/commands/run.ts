@@ -13,9 +13,11 @@ import {
   groupIdOf,
   httpOption,
   logLevelOption,
+  requireNatsOption,
   wholeNumber,
   withClusterOptions,
 } from "../options.ts";
+import { ServiceManager } from "../service-manager.ts";
 import { beforeTerminalStop, untilSignal } from "../signals.ts";
 import { withoutCredentials } from "../supervise/environment.ts";
 import { ProgramRunner, RESTARTS } from "../supervise/program-runner.ts";
@@ -77,6 +79,7 @@ export function run(command: Command): Command {
     .option("--no-create-bucket", "with --group: fail if the bucket of the group does not exist")
     .option("--pass-credentials", "leave NATS credentials in the program's environment")
     .addOption(httpOption())
+    .addOption(requireNatsOption())
     .addOption(logLevelOption())
     .addHelpText("after", HELP)
     .action(act);
@@ -96,6 +99,9 @@ If the program exits by itself, this host steps down and exits with the same
 code (128 + signal; 126 or 127 if the program cannot be run), unless --restart
 applies. After a signal it exits 0, or with the program's own exit code.
 
+If NATS cannot be reached at the start, it waits for it, unless --require-nats
+is given, as "nats-leader daemon" does.
+
 With --group this host joins a group, as the member --node-id, and the program
 runs once for each resource that it owns, with LEADER_RESOURCE, LEADER_EPOCH,
 LEADER_GROUP_ID and LEADER_MEMBER_ID. A program that fails gives its resource
@@ -114,6 +120,8 @@ async function act(command: string[], flags: RunFlags): Promise<void> {
   const level = new SwitchedLevel(flags.logLevel ?? "info");
   const log = cliLogger({ level: level.now, json: flags.json === true, write: logTo(2) });
   for (const line of loaded.notes) log.warn({}, line);
+  // Before the program's environment is made: systemd's variables are not for the program.
+  const service = new ServiceManager(process.env, log);
   const finished = new AbortController();
   const [program = "", ...args] = command;
   let code = 0;
@@ -139,7 +147,10 @@ async function act(command: string[], flags: RunFlags): Promise<void> {
     },
   });
   const ending = untilSignal(
-    (signal) => log.info({ signal }, "Received signal, shutting down..."),
+    (signal) => {
+      log.info({ signal }, "Received signal, shutting down...");
+      service.stopping();
+    },
     () => runner.kill(),
   );
   const ignoreStops = beforeTerminalStop(
@@ -156,8 +167,11 @@ async function act(command: string[], flags: RunFlags): Promise<void> {
     { logger: log, vip: makeVip },
   );
   try {
-    await manager.runDaemon({ signal: AbortSignal.any([ending.signal, finished.signal]) });
+    const waitForNats = flags.requireNats !== true;
+    service.ready("running");
+    await manager.runDaemon({ signal: AbortSignal.any([ending.signal, finished.signal]), waitForNats });
   } finally {
+    await service.close();
     ending.close();
     ignoreStops();
     close();

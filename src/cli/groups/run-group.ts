@@ -6,9 +6,11 @@ import { ClusterError } from "../../errors.ts";
 import { Group } from "../../group/group.ts";
 import type { ResourceTerm } from "../../group/term.ts";
 import type { Logger } from "../../log/logger.ts";
+import { startPatiently, waitingText } from "../../manager/patient-start.ts";
 import type { ProcessDoor } from "../../manager/process-door.ts";
 import { cliLogger, logTo } from "../log.ts";
 import { configOf } from "../options.ts";
+import { ServiceManager } from "../service-manager.ts";
 import { beforeTerminalStop, untilSignal } from "../signals.ts";
 import { withoutCredentials } from "../supervise/environment.ts";
 import { ProgramRunner, type RunnerOptions } from "../supervise/program-runner.ts";
@@ -76,6 +78,7 @@ export async function runGroup(
     json: flags.json === true,
     write: logTo(2),
   });
+  const service = new ServiceManager(process.env, log);
   for (const line of loaded.notes) log.warn({}, line);
   const { env, withheld } =
     flags.passCredentials === true ? { env: process.env, withheld: [] } : withoutCredentials(process.env);
@@ -109,9 +112,10 @@ export async function runGroup(
   );
   let door: ProcessDoor | null = null;
   try {
+    service.ready("running");
     door = await openDoor(loaded, group, log);
     door?.observe(group);
-    await group.start({ signal: ending.signal });
+    await startGroup(group, flags, ending.signal, log);
     const working = group.runOwned((term) => programs.run(term));
     await untilAny(ending.signal, programs.unusable, working);
     await group.stop();
@@ -122,10 +126,20 @@ export async function runGroup(
   } finally {
     await group.stop();
     await door?.close();
+    await service.close();
     ending.close();
     ignoreStops();
   }
   process.exitCode = programs.exitCode;
+}
+
+async function startGroup(group: Group, flags: RunFlags, signal: AbortSignal, log: Logger): Promise<void> {
+  if (flags.requireNats === true) return group.start({ signal });
+  await startPatiently(() => group.start({ signal }), {
+    signal,
+    onWaiting: (error, waitedMs) =>
+      log.warn({ event: "nats-wait", code: error.code, waitedMs }, waitingText(error)),
+  });
 }
 
 async function openDoor({ http }: LoadedConfig, group: Group, logger: Logger): Promise<ProcessDoor | null> {
