@@ -1,5 +1,5 @@
 /**
- * Tells systemd that this process runs, and that its event loop does: `Type=notify` and `WatchdogSec=` of a unit. Node has no Unix datagram
+ * Reports to systemd that this process runs, and that its event loop does: `Type=notify` and `WatchdogSec=` of a unit. Node has no Unix datagram
  * sockets, so the messages go through systemd's own program `systemd-notify`; the unit needs `NotifyAccess=all`.
  */
 import { messageOf } from "../errors.ts";
