@@ -26,7 +26,8 @@ export interface GetOptions {
 /** One request on a connection of its own. */
 export function get(url: string, { method = "GET", headers = {}, body }: GetOptions = {}): Promise<Got> {
   return new Promise((resolve, reject) => {
-    const sent = request(url, { method, headers, agent: false }, (response) => {
+    const length = body === undefined ? {} : { "content-length": String(Buffer.byteLength(body)) };
+    const sent = request(url, { method, headers: { ...length, ...headers }, agent: false }, (response) => {
       void textOf(response).then((text) => {
         const { statusCode: status = 0, headers } = response;
         resolve({ status, headers, text, json: jsonOf(headers, text) });
