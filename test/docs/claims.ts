@@ -15,6 +15,7 @@ export interface Claim {
 const HERE = "test/docs/blocks.test.ts";
 const SHELL = "test/examples/documents.test.ts";
 const BRIDGE = "test/examples/data-bridge.test.ts";
+const HTTP = "test/http/docs.test.ts";
 const FENCING = "test/fencing/docs.test.ts";
 
 const fencing = [
@@ -57,6 +58,10 @@ export const CLAIMS: readonly Claim[] = [
   claim("docs/cli.md", "nats-leader run", SHELL, '"nats-leader run"'),
   claim("docs/cli.md", "source <(", SHELL, '"source <("'),
   ...fencing.map((starts) => claim("docs/fencing.md", starts, FENCING, "every TypeScript block")),
+  claim("docs/http.md", "import { Node }", HTTP, "blocks are in snippets.ts"),
+  claim("docs/http.md", "import { createHandler", HTTP, "blocks are in snippets.ts"),
+  claim("docs/http.md", "{", HTTP, "the configuration is valid"),
+  claim("docs/http.md", "defaults", HTTP, "HAProxy accepts its configuration"),
   claim("docs/operations.md", "nats-leader doctor", SHELL, '"nats-leader doctor"'),
   claim("docs/operations.md", "nats-server --signal", SHELL, '"nats-server --signal"'),
   claim("docs/operations.md", "# no node runs", SHELL, '"# no node runs"'),

@@ -105,7 +105,7 @@ describe.each(Object.entries(FRAMEWORKS))("%s", (_name, start) => {
     }
   });
 
-  test("streams what a mount sends, and tells it when the client has gone", async () => {
+  test("streams what a mount sends, and aborts its signal when the client has gone", async () => {
     const url = await start();
     const ending = new AbortController();
     const response = await fetch(`${url}/ui/events`, { signal: ending.signal });
