@@ -30,6 +30,20 @@ interface Series {
   suspendedMs: number;
 }
 
+/**
+ * The source of a `Node` or `Group`.
+ *
+ * @throws ClusterError `INVALID_CONFIG` for anything else.
+ */
+export function observable(owner: object): Source {
+  const source = sourceOf(owner);
+  if (source !== undefined) return source;
+  throw new ClusterError(
+    "INVALID_CONFIG",
+    "only a Node of nats-leader or a Group of nats-leader/group can be observed, made by the same installation of the package",
+  );
+}
+
 type Listener = readonly [ChannelName, (message: unknown) => void];
 
 export class Recorder {
@@ -97,12 +111,7 @@ export class Recorder {
    * @throws ClusterError `INVALID_CONFIG` for anything else.
    */
   observe(owner: object): () => void {
-    const source = sourceOf(owner);
-    if (source === undefined)
-      throw new ClusterError(
-        "INVALID_CONFIG",
-        "only a Node of nats-leader or a Group of nats-leader/group can be observed, made by the same installation of the package",
-      );
+    const source = observable(owner);
     if (this.#series.length === 0) for (const [name, listener] of this.#listeners) subscribe(name, listener);
     this.#observed.set(source, (this.#observed.get(source) ?? 0) + 1);
     if (!this.#bySource.has(source)) this.#give(source);
@@ -122,6 +131,7 @@ export class Recorder {
     this.#bySource.delete(source);
     this.#series.splice(this.#series.indexOf(series), 1);
     this.#eachPushed(series, (name, labels) => this.#guarded(() => this.#sink.end(name, labels)));
+    this.#guarded(() => this.#sink.endReadings?.(source.kind, series.labels));
     if (this.#series.length > 0) return;
     for (const [name, listener] of this.#listeners) unsubscribe(name, listener);
   }

@@ -1,4 +1,4 @@
-import type { CounterName, HistogramName, PulledName } from "./instruments.ts";
+import type { CounterName, HistogramName, PulledName, SourceKind } from "./instruments.ts";
 
 /** Labels of one series. */
 export type Labels = Readonly<Record<string, string>>;
@@ -11,6 +11,8 @@ export interface MetricSink {
   record(name: HistogramName, labels: Labels, value: number): void;
   /** This series is over. */
   end(name: CounterName | HistogramName, labels: Labels): void;
+  /** So are those that are read, of the source with these labels. Absent: they are gone with the readings. */
+  endReadings?(kind: SourceKind, labels: Labels): void;
 }
 
 /** The present value of a series that is read when metrics are collected. */

@@ -1,0 +1,280 @@
+/** Metrics and spans in a real SDK of OpenTelemetry, of real nodes and members. */
+import { type HrTime, SpanStatusCode } from "@opentelemetry/api";
+import {
+  AggregationTemporality,
+  type DataPoint,
+  DataPointType,
+  type Histogram,
+  InMemoryMetricExporter,
+  MeterProvider,
+  PeriodicExportingMetricReader,
+} from "@opentelemetry/sdk-metrics";
+import {
+  BasicTracerProvider,
+  InMemorySpanExporter,
+  type ReadableSpan,
+  SimpleSpanProcessor,
+} from "@opentelemetry/sdk-trace-base";
+import { expect, test } from "vitest";
+import { waitFor } from "../../scripts/shared/wait.ts";
+import { Node } from "../../src/index.ts";
+import { INSTRUMENTS, instruments, PREFIX } from "../../src/telemetry/instruments.ts";
+import { instrument } from "../../src/telemetry.ts";
+import { atEnd } from "../support/at-end.ts";
+import { freshId } from "../support/fresh-id.ts";
+import { RealGroup } from "../support/group/real-group.ts";
+import { startChildNode } from "../support/node/child-node.ts";
+import { proxied } from "../support/node/proxy.ts";
+import { CALM, makeNode, QUICK } from "../support/node/test-node.ts";
+import { LONG } from "../support/patience.ts";
+import { useNatsServer } from "../support/use-server.ts";
+
+const server = useNatsServer();
+
+type Attributes = Readonly<Record<string, unknown>>;
+
+/** An SDK whose metrics are collected when a test asks for them. */
+function metering() {
+  const exporter = new InMemoryMetricExporter(AggregationTemporality.CUMULATIVE);
+  const reader = new PeriodicExportingMetricReader({ exporter, exportIntervalMillis: 1_000_000 });
+  const provider = new MeterProvider({ readers: [reader] });
+  atEnd(() => provider.shutdown());
+  const collect = async () => {
+    const { resourceMetrics, errors } = await reader.collect();
+    expect(errors).toEqual([]);
+    const metrics = resourceMetrics.scopeMetrics.flatMap((scope) => scope.metrics);
+    const pointsOf = (name: string): readonly DataPoint<unknown>[] =>
+      metrics.find(({ descriptor }) => descriptor.name === `${PREFIX}${name}`)?.dataPoints ?? [];
+    const of = (name: string, attributes: Attributes = {}): unknown => {
+      const found = pointsOf(name).filter((point) =>
+        Object.entries(attributes).every(([key, value]) => point.attributes[key] === value),
+      );
+      if (found.length !== 1)
+        throw new Error(`${found.length} points of ${name} ${JSON.stringify(attributes)}`);
+      return found[0]?.value;
+    };
+    return { metrics, pointsOf, of };
+  };
+  return { meter: provider.getMeter("test"), collect };
+}
+
+function tracing() {
+  const exporter = new InMemorySpanExporter();
+  const provider = new BasicTracerProvider({ spanProcessors: [new SimpleSpanProcessor(exporter)] });
+  atEnd(() => provider.shutdown());
+  const named = (name: string): ReadableSpan[] =>
+    exporter.getFinishedSpans().filter((span) => span.name === `nats-leader ${name}`);
+  const next = (name: string): Promise<ReadableSpan> => waitFor(() => named(name)[0]);
+  return { tracer: provider.getTracer("test"), named, next };
+}
+
+const ms = ([seconds, nanos]: HrTime): number => seconds * 1_000 + nanos / 1_000_000;
+
+test("every instrument has its kind, its unit and its buckets; counters and gauges begin with 0", async () => {
+  const { meter, collect } = metering();
+  const node = new Node({ clusterId: "c", nodeId: "a", servers: "nats://127.0.0.1:1", logger: false });
+  atEnd(instrument(node, { meter, tracer: null }));
+  const { metrics, pointsOf } = await collect();
+  for (const [name, { kind, unit, help, of, label }] of instruments) {
+    if (kind === "histogram" || !of.includes("node") || ["lease_margin_seconds", "presence"].includes(name))
+      continue;
+    const metric = metrics.find(({ descriptor }) => descriptor.name === `${PREFIX}${name}`);
+    expect(metric?.descriptor).toMatchObject({ description: help, unit: unit === undefined ? "" : "s" });
+    expect(metric?.dataPointType).toBe(kind === "gauge" ? DataPointType.GAUGE : DataPointType.SUM);
+    const points = pointsOf(name);
+    expect(points).toHaveLength(label?.values.node?.length ?? 1);
+    for (const { value, attributes } of points) {
+      expect(value).toBe(0);
+      expect(attributes).toMatchObject({ cluster: "c", node: "a" });
+    }
+  }
+});
+
+test("metrics of a term agree with the node; after the end nothing is counted", async () => {
+  const { meter, collect } = metering();
+  const clusterId = freshId();
+  const a = makeNode(server, { ...QUICK, clusterId, nodeId: "a" });
+  const end = instrument(a.node, { meter, tracer: null });
+  await a.start();
+  await a.becomes();
+  await a.leads();
+  const labels = { cluster: clusterId, node: "a" };
+  await waitFor(
+    async () => Number((await collect()).of("renewals_total", { ...labels, result: "applied" })) >= 2,
+  );
+  const during = await collect();
+  expect([during.of("is_leader", labels), during.of("epoch", labels), during.of("presence", labels)]).toEqual(
+    [1, 1, 1],
+  );
+  expect(during.of("lease_margin_seconds", labels)).toBeGreaterThan(0);
+  const renewals = during.of("renewal_duration_seconds", labels) as Histogram;
+  expect(renewals.count).toBe(during.of("renewals_total", { ...labels, result: "applied" }));
+  expect(renewals.buckets.boundaries).toEqual(INSTRUMENTS.renewal_duration_seconds.buckets);
+  await a.node.stepDown();
+  const after = await collect();
+  expect([after.of("is_leader"), after.of("terms_total", { ...labels, reason: "released" })]).toEqual([0, 1]);
+  expect((after.of("drain_duration_seconds", labels) as Histogram).count).toBe(1);
+  await a.node.rejoin();
+  await a.becomes();
+  await a.leads();
+  expect((await collect()).of("is_leader")).toBe(1);
+  // The SDK repeats the last value of a gauge: the end sets it.
+  end();
+  end();
+  expect(a.node.isLeader()).toBe(true);
+  await a.node.stepDown();
+  const last = await collect();
+  expect(last.of("terms_total", { reason: "released" })).toBe(1);
+  expect(last.of("is_leader")).toBe(0);
+  await a.node.rejoin();
+  await a.becomes();
+  await a.leads();
+  atEnd(instrument(a.node, { meter, tracer: null }));
+  expect((await collect()).of("is_leader")).toBe(1);
+});
+
+test("two nodes with the same labels on one meter are two series", async () => {
+  const { meter, collect } = metering();
+  const clusterId = freshId();
+  const [first, second] = [1, 2].map(() => makeNode(server, { ...CALM, clusterId, nodeId: "a" }));
+  for (const one of [first, second]) {
+    atEnd(instrument(one?.node ?? {}, { meter, tracer: null }));
+    await one?.start();
+  }
+  await first?.leads();
+  const { pointsOf } = await collect();
+  const shown = pointsOf("is_leader").map(({ attributes, value }) => [attributes["twin"], value]);
+  expect(shown).toEqual([
+    [undefined, 1],
+    ["2", 0],
+  ]);
+});
+
+test("a term is a span; its hooks, its handover and its drain are children of it", async () => {
+  const { tracer, named, next } = tracing();
+  const clusterId = freshId();
+  const a = makeNode(server, { ...CALM, clusterId, nodeId: "a" });
+  const b = makeNode(server, { ...CALM, clusterId, nodeId: "b" });
+  atEnd(instrument(a.node, { meter: null, tracer }));
+  await a.start();
+  const { incarnation, acquiredAt } = await a.becomes();
+  await b.start();
+  await b.sees(a);
+  expect(named("term")).toEqual([]);
+  const beforeMs = Date.now();
+  await a.node.stepDown({ to: "b" });
+  const term = await next("term");
+  expect(term.attributes).toEqual({
+    "nats_leader.cluster": clusterId,
+    "nats_leader.node": "a",
+    "nats_leader.incarnation": incarnation,
+    "nats_leader.epoch": 1,
+    "nats_leader.reason": "released",
+  });
+  expect(term.status.code).toBe(SpanStatusCode.UNSET);
+  expect(ms(term.startTime)).toBeCloseTo(acquiredAt, 0);
+  expect(ms(term.endTime)).toBeGreaterThanOrEqual(beforeMs - 1);
+  const handover = await next("handover");
+  const drain = await next("drain");
+  const hook = await next("onLoseLeadership");
+  for (const child of [handover, drain, hook, await next("onBecomeLeader")]) {
+    expect(child.parentSpanContext?.spanId).toBe(term.spanContext().spanId);
+    expect(child.spanContext().traceId).toBe(term.spanContext().traceId);
+    expect(child.status.code).toBe(SpanStatusCode.UNSET);
+    expect(ms(child.endTime)).toBeGreaterThanOrEqual(ms(child.startTime));
+  }
+  expect(handover.attributes).toMatchObject({
+    "nats_leader.successor": "b",
+    "nats_leader.outcome": "completed",
+  });
+  expect(drain.attributes).toMatchObject({ "nats_leader.epoch": 1, "nats_leader.outcome": "complete" });
+});
+
+test("a term that is lost, and what failed in it, are errors; renewals that were not applied are events", async () => {
+  const { tracer, next } = tracing();
+  const clusterId = freshId();
+  const proxy = await proxied(server);
+  const a = makeNode(proxy, { ...CALM, requestTimeoutMs: 300, clusterId, nodeId: "a" });
+  atEnd(instrument(a.node, { meter: null, tracer }));
+  await a.start();
+  await a.leads();
+  proxy.blackhole(true);
+  await a.next("lose-leadership");
+  const term = await next("term");
+  expect(term.attributes["nats_leader.reason"]).toBe("expired");
+  expect(term.status).toEqual({ code: SpanStatusCode.ERROR, message: "expired" });
+  expect(term.events.map(({ name }) => name)).toContain("renewal unknown");
+  proxy.blackhole(false);
+});
+
+test("a suspicion is a span of its own, with its outcome", async () => {
+  const { tracer, next } = tracing();
+  const clusterId = freshId();
+  const dead = await startChildNode(server, { ...LONG, clusterId, nodeId: "dead" });
+  await dead.next("become");
+  const b = makeNode(server, { ...LONG, clusterId, nodeId: "b" });
+  atEnd(instrument(b.node, { meter: null, tracer }));
+  await b.start();
+  await b.until(() => b.node.epoch === 1);
+  dead.child.kill("SIGKILL");
+  const suspicion = await next("suspicion");
+  expect(suspicion.attributes).toMatchObject({
+    "nats_leader.holder": "dead",
+    "nats_leader.outcome": "closed",
+  });
+  expect(suspicion.parentSpanContext).toBeUndefined();
+});
+
+test("resources have spans only where they are asked for; spans that run end with the instrumentation", async () => {
+  const [plain, detailed] = [tracing(), tracing()];
+  const group = new RealGroup(server.url, { resources: 2 });
+  const a = group.make("a", {}, { onOwn: () => {} });
+  const ends = [
+    instrument(a, { meter: null, tracer: plain.tracer }),
+    instrument(a, { meter: null, tracer: detailed.tracer, resourceSpans: true }),
+  ];
+  await group.begin(a);
+  await waitFor(() => detailed.named("onOwn").length === 2);
+  expect(plain.named("onOwn")).toEqual([]);
+  for (const end of ends) end();
+  const terms = detailed.named("term");
+  expect(terms.map(({ attributes }) => attributes["nats_leader.resource"]).sort()).toEqual(["0", "1"]);
+  const parents = detailed.named("onOwn").map(({ parentSpanContext }) => parentSpanContext?.spanId);
+  expect(parents.sort()).toEqual(terms.map((span) => span.spanContext().spanId).sort());
+});
+
+test("a meter and a tracer that throw change nothing for the node", async () => {
+  const broken = {
+    get: () => {
+      throw new Error("broken");
+    },
+  };
+  const { meter } = metering();
+  const warnings: string[] = [];
+  const onWarning = ({ message }: Error): void => void warnings.push(message);
+  process.on("warning", onWarning);
+  atEnd(() => process.off("warning", onWarning));
+  const clusterId = freshId();
+  const a = makeNode(server, { ...QUICK, clusterId, nodeId: "a" });
+  const counter = meter.createCounter("x");
+  const failing = new Proxy(counter, broken);
+  const brokenMeter = new Proxy(meter, {
+    get: (target, key) => (key === "createCounter" ? () => failing : Reflect.get(target, key).bind(target)),
+  });
+  const tracer = new Proxy(tracing().tracer, broken);
+  atEnd(instrument(a.node, { meter: brokenMeter, tracer }));
+  await a.start();
+  await a.leads();
+  await a.node.stepDown();
+  expect(a.types()).toContain("released");
+  await waitFor(() => warnings.length >= 2);
+  // Once each, whatever follows.
+  expect(warnings.map((text) => text.split(":")[0])).toEqual([
+    "metrics of nats-leader are incomplete",
+    "spans of nats-leader are missing",
+  ]);
+});
+
+test("anything but a node or a member is refused", () => {
+  expect(() => instrument({})).toThrow("only a Node");
+});
