@@ -3,6 +3,7 @@ import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { observabilityFiles } from "../../examples/observability/source/files.ts";
 import { cliTables } from "./cli-reference.ts";
 import { groupOptionsTable, optionsTable, schemaText } from "./generated.ts";
+import { instrumentTable } from "./metrics-reference.ts";
 import { alertTables, metricTables, runbook } from "./observability.ts";
 import { groupTables, referenceTables } from "./reference.ts";
 
@@ -27,6 +28,7 @@ fill("docs/groups.md", { "group-options": groupOptionsTable().trim(), ...groupTa
 fill("docs/cli.md", await cliTables());
 writeFileSync(new URL("schema/config.schema.json", root), schemaText());
 fill("docs/observability.md", { ...metricTables(), ...alertTables() });
+fill("docs/telemetry.md", { metrics: instrumentTable() });
 fill("docs/operations.md", { runbook: runbook() });
 for (const [path, text] of observabilityFiles()) {
   const file = new URL(`examples/observability/${path}`, root);

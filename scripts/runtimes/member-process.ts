@@ -30,7 +30,7 @@ export class MemberProcess implements AsyncDisposable {
     server: string,
     clusterId: string,
     nodeId: string,
-    mode: "stop-in-hook" | "plain" = "plain",
+    mode: "stop-in-hook" | "channels" | "plain" = "plain",
   ) {
     const args = [...runtime.args, project.program, server, clusterId, nodeId, mode];
     this.#child = spawn(runtime.command, args, { cwd: project.folder, stdio: ["ignore", "pipe", "pipe"] });

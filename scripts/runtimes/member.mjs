@@ -1,5 +1,7 @@
-// One node in a process of its own, run by each runtime: member.mjs SERVER CLUSTER NODE [stop-in-hook]. Prints its events as JSON
-// lines. With stop-in-hook, its onBecomeLeader runs work and stops the node.
+// One node in a process of its own, run by each runtime: member.mjs SERVER CLUSTER NODE [stop-in-hook | channels]. Prints its events as
+// JSON lines. With stop-in-hook, its onBecomeLeader runs work and stops the node. With channels, it prints what they carry, and one of their
+// subscribers throws.
+import { subscribe } from "node:diagnostics_channel";
 import process from "node:process";
 import { Node } from "nats-leader";
 
@@ -7,6 +9,15 @@ const [servers, clusterId, nodeId, mode] = process.argv.slice(2);
 
 function print(event) {
   process.stdout.write(`${JSON.stringify(event)}\n`);
+}
+
+if (mode === "channels") {
+  subscribe("tracing:nats-leader:term:start", ({ epoch }) => print({ event: "term-start", epoch }));
+  subscribe("tracing:nats-leader:term:end", ({ reason }) => print({ event: "term-end", reason }));
+  process.on("uncaughtException", ({ message }) => print({ event: "uncaught", message }));
+  subscribe("nats-leader:renewal", () => {
+    throw new Error("of a subscriber");
+  });
 }
 
 const node = new Node(

@@ -9,7 +9,15 @@ import type { Runtime } from "./runtimes.ts";
 /** A port on which nothing listens: the discard service. */
 const NO_SERVER = "nats://127.0.0.1:9";
 
-export const SCENES = ["start", "service", "kill -9", "SIGTERM", "stop in a hook", "no server"] as const;
+export const SCENES = [
+  "start",
+  "service",
+  "kill -9",
+  "SIGTERM",
+  "stop in a hook",
+  "channels",
+  "no server",
+] as const;
 export type SceneName = (typeof SCENES)[number];
 
 export interface SceneResult {
@@ -62,6 +70,8 @@ class Scenes implements AsyncDisposable {
         return this.#leaderIsStopped();
       case "stop in a hook":
         return this.#hookStops();
+      case "channels":
+        return this.#channelsCarryTerms();
       case "no server":
         return this.#noServer();
       default:
@@ -124,6 +134,24 @@ class Scenes implements AsyncDisposable {
     );
     await member.event("ended");
     assert.equal(await member.exitCode(), 0, "exit code after stop() in a hook");
+  }
+
+  async #channelsCarryTerms(): Promise<void> {
+    const cluster = `${this.#clusterId}-channels`;
+    await using member = new MemberProcess(
+      this.#runtime,
+      this.#project,
+      this.#server,
+      cluster,
+      "f",
+      "channels",
+    );
+    assert.equal((await member.event("term-start")).epoch, 1);
+    assert.equal((await member.event("uncaught")).message, "of a subscriber");
+    assert(!member.has("term-end"), "a subscriber that throws has ended the term");
+    member.kill("SIGTERM");
+    assert.equal((await member.event("term-end")).reason, "stopped");
+    assert.equal(await member.exitCode(), 0, "exit code after SIGTERM");
   }
 
   async #noServer(): Promise<void> {

@@ -8,7 +8,7 @@
 import { channel } from "node:diagnostics_channel";
 import type { ChannelEvents, ChannelName } from "./events.ts";
 
-const NAMES = [
+const ALL = [
   "tracing:nats-leader:term:start",
   "tracing:nats-leader:term:end",
   "nats-leader:leader",
@@ -23,6 +23,11 @@ const NAMES = [
   "nats-leader:beat",
   "nats-leader:fenced-write",
 ] as const satisfies readonly ChannelName[];
+
+true satisfies ChannelName extends (typeof ALL)[number] ? true : never;
+
+/** Every channel. */
+export const NAMES: readonly ChannelName[] = ALL;
 
 type Channels = Readonly<Record<ChannelName, ReturnType<typeof channel>>>;
 
