@@ -72,7 +72,12 @@ export const CLAIMS: readonly Claim[] = [
     "administrator --cluster-id",
   ),
   claim("docs/security.md", "nats-leader permissions administrator --group", SHELL, "administrator --group"),
-  claim("docs/telemetry.md", "import { createServer }", "test/telemetry/docs.test.ts", "prometheusMetrics(node)"),
+  claim(
+    "docs/telemetry.md",
+    "import { createServer }",
+    "test/telemetry/docs.test.ts",
+    "prometheusMetrics(node)",
+  ),
   claim("docs/telemetry.md", "import { Node }", "test/telemetry/docs.test.ts", "instrument(node)"),
   claim("docs/telemetry.md", "import { subscribe }", "test/channels/channels.test.ts", "docs/telemetry.md"),
   claim("docs/vip.md", "import { Node }", HERE, "blocks are in snippets.ts"),
