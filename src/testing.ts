@@ -1,5 +1,5 @@
 /**
- * nats-leader/testing: `SimulatedCluster` tests an application with a real `Node` in virtual time. `findNatsServer`,
+ * nats-leader/testing: `SimulatedCluster` tests an application with a real `Node` or `Group` in virtual time. `findNatsServer`,
  * `startNatsServer` and `startNatsCluster` find or download a nats-server and start servers and clusters that end with this
  * process.
  */
@@ -26,6 +26,7 @@ export type {
   ServerExit,
   StartOptions,
 } from "./testing/server/types.ts";
+export type { HeldResource } from "./testing/simulation/held-resources.ts";
 export type { HeldTerm } from "./testing/simulation/held-terms.ts";
 export type { ProcessContext } from "./testing/simulation/process-run.ts";
 export type { SimulatedClusterOptions } from "./testing/simulation/simulated-cluster.ts";

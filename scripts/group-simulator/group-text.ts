@@ -2,8 +2,8 @@
 import type { SessionBinding } from "../../src/election/types.ts";
 import type { GroupEffect, GroupEvent } from "../../src/group/core/events.ts";
 import type { BulkOutcome, GroupEntry, GroupRecord, KeyReadOutcome } from "../../src/group/core/types.ts";
+import { keyName } from "../../src/testing/simulation/fakes/fake-group-bucket.ts";
 import { round } from "../../src/testing/simulation/trace-line.ts";
-import { keyName } from "./world/bucket.ts";
 
 export function eventText(event: GroupEvent): string {
   switch (event.type) {

@@ -1,6 +1,8 @@
 /** One seed gives one history: some members, one bucket, many faults, then a quiet end. */
 import type { Resource } from "../../src/group/core/balance.ts";
 import { FakeConnections } from "../../src/testing/simulation/fakes/fake-connections.ts";
+import { FakeGroupBucket } from "../../src/testing/simulation/fakes/fake-group-bucket.ts";
+import { heal, type RequestKind } from "../../src/testing/simulation/fakes/group-network.ts";
 import { SeededRandom } from "../../src/testing/simulation/random.ts";
 import { VirtualTime } from "../../src/testing/simulation/time/virtual-time.ts";
 import { traceLine } from "../../src/testing/simulation/trace-line.ts";
@@ -14,10 +16,8 @@ import type { GroupPlan } from "./plan.ts";
 import { Tally } from "./tally.ts";
 import { FAULTY_MS, HEARTBEAT_MS, QUIET_MS, RATE_SLACK, STEADY_MS, STOPPING_MS } from "./timing.ts";
 import { GroupTraceHash } from "./trace-hash.ts";
-import { GroupBucket } from "./world/bucket.ts";
 import { Host } from "./world/host.ts";
 import type { GroupWorld, Member } from "./world/member.ts";
-import { heal, type RequestKind } from "./world/network.ts";
 
 export interface Outcome {
   /** Number of terms that began. */
@@ -32,7 +32,7 @@ export class History {
   readonly #plan: GroupPlan;
   readonly #tally: Tally;
   readonly #time = new VirtualTime("announced");
-  readonly #bucket = new GroupBucket();
+  readonly #bucket = new FakeGroupBucket();
   readonly #hash = new GroupTraceHash();
   readonly #checker: Checker;
   readonly #trace: string[] | null;

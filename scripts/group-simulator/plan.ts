@@ -1,5 +1,6 @@
 /** The plan of a history, decided by its seed: its members, its resources and its faults. Plain data, so that it can be shrunk. */
 import type { CrashDetection } from "../../src/election/types.ts";
+import type { RequestKind } from "../../src/testing/simulation/fakes/group-network.ts";
 import { SeededRandom } from "../../src/testing/simulation/random.ts";
 import {
   commonFaultNames,
@@ -10,7 +11,6 @@ import {
 } from "./faults/names.ts";
 import { type Recipe, recipes } from "./recipes.ts";
 import { FAULTY_MS, RATE_SPREAD } from "./timing.ts";
-import type { RequestKind } from "./world/network.ts";
 
 /** Faults of a burst follow each other within this time: about one request and its repetition. */
 const SOON_MS = 900;

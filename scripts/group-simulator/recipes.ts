@@ -2,8 +2,9 @@
  * Faults that aim at one rule of the protocol each: a few kinds that belong together, close to one another, in a small group. Random faults
  * of all kinds rarely meet.
  */
+
+import type { RequestKind } from "../../src/testing/simulation/fakes/group-network.ts";
 import type { GroupFaultName } from "./faults/names.ts";
-import type { RequestKind } from "./world/network.ts";
 
 /** A fault of a recipe, and the kinds of requests one of which it hits, if it hits one. */
 export type Ingredient = readonly [GroupFaultName, ...RequestKind[]];

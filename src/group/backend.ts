@@ -28,6 +28,8 @@ export interface GroupAttachRequest {
   readonly signal: AbortSignal;
   /** Largest number that an earlier incarnation of this `Group` has seen; 0: none. */
   readonly above: number;
+  /** What the member promises about silence (`silenceMs`) once a beat has come back on its connection; 0: nothing. */
+  readonly silenceMs: number;
   /** Reports a limitation that does not keep the member from working. One sentence; each message at most once. */
   readonly warn: (code: BackendWarningCode, message: string, error?: Error) => void;
 }

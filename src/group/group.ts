@@ -17,9 +17,10 @@ import type { DrainResult, GroupStopResult } from "./calls.ts";
 import type { MemberView } from "./core/events.ts";
 import { ownerOf } from "./core/outlook.ts";
 import type { GroupEventBody, GroupMemberEvent } from "./events.ts";
+import { groupDriver } from "./group-driver.ts";
 import type { GroupHooks } from "./hooks.ts";
 import { type GroupPlan, type MakeDriver, Membership } from "./membership.ts";
-import { groupDriver, natsGroupBackend } from "./nats-group-backend.ts";
+import { natsGroupBackend } from "./nats-group-backend.ts";
 import type { MemberReport } from "./report.ts";
 import { openResources } from "./resources.ts";
 import type { GroupRunner, ResourceWork } from "./runner.ts";
@@ -203,6 +204,7 @@ export class Group implements AsyncDisposable {
         incarnation: id,
         signal,
         above: this.#above,
+        silenceMs: this.#options.core.silenceMs,
         warn: (code, message, error) => {
           logger.warn({ event: "warning", code, err: error }, message);
           this.#streams.push({ type: "warning", code, message, error: error ?? null });

@@ -1,21 +1,14 @@
 /** The backend of a group's member on NATS: connection, session and store. */
 import type { ResolvedGroupOptions } from "../config/group-options.ts";
-import { renewIntervalMs } from "../election/lease.ts";
 import { closeAll, openPatiently, sessionOn } from "../nats/attaching.ts";
 import { connectNats } from "../nats/connection/connection.ts";
 import { NatsGroupStore } from "../nats/group/group-store.ts";
 import { serveControl } from "../nats/group/member-control.ts";
 import { groupStreamName } from "../nats/names.ts";
 import type { GroupAttachment, GroupAttachRequest, GroupBackend } from "./backend.ts";
-import { balance } from "./balance.ts";
-import { GroupDriver } from "./driver.ts";
+import { groupDriver } from "./group-driver.ts";
 import type { MakeDriver } from "./membership.ts";
 import { rehearse } from "./rehearsal.ts";
-
-/** Claims and releases of all claiming members together that are in flight at once, while answers are not fast. */
-const WINDOW = 16;
-/** Least time for a read of everything. 10 000 owners take 0.4 s on an idle server. */
-const MIN_BULK_TIMEOUT_MS = 10_000;
 
 /** @param whileConnecting - Called after the connection has been asked for. */
 export function natsGroupBackend(
@@ -54,7 +47,8 @@ async function attach(
     const bucket = await openPatiently(() => store.open(request.signal, request.above), request.signal);
     // Before the session begins, so that its first record already names the presence and promises silence.
     if (core.crashDetection === "presence") await session.usePresence(groupStreamName(groupId));
-    if (core.crashDetection !== "lease" && core.silenceMs > 0) await session.useBeats(core.silenceMs);
+    const { silenceMs } = request;
+    if (core.crashDetection !== "lease" && silenceMs > 0) await session.useBeats(silenceMs);
     return {
       session,
       store,
@@ -70,26 +64,3 @@ async function attach(
     throw error;
   }
 }
-
-/** The core of a member, run on what it is attached to. */
-export const groupDriver: MakeDriver = ({ id, options, attachment, clock }, output, observe) => {
-  const { core, profile } = options;
-  const { bucket, session, store } = attachment;
-  return new GroupDriver({
-    config: {
-      ...core,
-      incarnation: id,
-      renewIntervalMs: renewIntervalMs(core.leaseTtlMs, core.heartbeatIntervalMs, bucket.replicas),
-      bulkTimeoutMs: Math.max(MIN_BULK_TIMEOUT_MS, core.requestTimeoutMs),
-      window: WINDOW,
-      balance,
-    },
-    profile,
-    clock,
-    store,
-    session,
-    bucket,
-    output,
-    observe,
-  });
-};

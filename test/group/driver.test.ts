@@ -1,12 +1,12 @@
 import { describe, expect, test } from "vitest";
-import { GroupBucket } from "../../scripts/group-simulator/world/bucket.ts";
-import { perfectGroupNetwork } from "../../scripts/group-simulator/world/network.ts";
-import { SimulatedStore } from "../../scripts/group-simulator/world/store.ts";
 import type { CrashDetection } from "../../src/election/types.ts";
 import { balance } from "../../src/group/balance.ts";
 import { GroupDriver, type GroupOutput } from "../../src/group/driver.ts";
 import { FakeConnections } from "../../src/testing/simulation/fakes/fake-connections.ts";
+import { FakeGroupBucket } from "../../src/testing/simulation/fakes/fake-group-bucket.ts";
+import { FakeGroupStore } from "../../src/testing/simulation/fakes/fake-group-store.ts";
 import { FakeSession } from "../../src/testing/simulation/fakes/fake-session.ts";
+import { perfectGroupNetwork } from "../../src/testing/simulation/fakes/group-network.ts";
 import { SeededRandom } from "../../src/testing/simulation/random.ts";
 import { VirtualClock } from "../../src/testing/simulation/time/virtual-clock.ts";
 import { VirtualTime } from "../../src/testing/simulation/time/virtual-time.ts";
@@ -16,7 +16,7 @@ const LEASE_MS = 10_000;
 
 class Rig {
   readonly time = new VirtualTime();
-  readonly bucket = new GroupBucket();
+  readonly bucket = new FakeGroupBucket();
   readonly connections = new FakeConnections(this.time);
   readonly clock = new VirtualClock(this.time);
   readonly session: FakeSession;
@@ -36,7 +36,7 @@ class Rig {
       network,
     });
     const { session } = this;
-    const store = new SimulatedStore({ time, bucket, network, clock, session, random: new SeededRandom(7) });
+    const store = new FakeGroupStore({ time, bucket, network, clock, session, random: new SeededRandom(7) });
     this.driver = new GroupDriver({
       config: {
         memberId: "a",

@@ -1,6 +1,7 @@
 import { expect, test, vi } from "vitest";
 import { resolveGroupOptions } from "../../src/config/group.ts";
-import { groupDriver, natsGroupBackend } from "../../src/group/nats-group-backend.ts";
+import { groupDriver } from "../../src/group/group-driver.ts";
+import { natsGroupBackend } from "../../src/group/nats-group-backend.ts";
 import { rehearsal, rehearse } from "../../src/group/rehearsal.ts";
 import { noAbort } from "../support/nats/store-and-session.ts";
 
@@ -32,7 +33,14 @@ test("there is one in a process, whatever the options of further members", async
 test("a member rehearses while it connects", async () => {
   const whileConnecting = vi.fn();
   const options = resolveGroupOptions({ ...OPTIONS, connectTimeoutMs: 500 });
-  const request = { groupId: "orders", incarnation: "i", signal: noAbort(), above: 0, warn: () => {} };
+  const request = {
+    groupId: "orders",
+    incarnation: "i",
+    signal: noAbort(),
+    above: 0,
+    silenceMs: 0,
+    warn: () => {},
+  };
   const attaching = natsGroupBackend(options, whileConnecting).attach(request);
   expect(whileConnecting).toHaveBeenCalledTimes(1);
   await expect(attaching).rejects.toThrow("no connection to NATS");

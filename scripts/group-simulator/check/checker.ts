@@ -7,11 +7,15 @@ import { roundTripMs } from "../../../src/election/silence.ts";
 import type { GroupEffect, GroupEvent } from "../../../src/group/core/events.ts";
 import type { GroupKey, GroupWrite } from "../../../src/group/core/types.ts";
 import type { FakeConnections } from "../../../src/testing/simulation/fakes/fake-connections.ts";
+import {
+  type Commit,
+  type FakeGroupBucket,
+  keyName,
+} from "../../../src/testing/simulation/fakes/fake-group-bucket.ts";
 import { EXACT_AFTER_PAUSE_MS } from "../../../src/testing/simulation/time/virtual-clock.ts";
 import type { VirtualTime } from "../../../src/testing/simulation/time/virtual-time.ts";
 import { Violation } from "../../simulator/check/violation.ts";
 import { HEARTBEAT_MS, LEASE_TTL_MS, RATE_SLACK, RETRY_DELAY_MS, SPAN_MS } from "../timing.ts";
-import { type Commit, type GroupBucket, keyName } from "../world/bucket.ts";
 import type { Member, Witness } from "../world/member.ts";
 import { ObservedMember } from "./observed-member.ts";
 import { Placement } from "./placement.ts";
@@ -32,7 +36,7 @@ const RENEWED_MS = 1.3 * HEARTBEAT_MS;
 
 export interface CheckerOptions {
   readonly time: VirtualTime;
-  readonly bucket: GroupBucket;
+  readonly bucket: FakeGroupBucket;
   readonly connections: FakeConnections;
 }
 

@@ -5,9 +5,13 @@
 import { balance } from "../../../src/group/balance.ts";
 import type { PlanMember } from "../../../src/group/core/balance.ts";
 import type { GroupWrite, PlanRecord } from "../../../src/group/core/types.ts";
+import {
+  type Commit,
+  type FakeGroupBucket,
+  keyName,
+} from "../../../src/testing/simulation/fakes/fake-group-bucket.ts";
 import type { VirtualTime } from "../../../src/testing/simulation/time/virtual-time.ts";
 import { RATE_SLACK, UNOWNED_GRACE_MS } from "../timing.ts";
-import { type Commit, type GroupBucket, keyName } from "../world/bucket.ts";
 import type { Member } from "../world/member.ts";
 import type { ObservedMember } from "./observed-member.ts";
 import type { Truth } from "./truth.ts";
@@ -19,7 +23,7 @@ const CLAIMED_MS = 300;
 
 export interface PlacementOptions {
   readonly time: VirtualTime;
-  readonly bucket: GroupBucket;
+  readonly bucket: FakeGroupBucket;
   readonly truth: Truth;
   readonly fail: (message: string) => void;
   readonly members: () => Iterable<ObservedMember>;

@@ -15,10 +15,13 @@ import type {
   SessionRecord,
 } from "../../../src/group/core/types.ts";
 import type { FakeConnections } from "../../../src/testing/simulation/fakes/fake-connections.ts";
+import {
+  type Commit,
+  type FakeGroupBucket,
+  keyName,
+} from "../../../src/testing/simulation/fakes/fake-group-bucket.ts";
 import type { VirtualTime } from "../../../src/testing/simulation/time/virtual-time.ts";
 import { LEASE_TTL_MS, RATE_SLACK } from "../timing.ts";
-
-import { type Commit, type GroupBucket, keyName } from "../world/bucket.ts";
 
 /** A session as its key shows it. */
 interface LiveSession {
@@ -31,7 +34,7 @@ interface LiveSession {
 
 export interface TruthOptions {
   readonly time: VirtualTime;
-  readonly bucket: GroupBucket;
+  readonly bucket: FakeGroupBucket;
   readonly connections: FakeConnections;
   readonly fail: (message: string) => void;
   /** A key does not say what its members believe it says: an operator, or a message that strayed from another bucket. */

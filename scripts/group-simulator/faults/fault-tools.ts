@@ -1,13 +1,13 @@
 /** The context of a fault, and the building blocks of faults. */
 import type { Resource } from "../../../src/group/core/balance.ts";
 import type { GroupKey } from "../../../src/group/core/types.ts";
+import type { FakeGroupBucket } from "../../../src/testing/simulation/fakes/fake-group-bucket.ts";
+import type { GroupNetwork, RequestKind } from "../../../src/testing/simulation/fakes/group-network.ts";
 import type { SeededRandom } from "../../../src/testing/simulation/random.ts";
 import type { FirstAfterPause } from "../../../src/testing/simulation/time/virtual-clock.ts";
 import type { VirtualTime } from "../../../src/testing/simulation/time/virtual-time.ts";
-import type { GroupBucket } from "../world/bucket.ts";
 import type { Host } from "../world/host.ts";
 import type { Member } from "../world/member.ts";
-import type { GroupNetwork, RequestKind } from "../world/network.ts";
 import type { GroupFaultName } from "./names.ts";
 
 /** Two leases. */
@@ -20,7 +20,7 @@ const UNSEEN_CUT_MS = 300;
 export interface FaultContext {
   readonly random: SeededRandom;
   readonly time: VirtualTime;
-  readonly bucket: GroupBucket;
+  readonly bucket: FakeGroupBucket;
   readonly hosts: readonly Host[];
   /** The list that all members have in the end. */
   readonly resources: readonly Resource[];

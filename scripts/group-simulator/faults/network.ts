@@ -1,8 +1,8 @@
 /** Faults of the network, of connections and of the servers. */
 import type { GroupEntry, GroupKey, GroupRecord } from "../../../src/group/core/types.ts";
+import type { RequestKind } from "../../../src/testing/simulation/fakes/group-network.ts";
 import type { SeededRandom } from "../../../src/testing/simulation/random.ts";
 import { REQUEST_TIMEOUT_MS } from "../timing.ts";
-import type { RequestKind } from "../world/network.ts";
 import { cut, type FaultContext, type GroupFault, lasting, network } from "./fault-tools.ts";
 import type { GroupFaultName, NetworkFaultName } from "./names.ts";
 

@@ -1,9 +1,13 @@
 /** A host runs one member, process after process. Each process has a fresh incarnation. */
 import type { Resource } from "../../../src/group/core/balance.ts";
 import type { GroupWrite } from "../../../src/group/core/types.ts";
+import {
+  type GroupNetwork,
+  perfectGroupNetwork,
+  type RequestKind,
+} from "../../../src/testing/simulation/fakes/group-network.ts";
 import type { MemberPlan } from "../plan.ts";
 import { type GroupWorld, Member, type MemberHost } from "./member.ts";
-import { type GroupNetwork, perfectGroupNetwork, type RequestKind } from "./network.ts";
 
 export class Host implements MemberHost {
   readonly world: GroupWorld;

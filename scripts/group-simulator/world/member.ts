@@ -4,7 +4,10 @@ import type { GroupConfig, GroupEffect, GroupEvent, Profile } from "../../../src
 import { isHeld } from "../../../src/group/core/outlook.ts";
 import { GroupDriver, type GroupOutput } from "../../../src/group/driver.ts";
 import type { FakeConnections } from "../../../src/testing/simulation/fakes/fake-connections.ts";
+import type { FakeGroupBucket } from "../../../src/testing/simulation/fakes/fake-group-bucket.ts";
+import { FakeGroupStore } from "../../../src/testing/simulation/fakes/fake-group-store.ts";
 import { FakeSession } from "../../../src/testing/simulation/fakes/fake-session.ts";
+import type { GroupNetwork } from "../../../src/testing/simulation/fakes/group-network.ts";
 import { SeededRandom } from "../../../src/testing/simulation/random.ts";
 import { VirtualClock } from "../../../src/testing/simulation/time/virtual-clock.ts";
 import type { VirtualTime } from "../../../src/testing/simulation/time/virtual-time.ts";
@@ -12,9 +15,6 @@ import type { GroupPlan, MemberPlan } from "../plan.ts";
 import * as timing from "../timing.ts";
 import { MemberApplication } from "./application.ts";
 import { balanceWith } from "./balance.ts";
-import type { GroupBucket } from "./bucket.ts";
-import type { GroupNetwork } from "./network.ts";
-import { SimulatedStore } from "./store.ts";
 
 /** Receives everything that happens in the processes. */
 export interface Witness {
@@ -30,7 +30,7 @@ export interface Witness {
 export interface GroupWorld {
   readonly plan: GroupPlan;
   readonly time: VirtualTime;
-  readonly bucket: GroupBucket;
+  readonly bucket: FakeGroupBucket;
   readonly connections: FakeConnections;
   readonly witness: Witness;
   readonly random: SeededRandom;
@@ -51,7 +51,7 @@ export class Member {
   readonly incarnation: string;
   readonly clock: VirtualClock;
   readonly session: FakeSession;
-  readonly store: SimulatedStore;
+  readonly store: FakeGroupStore;
   readonly application: MemberApplication;
   readonly config: GroupConfig;
   readonly driver: GroupDriver;
@@ -76,7 +76,7 @@ export class Member {
       silenceMs,
     });
     const ownRandom = new SeededRandom(random.between(0, 0x7fffffff));
-    this.store = new SimulatedStore({
+    this.store = new FakeGroupStore({
       time,
       bucket,
       network,

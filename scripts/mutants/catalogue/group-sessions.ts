@@ -1,6 +1,6 @@
 import type { Mutant } from "./mutant.ts";
 
-const bucket = "scripts/group-simulator/world/bucket.js";
+const bucket = "src/testing/simulation/fakes/fake-group-bucket.js";
 const compared = "(this.get(key)?.revision ?? 0) !== expect";
 
 /** Groups: sessions, their fences, and when one is over. */

@@ -1,6 +1,6 @@
 import type { Mutant } from "./mutant.ts";
 
-const bucket = "scripts/group-simulator/world/bucket.js";
+const bucket = "src/testing/simulation/fakes/fake-group-bucket.js";
 const compared = "(this.get(key)?.revision ?? 0) !== expect";
 const terms = "src/group/core/terms.js";
 const wanted = "src/group/core/wanted.js";

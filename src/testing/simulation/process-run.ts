@@ -1,5 +1,6 @@
 /** One run of a simulated process, from its start to its crash or exit: the environment of its program. */
 import { ClusterError } from "../../errors.ts";
+import type { GroupEnvironment } from "../../group/group.ts";
 import type { NodeEnvironment } from "../../node/node.ts";
 import type {
   Attachment,
@@ -12,7 +13,8 @@ import type { FakeBucket } from "./fakes/fake-bucket.ts";
 import type { FakeConnections } from "./fakes/fake-connections.ts";
 import { FakeSession } from "./fakes/fake-session.ts";
 import { FakeStore } from "./fakes/fake-store.ts";
-import type { Network } from "./fakes/network.ts";
+import type { GroupNetwork } from "./fakes/group-network.ts";
+import { type GroupProcess, groupEnvironmentOf, type SimulatedGroups } from "./simulated-groups.ts";
 import { SimulationError } from "./simulation-error.ts";
 import { VirtualClock } from "./time/virtual-clock.ts";
 import type { VirtualTime } from "./time/virtual-time.ts";
@@ -26,7 +28,9 @@ export interface ProcessContext {
   readonly name: string;
   /** Third argument of `new Node(options, hooks, environment)`. The option `servers` is required but not used. */
   readonly environment: NodeEnvironment;
-  /** Aborts on SIGTERM: the program should stop its node and return. */
+  /** Third argument of `new Group(options, hooks, groupEnvironment)`. The option `servers` is required but not used. */
+  readonly groupEnvironment: GroupEnvironment;
+  /** Aborts on SIGTERM: the program should stop its node or member and return. */
   readonly terminated: AbortSignal;
   /**
    * `setTimeout` of `node:timers/promises` on the clock of this process, with the same signature. Rejects with an `AbortError`
@@ -56,6 +60,7 @@ export interface SharedWorld {
   readonly connections: FakeConnections;
   /** Every node that runs. */
   readonly members: Map<ServiceHandlers, ProcessRun>;
+  readonly groups: SimulatedGroups;
   clusterId: string | null;
   /** The server refuses connections until then. */
   downUntil: number;
@@ -65,7 +70,7 @@ export interface SharedWorld {
 export interface ProcessHost {
   readonly name: string;
   /** Between the process and NATS. */
-  readonly network: Network;
+  readonly network: GroupNetwork;
   /** Additional delay of calls of the process. */
   callDelayMs: number;
   readonly clockRate: number;
@@ -78,6 +83,7 @@ export class ProcessRun {
   readonly context: ProcessContext;
   readonly #world: SharedWorld;
   readonly #terminated = new AbortController();
+  readonly #groupProcess: GroupProcess;
   #incarnations = 0;
   #nodeIds = 0;
   alive = true;
@@ -89,9 +95,19 @@ export class ProcessRun {
     const { clock } = this;
     const backend: Backend = { attach: (request) => this.#attach(request) };
     const random = { id: () => `${host.name}-${runNumber}-${++this.#incarnations}` };
+    this.#groupProcess = {
+      process: host.name,
+      clock,
+      random,
+      network: host.network,
+      isRunning: () => this.running,
+      open: (silenceMs, signal) => this.#open(silenceMs, signal),
+      closed: (session) => void this.sessions.delete(session),
+    };
     this.context = {
       name: host.name,
       environment: { backend, clock, random, nodeId: () => `${host.name}-${runNumber}-${++this.#nodeIds}` },
+      groupEnvironment: groupEnvironmentOf(world.groups, this.#groupProcess),
       terminated: this.#terminated.signal,
       sleep: (delayMs, value, options) => this.#sleep(delayMs ?? 1, value as never, options?.signal),
       now: () => clock.now().wall,
@@ -117,6 +133,7 @@ export class ProcessRun {
     for (const [handlers, run] of this.#world.members) {
       if (run === this) this.#world.members.delete(handlers);
     }
+    this.#world.groups.ended(this.#groupProcess);
     for (const session of this.sessions) session.kill(lingerMs);
     this.sessions.clear();
   }
@@ -169,7 +186,7 @@ export class ProcessRun {
 
   async #attach({ clusterId, silenceMs, signal }: AttachRequest): Promise<Attachment> {
     const world = this.#world;
-    const { time, bucket, connections } = world;
+    const { time, bucket } = world;
     world.clusterId ??= clusterId;
     if (world.clusterId !== clusterId) {
       throw new SimulationError(
@@ -177,11 +194,9 @@ export class ProcessRun {
         `a simulation has one clusterId: "${world.clusterId}" is in use, "${clusterId}" was given`,
       );
     }
-    await this.#connect(signal);
+    const session = await this.#open(silenceMs, signal);
     const { clock } = this;
     const { network } = this.host;
-    const session = new FakeSession(connections, { presence: true, silenceMs, clock, network });
-    this.sessions.add(session);
     const store = new FakeStore(time, bucket, { network, clock, session });
     let served: ServiceHandlers | null = null;
     const close = async (): Promise<void> => {
@@ -209,6 +224,15 @@ export class ProcessRun {
       await close();
       throw error;
     }
+  }
+
+  async #open(silenceMs: number, signal: AbortSignal): Promise<FakeSession> {
+    await this.#connect(signal);
+    const { clock } = this;
+    const { network } = this.host;
+    const session = new FakeSession(this.#world.connections, { presence: true, silenceMs, clock, network });
+    this.sessions.add(session);
+    return session;
   }
 
   /** Opens the first connection. Rejects with `NO_CONNECTION` if the server is unreachable. */

@@ -2,10 +2,12 @@
 
 import { FakeBucket } from "./fakes/fake-bucket.ts";
 import { FakeConnections } from "./fakes/fake-connections.ts";
+import type { HeldResource } from "./held-resources.ts";
 import { type HeldBy, type HeldTerm, HeldTerms } from "./held-terms.ts";
 import type { SharedWorld } from "./process-run.ts";
 import { Random, SeededRandom } from "./random.ts";
 import { planFaults } from "./random-faults.ts";
+import { SimulatedGroups } from "./simulated-groups.ts";
 import { type Program, SimulatedProcess, type SimulatedProcessOptions } from "./simulated-process.ts";
 import { numberFrom, SimulationError } from "./simulation-error.ts";
 import { VirtualTime } from "./time/virtual-time.ts";
@@ -35,11 +37,11 @@ export interface SimulatedClusterOptions {
 class Reached extends Error {}
 
 /**
- * Simulated processes that run programs with a real `Node`, on a simulated NATS and virtual time. An hour takes seconds, and
+ * Simulated processes that run programs with a real `Node` or `Group`, on a simulated NATS and virtual time. An hour takes seconds, and
  * the seed decides everything.
  *
  * After every event the cluster checks who holds the lease. Two holders at once, or an epoch that does not increase, end the
- * simulation with `violation`. Your test checks the guarantees of your own application.
+ * simulation with `violation`. The same is checked for every resource of a group. Your test checks the guarantees of your own application.
  *
  * Nodes detect crashes as on a real NATS: by the end of a connection, and by the silence that a leader promises (`silenceMs`, 2 s by
  * default). A leader that is paused or partitioned for longer is suspended, and another one replaces it.
@@ -87,6 +89,7 @@ export class SimulatedCluster {
       bucket: new FakeBucket(),
       connections: new FakeConnections(time),
       members: new Map(),
+      groups: new SimulatedGroups(time, seed, (source, text) => this.log(source, text)),
       clusterId: null,
       downUntil: 0,
     };
@@ -107,6 +110,16 @@ export class SimulatedCluster {
   /** Periods in which a node held the lease, oldest first. */
   get terms(): readonly HeldTerm[] {
     return this.#held.all;
+  }
+
+  /** Periods in which a member of a group held a resource, oldest first. */
+  get resourceTerms(): readonly HeldResource[] {
+    return this.#world.groups.terms;
+  }
+
+  /** The resources that a process holds now as a member of a group, in order of their names. */
+  owned(process: string): string[] {
+    return this.#world.groups.owned(process);
   }
 
   /** Everything that happened: one line per event, with its time. */
@@ -183,18 +196,25 @@ export class SimulatedCluster {
     const ms = numberFrom("forMs", forMs, 0, forMs);
     const commitsLate = this.#faultRandom.chance(0.5);
     this.log("**", `no quorum for ${ms} ms; writes ${commitsLate ? "commit afterwards" : "are lost"}`);
-    this.#world.bucket.loseQuorum(commitsLate);
-    this.#world.time.after(ms, () => this.#world.bucket.regainQuorum());
+    const { bucket, groups, time } = this.#world;
+    bucket.loseQuorum(commitsLate);
+    groups.loseQuorum(commitsLate);
+    time.after(ms, () => {
+      bucket.regainQuorum();
+      groups.regainQuorum();
+    });
   }
 
   /**
-   * An operator deletes the bucket; nodes recreate it. The library's guarantees do not cover this: two nodes may lead until
-   * the present lease has expired, and epochs may restart if no node remembers them.
+   * An operator deletes the bucket of the cluster, and those of all groups; nodes and members recreate them. The library's guarantees do
+   * not cover this: two nodes may lead, and two members own a resource, until the present lease or session has expired, and epochs may
+   * restart if no process remembers them.
    */
   deleteBucket(): void {
     this.log("**", "bucket deleted");
     this.#held.tolerateDeletion(this.now);
     this.#world.bucket.delete();
+    this.#world.groups.deleteBuckets();
   }
 
   /**
@@ -238,7 +258,7 @@ export class SimulatedCluster {
       const status = handlers.status();
       if (status.held) holders.push({ process: run.host.name, status });
     }
-    const violation = this.#held.observe(this.now, holders);
+    const violation = this.#held.observe(this.now, holders) ?? this.#world.groups.check();
     if (violation !== null) this.#failure ??= this.#error("violation", violation);
     if (this.#failure !== null) throw this.#failure;
   }

@@ -1,13 +1,13 @@
 /** A process of a simulated cluster: the test starts it, stops it and injects faults into it. */
 import { messageOf } from "../../errors.ts";
 import type { FakeSession } from "./fakes/fake-session.ts";
-import { perfectNetwork } from "./fakes/network.ts";
+import { perfectGroupNetwork } from "./fakes/group-network.ts";
 import { type ProcessContext, type ProcessHost, ProcessRun, type SharedWorld } from "./process-run.ts";
 import { numberFrom, SimulationError } from "./simulation-error.ts";
 
 /**
- * The `main` function of a process: creates a `Node` on `process.environment`, starts it, works while it leads. The process
- * exits when it returns. An exception fails the simulation, except after `terminate()`.
+ * The `main` function of a process: creates a `Node` on `process.environment` and starts it, works while it leads; or a `Group` on
+ * `process.groupEnvironment`, and works on what it owns. The process exits when it returns. An exception fails the simulation, except after `terminate()`.
  */
 export type Program = (process: ProcessContext) => void | Promise<void>;
 
@@ -49,7 +49,7 @@ export class SimulatedProcess {
     this.#reports = reports;
     this.#latencyMs = options.latencyMs;
     const clockRate = numberFrom("clockRate", options.clockRate, 0.01, 1);
-    this.#host = { name, network: perfectNetwork(options.latencyMs), callDelayMs: 0, clockRate };
+    this.#host = { name, network: perfectGroupNetwork(options.latencyMs), callDelayMs: 0, clockRate };
   }
 
   /** Whether the process has neither crashed nor exited. A paused process is alive. */
@@ -150,7 +150,7 @@ export class SimulatedProcess {
     this.#host.network.dropResponses = true;
   }
 
-  /** Delays the next lease write of the process by `ms`, independent of its request timeout. */
+  /** Delays the next write of the process to the bucket of its cluster or group by `ms`, independent of its request timeout. */
   delayNextWrite(ms: number): void {
     this.#log(`next write to NATS arrives ${ms} ms late`);
     this.#host.network.delayNextWriteMs = numberFrom("ms", ms, 0, 0);
@@ -172,7 +172,7 @@ export class SimulatedProcess {
   heal(): void {
     this.#log("network restored");
     const { network } = this.#host;
-    Object.assign(network, perfectNetwork(this.#latencyMs));
+    Object.assign(network, perfectGroupNetwork(this.#latencyMs));
     this.#host.callDelayMs = 0;
   }
 

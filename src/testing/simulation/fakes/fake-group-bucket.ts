@@ -2,7 +2,7 @@
  * The bucket of a group as the server stores it: keys, one revision counter, a compare-and-set per key. Always consistent; what a
  * member observes of it is decided by its store.
  */
-import type { GroupEntry, GroupKey, GroupRecord, GroupWrite } from "../../../src/group/core/types.ts";
+import type { GroupEntry, GroupKey, GroupRecord, GroupWrite } from "../../../group/core/types.ts";
 
 export type Applied = { readonly kind: "applied"; readonly revision: number } | { readonly kind: "conflict" };
 
@@ -55,7 +55,7 @@ export function keyName(key: GroupKey): string {
   }
 }
 
-export class GroupBucket {
+export class FakeGroupBucket {
   #generations = 1;
   #sequence = 0;
   #exists = true;

@@ -1,35 +1,35 @@
 /** One member's access to the bucket of its group, with the faults of its network. */
-import type { WriteOutcome } from "../../../src/election/types.ts";
-import { ClusterError } from "../../../src/errors.ts";
+import type { WriteOutcome } from "../../../election/types.ts";
+import { ClusterError } from "../../../errors.ts";
 import type {
   BulkOutcome,
   GroupEntry,
   GroupKey,
   GroupWrite,
   KeyReadOutcome,
-} from "../../../src/group/core/types.ts";
-import type { GroupStore, GroupStoreListener } from "../../../src/group/ports.ts";
-import type { BucketInfo } from "../../../src/runtime/ports.ts";
-import type { FakeSession } from "../../../src/testing/simulation/fakes/fake-session.ts";
-import type { SeededRandom } from "../../../src/testing/simulation/random.ts";
-import type { VirtualClock } from "../../../src/testing/simulation/time/virtual-clock.ts";
-import type { VirtualTime } from "../../../src/testing/simulation/time/virtual-time.ts";
-import { type BucketState, type GroupBucket, keyName } from "./bucket.ts";
-import type { GroupNetwork, RequestKind } from "./network.ts";
+} from "../../../group/core/types.ts";
+import type { GroupStore, GroupStoreListener } from "../../../group/ports.ts";
+import type { BucketInfo } from "../../../runtime/ports.ts";
+import type { SeededRandom } from "../random.ts";
+import type { VirtualClock } from "../time/virtual-clock.ts";
+import type { VirtualTime } from "../time/virtual-time.ts";
+import { type BucketState, type FakeGroupBucket, keyName } from "./fake-group-bucket.ts";
+import type { FakeSession } from "./fake-session.ts";
+import type { GroupNetwork, RequestKind } from "./group-network.ts";
 
 const OPEN_TIMEOUT_MS = 1_000;
 
-export interface SimulatedStoreOptions {
+export interface FakeGroupStoreOptions {
   readonly time: VirtualTime;
-  readonly bucket: GroupBucket;
+  readonly bucket: FakeGroupBucket;
   readonly network: GroupNetwork;
   readonly clock: VirtualClock;
   readonly session: FakeSession;
   readonly random: SeededRandom;
 }
 
-export class SimulatedStore implements GroupStore {
-  readonly #options: SimulatedStoreOptions;
+export class FakeGroupStore implements GroupStore {
+  readonly #options: FakeGroupStoreOptions;
   #unwatch: (() => void) | null = null;
   /** Called with every write that is sent, before it is. */
   onWrite: ((write: GroupWrite) => void) | null = null;
@@ -38,7 +38,7 @@ export class SimulatedStore implements GroupStore {
   reads = 0;
   bulkReads = 0;
 
-  constructor(options: SimulatedStoreOptions) {
+  constructor(options: FakeGroupStoreOptions) {
     this.#options = options;
   }
 
@@ -64,6 +64,8 @@ export class SimulatedStore implements GroupStore {
     const { kind } = write.record;
     const late = network.lateWrites.find((one) => one.kind === kind);
     if (late !== undefined) network.lateWrites.splice(network.lateWrites.indexOf(late), 1);
+    const lateMs = Math.max(late?.ms ?? 0, network.delayNextWriteMs);
+    network.delayNextWriteMs = 0;
     const serve = (): WriteOutcome | null => (bucket.exists ? bucket.write(write) : null);
     return time.answer<WriteOutcome>((resolve) =>
       this.#roundTrip<WriteOutcome | null>(
@@ -71,7 +73,7 @@ export class SimulatedStore implements GroupStore {
         timeoutMs,
         serve,
         (outcome) => resolve(outcome ?? { kind: "unknown", error: noAnswer }),
-        late?.ms ?? 0,
+        lateMs,
       ),
     );
   }

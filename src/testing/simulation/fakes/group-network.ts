@@ -1,6 +1,7 @@
 /** The network between one member and the server. May change at any time; a change applies to what is sent afterwards. */
-import { type Network, perfectNetwork } from "../../../src/testing/simulation/fakes/network.ts";
-import type { BucketState, RecordKind } from "./bucket.ts";
+
+import type { BucketState, RecordKind } from "./fake-group-bucket.ts";
+import { type Network, perfectNetwork } from "./network.ts";
 
 /** A kind of request: the record that is written, or a read. */
 export type RequestKind = RecordKind | "read" | "bulk";
@@ -27,9 +28,9 @@ export interface GroupNetwork extends Network {
   watchJitterMs: number;
 }
 
-export function perfectGroupNetwork(): GroupNetwork {
+export function perfectGroupNetwork(latencyMs = 1): GroupNetwork {
   return {
-    ...perfectNetwork(),
+    ...perfectNetwork(latencyMs),
     lostRequests: new Set(),
     lostAnswers: new Set(),
     lateWrites: [],
