@@ -10,7 +10,7 @@ import { decodeStatus } from "../../src/nats/service/status-codec.ts";
 import { everyCommand } from "../support/cli/run-cli.ts";
 import { runHere } from "../support/cli/run-here.ts";
 import { type Block, blockOf, blocksOf, commandsOf, documentBlocks } from "../support/docs/blocks.ts";
-import { securedNode, simulatedJob, virtualIp } from "../support/docs/snippets.ts";
+import { securedNode, simulatedGroup, simulatedJob, virtualIp } from "../support/docs/snippets.ts";
 import { ROOT } from "../support/processes/node-command.ts";
 import { CLAIMS } from "./claims.ts";
 
@@ -91,7 +91,7 @@ test("the TypeScript blocks are in snippets.ts, which is compiled with the tests
   const own = here
     .map(({ file, starts }) => blockOf(file, starts))
     .filter(({ language }) => language === "ts");
-  expect(own.length).toBe(3);
+  expect(own.length).toBe(4);
   for (const block of own) {
     for (const part of normal(block.code).split("\n\n")) expect(compiled, nameOf(block)).toContain(part);
   }
@@ -100,6 +100,14 @@ test("the TypeScript blocks are in snippets.ts, which is compiled with the tests
 test("the quick start of the README is the example", () => {
   const { code } = blockOf("README.md", "import { setTimeout");
   expect(read("examples/quick-start.ts")).toContain(code);
+});
+
+test("the simulated group of docs/groups.md runs", async () => {
+  const cluster = await simulatedGroup(
+    (_, signal) =>
+      new Promise((resolve) => signal.addEventListener("abort", () => resolve(), { once: true })),
+  );
+  expect(cluster.resourceTerms.length).toBeGreaterThan(6);
 });
 
 test("the simulated cluster of the README runs; the node of the secured cluster has valid options", async () => {

@@ -62,6 +62,12 @@ export const CLAIMS: readonly Claim[] = [
   claim("docs/http.md", "import { createHandler", HTTP, "blocks are in snippets.ts"),
   claim("docs/http.md", "{", HTTP, "the configuration is valid"),
   claim("docs/http.md", "defaults", HTTP, "HAProxy accepts its configuration"),
+  claim(
+    "docs/groups.md",
+    'import { Group } from "nats-leader/group";\nimport { SimulatedCluster }',
+    HERE,
+    "blocks are in snippets.ts",
+  ),
   claim("docs/operations.md", "nats-leader doctor", SHELL, '"nats-leader doctor"'),
   claim("docs/operations.md", "nats-server --signal", SHELL, '"nats-server --signal"'),
   claim("docs/operations.md", "# no node runs", SHELL, '"# no node runs"'),

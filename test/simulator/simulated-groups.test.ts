@@ -153,7 +153,7 @@ describe("members of a group", () => {
     expect(made.cluster.trace.some((line) => /b {2}OWNS r\d with epoch/.test(line))).toBe(true);
   });
 
-  test("without a quorum nobody owns anything; a deleted bucket is recreated; the server restarts", async () => {
+  test("without a quorum no member owns anything; a deleted bucket is recreated; the server restarts", async () => {
     const made = make(7, "ab");
     await made.cluster.advance(10_000);
     made.cluster.loseQuorum(30_000);

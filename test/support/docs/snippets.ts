@@ -1,4 +1,5 @@
 /** TypeScript blocks of the documents, literally, so that they are compiled against the types of the package. */
+import { Group, type ResourceTerm } from "../../../src/group.ts";
 import { Node, type NodeOptions, type Term } from "../../../src/index.ts";
 import { SimulatedCluster } from "../../../src/testing.ts";
 import { VirtualIp } from "../../../src/vip.ts";
@@ -22,6 +23,34 @@ export async function simulatedJob(
   cluster.injectFaults({ count: 20, withinMs: 60_000 }); // or a.crash(), a.pause(), a.partition(), cluster.restartServer(), …
   await cluster.advance(90_000);
   a.crash();
+  return cluster;
+}
+
+/** docs/groups.md */
+export async function simulatedGroup(
+  work: (term: ResourceTerm, signal: AbortSignal) => Promise<void>,
+): Promise<SimulatedCluster> {
+  const cluster = new SimulatedCluster({ seed: 7 });
+  const [a] = ["a", "b", "c"].map((memberId) =>
+    cluster.process(memberId, async ({ groupEnvironment, sleep, terminated }) => {
+      const options = {
+        groupId: "orders",
+        memberId,
+        servers: "simulated",
+        resources: 6,
+        logger: false,
+      } as const;
+      const group = new Group(options, {}, groupEnvironment);
+      terminated.addEventListener("abort", () => void group.stop());
+      // NATS may be out of reach when a crashed process starts again.
+      const start = () => group.start({ signal: terminated }).catch(() => "failed");
+      while (!terminated.aborted && (await start()) === "failed") await sleep(1_000);
+      if (!terminated.aborted) await group.runOwned((term, { signal }) => work(term, signal));
+    }),
+  );
+  await cluster.until(() => cluster.owned("a").length === 2);
+  a?.crash(); // or a.crash({ noticedAfterMs: 60_000 }): its host vanishes; a.pause(): it stands still; a.terminate(): it leaves
+  await cluster.until(() => cluster.owned("b").length + cluster.owned("c").length === 6, 1_000);
   return cluster;
 }
 
