@@ -192,11 +192,16 @@ export const FILE_SCHEMA: z.ZodMiniType = z.strictObject({
   ...sections,
 });
 
+const WRITTEN_CLUSTER_ID = maybe(
+  `${capital(OPTIONS.clusterId.rule)}. Required, but for \`run --group\`: a file with group.id need not have it.`,
+  OPTIONS.clusterId.schema,
+);
+
 /** Of the file as it is written. Flags and variables may have what it lacks, so that nothing is required. */
 const WRITTEN_SCHEMA = z
   .strictObject({
     $schema: z.optional(z.string()),
-    clusterId: maybeOption("clusterId"),
+    clusterId: WRITTEN_CLUSTER_ID,
     nodeId: maybeOption("nodeId"),
     nats: maybe(
       "How to reach NATS.",
