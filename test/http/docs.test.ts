@@ -1,13 +1,21 @@
 /** docs/http.md: its blocks are valid, and its lists are complete. */
 import { spawnSync } from "node:child_process";
+import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import express from "express";
+import fastify from "fastify";
+import { Hono } from "hono";
 import { expect, onTestFinished, test } from "vitest";
 import { findHaproxy } from "../../scripts/shared/haproxy.ts";
 import { checkConfig } from "../../src/config/file/load.ts";
 import { createHandler } from "../../src/http.ts";
+import { Node } from "../../src/index.ts";
 import { blockOf, documentBlocks } from "../support/docs/blocks.ts";
+import { get } from "../support/http/door.ts";
+import { frameworks } from "../support/http/snippets.ts";
 import { ROOT } from "../support/processes/node-command.ts";
 
 const FILE = "docs/http.md";
@@ -26,6 +34,22 @@ test("the TypeScript blocks are in snippets.ts, which is compiled with the tests
   const own = documentBlocks().filter(({ file, language }) => file === FILE && language === "ts");
   expect(own).toHaveLength(2);
   for (const { code } of own) for (const part of normal(code).split("\n\n")) expect(compiled).toContain(part);
+});
+
+test("the handler answers in the frameworks as they are set up there", async () => {
+  const [expressApp, honoApp, fastifyApp] = [express(), new Hono(), fastify()];
+  frameworks(new Node({ clusterId: "billing", servers: "nats://127.0.0.1:1" }), {
+    expressApp,
+    honoApp,
+    fastifyApp,
+  });
+  expect((await honoApp.request("/ops/livez")).status).toBe(200);
+  expect((await fastifyApp.inject("/ops/readyz")).statusCode).toBe(503);
+  const server = expressApp.listen(0, "127.0.0.1");
+  onTestFinished(() => void server.close());
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  expect((await get(`http://127.0.0.1:${port}/ops/leader`)).status).toBe(503);
 });
 
 test("the configuration is valid", () => {
