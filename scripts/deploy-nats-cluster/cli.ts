@@ -25,6 +25,7 @@ interface Up extends Common {
   readonly backend?: BackendName;
   readonly portBase?: number;
   readonly secure?: true;
+  readonly jwt?: true;
   readonly supercluster?: true;
   readonly twoRegions?: true;
   readonly single?: true;
@@ -102,6 +103,7 @@ class Cli implements Verbs {
       .addOption(backend)
       .option("--port-base <port>", ports, Number)
       .option("--secure", "TLS, accounts, the roles of examples/permissions, every write synced to disk")
+      .option("--jwt", "with --secure: users with nkeys and tokens in place of passwords")
       .option("--supercluster", "three regions of three servers, joined by gateways")
       .option("--two-regions", "a small super-cluster: regions of three servers and two")
       .option("--size <n>", "servers of a cluster: 3, 5 or 7 (default: 3)", serverCount)
@@ -135,6 +137,8 @@ class Cli implements Verbs {
           const plan = await completePlan(state, askedOf(options));
           if (plan.topology === "single")
             throw new DeployError("prepare is for Compose, whose files define clusters only: omit --single");
+          if (plan.jwt)
+            throw new DeployError("prepare is for Compose, whose files define passwords: omit --jwt");
           await makeSecrets(state, plan, say);
           if (options.json) this.result({ envFile: state.composeFile });
           else say(`docker compose --env-file ${state.composeFile} -f ${composeYaml(plan)} up -d --wait`);
@@ -205,7 +209,11 @@ class Cli implements Verbs {
       else say(result);
       return;
     }
-    const { backend, topology } = askedOf(options);
+    const { backend, topology, size, jwt } = askedOf(options);
+    if (size !== undefined || jwt !== undefined)
+      throw new DeployError(
+        "migrate creates three servers, with passwords if --secure: omit --size and --jwt",
+      );
     if (topology === "single") throw new DeployError("migrate creates a cluster: omit --single");
     const { running, streams } = await migrate(
       state,
@@ -258,14 +266,14 @@ class Cli implements Verbs {
   }
 }
 
-function askedOf({ backend, secure, portBase, size, ...options }: Up): Asked {
+function askedOf({ backend, secure, portBase, size, jwt, ...options }: Up): Asked {
   const asked: readonly Topology[] = [
     ...(options.supercluster ? (["supercluster"] as const) : []),
     ...(options.twoRegions ? (["two-regions"] as const) : []),
     ...(options.single ? (["single"] as const) : []),
   ];
   if (asked.length > 1) throw new DeployError(`--${asked.join(" and --")} exclude each other`);
-  return { backend, topology: asked[0], secure, portBase, ...(size === undefined ? {} : { size }) };
+  return { backend, topology: asked[0], secure, portBase, size, jwt };
 }
 
 function usersOf(names: readonly string[] | undefined): readonly User[] {

@@ -189,9 +189,11 @@ export async function makeSecrets(state: StateDir, plan: Plan, say: Say): Promis
   if (plan.secure) {
     const made = await ensureCertificates(state.tlsDir, names);
     if (made.length > 0) say(`certificates created: ${made.join(", ")}`);
-    await ensurePasswords(state.usersFile);
+    if (!plan.jwt) await ensurePasswords(state.usersFile);
+    else if (await state.credentials.ensure())
+      say(`tokens and credentials created: ${state.credentials.path}`);
   }
-  await writeFile(state.composeFile, await composeEnv(state, plan), { mode: 0o600 });
+  if (!plan.jwt) await writeFile(state.composeFile, await composeEnv(state, plan), { mode: 0o600 });
 }
 
 /** Ports change only while no server runs. The volumes of containers belong to their ports. */
@@ -238,6 +240,10 @@ export async function rotate(state: StateDir, running: Running, users: readonly 
   if (!running.deployment.secure)
     throw new DeployError(
       "cannot rotate passwords: this deployment has none (it was created without --secure)",
+    );
+  if (running.deployment.jwt)
+    throw new DeployError(
+      "cannot rotate passwords: this deployment has tokens. Sign a new user with the key of the account (jwt/keys/BILLING.nk), and revoke the old one in the account's token",
     );
   await running.refuseIncomplete();
   await renewPasswords(state.usersFile, users);

@@ -20,6 +20,8 @@ export interface Plan {
   readonly portBase: number;
   /** Number of servers of the topology `cluster`. @default 3 */
   readonly size?: Size;
+  /** Users with nkeys and tokens in place of passwords; of a secured cluster of processes. */
+  readonly jwt?: true;
 }
 
 export interface PlannedServer {
@@ -104,6 +106,7 @@ export function portsOf(
 /** The configuration file of every server of the plan; its variables come from {@link environmentOf}. */
 export function configFile(plan: Plan): string {
   const variant = plan.secure ? "secure" : "plain";
+  if (plan.jwt) return join(EXAMPLES, "nats-cluster", "secure-jwt.conf");
   if (hasGateways(plan)) return join(EXAMPLES, "supercluster", `${variant}.conf`);
   const single = plan.secure ? "single-secure" : "single";
   return join(EXAMPLES, "nats-cluster", `${plan.topology === "single" ? single : variant}.conf`);
@@ -123,6 +126,8 @@ export interface ServerPlace {
   readonly storeDir: string;
   /** Holds `ca.pem`, `<name>.pem` and `<name>.key`. */
   readonly tlsDir: string;
+  /** With tokens: the operator's, the public key of the system account, and the server's own folder of account tokens. */
+  readonly jwt?: { readonly operatorFile: string; readonly systemAccount: string; readonly dir: string };
 }
 
 /** The variables of the configuration files, for a process. Without passwords. */
@@ -152,6 +157,13 @@ export function environmentOf(
     NATS_ROUTES: JSON.stringify(near.map(({ routePort }) => `nats-route://${HOST}:${routePort}`)),
     NATS_GATEWAY_LISTEN: `${HOST}:${server.gatewayPort}`,
     NATS_GATEWAYS: gatewaysText(servers),
+    ...(place.jwt === undefined
+      ? {}
+      : {
+          NATS_OPERATOR: JSON.stringify(place.jwt.operatorFile),
+          NATS_SYSTEM_ACCOUNT: place.jwt.systemAccount,
+          NATS_JWT_DIR: JSON.stringify(place.jwt.dir),
+        }),
   };
 }
 

@@ -2,11 +2,18 @@
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { mkdir, open, readFile, rm } from "node:fs/promises";
-import { dirname } from "node:path";
+import { dirname, join } from "node:path";
 import { poll } from "../../src/testing/server/run/wait.ts";
 import type { Backend } from "./backend.ts";
 import { DeployError } from "./errors.ts";
-import { configFile, environmentOf, LIMITS, type PlannedServer, planServers } from "./plan.ts";
+import {
+  configFile,
+  environmentOf,
+  LIMITS,
+  type PlannedServer,
+  planServers,
+  type ServerPlace,
+} from "./plan.ts";
 import { startOf } from "./process-identity.ts";
 import { readPasswords, USERS, variableOf } from "./secrets.ts";
 import type { Deployment, KnownProcess, StateDir } from "./state.ts";
@@ -120,14 +127,30 @@ export class ProcessBackend implements Backend {
   }
 
   async #environment(server: PlannedServer): Promise<Record<string, string>> {
-    const place = { storeDir: this.#state.storeDir(server.name), tlsDir: this.#state.tlsDir };
+    const place = {
+      storeDir: this.#state.storeDir(server.name),
+      tlsDir: this.#state.tlsDir,
+      ...(this.#deployment.jwt ? { jwt: await this.#tokens(server) } : {}),
+    };
     const given = Object.keys(LIMITS).flatMap((name) => {
       const value = process.env[name] ?? "";
       return value === "" ? [] : [[name, value]];
     });
     const settings = { ...environmentOf(this.#deployment, server, place), ...Object.fromEntries(given) };
-    if (!this.#deployment.secure || !existsSync(this.#state.usersFile)) return settings;
+    if (!this.#deployment.secure || this.#deployment.jwt || !existsSync(this.#state.usersFile))
+      return settings;
     const passwords = await readPasswords(this.#state.usersFile);
     return { ...settings, ...Object.fromEntries(USERS.map((user) => [variableOf(user), passwords[user]])) };
+  }
+
+  async #tokens(server: PlannedServer): Promise<NonNullable<ServerPlace["jwt"]>> {
+    const { credentials } = this.#state;
+    const dir = join(dirname(this.#state.storeDir(server.name)), "accounts");
+    await credentials.copyAccounts(dir);
+    return {
+      operatorFile: credentials.operatorFile,
+      systemAccount: await credentials.systemAccount(),
+      dir,
+    };
   }
 }

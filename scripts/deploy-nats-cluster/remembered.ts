@@ -8,7 +8,7 @@ import type { Deployment, StateDir, UpOptions } from "./state.ts";
 /** What the command line gave; undefined where it gave nothing. */
 export type Asked = {
   readonly [Name in "backend" | "topology" | "secure" | "portBase"]: UpOptions[Name] | undefined;
-} & { readonly size?: Size | undefined };
+} & { readonly size?: Size | undefined; readonly jwt?: true | undefined };
 
 /** Account of a server without accounts. */
 const PLAIN_ACCOUNT = "$G";
@@ -21,6 +21,7 @@ export async function completePlan(state: StateDir, asked: Asked): Promise<UpOpt
   const before = await state.read();
   if (before !== undefined) {
     const plan = { ...settingsOf(before), ...definedOf(asked) };
+    refuseImpossible(plan);
     refuseChange(before, plan, state);
     return plan;
   }
@@ -31,8 +32,15 @@ export async function completePlan(state: StateDir, asked: Asked): Promise<UpOpt
     portBase: DEFAULT_PORT_BASE,
   } as const;
   const plan = { ...defaults, ...definedOf(asked) };
+  refuseImpossible(plan);
   await refuseForeignStreams(state, plan);
   return plan;
+}
+
+/** Rejects a plan that no configuration file describes. */
+function refuseImpossible({ jwt, secure, topology, backend }: UpOptions): void {
+  if (jwt && !(secure && topology === "cluster" && backend === "process"))
+    throw new DeployError("--jwt is for --secure, with a cluster of processes");
 }
 
 /** Rejects if `wanted` is a deployment of another kind: its servers would not see the streams of the one before. */
@@ -40,7 +48,13 @@ export function refuseChange(before: Deployment, wanted: UpOptions, state: State
   const differing = (["backend", "topology", "secure"] as const).filter(
     (name) => before[name] !== wanted[name],
   );
-  if (differing.length === 0) return refuseSize(before, wanted, state);
+  if (differing.length === 0) {
+    if (before.jwt !== wanted.jwt)
+      throw new DeployError(
+        `${state.path} has a deployment with ${before.jwt ? "tokens, not passwords" : "passwords, not tokens"}: its accounts are others. --state selects a folder for another one`,
+      );
+    return refuseSize(before, wanted, state);
+  }
   const text = differing.map((name) => `${name} ${before[name]}, not ${wanted[name]}`).join("; ");
   const grows = before.topology === "single" && wanted.topology !== "single";
   const move = grows ? '"migrate" moves the streams of the single server to a cluster; ' : "";
@@ -63,13 +77,14 @@ export function nameOf({ topology, secure, portBase, backend }: Plan & Pick<UpOp
 }
 
 export function settingsOf(options: UpOptions): UpOptions {
-  const { backend, topology, secure, portBase, size, composeProject } = options;
+  const { backend, topology, secure, portBase, size, jwt, composeProject } = options;
   return {
     backend,
     topology,
     secure,
     portBase,
     ...(size === undefined ? {} : { size }),
+    ...(jwt === undefined ? {} : { jwt }),
     ...(composeProject === undefined ? {} : { composeProject }),
   };
 }

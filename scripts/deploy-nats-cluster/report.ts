@@ -14,7 +14,8 @@ export function urlLines(state: StateDir, { deployment, servers }: Running): str
   lines.push(`monitoring   ${servers.map(monitorUrl).join(" ")}`);
   if (deployment.secure) {
     lines.push(`authority    ${state.tlsDir}/ca.pem`);
-    lines.push(`passwords    ${state.usersFile} (users ${USERS.join(", ")})`);
+    if (deployment.jwt) lines.push(`credentials  ${state.credentials.path}/users/USER.creds`);
+    else lines.push(`passwords    ${state.usersFile} (users ${USERS.join(", ")})`);
   }
   lines.push(`state, data  ${state.path}`);
   return lines;
@@ -25,7 +26,9 @@ export function urlsForPrograms(state: StateDir, { deployment, servers }: Runnin
   return {
     urls: servers.map((server) => clientUrl(deployment, server)),
     monitorUrls: servers.map(monitorUrl),
-    ...(deployment.secure ? { ca: `${state.tlsDir}/ca.pem`, users: state.usersFile } : {}),
+    ...(deployment.secure ? { ca: `${state.tlsDir}/ca.pem` } : {}),
+    ...(deployment.secure && !deployment.jwt ? { users: state.usersFile } : {}),
+    ...(deployment.jwt ? { credentials: `${state.credentials.path}/users` } : {}),
     state: state.path,
   };
 }

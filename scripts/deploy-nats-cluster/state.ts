@@ -3,6 +3,7 @@ import { existsSync } from "node:fs";
 import { link, mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { DeployError } from "./errors.ts";
+import { Credentials } from "./jwt/credentials.ts";
 import type { Plan } from "./plan.ts";
 import { isAlive } from "./process-identity.ts";
 
@@ -45,6 +46,10 @@ export class StateDir {
 
   get usersFile(): string {
     return join(this.path, "users.env");
+  }
+
+  get credentials(): Credentials {
+    return new Credentials(join(this.path, "jwt"));
   }
 
   /** For `docker compose --env-file`. */

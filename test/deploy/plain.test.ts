@@ -100,6 +100,7 @@ test("these tests run every command of the README except the one that needs a co
   const [folder, commands] = [await Deployment.make("cluster"), readmeCommands("nats-cluster")];
   const elsewhere = ["up", "status", "restart", "down", "up --secure", "rotate --user node"];
   elsewhere.push("up --single", "migrate", "down --delete-data");
+  elsewhere.push("up --jwt --secure");
   elsewhere.push("failover-test --rounds 10", "scale 5", "status --expect-connections 12", "backup --drill");
   elsewhere.push("backup --every 6h --keep 28", "drill", "restore", "rollback --dry-run");
   const [byCompose, prepare = ""] = commands.filter((line) => !elsewhere.includes(line));

@@ -124,6 +124,12 @@ export const CLAIMS: readonly Claim[] = [
     "test/deploy/operations.test.ts",
     '"rollback --dry-run"',
   ),
+  claim(
+    "examples/nats-cluster/README.md",
+    "npm run --silent deploy-nats-cluster -- up --jwt --secure",
+    "test/deploy/jwt.test.ts",
+    '"up --jwt --secure"',
+  ),
   claim("examples/nats-cluster/README.md", "NATS_PASSWORD=", "test/deploy/migrate.test.ts", "migrate --from"),
   claim("examples/nats-cluster/README.md", "import { Node }", HERE, "blocks are in snippets.ts"),
   claim(

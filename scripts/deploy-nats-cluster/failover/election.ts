@@ -37,12 +37,13 @@ export class Election {
 
   /** Resolves when one of the nodes leads. */
   static async start(login: Login): Promise<Election> {
-    const { urls, user, pass, ca } = login;
+    const { urls, user, pass, credsFile, ca } = login;
     const options: Omit<NodeOptions, "nodeId"> = {
       clusterId: CLUSTER_ID,
       servers: [...urls],
       logger: false,
       ...(user === undefined || pass === undefined ? {} : { user, pass }),
+      ...(credsFile === undefined ? {} : { credsFile }),
       ...(ca === undefined ? {} : { tls: { ca } }),
     };
     const nodes = NODE_IDS.map((nodeId) => new Node({ ...options, nodeId }));

@@ -108,6 +108,7 @@ async function begin(state: StateDir, options: MigrateOptions): Promise<Journal>
     secure: options.secure ?? deployed?.secure ?? false,
     portBase: options.portBase ?? deployed?.portBase ?? DEFAULT_PORT_BASE,
     ...(cluster?.size === undefined ? {} : { size: cluster.size }),
+    ...(cluster?.jwt === undefined ? {} : { jwt: cluster.jwt }),
   };
   const targetWasThere = single === null && deployed !== undefined;
   if (!targetWasThere) {

@@ -79,18 +79,27 @@ export async function connectDeployed(
   running: Running,
   more: ConnectionOptions = {},
 ): Promise<NatsConnection> {
-  const { urls, user, pass, ca } = await loginOf(state, running);
-  const login = user === undefined || pass === undefined ? {} : { user, pass };
+  const { urls, user, pass, credsFile, ca } = await loginOf(state, running);
+  const login =
+    credsFile === undefined
+      ? user === undefined || pass === undefined
+        ? {}
+        : { user, pass }
+      : { authenticator: credsAuthenticator(await readFile(credsFile)) };
   const tls = ca === undefined ? {} : { tls: { caFile: ca } };
   return dial(urls.join(), { servers: [...urls], ...login, ...tls, ...more });
 }
 
 /** Connects to the system account. That of the plain variant has a known password: all of its servers are open. */
 export async function connectSystem(state: StateDir, running: Running): Promise<NatsConnection> {
-  const { secure } = running.deployment;
-  const pass = secure ? (await readPasswords(state.usersFile)).system : "system";
+  const { secure, jwt } = running.deployment;
   const { urls, ca } = await loginOf(state, running);
   const tls = ca === undefined ? {} : { tls: { caFile: ca } };
+  if (jwt) {
+    const authenticator = credsAuthenticator(await readFile(state.credentials.credsFile("system")));
+    return dial(urls.join(), { servers: [...urls], authenticator, ...tls });
+  }
+  const pass = secure ? (await readPasswords(state.usersFile)).system : "system";
   return dial(urls.join(), { servers: [...urls], user: "system", pass, ...tls });
 }
 
@@ -100,6 +109,8 @@ export async function loginOf(state: StateDir, { deployment, servers }: Running)
   const near = servers.filter(({ cluster }) => cluster === first?.cluster);
   const urls = near.map((server) => clientUrl(deployment, server));
   if (!deployment.secure) return { urls };
+  if (deployment.jwt)
+    return { urls, credsFile: state.credentials.credsFile("admin"), ca: join(state.tlsDir, "ca.pem") };
   const { admin } = await readPasswords(state.usersFile);
   return { urls, user: "admin", pass: admin, ca: join(state.tlsDir, "ca.pem") };
 }
@@ -108,6 +119,7 @@ export interface Login {
   readonly urls: readonly string[];
   readonly user?: string;
   readonly pass?: string;
+  readonly credsFile?: string;
   /** File of the certificate authority. */
   readonly ca?: string;
 }
