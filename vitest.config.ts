@@ -22,6 +22,8 @@ const longest = [
   "examples/demo",
   "node/bucket",
   "cli/commands",
+  "http/processes",
+  "http/hostile",
   "bench/failover",
   "vip/failover",
   "node/network",

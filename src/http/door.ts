@@ -88,7 +88,7 @@ export class Door {
     if (!READ_ONLY.includes(method) && !isSameSite(asked.header("origin"), host))
       return jsonAnswer(403, { error: "a page of another site sent this request" });
     if (open === "no" && this.#hosts !== null && !isHostAllowed(host.replace(PORT, ""), this.#hosts)) {
-      const error = `the host name ${host} is not allowed here: use an address, or add the name to hosts`;
+      const error = "this host name is not allowed here: use an address, or add the name to hosts";
       return jsonAnswer(421, { error });
     }
     if (open === "always" || this.#isTrusted(asked)) return null;

@@ -15,7 +15,7 @@ import { createHandler } from "../../src/http.ts";
 import { Node } from "../../src/index.ts";
 import { blockOf, documentBlocks } from "../support/docs/blocks.ts";
 import { get } from "../support/http/door.ts";
-import { frameworks } from "../support/http/snippets.ts";
+import { SNIPPETS } from "../support/http/snippets.ts";
 import { ROOT } from "../support/processes/node-command.ts";
 
 const FILE = "docs/http.md";
@@ -38,7 +38,7 @@ test("the TypeScript blocks are in snippets.ts, which is compiled with the tests
 
 test("the handler answers in the frameworks as they are set up there", async () => {
   const [expressApp, honoApp, fastifyApp] = [express(), new Hono(), fastify()];
-  frameworks(new Node({ clusterId: "billing", servers: "nats://127.0.0.1:1" }), {
+  SNIPPETS.frameworks(new Node({ clusterId: "billing", servers: "nats://127.0.0.1:1" }), {
     expressApp,
     honoApp,
     fastifyApp,

@@ -6,7 +6,7 @@ import { createHandler, type HttpServer, nodeListener, startHttpServer } from ".
 import { Node } from "../../../src/index.ts";
 import { prometheusMetrics } from "../../../src/prometheus.ts";
 
-export async function ownServer(servers: string): Promise<{ node: Node; server: HttpServer }> {
+async function ownServer(servers: string): Promise<{ node: Node; server: HttpServer }> {
   const node = new Node({ clusterId: "billing", servers });
   const metrics = prometheusMetrics(node);
   const server = await startHttpServer({
@@ -18,7 +18,7 @@ export async function ownServer(servers: string): Promise<{ node: Node; server: 
   return { node, server };
 }
 
-export function frameworks(
+function frameworks(
   node: Node,
   { expressApp, honoApp, fastifyApp }: { expressApp: Express; honoApp: Hono; fastifyApp: FastifyInstance },
 ): void {
@@ -34,3 +34,8 @@ export function frameworks(
     nodeListener(handler)(request.raw, reply.raw);
   });
 }
+
+export const SNIPPETS: { readonly ownServer: typeof ownServer; readonly frameworks: typeof frameworks } = {
+  ownServer,
+  frameworks,
+};
