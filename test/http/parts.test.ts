@@ -50,7 +50,7 @@ describe("an address to listen at", () => {
 });
 
 describe("what takes long to make", () => {
-  test("is made once for all who ask meanwhile, and used again for nine times as long", async () => {
+  test("is made once for all who ask while it is made, and used again for nine times as long", async () => {
     let [nowMs, made] = [0, 0];
     const paced = new Paced<number>(() => nowMs);
     const make = async (): Promise<number> => {
