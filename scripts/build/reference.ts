@@ -36,6 +36,23 @@ export function unionMembers(path: string, name: string): Member[] {
   });
 }
 
+/** The options of an interface in a source file, as rows of a table. Throws for one without a comment. */
+function optionRows(path: string, name: string): string[][] {
+  const source = readFileSync(new URL(`../../${path}`, import.meta.url), "utf8");
+  const start = source.indexOf(`export interface ${name} {`);
+  const body = source.slice(start, source.indexOf("\n}\n", start));
+  const members = [...body.matchAll(/(?:\/\*\*((?:(?!\*\/)[\s\S])*)\*\/\s*)?readonly (\w+)(\??): ([^;]+);/g)];
+  if (start < 0 || members.length === 0) throw new Error(`${path} has no interface ${name}`);
+  return members.map(([, comment, option = "", optional, type = ""]) => {
+    if (comment === undefined) throw new Error(`${path}: ${name}.${option} has no comment`);
+    const [meaning = "", fallback = optional === "?" ? "none" : "required"] = comment
+      .replace(/\s*\n\s*\* ?/g, " ")
+      .trim()
+      .split(/\s*@default /);
+    return [`\`${option}\``, type, fallback, meaning.trim()];
+  });
+}
+
 function split(text: string, at: string): string[] {
   return text.split(at).map((part) => part.trim());
 }
@@ -103,6 +120,10 @@ export function groupTables(): Readonly<Record<string, string>> {
   return {
     "group-events": eventTable(unionMembers("src/group/events.ts", "GroupEventBody")),
     "group-warnings": codeTable(unionMembers("src/group/warning-code.ts", "GroupWarning")),
+    "partition-options": table(
+      ["option", "type", "default", "meaning"],
+      optionRows("src/group/partition-options.ts", "PartitionConsumerOptions"),
+    ),
     "group-log": logTable(unionMembers("src/group/log-events.ts", "GroupLogEvent")),
   };
 }

@@ -2,11 +2,8 @@
 import type { NatsConnection } from "@nats-io/transport-node";
 import { ClusterError } from "../errors.ts";
 import { DOMAIN } from "../nats/identity.ts";
-import { checkStreamName, MAX_FILTER_BYTES, shown } from "../nats/subjects.ts";
+import { checkFilter, checkStreamName, shown } from "../nats/subjects.ts";
 import { checkOptions } from "../runtime/waiting.ts";
-
-// biome-ignore lint/suspicious/noControlCharactersInRegex: the server accepts none of them in a subject
-const FILTER = /^(?:(?:[^\x00-\x20.*>]+|\*)\.)*(?:[^\x00-\x20.*>]+|\*|>)$/;
 
 export interface PartitionConsumerOptions {
   /** Connection of the application. It remains the caller's to close. */
@@ -128,18 +125,6 @@ export function checkedPartitionOptions(options: PartitionConsumerOptions): Chec
     );
   }
   return checked;
-}
-
-function checkFilter(subject: unknown): void {
-  const rule = "it must be a subject, in which * stands for one token and a last > for the rest";
-  if (typeof subject !== "string" || !FILTER.test(subject)) {
-    throw invalid(`subject is ${shown(subject)}: ${rule}`);
-  }
-  const bytes = Buffer.byteLength(subject);
-  if (bytes <= MAX_FILTER_BYTES) return;
-  throw invalid(
-    `subject has ${bytes} bytes: it must have at most ${MAX_FILTER_BYTES}, since it is part of a protocol line`,
-  );
 }
 
 function invalid(message: string): ClusterError {

@@ -21,6 +21,7 @@ import {
   streamDeletedAdvisory,
   streamName,
 } from "./names.ts";
+import { checkFilter, checkStreamName } from "./subjects.ts";
 
 /**
  * - `node`: competes for leadership.
@@ -99,6 +100,12 @@ export interface GroupPermissionOptions extends Pick<PermissionOptions, "createB
    * @default "_INBOX_group_<role>"
    */
   readonly inboxPrefix?: string;
+  /**
+   * The stream on whose partitions a member works with `partitionConsumer()`, by a connection of this user: its name, and the filter of all of
+   * them, such as `ticks.>` for partitions `ticks.3.>`. The user can then delete every consumer of that stream.
+   * @default none
+   */
+  readonly partitions?: { readonly stream: string; readonly subject: string };
 }
 
 /** Subjects to allow; everything else is denied. The names are those of nats-server's `permissions`. */
@@ -162,7 +169,10 @@ export function groupGrantsFor(options: GroupPermissionOptions): Grants {
   requireId("groupId", groupId);
   const inboxPrefix = options.inboxPrefix ?? `_INBOX_group_${role}`;
   requirePrefix(inboxPrefix);
-  const publish = groupPublishing(groupId, role, createBucket);
+  const publish = [
+    ...groupPublishing(groupId, role, createBucket),
+    ...(options.partitions === undefined ? [] : consuming(role, options.partitions)),
+  ];
   return {
     publish: publish.map((one) => ({ ...one, subject: inDomain(one.subject, domain) })),
     subscribe: [vital(`${inboxPrefix}.>`, "responses to its requests"), ...groupHearing(groupId, role)],
@@ -218,6 +228,23 @@ function groupPublishing(groupId: string, role: GroupPermissionRole, createBucke
         `role is "${String(role satisfies never)}": it must be one of ${GROUP_PERMISSION_ROLES.join(", ")}`,
       );
   }
+}
+
+function consuming(
+  role: GroupPermissionRole,
+  { stream, subject }: NonNullable<GroupPermissionOptions["partitions"]>,
+): Grant[] {
+  if (role !== "member")
+    throw new ClusterError("INVALID_CONFIG", `partitions are of members: role is "${role}"`);
+  checkStreamName(stream);
+  checkFilter(subject);
+  return [
+    vital(`$JS.API.STREAM.INFO.${stream}`, "the first and the last sequence of the stream of the partitions"),
+    vital(`$JS.API.CONSUMER.CREATE.${stream}.*.${subject}`, "the consumer of a term"),
+    vital(`$JS.API.CONSUMER.MSG.NEXT.${stream}.*`, "its messages"),
+    useful(`$JS.API.CONSUMER.DELETE.${stream}.*`, "removing it; else the server does"),
+    useful(`$JS.API.CONSUMER.NAMES.${stream}`, "finding those of former owners, to remove them"),
+  ];
 }
 
 function groupHearing(groupId: string, role: GroupPermissionRole): Grant[] {

@@ -4,6 +4,9 @@ import { ClusterError } from "../errors.ts";
 /** Servers refuse longer names of streams. */
 export const MAX_STREAM_NAME = 255;
 
+// biome-ignore lint/suspicious/noControlCharactersInRegex: the server accepts none of them in a subject
+const FILTER = /^(?:(?:[^\x00-\x20.*>]+|\*)\.)*(?:[^\x00-\x20.*>]+|\*|>)$/;
+
 export function checkStreamName(stream: string): void {
   if (typeof stream === "string" && stream.length <= MAX_STREAM_NAME && /^[^\s.*>/\\]+$/.test(stream)) return;
   throw new ClusterError(
@@ -44,3 +47,17 @@ export function covers(filter: string, subject: string): boolean {
 
 /** Longest filter of a consumer: the request that creates it has a subject with the filter, and with the names of stream and consumer. */
 export const MAX_FILTER_BYTES = 3000;
+
+/** @throws ClusterError `INVALID_CONFIG` */
+export function checkFilter(subject: unknown): void {
+  const rule = "it must be a subject, in which * stands for one token and a last > for the rest";
+  if (typeof subject !== "string" || !FILTER.test(subject)) {
+    throw new ClusterError("INVALID_CONFIG", `subject is ${shown(subject)}: ${rule}`);
+  }
+  const bytes = Buffer.byteLength(subject);
+  if (bytes <= MAX_FILTER_BYTES) return;
+  throw new ClusterError(
+    "INVALID_CONFIG",
+    `subject has ${bytes} bytes: it must have at most ${MAX_FILTER_BYTES}, since it is part of a protocol line`,
+  );
+}

@@ -61,7 +61,7 @@ test("every reason for which a term of a resource ends is explained", () => {
     superseded: true,
     deleted: true,
   };
-  const section = groups.slice(groups.indexOf("| reason |"), groups.indexOf("## From the command line"));
+  const section = groups.slice(groups.indexOf("| reason |"), groups.indexOf("## Partitions of a stream"));
   const rows = [...section.matchAll(/^\| `([\w-]+)` \|/gm)].map(([, reason]) => reason);
   expect(rows.sort()).toEqual(Object.keys(reasons).sort());
 });

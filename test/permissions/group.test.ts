@@ -44,6 +44,9 @@ test.each(GROUP_PERMISSION_ROLES)("group-%s.conf is what `nats-leader permission
 
 test.each([
   { groupId: "a.>" },
+  { groupId: "a", partitions: { stream: "T.*", subject: "t.>" } },
+  { groupId: "a", partitions: { stream: "T", subject: "t..x" } },
+  { groupId: "a", role: "observer" as const, partitions: { stream: "T", subject: "t.>" } },
   { groupId: "a", role: "root" as "member" },
   { groupId: "a", inboxPrefix: "x.>" },
 ])("permissionsFor() refuses %j", (options) => {
@@ -54,6 +57,16 @@ test("permissionsFor() of a member may include the creation of the bucket, and n
   const { publish } = permissionsFor({ groupId: GROUP, createBucket: true, domain: "hub" });
   expect(publish).toContain(`$JS.hub.API.STREAM.CREATE.${STREAM}`);
   expect(publish).toContain(`$JS.hub.API.$KV.GROUP_${GROUP}.owner.*`);
+});
+
+test("permissionsFor() of a member may include what partitionConsumer() needs: the table of docs/security.md", () => {
+  const partitions = { stream: "TICKS", subject: "ticks.>" };
+  const { publish } = permissionsFor({ groupId: GROUP, partitions });
+  const securityText = readFileSync(join(EXAMPLES, "../../docs/security.md"), "utf8");
+  const section = securityText.slice(securityText.indexOf("### Partitions of a stream"));
+  const listed = [...section.matchAll(/^\| publish \| `([^`]+)`/gm)].map(([, subject]) => subject);
+  expect(listed.length).toBe(5);
+  expect(publish.slice(-5)).toEqual(listed);
 });
 
 test("nats-leader permissions --group prints the sets of permissionsFor()", async () => {

@@ -1,6 +1,9 @@
 import type { Mutant } from "./mutant.ts";
 
-/** Groups: what a member concludes after the servers have lost messages that they had acknowledged. */
+/**
+ * Groups: what a member concludes after the servers have lost messages that they had acknowledged. Each of the signs of that covers for
+ * others: taken alone, most cannot be missed by a history. test/group/core/history-scenes.test.ts has one test for each.
+ */
 export const groupHistoryMutants: readonly Mutant[] = [
   {
     name: "group: an older answer does not end the own session",
@@ -9,46 +12,16 @@ export const groupHistoryMutants: readonly Mutant[] = [
     to: "|| false",
   },
   {
-    name: "group: a message of an earlier revision does not end the own session",
-    file: "src/group/core/knowing.js",
-    from: 'if (isEnd && own.phase !== "none"',
-    to: 'if (isEnd && entry.revision > view.revision && own.phase !== "none"',
+    name: "group: only a write at a revision that was reached shows lost history",
+    file: "src/group/core/bucket.js",
+    from: "export function onHistoryLost(group, evidence) {",
+    to: 'export function onHistoryLost(group, evidence) { if (!evidence.startsWith("a write was applied")) return;',
   },
   {
-    name: "group: a session that goes on is over, if it was over once",
-    file: "src/group/core/sessions.js",
-    from: "return number <= overUpTo\n",
-    to: "return number < 0\n",
-  },
-  {
-    name: "group: another message at a known revision causes no read",
-    file: "src/group/core/knowing.js",
-    from: "(revision === view.revision && !isOtherMessage(group, view, entry))",
-    to: "revision === view.revision",
-  },
-  {
-    name: "group: a write over an earlier revision shows no lost history",
-    file: "src/group/core/group.js",
-    from: "return expect > 0 && expect < provenRevision",
-    to: "return expect < 0 && expect < provenRevision",
-  },
-  {
-    name: "group: an answer of a stream that has become shorter causes no read of everything",
-    file: "src/group/core/key-reads.js",
-    from: 'if (outcome.kind === "snapshot" && outcome.lastSequence < reached && group.reached > 0)',
-    to: 'if (outcome.kind === "snapshot" && outcome.lastSequence < 0)',
-  },
-  {
-    name: "group: a read of everything does not show that messages were lost",
-    file: "src/group/core/knowing.js",
-    from: "if (revision < provenRevision && provenRevision <= known)",
-    to: "if (revision < provenRevision && provenRevision <= -known)",
-  },
-  {
-    name: "group: a read of everything forgets nothing",
-    file: "src/group/core/knowing.js",
-    from: "if (knowing.requestAfter === 0)\n        forgetMissing",
-    to: "if (isFirst)\n        forgetMissing",
+    name: "group: what may be lost is not read again",
+    file: "src/group/core/requests.js",
+    from: "group.knowing.doubted = true;",
+    to: "return;",
   },
   {
     name: "group: the plan of a coordinator whose claim was lost stays in force",

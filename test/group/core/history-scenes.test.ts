@@ -77,6 +77,17 @@ test("a begin that replaces an earlier revision than the known one shows that th
   expect(a.count("session-begun")).toBe(1);
 });
 
+test("an answer of a stream that is shorter than was known causes one read of everything", () => {
+  const a = new Solo(["r"]).live([claimEntry(4, "r", "b", 3), sessionEntry(5, "b", 3)]);
+  a.watched(claimEntry(4, "r", "c", 2));
+  const before = a.count("read-after");
+  a.reads("owner.r", claimEntry(2, "r", "b", 1), 2).wait(300);
+  expect(a.count("read-after")).toBe(before + 1);
+  // The key shows an earlier message than was known, in a stream that is long enough.
+  a.changes([claimEntry(2, "r", "b", 1), sessionEntry(5, "b", 3)], 9);
+  expect(a.warnings()).toContain("HISTORY_LOST");
+});
+
 test("a coordinator whose plan is that of a lost term begins a later term", () => {
   const a = new Solo(["r"]).live();
   const mine = a.own("coordinator", 2);
