@@ -109,6 +109,12 @@ export const CLAIMS: readonly Claim[] = [
     "examples/data-bridge/config.test.ts",
     "the file of README.md",
   ),
+  claim(
+    "examples/observability/README.md",
+    "npm run observability",
+    "test/examples/observability.test.ts",
+    "examples/observability/main.ts",
+  ),
   claim("examples/cli/README.md", "nats-server -js", "test/examples/cli.test.ts", "walk-through.sh"),
   ...deployments.map((verb) =>
     claim(

@@ -1,5 +1,4 @@
 /** What an alert is, and the cases that prove it. */
-import type { Times } from "./time.ts";
 
 export type Severity = "critical" | "warning";
 
@@ -39,8 +38,6 @@ export interface Alert {
   /** As near to firing as possible. */
   readonly quiet: Case;
 }
-
-export type Alerts = (times: Times) => readonly Alert[];
 
 /** Where an operator reads on: a heading of docs/operations.md. */
 export function runbookAnchor(alert: Pick<Alert, "name">): string {

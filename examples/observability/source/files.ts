@@ -8,13 +8,24 @@ export function observabilityFiles(): ReadonlyMap<string, string> {
   return new Map([
     ["prometheus/prometheus.yml", prometheusYml()],
     ["prometheus/prometheus-nats-exporter.yml", otherExporterYml()],
-    ["prometheus/rules/recording.yml", recordingRules()],
-    ...under("prometheus/rules", alertRules()),
+    ...under("prometheus", prometheusFiles()),
     ...under("prometheus/tests", ruleTests()),
-    ["grafana/provisioning/datasources/prometheus.yml", datasource()],
-    ["grafana/provisioning/dashboards/nats-leader.yml", provider()],
+    ...under("grafana", grafanaFiles("http://127.0.0.1:9090")),
+  ]);
+}
+
+/** The rules, by their paths beside prometheus.yml. */
+export function prometheusFiles(): ReadonlyMap<string, string> {
+  return new Map([["rules/recording.yml", recordingRules()], ...under("rules", alertRules())]);
+}
+
+/** Dashboards, and where Grafana finds them and their data. */
+export function grafanaFiles(prometheusUrl: string): ReadonlyMap<string, string> {
+  return new Map([
+    ["provisioning/datasources/prometheus.yml", datasource(prometheusUrl)],
+    ["provisioning/dashboards/nats-leader.yml", provider()],
     ...[...DASHBOARDS].map(([name, dashboard]): [string, string] => [
-      `grafana/dashboards/${name}.json`,
+      `dashboards/${name}.json`,
       dashboardJson(dashboard),
     ]),
   ]);
@@ -24,14 +35,8 @@ function under(folder: string, files: ReadonlyMap<string, string>): [string, str
   return [...files].map(([name, text]) => [`${folder}/${name}`, text]);
 }
 
-function datasource(): string {
-  const source = {
-    name: "Prometheus",
-    type: "prometheus",
-    access: "proxy",
-    url: "http://127.0.0.1:9090",
-    isDefault: true,
-  };
+function datasource(url: string): string {
+  const source = { name: "Prometheus", type: "prometheus", access: "proxy", url, isDefault: true };
   return stringify({ apiVersion: 1, datasources: [source] });
 }
 

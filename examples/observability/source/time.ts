@@ -3,7 +3,7 @@
 export interface Times {
   /** Of a range in a query. Never less than four scrapes: a rate needs two samples, and one may be late. */
   range(seconds: number): string;
-  /** How long a condition has to hold: `for`. */
+  /** How long a condition has to hold: `for`. Never less than three scrapes: samples of two nodes are up to one apart. */
   hold(seconds: number): string;
   /** A limit in seconds that a value is compared with, such as the duration of a hook. Not shortened. */
   readonly scrapeSeconds: number;
@@ -16,7 +16,7 @@ export const REAL: Times = times(1, 5);
 export function times(factor: number, scrapeSeconds: number): Times {
   return {
     range: (seconds) => duration(Math.max(seconds * factor, 4 * scrapeSeconds)),
-    hold: (seconds) => duration(Math.max(seconds * factor, seconds === 0 ? 0 : scrapeSeconds)),
+    hold: (seconds) => duration(seconds === 0 ? 0 : Math.max(seconds * factor, 3 * scrapeSeconds)),
     scrapeSeconds,
   };
 }
