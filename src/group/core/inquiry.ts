@@ -169,10 +169,11 @@ function judgeSilence(
     answer.kind === "none" ? null : { answer, receivedAt: group.now, counts: answer.kind === "open" };
 }
 
-function viewOfConnection({ sessions }: GroupState, connection: ConnectionId): SessionView | undefined {
-  for (const view of sessions.values())
-    if (view.kind === "live" && sameConnection(connection, view.record?.session ?? null)) return view;
-  return undefined;
+/** Members may share a connection. */
+function viewsOfConnection({ sessions }: GroupState, connection: ConnectionId): SessionView[] {
+  return [...sessions.values()].filter(
+    (view) => view.kind === "live" && sameConnection(connection, view.record?.session ?? null),
+  );
 }
 
 /** A presence consumer was deleted. */
@@ -183,23 +184,24 @@ export function onPresenceLost(group: GroupState, presence: string): void {
 
 /** No beat of the connection has been heard for too long. */
 export function onHolderSilent(group: GroupState, connection: ConnectionId): void {
-  const view = viewOfConnection(group, connection);
-  if (view === undefined) return;
-  const { inquiry } = view;
-  inquiry.silent = connection;
-  inquiry.first = null;
-  prove(view);
-  // A member that has been heard for a while since is suspected from the start.
-  if (group.now.mono >= inquiry.quietUntilMono + group.config.heartbeatIntervalMs) inquiry.lives = 0;
-  sessionDue(group, group.now.mono);
+  for (const view of viewsOfConnection(group, connection)) {
+    const { inquiry } = view;
+    inquiry.silent = connection;
+    inquiry.first = null;
+    prove(view);
+    // A member that has been heard for a while since is suspected from the start.
+    if (group.now.mono >= inquiry.quietUntilMono + group.config.heartbeatIntervalMs) inquiry.lives = 0;
+    sessionDue(group, group.now.mono);
+  }
 }
 
 /** It lives: what was asked says nothing any more. */
 export function onHolderHeard(group: GroupState, connection: ConnectionId): void {
-  const view = viewOfConnection(group, connection);
-  if (view === undefined || !sameConnection(view.inquiry.silent, connection)) return;
-  view.inquiry.silent = null;
-  view.inquiry.first = null;
+  for (const { inquiry } of viewsOfConnection(group, connection)) {
+    if (!sameConnection(inquiry.silent, connection)) continue;
+    inquiry.silent = null;
+    inquiry.first = null;
+  }
 }
 
 /** The connection to NATS has ended: whatever was asked and heard starts over. */

@@ -94,7 +94,15 @@ export interface InquiryContext {
   /** Number of beats of the connection that were heard so far. */
   readonly heard: () => number;
   readonly inbox: AnswerInbox;
+  /** The connection may have ended, and from here nothing can prove it. */
+  readonly onUnprovable?: (why: string) => void;
 }
+
+/** Completes "a crash of the holder is noticed only when its lease has expired:". */
+const IN_ANOTHER_CLUSTER =
+  "its server is in another NATS cluster, and servers list no closed connections of the account $G; use a named account on both sides";
+const IN_ANOTHER_ACCOUNT =
+  "its account has another name on its server than that of this process here; give the accounts on both sides one name";
 
 /**
  * Asks the server named in the binding about that connection, after this call. Every server of the NATS cluster answers; the other
@@ -105,7 +113,9 @@ export interface InquiryContext {
  * nats-server 2.15.1 omits an open connection in one of several thousand answers. Therefore a closed connection must be listed as
  * such, with the time at which it was closed. The server does so within milliseconds, and is asked again until then. The first answer
  * that lists the connection decides. In the account `$G` servers list no closed connections: there, and only there, absence
- * from the open connections counts, if no answer of the same server lists the connection within 5 ms.
+ * from the open connections counts, if no answer of the same server lists the connection within 5 ms. The server must be that of this
+ * connection, or in the same NATS cluster. A leaf node is in another one: while its link for `$G` is down, it answers for its other
+ * account alone.
  *
  * A server lists closed connections of the requester's account only; 2.15.1 open ones, too, while 2.12.15 and older list an open one of
  * any account. Therefore the account must be the holder's, whose tag is part of the presence name and of the promise of silence. A
@@ -118,7 +128,7 @@ export interface InquiryContext {
 export async function askAbout(
   monitor: ConnectionMonitor,
   binding: SessionBinding,
-  { timeoutMs, heard, inbox }: InquiryContext,
+  { timeoutMs, heard, inbox, onUnprovable }: InquiryContext,
 ): Promise<HolderAnswer> {
   const holdersTag = tagIn(binding);
   if (holdersTag === null || !monitor.connected || timeoutMs < 1) return NONE;
@@ -135,7 +145,8 @@ export async function askAbout(
   try {
     for (let leftMs = timeoutMs; leftMs > 0; leftMs = until - performance.now()) {
       const before = heard();
-      const answer = await ask(monitor, { asked, inbox, timeoutMs: leftMs, useful: sameAccount });
+      const asking = { asked, inbox, timeoutMs: leftMs, useful: sameAccount, onUnprovable };
+      const answer = await ask(monitor, asking);
       if (!(await sameAccount())) return NONE;
       if (heard() === before) return answer;
       if (answer.kind !== "closed") return NONE;
@@ -144,6 +155,17 @@ export async function askAbout(
     // The connection is being closed.
   }
   return NONE;
+}
+
+/** Why a question about this holder would lead to nothing; `null` if it would not, or if that is not known. Never rejects. */
+export async function whyUnprovable(
+  monitor: ConnectionMonitor,
+  binding: SessionBinding,
+): Promise<string | null> {
+  const holdersTag = tagIn(binding);
+  if (holdersTag === null) return null;
+  const tag = await accountTag(monitor).catch(() => holdersTag);
+  return tag === holdersTag ? null : IN_ANOTHER_ACCOUNT;
 }
 
 /** The tag of the holder's account, if its record names one. */
@@ -160,10 +182,12 @@ interface Asking {
   readonly timeoutMs: number;
   /** Called once the question has been sent. */
   readonly useful: () => Promise<boolean>;
+  readonly onUnprovable: ((why: string) => void) | undefined;
 }
 
 /** Asks until an answer decides, the time is over, or the inquiry has become useless. */
-function ask(monitor: ConnectionMonitor, { asked, inbox, timeoutMs, useful }: Asking): Promise<HolderAnswer> {
+function ask(monitor: ConnectionMonitor, asking: Asking): Promise<HolderAnswer> {
+  const { asked, inbox, timeoutMs, useful, onUnprovable } = asking;
   const { connection } = monitor;
   const absenceCounts = asked.accountTag === GLOBAL_TAG;
   const states = absenceCounts ? [ConnzState.open] : [ConnzState.open, ConnzState.closed];
@@ -200,6 +224,9 @@ function ask(monitor: ConnectionMonitor, { asked, inbox, timeoutMs, useful }: As
           if (!absenceCounts) return sendAgain();
           // The own server answers for the own account first.
           if (asked.serverId === monitor.endpoint?.serverId) return settle(CLOSED);
+          // An answer that lists the connection may follow.
+          if (answer.cluster === null || answer.cluster !== connection.info?.cluster)
+            return onUnprovable?.(IN_ANOTHER_CLUSTER);
           absent ??= setTimeout(() => settle(CLOSED), OTHER_ANSWER_MS);
           return;
         case "foreign":

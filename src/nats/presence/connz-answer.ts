@@ -36,14 +36,14 @@ export type ConnzAnswer =
   /**
    * The server does not list it. Evidence only in `$G`, and only of a question about open connections: an answer for another
    * account has the same form, and nats-server 2.15.1 omits an open connection in one of several thousand answers.
+   * `cluster`: name of the NATS cluster of the server; `null`: it is in none. A leaf node is in a cluster of its own.
    */
-  | { readonly kind: "absent" }
+  | { readonly kind: "absent"; readonly cluster: string | null }
   /** The answer is another server's, or about a connection of another account. It says nothing. */
   | { readonly kind: "foreign" }
   /** No answer to this question. It says nothing. */
   | { readonly kind: "malformed" };
 
-const ABSENT: ConnzAnswer = { kind: "absent" };
 const CLOSED: ConnzAnswer = { kind: "closed" };
 const FOREIGN: ConnzAnswer = { kind: "foreign" };
 const MALFORMED: ConnzAnswer = { kind: "malformed" };
@@ -60,7 +60,8 @@ export function connzQuestion(
 export function decodeConnzAnswer(answer: Uint8Array, asked: AskedConnection): ConnzAnswer {
   if (answer.byteLength > MAX_ANSWER_BYTES) return MALFORMED;
   const json = parseObject(answer);
-  const serverId = asObject(json?.["server"])?.["id"];
+  const server = asObject(json?.["server"]);
+  const serverId = server?.["id"];
   if (typeof serverId !== "string") return MALFORMED;
   if (serverId !== asked.serverId) return FOREIGN;
   const data = asObject(json?.["data"]);
@@ -68,7 +69,10 @@ export function decodeConnzAnswer(answer: Uint8Array, asked: AskedConnection): C
   if (data === null || data["server_id"] !== serverId || !Array.isArray(data["connections"]))
     return MALFORMED;
   const connections: readonly unknown[] = data["connections"];
-  if (connections.length === 0) return ABSENT;
+  if (connections.length === 0) {
+    const cluster = server?.["cluster"];
+    return { kind: "absent", cluster: typeof cluster === "string" && cluster !== "" ? cluster : null };
+  }
   const entry = asObject(connections[0]);
   // An answer about one connection has at most one entry. A longer list may be cut off, and absence from it proves nothing.
   if (connections.length > 1 || entry === null || entry["cid"] !== asked.clientId) return MALFORMED;

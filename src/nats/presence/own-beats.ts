@@ -16,7 +16,7 @@ import type { ConnectionMonitor, Endpoint } from "../connection/connection-monit
 import { connectedWith } from "../connection/internals.ts";
 import { ALL_BEATS, beatSubject } from "../names.ts";
 import { accountTag } from "./confirmation.ts";
-import { nextRetryMs } from "./retry-pause.ts";
+import { DENIED_RETRY_MS, nextRetryMs } from "./retry-pause.ts";
 
 /** How long an election that is about to begin waits for the first beat. Its first record then already names the promise. */
 const FIRST_BEAT_MS = 1_000;
@@ -77,6 +77,7 @@ export class OwnBeats {
   #run: Run | null = null;
   #account: string | null = null;
   #denied = false;
+  #cancelRetry: (() => void) | null = null;
   #problem: BeatsProblem | null = null;
   #settled: Deferred<void> = deferred();
 
@@ -185,6 +186,8 @@ export class OwnBeats {
 
   /** The connection has ended, or no election wants beats any more. */
   end(): void {
+    this.#cancelRetry?.();
+    this.#cancelRetry = null;
     this.#beats.ended();
     const run = this.#run;
     this.#run = null;
@@ -262,6 +265,7 @@ export class OwnBeats {
     const wasNamed = this.#account !== null;
     this.end();
     this.#denied = true;
+    this.#cancelRetry = this.#clock.setTimer(DENIED_RETRY_MS, () => this.begin());
     if (wasNamed) this.#listener.changed();
     // The subject changes with every connection.
     const why = error.message.replaceAll(subject, ALL_BEATS);

@@ -10,6 +10,7 @@ import type { ConnectionMonitor } from "../connection/connection-monitor.ts";
 import { presenceFilter } from "../names.ts";
 import { accountTag, presenceName } from "./confirmation.ts";
 import { PushConsumer } from "./push-consumer.ts";
+import { DENIED_RETRY_MS } from "./retry-pause.ts";
 
 /**
  * The server deletes the consumer this long after its inbox has lost its subscriber, and there is no leader for that time. The
@@ -124,6 +125,7 @@ export class Presence {
       place: () => ({ stream: this.#stream ?? stream, filter: presenceFilter(this.#stream ?? stream, id) }),
       requireAdvisory: true,
       deliver: "new",
+      deniedRetryMs: DENIED_RETRY_MS,
       inactiveThresholdMs: INACTIVE_THRESHOLD_MS,
       name: async () => presenceName(await accountTag(this.#monitor), id, ++count),
       onCreated: (name) => this.#set(consumer, `${this.#stream}.${name}`, false),

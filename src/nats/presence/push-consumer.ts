@@ -48,8 +48,10 @@ export interface PushConsumerOptions {
   readonly onCreated: (name: string) => void;
   /** The consumer was lost, or an attempt to create it failed. */
   readonly onLost: (error: Error) => void;
-  /** The user may not create consumers. No further attempt before the next reconnect. */
+  /** The user may not create consumers. */
   readonly onDenied: (error: Error) => void;
+  /** When to try again after `onDenied`: the permission may have been granted. @default after the next reconnect only */
+  readonly deniedRetryMs?: number;
 }
 
 /** Exists from `start()` to `close()`. */
@@ -207,6 +209,8 @@ export class PushConsumer {
     const error = jsToClusterError(asError(thrown), `create a consumer on stream ${this.#place?.stream}`);
     if (error.code === "AUTHORIZATION" || isJsError(thrown, JsCode.notEnabledForAccount)) {
       guarded(() => this.#options.onDenied(error));
+      const { deniedRetryMs } = this.#options;
+      if (deniedRetryMs !== undefined) this.#retryAfter(deniedRetryMs);
       return;
     }
     guarded(() => this.#options.onLost(error));
@@ -214,12 +218,16 @@ export class PushConsumer {
   }
 
   #retryLater(): void {
-    if (this.#closed) return;
     this.#retryMs = nextRetryMs(this.#retryMs);
+    this.#retryAfter(this.#retryMs);
+  }
+
+  #retryAfter(delayMs: number): void {
+    if (this.#closed) return;
     const generation = this.#generation;
     this.#timer = setTimeout(() => {
       if (generation === this.#generation && this.#monitor.connected) this.#restart();
-    }, this.#retryMs);
+    }, delayMs);
     this.#timer.unref();
   }
 }

@@ -60,8 +60,8 @@ export class NatsSession implements Session, GroupSession, SessionHandle {
   #named: string | null = null;
   #beatsEveryMs: number | null = null;
   #watchedPresences: ReadonlySet<string> = new Set();
-  #watchedBeats: ReadonlyMap<string, BeatingHolder> = new Map();
-  #unwatching: NodeJS.Immediate | undefined;
+  #watchedBeats: ReadonlyMap<string, WatchedBeats> = new Map();
+  #unwatching: NodeJS.Immediate | null = null;
   #released: Promise<void> | null = null;
 
   /** Use `openSession`. */
@@ -190,16 +190,26 @@ export class NatsSession implements Session, GroupSession, SessionHandle {
 
   watchHolders(holders: readonly SessionBinding[]): void {
     if (this.#released !== null) return;
-    clearImmediate(this.#unwatching);
     // This node may have just become the leader: the application is to know first.
-    if (holders.length === 0) this.#unwatching = setImmediate(() => this.#watch([]));
-    else this.#watch(holders);
+    if (holders.length === 0) {
+      this.#unwatching ??= setImmediate(() => this.#unwatch());
+      return;
+    }
+    // What was forgotten in between has to be reported again.
+    if (this.#unwatching !== null) this.#unwatch();
+    this.#watch(holders);
+  }
+
+  #unwatch(): void {
+    if (this.#unwatching !== null) clearImmediate(this.#unwatching);
+    this.#unwatching = null;
+    this.#watch([]);
   }
 
   #watch(holders: readonly SessionBinding[]): void {
     this.#watchPresences(new Set(holders.flatMap(({ presence }) => presence ?? [])));
-    this.#watchBeats(new Map(holders.flatMap(beatingHolder).map((holder) => [keyOf(holder), holder])));
-    if (holders.length > 0) this.#shared.prepareToAsk();
+    this.#watchBeats(beatsOf(holders));
+    if (holders.length > 0) this.#shared.prepareToAsk(holders, this);
   }
 
   #watchPresences(wanted: ReadonlySet<string>): void {
@@ -209,11 +219,16 @@ export class NatsSession implements Session, GroupSession, SessionHandle {
     for (const presence of wanted) if (!before.has(presence)) this.#shared.watch(presence, this);
   }
 
-  #watchBeats(wanted: ReadonlyMap<string, BeatingHolder>): void {
+  /** The election forgets the silence of a holder that has changed: it is listened for from the start, and reported again. */
+  #watchBeats(wanted: ReadonlyMap<string, WatchedBeats>): void {
     const before = this.#watchedBeats;
     this.#watchedBeats = wanted;
-    for (const [key, holder] of before) if (!wanted.has(key)) this.#shared.unwatchBeats(holder, this);
-    for (const [key, holder] of wanted) if (!before.has(key)) this.#shared.watchBeats(holder, this);
+    const goesOn = new Set<string>();
+    for (const [key, watched] of before) {
+      if (hasOnly(wanted.get(key), watched)) goesOn.add(key);
+      else this.#shared.unwatchBeats(watched.holder, this);
+    }
+    for (const [key, { holder }] of wanted) if (!goesOn.has(key)) this.#shared.watchBeats(holder, this);
   }
 
   /** The last release deletes the presence consumer. The connection stays open. Idempotent. */
@@ -223,7 +238,7 @@ export class NatsSession implements Session, GroupSession, SessionHandle {
   }
 
   async #release(): Promise<void> {
-    clearImmediate(this.#unwatching);
+    if (this.#unwatching !== null) clearImmediate(this.#unwatching);
     this.#watchPresences(new Set());
     this.#watchBeats(new Map());
     this.#silenceMs = null;
@@ -294,11 +309,26 @@ export class NatsSession implements Session, GroupSession, SessionHandle {
   }
 }
 
-/** Empty for a holder that promises no silence. */
-function beatingHolder({ serverId, clientId, silence }: SessionBinding): BeatingHolder[] {
-  return silence === undefined ? [] : [{ serverId, clientId, silenceMs: silence.ms }];
+/** Holders whose beats are those of one connection, by one promise. */
+interface WatchedBeats {
+  readonly holder: BeatingHolder;
+  /** What else tells these holders from each other for the election. */
+  readonly marks: Set<string>;
 }
 
-function keyOf({ serverId, clientId, silenceMs }: BeatingHolder): string {
-  return `${serverId} ${clientId} ${silenceMs}`;
+function beatsOf(holders: readonly SessionBinding[]): Map<string, WatchedBeats> {
+  const watched = new Map<string, WatchedBeats>();
+  for (const { serverId, clientId, presence = "", silence } of holders) {
+    if (silence === undefined) continue;
+    const key = `${serverId} ${clientId} ${silence.ms}`;
+    const holder = { serverId, clientId, silenceMs: silence.ms };
+    const known = watched.get(key) ?? { holder, marks: new Set() };
+    known.marks.add(`${presence} ${silence.account}`);
+    watched.set(key, known);
+  }
+  return watched;
+}
+
+function hasOnly(watched: WatchedBeats | undefined, { marks }: WatchedBeats): boolean {
+  return watched !== undefined && [...watched.marks].every((mark) => marks.has(mark));
 }

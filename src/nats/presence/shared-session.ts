@@ -1,13 +1,14 @@
 /** What all elections on one NATS connection share: one monitor, one presence consumer, one stream of beats, what they watch and ask. */
 import type { NatsConnection, Subscription } from "@nats-io/transport-node";
 import { after, hasReached, type Instant } from "../../election/time.ts";
+import type { SessionBinding } from "../../election/types.ts";
 import type { SessionEvent } from "../../runtime/ports.ts";
 import { grantHint } from "../api/grant-hint.ts";
 import { CHECK_CREDENTIALS } from "../connection/connection.ts";
 import { type ConnectionChange, ConnectionMonitor } from "../connection/connection-monitor.ts";
 import { ALL_BEATS, consumerDeletedAdvisory } from "../names.ts";
 import { AnswerInbox } from "./answer-inbox.ts";
-import { accountTag, askAbout } from "./confirmation.ts";
+import { accountTag, askAbout, whyUnprovable } from "./confirmation.ts";
 import { type BeatingHolder, HolderBeats, type HolderListener } from "./holder-beats.ts";
 import { Inquiries } from "./inquiries.ts";
 import { type BeatsProblem, OwnBeats } from "./own-beats.ts";
@@ -74,6 +75,7 @@ export class SharedSession {
         timeoutMs,
         heard: () => this.#holders.countOf(binding),
         inbox: this.#answers,
+        onUnprovable: (why) => this.#warnOnce(unprovable(why)),
       }),
     );
     this.beats = new OwnBeats(this.monitor, {
@@ -176,8 +178,8 @@ export class SharedSession {
     return answer;
   }
 
-  /** A holder is watched: its server may have to be asked about it. */
-  prepareToAsk(): void {
+  /** Holders are watched: their servers may have to be asked about them. */
+  prepareToAsk(holders: readonly SessionBinding[], session: SessionHandle): void {
     if (this.monitor.closed) return;
     try {
       this.#answers.open();
@@ -186,6 +188,10 @@ export class SharedSession {
     }
     // Prefetched: saves a round trip during failover. An error surfaces when the tag is next requested.
     accountTag(this.monitor).catch(() => {});
+    for (const holder of holders)
+      void whyUnprovable(this.monitor, holder).then((why) => {
+        if (why !== null) session.warnOnce(unprovable(why));
+      });
   }
 
   watch(presence: string, session: SessionHandle): void {
@@ -251,7 +257,15 @@ export class SharedSession {
     this.#warn(`NATS refuses the credentials: ${error.message}; ${CHECK_CREDENTIALS}; still trying`, error);
   }
 
+  #warnOnce(message: string): void {
+    for (const session of [...this.#sessions]) session.warnOnce(message);
+  }
+
   #warn(message: string, error?: Error): void {
     for (const session of [...this.#sessions]) session.warn(message, error);
   }
+}
+
+function unprovable(why: string): string {
+  return `a crash of the holder is noticed only when its lease has expired: ${why}`;
 }
