@@ -169,3 +169,5 @@ export function inDomain(subject: string, domain: string | null): string {
 
 /** Every server answers with the connections of the requesting account. */
 export const CONNECTIONS_PING = "$SYS.REQ.ACCOUNT.PING.CONNZ";
+/** Every server answers for the account of the request, and names it. */
+export const ACCOUNT_PING = "$SYS.REQ.ACCOUNT.PING.STATZ";

@@ -327,7 +327,7 @@ test("a round trip that is too long for a promise keeps that promise from being 
   await short.events.next(isNamed);
 });
 
-test("a user who loses the permission to send beats promises nothing any more", async () => {
+test("a user who loses the permission to send beats promises nothing, until the permission is granted again", async () => {
   const folder = mkdtempSync(join(tmpdir(), "nats-leader-beats-"));
   atEnd(() => rmSync(folder, { recursive: true, force: true }));
   const file = join(folder, "users.conf");
@@ -342,18 +342,25 @@ test("a user who loses the permission to send beats promises nothing any more", 
     config: `include ${JSON.stringify(join("../".repeat(20), file))}`,
   });
   atEnd(() => own.dispose());
-  const { session, events, warnings } = sessionOn(await link(own, { user: "node", pass: "p" }));
+  const nats = await link(own, { user: "node", pass: "p" });
+  const { session, events, warnings } = sessionOn(nats, { deniedRetryMs: 100 });
   expect(await session.useBeats(1_000)).toBe("on");
   session.beat(20);
   await events.next(isProven);
+  const { pid } = own;
+  if (pid === undefined) throw new Error("the server has no process of its own");
   deny("nats_leader.>");
-  if (own.pid === undefined) throw new Error("the server has no process of its own");
-  process.kill(own.pid, "SIGHUP");
+  process.kill(pid, "SIGHUP");
   await events.next((event) => isRebound(event) && event.binding?.account === undefined);
   expect(warnings).toEqual([
     expect.stringContaining('allow this user to publish and to subscribe to "nats_leader.beat.>"'),
   ]);
   expect(await session.useBeats(1_000)).toBe("denied");
+  deny("none");
+  process.kill(pid, "SIGHUP");
+  await events.next(isNamed);
+  await events.next(isProven);
+  expect(warnings).toHaveLength(1);
 });
 
 describe("the beats of a holder", () => {
@@ -390,6 +397,30 @@ describe("the beats of a holder", () => {
     expect(one.events.items.filter(isHeard)).toEqual([]);
     for (const { session } of [two, late]) session.watchHolder(null);
     expect(await subscribed(nats.connection)).toEqual([]);
+  });
+
+  test("are missed again, and reported again, by an election that has forgotten the holder in between", async () => {
+    const nats = await link(server);
+    const { session, events } = sessionOn(nats);
+    const binding = { serverId: "NSERVER", clientId: 8, silence: { ms: 500, account: GLOBAL } };
+    const silent = { type: "holder-silent", connection: { serverId: "NSERVER", clientId: 8 } };
+    session.watchHolder(binding);
+    expect(await events.next(isSilent)).toEqual(silent);
+    // It withdraws and competes again in one turn.
+    session.watchHolder(null);
+    session.watchHolder(binding);
+    expect(await events.next(isSilent)).toEqual(silent);
+    // The same connection, with another presence.
+    session.watchHolder({ ...binding, presence: "stream.presence" });
+    expect(await events.next(isSilent)).toEqual(silent);
+    // The same connection, with a second holder: to the first one nothing new is reported.
+    const second = { ...binding, presence: "stream.presence-2" };
+    session.watchHolders([{ ...binding, presence: "stream.presence" }, second]);
+    expect(await events.next(isSilent)).toEqual(silent);
+    const reports = events.items.length;
+    session.watchHolders([second]);
+    expect(await subscribed(nats.connection)).toEqual([beatSubject(binding)]);
+    expect(events.items).toHaveLength(reports);
   });
 
   test("are not what a server can be made to send to their subject", async () => {
@@ -442,7 +473,8 @@ describe("the beats of a holder", () => {
     holder.session.beat(20);
     const nats = await link(own, { user: "deaf", pass: "p" });
     const [one, two] = [sessionOn(nats), sessionOn(nats)];
-    for (const { session } of [one, two]) session.watchHolder(holderOf(holder.session, 500));
+    const binding = { ...holderOf(holder.session), silence: { ms: 500, account: tagOf("A") } };
+    for (const { session } of [one, two]) session.watchHolder(binding);
     for (const { events } of [one, two]) await events.next(isSilent);
     await nats.connection.reconnect();
     await one.events.next((event) => event.type === "connected");

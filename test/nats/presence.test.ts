@@ -1,3 +1,6 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { watchPresence } from "../../scripts/shared/presence-questions.ts";
 import { startProxy } from "../../scripts/shared/tcp-proxy.ts";
@@ -155,17 +158,28 @@ describe("presence", () => {
     expect(warnings.join()).toMatch(/pingInterval 120000, maxPingOut 2.*pingInterval: 1000/);
   });
 
-  test("that is denied causes one warning and a binding without it", async () => {
-    const own = await startNatsServer({
-      config: `accounts { A { jetstream: enabled, users: [
+  test("that is denied causes one warning and a binding without it, until the permission is granted", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "nats-leader-presence-"));
+    atEnd(() => rmSync(folder, { recursive: true, force: true }));
+    const file = join(folder, "accounts.conf");
+    const deny = (subject: string): void =>
+      writeFileSync(
+        file,
+        `accounts { A { jetstream: enabled, users: [
         { user: admin, password: p }
-        { user: u, password: p, permissions { publish { deny: ["$JS.API.CONSUMER.>"] } } } ] } }`,
+        { user: u, password: p, permissions { publish { deny: ["${subject}"] } } } ] } }`,
+      );
+    deny("$JS.API.CONSUMER.>");
+    // nats-server resolves included paths relative to the including file, even absolute ones.
+    const own = await startNatsServer({
+      config: `include ${JSON.stringify(join("../".repeat(20), file))}`,
     });
     atEnd(() => own.dispose());
     const clusterId = freshId();
     const { store } = await storeOn(own, clusterId, {}, { user: "admin", pass: "p" });
     await store.open(noAbort());
-    const { session, warnings, events } = sessionOn(await link(own, { user: "u", pass: "p" }));
+    const nats = await link(own, { user: "u", pass: "p" });
+    const { session, warnings, events } = sessionOn(nats, { deniedRetryMs: 100 });
     expect(await session.usePresence(streamName(clusterId))).toBe("denied");
     expect(session.binding?.presence).toBeUndefined();
     expect(warnings).toHaveLength(1);
@@ -173,5 +187,10 @@ describe("presence", () => {
       /no fast crash detection: .*allow this user to publish to "\$JS\.API\.CONSUMER\.CREATE\.[^.]+\.\*\.\$KV\.[^.]+\.presence\.\*"$/,
     );
     expect(events.items).toEqual([]);
+    deny("none");
+    if (own.pid === undefined) throw new Error("the server has no process of its own");
+    process.kill(own.pid, "SIGHUP");
+    await events.next((event) => isRebound(event) && event.binding?.presence !== undefined);
+    expect([session.presenceState, warnings.length]).toEqual(["on", 1]);
   });
 });

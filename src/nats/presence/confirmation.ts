@@ -4,10 +4,11 @@ import { asObject, type JsonObject, parseObject } from "../api/js-api.ts";
 import { classify, jsonBody, RequestFailure } from "../api/request.ts";
 import type { ConnectionMonitor } from "../connection/connection-monitor.ts";
 import { sendNow } from "../connection/internals.ts";
-import { CONNECTIONS_PING } from "../names.ts";
+import { ACCOUNT_PING, CONNECTIONS_PING } from "../names.ts";
 import type { AnswerInbox } from "./answer-inbox.ts";
 import {
   type AskedConnection,
+  accountQuestion,
   ConnzState,
   connzQuestion,
   decodeConnzAnswer,
@@ -18,8 +19,6 @@ import {
 const ACCOUNT_TIMEOUT_MS = 1000;
 /** How long after an answer that decides nothing the server is asked again; doubled each time. */
 const ASK_AGAIN_MS = 2;
-/** How long the answer for another account of a leaf node may come after one that does not list the connection. */
-const OTHER_ANSWER_MS = 5;
 const PRESENCE = /\.presence_([0-9a-f]{12})_/;
 
 /** Name of a presence consumer. It contains the tag of its account, which `askAbout` compares. */
@@ -99,8 +98,7 @@ export interface InquiryContext {
 }
 
 /** Completes "a crash of the holder is noticed only when its lease has expired:". */
-const IN_ANOTHER_CLUSTER =
-  "its server is in another NATS cluster, and servers list no closed connections of the account $G; use a named account on both sides";
+const UNNAMED_ACCOUNT = `its server does not answer for the account ${GLOBAL_ACCOUNT}, of which servers list no closed connections; allow this user to publish to "${ACCOUNT_PING}", check the links of leaf nodes, or use a named account`;
 const IN_ANOTHER_ACCOUNT =
   "its account has another name on its server than that of this process here; give the accounts on both sides one name";
 
@@ -113,9 +111,10 @@ const IN_ANOTHER_ACCOUNT =
  * nats-server 2.15.1 omits an open connection in one of several thousand answers. Therefore a closed connection must be listed as
  * such, with the time at which it was closed. The server does so within milliseconds, and is asked again until then. The first answer
  * that lists the connection decides. In the account `$G` servers list no closed connections: there, and only there, absence
- * from the open connections counts, if no answer of the same server lists the connection within 5 ms. The server must be that of this
- * connection, or in the same NATS cluster. A leaf node is in another one: while its link for `$G` is down, it answers for its other
- * account alone.
+ * from the open connections counts, and it must be an answer for `$G`: while the link of a leaf node for `$G` is down, it answers for
+ * its other account alone. So another server than that of this connection is asked for which account it answers, before and after the
+ * question about the connection. Requests and answers for one account take one way, in order: between its two answers for `$G` came
+ * the one about the connection in `$G`. (Measured: 1 800 times each on a cluster of three, 2.15.1 and 2.9.10; always in this order.)
  *
  * A server lists closed connections of the requester's account only; 2.15.1 open ones, too, while 2.12.15 and older list an open one of
  * any account. Therefore the account must be the holder's, whose tag is part of the presence name and of the promise of silence. A
@@ -191,17 +190,25 @@ function ask(monitor: ConnectionMonitor, asking: Asking): Promise<HolderAnswer> 
   const { connection } = monitor;
   const absenceCounts = asked.accountTag === GLOBAL_TAG;
   const states = absenceCounts ? [ConnzState.open] : [ConnzState.open, ConnzState.closed];
-  const questions = states.map((state) => connzQuestion(asked.clientId, state));
+  const isOwnServer = asked.serverId === monitor.endpoint?.serverId;
+  const account = absenceCounts && !isOwnServer ? [{ subject: ACCOUNT_PING, body: accountQuestion() }] : [];
+  const about = states.map((state) => ({
+    subject: CONNECTIONS_PING,
+    body: connzQuestion(asked.clientId, state),
+  }));
+  const questions = [...account, ...about, ...account];
   return new Promise((resolve) => {
     let delayMs = ASK_AGAIN_MS;
     let again: NodeJS.Timeout | undefined;
-    let absent: NodeJS.Timeout | undefined;
     let isSettled = false;
+    // What has been answered, in this order, where absence counts.
+    let absence: "unanswered" | "account" | "absent" = "unanswered";
+    let isUnprovable = false;
     const send = (): void => {
       again = undefined;
       try {
         if (!monitor.connected) return;
-        for (const question of questions) connection.publish(CONNECTIONS_PING, question, { reply });
+        for (const { subject, body } of questions) connection.publish(subject, body, { reply });
         sendNow(connection);
       } catch {
         settle(NONE);
@@ -223,11 +230,14 @@ function ask(monitor: ConnectionMonitor, asking: Asking): Promise<HolderAnswer> 
         case "absent":
           if (!absenceCounts) return sendAgain();
           // The own server answers for the own account first.
-          if (asked.serverId === monitor.endpoint?.serverId) return settle(CLOSED);
-          // An answer that lists the connection may follow.
-          if (answer.cluster === null || answer.cluster !== connection.info?.cluster)
-            return onUnprovable?.(IN_ANOTHER_CLUSTER);
-          absent ??= setTimeout(() => settle(CLOSED), OTHER_ANSWER_MS);
+          if (isOwnServer) return settle(CLOSED);
+          if (absence === "unanswered") isUnprovable = true;
+          else absence = "absent";
+          return;
+        case "account":
+          if (!answer.isAsked) return;
+          if (absence === "absent") return settle(CLOSED);
+          absence = "account";
           return;
         case "foreign":
         case "malformed":
@@ -241,14 +251,16 @@ function ask(monitor: ConnectionMonitor, asking: Asking): Promise<HolderAnswer> 
       isSettled = true;
       clearTimeout(limit);
       clearTimeout(again);
-      clearTimeout(absent);
       resolve(answer);
       end();
     };
     // First: between a crash and the next term, the rest takes as long as the server needs for its answer.
     send();
     if (isSettled) return;
-    limit = setTimeout(() => settle(NONE), timeoutMs);
+    limit = setTimeout(() => {
+      if (isUnprovable && absence === "unanswered") onUnprovable?.(UNNAMED_ACCOUNT);
+      settle(NONE);
+    }, timeoutMs);
     void useful().then((is) => is || settle(NONE));
   });
 }

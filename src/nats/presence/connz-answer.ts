@@ -1,4 +1,4 @@
-/** CONNZ: what a server is asked about one connection, and what its answer says. Pure; the sender decides what follows from it. */
+/** CONNZ and STATZ: what a server is asked about one connection, and what its answer says. Pure; the sender decides what follows from it. */
 import { createHash } from "node:crypto";
 import { asObject, type JsonObject, parseObject } from "../api/js-api.ts";
 import { jsonBody } from "../api/request.ts";
@@ -36,14 +36,16 @@ export type ConnzAnswer =
   /**
    * The server does not list it. Evidence only in `$G`, and only of a question about open connections: an answer for another
    * account has the same form, and nats-server 2.15.1 omits an open connection in one of several thousand answers.
-   * `cluster`: name of the NATS cluster of the server; `null`: it is in none. A leaf node is in a cluster of its own.
    */
-  | { readonly kind: "absent"; readonly cluster: string | null }
+  | { readonly kind: "absent" }
+  /** An answer to `accountQuestion()`. It is for the account of the connection, or for another one that is bound to it. */
+  | { readonly kind: "account"; readonly isAsked: boolean }
   /** The answer is another server's, or about a connection of another account. It says nothing. */
   | { readonly kind: "foreign" }
   /** No answer to this question. It says nothing. */
   | { readonly kind: "malformed" };
 
+const ABSENT: ConnzAnswer = { kind: "absent" };
 const CLOSED: ConnzAnswer = { kind: "closed" };
 const FOREIGN: ConnzAnswer = { kind: "foreign" };
 const MALFORMED: ConnzAnswer = { kind: "malformed" };
@@ -56,23 +58,25 @@ export function connzQuestion(
   return jsonBody({ cid: clientId, state, auth: true });
 }
 
-/** Decodes an answer to `connzQuestion`. Never throws. */
+/** The body of the question for which account a server answers. Without the option a server without clients of it does not. */
+export function accountQuestion(): Uint8Array {
+  return jsonBody({ include_unused: true });
+}
+
+/** Decodes an answer to `connzQuestion` or `accountQuestion`. Never throws. */
 export function decodeConnzAnswer(answer: Uint8Array, asked: AskedConnection): ConnzAnswer {
   if (answer.byteLength > MAX_ANSWER_BYTES) return MALFORMED;
   const json = parseObject(answer);
-  const server = asObject(json?.["server"]);
-  const serverId = server?.["id"];
+  const serverId = asObject(json?.["server"])?.["id"];
   if (typeof serverId !== "string") return MALFORMED;
   if (serverId !== asked.serverId) return FOREIGN;
   const data = asObject(json?.["data"]);
   // A server that does not know the account answers with its id and an error, without connections.
-  if (data === null || data["server_id"] !== serverId || !Array.isArray(data["connections"]))
-    return MALFORMED;
+  if (data === null || data["server_id"] !== serverId) return MALFORMED;
+  if (Array.isArray(data["account_statz"])) return decodeAccount(data["account_statz"], asked.accountTag);
+  if (!Array.isArray(data["connections"])) return MALFORMED;
   const connections: readonly unknown[] = data["connections"];
-  if (connections.length === 0) {
-    const cluster = server?.["cluster"];
-    return { kind: "absent", cluster: typeof cluster === "string" && cluster !== "" ? cluster : null };
-  }
+  if (connections.length === 0) return ABSENT;
   const entry = asObject(connections[0]);
   // An answer about one connection has at most one entry. A longer list may be cut off, and absence from it proves nothing.
   if (connections.length > 1 || entry === null || entry["cid"] !== asked.clientId) return MALFORMED;
@@ -85,6 +89,12 @@ function decodeEntry(entry: JsonObject, accountTag: string): ConnzAnswer {
   if (tagOf(account) !== accountTag) return FOREIGN;
   if (stop !== undefined) return typeof stop === "string" && SERVER_TIME.test(stop) ? CLOSED : MALFORMED;
   return isCount(inMsgs) ? { kind: "open", inMsgs } : MALFORMED;
+}
+
+function decodeAccount(accounts: readonly unknown[], accountTag: string): ConnzAnswer {
+  const name = asObject(accounts[0])?.["acc"];
+  if (accounts.length !== 1 || typeof name !== "string") return MALFORMED;
+  return { kind: "account", isAsked: tagOf(name) === accountTag };
 }
 
 /** Above the safe integers two counts could differ and be decoded to one number. */

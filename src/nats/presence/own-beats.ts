@@ -16,7 +16,7 @@ import type { ConnectionMonitor, Endpoint } from "../connection/connection-monit
 import { connectedWith } from "../connection/internals.ts";
 import { ALL_BEATS, beatSubject } from "../names.ts";
 import { accountTag } from "./confirmation.ts";
-import { DENIED_RETRY_MS, nextRetryMs } from "./retry-pause.ts";
+import { nextRetryMs } from "./retry-pause.ts";
 
 /** How long an election that is about to begin waits for the first beat. Its first record then already names the promise. */
 const FIRST_BEAT_MS = 1_000;
@@ -71,6 +71,7 @@ interface Run {
 export class OwnBeats {
   readonly #monitor: ConnectionMonitor;
   readonly #listener: OwnBeatsListener;
+  readonly #deniedRetryMs: number;
   readonly #clock: Clock;
   readonly #beats: Beats;
   #wanted = false;
@@ -81,8 +82,9 @@ export class OwnBeats {
   #problem: BeatsProblem | null = null;
   #settled: Deferred<void> = deferred();
 
-  constructor(monitor: ConnectionMonitor, listener: OwnBeatsListener) {
+  constructor(monitor: ConnectionMonitor, deniedRetryMs: number, listener: OwnBeatsListener) {
     this.#monitor = monitor;
+    this.#deniedRetryMs = deniedRetryMs;
     this.#listener = listener;
     this.#clock = systemClock();
     this.#beats = new Beats(this.#clock, systemRandom, {
@@ -265,7 +267,7 @@ export class OwnBeats {
     const wasNamed = this.#account !== null;
     this.end();
     this.#denied = true;
-    this.#cancelRetry = this.#clock.setTimer(DENIED_RETRY_MS, () => this.begin());
+    this.#cancelRetry = this.#clock.setTimer(this.#deniedRetryMs, () => this.begin());
     if (wasNamed) this.#listener.changed();
     // The subject changes with every connection.
     const why = error.message.replaceAll(subject, ALL_BEATS);

@@ -10,7 +10,6 @@ import type { ConnectionMonitor } from "../connection/connection-monitor.ts";
 import { presenceFilter } from "../names.ts";
 import { accountTag, presenceName } from "./confirmation.ts";
 import { PushConsumer } from "./push-consumer.ts";
-import { DENIED_RETRY_MS } from "./retry-pause.ts";
 
 /**
  * The server deletes the consumer this long after its inbox has lost its subscriber, and there is no leader for that time. The
@@ -42,6 +41,7 @@ export interface PresenceProblem {
 /** One consumer per session, on the stream of one of the elections that want it. */
 export class Presence {
   readonly #monitor: ConnectionMonitor;
+  readonly #deniedRetryMs: number;
   readonly #listener: PresenceListener;
   readonly #unlisten: () => void;
   /** Streams of the elections that want presence, with the number of elections. The consumer is on the first. */
@@ -53,8 +53,9 @@ export class Presence {
   #denied = false;
   #problem: PresenceProblem | null = null;
 
-  constructor(monitor: ConnectionMonitor, listener: PresenceListener) {
+  constructor(monitor: ConnectionMonitor, deniedRetryMs: number, listener: PresenceListener) {
     this.#monitor = monitor;
+    this.#deniedRetryMs = deniedRetryMs;
     this.#listener = listener;
     this.#unlisten = monitor.listen((change) => {
       if (change.type === "down") this.#current = null;
@@ -125,7 +126,7 @@ export class Presence {
       place: () => ({ stream: this.#stream ?? stream, filter: presenceFilter(this.#stream ?? stream, id) }),
       requireAdvisory: true,
       deliver: "new",
-      deniedRetryMs: DENIED_RETRY_MS,
+      deniedRetryMs: this.#deniedRetryMs,
       inactiveThresholdMs: INACTIVE_THRESHOLD_MS,
       name: async () => presenceName(await accountTag(this.#monitor), id, ++count),
       onCreated: (name) => this.#set(consumer, `${this.#stream}.${name}`, false),

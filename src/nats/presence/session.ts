@@ -11,6 +11,7 @@ import { type ConnectionChange, type ConnectionMonitor, guarded } from "../conne
 import type { BeatingHolder } from "./holder-beats.ts";
 import type { BeatsState } from "./own-beats.ts";
 import type { PresenceState } from "./presence.ts";
+import { DENIED_RETRY_MS } from "./retry-pause.ts";
 import { type SessionHandle, SharedSession } from "./shared-session.ts";
 
 /** Warnings that a session remembers, so that it does not repeat them. */
@@ -29,6 +30,11 @@ export interface SessionOptions {
    * @default null
    */
   readonly domain?: string | null;
+  /**
+   * How long after a permission was denied it is tried again. Only the first session on a connection decides.
+   * @default 60_000
+   */
+  readonly deniedRetryMs?: number;
 }
 
 /** By connection and JetStream domain. */
@@ -36,11 +42,13 @@ const sessions = new WeakMap<NatsConnection, Map<string | null, SharedSession>>(
 
 /** One election's handle on the session of a connection. The caller releases it. */
 export function openSession(connection: NatsConnection, options: SessionOptions = {}): NatsSession {
-  const { domain = null } = options;
+  const { domain = null, deniedRetryMs = DENIED_RETRY_MS } = options;
   const ofConnection = sessions.get(connection) ?? new Map<string | null, SharedSession>();
   sessions.set(connection, ofConnection);
   const known = ofConnection.get(domain);
-  const shared = known ?? new SharedSession(connection, domain, () => ofConnection.delete(domain));
+  const shared =
+    known ??
+    new SharedSession(connection, { domain, deniedRetryMs, onUnused: () => ofConnection.delete(domain) });
   ofConnection.set(domain, shared);
   const session = new NatsSession(shared, options);
   shared.add(session);

@@ -43,6 +43,13 @@ export interface SessionHandle extends HolderListener {
   warnOnce(message: string, error?: Error): void;
 }
 
+export interface SharedSessionOptions {
+  readonly domain: string | null;
+  readonly deniedRetryMs: number;
+  /** The last session was released. */
+  readonly onUnused: () => void;
+}
+
 /** The shared part of all sessions on one connection. */
 export class SharedSession {
   readonly monitor: ConnectionMonitor;
@@ -63,8 +70,7 @@ export class SharedSession {
   #deniedBeatsWarned = false;
   #roundTrip: { readonly sentAt: Instant; readonly answer: Promise<Instant | null> } | null = null;
 
-  /** `onUnused`: the last session was released. */
-  constructor(connection: NatsConnection, domain: string | null, onUnused: () => void) {
+  constructor(connection: NatsConnection, { domain, deniedRetryMs, onUnused }: SharedSessionOptions) {
     this.#connection = connection;
     this.#onUnused = onUnused;
     this.monitor = ConnectionMonitor.acquire(connection, domain);
@@ -78,7 +84,7 @@ export class SharedSession {
         onUnprovable: (why) => this.#warnOnce(unprovable(why)),
       }),
     );
-    this.beats = new OwnBeats(this.monitor, {
+    this.beats = new OwnBeats(this.monitor, deniedRetryMs, {
       changed: () => {
         for (const session of [...this.#sessions]) session.beatsChanged();
       },
@@ -90,7 +96,7 @@ export class SharedSession {
         for (const session of [...this.#sessions]) this.warnOfBeats(session, problem);
       },
     });
-    this.presence = new Presence(this.monitor, {
+    this.presence = new Presence(this.monitor, deniedRetryMs, {
       changed: () => {
         if (this.monitor.connected) for (const session of [...this.#sessions]) session.presenceChanged();
       },

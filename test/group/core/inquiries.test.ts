@@ -126,6 +126,20 @@ describe("inquiries", () => {
     expect(a.effects).toEqual([]);
   });
 
+  test("silence: all members on the connection are asked about", () => {
+    const binding = { serverId: "s", clientId: 1, account: "acc" };
+    const a = new Solo(["r"], { crashDetection: "silence", silenceMs: 2_000 });
+    const entries = [sessionEntry(1, "b", null, { session: silence(2) })];
+    a.live([...entries, sessionEntry(2, "c", null, { session: silence(2) })], binding);
+    const connection = { serverId: "s", clientId: 2 };
+    a.send({ type: "holder-silent", connection });
+    const silentOnes = (): (string | false)[] =>
+      [...a.state.sessions.values()].map((view) => view.inquiry.silent !== null && view.memberId);
+    expect(silentOnes().filter(Boolean)).toEqual(["b", "c"]);
+    a.send({ type: "holder-heard", connection });
+    expect(silentOnes().filter(Boolean)).toEqual([]);
+  });
+
   test("silence: a newer revision starts over", () => {
     const a = watching(silence(2), "silence");
     const connection = { serverId: "s", clientId: 2 };

@@ -13,7 +13,7 @@ import { connectNats, type NatsLink, type NatsOptions } from "../../../src/nats/
 import { ConnectionMonitor } from "../../../src/nats/connection/connection-monitor.ts";
 import { type LeaseStoreOptions, NatsLeaseStore } from "../../../src/nats/lease/lease-store.ts";
 import { streamName } from "../../../src/nats/names.ts";
-import { type NatsSession, openSession } from "../../../src/nats/presence/session.ts";
+import { type NatsSession, openSession, type SessionOptions } from "../../../src/nats/presence/session.ts";
 import type { SessionEvent, StoreListener } from "../../../src/runtime/ports.ts";
 import { atEnd } from "../at-end.ts";
 import { freshId } from "../fresh-id.ts";
@@ -127,10 +127,16 @@ export interface OpenedSession {
   readonly warnings: string[];
 }
 
-export function sessionOn(made: NatsLink): OpenedSession {
+export function sessionOn(
+  made: NatsLink,
+  options: Pick<SessionOptions, "deniedRetryMs"> = {},
+): OpenedSession {
   const events = new Recorder<SessionEvent>();
   const warnings: string[] = [];
-  const session = openSession(made.connection, { onWarning: (message) => void warnings.push(message) });
+  const session = openSession(made.connection, {
+    ...options,
+    onWarning: (message) => void warnings.push(message),
+  });
   session.listen((event) => events.push(event));
   atEnd(() => session.release());
   return { session, events, warnings };
