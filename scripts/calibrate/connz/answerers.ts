@@ -3,11 +3,13 @@ import { connect, type NatsConnection } from "@nats-io/transport-node";
 import { asObject, parseObject } from "../../../src/nats/api/js-api.ts";
 import { isAtLeast } from "../../../src/nats/api/server-version.ts";
 import { inboxOf } from "../../../src/nats/connection/inbox.ts";
-import { CONNECTIONS_PING } from "../../../src/nats/names.ts";
+import { ACCOUNT_PING, CONNECTIONS_PING } from "../../../src/nats/names.ts";
 import {
+  accountQuestion,
   type ConnzAnswer,
   connzQuestion,
   decodeConnzAnswer,
+  GLOBAL_ACCOUNT,
 } from "../../../src/nats/presence/connz-answer.ts";
 import { freePort } from "../../../src/testing/server/run/ports.ts";
 import { startNatsCluster, startNatsServer } from "../../../src/testing.ts";
@@ -28,19 +30,25 @@ const QUESTIONS = 20;
 /** After so long without all answers a question is asked again. */
 const UNANSWERED_MS = 500;
 
-/** All answers to one question, as they arrive. */
+interface Asked {
+  readonly subject: string;
+  readonly body: Uint8Array | string;
+}
+
+/** All answers to one question, or to several that are sent at once, as they arrive. */
 class Question {
   readonly answers: Uint8Array[] = [];
   readonly #end: () => void;
 
-  constructor(connection: NatsConnection, body: Uint8Array | string) {
+  constructor(connection: NatsConnection, asked: Uint8Array | string | readonly Asked[]) {
     const inbox = inboxOf(connection);
     const subscription = connection.subscribe(inbox, {
       callback: (error, { data }) => {
         if (error === null) this.answers.push(data);
       },
     });
-    connection.publish(CONNECTIONS_PING, body, { reply: inbox });
+    const all = Array.isArray(asked) ? asked : [{ subject: CONNECTIONS_PING, body: asked }];
+    for (const { subject, body } of all) connection.publish(subject, body, { reply: inbox });
     this.#end = () => subscription.unsubscribe();
   }
 
@@ -219,7 +227,46 @@ async function checkLeaf(version: string, notes: Notes): Promise<void> {
   }
 }
 
+/** The answers of another server about its account come in the order of the questions, with the one about a connection between them. */
+async function checkAccount(version: string, notes: Notes): Promise<void> {
+  await using cluster = await startNatsCluster({ version, size: 2, jetstream: false });
+  const [first, second] = cluster.servers;
+  if (first === undefined || second === undefined) throw new Error("bug: a cluster of two");
+  const connection = await connect({ servers: second.url, noAsyncTraces: true });
+  const holder = await RawClient.open(first);
+  const subject = { serverId: holder.serverId, clientId: holder.clientId, account: GLOBAL_ACCOUNT };
+  const account = { subject: ACCOUNT_PING, body: accountQuestion() };
+  const about = { subject: CONNECTIONS_PING, body: connzQuestion(subject.clientId, 0) };
+  const orders = async (wanted: string): Promise<void> => {
+    const question = await new Question(connection, [account, about, account]).received(6);
+    const kinds = question.kinds(subject).filter((kind) => kind !== "foreign");
+    question.end();
+    notes.questions += 1;
+    notes.saw(`$G: ${kinds.join(", ")}`);
+    notes.expect(kinds.join() === wanted, `$G: the other server answers ${kinds}`);
+  };
+  try {
+    for (let time = 0; time < QUESTIONS; time += 1) await orders("account,open,account");
+    holder.end();
+    await waitFor(async () => {
+      const one = await new Question(connection, about.body).received(2);
+      one.end();
+      return !one.kinds(subject).includes("open");
+    });
+    for (let time = 0; time < QUESTIONS; time += 1) await orders("account,absent,account");
+  } finally {
+    holder.close();
+    await connection.close();
+  }
+}
+
 export const ANSWERERS: readonly ConnzFact[] = [
+  {
+    name: "a server names the account for which it answers, in the order of the questions",
+    fake: "In $G: asked for its account before and after the question about a connection, a server answers in this order.",
+    must: () => ["$G: account, open, account", "$G: account, absent, account"],
+    check: checkAccount,
+  },
   {
     name: "another account is shown no closed connection",
     fake: "Asked in another account: absent (2.15.1), or open with the name of its account (2.12 and older); never closed.",
