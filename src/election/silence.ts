@@ -68,9 +68,12 @@ export function roundTripMs(silenceMs: number): number {
   return silenceMs === 0 ? MAX_ROUND_TRIP_MS : Math.min(MAX_ROUND_TRIP_MS, silenceMs / 2);
 }
 
-/** A proof that comes so long after the send of its beat is late: as late a proof of the next beat finds the stretch ended. */
+/**
+ * A proof that comes so long after the send of its beat is late: as late a proof of the next beat may find the stretch ended. The next beat that
+ * is proven is mostly the next one that was sent, and the one after it where each echo arrives just after a beat was sent.
+ */
 function lateProofMs(silenceMs: number): number {
-  return silenceMs - beatIntervalMs(silenceMs);
+  return silenceMs - 2 * beatIntervalMs(silenceMs);
 }
 
 /** The late proofs in a row, after a proof of a beat that was sent then; `null` if it came in time. */

@@ -109,8 +109,14 @@ export const silenceMutants: readonly Mutant[] = [
   {
     name: "silence: proofs count as late only once they extend no stretch any more",
     file: "src/election/silence.js",
-    from: "return silenceMs - beatIntervalMs(silenceMs);",
+    from: "return silenceMs - 2 * beatIntervalMs(silenceMs);",
     to: "return silenceMs;",
+  },
+  {
+    name: "silence: every beat that is sent counts as the next that is proven",
+    file: "src/election/silence.js",
+    from: "return silenceMs - 2 * beatIntervalMs(silenceMs);",
+    to: "return silenceMs - beatIntervalMs(silenceMs);",
   },
   {
     name: "silence: the wait is F without a margin",

@@ -320,7 +320,7 @@ export class NatsSession implements Session, GroupSession, SessionHandle {
 /** Holders whose beats are those of one connection, by one promise. */
 interface WatchedBeats {
   readonly holder: BeatingHolder;
-  /** What else tells these holders from each other for the election. */
+  /** What else distinguishes these holders from each other for the election. */
   readonly marks: Set<string>;
 }
 

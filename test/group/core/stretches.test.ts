@@ -85,10 +85,10 @@ describe("stretches and connections", () => {
       }
       return found;
     };
-    expect(new Set(promises(9_000, 1_749))).toEqual(new Set([2_000]));
+    expect(new Set(promises(9_000, 1_499))).toEqual(new Set([2_000]));
     expect(a.warnings()).toEqual([]);
-    // From 7/8 of F on the next beat would be proven when the stretch has ended. For F that may have been a pause.
-    const dropped = promises(12_000, 1_750);
+    // From 3/4 of F on the next beat may be proven when the stretch has ended. For F that may have been a pause.
+    const dropped = promises(12_000, 1_500);
     expect(dropped.at(-1)).toBeUndefined();
     expect(dropped.filter((ms) => ms === undefined).length).toBeGreaterThan(1);
     expect(a.warnings()).toEqual([expect.stringContaining("SLOW_CONNECTION")]);
