@@ -118,3 +118,26 @@ test("between two reads, only what has changed is returned, with the owners befo
   ]);
   expect(groupChanges({ ...after, created: "another bucket" }, before)).toHaveLength(2);
 });
+
+test("the table fits 40 columns, and loses no column", () => {
+  const name = "a-resource-with-a-name-that-is-longer-than-forty-columns";
+  const content = contentOf(
+    [2, member("b"), session("b", null)],
+    [4, owner(name), claim("b", 2)],
+    [5, member("b"), end("b", 2, "a")],
+  );
+  const changes = groupChanges(content);
+  const lines = groupHistoryTable(changes, 40).map((line) => showLine(line, false));
+  // Columns that do not fit follow below, with the time again.
+  for (const head of ["WHAT", "CHANGE", "MEMBER", "EPOCH", "NOTE"])
+    expect(
+      lines.some((line) => line.startsWith("TIME") && line.includes(head)),
+      head,
+    ).toBe(true);
+  for (const line of lines) expect(line.length, line).toBeLessThanOrEqual(40);
+  for (const { change } of changes)
+    expect(
+      lines.some((line) => line.includes(change)),
+      change,
+    ).toBe(true);
+});
