@@ -235,6 +235,36 @@ test("a member: claims, a move to another member, drains and hooks", async () =>
   expect(sourceOf(b)?.read()).toMatchObject({ running: false, owned: 0 });
 });
 
+test("a member that is cut off: the other suspects it and takes its resources; it is suspended until its session ends", async () => {
+  const proxy = await proxied(server);
+  const group = new RealGroup(server.url, { resources: 2, ...LONG });
+  const of = group.groupId;
+  const suspicions = hear("nats-leader:suspicion", of);
+  const moves = hear("nats-leader:move", of);
+  const suspended = hear("nats-leader:suspended", of);
+  const resumed = hear("nats-leader:resumed", of);
+  // Without work: it would go on while it is suspended.
+  const a = group.make("a", { servers: proxy.url });
+  await a.start();
+  await moves.events.until((items) => items.filter(({ kind }) => kind === "claim").length === 2);
+  const b = group.make("b");
+  await b.start();
+  await moves.events.until((items) => items.filter(({ kind }) => kind === "claim").length === 3);
+  proxy.refuse(true);
+  proxy.cut();
+  expect(await suspended.next()).toMatchObject({ source: sourceOf(a), cause: "connection" });
+  const suspicion = await suspicions.next(({ outcome }) => outcome !== "alive");
+  expect(suspicion).toMatchObject({ source: sourceOf(b), of: "a", cause: "presence", outcome: "closed" });
+  await moves.events.until((items) => items.filter(({ kind }) => kind === "claim").length === 4);
+  expect(sourceOf(b)?.read()).toMatchObject({ owned: 2, suspicions: { closed: 1 } });
+  proxy.refuse(false);
+  expect(await resumed.next()).toMatchObject({ source: sourceOf(a), held: false });
+  // Each resource that it has claimed is lost or given up once, whatever it learns first.
+  const releasedByA = (items: readonly ChannelEvents["nats-leader:move"][]): number =>
+    items.filter(({ kind, source }) => kind === "release" && source === sourceOf(a)).length;
+  await moves.events.until((items) => releasedByA(items) === 2);
+});
+
 test("fenced writes: admitted, refused by the fence, and refused by the writer from then on", async () => {
   const clusterId = freshId();
   const writes = hear("nats-leader:fenced-write", clusterId);
