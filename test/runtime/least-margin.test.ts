@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { LeastMargin } from "../../src/runtime/least-margin.ts";
 
-test("the least of the last minute is remembered, whoever reads it", () => {
+test("the least of the last minute is remembered for all readers", () => {
   const margin = new LeastMargin();
   expect(margin.read(0)).toBeNull();
   margin.note(500, 1_000);
