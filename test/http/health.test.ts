@@ -19,8 +19,8 @@ test("/leader follows a handover: 200 on one node, 503 with its name on the othe
   const b = await startNode(server, { clusterId, nodeId: "b" });
   await b.sees(a);
   const [doorA, doorB] = [await openDoor({ nodes: [a.node] }), await openDoor({ nodes: [b.node] })];
-  const first = await get(`${doorA.url}/leader`);
-  expect(first).toMatchObject({ status: 200, json: { clusterId, nodeId: "a", held: true } });
+  const first = await untilStatus(`${doorA.url}/leader`, 200);
+  expect(first).toMatchObject({ json: { clusterId, nodeId: "a", held: true } });
   expect(await get(`${doorB.url}/leader`)).toMatchObject({
     status: 503,
     json: { held: false, nodeId: "b", leader: { nodeId: "a", epoch: first.json["epoch"] } },
@@ -29,8 +29,8 @@ test("/leader follows a handover: 200 on one node, 503 with its name on the othe
   await a.node.stepDown({ to: "b" });
   await b.leads();
   await a.sees(b);
-  const second = await get(`${doorB.url}/leader`);
-  expect(second).toMatchObject({ status: 200, json: { nodeId: "b" } });
+  const second = await untilStatus(`${doorB.url}/leader`, 200);
+  expect(second).toMatchObject({ json: { nodeId: "b" } });
   expect(second.json["epoch"]).toBe(b.node.term?.epoch);
   expect(Number(second.json["epoch"])).toBeGreaterThan(Number(first.json["epoch"]));
   expect(await get(`${doorA.url}/leader`)).toMatchObject({ status: 503, json: { leader: { nodeId: "b" } } });
@@ -42,7 +42,7 @@ test("/leader is 503 from the deadline on, although no code of the node has run 
   const a = await startLeader(server, { clusterId, nodeId: "a", ...QUICK, crashDetection: "lease" });
   const handler = createHandler({ nodes: [a.node] });
   const request = new Request("http://localhost/leader");
-  expect((await handler(request)).status).toBe(200);
+  await waitFor(async () => (await handler(request)).status === 200);
   // The loop is blocked for longer than the span: no timer and no renewal of the node runs before the request.
   const until = performance.now() + QUICK.leaseTtlMs;
   while (performance.now() < until);
@@ -110,7 +110,7 @@ test("a member is ready with its session, and /leader answers for each resource"
   await group.begin(a);
   await untilStatus(`${url}/readyz`, 200);
   await Promise.all([a.untilOwned("r1"), a.untilOwned("r2")]);
-  const owned = await get(`${url}/leader?resource=r1`);
+  const owned = await untilStatus(`${url}/leader?resource=r1`, 200);
   expect(owned).toMatchObject({
     status: 200,
     json: { groupId: group.groupId, memberId: "a", resource: "r1" },
@@ -121,7 +121,7 @@ test("a member is ready with its session, and /leader answers for each resource"
   const door = await openDoor({ groups: [b] });
   await a.drain();
   await Promise.all([b.untilOwned("r1"), b.untilOwned("r2")]);
-  expect((await get(`${door.url}/leader?resource=r1`)).status).toBe(200);
+  await untilStatus(`${door.url}/leader?resource=r1`, 200);
   await waitFor(() => a.owner("r1")?.memberId === "b", { timeoutMs: PATIENCE_MS });
   expect(await get(`${url}/leader?resource=r1`)).toMatchObject({
     status: 503,
@@ -137,6 +137,7 @@ test("a member is ready with its session, and /leader answers for each resource"
   expect((await get(`${door.url}/readyz`)).status).toBe(503);
 });
 
+/** On a busy machine a leader is not held for a moment, until the event loop has checked its sockets. */
 async function untilStatus(url: string, status: number): ReturnType<typeof get> {
   let got = await get(url);
   await waitFor(

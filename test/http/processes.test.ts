@@ -5,6 +5,7 @@ import { networkInterfaces } from "node:os";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { waitFor } from "../../scripts/shared/wait.ts";
+import { startNatsServer } from "../../src/testing.ts";
 import { atEnd } from "../support/at-end.ts";
 import { cli, configFile, configFor, folder, start, startDaemon } from "../support/cli/run-cli.ts";
 import { runHere } from "../support/cli/run-here.ts";
@@ -62,11 +63,13 @@ describe("daemon", () => {
     });
     expect((await get(`${url}/readyz`)).json).toEqual({ ready: true, reasons: [] });
     expect((await get(`${url}/status`)).json).toMatchObject({
-      nodes: [{ running: true, nodeId: "a", held: true }],
+      nodes: [{ running: true, nodeId: "a", state: "leader" }],
     });
-    const metrics = await get(`${url}/metrics`);
+    const metrics = await waitFor(async () => {
+      const got = await get(`${url}/metrics`);
+      return /^nats_leader_is_leader\{cluster="replaced",node="a".*\} 1$/m.test(got.text) ? got : null;
+    });
     expect(metrics.headers["content-type"]).toContain("text/plain");
-    expect(metrics.text).toMatch(/^nats_leader_is_leader\{cluster="replaced",node="a".*\} 1$/m);
     await ends(flag);
     await expect(get(`${url}/livez`)).rejects.toThrow("ECONNREFUSED");
 
@@ -211,6 +214,23 @@ describe("daemon", () => {
     await closed.next(({ text = "" }) => text.includes("This node is now the LEADER"));
     expect(closed.lines.some(({ text = "" }) => text.includes("no token"))).toBe(false);
     await Promise.all([ends(open), ends(closed)]);
+  });
+
+  test("answers while NATS is out of reach: alive, and ready once the node takes part", async () => {
+    const nats = await startNatsServer();
+    atEnd(() => nats.stop());
+    await nats.kill();
+    const file = configFile(configFor(nats, freshId(), "a"));
+    const child = start<Line>(["daemon", "--config", file, "--http", "0"]);
+    const url = await urlOf(child);
+    expect((await get(`${url}/livez`)).status).toBe(200);
+    expect(await get(`${url}/readyz`)).toMatchObject({ status: 503, json: { ready: false } });
+    expect((await get(`${url}/leader`)).status).toBe(503);
+    expect((await get(`${url}/metrics`)).status).toBe(200);
+    await nats.start();
+    await untilStatus(`${url}/readyz`, 200);
+    await untilStatus(`${url}/leader`, 200);
+    await ends(child);
   });
 
   test("a signal ends it, whatever its clients do", async () => {
