@@ -10,6 +10,7 @@ const packageTests = "test/package/**/*.test.ts";
 /** The files that take longest, longest first. Started last, they would run alone at the end. */
 const longest = [
   "deploy/migrate",
+  "deploy/migrate-interrupted",
   "deploy/operations",
   "cli/run",
   "node/isolation",

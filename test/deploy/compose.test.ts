@@ -19,6 +19,7 @@ import {
 import { USERS, variableOf } from "../../scripts/deploy-nats-cluster/secrets.ts";
 import { StateDir } from "../../scripts/deploy-nats-cluster/state.ts";
 import { findNatsServer } from "../../src/testing.ts";
+import { findComposeLoader } from "../support/processes/compose-loader.ts";
 
 interface Service {
   readonly profiles?: readonly string[];
@@ -128,6 +129,29 @@ describe(`an application beside the servers, checked ${how}`, () => {
     expect(balancer?.volumes.map(volumeText)).toEqual([expect.stringMatching(/haproxy\.cfg:\/usr\/local/)]);
   });
 });
+
+const loader = await findComposeLoader();
+const withoutLoader = "missing" in loader ? ` (skipped: ${loader.missing})` : "";
+
+test.skipIf("missing" in loader)(
+  `the loader of Docker Compose accepts every file${withoutLoader}`,
+  async () => {
+    if ("missing" in loader) return;
+    const file = (name: string): string => join(EXAMPLES, name);
+    const servers = (count: number): string[] => Array.from({ length: count }, (_, index) => `n${index + 1}`);
+    const cluster = file("nats-cluster/compose.yaml");
+    expect(await loader.load("", [cluster])).toEqual({ services: servers(3) });
+    expect(await loader.load("five", [cluster])).toEqual({ services: servers(5) });
+    expect(await loader.load("five,seven", [cluster])).toEqual({ services: servers(7) });
+    expect(await loader.load("", [cluster, file("nats-cluster/compose.app.yaml")])).toEqual({
+      services: ["leader-a", "leader-b", "load-balancer", ...servers(3)],
+    });
+    for (const name of ["compose.yaml", "compose.two-regions.yaml"])
+      expect(await loader.load("", [file(`supercluster/${name}`)])).toHaveProperty("services");
+    // It refuses what Compose refuses: a dependency on a service that is not there.
+    expect(await loader.load("", [file("nats-cluster/compose.app.yaml")])).toMatch(/n1/);
+  },
+);
 
 /** The services with all variables substituted. */
 function readServices(plan: Plan, more: readonly string[] = []): Record<string, Service> {

@@ -2,8 +2,9 @@
 import { createHash, randomBytes } from "node:crypto";
 import { AckPolicy, jetstream, jetstreamManager, RetentionPolicy, StorageType } from "@nats-io/jetstream";
 import { Kvm } from "@nats-io/kv";
-import { headers, type NatsConnection } from "@nats-io/transport-node";
+import { connect, headers, type NatsConnection } from "@nats-io/transport-node";
 import { waitFor } from "../../../scripts/shared/wait.ts";
+import { atEnd } from "../at-end.ts";
 
 const CHUNK_BYTES = 128 * 1024;
 
@@ -113,4 +114,17 @@ export async function readStream(nats: NatsConnection, name: string): Promise<Ke
     }
   }
   return { first: state.first_seq, last: state.last_seq, messages };
+}
+
+/** Closed at the end of the test. */
+export async function connectTo(servers: string | string[]): Promise<NatsConnection> {
+  const connection = await connect({ servers });
+  atEnd(() => connection.close());
+  return connection;
+}
+
+export async function readAll(nats: NatsConnection, names: readonly string[]): Promise<Record<string, Kept>> {
+  const kept: Record<string, Kept> = {};
+  for (const name of names) kept[name] = await readStream(nats, name);
+  return kept;
 }
