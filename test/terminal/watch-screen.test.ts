@@ -55,6 +55,12 @@ function row(nodeId: string): NodeRow {
     standby: null,
     standbyMs: null,
     leaseTtlMs: 10_000,
+    leastMarginMs: null,
+    suspensions: null,
+    suspicions: null,
+    beatRoundTripMs: null,
+    server: null,
+    blocked: null,
     version: "1.0.0",
     roundTripMs: 1.5,
   };

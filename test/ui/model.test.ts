@@ -11,7 +11,7 @@ import {
   stepCluster,
 } from "../../src/ui/model/cluster.ts";
 import { doctorView, NOT_EXAMINED, withFindings } from "../../src/ui/model/findings.ts";
-import { changeCards } from "../../src/ui/model/group.ts";
+import { withChanges } from "../../src/ui/model/group.ts";
 import { extended } from "../../src/ui/model/lanes.ts";
 import { LIMITS } from "../../src/ui/model/limits.ts";
 import type { LaneSpan } from "../../src/ui/model/types.ts";
@@ -38,6 +38,12 @@ function row(nodeId: string, change: Partial<NodeRow> = {}): NodeRow {
     standby: null,
     standbyMs: null,
     leaseTtlMs: 10_000,
+    leastMarginMs: null,
+    suspensions: null,
+    suspicions: null,
+    beatRoundTripMs: null,
+    server: null,
+    blocked: null,
     version: "1.0.0",
     roundTripMs: 1.5,
     ...change,
@@ -241,13 +247,19 @@ test("equal changes of a group are one line", () => {
     reason: null,
     by: null,
   });
-  const cards = changeCards([change("9", 5_000), ...["1", "2", "3", "4"].map((name) => change(name, 3_000))]);
-  expect(cards.map(({ count, resources, from }) => ({ count, resources, from }))).toEqual([
-    { count: 1, resources: ["9"], from: "b" },
-    { count: 4, resources: ["1", "2", "3"], from: "b" },
+  const first = withChanges(
+    [],
+    ["4", "3", "2", "1"].map((name) => change(name, 3_000)),
+  );
+  const cards = withChanges(first, [change("9", 20_000), change("8", 4_000)]);
+  expect(cards.map(({ at, count, resources, from }) => ({ at, count, resources, from }))).toEqual([
+    { at: 20_000, count: 1, resources: ["9"], from: "b" },
+    { at: 4_000, count: 5, resources: ["8", "4", "3"], from: "b" },
   ]);
-  const hostile = changeCards([change("a\u202eb<img>", 1)]);
+  const hostile = withChanges([], [change("a\u202eb<img>", 1)]);
   expect(hostile[0]?.resources).toEqual(["a\\u202eb<img>"]);
+  const many = Array.from({ length: 500 }, (_, index) => change(String(index), (500 - index) * 10_000));
+  expect(withChanges([], many)).toHaveLength(LIMITS.changesPerGroup);
 });
 
 test("a finding about what several examinations share is shown once; findings about what is gone are dropped", () => {

@@ -136,6 +136,12 @@ function node(give: Values): NodeRow {
     standby: null,
     standbyMs: null,
     leaseTtlMs: give.maybe(give.number()),
+    leastMarginMs: null,
+    suspensions: null,
+    suspicions: null,
+    beatRoundTripMs: null,
+    server: give.maybe(give.text()),
+    blocked: give.maybe(give.text()),
     version: give.maybe(give.text()),
     roundTripMs: give.maybe(give.number()),
   };

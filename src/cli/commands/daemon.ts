@@ -1,13 +1,18 @@
 import type { Command } from "commander";
+import type { LoadedConfig } from "../../config/file/load.ts";
+import { PACKAGE_VERSION } from "../../config/options.ts";
+import { ClusterError } from "../../errors.ts";
 import type { Logger } from "../../log/logger.ts";
 import { withoutLogin } from "../../log/redact.ts";
 import { Manager, type ManagerHooks } from "../../manager/manager.ts";
 import { serverFields } from "../../runtime/application/server-text.ts";
+import type { Ui } from "../../ui/server/ui.ts";
 import { cliLogger, logTo } from "../log.ts";
 import { handleUserSignals, SwitchedLevel } from "../node-signals.ts";
 import {
   type ClusterFlags,
   configOf,
+  DEFAULT_TIMEOUT_MS,
   httpOption,
   logLevelOption,
   requireNatsOption,
@@ -20,6 +25,7 @@ import { makeVip, unusableAddress } from "../vip.ts";
 export function daemon(command: Command): Command {
   return withClusterOptions(command)
     .addOption(httpOption())
+    .option("--ui", "with --http: serve the live page at /ui/, read-only")
     .addOption(requireNatsOption())
     .addOption(logLevelOption())
     .addHelpText("after", HELP)
@@ -40,14 +46,24 @@ Under systemd (Type=notify, NotifyAccess=all) it reports that it runs, what it
 does, and with WatchdogSec= that its event loop runs.
 
 With --http it answers /livez, /readyz, /leader and /status; port 0 takes a
-free port, which the log names. docs/http.md has the answers.
+free port, which the log names. docs/http.md has the answers. With --ui also
+the page of "nats-leader ui", read-only: docs/ui.md.
 
 Examples:
   nats-leader daemon --config a.json --log-level debug
   nats-leader daemon --config a.json --http 127.0.0.1:9465`;
 
-async function run(flags: ClusterFlags): Promise<void> {
+interface Flags extends ClusterFlags {
+  readonly ui?: boolean;
+}
+
+async function run(flags: Flags): Promise<void> {
   const loaded = configOf(flags, true, { unusableAddress });
+  if (flags.ui === true && loaded.http === null)
+    throw new ClusterError(
+      "INVALID_CONFIG",
+      "--ui needs an HTTP server: add --http ADDRESS, or http.listen to the file",
+    );
   const level = new SwitchedLevel(flags.logLevel ?? "info");
   const log = cliLogger({ level: level.now, json: flags.json === true, write: logTo(1) });
   const service = new ServiceManager(process.env, log);
@@ -64,16 +80,35 @@ async function run(flags: ClusterFlags): Promise<void> {
     "Starting daemon",
   );
   for (const line of loaded.notes) log.warn({}, line);
+  const page = flags.ui === true ? await livePage(loaded, log) : null;
+  const mounts = page === null ? {} : { "/ui/": { handle: page.handle.bind(page) } };
+  // Its streams end before the server waits for them.
+  ending.signal.addEventListener("abort", () => void page?.close(), { once: true });
   try {
-    manager = new Manager(loaded, hooksFor(log, service), { logger: log, vip: makeVip });
+    manager = new Manager(loaded, hooksFor(log, service), { logger: log, vip: makeVip, mounts });
     const waitForNats = flags.requireNats !== true;
     if (waitForNats) service.ready("connecting to NATS");
     await manager.runDaemon({ signal: ending.signal, waitForNats });
   } finally {
+    await page?.close();
     ending.close();
     close();
     await service.close();
   }
+}
+
+/** It connects with its first viewer. */
+async function livePage({ nodeOptions }: LoadedConfig, log: Logger): Promise<Ui> {
+  const { Ui } = await import("../../ui/server/ui.ts");
+  const { clusterId } = nodeOptions;
+  return new Ui({
+    nodeOptions,
+    timeoutMs: DEFAULT_TIMEOUT_MS,
+    clusters: [clusterId],
+    control: false,
+    version: PACKAGE_VERSION,
+    logger: log,
+  });
 }
 
 /** Scripts for go-cluster match these messages. */

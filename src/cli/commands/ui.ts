@@ -13,7 +13,7 @@ import {
   withConnectLimit,
   withGroupOptions,
 } from "../options.ts";
-import { print, printJson } from "../output.ts";
+import { print, printJsonLine } from "../output.ts";
 import { unlessAborted, untilSignal } from "../signals.ts";
 
 const DEFAULT_LISTEN = "127.0.0.1:0";
@@ -78,7 +78,7 @@ async function run(flags: Flags): Promise<void> {
       logger: false,
     });
     const url = `${server.url}/ui/`;
-    if (json) printJson({ url, control });
+    if (json) printJsonLine({ url, control });
     else print(`${url}  (${control ? "with control" : "read-only"}; Ctrl-C ends it)`);
     await new Promise<void>((resolve) => {
       if (ending.signal.aborted) return resolve();

@@ -59,6 +59,7 @@ export interface ClusterState {
   readonly nodesProblem: string | null;
   readonly terms: readonly SeenTerm[];
   readonly recorded: boolean | null;
+  readonly suspicions: readonly SuspicionCard[];
   /** When another node began to lead, or none. Answers to questions from before do not decide who leads. */
   readonly changedAt: number;
   readonly nextTint: number;
@@ -80,6 +81,7 @@ export function initialCluster(id: string): ClusterState {
     nodesProblem: null,
     terms: [],
     recorded: null,
+    suspicions: [],
     changedAt: 0,
     nextTint: 0,
   };
@@ -208,6 +210,7 @@ function onNodes(state: ClusterState, rows: readonly NodeRow[], askedAt: number,
     const lane = absent ? extended(node.lane, "absent", now) : node.lane;
     nodes.set(node.id, { ...node, lane, row: null, shared: false });
   }
+  const suspicions = [...newSuspicions(state, byId, now), ...state.suspicions];
   let { nextTint } = state;
   let leftOut = 0;
   for (const [id, row] of byId) {
@@ -228,7 +231,31 @@ function onNodes(state: ClusterState, rows: readonly NodeRow[], askedAt: number,
       seenAt: row.instance === null ? node.seenAt : now,
     });
   }
-  return { ...state, nodes, nodesLeftOut: leftOut, asked: true, nodesProblem: null, nextTint };
+  return {
+    ...state,
+    nodes,
+    nodesLeftOut: leftOut,
+    asked: true,
+    nodesProblem: null,
+    nextTint,
+    suspicions: suspicions.slice(0, LIMITS.suspicionsPerCluster),
+  };
+}
+
+/** What the counts of a process have grown by since it was asked last. */
+function newSuspicions(
+  { nodes }: ClusterState,
+  rows: ReadonlyMap<string, NodeRow>,
+  at: number,
+): SuspicionCard[] {
+  return [...rows].flatMap(([node, { suspicions, instance }]) => {
+    const before = nodes.get(node)?.row;
+    if (suspicions === null || before?.suspicions == null || before.instance !== instance) return [];
+    return Object.entries(suspicions).flatMap(([outcome, total]) => {
+      const count = total - (before.suspicions?.[outcome] ?? 0);
+      return count > 0 ? [{ node, at, outcome, count }] : [];
+    });
+  });
 }
 
 function leaderOf({ phase, record }: ClusterState): string | null {
@@ -242,7 +269,16 @@ function laneStateOf({ state, role, competes, instance }: NodeRow, leads: boolea
   return competes === false ? "observing" : "following";
 }
 
-const NO_FACTS: NodeFacts = { marginMs: null, beatRttMs: null, server: null, blocked: null };
+function factsOf(row: NodeRow | null): NodeFacts {
+  return {
+    marginMs: row?.leastMarginMs ?? null,
+    suspensions: row?.suspensions ?? null,
+    suspicions: row?.suspicions ?? null,
+    beatRttMs: row?.beatRoundTripMs ?? null,
+    server: row?.server ?? null,
+    blocked: row?.blocked ?? null,
+  };
+}
 
 export function clusterCard(state: ClusterState): ClusterCard {
   const { id, phase, phaseSince, record, epoch, successor, problem, nodesLeftOut, asked, nodesProblem } =
@@ -288,7 +324,7 @@ function nodeCard({ id, tint, lane, row, shared, seenAt }: KnownNode, leader: st
     crashDetection: row?.crashDetection ?? null,
     silenceMs: row?.silenceMs ?? null,
     leaseTtlMs: row?.leaseTtlMs ?? null,
-    facts: NO_FACTS,
+    facts: factsOf(row),
     lane,
   };
 }
@@ -307,7 +343,6 @@ function whyNot(
   return { whyNot: standby, whyNotUntil };
 }
 
-export function pastView(state: ClusterState, suspicions: readonly SuspicionCard[] = []): PastView {
-  const { terms, recorded } = state;
+export function pastView({ terms, recorded, suspicions }: ClusterState): PastView {
   return { terms: termCards(terms), truncated: terms.length > LIMITS.termsPerCluster, recorded, suspicions };
 }

@@ -11,7 +11,6 @@ import {
   type GridCell,
   type GridChunk,
   type GroupCard,
-  type GroupChangeCard,
   type MemberCard,
   type RenewalsCard,
 } from "./types.ts";
@@ -20,6 +19,10 @@ import {
 const MAX_NAME = 80;
 /** Of several resources with one change, so many are named. */
 const NAMED = 3;
+/** Equal changes in this time are one entry, */
+const TOGETHER_MS = 5_000;
+/** if it is among so many newest ones. */
+const MERGED = 12;
 
 export interface GroupState {
   readonly id: string;
@@ -48,10 +51,10 @@ export function withContent(
   const view = groupView(state.id, content);
   const tints = new Map(state.tints);
   for (const { memberId } of view.members) if (!tints.has(memberId)) tints.set(memberId, freeTint(tints));
-  const found = changeCards(groupChanges(content, before));
-  const changes = [...found, ...(before === null ? [] : state.changes)].slice(0, LIMITS.changesPerGroup);
-  const isRestart = before !== null && before.created !== content.created;
-  return { ...state, view, now: content.now, problem: null, tints, changes: isRestart ? found : changes };
+  const found = groupChanges(content, before);
+  // The bucket may have been replaced since.
+  const known = before?.created === content.created ? state.changes : [];
+  return { ...state, view, now: content.now, problem: null, tints, changes: withChanges(known, found) };
 }
 
 /** Colours of members that are gone stay theirs: they may come back. A group whose members change their names must not grow. */
@@ -66,30 +69,40 @@ function freeTint(tints: Map<string, number>): number {
   return tints.size;
 }
 
-/** Newest first. What changed in the same second in the same way is one entry. */
-export function changeCards(changes: readonly GroupChange[]): GroupChangeCard[] {
-  const cards: GroupChangeCard[] = [];
-  const open = new Map<string, number>();
-  for (const { at, what, change, member, from, reason, by, resource } of changes) {
-    const key = JSON.stringify([Math.floor(at / 1000), what, change, member, reason, by]);
-    const index = open.get(key);
-    const known = index === undefined ? undefined : cards[index];
-    if (index !== undefined && known !== undefined) {
-      const names =
-        resource === null || known.resources.length >= NAMED
-          ? known.resources
-          : [...known.resources, shown(resource)];
-      const same = known.from === from ? from : null;
-      cards[index] = { ...known, count: known.count + 1, resources: names, from: same };
+/**
+ * Adds changes, newest first in both. What changes in the same way within a few seconds is one entry: a member that is lost, or drained,
+ * changes thousands of resources.
+ */
+export function withChanges(known: ChangesView, found: readonly GroupChange[]): ChangesView {
+  const cards = [...known];
+  for (const change of [...found].reverse()) {
+    const { at, what, change: kind, member, from, reason, by, resource } = change;
+    const index = cards
+      .slice(0, MERGED)
+      .findIndex(
+        (one) =>
+          one.what === what &&
+          one.change === kind &&
+          one.member === member &&
+          one.reason === reason &&
+          one.by === by &&
+          at - one.at < TOGETHER_MS,
+      );
+    const names = resource === null ? [] : [shown(resource)];
+    const same = cards[index];
+    if (same === undefined) {
+      cards.unshift({ at, what, change: kind, member, from, reason, by, count: 1, resources: names });
       continue;
     }
-    // The rest of a bucket with thousands of keys is older than what is shown.
-    if (cards.length >= LIMITS.changesPerGroup) continue;
-    open.set(key, cards.length);
-    const resources = resource === null ? [] : [shown(resource)];
-    cards.push({ at, what, change, member, from, reason, by, count: 1, resources });
+    cards[index] = {
+      ...same,
+      at: Math.max(at, same.at),
+      from: same.from === from ? from : null,
+      count: same.count + 1,
+      resources: [...names, ...same.resources].slice(0, NAMED),
+    };
   }
-  return cards;
+  return cards.sort((a, b) => b.at - a.at).slice(0, LIMITS.changesPerGroup);
 }
 
 export function groupCard(state: GroupState): GroupCard {

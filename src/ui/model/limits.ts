@@ -4,6 +4,7 @@ export interface Limits {
   readonly groups: number;
   readonly nodesPerCluster: number;
   readonly termsPerCluster: number;
+  readonly suspicionsPerCluster: number;
   /** Spans of one lane of the timeline. */
   readonly spansPerLane: number;
   /** How far back the timeline goes. */
@@ -24,6 +25,7 @@ export const LIMITS: Limits = {
   groups: 40,
   nodesPerCluster: 60,
   termsPerCluster: 40,
+  suspicionsPerCluster: 40,
   spansPerLane: 80,
   timelineMs: 15 * 60_000,
   absentMs: 10 * 60_000,

@@ -115,8 +115,12 @@ export interface NodeCard {
 
 /** What newer nodes report in addition; `null`: not reported. */
 export interface NodeFacts {
-  /** The least time that was left to the deadline at a renewal. */
+  /** Least time to the deadline of its lease in the last minute. */
   readonly marginMs: number | null;
+  /** How often a term of it was suspended since its start. */
+  readonly suspensions: number | null;
+  /** Its suspicions since its start, by outcome. */
+  readonly suspicions: Readonly<Record<string, number>> | null;
   readonly beatRttMs: number | null;
   /** The NATS server that it is connected to. */
   readonly server: string | null;
@@ -131,6 +135,7 @@ export interface PastView {
   readonly truncated: boolean;
   /** Whether the nodes record their terms; `null`: not known yet. Without it, the terms are those that were seen from here. */
   readonly recorded: boolean | null;
+  /** Those that were seen, newest first. */
   readonly suspicions: readonly SuspicionCard[];
 }
 
@@ -150,12 +155,12 @@ export interface TermCard {
   readonly vacancyAtMost: boolean;
 }
 
-/** A follower took the holder for gone. `outcome`: what became of it. */
+/** A node has suspected a leader, as its counts show: some time before `at`. */
 export interface SuspicionCard {
   readonly node: string;
   readonly at: number;
-  readonly of: string | null;
   readonly outcome: string;
+  readonly count: number;
 }
 
 /** Key `group/ID`. */

@@ -2,7 +2,7 @@
 import type { ClusterCard, NodeCard, PastView, SuspicionCard, TermCard } from "../model/types.ts";
 import { DeadlineBar } from "./deadline-bar.tsx";
 import { askFor } from "./dialogs.tsx";
-import { duration, grouped, reasonText } from "./format.ts";
+import { duration, grouped, outcomeText, reasonText } from "./format.ts";
 import { LANE_TEXT, LaneLegend, Lanes, windowOf } from "./lanes.tsx";
 import { Cell, Clock, Empty, Findings, Pill, phaseOf, Section, Since, Table, WhyNotText } from "./pieces.tsx";
 import { doctor, entity, filter, mayControl } from "./store.ts";
@@ -25,6 +25,7 @@ export function ClusterPage({ id }: { readonly id: string }) {
     );
   }
   const wanted = filter.value.trim().toLowerCase();
+  const suspecting = card.nodes.filter((node) => suspicionsOf(node) > 0);
   const nodes = card.nodes.filter((node) => node.id.toLowerCase().includes(wanted));
   const findings = (doctor.value?.findings ?? []).filter(({ subjects }) =>
     subjects.includes(`cluster/${id}`),
@@ -44,9 +45,9 @@ export function ClusterPage({ id }: { readonly id: string }) {
       <Section title="Terms" note={termsNote(past)}>
         <Terms past={past} nodes={card.nodes} />
       </Section>
-      {past !== undefined && past.suspicions.length > 0 && (
+      {suspecting.length > 0 && (
         <Section title="Suspicions">
-          <Suspicions suspicions={past.suspicions} />
+          <Suspicions nodes={suspecting} seen={past?.suspicions ?? []} />
         </Section>
       )}
       {findings.length > 0 && (
@@ -169,8 +170,8 @@ function NodeTable({ cluster, nodes }: { readonly cluster: string; readonly node
           <th scope="col" class="number">
             Round trip
           </th>
+          <th scope="col">NATS server</th>
           <th scope="col">Up for</th>
-          <th scope="col">Version</th>
           {mayControl && <th scope="col">Action</th>}
         </tr>
       </thead>
@@ -179,6 +180,7 @@ function NodeTable({ cluster, nodes }: { readonly cluster: string; readonly node
           <tr key={node.id} class={node.state === "absent" ? "gone" : ""}>
             <th scope="row">
               <i class="dot" data-tint={node.tint % 12} data-hollow={node.leads ? undefined : ""} /> {node.id}
+              {node.version !== null && <span class="version">{node.version}</span>}
               {node.shared && <span class="bad-text"> (two processes)</span>}
             </th>
             <Cell label="State">
@@ -192,9 +194,12 @@ function NodeTable({ cluster, nodes }: { readonly cluster: string; readonly node
             </Cell>
             <Cell label="Round trip" number>
               {node.roundTripMs === null ? "—" : `${node.roundTripMs.toFixed(1)} ms`}
+              {node.facts.beatRttMs !== null && (
+                <span class="dim">{`, beat ${node.facts.beatRttMs.toFixed(1)} ms`}</span>
+              )}
             </Cell>
+            <Cell label="NATS server">{node.facts.server ?? "—"}</Cell>
             <Cell label="Up for">{node.startedAt === null ? "—" : <Since at={node.startedAt} />}</Cell>
-            <Cell label="Version">{node.version ?? "—"}</Cell>
             {mayControl && (
               <Cell label="Action">
                 <HandOver cluster={cluster} node={node} />
@@ -289,7 +294,7 @@ function Terms({
       <tbody>
         {past.terms.map((term) => (
           <tr key={term.epoch}>
-            <th scope="row" class="number">
+            <th scope="row" class="number" data-label="Epoch">
               {grouped(term.epoch)}
             </th>
             <Cell label="Leader">
@@ -321,29 +326,52 @@ function endText({ why, to }: TermCard) {
   return to === null ? reasonText(why) : `${reasonText(why)}, handed over to ${to}`;
 }
 
-function Suspicions({ suspicions }: { readonly suspicions: readonly SuspicionCard[] }) {
+function Suspicions(props: { readonly nodes: readonly NodeCard[]; readonly seen: readonly SuspicionCard[] }) {
   return (
     <Table label="Suspicions">
       <thead>
         <tr>
-          <th scope="col">Time</th>
           <th scope="col">Node</th>
-          <th scope="col">Suspected</th>
-          <th scope="col">Outcome</th>
+          <th scope="col">Suspected a leader</th>
+          <th scope="col">Outcomes since its start</th>
+          <th scope="col">Last one seen</th>
         </tr>
       </thead>
       <tbody>
-        {suspicions.map(({ at, node, of, outcome }) => (
-          <tr key={`${at} ${node}`}>
-            <Cell label="Time">
-              <Clock at={at} />
-            </Cell>
-            <Cell label="Node">{node}</Cell>
-            <Cell label="Suspected">{of ?? "—"}</Cell>
-            <Cell label="Outcome">{outcome}</Cell>
-          </tr>
+        {props.nodes.map((node) => (
+          <SuspicionRow key={node.id} node={node} last={props.seen.find((one) => one.node === node.id)} />
         ))}
       </tbody>
     </Table>
   );
+}
+
+function SuspicionRow({ node, last }: { readonly node: NodeCard; readonly last: SuspicionCard | undefined }) {
+  const outcomes = Object.entries(node.facts.suspicions ?? {}).filter(([, many]) => many > 0);
+  return (
+    <tr>
+      <th scope="row">
+        <i class="dot" data-tint={node.tint % 12} /> {node.id}
+      </th>
+      <Cell label="Suspected a leader">
+        {grouped(suspicionsOf(node))} {suspicionsOf(node) === 1 ? "time" : "times"}
+      </Cell>
+      <Cell label="Outcomes">
+        {outcomes.map(([outcome, many]) => `${many} × ${outcomeText(outcome)}`).join(", ")}
+      </Cell>
+      <Cell label="Last one seen">
+        {last === undefined ? (
+          "—"
+        ) : (
+          <>
+            <Clock at={last.at} /> <span class="dim">{outcomeText(last.outcome)}</span>
+          </>
+        )}
+      </Cell>
+    </tr>
+  );
+}
+
+function suspicionsOf({ facts }: NodeCard): number {
+  return Object.values(facts.suspicions ?? {}).reduce((sum, many) => sum + many, 0);
 }

@@ -73,3 +73,16 @@ const WHY_NOT: Readonly<Record<string, string>> = {
 export function whyNotText(why: string): string {
   return WHY_NOT[why] ?? why;
 }
+
+const OUTCOMES: Readonly<Record<string, string>> = {
+  closed: "confirmed: connection closed",
+  silent: "confirmed: silent",
+  alive: "the leader was there",
+  unanswered: "no server answered",
+  overtaken: "another node was quicker",
+};
+
+/** What became of a suspicion. */
+export function outcomeText(outcome: string): string {
+  return OUTCOMES[outcome] ?? outcome;
+}

@@ -239,13 +239,29 @@ function DrainButton({ group, member }: { readonly group: string; readonly membe
   );
 }
 
+const CHANGES_SHOWN = 12;
+
 function Changes({ changes }: { readonly changes: ChangesView }) {
   if (changes.length === 0) return <Empty title="No change was seen" />;
+  return (
+    <>
+      <ChangeList changes={changes.slice(0, CHANGES_SHOWN)} />
+      {changes.length > CHANGES_SHOWN && (
+        <details class="more">
+          <summary>{count(changes.length - CHANGES_SHOWN, "earlier change")}</summary>
+          <ChangeList changes={changes.slice(CHANGES_SHOWN)} />
+        </details>
+      )}
+    </>
+  );
+}
+
+function ChangeList({ changes }: { readonly changes: ChangesView }) {
   return (
     <ol class="changes">
       {changes.map((change) => (
         <li
-          key={`${change.at} ${change.what} ${change.change} ${change.member} ${change.resources[0] ?? ""}`}
+          key={`${change.what} ${change.change} ${change.member} ${change.reason} ${change.at - (change.at % 5_000)}`}
         >
           <span class="dim">
             <Clock at={change.at} />

@@ -49,7 +49,7 @@ function Header() {
   return (
     <header class="top">
       <div class="top-inner">
-        <a class="brand" href="#/">
+        <a class="brand" href="#/" aria-label="nats-leader, overview">
           <img src="icon.svg" alt="" width="24" height="24" />
           <span>nats-leader</span>
         </a>

@@ -1,0 +1,60 @@
+/** The command `ui`, and the page of a daemon: as processes. */
+import { describe, expect, test } from "vitest";
+import type { AccountView, ClusterCard } from "../../src/ui/model/types.ts";
+import { cli, configFile, configFor, start } from "../support/cli/run-cli.ts";
+import { freshId } from "../support/fresh-id.ts";
+import { Viewer } from "../support/ui/served-page.ts";
+import { useNatsServer } from "../support/use-server.ts";
+
+const server = useNatsServer();
+
+test("ui prints its URL, serves the page, and ends at SIGINT although a viewer is connected", async () => {
+  const program = start<{ readonly url?: string; readonly control?: boolean }>([
+    ...["ui", "--json", "--nats-url", server.url, "--listen", "127.0.0.1:0"],
+  ]);
+  const { url = "", control } = await program.next((line) => line.url !== undefined);
+  expect(control).toBe(false);
+  const viewer = await Viewer.open(url);
+  await viewer.until<AccountView>("account", ({ connected, listed }) => connected && listed);
+  expect(await (await fetch(`${url}page.js`)).text()).toContain("EventSource");
+  program.kill("SIGINT");
+  expect((await program.exit).code).toBe(0);
+});
+
+test("a daemon serves the page beside its other answers, read-only", async () => {
+  const clusterId = freshId();
+  const config = configFile(configFor(server, clusterId, "a"));
+  const flags = ["--http", "127.0.0.1:0", "--ui", "--json"];
+  const daemon = start<{ readonly msg?: string; readonly url?: string }>([
+    "daemon",
+    "--config",
+    config,
+    ...flags,
+  ]);
+  const { url = "" } = await daemon.next((line) => line.url !== undefined);
+  await daemon.next((line) => line.msg === "This node is now the LEADER");
+  const viewer = await Viewer.open(`${url}/ui/`);
+  await viewer.until<ClusterCard>(`cluster/${clusterId}`, ({ leader }) => leader === "a");
+  const refused = await fetch(`${url}/ui/control`, { method: "POST" });
+  expect([refused.status, (await refused.text()).length > 0]).toEqual([405, true]);
+  const leader = await fetch(`${url}/leader`);
+  expect([leader.status, await leader.json()]).toMatchObject([200, { nodeId: "a" }]);
+  daemon.kill("SIGTERM");
+  expect((await daemon.exit).code).toBe(0);
+});
+
+describe("is refused", () => {
+  test.each([
+    [["ui", "--listen", "0.0.0.0:0", "--allow-control"], 2, /loopback address.*ssh -L/s],
+    [["ui", "--listen", "nowhere"], 2, /--listen "nowhere" must be/],
+    [["ui", "--nats-url", "nats://127.0.0.1:1"], 4, /127\.0\.0\.1:1/],
+    [
+      ["daemon", "--cluster-id", "c", "--node-id", "n", "--nats-url", "nats://127.0.0.1:1", "--ui"],
+      2,
+      /--ui needs an HTTP server/,
+    ],
+  ] as const)("%j", async (args, code, reason) => {
+    const { code: found, stderr } = await cli([...args]);
+    expect([found, stderr]).toEqual([code, expect.stringMatching(reason)]);
+  });
+});
