@@ -12,6 +12,7 @@ import { createInterface } from "node:readline";
 import { setTimeout as pause } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { type Browser, chromium, type Page } from "playwright-core";
+import { readArguments } from "../shared/arguments.ts";
 import { MAIN, World } from "./world.ts";
 
 const IMAGES = fileURLToPath(new URL("docs/images/", root()));
@@ -21,8 +22,16 @@ const ROUNDS = 10;
 const SETTLE_MS = 2_500;
 const CLUSTER = "billing";
 
-const json = process.argv.includes("--json");
-const measures = process.argv.includes("--measure");
+const { json, measure: measures } = readArguments(
+  [
+    "npm run screenshots --",
+    "Photographs the page of nats-leader ui for docs/images. With --measure it measures how long a failover takes until it is on the screen.",
+  ],
+  {
+    measure: { type: "boolean", default: false, help: "no pictures: kill leaders, and time the next one" },
+    json: { type: "boolean", default: false, help: "with --measure: print one line of JSON on stdout" },
+  },
+);
 
 await using world = await World.start({ resources: 720 });
 const program = await startProgram(world.server.url);

@@ -1,6 +1,6 @@
 /** A real Chromium. Tests that need it are skipped without it, with the reason in their names. */
 import { existsSync } from "node:fs";
-import { createRequire } from "node:module";
+import axe from "axe-core";
 import { type Browser, type BrowserContextOptions, chromium, type Page } from "playwright-core";
 import { expect } from "vitest";
 import { atEnd } from "../at-end.ts";
@@ -58,8 +58,6 @@ export async function openPage(
   return page;
 }
 
-const AXE = createRequire(import.meta.url).resolve("axe-core/axe.min.js");
-
 interface AxeResult {
   readonly violations: ReadonlyArray<{
     readonly id: string;
@@ -69,8 +67,7 @@ interface AxeResult {
 
 /** What axe finds, one line for each. The policy of the page allows no script but its own: axe comes through the debugger. */
 export async function axeViolations(page: Page): Promise<string[]> {
-  const { readFile } = await import("node:fs/promises");
-  await page.evaluate(await readFile(AXE, "utf8"));
+  await page.evaluate(axe.source);
   const { violations } = (await page.evaluate("axe.run()")) as AxeResult;
   return violations.map(
     ({ id, nodes }) =>
