@@ -57,6 +57,11 @@ if (missing.length > 0) {
   process.exit(2);
 }
 const chosen = only === "" ? Object.keys(SCENES) : only.split(",");
+const unknown = chosen.filter((name) => !(name in SCENES));
+if (unknown.length > 0) {
+  console.error(`error: --only ${unknown.join(",")}: there are ${Object.keys(SCENES).join(", ")}`);
+  process.exit(2);
+}
 const checks = new Checks(say);
 {
   await using stage = new Stage();

@@ -6,6 +6,7 @@ import { jetstreamManager } from "@nats-io/jetstream";
 import { connect } from "@nats-io/transport-node";
 import { beforeAll, expect, test } from "vitest";
 import { waitFor } from "../../scripts/shared/wait.ts";
+import { Exporter } from "../../src/doctor/exporter/exporter.ts";
 import { findProgram } from "../../src/system/find-program.ts";
 import { atEnd } from "../support/at-end.ts";
 import { cli, start } from "../support/cli/run-cli.ts";
@@ -97,7 +98,19 @@ test("a server that is gone and one that is silent do not block a scrape; others
     const text = await scrape();
     return value(text, silentUp) === 0 && value(text, firstUp) === 1 && value(text, serversDown) === 1;
   });
+  // As the other servers have seen it, through the system account.
+  const system = new Exporter({
+    monitors: [],
+    tls: {},
+    system: { servers: cluster.urls, user: "system", pass: "secret" },
+    timeoutMs: 5_000,
+    expectedServers: null,
+    streams: [],
+  });
+  atEnd(() => system.close());
+  expect(value((await system.read()).text, firstUp)).toBe(1);
   await first.stop();
+  await waitFor(async () => value((await system.read()).text, firstUp) === 0);
   const without = await waitFor(async () => {
     const text = await scrape();
     return value(text, firstUp) === 0 && value(text, serversDown) === 2 && text;

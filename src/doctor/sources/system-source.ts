@@ -39,6 +39,7 @@ export class SystemSource {
   readonly #book: ClockBook;
   #link: NatsLink | null = null;
   #monitor: ConnectionMonitor | null = null;
+  #connecting: Promise<ConnectionMonitor> | null = null;
   #count = 0;
 
   constructor(options: NatsOptions, timeoutMs: number, book: ClockBook) {
@@ -82,12 +83,21 @@ export class SystemSource {
   }
 
   async close(): Promise<void> {
+    await this.#connecting?.catch(() => {});
     this.#monitor?.release();
     await this.#link?.close();
   }
 
-  async #connect(): Promise<ConnectionMonitor> {
-    if (this.#monitor !== null) return this.#monitor;
+  /** One connection for all questions, also for those that are asked before it exists. A failure is not kept. */
+  #connect(): Promise<ConnectionMonitor> {
+    this.#connecting ??= this.#open().catch((error: unknown) => {
+      this.#connecting = null;
+      throw error;
+    });
+    return this.#connecting;
+  }
+
+  async #open(): Promise<ConnectionMonitor> {
     this.#link = await connectNats(this.#options, { clusterId: "system", nodeId: "doctor" });
     this.#monitor = ConnectionMonitor.acquire(this.#link.connection);
     return this.#monitor;
