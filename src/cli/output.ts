@@ -2,13 +2,18 @@
  * The only place that writes to stdout and stderr, apart from the log of `daemon` and `run`. Everything it writes is printable:
  * text of records, answers and errors cannot reach the terminal as control characters.
  */
+import { writeSync } from "node:fs";
 import type { ScreenSize } from "./render/fit-screen.ts";
 import { type Line, type Part, safeLines, showLine } from "./render/text.ts";
+import { beforeTerminalStop } from "./signals.ts";
 
 const HOME = "\x1b[H";
 const CLEAR_SCREEN = "\x1b[2J";
 const CLEAR_LINE = "\x1b[K";
 const CLEAR_BELOW = "\x1b[J";
+/** The alternate screen without a cursor: what the terminal showed before is there again afterwards. */
+const ENTER = "\x1b[?1049h\x1b[?25l";
+const LEAVE = "\x1b[?25h\x1b[?1049l";
 
 /** A terminal that does not say its size. */
 const DEFAULT_SIZE: ScreenSize = { columns: 80, rows: 24 };
@@ -85,10 +90,17 @@ function write(stream: NodeJS.WriteStream, lines: readonly Part[]): void {
   stream.write(lines.map((line) => `${showLine(line, colours)}\n`).join(""));
 }
 
-/** A terminal that is redrawn as a whole, also when its size changes. */
+/**
+ * The whole terminal, redrawn also when its size changes. It is given back at the end, whatever ends the process but SIGKILL, and while the process
+ * is stopped (Ctrl-Z).
+ */
 export class Screen {
   readonly #content: (size: ScreenSize) => readonly Line[];
-  readonly #onResize = (): void => this.draw();
+  readonly #onResize = (): void => this.#redraw();
+  readonly #onExit = (): void => this.#leaveNow();
+  readonly #endStops: () => void;
+  /** The alternate screen is on. */
+  #isOn = false;
   #drawn = false;
   #closed = false;
 
@@ -96,6 +108,29 @@ export class Screen {
   constructor(content: (size: ScreenSize) => readonly Line[]) {
     this.#content = content;
     process.stdout.on("resize", this.#onResize);
+    process.on("exit", this.#onExit);
+    this.#endStops = beforeTerminalStop(
+      () => this.#leaveNow(),
+      () => this.#redraw(),
+    );
+  }
+
+  /** Other content may be where this one was. */
+  #redraw(): void {
+    if (!this.#drawn || this.#closed) return;
+    process.stdout.write(CLEAR_SCREEN);
+    this.draw();
+  }
+
+  /** Does not wait for the stream: nothing is written after an exit, or while the process is stopped. */
+  #leaveNow(): void {
+    if (!this.#isOn) return;
+    this.#isOn = false;
+    try {
+      writeSync(process.stdout.fd, LEAVE);
+    } catch {
+      // The terminal is gone.
+    }
   }
 
   draw(): void {
@@ -104,14 +139,21 @@ export class Screen {
     const colours = hasColours(process.stdout);
     // Overwriting line by line and clearing the rest avoids the flicker of clearing the screen first.
     const text = lines.map((one) => `${showLine(one, colours)}${CLEAR_LINE}`).join("\r\n");
-    process.stdout.write(`${this.#drawn ? "" : CLEAR_SCREEN}${HOME}${text}${CLEAR_BELOW}`);
+    process.stdout.write(`${this.#isOn ? "" : `${ENTER}${CLEAR_SCREEN}`}${HOME}${text}${CLEAR_BELOW}`);
+    this.#isOn = true;
     this.#drawn = true;
   }
 
-  /** Leaves the content on the screen. */
+  /** Gives the terminal back, and prints the last content on it. */
   close(): void {
+    if (this.#closed) return;
     this.#closed = true;
     process.stdout.off("resize", this.#onResize);
-    if (this.#drawn) process.stdout.write("\n");
+    process.off("exit", this.#onExit);
+    this.#endStops();
+    if (!this.#drawn) return;
+    process.stdout.write(this.#isOn ? LEAVE : "");
+    this.#isOn = false;
+    printLines(this.#content(sizeOfTerminal()));
   }
 }

@@ -7,6 +7,7 @@ import { serviceName } from "../nats/names.ts";
 import { readStatus } from "../nats/service/status-codec.ts";
 import type { PeerStatus, Standby } from "../runtime/backend.ts";
 import type { ClusterClient, Situation } from "./cluster-client.ts";
+import { type LeaseHealth, leaseHealthOf } from "./lease-health.ts";
 
 /** After this time without an answer, all nodes count as having answered, if no more are expected. */
 const STALL_MS = 250;
@@ -14,7 +15,7 @@ const STALL_MS = 250;
 const MAX_NODES = 1_000;
 
 /** One process of the cluster, or a leader that does not answer. */
-export interface NodeRow {
+export interface NodeRow extends LeaseHealth {
   readonly nodeId: string;
   /** Id of the service instance, one per process. `null`: the node does not answer. */
   readonly instance: string | null;
@@ -113,6 +114,7 @@ function silent(nodeId: string): NodeRow {
     blocked: null,
     version: null,
     roundTripMs: null,
+    ...leaseHealthOf(null),
   };
 }
 
@@ -203,6 +205,7 @@ async function rowOf(
     blocked: status.blocked ?? null,
     version: status.version ?? instance.version,
     roundTripMs: answer === null ? null : Math.round(answer.roundTripMs * 100) / 100,
+    ...leaseHealthOf(status),
   };
 }
 

@@ -2,8 +2,10 @@
 import { asError } from "../errors.ts";
 import type { NodeStatus, PeerStatus } from "../runtime/backend.ts";
 import type { ClusterClient, NodeAnswer, Situation, Unanswered } from "./cluster-client.ts";
+import { type LeaseHealth, leaseHealthOf } from "./lease-health.ts";
 
-export interface ClusterStatus {
+/** `LeaseHealth`: of this node's daemon. */
+export interface ClusterStatus extends LeaseHealth {
   readonly clusterId: string;
   /** `""` if no node id was given. */
   readonly nodeId: string;
@@ -148,6 +150,7 @@ function ofDaemon(status: PeerStatus): Base {
     crashDetection: status.crashDetection ?? null,
     silenceMs: status.silenceMs ?? null,
     blocked: status.blocked ?? null,
+    ...leaseHealthOf(status),
   };
 }
 
@@ -165,6 +168,7 @@ function noDaemon(nodeId: string | null, daemon: ClusterStatus["daemon"]): Base 
     crashDetection: null,
     silenceMs: null,
     blocked: null,
+    ...leaseHealthOf(null),
   };
 }
 

@@ -5,7 +5,7 @@ import { getMessage } from "../nats/api/stored-message.ts";
 import { findStream } from "../nats/api/streams.ts";
 import { historyStream } from "../nats/names.ts";
 import type { ClusterClient, Situation } from "./cluster-client.ts";
-import { type HistoryEntry, type PastTerm, parseHistoryEntry, termsOf } from "./history-record.ts";
+import { type HistoryEntry, NO_COURSE, type PastTerm, parseHistoryEntry, termsOf } from "./history-record.ts";
 
 /** Number of messages that are requested concurrently. */
 const BATCH_SIZE = 32;
@@ -39,6 +39,7 @@ export async function readHistory(
       until: null,
       untilAtMost: false,
       why: running === 0 ? "silent" : null,
+      ...NO_COURSE,
     });
   }
   return { recorded: read !== null, unreadable: read?.unreadable ?? 0, terms: terms.slice(-most) };

@@ -2,8 +2,10 @@
  * Records the terms of this node, best effort and on a separate connection: the election neither waits for it nor depends
  * on its success.
  */
+import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import { setTimeout as pause } from "node:timers/promises";
 import { headers } from "@nats-io/transport-node";
+import type { ChannelName, RenewalEvent } from "../channels/events.ts";
 import type { ResolvedOptions } from "../config/resolve.ts";
 import { asError, messageOf } from "../errors.ts";
 import { parseAnswer } from "../nats/api/js-api.ts";
@@ -15,6 +17,7 @@ import type { NodeEvent } from "../node/events.ts";
 import type { HistoryEntry } from "./history-record.ts";
 import { openHistory } from "./history-stream.ts";
 
+const RENEWALS: ChannelName = "nats-leader:renewal";
 const MAX_QUEUED = 64;
 const RETRY_MS = 2_000;
 const TIMEOUT_MS = 2_000;
@@ -36,6 +39,16 @@ export class HistoryRecorder {
   #working: Promise<void> | null = null;
   #known: Extract<HistoryEntry, { kind: "begin" }>["previous"] | undefined;
   #failed = false;
+  /** Of the present term. */
+  #leastMarginMs = Number.POSITIVE_INFINITY;
+  #suspensions = 0;
+  #server: string | null = null;
+  readonly #onRenewal = (message: unknown): void => {
+    const { source, marginMs } = message as RenewalEvent;
+    const { clusterId, nodeId } = this.#o.node;
+    if (source.kind !== "node" || source.clusterId !== clusterId || source.nodeId !== nodeId) return;
+    this.#leastMarginMs = Math.min(this.#leastMarginMs, marginMs);
+  };
 
   constructor(options: RecorderOptions) {
     this.#o = options;
@@ -43,7 +56,12 @@ export class HistoryRecorder {
 
   /** Records the terms in the events of a node until it stops. */
   async follow(events: AsyncIterable<NodeEvent>): Promise<void> {
-    for await (const event of events) this.#observe(event);
+    subscribe(RENEWALS, this.#onRenewal);
+    try {
+      for await (const event of events) this.#observe(event);
+    } finally {
+      unsubscribe(RENEWALS, this.#onRenewal);
+    }
   }
 
   /** Writes the queued entries for at most `timeoutMs`, then closes the connection. Never rejects. */
@@ -68,6 +86,8 @@ export class HistoryRecorder {
       case "become-leader": {
         const previous = this.#known;
         this.#known = undefined;
+        this.#leastMarginMs = Number.POSITIVE_INFINITY;
+        this.#suspensions = 0;
         const { epoch } = event.term;
         return this.#add({
           kind: "begin",
@@ -77,6 +97,13 @@ export class HistoryRecorder {
           ...(previous === undefined ? {} : { previous }),
         });
       }
+      case "suspended":
+        this.#suspensions += 1;
+        return;
+      case "started":
+      case "nats-reconnect":
+        this.#server = event.server?.name ?? null;
+        return;
       // The node no longer acts as the leader, even if its work takes longer to end.
       case "lose-leadership":
         return this.#end(event.term.epoch, event.at, event.reason, event.by?.nodeId);
@@ -86,7 +113,17 @@ export class HistoryRecorder {
 
   #end(epoch: number, at: number, reason: string, by: string | undefined): void {
     const node_id = this.#o.node.nodeId;
-    this.#add({ kind: "end", node_id, epoch, at, reason, ...(by === undefined ? {} : { by }) });
+    this.#add({
+      kind: "end",
+      node_id,
+      epoch,
+      at,
+      reason,
+      ...(by === undefined ? {} : { by }),
+      ...(Number.isFinite(this.#leastMarginMs) ? { least_margin_ms: Math.round(this.#leastMarginMs) } : {}),
+      suspensions: this.#suspensions,
+      ...(this.#server === null ? {} : { server: this.#server }),
+    });
   }
 
   #add(entry: HistoryEntry): void {

@@ -75,7 +75,7 @@ test("a screen has only the control sequences that draw it", () => {
     screen.close();
   });
   // biome-ignore lint/suspicious/noControlCharactersInRegex: the sequences of the screen
-  expect(drawn.replaceAll(/\x1b\[(?:2J|H|K|J)|\r\n/g, "")).not.toMatch(UNSAFE);
+  expect(drawn.replaceAll(/\x1b\[(?:2J|H|K|J|\?1049[hl]|\?25[hl])|\r\n/g, "")).not.toMatch(UNSAFE);
 });
 
 test("rendering is pure: it reads no clock, no environment and no terminal", () => {

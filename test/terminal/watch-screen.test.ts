@@ -6,9 +6,18 @@ import { type Line, line, showLine, widthOf } from "../../src/cli/render/text.ts
 import { type WatchState, watchScreen } from "../../src/cli/render/watch-screen.ts";
 import type { NodeRow } from "../../src/manager/cluster-nodes.ts";
 import type { ClusterStatus } from "../../src/manager/cluster-status.ts";
+import type { LeaseHealth } from "../../src/manager/lease-health.ts";
 import { HOSTILE } from "./hostile.ts";
 
 const NOW = Date.UTC(2026, 0, 1);
+
+const HEALTH: LeaseHealth = {
+  server: "n1",
+  leastMarginMs: 7_250,
+  suspensions: 1,
+  suspicions: { closed: 2, silent: 0, alive: 1, unanswered: 0, overtaken: 0 },
+  beatRoundTripMs: 0.42,
+};
 
 const STATUS: ClusterStatus = {
   clusterId: "billing",
@@ -27,6 +36,7 @@ const STATUS: ClusterStatus = {
   crashDetection: "presence",
   silenceMs: 2_000,
   blocked: null,
+  ...HEALTH,
   lease: {
     holder: "a",
     epoch: 3,
@@ -63,6 +73,7 @@ function row(nodeId: string): NodeRow {
     blocked: null,
     version: "1.0.0",
     roundTripMs: 1.5,
+    ...HEALTH,
   };
 }
 
@@ -100,7 +111,7 @@ describe("the screen of watch", () => {
   });
 
   test("gives up older changes before it cuts the nodes", () => {
-    const lines = shown(watchScreen(stateWith(["a", "b"], 8), { columns: 70, rows: 20 }, NOW));
+    const lines = shown(watchScreen(stateWith(["a", "b"], 8), { columns: 160, rows: 20 }, NOW));
     expect(lines).toHaveLength(20);
     expect(lines.filter((one) => /^[ab] {5}follower/.test(one))).toHaveLength(2);
     expect(lines.at(-3)).toMatch(/epoch 8$/);

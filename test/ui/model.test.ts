@@ -1,7 +1,10 @@
 /** What the page shows, from what was seen: pure functions. */
+
 import { describe, expect, test } from "vitest";
 import type { LeaseRecord } from "../../src/election/types.ts";
 import type { NodeRow } from "../../src/manager/cluster-nodes.ts";
+import { NO_COURSE } from "../../src/manager/history-record.ts";
+import { leaseHealthOf } from "../../src/manager/lease-health.ts";
 import {
   type ClusterEvent,
   type ClusterState,
@@ -46,6 +49,7 @@ function row(nodeId: string, change: Partial<NodeRow> = {}): NodeRow {
     blocked: null,
     version: "1.0.0",
     roundTripMs: 1.5,
+    ...leaseHealthOf(null),
     ...change,
   };
 }
@@ -183,8 +187,17 @@ describe("a cluster", () => {
         until: START - 20_000,
         untilAtMost: false,
         why: "stopped",
+        ...NO_COURSE,
       },
-      { nodeId: "a", epoch: 2, from: START - 19_996, until: null, untilAtMost: false, why: null },
+      {
+        nodeId: "a",
+        epoch: 2,
+        from: START - 19_996,
+        until: null,
+        untilAtMost: false,
+        why: null,
+        ...NO_COURSE,
+      },
     ];
     const history: ClusterEvent = { type: "history", history: { recorded: true, unreadable: 0, terms } };
     const state = stateAfter(

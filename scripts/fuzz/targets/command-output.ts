@@ -17,6 +17,7 @@ import type { NodeRow } from "../../../src/manager/cluster-nodes.ts";
 import type { ClusterStatus } from "../../../src/manager/cluster-status.ts";
 import type { Change } from "../../../src/manager/cluster-watch.ts";
 import type { PastTerm } from "../../../src/manager/history-record.ts";
+import type { LeaseHealth } from "../../../src/manager/lease-health.ts";
 import { type FuzzTarget, fill } from "../target.ts";
 
 /** Everything that commands get to show, whichever of them a case is about. */
@@ -107,6 +108,7 @@ function status(give: Values): ClusterStatus {
     crashDetection: give.maybe(give.text()),
     silenceMs: give.maybe(give.number()),
     blocked: give.maybe(give.text()),
+    ...health(give),
     lease: give.maybe({
       holder: give.text(),
       epoch: give.number(),
@@ -144,6 +146,24 @@ function node(give: Values): NodeRow {
     blocked: give.maybe(give.text()),
     version: give.maybe(give.text()),
     roundTripMs: give.maybe(give.number()),
+    ...health(give),
+  };
+}
+
+function health(give: Values): LeaseHealth {
+  const [closed, silent, alive, unanswered, overtaken] = [1, 2, 3, 4, 5].map(() => give.number());
+  return {
+    server: give.maybe(give.text()),
+    leastMarginMs: give.maybe(give.number()),
+    suspensions: give.maybe(give.number()),
+    suspicions: give.maybe({
+      closed: closed ?? 0,
+      silent: silent ?? 0,
+      alive: alive ?? 0,
+      unanswered: unanswered ?? 0,
+      overtaken: overtaken ?? 0,
+    }),
+    beatRoundTripMs: give.maybe(give.number()),
   };
 }
 
@@ -155,6 +175,9 @@ function term(give: Values): PastTerm {
     until: give.maybe(give.number()),
     untilAtMost: give.flag(),
     why: give.maybe(give.text()),
+    leastMarginMs: give.maybe(give.number()),
+    suspensions: give.maybe(give.number()),
+    server: give.maybe(give.text()),
   };
 }
 

@@ -14,10 +14,17 @@ export function historyTable(terms: readonly PastTerm[], columns: number, now: n
       term.from === null ? "-" : showInstant(term.from),
       running ? good("leads") : untilText(term),
       end === null || term.from === null ? "-" : showSeconds(Math.max(0, end - term.from)),
+      term.leastMarginMs === null ? "-" : `${(term.leastMarginMs / 1_000).toFixed(1)} s`,
+      term.suspensions === null ? "-" : String(term.suspensions),
+      term.server ?? "-",
       term.why ?? "",
     ];
   });
-  return table(["EPOCH", "NODE", "FROM", "UNTIL", "FOR", "WHY"], rows, columns);
+  return table(
+    ["EPOCH", "NODE", "FROM", "UNTIL", "FOR", "MARGIN", "SUSPENDED", "SERVER", "WHY"],
+    rows,
+    columns,
+  );
 }
 
 function untilText({ until, untilAtMost }: PastTerm): string {

@@ -1,11 +1,26 @@
 /** The table of nodes. */
 import type { NodeRow } from "../../manager/cluster-nodes.ts";
 import { showSeconds } from "./duration.ts";
+import { beatText, marginText, suspicionsText } from "./lease-health.ts";
 import { table } from "./table.ts";
 import { bad, dim, good, type Line, line, type Part, strong } from "./text.ts";
 
 export function nodeTable(rows: readonly NodeRow[], columns: number): Line[] {
-  const head = ["NODE", "ROLE", "EPOCH", "UPTIME", "PRESENCE", "SILENCE", "RTT", "VERSION"];
+  const head = [
+    "NODE",
+    "ROLE",
+    "EPOCH",
+    "UPTIME",
+    "PRESENCE",
+    "SILENCE",
+    "RTT",
+    "BEAT",
+    "MARGIN",
+    "SUSPENDED",
+    "SUSPICIONS",
+    "SERVER",
+    "VERSION",
+  ];
   const cells = rows.map((row) => [
     row.leads ? strong(row.nodeId) : row.nodeId,
     roleText(row),
@@ -14,6 +29,11 @@ export function nodeTable(rows: readonly NodeRow[], columns: number): Line[] {
     row.presence ?? "-",
     silenceText(row.silenceMs),
     row.roundTripMs === null ? "-" : `${row.roundTripMs.toFixed(1)} ms`,
+    beatText(row),
+    marginText(row, row.leaseTtlMs),
+    row.suspensions === null ? "-" : String(row.suspensions),
+    suspicionsText(row),
+    row.server ?? "-",
     row.version ?? "-",
   ]);
   const lines = table(head, cells, columns);

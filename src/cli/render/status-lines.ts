@@ -1,11 +1,12 @@
 /** The output of `status`. */
 import type { ClusterStatus } from "../../manager/cluster-status.ts";
 import { showSeconds } from "./duration.ts";
+import { healthText } from "./lease-health.ts";
 import { silenceText } from "./node-table.ts";
 import { bad, good, type Line, line, type Part, strong } from "./text.ts";
 
-/** go-cluster's lines come first. */
-export function statusLines(status: ClusterStatus): Line[] {
+/** go-cluster's lines come first. `withHealth`: also how the node fares, which the table of nodes has, too. */
+export function statusLines(status: ClusterStatus, withHealth = true): Line[] {
   const { lease } = status;
   const isNode = status.nodeId !== "";
   const isKnown = status.daemon === "running" || status.daemon === "not running";
@@ -22,6 +23,9 @@ export function statusLines(status: ClusterStatus): Line[] {
     if (status.uptimeMs > 0) lines.push(line`Uptime:    ${showSeconds(status.uptimeMs)}`);
     lines.push(line`VIP Held:  ${isKnown ? status.vipHeld : UNKNOWN}`);
     lines.push(line`Daemon:    ${daemonText(status)}`);
+    if (withHealth && status.server !== null) lines.push(line`Server:    ${status.server}`);
+    const health = withHealth ? healthText(status) : null;
+    if (health !== null) lines.push(line`Health:    ${health}`);
     if (status.blocked !== null) lines.push(line`Blocked:   ${bad(status.blocked)}`);
   }
   if (lease !== null) lines.push(line`Lease:     ${leaseText(lease, status.leader)}`);

@@ -29,7 +29,7 @@ export function watchScreen(state: WatchState, size: ScreenSize, now: number): L
   const { status, nodes, problem, events, outSince } = state;
   const out = outSince === null ? "" : ` not connected: as of ${showTime(outSince)}`;
   const title = line`${strong(`=== Cluster Status [${showTime(now)}] ===`)}${bad(out)}`;
-  const head = [title, [], ...(status === null ? [] : [...statusLines(status), []])];
+  const head = [title, [], ...(status === null ? [] : [...statusLines(status, nodes.length === 0), []])];
   if (problem !== null) head.push(styled(problem, "bad"), []);
   const foot = [[], line`${dim("Press Ctrl+C to stop watching...")}`];
   const room = Math.max(0, size.rows - head.length - foot.length);

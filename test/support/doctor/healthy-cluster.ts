@@ -1,4 +1,5 @@
 /** Facts about a healthy cluster, with changes. */
+
 import type {
   BucketFacts,
   Facts,
@@ -8,6 +9,7 @@ import type {
   ServerFacts,
 } from "../../../src/doctor/facts.ts";
 import { unknownServer } from "../../../src/doctor/sources/read-server.ts";
+import { leaseHealthOf } from "../../../src/manager/lease-health.ts";
 import { newStreamConfig } from "../../../src/nats/lease/stream-config.ts";
 
 export const NAMES = ["n1", "n2", "n3"] as const;
@@ -69,6 +71,7 @@ export function bucket(change: Partial<BucketFacts> = {}): BucketFacts {
 export function node(nodeId: string, change: Partial<NodeFacts> = {}): NodeFacts {
   return {
     nodeId,
+    ...leaseHealthOf(null),
     instance: `instance of ${nodeId}`,
     leads: nodeId === "a",
     role: nodeId === "a" ? "PRIMARY" : "PASSIVE",
