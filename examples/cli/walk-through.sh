@@ -72,9 +72,9 @@ run init --cluster-id example-cli --node-id b --nats-url "$url" --config "$b"
 printf '\n$ cat %s\n' "$a"
 cat "$a"
 
-background "$folder/a.log" daemon --config "$a"
+background "$folder/a.log" daemon --require-nats --config "$a"
 wait_for "$folder/a.log" "is now the LEADER"
-background "$folder/b.log" daemon --config "$b"
+background "$folder/b.log" daemon --require-nats --config "$b"
 wait_for "$folder/b.log" "Cluster leader changed"
 run status --config "$b"
 

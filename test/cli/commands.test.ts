@@ -92,7 +92,9 @@ describe("queries", () => {
       expect(node["roundTripMs"]).toBeGreaterThan(0);
     }
     const text = await cli(["nodes", ...where]);
-    expect(text.stdout).toMatch(/^NODE +ROLE +EPOCH +UPTIME +PRESENCE +SILENCE +RTT +BEAT +MARGIN +SUSPENDED +SUSPICIONS +SERVER +VERSION\na +leader +1 /);
+    expect(text.stdout).toMatch(
+      /^NODE +ROLE +EPOCH +UPTIME +PRESENCE +SILENCE +RTT +BEAT +MARGIN +SUSPENDED +SUSPICIONS +SERVER +VERSION\na +leader +1 /,
+    );
   });
 
   test("without a leader the exit code is 3; if NATS is unreachable it is 4, and the error says what to do", async () => {

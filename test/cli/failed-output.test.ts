@@ -8,6 +8,7 @@ import { waitFor } from "../../scripts/shared/wait.ts";
 import { COMMANDS } from "../../src/cli/commands.ts";
 import { fullProgram } from "../../src/cli/program.ts";
 import { findProgram } from "../../src/system/find-program.ts";
+import { freePort } from "../../src/testing/server/run/ports.ts";
 import { atEnd } from "../support/at-end.ts";
 import {
   CLEAN,
@@ -18,6 +19,7 @@ import {
   folder,
   json,
   startCluster,
+  startDaemon,
 } from "../support/cli/run-cli.ts";
 import { freshId } from "../support/fresh-id.ts";
 import { RealGroup } from "../support/group/real-group.ts";
@@ -66,7 +68,7 @@ async function startGroup(): Promise<string> {
   return group.groupId;
 }
 
-/** What each command prints on stdout, with the arguments for it. `demo` and `bench` print while they work: their help stands for them. */
+/** What each command prints on stdout, with the arguments for it. `demo`, `bench` and `ui` print while they work: their help stands for them. */
 async function commandLines(): Promise<ReadonlyMap<string, readonly string[]>> {
   const clusterId = freshId();
   const [a] = await startCluster(server, clusterId, ["a"]);
@@ -75,6 +77,8 @@ async function commandLines(): Promise<ReadonlyMap<string, readonly string[]>> {
   // The commands run at the same time: one that ends the term has a cluster of its own, where the others do not miss a leader.
   const [other] = await startCluster(server, freshId(), ["a"]);
   if (other === undefined) throw new Error("one daemon was started");
+  const listen = `127.0.0.1:${await freePort("127.0.0.1")}`;
+  await startDaemon(configFor(server, freshId(), "a", { http: { listen } }));
   // Nor does one that moves resources.
   const [shown, drained, moved] = await Promise.all([startGroup(), startGroup(), startGroup()]);
   const at = ["--nats-url", server.url];
@@ -90,6 +94,7 @@ async function commandLines(): Promise<ReadonlyMap<string, readonly string[]>> {
     ["daemon", ["--help"]],
     ["run", ["--help"]],
     ["status", here],
+    ["health", ["--http", listen]],
     ["watch", [...here, "--json"]],
     ["nodes", here],
     ["history", here],
@@ -106,6 +111,7 @@ async function commandLines(): Promise<ReadonlyMap<string, readonly string[]>> {
     ["config schema", []],
     ["bench failover", ["--help"]],
     ["demo", ["--help"]],
+    ["ui", ["--help"]],
     ["completion", ["bash"]],
     ["version", []],
     ["help", []],
