@@ -44,7 +44,7 @@ const GROUP_COMMANDS: readonly (readonly string[])[] = [
 ];
 
 /** They run or write something, or do not connect. */
-const OTHERS = ["init", "daemon", "run", "config check", "health"];
+const OTHERS = ["init", "daemon", "run", "config check", "health", "ui"];
 
 test("the table has every command that connects", async () => {
   const connecting = wordsOf(await fullProgram()).filter(({ options }) =>

@@ -104,7 +104,7 @@ class Stage {
 
   #start(node: string, url: string): void {
     const flags = ["--cluster-id", CLUSTER, "--node-id", node, "--nats-url", url, "--json"];
-    const args = [...process.execArgv, process.argv[1] ?? "", "daemon", ...flags];
+    const args = [...process.execArgv, process.argv[1] ?? "", "daemon", "--require-nats", ...flags];
     const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"] });
     this.#nodes.set(node, child);
     createInterface({ input: child.stdout }).on("line", (line) => {
