@@ -37,16 +37,6 @@ export interface NodeRow extends LeaseHealth {
   readonly standbyMs: number | null;
   /** `null` for a go-cluster node. */
   readonly leaseTtlMs: number | null;
-  /** Least time to the deadline of its lease in the last minute; `null`: it had none, or does not report it. */
-  readonly leastMarginMs: number | null;
-  /** How often a term of it was suspended since its start; `null`: not reported. */
-  readonly suspensions: number | null;
-  /** Its suspicions about leaders since its start, by their outcome; `null`: not reported. */
-  readonly suspicions: Readonly<Record<string, number>> | null;
-  /** Round trip of its newest beat; `null`: none has come back, or it does not report it. */
-  readonly beatRoundTripMs: number | null;
-  /** Name of the NATS server that it is connected to; `null`: not reported. */
-  readonly server: string | null;
   /** Which hook or work of it keeps others from running; `null`: none does. */
   readonly blocked: string | null;
   readonly version: string | null;
@@ -106,11 +96,6 @@ function silent(nodeId: string): NodeRow {
     standby: null,
     standbyMs: null,
     leaseTtlMs: null,
-    leastMarginMs: null,
-    suspensions: null,
-    suspicions: null,
-    beatRoundTripMs: null,
-    server: null,
     blocked: null,
     version: null,
     roundTripMs: null,
@@ -197,11 +182,6 @@ async function rowOf(
     standby: status.standby ?? null,
     standbyMs: status.standbyMs ?? null,
     leaseTtlMs: status.leaseTtlMs ?? null,
-    leastMarginMs: status.leastMarginMs ?? null,
-    suspensions: status.suspensions ?? null,
-    suspicions: status.suspicions ?? null,
-    beatRoundTripMs: status.beatRoundTripMs ?? null,
-    server: status.server ?? null,
     blocked: status.blocked ?? null,
     version: status.version ?? instance.version,
     roundTripMs: answer === null ? null : Math.round(answer.roundTripMs * 100) / 100,

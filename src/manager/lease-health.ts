@@ -10,7 +10,7 @@ export interface LeaseHealth {
   /** How often a term of it was suspended since its start. */
   readonly suspensions: number | null;
   /** Its suspicions about leaders since its start, by outcome. */
-  readonly suspicions: NonNullable<PeerStatus["suspicions"]> | null;
+  readonly suspicions: Readonly<Record<string, number>> | null;
   /** Round trip of its newest beat, in milliseconds. */
   readonly beatRoundTripMs: number | null;
 }
