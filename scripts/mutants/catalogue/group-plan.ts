@@ -8,7 +8,7 @@ export const groupPlanMutants: readonly Mutant[] = [
   {
     name: "group: a plan is written over that of a later coordinator",
     file: coordinator,
-    from: "if (plan.coordinator > epoch) return readOwner(group, coordinator);",
+    from: "if (isPlanOfOther(group, epoch)) return readOwner(group, coordinator);",
     to: "",
   },
   {
