@@ -16,9 +16,10 @@ import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 import { unreachableFiles } from "./reachable.mjs";
 
-// The bundle was 431 kB before silence. A third of it is this library, the rest NATS and zod: 147 kB are a second copy of nats-core, since
-// @nats-io/services names another version of it than the client.
-const LIMITS = { bundleBytes: 468_000, installedBytes: 11_000_000, unreachableFiles: 0 };
+// A third of the bundle is this library, the rest NATS and zod: 147 kB are a second copy of nats-core, since @nats-io/services names another
+// version of it than the client. It was 431 kB before silence, 462 before channels. Installed, 1.5 MB are prom-client with the API of
+// OpenTelemetry, for /metrics.
+const LIMITS = { bundleBytes: 478_000, installedBytes: 14_000_000, unreachableFiles: 0 };
 /** Packages that a bundle of the library must not contain: the command line's, and what only tests use. */
 const NOT_IN_BUNDLE = /node_modules\/(commander|pino|zod\/.*locales)\//;
 

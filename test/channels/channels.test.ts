@@ -125,12 +125,13 @@ describe("a node", () => {
       clusterId,
       nodeId: "a",
     });
-    const { marginMs } = await renewals.next(({ result }) => result === "applied");
+    await renewals.next(({ result }) => result === "applied");
     proxy.toClient("hold");
     expect((await renewals.next(({ result }) => result === "unknown")).durationMs).toBeGreaterThan(200);
     proxy.toClient("pass");
     const after = await renewals.next(({ result }) => result !== "unknown");
-    expect(after.marginMs).toBeLessThan(marginMs);
+    // The read after it may have shown that the lost one was applied.
+    expect([after.result, after.marginMs > 0]).toEqual(["applied", true]);
     await a.until(() => a.node.isLeader());
   });
 
