@@ -2,7 +2,7 @@
 import type { Resource } from "../../src/group/core/balance.ts";
 import { FakeConnections } from "../../src/testing/simulation/fakes/fake-connections.ts";
 import { FakeGroupBucket } from "../../src/testing/simulation/fakes/fake-group-bucket.ts";
-import { heal, type RequestKind } from "../../src/testing/simulation/fakes/group-network.ts";
+import type { GroupNetwork, RequestKind } from "../../src/testing/simulation/fakes/group-network.ts";
 import { SeededRandom } from "../../src/testing/simulation/random.ts";
 import { VirtualTime } from "../../src/testing/simulation/time/virtual-time.ts";
 import { traceLine } from "../../src/testing/simulation/trace-line.ts";
@@ -255,4 +255,21 @@ function counts({ writes, reads, bulkReads }: Member["store"]): {
   bulkReads: number;
 } {
   return { writes, reads, bulkReads };
+}
+
+/** Every fault of the network ends. */
+function heal(network: GroupNetwork): void {
+  network.lostRequests.clear();
+  network.lostAnswers.clear();
+  Object.assign(network, {
+    latencyMs: 1,
+    dropRequests: false,
+    dropResponses: false,
+    dropWatch: false,
+    lateWrites: [],
+    stale: null,
+    watchLoss: 0,
+    watchRepeats: 0,
+    watchJitterMs: 0,
+  });
 }

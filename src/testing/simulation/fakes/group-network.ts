@@ -40,20 +40,3 @@ export function perfectGroupNetwork(latencyMs = 1): GroupNetwork {
     watchJitterMs: 0,
   };
 }
-
-/** Every fault of the network ends. */
-export function heal(network: GroupNetwork): void {
-  network.lostRequests.clear();
-  network.lostAnswers.clear();
-  Object.assign(network, {
-    latencyMs: 1,
-    dropRequests: false,
-    dropResponses: false,
-    dropWatch: false,
-    lateWrites: [],
-    stale: null,
-    watchLoss: 0,
-    watchRepeats: 0,
-    watchJitterMs: 0,
-  });
-}
