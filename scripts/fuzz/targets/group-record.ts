@@ -52,7 +52,6 @@ const record = fc.record(
     reason: text,
     epoch: number,
     successor: id,
-    position: number,
   },
   { requiredKeys: ["kind", "member_id", "incarnation", "nonce", "generation", "above"] },
 );

@@ -98,16 +98,8 @@ export type GroupEvent =
   | { readonly type: "profile"; readonly profile: Profile }
   /** `true`: takes no resource and gives up those it has, `maxMoves` at a time. The session goes on. `false`: takes resources again. */
   | { readonly type: "draining"; readonly draining: boolean }
-  /**
-   * The work of this draining term has ended, or its time limit has passed. Ignored if no such term drains. `position` is handed to
-   * the next owner; without it, it gets the one that this term got.
-   */
-  | {
-      readonly type: "drained";
-      readonly resource: string;
-      readonly epoch: number;
-      readonly position?: number;
-    }
+  /** The work of this draining term has ended, or its time limit has passed. Ignored if no such term drains. */
+  | { readonly type: "drained"; readonly resource: string; readonly epoch: number }
   /**
    * Its hook or its work has failed: gives the resource up, and does not take it again for so long. More than 16 at a time make the
    * member drain.
@@ -200,9 +192,9 @@ export type GroupEffect =
   | { readonly type: "resumed" }
   /**
    * A term begins. Exactly one `lose` or `released` with the same resource and epoch follows, and a `drain` may come before that. Epochs of one
-   * resource increase. `position`: as the predecessor left it.
+   * resource increase.
    */
-  | { readonly type: "own"; readonly resource: string; readonly epoch: number; readonly position?: number }
+  | { readonly type: "own"; readonly resource: string; readonly epoch: number }
   /** The term is not held any more: stop its work, then send `drained`. */
   | {
       readonly type: "drain";

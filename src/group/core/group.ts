@@ -146,7 +146,7 @@ function handle(group: GroupState, event: GroupEvent): void {
     case "draining":
       return setDraining(group, event.draining);
     case "drained":
-      return onDrained(group, event.resource, event.epoch, event.position);
+      return onDrained(group, event.resource, event.epoch);
     case "refuse":
       return refuse(group, event.resource, event.forMs);
     case "move":

@@ -132,7 +132,6 @@ export function resourceView(key: GroupKey, name: string, now: Instant): Resourc
     incarnation: "",
     nonce: 0,
     successor: null,
-    position: undefined,
     blockedUntilMono: PAST,
     unownedSinceMono: now.mono,
     target: null,

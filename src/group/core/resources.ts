@@ -85,19 +85,11 @@ function replace(group: GroupState, view: ResourceView, entry: GroupEntry): void
   view.unownedSinceMono = group.now.mono;
   const record = entry.kind === "record" ? believed(group, entry.record, entry.revision) : null;
   if (record?.kind === "claim") {
-    const { memberId, session, incarnation, nonce, position, above } = record;
-    noteClaim(group, view, {
-      memberId,
-      session,
-      incarnation,
-      nonce,
-      position,
-      above,
-      revision: entry.revision,
-    });
+    const { memberId, session, incarnation, nonce, above } = record;
+    noteClaim(group, view, { memberId, session, incarnation, nonce, above, revision: entry.revision });
   } else if (record?.kind === "release") {
     noteNumber(group, record.above);
-    noteRelease(group, view, record.epoch, record.successor ?? null, record.position);
+    noteRelease(group, view, record.epoch, record.successor ?? null);
   } else {
     // Its owner, if there is one, sees the same message and ends its term.
     view.kind = "blocked";
@@ -138,7 +130,6 @@ export interface SeenClaim {
   readonly session: number;
   readonly incarnation: string;
   readonly nonce: number;
-  readonly position: number | undefined;
   readonly above: number;
   readonly revision: number;
 }
@@ -156,7 +147,6 @@ export function noteClaim(group: GroupState, view: ResourceView, claim: SeenClai
   view.epoch = Math.max(claim.revision, claim.above + 1);
   view.incarnation = claim.incarnation;
   view.nonce = claim.nonce;
-  view.position = claim.position;
   const session = sessionView(group, claim.memberId);
   session.claimed = Math.max(session.claimed, claim.session);
   noteNumber(group, view.epoch);
@@ -167,13 +157,11 @@ export function noteRelease(
   view: ResourceView,
   epoch: number,
   successor: string | null,
-  position: number | undefined,
 ): void {
   setOwner(group, view, null);
   view.kind = "released";
   view.epoch = epoch;
   view.successor = successor;
-  view.position = position;
   view.unownedSinceMono = group.now.mono;
   noteNumber(group, epoch);
 }

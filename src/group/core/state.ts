@@ -154,7 +154,6 @@ export interface Term {
   /** `releasing`: the marker was sent, the term is over. */
   phase: "held" | "draining" | "drained" | "releasing";
   reason: DrainReason;
-  position: number | undefined;
 }
 
 /** What is known of one owner key, and what this member does with it. */
@@ -175,7 +174,6 @@ export interface ResourceView {
   incarnation: string;
   nonce: number;
   successor: string | null;
-  position: number | undefined;
   /** Monotonic milliseconds before which what stands there is not replaced. */
   blockedUntilMono: number;
   unownedSinceMono: number;

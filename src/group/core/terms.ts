@@ -61,15 +61,9 @@ export function sendClaim(group: GroupState, view: ResourceView): boolean {
   }
   const { own, now, above } = group;
   const session = own.number;
-  const { position } = view;
   view.write = sendWrite(group, {
     key: view.key,
-    record: (authorship) => ({
-      ...authorship,
-      kind: "claim",
-      session,
-      ...(position === undefined ? {} : { position }),
-    }),
+    record: (authorship) => ({ ...authorship, kind: "claim", session }),
     expect: view.revision,
     pending: {
       kind: "claim",
@@ -128,7 +122,7 @@ function onClaimed(group: GroupState, nonce: number, write: OwnerWrite, revision
   group.storeFailing = false;
   if (revision < view.revision) return readOwner(group, view);
   const { memberId, incarnation } = group.config;
-  noteClaim(group, view, { memberId, session, incarnation, nonce, position: view.position, above, revision });
+  noteClaim(group, view, { memberId, session, incarnation, nonce, above, revision });
   view.conflicts = 0;
   if (isAdoptable) beginTerm(group, view, session);
   consider(group, view);
@@ -138,8 +132,8 @@ function onClaimed(group: GroupState, nonce: number, write: OwnerWrite, revision
 function beginTerm(group: GroupState, view: ResourceView, session: number): void {
   const { own, now } = group;
   if (session !== own.number || !isSessionHeld(group, now) || !mayOwn(group, view)) return;
-  const { epoch, revision, position } = view;
-  view.term = { epoch, revision, phase: "held", reason: "moved", position };
+  const { epoch, revision } = view;
+  view.term = { epoch, revision, phase: "held", reason: "moved" };
   group.terms.add(view);
   group.working += 1;
   if (isCoordinatorKey(view)) {
@@ -148,12 +142,7 @@ function beginTerm(group: GroupState, view: ResourceView, session: number): void
     emit(group, { type: "coordinating", epoch });
     return;
   }
-  emit(group, {
-    type: "own",
-    resource: view.name,
-    epoch,
-    ...(position === undefined ? {} : { position }),
-  });
+  emit(group, { type: "own", resource: view.name, epoch });
   if (!isAboveCap(group)) return considerMove(group, view);
   // What is planned for it has come, and something else has to go.
   for (const other of group.terms) considerMove(group, other);
@@ -247,12 +236,11 @@ function drain(group: GroupState, view: ResourceView, term: Term, reason: DrainR
 }
 
 /** The work has ended: the release is due. */
-export function onDrained(group: GroupState, resource: string, epoch: number, position?: number): void {
+export function onDrained(group: GroupState, resource: string, epoch: number): void {
   const view = group.resources.get(resource);
   if (view?.term?.phase !== "draining" || view.term.epoch !== epoch) return;
   view.term.phase = "drained";
   group.working -= 1;
-  if (position !== undefined) view.term.position = position;
   consider(group, view);
 }
 
@@ -265,7 +253,6 @@ export function sendRelease(group: GroupState, view: ResourceView): boolean {
   const successor =
     target !== null && target !== group.config.memberId && isLive(group, target) ? target : null;
   const { epoch } = term ?? view;
-  const position = term === null ? view.position : term.position;
   const expect = term?.revision ?? view.revision;
   const { now, above, own } = group;
   forgetClaim(group, view);
@@ -276,7 +263,6 @@ export function sendRelease(group: GroupState, view: ResourceView): boolean {
       kind: "release",
       epoch,
       ...(successor === null ? {} : { successor }),
-      ...(position === undefined ? {} : { position }),
     }),
     expect,
     pending: { kind: "release", view, session: own.number, expect, above, epoch, successor, sentAt: now },
@@ -297,7 +283,7 @@ export function onReleaseWritten(group: GroupState, write: OwnerWrite, outcome: 
   noteAck(view, outcome.revision);
   if (outcome.revision > view.revision) {
     view.revision = outcome.revision;
-    noteRelease(group, view, epoch, successor, view.term?.position ?? view.position);
+    noteRelease(group, view, epoch, successor);
   }
   if (view.term !== null) endReleased(group, view, view.term, successor);
   else consider(group, view);

@@ -69,8 +69,6 @@ export interface Claim extends Authorship {
   readonly kind: "claim";
   /** The number of the session under which it was sent. */
   readonly session: number;
-  /** For partitions without a transactional sink: the stream sequence up to which everything is handled. */
-  readonly position?: number;
 }
 
 /** A term that has ended in good order. */
@@ -79,7 +77,6 @@ export interface Release extends Authorship {
   readonly epoch: number;
   /** The member that is to claim it at once. */
   readonly successor?: string;
-  readonly position?: number;
 }
 
 export interface PlanRecord extends Authorship {

@@ -89,9 +89,9 @@ function fieldsOf(record: Exclude<GroupRecord, PlanRecord>): Json {
     case "session-end":
       return { of: record.of, number: record.number, reason: record.reason };
     case "claim":
-      return { session: record.session, position: record.position };
+      return { session: record.session };
     case "release":
-      return { epoch: record.epoch, successor: record.successor, position: record.position };
+      return { epoch: record.epoch, successor: record.successor };
     default:
       return record satisfies never;
   }
@@ -177,7 +177,6 @@ function decodeClaim(json: Json, most: number): Claim {
     kind: "claim",
     ...decodeAuthorship(json, most),
     session: natural(json["session"], "session", { least: 1, most }),
-    ...positionOf(json),
   };
 }
 
@@ -188,7 +187,6 @@ function decodeRelease(json: Json, most: number): Release {
     ...decodeAuthorship(json, most),
     epoch: natural(json["epoch"], "epoch", { least: 1, most }),
     ...(successor === undefined ? {} : { successor }),
-    ...positionOf(json),
   };
 }
 
@@ -207,11 +205,6 @@ function decodePlan({ data, header }: RecordMessage, most: number): PlanRecord {
     // A copy: `data` may be a part of what the socket has read.
     plan: Uint8Array.from(data),
   };
-}
-
-function positionOf(json: Json): { readonly position?: number } {
-  const position = optional(json, "position", (value, name) => natural(value, name));
-  return position === undefined ? {} : { position };
 }
 
 function generation(value: unknown): string {

@@ -315,8 +315,8 @@ describe("what others read off the state, and what it refuses", () => {
     const a = new Solo(["r"]).live([sessionEntry(1, "b", null), claimEntry(2, "x", "b", 1)]);
     a.send({ type: "resources", resources: [{ name: "x", zone: "z" }] });
     expect(a.state.resources.get("x")?.spec).toEqual({ name: "x", zone: "z" });
-    a.watched(releaseEntry(4, "x", 2, { successor: "a", position: 7 }));
-    expect(a.sent("owner.x")).toMatchObject({ expect: 4, record: { position: 7 } });
+    a.watched(releaseEntry(4, "x", 2, { successor: "a" }));
+    expect(a.sent("owner.x")).toMatchObject({ expect: 4, record: { kind: "claim" } });
     expect(ownerKey("x")).toEqual({ kind: "owner", resource: "x" });
   });
 });

@@ -163,23 +163,6 @@ test("caps that leave a resource to no member: the owner above its cap gives it 
   expect(a.ownedNames).toHaveLength(3);
 });
 
-test("the position of a predecessor is handed on", () => {
-  const play = new World("Positions.", ["r"]);
-  const a = play.member("a", { drainMs: null }).start();
-  play.until(1_000);
-  const b = play.member("b").start();
-  play.until(3_000);
-  a.send({ type: "draining", draining: true });
-  a.send({ type: "drained", resource: "r", epoch: a.owned.get("r") ?? 0, position: 42 });
-  play.until(3_100);
-  expect(b.effects).toContainEqual({ type: "own", resource: "r", epoch: expect.any(Number), position: 42 });
-  // A crash hands on what the predecessor got.
-  b.kill();
-  a.send({ type: "draining", draining: false });
-  play.until(30_000);
-  expect(a.effects).toContainEqual({ type: "own", resource: "r", epoch: expect.any(Number), position: 42 });
-});
-
 describe("the coordinator", () => {
   test("a wish moves a resource; only the coordinator takes wishes", async () => {
     const play = new World("r1 is to move to b.", ["r1", "r2"]);

@@ -21,18 +21,14 @@ export function recordText(record: GroupRecord): string {
     case "session-end":
       return `end of session ${record.number} (${record.reason}) by ${record.memberId}`;
     case "claim":
-      return `claim by ${record.memberId}, session ${record.session}${positionText(record.position)}`;
+      return `claim by ${record.memberId}, session ${record.session}`;
     case "release":
-      return `release of epoch ${record.epoch}${record.successor === undefined ? "" : `, successor ${record.successor}`}${positionText(record.position)}`;
+      return `release of epoch ${record.epoch}${record.successor === undefined ? "" : `, successor ${record.successor}`}`;
     case "plan":
       return `plan of coordinator ${record.coordinator}`;
     default:
       return record satisfies never;
   }
-}
-
-function positionText(position: number | undefined): string {
-  return position === undefined ? "" : `, position ${position}`;
 }
 
 export function entryText(entry: GroupEntry): string {
@@ -100,7 +96,7 @@ export function effectText(effect: GroupEffect): string {
     case "session-ended":
       return `SESSION ${effect.number} ENDED: ${effect.reason}`;
     case "own":
-      return `OWN ${effect.resource}/${effect.epoch}${positionText(effect.position)}`;
+      return `OWN ${effect.resource}/${effect.epoch}`;
     case "drain":
       return `DRAIN ${effect.resource}/${effect.epoch}: ${effect.reason}`;
     case "lose":
