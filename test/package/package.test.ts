@@ -41,7 +41,8 @@ beforeAll(() => {
   run("tar", ["xzf", tarball, "-C", installed, "--strip-components=1"], consumer);
   files = run("tar", ["tzf", tarball], consumer).trim().split("\n");
   files = files.map((path) => path.replace(/^package\//, ""));
-  for (const name of [...Object.keys(manifest.dependencies), "@types/node"]) {
+  // An optional peer, which npm installs beside prom-client.
+  for (const name of [...Object.keys(manifest.dependencies), "@types/node", "@opentelemetry/api"]) {
     const link = join(consumer, "node_modules", name);
     mkdirSync(dirname(link), { recursive: true });
     symlinkSync(join(root, "node_modules", name), link);
@@ -106,7 +107,7 @@ test("npm publish is refused until repository, bugs and homepage are set", () =>
 
 test("it contains the compiled code and the documents, and nothing else", () => {
   const expected =
-    /^(package\.json|README\.md|LICENSE|CHANGELOG\.md|schema\/config\.schema\.json|dist\/.+\.(js|d\.ts))$/;
+    /^(package\.json|README\.md|LICENSE|CHANGELOG\.md|schema\/config\.schema\.json|dist\/.+\.(js|d\.ts)|dist\/ui\/page\/page\.css)$/;
   expect(files.filter((path) => !expected.test(path))).toEqual([]);
   expect(files.filter((path) => /\.test\.|\.spec\.|__/.test(path))).toEqual([]);
   expect(["package.json", "README.md", "LICENSE"].filter((path) => !files.includes(path))).toEqual([]);

@@ -7,6 +7,7 @@ import {
   coordinatorOf,
   dependsOnConnection,
   membersOf,
+  ownerOf,
   resourcesOf,
 } from "../../../src/group/core/outlook.ts";
 import type { GroupEntry } from "../../../src/group/core/types.ts";
@@ -293,6 +294,7 @@ describe("what others read off the state, and what it refuses", () => {
       { memberId: "b", weight: 2, zone: "y", maxOwned: 4, draining: false, incarnation: "b1" },
     ]);
     expect(coordinatorOf(b.state)).toBe("a");
+    expect(["r1", "r2", "r3"].map((name) => ownerOf(b.state, name)?.memberId)).toEqual(["a", "b", undefined]);
     expect(resourcesOf(b.state)).toMatchObject([
       { resource: "r1", owner: "a", target: "a", unownedSinceMono: null },
       { resource: "r2", owner: "b", target: "b", unownedSinceMono: null },
