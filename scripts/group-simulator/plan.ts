@@ -7,6 +7,7 @@ import {
   deletionFaultNames,
   type GroupFaultName,
   operatorFaultNames,
+  slowFaultNames,
   wrongClockFaultNames,
 } from "./faults/names.ts";
 import { type Recipe, recipes } from "./recipes.ts";
@@ -47,9 +48,10 @@ export interface MemberPlan {
 
 /**
  * `faults`: random faults. `aimed`: those of a recipe. `wrong clock`: the clock of one member runs far too fast. `rolling`: every member is stopped and started again, one after the other, and nothing else happens: moves
- * are counted. `takeover`: many resources; members are killed while they take over from the last one.
+ * are counted. `takeover`: many resources; members are killed while they take over from the last one. `slow`: F is short, and round trips
+ * become about as long.
  */
-export type Scenario = "faults" | "aimed" | "wrong clock" | "rolling" | "takeover";
+export type Scenario = "faults" | "aimed" | "wrong clock" | "rolling" | "takeover" | "slow";
 
 export interface GroupPlan {
   readonly seed: number;
@@ -69,7 +71,56 @@ export interface GroupPlan {
   readonly faults: readonly PlannedFault[];
 }
 
+/** Seeds of the scenario `slow`: every so many. None of them is named in docs/simulator.md for another scenario. */
+const SLOW_EVERY = 101;
+const FIRST_SLOW = 60;
+const SHORT_SILENCE_MS = 500;
+
 export function planOf(seed: number): GroupPlan {
+  return seed % SLOW_EVERY === FIRST_SLOW ? slowPlanOf(seed) : usualPlanOf(seed);
+}
+
+/** Every other seed has the plan that it would have without this scenario. */
+function slowPlanOf(seed: number): GroupPlan {
+  const random = new SeededRandom(seed ^ 0x736c6f77);
+  const count = random.pick([1, 2, 2, 3]);
+  const crashDetection = random.pick<CrashDetection>(["presence", "silence"]);
+  const hosts = Array.from({ length: count }, (_, index) => ({
+    memberId: "abc".charAt(index),
+    crashDetection,
+    silenceMs: random.chance(0.8) ? SHORT_SILENCE_MS : 1_000,
+    rate: 1 + (random.next() - 0.5) * RATE_SPREAD,
+    weight: 1,
+    drainMs: random.pick([0, 5, 300]),
+    drainTimeoutMs: 2_000,
+    refuses: 0,
+    startsAt: random.between(0, 20),
+  }));
+  const others: readonly GroupFaultName[] = ["pause", "disconnected", "kill -9", "member drains", "latency"];
+  const faults = Array.from({ length: random.between(2, 6) }, () => ({
+    at: random.between(1_000, FAULTY_MS - 4_000),
+    name: random.pick(random.chance(0.7) ? slowFaultNames : others),
+    host: random.between(0, count - 1),
+    seed: random.between(0, 0x7fffffff),
+  }));
+  // One at least, on the first host.
+  faults.push({ at: 4_000, name: "slow round trips", host: 0, seed: random.between(0, 0x7fffffff) });
+  return {
+    seed,
+    scenario: "slow",
+    presence: random.chance(0.6),
+    resources: random.pick([1, 2, 4]),
+    zones: 0,
+    settleMs: random.pick([200, 1_000, 3_000]),
+    rejoinGraceMs: 0,
+    maxMoves: random.pick([1, 2, 5]),
+    largestPlan: 1_000,
+    hosts,
+    faults: faults.sort((one, other) => one.at - other.at),
+  };
+}
+
+function usualPlanOf(seed: number): GroupPlan {
   const random = new SeededRandom(seed ^ 0x67726f75);
   const scenario = random.pick<Scenario>([
     ...Array.from({ length: 10 }, () => "faults" as const),

@@ -120,13 +120,18 @@ describe("on a single server", () => {
       await text.next((line) => /CRITICAL.*\[server-down\].*no answer from/.test(line.text ?? ""));
       await mortal.start();
       await text.next((line) => /over: CRITICAL.*\[server-down\]/.test(line.text ?? ""));
-      const restarted = await lines.next((line) => codes(line).includes("server-restarted"));
-      expect(restarted.verdict).toBe("ok");
+      // A server that has just started may have findings of its own for a moment.
+      await lines.next((line) => codes(line).includes("server-restarted") && line.verdict === "ok");
       const next = await lines.next((line) => line.rates?.[0]?.inMsgsPerS != null);
       expect(next.rates).toMatchObject([{ server: mortal.name, connectsPerMin: 0 }]);
       lines.kill("SIGINT");
+      // An examination may have ended between the line above and the signal, with findings of a busy machine.
+      const { code } = await lines.exit;
+      expect(code).toBe(lines.lines.at(-1)?.exitCode);
+      await mortal.stop();
+      await text.next((line) => /CRITICAL.*\[server-down\].*no answer from/.test(line.text ?? ""));
       text.kill("SIGTERM");
-      expect([(await lines.exit).code, (await text.exit).code]).toEqual([0, 0]);
+      expect((await text.exit).code).toBe(4);
     } finally {
       await mortal.dispose();
     }

@@ -136,7 +136,7 @@ describe.skipIf(process.platform !== "linux")("stdout that cannot be written", (
         found[next.name] = { code, isSaid, stack: /^ +at /m.test(stderr) };
       }
     });
-    const unread = ["watch", "status", "completion", "help"].map(async (name) => {
+    const unread = ["watch", "status", "group history", "completion", "help"].map(async (name) => {
       const { code } = await withStdout(closedPipe(), [...name.split(" "), ...(lines.get(name) ?? [])]);
       expect(code, name).toBe(141);
     });

@@ -7,6 +7,7 @@ import {
   commonFaultNames,
   deletionFaultNames,
   operatorFaultNames,
+  slowFaultNames,
 } from "../../scripts/group-simulator/faults/names.ts";
 import { planOf, type Scenario } from "../../scripts/group-simulator/plan.ts";
 import { merge, search } from "../../scripts/group-simulator/search.ts";
@@ -34,7 +35,7 @@ test("no history of faults violates an invariant of groups", { timeout: 600_000 
 test("every scenario is among the seeds of the search", () => {
   const scenarios = new Set<Scenario>();
   for (let seed = 1; seed <= SEEDS; seed += 1) scenarios.add(planOf(seed).scenario);
-  expect([...scenarios].sort()).toEqual(["aimed", "faults", "rolling", "takeover", "wrong clock"]);
+  expect([...scenarios].sort()).toEqual(["aimed", "faults", "rolling", "slow", "takeover", "wrong clock"]);
 });
 
 test("the same seeds give the same histories of groups, other seeds give others", {
@@ -49,7 +50,12 @@ test("the same seeds give the same histories of groups, other seeds give others"
   expect(merge(parts).traceHash).toBe(once.traceHash);
 });
 
-const FAULTS: readonly string[] = [...commonFaultNames, ...operatorFaultNames, ...deletionFaultNames];
+const FAULTS: readonly string[] = [
+  ...commonFaultNames,
+  ...operatorFaultNames,
+  ...deletionFaultNames,
+  ...slowFaultNames,
+];
 
 /** What must have been committed over what. */
 const COMMITS = [

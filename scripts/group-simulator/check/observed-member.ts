@@ -13,6 +13,12 @@ const MAX_TICKS = 5;
 /** Claims and releases in flight at once: four windows. */
 const MAX_IN_FLIGHT = 64;
 
+/** A session is suspended until a renewal on its connection is acknowledged. So many more of them are too many, in a row. */
+const ACKS_WHILE_SUSPENDED = 5;
+/** So many suspensions in so many times F are too many while the connection lasts. */
+const SUSPENSIONS = 8;
+const SUSPENSIONS_WITHIN = 12;
+
 /** As in the core. */
 const MAX_REFUSED = 16;
 const MAX_COMPARED = 6;
@@ -47,6 +53,9 @@ export class ObservedMember {
   wishedAt: number = Number.NEGATIVE_INFINITY;
   /** How often it has warned of a fence before its deadline. */
   earlyWarnings = 0;
+  #acksInVain = 0;
+  /** When its session was suspended on the present connection. */
+  #suspendedAt: number[] = [];
   readonly #counts = new Map<string, number>();
   #countsFrom = 0;
   #tickAt = Number.NEGATIVE_INFINITY;
@@ -63,6 +72,7 @@ export class ObservedMember {
     const stale = this.#wentBack(event);
     if (stale !== null) return stale;
     let problem: string | null = event.type === "tick" && this.#spins() ? "spins" : null;
+    problem ??= this.#staysSuspended(event, effects, now);
     for (const effect of effects) problem ??= this.#term(effect) ?? this.#count(effect, now);
     return problem;
   }
@@ -74,6 +84,21 @@ export class ObservedMember {
   applied({ nonce, session }: SessionRecord): void {
     if (session !== undefined) this.namedConnections.add(session.clientId);
     this.confirmedSend = Math.max(this.confirmedSend, this.#sentAt.get(nonce) ?? Number.NEGATIVE_INFINITY);
+  }
+
+  /** A session whose renewals are acknowledged is held again and stays so. */
+  #staysSuspended(event: GroupEvent, effects: readonly GroupEffect[], now: number): string | null {
+    const { driver, config } = this.member;
+    if (event.type === "disconnected") this.#suspendedAt = [];
+    else if (effects.some(({ type }) => type === "suspended")) this.#suspendedAt.push(now);
+    if (driver.state.own.phase !== "suspended") this.#acksInVain = 0;
+    else if (event.type === "written" && event.outcome.kind === "applied" && this.#sentAt.has(event.nonce))
+      this.#acksInVain += 1;
+    if (this.#acksInVain > ACKS_WHILE_SUSPENDED)
+      return `is suspended although ${this.#acksInVain} renewals were acknowledged`;
+    if (this.#suspendedAt.length < SUSPENSIONS) return null;
+    const since = this.#suspendedAt.shift() ?? now;
+    return now - since > SUSPENSIONS_WITHIN * config.silenceMs ? null : "is suspended again and again";
   }
 
   /** Every `own` is followed by exactly one `lose` or `released`, perhaps with a `drain` before. */

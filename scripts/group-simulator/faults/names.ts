@@ -51,6 +51,7 @@ const NAMES = [
   "latency near the timeout",
   "ended under way",
   "plan overwritten",
+  "slow round trips",
 ] as const;
 
 export type GroupFaultName = (typeof NAMES)[number];
@@ -90,8 +91,13 @@ export type NetworkFaultName = Exclude<GroupFaultName, BucketFaultName | Process
 export const operatorFaultNames: readonly GroupFaultName[] = ["key deleted", "key removed", "garbage"];
 /** Everything, or the newest of it, is gone. */
 export const deletionFaultNames: readonly GroupFaultName[] = ["bucket deleted", "history lost"];
+/** Round trips about as long as a short F, so that beats cannot keep a stretch alive; in histories of their own. */
+export const slowFaultNames: readonly GroupFaultName[] = ["slow round trips"];
 export const commonFaultNames: readonly GroupFaultName[] = NAMES.filter(
-  (name) => !operatorFaultNames.includes(name) && !deletionFaultNames.includes(name),
+  (name) =>
+    !operatorFaultNames.includes(name) &&
+    !deletionFaultNames.includes(name) &&
+    !slowFaultNames.includes(name),
 );
 /** What keeps the renewals of a member from being applied for a part of its lease, and what does not disturb it. */
 export const wrongClockFaultNames: readonly GroupFaultName[] = [

@@ -54,6 +54,16 @@ export const networkFaults: Readonly<Record<NetworkFaultName, GroupFault>> = {
       one.latencyMs = 1;
     },
   ),
+  /** Of at most 580 ms: no request is given up. */
+  "slow round trips": ({ random, time, quietFrom, log }, { name, network: slow }) => {
+    const latencyMs = random.between(150, 290);
+    const ms = Math.min(random.between(3_000, 9_000), quietFrom - time.now);
+    log(`${name}: latency ${latencyMs} ms each way for ${ms} ms`);
+    slow.latencyMs = latencyMs;
+    time.after(ms, () => {
+      slow.latencyMs = 1;
+    });
+  },
   "requests lost": network(
     "requests lost",
     (one) => {

@@ -151,4 +151,10 @@ export const groupSessionMutants: readonly Mutant[] = [
     from: "if (group.working > 0)",
     to: "if (group.working < 0)",
   },
+  {
+    name: "group: a promise is named although round trips are too long for it",
+    file: "src/group/core/own-session.js",
+    from: "silenceMs > 0 && !isTooSlow(lateProofs, silenceMs)",
+    to: "silenceMs > 0",
+  },
 ];
