@@ -187,10 +187,10 @@ export function isMine({ own, config }: GroupState, { kind, owner, session }: Re
  */
 export function freeAtMono(group: GroupState, view: ResourceView): number {
   const { kind, owner, session } = view;
-  if (kind === "released" || owner === null || isMine(group, view))
-    return kind === "blocked" ? view.blockedUntilMono : 0;
-  if (isOver(group, owner, session)) return 0;
+  // Also where the last owner that is known is over: what was written over may have been the claim of another.
   if (kind === "blocked") return view.blockedUntilMono;
+  if (kind === "released" || owner === null || isMine(group, view)) return 0;
+  if (isOver(group, owner, session)) return 0;
   // Our own claim has vanished, and no term runs on it.
   if (kind === "absent" && owner === group.config.memberId && session === group.own.number) return 0;
   const holder = group.sessions.get(owner);
