@@ -59,7 +59,7 @@ export interface NodeFacts extends LeaseFacts {
 export interface GroupFacts extends LeaseFacts {
   /** Resources that it owns. */
   readonly owned: number;
-  /** Resources on its list that no member owns, as far as it knows. */
+  /** Resources on its list that no member owns, as far as it knows. An owner counts until it has heard nothing of it for longer than the lease. */
   readonly unowned: number;
 }
 

@@ -3,12 +3,12 @@ import type { DrainOutcome } from "../application/types.ts";
 import type { Emitter } from "../channels/emitter.ts";
 import type { TermTrace } from "../channels/events.ts";
 import type { GroupFacts, GroupSource } from "../channels/source.ts";
-import type { Instant } from "../election/time.ts";
+import { hasReached, type Instant } from "../election/time.ts";
 import { LeaseWatch, type LeaseWatchOptions } from "../runtime/lease-watch.ts";
 import type { DisownReason, GroupHookName } from "./application/types.ts";
 import type { DrainReason, GroupEffect, GroupEvent } from "./core/events.ts";
+import { unownedCount } from "./core/outlook.ts";
 import type { GroupState } from "./core/state.ts";
-import { actualOwner } from "./core/targets.ts";
 import { Suspicions } from "./suspicions.ts";
 
 interface Owned {
@@ -110,12 +110,12 @@ export class GroupWatch {
   }
 
   read(now: Instant, state: GroupState): GroupFacts {
+    const { own } = state;
     let owned = 0;
-    for (const { drain } of this.#owned.values()) if (drain === null) owned += 1;
-    let unowned = 0;
-    for (const view of state.resources.values())
-      if (view.spec !== null && actualOwner(state, view) === null) unowned += 1;
-    return { ...this.lease.read(now), owned, unowned };
+    // In a process that stood still, no step has ended the terms yet.
+    if (own.phase !== "none" && !hasReached(own.deadline, now))
+      for (const { drain } of this.#owned.values()) if (drain === null) owned += 1;
+    return { ...this.lease.read(now), owned, unowned: unownedCount(state, now) };
   }
 }
 

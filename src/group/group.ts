@@ -142,15 +142,18 @@ export class Group implements AsyncDisposable {
   }
 
   /**
-   * The member that owns a resource, and the epoch of its term, as this member sees it; `null`: none does. For display only: to decide whether
-   * to act, ask `term(resource)?.held`.
+   * The member that owns a resource, and the epoch of its term, as this member sees it; `null`: none does, or this member has heard nothing of
+   * its session for longer than the lease. Compares clocks at every call. For display only: to decide whether to act, ask
+   * `term(resource)?.held`.
    *
    * @throws ClusterError `INVALID_CONFIG` for anything but a text.
    */
   owner(resource: string): { readonly memberId: string; readonly epoch: number } | null {
     checkName("owner(resource)", resource);
     const membership = this.#lifecycle.current;
-    return membership === null ? null : ownerOf(membership.driver.state, resource);
+    return membership === null
+      ? null
+      : ownerOf(membership.driver.state, resource, this.#environment.clock.now());
   }
 
   /** The members whose sessions are not over, in order of their ids, as this member sees them. Empty before `start()`. */

@@ -93,7 +93,7 @@ export interface GroupPlan {
 
 export interface PlannedResource {
   readonly resource: string;
-  /** The member that owns it; `null`: none does. */
+  /** The member that owns it; `null`: none does, or this member has heard nothing of its session for longer than the lease. */
   readonly owner: string | null;
   /** Of the owner's term, or of the last one. */
   readonly epoch: number;
@@ -215,15 +215,15 @@ export class Membership {
 
   plan(): GroupPlan {
     const { state } = this.driver;
-    const now = this.#o.clock.now().mono;
-    const resources = resourcesOf(state).map(({ resource, owner, epoch, target, unownedSinceMono }) => ({
+    const now = this.#o.clock.now();
+    const resources = resourcesOf(state, now).map(({ resource, owner, epoch, target, unownedSinceMono }) => ({
       resource,
       owner,
       epoch,
       target,
-      unownedMs: unownedSinceMono === null ? null : Math.max(0, now - unownedSinceMono),
+      unownedMs: unownedSinceMono === null ? null : Math.max(0, now.mono - unownedSinceMono),
     }));
-    return { coordinator: coordinatorOf(state), resources };
+    return { coordinator: coordinatorOf(state, now), resources };
   }
 
   report(): MemberReport {
@@ -251,7 +251,7 @@ export class Membership {
       owned: this.driver.leaseRemainingMs() === 0 ? 0 : ownedCount(state) - state.leavingTerms,
       resources: state.listed.length,
       members: this.application.members.map(({ memberId }) => memberId),
-      coordinator: coordinatorOf(state),
+      coordinator: coordinatorOf(state, now),
       uptimeMs: Math.round(now.mono - this.#startedAtMono),
     };
   }

@@ -239,7 +239,7 @@ export const INSTRUMENTS: Table = {
   resources_unowned: {
     kind: "gauge",
     pulled: true,
-    help: "Resources on the list of this member that no member owns, as far as it knows.",
+    help: "Resources on the list of this member that no member owns, as far as it knows. No series while it does not run.",
     of: GROUP,
   },
   moves_total: {

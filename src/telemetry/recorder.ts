@@ -24,7 +24,7 @@ interface Series {
   readonly labels: Labels;
   /** Of the present run of the source, and of the one before: fenced writes name nothing else. */
   incarnations: readonly string[];
-  /** The last leader that it has seen. */
+  /** The last leader that it has seen, from this source or an earlier one. */
   leader: Leader | null;
   /** Of suspensions that have ended. */
   suspendedMs: number;
@@ -167,7 +167,6 @@ export class Recorder {
     if (series === undefined) return null;
     this.#bySource.delete(series.source);
     series.source = source;
-    series.leader = null;
     return series;
   }
 
@@ -294,6 +293,7 @@ function readNode(source: Extract<Source, { kind: "node" }>, read: Read): Return
 function readGroup(source: Extract<Source, { kind: "group" }>, read: Read): ReturnType<typeof source.read> {
   const facts = source.read();
   read("resources_owned", facts.owned);
-  read("resources_unowned", facts.unowned);
+  // With 0 a member that cannot connect would hide that the others see no owner.
+  read("resources_unowned", facts.running ? facts.unowned : null);
   return facts;
 }

@@ -1,5 +1,6 @@
 /** What `/metrics` says is compared with what happened to real nodes and members. */
 import { spawnSync } from "node:child_process";
+import { isDeepStrictEqual } from "node:util";
 import { expect, test } from "vitest";
 import { waitFor } from "../../scripts/shared/wait.ts";
 import { leaseSpanMs } from "../../src/election/lease.ts";
@@ -7,15 +8,17 @@ import { FencedStream } from "../../src/fencing.ts";
 import { Node } from "../../src/index.ts";
 import { prometheusMetrics } from "../../src/prometheus.ts";
 import { INSTRUMENTS, instruments, PREFIX } from "../../src/telemetry/instruments.ts";
+import { startNatsServer } from "../../src/testing.ts";
 import { atEnd } from "../support/at-end.ts";
 import { type Sample, samplesIn, sampleValue } from "../support/exposition.ts";
 import { connection } from "../support/fencing/terms-and-servers.ts";
 import { freshId } from "../support/fresh-id.ts";
 import { RealGroup } from "../support/group/real-group.ts";
+import { get, openDoor } from "../support/http/door.ts";
 import { startChildNode } from "../support/node/child-node.ts";
 import { proxied } from "../support/node/proxy.ts";
 import { CALM, makeNode, QUICK, startLeader } from "../support/node/test-node.ts";
-import { LONG } from "../support/patience.ts";
+import { LONG, PATIENCE_MS } from "../support/patience.ts";
 import { useNatsServer } from "../support/use-server.ts";
 
 const server = useNatsServer();
@@ -215,6 +218,67 @@ test("a member: what it owns, what has no owner, and why resources have moved", 
   await waitFor(async () => (await read()).of("resources_owned", inB) === 4);
   expect((await read()).of("moves_total", { ...inA, reason: "stopped" })).toBe(2);
   expect((await read()).of("resources_owned", inA)).toBe(0);
+});
+
+test("NATS goes: once the leases have run out, no member knows of an owner", async () => {
+  const nats = await startNatsServer();
+  atEnd(() => nats.stop());
+  const group = new RealGroup(nats.url, { resources: 4, ...QUICK });
+  const a = group.make("a");
+  const b = group.make("b");
+  const late = group.make("late");
+  const read = await scrape(a, b, late);
+  const counts = async () => {
+    const { of } = await read();
+    return ["a", "b"].map((node) => [of("resources_owned", { node }), of("resources_unowned", { node })]);
+  };
+  await Promise.all([a, b].map((member) => group.begin(member)));
+  await waitFor(async () =>
+    isDeepStrictEqual(await counts(), [
+      [2, 0],
+      [2, 0],
+    ]),
+  );
+  const { url } = await openDoor({ groups: [a, b] });
+  await nats.kill();
+  await waitFor(async () =>
+    isDeepStrictEqual(await counts(), [
+      [0, 4],
+      [0, 4],
+    ]),
+  );
+  const unowned = { owned: 0, resources: 4, unowned: 4, coordinator: null };
+  expect((await get(`${url}/status`)).json).toMatchObject({ groups: [unowned, unowned] });
+  for (const { owner, unownedMs } of a.plan().resources) {
+    expect(owner).toBeNull();
+    expect(unownedMs).toBeLessThan(PATIENCE_MS);
+  }
+  expect(a.owner("0")).toBeNull();
+  // A member that has not connected would hide it with 0.
+  const { of } = await read();
+  expect(() => of("resources_unowned", { node: "late" })).toThrow("0 samples");
+  await nats.start();
+  const total = async () => (await counts()).reduce((sum, [owned = 0]) => sum + owned, 0);
+  await waitFor(async () => (await total()) === 4 && (await counts()).every(([, none]) => none === 0));
+});
+
+test("a node that is made again counts a change if the leader is another one than the first has seen", async () => {
+  const clusterId = freshId();
+  const a = await startLeader(server, { ...CALM, clusterId, nodeId: "a" });
+  const metrics = prometheusMetrics();
+  const run = async (epoch: number): Promise<number> => {
+    const b = makeNode(server, { ...CALM, clusterId, nodeId: "b", observer: true });
+    metrics.observe(b.node);
+    await b.start();
+    await b.until(() => b.node.leader?.epoch === epoch);
+    await b.node.stop();
+    return sampleValue(samplesIn((await metrics.text()).body), `${PREFIX}leader_changes_total`);
+  };
+  expect([await run(1), await run(1)]).toEqual([0, 0]);
+  await a.node.stop();
+  await a.start();
+  await a.until(() => a.node.epoch === 2);
+  expect([await run(2), await run(2)]).toEqual([1, 1]);
 });
 
 test("two nodes with the same labels are two sets of series, and one that is made again goes on with the first", async () => {

@@ -35,6 +35,8 @@ export interface Alert {
   /** The first thing to do. */
   readonly firstStep: string;
   readonly fires: FiringCase;
+  /** Further cases, by what happens in them. */
+  readonly alsoFires?: Readonly<Record<string, FiringCase>>;
   /** As near to firing as possible. */
   readonly quiet: Case;
 }

@@ -1,6 +1,6 @@
 /** The files of Prometheus: configuration, rules, and the tests of the alerts. */
 import { stringify } from "yaml";
-import { type Alert, type Case, type Piece, runbookAnchor } from "./alert.ts";
+import { type Alert, type Case, type FiringCase, type Piece, runbookAnchor } from "./alert.ts";
 import { alertGroups } from "./alerts.ts";
 import { JOBS } from "./names.ts";
 import { recordings } from "./recording.ts";
@@ -119,12 +119,15 @@ function annotations(
   };
 }
 
-/** Of each alert one case in which it fires and one in which it does not; by the name of the file. */
+/** Of each alert cases in which it fires, and one in which it does not; by the name of the file. */
 export function ruleTests(): ReadonlyMap<string, string> {
   return new Map(
     alertGroups(REAL).map(({ name, alerts }) => {
       const tests = alerts.flatMap((alert) => [
-        ruleTest(`${alert.name} fires`, alert, alert.fires, firing(alert)),
+        ruleTest(`${alert.name} fires`, alert, alert.fires, firing(alert, alert.fires)),
+        ...Object.entries(alert.alsoFires ?? {}).map(([what, one]) =>
+          ruleTest(`${alert.name} fires: ${what}`, alert, one, firing(alert, one)),
+        ),
         ruleTest(`${alert.name} is quiet`, alert, alert.quiet, []),
       ]);
       const rule_files = [`../rules/${name}.yml`];
@@ -133,8 +136,8 @@ export function ruleTests(): ReadonlyMap<string, string> {
   );
 }
 
-function firing(alert: Alert): object[] {
-  return alert.fires.labels.map((labels) => ({
+function firing(alert: Alert, fires: FiringCase): object[] {
+  return fires.labels.map((labels) => ({
     exp_labels: { severity: alert.severity, ...labels },
     exp_annotations: annotations(alert, labels),
   }));

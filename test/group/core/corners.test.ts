@@ -9,12 +9,13 @@ import {
   membersOf,
   ownerOf,
   resourcesOf,
+  unownedCount,
 } from "../../../src/group/core/outlook.ts";
 import type { GroupEntry } from "../../../src/group/core/types.ts";
 import { ownedBy } from "../../support/group/owned-by.ts";
 import { balance } from "./play/balance.ts";
 import { claimEntry, endEntry, ownerKey, releaseEntry, Solo, sessionEntry, sessionKey } from "./play/solo.ts";
-import { World } from "./play/world.ts";
+import { config, World } from "./play/world.ts";
 
 /** Milliseconds until the member claims the resource r; `null`: not within 30 s. */
 function untilClaimed(a: Solo, answer: () => void): number | null {
@@ -293,17 +294,57 @@ describe("what others read off the state, and what it refuses", () => {
       { memberId: "a", weight: 2, zone: "z", maxOwned: 5, draining: false, session: 1 },
       { memberId: "b", weight: 2, zone: "y", maxOwned: 4, draining: false, incarnation: "b1" },
     ]);
-    expect(coordinatorOf(b.state)).toBe("a");
-    expect(["r1", "r2", "r3"].map((name) => ownerOf(b.state, name)?.memberId)).toEqual(["a", "b", undefined]);
-    expect(resourcesOf(b.state)).toMatchObject([
+    expect(coordinatorOf(b.state, play.now)).toBe("a");
+    expect(["r1", "r2", "r3"].map((name) => ownerOf(b.state, name, play.now)?.memberId)).toEqual([
+      "a",
+      "b",
+      undefined,
+    ]);
+    expect(resourcesOf(b.state, play.now)).toMatchObject([
       { resource: "r1", owner: "a", target: "a", unownedSinceMono: null },
       { resource: "r2", owner: "b", target: "b", unownedSinceMono: null },
     ]);
     expect(ownedBy(a.state)).toMatchObject([{ resource: "r1", phase: "held" }]);
-    expect(resourcesOf(new Solo(["r"]).state)).toMatchObject([{ owner: null, unownedSinceMono: 0 }]);
-    expect(coordinatorOf(new Solo().state)).toBeNull();
+    const solo = new Solo(["r"]);
+    expect(resourcesOf(solo.state, solo.now)).toMatchObject([{ owner: null, unownedSinceMono: 0 }]);
+    expect(coordinatorOf(solo.state, solo.now)).toBeNull();
     b.kill();
     expect(dependsOnConnection(a.state)).toBe(false);
+  });
+
+  test("a member that is cut off reports no owner once the leases have run out by its clock", () => {
+    const play = new World("Two members.", ["r1", "r2"]);
+    const a = play.member("a").start();
+    play.until(1_000);
+    const b = play.member("b").start();
+    play.until(9_000);
+    const owners = (now = play.now) => resourcesOf(b.state, now).map(({ owner }) => owner);
+    expect(owners()).toEqual(["a", "b"]);
+    b.disconnect();
+    a.disconnect();
+    play.until(10_000);
+    expect([owners(), unownedCount(b.state, play.now)]).toEqual([["a", "b"], 0]);
+    // Compared when it is read: the member makes no step at these times.
+    const atMono = (mono: number, boot = mono) => ({ mono, boot, wall: play.now.wall });
+    const outMono = (b.state.sessions.get("a")?.receivedAt.mono ?? 0) + config.leaseTtlMs;
+    const ownMono = b.state.own.deadline.mono;
+    expect(ownMono).toBeGreaterThan(outMono);
+    expect(owners(atMono(outMono - 1))).toEqual(["a", "b"]);
+    expect(owners(atMono(outMono))).toEqual([null, "b"]);
+    expect(owners(atMono(ownMono - 1))).toEqual([null, "b"]);
+    expect(resourcesOf(b.state, atMono(ownMono))).toMatchObject([
+      { owner: null, unownedSinceMono: outMono },
+      { owner: null, unownedSinceMono: ownMono },
+    ]);
+    // Its own session ends by the faster one of its two clocks.
+    expect(owners(atMono(play.now.mono, ownMono))).toEqual(["a", null]);
+    play.until(25_000);
+    expect(b.state.own.phase).toBe("none");
+    expect([owners(), unownedCount(b.state, play.now)]).toEqual([[null, null], 2]);
+    expect([ownerOf(b.state, "r1", play.now), coordinatorOf(b.state, play.now)]).toEqual([null, null]);
+    // What the protocol goes by is as before: no answer has shown that the session of a is over.
+    expect(b.state.resources.get("r1")).toMatchObject({ kind: "claimed", owner: "a" });
+    expect(membersOf(b.state).map(({ memberId }) => memberId)).toEqual(["a"]);
   });
 
   test("what is impossible is reported as a bug", () => {
@@ -377,7 +418,7 @@ describe("more rare orders", () => {
     a.send({ type: "move", resource: "r", to: "b" });
     expect(a.texts).toEqual(["move-refused r to b: not-coordinator"]);
     a.watched(claimEntry(5, "x", "b", 1));
-    expect(resourcesOf(a.state).map(({ resource }) => resource)).toEqual(["r"]);
+    expect(resourcesOf(a.state, a.now).map(({ resource }) => resource)).toEqual(["r"]);
     // A session of another bucket.
     a.watched(sessionEntry(6, "c", null, { above: 2 ** 60 }));
     expect(a.state.sessions.get("c")?.kind).toBe("vacant");

@@ -18,13 +18,38 @@ export function groupAlerts({ range }: Times): readonly Alert[] {
       holdSeconds: 60,
       summary: "Group {{ $labels.group }} has resources without an owner",
       meaning:
-        "All members see resources that no member owns, for longer than a takeover takes: their work stands still.",
+        "All members see resources that no member owns, for longer than a takeover takes: their work stands still. If it is all resources, NATS may be down.",
       firstStep:
         "`nats-leader group ID`: the note says why the last term ended, REFUSES and MAX why no member takes it.",
       fires: {
         series: { [`${unowned}${of("a")}`]: steady(2, 180), [`${unowned}${of("b")}`]: steady(2, 180) },
         atSeconds: 90,
         labels: [GROUP],
+      },
+      alsoFires: {
+        // Owners count until their leases have run out by the clock of the member that reports.
+        "all members are cut off": {
+          series: {
+            [`${owned}${of("a")}`]: [
+              { seconds: 60, from: 2 },
+              { seconds: 180, from: 0 },
+            ],
+            [`${owned}${of("b")}`]: [
+              { seconds: 60, from: 2 },
+              { seconds: 180, from: 0 },
+            ],
+            [`${unowned}${of("a")}`]: [
+              { seconds: 60, from: 0 },
+              { seconds: 180, from: 4 },
+            ],
+            [`${unowned}${of("b")}`]: [
+              { seconds: 65, from: 0 },
+              { seconds: 175, from: 4 },
+            ],
+          },
+          atSeconds: 130,
+          labels: [GROUP],
+        },
       },
       // A member that does not hear of the claims is not the group.
       quiet: {
