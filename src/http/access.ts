@@ -33,12 +33,14 @@ function passwordIn(base64: string): string {
 
 /**
  * A page of another site can make a browser send requests here, under a name of that site which it lets resolve to this address, and read
- * the answers ("DNS rebinding"). Such a name has a dot: addresses, `localhost` and names without a dot are none.
+ * the answers ("DNS rebinding"). Such a name has a dot: addresses, `localhost` and names without a dot are none. In a local network, whose
+ * search domain completes names, one without a dot may be of another machine, too: that is not enough for a request that changes something.
  *
  * @param hostname - As in `URL.hostname`.
  * @param allowed - Other names, in lower case.
  */
-export function isHostAllowed(hostname: string, allowed: ReadonlySet<string>): boolean {
+export function isHostAllowed(hostname: string, allowed: ReadonlySet<string>, mayChange: boolean): boolean {
   const host = hostname.replace(/^\[(.*)\]$/, "$1");
-  return isIP(host) !== 0 || !host.includes(".") || host.endsWith(".localhost") || allowed.has(host);
+  if (isIP(host) !== 0 || host === "localhost" || allowed.has(host)) return true;
+  return !mayChange && (!host.includes(".") || host.endsWith(".localhost"));
 }

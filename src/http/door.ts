@@ -5,7 +5,7 @@
 import { PACKAGE_VERSION } from "../config/options.ts";
 import { CHALLENGE, isHostAllowed, Token } from "./access.ts";
 import { type Answer, jsonAnswer, textAnswer } from "./answer.ts";
-import { leadershipAnswer, leadershipQuery } from "./leadership.ts";
+import { leadershipAnswer } from "./leadership.ts";
 import { checkHandlerOptions, type HandlerOptions, type MetricsText, type Mount } from "./options.ts";
 import { Paced } from "./paced.ts";
 import { readinessOf } from "./readiness.ts";
@@ -32,6 +32,13 @@ interface Route {
 /** An answer, or the mount that is to make it. */
 export type Reply = Answer | Promise<Answer> | { readonly mount: Mount };
 
+/** Why a request is refused, and with which status. */
+interface Refusal {
+  readonly status: number;
+  readonly error: string;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
 const READ_ONLY: readonly string[] = ["GET", "HEAD"];
 const OPENMETRICS = "application/openmetrics-text";
 const PLAIN_TEXT = "text/plain";
@@ -57,18 +64,26 @@ export class Door {
     this.#mounts = Object.entries(mounts).map(([path, mount]) => [basePath + path, mount]);
   }
 
-  /** Throws, or rejects, what the source of metrics throws. */
-  reply(asked: Asked): Reply {
+  /**
+   * Throws, or rejects, what the source of metrics throws.
+   *
+   * @param from - The address of the client, for mounts that log it.
+   */
+  reply(asked: Asked, from: string | null = null): Reply {
     const route = this.#routes.get(asked.path);
-    if (route !== undefined)
-      return this.#refusal(asked, route.open, READ_ONLY) ?? route.answer(asked, () => this.#isTrusted(asked));
+    if (route !== undefined) {
+      const refusal = this.#refusal(asked, route.open, READ_ONLY);
+      return refusal === null ? route.answer(asked, () => this.#isTrusted(asked)) : refusalAnswer(refusal);
+    }
     for (const [path, mount] of this.#mounts) {
       if (asked.path.startsWith(path)) {
         const refusal = this.#refusal(asked, "no", [...READ_ONLY, ...(mount.methods ?? [])]);
-        return refusal ?? { mount };
+        if (refusal === null) return { mount };
+        if (mayChange(asked)) mount.refused?.(refusal.error, from);
+        return refusalAnswer(refusal);
       }
-      // Relative links of a page need the slash.
-      if (`${asked.path}/` === path) return movedTo(path + asked.search);
+      // Relative links of a page need the slash. The location is relative, too: a framework may have removed a part of the path.
+      if (`${asked.path}/` === path) return movedTo(lastSegmentOf(path) + asked.search);
     }
     return this.#notFound();
   }
@@ -79,21 +94,24 @@ export class Door {
     return jsonAnswer(500, { error: "the answer could not be made" });
   }
 
-  #refusal(asked: Asked, open: Route["open"], methods: readonly string[]): Answer | null {
+  #refusal(asked: Asked, open: Route["open"], methods: readonly string[]): Refusal | null {
     const { method, host } = asked;
     if (!methods.includes(method)) {
       const allow = methods.join(", ");
-      return jsonAnswer(405, { error: `only ${allow} are answered here` }, { allow });
+      return { status: 405, error: `only ${allow} are answered here`, headers: { allow } };
     }
-    if (!READ_ONLY.includes(method) && !isSameSite(asked.header("origin"), host))
-      return jsonAnswer(403, { error: "a page of another site sent this request" });
-    if (open === "no" && this.#hosts !== null && !isHostAllowed(host.replace(PORT, ""), this.#hosts)) {
-      const error = "this host name is not allowed here: use an address, or add the name to hosts";
-      return jsonAnswer(421, { error });
+    const changes = mayChange(asked);
+    if (changes && !isSameSite(asked.header("origin"), host))
+      return { status: 403, error: "a page of another site sent this request" };
+    const name = host.replace(PORT, "");
+    if (open === "no" && this.#hosts !== null && !isHostAllowed(name, this.#hosts, changes)) {
+      const others = changes ? "use an address or localhost" : "use an address";
+      const error = `this host name is not allowed here: ${others}, or add the name to hosts`;
+      return { status: 421, error };
     }
     if (open === "always" || this.#isTrusted(asked)) return null;
     const error = "the token is missing or wrong: send it as Authorization: Bearer TOKEN";
-    return jsonAnswer(401, { error }, { "www-authenticate": CHALLENGE });
+    return { status: 401, error, headers: { "www-authenticate": CHALLENGE } };
   }
 
   #isTrusted(asked: Asked): boolean {
@@ -106,9 +124,22 @@ export class Door {
   }
 }
 
+function mayChange({ method }: Asked): boolean {
+  return !READ_ONLY.includes(method);
+}
+
+function refusalAnswer({ status, error, headers }: Refusal): Answer {
+  return jsonAnswer(status, { error }, headers);
+}
+
 /** Browsers name the page's origin in every request that may change something; other clients need not. */
 function isSameSite(origin: string | null, host: string): boolean {
   return origin === null || origin.toLowerCase().replace(/^https?:\/\//, "") === host;
+}
+
+/** `ui/` of `/ops/ui/`. */
+function lastSegmentOf(path: string): string {
+  return path.slice(path.lastIndexOf("/", path.length - 2) + 1);
 }
 
 function movedTo(location: string): Answer {
@@ -123,7 +154,7 @@ function routesOf(options: HandlerOptions): Record<string, Route> {
     "/readyz": { open: "always", answer: (_asked, isTrusted) => readinessAnswer(options, isTrusted()) },
     "/leader": {
       open: "any-host",
-      answer: ({ search }) => leadershipAnswer(options, leadershipQuery(search)),
+      answer: ({ search }) => leadershipAnswer(options, search),
     },
     "/status": {
       open: "no",

@@ -27,7 +27,7 @@ export function createHandler(options: HandlerOptions): Handler {
     try {
       const { pathname, search, host } = new URL(request.url);
       const header = (name: string): string | null => headers.get(name);
-      const reply = door.reply({ method, path: pathname, search, host, header });
+      const reply = door.reply({ method, path: pathname, search, host, header }, from);
       return isMount(reply)
         ? await reply.mount.handle(request, from ?? null)
         : toResponse(await reply, method);

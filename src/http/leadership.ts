@@ -1,9 +1,10 @@
 /** The answer of /leader: who holds the leadership of a cluster, or a resource of a group, at this moment. */
+import { printable } from "../log/printable.ts";
 import { type Answer, jsonAnswer } from "./answer.ts";
 import { type GroupView, groupsOf, type NodeView, nodesOf, type Sources } from "./views.ts";
 
 /** Which leadership is asked about: the parameters of the request. `null`: not given. */
-export interface LeadershipQuery {
+interface LeadershipQuery {
   readonly cluster: string | null;
   readonly node: string | null;
   readonly group: string | null;
@@ -12,21 +13,29 @@ export interface LeadershipQuery {
 }
 
 const NOT_GIVEN: LeadershipQuery = { cluster: null, node: null, group: null, member: null, resource: null };
+const PARAMETERS: readonly string[] = Object.keys(NOT_GIVEN);
+const MAX_SHOWN = 40;
 
-/** @param search - As in a URL, from the question mark on. */
-export function leadershipQuery(search: string): LeadershipQuery {
-  if (search === "") return NOT_GIVEN;
+/** @param search - As in a URL: empty, or from the question mark on. */
+export function leadershipAnswer(sources: Sources, search: string): Answer {
+  if (search === "") return answerTo(sources, NOT_GIVEN);
   const parameters = new URLSearchParams(search);
-  return {
+  // Ignored, a misspelt ?cluster= would be answered for another cluster.
+  const unknown = [...parameters.keys()].find((name) => !PARAMETERS.includes(name));
+  if (unknown !== undefined) {
+    const error = `there is no parameter "${printable(unknown, MAX_SHOWN)}": there are ${PARAMETERS.join(", ")}`;
+    return jsonAnswer(400, { error, parameters: PARAMETERS });
+  }
+  return answerTo(sources, {
     cluster: parameters.get("cluster"),
     node: parameters.get("node"),
     group: parameters.get("group"),
     member: parameters.get("member"),
     resource: parameters.get("resource"),
-  };
+  });
 }
 
-export function leadershipAnswer(sources: Sources, query: LeadershipQuery): Answer {
+function answerTo(sources: Sources, query: LeadershipQuery): Answer {
   const { group, member, resource } = query;
   if (group !== null || member !== null || resource !== null) return resourceAnswer(groupsOf(sources), query);
   return clusterAnswer(nodesOf(sources), query);

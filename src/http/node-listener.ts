@@ -41,7 +41,7 @@ function answer(
   viaFetch: RequestListener,
 ): void {
   try {
-    const reply = door.reply(askedBy(request));
+    const reply = door.reply(askedBy(request), request.socket.remoteAddress);
     if (isMount(reply)) return viaFetch(request, response);
     if (!(reply instanceof Promise)) return send(response, reply);
     reply.then(

@@ -26,6 +26,11 @@ export interface Mount {
    * @default none
    */
   readonly methods?: readonly string[] | undefined;
+  /**
+   * Called when a request with a method other than GET and HEAD was refused before it reached the mount, for its log: with the reason, and
+   * the address of the client as above. Must not throw.
+   */
+  readonly refused?: ((reason: string, from: string | null) => void) | undefined;
 }
 
 export interface HandlerOptions {
@@ -51,7 +56,7 @@ export interface HandlerOptions {
   readonly token?: string | undefined;
   /**
    * Names by which browsers may reach `/status`, `/metrics` and mounts, besides addresses, `localhost` and names without a dot. Without a
-   * token this keeps pages of other sites from reading them.
+   * token this keeps pages of other sites from reading them. For methods other than GET and HEAD, names without a dot have to be in it, too.
    *
    * @default every name
    */
@@ -92,6 +97,8 @@ export function checkHandlerOptions(options: HandlerOptions): void {
       problems.push(`mounts[${shown(path)}] must begin and end with /, such as "/ui/"`);
     if (typeof mount?.handle !== "function")
       problems.push(`mounts[${shown(path)}].handle must be a function`);
+    if (mount?.refused !== undefined && typeof mount.refused !== "function")
+      problems.push(`mounts[${shown(path)}].refused must be a function, not ${kindOf(mount.refused)}`);
     const { methods = [] } = mount ?? {};
     if (!Array.isArray(methods) || methods.some((method) => !METHOD.test(String(method))))
       problems.push(`mounts[${shown(path)}].methods must be a list of methods, such as ["POST"]`);

@@ -26,7 +26,8 @@ export interface HttpServerOptions extends HandlerOptions {
    */
   readonly listen?: string | undefined;
   /**
-   * As in `HandlerOptions`, but without it only addresses, `localhost` and names without a dot are allowed. With a token, every name is.
+   * As in `HandlerOptions`, but without it only addresses, `localhost` and, for reading, names without a dot are allowed. With a
+   * token, every name is.
    *
    * @default []
    */

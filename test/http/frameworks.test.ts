@@ -105,6 +105,14 @@ describe.each(Object.entries(FRAMEWORKS))("%s", (_name, start) => {
     }
   });
 
+  test("sends browsers from a mount without its slash to the one with it", async () => {
+    const url = await start();
+    const moved = await fetch(`${url}/ui?a=1`, { method: "HEAD", redirect: "manual" });
+    expect(moved.status).toBe(308);
+    // What a browser makes of the location.
+    expect(new URL(moved.headers.get("location") ?? "", moved.url).href).toBe(`${url}/ui/?a=1`);
+  });
+
   test("streams what a mount sends, and aborts its signal when the client has gone", async () => {
     const url = await start();
     const ending = new AbortController();

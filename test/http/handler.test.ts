@@ -180,6 +180,25 @@ describe("/leader", () => {
     const suspended = createHandler({ groups: [groupView({ held: false }, false)] });
     expect((await ask(suspended, "/leader?resource=r1")).status).toBe(503);
   });
+
+  test("a parameter that there is not: 400 with its name and the list, also on the leader", async () => {
+    for (const [search, name] of [
+      ["?clustr=zzz", "clustr"],
+      ["?cluster=billing&Node=a", "Node"],
+      ["?=x", ""],
+      ["?%1b%E2%80%AE=x", "\\u001b\\u202e"],
+      [`?${"x".repeat(100)}`, `${"x".repeat(40)}...`],
+    ] as const) {
+      expect(await ask(handlerOf(nodeView({}, LEADER)), `/leader${search}`)).toMatchObject({
+        status: 400,
+        json: {
+          error: `there is no parameter "${name}": there are cluster, node, group, member, resource`,
+          parameters: ["cluster", "node", "group", "member", "resource"],
+        },
+      });
+    }
+    expect((await ask(handlerOf(nodeView({}, LEADER)), "/leader?")).status).toBe(200);
+  });
 });
 
 describe("/status", () => {
@@ -365,7 +384,7 @@ describe("mounts", () => {
     expect((await ask(handler, "/ui/a/b.js?c=1")).text).toBe("/ui/a/b.js");
     expect((await ask(handler, "/uix/")).status).toBe(404);
     const moved = await ask(handler, "/ui?a=1");
-    expect([moved.status, moved.headers.get("location")]).toEqual([308, "/ui/?a=1"]);
+    expect([moved.status, moved.headers.get("location")]).toEqual([308, "ui/?a=1"]);
   });
 
   test("get other methods only if they name them, and none from pages of other sites", async () => {
@@ -379,6 +398,44 @@ describe("mounts", () => {
     expect((await post({})).text).toBe("done");
     expect(posted).toEqual(["b", "b"]);
     expect((await ask(handler, "/do/x", { method: "DELETE" })).headers.get("allow")).toBe("GET, HEAD, POST");
+  });
+
+  test("get other methods under addresses, localhost and the hosts only, and hear of each that was refused", async () => {
+    const [refused, reached]: [unknown[], string[]] = [[], []];
+    const handler = createHandler({
+      hosts: ["ops.example"],
+      mounts: {
+        "/do/": {
+          methods: ["POST"],
+          handle: ({ url, method }) => {
+            reached.push(`${method} ${url}`);
+            return new Response("done");
+          },
+          refused: (reason, from) => refused.push([reason, from]),
+        },
+      },
+    });
+    const send = async (host: string, method: string, headers = {}): Promise<number> =>
+      (await handler(new Request(`http://${host}/do/x`, { method, headers }), "192.0.2.1")).status;
+    for (const host of ["127.0.0.1:9465", "[::1]:9465", "localhost:9465", "ops.example"])
+      expect([host, await send(host, "POST", { origin: `http://${host}` })]).toEqual([host, 200]);
+    expect(reached).toHaveLength(4);
+    expect(refused).toEqual([]);
+    for (const host of ["wiki:9465", "a.localhost:9465", "evil.example"])
+      expect([host, await send(host, "POST", { origin: `http://${host}` })]).toEqual([host, 421]);
+    expect(await send("127.0.0.1:9465", "POST", { origin: "http://127.0.0.1:1" })).toBe(403);
+    expect(await send("127.0.0.1:9465", "DELETE")).toBe(405);
+    expect(reached).toHaveLength(4);
+    const hostReason =
+      "this host name is not allowed here: use an address or localhost, or add the name to hosts";
+    expect(refused).toEqual([
+      ...[1, 2, 3].map(() => [hostReason, "192.0.2.1"]),
+      ["a page of another site sent this request", "192.0.2.1"],
+      ["only GET, HEAD, POST are answered here", "192.0.2.1"],
+    ]);
+    // Reading changes nothing, so it is not logged.
+    expect([await send("wiki:9465", "GET"), await send("evil.example", "GET")]).toEqual([200, 421]);
+    expect(refused).toHaveLength(5);
   });
 
   test("that throw give 500", async () => {
@@ -407,6 +464,7 @@ test.each([
   [{ metrics: "yes" }, "metrics must be a function, not a string"],
   [{ mounts: { ui: { handle: () => new Response() } } }, 'mounts["ui"] must begin and end with /'],
   [{ mounts: { "/ui/": {} } }, 'mounts["/ui/"].handle must be a function'],
+  [{ mounts: { "/ui/": { refused: 1 } } }, 'mounts["/ui/"].refused must be a function, not a number'],
 ])("options that are not valid: %j", (options, message) => {
   expect(() => createHandler(options as HandlerOptions)).toThrow(
     expect.objectContaining({ code: "INVALID_CONFIG", message: expect.stringContaining(message) }),

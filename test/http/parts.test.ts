@@ -50,21 +50,64 @@ describe("an address to listen at", () => {
 });
 
 describe("what takes long to make", () => {
-  test("is made once for all who ask while it is made, and used again for nine times as long", async () => {
-    let [nowMs, made] = [0, 0];
-    const paced = new Paced<number>(() => nowMs);
+  /** What is made is the number of times that it was made. Each takes the next of `costs`, in milliseconds. */
+  function counter(...costs: readonly { readonly cpuMs: number; readonly waitMs?: number }[]) {
+    const clock = { nowMs: 0, cpuMs: 0 };
+    const paced = new Paced<number>({ nowMs: () => clock.nowMs, cpuMs: () => clock.cpuMs });
+    let made = 0;
     const make = async (): Promise<number> => {
-      nowMs += 10;
-      await Promise.resolve();
+      const { cpuMs, waitMs = 0 } = costs[made] ?? { cpuMs: 0 };
       made += 1;
-      return made;
+      const result = made;
+      await Promise.resolve();
+      clock.cpuMs += cpuMs;
+      clock.nowMs += cpuMs + waitMs;
+      return result;
     };
-    expect(await Promise.all([paced.get(make), paced.get(make), paced.get(make)])).toEqual([1, 1, 1]);
-    nowMs = 99;
-    expect(await paced.get(make)).toBe(1);
-    nowMs = 100;
-    expect(await paced.get(make)).toBe(2);
-    expect(made).toBe(2);
+    return { clock, get: () => paced.get(make) };
+  }
+
+  test("is made once for all who ask while it is made, and used again for nine times as long", async () => {
+    const { clock, get } = counter({ cpuMs: 10 });
+    expect(await Promise.all([get(), get(), get()])).toEqual([1, 1, 1]);
+    clock.nowMs = 99;
+    expect(await get()).toBe(1);
+    clock.nowMs = 100;
+    expect(await get()).toBe(2);
+  });
+
+  test("time in which it waited, or the process was stopped, does not count", async () => {
+    const { clock, get } = counter({ cpuMs: 10, waitMs: 800 });
+    expect(await get()).toBe(1);
+    clock.nowMs = 899;
+    expect(await get()).toBe(1);
+    clock.nowMs = 900;
+    expect(await get()).toBe(2);
+  });
+
+  test("is not used again later than a second after its making began", async () => {
+    const { clock, get } = counter({ cpuMs: 300 }, { cpuMs: 10, waitMs: 950 });
+    expect(await get()).toBe(1);
+    clock.nowMs = 999;
+    expect(await get()).toBe(1);
+    clock.nowMs = 1_000;
+    expect(await get()).toBe(2);
+    clock.nowMs = 1_999;
+    expect(await get()).toBe(2);
+    clock.nowMs = 2_000;
+    expect(await get()).toBe(3);
+  });
+
+  test("is made again at once, for all who ask, if the process was stopped for more than a second", async () => {
+    const { get } = counter({ cpuMs: 2, waitMs: 3_000 }, { cpuMs: 2 });
+    expect(await Promise.all([get(), get()])).toEqual([2, 2]);
+    expect(await get()).toBe(2);
+  });
+
+  test("is made twice at most for one request, and not kept if that takes as long", async () => {
+    const { get } = counter({ cpuMs: 1, waitMs: 3_000 }, { cpuMs: 500, waitMs: 3_000 });
+    expect(await get()).toBe(2);
+    expect(await get()).toBe(3);
   });
 
   test("is tried again after a failure", async () => {

@@ -3,6 +3,7 @@ import { describe, expect, test } from "vitest";
 import type { AccountView, ClusterCard } from "../../src/ui/model/types.ts";
 import { cli, configFile, configFor, start } from "../support/cli/run-cli.ts";
 import { freshId } from "../support/fresh-id.ts";
+import { get } from "../support/http/door.ts";
 import { Viewer } from "../support/ui/served-page.ts";
 import { useNatsServer } from "../support/use-server.ts";
 
@@ -36,11 +37,55 @@ test("a daemon serves the page beside its other answers, read-only", async () =>
   const viewer = await Viewer.open(`${url}/ui/`);
   await viewer.until<ClusterCard>(`cluster/${clusterId}`, ({ leader }) => leader === "a");
   const refused = await fetch(`${url}/ui/control`, { method: "POST" });
-  expect([refused.status, (await refused.text()).length > 0]).toEqual([405, true]);
+  expect([refused.status, await refused.json()]).toMatchObject([403, { ok: false }]);
+  await daemon.next(({ msg = "" }) => msg.startsWith("request refused: this page is read-only"));
   const leader = await fetch(`${url}/leader`);
   expect([leader.status, await leader.json()]).toMatchObject([200, { nodeId: "a" }]);
   daemon.kill("SIGTERM");
   expect((await daemon.exit).code).toBe(0);
+});
+
+test("ui with control logs what is refused before the page gets it: another origin, another name, a name without a dot", async () => {
+  const program = start<{ readonly url?: string }>([
+    ...["ui", "--json", "--nats-url", server.url, "--listen", "127.0.0.1:0", "--allow-control"],
+    ...["--allow-host", "ops"],
+  ]);
+  const { url = "" } = await program.next((line) => line.url !== undefined);
+  const { host, port } = new URL(url);
+  const post = async (name: string, origin: string): Promise<number> => {
+    const headers = { host: name, origin: `http://${origin}`, "content-type": "application/json" };
+    return (await get(`${url}control`, { method: "POST", headers, body: "{}" })).status;
+  };
+  const seen: [string, number][] = [];
+  for (const [name, origin] of [
+    [host, "evil.example"],
+    [host, "127.0.0.1:1"],
+    [`evil.example:${port}`, `evil.example:${port}`],
+    [`wiki:${port}`, `wiki:${port}`],
+    // Let through to the page, which demands its token.
+    [`ops:${port}`, `ops:${port}`],
+    [`localhost:${port}`, `localhost:${port}`],
+  ] as const)
+    seen.push([name, await post(name, origin)]);
+  expect(seen.map(([, status]) => status)).toEqual([403, 403, 421, 421, 403, 403]);
+  // Reading needs no more than a name without a dot.
+  expect((await get(url, { headers: { host: `wiki:${port}` } })).status).toBe(200);
+  program.kill("SIGINT");
+  expect((await program.exit).code).toBe(0);
+  const lines = program.stderr
+    .trim()
+    .split("\n")
+    .map((line) => JSON.parse(line) as Record<string, unknown>);
+  const foreign = "a page of another site sent this request";
+  const name = "this host name is not allowed here: use an address or localhost, or add the name to hosts";
+  const earlier = "the page is of an earlier run of this server: load it again";
+  expect(lines.filter(({ event }) => event === "ui-control")).toMatchObject(
+    [foreign, foreign, name, name, earlier, earlier].map((reason) => ({
+      ok: false,
+      from: "127.0.0.1",
+      reason,
+    })),
+  );
 });
 
 describe("is refused", () => {

@@ -237,10 +237,11 @@ describe("control", () => {
   }
 
   test("is refused without --allow-control, and the page has no token", async () => {
-    const { url } = await servePage(server.url);
+    const { url, log } = await servePage(server.url);
     expect(await tokenOf(url)).toBe("");
     const { status, answer } = await post(url, { body: { action: "step-down" } });
     expect([status, answer.ok]).toEqual([403, false]);
+    expect(log).toMatchObject([{ fields: { event: "ui-control", from: "127.0.0.1", ok: false } }]);
     expect((await fetch(`${url}control`, { method: "HEAD" })).status).toBe(405);
   });
 
@@ -267,10 +268,15 @@ describe("control", () => {
       [{ body: `{"action":"${"x".repeat(5_000)}"}`, headers }, 400],
       [{ body: { ...body, node: "b", confirm: "b" }, headers }, 409],
     ];
-    for (const [sent, status] of refused) {
+    for (const [index, [sent, status]] of refused.entries()) {
       const refusal = await post(url, sent);
       expect([refusal.status, sent]).toEqual([status, sent]);
-      expect(refusal.answer.error).toMatch(/./);
+      const { error } = refusal.answer;
+      expect(error).toMatch(/./);
+      // The last one is logged as requested, too.
+      const lines = log.filter(({ fields }) => fields["ok"] === false);
+      expect(lines).toHaveLength(index + 1);
+      expect(lines.at(-1)?.fields).toMatchObject({ event: "ui-control", from: "127.0.0.1", reason: error });
     }
     expect(a.node.isLeader()).toBe(true);
     const before = log.length;

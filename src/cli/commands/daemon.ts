@@ -81,7 +81,7 @@ async function run(flags: Flags): Promise<void> {
   );
   for (const line of loaded.notes) log.warn({}, line);
   const page = flags.ui === true ? await livePage(loaded, log) : null;
-  const mounts = page === null ? {} : { "/ui/": { handle: page.handle.bind(page) } };
+  const mounts = page === null ? {} : { "/ui/": page };
   // Its streams end before the server waits for them.
   ending.signal.addEventListener("abort", () => void page?.close(), { once: true });
   try {

@@ -74,7 +74,8 @@ async function run(flags: Flags): Promise<void> {
     await using server = await startHttpServer({
       listen,
       hosts: flags.allowHost,
-      mounts: { "/ui/": { handle: (request, from) => page.handle(request, from), methods: ["POST"] } },
+      mounts: { "/ui/": page },
+      // The page logs what concerns it; its address is printed below.
       logger: false,
     });
     const url = `${server.url}/ui/`;

@@ -25,6 +25,10 @@ export interface ControlOptions {
   readonly logger: Logger;
 }
 
+export function logRefusal(logger: Logger, reason: string, from: string): void {
+  logger.warn({ event: "ui-control", from, ok: false, reason }, `request refused: ${reason}`);
+}
+
 /** What refuses a request: the status of the answer, and why. */
 interface Refusal {
   readonly status: number;
@@ -67,14 +71,16 @@ export class Control {
   }
 
   #refused({ status, error }: Refusal, from: string): Response {
-    this.#o.logger.warn({ event: "ui-control", from, ok: false, reason: error }, `request refused: ${error}`);
+    logRefusal(this.#o.logger, error, from);
     return json(status, { ok: false, error });
   }
 }
 
-/** For a server without `--allow-control`. */
-export function controlDenied(): Response {
-  return json(403, { ok: false, error: "this server is read-only: it was started without --allow-control" });
+/** For a server that changes nothing. */
+export function controlDenied(logger: Logger, from: string): Response {
+  const error = "this page is read-only: it is not of nats-leader ui --allow-control";
+  logRefusal(logger, error, from);
+  return json(403, { ok: false, error });
 }
 
 /** Why this request may not change anything; `null`: it may. Headers only: the body is not read before. */

@@ -9,7 +9,7 @@ import { isId } from "../../nats/identity.ts";
 import { AccountWatch } from "../watch/account-watch.ts";
 import { type Assets, indexHtml, loadAssets } from "./assets.ts";
 import { Board } from "./board.ts";
-import { Control, controlDenied } from "./control.ts";
+import { Control, controlDenied, logRefusal } from "./control.ts";
 import { eventStream } from "./event-stream.ts";
 
 export interface UiOptions {
@@ -29,6 +29,8 @@ export interface UiOptions {
   readonly beatMs?: number;
 }
 
+/** The address of a client that is not known. */
+const UNKNOWN = "unknown";
 const MAX_VIEWERS = 32;
 const BEAT_MS = 5_000;
 /** Without a viewer for this long, a page that began with its first viewer disconnects from NATS. */
@@ -59,8 +61,10 @@ const HEADERS: Readonly<Record<string, string>> = {
 /** Proxies such as nginx must not gather events. */
 const EVENTS_HEADERS = { "content-type": "text/event-stream", "x-accel-buffering": "no" };
 
-/** What the page of an account needs. */
+/** What the page of an account needs. A mount of the HTTP door. */
 export class Ui {
+  /** Also without control, so that requests for it get the reason, and are logged. */
+  readonly methods: readonly string[] = ["POST"];
   readonly #o: UiOptions;
   readonly #board = new Board();
   readonly #closing = new AbortController();
@@ -103,10 +107,15 @@ export class Ui {
   async handle(request: Request, from: string | null): Promise<Response> {
     const { pathname, searchParams } = new URL(request.url);
     const name = pathname.slice(pathname.lastIndexOf("/") + 1);
-    const response = await this.#route(request, name, searchParams, from ?? "unknown");
+    const response = await this.#route(request, name, searchParams, from ?? UNKNOWN);
     for (const [header, value] of Object.entries(HEADERS)) response.headers.set(header, value);
     if (!response.headers.has("cache-control")) response.headers.set("cache-control", "no-store");
     return response;
+  }
+
+  /** Logs a request that was to change something, and was refused before it reached the page. */
+  refused(reason: string, from: string | null): void {
+    logRefusal(this.#o.logger, reason, from ?? UNKNOWN);
   }
 
   /** Ends all streams and the connection. Idempotent. */
@@ -122,9 +131,13 @@ export class Ui {
     const { method } = request;
     if (name === "control") {
       if (method !== "POST") return notAllowed("POST");
-      return this.#control === null ? controlDenied() : this.#control.answer(request, from);
+      if (this.#control === null) return controlDenied(this.#o.logger, from);
+      return this.#control.answer(request, from);
     }
-    if (method !== "GET" && method !== "HEAD") return notAllowed("GET, HEAD");
+    if (method !== "GET" && method !== "HEAD") {
+      this.refused("only GET, HEAD are answered here", from);
+      return notAllowed("GET, HEAD");
+    }
     if (name === "events") {
       // Without its body, nothing would end the stream.
       if (method === "HEAD") return new Response(null, { headers: EVENTS_HEADERS });

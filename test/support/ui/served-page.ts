@@ -35,7 +35,7 @@ export async function servePage(servers: string, options: Partial<UiOptions> = {
   });
   const server = await startHttpServer({
     listen: "127.0.0.1:0",
-    mounts: { "/ui/": { handle: (request, from) => page.handle(request, from), methods: ["POST"] } },
+    mounts: { "/ui/": page },
     logger: false,
   });
   atEnd(async () => {
