@@ -37,6 +37,12 @@ export interface GroupContent {
   readonly now: number;
 }
 
+/** What has changed in the bucket of a group since an earlier read; after none, or of another bucket: everything. */
+export interface GroupUpdate extends GroupContent {
+  /** Whether `entries` are everything that is in the bucket. */
+  readonly whole: boolean;
+}
+
 /**
  * Reads everything that is in the bucket, or what has changed since `before`.
  *
@@ -48,6 +54,19 @@ export async function readGroup(
   groupId: string,
   before: GroupContent | null = null,
 ): Promise<GroupContent | null> {
+  const update = await readGroupUpdate(client, groupId, before);
+  if (update === null) return null;
+  const { created, upTo, now, whole, entries } = update;
+  if (whole || before === null) return { created, entries, upTo, now };
+  return { created, entries: new Map([...before.entries, ...entries]), upTo, now };
+}
+
+/** As `readGroup()`, without what has not changed. */
+export async function readGroupUpdate(
+  client: ClusterClient,
+  groupId: string,
+  before: Pick<GroupContent, "created" | "upTo"> | null,
+): Promise<GroupUpdate | null> {
   const { monitor, timeoutMs } = client;
   const stream = groupStreamName(groupId);
   const prefix = groupSubject(groupId, "");
@@ -56,7 +75,7 @@ export async function readGroup(
     const created = String(info["created"] ?? "");
     const stated = Date.parse(String(info["ts"] ?? ""));
     const known = before?.created === created ? before : null;
-    const entries = new Map(known?.entries);
+    const entries = new Map<string, StoredEntry>();
     const upTo = await readBulk(monitor, {
       stream,
       filter: groupRepublish(groupId).src,
@@ -69,7 +88,8 @@ export async function readGroup(
         if (stored !== null) entries.set(message.subject, stored);
       },
     });
-    return { created, entries, upTo, now: Number.isNaN(stated) ? Date.now() : stated };
+    const now = Number.isNaN(stated) ? Date.now() : stated;
+    return { created, entries, upTo, now, whole: known === null };
   } catch (thrown) {
     if (isJsError(thrown, JsCode.streamNotFound)) return null;
     throw failed(client, thrown, `read bucket ${groupBucketName(groupId)}`, groupId);

@@ -76,7 +76,7 @@ const ORDER: Readonly<Record<GroupChange["what"], number>> = {
   resource: 3,
 };
 
-function byTime(a: GroupChange, b: GroupChange): number {
+export function byTime(a: GroupChange, b: GroupChange): number {
   return b.at - a.at || b.revision - a.revision || ORDER[a.what] - ORDER[b.what];
 }
 

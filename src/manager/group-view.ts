@@ -85,24 +85,16 @@ export function groupView(groupId: string, content: GroupContent): GroupView {
   const assignment = found?.plan.assignment ?? new Map<string, string>();
   const resources = resourceRows(stored, sessions, assignment, content.now);
   const coordinator = coordinatorOf(stored, sessions);
+  const owns = countBy(resources.flatMap(({ owner }) => owner ?? []));
+  const planned = found === null ? null : countBy(assignment.values());
   const count = (state: GroupResourceRow["state"]): number =>
     resources.filter((row) => row.state === state).length;
   return {
     groupId,
     created: content.created,
     coordinator,
-    plan:
-      found === null
-        ? null
-        : {
-            revision: found.revision,
-            madeBy: found.madeBy,
-            ageMs: Math.max(0, content.now - found.at),
-            members: found.plan.members,
-            bytes: found.bytes,
-            limitBytes: MAX_PLAN_BYTES,
-          },
-    members: memberRows(sessions, resources, found?.plan ?? null, coordinator, content.now),
+    plan: found === null ? null : planView(found, content.now),
+    members: memberRows(sessions, { owns, planned, coordinator, now: content.now }),
     resources,
     owned: count("owned") + count("moving"),
     moving: count("moving"),
@@ -121,7 +113,7 @@ export function planMembersOf({ members }: GroupView): PlanMember[] {
   }));
 }
 
-interface FoundPlan {
+export interface FoundPlan {
   readonly plan: StoredPlan;
   readonly revision: number;
   readonly madeBy: string;
@@ -129,7 +121,7 @@ interface FoundPlan {
   readonly bytes: number;
 }
 
-function planOf(stored: readonly StoredEntry[]): FoundPlan | null {
+export function planOf(stored: Iterable<StoredEntry>): FoundPlan | null {
   for (const { entry, at } of stored) {
     if (entry.kind !== "record" || entry.record.kind !== "plan") continue;
     const plan = balance.decode(entry.record.plan);
@@ -139,8 +131,13 @@ function planOf(stored: readonly StoredEntry[]): FoundPlan | null {
   return null;
 }
 
-function coordinatorOf(
-  stored: readonly StoredEntry[],
+export function planView({ plan, revision, madeBy, at, bytes }: FoundPlan, now: number): GroupPlanView {
+  const { members } = plan;
+  return { revision, madeBy, ageMs: Math.max(0, now - at), members, bytes, limitBytes: MAX_PLAN_BYTES };
+}
+
+export function coordinatorOf(
+  stored: Iterable<StoredEntry>,
   sessions: ReadonlyMap<string, SessionView>,
 ): string | null {
   for (const { entry } of stored) {
@@ -158,7 +155,9 @@ function resourceRows(
   now: number,
 ): GroupResourceRow[] {
   const rows = new Map<string, GroupResourceRow>();
-  for (const resource of assignment.keys()) rows.set(resource, neverOwned(resource, assignment));
+  for (const resource of assignment.keys()) {
+    rows.set(resource, resourceRow(resource, null, sessions, assignment, now));
+  }
   for (const one of stored) {
     if (one.entry.key.kind !== "owner") continue;
     const { resource } = one.entry.key;
@@ -172,14 +171,17 @@ function neverOwned(resource: string, assignment: ReadonlyMap<string, string>): 
   return { resource, state: "unowned", owner: null, epoch: 0, target, forMs: null, why: null };
 }
 
-function resourceRow(
+/** @param stored - What is in its key; `null`: there is no key, and the plan has it. */
+export function resourceRow(
   resource: string,
-  { entry, at }: StoredEntry,
+  stored: StoredEntry | null,
   sessions: ReadonlyMap<string, SessionView>,
   assignment: ReadonlyMap<string, string>,
   now: number,
 ): GroupResourceRow {
   const none = neverOwned(resource, assignment);
+  if (stored === null) return none;
+  const { entry, at } = stored;
   const since = (time: number): number => Math.max(0, now - time);
   if (entry.kind === "garbage") return { ...none, state: "unknown", forMs: since(at) };
   if (entry.kind === "deleted") return { ...none, forMs: since(at), why: "deleted" };
@@ -193,15 +195,22 @@ function resourceRow(
   return { ...none, state: moves ? "moving" : "owned", owner: record.memberId, epoch, forMs: since(at) };
 }
 
-function memberRows(
+export function memberRows(
   sessions: ReadonlyMap<string, SessionView>,
-  resources: readonly GroupResourceRow[],
-  plan: StoredPlan | null,
-  coordinator: string | null,
-  now: number,
+  {
+    owns,
+    planned,
+    coordinator,
+    now,
+  }: {
+    /** Number of resources that each member owns. */
+    readonly owns: ReadonlyMap<string, number>;
+    /** Number that the plan gives to each; `null`: there is no plan. */
+    readonly planned: ReadonlyMap<string, number> | null;
+    readonly coordinator: string | null;
+    readonly now: number;
+  },
 ): GroupMemberRow[] {
-  const owns = countBy(resources.flatMap(({ owner }) => owner ?? []));
-  const planned = countBy([...(plan?.assignment.values() ?? [])]);
   const rows: GroupMemberRow[] = [];
   for (const { memberId, number, record, at } of sessions.values()) {
     if (record === null) continue;
@@ -217,7 +226,7 @@ function memberRows(
       zone: record.zone ?? null,
       maxOwned: record.maxOwned ?? null,
       owns: owns.get(memberId) ?? 0,
-      planned: plan === null ? null : (planned.get(memberId) ?? 0),
+      planned: planned === null ? null : (planned.get(memberId) ?? 0),
       refuses: record.refused,
       listHash: record.listHash,
       presence: record.session?.presence !== undefined,
@@ -228,7 +237,7 @@ function memberRows(
   return rows.sort((a, b) => (a.memberId < b.memberId ? -1 : 1));
 }
 
-function countBy(names: readonly string[]): ReadonlyMap<string, number> {
+export function countBy(names: Iterable<string>): ReadonlyMap<string, number> {
   const counts = new Map<string, number>();
   for (const name of names) counts.set(name, (counts.get(name) ?? 0) + 1);
   return counts;
@@ -237,7 +246,7 @@ function countBy(names: readonly string[]): ReadonlyMap<string, number> {
 const NUMBER = /^\d{1,15}$/;
 
 /** Partitions have numbers as names. */
-function byName(a: string, b: string): number {
+export function byName(a: string, b: string): number {
   if (NUMBER.test(a) && NUMBER.test(b)) return Number(a) - Number(b);
   return a < b ? -1 : 1;
 }
@@ -284,7 +293,7 @@ export function dryRun(view: GroupView, without: readonly string[]): DryRun {
     if (from !== at) taken.push({ resource: name, from, to: at });
     if (at !== to) balanced.push({ resource: name, from: at, to });
   }
-  const after = countBy([...planned.values()]);
+  const after = countBy(planned.values());
   const shares = view.members.map(({ memberId, owns }) => ({
     memberId,
     before: owns,

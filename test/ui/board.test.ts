@@ -113,3 +113,18 @@ test("without a change an event says that the server is there; the stream ends w
   expect(await last).toBeNull();
   expect(ended()).toBe(1);
 });
+
+test("a character that hides or reorders text is shown as an escape, in every text; other text stays", async () => {
+  const board = new Board();
+  const plain = { text: 'a "quoted" \\ path\nsecond line, ü漢😀', count: 1, none: null };
+  board.set("plain", plain);
+  board.set("account", { server: "srv\u202eevil\u200bx", problem: "bell \u0007, line \u2028" });
+  board.set("doctor", { findings: [{ where: ["tag \u{e0041}"], what: "half \ud800" }] });
+  const { next, ending } = viewer(board);
+  expect((await next())?.set).toEqual({
+    plain,
+    account: { server: "srv\\u202eevil\\u200bx", problem: "bell \\u0007, line \\u2028" },
+    doctor: { findings: [{ where: ["tag \\udb40\\udc41"], what: "half \\ud800" }] },
+  });
+  ending.abort();
+});

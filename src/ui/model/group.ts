@@ -1,19 +1,10 @@
 /** What the page shows of one group. Pure: the state keeps which member has which colour, and the last changes. */
 
 import { printable } from "../../log/printable.ts";
-import type { GroupContent } from "../../manager/group-client.ts";
-import { type GroupChange, groupChanges } from "../../manager/group-history.ts";
-import { type GroupMemberRow, type GroupView, groupView } from "../../manager/group-view.ts";
+import type { GroupChange } from "../../manager/group-history.ts";
+import type { GroupMemberRow, GroupResourceRow, GroupView } from "../../manager/group-view.ts";
 import { LIMITS } from "./limits.ts";
-import {
-  type ChangesView,
-  GRID_CHUNK,
-  type GridCell,
-  type GridChunk,
-  type GroupCard,
-  type MemberCard,
-  type RenewalsCard,
-} from "./types.ts";
+import type { ChangesView, GridCell, GroupCard, MemberCard, RenewalsCard } from "./types.ts";
 
 /** Of the name of a resource, more is not shown. */
 const MAX_NAME = 80;
@@ -24,9 +15,14 @@ const TOGETHER_MS = 5_000;
 /** if it is among so many newest ones. */
 const MERGED = 12;
 
+/** A view without its resources: their number. */
+export interface GroupSummary extends Omit<GroupView, "resources"> {
+  readonly resources: number;
+}
+
 export interface GroupState {
   readonly id: string;
-  readonly view: GroupView | null;
+  readonly view: GroupSummary | null;
   /** When `view` was made: by the clock of its bucket's server. */
   readonly now: number;
   readonly problem: string | null;
@@ -38,27 +34,8 @@ export function initialGroup(id: string): GroupState {
   return { id, view: null, now: 0, problem: null, tints: new Map(), changes: [] };
 }
 
-/**
- * Takes in the content of the bucket.
- *
- * @param before - What was taken in before; `null`: nothing, and the changes are the last ones of the keys.
- */
-export function withContent(
-  state: GroupState,
-  content: GroupContent,
-  before: GroupContent | null,
-): GroupState {
-  const view = groupView(state.id, content);
-  const tints = new Map(state.tints);
-  for (const { memberId } of view.members) if (!tints.has(memberId)) tints.set(memberId, freeTint(tints));
-  const found = groupChanges(content, before);
-  // The bucket may have been replaced since.
-  const known = before?.created === content.created ? state.changes : [];
-  return { ...state, view, now: content.now, problem: null, tints, changes: withChanges(known, found) };
-}
-
 /** Colours of members that are gone stay theirs: they may come back. A group whose members change their names must not grow. */
-function freeTint(tints: Map<string, number>): number {
+export function freeTint(tints: Map<string, number>): number {
   if (tints.size >= LIMITS.membersPerGroup) {
     const [oldest] = tints;
     if (oldest !== undefined) {
@@ -112,13 +89,13 @@ export function groupCard(state: GroupState): GroupCard {
     return { id, problem, ...none, members: [], membersLeftOut: 0, gridLeftOut: null };
   }
   const { coordinator, plan, resources, owned, moving, unowned, members } = view;
-  const tooMany = resources.length > LIMITS.resourcesPerGroup;
+  const tooMany = resources > LIMITS.resourcesPerGroup;
   return {
     id,
     problem,
     coordinator,
     planRevision: plan?.revision ?? null,
-    resources: resources.length,
+    resources,
     owned,
     moving,
     unowned,
@@ -128,7 +105,7 @@ export function groupCard(state: GroupState): GroupCard {
     ],
     membersLeftOut: Math.max(0, members.length - LIMITS.membersPerGroup),
     gridLeftOut: tooMany
-      ? `${resources.length} resources are too many for the grid, which shows at most ${LIMITS.resourcesPerGroup}`
+      ? `${resources} resources are too many for the grid, which shows at most ${LIMITS.resourcesPerGroup}`
       : null,
   };
 }
@@ -180,17 +157,12 @@ export function renewalsCard({ view, now }: GroupState): RenewalsCard {
     .map(({ renewedMs }) => Math.round(now - renewedMs));
 }
 
-export function gridChunks({ view, tints, now }: GroupState): GridChunk[] {
-  const resources = view?.resources ?? [];
-  if (resources.length > LIMITS.resourcesPerGroup) return [];
+/** @param now - The time at which the row was made. */
+export function gridCell(row: GroupResourceRow, tints: ReadonlyMap<string, number>, now: number): GridCell {
+  const { resource, state, owner, epoch, target, forMs, why } = row;
   const tintOf = (id: string | null): number => (id === null ? -1 : (tints.get(id) ?? -1));
-  const cells = resources.map(({ resource, state, owner, epoch, target, forMs, why }): GridCell => {
-    const since = forMs === null ? null : Math.round(now - forMs);
-    return [shown(resource), state, tintOf(owner), epoch, tintOf(target), since, why];
-  });
-  const chunks: GridChunk[] = [];
-  for (let at = 0; at < cells.length; at += GRID_CHUNK) chunks.push(cells.slice(at, at + GRID_CHUNK));
-  return chunks;
+  const since = forMs === null ? null : Math.round(now - forMs);
+  return [shown(resource), state, tintOf(owner), epoch, tintOf(target), since, why];
 }
 
 /** Names are any text: the page shows no character that reorders or hides others. */

@@ -3,6 +3,7 @@
  * changed since: no queue per viewer is kept, and a slow one gets the newest state of each key once.
  */
 import { randomBytes } from "node:crypto";
+import { printableJson } from "../../log/printable.ts";
 
 /** Of keys that are gone, so many are remembered. A viewer that has seen less gets everything. */
 const MAX_GONE = 1_000;
@@ -38,9 +39,9 @@ export class Board {
     return this.#last;
   }
 
-  /** An equal value is no change. */
+  /** An equal value is no change. Characters that hide or reorder text become escapes, in every text of the value. */
   set(key: string, value: unknown, topic: string | null = null): void {
-    const json = JSON.stringify(value);
+    const json = printableJson(value);
     if (this.#items.get(key)?.json === json) return;
     this.#items.set(key, { changed: ++this.#last, json, topic });
     this.#gone.delete(key);

@@ -2,7 +2,7 @@
 import { timingSafeEqual } from "node:crypto";
 import { messageOf } from "../../errors.ts";
 import type { Logger } from "../../log/logger.ts";
-import { printable } from "../../log/printable.ts";
+import { printableJson } from "../../log/printable.ts";
 import type { ClusterClient } from "../../manager/cluster-client.ts";
 import { askMember } from "../../manager/group-client.ts";
 import { handOver, stepDownNode } from "../../manager/operations.ts";
@@ -64,7 +64,7 @@ export class Control {
     } catch (thrown) {
       const error = messageOf(thrown);
       this.#o.logger.warn({ ...fields, ok: false, reason: error }, `${textOf(wanted)}: failed`);
-      return json(409, { ok: false, error: printable(error) });
+      return json(409, { ok: false, error });
     } finally {
       this.#running -= 1;
     }
@@ -172,5 +172,5 @@ async function carryOut(client: ClusterClient, wanted: ControlRequest): Promise<
 }
 
 function json(status: number, answer: ControlAnswer): Response {
-  return Response.json(answer, { status });
+  return new Response(printableJson(answer), { status, headers: { "content-type": "application/json" } });
 }

@@ -12,7 +12,6 @@ import {
 } from "../../nats/names.ts";
 import { type ClusterState, clusterCard, pastView } from "../model/cluster.ts";
 import { doctorView, NOT_EXAMINED } from "../model/findings.ts";
-import { type GroupState, gridChunks, groupCard, renewalsCard } from "../model/group.ts";
 import { LIMITS } from "../model/limits.ts";
 import type { AccountView } from "../model/types.ts";
 import type { Board } from "../server/board.ts";
@@ -21,6 +20,7 @@ import { DoctorRounds } from "./doctor-rounds.ts";
 import { DueTimer } from "./due-timer.ts";
 import { GroupFollower } from "./group-follower.ts";
 import { Pacer } from "./pacer.ts";
+import { showGroup } from "./show-group.ts";
 
 /** Pause between two questions to the nodes of one cluster, with and without a viewer. */
 const SURVEY_MS = 2_000;
@@ -248,7 +248,7 @@ export class AccountWatch {
       client,
       groupId,
       mayKeep: (keys) => this.#keys() + keys <= LIMITS.groupKeys,
-      onState: (state) => this.#showGroup(state),
+      show: (model, grid) => showGroup(this.#o.board, model, grid),
     });
     this.#groups.set(groupId, follower);
     follower.start();
@@ -281,18 +281,6 @@ export class AccountWatch {
     board.set(`${key}/past`, pastView(state), key);
     if (state.lease === null) board.delete(`lease/${state.id}`);
     else board.set(`lease/${state.id}`, state.lease);
-  }
-
-  #showGroup(state: GroupState): void {
-    const { board } = this.#o;
-    const key = `group/${state.id}`;
-    board.set(key, groupCard(state));
-    board.set(`renewals/${state.id}`, renewalsCard(state));
-    board.set(`${key}/changes`, state.changes, key);
-    const chunks = gridChunks(state);
-    for (const [index, chunk] of chunks.entries()) board.set(`${key}/grid/${index}`, chunk, key);
-    const kept = new Set(chunks.map((_, index) => `${key}/grid/${index}`));
-    board.deleteUnder(`${key}/grid/`, kept);
   }
 
   #show(change: Partial<AccountView>): void {

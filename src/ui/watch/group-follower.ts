@@ -1,8 +1,7 @@
 /** Follows one group by the messages of its bucket. What they miss is read. Writes nothing. */
 import { messageOf } from "../../errors.ts";
-import type { GroupEntry } from "../../group/core/types.ts";
 import type { ClusterClient } from "../../manager/cluster-client.ts";
-import { type GroupContent, readGroup, type StoredEntry } from "../../manager/group-client.ts";
+import { readGroupUpdate, type StoredEntry } from "../../manager/group-client.ts";
 import { asObject, callApi } from "../../nats/api/js-api.ts";
 import { BucketWatch } from "../../nats/bucket/bucket-watch.ts";
 import { groupRepublish } from "../../nats/group/group-bucket.ts";
@@ -10,13 +9,14 @@ import { decodeEntry } from "../../nats/group/group-codec.ts";
 import { decodeKey } from "../../nats/group/group-keys.ts";
 import { groupRepublishSubject, groupStreamName, groupSubject } from "../../nats/names.ts";
 import type { RecordMessage } from "../../nats/record-fields.ts";
-import { type GroupState, initialGroup, withContent } from "../model/group.ts";
+import { type GridChange, GroupModel, isRenewal, NO_GRID_CHANGE } from "../model/group-model.ts";
 import { LIMITS } from "../model/limits.ts";
 import { DueTimer } from "./due-timer.ts";
+import { runSliced } from "./sliced-work.ts";
 
 /** After the first of several messages, so that those of one move are shown at once. */
 const GATHER_MS = 15;
-/** Least time between two views: one takes tens of milliseconds with 10 000 resources. */
+/** Least time between two updates of the page. After one that was much work it is longer: `runSliced()`. */
 const SPACING_MS = 100;
 /** Renewals change only a time that the page shows. */
 const RENEWAL_MS = 1_000;
@@ -29,7 +29,8 @@ export interface GroupFollowerOptions {
   readonly groupId: string;
   /** Whether so many keys may be read and kept. */
   readonly mayKeep: (keys: number) => boolean;
-  readonly onState: (state: GroupState) => void;
+  /** Shows what has changed, in steps. */
+  readonly show: (model: GroupModel, grid: GridChange) => Generator<void, void>;
 }
 
 export class GroupFollower {
@@ -37,15 +38,19 @@ export class GroupFollower {
   readonly #watch: BucketWatch;
   readonly #flush: DueTimer;
   readonly #read: DueTimer;
-  #state: GroupState;
-  #content: GroupContent | null = null;
+  readonly #model: GroupModel;
   /** The server's clock less this one's. */
   #offsetMs = 0;
   /** Messages since the last view, by subject. */
   readonly #pending = new Map<string, StoredEntry>();
-  /** Everything up to this sequence is in `#content` or `#pending`. */
+  /** Everything up to this sequence is in the model or in `#pending`. */
   #upTo = 0;
-  #flushedAt = 0;
+  /** The sequences without a gap that the last message ends. They begin after `#upTo` if messages before them are missing. */
+  #run = { first: 0, last: 0 };
+  /** What changes the model, one after the other. */
+  #work: Promise<void> = Promise.resolve();
+  /** No other work before this time. */
+  #restsUntil = 0;
   #reading = false;
   #again = false;
   #closed = false;
@@ -53,8 +58,8 @@ export class GroupFollower {
   constructor(options: GroupFollowerOptions) {
     const { client, groupId } = options;
     this.#o = options;
-    this.#state = initialGroup(groupId);
-    this.#flush = new DueTimer(() => this.#takePending());
+    this.#model = new GroupModel(groupId);
+    this.#flush = new DueTimer(() => void this.#takePending());
     this.#read = new DueTimer(() => void this.#readAll());
     const source = {
       stream: groupStreamName(groupId),
@@ -73,7 +78,7 @@ export class GroupFollower {
 
   /** Number of keys that are kept. */
   get keys(): number {
-    return this.#content?.entries.size ?? 0;
+    return this.#model.keys;
   }
 
   start(): void {
@@ -95,7 +100,7 @@ export class GroupFollower {
 
   #readIn(ms: number): void {
     if (this.#reading) this.#again = true;
-    else this.#read.in(ms);
+    else this.#read.in(Math.max(ms, this.#restsUntil - performance.now()));
   }
 
   async #readAll(): Promise<void> {
@@ -105,7 +110,7 @@ export class GroupFollower {
     try {
       if (this.#o.client.monitor.connected) await this.#readOnce();
     } catch (error) {
-      this.#publish({ ...this.#state, problem: messageOf(error) });
+      await this.#fail(messageOf(error));
       next = RETRY_MS;
     }
     this.#reading = false;
@@ -114,34 +119,43 @@ export class GroupFollower {
 
   async #readOnce(): Promise<void> {
     const { client, groupId, mayKeep } = this.#o;
-    if (this.#content === null) {
+    if (this.#model.position === null) {
       const keys = await keysOf(client, groupId);
       if (!mayKeep(keys)) {
         const limit = `the page keeps at most ${LIMITS.groupKeys} keys of all groups together`;
-        this.#publish({ ...this.#state, problem: `its bucket has ${keys} keys and is not read: ${limit}` });
+        await this.#fail(`its bucket has ${keys} keys and is not read: ${limit}`);
         return;
       }
     }
-    const content = await readGroup(client, groupId, this.#content);
+    const update = await readGroupUpdate(client, groupId, this.#model.position);
     if (this.#closed) return;
-    if (content === null) {
-      this.#content = null;
+    if (update === null) {
       this.#pending.clear();
-      this.#publish({ ...initialGroup(groupId), problem: "its bucket has been deleted" });
+      this.#run = { first: 0, last: 0 };
+      await this.#do((model) => {
+        model.reset("its bucket has been deleted");
+        return NO_GRID_CHANGE;
+      });
       return;
     }
-    this.#offsetMs = content.now - Date.now();
-    if (content.created !== this.#content?.created) {
+    const { created, upTo, now } = update;
+    this.#offsetMs = now - Date.now();
+    const known = this.#model.position?.created ?? created;
+    if (created !== known) {
       this.#pending.clear();
+      this.#run = { first: 0, last: 0 };
       this.#upTo = 0;
     }
-    // What has arrived in the meantime is newer, or is in what was read.
+    // What has arrived in the meantime is newer, is in what was read, or is of a bucket that was replaced before the first read.
     for (const [subject, { entry }] of this.#pending) {
-      if (entry.revision <= content.upTo) this.#pending.delete(subject);
+      const foreign = entry.kind === "record" && entry.record.generation !== created;
+      if (foreign) this.#run = { first: 0, last: 0 };
+      if (foreign || entry.revision <= upTo) this.#pending.delete(subject);
     }
-    this.#upTo = Math.max(this.#upTo, content.upTo);
-    this.#take(content);
-    if (this.#pending.size > 0) this.#flush.in(SPACING_MS);
+    this.#upTo = Math.max(this.#upTo, upTo);
+    this.#closeGap();
+    await this.#do((model) => model.take(update));
+    if (this.#pending.size > 0) this.#flushIn(SPACING_MS);
   }
 
   #onMessage(record: RecordMessage, subject: string): void {
@@ -151,60 +165,96 @@ export class GroupFollower {
     );
     const name = prefix === undefined ? "" : subject.slice(prefix.length);
     const key = decodeKey(name);
-    const content = this.#content;
-    if (key === null || content === null) return;
+    const created = this.#model.position?.created ?? null;
+    if (key === null || (created === null && !this.#reading)) return;
     const { revision } = record;
     if (revision <= this.#upTo) return;
     const entry = decodeEntry(key, record);
-    // Of another stream, or after a gap: a read shows which.
-    const foreign = entry.kind === "record" && entry.record.generation !== content.created;
-    if (foreign || revision !== this.#upTo + 1) return this.#readIn(GATHER_MS);
-    this.#upTo = revision;
+    // Of another stream: a read shows which.
+    const foreign = entry.kind === "record" && created !== null && entry.record.generation !== created;
+    if (foreign) return this.#readIn(GATHER_MS);
     const stated = Date.parse(record.header("Nats-Time-Stamp"));
     const at = Number.isNaN(stated) ? this.#now() : stated;
     const held = `${groupSubject(groupId, "")}${name}`;
-    const delayMs = isRenewal(entry, content.entries.get(held)?.entry) ? RENEWAL_MS : GATHER_MS;
+    const delayMs = isRenewal(entry, this.#model.entry(held)) ? RENEWAL_MS : GATHER_MS;
     this.#pending.set(held, { entry, at });
-    this.#flush.in(Math.max(delayMs, this.#flushedAt + SPACING_MS - performance.now()));
+    const { first, last } = this.#run;
+    this.#run = { first: revision === last + 1 ? first : revision, last: revision };
+    this.#closeGap();
+    if (this.#upTo === revision) this.#flushIn(delayMs);
+    else if (!this.#reading) this.#readIn(GATHER_MS);
   }
 
-  #takePending(): void {
-    const content = this.#content;
-    if (content === null || this.#pending.size === 0) return;
-    const entries = new Map([...content.entries, ...this.#pending]);
+  /** What was read, and the messages without a gap after it, are everything. */
+  #closeGap(): void {
+    const { first, last } = this.#run;
+    if (first <= this.#upTo + 1 && last > this.#upTo) this.#upTo = last;
+    // A read that ends before the first of the messages is followed by another one.
+    else if (last > this.#upTo) this.#again = true;
+  }
+
+  #flushIn(ms: number): void {
+    this.#flush.in(Math.max(ms, this.#restsUntil - performance.now()));
+  }
+
+  async #takePending(): Promise<void> {
+    const restMs = this.#restsUntil - performance.now();
+    if (restMs > 0) return this.#flushIn(restMs);
+    try {
+      await this.#do((model) => this.#pendingInto(model));
+    } catch (error) {
+      await this.#fail(messageOf(error));
+      this.#readIn(RETRY_MS);
+    }
+  }
+
+  *#pendingInto(model: GroupModel): Generator<void, GridChange> {
+    const { position } = model;
+    // With a gap, the read after it comes first.
+    if (position === null || this.#pending.size === 0 || this.#run.last > this.#upTo) return unchanged(model);
+    const entries = new Map(this.#pending);
     this.#pending.clear();
-    this.#take({ created: content.created, entries, upTo: this.#upTo, now: this.#now() });
+    const { created } = position;
+    return yield* model.take({ created, entries, upTo: this.#upTo, now: this.#now(), whole: false });
   }
 
-  #take(content: GroupContent): void {
-    const before = this.#content;
-    this.#content = content;
-    this.#flushedAt = performance.now();
-    this.#publish(withContent(this.#state, content, before));
+  /** Changes the model and shows it, after what is being done. */
+  async #do(change: (model: GroupModel) => GridChange | Generator<void, GridChange>): Promise<void> {
+    const model = this.#model;
+    const { show } = this.#o;
+    const steps = function* (): Generator<void, void> {
+      const made = change(model);
+      const grid = "chunks" in made ? made : yield* made;
+      yield* show(model, grid);
+    };
+    const done = this.#work.then(async () => {
+      if (this.#closed) return;
+      try {
+        const restMs = await runSliced(steps(), () => this.#closed);
+        this.#restsUntil = performance.now() + Math.max(SPACING_MS, restMs);
+      } catch (error) {
+        model.reset(messageOf(error));
+        throw error;
+      }
+    });
+    this.#work = done.catch(() => {});
+    await done;
+  }
+
+  async #fail(problem: string): Promise<void> {
+    await this.#do((model) => {
+      model.fail(problem);
+      return unchanged(model);
+    });
   }
 
   #now(): number {
     return Date.now() + this.#offsetMs;
   }
-
-  #publish(state: GroupState): void {
-    if (this.#closed) return;
-    this.#state = state;
-    this.#o.onState(state);
-  }
 }
 
-/** Whether only the time of the session has changed. */
-function isRenewal(entry: GroupEntry, before: GroupEntry | undefined): boolean {
-  if (entry.kind !== "record" || before?.kind !== "record") return false;
-  const [now, then] = [entry.record, before.record];
-  if (now.kind !== "session" || then.kind !== "session") return false;
-  return (
-    now.incarnation === then.incarnation &&
-    now.draining === then.draining &&
-    now.weight === then.weight &&
-    now.refused.length === then.refused.length
-  );
+function unchanged(model: GroupModel): GridChange {
+  return { chunks: [], count: model.chunkCount };
 }
 
 async function keysOf({ monitor, timeoutMs }: ClusterClient, groupId: string): Promise<number> {
