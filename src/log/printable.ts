@@ -16,7 +16,7 @@ export function printable(text: string, limit: number = Number.POSITIVE_INFINITY
 const UNSAFE_IN_JSON = /[\p{Cf}\p{Zl}\p{Zp}\u007f-\u009f\u2065]|\\[bfrtu]/u;
 
 /**
- * A value as JSON in which every text is printable: whoever parses it gets the escapes as text. Line breaks stay, which do not hide
+ * A value as JSON in which every text is printable: the program that parses it gets the escapes as text. Line breaks stay, which do not hide
  * anything on a page.
  */
 export function printableJson(value: unknown): string {

@@ -1,4 +1,4 @@
-/** Work on many items as generators that yield often, so that whoever runs them can let others run in between. */
+/** Work on many items as generators that yield often, so that others can run in between. */
 
 /** Items that are sorted at once. */
 const RUN = 256;
