@@ -179,11 +179,11 @@ export function judgeTerm(draft: Draft, snapshot: Snapshot, sameGeneration: bool
 }
 
 /**
- * Something that is no record was written over ours: by a program that does not know what it does, or one that does. Every other
+ * A program has written something that is no record over ours, by mistake or on purpose. Every other
  * node waits for W after it has read that, and then writes against exactly that revision. So does the next renewal. In this
  * role no node can have replaced this leader: its deadline is ahead, and neither its connection nor its stretch has ended since its
  * last renewal. Unless an operator had deleted our record: then a node that has just been started leads without a wait, with a larger epoch.
- * So nothing may have been stored between our record and the garbage but what was watched, and was garbage or ours.
+ * So every message between our record and the garbage must have been watched, and must be ours or garbage.
  */
 function onGarbage(draft: Draft, term: OwnTerm, revision: number): void {
   if (draft.role.name !== "leader" || revision > nextHarmless(term)) return lose(draft, "superseded");
@@ -318,8 +318,7 @@ export function lose(draft: Draft, reason: LossReason, by?: Leader): void {
 }
 
 /**
- * Ends a term whose deadline has passed, and a stretch, in whatever role. Comes first in every step: before an event that arrived
- * late is believed.
+ * Ends a term and a stretch whose deadlines have passed, in every role. Runs first in every step: before a late event is believed.
  */
 export function expire(draft: Draft): void {
   const { stretch } = draft.link;

@@ -4,7 +4,7 @@
  * F is the holder's `silenceMs`, as its record names it. The holder sends a beat to itself, through its server, every F / 8
  * (`src/runtime/beats.ts`). A beat is *proven* by the echo of a later one: a beat that is sent after an echo has arrived is read by
  * the server after the earlier beat was counted. A *stretch* begins with the send of a lease write and lasts until F after the send
- * of the newest proven beat. The holder is held in a stretch only, and once that has ended only the ack of a write that was sent in
+ * of the newest proven beat, or of that write if none is proven yet. The holder is held in a stretch only, and once that has ended only the ack of a write that was sent in
  * the next one makes it held again.
  *
  *   holder     beat  beat  beat (the last one that is counted)
@@ -36,7 +36,7 @@ import type { ElectionState, HolderAnswer, LateProofs } from "./types.ts";
 /** A beat is proven by the next one, so with eight of them a stretch outlasts a pause of 0.75 F less a round trip. */
 const BEATS = 8;
 const MAX_ROUND_TRIP_MS = 1_000;
-/** A beat may be late by this part of the interval before it counts as missing. */
+/** After this many intervals without a beat, one counts as missing: a beat may be late by a quarter of an interval. */
 const MISSING = 1.25;
 
 /** How often a holder sends a beat. */

@@ -101,6 +101,12 @@ export class GroupDriver {
     return isHeld(this.#state, resource, now) && this.#isConnectionProven(now);
   }
 
+  /** As `isHeld()`, for all resources at once. */
+  isSessionHeld(): boolean {
+    const now = this.#options.clock.now();
+    return isSessionHeld(this.#state, now) && this.#isConnectionProven(now);
+  }
+
   #isConnectionProven(now: Instant): boolean {
     if (this.#options.config.crashDetection !== "presence") return true;
     return this.#freshness.isFresh(now) && this.#roundTrips.isProven(now);

@@ -38,6 +38,8 @@ export interface MemberDriver extends FreshClock {
   /** Begins to take part, in a bucket that is already open. */
   start(): void;
   dispatch(event: GroupEvent): void;
+  /** May this member act as the owner of what it owns now? Compares clocks at every call. */
+  isSessionHeld(): boolean;
   /** To be read only. */
   readonly state: GroupState;
 }
@@ -233,13 +235,14 @@ export class Membership {
     const spanMs = leaseSpanMs(core.leaseTtlMs);
     const { own } = state;
     const now = clock.now();
-    const remainingMs = this.driver.provenRemainingMs();
+    const held = this.driver.isSessionHeld();
+    const remainingMs = held ? this.driver.provenRemainingMs() : 0;
     return {
       groupId: options.groupId,
       memberId: options.memberId,
       incarnation: this.#o.id,
       state: PHASES[own.phase],
-      held: remainingMs > 0,
+      held,
       remainingMs,
       connected: attachment.session.connected,
       answeredMs: own.phase === "none" ? null : Math.max(0, now.mono - own.deadline.mono + spanMs),

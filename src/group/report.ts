@@ -1,4 +1,4 @@
-/** What a member says about itself in its own process: for health checks and pages of status. */
+/** The state of a member for its own process: for health checks and status pages. */
 import type { CrashDetection } from "../election/types.ts";
 
 /** The state of a running member. Durations are milliseconds; all values are of the moment of the call. */
@@ -13,7 +13,7 @@ export interface MemberReport {
   readonly state: "joining" | "member" | "suspended" | "leaving";
   /** May this member act on what it owns? */
   readonly held: boolean;
-  /** How long it may still do so if no renewal is confirmed from now on; 0: it may not. */
+  /** How long it may do so if nothing more is confirmed: no renewal, no beat, no answer of the server. With `presence` 1 s at most; 0: it may not. */
   readonly remainingMs: number;
   /** Is the connection to NATS up? */
   readonly connected: boolean;

@@ -88,7 +88,7 @@ function resourceAnswer(all: readonly GroupView[], { group, member, resource }: 
     if (term === null || !term.held) continue;
     const { groupId, memberId } = one;
     const { epoch } = term;
-    const remainingMs = Math.floor(term.remainingMs);
+    const remainingMs = Math.floor(term.provenRemainingMs);
     return jsonAnswer(200, { groupId, memberId, resource, epoch, held: true, remainingMs });
   }
   const { groupId, memberId } = first;

@@ -20,7 +20,7 @@ export interface GroupView {
 export interface TermView {
   readonly epoch: number;
   readonly held: boolean;
-  readonly remainingMs: number;
+  readonly provenRemainingMs: number;
 }
 
 export interface OwnerView {

@@ -1,6 +1,6 @@
 /**
- * Spans by the API of OpenTelemetry. A term is a span, which ends with the term; hooks, drains, handovers and suspensions are its
- * children, and are exported when they end. A suspicion is a span of its own: the node that has it does not lead. Renewals that were not applied
+ * Spans by the API of OpenTelemetry. A term is a span, which ends with the term. Its hooks and drain are its children, and so are
+ * handovers and suspensions of a node; they are exported when they end. A suspicion is a span of its own: the node that has it does not lead. Renewals that were not applied
  * are events of the term's span.
  *
  * What an application does in a hook or in its work is not a child: the channels report what has happened, and cannot enter it.

@@ -287,7 +287,7 @@ describe("control", () => {
       { ok: true },
     ]);
     expect(JSON.stringify(log)).not.toContain(token);
-    const over = { action: "hand-over", cluster: clusterId, node: "a", confirm: "a" };
+    const over = { action: "handover", cluster: clusterId, node: "a", confirm: "a" };
     expect(await post(url, { body: over, headers })).toMatchObject({ status: 200 });
     await waitFor(() => a.node.isLeader());
   });

@@ -45,9 +45,9 @@ problems and an invalid configuration end it in both cases.
 Under systemd (Type=notify, NotifyAccess=all) it reports that it runs, what it
 does, and with WatchdogSec= that its event loop runs.
 
-With --http it answers /livez, /readyz, /leader and /status; port 0 takes a
-free port, which the log names. docs/http.md has the answers. With --ui also
-the page of "nats-leader ui", read-only: docs/ui.md.
+With --http it answers /livez, /readyz, /leader, /status and /metrics; port 0
+takes a free port, which the log names. docs/http.md has the answers. With
+--ui also the page of "nats-leader ui", read-only: docs/ui.md.
 
 Examples:
   nats-leader daemon --config a.json --log-level debug

@@ -145,7 +145,7 @@ const http = z.strictObject({
   ),
   tokenFile: maybe("Path of a file with the token that requests need, but for health.", NON_EMPTY),
   hosts: maybe(
-    "Names by which browsers may reach status, metrics and page without a token.",
+    "Names by which browsers may reach status, metrics and page, besides addresses, localhost and names without a dot. With a token, default: every name.",
     z.array(z.string().check(z.refine(isHostName))),
   ),
 });

@@ -56,7 +56,7 @@ export function onHistoryLost(group: GroupState, evidence: string): void {
   warn(
     group,
     "HISTORY_LOST",
-    `${evidence}: the servers have lost writes that they had acknowledged; nothing is claimed for ${group.config.leaseTtlMs} ms`,
+    `${evidence}: the servers have lost writes that they had acknowledged; if a session was live, nothing is claimed until it must have expired`,
   );
   if (group.own.phase !== "none") endSession(group, "deleted");
   forget(group);

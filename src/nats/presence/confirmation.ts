@@ -104,8 +104,8 @@ const IN_ANOTHER_ACCOUNT =
 
 /**
  * Asks the server named in the binding about that connection, after this call. Every server of the NATS cluster answers; the other
- * answers are ignored, because none of those servers ever held the connection. "None" without a clear answer, with a denied request,
- * and with an answer that cannot be decoded. Never rejects.
+ * answers are ignored, because none of those servers ever held the connection. Answers "none" if there is no clear answer, if the request
+ * is denied, or if an answer cannot be decoded. Never rejects.
  *
  * Absence from a list proves nothing: a leaf node answers once for each account that is bound to the account of the request, and
  * nats-server 2.15.1 omits an open connection in one of several thousand answers. Therefore a closed connection must be listed as
@@ -113,8 +113,8 @@ const IN_ANOTHER_ACCOUNT =
  * that lists the connection decides. In the account `$G` servers list no closed connections: there, and only there, absence
  * from the open connections counts, and it must be an answer for `$G`: while the link of a leaf node for `$G` is down, it answers for
  * its other account alone. So another server than that of this connection is asked for which account it answers, before and after the
- * question about the connection. Requests and answers for one account take one way, in order: between its two answers for `$G` came
- * the one about the connection in `$G`. (Measured: 1 800 times each on a cluster of three, 2.15.1 and 2.9.10; always in this order.)
+ * question about the connection. Requests and answers for one account travel on one path, in order: when the second answer for `$G`
+ * arrives, that about the connection in `$G` has arrived. (Measured: 1 800 times each on a cluster of three, 2.15.1 and 2.9.10; always in this order.)
  *
  * A server lists closed connections of the requester's account only; 2.15.1 open ones, too, while 2.12.15 and older list an open one of
  * any account. Therefore the account must be the holder's, whose tag is part of the presence name and of the promise of silence. A
@@ -122,7 +122,6 @@ const IN_ANOTHER_ACCOUNT =
  *
  * A beat of the connection that is heard before the answer proves that it was open. "Open" is then not worth reporting, and after
  * "closed" the server is asked once more: the beat may have been under way for longer than the answer.
- *
  */
 export async function askAbout(
   monitor: ConnectionMonitor,

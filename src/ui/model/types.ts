@@ -272,7 +272,7 @@ export type ControlRequest =
       readonly confirm: string;
     }
   | {
-      readonly action: "hand-over";
+      readonly action: "handover";
       readonly cluster: string;
       readonly node: string;
       readonly confirm: string;

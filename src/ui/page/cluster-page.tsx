@@ -255,7 +255,7 @@ function HandOver({ cluster, node }: { readonly cluster: string; readonly node: 
           title: `Hand over to ${node.id}`,
           text: "The leader steps down in favour of this node.",
           button: "Hand over",
-          request: { action: "hand-over", cluster, node: node.id, confirm: node.id },
+          request: { action: "handover", cluster, node: node.id, confirm: node.id },
         })
       }
     >

@@ -124,7 +124,7 @@ export function controlRequestOf(body: JsonObject | null): ControlRequest | stri
   const { action, cluster, node, group, member, confirm } = body;
   switch (action) {
     case "step-down":
-    case "hand-over":
+    case "handover":
       if (!isId(cluster) || !isId(node)) return "cluster and node must be ids";
       return confirm === node ? { action, cluster, node, confirm } : notConfirmed(node);
     case "drain":
@@ -155,7 +155,7 @@ async function carryOut(client: ClusterClient, wanted: ControlRequest): Promise<
   const { cluster, node } = wanted;
   const ofCluster = client.of(cluster);
   try {
-    if (wanted.action === "hand-over") {
+    if (wanted.action === "handover") {
       const { epoch, tookMs, already } = await handOver(ofCluster, node, LIMIT_MS);
       return already ? `${node} already leads` : `${node} leads, epoch ${epoch}, after ${tookMs} ms`;
     }

@@ -43,6 +43,10 @@ export class ScriptedCore implements MemberDriver {
     this.#output({ type: "members", members: [] });
   }
 
+  isSessionHeld(): boolean {
+    return this.held && this.leaseMs > 0;
+  }
+
   isHeld(resource: string): boolean {
     return this.held && this.owned.get(resource)?.draining === false && this.leaseMs > 0;
   }

@@ -74,7 +74,7 @@ export function groupView(report: Partial<MemberReport> | null, isHeld = true): 
     groupId,
     memberId,
     status: () => (report === null ? null : { ...MEMBER, ...report }),
-    term: (resource) => (resource === "r1" ? { epoch: 4, held: isHeld, remainingMs: 8_000.7 } : null),
+    term: (resource) => (resource === "r1" ? { epoch: 4, held: isHeld, provenRemainingMs: 8_000.7 } : null),
     owner: (resource) => owners.get(resource) ?? null,
     plan: () => ({ resources: [{ owner: "a" }, { owner: "b" }, { owner: null }] }),
   };

@@ -222,7 +222,8 @@ export function electionAlerts(times: Times): readonly Alert[] {
       expr: `${node("presence")} == 0`,
       holdSeconds: 300,
       summary: `Node {{ $labels.node }} of ${WHERE} has no presence`,
-      meaning: "If this node leads and is killed, the others have to wait for the whole lease.",
+      meaning:
+        "If this node leads and is killed, the others wait until it has been silent for silenceMs or, if it promises no silence, for the whole lease.",
       firstStep: "`nats-leader doctor --role node`: a permission is missing, or JetStream is busy.",
       fires: {
         series: { [`${node("presence")}${of("a")}`]: steady(0, 600) },
