@@ -34,7 +34,8 @@ function reading(server: string, documents: Partial<Documents> = {}): ServerRead
     now: "2026-01-01T00:01:00Z",
     cpu: 250,
   };
-  return { server, error: null, tookMs: 20, documents: { ...NONE, varz, ...documents } };
+  const known = { server, url: null, error: null, unread: [], tookMs: 20 };
+  return { ...known, documents: { ...NONE, varz, ...documents } };
 }
 
 function jsz(streams: readonly JsonObject[], meta?: JsonObject): JsonObject {
@@ -97,7 +98,7 @@ describe("of a server", () => {
   });
 
   test("that does not answer, only that is known", () => {
-    const down = { server: "n1", error: "no answer", tookMs: 1, documents: NONE };
+    const down = { ...reading("n1"), error: "no answer", documents: NONE };
     expect(serverSamples(down)).toEqual([{ name: "up", labels: { server: "n1" }, value: 0 }]);
     // Something that answers with JSON and is no server.
     const other = { ...down, error: null, documents: { ...NONE, varz: { hello: "world" } } };
@@ -124,13 +125,24 @@ describe("of a server", () => {
 
   test("has the labels that the table declares, and no others", () => {
     const documents = { jsz: jsz([stream("S", "n1")]), closedz: { now: "2026-01-01T00:01:00Z" } };
-    const { streams } = readStreams([reading("n1", documents)], ALL);
-    for (const { name, labels } of [
-      ...serverSamples(reading("n1", documents)),
-      ...streamSamples(streams, ALL),
-    ]) {
-      expect([name, Object.keys(labels).sort()]).toEqual([name, [...serverLabels(name)].sort()]);
+    for (const url of [null, "http://a:8222"]) {
+      const server = { ...reading("n1", documents), url };
+      const { streams } = readStreams([server], ALL);
+      for (const { name, labels } of [...serverSamples(server), ...streamSamples(streams, ALL)]) {
+        const declared = serverLabels(name).filter((label) => label !== "url" || url !== null);
+        expect([name, Object.keys(labels).sort()]).toEqual([name, [...declared].sort()]);
+      }
     }
+  });
+
+  test("values that cannot be are left out, and counted", () => {
+    const varz = { server_name: "n1", slow_consumers: -1, total_connections: -3, connections: 4, in_msgs: 2 };
+    const samples = serverSamples(reading("n1", { varz }));
+    expect(value(samples, "values_refused")).toBe(2);
+    expect(value(samples, "slow_consumers_total")).toBeNull();
+    expect(value(samples, "connections_total")).toBeNull();
+    expect(value(samples, "connections")).toBe(4);
+    expect(value(serverSamples(reading("n1")), "values_refused")).toBe(0);
   });
 });
 
@@ -159,6 +171,13 @@ describe("of streams", () => {
     expect(value(unread, "stream_replicas_offline")).toBeNull();
     const { cluster: _, ...single } = stream("S", null);
     expect(value(of(single), "stream_is_leader", { server: "n1" })).toBe(1);
+  });
+
+  test("one that a server lists twice is counted once", () => {
+    const twice = [stream("S", "n1"), stream("S", "n1", { state: { messages: 99 } })];
+    const samples = streamSamples(readStreams([reading("n1", { jsz: jsz(twice) })], ALL).streams, ALL);
+    expect(value(samples, "stream_is_leader", { server: "n1" })).toBe(1);
+    expect(value(samples, "stream_messages")).toBe(3);
   });
 
   test("consumers with random names have one series, whatever their number; others as their own leader sees them", () => {
@@ -201,12 +220,39 @@ describe("of streams", () => {
   });
 });
 
-test("a change of a leader is counted, also after a time without one; groups that are gone are forgotten", () => {
-  const changes = new LeaderChanges();
-  const note = (leader: string | null): number | undefined => changes.note(new Map([["S", leader]])).get("S");
-  expect(["a", "a", null, "a", null, "b", "a"].map((leader) => note(leader))).toEqual([0, 0, 0, 0, 0, 1, 2]);
-  expect(changes.note(new Map()).size).toBe(0);
-  expect(note("b")).toBe(0);
+describe("of changes of leaders", () => {
+  const leaders = (leader: string | null): Map<string, string | null> => new Map([["S", leader]]);
+
+  test("a change is counted, also after a time without a leader, or without a reading", () => {
+    const changes = new LeaderChanges();
+    const note = (leader: string | null): number | undefined => changes.note(leaders(leader)).get("S");
+    expect(["a", "a", null, "a", null, "b", "a"].map((leader) => note(leader))).toEqual([
+      0, 0, 0, 0, 0, 1, 2,
+    ]);
+    expect(changes.note(new Map()).size).toBe(0);
+    expect(note("b")).toBe(3);
+    changes.note(new Map());
+    expect(note("b")).toBe(3);
+  });
+
+  test("a group that is gone for long is forgotten, and the number of groups is bounded", () => {
+    const changes = new LeaderChanges();
+    const absent = (readings: number): void => {
+      for (let index = 0; index < readings; index += 1) changes.note(new Map());
+    };
+    changes.note(leaders("a"));
+    absent(59);
+    expect(changes.note(leaders("b")).get("S")).toBe(1);
+    absent(60);
+    expect(changes.note(leaders("a")).get("S")).toBe(0);
+    // Those that were seen longest ago go first.
+    const others = (count: number): Map<string, string> =>
+      new Map(Array.from({ length: count }, (_, index) => [`other ${index}`, "a"]));
+    changes.note(others(999));
+    expect(changes.note(leaders("b")).get("S")).toBe(1);
+    changes.note(others(1_000));
+    expect(changes.note(leaders("a")).get("S")).toBe(0);
+  });
 });
 
 test("names are as Prometheus wants them", () => {

@@ -1,6 +1,7 @@
 /** Decoding of server documents to facts, and the permissions that a role needs. */
 import { describe, expect, test } from "vitest";
 import { askedNow } from "../../src/doctor/clocks/clock.ts";
+import type { ServerFacts } from "../../src/doctor/facts.ts";
 import { accountUsage } from "../../src/doctor/sources/account-usage.ts";
 import { AdvertisedServers } from "../../src/doctor/sources/advertised-servers.ts";
 import type { ServerAnswer } from "../../src/doctor/sources/ask-servers.ts";
@@ -169,6 +170,17 @@ describe("a server's documents", () => {
     ]);
     expect(others).toEqual([]);
     expect(one).toMatchObject({ connections: 3, slowConsumers: 2, sources: ["monitoring", "system"] });
+  });
+
+  test("that have one name and different ids are not merged", () => {
+    const of = (serverId: string | null, connections: number): ServerFacts => {
+      return { ...unknownServer("n1", "monitoring"), serverId, connections };
+    };
+    const found = merged([of("X", 1), of("Y", 2), of("Y", 3), of(null, 4)]);
+    expect(found.map(({ serverId, connections }) => [serverId, connections])).toEqual([
+      ["X", 1],
+      ["Y", 2],
+    ]);
   });
 });
 

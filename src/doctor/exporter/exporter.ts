@@ -13,13 +13,16 @@ import type { Finding, Severity } from "../findings/finding.ts";
 import { LAG, MEMORY_PERCENT, SLOW_CONSUMERS, STORAGE_PERCENT } from "../findings/thresholds.ts";
 import { HttpJson, type HttpTls } from "../sources/http-json.ts";
 import { textIn } from "../sources/json.ts";
-import { merged, readServer, unknownServer, withNames } from "../sources/read-server.ts";
+import { readServer, unknownServer, withNames } from "../sources/read-server.ts";
 import { SystemSource } from "../sources/system-source.ts";
 import { LeaderChanges } from "./leader-changes.ts";
 import { SERVER_METRICS, type ServerMetricName, serverLabels, serverMetric } from "./metrics.ts";
+import { OnePerServer, type SourceReading } from "./one-per-server.ts";
 import { PortReader } from "./read-ports.ts";
 import { SystemReader } from "./read-system.ts";
 import {
+  isPossible,
+  labelsOf,
   omittedConsumers,
   readStreams,
   type Sample,
@@ -53,9 +56,10 @@ export interface ExporterOptions {
 
 export class Exporter {
   readonly contentType: string = Registry.PROMETHEUS_CONTENT_TYPE;
-  readonly #readers: readonly { read(): Promise<ServerReading[]>; close(): void | Promise<void> }[];
+  readonly #readers: readonly { read(): Promise<SourceReading[]>; close(): void | Promise<void> }[];
   readonly #expectedServers: number | null;
   readonly #selection: Selection;
+  readonly #servers = new OnePerServer();
   readonly #changes = new LeaderChanges();
   /** Findings that were there before are exported as 0, so that their end can be seen. */
   readonly #seen = new Map<string, Pick<Finding, "severity" | "code">>();
@@ -90,12 +94,13 @@ export class Exporter {
 
   async #readOnce(): Promise<Reading> {
     const found = await Promise.all(this.#readers.map((reader) => reader.read()));
-    const readings = onePerServer(found.flat());
+    const readings = this.#servers.sort(found.flat());
     const samples = this.#samples(readings);
+    const problems = problemsOf(readings);
     return {
-      text: await textOf(samples),
+      text: `${await textOf(samples)}${problems.map(comment).join("")}`,
       reached: readings.filter(({ error }) => error === null).length,
-      problems: readings.flatMap(({ server, error }) => (error === null ? [] : [{ server, error }])),
+      problems,
     };
   }
 
@@ -115,7 +120,7 @@ export class Exporter {
     });
     return [
       ...readings.flatMap(serverSamples),
-      ...expectedRoutes(facts),
+      ...expectedRoutes(readings, facts),
       ...streamSamples(streams, this.#selection),
       ...streams.map(({ account, stream }) =>
         one("stream_leader_changes_total", changes.get(JSON.stringify([account, stream])) ?? 0, {
@@ -150,26 +155,36 @@ export class Exporter {
 }
 
 export interface Reading {
-  /** In the text format of Prometheus. */
+  /** In the text format of Prometheus, with the problems as comments. */
   readonly text: string;
   /** Number of servers that have answered. */
   readonly reached: number;
   readonly problems: readonly { readonly server: string; readonly error: string }[];
 }
 
-/** The same server through two sources: one that has answered wins. */
-function onePerServer(readings: readonly ServerReading[]): ServerReading[] {
-  const byName = new Map<string, ServerReading>();
-  for (const reading of readings) {
-    const known = byName.get(reading.server);
-    if (known === undefined || (known.error !== null && reading.error === null)) {
-      byName.set(reading.server, reading);
-    }
-  }
-  return [...byName.values()].sort((a, b) => (a.server < b.server ? -1 : 1));
+type Problem = Reading["problems"][number];
+
+function problemsOf(readings: readonly ServerReading[]): Problem[] {
+  return readings.flatMap((reading): Problem[] => {
+    const { url, error, unread } = reading;
+    const server = url === null ? reading.server : `${reading.server} (${url})`;
+    const refused = serverSamples(reading).find(({ name }) => name === "values_refused")?.value ?? 0;
+    const texts = [
+      ...(error === null ? [] : [error]),
+      ...unread,
+      ...(refused === 0 ? [] : [`${refused} values cannot be, such as a negative counter: left out`]),
+      ...(url === null ? [] : ["another server has the same name"]),
+    ];
+    return texts.map((text) => ({ server, error: text }));
+  });
 }
 
-/** For the findings: only servers, no bucket and no nodes. */
+/** One line, whatever a server says. */
+function comment({ server, error }: Problem): string {
+  return `# ${`${server}: ${error}`.replaceAll(/\p{Cc}/gu, " ")}\n`;
+}
+
+/** For the findings: only servers, in the order of the readings; no bucket and no nodes. */
 function factsOf(readings: readonly ServerReading[], expectedServers: number | null): Facts {
   const ids = new Map(
     readings.flatMap(({ server, documents }) => {
@@ -177,9 +192,9 @@ function factsOf(readings: readonly ServerReading[], expectedServers: number | n
       return id === null ? [] : [[id, server] as const];
     }),
   );
-  const servers = readings.map(({ server, error, documents }): ServerFacts => {
+  const servers = readings.map(({ server, url, error, documents }): ServerFacts => {
     const read = error === null ? readServer(documents, "monitoring") : null;
-    return read ?? { ...unknownServer(server, "monitoring"), error: error ?? "no document" };
+    return { ...(read ?? { ...unknownServer(server, "monitoring"), error: error ?? "no document" }), url };
   });
   return {
     clusterId: null,
@@ -188,7 +203,7 @@ function factsOf(readings: readonly ServerReading[], expectedServers: number | n
     leaseTtlMs: 0,
     connection: null,
     system: null,
-    servers: withNames(merged(servers), ids),
+    servers: withNames(servers, ids),
     account: null,
     bucket: null,
     bucketProblem: null,
@@ -202,12 +217,13 @@ function factsOf(readings: readonly ServerReading[], expectedServers: number | n
   };
 }
 
-function expectedRoutes(facts: Facts): Sample[] {
+function expectedRoutes(readings: readonly ServerReading[], facts: Facts): Sample[] {
   const clusters = knownClusters(facts);
-  return facts.servers.flatMap(({ name, cluster, routes }): Sample[] => {
-    const known = clusters.find((one) => one.name === cluster);
-    if (known === undefined || routes === null) return [];
-    return [{ name: "routes_expected", labels: { server: name }, value: known.size - 1 }];
+  return readings.flatMap((reading, index): Sample[] => {
+    const server = facts.servers[index];
+    const known = clusters.find((one) => one.name === server?.cluster);
+    if (known === undefined || server?.routes == null) return [];
+    return [{ name: "routes_expected", labels: labelsOf(reading), value: known.size - 1 }];
   });
 }
 
@@ -229,7 +245,11 @@ function thresholdSamples(): Sample[] {
 function textOf(samples: readonly Sample[]): Promise<string> {
   const registry = new Registry();
   const byName = new Map<ServerMetricName, Sample[]>();
-  for (const sample of samples) byName.set(sample.name, [...(byName.get(sample.name) ?? []), sample]);
+  for (const sample of samples.filter(isPossible)) {
+    const found = byName.get(sample.name);
+    if (found === undefined) byName.set(sample.name, [sample]);
+    else found.push(sample);
+  }
   for (const [name, found] of byName) {
     const { kind, help } = SERVER_METRICS[name];
     const labelNames = [...serverLabels(name)];

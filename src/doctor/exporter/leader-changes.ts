@@ -1,23 +1,49 @@
 /** Counts the changes of raft leaders that are seen from one reading to the next. */
 
+/** Readings. At one every 15 s: a quarter of an hour in which no server answers, or the servers of a group restart. */
+const REMEMBERED_READINGS = 60;
+/** Five times as many groups as one reading has at most. */
+const MAX_GROUPS = 1_000;
+
+interface Group {
+  leader: string | null;
+  changes: number;
+  /** Number of the last reading that had it. */
+  seen: number;
+}
+
 export class LeaderChanges {
-  readonly #groups = new Map<string, { leader: string | null; changes: number }>();
+  /** The one that was seen longest ago is first. */
+  readonly #groups = new Map<string, Group>();
+  #readings = 0;
 
   /**
-   * Takes in the leaders of all groups, and returns the number of changes of each. A time without a leader is no change; the next leader
-   * is one if it differs from the last. A group that is not read any more is forgotten, so that nothing grows.
+   * Takes in the leaders of all groups, and returns the number of changes of each of them. A time without a leader, or without a reading of
+   * the group, is no change; the next leader is one if it differs from the last. A group that is missing for 60 readings is forgotten, or
+   * earlier if more than 1 000 are known, so that nothing grows.
    */
   note(leaders: ReadonlyMap<string, string | null>): ReadonlyMap<string, number> {
-    for (const group of this.#groups.keys()) if (!leaders.has(group)) this.#groups.delete(group);
-    for (const [group, leader] of leaders) {
-      const known = this.#groups.get(group);
-      if (known === undefined) {
-        this.#groups.set(group, { leader, changes: 0 });
-      } else if (leader !== null) {
-        if (known.leader !== null && known.leader !== leader) known.changes += 1;
-        known.leader = leader;
+    this.#readings += 1;
+    const counts = new Map<string, number>();
+    for (const [name, leader] of leaders) {
+      const group = this.#groups.get(name) ?? { leader, changes: 0, seen: 0 };
+      if (leader !== null) {
+        if (group.leader !== null && group.leader !== leader) group.changes += 1;
+        group.leader = leader;
       }
+      group.seen = this.#readings;
+      this.#groups.delete(name);
+      this.#groups.set(name, group);
+      counts.set(name, group.changes);
     }
-    return new Map([...this.#groups].map(([group, { changes }]) => [group, changes]));
+    this.#forget();
+    return counts;
+  }
+
+  #forget(): void {
+    for (const [name, { seen }] of this.#groups) {
+      if (this.#readings - seen < REMEMBERED_READINGS && this.#groups.size <= MAX_GROUPS) return;
+      this.#groups.delete(name);
+    }
   }
 }

@@ -3,15 +3,15 @@
  * `examples/observability`, and docs/observability.md. Units are base units. A counter of a server starts again with the server.
  */
 
-/** What a series is of, and the labels that name it. */
+/** What a series is of, and the labels that name it. Only servers that share a name have the label `url`. */
 const LABELS = {
   exporter: [],
-  server: ["server"],
-  info: ["server", "version", "nats_cluster"],
-  document: ["server", "document"],
-  reason: ["server", "reason"],
+  server: ["server", "url"],
+  info: ["server", "url", "version", "nats_cluster"],
+  document: ["server", "url", "document"],
+  reason: ["server", "url", "reason"],
   stream: ["account", "stream"],
-  replica: ["server", "account", "stream"],
+  replica: ["server", "url", "account", "stream"],
   consumer: ["account", "stream", "consumer"],
   severity: ["severity"],
   code: ["severity", "code"],
@@ -32,6 +32,11 @@ export const SERVER_METRICS = {
     kind: "gauge",
     of: "document",
     help: "1: this document was read; 0: it was not, and what follows from it is missing.",
+  },
+  values_refused: {
+    kind: "gauge",
+    of: "server",
+    help: "Values of the server that are left out because they cannot be, such as a negative counter.",
   },
   start_time_seconds: { kind: "gauge", of: "server", help: "Unix time of the start of the server." },
   healthy: { kind: "gauge", of: "server", help: "1: healthz is ok; 0: it reports an error." },

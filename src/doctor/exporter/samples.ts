@@ -7,13 +7,17 @@ import type { JsonObject } from "../../nats/api/js-api.ts";
 import type { ServerFacts } from "../facts.ts";
 import { listIn, numberIn, objectIn, textIn, timeIn } from "../sources/json.ts";
 import { type Documents, eachStream, readPeers, readServer, usageOf } from "../sources/read-server.ts";
-import type { ServerMetricName } from "./metrics.ts";
+import { SERVER_METRICS, type ServerMetricName } from "./metrics.ts";
 
 export interface ServerReading {
   /** The server's name; the URL of its monitoring port as long as it has not answered. */
   readonly server: string;
+  /** URL of the monitoring port if another server has the same name; else, or without one, `null`. */
+  readonly url: string | null;
   /** Why there is no `varz`. */
   readonly error: string | null;
+  /** Why other documents are missing, where it is known. */
+  readonly unread: readonly string[];
   readonly tookMs: number;
   readonly documents: Documents;
 }
@@ -40,9 +44,21 @@ const OF_PARTITION = /^([^:]+:[^:]+):\d{1,16}:[A-Za-z0-9_-]{8}$/;
 
 type Values = readonly (readonly [ServerMetricName, number | null | undefined])[];
 
-export function serverSamples({ server, error, tookMs, documents }: ServerReading): Sample[] {
+/** Those that distinguish this server from all others. */
+export function labelsOf({ server, url }: ServerReading): Sample["labels"] {
+  return url === null ? { server } : { server, url };
+}
+
+/** Whether Prometheus can have it: a counter is never negative, and only a hostile or broken server says so. */
+export function isPossible({ name, value }: Sample): boolean {
+  return Number.isFinite(value) && (value >= 0 || SERVER_METRICS[name].kind !== "counter");
+}
+
+export function serverSamples(reading: ServerReading): Sample[] {
+  const { error, tookMs, documents } = reading;
+  const own = labelsOf(reading);
   const facts = error === null ? readServer(documents, "monitoring") : null;
-  if (facts === null) return [{ name: "up", labels: { server }, value: 0 }];
+  if (facts === null) return [{ name: "up", labels: own, value: 0 }];
   const values: Values = [
     ["up", 1],
     ["read_seconds", tookMs / 1_000],
@@ -51,15 +67,20 @@ export function serverSamples({ server, error, tookMs, documents }: ServerReadin
     ...jetstreamValues(documents.jsz, facts),
     ...metaValues(facts),
   ];
-  const labels = { server, version: facts.version ?? "", nats_cluster: facts.cluster ?? "" };
+  const samples = values.flatMap(([name, value]): Sample[] =>
+    value == null ? [] : [{ name, labels: own, value }],
+  );
+  const possible = samples.filter(isPossible);
+  const labels = { ...own, version: facts.version ?? "", nats_cluster: facts.cluster ?? "" };
   return [
     { name: "info", labels, value: 1 },
-    ...values.flatMap(([name, value]) => (value == null ? [] : [{ name, labels: { server }, value }])),
+    ...possible,
+    { name: "values_refused", labels: own, value: samples.length - possible.length },
     ...Object.entries(documents).map(([document, content]): Sample => {
-      return { name: "document_up", labels: { server, document }, value: content === null ? 0 : 1 };
+      return { name: "document_up", labels: { ...own, document }, value: content === null ? 0 : 1 };
     }),
     ...Object.entries(facts.closed ?? {}).map(([reason, value]): Sample => {
-      return { name: "connections_closed_lately", labels: { server, reason }, value };
+      return { name: "connections_closed_lately", labels: { ...own, reason }, value };
     }),
   ];
 }
@@ -156,8 +177,8 @@ export interface StreamReading {
   readonly stream: string;
   /** Server name; `null`: its raft group has none. */
   readonly leader: string | null;
-  /** Names of the servers that list it. */
-  readonly holders: readonly string[];
+  /** The servers that list it. */
+  readonly holders: readonly ServerReading[];
   /** The leader's description, else any. */
   readonly detail: JsonObject;
   /** From the leader of each consumer, where it has answered. */
@@ -170,15 +191,18 @@ export function readStreams(
   selection: Selection,
 ): { readonly streams: readonly StreamReading[]; readonly omitted: number } {
   const matches = selection.streams.map(patternOf);
-  const found = new Map<string, { server: string; account: string; detail: JsonObject }[]>();
-  for (const { server, documents } of readings) {
-    if (documents.jsz === null) continue;
-    for (const { account, detail } of eachStream(documents.jsz)) {
+  const found = new Map<string, SeenStream[]>();
+  for (const reading of readings) {
+    const { jsz } = reading.documents;
+    if (jsz === null) continue;
+    for (const { account, detail } of eachStream(jsz)) {
       const stream = textIn(detail, "name");
       if (stream === null || !matches.some((pattern) => pattern.test(stream))) continue;
       const key = JSON.stringify([account, stream]);
       const seen = found.get(key) ?? [];
-      seen.push({ server, account, detail });
+      // A server lists a stream once. What it says a second time is not counted.
+      if (seen.at(-1)?.holder === reading) continue;
+      seen.push({ holder: reading, server: reading.server, account, detail });
       found.set(key, seen);
     }
   }
@@ -192,7 +216,16 @@ function patternOf(text: string): RegExp {
   return new RegExp(`^${parts.join(".*")}$`);
 }
 
-function streamOf(seen: readonly { server: string; account: string; detail: JsonObject }[]): StreamReading[] {
+/** One server's description of a stream. */
+interface SeenStream {
+  readonly holder: ServerReading;
+  /** Its name. */
+  readonly server: string;
+  readonly account: string;
+  readonly detail: JsonObject;
+}
+
+function streamOf(seen: readonly SeenStream[]): StreamReading[] {
   const [first] = seen;
   if (first === undefined) return [];
   const led = seen.find(({ server, detail }) => leaderIn(detail) === server);
@@ -205,7 +238,7 @@ function streamOf(seen: readonly { server: string; account: string; detail: Json
       account: own.account,
       stream: textIn(own.detail, "name") ?? "?",
       leader: led?.server ?? alone?.server ?? named[0] ?? null,
-      holders: seen.map(({ server }) => server),
+      holders: seen.map(({ holder }) => holder),
       detail: own.detail,
       consumers: consumersOf(seen),
     },
@@ -237,7 +270,7 @@ export function streamSamples(streams: readonly StreamReading[], selection: Sele
     const config = objectIn(detail, "config");
     const limit = usageOf(state, "bytes", config, "max_bytes")?.limitBytes ?? null;
     const peers = readPeers(objectIn(detail, "cluster"));
-    const isLed = leader !== null && holders.includes(leader);
+    const isLed = leader !== null && holders.some(({ server }) => server === leader);
     const values: readonly (readonly [ServerMetricName, number | null])[] = [
       ["stream_has_leader", leader === null ? 0 : 1],
       ["stream_messages", numberIn(state, "messages")],
@@ -252,8 +285,9 @@ export function streamSamples(streams: readonly StreamReading[], selection: Sele
     ];
     return [
       ...values.flatMap(([name, value]) => (value === null ? [] : [{ name, labels, value }])),
-      ...holders.map((server): Sample => {
-        return { name: "stream_is_leader", labels: { server, ...labels }, value: Number(server === leader) };
+      ...holders.map((holder): Sample => {
+        const value = Number(holder.server === leader);
+        return { name: "stream_is_leader", labels: { ...labelsOf(holder), ...labels }, value };
       }),
       ...consumerSamples(reading, selection),
     ];

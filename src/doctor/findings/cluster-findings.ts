@@ -9,6 +9,7 @@ export function clusterFindings(facts: Facts): Sign[] {
     ...metaFindings(facts.servers),
     ...jetstreamFindings(facts.servers),
     ...versionFindings(facts.servers),
+    ...nameFindings(facts.servers),
   ];
 }
 
@@ -176,4 +177,22 @@ function versionFindings(servers: readonly ServerFacts[]): Finding[] {
       todo: "finish the upgrade",
     },
   ];
+}
+
+/** JetStream knows servers by their names only. */
+function nameFindings(servers: readonly ServerFacts[]): Finding[] {
+  const names = servers.map(({ name }) => name);
+  const shared = new Set(names.filter((name, index) => names.indexOf(name) !== index));
+  return [...shared].map((name) => {
+    const urls = servers.flatMap((server) =>
+      server.name === name ? (server.url ?? "the system account") : [],
+    );
+    return {
+      severity: "warning",
+      code: "server-name-shared",
+      where: name,
+      what: `different servers have this name: ${urls.join(", ")}`,
+      todo: "give each server of a NATS system its own `server_name`; examine servers of different systems separately",
+    };
+  });
 }

@@ -6,8 +6,13 @@ import https from "node:https";
 import { messageOf } from "../../errors.ts";
 import { type JsonObject, parseObject } from "../../nats/api/js-api.ts";
 
-/** Enough for `/jsz` of a server with many thousands of streams. */
-const LARGEST_BYTES = 64 * 1024 * 1024;
+/**
+ * Documents of servers have a value for each 33 bytes or more. One with many small values takes much longer to parse and much more memory
+ * than its size lets expect, so that a document may have a value for each 24 bytes of its limit.
+ */
+const BYTES_PER_VALUE = 24;
+/** Comma, opening bracket, opening brace: at least one for each value but the first. */
+const BEFORE_VALUE: ReadonlySet<number> = new Set([0x2c, 0x5b, 0x7b]);
 
 /** Each value is the path of a file or the PEM text. */
 export interface HttpTls {
@@ -33,8 +38,12 @@ export class HttpJson {
     });
   }
 
-  /** The JSON object of the response with any status, since `/healthz` sends its error with 503. Rejects with one sentence. */
-  get(url: URL): Promise<JsonObject> {
+  /**
+   * The JSON object of the response with any status, since `/healthz` sends its error with 503. Rejects with one sentence, also if the
+   * document is larger than `largestBytes`, or complete only after the time limit: then it is not parsed.
+   */
+  get(url: URL, largestBytes: number): Promise<JsonObject> {
+    const deadline = performance.now() + this.#timeoutMs;
     const secure = url.protocol === "https:";
     const options = {
       agent: secure ? this.#secure : this.#plain,
@@ -46,14 +55,19 @@ export class HttpJson {
         reject(new Error(`no answer from ${shown(url)}: ${reasonOf(thrown, this.#timeoutMs)}`));
       const asked = (secure ? https : http).get(url, options, (response) => {
         const chunks: Buffer[] = [];
-        let bytes = 0;
+        const size = { bytes: 0, values: 0 };
         response.on("data", (chunk: Buffer) => {
-          bytes += chunk.length;
+          size.bytes += chunk.length;
+          size.values += valuesIn(chunk);
           chunks.push(chunk);
-          if (bytes > LARGEST_BYTES) response.destroy(new Error(`more than ${LARGEST_BYTES} bytes`));
+          const excess = excessOf(size, largestBytes);
+          if (excess === null) return;
+          reject(new Error(`${shown(url)} is too large: ${excess}`));
+          response.destroy();
         });
         response.on("error", fail);
         response.on("end", () => {
+          if (performance.now() > deadline) return fail({ name: "TimeoutError" });
           const json = parseObject(Buffer.concat(chunks));
           if (json !== null) resolve(json);
           else fail(new Error(`status ${response.statusCode} without a JSON object`));
@@ -67,6 +81,21 @@ export class HttpJson {
     this.#plain.destroy();
     this.#secure.destroy();
   }
+}
+
+function valuesIn(chunk: Buffer): number {
+  let count = 0;
+  for (const byte of chunk) if (BEFORE_VALUE.has(byte)) count += 1;
+  return count;
+}
+
+function excessOf(
+  { bytes, values }: { readonly bytes: number; readonly values: number },
+  largestBytes: number,
+): string | null {
+  const mostValues = Math.floor(largestBytes / BYTES_PER_VALUE);
+  if (bytes > largestBytes) return `more than ${largestBytes} bytes`;
+  return values > mostValues ? `more than ${mostValues} values` : null;
 }
 
 /** Without user and password. */

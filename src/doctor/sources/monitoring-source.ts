@@ -43,6 +43,22 @@ export const PATHS: Readonly<Record<Document, string>> = {
   closedz: `connz?state=closed&sort=${CLOSED_OPTIONS.sort}&limit=${CLOSED_OPTIONS.limit}`,
 };
 
+const MIB = 1024 * 1024;
+
+/**
+ * Limits of the documents. A stream with three replicas takes 2 kB of `/jsz`, its consumer 1.9 kB: 48 MiB have room for 10 000 streams with
+ * a consumer each. The others grow with servers, or list at most 256 connections, each less than 2 kB.
+ */
+export const LARGEST_BYTES: Readonly<Record<Document, number>> = {
+  varz: 4 * MIB,
+  jsz: 48 * MIB,
+  routez: 4 * MIB,
+  gatewayz: 4 * MIB,
+  healthz: MIB,
+  connz: 4 * MIB,
+  closedz: 4 * MIB,
+};
+
 export class MonitoringSource {
   readonly #urls: readonly URL[];
   readonly #http: HttpJson;
@@ -72,7 +88,7 @@ export class MonitoringSource {
         const name = this.#names.get(url);
         if (name === undefined) return;
         const asked = askedNow();
-        const answer = await this.#http.get(endpoint(url, "gatewayz")).catch(() => null);
+        const answer = await this.#get(url, "gatewayz").catch(() => null);
         if (answer !== null) this.#book.server(name, asked, timeIn(answer, "now"));
       }),
     );
@@ -80,6 +96,10 @@ export class MonitoringSource {
 
   close(): void {
     this.#http.close();
+  }
+
+  #get(url: URL, document: Document): Promise<JsonObject> {
+    return this.#http.get(endpoint(url, PATHS[document]), LARGEST_BYTES[document]);
   }
 
   async #readPort(
@@ -93,19 +113,19 @@ export class MonitoringSource {
     });
     let varz: JsonObject;
     try {
-      varz = await this.#http.get(endpoint(url, PATHS.varz));
+      varz = await this.#get(url, "varz");
     } catch (thrown) {
       return { server: failed(asError(thrown).message), id: null, streams: [] };
     }
-    const get = (document: string): Promise<JsonObject | null> =>
-      this.#http.get(endpoint(url, document)).catch(() => null);
+    const get = (document: Document): Promise<JsonObject | null> =>
+      this.#get(url, document).catch(() => null);
     const [jsz, routez, gatewayz, healthz, connz, closedz] = await Promise.all([
-      get(PATHS.jsz),
-      get(PATHS.routez),
-      get(PATHS.gatewayz),
-      get(PATHS.healthz),
-      get(PATHS.connz),
-      get(PATHS.closedz),
+      get("jsz"),
+      get("routez"),
+      get("gatewayz"),
+      get("healthz"),
+      get("connz"),
+      get("closedz"),
     ]);
     const documents = { varz, jsz, routez, gatewayz, healthz, connz, closedz };
     const server = readServer(documents, "monitoring");

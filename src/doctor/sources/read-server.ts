@@ -201,14 +201,23 @@ export function withNames(
   });
 }
 
-/** Merges the facts of several sources by server. The first source that has a field wins. */
+/**
+ * Merges the facts of several sources by server. The first source that has a field wins. Two servers that have answered with different ids
+ * are not the same, even if their names are.
+ */
 export function merged(servers: readonly ServerFacts[]): ServerFacts[] {
-  const byName = new Map<string, ServerFacts>();
+  const found: ServerFacts[] = [];
   for (const server of servers) {
-    const known = byName.get(server.name);
-    byName.set(server.name, known === undefined ? server : combine(known, server));
+    const index = found.findIndex((one) => one.name === server.name && mayBeSame(one, server));
+    const known = found[index];
+    if (known === undefined) found.push(server);
+    else found[index] = combine(known, server);
   }
-  return [...byName.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
+  return found.sort((a, b) => (a.name < b.name ? -1 : Number(a.name > b.name)));
+}
+
+function mayBeSame(a: ServerFacts, b: ServerFacts): boolean {
+  return a.serverId === null || b.serverId === null || a.serverId === b.serverId;
 }
 
 function combine(first: ServerFacts, second: ServerFacts): ServerFacts {

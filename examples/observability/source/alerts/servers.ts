@@ -74,7 +74,16 @@ export function serverAlerts({ range }: Times): readonly Alert[] {
       meaning:
         "Its monitoring port, or the system account, gets no answer. With a second one lost, three replicas have no majority.",
       firstStep: "Start the server. `nats-leader doctor` lists what follows from its loss.",
-      fires: { series: { [`${up}{server="n1"}`]: steady(0, 180) }, atSeconds: 90, labels: [N1] },
+      // The URL distinguishes two servers of one name.
+      fires: {
+        series: {
+          [`${up}{server="n1"}`]: steady(0, 180),
+          [`${up}{server="n2",url="http://a:8222"}`]: steady(0, 180),
+          [`${up}{server="n2",url="http://b:8222"}`]: steady(1, 180),
+        },
+        atSeconds: 90,
+        labels: [N1, { server: "n2", url: "http://a:8222" }],
+      },
       quiet: {
         series: {
           [`${up}{server="n1"}`]: [
