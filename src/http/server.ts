@@ -11,7 +11,8 @@ import {
   type ListenAddress,
   parseListenAddress,
 } from "../config/listen.ts";
-import { asError, ClusterError, messageOf } from "../errors.ts";
+import { listenError } from "../config/listen-error.ts";
+import { asError, ClusterError } from "../errors.ts";
 import { createLogger, type Logger } from "../log/logger.ts";
 import { createHandler } from "./handler.ts";
 import { nodeListener } from "./node-listener.ts";
@@ -194,20 +195,6 @@ async function bind(server: Server, { host, port }: ListenAddress): Promise<{ ho
   });
   const bound = server.address() as AddressInfo;
   return { host: bound.address, port: bound.port };
-}
-
-const REMEDIES: Readonly<Record<string, string>> = {
-  EADDRINUSE: "another process uses this port: choose another one, or port 0 for a free one",
-  EADDRNOTAVAIL: "this machine has no such address: use one of its own, or 127.0.0.1",
-  EACCES: "this user may not use the port: choose one above 1023",
-  ENOTFOUND: "the name cannot be resolved: use an IP address",
-};
-
-function listenError(address: string, error: NodeJS.ErrnoException): ClusterError {
-  const why = REMEDIES[error.code ?? ""] ?? messageOf(error);
-  return new ClusterError("LISTEN_FAILED", `the HTTP server cannot listen at ${address}: ${why}`, {
-    cause: error,
-  });
 }
 
 async function closeServer(server: Server): Promise<void> {

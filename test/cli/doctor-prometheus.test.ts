@@ -1,5 +1,6 @@
 /** `doctor --prometheus` on real servers: what is exported, what a dead or silent server costs, and that it is valid. */
 import { spawnSync } from "node:child_process";
+import { once } from "node:events";
 import type { AddressInfo } from "node:net";
 import { createServer, type Server } from "node:net";
 import { jetstreamManager } from "@nats-io/jetstream";
@@ -133,12 +134,28 @@ test("a server that is gone and one that is silent do not block a scrape; others
 });
 
 test("says what is wrong with its options, and exits with 4 if no server answers", async () => {
-  const [nothing, listen, both, unreachable] = await Promise.all([
+  const other = createServer().listen(0, "127.0.0.1");
+  await once(other, "listening");
+  const { port } = other.address() as AddressInfo;
+  const [taken, readOnly, permissions, nothing, listen, both, unreachable] = await Promise.all([
+    cli(["doctor", "--prometheus", "--listen", `${port}`, "--monitor", "http://127.0.0.1:1"]),
+    cli(["doctor", "--read-only"]),
+    cli(["doctor", "--permissions", "shop"], { env: { NATS_LEADER_PASSWORD: "p" } }),
     cli(["doctor", "--prometheus"]),
     cli(["doctor", "--listen", "9466"]),
     cli(["doctor", "--prometheus", "--watch"]),
     cli(["doctor", "--prometheus", "--monitor", "http://127.0.0.1:1"]),
   ]);
+  other.close();
+  expect(taken).toMatchObject({
+    code: 1,
+    stderr: expect.stringContaining(`cannot listen at 127.0.0.1:${port}: another process uses this port`),
+  });
+  expect(readOnly).toMatchObject({ code: 2, stderr: expect.stringContaining("--read-only is for --bucket") });
+  expect(permissions).toMatchObject({
+    code: 2,
+    stderr: expect.stringContaining("nothing to try: add --bucket"),
+  });
   expect(nothing).toMatchObject({
     code: 2,
     stderr: expect.stringContaining("pass --monitor http://HOST:8222"),

@@ -129,13 +129,31 @@ async function run(flags: Flags): Promise<void> {
       throw new ClusterError("INVALID_CONFIG", `--${name} is for --prometheus, which is missing`);
     }
   }
-  const examiner = new Doctor(doctorOptions(flags));
+  if (flags.readOnly === true && flags.bucket === undefined) {
+    throw new ClusterError("INVALID_CONFIG", "--read-only is for --bucket, which is missing");
+  }
+  const options = doctorOptions(flags);
+  if (flags.permissions !== undefined && !triesPermissions(options)) {
+    throw new ClusterError(
+      "INVALID_CONFIG",
+      "--permissions has nothing to try: add --bucket for an application, --cluster-id for a node, or --group for a member",
+    );
+  }
+  const examiner = new Doctor(options);
   try {
     const last = flags.watch === true ? await watched(examiner, flags) : await once(examiner, flags);
     if (last !== null) process.exitCode = exitCodeFor(last);
   } finally {
     await examiner.close();
   }
+}
+
+/** Permissions are of an application's buckets, of a cluster, or of a group. */
+function triesPermissions({ account }: DoctorOptions): boolean {
+  return (
+    account !== null &&
+    (account.application !== undefined || account.hasCluster || account.groupIds.length > 0)
+  );
 }
 
 async function once(examiner: Doctor, flags: Flags): Promise<Examination> {

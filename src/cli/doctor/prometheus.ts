@@ -1,8 +1,9 @@
 /** `doctor --prometheus`: the facts about the servers in the text format of Prometheus, printed once or served. */
 import { InvalidArgumentError } from "commander";
+import type { ListenAddress } from "../../config/listen.ts";
 import type { DoctorOptions } from "../../doctor/doctor.ts";
 import { Exporter } from "../../doctor/exporter/exporter.ts";
-import { type ListenAddress, serveExporter } from "../../doctor/exporter/serve.ts";
+import { serveExporter } from "../../doctor/exporter/serve.ts";
 import { ClusterError } from "../../errors.ts";
 import { EXIT } from "../exit.ts";
 import { note, printText } from "../output.ts";

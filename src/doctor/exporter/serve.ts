@@ -1,24 +1,21 @@
 /** `GET /metrics` of the exporter. */
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
-import { ClusterError, messageOf } from "../../errors.ts";
+import { addressText, type ListenAddress } from "../../config/listen.ts";
+import { listenError } from "../../config/listen-error.ts";
+import { messageOf } from "../../errors.ts";
 import type { Exporter } from "./exporter.ts";
 
 /** For a request to arrive. A scrape is one short request. */
 const REQUEST_MS = 5_000;
 const MAX_CONNECTIONS = 100;
 
-export interface ListenAddress {
-  readonly host: string;
-  readonly port: number;
-}
-
 export interface ServedExporter {
   readonly url: string;
   close(): Promise<void>;
 }
 
-/** @throws ClusterError `INVALID_CONFIG` if the address cannot be listened on. */
+/** @throws ClusterError `LISTEN_FAILED` if the address cannot be listened on. */
 export async function serveExporter(exporter: Exporter, address: ListenAddress): Promise<ServedExporter> {
   const server = createServer(
     { requestTimeout: REQUEST_MS, headersTimeout: REQUEST_MS },
@@ -28,29 +25,18 @@ export async function serveExporter(exporter: Exporter, address: ListenAddress):
   );
   server.maxConnections = MAX_CONNECTIONS;
   await new Promise<void>((resolve, reject) => {
-    server.once("error", (error) =>
-      reject(
-        new ClusterError(
-          "INVALID_CONFIG",
-          `cannot listen on ${shown(address)}: ${messageOf(error)}; pass another address with --listen`,
-        ),
-      ),
-    );
+    server.once("error", (error) => reject(listenError(addressText(address), error)));
     server.listen(address.port, address.host, resolve);
   });
   const { port } = server.address() as AddressInfo;
   return {
-    url: `http://${shown({ host: address.host, port })}/metrics`,
+    url: `http://${addressText({ host: address.host, port })}/metrics`,
     close: () =>
       new Promise((resolve) => {
         server.close(() => resolve());
         server.closeAllConnections();
       }),
   };
-}
-
-function shown({ host, port }: ListenAddress): string {
-  return `${host.includes(":") ? `[${host}]` : host}:${port}`;
 }
 
 async function answer(exporter: Exporter, request: IncomingMessage, response: ServerResponse): Promise<void> {
