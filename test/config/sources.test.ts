@@ -127,6 +127,8 @@ describe("servers", () => {
       { env: { NATS_HOST: "n:1", NATS_PORT: "2" } },
       'NATS_HOST "n:1" and NATS_PORT "2" name different ports; keep one of them',
     ],
+    [{ env: { NATS_PORT: "abc" } }, 'NATS_PORT "abc" must be a port from 1 to 65535'],
+    [{ env: { NATS_HOST: "n", NATS_PORT: "70000" } }, 'NATS_PORT "70000" must be a port from 1 to 65535'],
   ])("that contradict each other in one source are refused, with both names: %j", (given, problem) => {
     expect(problemsOf({ ...given, file: { ...BASE, ...given.file } })).toEqual([problem]);
     // A stronger source decides, and the contradiction is of no importance.

@@ -185,6 +185,20 @@ describe("daemon", () => {
       expect.stringContaining("NATS_LEADER_HTTP_TOKEN (hidden) must be"),
     ]);
     expect(both.stderr).not.toContain("also short");
+    const checked = await runHere(["config", "check", "--config", file], {
+      NATS_LEADER_HTTP_TOKEN: "also short",
+    });
+    expect([checked.code, checked.stderr]).toEqual([
+      2,
+      expect.stringContaining("NATS_LEADER_HTTP_TOKEN (hidden) must be"),
+    ]);
+    const checkedFile = await runHere(["config", "check", "--config", file]);
+    expect([checkedFile.code, checkedFile.stderr]).toEqual([
+      2,
+      expect.stringContaining("the token in it (hidden) must be 16 to"),
+    ]);
+    const logged = await runHere(["daemon", "--config", file]);
+    expect([logged.code, logged.stdout]).toEqual([2, ""]);
     const missing = await runHere([
       "daemon",
       "--log-level",

@@ -1,4 +1,5 @@
 import type { Command } from "commander";
+import { httpToken } from "../../config/file/http.ts";
 import type { LoadedConfig } from "../../config/file/load.ts";
 import { PACKAGE_VERSION } from "../../config/options.ts";
 import { ClusterError } from "../../errors.ts";
@@ -64,6 +65,8 @@ async function run(flags: Flags): Promise<void> {
       "INVALID_CONFIG",
       "--ui needs an HTTP server: add --http ADDRESS, or http.listen to the file",
     );
+  // A bad token is refused before the log says that the daemon starts.
+  if (loaded.http !== null) httpToken(loaded.http);
   const level = new SwitchedLevel(flags.logLevel ?? "info");
   const log = cliLogger({ level: level.now, json: flags.json === true, write: logTo(1) });
   const service = new ServiceManager(process.env, log);

@@ -12,6 +12,7 @@ import { put, type Tree } from "./tree.ts";
 /** Kubernetes and Docker's links set `NATS_PORT` so for a service or a container with the name nats. */
 const LINK = /^tcp:\/\/(.+):(\d{1,5})$/;
 const HAS_PORT = /:\d+$/;
+const MAX_PORT = 65_535;
 
 /** Variables that an operator has set for NATS tools, or for the service. An empty one counts as not set. */
 export function sharedLayer(env: Environment): Layer {
@@ -61,7 +62,7 @@ class Found {
     const hosts = this.#hosts(env);
     if (urls.length > 0) this.give("nats.servers", "NATS_URL", urls);
     else if (hosts !== null) this.give("nats.servers", hosts.from, hosts.servers);
-    if (urls.length === 0 || hosts === null) return;
+    if (urls.length === 0 || hosts === null || this.#conflicts.has("nats.servers")) return;
     if (meaningOfServers(urls) === meaningOfServers(hosts.servers)) return;
     this.#conflicts.set(
       "nats.servers",
@@ -74,6 +75,11 @@ class Found {
     const hosts = splitList(env["NATS_HOST"] ?? "");
     const text = env["NATS_PORT"]?.trim() ?? "";
     const link = LINK.exec(text);
+    if (text !== "" && link === null && !isPort(text)) {
+      // Refused here, where its name is known: in a URL it could be part of a login, and would be hidden.
+      this.#conflicts.set("nats.servers", `NATS_PORT ${show(text)} must be a port from 1 to ${MAX_PORT}`);
+      return { servers: hosts.length === 0 ? ["localhost"] : hosts, from: "NATS_PORT" };
+    }
     if (hosts.length === 0) {
       return text === "" || link !== null ? null : { servers: [`localhost:${text}`], from: "NATS_PORT" };
     }
@@ -99,4 +105,8 @@ class Found {
       notes: this.#notes,
     };
   }
+}
+
+function isPort(text: string): boolean {
+  return /^\d{1,5}$/.test(text) && Number(text) >= 1 && Number(text) <= MAX_PORT;
 }

@@ -1,4 +1,5 @@
 /** The HTTP server of a configuration. */
+import { existsSync } from "node:fs";
 import { ClusterError, messageOf } from "../../errors.ts";
 import { show } from "../check.ts";
 import { HTTP_OFF, isToken, TOKEN_RULE } from "../listen.ts";
@@ -23,6 +24,18 @@ export function httpToken({ token, tokenFile }: HttpConfig): string | undefined 
   const source =
     token === undefined ? `http.tokenFile ${show(tokenFile)}: the token in it` : "NATS_LEADER_HTTP_TOKEN";
   throw new ClusterError("INVALID_CONFIG", `${source} (hidden) must be ${TOKEN_RULE}`);
+}
+
+/** What is wrong with the token: at most one line. That its file does not exist is found with the other files. */
+export function tokenProblems({ http }: Pick<FileConfig, "http">, token: string | undefined): string[] {
+  const tokenFile = http?.tokenFile;
+  if (token === undefined && (tokenFile === undefined || !existsSync(tokenFile))) return [];
+  try {
+    httpToken({ listen: HTTP_OFF, token, tokenFile, hosts: undefined });
+    return [];
+  } catch (error) {
+    return [messageOf(error)];
+  }
 }
 
 function readToken(file: string): string {

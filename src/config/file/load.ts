@@ -6,7 +6,7 @@ import { show } from "../check.ts";
 import { listProblems } from "../group.ts";
 import type { NodeOptions } from "../resolve.ts";
 import { platformLayer, sharedLayer } from "./foreign-variables.ts";
-import { httpOf } from "./http.ts";
+import { httpOf, tokenProblems } from "./http.ts";
 import { type Environment, environmentLayer, type Layer, type Merged, merge } from "./layers.ts";
 import { type Secrets, toNodeOptions } from "./node-options.ts";
 import { optionProblems, withSource } from "./option-problems.ts";
@@ -143,6 +143,7 @@ function finish(
   const related = [
     ...built.problems.values(),
     ...(requireFiles ? missingFiles(values) : []),
+    ...(requireFiles && isValid("http") ? tokenProblems(values, secrets["http.token"]) : []),
     ...vipProblems(values, isValid, unusableAddress),
     ...resourceProblems(values, isValid),
   ];
