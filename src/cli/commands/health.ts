@@ -13,6 +13,9 @@ import {
 } from "../options.ts";
 import { print, printJson } from "../output.ts";
 
+/** Any program may have answered. */
+const MAX_BODY_CHARS = 65_536;
+
 interface Flags extends ClusterFlags {
   readonly ready?: boolean;
 }
@@ -46,13 +49,13 @@ async function run(flags: Flags): Promise<void> {
   const path = flags.ready === true ? "/readyz" : "/livez";
   const { host, port } = reachable(addressOf(http.listen));
   const what = `${host.includes(":") ? `[${host}]` : host}:${port}${path}`;
-  const code = await statusOf(host, port, path, flags.timeout ?? DEFAULT_TIMEOUT_MS).catch(
+  const { code, body } = await answerOf(host, port, path, flags.timeout ?? DEFAULT_TIMEOUT_MS).catch(
     (error: unknown) => {
-      throw new CliError(EXIT.error, "NO_ANSWER", `no answer from ${what}: ${messageOf(error)}`);
+      throw new CliError(EXIT.error, "NO_ANSWER", `no answer from ${what}: ${whyNone(error)}`);
     },
   );
   if (code !== 200) {
-    const why = code === 503 ? "it is not ready" : "it is another program, or the address of another server";
+    const why = code === 503 ? notReadyText(body) : "it is another program, or the address of another server";
     throw new CliError(EXIT.error, "UNHEALTHY", `${what} answers ${code}: ${why}`);
   }
   if (flags.json === true) printJson({ ok: true, address: what });
@@ -74,13 +77,42 @@ function reachable({ host, port }: ListenAddress): ListenAddress {
   return host === "::" ? { host: "::1", port } : { host, port };
 }
 
-/** The whole answer counts for the limit, not only its first byte. */
-function statusOf(host: string, port: number, path: string, timeoutMs: number): Promise<number> {
+function whyNone(error: unknown): string {
+  if ((error as NodeJS.ErrnoException).code !== "ECONNREFUSED") return messageOf(error);
+  return "nothing listens there: start the daemon with --http or http.listen, or pass the address of its log line http-listening with --http";
+}
+
+/** With the reasons that the body of `/readyz` names. */
+function notReadyText(body: string): string {
+  const reasons = reasonsIn(body);
+  return reasons.length === 0 ? "it is not ready" : `it is not ready: ${reasons.join("; ")}`;
+}
+
+function reasonsIn(body: string): string[] {
+  try {
+    const { reasons } = JSON.parse(body) as { readonly reasons?: unknown };
+    return Array.isArray(reasons) ? reasons.filter((one) => typeof one === "string") : [];
+  } catch {
+    return [];
+  }
+}
+
+interface HealthAnswer {
+  readonly code: number;
+  readonly body: string;
+}
+
+/** The whole answer counts for the limit, not only its first byte. Of its body, no more than `MAX_BODY_CHARS` is kept. */
+function answerOf(host: string, port: number, path: string, timeoutMs: number): Promise<HealthAnswer> {
   return new Promise((resolve, reject) => {
     const signal = AbortSignal.timeout(timeoutMs);
     const asking = request({ host, port, path, signal, agent: false }, (response) => {
-      response.resume();
-      response.on("end", () => resolve(response.statusCode ?? 0));
+      let body = "";
+      response.setEncoding("utf8");
+      response.on("data", (text: string) => {
+        if (body.length < MAX_BODY_CHARS) body = (body + text).slice(0, MAX_BODY_CHARS);
+      });
+      response.on("end", () => resolve({ code: response.statusCode ?? 0, body }));
       response.on("error", reject);
     });
     asking.on("error", (error) =>
