@@ -3,7 +3,7 @@
  * text of records, answers and errors cannot reach the terminal as control characters.
  */
 import { writeSync } from "node:fs";
-import type { ScreenSize } from "./render/fit-screen.ts";
+import { type ScreenSize, sizeToKeep } from "./render/fit-screen.ts";
 import { type Line, type Part, safeLines, showLine } from "./render/text.ts";
 import { beforeTerminalStop } from "./signals.ts";
 
@@ -104,7 +104,7 @@ export class Screen {
   #drawn = false;
   #closed = false;
 
-  /** @param content the lines for a size: at most `rows` lines of at most `columns` columns. */
+  /** @param content the lines for a size: at most `rows` lines of at most `columns` columns; all lines for `sizeToKeep`. */
   constructor(content: (size: ScreenSize) => readonly Line[]) {
     this.#content = content;
     process.stdout.on("resize", this.#onResize);
@@ -144,7 +144,7 @@ export class Screen {
     this.#drawn = true;
   }
 
-  /** Gives the terminal back, and prints the last content on it. */
+  /** Gives the terminal back, and prints the whole last content on it. */
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
@@ -154,6 +154,6 @@ export class Screen {
     if (!this.#drawn) return;
     process.stdout.write(this.#isOn ? LEAVE : "");
     this.#isOn = false;
-    printLines(this.#content(sizeOfTerminal()));
+    printLines(this.#content(sizeToKeep(sizeOfTerminal().columns)));
   }
 }

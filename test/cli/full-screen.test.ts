@@ -70,6 +70,7 @@ describe.skipIf(missing !== null)(`watch on a terminal${why}`, () => {
     // The last state stays readable.
     expect(left).toMatch(/=== Cluster Status.*b +leader.*Stopping watch/s);
     expect(left).not.toContain("\u001b[");
+    expect(left).not.toContain("Press Ctrl+C");
   });
 
   test("gives the screen back while it is stopped with Ctrl-Z, and takes it again", async () => {

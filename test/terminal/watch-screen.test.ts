@@ -1,7 +1,7 @@
 /** Screens that are redrawn: they fit the terminal, whatever is shown. */
 import { describe, expect, test } from "vitest";
 import { ChangeTexts } from "../../src/cli/render/change-text.ts";
-import { fitScreen } from "../../src/cli/render/fit-screen.ts";
+import { fitScreen, sizeToKeep } from "../../src/cli/render/fit-screen.ts";
 import { type Line, line, showLine, widthOf } from "../../src/cli/render/text.ts";
 import { type WatchState, watchScreen } from "../../src/cli/render/watch-screen.ts";
 import type { NodeRow } from "../../src/manager/cluster-nodes.ts";
@@ -118,6 +118,25 @@ describe("the screen of watch", () => {
     expect(title).toMatch(/=== not connected: as of \d{4}-/);
   });
 
+  test.each([10, 3])("says on 60 columns and %i rows how many lines are missing", (rows) => {
+    const lines = shown(watchScreen(stateWith(["a", "b"], 8), { columns: 60, rows }, NOW));
+    expect(lines).toHaveLength(rows);
+    expect(lines[0]).toMatch(/^=== Cluster Status \[/);
+    expect(lines.at(-1)).toMatch(/^… \d+ more lines$/);
+  });
+
+  test("leaves all lines on the terminal, without what to press", () => {
+    const ids = Array.from({ length: 40 }, (_, index) => `n${index}`);
+    const left = shown(watchScreen(stateWith(ids, 8), sizeToKeep(80), NOW));
+    for (const id of ids)
+      expect(
+        left.some((one) => one.startsWith(`${id} `)),
+        id,
+      ).toBe(true);
+    expect(left.at(-1)).toMatch(/epoch 8$/);
+    expect(left.filter((one) => /more lines|Ctrl/.test(one))).toEqual([]);
+  });
+
   test.each([
     { columns: 80, rows: 24 },
     { columns: 60, rows: 20 },
@@ -144,5 +163,8 @@ test("a screen that does not fit says how many lines are missing", () => {
   expect(fitted(6)).toEqual(["head", "1", "2", "3", "4", "foot"]);
   expect(fitted(5)).toEqual(["head", "1", "2", "… 2 more lines", "foot"]);
   expect(fitted(3)).toEqual(["head", "… 4 more lines", "foot"]);
+  expect(fitted(2)).toEqual(["head", "… 4 more lines"]);
   expect(fitted(1)).toEqual(["head"]);
+  // What stays after the end.
+  expect(fitted(Number.POSITIVE_INFINITY)).toEqual(["head", "1", "2", "3", "4"]);
 });

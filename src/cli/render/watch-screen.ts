@@ -39,5 +39,7 @@ export function watchScreen(state: WatchState, size: ScreenSize, now: number): L
     const newest = kept.slice(-Math.max(1, room - table.length));
     return fitScreen(head, [...table, ...newest], foot, size);
   }
-  return fitScreen(head, table, [...kept.slice(-LEAST_EVENTS), ...foot], size);
+  const least = kept.slice(-LEAST_EVENTS);
+  if (least.length >= room) return fitScreen(head, [...table, ...kept], foot, size);
+  return fitScreen(head, table, [...least, ...foot], size);
 }
