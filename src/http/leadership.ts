@@ -48,7 +48,12 @@ function clusterAnswer(all: readonly NodeView[], { cluster, node }: LeadershipQu
   const clusters = new Set(nodes.map(({ clusterId }) => clusterId));
   if (clusters.size > 1) return ambiguous("clusters", "?cluster=ID", clusters);
   const [first] = nodes;
-  if (first === undefined) return notHeld({ leader: null, reason: "no such node runs in this process" });
+  if (first === undefined)
+    return notHeld({
+      ...asked({ cluster, node }),
+      leader: null,
+      reason: "no such node runs in this process",
+    });
   // One of several nodes of this cluster may lead, and no two of them can.
   const reports = nodes.flatMap((one) => one.status() ?? []);
   const leading = reports.find(({ held }) => held);
@@ -82,7 +87,12 @@ function resourceAnswer(all: readonly GroupView[], { group, member, resource }: 
   if (ids.size > 1) return ambiguous("groups", "?group=ID", ids);
   const [first] = groups;
   if (first === undefined)
-    return notHeld({ resource, owner: null, reason: "no such member runs in this process" });
+    return notHeld({
+      ...asked({ group, member }),
+      resource,
+      owner: null,
+      reason: "no such member runs in this process",
+    });
   for (const one of groups) {
     const term = resource === "" ? null : one.term(resource);
     if (term === null || !term.held) continue;
@@ -94,6 +104,19 @@ function resourceAnswer(all: readonly GroupView[], { group, member, resource }: 
   const { groupId, memberId } = first;
   const owner = resource === "" ? null : first.owner(resource);
   return notHeld({ groupId, memberId, resource, owner, reason: "the member does not hold the resource" });
+}
+
+/** The ids of the request under the names that answers have. What was not given is absent. */
+function asked({
+  cluster = null,
+  node = null,
+  group = null,
+  member = null,
+}: Partial<LeadershipQuery>): Record<string, string> {
+  const ids = { clusterId: cluster, nodeId: node, groupId: group, memberId: member };
+  return Object.fromEntries(
+    Object.entries(ids).filter((entry): entry is [string, string] => entry[1] !== null),
+  );
 }
 
 function notHeld(facts: object): Answer {

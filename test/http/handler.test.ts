@@ -159,7 +159,7 @@ describe("/leader", () => {
     expect((await ask(handler, "/leader?cluster=mail")).status).toBe(503);
     expect(await ask(handler, "/leader?cluster=none")).toMatchObject({
       status: 503,
-      json: { reason: "no such node runs in this process" },
+      json: { clusterId: "none", leader: null, reason: "no such node runs in this process" },
     });
   });
 
