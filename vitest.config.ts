@@ -1,10 +1,12 @@
 import { join } from "node:path";
-import { defineConfig, type ViteUserConfig } from "vitest/config";
+import { defineConfig, type TestProjectConfiguration, type ViteUserConfig } from "vitest/config";
 import { BaseSequencer, type TestSpecification } from "vitest/node";
 
 /** Folders whose tests start servers and processes. */
 const natsTests =
-  "test/{channels,telemetry,nats,node,calibration,presence,testing,deploy,fencing,bench,cli,vip,discovery,permissions,interop,examples,http,ui}/**/*.test.ts";
+  "test/{channels,telemetry,nats,node,calibration,presence,testing,fencing,cli,vip,discovery,permissions,interop,examples,http,ui}/**/*.test.ts";
+/** Tools that start whole clusters of servers, and benchmarks: they take minutes, and `npm test` leaves them out. */
+const toolTests = "test/{deploy,bench}/**/*.test.ts";
 const packageTests = "test/package/**/*.test.ts";
 
 /** The files that take longest, longest first. Started last, they would run alone at the end. */
@@ -57,6 +59,28 @@ const resolve = {
   alias: [{ find: /^nats-leader\/(\w+)$/, replacement: join(import.meta.dirname, "src/$1.ts") }],
 };
 
+/** A project whose tests start servers and processes. */
+function onServers(name: string, include: string, groupOrder: number): TestProjectConfiguration {
+  return {
+    resolve,
+    test: {
+      name,
+      include: [include],
+      globalSetup: ["test/support/global-setup.ts"],
+      setupFiles: ["test/support/setup.ts"],
+      pool: "forks",
+      isolate: false,
+      // Most of a test is waiting. Each file runs up to three servers; two cores are the least this runs on.
+      maxWorkers: 5,
+      testTimeout: 200_000,
+      hookTimeout: 120_000,
+      // As `PATIENCE_MS` in test/support/patience.ts; the default is 1 s.
+      expect: { poll: { timeout: 15_000 } },
+      sequence: { groupOrder },
+    },
+  };
+}
+
 const config: ViteUserConfig = defineConfig({
   test: {
     sequence: { sequencer: LongestFirst },
@@ -66,7 +90,7 @@ const config: ViteUserConfig = defineConfig({
         test: {
           name: "unit",
           include: ["{test,examples}/**/*.test.ts"],
-          exclude: [natsTests, packageTests],
+          exclude: [natsTests, toolTests, packageTests],
           // The files of a worker share their modules: importing them again for each file takes longer than most of these tests.
           isolate: false,
           maxWorkers: 2,
@@ -74,24 +98,8 @@ const config: ViteUserConfig = defineConfig({
           sequence: { groupOrder: 0 },
         },
       },
-      {
-        resolve,
-        test: {
-          name: "nats",
-          include: [natsTests],
-          globalSetup: ["test/support/global-setup.ts"],
-          setupFiles: ["test/support/setup.ts"],
-          pool: "forks",
-          isolate: false,
-          // Most of a test is waiting. Each file runs up to three servers; two cores are the least this runs on.
-          maxWorkers: 5,
-          testTimeout: 200_000,
-          hookTimeout: 120_000,
-          // As `PATIENCE_MS` in test/support/patience.ts; the default is 1 s.
-          expect: { poll: { timeout: 15_000 } },
-          sequence: { groupOrder: 1 },
-        },
-      },
+      onServers("nats", natsTests, 1),
+      onServers("tools", toolTests, 2),
       {
         test: {
           name: "package",
@@ -99,7 +107,7 @@ const config: ViteUserConfig = defineConfig({
           testTimeout: 60_000,
           hookTimeout: 120_000,
           maxWorkers: 1,
-          sequence: { groupOrder: 2 },
+          sequence: { groupOrder: 3 },
         },
       },
     ],
