@@ -12,9 +12,11 @@ import { parseArgs } from "node:util";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
 const { version } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
-const { values } = parseArgs({
-  options: { tag: { type: "string" }, "node-image": { type: "string" }, context: { type: "string" } },
-});
+const USAGE = `usage: npm run image -- [--tag TAG] [--node-image IMAGE] [--context FOLDER]
+  --tag TAG           tag of the image (default: nats-leader:${version})
+  --node-image IMAGE  image with Node.js that it is built on (default: that of deploy/Dockerfile)
+  --context FOLDER    only write what "docker build" needs to FOLDER`;
+const values = optionsOf();
 
 const folder = mkdtempSync(join(tmpdir(), "nats-leader-image-"));
 process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
@@ -37,6 +39,25 @@ if (values.context !== undefined) process.exit(0);
 const nodeImage = values["node-image"];
 const base = nodeImage === undefined ? [] : ["--build-arg", `NODE_IMAGE=${nodeImage}`];
 run("docker", ["build", "--tag", values.tag ?? `nats-leader:${version}`, ...base, context], root);
+
+function optionsOf() {
+  const string = { type: "string" };
+  const options = {
+    tag: string,
+    "node-image": string,
+    context: string,
+    help: { type: "boolean", short: "h" },
+  };
+  try {
+    const { values } = parseArgs({ options });
+    if (values.help !== true) return values;
+    console.log(USAGE);
+    process.exit(0);
+  } catch (error) {
+    console.error(`error: ${error.message}\n${USAGE}`);
+    process.exit(2);
+  }
+}
 
 function run(command, args, cwd) {
   const { status, error } = spawnSync(command, args, { cwd, stdio: ["ignore", "inherit", "inherit"] });

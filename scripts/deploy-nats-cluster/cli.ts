@@ -4,10 +4,11 @@ import { Command, CommanderError, InvalidArgumentError, Option } from "commander
 import { composeYaml } from "./compose-backend.ts";
 import { makeSecrets, prepare, Running, rotate, type Say, statusOf, withExpected } from "./deployment.ts";
 import { DeployError } from "./errors.ts";
+import { Interrupted } from "./interrupt.ts";
 import { refuseUnfinished } from "./migrate/journal.ts";
 import { migrate } from "./migrate/migrate.ts";
 import { rollBack } from "./migrate/undo.ts";
-import { addOperations, testFailover } from "./operations.ts";
+import { addOperations, scaleInOrder, testFailover } from "./operations.ts";
 import { DEFAULT_PORT_BASE, type Size, type Topology } from "./plan.ts";
 import { type Asked, completePlan, nameOf } from "./remembered.ts";
 import { afterMigration, statusLines, urlLines, urlsForPrograms } from "./report.ts";
@@ -47,17 +48,24 @@ interface Migrate extends Up {
 /** Resolves with the exit code. */
 export async function main(args: readonly string[], output: Output): Promise<number> {
   const cli = new Cli(output);
+  const json = args.includes("--json");
   try {
     await cli.program.parseAsync([...args], { from: "user" });
     return cli.exitCode;
   } catch (error) {
-    if (error instanceof CommanderError) return error.exitCode; // commander has printed the error or the help
+    if (error instanceof CommanderError) {
+      // commander has printed the error or the help
+      if (json && error.exitCode !== 0)
+        output.out(JSON.stringify({ ok: false, error: error.message.replace(/^error: /, "") }));
+      return error.exitCode;
+    }
     // These messages are written for the user; any other error is a bug in this script.
     const expected =
       error instanceof DeployError || (error instanceof Error && error.name === "NatsServerError");
     if (!expected) throw error;
     output.err(`error: ${error.message}`);
-    return 1;
+    if (json) output.out(JSON.stringify({ ok: false, error: error.message }));
+    return error instanceof Interrupted ? error.exitCode : 1;
   }
 }
 
@@ -122,8 +130,14 @@ class Cli implements Verbs {
       .action((options: Up) =>
         this.withState(options, async (state, say) => {
           await refuseUnfinished(state);
+          const { scaling } = (await state.read()) ?? {};
+          if (scaling !== undefined) {
+            say(`completing the change from ${scaling.from} to ${scaling.to} servers`);
+            await scaleInOrder(state, scaling.to, say);
+          }
           const plan = await completePlan(state, askedOf(options));
-          if ((await state.read()) !== undefined) say(`continuing the deployment here: ${nameOf(plan)}`);
+          const before = await state.read();
+          if (before !== undefined) say(`continuing the deployment here: ${nameOf(plan)}`);
           const running = await prepare(state, plan, say);
           await running.up();
           const { failoverTest: rounds } = options;

@@ -12,7 +12,7 @@ import { type Plan, type PlannedServer, planServers, portsOf } from "./plan.ts";
 import { ProcessBackend } from "./process-backend.ts";
 import { refuseChange, settingsOf } from "./remembered.ts";
 import { ensureCertificates, ensurePasswords, renewPasswords, type User } from "./secrets.ts";
-import type { Deployment, StateDir, UpOptions } from "./state.ts";
+import type { Deployment, Scaling, StateDir, UpOptions } from "./state.ts";
 
 const SERVER_MS = 30_000;
 const WHOLE_MS = 60_000;
@@ -46,13 +46,16 @@ export class Running {
    * Starts the servers that are not running, and waits until nothing is missing, or only until every server is up. If one
    * fails, the servers that this call started are stopped before it rejects.
    */
-  async up(until: "nothing is missing" | "all are up" = "nothing is missing"): Promise<void> {
+  async up(
+    until: "nothing is missing" | "all are up" = "nothing is missing",
+    servers: readonly PlannedServer[] = this.servers,
+  ): Promise<void> {
     const started: PlannedServer[] = [];
     try {
-      for (const [index, server] of this.servers.entries()) {
+      for (const [index, server] of servers.entries()) {
         const fresh = await this.backend.start(server);
         if (fresh) started.push(server);
-        await this.#waitFor(() => missingAtStart(server, this.servers.slice(0, index)), SERVER_MS, server);
+        await this.#waitFor(() => missingAtStart(server, servers.slice(0, index)), SERVER_MS, server);
         this.#say(
           `${server.name.padEnd(6)} ${fresh ? "started" : "already running"}, ${await this.backend.describe(server)}`,
         );
@@ -272,7 +275,9 @@ export async function statusOf(running: Running): Promise<Status> {
   const down = servers.find((server) => !server.running);
   const unwell = servers.find(({ health }) => health !== "ok");
   let missing: string | undefined;
-  if (down !== undefined) missing = `${down.name} is not running`;
+  const { scaling } = running.deployment;
+  if (scaling !== undefined) missing = unfinishedScale(scaling);
+  else if (down !== undefined) missing = `${down.name} is not running`;
   else if (unwell !== undefined) missing = `${unwell.name} /healthz: ${unwell.health}`;
   else missing = await missingInPlan(running.deployment);
   const leaders = new Set(servers.map(({ metaLeader }) => metaLeader));
@@ -283,6 +288,10 @@ export async function statusOf(running: Running): Promise<Status> {
     connections: servers.reduce((sum, { connections }) => sum + (connections ?? 0), 0),
     servers,
   };
+}
+
+export function unfinishedScale({ from, to }: Scaling): string {
+  return `the change from ${from} to ${to} servers is unfinished: "scale ${to}" or "up" completes it`;
 }
 
 /** Adds what is missing if another number of client connections was expected. */

@@ -5,9 +5,10 @@ import { positiveDuration } from "../../src/cli/options.ts";
 import { untilSignal } from "../../src/cli/signals.ts";
 import { latestIn } from "./backup/archive.ts";
 import { type Backup, backUp, drill, restoreBackup } from "./backup/backup.ts";
-import { Running } from "./deployment.ts";
+import { Running, type Say } from "./deployment.ts";
 import { DeployError } from "./errors.ts";
 import { failoverLines, failoverTest } from "./failover/failover-test.ts";
+import { endingInOrder } from "./interrupt.ts";
 import { refuseUnfinished } from "./migrate/journal.ts";
 import type { Size } from "./plan.ts";
 import { rollbackPlan } from "./rollback.ts";
@@ -30,10 +31,17 @@ function addScale(cli: Verbs): void {
     .action((size: Size, options: Common) =>
       cli.withState(options, async (state, say) => {
         await refuseUnfinished(state);
-        const running = new Running(state, await state.mustRead(), say);
-        cli.finish(options, state, await scale(state, running, size, say));
+        cli.finish(options, state, await scaleInOrder(state, size, say));
       }),
     );
+}
+
+/** Changes the number of servers, or completes an interrupted change. A signal ends it between two steps. */
+export async function scaleInOrder(state: StateDir, size: Size, say: Say): Promise<Running> {
+  const running = new Running(state, await state.mustRead(), say);
+  return endingInOrder(say, "finishing the step under way", (signal) =>
+    scale(state, running, size, { say, signal }),
+  );
 }
 
 function addFailoverTest(cli: Verbs): void {
@@ -65,7 +73,12 @@ export async function testFailover(
   running: Running,
   rounds: number,
 ): Promise<void> {
-  const result = await failoverTest(state, running, rounds, cli.sayTo(options));
+  const say = cli.sayTo(options);
+  const result = await endingInOrder(
+    say,
+    "starting a stopped server again, and deleting what the test has created",
+    (signal) => failoverTest(state, running, rounds, { say, signal }),
+  );
   if (options.json) cli.finish(options, state, running, { ok: result.passed, failoverTest: result });
   else for (const line of failoverLines(result)) cli.line(line);
   if (!result.passed) cli.exitCode = 1;

@@ -5,49 +5,111 @@
 import type { NatsConnection } from "@nats-io/transport-node";
 import { missingInCluster } from "../../src/testing/server/run/cluster-state.ts";
 import { poll } from "../../src/testing/server/run/wait.ts";
-import { makeSecrets, Running, refuseTakenPorts, type Say } from "./deployment.ts";
+import { makeSecrets, Running, refuseTakenPorts, type Say, unfinishedScale } from "./deployment.ts";
 import { DeployError } from "./errors.ts";
 import { type Placed, readPlacement } from "./health.ts";
+import { Interrupted } from "./interrupt.ts";
 import { ApiRefusal, call } from "./migrate/api.ts";
 import { connectSystem } from "./migrate/source.ts";
 import { monitorUrl, type PlannedServer, planServers, type Size } from "./plan.ts";
 import { settingsOf } from "./remembered.ts";
-import type { StateDir } from "./state.ts";
+import type { Scaling, StateDir } from "./state.ts";
 
 const MOVED_MS = 120_000;
 const REMOVE_ATTEMPT_MS = 2_000;
 /** "server is not a member of the cluster" */
 const NOT_A_MEMBER = 10044;
 
-export async function scale(state: StateDir, running: Running, size: Size, say: Say): Promise<Running> {
+/**
+ * Continues an interrupted change. Rejects with {@link Interrupted} between two steps on abort; the record then has what is left.
+ */
+export async function scale(
+  state: StateDir,
+  running: Running,
+  size: Size,
+  { say, signal }: { readonly say: Say; readonly signal: AbortSignal },
+): Promise<Running> {
   const { deployment, servers } = running;
   if (deployment.topology !== "cluster")
     throw new DeployError(
       `a ${deployment.topology} cannot be scaled: "migrate" turns a single server into a cluster; a super-cluster has a fixed size`,
     );
+  const unfinished = deployment.scaling;
+  // The servers that have removed others refuse their names until the change is complete.
+  if (unfinished !== undefined && unfinished.to !== size && unfinished.leaving.length > 0)
+    throw new DeployError(`nothing was changed: ${unfinishedScale(unfinished)}`);
+  const continued = unfinished?.to === size;
+  const scaling: Scaling = continued ? unfinished : { from: servers.length, to: size, leaving: [] };
+  const shrinks = size < scaling.from;
+  const stopHere = (): void => {
+    if (signal.aborted) throw new Interrupted(signal, unfinishedScale(scaling));
+  };
   const wanted = { ...settingsOf(deployment), size };
-  if (size < servers.length) await shrink(state, running, planServers(wanted), say);
-  else await running.refuseIncomplete();
+  if (size < servers.length) {
+    const staying = planServers(wanted);
+    if (continued)
+      await running.up(
+        "all are up",
+        servers.filter(({ name }) => !scaling.leaving.includes(name)),
+      );
+    await refuseLoss(running, staying);
+    await shrink(state, running, { scaling, staying }, { say, stopHere });
+  } else if (!continued) await running.refuseIncomplete();
   await makeSecrets(state, wanted, say);
-  const { processes } = (await state.read()) ?? deployment;
-  const scaled = { ...deployment, ...wanted, processes };
-  const after = new Running(state, scaled, say);
+  const { processes, scaling: recorded = scaling } = (await state.read()) ?? deployment;
+  const after = new Running(state, { ...deployment, ...wanted, processes, scaling: recorded }, say);
   await refuseTakenPorts(after);
   // From here on the record has the new servers: if one of them fails, "up" continues, and "scale" goes back.
-  await state.write(scaled);
+  await state.write(after.deployment);
+  stopHere();
   await after.up();
   // A server that has removed another one refuses its name for five minutes, unless it is restarted.
-  if (size < servers.length) await after.restart();
-  return after;
+  if (shrinks) await restartAll(after, stopHere);
+  const { scaling: _, ...complete } = await state.mustRead();
+  await state.write(complete);
+  return new Running(state, complete, say);
+}
+
+/** An abort after the last restart leaves nothing to do, and is ignored. */
+async function restartAll(running: Running, stopHere: () => void): Promise<void> {
+  let left = running.servers.length;
+  await running.restart(async () => {
+    left--;
+    if (left > 0) stopHere();
+  });
 }
 
 /** One server after the other, the last one first. May be repeated after an interruption. */
 async function shrink(
   state: StateDir,
   running: Running,
-  staying: readonly PlannedServer[],
-  say: Say,
+  { scaling, staying }: { readonly scaling: Scaling; readonly staying: readonly PlannedServer[] },
+  { say, stopHere }: { readonly say: Say; readonly stopHere: () => void },
 ): Promise<void> {
+  const system = await connectSystem(state, running);
+  try {
+    const done: string[] = [];
+    for (const server of running.servers.slice(staying.length).reverse()) {
+      if (done.length > 0) stopHere();
+      done.push(server.name);
+      const leaving = [...new Set([...scaling.leaving, ...done])];
+      const recorded = { ...(await state.mustRead()), scaling: { ...scaling, leaving } };
+      await state.write(recorded);
+      const left = running.servers.slice(0, running.servers.indexOf(server));
+      const { backend } = new Running(state, recorded, say);
+      await backend.stop(server);
+      await removePeer(system, server.name);
+      await complete(left, server);
+      await backend.discard(server);
+      say(`${server.name.padEnd(6)} removed; its replicas are on the other servers`);
+    }
+  } finally {
+    await system.close();
+  }
+}
+
+/** Rejects unless the servers that stay run, and can take over all that the others have. */
+async function refuseLoss(running: Running, staying: readonly PlannedServer[]): Promise<void> {
   const up = await Promise.all(staying.map((server) => running.backend.isRunning(server)));
   const down = staying.filter((_, index) => !up[index]).map(({ name }) => name);
   if (down.length > 0)
@@ -56,19 +118,6 @@ async function shrink(
     );
   const leaving = running.servers.slice(staying.length);
   refuseBound(await readPlacement(running.servers), leaving, staying.length);
-  const system = await connectSystem(state, running);
-  try {
-    for (const server of [...leaving].reverse()) {
-      const left = running.servers.slice(0, running.servers.indexOf(server));
-      await running.backend.stop(server);
-      await removePeer(system, server.name);
-      await complete(left, server);
-      await running.backend.discard(server);
-      say(`${server.name.padEnd(6)} removed; its replicas are on the other servers`);
-    }
-  } finally {
-    await system.close();
-  }
 }
 
 /** Repeated without an answer: if the stopped server led the meta group, the others first elect a leader. */

@@ -4,7 +4,7 @@ import { link, mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { DeployError } from "./errors.ts";
 import { Credentials } from "./jwt/credentials.ts";
-import type { Plan } from "./plan.ts";
+import type { Plan, Size } from "./plan.ts";
 import { isAlive } from "./process-identity.ts";
 
 export const DEFAULT_STATE_DIR = ".nats-cluster";
@@ -30,6 +30,15 @@ export interface Deployment extends UpOptions {
   /** The one before, to which "rollback" returns. */
   readonly previousBinary?: string;
   readonly processes: Readonly<Record<string, KnownProcess>>;
+  /** A change of the number of servers that has begun and has not ended. */
+  readonly scaling?: Scaling;
+}
+
+export interface Scaling {
+  readonly from: number;
+  readonly to: Size;
+  /** Names of the servers whose removal has begun. They must not be started again: their data may have been deleted. */
+  readonly leaving: readonly string[];
 }
 
 /** The files of a state folder. */

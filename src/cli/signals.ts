@@ -18,18 +18,24 @@ export interface Ending {
 /**
  * @param onFirst called at the first signal, with its name.
  * @param onSecond called at the second signal, directly before the exit with 128 + the signal's number.
+ * @param copyMs a signal in this time after the first one counts as a copy of it: at Ctrl-C, npm forwards to its child the signal that
+ * the terminal has sent to both.
  */
 export function untilSignal(
   onFirst: (name: EndSignal) => void = () => {},
   onSecond: () => void = () => {},
+  copyMs = 0,
 ): Ending {
   const controller = new AbortController();
+  let firstAt = 0;
   const handlers = SIGNALS.map((name) => {
     const handler = (): void => {
       if (controller.signal.aborted) {
+        if (performance.now() - firstAt < copyMs) return;
         onSecond();
         process.exit(128 + constants.signals[name]);
       }
+      firstAt = performance.now();
       onFirst(name);
       controller.abort(name);
     };

@@ -35,8 +35,8 @@ export class Election {
     this.#reading = nodes.map((node) => this.#read(node));
   }
 
-  /** Resolves when one of the nodes leads. */
-  static async start(login: Login): Promise<Election> {
+  /** Resolves when one of the nodes leads. Rejects with the signal's reason on abort. */
+  static async start(login: Login, signal?: AbortSignal): Promise<Election> {
     const { urls, user, pass, credsFile, ca } = login;
     const options: Omit<NodeOptions, "nodeId"> = {
       clusterId: CLUSTER_ID,
@@ -50,7 +50,7 @@ export class Election {
     const election = new Election(nodes);
     try {
       for (const node of nodes) await node.start();
-      await election.held();
+      await election.held(signal);
       return election;
     } catch (error) {
       await election.stop();
@@ -68,9 +68,10 @@ export class Election {
   }
 
   /** Resolves when a term is held: after the loss of its connection a leader first renews its lease. */
-  async held(): Promise<void> {
+  async held(signal?: AbortSignal): Promise<void> {
     const found = await poll(async () => this.#nodes.find((node) => node.isLeader()), {
       timeoutMs: LEADER_MS,
+      signal,
     });
     if (found === undefined) throw new DeployError(`no node leads after ${LEADER_MS / 1000} s`);
   }

@@ -5,12 +5,13 @@
 import type { ConnectionOptions } from "@nats-io/transport-node";
 import type { Running, Say } from "../deployment.ts";
 import { DeployError } from "../errors.ts";
+import { Interrupted } from "../interrupt.ts";
 import { connectDeployed, loginOf } from "../migrate/source.ts";
 import type { PlannedServer } from "../plan.ts";
 import type { StateDir } from "../state.ts";
-import { Election, type ElectionCounts } from "./election.ts";
+import { CLUSTER_ID, Election, type ElectionCounts } from "./election.ts";
 import type { Counts } from "./ledger.ts";
-import { Traffic } from "./traffic.ts";
+import { STREAM, Traffic } from "./traffic.ts";
 
 const REPLICAS = 3;
 /** A client that outlives its server, and notices within seconds that a server has vanished. */
@@ -31,11 +32,15 @@ export interface FailoverResult extends ElectionCounts, Counts {
   readonly longestPauseMs: number;
 }
 
+/**
+ * Deletes its stream and its election in any case. On abort it first starts a server again that it has stopped; then it rejects
+ * with {@link Interrupted}.
+ */
 export async function failoverTest(
   state: StateDir,
   running: Running,
   rounds: number,
-  say: Say,
+  { say, signal }: { readonly say: Say; readonly signal: AbortSignal },
 ): Promise<FailoverResult> {
   const [first, second] = nearServers(running);
   if (first === undefined || second === undefined)
@@ -48,16 +53,15 @@ export async function failoverTest(
     await connectDeployed(state, running, LASTING),
   ] as const;
   const [publisher, subscriber] = connections;
-  try {
-    await Election.remove(publisher);
-    const election = await Election.start(await loginOf(state, running));
+  const test = async (): Promise<FailoverResult> => {
+    const election = await Election.start(await loginOf(state, running), signal);
     const traffic = await Traffic.start(publisher, subscriber, REPLICAS).catch(async (error: unknown) => {
       await election.stop();
       throw error;
     });
     const works = async (): Promise<void> => {
-      await traffic.progress();
-      await election.held();
+      await traffic.progress(signal);
+      await election.held(signal);
     };
     let stops = 0;
     let failure: unknown;
@@ -76,13 +80,26 @@ export async function failoverTest(
     } catch (error) {
       failure = error;
     }
-    const messages = await traffic.stop();
+    const messages = await traffic.stop(signal.aborted ? 0 : undefined);
     const terms = await election.stop();
-    await Traffic.remove(publisher);
-    await Election.remove(publisher);
     if (failure !== undefined) throw failure;
     const passed = terms.leaderChanges === 0 && terms.termsLost === 0 && messages.lost === 0;
     return { passed, rounds, stops, ...terms, ...messages };
+  };
+  try {
+    await Election.remove(publisher);
+    return await test().finally(async () => {
+      await Traffic.remove(publisher);
+      await Election.remove(publisher);
+    });
+  } catch (error) {
+    // `without` has resolved or rejected for another reason: no server is stopped at this point.
+    if (signal.aborted && error === signal.reason)
+      throw new Interrupted(
+        signal,
+        `every server runs again; stream ${STREAM} and the election ${CLUSTER_ID} were deleted`,
+      );
+    throw error;
   } finally {
     await Promise.all(connections.map((one) => one.close()));
   }

@@ -12,7 +12,7 @@ import { poll } from "../../../src/testing/server/run/wait.ts";
 import { DeployError } from "../errors.ts";
 import { type Counts, Ledger } from "./ledger.ts";
 
-const STREAM = "FAILOVER_TEST";
+export const STREAM = "FAILOVER_TEST";
 const SUBJECT = "failover_test";
 const READER = "reader";
 /** Between two messages: 100 messages a second show every gap, and load no server. */
@@ -68,8 +68,8 @@ export class Traffic {
     if (names.includes(STREAM)) await jsm.streams.delete(STREAM);
   }
 
-  /** Resolves when further messages have been acknowledged and received. */
-  async progress(): Promise<void> {
+  /** Resolves when further messages have been acknowledged and received. Rejects with the signal's reason on abort. */
+  async progress(signal?: AbortSignal): Promise<void> {
     const { acknowledged, received } = this.#ledger.counts;
     const moved = await poll(
       async () => {
@@ -78,7 +78,7 @@ export class Traffic {
           ? true
           : undefined;
       },
-      { timeoutMs: PROGRESS_MS },
+      { timeoutMs: PROGRESS_MS, signal },
     );
     if (!moved)
       throw new DeployError(

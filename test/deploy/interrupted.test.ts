@@ -1,0 +1,85 @@
+/** A signal ends the failover test and a change of the number of servers in order. */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { jetstreamManager } from "@nats-io/jetstream";
+import { connect } from "@nats-io/transport-node";
+import { expect, test } from "vitest";
+import { waitFor } from "../../scripts/shared/wait.ts";
+import { atEnd } from "../support/at-end.ts";
+import { Deployment, urlsOf } from "../support/deploy/deployment.ts";
+import { PATIENCE_MS } from "../support/patience.ts";
+import { spawnChild } from "../support/processes/spawn-child.ts";
+
+/** Five servers are started, stopped and removed: half a minute, or minutes on a busy machine. */
+const LONG_MS = 300_000;
+
+test("a signal ends failover-test with every server up and nothing left, and scale with a record that up completes", {
+  timeout: LONG_MS,
+}, async () => {
+  const place = await Deployment.make("cluster", 5);
+  const urls = urlsOf(await place.must("up"));
+
+  const tested = await signalled(
+    place,
+    ["failover-test"],
+    "SIGTERM",
+    ({ processes }) => !("n1" in processes),
+  );
+  expect(tested).toMatchObject({
+    code: 143,
+    ok: false,
+    error:
+      "interrupted by SIGTERM: every server runs again; stream FAILOVER_TEST and the election failover-test were deleted",
+  });
+  expect(Object.keys(recorded(place).processes).sort()).toEqual(["n1", "n2", "n3"]);
+  const nats = await connect({ servers: urls });
+  atEnd(() => nats.close());
+  expect(await (await jetstreamManager(nats)).streams.names().next()).toEqual([]);
+
+  await place.must("scale 5");
+  expect(recorded(place)).not.toHaveProperty("scaling");
+  const unfinished = 'the change from 5 to 3 servers is unfinished: "scale 3" or "up" completes it';
+  const left = await signalled(
+    place,
+    ["scale", "3"],
+    "SIGINT",
+    ({ scaling }) => scaling?.leaving.length === 1,
+  );
+  expect(left).toMatchObject({ code: 130, error: `interrupted by SIGINT: ${unfinished}` });
+  expect(await place.run("status")).toMatchObject({ code: 1, result: { ok: false, missing: unfinished } });
+  expect((await place.run("scale 5")).result).toEqual({
+    ok: false,
+    error: `nothing was changed: ${unfinished}`,
+  });
+  expect(urlsOf(await place.must("up"))).toEqual(urls);
+  expect(recorded(place)).not.toHaveProperty("scaling");
+  expect(await place.healthy()).toMatchObject({ servers: [{}, {}, {}] });
+  // No server refuses the names of those that were removed.
+  expect(urlsOf(await place.must("scale 5"))).toHaveLength(5);
+});
+
+interface Recorded {
+  readonly processes: Readonly<Record<string, unknown>>;
+  readonly scaling?: { readonly leaving: readonly string[] };
+}
+
+function recorded(place: Deployment): Recorded {
+  return JSON.parse(readFileSync(join(place.state, "deployment.json"), "utf8"));
+}
+
+/** Sends the signal when the record of the deployment is `due`. Resolves with the result and the exit code. */
+async function signalled(
+  place: Deployment,
+  args: readonly string[],
+  signal: NodeJS.Signals,
+  due: (record: Recorded) => boolean,
+): Promise<object> {
+  await using script = spawnChild<{ ok?: boolean; error?: string }>("scripts/deploy-nats-cluster/main.ts", {
+    args: [...args, "--json", "--state", place.state],
+  });
+  await waitFor(() => due(recorded(place)), { timeoutMs: PATIENCE_MS });
+  script.kill(signal);
+  const result = await script.next(({ ok }) => ok !== undefined, PATIENCE_MS);
+  const { code } = await script.exit;
+  return { ...result, code };
+}
