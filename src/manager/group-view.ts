@@ -4,6 +4,10 @@ import type { PlanMember, StoredPlan } from "../group/core/balance.ts";
 import { MAX_PLAN_BYTES } from "../group/plan/plan-codec.ts";
 import type { GroupContent, StoredEntry } from "./group-client.ts";
 import { endOf, groupSessions, type LossCause, numberOf, type SessionView } from "./group-sessions.ts";
+import { inBatches, sorted } from "./slices.ts";
+
+/** Resources of one step: less than a millisecond. */
+const BATCH = 200;
 
 export interface GroupMemberRow {
   readonly memberId: string;
@@ -79,11 +83,20 @@ export interface GroupView {
 }
 
 export function groupView(groupId: string, content: GroupContent): GroupView {
+  const steps = groupViewSteps(groupId, content);
+  for (;;) {
+    const step = steps.next();
+    if (step.done === true) return step.value;
+  }
+}
+
+/** As `groupView()`, in steps of a few hundred resources. */
+export function* groupViewSteps(groupId: string, content: GroupContent): Generator<void, GroupView> {
   const stored = [...content.entries.values()];
   const sessions = groupSessions(content);
   const found = planOf(stored);
   const assignment = found?.plan.assignment ?? new Map<string, string>();
-  const resources = resourceRows(stored, sessions, assignment, content.now);
+  const resources = yield* resourceRows(stored, sessions, assignment, content.now);
   const coordinator = coordinatorOf(stored, sessions);
   const owns = countBy(resources.flatMap(({ owner }) => owner ?? []));
   const planned = found === null ? null : countBy(assignment.values());
@@ -148,22 +161,26 @@ export function coordinatorOf(
   return null;
 }
 
-function resourceRows(
+function* resourceRows(
   stored: readonly StoredEntry[],
   sessions: ReadonlyMap<string, SessionView>,
   assignment: ReadonlyMap<string, string>,
   now: number,
-): GroupResourceRow[] {
+): Generator<void, readonly GroupResourceRow[]> {
   const rows = new Map<string, GroupResourceRow>();
   for (const resource of assignment.keys()) {
     rows.set(resource, resourceRow(resource, null, sessions, assignment, now));
   }
-  for (const one of stored) {
-    if (one.entry.key.kind !== "owner") continue;
-    const { resource } = one.entry.key;
-    rows.set(resource, resourceRow(resource, one, sessions, assignment, now));
+  yield;
+  for (const batch of inBatches(stored, BATCH)) {
+    for (const one of batch) {
+      if (one.entry.key.kind !== "owner") continue;
+      const { resource } = one.entry.key;
+      rows.set(resource, resourceRow(resource, one, sessions, assignment, now));
+    }
+    yield;
   }
-  return [...rows.values()].sort((a, b) => byName(a.resource, b.resource));
+  return yield* sorted([...rows.values()], (a, b) => byName(a.resource, b.resource));
 }
 
 function neverOwned(resource: string, assignment: ReadonlyMap<string, string>): GroupResourceRow {

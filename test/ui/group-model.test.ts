@@ -3,15 +3,15 @@ import { expect, test } from "vitest";
 import { balance } from "../../src/group/balance.ts";
 import type { Authorship, GroupKey, GroupRecord } from "../../src/group/core/types.ts";
 import type { GroupUpdate, StoredEntry } from "../../src/manager/group-client.ts";
-import { groupView } from "../../src/manager/group-view.ts";
+import { groupView, groupViewSteps } from "../../src/manager/group-view.ts";
+import { runSliced } from "../../src/manager/sliced-work.ts";
+import { sorted } from "../../src/manager/slices.ts";
 import { groupCard } from "../../src/ui/model/group.ts";
 import { type GridChange, GroupModel } from "../../src/ui/model/group-model.ts";
 import { LIMITS } from "../../src/ui/model/limits.ts";
-import { sorted } from "../../src/ui/model/slices.ts";
 import { GRID_CHUNK, type GridCell } from "../../src/ui/model/types.ts";
 import { Board } from "../../src/ui/server/board.ts";
 import { showGroup } from "../../src/ui/watch/show-group.ts";
-import { runSliced } from "../../src/ui/watch/sliced-work.ts";
 
 const NOW = 1_000_000;
 
@@ -125,6 +125,12 @@ class Bench {
     };
     expect(cardOf(this.model)).toEqual(cardOf(read.model));
     // And what the command line shows.
+    const steps = groupViewSteps("g", this.content());
+    let count = 1;
+    let seen = steps.next();
+    for (; seen.done !== true; seen = steps.next()) count += 1;
+    expect(count).toBeGreaterThan(this.all.size / GRID_CHUNK);
+    expect(seen.value).toEqual(groupView("g", this.content()));
     const { resources, members, owned, moving, unowned, coordinator } = groupView("g", this.content());
     expect(this.cells().map(([name, state]) => [name, state])).toEqual(
       resources.map(({ resource, state }) => [resource, state]),
@@ -251,7 +257,7 @@ test("others run between two slices; the rest is nine times the work; what is ov
     }
     order.push("not reached");
   }
-  const restMs = await runSliced(work(), () => over);
+  const { restMs } = await runSliced(work(), () => over);
   await new Promise(setImmediate);
   expect(order).toEqual([
     "step 0",

@@ -2,7 +2,8 @@
 import { ClusterError } from "../../errors.ts";
 import type { ClusterClient } from "../../manager/cluster-client.ts";
 import { readGroup } from "../../manager/group-client.ts";
-import { type GroupView, groupView } from "../../manager/group-view.ts";
+import { type GroupView, groupViewSteps } from "../../manager/group-view.ts";
+import { runSliced } from "../../manager/sliced-work.ts";
 import { callApi, isJsError, JsCode, jsToClusterError } from "../../nats/api/js-api.ts";
 import { RequestFailure } from "../../nats/api/request.ts";
 import { groupStreamName, inDomain } from "../../nats/names.ts";
@@ -61,7 +62,10 @@ export class GroupSource {
   async #view(groupId: string, unseen: Unseen[]): Promise<GroupSummary | null> {
     try {
       const content = await readGroup(this.#client, groupId);
-      return content === null ? null : summaryOf(groupView(groupId, content));
+      if (content === null) return null;
+      // The page of a process that leads a cluster examines, too.
+      const { value } = await runSliced(groupViewSteps(groupId, content));
+      return value === null ? null : summaryOf(value);
     } catch (thrown) {
       if (!(thrown instanceof ClusterError)) throw thrown;
       unseen.push({ what: `the members and resources of group ${groupId}`, how: thrown.message });

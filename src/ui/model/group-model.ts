@@ -18,9 +18,9 @@ import {
   planView,
   resourceRow,
 } from "../../manager/group-view.ts";
+import { inBatches, sorted } from "../../manager/slices.ts";
 import { freeTint, type GroupState, gridCell, initialGroup, withChanges } from "./group.ts";
 import { LIMITS } from "./limits.ts";
-import { inBatches, sorted } from "./slices.ts";
 import { GRID_CHUNK, type GridCell, type GridChunk } from "./types.ts";
 
 type Entries = ReadonlyMap<string, StoredEntry>;

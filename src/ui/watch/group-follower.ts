@@ -2,6 +2,7 @@
 import { messageOf } from "../../errors.ts";
 import type { ClusterClient } from "../../manager/cluster-client.ts";
 import { readGroupUpdate, type StoredEntry } from "../../manager/group-client.ts";
+import { runSliced } from "../../manager/sliced-work.ts";
 import { asObject, callApi } from "../../nats/api/js-api.ts";
 import { BucketWatch } from "../../nats/bucket/bucket-watch.ts";
 import { groupRepublish } from "../../nats/group/group-bucket.ts";
@@ -12,7 +13,6 @@ import type { RecordMessage } from "../../nats/record-fields.ts";
 import { type GridChange, GroupModel, isRenewal, NO_GRID_CHANGE } from "../model/group-model.ts";
 import { LIMITS } from "../model/limits.ts";
 import { DueTimer } from "./due-timer.ts";
-import { runSliced } from "./sliced-work.ts";
 
 /** After the first of several messages, so that those of one move are shown at once. */
 const GATHER_MS = 15;
@@ -230,7 +230,7 @@ export class GroupFollower {
     const done = this.#work.then(async () => {
       if (this.#closed) return;
       try {
-        const restMs = await runSliced(steps(), () => this.#closed);
+        const { restMs } = await runSliced(steps(), () => this.#closed);
         this.#restsUntil = performance.now() + Math.max(SPACING_MS, restMs);
       } catch (error) {
         model.reset(messageOf(error));
