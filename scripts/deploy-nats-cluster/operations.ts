@@ -89,7 +89,12 @@ interface BackupOptions extends Common {
   readonly keep: number;
   readonly every?: number;
   readonly drill?: true;
+  readonly allowEmpty?: true;
 }
+
+/** An empty backup is most often that of a wrong account. */
+const EMPTY_HELP =
+  "accept an account without streams: a drill of its backup proves nothing, and fails otherwise";
 
 function addBackup(cli: Verbs): void {
   cli
@@ -97,6 +102,7 @@ function addBackup(cli: Verbs): void {
     .option("--to <folder>", "folder of the backups (default: backups in the state folder)")
     .option("--keep <n>", "backups that stay there; older ones are deleted", wholeNumber(1, 100_000), 7)
     .option("--drill", "prove the backup: restore it into a server of its own, and compare")
+    .option("--allow-empty", EMPTY_HELP)
     .option(
       "--every <time>",
       "repeat until a signal, such as 6h; a failed backup is reported",
@@ -108,10 +114,13 @@ function addBackup(cli: Verbs): void {
   cli
     .verb("drill", "prove a backup: restore it into a server of its own, and compare")
     .argument("[folder]", "a backup (default: the latest one in the state folder)")
-    .action(async (folder: string | undefined, options: Common) => {
+    .option("--allow-empty", EMPTY_HELP)
+    .action(async (folder: string | undefined, options: Common & { readonly allowEmpty?: true }) => {
       const state = new StateDir(resolve(options.state));
       const from = folder === undefined ? await latestIn(state.backupDir) : resolve(folder);
-      const streams = await drill(from, (await state.read())?.binary, cli.sayTo(options));
+      const binary = (await state.read())?.binary;
+      const mayBeEmpty = options.allowEmpty === true;
+      const streams = await drill(from, { binary, mayBeEmpty }, cli.sayTo(options));
       if (options.json) cli.result({ folder: from, streams });
       else cli.line(`proven: ${from}, ${streams.length} streams`);
     });
@@ -126,12 +135,14 @@ async function once(cli: Verbs, options: BackupOptions): Promise<void> {
     const deployment = await state.mustRead();
     binary = deployment.binary;
     const to = options.to === undefined ? state.backupDir : resolve(options.to);
-    saved = await backUp(state, new Running(state, deployment, say), { to, keep: options.keep }, say);
+    const mayBeEmpty = options.drill !== true || options.allowEmpty === true;
+    const running = new Running(state, deployment, say);
+    saved = await backUp(state, running, { to, keep: options.keep, mayBeEmpty }, say);
   });
   if (saved === undefined) return;
   const { folder, streams, deleted } = saved;
   const proven = options.drill === true;
-  if (proven) await drill(folder, binary, cli.sayTo(options));
+  if (proven) await drill(folder, { binary, mayBeEmpty: true }, cli.sayTo(options));
   if (options.json) cli.result({ folder, streams, deleted, proven });
   else cli.line(`${proven ? "saved and proven" : "saved"}: ${folder}, ${streams.length} streams`);
 }
@@ -148,6 +159,7 @@ async function repeated(cli: Verbs, options: BackupOptions, everyMs: number): Pr
         if (!(error instanceof DeployError)) throw error;
         cli.exitCode = 1;
         cli.sayTo({ ...options, json: true })(`error: ${error.message}`);
+        if (options.json) cli.result({ ok: false, error: error.message });
       });
       const passed = performance.now() - started;
       await sleep(everyMs - (passed % everyMs), undefined, { signal }).catch(() => {});

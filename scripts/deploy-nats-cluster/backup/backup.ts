@@ -21,6 +21,9 @@ import { type ManifestStream, readSaved, retain, writeArchive, writeSaved } from
 /** A stream of an election is written every few seconds: one of a few attempts falls between two writes. */
 const ATTEMPTS = 5;
 
+const EMPTY = "the account has no stream on disk";
+const ALLOW_EMPTY = "A drill would prove nothing; --allow-empty accepts that";
+
 export interface Backup {
   readonly folder: string;
   readonly streams: readonly ManifestStream[];
@@ -28,18 +31,26 @@ export interface Backup {
   readonly deleted: readonly string[];
 }
 
-/** @param keep Number of backups that stay in the folder, including this one. */
+/**
+ * @param keep Number of backups that stay in the folder, including this one.
+ * @param mayBeEmpty Without it, an account without streams on disk is an error: nothing is saved, and no older backup is deleted.
+ */
 export async function backUp(
   state: StateDir,
   running: Running,
-  { to, keep }: { readonly to: string; readonly keep: number },
+  { to, keep, mayBeEmpty }: { readonly to: string; readonly keep: number; readonly mayBeEmpty: boolean },
   say: Say,
 ): Promise<Backup> {
   const nats = await connectDeployed(state, running);
   try {
     const { folder, manifest } = await writeArchive(to, Date.now(), async (draft) => {
       const saved: ManifestStream[] = [];
-      for (const { name } of leaveMemory(await readInfos(nats), true, say)) {
+      const infos = leaveMemory(await readInfos(nats), true, say);
+      if (infos.length === 0) {
+        if (!mayBeEmpty) throw new DeployError(`nothing was saved: ${EMPTY}. ${ALLOW_EMPTY}`);
+        say(`warning: ${EMPTY}: the backup is empty`);
+      }
+      for (const { name } of infos) {
         const one = await saveOne(nats, name, join(draft, name));
         const { messages, lastSequence, exact } = one;
         say(`${name}: saved, ${messages} messages up to sequence ${lastSequence}${exact ? "" : ", in use"}`);
@@ -69,8 +80,16 @@ async function saveOne(nats: NatsConnection, name: string, dir: string): Promise
 }
 
 /** Restores every stream of the backup into new servers, compares them, and deletes the servers. */
-export async function drill(folder: string, binary: string | undefined, say: Say): Promise<Copied[]> {
+export async function drill(
+  folder: string,
+  { binary, mayBeEmpty }: { readonly binary: string | undefined; readonly mayBeEmpty: boolean },
+  say: Say,
+): Promise<Copied[]> {
   const saved = await readSaved(folder);
+  if (saved.length === 0) {
+    if (!mayBeEmpty) throw new DeployError(`${folder} has no stream. ${ALLOW_EMPTY}`);
+    return [];
+  }
   const size = serversFor(saved);
   const options = binary === undefined ? {} : { binary };
   await using servers =

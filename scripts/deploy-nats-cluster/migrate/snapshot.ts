@@ -8,10 +8,13 @@ import { join } from "node:path";
 import { createInbox, type NatsConnection, type Subscription } from "@nats-io/transport-node";
 import { poll, settleWithin } from "../../../src/testing/server/run/wait.ts";
 import { DeployError } from "../errors.ts";
-import { ApiRefusal, call, type Json, NoResponders } from "./api.ts";
+import { ApiRefusal, call, type Json, NoResponders, objectOf, pages } from "./api.ts";
+import { isInMemory } from "./stream-info.ts";
 
 const INFO_FILE = "backup.json";
 const DATA_FILE = "stream.tar.s2";
+/** Names of presence consumers begin with this. They are in memory. */
+const PRESENCE = "presence_";
 const CHUNK_BYTES = 128 * 1024;
 /** Timeout for each chunk, including the first: the server reads, checks and compresses. */
 const CHUNK_MS = 60_000;
@@ -32,7 +35,8 @@ export async function saveStream(nats: NatsConnection, stream: string, dir: stri
   const chunks = nats.subscribe(inbox);
   const file = await open(join(dir, DATA_FILE), "w", 0o600);
   try {
-    const request = { deliver_subject: inbox, no_consumers: false, jsck: true, chunk_size: CHUNK_BYTES };
+    const no_consumers = !(await hasConsumersOnDisk(nats, stream));
+    const request = { deliver_subject: inbox, no_consumers, jsck: true, chunk_size: CHUNK_BYTES };
     const { config, state } = await call(nats, `$JS.API.STREAM.SNAPSHOT.${stream}`, request, CHUNK_MS);
     let bytes = 0;
     for await (const chunk of chunksOf(chunks, stream)) {
@@ -46,6 +50,19 @@ export async function saveStream(nats: NatsConnection, stream: string, dir: stri
     chunks.unsubscribe();
     await file.close();
   }
+}
+
+/**
+ * A snapshot has no consumer in memory. It fails as a whole, however, if the state of a consumer cannot be read: such as that of
+ * a presence consumer, which has one replica, on a server that was lost.
+ */
+async function hasConsumersOnDisk(nats: NatsConnection, stream: string): Promise<boolean> {
+  const listed = (await pages(nats, `$JS.API.CONSUMER.LIST.${stream}`, "consumers")).map(objectOf);
+  if (listed.some((one) => !isInMemory(one))) return true;
+  // The names include those of consumers that no server describes.
+  const names = (await pages(nats, `$JS.API.CONSUMER.NAMES.${stream}`, "consumers")) as string[];
+  const known = new Set(listed.map(({ name }) => name));
+  return names.some((name) => !known.has(name) && !name.startsWith(PRESENCE));
 }
 
 /** What the snapshot in `dir` contains. */
