@@ -3,8 +3,9 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { jetstreamManager } from "@nats-io/jetstream";
 import { connect } from "@nats-io/transport-node";
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { waitFor } from "../../scripts/shared/wait.ts";
+import { untilSignal } from "../../src/cli/signals.ts";
 import { atEnd } from "../support/at-end.ts";
 import { Deployment, urlsOf } from "../support/deploy/deployment.ts";
 import { PATIENCE_MS } from "../support/patience.ts";
@@ -56,6 +57,20 @@ test("a signal ends failover-test with every server up and nothing left, and sca
   expect(await place.healthy()).toMatchObject({ servers: [{}, {}, {}] });
   // No server refuses the names of those that were removed.
   expect(urlsOf(await place.must("scale 5"))).toHaveLength(5);
+});
+
+test("a signal shortly after the first one counts as its copy: npm forwards the Ctrl-C that the terminal sends to all", () => {
+  const first: string[] = [];
+  const second = vi.fn();
+  const ending = untilSignal((name) => first.push(name), second, 60_000);
+  try {
+    process.emit("SIGINT");
+    process.emit("SIGINT");
+  } finally {
+    ending.close();
+  }
+  expect(first).toEqual(["SIGINT"]);
+  expect(second).not.toHaveBeenCalled();
 });
 
 interface Recorded {
