@@ -140,7 +140,13 @@ test.each<[string, string[], Env, unknown, RegExp]>([
   ["a list of numbers", [], {}, { cluster_urls: [1] }, /^bridge\.json: cluster_urls must name servers/],
   ["an empty list", [], {}, { cluster_urls: [] }, /^bridge\.json: cluster_urls must name servers/],
   ["an empty --servers", ["--servers", " , "], {}, undefined, /^--servers must name servers/],
-  ["a port that is none", [], { NATS_HOST: "n", NATS_PORT: "x" }, undefined, /NATS_PORT "x" must be a port from 1 to 65535/],
+  [
+    "a port that is none",
+    [],
+    { NATS_HOST: "n", NATS_PORT: "x" },
+    undefined,
+    /NATS_PORT "x" must be a port from 1 to 65535/,
+  ],
   ["a port out of range", ["--servers", "a:70000"], {}, undefined, /must be nats:\/\/host:port/],
   ["another scheme", ["--servers", "http://a:80"], {}, undefined, /must be nats:\/\/host:port/],
   [
