@@ -4,9 +4,9 @@ import { SETTINGS } from "../../src/config/file/settings.ts";
 
 test("every variable that configures a login is withheld, ours and shared ones", () => {
   const login = SETTINGS.filter(({ path }) =>
-    /^nats\.(?!servers|inboxPrefix|domain$|.*Ms$|tls\.ca$)/.test(path),
+    /^nats\.(?!servers|monitors|inboxPrefix|domain$|.*Ms$|tls\.ca$)/.test(path),
   );
-  const names = login.flatMap(({ variable, shared }) => [variable, shared ?? variable]);
+  const names = login.flatMap(({ variable, shared }) => [variable, ...(shared ?? [])]);
   expect(names).toContain("NATS_LEADER_PASSWORD");
   expect(names).toContain("NATS_TOKEN");
   const { env, withheld } = withoutCredentials(Object.fromEntries(names.map((name) => [name, "secret"])));
@@ -21,9 +21,12 @@ test("a login in the URL of a server is withheld with its variable; other variab
     NATS_LEADER_CLUSTER_ID: "billing",
     NATS_LEADER_DOMAIN: "hub",
   };
-  const withLogin = { NATS_LEADER_SERVERS: "nats://n1:4222,nats://user:p,w@n2:4222" };
+  const withLogin = {
+    NATS_LEADER_SERVERS: "nats://n1:4222,nats://user:p,w@n2:4222",
+    NATS_LEADER_MONITOR: "https://user:p@n1:8222",
+  };
   expect(withoutCredentials({ ...passed, ...withLogin })).toEqual({
     env: passed,
-    withheld: ["NATS_LEADER_SERVERS"],
+    withheld: Object.keys(withLogin),
   });
 });

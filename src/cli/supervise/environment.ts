@@ -9,7 +9,7 @@ const CREDENTIALS: ReadonlySet<string> = new Set([
   ...SETTINGS.filter(isCredential).flatMap(names),
 ]);
 const SERVERS: ReadonlySet<string> = new Set(
-  SETTINGS.filter(({ path }) => path === "nats.servers").flatMap(names),
+  SETTINGS.filter(({ path }) => path === "nats.servers" || path === "nats.monitors").flatMap(names),
 );
 
 export interface ProgramEnvironment {
