@@ -1,6 +1,6 @@
 /** `doctor --prometheus`: the facts about the servers in the text format of Prometheus, printed once or served. */
 import { InvalidArgumentError } from "commander";
-import type { ListenAddress } from "../../config/listen.ts";
+import { type ListenAddress, parseListenAddress } from "../../config/listen.ts";
 import type { DoctorOptions } from "../../doctor/doctor.ts";
 import { Exporter } from "../../doctor/exporter/exporter.ts";
 import { serveExporter } from "../../doctor/exporter/serve.ts";
@@ -60,11 +60,7 @@ async function serve(exporter: Exporter, address: ListenAddress): Promise<void> 
 
 /** Parses `HOST:PORT`, `[IPV6]:PORT` or `PORT`, which is of 127.0.0.1. */
 export function listenAddress(text: string): ListenAddress {
-  const [, bracketed, plain, digits] =
-    /^(?:(?:\[([0-9a-f:.%]+)\]|([^:[\]\s/]+)):)?(\d{1,5})$/i.exec(text) ?? [];
-  const port = Number(digits);
-  if (digits === undefined || port > 65_535) {
-    throw new InvalidArgumentError("Must be HOST:PORT or PORT, such as 127.0.0.1:9466.");
-  }
-  return { host: bracketed ?? plain ?? "127.0.0.1", port };
+  const address = parseListenAddress(text);
+  if (address === null) throw new InvalidArgumentError("Must be HOST:PORT or PORT, such as 127.0.0.1:9466.");
+  return address;
 }
