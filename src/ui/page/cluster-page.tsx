@@ -1,13 +1,25 @@
 /** One cluster: its leader, its nodes, its timeline, its past terms. */
+
+import { LIMITS } from "../model/limits.ts";
 import type { ClusterCard, NodeCard, PastView, SuspicionCard, TermCard } from "../model/types.ts";
 import { DeadlineBar } from "./deadline-bar.tsx";
 import { askFor } from "./dialogs.tsx";
 import { duration, grouped, outcomeText, reasonText } from "./format.ts";
 import { LANE_TEXT, LaneLegend, Lanes, windowOf } from "./lanes.tsx";
-import { Cell, Clock, Empty, Findings, Pill, phaseOf, Section, Since, Table, WhyNotText } from "./pieces.tsx";
+import {
+  Cell,
+  Clock,
+  Crumbs,
+  Empty,
+  Findings,
+  Pill,
+  phaseOf,
+  Section,
+  Since,
+  Table,
+  WhyNotText,
+} from "./pieces.tsx";
 import { doctor, entity, filter, mayControl } from "./store.ts";
-
-const WINDOW_MS = 15 * 60_000;
 
 export function ClusterPage({ id }: { readonly id: string }) {
   const card = entity<ClusterCard>(`cluster/${id}`).value;
@@ -15,7 +27,7 @@ export function ClusterPage({ id }: { readonly id: string }) {
   if (card === undefined) {
     return (
       <main id="main">
-        <Crumbs id={id} />
+        <Crumbs kind="cluster" id={id} />
         <Empty title={`There is no cluster "${id}" on this account`}>
           <p>
             <a href="#/">All clusters and groups</a>
@@ -32,11 +44,11 @@ export function ClusterPage({ id }: { readonly id: string }) {
   );
   return (
     <main id="main">
-      <Crumbs id={id} />
+      <Crumbs kind="cluster" id={id} />
       <Hero card={card} />
       <Section title="Timeline" note={<LaneLegend />}>
         <div class="panel">
-          <Lanes nodes={nodes} windowMs={windowOf(nodes, WINDOW_MS)} axis />
+          <Lanes nodes={nodes} windowMs={windowOf(nodes, LIMITS.timelineMs)} axis />
         </div>
       </Section>
       <Section title="Nodes" note={nodesNote(card)}>
@@ -56,18 +68,6 @@ export function ClusterPage({ id }: { readonly id: string }) {
         </Section>
       )}
     </main>
-  );
-}
-
-function Crumbs({ id }: { readonly id: string }) {
-  return (
-    <nav class="crumbs" aria-label="Place">
-      <a href="#/">All</a>
-      <span aria-hidden="true">/</span>
-      <h1>
-        <span class="dim">cluster</span> {id}
-      </h1>
-    </nav>
   );
 }
 

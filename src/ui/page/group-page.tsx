@@ -2,7 +2,19 @@
 import type { ChangesView, GroupCard, GroupChangeCard, MemberCard, RenewalsCard } from "../model/types.ts";
 import { askFor } from "./dialogs.tsx";
 import { count, grouped } from "./format.ts";
-import { Cell, Clock, Empty, Findings, Pill, Section, Shares, Since, Table, type Tone } from "./pieces.tsx";
+import {
+  Cell,
+  Clock,
+  Crumbs,
+  Empty,
+  Findings,
+  Pill,
+  Section,
+  Shares,
+  Since,
+  Table,
+  type Tone,
+} from "./pieces.tsx";
 import { ResourceGrid } from "./resource-grid.tsx";
 import { doctor, entity, filter, mayControl, now } from "./store.ts";
 
@@ -12,7 +24,7 @@ export function GroupPage({ id }: { readonly id: string }) {
   if (card === undefined) {
     return (
       <main id="main">
-        <Crumbs id={id} />
+        <Crumbs kind="group" id={id} />
         <Empty title={`There is no group "${id}" on this account`}>
           <p>
             <a href="#/">All clusters and groups</a>
@@ -25,7 +37,7 @@ export function GroupPage({ id }: { readonly id: string }) {
   const wanted = filter.value.trim().toLowerCase();
   return (
     <main id="main">
-      <Crumbs id={id} />
+      <Crumbs kind="group" id={id} />
       {card.problem !== null && <p class="banner banner-bad">{card.problem}</p>}
       <Summary card={card} />
       <Section title="Resources" note={<GridLegend />}>
@@ -52,18 +64,6 @@ export function GroupPage({ id }: { readonly id: string }) {
         </Section>
       )}
     </main>
-  );
-}
-
-function Crumbs({ id }: { readonly id: string }) {
-  return (
-    <nav class="crumbs" aria-label="Place">
-      <a href="#/">All</a>
-      <span aria-hidden="true">/</span>
-      <h1>
-        <span class="dim">group</span> {id}
-      </h1>
-    </nav>
   );
 }
 

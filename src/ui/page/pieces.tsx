@@ -160,3 +160,16 @@ export function Cell(props: {
     </td>
   );
 }
+
+/** Where a page of one cluster or group stands. */
+export function Crumbs({ kind, id }: { readonly kind: "cluster" | "group"; readonly id: string }) {
+  return (
+    <nav class="crumbs" aria-label="Place">
+      <a href="#/">All</a>
+      <span aria-hidden="true">/</span>
+      <h1>
+        <span class="dim">{kind}</span> {id}
+      </h1>
+    </nav>
+  );
+}
