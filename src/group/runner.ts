@@ -332,8 +332,8 @@ export class GroupRunner {
   }
 
   #hookEnded(call: Pick<EndedCall, "hook" | "epoch" | "resource">, outcome: Outcome, began: Instant): void {
-    const { hooks, clock, hookEnded } = this.#o;
-    if (hooks[call.hook] === undefined) return;
+    const { config, clock, hookEnded } = this.#o;
+    if (!config.hooks.has(call.hook)) return;
     const failed = outcome.kind === "threw" && !outcome.abort;
     hookEnded?.({ ...call, failed, durationMs: clock.now().mono - began.mono });
   }

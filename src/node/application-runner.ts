@@ -246,7 +246,7 @@ export class ApplicationRunner {
     const began = this.#o.clock.now();
     void outcomeOf(this.codeOwner, call.call, () => [term?.signal], enter).then((outcome) => {
       this.#codeEnded({ type: "call-ended", call: call.call, outcome });
-      if (hooks[call.hook] === undefined) return;
+      if (!this.#o.config.hooks.has(call.hook)) return;
       const failed = outcome.kind === "threw" && !outcome.abort;
       this.#o.hookEnded?.(call, failed, this.#o.clock.now().mono - began.mono);
     });

@@ -177,7 +177,9 @@ describe("one step that fails takes nothing else with it", () => {
 
   test("the lookup of a hook, which counts as the hook's failure", async () => {
     const errors: unknown[] = [];
+    const ended: unknown[] = [];
     const { runner, sent } = runnerWith({
+      hookEnded: ({ hook }, failed) => void ended.push([hook, failed]),
       hooks: Object.defineProperty({}, "onBecomeLeader", {
         get() {
           throw new Error("no hook");
@@ -188,6 +190,7 @@ describe("one step that fails takes nothing else with it", () => {
     runner.dispatch(become);
     await new Promise(setImmediate);
     expect(errors).toMatchObject([{ message: "no hook" }]);
+    expect(ended).toEqual([["onBecomeLeader", true]]);
     expect(sent).toEqual(["resign"]);
   });
 
