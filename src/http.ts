@@ -6,8 +6,9 @@
 export type { MemberReport } from "./group/report.ts";
 export { createHandler, type Handler } from "./http/handler.ts";
 export { nodeListener } from "./http/node-listener.ts";
-export type { HandlerOptions, MetricsSource, MetricsText, Mount } from "./http/options.ts";
+export type { HandlerOptions, MetricsSource, Mount } from "./http/options.ts";
 export { type HttpServer, type HttpServerOptions, startHttpServer } from "./http/server.ts";
 export type { GroupEntry, NodeEntry, ProcessStatus } from "./http/status.ts";
 export type { GroupView, NodeHolder, NodeView, OwnerView, TermView } from "./http/views.ts";
 export type { NodeReport } from "./node/report.ts";
+export type { MetricsText } from "./telemetry/metrics-text.ts";

@@ -3,10 +3,11 @@
  * nor `node:http` is in it, because a `Request` and a `Response` take most of the time of a short answer.
  */
 import { PACKAGE_VERSION } from "../config/options.ts";
+import type { MetricsText } from "../telemetry/metrics-text.ts";
 import { CHALLENGE, isHostAllowed, Token } from "./access.ts";
 import { type Answer, jsonAnswer, textAnswer } from "./answer.ts";
 import { leadershipAnswer } from "./leadership.ts";
-import { checkHandlerOptions, type HandlerOptions, type MetricsText, type Mount } from "./options.ts";
+import { checkHandlerOptions, type HandlerOptions, type Mount } from "./options.ts";
 import { Paced } from "./paced.ts";
 import { readinessOf } from "./readiness.ts";
 import { statusOf } from "./status.ts";

@@ -2,14 +2,8 @@
 import { HOSTS_RULE, isHostName, isToken, TOKEN_RULE } from "../config/listen.ts";
 import { ClusterError } from "../errors.ts";
 import { kindOf } from "../runtime/waiting.ts";
+import type { MetricsText } from "../telemetry/metrics-text.ts";
 import type { GroupView, NodeHolder, NodeView } from "./views.ts";
-
-/** The metrics of the process in a format that the client accepts. */
-export interface MetricsText {
-  /** The value of `Content-Type`. */
-  readonly contentType: string;
-  readonly body: string;
-}
 
 /** @param accept - `application/openmetrics-text` if the client accepts that, else `text/plain`. */
 export type MetricsSource = (accept: string) => MetricsText | Promise<MetricsText>;

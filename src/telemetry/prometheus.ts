@@ -8,15 +8,9 @@ import {
   instruments,
   PREFIX,
 } from "./instruments.ts";
+import type { MetricsText } from "./metrics-text.ts";
 import { Recorder } from "./recorder.ts";
 import type { Labels, MetricSink, Reading } from "./sink.ts";
-
-/** The metrics in one of the two formats. */
-export interface MetricsText {
-  /** The value of `Content-Type`. */
-  readonly contentType: string;
-  readonly body: string;
-}
 
 export interface PrometheusMetrics {
   /**
