@@ -1,5 +1,5 @@
 /**
- * `npm run observability`: three NATS servers, three daemons with an HTTP door, the exporter of the servers, Prometheus with the files of this
+ * `npm run observability`: three NATS servers, three daemons with an HTTP server, the exporter of the servers, Prometheus with the files of this
  * folder, and Grafana if it is installed. Everything ends with it, and nothing is kept.
  *
  * Exit codes: 1 if something cannot be started, 2 for wrong options, 130 after Ctrl-C, 143 after SIGTERM.

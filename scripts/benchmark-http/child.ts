@@ -1,4 +1,4 @@
-/** The process that is measured: a leader with its HTTP door. */
+/** The process that is measured: a leader with its HTTP server. */
 import { subscribe } from "node:diagnostics_channel";
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { readTask } from "../../src/bench/child-task.ts";

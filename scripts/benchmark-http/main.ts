@@ -1,5 +1,5 @@
 /**
- * Measures whether requests to the HTTP door of a leader delay its renewals. A leader with its door runs in a process of its own; this one
+ * Measures whether requests to the HTTP server of a leader delay its renewals. A leader with its door runs in a process of its own; this one
  * sends requests at a constant rate, first none, then `--rate`.
  *
  *   npm run --silent bench:http -- [--rate 5000] [--connections 50] [--seconds 20] [--path /leader] [--lease-ttl 2000] [--json]
@@ -30,7 +30,7 @@ const WARM_UP = { rate: 2_000, durationMs: 2_000 } as const;
 const LEAST_SHARE = 0.99;
 
 const values = readArguments(
-  ["npm run bench:http --", "Measures whether requests to the HTTP door of a leader delay its renewals."],
+  ["npm run bench:http --", "Measures whether requests to the HTTP server of a leader delay its renewals."],
   {
     rate: { type: "string", default: "5000", value: "n", help: "requests per second" },
     connections: { type: "string", default: "50", value: "n", help: "connections that are used in turn" },

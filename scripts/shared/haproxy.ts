@@ -1,5 +1,5 @@
 /**
- * HAProxy in front of an application of which only the leader is to get requests: it asks `/leader` of each instance's HTTP door. Of
+ * HAProxy in front of an application of which only the leader is to get requests: it asks `/leader` of each instance's HTTP server. Of
  * Debian's package `haproxy`.
  */
 import { type ChildProcess, spawn } from "node:child_process";
@@ -16,7 +16,7 @@ export interface Instance {
   readonly name: string;
   /** Port of the application on 127.0.0.1. */
   readonly port: number;
-  /** Port of its HTTP door on 127.0.0.1. */
+  /** Port of its HTTP server on 127.0.0.1. */
   readonly doorPort: number;
 }
 

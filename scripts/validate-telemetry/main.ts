@@ -1,5 +1,5 @@
 /**
- * Compares metrics, health and alerts with what really happens: real NATS servers, daemons with an HTTP door, Prometheus and HAProxy, which
+ * Compares metrics, health and alerts with what really happens: real NATS servers, daemons with an HTTP server, Prometheus and HAProxy, which
  * must be installed. Faults: a leader killed, frozen, cut off; a server killed, the majority killed; handovers. A few minutes.
  *
  *   npm run --silent validate:telemetry -- [--json]

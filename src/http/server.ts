@@ -107,7 +107,7 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
   const { host, port } = await bind(server, wanted);
   const address = addressText({ host: wanted.host, port });
   const url = `http://${address}${basePath}`;
-  logger.info({ event: "http-listening", url }, `HTTP door at ${url}`);
+  logger.info({ event: "http-listening", url }, `HTTP server at ${url}`);
   if (!isLoopback(host) && token === undefined)
     logger.warn(
       { event: "http-exposed", url },

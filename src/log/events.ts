@@ -55,7 +55,7 @@ export type LogEvent =
   | "nats-wait"
   /** warn. Terms are not being recorded, `err` says why; the election is unaffected. */
   | "history-failed"
-  // ---------------------------------------------------------------------------------------------- the HTTP door
+  // ---------------------------------------------------------------------------------------------- the HTTP server
   /** info. The HTTP server listens; `url` is where. */
   | "http-listening"
   /** warn. Other machines can reach the HTTP server, and no token is required. Set a token, or listen on 127.0.0.1. */

@@ -119,7 +119,7 @@ describe(`an application beside the servers, checked ${how}`, () => {
       for (const { condition } of Object.values(needed)) expect(condition).toBe("service_healthy");
       expect(environment["NATS_LEADER_SERVERS"]).toBe(servers.map((one) => `nats://${one}:4222`).join(","));
     }
-    // The balancer's file names each of them with the port of its HTTP door.
+    // The balancer's file names each of them with the port of its HTTP server.
     const file = readFileSync(join(EXAMPLES, "nats-cluster/haproxy.cfg"), "utf8");
     for (const name of leaders) {
       const [, port] = String(serviceOf(services, name).environment["NATS_LEADER_HTTP"]).split(":");

@@ -1,4 +1,4 @@
-/** docs/architecture.md names files and functions: they exist, and the rooms that it lists by file are complete. */
+/** docs/architecture.md names files and functions: they exist, and the folders that it lists by file are complete. */
 import { readdirSync, readFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { expect, test } from "vitest";
@@ -40,16 +40,16 @@ test("every other function that it names is declared somewhere", () => {
   expect([...new Set(names)].filter((name) => !declares(all, name))).toEqual([]);
 });
 
-test.each(["election", "application", "runtime", "node"])("every file of %s is named", (room) => {
-  const missing = readdirSync(join(root, "src", room))
+test.each(["election", "application", "runtime", "node"])("every file of %s is named", (folder) => {
+  const missing = readdirSync(join(root, "src", folder))
     .filter((file) => file.endsWith(".ts"))
     .filter((file) => !text.includes(`${basename(file)}\``));
   expect(missing).toEqual([]);
 });
 
-/** The rows of a room's table: the names in the first cell, the whole row. */
-function rowsOf(room: string): { readonly files: readonly string[]; readonly row: string }[] {
-  const [, section = ""] = text.split(`### ${room}/`);
+/** The rows of a folder's table: the names in the first cell, the whole row. */
+function rowsOf(folder: string): { readonly files: readonly string[]; readonly row: string }[] {
+  const [, section = ""] = text.split(`### ${folder}/`);
   const rows = (section.split("\n### ")[0] ?? "").split("\n").filter((line) => line.startsWith("| `"));
   return rows.map((row) => ({
     files: [...(row.split(" | ")[0] ?? "").matchAll(/`([^`]+)`/g)].map(([, name = ""]) => name),

@@ -32,7 +32,7 @@ function config(
 /** The log of a daemon is on stdout, that of `run` on stderr. */
 async function urlOf(child: Child<Line>): Promise<string> {
   const text = (): string => child.lines.map((line) => line.text ?? "").join("\n") + child.stderr;
-  return waitFor(() => /HTTP door at (http:[^"\s]+)/.exec(text())?.[1], {
+  return waitFor(() => /HTTP server at (http:[^"\s]+)/.exec(text())?.[1], {
     timeoutMs: 60_000,
     message: () => `the address of the door in ${text()}`,
   });

@@ -1,4 +1,4 @@
-/** Commands of nats-leader as processes: daemons with an HTTP door, and the exporter of the servers. */
+/** Commands of nats-leader as processes: daemons with an HTTP server, and the exporter of the servers. */
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -12,7 +12,7 @@ export interface DaemonOptions {
   readonly clusterId: string;
   readonly nodeId: string;
   readonly servers: readonly string[];
-  /** Of its HTTP door on 127.0.0.1. */
+  /** Of its HTTP server on 127.0.0.1. */
   readonly port: number;
   /** More of the configuration file. */
   readonly more?: Readonly<Record<string, unknown>>;
@@ -29,7 +29,7 @@ export function daemonConfig({ folder, clusterId, nodeId, servers, port, more }:
 /** Resolves when its door answers. */
 export async function startDaemon(config: string): Promise<ChildProgram> {
   const program = natsLeader(["daemon", "--config", config]);
-  await program.line(/HTTP door at http/, START_MS);
+  await program.line(/HTTP server at http/, START_MS);
   return program;
 }
 

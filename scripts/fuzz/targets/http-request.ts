@@ -1,4 +1,4 @@
-/** A request to the HTTP door. Without the token nothing but health is answered, and nothing is under the name of another site. */
+/** A request to the HTTP server. Without the token nothing but health is answered, and nothing is under the name of another site. */
 import fc from "fast-check";
 import type { Answer } from "../../../src/http/answer.ts";
 import { type Asked, Door } from "../../../src/http/door.ts";

@@ -61,7 +61,7 @@ const HEADERS: Readonly<Record<string, string>> = {
 /** Proxies such as nginx must not gather events. */
 const EVENTS_HEADERS = { "content-type": "text/event-stream", "x-accel-buffering": "no" };
 
-/** What the page of an account needs. A mount of the HTTP door. */
+/** What the page of an account needs. A mount of the HTTP server. */
 export class Ui {
   /** Also without control, so that requests for it get the reason, and are logged. */
   readonly methods: readonly string[] = ["POST"];

@@ -1,5 +1,5 @@
 /**
- * Random faults against several members. `scripts/simulator` does this on all floors and for longer; here it is the core alone, so that a
+ * Random faults against several members. `scripts/simulator` does this on all layers and for longer; here it is the core alone, so that a
  * mistake shows within seconds. The world throws if two members are held, or if an epoch does not increase.
  */
 import { expect, test } from "vitest";

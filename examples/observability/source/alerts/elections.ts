@@ -156,7 +156,7 @@ export function electionAlerts(times: Times): readonly Alert[] {
       holdSeconds: 60,
       summary: "The node at {{ $labels.instance }} does not answer",
       meaning:
-        "The process does not run, stands still, or its HTTP door cannot be reached. The others go on without it.",
+        "The process does not run, stands still, or its HTTP server cannot be reached. The others go on without it.",
       firstStep: "Look at the process and its log. With one node left, nothing replaces it.",
       fires: {
         series: { [`up{job="${JOBS.nodes}",instance="h1:9465"}`]: steady(0, 180) },
