@@ -30,6 +30,12 @@ export const groupPlanMutants: readonly Mutant[] = [
     to: "",
   },
   {
+    name: "group: a plan for balance believes claims that only messages show",
+    file: coordinator,
+    from: "else if (readContradicting(group)) return;",
+    to: "",
+  },
+  {
     name: "group: balances at once after a join or a departure",
     file: coordinator,
     from: "const isSettled = settledAtMono <= now.mono;",

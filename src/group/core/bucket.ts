@@ -95,6 +95,7 @@ function forget(group: GroupState): void {
   plan.assignment = null;
   plan.proven = true;
   plan.write = null;
+  plan.contradicting.clear();
   plan.reads.inFlight = false;
   plan.reads.due = false;
   knowing.complete = false;

@@ -99,6 +99,7 @@ export function coordinate(group: GroupState): void {
   const settledAtMono = group.changedAtMono + config.settleMs;
   const isSettled = settledAtMono <= now.mono;
   if (!isSettled) group.planAtMono = settledAtMono;
+  else if (readContradicting(group)) return;
   const kept = [...group.sessions.keys()].filter((memberId) => isInGrace(group, memberId));
   const members = [...planMembers(group), ...kept.map(absentMember)].sort((one, other) =>
     one.memberId < other.memberId ? -1 : 1,
@@ -116,6 +117,30 @@ export function coordinate(group: GroupState): void {
   const assignment = isSettled && kept.length === 0 ? balance.plan(input) : balance.place(input);
   const stored: StoredPlan = { members: members.map(({ memberId }) => memberId), assignment };
   if (!isSamePlan(group, stored) || (isSettled && repeats(group, assignment))) write(group, epoch, stored);
+}
+
+/**
+ * Reads the keys of claims that contradict the plan, where only messages have shown them: they may be forged. Returns whether there are any.
+ * A plan for balance waits for the answers; one for members that have just joined or left does not.
+ */
+function readContradicting(group: GroupState): boolean {
+  const { plan } = group;
+  plan.contradicting.clear();
+  for (const [name, memberId] of plan.assignment ?? []) {
+    const view = ownerView(group, { kind: "owner", resource: name });
+    const { owner, revision } = standing(group, view);
+    if (owner === null || owner === memberId) continue;
+    if (revision <= Math.max(plan.revision, view.provenRevision)) continue;
+    plan.contradicting.add(view);
+    if (!view.reads.due && !view.reads.inFlight) readOwner(group, view);
+  }
+  return plan.contradicting.size > 0;
+}
+
+/** An answer has shown this key. */
+export function onOwnerShown(group: GroupState, view: ResourceView): void {
+  const { contradicting } = group.plan;
+  if (contradicting.delete(view) && contradicting.size === 0) group.planDue = true;
 }
 
 /**

@@ -81,6 +81,7 @@ export function initialState(config: GroupConfig, profile: Profile, now: Instant
       proven: true,
       reads: keyReads(),
       write: null,
+      contradicting: new Set(),
     },
     targetsDue: true,
     targetsKey: "",

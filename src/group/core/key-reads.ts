@@ -1,6 +1,6 @@
 /** What the answer to a read of one key means. */
 import { onGeneration, onHistoryLost, onNoBucket } from "./bucket.ts";
-import { notePlan } from "./coordinator.ts";
+import { notePlan, onOwnerShown } from "./coordinator.ts";
 import { onSessionReadFailed } from "./fences.ts";
 import { suspect } from "./inquiry.ts";
 import { adoptBegin, judgeSession } from "./own-session.ts";
@@ -73,6 +73,7 @@ function onSnapshot(
   view.reads.failures = 0;
   settleOwner(group, view);
   considerMove(group, view);
+  onOwnerShown(group, view);
 }
 
 /**

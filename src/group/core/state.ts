@@ -90,7 +90,6 @@ export interface KeyReads {
   failures: number;
 }
 
-/** What is known of `session.<memberId>`. */
 /** What an answer has shown on the key of a session. */
 export interface SessionAnswer {
   readonly number: number;
@@ -100,6 +99,7 @@ export interface SessionAnswer {
   readonly sinceMono: number;
 }
 
+/** What is known of `session.<memberId>`. */
 export interface SessionView {
   readonly memberId: string;
   /** `unknown`: never read. `vacant`: no record of ours stands there, because there never was one, or something else replaced it. */
@@ -249,6 +249,8 @@ export interface PlanKnowledge {
   proven: boolean;
   readonly reads: KeyReads;
   write: number | null;
+  /** Keys of claims that contradict the plan, as only messages show: they are read before the next plan for balance. */
+  readonly contradicting: Set<ResourceView>;
 }
 
 export interface Pace {

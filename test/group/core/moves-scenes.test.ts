@@ -1,6 +1,7 @@
 /** Terms: how they begin and are given up; the plan and what members make of it. */
 import { describe, expect, test } from "vitest";
 import { hidesRoutine } from "./play/hides.ts";
+import { claimEntry, Solo, sessionEntry } from "./play/solo.ts";
 import { expectTranscript } from "./play/transcript.ts";
 import { World } from "./play/world.ts";
 
@@ -116,6 +117,49 @@ test("a plan that claims contradict is repeated, the more rarely the more often 
   b.fate = () => "normal";
   play.until(400_000);
   expect(b.ownedNames).toHaveLength(2);
+});
+
+describe("a claim that contradicts the plan, as a message shows it", () => {
+  const OF_B = claimEntry(3, "r1", "b", 1);
+  const OF_C = claimEntry(4, "r2", "c", 2);
+
+  /** Member a coordinates and takes nothing; r1 of b and r2 of c are as planned. Then a message shows r1 with a claim of this member. */
+  function contradicted(owner: string, session: number): Solo {
+    const a = new Solo(["r1", "r2"], { profile: { weight: 0 } });
+    a.live([sessionEntry(1, "b", null), sessionEntry(2, "c", null), OF_B, OF_C]).wait(100);
+    a.applied("coordinator", 6).applied("plan", 7).wait(2_100);
+    a.watched(claimEntry(8, "r1", owner, session)).wait(2_100);
+    expect(a.sent("plan")).toBeUndefined();
+    return a;
+  }
+
+  test("a plan for balance waits for an answer, and starts from what it shows", () => {
+    const a = contradicted("c", 2);
+    a.reads("owner.r1", claimEntry(8, "r1", "c", 2));
+    // Member c has both, and b is to get one.
+    expect(a.sent("plan")).toMatchObject({ expect: 7 });
+  });
+
+  test("a forged one changes nothing", () => {
+    const a = contradicted("c", 2);
+    a.reads("owner.r1", OF_B, 8).wait(3_000);
+    expect(a.sent("plan")).toBeUndefined();
+  });
+
+  test("a forged one of a member that is not there repeats nothing", () => {
+    const a = contradicted("evil", 7);
+    a.reads("owner.r1", OF_B, 8).wait(3_000);
+    expect(a.sent("plan")).toBeUndefined();
+  });
+
+  test("the plan waits for the answers about all of them", () => {
+    const a = contradicted("c", 2).watched(claimEntry(9, "r2", "b", 1));
+    a.reads("owner.r1", claimEntry(8, "r1", "c", 2));
+    expect(a.sent("plan")).toBeUndefined();
+    a.reads("owner.r2", claimEntry(9, "r2", "b", 1));
+    // The other way round: no move is needed.
+    expect(a.sent("plan")).toMatchObject({ expect: 7 });
+  });
 });
 
 test("the list of a member: it releases what has left it, and takes what is new", async () => {
