@@ -16,6 +16,13 @@ import { silenceMutants } from "./catalogue/silence.ts";
 import { takeoverMutants } from "./catalogue/takeover.ts";
 import { unknownOutcomeMutants } from "./catalogue/unknown-outcomes.ts";
 
+const groupMutants: readonly Mutant[] = [
+  ...groupSessionMutants,
+  ...groupTermMutants,
+  ...groupPlanMutants,
+  ...groupHistoryMutants,
+];
+
 export const mutants: readonly Mutant[] = [
   ...leaseMutants,
   ...epochMutants,
@@ -28,8 +35,10 @@ export const mutants: readonly Mutant[] = [
   ...leavingMutants,
   ...runtimeMutants,
   ...applicationMutants,
-  ...groupSessionMutants,
-  ...groupTermMutants,
-  ...groupPlanMutants,
-  ...groupHistoryMutants,
+  ...groupMutants,
 ];
+
+/** The simulator that plays the mutant. The file does not decide: `src/testing/` has fakes of both. */
+export function simulatorOf(mutant: Mutant): "simulator" | "group-simulator" {
+  return groupMutants.includes(mutant) ? "group-simulator" : "simulator";
+}

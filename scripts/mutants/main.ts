@@ -14,9 +14,9 @@ import { type NodesFlag, nodesOption, planOptionsOf } from "../simulator/nodes-o
 import type { Pinned } from "../simulator/pinned.ts";
 import type { Plan } from "../simulator/plan.ts";
 import type { Mutant } from "./catalogue/mutant.ts";
-import { mutants } from "./list.ts";
+import { mutants, simulatorOf } from "./list.ts";
 import type { Progress, WorkerAnswer, WorkerData, WorkerTask } from "./mutant-worker.ts";
-import { COPIED_PARTS, mutate, simulatorOf } from "./mutate.ts";
+import { COPIED_PARTS, mutate } from "./mutate.ts";
 
 endWhenOutputFails();
 
@@ -112,13 +112,11 @@ async function judge(mutant: Mutant, index: number): Promise<Verdict> {
   }
 }
 
-async function hunt({ name, equivalent, file }: Mutant, copy: string): Promise<Verdict> {
+async function hunt(mutant: Mutant, copy: string): Promise<Verdict> {
+  const { name, equivalent } = mutant;
   const limit = equivalent === undefined ? flags.seeds : Math.min(flags.seeds, EQUIVALENT_SEEDS);
   const counted = Math.min(flags.count, limit);
-  const data: WorkerData = {
-    copy,
-    simulator: simulatorOf(file),
-  };
+  const data: WorkerData = { copy, simulator: simulatorOf(mutant) };
   const worker = new Worker(new URL("./mutant-worker.js", import.meta.url), {
     workerData: data,
     resourceLimits,

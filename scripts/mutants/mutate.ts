@@ -27,8 +27,3 @@ export function mutate(text: string, { name, file, from, to, occurrence }: Mutan
   }
   return text.slice(0, one.index) + to + text.slice(one.index + one[0].length);
 }
-
-/** The simulator that plays mutants of this file. */
-export function simulatorOf(file: string): "simulator" | "group-simulator" {
-  return /^(src\/group|scripts\/group-simulator)\//.test(file) ? "group-simulator" : "simulator";
-}

@@ -11,7 +11,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { compile, compiledFolder } from "../../scripts/build/compile.mjs";
 import { History as GroupHistory } from "../../scripts/group-simulator/history.ts";
 import type { PinnedGroup } from "../../scripts/group-simulator/pinned.ts";
-import { mutants } from "../../scripts/mutants/list.ts";
+import { mutants, simulatorOf } from "../../scripts/mutants/list.ts";
 import { COPIED_PARTS, mutate } from "../../scripts/mutants/mutate.ts";
 import { violationKind } from "../../scripts/shared/shrink-plan.ts";
 import { History } from "../../scripts/simulator/history.ts";
@@ -20,6 +20,7 @@ import type { Pinned } from "../../scripts/simulator/pinned.ts";
 /** A plan of either simulator. */
 interface Kept {
   readonly pinned: Omit<Pinned, "plan"> | Omit<PinnedGroup, "plan">;
+  readonly simulator: string;
   /** The violation of its plan by the library, or by a mutant whose compiled code is in this folder; `null`: none. */
   readonly play: (mutant?: string) => Promise<string | null>;
 }
@@ -32,7 +33,7 @@ function keptIn<P>(folder: URL, simulator: string, own: new (plan: P) => PlayedH
       const History = mutant === undefined ? own : await historyIn<P>(`${mutant}/scripts/${simulator}`);
       return (await new History(pinned.plan).run()).violation;
     };
-    return [name, { pinned, play }];
+    return [name, { pinned, simulator, play }];
   });
 }
 
@@ -71,7 +72,7 @@ beforeAll(() => {
 
 afterAll(() => rm(compiled, { recursive: true, force: true }), 60_000); // thousands of files
 
-describe.each(kept)("%s", (name, { pinned, play }) => {
+describe.each(kept)("%s", (name, { pinned, simulator, play }) => {
   test("passes, and is described", async () => {
     expect(pinned.what.length).toBeGreaterThan(40);
     expect(pinned.fixedBy).toMatch(/^[0-9a-f]{7,40}$/);
@@ -82,6 +83,7 @@ describe.each(kept)("%s", (name, { pinned, play }) => {
     const mutant = mutants.find((one) => one.name === pinned.mutant);
     if (mutant === undefined)
       throw new Error(`${name}: scripts/mutants/list.ts has no mutant "${pinned.mutant}"`);
+    expect(simulatorOf(mutant)).toBe(simulator);
     const copy = await mkdtemp(`${compiled}/mutant-`);
     for (const part of COPIED_PARTS) await linkTree(`${compiled}/plain/${part}`, `${copy}/${part}`);
     const file = `${copy}/${mutant.file}`;
