@@ -4,8 +4,8 @@
  * F is the holder's `silenceMs`, as its record names it. The holder sends a beat to itself, through its server, every F / 8
  * (`src/runtime/beats.ts`). A beat is *proven* by the echo of a later one: a beat that is sent after an echo has arrived is read by
  * the server after the earlier beat was counted. A *stretch* begins with the send of a lease write and lasts until F after the send
- * of the newest proven beat, or of that write if none is proven yet. The holder is held in a stretch only, and once that has ended only the ack of a write that was sent in
- * the next one makes it held again.
+ * of the newest proven beat, or of that write if none is proven yet. The holder is held only in a stretch. Once that has ended, only
+ * the ack of a write that was sent in the next one makes it held again.
  *
  *   holder     beat  beat  beat (the last one that is counted)
  *   ------------|-----|-----|---------------------------|---------------------------> time
@@ -23,11 +23,11 @@
  * again, and of that write and the follower's the server applies one: both name r. No latency, no server clock and no
  * time without traffic is assumed, only that a connection's messages are counted in order.
  *
- * A connection that is closed counts nothing any more. But one answer may be false (A4 of `election.ts`), and the connection close after
- * it: then the last stretch ends F after that. So "closed" must be said twice in a row. One of the two is true, hence the
+ * A connection that is closed counts nothing any more. But one answer "closed" may be false (A4 of `election.ts`), and the connection close
+ * after it: then the last stretch ends F after that. So two answers in a row must be "closed". One of the two is true, hence the
  * connection was closed when the second was received, and the wait begins there.
  *
- * A count that rises proves nothing but life: every message of the connection raises it. That can only put off a takeover.
+ * A count that rises shows only that the holder sends: every message of the connection raises it. That can only delay a takeover.
  */
 import { MIN_MARGIN_MS } from "./lease.ts";
 import type { Instant } from "./time.ts";

@@ -70,7 +70,7 @@ const SLICE = 256;
 type CodeEnded = Extract<GroupApplicationEvent, { type: "call-ended" | "run-ended" }>;
 
 export class GroupRunner {
-  /** Stands for this incarnation and those whose code has outlived them: that code holds up this one as its own does. */
+  /** One object for this incarnation and for earlier ones whose code still runs: that code delays this incarnation as its own does. */
   readonly codeOwner: object;
   readonly #o: GroupRunnerOptions;
   readonly #queue: GroupApplicationEvent[] = [];
@@ -298,7 +298,7 @@ export class GroupRunner {
     );
   }
 
-  /** What cannot be closed must not keep the member from having stopped. */
+  /** A failure to close is reported, and the member stops all the same. */
   async #close(): Promise<void> {
     try {
       await this.#o.close();

@@ -47,6 +47,7 @@ export interface IncarnationOptions {
 
 /** Any user of the account can pretend to be another process with this node id. */
 const MAX_TWINS_REPORTED = 8;
+
 /** A node from `start()` to `stop()`: the election, the application side, and the log lines and events of both. */
 export class Incarnation {
   readonly driver: Driver;

@@ -118,8 +118,8 @@ export class Node implements AsyncDisposable {
   }
 
   /**
-   * May this node act as the leader at this moment? Compares clocks at every call (well under a microsecond). It is therefore
-   * false from the deadline on even if no code has run since: offline, after SIGSTOP, with a blocked event loop.
+   * May this node act as the leader at this moment? Compares clocks at every call, so it is false from the deadline on even if no
+   * code has run since: offline, after SIGSTOP, with a blocked event loop.
    */
   isLeader(): boolean {
     return this.#lifecycle.current?.driver.isHeld() ?? false;

@@ -57,7 +57,7 @@ interface Flags extends ClusterFlags, PrometheusFlags {
 
 type AnyRole = PermissionRole | GroupPermissionRole;
 
-/** A node of a cluster is to a group what its member is. */
+/** For a group, the role `node` means `member`, and the reverse for a cluster. */
 const ANY_ROLES: readonly AnyRole[] = [...PERMISSION_ROLES, "member"];
 
 export function doctor(command: Command): Command {
@@ -148,7 +148,7 @@ async function run(flags: Flags): Promise<void> {
   }
 }
 
-/** Permissions are of an application's buckets, of a cluster, or of a group. */
+/** Whether there is anything whose permissions can be tried: an application's buckets, a cluster, or a group. */
 function triesPermissions({ account }: DoctorOptions): boolean {
   return (
     account !== null &&

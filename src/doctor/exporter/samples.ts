@@ -49,7 +49,7 @@ export function labelsOf({ server, url }: ServerReading): Sample["labels"] {
   return url === null ? { server } : { server, url };
 }
 
-/** Whether Prometheus can have it: a counter is never negative, and only a hostile or broken server says so. */
+/** Whether the sample is passed to Prometheus. A negative counter comes only from a hostile or broken server. */
 export function isPossible({ name, value }: Sample): boolean {
   return Number.isFinite(value) && (value >= 0 || SERVER_METRICS[name].kind !== "counter");
 }
@@ -200,7 +200,7 @@ export function readStreams(
       if (stream === null || !matches.some((pattern) => pattern.test(stream))) continue;
       const key = JSON.stringify([account, stream]);
       const seen = found.get(key) ?? [];
-      // A server lists a stream once. What it says a second time is not counted.
+      // A server lists a stream once. A second entry is not counted.
       if (seen.at(-1)?.holder === reading) continue;
       seen.push({ holder: reading, server: reading.server, account, detail });
       found.set(key, seen);

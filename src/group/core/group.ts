@@ -7,14 +7,14 @@
  * member the owner of a resource: it names the member and the session, and is never renewed. A *term* is one period in which a member owns
  * one resource; its *epoch* is the fencing token. The session is *held* while its deadline is ahead, its connection has not ended if the
  * record names a presence, and its stretch goes on if the record promises silence, exactly as a leader's term in `src/election`. A
- * resource is held while its term runs under the present session, that session is held, and the term does not drain (`isHeld`). A running
- * node adds freshness and a round trip to that, as the election's driver does. A session is *over* when its key shows its end marker or
+ * resource is held while its term runs under the present session, that session is held, and the term does not drain (`isHeld`). The driver
+ * adds freshness and a round trip to that, as the election's driver does. A session is *over* when its key shows its end marker or
  * a larger number. A *fence* is an end marker that another member has written.
  *
  * GUARANTEED while A1 to A4 of the election hold for the keys of the group (`src/election/election.ts`), and P where a record names a
  * presence, whatever else the network, the servers and the members do:
  *  1. The periods in which two members are held for one resource never overlap. The work of a term that drains in good order ends
- *     before another member is held: as long as its session is not over.
+ *     before another member is held, unless its session is over.
  *  2. The epochs of one resource strictly increase from term to term.
  *  3. A term begins only on a claim that is known to be applied, under the session that is present and held at that moment.
  *  4. Every term ends exactly once, with `released` or `lose`, and no resource is held from the deadline of the session on; that takes
@@ -35,8 +35,8 @@
  *    counts. W counts from when the stream was known to have reached r (an answer or an ack that shows r or a later sequence), which is
  *    after r was sent, so the deadline has passed; the rest is the election's proof. No later renewal can be applied: it expects r.
  * That a session is over is the one thing that a claim's compare-and-set does not check, since it concerns another key. So it is believed
- * from the ack of one's own fence or an answer, never from a message. It stays true: an answer that is out of date only says
- * "not yet". *Another* number is no evidence, a *larger* one is: an answer older than the claim shows another one, too.
+ * from the ack of one's own fence or an answer, never from a message. It stays true, so an answer that is out of date can
+ * only show "not yet". A *different* number is no evidence, since an answer older than the claim shows one, too; a *larger* number is.
  *
  * WHY EPOCHS INCREASE. The epoch is the revision of the claim, and no revision is used twice, whatever is released, purged or
  * restarted. Where the servers have lost history, revisions come again: so every record carries the largest number that its writer

@@ -319,7 +319,7 @@ export interface GroupState {
   planAtMono: number;
   /** When a member last joined, left or changed its weight. */
   changedAtMono: number;
-  /** Claims contradict the plan: it is written again, at the earliest then, and the more rarely the more often that was in vain. */
+  /** Claims contradict the plan: it is written again at the earliest then. The pauses grow while that has no effect. */
   rewriteAtMono: number;
   rewrites: number;
   wishes: Map<string, string>;

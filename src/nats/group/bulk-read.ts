@@ -116,11 +116,9 @@ class Pull {
     const unlisten = this.#monitor.listen((change) => {
       if (change.type === "down" || change.type === "closed")
         this.#reject(this.#failure("disconnected", "the connection dropped during the read"));
-      else if (change.type === "denied" && change.subject === inDomain(this.#subject, this.#monitor.domain))
-        this.#reject(classify(change.subject, 0, change.error));
       // A denied message has no answer: the server reports it to the connection.
-      if (change.type === "denied" && change.subject === this.#subject)
-        this.#reject(this.#failure("denied", change.error.message, change.error));
+      else if (change.type === "denied" && change.subject === this.#subject)
+        this.#reject(classify(change.subject, 0, change.error));
     });
     const subscription = this.#monitor.connection.subscribe(this.#inbox, {
       callback: (error, message) => {

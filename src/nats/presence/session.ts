@@ -198,7 +198,7 @@ export class NatsSession implements Session, GroupSession, SessionHandle {
 
   watchHolders(holders: readonly SessionBinding[]): void {
     if (this.#released !== null) return;
-    // This node may have just become the leader: the application is to know first.
+    // This node may have just become the leader: its hook comes first.
     if (holders.length === 0) {
       this.#unwatching ??= setImmediate(() => this.#unwatch());
       return;
@@ -239,7 +239,7 @@ export class NatsSession implements Session, GroupSession, SessionHandle {
     for (const [key, { holder }] of wanted) if (!goesOn.has(key)) this.#shared.watchBeats(holder, this);
   }
 
-  /** The last release deletes the presence consumer. The connection stays open. Idempotent. */
+  /** The last release ends the presence: its consumer loses its subscriber, and the server deletes it. The connection stays open. Idempotent. */
   release(): Promise<void> {
     this.#released ??= this.#release();
     return this.#released;

@@ -160,7 +160,7 @@ function onEnded(
   return withLane(next, record.nodeId, phase === "expired" ? "absent" : "following", now);
 }
 
-/** Terms that ended before anything was seen are on the timeline, too; those of nodes that are gone, as long as these are shown. */
+/** Puts recorded terms on the timeline, also those from before the page watched. A node that is gone is shown for `absentMs` after its last term. */
 function onHistory(state: ClusterState, { recorded, terms }: History, now: number): ClusterState {
   let next: ClusterState = { ...state, recorded, terms: withHistory(state.terms, terms) };
   // Newest first: each is put before what is known.
@@ -204,7 +204,7 @@ function onNodes(state: ClusterState, rows: readonly NodeRow[], askedAt: number,
     const row = byId.get(node.id) ?? null;
     if (row !== null) continue;
     const leads = leaderOf(state) === node.id;
-    // The answers do not say that a node is absent which began to lead since they were asked for.
+    // A node that began to lead after the questions were sent may be missing from the answers: it is not absent.
     const absent = !leads && !isLate;
     if (absent && now - node.seenAt > LIMITS.absentMs) continue;
     const lane = absent ? extended(node.lane, "absent", now) : node.lane;

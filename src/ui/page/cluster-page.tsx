@@ -235,7 +235,7 @@ function Detection({ node }: { readonly node: NodeCard }) {
   const { crashDetection, presence, silenceMs } = node;
   if (crashDetection === null) return <>—</>;
   const silence = silenceMs !== null && silenceMs > 0 ? `silence ${duration(silenceMs)}` : "no silence";
-  // With "presence" it is only said if it is missing.
+  // Presence is shown only while it is missing.
   const missing = presence !== "on" && node.whyNot !== "observer";
   return (
     <>
