@@ -7,7 +7,7 @@
  *   flood            floods what others can reach on the leader's connection: how late are beats, is the leader dropped
  *   cost             CPU time of the server for questions about connections, and for beats
  *
- *   node scripts/build/run-compiled.mjs stress-presence --mode flapping [--rounds 50] [--server-version 2.9.10] [--json]
+ *   npm run --silent stress:presence -- --mode flapping [--rounds 50] [--server-version 2.9.10] [--json]
  *
  * `--json` prints one line with `{mode, rounds, violations, server, seconds, load}` and the fields of the mode; times in
  * milliseconds. Exits with 1 if `violations` is not empty.

@@ -47,6 +47,18 @@ test.each(["election", "application", "runtime", "node"])("every file of %s is n
   expect(missing).toEqual([]);
 });
 
+test.each(["src", "scripts"])("every folder of %s is in a table", (parent) => {
+  const cells = text.split("\n").flatMap((line) => /^(?:\| |### ).*/.exec(line)?.[0].split(" | ")[0] ?? []);
+  const named = new Set(cells.flatMap((cell) => [...cell.matchAll(/([\w*-]+)\//g)].map(([, name]) => name)));
+  const folders = readdirSync(join(root, parent), { withFileTypes: true }).filter((entry) =>
+    entry.isDirectory(),
+  );
+  const missing = folders.filter(
+    ({ name }) => !named.has(name) && !(name.startsWith("benchmark-") && named.has("benchmark-*")),
+  );
+  expect(missing.map(({ name }) => name)).toEqual([]);
+});
+
 /** The rows of a folder's table: the names in the first cell, the whole row. */
 function rowsOf(folder: string): { readonly files: readonly string[]; readonly row: string }[] {
   const [, section = ""] = text.split(`### ${folder}/`);
