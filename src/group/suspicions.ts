@@ -42,7 +42,7 @@ export class Suspicions {
       if (outcome === null) continue;
       this.#open.delete(view);
       const { cause, sinceMono } = open;
-      // A member asks once when it has read a record for the first time: that is no suspicion.
+      // Asked about every holder after the start and after a reconnect: that is no suspicion.
       if (cause === "read" && outcome === "alive") continue;
       ended.push({ of: view.memberId, cause, outcome, durationMs: state.now.mono - sinceMono });
     }

@@ -43,7 +43,7 @@ export class Suspicions {
     if (outcome === null) return null;
     this.#open = null;
     const { holder, cause, sinceMono } = open;
-    // Each node asks once when it has read a record for the first time: that is no suspicion.
+    // Asked about every holder after the start and after a reconnect: that is no suspicion.
     if (cause === "read" && outcome === "alive") return null;
     return { of: holder.nodeId, cause, outcome, durationMs: now.mono - sinceMono, sinceMono };
   }
