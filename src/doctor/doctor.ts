@@ -6,13 +6,13 @@ import { setTimeout as pause } from "node:timers/promises";
 import type { NatsOptions } from "../nats/connection/connection.ts";
 import { streamName } from "../nats/names.ts";
 import { ClockBook } from "./clocks/clock-book.ts";
-import type { BucketFacts, Facts, ServerFacts, Unseen } from "./facts.ts";
+import { type BucketFacts, type Facts, NO_FACTS, type ServerFacts, type Unseen } from "./facts.ts";
 import { diagnose } from "./findings/diagnose.ts";
 import { type Finding, type Verdict, verdictOf } from "./findings/finding.ts";
 import { type AccountOptions, AccountSource, type AccountSourceFacts } from "./sources/account-source.ts";
 import { HttpJson, type HttpTls } from "./sources/http-json.ts";
 import { textIn } from "./sources/json.ts";
-import { MonitoringSource, NO_FACTS, type SourceFacts } from "./sources/monitoring-source.ts";
+import { MonitoringSource, NOTHING_FOUND, type SourceFacts } from "./sources/monitoring-source.ts";
 import { readBucket } from "./sources/read-bucket.ts";
 import { merged, withNames } from "./sources/read-server.ts";
 import { SystemSource } from "./sources/system-source.ts";
@@ -72,7 +72,7 @@ export class Doctor {
   async examine(): Promise<Examination> {
     const started = performance.now();
     const [monitoring, system, account] = await Promise.all([
-      this.#monitoring?.read() ?? NO_FACTS,
+      this.#monitoring?.read() ?? NOTHING_FOUND,
       this.#system?.read() ?? null,
       this.#account?.read() ?? null,
     ]);
@@ -104,22 +104,16 @@ export class Doctor {
     }));
     const streams = [...monitoring.streams, ...(system?.streams ?? [])];
     return {
+      ...NO_FACTS,
+      ...account,
       clusterId,
       expectedServers,
       expectedNodes,
       leaseTtlMs,
-      connection: account?.connection ?? null,
       system: system?.connection ?? null,
       servers,
-      account: account?.account ?? null,
       bucket: account?.bucket ?? bucketIn(streams, clusterId),
-      bucketProblem: account?.bucketProblem ?? null,
-      otherClusters: account?.otherClusters ?? [],
-      lease: account?.lease ?? null,
       nodes: this.#account?.clocked(account?.nodes ?? null) ?? null,
-      permissions: account?.permissions ?? null,
-      groups: account?.groups ?? [],
-      applications: account?.applications ?? [],
       unseen: [...(account?.unseen ?? [NO_ACCOUNT]), ...unseenServers(servers)],
     };
   }

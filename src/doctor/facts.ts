@@ -286,3 +286,24 @@ export interface Facts {
   readonly applications: readonly ApplicationFacts[];
   readonly unseen: readonly Unseen[];
 }
+
+/** Before anything was read. A source adds what it knows. */
+export const NO_FACTS: Facts = {
+  clusterId: null,
+  expectedServers: null,
+  expectedNodes: null,
+  leaseTtlMs: 0,
+  connection: null,
+  system: null,
+  servers: [],
+  account: null,
+  bucket: null,
+  bucketProblem: null,
+  otherClusters: [],
+  lease: null,
+  nodes: null,
+  permissions: null,
+  groups: [],
+  applications: [],
+  unseen: [],
+};

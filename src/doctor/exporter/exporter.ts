@@ -6,7 +6,7 @@ import { Counter, Gauge, Registry } from "prom-client";
 import type { NatsOptions } from "../../nats/connection/connection.ts";
 import { groupStreamName, historyStream, streamName } from "../../nats/names.ts";
 import { ClockBook } from "../clocks/clock-book.ts";
-import type { Facts, ServerFacts } from "../facts.ts";
+import { type Facts, NO_FACTS, type ServerFacts } from "../facts.ts";
 import { knownClusters } from "../findings/cluster-findings.ts";
 import { diagnose } from "../findings/diagnose.ts";
 import type { Finding, Severity } from "../findings/finding.ts";
@@ -196,25 +196,7 @@ function factsOf(readings: readonly ServerReading[], expectedServers: number | n
     const read = error === null ? readServer(documents, "monitoring") : null;
     return { ...(read ?? { ...unknownServer(server, "monitoring"), error: error ?? "no document" }), url };
   });
-  return {
-    clusterId: null,
-    expectedServers,
-    expectedNodes: null,
-    leaseTtlMs: 0,
-    connection: null,
-    system: null,
-    servers: withNames(servers, ids),
-    account: null,
-    bucket: null,
-    bucketProblem: null,
-    otherClusters: [],
-    lease: null,
-    nodes: null,
-    permissions: null,
-    groups: [],
-    applications: [],
-    unseen: [],
-  };
+  return { ...NO_FACTS, expectedServers, servers: withNames(servers, ids) };
 }
 
 function expectedRoutes(readings: readonly ServerReading[], facts: Facts): Sample[] {

@@ -9,14 +9,15 @@ import { RequestFailure } from "../../nats/api/request.ts";
 import { CONNECTIONS_PING, inDomain, streamName } from "../../nats/names.ts";
 import type { GroupPermissionRole, PermissionRole } from "../../nats/permissions.ts";
 import type { ClockBook } from "../clocks/clock-book.ts";
-import type {
-  BucketFacts,
-  ConnectionFacts,
-  Facts,
-  GroupFacts,
-  PermissionFacts,
-  ServerFacts,
-  Unseen,
+import {
+  type BucketFacts,
+  type ConnectionFacts,
+  type Facts,
+  type GroupFacts,
+  NO_FACTS,
+  type PermissionFacts,
+  type ServerFacts,
+  type Unseen,
 } from "../facts.ts";
 import { accountUsage } from "./account-usage.ts";
 import { AdvertisedServers } from "./advertised-servers.ts";
@@ -70,19 +71,6 @@ export interface AccountOptions {
 
 const PERMISSIONS_CACHED_MS = 60_000;
 
-const NOTHING = {
-  account: null,
-  bucket: null,
-  bucketProblem: null,
-  otherClusters: [],
-  lease: null,
-  nodes: null,
-  permissions: null,
-  groups: [],
-  applications: [],
-  servers: [],
-} as const;
-
 export class AccountSource {
   readonly #options: AccountOptions;
   readonly #book: ClockBook;
@@ -121,7 +109,7 @@ export class AccountSource {
         unseen,
       };
     } catch (thrown) {
-      return { ...NOTHING, connection: { server: null, problem: problemOf(thrown) }, unseen };
+      return { ...NO_FACTS, connection: { server: null, problem: problemOf(thrown) }, unseen };
     }
   }
 
@@ -238,7 +226,7 @@ export class AccountSource {
     if (!hasCluster) {
       if (this.#options.groupIds.length === 0 && this.#options.application === undefined)
         unseen.push({ what: "the bucket and the nodes", how: "pass --cluster-id ID, or --group ID" });
-      return NOTHING;
+      return NO_FACTS;
     }
     const { clusterId } = client;
     const { bucket, problem } = await this.#bucket(client, unseen);

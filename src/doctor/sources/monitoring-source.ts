@@ -26,7 +26,7 @@ export interface SourceFacts {
   readonly streams: readonly FoundStream[];
 }
 
-export const NO_FACTS: SourceFacts = { servers: [], ids: new Map(), streams: [] };
+export const NOTHING_FOUND: SourceFacts = { servers: [], ids: new Map(), streams: [] };
 
 /** The HTTP parameter has another name than the field of the NATS request. */
 const JSZ_QUERY = Object.keys(JSZ_OPTIONS)

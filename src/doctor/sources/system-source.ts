@@ -8,7 +8,7 @@ import type { ClockBook } from "../clocks/clock-book.ts";
 import type { ConnectionFacts, ServerFacts } from "../facts.ts";
 import { askServers, type Question, type ServerAnswer } from "./ask-servers.ts";
 import { textIn } from "./json.ts";
-import { NO_FACTS, type SourceFacts } from "./monitoring-source.ts";
+import { NOTHING_FOUND, type SourceFacts } from "./monitoring-source.ts";
 import {
   CLOSED_OPTIONS,
   type Document,
@@ -56,7 +56,7 @@ export class SystemSource {
       const connection = { server: monitor.connection.info?.server_name ?? null, problem: null };
       return { ...found, connection };
     } catch (thrown) {
-      return { ...NO_FACTS, connection: { server: null, problem: problemOf(thrown) } };
+      return { ...NOTHING_FOUND, connection: { server: null, problem: problemOf(thrown) } };
     }
   }
 
