@@ -12,6 +12,7 @@ import { type Finding, type Verdict, verdictOf } from "./findings/finding.ts";
 import { type AccountOptions, AccountSource, type AccountSourceFacts } from "./sources/account-source.ts";
 import { HttpJson, type HttpTls } from "./sources/http-json.ts";
 import { textIn } from "./sources/json.ts";
+import { MonitoringPorts } from "./sources/monitoring-ports.ts";
 import { MonitoringSource, NOTHING_FOUND, type SourceFacts } from "./sources/monitoring-source.ts";
 import { readBucket } from "./sources/read-bucket.ts";
 import { merged, withNames } from "./sources/read-server.ts";
@@ -63,7 +64,9 @@ export class Doctor {
     const { monitors, tls, system, account, timeoutMs, expectedNodes } = options;
     this.#options = options;
     this.#monitoring =
-      monitors.length === 0 ? null : new MonitoringSource(monitors, new HttpJson(timeoutMs, tls), this.#book);
+      monitors.length === 0
+        ? null
+        : new MonitoringSource(new MonitoringPorts(monitors, new HttpJson(timeoutMs, tls)), this.#book);
     this.#system = system === null ? null : new SystemSource(system, timeoutMs, this.#book);
     this.#account = account === null ? null : new AccountSource(account, this.#book, expectedNodes ?? 0);
   }

@@ -3,7 +3,8 @@ import { createServer, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { expect, test } from "vitest";
 import { Exporter, type Reading } from "../../src/doctor/exporter/exporter.ts";
-import { OnePerServer, type SourceReading } from "../../src/doctor/exporter/one-per-server.ts";
+import { OnePerServer } from "../../src/doctor/exporter/one-per-server.ts";
+import type { SourceReading } from "../../src/doctor/sources/read-server.ts";
 import type { JsonObject } from "../../src/nats/api/js-api.ts";
 import { atEnd } from "../support/at-end.ts";
 

@@ -6,19 +6,19 @@ import { Counter, Gauge, Registry } from "prom-client";
 import type { NatsOptions } from "../../nats/connection/connection.ts";
 import { groupStreamName, historyStream, streamName } from "../../nats/names.ts";
 import { ClockBook } from "../clocks/clock-book.ts";
-import { type Facts, NO_FACTS, type ServerFacts } from "../facts.ts";
+import { type Facts, NO_FACTS } from "../facts.ts";
 import { knownClusters } from "../findings/cluster-findings.ts";
 import { diagnose } from "../findings/diagnose.ts";
 import type { Finding, Severity } from "../findings/finding.ts";
 import { LAG, MEMORY_PERCENT, SLOW_CONSUMERS, STORAGE_PERCENT } from "../findings/thresholds.ts";
 import { HttpJson, type HttpTls } from "../sources/http-json.ts";
 import { textIn } from "../sources/json.ts";
-import { readServer, unknownServer, withNames } from "../sources/read-server.ts";
+import { MonitoringPorts } from "../sources/monitoring-ports.ts";
+import { type SourceReading, serverOf, withNames } from "../sources/read-server.ts";
 import { SystemSource } from "../sources/system-source.ts";
 import { LeaderChanges } from "./leader-changes.ts";
 import { SERVER_METRICS, type ServerMetricName, serverLabels, serverMetric } from "./metrics.ts";
-import { OnePerServer, type SourceReading } from "./one-per-server.ts";
-import { PortReader } from "./read-ports.ts";
+import { OnePerServer } from "./one-per-server.ts";
 import { SystemReader } from "./read-system.ts";
 import {
   isPossible,
@@ -69,7 +69,7 @@ export class Exporter {
   constructor(options: ExporterOptions) {
     const { monitors, tls, system, timeoutMs, expectedServers, streams } = options;
     this.#readers = [
-      ...(monitors.length === 0 ? [] : [new PortReader(monitors, new HttpJson(timeoutMs, tls))]),
+      ...(monitors.length === 0 ? [] : [new MonitoringPorts(monitors, new HttpJson(timeoutMs, tls))]),
       ...(system === null ? [] : [new SystemReader(new SystemSource(system, timeoutMs, new ClockBook()))]),
     ];
     this.#expectedServers = expectedServers;
@@ -192,10 +192,7 @@ function factsOf(readings: readonly ServerReading[], expectedServers: number | n
       return id === null ? [] : [[id, server] as const];
     }),
   );
-  const servers = readings.map(({ server, url, error, documents }): ServerFacts => {
-    const read = error === null ? readServer(documents, "monitoring") : null;
-    return { ...(read ?? { ...unknownServer(server, "monitoring"), error: error ?? "no document" }), url };
-  });
+  const servers = readings.map((reading) => serverOf(reading, reading.url));
   return { ...NO_FACTS, expectedServers, servers: withNames(servers, ids) };
 }
 

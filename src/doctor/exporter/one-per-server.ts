@@ -2,15 +2,8 @@
  * Which readings are of the same server. A name alone does not identify a server: two NATS systems may both have a server "nats-0". Its id
  * does, but it is new after each start, so that what was once the same server stays it while one of its sources fails.
  */
+import type { SourceReading } from "../sources/read-server.ts";
 import type { ServerReading } from "./samples.ts";
-
-/** As one source has found a server. */
-export interface SourceReading extends Omit<ServerReading, "url"> {
-  /** URL of the monitoring port; `null`: the system account. */
-  readonly source: string | null;
-  /** The id that the server had when it last answered. */
-  readonly serverId: string | null;
-}
 
 interface Entry {
   readonly key: string;

@@ -2,9 +2,8 @@
 import { messageOf } from "../../errors.ts";
 import type { JsonObject } from "../../nats/api/js-api.ts";
 import { textIn } from "../sources/json.ts";
-import type { Document, Documents } from "../sources/read-server.ts";
+import type { Document, Documents, SourceReading } from "../sources/read-server.ts";
 import type { SystemSource } from "../sources/system-source.ts";
-import type { SourceReading } from "./one-per-server.ts";
 
 const DOCUMENTS: readonly Document[] = ["varz", "jsz", "routez", "gatewayz", "healthz", "connz", "closedz"];
 /** More servers than this are not remembered when they are gone. */

@@ -6,20 +6,12 @@
 import type { JsonObject } from "../../nats/api/js-api.ts";
 import type { ServerFacts } from "../facts.ts";
 import { listIn, numberIn, objectIn, textIn, timeIn } from "../sources/json.ts";
-import { type Documents, eachStream, readPeers, readServer, usageOf } from "../sources/read-server.ts";
+import { eachStream, readPeers, readServer, type SourceReading, usageOf } from "../sources/read-server.ts";
 import { SERVER_METRICS, type ServerMetricName } from "./metrics.ts";
 
-export interface ServerReading {
-  /** The server's name; the URL of its monitoring port as long as it has not answered. */
-  readonly server: string;
+export interface ServerReading extends Omit<SourceReading, "source" | "serverId"> {
   /** URL of the monitoring port if another server has the same name; else, or without one, `null`. */
   readonly url: string | null;
-  /** Why there is no `varz`. */
-  readonly error: string | null;
-  /** Why other documents are missing, where it is known. */
-  readonly unread: readonly string[];
-  readonly tookMs: number;
-  readonly documents: Documents;
 }
 
 export interface Selection {

@@ -17,6 +17,22 @@ export interface Documents {
 
 export type Document = keyof Documents;
 
+/** The documents of a server as one source has read them. */
+export interface SourceReading {
+  /** URL of the monitoring port; `null`: the system account. */
+  readonly source: string | null;
+  /** The server's name; the URL of its monitoring port as long as it has not answered. */
+  readonly server: string;
+  /** The id that the server had when it last answered. */
+  readonly serverId: string | null;
+  /** Why there is no `varz`. */
+  readonly error: string | null;
+  /** Why other documents are missing, where it is known. */
+  readonly unread: readonly string[];
+  readonly tookMs: number;
+  readonly documents: Documents;
+}
+
 /** Includes accounts, streams and consumers with their lag. */
 export const JSZ_OPTIONS = { accounts: true, streams: true, consumer: true, config: true } as const;
 
@@ -60,6 +76,15 @@ export function unknownServer(name: string, source: Source): ServerFacts {
     meta: null,
     streams: null,
   };
+}
+
+/** The facts of a reading. With an error only the name is known. */
+export function serverOf(
+  { server, error, documents }: Pick<SourceReading, "server" | "error" | "documents">,
+  url: string | null,
+): ServerFacts {
+  const facts = error === null ? readServer(documents, "monitoring") : null;
+  return { ...(facts ?? { ...unknownServer(server, "monitoring"), error: error ?? "no document" }), url };
 }
 
 /** `null` without the server's name. */
