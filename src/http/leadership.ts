@@ -1,7 +1,7 @@
 /** The answer of /leader: who holds the leadership of a cluster, or a resource of a group, at this moment. */
 import { printable } from "../log/printable.ts";
 import { type Answer, jsonAnswer } from "./answer.ts";
-import { type GroupView, groupsOf, type NodeView, nodesOf, type Sources } from "./views.ts";
+import { type MemberView, membersOf, type NodeView, nodesOf, type Sources } from "./views.ts";
 
 /** Which leadership is asked about: the parameters of the request. `null`: not given. */
 interface LeadershipQuery {
@@ -37,7 +37,8 @@ export function leadershipAnswer(sources: Sources, search: string): Answer {
 
 function answerTo(sources: Sources, query: LeadershipQuery): Answer {
   const { group, member, resource } = query;
-  if (group !== null || member !== null || resource !== null) return resourceAnswer(groupsOf(sources), query);
+  if (group !== null || member !== null || resource !== null)
+    return resourceAnswer(membersOf(sources), query);
   return clusterAnswer(nodesOf(sources), query);
 }
 
@@ -77,15 +78,15 @@ function clusterAnswer(all: readonly NodeView[], { cluster, node }: LeadershipQu
   return notHeld({ clusterId, nodeId, leader, reason: `the node is ${state}` });
 }
 
-function resourceAnswer(all: readonly GroupView[], { group, member, resource }: LeadershipQuery): Answer {
+function resourceAnswer(all: readonly MemberView[], { group, member, resource }: LeadershipQuery): Answer {
   if (resource === null)
     return jsonAnswer(400, { error: "a group has no leader: name a resource with ?resource=NAME" });
-  const groups = all.filter(
+  const members = all.filter(
     ({ groupId, memberId }) => (group ?? groupId) === groupId && (member ?? memberId) === memberId,
   );
-  const ids = new Set(groups.map(({ groupId }) => groupId));
+  const ids = new Set(members.map(({ groupId }) => groupId));
   if (ids.size > 1) return ambiguous("groups", "?group=ID", ids);
-  const [first] = groups;
+  const [first] = members;
   if (first === undefined)
     return notHeld({
       ...asked({ group, member }),
@@ -93,7 +94,7 @@ function resourceAnswer(all: readonly GroupView[], { group, member, resource }: 
       owner: null,
       reason: "no such member runs in this process",
     });
-  for (const one of groups) {
+  for (const one of members) {
     const term = resource === "" ? null : one.term(resource);
     if (term === null || !term.held) continue;
     const { groupId, memberId } = one;

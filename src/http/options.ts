@@ -3,7 +3,7 @@ import { HOSTS_RULE, isHostName, isToken, TOKEN_RULE } from "../config/listen.ts
 import { ClusterError } from "../errors.ts";
 import { kindOf } from "../runtime/waiting.ts";
 import type { MetricsText } from "../telemetry/metrics-text.ts";
-import type { GroupView, NodeHolder, NodeView } from "./views.ts";
+import type { MemberView, NodeHolder, NodeView } from "./views.ts";
 
 /** @param accept - `application/openmetrics-text` if the client accepts that, else `text/plain`. */
 export type MetricsSource = (accept: string) => MetricsText | Promise<MetricsText>;
@@ -31,7 +31,7 @@ export interface HandlerOptions {
   /** The nodes of this process. Read at every request, so a `Set` may change. */
   readonly nodes?: Iterable<NodeView> | undefined;
   /** The members of groups of this process. Read at every request. */
-  readonly groups?: Iterable<GroupView> | undefined;
+  readonly groups?: Iterable<MemberView> | undefined;
   /** A `Manager`: its node while its daemon runs. */
   readonly manager?: NodeHolder | undefined;
   /**

@@ -2,7 +2,7 @@
  * Whether this process is ready: it takes part in its clusters and groups, and NATS answers it. Followers are ready. "Ready = leader"
  * would leave one ready instance of each deployment: a rolling update waits for the second one forever.
  */
-import { groupsOf, type NodeView, nodesOf, type Sources } from "./views.ts";
+import { membersOf, type NodeView, nodesOf, type Sources } from "./views.ts";
 
 export interface Readiness {
   readonly ready: boolean;
@@ -18,8 +18,8 @@ export function readinessOf(sources: Sources): Readiness {
   // The node of a manager exists while its daemon runs.
   if (sources.manager !== undefined && sources.manager.node === null)
     reasons.push("the daemon is not running");
-  for (const group of groupsOf(sources))
-    reasons.push(...because(`member "${group.memberId}" of group "${group.groupId}"`, group));
+  for (const member of membersOf(sources))
+    reasons.push(...because(`member "${member.memberId}" of group "${member.groupId}"`, member));
   return { ready: reasons.length === 0, reasons };
 }
 

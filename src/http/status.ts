@@ -1,20 +1,20 @@
 /** What /status shows: every node and member of the process. */
 import type { MemberReport } from "../group/report.ts";
 import type { NodeReport } from "../node/report.ts";
-import { type GroupView, groupsOf, type NodeView, nodesOf, type Sources } from "./views.ts";
+import { type MemberView, membersOf, type NodeView, nodesOf, type Sources } from "./views.ts";
 
 export interface ProcessStatus {
   /** Milliseconds since the process began. */
   readonly uptimeMs: number;
   readonly nodes: readonly NodeEntry[];
-  readonly groups: readonly GroupEntry[];
+  readonly groups: readonly MemberEntry[];
 }
 
 export type NodeEntry =
   | ({ readonly running: true } & NodeReport)
   | { readonly running: false; readonly clusterId: string; readonly nodeId: string };
 
-export type GroupEntry =
+export type MemberEntry =
   /** `unowned`: number of resources on its list without an owner, as far as it knows. */
   | ({ readonly running: true; readonly unowned: number } & MemberReport)
   | { readonly running: false; readonly groupId: string; readonly memberId: string };
@@ -23,7 +23,7 @@ export function statusOf(sources: Sources): ProcessStatus {
   return {
     uptimeMs: Math.round(process.uptime() * 1_000),
     nodes: nodesOf(sources).map(nodeEntry),
-    groups: groupsOf(sources).map(groupEntry),
+    groups: membersOf(sources).map(memberEntry),
   };
 }
 
@@ -33,9 +33,9 @@ function nodeEntry(node: NodeView): NodeEntry {
   return { running: false, clusterId: node.clusterId, nodeId: node.nodeId };
 }
 
-function groupEntry(group: GroupView): GroupEntry {
-  const report = group.status();
-  if (report === null) return { running: false, groupId: group.groupId, memberId: group.memberId };
-  const unowned = group.plan().resources.filter(({ owner }) => owner === null).length;
+function memberEntry(member: MemberView): MemberEntry {
+  const report = member.status();
+  if (report === null) return { running: false, groupId: member.groupId, memberId: member.memberId };
+  const unowned = member.plan().resources.filter(({ owner }) => owner === null).length;
   return { running: true, unowned, ...report };
 }

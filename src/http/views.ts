@@ -8,7 +8,7 @@ export interface NodeView {
   status(): NodeReport | null;
 }
 
-export interface GroupView {
+export interface MemberView {
   readonly groupId: string;
   readonly memberId: string;
   status(): MemberReport | null;
@@ -35,7 +35,7 @@ export interface NodeHolder {
 
 export interface Sources {
   readonly nodes?: Iterable<NodeView> | undefined;
-  readonly groups?: Iterable<GroupView> | undefined;
+  readonly groups?: Iterable<MemberView> | undefined;
   readonly manager?: NodeHolder | undefined;
 }
 
@@ -45,6 +45,6 @@ export function nodesOf({ nodes = [], manager }: Sources): NodeView[] {
   return own === null ? [...nodes] : [...nodes, own];
 }
 
-export function groupsOf({ groups = [] }: Sources): GroupView[] {
+export function membersOf({ groups = [] }: Sources): MemberView[] {
   return [...groups];
 }

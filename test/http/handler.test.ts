@@ -1,7 +1,7 @@
 /** The routes, with invented nodes and members: which answer each state gives, and what is refused. */
 import { describe, expect, test } from "vitest";
 import { createHandler, type Handler, type HandlerOptions, type NodeView } from "../../src/http.ts";
-import { FOLLOWER, groupView, LEADER, nodeView } from "../support/http/views.ts";
+import { FOLLOWER, LEADER, memberView, nodeView } from "../support/http/views.ts";
 
 type Json = Record<string, unknown>;
 
@@ -48,7 +48,7 @@ describe("/readyz", () => {
       nodeView({ leader: "", epoch: 0, leaderSince: null }),
     ];
     expect(
-      await reasons({ nodes, groups: [groupView({}), groupView({ owned: 0, draining: true })] }),
+      await reasons({ nodes, groups: [memberView({}), memberView({ owned: 0, draining: true })] }),
     ).toEqual([]);
   });
 
@@ -69,14 +69,14 @@ describe("/readyz", () => {
   });
 
   test("a member without a session is not ready", async () => {
-    expect(await reasons({ groups: [groupView({ state: "joining", answeredMs: null })] })).toEqual([
+    expect(await reasons({ groups: [memberView({ state: "joining", answeredMs: null })] })).toEqual([
       'member "a" of group "orders" has no session: NATS has not confirmed one, or it has expired',
     ]);
   });
 
   test("every node and member has to be ready", async () => {
     const nodes = [nodeView({}), nodeView(null)];
-    expect(await reasons({ nodes, groups: [groupView({ stopping: true })] })).toHaveLength(2);
+    expect(await reasons({ nodes, groups: [memberView({ stopping: true })] })).toHaveLength(2);
   });
 
   test("a manager whose daemon does not run is not ready", async () => {
@@ -164,7 +164,7 @@ describe("/leader", () => {
   });
 
   test("a resource of a group: 200 for the owner while it is held, 503 with the owner elsewhere", async () => {
-    const handler = createHandler({ groups: [groupView({})] });
+    const handler = createHandler({ groups: [memberView({})] });
     expect(await ask(handler, "/leader?resource=r1")).toMatchObject({
       status: 200,
       json: { groupId: "orders", memberId: "a", resource: "r1", epoch: 4, held: true, remainingMs: 8_000 },
@@ -177,7 +177,7 @@ describe("/leader", () => {
     expect(await ask(handler, "/leader?resource=")).toMatchObject({ status: 503, json: { owner: null } });
     expect((await ask(handler, "/leader?group=orders")).status).toBe(400);
     expect((await ask(handler, "/leader?group=other&resource=r1")).status).toBe(503);
-    const suspended = createHandler({ groups: [groupView({ held: false }, false)] });
+    const suspended = createHandler({ groups: [memberView({ held: false }, false)] });
     expect((await ask(suspended, "/leader?resource=r1")).status).toBe(503);
   });
 
@@ -204,7 +204,7 @@ describe("/leader", () => {
 describe("/status", () => {
   test("has every node and member, also several of the same name, and those that do not run", async () => {
     const nodes = [nodeView({}, LEADER), nodeView({}), nodeView(null)];
-    const groups = [groupView({}), groupView({}), groupView(null)];
+    const groups = [memberView({}), memberView({}), memberView(null)];
     const { status, json } = await ask(createHandler({ nodes, groups }), "/status");
     expect(status).toBe(200);
     expect(json["nodes"]).toEqual([

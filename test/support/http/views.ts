@@ -1,6 +1,6 @@
 /** Nodes and members with invented states, for the door. */
 import type { MemberReport } from "../../../src/group/report.ts";
-import type { GroupView, NodeView } from "../../../src/http/views.ts";
+import type { MemberView, NodeView } from "../../../src/http/views.ts";
 import type { NodeReport } from "../../../src/node/report.ts";
 
 export const FOLLOWER: NodeReport = {
@@ -64,7 +64,7 @@ export function nodeView(report: Partial<NodeReport> | null, base: NodeReport = 
 }
 
 /** A member in this state that owns the resource "r1" with epoch 4; member b owns "r2" with epoch 5. */
-export function groupView(report: Partial<MemberReport> | null, isHeld = true): GroupView {
+export function memberView(report: Partial<MemberReport> | null, isHeld = true): MemberView {
   const { groupId, memberId } = { ...MEMBER, ...report };
   const owners = new Map([
     ["r1", { memberId: "a", epoch: 4 }],
