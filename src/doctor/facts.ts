@@ -3,7 +3,7 @@
  * finding follows from it. Servers are identified by name, which is unique within a NATS system.
  */
 import type { NodeRow } from "../manager/cluster-nodes.ts";
-import type { GroupResourceRow, GroupView } from "../manager/group-view.ts";
+import type { GroupResourceRow, GroupSummary } from "../manager/group-view.ts";
 import type { JsonObject } from "../nats/api/js-api.ts";
 import type { GroupPermissionRole, PermissionRole } from "../nats/permissions.ts";
 import type { ClockReading } from "./clocks/clock.ts";
@@ -155,7 +155,7 @@ export interface BucketFacts {
   readonly config: JsonObject;
 }
 
-export interface LeaseFacts {
+export interface ExaminedLease {
   /** Node id; `null`: no leader. */
   readonly leader: string | null;
   readonly epoch: number;
@@ -169,7 +169,7 @@ export interface LeaseFacts {
   readonly ttlMs: number;
 }
 
-export interface NodeFacts extends NodeRow {
+export interface ExaminedNode extends NodeRow {
   /** The offset of its wall clock, and the rate of the clock that measures its leases. */
   readonly clock: ClockReading | null;
 }
@@ -206,20 +206,17 @@ export interface ConnectionFacts {
   readonly problem: string | null;
 }
 
-/** A group, without its list of resources. */
-export interface GroupSummary extends Omit<GroupView, "resources"> {
-  /** Number of resources. */
-  readonly resources: number;
-  /** Those that have had no owner for long. */
+/** A group, and the resources of it that have had no owner for long. */
+export interface GroupCondition extends GroupSummary {
   readonly overdue: readonly Pick<GroupResourceRow, "resource" | "why">[];
 }
 
-export interface GroupFacts {
+export interface ExaminedGroup {
   readonly groupId: string;
   readonly bucket: BucketFacts | null;
   /** Why reading the bucket failed, other than by a missing permission. */
   readonly problem: string | null;
-  readonly view: GroupSummary | null;
+  readonly view: GroupCondition | null;
   readonly permissions: PermissionFacts | null;
 }
 
@@ -277,11 +274,11 @@ export interface Facts {
   readonly bucketProblem: string | null;
   /** Ids of other clusters of the account. Read only if the bucket does not exist. */
   readonly otherClusters: readonly string[];
-  readonly lease: LeaseFacts | null;
-  readonly nodes: readonly NodeFacts[] | null;
+  readonly lease: ExaminedLease | null;
+  readonly nodes: readonly ExaminedNode[] | null;
   readonly permissions: PermissionFacts | null;
   /** The groups that were asked for. */
-  readonly groups: readonly GroupFacts[];
+  readonly groups: readonly ExaminedGroup[];
   /** The buckets of applications that were asked for. */
   readonly applications: readonly ApplicationFacts[];
   readonly unseen: readonly Unseen[];

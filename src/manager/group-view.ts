@@ -82,6 +82,12 @@ export interface GroupView {
   readonly unowned: number;
 }
 
+/** A group without its list of resources, of which there may be thousands. */
+export interface GroupSummary extends Omit<GroupView, "resources"> {
+  /** Number of resources. */
+  readonly resources: number;
+}
+
 export function groupView(groupId: string, content: GroupContent): GroupView {
   const steps = groupViewSteps(groupId, content);
   for (;;) {

@@ -2,7 +2,7 @@
 import { expect, test } from "vitest";
 import type { ApplicationBucket, ApplicationFacts, Facts } from "../../src/doctor/facts.ts";
 import { diagnose } from "../../src/doctor/findings/diagnose.ts";
-import { accountLimits, readApplicationBucket } from "../../src/doctor/sources/application-source.ts";
+import { accountLimits, readApplicationBucket } from "../../src/doctor/sources/application-reader.ts";
 import { wantedForBucket } from "../../src/doctor/sources/roles.ts";
 import { covers } from "../../src/doctor/sources/try-permissions.ts";
 import { facts, peer, server } from "../support/doctor/healthy-cluster.ts";

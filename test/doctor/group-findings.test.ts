@@ -1,9 +1,9 @@
 /** Findings about groups from facts: both sides of every threshold. */
 import { expect, test } from "vitest";
-import type { GroupFacts, GroupSummary } from "../../src/doctor/facts.ts";
+import type { ExaminedGroup, GroupCondition } from "../../src/doctor/facts.ts";
 import { diagnose } from "../../src/doctor/findings/diagnose.ts";
 import { MOVE_MS, UNOWNED_MS } from "../../src/doctor/findings/thresholds.ts";
-import { summaryOf } from "../../src/doctor/sources/group-source.ts";
+import { conditionOf } from "../../src/doctor/sources/group-reader.ts";
 import type { GroupMemberRow, GroupResourceRow, GroupView } from "../../src/manager/group-view.ts";
 import { groupBucket } from "../../src/nats/group/group-bucket.ts";
 import { bucket, facts } from "../support/doctor/healthy-cluster.ts";
@@ -31,7 +31,7 @@ function member(memberId: string, change: Partial<GroupMemberRow> = {}): GroupMe
   };
 }
 
-const plan: NonNullable<GroupSummary["plan"]> = {
+const plan: NonNullable<GroupCondition["plan"]> = {
   revision: 9,
   madeBy: "a",
   ageMs: MOVE_MS + 1,
@@ -40,7 +40,7 @@ const plan: NonNullable<GroupSummary["plan"]> = {
   limitBytes: 1_000,
 };
 
-const view: GroupSummary = {
+const view: GroupCondition = {
   groupId: GROUP,
   created: "c",
   coordinator: "a",
@@ -55,9 +55,9 @@ const view: GroupSummary = {
 
 const stream = bucket({ stream: `KV_GROUP_${GROUP}`, config: groupBucket(GROUP).newConfig(3, 0) });
 
-function found(change: Partial<GroupSummary>, more: Partial<GroupFacts> = {}): string[] {
+function found(change: Partial<GroupCondition>, more: Partial<ExaminedGroup> = {}): string[] {
   const group = { groupId: GROUP, bucket: stream, problem: null, permissions: null };
-  const one: GroupFacts = { ...group, view: { ...view, ...change }, ...more };
+  const one: ExaminedGroup = { ...group, view: { ...view, ...change }, ...more };
   return diagnose(facts({ groups: [one] })).map(
     ({ severity, code, where }) => `${severity} ${code} @ ${where}`,
   );
@@ -69,7 +69,7 @@ test("a healthy group gives no findings, and what could not be read gives none",
 });
 
 /** The last value without a finding, the first value with it, the finding. */
-const thresholds: readonly (readonly [string, Partial<GroupSummary>, Partial<GroupSummary>, string])[] = [
+const thresholds: readonly (readonly [string, Partial<GroupCondition>, Partial<GroupCondition>, string])[] = [
   ["members", {}, { members: [], coordinator: null }, `warning group-no-members @ group ${GROUP}`],
   ["a coordinator", {}, { coordinator: null }, `warning group-no-coordinator @ group ${GROUP}`],
   [
@@ -158,7 +158,7 @@ test.each(thresholds)("%s", (_title, before, after, finding) => {
 });
 
 test("the bucket: missing, unreadable, with another history, without a way to keep records, with one replica", () => {
-  const of = (change: Partial<GroupFacts>): string[] => found({}, { view: null, ...change });
+  const of = (change: Partial<ExaminedGroup>): string[] => found({}, { view: null, ...change });
   const config = (change: object): string[] =>
     of({ bucket: { ...stream, config: { ...stream.config, ...change } } });
   const where = `bucket GROUP_${GROUP}`;
@@ -185,7 +185,7 @@ test("a missing permission of the role is a finding, with the command that print
     command: "nats-leader permissions operator --group orders",
     tried: [{ direction: "publish" as const, subject: "s", purpose: "p", vital: true, allowed: false }],
   };
-  const group: GroupFacts = { groupId: GROUP, bucket: stream, problem: null, view, permissions };
+  const group: ExaminedGroup = { groupId: GROUP, bucket: stream, problem: null, view, permissions };
   expect(diagnose(facts({ groups: [group] }))).toMatchObject([
     { severity: "critical", code: "permission-missing", todo: expect.stringContaining(permissions.command) },
   ]);
@@ -211,8 +211,8 @@ test("a resource is overdue after its last term, or as long as the plan has had 
     row("e", { forMs: null, why: "replaced" }),
   ];
   const whole: GroupView = { ...view, resources: rows };
-  const { resources, overdue } = summaryOf(whole);
+  const { resources, overdue } = conditionOf(whole);
   expect([resources, overdue.map(({ resource }) => resource)]).toEqual([5, ["a", "d"]]);
   const young = { ...whole, plan: { ...plan, ageMs: UNOWNED_MS } };
-  expect(summaryOf(young).overdue.map(({ resource }) => resource)).toEqual(["a"]);
+  expect(conditionOf(young).overdue.map(({ resource }) => resource)).toEqual(["a"]);
 });

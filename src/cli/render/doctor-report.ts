@@ -3,8 +3,8 @@ import type { ClockReading } from "../../doctor/clocks/clock.ts";
 import type { Examination } from "../../doctor/doctor.ts";
 import {
   type BucketFacts,
+  type ExaminedNode,
   type Facts,
-  type NodeFacts,
   percentOf,
   type ServerFacts,
   type Usage,
@@ -244,7 +244,7 @@ function leaseText({ lease }: Facts): string {
   return `Leader:  ${lease.leader}, epoch ${lease.epoch}, ${age}`;
 }
 
-function nodeTable(nodes: readonly NodeFacts[], columns: number): Line[] {
+function nodeTable(nodes: readonly ExaminedNode[], columns: number): Line[] {
   const head = "NODE ROLE UPTIME PRESENCE SILENCE TTL RTT VERSION CLOCK".split(" ");
   const rows = nodes.map((node) => [
     node.leads ? strong(node.nodeId) : node.nodeId,

@@ -1,7 +1,7 @@
 /** Findings about a group: its bucket, its members, the plan, and resources without an owner. */
 import type { GroupMemberRow } from "../../manager/group-view.ts";
 import { groupBucket } from "../../nats/group/group-bucket.ts";
-import type { Facts, GroupFacts } from "../facts.ts";
+import type { ExaminedGroup, Facts } from "../facts.ts";
 import { groupStreamFindings } from "./bucket-findings.ts";
 import type { Finding, Severity, Sign } from "./finding.ts";
 import { permissionFindings } from "./node-findings.ts";
@@ -26,7 +26,7 @@ function finder(where: string): Find {
   return (severity, code, what, todo) => ({ severity, code, where, what, todo });
 }
 
-function bucketSigns(facts: Facts, { groupId, bucket, problem }: GroupFacts): Sign[] {
+function bucketSigns(facts: Facts, { groupId, bucket, problem }: ExaminedGroup): Sign[] {
   const find = finder(`group ${groupId}`);
   if (problem !== null)
     return [
@@ -62,7 +62,7 @@ function bucketSigns(facts: Facts, { groupId, bucket, problem }: GroupFacts): Si
   return [...incompatible, ...groupStreamFindings(facts, bucket)];
 }
 
-function memberFindings({ groupId, view }: GroupFacts): Finding[] {
+function memberFindings({ groupId, view }: ExaminedGroup): Finding[] {
   if (view === null) return [];
   const { members, resources } = view;
   const find = finder(`group ${groupId}`);
@@ -148,7 +148,7 @@ function rowFindings(groupId: string, row: GroupMemberRow, unowned: number): Fin
   return found;
 }
 
-function planFindings({ groupId, view }: GroupFacts): Finding[] {
+function planFindings({ groupId, view }: ExaminedGroup): Finding[] {
   if (view === null || view.plan === null) return [];
   const { plan, members } = view;
   const find = finder(`group ${groupId}`);
@@ -181,7 +181,7 @@ function planFindings({ groupId, view }: GroupFacts): Finding[] {
   return found;
 }
 
-function unownedFindings({ groupId, view }: GroupFacts): Finding[] {
+function unownedFindings({ groupId, view }: ExaminedGroup): Finding[] {
   if (view === null || view.members.length === 0 || view.overdue.length === 0) return [];
   const { overdue } = view;
   const names = named(overdue.map(({ resource }) => resource));

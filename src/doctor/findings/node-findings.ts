@@ -1,7 +1,7 @@
 /** Findings about the nodes and about the permissions of this user. */
 
 import { LEAST_PROMISING_LEASE_MS } from "../../config/silence.ts";
-import type { Facts, NodeFacts, PermissionFacts } from "../facts.ts";
+import type { ExaminedNode, Facts, PermissionFacts } from "../facts.ts";
 import type { Finding, Sign } from "./finding.ts";
 
 export function nodeFindings(facts: Facts): Sign[] {
@@ -66,7 +66,7 @@ function leadershipFindings({ clusterId, lease, nodes, bucket }: Facts): Sign[] 
   ];
 }
 
-function isCandidate({ competes, instance }: NodeFacts): boolean {
+function isCandidate({ competes, instance }: ExaminedNode): boolean {
   return instance !== null && competes !== false;
 }
 
@@ -100,7 +100,7 @@ function countFindings({ clusterId, nodes, expectedNodes }: Facts): Finding[] {
   ];
 }
 
-function idFindings(nodes: readonly NodeFacts[]): Finding[] {
+function idFindings(nodes: readonly ExaminedNode[]): Finding[] {
   // A silent leader beside a node with its id is `leader-silent`: it may have ended.
   const ids = nodes.filter(({ instance }) => instance !== null).map(({ nodeId }) => nodeId);
   const duplicates = [...new Set(ids.filter((id, index) => ids.indexOf(id) !== index))];
@@ -113,7 +113,7 @@ function idFindings(nodes: readonly NodeFacts[]): Finding[] {
   }));
 }
 
-function ttlFindings(nodes: readonly NodeFacts[]): Finding[] {
+function ttlFindings(nodes: readonly ExaminedNode[]): Finding[] {
   const groups = new Map<number, string[]>();
   for (const { nodeId, leaseTtlMs } of nodes) {
     if (leaseTtlMs === null) continue;
@@ -133,7 +133,7 @@ function ttlFindings(nodes: readonly NodeFacts[]): Finding[] {
 }
 
 /** Observers need neither. A node of an earlier version has no silence. */
-function detectionFindings(node: NodeFacts, clusterId: string | null): Sign[] {
+function detectionFindings(node: ExaminedNode, clusterId: string | null): Sign[] {
   if (node.competes === false) return [];
   const findings = presenceFindings(node, clusterId);
   return findings.length > 0 ? findings : silenceFindings(node, clusterId);
@@ -141,7 +141,7 @@ function detectionFindings(node: NodeFacts, clusterId: string | null): Sign[] {
 
 /** With `crashDetection: "silence"` there is no presence. */
 function presenceFindings(
-  { nodeId, presence, crashDetection, silenceMs }: NodeFacts,
+  { nodeId, presence, crashDetection, silenceMs }: ExaminedNode,
   clusterId: string | null,
 ): Sign[] {
   if (presence === null || presence === "on" || crashDetection === "silence") return [];
@@ -167,7 +167,7 @@ function presenceFindings(
 
 /** A node that is configured to promise silence and cannot, or is configured not to. With a short lease that is the default. */
 function silenceFindings(
-  { nodeId, silenceMs, crashDetection, leaseTtlMs }: NodeFacts,
+  { nodeId, silenceMs, crashDetection, leaseTtlMs }: ExaminedNode,
   clusterId: string | null,
 ): Sign[] {
   if (silenceMs !== 0) return [];
@@ -190,7 +190,7 @@ function permissionsTodo(clusterId: string | null): string {
   return `give its user the permissions that "nats-leader permissions node --cluster-id ${clusterId}" prints; its log names the missing one`;
 }
 
-function goFindings({ nodeId, instance, state }: NodeFacts): Finding[] {
+function goFindings({ nodeId, instance, state }: ExaminedNode): Finding[] {
   if (instance === null || state !== null) return [];
   return [
     {

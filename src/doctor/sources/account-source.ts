@@ -12,8 +12,8 @@ import type { ClockBook } from "../clocks/clock-book.ts";
 import {
   type BucketFacts,
   type ConnectionFacts,
+  type ExaminedGroup,
   type Facts,
-  type GroupFacts,
   NO_FACTS,
   type PermissionFacts,
   type ServerFacts,
@@ -21,11 +21,11 @@ import {
 } from "../facts.ts";
 import { accountUsage } from "./account-usage.ts";
 import { AdvertisedServers } from "./advertised-servers.ts";
-import { type ApplicationQuery, ApplicationSource } from "./application-source.ts";
+import { type ApplicationQuery, ApplicationReader } from "./application-reader.ts";
 import { askServers, type ServerAnswer } from "./ask-servers.ts";
-import { GroupSource } from "./group-source.ts";
+import { GroupReader } from "./group-reader.ts";
 import { textIn } from "./json.ts";
-import { NodeSource } from "./node-source.ts";
+import { NodeReader } from "./node-reader.ts";
 import { missingBucket, readBucket } from "./read-bucket.ts";
 import { unknownServer } from "./read-server.ts";
 import { isInboxRefused, type PermissionQuery, tryPermissions } from "./try-permissions.ts";
@@ -76,9 +76,9 @@ export class AccountSource {
   readonly #book: ClockBook;
   readonly #expectedNodes: number;
   #client: ClusterClient | null = null;
-  #nodes: NodeSource | null = null;
-  #groups: GroupSource | null = null;
-  #applications: ApplicationSource | null = null;
+  #nodes: NodeReader | null = null;
+  #groups: GroupReader | null = null;
+  #applications: ApplicationReader | null = null;
   readonly #advertised = new AdvertisedServers();
   #serverCount = 0;
   #tried: { readonly facts: PermissionFacts; readonly at: number } | null = null;
@@ -140,16 +140,16 @@ export class AccountSource {
   async #connect(): Promise<ClusterClient> {
     const { nodeOptions, timeoutMs } = this.#options;
     this.#client ??= await ClusterClient.connect(nodeOptions, { timeoutMs });
-    this.#nodes ??= new NodeSource(this.#client, this.#book, this.#expectedNodes);
+    this.#nodes ??= new NodeReader(this.#client, this.#book, this.#expectedNodes);
     const { groupRole, tryPermissions = true, application } = this.#options;
-    this.#groups ??= new GroupSource(this.#client, groupRole, tryPermissions);
-    if (application !== undefined) this.#applications ??= new ApplicationSource(this.#client, application);
+    this.#groups ??= new GroupReader(this.#client, groupRole, tryPermissions);
+    if (application !== undefined) this.#applications ??= new ApplicationReader(this.#client, application);
     return this.#client;
   }
 
   /** One after the other: each may have thousands of resources. */
-  async #readGroups(unseen: Unseen[]): Promise<GroupFacts[]> {
-    const found: GroupFacts[] = [];
+  async #readGroups(unseen: Unseen[]): Promise<ExaminedGroup[]> {
+    const found: ExaminedGroup[] = [];
     for (const groupId of this.#options.groupIds) {
       const facts = await this.#groups?.read(groupId, unseen);
       if (facts === undefined) continue;

@@ -2,9 +2,9 @@
 
 import type {
   BucketFacts,
+  ExaminedNode,
   Facts,
   MetaGroup,
-  NodeFacts,
   Peer,
   ServerFacts,
 } from "../../../src/doctor/facts.ts";
@@ -68,7 +68,7 @@ export function bucket(change: Partial<BucketFacts> = {}): BucketFacts {
   };
 }
 
-export function node(nodeId: string, change: Partial<NodeFacts> = {}): NodeFacts {
+export function node(nodeId: string, change: Partial<ExaminedNode> = {}): ExaminedNode {
   return {
     nodeId,
     ...leaseHealthOf(null),

@@ -7,19 +7,19 @@ import { RequestFailure, request } from "../../nats/api/request.ts";
 import { pingSubject } from "../../nats/names.ts";
 import { askedNow } from "../clocks/clock.ts";
 import type { ClockBook } from "../clocks/clock-book.ts";
-import type { LeaseFacts, NodeFacts, Unseen } from "../facts.ts";
+import type { ExaminedLease, ExaminedNode, Unseen } from "../facts.ts";
 import { numberIn } from "./json.ts";
 
 /** Each sample of a clock takes two requests. */
 const CLOCKS_SAMPLED = 100;
 
-export interface NodeSourceFacts {
-  readonly lease: LeaseFacts | null;
-  readonly nodes: readonly NodeFacts[] | null;
+export interface ExaminedNodes {
+  readonly lease: ExaminedLease | null;
+  readonly nodes: readonly ExaminedNode[] | null;
   readonly unseen: readonly Unseen[];
 }
 
-export class NodeSource {
+export class NodeReader {
   readonly #client: ClusterClient;
   readonly #book: ClockBook;
   readonly #expected: number;
@@ -34,7 +34,7 @@ export class NodeSource {
     this.#expected = expected;
   }
 
-  async read(): Promise<NodeSourceFacts> {
+  async read(): Promise<ExaminedNodes> {
     const unseen: Unseen[] = [];
     const situation = await this.#situation(unseen);
     if (situation === null) return { lease: null, nodes: null, unseen };
@@ -99,12 +99,12 @@ export class NodeSource {
     }
   }
 
-  #factsOf(row: NodeRow): NodeFacts {
+  #factsOf(row: NodeRow): ExaminedNode {
     return { ...row, clock: row.instance === null ? null : this.#book.ofNode(processOf(row)) };
   }
 
   /** Adds the clock samples that arrived since. */
-  clocked(nodes: readonly NodeFacts[]): NodeFacts[] {
+  clocked(nodes: readonly ExaminedNode[]): ExaminedNode[] {
     return nodes.map((node) => this.#factsOf(node));
   }
 }
@@ -116,7 +116,7 @@ function processOf({ nodeId, instance }: NodeRow): string {
   return `${nodeId} ${instance}`;
 }
 
-function leaseOf({ leader, epoch, record, holder, unasked, lease }: Situation): LeaseFacts {
+function leaseOf({ leader, epoch, record, holder, unasked, lease }: Situation): ExaminedLease {
   return {
     leader,
     epoch,

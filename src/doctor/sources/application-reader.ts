@@ -18,7 +18,7 @@ export interface ApplicationQuery {
   readonly readOnly: boolean;
 }
 
-export class ApplicationSource {
+export class ApplicationReader {
   readonly #client: ClusterClient;
   readonly #query: ApplicationQuery;
   readonly #tried = new Map<string, { readonly tried: ApplicationFacts["tried"]; readonly at: number }>();

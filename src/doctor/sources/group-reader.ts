@@ -8,14 +8,14 @@ import { callApi, isJsError, JsCode, jsToClusterError } from "../../nats/api/js-
 import { RequestFailure } from "../../nats/api/request.ts";
 import { groupStreamName, inDomain } from "../../nats/names.ts";
 import type { GroupPermissionRole } from "../../nats/permissions.ts";
-import type { BucketFacts, GroupFacts, GroupSummary, PermissionFacts, Unseen } from "../facts.ts";
+import type { BucketFacts, ExaminedGroup, GroupCondition, PermissionFacts, Unseen } from "../facts.ts";
 import { UNOWNED_MS } from "../findings/thresholds.ts";
 import { missingGroupBucket, readGroupBucket } from "./read-bucket.ts";
 import { tryGroupPermissions } from "./try-permissions.ts";
 
 const PERMISSIONS_CACHED_MS = 60_000;
 
-export class GroupSource {
+export class GroupReader {
   readonly #client: ClusterClient;
   readonly #role: GroupPermissionRole | null;
   readonly #tries: boolean;
@@ -31,7 +31,7 @@ export class GroupSource {
     this.#tries = tries;
   }
 
-  async read(groupId: string, unseen: Unseen[]): Promise<GroupFacts> {
+  async read(groupId: string, unseen: Unseen[]): Promise<ExaminedGroup> {
     const { bucket, problem } = await this.#bucket(groupId, unseen);
     const view = bucket?.exists === true ? await this.#view(groupId, unseen) : null;
     const permissions = this.#tries ? await this.#permissions(groupId) : null;
@@ -59,13 +59,13 @@ export class GroupSource {
     }
   }
 
-  async #view(groupId: string, unseen: Unseen[]): Promise<GroupSummary | null> {
+  async #view(groupId: string, unseen: Unseen[]): Promise<GroupCondition | null> {
     try {
       const content = await readGroup(this.#client, groupId);
       if (content === null) return null;
       // The page of a process that leads a cluster examines, too.
       const { value } = await runSliced(groupViewSteps(groupId, content));
-      return value === null ? null : summaryOf(value);
+      return value === null ? null : conditionOf(value);
     } catch (thrown) {
       if (!(thrown instanceof ClusterError)) throw thrown;
       unseen.push({ what: `the members and resources of group ${groupId}`, how: thrown.message });
@@ -84,7 +84,7 @@ export class GroupSource {
 }
 
 /** Without the list of all resources, of which there may be thousands. */
-export function summaryOf({ resources, ...view }: GroupView): GroupSummary {
+export function conditionOf({ resources, ...view }: GroupView): GroupCondition {
   const { plan } = view;
   const overdue = resources.flatMap(({ resource, state, forMs, why, epoch }) => {
     if (state !== "unowned") return [];
