@@ -1,5 +1,4 @@
 /** How a node fares with its lease and its connection, as its status says. */
-import type { PeerStatus } from "../runtime/backend.ts";
 
 /** Each is `null` if it is not known: the node does not answer, is of an earlier version or go-cluster's, or has nothing to report yet. */
 export interface LeaseHealth {
@@ -15,8 +14,8 @@ export interface LeaseHealth {
   readonly beatRoundTripMs: number | null;
 }
 
-/** `null`: it does not answer. */
-export function leaseHealthOf(status: PeerStatus | null): LeaseHealth {
+/** Of a status, or of what has more. `null`: the node does not answer. */
+export function leaseHealthOf(status: Partial<LeaseHealth> | null): LeaseHealth {
   return {
     server: status?.server ?? null,
     leastMarginMs: status?.leastMarginMs ?? null,

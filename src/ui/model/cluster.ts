@@ -2,6 +2,7 @@
 import type { LeaseRecord } from "../../election/types.ts";
 import type { NodeRow } from "../../manager/cluster-nodes.ts";
 import type { History } from "../../manager/history-reader.ts";
+import { leaseHealthOf } from "../../manager/lease-health.ts";
 import { extended, sinceOf, withPastTerm } from "./lanes.ts";
 import { LIMITS } from "./limits.ts";
 import { begun, over, renewed, type SeenTerm, termCards, withHistory } from "./terms.ts";
@@ -11,7 +12,6 @@ import type {
   LaneState,
   LeaseCard,
   NodeCard,
-  NodeFacts,
   PastView,
   Phase,
   SuspicionCard,
@@ -269,17 +269,6 @@ function laneStateOf({ state, role, competes, instance }: NodeRow, leads: boolea
   return competes === false ? "observing" : "following";
 }
 
-function factsOf(row: NodeRow | null): NodeFacts {
-  return {
-    marginMs: row?.leastMarginMs ?? null,
-    suspensions: row?.suspensions ?? null,
-    suspicions: row?.suspicions ?? null,
-    beatRttMs: row?.beatRoundTripMs ?? null,
-    server: row?.server ?? null,
-    blocked: row?.blocked ?? null,
-  };
-}
-
 export function clusterCard(state: ClusterState): ClusterCard {
   const { id, phase, phaseSince, record, epoch, successor, problem, nodesLeftOut, asked, nodesProblem } =
     state;
@@ -324,7 +313,7 @@ function nodeCard({ id, tint, lane, row, shared, seenAt }: KnownNode, leader: st
     crashDetection: row?.crashDetection ?? null,
     silenceMs: row?.silenceMs ?? null,
     leaseTtlMs: row?.leaseTtlMs ?? null,
-    facts: factsOf(row),
+    health: leaseHealthOf(row),
     lane,
   };
 }

@@ -2,7 +2,7 @@
 
 import { printable } from "../../log/printable.ts";
 import type { GroupChange } from "../../manager/group-history.ts";
-import type { GroupMemberRow, GroupResourceRow, GroupView } from "../../manager/group-view.ts";
+import type { GroupMemberRow, GroupResourceRow, GroupSummary } from "../../manager/group-view.ts";
 import { LIMITS } from "./limits.ts";
 import type { ChangesView, GridCell, GroupCard, MemberCard, RenewalsCard } from "./types.ts";
 
@@ -14,11 +14,6 @@ const NAMED = 3;
 const TOGETHER_MS = 5_000;
 /** if it is among so many newest ones. */
 const MERGED = 12;
-
-/** A view without its resources: their number. */
-export interface GroupSummary extends Omit<GroupView, "resources"> {
-  readonly resources: number;
-}
 
 export interface GroupState {
   readonly id: string;

@@ -1,5 +1,6 @@
 /** What the page shows, as JSON. Times are Unix milliseconds by the clock of the process that serves the page. Types only. */
 import type { Severity } from "../../doctor/findings/finding.ts";
+import type { LeaseHealth } from "../../manager/lease-health.ts";
 import type { Standby } from "../../runtime/backend.ts";
 
 /** The connection, and what was found with it. Key `account`. */
@@ -109,22 +110,8 @@ export interface NodeCard {
   readonly crashDetection: string | null;
   readonly silenceMs: number | null;
   readonly leaseTtlMs: number | null;
-  readonly facts: NodeFacts;
+  readonly health: LeaseHealth;
   readonly lane: readonly LaneSpan[];
-}
-
-/** What newer nodes report in addition; `null`: not reported. */
-export interface NodeFacts {
-  /** Least time to the deadline of its lease in the last minute. */
-  readonly marginMs: number | null;
-  /** How often a term of it was suspended since its start. */
-  readonly suspensions: number | null;
-  /** Its suspicions since its start, by outcome. */
-  readonly suspicions: Readonly<Record<string, number>> | null;
-  readonly beatRttMs: number | null;
-  /** The NATS server that it is connected to. */
-  readonly server: string | null;
-  readonly blocked: string | null;
 }
 
 /** Key `cluster/ID/past`, only for a viewer of this cluster. */

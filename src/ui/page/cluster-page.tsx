@@ -125,10 +125,10 @@ function Hero({ card }: { readonly card: ClusterCard }) {
           <dt>Replaced after silence of</dt>
           <dd>{card.silenceMs === null ? "no promise" : duration(card.silenceMs)}</dd>
         </div>
-        {leader?.facts.marginMs != null && (
+        {leader?.health.leastMarginMs != null && (
           <div>
             <dt>Least margin</dt>
-            <dd>{duration(leader.facts.marginMs)}</dd>
+            <dd>{duration(leader.health.leastMarginMs)}</dd>
           </div>
         )}
       </dl>
@@ -194,11 +194,11 @@ function NodeTable({ cluster, nodes }: { readonly cluster: string; readonly node
             </Cell>
             <Cell label="Round trip" number>
               {node.roundTripMs === null ? "—" : `${node.roundTripMs.toFixed(1)} ms`}
-              {node.facts.beatRttMs !== null && (
-                <span class="dim">{`, beat ${node.facts.beatRttMs.toFixed(1)} ms`}</span>
+              {node.health.beatRoundTripMs !== null && (
+                <span class="dim">{`, beat ${node.health.beatRoundTripMs.toFixed(1)} ms`}</span>
               )}
             </Cell>
-            <Cell label="NATS server">{node.facts.server ?? "—"}</Cell>
+            <Cell label="NATS server">{node.health.server ?? "—"}</Cell>
             <Cell label="Up for">{node.startedAt === null ? "—" : <Since at={node.startedAt} />}</Cell>
             {mayControl && (
               <Cell label="Action">
@@ -347,7 +347,7 @@ function Suspicions(props: { readonly nodes: readonly NodeCard[]; readonly seen:
 }
 
 function SuspicionRow({ node, last }: { readonly node: NodeCard; readonly last: SuspicionCard | undefined }) {
-  const outcomes = Object.entries(node.facts.suspicions ?? {}).filter(([, many]) => many > 0);
+  const outcomes = Object.entries(node.health.suspicions ?? {}).filter(([, many]) => many > 0);
   return (
     <tr>
       <th scope="row">
@@ -372,6 +372,6 @@ function SuspicionRow({ node, last }: { readonly node: NodeCard; readonly last: 
   );
 }
 
-function suspicionsOf({ facts }: NodeCard): number {
-  return Object.values(facts.suspicions ?? {}).reduce((sum, many) => sum + many, 0);
+function suspicionsOf({ health }: NodeCard): number {
+  return Object.values(health.suspicions ?? {}).reduce((sum, many) => sum + many, 0);
 }
